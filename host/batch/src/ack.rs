@@ -1,0 +1,156 @@
+//! The acknowledgement that a batch and all its descendants share: the specification of "nothing is lost".
+//!
+//! A source makes an acknowledgement with [`Ack::new`] and gives it to the batch. Whoever takes over responsibility for
+//! some of the events (a split, a copy for a second output, a sink's buffer) takes a [share](Ack::share). Each share ends
+//! in exactly one way:
+//!
+//! - [`deliver`](Ack::deliver): the events are where they belong: accepted by the far side of a sink, written to a
+//!   failure output, or dropped on purpose by a node;
+//! - [`reject`](Ack::reject): the events can never be delivered and have been counted as lost, with a reason;
+//! - dropped without a word (a worker that went down, a drain that ran out of time): the events were not delivered.
+//!
+//! When the last share has ended, the source hears once, with the worst that any share reported: [`Disposition::Retry`]
+//! over [`Disposition::Rejected`] over [`Disposition::Delivered`]. So forgetting a share can delay a checkpoint, but can
+//! never move one past events that are not safe.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+/// What became of a batch as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Disposition {
+    /// Every event was delivered, failed to an output, or was dropped on purpose.
+    Delivered,
+    /// Some events can never be delivered; trying again would not help.
+    Rejected,
+    /// Some events were not delivered; the source should offer them again.
+    Retry,
+}
+
+impl Disposition {
+    fn from_u8(value: u8) -> Self {
+        match value {
+            0 => Self::Delivered,
+            1 => Self::Rejected,
+            _ => Self::Retry,
+        }
+    }
+}
+
+type Report = Box<dyn FnOnce(Disposition) + Send + Sync>;
+
+struct Inner {
+    worst: AtomicU8,
+    report: Option<Report>,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        if let Some(report) = self.report.take() {
+            report(Disposition::from_u8(*self.worst.get_mut()));
+        }
+    }
+}
+
+/// One share of an acknowledgement. See the module's head for its rules.
+pub struct Ack {
+    inner: Option<Arc<Inner>>,
+}
+
+impl Ack {
+    /// Makes the first share. `report` runs once, on whatever thread ends the last share; it must not block.
+    pub fn new(report: impl FnOnce(Disposition) + Send + Sync + 'static) -> Self {
+        Self { inner: Some(Arc::new(Inner { worst: AtomicU8::new(0), report: Some(Box::new(report)) })) }
+    }
+
+    /// An acknowledgement that nobody waits for.
+    pub fn none() -> Self {
+        Self { inner: None }
+    }
+
+    /// Takes a further share.
+    pub fn share(&self) -> Self {
+        Self { inner: self.inner.clone() }
+    }
+
+    /// Ends this share: its events are where they belong.
+    pub fn deliver(mut self) {
+        self.end(Disposition::Delivered);
+    }
+
+    /// Ends this share: its events can never be delivered.
+    pub fn reject(mut self) {
+        self.end(Disposition::Rejected);
+    }
+
+    fn end(&mut self, disposition: Disposition) {
+        if let Some(inner) = self.inner.take() {
+            inner.worst.fetch_max(disposition as u8, Ordering::AcqRel);
+        }
+    }
+}
+
+impl Drop for Ack {
+    fn drop(&mut self) {
+        self.end(Disposition::Retry);
+    }
+}
+
+impl std::fmt::Debug for Ack {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Ack").field("shares", &self.inner.as_ref().map_or(0, Arc::strong_count)).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Mutex;
+
+    fn watched() -> (Ack, Arc<Mutex<Vec<Disposition>>>) {
+        let heard = Arc::new(Mutex::new(Vec::new()));
+        let to = heard.clone();
+        (Ack::new(move |d| to.lock().unwrap().push(d)), heard)
+    }
+
+    #[test]
+    fn reports_once_when_the_last_share_ends() {
+        let (ack, heard) = watched();
+        let second = ack.share();
+        ack.deliver();
+        assert!(heard.lock().unwrap().is_empty());
+        second.deliver();
+        assert_eq!(*heard.lock().unwrap(), [Disposition::Delivered]);
+    }
+
+    #[test]
+    fn the_worst_share_decides() {
+        for (ends, expected) in [
+            ("dd", Disposition::Delivered),
+            ("dr", Disposition::Rejected),
+            ("rf", Disposition::Retry),
+            ("fd", Disposition::Retry),
+            ("f", Disposition::Retry),
+        ] {
+            let (ack, heard) = watched();
+            let shares: Vec<Ack> = ends.chars().map(|_| ack.share()).collect();
+            ack.deliver();
+            for (share, end) in shares.into_iter().zip(ends.chars()) {
+                match end {
+                    'd' => share.deliver(),
+                    'r' => share.reject(),
+                    _ => drop(share),
+                }
+            }
+            assert_eq!(*heard.lock().unwrap(), [expected], "{ends}");
+        }
+    }
+
+    #[test]
+    fn a_forgotten_share_means_retry_and_none_reports_nothing() {
+        let (ack, heard) = watched();
+        drop(ack);
+        assert_eq!(*heard.lock().unwrap(), [Disposition::Retry]);
+        Ack::none().deliver();
+    }
+}

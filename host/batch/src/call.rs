@@ -1,0 +1,524 @@
+//! One call of a node: what it reads of its batch, what it decides about it, and what comes of that.
+//!
+//! The semantics of the interface `batch` in `wit/`, once, for every way to run a node: in the sandbox, linked natively,
+//! and in the test harness. Every decision is checked when it is made; together they take effect in [`Call::finish`].
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::batch::{Batch, Replacement};
+use crate::children::{Bodies, Children};
+use crate::column::Column;
+use crate::field::{FieldPath, Form, Root};
+use crate::object::ValueColumn;
+use crate::origin::Failure;
+
+/// A field that a node resolved, and what for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Field {
+    /// Where it is.
+    pub path: FieldPath,
+    /// Whether the node may read it.
+    pub read: bool,
+    /// Whether the node may change it.
+    pub write: bool,
+}
+
+/// What the host knows of a configured node.
+#[derive(Debug)]
+pub struct NodeInfo {
+    /// Name of the node in the graph.
+    pub name: Arc<str>,
+    /// Type and version, such as `mask@1.0.0`.
+    pub version: Arc<str>,
+    /// The node's output ports, without `failed`.
+    pub ports: Vec<String>,
+    /// The fields it resolved; a handle is an index into them.
+    pub fields: Vec<Field>,
+}
+
+/// A decision that breaks the contract. The text says which rule, and never holds event data.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InvalidDecision(pub String);
+
+impl std::fmt::Display for InvalidDecision {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for InvalidDecision {}
+
+type Checked = Result<(), InvalidDecision>;
+
+fn invalid<T>(text: impl Into<String>) -> Result<T, InvalidDecision> {
+    Err(InvalidDecision(text.into()))
+}
+
+enum Change {
+    Replace { field: usize, form: Form, starts: Vec<u32>, ends: Vec<u32>, with: Replacement },
+    Set { field: usize, form: Form, values: Column, kinds: Vec<u8> },
+    SetJsonFrom { target: usize, source: usize, rows: Vec<u8> },
+    Timestamps(Vec<i64>),
+}
+
+/// What becomes of a row.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Goes,
+    /// Fails for the reason of this index.
+    Fails(u32),
+    /// Is dropped under the code of this index.
+    Drops(u32),
+}
+
+/// A batch in a call, with the decisions so far.
+pub struct Call {
+    batch: Batch,
+    node: Arc<NodeInfo>,
+    projected: Option<Vec<ValueColumn>>,
+    changes: Vec<Change>,
+    fates: Vec<Fate>,
+    reasons: Vec<(Arc<str>, Arc<str>)>,
+    drop_codes: Vec<String>,
+    routes: Option<Vec<u8>>,
+    copies: Vec<(u8, Vec<u32>)>,
+    split: Option<(Vec<u32>, Bodies)>,
+}
+
+/// What a call came to. Every row of the batch is in exactly one of these, copies aside.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// Batches by port.
+    pub emitted: Vec<(usize, Batch)>,
+    /// Children of a split; they leave on port 0.
+    pub children: Option<Children>,
+    /// Rows that failed, unchanged, with their reasons.
+    pub failed: Option<Batch>,
+    /// Rows dropped on purpose, by code.
+    pub dropped: Vec<(String, usize)>,
+    /// Rows that the split used up.
+    pub parents: usize,
+    /// Rows that left on more than one port, counted for each further port.
+    pub copied: usize,
+}
+
+impl Call {
+    /// Begins a call.
+    pub fn new(batch: Batch, node: Arc<NodeInfo>) -> Self {
+        let fates = vec![Fate::Goes; batch.rows()];
+        Self {
+            batch,
+            node,
+            projected: None,
+            changes: Vec::new(),
+            fates,
+            reasons: Vec::new(),
+            drop_codes: Vec::new(),
+            routes: None,
+            copies: Vec::new(),
+            split: None,
+        }
+    }
+
+    /// Ends the call without any effect and gives the batch back.
+    pub fn abort(self) -> Batch {
+        self.batch
+    }
+
+    /// Number of rows.
+    pub fn rows(&self) -> usize {
+        self.batch.rows()
+    }
+
+    fn field(&self, handle: u32) -> Result<&Field, InvalidDecision> {
+        match self.node.fields.get(handle as usize) {
+            Some(field) => Ok(field),
+            None => invalid(format!("field handle {handle} was never resolved")),
+        }
+    }
+
+    fn readable(&self, handle: u32) -> Result<&FieldPath, InvalidDecision> {
+        let field = self.field(handle)?;
+        if field.read {
+            Ok(&field.path)
+        } else {
+            invalid(format!("field handle {handle} was not resolved for reading"))
+        }
+    }
+
+    fn writable(&self, handle: u32) -> Result<&FieldPath, InvalidDecision> {
+        let field = self.field(handle)?;
+        if field.write {
+            Ok(&field.path)
+        } else {
+            invalid(format!("field handle {handle} was not resolved for writing"))
+        }
+    }
+
+    /// A column in this form: bytes, offsets, kinds. The first read finds all readable fields in one pass.
+    pub fn read(&mut self, handle: u32, form: Form) -> Result<(Bytes, Vec<u32>, Vec<u8>), InvalidDecision> {
+        let path = self.readable(handle)?;
+        if path.is_whole() {
+            return Ok(self.batch.read(path, form));
+        }
+        if self.projected.is_none() {
+            let paths: Vec<&FieldPath> =
+                self.node.fields.iter().filter(|f| f.read && !f.path.is_whole()).map(|f| &f.path).collect();
+            self.projected = Some(self.batch.project(&paths));
+        }
+        let index = self.node.fields.iter().take(handle as usize).filter(|f| f.read && !f.path.is_whole()).count();
+        let Some(values) = self.projected.as_ref().and_then(|p| p.get(index)) else {
+            return invalid(format!("field handle {handle} could not be projected"));
+        };
+        let (bytes, offsets) = match form {
+            Form::Json => values.values.to_contiguous(),
+            Form::Text => values.to_text(),
+        };
+        Ok((bytes, offsets, values.kinds.to_vec()))
+    }
+
+    /// Which JSON value the text of a field is, 0 where it is none.
+    pub fn check_json(&self, handle: u32) -> Result<Arc<[u8]>, InvalidDecision> {
+        Ok(self.batch.check_json(self.readable(handle)?))
+    }
+
+    /// Decides to replace spans of a field.
+    pub fn replace(&mut self, handle: u32, form: Form, starts: Vec<u32>, ends: Vec<u32>, with: Column) -> Checked {
+        let field = handle as usize;
+        self.readable(handle)?;
+        if self.writable(handle)?.root == Root::Timestamp {
+            return invalid("a timestamp is set with `set-timestamp`");
+        }
+        if starts.len() != ends.len() {
+            return invalid(format!("replace: {} starts but {} ends", starts.len(), ends.len()));
+        }
+        if with.rows() != 1 && with.rows() != starts.len() {
+            return invalid(format!("replace: {} texts for {} spans", with.rows(), starts.len()));
+        }
+        if !starts.is_empty() {
+            self.changes.push(Change::Replace { field, form, starts, ends, with: Replacement(with) });
+        }
+        Ok(())
+    }
+
+    /// Decides to set a field of the rows whose kind is not 0.
+    pub fn set(&mut self, handle: u32, form: Form, values: Column, kinds: Vec<u8>) -> Checked {
+        let path = self.writable(handle)?;
+        let rows = self.batch.rows();
+        if values.rows() != rows || !(kinds.is_empty() || kinds.len() == rows) {
+            return invalid(format!("set: {} values and {} kinds for {rows} rows", values.rows(), kinds.len()));
+        }
+        if path.root == Root::Timestamp {
+            return invalid("a timestamp is set with `set-timestamp`");
+        }
+        let objects_only = path.is_whole() && path.root != Root::Body;
+        if objects_only && form == Form::Text {
+            return invalid("set: attributes and resource as a whole take JSON objects, not text");
+        }
+        if form == Form::Json {
+            for (row, text) in values.iter().enumerate() {
+                if kinds.get(row).is_some_and(|&k| k == 0) {
+                    continue;
+                }
+                match wattle_json::check(text, crate::MAX_JSON_DEPTH) {
+                    Ok(wattle_json::Kind::Object) => {}
+                    Ok(kind) if objects_only => {
+                        return invalid(format!("set: row {row} is a JSON {}, not an object", kind.name()));
+                    }
+                    Ok(_) => {}
+                    Err(error) => return invalid(format!("set: row {row} is not JSON: {error}")),
+                }
+            }
+        }
+        self.changes.push(Change::Set { field: handle as usize, form, values, kinds });
+        Ok(())
+    }
+
+    /// Decides to set a field of the marked rows to the JSON in the text of another.
+    pub fn set_json_from(&mut self, target: u32, source: u32, rows: Vec<u8>) -> Checked {
+        let target_path = self.writable(target)?;
+        let source_path = self.readable(source)?;
+        if rows.len() != self.batch.rows() {
+            return invalid(format!("set-json-from: {} marks for {} rows", rows.len(), self.batch.rows()));
+        }
+        if target_path.root == Root::Timestamp {
+            return invalid("a timestamp is set with `set-timestamp`");
+        }
+        let objects_only = target_path.is_whole() && target_path.root != Root::Body;
+        let kinds = self.batch.check_json(source_path);
+        for (row, (&marked, &kind)) in rows.iter().zip(kinds.iter()).enumerate() {
+            if marked != 0 && (kind == 0 || (objects_only && kind != wattle_json::Kind::Object as u8)) {
+                let wanted = if objects_only { "a JSON object" } else { "valid JSON" };
+                return invalid(format!("set-json-from: the text of row {row} is not {wanted}"));
+            }
+        }
+        self.changes.push(Change::SetJsonFrom { target: target as usize, source: source as usize, rows });
+        Ok(())
+    }
+
+    /// Decides the timestamp of each row, in nanoseconds since the epoch; the lowest value leaves a row as it is.
+    pub fn set_timestamps(&mut self, nanoseconds: Vec<i64>) -> Checked {
+        if nanoseconds.len() != self.batch.rows() {
+            return invalid(format!("set-timestamp: {} times for {} rows", nanoseconds.len(), self.batch.rows()));
+        }
+        self.changes.push(Change::Timestamps(nanoseconds));
+        Ok(())
+    }
+
+    /// Decides to split rows at spans of a column.
+    #[expect(clippy::too_many_arguments, reason = "the shape of the contract's function")]
+    pub fn split(
+        &mut self,
+        handle: u32,
+        form: Form,
+        parents: Vec<u32>,
+        starts: Vec<u32>,
+        ends: Vec<u32>,
+        prefix: Vec<u8>,
+        suffix: Vec<u8>,
+    ) -> Checked {
+        if starts.len() != parents.len() || ends.len() != parents.len() {
+            return invalid(format!("split: {} parents, {} starts, {} ends", parents.len(), starts.len(), ends.len()));
+        }
+        let (text, ..) = self.read(handle, form)?;
+        for (index, (&start, &end)) in starts.iter().zip(&ends).enumerate() {
+            if start > end || end as usize > text.len() {
+                return invalid(format!("split: child {index} has a span out of bounds"));
+            }
+        }
+        self.set_split(parents, Bodies::Spans { text, starts, ends, prefix, suffix })
+    }
+
+    /// Decides to split rows into bodies that the node made.
+    pub fn split_into(&mut self, parents: Vec<u32>, bodies: Column) -> Checked {
+        if bodies.rows() != parents.len() {
+            return invalid(format!("split-into: {} parents but {} bodies", parents.len(), bodies.rows()));
+        }
+        self.set_split(parents, Bodies::Column(bodies))
+    }
+
+    fn set_split(&mut self, parents: Vec<u32>, bodies: Bodies) -> Checked {
+        if self.split.is_some() {
+            return invalid("a second split in one call");
+        }
+        if let Err(error) = self.batch.check_parents(&parents) {
+            return invalid(format!("split: {error}"));
+        }
+        self.split = Some((parents, bodies));
+        Ok(())
+    }
+
+    /// Decides to drop rows.
+    pub fn drop_rows(&mut self, rows: &[u32], code: String) -> Checked {
+        let index = u32::try_from(self.drop_codes.len()).unwrap_or(u32::MAX);
+        for &row in rows {
+            match self.fates.get_mut(row as usize) {
+                // A failure stands before a drop: the row must not vanish.
+                Some(Fate::Fails(_)) => {}
+                Some(fate) => *fate = Fate::Drops(index),
+                None => return invalid(format!("drop: row {row} does not exist")),
+            }
+        }
+        self.drop_codes.push(code);
+        Ok(())
+    }
+
+    /// Decides the port of each row.
+    pub fn route(&mut self, ports: Vec<u8>) -> Checked {
+        if ports.len() != self.batch.rows() {
+            return invalid(format!("route: {} ports for {} rows", ports.len(), self.batch.rows()));
+        }
+        if let Some(port) = ports.iter().find(|&&p| usize::from(p) >= self.node.ports.len()) {
+            return invalid(format!("route: port {port} does not exist"));
+        }
+        self.routes = Some(ports);
+        Ok(())
+    }
+
+    /// Decides to send copies of rows to a further port.
+    pub fn copy_to(&mut self, port: u8, rows: Vec<u32>) -> Checked {
+        if usize::from(port) >= self.node.ports.len() {
+            return invalid(format!("copy-to: port {port} does not exist"));
+        }
+        if let Some(row) = rows.iter().find(|&&r| r as usize >= self.batch.rows()) {
+            return invalid(format!("copy-to: row {row} does not exist"));
+        }
+        self.copies.push((port, rows));
+        Ok(())
+    }
+
+    /// Decides to fail rows, each for the reason (code, message) of the index at its place in `which`.
+    pub fn fail(&mut self, rows: &[u32], which: &[u32], reasons: Vec<(String, String)>) -> Checked {
+        if rows.len() != which.len() {
+            return invalid(format!("fail: {} rows but {} reasons", rows.len(), which.len()));
+        }
+        let base = u32::try_from(self.reasons.len()).unwrap_or(u32::MAX);
+        for (&row, &reason) in rows.iter().zip(which) {
+            if reason as usize >= reasons.len() {
+                return invalid(format!("fail: reason {reason} does not exist"));
+            }
+            match self.fates.get_mut(row as usize) {
+                Some(fate) => *fate = Fate::Fails(base + reason),
+                None => return invalid(format!("fail: row {row} does not exist")),
+            }
+        }
+        self.reasons.extend(reasons.into_iter().map(|(code, message)| (code.into(), message.into())));
+        Ok(())
+    }
+
+    /// Lets all decisions take effect.
+    ///
+    /// # Errors
+    ///
+    /// A decision that can only be checked against the others; the batch comes back unchanged.
+    pub fn finish(mut self) -> Result<Outcome, Box<(Batch, InvalidDecision)>> {
+        let mut changed = self.batch.share();
+        for change in std::mem::take(&mut self.changes) {
+            if let Err(error) = self.apply(change, &mut changed) {
+                changed.into_ack().deliver();
+                return Err(Box::new((self.batch, error)));
+            }
+        }
+        let mut outcome = Outcome { failed: self.failed(), dropped: self.dropped(), ..Outcome::default() };
+        match self.split.take() {
+            Some((parents, bodies)) => self.emit_children(changed, parents, bodies, &mut outcome),
+            None => self.emit_rows(changed, &mut outcome),
+        }
+        self.batch.into_ack().deliver();
+        Ok(outcome)
+    }
+
+    fn apply(&mut self, change: Change, batch: &mut Batch) -> Checked {
+        let node = self.node.clone();
+        let path = |index: usize| match node.fields.get(index) {
+            Some(field) => Ok(&field.path),
+            None => invalid("field handle was never resolved"),
+        };
+        let too_large = |_| InvalidDecision("a column would exceed 4 GiB".into());
+        let failed = match change {
+            Change::Replace { field, form, starts, ends, with } => batch
+                .replace(path(field)?, form, &starts, &ends, &with)
+                .map_err(|e| InvalidDecision(format!("replace: span {} is out of order or out of bounds", e.span)))?,
+            Change::Set { field, form, values, kinds } => {
+                batch.set(path(field)?, form, &values, &kinds).map_err(too_large)?
+            }
+            Change::SetJsonFrom { target, source, rows } => {
+                batch.set_json_from(path(target)?, path(source)?, &rows).map_err(too_large)?
+            }
+            Change::Timestamps(times) => {
+                batch.set_timestamps(&times);
+                Vec::new()
+            }
+        };
+        if !failed.is_empty() {
+            let reason = u32::try_from(self.reasons.len()).unwrap_or(u32::MAX);
+            self.reasons
+                .push(("no-place".into(), "a field could not be set: something on its path is not an object".into()));
+            for row in failed {
+                if let Some(fate @ Fate::Goes) = self.fates.get_mut(row.row as usize) {
+                    *fate = Fate::Fails(reason);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn failed(&self) -> Option<Batch> {
+        let mut rows = Vec::new();
+        let mut failures = Vec::new();
+        for (row, fate) in (0_u32..).zip(&self.fates) {
+            if let Fate::Fails(reason) = fate
+                && let Some((code, message)) = self.reasons.get(*reason as usize)
+            {
+                rows.push(row);
+                failures.push(Failure {
+                    node: self.node.name.clone(),
+                    version: self.node.version.clone(),
+                    code: code.clone(),
+                    message: message.clone(),
+                });
+            }
+        }
+        (!rows.is_empty()).then(|| self.batch.select(&rows).with_failures(failures))
+    }
+
+    fn dropped(&self) -> Vec<(String, usize)> {
+        let mut counts = vec![0; self.drop_codes.len()];
+        for fate in &self.fates {
+            if let Fate::Drops(code) = fate
+                && let Some(count) = counts.get_mut(*code as usize)
+            {
+                *count += 1;
+            }
+        }
+        self.drop_codes.iter().cloned().zip(counts).filter(|(_, count)| *count > 0).collect()
+    }
+
+    fn goes(&self, row: u32) -> bool {
+        self.fates.get(row as usize) == Some(&Fate::Goes)
+    }
+
+    fn emit_children(&self, batch: Batch, parents: Vec<u32>, bodies: Bodies, outcome: &mut Outcome) {
+        let mut with_children = vec![false; self.fates.len()];
+        for &parent in &parents {
+            if let Some(seen) = with_children.get_mut(parent as usize) {
+                *seen = true;
+            }
+        }
+        let (mut used, mut childless) = (0, 0);
+        for (fate, seen) in self.fates.iter().zip(with_children) {
+            match (*fate == Fate::Goes, seen) {
+                (true, true) => used += 1,
+                (true, false) => childless += 1,
+                _ => {}
+            }
+        }
+        outcome.parents = used;
+        if childless > 0 {
+            outcome.dropped.push(("empty".into(), childless));
+        }
+        if self.fates.iter().all(|f| *f == Fate::Goes) {
+            outcome.children = Some(Children::new(batch, parents, bodies));
+            return;
+        }
+        let keep: Vec<bool> = parents.iter().map(|&p| self.goes(p)).collect();
+        let (parents, bodies) = bodies.retain(parents, &keep);
+        outcome.children = Some(Children::new(batch, parents, bodies));
+    }
+
+    fn emit_rows(&self, batch: Batch, outcome: &mut Outcome) {
+        for (port, rows) in &self.copies {
+            let rows: Vec<u32> = rows.iter().copied().filter(|&r| self.goes(r)).collect();
+            if !rows.is_empty() {
+                outcome.copied += rows.len();
+                outcome.emitted.push((usize::from(*port), batch.select(&rows)));
+            }
+        }
+        let port_of = |row: usize| self.routes.as_ref().and_then(|r| r.get(row)).copied().unwrap_or(0);
+        let first = port_of(0);
+        if !self.fates.is_empty()
+            && self.fates.iter().enumerate().all(|(row, fate)| *fate == Fate::Goes && port_of(row) == first)
+        {
+            outcome.emitted.push((usize::from(first), batch));
+            return;
+        }
+        let mut by_port: Vec<Vec<u32>> = vec![Vec::new(); self.node.ports.len()];
+        for row in 0..self.fates.len() {
+            let index = u32::try_from(row).unwrap_or(u32::MAX);
+            if self.goes(index)
+                && let Some(rows) = by_port.get_mut(usize::from(port_of(row)))
+            {
+                rows.push(index);
+            }
+        }
+        for (port, rows) in by_port.into_iter().enumerate().filter(|(_, rows)| !rows.is_empty()) {
+            outcome.emitted.push((port, batch.select(&rows)));
+        }
+        batch.into_ack().deliver();
+    }
+}
+
+#[cfg(test)]
+mod tests;

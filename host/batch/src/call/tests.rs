@@ -1,0 +1,166 @@
+//! What decisions come to, and which are refused.
+
+use super::*;
+use crate::ack::{Ack, Disposition};
+use crate::origin::Origin;
+use std::sync::Mutex;
+
+fn call(rows: &[&str], fields: &[&str], ports: usize) -> (Call, Arc<Mutex<Vec<Disposition>>>) {
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let to = heard.clone();
+    let origin = Arc::new(Origin { source: "in".into(), resource: "{}".into(), observed: 0 });
+    let batch = Batch::new(Column::from_rows(rows).unwrap(), origin, Ack::new(move |d| to.lock().unwrap().push(d)));
+    let info = NodeInfo {
+        name: "n".into(),
+        version: "t@1.0.0".into(),
+        ports: (0..ports).map(|p| format!("p{p}")).collect(),
+        fields: fields.iter().map(|f| Field { path: FieldPath::parse(f).unwrap(), read: true, write: true }).collect(),
+    };
+    (Call::new(batch, Arc::new(info)), heard)
+}
+
+fn bodies(batch: &Batch) -> Vec<String> {
+    batch.body().iter().map(|r| String::from_utf8_lossy(r).into_owned()).collect()
+}
+
+fn column(rows: &[&str]) -> Column {
+    Column::from_rows(rows).unwrap()
+}
+
+#[test]
+fn a_call_without_decisions_passes_the_batch_on() {
+    let (call, heard) = call(&["a", "b"], &[], 1);
+    let outcome = call.finish().unwrap();
+    assert_eq!(outcome.emitted.len(), 1);
+    assert_eq!(bodies(&outcome.emitted[0].1), ["a", "b"]);
+    for (_, batch) in outcome.emitted {
+        batch.into_ack().deliver();
+    }
+    assert_eq!(*heard.lock().unwrap(), [Disposition::Delivered]);
+}
+
+#[test]
+fn failed_rows_leave_unchanged_and_the_rest_goes_on() {
+    let (mut call, heard) = call(&["aa", "bb", "cc", "dd"], &["body"], 2);
+    call.replace(0, Form::Text, vec![0, 2, 4], vec![1, 3, 5], column(&["X"])).unwrap();
+    call.drop_rows(&[3, 1], "noise".into()).unwrap();
+    call.fail(&[1], &[0], vec![("bad".into(), "why".into())]).unwrap();
+    call.route(vec![0, 0, 1, 0]).unwrap();
+    call.copy_to(1, vec![0, 1]).unwrap();
+    let outcome = call.finish().unwrap();
+    let failed = outcome.failed.unwrap();
+    assert_eq!(bodies(&failed), ["bb"], "unchanged");
+    assert_eq!(&*failed.failure(0).unwrap().code, "bad");
+    assert_eq!(outcome.dropped, [("noise".to_owned(), 1)]);
+    assert_eq!(outcome.copied, 1);
+    let emitted: Vec<(usize, Vec<String>)> = outcome.emitted.iter().map(|(p, b)| (*p, bodies(b))).collect();
+    assert_eq!(emitted, [(1, vec!["Xa".into()]), (0, vec!["Xa".into()]), (1, vec!["Xc".into()])]);
+    failed.into_ack().deliver();
+    assert!(heard.lock().unwrap().is_empty());
+    outcome.emitted.into_iter().for_each(|(_, b)| b.into_ack().deliver());
+    assert_eq!(*heard.lock().unwrap(), [Disposition::Delivered]);
+}
+
+#[test]
+fn children_come_in_pieces_and_childless_rows_count_as_dropped() {
+    let (mut call, heard) = call(&["aabb", "", "cc", "xx"], &["body"], 1);
+    call.fail(&[3], &[0], vec![("bad".into(), "why".into())]).unwrap();
+    call.split(0, Form::Text, vec![0, 0, 2, 3], vec![0, 2, 4, 6], vec![2, 4, 6, 8], b"<".into(), b">".into()).unwrap();
+    let outcome = call.finish().unwrap();
+    assert_eq!(outcome.dropped, [("empty".to_owned(), 1)]);
+    assert_eq!(outcome.parents, 2);
+    let mut children = outcome.children.unwrap();
+    assert_eq!(children.rows(), 3);
+    let mut pieces = Vec::new();
+    while let Some(piece) = children.next_batch(8) {
+        pieces.push(bodies(&piece));
+        piece.into_ack().deliver();
+    }
+    assert_eq!(pieces, [vec!["<aa>", "<bb>"], vec!["<cc>"]]);
+    outcome.failed.unwrap().into_ack().deliver();
+    assert_eq!(*heard.lock().unwrap(), [Disposition::Delivered]);
+}
+
+#[test]
+fn a_huge_child_goes_alone() {
+    let (mut call, _) = call(&["aaaaaaaaaabc"], &["body"], 1);
+    call.split(0, Form::Text, vec![0; 3], vec![0, 10, 11], vec![10, 11, 12], vec![], vec![]).unwrap();
+    let mut children = call.finish().unwrap().children.unwrap();
+    assert_eq!(bodies(&children.next_batch(4).unwrap()), ["aaaaaaaaaa"]);
+    assert_eq!(bodies(&children.next_batch(4).unwrap()), ["b", "c"]);
+    assert!(children.next_batch(4).is_none());
+}
+
+#[test]
+fn fields_are_set_and_rows_without_a_place_fail() {
+    let (mut call, _) = call(&[r#"{"a":1}"#, "[2]", "no"], &["body", "attributes", "body.k", "attributes.e"], 1);
+    assert_eq!(*call.check_json(0).unwrap(), [6, 5, 0]);
+    call.set_json_from(1, 0, vec![1, 0, 0]).unwrap();
+    call.set(2, Form::Text, column(&["v", "v", "v"]), vec![1, 1, 0]).unwrap();
+    call.set_timestamps(vec![7, i64::MIN, i64::MIN]).unwrap();
+    let outcome = call.finish().unwrap();
+    let failed = outcome.failed.unwrap();
+    assert_eq!(bodies(&failed), ["[2]"]);
+    assert_eq!(&*failed.failure(0).unwrap().code, "no-place");
+    let (_, rest) = &outcome.emitted[0];
+    assert_eq!(bodies(rest), [r#"{"a":1,"k":"v"}"#, "no"]);
+    assert_eq!(rest.timestamp(0), Some(7));
+    let (attributes, ..) = rest.read(&FieldPath::parse("attributes").unwrap(), Form::Json);
+    assert_eq!(&attributes[..], br#"{"a":1}"#);
+}
+
+/// One broken rule a line: every one must be refused, and none may panic.
+#[test]
+fn wrong_decisions_are_refused() {
+    type Try = fn(&mut Call) -> Checked;
+    let tries: &[(&str, Try)] = &[
+        ("never resolved", |c| c.read(9, Form::Text).map(drop)),
+        ("2 starts but 1 ends", |c| c.replace(0, Form::Text, vec![0, 1], vec![1], column(&["x"]))),
+        ("2 texts for 1 spans", |c| c.replace(0, Form::Text, vec![0], vec![1], column(&["x", "y"]))),
+        ("1 values", |c| c.set(1, Form::Text, column(&["x"]), vec![])),
+        ("3 kinds", |c| c.set(1, Form::Text, column(&["x", "y"]), vec![1, 1, 1])),
+        ("row 1 is not JSON", |c| c.set(1, Form::Json, column(&["1", "{"]), vec![])),
+        ("not an object", |c| c.set(2, Form::Json, column(&["{}", "1"]), vec![])),
+        ("not text", |c| c.set(2, Form::Text, column(&["{}", "1"]), vec![])),
+        ("set-timestamp", |c| c.set(3, Form::Text, column(&["a", "b"]), vec![])),
+        ("text of row 0 is not a JSON object", |c| c.set_json_from(2, 0, vec![1, 1])),
+        ("1 marks", |c| c.set_json_from(2, 0, vec![1])),
+        ("1 times", |c| c.set_timestamps(vec![1])),
+        ("1 parents, 2 starts", |c| c.split(0, Form::Text, vec![0], vec![0, 1], vec![1], vec![], vec![])),
+        ("out of bounds", |c| c.split(0, Form::Text, vec![0], vec![0], vec![99], vec![], vec![])),
+        ("out of bounds", |c| c.split(0, Form::Text, vec![0], vec![2], vec![1], vec![], vec![])),
+        ("parent", |c| c.split_into(vec![1, 0], column(&["a", "b"]))),
+        ("parent", |c| c.split_into(vec![7], column(&["a"]))),
+        ("1 parents but 2 bodies", |c| c.split_into(vec![0], column(&["a", "b"]))),
+        ("second split", |c| {
+            c.split_into(vec![0], column(&["a"]))?;
+            c.split_into(vec![0], column(&["a"]))
+        }),
+        ("row 2 does not exist", |c| c.drop_rows(&[2], "x".into())),
+        ("1 ports for 2 rows", |c| c.route(vec![0])),
+        ("port 1 does not exist", |c| c.route(vec![0, 1])),
+        ("port 1 does not exist", |c| c.copy_to(1, vec![])),
+        ("row 5 does not exist", |c| c.copy_to(0, vec![5])),
+        ("row 2 does not exist", |c| c.fail(&[2], &[0], vec![("a".into(), "b".into())])),
+        ("reason 1 does not exist", |c| c.fail(&[0], &[1], vec![("a".into(), "b".into())])),
+        ("1 rows but 2 reasons", |c| c.fail(&[0], &[0, 0], vec![])),
+    ];
+    for (part, wrong) in tries {
+        let (mut call, _) = call(&["ab", "cd"], &["body", "body.x", "attributes", "timestamp"], 1);
+        let error = wrong(&mut call).expect_err(part);
+        assert!(error.0.contains(part), "`{error}` lacks `{part}`");
+        assert_eq!(bodies(&call.abort()), ["ab", "cd"]);
+    }
+}
+
+#[test]
+fn wrong_spans_give_the_batch_back_unchanged() {
+    for (starts, ends) in [(vec![1], vec![3]), (vec![2, 0], vec![3, 1]), (vec![0], vec![9]), (vec![1], vec![0])] {
+        let (mut call, heard) = call(&["ab", "cd"], &["body"], 1);
+        call.replace(0, Form::Text, starts, ends, column(&["x"])).unwrap();
+        let (batch, error) = *call.finish().unwrap_err();
+        assert!(error.0.contains("out of order or out of bounds"), "{error}");
+        assert_eq!(bodies(&batch), ["ab", "cd"]);
+        assert!(heard.lock().unwrap().is_empty());
+    }
+}

@@ -1,0 +1,112 @@
+//! Children of split rows, made piece by piece, so that a document of any size needs no second copy of itself.
+
+use bytes::Bytes;
+
+use crate::batch::Batch;
+use crate::column::{Column, ColumnBuilder};
+
+/// The bodies of children.
+#[derive(Debug)]
+pub(crate) enum Bodies {
+    /// `prefix + text[start..end] + suffix` for each child.
+    Spans { text: Bytes, starts: Vec<u32>, ends: Vec<u32>, prefix: Vec<u8>, suffix: Vec<u8> },
+    /// Bodies that the node made.
+    Column(Column),
+}
+
+impl Bodies {
+    /// Only the children marked in `keep`.
+    pub(crate) fn retain(self, parents: Vec<u32>, keep: &[bool]) -> (Vec<u32>, Self) {
+        fn pick<T: Copy>(all: &[T], keep: &[bool]) -> Vec<T> {
+            all.iter().zip(keep).filter(|(_, k)| **k).map(|(item, _)| *item).collect()
+        }
+        let parents_kept = pick(&parents, keep);
+        let bodies = match self {
+            Self::Spans { text, starts, ends, prefix, suffix } => {
+                Self::Spans { text, starts: pick(&starts, keep), ends: pick(&ends, keep), prefix, suffix }
+            }
+            Self::Column(column) => {
+                let rows: Vec<u32> = (0..u32::try_from(column.rows()).unwrap_or(u32::MAX)).collect();
+                Self::Column(column.select(&pick(&rows, keep)))
+            }
+        };
+        (parents_kept, bodies)
+    }
+}
+
+/// The children of a batch, still to be made.
+#[derive(Debug)]
+pub struct Children {
+    batch: Option<Batch>,
+    parents: Vec<u32>,
+    bodies: Bodies,
+    next: usize,
+}
+
+impl Children {
+    pub(crate) fn new(batch: Batch, parents: Vec<u32>, bodies: Bodies) -> Self {
+        Self { batch: Some(batch), parents, bodies, next: 0 }
+    }
+
+    /// How many children there are in all.
+    pub fn rows(&self) -> usize {
+        self.parents.len()
+    }
+
+    /// The next children, in order: at least one, and further ones up to `max_bytes` of bodies.
+    ///
+    /// The acknowledgement of the parents ends with the last of them.
+    pub fn next_batch(&mut self, max_bytes: usize) -> Option<Batch> {
+        let batch = self.batch.as_ref()?;
+        let first = self.next;
+        let rest = self.parents.get(first..).unwrap_or_default();
+        let (bodies, taken) = match &self.bodies {
+            Bodies::Column(column) => {
+                let mut bytes = 0;
+                let mut rows = Vec::new();
+                for index in first..self.parents.len() {
+                    bytes += column.spans().get(index).map_or(0, |s| s.len());
+                    if bytes > max_bytes && !rows.is_empty() {
+                        break;
+                    }
+                    rows.push(u32::try_from(index).unwrap_or(u32::MAX));
+                }
+                (column.select(&rows), rows.len())
+            }
+            Bodies::Spans { text, starts, ends, prefix, suffix } => {
+                let spans = starts.iter().zip(ends).skip(first);
+                let around = prefix.len() + suffix.len();
+                let (mut bytes, mut taken) = (0, 0);
+                for (&start, &end) in spans.clone() {
+                    bytes += (end - start) as usize + around;
+                    if bytes > max_bytes && taken > 0 {
+                        bytes -= (end - start) as usize + around;
+                        break;
+                    }
+                    taken += 1;
+                }
+                let mut builder = ColumnBuilder::with_capacity(bytes, taken);
+                for (&start, &end) in spans.take(taken) {
+                    let out = builder.buffer();
+                    out.extend_from_slice(prefix);
+                    out.extend_from_slice(text.get(start as usize..end as usize).unwrap_or_default());
+                    out.extend_from_slice(suffix);
+                    if builder.finish_row().is_err() {
+                        break;
+                    }
+                }
+                let taken = builder.rows();
+                (builder.finish(), taken)
+            }
+        };
+        let parents = rest.get(..taken).unwrap_or_default();
+        if parents.is_empty() {
+            if let Some(batch) = self.batch.take() {
+                batch.into_ack().deliver();
+            }
+            return None;
+        }
+        self.next += taken;
+        batch.split(parents, bodies).ok()
+    }
+}

@@ -1,0 +1,59 @@
+//! Writing whole events as JSON, one line each.
+
+use base64::Engine as _;
+
+use crate::batch::Batch;
+use crate::object::write_string;
+use crate::timestamp::format_rfc3339;
+
+impl Batch {
+    /// Writes one event as a JSON object on one line, without the line break.
+    ///
+    /// Shape: `{"timestamp":"<RFC 3339>","body":"<text>","attributes":{…},"resource":{…},"failure":{…}}`. The timestamp
+    /// is the event's own, or the time it was seen. `attributes` stands only where there are some, `failure`
+    /// (`node`, `version`, `code`, `message`) only on failed rows. A body that is not UTF-8 stands as base64 under
+    /// `body_base64`, so that no byte of it is lost.
+    pub fn write_json(&self, row: usize, out: &mut Vec<u8>) {
+        let nanoseconds = self.timestamp(row).unwrap_or(self.origin().observed);
+        out.extend_from_slice(b"{\"timestamp\":\"");
+        out.extend_from_slice(format_rfc3339(nanoseconds).as_bytes());
+        let body = self.body().row(row);
+        if std::str::from_utf8(body).is_ok() {
+            out.extend_from_slice(b"\",\"body\":");
+            write_string(body, out);
+        } else {
+            out.extend_from_slice(b"\",\"body_base64\":\"");
+            out.extend_from_slice(base64::engine::general_purpose::STANDARD.encode(body).as_bytes());
+            out.push(b'"');
+        }
+        if self.attributes.is_present(row) {
+            out.extend_from_slice(b",\"attributes\":");
+            self.attributes.write(row, out);
+        }
+        if self.resource.is_present(row) {
+            out.extend_from_slice(b",\"resource\":");
+            self.resource.write(row, out);
+        }
+        if let Some(failure) = self.failure(row) {
+            out.extend_from_slice(b",\"failure\":{");
+            for (index, (key, value)) in [
+                ("node", &failure.node),
+                ("version", &failure.version),
+                ("code", &failure.code),
+                ("message", &failure.message),
+            ]
+            .into_iter()
+            .enumerate()
+            {
+                if index > 0 {
+                    out.push(b',');
+                }
+                write_string(key.as_bytes(), out);
+                out.push(b':');
+                write_string(value.as_bytes(), out);
+            }
+            out.push(b'}');
+        }
+        out.push(b'}');
+    }
+}

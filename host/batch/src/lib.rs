@@ -1,0 +1,38 @@
+//! What flows through the agent: batches of events, held as columns of text.
+//!
+//! The life of a batch: a source frames bytes into a [`Column`] of bodies and makes a [`Batch`] with an [`Ack`] that
+//! knows the source's position. Nodes read its fields as columns ([`Batch::read`]) and decide; the host applies what
+//! they decided ([`Batch::replace`], [`Batch::set`], [`Batch::split`], [`Batch::select`]). A sink writes the bodies, or
+//! whole events as JSON ([`Batch::write_json`]). When the last descendant of the batch has been delivered, the
+//! acknowledgement tells the source.
+//!
+//! No IO, no tokio, no wasmtime.
+//!
+//! # Invariants
+//!
+//! - Nothing is parsed to a tree: bodies and attributes stay the JSON text that came in, fields are found in it on
+//!   demand, and a body that no node changed reaches the sink byte for byte.
+//! - Every column of a batch has one row per event.
+//! - A descendant of a batch holds a share of its acknowledgement; none can be dropped without the source hearing of it.
+
+mod ack;
+mod batch;
+mod call;
+mod children;
+mod column;
+mod edit;
+mod encode;
+mod field;
+mod object;
+mod origin;
+mod timestamp;
+
+pub use ack::{Ack, Disposition};
+pub use batch::{Batch, MAX_JSON_DEPTH, Replacement, RowFailed, SpliceError, SplitError};
+pub use call::{Call, Field, InvalidDecision, NodeInfo, Outcome};
+pub use children::Children;
+pub use column::{Column, ColumnBuilder, ColumnTooLarge, Span};
+pub use field::{FieldPath, FieldPathError, Form, Root};
+pub use object::ValueColumn;
+pub use origin::{Failure, Origin};
+pub use timestamp::{format_rfc3339, parse_rfc3339};

@@ -1,0 +1,282 @@
+//! A queue bounded in bytes, for one or many on either side.
+//!
+//! An item is accepted while fewer than `max_bytes` are queued, so the queue holds at most `max_bytes` plus one item;
+//! an item larger than the bound still passes. A full queue makes [`Queue::push`] wait: that is the back-pressure that
+//! ends at the source.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+/// Something that knows its size for a queue's bound.
+pub trait Sized {
+    /// Bytes that this item holds in memory.
+    fn byte_len(&self) -> usize;
+}
+
+/// The queue takes no more items; the item comes back.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Closed<T>(pub T);
+
+struct State<T> {
+    items: VecDeque<T>,
+    bytes: usize,
+    closed: bool,
+}
+
+type Hook = Box<dyn Fn() + Send + Sync>;
+
+struct Inner<T> {
+    state: Mutex<State<T>>,
+    max_bytes: usize,
+    room: Notify,
+    items: Notify,
+    on_item: Option<Hook>,
+    on_room: Option<Hook>,
+    blocked_nanos: AtomicU64,
+}
+
+/// A handle to the queue; clones are the same queue.
+pub struct Queue<T> {
+    inner: Arc<Inner<T>>,
+}
+
+impl<T> Clone for Queue<T> {
+    fn clone(&self) -> Self {
+        Self { inner: self.inner.clone() }
+    }
+}
+
+impl<T: Sized> Queue<T> {
+    /// An empty queue. The hooks run after an item arrived (or the queue closed) and after one left, outside of any
+    /// lock; they must not block.
+    pub fn new(max_bytes: usize, on_item: Option<Hook>, on_room: Option<Hook>) -> Self {
+        let state = State { items: VecDeque::new(), bytes: 0, closed: false };
+        Self {
+            inner: Arc::new(Inner {
+                state: Mutex::new(state),
+                max_bytes,
+                room: Notify::new(),
+                items: Notify::new(),
+                on_item,
+                on_room,
+                blocked_nanos: AtomicU64::new(0),
+            }),
+        }
+    }
+
+    /// Adds an item if there is room and the queue is open; otherwise gives it back.
+    pub fn try_push(&self, item: T) -> Result<(), T> {
+        {
+            let mut state = self.inner.state.lock();
+            if state.closed || state.bytes >= self.inner.max_bytes {
+                return Err(item);
+            }
+            state.bytes += item.byte_len();
+            state.items.push_back(item);
+        }
+        self.inner.items.notify_one();
+        if let Some(hook) = &self.inner.on_item {
+            hook();
+        }
+        Ok(())
+    }
+
+    /// Adds an item, waiting for room.
+    ///
+    /// # Errors
+    ///
+    /// The queue was closed before there was room.
+    ///
+    /// # Cancel safety
+    ///
+    /// A cancelled push has added nothing; the item is lost with the future.
+    pub async fn push(&self, mut item: T) -> Result<(), Closed<T>> {
+        let mut since = None;
+        let done = loop {
+            let room = self.inner.room.notified();
+            tokio::pin!(room);
+            // Registered before the attempt, so that room made in between is not missed.
+            room.as_mut().enable();
+            match self.try_push(item) {
+                Ok(()) => break Ok(()),
+                Err(back) if self.is_closed() => break Err(Closed(back)),
+                Err(back) => item = back,
+            }
+            since.get_or_insert_with(Instant::now);
+            room.await;
+        };
+        if let Some(since) = since {
+            let nanos = u64::try_from(since.elapsed().as_nanos()).unwrap_or(u64::MAX);
+            self.inner.blocked_nanos.fetch_add(nanos, Ordering::Relaxed);
+            // One waiter was woken for this room; others may fit too.
+            self.inner.room.notify_one();
+        }
+        done
+    }
+
+    /// Takes the oldest item, if there is one.
+    pub fn try_pop(&self) -> Option<T> {
+        let item = {
+            let mut state = self.inner.state.lock();
+            let item = state.items.pop_front()?;
+            state.bytes = state.bytes.saturating_sub(item.byte_len());
+            item
+        };
+        self.inner.room.notify_one();
+        if let Some(hook) = &self.inner.on_room {
+            hook();
+        }
+        Some(item)
+    }
+
+    /// Takes the oldest item, waiting for one; `None` when the queue is closed and empty.
+    ///
+    /// # Cancel safety
+    ///
+    /// A cancelled pop has taken nothing.
+    pub async fn pop(&self) -> Option<T> {
+        loop {
+            let items = self.inner.items.notified();
+            tokio::pin!(items);
+            items.as_mut().enable();
+            if let Some(item) = self.try_pop() {
+                return Some(item);
+            }
+            if self.is_closed() {
+                // Others may be waiting too.
+                self.inner.items.notify_one();
+                return None;
+            }
+            items.await;
+        }
+    }
+
+    /// Lets no further item in; what is queued can still be taken.
+    pub fn close(&self) {
+        self.inner.state.lock().closed = true;
+        self.inner.room.notify_waiters();
+        self.inner.items.notify_waiters();
+        if let Some(hook) = &self.inner.on_item {
+            hook();
+        }
+    }
+
+    /// Whether the queue takes no more items.
+    pub fn is_closed(&self) -> bool {
+        self.inner.state.lock().closed
+    }
+
+    /// Whether nothing is queued.
+    pub fn is_empty(&self) -> bool {
+        self.inner.state.lock().items.is_empty()
+    }
+
+    /// Bytes queued.
+    pub fn byte_len(&self) -> usize {
+        self.inner.state.lock().bytes
+    }
+
+    /// Nanoseconds that pushes have waited for room, all together.
+    pub fn blocked_nanos(&self) -> u64 {
+        self.inner.blocked_nanos.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    impl Sized for Vec<u8> {
+        fn byte_len(&self) -> usize {
+            self.len()
+        }
+    }
+
+    #[test]
+    fn takes_items_until_the_bound_and_one_larger_than_it() {
+        let queue = Queue::new(10, None, None);
+        assert!(queue.try_push(vec![0; 100]).is_ok());
+        assert_eq!(queue.try_push(vec![1]), Err(vec![1]));
+        assert_eq!(queue.try_pop().unwrap().len(), 100);
+        for _ in 0..10 {
+            assert!(queue.try_push(vec![1]).is_ok());
+        }
+        assert!(queue.try_push(vec![1]).is_err());
+        assert_eq!(queue.byte_len(), 10);
+    }
+
+    #[tokio::test]
+    async fn a_full_queue_makes_the_writer_wait_and_keeps_order() {
+        let queue = Queue::new(1, None, None);
+        let writer = queue.clone();
+        let task = tokio::spawn(async move {
+            for byte in 0..100_u8 {
+                writer.push(vec![byte]).await.unwrap();
+            }
+            writer.close();
+        });
+        let mut got = Vec::new();
+        while let Some(item) = queue.pop().await {
+            got.push(item[0]);
+            tokio::task::yield_now().await;
+        }
+        task.await.unwrap();
+        assert_eq!(got, (0..100).collect::<Vec<u8>>());
+        assert!(queue.blocked_nanos() > 0);
+    }
+
+    #[tokio::test]
+    async fn many_writers_and_readers_lose_nothing() {
+        let queue = Queue::new(3, None, None);
+        let writers: Vec<_> = (0..4_u8)
+            .map(|id| {
+                let queue = queue.clone();
+                tokio::spawn(async move {
+                    for _ in 0..250 {
+                        queue.push(vec![id]).await.unwrap();
+                    }
+                })
+            })
+            .collect();
+        let readers: Vec<_> = (0..3)
+            .map(|_| {
+                let queue = queue.clone();
+                tokio::spawn(async move {
+                    let mut count = 0;
+                    while queue.pop().await.is_some() {
+                        count += 1;
+                    }
+                    count
+                })
+            })
+            .collect();
+        for writer in writers {
+            writer.await.unwrap();
+        }
+        queue.close();
+        let mut total = 0;
+        for reader in readers {
+            total += tokio::time::timeout(Duration::from_secs(10), reader).await.unwrap().unwrap();
+        }
+        assert_eq!(total, 1000);
+    }
+
+    #[tokio::test]
+    async fn closing_wakes_a_waiting_writer_and_gives_the_item_back() {
+        let queue = Queue::new(1, None, None);
+        queue.push(vec![1]).await.unwrap();
+        let writer = queue.clone();
+        let task = tokio::spawn(async move { writer.push(vec![2]).await });
+        tokio::task::yield_now().await;
+        queue.close();
+        assert_eq!(task.await.unwrap(), Err(Closed(vec![2])));
+        assert_eq!(queue.pop().await, Some(vec![1]));
+        assert_eq!(queue.pop().await, None);
+    }
+}

@@ -1,0 +1,188 @@
+//! What is JSON and what is not, case by case, in the manner of JSONTestSuite.
+
+use super::*;
+
+#[track_caller]
+fn valid(text: impl AsRef<[u8]>, kind: Kind) {
+    let text = text.as_ref();
+    for space in ["", " ", "\n\t\r ", &" ".repeat(70)] {
+        let whole = [space.as_bytes(), text, space.as_bytes()].concat();
+        assert_eq!(check(&whole, 100), Ok(kind), "`{}`", String::from_utf8_lossy(&whole));
+    }
+}
+
+#[track_caller]
+fn invalid(text: impl AsRef<[u8]>, kind: ErrorKind, offset: usize) {
+    let text = text.as_ref();
+    assert_eq!(check(text, 100), Err(Error { kind, offset }), "`{}`", String::from_utf8_lossy(text));
+    assert!(serde_json::from_slice::<serde_json::Value>(text).is_err());
+}
+
+#[test]
+fn accepts_what_is_json() {
+    for text in ["0", "-0", "1", "-12", "0.0", "1e5", "1E+5", "1.25e-7", "-0e0", &"9".repeat(400), "1e999999"] {
+        valid(text, Kind::Number);
+    }
+    for text in [
+        r#""""#,
+        r#""a""#,
+        r#""\"\\\/\b\f\n\r\t""#,
+        r#""\u0000\uFFFF\uabCD""#,
+        r#""\ud834\udd1e""#,
+        "\"\u{7f}\u{80}\u{2028}\"",
+        "\"\u{10ffff}é漢😀\"",
+        r#""\\u12""#,
+        r#""//""#,
+        "\"[{,:}]\"",
+    ] {
+        valid(text, Kind::String);
+    }
+    valid("null", Kind::Null);
+    valid("true", Kind::Bool);
+    valid("false", Kind::Bool);
+    for text in ["[]", "[ ]", "[null,1,\"x\",[[]],{}]", "[1 , 2\n]", "[\"\u{fffd}\"]"] {
+        valid(text, Kind::Array);
+    }
+    for text in ["{}", "{ }", r#"{"":0}"#, r#"{"a":1,"a":2}"#, r#"{ "a" : { "b" : [ { } ] } , "\u0000" : "" }"#] {
+        valid(text, Kind::Object);
+    }
+}
+
+#[test]
+fn refuses_broken_structure() {
+    use ErrorKind::*;
+    invalid("", EndOfText, 0);
+    invalid("  ", EndOfText, 2);
+    invalid("[", EndOfText, 1);
+    invalid("[1", EndOfText, 2);
+    invalid("[1,", EndOfText, 3);
+    invalid("{\"a\":", EndOfText, 5);
+    invalid("{\"a", EndOfText, 3);
+    invalid("[1,]", ExpectedValue, 3);
+    invalid("[,1]", ExpectedValue, 1);
+    invalid("[1,,2]", ExpectedValue, 3);
+    invalid("[1 2]", ExpectedCommaOrBracket, 3);
+    invalid("[1:2]", ExpectedCommaOrBracket, 2);
+    invalid("[1}", ExpectedCommaOrBracket, 2);
+    invalid("[\"a\"\"b\"]", ExpectedCommaOrBracket, 4);
+    invalid("{\"a\":1]", ExpectedCommaOrBrace, 6);
+    invalid("{\"a\":1 \"b\":2}", ExpectedCommaOrBrace, 7);
+    invalid("{\"a\",1}", ExpectedColon, 4);
+    invalid("{\"a\" 1}", ExpectedColon, 5);
+    invalid("{\"a\":}", ExpectedValue, 5);
+    invalid("{\"a\":1,}", ExpectedKey, 7);
+    invalid("{,}", ExpectedKeyOrClose, 1);
+    invalid("{1:1}", ExpectedKeyOrClose, 1);
+    invalid("{\"a\":1,b:2}", ExpectedKey, 7);
+    invalid("{'a':1}", ExpectedKeyOrClose, 1);
+    invalid("]", ExpectedValue, 0);
+    invalid("[]]", AfterEnd, 2);
+    invalid("{}{}", AfterEnd, 2);
+    invalid("1 2", AfterEnd, 2);
+    invalid("null,", AfterEnd, 4);
+    invalid("[1]\0", AfterEnd, 3);
+    invalid("[1/**/]", ExpectedCommaOrBracket, 2);
+    invalid("[1\u{a0}]", ExpectedCommaOrBracket, 2);
+    invalid("[\x0c1]", ExpectedValue, 1);
+    invalid("\u{feff}1", ExpectedValue, 0);
+    invalid("\u{feff}", ExpectedValue, 0);
+}
+
+#[test]
+fn refuses_broken_scalars() {
+    use ErrorKind::*;
+    invalid("tru", EndOfText, 3);
+    invalid("True", ExpectedValue, 0);
+    invalid("truE", BadLiteral, 0);
+    invalid("truex", AfterEnd, 4);
+    invalid("nan", BadLiteral, 0);
+    invalid("NaN", ExpectedValue, 0);
+    invalid("-Infinity", BadNumber, 1);
+    invalid("+1", ExpectedValue, 0);
+    invalid(".5", ExpectedValue, 0);
+    invalid("-", EndOfText, 1);
+    invalid("--1", BadNumber, 1);
+    invalid("00", BadNumber, 1);
+    invalid("-012", BadNumber, 2);
+    invalid("1.", EndOfText, 2);
+    invalid("[1.]", BadNumber, 3);
+    invalid("[1.e1]", BadNumber, 3);
+    invalid("[1e]", BadNumber, 3);
+    invalid("[1e+-2]", BadNumber, 4);
+    invalid("0x10", AfterEnd, 1);
+    invalid("1_000", AfterEnd, 1);
+    invalid("1.2.3", AfterEnd, 3);
+    invalid("１", ExpectedValue, 0);
+}
+
+#[test]
+fn refuses_broken_strings_wherever_they_stand() {
+    use ErrorKind::*;
+    // Before and behind, so that the fault is met in a step of 32 bytes and in the tail.
+    for before in (0..4).chain(29..36) {
+        for after in [0, 3, 40] {
+            let check = |content: &[u8], kind, at: usize| {
+                let (before, after) = ("x".repeat(before), "y".repeat(after));
+                let text = [b"[\"", before.as_bytes(), content, after.as_bytes(), b"\"]"].concat();
+                invalid(text, kind, 2 + before.len() + at);
+            };
+            check(b"\n", ControlCharacter, 0);
+            check(b"a\0", ControlCharacter, 1);
+            check(b"\x1f", ControlCharacter, 0);
+            check(b"\\x", BadEscape, 0);
+            check(b"\\'", BadEscape, 0);
+            check(b"\\\n", BadEscape, 0);
+            check(b"\\\xc3\xa9", BadEscape, 0);
+            check(b"\\U0041", BadEscape, 0);
+            check(b"\\u00g0", BadEscape, 4);
+            check(b"\\u\xef\xbc\x91", BadEscape, 2);
+            check(b"\\ud800", LoneSurrogate, 0);
+            check(b"\\udc00", LoneSurrogate, 0);
+            check(b"\\ud800\\n", LoneSurrogate, 0);
+            check(b"\\ud800\\ud800", LoneSurrogate, 0);
+            check(b"\\ud800\\u0041", LoneSurrogate, 0);
+            check(b"\\ud83d\\ude00\\udc00", LoneSurrogate, 12);
+            check(b"\xff", NotUtf8, 0);
+            check(b"\xc3", NotUtf8, 0);
+            check(b"\xc0\xaf", NotUtf8, 0);
+            check(b"\xed\xa0\x80", NotUtf8, 0);
+            check(b"\xf4\x90\x80\x80", NotUtf8, 0);
+            check("é\u{10ffff}\x01".as_bytes(), ControlCharacter, 6);
+        }
+    }
+    invalid("\"", EndOfText, 1);
+    invalid("\"a\\", EndOfText, 3);
+    invalid("\"a\\\"", EndOfText, 4);
+    invalid("\"\\u00", EndOfText, 5);
+    invalid(b"[\xff]", ExpectedValue, 1);
+}
+
+#[test]
+fn depth_is_limited_and_costs_no_stack() {
+    let nested = |open: &str, close: &str, depth| format!("{}{}", open.repeat(depth), close.repeat(depth));
+    for depth in [1, 2, 63, 64, 65, 127, 128, 129, 1_000, 100_000] {
+        let arrays = nested("[", "]", depth);
+        let objects = format!("{}1{}", "{\"a\":".repeat(depth), "}".repeat(depth));
+        let mixed = format!("{}{}", "[{\"a\":".repeat(depth), "[]") + &"}]".repeat(depth);
+        assert_eq!(check(arrays.as_bytes(), depth), Ok(Kind::Array));
+        assert_eq!(check(objects.as_bytes(), depth), Ok(Kind::Object));
+        assert_eq!(check(mixed.as_bytes(), 2 * depth + 1), Ok(Kind::Array));
+        let too_deep = |offset| Err(Error { kind: ErrorKind::TooDeep, offset });
+        assert_eq!(check(arrays.as_bytes(), depth - 1), too_deep(depth - 1));
+        assert_eq!(check(objects.as_bytes(), depth - 1), too_deep((depth - 1) * 5));
+        // One bracket of the wrong kind, at the far end of the stack.
+        let swapped = format!("{}{}", "[{\"a\":".repeat(depth), "[]") + &"}]".repeat(depth - 1) + "]]";
+        assert_eq!(check(swapped.as_bytes(), usize::MAX).unwrap_err().kind, ErrorKind::ExpectedCommaOrBrace);
+    }
+    assert_eq!(check(b"1", 0), Ok(Kind::Number));
+    assert_eq!(check(b"[]", 0), Err(Error { kind: ErrorKind::TooDeep, offset: 0 }));
+    assert_eq!(check("[".repeat(100_000).as_bytes(), usize::MAX).unwrap_err().kind, ErrorKind::EndOfText);
+}
+
+#[test]
+fn errors_read_as_sentences() {
+    let message = |text: &str| check(text.as_bytes(), 9).unwrap_err().to_string();
+    assert_eq!(message("{\"a\":1;}"), "expected `,` or `}` at byte 6");
+    assert_eq!(message("[tru"), "unexpected end of text at byte 4");
+    assert_eq!(message("\"\\ud800\""), "surrogate without its other half at byte 1");
+}

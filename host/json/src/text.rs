@@ -1,0 +1,256 @@
+//! String content and the text that it stands for; and texts without white space.
+
+use std::convert::Infallible;
+
+use crate::block::{BLOCK, Block, STEP, Strings, backslashes, string_stops};
+use crate::scan::byte;
+use crate::{Error, ErrorKind};
+
+/// Appends to `out` what `inner`, the content of a string without its quotes, stands for.
+///
+/// Everything but escapes is copied as it is; [`crate::check`] says whether the rest of the text is right.
+///
+/// # Errors
+///
+/// A backslash begins no escape, or half of a surrogate pair stands alone. `out` then holds what came before.
+pub fn unescape(inner: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
+    unescape_with(inner, out, |_, error, _| Err(error))
+}
+
+/// Does as [`unescape`] with any content: half of a surrogate pair becomes U+FFFD, a wrong escape stays as it is.
+pub fn unescape_lossy(inner: &[u8], out: &mut Vec<u8>) {
+    let mended = unescape_with(inner, out, |at, error, out| {
+        if error.kind == ErrorKind::LoneSurrogate {
+            out.extend_from_slice("\u{fffd}".as_bytes());
+            return Ok(at + 6);
+        }
+        out.push(b'\\');
+        Ok(at + 1)
+    });
+    // Every error is mended, so none comes out.
+    debug_assert!(mended.is_ok());
+}
+
+/// Unescapes; `mend` is told of each wrong escape where its backslash stands, and answers where to go on.
+fn unescape_with(
+    inner: &[u8],
+    out: &mut Vec<u8>,
+    mut mend: impl FnMut(usize, Error, &mut Vec<u8>) -> Result<usize, Error>,
+) -> Result<(), Error> {
+    rewrite(inner, out, backslashes, |at, out| match escape_at(inner, at) {
+        Ok((char, next)) => {
+            if char.is_ascii() {
+                out.push(char as u8);
+            } else {
+                out.extend_from_slice(char.encode_utf8(&mut [0; 4]).as_bytes());
+            }
+            Ok(next)
+        }
+        Err(error) => mend(at, error, out),
+    })
+}
+
+/// Copies `text` to `out` but for the bytes that `stops` marks; `at_stop` writes what stands for those, and answers with
+/// the place after them.
+#[inline]
+fn rewrite<E>(
+    text: &[u8],
+    out: &mut Vec<u8>,
+    stops: impl Fn(&[u8; STEP]) -> u32,
+    mut at_stop: impl FnMut(usize, &mut Vec<u8>) -> Result<usize, E>,
+) -> Result<(), E> {
+    // One step more than needed, since copies are cut after they were made.
+    out.reserve(text.len() + STEP);
+    let mut at = 0;
+    'steps: while let Some((rest, end)) = text.get(at..).filter(|rest| !rest.is_empty()).map(|rest| (rest, at + STEP)) {
+        let mut padded = [b' '; STEP];
+        let step = rest.first_chunk::<STEP>().unwrap_or_else(|| {
+            padded.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
+            &padded
+        });
+        // All stops of the step are worked off one mask: to look again behind each would wait for each to be handled.
+        let mut marks = stops(step);
+        let mut from = at;
+        while marks != 0 {
+            let stop = at + marks.trailing_zeros() as usize;
+            copy_short(text, from, stop, out);
+            from = at_stop(stop, out)?;
+            if from >= end {
+                at = from;
+                continue 'steps;
+            }
+            marks &= u32::MAX << (from - at);
+        }
+        copy_short(text, from, end, out);
+        at = end;
+    }
+    Ok(())
+}
+
+/// Copies `from..to`, 32 bytes at most and not beyond the end of the text.
+#[inline]
+fn copy_short(text: &[u8], from: usize, to: usize, out: &mut Vec<u8>) {
+    let rest = text.get(from..).unwrap_or_default();
+    if let Some(step) = rest.first_chunk::<STEP>() {
+        // A copy of fixed length and a cut cost less than a copy of the right length.
+        let length = out.len();
+        out.extend_from_slice(step);
+        out.truncate(length + (to - from));
+    } else {
+        out.extend_from_slice(rest.get(..to - from).unwrap_or(rest));
+    }
+}
+
+/// Reads the escape whose backslash is at `at`; returns what it stands for and where it ends.
+#[inline]
+pub(crate) fn escape_at(text: &[u8], at: usize) -> Result<(char, usize), Error> {
+    let char = match byte(text, at + 1)? {
+        b'"' => '"',
+        b'\\' => '\\',
+        b'/' => '/',
+        b'b' => '\u{8}',
+        b'f' => '\u{c}',
+        b'n' => '\n',
+        b'r' => '\r',
+        b't' => '\t',
+        b'u' => return unicode_escape_at(text, at),
+        _ => return Err(Error::new(ErrorKind::BadEscape, at)),
+    };
+    Ok((char, at + 2))
+}
+
+fn unicode_escape_at(text: &[u8], at: usize) -> Result<(char, usize), Error> {
+    let first = four_digits(text, at + 2)?;
+    if let Some(char) = char::from_u32(first) {
+        return Ok((char, at + 6));
+    }
+    let lone = Error::new(ErrorKind::LoneSurrogate, at);
+    if first >= 0xdc00 || text.get(at + 6..at + 8) != Some(b"\\u") {
+        return Err(lone);
+    }
+    let second = four_digits(text, at + 8)?;
+    if !(0xdc00..0xe000).contains(&second) {
+        return Err(lone);
+    }
+    let char = char::from_u32(0x1_0000 + ((first - 0xd800) << 10) + (second - 0xdc00)).ok_or(lone)?;
+    Ok((char, at + 12))
+}
+
+fn four_digits(text: &[u8], at: usize) -> Result<u32, Error> {
+    let mut number = 0;
+    for place in at..at + 4 {
+        let digit = char::from(byte(text, place)?).to_digit(16);
+        number = number << 4 | digit.ok_or_else(|| Error::new(ErrorKind::BadEscape, place))?;
+    }
+    Ok(number)
+}
+
+/// Returns whether `inner`, a key without its quotes, means `wanted`.
+#[inline]
+pub(crate) fn same_key(inner: &[u8], escaped: bool, wanted: &str) -> bool {
+    if escaped { same_escaped_key(inner, wanted) } else { inner == wanted.as_bytes() }
+}
+
+/// Compares an escaped key without unescaping it into memory.
+fn same_escaped_key(inner: &[u8], wanted: &str) -> bool {
+    let mut wanted = wanted.as_bytes();
+    let mut at = 0;
+    while let Some(first) = inner.get(at) {
+        let mut plain = [0; 4];
+        let expected = if *first == b'\\' {
+            let Ok((char, next)) = escape_at(inner, at) else {
+                return false;
+            };
+            at = next;
+            char.encode_utf8(&mut plain).as_bytes()
+        } else {
+            at += 1;
+            std::slice::from_ref(first)
+        };
+        match wanted.strip_prefix(expected) {
+            Some(rest) => wanted = rest,
+            None => return false,
+        }
+    }
+    wanted.is_empty()
+}
+
+/// Appends `text` to `out` as the content of a string, without the quotes; escapes only what must be.
+///
+/// Bytes that are not UTF-8 become U+FFFD.
+pub fn escape(text: &[u8], out: &mut Vec<u8>) {
+    if std::str::from_utf8(text).is_ok() {
+        return escape_utf8(text, out);
+    }
+    for chunk in text.utf8_chunks() {
+        escape_utf8(chunk.valid().as_bytes(), out);
+        if !chunk.invalid().is_empty() {
+            out.extend_from_slice("\u{fffd}".as_bytes());
+        }
+    }
+}
+
+fn escape_utf8(text: &[u8], out: &mut Vec<u8>) {
+    let Ok(()) = rewrite::<Infallible>(text, out, string_stops, |at, out| {
+        text.get(at).into_iter().for_each(|stop| write_escape(*stop, out));
+        Ok(at + 1)
+    });
+}
+
+fn write_escape(stop: u8, out: &mut Vec<u8>) {
+    let short = match stop {
+        b'"' | b'\\' => stop,
+        8 => b'b',
+        b'\t' => b't',
+        b'\n' => b'n',
+        12 => b'f',
+        b'\r' => b'r',
+        _ => {
+            // Control characters end at 0x1f, so the upper digit is 0 or 1.
+            let low = stop & 0xf;
+            let digit = if low < 10 { b'0' + low } else { b'a' - 10 + low };
+            out.extend_from_slice(&[b'\\', b'u', b'0', b'0', b'0' + (stop >> 4), digit]);
+            return;
+        }
+    };
+    out.extend_from_slice(&[b'\\', short]);
+}
+
+/// Appends `text` to `out` without the white space outside strings; nothing else changes, be it valid or not.
+pub fn minify(text: &[u8], out: &mut Vec<u8>) {
+    out.reserve(text.len());
+    let mut strings = Strings::default();
+    let mut at = 0;
+    while let Some(block) = Block::at(text, at) {
+        let Some(bytes) = text.get(at..text.len().min(at + BLOCK)) else {
+            return;
+        };
+        let inside = strings.inside(&block);
+        keep(bytes, inside | !block.white(), out);
+        at += BLOCK;
+    }
+}
+
+/// Appends those of up to 64 bytes whose bits are set, run by run.
+#[inline]
+fn keep(mut bytes: &[u8], mut bits: u64, out: &mut Vec<u8>) {
+    if bits == u64::MAX {
+        return out.extend_from_slice(bytes);
+    }
+    while bits != 0 {
+        let gap = bits.trailing_zeros();
+        bits >>= gap;
+        let run = bits.trailing_ones();
+        let Some((kept, rest)) = bytes.get(gap as usize..).map(|rest| rest.split_at(rest.len().min(run as usize)))
+        else {
+            return;
+        };
+        out.extend_from_slice(kept);
+        bytes = rest;
+        // A run of 64 is the case above, so this shift is less than 64.
+        bits >>= run;
+    }
+}
+
+#[cfg(test)]
+mod tests;

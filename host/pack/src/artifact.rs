@@ -1,0 +1,150 @@
+//! Artifacts of nodes, and what validation asks of those who know nodes, sources and sinks.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use serde_json::Value as Json;
+use sha2::{Digest as _, Sha256};
+
+/// Version of the contract `wattle:node` that this agent serves.
+pub const CONTRACT_VERSION: &str = "0.1.0";
+
+/// Where an artifact comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// Built into the agent.
+    Builtin,
+    /// Embedded in the agent as a file of a built-in pack.
+    Embedded,
+    /// A file.
+    File(PathBuf),
+}
+
+/// A node's WebAssembly component.
+#[derive(Clone)]
+pub struct Artifact {
+    /// Name of a built-in artifact, else the file name without `.wasm`.
+    pub name: String,
+    /// `sha256:` and the digest of the bytes in hexadecimal.
+    pub digest: String,
+    /// The component.
+    pub bytes: Arc<[u8]>,
+    /// Where it comes from.
+    pub origin: Origin,
+}
+
+impl Artifact {
+    /// Makes an artifact of bytes and works out their digest.
+    pub fn new(name: impl Into<String>, bytes: impl Into<Arc<[u8]>>, origin: Origin) -> Self {
+        let bytes = bytes.into();
+        Self { name: name.into(), digest: hex_digest(&bytes), bytes, origin }
+    }
+}
+
+impl fmt::Debug for Artifact {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Artifact")
+            .field("name", &self.name)
+            .field("digest", &self.digest)
+            .field("bytes", &self.bytes.len())
+            .field("origin", &self.origin)
+            .finish()
+    }
+}
+
+/// Writes the SHA-256 of bytes as `sha256:` and hexadecimal digits.
+pub(crate) fn hex_digest(bytes: &[u8]) -> String {
+    let mut text = "sha256:".to_owned();
+    for byte in Sha256::digest(bytes) {
+        // Two digits a byte; `from_digit` knows every digit below 16.
+        for half in [byte >> 4, byte & 15] {
+            text.extend(char::from_digit(u32::from(half), 16));
+        }
+    }
+    text
+}
+
+/// One thing wrong with options.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OptionError {
+    /// Where, such as `rules[0].pattern`; empty for the whole.
+    pub path: String,
+    /// What, and how to mend it.
+    pub message: String,
+}
+
+/// What an artifact is with its options.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeShape {
+    /// Output ports without `failed`, at least one.
+    pub ports: Vec<String>,
+    /// Name of the node type.
+    pub name: String,
+    /// Version of the node type.
+    pub version: String,
+    /// True for a node that hides data.
+    pub masks: bool,
+}
+
+/// Why an artifact was not configured.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NodeError {
+    /// It runs, but refuses its options.
+    Options(Vec<OptionError>),
+    /// It cannot run at all.
+    Artifact {
+        /// What is wrong with it.
+        message: String,
+        /// How to mend it.
+        hint: Option<String>,
+    },
+}
+
+/// Those who can run nodes: validation configures each node once, in its sandbox.
+pub trait Nodes {
+    /// Gives a built-in artifact.
+    fn builtin(&self, name: &str) -> Option<Arc<Artifact>>;
+    /// Names the built-in artifacts.
+    fn builtin_names(&self) -> Vec<String>;
+    /// Instantiates an artifact and configures it with options, a JSON object as text.
+    fn configure(&self, artifact: &Arc<Artifact>, options: &str) -> Result<NodeShape, NodeError>;
+}
+
+/// The two kinds of components that are not nodes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ComponentKind {
+    /// Where events begin.
+    Source,
+    /// Where events end.
+    Sink,
+}
+
+impl fmt::Display for ComponentKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Source => "source",
+            Self::Sink => "sink",
+        })
+    }
+}
+
+/// Those who know sources and sinks.
+pub trait Components {
+    /// Names the types of a kind.
+    fn types(&self, kind: ComponentKind) -> Vec<&str>;
+    /// Checks the options of a type that is among [`Components::types`]; every error is given.
+    fn check(&self, kind: ComponentKind, type_name: &str, options: &Json) -> Result<(), Vec<OptionError>>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digests_are_sha256_in_hexadecimal() {
+        let artifact = Artifact::new("a", b"abc".as_slice(), Origin::Builtin);
+        assert_eq!(artifact.digest, "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+        assert!(!format!("{artifact:?}").contains("[97"));
+    }
+}

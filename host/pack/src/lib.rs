@@ -1,0 +1,53 @@
+//! From text to a validated plan: `agent.toml` and packs in, a [`Plan`] or every [`Diagnostic`] at once out.
+//!
+//! A manifest is a file as written; a plan is what it means. [`load()`] parses the manifests (TOML with the place of each
+//! value), fills in environment variables and parameters of packs, asks those who know ([`Nodes`], [`Components`]) about
+//! options, links ports to nodes and outputs, and answers with a plan that needs no further checks.
+//!
+//! # Invariants
+//!
+//! - Nothing is built or run here but what [`Nodes::configure`] does; there are no threads, no network and no clock.
+//! - Every index in a plan is in range, every port leads somewhere, links have no cycle, nodes stand in the order of flow.
+//! - No text makes this crate panic.
+//! - Neither the `Debug` form of a plan nor a diagnostic shows a value that came from the environment or from a secret
+//!   parameter.
+
+pub mod codes;
+
+mod agent_links;
+mod artifact;
+mod case;
+mod compare;
+mod diagnostic;
+mod findings;
+mod graph;
+mod library;
+mod load;
+mod manifest;
+mod option_path;
+mod params;
+mod pattern;
+mod pipeline;
+mod plan;
+mod quantity;
+mod reader;
+mod suggest;
+mod template;
+mod value;
+mod wire;
+
+pub use artifact::{
+    Artifact, CONTRACT_VERSION, ComponentKind, Components, NodeError, NodeShape, Nodes, OptionError, Origin,
+};
+pub use case::{Framing, PackTest, load_tests};
+pub use compare::{Mismatch, compare};
+pub use diagnostic::{Diagnostic, Excerpt, Invalid, Severity};
+pub use graph::{dot, mermaid};
+pub use library::{BuiltinPack, Library};
+pub use load::{Env, load, load_pack, load_text};
+pub use manifest::agent::default_data_dir;
+pub use plan::{
+    AgentSettings, BatchSettings, ComponentPlan, NodeLimits, NodePlan, OutputPlan, PackId, PipelinePlan, Plan,
+    PortPlan, SinkPlan, Target,
+};
+pub use quantity::{QuantityError, parse_duration, parse_size};

@@ -1,0 +1,256 @@
+//! From files to a plan: reads a configuration, validates all of it, and reports everything that is wrong at once.
+
+use std::path::Path;
+
+use serde_json::Value as Json;
+
+use crate::artifact::{ComponentKind, Components, Nodes};
+use crate::codes;
+use crate::diagnostic::{Diagnostic, Invalid};
+use crate::findings::{Findings, Place};
+use crate::library::{Library, clean};
+use crate::manifest::agent::{AgentManifest, ComponentManifest};
+use crate::pipeline::Builder;
+use crate::plan::{AgentSettings, ComponentPlan, NodeLimits, PipelinePlan, Plan};
+use crate::value::{self, Data, Item, Table};
+use crate::{agent_links, option_path, suggest, template};
+
+/// Gives the value of an environment variable, if it is set.
+pub type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// Reads and validates the configuration in a file.
+///
+/// Gives the plan and the warnings.
+///
+/// # Errors
+///
+/// Every problem there is, and the files to watch for their mending.
+pub fn load(
+    path: &Path,
+    env: Env<'_>,
+    nodes: &dyn Nodes,
+    components: &dyn Components,
+    library: &Library,
+) -> Result<(Plan, Vec<Diagnostic>), Invalid> {
+    let mut findings = Findings::default();
+    findings.watch(path);
+    let text = read_text(path, &mut findings);
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let validation = Validation { env, nodes, components, library, folder };
+    let plan = text.and_then(|text| validation.run(path, &text, &mut findings));
+    finish(plan, findings)
+}
+
+/// Validates a configuration that is not a file. `name` stands for it in diagnostics; paths in it are relative to
+/// `folder`.
+///
+/// # Errors
+///
+/// As of [`load`].
+pub fn load_text(
+    name: &str,
+    text: &str,
+    folder: &Path,
+    env: Env<'_>,
+    nodes: &dyn Nodes,
+    components: &dyn Components,
+    library: &Library,
+) -> Result<(Plan, Vec<Diagnostic>), Invalid> {
+    let mut findings = Findings::default();
+    let validation = Validation { env, nodes, components, library, folder };
+    let plan = validation.run(Path::new(name), text, &mut findings);
+    finish(plan, findings)
+}
+
+/// Reads and validates one pack by itself, with parameters given as JSON. `reference` is a folder, or a name with or
+/// without a version as in a configuration.
+///
+/// # Errors
+///
+/// As of [`load`].
+pub fn load_pack(
+    reference: &str,
+    params: &serde_json::Map<String, Json>,
+    nodes: &dyn Nodes,
+    library: &Library,
+) -> Result<(PipelinePlan, Vec<Diagnostic>), Invalid> {
+    let mut findings = Findings::default();
+    // What was given on a command line has no text to point at.
+    let place = Place::file(findings.add_manifest(Path::new(reference), ""));
+    for (name, _) in params.iter().filter(|(_, value)| Item::from_json(place, value).is_unknown()) {
+        let message = format!("parameter `{name}` must have a value, not null");
+        findings.report(codes::PARAM_TYPE.at(place, message));
+    }
+    let given = match Item::from_json(place, &Json::Object(params.clone())).data {
+        Data::Table(table) => table,
+        _ => Table::default(),
+    };
+    let limits = NodeLimits::default();
+    let mut builder = Builder::new(nodes, &limits);
+    let reference = as_folder(reference);
+    let pipeline = library
+        .find(&reference, place, Path::new(""), &mut findings)
+        .and_then(|found| builder.build_pack(&found, Some(&given), place, &mut findings));
+    let plan = pipeline.and_then(|built| {
+        let name = built.pack.as_ref().map(|pack| pack.name.clone())?;
+        built.into_plan(name, Vec::new(), &[])
+    });
+    let (plan, warnings, _) = findings.finish(plan)?;
+    Ok((plan, warnings))
+}
+
+/// On a command line a folder needs no `./` if it is one.
+pub(crate) fn as_folder(reference: &str) -> String {
+    let is_folder = Path::new(reference).join(crate::library::MANIFEST).is_file();
+    if is_folder && !reference.contains('/') { format!("./{reference}") } else { reference.to_owned() }
+}
+
+fn finish(plan: Option<Plan>, findings: Findings) -> Result<(Plan, Vec<Diagnostic>), Invalid> {
+    let (mut plan, warnings, files) = findings.finish(plan)?;
+    plan.files = files;
+    Ok((plan, warnings))
+}
+
+/// Reads a file as text, or reports why it cannot be.
+pub(crate) fn read_text(path: &Path, findings: &mut Findings) -> Option<String> {
+    let read = std::fs::read(path);
+    bytes_to_text(path, read, findings)
+}
+
+pub(crate) fn bytes_to_text(path: &Path, read: std::io::Result<Vec<u8>>, findings: &mut Findings) -> Option<String> {
+    let problem = match read.map(String::from_utf8) {
+        Ok(Ok(text)) => return Some(text),
+        Ok(Err(error)) => format!("not UTF-8 at byte {}", error.utf8_error().valid_up_to()),
+        Err(error) => in_words(&error),
+    };
+    let file = Place::file(findings.add_manifest(path, ""));
+    findings.report(codes::UNREADABLE.at(file, format!("`{}` cannot be read: {problem}", path.display())));
+    None
+}
+
+/// What an error of the system means, in words that are the same everywhere.
+pub(crate) fn in_words(error: &std::io::Error) -> String {
+    match error.kind() {
+        std::io::ErrorKind::NotFound => "there is no such file".to_owned(),
+        std::io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
+        std::io::ErrorKind::IsADirectory => "it is a folder".to_owned(),
+        _ => error.to_string(),
+    }
+}
+
+/// What a validation needs besides the text.
+struct Validation<'a> {
+    env: Env<'a>,
+    nodes: &'a dyn Nodes,
+    components: &'a dyn Components,
+    library: &'a Library,
+    folder: &'a Path,
+}
+
+impl Validation<'_> {
+    fn run(&self, name: &Path, text: &str, findings: &mut Findings) -> Option<Plan> {
+        let number = findings.add_manifest(name, text);
+        let table = value::parse(number, text, findings)?;
+        let file = Place::file(number);
+        let mut root = Item::new(file, Data::Table(table));
+        template::fill_environment(&mut root, self.env, findings);
+        let Data::Table(table) = &root.data else { return None };
+        let manifest = AgentManifest::read(table, file, self.folder, self.env, findings);
+
+        let sources = self.check_components(ComponentKind::Source, &manifest.sources, findings);
+        let sinks = self.check_components(ComponentKind::Sink, &manifest.sinks, findings);
+        agent_links::report_two_writers(&manifest.sinks, findings);
+        let pipelines = self.build_pipelines(&manifest, findings);
+        let inputs = agent_links::link(&manifest, &pipelines, findings);
+
+        let agent: AgentSettings = manifest.settings;
+        let sources = sources.into_iter().collect::<Option<Vec<_>>>()?;
+        let sinks = sinks
+            .into_iter()
+            .zip(inputs)
+            .map(|(component, inputs)| component.map(|component| crate::plan::SinkPlan { component, inputs }))
+            .collect::<Option<Vec<_>>>()?;
+        let pipelines = pipelines.into_iter().map(Pipeline::into_plan).collect::<Option<Vec<_>>>()?;
+        Some(Plan { agent, sources, sinks, pipelines, files: Default::default() })
+    }
+
+    fn check_components(
+        &self,
+        kind: ComponentKind,
+        manifests: &[ComponentManifest],
+        findings: &mut Findings,
+    ) -> Vec<Option<ComponentPlan>> {
+        manifests.iter().map(|manifest| self.check_component(kind, manifest, findings)).collect()
+    }
+
+    fn check_component(
+        &self,
+        kind: ComponentKind,
+        manifest: &ComponentManifest,
+        findings: &mut Findings,
+    ) -> Option<ComponentPlan> {
+        let type_name = manifest.type_name.as_ref()?;
+        let types = self.components.types(kind);
+        if !types.contains(&type_name.text.as_str()) {
+            let code = match kind {
+                ComponentKind::Source => codes::UNKNOWN_SOURCE_TYPE,
+                ComponentKind::Sink => codes::UNKNOWN_SINK_TYPE,
+            };
+            let hint = suggest::hint(&type_name.text, types);
+            findings
+                .report(code.at(type_name.place, format!("unknown {kind} type `{}`", type_name.text)).hint_if(hint));
+            return None;
+        }
+        if manifest.options.0.iter().any(|entry| entry.item.is_unknown()) {
+            return None;
+        }
+        let options = value::table_to_json(&manifest.options);
+        if let Err(errors) = self.components.check(kind, &type_name.text, &options) {
+            let code = match kind {
+                ComponentKind::Source => codes::SOURCE_OPTION,
+                ComponentKind::Sink => codes::SINK_OPTION,
+            };
+            let owner = format!("{kind} `{}`", manifest.name);
+            option_path::report(code, errors, &owner, &manifest.options, manifest.place, findings);
+        }
+        Some(ComponentPlan { name: manifest.name.clone(), type_name: type_name.text.clone(), options })
+    }
+
+    fn build_pipelines(&self, manifest: &AgentManifest, findings: &mut Findings) -> Vec<Pipeline> {
+        let library = self.library.clone().with_folder(clean(&manifest.settings.packs));
+        let mut builder = Builder::new(self.nodes, &manifest.settings.limits);
+        let mut used = vec![false; manifest.sources.len()];
+        let mut pipelines = Vec::new();
+        for pipeline in &manifest.pipelines {
+            let sources = agent_links::link_sources(pipeline, &manifest.sources, findings);
+            for source in &sources {
+                used.iter_mut().skip(*source).take(1).for_each(|used| *used = true);
+            }
+            let built = builder.build(pipeline, &library, self.folder, findings);
+            let discard = agent_links::discarded(pipeline, built.as_ref(), findings);
+            pipelines.push(Pipeline { name: pipeline.name.clone(), sources, built, discard });
+        }
+        for (source, _) in manifest.sources.iter().zip(used).filter(|(_, used)| !used) {
+            let message = format!("no pipeline takes the source `{}`", source.name);
+            let hint = format!("add `\"{}\"` to the `inputs` of a pipeline, or remove the source", source.name);
+            findings.report(codes::UNUSED_SOURCE.at(source.place, message).hint(hint));
+        }
+        pipelines
+    }
+}
+
+/// A pipeline on its way from manifest to plan.
+pub(crate) struct Pipeline {
+    pub(crate) name: String,
+    pub(crate) sources: Vec<usize>,
+    /// `None` where not even the outputs are known.
+    pub(crate) built: Option<crate::pipeline::Built>,
+    /// For each output whether the operator throws it away.
+    pub(crate) discard: Vec<bool>,
+}
+
+impl Pipeline {
+    fn into_plan(self) -> Option<PipelinePlan> {
+        self.built?.into_plan(self.name, self.sources, &self.discard)
+    }
+}

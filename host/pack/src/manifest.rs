@@ -1,0 +1,5 @@
+//! Manifests with types: what was written in `agent.toml` and `pack.toml`, not yet what it means.
+
+pub(crate) mod agent;
+pub(crate) mod graph;
+pub(crate) mod pack;

@@ -1,0 +1,217 @@
+//! `agent.toml` as written.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::graph::{GraphManifest, LimitsManifest};
+use crate::codes;
+use crate::findings::{Findings, Place};
+use crate::plan::{AgentSettings, BatchSettings, NodeLimits};
+use crate::reader::{Reader, Text, check_name};
+use crate::value::{Entry, Table};
+
+/// Most worker threads that make sense on any machine.
+const MOST_WORKERS: u64 = 1024;
+
+pub(crate) struct AgentManifest {
+    pub(crate) settings: AgentSettings,
+    pub(crate) sources: Vec<ComponentManifest>,
+    pub(crate) pipelines: Vec<PipelineManifest>,
+    pub(crate) sinks: Vec<ComponentManifest>,
+}
+
+/// A source or a sink.
+pub(crate) struct ComponentManifest {
+    pub(crate) name: String,
+    pub(crate) place: Place,
+    pub(crate) type_name: Option<Text>,
+    /// Inputs of a sink; sources have none.
+    pub(crate) inputs: Option<Vec<Text>>,
+    /// Everything but `type` and `inputs`.
+    pub(crate) options: Table,
+}
+
+pub(crate) struct PipelineManifest {
+    pub(crate) name: String,
+    pub(crate) place: Place,
+    pub(crate) inputs: Option<Vec<Text>>,
+    pub(crate) discard: Vec<Text>,
+    pub(crate) graph: PipelineGraph,
+}
+
+pub(crate) enum PipelineGraph {
+    Pack {
+        reference: Text,
+        params: Option<Entry>,
+    },
+    Inline(GraphManifest),
+    /// Reported already.
+    Unknown,
+}
+
+impl AgentManifest {
+    /// Reads the whole file; paths in it are relative to `folder`.
+    pub(crate) fn read(
+        table: &Table,
+        file: Place,
+        folder: &Path,
+        env: &dyn Fn(&str) -> Option<String>,
+        findings: &mut Findings,
+    ) -> Self {
+        let mut reader = Reader::new(table, file, "the file");
+        let settings = read_settings(&mut reader, folder, env, findings);
+        let sources = read_components(&mut reader, "sources", "source", findings);
+        let pipelines = reader.named("pipelines", findings);
+        let pipelines = pipelines.into_iter().map(|(table, entry)| read_pipeline(table, entry, findings)).collect();
+        let sinks = read_components(&mut reader, "sinks", "sink", findings);
+        reader.finish(findings);
+        Self { settings, sources, pipelines, sinks }
+    }
+}
+
+fn read_settings(
+    file: &mut Reader<'_>,
+    folder: &Path,
+    env: &dyn Fn(&str) -> Option<String>,
+    findings: &mut Findings,
+) -> AgentSettings {
+    let mut data_dir = None;
+    let mut workers = None;
+    let mut batch = BatchSettings::default();
+    let mut limits = NodeLimits::default();
+    if let Some((table, entry)) = file.table("agent", findings) {
+        let mut reader = Reader::new(table, entry.place, "`[agent]`");
+        data_dir = reader.string("data_dir", findings).map(|text| folder.join(text.text));
+        workers = reader.number("workers", 1..=MOST_WORKERS, findings).and_then(|n| usize::try_from(n).ok());
+        if let Some((table, entry)) = reader.table("batch", findings) {
+            batch = read_batch(table, entry.place, findings);
+        }
+        if let Some((table, entry)) = reader.table("limits", findings) {
+            limits = LimitsManifest::read(table, entry.place, "`[agent.limits]`", findings).over(&limits);
+        }
+        reader.finish(findings);
+    }
+    let data_dir = data_dir.unwrap_or_else(|| default_data_dir(env));
+    let mut packs = None;
+    if let Some((table, entry)) = file.table("packs", findings) {
+        let mut reader = Reader::new(table, entry.place, "`[packs]`");
+        packs = reader.string("path", findings).map(|text| folder.join(text.text));
+        reader.finish(findings);
+    }
+    AgentSettings {
+        packs: packs.unwrap_or_else(|| data_dir.join("packs")),
+        workers: workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)),
+        data_dir,
+        batch,
+        limits,
+    }
+}
+
+fn read_batch(table: &Table, place: Place, findings: &mut Findings) -> BatchSettings {
+    let default = BatchSettings::default();
+    let mut reader = Reader::new(table, place, "`[agent.batch]`");
+    let max_bytes = reader.size("max_bytes", 1..=1 << 30, findings);
+    let max_events = reader.number("max_events", 1..=10_000_000, findings).and_then(|n| usize::try_from(n).ok());
+    let max_age = reader.duration("max_age", Duration::from_millis(1)..=Duration::from_mins(10), findings);
+    reader.finish(findings);
+    BatchSettings {
+        max_bytes: max_bytes.unwrap_or(default.max_bytes),
+        max_events: max_events.unwrap_or(default.max_events),
+        max_age: max_age.unwrap_or(default.max_age),
+    }
+}
+
+/// The data folder where the configuration names none: `WATTLE_DATA_DIR`, else a place of the system for root and of
+/// the user for others.
+pub fn default_data_dir(env: &dyn Fn(&str) -> Option<String>) -> PathBuf {
+    let variable = |name: &str| env(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    if let Some(folder) = variable("WATTLE_DATA_DIR") {
+        return folder;
+    }
+    let home = || variable("HOME").map(|home| home.join(".local/share"));
+    match variable("XDG_DATA_HOME").or_else(home) {
+        Some(folder) if !is_root() => folder.join("wattle"),
+        _ => PathBuf::from("/var/lib/wattle"),
+    }
+}
+
+/// The owner of a process's folder in `/proc` is its effective user.
+#[cfg(unix)]
+fn is_root() -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    std::fs::metadata("/proc/self").is_ok_and(|metadata| metadata.uid() == 0)
+}
+
+#[cfg(not(unix))]
+fn is_root() -> bool {
+    false
+}
+
+fn read_components(
+    file: &mut Reader<'_>,
+    key: &'static str,
+    kind: &str,
+    findings: &mut Findings,
+) -> Vec<ComponentManifest> {
+    let mut components = Vec::new();
+    for (table, entry) in file.named(key, findings) {
+        check_name(kind, &entry.key, entry.place, findings);
+        // The component itself knows its other keys, so `finish` is not for this reader.
+        let mut reader = Reader::new(table, entry.place, format!("`[{key}.{}]`", entry.key));
+        let type_name = reader.required_string("type", findings);
+        let inputs = match key {
+            "sinks" => reader.required_strings("inputs", findings),
+            _ => None,
+        };
+        let own = |entry: &&Entry| entry.key != "type" && (key != "sinks" || entry.key != "inputs");
+        let options = Table(table.0.iter().filter(own).cloned().collect());
+        components.push(ComponentManifest { name: entry.key.clone(), place: entry.place, type_name, inputs, options });
+    }
+    components
+}
+
+fn read_pipeline(table: &Table, entry: &Entry, findings: &mut Findings) -> PipelineManifest {
+    check_name("pipeline", &entry.key, entry.place, findings);
+    let name = format!("`[pipelines.{}]`", entry.key);
+    let mut reader = Reader::new(table, entry.place, &name);
+    let inputs = reader.required_strings("inputs", findings);
+    let discard = reader.strings("discard", findings).unwrap_or_default();
+    let params = reader.table("params", findings).map(|(_, entry)| entry.clone());
+    let pack = reader.optional("pack");
+    let inline = table.entry("nodes").or_else(|| table.entry("outputs"));
+    let graph = match (pack, inline) {
+        (Some(_), None) => match reader.string("pack", findings) {
+            Some(reference) => PipelineGraph::Pack { reference, params },
+            None => PipelineGraph::Unknown,
+        },
+        (None, Some(_)) => {
+            if let Some(params) = params {
+                let finding = codes::PIPELINE_FORM.at(params.place, format!("{name} has `params` but no `pack`"));
+                findings.report(finding.hint("a graph written inline has no parameters; write values in its options"));
+            }
+            PipelineGraph::Inline(GraphManifest::read(
+                &mut reader,
+                entry.place,
+                &format!("pipelines.{}.", entry.key),
+                findings,
+            ))
+        }
+        (Some(_), Some(inline)) => {
+            let message = format!("{name} has both `pack` and `{}`", inline.key);
+            let finding = codes::PIPELINE_FORM.at(inline.place, message);
+            findings.report(finding.hint("copy the pack into a folder of your own to change its graph"));
+            PipelineGraph::Unknown
+        }
+        (None, None) => {
+            let finding = codes::PIPELINE_FORM.at(entry.place, format!("{name} has no `pack` and no `nodes`"));
+            findings.report(finding.hint("add `pack = \"name@version\"`, or `nodes` and `outputs`"));
+            PipelineGraph::Unknown
+        }
+    };
+    // In the arms above that do not read them, these keys are known all the same.
+    for key in ["pack", "nodes", "outputs"] {
+        reader.optional(key);
+    }
+    reader.finish(findings);
+    PipelineManifest { name: entry.key.clone(), place: entry.place, inputs, discard, graph }
+}

@@ -1,0 +1,123 @@
+//! A graph of nodes and outputs as written, in a pack or inline in a pipeline.
+
+use std::time::Duration;
+
+use crate::findings::{Findings, Place};
+use crate::plan::NodeLimits;
+use crate::reader::{Reader, Text, check_name};
+use crate::value::{Entry, Table};
+use crate::{codes, suggest};
+
+/// Name of what comes in, in links.
+pub(crate) const INPUT: &str = "input";
+
+/// Longest time that a limit may give.
+const LONGEST: Duration = Duration::from_hours(1);
+
+pub(crate) struct GraphManifest {
+    /// Where to report what the graph as a whole lacks.
+    pub(crate) place: Place,
+    pub(crate) nodes: Vec<NodeManifest>,
+    pub(crate) outputs: Vec<OutputManifest>,
+}
+
+pub(crate) struct NodeManifest {
+    pub(crate) name: String,
+    pub(crate) place: Place,
+    pub(crate) artifact: Option<Text>,
+    /// `None` where the list is missing or not a list, which is reported.
+    pub(crate) inputs: Option<Vec<Text>>,
+    /// The entry `options`; a node without one has no options.
+    pub(crate) options: Option<Entry>,
+    pub(crate) limits: LimitsManifest,
+}
+
+pub(crate) struct OutputManifest {
+    pub(crate) name: String,
+    pub(crate) place: Place,
+    pub(crate) title: Option<String>,
+    pub(crate) description: Option<String>,
+    pub(crate) inputs: Option<Vec<Text>>,
+}
+
+/// Limits as written; what is not written is taken from the agent's defaults.
+#[derive(Default)]
+pub(crate) struct LimitsManifest {
+    memory: Option<u64>,
+    time: Option<Duration>,
+    time_per_kib: Option<Duration>,
+    output_ratio: Option<u64>,
+}
+
+impl LimitsManifest {
+    pub(crate) fn read(table: &Table, place: Place, name: &str, findings: &mut Findings) -> Self {
+        let mut reader = Reader::new(table, place, name);
+        let limits = Self {
+            // A component addresses its memory with 32 bits, and has it in pages of 64 KiB.
+            memory: reader.size("memory", 64 << 10..=4 << 30, findings),
+            time: reader.duration("time", Duration::from_millis(1)..=LONGEST, findings),
+            time_per_kib: reader.duration("time_per_kib", Duration::ZERO..=LONGEST, findings),
+            output_ratio: reader.number("output_ratio", 1..=1_000_000, findings),
+        };
+        reader.finish(findings);
+        limits
+    }
+
+    pub(crate) fn over(&self, defaults: &NodeLimits) -> NodeLimits {
+        NodeLimits {
+            memory_bytes: self.memory.unwrap_or(defaults.memory_bytes),
+            time: self.time.unwrap_or(defaults.time),
+            time_per_kib: self.time_per_kib.unwrap_or(defaults.time_per_kib),
+            output_ratio: self.output_ratio.and_then(|r| u32::try_from(r).ok()).unwrap_or(defaults.output_ratio),
+        }
+    }
+}
+
+impl GraphManifest {
+    /// Reads the keys `nodes` and `outputs` of a table; `prefix` is how the file names that table, with its dot.
+    pub(crate) fn read(reader: &mut Reader<'_>, place: Place, prefix: &str, findings: &mut Findings) -> Self {
+        let nodes = reader.named("nodes", findings);
+        let nodes = nodes.into_iter().map(|(table, entry)| read_node(table, entry, prefix, findings)).collect();
+        let outputs = reader.named("outputs", findings);
+        let outputs = outputs.into_iter().map(|(table, entry)| read_output(table, entry, prefix, findings)).collect();
+        Self { place, nodes, outputs }
+    }
+}
+
+fn read_node(table: &Table, entry: &Entry, prefix: &str, findings: &mut Findings) -> NodeManifest {
+    check_name("node", &entry.key, entry.place, findings);
+    if entry.key == INPUT {
+        let finding = codes::BAD_NAME.at(entry.place, "bad name of a node: `input`");
+        findings.report(finding.hint("`input` is what comes into the graph; choose another name"));
+    }
+    let name = format!("`[{prefix}nodes.{}]`", entry.key);
+    let mut reader = Reader::new(table, entry.place, &name);
+    let artifact = reader.required_string("artifact", findings);
+    let inputs = reader.required_strings("inputs", findings);
+    let options = reader.table("options", findings).map(|(_, entry)| entry.clone());
+    let limits = match reader.table("limits", findings) {
+        Some((limits, at)) => {
+            LimitsManifest::read(limits, at.place, &format!("`[{prefix}nodes.{}.limits]`", entry.key), findings)
+        }
+        None => LimitsManifest::default(),
+    };
+    reader.finish(findings);
+    NodeManifest { name: entry.key.clone(), place: entry.place, artifact, inputs, options, limits }
+}
+
+fn read_output(table: &Table, entry: &Entry, prefix: &str, findings: &mut Findings) -> OutputManifest {
+    check_name("output", &entry.key, entry.place, findings);
+    let mut reader = Reader::new(table, entry.place, format!("`[{prefix}outputs.{}]`", entry.key));
+    let title = reader.string("title", findings).map(|text| text.text);
+    let description = reader.string("description", findings).map(|text| text.text);
+    let inputs = reader.required_strings("inputs", findings);
+    reader.finish(findings);
+    OutputManifest { name: entry.key.clone(), place: entry.place, title, description, inputs }
+}
+
+impl GraphManifest {
+    /// Names of the outputs for a hint.
+    pub(crate) fn output_names(&self) -> String {
+        suggest::list(self.outputs.iter().map(|output| output.name.as_str()))
+    }
+}

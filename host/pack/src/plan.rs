@@ -1,0 +1,226 @@
+//! The validated meaning of a configuration; the only thing that is built and run.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use semver::Version;
+use serde_json::Value as Json;
+
+use crate::artifact::{Artifact, NodeShape, hex_digest};
+
+/// A whole agent: where events begin, what happens to them, where they end.
+///
+/// Indices refer to the vectors of this plan. They are always in range, and the links have no cycle.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// Settings of the agent itself.
+    pub agent: AgentSettings,
+    /// Sources in the order of the file.
+    pub sources: Vec<ComponentPlan>,
+    /// Sinks in the order of the file.
+    pub sinks: Vec<SinkPlan>,
+    /// Pipelines in the order of the file.
+    pub pipelines: Vec<PipelinePlan>,
+    /// Files and folders whose change can change the plan.
+    pub files: BTreeSet<PathBuf>,
+}
+
+/// Settings of the agent itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AgentSettings {
+    /// Folder for checkpoints and caches.
+    pub data_dir: PathBuf,
+    /// Number of worker threads, at least 1.
+    pub workers: usize,
+    /// When a batch is closed.
+    pub batch: BatchSettings,
+    /// Limits of nodes that name none of their own.
+    pub limits: NodeLimits,
+    /// Library folder of packs.
+    pub packs: PathBuf,
+}
+
+/// When a batch is closed: by whichever comes first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BatchSettings {
+    /// Bytes of bodies.
+    pub max_bytes: u64,
+    /// Number of events.
+    pub max_events: usize,
+    /// Age of the first event.
+    pub max_age: Duration,
+}
+
+impl Default for BatchSettings {
+    fn default() -> Self {
+        Self { max_bytes: 256 << 10, max_events: 10_000, max_age: Duration::from_millis(100) }
+    }
+}
+
+/// What one instance of a node may use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeLimits {
+    /// Linear memory in bytes.
+    pub memory_bytes: u64,
+    /// Time of a call, whatever its input.
+    pub time: Duration,
+    /// Time added for each KiB of input.
+    pub time_per_kib: Duration,
+    /// Bytes of output for each byte of input, with [`NodeLimits::OUTPUT_FLOOR_BYTES`] as the least.
+    pub output_ratio: u32,
+}
+
+impl NodeLimits {
+    /// Output that any call may give, so that the ratio does not starve small inputs.
+    pub const OUTPUT_FLOOR_BYTES: u64 = 1 << 20;
+}
+
+impl Default for NodeLimits {
+    fn default() -> Self {
+        Self {
+            memory_bytes: 1 << 30,
+            time: Duration::from_secs(1),
+            time_per_kib: Duration::from_millis(1),
+            output_ratio: 64,
+        }
+    }
+}
+
+/// A source, or what a sink is apart from its inputs.
+///
+/// `Debug` shows names of options and no values, since these can be secrets.
+#[derive(Clone)]
+pub struct ComponentPlan {
+    /// Name in the configuration.
+    pub name: String,
+    /// Type such as `file`.
+    pub type_name: String,
+    /// Options with variables filled in, without `type` and `inputs`.
+    pub options: Json,
+}
+
+impl ComponentPlan {
+    /// Digest of type and options; equal digests mean that nothing changed but perhaps the name or the inputs.
+    pub fn digest(&self) -> String {
+        let mut canonical = serde_json::json!({ "type": self.type_name, "options": self.options });
+        canonical.sort_all_objects();
+        hex_digest(canonical.to_string().as_bytes())
+    }
+}
+
+impl fmt::Debug for ComponentPlan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let keys: Vec<&String> = self.options.as_object().map(|o| o.keys().collect()).unwrap_or_default();
+        f.debug_struct("ComponentPlan")
+            .field("name", &self.name)
+            .field("type_name", &self.type_name)
+            .field("options", &keys)
+            .finish()
+    }
+}
+
+/// A sink and what it takes.
+#[derive(Debug, Clone)]
+pub struct SinkPlan {
+    /// Name, type and options.
+    pub component: ComponentPlan,
+    /// Index of a pipeline and of an output in it.
+    pub inputs: Vec<(usize, usize)>,
+}
+
+/// Which pack a pipeline was made from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PackId {
+    /// Name as the pack's manifest has it.
+    pub name: String,
+    /// Version as the pack's manifest has it.
+    pub version: Version,
+}
+
+impl fmt::Display for PackId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}@{}", self.name, self.version)
+    }
+}
+
+/// A graph of nodes with the sources that feed it.
+#[derive(Debug, Clone)]
+pub struct PipelinePlan {
+    /// Name in the configuration, or the pack's where a pack is loaded by itself.
+    pub name: String,
+    /// The pack, unless the graph was written inline.
+    pub pack: Option<PackId>,
+    /// Indices of sources; empty where a pack is loaded by itself.
+    pub sources: Vec<usize>,
+    /// What takes the events that come in: nodes, or outputs that pass them through.
+    pub entry: Vec<Target>,
+    /// Nodes in topological order: every link leads to a later node or an output.
+    pub nodes: Vec<NodePlan>,
+    /// Outputs in the order of the file.
+    pub outputs: Vec<OutputPlan>,
+}
+
+/// A node with its artifact, options and links.
+///
+/// `Debug` leaves the options out, since these can hold secrets.
+#[derive(Clone)]
+pub struct NodePlan {
+    /// Name in its graph.
+    pub name: String,
+    /// What runs.
+    pub artifact: Arc<Artifact>,
+    /// Options as JSON text, as they are given to the node.
+    pub options: String,
+    /// What an instance may use.
+    pub limits: NodeLimits,
+    /// What the artifact said of itself when it was configured.
+    pub shape: NodeShape,
+    /// Ports in the order of the shape, and `failed` as the last.
+    pub ports: Vec<PortPlan>,
+}
+
+impl fmt::Debug for NodePlan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NodePlan")
+            .field("name", &self.name)
+            .field("artifact", &self.artifact)
+            .field("limits", &self.limits)
+            .field("shape", &self.shape)
+            .field("ports", &self.ports)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A port and where it leads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PortPlan {
+    /// Name of the port.
+    pub name: String,
+    /// At least one; each takes every event of the port.
+    pub targets: Vec<Target>,
+}
+
+/// Where a link leads, as an index in its pipeline.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Target {
+    /// A node.
+    Node(usize),
+    /// An output.
+    Output(usize),
+}
+
+/// A way out of a pipeline.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutputPlan {
+    /// Name for links.
+    pub name: String,
+    /// Name for people.
+    pub title: String,
+    /// What leaves here, for people; can be empty.
+    pub description: String,
+    /// True where the operator throws it away on purpose; its events are counted as dropped.
+    pub discard: bool,
+}

@@ -1,0 +1,227 @@
+//! Reads typed values from a table and reports what is missing, unknown, or of another type.
+
+use std::fmt::Display;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use crate::codes;
+use crate::findings::{Findings, Place};
+use crate::quantity::{parse_duration, parse_size};
+use crate::suggest;
+use crate::value::{Data, Entry, Item, Table};
+
+/// A string and where it stands.
+#[derive(Clone)]
+pub(crate) struct Text {
+    pub(crate) text: String,
+    pub(crate) place: Place,
+}
+
+/// Reads one table; keys that were never asked for are unknown.
+pub(crate) struct Reader<'a> {
+    table: &'a Table,
+    place: Place,
+    name: String,
+    known: Vec<&'static str>,
+}
+
+impl<'a> Reader<'a> {
+    /// Begins to read a table that a reader knows by `name`, such as `[agent]`.
+    pub(crate) fn new(table: &'a Table, place: Place, name: impl Into<String>) -> Self {
+        Self { table, place, name: name.into(), known: Vec::new() }
+    }
+
+    pub(crate) fn optional(&mut self, key: &'static str) -> Option<&'a Entry> {
+        self.known.push(key);
+        self.table.entry(key)
+    }
+
+    pub(crate) fn required(&mut self, key: &'static str, findings: &mut Findings) -> Option<&'a Entry> {
+        let entry = self.optional(key);
+        if entry.is_none() {
+            let message = format!("missing key `{key}` in {}", self.name);
+            // A misspelt key is reported as unknown, with this key as the suggestion.
+            findings.report(codes::MISSING_KEY.at(self.place, message));
+        }
+        entry
+    }
+
+    pub(crate) fn string(&mut self, key: &'static str, findings: &mut Findings) -> Option<Text> {
+        self.optional(key).and_then(|entry| string(entry, findings))
+    }
+
+    pub(crate) fn required_string(&mut self, key: &'static str, findings: &mut Findings) -> Option<Text> {
+        self.required(key, findings).and_then(|entry| string(entry, findings))
+    }
+
+    pub(crate) fn strings(&mut self, key: &'static str, findings: &mut Findings) -> Option<Vec<Text>> {
+        self.optional(key).and_then(|entry| strings(entry, findings))
+    }
+
+    pub(crate) fn required_strings(&mut self, key: &'static str, findings: &mut Findings) -> Option<Vec<Text>> {
+        self.required(key, findings).and_then(|entry| strings(entry, findings))
+    }
+
+    pub(crate) fn table(&mut self, key: &'static str, findings: &mut Findings) -> Option<(&'a Table, &'a Entry)> {
+        self.optional(key).and_then(|entry| table(entry, findings).map(|table| (table, entry)))
+    }
+
+    /// The tables inside a table of names, as in `[sources.NAME]`.
+    pub(crate) fn named(&mut self, key: &'static str, findings: &mut Findings) -> Vec<(&'a Table, &'a Entry)> {
+        let Some((outer, _)) = self.table(key, findings) else { return Vec::new() };
+        outer.0.iter().filter_map(|entry| table(entry, findings).map(|table| (table, entry))).collect()
+    }
+
+    /// Reads a number in a range; a string of digits will do, since variables give strings.
+    pub(crate) fn number(
+        &mut self,
+        key: &'static str,
+        range: RangeInclusive<u64>,
+        findings: &mut Findings,
+    ) -> Option<u64> {
+        let entry = self.optional(key)?;
+        let number = match &entry.item.data {
+            Data::Integer(number) => u64::try_from(*number).ok(),
+            Data::String(text) => text.trim().parse().ok(),
+            _ => return wrong_type(entry, "an integer", findings),
+        };
+        in_range(entry, number, range, |number| number.to_string(), findings)
+    }
+
+    /// Reads a size in bytes.
+    pub(crate) fn size(
+        &mut self,
+        key: &'static str,
+        range: RangeInclusive<u64>,
+        findings: &mut Findings,
+    ) -> Option<u64> {
+        let entry = self.optional(key)?;
+        let size = match &entry.item.data {
+            Data::Integer(number) => u64::try_from(*number).ok(),
+            Data::String(text) => match parse_size(text) {
+                Ok(size) => Some(size),
+                Err(error) => return bad_value(entry, error, findings),
+            },
+            _ => return wrong_type(entry, "a size such as `\"16MiB\"`", findings),
+        };
+        in_range(entry, size, range, |size| format!("{size} bytes"), findings)
+    }
+
+    /// Reads a duration.
+    pub(crate) fn duration(
+        &mut self,
+        key: &'static str,
+        range: RangeInclusive<Duration>,
+        findings: &mut Findings,
+    ) -> Option<Duration> {
+        let entry = self.optional(key)?;
+        match &entry.item.data {
+            Data::String(text) => match parse_duration(text) {
+                Ok(duration) => in_range(entry, Some(duration), range, |time| format!("{time:?}"), findings),
+                Err(error) => bad_value(entry, error, findings),
+            },
+            _ => wrong_type(entry, "a duration such as `\"100ms\"`", findings),
+        }
+    }
+
+    /// Reports the keys that were never asked for.
+    pub(crate) fn finish(self, findings: &mut Findings) {
+        for entry in &self.table.0 {
+            if !self.known.contains(&entry.key.as_str()) {
+                let message = format!("unknown key `{}` in {}", entry.key, self.name);
+                let unused = self.known.iter().copied().filter(|key| self.table.entry(key).is_none());
+                let hint = suggest::closest(&entry.key, unused)
+                    .map(|key| format!("did you mean `{key}`?"))
+                    .unwrap_or_else(|| format!("{} takes {}", self.name, suggest::list(self.known.iter().copied())));
+                findings.report(codes::UNKNOWN_KEY.at(entry.place, message).hint(hint));
+            }
+        }
+    }
+}
+
+fn string(entry: &Entry, findings: &mut Findings) -> Option<Text> {
+    match &entry.item.data {
+        Data::String(text) => Some(Text { text: text.clone(), place: entry.item.place }),
+        _ => wrong_type(entry, "a string", findings),
+    }
+}
+
+pub(crate) fn table<'a>(entry: &'a Entry, findings: &mut Findings) -> Option<&'a Table> {
+    match &entry.item.data {
+        Data::Table(table) => Some(table),
+        _ => wrong_type(entry, "a table", findings),
+    }
+}
+
+pub(crate) fn boolean(entry: &Entry, findings: &mut Findings) -> Option<bool> {
+    match &entry.item.data {
+        Data::Boolean(value) => Some(*value),
+        Data::String(text) if text == "true" => Some(true),
+        Data::String(text) if text == "false" => Some(false),
+        _ => wrong_type(entry, "a boolean", findings),
+    }
+}
+
+pub(crate) fn strings(entry: &Entry, findings: &mut Findings) -> Option<Vec<Text>> {
+    let Data::List(items) = &entry.item.data else { return wrong_type(entry, "a list of strings", findings) };
+    let mut texts = Vec::new();
+    for item in items {
+        match &item.data {
+            Data::String(text) => texts.push(Text { text: text.clone(), place: item.place }),
+            Data::Unknown => {}
+            _ => {
+                let message = format!("`{}` must be a list of strings, but holds {}", entry.key, item.kind());
+                findings.report(codes::WRONG_TYPE.at(item.place, message));
+            }
+        }
+    }
+    Some(texts)
+}
+
+fn wrong_type<T>(entry: &Entry, expected: &str, findings: &mut Findings) -> Option<T> {
+    let item: &Item = &entry.item;
+    if !matches!(item.data, Data::Unknown) {
+        let message = format!("`{}` must be {expected}, not {}", entry.key, item.kind());
+        let brackets = matches!(item.data, Data::String(_)) && expected.starts_with("a list");
+        let hint = brackets.then(|| "write it in brackets, as in `[\"a\"]`".to_owned());
+        findings.report(codes::WRONG_TYPE.at(item.place, message).hint_if(hint));
+    }
+    None
+}
+
+fn bad_value<T>(entry: &Entry, rule: impl Display, findings: &mut Findings) -> Option<T> {
+    let written = match &entry.item.data {
+        Data::String(text) => text.clone(),
+        Data::Integer(number) => number.to_string(),
+        _ => String::new(),
+    };
+    findings.report(codes::BAD_VALUE.at(entry.item.place, format!("bad `{}`: `{written}`; {rule}", entry.key)));
+    None
+}
+
+fn in_range<T: PartialOrd>(
+    entry: &Entry,
+    value: Option<T>,
+    range: RangeInclusive<T>,
+    write: impl Fn(&T) -> String,
+    findings: &mut Findings,
+) -> Option<T> {
+    match value {
+        Some(value) if range.contains(&value) => Some(value),
+        _ => {
+            let rule = format!("it must be between {} and {}", write(range.start()), write(range.end()));
+            bad_value(entry, rule, findings)
+        }
+    }
+}
+
+/// Refuses a name that has other characters than letters, digits, `_` and `-`, or does not begin with a letter.
+pub(crate) fn check_name(kind: &str, name: &str, place: Place, findings: &mut Findings) {
+    let fits = name.starts_with(|c: char| c.is_ascii_alphabetic())
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
+    if !fits {
+        let message = format!("bad name of a {kind}: `{}`", name.escape_debug());
+        let hint = "names are a letter and then letters, digits, `_` and `-`";
+        findings.report(codes::BAD_NAME.at(place, message).hint(hint));
+    }
+}

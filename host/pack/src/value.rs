@@ -1,0 +1,184 @@
+//! The tree of a manifest: TOML values, each with its place and with what flowed into it.
+
+use serde_json::Value as Json;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use crate::codes;
+use crate::findings::{Findings, Place};
+
+/// A value and where it stands.
+#[derive(Clone)]
+pub(crate) struct Item {
+    pub(crate) place: Place,
+    pub(crate) data: Data,
+    /// The parameter that the value came from, with where that was given.
+    pub(crate) param: Option<String>,
+}
+
+#[derive(Clone)]
+pub(crate) enum Data {
+    String(String),
+    Integer(i64),
+    Float(f64),
+    Boolean(bool),
+    List(Vec<Item>),
+    Table(Table),
+    /// What is reported already; checks pass over it, so that one mistake gives one diagnostic.
+    Unknown,
+}
+
+/// A table with its entries in the order of the file.
+#[derive(Clone, Default)]
+pub(crate) struct Table(pub(crate) Vec<Entry>);
+
+#[derive(Clone)]
+pub(crate) struct Entry {
+    pub(crate) key: String,
+    pub(crate) place: Place,
+    pub(crate) item: Item,
+}
+
+impl Table {
+    pub(crate) fn entry(&self, key: &str) -> Option<&Entry> {
+        self.0.iter().find(|entry| entry.key == key)
+    }
+
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|entry| entry.key.as_str())
+    }
+}
+
+impl Item {
+    pub(crate) fn new(place: Place, data: Data) -> Self {
+        Self { place, data, param: None }
+    }
+
+    /// Calls for every string in the tree with its place; an answer of `None` leaves it unknown.
+    pub(crate) fn map_strings(&mut self, map: &mut dyn FnMut(Place, &str) -> Option<Item>) {
+        match &mut self.data {
+            Data::String(text) => match map(self.place, text) {
+                Some(item) => *self = item,
+                None => self.data = Data::Unknown,
+            },
+            Data::List(items) => items.iter_mut().for_each(|item| item.map_strings(map)),
+            Data::Table(table) => table.0.iter_mut().for_each(|entry| entry.item.map_strings(map)),
+            _ => {}
+        }
+    }
+
+    /// The kind of value in words.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self.data {
+            Data::String(_) => "a string",
+            Data::Integer(_) => "an integer",
+            Data::Float(_) => "a number",
+            Data::Boolean(_) => "a boolean",
+            Data::List(_) => "a list",
+            Data::Table(_) => "a table",
+            Data::Unknown => "unknown",
+        }
+    }
+
+    pub(crate) fn is_unknown(&self) -> bool {
+        match &self.data {
+            Data::Unknown => true,
+            Data::List(items) => items.iter().any(Self::is_unknown),
+            Data::Table(table) => table.0.iter().any(|entry| entry.item.is_unknown()),
+            _ => false,
+        }
+    }
+
+    /// Makes JSON of the value.
+    pub(crate) fn to_json(&self) -> Json {
+        match &self.data {
+            Data::String(text) => Json::from(text.as_str()),
+            Data::Integer(number) => Json::from(*number),
+            Data::Float(number) => Json::from(*number),
+            Data::Boolean(value) => Json::from(*value),
+            Data::List(items) => items.iter().map(Self::to_json).collect(),
+            Data::Table(table) => table_to_json(table),
+            Data::Unknown => Json::Null,
+        }
+    }
+
+    /// Takes JSON that has no place of its own; TOML has no `null`, so it is unknown.
+    pub(crate) fn from_json(place: Place, value: &Json) -> Self {
+        let data = match value {
+            Json::Null => Data::Unknown,
+            Json::Bool(value) => Data::Boolean(*value),
+            Json::Number(number) => match (number.as_i64(), number.as_f64()) {
+                (Some(number), _) => Data::Integer(number),
+                (None, Some(number)) => Data::Float(number),
+                (None, None) => Data::Unknown,
+            },
+            Json::String(text) => Data::String(text.clone()),
+            Json::Array(items) => Data::List(items.iter().map(|item| Self::from_json(place, item)).collect()),
+            Json::Object(members) => {
+                let entry = |(key, item)| Entry { key: String::clone(key), place, item: Self::from_json(place, item) };
+                Data::Table(Table(members.iter().map(entry).collect()))
+            }
+        };
+        Self::new(place, data)
+    }
+}
+
+/// Makes a JSON object of a table.
+pub(crate) fn table_to_json(table: &Table) -> Json {
+    table.0.iter().map(|entry| (entry.key.clone(), entry.item.to_json())).collect()
+}
+
+/// Parses a manifest; every syntax error is reported.
+pub(crate) fn parse(manifest: usize, text: &str, findings: &mut Findings) -> Option<Table> {
+    let (table, errors) = DeTable::parse_recoverable(text);
+    for error in &errors {
+        let span = error.span().unwrap_or(0..text.len().min(1));
+        // An empty span at the very start would read as the file as a whole.
+        let span = span.start..span.end.max(1);
+        findings.report(codes::SYNTAX.at(Place::new(manifest, span), lower_first(error.message())));
+    }
+    errors.is_empty().then(|| convert_table(manifest, table.get_ref(), findings))
+}
+
+fn convert_table(manifest: usize, table: &DeTable<'_>, findings: &mut Findings) -> Table {
+    let entry = |(key, value): (&Spanned<_>, &Spanned<DeValue<'_>>)| Entry {
+        key: String::from(AsRef::<str>::as_ref(key.get_ref() as &std::borrow::Cow<'_, str>)),
+        place: Place::new(manifest, key.span()),
+        item: convert(manifest, value, findings),
+    };
+    Table(table.iter().map(entry).collect())
+}
+
+fn convert(manifest: usize, value: &Spanned<DeValue<'_>>, findings: &mut Findings) -> Item {
+    let place = Place::new(manifest, value.span());
+    let data = match value.get_ref() {
+        DeValue::String(text) => Data::String(text.to_string()),
+        DeValue::Integer(number) => match i64::from_str_radix(number.as_str(), number.radix()) {
+            Ok(number) => Data::Integer(number),
+            Err(_) => {
+                let message = format!("bad number: `{number}`; integers have 64 bits");
+                findings.report(codes::BAD_VALUE.at(place, message));
+                Data::Unknown
+            }
+        },
+        DeValue::Float(number) => match number.as_str().parse::<f64>() {
+            // JSON, which options become, has no other numbers.
+            Ok(number) if number.is_finite() => Data::Float(number),
+            _ => {
+                findings.report(codes::BAD_VALUE.at(place, format!("bad number: `{number}`; it must be finite")));
+                Data::Unknown
+            }
+        },
+        DeValue::Boolean(value) => Data::Boolean(*value),
+        DeValue::Datetime(time) => Data::String(time.to_string()),
+        DeValue::Array(items) => Data::List(items.iter().map(|item| convert(manifest, item, findings)).collect()),
+        DeValue::Table(table) => Data::Table(convert_table(manifest, table, findings)),
+    };
+    Item::new(place, data)
+}
+
+/// Messages of the parser begin with a capital letter here and there; ours do not.
+fn lower_first(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map(|first| first.to_lowercase().chain(chars).collect()).unwrap_or_default()
+}

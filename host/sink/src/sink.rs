@@ -1,0 +1,77 @@
+//! What a sink is, and what it is given to run.
+
+use std::future::Future;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use wattle_batch::{Ack, Batch};
+use wattle_buffer::{Queue, Sized};
+
+/// Encoded events on their way out.
+#[derive(Debug)]
+pub struct Payload {
+    /// Where they go inside the sink, for a sink with several places: the rendered path of a file.
+    pub key: Option<Arc<str>>,
+    /// The bytes, framed as the sink writes them.
+    pub bytes: Vec<u8>,
+    /// Number of events in them.
+    pub events: usize,
+    /// Ends of the events within `bytes` (each after its framing), for sinks that must take payloads apart; may be empty.
+    pub ends: Vec<usize>,
+    /// Responsibility for these events.
+    pub ack: Ack,
+}
+
+impl Sized for Payload {
+    fn byte_len(&self) -> usize {
+        self.bytes.len() + self.ends.len() * size_of::<usize>() + size_of::<Self>()
+    }
+}
+
+/// Turns batches into payloads, on the workers.
+pub trait Encoder: Send + Sync {
+    /// Encodes every event of the batch, in order, and moves its acknowledgement into the payloads.
+    fn encode(&self, batch: Batch) -> Vec<Payload>;
+}
+
+/// Counts of a sink, read by metrics and the summary.
+#[derive(Debug, Default)]
+pub struct SinkStats {
+    /// Events that the far side has.
+    pub delivered_events: AtomicU64,
+    /// Bytes that the far side has, before compression.
+    pub delivered_bytes: AtomicU64,
+    /// Events that the far side will never take.
+    pub rejected_events: AtomicU64,
+    /// Attempts that failed and were repeated.
+    pub retries: AtomicU64,
+}
+
+/// What a sink is given to run.
+pub struct SinkContext {
+    /// Name of the sink in the configuration.
+    pub name: Arc<str>,
+    /// What to send. When it is closed and empty, the sink flushes and ends.
+    pub input: Queue<Payload>,
+    /// The agent's data folder; a sink keeps its own files in `sinks/<name>/` below it.
+    pub data_dir: PathBuf,
+    /// Where to count.
+    pub stats: Arc<SinkStats>,
+}
+
+/// Why a sink could not be built or ended before its time.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct SinkError {
+    /// What, where, and how to mend it.
+    pub message: String,
+}
+
+/// A sink that is ready to run.
+pub trait Sink: Send {
+    /// Sends payloads in order until the queue is closed and empty. Temporary troubles of the far side are waited out
+    /// inside, with backoff; the queue fills up meanwhile and stops the sources.
+    fn run(self: Box<Self>, context: SinkContext) -> Pin<Box<dyn Future<Output = Result<(), SinkError>> + Send>>;
+}

@@ -1,0 +1,163 @@
+//! The batch of a call: reading its columns, deciding about its rows.
+
+use crate::column::{Column, ColumnWriter};
+
+/// A resolved field, from [`Setup`](crate::Setup).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Field(pub(crate) u32);
+
+/// How the values of a column are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// Strings without quotes and unescaped; every other value as its JSON text.
+    Text,
+    /// Every value as its JSON text.
+    Json,
+}
+
+/// The host's side of a call. Implemented by the bindings inside a component and by [`native`](crate::native) outside.
+#[expect(
+    missing_docs,
+    reason = "each function is that of the same name in wit/batch.wit, documented there and on Batch"
+)]
+pub trait Io {
+    fn rows(&self) -> usize;
+    fn read(&mut self, field: u32, form: Form) -> Column;
+    fn check_json(&mut self, field: u32) -> Vec<u8>;
+    fn replace(&mut self, field: u32, form: Form, starts: &[u32], ends: &[u32], with: ColumnWriter);
+    fn set(&mut self, field: u32, form: Form, values: ColumnWriter);
+    fn set_json_from(&mut self, target: u32, source: u32, rows: &[u8]);
+    fn set_timestamp(&mut self, nanoseconds: &[i64]);
+    fn split(&mut self, field: u32, form: Form, spans: ChildSpans<'_>, prefix: &[u8], suffix: &[u8]);
+    fn split_into(&mut self, parents: &[u32], bodies: ColumnWriter);
+    fn drop_rows(&mut self, rows: &[u32], code: &str);
+    fn route(&mut self, ports: &[u8]);
+    fn copy_to(&mut self, port: u8, rows: &[u32]);
+    fn fail(&mut self, rows: &[u32], which: &[u32], reasons: &[(String, String)]);
+}
+
+/// The children of a split as spans of a column, flat lists of the same length.
+#[derive(Clone, Copy, Debug)]
+pub struct ChildSpans<'a> {
+    /// Row that each child comes from; never decreasing.
+    pub parents: &'a [u32],
+    /// First byte of each child in `bytes` of the column.
+    pub starts: &'a [u32],
+    /// One after the last byte of each child.
+    pub ends: &'a [u32],
+}
+
+/// The batch of the current call. Decisions take effect together when [`Node::process`](crate::Node::process) returns
+/// without an error; `wit/batch.wit` has their rules.
+pub struct Batch<'a> {
+    io: &'a mut dyn Io,
+}
+
+impl<'a> Batch<'a> {
+    /// A batch over the host's side of a call.
+    pub fn new(io: &'a mut dyn Io) -> Self {
+        Self { io }
+    }
+
+    /// Number of rows.
+    pub fn len(&self) -> usize {
+        self.io.rows()
+    }
+
+    /// Whether there are no rows.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The field of every row.
+    pub fn read(&mut self, field: Field, form: Form) -> Column {
+        self.io.read(field.0, form)
+    }
+
+    /// Which JSON value the text of the field is, by row: a [`Kind`](crate::json::Kind), 0 where it is no valid JSON.
+    pub fn check_json(&mut self, field: Field) -> Vec<u8> {
+        self.io.check_json(field.0)
+    }
+
+    /// Replaces spans of a column (positions in `bytes` of what `read` gave); one text for all, or one for each.
+    pub fn replace(&mut self, field: Field, form: Form, starts: &[u32], ends: &[u32], with: ColumnWriter) {
+        self.io.replace(field.0, form, starts, ends, with);
+    }
+
+    /// Sets a field of every row that has a value in `values`: to a string, or to the JSON that it is.
+    pub fn set(&mut self, field: Field, form: Form, values: ColumnWriter) {
+        self.io.set(field.0, form, values);
+    }
+
+    /// Sets `target` of the marked rows to the JSON in the text of `source`, without moving it.
+    pub fn set_json_from(&mut self, target: Field, source: Field, rows: &[u8]) {
+        self.io.set_json_from(target.0, source.0, rows);
+    }
+
+    /// Sets the time of each row in nanoseconds since the epoch; [`i64::MIN`] leaves it.
+    pub fn set_timestamp(&mut self, nanoseconds: &[i64]) {
+        self.io.set_timestamp(nanoseconds);
+    }
+
+    /// Splits rows: each child's body is `prefix`, its span of the column, `suffix`.
+    pub fn split(&mut self, field: Field, form: Form, spans: ChildSpans<'_>, prefix: &[u8], suffix: &[u8]) {
+        self.io.split(field.0, form, spans, prefix, suffix);
+    }
+
+    /// Splits rows into bodies made here.
+    pub fn split_into(&mut self, parents: &[u32], bodies: ColumnWriter) {
+        self.io.split_into(parents, bodies);
+    }
+
+    /// Ends rows on purpose, counted under a reason code.
+    pub fn drop_rows(&mut self, rows: &[u32], code: &str) {
+        if !rows.is_empty() {
+            self.io.drop_rows(rows, code);
+        }
+    }
+
+    /// The port of each row.
+    pub fn route(&mut self, ports: &[u8]) {
+        self.io.route(ports);
+    }
+
+    /// Sends copies of rows to a further port.
+    pub fn copy_to(&mut self, port: u8, rows: &[u32]) {
+        if !rows.is_empty() {
+            self.io.copy_to(port, rows);
+        }
+    }
+
+    /// Fails the rows collected.
+    pub fn fail(&mut self, reasons: &Reasons) {
+        if !reasons.rows.is_empty() {
+            self.io.fail(&reasons.rows, &reasons.which, &reasons.table);
+        }
+    }
+}
+
+/// Rows that fail and why, with each reason stored once.
+#[derive(Clone, Debug, Default)]
+pub struct Reasons {
+    rows: Vec<u32>,
+    which: Vec<u32>,
+    table: Vec<(String, String)>,
+}
+
+impl Reasons {
+    /// Adds a row with a code in kebab-case and a sentence for people.
+    pub fn add(&mut self, row: usize, code: &str, message: &str) {
+        let known = self.table.iter().position(|(c, m)| c == code && m == message);
+        let which = known.unwrap_or_else(|| {
+            self.table.push((code.to_owned(), message.to_owned()));
+            self.table.len() - 1
+        });
+        self.rows.push(u32::try_from(row).unwrap_or(u32::MAX));
+        self.which.push(u32::try_from(which).unwrap_or(u32::MAX));
+    }
+
+    /// Whether no row failed.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+}

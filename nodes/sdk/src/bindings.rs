@@ -1,0 +1,138 @@
+//! The only place of generated bindings on the guest's side; everything else uses the types of this crate.
+
+use crate::batch::{Batch, ChildSpans, Form, Io};
+use crate::column::{Column, ColumnWriter};
+use crate::node::{Node, Resolve};
+
+#[allow(missing_docs, unreachable_pub, clippy::all, reason = "generated")]
+mod generated {
+    wit_bindgen::generate!({
+        path: "../../wit",
+        world: "processor",
+        pub_export_macro: true,
+        export_macro_name: "export",
+        runtime_path: "wit_bindgen::rt",
+    });
+}
+
+pub use generated::export;
+pub use generated::exports::wattle::node::node::{Configured, Description, Guest, OptionError};
+#[doc(hidden)]
+pub use generated::*;
+
+use generated::wattle::node::batch as host;
+use generated::wattle::node::types;
+
+/// Describes a node type.
+pub fn describe<N: Node>() -> Description {
+    Description {
+        name: N::NAME.into(),
+        version: N::VERSION.into(),
+        summary: N::SUMMARY.into(),
+        options_schema: N::OPTIONS_SCHEMA.into(),
+        masks: N::MASKS,
+    }
+}
+
+struct HostFields;
+
+impl Resolve for HostFields {
+    fn resolve(&mut self, path: &str, read: bool, write: bool) -> Result<u32, String> {
+        use generated::wattle::node::fields::{Access, resolve};
+        let read = if read { Access::READ } else { Access::empty() };
+        let write = if write { Access::WRITE } else { Access::empty() };
+        resolve(path, read | write)
+    }
+}
+
+/// Configures the node of this instance.
+pub fn configure<N: Node>(node: &mut Option<N>, options: &str) -> Result<Configured, Vec<OptionError>> {
+    std::panic::set_hook(Box::new(|info| {
+        generated::wattle::node::diagnostics::panicked(&info.to_string());
+    }));
+    let (made, ports) = crate::node::configure::<N>(options, &mut HostFields).map_err(|errors| {
+        errors.into_iter().map(|e| OptionError { path: e.path, message: e.message }).collect::<Vec<_>>()
+    })?;
+    *node = Some(made);
+    Ok(Configured { ports })
+}
+
+/// Processes the batch of this call.
+pub fn process<N: Node>(node: &mut Option<N>) -> Result<(), String> {
+    match node {
+        Some(node) => node.process(&mut Batch::new(&mut HostIo)),
+        None => Err("process was called before configure".into()),
+    }
+}
+
+struct HostIo;
+
+fn form(form: Form) -> types::Form {
+    match form {
+        Form::Text => types::Form::Text,
+        Form::Json => types::Form::Json,
+    }
+}
+
+fn column(column: ColumnWriter) -> types::Column {
+    types::Column { bytes: column.bytes, offsets: column.offsets, kinds: column.kinds }
+}
+
+impl Io for HostIo {
+    fn rows(&self) -> usize {
+        host::rows() as usize
+    }
+
+    fn read(&mut self, field: u32, to: Form) -> Column {
+        let column = host::read(field, form(to));
+        Column { bytes: column.bytes.into(), offsets: column.offsets, kinds: column.kinds }
+    }
+
+    fn check_json(&mut self, field: u32) -> Vec<u8> {
+        host::check_json(field)
+    }
+
+    fn replace(&mut self, field: u32, to: Form, starts: &[u32], ends: &[u32], with: ColumnWriter) {
+        host::replace(field, form(to), starts, ends, &column(with));
+    }
+
+    fn set(&mut self, field: u32, to: Form, values: ColumnWriter) {
+        host::set(field, form(to), &column(values));
+    }
+
+    fn set_json_from(&mut self, target: u32, source: u32, rows: &[u8]) {
+        host::set_json_from(target, source, rows);
+    }
+
+    fn set_timestamp(&mut self, nanoseconds: &[i64]) {
+        host::set_timestamp(nanoseconds);
+    }
+
+    fn split(&mut self, field: u32, to: Form, spans: ChildSpans<'_>, prefix: &[u8], suffix: &[u8]) {
+        host::split(field, form(to), spans.parents, spans.starts, spans.ends, prefix, suffix);
+    }
+
+    fn split_into(&mut self, parents: &[u32], bodies: ColumnWriter) {
+        host::split_into(parents, &column(bodies));
+    }
+
+    fn drop_rows(&mut self, rows: &[u32], code: &str) {
+        host::drop(rows, code);
+    }
+
+    fn route(&mut self, ports: &[u8]) {
+        host::route(ports);
+    }
+
+    fn copy_to(&mut self, port: u8, rows: &[u32]) {
+        host::copy_to(port, rows);
+    }
+
+    fn fail(&mut self, rows: &[u32], which: &[u32], reasons: &[(String, String)]) {
+        let reasons: Vec<types::Reason> = reasons
+            .iter()
+            .map(|(code, message)| types::Reason { code: code.clone(), message: message.clone() })
+            .collect();
+        host::fail(rows, which, &reasons);
+    }
+}

@@ -1,0 +1,84 @@
+//! Write a Wattle node in Rust: columns in, decisions out.
+//!
+//! A node is a type that implements [`Node`] (columns, fast) or [`event::EventNode`] (one event at a time, simple), and
+//! one line, [`export_node!`], that makes a component of it:
+//!
+//! ```ignore
+//! use wattle_node::{Batch, Field, Form, Node, Setup, export_node};
+//!
+//! #[derive(serde::Deserialize)]
+//! #[serde(deny_unknown_fields)]
+//! pub struct Options { field: String }
+//!
+//! pub struct DropEmpty { field: Field }
+//!
+//! impl Node for DropEmpty {
+//!     const NAME: &'static str = "drop-empty";
+//!     const VERSION: &'static str = env!("CARGO_PKG_VERSION");
+//!     const SUMMARY: &'static str = "Drops events whose field is empty.";
+//!     const OPTIONS_SCHEMA: &'static str = include_str!("../options.schema.json");
+//!     type Options = Options;
+//!
+//!     fn configure(options: Options, setup: &mut Setup<'_>) -> Option<Self> {
+//!         Some(Self { field: setup.read("field", &options.field)? })
+//!     }
+//!
+//!     fn process(&mut self, batch: &mut Batch<'_>) -> Result<(), String> {
+//!         let column = batch.read(self.field, Form::Text);
+//!         let empty: Vec<u32> = (0..).zip(column.rows()).filter(|(_, row)| row.is_empty()).map(|(i, _)| i).collect();
+//!         batch.drop_rows(&empty, "empty");
+//!         Ok(())
+//!     }
+//! }
+//!
+//! export_node!(DropEmpty);
+//! ```
+//!
+//! The same code is tested natively with [`testing`], without any WebAssembly.
+
+#[cfg(target_arch = "wasm32")]
+pub mod bindings;
+
+mod batch;
+mod column;
+pub mod event;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod native;
+mod node;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod testing;
+
+pub use batch::{Batch, Field, Form, Io, Reasons};
+pub use column::{Column, ColumnWriter};
+pub use node::{Node, OptionError, Resolve, Setup, configure};
+pub use wattle_json as json;
+
+/// Makes a component of a [`Node`]. Has no effect where the target is not WebAssembly.
+#[macro_export]
+macro_rules! export_node {
+    ($node:ty) => {
+        #[cfg(target_arch = "wasm32")]
+        const _: () = {
+            struct Component;
+            ::std::thread_local! {
+                static NODE: ::std::cell::RefCell<::std::option::Option<$node>> =
+                    const { ::std::cell::RefCell::new(::std::option::Option::None) };
+            }
+            impl $crate::bindings::Guest for Component {
+                fn describe() -> $crate::bindings::Description {
+                    $crate::bindings::describe::<$node>()
+                }
+                fn configure(
+                    options: ::std::string::String,
+                ) -> ::std::result::Result<$crate::bindings::Configured, ::std::vec::Vec<$crate::bindings::OptionError>>
+                {
+                    NODE.with_borrow_mut(|node| $crate::bindings::configure(node, &options))
+                }
+                fn process() -> ::std::result::Result<(), ::std::string::String> {
+                    NODE.with_borrow_mut($crate::bindings::process)
+                }
+            }
+            $crate::bindings::export!(Component with_types_in $crate::bindings);
+        };
+    };
+}

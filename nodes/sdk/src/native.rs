@@ -1,0 +1,176 @@
+//! A node linked natively instead of as a component: for tests and for measuring what the sandbox costs.
+//!
+//! The decisions go through the same [`wattle_batch::Call`] as those of a sandboxed node.
+
+use std::sync::Arc;
+
+use wattle_batch::{Batch as HostBatch, Call, Field, FieldPath, Form as HostForm, InvalidDecision, NodeInfo, Outcome};
+
+use crate::batch::{Batch, ChildSpans, Form, Io};
+use crate::column::{Column, ColumnWriter};
+use crate::node::{Node, OptionError, Resolve, configure};
+
+/// A configured node.
+pub struct Native<N> {
+    node: N,
+    info: Arc<NodeInfo>,
+}
+
+/// Why a call had no effect; the batch comes back unchanged.
+#[derive(Debug)]
+pub enum CallError {
+    /// A decision broke the contract.
+    Invalid(InvalidDecision),
+    /// The node answered with an error.
+    Node(String),
+}
+
+impl<N: Node> Native<N> {
+    /// Configures a node with options in JSON.
+    ///
+    /// # Errors
+    ///
+    /// Everything wrong with the options.
+    pub fn configure(name: &str, options: &str) -> Result<Self, Vec<OptionError>> {
+        #[derive(Default)]
+        struct Fields(Vec<Field>);
+        impl Resolve for Fields {
+            fn resolve(&mut self, path: &str, read: bool, write: bool) -> Result<u32, String> {
+                let path = FieldPath::parse(path).map_err(|e| e.to_string())?;
+                self.0.push(Field { path, read, write });
+                u32::try_from(self.0.len() - 1).map_err(|e| e.to_string())
+            }
+        }
+        let mut fields = Fields::default();
+        let (node, ports) = configure::<N>(options, &mut fields)?;
+        let version = format!("{}@{}", N::NAME, N::VERSION);
+        let info = NodeInfo { name: name.into(), version: version.into(), ports, fields: fields.0 };
+        Ok(Self { node, info: Arc::new(info) })
+    }
+
+    /// The node's ports and fields.
+    pub fn info(&self) -> &Arc<NodeInfo> {
+        &self.info
+    }
+
+    /// Processes a batch.
+    ///
+    /// # Errors
+    ///
+    /// The batch as it came, and why.
+    pub fn process(&mut self, batch: HostBatch) -> Result<Outcome, Box<(HostBatch, CallError)>> {
+        let mut io = NativeIo { call: Call::new(batch, self.info.clone()), wrong: None };
+        let done = self.node.process(&mut Batch::new(&mut io));
+        match (done, io.wrong) {
+            (Err(error), _) => Err(Box::new((io.call.abort(), CallError::Node(error)))),
+            (Ok(()), Some(wrong)) => Err(Box::new((io.call.abort(), CallError::Invalid(wrong)))),
+            (Ok(()), None) => io.call.finish().map_err(|e| Box::new((e.0, CallError::Invalid(e.1)))),
+        }
+    }
+}
+
+struct NativeIo {
+    call: Call,
+    /// The first decision that broke the contract. In the sandbox it would have trapped.
+    wrong: Option<InvalidDecision>,
+}
+
+impl NativeIo {
+    fn check<T: Default>(&mut self, done: Result<T, InvalidDecision>) -> T {
+        done.unwrap_or_else(|error| {
+            self.wrong.get_or_insert(error);
+            T::default()
+        })
+    }
+
+    fn column(&mut self, column: ColumnWriter) -> (wattle_batch::Column, Vec<u8>) {
+        let made = wattle_batch::Column::from_offsets(column.bytes.into(), &column.offsets)
+            .ok_or_else(|| InvalidDecision("offsets of a column are wrong".into()));
+        (self.check(made), column.kinds)
+    }
+}
+
+fn host(form: Form) -> HostForm {
+    match form {
+        Form::Text => HostForm::Text,
+        Form::Json => HostForm::Json,
+    }
+}
+
+impl Io for NativeIo {
+    fn rows(&self) -> usize {
+        self.call.rows()
+    }
+
+    fn read(&mut self, field: u32, form: Form) -> Column {
+        let read = self.call.read(field, host(form));
+        let (bytes, offsets, kinds) = self.check(read);
+        Column { bytes, offsets, kinds }
+    }
+
+    fn check_json(&mut self, field: u32) -> Vec<u8> {
+        let kinds = self.call.check_json(field).map(|kinds| kinds.to_vec());
+        self.check(kinds)
+    }
+
+    fn replace(&mut self, field: u32, form: Form, starts: &[u32], ends: &[u32], with: ColumnWriter) {
+        let (with, _) = self.column(with);
+        let done = self.call.replace(field, host(form), starts.to_vec(), ends.to_vec(), with);
+        self.check(done);
+    }
+
+    fn set(&mut self, field: u32, form: Form, values: ColumnWriter) {
+        let (values, kinds) = self.column(values);
+        let done = self.call.set(field, host(form), values, kinds);
+        self.check(done);
+    }
+
+    fn set_json_from(&mut self, target: u32, source: u32, rows: &[u8]) {
+        let done = self.call.set_json_from(target, source, rows.to_vec());
+        self.check(done);
+    }
+
+    fn set_timestamp(&mut self, nanoseconds: &[i64]) {
+        let done = self.call.set_timestamps(nanoseconds.to_vec());
+        self.check(done);
+    }
+
+    fn split(&mut self, field: u32, form: Form, spans: ChildSpans<'_>, prefix: &[u8], suffix: &[u8]) {
+        let done = self.call.split(
+            field,
+            host(form),
+            spans.parents.to_vec(),
+            spans.starts.to_vec(),
+            spans.ends.to_vec(),
+            prefix.to_vec(),
+            suffix.to_vec(),
+        );
+        self.check(done);
+    }
+
+    fn split_into(&mut self, parents: &[u32], bodies: ColumnWriter) {
+        let (bodies, _) = self.column(bodies);
+        let done = self.call.split_into(parents.to_vec(), bodies);
+        self.check(done);
+    }
+
+    fn drop_rows(&mut self, rows: &[u32], code: &str) {
+        let done = self.call.drop_rows(rows, code.to_owned());
+        self.check(done);
+    }
+
+    fn route(&mut self, ports: &[u8]) {
+        let done = self.call.route(ports.to_vec());
+        self.check(done);
+    }
+
+    fn copy_to(&mut self, port: u8, rows: &[u32]) {
+        let done = self.call.copy_to(port, rows.to_vec());
+        self.check(done);
+    }
+
+    fn fail(&mut self, rows: &[u32], which: &[u32], reasons: &[(String, String)]) {
+        let done = self.call.fail(rows, which, reasons.to_vec());
+        self.check(done);
+    }
+}

@@ -1,0 +1,112 @@
+//! The node itself, and setting it up from options.
+
+use serde::de::DeserializeOwned;
+
+use crate::batch::{Batch, Field};
+
+/// A node that works on columns.
+pub trait Node: Sized {
+    /// Name of the node type in kebab-case.
+    const NAME: &'static str;
+    /// Semantic version; usually `env!("CARGO_PKG_VERSION")`.
+    const VERSION: &'static str;
+    /// One sentence for people.
+    const SUMMARY: &'static str;
+    /// JSON schema of the options.
+    const OPTIONS_SCHEMA: &'static str;
+    /// Whether the node hides data, so that a row it could not process must not leave in clear.
+    const MASKS: bool = false;
+    /// The options, usually with `#[serde(deny_unknown_fields)]`.
+    type Options: DeserializeOwned;
+
+    /// Prepares the node. Everything wrong with the options is reported to `setup`; `None` means that something was.
+    fn configure(options: Self::Options, setup: &mut Setup<'_>) -> Option<Self>;
+
+    /// Processes one batch. An error fails every row of it with the code `node-error`.
+    fn process(&mut self, batch: &mut Batch<'_>) -> Result<(), String>;
+}
+
+/// One thing wrong with the options.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OptionError {
+    /// Where: a path such as `rules[0].pattern`; empty for the whole.
+    pub path: String,
+    /// What, and how to mend it.
+    pub message: String,
+}
+
+/// The host's side of setting up: turns field paths into handles.
+pub trait Resolve {
+    /// Resolves a path for reading, writing or both.
+    fn resolve(&mut self, path: &str, read: bool, write: bool) -> Result<u32, String>;
+}
+
+/// Collects handles, ports and errors while a node is configured.
+pub struct Setup<'a> {
+    resolve: &'a mut dyn Resolve,
+    errors: Vec<OptionError>,
+    ports: Vec<String>,
+}
+
+impl<'a> Setup<'a> {
+    /// A set-up over the host's side.
+    pub fn new(resolve: &'a mut dyn Resolve) -> Self {
+        Self { resolve, errors: Vec::new(), ports: vec!["out".into()] }
+    }
+
+    /// Resolves a field to read. `option` names the option that the path came from, for the error.
+    pub fn read(&mut self, option: &str, path: &str) -> Option<Field> {
+        self.resolve(option, path, true, false)
+    }
+
+    /// Resolves a field to set.
+    pub fn write(&mut self, option: &str, path: &str) -> Option<Field> {
+        self.resolve(option, path, false, true)
+    }
+
+    /// Resolves a field to read and to change.
+    pub fn read_write(&mut self, option: &str, path: &str) -> Option<Field> {
+        self.resolve(option, path, true, true)
+    }
+
+    fn resolve(&mut self, option: &str, path: &str, read: bool, write: bool) -> Option<Field> {
+        match self.resolve.resolve(path, read, write) {
+            Ok(handle) => Some(Field(handle)),
+            Err(message) => {
+                self.error(option, message);
+                None
+            }
+        }
+    }
+
+    /// Reports something wrong with an option.
+    pub fn error(&mut self, option: impl Into<String>, message: impl Into<String>) {
+        self.errors.push(OptionError { path: option.into(), message: message.into() });
+    }
+
+    /// Names the output ports; without a call there is one, `out`.
+    pub fn ports(&mut self, ports: Vec<String>) {
+        self.ports = ports;
+    }
+}
+
+/// Reads the options and configures a node: the node and its ports, or everything that is wrong.
+pub fn configure<N: Node>(options: &str, resolve: &mut dyn Resolve) -> Result<(N, Vec<String>), Vec<OptionError>> {
+    let mut json = serde_json::Deserializer::from_str(options);
+    let options: N::Options = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+        let path = error.path().to_string();
+        let path = if path == "." { String::new() } else { path };
+        // serde_json ends its messages with a place in the JSON text, which nobody wrote.
+        let message = error.inner().to_string();
+        let message = message.split(" at line ").next().unwrap_or_default().to_owned();
+        vec![OptionError { path, message }]
+    })?;
+    let mut setup = Setup::new(resolve);
+    match N::configure(options, &mut setup) {
+        Some(node) if setup.errors.is_empty() => Ok((node, setup.ports)),
+        _ if setup.errors.is_empty() => {
+            Err(vec![OptionError { path: String::new(), message: "the node refused its options".into() }])
+        }
+        _ => Err(setup.errors),
+    }
+}
