@@ -1,2 +1,41 @@
-//! placeholder
-fn main() {}
+//! The project's own commands: `cargo xtask <command>`. Everything that a command needs, it sets up itself.
+
+mod demo;
+mod nodes;
+mod process;
+mod test;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Builds, shows, tests and measures Wattle")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Builds the nodes that are built into the agent, and the test guests, as WebAssembly components
+    Nodes,
+    /// Builds the agent with its nodes and packs inside: target/release/wattle
+    Build,
+    /// Runs the CloudTrail pack on generated CloudTrail and swaps its version under load
+    Demo(demo::Options),
+    /// Sets everything up and passes all tests
+    Test,
+    /// Formatting and lints, as the landing gate checks them
+    Lint,
+}
+
+fn main() -> anyhow::Result<()> {
+    let command = Cli::parse().command;
+    process::enter_root()?;
+    match command {
+        Command::Nodes => nodes::build(),
+        Command::Build => nodes::build_agent().map(drop),
+        Command::Demo(options) => demo::run(&options),
+        Command::Test => test::test(),
+        Command::Lint => test::lint(),
+    }
+}

@@ -1,2 +1,46 @@
-//! placeholder
-fn main() {}
+//! `wattle`: the agent and its tools.
+
+mod builtin;
+mod cli;
+mod commands;
+mod components;
+mod configuration;
+mod exit;
+mod logging;
+mod progress;
+mod summary;
+mod supervisor;
+mod watch;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use crate::cli::{Cli, Command};
+use crate::exit::Failure;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    logging::init(&cli);
+    let color = cli.use_color();
+    let done = match cli.command {
+        Command::Run(options) => commands::run::run(&options, color),
+        Command::Validate(options) => commands::validate::validate(&options, color),
+        Command::Test(options) => commands::test::test(&options, color),
+        Command::Graph(options) => commands::graph::graph(&options, color),
+        Command::Inspect(options) => commands::inspect::inspect(&options),
+        Command::Generate(options) => commands::generate::generate(&options),
+        Command::Packs(options) => commands::packs::packs(&options),
+        Command::Explain { code } => commands::explain::explain(code.as_deref()),
+        Command::Completions { shell } => commands::completions::completions(shell),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure { code, message }) => {
+            if !message.is_empty() {
+                exit::say(&format!("wattle: {message}"));
+            }
+            ExitCode::from(code)
+        }
+    }
+}

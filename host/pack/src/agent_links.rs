@@ -13,14 +13,19 @@ use crate::reader::Text;
 use crate::suggest;
 use crate::value::Data;
 
-/// Finds the sources of a pipeline.
+/// Finds the sources of a pipeline. `sure` becomes false where a link is not understood, since it may have meant any.
 pub(crate) fn link_sources(
     pipeline: &PipelineManifest,
     sources: &[ComponentManifest],
+    sure: &mut bool,
     findings: &mut Findings,
 ) -> Vec<usize> {
-    let Some(inputs) = &pipeline.inputs else { return Vec::new() };
+    let Some(inputs) = &pipeline.inputs else {
+        *sure = false;
+        return Vec::new();
+    };
     if inputs.is_empty() {
+        *sure = false;
         let finding = codes::NO_INPUTS.at(pipeline.place, format!("pipeline `{}` has no inputs", pipeline.name));
         findings.report(finding.hint("name at least one source"));
     }
@@ -29,6 +34,7 @@ pub(crate) fn link_sources(
         let fits: Vec<usize> =
             sources.iter().enumerate().filter(|(_, s)| matches(&input.text, &s.name)).map(|(index, _)| index).collect();
         if fits.is_empty() {
+            *sure = false;
             let hint = suggest::hint(&input.text, sources.iter().map(|source| source.name.as_str()));
             let message = format!("no source `{}`", input.text);
             let hint = hint.unwrap_or_else(|| "there are no sources; add one as `[sources.NAME]`".to_owned());
@@ -89,6 +95,7 @@ pub(crate) fn link(
             }
         }
         if sink.inputs.as_ref().is_some_and(Vec::is_empty) {
+            sure = false;
             let finding = codes::NO_INPUTS.at(sink.place, format!("sink `{}` has no inputs", sink.name));
             findings.report(finding.hint("name at least one output, as in `\"pipeline.output\"`"));
         }

@@ -188,7 +188,12 @@ fn read_expectation(files: &PackFiles, relative: &str, findings: &mut Findings) 
                 events.push(Json::Object(event));
             }
             Ok(_) => findings.report(codes::TEST_LINE.at(place, "an event must be a JSON object")),
-            Err(error) => findings.report(codes::TEST_LINE.at(place, format!("not JSON: {error}"))),
+            Err(error) => {
+                // The parser counts lines from where it began, which is this line.
+                let error = error.to_string();
+                let problem = error.split(" at line ").next().unwrap_or_default();
+                findings.report(codes::TEST_LINE.at(place, format!("not JSON: {problem}")));
+            }
         }
     }
     events

@@ -5,7 +5,8 @@ use std::fmt;
 use serde_json::Value as Json;
 
 /// Keys that a line of an expectation may have: those of an event as the codec `json` writes it, and `body_json`.
-pub(crate) const EVENT_KEYS: [&str; 6] = ["timestamp", "body", "body_json", "attributes", "resource", "failure"];
+pub(crate) const EVENT_KEYS: [&str; 7] =
+    ["timestamp", "body", "body_base64", "body_json", "attributes", "resource", "failure"];
 
 /// A difference between what was expected and what came.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,7 +34,7 @@ impl fmt::Display for Mismatch {
 
 /// Compares events one by one, in order; no mismatch means that all is as expected.
 ///
-/// Keys that an expected event does not give are not compared. `body` and `timestamp` must be equal, and `body_json`
+/// Keys that an expected event does not give are not compared. `body`, `body_base64` and `timestamp` must be equal, and `body_json`
 /// must equal the body parsed as JSON, keys in any order. Of `attributes`, `resource` and `failure` only what is given
 /// is compared, at every depth; arrays must have equal length. An expected `null` is met by `null` and by nothing.
 pub fn compare(expected: &[Json], actual: &[Json]) -> Vec<Mismatch> {
@@ -78,7 +79,7 @@ impl Comparison<'_> {
                         self.differs("body_json", Some(expected), parsed.as_ref().or(body));
                     }
                 }
-                "body" | "timestamp" => {
+                "body" | "body_base64" | "timestamp" => {
                     if actual.get(key).unwrap_or(&Json::Null) != expected {
                         self.differs(key, Some(expected), actual.get(key));
                     }

@@ -139,13 +139,11 @@ impl Findings {
     pub(crate) fn finish<T>(self, value: Option<T>) -> Result<(T, Vec<Diagnostic>, BTreeSet<PathBuf>), Invalid> {
         let Self { manifests, mut found, secrets, secret_places, files } = self;
         found.sort_by_key(|finding| (finding.place.manifest, finding.place.start));
-        let mut diagnostics: Vec<Diagnostic> = Vec::new();
-        for finding in found {
-            let diagnostic = diagnose(finding, &manifests, &secrets, &secret_places);
-            if !diagnostics.contains(&diagnostic) {
-                diagnostics.push(diagnostic);
-            }
-        }
+        // A pack that two pipelines use is read twice.
+        let mut seen = BTreeSet::new();
+        found.retain(|finding| seen.insert((finding.place, finding.code.id, finding.message.clone())));
+        let diagnostics: Vec<Diagnostic> =
+            found.into_iter().map(|finding| diagnose(finding, &manifests, &secrets, &secret_places)).collect();
         match value {
             Some(value) if diagnostics.iter().all(|d| d.severity != Severity::Error) => Ok((value, diagnostics, files)),
             _ => Err(Invalid { diagnostics, files }),

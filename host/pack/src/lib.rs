@@ -44,7 +44,7 @@ pub use compare::{Mismatch, compare};
 pub use diagnostic::{Diagnostic, Excerpt, Invalid, Severity};
 pub use graph::{dot, mermaid};
 pub use library::{BuiltinPack, Library};
-pub use load::{Env, load, load_pack, load_text};
+pub use load::{Env, load, load_pack, load_text, peek_settings};
 pub use manifest::agent::default_data_dir;
 pub use plan::{
     AgentSettings, BatchSettings, ComponentPlan, NodeLimits, NodePlan, OutputPlan, PackId, PipelinePlan, Plan,

@@ -143,7 +143,7 @@ impl Library {
             Some((name, requirement)) => match Requirement::parse(requirement) {
                 Ok(parsed) => (name, parsed),
                 Err(error) => {
-                    let message = format!("bad version of a pack: `{requirement}`; {error}");
+                    let message = format!("bad pack version `{requirement}`; {error}");
                     let finding = codes::BAD_VALUE.at(place, message);
                     findings
                         .report(finding.hint("write `name@1.0.0` for that version, `name@1` for any compatible one"));
@@ -152,6 +152,11 @@ impl Library {
             },
             None => (reference, Requirement::Any),
         };
+        if !is_pack_name(name) {
+            let finding = codes::BAD_NAME.at(place, format!("bad pack name `{}`", name.escape_debug()));
+            findings.report(finding.hint("write `name@version`, or a folder as in `./folder`"));
+            return None;
+        }
         for folder in &self.folders {
             findings.watch(folder.join(name));
         }
@@ -213,7 +218,7 @@ impl PackFiles {
 
     pub(crate) fn read(&self, relative: &str) -> io::Result<Vec<u8>> {
         match self {
-            Self::Folder(folder) => std::fs::read(folder.join(relative)),
+            Self::Folder(folder) => read_plain(&folder.join(relative)),
             Self::Builtin(pack) => pack
                 .files
                 .iter()
@@ -244,6 +249,15 @@ impl PackFiles {
         let table: toml::Table = text.parse().ok()?;
         Version::parse(table.get("pack")?.get("version")?.as_str()?).ok()
     }
+}
+
+/// Reads a file, but nothing that could block or have no end.
+pub(crate) fn read_plain(path: &Path) -> io::Result<Vec<u8>> {
+    let metadata = std::fs::metadata(path)?;
+    if !metadata.is_file() && !metadata.is_dir() {
+        return Err(io::Error::other("it is not a plain file"));
+    }
+    std::fs::read(path)
 }
 
 /// Names what a folder holds, in order; nothing where it cannot be read.

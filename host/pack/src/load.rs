@@ -99,6 +99,22 @@ pub fn load_pack(
     Ok((plan, warnings))
 }
 
+/// Reads the agent's own settings and nothing else: what must be known before nodes can be configured. Problems are left
+/// for [`load`] to report.
+pub fn peek_settings(text: &str, folder: &Path, env: Env<'_>) -> AgentSettings {
+    let mut findings = Findings::default();
+    let number = findings.add_manifest(Path::new(""), text);
+    let file = Place::file(number);
+    let mut root = Item::new(file, Data::Table(value::parse(number, text, &mut findings).unwrap_or_default()));
+    template::fill_environment(&mut root, env, &mut findings);
+    let empty = Table::default();
+    let table = match &root.data {
+        Data::Table(table) => table,
+        _ => &empty,
+    };
+    AgentManifest::read(table, file, folder, env, &mut findings).settings
+}
+
 /// On a command line a folder needs no `./` if it is one.
 pub(crate) fn as_folder(reference: &str) -> String {
     let is_folder = Path::new(reference).join(crate::library::MANIFEST).is_file();
@@ -221,8 +237,9 @@ impl Validation<'_> {
         let mut builder = Builder::new(self.nodes, &manifest.settings.limits);
         let mut used = vec![false; manifest.sources.len()];
         let mut pipelines = Vec::new();
+        let mut sure = true;
         for pipeline in &manifest.pipelines {
-            let sources = agent_links::link_sources(pipeline, &manifest.sources, findings);
+            let sources = agent_links::link_sources(pipeline, &manifest.sources, &mut sure, findings);
             for source in &sources {
                 used.iter_mut().skip(*source).take(1).for_each(|used| *used = true);
             }
@@ -230,7 +247,7 @@ impl Validation<'_> {
             let discard = agent_links::discarded(pipeline, built.as_ref(), findings);
             pipelines.push(Pipeline { name: pipeline.name.clone(), sources, built, discard });
         }
-        for (source, _) in manifest.sources.iter().zip(used).filter(|(_, used)| !used) {
+        for (source, _) in manifest.sources.iter().zip(used).filter(|(_, used)| sure && !used) {
             let message = format!("no pipeline takes the source `{}`", source.name);
             let hint = format!("add `\"{}\"` to the `inputs` of a pipeline, or remove the source", source.name);
             findings.report(codes::UNUSED_SOURCE.at(source.place, message).hint(hint));

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::artifact::{Artifact, NodeError, NodeShape, Nodes, Origin};
 use crate::codes;
 use crate::findings::{Findings, Place};
-use crate::library::{Found, Library, MANIFEST, PackFiles, clean};
+use crate::library::{Found, Library, MANIFEST, PackFiles, clean, read_plain};
 use crate::load::{bytes_to_text, in_words};
 use crate::manifest::agent::{PipelineGraph, PipelineManifest};
 use crate::manifest::graph::{GraphManifest, NodeManifest};
@@ -162,7 +162,7 @@ impl<'a> Builder<'a> {
             }
             return artifact;
         }
-        let (path, read, origin) = match root {
+        let path = match root {
             Root::Pack(files) => {
                 if !is_inside(files, &text.text) {
                     let message = format!("the artifact `{}` is outside the pack's folder", text.text);
@@ -170,14 +170,13 @@ impl<'a> Builder<'a> {
                     findings.report(codes::OUTSIDE_ARTIFACT.at(text.place, message).hint(hint));
                     return None;
                 }
-                let path = clean(&files.path(&text.text));
-                let origin = if files.is_builtin() { Origin::Embedded } else { Origin::File(path.clone()) };
-                (path, files.read(&text.text), origin)
+                clean(&files.path(&text.text))
             }
-            Root::Folder(folder) => {
-                let path = clean(&folder.join(&text.text));
-                (path.clone(), std::fs::read(&path), Origin::File(path))
-            }
+            Root::Folder(folder) => clean(&folder.join(&text.text)),
+        };
+        let origin = match root {
+            Root::Pack(files) if files.is_builtin() => Origin::Embedded,
+            _ => Origin::File(path.clone()),
         };
         if matches!(origin, Origin::File(_)) {
             findings.watch(&path);
@@ -185,6 +184,10 @@ impl<'a> Builder<'a> {
         if let Some(artifact) = self.artifacts.get(&path) {
             return Some(Arc::clone(artifact));
         }
+        let read = match root {
+            Root::Pack(files) => files.read(&text.text),
+            Root::Folder(_) => read_plain(&path),
+        };
         match read {
             Ok(bytes) => {
                 let name = path.file_stem().and_then(|name| name.to_str()).unwrap_or_default();

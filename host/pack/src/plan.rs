@@ -24,7 +24,7 @@ pub struct Plan {
     pub sinks: Vec<SinkPlan>,
     /// Pipelines in the order of the file.
     pub pipelines: Vec<PipelinePlan>,
-    /// Files and folders whose change can change the plan.
+    /// Files and folders whose change can change the plan; some may not exist yet.
     pub files: BTreeSet<PathBuf>,
 }
 

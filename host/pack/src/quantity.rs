@@ -48,6 +48,15 @@ pub fn parse_duration(text: &str) -> Result<Duration, QuantityError> {
     parse(text, TIMES, None).map(Duration::from_nanos).ok_or(QuantityError::Duration)
 }
 
+/// Writes a size with the largest binary unit that divides it.
+pub(crate) fn write_size(bytes: u64) -> String {
+    let units = [(30, "GiB"), (20, "MiB"), (10, "KiB")];
+    match units.into_iter().find(|(bits, _)| bytes > 0 && bytes.trailing_zeros() >= *bits) {
+        Some((bits, unit)) => format!("{}{unit}", bytes >> bits),
+        None => format!("{bytes}B"),
+    }
+}
+
 /// Numbers may have a decimal part, as in `1.5GiB`; it is worked out in whole units, so that nothing is rounded twice.
 fn parse(text: &str, units: &[(&str, u64)], without_unit: Option<u64>) -> Option<u64> {
     let text = text.trim();
@@ -95,6 +104,14 @@ mod tests {
         ];
         for (text, expected) in cases {
             assert_eq!(parse_size(text).ok(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn writes_sizes_so_that_they_read_back() {
+        for (bytes, expected) in [(0, "0B"), (1000, "1000B"), (65536, "64KiB"), (4 << 30, "4GiB")] {
+            assert_eq!(write_size(bytes), expected);
+            assert_eq!(parse_size(expected), Ok(bytes));
         }
     }
 

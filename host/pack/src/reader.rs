@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::codes;
 use crate::findings::{Findings, Place};
-use crate::quantity::{parse_duration, parse_size};
+use crate::quantity::{parse_duration, parse_size, write_size};
 use crate::suggest;
 use crate::value::{Data, Entry, Item, Table};
 
@@ -32,7 +32,9 @@ impl<'a> Reader<'a> {
     }
 
     pub(crate) fn optional(&mut self, key: &'static str) -> Option<&'a Entry> {
-        self.known.push(key);
+        if !self.known.contains(&key) {
+            self.known.push(key);
+        }
         self.table.entry(key)
     }
 
@@ -104,7 +106,7 @@ impl<'a> Reader<'a> {
             },
             _ => return wrong_type(entry, "a size such as `\"16MiB\"`", findings),
         };
-        in_range(entry, size, range, |size| format!("{size} bytes"), findings)
+        in_range(entry, size, range, |size| write_size(*size), findings)
     }
 
     /// Reads a duration.
@@ -220,7 +222,7 @@ pub(crate) fn check_name(kind: &str, name: &str, place: Place, findings: &mut Fi
     let fits = name.starts_with(|c: char| c.is_ascii_alphabetic())
         && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
     if !fits {
-        let message = format!("bad name of a {kind}: `{}`", name.escape_debug());
+        let message = format!("bad {kind} name `{}`", name.escape_debug());
         let hint = "names are a letter and then letters, digits, `_` and `-`";
         findings.report(codes::BAD_NAME.at(place, message).hint(hint));
     }

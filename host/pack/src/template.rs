@@ -77,7 +77,7 @@ fn variable(
     };
     let starts = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
     if !starts || !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
-        let message = format!("bad name of an environment variable: `{name}`");
+        let message = format!("bad name of an environment variable `{name}`");
         let hint = if name.starts_with("params.") {
             "parameters exist only in the nodes of a pack; write `$$` for a literal dollar"
         } else {

@@ -43,10 +43,6 @@ impl Table {
     pub(crate) fn entry(&self, key: &str) -> Option<&Entry> {
         self.0.iter().find(|entry| entry.key == key)
     }
-
-    pub(crate) fn keys(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().map(|entry| entry.key.as_str())
-    }
 }
 
 impl Item {

@@ -1,1 +1,31 @@
-//! placeholder
+//! Running nodes: the only crate that knows wasmtime.
+//!
+//! A [`Runtime`] (one a process) compiles an artifact once to a [`Compiled`]; each worker makes a [`Runner`] of it with
+//! the node's options and limits. A runner owns one instance, gives it batches, and answers with outcomes whatever the
+//! guest does: a call that faults is repeated on a fresh instance, then bisected until only the rows that cause the
+//! fault are left, which fail. See `wit/` for the contract and [`wattle_batch::Call`] for what decisions mean.
+//!
+//! # Invariants
+//!
+//! - A guest sees nothing but its batch: no WASI, no clock, no randomness, no files.
+//! - Nothing a guest answers is believed unchecked.
+//! - An instance that faulted is never used again.
+//! - Precompiled code is loaded only from this agent's own cache, authenticated by a key that only it has.
+
+mod artifact;
+mod bindings;
+mod cache;
+mod catalog;
+mod fault;
+mod inspect;
+mod instance;
+mod runner;
+mod runtime;
+mod state;
+
+pub use artifact::{ArtifactError, Compiled, Description};
+pub use catalog::Catalog;
+pub use fault::{Fault, FaultKind};
+pub use inspect::{Inspection, inspect};
+pub use runner::{NodeStats, Process, Runner, RunnerSettings};
+pub use runtime::{Runtime, RuntimeError};

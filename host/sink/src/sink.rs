@@ -4,7 +4,7 @@ use std::future::Future;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use wattle_batch::{Ack, Batch};
 use wattle_buffer::{Queue, Sized};
@@ -30,6 +30,21 @@ impl Sized for Payload {
     }
 }
 
+impl Payload {
+    /// What is left of the payload when its bytes are written.
+    pub(crate) fn into_written(self) -> Written {
+        Written { events: self.events, bytes: self.bytes.len(), ack: self.ack }
+    }
+}
+
+/// Events that are on their way but not yet safe.
+#[derive(Debug)]
+pub(crate) struct Written {
+    pub(crate) events: usize,
+    pub(crate) bytes: usize,
+    pub(crate) ack: Ack,
+}
+
 /// Turns batches into payloads, on the workers.
 pub trait Encoder: Send + Sync {
     /// Encodes every event of the batch, in order, and moves its acknowledgement into the payloads.
@@ -47,6 +62,20 @@ pub struct SinkStats {
     pub rejected_events: AtomicU64,
     /// Attempts that failed and were repeated.
     pub retries: AtomicU64,
+}
+
+impl SinkStats {
+    /// Counts events that the far side has, and acknowledges them.
+    pub(crate) fn deliver(&self, written: Written) {
+        self.delivered_events.fetch_add(written.events as u64, Ordering::Relaxed);
+        self.delivered_bytes.fetch_add(written.bytes as u64, Ordering::Relaxed);
+        written.ack.deliver();
+    }
+
+    /// Counts a failed attempt.
+    pub(crate) fn retried(&self) {
+        self.retries.fetch_add(1, Ordering::Relaxed);
+    }
 }
 
 /// What a sink is given to run.
@@ -68,6 +97,17 @@ pub struct SinkError {
     /// What, where, and how to mend it.
     pub message: String,
 }
+
+/// Both halves of a sink.
+pub struct Built {
+    /// The half that runs on the workers.
+    pub encoder: Arc<dyn Encoder>,
+    /// The half that runs as a task.
+    pub sink: Box<dyn Sink>,
+}
+
+/// The future of a running sink.
+pub(crate) type Running = Pin<Box<dyn Future<Output = Result<(), SinkError>> + Send>>;
 
 /// A sink that is ready to run.
 pub trait Sink: Send {

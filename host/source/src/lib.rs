@@ -3,8 +3,29 @@
 //! A source is described by options (checked by [`check`]), built by [`build`] and [run](Source::run) until it has
 //! nothing more or is told to stop. It frames bytes into events, closes batches by bytes, events or age, and gives each
 //! batch an acknowledgement that moves its own position: a source may forget an event only after that report.
+//!
+//! # Invariants
+//!
+//! - No source holds more than a queue's bound, a few batches in the making, and the event that it is reading.
+//! - Nothing that was read is dropped in silence: what cannot become an event is a failure, counted and logged.
 
+mod assemble;
 pub mod cloudtrail;
+mod decompress;
+mod demo;
+mod file;
+mod frame;
+mod http;
+mod options;
+mod outbox;
+mod quantity;
 mod source;
+mod stats;
+mod stdin;
+#[cfg(test)]
+mod testing;
+mod thread;
 
+pub use options::{OptionError, TYPES, build, check};
 pub use source::{BatchLimits, Batches, Source, SourceContext, SourceError, Stop};
+pub use stats::SourceStats;

@@ -10,6 +10,8 @@ use tokio::sync::watch;
 use wattle_batch::{Batch, Origin};
 use wattle_buffer::{Queue, Sized};
 
+use crate::stats::SourceStats;
+
 /// A batch on its way to the workers.
 pub struct Batches(pub Batch);
 
@@ -68,6 +70,8 @@ pub struct SourceContext {
     pub data_dir: PathBuf,
     /// When to close a batch.
     pub limits: BatchLimits,
+    /// Where to count.
+    pub stats: Arc<SourceStats>,
 }
 
 impl SourceContext {
@@ -89,7 +93,7 @@ impl SourceContext {
     }
 }
 
-/// Why a source ended before its time.
+/// Why a source could not be built or ended before its time.
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
 pub struct SourceError {

@@ -1,1 +1,25 @@
-//! placeholder
+//! The running graph: sources, lanes, workers, pipelines, sinks, and how one generation follows another.
+//!
+//! The data path is [`pipeline`]: read `Pipeline::run` first. Around it: a [`lane`] holds the batches of one source in
+//! order, a [`worker`] takes them from lanes and runs pipelines, a [`generation`] is what one configuration built, and
+//! [`Topology`] starts, swaps and drains.
+//!
+//! # Invariants
+//!
+//! - Every batch that a lane gave out is either delivered, or dropped with its acknowledgement open, so that its source
+//!   offers it again. Nothing in between.
+//! - Outputs of one source reach a sink in the order in which the source gave its batches, however many workers run.
+//! - A worker uses one generation for a whole batch.
+
+mod counts;
+mod generation;
+mod lane;
+mod offline;
+mod pipeline;
+mod running;
+mod worker;
+
+pub use counts::{Counts, NodeCounts, OutputCounts, PipelineCounts, Snapshot};
+pub use generation::{BuildError, MakeNode, sandboxed};
+pub use offline::{Offline, run_offline};
+pub use running::{Topology, TopologySettings};

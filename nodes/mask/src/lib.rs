@@ -1,1 +1,21 @@
-//! placeholder
+//! The node `mask`: hides secrets and personal data in the text of events.
+//!
+//! Rules find places in a field, by JSON key ([`json_key`]), by pattern ([`pattern`]) or by a ready-made rule
+//! ([`preset`]); a [`replacement`] takes their place. The README has every option.
+
+mod column;
+mod fit;
+mod json_key;
+mod masker;
+mod node;
+mod options;
+mod pattern;
+mod plan;
+mod preset;
+mod replacement;
+mod span;
+
+pub use node::Mask;
+pub use options::{Group, Keys, Options, Replacement, Rule};
+
+wattle_node::export_node!(Mask);

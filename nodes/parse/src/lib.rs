@@ -1,1 +1,73 @@
-//! placeholder
+//! The node `parse`: turns the text of a field into attributes.
+
+mod format;
+mod merge;
+mod options;
+mod rows;
+mod texts;
+mod typed;
+
+use wattle_node::{Batch, Node, Setup, export_node};
+
+use crate::format::Reader;
+use crate::merge::Merger;
+pub use crate::options::{Format, OnConflict, Options, Type};
+use crate::rows::{Made, Place, Stored};
+
+/// The configured node.
+pub struct Parse {
+    place: Place,
+    work: Work,
+}
+
+enum Work {
+    /// JSON is checked and taken over by the host.
+    Stored(Stored),
+    /// Everything else is made here.
+    Made(Made),
+}
+
+impl Node for Parse {
+    const NAME: &'static str = "parse";
+    const VERSION: &'static str = env!("CARGO_PKG_VERSION");
+    const SUMMARY: &'static str = "Parses the text of a field (JSON, regex, key-value pairs, CSV) into attributes.";
+    const OPTIONS_SCHEMA: &'static str = include_str!("../options.schema.json");
+    type Options = Options;
+
+    fn configure(options: Options, setup: &mut Setup<'_>) -> Option<Self> {
+        let field = setup.read("field", &options.field);
+        let root = options.into.split(['.', '[']).next().unwrap_or_default();
+        let into = if matches!(root, "body" | "timestamp") {
+            setup.error("into", "values go to `attributes`, `resource`, or a path below one of them");
+            None
+        } else {
+            setup.read_write("into", &options.into)
+        };
+        let reader = Reader::new(&options, setup);
+        let work = match (reader, options.format) {
+            (Some(reader), _) => Work::Made(Made::new(reader)),
+            (None, Format::Json) => Work::Stored(Stored::default()),
+            (None, _) => return None,
+        };
+        let place = Place {
+            whole: options.into == root,
+            field: field?,
+            into: into?,
+            field_name: options.field,
+            into_name: options.into,
+            on_conflict: options.on_conflict,
+            merger: Merger::default(),
+        };
+        Some(Self { place, work })
+    }
+
+    fn process(&mut self, batch: &mut Batch<'_>) -> Result<(), String> {
+        match &mut self.work {
+            Work::Stored(stored) => stored.process(&mut self.place, batch),
+            Work::Made(made) => made.process(&mut self.place, batch),
+        }
+        Ok(())
+    }
+}
+
+export_node!(Parse);

@@ -48,7 +48,7 @@ mod node;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod testing;
 
-pub use batch::{Batch, Field, Form, Io, Reasons};
+pub use batch::{Batch, ChildSpans, Field, Form, Io, Reasons};
 pub use column::{Column, ColumnWriter};
 pub use node::{Node, OptionError, Resolve, Setup, configure};
 pub use wattle_json as json;

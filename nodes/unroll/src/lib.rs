@@ -1,22 +1,76 @@
-//! placeholder
-use wattle_node::{Batch, Field, Form, Node, Setup, export_node};
-#[derive(serde::Deserialize)]
-pub struct Options { field: String }
-pub struct X { field: Field }
-impl Node for X {
-    const NAME: &'static str = "x";
+//! The node `unroll`: one event that holds an array of records becomes one event for each record.
+//!
+//! Children are spans of the text that came in: no record is parsed, and none is copied in the guest.
+
+mod children;
+mod options;
+mod records;
+
+use wattle_node::json::{Path, Segment};
+use wattle_node::{Batch, Field, Form, Node, Reasons, Setup, export_node};
+
+use crate::children::{Children, Messages};
+pub use crate::options::{Options, Paths};
+use crate::records::Shapes;
+
+/// The configured node.
+pub struct Unroll {
+    from: Field,
+    shapes: Shapes,
+    children: Children,
+    messages: Messages,
+}
+
+impl Node for Unroll {
+    const NAME: &'static str = "unroll";
     const VERSION: &'static str = env!("CARGO_PKG_VERSION");
-    const SUMMARY: &'static str = "x";
-    const OPTIONS_SCHEMA: &'static str = "{}";
+    const SUMMARY: &'static str = "Splits an event that holds an array of records into one event for each record.";
+    const OPTIONS_SCHEMA: &'static str = include_str!("../options.schema.json");
     type Options = Options;
+
     fn configure(options: Options, setup: &mut Setup<'_>) -> Option<Self> {
-        Some(Self { field: setup.read("field", &options.field)? })
+        let from = setup.read("from", &options.from);
+        let texts = match &options.path {
+            Paths::One(text) => vec![("path".to_owned(), text)],
+            Paths::Many(texts) => texts.iter().enumerate().map(|(i, text)| (format!("path[{i}]"), text)).collect(),
+        };
+        if texts.is_empty() {
+            setup.error("path", "at least one path is needed; `$` stands for the root");
+        }
+        let mut paths = Vec::new();
+        for (option, text) in texts {
+            match Path::parse(text) {
+                Ok(path) if path.around_each().is_some() => {
+                    setup.error(option, format!("path `{text}` must not hold `[*]`; name the array itself"));
+                }
+                Ok(path) => paths.push(path),
+                Err(error) => setup.error(option, error.to_string()),
+            }
+        }
+        let messages = Messages::new(&options, &paths);
+        let key = |key: &String| Path::from(vec![Segment::Key(key.as_str().into())]);
+        let shapes = Shapes { paths, single: options.single.as_ref().map(key) };
+        Some(Self { from: from?, shapes, children: Children::new(options.into.as_deref()), messages })
     }
+
     fn process(&mut self, batch: &mut Batch<'_>) -> Result<(), String> {
-        let column = batch.read(self.field, Form::Text);
-        let empty: Vec<u32> = (0..).zip(column.rows()).filter(|(_, row)| row.is_empty()).map(|(i, _)| i).collect();
-        batch.drop_rows(&empty, "empty");
+        let texts = batch.read(self.from, Form::Text);
+        let mut reasons = Reasons::default();
+        self.children.clear();
+        for row in 0..texts.len() {
+            let (code, message) = match texts.get(row) {
+                Some(text) => match self.children.add(row, texts.start(row), text, &self.shapes) {
+                    Ok(()) => continue,
+                    Err(fault) => self.messages.of(&fault),
+                },
+                None => self.messages.missing_field(),
+            };
+            reasons.add(row, code, &message);
+        }
+        batch.fail(&reasons);
+        self.children.split(batch, self.from, &texts.bytes);
         Ok(())
     }
 }
-export_node!(X);
+
+export_node!(Unroll);

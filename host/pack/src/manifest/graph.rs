@@ -87,7 +87,7 @@ impl GraphManifest {
 fn read_node(table: &Table, entry: &Entry, prefix: &str, findings: &mut Findings) -> NodeManifest {
     check_name("node", &entry.key, entry.place, findings);
     if entry.key == INPUT {
-        let finding = codes::BAD_NAME.at(entry.place, "bad name of a node: `input`");
+        let finding = codes::BAD_NAME.at(entry.place, "bad node name `input`");
         findings.report(finding.hint("`input` is what comes into the graph; choose another name"));
     }
     let name = format!("`[{prefix}nodes.{}]`", entry.key);

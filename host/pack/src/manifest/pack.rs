@@ -42,7 +42,7 @@ fn read_head(table: &Table, place: Place, findings: &mut Findings) -> (Option<Te
     let mut reader = Reader::new(table, place, "`[pack]`");
     let name = reader.required_string("name", findings);
     if let Some(name) = name.as_ref().filter(|name| !is_pack_name(&name.text)) {
-        let message = format!("bad name of a pack: `{}`", name.text.escape_debug());
+        let message = format!("bad pack name `{}`", name.text.escape_debug());
         let hint = "names of packs are a small letter and then small letters, digits and `-`";
         findings.report(codes::BAD_NAME.at(name.place, message).hint(hint));
     }

@@ -1,0 +1,72 @@
+//! Puts the built-in artifacts (built by `cargo xtask nodes`) and the packs of this repository into the binary.
+
+use std::error::Error;
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+const NODES: &[&str] = &["extract", "mask", "parse", "route", "unroll"];
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize()?;
+    let target = match std::env::var_os("CARGO_TARGET_DIR") {
+        Some(dir) => root.join(dir),
+        None => root.join("target"),
+    };
+    println!("cargo::rerun-if-env-changed=CARGO_TARGET_DIR");
+    let mut code = String::from("pub(crate) const ARTIFACTS: &[(&str, &[u8])] = &[\n");
+    for name in NODES {
+        let path = target.join("nodes").join(format!("{name}.wasm"));
+        println!("cargo::rerun-if-changed={}", path.display());
+        if !path.is_file() {
+            println!("cargo::error={} is missing; run `cargo xtask nodes` first", path.display());
+            return Ok(());
+        }
+        writeln!(code, "    ({name:?}, include_bytes!({path:?})),")?;
+    }
+    code.push_str("];\n\n/// Name, version, and the files of each pack.\n");
+    code.push_str("pub(crate) const PACKS: &[(&str, &str, &[(&str, &[u8])])] = &[\n");
+    let packs = root.join("packs");
+    println!("cargo::rerun-if-changed={}", packs.display());
+    for name in folders(&packs)? {
+        for version in folders(&packs.join(&name))? {
+            let folder = packs.join(&name).join(&version);
+            writeln!(code, "    ({name:?}, {version:?}, &[")?;
+            for file in files(&folder)? {
+                let relative = file.strip_prefix(&folder)?.to_string_lossy().replace('\\', "/");
+                writeln!(code, "        ({relative:?}, include_bytes!({file:?})),")?;
+            }
+            code.push_str("    ]),\n");
+        }
+    }
+    code.push_str("];\n");
+    let out = PathBuf::from(std::env::var_os("OUT_DIR").ok_or("OUT_DIR is not set")?);
+    fs::write(out.join("builtin.rs"), code)?;
+    Ok(())
+}
+
+fn folders(path: &Path) -> Result<Vec<String>, Box<dyn Error>> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(path)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            names.push(entry.file_name().to_string_lossy().into_owned());
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
+fn files(folder: &Path) -> Result<Vec<PathBuf>, Box<dyn Error>> {
+    let mut all = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            all.extend(files(&path)?);
+        } else {
+            all.push(path);
+        }
+    }
+    all.sort();
+    Ok(all)
+}

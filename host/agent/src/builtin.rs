@@ -1,0 +1,22 @@
+//! What the binary carries: the artifacts of the built-in nodes and the built-in packs.
+
+use wattle_pack::{Artifact, BuiltinPack, Library, Origin};
+
+mod embedded {
+    include!(concat!(env!("OUT_DIR"), "/builtin.rs"));
+}
+
+/// The artifacts of the built-in nodes.
+pub(crate) fn artifacts() -> Vec<Artifact> {
+    embedded::ARTIFACTS.iter().map(|(name, bytes)| Artifact::new(*name, *bytes, Origin::Builtin)).collect()
+}
+
+/// A library of the built-in packs.
+pub(crate) fn library() -> Library {
+    let pack = |(name, version, files): &(&str, &str, &[(&str, &'static [u8])])| BuiltinPack {
+        name: (*name).to_owned(),
+        version: (*version).to_owned(),
+        files: files.iter().map(|(path, bytes)| ((*path).to_owned(), *bytes)).collect(),
+    };
+    Library::new(embedded::PACKS.iter().map(pack).collect())
+}

@@ -1,0 +1,223 @@
+//! The command line.
+
+use std::io::IsTerminal as _;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// An edge telemetry agent whose every pipeline node is a sandboxed WebAssembly component.
+#[derive(Parser)]
+#[command(
+    version,
+    after_help = "Exit codes: 0 success, 1 something failed, 2 wrong usage, 78 invalid configuration or pack.\n\n\
+                  Try: wattle generate | wattle run --pack cloudtrail --out out"
+)]
+pub(crate) struct Cli {
+    /// How much to log to standard error: off, error, warn, info, debug, trace, or a filter such as wattle_source=debug
+    #[arg(long, global = true, env = "WATTLE_LOG", default_value = "info", value_name = "FILTER")]
+    pub(crate) log: String,
+    /// Form of the log lines
+    #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text)]
+    pub(crate) log_format: LogFormat,
+    /// When to use colours
+    #[arg(long, global = true, value_enum, default_value_t = Color::Auto)]
+    pub(crate) color: Color,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+impl Cli {
+    /// Whether to colour what goes to standard error.
+    pub(crate) fn use_color(&self) -> bool {
+        match self.color {
+            Color::Always => true,
+            Color::Never => false,
+            Color::Auto => std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty()),
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Color {
+    /// Only on a terminal
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// For people
+    Text,
+    /// One JSON object a line
+    Json,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Runs the agent
+    Run(RunOptions),
+    /// Checks a configuration and reports everything that is wrong with it
+    Validate(ValidateOptions),
+    /// Runs the tests of a pack, offline, on the real sandbox
+    Test(TestOptions),
+    /// Draws the graph of a pack or of a configuration's pipelines
+    Graph(GraphOptions),
+    /// Shows what an artifact imports, exports and takes as options
+    Inspect(InspectOptions),
+    /// Generates sample data, the same for the same seed
+    Generate(GenerateOptions),
+    /// Lists the packs that can be used
+    Packs(PacksOptions),
+    /// Explains a diagnostic code such as E0203, or lists all
+    Explain {
+        /// The code
+        code: Option<String>,
+    },
+    /// Prints completions for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+#[derive(Args)]
+#[command(after_help = "Signals: SIGTERM and SIGINT drain and end (a second one ends at once), SIGHUP reloads.\n\n\
+                        Examples:\n  wattle run --config agent.toml\n  wattle run --config agent.toml --once\n  \
+                        zcat *.json.gz | wattle run --pack cloudtrail@1.1.0 --out out")]
+pub(crate) struct RunOptions {
+    /// The configuration
+    #[arg(short, long, env = "WATTLE_CONFIG", value_name = "FILE", conflicts_with = "pack", required_unless_present = "pack")]
+    pub(crate) config: Option<PathBuf>,
+    /// Without a configuration: runs standard input through this pack (name, name@version, or a folder)
+    #[arg(short, long, value_name = "PACK")]
+    pub(crate) pack: Option<String>,
+    /// A parameter of that pack, as NAME=VALUE; may be repeated
+    #[arg(long = "param", value_name = "NAME=VALUE", requires = "pack")]
+    pub(crate) params: Vec<String>,
+    /// Writes the outputs of that pack to <DIR>/<output>.ndjson, instead of everything to standard output
+    #[arg(short, long, value_name = "DIR", requires = "pack")]
+    pub(crate) out: Option<PathBuf>,
+    /// Takes each line of standard input as an event, or all of it as one
+    #[arg(long, value_enum, default_value_t = Framing::Lines, requires = "pack")]
+    pub(crate) framing: Framing,
+    /// Number of worker threads, in place of the configuration's
+    #[arg(long, value_name = "N")]
+    pub(crate) workers: Option<usize>,
+    /// Takes what the sources hold now, delivers it, and ends
+    #[arg(long)]
+    pub(crate) once: bool,
+    /// Does not reload when a file of the configuration changes
+    #[arg(long)]
+    pub(crate) no_watch: bool,
+    /// Prints no summary at the end
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Framing {
+    /// Each line is an event
+    Lines,
+    /// The whole input is one event
+    Document,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DiagnosticFormat {
+    /// With the place in the file
+    Text,
+    /// A line each
+    Short,
+    /// A JSON object each
+    Json,
+}
+
+#[derive(Args)]
+pub(crate) struct ValidateOptions {
+    /// The configuration
+    #[arg(env = "WATTLE_CONFIG", value_name = "FILE", default_value = "agent.toml")]
+    pub(crate) config: PathBuf,
+    /// Form of the diagnostics
+    #[arg(long, value_enum, default_value_t = DiagnosticFormat::Text)]
+    pub(crate) format: DiagnosticFormat,
+}
+
+#[derive(Args)]
+pub(crate) struct TestOptions {
+    /// A pack: name, name@version, or a folder
+    pub(crate) pack: String,
+    /// Runs only tests whose name holds this text
+    #[arg(value_name = "FILTER")]
+    pub(crate) filter: Option<String>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum GraphFormat {
+    /// Mermaid
+    Mermaid,
+    /// Graphviz
+    Dot,
+}
+
+#[derive(Args)]
+pub(crate) struct GraphOptions {
+    /// A pack (name, name@version, folder) or a configuration (a `.toml` file)
+    pub(crate) pack: String,
+    /// Language of the drawing
+    #[arg(long, value_enum, default_value_t = GraphFormat::Mermaid)]
+    pub(crate) format: GraphFormat,
+}
+
+#[derive(Args)]
+pub(crate) struct InspectOptions {
+    /// A `.wasm` file, or the name of a built-in node such as mask
+    pub(crate) artifact: String,
+    /// Prints JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum GenerateShape {
+    /// `{"Records":[...]}`, as S3 delivers
+    Records,
+    /// A bare array
+    Array,
+    /// A record a line
+    Ndjson,
+    /// A CloudWatch Logs subscription, records as strings
+    Cloudwatch,
+}
+
+#[derive(Args)]
+pub(crate) struct GenerateOptions {
+    /// Number of documents
+    #[arg(short = 'n', long, default_value_t = 100)]
+    pub(crate) documents: u64,
+    /// Records in each document; without it as in real log files, 6 in the median
+    #[arg(short, long)]
+    pub(crate) records: Option<u32>,
+    /// Seed; the same seed gives the same bytes
+    #[arg(short, long, default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// Shape of the documents
+    #[arg(long, value_enum, default_value_t = GenerateShape::Records)]
+    pub(crate) shape: GenerateShape,
+    /// Pretty-prints the documents
+    #[arg(long)]
+    pub(crate) pretty: bool,
+    /// Writes a gzip file for each document to this folder, named as CloudTrail names them, instead of lines to
+    /// standard output
+    #[arg(short, long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+}
+
+#[derive(Args)]
+pub(crate) struct PacksOptions {
+    /// A library folder to list besides the built-in packs
+    #[arg(long, value_name = "DIR")]
+    pub(crate) library: Option<PathBuf>,
+}

@@ -1,0 +1,11 @@
+//! The subcommands, one file each.
+
+pub(crate) mod completions;
+pub(crate) mod explain;
+pub(crate) mod generate;
+pub(crate) mod graph;
+pub(crate) mod inspect;
+pub(crate) mod packs;
+pub(crate) mod run;
+pub(crate) mod test;
+pub(crate) mod validate;

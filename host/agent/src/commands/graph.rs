@@ -1,0 +1,39 @@
+//! `wattle graph`: a drawing of what is connected with what.
+
+use std::path::Path;
+
+use wattle_pack::{Invalid, PipelinePlan};
+
+use crate::builtin;
+use crate::cli::{DiagnosticFormat, GraphFormat, GraphOptions};
+use crate::commands::validate::show;
+use crate::configuration::{Configuration, catalog, environment};
+use crate::exit::{Done, Failure, print};
+
+pub(crate) fn graph(options: &GraphOptions, color: bool) -> Done {
+    let refused = |invalid: Invalid| {
+        let all: Vec<String> = invalid.diagnostics.iter().map(|d| show(d, DiagnosticFormat::Text, color)).collect();
+        Failure::config(all.join("\n"))
+    };
+    let draw = |plan: &PipelinePlan| match options.format {
+        GraphFormat::Mermaid => wattle_pack::mermaid(plan),
+        GraphFormat::Dot => wattle_pack::dot(plan),
+    };
+    let path = Path::new(&options.pack);
+    if path.extension().is_some_and(|e| e == "toml") && path.file_name().is_none_or(|n| n != "pack.toml") {
+        let configuration = Configuration::File(path.into());
+        let catalog = catalog(&configuration.settings().data_dir)?;
+        let (plan, _) = configuration.load(&catalog, &builtin::library()).map_err(refused)?;
+        for pipeline in &plan.pipelines {
+            print(draw(pipeline).trim_end())?;
+        }
+        return Ok(());
+    }
+    let data_dir = wattle_pack::default_data_dir(&environment);
+    let library = builtin::library().with_folder(data_dir.join("packs"));
+    let folder = path.parent().filter(|_| path.file_name().is_some_and(|n| n == "pack.toml"));
+    let reference = folder.map_or_else(|| options.pack.clone(), |f| format!("./{}", f.display()));
+    let (plan, _) =
+        wattle_pack::load_pack(&reference, &serde_json::Map::new(), &catalog(&data_dir)?, &library).map_err(refused)?;
+    print(draw(&plan).trim_end())
+}

@@ -1,0 +1,72 @@
+//! `wattle inspect`: what an artifact is, imports and takes as options.
+
+use std::path::Path;
+
+use wattle_pack::{Artifact, Nodes as _, Origin};
+use wattle_runtime::Inspection;
+
+use crate::cli::InspectOptions;
+use crate::configuration::{catalog, environment};
+use crate::exit::{Done, Failure, print};
+
+pub(crate) fn inspect(options: &InspectOptions) -> Done {
+    let catalog = catalog(&wattle_pack::default_data_dir(&environment))?;
+    let path = Path::new(&options.artifact);
+    let name = options.artifact.strip_prefix("builtin:").unwrap_or(&options.artifact);
+    let builtin = if path.is_file() { None } else { catalog.builtin(name) };
+    let artifact = match builtin {
+        Some(artifact) => artifact,
+        None => {
+            let bytes = std::fs::read(path).map_err(|error| {
+                let known = catalog.builtin_names().join(", ");
+                Failure::new(format!("`{}`: {error}; built-in nodes are {known}", path.display()))
+            })?;
+            let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+            std::sync::Arc::new(Artifact::new(name, bytes, Origin::File(path.into())))
+        }
+    };
+    let seen = wattle_runtime::inspect(catalog.runtime(), &artifact).map_err(|error| {
+        let hint = error.hint.map(|h| format!("; {h}")).unwrap_or_default();
+        Failure::new(format!("`{}`: {}{hint}", options.artifact, error.message))
+    })?;
+    if options.json { print(&json(&seen).to_string()) } else { print(&text(&seen)) }
+}
+
+fn json(seen: &Inspection) -> serde_json::Value {
+    let node = match &seen.description {
+        Ok(d) => serde_json::json!({
+            "name": d.name, "version": d.version, "summary": d.summary, "masks": d.masks,
+            "options_schema": serde_json::from_str::<serde_json::Value>(&d.options_schema).unwrap_or_default(),
+        }),
+        Err(error) => serde_json::json!({ "error": error.message, "hint": error.hint }),
+    };
+    serde_json::json!({
+        "bytes": seen.bytes, "digest": seen.digest, "imports": seen.imports, "exports": seen.exports, "node": node,
+    })
+}
+
+fn text(seen: &Inspection) -> String {
+    let mut lines = Vec::new();
+    match &seen.description {
+        Ok(d) => {
+            lines.push(format!("{} {}: {}", d.name, d.version, d.summary));
+            if d.masks {
+                lines.push("hides data: rows that it cannot process never leave in clear".into());
+            }
+        }
+        Err(error) => {
+            lines.push(format!("not usable as a node: {}", error.message));
+            lines.extend(error.hint.as_ref().map(|hint| format!("  help: {hint}")));
+        }
+    }
+    lines.push(format!("{} bytes, {}", seen.bytes, seen.digest));
+    for (title, names) in [("imports", &seen.imports), ("exports", &seen.exports)] {
+        lines.push(format!("{title}:"));
+        lines.extend(names.iter().map(|name| format!("  {name}")));
+    }
+    if let Ok(d) = &seen.description {
+        lines.push("options (JSON schema):".into());
+        lines.push(d.options_schema.trim_end().to_owned());
+    }
+    lines.join("\n")
+}

@@ -1,0 +1,48 @@
+//! `wattle validate`: everything that is wrong with a configuration, at once.
+
+use wattle_pack::{Diagnostic, Severity};
+
+use crate::builtin;
+use crate::cli::{DiagnosticFormat, ValidateOptions};
+use crate::configuration::{Configuration, catalog};
+use crate::exit::{Done, Failure, print};
+
+pub(crate) fn validate(options: &ValidateOptions, color: bool) -> Done {
+    let configuration = Configuration::File(options.config.clone());
+    let catalog = catalog(&configuration.settings().data_dir)?;
+    let (summary, diagnostics) = match configuration.load(&catalog, &builtin::library()) {
+        Ok((plan, warnings)) => {
+            let nodes: usize = plan.pipelines.iter().map(|p| p.nodes.len()).sum();
+            let summary = format!(
+                "{}: valid ({} sources, {} pipelines with {nodes} nodes, {} sinks)",
+                options.config.display(),
+                plan.sources.len(),
+                plan.pipelines.len(),
+                plan.sinks.len()
+            );
+            (Some(summary), warnings)
+        }
+        Err(invalid) => (None, invalid.diagnostics),
+    };
+    for diagnostic in &diagnostics {
+        print(&show(diagnostic, options.format, color))?;
+    }
+    match summary {
+        Some(summary) => {
+            if options.format == DiagnosticFormat::Json { Ok(()) } else { print(&summary) }
+        }
+        None => {
+            let errors = diagnostics.iter().filter(|d| d.severity == Severity::Error).count();
+            let plural = if errors == 1 { "" } else { "s" };
+            Err(Failure::config(format!("{}: {errors} error{plural}", options.config.display())))
+        }
+    }
+}
+
+pub(crate) fn show(diagnostic: &Diagnostic, format: DiagnosticFormat, color: bool) -> String {
+    match format {
+        DiagnosticFormat::Text => diagnostic.render(color),
+        DiagnosticFormat::Short => diagnostic.render_line(),
+        DiagnosticFormat::Json => diagnostic.render_json(),
+    }
+}

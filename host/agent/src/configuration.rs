@@ -1,0 +1,153 @@
+//! Where a configuration comes from, and loading it: a file, or the one that `wattle run --pack` stands for.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use wattle_pack::{AgentSettings, Diagnostic, Invalid, Library, Plan};
+use wattle_runtime::{Catalog, Runtime};
+
+use crate::builtin;
+use crate::cli::{Framing, RunOptions};
+use crate::components::Builtin;
+use crate::exit::Failure;
+
+/// A configuration that can be loaded again and again.
+pub(crate) enum Configuration {
+    File(PathBuf),
+    Text(String),
+}
+
+/// What a text that is no file is called in diagnostics.
+const COMMAND_LINE: &str = "<command line>";
+
+impl Configuration {
+    /// The configuration that the command line asks for.
+    pub(crate) fn of(options: &RunOptions) -> Result<Self, Failure> {
+        match (&options.config, &options.pack) {
+            (Some(path), _) => Ok(Self::File(path.clone())),
+            (None, Some(pack)) => quick(pack, options).map(Self::Text),
+            (None, None) => Err(Failure::config("neither --config nor --pack is given")),
+        }
+    }
+
+    fn folder(&self) -> &Path {
+        match self {
+            Self::File(path) => path.parent().unwrap_or(Path::new("")),
+            Self::Text(_) => Path::new(""),
+        }
+    }
+
+    /// The agent's settings alone, before anything can be compiled.
+    pub(crate) fn settings(&self) -> AgentSettings {
+        let text = match self {
+            Self::File(path) => std::fs::read_to_string(path).unwrap_or_default(),
+            Self::Text(text) => text.clone(),
+        };
+        wattle_pack::peek_settings(&text, self.folder(), &environment)
+    }
+
+    /// Loads and validates.
+    pub(crate) fn load(&self, catalog: &Catalog, library: &Library) -> Result<(Plan, Vec<Diagnostic>), Invalid> {
+        match self {
+            Self::File(path) => wattle_pack::load(path, &environment, catalog, &Builtin, library),
+            Self::Text(text) => wattle_pack::load_text(
+                COMMAND_LINE,
+                text,
+                self.folder(),
+                &environment,
+                catalog,
+                &Builtin,
+                library,
+            ),
+        }
+    }
+}
+
+/// A variable of the environment; one that is not UTF-8 counts as unset.
+pub(crate) fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+/// A runtime that keeps compiled code in the data folder, with the built-in artifacts.
+pub(crate) fn catalog(data_dir: &Path) -> Result<Catalog, Failure> {
+    let runtime: Arc<Runtime> = Runtime::new(Some(&data_dir.join("cache")))?;
+    Ok(Catalog::new(runtime, builtin::artifacts()))
+}
+
+/// The configuration that `--pack` stands for: standard input, the pack, and its outputs to files or standard output.
+fn quick(pack: &str, options: &RunOptions) -> Result<String, Failure> {
+    let is_folder = Path::new(pack).join("pack.toml").is_file();
+    let pack = if is_folder && !pack.contains('/') { format!("./{pack}") } else { pack.to_owned() };
+    let framing = match options.framing {
+        Framing::Lines => "lines",
+        Framing::Document => "document",
+    };
+    let mut params = toml::Table::new();
+    for param in &options.params {
+        let Some((name, value)) = param.split_once('=') else {
+            return Err(Failure::config(format!("parameter `{param}` has not the form NAME=VALUE")));
+        };
+        // A value that is TOML keeps its type; everything else is text.
+        let typed = format!("v = {value}").parse::<toml::Table>().ok().and_then(|mut t| t.remove("v"));
+        params.insert(name.into(), typed.unwrap_or_else(|| escape_dollar(value).into()));
+    }
+    let table = |pairs: Vec<(&str, toml::Value)>| -> toml::Value {
+        toml::Value::Table(pairs.into_iter().map(|(k, v)| (k.to_owned(), v)).collect())
+    };
+    let mut sinks = toml::Table::new();
+    let inputs = |output: &str| toml::Value::Array(vec![format!("main.{output}").into()]);
+    match &options.out {
+        Some(folder) => {
+            for output in outputs(&pack, &params)? {
+                let path = folder.join(format!("{output}.ndjson"));
+                // Fails carry their reason; what went well is written as it is.
+                let codec = if output == "fails" { "json" } else { "text" };
+                let sink = table(vec![
+                    ("type", "file".into()),
+                    ("inputs", inputs(&output)),
+                    ("path", escape_dollar(&path.to_string_lossy()).into()),
+                    ("encoding", table(vec![("codec", codec.into())])),
+                ]);
+                sinks.insert(output, sink);
+            }
+        }
+        None => {
+            sinks.insert("stdout".into(), table(vec![("type", "console".into()), ("inputs", inputs("*"))]));
+        }
+    }
+    let source = table(vec![("type", "stdin".into()), ("framing", framing.into())]);
+    let pipeline = table(vec![
+        ("inputs", toml::Value::Array(vec!["stdin".into()])),
+        ("pack", escape_dollar(&pack).into()),
+        ("params", toml::Value::Table(params)),
+    ]);
+    let whole = table(vec![
+        ("sources", table(vec![("stdin", source)])),
+        ("pipelines", table(vec![("main", pipeline)])),
+        ("sinks", toml::Value::Table(sinks)),
+    ]);
+    Ok(toml::to_string(&whole)?)
+}
+
+/// A dollar that is meant as such.
+fn escape_dollar(text: &str) -> String {
+    text.replace('$', "$$")
+}
+
+/// Names of a pack's outputs.
+fn outputs(pack: &str, params: &toml::Table) -> Result<Vec<String>, Failure> {
+    let data_dir = wattle_pack::default_data_dir(&environment);
+    let catalog = catalog(&data_dir)?;
+    let library = builtin::library().with_folder(data_dir.join("packs"));
+    let params = match serde_json::to_value(params) {
+        Ok(serde_json::Value::Object(map)) => map,
+        _ => serde_json::Map::new(),
+    };
+    match wattle_pack::load_pack(pack, &params, &catalog, &library) {
+        Ok((plan, _)) => Ok(plan.outputs.into_iter().map(|o| o.name).collect()),
+        Err(invalid) => {
+            let all: Vec<String> = invalid.diagnostics.iter().map(|d| d.render(false)).collect();
+            Err(Failure::config(all.join("\n")))
+        }
+    }
+}

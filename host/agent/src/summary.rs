@@ -1,0 +1,99 @@
+//! What is printed at the end of a run: what came in and where every event of it went.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use wattle_sink::SinkStats;
+use wattle_source::SourceStats;
+use wattle_topology::Counts;
+
+/// Renders the summary.
+pub(crate) fn render(
+    counts: &Counts,
+    sinks: &HashMap<String, Arc<SinkStats>>,
+    sources: &HashMap<String, Arc<SourceStats>>,
+    elapsed: Duration,
+) -> String {
+    let mut out = String::new();
+    let load = |count: &AtomicU64| count.load(Ordering::Relaxed);
+    let bytes: u64 = counts.pipelines().values().map(|p| load(&p.received_bytes)).sum();
+    let seconds = elapsed.as_secs_f64();
+    // Writing to a string does not fail.
+    let _ = writeln!(out, "{} in {seconds:.2} s, {:.1} MB/s", megabytes(bytes), rate(bytes, seconds));
+    for (name, pipeline) in counts.pipelines() {
+        let s = pipeline.snapshot();
+        let _ = writeln!(out, "pipeline {name}");
+        let mut parts = format!("{} received", s.received);
+        if s.split != 0 {
+            let _ = write!(parts, " + {} by splitting", s.split);
+        }
+        if s.copied > 0 {
+            let _ = write!(parts, " + {} copied", s.copied);
+        }
+        let _ = writeln!(out, "  in   {:>10} = {parts}", s.events_in());
+        let verdict = if s.is_conserved() { "" } else { "  <-- NOT EQUAL to in: please report this" };
+        let _ = writeln!(
+            out,
+            "  out  {:>10} = {} delivered + {} failed + {} dropped{verdict}",
+            s.events_out(),
+            s.delivered,
+            s.failed,
+            s.dropped
+        );
+        for (output, counted) in pipeline.outputs() {
+            let events = load(&counted.events);
+            let _ = writeln!(out, "    {output:<24} {events:>10} events {:>12}", megabytes(load(&counted.bytes)));
+        }
+        for (node, counted) in pipeline.nodes() {
+            for (what, codes) in [("failed", counted.failed.lock()), ("dropped", counted.dropped.lock())] {
+                for (code, count) in codes.iter() {
+                    let _ = writeln!(out, "    {what} at {node}: {count} {code}");
+                }
+            }
+            let faults = load(&counted.stats.faults);
+            if faults > 0 {
+                let _ = writeln!(out, "    faults of {node}: {faults}");
+            }
+        }
+    }
+    let mut names: Vec<_> = sinks.keys().collect();
+    names.sort();
+    for name in names {
+        if let Some(stats) = sinks.get(name) {
+            let _ = write!(out, "sink {name}: {} events delivered", load(&stats.delivered_events));
+            if load(&stats.rejected_events) > 0 {
+                let _ = write!(out, ", {} rejected", load(&stats.rejected_events));
+            }
+            if load(&stats.retries) > 0 {
+                let _ = write!(out, ", {} retries", load(&stats.retries));
+            }
+            out.push('\n');
+        }
+    }
+    for (name, stats) in sources {
+        for (count, what) in [
+            (load(&stats.failures), "inputs failed"),
+            (load(&stats.lost), "events came back undelivered and are lost"),
+            (load(&stats.retries), "batches were offered again"),
+        ] {
+            if count > 0 {
+                let _ = writeln!(out, "source {name}: {count} {what}; see the log");
+            }
+        }
+    }
+    out.truncate(out.trim_end().len());
+    out
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a rounded figure for people")]
+fn rate(bytes: u64, seconds: f64) -> f64 {
+    if seconds > 0.0 { bytes as f64 / 1e6 / seconds } else { 0.0 }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a rounded figure for people")]
+fn megabytes(bytes: u64) -> String {
+    if bytes < 100_000 { format!("{:.1} kB", bytes as f64 / 1e3) } else { format!("{:.1} MB", bytes as f64 / 1e6) }
+}

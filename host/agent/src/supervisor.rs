@@ -1,0 +1,220 @@
+//! The running agent: loads its configuration, starts the topology, reloads on change, drains at the end.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::signal::unix::{SignalKind, signal};
+use wattle_pack::{Invalid, Library, Plan, Severity};
+use wattle_runtime::Catalog;
+use wattle_topology::{MakeNode, Topology, TopologySettings, sandboxed};
+
+use crate::builtin;
+use crate::cli::RunOptions;
+use crate::configuration::{Configuration, catalog};
+use crate::exit::{self, Done, Failure};
+use crate::progress::Progress;
+use crate::summary;
+use crate::watch::Watch;
+
+/// How long a drain may take before the rest is left for the next start.
+const DRAIN: Duration = Duration::from_secs(60);
+
+pub(crate) struct Supervisor {
+    configuration: Configuration,
+    catalog: Catalog,
+    library: Library,
+    make: Arc<MakeNode>,
+    settings: TopologySettings,
+    color: bool,
+    /// Held as long as the agent uses its data folder.
+    _lock: Option<File>,
+}
+
+/// Why the agent stops running.
+enum End {
+    /// Every source has ended.
+    Finished,
+    /// Somebody asked for it.
+    Asked,
+}
+
+impl Supervisor {
+    pub(crate) fn new(configuration: Configuration, options: &RunOptions, color: bool) -> Result<Self, Failure> {
+        let agent = configuration.settings();
+        let lock = match &configuration {
+            Configuration::File(_) => Some(lock(&agent.data_dir)?),
+            // Standard input keeps nothing in the data folder, so any number of such agents may run.
+            Configuration::Text(_) => None,
+        };
+        let catalog = catalog(&agent.data_dir)?;
+        let make = sandboxed(catalog.runtime().clone());
+        let settings = TopologySettings {
+            data_dir: agent.data_dir,
+            workers: options.workers.unwrap_or(agent.workers).max(1),
+            once: options.once,
+        };
+        Ok(Self { configuration, catalog, library: builtin::library(), make, settings, color, _lock: lock })
+    }
+
+    /// Runs until the sources end or a signal says so.
+    pub(crate) async fn run(self, options: &RunOptions) -> Done {
+        let since = Instant::now();
+        let plan = self.load().map_err(|invalid| self.refused(&invalid))?;
+        let is_bounded = options.once || plan.sources.iter().all(|s| s.type_name == "stdin");
+        let mut topology = Topology::start(&plan, self.settings.clone(), self.make.clone())
+            .await
+            .map_err(|error| Failure::config(error.to_string()))?;
+        tracing::info!(
+            sources = plan.sources.len(),
+            pipelines = plan.pipelines.len(),
+            sinks = plan.sinks.len(),
+            workers = self.settings.workers,
+            start_ms = since.elapsed().as_millis(),
+            "running"
+        );
+        let progress = Progress::start(is_bounded && !options.quiet, topology.source_stats());
+        let end = self.serve(&mut topology, &plan.files, !options.no_watch).await?;
+        let mut problems = Vec::new();
+        if matches!(end, End::Finished) {
+            for (name, error) in topology.finished().await {
+                problems.push(format!("source `{name}`: {error}"));
+            }
+        }
+        let read = (topology.counts().clone(), topology.sink_stats().clone(), topology.source_stats().clone());
+        let elapsed = since.elapsed();
+        let mut asked_again = signal(SignalKind::terminate())?;
+        let mut interrupted = signal(SignalKind::interrupt())?;
+        let clean = tokio::select! {
+            clean = topology.drain(DRAIN) => clean,
+            _ = asked_again.recv() => false,
+            _ = interrupted.recv() => false,
+        };
+        progress.end();
+        if !options.quiet {
+            exit::say(&summary::render(&read.0, &read.1, &read.2, elapsed));
+        }
+        if !clean {
+            problems.push("not everything was delivered in time; the sources offer it again at the next start".into());
+        }
+        if problems.is_empty() { Ok(()) } else { Err(Failure::new(problems.join("\n"))) }
+    }
+
+    /// Waits for the end, reloading meanwhile.
+    async fn serve(&self, topology: &mut Topology, files: &BTreeSet<PathBuf>, watched: bool) -> Result<End, Failure> {
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut hangup = signal(SignalKind::hangup())?;
+        let mut watch = if watched && matches!(self.configuration, Configuration::File(_)) {
+            let made = Watch::new();
+            made.inspect_err(|error| tracing::warn!(%error, "changes are not noticed; send SIGHUP to reload")).ok()
+        } else {
+            None
+        };
+        if let Some(watch) = &mut watch {
+            watch.set(files);
+        }
+        loop {
+            let changed = async {
+                match &watch {
+                    Some(watch) => watch.changed().await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                _ = terminate.recv() => return Ok(End::Asked),
+                _ = interrupt.recv() => return Ok(End::Asked),
+                _ = hangup.recv() => {}
+                () = changed => {}
+                () = ended(topology) => return Ok(End::Finished),
+            }
+            let files = self.reload(topology).await;
+            if let Some(watch) = &mut watch {
+                watch.set(&files);
+            }
+        }
+    }
+
+    /// Loads the configuration anew and swaps to it; if anything is wrong with it, the running one stays. Answers with
+    /// the files to watch.
+    async fn reload(&self, topology: &mut Topology) -> BTreeSet<PathBuf> {
+        let since = Instant::now();
+        let plan = match self.load() {
+            Ok(plan) => plan,
+            Err(invalid) => {
+                self.show(&invalid);
+                tracing::error!(
+                    generation = topology.generation(),
+                    "the changed configuration is invalid; the running one stays"
+                );
+                return invalid.files;
+            }
+        };
+        match topology.swap(&plan).await {
+            Ok(generation) => {
+                let packs: Vec<String> = plan
+                    .pipelines
+                    .iter()
+                    .map(|p| p.pack.as_ref().map_or_else(|| p.name.clone(), |pack| format!("{}={pack}", p.name)))
+                    .collect();
+                tracing::info!(generation, pipelines = packs.join(" "), ms = since.elapsed().as_millis(), "reloaded");
+            }
+            Err(error) => {
+                tracing::error!(%error, generation = topology.generation(), "reload failed; the running generation stays");
+            }
+        }
+        plan.files
+    }
+
+    fn load(&self) -> Result<Plan, Invalid> {
+        // Compiling takes its time; the workers have threads of their own.
+        let loaded = tokio::task::block_in_place(|| self.configuration.load(&self.catalog, &self.library));
+        let (plan, warnings) = loaded?;
+        for warning in warnings {
+            exit::say(&warning.render(self.color));
+        }
+        Ok(plan)
+    }
+
+    fn show(&self, invalid: &Invalid) {
+        for diagnostic in &invalid.diagnostics {
+            exit::say(&diagnostic.render(self.color));
+        }
+    }
+
+    fn refused(&self, invalid: &Invalid) -> Failure {
+        self.show(invalid);
+        let errors = invalid.diagnostics.iter().filter(|d| d.severity == Severity::Error).count();
+        Failure::config(format!("the configuration has {errors} error{}", if errors == 1 { "" } else { "s" }))
+    }
+}
+
+/// Waits until every source has ended by itself.
+async fn ended(topology: &Topology) {
+    while !topology.is_finished() {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
+
+/// Keeps a second agent out of the data folder.
+fn lock(data_dir: &std::path::Path) -> Result<File, Failure> {
+    let wrong = |what: &str, error: &io::Error| {
+        let hint = "set [agent] data_dir or WATTLE_DATA_DIR to a folder that this user may write";
+        Failure::config(format!("data folder `{}` {what}: {error}; {hint}", data_dir.display()))
+    };
+    std::fs::create_dir_all(data_dir).map_err(|e| wrong("cannot be made", &e))?;
+    let path = data_dir.join("lock");
+    let file = File::options().create(true).truncate(false).write(true).open(path);
+    let file = file.map_err(|e| wrong("cannot be locked", &e))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(std::fs::TryLockError::WouldBlock) => Err(Failure::config(format!(
+            "data folder `{}` is used by another agent; stop that one, or set [agent] data_dir to another folder",
+            data_dir.display()
+        ))),
+        Err(std::fs::TryLockError::Error(error)) => Err(wrong("cannot be locked", &error)),
+    }
+}

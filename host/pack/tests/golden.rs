@@ -1,0 +1,71 @@
+//! Every kind of bad configuration, and what is said about it.
+//!
+//! A case is a folder in `golden` with an `agent.toml`, or with a pack in `pack` that is loaded by itself together with
+//! its tests. `expected.err` holds all diagnostics as they are rendered; `UPDATE_EXPECT=1` writes it anew.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use wattle_pack::{Diagnostic, codes, load, load_pack, load_tests};
+
+use crate::fakes::{FakeComponents, FakeNodes, env, library};
+
+/// Relative to the package, where tests are run; so are the paths that the diagnostics name.
+const FOLDER: &str = "tests/golden";
+
+fn cases() -> Vec<String> {
+    let mut cases: Vec<String> =
+        fs::read_dir(FOLDER).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    cases.sort();
+    cases
+}
+
+fn diagnostics(case: &str) -> Vec<Diagnostic> {
+    let folder = Path::new(FOLDER).join(case);
+    let file = folder.join("agent.toml");
+    if file.exists() || !folder.join("pack").exists() {
+        let loaded = load(&file, &env, &FakeNodes, &FakeComponents, &library());
+        return loaded.map_or_else(|invalid| invalid.diagnostics, |(_, warnings)| warnings);
+    }
+    let pack = format!("{FOLDER}/{case}/pack");
+    match load_pack(&pack, &serde_json::Map::new(), &FakeNodes, &library()) {
+        Err(invalid) => invalid.diagnostics,
+        Ok((_, warnings)) => load_tests(&pack, &library()).map_or_else(|invalid| invalid.diagnostics, |_| warnings),
+    }
+}
+
+#[test]
+fn diagnostics_are_as_expected() {
+    let mut wrong = Vec::new();
+    for case in cases() {
+        let found = diagnostics(&case);
+        let rendered: Vec<String> = found.iter().map(|diagnostic| diagnostic.render(false)).collect();
+        let rendered = rendered.join("\n").replace(&format!("{FOLDER}/{case}/"), "");
+        assert!(!rendered.is_empty(), "{case}: nothing is wrong with it");
+        let file = Path::new(FOLDER).join(&case).join("expected.err");
+        if std::env::var_os("UPDATE_EXPECT").is_some() {
+            fs::write(&file, &rendered).unwrap();
+        }
+        let expected = fs::read_to_string(&file).unwrap_or_default();
+        if rendered != expected {
+            wrong.push(format!("--- {case}: expected\n{expected}\n--- {case}: got\n{rendered}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}\nset UPDATE_EXPECT=1 to accept", wrong.join("\n"));
+}
+
+#[test]
+fn every_code_has_a_case() {
+    let seen: BTreeSet<&str> = cases().iter().flat_map(|case| diagnostics(case)).map(|d| d.code).collect();
+    let missing: Vec<&str> = codes::ALL.iter().map(|code| code.id).filter(|id| !seen.contains(id)).collect();
+    assert!(missing.is_empty(), "codes without a golden case: {missing:?}");
+}
+
+#[test]
+fn each_diagnostic_is_in_the_table_with_its_severity() {
+    for diagnostic in cases().iter().flat_map(|case| diagnostics(case)) {
+        let code = codes::find(diagnostic.code).unwrap();
+        assert_eq!(code.severity, diagnostic.severity);
+    }
+}

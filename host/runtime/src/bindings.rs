@@ -1,0 +1,229 @@
+//! The only place of bindings on the host's side: the contract's types, and the functions that a guest may import.
+//!
+//! Written by hand rather than generated, because a column that the host gives is lowered straight from its shared
+//! buffer into the guest's memory: one copy, where generated bindings would ask for a vector of its own. The shapes are
+//! those of `wit/`; wasmtime checks them against every artifact when it is linked.
+#![allow(unsafe_code, reason = "wasmtime's derives implement unsafe traits")]
+
+use bytes::Bytes;
+use wasmtime::component::{ComponentType, Lift, Linker, Lower, flags};
+use wasmtime::{Engine, StoreContextMut};
+use wattle_batch::{Column, InvalidDecision};
+
+use crate::state::State;
+
+/// Version of the contract that this host serves.
+pub(crate) const CONTRACT: &str = wattle_pack::CONTRACT_VERSION;
+/// The instance that a node exports, with the contract's version.
+pub(crate) const NODE: &str = "wattle:node/node@0.1.0";
+const BATCH: &str = "wattle:node/batch@0.1.0";
+const FIELDS: &str = "wattle:node/fields@0.1.0";
+const DIAGNOSTICS: &str = "wattle:node/diagnostics@0.1.0";
+/// Holds types only, but a component that uses them imports it.
+const TYPES: &str = "wattle:node/types@0.1.0";
+
+/// A column that the host gives.
+#[derive(ComponentType, Lower)]
+#[component(record)]
+struct ReadColumn {
+    bytes: Bytes,
+    offsets: Vec<u32>,
+    kinds: Vec<u8>,
+}
+
+/// A column that the guest gives.
+#[derive(ComponentType, Lift)]
+#[component(record)]
+struct GivenColumn {
+    bytes: Bytes,
+    offsets: Vec<u32>,
+    kinds: Vec<u8>,
+}
+
+impl GivenColumn {
+    fn byte_len(&self) -> usize {
+        self.bytes.len() + 4 * self.offsets.len() + self.kinds.len()
+    }
+
+    fn check(self) -> Result<(Column, Vec<u8>), InvalidDecision> {
+        match Column::from_offsets(self.bytes, &self.offsets) {
+            Some(column) => Ok((column, self.kinds)),
+            None => Err(InvalidDecision(
+                "offsets of a column must start at 0, never decrease, and end at its number of bytes".into(),
+            )),
+        }
+    }
+}
+
+#[derive(Clone, Copy, ComponentType, Lift)]
+#[component(enum)]
+#[repr(u8)]
+#[expect(dead_code, reason = "made by lifting only")]
+enum Form {
+    #[component(name = "text")]
+    Text,
+    #[component(name = "json")]
+    Json,
+}
+
+impl From<Form> for wattle_batch::Form {
+    fn from(form: Form) -> Self {
+        match form {
+            Form::Text => Self::Text,
+            Form::Json => Self::Json,
+        }
+    }
+}
+
+#[derive(ComponentType, Lift)]
+#[component(record)]
+struct Reason {
+    code: String,
+    message: String,
+}
+
+flags! {
+    Access {
+        #[component(name = "read")]
+        const READ;
+        #[component(name = "write")]
+        const WRITE;
+    }
+}
+
+/// What `describe` answers.
+#[derive(ComponentType, Lift)]
+#[component(record)]
+pub(crate) struct GivenDescription {
+    pub(crate) name: String,
+    pub(crate) version: String,
+    pub(crate) summary: String,
+    #[component(name = "options-schema")]
+    pub(crate) options_schema: String,
+    pub(crate) masks: bool,
+}
+
+/// What `configure` answers when the options are right.
+#[derive(ComponentType, Lift)]
+#[component(record)]
+pub(crate) struct Configured {
+    pub(crate) ports: Vec<String>,
+}
+
+/// What `configure` answers when they are not.
+#[derive(ComponentType, Lift)]
+#[component(record)]
+pub(crate) struct GivenOptionError {
+    pub(crate) path: String,
+    pub(crate) message: String,
+}
+
+type Store<'a> = StoreContextMut<'a, State>;
+type Done<T> = wasmtime::Result<T>;
+
+/// A linker with everything that a processor may import, and nothing else.
+pub(crate) fn linker(engine: &Engine) -> Done<Linker<State>> {
+    let mut linker = Linker::new(engine);
+    linker.instance(TYPES)?;
+
+    let mut fields = linker.instance(FIELDS)?;
+    fields.func_wrap("resolve", |mut store: Store<'_>, (path, access): (String, Access)| {
+        let (read, write) = (access.contains(Access::READ), access.contains(Access::WRITE));
+        Ok((store.data_mut().resolve(&path, read, write),))
+    })?;
+
+    let mut diagnostics = linker.instance(DIAGNOSTICS)?;
+    diagnostics.func_wrap("panicked", |mut store: Store<'_>, (message,): (String,)| {
+        store.data_mut().panicked(message);
+        Ok(())
+    })?;
+
+    let mut batch = linker.instance(BATCH)?;
+    batch.func_wrap("rows", |mut store: Store<'_>, (): ()| {
+        let rows = store.data_mut().in_call(0, |call| Ok(call.rows()))?;
+        Ok((u32::try_from(rows)?,))
+    })?;
+    batch.func_wrap("read", |mut store: Store<'_>, (field, form): (u32, Form)| {
+        let (bytes, offsets, kinds) = store.data_mut().in_call(0, |call| call.read(field, form.into()))?;
+        Ok((ReadColumn { bytes, offsets, kinds },))
+    })?;
+    batch.func_wrap("read-text", |mut store: Store<'_>, (field,): (u32,)| {
+        let (bytes, offsets, kinds) =
+            store.data_mut().in_call(0, |call| call.read(field, wattle_batch::Form::Text))?;
+        let rows = offsets.windows(2).zip(&kinds).map(|(pair, &kind)| match *pair {
+            [start, end] if kind != 0 => {
+                bytes.get(start as usize..end as usize).map(|row| String::from_utf8_lossy(row).into_owned())
+            }
+            _ => None,
+        });
+        Ok((rows.collect::<Vec<Option<String>>>(),))
+    })?;
+    batch.func_wrap("check-json", |mut store: Store<'_>, (field,): (u32,)| {
+        Ok((store.data_mut().in_call(0, |call| call.check_json(field))?.to_vec(),))
+    })?;
+    link_changes(&mut batch)?;
+    link_rows(&mut batch)?;
+    Ok(linker)
+}
+
+/// Decisions that change fields.
+fn link_changes(batch: &mut wasmtime::component::LinkerInstance<'_, State>) -> Done<()> {
+    type Replace = (u32, Form, Vec<u32>, Vec<u32>, GivenColumn);
+    batch.func_wrap("replace", |mut store: Store<'_>, (field, form, starts, ends, texts): Replace| {
+        let given = texts.byte_len() + 8 * starts.len();
+        store.data_mut().in_call(given, |call| {
+            let (texts, _) = texts.check()?;
+            call.replace(field, form.into(), starts, ends, texts)
+        })
+    })?;
+    batch.func_wrap("set", |mut store: Store<'_>, (field, form, values): (u32, Form, GivenColumn)| {
+        store.data_mut().in_call(values.byte_len(), |call| {
+            let (values, kinds) = values.check()?;
+            call.set(field, form.into(), values, kinds)
+        })
+    })?;
+    batch.func_wrap("set-json-from", |mut store: Store<'_>, (target, source, rows): (u32, u32, Vec<u8>)| {
+        store.data_mut().in_call(rows.len(), |call| call.set_json_from(target, source, rows))
+    })?;
+    batch.func_wrap("set-timestamp", |mut store: Store<'_>, (nanoseconds,): (Vec<i64>,)| {
+        store.data_mut().in_call(8 * nanoseconds.len(), |call| call.set_timestamps(nanoseconds))
+    })
+}
+
+/// Decisions about where rows go.
+fn link_rows(batch: &mut wasmtime::component::LinkerInstance<'_, State>) -> Done<()> {
+    type Split = (u32, Form, Vec<u32>, Vec<u32>, Vec<u32>, Vec<u8>, Vec<u8>);
+    batch.func_wrap(
+        "split",
+        |mut store: Store<'_>, (field, form, parents, starts, ends, prefix, suffix): Split| {
+            // Each child repeats prefix and suffix.
+            let given = parents.len().saturating_mul(12 + prefix.len() + suffix.len());
+            store.data_mut().in_call(given, |call| {
+                call.split(field, form.into(), parents, starts, ends, prefix, suffix)
+            })
+        },
+    )?;
+    batch.func_wrap("split-into", |mut store: Store<'_>, (parents, bodies): (Vec<u32>, GivenColumn)| {
+        store.data_mut().in_call(bodies.byte_len() + 4 * parents.len(), |call| {
+            let (bodies, _) = bodies.check()?;
+            call.split_into(parents, bodies)
+        })
+    })?;
+    batch.func_wrap("drop", |mut store: Store<'_>, (rows, code): (Vec<u32>, String)| {
+        store.data_mut().in_call(code.len() + 4 * rows.len(), |call| call.drop_rows(&rows, code))
+    })?;
+    batch.func_wrap("route", |mut store: Store<'_>, (ports,): (Vec<u8>,)| {
+        store.data_mut().in_call(ports.len(), |call| call.route(ports))
+    })?;
+    batch.func_wrap("copy-to", |mut store: Store<'_>, (port, rows): (u8, Vec<u32>)| {
+        store.data_mut().in_call(4 * rows.len(), |call| call.copy_to(port, rows))
+    })?;
+    type Fail = (Vec<u32>, Vec<u32>, Vec<Reason>);
+    batch.func_wrap("fail", |mut store: Store<'_>, (rows, which, reasons): Fail| {
+        let given = 8 * rows.len() + reasons.iter().map(|r| r.code.len() + r.message.len()).sum::<usize>();
+        store.data_mut().in_call(given, |call| {
+            let reasons = reasons.into_iter().map(|r| (r.code, r.message)).collect();
+            call.fail(&rows, &which, reasons)
+        })
+    })
+}

@@ -1,0 +1,151 @@
+//! One live instance of a node: configured, called batch by batch, thrown away at the first fault.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use wasmtime::Store;
+use wasmtime::component::{Component, ComponentExportIndex, TypedFunc};
+use wattle_batch::{Batch, Call, NodeInfo, Outcome};
+use wattle_pack::{NodeLimits, OptionError};
+
+use crate::artifact::Compiled;
+use crate::bindings::{Configured, GivenOptionError, NODE};
+use crate::fault::{Fault, FaultKind};
+use crate::runtime::TICK;
+use crate::state::State;
+
+/// An instance whose memory has grown beyond this is replaced after the call: linear memory never shrinks, and one huge
+/// document must not stay in memory for ever.
+const RECYCLE_BYTES: usize = 16 << 20;
+
+/// Where the functions of a node are found in its component.
+pub(crate) struct Exports {
+    pub(crate) describe: ComponentExportIndex,
+    configure: ComponentExportIndex,
+    process: ComponentExportIndex,
+}
+
+impl Exports {
+    pub(crate) fn find(component: &Component) -> Option<Self> {
+        let node = component.get_export_index(None, NODE)?;
+        let find = |name| component.get_export_index(Some(&node), name);
+        Some(Self { describe: find("describe")?, configure: find("configure")?, process: find("process")? })
+    }
+}
+
+/// Gives a store its limits and starts the clock.
+pub(crate) fn arm(store: &mut Store<State>, time: Duration) {
+    store.limiter(|state| state);
+    start_clock(store, time);
+}
+
+fn start_clock(store: &mut Store<State>, time: Duration) {
+    store.data_mut().time_limit = time;
+    // The current tick may end at once, so one more than the limit needs.
+    let ticks = time.as_nanos().div_ceil(TICK.as_nanos());
+    store.set_epoch_deadline(u64::try_from(ticks).unwrap_or(u64::MAX / 2).saturating_add(1));
+}
+
+/// What came of configuring.
+pub(crate) enum ConfigureError {
+    Options(Vec<OptionError>),
+    Fault(Fault),
+}
+
+pub(crate) struct Instance {
+    store: Store<State>,
+    process: TypedFunc<(), (Result<(), String>,)>,
+}
+
+impl Instance {
+    /// Makes an instance and configures it.
+    pub(crate) fn new(
+        compiled: &Compiled,
+        name: &Arc<str>,
+        options: &str,
+        limits: &NodeLimits,
+    ) -> Result<(Self, NodeInfo), ConfigureError> {
+        let fault = |error: wasmtime::Error, store: &mut Store<State>| {
+            ConfigureError::Fault(Fault::of(&error, store.data_mut()))
+        };
+        let mut store = Store::new(&compiled.runtime.engine, State::new(limits.clone()));
+        // Compiling large patterns takes its time, once.
+        arm(&mut store, limits.time.saturating_mul(10));
+        store.data_mut().fields = Some(Vec::new());
+        let instance = compiled.pre.instantiate(&mut store).map_err(|e| fault(e, &mut store))?;
+        type Answer = (Result<Configured, Vec<GivenOptionError>>,);
+        let configure = instance
+            .get_typed_func::<(&str,), Answer>(&mut store, &compiled.exports.configure)
+            .map_err(|e| fault(e, &mut store))?;
+        let process = instance
+            .get_typed_func::<(), (Result<(), String>,)>(&mut store, &compiled.exports.process)
+            .map_err(|e| fault(e, &mut store))?;
+        let (answer,) = configure.call(&mut store, (options,)).map_err(|e| fault(e, &mut store))?;
+        let configured = answer.map_err(|errors| {
+            let errors = errors.into_iter().map(|e| OptionError { path: e.path, message: e.message });
+            ConfigureError::Options(errors.collect())
+        })?;
+        check_ports(&configured.ports).map_err(|message| {
+            ConfigureError::Fault(Fault::new(FaultKind::InvalidDecision, message))
+        })?;
+        let description = &compiled.description;
+        let info = NodeInfo {
+            name: name.clone(),
+            version: format!("{}@{}", description.name, description.version).into(),
+            ports: configured.ports,
+            fields: store.data_mut().fields.take().unwrap_or_default(),
+        };
+        Ok((Self { store, process }, info))
+    }
+
+    /// Calls the node for a batch.
+    ///
+    /// # Errors
+    ///
+    /// The batch as it came, and the fault; this instance must not be used again.
+    pub(crate) fn process(&mut self, batch: Batch, info: &Arc<NodeInfo>) -> Result<Outcome, Box<(Batch, Fault)>> {
+        let input_bytes = batch.byte_len();
+        let limits = &self.store.data().limits;
+        let kib = u32::try_from(input_bytes >> 10).unwrap_or(u32::MAX);
+        let time = limits.time.saturating_add(limits.time_per_kib.saturating_mul(kib));
+        start_clock(&mut self.store, time);
+        // Stands in for the batch should the call ever be missing afterwards; events are not lost to a bug of ours.
+        let spare = batch.share();
+        self.store.data_mut().begin(Call::new(batch, info.clone()), input_bytes);
+        let answer = self.process.call(&mut self.store, ());
+        let state = self.store.data_mut();
+        let Some(call) = state.end() else {
+            return Err(Box::new((spare, Fault::new(FaultKind::Trap, "the call was lost"))));
+        };
+        spare.into_ack().deliver();
+        match answer {
+            Ok((Ok(()),)) => call
+                .finish()
+                .map_err(|e| Box::new((e.0, Fault::new(FaultKind::InvalidDecision, e.1.to_string())))),
+            Ok((Err(message),)) => Err(Box::new((call.abort(), Fault::new(FaultKind::NodeError, message)))),
+            Err(error) => Err(Box::new((call.abort(), Fault::of(&error, state)))),
+        }
+    }
+
+    /// Linear memory in bytes.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.store.data().memory_bytes
+    }
+
+    /// Whether the instance has grown so large that a fresh one should take its place.
+    pub(crate) fn is_outgrown(&self) -> bool {
+        self.memory_bytes() > RECYCLE_BYTES
+    }
+}
+
+fn check_ports(ports: &[String]) -> Result<(), String> {
+    if ports.is_empty() || ports.len() > 255 {
+        return Err(format!("`configure` answered with {} ports; 1 to 255 are possible", ports.len()));
+    }
+    for (index, port) in ports.iter().enumerate() {
+        if port == "failed" || ports.iter().take(index).any(|p| p == port) {
+            return Err(format!("`configure` answered with the port `{port}`, which is taken"));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,87 @@
+//! The engine: one a process, with a clock for time limits and a cache of compiled artifacts.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use wasmtime::component::Linker;
+use wasmtime::{Config, Engine, OptLevel};
+use wattle_pack::Artifact;
+
+use crate::artifact::{ArtifactError, Compiled};
+use crate::bindings;
+use crate::cache::Cache;
+use crate::state::State;
+
+/// How often the clock for time limits ticks. Limits are exact to two ticks; a shorter tick costs wake-ups of an idle
+/// agent.
+pub(crate) const TICK: Duration = Duration::from_millis(10);
+
+/// Stack of a guest. Nodes do not recurse on data, so a deep recursion is a fault.
+const STACK_BYTES: usize = 512 << 10;
+
+/// The engine could not be made.
+#[derive(Debug, thiserror::Error)]
+#[error("webassembly engine: {0}")]
+pub struct RuntimeError(#[source] wasmtime::Error);
+
+/// Compiles artifacts and runs them.
+pub struct Runtime {
+    pub(crate) engine: Engine,
+    pub(crate) linker: Linker<State>,
+    cache: Option<Cache>,
+    compiled: Mutex<HashMap<String, Weak<Compiled>>>,
+}
+
+impl Runtime {
+    /// A runtime that keeps compiled code in `cache_dir`, or in memory only.
+    ///
+    /// # Errors
+    ///
+    /// The engine does not run on this machine. A cache that cannot be used is logged and done without.
+    pub fn new(cache_dir: Option<&Path>) -> Result<Arc<Self>, RuntimeError> {
+        let mut config = Config::new();
+        config
+            .cranelift_opt_level(OptLevel::Speed)
+            .epoch_interruption(true)
+            .max_wasm_stack(STACK_BYTES)
+            .generate_address_map(false);
+        let engine = Engine::new(&config).map_err(RuntimeError)?;
+        let linker = bindings::linker(&engine).map_err(RuntimeError)?;
+        let ticker = engine.weak();
+        std::thread::Builder::new()
+            .name("wattle-epoch".into())
+            .spawn(move || {
+                while let Some(engine) = ticker.upgrade() {
+                    engine.increment_epoch();
+                    drop(engine);
+                    std::thread::sleep(TICK);
+                }
+            })
+            .map_err(|error| RuntimeError(error.into()))?;
+        let cache = cache_dir.and_then(|dir| {
+            Cache::open(dir)
+                .inspect_err(|error| tracing::warn!(%error, dir = %dir.display(), "compile cache is not used"))
+                .ok()
+        });
+        Ok(Arc::new(Self { engine, linker, cache, compiled: Mutex::new(HashMap::new()) }))
+    }
+
+    /// Compiles an artifact, or takes it from the cache.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the artifact, and how to mend it.
+    pub fn compile(self: &Arc<Self>, artifact: &Artifact) -> Result<Arc<Compiled>, ArtifactError> {
+        if let Some(known) = self.compiled.lock().get(&artifact.digest).and_then(Weak::upgrade) {
+            return Ok(known);
+        }
+        let compiled = Arc::new(Compiled::new(self, artifact, self.cache.as_ref())?);
+        let mut all = self.compiled.lock();
+        all.retain(|_, weak| weak.strong_count() > 0);
+        all.insert(artifact.digest.clone(), Arc::downgrade(&compiled));
+        Ok(compiled)
+    }
+}

@@ -1,0 +1,44 @@
+//! The sink `blackhole`: counts events, acknowledges them and forgets them. For measuring what comes before it.
+
+use std::sync::Arc;
+
+use serde::Deserialize;
+use serde_json::Value;
+use wattle_batch::Batch;
+
+use crate::options::{self, OptionError};
+use crate::sink::{Built, Encoder, Payload, Running, Sink, SinkContext, SinkError};
+
+/// Options of the sink `blackhole`: there are none.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct BlackholeOptions {}
+
+pub(crate) fn check(options: &Value) -> Result<(), Vec<OptionError>> {
+    options::read::<BlackholeOptions>(options).map(|_| ())
+}
+
+pub(crate) fn build(options: &Value) -> Result<Built, SinkError> {
+    check(options).map_err(|errors| SinkError { message: options::summary(&errors) })?;
+    Ok(Built { encoder: Arc::new(Blackhole), sink: Box::new(Blackhole) })
+}
+
+struct Blackhole;
+
+impl Encoder for Blackhole {
+    fn encode(&self, batch: Batch) -> Vec<Payload> {
+        let events = batch.rows();
+        vec![Payload { key: None, bytes: Vec::new(), events, ends: Vec::new(), ack: batch.into_ack() }]
+    }
+}
+
+impl Sink for Blackhole {
+    fn run(self: Box<Self>, context: SinkContext) -> Running {
+        Box::pin(async move {
+            while let Some(payload) = context.input.pop().await {
+                context.stats.deliver(payload.into_written());
+            }
+            Ok(())
+        })
+    }
+}

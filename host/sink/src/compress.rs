@@ -1,0 +1,142 @@
+//! Compression of what leaves the agent: whole bodies, and streams that go on for long.
+
+use std::io::{self, Write};
+
+use serde::Deserialize;
+
+/// How bytes are compressed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Compression {
+    /// Not at all.
+    #[default]
+    None,
+    /// Gzip, at the usual level.
+    Gzip,
+    /// Zstandard, at the usual level.
+    Zstd,
+}
+
+impl Compression {
+    /// Compresses a whole body.
+    pub(crate) fn compress(self, bytes: &[u8]) -> io::Result<Vec<u8>> {
+        let Some(mut stream) = Stream::new(self)? else { return Ok(bytes.to_vec()) };
+        stream.write(bytes)?;
+        let mut out = Vec::new();
+        stream.finish(&mut out)?;
+        Ok(out)
+    }
+
+    /// A complete, empty stream. It decodes to nothing, so it can follow any stream as a mark that this one is
+    /// complete: a reader of the last bytes of a file need not decode the rest to know.
+    pub(crate) fn end_mark(self) -> &'static [u8] {
+        match self {
+            Self::None => &[],
+            Self::Gzip => &[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+            Self::Zstd => &[0x28, 0xb5, 0x2f, 0xfd, 0x20, 0, 1, 0, 0],
+        }
+    }
+}
+
+/// A compressed stream: a member of gzip, or a frame of Zstandard.
+pub(crate) enum Stream {
+    Gzip(flate2::write::GzEncoder<Vec<u8>>),
+    Zstd(zstd::stream::write::Encoder<'static, Vec<u8>>),
+}
+
+impl Stream {
+    /// A fresh stream, or none where nothing is compressed.
+    pub(crate) fn new(compression: Compression) -> io::Result<Option<Self>> {
+        Ok(match compression {
+            Compression::None => None,
+            Compression::Gzip => {
+                Some(Self::Gzip(flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default())))
+            }
+            Compression::Zstd => {
+                let mut encoder = zstd::stream::write::Encoder::new(Vec::new(), zstd::DEFAULT_COMPRESSION_LEVEL)?;
+                encoder.include_checksum(true)?;
+                Some(Self::Zstd(encoder))
+            }
+        })
+    }
+
+    /// Takes bytes in; what comes out is kept until [`drain`](Self::drain).
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match self {
+            Self::Gzip(encoder) => encoder.write_all(bytes),
+            Self::Zstd(encoder) => encoder.write_all(bytes),
+        }
+    }
+
+    /// Moves what has come out to `out`.
+    pub(crate) fn drain(&mut self, out: &mut Vec<u8>) {
+        match self {
+            Self::Gzip(encoder) => out.append(encoder.get_mut()),
+            Self::Zstd(encoder) => out.append(encoder.get_mut()),
+        }
+    }
+
+    /// Brings out everything that was taken in, so that it can be decoded even if nothing follows.
+    pub(crate) fn flush(&mut self, out: &mut Vec<u8>) -> io::Result<()> {
+        match self {
+            Self::Gzip(encoder) => encoder.flush()?,
+            Self::Zstd(encoder) => encoder.flush()?,
+        }
+        self.drain(out);
+        Ok(())
+    }
+
+    /// Ends the stream.
+    pub(crate) fn finish(self, out: &mut Vec<u8>) -> io::Result<()> {
+        match self {
+            Self::Gzip(encoder) => out.append(&mut encoder.finish()?),
+            Self::Zstd(encoder) => out.append(&mut encoder.finish()?),
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+pub(crate) fn decompress(compression: Compression, bytes: &[u8]) -> io::Result<Vec<u8>> {
+    use std::io::Read;
+    let mut out = Vec::new();
+    match compression {
+        Compression::None => out.extend_from_slice(bytes),
+        Compression::Gzip => drop(flate2::read::MultiGzDecoder::new(bytes).read_to_end(&mut out)?),
+        Compression::Zstd => drop(zstd::stream::read::Decoder::new(bytes)?.read_to_end(&mut out)?),
+    }
+    Ok(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn streams_and_end_marks_concatenate() {
+        for compression in [Compression::None, Compression::Gzip, Compression::Zstd] {
+            let mut bytes = compression.compress(b"one ").unwrap();
+            bytes.extend_from_slice(compression.end_mark());
+            bytes.extend(compression.compress(b"two").unwrap());
+            bytes.extend_from_slice(compression.end_mark());
+            assert_eq!(decompress(compression, &bytes).unwrap(), b"one two", "{compression:?}");
+        }
+    }
+
+    #[test]
+    fn what_was_flushed_can_be_decoded_without_an_end() {
+        use std::io::Read;
+        for compression in [Compression::Gzip, Compression::Zstd] {
+            let mut stream = Stream::new(compression).unwrap().unwrap();
+            let mut out = Vec::new();
+            stream.write(b"an event\n").unwrap();
+            stream.flush(&mut out).unwrap();
+            let mut got = [0; 9];
+            match compression {
+                Compression::Gzip => flate2::read::MultiGzDecoder::new(&out[..]).read_exact(&mut got).unwrap(),
+                _ => zstd::stream::read::Decoder::new(&out[..]).unwrap().read_exact(&mut got).unwrap(),
+            }
+            assert_eq!(&got, b"an event\n");
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! From batches to bytes: which part of an event is written, and how events are kept apart.
+
+use serde::Deserialize;
+use wattle_batch::{Batch, MAX_JSON_DEPTH};
+
+use crate::options::Switch;
+use crate::sink::{Encoder, Payload};
+
+/// Options `encoding` of a sink: what it writes of an event.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct EncodingOptions {
+    /// Which part of an event is written. Default: `json`.
+    pub(crate) codec: Codec,
+    /// What stands after each event. Default: `newline`.
+    pub(crate) framing: Option<Framing>,
+    /// With codec `text`: writes a body that is valid JSON and holds line breaks on one line, without the white space
+    /// outside its strings. Default: off, except for `http`, where NDJSON needs it.
+    pub(crate) minify: Option<Switch>,
+}
+
+/// Which part of an event is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Codec {
+    /// The whole event as JSON on one line: body, attributes, resource, timestamp and why it failed.
+    #[default]
+    Json,
+    /// The body only, byte for byte, line breaks inside of it included.
+    Text,
+}
+
+/// What stands after each event.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Framing {
+    /// A line feed.
+    #[default]
+    Newline,
+    /// Nothing.
+    None,
+}
+
+/// How a sink writes events.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Encoding {
+    pub(crate) codec: Codec,
+    pub(crate) framing: Framing,
+    /// Bodies that are JSON stand on one line.
+    pub(crate) minify: bool,
+    /// Every event is a JSON value: a body that is none becomes a JSON string.
+    pub(crate) values: bool,
+    /// The sink takes payloads apart, so it must know where events end.
+    pub(crate) ends: bool,
+}
+
+impl Encoding {
+    /// As the options say, for sinks that take payloads as they are.
+    pub(crate) fn new(options: &EncodingOptions) -> Self {
+        Self {
+            codec: options.codec,
+            framing: options.framing.unwrap_or_default(),
+            minify: options.minify.is_some_and(|minify| minify.0),
+            values: false,
+            ends: false,
+        }
+    }
+
+    /// Writes one event with its framing.
+    pub(crate) fn write(&self, batch: &Batch, row: usize, out: &mut Vec<u8>) {
+        match self.codec {
+            Codec::Json => batch.write_json(row, out),
+            Codec::Text => self.write_text(batch.body().row(row), out),
+        }
+        self.write_frame(out);
+    }
+
+    #[inline]
+    fn write_frame(&self, out: &mut Vec<u8>) {
+        if self.framing == Framing::Newline {
+            out.push(b'\n');
+        }
+    }
+
+    #[inline]
+    fn write_text(&self, body: &[u8], out: &mut Vec<u8>) {
+        if self.values {
+            write_value(body, out);
+        } else if self.minify {
+            write_line(body, out);
+        } else {
+            out.extend_from_slice(body);
+        }
+    }
+
+    /// Writes every event of a batch; returns the bytes and, if the sink needs them, the ends of the events.
+    fn write_all(&self, batch: &Batch) -> (Vec<u8>, Vec<usize>) {
+        let rows = batch.rows();
+        // JSON of a body with its escapes and the fields around it; a guess that is seldom too small.
+        let spare = if self.codec == Codec::Json { batch.byte_len() / 4 + 256 * rows } else { rows };
+        let mut out = Vec::with_capacity(batch.byte_len() + spare);
+        let mut ends = Vec::with_capacity(if self.ends { rows } else { 0 });
+        if self.codec == Codec::Text {
+            for body in batch.body().iter() {
+                self.write_text(body, &mut out);
+                self.write_frame(&mut out);
+                if self.ends {
+                    ends.push(out.len());
+                }
+            }
+            return (out, ends);
+        }
+        for row in 0..rows {
+            self.write(batch, row, &mut out);
+            if self.ends {
+                ends.push(out.len());
+            }
+        }
+        (out, ends)
+    }
+}
+
+/// Writes a body on one line if it is JSON, as it is otherwise.
+fn write_line(body: &[u8], out: &mut Vec<u8>) {
+    if memchr::memchr2(b'\n', b'\r', body).is_some() && wattle_json::check(body, MAX_JSON_DEPTH).is_ok() {
+        wattle_json::minify(body, out);
+    } else {
+        out.extend_from_slice(body);
+    }
+}
+
+/// Writes a body as a JSON value: itself if it is one, a string otherwise.
+fn write_value(body: &[u8], out: &mut Vec<u8>) {
+    if wattle_json::check(body, MAX_JSON_DEPTH).is_ok() {
+        return write_line(body, out);
+    }
+    out.push(b'"');
+    wattle_json::escape(body, out);
+    out.push(b'"');
+}
+
+/// One payload for each batch.
+impl Encoder for Encoding {
+    fn encode(&self, batch: Batch) -> Vec<Payload> {
+        let events = batch.rows();
+        let (bytes, ends) = self.write_all(&batch);
+        let ack = batch.into_ack();
+        if events == 0 {
+            ack.deliver();
+            return Vec::new();
+        }
+        vec![Payload { key: None, bytes, events, ends, ack }]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::{Arc, Mutex};
+    use wattle_batch::{Ack, Column, Disposition, Origin};
+
+    fn encode(options: &str, change: impl Fn(&mut Encoding), rows: &[&[u8]]) -> (String, Vec<usize>) {
+        let mut encoding = Encoding::new(&serde_json::from_str(options).unwrap());
+        change(&mut encoding);
+        let origin = Arc::new(Origin { source: "in".into(), resource: r#"{"h":1}"#.into(), observed: 0 });
+        let batch = Batch::new(Column::from_rows(rows).unwrap(), origin, Ack::none());
+        let payload = encoding.encode(batch).pop().unwrap();
+        assert_eq!(payload.events, rows.len());
+        (String::from_utf8(payload.bytes).unwrap(), payload.ends)
+    }
+
+    const PRETTY: &[u8] = b"{\n  \"a\": \"b c\"\r\n}\n";
+
+    #[test]
+    fn text_is_the_body_byte_for_byte() {
+        let expected = format!("x\n{}\n\n", std::str::from_utf8(PRETTY).unwrap());
+        assert_eq!(encode(r#"{"codec":"text"}"#, |_| {}, &[b"x", PRETTY, b""]).0, expected);
+        assert_eq!(encode(r#"{"codec":"text","framing":"none"}"#, |_| {}, &[b"x", b"y"]).0, "xy");
+    }
+
+    #[test]
+    fn minified_bodies_that_are_json_stand_on_one_line() {
+        let rows: &[&[u8]] = &[PRETTY, b"{\"a\": 1}", b"no\njson", b"{\n}x"];
+        let (text, ends) = encode(r#"{"codec":"text","minify":true}"#, |e| e.ends = true, rows);
+        assert_eq!(text, "{\"a\":\"b c\"}\n{\"a\": 1}\nno\njson\n{\n}x\n");
+        assert_eq!(ends, [12, 21, 29, 34]);
+    }
+
+    #[test]
+    fn as_values_every_body_is_json() {
+        let rows: &[&[u8]] = &[PRETTY, b"7", b"no \"json\"", b""];
+        let text = encode(r#"{"codec":"text"}"#, |e| (e.values, e.framing) = (true, Framing::None), rows).0;
+        assert_eq!(text, r#"{"a":"b c"}7"no \"json\"""""#);
+    }
+
+    #[test]
+    fn json_is_the_whole_event_on_one_line() {
+        let (text, ends) = encode("{}", |e| e.ends = true, &[b"a\nb", b"c"]);
+        let lines: Vec<serde_json::Value> = text.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+        assert_eq!(lines[0]["body"], "a\nb");
+        assert_eq!(lines[1]["resource"]["h"], 1);
+        assert_eq!(ends, [text.find('\n').unwrap() + 1, text.len()]);
+    }
+
+    #[test]
+    fn a_batch_without_events_is_delivered_at_once() {
+        let heard = Arc::new(Mutex::new(None));
+        let to = heard.clone();
+        let origin = Arc::new(Origin { source: "in".into(), resource: "{}".into(), observed: 0 });
+        let ack = Ack::new(move |d| *to.lock().unwrap() = Some(d));
+        let encoding = Encoding::new(&EncodingOptions::default());
+        assert!(encoding.encode(Batch::new(Column::default(), origin, ack)).is_empty());
+        assert_eq!(*heard.lock().unwrap(), Some(Disposition::Delivered));
+    }
+}

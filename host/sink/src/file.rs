@@ -1,0 +1,113 @@
+//! The sink `file`: writes events to files, at one path or at paths made from the events.
+//!
+//! Encoding and choosing the path run on the workers ([`encoder`]), everything that touches the disk on threads that may
+//! block ([`writer`]); the task in between moves payloads from the queue to there and waits.
+
+mod encoder;
+mod open;
+mod open_file;
+mod options;
+mod rotate;
+mod template;
+mod writer;
+
+pub(crate) use self::open::{ends_with, open_or_create};
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use self::encoder::SortingEncoder;
+use self::options::Settings;
+use self::writer::Files;
+use crate::options::{OptionError, summary};
+use crate::retry::{Backoff, Outage};
+use crate::sink::{Built, Encoder, Running, Sink, SinkContext, SinkError};
+
+/// Waits between attempts to write.
+const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+
+pub(crate) fn check(options: &Value) -> Result<(), Vec<OptionError>> {
+    options::read(options).map(|_| ())
+}
+
+pub(crate) fn build(options: &Value) -> Result<Built, SinkError> {
+    let (template, encoding, settings) =
+        options::read(options).map_err(|errors| SinkError { message: summary(&errors) })?;
+    let encoder: Arc<dyn Encoder> = match template.literal() {
+        Some(_) => Arc::new(encoding),
+        None => Arc::new(SortingEncoder { encoding, template }),
+    };
+    Ok(Built { encoder, sink: Box::new(FileSink { settings }) })
+}
+
+struct FileSink {
+    settings: Settings,
+}
+
+impl Sink for FileSink {
+    fn run(self: Box<Self>, context: SinkContext) -> Running {
+        Box::pin(write_all(self.settings, context))
+    }
+}
+
+async fn write_all(settings: Settings, context: SinkContext) -> Result<(), SinkError> {
+    let mut files = Files::new(settings, context.name.clone(), context.stats.clone());
+    let mut backoff = Backoff::new(RETRY.0, RETRY.1);
+    let mut outage = Outage::default();
+    let mut closed = false;
+    loop {
+        if files.todo.is_empty() && !closed {
+            closed = !take(&mut files, &context).await;
+        }
+        let task = tokio::task::spawn_blocking(move || {
+            let done = files.step(closed);
+            (files, done)
+        });
+        let done;
+        (files, done) = task.await.map_err(|error| SinkError {
+            message: format!("sink `{}`: the thread that writes files ended: {error}", context.name),
+        })?;
+        match done {
+            Ok(()) => {
+                backoff.reset();
+                if let Some(lasted) = outage.over() {
+                    tracing::info!(sink = %context.name, ?lasted, "files can be written again");
+                }
+                if closed && files.is_done() {
+                    return Ok(());
+                }
+            }
+            Err(error) => {
+                context.stats.retried();
+                if let Some(attempts) = outage.failed() {
+                    tracing::warn!(sink = %context.name, %error, attempts, "file cannot be written, trying again");
+                }
+                tokio::time::sleep(backoff.next()).await;
+            }
+        }
+    }
+}
+
+/// Waits for payloads, or until the open files need care. Returns false when there will be no more payloads.
+async fn take(files: &mut Files, context: &SinkContext) -> bool {
+    let due = files.deadline();
+    let care = async {
+        match due {
+            Some(due) => tokio::time::sleep_until(due.into()).await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        first = context.input.pop() => match first {
+            Some(first) => files.todo.gather(first, &context.input),
+            None => return false,
+        },
+        () = care => {}
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,305 @@
+//! Paths with holes: `logs/%Y-%m-%d/{{ attributes.Record.eventName }}.log`.
+//!
+//! `{{ field }}` stands for a field of the event, `%` directives for its time in UTC, in strftime's letters; `%%` is a
+//! percent sign. An event without a time of its own has the time when the agent saw it.
+//!
+//! # Invariants
+//!
+//! - A value from an event never leaves its folder: it holds no `/`, no control character, and never consists of dots.
+//! - It is at most [`MAX_VALUE_BYTES`] long, so that no event can make a name that a file system refuses. An empty or
+//!   missing value is `_`.
+
+use std::fmt::Write;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use wattle_batch::{Batch, FieldPath, Form};
+
+/// How many bytes of a value stand in a path.
+pub(crate) const MAX_VALUE_BYTES: usize = 80;
+
+/// How many bytes a name may have; file systems allow 255, and a rotated file has a time in its name.
+const MAX_NAME_BYTES: usize = 215;
+
+#[derive(Debug)]
+enum Part {
+    Literal(String),
+    /// A format with directives, and the number of seconds within which it gives the same text.
+    Time {
+        format: String,
+        seconds: i64,
+    },
+    /// A field, by its place in the list of fields.
+    Field(usize),
+}
+
+/// A parsed path.
+#[derive(Debug)]
+pub(crate) struct Template {
+    parts: Vec<Part>,
+    fields: Vec<FieldPath>,
+}
+
+impl Template {
+    /// Parses a path.
+    ///
+    /// # Errors
+    ///
+    /// Says which hole is wrong.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        let mut template = Self { parts: Vec::new(), fields: Vec::new() };
+        let mut rest = text;
+        while let Some((before, after)) = rest.split_once("{{") {
+            template.push_literal(before)?;
+            let (field, after) =
+                after.split_once("}}").ok_or_else(|| format!("`{{{{{after}` is not closed by `}}}}`"))?;
+            let path = FieldPath::parse(field.trim()).map_err(|error| error.to_string())?;
+            template.parts.push(Part::Field(template.fields.len()));
+            template.fields.push(path);
+            rest = after;
+        }
+        template.push_literal(rest)?;
+        if template.parts.is_empty() {
+            return Err("a path must not be empty".to_owned());
+        }
+        if text.ends_with('/') {
+            return Err(format!("`{text}` ends with `/`, so it names a folder; add the name of a file"));
+        }
+        Ok(template)
+    }
+
+    fn push_literal(&mut self, text: &str) -> Result<(), String> {
+        if text.is_empty() {
+            return Ok(());
+        }
+        if text.contains('\0') {
+            return Err("a path must not hold a NUL character".to_owned());
+        }
+        let part = match coarseness(text)? {
+            Some(seconds) => Part::Time { format: text.to_owned(), seconds },
+            None => Part::Literal(text.replace("%%", "%")),
+        };
+        self.parts.push(part);
+        Ok(())
+    }
+
+    /// The path, if it has no holes.
+    pub(crate) fn literal(&self) -> Option<&str> {
+        match &self.parts[..] {
+            [Part::Literal(text)] => Some(text),
+            _ => None,
+        }
+    }
+
+    /// Prepares rendering the paths of a batch.
+    pub(crate) fn bind<'a>(&'a self, batch: &'a Batch) -> Rendering<'a> {
+        let columns = self.fields.iter().map(|field| batch.read(field, Form::Text)).collect();
+        let times = self.parts.iter().map(|_| (i64::MIN, String::new())).collect();
+        Rendering { template: self, batch, columns, times }
+    }
+}
+
+/// For how many seconds a strftime format gives the same text; none if it holds no directive.
+fn coarseness(format: &str) -> Result<Option<i64>, String> {
+    let mut chars = format.chars();
+    let mut seconds: Option<i64> = None;
+    while let Some(char) = chars.next() {
+        if char != '%' {
+            continue;
+        }
+        let directive: String = std::iter::once('%').chain(chars.by_ref().take(1)).collect();
+        let step = match directive.as_str() {
+            "%%" => continue,
+            "%Y" | "%m" | "%d" | "%F" | "%j" | "%y" | "%G" | "%V" | "%u" | "%b" | "%a" => 86_400,
+            "%H" => 3_600,
+            "%M" => 60,
+            "%S" | "%s" => 1,
+            _ => {
+                return Err(format!(
+                    "`{directive}` is no part of a time that a path can hold; there are `%Y`, `%m`, `%d`, `%F`, `%j`, \
+                     `%y`, `%G`, `%V`, `%u`, `%a`, `%b`, `%H`, `%M`, `%S`, `%s`, and `%%` for a percent sign"
+                ));
+            }
+        };
+        seconds = Some(seconds.map_or(step, |least| least.min(step)));
+    }
+    Ok(seconds)
+}
+
+/// Renders the paths of one batch.
+pub(crate) struct Rendering<'a> {
+    template: &'a Template,
+    batch: &'a Batch,
+    columns: Vec<(Bytes, Vec<u32>, Vec<u8>)>,
+    /// For each part that is a time, the last text and the span of time that it is right for.
+    times: Vec<(i64, String)>,
+}
+
+impl Rendering<'_> {
+    /// Writes the path of a row.
+    pub(crate) fn write(&mut self, row: usize, out: &mut String) {
+        out.clear();
+        for (part, time) in self.template.parts.iter().zip(&mut self.times) {
+            match part {
+                Part::Literal(text) => out.push_str(text),
+                Part::Time { format, seconds } => {
+                    let nanoseconds = self.batch.timestamp(row).unwrap_or(self.batch.origin().observed);
+                    let span = nanoseconds.div_euclid(seconds * 1_000_000_000);
+                    if time.0 != span || time.1.is_empty() {
+                        time.0 = span;
+                        time.1.clear();
+                        write_time(nanoseconds, format, &mut time.1);
+                    }
+                    out.push_str(&time.1);
+                }
+                Part::Field(field) => {
+                    let value = self.columns.get(*field).map(|column| value(column, row)).unwrap_or_default();
+                    write_value(value, out);
+                }
+            }
+        }
+        shorten_names(out);
+    }
+}
+
+fn write_time(nanoseconds: i64, format: &str, out: &mut String) {
+    let Ok(time) = Timestamp::from_nanosecond(i128::from(nanoseconds)) else { return };
+    // Writing to a string fails only for a directive that is unknown, and those were refused.
+    let _ = write!(out, "{}", time.strftime(format));
+}
+
+fn value((bytes, offsets, kinds): &(Bytes, Vec<u32>, Vec<u8>), row: usize) -> &[u8] {
+    let (Some(&start), Some(&end)) = (offsets.get(row), offsets.get(row + 1)) else { return &[] };
+    if kinds.get(row).is_none_or(|&kind| kind == 0) {
+        return &[];
+    }
+    bytes.get(start as usize..end as usize).unwrap_or_default()
+}
+
+/// Writes a value so that it is a part of a name and nothing else.
+fn write_value(value: &[u8], out: &mut String) {
+    if value.iter().all(|&b| b == b'.') {
+        return out.push('_');
+    }
+    let mut room = MAX_VALUE_BYTES;
+    // Enough for the text that is kept, since a char has four bytes at most.
+    let value = value.get(..MAX_VALUE_BYTES * 4).unwrap_or(value);
+    for chunk in value.utf8_chunks() {
+        let broken = if chunk.invalid().is_empty() { "" } else { "_" };
+        for char in chunk.valid().chars().chain(broken.chars()) {
+            let char = if char == '/' || char == '\\' || char.is_control() { '_' } else { char };
+            match room.checked_sub(char.len_utf8()) {
+                Some(left) => room = left,
+                None => return,
+            }
+            out.push(char);
+        }
+    }
+}
+
+/// Cuts names that are longer than file systems allow, keeping what follows the first dot of the last 16 bytes.
+fn shorten_names(path: &mut String) {
+    if path.len() <= MAX_NAME_BYTES || path.split('/').all(|name| name.len() <= MAX_NAME_BYTES) {
+        return;
+    }
+    let names: Vec<String> = path.split('/').map(shorten).collect();
+    *path = names.join("/");
+}
+
+fn shorten(name: &str) -> String {
+    if name.len() <= MAX_NAME_BYTES {
+        return name.to_owned();
+    }
+    let tail = (name.len() - 16..name.len()).find_map(|at| name.get(at..).filter(|tail| tail.starts_with('.')));
+    let tail = tail.unwrap_or_default();
+    let head = (0..=MAX_NAME_BYTES - tail.len()).rev().find_map(|at| name.get(..at)).unwrap_or_default();
+    format!("{head}{tail}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Far;
+
+    fn render(template: &str, bodies: &[&str], seconds: &[i64]) -> Vec<String> {
+        let mut batch = Far::new().batch(bodies);
+        batch.set_timestamps(&seconds.iter().map(|s| s * 1_000_000_000).collect::<Vec<_>>());
+        let template = Template::parse(template).unwrap();
+        let mut rendering = template.bind(&batch);
+        let mut out = String::new();
+        (0..bodies.len())
+            .map(|row| {
+                rendering.write(row, &mut out);
+                out.clone()
+            })
+            .collect()
+    }
+
+    fn one(template: &str, body: &str) -> String {
+        render(template, &[body], &[]).remove(0)
+    }
+
+    #[test]
+    fn fills_in_fields_and_time() {
+        let bodies = [r#"{"r":"us-east-1","n":7}"#, r#"{"r":"eu","n":[1]}"#, "none"];
+        assert_eq!(
+            render("a/{{ body.r }}/%Y-%m-%d/{{resource.host.name}}-{{ body.n }}.log", &bodies, &[0, 86_399, 86_400]),
+            ["a/us-east-1/1970-01-01/h-7.log", "a/eu/1970-01-01/h-[1].log", "a/_/1970-01-02/h-_.log"]
+        );
+        assert_eq!(
+            render("%F/%H:%M:%S", &["", "", "", ""], &[0, 1, 3_600, -1]),
+            ["1970-01-01/00:00:00", "1970-01-01/00:00:01", "1970-01-01/01:00:00", "1969-12-31/23:59:59"]
+        );
+        assert_eq!(one("%F", "an event without a time has the time when it was seen"), "1970-01-01");
+    }
+
+    #[test]
+    fn a_path_without_holes_is_literal() {
+        assert_eq!(Template::parse("a/b%%.log").unwrap().literal(), Some("a/b%.log"));
+        assert_eq!(Template::parse("%Y").unwrap().literal(), None);
+        assert_eq!(Template::parse("{{ body }}").unwrap().literal(), None);
+    }
+
+    #[test]
+    fn values_stay_inside_their_folder() {
+        for (value, expected) in [
+            ("../../etc/passwd", "x/.._.._etc_passwd/y"),
+            ("..", "x/_/y"),
+            (".", "x/_/y"),
+            ("", "x/_/y"),
+            ("/", "x/_/y"),
+            ("a\\u0000b\\nc\\\\d", "x/a_b_c_d/y"),
+            ("%Y{{ body }}", "x/%Y{{ body }}/y"),
+        ] {
+            assert_eq!(one("x/{{ body.v }}/y", &format!(r#"{{"v":"{value}"}}"#)), expected);
+        }
+        assert_eq!(one("x/{{ body.a }}{{ body.b }}/y", r#"{"a":".","b":"."}"#), "x/__/y");
+        assert_eq!(one("x/.{{ body.a }}/y", r#"{"a":"."}"#), "x/._/y");
+    }
+
+    #[test]
+    fn names_stay_short_enough_for_file_systems() {
+        let long = format!(r#"{{"v":"{}"}}"#, "ä".repeat(1000));
+        assert_eq!(one("{{ body.v }}", &long).len(), MAX_VALUE_BYTES);
+        let path = one("{{ body.v }}/{{ body.v }}{{ body.v }}{{ body.v }}.json.gz", &long);
+        let names: Vec<_> = path.split('/').collect();
+        assert_eq!(names[0].len(), MAX_VALUE_BYTES);
+        assert!(names[1].len() <= MAX_NAME_BYTES && names[1].ends_with("ä.json.gz"), "{path}");
+    }
+
+    #[test]
+    fn says_what_is_wrong() {
+        for (text, part) in [
+            ("", "must not be empty"),
+            ("a/", "names a folder"),
+            ("a\0", "NUL"),
+            ("{{ body", "not closed"),
+            ("{{ nobody }}", "none of `body`"),
+            ("%f", "`%f` is no part"),
+            ("50%", "`%` is no part"),
+        ] {
+            let error = Template::parse(text).unwrap_err();
+            assert!(error.contains(part), "{text}: {error}");
+        }
+    }
+}

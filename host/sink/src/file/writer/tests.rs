@@ -1,0 +1,148 @@
+//! Behaviour of writing under trouble, on outputs that fail as told.
+
+use super::*;
+use crate::compress::decompress;
+use crate::output::fake::FakeOutput;
+use crate::testing::Far;
+use wattle_batch::Disposition::{self, Delivered, Retry};
+
+/// Files of a sink of which one is on an output that fails as told.
+struct Bench {
+    files: Files,
+    output: FakeOutput,
+    far: Far,
+}
+
+impl Bench {
+    fn new(compression: &str, fsync: &str) -> Self {
+        let options =
+            serde_json::json!({"path": "a", "compression": compression, "fsync": fsync, "idle_timeout": "1h"});
+        let (_, _, settings) = super::super::options::read(&options).unwrap();
+        let far = Far::new();
+        let output = FakeOutput::default();
+        let file = OpenFile::on(Path::new("a"), Box::new(output.clone()), settings.compression).unwrap();
+        let mut files = Files::new(settings, "out".into(), far.context().stats);
+        files.open.insert("a".into(), file);
+        Self { files, output, far }
+    }
+
+    fn push(&mut self, text: &str) {
+        self.files.todo.payloads.push_back(self.far.payload(None, text, 1));
+    }
+
+    fn plan(&self, plan: impl IntoIterator<Item = Result<usize, ErrorKind>>) {
+        self.output.0.lock().unwrap().plan = plan.into_iter().collect();
+    }
+
+    /// Takes steps until one succeeds; returns how many failed.
+    fn step(&mut self, last: bool) -> usize {
+        (0..1000).take_while(|_| self.files.step(last).is_err()).count()
+    }
+
+    fn written(&self) -> Vec<u8> {
+        self.output.0.lock().unwrap().written.clone()
+    }
+
+    fn heard(&self) -> Vec<Disposition> {
+        self.far.heard()
+    }
+}
+
+#[test]
+fn a_disk_that_is_full_for_a_while_tears_and_doubles_nothing() {
+    for fsync in ["never", "batch", "interval"] {
+        for first in 1..15 {
+            let mut bench = Bench::new("none", fsync);
+            let full = Err(ErrorKind::StorageFull);
+            bench.plan([Ok(first), full, full, Ok(1), full, Err(ErrorKind::QuotaExceeded), Ok(3)]);
+            ["one\n", "two\n", "three\n"].iter().for_each(|text| bench.push(text));
+            let failures = bench.step(false);
+            bench.push("four\n");
+            assert_eq!(failures + bench.step(true), 4, "{fsync} {first}");
+            assert_eq!(bench.written(), b"one\ntwo\nthree\nfour\n", "{fsync} {first}");
+            assert_eq!(bench.heard(), [Delivered; 4]);
+            assert!(bench.files.is_done());
+        }
+    }
+}
+
+#[test]
+fn a_compressed_stream_goes_on_after_the_disk_was_full() {
+    for (name, compression) in [("gzip", Compression::Gzip), ("zstd", Compression::Zstd)] {
+        for fsync in ["never", "batch", "interval"] {
+            for limit in [1, 2, 7, 100] {
+                let mut bench = Bench::new(name, fsync);
+                let full = Err(ErrorKind::StorageFull);
+                bench.plan((0..400).flat_map(|n| if n % 3 == 0 { [Ok(limit), full] } else { [Ok(limit), Ok(1)] }));
+                let texts: Vec<String> = (0..20).map(|n| format!("event {n} {}\n", "y".repeat(n * 7))).collect();
+                let mut failures = 0;
+                for text in &texts {
+                    bench.push(text);
+                    failures += bench.step(false);
+                }
+                failures += bench.step(true);
+                assert!(failures > 0);
+                assert_eq!(decompress(compression, &bench.written()).unwrap(), texts.concat().as_bytes());
+                assert_eq!(bench.heard(), [Delivered; 20]);
+            }
+        }
+    }
+}
+
+#[test]
+fn events_that_are_complete_are_acknowledged_though_the_next_one_is_stuck() {
+    let mut bench = Bench::new("none", "never");
+    bench.plan([Ok(6), Err(ErrorKind::StorageFull)]);
+    bench.push("one\n");
+    bench.push("two\n");
+    assert!(bench.files.step(false).is_err());
+    assert_eq!(bench.heard(), [Delivered]);
+    assert_eq!(bench.files.todo.offset, 2);
+}
+
+#[test]
+fn a_broken_file_is_given_up_and_what_is_synced_counts() {
+    for (sync_error, expected) in [(None, Delivered), (Some(ErrorKind::Other), Retry)] {
+        let mut bench = Bench::new("none", "interval");
+        bench.plan([Ok(6), Err(ErrorKind::Other)]);
+        bench.output.0.lock().unwrap().sync_error = sync_error;
+        bench.push("one\n");
+        bench.push("two\n");
+        let error = bench.files.step(false).unwrap_err();
+        assert!(error.to_string().starts_with("`a`: "), "{error}");
+        assert_eq!(bench.heard(), [expected]);
+        assert_eq!(bench.files.todo.offset, 0, "the event that was torn is written again as a whole");
+        assert_eq!(bench.files.todo.first(), b"two\n");
+        assert!(bench.files.open.is_empty());
+    }
+}
+
+#[test]
+fn a_broken_compressed_file_acknowledges_nothing_that_was_not_synced() {
+    let mut bench = Bench::new("gzip", "interval");
+    bench.push("one\n");
+    assert!(bench.files.step(false).is_ok());
+    bench.plan([Err(ErrorKind::Other)]);
+    assert!(bench.files.step(true).is_err());
+    assert_eq!(bench.heard(), [Retry]);
+}
+
+#[test]
+fn after_a_failed_sync_the_events_are_asked_for_again() {
+    let mut bench = Bench::new("none", "batch");
+    bench.output.0.lock().unwrap().sync_error = Some(ErrorKind::Other);
+    bench.push("one\n");
+    assert!(bench.files.step(false).is_err());
+    assert_eq!(bench.heard(), [Retry]);
+    assert!(bench.files.is_done());
+}
+
+#[test]
+fn syncs_are_shared_by_what_was_written_together() {
+    for (fsync, syncs) in [("never", 0), ("batch", 1), ("interval", 0)] {
+        let mut bench = Bench::new("none", fsync);
+        (0..100).for_each(|n| bench.push(&format!("{n}\n")));
+        bench.step(false);
+        assert_eq!(bench.output.0.lock().unwrap().syncs, syncs, "{fsync}");
+    }
+}

@@ -1,0 +1,168 @@
+//! The way of one request: it is sent until the far side has its events, or refuses them for good.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use parking_lot::Mutex;
+
+use super::answer::{Verdict, retry_after};
+use super::client::Client;
+use super::dead_letter::{DeadLetter, Refusal};
+use super::group::Group;
+use super::options::Settings;
+use crate::compress::Compression;
+use crate::retry::{Backoff, Outage};
+use crate::sink::SinkStats;
+
+/// What all requests of a sink share.
+pub(crate) struct Courier {
+    sink: Arc<str>,
+    /// Address without what could be secret in it.
+    address: String,
+    settings: Settings,
+    client: Client,
+    stats: Arc<SinkStats>,
+    dead_letter: Option<DeadLetter>,
+    outage: Mutex<Outage>,
+    refusals: Mutex<Outage>,
+}
+
+/// How sending a request ended.
+enum End {
+    Delivered,
+    TooLarge(Refusal),
+    Refused(Refusal),
+}
+
+impl Courier {
+    pub(crate) fn new(sink: Arc<str>, settings: Settings, client: Client, stats: Arc<SinkStats>) -> Self {
+        let uri = &settings.uri;
+        let address =
+            format!("{}://{}{}", uri.scheme_str().unwrap_or_default(), uri.host().unwrap_or_default(), uri.path());
+        let dead_letter = settings.dead_letter.clone().map(DeadLetter::new);
+        let (outage, refusals) = (Mutex::default(), Mutex::default());
+        Self { sink, address, settings, client, stats, dead_letter, outage, refusals }
+    }
+
+    /// Brings events to where they belong, however long it takes, and ends their acknowledgements.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, events that were not delivered are not acknowledged.
+    pub(crate) async fn deliver(self: Arc<Self>, group: Group) {
+        let mut groups = vec![group];
+        while let Some(group) = groups.pop() {
+            match self.send(&group).await {
+                End::Delivered => group.deliver(&self.stats),
+                End::TooLarge(_) if group.len() > 1 => {
+                    self.stats.retried();
+                    let (first, second) = group.halves();
+                    groups.push(second);
+                    groups.push(first);
+                }
+                End::TooLarge(refusal) | End::Refused(refusal) => self.refuse(group, &refusal).await,
+            }
+        }
+    }
+
+    async fn send(&self, group: &Group) -> End {
+        let mut backoff = Backoff::new(self.settings.retry_initial_backoff, self.settings.retry_max_backoff);
+        let mut attempts = 0;
+        let mut body: Option<Bytes> = None;
+        loop {
+            let (status, reason, asked, mend) = match self.attempt(group, &mut body).await {
+                Ok((Verdict::Delivered, ..)) => {
+                    self.recovered();
+                    return End::Delivered;
+                }
+                Ok((Verdict::TooLarge, refusal, _)) => return End::TooLarge(refusal),
+                Ok((Verdict::Refused, refusal, _)) => return End::Refused(refusal),
+                Ok((verdict, refusal, asked)) => (refusal.status, refusal.reason, asked, verdict == Verdict::Mend),
+                Err(reason) => (None, reason, None, false),
+            };
+            self.log_trouble(status, &reason, mend);
+            if self.settings.retry_attempts.is_some_and(|most| attempts >= most) {
+                return End::Refused(Refusal { status, reason });
+            }
+            attempts += 1;
+            self.stats.retried();
+            let wait = backoff.next().max(asked.unwrap_or_default());
+            tokio::time::sleep(wait).await;
+        }
+    }
+
+    /// Sends once. The body is made at the first attempt and kept for the next ones.
+    async fn attempt(
+        &self,
+        group: &Group,
+        body: &mut Option<Bytes>,
+    ) -> Result<(Verdict, Refusal, Option<Duration>), String> {
+        let bytes = match body {
+            Some(bytes) => bytes.clone(),
+            None => body.insert(self.body(group).await?).clone(),
+        };
+        let answer = self.client.send(&self.settings, bytes).await?;
+        let verdict = Verdict::of(answer.status);
+        let asked = retry_after(&answer.headers, Timestamp::now());
+        Ok((verdict, Refusal { status: Some(answer.status.as_u16()), reason: answer.reason }, asked))
+    }
+
+    async fn body(&self, group: &Group) -> Result<Bytes, String> {
+        let body = group.body(self.settings.format);
+        let compression = self.settings.compression;
+        if compression == Compression::None {
+            return Ok(body);
+        }
+        // Milliseconds of pure computing are too long for a thread that serves others.
+        let task = tokio::task::spawn_blocking(move || compression.compress(&body));
+        let done = task.await.map_err(|error| error.to_string())?;
+        done.map(Bytes::from).map_err(|error| format!("events cannot be compressed: {error}"))
+    }
+
+    /// Writes events that the far side refused to the dead letters, or gives them up.
+    async fn refuse(&self, group: Group, refusal: &Refusal) {
+        let events = group.len();
+        let Refusal { status, reason } = refusal;
+        if let Some(count) = self.refusals.lock().failed() {
+            let kept = self.dead_letter.is_some();
+            let (sink, address) = (&self.sink, &self.address);
+            tracing::error!(%sink, address, status, reason = ?reason, events, count, kept, "far side refused events");
+        }
+        if let Some(dead_letter) = &self.dead_letter {
+            let mut backoff = Backoff::new(self.settings.retry_initial_backoff, self.settings.retry_max_backoff);
+            while let Err(error) = dead_letter.add(&self.sink, &group, refusal).await {
+                self.stats.retried();
+                if let Some(attempts) = self.outage.lock().failed() {
+                    tracing::warn!(sink = %self.sink, %error, attempts, "dead letters cannot be written, trying again");
+                }
+                tokio::time::sleep(backoff.next()).await;
+            }
+        }
+        self.stats.rejected_events.fetch_add(events as u64, Ordering::Relaxed);
+        for ack in group.into_acks() {
+            if self.dead_letter.is_some() { ack.deliver() } else { ack.reject() }
+        }
+    }
+
+    fn log_trouble(&self, status: Option<u16>, reason: &str, mend: bool) {
+        let Some(attempts) = self.outage.lock().failed() else { return };
+        let (sink, address) = (&self.sink, &self.address);
+        if mend {
+            tracing::error!(
+                %sink, address, status, reason = ?reason, attempts,
+                "far side turns events away until the sink's options or its permissions are mended, trying again"
+            );
+        } else {
+            tracing::warn!(%sink, address, status, reason = ?reason, attempts, "far side takes no events, trying again");
+        }
+    }
+
+    fn recovered(&self) {
+        if let Some(lasted) = self.outage.lock().over() {
+            tracing::info!(sink = %self.sink, address = self.address, ?lasted, "far side takes events again");
+        }
+    }
+}

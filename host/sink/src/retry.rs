@@ -1,0 +1,91 @@
+//! Trying again: how long to wait, and how much to say about it.
+
+use std::time::{Duration, Instant};
+
+/// How often a trouble that goes on is logged.
+const LOG_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Exponential backoff with full jitter: a wait is anything up to a bound that doubles with each failure.
+#[derive(Clone, Debug)]
+pub(crate) struct Backoff {
+    initial: Duration,
+    max: Duration,
+    bound: Duration,
+}
+
+impl Backoff {
+    pub(crate) fn new(initial: Duration, max: Duration) -> Self {
+        let initial = initial.min(max);
+        Self { initial, max, bound: initial }
+    }
+
+    /// How long to wait after one more failure.
+    pub(crate) fn next(&mut self) -> Duration {
+        let wait = self.bound.mul_f64(fastrand::f64());
+        self.bound = self.bound.saturating_mul(2).min(self.max);
+        wait
+    }
+
+    /// Begins anew after a success.
+    pub(crate) fn reset(&mut self) {
+        self.bound = self.initial;
+    }
+}
+
+/// A trouble that may go on for long: logged when it begins, every ten seconds, and when it ends.
+#[derive(Debug, Default)]
+pub(crate) struct Outage {
+    attempts: u64,
+    since: Option<Instant>,
+    logged: Option<Instant>,
+}
+
+impl Outage {
+    /// Counts a failed attempt; returns the number of attempts if it is time to log them.
+    pub(crate) fn failed(&mut self) -> Option<u64> {
+        let now = Instant::now();
+        self.attempts += 1;
+        self.since.get_or_insert(now);
+        if self.logged.is_some_and(|last| now.duration_since(last) < LOG_INTERVAL) {
+            return None;
+        }
+        self.logged = Some(now);
+        Some(self.attempts)
+    }
+
+    /// Notes a success; returns how long the trouble lasted, if there was one.
+    pub(crate) fn over(&mut self) -> Option<Duration> {
+        self.attempts = 0;
+        // The time of the last log stays, so that a trouble that flickers is not logged at each turn.
+        self.since.take().map(|since| since.elapsed())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_stay_below_a_bound_that_doubles() {
+        let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(1));
+        for bound in [100, 200, 400, 800, 1000, 1000] {
+            assert_eq!(backoff.bound, Duration::from_millis(bound));
+            assert!(backoff.next() <= Duration::from_millis(bound));
+        }
+        backoff.reset();
+        assert!(backoff.next() <= Duration::from_millis(100));
+        let waits: Vec<_> =
+            (0..20).map(|_| Backoff::new(Duration::from_secs(9), Duration::from_secs(9)).next()).collect();
+        assert!(waits.windows(2).any(|w| w[0] != w[1]), "waits are random");
+    }
+
+    #[test]
+    fn a_long_trouble_is_logged_once_in_a_while() {
+        let mut outage = Outage::default();
+        assert_eq!(outage.over(), None);
+        assert_eq!(outage.failed(), Some(1));
+        assert_eq!(outage.failed(), None);
+        assert!(outage.over().is_some());
+        assert_eq!(outage.failed(), None, "it flickers");
+    }
+}

@@ -1,0 +1,96 @@
+//! What a sink runs between in tests: a queue before it, and the acknowledgements of what it was given.
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use wattle_batch::{Ack, Batch, Column, Disposition, Origin};
+use wattle_buffer::Queue;
+
+use crate::sink::{Encoder, Payload, SinkContext, SinkStats};
+
+pub(crate) struct Far {
+    input: Queue<Payload>,
+    stats: Arc<SinkStats>,
+    heard: Arc<Mutex<Vec<Disposition>>>,
+}
+
+impl Far {
+    pub(crate) fn new() -> Self {
+        Self::with_queue(64 << 20)
+    }
+
+    /// With a queue that holds so many bytes.
+    pub(crate) fn with_queue(bytes: usize) -> Self {
+        Self { input: Queue::new(bytes, None, None), stats: Arc::default(), heard: Arc::default() }
+    }
+
+    pub(crate) fn context(&self) -> SinkContext {
+        SinkContext {
+            name: "out".into(),
+            input: self.input.clone(),
+            data_dir: std::path::PathBuf::new(),
+            stats: self.stats.clone(),
+        }
+    }
+
+    pub(crate) fn ack(&self) -> Ack {
+        let heard = self.heard.clone();
+        Ack::new(move |disposition| heard.lock().unwrap().push(disposition))
+    }
+
+    pub(crate) fn payload(&self, key: Option<&str>, text: &str, events: usize) -> Payload {
+        Payload { key: key.map(Into::into), bytes: text.into(), events, ends: Vec::new(), ack: self.ack() }
+    }
+
+    pub(crate) fn push(&self, text: &str, events: usize) {
+        self.push_to(None, text, events);
+    }
+
+    pub(crate) fn push_to(&self, key: Option<&str>, text: &str, events: usize) {
+        assert!(self.input.try_push(self.payload(key, text, events)).is_ok(), "the queue has room");
+    }
+
+    /// Encodes a batch of these bodies and queues the payloads.
+    pub(crate) fn push_batch(&self, encoder: &dyn Encoder, bodies: &[&str]) {
+        for payload in encoder.encode(self.batch(bodies)) {
+            assert!(self.input.try_push(payload).is_ok(), "the queue has room");
+        }
+    }
+
+    pub(crate) fn batch(&self, bodies: &[&str]) -> Batch {
+        let origin = Arc::new(Origin { source: "in".into(), resource: r#"{"host":{"name":"h"}}"#.into(), observed: 0 });
+        Batch::new(Column::from_rows(bodies).unwrap(), origin, self.ack())
+    }
+
+    pub(crate) fn heard(&self) -> Vec<Disposition> {
+        self.heard.lock().unwrap().clone()
+    }
+
+    /// Events delivered, bytes delivered, events rejected, retries.
+    pub(crate) fn counts(&self) -> (u64, u64, u64, u64) {
+        let get = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+        let stats = &self.stats;
+        (get(&stats.delivered_events), get(&stats.delivered_bytes), get(&stats.rejected_events), get(&stats.retries))
+    }
+
+    /// Waits until so many acknowledgements have ended.
+    pub(crate) async fn wait(&self, acks: usize) {
+        self.until("acknowledgements", || self.heard.lock().unwrap().len() >= acks).await;
+    }
+
+    /// Waits until so many attempts have failed.
+    pub(crate) async fn wait_for_retries(&self, retries: u64) {
+        self.until("retries", || self.counts().3 >= retries).await;
+    }
+
+    pub(crate) async fn until(&self, what: &str, mut reached: impl FnMut() -> bool) {
+        for _ in 0..4000 {
+            if reached() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        panic!("waited in vain for {what}; heard {:?}, counts {:?}", self.heard(), self.counts());
+    }
+}

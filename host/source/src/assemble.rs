@@ -1,0 +1,91 @@
+//! Closes batches: cuts framed events into columns by bytes and by number.
+
+use bytes::Bytes;
+use wattle_batch::{Column, ColumnTooLarge, Span};
+
+use crate::source::BatchLimits;
+
+/// Events of one batch, and the position in the input just after them.
+#[derive(Debug)]
+pub(crate) struct Chunk {
+    pub(crate) column: Column,
+    pub(crate) end: u64,
+}
+
+impl BatchLimits {
+    /// Whether a batch of this size takes no more.
+    pub(crate) fn reached(&self, bytes: usize, events: usize) -> bool {
+        bytes >= self.max_bytes || events >= self.max_events
+    }
+}
+
+/// Cuts the events in one buffer into as many columns as the limits ask for; all share the buffer.
+///
+/// The buffer begins at the position `base` of the input, and the last column ends at `end`. An earlier one ends where
+/// the next begins, so whatever was skipped between two columns belongs to the first.
+pub(crate) fn cut(bytes: &Bytes, spans: Vec<Span>, base: u64, end: u64, limits: &BatchLimits) -> Vec<Chunk> {
+    let total: usize = spans.iter().map(|span| span.len()).sum();
+    if total <= limits.max_bytes && spans.len() <= limits.max_events {
+        return chunk(bytes, spans, end).into_iter().collect();
+    }
+    let mut chunks = Vec::new();
+    let mut part = Vec::new();
+    let mut part_bytes = 0;
+    for span in spans {
+        if !part.is_empty() && (part_bytes + span.len() > limits.max_bytes || part.len() >= limits.max_events) {
+            chunks.extend(chunk(bytes, std::mem::take(&mut part), base + u64::from(span.start)));
+            part_bytes = 0;
+        }
+        part_bytes += span.len();
+        part.push(span);
+    }
+    chunks.extend(chunk(bytes, part, end));
+    chunks
+}
+
+fn chunk(bytes: &Bytes, spans: Vec<Span>, end: u64) -> Option<Chunk> {
+    if spans.is_empty() {
+        return None;
+    }
+    // Spans were made for this buffer, whose length the framing keeps below 4 GiB.
+    Column::from_spans(bytes.clone(), spans).map(|column| Chunk { column, end })
+}
+
+/// A whole document as one event.
+pub(crate) fn document(mut bytes: Vec<u8>) -> Result<Chunk, ColumnTooLarge> {
+    let end = bytes.len() as u64;
+    // The queue counts what is used.
+    if bytes.len() < bytes.capacity() / 4 * 3 {
+        bytes.shrink_to_fit();
+    }
+    Ok(Chunk { column: Column::from_document(Bytes::from(bytes))?, end })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn cuts_by_bytes_and_by_number_and_keeps_positions() {
+        let bytes = Bytes::from_static(b"aaa\nbbb\n\ncccccccc\nd\n");
+        let spans: Vec<Span> =
+            [(0, 3), (4, 7), (9, 17), (18, 19)].iter().map(|&(start, end)| Span { start, end }).collect();
+        for (max_bytes, max_events, expected) in [
+            (100, 100, vec![(vec!["aaa", "bbb", "cccccccc", "d"], 120)]),
+            (6, 100, vec![(vec!["aaa", "bbb"], 109), (vec!["cccccccc"], 118), (vec!["d"], 120)]),
+            (100, 3, vec![(vec!["aaa", "bbb", "cccccccc"], 118), (vec!["d"], 120)]),
+            (1, 1, vec![(vec!["aaa"], 104), (vec!["bbb"], 109), (vec!["cccccccc"], 118), (vec!["d"], 120)]),
+        ] {
+            let limits = BatchLimits { max_bytes, max_events, max_age: Duration::ZERO };
+            let chunks = cut(&bytes, spans.clone(), 100, 120, &limits);
+            let found: Vec<(Vec<&str>, u64)> = chunks
+                .iter()
+                .map(|c| (c.column.iter().map(|row| std::str::from_utf8(row).unwrap()).collect(), c.end))
+                .collect();
+            assert_eq!(found, expected);
+            assert!(chunks.iter().all(|c| c.column.bytes().as_ptr() == bytes.as_ptr()), "nothing is copied");
+        }
+        assert!(cut(&bytes, Vec::new(), 0, 9, &BatchLimits { max_bytes: 1, max_events: 1, max_age: Duration::ZERO }).is_empty());
+    }
+}

@@ -1,0 +1,297 @@
+//! The source `demo`: generates CloudTrail documents.
+
+use std::ops::RangeInclusive;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde::Deserialize;
+use tokio::sync::mpsc;
+use wattle_batch::ColumnBuilder;
+
+use crate::assemble::Chunk;
+use crate::cloudtrail::{self, DocumentSize, Generator};
+use crate::options::{OptionError, verdict};
+use crate::outbox::Outbox;
+use crate::quantity::{Number, Period};
+use crate::source::{BatchLimits, Source, SourceContext, SourceError, Stop};
+use crate::stats::{SourceStats, add};
+use crate::thread::Worker;
+
+/// How long a stop may go unnoticed.
+const STOP_CHECK: Duration = Duration::from_millis(50);
+
+/// What "all there is now" means for a generator without an end.
+const DOCUMENTS_ONCE: u64 = 100;
+
+/// The options of a `demo` source.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Options {
+    /// What is generated; `cloudtrail` is all there is.
+    #[serde(rename = "format")]
+    _format: Format,
+    /// The same seed and options give the same bytes.
+    seed: Number<u64>,
+    /// How many documents; without it there is no end, or it is after 100 documents when the agent takes only what the
+    /// sources hold now.
+    documents: Option<Number<u64>>,
+    /// Records in a document: a number, a range, or `natural`, which is what CloudTrail delivers.
+    records_per_document: Records,
+    /// Time from one document to the next.
+    interval: Option<Period>,
+    /// Documents per second; without it and `interval` they come as fast as they are taken.
+    rate: Option<Number<f64>>,
+    /// How the JSON is laid out.
+    form: Form,
+    /// What documents consist of. With `ndjson` each record is an event; otherwise each document is.
+    shape: Shape,
+    /// The share of records with an `errorCode`, from 0 to 1.
+    error_rate: Number<f64>,
+    /// The share of records with a readable `accessKeyId`, from 0 to 1.
+    secret_rate: Number<f64>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        let generator = cloudtrail::Options::default();
+        Self {
+            _format: Format::default(),
+            seed: Number(0),
+            documents: None,
+            records_per_document: Records::Named(Natural::Natural),
+            interval: None,
+            rate: None,
+            form: Form::default(),
+            shape: Shape::default(),
+            error_rate: Number(generator.error_rate),
+            secret_rate: Number(generator.secret_rate),
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Format {
+    #[default]
+    CloudTrail,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Form {
+    #[default]
+    Compact,
+    Pretty,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Shape {
+    #[default]
+    Records,
+    Array,
+    Ndjson,
+    CloudWatch,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(untagged, expecting = "a number, a range such as [1, 50], or `natural`")]
+enum Records {
+    Named(Natural),
+    Fixed(Number<u64>),
+    Between(Number<u64>, Number<u64>),
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Natural {
+    Natural,
+}
+
+/// The most records in one document; about 800 MB.
+const MAX_RECORDS: u64 = 500_000;
+
+impl Records {
+    fn size(&self) -> Option<DocumentSize> {
+        let known = |n: &Number<u64>| u32::try_from(n.0).ok().filter(|&n| u64::from(n) <= MAX_RECORDS);
+        Some(match self {
+            Self::Named(Natural::Natural) => DocumentSize::Natural,
+            Self::Fixed(n) => DocumentSize::Fixed(known(n)?),
+            Self::Between(low, high) => {
+                let range: RangeInclusive<u32> = known(low)?..=known(high)?;
+                if range.is_empty() {
+                    return None;
+                }
+                DocumentSize::Between(range)
+            }
+        })
+    }
+}
+
+/// The source, ready to run.
+pub(crate) struct Demo {
+    generator: Generator,
+    documents: Option<u64>,
+    /// Time from one document to the next; zero for none.
+    period: Duration,
+    is_lines: bool,
+}
+
+impl Demo {
+    pub(crate) fn new(options: Options) -> Result<Self, Vec<OptionError>> {
+        let mut errors = Vec::new();
+        let size = options.records_per_document.size();
+        if size.is_none() {
+            let message = format!("{:?} is no range of at most {MAX_RECORDS} records", options.records_per_document);
+            errors.push(OptionError::new("records_per_document", message));
+        }
+        let period = match (&options.interval, &options.rate) {
+            (Some(_), Some(_)) => {
+                errors.push(OptionError::new("rate", "says the same as `interval`; give one of them"));
+                None
+            }
+            (Some(interval), None) => Some(interval.0),
+            (None, Some(rate)) => {
+                let period = Duration::try_from_secs_f64(1.0 / rate.0).ok();
+                if period.is_none() {
+                    errors.push(OptionError::new("rate", format!("`{}` is not more than 0", rate.0)));
+                }
+                period
+            }
+            (None, None) => None,
+        };
+        for (name, share) in [("error_rate", options.error_rate), ("secret_rate", options.secret_rate)] {
+            if !(0.0..=1.0).contains(&share.0) {
+                errors.push(OptionError::new(name, format!("`{}` is not a share from 0 to 1", share.0)));
+            }
+        }
+        let generator = Generator::new(cloudtrail::Options {
+            seed: options.seed.0,
+            form: match options.form {
+                Form::Compact => cloudtrail::Form::Compact,
+                Form::Pretty => cloudtrail::Form::Pretty,
+            },
+            shape: match options.shape {
+                Shape::Records => cloudtrail::Shape::Records,
+                Shape::Array => cloudtrail::Shape::Array,
+                Shape::Ndjson => cloudtrail::Shape::Ndjson,
+                Shape::CloudWatch => cloudtrail::Shape::CloudWatch,
+            },
+            records_per_document: size.unwrap_or_default(),
+            error_rate: options.error_rate.0,
+            secret_rate: options.secret_rate.0,
+            ..cloudtrail::Options::default()
+        });
+        let demo = Self {
+            generator,
+            documents: options.documents.map(|n| n.0),
+            period: period.unwrap_or_default(),
+            is_lines: options.shape == Shape::Ndjson,
+        };
+        verdict(demo, errors)
+    }
+}
+
+impl Source for Demo {
+    fn run(self: Box<Self>, context: SourceContext) -> Pin<Box<dyn Future<Output = Result<(), SourceError>> + Send>> {
+        Box::pin(async move {
+            let (output, chunks) = mpsc::channel(1);
+            let producer = Producer {
+                documents: self.documents.or(context.once.then_some(DOCUMENTS_ONCE)),
+                demo: *self,
+                limits: context.limits,
+                stop: context.stop.clone(),
+                stats: context.stats.clone(),
+                output,
+            };
+            let worker = Worker::spawn(format!("{}-generate", context.name), move || {
+                producer.run();
+                Ok(())
+            })?;
+            Outbox::new(context, "demo").run(chunks).await;
+            worker.finished().await
+        })
+    }
+}
+
+struct Producer {
+    demo: Demo,
+    documents: Option<u64>,
+    limits: BatchLimits,
+    stop: Stop,
+    stats: Arc<SourceStats>,
+    output: mpsc::Sender<Chunk>,
+}
+
+/// The batch in the making.
+struct Draft {
+    builder: ColumnBuilder,
+    since: Instant,
+}
+
+impl Producer {
+    fn run(mut self) {
+        let start = Instant::now();
+        let mut made = 0_u64;
+        let mut draft = None;
+        while self.documents.is_none_or(|documents| made < documents) && !self.stop.is_stopped() {
+            // Counted from the start, so that time spent waiting for the queue is made up for.
+            let due = start + self.demo.period.mul_f64(made as f64);
+            let flush = draft.as_ref().map(|draft: &Draft| draft.since + self.limits.max_age);
+            if flush.is_some_and(|flush| flush < due) && !self.send(draft.take()) {
+                return;
+            }
+            if !self.wait_until(due) {
+                break;
+            }
+            draft = self.write_document(draft);
+            made += 1;
+            let full = draft.as_ref().is_some_and(|d| self.limits.reached(d.builder.byte_len(), d.builder.rows()));
+            if full && !self.send(draft.take()) {
+                return;
+            }
+        }
+        self.send(draft);
+    }
+
+    /// Appends a document, which is one event, or one for each of its lines.
+    fn write_document(&mut self, draft: Option<Draft>) -> Option<Draft> {
+        let mut draft = draft.unwrap_or_else(|| Draft { builder: ColumnBuilder::default(), since: Instant::now() });
+        let records = self.demo.generator.document_size();
+        // A column takes 4 GiB, of which a batch within its limits and a document use a fraction.
+        if self.demo.is_lines {
+            let mut lines = Vec::new();
+            self.demo.generator.next_document(records, &mut lines);
+            for line in lines.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()) {
+                let _ = draft.builder.push(line);
+            }
+        } else {
+            self.demo.generator.next_document(records, draft.builder.buffer());
+            let _ = draft.builder.finish_row();
+        }
+        (draft.builder.rows() > 0).then_some(draft)
+    }
+
+    /// Returns whether somebody still takes batches.
+    fn send(&self, draft: Option<Draft>) -> bool {
+        let Some(draft) = draft else { return true };
+        let column = draft.builder.finish();
+        add(&self.stats.read_bytes, column.byte_len() as u64);
+        self.output.blocking_send(Chunk { column, end: 0 }).is_ok()
+    }
+
+    /// Returns whether the time has come, rather than the end.
+    fn wait_until(&self, due: Instant) -> bool {
+        loop {
+            let left = due.saturating_duration_since(Instant::now());
+            if left.is_zero() || self.stop.is_stopped() || self.output.is_closed() {
+                return left.is_zero();
+            }
+            std::thread::sleep(left.min(STOP_CHECK));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

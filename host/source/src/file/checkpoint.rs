@@ -1,0 +1,178 @@
+//! Positions on disk: one JSON file per source, replaced as a whole.
+//!
+//! `{"version":1,"files":[...]}` with an [`Entry`] for each file. It is written to a file beside it, synced, renamed
+//! over the old one, and the folder is synced, so that at any instant one whole version is there.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+
+use super::identity::{FileId, Fingerprint, Version};
+use crate::source::SourceError;
+
+/// The version of the format that is written.
+const VERSION: u32 = 1;
+
+/// What is known of a file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Entry {
+    #[serde(flatten)]
+    pub(crate) id: FileId,
+    pub(crate) fingerprint: Fingerprint,
+    /// Where it was last seen.
+    pub(crate) path: PathBuf,
+    /// All before this byte, decompressed, is delivered.
+    pub(crate) position: u64,
+    /// Where the file ends, once it was read as far as it can be.
+    pub(crate) end: Option<u64>,
+    /// The version of the file that `end` is about.
+    pub(crate) read: Version,
+    /// When it was last there, in seconds since the epoch.
+    pub(crate) seen: u64,
+}
+
+impl Entry {
+    /// Whether nothing is left to do as long as the file does not change.
+    pub(crate) fn is_done(&self) -> bool {
+        self.end == Some(self.position)
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct Checkpoints {
+    version: u32,
+    files: Vec<Entry>,
+}
+
+/// The file of one source.
+pub(crate) struct Store {
+    folder: PathBuf,
+    /// Held while saving, so that what is saved last is also the newest.
+    saving: Mutex<()>,
+}
+
+impl Store {
+    /// Opens the store in this folder, which is made if it is not there.
+    pub(crate) fn open(folder: &Path) -> Result<Self, SourceError> {
+        fs::create_dir_all(folder).map_err(|error| SourceError {
+            message: format!("folder `{}` for positions cannot be made: {error}", folder.display()),
+        })?;
+        Ok(Self { folder: folder.to_owned(), saving: Mutex::new(()) })
+    }
+
+    fn path(&self) -> PathBuf {
+        self.folder.join("checkpoints.json")
+    }
+
+    /// Reads what was saved; `None` if nothing ever was. A file that cannot be understood is set aside.
+    pub(crate) fn load(&self) -> Result<Option<Vec<Entry>>, SourceError> {
+        let path = self.path();
+        let text = match fs::read(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => {
+                let message = format!("positions in `{}` cannot be read: {error}", path.display());
+                return Err(SourceError { message });
+            }
+        };
+        let reason = match serde_json::from_slice::<Checkpoints>(&text) {
+            Ok(checkpoints) if checkpoints.version == VERSION => return Ok(Some(checkpoints.files)),
+            Ok(checkpoints) => format!("version {} is not {VERSION}", checkpoints.version),
+            Err(error) => error.to_string(),
+        };
+        let aside = self.folder.join(format!("checkpoints.json.corrupt-{}", now()));
+        fs::rename(&path, &aside).map_err(|error| SourceError {
+            message: format!("positions in `{}` are corrupt and cannot be set aside: {error}", path.display()),
+        })?;
+        tracing::warn!(
+            path = %path.display(), aside = %aside.display(), reason = %reason,
+            "positions cannot be understood and were set aside; files are read from their beginning again"
+        );
+        Ok(Some(Vec::new()))
+    }
+
+    /// Saves what `snapshot` gives, if it gives something.
+    pub(crate) fn save(&self, snapshot: impl FnOnce() -> Option<Vec<Entry>>) -> Result<(), SourceError> {
+        let _saving = self.saving.lock();
+        let Some(files) = snapshot() else { return Ok(()) };
+        self.write(Checkpoints { version: VERSION, files }).map_err(|error| SourceError {
+            message: format!("positions cannot be saved to `{}`: {error}", self.path().display()),
+        })
+    }
+
+    fn write(&self, checkpoints: Checkpoints) -> io::Result<()> {
+        let text = serde_json::to_vec(&checkpoints)?;
+        let temporary = self.folder.join("checkpoints.json.new");
+        let mut file = File::create(&temporary)?;
+        file.write_all(&text)?;
+        file.sync_all()?;
+        fs::rename(&temporary, self.path())?;
+        File::open(&self.folder)?.sync_all()
+    }
+}
+
+/// Seconds since the epoch.
+pub(crate) fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(folder: &Path, position: u64) -> Entry {
+        let metadata = fs::metadata(folder).unwrap();
+        Entry {
+            id: FileId::of(&metadata),
+            fingerprint: Fingerprint::default(),
+            path: "/var/log/ä.log".into(),
+            position,
+            end: Some(9),
+            read: Version::of(&metadata),
+            seen: now(),
+        }
+    }
+
+    #[test]
+    fn what_is_saved_comes_back_and_replaces_what_was_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("sources/in")).unwrap();
+        assert_eq!(store.load().unwrap(), None);
+        for position in [1, 9] {
+            let entries = vec![entry(folder.path(), position)];
+            store.save(|| Some(entries.clone())).unwrap();
+            assert_eq!(store.load().unwrap(), Some(entries.clone()));
+            assert_eq!(entries[0].is_done(), position == 9);
+        }
+        store.save(|| None).unwrap();
+        assert_eq!(store.load().unwrap().unwrap().len(), 1);
+        assert_eq!(fs::read_dir(folder.path().join("sources/in")).unwrap().count(), 1, "nothing else is left behind");
+    }
+
+    #[test]
+    fn what_cannot_be_understood_is_set_aside() {
+        for text in ["", "{", "[]", "{\"version\":2,\"files\":[]}", "\0"] {
+            let folder = tempfile::tempdir().unwrap();
+            let store = Store::open(folder.path()).unwrap();
+            fs::write(store.path(), text).unwrap();
+            assert_eq!(store.load().unwrap(), Some(Vec::new()), "{text:?}");
+            let names: Vec<String> =
+                fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+            assert!(names.len() == 1 && names[0].starts_with("checkpoints.json.corrupt-"), "{names:?}");
+            assert_eq!(fs::read_to_string(folder.path().join(&names[0])).unwrap(), text);
+        }
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_made_is_an_error_that_names_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        fs::write(&file, "").unwrap();
+        let error = Store::open(&file.join("in")).err().unwrap().to_string();
+        assert!(error.contains("folder `") && error.contains("file/in`"), "{error}");
+    }
+}

@@ -1,0 +1,207 @@
+//! The options of a `file` source, as written and as checked.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::discover::Patterns;
+use crate::decompress::{Caps, Decompression};
+use crate::frame::{DEFAULT_MAX_EVENT_BYTES, Framing, check_max_event_bytes};
+use crate::options::{OptionError, verdict};
+use crate::quantity::{Flag, Number, Period, Size};
+
+/// The options as written.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Options {
+    /// Globs of the files to read, such as `/var/log/*.log`; `**` stands for any number of folders.
+    include: Vec<String>,
+    /// Globs of files to leave out.
+    #[serde(default)]
+    exclude: Vec<String>,
+    /// How bytes become events; `auto` takes `.json`, `.json.gz` and `.json.zst` as documents, all else as lines.
+    #[serde(default)]
+    framing: FileFraming,
+    /// Where to begin in files that were there before the source ran for the first time.
+    #[serde(default)]
+    read_from: ReadFrom,
+    /// Whether files of lines are read as they grow.
+    #[serde(default = "yes")]
+    follow: Flag,
+    /// Whether compressed files are recognised by their first bytes.
+    #[serde(default)]
+    decompression: Decompression,
+    /// What becomes of a file when all of it was delivered.
+    #[serde(default)]
+    when_finished: WhenFinished,
+    /// How often to look for new files.
+    #[serde(default = "second")]
+    glob_interval: Period,
+    /// How long a file that is read as a whole must not have changed.
+    #[serde(default = "second")]
+    stable_after: Period,
+    /// How long a followed file that is gone, renamed or deleted, is still read.
+    #[serde(default = "rotate_wait")]
+    rotate_wait: Period,
+    /// The longest event; a file with a longer one fails there.
+    #[serde(default = "max_event_bytes")]
+    max_event_bytes: Size,
+    /// The most that a compressed file may hold; beyond it fails.
+    #[serde(default = "max_decompressed_bytes")]
+    max_decompressed_bytes: Size,
+    /// How many times larger a compressed file may get.
+    #[serde(default = "max_decompression_ratio")]
+    max_decompression_ratio: Number<u64>,
+    /// How many files may be open at a time.
+    #[serde(default = "max_open_files")]
+    max_open_files: Number<u64>,
+}
+
+fn yes() -> Flag {
+    Flag(true)
+}
+
+fn second() -> Period {
+    Period(Duration::from_secs(1))
+}
+
+fn rotate_wait() -> Period {
+    Period(Duration::from_secs(5))
+}
+
+fn max_event_bytes() -> Size {
+    Size(DEFAULT_MAX_EVENT_BYTES)
+}
+
+fn max_decompressed_bytes() -> Size {
+    Size(4 << 30)
+}
+
+fn max_decompression_ratio() -> Number<u64> {
+    Number(1000)
+}
+
+fn max_open_files() -> Number<u64> {
+    Number(256)
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum FileFraming {
+    #[default]
+    Auto,
+    Lines,
+    Document,
+}
+
+/// Where to begin in files that were there first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum ReadFrom {
+    #[default]
+    Beginning,
+    End,
+}
+
+/// What becomes of a file when all of it was delivered.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum WhenFinished {
+    #[default]
+    Keep,
+    Delete,
+    /// Into this folder, under a name that is free there.
+    MoveTo(PathBuf),
+}
+
+/// The options as checked.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub(crate) patterns: Patterns,
+    framing: FileFraming,
+    pub(crate) read_from: ReadFrom,
+    pub(crate) follow: bool,
+    pub(crate) decompression: Decompression,
+    pub(crate) when_finished: WhenFinished,
+    pub(crate) glob_interval: Duration,
+    pub(crate) stable_after: Duration,
+    pub(crate) rotate_wait: Duration,
+    pub(crate) max_event_bytes: u64,
+    pub(crate) caps: Caps,
+    pub(crate) max_open_files: usize,
+}
+
+impl Settings {
+    pub(crate) fn new(options: Options) -> Result<Self, Vec<OptionError>> {
+        let moved_to = match &options.when_finished {
+            WhenFinished::MoveTo(folder) => Some(folder.as_path()),
+            WhenFinished::Keep | WhenFinished::Delete => None,
+        };
+        let mut errors = Vec::new();
+        if moved_to.is_some_and(|folder| folder.as_os_str().is_empty()) {
+            errors.push(OptionError::new("when_finished.move_to", "names no folder"));
+        }
+        let patterns = Patterns::new(&options.include, &options.exclude, moved_to, &mut errors);
+        if options.max_open_files.0 == 0 {
+            errors.push(OptionError::new("max_open_files", "must be at least 1"));
+        }
+        errors.extend(check_max_event_bytes(options.max_event_bytes));
+        let settings = Self {
+            patterns,
+            framing: options.framing,
+            read_from: options.read_from,
+            follow: options.follow.0,
+            decompression: options.decompression,
+            when_finished: options.when_finished,
+            glob_interval: options.glob_interval.0.max(Duration::from_millis(10)),
+            stable_after: options.stable_after.0,
+            rotate_wait: options.rotate_wait.0,
+            max_event_bytes: options.max_event_bytes.0,
+            caps: Caps { max_bytes: options.max_decompressed_bytes.0, max_ratio: options.max_decompression_ratio.0 },
+            max_open_files: usize::try_from(options.max_open_files.0).unwrap_or(usize::MAX),
+        };
+        verdict(settings, errors)
+    }
+
+    /// How the bytes of the file of this name become events.
+    pub(crate) fn framing_of(&self, path: &Path) -> Framing {
+        match self.framing {
+            FileFraming::Lines => Framing::Lines,
+            FileFraming::Document => Framing::Document,
+            FileFraming::Auto => {
+                let name = path.file_name().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
+                let is_document = [".json", ".json.gz", ".json.zst"].iter().any(|end| name.ends_with(end));
+                if is_document { Framing::Document } else { Framing::Lines }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn names_tell_documents_from_lines_unless_the_option_does() {
+        let settings = |framing| {
+            let options = json!({ "include": ["x"], "framing": framing });
+            Settings::new(serde_json::from_value(options).unwrap()).unwrap()
+        };
+        for (name, expected) in [
+            ("a.json", Framing::Document),
+            ("a/b.JSON.GZ", Framing::Document),
+            ("a.json.zst", Framing::Document),
+            ("a.jsonl", Framing::Lines),
+            ("a.log.gz", Framing::Lines),
+            ("a.json.1", Framing::Lines),
+            ("json", Framing::Lines),
+        ] {
+            let path = Path::new(name);
+            assert_eq!(settings("auto").framing_of(path), expected, "{name}");
+            assert_eq!(settings("lines").framing_of(path), Framing::Lines);
+            assert_eq!(settings("document").framing_of(path), Framing::Document);
+        }
+    }
+}

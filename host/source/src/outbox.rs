@@ -1,0 +1,163 @@
+//! Sends the batches of a source that cannot read anything twice, and keeps each until it is acknowledged.
+//!
+//! A batch that comes back undelivered is offered again after a pause. What is kept shares its bytes with the batch on
+//! its way, so it costs memory only for as long as the batch is in flight, and what is in flight is bounded.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::sync::{Notify, mpsc};
+use tokio::time::Instant;
+use wattle_batch::{Ack, Batch, Column, Disposition, Origin};
+
+use crate::assemble::Chunk;
+use crate::source::{Batches, SourceContext};
+use crate::stats::add;
+
+/// The first pause before a batch is offered again; it doubles up to the last.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+const LAST_PAUSE: Duration = Duration::from_secs(30);
+
+/// Events that were sent and not acknowledged yet.
+struct Kept {
+    column: Column,
+    origin: Arc<Origin>,
+    attempt: u32,
+}
+
+#[derive(Default)]
+struct State {
+    outstanding: usize,
+    returned: Vec<Kept>,
+}
+
+#[derive(Default)]
+struct Shared {
+    state: Mutex<State>,
+    changed: Notify,
+}
+
+/// Sends what a thread frames, until the thread is done and everything is acknowledged.
+pub(crate) struct Outbox {
+    context: SourceContext,
+    type_name: &'static str,
+    shared: Arc<Shared>,
+}
+
+impl Outbox {
+    pub(crate) fn new(context: SourceContext, type_name: &'static str) -> Self {
+        Self { context, type_name, shared: Arc::default() }
+    }
+
+    /// Sends every chunk that comes, and returns when no more can come and nothing is outstanding. When the source is
+    /// stopped or the queue closed, what comes back undelivered is counted as lost.
+    pub(crate) async fn run(self, mut chunks: mpsc::Receiver<Chunk>) {
+        let mut retry_at: Option<Instant> = None;
+        let mut open = true;
+        let mut stop = self.context.stop.clone();
+        let mut stopped = false;
+        loop {
+            let returned = self.shared.state.lock().returned.iter().map(|kept| kept.attempt).max();
+            if let Some(attempt) = returned {
+                if stopped {
+                    self.give_up();
+                } else {
+                    retry_at.get_or_insert_with(|| Instant::now() + pause(attempt));
+                }
+            }
+            if !open && self.is_settled() {
+                return;
+            }
+            let due = retry_at.unwrap_or_else(Instant::now);
+            tokio::select! {
+                chunk = chunks.recv(), if open => match chunk {
+                    Some(chunk) => {
+                        let origin = self.context.origin(self.type_name, &[]);
+                        if !self.send(Kept { column: chunk.column, origin, attempt: 0 }).await {
+                            open = false;
+                            chunks.close();
+                        }
+                    }
+                    None => open = false,
+                },
+                () = tokio::time::sleep_until(due), if retry_at.is_some() && !stopped => {
+                    retry_at = None;
+                    self.offer_again().await;
+                }
+                () = self.shared.changed.notified() => {}
+                () = stop.stopped(), if !stopped => stopped = true,
+            }
+        }
+    }
+
+    /// Returns whether the queue still takes batches.
+    async fn send(&self, kept: Kept) -> bool {
+        let Kept { column, origin, attempt } = kept;
+        let events = column.rows() as u64;
+        let bytes = column.byte_len() as u64;
+        self.shared.state.lock().outstanding += 1;
+        let shared = self.shared.clone();
+        let (again, again_origin) = (column.clone(), origin.clone());
+        let ack = Ack::new(move |disposition| {
+            let mut state = shared.state.lock();
+            state.outstanding -= 1;
+            if disposition == Disposition::Retry {
+                state.returned.push(Kept { column: again, origin: again_origin, attempt: attempt + 1 });
+            }
+            drop(state);
+            shared.changed.notify_one();
+        });
+        // A queue that is closed gives the batch back, and dropping it returns it here.
+        if self.context.output.push(Batches(Batch::new(column, origin, ack))).await.is_ok() {
+            add(&self.context.stats.events, events);
+            add(&self.context.stats.bytes, bytes);
+            return true;
+        }
+        self.give_up();
+        false
+    }
+
+    async fn offer_again(&self) {
+        let returned = std::mem::take(&mut self.shared.state.lock().returned);
+        let count = returned.len();
+        tracing::warn!(source = %self.context.name, batches = count, "batches came back undelivered; offering them again");
+        add(&self.context.stats.retries, count as u64);
+        for kept in returned {
+            self.send(kept).await;
+        }
+    }
+
+    fn give_up(&self) {
+        let returned = std::mem::take(&mut self.shared.state.lock().returned);
+        let events: usize = returned.iter().map(|kept| kept.column.rows()).sum();
+        if events > 0 {
+            add(&self.context.stats.lost, events as u64);
+            tracing::error!(
+                source = %self.context.name, events,
+                "events were not delivered before the source was stopped, and its input cannot be read again"
+            );
+        }
+    }
+
+    fn is_settled(&self) -> bool {
+        let state = self.shared.state.lock();
+        state.outstanding == 0 && state.returned.is_empty()
+    }
+}
+
+fn pause(attempt: u32) -> Duration {
+    let doubled = FIRST_PAUSE.saturating_mul(1 << attempt.saturating_sub(1).min(10));
+    doubled.min(LAST_PAUSE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_up_to_a_bound() {
+        let pauses: Vec<u64> = [1, 2, 3, 7, 8, u32::MAX].map(|n| pause(n).as_millis() as u64).to_vec();
+        assert_eq!(pauses, [500, 1000, 2000, 30_000, 30_000, 30_000]);
+    }
+}

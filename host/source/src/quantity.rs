@@ -1,0 +1,219 @@
+//! Types of option values: sizes, durations, numbers and flags, each also accepted as text.
+//!
+//! Text is accepted everywhere because a value that comes from an environment variable is text.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::str::FromStr;
+use std::time::Duration;
+
+use serde::de::{Deserialize, Deserializer, Error, Visitor};
+
+/// A number of bytes: `65536`, `"65536"`, `"64KiB"`, `"10MB"`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Size(pub(crate) u64);
+
+/// A duration: `"100ms"`, `"5s"`, `"1h 30m"`, or a number of seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Period(pub(crate) Duration);
+
+/// A number: `5`, `"5"`.
+#[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
+pub(crate) struct Number<T>(pub(crate) T);
+
+/// A truth value: `true`, `"true"`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Flag(pub(crate) bool);
+
+/// Something that can be read from a JSON number or from text.
+trait FromScalar: Sized {
+    const EXPECTED: &'static str;
+
+    fn from_text(text: &str) -> Option<Self>;
+
+    fn from_integer(_: u64) -> Option<Self> {
+        None
+    }
+
+    fn from_float(_: f64) -> Option<Self> {
+        None
+    }
+
+    fn from_flag(_: bool) -> Option<Self> {
+        None
+    }
+}
+
+impl FromScalar for Size {
+    const EXPECTED: &'static str = "a size: a number of bytes, or text such as `512KiB`, `16MiB` or `10MB`";
+
+    fn from_text(text: &str) -> Option<Self> {
+        text.trim().parse::<bytesize::ByteSize>().ok().map(|size| Self(size.as_u64()))
+    }
+
+    fn from_integer(value: u64) -> Option<Self> {
+        Some(Self(value))
+    }
+}
+
+impl FromScalar for Period {
+    const EXPECTED: &'static str = "a duration: text such as `100ms`, `5s` or `1h`, or a number of seconds";
+
+    fn from_text(text: &str) -> Option<Self> {
+        let text = text.trim();
+        if let Ok(seconds) = text.parse::<f64>() {
+            return Self::from_float(seconds);
+        }
+        let span: jiff::SignedDuration = text.parse().ok()?;
+        Duration::try_from(span).ok().map(Self)
+    }
+
+    fn from_integer(seconds: u64) -> Option<Self> {
+        Some(Self(Duration::from_secs(seconds)))
+    }
+
+    fn from_float(seconds: f64) -> Option<Self> {
+        Duration::try_from_secs_f64(seconds).ok().map(Self)
+    }
+}
+
+impl FromScalar for Number<u64> {
+    const EXPECTED: &'static str = "a whole number, not negative";
+
+    fn from_text(text: &str) -> Option<Self> {
+        text.trim().parse().ok().map(Self)
+    }
+
+    fn from_integer(value: u64) -> Option<Self> {
+        Some(Self(value))
+    }
+}
+
+impl FromScalar for Number<f64> {
+    const EXPECTED: &'static str = "a number";
+
+    fn from_text(text: &str) -> Option<Self> {
+        f64::from_str(text.trim()).ok().filter(|value| value.is_finite()).map(Self)
+    }
+
+    fn from_integer(value: u64) -> Option<Self> {
+        Some(Self(value as f64))
+    }
+
+    fn from_float(value: f64) -> Option<Self> {
+        Some(Self(value))
+    }
+}
+
+impl FromScalar for Flag {
+    const EXPECTED: &'static str = "`true` or `false`";
+
+    fn from_text(text: &str) -> Option<Self> {
+        text.trim().parse().ok().map(Self)
+    }
+
+    fn from_flag(value: bool) -> Option<Self> {
+        Some(Self(value))
+    }
+}
+
+struct ScalarVisitor<T>(PhantomData<T>);
+
+impl<T: FromScalar> ScalarVisitor<T> {
+    fn known<E: Error>(value: Option<T>, given: &dyn fmt::Display) -> Result<T, E> {
+        value.ok_or_else(|| E::custom(format_args!("`{given}` is not {}", T::EXPECTED)))
+    }
+}
+
+impl<T: FromScalar> Visitor<'_> for ScalarVisitor<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(T::EXPECTED)
+    }
+
+    fn visit_u64<E: Error>(self, value: u64) -> Result<T, E> {
+        Self::known(T::from_integer(value), &value)
+    }
+
+    fn visit_i64<E: Error>(self, value: i64) -> Result<T, E> {
+        Self::known(u64::try_from(value).ok().and_then(T::from_integer), &value)
+    }
+
+    fn visit_f64<E: Error>(self, value: f64) -> Result<T, E> {
+        Self::known(T::from_float(value), &value)
+    }
+
+    fn visit_bool<E: Error>(self, value: bool) -> Result<T, E> {
+        Self::known(T::from_flag(value), &value)
+    }
+
+    fn visit_str<E: Error>(self, value: &str) -> Result<T, E> {
+        Self::known(T::from_text(value), &value)
+    }
+}
+
+/// One `Deserialize` for each type; a blanket one for all is not allowed by the orphan rule.
+macro_rules! deserialize_scalar {
+    ($($scalar:ty),*) => {$(
+        impl<'de> Deserialize<'de> for $scalar {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                deserializer.deserialize_any(ScalarVisitor(PhantomData))
+            }
+        }
+    )*};
+}
+
+deserialize_scalar!(Size, Period, Number<u64>, Number<f64>, Flag);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    #[track_caller]
+    fn check<T: serde::de::DeserializeOwned + PartialEq + fmt::Debug>(cases: &[(Value, Option<T>)]) {
+        for (value, expected) in cases {
+            assert_eq!(serde_json::from_value::<T>(value.clone()).ok().as_ref(), expected.as_ref(), "{value}");
+        }
+    }
+
+    #[test]
+    fn reads_sizes_as_numbers_and_as_text() {
+        check(&[
+            (json!(4096), Some(Size(4096))),
+            (json!("4096"), Some(Size(4096))),
+            (json!("16MiB"), Some(Size(16 << 20))),
+            (json!("1.5 GiB"), Some(Size(3 << 29))),
+            (json!("10MB"), Some(Size(10_000_000))),
+            (json!(-1), None),
+            (json!(1.5), None),
+            (json!("lots"), None),
+            (json!(true), None),
+            (json!(null), None),
+        ]);
+    }
+
+    #[test]
+    fn reads_durations_numbers_and_flags() {
+        check(&[
+            (json!("100ms"), Some(Period(Duration::from_millis(100)))),
+            (json!("5s"), Some(Period(Duration::from_secs(5)))),
+            (json!("1h 30m"), Some(Period(Duration::from_mins(90)))),
+            (json!("0.5s"), Some(Period(Duration::from_millis(500)))),
+            (json!(2), Some(Period(Duration::from_secs(2)))),
+            (json!("2"), Some(Period(Duration::from_secs(2)))),
+            (json!("-5s"), None),
+            (json!("soon"), None),
+        ]);
+        check(&[(json!(7), Some(Number(7_u64))), (json!("7"), Some(Number(7))), (json!("7.5"), None)]);
+        check(&[(json!(0.5), Some(Number(0.5))), (json!("0.5"), Some(Number(0.5))), (json!("NaN"), None)]);
+        check(&[(json!(true), Some(Flag(true))), (json!("false"), Some(Flag(false))), (json!("yes"), None)]);
+    }
+
+    #[test]
+    fn says_what_was_given_and_what_is_wanted() {
+        let error = serde_json::from_value::<Size>(json!("lots")).unwrap_err().to_string();
+        assert!(error.starts_with("`lots` is not a size: a number of bytes, or text such as `512KiB`"), "{error}");
+    }
+}

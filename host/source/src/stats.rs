@@ -1,0 +1,39 @@
+//! What a source counts.
+
+use std::net::SocketAddr;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Counts of a source, read by metrics, the summary and the progress bar.
+#[derive(Debug, Default)]
+pub struct SourceStats {
+    /// Events handed to the queue; events that are offered again count again.
+    pub events: AtomicU64,
+    /// Bytes of the bodies of those events.
+    pub bytes: AtomicU64,
+    /// Files, requests or inputs that failed as a whole, each with a line in the log.
+    pub failures: AtomicU64,
+    /// Batches that came back undelivered and were, or will be, offered again.
+    pub retries: AtomicU64,
+    /// Events that came back undelivered and cannot be offered again, each loss with a line in the log.
+    pub lost: AtomicU64,
+    /// Empty lines and empty documents, which are no events.
+    pub skipped_empty: AtomicU64,
+    /// Bytes known to be there to read, before decompression; 0 where the end is not known.
+    pub total_bytes: AtomicU64,
+    /// Bytes of those that have been read.
+    pub read_bytes: AtomicU64,
+    /// Where a listening source listens, once it does.
+    pub address: OnceLock<SocketAddr>,
+}
+
+/// Adds to a count.
+pub(crate) fn add(count: &AtomicU64, more: u64) {
+    count.fetch_add(more, Ordering::Relaxed);
+}
+
+/// Reads a count.
+#[cfg(test)]
+pub(crate) fn get(count: &AtomicU64) -> u64 {
+    count.load(Ordering::Relaxed)
+}

@@ -1,0 +1,157 @@
+//! Standard input in pieces, to its end, and without an end.
+
+use super::*;
+use crate::stats::get;
+use crate::testing::{Rig, Running, resource, texts};
+use serde_json::{Value, json};
+use std::io::Write;
+use tempfile::TempDir;
+
+fn start(rig: &Rig, options: Value, input: impl Read + Send + 'static) -> Running {
+    let mut source = Stdin::new(serde_json::from_value(options).unwrap()).unwrap();
+    source.input = Some(Box::new(input));
+    rig.start_source(Box::new(source))
+}
+
+async fn all(options: Value, input: &[u8]) -> (Rig, Vec<String>, Result<(), SourceError>) {
+    let rig = Rig::new(TempDir::new().unwrap().path());
+    let running = start(&rig, options, io::Cursor::new(input.to_vec()));
+    let (bodies, ended) = rig.drain(running).await;
+    (rig, bodies, ended)
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+#[tokio::test]
+async fn lines_are_events_and_the_source_ends_with_its_input() {
+    let (rig, bodies, ended) = all(json!({}), b"one\r\n\ntwo\nthree").await;
+    ended.unwrap();
+    assert_eq!(bodies, ["one", "two", "three"]);
+    assert_eq!((get(&rig.stats.events), get(&rig.stats.bytes)), (3, 11));
+    assert_eq!((get(&rig.stats.skipped_empty), get(&rig.stats.read_bytes)), (1, 15));
+    let (_, bodies, ended) = all(json!({}), b"").await;
+    assert!(bodies.is_empty() && ended.is_ok());
+}
+
+#[tokio::test]
+async fn a_document_is_one_event() {
+    let (_, bodies, ended) = all(json!({ "framing": "document" }), b"{\n\n}\n").await;
+    ended.unwrap();
+    assert_eq!(bodies, ["{\n\n}\n"]);
+    let (rig, bodies, _) = all(json!({ "framing": "document" }), b"").await;
+    assert!(bodies.is_empty());
+    assert_eq!(get(&rig.stats.skipped_empty), 1);
+}
+
+#[tokio::test]
+async fn compressed_input_is_recognised_unless_told_otherwise() {
+    for packed in [gzip(b"one\ntwo\n"), zstd::encode_all(&b"one\ntwo\n"[..], 1).unwrap()] {
+        assert_eq!(all(json!({}), &packed).await.1, ["one", "two"]);
+        assert_eq!(all(json!({ "framing": "document" }), &packed).await.1, ["one\ntwo\n"]);
+        assert_ne!(all(json!({ "decompression": "none" }), &packed).await.1, ["one", "two"]);
+    }
+    assert_eq!(all(json!({}), b"ab").await.1, ["ab"], "shorter than any magic");
+}
+
+#[tokio::test]
+async fn a_damaged_input_gives_what_it_has_and_then_an_error() {
+    let text: String = (0..20_000).map(|i| format!("line number {i}\n")).collect();
+    let packed = gzip(text.as_bytes());
+    for framing in ["lines", "document"] {
+        let (rig, bodies, ended) = all(json!({ "framing": framing }), &packed[..packed.len() / 2]).await;
+        let separator = if framing == "lines" { "\n" } else { "" };
+        let got = bodies.join(separator);
+        assert!(!got.is_empty() && text.starts_with(&got), "{framing}: {} bytes", got.len());
+        let error = ended.unwrap_err().to_string();
+        assert!(error.contains("standard input is damaged after") && error.contains("ends too early"), "{error}");
+        assert_eq!(get(&rig.stats.failures), 1);
+    }
+}
+
+#[tokio::test]
+async fn an_event_beyond_the_limit_ends_the_source_with_an_error_and_keeps_those_before_it() {
+    let (_, bodies, ended) = all(json!({ "max_event_bytes": 5 }), b"one\ntoo long\nthree\n").await;
+    assert_eq!(bodies, ["one"]);
+    let error = ended.unwrap_err().to_string();
+    assert!(error.contains("longer than `max_event_bytes`, 5 bytes; it begins at byte 4"), "{error}");
+    let (_, bodies, ended) = all(json!({ "max_event_bytes": 5, "framing": "document" }), b"123456").await;
+    assert!(bodies.is_empty() && ended.is_err());
+    let (_, bodies, ended) = all(json!({ "max_event_bytes": 5, "framing": "document" }), b"12345").await;
+    assert!(bodies == ["12345"] && ended.is_ok());
+}
+
+#[tokio::test]
+async fn lines_leave_when_they_are_old_enough_though_no_more_come() {
+    let rig = Rig::new(TempDir::new().unwrap().path());
+    let (input, mut writer) = io::pipe().unwrap();
+    let running = start(&rig, json!({}), input);
+    writer.write_all(b"first\nsec").unwrap();
+    let batch = rig.pop().await;
+    assert_eq!(texts(&batch), ["first"]);
+    assert_eq!(resource(&batch), json!({ "name": "in", "type": "stdin" }));
+    batch.into_ack().deliver();
+    writer.write_all(b"ond\n").unwrap();
+    assert_eq!(rig.take(1).await, ["second"]);
+    drop(writer);
+    running.ended().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_stop_ends_the_source_though_a_read_is_waiting() {
+    for written in [&b""[..], b"begun", b"\x1f\x8b\x08\x00"] {
+        let rig = Rig::new(TempDir::new().unwrap().path());
+        let (input, mut writer) = io::pipe().unwrap();
+        let running = start(&rig, json!({}), input);
+        writer.write_all(written).unwrap();
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let start = Instant::now();
+        rig.stop();
+        let (bodies, ended) = rig.drain(running).await;
+        ended.unwrap();
+        assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
+        assert_eq!(bodies.concat().as_bytes(), if written == b"begun" { written } else { b"" });
+        drop(writer);
+    }
+}
+
+#[tokio::test]
+async fn the_source_waits_for_acknowledgements_and_offers_again_what_comes_back() {
+    let rig = Rig::new(TempDir::new().unwrap().path());
+    let running = start(&rig, json!({}), io::Cursor::new(b"one\n".to_vec()));
+    let batch = rig.pop().await;
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert!(!running.is_ended());
+    drop(batch);
+    assert_eq!(rig.take(1).await, ["one"]);
+    running.ended().await.unwrap();
+    assert_eq!((get(&rig.stats.retries), get(&rig.stats.lost)), (1, 0));
+}
+
+#[tokio::test]
+async fn a_full_queue_stops_the_reading() {
+    struct Endless;
+    impl Read for Endless {
+        fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+            out.fill(b'x');
+            out.iter_mut().step_by(100).for_each(|byte| *byte = b'\n');
+            Ok(out.len())
+        }
+    }
+    let mut rig = Rig::new(TempDir::new().unwrap().path());
+    rig.queue = wattle_buffer::Queue::new(512 << 10, None, None);
+    let running = start(&rig, json!({}), Endless);
+    rig.until(|| rig.queue.byte_len() >= 512 << 10).await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let read = get(&rig.stats.read_bytes);
+    assert!(read < 3 << 20, "{read}");
+    for _ in 0..20 {
+        rig.pop().await.into_ack().deliver();
+    }
+    assert!(get(&rig.stats.read_bytes) > read);
+    rig.stop();
+    rig.drain(running).await.1.unwrap();
+}

@@ -1,0 +1,228 @@
+//! The lane of one source: its batches in order, into the workers and out of them.
+//!
+//! Workers take batches of a lane in any number at once; each gets a turn. What comes of a turn is sent to the sinks
+//! only when all earlier turns are through, so the order of the source is kept. A sink without room stops its lane, not
+//! a worker: what waits is kept in the lane, and no further batch is taken from it while too much waits. Only a document
+//! whose own outputs exceed the bound makes its worker wait.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex, RwLock};
+use wattle_batch::Batch;
+use wattle_buffer::{Queue, Sized};
+use wattle_sink::Payload;
+use wattle_source::Batches;
+
+use crate::generation::SinkHandle;
+
+/// Bytes of outputs that may wait in a lane for sinks before its workers stop taking from it.
+const MAX_WAITING_BYTES: usize = 4 << 20;
+/// Safety net for a wake-up that was missed; every one that is needed is also signalled.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
+/// Payloads of one turn, each with the sink that it goes to.
+#[derive(Default)]
+struct Turn {
+    payloads: VecDeque<(Arc<SinkHandle>, Payload)>,
+    done: bool,
+}
+
+#[derive(Default)]
+struct State {
+    /// Number of the next turn to give out.
+    next_turn: u64,
+    /// Number of the turn whose payloads go to the sinks now.
+    sending: u64,
+    turns: BTreeMap<u64, Turn>,
+    waiting_bytes: usize,
+    closed: bool,
+}
+
+/// Batches of one source on their way through the workers.
+pub(crate) struct Lane {
+    pub(crate) source: Arc<str>,
+    pub(crate) queue: Queue<Batches>,
+    state: Mutex<State>,
+    moved: Condvar,
+}
+
+/// A batch that a worker has taken.
+pub(crate) struct Work {
+    pub(crate) lane: Arc<Lane>,
+    pub(crate) turn: u64,
+    pub(crate) batch: Batch,
+}
+
+impl Lane {
+    pub(crate) fn new(source: Arc<str>, max_bytes: usize, lanes: &Arc<Lanes>) -> Arc<Self> {
+        let wake = Arc::downgrade(lanes);
+        let on_item = move || {
+            if let Some(lanes) = wake.upgrade() {
+                lanes.wake_one();
+            }
+        };
+        let queue = Queue::new(max_bytes, Some(Box::new(on_item)), None);
+        Arc::new(Self { source, queue, state: Mutex::default(), moved: Condvar::new() })
+    }
+
+    /// Takes the next batch, unless too much waits for the sinks.
+    fn take(self: &Arc<Self>) -> Option<Work> {
+        let mut state = self.state.lock();
+        Self::flush(&mut state);
+        if state.closed || state.waiting_bytes >= MAX_WAITING_BYTES {
+            return None;
+        }
+        let Batches(batch) = self.queue.try_pop()?;
+        let turn = state.next_turn;
+        state.next_turn += 1;
+        state.turns.insert(turn, Turn::default());
+        Some(Work { lane: self.clone(), turn, batch })
+    }
+
+    /// Adds payloads of a turn. With `done` the turn ends. Waits while the turn's own payloads exceed the bound.
+    pub(crate) fn put(&self, turn: u64, payloads: Vec<(Arc<SinkHandle>, Payload)>, done: bool) {
+        let mut state = self.state.lock();
+        state.waiting_bytes += payloads.iter().map(|(_, p)| p.byte_len()).sum::<usize>();
+        if let Some(entry) = state.turns.get_mut(&turn) {
+            entry.payloads.extend(payloads);
+            entry.done = done;
+        }
+        Self::flush(&mut state);
+        while !done && !state.closed && Self::is_over(&state, turn) {
+            self.moved.wait_for(&mut state, LOOK_AGAIN);
+            Self::flush(&mut state);
+        }
+        drop(state);
+        self.moved.notify_all();
+    }
+
+    fn is_over(state: &State, turn: u64) -> bool {
+        let waiting = state.turns.get(&turn).map_or(0, |t| t.payloads.iter().map(|(_, p)| p.byte_len()).sum());
+        waiting >= MAX_WAITING_BYTES
+    }
+
+    /// Sends what can be sent, in order of turns.
+    fn flush(state: &mut State) {
+        while let Some(turn) = state.turns.get_mut(&state.sending) {
+            while let Some((sink, payload)) = turn.payloads.pop_front() {
+                let bytes = payload.byte_len();
+                match sink.queue.try_push(payload) {
+                    Ok(()) => {}
+                    // The sink is gone; its source offers the events again, since nobody acknowledges them.
+                    Err(payload) if sink.queue.is_closed() => drop(payload),
+                    Err(payload) => {
+                        turn.payloads.push_front((sink, payload));
+                        return;
+                    }
+                }
+                state.waiting_bytes = state.waiting_bytes.saturating_sub(bytes);
+            }
+            if !turn.done {
+                return;
+            }
+            state.turns.remove(&state.sending);
+            state.sending += 1;
+        }
+    }
+
+    /// Whether the source has ended and everything of it is with the sinks.
+    pub(crate) fn is_drained(&self) -> bool {
+        let mut state = self.state.lock();
+        Self::flush(&mut state);
+        self.queue.is_closed() && self.queue.is_empty() && state.turns.is_empty()
+    }
+
+    /// Gives up what is in the lane; open acknowledgements tell the source.
+    pub(crate) fn close(&self) {
+        self.queue.close();
+        while self.queue.try_pop().is_some() {}
+        let mut state = self.state.lock();
+        state.closed = true;
+        for turn in state.turns.values_mut() {
+            turn.payloads.clear();
+        }
+        drop(state);
+        self.moved.notify_all();
+    }
+}
+
+/// All lanes, and the signal that there may be work in one of them.
+pub(crate) struct Lanes {
+    all: RwLock<Vec<Arc<Lane>>>,
+    signals: Mutex<u64>,
+    signal: Condvar,
+    stopped: AtomicBool,
+}
+
+impl Lanes {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self {
+            all: RwLock::default(),
+            signals: Mutex::new(0),
+            signal: Condvar::new(),
+            stopped: AtomicBool::new(false),
+        })
+    }
+
+    pub(crate) fn add(&self, lane: Arc<Lane>) {
+        self.all.write().push(lane);
+    }
+
+    pub(crate) fn remove(&self, lane: &Arc<Lane>) {
+        self.all.write().retain(|l| !Arc::ptr_eq(l, lane));
+    }
+
+    /// Takes work from some lane, beginning the search behind the one that gave work last.
+    pub(crate) fn take(&self, last: &mut usize) -> Option<Work> {
+        let all = self.all.read();
+        let count = all.len();
+        for step in 1..=count {
+            let index = (*last + step) % count;
+            if let Some(work) = all.get(index).and_then(Lane::take) {
+                *last = index;
+                return Some(work);
+            }
+        }
+        None
+    }
+
+    /// The number of signals so far; taken before a search, so that a signal during it is not missed.
+    pub(crate) fn signals(&self) -> u64 {
+        *self.signals.lock()
+    }
+
+    /// Waits for a signal after the given number, for a while.
+    pub(crate) fn wait(&self, seen: u64) {
+        let mut signals = self.signals.lock();
+        if *signals == seen && !self.is_stopped() {
+            self.signal.wait_for(&mut signals, Duration::from_secs(1));
+        }
+    }
+
+    /// Signals that a batch has come.
+    pub(crate) fn wake_one(&self) {
+        *self.signals.lock() += 1;
+        self.signal.notify_one();
+    }
+
+    /// Signals that much may have changed: room in a sink, a new generation.
+    pub(crate) fn wake_all(&self) {
+        *self.signals.lock() += 1;
+        self.signal.notify_all();
+        for lane in self.all.read().iter() {
+            lane.moved.notify_all();
+        }
+    }
+
+    pub(crate) fn stop(&self) {
+        self.stopped.store(true, Ordering::Release);
+        self.wake_all();
+    }
+
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.stopped.load(Ordering::Acquire)
+    }
+}

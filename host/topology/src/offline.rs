@@ -1,0 +1,107 @@
+//! A pipeline over events that are given, without sources, sinks or threads: for a pack's own tests.
+//!
+//! It is the real data path: a lane, a generation, the same worker step.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use wattle_batch::{Ack, Batch, Column, Origin};
+use wattle_buffer::Queue;
+use wattle_pack::{AgentSettings, BatchSettings, ComponentPlan, NodeLimits, PipelinePlan, Plan, SinkPlan};
+use wattle_sink::{Encoder, Payload, SinkStats};
+use wattle_source::Batches;
+
+use crate::counts::{Counts, Snapshot};
+use crate::generation::{BuildError, Generation, MakeNode, SinkHandle};
+use crate::lane::{Lane, Lanes};
+use crate::worker::process;
+
+const SOURCE: &str = "test";
+
+/// What came of a run.
+#[derive(Debug)]
+pub struct Offline {
+    /// For each output its events in order, as the `json` codec writes them.
+    pub outputs: BTreeMap<String, Vec<Vec<u8>>>,
+    /// Counts of the pipeline.
+    pub counts: Snapshot,
+}
+
+/// Every event as a line of JSON.
+struct JsonLines;
+
+impl Encoder for JsonLines {
+    fn encode(&self, batch: Batch) -> Vec<Payload> {
+        let mut payload =
+            Payload { key: None, bytes: Vec::new(), events: batch.rows(), ends: Vec::new(), ack: Ack::none() };
+        for row in 0..batch.rows() {
+            batch.write_json(row, &mut payload.bytes);
+            payload.ends.push(payload.bytes.len());
+        }
+        payload.ack = batch.into_ack();
+        vec![payload]
+    }
+}
+
+/// Runs a pipeline over events with these bodies.
+///
+/// # Errors
+///
+/// A node could not be made.
+pub fn run_offline(pipeline: &PipelinePlan, make: &MakeNode, bodies: Column) -> Result<Offline, BuildError> {
+    let component =
+        |name: &str| ComponentPlan { name: name.into(), type_name: SOURCE.into(), options: Default::default() };
+    let outputs: Vec<&str> = pipeline.outputs.iter().map(|o| o.name.as_str()).collect();
+    let sinks = outputs.iter().enumerate();
+    let plan = Plan {
+        agent: AgentSettings {
+            data_dir: PathBuf::new(),
+            workers: 1,
+            batch: BatchSettings::default(),
+            limits: NodeLimits::default(),
+            packs: PathBuf::new(),
+        },
+        sources: vec![component(SOURCE)],
+        sinks: sinks.map(|(i, name)| SinkPlan { component: component(name), inputs: vec![(0, i)] }).collect(),
+        pipelines: vec![PipelinePlan { sources: vec![0], ..pipeline.clone() }],
+        files: BTreeSet::new(),
+    };
+    let handles: HashMap<String, Arc<SinkHandle>> = outputs
+        .iter()
+        .map(|name| {
+            let queue = Queue::new(usize::MAX, None, None);
+            let handle = SinkHandle { encoder: Arc::new(JsonLines), queue, stats: Arc::new(SinkStats::default()) };
+            ((*name).to_owned(), Arc::new(handle))
+        })
+        .collect();
+    let counts = Counts::default();
+    let generation = Generation::build(1, &plan, 1, &handles, &counts, make)?;
+    let mut nodes = generation.take_nodes(0);
+    let lanes = Lanes::new();
+    let lane = Lane::new(SOURCE.into(), usize::MAX, &lanes);
+    lanes.add(lane.clone());
+    let origin = Origin { source: SOURCE.into(), resource: r#"{"source":{"name":"test"}}"#.into(), observed: 0 };
+    // Small batches, so that what a node does cannot depend on all events coming at once.
+    for row in 0..u32::try_from(bodies.rows()).unwrap_or(u32::MAX) {
+        let batch = Batch::new(bodies.select(&[row]), Arc::new(origin.clone()), Ack::none());
+        let _ = lane.queue.try_push(Batches(batch));
+    }
+    let mut last = 0;
+    while let Some(work) = lanes.take(&mut last) {
+        process(&generation, &mut nodes, work);
+    }
+    let mut result = BTreeMap::new();
+    for (name, handle) in &handles {
+        let events: &mut Vec<Vec<u8>> = result.entry(name.clone()).or_default();
+        while let Some(payload) = handle.queue.try_pop() {
+            let mut start = 0;
+            for end in payload.ends {
+                events.push(payload.bytes.get(start..end).unwrap_or_default().to_vec());
+                start = end;
+            }
+            payload.ack.deliver();
+        }
+    }
+    Ok(Offline { outputs: result, counts: counts.pipeline(&pipeline.name).snapshot() })
+}

@@ -1,0 +1,167 @@
+//! The data path: a batch through the nodes of a pipeline to the sinks.
+//!
+//! [`Pipeline::run`] is the whole of it, read from top to bottom: a node processes the batch, its outcome says what
+//! failed, what was dropped and what leaves on which port; each port leads to further nodes or to an output; an output
+//! encodes for its sinks. Depth first, so that the children of a huge document are written piece by piece.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use wattle_batch::{Batch, Outcome};
+use wattle_buffer::Sized;
+use wattle_pack::Target;
+use wattle_runtime::Process;
+use wattle_sink::Payload;
+
+use crate::counts::{NodeCounts, OutputCounts, PipelineCounts, add};
+use crate::generation::SinkHandle;
+use crate::lane::Lane;
+
+/// Payload bytes that a worker gathers before it hands them to its lane.
+const HAND_OVER_BYTES: usize = 1 << 20;
+
+/// A pipeline's graph, the same for all workers of a generation.
+pub(crate) struct Pipeline {
+    pub(crate) entry: Vec<Target>,
+    pub(crate) nodes: Vec<NodeLinks>,
+    pub(crate) outputs: Vec<Output>,
+    pub(crate) counts: Arc<PipelineCounts>,
+    /// Children of a split go on in batches of at most this many bytes.
+    pub(crate) max_batch_bytes: usize,
+}
+
+/// Where the ports of a node lead; the last port is `failed`.
+pub(crate) struct NodeLinks {
+    pub(crate) ports: Vec<(String, Vec<Target>)>,
+    pub(crate) counts: Arc<NodeCounts>,
+}
+
+/// A way out of a pipeline.
+pub(crate) struct Output {
+    pub(crate) sinks: Vec<Arc<SinkHandle>>,
+    pub(crate) counts: Arc<OutputCounts>,
+}
+
+/// What a turn has for the sinks.
+pub(crate) struct Emitter<'a> {
+    lane: &'a Lane,
+    turn: u64,
+    payloads: Vec<(Arc<SinkHandle>, Payload)>,
+    bytes: usize,
+}
+
+impl<'a> Emitter<'a> {
+    pub(crate) fn new(lane: &'a Lane, turn: u64) -> Self {
+        Self { lane, turn, payloads: Vec::new(), bytes: 0 }
+    }
+
+    fn push(&mut self, sink: &Arc<SinkHandle>, batch: Batch) {
+        for payload in sink.encoder.encode(batch) {
+            self.bytes += payload.byte_len();
+            self.payloads.push((sink.clone(), payload));
+        }
+        if self.bytes >= HAND_OVER_BYTES {
+            self.bytes = 0;
+            self.lane.put(self.turn, std::mem::take(&mut self.payloads), false);
+        }
+    }
+
+    /// Ends the turn.
+    pub(crate) fn finish(self) {
+        self.lane.put(self.turn, self.payloads, true);
+    }
+}
+
+impl Pipeline {
+    /// Runs a batch from a source through the pipeline.
+    pub(crate) fn receive(&self, nodes: &mut [Box<dyn Process>], batch: Batch, emitter: &mut Emitter<'_>) {
+        self.counts.received.fetch_add(batch.rows() as u64, Ordering::Relaxed);
+        self.counts.received_bytes.fetch_add(batch.byte_len() as u64, Ordering::Relaxed);
+        self.send(nodes, &self.entry, batch, emitter);
+    }
+
+    /// Sends a batch along every link of a port.
+    fn send(&self, nodes: &mut [Box<dyn Process>], targets: &[Target], batch: Batch, emitter: &mut Emitter<'_>) {
+        let Some((last, others)) = targets.split_last() else { return };
+        for target in others {
+            self.counts.copied.fetch_add(batch.rows() as u64, Ordering::Relaxed);
+            self.run(nodes, *target, batch.share(), emitter);
+        }
+        self.run(nodes, *last, batch, emitter);
+    }
+
+    /// Runs a batch through a node and all that follows it, or out of the pipeline.
+    fn run(&self, nodes: &mut [Box<dyn Process>], target: Target, batch: Batch, emitter: &mut Emitter<'_>) {
+        let index = match target {
+            Target::Output(index) => return self.emit(index, batch, emitter),
+            Target::Node(index) => index,
+        };
+        let (Some(node), Some(links)) = (nodes.get_mut(index), self.nodes.get(index)) else { return };
+        links.counts.received.fetch_add(batch.rows() as u64, Ordering::Relaxed);
+        for outcome in node.process(batch) {
+            self.count(&links.counts, &outcome);
+            for (port, batch) in outcome.emitted {
+                self.leave(nodes, links, port, batch, emitter);
+            }
+            if let Some(mut children) = outcome.children {
+                while let Some(batch) = children.next_batch(self.max_batch_bytes) {
+                    self.leave(nodes, links, 0, batch, emitter);
+                }
+            }
+            if let Some(batch) = outcome.failed {
+                self.leave(nodes, links, links.ports.len().saturating_sub(1), batch, emitter);
+            }
+        }
+    }
+
+    fn leave(
+        &self,
+        nodes: &mut [Box<dyn Process>],
+        links: &NodeLinks,
+        port: usize,
+        batch: Batch,
+        emitter: &mut Emitter<'_>,
+    ) {
+        let Some((name, targets)) = links.ports.get(port) else { return };
+        add(&links.counts.sent, name, batch.rows());
+        self.send(nodes, targets, batch, emitter);
+    }
+
+    fn count(&self, node: &NodeCounts, outcome: &Outcome) {
+        for (code, rows) in &outcome.dropped {
+            add(&node.dropped, code, *rows);
+            self.counts.dropped.fetch_add(*rows as u64, Ordering::Relaxed);
+        }
+        if let Some(failed) = &outcome.failed {
+            for row in 0..failed.rows() {
+                add(&node.failed, failed.failure(row).map_or("", |f| &f.code), 1);
+            }
+        }
+        let whole = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        let added = whole(outcome.children.as_ref().map_or(0, |c| c.rows())) - whole(outcome.parents);
+        self.counts.split.fetch_add(added, Ordering::Relaxed);
+        self.counts.copied.fetch_add(outcome.copied as u64, Ordering::Relaxed);
+    }
+
+    /// Hands a batch to the sinks of an output, or ends it where the output is discarded.
+    fn emit(&self, index: usize, batch: Batch, emitter: &mut Emitter<'_>) {
+        let Some(output) = self.outputs.get(index) else { return };
+        let rows = batch.rows() as u64;
+        output.counts.events.fetch_add(rows, Ordering::Relaxed);
+        output.counts.bytes.fetch_add(batch.byte_len() as u64, Ordering::Relaxed);
+        let Some((last, others)) = output.sinks.split_last() else {
+            self.counts.dropped.fetch_add(rows, Ordering::Relaxed);
+            return batch.into_ack().deliver();
+        };
+        if batch.is_failed() {
+            output.counts.failed.fetch_add(rows, Ordering::Relaxed);
+            self.counts.failed.fetch_add(rows, Ordering::Relaxed);
+        } else {
+            self.counts.delivered.fetch_add(rows, Ordering::Relaxed);
+        }
+        for sink in others {
+            emitter.push(sink, batch.share());
+        }
+        emitter.push(last, batch);
+    }
+}

@@ -1,0 +1,85 @@
+//! What a user may set.
+
+use serde::Deserialize;
+
+/// Options of the node `extract`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
+pub struct Options {
+    /// What is extracted, in order; where two write to the same place, the later one wins. No default.
+    /// Example: `[{ from = "attributes.Record.eventName", into = "attributes.eventName" }]`.
+    pub fields: Vec<FieldOptions>,
+}
+
+/// One value to extract.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
+pub struct FieldOptions {
+    /// Field that the value comes from; with one `[*]` the values of all elements, as a JSON array. No default.
+    /// Example: `attributes.Record.resources[*].ARN`.
+    pub from: String,
+    /// Regular expression that is applied to the text of the field; what it finds is the value, as a string.
+    /// Default: none. Example: `^arn:aws:\w+::(\d+):`.
+    #[serde(default)]
+    pub pattern: Option<String>,
+    /// Group of the pattern, by number or name, that is the value. Default: the first group, or the whole match where
+    /// there is none. Example: `account`.
+    #[serde(default)]
+    pub group: Option<Group>,
+    /// Where the value goes: `attributes.<key>`, `resource.<key>`, `body` or `timestamp`. No default.
+    /// Example: `timestamp`.
+    pub into: String,
+    /// For `timestamp`: how the time is written. Default: `rfc3339`. Example: `epoch_ms`.
+    #[serde(default)]
+    pub format: Option<TimeFormat>,
+    /// What becomes of an event that lacks the value. Default: `keep`.
+    #[serde(default)]
+    pub on_missing: OnMissing,
+}
+
+/// A group of a pattern.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged, expecting = "expected the number or the name of a group")]
+#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
+pub enum Group {
+    /// By number; 0 is the whole match.
+    Number(usize),
+    /// By name.
+    Name(String),
+}
+
+/// How a time is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
+pub enum TimeFormat {
+    /// As in RFC 3339, such as `2023-10-17T04:53:21.5Z`.
+    #[default]
+    Rfc3339,
+    /// Seconds since 1970, with fractions or without.
+    Epoch,
+    /// Milliseconds since 1970.
+    EpochMs,
+    /// Microseconds since 1970.
+    EpochUs,
+    /// Nanoseconds since 1970.
+    EpochNs,
+    /// RFC 3339, or a number since 1970 whose unit is told by its size.
+    Auto,
+}
+
+/// What becomes of an event that lacks a value.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
+pub enum OnMissing {
+    /// It goes on without the value.
+    #[default]
+    Keep,
+    /// It fails.
+    Fail,
+    /// It ends here, counted as dropped on purpose.
+    Drop,
+}

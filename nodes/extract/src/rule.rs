@@ -1,0 +1,201 @@
+//! One entry of `fields`: prepared from its options, and carried out on a batch.
+
+use regex::bytes::Regex;
+use wattle_node::json::{Path, Segment};
+use wattle_node::{Batch, ColumnWriter, Field, Form, Reasons, Setup};
+
+use crate::options::{FieldOptions, Group, OnMissing, TimeFormat};
+use crate::time;
+use crate::value::{Finder, Missing, Pattern};
+
+/// What becomes of rows besides getting values.
+#[derive(Debug, Default)]
+pub(crate) struct Verdicts {
+    pub(crate) reasons: Reasons,
+    pub(crate) without_field: Vec<u32>,
+    pub(crate) without_match: Vec<u32>,
+}
+
+/// Where a value goes.
+enum Target {
+    Value(Field, Form),
+    Time(TimeFormat),
+}
+
+/// One value to extract.
+pub(crate) struct Rule {
+    from: Field,
+    form: Form,
+    finder: Finder,
+    target: Target,
+    on_missing: OnMissing,
+    name: String,
+    times: Vec<i64>,
+}
+
+impl Rule {
+    /// Prepares a rule; `at` is how its options are called, such as `fields[0]`.
+    pub(crate) fn new(at: &str, options: &FieldOptions, setup: &mut Setup<'_>) -> Option<Self> {
+        let source = source(at, &options.from, setup);
+        let pattern = pattern(at, options, setup);
+        let (from, each) = source.unzip();
+        let each: Option<Path> = each.flatten();
+        let is_time = options.into == "timestamp";
+        if !is_time && options.format.is_some() {
+            setup.error(format!("{at}.format"), "`format` is for times; set `into` to `timestamp`, or remove it");
+        }
+        if is_time && each.is_some() {
+            setup.error(format!("{at}.from"), "`[*]` gives an array, and an array is no time");
+        }
+        let into = target(at, &options.into, setup);
+        let has_pattern = pattern.as_ref().is_some_and(Option::is_some);
+        // A whole body is text, whatever that text holds; what a pattern finds is text too.
+        let is_text = options.into == "body" || options.from == "body" || has_pattern;
+        let form = if each.is_some() || !(is_text || is_time) { Form::Json } else { Form::Text };
+        let into_form = if form == Form::Json && options.into != "body" { Form::Json } else { Form::Text };
+        let unchecked = form == Form::Json && options.from.starts_with("body");
+        let target = match into? {
+            _ if is_time => Target::Time(options.format.unwrap_or_default()),
+            field => Target::Value(field, into_form),
+        };
+        Some(Self {
+            from: from?,
+            form,
+            finder: Finder::new(each, pattern?, unchecked),
+            target,
+            on_missing: options.on_missing,
+            name: options.from.clone(),
+            times: Vec::new(),
+        })
+    }
+
+    /// Extracts the value of every row that has it.
+    pub(crate) fn run(&mut self, batch: &mut Batch<'_>, verdicts: &mut Verdicts) {
+        let column = batch.read(self.from, self.form);
+        let mut out =
+            ColumnWriter::with_capacity(if self.finder.copies() { column.bytes.len() } else { 0 }, column.len());
+        self.times.clear();
+        let mut any = false;
+        for row in 0..column.len() {
+            let start = out.bytes.len();
+            let found = self.finder.find(column.row(row), column.kind(row), &mut out.bytes);
+            let mut time = i64::MIN;
+            let mut keeps = false;
+            match (found, &self.target) {
+                (Ok(()), Target::Value(..)) => keeps = true,
+                (Ok(()), Target::Time(format)) => {
+                    match time::parse(out.bytes.get(start..).unwrap_or_default(), *format) {
+                        Some(found) => time = found,
+                        None => verdicts.reasons.add(row, "bad-timestamp", &bad_timestamp(&self.name, *format)),
+                    }
+                }
+                (Err(missing), _) => self.miss(row, missing, verdicts),
+            }
+            any |= keeps || time != i64::MIN;
+            if keeps {
+                out.end_row();
+            } else {
+                out.bytes.truncate(start);
+                out.push_none();
+            }
+            self.times.push(time);
+        }
+        match self.target {
+            _ if !any => {}
+            Target::Value(into, form) => batch.set(into, form, out),
+            Target::Time(_) => batch.set_timestamp(&self.times),
+        }
+    }
+
+    fn miss(&self, row: usize, missing: Missing, verdicts: &mut Verdicts) {
+        let name = &self.name;
+        match (self.on_missing, missing) {
+            (OnMissing::Keep, _) => {}
+            (OnMissing::Fail, Missing::Field) => {
+                verdicts.reasons.add(row, "missing-field", &format!("the event has no value at `{name}`"));
+            }
+            (OnMissing::Fail, Missing::Match) => {
+                verdicts.reasons.add(row, "no-match", &format!("`{name}` does not match the pattern"));
+            }
+            (OnMissing::Drop, missing) => {
+                let rows = match missing {
+                    Missing::Field => &mut verdicts.without_field,
+                    Missing::Match => &mut verdicts.without_match,
+                };
+                rows.push(u32::try_from(row).unwrap_or(u32::MAX));
+            }
+        }
+    }
+}
+
+/// The field to read and, where `[*]` stands in the path, the way from there on.
+fn source(at: &str, from: &str, setup: &mut Setup<'_>) -> Option<(Field, Option<Path>)> {
+    let option = format!("{at}.from");
+    // Errors of a path without `[*]` are told by the host, which knows the roots.
+    let Some(path) = Path::parse(from).ok().filter(|path| path.around_each().is_some()) else {
+        return Some((setup.read(&option, from)?, None));
+    };
+    let (before, after) = path.around_each()?;
+    let before = Path::from(before.to_vec()).to_string();
+    let each = [&[Segment::Each], after].concat();
+    Some((setup.read(&option, &before)?, Some(each.into())))
+}
+
+/// The pattern, if one is asked for; none where `setup` was told of an error.
+fn pattern(at: &str, options: &FieldOptions, setup: &mut Setup<'_>) -> Option<Option<Pattern>> {
+    let Some(pattern) = &options.pattern else {
+        if options.group.is_some() {
+            setup.error(format!("{at}.group"), "a group belongs to a `pattern`, and there is none");
+        }
+        return Some(None);
+    };
+    let regex = match Regex::new(pattern) {
+        Ok(regex) => regex,
+        Err(error) => {
+            // The last line says what is wrong; those before it draw the pattern.
+            let text = error.to_string();
+            let reason = text.lines().last().unwrap_or_default().trim_start_matches("error: ");
+            setup.error(format!("{at}.pattern"), format!("not a regular expression: {reason}"));
+            return None;
+        }
+    };
+    let (group, shown) = match &options.group {
+        None => (Some(usize::from(regex.captures_len() > 1)), String::new()),
+        Some(Group::Number(number)) => (Some(*number), number.to_string()),
+        Some(Group::Name(name)) => (regex.capture_names().position(|group| group == Some(name)), name.clone()),
+    };
+    let Some(group) = group.filter(|group| *group < regex.captures_len()) else {
+        setup.error(format!("{at}.group"), format!("the pattern has no group `{shown}`"));
+        return None;
+    };
+    Some(Some(Pattern::new(regex, group)))
+}
+
+/// The field to set.
+fn target(at: &str, into: &str, setup: &mut Setup<'_>) -> Option<Field> {
+    let option = format!("{at}.into");
+    let root = into.split(['.', '[']).next().unwrap_or_default();
+    let fits = match root {
+        "body" | "timestamp" => into == root,
+        "attributes" | "resource" => into != root,
+        // The host says what roots there are.
+        _ => true,
+    };
+    if !fits {
+        setup.error(option, "a value goes to `attributes.<key>`, `resource.<key>`, `body` or `timestamp`");
+        return None;
+    }
+    setup.write(&option, into)
+}
+
+fn bad_timestamp(name: &str, format: TimeFormat) -> String {
+    let wanted = match format {
+        TimeFormat::Rfc3339 => "a time of RFC 3339 such as `2023-10-17T04:53:21Z`",
+        TimeFormat::Epoch => "a number of seconds since 1970",
+        TimeFormat::EpochMs => "a number of milliseconds since 1970",
+        TimeFormat::EpochUs => "a number of microseconds since 1970",
+        TimeFormat::EpochNs => "a number of nanoseconds since 1970",
+        TimeFormat::Auto => "a time of RFC 3339 or a number since 1970",
+    };
+    format!("`{name}` is not {wanted} between the years 1678 and 2262")
+}

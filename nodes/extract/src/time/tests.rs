@@ -1,0 +1,140 @@
+//! Tests of reading times.
+
+use jiff::Timestamp;
+use proptest::prelude::*;
+
+use super::*;
+use TimeFormat::{Auto, Epoch, EpochMs, EpochNs, EpochUs, Rfc3339};
+
+/// What jiff makes of a text.
+fn jiff(text: &str) -> Option<i64> {
+    let timestamp: Timestamp = text.parse().ok()?;
+    i64::try_from(timestamp.as_nanosecond()).ok()
+}
+
+#[track_caller]
+fn check(format: TimeFormat, expected: Option<&str>, texts: &[&str]) {
+    for text in texts {
+        assert_eq!(parse(text.as_bytes(), format), expected.map(|time| jiff(time).unwrap()), "{format:?} {text}");
+    }
+}
+
+#[test]
+fn reads_what_rfc_3339_allows() {
+    check(
+        Rfc3339,
+        Some("2023-10-17T04:53:21Z"),
+        &[
+            "2023-10-17T04:53:21Z",
+            "2023-10-17t04:53:21z",
+            "2023-10-17 04:53:21+00:00",
+            "2023-10-17T04:53:21.000-00:00",
+            "2023-10-17T06:53:21+02:00",
+            "2023-10-16T23:23:21-05:30",
+        ],
+    );
+    check(Rfc3339, Some("1969-12-31T23:59:59.5Z"), &["1969-12-31T23:59:59.5Z", "1969-12-31T23:59:59.500000000999Z"]);
+    check(Rfc3339, Some("2016-12-31T23:59:59.25Z"), &["2016-12-31T23:59:60.25Z"]);
+    check(Rfc3339, Some("2000-02-29T00:00:00Z"), &["2000-02-29T00:00:00Z"]);
+    check(
+        Rfc3339,
+        None,
+        &[
+            "",
+            "yesterday",
+            "2023-10-17",
+            "2023-10-17T04:53:21",
+            "2023-10-17T04:53:21.Z",
+            "2023-10-17T04:53:21+0200",
+            "2023-10-17T04:53:21+24:00",
+            "2023-10-17T04:53:21+00:60",
+            "2023-10-17T04:53:21ZZ",
+            "2023-10-17T24:00:00Z",
+            "2023-10-17T04:60:00Z",
+            "2023-10-17T04:53:61Z",
+            "2023-13-17T04:53:21Z",
+            "2023-00-17T04:53:21Z",
+            "2023-10-00T04:53:21Z",
+            "2023-11-31T04:53:21Z",
+            "2023-02-29T04:53:21Z",
+            "1900-02-29T04:53:21Z",
+            "2023-1-017T04:53:21Z",
+            "1600-01-01T00:00:00Z",
+            "9999-12-31T23:59:59Z",
+            "1697518401",
+        ],
+    );
+}
+
+#[test]
+fn reads_numbers_in_every_unit() {
+    check(Epoch, Some("2023-10-17T04:53:21Z"), &["1697518401", "1697518401.0", " 1.697518401e9 ", "16975184010E-1"]);
+    check(
+        Epoch,
+        Some("2023-10-17T04:53:21.123456789Z"),
+        &["1697518401.123456789", "1697518401.12345678999999999999999"],
+    );
+    check(EpochMs, Some("2023-10-17T04:53:21.123Z"), &["1697518401123", "1697518401123.0"]);
+    check(EpochUs, Some("2023-10-17T04:53:21.123456Z"), &["1697518401123456"]);
+    check(EpochNs, Some("2023-10-17T04:53:21.123456789Z"), &["1697518401123456789"]);
+    check(Epoch, Some("1969-12-31T23:59:58.5Z"), &["-1.5"]);
+    check(Epoch, Some("1970-01-01T00:00:00Z"), &["0", "0e999", "1e-999", "-0"]);
+    check(Epoch, None, &["", "-", ".5", "1.5.5", "1e", "1e5.5", "12x", "+1", "true", "1e99", "99999999999", "1,5"]);
+    check(
+        EpochNs,
+        None,
+        &["99999999999999999999999999999999999999999999", "-9223372036854775808", "9223372036854775808"],
+    );
+}
+
+#[test]
+fn tells_the_unit_by_the_size() {
+    check(
+        Auto,
+        Some("2023-10-17T04:53:21Z"),
+        &[
+            "2023-10-17T04:53:21Z",
+            "1697518401",
+            "1697518401000",
+            "1697518401000.0",
+            "1697518401000000",
+            "1697518401000000000",
+        ],
+    );
+    check(Auto, Some("1969-12-31T23:59:59Z"), &["-1"]);
+    check(Auto, None, &["soon", "2023-10-17"]);
+}
+
+proptest! {
+    #[test]
+    fn agrees_with_jiff_about_times(nanoseconds in i64::MIN + 1.., hours in -23..=23_i64, minutes in 0..60_i64) {
+        let time = Timestamp::from_nanosecond(nanoseconds.into()).unwrap();
+        prop_assert_eq!(parse(time.to_string().as_bytes(), Rfc3339), Some(nanoseconds));
+        let offset = hours * 3600 + minutes * 60 * if hours < 0 { -1 } else { 1 };
+        let zone = jiff::tz::Offset::from_seconds(offset as i32).unwrap();
+        let shown = time.display_with_offset(zone).to_string();
+        prop_assert_eq!(parse(shown.as_bytes(), Rfc3339), Some(nanoseconds), "{}", shown);
+        prop_assert_eq!(parse(nanoseconds.to_string().as_bytes(), EpochNs), Some(nanoseconds));
+    }
+
+    #[test]
+    fn agrees_with_jiff_about_calendars(
+        text in "(1[6-9]|2[0-3])[0-9]{2}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-6][0-9]:[0-6][0-9](\\.[0-9]{1,9})?(Z|[+-]([01][0-9]|2[0-3]):[0-6][0-9])"
+    ) {
+        prop_assert_eq!(parse(text.as_bytes(), Rfc3339), jiff(&text), "{}", text);
+    }
+
+    #[test]
+    fn agrees_with_jiff_about_leap_days(year in 1678..2262_i32) {
+        let text = format!("{year}-02-29T00:00:00Z");
+        prop_assert_eq!(parse(text.as_bytes(), Rfc3339), jiff(&text), "{}", text);
+    }
+
+    #[test]
+    fn any_bytes_are_read_or_refused(bytes: Vec<u8>, number in "[-+0-9.eE]{0,45}") {
+        for format in [Rfc3339, Epoch, EpochMs, EpochUs, EpochNs, Auto] {
+            let _ = parse(&bytes, format);
+            let _ = parse(number.as_bytes(), format);
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! A column as rows over one text, and finding the row of a place.
+
+use std::ops::Range;
+
+/// The values of all rows, one after the other.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rows<'a> {
+    /// All values.
+    pub(crate) bytes: &'a [u8],
+    /// Where each value begins, and where the last one ends.
+    pub(crate) offsets: &'a [u32],
+}
+
+impl<'a> Rows<'a> {
+    /// The rows with their places in the text.
+    pub(crate) fn iter(self) -> impl Iterator<Item = (Range<usize>, &'a [u8])> {
+        self.offsets.iter().zip(self.offsets.iter().skip(1)).map(move |(&start, &end)| {
+            let range = start as usize..end as usize;
+            (range.clone(), self.bytes.get(range).unwrap_or_default())
+        })
+    }
+}
+
+/// Finds the rows of places that come in order.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Walk {
+    row: usize,
+}
+
+impl Walk {
+    /// Index and bounds of the row that a place is in. Places before the one asked for last are taken to be in its row.
+    pub(crate) fn row_of(&mut self, column: Rows<'_>, at: usize) -> (usize, Range<usize>) {
+        let mut start = column.offsets.get(self.row).copied().unwrap_or_default() as usize;
+        loop {
+            match column.offsets.get(self.row + 1).map(|&end| end as usize) {
+                Some(end) if end <= at => {
+                    self.row += 1;
+                    start = end;
+                }
+                Some(end) => return (self.row, start..end),
+                None => return (self.row, start..column.bytes.len()),
+            }
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! Finds the values of JSON keys in any text: whole documents, records, log lines with JSON in them, cut documents;
+//! compact or pretty; escaped in strings of strings to any depth; spelled with `\u` escapes.
+//!
+//! Nothing is parsed. Keys are searched for in the whole column with SIMD, and only around a hit is the text read as JSON:
+//! quotes tell by their backslashes how often the text was escaped ([`raw`]). Spellings that this cannot see through are
+//! found by a second search for suspicious `\u` escapes; around those, the text is decoded ([`decoded`]). Both readers
+//! give the same tokens to the same grammar ([`value`]).
+//!
+//! # Invariants
+//!
+//! - A value is masked wherever a reader that decodes the text often enough would find it under the key.
+//! - Where a value does not end, it is masked up to the end of what it is embedded in, or of the row.
+//! - The work is linear in the text, whatever the text: what a masked value covers is not read again for the same rule,
+//!   and the decoder goes over a place twice at most.
+
+mod decoded;
+mod needle;
+pub(crate) mod quotes;
+mod raw;
+mod reader;
+mod suspect;
+mod value;
+
+#[cfg(test)]
+mod tests;
+
+use decoded::{DecodedReader, outside_escapes};
+use needle::Needle;
+use quotes::{backslashes_after, backslashes_before, depth_of, length_of};
+use raw::RawReader;
+use reader::{Reader, What};
+use suspect::Suspects;
+use value::{After, Found, after_key};
+
+use crate::column::{Rows, Walk};
+use crate::span::Span;
+
+/// How far from an escape the rest of a key can begin or end, beside the length of the key: an escape of an escape of an
+/// escape takes some bytes.
+const MARGIN: usize = 128;
+
+/// The keys of all rules.
+pub(crate) struct KeySearch {
+    rules: Vec<KeyRule>,
+    suspects: Suspects,
+    longest: usize,
+    buffers: Buffers,
+}
+
+/// The keys of one rule.
+pub(crate) struct KeyRule {
+    /// Index of the rule.
+    pub(crate) rule: usize,
+    /// The keys, none of them empty.
+    pub(crate) keys: Vec<Box<[u8]>>,
+    /// Whether ASCII letters match in either case.
+    pub(crate) ignore_case: bool,
+    needles: Vec<Needle>,
+}
+
+/// Memory that is used again for each column.
+#[derive(Default)]
+struct Buffers {
+    suspects: Vec<usize>,
+    found: Vec<Found>,
+    unread: Vec<Unread>,
+    recent: Vec<(u8, u32)>,
+}
+
+/// A part of the text that has to be decoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Unread {
+    /// Something here cannot be read raw.
+    at: usize,
+    /// And it reaches at least to here.
+    until: usize,
+}
+
+impl KeyRule {
+    /// Prepares a rule.
+    pub(crate) fn new(rule: usize, keys: Vec<Box<[u8]>>, ignore_case: bool) -> Self {
+        let needles = needle::needles(&keys, ignore_case);
+        Self { rule, keys, ignore_case, needles }
+    }
+
+    fn is_key(&self, key: &[u8], wanted: &[u8]) -> bool {
+        if self.ignore_case { key.eq_ignore_ascii_case(wanted) } else { key == wanted }
+    }
+}
+
+impl KeySearch {
+    /// Prepares the search, if there is anything to search for.
+    pub(crate) fn new(rules: Vec<KeyRule>) -> Option<Self> {
+        let keys = || rules.iter().flat_map(|r| r.keys.iter().map(|k| &**k));
+        let longest = keys().map(<[u8]>::len).max()?;
+        Some(Self { suspects: Suspects::new(keys()), longest, rules, buffers: Buffers::default() })
+    }
+
+    /// Appends the values of the keys in all rows; calls back for rows that are escaped too often to be sure of them.
+    pub(crate) fn find(&mut self, column: Rows<'_>, out: &mut Vec<Span>, mut too_deep: impl FnMut(usize)) {
+        let Self { rules, suspects, longest, buffers } = self;
+        suspects.find(column.bytes, &mut buffers.suspects);
+        for rule in rules {
+            buffers.unread.clear();
+            buffers.unread.extend(buffers.suspects.iter().map(|&at| Unread { at, until: at }));
+            for needle in &rule.needles {
+                find_raw(rule, needle, column, buffers, out);
+            }
+            if !buffers.unread.is_empty() {
+                buffers.unread.sort_unstable_by_key(|u| u.at);
+                find_decoded(rule, *longest, column, buffers, out, &mut too_deep);
+            }
+        }
+    }
+}
+
+fn spans(rule: usize, found: &mut Vec<Found>, out: &mut Vec<Span>) {
+    out.extend(found.drain(..).map(|f| Span { start: f.start, end: f.end, rule, place: f.place }));
+}
+
+/// Finds the keys of one needle in the column as it stands.
+fn find_raw(rule: &KeyRule, needle: &Needle, column: Rows<'_>, buffers: &mut Buffers, out: &mut Vec<Span>) {
+    let Buffers { suspects, found, unread, .. } = buffers;
+    let mut walk = Walk::default();
+    // What was masked, or goes to the decoder, up to here needs no second look.
+    let mut done = 0;
+    // Up to here all is inside of a masked container.
+    let mut inside = 0;
+    needle.each(column.bytes, &rule.keys, |start, end| {
+        if start < done || column.bytes.get(end).is_none_or(|b| !matches!(b, b'"' | b'\\')) {
+            return;
+        }
+        let (_, row) = walk.row_of(column, start);
+        let text = column.bytes.get(..row.end).unwrap_or_default();
+        let Some(open) = start.checked_sub(1).filter(|&open| open >= row.start && text.get(open) == Some(&b'"')) else {
+            return;
+        };
+        let depth = depth_of(backslashes_before(text, row.start, open));
+        let backslashes = backslashes_after(text, end);
+        if end > row.end || backslashes != length_of(depth) || text.get(end + backslashes) != Some(&b'"') {
+            return;
+        }
+        let mut reader = RawReader::new(text, end + backslashes + 1, suspects);
+        match after_key(&mut reader, depth, start < inside, found) {
+            Ok(After::Nothing) => {}
+            Ok(After::Scalar(end)) => done = end,
+            Ok(After::Container(end)) => inside = end,
+            Err(at) => {
+                found.clear();
+                unread.push(Unread { at: start, until: at.0 });
+                done = at.0;
+            }
+        }
+        spans(rule.rule, found, out);
+    });
+}
+
+/// Finds the keys of a rule by decoding the text around all places that could not be read.
+fn find_decoded(
+    rule: &KeyRule,
+    longest: usize,
+    column: Rows<'_>,
+    buffers: &mut Buffers,
+    out: &mut Vec<Span>,
+    too_deep: &mut impl FnMut(usize),
+) {
+    let Buffers { unread, found, recent, .. } = buffers;
+    let margin = MARGIN + longest;
+    let mut walk = Walk::default();
+    let mut unread = unread.iter().copied().peekable();
+    while let Some(&Unread { at: first, .. }) = unread.peek() {
+        let (index, row) = walk.row_of(column, first);
+        let text = column.bytes.get(..row.end).unwrap_or_default();
+        let begin = |from: usize, at: usize| outside_escapes(text, from, at.saturating_sub(margin).max(from));
+        let mut reader = DecodedReader::new(text, begin(row.start, first));
+        recent.clear();
+        // How far one must read on at least.
+        let mut goal = first;
+        // Up to here all is inside of a masked container.
+        let mut inside = 0;
+        while let Ok(Some(token)) = reader.peek() {
+            while let Some(next) = unread.next_if(|next| next.at < row.end && next.at <= token.start + margin) {
+                goal = goal.max(next.at).max(next.until);
+            }
+            if token.start > goal + margin {
+                let Some(next) = unread.peek().filter(|next| next.at < row.end) else { break };
+                let place = begin(token.start, next.at);
+                goal = next.at;
+                if place > token.start {
+                    reader.restart(place);
+                    recent.clear();
+                    continue;
+                }
+            }
+            reader.advance();
+            let What::Quote(depth) = token.what else {
+                if let What::Byte(byte) = token.what {
+                    recent.push((byte, u32::MAX));
+                }
+                if recent.len() > 16 * margin {
+                    recent.drain(..15 * margin);
+                }
+                continue;
+            };
+            let is_key = rule.keys.iter().any(|key| ends_with_key(recent, key, depth, rule));
+            recent.clear();
+            recent.push((b'"', depth));
+            if !is_key {
+                continue;
+            }
+            let before = reader.clone();
+            if let Ok(After::Container(end)) = after_key(&mut reader, depth, token.start < inside, found) {
+                // Keys inside of it may have values that it leaves, such as `true`.
+                inside = end;
+                reader = before;
+            }
+            spans(rule.rule, found, out);
+        }
+        while unread.next_if(|next| next.at < row.end).is_some() {}
+        if reader.is_too_deep() {
+            too_deep(index);
+        }
+    }
+}
+
+/// Whether decoded text ends with a quote of this depth and the key.
+fn ends_with_key(recent: &[(u8, u32)], key: &[u8], depth: u32, rule: &KeyRule) -> bool {
+    let Some((before, last)) = recent.len().checked_sub(key.len()).and_then(|at| recent.split_at_checked(at)) else {
+        return false;
+    };
+    let same = |((found, depth), wanted): (&(u8, u32), &u8)| {
+        *depth == u32::MAX && rule.is_key(std::slice::from_ref(found), std::slice::from_ref(wanted))
+    };
+    before.last() == Some(&(b'"', depth)) && last.iter().zip(key).all(same)
+}

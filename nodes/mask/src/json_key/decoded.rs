@@ -1,0 +1,212 @@
+//! Reads text with every escape resolved, as often as it was escaped: slower than [`raw`](super::raw), but no spelling
+//! hides from it.
+//!
+//! Text that was escaped several times passes through as many layers; each resolves the escapes that the layer before it
+//! lets through. A quote then has the depth of the layer that it came out of. Everything is resolved, also what is
+//! deeper than the key that is looked for; that changes what stands in values, but not where they end, because a quote
+//! never ends an escape that was itself spelled at a deeper layer.
+
+use std::collections::VecDeque;
+
+use super::reader::{Reader, Token, Unreadable, What};
+
+/// Layers of escaping that are resolved. Real text has up to four; a quote that deep takes 65,535 backslashes.
+pub(super) const LAYERS: usize = 16;
+
+/// The longest escape: a backslash, `u` and four digits.
+const ESCAPE: usize = 6;
+
+/// A character, or one byte of it, as it came out of a layer.
+#[derive(Clone, Copy, Debug, Default)]
+struct Piece {
+    byte: u8,
+    /// The layer that resolved it; 0 for raw text.
+    depth: u32,
+    start: usize,
+    end: usize,
+}
+
+/// The beginning of an escape, which the next pieces may complete.
+#[derive(Clone, Copy, Debug, Default)]
+struct Layer {
+    held: [Piece; ESCAPE],
+    count: usize,
+}
+
+/// A reader of decoded text. Places in its tokens are those of the raw text.
+#[derive(Clone)]
+pub(super) struct DecodedReader<'a> {
+    text: &'a [u8],
+    /// The next byte to decode.
+    at: usize,
+    layers: [Layer; LAYERS],
+    /// A bit for each layer that holds pieces.
+    holding: u32,
+    ready: VecDeque<Piece>,
+    too_deep: bool,
+}
+
+impl<'a> DecodedReader<'a> {
+    /// A reader of a text (the column up to the end of a row) from a place on, which must not lie inside an escape.
+    pub(super) fn new(text: &'a [u8], at: usize) -> Self {
+        let layers = [Layer::default(); LAYERS];
+        Self { text, at, layers, holding: 0, ready: VecDeque::new(), too_deep: false }
+    }
+
+    /// Whether there were escapes deeper than all layers, so that something may have been missed.
+    pub(super) fn is_too_deep(&self) -> bool {
+        self.too_deep
+    }
+
+    /// Makes this reader one of another place, without a new allocation.
+    pub(super) fn restart(&mut self, at: usize) {
+        self.at = at;
+        self.layers.iter_mut().for_each(|l| l.count = 0);
+        self.holding = 0;
+        self.ready.clear();
+    }
+
+    /// Decodes until a piece is ready; answers whether there is one.
+    fn fill(&mut self) -> bool {
+        while self.ready.is_empty() {
+            match self.text.get(self.at) {
+                Some(&byte) => {
+                    self.at += 1;
+                    self.push(0, Piece { byte, depth: 0, start: self.at - 1, end: self.at });
+                }
+                None if self.holding != 0 => self.flush(self.holding.trailing_zeros() as usize),
+                None => return false,
+            }
+        }
+        true
+    }
+
+    /// Takes a piece into a layer.
+    fn push(&mut self, mut layer: usize, piece: Piece) {
+        loop {
+            // Most pieces are no part of any escape, and most layers hold nothing.
+            if piece.byte != b'\\' && self.holding >> layer == 0 {
+                return self.ready.push_back(piece);
+            }
+            let Some(state) = self.layers.get_mut(layer) else {
+                // One that was no escape in any layer comes here too, with the depth that it had.
+                self.too_deep |= piece.byte == b'\\' && piece.depth as usize == LAYERS;
+                return self.ready.push_back(piece);
+            };
+            let (continues, resolved) = step(state, piece);
+            if continues {
+                if let Some(place) = state.held.get_mut(state.count) {
+                    *place = piece;
+                    state.count += 1;
+                }
+                self.holding |= 1 << layer;
+                return;
+            }
+            if let Some(char) = resolved {
+                let start = state.held.first().map_or(piece.start, |p| p.start);
+                state.count = 0;
+                self.holding &= !(1 << layer);
+                let depth = layer as u32 + 1;
+                for byte in char.encode_utf8(&mut [0; 4]).bytes() {
+                    self.push(layer + 1, Piece { byte, depth, start, end: piece.end });
+                }
+                return;
+            }
+            if state.count == 0 {
+                layer += 1;
+            } else {
+                // No escape after all: what was held goes on as it is, and the piece is looked at afresh.
+                self.flush(layer);
+            }
+        }
+    }
+
+    /// Passes on what a layer holds.
+    fn flush(&mut self, layer: usize) {
+        let Some(state) = self.layers.get_mut(layer) else { return };
+        let Layer { held, count } = std::mem::take(state);
+        self.holding &= !(1 << layer);
+        held.iter().take(count).for_each(|&piece| self.push(layer + 1, piece));
+    }
+}
+
+/// What a piece means to a layer: whether it is held as part of an escape, or which character it completes.
+fn step(layer: &Layer, piece: Piece) -> (bool, Option<char>) {
+    match layer.count {
+        0 => (piece.byte == b'\\', None),
+        1 => {
+            let backslash_depth = layer.held.first().map_or(0, |p| p.depth);
+            match piece.byte {
+                // Such a quote ends a string around the one that the backslash is in.
+                b'"' if piece.depth < backslash_depth => (false, None),
+                b'"' | b'\\' | b'/' => (false, Some(char::from(piece.byte))),
+                b'n' => (false, Some('\n')),
+                b'r' => (false, Some('\r')),
+                b't' => (false, Some('\t')),
+                b'b' => (false, Some('\u{8}')),
+                b'f' => (false, Some('\u{c}')),
+                b'u' => (true, None),
+                _ => (false, None),
+            }
+        }
+        count if !piece.byte.is_ascii_hexdigit() => {
+            debug_assert!(count < ESCAPE);
+            (false, None)
+        }
+        count if count < ESCAPE - 1 => (true, None),
+        _ => {
+            let digits = layer.held.iter().skip(2).take(3).chain([&piece]);
+            let code = digits.fold(0, |code, p| code << 4 | char::from(p.byte).to_digit(16).unwrap_or_default());
+            // Halves of surrogate pairs are in no key, so anything may stand for them.
+            (false, Some(char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER)))
+        }
+    }
+}
+
+impl Reader for DecodedReader<'_> {
+    fn peek(&mut self) -> Result<Option<Token>, Unreadable> {
+        if !self.fill() {
+            return Ok(None);
+        }
+        Ok(self.ready.front().map(|piece| Token {
+            start: piece.start,
+            end: piece.end,
+            what: if piece.byte == b'"' { What::Quote(piece.depth) } else { What::Byte(piece.byte) },
+        }))
+    }
+
+    fn advance(&mut self) {
+        self.ready.pop_front();
+    }
+
+    fn string_end(&mut self, depth: u32) -> Result<usize, Unreadable> {
+        while let Some(token) = self.peek()? {
+            match token.what {
+                What::Quote(found) if found == depth => {
+                    self.advance();
+                    return Ok(token.start);
+                }
+                What::Quote(found) if found < depth => return Ok(token.start),
+                _ => self.advance(),
+            }
+        }
+        Ok(self.text.len())
+    }
+}
+
+/// The last place not after `at`, and not before `from`, that is surely inside no escape.
+pub(super) fn outside_escapes(text: &[u8], from: usize, at: usize) -> usize {
+    let mut clean = 0;
+    for (index, &byte) in text.get(from..at).unwrap_or_default().iter().enumerate().rev() {
+        // An escape, however spelled, is one run of these bytes.
+        if !matches!(byte, b'\\' | b'"' | b'/' | b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F' | b'n' | b'r' | b't' | b'u') {
+            return from + index + 1;
+        }
+        // And it has a backslash every few bytes.
+        clean = if byte == b'\\' { 0 } else { clean + 1 };
+        if clean > LAYERS * ESCAPE {
+            return from + index + clean;
+        }
+    }
+    from
+}

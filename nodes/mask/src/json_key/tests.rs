@@ -1,0 +1,221 @@
+//! Tests of the search for keys: every spelling, every place, every kind of value.
+
+use super::*;
+use crate::span::{Place, merge};
+
+/// Masks the values of keys with `#`, in a column of one row; bare values get quotes as they would in the end.
+fn masked_by(keys: &[&str], ignore_case: bool, text: &str) -> String {
+    let keys = keys.iter().map(|k| k.as_bytes().into()).collect();
+    let mut search = KeySearch::new(vec![KeyRule::new(0, keys, ignore_case)]).unwrap();
+    let mut spans = Vec::new();
+    let offsets = [0, u32::try_from(text.len()).unwrap()];
+    search.find(Rows { bytes: text.as_bytes(), offsets: &offsets }, &mut spans, |_| panic!("too deep: {text}"));
+    merge(&mut spans);
+    show(text, &spans)
+}
+
+fn show(text: &str, spans: &[Span]) -> String {
+    let (mut out, mut at) = (String::new(), 0);
+    for span in spans {
+        out.push_str(&text[at..span.start]);
+        out.push_str(if matches!(span.place, Place::Bare(_)) { "B" } else { "#" });
+        at = span.end;
+    }
+    out + &text[at..]
+}
+
+#[track_caller]
+fn check(text: &str, expected: &str) {
+    assert_eq!(masked_by(&["key"], false, text), expected, "{text}");
+}
+
+#[test]
+fn strings_are_masked_in_every_layout() {
+    check(r#"{"key":"v"}"#, r##"{"key":"#"}"##);
+    check(r#"{"a":1,"key" : "v" ,"b":2}"#, r##"{"a":1,"key" : "#" ,"b":2}"##);
+    check("{\n  \"key\":\t\r\n \"v\"\n}", "{\n  \"key\":\t\r\n \"#\"\n}");
+    check(r#"{"a":{"b":[{"key":"v"},{"key":"w"}]}}"#, r##"{"a":{"b":[{"key":"#"},{"key":"#"}]}}"##);
+    check(r#"{"key":"a\"b\\","x":"y"}"#, r##"{"key":"#","x":"y"}"##);
+    check(r#"{"key":"{\"key\":\"v\"}","x":"y"}"#, r##"{"key":"#","x":"y"}"##);
+    check(r#"{"key":"äöü","x":"y"}"#, r##"{"key":"#","x":"y"}"##);
+}
+
+#[test]
+fn only_whole_keys_count() {
+    for text in [
+        r#"{"xkey":"v"}"#,
+        r#"{"keyx":"v"}"#,
+        r#"{"a":"key"}"#,
+        r#"{"a":"key","b":"c"}"#,
+        r#"["key","v"]"#,
+        r#"{"a key":"v"}"#,
+        r#"{"key ":"v"}"#,
+        r#"{"KEY":"v"}"#,
+        r#"{"key\\":"v"}"#,
+        r#"{"\\\"key":"v"}"#,
+        r#"{"key\n":"v"}"#,
+        r#"key: "v""#,
+        r#"{"key":"#,
+        r#"{"key""#,
+        r#""key"#,
+        "key",
+        r#"{"key":}"#,
+        r#"{"key":,"a":"b"}"#,
+        "",
+    ] {
+        check(text, text);
+    }
+}
+
+#[test]
+fn other_values_are_masked_by_their_kind() {
+    check(r#"{"key":12.5e3}"#, r#"{"key":B}"#);
+    check(r#"{"key": -1 ,"a":2}"#, r#"{"key": B ,"a":2}"#);
+    check(r#"{"key":true,"a":[false]}"#, r#"{"key":B,"a":[false]}"#);
+    check(r#"{"key":null,"a":"b"}"#, r#"{"key":null,"a":"b"}"#);
+    check(r#"{"key":nullx}"#, r#"{"key":B}"#);
+    check(r#"{"key":unquoted/+=}"#, r#"{"key":B}"#);
+    check(r#"{"key":[],"a":"b"}"#, r#"{"key":[],"a":"b"}"#);
+    check(r#"{"key":["a",1,null,true,["b"]],"a":"b"}"#, r##"{"key":["#",B,null,true,["#"]],"a":"b"}"##);
+    check(
+        r#"{"key": {"a" : "b", "c":{"d":"e","f":2}, "g":[{"h":"i"}]}, "j":"k"}"#,
+        r##"{"key": {"a" : "#", "c":{"d":"#","f":B}, "g":[{"h":"#"}]}, "j":"k"}"##,
+    );
+    // A key inside of a masked value: what the outer rule leaves, the inner one masks.
+    check(r#"{"key":{"key":true,"a":true,"b":{"key":[true,"c"]}},"d":1}"#, r##"{"key":{"key":B,"a":true,"b":{"key":[true,"#"]}},"d":1}"##);
+}
+
+#[test]
+fn escaped_text_is_masked_at_any_depth() {
+    check(r#"{"m":"{\"key\":\"v\",\"a\":\"b\"}"}"#, r##"{"m":"{\"key\":\"#\",\"a\":\"b\"}"}"##);
+    check(r#"{"m":"{\"key\":12,\"a\":[1]}"}"#, r#"{"m":"{\"key\":B,\"a\":[1]}"}"#);
+    check(r#"{"m":"{\"key\":true}"}"#, r#"{"m":"{\"key\":B}"}"#);
+    check(r#"{"m":"{\"key\":\"v\\\"w\\\\\"}","a":"b"}"#, r##"{"m":"{\"key\":\"#\"}","a":"b"}"##);
+    check(r#"{"m":"{\n  \"key\"\t:\r\n  \"v\"\n}"}"#, r##"{"m":"{\n  \"key\"\t:\r\n  \"#\"\n}"}"##);
+    check(r#"{"m":"{\"key\":[\n  \"v\",\n  2\n ]}"}"#, r##"{"m":"{\"key\":[\n  \"#\",\n  B\n ]}"}"##);
+    let mut text = r#"{"key":"v","a":"b"}"#.to_owned();
+    let mut expected = r##"{"key":"#","a":"b"}"##.to_owned();
+    for _ in 0..10 {
+        text = serde_json::json!({ "m": text, "n": "x" }).to_string();
+        expected = serde_json::json!({ "m": expected, "n": "x" }).to_string();
+        check(&text, &expected);
+    }
+}
+
+#[test]
+fn escapes_in_keys_and_quotes_hide_nothing() {
+    check(r#"{"k\u0065y":"v"}"#, r##"{"k\u0065y":"#"}"##);
+    check(r#"{"\u006B\u0065\u0079":"v","a":"b"}"#, r##"{"\u006B\u0065\u0079":"#","a":"b"}"##);
+    check(r#"{"m":"{\u0022key\u0022:\u0022v\u0022,\u0022a\u0022:\u0022b\u0022}"}"#, r##"{"m":"{\u0022key\u0022:\u0022#\u0022,\u0022a\u0022:\u0022b\u0022}"}"##);
+    check(r#"{"m":"{\u0022key\u0022:\u00221\u0022}","key":"w"}"#, r##"{"m":"{\u0022key\u0022:\u0022#\u0022}","key":"#"}"##);
+    // Twice escaped: the inner escape, the outer one, or both.
+    check(r#"{"m":"{\\u0022key\\u0022:\\u0022v\\u0022}"}"#, r##"{"m":"{\\u0022key\\u0022:\\u0022#\\u0022}"}"##);
+    check(r#"{"m":"{\\\u0022key\\\u0022:\\\u0022v\\\u0022}"}"#, r##"{"m":"{\\\u0022key\\\u0022:\\\u0022#\\\u0022}"}"##);
+    check(r#"{"m":"{\u005c\u0022key\u005c\u0022:\u005c\u0022v\u005c\u0022}"}"#, r##"{"m":"{\u005c\u0022key\u005c\u0022:\u005c\u0022#\u005c\u0022}"}"##);
+    check(r#"{"m":"{\u005cu0022key\u005cu0022:\u005cu0022v\u005cu0022}"}"#, r##"{"m":"{\u005cu0022key\u005cu0022:\u005cu0022#\u005cu0022}"}"##);
+    check(r#"{"m":"{\\\u00750022key\\u00\u00322\u003a\\u0022v\\u0022}"}"#, r##"{"m":"{\\\u00750022key\\u00\u00322\u003a\\u0022#\\u0022}"}"##);
+    // Quotes that are spelled in two ways.
+    check(r#"{"m":"{\"key\":\u0022v\",\"a\":\u0022b\"}"}"#, r##"{"m":"{\"key\":\u0022#\",\"a\":\u0022b\"}"}"##);
+    check(r#"{"m":"{\"key\":\"v\u0022,\"a\":\"b\"}"}"#, r##"{"m":"{\"key\":\"#\u0022,\"a\":\"b\"}"}"##);
+    // White space, colons and brackets.
+    check(r#"{"m":"{\"key\"\u0020\u003A\u000a\u005B\"v\"\u005d,\"a\":\"b\"}"}"#, r##"{"m":"{\"key\"\u0020\u003A\u000a\u005B\"#\"\u005d,\"a\":\"b\"}"}"##);
+    // Escapes in a value that do not end it.
+    check(r#"{"key":"a\u0022b\u005c","c":"d"}"#, r##"{"key":"#","c":"d"}"##);
+    check(r#"{"key":"\u003ca\u003e","c":"d"}"#, r##"{"key":"#","c":"d"}"##);
+    check(r#"{"key":\u0022v\u0022}"#, r##"{"key":\u0022#\u0022}"##);
+    // Backslashes that are no escapes.
+    check(r#"{"p":"C:\\u0061\\key\\","key":"v"}"#, r##"{"p":"C:\\u0061\\key\\","key":"#"}"##);
+    check(r#"\d \w "\u0061": "k\u0065y":"v" \q"#, r##"\d \w "\u0061": "k\u0065y":"#" \q"##);
+}
+
+#[test]
+fn keys_of_all_kinds_are_found() {
+    #[track_caller]
+    fn check(keys: &[&str], ignore_case: bool, text: &str, expected: &str) {
+        assert_eq!(masked_by(keys, ignore_case, text), expected, "{keys:?} {text}");
+    }
+    check(&["schlüssel"], false, r#"{"schlüssel":"v","schl\u00FCssel":"w"}"#, r##"{"schlüssel":"#","schl\u00FCssel":"#"}"##);
+    check(&["a/b"], false, r#"{"a/b":"v","a\/b":"w","m":"{\"a\\/b\":\"x\"}"}"#, r##"{"a/b":"#","a\/b":"#","m":"{\"a\\/b\":\"#\"}"}"##);
+    check(&["sessionToken", "SessionToken", "xToken"], false, r#"{"sessionToken":"v","SessionToken":"w","Token":"x","xToken":"y"}"#, r##"{"sessionToken":"#","SessionToken":"#","Token":"x","xToken":"#"}"##);
+    check(&["xaaaaa", "aaaaaaaa"], false, r#"{"aaaaaaaa":"v","xaaaaa":"w","aaaaaaa":"x"}"#, r##"{"aaaaaaaa":"#","xaaaaa":"#","aaaaaaa":"x"}"##);
+    check(&["aXb"], true, r#"{"axB":"v","AXB":"w","axc":"x","\u0041xb":"y"}"#, r##"{"axB":"#","AXB":"#","axc":"x","\u0041xb":"#"}"##);
+    check(&["1_2"], true, r#"{"1_2":"v"}"#, r##"{"1_2":"#"}"##);
+    check(&["k"], false, r#"{"k":"k","kk":"k"}"#, r##"{"k":"#","kk":"k"}"##);
+}
+
+#[test]
+fn broken_text_is_masked_as_far_as_it_goes() {
+    // Cut documents.
+    check(r#"{"a":[{"key":"v"},{"key":"wwww"#, r##"{"a":[{"key":"#"},{"key":"#"##);
+    check(r#"{"m":"{\"key\":\"vvvv"}"#, r##"{"m":"{\"key\":\"#"}"##);
+    check(r#"{"m":"{\"key\":","n":"o"}"#, r#"{"m":"{\"key\":","n":"o"}"#);
+    check(r#"{"m":"{\"key\":[\"v\",\"w","n":"o"}"#, r##"{"m":"{\"key\":[\"#\",\"#","n":"o"}"##);
+    check(r#"{"key":["v""#, r##"{"key":["#""##);
+    check(r#"{"m":"{\u0022key\u0022:\u0022vvv"}"#, r##"{"m":"{\u0022key\u0022:\u0022#"}"##);
+    check(r#"{"m":"{\u0022key\u0022:\u0022vvv"#, r##"{"m":"{\u0022key\u0022:\u0022#"##);
+    // JSON in other text.
+    check(r#"2025 INFO got {"key":"v"} and "key" : "w"."#, r##"2025 INFO got {"key":"#"} and "key" : "#"."##);
+    check("{\"key\":\"v\"}\n{\"key\":\"w\"}\n", "{\"key\":\"#\"}\n{\"key\":\"#\"}\n");
+    // Quotes escaped for nothing.
+    check(r#"{"key":\"v\","a":"b"}"#, r##"{"key":\"#\","a":"b"}"##);
+    check(r#"{\"key\":\"v\"}"#, r##"{\"key\":\"#\"}"##);
+}
+
+#[test]
+fn rows_do_not_reach_into_each_other() {
+    let rows = [r#"{"key""#, r#":"v"}"#, "", r#"{"key":"w"#, r#"","a":"b"}"#, r#"{"k\u0065y":"x"#, r#"y","\u006bey":"z"}"#];
+    let mut offsets = vec![0];
+    for row in rows {
+        offsets.push(offsets.last().unwrap() + u32::try_from(row.len()).unwrap());
+    }
+    let text = rows.concat();
+    let mut search = KeySearch::new(vec![KeyRule::new(0, vec![b"key".as_slice().into()], false)]).unwrap();
+    let mut spans = Vec::new();
+    search.find(Rows { bytes: text.as_bytes(), offsets: &offsets }, &mut spans, |_| panic!());
+    merge(&mut spans);
+    assert_eq!(show(&text, &spans), r##"{"key":"v"}{"key":"#","a":"b"}{"k\u0065y":"#y","\u006bey":"#"}"##);
+}
+
+#[test]
+fn escapes_of_escapes_without_end_are_reported() {
+    let deep = format!(r#"{{"a":"\u005c{}0022"}}"#, "u005c".repeat(30));
+    let mut search = KeySearch::new(vec![KeyRule::new(0, vec![b"key".as_slice().into()], false)]).unwrap();
+    let rows = [r#"{"a":"\u0022"}"#, &deep, r#"{"b":"C:\\\\dir\u0022 \d"}"#];
+    let mut offsets = vec![0];
+    for row in rows {
+        offsets.push(offsets.last().unwrap() + u32::try_from(row.len()).unwrap());
+    }
+    let mut reported = Vec::new();
+    let text = rows.concat();
+    search.find(Rows { bytes: text.as_bytes(), offsets: &offsets }, &mut Vec::new(), |row| reported.push(row));
+    assert_eq!(reported, [1]);
+}
+
+/// Texts on which a search that is not linear would take minutes.
+#[test]
+fn hostile_text_takes_linear_time() {
+    let repeated = [
+        r#"{"key":"#,
+        r#"{"key":["#,
+        r#"{"key":{"k\u0065y":"#,
+        r#""key":""#,
+        r#"\"key\":\""#,
+        r#""key":["\u0022",{"#,
+        r#"\u0022key\u0022:\u0022"#,
+        r#"\u0022key\u0022:[\n"#,
+        r#""key" "#,
+        r"\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\u0022",
+        r"\u005c",
+        r"\\",
+        "kkkkkkey",
+    ];
+    let mut search = KeySearch::new(vec![KeyRule::new(0, vec![b"key".as_slice().into()], false)]).unwrap();
+    for piece in repeated {
+        let text = piece.repeat(1_000_000 / piece.len());
+        let offsets = [0, u32::try_from(text.len()).unwrap()];
+        let started = std::time::Instant::now();
+        search.find(Rows { bytes: text.as_bytes(), offsets: &offsets }, &mut Vec::new(), |_| {});
+        // A search that looked back or ahead each time would read 10^11 bytes and more.
+        assert!(started.elapsed().as_secs() < 20, "{piece}: {:?}", started.elapsed());
+    }
+}

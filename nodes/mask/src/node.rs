@@ -1,0 +1,127 @@
+//! The node: from columns to decisions.
+
+use wattle_node::json::{Kind, check};
+use wattle_node::{Batch, Column, ColumnWriter, Field, Form, Node, Reasons, Setup};
+
+use crate::masker::Masker;
+use crate::options::Options;
+use crate::plan;
+
+/// The depth to which the host takes JSON.
+const MAX_JSON_DEPTH: usize = 512;
+
+/// The node `mask`.
+pub struct Mask {
+    fields: Vec<MaskedField>,
+    masker: Masker,
+}
+
+struct MaskedField {
+    path: String,
+    field: Field,
+}
+
+impl Node for Mask {
+    const NAME: &'static str = "mask";
+    const VERSION: &'static str = env!("CARGO_PKG_VERSION");
+    const SUMMARY: &'static str = "Masks secrets and personal data by JSON key, by pattern or by ready-made rules.";
+    const OPTIONS_SCHEMA: &'static str = include_str!("../options.schema.json");
+    const MASKS: bool = true;
+    type Options = Options;
+
+    fn configure(options: Options, setup: &mut Setup<'_>) -> Option<Self> {
+        plan::check_fields(&options.fields, setup);
+        let fields: Vec<MaskedField> = (0..)
+            .zip(&options.fields)
+            .filter(|(_, path)| *path != "timestamp")
+            .filter_map(|(index, path)| {
+                let field = setup.read_write(&format!("fields[{index}]"), path)?;
+                Some(MaskedField { path: path.clone(), field })
+            })
+            .collect();
+        let masker = plan::masker(&options, setup)?;
+        Some(Self { fields, masker })
+    }
+
+    fn process(&mut self, batch: &mut Batch<'_>) -> Result<(), String> {
+        let Self { fields, masker } = self;
+        let mut reasons = Reasons::default();
+        for MaskedField { path, field } in fields {
+            let column = batch.read(*field, Form::Text);
+            masker.find(&column, |row| {
+                reasons.add(
+                    row,
+                    "escaped-too-often",
+                    &format!("`{path}` is escaped more than 16 times, so that it could not be searched in full"),
+                );
+            });
+            if masker.spans().is_empty() {
+                continue;
+            }
+            if path == "body" {
+                let (starts, ends) = masker.spans().iter().map(|s| (position(s.start), position(s.end))).unzip();
+                let (starts, ends): (Vec<u32>, Vec<u32>) = (starts, ends);
+                let texts = masker.texts(&column);
+                batch.replace(*field, Form::Text, &starts, &ends, texts);
+            } else {
+                set(masker, path, *field, &column, batch, &mut reasons);
+            }
+        }
+        batch.fail(&reasons);
+        Ok(())
+    }
+}
+
+/// Sets the rows in which something was found; strings and scalars as strings, objects and arrays as JSON.
+fn set(
+    masker: &mut Masker,
+    path: &str,
+    field: Field,
+    column: &Column,
+    batch: &mut Batch<'_>,
+    reasons: &mut Reasons,
+) {
+    let mut texts = ColumnWriter::default();
+    let mut jsons = ColumnWriter::default();
+    let (mut any_text, mut any_json) = (false, false);
+    let mut next = 0;
+    for row in 0..column.len() {
+        let first = next;
+        let end = column.start(row + 1) as usize;
+        next += masker.spans().get(first..).unwrap_or_default().iter().take_while(|s| s.start < end).count();
+        if next > first {
+            if matches!(column.kind(row), Kind::Array | Kind::Object) {
+                let start = jsons.bytes.len();
+                masker.rewrite(column, row, first..next, &mut jsons.bytes);
+                if check(jsons.bytes.get(start..).unwrap_or_default(), MAX_JSON_DEPTH).is_ok() {
+                    jsons.end_row();
+                    any_json = true;
+                } else {
+                    jsons.bytes.truncate(start);
+                    let mend = "let the rules find only what is inside of strings";
+                    reasons.add(row, "not-json", &format!("`{path}` would be no JSON after masking; {mend}"));
+                }
+            } else {
+                masker.rewrite(column, row, first..next, &mut texts.bytes);
+                texts.end_row();
+                any_text = true;
+            }
+        }
+        for writer in [&mut texts, &mut jsons] {
+            if writer.len() == row {
+                writer.push_none();
+            }
+        }
+    }
+    if any_text {
+        batch.set(field, Form::Text, texts);
+    }
+    if any_json {
+        batch.set(field, Form::Json, jsons);
+    }
+}
+
+/// Columns are shorter than 4 GiB, so that every position fits.
+fn position(at: usize) -> u32 {
+    u32::try_from(at).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,111 @@
+//! The options as they are written. What they mean is in [`crate::plan`].
+
+use serde::Deserialize;
+
+/// Options of the node `mask`.
+#[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Options {
+    /// Fields to mask in. None may lie within another. Default: `["body"]`. Example: `["body", "attributes.message"]`.
+    #[serde(default = "body")]
+    pub fields: Vec<String>,
+    /// What to mask, at least one rule. Where rules find the same place, the first one decides what it becomes.
+    /// Example: `[{ json_key = "accessKeyId" }, { preset = "email" }]`.
+    pub rules: Vec<Rule>,
+    /// What takes the place of what is masked, for rules without a replacement of their own. Default: 19 asterisks.
+    /// Example: `{ fixed = "[hidden]" }`.
+    pub replacement: Option<Replacement>,
+    /// Values that stay as they are, because they hide something already. Empty values stay too.
+    /// Default: what AWS writes, `["HIDDEN_DUE_TO_SECURITY_REASONS", "****", "<sensitiveDataRemoved>"]`.
+    #[serde(default = "hidden_by_aws")]
+    pub skip_values: Vec<String>,
+}
+
+/// What to mask: exactly one of `json_key`, `pattern` and `preset`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Rule {
+    /// The value of this key (or these keys) at any depth of JSON, at any depth of escaping.
+    /// Example: `"accessKeyId"` or `["accessKeyId", "sessionToken"]`.
+    pub json_key: Option<Keys>,
+    /// Whether `json_key` means its ASCII letters in either case. Default: `false`.
+    pub ignore_case: Option<bool>,
+    /// A regular expression (syntax of the Rust crate `regex`), matched against the text as it stands, escapes included.
+    /// Example: `"password=([^&]*)"`.
+    pub pattern: Option<String>,
+    /// Number or name of the group of `pattern` that is masked; 0 is the whole match.
+    /// Default: 1 where the pattern has a group, else 0. Example: `"secret"`.
+    pub group: Option<Group>,
+    /// Name of a ready-made rule; the README lists them. Example: `"card-number"`.
+    pub preset: Option<String>,
+    /// What takes the place of what this rule finds. Default: the node's `replacement`.
+    pub replacement: Option<Replacement>,
+}
+
+/// One key or several.
+#[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
+#[serde(untagged, expecting = "expected a key or a list of keys")]
+pub enum Keys {
+    /// One key.
+    One(String),
+    /// Several keys.
+    Many(Vec<String>),
+}
+
+/// A group of a pattern.
+#[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
+#[serde(untagged, expecting = "expected the number or the name of a group")]
+pub enum Group {
+    /// By its number, from 1; 0 is the whole match.
+    Number(usize),
+    /// By its name.
+    Name(String),
+}
+
+/// What takes the place of a masked value: exactly one of the ways below, except that `fixed` may stand beside `hmac_key`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Replacement {
+    /// Always this text. Default: 19 asterisks. Example: `"***"`.
+    pub fixed: Option<String>,
+    /// The first so many characters stay, the others become `fill`. A shorter value is filled entirely. Example: `4`.
+    pub keep_first: Option<usize>,
+    /// The last so many characters stay, the others become `fill`. A shorter value is filled entirely. Example: `4`.
+    pub keep_last: Option<usize>,
+    /// The character that `keep_first` and `keep_last` fill with. Default: `"*"`.
+    pub fill: Option<String>,
+    /// This character, as often as the value has characters. Example: `"*"`.
+    pub same_length: Option<String>,
+    /// A keyed hash, so that equal values can still be told from others: `hmac-sha256:` and the first 32 hexadecimal digits
+    /// (128 bits) of the HMAC-SHA-256 of the value under this key. Use at least 32 random characters and keep them secret.
+    /// An empty key means `fixed`, so that a parameter can switch between the two. Example: `"${MASK_KEY}"`.
+    pub hmac_key: Option<String>,
+}
+
+fn body() -> Vec<String> {
+    vec!["body".into()]
+}
+
+fn hidden_by_aws() -> Vec<String> {
+    ["HIDDEN_DUE_TO_SECURITY_REASONS", "****", "<sensitiveDataRemoved>"].map(String::from).into()
+}
+
+#[cfg(test)]
+mod tests {
+    /// `UPDATE_EXPECT=1` writes the schema instead of comparing it.
+    #[test]
+    fn schema_file_is_that_of_the_options() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/options.schema.json");
+        let schema = serde_json::to_string_pretty(&schemars::schema_for!(super::Options)).unwrap() + "\n";
+        if std::env::var_os("UPDATE_EXPECT").is_some() {
+            std::fs::write(path, &schema).unwrap();
+        }
+        let committed = std::fs::read_to_string(path).unwrap();
+        assert!(committed == schema, "options.schema.json is out of date; run the tests with UPDATE_EXPECT=1");
+    }
+}

@@ -1,0 +1,186 @@
+//! What options mean: checked, with everything that can be prepared.
+
+use regex::bytes::RegexBuilder;
+use wattle_node::Setup;
+use wattle_node::json::{Path, Segment};
+
+use crate::json_key::{KeyRule, KeySearch};
+use crate::masker::{Masker, Rule};
+use crate::options::{self, Group, Keys, Options};
+use crate::pattern::PatternRule;
+use crate::preset::{PRESETS, PresetRule};
+use crate::replacement::{DEFAULT, Replacement, is_plain, is_plain_char};
+
+/// Checks the rules of the options; `None` if something is wrong with them, which `setup` is told.
+pub(crate) fn masker(options: &Options, setup: &mut Setup<'_>) -> Option<Masker> {
+    if options.rules.is_empty() {
+        setup.error("rules", "there is no rule, so nothing would be masked; add one");
+    }
+    let default = match &options.replacement {
+        None => Some(Replacement::Fixed(DEFAULT.into())),
+        Some(written) => replacement("replacement", written, setup),
+    };
+    let skip = options.skip_values.iter().filter(|v| !v.is_empty()).map(|v| v.as_bytes().into()).collect();
+    let (mut keys, mut searches, mut replacements) = (Vec::new(), Vec::new(), Vec::new());
+    let mut complete = true;
+    for (index, written) in options.rules.iter().enumerate() {
+        let path = format!("rules[{index}]");
+        let own = match &written.replacement {
+            None => default.clone(),
+            Some(own) => replacement(&format!("{path}.replacement"), own, setup),
+        };
+        let is_complete = rule(index, &path, written, &mut keys, &mut searches, setup).is_some();
+        if let Some(Replacement::Fixed(text)) = own.as_ref().filter(|_| written.json_key.is_none())
+            && !is_plain(text)
+        {
+            let place = match &written.replacement {
+                Some(_) => format!("{path}.replacement.fixed"),
+                None => "replacement.fixed".to_owned(),
+            };
+            setup.error(
+                place,
+                "quotes, backslashes and control characters are possible for `json_key` only: a pattern or preset \
+                 does not know how to escape them where it finds something; leave them out",
+            );
+        }
+        match own {
+            Some(own) if is_complete => replacements.push(own),
+            _ => complete = false,
+        }
+    }
+    (complete && !replacements.is_empty()).then(|| Masker::new(KeySearch::new(keys), searches, replacements, skip))
+}
+
+/// Refuses fields of which one lies within another: masking the one would move what was found in the other.
+pub(crate) fn check_fields(fields: &[String], setup: &mut Setup<'_>) {
+    if fields.is_empty() {
+        setup.error("fields", "there is no field, so nothing would be masked; add one, such as `body`");
+    }
+    // What is no path is refused where it is resolved.
+    let paths: Vec<Option<Path>> = fields.iter().map(|f| Path::parse(f).ok()).collect();
+    let segments = |index: usize| paths.get(index).and_then(Option::as_ref).map_or(&[] as &[Segment], Path::segments);
+    for (index, field) in fields.iter().enumerate() {
+        if field == "timestamp" {
+            setup.error(format!("fields[{index}]"), "a timestamp cannot be masked; remove it");
+        }
+        let within = (0..fields.len()).find(|&other| {
+            let (inner, outer) = (segments(index), segments(other));
+            index != other && !outer.is_empty() && inner.starts_with(outer) && (inner.len() > outer.len() || other < index)
+        });
+        if let Some(other) = within.and_then(|other| fields.get(other)) {
+            setup.error(format!("fields[{index}]"), format!("`{field}` lies within `{other}`; remove one of them"));
+        }
+    }
+}
+
+fn rule(
+    index: usize,
+    path: &str,
+    written: &options::Rule,
+    keys: &mut Vec<KeyRule>,
+    searches: &mut Vec<Rule>,
+    setup: &mut Setup<'_>,
+) -> Option<()> {
+    let mut error = |option: &str, message: String| -> Option<()> {
+        setup.error(format!("{path}{option}"), message);
+        None
+    };
+    if written.json_key.is_none() && written.ignore_case.is_some() {
+        error(".ignore_case", "`ignore_case` belongs to `json_key`; in a pattern write `(?i)`".into());
+    }
+    if written.pattern.is_none() && written.group.is_some() {
+        error(".group", "`group` belongs to `pattern`; remove it".into());
+    }
+    match (&written.json_key, &written.pattern, &written.preset) {
+        (Some(names), None, None) => {
+            let names = match names {
+                Keys::One(name) => std::slice::from_ref(name),
+                Keys::Many(names) => names,
+            };
+            if names.is_empty() {
+                return error(".json_key", "the list is empty; add a key".into());
+            }
+            for name in names {
+                let problem = match name.chars().find(|&c| !is_plain_char(c) || c > '\u{ffff}') {
+                    None if name.is_empty() => "a key must not be empty".into(),
+                    None => continue,
+                    Some(c) => format!("key `{name}` holds {c:?}; quotes, backslashes, control characters and characters \
+                                        beyond U+FFFF cannot be searched for in escaped JSON"),
+                };
+                error(".json_key", problem)?;
+            }
+            let names = names.iter().map(|n| n.as_bytes().into()).collect();
+            keys.push(KeyRule::new(index, names, written.ignore_case.unwrap_or_default()));
+            Some(())
+        }
+        (None, Some(pattern), None) => {
+            let regex = match RegexBuilder::new(pattern).build() {
+                Ok(regex) => regex,
+                Err(problem) => return error(".pattern", format!("`{pattern}` is no regular expression: {problem}")),
+            };
+            let groups = regex.captures_len() - 1;
+            let group = match &written.group {
+                None => groups.min(1),
+                Some(Group::Number(number)) if *number <= groups => *number,
+                Some(Group::Number(number)) => {
+                    return error(".group", format!("the pattern has {groups} groups, so there is no group {number}"));
+                }
+                Some(Group::Name(name)) => match regex.capture_names().position(|n| n == Some(name)) {
+                    Some(group) => group,
+                    None => return error(".group", format!("the pattern has no group named `{name}`; write `(?<{name}>…)`")),
+                },
+            };
+            searches.push(Rule::Pattern(PatternRule::new(index, regex, group)));
+            Some(())
+        }
+        (None, None, Some(name)) => {
+            let Some(preset) = PRESETS.iter().find(|p| p.name == name) else {
+                let names: Vec<&str> = PRESETS.iter().map(|p| p.name).collect();
+                return error(".preset", format!("there is no preset `{name}`; there are {}", names.join(", ")));
+            };
+            if !preset.keys.is_empty() {
+                let names = preset.keys.iter().map(|k| k.as_bytes().into()).collect();
+                keys.push(KeyRule::new(index, names, false));
+            }
+            searches.push(Rule::Preset(PresetRule::new(index, preset)));
+            Some(())
+        }
+        _ => error("", "a rule has exactly one of `json_key`, `pattern` and `preset`".into()),
+    }
+}
+
+fn replacement(path: &str, written: &options::Replacement, setup: &mut Setup<'_>) -> Option<Replacement> {
+    let mut one_char = |option: &str, text: Option<&str>| {
+        let mut chars = text.unwrap_or("*").chars();
+        match (chars.next(), chars.next()) {
+            (Some(char), None) if is_plain_char(char) => Some(char),
+            _ => {
+                let rule = "must be one character, and no quote, backslash or control character";
+                setup.error(format!("{path}.{option}"), format!("`{option}` {rule}"));
+                None
+            }
+        }
+    };
+    let key = written.hmac_key.as_deref().filter(|k| !k.is_empty());
+    let options::Replacement { fixed, keep_first, keep_last, fill, same_length, hmac_key } = written;
+    let fills = keep_first.is_some() || keep_last.is_some();
+    let ways = usize::from(keep_first.is_some()) + usize::from(keep_last.is_some()) + usize::from(same_length.is_some());
+    let by_text = fixed.is_some() || hmac_key.is_some();
+    if ways + usize::from(by_text) > 1 {
+        setup.error(path, "a replacement has exactly one of `fixed`, `keep_first`, `keep_last`, `same_length` and `hmac_key`");
+        return None;
+    }
+    if fill.is_some() && !fills {
+        setup.error(format!("{path}.fill"), "`fill` belongs to `keep_first` and `keep_last`; for a whole value use `same_length`");
+        return None;
+    }
+    match (keep_first, keep_last, same_length) {
+        (Some(count), ..) => Some(Replacement::KeepFirst(*count, one_char("fill", fill.as_deref())?)),
+        (_, Some(count), _) => Some(Replacement::KeepLast(*count, one_char("fill", fill.as_deref())?)),
+        (.., Some(fill)) => Some(Replacement::SameLength(one_char("same_length", Some(fill))?)),
+        _ => match key {
+            Some(key) => Replacement::hash(key),
+            None => Some(Replacement::Fixed(fixed.as_deref().unwrap_or(DEFAULT).into())),
+        },
+    }
+}

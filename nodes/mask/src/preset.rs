@@ -1,0 +1,150 @@
+//! Ready-made rules for secrets and personal data that can be told by their form.
+//!
+//! Each preset is found by a literal that its values hold, searched for with SIMD; a check of the surroundings decides.
+//! Values begin and end at the edges of words, where an escape (`\n`, `\u003c`) or a percent escape counts as an edge.
+
+mod aws;
+mod card;
+mod network;
+mod token;
+
+#[cfg(test)]
+mod tests;
+
+use std::ops::Range;
+
+use memchr::memmem::Finder;
+
+use crate::column::{Rows, Walk};
+
+/// Decides about a place: given a row and where in it a literal begins, the range of the value, if it is one.
+type Check = fn(&[u8], usize) -> Option<Range<usize>>;
+
+/// A ready-made rule.
+pub(crate) struct Preset {
+    /// Its name in the options.
+    pub(crate) name: &'static str,
+    /// Literals that its values hold, or that stand before them.
+    literals: &'static [&'static str],
+    check: Check,
+    /// JSON keys whose values it masks, whatever they look like.
+    pub(crate) keys: &'static [&'static str],
+}
+
+/// All presets, in the order of the README.
+pub(crate) const PRESETS: &[Preset] = &[
+    Preset { name: "aws-access-key-id", literals: &["AKIA", "ASIA"], check: aws::id, keys: &[] },
+    Preset { name: "aws-role-id", literals: &["AROA"], check: aws::id, keys: &[] },
+    Preset { name: "aws-unique-id", literals: &["A"], check: aws::any_id, keys: &[] },
+    Preset {
+        name: "aws-secret-access-key",
+        literals: &["ecretAccessKey", "ecret_access_key", "ECRET_ACCESS_KEY"],
+        check: aws::secret_access_key,
+        keys: &["secretAccessKey", "SecretAccessKey", "aws_secret_access_key", "AWS_SECRET_ACCESS_KEY"],
+    },
+    Preset {
+        name: "aws-session-token",
+        literals: &["essionToken", "ession_token", "ESSION_TOKEN", "ecurity-token", "ecurity-Token"],
+        check: aws::session_token,
+        keys: &["sessionToken", "SessionToken", "aws_session_token", "AWS_SESSION_TOKEN", "X-Amz-Security-Token"],
+    },
+    Preset { name: "jwt", literals: &["eyJ"], check: token::jwt, keys: &[] },
+    Preset { name: "bearer-token", literals: &["earer ", "EARER "], check: token::bearer, keys: &[] },
+    Preset { name: "private-key", literals: &["PRIVATE KEY-----"], check: token::private_key, keys: &[] },
+    Preset { name: "github-token", literals: &["_"], check: token::github, keys: &[] },
+    Preset { name: "slack-token", literals: &["xox", "xapp-"], check: token::slack, keys: &[] },
+    Preset { name: "basic-auth-url", literals: &["://"], check: token::basic_auth, keys: &[] },
+    Preset { name: "email", literals: &["@", "%40"], check: network::email, keys: &[] },
+    Preset { name: "ipv4", literals: &["."], check: network::ipv4, keys: &[] },
+    Preset { name: "ipv6", literals: &[":"], check: network::ipv6, keys: &[] },
+    Preset { name: "card-number", literals: &[], check: card::number, keys: &[] },
+];
+
+/// The preset of one rule.
+pub(crate) struct PresetRule {
+    /// Index of the rule.
+    pub(crate) rule: usize,
+    check: Check,
+    finders: Vec<Finder<'static>>,
+}
+
+impl PresetRule {
+    /// Prepares a rule.
+    pub(crate) fn new(rule: usize, preset: &'static Preset) -> Self {
+        let finders = preset.literals.iter().map(|l| Finder::new(l.as_bytes())).collect();
+        Self { rule, check: preset.check, finders }
+    }
+
+    /// Calls back with every value in the column: its row, and where it is in the row.
+    pub(crate) fn each(&self, column: Rows<'_>, mut found: impl FnMut(Range<usize>, Range<usize>)) {
+        if self.finders.is_empty() {
+            for (row, text) in column.iter() {
+                card::each_candidate(text, |at| {
+                    (self.check)(text, at).map(|value| {
+                        let end = value.end;
+                        found(row.clone(), value);
+                        end
+                    })
+                });
+            }
+        }
+        for finder in &self.finders {
+            let mut walk = Walk::default();
+            let mut done = 0;
+            for at in finder.find_iter(column.bytes) {
+                let (_, row) = walk.row_of(column, at);
+                if at < done || at + finder.needle().len() > row.end {
+                    continue;
+                }
+                let text = column.bytes.get(row.clone()).unwrap_or_default();
+                if let Some(value) = (self.check)(text, at - row.start) {
+                    done = row.start + value.end;
+                    found(row, value);
+                }
+            }
+        }
+    }
+}
+
+/// Whether a value may begin here: no word goes on over this place.
+fn begins(text: &[u8], at: usize) -> bool {
+    match at.checked_sub(1).and_then(|before| text.get(before)) {
+        Some(before) if is_word(*before) => after_escape(text, at),
+        _ => true,
+    }
+}
+
+/// Whether a value may end here.
+fn ends(text: &[u8], at: usize) -> bool {
+    text.get(at).is_none_or(|b| !is_word(*b))
+}
+
+fn is_word(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_'
+}
+
+/// Whether an escape ends here.
+fn after_escape(text: &[u8], at: usize) -> bool {
+    let (before, _) = text.split_at_checked(at).unwrap_or((text, &[]));
+    match before {
+        [.., b'\\', b'n' | b'r' | b't' | b'b' | b'f'] => true,
+        [.., b'%', a, b] => a.is_ascii_hexdigit() && b.is_ascii_hexdigit(),
+        [.., b'\\', b'u', a, b, c, d] => [a, b, c, d].iter().all(|d| d.is_ascii_hexdigit()),
+        _ => false,
+    }
+}
+
+/// Where the run of such bytes that goes on at `at` ends.
+fn run(text: &[u8], at: usize, is_part: impl Fn(u8) -> bool) -> usize {
+    at + text.get(at..).unwrap_or_default().iter().take_while(|b| is_part(**b)).count()
+}
+
+/// Where the run of such bytes that ends at `at` begins, going back so many bytes at most.
+fn run_before(text: &[u8], at: usize, most: usize, is_part: impl Fn(u8) -> bool) -> usize {
+    at - text.get(at.saturating_sub(most)..at).unwrap_or_default().iter().rev().take_while(|b| is_part(**b)).count()
+}
+
+/// The byte at a place, 0 behind the end.
+fn byte(text: &[u8], at: usize) -> u8 {
+    text.get(at).copied().unwrap_or_default()
+}

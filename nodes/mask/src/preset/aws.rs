@@ -1,0 +1,73 @@
+//! Identifiers and credentials of AWS.
+
+use std::ops::Range;
+
+use super::{begins, byte, ends, run};
+
+/// Prefixes of unique identifiers of IAM.
+/// Source: <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html#identifiers-unique-ids>
+const PREFIXES: [&[u8; 4]; 12] = [
+    b"ABIA", b"ACCA", b"AGPA", b"AIDA", b"AIPA", b"AKIA", b"ANPA", b"ANVA", b"APKA", b"AROA", b"ASCA", b"ASIA",
+];
+
+/// From 16 characters (the API's minimum for an `AccessKeyId`) to 128 (its maximum); 20 and 21 in practice.
+/// Source: <https://docs.aws.amazon.com/IAM/latest/APIReference/API_AccessKey.html>
+const ID_LENGTH: std::ops::RangeInclusive<usize> = 16..=128;
+
+/// A secret access key has 40 characters of base64 without padding.
+/// Source: <https://github.com/awslabs/git-secrets>, `--register-aws`. Cut and longer ones are masked too.
+const SHORTEST_SECRET: usize = 16;
+
+/// What is found of a name is shorter.
+const LONGEST_NAME: usize = 20;
+
+/// An identifier whose prefix is at this place.
+pub(super) fn id(text: &[u8], at: usize) -> Option<Range<usize>> {
+    // First, so that no run of letters is read more than once.
+    if !begins(text, at) {
+        return None;
+    }
+    let end = run(text, at, |b| b.is_ascii_uppercase() || b.is_ascii_digit());
+    (ID_LENGTH.contains(&(end - at)) && ends(text, end)).then_some(at..end)
+}
+
+/// An identifier of any kind, whose first letter is at this place.
+pub(super) fn any_id(text: &[u8], at: usize) -> Option<Range<usize>> {
+    // Every prefix ends with `A`: most places are passed over by one look.
+    if byte(text, at + 3) != b'A' {
+        return None;
+    }
+    let prefix = text.get(at..at + 4)?;
+    PREFIXES.iter().any(|p| prefix == *p).then(|| id(text, at))?
+}
+
+/// The value that is assigned to the name whose last part is at this place.
+pub(super) fn secret_access_key(text: &[u8], at: usize) -> Option<Range<usize>> {
+    assigned(text, at)
+}
+
+/// The value that is assigned to the name whose last part is at this place: of a configuration file or an environment
+/// variable, of a header, of a presigned URL.
+/// Source: <https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html>
+pub(super) fn session_token(text: &[u8], at: usize) -> Option<Range<usize>> {
+    assigned(text, at)
+}
+
+/// Base64, also in a URL (`%2B`), or in JSON of PHP (`\/`).
+fn assigned(text: &[u8], at: usize) -> Option<Range<usize>> {
+    let space = |b: u8| matches!(b, b' ' | b'\t' | b'"' | b'\'' | b'\\');
+    let name = text.get(..text.len().min(at + LONGEST_NAME))?;
+    let sign = run(text, run(name, at, |b| b.is_ascii_alphabetic() || matches!(b, b'_' | b'-')), space);
+    let after = match (byte(text, sign), byte(text, sign + 1)) {
+        (b'=', b'>') => sign + 2,
+        (b'=' | b':', _) => sign + 1,
+        _ => return None,
+    };
+    let start = run(text, after, space);
+    let part = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'=' | b'%' | b'-' | b'_');
+    let mut end = run(text, start, part);
+    while byte(text, end) == b'\\' && byte(text, end + 1) == b'/' {
+        end = run(text, end + 1, part);
+    }
+    (end - start >= SHORTEST_SECRET).then_some(start..end)
+}

@@ -1,0 +1,248 @@
+//! What takes the place of a masked value, written so that the text around it stays what it was.
+
+use std::ops::Range;
+
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+use wattle_node::json::{escape, unescape_lossy};
+
+use crate::span::{Place, Span};
+
+/// The replacement where none is given.
+pub(crate) const DEFAULT: &str = "*******************";
+
+/// How many bytes of a hash are shown, each by two hexadecimal digits.
+const HASH_BYTES: usize = 16;
+
+/// A way to replace values.
+#[derive(Clone)]
+pub(crate) enum Replacement {
+    /// Always the same text.
+    Fixed(Box<str>),
+    /// The first characters stay.
+    KeepFirst(usize, char),
+    /// The last characters stay.
+    KeepLast(usize, char),
+    /// One character, as often as there were characters.
+    SameLength(char),
+    /// HMAC-SHA-256 with this key.
+    Hash(Box<Hmac<Sha256>>),
+}
+
+/// Writes replacements; keeps its buffers for the next one.
+#[derive(Default)]
+pub(crate) struct Writer {
+    value: Vec<u8>,
+    other: Vec<u8>,
+}
+
+impl Replacement {
+    /// Makes a keyed hash. Any key is possible; an empty one hides nothing.
+    pub(crate) fn hash(key: &str) -> Option<Self> {
+        Hmac::<Sha256>::new_from_slice(key.as_bytes()).ok().map(|mac| Self::Hash(Box::new(mac)))
+    }
+
+    /// The text that every value becomes, where it needs neither escapes nor the value.
+    pub(crate) fn constant(&self) -> Option<&str> {
+        match self {
+            Self::Fixed(text) if is_plain(text) => Some(text),
+            _ => None,
+        }
+    }
+}
+
+/// Whether a text stands for itself inside a JSON string.
+pub(crate) fn is_plain(text: &str) -> bool {
+    text.chars().all(is_plain_char)
+}
+
+/// Whether a character stands for itself inside a JSON string.
+pub(crate) fn is_plain_char(char: char) -> bool {
+    !matches!(char, '"' | '\\' | '\0'..='\u{1f}')
+}
+
+impl Writer {
+    /// Appends to `out` what `raw`, the text of `span`, becomes.
+    pub(crate) fn write(&mut self, replacement: &Replacement, raw: &[u8], span: &Span, out: &mut Vec<u8>) {
+        let (depth, quoted) = match span.place {
+            Place::Text => return self.write_text(replacement, raw, out),
+            Place::Content(depth) => (depth, false),
+            Place::Bare(depth) => (depth, true),
+        };
+        self.read(raw, depth);
+        let Self { value, other } = self;
+        other.clear();
+        render(replacement, value, other);
+        for _ in 0..=depth {
+            if !other.iter().any(|&b| b < b' ' || b == b'"' || b == b'\\') {
+                break;
+            }
+            value.clear();
+            escape(other, value);
+            std::mem::swap(value, other);
+        }
+        if quoted {
+            write_quote(depth, out);
+        }
+        out.extend_from_slice(other);
+        if quoted {
+            write_quote(depth, out);
+        }
+    }
+
+    /// The value that the content of a string stands for, after `depth` quotes around it were escaped.
+    pub(crate) fn value(&mut self, raw: &[u8], place: Place) -> &[u8] {
+        match place {
+            Place::Text => self.read(raw, 0),
+            Place::Content(depth) | Place::Bare(depth) => self.read(raw, depth),
+        }
+        &self.value
+    }
+
+    fn read(&mut self, raw: &[u8], depth: u32) {
+        let Self { value, other } = self;
+        value.clear();
+        value.extend_from_slice(raw);
+        for _ in 0..=depth {
+            if !value.contains(&b'\\') {
+                break;
+            }
+            other.clear();
+            unescape_lossy(value, other);
+            std::mem::swap(value, other);
+        }
+    }
+
+    /// Without knowledge of the place nothing is unescaped, and no kept part may hold what could be part of an escape.
+    fn write_text(&mut self, replacement: &Replacement, raw: &[u8], out: &mut Vec<u8>) {
+        let start = out.len();
+        match replacement {
+            Replacement::Fixed(text) if !is_plain(text) => escape(text.as_bytes(), out),
+            _ => render(replacement, raw, out),
+        }
+        if let Replacement::KeepFirst(_, fill) | Replacement::KeepLast(_, fill) = replacement {
+            let Self { value, .. } = self;
+            value.clear();
+            value.extend_from_slice(out.get(start..).unwrap_or_default());
+            out.truncate(start);
+            for chunk in value.utf8_chunks() {
+                chunk.valid().chars().for_each(|c| push(if is_plain_char(c) { c } else { *fill }, out));
+                out.extend_from_slice(chunk.invalid());
+            }
+        }
+    }
+}
+
+fn render(replacement: &Replacement, value: &[u8], out: &mut Vec<u8>) {
+    match replacement {
+        Replacement::Fixed(text) => out.extend_from_slice(text.as_bytes()),
+        Replacement::SameLength(fill) => keep(value, 0..0, *fill, out),
+        // A value that would be kept whole is hidden whole.
+        Replacement::KeepFirst(count, fill) => match characters(value) {
+            length if *count < length => keep(value, 0..*count, *fill, out),
+            _ => keep(value, 0..0, *fill, out),
+        },
+        Replacement::KeepLast(count, fill) => match characters(value) {
+            length if *count < length => keep(value, length - count..length, *fill, out),
+            _ => keep(value, 0..0, *fill, out),
+        },
+        Replacement::Hash(mac) => {
+            let mut mac = mac.as_ref().clone();
+            mac.update(value);
+            out.extend_from_slice(b"hmac-sha256:");
+            let digit = |d: u8| if d < 10 { b'0' + d } else { b'a' - 10 + d };
+            for byte in mac.finalize().into_bytes().iter().take(HASH_BYTES) {
+                out.extend_from_slice(&[digit(byte >> 4), digit(byte & 0xf)]);
+            }
+        }
+    }
+}
+
+/// Bytes that are no UTF-8 count as one character a piece, and are never kept.
+fn characters(value: &[u8]) -> usize {
+    value.utf8_chunks().map(|c| c.valid().chars().count() + usize::from(!c.invalid().is_empty())).sum()
+}
+
+/// Writes a value with the characters of a range kept and the others filled.
+fn keep(value: &[u8], kept: Range<usize>, fill: char, out: &mut Vec<u8>) {
+    let mut index = 0;
+    for chunk in value.utf8_chunks() {
+        for char in chunk.valid().chars() {
+            push(if kept.contains(&index) { char } else { fill }, out);
+            index += 1;
+        }
+        if !chunk.invalid().is_empty() {
+            push(fill, out);
+            index += 1;
+        }
+    }
+}
+
+fn push(char: char, out: &mut Vec<u8>) {
+    out.extend_from_slice(char.encode_utf8(&mut [0; 4]).as_bytes());
+}
+
+/// Writes a quote that is escaped `depth` times.
+fn write_quote(depth: u32, out: &mut Vec<u8>) {
+    // The text held such a quote, so it is no longer than the text.
+    let backslashes = 1_usize.checked_shl(depth).unwrap_or(1) - 1;
+    out.extend(std::iter::repeat_n(b'\\', backslashes));
+    out.push(b'"');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(replacement: &Replacement, raw: &str, place: Place, expected: &str) {
+        let mut out = Vec::new();
+        let span = Span { start: 0, end: raw.len(), rule: 0, place };
+        Writer::default().write(replacement, raw.as_bytes(), &span, &mut out);
+        assert_eq!(String::from_utf8(out).unwrap(), expected, "{raw} {place:?}");
+    }
+
+    #[test]
+    fn characters_are_kept_and_filled_by_value_not_by_spelling() {
+        use Place::{Bare, Content, Text};
+        let first = Replacement::KeepFirst(2, '*');
+        check(&first, "abcd", Content(0), "ab**");
+        check(&first, "ab", Content(0), "**");
+        check(&first, "", Content(0), "");
+        check(&first, r#"\"\u00e9cd"#, Content(0), r#"\"é**"#);
+        check(&first, r#"\\\"xyz"#, Content(1), r#"\\\"x**"#);
+        check(&first, "äöü", Text, "äö*");
+        check(&first, r#"\"abc"#, Text, "*****");
+        check(&Replacement::KeepLast(4, 'x'), "1234567890", Content(3), "xxxxxx7890");
+        check(&Replacement::KeepLast(9, 'x'), "123", Content(0), "xxx");
+        check(&Replacement::SameLength('#'), r"a\nb\u0041", Content(0), "####");
+        check(&Replacement::SameLength('#'), "12", Bare(0), "\"##\"");
+        check(&Replacement::SameLength('é'), "123", Bare(1), r#"\"ééé\""#);
+    }
+
+    #[test]
+    fn fixed_text_is_escaped_for_its_place() {
+        use Place::{Bare, Content, Text};
+        let quoted = Replacement::Fixed(r#"a"b"#.into());
+        assert_eq!(quoted.constant(), None);
+        check(&quoted, "x", Content(0), r#"a\"b"#);
+        check(&quoted, "x", Content(1), r#"a\\\"b"#);
+        check(&quoted, "x", Content(2), r#"a\\\\\\\"b"#);
+        check(&quoted, "5", Bare(0), r#""a\"b""#);
+        check(&quoted, "x", Text, r#"a\"b"#);
+        let plain = Replacement::Fixed("***".into());
+        assert_eq!(plain.constant(), Some("***"));
+        check(&plain, "5", Bare(2), r#"\\\"***\\\""#);
+    }
+
+    #[test]
+    fn hash_is_that_of_the_value_at_every_depth() {
+        // `printf 'a"b' | openssl dgst -sha256 -hmac key`
+        let hash = Replacement::hash("key").unwrap();
+        let expected = "hmac-sha256:d12c3a623eb0c47e82ad1b99c7d9f733";
+        check(&hash, r#"a\"b"#, Place::Content(0), expected);
+        check(&hash, r#"a\\\"b"#, Place::Content(1), expected);
+        check(&hash, r"a\u0022b", Place::Content(0), expected);
+        check(&hash, r#"a"b"#, Place::Text, expected);
+    }
+}

@@ -1,0 +1,87 @@
+//! The format `csv`: one line of columns, quoted as in RFC 4180.
+
+use csv_core::{ReadRecordResult, Reader, ReaderBuilder};
+use wattle_node::Setup;
+
+use super::{Fault, Key, check_types};
+use crate::options::Options;
+
+/// Columns and the memory for one line.
+pub(crate) struct Csv {
+    reader: Reader,
+    columns: Vec<Key>,
+    fields: Vec<u8>,
+    ends: Vec<usize>,
+}
+
+impl Csv {
+    pub(super) fn new(options: &Options, setup: &mut Setup<'_>) -> Option<Self> {
+        let names = options.columns.as_deref().unwrap_or_default();
+        let delimiter = options.delimiter.unwrap_or(',');
+        let byte = u8::try_from(delimiter).ok().filter(|b| b.is_ascii() && !matches!(b, b'"' | b'\r' | b'\n'));
+        if byte.is_none() {
+            setup.error("delimiter", "the delimiter must be one ASCII character, no quote and no line end");
+        }
+        if names.is_empty() {
+            setup.error("columns", "the format `csv` needs the name of each column");
+        }
+        for (number, name) in names.iter().enumerate() {
+            if names.iter().take(number).any(|before| before == name) {
+                setup.error(format!("columns[{number}]"), format!("column `{name}` is named twice"));
+            }
+        }
+        let columns: Vec<Key> = names.iter().map(|name| Key::new(name, options)).collect();
+        check_types(options, &columns, "column", setup);
+        // One place more than there are columns shows lines that have too many.
+        let ends = vec![0; columns.len() + 1];
+        let reader = ReaderBuilder::new().delimiter(byte?).build();
+        Some(Self { reader, columns, fields: Vec::new(), ends })
+    }
+
+    pub(super) fn write(&mut self, text: &[u8], out: &mut Vec<u8>) -> Result<(), Fault> {
+        let count = self.split(text)?;
+        let wanted = self.columns.len();
+        if count != wanted {
+            let found = if count > wanted { format!("more than {wanted} columns") } else { format!("{count} columns") };
+            return Err(wrong_count(format!("has {found} where {wanted} are named")));
+        }
+        let mut start = 0;
+        out.push(b'{');
+        for (number, (column, &end)) in self.columns.iter().zip(&self.ends).enumerate() {
+            column.write(self.fields.get(start..end).unwrap_or_default(), number == 0, out)?;
+            start = end;
+        }
+        out.push(b'}');
+        Ok(())
+    }
+
+    /// Splits a line into `fields` and `ends`, and returns how many columns there are, up to one more than named.
+    fn split(&mut self, text: &[u8]) -> Result<usize, Fault> {
+        // Without quotes a line is not longer than before.
+        if self.fields.len() < text.len() {
+            self.fields.resize(text.len(), 0);
+        }
+        self.reader.reset();
+        let (mut rest, mut bytes, mut count) = (text, 0, 0);
+        loop {
+            let fields = self.fields.get_mut(bytes..).unwrap_or_default();
+            let ends = self.ends.get_mut(count..).unwrap_or_default();
+            // The call after the last byte ends the line.
+            let (result, read, written, ended) = self.reader.read_record(rest, fields, ends);
+            rest = rest.get(read..).unwrap_or_default();
+            bytes += written;
+            count += ended;
+            match result {
+                ReadRecordResult::InputEmpty => {}
+                ReadRecordResult::OutputFull => self.fields.resize(self.fields.len() + rest.len() + 1, 0),
+                ReadRecordResult::OutputEndsFull | ReadRecordResult::End => return Ok(count),
+                ReadRecordResult::Record if rest.iter().all(|byte| matches!(byte, b'\r' | b'\n')) => return Ok(count),
+                ReadRecordResult::Record => return Err(wrong_count("has more than one line".into())),
+            }
+        }
+    }
+}
+
+fn wrong_count(message: String) -> Fault {
+    Fault { code: "wrong-column-count", message }
+}

@@ -1,0 +1,168 @@
+//! The format `key_value`: pairs such as `level=info msg="all well"`.
+
+use memchr::memchr2;
+use memchr::memmem::Finder;
+use wattle_node::{Setup, json};
+
+use super::{Fault, wrong_type};
+use crate::options::{Options, Type};
+use crate::texts::Texts;
+use crate::typed::{write_string, write_value};
+
+/// Separators and the memory for one row.
+pub(crate) struct KeyValue {
+    between_pairs: Finder<'static>,
+    within_pair: Finder<'static>,
+    /// White space is part of nothing, unless pairs are separated by it.
+    spaces_separate: bool,
+    types: Vec<(String, Type)>,
+    keys: Texts,
+    values: Texts,
+}
+
+impl KeyValue {
+    pub(super) fn new(options: &Options, setup: &mut Setup<'_>) -> Option<Self> {
+        let pairs = options.field_split.as_deref().unwrap_or(" ");
+        let pair = options.pair_split.as_deref().unwrap_or("=");
+        let mut good = true;
+        for (option, text) in [("field_split", pairs), ("pair_split", pair)] {
+            if text.is_empty() || text.contains('"') {
+                setup.error(option, "a separator is at least one character, and no quote");
+                good = false;
+            }
+        }
+        if pairs == pair {
+            setup.error("pair_split", format!("`{pair}` separates pairs already; choose another separator"));
+            good = false;
+        }
+        good.then(|| Self {
+            between_pairs: Finder::new(pairs).into_owned(),
+            within_pair: Finder::new(pair).into_owned(),
+            spaces_separate: pairs.starts_with(|c: char| c.is_ascii_whitespace()),
+            types: options.types.iter().map(|(key, wanted)| (key.clone(), *wanted)).collect(),
+            keys: Texts::default(),
+            values: Texts::default(),
+        })
+    }
+
+    pub(super) fn write(&mut self, text: &[u8], out: &mut Vec<u8>) -> Result<(), Fault> {
+        self.keys.clear();
+        self.values.clear();
+        let mut at = self.next_pair(text, 0);
+        if at == text.len() {
+            return fault("holds no pair".into());
+        }
+        while at < text.len() {
+            at = self.key(text, at)?;
+            at = self.value(text, at)?;
+            at = self.next_pair(text, at);
+        }
+        self.keys.sort();
+        out.push(b'{');
+        for number in 0..self.keys.len() {
+            let key = self.keys.get(number);
+            // Of equal keys the first counts, as everywhere.
+            if self.keys.first(key) != Some(number) {
+                continue;
+            }
+            if number > 0 {
+                out.push(b',');
+            }
+            write_string(key, out);
+            out.push(b':');
+            let wanted = self.types.binary_search_by(|(name, _)| name.as_bytes().cmp(key)).ok();
+            let wanted = wanted.and_then(|place| self.types.get(place));
+            write_value(self.values.get(number), wanted.map(|(_, wanted)| *wanted), out)
+                .map_err(|wrong| wrong_type(wanted.map_or("", |(name, _)| name), wrong))?;
+        }
+        out.push(b'}');
+        Ok(())
+    }
+
+    /// Goes over white space and separators to the next pair, or the end.
+    fn next_pair(&self, text: &[u8], mut at: usize) -> usize {
+        loop {
+            at = after_spaces(text, at);
+            let separator = self.between_pairs.needle();
+            match text.get(at..) {
+                Some(rest) if rest.starts_with(separator) => at += separator.len(),
+                _ => return at,
+            }
+        }
+    }
+
+    /// Reads a key and the separator behind it.
+    fn key(&mut self, text: &[u8], at: usize) -> Result<usize, Fault> {
+        let rest = text.get(at..).unwrap_or_default();
+        let separator = self.within_pair.needle();
+        if rest.starts_with(b"\"") {
+            let end = quoted(text, at, &mut self.keys)?;
+            let end = if self.spaces_separate { end } else { after_spaces(text, end) };
+            return match text.get(end..) {
+                Some(rest) if rest.starts_with(separator) => Ok(end + separator.len()),
+                _ => no_separator(separator, at),
+            };
+        }
+        let key = self.within_pair.find(rest).and_then(|end| rest.get(..end));
+        let Some(key) = key.filter(|key| self.between_pairs.find(key).is_none()) else {
+            return no_separator(separator, at);
+        };
+        let name = key.trim_ascii();
+        if name.is_empty() {
+            return fault(format!("has a pair without a key at byte {at}"));
+        }
+        self.keys.add(|out| out.extend_from_slice(name));
+        Ok(at + key.len() + separator.len())
+    }
+
+    /// Reads a value up to the separator behind it.
+    fn value(&mut self, text: &[u8], at: usize) -> Result<usize, Fault> {
+        let start = if self.spaces_separate { at } else { after_spaces(text, at) };
+        let rest = text.get(start..).unwrap_or_default();
+        if rest.starts_with(b"\"") {
+            let end = quoted(text, start, &mut self.values)?;
+            let after = if self.spaces_separate { end } else { after_spaces(text, end) };
+            let rest = text.get(after..).unwrap_or_default();
+            if !rest.is_empty() && !rest.starts_with(self.between_pairs.needle()) && after_spaces(text, after) == after
+            {
+                return fault(format!("has text after the closing quote before byte {after}"));
+            }
+            return Ok(after);
+        }
+        let end = self.between_pairs.find(rest).unwrap_or(rest.len());
+        let value = rest.get(..end).unwrap_or_default();
+        self.values.add(|out| out.extend_from_slice(value.trim_ascii()));
+        Ok(start + end)
+    }
+}
+
+/// Reads the quoted text that begins at `at`, with the escapes of JSON, and returns the place after it.
+fn quoted(text: &[u8], at: usize, out: &mut Texts) -> Result<usize, Fault> {
+    let mut end = at + 1;
+    loop {
+        let rest = text.get(end..).unwrap_or_default();
+        let Some(stop) = memchr2(b'"', b'\\', rest) else {
+            return fault(format!("has a quote at byte {at} that is not closed"));
+        };
+        end += stop;
+        if text.get(end) == Some(&b'"') {
+            break;
+        }
+        end += 2;
+    }
+    out.add(|out| json::unescape_lossy(text.get(at + 1..end).unwrap_or_default(), out));
+    Ok(end + 1)
+}
+
+fn after_spaces(text: &[u8], at: usize) -> usize {
+    let rest = text.get(at..).unwrap_or_default();
+    at + rest.iter().take_while(|byte| byte.is_ascii_whitespace()).count()
+}
+
+fn no_separator<T>(separator: &[u8], at: usize) -> Result<T, Fault> {
+    fault(format!("has no `{}` in the pair at byte {at}", String::from_utf8_lossy(separator)))
+}
+
+fn fault<T>(message: String) -> Result<T, Fault> {
+    Err(Fault { code: "not-key-value", message })
+}

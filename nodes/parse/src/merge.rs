@@ -1,0 +1,115 @@
+//! Brings the keys of two JSON objects together as text.
+//!
+//! Values are not looked into: an object inside an object is replaced or kept as a whole.
+
+use wattle_node::json::{self, Kind, Value};
+
+use crate::options::OnConflict;
+use crate::texts::Texts;
+
+/// What stands in the way: the key that both have, or none where the values themselves do not fit together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Conflict(pub(crate) Option<String>);
+
+/// Merges values, with memory that is kept from row to row.
+#[derive(Debug, Default)]
+pub(crate) struct Merger {
+    keys: Texts,
+    key: Vec<u8>,
+}
+
+impl Merger {
+    /// Appends to `out` what becomes of the value `old` with `new` put to it; both are valid JSON.
+    ///
+    /// # Errors
+    ///
+    /// Conflicts are to fail, and there is one.
+    pub(crate) fn merge(&mut self, old: &[u8], new: &[u8], how: OnConflict, out: &mut Vec<u8>) -> Result<(), Conflict> {
+        let roots = json::skip(old, 0).ok().zip(json::skip(new, 0).ok());
+        let Some((old_root, new_root)) = roots.filter(|(a, b)| a.kind == Kind::Object && b.kind == Kind::Object) else {
+            match how {
+                OnConflict::Overwrite => out.extend_from_slice(new),
+                OnConflict::Keep => out.extend_from_slice(old),
+                OnConflict::Fail => return Err(Conflict(None)),
+            }
+            return Ok(());
+        };
+        let old = (old, old_root);
+        let new = (new, new_root);
+        // One object is copied as it is, the other member by member, as far as its keys are not those of the first.
+        let (whole, picked) = if how == OnConflict::Overwrite { (new, old) } else { (old, new) };
+        self.collect(whole);
+        let mut conflict = None;
+        out.push(b'{');
+        let start = out.len();
+        let whole_comes_first = how != OnConflict::Overwrite;
+        if whole_comes_first {
+            copy_members(whole, self.keys.len(), start, out);
+        }
+        members(picked, |name, value| {
+            self.key.clear();
+            let key = content(name, &mut self.key);
+            if self.keys.first(key).is_none() {
+                separate(start, out);
+                out.extend_from_slice(name);
+                out.push(b':');
+                out.extend_from_slice(value);
+            } else if how == OnConflict::Fail && conflict.is_none() {
+                conflict = Some(Conflict(Some(shown(key))));
+            }
+        });
+        if !whole_comes_first {
+            copy_members(whole, self.keys.len(), start, out);
+        }
+        out.push(b'}');
+        conflict.map_or(Ok(()), Err)
+    }
+
+    fn collect(&mut self, object: (&[u8], Value)) {
+        let Self { keys, key } = self;
+        keys.clear();
+        members(object, |name, _| {
+            key.clear();
+            let key = content(name, key);
+            keys.add(|out| out.extend_from_slice(key));
+        });
+        keys.sort();
+    }
+}
+
+/// Appends the inside of an object that has so many members.
+fn copy_members((text, root): (&[u8], Value), count: usize, start: usize, out: &mut Vec<u8>) {
+    if count > 0 {
+        separate(start, out);
+        out.extend_from_slice(text.get(root.start + 1..root.end - 1).unwrap_or_default());
+    }
+}
+
+fn separate(start: usize, out: &mut Vec<u8>) {
+    if out.len() > start {
+        out.push(b',');
+    }
+}
+
+fn members((text, root): (&[u8], Value), mut found: impl FnMut(&[u8], &[u8])) {
+    // Both texts are valid, as the host made sure, so there is no error to tell of.
+    let _ = json::members(text, root, |key, value| found(key.text(text), value.text(text)));
+}
+
+/// What a string stands for; unescaped into `memory` where it holds escapes.
+fn content<'a>(string: &'a [u8], memory: &'a mut Vec<u8>) -> &'a [u8] {
+    let inner = string.strip_prefix(b"\"").and_then(|s| s.strip_suffix(b"\"")).unwrap_or(string);
+    if memchr::memchr(b'\\', inner).is_none() {
+        return inner;
+    }
+    json::unescape_lossy(inner, memory);
+    memory
+}
+
+/// A key for a message, no longer than helps.
+fn shown(key: &[u8]) -> String {
+    String::from_utf8_lossy(key).chars().take(64).collect()
+}
+
+#[cfg(test)]
+mod tests;

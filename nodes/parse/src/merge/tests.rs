@@ -1,0 +1,70 @@
+//! Tests of merging.
+
+use proptest::prelude::*;
+use serde_json::{Map, Value};
+
+use super::*;
+use OnConflict::{Fail, Keep, Overwrite};
+
+fn merged(old: &str, new: &str, how: OnConflict) -> Result<String, Conflict> {
+    let mut out = Vec::new();
+    let mut merger = Merger::default();
+    // What an earlier row left must not show.
+    let _ = merger.merge(b"{\"left\":1}", b"{\"over\":2}", how, &mut Vec::new());
+    merger.merge(old.as_bytes(), new.as_bytes(), how, &mut out)?;
+    Ok(String::from_utf8(out).unwrap())
+}
+
+#[track_caller]
+fn check(old: &str, new: &str, how: OnConflict, expected: &str) {
+    assert_eq!(merged(old, new, how).as_deref(), Ok(expected), "{old} {new}");
+}
+
+#[test]
+fn keys_of_both_stay() {
+    check(r#"{"a":1}"#, r#"{"b":2}"#, Overwrite, r#"{"a":1,"b":2}"#);
+    check(r#"{"a":1}"#, r#"{"b":2}"#, Keep, r#"{"a":1,"b":2}"#);
+    check(r#"{"a":1}"#, r#"{"b":2}"#, Fail, r#"{"a":1,"b":2}"#);
+    check("{ }", r#"{ "b" : [2] }"#, Overwrite, r#"{ "b" : [2] }"#);
+    check(r#"{"a":1}"#, "{}", Overwrite, r#"{"a":1}"#);
+    check("{}", " {} ", Keep, "{}");
+}
+
+#[test]
+fn a_key_of_both_is_settled_as_asked() {
+    let (old, new) = (r#"{"a":{"x":1},"b":2}"#, r#"{"c":3,"\u0061":{"y":1}}"#);
+    check(old, new, Overwrite, r#"{"b":2,"c":3,"\u0061":{"y":1}}"#);
+    check(old, new, Keep, r#"{"a":{"x":1},"b":2,"c":3}"#);
+    assert_eq!(merged(old, new, Fail), Err(Conflict(Some("a".into()))));
+}
+
+#[test]
+fn values_other_than_objects_are_settled_as_a_whole() {
+    check("5", r#"{"a":1}"#, Overwrite, r#"{"a":1}"#);
+    check("5", r#"{"a":1}"#, Keep, "5");
+    check(r#"{"a":1}"#, "[1]", Overwrite, "[1]");
+    assert_eq!(merged(r#"{"a":1}"#, "[1]", Fail), Err(Conflict(None)));
+}
+
+fn object() -> impl Strategy<Value = Map<String, Value>> {
+    prop::collection::btree_map("[a-d\"\n]{0,2}", any::<i8>().prop_map(Value::from), 0..6)
+        .prop_map(|members| members.into_iter().collect())
+}
+
+proptest! {
+    #[test]
+    fn agrees_with_maps(old in object(), new in object(), pretty: bool) {
+        let text = |map: &Map<String, Value>| {
+            if pretty { serde_json::to_string_pretty(map) } else { serde_json::to_string(map) }.unwrap()
+        };
+        let both = |mut first: Map<String, Value>, second: &Map<String, Value>| {
+            first.extend(second.clone());
+            Value::Object(first)
+        };
+        let parse = |text: String| serde_json::from_str::<Value>(&text).unwrap();
+        prop_assert_eq!(merged(&text(&old), &text(&new), Overwrite).map(parse), Ok(both(old.clone(), &new)));
+        prop_assert_eq!(merged(&text(&old), &text(&new), Keep).map(parse), Ok(both(new.clone(), &old)));
+        let shared = new.keys().any(|key| old.contains_key(key));
+        prop_assert_eq!(merged(&text(&old), &text(&new), Fail).is_err(), shared);
+    }
+}

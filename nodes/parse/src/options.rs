@@ -1,0 +1,97 @@
+//! What a user may set.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+/// Options of the node `parse`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
+pub struct Options {
+    /// Field whose text is parsed. Default: `body`. Example: `attributes.Record.message`.
+    #[serde(default = "body")]
+    pub field: String,
+    /// How the text is written. Default: `json`.
+    #[serde(default)]
+    pub format: Format,
+    /// Where the values go: `attributes`, `resource`, or a path below one of them. Default: `attributes`.
+    /// Example: `attributes.parsed`.
+    #[serde(default = "attributes")]
+    pub into: String,
+    /// What happens to keys that are there already. Default: `overwrite`.
+    #[serde(default)]
+    pub on_conflict: OnConflict,
+    /// For `regex`: the pattern; each named group becomes a key. Required there.
+    /// Example: `^(?<ip>\S+) (?<status>\d+)$`.
+    #[serde(default)]
+    pub pattern: Option<String>,
+    /// For `key_value`: what stands between pairs. Default: one space; empty pairs are passed over.
+    /// Example: `;`.
+    #[serde(default)]
+    pub field_split: Option<String>,
+    /// For `key_value`: what stands between key and value. Default: `=`. Example: `:`.
+    #[serde(default)]
+    pub pair_split: Option<String>,
+    /// For `csv`: a key for each column, in order. Required there. Example: `["time", "status"]`.
+    #[serde(default)]
+    pub columns: Option<Vec<String>>,
+    /// For `csv`: the ASCII character between columns. Default: `,`. Example: `\t`.
+    #[serde(default)]
+    pub delimiter: Option<char>,
+    /// For `regex`, `key_value` and `csv`: types of keys whose values are not strings; an empty text becomes null.
+    /// Default: none. Example: `{ status = "integer" }`.
+    #[serde(default)]
+    pub types: BTreeMap<String, Type>,
+}
+
+/// How a text is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
+pub enum Format {
+    /// JSON; types are kept.
+    #[default]
+    Json,
+    /// A regular expression with named groups.
+    Regex,
+    /// Pairs such as `level=info msg="all well"`.
+    KeyValue,
+    /// Columns as in RFC 4180.
+    Csv,
+}
+
+/// What happens to keys that are there already.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
+pub enum OnConflict {
+    /// The parsed value takes the place of the old one.
+    #[default]
+    Overwrite,
+    /// The old value stays.
+    Keep,
+    /// The event fails.
+    Fail,
+}
+
+/// What a text stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
+pub enum Type {
+    /// Decimal digits with a sign or without, of any length.
+    Integer,
+    /// A number as JSON has it, also with a plus sign or zeros before it.
+    Number,
+    /// `true`, `yes`, `1`, `false`, `no` or `0`, in any case.
+    Boolean,
+}
+
+fn body() -> String {
+    "body".into()
+}
+
+fn attributes() -> String {
+    "attributes".into()
+}

@@ -1,0 +1,167 @@
+//! The rows of a batch: which of them are parsed, and how the values get to their place.
+
+use wattle_node::json::{self, Kind};
+use wattle_node::{Batch, Column, ColumnWriter, Field, Form, Reasons};
+
+use crate::format::Reader;
+use crate::merge::{Conflict, Merger};
+use crate::options::OnConflict;
+
+/// The deepest JSON that the host takes as valid; `check-json` in the contract says so.
+const MAX_DEPTH: usize = 512;
+
+/// Where texts come from, where values go, and what was there before.
+pub(crate) struct Place {
+    pub(crate) field: Field,
+    pub(crate) field_name: String,
+    pub(crate) into: Field,
+    pub(crate) into_name: String,
+    /// The values become all attributes, so they must be an object.
+    pub(crate) whole: bool,
+    pub(crate) on_conflict: OnConflict,
+    pub(crate) merger: Merger,
+}
+
+impl Place {
+    /// What `into` holds before, or none where all rows are free.
+    fn occupied(&self, batch: &mut Batch<'_>) -> Option<Column> {
+        let before = batch.read(self.into, Form::Json);
+        before.kinds.iter().any(|&kind| is_value(kind)).then_some(before)
+    }
+
+    /// Appends one row to `out`: `new`, merged with what was there before.
+    fn put(&mut self, row: usize, before: &[u8], new: &[u8], out: &mut ColumnWriter, reasons: &mut Reasons) {
+        let start = out.bytes.len();
+        match self.merger.merge(before, new, self.on_conflict, &mut out.bytes) {
+            Ok(()) => out.end_row(),
+            Err(Conflict(key)) => {
+                let message = match key {
+                    Some(key) => format!("`{}` has a key `{key}` already", self.into_name),
+                    None => format!("`{}` has a value already, and the two are not both objects", self.into_name),
+                };
+                out.bytes.truncate(start);
+                out.push_none();
+                reasons.add(row, "conflict", &message);
+            }
+        }
+    }
+
+    fn add_missing(&self, row: usize, reasons: &mut Reasons) {
+        reasons.add(row, "missing-field", &format!("the event has no field `{}`", self.field_name));
+    }
+}
+
+/// JSON null counts as no value.
+fn is_value(kind: u8) -> bool {
+    kind > Kind::Null as u8
+}
+
+/// JSON: the host has it already, so it is told which rows to take, and no text crosses the border.
+#[derive(Default)]
+pub(crate) struct Stored {
+    marks: Vec<u8>,
+}
+
+impl Stored {
+    pub(crate) fn process(&mut self, place: &mut Place, batch: &mut Batch<'_>) {
+        let kinds = batch.check_json(place.field);
+        let before = place.occupied(batch);
+        let takes = |kind: u8| if place.whole { kind == Kind::Object as u8 } else { kind != 0 };
+        self.marks.clear();
+        self.marks.extend(kinds.iter().map(|&kind| u8::from(takes(kind))));
+        let mut reasons = Reasons::default();
+        if before.is_some() || self.marks.contains(&0) {
+            let texts = batch.read(place.field, Form::Text);
+            for (row, _) in self.marks.iter().enumerate().filter(|(_, mark)| **mark == 0) {
+                place.refuse(row, &texts, &mut reasons);
+            }
+            if let Some(before) = before {
+                self.merge(place, &texts, &before, batch, &mut reasons);
+            }
+        }
+        if self.marks.contains(&1) {
+            batch.set_json_from(place.into, place.field, &self.marks);
+        }
+        batch.fail(&reasons);
+    }
+
+    /// Merges the rows that have something at the place, and takes their marks away.
+    fn merge(
+        &mut self,
+        place: &mut Place,
+        texts: &Column,
+        before: &Column,
+        batch: &mut Batch<'_>,
+        reasons: &mut Reasons,
+    ) {
+        let mut out = ColumnWriter::with_capacity(texts.bytes.len() + before.bytes.len(), texts.len());
+        for (row, mark) in self.marks.iter_mut().enumerate() {
+            if *mark != 0 && is_value(before.kind(row) as u8) {
+                *mark = 0;
+                place.put(row, before.row(row), texts.row(row), &mut out, reasons);
+            } else {
+                out.push_none();
+            }
+        }
+        batch.set(place.into, Form::Json, out);
+    }
+}
+
+impl Place {
+    /// Says why the JSON of a row was not taken.
+    fn refuse(&self, row: usize, texts: &Column, reasons: &mut Reasons) {
+        let Some(text) = texts.get(row) else {
+            return self.add_missing(row, reasons);
+        };
+        let field = &self.field_name;
+        match json::check(text, MAX_DEPTH) {
+            Err(error) => reasons.add(row, "not-json", &format!("`{field}` is not JSON: {error}")),
+            Ok(kind) => {
+                let message = format!(
+                    "`{field}` holds JSON of the kind {}, not an object; set `into` to a path such as `{}.value`",
+                    kind.name(),
+                    self.into_name
+                );
+                reasons.add(row, "not-an-object", &message);
+            }
+        }
+    }
+}
+
+/// Formats that are read here.
+pub(crate) struct Made {
+    reader: Reader,
+    object: Vec<u8>,
+}
+
+impl Made {
+    pub(crate) fn new(reader: Reader) -> Self {
+        Self { reader, object: Vec::new() }
+    }
+
+    pub(crate) fn process(&mut self, place: &mut Place, batch: &mut Batch<'_>) {
+        let texts = batch.read(place.field, Form::Text);
+        let before = place.occupied(batch);
+        let mut reasons = Reasons::default();
+        let mut out = ColumnWriter::with_capacity(texts.bytes.len() * 2, texts.len());
+        for row in 0..texts.len() {
+            let Some(text) = texts.get(row) else {
+                out.push_none();
+                place.add_missing(row, &mut reasons);
+                continue;
+            };
+            self.object.clear();
+            if let Err(fault) = self.reader.write(text, &mut self.object) {
+                out.push_none();
+                reasons.add(row, fault.code, &format!("`{}` {}", place.field_name, fault.message));
+                continue;
+            }
+            match before.as_ref().filter(|before| is_value(before.kind(row) as u8)) {
+                Some(before) => place.put(row, before.row(row), &self.object, &mut out, &mut reasons),
+                None => out.push(&self.object),
+            }
+        }
+        batch.set(place.into, Form::Json, out);
+        batch.fail(&reasons);
+    }
+}

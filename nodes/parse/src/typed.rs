@@ -1,0 +1,157 @@
+//! Turns the text of a value into the JSON that it stands for.
+
+use wattle_node::json;
+
+use crate::options::Type;
+
+/// Why a text is not of its type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct WrongType(pub(crate) Type);
+
+impl Type {
+    /// The type's name, as options write it.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Integer => "integer",
+            Self::Number => "number",
+            Self::Boolean => "boolean",
+        }
+    }
+}
+
+/// Appends a value as JSON: a string unless it has a type.
+pub(crate) fn write_value(text: &[u8], wanted: Option<Type>, out: &mut Vec<u8>) -> Result<(), WrongType> {
+    let Some(wanted) = wanted else {
+        write_string(text, out);
+        return Ok(());
+    };
+    let text = text.trim_ascii();
+    let (sign, json) = match wanted {
+        _ if text.is_empty() => Some((&b""[..], &b"null"[..])),
+        Type::Integer | Type::Number => number(text, wanted == Type::Integer),
+        Type::Boolean => boolean(text).map(|word| (&b""[..], word)),
+    }
+    .ok_or(WrongType(wanted))?;
+    out.extend_from_slice(sign);
+    out.extend_from_slice(json);
+    Ok(())
+}
+
+/// Appends a string with its quotes.
+pub(crate) fn write_string(text: &[u8], out: &mut Vec<u8>) {
+    out.push(b'"');
+    json::escape(text, out);
+    out.push(b'"');
+}
+
+/// Sign and digits of a number, without the plus sign and the zeros that JSON does not allow before it.
+fn number(text: &[u8], integer: bool) -> Option<(&[u8], &[u8])> {
+    let (sign, digits) = match text {
+        [b'-', rest @ ..] => (&b"-"[..], rest),
+        [b'+', rest @ ..] => (&b""[..], rest),
+        _ => (&b""[..], text),
+    };
+    let zeros = digits.iter().take_while(|byte| **byte == b'0').count();
+    let significant = digits.get(zeros..)?;
+    let is_whole = significant.first().is_some_and(u8::is_ascii_digit);
+    // One zero is kept where no other digit stands before the point or the end.
+    let kept = if is_whole { significant } else { digits.get(zeros.checked_sub(1)?..)? };
+    let fits = match integer {
+        true => kept.iter().all(u8::is_ascii_digit),
+        false => json::skip(kept, 0).is_ok_and(|value| value.start == 0 && value.end == kept.len()),
+    };
+    fits.then_some((sign, kept))
+}
+
+fn boolean(text: &[u8]) -> Option<&'static [u8]> {
+    let is = |words: &[&[u8]]| words.iter().any(|word| text.eq_ignore_ascii_case(word));
+    if is(&[b"true", b"yes", b"1"]) {
+        Some(b"true")
+    } else if is(&[b"false", b"no", b"0"]) {
+        Some(b"false")
+    } else {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn written(text: &[u8], wanted: Option<Type>) -> Option<String> {
+        let mut out = Vec::new();
+        let done = write_value(text, wanted, &mut out);
+        assert_eq!(done.is_err(), out.is_empty(), "nothing is written where the type is wrong");
+        done.ok().map(|()| String::from_utf8(out).unwrap())
+    }
+
+    #[track_caller]
+    fn check(wanted: Type, texts: &[(&str, Option<&str>)]) {
+        for (text, expected) in texts {
+            assert_eq!(written(text.as_bytes(), Some(wanted)).as_deref(), *expected, "{wanted:?} {text}");
+        }
+    }
+
+    #[test]
+    fn texts_become_what_their_type_says() {
+        check(
+            Type::Integer,
+            &[
+                ("0", Some("0")),
+                ("-007", Some("-7")),
+                ("+12", Some("12")),
+                (" 00 ", Some("0")),
+                ("123456789012345678901234567890", Some("123456789012345678901234567890")),
+                ("", Some("null")),
+                ("1.5", None),
+                ("1e3", None),
+                ("-", None),
+                ("x", None),
+                ("0x10", None),
+            ],
+        );
+        check(
+            Type::Number,
+            &[
+                ("1.50", Some("1.50")),
+                ("+0.5", Some("0.5")),
+                ("-007.25e+3", Some("-7.25e+3")),
+                ("00", Some("0")),
+                (".5", None),
+                ("5.", None),
+                ("-", None),
+                ("1,5", None),
+                ("--1", None),
+                ("+-1", None),
+                ("NaN", None),
+                ("\"1\"", None),
+            ],
+        );
+        check(
+            Type::Boolean,
+            &[("TRUE", Some("true")), ("yes", Some("true")), ("0", Some("false")), (" No", Some("false")), ("2", None)],
+        );
+    }
+
+    #[test]
+    fn texts_without_a_type_become_strings() {
+        assert_eq!(written(b"a\"\n", None).as_deref(), Some(r#""a\"\n""#));
+        assert_eq!(written(b"", None).as_deref(), Some("\"\""));
+        assert_eq!(written(b"\xff", None).as_deref(), Some("\"\u{fffd}\""));
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_json(bytes: Vec<u8>, number in "[-+0-9.eE]{0,8}") {
+            for wanted in [None, Some(Type::Integer), Some(Type::Number), Some(Type::Boolean)] {
+                for text in [&bytes[..], number.as_bytes()] {
+                    if let Some(json) = written(text, wanted) {
+                        prop_assert!(json::check(json.as_bytes(), 0).is_ok(), "{json}");
+                    }
+                }
+            }
+        }
+    }
+}

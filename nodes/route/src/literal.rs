@@ -1,0 +1,172 @@
+//! Values that fields are compared with, as JSON means them rather than as it is written.
+
+use std::cmp::Ordering;
+
+use serde_json::Value;
+use wattle_node::json::Kind;
+
+/// A number, exact where it is whole.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Number {
+    Whole(i128),
+    Real(f64),
+}
+
+impl Number {
+    /// Reads a number of JSON.
+    pub(crate) fn parse(text: &[u8]) -> Option<Self> {
+        // The parsers of the standard library take more than JSON does, such as `+1` and `inf`.
+        let digits = text.strip_prefix(b"-").unwrap_or(text);
+        if !digits.first()?.is_ascii_digit() {
+            return None;
+        }
+        let text = std::str::from_utf8(text).ok()?;
+        text.parse().map(Self::Whole).or_else(|_| text.parse().map(Self::Real)).ok()
+    }
+
+    /// The number of an option.
+    pub(crate) fn of(number: &serde_json::Number) -> Self {
+        match number.as_i128() {
+            Some(whole) => Self::Whole(whole),
+            None => Self::Real(number.as_f64().unwrap_or(f64::NAN)),
+        }
+    }
+
+    pub(crate) fn compare(self, other: Self) -> Option<Ordering> {
+        match (self, other) {
+            (Self::Whole(a), Self::Whole(b)) => Some(a.cmp(&b)),
+            (a, b) => a.real().partial_cmp(&b.real()),
+        }
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "compared with a number that has no more precision")]
+    const fn real(self) -> f64 {
+        match self {
+            Self::Whole(whole) => whole as f64,
+            Self::Real(real) => real,
+        }
+    }
+}
+
+/// A JSON value to compare with.
+#[derive(Debug)]
+pub(crate) enum Literal {
+    Null,
+    Bool(bool),
+    Number(Number),
+    String(Box<[u8]>),
+    /// An array or an object.
+    Deep(Value),
+}
+
+impl Literal {
+    pub(crate) fn new(value: &Value) -> Self {
+        match value {
+            Value::Null => Self::Null,
+            Value::Bool(value) => Self::Bool(*value),
+            Value::Number(number) => Self::Number(Number::of(number)),
+            Value::String(text) => Self::String(text.as_bytes().into()),
+            deep => Self::Deep(deep.clone()),
+        }
+    }
+
+    /// Whether a field of this kind and text has this value.
+    pub(crate) fn equals(&self, kind: Kind, text: &[u8]) -> bool {
+        match self {
+            Self::Null => kind == Kind::Null,
+            Self::Bool(wanted) => kind == Kind::Bool && text == if *wanted { &b"true"[..] } else { b"false" },
+            Self::Number(wanted) => {
+                kind == Kind::Number && Number::parse(text).is_some_and(|n| n.compare(*wanted) == Some(Ordering::Equal))
+            }
+            Self::String(wanted) => kind == Kind::String && text == &**wanted,
+            Self::Deep(wanted) => {
+                matches!(kind, Kind::Array | Kind::Object)
+                    && serde_json::from_slice(text).is_ok_and(|value| same(wanted, &value))
+            }
+        }
+    }
+}
+
+/// Whether two values mean the same: members in any order, numbers by what they are worth.
+fn same(a: &Value, b: &Value) -> bool {
+    match (a, b) {
+        (Value::Number(a), Value::Number(b)) => Number::of(a).compare(Number::of(b)) == Some(Ordering::Equal),
+        (Value::Array(a), Value::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b)),
+        (Value::Object(a), Value::Object(b)) => {
+            a.len() == b.len() && a.iter().all(|(key, a)| b.get(key).is_some_and(|b| same(a, b)))
+        }
+        (a, b) => a == b,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    #[track_caller]
+    fn check(literal: Value, json: &str, expected: bool) {
+        let kind = json.as_bytes().first().map_or(Kind::Missing, |&byte| Kind::of_first_byte(byte));
+        // The text form has strings without their quotes.
+        let text = json.strip_prefix('"').and_then(|j| j.strip_suffix('"')).unwrap_or(json);
+        assert_eq!(Literal::new(&literal).equals(kind, text.as_bytes()), expected, "{literal} {json}");
+    }
+
+    #[test]
+    fn values_are_equal_as_json_means_them() {
+        for (literal, json, expected) in [
+            (json!(null), "null", true),
+            (json!(null), "\"null\"", false),
+            (json!(null), "", false),
+            (json!(true), "true", true),
+            (json!(true), "false", false),
+            (json!(true), "\"true\"", false),
+            (json!("true"), "true", false),
+            (json!("a"), "\"a\"", true),
+            (json!("5"), "5", false),
+            (json!(5), "5", true),
+            (json!(5), "5.0", true),
+            (json!(5), "50e-1", true),
+            (json!(5.5), "5.50", true),
+            (json!(0), "-0.0", true),
+            (json!(5), "6", false),
+            (json!(5), "\"5\"", false),
+            (json!(9_007_199_254_740_993_u64), "9007199254740992", false),
+            (json!(9_007_199_254_740_993_u64), "9007199254740993", true),
+            (json!([1, {"a": 2, "b": null}]), "[1.0, {\"b\": null, \"\\u0061\": 2}]", true),
+            (json!([1]), "[1, 2]", false),
+            (json!({"a": 1}), "{\"a\": 1, \"b\": 2}", false),
+            (json!({}), "[]", false),
+            (json!([]), "[", false),
+        ] {
+            check(literal, json, expected);
+        }
+    }
+
+    #[test]
+    fn only_numbers_of_json_are_numbers() {
+        for text in ["", "-", "+1", "inf", "NaN", "-inf", "x", ".5", "1x", " 1", "0x1"] {
+            assert!(Number::parse(text.as_bytes()).is_none(), "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn numbers_compare_as_numbers_do(a: i64, b: i64, c: f64, d: f64) {
+            let number = |text: String| Number::parse(text.as_bytes()).unwrap();
+            prop_assert_eq!(number(a.to_string()).compare(number(b.to_string())), Some(a.cmp(&b)));
+            let real = |x: f64| number(serde_json::to_string(&x).unwrap());
+            if c.is_finite() && d.is_finite() {
+                prop_assert_eq!(real(c).compare(real(d)), c.partial_cmp(&d));
+            }
+        }
+
+        #[test]
+        fn any_bytes_are_a_number_or_not(bytes: Vec<u8>) {
+            let _ = Number::parse(&bytes);
+            let _ = Literal::new(&json!({"a": [1]})).equals(Kind::Object, &bytes);
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! What a user may set.
+
+use serde::{Deserialize, Deserializer};
+use serde_json::{Number, Value};
+
+/// Options of the node `route`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
+pub struct Options {
+    /// Paths, tried in order; the first that fits takes the event. No default.
+    /// Example: `[{ name = "reads", when = { field = "attributes.eventName", starts_with = "Get" } }]`.
+    pub paths: Vec<RoutePath>,
+}
+
+/// One path.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
+pub struct RoutePath {
+    /// Name of the port that events leave on: a letter and then letters, digits, `_` and `-`. No default.
+    /// Example: `not_important_event`.
+    pub name: String,
+    /// Which events take the path. No default.
+    pub when: Condition,
+    /// Whether these events are offered to the paths that follow as well. Default: false.
+    #[serde(default, rename = "continue")]
+    pub goes_on: bool,
+}
+
+/// A condition: tests of one field, all of which must hold, or one of `all`, `any`, `not`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
+pub struct Condition {
+    /// Field that is tested. Default: none. Example: `attributes.Record.errorCode`.
+    pub field: Option<String>,
+    /// The field is there and not null (`true`), or is not (`false`). Default: not tested. Example: `true`.
+    pub exists: Option<bool>,
+    /// The field has this JSON value; types count. Default: not tested. Example: `true`.
+    #[serde(deserialize_with = "any_value")]
+    pub equals: Option<Value>,
+    /// The field has one of these JSON values. Default: not tested. Example: `["GetObject", "PutObject"]`.
+    #[serde(rename = "in")]
+    pub one_of: Option<Vec<Value>>,
+    /// The text of the field is this, whatever its type. Default: not tested. Example: `"false"`.
+    pub equals_text: Option<String>,
+    /// The text of the field begins so. Default: not tested. Example: `Get`.
+    pub starts_with: Option<String>,
+    /// The text of the field holds this. Default: not tested. Example: `Secret`.
+    pub contains: Option<String>,
+    /// The text of the field matches this regular expression. Default: not tested. Example: `^(Get|List|Describe)`.
+    pub regex: Option<String>,
+    /// The field is a number, or a string that is one, less than this. Default: not tested. Example: `500`.
+    pub lt: Option<Number>,
+    /// The same, less than this or equal. Default: not tested. Example: `499`.
+    pub le: Option<Number>,
+    /// The same, greater than this. Default: not tested. Example: `399`.
+    pub gt: Option<Number>,
+    /// The same, greater than this or equal. Default: not tested. Example: `400`.
+    pub ge: Option<Number>,
+    /// All of these conditions hold. Default: none.
+    pub all: Option<Vec<Condition>>,
+    /// At least one of these conditions holds. Default: none.
+    pub any: Option<Vec<Condition>>,
+    /// This condition does not hold. Default: none.
+    pub not: Option<Box<Condition>>,
+}
+
+/// Reads null as a value rather than as none.
+fn any_value<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(from).map(Some)
+}

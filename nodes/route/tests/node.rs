@@ -1,0 +1,226 @@
+//! The node as a whole: case files, the committed schema, wrong options, a naive model, real CloudTrail.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test may stop at what must not be")]
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use proptest::prelude::*;
+use serde_json::{Value, json};
+use wattle_node::testing::{Ran, option_errors, run, run_bodies, run_cases};
+use wattle_node_route::{Options, Route};
+
+fn here(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+#[test]
+fn cases_hold() {
+    run_cases::<Route>(&here("tests/cases")).unwrap();
+}
+
+#[test]
+fn schema_is_up_to_date() {
+    let schema = serde_json::to_string_pretty(&schemars::schema_for!(Options)).unwrap() + "\n";
+    let path = here("options.schema.json");
+    if std::env::var_os("UPDATE_EXPECT").is_some() {
+        std::fs::write(&path, &schema).unwrap();
+    }
+    let committed = std::fs::read_to_string(&path).unwrap_or_default();
+    assert_eq!(committed, schema, "run the test with UPDATE_EXPECT=1");
+}
+
+#[track_caller]
+fn refuse(options: Value, expected: &[(&str, &str)]) {
+    let errors = option_errors::<Route>(&options);
+    let shown = format!("{options}: {errors:?}");
+    assert_eq!(errors.len(), expected.len(), "{shown}");
+    for (error, (path, part)) in errors.iter().zip(expected) {
+        assert!(error.path == *path && error.message.contains(part), "{shown}");
+    }
+}
+
+#[test]
+fn wrong_options_are_told_all_at_once() {
+    let good = json!({"field": "body", "exists": true});
+    refuse(json!({"paths": []}), &[("paths", "at least one")]);
+    refuse(
+        json!({"paths": [
+            {"name": "failed", "when": good},
+            {"name": "a b", "when": {}},
+            {"name": "x", "when": {"field": "body"}},
+            {"name": "x", "when": {"equals": 1}},
+            {"name": "y", "when": {"field": "nowhere", "regex": "("}},
+            {"name": "z", "when": {"all": []}},
+            {"name": "unmatched", "when": {"any": [good, {"not": {"field": "body", "regex": "[", "all": [good]}}]}},
+            {"name": "w", "when": {"not": good, "exists": true}},
+            {"name": "v", "when": {"not": good, "any": [good]}},
+        ]}),
+        &[
+            ("paths[0].name", "the port `failed` is there"),
+            ("paths[1].name", "bad name `a b`"),
+            ("paths[1].when", "needs a `field`"),
+            ("paths[2].when", "needs a test"),
+            ("paths[3].name", "a path `x` already"),
+            ("paths[3].when", "needs a `field`"),
+            ("paths[4].when.regex", "unclosed group"),
+            ("paths[4].when.field", "none of `body`"),
+            ("paths[5].when.all", "at least one"),
+            ("paths[6].name", "the port `unmatched` is there"),
+            ("paths[6].when.any[1].not.regex", "unclosed character class"),
+            ("paths[6].when.any[1].not", "either tests of one `field`"),
+            ("paths[7].when", "either tests of one `field`"),
+            ("paths[8].when", "either tests of one `field`"),
+        ],
+    );
+    refuse(json!({"paths": [{"name": "x", "when": {"filed": "body"}}]}), &[("paths[0].when.filed", "unknown field")]);
+    refuse(json!({"paths": [{"name": "x", "when": {"lt": "5"}}]}), &[("paths[0].when.lt", "expected a JSON number")]);
+    let paths = |count: usize| {
+        let paths: Vec<Value> = (0..count).map(|i| json!({"name": format!("p{i}"), "when": good})).collect();
+        json!({ "paths": paths })
+    };
+    refuse(paths(256), &[("paths", "256 paths are too many")]);
+    let ran = run_bodies::<Route>(&paths(255), &["x"]).unwrap();
+    assert_eq!(ran.bodies("p0"), ["x"]);
+}
+
+/// What the text of a value is, as columns have it.
+fn text(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// A condition as anybody would write it for one event.
+fn holds(condition: &Value, event: &Value) -> bool {
+    let list = |key: &str| condition.get(key).map(|list| list.as_array().unwrap());
+    if let Some(all) = list("all") {
+        return all.iter().all(|one| holds(one, event));
+    }
+    if let Some(any) = list("any") {
+        return any.iter().any(|one| holds(one, event));
+    }
+    if let Some(not) = condition.get("not") {
+        return !holds(not, event);
+    }
+    let value = event.get(condition["field"].as_str().unwrap().strip_prefix("body.").unwrap());
+    let there = value.filter(|value| !value.is_null());
+    condition.as_object().unwrap().iter().all(|(test, wanted)| match test.as_str() {
+        "field" => true,
+        "exists" => there.is_some() == *wanted,
+        "equals" => value == Some(wanted),
+        "in" => value.is_some_and(|value| wanted.as_array().unwrap().contains(value)),
+        "equals_text" => there.is_some_and(|value| text(value) == *wanted),
+        "starts_with" => there.is_some_and(|value| text(value).starts_with(wanted.as_str().unwrap())),
+        "contains" => there.is_some_and(|value| text(value).contains(wanted.as_str().unwrap())),
+        "lt" => there.and_then(Value::as_i64).is_some_and(|value| value < wanted.as_i64().unwrap()),
+        "ge" => there.and_then(Value::as_i64).is_some_and(|value| value >= wanted.as_i64().unwrap()),
+        other => panic!("no model of `{other}`"),
+    })
+}
+
+fn values() -> impl Strategy<Value = Value> {
+    prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        (-2..3_i64).prop_map(Value::from),
+        "[ab]{0,2}".prop_map(Value::from),
+        prop::collection::vec(0..2_i64, 0..2).prop_map(Value::from),
+    ]
+}
+
+fn conditions() -> impl Strategy<Value = Value> {
+    let test = prop_oneof![
+        any::<bool>().prop_map(|wanted| json!({ "exists": wanted })),
+        values().prop_map(|wanted| json!({ "equals": wanted })),
+        prop::collection::vec(values(), 0..4).prop_map(|wanted| json!({ "in": wanted })),
+        "true|-?1|[ab]".prop_map(|wanted| json!({ "equals_text": wanted })),
+        "[ab]{0,1}|t".prop_map(|wanted| json!({ "starts_with": wanted })),
+        "[ab]{0,1}|u".prop_map(|wanted| json!({ "contains": wanted })),
+        (-2..3_i64, -2..3_i64).prop_map(|(ge, lt)| json!({ "ge": ge, "lt": lt })),
+    ];
+    let leaf = (test, "body\\.[xy]").prop_map(|(mut test, field)| {
+        test["field"] = field.into();
+        test
+    });
+    leaf.prop_recursive(3, 12, 3, |inner| {
+        let list = prop::collection::vec(inner.clone(), 1..4);
+        prop_oneof![
+            list.clone().prop_map(|all| json!({ "all": all })),
+            list.prop_map(|any| json!({ "any": any })),
+            inner.prop_map(|not| json!({ "not": not })),
+        ]
+    })
+}
+
+proptest! {
+    #[test]
+    fn agrees_with_a_model(
+        paths in prop::collection::vec((conditions(), any::<bool>()), 1..4),
+        events in prop::collection::vec(prop::collection::btree_map("[xy]", values(), 0..3), 1..8),
+    ) {
+        let options: Vec<Value> = (0..).zip(&paths)
+            .map(|(i, (when, goes_on))| json!({"name": format!("p{i}"), "when": when, "continue": goes_on})).collect();
+        let bodies: Vec<Value> = events.iter().map(|event| json!(event)).collect();
+        let mut expected: BTreeMap<String, Vec<Value>> = BTreeMap::new();
+        for body in &bodies {
+            let mut taken = false;
+            for (i, (when, goes_on)) in paths.iter().enumerate() {
+                if holds(when, body) {
+                    taken = true;
+                    expected.entry(format!("p{i}")).or_default().push(body.clone());
+                    if !goes_on {
+                        break;
+                    }
+                }
+            }
+            if !taken {
+                expected.entry("unmatched".into()).or_default().push(body.clone());
+            }
+        }
+        let input: Vec<Value> = bodies.iter().map(|body| json!({ "body": body })).collect();
+        let ran = run::<Route>(&json!({ "paths": options }), &input).map_err(TestCaseError::fail)?;
+        let sorted = |mut events: Vec<Value>| {
+            events.sort_by_key(Value::to_string);
+            events
+        };
+        let parse = |body: &String| serde_json::from_str(body).unwrap();
+        let actual: BTreeMap<String, Vec<Value>> =
+            ran.ports.keys().map(|port| (port.clone(), sorted(ran.bodies(port).iter().map(parse).collect()))).collect();
+        let expected: BTreeMap<String, Vec<Value>> = expected.into_iter().map(|(p, e)| (p, sorted(e))).collect();
+        prop_assert_eq!(actual, expected);
+    }
+}
+
+#[test]
+fn real_records_part_by_verb_but_evidence_stays() {
+    let folder = here("../../../shared/data/stratus-pretty");
+    let Ok(entries) = std::fs::read_dir(&folder) else {
+        println!("skipped: {} is absent", folder.display());
+        return;
+    };
+    let texts = entries.map(|entry| std::fs::read_to_string(entry.unwrap().path()).unwrap());
+    let records: Vec<Value> = texts.flat_map(|text| serde_json::from_str::<Vec<Value>>(&text).unwrap()).collect();
+    let verbs = json!({"field": "attributes.eventName", "regex": "^(Get|List|Describe)"});
+    let evidence = json!({"any": [
+        {"field": "attributes.errorCode", "exists": true},
+        {"field": "attributes.eventName", "in": ["GetSecretValue", "GetPasswordData"]},
+        {"field": "attributes.readOnly", "equals_text": "false"},
+    ]});
+    let events: Vec<Value> = records.iter().map(|record| json!({"body": "x", "attributes": record})).collect();
+    let route =
+        |when: &Value| -> Ran { run::<Route>(&json!({"paths": [{"name": "aside", "when": when}]}), &events).unwrap() };
+    let is_read =
+        |event: &Value| ["Get", "List", "Describe"].iter().any(|v| event["eventName"].as_str().unwrap().starts_with(v));
+    let is_evidence = |event: &Value| {
+        !event["errorCode"].is_null()
+            || matches!(event["eventName"].as_str().unwrap(), "GetSecretValue" | "GetPasswordData")
+            || event["readOnly"] == false
+    };
+    let compare = |ran: &Ran, aside: &dyn Fn(&Value) -> bool| {
+        for (port, wanted) in [("aside", true), ("unmatched", false)] {
+            let left: Vec<&Value> = ran.ports[port].iter().map(|event| &event["attributes"]).collect();
+            let expected: Vec<&Value> = records.iter().filter(|record| aside(record) == wanted).collect();
+            assert!(!left.is_empty() && left == expected, "{port}");
+        }
+    };
+    compare(&route(&verbs), &is_read);
+    compare(&route(&json!({"all": [verbs, {"not": evidence}]})), &|event| is_read(event) && !is_evidence(event));
+}

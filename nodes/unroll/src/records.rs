@@ -1,0 +1,133 @@
+//! Finds the records in a text, without looking at more of them than it takes to find their ends.
+
+use wattle_node::json::{Error, ErrorKind, Kind, Path, Segment, Value, elements_from, locate, skip};
+
+/// Where records may be.
+#[derive(Debug)]
+pub(crate) struct Shapes {
+    /// Paths to the array of records, tried in order.
+    pub(crate) paths: Vec<Path>,
+    /// The member that makes a root object one record.
+    pub(crate) single: Option<Path>,
+}
+
+/// Why a text holds no records that could be told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// It is not JSON.
+    NotJson(Error),
+    /// The root value at this byte has an array at none of the paths.
+    MissingPath(usize),
+    /// The value at the path of this number is something else than an array.
+    NotAnArray(usize, Kind),
+}
+
+impl From<Error> for Fault {
+    fn from(error: Error) -> Self {
+        Self::NotJson(error)
+    }
+}
+
+impl Fault {
+    /// The same fault in a text that has `before` bytes more at its start.
+    fn shifted(self, before: usize) -> Self {
+        match self {
+            Self::NotJson(error) => Self::NotJson(Error { offset: error.offset + before, ..error }),
+            Self::MissingPath(at) => Self::MissingPath(at + before),
+            other => other,
+        }
+    }
+}
+
+impl Shapes {
+    /// Calls back with every record of `text`, in order.
+    ///
+    /// # Errors
+    ///
+    /// Some root value of the text is no JSON or holds no records. Those before it were called back.
+    pub(crate) fn records(&self, text: &[u8], mut found: impl FnMut(Value)) -> Result<(), Fault> {
+        // A byte order mark is no part of the text.
+        let mut at = if text.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
+        loop {
+            let rest = text.get(at..).unwrap_or_default();
+            let shifted = |v: Value| found(Value { start: v.start + at, end: v.end + at, kind: v.kind });
+            let end = self.root(rest, shifted).map_err(|fault| fault.shifted(at))?;
+            at = white(text, at + end);
+            if at == text.len() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Finds the records of the first root value and returns where that ends.
+    fn root(&self, text: &[u8], mut found: impl FnMut(Value)) -> Result<usize, Fault> {
+        for (number, path) in self.paths.iter().enumerate() {
+            let Some(start) = locate(text, path)? else { continue };
+            match text.get(start).map_or(Kind::Missing, |&byte| Kind::of_first_byte(byte)) {
+                Kind::Array => {
+                    let walked = elements_from(text, start, found)?;
+                    return Ok(leave(text, walked.end, path.segments())?);
+                }
+                // The root is always there, so among other shapes it only counts where it is an array.
+                _ if path.is_root() && (self.paths.len() > 1 || self.single.is_some()) => {}
+                kind => return Err(Fault::NotAnArray(number, kind)),
+            }
+        }
+        if let Some(key) = &self.single
+            && locate(text, key)?.is_some()
+        {
+            let root = skip(text, 0)?;
+            found(root);
+            return Ok(root.end);
+        }
+        // A text that breaks off is told as such, whatever it lacks besides.
+        let root = skip(text, 0)?;
+        Err(Fault::MissingPath(root.start))
+    }
+}
+
+/// Goes from inside the containers that a path leads through to the end of the outermost.
+fn leave(text: &[u8], mut at: usize, path: &[Segment]) -> Result<usize, Error> {
+    for segment in path.iter().rev() {
+        let in_object = matches!(segment, Segment::Key(_));
+        let (close, expected) = match in_object {
+            true => (b'}', ErrorKind::ExpectedCommaOrBrace),
+            false => (b']', ErrorKind::ExpectedCommaOrBracket),
+        };
+        loop {
+            at = white(text, at);
+            match text.get(at) {
+                Some(b',') if in_object => at = member(text, at + 1)?,
+                Some(b',') => at = skip(text, at + 1)?.end,
+                Some(&byte) if byte == close => break,
+                Some(_) => return Err(Error { kind: expected, offset: at }),
+                None => return Err(Error { kind: ErrorKind::EndOfText, offset: at }),
+            }
+        }
+        at += 1;
+    }
+    Ok(at)
+}
+
+/// Goes over a key, its colon and its value.
+fn member(text: &[u8], at: usize) -> Result<usize, Error> {
+    let key = skip(text, at)?;
+    if key.kind != Kind::String {
+        return Err(Error { kind: ErrorKind::ExpectedKey, offset: key.start });
+    }
+    let colon = white(text, key.end);
+    match text.get(colon) {
+        Some(b':') => Ok(skip(text, colon + 1)?.end),
+        Some(_) => Err(Error { kind: ErrorKind::ExpectedColon, offset: colon }),
+        None => Err(Error { kind: ErrorKind::EndOfText, offset: colon }),
+    }
+}
+
+/// Offset of the first byte from `at` that is not white space.
+fn white(text: &[u8], at: usize) -> usize {
+    let rest = text.get(at..).unwrap_or_default();
+    at + rest.iter().take_while(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r')).count()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,71 @@
+//! Building nodes to components, and the agent that carries them.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::Context as _;
+use wit_component::ComponentEncoder;
+
+use crate::process::{cargo, run, target_dir};
+
+const TARGET: &str = "wasm32-unknown-unknown";
+
+/// Nodes that are built into the agent: folder in `nodes/`, which is also the name of the artifact.
+const BUILTIN: &[&str] = &["extract", "mask", "parse", "route", "unroll"];
+/// Guests that only tests use: folder in `tests/guests/`.
+const GUESTS: &[&str] = &["faulty"];
+
+/// Builds all nodes and test guests to `target/nodes/` and `target/guests/`.
+pub(crate) fn build() -> anyhow::Result<()> {
+    add_target()?;
+    let target = target_dir()?;
+    let mut command = cargo();
+    command.args(["build", "--quiet", "--profile", "node", "--target", TARGET]);
+    for name in BUILTIN {
+        command.args(["--package", &format!("wattle-node-{name}")]);
+    }
+    for name in GUESTS {
+        command.args(["--package", &format!("wattle-guest-{name}")]);
+    }
+    run(&mut command)?;
+    let built = target.join(TARGET).join("node");
+    for (kind, folder, names) in [("node", "nodes", BUILTIN), ("guest", "guests", GUESTS)] {
+        for name in names {
+            let core = built.join(format!("wattle_{kind}_{name}.wasm"));
+            componentize(&core, &target.join(folder).join(format!("{name}.wasm")))?;
+        }
+    }
+    Ok(())
+}
+
+/// Builds the agent and answers with the path of its binary.
+pub(crate) fn build_agent() -> anyhow::Result<PathBuf> {
+    build()?;
+    run(cargo().args(["build", "--release", "--package", "wattle"]))?;
+    Ok(target_dir()?.join("release/wattle"))
+}
+
+/// Adds the compilation target for guests. `rust-toolchain.toml` names it too, but a toolchain that is there already is
+/// not extended by that on every version of rustup.
+fn add_target() -> anyhow::Result<()> {
+    let installed = Command::new("rustup").args(["target", "list", "--installed"]).output();
+    let is_there = installed.is_ok_and(|o| String::from_utf8_lossy(&o.stdout).lines().any(|l| l.trim() == TARGET));
+    if is_there { Ok(()) } else { run(Command::new("rustup").args(["target", "add", TARGET])) }
+}
+
+/// Wraps a core module, which carries its WIT in a custom section, to a component.
+fn componentize(core: &Path, to: &Path) -> anyhow::Result<()> {
+    let module = std::fs::read(core).with_context(|| core.display().to_string())?;
+    let mut encoder = ComponentEncoder::default();
+    encoder.validate(true);
+    encoder.module(&module).with_context(|| core.display().to_string())?;
+    let component = encoder.encode().with_context(|| core.display().to_string())?;
+    if let Some(folder) = to.parent() {
+        std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+    }
+    // An unchanged artifact keeps its time, so that the agent is not linked again for nothing.
+    if std::fs::read(to).is_ok_and(|old| old == component) {
+        return Ok(());
+    }
+    std::fs::write(to, component).with_context(|| to.display().to_string())
+}

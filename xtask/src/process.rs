@@ -1,0 +1,37 @@
+//! Running other programs, with errors that say which one failed.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, bail};
+
+/// Makes the workspace's root the current folder, wherever the command was started.
+pub(crate) fn enter_root() -> anyhow::Result<()> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask lies in the workspace")?;
+    std::env::set_current_dir(root).with_context(|| root.display().to_string())
+}
+
+/// Cargo as it was called, so that the same toolchain is used.
+pub(crate) fn cargo() -> Command {
+    Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+}
+
+/// The target folder, absolute.
+pub(crate) fn target_dir() -> anyhow::Result<PathBuf> {
+    let dir = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| PathBuf::from("target"), PathBuf::from);
+    std::path::absolute(&dir).with_context(|| dir.display().to_string())
+}
+
+/// Runs a command to its end.
+pub(crate) fn run(command: &mut Command) -> anyhow::Result<()> {
+    let shown = format!("{} {}", command.get_program().display(), join(command));
+    let status = command.status().with_context(|| format!("could not start: {shown}"))?;
+    if !status.success() {
+        bail!("{shown}\nended with {status}");
+    }
+    Ok(())
+}
+
+fn join(command: &Command) -> String {
+    command.get_args().map(|a| a.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")
+}

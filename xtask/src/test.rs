@@ -1,0 +1,18 @@
+//! Running all tests, and the lints.
+
+use crate::nodes;
+use crate::process::{cargo, run};
+
+/// Builds what tests use, then runs every test of the workspace.
+pub(crate) fn test() -> anyhow::Result<()> {
+    // End-to-end tests run the agent's binary, which carries the nodes.
+    nodes::build_agent()?;
+    run(cargo().args(["test", "--release", "--workspace"]))
+}
+
+/// Formatting and lints.
+pub(crate) fn lint() -> anyhow::Result<()> {
+    nodes::build()?;
+    run(cargo().args(["fmt", "--all", "--check"]))?;
+    run(cargo().args(["clippy", "--release", "--workspace", "--all-targets", "--", "--deny", "warnings"]))
+}
