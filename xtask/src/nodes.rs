@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use wit_component::ComponentEncoder;
 
 use crate::process::{cargo, run, target_dir};
@@ -60,6 +60,8 @@ fn componentize(core: &Path, to: &Path) -> anyhow::Result<()> {
     encoder.validate(true);
     encoder.module(&module).with_context(|| core.display().to_string())?;
     let component = encoder.encode().with_context(|| core.display().to_string())?;
+    let exports_node = component.windows(17).any(|w| w == b"wattle:node/node@");
+    ensure!(exports_node, "{} exports no node; does it call `export_node!`?", core.display());
     if let Some(folder) = to.parent() {
         std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
     }

@@ -26,34 +26,32 @@ fn main() -> Result<(), Box<dyn Error>> {
             ("text, gzip", json!({"path": path, "encoding": {"codec": "text"}, "compression": "gzip"})),
             ("json", json!({"path": path})),
         ] {
-            let mut options = options;
-            options["mode"] = "truncate".into();
             let slow = what.contains("zip") || what.contains("zstd");
-            runtime.block_on(measure(&path, what, &options, if slow { BATCHES / 20 } else { BATCHES }))?;
+            runtime.block_on(measure(&path, what, options, if slow { BATCHES / 20 } else { BATCHES }))?;
         }
     }
     Ok(())
 }
 
-async fn measure(path: &str, what: &str, options: &serde_json::Value, batches: usize) -> Result<(), Box<dyn Error>> {
+async fn measure(path: &str, what: &str, mut options: serde_json::Value, batches: usize) -> Result<(), Box<dyn Error>> {
     if path.starts_with("/dev/") && what.contains("templated") {
         return Ok(());
     }
-    let built = build("out", "file", options)?;
+    if let Some(options) = options.as_object_mut() {
+        options.insert("mode".into(), "truncate".into());
+    }
+    let built = build("out", "file", &options)?;
     let input = Queue::new(4 << 20, None, None);
     let stats = Arc::new(SinkStats::default());
-    let context = SinkContext {
-        name: "out".into(),
-        input: input.clone(),
-        data_dir: std::env::temp_dir(),
-        stats: stats.clone(),
-    };
+    let context =
+        SinkContext { name: "out".into(), input: input.clone(), data_dir: std::env::temp_dir(), stats: stats.clone() };
     let task = tokio::spawn(built.sink.run(context));
     // 166 records of 1.5 KB, which differ so that compression has something to do.
     let rows: Vec<String> = (0..166_u64)
         .map(|row| {
-            let fields: Vec<String> =
-                (0..40).map(|f| format!(r#""field{f}":"{:020}""#, (row * 40 + f).wrapping_mul(0x9e37_79b9_7f4a_7c15))).collect();
+            let fields: Vec<String> = (0..40)
+                .map(|f| format!(r#""field{f}":"{:020}""#, (row * 40 + f).wrapping_mul(0x9e37_79b9_7f4a_7c15)))
+                .collect();
             format!("{{{}}}", fields.join(","))
         })
         .collect();

@@ -239,9 +239,14 @@ mod tests {
         {
             assert_eq!(parse(value.clone()), Some(Size(bytes)), "{value}");
         }
-        for (value, millis) in
-            [(json!(5), 5000), (json!(0.5), 500), (json!("2"), 2000), (json!("100ms"), 100), (json!("1m 1s"), 61_000)]
-        {
+        for (value, millis) in [
+            (json!(5), 5000),
+            (json!(0.5), 500),
+            (json!("2"), 2000),
+            (json!("100ms"), 100),
+            (json!("0.5s"), 500),
+            (json!("1m 1s"), 61_000),
+        ] {
             assert_eq!(parse(value.clone()), Some(Time(Duration::from_millis(millis))), "{value}");
         }
         for value in [json!(-5), json!("-5"), json!("x"), json!(""), json!("inf"), json!("NaN"), json!([1])] {

@@ -86,6 +86,9 @@ mod tests {
             assert_eq!(found, expected);
             assert!(chunks.iter().all(|c| c.column.bytes().as_ptr() == bytes.as_ptr()), "nothing is copied");
         }
-        assert!(cut(&bytes, Vec::new(), 0, 9, &BatchLimits { max_bytes: 1, max_events: 1, max_age: Duration::ZERO }).is_empty());
+        assert!(
+            cut(&bytes, Vec::new(), 0, 9, &BatchLimits { max_bytes: 1, max_events: 1, max_age: Duration::ZERO })
+                .is_empty()
+        );
     }
 }

@@ -134,11 +134,6 @@ impl<R: Read> Decoder<R> {
         Ok(Self { inner, caps, produced: 0 })
     }
 
-    /// Decompressed bytes so far.
-    pub(crate) fn produced(&self) -> u64 {
-        self.produced
-    }
-
     /// Bytes taken from the input so far, decompressed or not.
     pub(crate) fn taken(&self) -> u64 {
         self.counted().0.bytes

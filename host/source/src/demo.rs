@@ -143,7 +143,7 @@ impl Demo {
         let mut errors = Vec::new();
         let size = options.records_per_document.size();
         if size.is_none() {
-            let message = format!("{:?} is no range of at most {MAX_RECORDS} records", options.records_per_document);
+            let message = format!("must be a number, or a range from low to high, of at most {MAX_RECORDS} records");
             errors.push(OptionError::new("records_per_document", message));
         }
         let period = match (&options.interval, &options.rate) {

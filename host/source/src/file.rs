@@ -49,6 +49,9 @@ use track::Tracker;
 /// Positions are saved at most this often.
 const SAVE_INTERVAL: Duration = Duration::from_millis(500);
 
+/// How long to wait after saving failed.
+const SAVE_PAUSE: Duration = Duration::from_secs(10);
+
 /// The source, ready to run.
 pub(crate) struct FileSource {
     settings: Settings,
@@ -65,7 +68,7 @@ impl Source for FileSource {
         Box::pin(async move {
             let context = Arc::new(context);
             let store = Arc::new(Store::open(&context.data_dir.join("sources").join(&*context.name))?);
-            let tracker = Arc::new(Tracker::default());
+            let tracker = Arc::new(Tracker::new(context.stats.clone()));
             let known = tracker.restore(store.load()?);
             let _stop = StopOnDrop(tracker.clone());
             let (output, batches) = mpsc::channel(1);
@@ -128,21 +131,22 @@ async fn keep_saving(context: &SourceContext, store: &Arc<Store>, tracker: &Arc<
     loop {
         tokio::time::sleep(interval).await;
         let start = Instant::now();
-        if let Err(error) = save(store, tracker).await {
-            // The positions of before stay valid; events would come twice after a restart.
-            tracing::warn!(source = %context.name, error = %error, "positions cannot be saved; trying again");
-        }
+        let saved = save(store, tracker).await;
         // With very many files writing takes long, and must not be all that is done.
         interval = SAVE_INTERVAL.max(start.elapsed() * 10);
+        if let Err(error) = saved {
+            // The positions of before stay valid; events would come twice after a restart.
+            tracing::warn!(source = %context.name, error = %error, "positions cannot be saved; trying again");
+            interval = SAVE_PAUSE;
+        }
     }
 }
 
 /// Saves positions, if they changed.
 async fn save(store: &Arc<Store>, tracker: &Arc<Tracker>) -> Result<(), SourceError> {
     let (store, tracker) = (store.clone(), tracker.clone());
-    let saved = tokio::task::spawn_blocking(move || {
-        store.save(|| tracker.snapshot()).inspect_err(|_| tracker.not_saved())
-    })
-    .await;
+    let saved =
+        tokio::task::spawn_blocking(move || store.save(|| tracker.snapshot()).inspect_err(|_| tracker.not_saved()))
+            .await;
     saved.unwrap_or_else(|error| Err(SourceError { message: format!("saving positions broke off: {error}") }))
 }

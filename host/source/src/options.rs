@@ -66,6 +66,9 @@ fn prepare(type_name: &str, options: &Value) -> Result<Box<dyn Source>, Vec<Opti
 
 /// Reads options, and goes on after an error by leaving out the option that it was found in.
 fn parse<T: DeserializeOwned>(options: &Value) -> Result<T, Vec<OptionError>> {
+    if !options.is_object() {
+        return Err(vec![OptionError::new("", "the options of a source must be a table")]);
+    }
     let mut left = options.clone();
     let mut errors = Vec::new();
     loop {
@@ -77,7 +80,10 @@ fn parse<T: DeserializeOwned>(options: &Value) -> Result<T, Vec<OptionError>> {
         let path = error.path().to_string();
         let path = if path == "." { String::new() } else { path };
         let first = path.split(['.', '[']).next().unwrap_or_default().to_owned();
-        let removed = left.as_object_mut().and_then(|object| object.remove(&first)).is_some();
+        let length = left.as_object().map_or(0, serde_json::Map::len);
+        // Keeps the order of the others, and with it the order of what is said.
+        left.as_object_mut().into_iter().for_each(|object| object.retain(|key, _| *key != first));
+        let removed = left.as_object().map_or(0, serde_json::Map::len) < length;
         // Without an option to leave out, this is about the whole; it may be the lack of one that was left out.
         if removed || errors.is_empty() {
             errors.push(OptionError::new(&path, error.inner().to_string()));
@@ -115,7 +121,10 @@ mod tests {
             ("stdin", json!({})),
             ("stdin", json!({ "framing": "document", "decompression": "none", "max_event_bytes": "1MiB" })),
             ("file", json!({ "include": ["/var/log/*.log"] })),
-            ("file", json!({ "include": ["a/**/*.json.gz"], "when_finished": { "move_to": "done" }, "follow": "true" })),
+            (
+                "file",
+                json!({ "include": ["a/**/*.json.gz"], "when_finished": { "move_to": "done" }, "follow": "true" }),
+            ),
             ("file", json!({ "include": ["x"], "when_finished": "delete", "max_open_files": "10", "stable_after": 0 })),
             ("http", json!({})),
             ("http", json!({ "address": "localhost:0", "path": "/in", "token": "s", "max_body_bytes": "1MB" })),
@@ -130,8 +139,12 @@ mod tests {
     #[test]
     fn finds_everything_that_is_wrong_and_says_where() {
         expect("kafka", json!({}), &[("type", "there is no source `kafka`; there are `stdin`, `file`")]);
-        expect("stdin", json!({ "framed": "lines" }), &[("framed", "unknown field `framed`, expected one of `framing`")]);
-        expect("stdin", json!([]), &[("", "invalid")]);
+        expect(
+            "stdin",
+            json!({ "framed": "lines" }),
+            &[("framed", "unknown field `framed`, expected one of `framing`")],
+        );
+        expect("stdin", json!([]), &[("", "must be a table")]);
         expect(
             "file",
             json!({ "include": ["ok", 3], "follow": "perhaps", "max_open_files": -1, "nonsense": 1 }),
@@ -162,7 +175,7 @@ mod tests {
         expect(
             "demo",
             json!({ "interval": "1s", "rate": 5, "records_per_document": [5, 1] }),
-            &[("records_per_document", "[5, 1]"), ("rate", "`interval`")],
+            &[("records_per_document", "from low to high"), ("rate", "`interval`")],
         );
         expect("demo", json!({ "form": "tiny" }), &[("form", "unknown variant `tiny`")]);
     }

@@ -141,7 +141,9 @@ impl Rig {
                     tokio::time::sleep(Duration::from_millis(2)).await;
                 }
             };
-            tokio::time::timeout(PATIENCE, wait).await.unwrap_or_else(|_| panic!("it did not come to that at {caller}"));
+            tokio::time::timeout(PATIENCE, wait)
+                .await
+                .unwrap_or_else(|_| panic!("it did not come to that at {caller}"));
         }
     }
 }

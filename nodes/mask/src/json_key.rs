@@ -64,7 +64,7 @@ struct Buffers {
     suspects: Vec<usize>,
     found: Vec<Found>,
     unread: Vec<Unread>,
-    recent: Vec<(u8, u32)>,
+    recent: Vec<u8>,
 }
 
 /// A part of the text that has to be decoded.
@@ -173,12 +173,16 @@ fn find_decoded(
         let text = column.bytes.get(..row.end).unwrap_or_default();
         let begin = |from: usize, at: usize| outside_escapes(text, from, at.saturating_sub(margin).max(from));
         let mut reader = DecodedReader::new(text, begin(row.start, first));
-        recent.clear();
+        let mut open = Open { depth: None, content: recent };
         // How far one must read on at least.
         let mut goal = first;
         // Up to here all is inside of a masked container.
         let mut inside = 0;
-        while let Ok(Some(token)) = reader.peek() {
+        loop {
+            if open.depth.is_none() {
+                reader.skip_plain();
+            }
+            let Ok(Some(token)) = reader.peek() else { break };
             while let Some(next) = unread.next_if(|next| next.at < row.end && next.at <= token.start + margin) {
                 goal = goal.max(next.at).max(next.until);
             }
@@ -188,23 +192,20 @@ fn find_decoded(
                 goal = next.at;
                 if place > token.start {
                     reader.restart(place);
-                    recent.clear();
+                    open.depth = None;
                     continue;
                 }
             }
             reader.advance();
-            let What::Quote(depth) = token.what else {
-                if let What::Byte(byte) = token.what {
-                    recent.push((byte, u32::MAX));
+            let depth = match token.what {
+                What::Byte(byte) => {
+                    open.push(byte, rule);
+                    continue;
                 }
-                if recent.len() > 16 * margin {
-                    recent.drain(..15 * margin);
-                }
-                continue;
+                What::Quote(depth) => depth,
             };
-            let is_key = rule.keys.iter().any(|key| ends_with_key(recent, key, depth, rule));
-            recent.clear();
-            recent.push((b'"', depth));
+            let is_key = open.is_key(depth, rule);
+            open.begin(depth);
             if !is_key {
                 continue;
             }
@@ -223,13 +224,30 @@ fn find_decoded(
     }
 }
 
-/// Whether decoded text ends with a quote of this depth and the key.
-fn ends_with_key(recent: &[(u8, u32)], key: &[u8], depth: u32, rule: &KeyRule) -> bool {
-    let Some((before, last)) = recent.len().checked_sub(key.len()).and_then(|at| recent.split_at_checked(at)) else {
-        return false;
-    };
-    let same = |((found, depth), wanted): (&(u8, u32), &u8)| {
-        *depth == u32::MAX && rule.is_key(std::slice::from_ref(found), std::slice::from_ref(wanted))
-    };
-    before.last() == Some(&(b'"', depth)) && last.iter().zip(key).all(same)
+/// What was read since the latest quote, as long as it can become a key.
+struct Open<'a> {
+    /// How often the quote is escaped; none where what follows it is no key.
+    depth: Option<u32>,
+    content: &'a mut Vec<u8>,
+}
+
+impl Open<'_> {
+    fn begin(&mut self, depth: u32) {
+        self.depth = Some(depth);
+        self.content.clear();
+    }
+
+    fn push(&mut self, byte: u8, rule: &KeyRule) {
+        if self.depth.is_some() {
+            self.content.push(byte);
+            let begins = |key: &[u8]| key.get(..self.content.len()).is_some_and(|part| rule.is_key(self.content, part));
+            if !rule.keys.iter().any(|key| begins(key)) {
+                self.depth = None;
+            }
+        }
+    }
+
+    fn is_key(&self, depth: u32, rule: &KeyRule) -> bool {
+        self.depth == Some(depth) && rule.keys.iter().any(|key| rule.is_key(self.content, key))
+    }
 }

@@ -14,6 +14,9 @@ const MAX_JSON_DEPTH: usize = 512;
 pub struct Mask {
     fields: Vec<MaskedField>,
     masker: Masker,
+    /// Positions for the host, kept for the next batch.
+    starts: Vec<u32>,
+    ends: Vec<u32>,
 }
 
 struct MaskedField {
@@ -40,11 +43,11 @@ impl Node for Mask {
             })
             .collect();
         let masker = plan::masker(&options, setup)?;
-        Some(Self { fields, masker })
+        Some(Self { fields, masker, starts: Vec::new(), ends: Vec::new() })
     }
 
     fn process(&mut self, batch: &mut Batch<'_>) -> Result<(), String> {
-        let Self { fields, masker } = self;
+        let Self { fields, masker, starts, ends } = self;
         let mut reasons = Reasons::default();
         for MaskedField { path, field } in fields {
             let column = batch.read(*field, Form::Text);
@@ -59,10 +62,12 @@ impl Node for Mask {
                 continue;
             }
             if path == "body" {
-                let (starts, ends) = masker.spans().iter().map(|s| (position(s.start), position(s.end))).unzip();
-                let (starts, ends): (Vec<u32>, Vec<u32>) = (starts, ends);
+                starts.clear();
+                ends.clear();
+                starts.extend(masker.spans().iter().map(|s| position(s.start)));
+                ends.extend(masker.spans().iter().map(|s| position(s.end)));
                 let texts = masker.texts(&column);
-                batch.replace(*field, Form::Text, &starts, &ends, texts);
+                batch.replace(*field, Form::Text, starts, ends, texts);
             } else {
                 set(masker, path, *field, &column, batch, &mut reasons);
             }
@@ -73,14 +78,7 @@ impl Node for Mask {
 }
 
 /// Sets the rows in which something was found; strings and scalars as strings, objects and arrays as JSON.
-fn set(
-    masker: &mut Masker,
-    path: &str,
-    field: Field,
-    column: &Column,
-    batch: &mut Batch<'_>,
-    reasons: &mut Reasons,
-) {
+fn set(masker: &mut Masker, path: &str, field: Field, column: &Column, batch: &mut Batch<'_>, reasons: &mut Reasons) {
     let mut texts = ColumnWriter::default();
     let mut jsons = ColumnWriter::default();
     let (mut any_text, mut any_json) = (false, false);

@@ -65,7 +65,10 @@ pub(crate) fn check_fields(fields: &[String], setup: &mut Setup<'_>) {
         }
         let within = (0..fields.len()).find(|&other| {
             let (inner, outer) = (segments(index), segments(other));
-            index != other && !outer.is_empty() && inner.starts_with(outer) && (inner.len() > outer.len() || other < index)
+            index != other
+                && !outer.is_empty()
+                && inner.starts_with(outer)
+                && (inner.len() > outer.len() || other < index)
         });
         if let Some(other) = within.and_then(|other| fields.get(other)) {
             setup.error(format!("fields[{index}]"), format!("`{field}` lies within `{other}`; remove one of them"));
@@ -104,8 +107,10 @@ fn rule(
                 let problem = match name.chars().find(|&c| !is_plain_char(c) || c > '\u{ffff}') {
                     None if name.is_empty() => "a key must not be empty".into(),
                     None => continue,
-                    Some(c) => format!("key `{name}` holds {c:?}; quotes, backslashes, control characters and characters \
-                                        beyond U+FFFF cannot be searched for in escaped JSON"),
+                    Some(c) => format!(
+                        "key `{name}` holds {c:?}; quotes, backslashes, control characters and characters \
+                                        beyond U+FFFF cannot be searched for in escaped JSON"
+                    ),
                 };
                 error(".json_key", problem)?;
             }
@@ -116,7 +121,13 @@ fn rule(
         (None, Some(pattern), None) => {
             let regex = match RegexBuilder::new(pattern).build() {
                 Ok(regex) => regex,
-                Err(problem) => return error(".pattern", format!("`{pattern}` is no regular expression: {problem}")),
+                Err(problem) => {
+                    // The other lines show the pattern with a mark below it.
+                    let problem = problem.to_string();
+                    let problem = problem.lines().last().unwrap_or_default();
+                    let problem = problem.strip_prefix("error: ").unwrap_or(problem);
+                    return error(".pattern", format!("`{pattern}` is no regular expression: {problem}"));
+                }
             };
             let groups = regex.captures_len() - 1;
             let group = match &written.group {
@@ -127,7 +138,12 @@ fn rule(
                 }
                 Some(Group::Name(name)) => match regex.capture_names().position(|n| n == Some(name)) {
                     Some(group) => group,
-                    None => return error(".group", format!("the pattern has no group named `{name}`; write `(?<{name}>…)`")),
+                    None => {
+                        return error(
+                            ".group",
+                            format!("the pattern has no group named `{name}`; write `(?<{name}>…)`"),
+                        );
+                    }
                 },
             };
             searches.push(Rule::Pattern(PatternRule::new(index, regex, group)));
@@ -164,14 +180,21 @@ fn replacement(path: &str, written: &options::Replacement, setup: &mut Setup<'_>
     let key = written.hmac_key.as_deref().filter(|k| !k.is_empty());
     let options::Replacement { fixed, keep_first, keep_last, fill, same_length, hmac_key } = written;
     let fills = keep_first.is_some() || keep_last.is_some();
-    let ways = usize::from(keep_first.is_some()) + usize::from(keep_last.is_some()) + usize::from(same_length.is_some());
+    let ways =
+        usize::from(keep_first.is_some()) + usize::from(keep_last.is_some()) + usize::from(same_length.is_some());
     let by_text = fixed.is_some() || hmac_key.is_some();
     if ways + usize::from(by_text) > 1 {
-        setup.error(path, "a replacement has exactly one of `fixed`, `keep_first`, `keep_last`, `same_length` and `hmac_key`");
+        setup.error(
+            path,
+            "a replacement has exactly one of `fixed`, `keep_first`, `keep_last`, `same_length` and `hmac_key`",
+        );
         return None;
     }
     if fill.is_some() && !fills {
-        setup.error(format!("{path}.fill"), "`fill` belongs to `keep_first` and `keep_last`; for a whole value use `same_length`");
+        setup.error(
+            format!("{path}.fill"),
+            "`fill` belongs to `keep_first` and `keep_last`; for a whole value use `same_length`",
+        );
         return None;
     }
     match (keep_first, keep_last, same_length) {

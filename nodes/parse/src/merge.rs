@@ -25,17 +25,16 @@ impl Merger {
     ///
     /// Conflicts are to fail, and there is one.
     pub(crate) fn merge(&mut self, old: &[u8], new: &[u8], how: OnConflict, out: &mut Vec<u8>) -> Result<(), Conflict> {
-        let roots = json::skip(old, 0).ok().zip(json::skip(new, 0).ok());
-        let Some((old_root, new_root)) = roots.filter(|(a, b)| a.kind == Kind::Object && b.kind == Kind::Object) else {
+        // Both are valid, so their first bytes say what they are.
+        let (old, new) = (old.trim_ascii(), new.trim_ascii());
+        if !(old.starts_with(b"{") && new.starts_with(b"{")) {
             match how {
                 OnConflict::Overwrite => out.extend_from_slice(new),
                 OnConflict::Keep => out.extend_from_slice(old),
                 OnConflict::Fail => return Err(Conflict(None)),
             }
             return Ok(());
-        };
-        let old = (old, old_root);
-        let new = (new, new_root);
+        }
         // One object is copied as it is, the other member by member, as far as its keys are not those of the first.
         let (whole, picked) = if how == OnConflict::Overwrite { (new, old) } else { (old, new) };
         self.collect(whole);
@@ -65,7 +64,7 @@ impl Merger {
         conflict.map_or(Ok(()), Err)
     }
 
-    fn collect(&mut self, object: (&[u8], Value)) {
+    fn collect(&mut self, object: &[u8]) {
         let Self { keys, key } = self;
         keys.clear();
         members(object, |name, _| {
@@ -78,10 +77,10 @@ impl Merger {
 }
 
 /// Appends the inside of an object that has so many members.
-fn copy_members((text, root): (&[u8], Value), count: usize, start: usize, out: &mut Vec<u8>) {
+fn copy_members(object: &[u8], count: usize, start: usize, out: &mut Vec<u8>) {
     if count > 0 {
         separate(start, out);
-        out.extend_from_slice(text.get(root.start + 1..root.end - 1).unwrap_or_default());
+        out.extend_from_slice(object.get(1..object.len() - 1).unwrap_or_default());
     }
 }
 
@@ -91,9 +90,10 @@ fn separate(start: usize, out: &mut Vec<u8>) {
     }
 }
 
-fn members((text, root): (&[u8], Value), mut found: impl FnMut(&[u8], &[u8])) {
-    // Both texts are valid, as the host made sure, so there is no error to tell of.
-    let _ = json::members(text, root, |key, value| found(key.text(text), value.text(text)));
+fn members(object: &[u8], mut found: impl FnMut(&[u8], &[u8])) {
+    let root = Value { start: 0, end: object.len(), kind: Kind::Object };
+    // The text is valid, as the host made sure, so there is no error to tell of.
+    let _ = json::members(object, root, |key, value| found(key.text(object), value.text(object)));
 }
 
 /// What a string stands for; unescaped into `memory` where it holds escapes.

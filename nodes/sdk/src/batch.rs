@@ -136,7 +136,7 @@ impl<'a> Batch<'a> {
     }
 }
 
-/// Rows that fail and why, with each reason stored once.
+/// Rows that fail and why; rows near to each other share a reason that is the same.
 #[derive(Clone, Debug, Default)]
 pub struct Reasons {
     rows: Vec<u32>,
@@ -147,7 +147,10 @@ pub struct Reasons {
 impl Reasons {
     /// Adds a row with a code in kebab-case and a sentence for people.
     pub fn add(&mut self, row: usize, code: &str, message: &str) {
-        let known = self.table.iter().position(|(c, m)| c == code && m == message);
+        // Only the last few are compared: where the messages of all rows differ, a search of all would be quadratic.
+        let older = self.table.len().saturating_sub(16);
+        let recent = self.table.iter().skip(older).position(|(c, m)| c == code && m == message);
+        let known = recent.map(|place| older + place);
         let which = known.unwrap_or_else(|| {
             self.table.push((code.to_owned(), message.to_owned()));
             self.table.len() - 1

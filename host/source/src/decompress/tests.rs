@@ -89,7 +89,6 @@ fn every_format_comes_back_whole_also_from_members_and_from_an_input_that_halts(
         }
         assert!(out == *expected, "{compression:?} with halts: {} bytes", out.len());
         assert_eq!(decoder.taken(), bytes.len() as u64);
-        assert_eq!(decoder.produced(), expected.len() as u64);
     }
 }
 

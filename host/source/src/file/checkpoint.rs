@@ -29,6 +29,10 @@ pub(crate) struct Entry {
     pub(crate) position: u64,
     /// Where the file ends, once it was read as far as it can be.
     pub(crate) end: Option<u64>,
+    /// What follows `end` cannot be read.
+    pub(crate) failed: bool,
+    /// It was there before the source, which was told to begin at the end.
+    pub(crate) passed_over: bool,
     /// The version of the file that `end` is about.
     pub(crate) read: Version,
     /// When it was last there, in seconds since the epoch.
@@ -132,6 +136,8 @@ mod tests {
             path: "/var/log/ä.log".into(),
             position,
             end: Some(9),
+            failed: false,
+            passed_over: true,
             read: Version::of(&metadata),
             seen: now(),
         }

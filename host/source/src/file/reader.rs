@@ -17,7 +17,7 @@ use super::read::{FileFailure, Reading, Unwanted};
 use super::track::{Key, Tracker};
 use super::watched::Watched;
 use crate::assemble::{self, Chunk};
-use crate::decompress::ReadFailure;
+use crate::decompress::{Compression, ReadFailure};
 use crate::frame::Framing;
 use crate::source::SourceContext;
 use crate::stats::add;
@@ -38,13 +38,18 @@ pub(crate) struct Reader {
     pub(super) by_id: HashMap<FileId, Key>,
     /// Files read to their end of which something may be in flight.
     pub(super) unsettled: HashSet<Key>,
+    /// Files that are kept open.
+    pub(super) open: HashSet<Key>,
     /// Files to read before the list is made again, so that each has its turn.
     round: VecDeque<Key>,
     pub(super) next_key: Key,
     /// No position was ever saved.
     pub(super) is_first_run: bool,
     pub(super) has_scanned: bool,
-    pub(super) scanned_at: Option<Instant>,
+    /// When to look for files again.
+    pub(super) scan_at: Instant,
+    /// When to look at delivered files again.
+    finish_at: Instant,
     pub(super) complaints: Complaints,
     /// Files that cannot be opened, and why.
     pub(super) unreadable: HashMap<PathBuf, String>,
@@ -66,11 +71,13 @@ impl Reader {
             files: HashMap::new(),
             by_id: HashMap::new(),
             unsettled: HashSet::new(),
+            open: HashSet::new(),
             round: VecDeque::new(),
             next_key: 0,
             is_first_run,
             has_scanned: false,
-            scanned_at: None,
+            scan_at: Instant::now(),
+            finish_at: Instant::now(),
             complaints: Complaints::default(),
             unreadable: HashMap::new(),
         }
@@ -79,19 +86,23 @@ impl Reader {
     /// Reads until told to stop, or, when taking only what is there now, until all of it is delivered.
     pub(crate) fn run(mut self) {
         while !self.tracker.is_stopped() {
-            let is_due = self.scanned_at.is_none_or(|at| !self.context.once && at.elapsed() >= self.settings.glob_interval);
-            if is_due {
+            if !self.has_scanned || (!self.context.once && self.scan_at <= Instant::now()) {
                 self.scan();
             }
             self.rewind();
+            if self.finish_at <= Instant::now() {
+                self.finish_delivered();
+            }
             if let Some(key) = self.next() {
                 if self.turn(key).is_err() {
                     return;
                 }
                 continue;
             }
+            // Asked before, so that what is delivered meanwhile is not left undone.
+            let is_settled = self.tracker.is_settled();
             self.finish_delivered();
-            if self.context.once && self.tracker.is_settled() {
+            if self.context.once && is_settled {
                 return;
             }
             let tick = LOOK_INTERVAL.min(self.settings.glob_interval);
@@ -115,7 +126,12 @@ impl Reader {
             ready.sort_unstable();
             self.round = ready.into_iter().map(|(_, key)| key).collect();
         }
-        self.round.pop_front()
+        while let Some(key) = self.round.pop_front() {
+            if self.files.get(&key).is_some_and(|watched| watched.is_ready(&self.settings, self.context.once)) {
+                return Some(key);
+            }
+        }
+        None
     }
 
     /// Goes back in files of which something came back undelivered.
@@ -128,7 +144,7 @@ impl Reader {
             );
             add(&self.context.stats.retries, 1);
             watched.position = position;
-            watched.read_to = position;
+            watched.has_news = true;
             watched.is_complete = false;
             watched.has_failed = false;
             self.unsettled.remove(&key);
@@ -139,7 +155,8 @@ impl Reader {
     fn turn(&mut self, key: Key) -> Result<(), Unwanted> {
         // Out of the list for the time of its turn, so that the rest of the reader is free.
         let Some(mut watched) = self.files.remove(&key) else { return Ok(()) };
-        let opened = self.open(&watched);
+        self.open.remove(&key);
+        let opened = watched.file.take().map_or_else(|| open(&watched), Ok);
         let file = match opened {
             Ok(file) => file,
             Err(error) => {
@@ -155,7 +172,9 @@ impl Reader {
         watched.used_at = Instant::now();
         watched.file = Some(file);
         let result = self.read(key, &mut watched);
-        let keep = watched.is_followed(&self.settings, self.context.once) && !watched.is_complete;
+        // One that is gone cannot be opened again if something of it comes back.
+        let keep = watched.is_followed(&self.settings, self.context.once)
+            && (!watched.is_complete || watched.gone_since.is_some());
         let file = watched.file.take();
         self.files.insert(key, watched);
         match (result, file) {
@@ -178,18 +197,6 @@ impl Reader {
         }
     }
 
-    /// The open file, if it is still the one that is meant.
-    fn open(&self, watched: &Watched) -> io::Result<File> {
-        if let Some(file) = &watched.file {
-            return file.try_clone();
-        }
-        let file = File::open(&watched.path)?;
-        if FileId::of(&file.metadata()?) != watched.id {
-            return Err(io::Error::new(io::ErrorKind::NotFound, "another file has its name"));
-        }
-        Ok(file)
-    }
-
     /// Reads the open file. Returns whether it is still what it was.
     fn read(&mut self, key: Key, watched: &mut Watched) -> Result<bool, Unwanted> {
         let Some(file) = &watched.file else { return Ok(true) };
@@ -201,7 +208,8 @@ impl Reader {
                 return Ok(true);
             }
         };
-        if !is_same {
+        let is_plain = watched.compression(&self.settings) == Compression::None;
+        if !is_same || (is_plain && watched.framing == Framing::Lines && metadata.len() < watched.position) {
             return Ok(false);
         }
         if watched.head.fingerprint.is_short()
@@ -210,11 +218,13 @@ impl Reader {
             watched.head = head;
             self.tracker.update(key, |entry| entry.fingerprint = head.fingerprint);
         }
-        let has_changed = watched.notice(&metadata);
-        if has_changed && !self.context.once && !watched.is_followed(&self.settings, false) {
-            // Somebody is still writing.
+        add(&self.context.stats.total_bytes, metadata.len().saturating_sub(watched.version.size));
+        watched.notice(&metadata);
+        let is_settling = !watched.is_followed(&self.settings, self.context.once) && !watched.is_stable(&self.settings);
+        if is_settling && !self.context.once {
             return Ok(true);
         }
+        watched.has_news = false;
         match watched.framing {
             Framing::Lines => self.read_lines(key, watched, &metadata)?,
             Framing::Document => self.read_document(key, watched, &metadata)?,
@@ -236,13 +246,14 @@ impl Reader {
         let is_last = !is_followed || watched.is_over(self.settings.rotate_wait);
         let Some(file) = &watched.file else { return Ok(()) };
         let path = watched.path.to_string_lossy().into_owned();
-        let read = self.reading(watched).lines(file, watched.position, metadata.len(), is_last, &mut |chunk| {
-            self.send(key, &path, chunk)
-        })?;
+        let read = self
+            .reading(watched)
+            .lines(file, watched.position, metadata.len(), is_last, &mut |chunk| self.send(key, &path, chunk))?;
         add(&self.context.stats.skipped_empty, read.skipped_empty);
         add(&self.context.stats.read_bytes, read.taken);
         watched.position = read.position;
         watched.read_to = metadata.len();
+        self.tracker.pass(key, read.position);
         self.conclude(key, watched, read.failure, is_last);
         Ok(())
     }
@@ -276,7 +287,7 @@ impl Reader {
         match failure {
             // Not the file's fault, and perhaps over soon.
             Some(FileFailure::Read(ReadFailure::Io(error))) => {
-                watched.read_to = watched.position;
+                watched.has_news = true;
                 return self.trouble(watched, &format!("cannot be read: {error}"), true);
             }
             Some(failure) => {
@@ -288,21 +299,18 @@ impl Reader {
         }
         watched.trouble = None;
         watched.is_complete = true;
-        let (end, version) = (watched.position, watched.version);
+        let (end, version, failed) = (watched.position, watched.version, watched.has_failed);
         self.tracker.update(key, |entry| {
             entry.end = Some(end);
+            entry.failed = failed;
             entry.read = version;
-            // Of empty lines at the end nobody will report.
-            if entry.position > end || end == 0 {
-                entry.position = end;
-            }
         });
         self.unsettled.insert(key);
     }
 
     fn send(&self, key: Key, path: &str, chunk: Chunk) -> Result<(), Unwanted> {
         let origin = self.context.origin("file", &[("path", path)]);
-        let ack = self.tracker.ack(key, chunk.end);
+        let ack = self.tracker.ack(key, chunk.end, chunk.column.rows() as u64);
         self.output.blocking_send(Batch::new(chunk.column, origin, ack)).map_err(|_| Unwanted)
     }
 
@@ -333,23 +341,36 @@ impl Reader {
         }
     }
 
-    /// Keeps a file open for its next turn. At the limit the one that was not read for longest is closed.
+    /// Keeps a file open for its next turn. At the limit the one that was not read for longest is closed; one that is
+    /// gone stays open beyond the limit, since it could not be opened again.
     pub(super) fn keep_open(&mut self, key: Key, file: File) {
-        let open = self.files.iter().filter(|(_, watched)| watched.file.is_some());
-        if open.clone().count() >= self.settings.max_open_files {
-            let oldest = open.filter(|(_, w)| w.gone_since.is_none()).min_by_key(|(_, w)| w.used_at).map(|(key, _)| *key);
-            if let Some(watched) = oldest.and_then(|key| self.files.get_mut(&key)) {
-                watched.file = None;
+        // One place is for the file that is being read.
+        let most = self.settings.max_open_files - 1;
+        if self.open.len() >= most {
+            let open = self.open.iter().filter_map(|key| Some((*key, self.files.get(key)?)));
+            let oldest =
+                open.filter(|(_, w)| w.gone_since.is_none()).min_by_key(|(_, w)| w.used_at).map(|(key, _)| key);
+            if let Some(oldest) = oldest {
+                self.open.remove(&oldest);
+                if let Some(watched) = self.files.get_mut(&oldest) {
+                    watched.file = None;
+                }
             }
         }
-        if let Some(watched) = self.files.get_mut(&key) {
+        let has_place = self.open.len() < most;
+        if let Some(watched) = self.files.get_mut(&key)
+            && (has_place || watched.gone_since.is_some())
+        {
             watched.file = Some(file);
+            self.open.insert(key);
         }
     }
 
     /// Deals with files that are delivered to their end.
     fn finish_delivered(&mut self) {
-        let delivered: Vec<Key> = self.unsettled.iter().copied().filter(|key| self.tracker.is_delivered(*key)).collect();
+        self.finish_at = Instant::now() + LOOK_INTERVAL;
+        let delivered: Vec<Key> =
+            self.unsettled.iter().copied().filter(|key| self.tracker.is_delivered(*key)).collect();
         for key in delivered {
             self.unsettled.remove(&key);
             let Some(watched) = self.files.get(&key) else { continue };
@@ -361,7 +382,9 @@ impl Reader {
                         self.forget(key, false);
                     }
                     Ok(false) => {}
-                    Err(error) => self.count_failure(&watched.path, &format!("is finished, but cannot be put away: {error}")),
+                    Err(error) => {
+                        self.count_failure(&watched.path, &format!("is finished, but cannot be put away: {error}"))
+                    }
                 }
             }
         }
@@ -380,6 +403,15 @@ impl Reader {
         }
         Ok(true)
     }
+}
+
+/// Opens the file that is meant.
+fn open(watched: &Watched) -> io::Result<File> {
+    let file = File::open(&watched.path)?;
+    if FileId::of(&file.metadata()?) != watched.id {
+        return Err(io::Error::new(io::ErrorKind::NotFound, "another file has its name"));
+    }
+    Ok(file)
 }
 
 /// Moves a file to a folder, under its name or, if that is taken, with a number after it.

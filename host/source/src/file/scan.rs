@@ -18,7 +18,7 @@ use crate::stats::add;
 impl Reader {
     /// Looks for new files, and at what became of the known ones.
     pub(super) fn scan(&mut self) {
-        self.scanned_at = Some(Instant::now());
+        let start = Instant::now();
         let found = self.settings.patterns.find(&mut self.complaints);
         self.unreadable.retain(|path, _| found.contains_key(path));
         let mut there = std::collections::HashSet::new();
@@ -41,6 +41,8 @@ impl Reader {
             self.has_scanned = true;
             self.find_renamed();
         }
+        // Looking must not be all that is done.
+        self.scan_at = Instant::now() + self.settings.glob_interval.max(start.elapsed() * 5);
     }
 
     /// Starts to watch a file. One that is known goes on where it was left, if it still begins as it did.
@@ -67,7 +69,7 @@ impl Reader {
         let framing = self.settings.framing_of(&path);
         let mut watched = Watched::new(path, metadata, Head::of(file)?, framing);
         let is_plain = watched.compression(&self.settings) == Compression::None;
-        let mut end = None;
+        let (mut end, mut is_passed_over) = (None, false);
         match entry {
             Some(entry) if entry.fingerprint.is_of(file)? && (!is_plain || entry.position <= metadata.len()) => {
                 watched.is_complete = entry.is_done() && entry.read == watched.version;
@@ -75,6 +77,8 @@ impl Reader {
                     watched.position = entry.position;
                 }
                 end = entry.end.filter(|_| watched.is_complete);
+                watched.has_failed = watched.is_complete && entry.failed;
+                is_passed_over = watched.is_complete && entry.passed_over;
             }
             None if self.is_first_run && !self.has_scanned && self.settings.read_from == ReadFrom::End => {
                 watched.is_complete = !watched.is_followed(&self.settings, self.context.once);
@@ -83,6 +87,7 @@ impl Reader {
                     watched.read_to = metadata.len();
                 }
                 end = watched.is_complete.then_some(watched.position);
+                is_passed_over = watched.is_complete;
             }
             _ => {}
         }
@@ -98,10 +103,16 @@ impl Reader {
             path: watched.path.clone(),
             position: watched.position,
             end,
+            failed: watched.has_failed,
+            passed_over: is_passed_over,
             read: watched.version,
             seen: now(),
         };
         self.tracker.watch(key, entry);
+        if watched.is_complete && !is_passed_over {
+            // It may be that it was delivered, but not put away before the source ended.
+            self.unsettled.insert(key);
+        }
         self.by_id.insert(watched.id, key);
         self.files.insert(key, watched);
         Ok(())
@@ -150,12 +161,16 @@ impl Reader {
             match watched.framing {
                 // Another document under the same name.
                 Framing::Document => self.start_anew(key, metadata),
-                Framing::Lines if metadata.len() > before.size || watched.has_failed => {
+                // A line that was too long would be again, each time that the file grows.
+                Framing::Lines if watched.has_failed && is_plain => {}
+                Framing::Lines => {
                     watched.is_complete = false;
                     watched.has_failed = false;
-                    self.tracker.update(key, |entry| entry.end = None);
+                    self.tracker.update(key, |entry| {
+                        entry.end = None;
+                        entry.passed_over = false;
+                    });
                 }
-                Framing::Lines => {}
             }
         }
     }
@@ -182,6 +197,7 @@ impl Reader {
             self.by_id.remove(&watched.id);
         }
         self.unsettled.remove(&key);
+        self.open.remove(&key);
         self.tracker.unwatch(key, remember);
         Some(watched)
     }
@@ -198,9 +214,9 @@ impl Reader {
     /// Looks at the files that are open, which is cheaper than looking for all.
     pub(super) fn look_at_open(&mut self) {
         let open: Vec<(Key, Metadata)> = self
-            .files
+            .open
             .iter()
-            .filter_map(|(key, watched)| Some((*key, watched.file.as_ref()?.metadata().ok()?)))
+            .filter_map(|key| Some((*key, self.files.get(key)?.file.as_ref()?.metadata().ok()?)))
             .collect();
         for (key, metadata) in open {
             self.notice(key, &metadata);

@@ -1,1 +1,282 @@
-//! x
+//! The file source on real files: what is read, how often, and what becomes of the file.
+
+mod compressed;
+mod follow;
+mod restart;
+
+use std::fs;
+use std::io::Write;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::stats::get;
+use crate::testing::{Rig, Running, resource, texts};
+
+/// A folder of inputs beside a data folder.
+pub(super) struct World {
+    pub(super) folder: TempDir,
+    pub(super) rig: Rig,
+}
+
+impl World {
+    pub(super) fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("in")).unwrap();
+        let rig = Rig::new(&folder.path().join("data"));
+        Self { folder, rig }
+    }
+
+    pub(super) fn once() -> Self {
+        let Self { folder, rig } = Self::new();
+        Self { folder, rig: rig.once() }
+    }
+
+    /// The same folders after the agent was started again.
+    pub(super) fn again(self) -> Self {
+        let once = self.rig.once;
+        let rig = Rig::new(&self.folder.path().join("data"));
+        Self { folder: self.folder, rig: if once { rig.once() } else { rig } }
+    }
+
+    pub(super) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join("in").join(name)
+    }
+
+    pub(super) fn write(&self, name: &str, content: impl AsRef<[u8]>) {
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+    }
+
+    pub(super) fn append(&self, name: &str, content: &str) {
+        let mut file = fs::OpenOptions::new().append(true).create(true).open(self.path(name)).unwrap();
+        file.write_all(content.as_bytes()).unwrap();
+    }
+
+    pub(super) fn names(&self, folder: &str) -> Vec<String> {
+        let Ok(found) = fs::read_dir(self.folder.path().join(folder)) else { return Vec::new() };
+        let mut names: Vec<String> = found.map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    /// Starts the source on everything in the folder, with short times.
+    pub(super) fn start(&self, more: Value) -> Running {
+        let mut options = json!({
+            "include": [format!("{}/**", self.folder.path().join("in").display())],
+            "glob_interval": "20ms",
+            "stable_after": "0s",
+            "rotate_wait": "100ms",
+        });
+        for (key, value) in more.as_object().unwrap() {
+            options[key] = value.clone();
+        }
+        self.rig.start("file", options)
+    }
+
+    /// Runs the source to its end.
+    pub(super) async fn all(&self, more: Value) -> Vec<String> {
+        let running = self.start(more);
+        let (bodies, ended) = self.rig.drain(running).await;
+        ended.unwrap();
+        bodies
+    }
+
+    pub(super) fn failures(&self) -> u64 {
+        get(&self.rig.stats.failures)
+    }
+}
+
+#[tokio::test]
+async fn once_reads_everything_in_order_of_name_and_ends() {
+    let world = World::once();
+    world.write("b.log", "b1\nb2\n\nb3");
+    world.write("a.json", "{\n}");
+    world.write("c/d.log", "d1\r\n");
+    world.write("empty.log", "");
+    world.write("empty.json", "");
+    assert_eq!(world.all(json!({})).await, ["{\n}", "b1", "b2", "b3", "d1"]);
+    let stats = &world.rig.stats;
+    assert_eq!((get(&stats.events), get(&stats.bytes)), (5, 11));
+    assert_eq!((get(&stats.skipped_empty), get(&stats.failures)), (2, 0));
+    assert_eq!((get(&stats.total_bytes), get(&stats.read_bytes)), (16, 16));
+    let world = world.again();
+    assert!(world.all(json!({})).await.is_empty(), "all of it was delivered");
+}
+
+#[tokio::test]
+async fn a_batch_is_of_one_file_and_says_of_which() {
+    let world = World::once();
+    for name in ["a.log", "b.log"] {
+        world.write(name, "1\n2\n");
+    }
+    let running = world.start(json!({}));
+    for name in ["a.log", "b.log"] {
+        let batch = world.rig.pop().await;
+        assert_eq!(batch.rows(), 2);
+        let expected = json!({ "name": "in", "type": "file", "path": world.path(name).to_str().unwrap() });
+        assert_eq!(resource(&batch), expected);
+        batch.into_ack().deliver();
+    }
+    running.ended().await.unwrap();
+}
+
+#[tokio::test]
+async fn nothing_to_read_is_no_error() {
+    let world = World::once();
+    assert!(world.all(json!({})).await.is_empty());
+    let world = World::once();
+    assert!(world.all(json!({ "include": ["/nowhere/at/all/*.log"] })).await.is_empty());
+    assert_eq!(world.failures(), 0);
+}
+
+#[tokio::test]
+async fn framing_can_be_told() {
+    let world = World::once();
+    world.write("a.json", "1\n2\n");
+    world.write("b.log", "3\n4\n");
+    assert_eq!(world.all(json!({ "framing": "lines" })).await, ["1", "2", "3", "4"]);
+    let world = World::once();
+    world.write("a.json", "1\n2\n");
+    world.write("b.log", "3\n4\n");
+    assert_eq!(world.all(json!({ "framing": "document" })).await, ["1\n2\n", "3\n4\n"]);
+}
+
+#[tokio::test]
+async fn finished_files_are_deleted_or_moved_only_when_delivered() {
+    let world = World::once();
+    world.write("a.json", "{}");
+    world.write("empty.json", "");
+    let running = world.start(json!({ "when_finished": "delete" }));
+    let batch = world.rig.pop().await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert!(world.names("in").contains(&"a.json".to_owned()));
+    batch.into_ack().reject();
+    running.ended().await.unwrap();
+    assert!(world.names("in").is_empty(), "rejected counts as handled");
+
+    let world = World::once();
+    let target = world.folder.path().join("in/done");
+    world.write("a.json", "new");
+    world.write("done/a.json", "old");
+    assert_eq!(world.all(json!({ "when_finished": { "move_to": target } })).await, ["new"]);
+    assert_eq!(world.names("in"), ["done"]);
+    assert_eq!(world.names("in/done"), ["a.json", "a.json.1"]);
+    assert_eq!(fs::read_to_string(target.join("a.json.1")).unwrap(), "new");
+}
+
+#[tokio::test]
+async fn a_running_source_puts_finished_documents_away_and_keeps_followed_lines() {
+    let world = World::new();
+    world.write("a.json", "{}");
+    world.write("b.log", "line\n");
+    let running = world.start(json!({ "when_finished": "delete" }));
+    world.rig.take(2).await;
+    world.rig.until(|| world.names("in") == ["b.log"]).await;
+    world.write("c.json", "[]");
+    assert_eq!(world.rig.take(1).await, ["[]"]);
+    world.rig.until(|| world.names("in") == ["b.log"]).await;
+    world.rig.stop();
+    running.ended().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_document_is_taken_when_it_has_not_changed_for_a_while_and_again_when_it_has() {
+    let world = World::new();
+    let running = world.start(json!({ "stable_after": "300ms" }));
+    world.write("a.json", "{");
+    for piece in ["1", "2", "3", "}"] {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        world.append("a.json", piece);
+    }
+    assert_eq!(world.rig.take(1).await, ["{123}"]);
+    world.write("a.json", "{456}");
+    assert_eq!(world.rig.take(1).await, ["{456}"], "of the same size, at the same place");
+    world.rig.expect_quiet(Duration::from_millis(500)).await;
+    world.rig.stop();
+    running.ended().await.unwrap();
+}
+
+#[tokio::test]
+async fn an_event_beyond_the_limit_fails_its_file_and_no_other() {
+    let world = World::once();
+    world.write("a.log", "one\nmuch too long\ntwo\n");
+    world.write("b.log", "three\n");
+    world.write("c.json", "too long too");
+    world.write("d.json", "ok");
+    let options = json!({ "max_event_bytes": 8, "when_finished": "delete" });
+    assert_eq!(world.all(options.clone()).await, ["one", "three", "ok"]);
+    assert_eq!(world.failures(), 2);
+    assert_eq!(world.names("in"), ["a.log", "c.json"], "what failed is kept");
+    let world = world.again();
+    assert!(world.all(options).await.is_empty(), "what failed is not tried again until it changes");
+    assert_eq!(world.names("in"), ["a.log", "c.json"]);
+}
+
+#[tokio::test]
+async fn a_file_that_cannot_be_opened_is_counted_once_and_read_when_it_can() {
+    use std::os::unix::fs::PermissionsExt;
+    let world = World::new();
+    world.write("a.log", "secret\n");
+    fs::set_permissions(world.path("a.log"), fs::Permissions::from_mode(0o000)).unwrap();
+    if fs::File::open(world.path("a.log")).is_ok() {
+        println!("skipped: this user may read everything");
+        return;
+    }
+    let running = world.start(json!({}));
+    world.rig.until(|| world.failures() == 1).await;
+    world.rig.expect_quiet(Duration::from_millis(200)).await;
+    assert_eq!(world.failures(), 1);
+    fs::set_permissions(world.path("a.log"), fs::Permissions::from_mode(0o600)).unwrap();
+    assert_eq!(world.rig.take(1).await, ["secret"]);
+    world.rig.stop();
+    running.ended().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_thousand_files_are_read_with_few_open() {
+    let world = World::new();
+    let mut expected = Vec::new();
+    for number in 0..1000 {
+        world.write(&format!("{number:04}.log"), format!("first {number}\n"));
+        expected.push(format!("first {number}"));
+    }
+    let running = world.start(json!({ "max_open_files": 20 }));
+    assert_eq!(world.rig.take(1000).await, expected);
+    let open = fs::read_dir("/proc/self/fd").unwrap().flatten();
+    let links = open.filter_map(|fd| fs::read_link(fd.path()).ok());
+    let ours = links.filter(|target| target.starts_with(world.folder.path().join("in"))).count();
+    assert!((1..=20).contains(&ours), "{ours}");
+    for number in [3, 500, 999] {
+        world.append(&format!("{number:04}.log"), "second\n");
+    }
+    assert_eq!(world.rig.take(3).await, ["second"; 3], "those that were closed are followed too");
+    world.rig.stop();
+    running.ended().await.unwrap();
+    assert_eq!(world.failures(), 0);
+}
+
+#[tokio::test]
+async fn a_full_queue_stops_the_reading() {
+    let mut world = World::new();
+    world.rig.queue = wattle_buffer::Queue::new(1 << 20, None, None);
+    let line = "x".repeat(99) + "\n";
+    world.write("a.log", line.repeat(200_000));
+    let running = world.start(json!({}));
+    world.rig.until(|| world.rig.queue.byte_len() >= 1 << 20).await;
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let events = get(&world.rig.stats.events);
+    assert!(events < 20_000, "{events} of 200,000 events were read");
+    let mut bodies = 0;
+    while bodies < 200_000 {
+        let batch = world.rig.pop().await;
+        assert!(batch.byte_len() <= 256 << 10 && texts(&batch).iter().all(|body| body.len() == 99));
+        bodies += batch.rows();
+        batch.into_ack().deliver();
+    }
+    world.rig.stop();
+    running.ended().await.unwrap();
+}

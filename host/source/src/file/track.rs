@@ -10,6 +10,7 @@ use wattle_batch::{Ack, Disposition};
 
 use super::checkpoint::{Entry, now};
 use super::identity::FileId;
+use crate::stats::{SourceStats, add};
 
 /// The first pause before undelivered events are read again; it doubles up to the last.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
@@ -22,8 +23,8 @@ const REMEMBERED: u64 = 24 * 60 * 60;
 pub(crate) type Key = u64;
 
 /// Positions of all files, shared by the reading thread, the task and the acknowledgements.
-#[derive(Default)]
 pub(crate) struct Tracker {
+    stats: Arc<SourceStats>,
     state: Mutex<State>,
     reader: Condvar,
     task: Notify,
@@ -34,6 +35,8 @@ struct State {
     files: HashMap<Key, Progress>,
     /// Files that were known and are not watched now.
     unseen: HashMap<FileId, Entry>,
+    /// Files to read again, and when.
+    rewinds: HashMap<Key, Instant>,
     /// Batches that are in flight.
     outstanding: usize,
     /// Something changed since the last snapshot.
@@ -50,8 +53,6 @@ struct Progress {
     /// Parts of the file in flight, in order. The first has the number `first`.
     parts: VecDeque<Part>,
     first: u64,
-    /// When to read again what came back.
-    retry_at: Option<Instant>,
     attempt: u32,
 }
 
@@ -65,9 +66,14 @@ struct Ticket {
     key: Key,
     epoch: u32,
     number: u64,
+    events: u64,
 }
 
 impl Tracker {
+    pub(crate) fn new(stats: Arc<SourceStats>) -> Self {
+        Self { stats, state: Mutex::default(), reader: Condvar::new(), task: Notify::new() }
+    }
+
     /// Takes over what was saved. Returns whether anything ever was.
     pub(crate) fn restore(&self, saved: Option<Vec<Entry>>) -> bool {
         let is_known = saved.is_some();
@@ -92,7 +98,7 @@ impl Tracker {
     pub(crate) fn watch(&self, key: Key, entry: Entry) {
         let mut state = self.state.lock();
         state.unseen.remove(&entry.id);
-        let progress = Progress { entry, epoch: 0, parts: VecDeque::new(), first: 0, retry_at: None, attempt: 0 };
+        let progress = Progress { entry, epoch: 0, parts: VecDeque::new(), first: 0, attempt: 0 };
         state.files.insert(key, progress);
         state.is_dirty = true;
     }
@@ -100,6 +106,7 @@ impl Tracker {
     /// Ceases to follow a file, which is remembered for a while if it may come back.
     pub(crate) fn unwatch(&self, key: Key, remember: bool) {
         let mut state = self.state.lock();
+        state.rewinds.remove(&key);
         if let Some(progress) = state.files.remove(&key) {
             state.is_dirty = true;
             if remember {
@@ -118,11 +125,11 @@ impl Tracker {
         }
     }
 
-    /// Makes the acknowledgement of the next part of a file, which ends at `end`.
-    pub(crate) fn ack(self: &Arc<Self>, key: Key, end: u64) -> Ack {
+    /// Makes the acknowledgement of the next part of a file, which holds some events and ends at `end`.
+    pub(crate) fn ack(self: &Arc<Self>, key: Key, end: u64, events: u64) -> Ack {
         let mut state = self.state.lock();
         state.outstanding += 1;
-        let mut ticket = Ticket { key, epoch: 0, number: 0 };
+        let mut ticket = Ticket { key, epoch: 0, number: 0, events };
         if let Some(progress) = state.files.get_mut(&key) {
             ticket.epoch = progress.epoch;
             ticket.number = progress.first + progress.parts.len() as u64;
@@ -133,16 +140,44 @@ impl Tracker {
         Ack::new(move |disposition| tracker.report(&ticket, disposition))
     }
 
+    /// Notes that what lies between the last part of a file and `end` holds no event.
+    pub(crate) fn pass(&self, key: Key, end: u64) {
+        let mut state = self.state.lock();
+        if let Some(progress) = state.files.get_mut(&key)
+            && progress.parts.back().map_or(progress.entry.position, |part| part.end) < end
+        {
+            progress.parts.push_back(Part { end, is_done: true });
+            state.is_dirty |= progress.advance();
+        }
+    }
+
     fn report(&self, ticket: &Ticket, disposition: Disposition) {
         let mut state = self.state.lock();
-        state.outstanding -= 1;
-        let is_settled = state.outstanding == 0;
+        let State { files, rewinds, outstanding, .. } = &mut *state;
+        *outstanding -= 1;
+        let is_settled = *outstanding == 0;
         let mut wake = is_settled;
-        if let Some(progress) = state.files.get_mut(&ticket.key).filter(|progress| progress.epoch == ticket.epoch) {
-            let moved = progress.report(ticket.number, disposition);
-            wake |= progress.parts.is_empty() || progress.retry_at.is_some();
-            state.is_dirty |= moved;
+        let mut moved = false;
+        match files.get_mut(&ticket.key) {
+            Some(progress) if progress.epoch != ticket.epoch => {}
+            Some(progress) if disposition == Disposition::Retry => {
+                rewinds.entry(ticket.key).or_insert_with(|| Instant::now() + pause(progress.attempt));
+                wake = true;
+            }
+            Some(progress) => {
+                moved = progress.deliver(ticket.number);
+                wake |= progress.parts.is_empty();
+            }
+            None if disposition == Disposition::Retry => {
+                add(&self.stats.lost, ticket.events);
+                tracing::error!(
+                    events = ticket.events,
+                    "events were not delivered, and their file was replaced or is gone"
+                );
+            }
+            None => {}
         }
+        state.is_dirty |= moved;
         state.is_woken |= wake;
         drop(state);
         if wake {
@@ -156,19 +191,21 @@ impl Tracker {
     /// Files to read again now, with the position to go back to.
     pub(crate) fn take_rewinds(&self) -> Vec<(Key, u64)> {
         let now = Instant::now();
-        let mut rewinds = Vec::new();
-        for (key, progress) in &mut self.state.lock().files {
-            if progress.retry_at.is_some_and(|at| at <= now) {
+        let mut state = self.state.lock();
+        let State { files, rewinds, .. } = &mut *state;
+        let due: Vec<Key> = rewinds.extract_if(|_, at| *at <= now).map(|(key, _)| key).collect();
+        due.into_iter()
+            .filter_map(|key| {
+                let progress = files.get_mut(&key)?;
                 progress.rewind();
-                rewinds.push((*key, progress.entry.position));
-            }
-        }
-        rewinds
+                Some((key, progress.entry.position))
+            })
+            .collect()
     }
 
     /// When the next file is to be read again.
     pub(crate) fn next_rewind(&self) -> Option<Instant> {
-        self.state.lock().files.values().filter_map(|progress| progress.retry_at).min()
+        self.state.lock().rewinds.values().min().copied()
     }
 
     /// Whether all that was read of the file is delivered, to its end.
@@ -185,7 +222,7 @@ impl Tracker {
     /// Whether nothing is in flight and nothing waits to be read again.
     pub(crate) fn is_settled(&self) -> bool {
         let state = self.state.lock();
-        state.outstanding == 0 && state.files.values().all(|progress| progress.retry_at.is_none())
+        state.outstanding == 0 && state.rewinds.is_empty()
     }
 
     /// Waits until nothing is in flight.
@@ -233,16 +270,17 @@ impl Tracker {
 }
 
 impl Progress {
-    /// Takes a report on a part; returns whether the position moved.
-    fn report(&mut self, number: u64, disposition: Disposition) -> bool {
-        if disposition == Disposition::Retry {
-            self.retry_at.get_or_insert_with(|| Instant::now() + pause(self.attempt));
-            return false;
-        }
+    /// Takes a part as delivered; returns whether the position moved.
+    fn deliver(&mut self, number: u64) -> bool {
         let index = usize::try_from(number.saturating_sub(self.first)).unwrap_or(usize::MAX);
         if let Some(part) = self.parts.get_mut(index) {
             part.is_done = true;
         }
+        self.advance()
+    }
+
+    /// Moves the position over the parts that are done; returns whether there were any.
+    fn advance(&mut self) -> bool {
         let before = self.first;
         while let Some(part) = self.parts.pop_front_if(|part| part.is_done) {
             self.entry.position = part.end;
@@ -258,7 +296,6 @@ impl Progress {
     fn rewind(&mut self) {
         self.epoch += 1;
         self.attempt += 1;
-        self.retry_at = None;
         self.first += self.parts.len() as u64;
         self.parts.clear();
         self.entry.end = None;

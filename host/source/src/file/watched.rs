@@ -20,8 +20,10 @@ pub(crate) struct Watched {
     pub(crate) file: Option<File>,
     /// Just after the last event that was sent, decompressed.
     pub(crate) position: u64,
-    /// The size up to which the file was looked at; larger than `position` by an unfinished line.
+    /// The size up to which it was read; larger than `position` by an unfinished line.
     pub(crate) read_to: u64,
+    /// It changed since it was last read, or is to be read again.
+    pub(crate) has_news: bool,
     pub(crate) version: Version,
     pub(crate) changed_at: Instant,
     pub(crate) used_at: Instant,
@@ -47,6 +49,7 @@ impl Watched {
             file: None,
             position: 0,
             read_to: 0,
+            has_news: true,
             version: Version::of(metadata),
             changed_at: now.checked_sub(age).unwrap_or(now),
             used_at: now,
@@ -67,10 +70,7 @@ impl Watched {
 
     /// Whether it is read as it grows.
     pub(crate) fn is_followed(&self, settings: &Settings, once: bool) -> bool {
-        settings.follow
-            && !once
-            && self.framing == Framing::Lines
-            && self.compression(settings) == Compression::None
+        settings.follow && !once && self.framing == Framing::Lines && self.compression(settings) == Compression::None
     }
 
     /// Whether there is something to read now.
@@ -79,9 +79,14 @@ impl Watched {
             return false;
         }
         if self.is_followed(settings, once) {
-            return self.read_to != self.version.size || self.is_over(settings.rotate_wait);
+            return self.has_news || self.is_over(settings.rotate_wait);
         }
-        once || self.changed_at.elapsed() >= settings.stable_after
+        once || self.is_stable(settings)
+    }
+
+    /// Whether it has not changed for as long as a file must that is read as a whole.
+    pub(crate) fn is_stable(&self, settings: &Settings) -> bool {
+        self.changed_at.elapsed() >= settings.stable_after
     }
 
     /// Whether it is gone, and nobody has written to it since for so long that nobody will.
@@ -95,6 +100,7 @@ impl Watched {
         let is_new = version != self.version;
         if is_new {
             self.version = version;
+            self.has_news = true;
             self.changed_at = Instant::now();
         }
         is_new

@@ -8,6 +8,8 @@
 
 use std::collections::VecDeque;
 
+use memchr::memchr2;
+
 use super::reader::{Reader, Token, Unreadable, What};
 
 /// Layers of escaping that are resolved. Real text has up to four; a quote that deep takes 65,535 backslashes.
@@ -43,6 +45,8 @@ pub(super) struct DecodedReader<'a> {
     /// A bit for each layer that holds pieces.
     holding: u32,
     ready: VecDeque<Piece>,
+    /// The piece that was peeked at.
+    next: Option<Piece>,
     too_deep: bool,
 }
 
@@ -50,7 +54,7 @@ impl<'a> DecodedReader<'a> {
     /// A reader of a text (the column up to the end of a row) from a place on, which must not lie inside an escape.
     pub(super) fn new(text: &'a [u8], at: usize) -> Self {
         let layers = [Layer::default(); LAYERS];
-        Self { text, at, layers, holding: 0, ready: VecDeque::new(), too_deep: false }
+        Self { text, at, layers, holding: 0, ready: VecDeque::new(), next: None, too_deep: false }
     }
 
     /// Whether there were escapes deeper than all layers, so that something may have been missed.
@@ -64,21 +68,57 @@ impl<'a> DecodedReader<'a> {
         self.layers.iter_mut().for_each(|l| l.count = 0);
         self.holding = 0;
         self.ready.clear();
+        self.next = None;
     }
 
-    /// Decodes until a piece is ready; answers whether there is one.
-    fn fill(&mut self) -> bool {
-        while self.ready.is_empty() {
+    /// Passes over text that is neither quote nor escape.
+    pub(super) fn skip_plain(&mut self) {
+        if self.next.is_none() && self.ready.is_empty() && self.holding == 0 {
+            let rest = self.text.get(self.at..).unwrap_or_default();
+            self.at += memchr2(b'"', b'\\', rest).unwrap_or(rest.len());
+        }
+    }
+
+    /// Decodes the next piece, if there is one.
+    fn decode(&mut self) -> Option<Piece> {
+        loop {
+            if let Some(piece) = self.ready.pop_front() {
+                return Some(piece);
+            }
+            if self.holding == 0
+                && let Some(piece) = self.simple()
+            {
+                return Some(piece);
+            }
             match self.text.get(self.at) {
                 Some(&byte) => {
                     self.at += 1;
                     self.push(0, Piece { byte, depth: 0, start: self.at - 1, end: self.at });
                 }
                 None if self.holding != 0 => self.flush(self.holding.trailing_zeros() as usize),
-                None => return false,
+                None => return None,
             }
         }
-        true
+    }
+
+    /// Decodes what the layers would pass through, which is nearly everything: plain text, and escapes of ASCII that were
+    /// made last. Only while no layer holds anything.
+    fn simple(&mut self) -> Option<Piece> {
+        let start = self.at;
+        let rest = self.text.get(start..)?;
+        let (byte, length) = match *rest {
+            [b'\\', b'u', b'0', b'0', high, low, ..] => {
+                let digit = |d: u8| char::from(d).to_digit(16).and_then(|d| u8::try_from(d).ok());
+                let code = digit(high)? << 4 | digit(low)?;
+                (Some(code).filter(|c| c.is_ascii() && *c != b'\\')?, 6)
+            }
+            [b'\\', quote @ (b'"' | b'/'), ..] => (quote, 2),
+            [b'\\', b'n', ..] => (b'\n', 2),
+            [b'\\', ..] | [] => return None,
+            [byte, ..] => (byte, 1),
+        };
+        self.at += length;
+        Some(Piece { byte, depth: u32::from(length > 1), start, end: self.at })
     }
 
     /// Takes a piece into a layer.
@@ -165,10 +205,10 @@ fn step(layer: &Layer, piece: Piece) -> (bool, Option<char>) {
 
 impl Reader for DecodedReader<'_> {
     fn peek(&mut self) -> Result<Option<Token>, Unreadable> {
-        if !self.fill() {
-            return Ok(None);
+        if self.next.is_none() {
+            self.next = self.decode();
         }
-        Ok(self.ready.front().map(|piece| Token {
+        Ok(self.next.map(|piece| Token {
             start: piece.start,
             end: piece.end,
             what: if piece.byte == b'"' { What::Quote(piece.depth) } else { What::Byte(piece.byte) },
@@ -176,11 +216,13 @@ impl Reader for DecodedReader<'_> {
     }
 
     fn advance(&mut self) {
-        self.ready.pop_front();
+        self.next = None;
     }
 
     fn string_end(&mut self, depth: u32) -> Result<usize, Unreadable> {
-        while let Some(token) = self.peek()? {
+        loop {
+            self.skip_plain();
+            let Some(token) = self.peek()? else { break };
             match token.what {
                 What::Quote(found) if found == depth => {
                     self.advance();

@@ -15,7 +15,7 @@ pub(super) struct Needle {
 
 enum Search {
     /// The ending that all the keys have.
-    Ending(Finder<'static>),
+    Ending(Box<Finder<'static>>),
     /// A letter of the key in both cases, and how many bytes of the key follow it.
     Letter([u8; 2], usize),
 }
@@ -39,7 +39,7 @@ pub(super) fn needles(keys: &[Box<[u8]>], ignore_case: bool) -> Vec<Needle> {
         }
     }
     needles.extend(groups.into_iter().map(|(ending, keys)| {
-        let search = Search::Ending(FinderBuilder::new().build_forward(&ending).into_owned());
+        let search = Search::Ending(Box::new(FinderBuilder::new().build_forward(&ending).into_owned()));
         Needle { search, keys }
     }));
     needles

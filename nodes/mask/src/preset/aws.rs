@@ -6,9 +6,8 @@ use super::{begins, byte, ends, run};
 
 /// Prefixes of unique identifiers of IAM.
 /// Source: <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html#identifiers-unique-ids>
-const PREFIXES: [&[u8; 4]; 12] = [
-    b"ABIA", b"ACCA", b"AGPA", b"AIDA", b"AIPA", b"AKIA", b"ANPA", b"ANVA", b"APKA", b"AROA", b"ASCA", b"ASIA",
-];
+const PREFIXES: [&[u8; 4]; 12] =
+    [b"ABIA", b"ACCA", b"AGPA", b"AIDA", b"AIPA", b"AKIA", b"ANPA", b"ANVA", b"APKA", b"AROA", b"ASCA", b"ASIA"];
 
 /// From 16 characters (the API's minimum for an `AccessKeyId`) to 128 (its maximum); 20 and 21 in practice.
 /// Source: <https://docs.aws.amazon.com/IAM/latest/APIReference/API_AccessKey.html>

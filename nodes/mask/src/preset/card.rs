@@ -69,7 +69,9 @@ pub(super) fn number(text: &[u8], at: usize) -> Option<Range<usize>> {
 fn is_card(digits: &[u8]) -> bool {
     match digits {
         [3..=6, ..] => true,
-        [a, b, c, d, ..] if digits.len() == 16 => (2221..=2720).contains(&[a, b, c, d].iter().fold(0, |n, d| n * 10 + u32::from(**d))),
+        [a, b, c, d, ..] if digits.len() == 16 => {
+            (2221..=2720).contains(&[a, b, c, d].iter().fold(0, |n, d| n * 10 + u32::from(**d)))
+        }
         _ => false,
     }
 }

@@ -95,7 +95,9 @@ pub(super) fn ipv6(text: &[u8], at: usize) -> Option<Range<usize>> {
     let all = run(text, start, |b| b.is_ascii_hexdigit() || matches!(b, b':' | b'.'));
     let mut end = all.min(start + LONGEST + 1);
     // What ends a sentence is no part of it, nor is a colon that something else follows.
-    while end > start && (byte(text, end - 1) == b'.' || (byte(text, end - 1) == b':' && byte(text, end.checked_sub(2)?) != b':')) {
+    while end > start
+        && (byte(text, end - 1) == b'.' || (byte(text, end - 1) == b':' && byte(text, end.checked_sub(2)?) != b':'))
+    {
         end -= 1;
     }
     let address = str::from_utf8(text.get(start..end)?).ok()?;

@@ -21,7 +21,11 @@ pub(super) fn jwt(text: &[u8], at: usize) -> Option<Range<usize>> {
     }
     let header = run(text, at, is_base64url);
     let body = run(text, header + 1, is_base64url);
-    if byte(text, header) != b'.' || header - at < SHORTEST_HEADER || body - header <= SHORTEST_BODY || byte(text, body) != b'.' {
+    if byte(text, header) != b'.'
+        || header - at < SHORTEST_HEADER
+        || body - header <= SHORTEST_BODY
+        || byte(text, body) != b'.'
+    {
         return None;
     }
     // The signature of an unsecured token is empty.
@@ -48,9 +52,8 @@ pub(super) fn bearer(text: &[u8], at: usize) -> Option<Range<usize>> {
         return None;
     }
     let start = run(text, at + "earer".len(), |b| b == b' ');
-    let end = run(text, start, |b| {
-        b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~' | b'+' | b'/' | b'=')
-    });
+    let end =
+        run(text, start, |b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~' | b'+' | b'/' | b'='));
     (end - start >= SHORTEST).then_some(start..end)
 }
 
@@ -106,7 +109,8 @@ pub(super) fn slack(text: &[u8], at: usize) -> Option<Range<usize>> {
     if !begins_apart(text, at) {
         return None;
     }
-    let kind = if byte(text, at + 1) == b'o' { run(text, at + 3, |b| b.is_ascii_lowercase() || b == b'.') } else { at + 4 };
+    let kind =
+        if byte(text, at + 1) == b'o' { run(text, at + 3, |b| b.is_ascii_lowercase() || b == b'.') } else { at + 4 };
     let end = run(text, at, |b| is_base64url(b) || b == b'.');
     let is_token = (at + 4..at + 12).contains(&kind) && byte(text, kind) == b'-';
     // A full stop may end the sentence.
@@ -121,7 +125,9 @@ pub(super) fn basic_auth(text: &[u8], at: usize) -> Option<Range<usize>> {
         return None;
     }
     let user = at + "://".len();
-    let end = run(text, user, |b| b.is_ascii_graphic() && !matches!(b, b'/' | b'?' | b'#' | b'"' | b'\\' | b'<' | b'>' | b'\''));
+    let end = run(text, user, |b| {
+        b.is_ascii_graphic() && !matches!(b, b'/' | b'?' | b'#' | b'"' | b'\\' | b'<' | b'>' | b'\'')
+    });
     let (authority, _) = text.get(user..)?.split_at_checked(end - user)?;
     // An `@` in a password should be escaped, but often is not: the last one counts.
     let at_sign = memchr::memrchr(b'@', authority)?;

@@ -1,0 +1,131 @@
+//! Compressed files: whole, damaged, dangerous.
+
+use super::*;
+
+fn gzip(bytes: impl AsRef<[u8]>) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(bytes.as_ref()).unwrap();
+    encoder.finish().unwrap()
+}
+
+fn numbered(lines: u32) -> String {
+    (0..lines).map(|number| format!("line number {number}\n")).collect()
+}
+
+#[tokio::test]
+async fn compressed_files_are_recognised_by_their_first_bytes_not_by_their_names() {
+    let world = World::once();
+    world.write("a.json.gz", gzip("{\n}"));
+    world.write("b.log.gz", gzip("b1\nb2\n"));
+    world.write("c", gzip("c1\nc2"));
+    world.write("d.zst", zstd::encode_all(&b"d1\nd2\n"[..], 1).unwrap());
+    world.write("e.json.zst", zstd::encode_all(&b"[\n]"[..], 1).unwrap());
+    world.write("f.gz", "not compressed\n");
+    world.write("g.json.gz", [gzip("[1,"), gzip("2]")].concat());
+    world.write("h.gz", [gzip("h1\nh"), gzip("2\n")].concat());
+    let expected = ["{\n}", "b1", "b2", "c1", "c2", "d1", "d2", "[\n]", "not compressed", "[1,2]", "h1", "h2"];
+    assert_eq!(world.all(json!({})).await, expected);
+    assert_eq!(get(&world.rig.stats.total_bytes), get(&world.rig.stats.read_bytes));
+    assert!(world.again().all(json!({})).await.is_empty());
+
+    let world = World::once();
+    world.write("a.gz", gzip("text\n"));
+    assert_ne!(world.all(json!({ "decompression": "none" })).await, ["text"]);
+}
+
+#[tokio::test]
+async fn of_a_truncated_document_comes_what_could_be_read_and_a_failure() {
+    let text = numbered(20_000);
+    let packed = gzip(&text);
+    let world = World::once();
+    world.write("a.json.gz", &packed[..packed.len() / 2]);
+    world.write("b.json", "{}");
+    let bodies = world.all(json!({ "when_finished": "delete" })).await;
+    assert_eq!(bodies.len(), 2);
+    assert!(bodies[0].len() > 10_000 && bodies[0].len() < text.len() && text.starts_with(&bodies[0]));
+    assert_eq!(bodies[1], "{}");
+    assert_eq!(world.failures(), 1);
+    assert_eq!(world.names("in"), ["a.json.gz"]);
+    let world = world.again();
+    assert!(world.all(json!({ "when_finished": "delete" })).await.is_empty());
+    assert_eq!(world.names("in"), ["a.json.gz"], "what failed is kept over a restart too");
+    world.write("a.json.gz", &packed);
+    assert_eq!(world.again().all(json!({})).await, [text], "and read when it is whole");
+}
+
+#[tokio::test]
+async fn of_truncated_lines_come_those_before_the_end_and_a_failure() {
+    let text = numbered(20_000);
+    let packed = gzip(&text);
+    let world = World::once();
+    world.write("a.log.gz", &packed[..packed.len() / 2]);
+    world.write("b.log.gz", b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03 nothing that inflates");
+    let bodies = world.all(json!({})).await;
+    assert!(bodies.len() > 1000 && text.starts_with(&bodies.join("\n")), "{}", bodies.len());
+    assert_eq!(world.failures(), 2);
+}
+
+#[tokio::test]
+async fn bombs_fail_and_others_go_on() {
+    let zeros = vec![0; 40 << 20];
+    let mut lines = b"first\n".to_vec();
+    lines.extend(&zeros);
+    for option in ["max_decompressed_bytes", "max_decompression_ratio"] {
+        let world = World::once();
+        world.write("a.json.gz", gzip(&zeros));
+        world.write("b.json.zst", zstd::encode_all(&zeros[..], 1).unwrap());
+        world.write("c.log.gz", gzip(&lines));
+        world.write("d.json", "{}");
+        let limit = if option == "max_decompressed_bytes" { json!("20MiB") } else { json!(100) };
+        assert_eq!(world.all(json!({ option: limit })).await, ["first", "{}"], "{option}");
+        assert_eq!(world.failures(), 3, "{option}");
+    }
+}
+
+#[tokio::test]
+async fn lines_in_a_compressed_file_that_grows_by_a_member_come_once() {
+    let world = World::new();
+    world.write("a.log.gz", gzip("one\ntwo\n"));
+    let running = world.start(json!({ "stable_after": "100ms" }));
+    assert_eq!(world.rig.take(2).await, ["one", "two"]);
+    let mut longer = fs::read(world.path("a.log.gz")).unwrap();
+    longer.extend(gzip("three\n"));
+    world.write("a.log.gz", longer);
+    assert_eq!(world.rig.take(1).await, ["three"]);
+    world.rig.expect_quiet(Duration::from_millis(300)).await;
+    world.rig.stop();
+    running.ended().await.unwrap();
+    assert_eq!(world.failures(), 0);
+}
+
+#[tokio::test]
+async fn a_compressed_file_that_is_written_slowly_is_taken_when_it_is_whole() {
+    let packed = gzip(numbered(5000));
+    let world = World::new();
+    let running = world.start(json!({ "stable_after": "300ms" }));
+    world.write("a.log.gz", "");
+    for piece in packed.chunks(packed.len() / 5) {
+        tokio::time::sleep(Duration::from_millis(80)).await;
+        let mut file = fs::OpenOptions::new().append(true).open(world.path("a.log.gz")).unwrap();
+        file.write_all(piece).unwrap();
+    }
+    let bodies = world.rig.take(5000).await;
+    assert_eq!(bodies.join("\n") + "\n", numbered(5000));
+    assert_eq!(world.failures(), 0);
+    world.rig.stop();
+    running.ended().await.unwrap();
+}
+
+#[tokio::test]
+async fn real_cloudtrail_comes_byte_for_byte() {
+    let data = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data");
+    let Ok(packed) = fs::read(data.join("compact-gz/cloudtrail.log.gz")) else {
+        println!("skipped: no sample at {}", data.display());
+        return;
+    };
+    let mut text = Vec::new();
+    std::io::Read::read_to_end(&mut flate2::read::MultiGzDecoder::new(&packed[..]), &mut text).unwrap();
+    let world = World::once();
+    world.write("a.json.gz", &packed);
+    assert_eq!(world.all(json!({})).await, [String::from_utf8(text).unwrap()]);
+}

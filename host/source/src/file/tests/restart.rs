@@ -1,0 +1,268 @@
+//! Acknowledgements, positions, and what a restart makes of them.
+
+use super::*;
+
+#[tokio::test]
+async fn reading_goes_on_where_it_was_left() {
+    let world = World::new();
+    world.write("a.log", "one\ntwo\nthr");
+    world.write("b.json", "{}");
+    let running = world.start(json!({}));
+    world.rig.take(3).await;
+    world.rig.stop();
+    running.ended().await.unwrap();
+
+    let world = world.again();
+    world.append("a.log", "ee\nfour\n");
+    let running = world.start(json!({}));
+    assert_eq!(world.rig.take(2).await, ["three", "four"]);
+    world.rig.stop();
+    running.ended().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_was_not_acknowledged_before_a_kill_comes_again() {
+    let mut world = World::new();
+    world.rig.limits.max_events = 1;
+    world.write("a.log", "one\ntwo\nthree\n");
+    let running = world.start(json!({}));
+    let first = world.rig.pop().await;
+    let second = world.rig.pop().await;
+    let third = world.rig.pop().await;
+    assert_eq!(texts(&third), ["three"]);
+    first.into_ack().deliver();
+    third.into_ack().deliver();
+    let saved = world.folder.path().join("data/sources/in/checkpoints.json");
+    let position = || {
+        let text = fs::read_to_string(&saved).unwrap_or_default();
+        serde_json::from_str::<Value>(&text).ok().and_then(|saved| saved["files"][0]["position"].as_u64())
+    };
+    world.rig.until(|| position() == Some(4)).await;
+    running.kill().await;
+    drop(second);
+
+    let world = world.again();
+    let running = world.start(json!({}));
+    assert_eq!(world.rig.take(2).await, ["two", "three"], "the gap holds the position back");
+    world.rig.stop();
+    running.ended().await.unwrap();
+    assert_eq!(position(), Some(14));
+}
+
+#[tokio::test]
+async fn a_document_that_was_not_acknowledged_comes_again() {
+    let world = World::new();
+    world.write("a.json", "{}");
+    let running = world.start(json!({ "when_finished": "delete" }));
+    let batch = world.rig.pop().await;
+    running.kill().await;
+    drop(batch);
+    assert_eq!(world.names("in"), ["a.json"]);
+    let world = world.again();
+    let running = world.start(json!({ "when_finished": "delete" }));
+    assert_eq!(world.rig.take(1).await, ["{}"]);
+    world.rig.until(|| world.names("in").is_empty()).await;
+    world.rig.stop();
+    running.ended().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_stop_leaves_what_nobody_took_for_the_next_start() {
+    let mut world = World::new();
+    world.rig.queue = wattle_buffer::Queue::new(1, None, None);
+    world.rig.limits.max_events = 1;
+    world.write("a.log", "one\ntwo\nthree\nfour\n");
+    let running = world.start(json!({}));
+    let one = world.rig.pop().await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    world.rig.stop();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert!(!running.is_ended(), "it waits for what is in flight");
+    one.into_ack().deliver();
+    let (queued, ended) = world.rig.drain(running).await;
+    ended.unwrap();
+    assert!(queued.len() < 3, "{queued:?}");
+    let world = world.again();
+    let running = world.start(json!({}));
+    let rest = world.rig.take(3 - queued.len()).await;
+    assert_eq!([queued, rest].concat(), ["two", "three", "four"]);
+    world.rig.stop();
+    running.ended().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_comes_back_is_read_again_while_running() {
+    for options in [json!({}), json!({ "framing": "document" })] {
+        for once in [false, true] {
+            let world = if once { World::once() } else { World::new() };
+            world.write("a.log", "one\ntwo\n");
+            let running = world.start(options.clone());
+            let before = texts(&world.rig.pop().await);
+            let again = world.rig.pop().await;
+            assert_eq!(texts(&again), before);
+            assert_eq!(get(&world.rig.stats.retries), 1);
+            again.into_ack().deliver();
+            world.rig.stop();
+            running.ended().await.unwrap();
+            assert!(world.again().once_more().await.is_empty());
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_position_never_passes_what_came_back() {
+    let mut world = World::once();
+    world.rig.limits.max_events = 1;
+    world.write("a.log", "one\ntwo\nthree\n");
+    let running = world.start(json!({}));
+    let one = world.rig.pop().await;
+    let two = world.rig.pop().await;
+    world.rig.pop().await.into_ack().deliver();
+    drop(two);
+    one.into_ack().deliver();
+    let (bodies, ended) = world.rig.drain(running).await;
+    ended.unwrap();
+    assert_eq!(bodies, ["two", "three"], "from the first that was not delivered");
+}
+
+#[tokio::test]
+async fn corrupt_positions_are_set_aside_and_everything_is_read() {
+    let world = World::once();
+    world.write("a.log", "one\n");
+    let folder = world.folder.path().join("data/sources/in");
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join("checkpoints.json"), "{\"version\":1,\"files\":[{]}").unwrap();
+    assert_eq!(world.all(json!({ "read_from": "end" })).await, ["one"], "twice is better than never");
+    let names = world.names("data/sources/in");
+    assert!(names.len() == 2 && names[1].starts_with("checkpoints.json.corrupt-"), "{names:?}");
+}
+
+#[tokio::test]
+async fn a_data_folder_that_cannot_be_used_is_an_error() {
+    let world = World::once();
+    fs::write(world.folder.path().join("data"), "a file").unwrap();
+    let error = world.start(json!({})).ended().await.unwrap_err().to_string();
+    assert!(error.contains("folder `") && error.contains("cannot be made"), "{error}");
+}
+
+#[tokio::test]
+async fn a_file_renamed_while_the_agent_was_away_is_read_to_its_end() {
+    for pattern in ["*.log", "a.log*"] {
+        let world = World::new();
+        let options = json!({ "include": [world.path(pattern)] });
+        world.write("a.log", "one\n");
+        let running = world.start(options.clone());
+        world.rig.take(1).await;
+        world.rig.stop();
+        running.ended().await.unwrap();
+
+        world.append("a.log", "two\n");
+        fs::rename(world.path("a.log"), world.path("a.log.1")).unwrap();
+        world.write("a.log", "three\n");
+        let world = world.again();
+        let running = world.start(options);
+        let mut bodies = world.rig.take(2).await;
+        bodies.sort();
+        assert_eq!(bodies, ["three", "two"], "{pattern}");
+        world.rig.stop();
+        running.ended().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_file_truncated_or_replaced_while_the_agent_was_away_is_read_from_its_beginning() {
+    for after in ["two\n", "something entirely different\n"] {
+        let world = World::once();
+        world.write("a.log", "one is longer\n");
+        assert_eq!(world.all(json!({})).await.len(), 1);
+        fs::write(world.path("a.log"), after).unwrap();
+        assert_eq!(world.again().all(json!({})).await, [after.trim_end()]);
+    }
+}
+
+#[tokio::test]
+async fn lines_within_a_compressed_file_are_not_repeated_after_a_kill() {
+    let mut world = World::new();
+    world.rig.limits.max_events = 1;
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(b"one\ntwo\nthree\n").unwrap();
+    world.write("a.log.gz", encoder.finish().unwrap());
+    let running = world.start(json!({}));
+    world.rig.pop().await.into_ack().deliver();
+    tokio::time::sleep(Duration::from_millis(800)).await;
+    running.kill().await;
+    let world = world.again();
+    let running = world.start(json!({}));
+    assert_eq!(world.rig.take(2).await, ["two", "three"]);
+    world.rig.stop();
+    running.ended().await.unwrap();
+}
+
+/// Numbers that look random and are the same each time.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, sides: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % sides
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_lost_whatever_writers_sinks_and_kills_do() {
+    for seed in 0..3 {
+        let mut dice = Dice(seed);
+        let mut world = World::new();
+        let options = json!({ "include": [world.path("a.log*")], "max_open_files": 2 });
+        let mut delivered = std::collections::BTreeSet::new();
+        let (mut written, mut rotated) = (0, 0);
+        let mut running = None;
+        for step in 0..300 {
+            let source = running.take().unwrap_or_else(|| world.start(options.clone()));
+            for _ in 0..dice.below(20) {
+                world.append("a.log", &format!("{written}\n"));
+                written += 1;
+            }
+            if dice.below(15) == 0 && world.path("a.log").exists() {
+                rotated += 1;
+                fs::rename(world.path("a.log"), world.path(&format!("a.log.{rotated}"))).unwrap();
+            }
+            let wait = Duration::from_millis(dice.below(30));
+            if let Ok(Some(batch)) = tokio::time::timeout(wait, world.rig.queue.pop()).await {
+                let lines: Vec<u32> = texts(&batch.0).iter().map(|line| line.parse().unwrap()).collect();
+                // A batch that is dropped comes back, one that is delivered must not be needed again.
+                if dice.below(10) > 0 {
+                    delivered.extend(lines);
+                    batch.0.into_ack().deliver();
+                }
+            }
+            if step % 100 == 99 {
+                source.kill().await;
+                world = world.again();
+            } else {
+                running = Some(source);
+            }
+        }
+        let source = world.start(options);
+        let deadline = std::time::Instant::now() + Duration::from_secs(20);
+        while delivered.len() < written && std::time::Instant::now() < deadline {
+            if let Ok(Some(batch)) = tokio::time::timeout(Duration::from_secs(1), world.rig.queue.pop()).await {
+                delivered.extend(texts(&batch.0).iter().map(|line| line.parse::<u32>().unwrap()));
+                batch.0.into_ack().deliver();
+            }
+        }
+        let missing: Vec<u32> = (0..written as u32).filter(|number| !delivered.contains(number)).collect();
+        assert!(missing.is_empty(), "seed {seed}: {missing:?} of {written}");
+        world.rig.stop();
+        world.rig.drain(source).await.1.unwrap();
+    }
+}
+
+impl World {
+    /// What one more run finds.
+    async fn once_more(self) -> Vec<String> {
+        let Self { folder, rig } = self;
+        let world = Self { folder, rig: rig.once() };
+        world.all(json!({})).await
+    }
+}

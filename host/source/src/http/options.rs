@@ -1,0 +1,159 @@
+//! The options of an `http` source, as written and as checked.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use crate::decompress::Caps;
+use crate::options::{OptionError, verdict};
+use crate::quantity::{Flag, Number, Period, Size};
+
+/// The options as written.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Options {
+    /// Where to listen: a host name or address, and a port.
+    address: String,
+    /// The only path that is answered.
+    path: String,
+    /// How bodies become events.
+    framing: HttpFraming,
+    /// Requests must carry this as their bearer token.
+    token: Option<Secret>,
+    /// The largest body, before and after decompression.
+    max_body_bytes: Size,
+    /// How many times larger a compressed body may get.
+    max_decompression_ratio: Number<u64>,
+    /// Bodies of all requests that are not answered yet, after decompression.
+    max_in_flight_bytes: Size,
+    /// Connections at a time; further ones wait.
+    max_connections: Number<u64>,
+    /// How long a request may wait for room in the queue.
+    max_wait: Period,
+    /// How long a body may take to come.
+    read_timeout: Period,
+    /// Whether to answer only when the events are delivered.
+    acknowledge: Flag,
+    /// How long a request may wait for that.
+    acknowledge_timeout: Period,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            address: "127.0.0.1:8080".to_owned(),
+            path: "/".to_owned(),
+            framing: HttpFraming::default(),
+            token: None,
+            max_body_bytes: Size(64 << 20),
+            max_decompression_ratio: Number(1000),
+            max_in_flight_bytes: Size(256 << 20),
+            max_connections: Number(1024),
+            max_wait: Period(Duration::from_secs(5)),
+            read_timeout: Period(Duration::from_secs(30)),
+            acknowledge: Flag(true),
+            acknowledge_timeout: Period(Duration::from_mins(1)),
+        }
+    }
+}
+
+/// How bodies become events.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum HttpFraming {
+    /// `application/json` is one event, or one for each element where it is an array; any other content type is lines.
+    #[default]
+    Auto,
+    /// Each line is an event.
+    Lines,
+    /// Each body is an event.
+    Document,
+}
+
+/// Text that is not shown.
+#[derive(Clone, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Secret(pub(crate) String);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("<hidden>")
+    }
+}
+
+/// The options as checked.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub(crate) address: String,
+    pub(crate) path: String,
+    pub(crate) framing: HttpFraming,
+    pub(crate) token: Option<Secret>,
+    pub(crate) max_body_bytes: u64,
+    pub(crate) caps: Caps,
+    pub(crate) max_in_flight_bytes: u64,
+    pub(crate) max_connections: usize,
+    pub(crate) max_wait: Duration,
+    pub(crate) read_timeout: Duration,
+    pub(crate) acknowledge: bool,
+    pub(crate) acknowledge_timeout: Duration,
+}
+
+/// The most that `max_body_bytes` may be, so that a column can hold a body.
+const MAX_BODY_BYTES: u64 = 2 << 30;
+
+impl Settings {
+    pub(crate) fn new(options: Options) -> Result<Self, Vec<OptionError>> {
+        let mut errors = Vec::new();
+        let mut wrong = |path: &str, message: String| errors.push(OptionError::new(path, message));
+        let port = options.address.rsplit_once(':').map(|(host, port)| (host, port.parse::<u16>()));
+        if !matches!(port, Some((host, Ok(_))) if !host.is_empty()) {
+            wrong("address", format!("`{}` has no port or no host; write it like `127.0.0.1:8080`", options.address));
+        }
+        if !options.path.starts_with('/') || options.path.contains(['?', '#']) {
+            wrong("path", format!("`{}` is no path; it must begin with `/` and have no query", options.path));
+        }
+        if options.token.as_ref().is_some_and(|token| token.0.is_empty()) {
+            wrong("token", "is empty; leave the option out to take requests without a token".to_owned());
+        }
+        let known = 1..=MAX_BODY_BYTES;
+        if !known.contains(&options.max_body_bytes.0) {
+            wrong("max_body_bytes", "must be at least 1 and at most `2GiB`".to_owned());
+        } else if options.max_in_flight_bytes.0 < options.max_body_bytes.0 {
+            wrong("max_in_flight_bytes", "must be at least `max_body_bytes`, or large bodies never pass".to_owned());
+        }
+        let max_connections = usize::try_from(options.max_connections.0).unwrap_or(usize::MAX);
+        if !(1..=1 << 20).contains(&max_connections) {
+            wrong("max_connections", "must be at least 1 and at most 1048576".to_owned());
+        }
+        let max_body_bytes = options.max_body_bytes.0;
+        let settings = Self {
+            address: options.address,
+            path: options.path,
+            framing: options.framing,
+            token: options.token,
+            max_body_bytes,
+            caps: Caps { max_bytes: max_body_bytes, max_ratio: options.max_decompression_ratio.0 },
+            max_in_flight_bytes: options.max_in_flight_bytes.0,
+            max_connections,
+            max_wait: options.max_wait.0,
+            read_timeout: options.read_timeout.0,
+            acknowledge: options.acknowledge.0,
+            acknowledge_timeout: options.acknowledge_timeout.0,
+        };
+        verdict(settings, errors)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_never_shown() {
+        let options: Options = serde_json::from_str(r#"{"token":"hunter2"}"#).unwrap();
+        let written = format!("{options:?}");
+        let shown = format!("{written} {:?}", Settings::new(options));
+        assert!(shown.contains("<hidden>") && !shown.contains("hunter2"), "{shown}");
+    }
+}

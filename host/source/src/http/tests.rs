@@ -1,0 +1,325 @@
+//! Real requests over loopback.
+
+use super::*;
+use crate::stats::get;
+use crate::testing::{Rig, Running, resource, texts};
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::client::conn::http1::SendRequest;
+use hyper::{Request, StatusCode};
+use serde_json::{Value, json};
+use std::io::Write;
+use tempfile::TempDir;
+use tokio::task::JoinHandle;
+
+struct World {
+    rig: Arc<Rig>,
+    running: Running,
+    address: SocketAddr,
+}
+
+struct Answer {
+    status: StatusCode,
+    headers: hyper::HeaderMap,
+    body: Value,
+}
+
+async fn start(options: Value) -> World {
+    start_in(Rig::new(TempDir::new().unwrap().path()), options).await
+}
+
+async fn start_in(rig: Rig, mut options: Value) -> World {
+    options["address"] = json!("127.0.0.1:0");
+    let running = rig.start("http", options);
+    rig.until(|| rig.stats.address.get().is_some()).await;
+    let address = *rig.stats.address.get().unwrap();
+    World { rig: Arc::new(rig), running, address }
+}
+
+async fn connect(address: SocketAddr) -> SendRequest<Full<Bytes>> {
+    let stream = TcpStream::connect(address).await.unwrap();
+    let (sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
+    tokio::spawn(connection);
+    sender
+}
+
+async fn send(address: SocketAddr, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+    let mut request = Request::builder().method(method).uri(path);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let request = request.body(Full::new(Bytes::copy_from_slice(body))).unwrap();
+    let mut sender = connect(address).await;
+    let (head, body) = sender.send_request(request).await.unwrap().into_parts();
+    let body = body.collect().await.unwrap().to_bytes();
+    Answer { status: head.status, headers: head.headers, body: serde_json::from_slice(&body).unwrap() }
+}
+
+impl World {
+    async fn send(&self, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+        send(self.address, "POST", "/", headers, body).await
+    }
+
+    fn sending(&self, headers: &'static [(&'static str, &'static str)], body: &'static [u8]) -> JoinHandle<Answer> {
+        let address = self.address;
+        tokio::spawn(async move { send(address, "POST", "/", headers, body).await })
+    }
+
+    /// Delivers everything from now on; the bodies are given in the end.
+    fn delivering(&self) -> JoinHandle<Vec<String>> {
+        let queue = self.rig.queue.clone();
+        tokio::spawn(async move {
+            let mut bodies = Vec::new();
+            while let Some(batch) = queue.pop().await {
+                bodies.extend(texts(&batch.0));
+                batch.0.into_ack().deliver();
+            }
+            bodies
+        })
+    }
+
+    async fn end(self) {
+        self.rig.stop();
+        self.running.ended().await.unwrap();
+    }
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+#[tokio::test]
+async fn the_answer_is_200_when_the_events_are_delivered_and_not_before() {
+    let world = start(json!({})).await;
+    let answer = world.sending(&[("content-type", "application/json")], b"[{\"a\":1},{\"a\":2}]");
+    let batch = world.rig.pop().await;
+    assert_eq!(texts(&batch), ["{\"a\":1}", "{\"a\":2}"]);
+    assert_eq!(resource(&batch), json!({ "name": "in", "type": "http", "remote": "127.0.0.1" }));
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert!(!answer.is_finished());
+    batch.into_ack().deliver();
+    let answer = answer.await.unwrap();
+    assert_eq!((answer.status, answer.body), (StatusCode::OK, json!({ "events": 2 })));
+    assert_eq!((get(&world.rig.stats.events), get(&world.rig.stats.failures)), (2, 0));
+    world.end().await;
+}
+
+#[tokio::test]
+async fn the_answer_says_what_became_of_the_events() {
+    let world = start(json!({})).await;
+    for (end, status) in [("reject", StatusCode::INTERNAL_SERVER_ERROR), ("drop", StatusCode::SERVICE_UNAVAILABLE)] {
+        let answer = world.sending(&[], b"line\n");
+        let batch = world.rig.pop().await;
+        if end == "reject" {
+            batch.into_ack().reject()
+        } else {
+            drop(batch)
+        }
+        let answer = answer.await.unwrap();
+        assert_eq!(answer.status, status);
+        assert_eq!(answer.headers.contains_key("retry-after"), end == "drop");
+    }
+    assert_eq!(get(&world.rig.stats.failures), 2);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_request_of_several_batches_is_delivered_when_all_are() {
+    let mut rig = Rig::new(TempDir::new().unwrap().path());
+    rig.limits.max_events = 1;
+    let world = start_in(rig, json!({})).await;
+    for (last, status) in [(true, StatusCode::OK), (false, StatusCode::SERVICE_UNAVAILABLE)] {
+        let answer = world.sending(&[], b"1\n2\n3\n");
+        for number in 1..=3 {
+            let batch = world.rig.pop().await;
+            assert_eq!(texts(&batch), [number.to_string()]);
+            assert!(!answer.is_finished());
+            if number < 3 || last { batch.into_ack().deliver() } else { drop(batch) }
+        }
+        assert_eq!(answer.await.unwrap().status, status);
+    }
+    world.end().await;
+}
+
+#[tokio::test]
+async fn encodings_are_undone() {
+    let world = start(json!({})).await;
+    let delivering = world.delivering();
+    let large = "a line of text\n".repeat(50_000);
+    let mut zlib = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::fast());
+    zlib.write_all(b"deflated\n").unwrap();
+    for (encoding, body) in [
+        ("gzip", gzip(b"gzipped\n")),
+        ("zstd", zstd::encode_all(&b"zstd\n"[..], 1).unwrap()),
+        ("deflate", zlib.finish().unwrap()),
+        ("identity", b"plain\n".to_vec()),
+        ("gzip", gzip(large.as_bytes())),
+    ] {
+        let answer = world.send(&[("content-encoding", encoding)], &body).await;
+        assert_eq!(answer.status, StatusCode::OK, "{encoding}: {}", answer.body);
+    }
+    world.rig.queue.close();
+    let bodies = delivering.await.unwrap();
+    assert_eq!(bodies[..4], ["gzipped", "zstd", "deflated", "plain"]);
+    assert_eq!(bodies.len(), 50_004);
+    world.end().await;
+}
+
+/// Method, path, headers and body of a request, the status of the answer, and what its reason holds.
+type Case<'c> = (&'c str, &'c str, &'c [(&'c str, &'c str)], &'c [u8], u16, &'c str);
+
+#[tokio::test]
+async fn requests_that_are_wrong_are_refused_with_a_reason() {
+    let world = start(json!({ "path": "/in", "token": "s3cret", "max_body_bytes": 1000 })).await;
+    let token = ("authorization", "Bearer s3cret");
+    let bomb = gzip(&[b'x'; 100_000]);
+    let large = [b'x'; 1001];
+    let cut = &gzip(b"a few words")[..20];
+    let cases: &[Case] = &[
+        ("POST", "/", &[token], b"x", 404, "send to `/in`"),
+        ("POST", "/in/", &[token], b"x", 404, ""),
+        ("GET", "/in", &[token], b"", 405, "POST or PUT"),
+        ("POST", "/in", &[], b"x", 401, "token"),
+        ("POST", "/in", &[("authorization", "Bearer wrong")], b"x", 401, "token"),
+        ("POST", "/in", &[("authorization", "Bearer s3cretx")], b"x", 401, "token"),
+        ("POST", "/in", &[("authorization", "s3cret")], b"x", 401, "token"),
+        ("POST", "/in", &[token, ("content-encoding", "br")], b"x", 415, "`br` is not known"),
+        ("POST", "/in", &[token, ("content-encoding", "gzip")], b"no gzip", 400, "damaged"),
+        ("POST", "/in", &[token, ("content-encoding", "gzip")], cut, 400, "ends too early"),
+        ("POST", "/in", &[token, ("content-encoding", "gzip")], &bomb, 413, "more than 1000"),
+        ("POST", "/in", &[token], &large, 413, "larger than 1000"),
+    ];
+    for (method, path, headers, body, status, reason) in cases {
+        let answer = send(world.address, method, path, headers, body).await;
+        assert_eq!(answer.status.as_u16(), *status, "{method} {path} {headers:?}: {}", answer.body);
+        assert!(answer.body["error"].as_str().unwrap().contains(reason), "{}", answer.body);
+    }
+    assert_eq!(get(&world.rig.stats.failures), cases.len() as u64);
+    assert!(world.rig.queue.is_empty());
+    let delivering = world.delivering();
+    for method in ["POST", "PUT"] {
+        let headers = [("authorization", "bearer s3cret")];
+        let answer = send(world.address, method, "/in?query=1", &headers, b"ok").await;
+        assert_eq!(answer.status, StatusCode::OK);
+    }
+    delivering.abort();
+    world.end().await;
+}
+
+#[tokio::test]
+async fn nothing_in_a_body_is_no_error() {
+    let world = start(json!({})).await;
+    for body in [&b""[..], b"\n\n"] {
+        let answer = world.send(&[], body).await;
+        assert_eq!((answer.status, answer.body), (StatusCode::OK, json!({ "events": 0 })));
+    }
+    assert_eq!(get(&world.rig.stats.skipped_empty), 2);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_full_queue_and_too_much_in_flight_are_answered_with_429() {
+    let mut rig = Rig::new(TempDir::new().unwrap().path());
+    rig.queue = wattle_buffer::Queue::new(1, None, None);
+    let options = json!({ "max_wait": "50ms", "max_body_bytes": "4KiB", "max_in_flight_bytes": "8KiB" });
+    let world = start_in(rig, options).await;
+    let first = world.sending(&[], b"fills the queue\n");
+    world.rig.until(|| !world.rig.queue.is_empty()).await;
+    let answer = world.send(&[], b"has no room\n").await;
+    assert_eq!(answer.status, StatusCode::TOO_MANY_REQUESTS);
+    assert!(answer.headers.contains_key("retry-after"), "{}", answer.body);
+
+    let taken = world.rig.pop().await;
+    let large = world.sending(&[], &[b'x'; 4000]);
+    world.rig.until(|| !world.rig.queue.is_empty()).await;
+    let answer = world.send(&[], &[b'y'; 4000]).await;
+    assert_eq!(answer.status, StatusCode::TOO_MANY_REQUESTS);
+    assert!(answer.body["error"].as_str().unwrap().contains("in flight"), "{}", answer.body);
+
+    taken.into_ack().deliver();
+    assert_eq!(first.await.unwrap().status, StatusCode::OK);
+    let delivering = world.delivering();
+    assert_eq!(large.await.unwrap().status, StatusCode::OK);
+    assert_eq!(world.send(&[], &[b'y'; 4000]).await.status, StatusCode::OK, "there is room again");
+    delivering.abort();
+    world.end().await;
+}
+
+#[tokio::test]
+async fn nobody_waits_for_ever() {
+    let world = start(json!({ "acknowledge_timeout": "50ms", "read_timeout": "50ms" })).await;
+    let answer = world.send(&[], b"nobody takes this\n").await;
+    assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
+    let mut stream = TcpStream::connect(world.address).await.unwrap();
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    stream.write_all(b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 10\r\n\r\nhalf").await.unwrap();
+    let mut answer = [0; 12];
+    stream.read_exact(&mut answer).await.unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 408");
+    world.end().await;
+}
+
+#[tokio::test]
+async fn without_acknowledgement_the_answer_is_202_at_once() {
+    let world = start(json!({ "acknowledge": false })).await;
+    assert_eq!(world.send(&[], b"line\n").await.status, StatusCode::ACCEPTED);
+    assert_eq!(world.rig.take(1).await, ["line"]);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_stop_lets_requests_be_answered_and_takes_no_more() {
+    let world = start(json!({})).await;
+    let idle = connect(world.address).await;
+    let answer = world.sending(&[], b"line\n");
+    let batch = world.rig.pop().await;
+    world.rig.stop();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert!(TcpStream::connect(world.address).await.is_err());
+    assert!(!world.running.is_ended());
+    batch.into_ack().deliver();
+    assert_eq!(answer.await.unwrap().status, StatusCode::OK);
+    world.running.ended().await.unwrap();
+    drop(idle);
+}
+
+#[tokio::test]
+async fn a_taken_address_is_an_error_that_says_what_to_do() {
+    let world = start(json!({})).await;
+    let rig = Rig::new(TempDir::new().unwrap().path());
+    let running = rig.start("http", json!({ "address": world.address.to_string() }));
+    let error = running.ended().await.unwrap_err().to_string();
+    assert!(error.starts_with(&format!("address `{}` of source `in` is taken; ", world.address)), "{error}");
+    let running = rig.start("http", json!({ "address": "no.such.host.invalid:1" }));
+    let error = running.ended().await.unwrap_err().to_string();
+    assert!(error.contains("cannot listen on address `no.such.host.invalid:1`"), "{error}");
+    world.end().await;
+}
+
+#[tokio::test]
+async fn many_clients_at_once_lose_nothing() {
+    let world = start(json!({ "max_connections": 8 })).await;
+    let delivering = world.delivering();
+    let address = world.address;
+    let clients: Vec<_> = (0..32)
+        .map(|client| {
+            tokio::spawn(async move {
+                for number in 0..10 {
+                    let answer = send(address, "POST", "/", &[], format!("{client} {number}").as_bytes()).await;
+                    assert_eq!(answer.status, StatusCode::OK);
+                }
+            })
+        })
+        .collect();
+    for client in clients {
+        client.await.unwrap();
+    }
+    world.rig.queue.close();
+    let mut bodies = delivering.await.unwrap();
+    bodies.sort();
+    bodies.dedup();
+    assert_eq!(bodies.len(), 320);
+    world.end().await;
+}
