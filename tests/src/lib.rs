@@ -1,1 +1,28 @@
-//! placeholder
+//! The harness of the end-to-end tests: they run the agent as its users do, as a program, and look at what it wrote.
+//!
+//! Every test has a folder of its own, so tests run beside each other. Every run that moves data ends in [`Summary`],
+//! whose reader checks that as many events went out as came in.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "a test that cannot go on fails; clippy exempts only the test functions themselves"
+)]
+
+mod agent;
+mod folder;
+mod mask;
+mod place;
+mod records;
+mod summary;
+mod web;
+
+pub use agent::{Agent, Ended, finish, wait_until};
+pub use folder::Folder;
+pub use mask::{Masked, SECRET_KEYS, assert_hidden, mask_model, secrets_in};
+pub use place::{binary, built, samples, workspace};
+pub use records::{Trail, event_id, json_lines, values};
+pub use summary::{Pipeline, Summary};
+pub use web::{Answer, Endpoint, free_address, send};

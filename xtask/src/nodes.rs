@@ -13,7 +13,7 @@ const TARGET: &str = "wasm32-unknown-unknown";
 /// Nodes that are built into the agent: folder in `nodes/`, which is also the name of the artifact.
 const BUILTIN: &[&str] = &["extract", "mask", "parse", "route", "unroll"];
 /// Guests that only tests use: folder in `tests/guests/`.
-const GUESTS: &[&str] = &["faulty"];
+const GUESTS: &[&str] = &["faulty", "json-per-event"];
 
 /// Builds all nodes and test guests to `target/nodes/` and `target/guests/`.
 pub(crate) fn build() -> anyhow::Result<()> {
@@ -31,7 +31,7 @@ pub(crate) fn build() -> anyhow::Result<()> {
     let built = target.join(TARGET).join("node");
     for (kind, folder, names) in [("node", "nodes", BUILTIN), ("guest", "guests", GUESTS)] {
         for name in names {
-            let core = built.join(format!("wattle_{kind}_{name}.wasm"));
+            let core = built.join(format!("wattle_{kind}_{}.wasm", name.replace('-', "_")));
             componentize(&core, &target.join(folder).join(format!("{name}.wasm")))?;
         }
     }

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use tokio::signal::unix::{SignalKind, signal};
 use wattle_pack::{Invalid, Library, Plan, Severity};
 use wattle_runtime::Catalog;
+use wattle_source::SourceError;
 use wattle_topology::{MakeNode, Topology, TopologySettings, sandboxed};
 
 use crate::builtin;
@@ -36,8 +37,8 @@ pub(crate) struct Supervisor {
 
 /// Why the agent stops running.
 enum End {
-    /// Every source has ended.
-    Finished,
+    /// Every source has ended, these of them by an error.
+    Finished(Vec<(String, SourceError)>),
     /// Somebody asked for it.
     Asked,
 }
@@ -79,8 +80,8 @@ impl Supervisor {
         let progress = Progress::start(is_bounded && !options.quiet, topology.source_stats());
         let end = self.serve(&mut topology, &plan.files, !options.no_watch).await?;
         let mut problems = Vec::new();
-        if matches!(end, End::Finished) {
-            for (name, error) in topology.finished().await {
+        if let End::Finished(errors) = end {
+            for (name, error) in errors {
                 problems.push(format!("source `{name}`: {error}"));
             }
         }
@@ -129,7 +130,7 @@ impl Supervisor {
                 _ = interrupt.recv() => return Ok(End::Asked),
                 _ = hangup.recv() => {}
                 () = changed => {}
-                () = ended(topology) => return Ok(End::Finished),
+                errors = topology.finished() => return Ok(End::Finished(errors)),
             }
             let files = self.reload(topology).await;
             if let Some(watch) = &mut watch {
@@ -189,13 +190,6 @@ impl Supervisor {
         self.show(invalid);
         let errors = invalid.diagnostics.iter().filter(|d| d.severity == Severity::Error).count();
         Failure::config(format!("the configuration has {errors} error{}", if errors == 1 { "" } else { "s" }))
-    }
-}
-
-/// Waits until every source has ended by itself.
-async fn ended(topology: &Topology) {
-    while !topology.is_finished() {
-        tokio::time::sleep(Duration::from_millis(2)).await;
     }
 }
 

@@ -171,6 +171,11 @@ impl<T: Sized> Queue<T> {
         self.inner.state.lock().closed
     }
 
+    /// Whether an item would not be accepted now for want of room.
+    pub fn is_full(&self) -> bool {
+        self.inner.state.lock().bytes >= self.inner.max_bytes
+    }
+
     /// Whether nothing is queued.
     pub fn is_empty(&self) -> bool {
         self.inner.state.lock().items.is_empty()

@@ -11,6 +11,9 @@
 //!
 //! With `once` every file is read to its end as it is.
 //!
+//! A file is what has its inode and its beginning, whatever its name. So a copy is another file: where rotation copies
+//! or compresses, the globs should not name the copies, or their events come twice.
+//!
 //! # Invariants
 //!
 //! - A saved position never passes an event that was not acknowledged.

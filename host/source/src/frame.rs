@@ -3,12 +3,12 @@
 //! Lines are found in the buffer that the input was read to, and that buffer becomes the column: no line is copied on
 //! its own, only the unfinished last one moves on to the next buffer.
 
-use bytes::Bytes;
 use serde::Deserialize;
 use wattle_batch::Span;
 
 use crate::assemble::{Chunk, cut};
 use crate::options::OptionError;
+use crate::pool::Pool;
 use crate::quantity::Size;
 use crate::source::BatchLimits;
 
@@ -62,6 +62,7 @@ pub(crate) struct Lines {
     buffer_bytes: usize,
     max_event_bytes: u64,
     skipped_empty: u64,
+    pool: Pool,
 }
 
 impl Lines {
@@ -77,14 +78,14 @@ impl Lines {
             buffer_bytes: batch_bytes.clamp(4 << 10, 4 << 20),
             max_event_bytes,
             skipped_empty: 0,
+            pool: Pool::default(),
         }
     }
 
     /// Room to read to; never empty.
     pub(crate) fn space(&mut self) -> &mut [u8] {
         if self.buffer.is_empty() {
-            // Fresh zeroes from the allocator cost nothing until they are touched.
-            self.buffer = vec![0; self.buffer_bytes];
+            self.buffer = self.pool.take(self.buffer_bytes);
         } else if self.buffer.len() == self.filled {
             let longer = self.buffer.len().max(self.buffer_bytes);
             self.buffer.resize(self.buffer.len() + longer, 0);
@@ -122,23 +123,19 @@ impl Lines {
         let tail = self.buffer.get(used..self.filled).unwrap_or_default();
         let mut next = Vec::new();
         if !tail.is_empty() {
-            next = vec![0; tail.len() + self.buffer_bytes];
+            next = self.pool.take(tail.len() + self.buffer_bytes);
             if let Some(start) = next.get_mut(..tail.len()) {
                 start.copy_from_slice(tail);
             }
         }
         self.filled = tail.len();
-        let mut full = std::mem::replace(&mut self.buffer, next);
-        full.truncate(used);
-        // A few bytes must not hold a whole buffer while they wait in a queue that counts only them.
-        if used < full.capacity() / 2 {
-            full.shrink_to_fit();
-        }
+        let full = std::mem::replace(&mut self.buffer, next);
+        let full = self.pool.share(full, used);
         let base = self.base;
         self.base += used as u64;
         self.line_start = 0;
         self.span_bytes = 0;
-        cut(&Bytes::from(full), std::mem::take(&mut self.spans), base, self.base, limits)
+        cut(&full, std::mem::take(&mut self.spans), base, self.base, limits)
     }
 
     /// Makes an event of what follows the last line feed, and takes everything that is left.

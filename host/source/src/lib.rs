@@ -18,6 +18,7 @@ mod frame;
 mod http;
 mod options;
 mod outbox;
+mod pool;
 mod quantity;
 mod source;
 mod stats;

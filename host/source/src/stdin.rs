@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use serde::Deserialize;
 use tokio::sync::mpsc;
 
@@ -17,6 +18,7 @@ use crate::decompress::{Caps, Compression, Decoder, Decompression, MAGIC_BYTES, 
 use crate::frame::{DEFAULT_MAX_EVENT_BYTES, EventTooLong, Framing, Lines, READ_BYTES, check_max_event_bytes};
 use crate::options::{OptionError, verdict};
 use crate::outbox::Outbox;
+use crate::pool::Pool;
 use crate::quantity::Size;
 use crate::source::{BatchLimits, Source, SourceContext, SourceError, Stop};
 use crate::stats::{SourceStats, add};
@@ -109,15 +111,13 @@ fn file_bytes_on_stdin() -> u64 {
 }
 
 /// Passes on whatever a read gives. The end is the end of the channel.
-fn read(mut input: Input, pieces: &SyncSender<io::Result<Vec<u8>>>) {
+fn read(mut input: Input, pieces: &SyncSender<io::Result<Bytes>>) {
+    let pool = Pool::default();
     loop {
-        let mut piece = vec![0; READ_BYTES];
+        let mut piece = pool.take(READ_BYTES);
         let result = match input.read(&mut piece) {
             Ok(0) => return,
-            Ok(n) => {
-                piece.truncate(n);
-                Ok(piece)
-            }
+            Ok(n) => Ok(pool.share(piece, n)),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(error) => Err(error),
         };
@@ -130,8 +130,8 @@ fn read(mut input: Input, pieces: &SyncSender<io::Result<Vec<u8>>>) {
 
 /// The other end of [`read`]: says `WouldBlock` where it has waited long enough, and ends when the source is stopped.
 struct Pieces {
-    pieces: Receiver<io::Result<Vec<u8>>>,
-    piece: Vec<u8>,
+    pieces: Receiver<io::Result<Bytes>>,
+    piece: Bytes,
     at: usize,
     stop: Stop,
     stats: Arc<SourceStats>,
@@ -208,7 +208,7 @@ struct Framer {
 }
 
 impl Framer {
-    fn run(self, pieces: Receiver<io::Result<Vec<u8>>>) -> Result<(), SourceError> {
+    fn run(self, pieces: Receiver<io::Result<Bytes>>) -> Result<(), SourceError> {
         let result = self.frame(pieces);
         if self.stop.is_stopped() {
             tracing::info!("standard input was left before its end");
@@ -217,9 +217,9 @@ impl Framer {
         result.map_err(|error| SourceError { message: error.to_string() })
     }
 
-    fn frame(&self, pieces: Receiver<io::Result<Vec<u8>>>) -> Result<(), StdinError> {
+    fn frame(&self, pieces: Receiver<io::Result<Bytes>>) -> Result<(), StdinError> {
         let (stop, stats) = (self.stop.clone(), self.stats.clone());
-        let mut pieces = Pieces { pieces, piece: Vec::new(), at: 0, stop, stats };
+        let mut pieces = Pieces { pieces, piece: Bytes::new(), at: 0, stop, stats };
         let (head, compression) = match self.options.decompression {
             Decompression::None => (Vec::new(), Compression::None),
             Decompression::Auto => {

@@ -6,7 +6,7 @@
 //! whose own outputs exceed the bound makes its worker wait.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -43,6 +43,7 @@ struct State {
 
 /// Batches of one source on their way through the workers.
 pub(crate) struct Lane {
+    lanes: Weak<Lanes>,
     pub(crate) source: Arc<str>,
     pub(crate) queue: Queue<Batches>,
     state: Mutex<State>,
@@ -65,13 +66,13 @@ impl Lane {
             }
         };
         let queue = Queue::new(max_bytes, Some(Box::new(on_item)), None);
-        Arc::new(Self { source, queue, state: Mutex::default(), moved: Condvar::new() })
+        Arc::new(Self { lanes: Arc::downgrade(lanes), source, queue, state: Mutex::default(), moved: Condvar::new() })
     }
 
     /// Takes the next batch, unless too much waits for the sinks.
     fn take(self: &Arc<Self>) -> Option<Work> {
         let mut state = self.state.lock();
-        Self::flush(&mut state);
+        self.flush(&mut state);
         if state.closed || state.waiting_bytes >= MAX_WAITING_BYTES {
             return None;
         }
@@ -90,10 +91,10 @@ impl Lane {
             entry.payloads.extend(payloads);
             entry.done = done;
         }
-        Self::flush(&mut state);
+        self.flush(&mut state);
         while !done && !state.closed && Self::is_over(&state, turn) {
             self.moved.wait_for(&mut state, LOOK_AGAIN);
-            Self::flush(&mut state);
+            self.flush(&mut state);
         }
         drop(state);
         self.moved.notify_all();
@@ -105,7 +106,7 @@ impl Lane {
     }
 
     /// Sends what can be sent, in order of turns.
-    fn flush(state: &mut State) {
+    fn flush(&self, state: &mut State) {
         while let Some(turn) = state.turns.get_mut(&state.sending) {
             while let Some((sink, payload)) = turn.payloads.pop_front() {
                 let bytes = payload.byte_len();
@@ -114,8 +115,15 @@ impl Lane {
                     // The sink is gone; its source offers the events again, since nobody acknowledges them.
                     Err(payload) if sink.queue.is_closed() => drop(payload),
                     Err(payload) => {
-                        turn.payloads.push_front((sink, payload));
-                        return;
+                        turn.payloads.push_front((sink.clone(), payload));
+                        if let Some(lanes) = self.lanes.upgrade() {
+                            lanes.blocked.store(true, Ordering::Release);
+                        }
+                        // Room made between the attempt and the flag would wake nobody.
+                        if sink.queue.is_full() {
+                            return;
+                        }
+                        continue;
                     }
                 }
                 state.waiting_bytes = state.waiting_bytes.saturating_sub(bytes);
@@ -131,7 +139,7 @@ impl Lane {
     /// Whether the source has ended and everything of it is with the sinks.
     pub(crate) fn is_drained(&self) -> bool {
         let mut state = self.state.lock();
-        Self::flush(&mut state);
+        self.flush(&mut state);
         self.queue.is_closed() && self.queue.is_empty() && state.turns.is_empty()
     }
 
@@ -155,6 +163,8 @@ pub(crate) struct Lanes {
     signals: Mutex<u64>,
     signal: Condvar,
     stopped: AtomicBool,
+    /// Set while some lane waits for room in a sink, so that a sink that is never full wakes nobody.
+    blocked: AtomicBool,
 }
 
 impl Lanes {
@@ -164,6 +174,7 @@ impl Lanes {
             signals: Mutex::new(0),
             signal: Condvar::new(),
             stopped: AtomicBool::new(false),
+            blocked: AtomicBool::new(false),
         })
     }
 
@@ -208,7 +219,14 @@ impl Lanes {
         self.signal.notify_one();
     }
 
-    /// Signals that much may have changed: room in a sink, a new generation.
+    /// Signals that a sink has room, if a lane waits for it.
+    pub(crate) fn wake_blocked(&self) {
+        if self.blocked.swap(false, Ordering::AcqRel) {
+            self.wake_all();
+        }
+    }
+
+    /// Signals that much may have changed.
     pub(crate) fn wake_all(&self) {
         *self.signals.lock() += 1;
         self.signal.notify_all();

@@ -135,7 +135,7 @@ impl Topology {
             let wake = Arc::downgrade(&self.lanes);
             let on_room = move || {
                 if let Some(lanes) = wake.upgrade() {
-                    lanes.wake_all();
+                    lanes.wake_blocked();
                 }
             };
             let queue = Queue::new(SINK_QUEUE_BYTES, None, Some(Box::new(on_room)));
@@ -292,11 +292,6 @@ impl Topology {
             source.lane.queue.close();
         }
         errors
-    }
-
-    /// Whether every source has ended by itself.
-    pub fn is_finished(&self) -> bool {
-        self.sources.values().all(|s| s.task.as_ref().is_none_or(JoinHandle::is_finished))
     }
 
     /// Stops the sources, lets everything under way reach the sinks, and ends. What is not delivered within the deadline

@@ -1,7 +1,12 @@
 //! Compares the node with a model: JSON of any nesting, in any layout, embedded in strings in any spelling. Exactly the
 //! values under the key change.
 
-#![expect(clippy::string_slice, reason = "a slice at a wrong place fails the test, as it should")]
+#![expect(
+    clippy::string_slice,
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "what is not as expected fails the test, as it should"
+)]
 
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};

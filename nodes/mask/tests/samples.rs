@@ -2,7 +2,13 @@
 //!
 //! The samples lie beside the project's folder; where they are absent, the test says so and passes.
 
-#![expect(clippy::string_slice, reason = "a slice at a wrong place fails the test, as it should")]
+#![expect(
+    clippy::string_slice,
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "what is not as expected fails the test, as it should"
+)]
 
 use std::io::Read;
 use std::path::{Path, PathBuf};

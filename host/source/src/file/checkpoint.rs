@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use parking_lot::Mutex;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::identity::{FileId, Fingerprint, Version};
 use crate::source::SourceError;
@@ -23,7 +23,8 @@ pub(crate) struct Entry {
     #[serde(flatten)]
     pub(crate) id: FileId,
     pub(crate) fingerprint: Fingerprint,
-    /// Where it was last seen.
+    /// Where it was last seen, as well as JSON can say it.
+    #[serde(serialize_with = "lossy")]
     pub(crate) path: PathBuf,
     /// All before this byte, decompressed, is delivered.
     pub(crate) position: u64,
@@ -50,6 +51,10 @@ impl Entry {
 struct Checkpoints {
     version: u32,
     files: Vec<Entry>,
+}
+
+fn lossy<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&path.to_string_lossy())
 }
 
 /// The file of one source.

@@ -21,7 +21,7 @@ pub(crate) struct Unwanted;
 pub(crate) enum FileFailure {
     #[error(transparent)]
     Read(#[from] ReadFailure),
-    #[error(transparent)]
+    #[error("cannot be read further: {0}")]
     TooLong(#[from] EventTooLong),
 }
 

@@ -125,6 +125,19 @@ async fn a_batch_is_of_one_file_and_says_of_which() {
 }
 
 #[tokio::test]
+async fn a_name_may_be_any_bytes() {
+    use std::os::unix::ffi::OsStrExt;
+    let world = World::once();
+    let name = std::ffi::OsStr::from_bytes(b"\xff\n*?.log");
+    fs::write(world.folder.path().join("in").join(name), "line\n").unwrap();
+    world.write("z[1]{2}.log", "another\n");
+    let mut bodies = world.all(json!({})).await;
+    bodies.sort();
+    assert_eq!(bodies, ["another", "line"]);
+    assert!(world.again().all(json!({})).await.is_empty(), "positions are saved under such names too");
+}
+
+#[tokio::test]
 async fn nothing_to_read_is_no_error() {
     let world = World::once();
     assert!(world.all(json!({})).await.is_empty());

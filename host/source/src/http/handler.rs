@@ -9,6 +9,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Incoming};
 use hyper::header::{self, HeaderName};
 use hyper::{Method, Request, Response, StatusCode};
+use parking_lot::Mutex;
 use subtle::ConstantTimeEq;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::{Instant, timeout, timeout_at};
@@ -27,6 +28,9 @@ const SMALL_BODY: usize = 64 << 10;
 /// What is in flight is counted in units of this many bytes, of which a semaphore has enough.
 const UNIT: u64 = 1 << 10;
 
+/// At least this much time lies between two lines in the log about refused requests.
+const LOG_PAUSE: Duration = Duration::from_secs(1);
+
 /// What a client should wait before it tries again, in seconds.
 const RETRY_AFTER: &str = "1";
 
@@ -37,6 +41,27 @@ pub(crate) struct Handler {
     in_flight: Arc<Semaphore>,
     /// As many large bodies are unpacked at a time as there are cores, so that what they grow to is bounded.
     unpacking: Arc<Semaphore>,
+    refusals: Mutex<Refusals>,
+}
+
+/// Keeps a client that is refused over and over from filling the log.
+#[derive(Default)]
+struct Refusals {
+    quiet_until: Option<Instant>,
+    not_logged: u64,
+}
+
+impl Refusals {
+    /// Whether to log the next one, and how many were not.
+    fn log(&mut self) -> Option<u64> {
+        let now = Instant::now();
+        if self.quiet_until.is_some_and(|until| until > now) {
+            self.not_logged += 1;
+            return None;
+        }
+        self.quiet_until = Some(now + LOG_PAUSE);
+        Some(std::mem::take(&mut self.not_logged))
+    }
 }
 
 /// A share of what may be in flight.
@@ -67,6 +92,7 @@ impl Handler {
             context,
             in_flight: Arc::new(Semaphore::new(units.min(Semaphore::MAX_PERMITS))),
             unpacking: Arc::new(Semaphore::new(cores)),
+            refusals: Mutex::default(),
         }
     }
 
@@ -79,10 +105,12 @@ impl Handler {
             }
             Err(Refusal { status, reason }) => {
                 add(&self.context.stats.failures, 1);
-                tracing::warn!(
-                    source = %self.context.name, peer = %peer, status = status.as_u16(), reason = %reason,
-                    "request refused"
-                );
+                if let Some(not_logged) = self.refusals.lock().log() {
+                    tracing::warn!(
+                        source = %self.context.name, peer = %peer, status = status.as_u16(), reason = %reason,
+                        not_logged, "request refused"
+                    );
+                }
                 respond(status, &serde_json::json!({ "error": reason }))
             }
         }

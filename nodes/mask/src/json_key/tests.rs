@@ -146,6 +146,11 @@ fn escapes_in_keys_and_quotes_hide_nothing() {
     check(r#"{"key":"a\u0022b\u005c","c":"d"}"#, r##"{"key":"#","c":"d"}"##);
     check(r#"{"key":"\u003ca\u003e","c":"d"}"#, r##"{"key":"#","c":"d"}"##);
     check(r#"{"key":\u0022v\u0022}"#, r##"{"key":\u0022#\u0022}"##);
+    // A key inside of a masked value, with a value that the outer key leaves.
+    check(
+        r#"{"k\u0065y":{"a":true,"k\u0065y":true,"b":[{"key":false}]}}"#,
+        r#"{"k\u0065y":{"a":true,"k\u0065y":B,"b":[{"key":B}]}}"#,
+    );
     // Backslashes that are no escapes.
     check(r#"{"p":"C:\\u0061\\key\\","key":"v"}"#, r##"{"p":"C:\\u0061\\key\\","key":"#"}"##);
     check(r#"\d \w "\u0061": "k\u0065y":"v" \q"#, r##"\d \w "\u0061": "k\u0065y":"#" \q"##);
@@ -260,7 +265,8 @@ fn hostile_text_takes_linear_time() {
     let mut search = KeySearch::new(vec![KeyRule::new(0, vec![b"key".as_slice().into()], false)]).unwrap();
     let line_feeds = r"\n".repeat(100) + r"\u0022";
     for piece in repeated.into_iter().chain([&*line_feeds]) {
-        let text = piece.repeat(1_000_000 / piece.len());
+        // Escapes at the end make everything before it look unfinished.
+        let text = piece.repeat(1_000_000 / piece.len()) + r#""\u0022\u"#;
         let offsets = [0, u32::try_from(text.len()).unwrap()];
         let started = std::time::Instant::now();
         search.find(Rows { bytes: text.as_bytes(), offsets: &offsets }, &mut Vec::new(), |_| {});

@@ -1,0 +1,120 @@
+//! What all sections of the benchmark share: where things are, how much to measure, and configurations.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+
+use crate::corpus::{Corpus, Input};
+use crate::job::{Job, Used};
+use crate::nodes::Kind;
+
+/// Names of the outputs of the pack.
+pub(crate) const OUTPUTS: &[&str] = &["processed", "get_describe_list", "fails"];
+
+/// The benchmark as it was called for.
+pub(crate) struct Bench {
+    /// The agent.
+    pub(crate) wattle: PathBuf,
+    /// The target folder, with the artifacts of nodes and guests.
+    pub(crate) target: PathBuf,
+    /// Where everything goes that is written meanwhile.
+    pub(crate) work: PathBuf,
+    pub(crate) corpus: Corpus,
+    pub(crate) quick: bool,
+}
+
+impl Bench {
+    /// One figure for `--quick` and one for the whole benchmark.
+    pub(crate) fn size<T>(&self, quick: T, full: T) -> T {
+        if self.quick { quick } else { full }
+    }
+
+    /// How often whole processes are run.
+    pub(crate) fn rounds(&self) -> usize {
+        self.size(3, 5)
+    }
+
+    /// The corpus of row 1: documents of 200 records, one a line.
+    pub(crate) fn documents(&self) -> anyhow::Result<Input> {
+        self.corpus.documents(self.size(100_000_000, 300_000_000), 200)
+    }
+
+    /// An empty folder.
+    pub(crate) fn fresh(&self, name: &str) -> anyhow::Result<PathBuf> {
+        let folder = self.work.join(name);
+        if folder.exists() {
+            fs::remove_dir_all(&folder).with_context(|| folder.display().to_string())?;
+        }
+        fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
+        Ok(folder)
+    }
+
+    /// The data folder of the agents that are measured: it keeps the compiled nodes from run to run, and nothing else.
+    pub(crate) fn data_dir(&self) -> anyhow::Result<PathBuf> {
+        let folder = self.work.join("data");
+        let sources = folder.join("sources");
+        if sources.exists() {
+            fs::remove_dir_all(&sources).with_context(|| sources.display().to_string())?;
+        }
+        fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
+        Ok(folder)
+    }
+
+    /// `wattle` with a quiet log and the data folder of the benchmark.
+    pub(crate) fn agent(&self) -> anyhow::Result<Job> {
+        Ok(Job::new(&self.wattle).env("WATTLE_DATA_DIR", self.data_dir()?).args(["--log", "error"]))
+    }
+
+    /// The whole job: standard input through the pack to a file for each output.
+    pub(crate) fn whole_job(&self, input: &Input, workers: usize, out: &Path) -> anyhow::Result<Job> {
+        let job = self.agent()?.args(["run", "--pack", "cloudtrail@1.0.0", "--quiet", "--workers"]);
+        Ok(job.args([workers.to_string()]).args(["--out"]).args([out]).stdin(&input.path))
+    }
+
+    /// Runs a configuration to its end on one core, with one worker.
+    pub(crate) fn run_configuration(&self, configuration: &str, stdin: Option<&Input>) -> anyhow::Result<Used> {
+        let path = self.work.join("agent.toml");
+        fs::write(&path, configuration).with_context(|| path.display().to_string())?;
+        let job = self.agent()?.args(["run", "--once", "--no-watch", "--quiet", "--workers", "1", "--config"]);
+        let job = job.args([&path]).on_cores("0");
+        match stdin {
+            Some(input) => job.stdin(&input.path).run(),
+            None => job.run(),
+        }
+    }
+
+    /// This program, running the pack over standard input with nodes of a kind. Answers with the CPU seconds from the
+    /// start of the topology to the end of its drain: reading the configuration and compiling do not count.
+    pub(crate) fn pipeline(&self, input: &Input, kind: Kind) -> anyhow::Result<f64> {
+        let out = self.fresh("twin")?;
+        let job = Job::new(std::env::current_exe()?).args(["--target"]).args([&self.target]);
+        let job = job.args(["pipeline", "--nodes", kind.name(), "--work"]).args([&self.work]).args(["--out"]);
+        let used = job.args([&out]).stdin(&input.path).on_cores("0").run()?;
+        used.stdout.trim().parse().with_context(|| format!("`{}` is no number", used.stdout))
+    }
+}
+
+/// A configuration: the pack between a source and sinks.
+pub(crate) fn configuration(data_dir: &Path, source: &str, sinks: &str) -> String {
+    format!(
+        "[agent]\ndata_dir = \"{}\"\n\n[sources.in]\n{source}\n\n[pipelines.main]\ninputs = [\"in\"]\npack = \
+         \"cloudtrail@1.0.0\"\n\n{sinks}",
+        data_dir.display()
+    )
+}
+
+/// A file sink for each output of the pack.
+pub(crate) fn file_sinks(folder: &Path) -> String {
+    let sink = |output: &&str| {
+        let path = folder.join(format!("{output}.ndjson"));
+        format!(
+            "[sinks.{output}]\ntype = \"file\"\ninputs = [\"main.{output}\"]\npath = \"{}\"\nencoding.codec = \"text\"\n",
+            path.display()
+        )
+    };
+    OUTPUTS.iter().map(sink).collect()
+}
+
+/// One sink that writes nothing.
+pub(crate) const BLACKHOLE: &str = "[sinks.none]\ntype = \"blackhole\"\ninputs = [\"*.*\"]\n";

@@ -1,0 +1,127 @@
+//! The corpus: generated CloudTrail, the same bytes for the same seed, kept between runs.
+
+use std::fs::{self, File};
+use std::io::{BufWriter, Write as _};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use wattle_source::cloudtrail::{DocumentSize, Generator, Options, Shape};
+
+const SEED: u64 = 1;
+
+/// Where the corpora lie.
+pub(crate) struct Corpus {
+    folder: PathBuf,
+}
+
+/// Generated input, and how many bytes it has before any compression.
+#[derive(Clone, Debug)]
+pub(crate) struct Input {
+    pub(crate) path: PathBuf,
+    pub(crate) bytes: u64,
+}
+
+impl Input {
+    pub(crate) fn megabytes(&self) -> f64 {
+        crate::figures::mega(self.bytes)
+    }
+}
+
+impl Corpus {
+    pub(crate) fn new(folder: PathBuf) -> Self {
+        Self { folder }
+    }
+
+    /// Documents of this many records, one a line, of about this many bytes in all.
+    pub(crate) fn documents(&self, bytes: u64, records: u32) -> anyhow::Result<Input> {
+        let name = format!("documents-{records}-{bytes}.ndjson");
+        self.lines(&name, bytes, Shape::Records, DocumentSize::Fixed(records))
+    }
+
+    /// Records, one a line.
+    pub(crate) fn records(&self, bytes: u64) -> anyhow::Result<Input> {
+        self.lines(&format!("records-{bytes}.ndjson"), bytes, Shape::Ndjson, DocumentSize::Fixed(100))
+    }
+
+    /// One line: a document of one record.
+    pub(crate) fn single(&self) -> anyhow::Result<Input> {
+        self.documents(1, 1)
+    }
+
+    fn lines(&self, name: &str, bytes: u64, shape: Shape, size: DocumentSize) -> anyhow::Result<Input> {
+        self.once(name, |path| {
+            let mut generator = generator(shape, size);
+            let mut out = BufWriter::with_capacity(1 << 20, File::create(path)?);
+            let mut document = Vec::new();
+            let mut written = 0;
+            while written < bytes {
+                document.clear();
+                let records = generator.document_size();
+                generator.next_document(records, &mut document);
+                if !document.ends_with(b"\n") {
+                    document.push(b'\n');
+                }
+                out.write_all(&document)?;
+                written += document.len() as u64;
+            }
+            out.flush()?;
+            Ok(written)
+        })
+    }
+
+    /// A folder of `.json.gz` files of 6 to 600 records, as CloudTrail delivers them.
+    pub(crate) fn gzips(&self, bytes: u64) -> anyhow::Result<Input> {
+        self.files(&format!("gz-{bytes}"), bytes, DocumentSize::Between(6..=600), true)
+    }
+
+    /// A folder of plain files of this many records.
+    pub(crate) fn plain_files(&self, bytes: u64, records: u32) -> anyhow::Result<Input> {
+        self.files(&format!("files-{records}-{bytes}"), bytes, DocumentSize::Fixed(records), false)
+    }
+
+    fn files(&self, name: &str, bytes: u64, size: DocumentSize, gzip: bool) -> anyhow::Result<Input> {
+        self.once(name, |folder| {
+            fs::create_dir_all(folder)?;
+            let mut generator = generator(Shape::Records, size);
+            let mut document = Vec::new();
+            let mut written = 0;
+            for index in 0.. {
+                if written >= bytes {
+                    break;
+                }
+                document.clear();
+                let records = generator.document_size();
+                generator.next_document(records, &mut document);
+                written += document.len() as u64;
+                let path = folder.join(format!("{index:06}.json{}", if gzip { ".gz" } else { "" }));
+                if gzip {
+                    let mut encoder = GzEncoder::new(File::create(path)?, Compression::default());
+                    encoder.write_all(&document)?;
+                    encoder.finish()?;
+                } else {
+                    fs::write(path, &document)?;
+                }
+            }
+            Ok(written)
+        })
+    }
+
+    /// Makes a file or a folder unless it is there with the stamp of a complete run beside it.
+    fn once(&self, name: &str, make: impl FnOnce(&Path) -> anyhow::Result<u64>) -> anyhow::Result<Input> {
+        let path = self.folder.join(name);
+        let stamp = self.folder.join(format!("{name}.bytes-of-seed-{SEED}"));
+        if let Some(bytes) = fs::read_to_string(&stamp).ok().and_then(|text| text.trim().parse().ok()) {
+            return Ok(Input { path, bytes });
+        }
+        fs::create_dir_all(&self.folder).with_context(|| self.folder.display().to_string())?;
+        let bytes = make(&path).with_context(|| path.display().to_string())?;
+        fs::write(&stamp, bytes.to_string()).with_context(|| stamp.display().to_string())?;
+        Ok(Input { path, bytes })
+    }
+}
+
+fn generator(shape: Shape, records_per_document: DocumentSize) -> Generator {
+    Generator::new(Options { seed: SEED, shape, records_per_document, ..Options::default() })
+}

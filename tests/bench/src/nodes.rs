@@ -1,0 +1,216 @@
+//! The nodes of a plan, made in three ways: sandboxed as the agent makes them, linked natively, and as plugins that take
+//! one event a call as JSON.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context as _, bail};
+use serde_json::{Value, json};
+use wattle_batch::{Batch, ColumnBuilder, Failure, Outcome};
+use wattle_node::Node;
+use wattle_node::native::Native;
+use wattle_pack::{Artifact, Components, ComponentKind, Library, NodePlan, OptionError, Origin, Plan};
+use wattle_runtime::{Catalog, Compiled, NodeStats, Process, Runner, RunnerSettings, Runtime};
+use wattle_topology::{MakeNode, sandboxed};
+
+/// How nodes are made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Kind {
+    /// Components in the sandbox.
+    Sandbox,
+    /// Linked into this program.
+    Native,
+    /// One event a call, as a JSON text.
+    JsonPerEvent,
+}
+
+impl Kind {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Sandbox => "sandbox",
+            Self::Native => "native",
+            Self::JsonPerEvent => "json-per-event",
+        }
+    }
+}
+
+const BUILTIN: &[&str] = &["extract", "mask", "parse", "route", "unroll"];
+
+/// What a configuration needs to become a plan with nodes, from the artifacts that `cargo xtask nodes` has built.
+pub(crate) struct Workbench {
+    catalog: Catalog,
+    library: Library,
+    json_per_event: Artifact,
+}
+
+impl Workbench {
+    /// `target` holds `nodes/` and `guests/`; compiled code is kept in `cache`.
+    pub(crate) fn open(target: &Path, cache: &Path) -> anyhow::Result<Self> {
+        let artifact = |folder: &str, name: &str| {
+            let path = target.join(folder).join(format!("{name}.wasm"));
+            let bytes = std::fs::read(&path).with_context(|| format!("{}: run cargo xtask nodes", path.display()))?;
+            anyhow::Ok(Artifact::new(name, bytes, Origin::Builtin))
+        };
+        let builtin = BUILTIN.iter().map(|name| artifact("nodes", name)).collect::<anyhow::Result<_>>()?;
+        let packs: PathBuf = [env!("CARGO_MANIFEST_DIR"), "..", "..", "packs"].iter().collect();
+        Ok(Self {
+            catalog: Catalog::new(Runtime::new(Some(cache))?, builtin),
+            library: Library::new(Vec::new()).with_folder(packs),
+            json_per_event: artifact("guests", "json-per-event")?,
+        })
+    }
+
+    pub(crate) fn plan(&self, configuration: &str) -> anyhow::Result<Plan> {
+        let environment = |name: &str| std::env::var(name).ok();
+        let folder = Path::new("");
+        let loaded = wattle_pack::load_text(
+            "bench",
+            configuration,
+            folder,
+            &environment,
+            &self.catalog,
+            &BuiltinComponents,
+            &self.library,
+        );
+        match loaded {
+            Ok((plan, _)) => Ok(plan),
+            Err(invalid) => {
+                let all: Vec<String> = invalid.diagnostics.iter().map(|d| d.render(false)).collect();
+                bail!("{}", all.join("\n"))
+            }
+        }
+    }
+
+    pub(crate) fn make(&self, kind: Kind) -> anyhow::Result<Arc<MakeNode>> {
+        Ok(match kind {
+            Kind::Sandbox => sandboxed(self.catalog.runtime().clone()),
+            Kind::Native => Arc::new(|plan, _| native(plan)),
+            Kind::JsonPerEvent => {
+                let compiled = self.json_per_event()?;
+                Arc::new(move |plan, stats| {
+                    let step = json_step(plan)?;
+                    let runner = json_runner(&compiled, plan.name.as_str(), &step, stats)?;
+                    Ok(Box::new(OneByOne(runner)) as Box<dyn Process>)
+                })
+            }
+        })
+    }
+
+    /// The guest that takes one event a call.
+    pub(crate) fn json_per_event(&self) -> anyhow::Result<Arc<Compiled>> {
+        Ok(self.catalog.runtime().compile(&self.json_per_event)?)
+    }
+}
+
+struct BuiltinComponents;
+
+impl Components for BuiltinComponents {
+    fn types(&self, kind: ComponentKind) -> Vec<&str> {
+        match kind {
+            ComponentKind::Source => wattle_source::TYPES.to_vec(),
+            ComponentKind::Sink => wattle_sink::TYPES.to_vec(),
+        }
+    }
+
+    fn check(&self, _: ComponentKind, _: &str, _: &Value) -> Result<(), Vec<OptionError>> {
+        Ok(())
+    }
+}
+
+fn native(plan: &NodePlan) -> Result<Box<dyn Process>, String> {
+    match plan.artifact.name.as_str() {
+        "extract" => linked::<wattle_node_extract::Extract>(plan),
+        "mask" => linked::<wattle_node_mask::Mask>(plan),
+        "parse" => linked::<wattle_node_parse::Parse>(plan),
+        "route" => linked::<wattle_node_route::Route>(plan),
+        "unroll" => linked::<wattle_node_unroll::Unroll>(plan),
+        other => Err(format!("`{other}` is not linked natively")),
+    }
+}
+
+fn linked<N: Node + Send + 'static>(plan: &NodePlan) -> Result<Box<dyn Process>, String> {
+    let node = Native::<N>::configure(&plan.name, &plan.options).map_err(|errors| format!("{errors:?}"))?;
+    Ok(Box::new(Linked(node)))
+}
+
+struct Linked<N>(Native<N>);
+
+impl<N: Node + Send> Process for Linked<N> {
+    fn process(&mut self, batch: Batch) -> Vec<Outcome> {
+        match self.0.process(batch) {
+            Ok(outcome) => vec![outcome],
+            Err(back) => {
+                let (batch, error) = *back;
+                let info = self.0.info();
+                let failure = Failure {
+                    node: info.name.clone(),
+                    version: info.version.clone(),
+                    code: "node-error".into(),
+                    message: format!("{error:?}").into(),
+                };
+                let failures = vec![failure; batch.rows()];
+                vec![Outcome { failed: Some(batch.with_failures(failures)), ..Outcome::default() }]
+            }
+        }
+    }
+}
+
+/// What the guest does in the place of a node of the pack.
+fn json_step(plan: &NodePlan) -> Result<Value, String> {
+    Ok(match plan.artifact.name.as_str() {
+        "mask" => {
+            let options: Value = serde_json::from_str(&plan.options).map_err(|e| e.to_string())?;
+            json!({ "mask": options.pointer("/rules/0/json_key") })
+        }
+        "route" => json!({ "route": ["Get", "List", "Describe"] }),
+        name => json!(name),
+    })
+}
+
+/// The guest with one of its steps.
+pub(crate) fn json_runner(
+    compiled: &Arc<Compiled>,
+    name: &str,
+    step: &Value,
+    stats: Arc<NodeStats>,
+) -> Result<Runner, String> {
+    let options = json!({ "step": step }).to_string();
+    let settings = RunnerSettings { name: name.into(), options: options.as_str().into(), limits: Default::default() };
+    Runner::new(compiled.clone(), settings, stats).map_err(|fault| fault.message)
+}
+
+/// Calls a node for each event by itself. What leaves is gathered again, so that the rest of the agent works on batches
+/// as ever and only the nodes are compared.
+struct OneByOne(Runner);
+
+impl Process for OneByOne {
+    fn process(&mut self, batch: Batch) -> Vec<Outcome> {
+        // The counts of the pipeline do not see that rows were split; nobody looks at them here.
+        let mut gathered = Outcome::default();
+        let mut ports: Vec<ColumnBuilder> = Vec::new();
+        for row in 0..u32::try_from(batch.rows()).unwrap_or(u32::MAX) {
+            for mut outcome in self.0.process(batch.select(&[row])) {
+                let pieces = std::iter::from_fn(|| Some((0, outcome.children.as_mut()?.next_batch(usize::MAX)?)));
+                let pieces: Vec<(usize, Batch)> = pieces.chain(std::mem::take(&mut outcome.emitted)).collect();
+                for (port, piece) in pieces {
+                    if ports.len() <= port {
+                        ports.resize_with(port + 1, ColumnBuilder::default);
+                    }
+                    if let Some(column) = ports.get_mut(port) {
+                        piece.body().iter().for_each(|body| column.push(body).unwrap_or_default());
+                    }
+                    piece.into_ack().deliver();
+                }
+                if let Some(failed) = outcome.failed {
+                    return vec![Outcome { failed: Some(failed), ..Outcome::default() }];
+                }
+            }
+        }
+        for (port, column) in ports.into_iter().enumerate().filter(|(_, column)| column.rows() > 0) {
+            let bodies = column.finish();
+            gathered.emitted.push((port, Batch::new(bodies, batch.origin().clone(), batch.ack().share())));
+        }
+        batch.into_ack().deliver();
+        vec![gathered]
+    }
+}

@@ -1,0 +1,165 @@
+//! The whole job as a whole process, beside the tools that are at hand: rows 1 and 4 of the table.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::ensure;
+use cpu_time::ThreadTime;
+
+use crate::bench::{Bench, OUTPUTS, configuration, file_sinks};
+use crate::corpus::Input;
+use crate::figures::{Report, Samples, mega};
+use crate::job::{Job, on_path};
+use crate::peers;
+
+/// Rows 1 and 4.
+pub(crate) fn measure(bench: &Bench, report: &mut Report) -> anyhow::Result<()> {
+    report.section("The whole job: documents on standard input -> pack cloudtrail 1.0.0 -> three files");
+    let input = bench.documents()?;
+    let (one_out, two_out) = (bench.work.join("one"), bench.work.join("two"));
+    // Fills the cache of compiled nodes and of the file system.
+    bench.whole_job(&input, 1, &bench.fresh("one")?)?.run()?;
+    let (mut rate, mut per_gb, mut peak, mut speed) = <(Samples, Samples, Samples, Samples)>::default();
+    let (mut over_jq, mut jq_rate, mut two_over_one) = <(Samples, Samples, Samples)>::default();
+    let jq = on_path("jq");
+    for _ in 0..bench.rounds() {
+        let one = bench.whole_job(&input, 1, &bench.fresh("one")?)?.on_cores("0").run()?;
+        let two = bench.whole_job(&input, 2, &bench.fresh("two")?)?.on_cores("0,1").run()?;
+        same_outputs(&one_out, &two_out)?;
+        rate.push(input.megabytes() / one.cpu_s);
+        per_gb.push(1e3 * one.cpu_s / input.megabytes());
+        peak.push(one.peak_mb);
+        speed.push(input.megabytes() / two.wall_s);
+        two_over_one.push(one.wall_s / two.wall_s);
+        if let Some(jq) = &jq {
+            let used = peers::jq(jq, &input)?;
+            jq_rate.push(input.megabytes() / used);
+            over_jq.push(used / one.cpu_s);
+        }
+    }
+    let records = records_in(&one_out)?;
+    report.key("whole_job_mb_per_cpu_s", "1 worker, 1 core", &rate, "MB/CPU-s", "");
+    #[expect(clippy::cast_precision_loss, reason = "figures for people")]
+    let records_rate = rate.median() / input.megabytes() * records as f64;
+    report.row("", &Samples::from_iter([records_rate / 1e3]), "k rec/s", "records per CPU second");
+    report.row("", &per_gb, "CPU-s/GB", "");
+    report.row("", &peak, "MB", "peak memory");
+    report.row("2 workers, 2 cores", &speed, "MB/s", "on the wall");
+    let note = "bar 1.85; time on the wall, outputs byte for byte the same";
+    report.key("workers_2_over_1", "2 workers on 2 cores / 1 on 1", &two_over_one, "times", note);
+    other_inputs(bench, report)?;
+
+    report.section("Tools at hand, on one core");
+    if jq.is_some() {
+        report.row("jq -c '.Records[]' (only the unrolling)", &jq_rate, "MB/CPU-s", "");
+        report.key("whole_job_over_jq", "whole job / jq", &over_jq, "times", "bar 8.5");
+    } else {
+        report.remark("jq is not on the PATH; whole_job_over_jq is left out");
+    }
+    peers::measure(bench, report, &input)
+}
+
+/// Records one a line, and gzip files.
+fn other_inputs(bench: &Bench, report: &mut Report) -> anyhow::Result<()> {
+    let records = bench.corpus.records(bench.size(30_000_000, 300_000_000))?;
+    let gzips = bench.corpus.gzips(bench.size(60_000_000, 300_000_000))?;
+    let (mut lines, mut rate, mut beyond, mut inflate) = <(Samples, Samples, Samples, Samples)>::default();
+    for _ in 0..bench.rounds() {
+        let used = bench.whole_job(&records, 1, &bench.fresh("one")?)?.on_cores("0").run()?;
+        lines.push(records.megabytes() / used.cpu_s);
+        let source = format!(
+            "type = \"file\"\ninclude = [\"{}/*.json.gz\"]\nframing = \"document\"\nstable_after = \"0s\"",
+            gzips.path.display()
+        );
+        let config = configuration(&bench.data_dir()?, &source, &file_sinks(&bench.fresh("one")?));
+        let used = bench.run_configuration(&config, None)?;
+        let alone = inflate_all(&gzips)?;
+        rate.push(gzips.megabytes() / used.cpu_s);
+        inflate.push(gzips.megabytes() / alone);
+        beyond.push((used.cpu_s - alone) / alone);
+    }
+    report.row("records, one a line, 1 worker, 1 core", &lines, "MB/CPU-s", "");
+    report.row(".json.gz files, 1 worker, 1 core", &rate, "MB/CPU-s", "of decompressed bytes");
+    report.row("decompression alone (libdeflate)", &inflate, "MB/CPU-s", "");
+    report.key("gz_over_inflate", "time beyond decompression / decompression", &beyond, "times", "bar 2");
+    load(bench, report)
+}
+
+/// Memory under a load of documents of 16 MB.
+fn load(bench: &Bench, report: &mut Report) -> anyhow::Result<()> {
+    let input = bench.corpus.documents(bench.size(96_000_000, 320_000_000), 10_500)?;
+    let (mut one, mut two) = <(Samples, Samples)>::default();
+    for _ in 0..bench.rounds() {
+        one.push(bench.whole_job(&input, 1, &bench.fresh("one")?)?.run()?.peak_mb);
+        two.push(bench.whole_job(&input, 2, &bench.fresh("two")?)?.run()?.peak_mb);
+    }
+    let note = "bar 150; peak, one document at a time";
+    report.key("load_rss_mb", "memory with documents of 16 MB, 1 worker", &one, "MB", note);
+    report.row("memory with documents of 16 MB, 2 workers", &two, "MB", "peak, two documents at a time");
+    Ok(())
+}
+
+/// CPU seconds of decompressing all files of a folder, each in one step, as the agent does.
+fn inflate_all(gzips: &Input) -> anyhow::Result<f64> {
+    let mut out = vec![0; 64 << 20];
+    let mut total = 0;
+    let mut seconds = 0.0;
+    for entry in fs::read_dir(&gzips.path)? {
+        let packed = fs::read(entry?.path())?;
+        let since = ThreadTime::now();
+        total += libdeflater::Decompressor::new().gzip_decompress(&packed, &mut out)? as u64;
+        seconds += since.elapsed().as_secs_f64();
+    }
+    ensure!(total == gzips.bytes, "{total} bytes came out of the gzip files, not {}", gzips.bytes);
+    Ok(seconds)
+}
+
+/// Two workers must write what one writes, in the same order.
+fn same_outputs(one: &Path, two: &Path) -> anyhow::Result<()> {
+    for output in OUTPUTS {
+        let name = format!("{output}.ndjson");
+        let (a, b) = (one.join(&name), two.join(&name));
+        let same = match (a.exists(), b.exists()) {
+            (true, true) => Job::new("cmp").args(["--silent"]).args([&a, &b]).run().is_ok(),
+            (a, b) => a == b,
+        };
+        ensure!(same, "2 workers did not write the same {output} as 1");
+    }
+    Ok(())
+}
+
+fn records_in(folder: &Path) -> anyhow::Result<usize> {
+    let mut lines = 0;
+    for output in OUTPUTS {
+        let path = folder.join(format!("{output}.ndjson"));
+        if path.exists() {
+            let text = fs::read(&path)?;
+            lines += text.iter().filter(|byte| **byte == b'\n').count();
+        }
+    }
+    Ok(lines)
+}
+
+/// Megabytes copied by functions and by the kernel for each megabyte of input.
+pub(crate) fn copies(bench: &Bench, report: &mut Report) -> anyhow::Result<()> {
+    let source: std::path::PathBuf = [env!("CARGO_MANIFEST_DIR"), "copies.c"].iter().collect();
+    let library = bench.work.join("copies.so");
+    let job = Job::new("cc").args(["-shared", "-fPIC", "-O2", "-fno-builtin", "-o"]).args([&library]);
+    if let Err(error) = job.args([&source]).run() {
+        report.remark(&format!("bytes copied are not counted: {error}"));
+        return Ok(());
+    }
+    let counted = bench.work.join("copies.txt");
+    let count = |input: &Input| -> anyhow::Result<u64> {
+        let job = bench.whole_job(input, 1, &bench.fresh("one")?)?;
+        job.env("LD_PRELOAD", &library).env("COPIES_TO", &counted).run()?;
+        let text = fs::read_to_string(&counted)?;
+        Ok(text.split_whitespace().filter_map(|number| number.parse::<u64>().ok()).sum())
+    };
+    let (input, nothing) = (bench.corpus.documents(30_000_000, 200)?, bench.corpus.single()?);
+    let bytes = count(&input)?.saturating_sub(count(&nothing)?);
+    let per_byte = Samples::from_iter([mega(bytes) / input.megabytes()]);
+    let note = "bar 12; memcpy, memmove and what the kernel copied, reading and writing included";
+    report.key("copied_bytes_per_byte", "bytes copied for each byte of input", &per_byte, "times", note);
+    Ok(())
+}

@@ -1,0 +1,62 @@
+//! Documents of any size go through, in memory that is known beforehand.
+
+use std::time::Instant;
+
+use wattle_tests::{Folder, Trail, wait_until};
+
+const MIB: u64 = 1 << 20;
+
+/// Runs one document of so many records, and answers with the agent's peak of memory in bytes.
+fn run(records: u32, least_bytes: usize) -> u64 {
+    let folder = Folder::new();
+    let mut trail = Trail::new(3, records);
+    let document = trail.document();
+    assert!(document.len() >= least_bytes, "{} bytes", document.len());
+    folder.write("in/large.json", &document);
+    drop(document);
+    let since = Instant::now();
+    let mut agent = folder.start(
+        r#"
+        [sources.logs]
+        type = "file"
+        include = ["in/*.json"]
+        stable_after = "10ms"
+        glob_interval = "50ms"
+        [pipelines.main]
+        inputs = ["logs"]
+        pack = "cloudtrail@1.0.0"
+        [sinks.all]
+        type = "file"
+        inputs = ["main.*"]
+        path = "all.ndjson"
+        encoding.codec = "text"
+        fsync = "never"
+        "#,
+    );
+    wait_until("all records are written", || {
+        assert!(agent.is_running());
+        folder.path("all.ndjson").metadata().is_ok_and(|m| m.len() > least_bytes as u64)
+            && folder.read("all.ndjson").iter().filter(|&&b| b == b'\n').count() == records as usize
+    });
+    let peak = agent.peak_memory();
+    let seconds = since.elapsed().as_secs_f64();
+    println!("{records} records, {least_bytes} bytes: {seconds:.1} s, peak {} MiB", peak / MIB);
+    let summary = agent.stop().summary();
+    let (pipeline, truth) = (summary.pipeline(), trail.truth());
+    assert_eq!((pipeline.received, pipeline.delivered), (1, u64::from(records)));
+    assert_eq!(pipeline.output("get_describe_list"), truth.get_list_describe);
+    wattle_tests::assert_hidden(&String::from_utf8(folder.read("all.ndjson")).unwrap());
+    peak
+}
+
+#[test]
+fn a_document_of_ten_thousand_records_goes_through() {
+    let peak = run(10_000, 18_000_000);
+    assert!(peak < 400 * MIB, "peak of {} MiB", peak / MIB);
+}
+
+#[test]
+fn a_document_of_200_mb_goes_through() {
+    let peak = run(105_000, 200_000_000);
+    assert!(peak < 1536 * MIB, "peak of {} MiB", peak / MIB);
+}

@@ -1,0 +1,13 @@
+//! Data through the CloudTrail pack: genuine samples, broken input, documents of any size.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "a test that cannot go on fails; clippy exempts only the test functions themselves"
+)]
+
+mod broken;
+mod large;
+mod samples;

@@ -1,0 +1,105 @@
+//! The far sides of HTTP: a client, and an endpoint that tests turn on and off.
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use serde_json::Value;
+use tokio::runtime::Runtime;
+
+use crate::records::json_lines;
+
+/// An answer to a request.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// The status.
+    pub status: u16,
+    /// The body.
+    pub text: String,
+}
+
+/// Posts a body and waits for the answer.
+#[track_caller]
+pub fn send(address: SocketAddr, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+    let config = ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(Duration::from_secs(90)));
+    let mut request = ureq::Agent::from(config.build()).post(format!("http://{address}/"));
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let mut response = request.send(body).unwrap();
+    Answer { status: response.status().as_u16(), text: response.body_mut().read_to_string().unwrap() }
+}
+
+/// An address on loopback that nobody listens at.
+pub fn free_address() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
+
+/// An endpoint that keeps what it is sent.
+#[derive(Debug)]
+pub struct Endpoint {
+    runtime: Option<Runtime>,
+    seen: Arc<Seen>,
+}
+
+#[derive(Debug, Default)]
+struct Seen {
+    status: AtomicU16,
+    taken: std::sync::Mutex<Vec<(HeaderMap, Bytes)>>,
+    refused: std::sync::atomic::AtomicUsize,
+}
+
+impl Endpoint {
+    /// Listens at an address, and takes everything.
+    pub fn listen(address: SocketAddr) -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let seen = Arc::new(Seen { status: AtomicU16::new(200), ..Seen::default() });
+        let app = Router::new().fallback(take).with_state(seen.clone());
+        let listener = runtime.block_on(tokio::net::TcpListener::bind(address)).unwrap();
+        runtime.spawn(async move { axum::serve(listener, app).await });
+        Self { runtime: Some(runtime), seen }
+    }
+
+    /// Answers with this status from now on; only 2xx takes what is sent.
+    pub fn answer(&self, status: u16) {
+        self.seen.status.store(status, Ordering::SeqCst);
+    }
+
+    /// The events of all requests so far.
+    pub fn events(&self) -> Vec<Value> {
+        self.seen.taken.lock().unwrap().iter().flat_map(|(_, body)| json_lines(body)).collect()
+    }
+
+    /// The headers of all requests that were taken so far.
+    pub fn headers(&self) -> Vec<HeaderMap> {
+        self.seen.taken.lock().unwrap().iter().map(|(headers, _)| headers.clone()).collect()
+    }
+
+    /// Requests that were not taken.
+    pub fn refused(&self) -> usize {
+        self.seen.refused.load(Ordering::SeqCst)
+    }
+}
+
+impl Drop for Endpoint {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+async fn take(State(seen): State<Arc<Seen>>, headers: HeaderMap, body: Bytes) -> StatusCode {
+    let status = StatusCode::from_u16(seen.status.load(Ordering::SeqCst)).unwrap();
+    if status.is_success() {
+        seen.taken.lock().unwrap().push((headers, body));
+    } else {
+        seen.refused.fetch_add(1, Ordering::SeqCst);
+    }
+    status
+}
