@@ -1,1 +1,43 @@
-//! placeholder
+//! The tests that packs bring along, run as their users run them.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that cannot go on fails; clippy exempts only the test functions themselves"
+)]
+
+use wattle_tests::{Folder, workspace};
+
+#[track_caller]
+fn check(pack: &str, least: usize) {
+    let folder = Folder::new();
+    let ended = folder.run(&["test", pack]);
+    let text = ended.text();
+    assert_eq!(ended.code, 0, "{text}{}", ended.log);
+    let passed = text.lines().filter(|line| line.starts_with("test ") && line.ends_with(" ... ok")).count();
+    assert_eq!(text.lines().last(), Some(format!("{passed} passed, 0 failed").as_str()), "{text}");
+    assert!(passed >= least, "{passed} tests of {pack}");
+}
+
+#[test]
+fn built_in_packs_pass_their_tests() {
+    check("cloudtrail@1.0.0", 15);
+    check("cloudtrail@1.1.0", 20);
+}
+
+#[test]
+fn a_pack_in_a_folder_passes_its_tests() {
+    let folder = workspace().join("packs/cloudtrail/1.1.0");
+    check(folder.to_str().unwrap(), 20);
+}
+
+#[test]
+fn a_pack_that_does_other_than_its_tests_expect_fails_them() {
+    let folder = Folder::new();
+    folder.copy(&workspace().join("packs/cloudtrail/1.0.0"), "mine");
+    let manifest = String::from_utf8(folder.read("mine/pack.toml")).unwrap();
+    folder.write("mine/pack.toml", manifest.replace("\"accessKeyId\", ", ""));
+    let ended = folder.run(&["test", "./mine", "compact"]);
+    assert_eq!(ended.code, 1, "{}{}", ended.text(), ended.log);
+    assert!(ended.text().contains("test compact ... FAILED"), "{}", ended.text());
+    assert_eq!(ended.text().lines().last(), Some("0 passed, 1 failed"));
+}

@@ -8,7 +8,7 @@ pub const SECRET_KEYS: &[&str] =
     &["accessKeyId", "AccessKeyId", "assumedRoleId", "AssumedRoleId", "sessionToken", "SessionToken"];
 
 /// What stands in place of a value, unless the pack is told otherwise.
-pub const MASK: &str = "*******************";
+const MASK: &str = "*******************";
 
 /// What one text became by masking.
 #[derive(Clone, Debug, PartialEq, Eq)]

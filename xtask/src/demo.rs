@@ -76,8 +76,11 @@ fn files(wattle: &Path, root: &Path, count: u32) -> anyhow::Result<()> {
     let broken: Value = serde_json::from_str(broken)?;
     say(&format!("The broken file is in `fails`, with its reason: {}", broken["failure"]));
     let processed = fs::read_to_string(folder.join("processed.ndjson"))?;
-    let shown = processed.lines().find(|l| l.contains("accessKeyId\":\"***")).context("a masked event")?;
-    say(&format!("A masked event: {} ...", shown.chars().take(300).collect::<String>()));
+    let (before, after) = processed.split_once("\"accessKeyId\":\"***").context("a masked event")?;
+    let start = before.rfind("\"arn\"").context("the identity's arn")?;
+    let end = after.find('}').unwrap_or(after.len());
+    let (shown, rest) = (before.get(start..).unwrap_or_default(), after.get(..end).unwrap_or_default());
+    say(&format!("Masked, and nothing else changed: ...{shown}\"accessKeyId\":\"***{rest}..."));
     Ok(())
 }
 

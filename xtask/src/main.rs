@@ -1,5 +1,6 @@
 //! The project's own commands: `cargo xtask <command>`. Everything that a command needs, it sets up itself.
 
+mod bench;
 mod demo;
 mod nodes;
 mod process;
@@ -24,6 +25,8 @@ enum Command {
     Demo(demo::Options),
     /// Sets everything up and passes all tests
     Test,
+    /// Measures speed, memory and start-up, and writes target/bench.json
+    Bench(bench::Options),
     /// Formatting and lints, as the landing gate checks them
     Lint,
 }
@@ -36,6 +39,7 @@ fn main() -> anyhow::Result<()> {
         Command::Build => nodes::build_agent().map(drop),
         Command::Demo(options) => demo::run(&options),
         Command::Test => test::test(),
+        Command::Bench(options) => bench::bench(&options),
         Command::Lint => test::lint(),
     }
 }

@@ -89,7 +89,14 @@ pub(crate) enum Command {
                         zcat *.json.gz | wattle run --pack cloudtrail@1.1.0 --out out")]
 pub(crate) struct RunOptions {
     /// The configuration
-    #[arg(short, long, env = "WATTLE_CONFIG", value_name = "FILE", conflicts_with = "pack", required_unless_present = "pack")]
+    #[arg(
+        short,
+        long,
+        env = "WATTLE_CONFIG",
+        value_name = "FILE",
+        conflicts_with = "pack",
+        required_unless_present = "pack"
+    )]
     pub(crate) config: Option<PathBuf>,
     /// Without a configuration: runs standard input through this pack (name, name@version, or a folder)
     #[arg(short, long, value_name = "PACK")]

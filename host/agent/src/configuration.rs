@@ -50,15 +50,9 @@ impl Configuration {
     pub(crate) fn load(&self, catalog: &Catalog, library: &Library) -> Result<(Plan, Vec<Diagnostic>), Invalid> {
         match self {
             Self::File(path) => wattle_pack::load(path, &environment, catalog, &Builtin, library),
-            Self::Text(text) => wattle_pack::load_text(
-                COMMAND_LINE,
-                text,
-                self.folder(),
-                &environment,
-                catalog,
-                &Builtin,
-                library,
-            ),
+            Self::Text(text) => {
+                wattle_pack::load_text(COMMAND_LINE, text, self.folder(), &environment, catalog, &Builtin, library)
+            }
         }
     }
 }

@@ -77,6 +77,7 @@ impl Supervisor {
             start_ms = since.elapsed().as_millis(),
             "running"
         );
+        let running = Instant::now();
         let progress = Progress::start(is_bounded && !options.quiet, topology.source_stats());
         let end = self.serve(&mut topology, &plan.files, !options.no_watch).await?;
         let mut problems = Vec::new();
@@ -86,7 +87,7 @@ impl Supervisor {
             }
         }
         let read = (topology.counts().clone(), topology.sink_stats().clone(), topology.source_stats().clone());
-        let elapsed = since.elapsed();
+        let elapsed = running.elapsed();
         let mut asked_again = signal(SignalKind::terminate())?;
         let mut interrupted = signal(SignalKind::interrupt())?;
         let clean = tokio::select! {

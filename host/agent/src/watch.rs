@@ -52,7 +52,8 @@ impl Watch {
         let mut folders = BTreeSet::new();
         for file in files {
             let file = absolute(file);
-            let folder = if file.is_dir() { Some(file.as_path()) } else { file.ancestors().skip(1).find(|p| p.is_dir()) };
+            let folder =
+                if file.is_dir() { Some(file.as_path()) } else { file.ancestors().skip(1).find(|p| p.is_dir()) };
             folders.extend(folder.map(Path::to_path_buf));
             // Until the folder of a file exists, what appears on the way to it matters.
             all.extend(file.ancestors().skip(1).take_while(|p| !p.is_dir()).map(Path::to_path_buf));

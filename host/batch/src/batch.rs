@@ -37,12 +37,28 @@ pub struct RowFailed {
     pub row: u32,
 }
 
-/// Spans or texts of a decision do not fit the column that they are about.
+/// Why spans cannot be replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SpliceError {
-    /// Index of the first span that is wrong.
-    pub span: usize,
+pub enum SpliceError {
+    /// The span of this index is out of order, out of bounds, or without a text.
+    Span(usize),
+    /// The value of this row, written as JSON, would be none afterwards.
+    NotJson(usize),
+    /// The column would exceed 4 GiB.
+    TooLarge,
 }
+
+impl std::fmt::Display for SpliceError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Span(span) => write!(f, "span {span} is out of order or out of bounds"),
+            Self::NotJson(row) => write!(f, "the value of row {row} would be no JSON any more"),
+            Self::TooLarge => f.write_str("the column would exceed 4 GiB"),
+        }
+    }
+}
+
+impl std::error::Error for SpliceError {}
 
 /// Why a split cannot be carried out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -159,6 +175,13 @@ impl Batch {
     pub fn with_failures(mut self, failures: Vec<Failure>) -> Self {
         self.failures = Some(failures.into());
         self
+    }
+
+    /// As many rows with empty bodies and no attributes: what may be told of events that must not be seen.
+    pub fn without_contents(self) -> Self {
+        let rows = self.rows();
+        let body = Column::from_spans(Bytes::new(), vec![Span::default(); rows]).unwrap_or_default();
+        Self { body, attributes: Object::none(), body_kinds: OnceLock::new(), ..self }
     }
 
     /// New bodies for heirs of these rows, with everything else inherited.
@@ -393,10 +416,15 @@ impl Batch {
                 *kind = 0;
             }
         }
-        let Some(column) = Column::from_offsets(new.into(), &new_offsets) else {
-            return Err(SpliceError { span: 0 });
-        };
-        self.set(field, form, &column, &kinds).map_err(|_| SpliceError { span: 0 })
+        let column = Column::from_offsets(new.into(), &new_offsets).ok_or(SpliceError::TooLarge)?;
+        if form == Form::Json {
+            for (row, (text, &kind)) in column.iter().zip(&kinds).enumerate() {
+                if kind != 0 && wattle_json::check(text, MAX_JSON_DEPTH).is_err() {
+                    return Err(SpliceError::NotJson(row));
+                }
+            }
+        }
+        self.set(field, form, &column, &kinds).map_err(|_| SpliceError::TooLarge)
     }
 
     /// Sets a field of the rows whose kind is not 0 (all rows if `kinds` is empty). In form [`Form::Json`] the values
@@ -578,7 +606,7 @@ fn splice(
     with: &Replacement,
 ) -> Result<(Vec<u8>, Vec<u32>), SpliceError> {
     if starts.len() != ends.len() || (with.0.rows() != 1 && with.0.rows() != starts.len()) {
-        return Err(SpliceError { span: starts.len().min(ends.len()).min(with.0.rows()) });
+        return Err(SpliceError::Span(starts.len().min(ends.len()).min(with.0.rows())));
     }
     let added: usize = with.0.byte_len() * if with.0.rows() == 1 { starts.len() } else { 1 };
     let mut out = Vec::with_capacity(bytes.len() + added);
@@ -591,7 +619,7 @@ fn splice(
         u32::try_from(out.len() + (row_end - at) as usize)
     };
     for (index, (&start, &end)) in starts.iter().zip(ends).enumerate() {
-        let wrong = SpliceError { span: index };
+        let wrong = SpliceError::Span(index);
         while let Some(row_end) = ends_of_rows.next_if(|&row_end| row_end <= start && end > row_end) {
             new_offsets.push(position(&out, at, row_end).map_err(|_| wrong)?);
         }
@@ -603,7 +631,7 @@ fn splice(
         out.extend_from_slice(with.text(index));
         at = end;
     }
-    let last = SpliceError { span: starts.len() };
+    let last = SpliceError::Span(starts.len());
     for row_end in ends_of_rows {
         new_offsets.push(position(&out, at, row_end).map_err(|_| last)?);
     }

@@ -400,7 +400,7 @@ impl Call {
         let failed = match change {
             Change::Replace { field, form, starts, ends, with } => batch
                 .replace(path(field)?, form, &starts, &ends, &with)
-                .map_err(|e| InvalidDecision(format!("replace: span {} is out of order or out of bounds", e.span)))?,
+                .map_err(|error| InvalidDecision(format!("replace: {error}")))?,
             Change::Set { field, form, values, kinds } => {
                 batch.set(path(field)?, form, &values, &kinds).map_err(too_large)?
             }

@@ -34,7 +34,7 @@ impl Pool {
     /// The first `used` bytes of a buffer, which comes back when they are let go of.
     pub(crate) fn share(&self, buffer: Vec<u8>, used: usize) -> Bytes {
         // A few bytes must not hold a whole buffer while they wait in a queue that counts only them.
-        if used < buffer.len() / 2 {
+        if used < buffer.len() / 4 {
             let few = Bytes::copy_from_slice(buffer.get(..used).unwrap_or_default());
             self.give_back(buffer);
             return few;

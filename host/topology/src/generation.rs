@@ -11,6 +11,7 @@ use wattle_sink::{Encoder, Payload, SinkStats};
 
 use crate::counts::Counts;
 use crate::pipeline::{NodeLinks, Output, Pipeline};
+use crate::quarantine::Quarantine;
 
 /// Why a plan could not be built. The running generation is untouched.
 #[derive(Debug, thiserror::Error)]
@@ -95,7 +96,9 @@ impl Generation {
                 });
                 set.push(made.collect::<Result<_, _>>()?);
             }
+            let quarantine = Arc::new(Quarantine::new(&plan.agent.data_dir, &pipeline.name));
             let links = pipeline.nodes.iter().map(|node| NodeLinks {
+                quarantine: node.shape.masks.then(|| quarantine.clone()),
                 ports: node.ports.iter().map(|p| (p.name.clone(), p.targets.clone())).collect(),
                 counts: counted.node(&node.name),
             });

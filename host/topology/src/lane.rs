@@ -6,8 +6,8 @@
 //! whose own outputs exceed the bound makes its worker wait.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, Weak};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex, RwLock};

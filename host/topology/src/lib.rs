@@ -16,6 +16,7 @@ mod generation;
 mod lane;
 mod offline;
 mod pipeline;
+mod quarantine;
 mod running;
 mod worker;
 

@@ -16,6 +16,7 @@ use wattle_sink::Payload;
 use crate::counts::{NodeCounts, OutputCounts, PipelineCounts, add};
 use crate::generation::SinkHandle;
 use crate::lane::Lane;
+use crate::quarantine::Quarantine;
 
 /// Payload bytes that a worker gathers before it hands them to its lane.
 const HAND_OVER_BYTES: usize = 1 << 20;
@@ -34,6 +35,8 @@ pub(crate) struct Pipeline {
 pub(crate) struct NodeLinks {
     pub(crate) ports: Vec<(String, Vec<Target>)>,
     pub(crate) counts: Arc<NodeCounts>,
+    /// For a node that hides data: rows that it could not process leave without their contents.
+    pub(crate) quarantine: Option<Arc<Quarantine>>,
 }
 
 /// A way out of a pipeline.
@@ -108,7 +111,11 @@ impl Pipeline {
                     self.leave(nodes, links, 0, batch, emitter);
                 }
             }
-            if let Some(batch) = outcome.failed {
+            let failed = match &links.quarantine {
+                Some(quarantine) => outcome.failed.and_then(|batch| quarantine.keep(batch)),
+                None => outcome.failed,
+            };
+            if let Some(batch) = failed {
                 self.leave(nodes, links, links.ports.len().saturating_sub(1), batch, emitter);
             }
         }

@@ -144,8 +144,7 @@ impl Topology {
             fresh.push((component, handle, built.sink));
         }
         let number = self.current.load().number + 1;
-        let generation =
-            Generation::build(number, plan, self.settings.workers, &handles, &self.counts, &*self.make)?;
+        let generation = Generation::build(number, plan, self.settings.workers, &handles, &self.counts, &*self.make)?;
 
         // From here on nothing fails.
         self.stop_sources(plan).await;

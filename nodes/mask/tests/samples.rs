@@ -4,7 +4,6 @@
 
 #![expect(
     clippy::string_slice,
-    clippy::indexing_slicing,
     clippy::unwrap_used,
     clippy::panic,
     reason = "what is not as expected fails the test, as it should"

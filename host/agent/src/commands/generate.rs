@@ -50,7 +50,8 @@ fn write(options: &GenerateOptions, generator: &mut Generator) -> std::io::Resul
                 if let Some(parent) = path.parent() {
                     std::fs::create_dir_all(parent)?;
                 }
-                let mut gzip = flate2::write::GzEncoder::new(std::fs::File::create(path)?, flate2::Compression::default());
+                let mut gzip =
+                    flate2::write::GzEncoder::new(std::fs::File::create(path)?, flate2::Compression::default());
                 gzip.write_all(&document)?;
                 gzip.finish()?;
             }

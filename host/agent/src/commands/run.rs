@@ -9,11 +9,8 @@ pub(crate) fn run(options: &RunOptions, color: bool) -> Done {
     let configuration = Configuration::of(options)?;
     let supervisor = Supervisor::new(configuration, options, color)?;
     // Two threads serve sources, sinks and timers; guests never run on them.
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .thread_name("wattle-io")
-        .enable_all()
-        .build()?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).thread_name("wattle-io").enable_all().build()?;
     let done = runtime.block_on(supervisor.run(options));
     // A read of standard input cannot be interrupted; it must not hold up the end.
     runtime.shutdown_background();

@@ -19,8 +19,7 @@ pub(crate) fn test(options: &TestOptions, color: bool) -> Done {
     let catalog = catalog(&data_dir)?;
     let library = builtin::library().with_folder(data_dir.join("packs"));
     let refused = |invalid: wattle_pack::Invalid| {
-        let all: Vec<String> =
-            invalid.diagnostics.iter().map(|d| show(d, DiagnosticFormat::Text, color)).collect();
+        let all: Vec<String> = invalid.diagnostics.iter().map(|d| show(d, DiagnosticFormat::Text, color)).collect();
         Failure::config(all.join("\n"))
     };
     let tests = wattle_pack::load_tests(&options.pack, &library).map_err(refused)?;
@@ -61,8 +60,11 @@ fn run_test(pack: &str, test: &PackTest, catalog: &Catalog, library: &Library) -
     let mut problems = Vec::new();
     for (output, expected) in &test.expected {
         let lines = ran.outputs.get(output).map(Vec::as_slice).unwrap_or_default();
-        let actual: Vec<Value> =
-            lines.iter().map(|line| serde_json::from_slice(line)).collect::<Result<_, _>>().map_err(|e| e.to_string())?;
+        let actual: Vec<Value> = lines
+            .iter()
+            .map(|line| serde_json::from_slice(line))
+            .collect::<Result<_, _>>()
+            .map_err(|e| e.to_string())?;
         for mismatch in wattle_pack::compare(expected, &actual) {
             problems.push(format!("output `{output}`, {mismatch}"));
         }

@@ -29,7 +29,11 @@ pub(crate) fn validate(options: &ValidateOptions, color: bool) -> Done {
     }
     match summary {
         Some(summary) => {
-            if options.format == DiagnosticFormat::Json { Ok(()) } else { print(&summary) }
+            if options.format == DiagnosticFormat::Json {
+                Ok(())
+            } else {
+                print(&summary)
+            }
         }
         None => {
             let errors = diagnostics.iter().filter(|d| d.severity == Severity::Error).count();

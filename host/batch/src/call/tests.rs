@@ -164,3 +164,12 @@ fn wrong_spans_give_the_batch_back_unchanged() {
         assert!(heard.lock().unwrap().is_empty());
     }
 }
+
+#[test]
+fn replacing_may_not_break_the_json_of_a_field() {
+    let (mut call, _) = call(&[r#"{"a":[1,2]}"#], &["body.a"], 1);
+    call.replace(0, Form::Json, vec![0], vec![1], column(&["{"])).unwrap();
+    let (batch, error) = *call.finish().unwrap_err();
+    assert!(error.0.contains("no JSON any more"), "{error}");
+    assert_eq!(bodies(&batch), [r#"{"a":[1,2]}"#]);
+}

@@ -262,6 +262,30 @@ async fn nobody_waits_for_ever() {
 }
 
 #[tokio::test]
+async fn bodies_of_unknown_length_are_limited_as_they_come() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let world = start(json!({ "max_body_bytes": "4KiB", "max_in_flight_bytes": "5KiB" })).await;
+    let address = world.address;
+    // The end of the body never comes; the answer must come without it.
+    let status = |chunk: usize| async move {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let head = format!("POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n{chunk:x}\r\n");
+        stream.write_all(head.as_bytes()).await.unwrap();
+        stream.write_all(&vec![b'x'; chunk]).await.unwrap();
+        let mut answer = [0; 12];
+        stream.read_exact(&mut answer).await.unwrap();
+        String::from_utf8_lossy(&answer[9..]).into_owned()
+    };
+    assert_eq!(status(4097).await, "413");
+    let held = world.sending(&[], &[b'x'; 4000]);
+    let batch = world.rig.pop().await;
+    assert_eq!(status(3000).await, "429");
+    batch.into_ack().deliver();
+    assert_eq!(held.await.unwrap().status, StatusCode::OK);
+    world.end().await;
+}
+
+#[tokio::test]
 async fn without_acknowledgement_the_answer_is_202_at_once() {
     let world = start(json!({ "acknowledge": false })).await;
     assert_eq!(world.send(&[], b"line\n").await.status, StatusCode::ACCEPTED);

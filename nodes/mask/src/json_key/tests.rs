@@ -266,11 +266,40 @@ fn hostile_text_takes_linear_time() {
     let line_feeds = r"\n".repeat(100) + r"\u0022";
     for piece in repeated.into_iter().chain([&*line_feeds]) {
         // Escapes at the end make everything before it look unfinished.
-        let text = piece.repeat(1_000_000 / piece.len()) + r#""\u0022\u"#;
-        let offsets = [0, u32::try_from(text.len()).unwrap()];
-        let started = std::time::Instant::now();
-        search.find(Rows { bytes: text.as_bytes(), offsets: &offsets }, &mut Vec::new(), |_| {});
-        // A search that looked back or ahead each time would read 10^11 bytes and more.
-        assert!(started.elapsed().as_secs() < 20, "{piece}: {:?}", started.elapsed());
+        for end in ["", r#""\u0022\u"#] {
+            let text = piece.repeat(1_000_000 / piece.len()) + end;
+            let offsets = [0, u32::try_from(text.len()).unwrap()];
+            let started = std::time::Instant::now();
+            search.find(Rows { bytes: text.as_bytes(), offsets: &offsets }, &mut Vec::new(), |_| {});
+            // A search that looked back or ahead each time would read 10^11 bytes and more.
+            assert!(started.elapsed().as_secs() < 20, "{piece}: {:?}", started.elapsed());
+        }
+    }
+}
+
+proptest::proptest! {
+    /// Wherever decoding begins, if not inside of an escape, it comes to the same.
+    #[test]
+    fn decoding_can_begin_outside_of_escapes(
+        pieces in proptest::collection::vec(proptest::sample::select(vec![
+            r"\", r"\\", r"\u005c", "u005c", "u0075", r"\u0075", "0022", r"\u0022", "\"", "00", "2", "n", "key", ":", "x", "abcdef0123456789",
+        ]), 0..60),
+        at in 0..200_usize,
+    ) {
+        fn tokens(text: &[u8], at: usize) -> Vec<reader::Token> {
+            let mut reader = DecodedReader::new(text, at);
+            std::iter::from_fn(|| {
+                let token = reader.peek().unwrap();
+                reader.advance();
+                token
+            })
+            .collect()
+        }
+        let text = pieces.concat();
+        let place = outside_escapes(text.as_bytes(), 0, at.min(text.len()));
+        proptest::prop_assert!(place <= at);
+        let mut all = tokens(text.as_bytes(), 0);
+        all.retain(|token| token.start >= place);
+        proptest::prop_assert_eq!(tokens(text.as_bytes(), place), all);
     }
 }

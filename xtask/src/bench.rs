@@ -1,0 +1,37 @@
+//! `cargo xtask bench`: builds the agent and the benchmark, and runs it.
+
+use std::process::Command;
+
+use crate::nodes;
+use crate::process::{cargo, run, target_dir};
+
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// A small corpus and fewer repetitions: under two minutes once all is built
+    #[arg(long)]
+    quick: bool,
+    /// Where the figures go; target/bench.json without it
+    #[arg(long, value_name = "FILE")]
+    out: Option<std::path::PathBuf>,
+    /// Only these sections: whole, twin, start, small, copies, growth
+    #[arg(long, value_name = "SECTIONS")]
+    only: Option<String>,
+}
+
+pub(crate) fn bench(options: &Options) -> anyhow::Result<()> {
+    nodes::build_agent()?;
+    run(cargo().args(["build", "--release", "--package", "wattle-bench"]))?;
+    let target = target_dir()?;
+    let mut command = Command::new(target.join("release/wattle-bench"));
+    command.arg("--target").arg(&target);
+    if options.quick {
+        command.arg("--quick");
+    }
+    if let Some(out) = &options.out {
+        command.arg("--out").arg(out);
+    }
+    if let Some(only) = &options.only {
+        command.arg("--only").arg(only);
+    }
+    run(&mut command)
+}
