@@ -15,7 +15,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         None => root.join("target"),
     };
     println!("cargo::rerun-if-env-changed=CARGO_TARGET_DIR");
-    let mut code = String::from("pub(crate) const ARTIFACTS: &[(&str, &[u8])] = &[\n");
+    let mut code = String::from("type Files = &'static [(&'static str, &'static [u8])];\n\n");
+    code.push_str("pub(crate) const ARTIFACTS: &[(&str, &[u8])] = &[\n");
     for name in NODES {
         let path = target.join("nodes").join(format!("{name}.wasm"));
         println!("cargo::rerun-if-changed={}", path.display());
@@ -26,7 +27,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         writeln!(code, "    ({name:?}, include_bytes!({path:?})),")?;
     }
     code.push_str("];\n\n/// Name, version, and the files of each pack.\n");
-    code.push_str("pub(crate) const PACKS: &[(&str, &str, &[(&str, &[u8])])] = &[\n");
+    code.push_str("pub(crate) const PACKS: &[(&str, &str, Files)] = &[\n");
     let packs = root.join("packs");
     println!("cargo::rerun-if-changed={}", packs.display());
     for name in folders(&packs)? {

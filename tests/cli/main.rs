@@ -1,1 +1,193 @@
-//! placeholder
+//! The command line: what it teaches, what it prints, how it ends.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "a test that cannot go on fails; clippy exempts only the test functions themselves"
+)]
+
+use std::fs;
+use std::process::Command;
+
+use serde_json::Value;
+use wattle_tests::{Folder, Trail, binary, built, finish, wait_until};
+
+const COMMANDS: &[&str] =
+    &["run", "validate", "test", "graph", "inspect", "generate", "packs", "explain", "completions"];
+
+#[test]
+fn help_of_every_command_says_what_it_does() {
+    let folder = Folder::new();
+    let all = folder.run(&["--help"]);
+    assert_eq!(all.code, 0);
+    assert!(all.text().contains("Exit codes: 0 success"), "{}", all.text());
+    for command in COMMANDS {
+        let line = all.text().lines().find(|l| l.trim_start().starts_with(command)).unwrap_or_default();
+        let does = line.trim_start().trim_start_matches(command).trim();
+        assert!(does.len() > 10, "`{command}` is not explained in: {}", all.text());
+        let help = folder.run(&[command, "--help"]);
+        assert_eq!(help.code, 0);
+        assert!(help.text().starts_with(does), "`{command} --help` begins with what it does: {}", help.text());
+        assert!(help.text().contains("Usage: wattle"), "{}", help.text());
+        assert!(!help.text().contains('\u{1b}'), "no colours where there is no terminal");
+    }
+    assert!(folder.run(&["run", "--help"]).text().contains("Examples:"));
+}
+
+#[test]
+fn completions_name_every_command() {
+    let folder = Folder::new();
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let ended = folder.run(&["completions", shell]);
+        assert_eq!(ended.code, 0);
+        for command in COMMANDS {
+            assert!(ended.text().contains(command), "{shell} does not complete `{command}`");
+        }
+    }
+}
+
+#[test]
+fn exit_codes_are_as_the_help_says() {
+    let folder = Folder::new();
+    for (arguments, code, text) in [
+        (vec!["validate", "absent.toml"], 78, "absent.toml"),
+        (vec!["run", "--config", "absent.toml"], 78, "absent.toml"),
+        (vec!["run", "--pack", "nothing-of-the-kind"], 78, "nothing-of-the-kind"),
+        (vec!["run"], 2, "--config"),
+        (vec!["run", "--pack", "cloudtrail", "--param", "nonsense"], 78, "NAME=VALUE"),
+        (vec!["fly"], 2, "fly"),
+        (vec!["graph", "--format", "png", "cloudtrail"], 2, "png"),
+        (vec!["inspect", "absent.wasm"], 1, "built-in nodes are"),
+        (vec!["test", "cloudtrail", "no-such-test"], 1, "no test"),
+        (vec!["explain", "E9999"], 1, "E9999"),
+        (vec!["packs"], 0, ""),
+        (vec!["explain"], 0, ""),
+    ] {
+        let ended = folder.run(&arguments);
+        assert_eq!(ended.code, code, "{arguments:?}: {}{}", ended.text(), ended.log);
+        assert!(ended.log.contains(text) || ended.text().contains(text), "{arguments:?}: {}", ended.log);
+    }
+}
+
+#[test]
+fn both_versions_of_the_pack_are_built_in() {
+    let ended = Folder::new().run(&["packs"]);
+    assert_eq!(ended.text(), "cloudtrail@1.0.0\ncloudtrail@1.1.0\n");
+}
+
+#[test]
+fn graphs_show_every_node_and_output() {
+    let folder = Folder::new();
+    for (format, start) in [("mermaid", "flowchart"), ("dot", "digraph")] {
+        let ended = folder.run(&["graph", "cloudtrail@1.0.0", "--format", format]);
+        assert!(ended.text().trim_start().starts_with(start), "{}", ended.text());
+        for name in ["mask-access-key-id", "mask-session-token", "unroll", "extract", "not_important_event", "Fails"] {
+            assert!(ended.text().contains(name), "{name} is not in: {}", ended.text());
+        }
+    }
+}
+
+#[test]
+fn inspect_shows_a_built_in_node_and_any_artifact() {
+    let folder = Folder::new();
+    let mask = folder.run(&["inspect", "mask", "--json"]);
+    let mask: Value = serde_json::from_str(mask.text()).unwrap();
+    assert_eq!((&mask["node"]["name"], &mask["node"]["masks"]), (&Value::from("mask"), &Value::from(true)));
+    assert!(mask["node"]["options_schema"]["properties"]["rules"].is_object(), "{mask}");
+    let imports: Vec<&str> = mask["imports"].as_array().unwrap().iter().map(|i| i.as_str().unwrap()).collect();
+    assert!(imports.iter().all(|import| import.starts_with("wattle:node/")), "no WASI: {imports:?}");
+    let guest = folder.run(&["inspect", built("guests/faulty.wasm").to_str().unwrap()]);
+    assert!(guest.text().starts_with("faulty 0.1.0: Misbehaves"), "{}", guest.text());
+}
+
+#[test]
+fn generated_data_depends_on_the_seed_alone() {
+    let folder = Folder::new();
+    let generate = |seed| folder.run(&["generate", "-n", "20", "--seed", seed]).output;
+    let first = generate("7");
+    assert_eq!(first, generate("7"));
+    assert_ne!(first, generate("8"));
+    assert_eq!(first.split(|&b| b == b'\n').filter(|line| !line.is_empty()).count(), 20);
+    let files = folder.run(&["generate", "-n", "3", "--out", "logs"]);
+    assert!(files.log.contains("3 documents"), "{}", files.log);
+}
+
+#[test]
+fn standard_input_runs_through_a_pack_to_a_folder_or_standard_output() {
+    let folder = Folder::new();
+    let mut trail = Trail::new(4, 50);
+    let input: Vec<u8> = (0..3).flat_map(|_| [trail.document(), b"\n".to_vec()].concat()).collect();
+    let ended = finish(folder.wattle().args(["run", "--pack", "cloudtrail", "--out", "out"]), &input);
+    assert_eq!(ended.code, 0, "{}", ended.log);
+    let pipeline = ended.summary().pipeline().clone();
+    assert_eq!((pipeline.received, pipeline.delivered), (3, 150));
+    assert!(ended.log.contains("MB/s"), "{}", ended.log);
+    let lines = |name: &str| folder.read(name).iter().filter(|&&b| b == b'\n').count() as u64;
+    assert_eq!(lines("out/processed.ndjson"), pipeline.output("processed"));
+    assert_eq!(lines("out/get_describe_list.ndjson"), pipeline.output("get_describe_list"));
+    assert_eq!(folder.read("out/fails.ndjson"), b"");
+
+    let arguments = ["run", "--pack", "cloudtrail@1.0.0", "--param", "mask_text=[gone]", "--quiet", "--log", "warn"];
+    let ended = finish(folder.wattle().args(arguments), &input);
+    assert_eq!((ended.code, ended.log.as_str()), (0, ""));
+    assert_eq!(ended.text().lines().count(), 150);
+    assert!(ended.text().contains("[gone]") && !ended.text().contains("*******************"));
+}
+
+#[test]
+fn once_takes_what_is_there_and_ends() {
+    let folder = Folder::new();
+    let mut trail = Trail::new(6, 10);
+    folder.write("in/a.json", trail.document());
+    let config = "[sources.logs]\ntype = \"file\"\ninclude = [\"in/*\"]\n\
+                  [pipelines.main]\ninputs = [\"logs\"]\npack = \"cloudtrail@1.0.0\"\n\
+                  [sinks.all]\ntype = \"file\"\ninputs = [\"main.*\"]\npath = \"all.ndjson\"\n";
+    assert_eq!(folder.once(config).summary().pipeline().received, 1);
+    folder.write("in/b.json", trail.document());
+    assert_eq!(folder.once(config).summary().pipeline().received, 1, "what was delivered does not come again");
+    assert_eq!(folder.events("all.ndjson").len(), 20);
+}
+
+#[test]
+fn a_second_agent_in_the_same_data_folder_is_refused() {
+    let folder = Folder::new();
+    let config = "[sources.none]\ntype = \"file\"\ninclude = [\"in/*\"]\n\
+                  [pipelines.main]\ninputs = [\"none\"]\npack = \"cloudtrail@1.0.0\"\n\
+                  [sinks.all]\ntype = \"blackhole\"\ninputs = [\"main.*\"]\n";
+    let first = folder.start(config);
+    let second = folder.run(&["run", "--config", "agent.toml"]);
+    assert_eq!(second.code, 78);
+    assert!(second.log.contains("is used by another agent"), "{}", second.log);
+    first.stop();
+    assert_eq!(folder.run(&["run", "--once", "--config", "agent.toml"]).code, 0, "it is free again");
+}
+
+#[test]
+fn the_binary_alone_runs_the_pack_in_an_empty_environment() {
+    let place = tempfile::tempdir().unwrap();
+    let alone = place.path().join("wattle");
+    fs::copy(binary(), &alone).unwrap();
+    let document = Trail::new(8, 20).document();
+    let mut command = Command::new(&alone);
+    let arguments = ["run", "--pack", "cloudtrail", "--framing", "document", "--out", "out"];
+    // Whoever runs this as root has a data folder in /var/lib unless it is named, and a test must leave nothing there.
+    command.args(arguments).env_clear().env("WATTLE_DATA_DIR", place.path().join("data")).current_dir(place.path());
+    let ended = finish(&mut command, &document);
+    assert_eq!(ended.code, 0, "{}", ended.log);
+    assert_eq!(ended.summary().pipeline().delivered, 20);
+}
+
+#[test]
+fn a_first_signal_drains_and_ends_well() {
+    let folder = Folder::new();
+    let agent = folder.start(
+        "[sources.load]\ntype = \"demo\"\nrate = 100\n\
+         [pipelines.main]\ninputs = [\"load\"]\npack = \"cloudtrail@1.0.0\"\n\
+         [sinks.all]\ntype = \"file\"\ninputs = [\"main.*\"]\npath = \"all.ndjson\"\n",
+    );
+    wait_until("events", || !folder.events("all.ndjson").is_empty());
+    let summary = agent.stop().summary();
+    assert_eq!(folder.events("all.ndjson").len() as u64, summary.pipeline().delivered);
+}

@@ -109,7 +109,6 @@ fn each_kind_of_fault_fails_its_rows_and_no_others() {
         ("bad-json", "invalid-decision", ""),
         ("bad-row", "invalid-decision", ""),
         ("bad-field", "invalid-decision", ""),
-        ("error", "node-error", "holds poison"),
     ];
     let folder = folder();
     let mut config = source().to_owned() + healthy();
@@ -126,6 +125,22 @@ fn each_kind_of_fault_fails_its_rows_and_no_others() {
     let untouched: Vec<Value> = folder.events("healthy.ndjson");
     assert!(untouched.iter().map(|e| e["body"].as_str().unwrap().to_owned()).eq((0..ROWS).map(row)));
     assert!(ended.log.contains("poison in row"), "a panic's message reaches the log: {}", ended.log);
+}
+
+#[test]
+fn an_error_that_a_guest_answers_with_fails_its_whole_batch() {
+    let folder = folder();
+    let ended = folder.once(&(source().to_owned() + healthy() + &pipeline("error", "memory = \"32MiB\"")));
+    let failed = folder.events("error-fails.ndjson");
+    assert!(
+        failed.iter().map(|e| e["body"].as_str().unwrap().to_owned()).eq((0..ROWS).map(row)),
+        "unchanged, in order"
+    );
+    assert!(
+        failed.iter().all(|e| e["failure"]["code"] == "node-error" && e["failure"]["message"] == "row 0 holds poison")
+    );
+    assert_eq!(folder.events("healthy.ndjson").len(), ROWS);
+    assert_eq!(ended.summary().pipelines["error"].failed, ROWS as u64);
 }
 
 #[test]

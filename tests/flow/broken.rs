@@ -92,7 +92,11 @@ fn documents() -> BTreeMap<String, (Vec<u8>, &'static str)> {
     add("utf16.json", "{\"Records\":[]}".encode_utf16().flat_map(u16::to_le_bytes).collect(), "not-json");
     add("deep.json", deep(10_000), "not-json");
     add("deep-element.json", records(&[&deep(10_000)]), "not-json");
-    add("deep-value.json", records(&[&[b"{\"eventName\":\"A\",\"x\":".as_slice(), &deep(10_000), b"}"].concat()]), "not-json");
+    add(
+        "deep-value.json",
+        records(&[&[b"{\"eventName\":\"A\",\"x\":".as_slice(), &deep(10_000), b"}"].concat()]),
+        "not-json",
+    );
     add("no-name.json", records(&[b"{\"eventVersion\":\"1\"}"]), "missing-field");
     add("name-null.json", records(&[b"{\"eventName\":null}"]), "missing-field");
     for (index, text) in NO_VALUES.iter().enumerate() {
@@ -104,7 +108,8 @@ fn documents() -> BTreeMap<String, (Vec<u8>, &'static str)> {
 }
 
 fn configuration(source: &str) -> String {
-    let mut config = format!("[sources.in]\n{source}\n[pipelines.main]\ninputs = [\"in\"]\npack = \"cloudtrail@1.0.0\"\n");
+    let mut config =
+        format!("[sources.in]\n{source}\n[pipelines.main]\ninputs = [\"in\"]\npack = \"cloudtrail@1.0.0\"\n");
     for output in ["processed", "get_describe_list", "fails"] {
         config += &format!(
             "[sinks.{output}]\ntype = \"file\"\ninputs = [\"main.{output}\"]\npath = \"{output}.ndjson\"\nfsync = \"never\"\n"
@@ -156,7 +161,8 @@ fn broken_files_fail_with_a_reason_and_good_ones_pass_beside_them() {
 #[test]
 fn a_broken_record_fails_alone_among_its_good_neighbours() {
     let folder = Folder::new();
-    let broken = ["{\"eventName\":\"\\ud800\"}", "{\"eventName\":01}", "{\"eventVersion\":\"1\"}", "7", "null", "\"x\""];
+    let broken =
+        ["{\"eventName\":\"\\ud800\"}", "{\"eventName\":01}", "{\"eventVersion\":\"1\"}", "7", "null", "\"x\""];
     for (index, element) in broken.iter().enumerate() {
         folder.write(format!("in/{index}.json"), records(&[GOOD.as_bytes(), element.as_bytes(), GOOD.as_bytes()]));
     }

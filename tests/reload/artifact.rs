@@ -34,7 +34,7 @@ description = "A guest that fails every tenth row."
 [nodes.guest]
 artifact = "guest.wasm"
 inputs = ["input"]
-options = { fault = "error" }
+options = { fault = "panic" }
 [outputs.ok]
 inputs = ["guest"]
 [outputs.fails]
@@ -44,7 +44,8 @@ inputs = ["guest.failed"]
 /// The same artifact, but for a text of the same length.
 fn changed(artifact: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
     assert_eq!(from.len(), to.len());
-    let places: Vec<usize> = artifact.windows(from.len()).enumerate().filter(|(_, w)| *w == from).map(|(i, _)| i).collect();
+    let places: Vec<usize> =
+        artifact.windows(from.len()).enumerate().filter(|(_, w)| *w == from).map(|(i, _)| i).collect();
     assert!(!places.is_empty(), "the guest has no such text");
     let mut artifact = artifact.to_vec();
     for place in places {
@@ -83,13 +84,13 @@ fn a_replaced_artifact_takes_effect_and_a_broken_one_does_not() {
     let mut writer = Writer { file: File::options().append(true).open(folder.path("in.log")).unwrap(), rows: 0 };
     let mut agent = folder.start(CONFIG);
     writer.write(50);
-    wait_until("failures of the first artifact", || messages(&folder, "holds poison") == 5);
+    wait_until("failures of the first artifact", || messages(&folder, "poison in row") == 5);
 
     writer.write(50);
-    folder.replace("pack/guest.wasm", changed(&guest, b" holds poison", b" holds potion"));
+    folder.replace("pack/guest.wasm", changed(&guest, b"poison in row", b"potion in row"));
     agent.wait_for("reloaded");
     writer.write(50);
-    wait_until("failures of the second artifact", || messages(&folder, "holds potion") >= 5);
+    wait_until("failures of the second artifact", || messages(&folder, "potion in row") >= 5);
 
     let before = agent.log().len();
     folder.replace("pack/guest.wasm", &guest[..guest.len() / 2]);
@@ -97,12 +98,12 @@ fn a_replaced_artifact_takes_effect_and_a_broken_one_does_not() {
     let said = &agent.log()[before..];
     assert!(said.contains("error[E0206]") && said.contains("pack.toml:") && said.contains("guest.wasm"), "{said}");
     writer.write(50);
-    wait_until("failures of the artifact that stayed", || messages(&folder, "holds potion") >= 10);
+    wait_until("failures of the artifact that stayed", || messages(&folder, "potion in row") >= 10);
 
-    folder.replace("pack/guest.wasm", changed(&guest, b" holds poison", b" holds no win"));
+    folder.replace("pack/guest.wasm", changed(&guest, b"poison in row", b"venom! in row"));
     agent.wait_for("reloaded");
     writer.write(50);
-    wait_until("failures of the last artifact", || messages(&folder, "holds no win") >= 5);
+    wait_until("failures of the last artifact", || messages(&folder, "venom! in row") >= 5);
 
     let summary = agent.stop().summary();
     assert_eq!((summary.pipeline().delivered, summary.pipeline().failed), (225, 25));

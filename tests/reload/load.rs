@@ -29,11 +29,9 @@ impl Load {
              [pipelines.main]\ninputs = [\"load\"]\npack = \"{pack}\"\nparams = {params}\n",
             Self::RECORDS
         );
-        for (output, path) in [
-            ("processed", path.as_str()),
-            ("get_describe_list", "get_describe_list.ndjson"),
-            ("fails", "fails.ndjson"),
-        ] {
+        for (output, path) in
+            [("processed", path.as_str()), ("get_describe_list", "get_describe_list.ndjson"), ("fails", "fails.ndjson")]
+        {
             config += &format!(
                 "[sinks.{output}]\ntype = \"file\"\ninputs = [\"main.{output}\"]\npath = \"{path}\"\nfsync = \"never\"\n"
             );

@@ -116,7 +116,10 @@ fn an_edited_pack_takes_effect_and_a_broken_one_does_not() {
     wait_for_mask(&folder, "first-edit");
 
     let before = agent.log().len();
-    folder.replace("packs/mine/pack.toml", manifest.replace("*******************", "broken").replace("\"^(Get", "\"^((Get"));
+    folder.replace(
+        "packs/mine/pack.toml",
+        manifest.replace("*******************", "broken").replace("\"^(Get", "\"^((Get"),
+    );
     agent.wait_for("the running one stays");
     let said = &agent.log()[before..];
     assert!(said.contains("error[E0211]") && said.contains("pack.toml:"), "{said}");

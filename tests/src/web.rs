@@ -26,7 +26,8 @@ pub struct Answer {
 /// Posts a body and waits for the answer.
 #[track_caller]
 pub fn send(address: SocketAddr, headers: &[(&str, &str)], body: &[u8]) -> Answer {
-    let config = ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(Duration::from_secs(90)));
+    let config =
+        ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(Duration::from_secs(90)));
     let mut request = ureq::Agent::from(config.build()).post(format!("http://{address}/"));
     for (name, value) in headers {
         request = request.header(*name, *value);

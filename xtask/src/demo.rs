@@ -74,7 +74,7 @@ fn files(wattle: &Path, root: &Path, count: u32) -> anyhow::Result<()> {
     let fails = fs::read_to_string(folder.join("fails.ndjson"))?;
     let broken = fails.lines().next().context("the broken file must be among the fails")?;
     let broken: Value = serde_json::from_str(broken)?;
-    say(&format!("The broken file is in `fails`, with its reason: {}", broken["failure"]));
+    say(&format!("The broken file is in `fails`, with its reason: {}", broken.get("failure").unwrap_or(&Value::Null)));
     let processed = fs::read_to_string(folder.join("processed.ndjson"))?;
     let (before, after) = processed.split_once("\"accessKeyId\":\"***").context("a masked event")?;
     let start = before.rfind("\"arn\"").context("the identity's arn")?;

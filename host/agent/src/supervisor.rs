@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use tokio::signal::unix::{SignalKind, signal};
 use wattle_pack::{Invalid, Library, Plan, Severity};
@@ -19,7 +19,7 @@ use crate::configuration::{Configuration, catalog};
 use crate::exit::{self, Done, Failure};
 use crate::progress::Progress;
 use crate::summary;
-use crate::watch::Watch;
+use crate::watch::{Watch, changed_since};
 
 /// How long a drain may take before the rest is left for the next start.
 const DRAIN: Duration = Duration::from_secs(60);
@@ -63,7 +63,7 @@ impl Supervisor {
 
     /// Runs until the sources end or a signal says so.
     pub(crate) async fn run(self, options: &RunOptions) -> Done {
-        let since = Instant::now();
+        let (since, loading) = (Instant::now(), SystemTime::now());
         let plan = self.load().map_err(|invalid| self.refused(&invalid))?;
         let is_bounded = options.once || plan.sources.iter().all(|s| s.type_name == "stdin");
         let mut topology = Topology::start(&plan, self.settings.clone(), self.make.clone())
@@ -79,7 +79,7 @@ impl Supervisor {
         );
         let running = Instant::now();
         let progress = Progress::start(is_bounded && !options.quiet, topology.source_stats());
-        let end = self.serve(&mut topology, &plan.files, !options.no_watch).await?;
+        let end = self.serve(&mut topology, &plan.files, loading, !options.no_watch).await?;
         let mut problems = Vec::new();
         if let End::Finished(errors) = end {
             for (name, error) in errors {
@@ -105,8 +105,14 @@ impl Supervisor {
         if problems.is_empty() { Ok(()) } else { Err(Failure::new(problems.join("\n"))) }
     }
 
-    /// Waits for the end, reloading meanwhile.
-    async fn serve(&self, topology: &mut Topology, files: &BTreeSet<PathBuf>, watched: bool) -> Result<End, Failure> {
+    /// Waits for the end, reloading meanwhile what changed after it was loaded.
+    async fn serve(
+        &self,
+        topology: &mut Topology,
+        files: &BTreeSet<PathBuf>,
+        loading: SystemTime,
+        watched: bool,
+    ) -> Result<End, Failure> {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut hangup = signal(SignalKind::hangup())?;
@@ -116,12 +122,15 @@ impl Supervisor {
         } else {
             None
         };
+        let mut missed = false;
         if let Some(watch) = &mut watch {
             watch.set(files);
+            missed = changed_since(files, loading);
         }
         loop {
             let changed = async {
                 match &watch {
+                    Some(_) if missed => {}
                     Some(watch) => watch.changed().await,
                     None => std::future::pending().await,
                 }
@@ -133,6 +142,7 @@ impl Supervisor {
                 () = changed => {}
                 errors = topology.finished() => return Ok(End::Finished(errors)),
             }
+            missed = false;
             let files = self.reload(topology).await;
             if let Some(watch) = &mut watch {
                 watch.set(&files);

@@ -4,9 +4,10 @@
 //! once nothing has happened for a moment, so that a save of several steps, or a folder copied file by file, is one.
 
 use std::collections::BTreeSet;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 use parking_lot::Mutex;
@@ -80,6 +81,19 @@ impl Watch {
         self.changed.notified().await;
         while tokio::time::timeout(QUIET, self.changed.notified()).await.is_ok() {}
     }
+}
+
+/// Whether one of these files was written or renamed after a moment: what happens before they are watched is not
+/// noticed otherwise.
+pub(crate) fn changed_since(files: &BTreeSet<PathBuf>, moment: SystemTime) -> bool {
+    let changed = |file: &PathBuf| {
+        let metadata = file.metadata().ok().filter(std::fs::Metadata::is_file)?;
+        // A file that is renamed keeps the time at which it was written, but not this one.
+        let nanoseconds = u32::try_from(metadata.ctime_nsec()).ok()?;
+        let since = Duration::new(u64::try_from(metadata.ctime()).ok()?, nanoseconds);
+        Some(SystemTime::UNIX_EPOCH + since)
+    };
+    files.iter().filter_map(changed).any(|at| at > moment)
 }
 
 /// The path as events name it: absolute, with links in its folder resolved.

@@ -76,10 +76,7 @@ impl Compiled {
             }
         };
         check_imports(runtime, &component)?;
-        let pre = runtime.linker.instantiate_pre(&component).map_err(|error| {
-            let message = format!("artifact does not fit the contract wattle:node@{CONTRACT}: {error}");
-            ArtifactError::new(message, "build it again with the WIT files of this version")
-        })?;
+        // First of all the version: imports of another one do not fit either, and that would say less.
         let exports = Exports::find(&component).ok_or_else(|| {
             let message = match other_contract(engine, &component) {
                 Some(version) => {
@@ -87,6 +84,10 @@ impl Compiled {
                 }
                 None => format!("artifact does not export `{NODE}`"),
             };
+            ArtifactError::new(message, "build it again with the WIT files of this version")
+        })?;
+        let pre = runtime.linker.instantiate_pre(&component).map_err(|error| {
+            let message = format!("artifact does not fit the contract wattle:node@{CONTRACT}: {error}");
             ArtifactError::new(message, "build it again with the WIT files of this version")
         })?;
         let description = describe(runtime, &pre, &exports)?;
@@ -101,6 +102,9 @@ fn compile(runtime: &Runtime, artifact: &Artifact) -> Result<Component, Artifact
             "artifact is a core module, not a component",
             "wrap it with `wasm-tools component new`, or build it with the SDK",
         ));
+    }
+    if !bytes.starts_with(b"\0asm") {
+        return Err(ArtifactError::new("artifact is not webassembly", "it must be a component in binary form"));
     }
     if bytes.len() > MAX_ARTIFACT_BYTES {
         let message = format!("artifact has {} bytes; at most {MAX_ARTIFACT_BYTES} are taken", bytes.len());
@@ -134,9 +138,7 @@ fn describe(runtime: &Runtime, pre: &InstancePre<State>, exports: &Exports) -> R
     let mut store = Store::new(&runtime.engine, State::new(NodeLimits::default()));
     instance::arm(&mut store, NodeLimits::default().time);
     let instance = pre.instantiate(&mut store).map_err(failed)?;
-    let describe = instance
-        .get_typed_func::<(), (GivenDescription,)>(&mut store, &exports.describe)
-        .map_err(failed)?;
+    let describe = instance.get_typed_func::<(), (GivenDescription,)>(&mut store, &exports.describe).map_err(failed)?;
     let (given,) = describe.call(&mut store, ()).map_err(failed)?;
     Ok(Description {
         name: given.name,

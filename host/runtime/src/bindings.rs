@@ -148,8 +148,7 @@ pub(crate) fn linker(engine: &Engine) -> Done<Linker<State>> {
         Ok((ReadColumn { bytes, offsets, kinds },))
     })?;
     batch.func_wrap("read-text", |mut store: Store<'_>, (field,): (u32,)| {
-        let (bytes, offsets, kinds) =
-            store.data_mut().in_call(0, |call| call.read(field, wattle_batch::Form::Text))?;
+        let (bytes, offsets, kinds) = store.data_mut().in_call(0, |call| call.read(field, wattle_batch::Form::Text))?;
         let rows = offsets.windows(2).zip(&kinds).map(|(pair, &kind)| match *pair {
             [start, end] if kind != 0 => {
                 bytes.get(start as usize..end as usize).map(|row| String::from_utf8_lossy(row).into_owned())
@@ -193,16 +192,11 @@ fn link_changes(batch: &mut wasmtime::component::LinkerInstance<'_, State>) -> D
 /// Decisions about where rows go.
 fn link_rows(batch: &mut wasmtime::component::LinkerInstance<'_, State>) -> Done<()> {
     type Split = (u32, Form, Vec<u32>, Vec<u32>, Vec<u32>, Vec<u8>, Vec<u8>);
-    batch.func_wrap(
-        "split",
-        |mut store: Store<'_>, (field, form, parents, starts, ends, prefix, suffix): Split| {
-            // Each child repeats prefix and suffix.
-            let given = parents.len().saturating_mul(12 + prefix.len() + suffix.len());
-            store.data_mut().in_call(given, |call| {
-                call.split(field, form.into(), parents, starts, ends, prefix, suffix)
-            })
-        },
-    )?;
+    batch.func_wrap("split", |mut store: Store<'_>, (field, form, parents, starts, ends, prefix, suffix): Split| {
+        // Each child repeats prefix and suffix.
+        let given = parents.len().saturating_mul(12 + prefix.len() + suffix.len());
+        store.data_mut().in_call(given, |call| call.split(field, form.into(), parents, starts, ends, prefix, suffix))
+    })?;
     batch.func_wrap("split-into", |mut store: Store<'_>, (parents, bodies): (Vec<u32>, GivenColumn)| {
         store.data_mut().in_call(bodies.byte_len() + 4 * parents.len(), |call| {
             let (bodies, _) = bodies.check()?;

@@ -54,9 +54,9 @@ impl Cache {
     pub(crate) fn load(&self, engine: &Engine, digest: &str) -> Option<Component> {
         let path = self.path(engine, digest);
         let bytes = fs::read(&path).ok()?;
-        let authentic = bytes.split_at_checked(CODE_BYTES).filter(|(code, compiled)| {
-            self.mac(engine, digest, compiled).verify_slice(code).is_ok()
-        });
+        let authentic = bytes
+            .split_at_checked(CODE_BYTES)
+            .filter(|(code, compiled)| self.mac(engine, digest, compiled).verify_slice(code).is_ok());
         let Some((_, compiled)) = authentic else {
             tracing::warn!(path = %path.display(), "cached code is not authentic; it is compiled again");
             return None;
@@ -75,8 +75,7 @@ impl Cache {
             let compiled = component.serialize()?;
             let code = self.mac(engine, digest, &compiled).finalize().into_bytes();
             let temporary = path.with_extension(format!("tmp{}", std::process::id()));
-            let mut file =
-                OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
+            let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
             file.write_all(&code)?;
             file.write_all(&compiled)?;
             fs::rename(&temporary, &path)?;

@@ -81,8 +81,14 @@ impl Fault {
             (FaultKind::MemoryLimit, _) => {
                 format!("needed more than {} MiB of memory", state.limits.memory_bytes >> 20)
             }
-            (_, Some(panic)) => format!("{panic}\n{error:?}"),
-            (_, None) => error.downcast_ref::<Trap>().map_or_else(|| format!("{error:?}"), |t| format!("{t}\n{error:?}")),
+            (_, Some(panic)) => {
+                // The place comes on the first line and the message after it; the summary must hold both.
+                let panic: Vec<&str> = panic.lines().map(str::trim).collect();
+                format!("{}\n{error:?}", panic.join(" "))
+            }
+            (_, None) => {
+                error.downcast_ref::<Trap>().map_or_else(|| format!("{error:?}"), |t| format!("{t}\n{error:?}"))
+            }
         };
         Self { kind, message }
     }

@@ -85,9 +85,8 @@ impl Instance {
             let errors = errors.into_iter().map(|e| OptionError { path: e.path, message: e.message });
             ConfigureError::Options(errors.collect())
         })?;
-        check_ports(&configured.ports).map_err(|message| {
-            ConfigureError::Fault(Fault::new(FaultKind::InvalidDecision, message))
-        })?;
+        check_ports(&configured.ports)
+            .map_err(|message| ConfigureError::Fault(Fault::new(FaultKind::InvalidDecision, message)))?;
         let description = &compiled.description;
         let info = NodeInfo {
             name: name.clone(),
@@ -119,9 +118,9 @@ impl Instance {
         };
         spare.into_ack().deliver();
         match answer {
-            Ok((Ok(()),)) => call
-                .finish()
-                .map_err(|e| Box::new((e.0, Fault::new(FaultKind::InvalidDecision, e.1.to_string())))),
+            Ok((Ok(()),)) => {
+                call.finish().map_err(|e| Box::new((e.0, Fault::new(FaultKind::InvalidDecision, e.1.to_string()))))
+            }
             Ok((Err(message),)) => Err(Box::new((call.abort(), Fault::new(FaultKind::NodeError, message)))),
             Err(error) => Err(Box::new((call.abort(), Fault::of(&error, state)))),
         }

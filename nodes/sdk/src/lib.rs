@@ -3,7 +3,7 @@
 //! A node is a type that implements [`Node`] (columns, fast) or [`event::EventNode`] (one event at a time, simple), and
 //! one line, [`export_node!`], that makes a component of it:
 //!
-//! ```ignore
+//! ```
 //! use wattle_node::{Batch, Field, Form, Node, Setup, export_node};
 //!
 //! #[derive(serde::Deserialize)]
@@ -16,7 +16,7 @@
 //!     const NAME: &'static str = "drop-empty";
 //!     const VERSION: &'static str = env!("CARGO_PKG_VERSION");
 //!     const SUMMARY: &'static str = "Drops events whose field is empty.";
-//!     const OPTIONS_SCHEMA: &'static str = include_str!("../options.schema.json");
+//!     const OPTIONS_SCHEMA: &'static str = r#"{"type":"object","properties":{"field":{"type":"string"}}}"#;
 //!     type Options = Options;
 //!
 //!     fn configure(options: Options, setup: &mut Setup<'_>) -> Option<Self> {
@@ -78,7 +78,7 @@ macro_rules! export_node {
                     NODE.with_borrow_mut($crate::bindings::process)
                 }
             }
-            $crate::bindings::export!(Component with_types_in $crate::bindings);
+    $crate::bindings::export!(Component with_types_in $crate::bindings);
         };
     };
 }

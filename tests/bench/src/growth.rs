@@ -47,12 +47,16 @@ pub(crate) fn measure(bench: &Bench, report: &mut Report) -> anyhow::Result<()> 
             format!("type = \"file\"\ninclude = [\"{folder}/*.json\"]\nframing = \"document\"\nstable_after = \"0s\"")
         };
         let count = std::fs::read_dir(&files.path)?.count();
-        let base = start_up(bench, &configuration(&data, &source(&bench.fresh("none")?.display().to_string()), BLACKHOLE), None)?;
+        let base = start_up(
+            bench,
+            &configuration(&data, &source(&bench.fresh("none")?.display().to_string()), BLACKHOLE),
+            None,
+        )?;
         let text = configuration(&data, &source(&files.path.display().to_string()), BLACKHOLE);
         let mut samples = Samples::default();
         for _ in 0..3 {
             bench.data_dir()?;
-            samples.push(1e3 * (bench.run_configuration(&text, None)?.cpu_s - base) / files.megabytes());
+            samples.push(1e3 * (bench.run_configuration(&text, None, 1)?.cpu_s - base) / files.megabytes());
         }
         report.row(&format!("{count} files"), &samples, "ms/MB", "");
     }
@@ -63,7 +67,7 @@ fn row(bench: &Bench, report: &mut Report, what: &str, text: &str, input: &Input
     let base = start_up(bench, text, Some(&bench.corpus.single()?))?;
     let mut samples = Samples::default();
     for _ in 0..bench.size(2, 3) {
-        let used = bench.run_configuration(text, Some(input))?;
+        let used = bench.run_configuration(text, Some(input), 1)?;
         samples.push(1e3 * (used.cpu_s - base) / input.megabytes() / by);
     }
     report.row(what, &samples, "ms/MB", "");
@@ -72,8 +76,7 @@ fn row(bench: &Bench, report: &mut Report, what: &str, text: &str, input: &Input
 
 /// CPU seconds of the same configuration with next to nothing to do.
 fn start_up(bench: &Bench, text: &str, input: Option<&Input>) -> anyhow::Result<f64> {
-    let used: anyhow::Result<Samples> =
-        (0..2).map(|_| Ok(bench.run_configuration(text, input)?.cpu_s)).collect();
+    let used: anyhow::Result<Samples> = (0..2).map(|_| Ok(bench.run_configuration(text, input, 1)?.cpu_s)).collect();
     Ok(used?.median())
 }
 

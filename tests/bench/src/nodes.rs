@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use wattle_batch::{Batch, ColumnBuilder, Failure, Outcome};
 use wattle_node::Node;
 use wattle_node::native::Native;
-use wattle_pack::{Artifact, Components, ComponentKind, Library, NodePlan, OptionError, Origin, Plan};
+use wattle_pack::{Artifact, ComponentKind, Components, Library, NodePlan, OptionError, Origin, Plan};
 use wattle_runtime::{Catalog, Compiled, NodeStats, Process, Runner, RunnerSettings, Runtime};
 use wattle_topology::{MakeNode, sandboxed};
 

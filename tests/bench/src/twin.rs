@@ -31,7 +31,10 @@ pub(crate) fn pipeline(target: &Path, work: &Path, out: &Path, kind: Kind) -> an
         let mut topology = Topology::start(&plan, settings, make).await?;
         let errors = topology.finished().await;
         let counts = topology.counts().clone();
-        ensure!(topology.drain(Duration::from_secs(600)).await && errors.is_empty(), "not all was delivered: {errors:?}");
+        ensure!(
+            topology.drain(Duration::from_secs(600)).await && errors.is_empty(),
+            "not all was delivered: {errors:?}"
+        );
         let spent = since.elapsed();
         let failed = counts.pipelines().values().map(|p| p.failed.load(Ordering::Relaxed)).sum::<u64>();
         ensure!(failed == 0, "{failed} events failed");

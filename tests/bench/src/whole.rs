@@ -9,7 +9,7 @@ use cpu_time::ThreadTime;
 use crate::bench::{Bench, OUTPUTS, configuration, file_sinks};
 use crate::corpus::Input;
 use crate::figures::{Report, Samples, mega};
-use crate::job::{Job, on_path};
+use crate::job::{Job, Used, on_path};
 use crate::peers;
 
 /// Rows 1 and 4.
@@ -21,20 +21,23 @@ pub(crate) fn measure(bench: &Bench, report: &mut Report) -> anyhow::Result<()> 
     bench.whole_job(&input, 1, &bench.fresh("one")?)?.run()?;
     let (mut rate, mut per_gb, mut peak, mut speed) = <(Samples, Samples, Samples, Samples)>::default();
     let (mut over_jq, mut jq_rate, mut two_over_one) = <(Samples, Samples, Samples)>::default();
+    let (nothing, mut start) = (bench.corpus.single()?, Samples::default());
     let jq = on_path("jq");
     for _ in 0..bench.rounds() {
-        let one = bench.whole_job(&input, 1, &bench.fresh("one")?)?.on_cores("0").run()?;
-        let two = bench.whole_job(&input, 2, &bench.fresh("two")?)?.on_cores("0,1").run()?;
+        let used = bench.whole_job(&input, 1, &bench.fresh("one")?)?.on_cores("0").run()?;
+        rate.push(input.megabytes() / used.cpu_s);
+        per_gb.push(1e3 * used.cpu_s / input.megabytes());
+        peak.push(used.peak_mb);
+        start.push(1e3 * bench.whole_job(&nothing, 1, &bench.fresh("one")?)?.on_cores("0").run()?.cpu_s);
+        let one = on_workers(bench, &input, 1, "one")?;
+        let two = on_workers(bench, &input, 2, "two")?;
         same_outputs(&one_out, &two_out)?;
-        rate.push(input.megabytes() / one.cpu_s);
-        per_gb.push(1e3 * one.cpu_s / input.megabytes());
-        peak.push(one.peak_mb);
         speed.push(input.megabytes() / two.wall_s);
         two_over_one.push(one.wall_s / two.wall_s);
         if let Some(jq) = &jq {
-            let used = peers::jq(jq, &input)?;
-            jq_rate.push(input.megabytes() / used);
-            over_jq.push(used / one.cpu_s);
+            let unrolled = peers::jq(jq, &input)?;
+            jq_rate.push(input.megabytes() / unrolled);
+            over_jq.push(unrolled / used.cpu_s);
         }
     }
     let records = records_in(&one_out)?;
@@ -44,6 +47,7 @@ pub(crate) fn measure(bench: &Bench, report: &mut Report) -> anyhow::Result<()> 
     report.row("", &Samples::from_iter([records_rate / 1e3]), "k rec/s", "records per CPU second");
     report.row("", &per_gb, "CPU-s/GB", "");
     report.row("", &peak, "MB", "peak memory");
+    report.row("", &start, "CPU-ms", "of it to start and to end, whatever the input");
     report.row("2 workers, 2 cores", &speed, "MB/s", "on the wall");
     let note = "bar 1.85; time on the wall, outputs byte for byte the same";
     report.key("workers_2_over_1", "2 workers on 2 cores / 1 on 1", &two_over_one, "times", note);
@@ -59,6 +63,12 @@ pub(crate) fn measure(bench: &Bench, report: &mut Report) -> anyhow::Result<()> 
     peers::measure(bench, report, &input)
 }
 
+/// The whole job by a configuration.
+fn on_workers(bench: &Bench, input: &Input, workers: usize, out: &str) -> anyhow::Result<Used> {
+    let sinks = file_sinks(&bench.fresh(out)?);
+    bench.run_configuration(&configuration(&bench.data_dir()?, "type = \"stdin\"", &sinks), Some(input), workers)
+}
+
 /// Records one a line, and gzip files.
 fn other_inputs(bench: &Bench, report: &mut Report) -> anyhow::Result<()> {
     let records = bench.corpus.records(bench.size(30_000_000, 300_000_000))?;
@@ -72,7 +82,7 @@ fn other_inputs(bench: &Bench, report: &mut Report) -> anyhow::Result<()> {
             gzips.path.display()
         );
         let config = configuration(&bench.data_dir()?, &source, &file_sinks(&bench.fresh("one")?));
-        let used = bench.run_configuration(&config, None)?;
+        let used = bench.run_configuration(&config, None, 1)?;
         let alone = inflate_all(&gzips)?;
         rate.push(gzips.megabytes() / used.cpu_s);
         inflate.push(gzips.megabytes() / alone);

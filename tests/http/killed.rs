@@ -1,0 +1,68 @@
+//! A kill at any instant loses nothing: what was not acknowledged comes again.
+
+use std::collections::BTreeSet;
+
+use wattle_tests::{Agent, Folder, Trail, event_id, wait_until};
+
+const FILES: u64 = 60;
+const RECORDS: u32 = 50;
+
+const CONFIG: &str = r#"
+[sources.logs]
+type = "file"
+include = ["in/*.json"]
+stable_after = "1ms"
+glob_interval = "20ms"
+[pipelines.main]
+inputs = ["logs"]
+pack = "cloudtrail@1.1.0"
+[sinks.all]
+type = "file"
+inputs = ["main.*"]
+path = "all.ndjson"
+fsync_interval = "20ms"
+"#;
+
+fn start(folder: &Folder) -> Agent {
+    let mut agent = Agent::start(folder.wattle().args(["run", "--config", "agent.toml"]));
+    agent.wait_for("running");
+    agent
+}
+
+/// Ids in what was written, a line that a kill cut off left out.
+fn ids(folder: &Folder) -> Vec<String> {
+    let written = String::from_utf8_lossy(&folder.read("all.ndjson")).into_owned();
+    let events = written.lines().filter_map(|line| serde_json::from_str(line).ok());
+    events.map(|event: serde_json::Value| event_id(&event)).collect()
+}
+
+#[test]
+fn an_agent_that_is_killed_again_and_again_loses_nothing() {
+    let folder = Folder::new();
+    folder.write("agent.toml", CONFIG);
+    let mut trail = Trail::new(41, RECORDS);
+    let documents: Vec<Vec<u8>> = (0..FILES).map(|_| trail.document()).collect();
+    let expected: BTreeSet<String> = Trail::new(41, RECORDS).ids(FILES).into_iter().collect();
+    let mut agent = start(&folder);
+    // Killed while there is always more to read than was written.
+    for (round, documents) in documents.chunks(15).enumerate() {
+        let before = folder.read("all.ndjson").len();
+        for (index, document) in documents.iter().enumerate() {
+            folder.write(format!("in/{round}-{index:02}.json"), document);
+        }
+        wait_until("some of the new events", || folder.read("all.ndjson").len() > before);
+        agent.kill();
+        agent = start(&folder);
+    }
+    wait_until("every event", || ids(&folder).into_iter().collect::<BTreeSet<_>>().is_superset(&expected));
+    agent.stop();
+    let all = ids(&folder);
+    let distinct: BTreeSet<String> = all.iter().cloned().collect();
+    assert_eq!(distinct, expected, "no event that was never there");
+    println!("{} events, {} of them twice or more", all.len(), all.len() - distinct.len());
+
+    // All of it is acknowledged now, so another start reads nothing again.
+    let again = folder.run(&["run", "--once", "--config", "agent.toml"]);
+    assert_eq!(again.code, 0, "{}", again.log);
+    assert_eq!(ids(&folder).len(), all.len(), "acknowledged files came again");
+}
