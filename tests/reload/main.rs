@@ -83,6 +83,7 @@ fn a_broken_agent_toml_leaves_the_old_graph_running_and_says_why() {
     ] {
         let before = agent.log().len();
         folder.replace("agent.toml", broken);
+        agent.wait_for(reason);
         let line = agent.wait_for("the running one stays");
         assert!(line.contains("generation=1"), "{line}");
         let said = &agent.log()[before..];

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use wattle_pack::{Invalid, Library, Plan, Severity};
 use wattle_runtime::Catalog;
 use wattle_source::SourceError;
@@ -19,7 +19,7 @@ use crate::configuration::{Configuration, catalog};
 use crate::exit::{self, Done, Failure};
 use crate::progress::Progress;
 use crate::summary;
-use crate::watch::{Watch, changed_since};
+use crate::watch::Watch;
 
 /// How long a drain may take before the rest is left for the next start.
 const DRAIN: Duration = Duration::from_secs(60);
@@ -33,6 +33,23 @@ pub(crate) struct Supervisor {
     color: bool,
     /// Held as long as the agent uses its data folder.
     _lock: Option<File>,
+}
+
+/// What operators send. Made before anything else, because a signal that nobody waits for ends the process.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
 }
 
 /// Why the agent stops running.
@@ -63,6 +80,7 @@ impl Supervisor {
 
     /// Runs until the sources end or a signal says so.
     pub(crate) async fn run(self, options: &RunOptions) -> Done {
+        let mut signals = Signals::new()?;
         let (since, loading) = (Instant::now(), SystemTime::now());
         let plan = self.load().map_err(|invalid| self.refused(&invalid))?;
         let is_bounded = options.once || plan.sources.iter().all(|s| s.type_name == "stdin");
@@ -79,7 +97,7 @@ impl Supervisor {
         );
         let running = Instant::now();
         let progress = Progress::start(is_bounded && !options.quiet, topology.source_stats());
-        let end = self.serve(&mut topology, &plan.files, loading, !options.no_watch).await?;
+        let end = self.serve(&mut topology, &plan.files, loading, &mut signals, !options.no_watch).await?;
         let mut problems = Vec::new();
         if let End::Finished(errors) = end {
             for (name, error) in errors {
@@ -88,12 +106,10 @@ impl Supervisor {
         }
         let read = (topology.counts().clone(), topology.sink_stats().clone(), topology.source_stats().clone());
         let elapsed = running.elapsed();
-        let mut asked_again = signal(SignalKind::terminate())?;
-        let mut interrupted = signal(SignalKind::interrupt())?;
         let clean = tokio::select! {
             clean = topology.drain(DRAIN) => clean,
-            _ = asked_again.recv() => false,
-            _ = interrupted.recv() => false,
+            _ = signals.terminate.recv() => false,
+            _ = signals.interrupt.recv() => false,
         };
         progress.end();
         if !options.quiet {
@@ -111,38 +127,33 @@ impl Supervisor {
         topology: &mut Topology,
         files: &BTreeSet<PathBuf>,
         loading: SystemTime,
+        signals: &mut Signals,
         watched: bool,
     ) -> Result<End, Failure> {
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        let mut hangup = signal(SignalKind::hangup())?;
         let mut watch = if watched && matches!(self.configuration, Configuration::File(_)) {
             let made = Watch::new();
             made.inspect_err(|error| tracing::warn!(%error, "changes are not noticed; send SIGHUP to reload")).ok()
         } else {
             None
         };
-        let mut missed = false;
         if let Some(watch) = &mut watch {
             watch.set(files);
-            missed = changed_since(files, loading);
+            watch.catch_up(loading);
         }
         loop {
             let changed = async {
                 match &watch {
-                    Some(_) if missed => {}
                     Some(watch) => watch.changed().await,
                     None => std::future::pending().await,
                 }
             };
             tokio::select! {
-                _ = terminate.recv() => return Ok(End::Asked),
-                _ = interrupt.recv() => return Ok(End::Asked),
-                _ = hangup.recv() => {}
+                _ = signals.terminate.recv() => return Ok(End::Asked),
+                _ = signals.interrupt.recv() => return Ok(End::Asked),
+                _ = signals.hangup.recv() => {}
                 () = changed => {}
                 errors = topology.finished() => return Ok(End::Finished(errors)),
             }
-            missed = false;
             let files = self.reload(topology).await;
             if let Some(watch) = &mut watch {
                 watch.set(&files);

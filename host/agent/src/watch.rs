@@ -72,6 +72,20 @@ impl Watch {
         self.folders = folders;
     }
 
+    /// Notices also what was written or renamed after a moment, but before it was watched.
+    pub(crate) fn catch_up(&self, moment: SystemTime) {
+        let changed = |file: &PathBuf| {
+            let metadata = file.metadata().ok().filter(std::fs::Metadata::is_file)?;
+            // A file that is renamed keeps the time at which it was written, but not this one.
+            let nanoseconds = u32::try_from(metadata.ctime_nsec()).ok()?;
+            let since = Duration::new(u64::try_from(metadata.ctime()).ok()?, nanoseconds);
+            Some(SystemTime::UNIX_EPOCH + since)
+        };
+        if self.files.lock().iter().filter_map(changed).any(|at| at > moment) {
+            self.changed.notify_one();
+        }
+    }
+
     /// Waits for a change, and until it is quiet after it.
     ///
     /// # Cancel safety
@@ -81,19 +95,6 @@ impl Watch {
         self.changed.notified().await;
         while tokio::time::timeout(QUIET, self.changed.notified()).await.is_ok() {}
     }
-}
-
-/// Whether one of these files was written or renamed after a moment: what happens before they are watched is not
-/// noticed otherwise.
-pub(crate) fn changed_since(files: &BTreeSet<PathBuf>, moment: SystemTime) -> bool {
-    let changed = |file: &PathBuf| {
-        let metadata = file.metadata().ok().filter(std::fs::Metadata::is_file)?;
-        // A file that is renamed keeps the time at which it was written, but not this one.
-        let nanoseconds = u32::try_from(metadata.ctime_nsec()).ok()?;
-        let since = Duration::new(u64::try_from(metadata.ctime()).ok()?, nanoseconds);
-        Some(SystemTime::UNIX_EPOCH + since)
-    };
-    files.iter().filter_map(changed).any(|at| at > moment)
 }
 
 /// The path as events name it: absolute, with links in its folder resolved.

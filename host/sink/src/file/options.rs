@@ -60,7 +60,8 @@ struct FileOptions {
     /// write), or `never` (the operating system has them; a power cut can lose them).
     #[serde(default)]
     fsync: Fsync,
-    /// With `fsync = "interval"`: how long events wait at most to be synced and acknowledged. Default: `1s`.
+    /// With `fsync = "interval"`: how long events wait at most to be synced and acknowledged, and so how much a source
+    /// has to hold back and how long the end of a run waits. Default: `200ms`.
     #[serde(default = "default_fsync_interval")]
     fsync_interval: Time,
 }
@@ -74,7 +75,7 @@ fn default_max_open_files() -> Count {
 }
 
 fn default_fsync_interval() -> Time {
-    Time(Duration::from_secs(1))
+    Time(Duration::from_millis(200))
 }
 
 /// What happens to a file that exists when the agent starts.
