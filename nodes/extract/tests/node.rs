@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use wattle_node::testing::{option_errors, run, run_bodies, run_cases};
+use wattle_node::testing::{check_refusal, check_schema, run, run_bodies, run_cases};
 use wattle_node_extract::{Extract, Options};
 
 fn here(path: &str) -> PathBuf {
@@ -19,23 +19,12 @@ fn cases_hold() {
 
 #[test]
 fn schema_is_up_to_date() {
-    let schema = serde_json::to_string_pretty(&schemars::schema_for!(Options)).unwrap() + "\n";
-    let path = here("options.schema.json");
-    if std::env::var_os("UPDATE_EXPECT").is_some() {
-        std::fs::write(&path, &schema).unwrap();
-    }
-    let committed = std::fs::read_to_string(&path).unwrap_or_default();
-    assert_eq!(committed, schema, "run the test with UPDATE_EXPECT=1");
+    check_schema::<Options>(&here("options.schema.json")).unwrap();
 }
 
 #[track_caller]
 fn refuse(options: Value, expected: &[(&str, &str)]) {
-    let errors = option_errors::<Extract>(&options);
-    let shown = format!("{options}: {errors:?}");
-    assert_eq!(errors.len(), expected.len(), "{shown}");
-    for (error, (path, part)) in errors.iter().zip(expected) {
-        assert!(error.path == *path && error.message.contains(part), "{shown}");
-    }
+    check_refusal::<Extract>(&options, expected).unwrap();
 }
 
 #[test]

@@ -97,15 +97,9 @@ fn hidden_by_aws() -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    /// `UPDATE_EXPECT=1` writes the schema instead of comparing it.
     #[test]
     fn schema_file_is_that_of_the_options() {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/options.schema.json");
-        let schema = serde_json::to_string_pretty(&schemars::schema_for!(super::Options)).unwrap() + "\n";
-        if std::env::var_os("UPDATE_EXPECT").is_some() {
-            std::fs::write(path, &schema).unwrap();
-        }
-        let committed = std::fs::read_to_string(path).unwrap();
-        assert!(committed == schema, "options.schema.json is out of date; run the tests with UPDATE_EXPECT=1");
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("options.schema.json");
+        wattle_node::testing::check_schema::<super::Options>(&path).unwrap();
     }
 }

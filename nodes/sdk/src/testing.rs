@@ -71,6 +71,41 @@ pub fn option_errors<N: Node>(options: &Value) -> Vec<OptionError> {
     Native::<N>::configure("node", &options.to_string()).err().unwrap_or_default()
 }
 
+/// Compares the committed schema of a node's options with the one that their type gives. `UPDATE_EXPECT=1` in the
+/// environment rewrites the file.
+///
+/// # Errors
+///
+/// The file differs, or cannot be read or written.
+pub fn check_schema<O: schemars::JsonSchema>(path: &Path) -> Result<(), String> {
+    let schema = serde_json::to_string_pretty(&schemars::schema_for!(O)).map_err(|e| e.to_string())? + "\n";
+    let shown = |e: std::io::Error| format!("{}: {e}", path.display());
+    if std::env::var_os("UPDATE_EXPECT").is_some() {
+        std::fs::write(path, &schema).map_err(shown)?;
+    }
+    if std::fs::read_to_string(path).map_err(shown)? == schema {
+        Ok(())
+    } else {
+        Err(format!("{} is out of date; run the test with UPDATE_EXPECT=1", path.display()))
+    }
+}
+
+/// Checks that a node refuses options with exactly these errors, in order: the path of each, and a part of its message.
+///
+/// # Errors
+///
+/// What it said instead.
+pub fn check_refusal<N: Node>(options: &Value, expected: &[(&str, &str)]) -> Result<(), String> {
+    let errors = option_errors::<N>(options);
+    let meets =
+        |(error, (path, part)): (&OptionError, &(&str, &str))| error.path == *path && error.message.contains(part);
+    if errors.len() == expected.len() && errors.iter().zip(expected).all(meets) {
+        Ok(())
+    } else {
+        Err(format!("{options}: {errors:?}"))
+    }
+}
+
 fn batch(events: &[Value]) -> Result<Batch, String> {
     let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     let bodies = events.iter().map(|e| e.get("body").map(text).unwrap_or_default());

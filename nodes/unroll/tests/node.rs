@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
-use wattle_node::testing::{option_errors, run_bodies, run_cases};
+use wattle_node::testing::{check_schema, option_errors, run_bodies, run_cases};
 use wattle_node_unroll::{Options, Unroll};
 
 fn here(path: &str) -> PathBuf {
@@ -18,13 +18,7 @@ fn cases_hold() {
 
 #[test]
 fn schema_is_up_to_date() {
-    let schema = serde_json::to_string_pretty(&schemars::schema_for!(Options)).unwrap() + "\n";
-    let path = here("options.schema.json");
-    if std::env::var_os("UPDATE_EXPECT").is_some() {
-        std::fs::write(&path, &schema).unwrap();
-    }
-    let committed = std::fs::read_to_string(&path).unwrap_or_default();
-    assert_eq!(committed, schema, "run the test with UPDATE_EXPECT=1");
+    check_schema::<Options>(&here("options.schema.json")).unwrap();
 }
 
 #[test]

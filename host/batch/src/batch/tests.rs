@@ -3,8 +3,10 @@
 
 use super::*;
 use crate::ack::Disposition;
+use crate::field::{FieldPath, Form};
 use proptest::prelude::*;
 use std::sync::Mutex;
+use wattle_json::Kind;
 
 fn origin() -> Arc<Origin> {
     Arc::new(Origin { source: "in".into(), resource: r#"{"host":{"name":"h"}}"#.into(), observed: 0 })

@@ -1,0 +1,188 @@
+//! Reading a batch: fields as columns, found in the text on demand.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use wattle_json::Kind;
+
+use super::{Batch, MAX_JSON_DEPTH};
+use crate::column::{Column, ColumnBuilder, Span};
+use crate::field::{FieldPath, Form, Root};
+use crate::object::{ValueColumn, find};
+use crate::timestamp::format_rfc3339;
+
+impl Batch {
+    /// Which JSON value each body is: 0 where it is no valid JSON. Checked once and remembered.
+    pub fn body_kinds(&self) -> &Arc<[u8]> {
+        self.body_kinds.get_or_init(|| check_rows(self.body.iter()))
+    }
+
+    /// Which JSON value the text of a field is, as in [`body_kinds`](Self::body_kinds), 0 also where it is missing.
+    pub fn check_json(&self, field: &FieldPath) -> Arc<[u8]> {
+        if field.root == Root::Body && field.is_whole() {
+            return self.body_kinds().clone();
+        }
+        let (bytes, offsets, kinds) = self.read(field, Form::Text);
+        let rows = offsets.windows(2).map(|o| match *o {
+            [start, end] => bytes.get(start as usize..end as usize).unwrap_or_default(),
+            _ => &[],
+        });
+        let mut checked: Vec<u8> = check_rows(rows).to_vec();
+        for (value, kind) in checked.iter_mut().zip(&kinds) {
+            if *kind == 0 {
+                *value = 0;
+            }
+        }
+        checked.into()
+    }
+
+    /// A field of every row in this form: bytes, offsets and kinds as the guest contract describes them.
+    pub fn read(&self, field: &FieldPath, form: Form) -> (Bytes, Vec<u32>, Vec<u8>) {
+        if field.is_whole() && field.root == Root::Body {
+            let (bytes, offsets) = self.body.to_contiguous();
+            return (bytes, offsets, vec![Kind::String as u8; self.rows()]);
+        }
+        let values = self.project(&[field]).pop().unwrap_or_else(|| self.nothing());
+        let kinds = values.kinds.to_vec();
+        let (bytes, offsets) = match form {
+            Form::Json => values.values.to_contiguous(),
+            Form::Text => values.to_text(),
+        };
+        (bytes, offsets, kinds)
+    }
+
+    /// The JSON values of several fields. Fields of the same JSON text are found in one pass over it, and values that
+    /// nobody changed are spans of that text, not copies. A whole body counts as a string.
+    pub fn project(&self, fields: &[&FieldPath]) -> Vec<ValueColumn> {
+        let mut out: Vec<Option<ValueColumn>> = fields.iter().map(|f| self.project_whole(f)).collect();
+        for root in [Root::Body, Root::Attributes] {
+            self.project_together(root, fields, &mut out);
+        }
+        out.into_iter().zip(fields).map(|(done, field)| done.unwrap_or_else(|| self.project_each(field))).collect()
+    }
+
+    /// Fields that need no search: whole roots, and attributes that a node set on every row.
+    fn project_whole(&self, field: &FieldPath) -> Option<ValueColumn> {
+        let object = match field.root {
+            Root::Timestamp => {
+                return Some(self.build_values(|row, out| {
+                    let nanoseconds = self.timestamp(row)?;
+                    out.push(b'"');
+                    out.extend_from_slice(format_rfc3339(nanoseconds).as_bytes());
+                    out.push(b'"');
+                    Some(Kind::String)
+                }));
+            }
+            Root::Body if field.is_whole() => return ValueColumn::from_text(&self.body, &[]).ok(),
+            Root::Body => return None,
+            Root::Attributes => &self.attributes,
+            Root::Resource => &self.resource,
+        };
+        if field.is_whole() {
+            return Some(self.build_values(|row, out| {
+                object.is_present(row).then(|| {
+                    object.write(row, out);
+                    Kind::Object
+                })
+            }));
+        }
+        let column = object.full_overlay(field.head.as_deref()?)?;
+        if field.tail.segments().is_empty() {
+            return Some(column.clone());
+        }
+        None
+    }
+
+    /// Fields of one root whose text lies in one column without an overlay before it.
+    fn project_together(&self, root: Root, fields: &[&FieldPath], out: &mut [Option<ValueColumn>]) {
+        let texts = match root {
+            Root::Body => &self.body,
+            _ => match self.attributes.base_column() {
+                Some(column) => column,
+                None => return,
+            },
+        };
+        let wanted: Vec<usize> = (0..fields.len())
+            .filter(|&i| {
+                let (Some(field), Some(None)) = (fields.get(i), out.get(i)) else { return false };
+                let shadowed = root != Root::Body
+                    && field.head.as_deref().is_none_or(|head| self.attributes.overlay(head).is_some());
+                field.root == root && !shadowed
+            })
+            .collect();
+        if wanted.is_empty() {
+            return;
+        }
+        let paths: Vec<&wattle_json::Path> = wanted.iter().filter_map(|&i| fields.get(i)).map(|f| &f.below).collect();
+        let mut columns: Vec<(Vec<Span>, Vec<u8>)> =
+            wanted.iter().map(|_| (Vec::with_capacity(self.rows()), Vec::with_capacity(self.rows()))).collect();
+        let mut found = vec![None; paths.len()];
+        for (row, span) in texts.spans().iter().enumerate() {
+            found.fill(None);
+            if wattle_json::find_many(texts.row(row), &paths, &mut found).is_err() {
+                found.fill(None);
+            }
+            for (value, (spans, kinds)) in found.iter().zip(&mut columns) {
+                match value {
+                    Some(value) => {
+                        // Positions inside a row are less than its length, which fits.
+                        let at = |position: usize| span.start + u32::try_from(position).unwrap_or(0);
+                        spans.push(Span { start: at(value.start), end: at(value.end) });
+                        kinds.push(value.kind as u8);
+                    }
+                    None => {
+                        spans.push(Span::default());
+                        kinds.push(0);
+                    }
+                }
+            }
+        }
+        for (index, (spans, kinds)) in wanted.into_iter().zip(columns) {
+            if let (Some(slot), Some(values)) = (out.get_mut(index), Column::from_spans(texts.bytes().clone(), spans)) {
+                *slot = Some(ValueColumn { values, kinds: kinds.into() });
+            }
+        }
+    }
+
+    /// A field looked up row by row, through the overlay.
+    fn project_each(&self, field: &FieldPath) -> ValueColumn {
+        self.build_values(|row, out| {
+            let (text, kind) = self.value(row, field)?;
+            out.extend_from_slice(text);
+            Some(kind)
+        })
+    }
+
+    /// The JSON value of a field that is not a whole root.
+    fn value(&self, row: usize, field: &FieldPath) -> Option<(&[u8], Kind)> {
+        match (field.root, field.head.as_deref()) {
+            (Root::Body, _) => find(self.body.row(row), &field.below),
+            (Root::Attributes, Some(head)) => self.attributes.get(row, head, &field.tail, &field.below),
+            (Root::Resource, Some(head)) => self.resource.get(row, head, &field.tail, &field.below),
+            _ => None,
+        }
+    }
+
+    fn build_values(&self, mut write: impl FnMut(usize, &mut Vec<u8>) -> Option<Kind>) -> ValueColumn {
+        let mut builder = ColumnBuilder::with_capacity(0, self.rows());
+        let mut kinds = Vec::with_capacity(self.rows());
+        for row in 0..self.rows() {
+            let kind = write(row, builder.buffer()).unwrap_or(Kind::Missing);
+            kinds.push(kind as u8);
+            if builder.finish_row().is_err() {
+                return self.nothing();
+            }
+        }
+        ValueColumn { values: builder.finish(), kinds: kinds.into() }
+    }
+
+    fn nothing(&self) -> ValueColumn {
+        let rows = self.rows();
+        let values = Column::from_spans(Bytes::new(), vec![Span::default(); rows]).unwrap_or_default();
+        ValueColumn { values, kinds: vec![0; rows].into() }
+    }
+}
+
+fn check_rows<'r>(rows: impl Iterator<Item = &'r [u8]>) -> Arc<[u8]> {
+    rows.map(|row| wattle_json::check(row, MAX_JSON_DEPTH).map_or(0, |kind| kind as u8)).collect()
+}
