@@ -5,8 +5,10 @@ use crate::process::{cargo, run};
 
 /// Builds what tests use, then runs every test of the workspace.
 pub(crate) fn test() -> anyhow::Result<()> {
-    // End-to-end tests run the agent's binary, which carries the nodes.
-    nodes::build_agent()?;
+    nodes::build()?;
+    // End-to-end tests run the agent's binary. Built with everything else, because cargo chooses features of dependencies
+    // by what is built together: `--package wattle` would compile wasmtime a second time.
+    run(cargo().args(["build", "--release", "--workspace", "--all-targets"]))?;
     run(cargo().args(["test", "--release", "--workspace"]))
 }
 

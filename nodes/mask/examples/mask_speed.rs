@@ -1,6 +1,6 @@
 //! Measures the node on generated CloudTrail: one document of 200 records as one row.
 //!
-//! Run with `cargo run --release -p wattle-node-mask --example bench`. Each line gives the median and the best of many
+//! Run with `cargo run --release -p wattle-node-mask --example mask_speed`. Each line gives the median and the best of many
 //! rounds for the document, the throughput at the median, and how many places were found. Included is all that the node
 //! does with a column; not included is what the host does: reading the column, checking and carrying out decisions.
 #![allow(clippy::expect_used, reason = "a measurement may stop at what must not be")]

@@ -1,6 +1,6 @@
 //! Measures the crate on generated CloudTrail: one document of 200 records, and the records one by one.
 //!
-//! Run with `cargo run --release -p wattle-json --example bench`. Each line gives the median and the best of many rounds
+//! Run with `cargo run --release -p wattle-json --example json_speed`. Each line gives the median and the best of many rounds
 //! for the whole document, and the throughput at the median. Not included: reading, decompressing, cold caches.
 #![allow(clippy::expect_used, clippy::indexing_slicing, reason = "a measurement may stop at what must not be")]
 
