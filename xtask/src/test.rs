@@ -1,5 +1,10 @@
 //! Running all tests, and the lints.
 
+use std::io::{BufRead as _, BufReader};
+use std::process::Stdio;
+
+use anyhow::{Context as _, ensure};
+
 use crate::nodes;
 use crate::process::{cargo, run};
 
@@ -9,7 +14,28 @@ pub(crate) fn test() -> anyhow::Result<()> {
     // End-to-end tests run the agent's binary. Built with everything else, because cargo chooses features of dependencies
     // by what is built together: `--package wattle` would compile wasmtime a second time.
     run(cargo().args(["build", "--release", "--workspace", "--all-targets"]))?;
-    run(cargo().args(["test", "--release", "--workspace"]))
+    let mut tests = cargo().args(["test", "--release", "--workspace"]).stdout(Stdio::piped()).spawn()?;
+    let output = BufReader::new(tests.stdout.take().context("the output of cargo test")?);
+    let (mut passed, mut failed) = (0, 0);
+    for line in output.lines() {
+        let line = line?;
+        println!("{line}");
+        passed += count(&line, "passed");
+        failed += count(&line, "failed");
+    }
+    let status = tests.wait()?;
+    // Cargo closes each test binary with a line of its own; this one is for all of them.
+    println!("{passed} passed, {failed} failed");
+    ensure!(status.success(), "cargo test ended with {status}");
+    ensure!(passed > 0, "no test was run");
+    Ok(())
+}
+
+/// The number before a word in the closing line of a test binary: `test result: ok. 3 passed; 0 failed; …`.
+fn count(line: &str, word: &str) -> u64 {
+    let Some(result) = line.strip_prefix("test result: ") else { return 0 };
+    let parts = result.split(['.', ';']).map(str::trim);
+    parts.filter_map(|p| p.strip_suffix(word)).find_map(|n| n.trim().parse().ok()).unwrap_or(0)
 }
 
 /// Formatting and lints.
@@ -17,4 +43,16 @@ pub(crate) fn lint() -> anyhow::Result<()> {
     nodes::build()?;
     run(cargo().args(["fmt", "--all", "--check"]))?;
     run(cargo().args(["clippy", "--release", "--workspace", "--all-targets", "--", "--deny", "warnings"]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::count;
+
+    #[test]
+    fn closing_lines_are_counted() {
+        let line = "test result: FAILED. 12 passed; 3 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.5s";
+        assert_eq!((count(line, "passed"), count(line, "failed")), (12, 3));
+        assert_eq!(count("12 passed", "passed"), 0);
+    }
 }
