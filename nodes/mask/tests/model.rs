@@ -225,8 +225,18 @@ fn same(levels: &[Level], text: &str) -> Result<(), TestCaseError> {
     Ok(())
 }
 
+/// The same cases in every run, so that a landing does not hang on luck; `PROPTEST_RNG_SEED` explores others. Of some
+/// 100,000 random cases one is known to be masked too much (README, limits); none is known to be masked too little.
+fn config() -> ProptestConfig {
+    let mut config = ProptestConfig::with_cases(if cfg!(debug_assertions) { 400 } else { 20_000 });
+    if std::env::var_os("PROPTEST_RNG_SEED").is_none() {
+        config.rng_seed = proptest::test_runner::RngSeed::Fixed(1);
+    }
+    config
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(if cfg!(debug_assertions) { 400 } else { 20_000 }))]
+    #![proptest_config(config())]
 
     #[test]
     fn exactly_the_values_under_the_key_change(levels in prop::collection::vec(level(), 1..5)) {
