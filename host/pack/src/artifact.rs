@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use serde_json::Value as Json;
 use sha2::{Digest as _, Sha256};
 
@@ -29,16 +30,22 @@ pub struct Artifact {
     /// `sha256:` and the digest of the bytes in hexadecimal.
     pub digest: String,
     /// The component.
-    pub bytes: Arc<[u8]>,
+    pub bytes: Bytes,
     /// Where it comes from.
     pub origin: Origin,
 }
 
 impl Artifact {
     /// Makes an artifact of bytes and works out their digest.
-    pub fn new(name: impl Into<String>, bytes: impl Into<Arc<[u8]>>, origin: Origin) -> Self {
+    pub fn new(name: impl Into<String>, bytes: impl Into<Bytes>, origin: Origin) -> Self {
         let bytes = bytes.into();
         Self { name: name.into(), digest: hex_digest(&bytes), bytes, origin }
+    }
+
+    /// An artifact that is part of the program, which knows its digest: none of its bytes is touched until it has to be
+    /// compiled.
+    pub fn builtin(name: &str, bytes: &'static [u8], digest: &str) -> Self {
+        Self { name: name.into(), digest: digest.into(), bytes: Bytes::from_static(bytes), origin: Origin::Builtin }
     }
 }
 

@@ -18,6 +18,8 @@ use crate::stats::add;
 /// The first pause before a batch is offered again; it doubles up to the last.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LAST_PAUSE: Duration = Duration::from_secs(30);
+/// With so many bytes unacknowledged, nothing more is sent until some are: the next batch waits where it comes from.
+const MAX_OUTSTANDING_BYTES: usize = 16 << 20;
 
 /// Events that were sent and not acknowledged yet.
 struct Kept {
@@ -29,6 +31,7 @@ struct Kept {
 #[derive(Default)]
 struct State {
     outstanding: usize,
+    outstanding_bytes: usize,
     returned: Vec<Kept>,
 }
 
@@ -71,7 +74,7 @@ impl Outbox {
             }
             let due = retry_at.unwrap_or_else(Instant::now);
             tokio::select! {
-                chunk = chunks.recv(), if open => match chunk {
+                chunk = chunks.recv(), if open && (!self.is_full() || stopped) => match chunk {
                     Some(chunk) => {
                         let origin = self.context.origin(self.type_name, &[]);
                         if !self.send(Kept { column: chunk.column, origin, attempt: 0 }).await {
@@ -95,13 +98,18 @@ impl Outbox {
     async fn send(&self, kept: Kept) -> bool {
         let Kept { column, origin, attempt } = kept;
         let events = column.rows() as u64;
-        let bytes = column.byte_len() as u64;
-        self.shared.state.lock().outstanding += 1;
+        let bytes = column.byte_len();
+        {
+            let mut state = self.shared.state.lock();
+            state.outstanding += 1;
+            state.outstanding_bytes += bytes;
+        }
         let shared = self.shared.clone();
         let (again, again_origin) = (column.clone(), origin.clone());
         let ack = Ack::new(move |disposition| {
             let mut state = shared.state.lock();
             state.outstanding -= 1;
+            state.outstanding_bytes -= bytes;
             if disposition == Disposition::Retry {
                 state.returned.push(Kept { column: again, origin: again_origin, attempt: attempt + 1 });
             }
@@ -111,7 +119,7 @@ impl Outbox {
         // A queue that is closed gives the batch back, and dropping it returns it here.
         if self.context.output.push(Batches(Batch::new(column, origin, ack))).await.is_ok() {
             add(&self.context.stats.events, events);
-            add(&self.context.stats.bytes, bytes);
+            add(&self.context.stats.bytes, bytes as u64);
             return true;
         }
         self.give_up();
@@ -138,6 +146,12 @@ impl Outbox {
                 "events were not delivered before the source was stopped, and its input cannot be read again"
             );
         }
+    }
+
+    fn is_full(&self) -> bool {
+        let state = self.shared.state.lock();
+        let returned: usize = state.returned.iter().map(|kept| kept.column.byte_len()).sum();
+        state.outstanding_bytes + returned >= MAX_OUTSTANDING_BYTES
     }
 
     fn is_settled(&self) -> bool {
