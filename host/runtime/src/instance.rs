@@ -99,10 +99,9 @@ impl Instance {
 
     /// Calls the node for a batch.
     ///
-    /// # Errors
-    ///
-    /// The batch as it came, and the fault; this instance must not be used again.
-    pub(crate) fn process(&mut self, batch: Batch, info: &Arc<NodeInfo>) -> Result<Outcome, Box<(Batch, Fault)>> {
+    /// The instance comes back unless it must not be used again: it faulted, or outgrew its memory. That is given back
+    /// before the decisions take effect, which may take as much again.
+    pub(crate) fn process(mut self, batch: Batch, info: &Arc<NodeInfo>) -> Processed {
         let input_bytes = batch.byte_len();
         let limits = &self.store.data().limits;
         let kib = u32::try_from(input_bytes >> 10).unwrap_or(u32::MAX);
@@ -113,28 +112,34 @@ impl Instance {
         self.store.data_mut().begin(Call::new(batch, info.clone()), input_bytes);
         let answer = self.process.call(&mut self.store, ());
         let state = self.store.data_mut();
+        let memory_bytes = state.memory_bytes;
         let Some(call) = state.end() else {
-            return Err(Box::new((spare, Fault::new(FaultKind::Trap, "the call was lost"))));
+            let fault = Fault::new(FaultKind::Trap, "the call was lost");
+            return Processed { done: Err(Box::new((spare, fault))), memory_bytes, instance: None };
         };
         spare.into_ack().deliver();
-        match answer {
-            Ok((Ok(()),)) => {
-                call.finish().map_err(|e| Box::new((e.0, Fault::new(FaultKind::InvalidDecision, e.1.to_string()))))
-            }
-            Ok((Err(message),)) => Err(Box::new((call.abort(), Fault::new(FaultKind::NodeError, message)))),
-            Err(error) => Err(Box::new((call.abort(), Fault::of(&error, state)))),
-        }
+        let failed = match answer {
+            Ok((Ok(()),)) => None,
+            Ok((Err(message),)) => Some(Fault::new(FaultKind::NodeError, message)),
+            Err(error) => Some(Fault::of(&error, state)),
+        };
+        let instance = (failed.is_none() && memory_bytes <= RECYCLE_BYTES).then_some(self);
+        let done = match failed {
+            None => call.finish().map_err(|e| Box::new((e.0, Fault::new(FaultKind::InvalidDecision, e.1.to_string())))),
+            Some(fault) => Err(Box::new((call.abort(), fault))),
+        };
+        Processed { instance: instance.filter(|_| done.is_ok()), done, memory_bytes }
     }
+}
 
-    /// Linear memory in bytes.
-    pub(crate) fn memory_bytes(&self) -> usize {
-        self.store.data().memory_bytes
-    }
-
-    /// Whether the instance has grown so large that a fresh one should take its place.
-    pub(crate) fn is_outgrown(&self) -> bool {
-        self.memory_bytes() > RECYCLE_BYTES
-    }
+/// What came of a call.
+pub(crate) struct Processed {
+    /// The outcome; or the batch as it came, and the fault.
+    pub(crate) done: Result<Outcome, Box<(Batch, Fault)>>,
+    /// Linear memory after the call, in bytes.
+    pub(crate) memory_bytes: usize,
+    /// The instance, if it can be used again.
+    pub(crate) instance: Option<Instance>,
 }
 
 fn check_ports(ports: &[String]) -> Result<(), String> {

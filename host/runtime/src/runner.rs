@@ -13,7 +13,7 @@ use wattle_pack::{NodeLimits, NodePlan};
 
 use crate::artifact::Compiled;
 use crate::fault::{Fault, FaultKind};
-use crate::instance::{ConfigureError, Instance};
+use crate::instance::{ConfigureError, Instance, Processed};
 
 /// Something that processes batches in place of a node: a sandboxed guest, or a native one for comparison.
 pub trait Process: Send {
@@ -80,7 +80,7 @@ impl Runner {
 
     /// Calls the node once, on a fresh instance if there is none.
     fn call(&mut self, batch: Batch) -> Result<Outcome, Box<(Batch, Fault)>> {
-        let mut instance = match self.instance.take() {
+        let instance = match self.instance.take() {
             Some(instance) => instance,
             None => match make(&self.compiled, &self.settings) {
                 Ok((instance, _)) => {
@@ -91,19 +91,16 @@ impl Runner {
             },
         };
         let since = Instant::now();
-        let done = instance.process(batch, &self.info);
+        let Processed { done, memory_bytes, instance } = instance.process(batch, &self.info);
+        self.instance = instance;
         self.stats.calls.fetch_add(1, Ordering::Relaxed);
         let nanos = u64::try_from(since.elapsed().as_nanos()).unwrap_or(u64::MAX);
         self.stats.nanos.fetch_add(nanos, Ordering::Relaxed);
-        self.stats.memory_bytes.fetch_max(instance.memory_bytes() as u64, Ordering::Relaxed);
-        match &done {
-            Ok(_) if !instance.is_outgrown() => self.instance = Some(instance),
-            Ok(_) => {}
-            Err(failed) => {
-                self.stats.faults.fetch_add(1, Ordering::Relaxed);
-                let (_, fault) = &**failed;
-                tracing::debug!(node = %self.settings.name, kind = fault.kind.name(), error = %fault.message, "node faulted");
-            }
+        self.stats.memory_bytes.fetch_max(memory_bytes as u64, Ordering::Relaxed);
+        if let Err(failed) = &done {
+            self.stats.faults.fetch_add(1, Ordering::Relaxed);
+            let (_, fault) = &**failed;
+            tracing::debug!(node = %self.settings.name, kind = fault.kind.name(), error = %fault.message, "node faulted");
         }
         done
     }

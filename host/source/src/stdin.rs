@@ -12,13 +12,12 @@ use std::time::Instant;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde::Deserialize;
-use tokio::sync::mpsc;
 
 use crate::assemble::{self, Chunk};
 use crate::decompress::{Caps, Compression, Decoder, Decompression, MAGIC_BYTES, ReadFailure};
 use crate::frame::{DEFAULT_MAX_EVENT_BYTES, EventTooLong, Framing, Lines, check_max_event_bytes};
 use crate::options::{OptionError, verdict};
-use crate::outbox::Outbox;
+use crate::outbox::{Intake, Outbox, Unwanted};
 use crate::quantity::Size;
 use crate::source::{BatchLimits, Source, SourceContext, SourceError, Stop};
 use crate::stats::{SourceStats, add};
@@ -74,18 +73,12 @@ impl Source for Stdin {
                 &context.stats.total_bytes,
                 input.metadata().map_or(0, |meta| if meta.is_file() { meta.len() } else { 0 }),
             );
-            let (chunks_out, chunks) = mpsc::channel(1);
-            let framer = Framer {
-                options: self.options,
-                limits: context.limits,
-                stop: context.stop.clone(),
-                stats: context.stats.clone(),
-                output: chunks_out,
-            };
-            let name = context.name.clone();
+            let (name, stats) = (context.name.clone(), context.stats.clone());
+            let (limits, stop) = (context.limits, context.stop.clone());
+            let (intake, outbox) = Outbox::new(context, "stdin");
+            let framer = Framer { options: self.options, limits, stop, stats: stats.clone(), output: intake };
             let worker = Worker::spawn(format!("{name}-read"), move || framer.run(input))?;
-            let stats = context.stats.clone();
-            Outbox::new(context, "stdin").run(chunks).await;
+            outbox.run().await;
             worker.finished().await.map_err(|error| {
                 add(&stats.failures, 1);
                 tracing::error!(source = %name, error = %error, "standard input was not read to its end");
@@ -144,15 +137,12 @@ enum StdinError {
     TooLong(#[from] EventTooLong),
 }
 
-/// Nobody takes chunks any more.
-struct Unwanted;
-
 struct Framer {
     options: Options,
     limits: BatchLimits,
     stop: Stop,
     stats: Arc<SourceStats>,
-    output: mpsc::Sender<Chunk>,
+    output: Intake,
 }
 
 impl Framer {
@@ -246,7 +236,7 @@ impl Framer {
     }
 
     fn send(&self, chunks: impl IntoIterator<Item = Chunk>) -> Result<(), Unwanted> {
-        chunks.into_iter().try_for_each(|chunk| self.output.blocking_send(chunk).map_err(|_| Unwanted))
+        chunks.into_iter().try_for_each(|chunk| self.output.send(chunk))
     }
 }
 
