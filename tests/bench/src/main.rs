@@ -75,6 +75,10 @@ enum Part {
     },
 }
 
+/// As in the agent.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> anyhow::Result<()> {
     let cli = Cli::parse();
     if let Some(Part::Pipeline { nodes, work, out }) = &cli.part {
