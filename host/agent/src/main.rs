@@ -33,6 +33,7 @@ fn main() -> ExitCode {
         Command::Inspect(options) => commands::inspect::inspect(&options),
         Command::Generate(options) => commands::generate::generate(&options),
         Command::Packs(options) => commands::packs::packs(&options),
+        Command::Quarantine { command } => commands::quarantine::quarantine(&command),
         Command::Explain { code } => commands::explain::explain(code.as_deref()),
         Command::Completions { shell } => commands::completions::completions(shell),
     };

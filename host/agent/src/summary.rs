@@ -35,9 +35,10 @@ pub(crate) fn render(
         }
         let _ = writeln!(out, "  in   {:>10} = {parts}", s.events_in());
         let verdict = if s.is_conserved() { "" } else { "  <-- NOT EQUAL to in: please report this" };
+        let returned = if s.returned > 0 { format!(" + {} returned to the source", s.returned) } else { String::new() };
         let _ = writeln!(
             out,
-            "  out  {:>10} = {} delivered + {} failed + {} dropped{verdict}",
+            "  out  {:>10} = {} delivered + {} failed + {} dropped{returned}{verdict}",
             s.events_out(),
             s.delivered,
             s.failed,
@@ -53,9 +54,14 @@ pub(crate) fn render(
                     let _ = writeln!(out, "    {what} at {node}: {count} {code}");
                 }
             }
-            let faults = load(&counted.stats.faults);
-            if faults > 0 {
-                let _ = writeln!(out, "    faults of {node}: {faults}");
+            for (kind, blame, count) in counted.stats.faults_by.list() {
+                let _ = writeln!(out, "    faults of {node}: {count} {} ({})", kind.name(), blame.name());
+            }
+            let opened = load(&counted.circuit_opened);
+            if opened > 0 {
+                let open = if counted.circuit_open.load(Ordering::Relaxed) { ", open now" } else { "" };
+                let passed = load(&counted.passed);
+                let _ = writeln!(out, "    circuit of {node}: opened {opened} times{open}, {passed} events passed on");
             }
         }
     }

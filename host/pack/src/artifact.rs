@@ -8,6 +8,8 @@ use bytes::Bytes;
 use serde_json::Value as Json;
 use sha2::{Digest as _, Sha256};
 
+use crate::limits::NodeLimits;
+
 /// Version of the contract `wattle:node` that this agent serves.
 pub const CONTRACT_VERSION: &str = "0.1.0";
 
@@ -114,8 +116,8 @@ pub trait Nodes {
     fn builtin(&self, name: &str) -> Option<Arc<Artifact>>;
     /// Names the built-in artifacts.
     fn builtin_names(&self) -> Vec<String>;
-    /// Instantiates an artifact and configures it with options, a JSON object as text.
-    fn configure(&self, artifact: &Arc<Artifact>, options: &str) -> Result<NodeShape, NodeError>;
+    /// Instantiates an artifact within these limits and configures it with options, a JSON object as text.
+    fn configure(&self, artifact: &Arc<Artifact>, options: &str, limits: &NodeLimits) -> Result<NodeShape, NodeError>;
 }
 
 /// The two kinds of components that are not nodes.

@@ -2,4 +2,5 @@
 
 pub(crate) mod agent;
 pub(crate) mod graph;
+pub(crate) mod limits;
 pub(crate) mod pack;

@@ -10,6 +10,7 @@ use semver::Version;
 use serde_json::Value as Json;
 
 use crate::artifact::{Artifact, NodeShape, hex_digest};
+use crate::limits::{ArtifactLimits, CircuitSettings, NodeLimits, OnFault};
 
 /// A whole agent: where events begin, what happens to them, where they end.
 ///
@@ -39,6 +40,12 @@ pub struct AgentSettings {
     pub batch: BatchSettings,
     /// Limits of nodes that name none of their own.
     pub limits: NodeLimits,
+    /// Circuits of nodes that name none of their own.
+    pub circuit: CircuitSettings,
+    /// What an artifact may be; read at the start only.
+    pub artifacts: ArtifactLimits,
+    /// Bounds of the quarantine.
+    pub quarantine: QuarantineSettings,
     /// Library folder of packs.
     pub packs: PathBuf,
 }
@@ -60,32 +67,16 @@ impl Default for BatchSettings {
     }
 }
 
-/// What one instance of a node may use.
+/// How much may be kept of what must not leave.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NodeLimits {
-    /// Linear memory in bytes.
-    pub memory_bytes: u64,
-    /// Time of a call, whatever its input.
-    pub time: Duration,
-    /// Time added for each KiB of input.
-    pub time_per_kib: Duration,
-    /// Bytes of output for each byte of input, with [`NodeLimits::OUTPUT_FLOOR_BYTES`] as the least.
-    pub output_ratio: u32,
+pub struct QuarantineSettings {
+    /// Bytes of the quarantine of one pipeline. Rows that find no room stay with their source.
+    pub max_bytes: u64,
 }
 
-impl NodeLimits {
-    /// Output that any call may give, so that the ratio does not starve small inputs.
-    pub const OUTPUT_FLOOR_BYTES: u64 = 1 << 20;
-}
-
-impl Default for NodeLimits {
+impl Default for QuarantineSettings {
     fn default() -> Self {
-        Self {
-            memory_bytes: 1 << 30,
-            time: Duration::from_secs(1),
-            time_per_kib: Duration::from_millis(1),
-            output_ratio: 64,
-        }
+        Self { max_bytes: 1 << 30 }
     }
 }
 
@@ -176,6 +167,10 @@ pub struct NodePlan {
     pub options: String,
     /// What an instance may use.
     pub limits: NodeLimits,
+    /// When it is not called any more.
+    pub circuit: CircuitSettings,
+    /// What becomes of its events then.
+    pub on_fault: OnFault,
     /// What the artifact said of itself when it was configured.
     pub shape: NodeShape,
     /// Ports in the order of the shape, and `failed` as the last.
@@ -188,6 +183,8 @@ impl fmt::Debug for NodePlan {
             .field("name", &self.name)
             .field("artifact", &self.artifact)
             .field("limits", &self.limits)
+            .field("circuit", &self.circuit)
+            .field("on_fault", &self.on_fault)
             .field("shape", &self.shape)
             .field("ports", &self.ports)
             .finish_non_exhaustive()

@@ -187,12 +187,13 @@ impl Lanes {
     }
 
     /// Takes work from some lane, beginning the search behind the one that gave work last.
-    pub(crate) fn take(&self, last: &mut usize) -> Option<Work> {
+    /// Sources that are held are left alone.
+    pub(crate) fn take(&self, last: &mut usize, is_held: impl Fn(&str) -> bool) -> Option<Work> {
         let all = self.all.read();
         let count = all.len();
         for step in 1..=count {
             let index = (*last + step) % count;
-            if let Some(work) = all.get(index).and_then(Lane::take) {
+            if let Some(work) = all.get(index).filter(|lane| !is_held(&lane.source)).and_then(Lane::take) {
                 *last = index;
                 return Some(work);
             }

@@ -11,11 +11,12 @@ use tokio::task::JoinHandle;
 use wattle_buffer::Queue;
 use wattle_pack::{ComponentPlan, Plan};
 use wattle_sink::{SinkContext, SinkStats};
-use wattle_source::{BatchLimits, SourceContext, SourceError, SourceStats, Stop};
+use wattle_source::{BatchLimits, Source, SourceContext, SourceError, SourceStats, Stop};
 
 use crate::counts::Counts;
 use crate::generation::{BuildError, Generation, MakeNode, SinkHandle};
 use crate::lane::{Lane, Lanes};
+use crate::stops::Stops;
 use crate::worker::Worker;
 
 /// Bytes that may wait between a source and the workers.
@@ -56,7 +57,10 @@ struct RunningSink {
 pub struct Topology {
     settings: TopologySettings,
     make: Arc<MakeNode>,
+    /// Sources that are not made from the plan, until they are started.
+    given: HashMap<String, Box<dyn Source>>,
     counts: Counts,
+    stops: Stops,
     lanes: Arc<Lanes>,
     current: Arc<ArcSwap<Generation>>,
     workers: Vec<std::thread::JoinHandle<()>>,
@@ -71,7 +75,7 @@ pub struct Topology {
 /// Components of a plan that are built but not started.
 struct Built {
     sinks: Vec<(ComponentPlan, wattle_sink::Built)>,
-    sources: Vec<(ComponentPlan, Box<dyn wattle_source::Source>)>,
+    sources: Vec<(ComponentPlan, Box<dyn Source>)>,
 }
 
 impl Topology {
@@ -81,13 +85,34 @@ impl Topology {
     ///
     /// What could not be built; nothing runs then.
     pub async fn start(plan: &Plan, settings: TopologySettings, make: Arc<MakeNode>) -> Result<Self, BuildError> {
+        Self::begin(plan, settings, make, HashMap::new()).await
+    }
+
+    /// Does as [`Topology::start`], with a source of this name that the caller made.
+    pub(crate) async fn start_with(
+        plan: &Plan,
+        settings: TopologySettings,
+        make: Arc<MakeNode>,
+        (name, source): (&str, Box<dyn Source>),
+    ) -> Result<Self, BuildError> {
+        Self::begin(plan, settings, make, HashMap::from([(name.to_owned(), source)])).await
+    }
+
+    async fn begin(
+        plan: &Plan,
+        settings: TopologySettings,
+        make: Arc<MakeNode>,
+        given: HashMap<String, Box<dyn Source>>,
+    ) -> Result<Self, BuildError> {
         let counts = Counts::default();
         let lanes = Lanes::new();
         let current = Arc::new(ArcSwap::from_pointee(Generation::empty(0)));
         let mut topology = Self {
             settings,
             make,
+            given,
             counts,
+            stops: Stops::new(),
             lanes,
             current,
             workers: Vec::new(),
@@ -144,7 +169,8 @@ impl Topology {
             fresh.push((component, handle, built.sink));
         }
         let number = self.current.load().number + 1;
-        let generation = Generation::build(number, plan, self.settings.workers, &handles, &self.counts, &*self.make)?;
+        let (counts, stops) = (&self.counts, &self.stops);
+        let generation = Generation::build(number, plan, self.settings.workers, &handles, counts, stops, &*self.make)?;
 
         // From here on nothing fails.
         self.stop_sources(plan).await;
@@ -159,7 +185,9 @@ impl Topology {
             }
             stays
         });
+        generation.begin();
         self.current.store(Arc::new(generation));
+        self.stops.begin(number);
         self.lanes.wake_all();
         for (component, source) in built.sources {
             self.start_source(&component, source, plan);
@@ -169,7 +197,7 @@ impl Topology {
     }
 
     /// Builds sources and sinks that are new or have other options.
-    fn build_changed(&self, plan: &Plan) -> Result<Built, BuildError> {
+    fn build_changed(&mut self, plan: &Plan) -> Result<Built, BuildError> {
         let mut built = Built { sinks: Vec::new(), sources: Vec::new() };
         for sink in plan.sinks.iter().map(|s| &s.component) {
             if self.sinks.get(&sink.name).is_none_or(|s| s.digest != sink.digest()) {
@@ -183,7 +211,10 @@ impl Topology {
             let is_used = plan.pipelines.iter().any(|p| p.sources.contains(&index));
             let is_same = self.sources.get(&source.name).is_some_and(|s| s.digest == source.digest());
             if is_used && !is_same {
-                let made = wattle_source::build(&source.type_name, &source.options);
+                let made = match self.given.remove(&source.name) {
+                    Some(given) => Ok(given),
+                    None => wattle_source::build(&source.type_name, &source.options),
+                };
                 let made =
                     made.map_err(|e| BuildError { what: "source", name: source.name.clone(), message: e.message })?;
                 built.sources.push((source.clone(), made));
@@ -205,6 +236,9 @@ impl Topology {
             self.sources.iter().filter(|(name, s)| !stays(name, &s.digest)).map(|(name, _)| name.clone()).collect();
         for name in names {
             if let Some(source) = self.sources.remove(&name) {
+                if self.current.load().is_stopped(&name) {
+                    source.lane.close();
+                }
                 end_source(&name, source, &self.lanes, HAND_OVER).await;
             }
         }
@@ -242,7 +276,7 @@ impl Topology {
         self.sinks.insert(component.name.clone(), RunningSink { digest, handle, ended, task });
     }
 
-    fn start_source(&mut self, component: &ComponentPlan, source: Box<dyn wattle_source::Source>, plan: &Plan) {
+    fn start_source(&mut self, component: &ComponentPlan, source: Box<dyn Source>, plan: &Plan) {
         let name: Arc<str> = component.name.as_str().into();
         let lane = Lane::new(name.clone(), SOURCE_QUEUE_BYTES, &self.lanes);
         self.lanes.add(lane.clone());
@@ -274,16 +308,23 @@ impl Topology {
     }
 
     /// Waits until every source has ended by itself and all of its events are delivered. Answers with the errors of
-    /// those that ended before their time.
+    /// those that ended before their time. A source whose pipeline stopped never ends by itself; `unless_stopped` says
+    /// not to wait for it.
     ///
     /// # Cancel safety
     ///
     /// A cancelled wait can be taken up again.
-    pub async fn finished(&mut self) -> Vec<(String, SourceError)> {
+    pub async fn finished(&mut self, unless_stopped: bool) -> Vec<(String, SourceError)> {
         let mut errors = Vec::new();
         for (name, source) in &mut self.sources {
             if let Some(task) = &mut source.task {
-                if let Ok(Err(error)) = task.await {
+                let current = &self.current;
+                let is_stopped = || unless_stopped && current.load().is_stopped(name);
+                let done = tokio::select! {
+                    done = &mut *task => done,
+                    () = self.stops.wait_until(is_stopped) => continue,
+                };
+                if let Ok(Err(error)) = done {
                     errors.push((name.clone(), error));
                 }
                 source.task = None;
@@ -299,6 +340,12 @@ impl Topology {
         let until = Instant::now() + deadline;
         for source in self.sources.values() {
             let _ = source.stop.send(true);
+        }
+        for (name, source) in &self.sources {
+            // Nobody takes what waits there, so there is nothing to wait for.
+            if self.current.load().is_stopped(name) {
+                source.lane.close();
+            }
         }
         let mut clean = true;
         for (name, source) in std::mem::take(&mut self.sources) {
@@ -331,6 +378,11 @@ impl Topology {
     /// Counts of all pipelines.
     pub fn counts(&self) -> &Counts {
         &self.counts
+    }
+
+    /// Pipelines that stopped by themselves.
+    pub fn stops(&self) -> &Stops {
+        &self.stops
     }
 
     /// Counts of every sink that ever ran.

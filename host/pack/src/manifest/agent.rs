@@ -3,10 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::graph::{GraphManifest, LimitsManifest};
+use super::graph::GraphManifest;
+use super::limits::{CircuitManifest, LimitsManifest, read_artifacts};
 use crate::codes;
 use crate::findings::{Findings, Place};
-use crate::plan::{AgentSettings, BatchSettings, NodeLimits};
+use crate::limits::{ArtifactLimits, CircuitSettings, NodeLimits};
+use crate::plan::{AgentSettings, BatchSettings, QuarantineSettings};
 use crate::reader::{Reader, Text, check_name};
 use crate::value::{Entry, Table};
 
@@ -79,6 +81,9 @@ fn read_settings(
     let mut workers = None;
     let mut batch = BatchSettings::default();
     let mut limits = NodeLimits::default();
+    let mut circuit = CircuitSettings::default();
+    let mut artifacts = ArtifactLimits::default();
+    let mut quarantine = QuarantineSettings::default();
     if let Some((table, entry)) = file.table("agent", findings) {
         let mut reader = Reader::new(table, entry.place, "`[agent]`");
         data_dir = reader.string("data_dir", findings).map(|text| folder.join(text.text));
@@ -88,6 +93,15 @@ fn read_settings(
         }
         if let Some((table, entry)) = reader.table("limits", findings) {
             limits = LimitsManifest::read(table, entry.place, "`[agent.limits]`", findings).over(&limits);
+        }
+        if let Some((table, entry)) = reader.table("circuit", findings) {
+            circuit = CircuitManifest::read(table, entry.place, "`[agent.circuit]`", findings).over(&circuit);
+        }
+        if let Some((table, entry)) = reader.table("artifacts", findings) {
+            artifacts = read_artifacts(table, entry.place, findings);
+        }
+        if let Some((table, entry)) = reader.table("quarantine", findings) {
+            quarantine = read_quarantine(table, entry.place, findings);
         }
         reader.finish(findings);
     }
@@ -104,7 +118,18 @@ fn read_settings(
         data_dir,
         batch,
         limits,
+        circuit,
+        artifacts,
+        quarantine,
     }
+}
+
+fn read_quarantine(table: &Table, place: Place, findings: &mut Findings) -> QuarantineSettings {
+    let default = QuarantineSettings::default();
+    let mut reader = Reader::new(table, place, "`[agent.quarantine]`");
+    let max_bytes = reader.size("max_size", 1..=1 << 50, findings);
+    reader.finish(findings);
+    QuarantineSettings { max_bytes: max_bytes.unwrap_or(default.max_bytes) }
 }
 
 fn read_batch(table: &Table, place: Place, findings: &mut Findings) -> BatchSettings {
