@@ -11,7 +11,7 @@ use crate::findings::{Findings, Place};
 use crate::library::{Library, clean};
 use crate::manifest::agent::{AgentManifest, ComponentManifest};
 use crate::pipeline::Builder;
-use crate::plan::{AgentSettings, ComponentPlan, NodeLimits, PipelinePlan, Plan};
+use crate::plan::{AgentSettings, BufferPlan, ComponentPlan, NodeLimits, PipelinePlan, Plan, SinkPlan};
 use crate::value::{self, Data, Item, Table};
 use crate::{agent_links, option_path, suggest, template};
 
@@ -179,12 +179,14 @@ impl Validation<'_> {
         let pipelines = self.build_pipelines(&manifest, findings);
         let inputs = agent_links::link(&manifest, &pipelines, findings);
 
+        let buffers: Vec<BufferPlan> = manifest.sinks.iter().map(|sink| sink.buffer).collect();
         let agent: AgentSettings = manifest.settings;
         let sources = sources.into_iter().collect::<Option<Vec<_>>>()?;
         let sinks = sinks
             .into_iter()
             .zip(inputs)
-            .map(|(component, inputs)| component.map(|component| crate::plan::SinkPlan { component, inputs }))
+            .zip(buffers)
+            .map(|((component, inputs), buffer)| component.map(|component| SinkPlan { component, inputs, buffer }))
             .collect::<Option<Vec<_>>>()?;
         let pipelines = pipelines.into_iter().map(Pipeline::into_plan).collect::<Option<Vec<_>>>()?;
         Some(Plan { agent, sources, sinks, pipelines, files: Default::default() })
