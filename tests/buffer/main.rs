@@ -194,7 +194,7 @@ fn a_buffer_whose_sink_is_gone_is_kept_and_named() {
         folder.write("agent.toml", other);
         folder.wattle().args(["run", "--config", "agent.toml"])
     });
-    let line = agent.wait_for("a sink that is not configured");
+    let line = agent.wait_for("of a sink that is not configured is kept");
     assert!(line.contains("data/buffer/out"), "{line}");
     agent.wait_for("running");
     agent.stop();

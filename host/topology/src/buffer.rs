@@ -91,7 +91,7 @@ pub(crate) fn report_orphans(data_dir: &Path, is_configured: impl Fn(&str) -> bo
         if !is_configured(&name) && holds_segments(&entry.path()).unwrap_or(false) {
             tracing::warn!(
                 sink = name, folder = %entry.path().display(),
-                "a disk buffer holds events of a sink that is not configured; configure it to deliver them, or remove the folder"
+                "the disk buffer of a sink that is not configured is kept; configure the sink to deliver what it holds, or remove the folder"
             );
         }
     }

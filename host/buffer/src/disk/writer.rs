@@ -86,6 +86,11 @@ impl<S: Storage> Writer<S> {
         }
     }
 
+    /// Ends writing. What is acknowledged can be removed to the last record then.
+    pub fn finish(mut self) {
+        self.seal();
+    }
+
     /// Bytes that may be added; `None` where the folder holds nothing, so that a record larger than the bound can pass.
     fn room(&self) -> Option<u64> {
         let state = self.shared.state.lock();

@@ -63,6 +63,9 @@ impl Store {
                 return;
             }
         }
+        if let Some(writer) = writer {
+            writer.finish();
+        }
     }
 
     async fn gather(&self, first: Payload) -> Vec<Payload> {
@@ -85,11 +88,13 @@ impl Store {
     /// with its sources.
     async fn store(&self, writer: &mut Option<Writer<Folder>>, mut group: Vec<Payload>, trouble: &mut Trouble) {
         let mut wait = FIRST_RETRY;
+        // A disk that has no room for all of it may have room for some.
+        let mut most = usize::MAX;
         while !group.is_empty() {
             let Some(mut taken) = writer.take() else { return };
             let since = Instant::now();
             let committed = tokio::task::spawn_blocking(move || {
-                let done = taken.commit(&group);
+                let done = taken.commit(group.get(..most).unwrap_or(&group));
                 (taken, group, done)
             });
             let (back, done);
@@ -104,12 +109,16 @@ impl Store {
             let error = match done {
                 Ok(count) => {
                     group.drain(..count).for_each(|payload| payload.ack.deliver());
-                    wait = FIRST_RETRY;
+                    (wait, most) = (FIRST_RETRY, usize::MAX);
                     self.over(trouble);
                     continue;
                 }
                 Err(error) => error,
             };
+            if is_disk_full(&error) && most.min(group.len()) > 1 {
+                most = most.min(group.len()) / 2;
+                continue;
+            }
             if self.gives_up(&error, &mut group, trouble) {
                 continue;
             }
@@ -142,9 +151,9 @@ impl Store {
                 return true;
             }
             CommitError::Full => true,
-            CommitError::Io(error) => {
+            CommitError::Io(_) => {
                 self.stats.errors.fetch_add(1, Ordering::Relaxed);
-                matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge)
+                is_disk_full(error)
             }
         };
         let drops = full && self.drop_newest;
@@ -172,4 +181,9 @@ impl Store {
             tracing::info!(sink = %self.name, lasted = ?since.elapsed(), dropped, "disk buffer takes events again");
         }
     }
+}
+
+fn is_disk_full(error: &CommitError) -> bool {
+    let full = [ErrorKind::StorageFull, ErrorKind::QuotaExceeded, ErrorKind::FileTooLarge];
+    matches!(error, CommitError::Io(error) if full.contains(&error.kind()))
 }
