@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use wattle_buffer::disk::BufferStats;
 use wattle_sink::SinkStats;
 use wattle_source::SourceStats;
 use wattle_topology::Counts;
@@ -14,6 +15,7 @@ use wattle_topology::Counts;
 pub(crate) fn render(
     counts: &Counts,
     sinks: &HashMap<String, Arc<SinkStats>>,
+    buffers: &HashMap<String, Arc<BufferStats>>,
     sources: &HashMap<String, Arc<SourceStats>>,
     elapsed: Duration,
 ) -> String {
@@ -75,6 +77,17 @@ pub(crate) fn render(
             }
             if load(&stats.retries) > 0 {
                 let _ = write!(out, ", {} retries", load(&stats.retries));
+            }
+            if let Some(buffer) = buffers.get(name) {
+                for (count, what) in [
+                    (load(&buffer.events), "wait in the disk buffer"),
+                    (load(&buffer.dropped_events), "dropped by the full buffer"),
+                    (load(&buffer.damaged_bytes), "bytes of the disk buffer unreadable"),
+                ] {
+                    if count > 0 {
+                        let _ = write!(out, ", {count} {what}");
+                    }
+                }
             }
             out.push('\n');
         }

@@ -105,7 +105,8 @@ impl Supervisor {
             }
         }
         problems.extend(topology.stops().list().iter().map(ToString::to_string));
-        let read = (topology.counts().clone(), topology.sink_stats().clone(), topology.source_stats().clone());
+        let (counts, sinks) = (topology.counts().clone(), topology.sink_stats().clone());
+        let (buffers, sources) = (topology.buffer_stats().clone(), topology.source_stats().clone());
         let elapsed = running.elapsed();
         let clean = tokio::select! {
             clean = topology.drain(DRAIN) => clean,
@@ -114,7 +115,7 @@ impl Supervisor {
         };
         progress.end();
         if !options.quiet {
-            exit::say(&summary::render(&read.0, &read.1, &read.2, elapsed));
+            exit::say(&summary::render(&counts, &sinks, &buffers, &sources, elapsed));
         }
         if !clean {
             problems.push("not everything was delivered in time; the sources offer it again at the next start".into());

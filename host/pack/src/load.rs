@@ -12,7 +12,7 @@ use crate::library::{Library, clean};
 use crate::limits::{CircuitSettings, NodeLimits};
 use crate::manifest::agent::{AgentManifest, ComponentManifest};
 use crate::pipeline::Builder;
-use crate::plan::{AgentSettings, ComponentPlan, PipelinePlan, Plan};
+use crate::plan::{AgentSettings, BufferPlan, ComponentPlan, PipelinePlan, Plan, SinkPlan};
 use crate::value::{self, Data, Item, Table};
 use crate::{agent_links, option_path, suggest, template};
 
@@ -180,12 +180,14 @@ impl Validation<'_> {
         let pipelines = self.build_pipelines(&manifest, findings);
         let inputs = agent_links::link(&manifest, &pipelines, findings);
 
+        let buffers: Vec<BufferPlan> = manifest.sinks.iter().map(|sink| sink.buffer).collect();
         let agent: AgentSettings = manifest.settings;
         let sources = sources.into_iter().collect::<Option<Vec<_>>>()?;
         let sinks = sinks
             .into_iter()
             .zip(inputs)
-            .map(|(component, inputs)| component.map(|component| crate::plan::SinkPlan { component, inputs }))
+            .zip(buffers)
+            .map(|((component, inputs), buffer)| component.map(|component| SinkPlan { component, inputs, buffer }))
             .collect::<Option<Vec<_>>>()?;
         let pipelines = pipelines.into_iter().map(Pipeline::into_plan).collect::<Option<Vec<_>>>()?;
         Some(Plan { agent, sources, sinks, pipelines, files: Default::default() })

@@ -120,6 +120,46 @@ pub struct SinkPlan {
     pub component: ComponentPlan,
     /// Index of a pipeline and of an output in it.
     pub inputs: Vec<(usize, usize)>,
+    /// What waits in front of it, and where.
+    pub buffer: BufferPlan,
+}
+
+/// Where events wait for a sink.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BufferPlan {
+    /// In memory or on disk.
+    pub kind: BufferKind,
+    /// Bytes that may wait: of memory, or of disk.
+    pub max_size: u64,
+    /// What becomes of further events when so many wait.
+    pub when_full: WhenFull,
+}
+
+impl Default for BufferPlan {
+    fn default() -> Self {
+        Self { kind: BufferKind::Memory, max_size: 8 << 20, when_full: WhenFull::Block }
+    }
+}
+
+/// What holds the events that wait for a sink.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BufferKind {
+    /// Memory; a source keeps events until the sink has delivered them.
+    Memory,
+    /// Files; a source is done with events when they are synced.
+    Disk {
+        /// How long events are gathered before they are written and synced; zero syncs whatever is there at once.
+        gather: Duration,
+    },
+}
+
+/// What becomes of events for which a buffer has no room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WhenFull {
+    /// They wait, and so does their source.
+    Block,
+    /// They are dropped and counted.
+    DropNewest,
 }
 
 /// Which pack a pipeline was made from.

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use serde_json::{Map, Value as Json, json};
 use wattle_pack::{
-    ArtifactLimits, BatchSettings, CircuitSettings, Framing, Invalid, Library, NodeLimits, OnFault, Origin,
-    PipelinePlan, Plan, QuarantineSettings, Target, load_pack, load_tests,
+    ArtifactLimits, BatchSettings, BufferKind, BufferPlan, CircuitSettings, Framing, Invalid, Library, NodeLimits,
+    OnFault, Origin, PipelinePlan, Plan, QuarantineSettings, Target, WhenFull, load_pack, load_tests,
 };
 
 use crate::fakes::{FakeComponents, FakeNodes, env, library, load};
@@ -393,4 +393,25 @@ fn tests_of_a_pack_are_read_from_a_folder_and_from_the_agent() {
     assert_eq!(a.expected["o"], [json!({ "body": "one" }), json!({ "failure": null })]);
     assert_eq!((b.name.as_str(), b.framing, b.input_name.as_str()), ("b", Framing::Document, "input.ndjson.gz"));
     assert!(b.expected["o"].is_empty());
+}
+
+#[test]
+fn a_buffer_is_in_memory_unless_it_is_asked_to_be_on_disk() {
+    let buffer = |text: &str| {
+        let config = around("pack = \"sample@1.0.0\"");
+        plan(&format!("{config}{text}")).sinks[0].buffer
+    };
+    assert_eq!(buffer(""), BufferPlan::default());
+    assert_eq!(buffer("buffer = {}"), BufferPlan::default());
+    let memory = BufferPlan { max_size: 1 << 20, when_full: WhenFull::DropNewest, ..BufferPlan::default() };
+    assert_eq!(buffer("buffer = { max_size = \"1MiB\", when_full = \"drop_newest\" }"), memory);
+    let disk = |millis, max_size| BufferPlan {
+        kind: BufferKind::Disk { gather: Duration::from_millis(millis) },
+        max_size,
+        when_full: WhenFull::Block,
+    };
+    assert_eq!(buffer("buffer.type = \"disk\""), disk(0, 1 << 30));
+    let interval = "buffer = { type = \"disk\", max_size = \"2GiB\", fsync = \"interval\"";
+    assert_eq!(buffer(&format!("{interval} }}")), disk(500, 2 << 30));
+    assert_eq!(buffer(&format!("{interval}, fsync_interval = \"2s\" }}")), disk(2000, 2 << 30));
 }

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 use wattle_buffer::Queue;
+use wattle_buffer::disk::BufferStats;
 use wattle_pack::{NodePlan, Plan};
 use wattle_runtime::{NodeStats, Process, Runner, RunnerSettings, Runtime};
 use wattle_sink::{Encoder, Payload, SinkStats};
@@ -45,6 +46,8 @@ pub(crate) struct SinkHandle {
     pub(crate) encoder: Arc<dyn Encoder>,
     pub(crate) queue: Queue<Payload>,
     pub(crate) stats: Arc<SinkStats>,
+    /// Where to count what finds no room, for a sink with `when_full = "drop_newest"` and its buffer in memory.
+    pub(crate) drop_newest: Option<Arc<BufferStats>>,
 }
 
 impl Drop for SinkHandle {

@@ -114,6 +114,15 @@ impl Lane {
                     Ok(()) => {}
                     // The sink is gone; its source offers the events again, since nobody acknowledges them.
                     Err(payload) if sink.queue.is_closed() => drop(payload),
+                    Err(payload) if sink.drop_newest.is_some() => {
+                        if let Some(stats) = &sink.drop_newest {
+                            if stats.dropped_events.load(Ordering::Relaxed) == 0 {
+                                tracing::warn!(source = %self.source, "buffer of a sink has no room, events are dropped");
+                            }
+                            stats.dropped(payload.events as u64, bytes as u64);
+                        }
+                        payload.ack.deliver();
+                    }
                     Err(payload) => {
                         turn.payloads.push_front((sink.clone(), payload));
                         if let Some(lanes) = self.lanes.upgrade() {

@@ -11,6 +11,7 @@
 //! - Outputs of one source reach a sink in the order in which the source gave its batches, however many workers run.
 //! - A worker uses one generation for a whole batch.
 
+mod buffer;
 mod circuit;
 mod counts;
 mod generation;

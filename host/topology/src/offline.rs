@@ -9,8 +9,8 @@ use std::sync::Arc;
 use wattle_batch::{Ack, Batch, Column, Origin};
 use wattle_buffer::Queue;
 use wattle_pack::{
-    AgentSettings, ArtifactLimits, BatchSettings, CircuitSettings, ComponentPlan, NodeLimits, NodePlan, PipelinePlan,
-    Plan, QuarantineSettings, SinkPlan,
+    AgentSettings, ArtifactLimits, BatchSettings, BufferPlan, CircuitSettings, ComponentPlan, NodeLimits, NodePlan,
+    PipelinePlan, Plan, QuarantineSettings, SinkPlan,
 };
 use wattle_sink::{Encoder, Payload, SinkStats};
 use wattle_source::Batches;
@@ -73,7 +73,13 @@ pub fn run_offline(pipeline: &PipelinePlan, make: &MakeNode, bodies: Column) -> 
             packs: PathBuf::new(),
         },
         sources: vec![component(SOURCE)],
-        sinks: sinks.map(|(i, name)| SinkPlan { component: component(name), inputs: vec![(0, i)] }).collect(),
+        sinks: sinks
+            .map(|(i, name)| SinkPlan {
+                component: component(name),
+                inputs: vec![(0, i)],
+                buffer: BufferPlan::default(),
+            })
+            .collect(),
         pipelines: vec![PipelinePlan { sources: vec![0], nodes, ..pipeline.clone() }],
         files: BTreeSet::new(),
     };
@@ -81,7 +87,8 @@ pub fn run_offline(pipeline: &PipelinePlan, make: &MakeNode, bodies: Column) -> 
         .iter()
         .map(|name| {
             let queue = Queue::new(usize::MAX, None, None);
-            let handle = SinkHandle { encoder: Arc::new(JsonLines), queue, stats: Arc::new(SinkStats::default()) };
+            let stats = Arc::new(SinkStats::default());
+            let handle = SinkHandle { encoder: Arc::new(JsonLines), queue, stats, drop_newest: None };
             ((*name).to_owned(), Arc::new(handle))
         })
         .collect();

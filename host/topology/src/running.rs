@@ -9,10 +9,12 @@ use arc_swap::ArcSwap;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use wattle_buffer::Queue;
-use wattle_pack::{ComponentPlan, Plan};
+use wattle_buffer::disk::{BufferStats, Folder};
+use wattle_pack::{BufferKind, ComponentPlan, Plan, SinkPlan, WhenFull};
 use wattle_sink::{SinkContext, SinkStats};
 use wattle_source::{BatchLimits, Source, SourceContext, SourceError, SourceStats, Stop};
 
+use crate::buffer::{self, DiskBuffer};
 use crate::counts::Counts;
 use crate::generation::{BuildError, Generation, MakeNode, SinkHandle};
 use crate::lane::{Lane, Lanes};
@@ -21,10 +23,10 @@ use crate::worker::Worker;
 
 /// Bytes that may wait between a source and the workers.
 const SOURCE_QUEUE_BYTES: usize = 4 << 20;
-/// Bytes that may wait in front of a sink.
-const SINK_QUEUE_BYTES: usize = 8 << 20;
 /// How long a source that is replaced may take to hand over.
 const HAND_OVER: Duration = Duration::from_secs(30);
+/// What is left of a drain for sinks with disk buffers to end what they have begun.
+const HAND_OVER_SINK: Duration = Duration::from_secs(5);
 
 /// What does not change while the topology runs.
 #[derive(Clone)]
@@ -69,12 +71,15 @@ pub struct Topology {
     /// Sinks of former generations that are still writing.
     leaving: Vec<JoinHandle<()>>,
     sink_stats: HashMap<String, Arc<SinkStats>>,
+    buffer_stats: HashMap<String, Arc<BufferStats>>,
     source_stats: HashMap<String, Arc<SourceStats>>,
+    /// Set at the end: until when disk buffers are delivered.
+    deliver_until: watch::Sender<Option<Instant>>,
 }
 
 /// Components of a plan that are built but not started.
 struct Built {
-    sinks: Vec<(ComponentPlan, wattle_sink::Built)>,
+    sinks: Vec<(SinkPlan, wattle_sink::Built, Option<Folder>)>,
     sources: Vec<(ComponentPlan, Box<dyn Source>)>,
 }
 
@@ -120,9 +125,14 @@ impl Topology {
             sinks: HashMap::new(),
             leaving: Vec::new(),
             sink_stats: HashMap::new(),
+            buffer_stats: HashMap::new(),
             source_stats: HashMap::new(),
+            deliver_until: watch::Sender::new(None),
         };
         topology.spawn_workers()?;
+        buffer::report_orphans(&topology.settings.data_dir, |name| {
+            plan.sinks.iter().any(|sink| sink.component.name == name)
+        });
         match topology.swap(plan).await {
             Ok(_) => Ok(topology),
             Err(error) => {
@@ -155,18 +165,34 @@ impl Topology {
         let mut handles: HashMap<String, Arc<SinkHandle>> =
             self.sinks.iter().map(|(name, sink)| (name.clone(), sink.handle.clone())).collect();
         let mut fresh = Vec::new();
-        for (component, built) in built.sinks {
-            let stats = self.sink_stats.entry(component.name.clone()).or_default().clone();
+        for (sink, built, folder) in built.sinks {
+            let name = &sink.component.name;
+            let stats = self.sink_stats.entry(name.clone()).or_default().clone();
+            let memory = sink.buffer.kind == BufferKind::Memory;
+            let max_bytes =
+                if memory { usize::try_from(sink.buffer.max_size).unwrap_or(usize::MAX) } else { buffer::MEMORY_BYTES };
+            let drops = memory && sink.buffer.when_full == WhenFull::DropNewest;
+            let counted =
+                (drops || folder.is_some()).then(|| self.buffer_stats.entry(name.clone()).or_default().clone());
+            let drop_newest = counted.clone().filter(|_| drops);
             let wake = Arc::downgrade(&self.lanes);
             let on_room = move || {
                 if let Some(lanes) = wake.upgrade() {
                     lanes.wake_blocked();
                 }
             };
-            let queue = Queue::new(SINK_QUEUE_BYTES, None, Some(Box::new(on_room)));
-            let handle = Arc::new(SinkHandle { encoder: built.encoder, queue, stats });
-            handles.insert(component.name.clone(), handle.clone());
-            fresh.push((component, handle, built.sink));
+            let queue = Queue::new(max_bytes, None, Some(Box::new(on_room)));
+            let disk = folder.zip(counted).map(|(folder, stats)| DiskBuffer {
+                name: name.as_str().into(),
+                folder,
+                plan: sink.buffer,
+                input: queue.clone(),
+                stats,
+                deliver_until: self.deliver_until.subscribe(),
+            });
+            let handle = Arc::new(SinkHandle { encoder: built.encoder, queue, stats, drop_newest });
+            handles.insert(name.clone(), handle.clone());
+            fresh.push((sink, handle, built.sink, disk));
         }
         let number = self.current.load().number + 1;
         let (counts, stops) = (&self.counts, &self.stops);
@@ -174,8 +200,8 @@ impl Topology {
 
         // From here on nothing fails.
         self.stop_sources(plan).await;
-        for (component, handle, sink) in fresh {
-            self.start_sink(&component, handle, sink);
+        for (plan, handle, sink, disk) in fresh {
+            self.start_sink(&plan, handle, sink, disk);
         }
         self.sinks.retain(|name, sink| {
             let stays = plan.sinks.iter().any(|s| s.component.name == *name);
@@ -199,12 +225,15 @@ impl Topology {
     /// Builds sources and sinks that are new or have other options.
     fn build_changed(&mut self, plan: &Plan) -> Result<Built, BuildError> {
         let mut built = Built { sinks: Vec::new(), sources: Vec::new() };
-        for sink in plan.sinks.iter().map(|s| &s.component) {
-            if self.sinks.get(&sink.name).is_none_or(|s| s.digest != sink.digest()) {
+        for planned in &plan.sinks {
+            let sink = &planned.component;
+            if self.sinks.get(&sink.name).is_none_or(|s| s.digest != digest(planned)) {
+                let wrong = |message| BuildError { what: "sink", name: sink.name.clone(), message };
                 let made = wattle_sink::build(&sink.name, &sink.type_name, &sink.options);
-                let made =
-                    made.map_err(|e| BuildError { what: "sink", name: sink.name.clone(), message: e.message })?;
-                built.sinks.push((sink.clone(), made));
+                let made = made.map_err(|e| wrong(e.message))?;
+                let folder = buffer::folder_for(&self.settings.data_dir, &sink.name, &planned.buffer);
+                let folder = folder.map_err(|e| wrong(format!("the folder of its disk buffer cannot be made: {e}")))?;
+                built.sinks.push((planned.clone(), made, folder));
             }
         }
         for (index, source) in plan.sources.iter().enumerate() {
@@ -244,8 +273,14 @@ impl Topology {
         }
     }
 
-    fn start_sink(&mut self, component: &ComponentPlan, handle: Arc<SinkHandle>, sink: Box<dyn wattle_sink::Sink>) {
-        let name = component.name.clone();
+    fn start_sink(
+        &mut self,
+        plan: &SinkPlan,
+        handle: Arc<SinkHandle>,
+        sink: Box<dyn wattle_sink::Sink>,
+        disk: Option<DiskBuffer>,
+    ) {
+        let name = plan.component.name.clone();
         let context = SinkContext {
             name: name.as_str().into(),
             input: handle.queue.clone(),
@@ -261,7 +296,11 @@ impl Topology {
                 let _ = former.wait_for(|ended| *ended).await;
             }
             let input = context.input.clone();
-            if let Err(error) = sink.run(context).await {
+            let ended = match disk {
+                Some(disk) => disk.run(sink, context).await,
+                None => sink.run(context).await,
+            };
+            if let Err(error) = ended {
                 tracing::error!(sink = %name, %error, "sink ended");
                 // Nobody takes from the queue any more: what is in it goes back to the sources.
                 input.close();
@@ -272,8 +311,8 @@ impl Topology {
         if let Some(former) = former {
             self.leaving.push(former.task);
         }
-        let digest = component.digest();
-        self.sinks.insert(component.name.clone(), RunningSink { digest, handle, ended, task });
+        let running = RunningSink { digest: digest(plan), handle, ended, task };
+        self.sinks.insert(plan.component.name.clone(), running);
     }
 
     fn start_source(&mut self, component: &ComponentPlan, source: Box<dyn Source>, plan: &Plan) {
@@ -334,10 +373,14 @@ impl Topology {
         errors
     }
 
-    /// Stops the sources, lets everything under way reach the sinks, and ends. What is not delivered within the deadline
-    /// stays unacknowledged. Answers whether all was delivered.
+    /// Stops the sources, lets everything under way reach the sinks or their disk buffers, and ends. What has got to
+    /// neither within the deadline stays unacknowledged. Answers whether all has. What is on disk stays there for the next
+    /// start, unless the sources have ended by themselves: then it is delivered as far as the deadline lets it.
     pub async fn drain(mut self, deadline: Duration) -> bool {
         let until = Instant::now() + deadline;
+        let finished = self.sources.values().all(|source| source.task.is_none());
+        let deliver_until = if finished { until.checked_sub(HAND_OVER_SINK).unwrap_or(until) } else { Instant::now() };
+        self.deliver_until.send_replace(Some(deliver_until));
         for source in self.sources.values() {
             let _ = source.stop.send(true);
         }
@@ -390,6 +433,11 @@ impl Topology {
         &self.sink_stats
     }
 
+    /// Counts of every buffer on disk, or that drops, of a sink that ever ran.
+    pub fn buffer_stats(&self) -> &HashMap<String, Arc<BufferStats>> {
+        &self.buffer_stats
+    }
+
     /// Counts of every source that ever ran.
     pub fn source_stats(&self) -> &HashMap<String, Arc<SourceStats>> {
         &self.source_stats
@@ -399,6 +447,11 @@ impl Topology {
     pub fn generation(&self) -> u64 {
         self.current.load().number
     }
+}
+
+/// Equal digests mean that a sink and its buffer go on as they are.
+fn digest(sink: &SinkPlan) -> String {
+    format!("{} {:?}", sink.component.digest(), sink.buffer)
 }
 
 /// Stops a source, waits for its acknowledgements, and removes its lane. Answers whether all was delivered in time.

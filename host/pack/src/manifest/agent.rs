@@ -3,12 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::buffer;
 use super::graph::GraphManifest;
 use super::limits::{CircuitManifest, LimitsManifest, read_artifacts};
 use crate::codes;
 use crate::findings::{Findings, Place};
 use crate::limits::{ArtifactLimits, CircuitSettings, NodeLimits};
-use crate::plan::{AgentSettings, BatchSettings, QuarantineSettings};
+use crate::plan::{AgentSettings, BatchSettings, BufferPlan, QuarantineSettings};
 use crate::reader::{Reader, Text, check_name};
 use crate::value::{Entry, Table};
 
@@ -29,7 +30,9 @@ pub(crate) struct ComponentManifest {
     pub(crate) type_name: Option<Text>,
     /// Inputs of a sink; sources have none.
     pub(crate) inputs: Option<Vec<Text>>,
-    /// Everything but `type` and `inputs`.
+    /// Buffer of a sink; sources have none.
+    pub(crate) buffer: BufferPlan,
+    /// Everything that is not read here: for the component itself.
     pub(crate) options: Table,
 }
 
@@ -184,13 +187,17 @@ fn read_components(
         // The component itself knows its other keys, so `finish` is not for this reader.
         let mut reader = Reader::new(table, entry.place, format!("`[{key}.{}]`", entry.key));
         let type_name = reader.required_string("type", findings);
-        let inputs = match key {
-            "sinks" => reader.required_strings("inputs", findings),
-            _ => None,
+        let (inputs, buffer, common): (_, _, &[&str]) = match key {
+            "sinks" => {
+                let inputs = reader.required_strings("inputs", findings);
+                (inputs, buffer::read(&mut reader, &entry.key, findings), &["type", "inputs", "buffer"])
+            }
+            _ => (None, BufferPlan::default(), &["type"]),
         };
-        let own = |entry: &&Entry| entry.key != "type" && (key != "sinks" || entry.key != "inputs");
-        let options = Table(table.0.iter().filter(own).cloned().collect());
-        components.push(ComponentManifest { name: entry.key.clone(), place: entry.place, type_name, inputs, options });
+        let own = table.0.iter().filter(|entry| !common.contains(&entry.key.as_str()));
+        let options = Table(own.cloned().collect());
+        let (name, place) = (entry.key.clone(), entry.place);
+        components.push(ComponentManifest { name, place, type_name, inputs, buffer, options });
     }
     components
 }
