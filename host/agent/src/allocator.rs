@@ -37,9 +37,9 @@ mod tests {
     fn the_option_is_the_one_that_is_meant() {
         #[expect(unsafe_code, reason = "mimalloc has no safe interface for its options")]
         let get = || unsafe { mi_option_get(PURGE_DELAY) };
-        // Its documented default, which no option beside it has.
+        // Its default, which no option beside it has.
         if std::env::var_os("MIMALLOC_PURGE_DELAY").is_none() {
-            assert_eq!(get(), 10);
+            assert_eq!(get(), 1000);
             configure();
             assert_eq!(get(), 4);
         }
