@@ -14,7 +14,7 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use wattle_tests::{Endpoint, Folder, free_address, wait_until};
+use wattle_tests::{Agent, Endpoint, Folder, free_address, wait_until};
 
 /// Lines of a file to an endpoint, through nothing.
 fn config(to: SocketAddr, buffer: &str) -> String {
@@ -190,7 +190,8 @@ fn a_buffer_whose_sink_is_gone_is_kept_and_named() {
     wait_until_taken(&folder, "in/a.log");
     agent.kill();
     let other = config(to, DISK).replace("sinks.out", "sinks.other");
-    let mut agent = folder.start(&other);
+    folder.write("agent.toml", other);
+    let mut agent = Agent::start(folder.wattle().args(["run", "--config", "agent.toml"]));
     let line = agent.wait_for("of a sink that is not configured is kept");
     assert!(line.contains("data/buffer/out"), "{line}");
     agent.wait_for("running");
