@@ -6,6 +6,7 @@
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use parking_lot::Mutex;
@@ -60,9 +61,18 @@ fn lossy<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
 /// The file of one source.
 pub(crate) struct Store {
     folder: PathBuf,
+    /// Where positions are written before they take the place of the former: another place for each store, since one that
+    /// was left may still be saving.
+    temporary: PathBuf,
     /// Held while saving, so that what is saved last is also the newest.
     saving: Mutex<()>,
 }
+
+/// How the names of files begin that are not finished.
+const TEMPORARY: &str = "checkpoints.json.new-";
+
+/// Stores opened by this process.
+static OPENED: AtomicU64 = AtomicU64::new(0);
 
 impl Store {
     /// Opens the store in this folder, which is made if it is not there.
@@ -70,7 +80,15 @@ impl Store {
         fs::create_dir_all(folder).map_err(|error| SourceError {
             message: format!("folder `{}` for positions cannot be made: {error}", folder.display()),
         })?;
-        Ok(Self { folder: folder.to_owned(), saving: Mutex::new(()) })
+        let number = OPENED.fetch_add(1, Ordering::Relaxed);
+        let temporary = folder.join(format!("{TEMPORARY}{number}"));
+        // What a killed agent left, which may have another number.
+        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+            if entry.file_name().to_string_lossy().starts_with(TEMPORARY) {
+                let _ = fs::remove_file(entry.path());
+            }
+        }
+        Ok(Self { folder: folder.to_owned(), temporary, saving: Mutex::new(()) })
     }
 
     fn path(&self) -> PathBuf {
@@ -115,11 +133,10 @@ impl Store {
 
     fn write(&self, checkpoints: Checkpoints) -> io::Result<()> {
         let text = serde_json::to_vec(&checkpoints)?;
-        let temporary = self.folder.join("checkpoints.json.new");
-        let mut file = File::create(&temporary)?;
+        let mut file = File::create(&self.temporary)?;
         file.write_all(&text)?;
         file.sync_all()?;
-        fs::rename(&temporary, self.path())?;
+        fs::rename(&self.temporary, self.path())?;
         File::open(&self.folder)?.sync_all()
     }
 }
