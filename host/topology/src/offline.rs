@@ -61,6 +61,7 @@ pub fn run_offline(pipeline: &PipelinePlan, make: &MakeNode, bodies: Column) -> 
             batch: BatchSettings::default(),
             limits: NodeLimits::default(),
             packs: PathBuf::new(),
+            admin: None,
         },
         sources: vec![component(SOURCE)],
         sinks: sinks.map(|(i, name)| SinkPlan { component: component(name), inputs: vec![(0, i)] }).collect(),
