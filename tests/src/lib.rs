@@ -14,6 +14,7 @@
 mod agent;
 mod folder;
 mod mask;
+mod metrics;
 mod place;
 mod records;
 mod summary;
@@ -22,7 +23,8 @@ mod web;
 pub use agent::{Agent, Ended, finish, wait_until};
 pub use folder::Folder;
 pub use mask::{Masked, SECRET_KEYS, assert_hidden, mask_model, secrets_in};
+pub use metrics::Metrics;
 pub use place::{binary, built, samples, workspace};
 pub use records::{Trail, event_id, json_lines, values};
 pub use summary::{Pipeline, Summary};
-pub use web::{Answer, Endpoint, free_address, send};
+pub use web::{Answer, Endpoint, free_address, get, send};

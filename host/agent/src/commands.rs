@@ -7,5 +7,6 @@ pub(crate) mod graph;
 pub(crate) mod inspect;
 pub(crate) mod packs;
 pub(crate) mod run;
+pub(crate) mod status;
 pub(crate) mod test;
 pub(crate) mod validate;

@@ -8,11 +8,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use wattle_pack::{Invalid, Library, Plan, Severity};
+use wattle_pack::{AdminSettings, Invalid, Library, Plan, Severity};
 use wattle_runtime::Catalog;
 use wattle_source::SourceError;
 use wattle_topology::{MakeNode, Topology, TopologySettings, sandboxed};
 
+use crate::admin::{Admin, Outcome, State};
 use crate::builtin;
 use crate::cli::RunOptions;
 use crate::configuration::{Configuration, catalog};
@@ -30,6 +31,9 @@ pub(crate) struct Supervisor {
     library: Library,
     make: Arc<MakeNode>,
     settings: TopologySettings,
+    /// Where to listen until the configuration is loaded.
+    admin: Option<AdminSettings>,
+    state: Arc<State>,
     color: bool,
     /// Held as long as the agent uses its data folder.
     _lock: Option<File>,
@@ -75,14 +79,20 @@ impl Supervisor {
             workers: options.workers.unwrap_or(agent.workers).max(1),
             once: options.once,
         };
-        Ok(Self { configuration, catalog, library: builtin::library(), make, settings, color, _lock: lock })
+        let state = State::new(configuration.name(), settings.workers, catalog.runtime().clone());
+        let (admin, state, library) = (agent.admin, Arc::new(state), builtin::library());
+        Ok(Self { configuration, catalog, library, make, settings, admin, state, color, _lock: lock })
     }
 
     /// Runs until the sources end or a signal says so.
     pub(crate) async fn run(self, options: &RunOptions) -> Done {
         let mut signals = Signals::new()?;
         let (since, loading) = (Instant::now(), SystemTime::now());
+        // Before anything that takes time, so that whoever asks hears that the agent is starting.
+        let cannot_listen = |error| Failure::config(format!("{error}"));
+        let mut admin = Admin::start(self.admin.clone(), self.state.clone()).await.map_err(cannot_listen)?;
         let plan = self.load().map_err(|invalid| self.refused(&invalid))?;
+        admin.follow(&plan.agent.admin).await.map_err(cannot_listen)?;
         let is_bounded = options.once || plan.sources.iter().all(|s| s.type_name == "stdin");
         let mut topology = Topology::start(&plan, self.settings.clone(), self.make.clone())
             .await
@@ -95,16 +105,19 @@ impl Supervisor {
             start_ms = since.elapsed().as_millis(),
             "running"
         );
+        let observer = topology.observer().clone();
+        self.state.run(observer.clone(), &plan);
         let running = Instant::now();
-        let progress = Progress::start(is_bounded && !options.quiet, topology.source_stats());
-        let end = self.serve(&mut topology, &plan.files, loading, &mut signals, !options.no_watch).await?;
+        let progress = Progress::start(is_bounded && !options.quiet, &observer);
+        let watched = !options.no_watch;
+        let end = self.serve(&mut topology, &mut admin, &plan.files, loading, &mut signals, watched).await?;
+        self.state.drain();
         let mut problems = Vec::new();
         if let End::Finished(errors) = end {
             for (name, error) in errors {
                 problems.push(format!("source `{name}`: {error}"));
             }
         }
-        let read = (topology.counts().clone(), topology.sink_stats().clone(), topology.source_stats().clone());
         let elapsed = running.elapsed();
         let clean = tokio::select! {
             clean = topology.drain(DRAIN) => clean,
@@ -113,7 +126,7 @@ impl Supervisor {
         };
         progress.end();
         if !options.quiet {
-            exit::say(&summary::render(&read.0, &read.1, &read.2, elapsed));
+            exit::say(&summary::render(&observer, elapsed));
         }
         if !clean {
             problems.push("not everything was delivered in time; the sources offer it again at the next start".into());
@@ -125,6 +138,7 @@ impl Supervisor {
     async fn serve(
         &self,
         topology: &mut Topology,
+        admin: &mut Admin,
         files: &BTreeSet<PathBuf>,
         loading: SystemTime,
         signals: &mut Signals,
@@ -154,7 +168,7 @@ impl Supervisor {
                 () = changed => {}
                 errors = topology.finished() => return Ok(End::Finished(errors)),
             }
-            let files = self.reload(topology).await;
+            let files = self.reload(topology, admin).await;
             if let Some(watch) = &mut watch {
                 watch.set(&files);
             }
@@ -163,7 +177,7 @@ impl Supervisor {
 
     /// Loads the configuration anew and swaps to it; if anything is wrong with it, the running one stays. Answers with
     /// the files to watch.
-    async fn reload(&self, topology: &mut Topology) -> BTreeSet<PathBuf> {
+    async fn reload(&self, topology: &mut Topology, admin: &mut Admin) -> BTreeSet<PathBuf> {
         let since = Instant::now();
         let plan = match self.load() {
             Ok(plan) => plan,
@@ -173,11 +187,22 @@ impl Supervisor {
                     generation = topology.generation(),
                     "the changed configuration is invalid; the running one stays"
                 );
+                self.state.reload_refused(Outcome::Invalid, format!("{invalid}; see the log"));
                 return invalid.files;
             }
         };
+        let failed = |error: String, generation: u64| {
+            tracing::error!(%error, generation, "reload failed; the running generation stays");
+            self.state.reload_refused(Outcome::Failed, error);
+        };
+        let listened = admin.settings().clone();
+        if let Err(error) = admin.follow(&plan.agent.admin).await {
+            failed(error.to_string(), topology.generation());
+            return plan.files;
+        }
         match topology.swap(&plan).await {
             Ok(generation) => {
+                self.state.reloaded(&plan);
                 let packs: Vec<String> = plan
                     .pipelines
                     .iter()
@@ -186,7 +211,10 @@ impl Supervisor {
                 tracing::info!(generation, pipelines = packs.join(" "), ms = since.elapsed().as_millis(), "reloaded");
             }
             Err(error) => {
-                tracing::error!(%error, generation = topology.generation(), "reload failed; the running generation stays");
+                failed(error.to_string(), topology.generation());
+                if let Err(error) = admin.follow(&listened).await {
+                    tracing::error!(%error, "the admin listener stays where the refused configuration has it");
+                }
             }
         }
         plan.files

@@ -2,4 +2,4 @@
 
 mod queue;
 
-pub use queue::{Closed, Queue, Sized};
+pub use queue::{Closed, Queue, Sized, Usage};

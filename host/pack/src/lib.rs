@@ -47,7 +47,7 @@ pub use library::{BuiltinPack, Library};
 pub use load::{Env, load, load_pack, load_text, peek_settings};
 pub use manifest::agent::default_data_dir;
 pub use plan::{
-    AdminSettings, AgentSettings, BatchSettings, ComponentPlan, NodeLimits, NodePlan, OutputPlan, PackId, PipelinePlan, Plan,
-    PortPlan, SinkPlan, Target,
+    AdminSettings, AgentSettings, BatchSettings, ComponentPlan, NodeLimits, NodePlan, OutputPlan, PackId, PipelinePlan,
+    Plan, PortPlan, SinkPlan, Target,
 };
 pub use quantity::{QuantityError, parse_duration, parse_size};

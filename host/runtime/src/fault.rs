@@ -27,7 +27,42 @@ pub enum FaultKind {
     Instantiate,
 }
 
+/// Who is to blame for a fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Blame {
+    /// The node: the same call faults again on any machine.
+    Guest,
+    /// The agent or its machine.
+    Host,
+}
+
+impl Blame {
+    /// Name, used as metric label.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Guest => "guest",
+            Self::Host => "host",
+        }
+    }
+}
+
 impl FaultKind {
+    /// Who is to blame for a fault of this kind. A node that was configured once and has neither clock nor randomness
+    /// is configured again, so where that fails the machine lacks something.
+    pub fn blame(self) -> Blame {
+        match self {
+            Self::Instantiate => Blame::Host,
+            Self::Trap
+            | Self::StackOverflow
+            | Self::TimeLimit
+            | Self::MemoryLimit
+            | Self::OutputLimit
+            | Self::HostCallLimit
+            | Self::InvalidDecision
+            | Self::NodeError => Blame::Guest,
+        }
+    }
+
     /// Name in kebab-case.
     pub fn name(self) -> &'static str {
         match self {

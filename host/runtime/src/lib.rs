@@ -22,10 +22,12 @@ mod instance;
 mod runner;
 mod runtime;
 mod state;
+mod stats;
 
 pub use artifact::{ArtifactError, Compiled, Description};
 pub use catalog::Catalog;
-pub use fault::{Fault, FaultKind};
+pub use fault::{Blame, Fault, FaultKind};
 pub use inspect::{Inspection, inspect};
 pub use runner::{NodeStats, Process, Runner, RunnerSettings};
-pub use runtime::{Runtime, RuntimeError};
+pub use runtime::{CacheCounts, Runtime, RuntimeError};
+pub use stats::{CALL_SECONDS, FaultCounts, Histogram, HistogramSnapshot};

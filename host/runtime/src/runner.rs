@@ -14,6 +14,7 @@ use wattle_pack::{NodeLimits, NodePlan};
 use crate::artifact::Compiled;
 use crate::fault::{Fault, FaultKind};
 use crate::instance::{ConfigureError, Instance};
+use crate::stats::{FaultCounts, Histogram, MemoryShare};
 
 /// Something that processes batches in place of a node: a sandboxed guest, or a native one for comparison.
 pub trait Process: Send {
@@ -24,16 +25,16 @@ pub trait Process: Send {
 /// Counts of one node over all workers.
 #[derive(Debug, Default)]
 pub struct NodeStats {
-    /// Calls of `process`.
-    pub calls: AtomicU64,
-    /// Nanoseconds spent in them, the host's part included.
-    pub nanos: AtomicU64,
+    /// Time of each call of `process`, the host's part included.
+    pub call_time: Histogram,
     /// Calls that faulted.
-    pub faults: AtomicU64,
+    pub faults: FaultCounts,
     /// Fresh instances made after the first.
     pub restarts: AtomicU64,
-    /// Largest linear memory seen, in bytes.
+    /// Linear memory of the instances that live now, in bytes.
     pub memory_bytes: AtomicU64,
+    /// Largest linear memory that one instance ever had, in bytes.
+    pub peak_memory_bytes: AtomicU64,
 }
 
 /// What a runner needs to make instances.
@@ -59,6 +60,7 @@ pub struct Runner {
     settings: RunnerSettings,
     info: Arc<NodeInfo>,
     instance: Option<Instance>,
+    memory: MemoryShare,
     stats: Arc<NodeStats>,
 }
 
@@ -70,7 +72,9 @@ impl Runner {
     /// The node refuses its options, or faults.
     pub fn new(compiled: Arc<Compiled>, settings: RunnerSettings, stats: Arc<NodeStats>) -> Result<Self, Fault> {
         let (instance, info) = make(&compiled, &settings)?;
-        Ok(Self { compiled, settings, info: Arc::new(info), instance: Some(instance), stats })
+        let mut memory = MemoryShare::new(stats.clone());
+        memory.set(instance.memory_bytes());
+        Ok(Self { compiled, settings, info: Arc::new(info), instance: Some(instance), memory, stats })
     }
 
     /// The node's ports and fields.
@@ -87,21 +91,23 @@ impl Runner {
                     self.stats.restarts.fetch_add(1, Ordering::Relaxed);
                     instance
                 }
-                Err(fault) => return Err(Box::new((batch, fault))),
+                Err(fault) => {
+                    self.stats.faults.add(fault.kind);
+                    return Err(Box::new((batch, fault)));
+                }
             },
         };
         let since = Instant::now();
         let done = instance.process(batch, &self.info);
-        self.stats.calls.fetch_add(1, Ordering::Relaxed);
-        let nanos = u64::try_from(since.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        self.stats.nanos.fetch_add(nanos, Ordering::Relaxed);
-        self.stats.memory_bytes.fetch_max(instance.memory_bytes() as u64, Ordering::Relaxed);
+        self.stats.call_time.record(since.elapsed());
+        self.memory.set(instance.memory_bytes());
         match &done {
             Ok(_) if !instance.is_outgrown() => self.instance = Some(instance),
-            Ok(_) => {}
+            Ok(_) => self.memory.set(0),
             Err(failed) => {
-                self.stats.faults.fetch_add(1, Ordering::Relaxed);
+                self.memory.set(0);
                 let (_, fault) = &**failed;
+                self.stats.faults.add(fault.kind);
                 tracing::debug!(node = %self.settings.name, kind = fault.kind.name(), error = %fault.message, "node faulted");
             }
         }

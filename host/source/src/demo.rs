@@ -209,6 +209,7 @@ impl Source for Demo {
                 producer.run();
                 Ok(())
             })?;
+            context.stats.start();
             Outbox::new(context, "demo").run(chunks).await;
             worker.finished().await
         })

@@ -93,6 +93,7 @@ impl Source for Stdin {
             drop(reader);
             let worker = Worker::spawn(format!("{name}-frame"), move || framer.run(pieces))?;
             let stats = context.stats.clone();
+            stats.start();
             Outbox::new(context, "stdin").run(chunks).await;
             worker.finished().await.map_err(|error| {
                 add(&stats.failures, 1);

@@ -10,7 +10,7 @@ use wattle_runtime::{NodeStats, Process, Runner, RunnerSettings, Runtime};
 use wattle_sink::{Encoder, Payload, SinkStats};
 
 use crate::counts::Counts;
-use crate::pipeline::{NodeLinks, Output, Pipeline};
+use crate::pipeline::{NodeLinks, Output, Pipeline, Port};
 use crate::quarantine::Quarantine;
 
 /// Why a plan could not be built. The running generation is untouched.
@@ -97,10 +97,11 @@ impl Generation {
                 set.push(made.collect::<Result<_, _>>()?);
             }
             let quarantine = Arc::new(Quarantine::new(&plan.agent.data_dir, &pipeline.name));
-            let links = pipeline.nodes.iter().map(|node| NodeLinks {
-                quarantine: node.shape.masks.then(|| quarantine.clone()),
-                ports: node.ports.iter().map(|p| (p.name.clone(), p.targets.clone())).collect(),
-                counts: counted.node(&node.name),
+            let links = pipeline.nodes.iter().map(|node| {
+                let counts = counted.node(&node.name);
+                let ports = node.ports.iter();
+                let ports = ports.map(|p| Port { sent: counts.port(&p.name), targets: p.targets.clone() }).collect();
+                NodeLinks { quarantine: node.shape.masks.then(|| quarantine.clone()), ports, counts }
             });
             let outputs = pipeline.outputs.iter().enumerate().map(|(output, planned)| {
                 let takes = |sink: &&wattle_pack::SinkPlan| sink.inputs.contains(&(index, output));

@@ -14,13 +14,17 @@
 mod counts;
 mod generation;
 mod lane;
+mod observer;
 mod offline;
 mod pipeline;
 mod quarantine;
 mod running;
+mod tally;
 mod worker;
 
 pub use counts::{Counts, NodeCounts, OutputCounts, PipelineCounts, Snapshot};
 pub use generation::{BuildError, MakeNode, sandboxed};
+pub use observer::{Buffer, Component, ComponentState, Observer};
 pub use offline::{Offline, run_offline};
 pub use running::{Topology, TopologySettings};
+pub use tally::Tally;

@@ -10,12 +10,12 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use wattle_buffer::Queue;
 use wattle_pack::{ComponentPlan, Plan};
-use wattle_sink::{SinkContext, SinkStats};
-use wattle_source::{BatchLimits, SourceContext, SourceError, SourceStats, Stop};
+use wattle_sink::SinkContext;
+use wattle_source::{BatchLimits, SourceContext, SourceError, Stop};
 
-use crate::counts::Counts;
 use crate::generation::{BuildError, Generation, MakeNode, SinkHandle};
 use crate::lane::{Lane, Lanes};
+use crate::observer::Observer;
 use crate::worker::Worker;
 
 /// Bytes that may wait between a source and the workers.
@@ -56,7 +56,7 @@ struct RunningSink {
 pub struct Topology {
     settings: TopologySettings,
     make: Arc<MakeNode>,
-    counts: Counts,
+    observer: Observer,
     lanes: Arc<Lanes>,
     current: Arc<ArcSwap<Generation>>,
     workers: Vec<std::thread::JoinHandle<()>>,
@@ -64,8 +64,6 @@ pub struct Topology {
     sinks: HashMap<String, RunningSink>,
     /// Sinks of former generations that are still writing.
     leaving: Vec<JoinHandle<()>>,
-    sink_stats: HashMap<String, Arc<SinkStats>>,
-    source_stats: HashMap<String, Arc<SourceStats>>,
 }
 
 /// Components of a plan that are built but not started.
@@ -81,21 +79,19 @@ impl Topology {
     ///
     /// What could not be built; nothing runs then.
     pub async fn start(plan: &Plan, settings: TopologySettings, make: Arc<MakeNode>) -> Result<Self, BuildError> {
-        let counts = Counts::default();
+        let observer = Observer::default();
         let lanes = Lanes::new();
         let current = Arc::new(ArcSwap::from_pointee(Generation::empty(0)));
         let mut topology = Self {
             settings,
             make,
-            counts,
+            observer,
             lanes,
             current,
             workers: Vec::new(),
             sources: HashMap::new(),
             sinks: HashMap::new(),
             leaving: Vec::new(),
-            sink_stats: HashMap::new(),
-            source_stats: HashMap::new(),
         };
         topology.spawn_workers()?;
         match topology.swap(plan).await {
@@ -131,7 +127,7 @@ impl Topology {
             self.sinks.iter().map(|(name, sink)| (name.clone(), sink.handle.clone())).collect();
         let mut fresh = Vec::new();
         for (component, built) in built.sinks {
-            let stats = self.sink_stats.entry(component.name.clone()).or_default().clone();
+            let stats = self.observer.sink_stats(&component.name);
             let wake = Arc::downgrade(&self.lanes);
             let on_room = move || {
                 if let Some(lanes) = wake.upgrade() {
@@ -144,7 +140,8 @@ impl Topology {
             fresh.push((component, handle, built.sink));
         }
         let number = self.current.load().number + 1;
-        let generation = Generation::build(number, plan, self.settings.workers, &handles, &self.counts, &*self.make)?;
+        let counts = self.observer.counts();
+        let generation = Generation::build(number, plan, self.settings.workers, &handles, counts, &*self.make)?;
 
         // From here on nothing fails.
         self.stop_sources(plan).await;
@@ -154,12 +151,14 @@ impl Topology {
         self.sinks.retain(|name, sink| {
             let stays = plan.sinks.iter().any(|s| s.component.name == *name);
             if !stays {
+                self.observer.remove_sink(name);
                 let task = std::mem::replace(&mut sink.task, tokio::spawn(async {}));
                 self.leaving.push(task);
             }
             stays
         });
         self.current.store(Arc::new(generation));
+        self.observer.set_generation(number);
         self.lanes.wake_all();
         for (component, source) in built.sources {
             self.start_source(&component, source, plan);
@@ -205,6 +204,7 @@ impl Topology {
             self.sources.iter().filter(|(name, s)| !stays(name, &s.digest)).map(|(name, _)| name.clone()).collect();
         for name in names {
             if let Some(source) = self.sources.remove(&name) {
+                self.observer.remove_source(&name);
                 end_source(&name, source, &self.lanes, HAND_OVER).await;
             }
         }
@@ -218,6 +218,7 @@ impl Topology {
             data_dir: self.settings.data_dir.clone(),
             stats: handle.stats.clone(),
         };
+        let end = self.observer.start_sink(&name, &component.type_name, &handle.queue);
         let former = self.sinks.remove(&name);
         let (ended_sender, ended) = watch::channel(false);
         let former_ended = former.as_ref().map(|f| f.ended.clone());
@@ -229,6 +230,7 @@ impl Topology {
             let input = context.input.clone();
             if let Err(error) = sink.run(context).await {
                 tracing::error!(sink = %name, %error, "sink ended");
+                let _ = end.set(Err(error.to_string()));
                 // Nobody takes from the queue any more: what is in it goes back to the sources.
                 input.close();
                 while input.try_pop().is_some() {}
@@ -247,7 +249,8 @@ impl Topology {
         let lane = Lane::new(name.clone(), SOURCE_QUEUE_BYTES, &self.lanes);
         self.lanes.add(lane.clone());
         let (stop, stopped) = Stop::new();
-        let stats = self.source_stats.entry(component.name.clone()).or_default().clone();
+        let stats = self.observer.source_stats(&component.name);
+        let end = self.observer.start_source(&name, &component.type_name, &lane.queue);
         let batch = &plan.agent.batch;
         let context = SourceContext {
             name: name.clone(),
@@ -267,6 +270,7 @@ impl Topology {
             if let Err(error) = &done {
                 tracing::error!(source = %name, %error, "source ended");
             }
+            let _ = end.set(done.as_ref().copied().map_err(ToString::to_string));
             done
         });
         let digest = component.digest();
@@ -328,19 +332,9 @@ impl Topology {
         }
     }
 
-    /// Counts of all pipelines.
-    pub fn counts(&self) -> &Counts {
-        &self.counts
-    }
-
-    /// Counts of every sink that ever ran.
-    pub fn sink_stats(&self) -> &HashMap<String, Arc<SinkStats>> {
-        &self.sink_stats
-    }
-
-    /// Counts of every source that ever ran.
-    pub fn source_stats(&self) -> &HashMap<String, Arc<SourceStats>> {
-        &self.source_stats
+    /// What can be seen of the topology, also when it has ended.
+    pub fn observer(&self) -> &Observer {
+        &self.observer
     }
 
     /// Number of the current generation.
