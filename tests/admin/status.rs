@@ -26,7 +26,7 @@ fn status_shows_a_running_agent_and_ends_with_its_readiness() {
     let text = seen.text();
     assert!(text.starts_with("● wattle ") && text.contains(": ready\n"), "{text}");
     for part in
-        ["Config: agent.toml", "Generation: 1,", "SOURCE", "load     demo   running", "main       cloudtrail@1.0.0"]
+        ["Config: agent.toml", "Generation: 1,", "SOURCE", "load    demo  running", "main      cloudtrail@1.0.0"]
     {
         assert!(text.contains(part), "no `{part}` in: {text}");
     }
@@ -60,7 +60,7 @@ fn a_source_that_cannot_start_makes_the_agent_not_ready_and_is_named() {
     assert_eq!(seen.code, 1, "{}", seen.text());
     let text = seen.text();
     assert!(text.contains(": not ready\n") && text.contains("     Reason: source `taken` ended: "), "{text}");
-    assert!(text.contains("taken    http   failed"), "{text}");
+    assert!(text.contains("taken   http  failed"), "{text}");
     let json = folder.run(&["status", "--config", "agent.toml", "--json"]);
     assert_eq!(json.code, 1);
     drop(agent.kill());

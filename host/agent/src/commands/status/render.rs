@@ -255,15 +255,16 @@ mod tests {
      Config: /etc/wattle/agent.toml
  Generation: 3, loaded 2026-11-23T11:00:00Z
 
-SOURCE   TYPE   STATE      EVENTS     BYTES   QUEUE   BLOCKED   LOST
-trail    file   running   1234567   3.0 GiB     25%      3.1s      0
+SOURCE  TYPE  STATE     EVENTS    BYTES  QUEUE  BLOCKED  LOST
+trail   file  running  1234567  3.0 GiB    25%     3.1s     0
 
-PIPELINE     PACK                    IN        OUT   DROPPED   FAILED             RATE
-cloudtrail   cloudtrail@1.1.0   1234567   12345678         3       12   812/s 21.5 MB/s
+PIPELINE    PACK                   IN       OUT  DROPPED  FAILED             RATE
+cloudtrail  cloudtrail@1.1.0  1234567  12345678        3      12  812/s 21.5 MB/s
 
-SINK      TYPE   STATE     DELIVERED   BYTES   FAILED   RETRIES   QUEUE
-archive   http   running    12345690   999 B        0         7      0%";
+SINK     TYPE  STATE    DELIVERED  BYTES  FAILED  RETRIES  QUEUE
+archive  http  running   12345690  999 B       0        7     0%";
         assert_eq!(text, expected);
+        assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
     }
 
     #[test]
@@ -290,7 +291,7 @@ archive   http   running    12345690   999 B        0         7      0%";
         assert!(text.starts_with("\u{1b}[1;31m●\u{1b}[0m wattle 0.1.0: \u{1b}[1;31mnot ready\u{1b}[0m\n"), "{text}");
         assert!(text.contains("     Reason: source `trail` ended: it is gone\n"), "{text}");
         assert!(text.contains("\n     Reload: invalid at 2026-11-23T12:00:00Z: 2 errors\n"), "{text}");
-        assert!(text.ends_with("cloudtrail.parse   parse@1.0.0   trap    guest       5"), "{text}");
+        assert!(text.ends_with("cloudtrail.parse  parse@1.0.0  trap   guest      5"), "{text}");
     }
 
     #[test]

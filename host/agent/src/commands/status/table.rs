@@ -1,4 +1,4 @@
-//! Tables as kubectl prints them: no lines, three spaces between columns, numbers to the right.
+//! Tables as `kubectl get` has them: no lines, two spaces between columns, numbers to the right.
 
 /// A column: its heading, and whether it holds numbers.
 pub(crate) type Column = (&'static str, Align);
@@ -21,7 +21,7 @@ pub(crate) fn table(columns: &[Column], rows: &[Vec<String>]) -> String {
             Align::Left => format!("{cell:<width$}"),
             Align::Right => format!("{cell:>width$}"),
         });
-        padded.collect::<Vec<_>>().join("   ").trim_end().to_owned()
+        padded.collect::<Vec<_>>().join("  ").trim_end().to_owned()
     };
     let mut lines = vec![line(&mut columns.iter().map(|(heading, _)| *heading))];
     lines.extend(rows.iter().map(|row| line(&mut row.iter().map(String::as_str))));
