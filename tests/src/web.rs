@@ -36,6 +36,21 @@ pub fn send(address: SocketAddr, headers: &[(&str, &str)], body: &[u8]) -> Answe
     Answer { status: response.status().as_u16(), text: response.body_mut().read_to_string().unwrap() }
 }
 
+/// Gets a path; `None` where nobody listens.
+#[track_caller]
+pub fn get(address: SocketAddr, path: &str) -> Option<Answer> {
+    let config =
+        ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(Duration::from_secs(90)));
+    match ureq::Agent::from(config.build()).get(format!("http://{address}{path}")).call() {
+        Ok(mut response) => {
+            let status = response.status().as_u16();
+            Some(Answer { status, text: response.body_mut().read_to_string().unwrap() })
+        }
+        Err(ureq::Error::Io(_) | ureq::Error::ConnectionFailed) => None,
+        Err(error) => panic!("{path}: {error}"),
+    }
+}
+
 /// An address on loopback that nobody listens at.
 pub fn free_address() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()

@@ -9,7 +9,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 #[derive(Parser)]
 #[command(
     version,
-    after_help = "Exit codes: 0 success, 1 something failed, 2 wrong usage, 78 invalid configuration or pack.\n\n\
+    after_help = "Exit codes: 0 success, 1 something failed, 2 wrong usage, 69 no agent answers, 78 invalid\n\
+                  configuration or pack.\n\n\
                   Try: wattle generate | wattle run --pack cloudtrail --out out"
 )]
 pub(crate) struct Cli {
@@ -29,11 +30,7 @@ pub(crate) struct Cli {
 impl Cli {
     /// Whether to colour what goes to standard error.
     pub(crate) fn use_color(&self) -> bool {
-        match self.color {
-            Color::Always => true,
-            Color::Never => false,
-            Color::Auto => std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty()),
-        }
+        self.color.wanted(std::io::stderr().is_terminal())
     }
 }
 
@@ -45,6 +42,17 @@ pub(crate) enum Color {
     Always,
     /// Never
     Never,
+}
+
+impl Color {
+    /// Whether to colour what goes to a terminal, or to something else.
+    pub(crate) fn wanted(self, is_terminal: bool) -> bool {
+        match self {
+            Self::Always => true,
+            Self::Never => false,
+            Self::Auto => is_terminal && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty()),
+        }
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -59,6 +67,8 @@ pub(crate) enum LogFormat {
 pub(crate) enum Command {
     /// Runs the agent
     Run(RunOptions),
+    /// Shows what a running agent does: sources, pipelines, sinks, faults
+    Status(StatusOptions),
     /// Checks a configuration and reports everything that is wrong with it
     Validate(ValidateOptions),
     /// Runs the tests of a pack, offline, on the real sandbox
@@ -127,6 +137,21 @@ pub(crate) struct RunOptions {
     /// Prints no summary at the end
     #[arg(short, long)]
     pub(crate) quiet: bool,
+}
+
+#[derive(Args)]
+#[command(after_help = "The agent must run with an admin listener:\n  [admin]\n  listen = \"127.0.0.1:9598\"\n\n\
+                        Exit codes: 0 ready, 1 not ready, 69 no agent answers, 78 the configuration names no address.")]
+pub(crate) struct StatusOptions {
+    /// Where the agent listens, such as http://127.0.0.1:9598, which is asked if nothing is given
+    #[arg(short, long, value_name = "URL")]
+    pub(crate) url: Option<String>,
+    /// The agent's configuration, whose `[admin] listen` is asked
+    #[arg(short, long, env = "WATTLE_CONFIG", value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Prints all that the agent says of itself, as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -8,5 +8,6 @@ pub(crate) mod inspect;
 pub(crate) mod packs;
 pub(crate) mod quarantine;
 pub(crate) mod run;
+pub(crate) mod status;
 pub(crate) mod test;
 pub(crate) mod validate;

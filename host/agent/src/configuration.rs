@@ -30,6 +30,14 @@ impl Configuration {
         }
     }
 
+    /// What it is called in diagnostics.
+    pub(crate) fn name(&self) -> String {
+        match self {
+            Self::File(path) => path.display().to_string(),
+            Self::Text(_) => COMMAND_LINE.to_owned(),
+        }
+    }
+
     fn folder(&self) -> &Path {
         match self {
             Self::File(path) => path.parent().unwrap_or(Path::new("")),

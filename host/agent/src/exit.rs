@@ -4,6 +4,8 @@ use std::io::Write as _;
 
 /// Something could not be done, or did not come out well.
 pub(crate) const FAILED: u8 = 1;
+/// No agent answers (`EX_UNAVAILABLE` of sysexits.h).
+pub(crate) const UNAVAILABLE: u8 = 69;
 /// A configuration or a pack is invalid (`EX_CONFIG` of sysexits.h, as Vector uses it).
 pub(crate) const CONFIG: u8 = 78;
 

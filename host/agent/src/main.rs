@@ -1,5 +1,6 @@
 //! `wattle`: the agent and its tools.
 
+mod admin;
 mod allocator;
 mod builtin;
 mod cli;
@@ -27,6 +28,7 @@ fn main() -> ExitCode {
     let color = cli.use_color();
     let done = match cli.command {
         Command::Run(options) => commands::run::run(&options, color),
+        Command::Status(options) => commands::status::status(&options, cli.color),
         Command::Validate(options) => commands::validate::validate(&options, color),
         Command::Test(options) => commands::test::test(&options, color),
         Command::Graph(options) => commands::graph::graph(&options, color),

@@ -1,6 +1,5 @@
 //! A progress bar on a terminal while a bounded input is read.
 
-use std::collections::HashMap;
 use std::io::IsTerminal as _;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -8,17 +7,18 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use wattle_source::SourceStats;
+use wattle_topology::Observer;
 
 pub(crate) struct Progress(Option<(ProgressBar, tokio::task::JoinHandle<()>)>);
 
 impl Progress {
     /// Shows the bar, if it is wanted and standard error is a terminal.
-    pub(crate) fn start(wanted: bool, sources: &HashMap<String, Arc<SourceStats>>) -> Self {
+    pub(crate) fn start(wanted: bool, observer: &Observer) -> Self {
         if !wanted || !std::io::stderr().is_terminal() {
             return Self(None);
         }
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(5));
-        let sources: Vec<Arc<SourceStats>> = sources.values().cloned().collect();
+        let sources: Vec<Arc<SourceStats>> = observer.sources().into_iter().map(|source| source.stats).collect();
         let shown = bar.clone();
         let task = tokio::spawn(async move {
             loop {

@@ -1,24 +1,14 @@
 //! What is printed at the end of a run: what came in and where every event of it went.
 
-use std::collections::HashMap;
 use std::fmt::Write as _;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use wattle_buffer::disk::BufferStats;
-use wattle_sink::SinkStats;
-use wattle_source::SourceStats;
-use wattle_topology::Counts;
+use wattle_topology::Observer;
 
 /// Renders the summary.
-pub(crate) fn render(
-    counts: &Counts,
-    sinks: &HashMap<String, Arc<SinkStats>>,
-    buffers: &HashMap<String, Arc<BufferStats>>,
-    sources: &HashMap<String, Arc<SourceStats>>,
-    elapsed: Duration,
-) -> String {
+pub(crate) fn render(observer: &Observer, elapsed: Duration) -> String {
+    let counts = observer.counts();
     let mut out = String::new();
     let load = |count: &AtomicU64| count.load(Ordering::Relaxed);
     let bytes: u64 = counts.pipelines().values().map(|p| load(&p.received_bytes)).sum();
@@ -51,12 +41,12 @@ pub(crate) fn render(
             let _ = writeln!(out, "    {output:<24} {events:>10} events {:>12}", megabytes(load(&counted.bytes)));
         }
         for (node, counted) in pipeline.nodes() {
-            for (what, codes) in [("failed", counted.failed.lock()), ("dropped", counted.dropped.lock())] {
-                for (code, count) in codes.iter() {
+            for (what, codes) in [("failed", counted.failed.counts()), ("dropped", counted.dropped.counts())] {
+                for (code, count) in codes {
                     let _ = writeln!(out, "    {what} at {node}: {count} {code}");
                 }
             }
-            for (kind, blame, count) in counted.stats.faults_by.list() {
+            for (kind, blame, count) in counted.stats.faults.list() {
                 let _ = writeln!(out, "    faults of {node}: {count} {} ({})", kind.name(), blame.name());
             }
             let opened = load(&counted.circuit_opened);
@@ -67,32 +57,30 @@ pub(crate) fn render(
             }
         }
     }
-    let mut names: Vec<_> = sinks.keys().collect();
-    names.sort();
-    for name in names {
-        if let Some(stats) = sinks.get(name) {
-            let _ = write!(out, "sink {name}: {} events delivered", load(&stats.delivered_events));
-            if load(&stats.rejected_events) > 0 {
-                let _ = write!(out, ", {} rejected", load(&stats.rejected_events));
-            }
-            if load(&stats.retries) > 0 {
-                let _ = write!(out, ", {} retries", load(&stats.retries));
-            }
-            if let Some(buffer) = buffers.get(name) {
-                for (count, what) in [
-                    (load(&buffer.events), "wait in the disk buffer"),
-                    (load(&buffer.dropped_events), "dropped by the full buffer"),
-                    (load(&buffer.damaged_bytes), "bytes of the disk buffer unreadable"),
-                ] {
-                    if count > 0 {
-                        let _ = write!(out, ", {count} {what}");
-                    }
+    for sink in observer.sinks() {
+        let (name, stats) = (sink.name, sink.stats);
+        let _ = write!(out, "sink {name}: {} events delivered", load(&stats.delivered_events));
+        if load(&stats.rejected_events) > 0 {
+            let _ = write!(out, ", {} rejected", load(&stats.rejected_events));
+        }
+        if load(&stats.retries) > 0 {
+            let _ = write!(out, ", {} retries", load(&stats.retries));
+        }
+        if let Some(buffer) = observer.buffer(&name) {
+            for (count, what) in [
+                (load(&buffer.events), "wait in the disk buffer"),
+                (load(&buffer.dropped_events), "dropped by the full buffer"),
+                (load(&buffer.damaged_bytes), "bytes of the disk buffer unreadable"),
+            ] {
+                if count > 0 {
+                    let _ = write!(out, ", {count} {what}");
                 }
             }
-            out.push('\n');
         }
+        out.push('\n');
     }
-    for (name, stats) in sources {
+    for source in observer.sources() {
+        let (name, stats) = (source.name, source.stats);
         for (count, what) in [
             (load(&stats.failures), "inputs failed"),
             (load(&stats.lost), "events came back undelivered and are lost"),

@@ -8,11 +8,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use wattle_pack::{Invalid, Library, Plan, Severity};
+use wattle_pack::{AdminSettings, Invalid, Library, Plan, Severity};
 use wattle_runtime::Catalog;
 use wattle_source::SourceError;
 use wattle_topology::{MakeNode, Topology, TopologySettings, sandboxed};
 
+use crate::admin::{Admin, Outcome, State};
 use crate::builtin;
 use crate::cli::RunOptions;
 use crate::configuration::{Configuration, catalog};
@@ -30,6 +31,9 @@ pub(crate) struct Supervisor {
     library: Library,
     make: Arc<MakeNode>,
     settings: TopologySettings,
+    /// Where to listen until the configuration is loaded.
+    admin: Option<AdminSettings>,
+    state: Arc<State>,
     color: bool,
     /// Held as long as the agent uses its data folder.
     _lock: Option<File>,
@@ -75,14 +79,20 @@ impl Supervisor {
             workers: options.workers.unwrap_or(agent.workers).max(1),
             once: options.once,
         };
-        Ok(Self { configuration, catalog, library: builtin::library(), make, settings, color, _lock: lock })
+        let state = State::new(configuration.name(), settings.workers, catalog.runtime().clone());
+        let (admin, state, library) = (agent.admin, Arc::new(state), builtin::library());
+        Ok(Self { configuration, catalog, library, make, settings, admin, state, color, _lock: lock })
     }
 
     /// Runs until the sources end or a signal says so.
     pub(crate) async fn run(self, options: &RunOptions) -> Done {
         let mut signals = Signals::new()?;
         let (since, loading) = (Instant::now(), SystemTime::now());
+        // Before anything that takes time, so that whoever asks hears that the agent is starting.
+        let cannot_listen = |error| Failure::config(format!("{error}"));
+        let mut admin = Admin::start(self.admin.clone(), self.state.clone()).await.map_err(cannot_listen)?;
         let plan = self.load().map_err(|invalid| self.refused(&invalid))?;
+        admin.follow(&plan.agent.admin).await.map_err(cannot_listen)?;
         let is_bounded = options.once || plan.sources.iter().all(|s| s.type_name == "stdin");
         let mut topology = Topology::start(&plan, self.settings.clone(), self.make.clone())
             .await
@@ -95,18 +105,20 @@ impl Supervisor {
             start_ms = since.elapsed().as_millis(),
             "running"
         );
+        let observer = topology.observer().clone();
+        self.state.run(observer.clone(), &plan);
         let running = Instant::now();
-        let progress = Progress::start(is_bounded && !options.quiet, topology.source_stats());
-        let end = self.serve(&mut topology, &plan.files, loading, &mut signals, !options.no_watch, is_bounded).await?;
+        let progress = Progress::start(is_bounded && !options.quiet, &observer);
+        let watch = self.watch(!options.no_watch, &plan.files, loading);
+        let end = self.serve(&mut topology, &mut admin, watch, &mut signals, is_bounded).await?;
+        self.state.drain();
         let mut problems = Vec::new();
         if let End::Finished(errors) = end {
             for (name, error) in errors {
                 problems.push(format!("source `{name}`: {error}"));
             }
         }
-        problems.extend(topology.stops().list().iter().map(ToString::to_string));
-        let (counts, sinks) = (topology.counts().clone(), topology.sink_stats().clone());
-        let (buffers, sources) = (topology.buffer_stats().clone(), topology.source_stats().clone());
+        problems.extend(observer.stops().list().iter().map(ToString::to_string));
         let elapsed = running.elapsed();
         let clean = tokio::select! {
             clean = topology.drain(DRAIN) => clean,
@@ -115,7 +127,7 @@ impl Supervisor {
         };
         progress.end();
         if !options.quiet {
-            exit::say(&summary::render(&counts, &sinks, &buffers, &sources, elapsed));
+            exit::say(&summary::render(&observer, elapsed));
         }
         if !clean {
             problems.push("not everything was delivered in time; the sources offer it again at the next start".into());
@@ -123,26 +135,28 @@ impl Supervisor {
         if problems.is_empty() { Ok(()) } else { Err(Failure::new(problems.join("\n"))) }
     }
 
-    /// Waits for the end, reloading meanwhile what changed after it was loaded.
+    /// Watches the files of the configuration, with what changed in them since they were loaded.
+    fn watch(&self, watched: bool, files: &BTreeSet<PathBuf>, loading: SystemTime) -> Option<Watch> {
+        if !watched || !matches!(self.configuration, Configuration::File(_)) {
+            return None;
+        }
+        let made = Watch::new();
+        let made = made.inspect_err(|error| tracing::warn!(%error, "changes are not noticed; send SIGHUP to reload"));
+        let mut watch = made.ok()?;
+        watch.set(files);
+        watch.catch_up(loading);
+        Some(watch)
+    }
+
+    /// Waits for the end, reloading meanwhile what changes.
     async fn serve(
         &self,
         topology: &mut Topology,
-        files: &BTreeSet<PathBuf>,
-        loading: SystemTime,
+        admin: &mut Admin,
+        mut watch: Option<Watch>,
         signals: &mut Signals,
-        watched: bool,
         is_bounded: bool,
     ) -> Result<End, Failure> {
-        let mut watch = if watched && matches!(self.configuration, Configuration::File(_)) {
-            let made = Watch::new();
-            made.inspect_err(|error| tracing::warn!(%error, "changes are not noticed; send SIGHUP to reload")).ok()
-        } else {
-            None
-        };
-        if let Some(watch) = &mut watch {
-            watch.set(files);
-            watch.catch_up(loading);
-        }
         loop {
             let changed = async {
                 match &watch {
@@ -157,7 +171,7 @@ impl Supervisor {
                 () = changed => {}
                 errors = topology.finished(is_bounded) => return Ok(End::Finished(errors)),
             }
-            let files = self.reload(topology).await;
+            let files = self.reload(topology, admin).await;
             if let Some(watch) = &mut watch {
                 watch.set(&files);
             }
@@ -166,7 +180,7 @@ impl Supervisor {
 
     /// Loads the configuration anew and swaps to it; if anything is wrong with it, the running one stays. Answers with
     /// the files to watch.
-    async fn reload(&self, topology: &mut Topology) -> BTreeSet<PathBuf> {
+    async fn reload(&self, topology: &mut Topology, admin: &mut Admin) -> BTreeSet<PathBuf> {
         let since = Instant::now();
         let plan = match self.load() {
             Ok(plan) => plan,
@@ -176,11 +190,22 @@ impl Supervisor {
                     generation = topology.generation(),
                     "the changed configuration is invalid; the running one stays"
                 );
+                self.state.reload_refused(Outcome::Invalid, format!("{invalid}; see the log"));
                 return invalid.files;
             }
         };
+        let failed = |error: String, generation: u64| {
+            tracing::error!(%error, generation, "reload failed; the running generation stays");
+            self.state.reload_refused(Outcome::Failed, error);
+        };
+        let listened = admin.settings().clone();
+        if let Err(error) = admin.follow(&plan.agent.admin).await {
+            failed(error.to_string(), topology.generation());
+            return plan.files;
+        }
         match topology.swap(&plan).await {
             Ok(generation) => {
+                self.state.reloaded(&plan);
                 let packs: Vec<String> = plan
                     .pipelines
                     .iter()
@@ -189,7 +214,10 @@ impl Supervisor {
                 tracing::info!(generation, pipelines = packs.join(" "), ms = since.elapsed().as_millis(), "reloaded");
             }
             Err(error) => {
-                tracing::error!(%error, generation = topology.generation(), "reload failed; the running generation stays");
+                failed(error.to_string(), topology.generation());
+                if let Err(error) = admin.follow(&listened).await {
+                    tracing::error!(%error, "the admin listener stays where the refused configuration has it");
+                }
             }
         }
         plan.files

@@ -4,4 +4,4 @@
 pub mod disk;
 mod queue;
 
-pub use queue::{Closed, Queue, Sized};
+pub use queue::{Closed, Queue, Sized, Usage};

@@ -6,8 +6,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -16,6 +15,20 @@ use tokio::sync::Notify;
 pub trait Sized {
     /// Bytes that this item holds in memory.
     fn byte_len(&self) -> usize;
+
+    /// Events in it.
+    fn event_count(&self) -> usize {
+        1
+    }
+}
+
+/// What a queue holds at one moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Bytes, at most the bound plus one item.
+    pub bytes: usize,
+    /// Events.
+    pub events: usize,
 }
 
 /// The queue takes no more items; the item comes back.
@@ -24,8 +37,41 @@ pub struct Closed<T>(pub T);
 
 struct State<T> {
     items: VecDeque<T>,
-    bytes: usize,
+    usage: Usage,
     closed: bool,
+}
+
+/// The time during which at least one push waited for room.
+#[derive(Default)]
+struct Blocked {
+    waiting: usize,
+    since: Option<Instant>,
+    before: Duration,
+}
+
+/// A push that waits; it ends with the wait, also when that is cancelled.
+struct Waiting<'a>(&'a Mutex<Blocked>);
+
+impl<'a> Waiting<'a> {
+    fn new(blocked: &'a Mutex<Blocked>) -> Self {
+        let mut state = blocked.lock();
+        state.waiting += 1;
+        state.since.get_or_insert_with(Instant::now);
+        drop(state);
+        Self(blocked)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        let mut state = self.0.lock();
+        state.waiting -= 1;
+        if state.waiting == 0
+            && let Some(since) = state.since.take()
+        {
+            state.before += since.elapsed();
+        }
+    }
 }
 
 type Hook = Box<dyn Fn() + Send + Sync>;
@@ -37,7 +83,7 @@ struct Inner<T> {
     items: Notify,
     on_item: Option<Hook>,
     on_room: Option<Hook>,
-    blocked_nanos: AtomicU64,
+    blocked: Mutex<Blocked>,
 }
 
 /// A handle to the queue; clones are the same queue.
@@ -55,7 +101,7 @@ impl<T: Sized> Queue<T> {
     /// An empty queue. The hooks run after an item arrived (or the queue closed) and after one left, outside of any
     /// lock; they must not block.
     pub fn new(max_bytes: usize, on_item: Option<Hook>, on_room: Option<Hook>) -> Self {
-        let state = State { items: VecDeque::new(), bytes: 0, closed: false };
+        let state = State { items: VecDeque::new(), usage: Usage::default(), closed: false };
         Self {
             inner: Arc::new(Inner {
                 state: Mutex::new(state),
@@ -64,7 +110,7 @@ impl<T: Sized> Queue<T> {
                 items: Notify::new(),
                 on_item,
                 on_room,
-                blocked_nanos: AtomicU64::new(0),
+                blocked: Mutex::default(),
             }),
         }
     }
@@ -73,10 +119,11 @@ impl<T: Sized> Queue<T> {
     pub fn try_push(&self, item: T) -> Result<(), T> {
         {
             let mut state = self.inner.state.lock();
-            if state.closed || state.bytes >= self.inner.max_bytes {
+            if state.closed || state.usage.bytes >= self.inner.max_bytes {
                 return Err(item);
             }
-            state.bytes += item.byte_len();
+            state.usage.bytes += item.byte_len();
+            state.usage.events += item.event_count();
             state.items.push_back(item);
         }
         self.inner.items.notify_one();
@@ -96,7 +143,7 @@ impl<T: Sized> Queue<T> {
     ///
     /// A cancelled push has added nothing; the item is lost with the future.
     pub async fn push(&self, mut item: T) -> Result<(), Closed<T>> {
-        let mut since = None;
+        let mut waiting = None;
         let done = loop {
             let room = self.inner.room.notified();
             tokio::pin!(room);
@@ -107,12 +154,10 @@ impl<T: Sized> Queue<T> {
                 Err(back) if self.is_closed() => break Err(Closed(back)),
                 Err(back) => item = back,
             }
-            since.get_or_insert_with(Instant::now);
+            waiting.get_or_insert_with(|| Waiting::new(&self.inner.blocked));
             room.await;
         };
-        if let Some(since) = since {
-            let nanos = u64::try_from(since.elapsed().as_nanos()).unwrap_or(u64::MAX);
-            self.inner.blocked_nanos.fetch_add(nanos, Ordering::Relaxed);
+        if waiting.is_some() {
             // One waiter was woken for this room; others may fit too.
             self.inner.room.notify_one();
         }
@@ -124,7 +169,8 @@ impl<T: Sized> Queue<T> {
         let item = {
             let mut state = self.inner.state.lock();
             let item = state.items.pop_front()?;
-            state.bytes = state.bytes.saturating_sub(item.byte_len());
+            state.usage.bytes = state.usage.bytes.saturating_sub(item.byte_len());
+            state.usage.events = state.usage.events.saturating_sub(item.event_count());
             item
         };
         self.inner.room.notify_one();
@@ -173,7 +219,7 @@ impl<T: Sized> Queue<T> {
 
     /// Whether an item would not be accepted now for want of room.
     pub fn is_full(&self) -> bool {
-        self.inner.state.lock().bytes >= self.inner.max_bytes
+        self.inner.state.lock().usage.bytes >= self.inner.max_bytes
     }
 
     /// Whether nothing is queued.
@@ -183,19 +229,29 @@ impl<T: Sized> Queue<T> {
 
     /// Bytes queued.
     pub fn byte_len(&self) -> usize {
-        self.inner.state.lock().bytes
+        self.usage().bytes
     }
 
-    /// Nanoseconds that pushes have waited for room, all together.
-    pub fn blocked_nanos(&self) -> u64 {
-        self.inner.blocked_nanos.load(Ordering::Relaxed)
+    /// What is queued.
+    pub fn usage(&self) -> Usage {
+        self.inner.state.lock().usage
+    }
+
+    /// The bound in bytes.
+    pub fn max_bytes(&self) -> usize {
+        self.inner.max_bytes
+    }
+
+    /// How long some push has waited for room, a wait that goes on included.
+    pub fn blocked(&self) -> Duration {
+        let blocked = self.inner.blocked.lock();
+        blocked.before + blocked.since.map_or(Duration::ZERO, |since| since.elapsed())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     impl Sized for Vec<u8> {
         fn byte_len(&self) -> usize {
@@ -213,7 +269,7 @@ mod tests {
             assert!(queue.try_push(vec![1]).is_ok());
         }
         assert!(queue.try_push(vec![1]).is_err());
-        assert_eq!(queue.byte_len(), 10);
+        assert_eq!(queue.usage(), Usage { bytes: 10, events: 10 });
     }
 
     #[tokio::test]
@@ -233,7 +289,33 @@ mod tests {
         }
         task.await.unwrap();
         assert_eq!(got, (0..100).collect::<Vec<u8>>());
-        assert!(queue.blocked_nanos() > 0);
+        assert!(queue.blocked() > Duration::ZERO);
+        assert_eq!(queue.usage(), Usage::default());
+    }
+
+    #[tokio::test]
+    async fn a_wait_is_counted_while_it_lasts_and_when_it_is_cancelled() {
+        let queue = Queue::new(1, None, None);
+        queue.push(vec![1]).await.unwrap();
+        assert_eq!(queue.blocked(), Duration::ZERO);
+        let waits: Vec<_> = (0..3)
+            .map(|_| {
+                let writer = queue.clone();
+                tokio::spawn(async move { writer.push(vec![2]).await })
+            })
+            .collect();
+        tokio::task::yield_now().await;
+        let first = queue.blocked();
+        std::thread::sleep(Duration::from_millis(2));
+        let second = queue.blocked();
+        assert!(second >= first + Duration::from_millis(2), "{first:?} {second:?}");
+        for wait in waits {
+            wait.abort();
+            assert!(wait.await.unwrap_err().is_cancelled());
+        }
+        let after = queue.blocked();
+        std::thread::sleep(Duration::from_millis(2));
+        assert_eq!(queue.blocked(), after, "nobody waits any more");
     }
 
     #[tokio::test]

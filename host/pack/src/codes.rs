@@ -40,6 +40,7 @@ codes! {
     UNSET_VARIABLE Error "E0107" "An environment variable that `${NAME}` asks for is not set; set it, or give a default as in `${NAME:-default}`.";
     BAD_REFERENCE Error "E0108" "A `${...}` in a string is not written as it must be; write `$$` for a literal dollar.";
     BAD_NAME Error "E0109" "A name holds characters that names do not have, or is reserved.";
+    REMOTE_ADMIN Error "E0121" "The admin listener has an address that other machines can reach, and no `allow_remote = true`; it has neither passwords nor encryption.";
     UNKNOWN_SOURCE_TYPE Error "E0201" "A source has a `type` that this agent does not know.";
     UNKNOWN_SINK_TYPE Error "E0202" "A sink has a `type` that this agent does not know.";
     UNKNOWN_NODE_TYPE Error "E0203" "A node names a built-in artifact that this agent does not have.";

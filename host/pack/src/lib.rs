@@ -49,7 +49,7 @@ pub use limits::{ArtifactLimits, CircuitSettings, NodeLimits, OnFault};
 pub use load::{Env, load, load_pack, load_text, peek_settings};
 pub use manifest::agent::default_data_dir;
 pub use plan::{
-    AgentSettings, BatchSettings, BufferKind, BufferPlan, ComponentPlan, NodePlan, OutputPlan, PackId, PipelinePlan,
-    Plan, PortPlan, QuarantineSettings, SinkPlan, Target, WhenFull,
+    AdminSettings, AgentSettings, BatchSettings, BufferKind, BufferPlan, ComponentPlan, NodePlan, OutputPlan, PackId,
+    PipelinePlan, Plan, PortPlan, QuarantineSettings, SinkPlan, Target, WhenFull,
 };
 pub use quantity::{QuantityError, parse_duration, parse_size};

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -48,6 +49,15 @@ pub struct AgentSettings {
     pub quarantine: QuarantineSettings,
     /// Library folder of packs.
     pub packs: PathBuf,
+    /// Where health, metrics and status are served, if anywhere.
+    pub admin: Option<AdminSettings>,
+}
+
+/// The admin listener.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AdminSettings {
+    /// Address and port. It is one of loopback unless the operator allows others; port 0 is any free port.
+    pub listen: SocketAddr,
 }
 
 /// When a batch is closed: by whichever comes first.

@@ -90,6 +90,10 @@ impl<'a> Reader<'a> {
         in_range(entry, number, range, |number| number.to_string(), findings)
     }
 
+    pub(crate) fn boolean(&mut self, key: &'static str, findings: &mut Findings) -> Option<bool> {
+        self.optional(key).and_then(|entry| boolean(entry, findings))
+    }
+
     /// Reads a size in bytes.
     pub(crate) fn size(
         &mut self,

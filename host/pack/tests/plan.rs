@@ -47,7 +47,16 @@ fn an_empty_file_has_all_defaults() {
     assert!(plan.agent.workers >= 1);
     assert_eq!(plan.agent.batch, BatchSettings::default());
     assert_eq!(plan.agent.limits, NodeLimits::default());
+    assert_eq!(plan.agent.admin, None);
     assert!(plan.sources.is_empty() && plan.sinks.is_empty() && plan.pipelines.is_empty());
+}
+
+#[test]
+fn the_admin_listener_stays_on_loopback_unless_that_is_allowed() {
+    let listen = |text: &str| plan(&format!("[admin]\n{text}")).agent.admin.map(|admin| admin.listen.to_string());
+    assert_eq!(listen("listen = \"127.0.0.1:9598\"").as_deref(), Some("127.0.0.1:9598"));
+    assert_eq!(listen("listen = \"[::1]:0\"").as_deref(), Some("[::1]:0"));
+    assert_eq!(listen("listen = \"0.0.0.0:80\"\nallow_remote = true").as_deref(), Some("0.0.0.0:80"));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! A compiled artifact: checked against the contract, linked once, ready to be instantiated.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use wasmtime::Store;
 use wasmtime::component::{Component, InstancePre};
@@ -63,8 +64,12 @@ impl Compiled {
     ) -> Result<Self, ArtifactError> {
         let engine = &runtime.engine;
         let component = match cache.and_then(|c| c.load(engine, &artifact.digest)) {
-            Some(component) => component,
+            Some(component) => {
+                runtime.hits.fetch_add(1, Ordering::Relaxed);
+                component
+            }
             None => {
+                runtime.misses.fetch_add(1, Ordering::Relaxed);
                 let component = runtime.compiler.compile(engine, artifact)?;
                 if let Some(cache) = cache {
                     cache.store(engine, &artifact.digest, &component);

@@ -112,6 +112,11 @@ impl Instance {
         Ok((Self { store, process }, info))
     }
 
+    /// Linear memory in bytes.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.store.data().memory_bytes
+    }
+
     /// Calls the node for a batch.
     ///
     /// The instance comes back unless it must not be used again: it faulted, or outgrew its memory. That is given back

@@ -30,5 +30,5 @@ pub use catalog::Catalog;
 pub use fault::{Blame, Fault, FaultKind};
 pub use inspect::{Inspection, inspect};
 pub use runner::{Process, Runner, RunnerSettings};
-pub use runtime::{Runtime, RuntimeError};
-pub use stats::{FaultCounts, NodeStats};
+pub use runtime::{CacheCounts, Runtime, RuntimeError};
+pub use stats::{CALL_SECONDS, FaultCounts, Histogram, HistogramSnapshot, NodeStats};

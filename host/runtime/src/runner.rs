@@ -15,7 +15,7 @@ use wattle_pack::{NodeLimits, NodePlan};
 use crate::artifact::Compiled;
 use crate::fault::{Fault, FaultKind};
 use crate::instance::{ConfigureError, Instance, Processed};
-use crate::stats::NodeStats;
+use crate::stats::{MemoryShare, NodeStats};
 
 /// Something that processes batches in place of a node: a sandboxed guest, or a native one for comparison.
 pub trait Process: Send {
@@ -54,6 +54,7 @@ pub struct Runner {
     settings: RunnerSettings,
     info: Arc<NodeInfo>,
     instance: Option<Instance>,
+    memory: MemoryShare,
     stats: Arc<NodeStats>,
     faulted: bool,
     said: Option<Instant>,
@@ -82,11 +83,14 @@ impl Runner {
     /// The node refuses its options, or faults.
     pub fn new(compiled: Arc<Compiled>, settings: RunnerSettings, stats: Arc<NodeStats>) -> Result<Self, Fault> {
         let (instance, info) = make(&compiled, &settings)?;
+        let mut memory = MemoryShare::new(stats.clone());
+        memory.set(instance.memory_bytes());
         Ok(Self {
             compiled,
             settings,
             info: Arc::new(info),
             instance: Some(instance),
+            memory,
             stats,
             faulted: false,
             said: None,
@@ -109,21 +113,23 @@ impl Runner {
                     instance
                 }
                 Err(fault) => {
-                    self.stats.count(&fault);
+                    self.stats.faults.add(&fault);
                     return Err(Box::new((batch, fault)));
                 }
             },
         };
         let since = Instant::now();
         let Processed { done, memory_bytes, instance } = instance.process(batch, &self.info);
+        self.stats.call_time.record(since.elapsed());
+        // Its share shows the peak even of an instance that is not kept.
+        self.memory.set(memory_bytes);
+        if instance.is_none() {
+            self.memory.set(0);
+        }
         self.instance = instance;
-        self.stats.calls.fetch_add(1, Ordering::Relaxed);
-        let nanos = u64::try_from(since.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        self.stats.nanos.fetch_add(nanos, Ordering::Relaxed);
-        self.stats.memory_bytes.fetch_max(memory_bytes as u64, Ordering::Relaxed);
         if let Err(failed) = &done {
             let (_, fault) = &**failed;
-            self.stats.count(fault);
+            self.stats.faults.add(fault);
             let (kind, blame) = (fault.kind.name(), fault.blame.name());
             tracing::debug!(node = %self.settings.name, kind, blame, error = %fault.message, "node faulted");
         }

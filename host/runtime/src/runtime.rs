@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -35,6 +36,17 @@ pub struct Runtime {
     pub(crate) compiler: Compiler,
     cache: Option<Cache>,
     compiled: Mutex<HashMap<String, Weak<Compiled>>>,
+    pub(crate) hits: AtomicU64,
+    pub(crate) misses: AtomicU64,
+}
+
+/// How often compiled code was found in the cache on disk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CacheCounts {
+    /// Artifacts whose compiled code was there.
+    pub hits: u64,
+    /// Artifacts that were compiled.
+    pub misses: u64,
 }
 
 impl Runtime {
@@ -73,8 +85,15 @@ impl Runtime {
             linker,
             compiler: Compiler::new(limits),
             cache,
-            compiled: Mutex::new(HashMap::new()),
+            compiled: Mutex::default(),
+            hits: AtomicU64::new(0),
+            misses: AtomicU64::new(0),
         }))
+    }
+
+    /// How often the cache helped so far.
+    pub fn cache_counts(&self) -> CacheCounts {
+        CacheCounts { hits: self.hits.load(Ordering::Relaxed), misses: self.misses.load(Ordering::Relaxed) }
     }
 
     /// Compiles an artifact, or takes it from the cache.

@@ -1,32 +1,87 @@
-//! Counts of one node over all workers.
+//! What is counted of one node over all workers: the time of its calls, its faults, and the memory of its instances.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
 
 use crate::fault::{Blame, Fault, FaultKind};
 
 /// Counts of one node over all workers.
 #[derive(Debug, Default)]
 pub struct NodeStats {
-    /// Calls of `process`.
-    pub calls: AtomicU64,
-    /// Nanoseconds spent in them, the host's part included.
-    pub nanos: AtomicU64,
+    /// Time of each call of `process`, the host's part included.
+    pub call_time: Histogram,
     /// Calls that faulted.
-    pub faults: AtomicU64,
-    /// The same by kind and blame.
-    pub faults_by: FaultCounts,
+    pub faults: FaultCounts,
     /// Workers that look for poisonous rows of a batch at this moment.
     pub searching: AtomicU32,
     /// Fresh instances made after the first.
     pub restarts: AtomicU64,
-    /// Largest linear memory seen, in bytes.
+    /// Linear memory of the instances that live now, in bytes.
     pub memory_bytes: AtomicU64,
+    /// Largest linear memory that one instance ever had, in bytes.
+    pub peak_memory_bytes: AtomicU64,
 }
 
-impl NodeStats {
-    pub(crate) fn count(&self, fault: &Fault) {
-        self.faults.fetch_add(1, Ordering::Relaxed);
-        self.faults_by.add(fault);
+/// Upper bounds of the histogram of call times, in nanoseconds: two a decade. A call takes from some microseconds for a
+/// small batch to some hundred milliseconds for a huge document.
+const BOUNDS: [u64; 12] = [
+    10_000,
+    30_000,
+    100_000,
+    300_000,
+    1_000_000,
+    3_000_000,
+    10_000_000,
+    30_000_000,
+    100_000_000,
+    300_000_000,
+    1_000_000_000,
+    10_000_000_000,
+];
+
+/// The same bounds in seconds, as metrics have them.
+pub const CALL_SECONDS: [f64; 12] = [1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 0.01, 0.03, 0.1, 0.3, 1.0, 10.0];
+
+/// A histogram of durations, for many threads; recording is two additions.
+#[derive(Debug, Default)]
+pub struct Histogram {
+    /// How many fell between each bound and the one before.
+    buckets: [AtomicU64; BOUNDS.len()],
+    /// How many were longer than all bounds.
+    longer: AtomicU64,
+    nanos: AtomicU64,
+}
+
+/// The figures of a histogram at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HistogramSnapshot {
+    /// How many took at most as long as each bound of [`CALL_SECONDS`].
+    pub at_most: [u64; BOUNDS.len()],
+    /// How many there were.
+    pub count: u64,
+    /// The sum of them.
+    pub sum: Duration,
+}
+
+impl Histogram {
+    /// Adds a duration.
+    pub fn record(&self, time: Duration) {
+        let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        let index = BOUNDS.partition_point(|bound| *bound < nanos);
+        self.buckets.get(index).unwrap_or(&self.longer).fetch_add(1, Ordering::Relaxed);
+        self.nanos.fetch_add(nanos, Ordering::Relaxed);
+    }
+
+    /// The figures at this moment. The count is always that of the buckets.
+    pub fn snapshot(&self) -> HistogramSnapshot {
+        let mut count = 0;
+        let at_most = self.buckets.each_ref().map(|bucket| {
+            count += bucket.load(Ordering::Relaxed);
+            count
+        });
+        count += self.longer.load(Ordering::Relaxed);
+        HistogramSnapshot { at_most, count, sum: Duration::from_nanos(self.nanos.load(Ordering::Relaxed)) }
     }
 }
 
@@ -47,7 +102,7 @@ impl FaultCounts {
         }
     }
 
-    fn add(&self, fault: &Fault) {
+    pub(crate) fn add(&self, fault: &Fault) {
         if let Some(count) = self.of(fault.blame).get(fault.kind as usize) {
             count.fetch_add(1, Ordering::Relaxed);
         }
@@ -60,6 +115,41 @@ impl FaultCounts {
             both.flat_map(|blame| FaultKind::ALL.into_iter().zip(self.of(blame)).map(move |(k, c)| (k, blame, c)));
         all.map(|(kind, blame, count)| (kind, blame, count.load(Ordering::Relaxed))).filter(|(.., n)| *n > 0).collect()
     }
+
+    /// All faults.
+    pub fn total(&self) -> u64 {
+        self.guest.iter().chain(&self.host).map(|count| count.load(Ordering::Relaxed)).sum()
+    }
+}
+
+/// What one worker's instance adds to the memory of its node; it is taken away again with the worker.
+pub(crate) struct MemoryShare {
+    stats: Arc<NodeStats>,
+    bytes: u64,
+}
+
+impl MemoryShare {
+    pub(crate) fn new(stats: Arc<NodeStats>) -> Self {
+        Self { stats, bytes: 0 }
+    }
+
+    /// Sets the share. Memory that did not change, which is nearly always so, costs a comparison.
+    pub(crate) fn set(&mut self, bytes: usize) {
+        let bytes = bytes as u64;
+        if bytes == self.bytes {
+            return;
+        }
+        // Wraps as intended where the share shrinks: the sum of all shares is never negative.
+        self.stats.memory_bytes.fetch_add(bytes.wrapping_sub(self.bytes), Ordering::Relaxed);
+        self.stats.peak_memory_bytes.fetch_max(bytes, Ordering::Relaxed);
+        self.bytes = bytes;
+    }
+}
+
+impl Drop for MemoryShare {
+    fn drop(&mut self) {
+        self.set(0);
+    }
 }
 
 #[cfg(test)]
@@ -67,19 +157,52 @@ mod tests {
     use super::*;
 
     #[test]
+    fn bounds_are_the_same_in_both_units() {
+        let seconds = BOUNDS.map(|nanos| Duration::from_nanos(nanos).as_secs_f64());
+        assert_eq!(seconds, CALL_SECONDS);
+    }
+
+    #[test]
+    fn a_duration_counts_in_its_bucket_and_all_above() {
+        let histogram = Histogram::default();
+        for nanos in [0, 10_000, 10_001, 999_999_999, 11_000_000_000] {
+            histogram.record(Duration::from_nanos(nanos));
+        }
+        let snapshot = histogram.snapshot();
+        assert_eq!(snapshot.at_most, [2, 3, 3, 3, 3, 3, 3, 3, 3, 3, 4, 4]);
+        assert_eq!((snapshot.count, snapshot.sum.as_nanos()), (5, 12_000_020_000));
+    }
+
+    #[test]
+    fn memory_is_the_sum_of_what_lives() {
+        let stats = Arc::new(NodeStats::default());
+        let memory = || (stats.memory_bytes.load(Ordering::Relaxed), stats.peak_memory_bytes.load(Ordering::Relaxed));
+        let (mut one, mut two) = (MemoryShare::new(stats.clone()), MemoryShare::new(stats.clone()));
+        one.set(100);
+        two.set(50);
+        assert_eq!(memory(), (150, 100));
+        one.set(20);
+        assert_eq!(memory(), (70, 100));
+        drop(one);
+        assert_eq!(memory(), (50, 100));
+        drop(two);
+        assert_eq!(memory(), (0, 100));
+    }
+
+    #[test]
     fn faults_are_counted_by_kind_and_blame() {
         assert!(FaultKind::ALL.iter().enumerate().all(|(place, kind)| *kind as usize == place));
         let stats = NodeStats::default();
         let host = Fault::new(FaultKind::HostError, "");
         for fault in [Fault::new(FaultKind::Trap, ""), host.clone(), host.while_instantiating()] {
-            stats.count(&fault);
+            stats.faults.add(&fault);
         }
         let expected = [
             (FaultKind::Trap, Blame::Guest, 1),
             (FaultKind::Instantiate, Blame::Host, 1),
             (FaultKind::HostError, Blame::Host, 1),
         ];
-        assert_eq!(stats.faults_by.list(), expected);
-        assert_eq!(stats.faults.load(Ordering::Relaxed), 3);
+        assert_eq!(stats.faults.list(), expected);
+        assert_eq!(stats.faults.total(), 3);
     }
 }

@@ -28,6 +28,10 @@ impl Sized for Payload {
     fn byte_len(&self) -> usize {
         self.bytes.len() + self.ends.len() * size_of::<usize>() + size_of::<Self>()
     }
+
+    fn event_count(&self) -> usize {
+        self.events
+    }
 }
 
 impl Payload {
@@ -54,6 +58,8 @@ pub trait Encoder: Send + Sync {
 /// Counts of a sink, read by metrics and the summary.
 #[derive(Debug, Default)]
 pub struct SinkStats {
+    /// Events that were encoded for the sink.
+    pub received_events: AtomicU64,
     /// Events that the far side has.
     pub delivered_events: AtomicU64,
     /// Bytes that the far side has, before compression.

@@ -199,11 +199,12 @@ impl Source for Demo {
             let (limits, stop, stats) = (context.limits, context.stop.clone(), context.stats.clone());
             let thread = format!("{}-generate", context.name);
             let (output, outbox) = Outbox::new(context, "demo");
-            let producer = Producer { documents, demo: *self, limits, stop, stats, output };
+            let producer = Producer { documents, demo: *self, limits, stop, stats: stats.clone(), output };
             let worker = Worker::spawn(thread, move || {
                 producer.run();
                 Ok(())
             })?;
+            stats.start();
             outbox.run().await;
             worker.finished().await
         })

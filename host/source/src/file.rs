@@ -73,6 +73,7 @@ impl Source for FileSource {
             let store = Arc::new(Store::open(&context.data_dir.join("sources").join(&*context.name))?);
             let tracker = Arc::new(Tracker::new(context.stats.clone()));
             let known = tracker.restore(store.load()?);
+            context.stats.start();
             let _stop = StopOnDrop(tracker.clone());
             let (output, batches) = mpsc::channel(1);
             let reader = Reader::new(self.settings, context.clone(), tracker.clone(), output, !known);

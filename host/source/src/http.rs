@@ -62,6 +62,7 @@ impl Source for HttpSource {
     fn run(self: Box<Self>, context: SourceContext) -> Pin<Box<dyn Future<Output = Result<(), SourceError>> + Send>> {
         Box::pin(async move {
             let listener = listen(&self.settings.address, &context).await?;
+            context.stats.start();
             let max_connections = self.settings.max_connections;
             let mut stop = context.stop.clone();
             let handler = Arc::new(Handler::new(self.settings, context));

@@ -20,6 +20,10 @@ impl Sized for Batches {
         // An empty body takes a place all the same.
         self.0.byte_len() + 64 * self.0.rows()
     }
+
+    fn event_count(&self) -> usize {
+        self.0.rows()
+    }
 }
 
 /// When a batch is closed.

@@ -2,11 +2,13 @@
 
 use std::net::SocketAddr;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// Counts of a source, read by metrics, the summary and the progress bar.
 #[derive(Debug, Default)]
 pub struct SourceStats {
+    /// Whether the source takes in: it has opened what it needs, and listens if it is one that does.
+    pub started: AtomicBool,
     /// Events handed to the queue; events that are offered again count again.
     pub events: AtomicU64,
     /// Bytes of the bodies of those events.
@@ -25,6 +27,13 @@ pub struct SourceStats {
     pub read_bytes: AtomicU64,
     /// Where a listening source listens, once it does.
     pub address: OnceLock<SocketAddr>,
+}
+
+impl SourceStats {
+    /// Notes that the source takes in from now on.
+    pub(crate) fn start(&self) {
+        self.started.store(true, Ordering::Release);
+    }
 }
 
 /// Adds to a count.

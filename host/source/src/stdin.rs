@@ -78,6 +78,7 @@ impl Source for Stdin {
             let (intake, outbox) = Outbox::new(context, "stdin");
             let framer = Framer { options: self.options, limits, stop, stats: stats.clone(), output: intake };
             let worker = Worker::spawn(format!("{name}-read"), move || framer.run(input))?;
+            stats.start();
             outbox.run().await;
             worker.finished().await.map_err(|error| {
                 add(&stats.failures, 1);

@@ -5,22 +5,30 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use wattle_runtime::NodeStats;
+
+use crate::tally::Tally;
 
 /// Counts of one node.
 #[derive(Debug, Default)]
 pub struct NodeCounts {
     /// Events that came in.
     pub received: AtomicU64,
-    /// Events that left on each port.
-    pub sent: Mutex<BTreeMap<String, u64>>,
+    /// Events that were split.
+    pub parents: AtomicU64,
+    /// Events that they were split into.
+    pub children: AtomicU64,
+    /// Copies that were made because an event left on more than one port.
+    pub copied: AtomicU64,
     /// Events dropped on purpose, by code.
-    pub dropped: Mutex<BTreeMap<String, u64>>,
-    /// Events that failed, by code.
-    pub failed: Mutex<BTreeMap<String, u64>>,
+    pub dropped: Tally,
+    /// Events that failed, by code. They left on the port `failed`.
+    pub failed: Tally,
+    /// Failed events whose contents went to the quarantine.
+    pub quarantined: AtomicU64,
     /// Events that went on unchanged while the node's circuit was open.
     pub passed: AtomicU64,
     /// How often the node's circuit opened.
@@ -29,6 +37,19 @@ pub struct NodeCounts {
     pub circuit_open: AtomicBool,
     /// Calls, time, faults, memory.
     pub stats: Arc<NodeStats>,
+    ports: Mutex<BTreeMap<String, Arc<AtomicU64>>>,
+}
+
+impl NodeCounts {
+    /// Events that left on a port; made at first use.
+    pub fn port(&self, name: &str) -> Arc<AtomicU64> {
+        self.ports.lock().entry(name.into()).or_default().clone()
+    }
+
+    /// Events that left on each port.
+    pub fn sent(&self) -> BTreeMap<String, u64> {
+        self.ports.lock().iter().map(|(name, count)| (name.clone(), count.load(Ordering::Relaxed))).collect()
+    }
 }
 
 /// Counts of one output of a pipeline.
@@ -49,8 +70,10 @@ pub struct PipelineCounts {
     pub received: AtomicU64,
     /// Bytes of their bodies.
     pub received_bytes: AtomicU64,
-    /// Events that splitting added.
-    pub split: AtomicI64,
+    /// Events that were split.
+    pub parents: AtomicU64,
+    /// Events that they were split into.
+    pub children: AtomicU64,
     /// Copies made for a second port or link.
     pub copied: AtomicU64,
     /// Events dropped on purpose, by nodes or by a discarded output.
@@ -92,7 +115,7 @@ impl PipelineCounts {
         Snapshot {
             received: load(&self.received),
             received_bytes: load(&self.received_bytes),
-            split: self.split.load(Ordering::Relaxed),
+            split: whole(load(&self.children)) - whole(load(&self.parents)),
             copied: load(&self.copied),
             dropped: load(&self.dropped),
             failed: load(&self.failed),
@@ -104,7 +127,7 @@ impl PipelineCounts {
 
 /// Figures of a pipeline at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[expect(missing_docs, reason = "as the fields of `PipelineCounts`")]
+#[expect(missing_docs, reason = "as the fields of `PipelineCounts`, with `split` for children less parents")]
 pub struct Snapshot {
     pub received: u64,
     pub received_bytes: u64,
@@ -119,13 +142,11 @@ pub struct Snapshot {
 impl Snapshot {
     /// Events that had to be accounted for: received, added by splits, copied.
     pub fn events_in(&self) -> i64 {
-        let whole = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
         whole(self.received) + self.split + whole(self.copied)
     }
 
     /// Events that were accounted for.
     pub fn events_out(&self) -> i64 {
-        let whole = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
         whole(self.delivered) + whole(self.failed) + whole(self.dropped) + whole(self.returned)
     }
 
@@ -153,13 +174,6 @@ impl Counts {
     }
 }
 
-/// Adds to a count by code or port.
-pub(crate) fn add(map: &Mutex<BTreeMap<String, u64>>, key: &str, count: usize) {
-    let mut map = map.lock();
-    match map.get_mut(key) {
-        Some(value) => *value += count as u64,
-        None => {
-            map.insert(key.to_owned(), count as u64);
-        }
-    }
+fn whole(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
 }

@@ -13,7 +13,7 @@ use wattle_sink::{Encoder, Payload, SinkStats};
 
 use crate::circuit::Circuit;
 use crate::counts::Counts;
-use crate::pipeline::{NodeLinks, Output, Pipeline};
+use crate::pipeline::{NodeLinks, Output, Pipeline, Port};
 use crate::quarantine::{Quarantine, QuarantineStore};
 use crate::stops::Stops;
 
@@ -105,13 +105,18 @@ impl Generation {
             }
             let store = QuarantineStore::new(&plan.agent.data_dir, &pipeline.name);
             let quarantine = Arc::new(Quarantine::new(store, plan.agent.quarantine.max_bytes));
-            let links = pipeline.nodes.iter().map(|node| NodeLinks {
-                name: node.name.as_str().into(),
-                version: format!("{}@{}", node.shape.name, node.shape.version).into(),
-                circuit: Circuit::new(&node.circuit, node.on_fault),
-                quarantine: node.shape.masks.then(|| quarantine.clone()),
-                ports: node.ports.iter().map(|p| (p.name.clone(), p.targets.clone())).collect(),
-                counts: counted.node(&node.name),
+            let links = pipeline.nodes.iter().map(|node| {
+                let counts = counted.node(&node.name);
+                let ports = node.ports.iter();
+                let ports = ports.map(|p| Port { sent: counts.port(&p.name), targets: p.targets.clone() }).collect();
+                NodeLinks {
+                    name: node.name.as_str().into(),
+                    version: format!("{}@{}", node.shape.name, node.shape.version).into(),
+                    circuit: Circuit::new(&node.circuit, node.on_fault),
+                    quarantine: node.shape.masks.then(|| quarantine.clone()),
+                    ports,
+                    counts,
+                }
             });
             let outputs = pipeline.outputs.iter().enumerate().map(|(output, planned)| {
                 let takes = |sink: &&wattle_pack::SinkPlan| sink.inputs.contains(&(index, output));

@@ -71,6 +71,7 @@ pub fn run_offline(pipeline: &PipelinePlan, make: &MakeNode, bodies: Column) -> 
             artifacts: ArtifactLimits::default(),
             quarantine: QuarantineSettings::default(),
             packs: PathBuf::new(),
+            admin: None,
         },
         sources: vec![component(SOURCE)],
         sinks: sinks
@@ -93,7 +94,7 @@ pub fn run_offline(pipeline: &PipelinePlan, make: &MakeNode, bodies: Column) -> 
         })
         .collect();
     let counts = Counts::default();
-    let generation = Generation::build(1, &plan, 1, &handles, &counts, &Stops::new(), make)?;
+    let generation = Generation::build(1, &plan, 1, &handles, &counts, &Stops::default(), make)?;
     let mut nodes = generation.take_nodes(0);
     let lanes = Lanes::new();
     let lane = Lane::new(SOURCE.into(), usize::MAX, &lanes);

@@ -5,7 +5,7 @@
 //! encodes for its sinks. Depth first, so that the children of a huge document are written piece by piece.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Instant, SystemTime};
 
 use wattle_batch::{Batch, Failure, Outcome};
@@ -15,7 +15,7 @@ use wattle_runtime::Process;
 use wattle_sink::Payload;
 
 use crate::circuit::{Admission, Change, Circuit};
-use crate::counts::{NodeCounts, OutputCounts, PipelineCounts, add};
+use crate::counts::{NodeCounts, OutputCounts, PipelineCounts};
 use crate::generation::SinkHandle;
 use crate::lane::Lane;
 use crate::quarantine::Quarantine;
@@ -47,10 +47,17 @@ pub(crate) struct NodeLinks {
     /// Type and version, for failures that the node does not make itself.
     pub(crate) version: Arc<str>,
     pub(crate) circuit: Circuit,
-    pub(crate) ports: Vec<(String, Vec<Target>)>,
+    pub(crate) ports: Vec<Port>,
     pub(crate) counts: Arc<NodeCounts>,
     /// For a node that hides data: rows that it could not process leave without their contents.
     pub(crate) quarantine: Option<Arc<Quarantine>>,
+}
+
+/// A port of a node.
+pub(crate) struct Port {
+    /// Events that left here.
+    pub(crate) sent: Arc<AtomicU64>,
+    pub(crate) targets: Vec<Target>,
 }
 
 /// A way out of a pipeline.
@@ -74,6 +81,7 @@ impl<'a> Emitter<'a> {
 
     fn push(&mut self, sink: &Arc<SinkHandle>, batch: Batch) {
         for payload in sink.encoder.encode(batch) {
+            sink.stats.received_events.fetch_add(payload.events as u64, Ordering::Relaxed);
             self.bytes += payload.byte_len();
             self.payloads.push((sink.clone(), payload));
         }
@@ -141,7 +149,9 @@ impl Pipeline {
         }
         let Some(failed) = outcome.failed else { return };
         let kept = match &links.quarantine {
-            Some(quarantine) => quarantine.keep(failed),
+            Some(quarantine) => quarantine.keep(failed).inspect(|kept| {
+                links.counts.quarantined.fetch_add(kept.rows() as u64, Ordering::Relaxed);
+            }),
             None => Ok(failed),
         };
         match kept {
@@ -229,25 +239,30 @@ impl Pipeline {
         batch: Batch,
         emitter: &mut Emitter<'_>,
     ) {
-        let Some((name, targets)) = links.ports.get(port) else { return };
-        add(&links.counts.sent, name, batch.rows());
+        let Some(Port { sent, targets }) = links.ports.get(port) else { return };
+        sent.fetch_add(batch.rows() as u64, Ordering::Relaxed);
         self.send(nodes, targets, batch, emitter);
     }
 
     fn count(&self, node: &NodeCounts, outcome: &Outcome) {
         for (code, rows) in &outcome.dropped {
-            add(&node.dropped, code, *rows);
+            node.dropped.add(code, *rows);
             self.counts.dropped.fetch_add(*rows as u64, Ordering::Relaxed);
         }
         if let Some(failed) = &outcome.failed {
-            for row in 0..failed.rows() {
-                add(&node.failed, failed.failure(row).map_or("", |f| &f.code), 1);
+            count_failed(node, failed);
+        }
+        let children = outcome.children.as_ref().map_or(0, |c| c.rows());
+        for (count, of_node, of_pipeline) in [
+            (outcome.parents, &node.parents, &self.counts.parents),
+            (children, &node.children, &self.counts.children),
+            (outcome.copied, &node.copied, &self.counts.copied),
+        ] {
+            if count > 0 {
+                of_node.fetch_add(count as u64, Ordering::Relaxed);
+                of_pipeline.fetch_add(count as u64, Ordering::Relaxed);
             }
         }
-        let whole = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
-        let added = whole(outcome.children.as_ref().map_or(0, |c| c.rows())) - whole(outcome.parents);
-        self.counts.split.fetch_add(added, Ordering::Relaxed);
-        self.counts.copied.fetch_add(outcome.copied as u64, Ordering::Relaxed);
     }
 
     /// Hands a batch to the sinks of an output, or ends it where the output is discarded.
@@ -270,5 +285,17 @@ impl Pipeline {
             emitter.push(sink, batch.share());
         }
         emitter.push(last, batch);
+    }
+}
+
+/// Counts failed rows by code: rows that follow each other mostly have the same.
+fn count_failed(node: &NodeCounts, failed: &Batch) {
+    let code = |row| failed.failure(row).map_or("", |failure| &*failure.code);
+    let mut start = 0;
+    for row in 1..=failed.rows() {
+        if row == failed.rows() || code(row) != code(start) {
+            node.failed.add(code(start), row - start);
+            start = row;
+        }
     }
 }

@@ -9,16 +9,15 @@ use arc_swap::ArcSwap;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use wattle_buffer::Queue;
-use wattle_buffer::disk::{BufferStats, Folder};
+use wattle_buffer::disk::Folder;
 use wattle_pack::{BufferKind, ComponentPlan, Plan, SinkPlan, WhenFull};
-use wattle_sink::{SinkContext, SinkStats};
-use wattle_source::{BatchLimits, Source, SourceContext, SourceError, SourceStats, Stop};
+use wattle_sink::SinkContext;
+use wattle_source::{BatchLimits, Source, SourceContext, SourceError, Stop};
 
 use crate::buffer::{self, DiskBuffer};
-use crate::counts::Counts;
 use crate::generation::{BuildError, Generation, MakeNode, SinkHandle};
 use crate::lane::{Lane, Lanes};
-use crate::stops::Stops;
+use crate::observer::Observer;
 use crate::worker::Worker;
 
 /// Bytes that may wait between a source and the workers.
@@ -61,8 +60,7 @@ pub struct Topology {
     make: Arc<MakeNode>,
     /// Sources that are not made from the plan, until they are started.
     given: HashMap<String, Box<dyn Source>>,
-    counts: Counts,
-    stops: Stops,
+    observer: Observer,
     lanes: Arc<Lanes>,
     current: Arc<ArcSwap<Generation>>,
     workers: Vec<std::thread::JoinHandle<()>>,
@@ -70,9 +68,6 @@ pub struct Topology {
     sinks: HashMap<String, RunningSink>,
     /// Sinks of former generations that are still writing.
     leaving: Vec<JoinHandle<()>>,
-    sink_stats: HashMap<String, Arc<SinkStats>>,
-    buffer_stats: HashMap<String, Arc<BufferStats>>,
-    source_stats: HashMap<String, Arc<SourceStats>>,
     /// Set at the end: until when disk buffers are delivered.
     deliver_until: watch::Sender<Option<Instant>>,
 }
@@ -109,24 +104,20 @@ impl Topology {
         make: Arc<MakeNode>,
         given: HashMap<String, Box<dyn Source>>,
     ) -> Result<Self, BuildError> {
-        let counts = Counts::default();
+        let observer = Observer::default();
         let lanes = Lanes::new();
         let current = Arc::new(ArcSwap::from_pointee(Generation::empty(0)));
         let mut topology = Self {
             settings,
             make,
             given,
-            counts,
-            stops: Stops::new(),
+            observer,
             lanes,
             current,
             workers: Vec::new(),
             sources: HashMap::new(),
             sinks: HashMap::new(),
             leaving: Vec::new(),
-            sink_stats: HashMap::new(),
-            buffer_stats: HashMap::new(),
-            source_stats: HashMap::new(),
             deliver_until: watch::Sender::new(None),
         };
         topology.spawn_workers()?;
@@ -167,13 +158,12 @@ impl Topology {
         let mut fresh = Vec::new();
         for (sink, built, folder) in built.sinks {
             let name = &sink.component.name;
-            let stats = self.sink_stats.entry(name.clone()).or_default().clone();
+            let stats = self.observer.sink_stats(name);
             let memory = sink.buffer.kind == BufferKind::Memory;
             let max_bytes =
                 if memory { usize::try_from(sink.buffer.max_size).unwrap_or(usize::MAX) } else { buffer::MEMORY_BYTES };
             let drops = memory && sink.buffer.when_full == WhenFull::DropNewest;
-            let counted =
-                (drops || folder.is_some()).then(|| self.buffer_stats.entry(name.clone()).or_default().clone());
+            let counted = (drops || folder.is_some()).then(|| self.observer.buffer_stats(name));
             let drop_newest = counted.clone().filter(|_| drops);
             let wake = Arc::downgrade(&self.lanes);
             let on_room = move || {
@@ -195,7 +185,7 @@ impl Topology {
             fresh.push((sink, handle, built.sink, disk));
         }
         let number = self.current.load().number + 1;
-        let (counts, stops) = (&self.counts, &self.stops);
+        let (counts, stops) = (self.observer.counts(), self.observer.stops());
         let generation = Generation::build(number, plan, self.settings.workers, &handles, counts, stops, &*self.make)?;
 
         // From here on nothing fails.
@@ -206,6 +196,7 @@ impl Topology {
         self.sinks.retain(|name, sink| {
             let stays = plan.sinks.iter().any(|s| s.component.name == *name);
             if !stays {
+                self.observer.remove_sink(name);
                 let task = std::mem::replace(&mut sink.task, tokio::spawn(async {}));
                 self.leaving.push(task);
             }
@@ -213,7 +204,8 @@ impl Topology {
         });
         generation.begin();
         self.current.store(Arc::new(generation));
-        self.stops.begin(number);
+        self.observer.set_generation(number);
+        self.observer.stops().begin(number);
         self.lanes.wake_all();
         for (component, source) in built.sources {
             self.start_source(&component, source, plan);
@@ -268,6 +260,7 @@ impl Topology {
                 if self.current.load().is_stopped(&name) {
                     source.lane.close();
                 }
+                self.observer.remove_source(&name);
                 end_source(&name, source, &self.lanes, HAND_OVER).await;
             }
         }
@@ -287,6 +280,7 @@ impl Topology {
             data_dir: self.settings.data_dir.clone(),
             stats: handle.stats.clone(),
         };
+        let end = self.observer.start_sink(&name, &plan.component.type_name, &handle.queue);
         let former = self.sinks.remove(&name);
         let (ended_sender, ended) = watch::channel(false);
         let former_ended = former.as_ref().map(|f| f.ended.clone());
@@ -302,6 +296,7 @@ impl Topology {
             };
             if let Err(error) = ended {
                 tracing::error!(sink = %name, %error, "sink ended");
+                let _ = end.set(Err(error.to_string()));
                 // Nobody takes from the queue any more: what is in it goes back to the sources.
                 input.close();
                 while input.try_pop().is_some() {}
@@ -320,7 +315,8 @@ impl Topology {
         let lane = Lane::new(name.clone(), SOURCE_QUEUE_BYTES, &self.lanes);
         self.lanes.add(lane.clone());
         let (stop, stopped) = Stop::new();
-        let stats = self.source_stats.entry(component.name.clone()).or_default().clone();
+        let stats = self.observer.source_stats(&component.name);
+        let end = self.observer.start_source(&name, &component.type_name, &lane.queue);
         let batch = &plan.agent.batch;
         let context = SourceContext {
             name: name.clone(),
@@ -340,6 +336,7 @@ impl Topology {
             if let Err(error) = &done {
                 tracing::error!(source = %name, %error, "source ended");
             }
+            let _ = end.set(done.as_ref().copied().map_err(ToString::to_string));
             done
         });
         let digest = component.digest();
@@ -361,7 +358,7 @@ impl Topology {
                 let is_stopped = || unless_stopped && current.load().is_stopped(name);
                 let done = tokio::select! {
                     done = &mut *task => done,
-                    () = self.stops.wait_until(is_stopped) => continue,
+                    () = self.observer.stops().wait_until(is_stopped) => continue,
                 };
                 if let Ok(Err(error)) = done {
                     errors.push((name.clone(), error));
@@ -418,29 +415,9 @@ impl Topology {
         }
     }
 
-    /// Counts of all pipelines.
-    pub fn counts(&self) -> &Counts {
-        &self.counts
-    }
-
-    /// Pipelines that stopped by themselves.
-    pub fn stops(&self) -> &Stops {
-        &self.stops
-    }
-
-    /// Counts of every sink that ever ran.
-    pub fn sink_stats(&self) -> &HashMap<String, Arc<SinkStats>> {
-        &self.sink_stats
-    }
-
-    /// Counts of every buffer on disk, or that drops, of a sink that ever ran.
-    pub fn buffer_stats(&self) -> &HashMap<String, Arc<BufferStats>> {
-        &self.buffer_stats
-    }
-
-    /// Counts of every source that ever ran.
-    pub fn source_stats(&self) -> &HashMap<String, Arc<SourceStats>> {
-        &self.source_stats
+    /// What can be seen of the topology, also when it has ended.
+    pub fn observer(&self) -> &Observer {
+        &self.observer
     }
 
     /// Number of the current generation.

@@ -34,16 +34,12 @@ struct State {
 }
 
 /// Which pipelines of the running generation have stopped. Clones are the same list.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Stops {
     state: watch::Sender<State>,
 }
 
 impl Stops {
-    pub(crate) fn new() -> Self {
-        Self { state: watch::Sender::default() }
-    }
-
     /// Those that have stopped.
     pub fn list(&self) -> Vec<Stopped> {
         self.state.borrow().stopped.clone()
@@ -86,7 +82,7 @@ mod tests {
 
     #[test]
     fn a_new_generation_begins_without_stops_and_hears_no_late_ones() {
-        let stops = Stops::new();
+        let stops = Stops::default();
         stops.begin(1);
         stops.add(stopped("a", 1));
         assert_eq!(stops.list().len(), 1);

@@ -30,7 +30,7 @@ pub(crate) fn pipeline(target: &Path, work: &Path, out: &Path, kind: Kind) -> an
         let since = ProcessTime::now();
         let mut topology = Topology::start(&plan, settings, make).await?;
         let errors = topology.finished(false).await;
-        let counts = topology.counts().clone();
+        let counts = topology.observer().counts().clone();
         ensure!(
             topology.drain(Duration::from_secs(600)).await && errors.is_empty(),
             "not all was delivered: {errors:?}"

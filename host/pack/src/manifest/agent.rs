@@ -1,5 +1,6 @@
 //! `agent.toml` as written.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use super::limits::{CircuitManifest, LimitsManifest, read_artifacts};
 use crate::codes;
 use crate::findings::{Findings, Place};
 use crate::limits::{ArtifactLimits, CircuitSettings, NodeLimits};
-use crate::plan::{AgentSettings, BatchSettings, BufferPlan, QuarantineSettings};
+use crate::plan::{AdminSettings, AgentSettings, BatchSettings, BufferPlan, QuarantineSettings};
 use crate::reader::{Reader, Text, check_name};
 use crate::value::{Entry, Table};
 
@@ -115,7 +116,9 @@ fn read_settings(
         packs = reader.string("path", findings).map(|text| folder.join(text.text));
         reader.finish(findings);
     }
+    let admin = file.table("admin", findings).and_then(|(table, entry)| read_admin(table, entry.place, findings));
     AgentSettings {
+        admin,
         packs: packs.unwrap_or_else(|| data_dir.join("packs")),
         workers: workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)),
         data_dir,
@@ -147,6 +150,27 @@ fn read_batch(table: &Table, place: Place, findings: &mut Findings) -> BatchSett
         max_events: max_events.unwrap_or(default.max_events),
         max_age: max_age.unwrap_or(default.max_age),
     }
+}
+
+/// Reads `[admin]`. It refuses an address beyond loopback unless that was meant: whoever reaches the listener reads it.
+fn read_admin(table: &Table, place: Place, findings: &mut Findings) -> Option<AdminSettings> {
+    let mut reader = Reader::new(table, place, "`[admin]`");
+    let listen = reader.required_string("listen", findings);
+    let allow_remote = reader.boolean("allow_remote", findings).unwrap_or(false);
+    reader.finish(findings);
+    let Text { text, place } = listen?;
+    let Ok(listen) = text.trim().parse::<SocketAddr>() else {
+        let message = format!("bad `listen`: `{text}`; it must be an IP address and a port such as `127.0.0.1:9598`");
+        findings.report(codes::BAD_VALUE.at(place, message));
+        return None;
+    };
+    if !listen.ip().to_canonical().is_loopback() && !allow_remote {
+        let message = format!("the admin listener at `{listen}` can be reached from other machines");
+        let hint = "listen at `127.0.0.1`; or add `allow_remote = true` if a firewall or a proxy guards it";
+        findings.report(codes::REMOTE_ADMIN.at(place, message).hint(hint));
+        return None;
+    }
+    Some(AdminSettings { listen })
 }
 
 /// The data folder where the configuration names none: `WATTLE_DATA_DIR`, else a place of the system for root and of

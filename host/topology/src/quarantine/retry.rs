@@ -84,7 +84,7 @@ pub async fn retry(
         let settings = TopologySettings { once: true, ..settings.clone() };
         let mut topology = Topology::start_with(&plan, settings, make.clone(), (SOURCE, Box::new(source))).await?;
         topology.finished(true).await;
-        let counts = topology.counts().pipeline(pipeline);
+        let counts = topology.observer().counts().pipeline(pipeline);
         topology.drain(DRAIN).await;
         retried.failed += counts.snapshot().failed;
         let delivered = std::mem::take(&mut *delivered.lock());

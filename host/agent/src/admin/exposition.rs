@@ -1,0 +1,142 @@
+//! Prometheus' text format, version 0.0.4: for each family a `# HELP` and a `# TYPE` line, then its samples.
+
+use std::fmt::{Display, Write as _};
+
+use wattle_runtime::{CALL_SECONDS, HistogramSnapshot};
+
+use super::names::Metric;
+
+/// The text in the making.
+#[derive(Default)]
+pub(crate) struct Exposition {
+    text: String,
+}
+
+/// The samples of one family.
+pub(crate) struct Family<'a> {
+    text: &'a mut String,
+    metric: Metric,
+}
+
+impl Exposition {
+    /// Begins a family. It is written also if no sample follows, so that a reader sees what there can be.
+    pub(crate) fn family(&mut self, metric: Metric) -> Family<'_> {
+        let Metric { name, kind, help, .. } = metric;
+        // Writing to a string does not fail, here and below.
+        let _ = write!(self.text, "# HELP {name} ");
+        escape(help, false, &mut self.text);
+        let _ = writeln!(self.text, "\n# TYPE {name} {}", kind.name());
+        Family { text: &mut self.text, metric }
+    }
+
+    /// A family of one sample without labels.
+    pub(crate) fn single(&mut self, metric: Metric, value: impl Display) {
+        self.family(metric).sample(&[], value);
+    }
+
+    pub(crate) fn finish(self) -> String {
+        self.text
+    }
+}
+
+impl Family<'_> {
+    /// Adds a sample with these values of the family's labels.
+    pub(crate) fn sample(&mut self, labels: &[&str], value: impl Display) {
+        self.line("", labels, None, value);
+    }
+
+    /// Adds the samples of a histogram.
+    pub(crate) fn histogram(&mut self, labels: &[&str], histogram: &HistogramSnapshot) {
+        for (bound, count) in CALL_SECONDS.iter().zip(histogram.at_most) {
+            self.line("_bucket", labels, Some(&bound.to_string()), count);
+        }
+        self.line("_bucket", labels, Some("+Inf"), histogram.count);
+        self.line("_sum", labels, None, histogram.sum.as_secs_f64());
+        self.line("_count", labels, None, histogram.count);
+    }
+
+    fn line(&mut self, suffix: &str, labels: &[&str], bound: Option<&str>, value: impl Display) {
+        debug_assert_eq!(labels.len(), self.metric.labels.len(), "{}", self.metric.name);
+        let _ = write!(self.text, "{}{suffix}", self.metric.name);
+        let pairs = self.metric.labels.iter().copied().zip(labels.iter().copied());
+        let mut separator = '{';
+        for (label, value) in pairs.chain(bound.map(|bound| ("le", bound))) {
+            let _ = write!(self.text, "{separator}{label}=\"");
+            escape(value, true, self.text);
+            self.text.push('"');
+            separator = ',';
+        }
+        if separator == ',' {
+            self.text.push('}');
+        }
+        let _ = writeln!(self.text, " {value}");
+    }
+}
+
+/// Writes a text so that it stays on its line; in quotes, a quote is escaped too.
+fn escape(text: &str, quoted: bool, to: &mut String) {
+    for character in text.chars() {
+        match character {
+            '\\' => to.push_str("\\\\"),
+            '\n' => to.push_str("\\n"),
+            '"' if quoted => to.push_str("\\\""),
+            other => to.push(other),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::names::{self, Kind};
+    use super::*;
+    use std::time::Duration;
+
+    const SAMPLE: Metric = Metric {
+        name: "sample_total",
+        kind: Kind::Counter,
+        labels: &["node", "code"],
+        help: "A \"help\" with \\ and\nmore.",
+    };
+
+    #[test]
+    fn labels_and_help_are_escaped_as_the_format_asks() {
+        let mut exposition = Exposition::default();
+        let mut family = exposition.family(SAMPLE);
+        family.sample(&["a\\b", "say \"no\"\nnever"], 3);
+        family.sample(&["", "é{}=,"], 0.5);
+        assert_eq!(
+            exposition.finish(),
+            "# HELP sample_total A \"help\" with \\\\ and\\nmore.\n# TYPE sample_total counter\n\
+             sample_total{node=\"a\\\\b\",code=\"say \\\"no\\\"\\nnever\"} 3\n\
+             sample_total{node=\"\",code=\"é{}=,\"} 0.5\n"
+        );
+    }
+
+    #[test]
+    fn a_family_without_labels_has_no_braces() {
+        let mut exposition = Exposition::default();
+        exposition.single(names::READY, 1);
+        assert!(exposition.finish().ends_with("# TYPE wattle_ready gauge\nwattle_ready 1\n"));
+    }
+
+    #[test]
+    fn a_histogram_ends_with_all_sum_and_count() {
+        let mut exposition = Exposition::default();
+        let at_most = [0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 2];
+        let histogram = HistogramSnapshot { at_most, count: 3, sum: Duration::from_millis(12_500) };
+        exposition.family(names::NODE_CALLS).histogram(&["main", "parse"], &histogram);
+        let text = exposition.finish();
+        let lines: Vec<&str> = text.lines().skip(2).collect();
+        assert_eq!(lines.len(), 15);
+        for (line, expected) in [
+            (0, "_bucket{pipeline=\"main\",node=\"parse\",le=\"0.00001\"} 0"),
+            (2, "_bucket{pipeline=\"main\",node=\"parse\",le=\"0.0001\"} 1"),
+            (11, "_bucket{pipeline=\"main\",node=\"parse\",le=\"10\"} 2"),
+            (12, "_bucket{pipeline=\"main\",node=\"parse\",le=\"+Inf\"} 3"),
+            (13, "_sum{pipeline=\"main\",node=\"parse\"} 12.5"),
+            (14, "_count{pipeline=\"main\",node=\"parse\"} 3"),
+        ] {
+            assert_eq!(lines[line], format!("wattle_node_call_seconds{expected}"));
+        }
+    }
+}

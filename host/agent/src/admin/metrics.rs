@@ -1,0 +1,266 @@
+//! `/metrics`: reads every counter and gauge of the agent.
+//!
+//! Counters live where they are counted, as plain atomics, so that the crates of the data path know nothing of metrics
+//! and counting costs an addition a batch. They are read one after the other: sums agree when nothing is under way.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use wattle_buffer::disk::BufferStats;
+use wattle_sink::SinkStats;
+use wattle_source::SourceStats;
+use wattle_topology::{Buffer, Component, ComponentState, NodeCounts, Observer, OutputCounts, PipelineCounts};
+
+use super::exposition::Exposition;
+use super::names::{self, Metric};
+use super::process::{Process, unix_seconds};
+use super::state::{Outcome, State};
+
+/// Writes all metrics.
+pub(crate) fn render(state: &State) -> String {
+    let mut out = Exposition::default();
+    let observer = state.observer();
+    agent(&mut out, state, observer.generation());
+    sources(&mut out, &observer.sources());
+    pipelines(&mut out, &observer.counts().pipelines().into_iter().collect::<Vec<_>>());
+    sinks(&mut out, &observer.sinks());
+    buffers(&mut out, &observer);
+    process(&mut out, state);
+    out.finish()
+}
+
+fn load(count: &AtomicU64) -> u64 {
+    count.load(Ordering::Relaxed)
+}
+
+fn agent(out: &mut Exposition, state: &State, generation: u64) {
+    let info = [env!("CARGO_PKG_VERSION"), std::env::consts::ARCH, std::env::consts::OS];
+    out.family(names::BUILD_INFO).sample(&info, 1);
+    out.single(names::READY, u8::from(state.unready().is_none()));
+    out.single(names::GENERATION, generation);
+    let infos = state.pipelines();
+    let mut family = out.family(names::PIPELINE_INFO);
+    for info in infos.iter() {
+        let version = info.pack.as_ref().map(|pack| pack.version.to_string()).unwrap_or_default();
+        family.sample(&[&info.name, info.pack.as_ref().map_or("", |pack| &pack.name), &version], 1);
+    }
+    let stopped = state.observer().stops().list();
+    let mut family = out.family(names::PIPELINE_STOPPED);
+    for info in infos.iter() {
+        family.sample(&[&info.name], u8::from(stopped.iter().any(|stop| stop.pipeline == info.name)));
+    }
+    let mut family = out.family(names::NODE_INFO);
+    for info in infos.iter() {
+        for (node, node_type) in &info.nodes {
+            family.sample(&[&info.name, node, node_type], 1);
+        }
+    }
+    let mut family = out.family(names::RELOADS);
+    for outcome in Outcome::ALL {
+        family.sample(&[outcome.name()], state.reloads(outcome));
+    }
+    let is_good = state.last_reload().is_none_or(|last| last.outcome == Outcome::Applied);
+    out.single(names::RELOAD_SUCCESSFUL, u8::from(is_good));
+    out.single(names::CONFIG_TIMESTAMP, unix_seconds(state.loaded()));
+    let cache = state.runtime.cache_counts();
+    out.single(names::CACHE_HITS, cache.hits);
+    out.single(names::CACHE_MISSES, cache.misses);
+}
+
+/// A gauge that only those have that are in the running configuration.
+fn gauge<S>(out: &mut Exposition, metric: Metric, all: &[Component<S>], value: impl Fn(Buffer) -> usize) {
+    let mut family = out.family(metric);
+    for (name, buffer) in all.iter().filter_map(|component| Some((&component.name, component.buffer?))) {
+        family.sample(&[name], value(buffer));
+    }
+}
+
+fn up<S>(out: &mut Exposition, metric: Metric, all: &[Component<S>]) {
+    let mut family = out.family(metric);
+    for component in all.iter().filter(|component| component.state != ComponentState::Removed) {
+        family.sample(&[&component.name], u8::from(component.state == ComponentState::Running));
+    }
+}
+
+fn sources(out: &mut Exposition, all: &[Component<SourceStats>]) {
+    up(out, names::SOURCE_UP, all);
+    type Read = fn(&SourceStats) -> u64;
+    let counters: [(Metric, Read); 6] = [
+        (names::SOURCE_EVENTS, |s| load(&s.events)),
+        (names::SOURCE_BYTES, |s| load(&s.bytes)),
+        (names::SOURCE_FAILURES, |s| load(&s.failures)),
+        (names::SOURCE_RETRIES, |s| load(&s.retries)),
+        (names::SOURCE_LOST, |s| load(&s.lost)),
+        (names::SOURCE_EMPTY, |s| load(&s.skipped_empty)),
+    ];
+    for (metric, read) in counters {
+        let mut family = out.family(metric);
+        for source in all {
+            family.sample(&[&source.name], read(&source.stats));
+        }
+    }
+    let mut family = out.family(names::SOURCE_BLOCKED);
+    for source in all {
+        family.sample(&[&source.name], source.blocked.as_secs_f64());
+    }
+    gauge(out, names::SOURCE_BUFFER_EVENTS, all, |buffer| buffer.events);
+    gauge(out, names::SOURCE_BUFFER_BYTES, all, |buffer| buffer.bytes);
+    gauge(out, names::SOURCE_BUFFER_MAX, all, |buffer| buffer.max_bytes);
+}
+
+fn pipelines(out: &mut Exposition, all: &[(String, Arc<PipelineCounts>)]) {
+    type Read = fn(&PipelineCounts) -> u64;
+    let counters: [(Metric, Read); 9] = [
+        (names::PIPELINE_EVENTS, |p| load(&p.received)),
+        (names::PIPELINE_BYTES, |p| load(&p.received_bytes)),
+        (names::PIPELINE_PARENTS, |p| load(&p.parents)),
+        (names::PIPELINE_CHILDREN, |p| load(&p.children)),
+        (names::PIPELINE_COPIED, |p| load(&p.copied)),
+        (names::PIPELINE_DELIVERED, |p| load(&p.delivered)),
+        (names::PIPELINE_FAILED, |p| load(&p.failed)),
+        (names::PIPELINE_DROPPED, |p| load(&p.dropped)),
+        (names::PIPELINE_RETURNED, |p| load(&p.returned)),
+    ];
+    for (metric, read) in counters {
+        let mut family = out.family(metric);
+        for (name, counts) in all {
+            family.sample(&[name], read(counts));
+        }
+    }
+    let nodes = all.iter().flat_map(|(pipeline, counts)| {
+        counts.nodes().into_iter().map(|(node, counts)| Node { pipeline, name: node, counts })
+    });
+    write_nodes(out, &nodes.collect::<Vec<_>>());
+    type ReadOutput = fn(&OutputCounts) -> u64;
+    let counters: [(Metric, ReadOutput); 3] = [
+        (names::OUTPUT_EVENTS, |o| load(&o.events)),
+        (names::OUTPUT_FAILED, |o| load(&o.failed)),
+        (names::OUTPUT_BYTES, |o| load(&o.bytes)),
+    ];
+    for (metric, read) in counters {
+        let mut family = out.family(metric);
+        for (pipeline, counts) in all {
+            for (output, counts) in counts.outputs() {
+                family.sample(&[pipeline, &output], read(&counts));
+            }
+        }
+    }
+}
+
+struct Node<'a> {
+    pipeline: &'a str,
+    name: String,
+    counts: Arc<NodeCounts>,
+}
+
+fn write_nodes(out: &mut Exposition, nodes: &[Node<'_>]) {
+    let counter = |out: &mut Exposition, metric: Metric, read: fn(&NodeCounts) -> u64| {
+        let mut family = out.family(metric);
+        for node in nodes {
+            family.sample(&[node.pipeline, &node.name], read(&node.counts));
+        }
+    };
+    let by_name = |out: &mut Exposition, metric: Metric, read: fn(&NodeCounts) -> Vec<(String, u64)>| {
+        let mut family = out.family(metric);
+        for node in nodes {
+            for (name, count) in read(&node.counts) {
+                family.sample(&[node.pipeline, &node.name, &name], count);
+            }
+        }
+    };
+    counter(out, names::NODE_RECEIVED, |n| load(&n.received));
+    by_name(out, names::NODE_SENT, |n| n.sent().into_iter().collect());
+    counter(out, names::NODE_PARENTS, |n| load(&n.parents));
+    counter(out, names::NODE_CHILDREN, |n| load(&n.children));
+    counter(out, names::NODE_COPIED, |n| load(&n.copied));
+    by_name(out, names::NODE_DROPPED, |n| n.dropped.counts().into_iter().collect());
+    by_name(out, names::NODE_FAILED, |n| n.failed.counts().into_iter().collect());
+    counter(out, names::NODE_QUARANTINED, |n| load(&n.quarantined));
+    let mut family = out.family(names::NODE_FAULTS);
+    for node in nodes {
+        for (kind, blame, count) in node.counts.stats.faults.list() {
+            family.sample(&[node.pipeline, &node.name, kind.name(), blame.name()], count);
+        }
+    }
+    counter(out, names::NODE_CIRCUIT_OPENED, |n| load(&n.circuit_opened));
+    counter(out, names::NODE_CIRCUIT_OPEN, |n| u64::from(n.circuit_open.load(Ordering::Relaxed)));
+    counter(out, names::NODE_PASSED, |n| load(&n.passed));
+    counter(out, names::NODE_RESTARTS, |n| load(&n.stats.restarts));
+    let mut family = out.family(names::NODE_CALLS);
+    for node in nodes {
+        family.histogram(&[node.pipeline, &node.name], &node.counts.stats.call_time.snapshot());
+    }
+    counter(out, names::NODE_MEMORY, |n| load(&n.stats.memory_bytes));
+    counter(out, names::NODE_PEAK_MEMORY, |n| load(&n.stats.peak_memory_bytes));
+}
+
+fn sinks(out: &mut Exposition, all: &[Component<SinkStats>]) {
+    up(out, names::SINK_UP, all);
+    type Read = fn(&SinkStats) -> u64;
+    let counters: [(Metric, Read); 5] = [
+        (names::SINK_RECEIVED, |s| load(&s.received_events)),
+        (names::SINK_DELIVERED, |s| load(&s.delivered_events)),
+        (names::SINK_BYTES, |s| load(&s.delivered_bytes)),
+        (names::SINK_FAILED, |s| load(&s.rejected_events)),
+        (names::SINK_RETRIES, |s| load(&s.retries)),
+    ];
+    for (metric, read) in counters {
+        let mut family = out.family(metric);
+        for sink in all {
+            family.sample(&[&sink.name], read(&sink.stats));
+        }
+    }
+    gauge(out, names::SINK_BUFFER_EVENTS, all, |buffer| buffer.events);
+    gauge(out, names::SINK_BUFFER_BYTES, all, |buffer| buffer.bytes);
+    gauge(out, names::SINK_BUFFER_MAX, all, |buffer| buffer.max_bytes);
+}
+
+/// Buffers of sinks that are on disk or drop.
+fn buffers(out: &mut Exposition, observer: &Observer) {
+    let all: Vec<_> = observer.sinks().into_iter().filter_map(|s| Some((observer.buffer(&s.name)?, s.name))).collect();
+    type Read = fn(&BufferStats) -> u64;
+    let families: [(Metric, Read); 8] = [
+        (names::DISK_EVENTS, |b| load(&b.events)),
+        (names::DISK_BYTES, |b| load(&b.bytes)),
+        (names::DISK_RECEIVED, |b| load(&b.received_events)),
+        (names::DISK_RECOVERED, |b| load(&b.recovered_events)),
+        (names::DISK_DAMAGED, |b| load(&b.damaged_bytes)),
+        (names::DISK_TORN, |b| load(&b.torn_bytes)),
+        (names::DISK_ERRORS, |b| load(&b.errors)),
+        (names::BUFFER_DROPPED, |b| load(&b.dropped_events)),
+    ];
+    for (metric, read) in families {
+        let mut family = out.family(metric);
+        for (stats, sink) in &all {
+            family.sample(&[sink], read(stats));
+        }
+    }
+}
+
+fn process(out: &mut Exposition, state: &State) {
+    let process = Process::read();
+    out.single(names::PROCESS_START, unix_seconds(state.started));
+    out.single(names::PROCESS_CPU, process.cpu_seconds);
+    out.single(names::PROCESS_MEMORY, process.resident_memory_bytes);
+    out.single(names::PROCESS_VIRTUAL, process.virtual_memory_bytes);
+    out.single(names::PROCESS_THREADS, process.threads);
+    out.single(names::PROCESS_FDS, process.open_fds);
+    out.single(names::PROCESS_MAX_FDS, process.max_fds);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wattle_runtime::Runtime;
+
+    #[test]
+    fn every_metric_of_the_table_is_written_once_and_in_its_order() {
+        let state =
+            State::new("agent.toml".into(), 1, Runtime::new(None, wattle_pack::ArtifactLimits::default()).unwrap());
+        let text = render(&state);
+        let written: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")).collect();
+        let expected: Vec<String> = names::ALL.iter().map(|m| format!("{} {}", m.name, m.kind.name())).collect();
+        assert_eq!(written, expected);
+        assert!(text.contains("\nwattle_ready 0\n"), "it has not started: {text}");
+    }
+}

@@ -1,0 +1,172 @@
+//! Every metric of the agent: its name, type, labels, and what it says. `docs/METRICS.md` is written from this table.
+//!
+//! Names follow Prometheus' conventions: prefix, subject, what is counted, unit, and `_total` for what only grows. A
+//! counter belongs to names in the configuration and lives as long as the agent: a reload never sets it back, and it
+//! stays when its node, source or sink is gone.
+
+/// Type of a metric, as in a `# TYPE` line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Counter,
+    Gauge,
+    Histogram,
+}
+
+impl Kind {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Counter => "counter",
+            Self::Gauge => "gauge",
+            Self::Histogram => "histogram",
+        }
+    }
+}
+
+/// A family of time series.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Metric {
+    pub(crate) name: &'static str,
+    pub(crate) kind: Kind,
+    pub(crate) labels: &'static [&'static str],
+    pub(crate) help: &'static str,
+}
+
+macro_rules! metrics {
+    ($($constant:ident $kind:ident $name:literal [$($label:literal),*] $help:literal;)*) => {
+        $(pub(crate) const $constant: Metric =
+            Metric { name: $name, kind: Kind::$kind, labels: &[$($label),*], help: $help };)*
+
+        #[cfg(test)]
+        /// All metrics, in the order in which they are written.
+        pub(crate) const ALL: &[Metric] = &[$($constant),*];
+    };
+}
+
+metrics! {
+    BUILD_INFO Gauge "wattle_build_info" ["version", "arch", "os"] "Always 1; the labels say which agent this is.";
+    READY Gauge "wattle_ready" [] "1 where /readyz answers 200, else 0.";
+    GENERATION Gauge "wattle_generation" [] "Number of the configuration that runs; each reload that takes effect adds 1.";
+    PIPELINE_INFO Gauge "wattle_pipeline_info" ["pipeline", "pack", "version"] "Always 1; the labels say which pack a pipeline of the running configuration is made from, empty for a graph written inline.";
+    PIPELINE_STOPPED Gauge "wattle_pipeline_stopped" ["pipeline"] "1 where a pipeline of the running configuration stopped because a node faulted too often.";
+    NODE_INFO Gauge "wattle_node_info" ["pipeline", "node", "type"] "Always 1; the labels say which artifact, with its version, a node of the running configuration is.";
+    RELOADS Counter "wattle_reloads_total" ["outcome"] "Reloads that were `applied`, refused as `invalid`, or `failed` while they were built.";
+    RELOAD_SUCCESSFUL Gauge "wattle_last_reload_successful" [] "0 where the last reload was refused and the configuration before it runs on, else 1.";
+    CONFIG_TIMESTAMP Gauge "wattle_config_loaded_timestamp_seconds" [] "When the running configuration was taken up, in seconds since 1970.";
+    CACHE_HITS Counter "wattle_compile_cache_hits_total" [] "Artifacts whose compiled code was in the cache on disk.";
+    CACHE_MISSES Counter "wattle_compile_cache_misses_total" [] "Artifacts that had to be compiled.";
+
+    SOURCE_UP Gauge "wattle_source_up" ["source"] "1 while a source takes in, 0 while it starts or after it has ended.";
+    SOURCE_EVENTS Counter "wattle_source_received_events_total" ["source"] "Events that a source handed on; one that is offered again counts again.";
+    SOURCE_BYTES Counter "wattle_source_received_bytes_total" ["source"] "Bytes of the bodies of those events.";
+    SOURCE_FAILURES Counter "wattle_source_failures_total" ["source"] "Files, requests or inputs that failed as a whole.";
+    SOURCE_RETRIES Counter "wattle_source_retried_batches_total" ["source"] "Batches that came back undelivered and are offered again.";
+    SOURCE_LOST Counter "wattle_source_lost_events_total" ["source"] "Events that came back undelivered when their source could not offer them again.";
+    SOURCE_EMPTY Counter "wattle_source_skipped_empty_total" ["source"] "Empty lines and documents, which are no events.";
+    SOURCE_BLOCKED Counter "wattle_source_blocked_seconds_total" ["source"] "Time that a source waited for room in its queue.";
+    SOURCE_BUFFER_EVENTS Gauge "wattle_source_buffer_events" ["source"] "Events in the queue behind a source.";
+    SOURCE_BUFFER_BYTES Gauge "wattle_source_buffer_bytes" ["source"] "Bytes in the queue behind a source.";
+    SOURCE_BUFFER_MAX Gauge "wattle_source_buffer_max_bytes" ["source"] "Bytes at which that queue takes no more.";
+
+    PIPELINE_EVENTS Counter "wattle_pipeline_received_events_total" ["pipeline"] "Events that came to a pipeline from its sources.";
+    PIPELINE_BYTES Counter "wattle_pipeline_received_bytes_total" ["pipeline"] "Bytes of the bodies of those events.";
+    PIPELINE_PARENTS Counter "wattle_pipeline_split_parents_total" ["pipeline"] "Events that were split.";
+    PIPELINE_CHILDREN Counter "wattle_pipeline_split_children_total" ["pipeline"] "Events that they were split into.";
+    PIPELINE_COPIED Counter "wattle_pipeline_copied_events_total" ["pipeline"] "Copies made for a second port or link.";
+    PIPELINE_DELIVERED Counter "wattle_pipeline_delivered_events_total" ["pipeline"] "Events that left through an output to its sinks and had not failed.";
+    PIPELINE_FAILED Counter "wattle_pipeline_failed_events_total" ["pipeline"] "Events that left through an output to its sinks after they had failed at a node.";
+    PIPELINE_DROPPED Counter "wattle_pipeline_dropped_events_total" ["pipeline"] "Events that were dropped on purpose, by a node or by a discarded output.";
+    PIPELINE_RETURNED Counter "wattle_pipeline_returned_events_total" ["pipeline"] "Events that a pipeline gave back undelivered: it stopped, or its quarantine could not be written. Their source offers them again.";
+
+    NODE_RECEIVED Counter "wattle_node_received_events_total" ["pipeline", "node"] "Events that came to a node.";
+    NODE_SENT Counter "wattle_node_sent_events_total" ["pipeline", "node", "port"] "Events that left a node, by port; those that failed leave on the port `failed`.";
+    NODE_PARENTS Counter "wattle_node_split_parents_total" ["pipeline", "node"] "Events that a node split.";
+    NODE_CHILDREN Counter "wattle_node_split_children_total" ["pipeline", "node"] "Events that it split them into.";
+    NODE_COPIED Counter "wattle_node_copied_events_total" ["pipeline", "node"] "Copies of events that left a node on more than one port.";
+    NODE_DROPPED Counter "wattle_node_dropped_events_total" ["pipeline", "node", "reason"] "Events that a node dropped on purpose. Reasons beyond the first 64 of a node are `other`.";
+    NODE_FAILED Counter "wattle_node_failed_events_total" ["pipeline", "node", "code"] "Events that failed at a node. Codes beyond the first 64 of a node are `other`.";
+    NODE_QUARANTINED Counter "wattle_node_quarantined_events_total" ["pipeline", "node"] "Failed events of a masking node whose contents went to the quarantine.";
+    NODE_FAULTS Counter "wattle_node_faults_total" ["pipeline", "node", "kind", "blame"] "Calls that faulted. `blame` is `guest` for the node and `host` for the agent or its machine.";
+    NODE_CIRCUIT_OPENED Counter "wattle_node_circuit_opened_total" ["pipeline", "node"] "How often a node faulted so often that its circuit opened.";
+    NODE_CIRCUIT_OPEN Gauge "wattle_node_circuit_open" ["pipeline", "node"] "1 while it is open and the node is not called.";
+    NODE_PASSED Counter "wattle_node_passed_events_total" ["pipeline", "node"] "Events that went on unchanged meanwhile, as `on_fault` says.";
+    NODE_RESTARTS Counter "wattle_node_restarts_total" ["pipeline", "node"] "Instances that were made to replace one that faulted or had grown too large.";
+    NODE_CALLS Histogram "wattle_node_call_seconds" ["pipeline", "node"] "Time of the calls of a node, the host's part included.";
+    NODE_MEMORY Gauge "wattle_node_memory_bytes" ["pipeline", "node"] "Linear memory of a node's instances, all workers together.";
+    NODE_PEAK_MEMORY Gauge "wattle_node_peak_memory_bytes" ["pipeline", "node"] "Largest linear memory that one instance of a node ever had.";
+
+    OUTPUT_EVENTS Counter "wattle_output_sent_events_total" ["pipeline", "output"] "Events that left through an output of a pipeline, a discarded one included.";
+    OUTPUT_FAILED Counter "wattle_output_failed_events_total" ["pipeline", "output"] "Those of them that had failed at a node.";
+    OUTPUT_BYTES Counter "wattle_output_sent_bytes_total" ["pipeline", "output"] "Bytes of the bodies of the events that left through an output.";
+
+    SINK_UP Gauge "wattle_sink_up" ["sink"] "1 while a sink runs, 0 after it has ended by an error.";
+    SINK_RECEIVED Counter "wattle_sink_received_events_total" ["sink"] "Events that were encoded for a sink; one that is offered again counts again.";
+    SINK_DELIVERED Counter "wattle_sink_delivered_events_total" ["sink"] "Events that the far side of a sink has.";
+    SINK_BYTES Counter "wattle_sink_delivered_bytes_total" ["sink"] "Bytes that the far side of a sink has, before compression.";
+    SINK_FAILED Counter "wattle_sink_failed_events_total" ["sink"] "Events that the far side of a sink will never take.";
+    SINK_RETRIES Counter "wattle_sink_retries_total" ["sink"] "Attempts to send that failed and were repeated.";
+    SINK_BUFFER_EVENTS Gauge "wattle_sink_buffer_events" ["sink"] "Events in the queue in front of a sink.";
+    SINK_BUFFER_BYTES Gauge "wattle_sink_buffer_bytes" ["sink"] "Bytes in the queue in front of a sink.";
+    SINK_BUFFER_MAX Gauge "wattle_sink_buffer_max_bytes" ["sink"] "Bytes at which that queue takes no more.";
+
+    DISK_EVENTS Gauge "wattle_sink_disk_buffer_events" ["sink"] "Events in the disk buffer of a sink.";
+    DISK_BYTES Gauge "wattle_sink_disk_buffer_bytes" ["sink"] "Bytes on disk of that buffer.";
+    DISK_RECEIVED Counter "wattle_sink_disk_buffer_received_events_total" ["sink"] "Events that were written to it.";
+    DISK_RECOVERED Counter "wattle_sink_disk_buffer_recovered_events_total" ["sink"] "Events that it held when the agent started.";
+    DISK_DAMAGED Counter "wattle_sink_disk_buffer_damaged_bytes_total" ["sink"] "Bytes of it that could not be read, and were set aside.";
+    DISK_TORN Counter "wattle_sink_disk_buffer_torn_bytes_total" ["sink"] "Bytes at its end that a crash had left unfinished; none of them was acknowledged.";
+    DISK_ERRORS Counter "wattle_sink_disk_buffer_errors_total" ["sink"] "Attempts to write to it that failed.";
+    BUFFER_DROPPED Counter "wattle_sink_buffer_dropped_events_total" ["sink"] "Events that a full buffer dropped, as `when_full` says.";
+
+    PROCESS_START Gauge "process_start_time_seconds" [] "When the agent started, in seconds since 1970.";
+    PROCESS_CPU Counter "process_cpu_seconds_total" [] "User and system time of the process.";
+    PROCESS_MEMORY Gauge "process_resident_memory_bytes" [] "Memory of the process that is in RAM.";
+    PROCESS_VIRTUAL Gauge "process_virtual_memory_bytes" [] "Address space of the process; sandboxes reserve far more than they use.";
+    PROCESS_THREADS Gauge "process_threads" [] "Threads of the process.";
+    PROCESS_FDS Gauge "process_open_fds" [] "Open file descriptors.";
+    PROCESS_MAX_FDS Gauge "process_max_fds" [] "Most file descriptors that may be open.";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+    use std::fmt::Write as _;
+
+    #[test]
+    fn names_keep_the_conventions() {
+        let mut seen = BTreeSet::new();
+        for metric in ALL {
+            let Metric { name, kind, labels, help } = *metric;
+            assert!(seen.insert(name), "{name} is there twice");
+            assert!(name.starts_with("wattle_") || name.starts_with("process_"), "{name}");
+            assert!(name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'), "{name}");
+            assert_eq!(name.ends_with("_total"), kind == Kind::Counter, "{name}");
+            assert_eq!(labels.iter().collect::<BTreeSet<_>>().len(), labels.len(), "{name}");
+            assert!(help.ends_with('.'), "{name}");
+        }
+    }
+
+    /// The page about metrics, from its hand-written head to its last table.
+    fn page(head: &str) -> String {
+        let mut page = head.to_owned();
+        for metric in ALL {
+            let labels: Vec<String> = metric.labels.iter().map(|label| format!("`{label}`")).collect();
+            let (name, kind) = (metric.name, metric.kind.name());
+            writeln!(page, "| `{name}` | {kind} | {} | {} |", labels.join(", "), metric.help).unwrap();
+        }
+        page
+    }
+
+    #[test]
+    fn the_page_about_metrics_is_up_to_date() {
+        const TABLE: &str = "| name | type | labels | meaning |\n| --- | --- | --- | --- |\n";
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/METRICS.md");
+        let written = std::fs::read_to_string(path).unwrap();
+        let (head, _) = written.split_once(TABLE).expect("docs/METRICS.md has the table");
+        let page = page(&format!("{head}{TABLE}"));
+        if std::env::var_os("UPDATE_EXPECT").is_some() {
+            std::fs::write(path, &page).unwrap();
+        }
+        assert!(std::fs::read_to_string(path).unwrap() == page, "set UPDATE_EXPECT=1 to write docs/METRICS.md anew");
+    }
+}

@@ -1,0 +1,228 @@
+//! What the admin listener knows: how far the agent is, what runs, and how its reloads went.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Instant, SystemTime};
+
+use parking_lot::Mutex;
+use wattle_pack::{PackId, Plan};
+use wattle_runtime::Runtime;
+use wattle_topology::{ComponentState, Observer};
+
+use super::rates::Rates;
+
+/// How far the agent is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// It reads its configuration and compiles.
+    Starting,
+    /// Its topology runs.
+    Running,
+    /// Its sources stop, and what is under way is delivered.
+    Draining,
+}
+
+impl Phase {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Running => "running",
+            Self::Draining => "draining",
+        }
+    }
+}
+
+/// How a reload ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// The changed configuration runs.
+    Applied,
+    /// It has errors; the former one runs on.
+    Invalid,
+    /// It could not be built; the former one runs on.
+    Failed,
+}
+
+impl Outcome {
+    pub(crate) const ALL: [Self; 3] = [Self::Applied, Self::Invalid, Self::Failed];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Applied => "applied",
+            Self::Invalid => "invalid",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// A pipeline of the configuration that runs.
+#[derive(Clone, Debug)]
+pub(crate) struct PipelineInfo {
+    pub(crate) name: String,
+    pub(crate) pack: Option<PackId>,
+    /// Name, and type with version, of each node.
+    pub(crate) nodes: Vec<(String, String)>,
+}
+
+/// The last reload.
+#[derive(Clone, Debug)]
+pub(crate) struct LastReload {
+    pub(crate) outcome: Outcome,
+    pub(crate) at: SystemTime,
+    /// What was wrong, if something was.
+    pub(crate) error: Option<String>,
+}
+
+/// What changes while the agent runs.
+struct Current {
+    phase: Phase,
+    observer: Observer,
+    pipelines: Arc<[PipelineInfo]>,
+    /// When the running configuration was taken up.
+    loaded: SystemTime,
+    last_reload: Option<LastReload>,
+}
+
+pub(crate) struct State {
+    pub(crate) started: SystemTime,
+    pub(crate) since: Instant,
+    /// The file of the configuration, or what stands for it.
+    pub(crate) config: String,
+    pub(crate) workers: usize,
+    pub(crate) runtime: Arc<Runtime>,
+    reloads: [AtomicU64; Outcome::ALL.len()],
+    current: Mutex<Current>,
+    rates: Mutex<Rates>,
+}
+
+impl State {
+    pub(crate) fn new(config: String, workers: usize, runtime: Arc<Runtime>) -> Self {
+        let started = SystemTime::now();
+        Self {
+            started,
+            since: Instant::now(),
+            config,
+            workers,
+            runtime,
+            reloads: Default::default(),
+            current: Mutex::new(Current {
+                phase: Phase::Starting,
+                observer: Observer::default(),
+                pipelines: Arc::default(),
+                loaded: started,
+                last_reload: None,
+            }),
+            rates: Mutex::default(),
+        }
+    }
+
+    /// Notes that a topology runs.
+    pub(crate) fn run(&self, observer: Observer, plan: &Plan) {
+        let mut current = self.current.lock();
+        current.observer = observer;
+        current.pipelines = pipelines(plan);
+        current.loaded = SystemTime::now();
+        current.phase = Phase::Running;
+    }
+
+    /// Notes that the topology comes to its end.
+    pub(crate) fn drain(&self) {
+        self.current.lock().phase = Phase::Draining;
+    }
+
+    /// Notes a reload that took effect.
+    pub(crate) fn reloaded(&self, plan: &Plan) {
+        let mut current = self.current.lock();
+        current.pipelines = pipelines(plan);
+        current.loaded = SystemTime::now();
+        drop(current);
+        self.note_reload(Outcome::Applied, None);
+    }
+
+    /// Notes a reload that did not.
+    pub(crate) fn reload_refused(&self, outcome: Outcome, error: String) {
+        self.note_reload(outcome, Some(error));
+    }
+
+    fn note_reload(&self, outcome: Outcome, error: Option<String>) {
+        if let Some(count) = self.reloads.get(outcome as usize) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+        self.current.lock().last_reload = Some(LastReload { outcome, at: SystemTime::now(), error });
+    }
+
+    /// Notes counts for the rates.
+    pub(crate) fn sample(&self) {
+        self.rates.lock().note(Instant::now(), self.observer().counts());
+    }
+
+    /// Reads the rates.
+    pub(crate) fn rates<T>(&self, read: impl FnOnce(&Rates) -> T) -> T {
+        read(&self.rates.lock())
+    }
+
+    pub(crate) fn phase(&self) -> Phase {
+        self.current.lock().phase
+    }
+
+    /// What can be seen of the topology; nothing before there is one.
+    pub(crate) fn observer(&self) -> Observer {
+        self.current.lock().observer.clone()
+    }
+
+    pub(crate) fn pipelines(&self) -> Arc<[PipelineInfo]> {
+        self.current.lock().pipelines.clone()
+    }
+
+    pub(crate) fn loaded(&self) -> SystemTime {
+        self.current.lock().loaded
+    }
+
+    pub(crate) fn last_reload(&self) -> Option<LastReload> {
+        self.current.lock().last_reload.clone()
+    }
+
+    /// Number of reloads that ended so.
+    pub(crate) fn reloads(&self, outcome: Outcome) -> u64 {
+        self.reloads.get(outcome as usize).map_or(0, |count| count.load(Ordering::Relaxed))
+    }
+
+    /// Why the agent does not do its work yet, any more, or in full; `None` if it does.
+    pub(crate) fn unready(&self) -> Option<String> {
+        let (phase, observer) = {
+            let current = self.current.lock();
+            (current.phase, current.observer.clone())
+        };
+        match phase {
+            Phase::Starting => return Some("starting: the configuration is being read and compiled".into()),
+            Phase::Draining => return Some("draining: the agent delivers what it has, and ends".into()),
+            Phase::Running => {}
+        }
+        let trouble = |kind: &str, name: &str, state: &ComponentState| match state {
+            ComponentState::Starting => Some(format!("{kind} `{name}` is starting")),
+            ComponentState::Failed(error) => Some(format!("{kind} `{name}` ended: {error}")),
+            ComponentState::Running | ComponentState::Ended | ComponentState::Removed => None,
+        };
+        let sources = observer.sources();
+        let sinks = observer.sinks();
+        let stopped = observer.stops().list().into_iter().next().map(|stop| stop.to_string());
+        let troubles = sources
+            .iter()
+            .find_map(|source| trouble("source", &source.name, &source.state))
+            .or_else(|| sinks.iter().find_map(|sink| trouble("sink", &sink.name, &sink.state)));
+        stopped.or(troubles)
+    }
+}
+
+fn pipelines(plan: &Plan) -> Arc<[PipelineInfo]> {
+    let info = plan.pipelines.iter().map(|pipeline| PipelineInfo {
+        name: pipeline.name.clone(),
+        pack: pipeline.pack.clone(),
+        nodes: pipeline
+            .nodes
+            .iter()
+            .map(|node| (node.name.clone(), format!("{}@{}", node.shape.name, node.shape.version)))
+            .collect(),
+    });
+    info.collect()
+}

@@ -1,0 +1,284 @@
+//! `/status`: what the agent does now, for people and their scripts.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize};
+use wattle_topology::{Buffer, Component, ComponentState};
+
+use super::process::Process;
+use super::state::{Outcome, PipelineInfo, State};
+
+/// The whole answer. Fields are only ever added; a reader must pass over those that it does not know.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Status {
+    pub(crate) version: String,
+    /// `starting`, `running` or `draining`.
+    pub(crate) phase: String,
+    pub(crate) ready: bool,
+    /// Why it is not ready.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) reason: Option<String>,
+    pub(crate) pid: u32,
+    /// RFC 3339, as all times here.
+    pub(crate) started_at: String,
+    pub(crate) uptime_seconds: f64,
+    pub(crate) config: String,
+    pub(crate) workers: usize,
+    pub(crate) cpu_seconds: f64,
+    pub(crate) resident_memory_bytes: u64,
+    pub(crate) generation: u64,
+    pub(crate) loaded_at: String,
+    pub(crate) reloads: Reloads,
+    pub(crate) sources: Vec<Source>,
+    pub(crate) pipelines: Vec<Pipeline>,
+    pub(crate) sinks: Vec<Sink>,
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Reloads {
+    pub(crate) applied: u64,
+    pub(crate) invalid: u64,
+    pub(crate) failed: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) last: Option<LastReload>,
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct LastReload {
+    /// `applied`, `invalid` or `failed`.
+    pub(crate) outcome: String,
+    pub(crate) at: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) error: Option<String>,
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Queue {
+    pub(crate) events: usize,
+    pub(crate) bytes: usize,
+    pub(crate) max_bytes: usize,
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Source {
+    pub(crate) name: String,
+    #[serde(rename = "type")]
+    pub(crate) type_name: String,
+    /// `starting`, `running`, `ended` or `failed`.
+    pub(crate) state: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) error: Option<String>,
+    pub(crate) received_events: u64,
+    pub(crate) received_bytes: u64,
+    pub(crate) failures: u64,
+    pub(crate) retried_batches: u64,
+    pub(crate) lost_events: u64,
+    pub(crate) buffer: Queue,
+    pub(crate) blocked_seconds: f64,
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Pipeline {
+    pub(crate) name: String,
+    /// As `name@version`; none for a graph written inline.
+    pub(crate) pack: Option<String>,
+    pub(crate) received_events: u64,
+    pub(crate) received_bytes: u64,
+    pub(crate) split_parents: u64,
+    pub(crate) split_children: u64,
+    pub(crate) copied_events: u64,
+    pub(crate) delivered_events: u64,
+    pub(crate) failed_events: u64,
+    pub(crate) dropped_events: u64,
+    /// Received events a second, over the last ten.
+    pub(crate) events_per_second: f64,
+    pub(crate) bytes_per_second: f64,
+    pub(crate) nodes: Vec<Node>,
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Node {
+    pub(crate) name: String,
+    /// As `type@version`.
+    #[serde(rename = "type")]
+    pub(crate) type_name: String,
+    pub(crate) received_events: u64,
+    pub(crate) failed_events: u64,
+    pub(crate) dropped_events: u64,
+    pub(crate) quarantined_events: u64,
+    pub(crate) calls: u64,
+    pub(crate) call_seconds: f64,
+    pub(crate) memory_bytes: u64,
+    pub(crate) faults: Vec<Fault>,
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Fault {
+    pub(crate) kind: String,
+    /// `guest` or `host`.
+    pub(crate) blame: String,
+    pub(crate) count: u64,
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Sink {
+    pub(crate) name: String,
+    #[serde(rename = "type")]
+    pub(crate) type_name: String,
+    /// `running` or `failed`.
+    pub(crate) state: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) error: Option<String>,
+    pub(crate) received_events: u64,
+    pub(crate) delivered_events: u64,
+    pub(crate) delivered_bytes: u64,
+    pub(crate) failed_events: u64,
+    pub(crate) retries: u64,
+    pub(crate) buffer: Queue,
+}
+
+/// Reads the status of this moment.
+pub(crate) fn collect(state: &State) -> Status {
+    let observer = state.observer();
+    let process = Process::read();
+    let reason = state.unready();
+    let last = state.last_reload().map(|last| LastReload {
+        outcome: last.outcome.name().into(),
+        at: rfc3339(last.at),
+        error: last.error,
+    });
+    Status {
+        version: env!("CARGO_PKG_VERSION").into(),
+        phase: state.phase().name().into(),
+        ready: reason.is_none(),
+        reason,
+        pid: std::process::id(),
+        started_at: rfc3339(state.started),
+        uptime_seconds: state.since.elapsed().as_secs_f64(),
+        config: state.config.clone(),
+        workers: state.workers,
+        cpu_seconds: process.cpu_seconds,
+        resident_memory_bytes: process.resident_memory_bytes,
+        generation: observer.generation(),
+        loaded_at: rfc3339(state.loaded()),
+        reloads: Reloads {
+            applied: state.reloads(Outcome::Applied),
+            invalid: state.reloads(Outcome::Invalid),
+            failed: state.reloads(Outcome::Failed),
+            last,
+        },
+        sources: observer.sources().into_iter().filter(is_there).map(source).collect(),
+        pipelines: state.pipelines().iter().map(|info| pipeline(state, info)).collect(),
+        sinks: observer.sinks().into_iter().filter(is_there).map(sink).collect(),
+    }
+}
+
+fn load(count: &AtomicU64) -> u64 {
+    count.load(Ordering::Relaxed)
+}
+
+fn rfc3339(time: SystemTime) -> String {
+    let seconds = time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    wattle_batch::format_rfc3339(i64::try_from(seconds).unwrap_or(0).saturating_mul(1_000_000_000))
+}
+
+fn is_there<S>(component: &Component<S>) -> bool {
+    component.state != ComponentState::Removed
+}
+
+fn describe(state: ComponentState) -> (&'static str, Option<String>) {
+    match state {
+        ComponentState::Starting => ("starting", None),
+        ComponentState::Running => ("running", None),
+        ComponentState::Ended => ("ended", None),
+        ComponentState::Removed => ("removed", None),
+        ComponentState::Failed(error) => ("failed", Some(error)),
+    }
+}
+
+fn queue(buffer: Option<Buffer>) -> Queue {
+    buffer.map_or_else(Queue::default, |Buffer { events, bytes, max_bytes }| Queue { events, bytes, max_bytes })
+}
+
+fn source(seen: Component<wattle_source::SourceStats>) -> Source {
+    let (state, error) = describe(seen.state);
+    Source {
+        name: seen.name,
+        type_name: seen.type_name,
+        state: state.into(),
+        error,
+        received_events: load(&seen.stats.events),
+        received_bytes: load(&seen.stats.bytes),
+        failures: load(&seen.stats.failures),
+        retried_batches: load(&seen.stats.retries),
+        lost_events: load(&seen.stats.lost),
+        buffer: queue(seen.buffer),
+        blocked_seconds: seen.blocked.as_secs_f64(),
+    }
+}
+
+fn sink(seen: Component<wattle_sink::SinkStats>) -> Sink {
+    let (state, error) = describe(seen.state);
+    Sink {
+        name: seen.name,
+        type_name: seen.type_name,
+        state: state.into(),
+        error,
+        received_events: load(&seen.stats.received_events),
+        delivered_events: load(&seen.stats.delivered_events),
+        delivered_bytes: load(&seen.stats.delivered_bytes),
+        failed_events: load(&seen.stats.rejected_events),
+        retries: load(&seen.stats.retries),
+        buffer: queue(seen.buffer),
+    }
+}
+
+fn pipeline(state: &State, info: &PipelineInfo) -> Pipeline {
+    let counts = state.observer().counts().pipeline(&info.name);
+    let received = (load(&counts.received), load(&counts.received_bytes));
+    let rate = state.rates(|rates| rates.of(&info.name, Instant::now(), received));
+    let nodes = info.nodes.iter().map(|(name, type_name)| {
+        let counts = counts.node(name);
+        let calls = counts.stats.call_time.snapshot();
+        let faults = counts.stats.faults.list().into_iter();
+        Node {
+            name: name.clone(),
+            type_name: type_name.clone(),
+            received_events: load(&counts.received),
+            failed_events: counts.failed.counts().values().sum(),
+            dropped_events: counts.dropped.counts().values().sum(),
+            quarantined_events: load(&counts.quarantined),
+            calls: calls.count,
+            call_seconds: calls.sum.as_secs_f64(),
+            memory_bytes: load(&counts.stats.memory_bytes),
+            faults: faults
+                .map(|(kind, blame, count)| Fault { kind: kind.name().into(), blame: blame.name().into(), count })
+                .collect(),
+        }
+    });
+    Pipeline {
+        name: info.name.clone(),
+        pack: info.pack.as_ref().map(ToString::to_string),
+        received_events: received.0,
+        received_bytes: received.1,
+        split_parents: load(&counts.parents),
+        split_children: load(&counts.children),
+        copied_events: load(&counts.copied),
+        delivered_events: load(&counts.delivered),
+        failed_events: load(&counts.failed),
+        dropped_events: load(&counts.dropped),
+        events_per_second: rate.events,
+        bytes_per_second: rate.bytes,
+        nodes: nodes.collect(),
+    }
+}

@@ -1,0 +1,303 @@
+//! The status for people: a head as `systemctl status` has it, then tables.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use super::table::Align::{Left, Right};
+use super::table::table;
+use crate::admin::status::{Pipeline, Queue, Status};
+
+/// Renders a status.
+pub(crate) fn render(status: &Status, color: bool) -> String {
+    let mut out = head(status, color);
+    let blank = |out: &mut String| out.push_str("\n\n");
+    if !status.sources.is_empty() {
+        blank(&mut out);
+        out.push_str(&sources(status));
+    }
+    if !status.pipelines.is_empty() {
+        blank(&mut out);
+        out.push_str(&pipelines(status));
+    }
+    if !status.sinks.is_empty() {
+        blank(&mut out);
+        out.push_str(&sinks(status));
+    }
+    if let Some(faults) = faults(status) {
+        blank(&mut out);
+        out.push_str(&faults);
+    }
+    out
+}
+
+fn head(status: &Status, color: bool) -> String {
+    let (code, word) = match (status.ready, status.phase.as_str()) {
+        (true, _) => ("32", "ready"),
+        (false, "running") => ("31", "not ready"),
+        (false, phase) => ("33", phase),
+    };
+    let paint = |text: &str| if color { format!("\u{1b}[1;{code}m{text}\u{1b}[0m") } else { text.to_owned() };
+    let mut out = String::new();
+    // Writing to a string does not fail.
+    let _ = writeln!(out, "{} wattle {}: {}", paint("●"), status.version, paint(word));
+    if let Some(reason) = &status.reason {
+        let _ = writeln!(out, "     Reason: {reason}");
+    }
+    let uptime = ago(status.uptime_seconds);
+    let _ = writeln!(out, "     Uptime: {uptime}, since {}", status.started_at);
+    let cpu = ago(status.cpu_seconds);
+    let memory = size(status.resident_memory_bytes);
+    let _ = writeln!(out, "    Process: {}, {memory} memory, {cpu} CPU, {} workers", status.pid, status.workers);
+    let _ = writeln!(out, "     Config: {}", status.config);
+    let _ = write!(out, " Generation: {}, loaded {}", status.generation, status.loaded_at);
+    if let Some(last) = status.reloads.last.as_ref().filter(|last| last.error.is_some()) {
+        let error = last.error.as_deref().unwrap_or_default();
+        let _ = write!(out, "\n     Reload: {} at {}: {error}", last.outcome, last.at);
+    }
+    out
+}
+
+fn sources(status: &Status) -> String {
+    let columns = [
+        ("SOURCE", Left),
+        ("TYPE", Left),
+        ("STATE", Left),
+        ("EVENTS", Right),
+        ("BYTES", Right),
+        ("QUEUE", Right),
+        ("BLOCKED", Right),
+        ("LOST", Right),
+    ];
+    let rows = status.sources.iter().map(|s| {
+        vec![
+            s.name.clone(),
+            s.type_name.clone(),
+            s.state.clone(),
+            s.received_events.to_string(),
+            size(s.received_bytes),
+            fill(&s.buffer),
+            ago(s.blocked_seconds),
+            s.lost_events.to_string(),
+        ]
+    });
+    table(&columns, &rows.collect::<Vec<_>>())
+}
+
+fn pipelines(status: &Status) -> String {
+    let columns = [
+        ("PIPELINE", Left),
+        ("PACK", Left),
+        ("IN", Right),
+        ("OUT", Right),
+        ("DROPPED", Right),
+        ("FAILED", Right),
+        ("RATE", Right),
+    ];
+    let rows = status.pipelines.iter().map(|p| {
+        vec![
+            p.name.clone(),
+            p.pack.clone().unwrap_or_else(|| "-".into()),
+            p.received_events.to_string(),
+            p.delivered_events.to_string(),
+            p.dropped_events.to_string(),
+            p.failed_events.to_string(),
+            rate(p),
+        ]
+    });
+    table(&columns, &rows.collect::<Vec<_>>())
+}
+
+fn sinks(status: &Status) -> String {
+    let columns = [
+        ("SINK", Left),
+        ("TYPE", Left),
+        ("STATE", Left),
+        ("DELIVERED", Right),
+        ("BYTES", Right),
+        ("FAILED", Right),
+        ("RETRIES", Right),
+        ("QUEUE", Right),
+    ];
+    let rows = status.sinks.iter().map(|s| {
+        vec![
+            s.name.clone(),
+            s.type_name.clone(),
+            s.state.clone(),
+            s.delivered_events.to_string(),
+            size(s.delivered_bytes),
+            s.failed_events.to_string(),
+            s.retries.to_string(),
+            fill(&s.buffer),
+        ]
+    });
+    table(&columns, &rows.collect::<Vec<_>>())
+}
+
+/// Nodes whose calls faulted; nothing if all went well.
+fn faults(status: &Status) -> Option<String> {
+    let columns = [("NODE", Left), ("TYPE", Left), ("FAULT", Left), ("BLAME", Left), ("COUNT", Right)];
+    let mut rows = Vec::new();
+    for pipeline in &status.pipelines {
+        for node in &pipeline.nodes {
+            for fault in &node.faults {
+                rows.push(vec![
+                    format!("{}.{}", pipeline.name, node.name),
+                    node.type_name.clone(),
+                    fault.kind.clone(),
+                    fault.blame.clone(),
+                    fault.count.to_string(),
+                ]);
+            }
+        }
+    }
+    (!rows.is_empty()).then(|| table(&columns, &rows))
+}
+
+fn rate(pipeline: &Pipeline) -> String {
+    let bytes = pipeline.bytes_per_second / 1e6;
+    format!("{:.0}/s {bytes:.1} MB/s", pipeline.events_per_second)
+}
+
+/// How full a queue is; it may hold one item more than its bound.
+fn fill(queue: &Queue) -> String {
+    let percent = (queue.bytes.saturating_mul(100)).checked_div(queue.max_bytes).unwrap_or(0);
+    format!("{percent}%")
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a rounded figure for people")]
+fn size(bytes: u64) -> String {
+    const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
+    let mut value = bytes as f64;
+    let mut unit = "B";
+    for next in UNITS {
+        if value < 1024.0 {
+            break;
+        }
+        value /= 1024.0;
+        unit = next;
+    }
+    if unit == "B" { format!("{bytes} B") } else { format!("{value:.1} {unit}") }
+}
+
+/// A length of time in its two largest units.
+fn ago(seconds: f64) -> String {
+    let whole = Duration::try_from_secs_f64(seconds).unwrap_or_default().as_secs();
+    let (days, hours, minutes) = (whole / 86_400, whole / 3600 % 24, whole / 60 % 60);
+    match (days, hours, minutes) {
+        (0, 0, 0) if whole < 10 => format!("{seconds:.1}s"),
+        (0, 0, 0) => format!("{whole}s"),
+        (0, 0, _) => format!("{minutes}m{}s", whole % 60),
+        (0, ..) => format!("{hours}h{minutes}m"),
+        _ => format!("{days}d{hours}h"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::admin::status::{Fault, LastReload, Node, Reloads, Sink, Source};
+
+    fn status() -> Status {
+        Status {
+            version: "0.1.0".into(),
+            phase: "running".into(),
+            ready: true,
+            pid: 4711,
+            started_at: "2026-11-22T10:00:00Z".into(),
+            uptime_seconds: 93_784.0,
+            config: "/etc/wattle/agent.toml".into(),
+            workers: 2,
+            cpu_seconds: 75.0,
+            resident_memory_bytes: 47_395_635,
+            generation: 3,
+            loaded_at: "2026-11-23T11:00:00Z".into(),
+            sources: vec![Source {
+                name: "trail".into(),
+                type_name: "file".into(),
+                state: "running".into(),
+                received_events: 1_234_567,
+                received_bytes: 3 << 30,
+                buffer: Queue { events: 3, bytes: 1 << 20, max_bytes: 4 << 20 },
+                blocked_seconds: 2.5,
+                ..Source::default()
+            }],
+            pipelines: vec![Pipeline {
+                name: "cloudtrail".into(),
+                pack: Some("cloudtrail@1.1.0".into()),
+                received_events: 1_234_567,
+                delivered_events: 12_345_678,
+                dropped_events: 3,
+                failed_events: 12,
+                events_per_second: 812.4,
+                bytes_per_second: 21_480_000.0,
+                ..Pipeline::default()
+            }],
+            sinks: vec![Sink {
+                name: "archive".into(),
+                type_name: "http".into(),
+                state: "running".into(),
+                delivered_events: 12_345_690,
+                delivered_bytes: 999,
+                retries: 7,
+                ..Sink::default()
+            }],
+            ..Status::default()
+        }
+    }
+
+    #[test]
+    fn a_status_is_readable_in_eighty_columns() {
+        let text = render(&status(), false);
+        let expected = "\
+● wattle 0.1.0: ready
+     Uptime: 1d2h, since 2026-11-22T10:00:00Z
+    Process: 4711, 45.2 MiB memory, 1m15s CPU, 2 workers
+     Config: /etc/wattle/agent.toml
+ Generation: 3, loaded 2026-11-23T11:00:00Z
+
+SOURCE  TYPE  STATE     EVENTS    BYTES  QUEUE  BLOCKED  LOST
+trail   file  running  1234567  3.0 GiB    25%     2.5s     0
+
+PIPELINE    PACK                   IN       OUT  DROPPED  FAILED             RATE
+cloudtrail  cloudtrail@1.1.0  1234567  12345678        3      12  812/s 21.5 MB/s
+
+SINK     TYPE  STATE    DELIVERED  BYTES  FAILED  RETRIES  QUEUE
+archive  http  running   12345690  999 B       0        7     0%";
+        assert_eq!(text, expected);
+        assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_at_the_top_and_faults_at_the_end() {
+        let mut status = status();
+        status.ready = false;
+        status.reason = Some("source `trail` ended: it is gone".into());
+        status.reloads = Reloads {
+            invalid: 1,
+            last: Some(LastReload {
+                outcome: "invalid".into(),
+                at: "2026-11-23T12:00:00Z".into(),
+                error: Some("2 errors".into()),
+            }),
+            ..Reloads::default()
+        };
+        status.pipelines[0].nodes = vec![Node {
+            name: "parse".into(),
+            type_name: "parse@1.0.0".into(),
+            faults: vec![Fault { kind: "trap".into(), blame: "guest".into(), count: 5 }],
+            ..Node::default()
+        }];
+        let text = render(&status, true);
+        assert!(text.starts_with("\u{1b}[1;31m●\u{1b}[0m wattle 0.1.0: \u{1b}[1;31mnot ready\u{1b}[0m\n"), "{text}");
+        assert!(text.contains("     Reason: source `trail` ended: it is gone\n"), "{text}");
+        assert!(text.contains("\n     Reload: invalid at 2026-11-23T12:00:00Z: 2 errors\n"), "{text}");
+        assert!(text.ends_with("cloudtrail.parse  parse@1.0.0  trap   guest      5"), "{text}");
+    }
+
+    #[test]
+    fn times_and_sizes_have_units() {
+        let times = [0.04, 9.0, 59.0, 61.0, 3_720.0, 90_000.0].map(ago);
+        assert_eq!(times, ["0.0s", "9.0s", "59s", "1m1s", "1h2m", "1d1h"]);
+        assert_eq!([0, 1023, 1536, 5 << 40].map(size), ["0 B", "1023 B", "1.5 KiB", "5.0 TiB"]);
+    }
+}

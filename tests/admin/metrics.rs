@@ -1,0 +1,142 @@
+//! Metrics account for every event, at rest and over reloads.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use wattle_tests::{Folder, Metrics, Trail, built, free_address, send, wait_until};
+
+use crate::{is_ready, scrape};
+
+/// Asserts that nothing is missing anywhere.
+#[track_caller]
+fn assert_conserved(metrics: &Metrics) {
+    for pipeline in metrics.values("wattle_pipeline_received_events_total", "pipeline") {
+        let of = |what: &str| metrics.sum(&format!("wattle_pipeline_{what}_total"), &[("pipeline", &pipeline)]);
+        let events_in = of("received_events") + of("split_children") - of("split_parents") + of("copied_events");
+        let events_out = of("delivered_events") + of("failed_events") + of("dropped_events");
+        assert!(events_in == events_out && events_in > 0.0, "pipeline {pipeline}: {events_in} in, {events_out} out");
+        for node in metrics.values("wattle_node_received_events_total", "node") {
+            let labels = [("pipeline", pipeline.as_str()), ("node", node.as_str())];
+            let of = |what: &str| metrics.sum(&format!("wattle_node_{what}_total"), &labels);
+            let events_in = of("received_events") + of("split_children") - of("split_parents") + of("copied_events");
+            let events_out = of("sent_events") + of("dropped_events");
+            assert_eq!(events_in, events_out, "node {pipeline}.{node}");
+            let failed = [labels[0], labels[1], ("port", "failed")];
+            assert_eq!(of("failed_events"), metrics.sum("wattle_node_sent_events_total", &failed), "{node}");
+        }
+    }
+    for sink in metrics.values("wattle_sink_received_events_total", "sink") {
+        let of = |what: &str| metrics.sum(&format!("wattle_sink_{what}_events_total"), &[("sink", &sink)]);
+        assert_eq!(of("received"), of("delivered") + of("failed"), "sink {sink}");
+        assert_eq!(metrics.sum("wattle_sink_buffer_bytes", &[("sink", &sink)]), 0.0);
+    }
+}
+
+#[test]
+fn counters_never_go_back_over_reloads_and_add_up_when_all_is_delivered() {
+    let folder = Folder::new();
+    let (admin, from) = (free_address(), free_address());
+    let config = |version: &str, more: &str| {
+        format!(
+            "[admin]\nlisten = \"{admin}\"\n[sources.in]\ntype = \"http\"\naddress = \"{from}\"\n\
+             [pipelines.main]\ninputs = [\"in\"]\npack = \"cloudtrail@{version}\"\n\
+             [sinks.kept]\ntype = \"file\"\ninputs = [\"main.processed\", \"main.fails\"]\npath = \"kept.ndjson\"\n\
+             [sinks.reads]\ntype = \"blackhole\"\ninputs = [\"main.get_describe_list\"]\n{more}"
+        )
+    };
+    let copy = "[sinks.copy]\ntype = \"blackhole\"\ninputs = [\"main.*\"]\n";
+    let mut agent = folder.start(&config("1.0.0", copy));
+    wait_until("the agent is ready", || is_ready(admin));
+    let sending = AtomicBool::new(true);
+    let (sent, last) = std::thread::scope(|scope| {
+        let client = scope.spawn(|| {
+            let mut trail = Trail::new(41, 30);
+            let mut sent = 0;
+            while sending.load(Ordering::Relaxed) {
+                let document = if sent % 5 == 4 { b"this is no document".to_vec() } else { trail.document() };
+                let answer = send(from, &[("content-type", "application/json")], &document);
+                assert_eq!(answer.status, 200, "{}", answer.text);
+                sent += 1;
+            }
+            sent
+        });
+        let mut last = scrape(admin);
+        for (version, more) in [("1.1.0", copy), ("1.0.0", ""), ("1.1.0", "")] {
+            for _ in 0..20 {
+                let next = scrape(admin);
+                next.assert_not_before(&last);
+                last = next;
+            }
+            folder.replace("agent.toml", config(version, more));
+            agent.wait_for("reloaded");
+            assert_eq!(scrape(admin).values("wattle_pipeline_info", "version"), [version]);
+        }
+        let received = |metrics: &Metrics| metrics.sum("wattle_pipeline_received_events_total", &[]);
+        wait_until("events after the last reload", || received(&scrape(admin)) > received(&last) + 10.0);
+        sending.store(false, Ordering::Relaxed);
+        (client.join().unwrap(), last)
+    });
+    let end = scrape(admin);
+    end.assert_not_before(&last);
+    assert_conserved(&end);
+    let of = |name: &str, labels: &[(&str, &str)]| end.sum(name, labels);
+    assert_eq!(of("wattle_source_received_events_total", &[("source", "in")]), f64::from(sent));
+    assert_eq!(of("wattle_pipeline_received_events_total", &[("pipeline", "main")]), f64::from(sent));
+    assert_eq!(of("wattle_node_failed_events_total", &[("node", "unroll")]), f64::from(sent / 5));
+    assert_eq!(of("wattle_pipeline_failed_events_total", &[]), f64::from(sent / 5));
+    assert_eq!(of("wattle_generation", &[]), 4.0);
+    assert!(
+        of("wattle_sink_delivered_events_total", &[("sink", "copy")]) > 0.0,
+        "a sink that is gone keeps its counts"
+    );
+    assert_eq!(end.values("wattle_sink_up", "sink"), ["kept", "reads"]);
+    let calls = of("wattle_node_call_seconds_count", &[("node", "unroll")]);
+    assert_eq!(of("wattle_node_call_seconds_bucket", &[("node", "unroll"), ("le", "+Inf")]), calls);
+    assert!(calls >= f64::from(sent) && of("wattle_node_memory_bytes", &[("node", "unroll")]) > 0.0);
+    assert!(of("process_resident_memory_bytes", &[]) > 1e6 && of("process_open_fds", &[]) > 5.0);
+    assert!(of("wattle_compile_cache_hits_total", &[]) > 0.0);
+    let summary = agent.stop().summary();
+    assert_eq!(summary.pipeline().received, sent as u64);
+}
+
+#[test]
+fn faults_are_counted_by_kind_and_blame() {
+    let folder = Folder::new();
+    let (admin, from) = (free_address(), free_address());
+    folder.write("faulty.wasm", std::fs::read(built("guests/faulty.wasm")).unwrap());
+    let agent = folder.start(&format!(
+        r#"
+        [admin]
+        listen = "{admin}"
+        [sources.in]
+        type = "http"
+        address = "{from}"
+        [pipelines.main]
+        inputs = ["in"]
+        discard = ["fails"]
+        [pipelines.main.nodes.faulty]
+        artifact = "faulty.wasm"
+        inputs = ["input"]
+        options = {{ fault = "panic" }}
+        [pipelines.main.outputs.ok]
+        inputs = ["faulty"]
+        [pipelines.main.outputs.fails]
+        inputs = ["faulty.failed"]
+        [sinks.ok]
+        type = "blackhole"
+        inputs = ["main.ok"]
+        "#
+    ));
+    wait_until("the agent is ready", || is_ready(admin));
+    let rows = "{\"kind\":\"healthy\"}\n{\"kind\":\"poison\"}\n{\"kind\":\"healthy\"}\n";
+    assert_eq!(send(from, &[], rows.as_bytes()).status, 200);
+    let metrics = scrape(admin);
+    assert_conserved(&metrics);
+    let faults = [("pipeline", "main"), ("node", "faulty"), ("kind", "trap"), ("blame", "guest")];
+    // Twice as a whole, then the half with the poison, then the row itself.
+    assert!(metrics.sum("wattle_node_faults_total", &faults) >= 3.0);
+    assert_eq!(metrics.sum("wattle_node_failed_events_total", &[("code", "trap")]), 1.0);
+    assert_eq!(metrics.sum("wattle_pipeline_delivered_events_total", &[]), 2.0);
+    assert_eq!(metrics.sum("wattle_pipeline_dropped_events_total", &[]), 1.0, "its output is discarded");
+    assert!(metrics.sum("wattle_node_restarts_total", &[]) >= 1.0);
+    agent.stop();
+}
