@@ -36,6 +36,7 @@ fn config(to: SocketAddr, buffer: &str) -> String {
         request.retry_initial_backoff = "50ms"
         request.retry_max_backoff = "100ms"
         request.timeout = "5s"
+        request.concurrency = 1
         {buffer}
         "#
     )
@@ -189,8 +190,7 @@ fn a_buffer_whose_sink_is_gone_is_kept_and_named() {
     let agent = folder.start(&config(to, DISK));
     wait_until_taken(&folder, "in/a.log");
     agent.kill();
-    let other = config(to, DISK).replace("sinks.out", "sinks.other");
-    folder.write("agent.toml", other);
+    folder.write("agent.toml", config(to, DISK).replace("sinks.out", "sinks.other"));
     let mut agent = Agent::start(folder.wattle().args(["run", "--config", "agent.toml"]));
     let line = agent.wait_for("of a sink that is not configured is kept");
     assert!(line.contains("data/buffer/out"), "{line}");

@@ -40,9 +40,9 @@
 //! # What is synced when
 //!
 //! - [`Writer::commit`] writes a group of records with one write, syncs the segment, and for a new segment the folder
-//!   too. Only then does it answer, and only then can the reader see the records. If the write fails, the segment is
-//!   cut back. If the sync fails, nobody knows what the disk holds: the segment is closed as it was before, and the same
-//!   records go to a new segment when the caller tries again. So a group is either in, or the caller still has it.
+//!   too. Only then does it answer, and only then can the reader see the records. If the write or the sync fails,
+//!   nobody knows what the disk holds: the segment is closed as it was before, and the same records go to a new segment
+//!   when the caller tries again. So a group is either in, or the caller still has it.
 //! - Reading deletes nothing. [`Acknowledger::end`] notes what the far side has; [`Keeper::tend`] writes the position up
 //!   to which all is acknowledged, and removes segments that lie wholly before it. The position is synced when the
 //!   caller asks for that.
@@ -64,8 +64,8 @@
 //!
 //! `max_size` bounds the bytes of segments and position together; damaged files do not count. A record that is larger
 //! than the bound still passes when nothing else is in the folder, and a loss of power can bring segments back for a
-//! while that were removed to make room. Room comes back when a segment is removed, so
-//! segments are an eighth of the bound, at most 64 MiB.
+//! while that were removed to make room. Room comes back when a segment is removed, so segments are an eighth of the
+//! bound, at most 64 MiB.
 //!
 //! # Why not a crate
 //!

@@ -140,17 +140,10 @@ impl<S: Storage> Writer<S> {
     ) -> Result<usize, CommitError> {
         self.buffer.clear();
         let group = self.encode(items, active.salt, active.end, room);
-        if let Err(error) = write_whole(&active.file, &self.buffer, active.end) {
-            // As if nothing had been written. A segment that cannot be cut back is closed where it was; what follows there
-            // does not count, since its successor says so.
-            if active.file.truncate(active.end).is_ok() {
-                self.active = Some(active);
-            } else {
-                self.close(&active);
-            }
-            return Err(error.into());
-        }
-        if let Err(error) = active.file.sync() {
+        if let Err(error) = write_whole(&active.file, &self.buffer, active.end).and_then(|()| active.file.sync()) {
+            // As if nothing had been written: the segment is closed where it was, and what follows there does not count,
+            // since its successor says so. It stays closed even if it could be cut back: on a full disk only a closed
+            // segment can be removed to make room.
             let _ = active.file.truncate(active.end);
             self.close(&active);
             return Err(error.into());
