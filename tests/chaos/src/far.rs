@@ -43,7 +43,7 @@ struct State {
     mode: Mutex<Mode>,
     /// Ids by the path of the request.
     taken: Mutex<HashMap<String, Vec<String>>>,
-    /// Requests that were not taken, or not answered.
+    /// Requests that met a fault.
     troubled: AtomicUsize,
     broken: AtomicUsize,
     connections: AtomicUsize,
@@ -139,7 +139,7 @@ impl Drop for Far {
 
 async fn answer(state: Arc<State>, request: Request<Incoming>) -> io::Result<Response<Answer>> {
     let mode = *state.mode.lock().unwrap();
-    if !matches!(mode, Mode::Take | Mode::Slow(_)) {
+    if !matches!(mode, Mode::Take) {
         state.troubled.fetch_add(1, Ordering::SeqCst);
     }
     let path = request.uri().path().trim_start_matches('/').to_owned();
