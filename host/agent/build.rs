@@ -5,6 +5,8 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use sha2::{Digest as _, Sha256};
+
 const NODES: &[&str] = &["extract", "mask", "parse", "route", "unroll"];
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -16,7 +18,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     println!("cargo::rerun-if-env-changed=CARGO_TARGET_DIR");
     let mut code = String::from("type Files = &'static [(&'static str, &'static [u8])];\n\n");
-    code.push_str("pub(crate) const ARTIFACTS: &[(&str, &[u8])] = &[\n");
+    code.push_str("/// Name, bytes and digest of each artifact.\n");
+    code.push_str("pub(crate) const ARTIFACTS: &[(&str, &[u8], &str)] = &[\n");
     for name in NODES {
         let path = target.join("nodes").join(format!("{name}.wasm"));
         println!("cargo::rerun-if-changed={}", path.display());
@@ -24,7 +27,9 @@ fn main() -> Result<(), Box<dyn Error>> {
             println!("cargo::error={} is missing; run `cargo xtask nodes` first", path.display());
             return Ok(());
         }
-        writeln!(code, "    ({name:?}, include_bytes!({path:?})),")?;
+        let digest = Sha256::digest(fs::read(&path)?);
+        let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        writeln!(code, "    ({name:?}, include_bytes!({path:?}), \"sha256:{digest}\"),")?;
     }
     code.push_str("];\n\n/// Name, version, and the files of each pack.\n");
     code.push_str("pub(crate) const PACKS: &[(&str, &str, Files)] = &[\n");

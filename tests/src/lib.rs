@@ -12,6 +12,7 @@
 )]
 
 mod agent;
+pub mod evil;
 mod folder;
 mod mask;
 mod place;

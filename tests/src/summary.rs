@@ -24,6 +24,8 @@ pub struct Pipeline {
     pub failed: u64,
     /// Events dropped on purpose.
     pub dropped: u64,
+    /// Events that went back to their source, unacknowledged.
+    pub returned: u64,
     /// Events that left on each output.
     pub outputs: BTreeMap<String, u64>,
     /// The lines about failures and drops, such as `failed at unroll: 3 not-json`.
@@ -54,7 +56,7 @@ impl Summary {
         }
         assert!(!summary.pipelines.is_empty(), "no summary in: {log}");
         for (name, pipeline) in &summary.pipelines {
-            let out = pipeline.delivered + pipeline.failed + pipeline.dropped;
+            let out = pipeline.delivered + pipeline.failed + pipeline.dropped + pipeline.returned;
             assert_eq!(pipeline.events_in, out, "pipeline `{name}` lost or made events: {log}");
             assert!(pipeline.events_in >= pipeline.received || pipeline.events_in >= pipeline.dropped, "{log}");
         }
@@ -77,11 +79,14 @@ impl Pipeline {
                 self.events_in = number(total);
                 self.received = number(received);
             }
-            ["out", total, "=", delivered, "delivered", "+", failed, "failed", "+", dropped, "dropped", ..] => {
+            ["out", total, "=", delivered, "delivered", "+", failed, "failed", "+", dropped, "dropped", rest @ ..] => {
                 (self.delivered, self.failed, self.dropped) = (number(delivered), number(failed), number(dropped));
-                assert_eq!(number(total), self.delivered + self.failed + self.dropped, "{line}");
+                if let ["+", returned, "returned", ..] = rest {
+                    self.returned = number(returned);
+                }
+                assert_eq!(number(total), self.delivered + self.failed + self.dropped + self.returned, "{line}");
             }
-            ["failed" | "dropped" | "faults", ..] => self.reasons.push(line.to_owned()),
+            ["failed" | "dropped" | "faults" | "circuit", ..] => self.reasons.push(line.to_owned()),
             [output, count, "events", ..] => {
                 self.outputs.insert((*output).to_owned(), number(count));
             }

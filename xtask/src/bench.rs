@@ -13,7 +13,7 @@ pub(crate) struct Options {
     /// Where the figures go; target/bench.json without it
     #[arg(long, value_name = "FILE")]
     out: Option<std::path::PathBuf>,
-    /// Only these sections: whole, twin, start, small, copies, growth
+    /// Only these sections: whole, memory, twin, start, small, copies, growth, flame
     #[arg(long, value_name = "SECTIONS")]
     only: Option<String>,
 }

@@ -1,6 +1,6 @@
 //! What the binary carries: the artifacts of the built-in nodes and the built-in packs.
 
-use wattle_pack::{Artifact, BuiltinPack, Library, Origin};
+use wattle_pack::{Artifact, BuiltinPack, Library};
 
 mod embedded {
     include!(concat!(env!("OUT_DIR"), "/builtin.rs"));
@@ -8,7 +8,7 @@ mod embedded {
 
 /// The artifacts of the built-in nodes.
 pub(crate) fn artifacts() -> Vec<Artifact> {
-    embedded::ARTIFACTS.iter().map(|(name, bytes)| Artifact::new(*name, *bytes, Origin::Builtin)).collect()
+    embedded::ARTIFACTS.iter().map(|(name, bytes, digest)| Artifact::builtin(name, bytes, digest)).collect()
 }
 
 /// A library of the built-in packs.
@@ -19,4 +19,18 @@ pub(crate) fn library() -> Library {
         files: files.iter().map(|(path, bytes)| ((*path).to_owned(), *bytes)).collect(),
     };
     Library::new(embedded::PACKS.iter().map(pack).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wattle_pack::Origin;
+
+    #[test]
+    fn digests_are_those_of_the_bytes() {
+        assert!(!artifacts().is_empty());
+        for artifact in artifacts() {
+            assert_eq!(Artifact::new("", artifact.bytes, Origin::Builtin).digest, artifact.digest);
+        }
+    }
 }

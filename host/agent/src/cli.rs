@@ -71,6 +71,11 @@ pub(crate) enum Command {
     Generate(GenerateOptions),
     /// Lists the packs that can be used
     Packs(PacksOptions),
+    /// Shows, sends again or drops events that a masking node could not process
+    Quarantine {
+        #[command(subcommand)]
+        command: QuarantineCommand,
+    },
     /// Explains a diagnostic code such as E0203, or lists all
     Explain {
         /// The code
@@ -220,6 +225,72 @@ pub(crate) struct GenerateOptions {
     /// standard output
     #[arg(short, long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
+}
+
+/// Where a quarantine is.
+#[derive(Args)]
+pub(crate) struct QuarantinePlace {
+    /// The configuration whose data folder it is in
+    #[arg(short, long, env = "WATTLE_CONFIG", value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// The data folder itself
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+}
+
+/// Which events a command is about.
+#[derive(Args)]
+pub(crate) struct QuarantineSelection {
+    /// The pipeline
+    pub(crate) pipeline: String,
+    /// Ids of events, as `list` shows them
+    #[arg(value_name = "ID", required_unless_present = "all", conflicts_with = "all")]
+    pub(crate) ids: Vec<String>,
+    /// All events of the pipeline
+    #[arg(long)]
+    pub(crate) all: bool,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum QuarantineCommand {
+    /// Lists the pipelines with events in quarantine, or the events of one
+    List {
+        /// The pipeline
+        pipeline: Option<String>,
+        #[command(flatten)]
+        place: QuarantinePlace,
+    },
+    /// Prints events as they are, which is in clear
+    Show {
+        /// The pipeline
+        pipeline: String,
+        /// Ids of events, as `list` shows them
+        #[arg(value_name = "ID", required = true)]
+        ids: Vec<String>,
+        #[command(flatten)]
+        place: QuarantinePlace,
+    },
+    /// Sends events through the pipeline again, from the node that failed, to its sinks
+    ///
+    /// No agent may run on the data folder meanwhile. An event is taken out when every sink has it; one that fails again
+    /// comes back under a new id.
+    Retry {
+        #[command(flatten)]
+        selection: QuarantineSelection,
+        /// The configuration, with the node mended
+        #[arg(short, long, env = "WATTLE_CONFIG", value_name = "FILE")]
+        config: PathBuf,
+    },
+    /// Drops events for ever
+    Drop {
+        #[command(flatten)]
+        selection: QuarantineSelection,
+        /// Does not ask
+        #[arg(short, long)]
+        yes: bool,
+        #[command(flatten)]
+        place: QuarantinePlace,
+    },
 }
 
 #[derive(Args)]

@@ -6,6 +6,7 @@ pub(crate) mod generate;
 pub(crate) mod graph;
 pub(crate) mod inspect;
 pub(crate) mod packs;
+pub(crate) mod quarantine;
 pub(crate) mod run;
 pub(crate) mod test;
 pub(crate) mod validate;

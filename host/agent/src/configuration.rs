@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use wattle_pack::{AgentSettings, Diagnostic, Invalid, Library, Plan};
+use wattle_pack::{AgentSettings, ArtifactLimits, Diagnostic, Invalid, Library, Plan};
 use wattle_runtime::{Catalog, Runtime};
 
 use crate::builtin;
@@ -63,8 +63,8 @@ pub(crate) fn environment(name: &str) -> Option<String> {
 }
 
 /// A runtime that keeps compiled code in the data folder, with the built-in artifacts.
-pub(crate) fn catalog(data_dir: &Path) -> Result<Catalog, Failure> {
-    let runtime: Arc<Runtime> = Runtime::new(Some(&data_dir.join("cache")))?;
+pub(crate) fn catalog(data_dir: &Path, limits: ArtifactLimits) -> Result<Catalog, Failure> {
+    let runtime: Arc<Runtime> = Runtime::new(Some(&data_dir.join("cache")), limits)?;
     Ok(Catalog::new(runtime, builtin::artifacts()))
 }
 
@@ -131,7 +131,7 @@ fn escape_dollar(text: &str) -> String {
 /// Names of a pack's outputs.
 fn outputs(pack: &str, params: &toml::Table) -> Result<Vec<String>, Failure> {
     let data_dir = wattle_pack::default_data_dir(&environment);
-    let catalog = catalog(&data_dir)?;
+    let catalog = catalog(&data_dir, ArtifactLimits::default())?;
     let library = builtin::library().with_folder(data_dir.join("packs"));
     let params = match serde_json::to_value(params) {
         Ok(serde_json::Value::Object(map)) => map,

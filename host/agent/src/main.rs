@@ -1,5 +1,6 @@
 //! `wattle`: the agent and its tools.
 
+mod allocator;
 mod builtin;
 mod cli;
 mod commands;
@@ -16,17 +17,11 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-use mimalloc::MiMalloc;
-
 use crate::cli::{Cli, Command};
 use crate::exit::Failure;
 
-/// Batches are large, short-lived buffers that cross threads. glibc gives each back to the kernel and faults it in anew;
-/// that was a tenth of the CPU time of the CloudTrail pack.
-#[global_allocator]
-static ALLOCATOR: MiMalloc = MiMalloc;
-
 fn main() -> ExitCode {
+    allocator::configure();
     let cli = Cli::parse();
     logging::init(&cli);
     let color = cli.use_color();
@@ -38,6 +33,7 @@ fn main() -> ExitCode {
         Command::Inspect(options) => commands::inspect::inspect(&options),
         Command::Generate(options) => commands::generate::generate(&options),
         Command::Packs(options) => commands::packs::packs(&options),
+        Command::Quarantine { command } => commands::quarantine::quarantine(&command),
         Command::Explain { code } => commands::explain::explain(code.as_deref()),
         Command::Completions { shell } => commands::completions::completions(shell),
     };

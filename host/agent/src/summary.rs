@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use wattle_buffer::disk::BufferStats;
 use wattle_sink::SinkStats;
 use wattle_source::SourceStats;
 use wattle_topology::Counts;
@@ -14,6 +15,7 @@ use wattle_topology::Counts;
 pub(crate) fn render(
     counts: &Counts,
     sinks: &HashMap<String, Arc<SinkStats>>,
+    buffers: &HashMap<String, Arc<BufferStats>>,
     sources: &HashMap<String, Arc<SourceStats>>,
     elapsed: Duration,
 ) -> String {
@@ -35,9 +37,10 @@ pub(crate) fn render(
         }
         let _ = writeln!(out, "  in   {:>10} = {parts}", s.events_in());
         let verdict = if s.is_conserved() { "" } else { "  <-- NOT EQUAL to in: please report this" };
+        let returned = if s.returned > 0 { format!(" + {} returned to the source", s.returned) } else { String::new() };
         let _ = writeln!(
             out,
-            "  out  {:>10} = {} delivered + {} failed + {} dropped{verdict}",
+            "  out  {:>10} = {} delivered + {} failed + {} dropped{returned}{verdict}",
             s.events_out(),
             s.delivered,
             s.failed,
@@ -53,9 +56,14 @@ pub(crate) fn render(
                     let _ = writeln!(out, "    {what} at {node}: {count} {code}");
                 }
             }
-            let faults = load(&counted.stats.faults);
-            if faults > 0 {
-                let _ = writeln!(out, "    faults of {node}: {faults}");
+            for (kind, blame, count) in counted.stats.faults_by.list() {
+                let _ = writeln!(out, "    faults of {node}: {count} {} ({})", kind.name(), blame.name());
+            }
+            let opened = load(&counted.circuit_opened);
+            if opened > 0 {
+                let open = if counted.circuit_open.load(Ordering::Relaxed) { ", open now" } else { "" };
+                let passed = load(&counted.passed);
+                let _ = writeln!(out, "    circuit of {node}: opened {opened} times{open}, {passed} events passed on");
             }
         }
     }
@@ -69,6 +77,17 @@ pub(crate) fn render(
             }
             if load(&stats.retries) > 0 {
                 let _ = write!(out, ", {} retries", load(&stats.retries));
+            }
+            if let Some(buffer) = buffers.get(name) {
+                for (count, what) in [
+                    (load(&buffer.events), "wait in the disk buffer"),
+                    (load(&buffer.dropped_events), "dropped by the full buffer"),
+                    (load(&buffer.damaged_bytes), "bytes of the disk buffer unreadable"),
+                ] {
+                    if count > 0 {
+                        let _ = write!(out, ", {count} {what}");
+                    }
+                }
             }
             out.push('\n');
         }

@@ -68,7 +68,7 @@ impl Supervisor {
             // Standard input keeps nothing in the data folder, so any number of such agents may run.
             Configuration::Text(_) => None,
         };
-        let catalog = catalog(&agent.data_dir)?;
+        let catalog = catalog(&agent.data_dir, agent.artifacts)?;
         let make = sandboxed(catalog.runtime().clone());
         let settings = TopologySettings {
             data_dir: agent.data_dir,
@@ -97,14 +97,16 @@ impl Supervisor {
         );
         let running = Instant::now();
         let progress = Progress::start(is_bounded && !options.quiet, topology.source_stats());
-        let end = self.serve(&mut topology, &plan.files, loading, &mut signals, !options.no_watch).await?;
+        let end = self.serve(&mut topology, &plan.files, loading, &mut signals, !options.no_watch, is_bounded).await?;
         let mut problems = Vec::new();
         if let End::Finished(errors) = end {
             for (name, error) in errors {
                 problems.push(format!("source `{name}`: {error}"));
             }
         }
-        let read = (topology.counts().clone(), topology.sink_stats().clone(), topology.source_stats().clone());
+        problems.extend(topology.stops().list().iter().map(ToString::to_string));
+        let (counts, sinks) = (topology.counts().clone(), topology.sink_stats().clone());
+        let (buffers, sources) = (topology.buffer_stats().clone(), topology.source_stats().clone());
         let elapsed = running.elapsed();
         let clean = tokio::select! {
             clean = topology.drain(DRAIN) => clean,
@@ -113,7 +115,7 @@ impl Supervisor {
         };
         progress.end();
         if !options.quiet {
-            exit::say(&summary::render(&read.0, &read.1, &read.2, elapsed));
+            exit::say(&summary::render(&counts, &sinks, &buffers, &sources, elapsed));
         }
         if !clean {
             problems.push("not everything was delivered in time; the sources offer it again at the next start".into());
@@ -129,6 +131,7 @@ impl Supervisor {
         loading: SystemTime,
         signals: &mut Signals,
         watched: bool,
+        is_bounded: bool,
     ) -> Result<End, Failure> {
         let mut watch = if watched && matches!(self.configuration, Configuration::File(_)) {
             let made = Watch::new();
@@ -152,7 +155,7 @@ impl Supervisor {
                 _ = signals.interrupt.recv() => return Ok(End::Asked),
                 _ = signals.hangup.recv() => {}
                 () = changed => {}
-                errors = topology.finished() => return Ok(End::Finished(errors)),
+                errors = topology.finished(is_bounded) => return Ok(End::Finished(errors)),
             }
             let files = self.reload(topology).await;
             if let Some(watch) = &mut watch {
@@ -216,7 +219,7 @@ impl Supervisor {
 }
 
 /// Keeps a second agent out of the data folder.
-fn lock(data_dir: &std::path::Path) -> Result<File, Failure> {
+pub(crate) fn lock(data_dir: &std::path::Path) -> Result<File, Failure> {
     let wrong = |what: &str, error: &io::Error| {
         let hint = "set [agent] data_dir or WATTLE_DATA_DIR to a folder that this user may write";
         Failure::config(format!("data folder `{}` {what}: {error}; {hint}", data_dir.display()))

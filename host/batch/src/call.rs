@@ -132,6 +132,11 @@ impl Call {
         self.batch.rows()
     }
 
+    /// Bytes of the bodies of these rows; a row that does not exist has none.
+    pub fn body_bytes(&self, rows: &[u32]) -> usize {
+        rows.iter().map(|&row| self.batch.body().row(row as usize).len()).sum()
+    }
+
     fn field(&self, handle: u32) -> Result<&Field, InvalidDecision> {
         match self.node.fields.get(handle as usize) {
             Some(field) => Ok(field),

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use crate::batch::Batch;
-use crate::column::{Column, ColumnBuilder};
+use crate::column::{Column, ColumnBuilder, Span};
 
 /// The bodies of children.
 #[derive(Debug)]
@@ -85,18 +85,24 @@ impl Children {
                     }
                     taken += 1;
                 }
-                let mut builder = ColumnBuilder::with_capacity(bytes, taken);
-                for (&start, &end) in spans.take(taken) {
-                    let out = builder.buffer();
-                    out.extend_from_slice(prefix);
-                    out.extend_from_slice(text.get(start as usize..end as usize).unwrap_or_default());
-                    out.extend_from_slice(suffix);
-                    if builder.finish_row().is_err() {
-                        break;
+                let own = spans.take(taken);
+                if around == 0 {
+                    let own = own.map(|(&start, &end)| Span { start, end }).collect();
+                    (Column::from_spans(text.clone(), own)?, taken)
+                } else {
+                    let mut builder = ColumnBuilder::with_capacity(bytes, taken);
+                    for (&start, &end) in own {
+                        let out = builder.buffer();
+                        out.extend_from_slice(prefix);
+                        out.extend_from_slice(text.get(start as usize..end as usize).unwrap_or_default());
+                        out.extend_from_slice(suffix);
+                        if builder.finish_row().is_err() {
+                            break;
+                        }
                     }
+                    let taken = builder.rows();
+                    (builder.finish(), taken)
                 }
-                let taken = builder.rows();
-                (builder.finish(), taken)
             }
         };
         let parents = rest.get(..taken).unwrap_or_default();

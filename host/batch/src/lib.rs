@@ -20,6 +20,7 @@ mod batch;
 mod call;
 mod children;
 mod column;
+mod decode;
 mod edit;
 mod encode;
 mod field;

@@ -4,8 +4,11 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use serde_json::Value as Json;
 use sha2::{Digest as _, Sha256};
+
+use crate::limits::NodeLimits;
 
 /// Version of the contract `wattle:node` that this agent serves.
 pub const CONTRACT_VERSION: &str = "0.1.0";
@@ -29,16 +32,22 @@ pub struct Artifact {
     /// `sha256:` and the digest of the bytes in hexadecimal.
     pub digest: String,
     /// The component.
-    pub bytes: Arc<[u8]>,
+    pub bytes: Bytes,
     /// Where it comes from.
     pub origin: Origin,
 }
 
 impl Artifact {
     /// Makes an artifact of bytes and works out their digest.
-    pub fn new(name: impl Into<String>, bytes: impl Into<Arc<[u8]>>, origin: Origin) -> Self {
+    pub fn new(name: impl Into<String>, bytes: impl Into<Bytes>, origin: Origin) -> Self {
         let bytes = bytes.into();
         Self { name: name.into(), digest: hex_digest(&bytes), bytes, origin }
+    }
+
+    /// An artifact that is part of the program, which knows its digest: none of its bytes is touched until it has to be
+    /// compiled.
+    pub fn builtin(name: &str, bytes: &'static [u8], digest: &str) -> Self {
+        Self { name: name.into(), digest: digest.into(), bytes: Bytes::from_static(bytes), origin: Origin::Builtin }
     }
 }
 
@@ -107,8 +116,8 @@ pub trait Nodes {
     fn builtin(&self, name: &str) -> Option<Arc<Artifact>>;
     /// Names the built-in artifacts.
     fn builtin_names(&self) -> Vec<String>;
-    /// Instantiates an artifact and configures it with options, a JSON object as text.
-    fn configure(&self, artifact: &Arc<Artifact>, options: &str) -> Result<NodeShape, NodeError>;
+    /// Instantiates an artifact within these limits and configures it with options, a JSON object as text.
+    fn configure(&self, artifact: &Arc<Artifact>, options: &str, limits: &NodeLimits) -> Result<NodeShape, NodeError>;
 }
 
 /// The two kinds of components that are not nodes.

@@ -62,6 +62,7 @@ codes! {
     UNTAKEN_OUTPUT Error "E0313" "No sink takes an output; link it to a sink, or list it under `discard` of its pipeline.";
     DISCARDED_OUTPUT Error "E0314" "An output is listed under `discard` and a sink takes it as well.";
     TWO_WRITERS Error "E0315" "Two sinks write the same file and would spoil each other's lines.";
+    PASS_REFUSED Error "E0316" "A node has `on_fault = \"pass\"`, but its events must not or cannot go on unchanged: it hides data, or it has several output ports.";
     PACK_NOT_FOUND Error "E0401" "No pack of this name is built in or in the library folder, or a folder is not a pack.";
     VERSION_NOT_FOUND Error "E0402" "The pack exists, but in no version that meets the requirement.";
     CONTRACT_VERSION Error "E0403" "A pack needs a version of the node contract that this agent does not serve.";

@@ -22,6 +22,7 @@ mod diagnostic;
 mod findings;
 mod graph;
 mod library;
+mod limits;
 mod load;
 mod manifest;
 mod option_path;
@@ -44,10 +45,11 @@ pub use compare::{Mismatch, compare};
 pub use diagnostic::{Diagnostic, Excerpt, Invalid, Severity};
 pub use graph::{dot, mermaid};
 pub use library::{BuiltinPack, Library};
+pub use limits::{ArtifactLimits, CircuitSettings, NodeLimits, OnFault};
 pub use load::{Env, load, load_pack, load_text, peek_settings};
 pub use manifest::agent::default_data_dir;
 pub use plan::{
-    AgentSettings, BatchSettings, ComponentPlan, NodeLimits, NodePlan, OutputPlan, PackId, PipelinePlan, Plan,
-    PortPlan, SinkPlan, Target,
+    AgentSettings, BatchSettings, BufferKind, BufferPlan, ComponentPlan, NodePlan, OutputPlan, PackId, PipelinePlan,
+    Plan, PortPlan, QuarantineSettings, SinkPlan, Target, WhenFull,
 };
 pub use quantity::{QuantityError, parse_duration, parse_size};

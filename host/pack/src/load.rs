@@ -9,9 +9,10 @@ use crate::codes;
 use crate::diagnostic::{Diagnostic, Invalid};
 use crate::findings::{Findings, Place};
 use crate::library::{Library, clean};
+use crate::limits::{CircuitSettings, NodeLimits};
 use crate::manifest::agent::{AgentManifest, ComponentManifest};
 use crate::pipeline::Builder;
-use crate::plan::{AgentSettings, ComponentPlan, NodeLimits, PipelinePlan, Plan};
+use crate::plan::{AgentSettings, BufferPlan, ComponentPlan, PipelinePlan, Plan, SinkPlan};
 use crate::value::{self, Data, Item, Table};
 use crate::{agent_links, option_path, suggest, template};
 
@@ -85,8 +86,8 @@ pub fn load_pack(
         Data::Table(table) => table,
         _ => Table::default(),
     };
-    let limits = NodeLimits::default();
-    let mut builder = Builder::new(nodes, &limits);
+    let (limits, circuit) = (NodeLimits::default(), CircuitSettings::default());
+    let mut builder = Builder::new(nodes, &limits, &circuit);
     let reference = as_folder(reference);
     let pipeline = library
         .find(&reference, place, Path::new(""), &mut findings)
@@ -179,12 +180,14 @@ impl Validation<'_> {
         let pipelines = self.build_pipelines(&manifest, findings);
         let inputs = agent_links::link(&manifest, &pipelines, findings);
 
+        let buffers: Vec<BufferPlan> = manifest.sinks.iter().map(|sink| sink.buffer).collect();
         let agent: AgentSettings = manifest.settings;
         let sources = sources.into_iter().collect::<Option<Vec<_>>>()?;
         let sinks = sinks
             .into_iter()
             .zip(inputs)
-            .map(|(component, inputs)| component.map(|component| crate::plan::SinkPlan { component, inputs }))
+            .zip(buffers)
+            .map(|((component, inputs), buffer)| component.map(|component| SinkPlan { component, inputs, buffer }))
             .collect::<Option<Vec<_>>>()?;
         let pipelines = pipelines.into_iter().map(Pipeline::into_plan).collect::<Option<Vec<_>>>()?;
         Some(Plan { agent, sources, sinks, pipelines, files: Default::default() })
@@ -234,7 +237,7 @@ impl Validation<'_> {
 
     fn build_pipelines(&self, manifest: &AgentManifest, findings: &mut Findings) -> Vec<Pipeline> {
         let library = self.library.clone().with_folder(clean(&manifest.settings.packs));
-        let mut builder = Builder::new(self.nodes, &manifest.settings.limits);
+        let mut builder = Builder::new(self.nodes, &manifest.settings.limits, &manifest.settings.circuit);
         let mut used = vec![false; manifest.sources.len()];
         let mut pipelines = Vec::new();
         let mut sure = true;

@@ -1,5 +1,7 @@
 //! Manifests with types: what was written in `agent.toml` and `pack.toml`, not yet what it means.
 
 pub(crate) mod agent;
+mod buffer;
 pub(crate) mod graph;
+pub(crate) mod limits;
 pub(crate) mod pack;

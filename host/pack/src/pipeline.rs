@@ -8,12 +8,13 @@ use crate::artifact::{Artifact, NodeError, NodeShape, Nodes, Origin};
 use crate::codes;
 use crate::findings::{Findings, Place};
 use crate::library::{Found, Library, MANIFEST, PackFiles, clean, read_plain};
+use crate::limits::{CircuitSettings, NodeLimits, OnFault};
 use crate::load::{bytes_to_text, in_words};
 use crate::manifest::agent::{PipelineGraph, PipelineManifest};
 use crate::manifest::graph::{GraphManifest, NodeManifest};
 use crate::manifest::pack::PackManifest;
 use crate::params::Params;
-use crate::plan::{NodeLimits, NodePlan, OutputPlan, PackId, PipelinePlan, PortPlan, Target};
+use crate::plan::{NodePlan, OutputPlan, PackId, PipelinePlan, PortPlan, Target};
 use crate::reader::Text;
 use crate::value::{self, Data, Item, Table};
 use crate::{option_path, suggest, wire};
@@ -50,12 +51,13 @@ enum Root<'a> {
 pub(crate) struct Builder<'a> {
     nodes: &'a dyn Nodes,
     limits: &'a NodeLimits,
+    circuit: &'a CircuitSettings,
     artifacts: BTreeMap<PathBuf, Arc<Artifact>>,
 }
 
 impl<'a> Builder<'a> {
-    pub(crate) fn new(nodes: &'a dyn Nodes, limits: &'a NodeLimits) -> Self {
-        Self { nodes, limits, artifacts: BTreeMap::new() }
+    pub(crate) fn new(nodes: &'a dyn Nodes, limits: &'a NodeLimits, circuit: &'a CircuitSettings) -> Self {
+        Self { nodes, limits, circuit, artifacts: BTreeMap::new() }
     }
 
     /// Builds a pipeline of a configuration.
@@ -127,6 +129,8 @@ impl<'a> Builder<'a> {
                 artifact,
                 options,
                 limits: node.limits.over(self.limits),
+                circuit: node.circuit.over(self.circuit),
+                on_fault: node.on_fault.map(|(policy, _)| policy).unwrap_or_default(),
                 ports: wire::ports(&shape)
                     .zip(targets)
                     .map(|(name, targets)| PortPlan { name: name.to_owned(), targets })
@@ -217,9 +221,12 @@ impl<'a> Builder<'a> {
     ) -> Option<NodeShape> {
         let place = node.artifact.as_ref().map_or(node.place, |text| text.place);
         let owner = format!("node `{}`", node.name);
-        match self.nodes.configure(artifact, text) {
+        match self.nodes.configure(artifact, text, &node.limits.over(self.limits)) {
             Ok(shape) => match bad_ports(&shape) {
-                None => Some(shape),
+                None => {
+                    check_on_fault(node, &shape, findings);
+                    Some(shape)
+                }
                 Some(problem) => {
                     let message = format!("the artifact of {owner} is refused: {problem}");
                     findings.report(codes::REFUSED_ARTIFACT.at(place, message));
@@ -296,6 +303,20 @@ fn is_inside(files: &PackFiles, relative: &str) -> bool {
         // A file that is absent is reported as that.
         _ => plain,
     }
+}
+
+/// Refuses to pass on unchanged what must not leave in clear, or what would have to choose one of several ports.
+fn check_on_fault(node: &NodeManifest, shape: &NodeShape, findings: &mut Findings) {
+    let Some((OnFault::Pass, place)) = node.on_fault else { return };
+    let why = if shape.masks {
+        "hides data, so its events must not go on unchanged"
+    } else if shape.ports.len() > 1 {
+        "has several output ports, and unchanged events belong to none of them"
+    } else {
+        return;
+    };
+    let finding = codes::PASS_REFUSED.at(place, format!("node `{}` {why}", node.name));
+    findings.report(finding.hint("write `\"fail\"` or `\"stop\"`"));
 }
 
 fn bad_ports(shape: &NodeShape) -> Option<String> {

@@ -10,6 +10,7 @@ use semver::Version;
 use serde_json::Value as Json;
 
 use crate::artifact::{Artifact, NodeShape, hex_digest};
+use crate::limits::{ArtifactLimits, CircuitSettings, NodeLimits, OnFault};
 
 /// A whole agent: where events begin, what happens to them, where they end.
 ///
@@ -39,6 +40,12 @@ pub struct AgentSettings {
     pub batch: BatchSettings,
     /// Limits of nodes that name none of their own.
     pub limits: NodeLimits,
+    /// Circuits of nodes that name none of their own.
+    pub circuit: CircuitSettings,
+    /// What an artifact may be; read at the start only.
+    pub artifacts: ArtifactLimits,
+    /// Bounds of the quarantine.
+    pub quarantine: QuarantineSettings,
     /// Library folder of packs.
     pub packs: PathBuf,
 }
@@ -60,32 +67,16 @@ impl Default for BatchSettings {
     }
 }
 
-/// What one instance of a node may use.
+/// How much may be kept of what must not leave.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NodeLimits {
-    /// Linear memory in bytes.
-    pub memory_bytes: u64,
-    /// Time of a call, whatever its input.
-    pub time: Duration,
-    /// Time added for each KiB of input.
-    pub time_per_kib: Duration,
-    /// Bytes of output for each byte of input, with [`NodeLimits::OUTPUT_FLOOR_BYTES`] as the least.
-    pub output_ratio: u32,
+pub struct QuarantineSettings {
+    /// Bytes of the quarantine of one pipeline. Rows that find no room stay with their source.
+    pub max_bytes: u64,
 }
 
-impl NodeLimits {
-    /// Output that any call may give, so that the ratio does not starve small inputs.
-    pub const OUTPUT_FLOOR_BYTES: u64 = 1 << 20;
-}
-
-impl Default for NodeLimits {
+impl Default for QuarantineSettings {
     fn default() -> Self {
-        Self {
-            memory_bytes: 1 << 30,
-            time: Duration::from_secs(1),
-            time_per_kib: Duration::from_millis(1),
-            output_ratio: 64,
-        }
+        Self { max_bytes: 1 << 30 }
     }
 }
 
@@ -129,6 +120,46 @@ pub struct SinkPlan {
     pub component: ComponentPlan,
     /// Index of a pipeline and of an output in it.
     pub inputs: Vec<(usize, usize)>,
+    /// What waits in front of it, and where.
+    pub buffer: BufferPlan,
+}
+
+/// Where events wait for a sink.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BufferPlan {
+    /// In memory or on disk.
+    pub kind: BufferKind,
+    /// Bytes that may wait: of memory, or of disk.
+    pub max_size: u64,
+    /// What becomes of further events when so many wait.
+    pub when_full: WhenFull,
+}
+
+impl Default for BufferPlan {
+    fn default() -> Self {
+        Self { kind: BufferKind::Memory, max_size: 8 << 20, when_full: WhenFull::Block }
+    }
+}
+
+/// What holds the events that wait for a sink.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BufferKind {
+    /// Memory; a source keeps events until the sink has delivered them.
+    Memory,
+    /// Files; a source is done with events when they are synced.
+    Disk {
+        /// How long events are gathered before they are written and synced; zero syncs whatever is there at once.
+        gather: Duration,
+    },
+}
+
+/// What becomes of events for which a buffer has no room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WhenFull {
+    /// They wait, and so does their source.
+    Block,
+    /// They are dropped and counted.
+    DropNewest,
 }
 
 /// Which pack a pipeline was made from.
@@ -176,6 +207,10 @@ pub struct NodePlan {
     pub options: String,
     /// What an instance may use.
     pub limits: NodeLimits,
+    /// When it is not called any more.
+    pub circuit: CircuitSettings,
+    /// What becomes of its events then.
+    pub on_fault: OnFault,
     /// What the artifact said of itself when it was configured.
     pub shape: NodeShape,
     /// Ports in the order of the shape, and `failed` as the last.
@@ -188,6 +223,8 @@ impl fmt::Debug for NodePlan {
             .field("name", &self.name)
             .field("artifact", &self.artifact)
             .field("limits", &self.limits)
+            .field("circuit", &self.circuit)
+            .field("on_fault", &self.on_fault)
             .field("shape", &self.shape)
             .field("ports", &self.ports)
             .finish_non_exhaustive()

@@ -126,6 +126,23 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Reads one of a few words.
+    pub(crate) fn choice<T: Copy>(
+        &mut self,
+        key: &'static str,
+        choices: &[(&'static str, T)],
+        findings: &mut Findings,
+    ) -> Option<T> {
+        let entry = self.optional(key)?;
+        let text = string(entry, findings)?.text;
+        let found = choices.iter().find(|(word, _)| *word == text);
+        if found.is_none() {
+            let rule = format!("it is one of {}", suggest::list(choices.iter().map(|(word, _)| *word)));
+            return bad_value(entry, rule, findings);
+        }
+        found.map(|(_, choice)| *choice)
+    }
+
     /// Reports the keys that were never asked for.
     pub(crate) fn finish(self, findings: &mut Findings) {
         for entry in &self.table.0 {

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use serde_json::Value as Json;
 use wattle_pack::{
-    Artifact, BuiltinPack, ComponentKind, Components, Diagnostic, Invalid, Library, NodeError, NodeShape, Nodes,
-    OptionError, Origin, Plan, load_text,
+    Artifact, BuiltinPack, ComponentKind, Components, Diagnostic, Invalid, Library, NodeError, NodeLimits, NodeShape,
+    Nodes, OptionError, Origin, Plan, load_text,
 };
 
 /// Nodes with the ports of those that the agent carries. The artifact of any other node is a text of this crate's
@@ -33,7 +33,7 @@ impl Nodes for FakeNodes {
         OPTIONS.iter().map(|(name, _)| (*name).to_owned()).collect()
     }
 
-    fn configure(&self, artifact: &Arc<Artifact>, options: &str) -> Result<NodeShape, NodeError> {
+    fn configure(&self, artifact: &Arc<Artifact>, options: &str, _: &NodeLimits) -> Result<NodeShape, NodeError> {
         let options: Json = serde_json::from_str(options).unwrap();
         let ports = if artifact.origin == Origin::Builtin {
             let known = OPTIONS.iter().find(|(name, _)| *name == artifact.name).unwrap().1;

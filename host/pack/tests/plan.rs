@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use serde_json::{Map, Value as Json, json};
 use wattle_pack::{
-    BatchSettings, Framing, Invalid, Library, NodeLimits, Origin, PipelinePlan, Plan, Target, load_pack, load_tests,
+    ArtifactLimits, BatchSettings, BufferKind, BufferPlan, CircuitSettings, Framing, Invalid, Library, NodeLimits,
+    OnFault, Origin, PipelinePlan, Plan, QuarantineSettings, Target, WhenFull, load_pack, load_tests,
 };
 
 use crate::fakes::{FakeComponents, FakeNodes, env, library, load};
@@ -65,6 +66,25 @@ fn settings_take_sizes_durations_and_variables() {
         time = "${NONE:-250ms}"
         time_per_kib = "10us"
         output_ratio = "8"
+        host_calls = 7
+        log_lines = 0
+        fields = 9
+        table_elements = 10
+        instances = 11
+        retry_calls = 12
+        retry_time = "13s"
+        [agent.circuit]
+        fault_percent = 14
+        window = 15
+        min_batches = 16
+        cool_down = "17s"
+        max_cool_down = "18s"
+        [agent.artifacts]
+        max_size = "19KiB"
+        max_functions = 20
+        max_compile_time = "21s"
+        [agent.quarantine]
+        max_size = "22KiB"
         [packs]
         path = "library"
         "#,
@@ -79,8 +99,27 @@ fn settings_take_sizes_durations_and_variables() {
         time: Duration::from_millis(250),
         time_per_kib: Duration::from_micros(10),
         output_ratio: 8,
+        host_calls: 7,
+        log_lines: 0,
+        fields: 9,
+        table_elements: 10,
+        instances: 11,
+        retry_calls: 12,
+        retry_time: Duration::from_secs(13),
     };
     assert_eq!(plan.agent.limits, limits);
+    let circuit = CircuitSettings {
+        fault_percent: 14,
+        window: 15,
+        min_batches: 16,
+        cool_down: Duration::from_secs(17),
+        max_cool_down: Duration::from_secs(18),
+    };
+    assert_eq!(plan.agent.circuit, circuit);
+    let artifacts =
+        ArtifactLimits { max_bytes: 19 << 10, max_functions: 20, max_compile_time: Duration::from_secs(21) };
+    assert_eq!(plan.agent.artifacts, artifacts);
+    assert_eq!(plan.agent.quarantine, QuarantineSettings { max_bytes: 22 << 10 });
 }
 
 #[test]
@@ -95,6 +134,8 @@ fn nodes_stand_in_the_order_of_flow_whatever_the_order_of_the_file() {
         artifact = "builtin:parse"
         inputs = ["first"]
         limits = { memory = "2GiB" }
+        circuit = { window = 7 }
+        on_fault = "pass"
         [pipelines.main.nodes.first]
         artifact = "builtin:mask"
         inputs = ["input"]
@@ -119,6 +160,9 @@ fn nodes_stand_in_the_order_of_flow_whatever_the_order_of_the_file() {
     );
     assert_eq!(pipeline.nodes[1].limits, NodeLimits { memory_bytes: 2 << 30, ..NodeLimits::default() });
     assert_eq!(pipeline.nodes[0].limits, NodeLimits::default());
+    assert_eq!(pipeline.nodes[1].circuit, CircuitSettings { window: 7, ..CircuitSettings::default() });
+    let policies: Vec<OnFault> = pipeline.nodes.iter().map(|node| node.on_fault).collect();
+    assert_eq!(policies, [OnFault::Fail, OnFault::Pass, OnFault::Fail]);
     assert!(pipeline.nodes[0].shape.masks && !pipeline.nodes[1].shape.masks);
     let outputs: Vec<_> = pipeline.outputs.iter().map(|output| (output.name.as_str(), output.title.as_str())).collect();
     assert_eq!(outputs, [("raw", "Raw copy"), ("rest", "rest")]);
@@ -349,4 +393,25 @@ fn tests_of_a_pack_are_read_from_a_folder_and_from_the_agent() {
     assert_eq!(a.expected["o"], [json!({ "body": "one" }), json!({ "failure": null })]);
     assert_eq!((b.name.as_str(), b.framing, b.input_name.as_str()), ("b", Framing::Document, "input.ndjson.gz"));
     assert!(b.expected["o"].is_empty());
+}
+
+#[test]
+fn a_buffer_is_in_memory_unless_it_is_asked_to_be_on_disk() {
+    let buffer = |text: &str| {
+        let config = around("pack = \"sample@1.0.0\"");
+        plan(&format!("{config}{text}")).sinks[0].buffer
+    };
+    assert_eq!(buffer(""), BufferPlan::default());
+    assert_eq!(buffer("buffer = {}"), BufferPlan::default());
+    let memory = BufferPlan { max_size: 1 << 20, when_full: WhenFull::DropNewest, ..BufferPlan::default() };
+    assert_eq!(buffer("buffer = { max_size = \"1MiB\", when_full = \"drop_newest\" }"), memory);
+    let disk = |millis, max_size| BufferPlan {
+        kind: BufferKind::Disk { gather: Duration::from_millis(millis) },
+        max_size,
+        when_full: WhenFull::Block,
+    };
+    assert_eq!(buffer("buffer.type = \"disk\""), disk(0, 1 << 30));
+    let interval = "buffer = { type = \"disk\", max_size = \"2GiB\", fsync = \"interval\"";
+    assert_eq!(buffer(&format!("{interval} }}")), disk(500, 2 << 30));
+    assert_eq!(buffer(&format!("{interval}, fsync_interval = \"2s\" }}")), disk(2000, 2 << 30));
 }

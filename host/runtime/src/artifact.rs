@@ -8,13 +8,10 @@ use wattle_pack::{Artifact, NodeLimits};
 
 use crate::bindings::{CONTRACT, GivenDescription, NODE};
 use crate::cache::Cache;
-use crate::inspect::{imports, is_core_module, other_contract};
+use crate::inspect::{imports, other_contract};
 use crate::instance::{self, Exports};
 use crate::runtime::Runtime;
 use crate::state::State;
-
-/// Largest artifact that is compiled; Python's is 18 MB.
-const MAX_ARTIFACT_BYTES: usize = 64 << 20;
 
 /// What is wrong with an artifact, and how to mend it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -27,7 +24,7 @@ pub struct ArtifactError {
 }
 
 impl ArtifactError {
-    fn new(message: impl Into<String>, hint: &str) -> Self {
+    pub(crate) fn new(message: impl Into<String>, hint: &str) -> Self {
         Self { message: message.into(), hint: (!hint.is_empty()).then(|| hint.into()) }
     }
 }
@@ -68,7 +65,7 @@ impl Compiled {
         let component = match cache.and_then(|c| c.load(engine, &artifact.digest)) {
             Some(component) => component,
             None => {
-                let component = compile(runtime, artifact)?;
+                let component = runtime.compiler.compile(engine, artifact)?;
                 if let Some(cache) = cache {
                     cache.store(engine, &artifact.digest, &component);
                 }
@@ -93,29 +90,6 @@ impl Compiled {
         let description = describe(runtime, &pre, &exports)?;
         Ok(Self { runtime: runtime.clone(), pre, exports, description, digest: artifact.digest.clone() })
     }
-}
-
-fn compile(runtime: &Runtime, artifact: &Artifact) -> Result<Component, ArtifactError> {
-    let bytes = &artifact.bytes;
-    if is_core_module(bytes) {
-        return Err(ArtifactError::new(
-            "artifact is a core module, not a component",
-            "wrap it with `wasm-tools component new`, or build it with the SDK",
-        ));
-    }
-    if !bytes.starts_with(b"\0asm") {
-        return Err(ArtifactError::new("artifact is not webassembly", "it must be a component in binary form"));
-    }
-    if bytes.len() > MAX_ARTIFACT_BYTES {
-        let message = format!("artifact has {} bytes; at most {MAX_ARTIFACT_BYTES} are taken", bytes.len());
-        return Err(ArtifactError::new(message, ""));
-    }
-    Component::from_binary(&runtime.engine, bytes).map_err(|error| {
-        // The first line says what; the rest is for those who write compilers.
-        let text = format!("{error:#}");
-        let message = format!("artifact is not a webassembly component: {}", text.lines().next().unwrap_or_default());
-        ArtifactError::new(message, "")
-    })
 }
 
 /// Refuses imports that the contract does not have, all of them in one message.

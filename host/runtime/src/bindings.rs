@@ -129,19 +129,17 @@ pub(crate) fn linker(engine: &Engine) -> Done<Linker<State>> {
     let mut fields = linker.instance(FIELDS)?;
     fields.func_wrap("resolve", |mut store: Store<'_>, (path, access): (String, Access)| {
         let (read, write) = (access.contains(Access::READ), access.contains(Access::WRITE));
-        Ok((store.data_mut().resolve(&path, read, write),))
+        Ok((store.data_mut().resolve(&path, read, write)?,))
     })?;
 
     let mut diagnostics = linker.instance(DIAGNOSTICS)?;
-    diagnostics.func_wrap("panicked", |mut store: Store<'_>, (message,): (String,)| {
-        store.data_mut().panicked(message);
-        Ok(())
-    })?;
+    diagnostics
+        .func_wrap("panicked", |mut store: Store<'_>, (message,): (String,)| store.data_mut().panicked(message))?;
 
     let mut batch = linker.instance(BATCH)?;
     batch.func_wrap("rows", |mut store: Store<'_>, (): ()| {
         let rows = store.data_mut().in_call(0, |call| Ok(call.rows()))?;
-        Ok((u32::try_from(rows)?,))
+        Ok((u32::try_from(rows).unwrap_or(u32::MAX),))
     })?;
     batch.func_wrap("read", |mut store: Store<'_>, (field, form): (u32, Form)| {
         let (bytes, offsets, kinds) = store.data_mut().in_call(0, |call| call.read(field, form.into()))?;
@@ -169,7 +167,9 @@ pub(crate) fn linker(engine: &Engine) -> Done<Linker<State>> {
 fn link_changes(batch: &mut wasmtime::component::LinkerInstance<'_, State>) -> Done<()> {
     type Replace = (u32, Form, Vec<u32>, Vec<u32>, GivenColumn);
     batch.func_wrap("replace", |mut store: Store<'_>, (field, form, starts, ends, texts): Replace| {
-        let given = texts.byte_len() + 8 * starts.len();
+        // A single text stands for every span.
+        let repeated = if texts.offsets.len() == 2 { texts.bytes.len().saturating_mul(starts.len()) } else { 0 };
+        let given = repeated.saturating_add(texts.byte_len() + 8 * starts.len());
         store.data_mut().in_call(given, |call| {
             let (texts, _) = texts.check()?;
             call.replace(field, form.into(), starts, ends, texts)
@@ -182,7 +182,9 @@ fn link_changes(batch: &mut wasmtime::component::LinkerInstance<'_, State>) -> D
         })
     })?;
     batch.func_wrap("set-json-from", |mut store: Store<'_>, (target, source, rows): (u32, u32, Vec<u8>)| {
-        store.data_mut().in_call(rows.len(), |call| call.set_json_from(target, source, rows))
+        // What is set is a copy of what the batch holds.
+        let given = rows.len() + store.data().input_bytes();
+        store.data_mut().in_call(given, |call| call.set_json_from(target, source, rows))
     })?;
     batch.func_wrap("set-timestamp", |mut store: Store<'_>, (nanoseconds,): (Vec<i64>,)| {
         store.data_mut().in_call(8 * nanoseconds.len(), |call| call.set_timestamps(nanoseconds))
@@ -193,8 +195,9 @@ fn link_changes(batch: &mut wasmtime::component::LinkerInstance<'_, State>) -> D
 fn link_rows(batch: &mut wasmtime::component::LinkerInstance<'_, State>) -> Done<()> {
     type Split = (u32, Form, Vec<u32>, Vec<u32>, Vec<u32>, Vec<u8>, Vec<u8>);
     batch.func_wrap("split", |mut store: Store<'_>, (field, form, parents, starts, ends, prefix, suffix): Split| {
-        // Each child repeats prefix and suffix.
-        let given = parents.len().saturating_mul(12 + prefix.len() + suffix.len());
+        // Each child repeats prefix and suffix, and spans may overlap.
+        let spans: usize = starts.iter().zip(&ends).map(|(&start, &end)| end.saturating_sub(start) as usize).sum();
+        let given = parents.len().saturating_mul(12 + prefix.len() + suffix.len()).saturating_add(spans);
         store.data_mut().in_call(given, |call| call.split(field, form.into(), parents, starts, ends, prefix, suffix))
     })?;
     batch.func_wrap("split-into", |mut store: Store<'_>, (parents, bodies): (Vec<u32>, GivenColumn)| {
@@ -210,7 +213,8 @@ fn link_rows(batch: &mut wasmtime::component::LinkerInstance<'_, State>) -> Done
         store.data_mut().in_call(ports.len(), |call| call.route(ports))
     })?;
     batch.func_wrap("copy-to", |mut store: Store<'_>, (port, rows): (u8, Vec<u32>)| {
-        store.data_mut().in_call(4 * rows.len(), |call| call.copy_to(port, rows))
+        let given = 4 * rows.len() + store.data().body_bytes(&rows);
+        store.data_mut().in_call(given, |call| call.copy_to(port, rows))
     })?;
     type Fail = (Vec<u32>, Vec<u32>, Vec<Reason>);
     batch.func_wrap("fail", |mut store: Store<'_>, (rows, which, reasons): Fail| {

@@ -1,10 +1,12 @@
 //! Compiled code on disk, in the agent's own data folder.
 //!
 //! Compiled code runs outside of the sandbox's checks, so a file is loaded only if its authentication code is right:
-//! HMAC-SHA-256 over artifact digest, engine hash and code, with a random key that lies in the same folder, readable by
+//! keyed BLAKE3 over artifact digest, engine hash and code, with a random key that lies in the same folder, readable by
 //! the agent's user alone. A `.cwasm` that somebody brings along does not have it.
 //!
-//! File `<digest>-<engine hash>.cwasm`: 32 bytes of authentication code, then the code.
+//! File `<digest>-<engine hash>.cwasm`: the code, then 32 bytes of authentication code. The code is mapped, not read to
+//! memory: what is never run costs none. A file is never changed, only replaced by rename, so a mapping stays as it was
+//! authenticated; whoever else could write to it could read the key as well.
 
 use std::fs::{self, File, OpenOptions};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -12,14 +14,11 @@ use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-use hmac::{Hmac, KeyInit as _, Mac as _};
-use sha2::Sha256;
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
-/// The block size of SHA-256, so that the key is used as it is.
-const KEY_BYTES: usize = 64;
-const CODE_BYTES: usize = 32;
+const KEY_BYTES: usize = blake3::KEY_LEN;
+const CODE_BYTES: usize = blake3::OUT_LEN;
 
 pub(crate) struct Cache {
     dir: PathBuf,
@@ -53,18 +52,22 @@ impl Cache {
     /// The compiled component, if there is one for this engine and it is authentic.
     pub(crate) fn load(&self, engine: &Engine, digest: &str) -> Option<Component> {
         let path = self.path(engine, digest);
-        let bytes = fs::read(&path).ok()?;
-        let authentic = bytes
-            .split_at_checked(CODE_BYTES)
-            .filter(|(code, compiled)| self.mac(engine, digest, compiled).verify_slice(code).is_ok());
-        let Some((_, compiled)) = authentic else {
-            tracing::warn!(path = %path.display(), "cached code is not authentic; it is compiled again");
-            return None;
-        };
-        // SAFETY: the bytes are what `Component::serialize` gave to this agent for this engine: only this agent has the
-        // key that authenticates them.
+        match self.is_authentic(&path, engine, digest) {
+            Ok(true) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+            Ok(false) => {
+                tracing::warn!(path = %path.display(), "cached code is not authentic; it is compiled again");
+                return None;
+            }
+            Err(error) => {
+                tracing::warn!(%error, path = %path.display(), "cached code cannot be read; it is compiled again");
+                return None;
+            }
+        }
+        // SAFETY: the file holds what `Component::serialize` gave to this agent for this engine: only this agent has the
+        // key that authenticates it, and never writes to a file that has its name already.
         #[expect(unsafe_code, reason = "the only way to load precompiled code")]
-        let component = unsafe { Component::deserialize(engine, compiled) };
+        let component = unsafe { Component::deserialize_file(engine, &path) };
         component.inspect_err(|error| tracing::warn!(%error, "cached code does not load; it is compiled again")).ok()
     }
 
@@ -73,11 +76,13 @@ impl Cache {
         let path = self.path(engine, digest);
         let write = || -> Result<(), wasmtime::Error> {
             let compiled = component.serialize()?;
-            let code = self.mac(engine, digest, &compiled).finalize().into_bytes();
+            let mut mac = self.mac(engine, digest);
+            mac.update(&compiled);
             let temporary = path.with_extension(format!("tmp{}", std::process::id()));
-            let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
-            file.write_all(&code)?;
+            let _ = fs::remove_file(&temporary);
+            let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
             file.write_all(&compiled)?;
+            file.write_all(mac.finalize().as_bytes())?;
             fs::rename(&temporary, &path)?;
             Ok(())
         };
@@ -91,11 +96,21 @@ impl Cache {
         self.dir.join(format!("{digest}-{:016x}.cwasm", engine_hash(engine)))
     }
 
-    fn mac(&self, engine: &Engine, digest: &str, compiled: &[u8]) -> Hmac<Sha256> {
-        let mut mac = Hmac::<Sha256>::new(&self.key.into());
+    fn is_authentic(&self, path: &Path, engine: &Engine, digest: &str) -> io::Result<bool> {
+        let mut file = File::open(path)?;
+        let Some(length) = file.metadata()?.len().checked_sub(CODE_BYTES as u64) else { return Ok(false) };
+        let mut mac = self.mac(engine, digest);
+        mac.update_reader((&file).take(length))?;
+        let mut code = [0; CODE_BYTES];
+        file.read_exact(&mut code)?;
+        // `Hash` compares in constant time.
+        Ok(mac.finalize() == blake3::Hash::from_bytes(code))
+    }
+
+    fn mac(&self, engine: &Engine, digest: &str) -> blake3::Hasher {
+        let mut mac = blake3::Hasher::new_keyed(&self.key);
         mac.update(digest.as_bytes());
         mac.update(&engine_hash(engine).to_le_bytes());
-        mac.update(compiled);
         mac
     }
 }

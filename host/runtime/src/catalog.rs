@@ -34,13 +34,13 @@ impl Nodes for Catalog {
         self.builtin.iter().map(|a| a.name.clone()).collect()
     }
 
-    fn configure(&self, artifact: &Arc<Artifact>, options: &str) -> Result<NodeShape, NodeError> {
+    fn configure(&self, artifact: &Arc<Artifact>, options: &str, limits: &NodeLimits) -> Result<NodeShape, NodeError> {
         let compiled = self
             .runtime
             .compile(artifact)
             .map_err(|error| NodeError::Artifact { message: error.message, hint: error.hint })?;
         let name = artifact.name.as_str().into();
-        match Instance::new(&compiled, &name, options, &NodeLimits::default()) {
+        match Instance::new(&compiled, &name, options, limits) {
             Ok((_, info)) => Ok(NodeShape {
                 ports: info.ports,
                 name: compiled.description.name.clone(),

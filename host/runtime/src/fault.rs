@@ -1,4 +1,4 @@
-//! What can go wrong in a call of a guest.
+//! What can go wrong in a call of a guest, and whose fault it is.
 
 use wasmtime::Trap;
 
@@ -17,17 +17,42 @@ pub enum FaultKind {
     MemoryLimit,
     /// It answered with more bytes than its limit.
     OutputLimit,
+    /// It needs more table elements than its limit.
+    TableLimit,
     /// It called the host more often than its limit.
     HostCallLimit,
+    /// It sent more messages than its limit.
+    LogLimit,
+    /// It resolved more fields than its limit.
+    FieldLimit,
     /// A decision broke the contract.
     InvalidDecision,
     /// It answered with an error for the whole batch.
     NodeError,
     /// A fresh instance could not be made or configured.
     Instantiate,
+    /// The host went wrong while it worked for the guest.
+    HostError,
 }
 
 impl FaultKind {
+    /// All kinds; each stands at the place of its number.
+    pub const ALL: [Self; 13] = [
+        Self::Trap,
+        Self::StackOverflow,
+        Self::TimeLimit,
+        Self::MemoryLimit,
+        Self::OutputLimit,
+        Self::TableLimit,
+        Self::HostCallLimit,
+        Self::LogLimit,
+        Self::FieldLimit,
+        Self::InvalidDecision,
+        Self::NodeError,
+        Self::Instantiate,
+        Self::HostError,
+    ];
+
     /// Name in kebab-case.
     pub fn name(self) -> &'static str {
         match self {
@@ -36,10 +61,33 @@ impl FaultKind {
             Self::TimeLimit => "time-limit",
             Self::MemoryLimit => "memory-limit",
             Self::OutputLimit => "output-limit",
+            Self::TableLimit => "table-limit",
             Self::HostCallLimit => "host-call-limit",
+            Self::LogLimit => "log-limit",
+            Self::FieldLimit => "field-limit",
             Self::InvalidDecision => "invalid-decision",
             Self::NodeError => "node-error",
             Self::Instantiate => "instantiate",
+            Self::HostError => "host-error",
+        }
+    }
+}
+
+/// Who has to mend it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Blame {
+    /// The author of the node: it trapped, exceeded a limit, or broke the contract.
+    Guest,
+    /// The authors of the agent, or the machine that it runs on.
+    Host,
+}
+
+impl Blame {
+    /// Name in lower case.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Guest => "guest",
+            Self::Host => "host",
         }
     }
 }
@@ -49,13 +97,31 @@ impl FaultKind {
 pub struct Fault {
     /// Which kind.
     pub kind: FaultKind,
+    /// Who has to mend it.
+    pub blame: Blame,
     /// What happened, for people; may hold several lines (a backtrace) after the first.
     pub message: String,
 }
 
 impl Fault {
     pub(crate) fn new(kind: FaultKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into() }
+        let blame = if kind == FaultKind::HostError { Blame::Host } else { Blame::Guest };
+        Self { kind, blame, message: message.into() }
+    }
+
+    /// A fault of the host itself, from what a panic of its code said.
+    pub(crate) fn of_host(panic: &(dyn std::any::Any + Send)) -> Self {
+        let said = panic.downcast_ref::<&str>().copied().or(panic.downcast_ref::<String>().map(String::as_str));
+        let said = said.unwrap_or("no message").lines().next().unwrap_or_default();
+        Self::new(
+            FaultKind::HostError,
+            format!("the agent went wrong on behalf of the node: {said}; please report this"),
+        )
+    }
+
+    /// The same fault, met while an instance was made.
+    pub(crate) fn while_instantiating(self) -> Self {
+        Self { kind: FaultKind::Instantiate, message: self.to_string(), ..self }
     }
 
     /// The first line of the message.
@@ -72,26 +138,42 @@ impl Fault {
         let kind = match error.downcast_ref::<Trap>() {
             // An allocator whose growth was denied aborts; the denial is the cause.
             _ if state.memory_denied => FaultKind::MemoryLimit,
+            _ if state.table_denied => FaultKind::TableLimit,
             Some(Trap::Interrupt) => FaultKind::TimeLimit,
             Some(Trap::StackOverflow) => FaultKind::StackOverflow,
-            _ => FaultKind::Trap,
+            Some(_) => FaultKind::Trap,
+            None if is_too_much(error) => FaultKind::OutputLimit,
+            // Without a trap, what crossed the border was wrong: a list that lies outside of memory, text that is none.
+            None => FaultKind::InvalidDecision,
         };
         let message = match (kind, panic) {
             (FaultKind::TimeLimit, _) => format!("ran longer than {} ms", state.time_limit.as_millis()),
             (FaultKind::MemoryLimit, _) => {
                 format!("needed more than {} MiB of memory", state.limits.memory_bytes >> 20)
             }
+            (FaultKind::TableLimit, _) => {
+                format!("needed more than {} table elements", state.limits.table_elements)
+            }
+            (FaultKind::OutputLimit, _) => format!("answered with more than {} bytes", state.max_output_bytes()),
             (_, Some(panic)) => {
                 // The place comes on the first line and the message after it; the summary must hold both.
                 let panic: Vec<&str> = panic.lines().map(str::trim).collect();
                 format!("{}\n{error:?}", panic.join(" "))
             }
-            (_, None) => {
-                error.downcast_ref::<Trap>().map_or_else(|| format!("{error:?}"), |t| format!("{t}\n{error:?}"))
-            }
+            (_, None) => match error.downcast_ref::<Trap>() {
+                Some(trap) => format!("{trap}\n{error:?}"),
+                // The root says what, the context around it only where.
+                None => format!("{}\n{error:?}", error.root_cause()),
+            },
         };
-        Self { kind, message }
+        Self::new(kind, message)
     }
+}
+
+/// Whether wasmtime refused to copy what a guest gave, because it is more than the host takes in one call. Its error has
+/// no public type, so its text must do; a test notices should it change.
+fn is_too_much(error: &wasmtime::Error) -> bool {
+    error.root_cause().to_string().starts_with("too much data is being copied")
 }
 
 impl std::fmt::Display for Fault {

@@ -32,11 +32,9 @@ pub struct Inspection {
 /// The bytes are no component at all.
 pub fn inspect(runtime: &Arc<Runtime>, artifact: &Artifact) -> Result<Inspection, ArtifactError> {
     let description = runtime.compile(artifact);
-    let component = match Component::from_binary(&runtime.engine, &artifact.bytes) {
+    let component = match runtime.compiler.compile(&runtime.engine, artifact) {
         Ok(component) => component,
-        Err(error) => {
-            return Err(description.err().unwrap_or(ArtifactError { message: error.to_string(), hint: None }));
-        }
+        Err(error) => return Err(description.err().unwrap_or(error)),
     };
     let ty = component.component_type();
     let exports = ty.exports(&runtime.engine).flat_map(|(name, item)| names(&runtime.engine, name, &item.ty)).collect();
@@ -73,9 +71,4 @@ pub(crate) fn other_contract(engine: &Engine, component: &Component) -> Option<S
     let ty = component.component_type();
     let mut versions = ty.exports(engine).filter_map(|(name, _)| name.strip_prefix("wattle:node/node@"));
     versions.next().map(str::to_owned)
-}
-
-/// Whether bytes are a core module: the same magic as a component, another layer.
-pub(crate) fn is_core_module(bytes: &[u8]) -> bool {
-    bytes.starts_with(b"\0asm\x01\0\0\0")
 }

@@ -1,5 +1,6 @@
 //! One live instance of a node: configured, called batch by batch, thrown away at the first fault.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use wattle_pack::{NodeLimits, OptionError};
 
 use crate::artifact::Compiled;
 use crate::bindings::{Configured, GivenOptionError, NODE};
-use crate::fault::{Fault, FaultKind};
+use crate::fault::{Blame, Fault, FaultKind};
 use crate::runtime::TICK;
 use crate::state::State;
 
@@ -37,6 +38,7 @@ impl Exports {
 pub(crate) fn arm(store: &mut Store<State>, time: Duration) {
     store.limiter(|state| state);
     start_clock(store, time);
+    allow_output(store);
 }
 
 fn start_clock(store: &mut Store<State>, time: Duration) {
@@ -44,6 +46,13 @@ fn start_clock(store: &mut Store<State>, time: Duration) {
     // The current tick may end at once, so one more than the limit needs.
     let ticks = time.as_nanos().div_ceil(TICK.as_nanos());
     store.set_epoch_deadline(u64::try_from(ticks).unwrap_or(u64::MAX / 2).saturating_add(1));
+}
+
+/// Bounds what the guest can make the host copy in one call of the host, before any of it is looked at.
+fn allow_output(store: &mut Store<State>) {
+    // What it gives is counted exactly in `State::in_call`; the host's own form of it is somewhat larger.
+    let fuel = usize::try_from(store.data().max_output_bytes()).unwrap_or(usize::MAX).saturating_mul(2);
+    store.set_hostcall_fuel(fuel);
 }
 
 /// What came of configuring.
@@ -69,10 +78,16 @@ impl Instance {
             ConfigureError::Fault(Fault::of(&error, store.data_mut()))
         };
         let mut store = Store::new(&compiled.runtime.engine, State::new(limits.clone()));
-        // Compiling large patterns takes its time, once.
-        arm(&mut store, limits.time.saturating_mul(10));
+        arm(&mut store, limits.time.saturating_mul(NodeLimits::CONFIGURE_TIMES));
         store.data_mut().fields = Some(Vec::new());
-        let instance = compiled.pre.instantiate(&mut store).map_err(|e| fault(e, &mut store))?;
+        let instance = compiled.pre.instantiate(&mut store).map_err(|e| {
+            // Neither a trap of its start function nor a limit: the machine had no room for it, or the host is wrong.
+            let host = !e.is::<wasmtime::Trap>() && !store.data().denied() && !is_count_limit(&e);
+            match fault(e, &mut store) {
+                ConfigureError::Fault(fault) if host => ConfigureError::Fault(Fault { blame: Blame::Host, ..fault }),
+                other => other,
+            }
+        })?;
         type Answer = (Result<Configured, Vec<GivenOptionError>>,);
         let configure = instance
             .get_typed_func::<(&str,), Answer>(&mut store, &compiled.exports.configure)
@@ -99,42 +114,64 @@ impl Instance {
 
     /// Calls the node for a batch.
     ///
-    /// # Errors
-    ///
-    /// The batch as it came, and the fault; this instance must not be used again.
-    pub(crate) fn process(&mut self, batch: Batch, info: &Arc<NodeInfo>) -> Result<Outcome, Box<(Batch, Fault)>> {
+    /// The instance comes back unless it must not be used again: it faulted, or outgrew its memory. That is given back
+    /// before the decisions take effect, which may take as much again.
+    pub(crate) fn process(mut self, batch: Batch, info: &Arc<NodeInfo>) -> Processed {
         let input_bytes = batch.byte_len();
         let limits = &self.store.data().limits;
         let kib = u32::try_from(input_bytes >> 10).unwrap_or(u32::MAX);
         let time = limits.time.saturating_add(limits.time_per_kib.saturating_mul(kib));
         start_clock(&mut self.store, time);
-        // Stands in for the batch should the call ever be missing afterwards; events are not lost to a bug of ours.
+        // Stands in for the batch should the call be missing afterwards; events are not lost to a bug of ours.
         let spare = batch.share();
         self.store.data_mut().begin(Call::new(batch, info.clone()), input_bytes);
+        allow_output(&mut self.store);
         let answer = self.process.call(&mut self.store, ());
         let state = self.store.data_mut();
+        let memory_bytes = state.memory_bytes;
         let Some(call) = state.end() else {
-            return Err(Box::new((spare, Fault::new(FaultKind::Trap, "the call was lost"))));
+            let fault = Fault::new(FaultKind::HostError, "the call was lost; please report this");
+            return Processed { done: Err(Box::new((spare, fault))), memory_bytes, instance: None };
         };
-        spare.into_ack().deliver();
-        match answer {
-            Ok((Ok(()),)) => {
-                call.finish().map_err(|e| Box::new((e.0, Fault::new(FaultKind::InvalidDecision, e.1.to_string()))))
-            }
-            Ok((Err(message),)) => Err(Box::new((call.abort(), Fault::new(FaultKind::NodeError, message)))),
-            Err(error) => Err(Box::new((call.abort(), Fault::of(&error, state)))),
+        let failed = match answer {
+            Ok((Ok(()),)) => None,
+            Ok((Err(message),)) => Some(Fault::new(FaultKind::NodeError, message)),
+            Err(error) => Some(Fault::of(&error, state)),
+        };
+        if let Some(fault) = failed {
+            spare.into_ack().deliver();
+            return Processed { done: Err(Box::new((call.abort(), fault))), memory_bytes, instance: None };
         }
+        let instance = (memory_bytes <= RECYCLE_BYTES).then_some(self);
+        let done = match catch_unwind(AssertUnwindSafe(|| call.finish())) {
+            Ok(Ok(outcome)) => {
+                spare.into_ack().deliver();
+                return Processed { done: Ok(outcome), memory_bytes, instance };
+            }
+            Ok(Err(error)) => {
+                spare.into_ack().deliver();
+                (error.0, Fault::new(FaultKind::InvalidDecision, error.1.to_string()))
+            }
+            // The shares of the batch went down with the panic, so its source offers it again besides.
+            Err(panic) => (spare, Fault::of_host(&*panic)),
+        };
+        Processed { done: Err(Box::new(done)), memory_bytes, instance: None }
     }
+}
 
-    /// Linear memory in bytes.
-    pub(crate) fn memory_bytes(&self) -> usize {
-        self.store.data().memory_bytes
-    }
+/// What came of a call.
+pub(crate) struct Processed {
+    /// The outcome; or the batch as it came, and the fault.
+    pub(crate) done: Result<Outcome, Box<(Batch, Fault)>>,
+    /// Linear memory after the call, in bytes.
+    pub(crate) memory_bytes: usize,
+    /// The instance, if it can be used again.
+    pub(crate) instance: Option<Instance>,
+}
 
-    /// Whether the instance has grown so large that a fresh one should take its place.
-    pub(crate) fn is_outgrown(&self) -> bool {
-        self.memory_bytes() > RECYCLE_BYTES
-    }
+/// Whether a component has more instances, memories or tables than its limit; wasmtime's error has no public type.
+fn is_count_limit(error: &wasmtime::Error) -> bool {
+    error.root_cause().to_string().starts_with("resource limit exceeded")
 }
 
 fn check_ports(ports: &[String]) -> Result<(), String> {

@@ -2,38 +2,30 @@
 //!
 //! A batch whose call faults is tried once more on a fresh instance. If that faults too, it is cut in halves, each on a
 //! fresh instance, until single rows are left that fault; those fail, unchanged, with the fault's kind as their code.
-//! All other rows go on. So one poisonous row costs about 2 log2(rows) calls.
+//! All other rows go on. So one poisonous row costs about 2 log2(rows) calls. How many calls, and how much time, may go
+//! into one batch is limited; when that is used up, the rows that are still in question fail together.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 use wattle_batch::{Batch, Failure, NodeInfo, Outcome};
 use wattle_pack::{NodeLimits, NodePlan};
 
 use crate::artifact::Compiled;
 use crate::fault::{Fault, FaultKind};
-use crate::instance::{ConfigureError, Instance};
+use crate::instance::{ConfigureError, Instance, Processed};
+use crate::stats::NodeStats;
 
 /// Something that processes batches in place of a node: a sandboxed guest, or a native one for comparison.
 pub trait Process: Send {
     /// Processes a batch. Whatever happens, every row of it is in the outcomes.
     fn process(&mut self, batch: Batch) -> Vec<Outcome>;
-}
 
-/// Counts of one node over all workers.
-#[derive(Debug, Default)]
-pub struct NodeStats {
-    /// Calls of `process`.
-    pub calls: AtomicU64,
-    /// Nanoseconds spent in them, the host's part included.
-    pub nanos: AtomicU64,
-    /// Calls that faulted.
-    pub faults: AtomicU64,
-    /// Fresh instances made after the first.
-    pub restarts: AtomicU64,
-    /// Largest linear memory seen, in bytes.
-    pub memory_bytes: AtomicU64,
+    /// Whether a call faulted while the last batch was processed.
+    fn has_faulted(&self) -> bool {
+        false
+    }
 }
 
 /// What a runner needs to make instances.
@@ -53,6 +45,9 @@ impl From<&NodePlan> for RunnerSettings {
     }
 }
 
+/// How often a node may say that it faults.
+const SAY_AGAIN: Duration = Duration::from_secs(10);
+
 /// A sandboxed node on one worker.
 pub struct Runner {
     compiled: Arc<Compiled>,
@@ -60,6 +55,23 @@ pub struct Runner {
     info: Arc<NodeInfo>,
     instance: Option<Instance>,
     stats: Arc<NodeStats>,
+    faulted: bool,
+    said: Option<Instant>,
+    /// Rows that failed since then.
+    unsaid: usize,
+}
+
+/// What is left for finding the poisonous rows of one batch.
+struct Search {
+    calls: u32,
+    /// Set by the first fault.
+    until: Option<Instant>,
+}
+
+impl Search {
+    fn is_over(&self) -> bool {
+        self.calls == 0 || self.until.is_some_and(|until| Instant::now() >= until)
+    }
 }
 
 impl Runner {
@@ -70,7 +82,16 @@ impl Runner {
     /// The node refuses its options, or faults.
     pub fn new(compiled: Arc<Compiled>, settings: RunnerSettings, stats: Arc<NodeStats>) -> Result<Self, Fault> {
         let (instance, info) = make(&compiled, &settings)?;
-        Ok(Self { compiled, settings, info: Arc::new(info), instance: Some(instance), stats })
+        Ok(Self {
+            compiled,
+            settings,
+            info: Arc::new(info),
+            instance: Some(instance),
+            stats,
+            faulted: false,
+            said: None,
+            unsaid: 0,
+        })
     }
 
     /// The node's ports and fields.
@@ -80,54 +101,66 @@ impl Runner {
 
     /// Calls the node once, on a fresh instance if there is none.
     fn call(&mut self, batch: Batch) -> Result<Outcome, Box<(Batch, Fault)>> {
-        let mut instance = match self.instance.take() {
+        let instance = match self.instance.take() {
             Some(instance) => instance,
             None => match make(&self.compiled, &self.settings) {
                 Ok((instance, _)) => {
                     self.stats.restarts.fetch_add(1, Ordering::Relaxed);
                     instance
                 }
-                Err(fault) => return Err(Box::new((batch, fault))),
+                Err(fault) => {
+                    self.stats.count(&fault);
+                    return Err(Box::new((batch, fault)));
+                }
             },
         };
         let since = Instant::now();
-        let done = instance.process(batch, &self.info);
+        let Processed { done, memory_bytes, instance } = instance.process(batch, &self.info);
+        self.instance = instance;
         self.stats.calls.fetch_add(1, Ordering::Relaxed);
         let nanos = u64::try_from(since.elapsed().as_nanos()).unwrap_or(u64::MAX);
         self.stats.nanos.fetch_add(nanos, Ordering::Relaxed);
-        self.stats.memory_bytes.fetch_max(instance.memory_bytes() as u64, Ordering::Relaxed);
-        match &done {
-            Ok(_) if !instance.is_outgrown() => self.instance = Some(instance),
-            Ok(_) => {}
-            Err(failed) => {
-                self.stats.faults.fetch_add(1, Ordering::Relaxed);
-                let (_, fault) = &**failed;
-                tracing::debug!(node = %self.settings.name, kind = fault.kind.name(), error = %fault.message, "node faulted");
-            }
+        self.stats.memory_bytes.fetch_max(memory_bytes as u64, Ordering::Relaxed);
+        if let Err(failed) = &done {
+            let (_, fault) = &**failed;
+            self.stats.count(fault);
+            let (kind, blame) = (fault.kind.name(), fault.blame.name());
+            tracing::debug!(node = %self.settings.name, kind, blame, error = %fault.message, "node faulted");
         }
         done
     }
 
-    /// Processes a batch, and cuts it up while it faults.
-    fn attempt(&mut self, batch: Batch, tries: usize, outcomes: &mut Vec<Outcome>) {
+    /// Processes a batch, and cuts it up while it faults. `why` is the fault of the batch that this one is a half of.
+    fn attempt(&mut self, batch: Batch, why: Option<&Fault>, search: &mut Search, outcomes: &mut Vec<Outcome>) {
+        let tries = if why.is_none() { 2 } else { 1 };
         let mut batch = batch;
         for last in (0..tries).rev() {
+            if let Some(fault) = why.filter(|_| search.is_over()) {
+                let message = format!("{}; the search for the rows that cause it took too long", fault.summary());
+                return self.fail(batch, &Fault { message, ..fault.clone() }, outcomes);
+            }
+            // The first call is no search.
+            search.calls = search.calls.saturating_sub(u32::from(self.faulted));
             match self.call(batch) {
                 Ok(outcome) => return outcomes.push(outcome),
                 Err(failed) => {
                     let (back, fault) = *failed;
+                    if !std::mem::replace(&mut self.faulted, true) {
+                        self.stats.searching.fetch_add(1, Ordering::Relaxed);
+                    }
+                    search.until.get_or_insert_with(|| Instant::now() + self.settings.limits.retry_time);
                     // An error that the node gave on purpose is not luck: trying again changes nothing.
                     if last > 0 && fault.kind != FaultKind::NodeError {
                         batch = back;
                         continue;
                     }
-                    return self.give_up(back, &fault, outcomes);
+                    return self.give_up(back, &fault, search, outcomes);
                 }
             }
         }
     }
 
-    fn give_up(&mut self, batch: Batch, fault: &Fault, outcomes: &mut Vec<Outcome>) {
+    fn give_up(&mut self, batch: Batch, fault: &Fault, search: &mut Search, outcomes: &mut Vec<Outcome>) {
         let rows = u32::try_from(batch.rows()).unwrap_or(u32::MAX);
         if rows > 1 && fault.kind != FaultKind::Instantiate && fault.kind != FaultKind::NodeError {
             let indices: Vec<u32> = (0..rows).collect();
@@ -135,11 +168,21 @@ impl Runner {
             let halves = [batch.select(first), batch.select(second)];
             batch.into_ack().deliver();
             for half in halves {
-                self.attempt(half, 1, outcomes);
+                self.attempt(half, Some(fault), search, outcomes);
             }
             return;
         }
-        tracing::warn!(node = %self.settings.name, kind = fault.kind.name(), rows, error = fault.summary(), "rows failed");
+        self.fail(batch, fault, outcomes);
+    }
+
+    /// Fails rows, unchanged, and says so; not for every row, because a node that faults often faults very often.
+    fn fail(&mut self, batch: Batch, fault: &Fault, outcomes: &mut Vec<Outcome>) {
+        self.unsaid += batch.rows();
+        if self.said.is_none_or(|said| said.elapsed() >= SAY_AGAIN) {
+            let (kind, blame, rows) = (fault.kind.name(), fault.blame.name(), self.unsaid);
+            tracing::warn!(node = %self.settings.name, kind, blame, rows, error = fault.summary(), "rows failed");
+            (self.said, self.unsaid) = (Some(Instant::now()), 0);
+        }
         let failure = Failure {
             node: self.info.name.clone(),
             version: self.info.version.clone(),
@@ -154,17 +197,26 @@ impl Runner {
 impl Process for Runner {
     fn process(&mut self, batch: Batch) -> Vec<Outcome> {
         let mut outcomes = Vec::with_capacity(1);
-        self.attempt(batch, 2, &mut outcomes);
+        self.faulted = false;
+        let mut search = Search { calls: self.settings.limits.retry_calls, until: None };
+        self.attempt(batch, None, &mut search, &mut outcomes);
+        if self.faulted {
+            self.stats.searching.fetch_sub(1, Ordering::Relaxed);
+        }
         outcomes
+    }
+
+    fn has_faulted(&self) -> bool {
+        self.faulted
     }
 }
 
 fn make(compiled: &Compiled, settings: &RunnerSettings) -> Result<(Instance, NodeInfo), Fault> {
     Instance::new(compiled, &settings.name, &settings.options, &settings.limits).map_err(|error| match error {
-        ConfigureError::Fault(fault) => Fault { kind: FaultKind::Instantiate, message: fault.to_string() },
+        ConfigureError::Fault(fault) => fault.while_instantiating(),
         ConfigureError::Options(errors) => {
             let errors: Vec<String> = errors.iter().map(|e| format!("`{}`: {}", e.path, e.message)).collect();
-            Fault { kind: FaultKind::Instantiate, message: format!("options refused: {}", errors.join("; ")) }
+            Fault::new(FaultKind::Instantiate, format!("options refused: {}", errors.join("; ")))
         }
     })
 }

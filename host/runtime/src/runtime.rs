@@ -8,11 +8,12 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use wasmtime::component::Linker;
 use wasmtime::{Config, Engine, OptLevel};
-use wattle_pack::Artifact;
+use wattle_pack::{Artifact, ArtifactLimits};
 
 use crate::artifact::{ArtifactError, Compiled};
 use crate::bindings;
 use crate::cache::Cache;
+use crate::compile::Compiler;
 use crate::state::State;
 
 /// How often the clock for time limits ticks. Limits are exact to two ticks; a shorter tick costs wake-ups of an idle
@@ -31,17 +32,18 @@ pub struct RuntimeError(#[source] wasmtime::Error);
 pub struct Runtime {
     pub(crate) engine: Engine,
     pub(crate) linker: Linker<State>,
+    pub(crate) compiler: Compiler,
     cache: Option<Cache>,
     compiled: Mutex<HashMap<String, Weak<Compiled>>>,
 }
 
 impl Runtime {
-    /// A runtime that keeps compiled code in `cache_dir`, or in memory only.
+    /// A runtime that compiles artifacts within these limits, and keeps compiled code in `cache_dir`, or in memory only.
     ///
     /// # Errors
     ///
     /// The engine does not run on this machine. A cache that cannot be used is logged and done without.
-    pub fn new(cache_dir: Option<&Path>) -> Result<Arc<Self>, RuntimeError> {
+    pub fn new(cache_dir: Option<&Path>, limits: ArtifactLimits) -> Result<Arc<Self>, RuntimeError> {
         let mut config = Config::new();
         config
             .cranelift_opt_level(OptLevel::Speed)
@@ -66,7 +68,13 @@ impl Runtime {
                 .inspect_err(|error| tracing::warn!(%error, dir = %dir.display(), "compile cache is not used"))
                 .ok()
         });
-        Ok(Arc::new(Self { engine, linker, cache, compiled: Mutex::new(HashMap::new()) }))
+        Ok(Arc::new(Self {
+            engine,
+            linker,
+            compiler: Compiler::new(limits),
+            cache,
+            compiled: Mutex::new(HashMap::new()),
+        }))
     }
 
     /// Compiles an artifact, or takes it from the cache.

@@ -1,5 +1,6 @@
 //! What the host keeps for one instance while it runs: the call, and how much of its limits it has used.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use wasmtime::ResourceLimiter;
@@ -8,12 +9,6 @@ use wattle_pack::NodeLimits;
 
 use crate::fault::{Fault, FaultKind};
 
-/// Host calls that one call of a guest may make. No node needs a number that grows with its rows.
-const MAX_HOST_CALLS: u32 = 10_000;
-/// Elements of all tables of an instance; a guest's tables hold its functions.
-const MAX_TABLE_ELEMENTS: usize = 1 << 20;
-/// Fields that a node may resolve.
-const MAX_FIELDS: usize = 4096;
 /// Bytes of a panic message that are kept.
 const MAX_PANIC_BYTES: usize = 8 << 10;
 
@@ -26,7 +21,9 @@ pub(crate) struct State {
     pub(crate) fields: Option<Vec<Field>>,
     /// Set while `process` runs.
     call: Option<Call>,
+    input_bytes: usize,
     host_calls: u32,
+    log_lines: u32,
     output_bytes: u64,
     max_output_bytes: u64,
     /// The last message that the guest reported before a trap.
@@ -34,6 +31,8 @@ pub(crate) struct State {
     /// A fault that the host noticed; the trap that follows only ends the call.
     pub(crate) noticed: Option<Fault>,
     pub(crate) memory_denied: bool,
+    pub(crate) table_denied: bool,
+    table_elements: usize,
     /// Linear memory of the instance, in bytes.
     pub(crate) memory_bytes: usize,
 }
@@ -45,12 +44,16 @@ impl State {
             limits,
             fields: None,
             call: None,
+            input_bytes: 0,
             host_calls: 0,
+            log_lines: 0,
             output_bytes: 0,
-            max_output_bytes: 0,
+            max_output_bytes: NodeLimits::OUTPUT_FLOOR_BYTES,
             panic: None,
             noticed: None,
             memory_denied: false,
+            table_denied: false,
+            table_elements: 0,
             memory_bytes: 0,
         }
     }
@@ -58,10 +61,32 @@ impl State {
     /// Begins a call of `process`.
     pub(crate) fn begin(&mut self, call: Call, input_bytes: usize) {
         self.call = Some(call);
+        self.input_bytes = input_bytes;
         self.host_calls = 0;
+        self.log_lines = 0;
         self.output_bytes = 0;
         let allowed = (input_bytes as u64).saturating_mul(u64::from(self.limits.output_ratio));
         self.max_output_bytes = allowed.max(NodeLimits::OUTPUT_FLOOR_BYTES);
+    }
+
+    /// Whether memory or table elements were asked for beyond the limit.
+    pub(crate) fn denied(&self) -> bool {
+        self.memory_denied || self.table_denied
+    }
+
+    /// Bytes that the current call may answer with.
+    pub(crate) fn max_output_bytes(&self) -> u64 {
+        self.max_output_bytes
+    }
+
+    /// Bytes of the batch of the current call.
+    pub(crate) fn input_bytes(&self) -> usize {
+        self.input_bytes
+    }
+
+    /// Bytes of these rows; a row that does not exist has none.
+    pub(crate) fn body_bytes(&self, rows: &[u32]) -> usize {
+        self.call.as_ref().map_or(0, |call| call.body_bytes(rows))
     }
 
     /// Ends the call.
@@ -69,19 +94,25 @@ impl State {
         self.call.take()
     }
 
-    /// Runs a function of the interface `batch`: counts it, charges what the guest gave, and turns a broken rule into a
-    /// fault.
+    /// Counts a call of the host, whatever it is about.
+    fn count_call(&mut self) -> wasmtime::Result<()> {
+        self.host_calls = self.host_calls.saturating_add(1);
+        if self.host_calls > self.limits.host_calls {
+            let message = format!("made more than {} host calls in one call", self.limits.host_calls);
+            return self.notice(Fault::new(FaultKind::HostCallLimit, message));
+        }
+        Ok(())
+    }
+
+    /// Runs a function of the interface `batch`: counts it, charges what the guest gave or made the host repeat, and
+    /// turns a broken rule into a fault of the guest, a panic into one of the host.
     pub(crate) fn in_call<T>(
         &mut self,
         given_bytes: usize,
         run: impl FnOnce(&mut Call) -> Result<T, InvalidDecision>,
     ) -> wasmtime::Result<T> {
-        self.host_calls += 1;
+        self.count_call()?;
         self.output_bytes = self.output_bytes.saturating_add(given_bytes as u64);
-        if self.host_calls > MAX_HOST_CALLS {
-            let message = format!("made more than {MAX_HOST_CALLS} host calls in one call");
-            return self.notice(Fault::new(FaultKind::HostCallLimit, message));
-        }
         if self.output_bytes > self.max_output_bytes {
             let message = format!("answered with more than {} bytes", self.max_output_bytes);
             return self.notice(Fault::new(FaultKind::OutputLimit, message));
@@ -90,9 +121,12 @@ impl State {
             let message = "called the interface `batch` outside of `process`";
             return self.notice(Fault::new(FaultKind::InvalidDecision, message));
         };
-        match run(call) {
-            Ok(value) => Ok(value),
-            Err(error) => self.notice(Fault::new(FaultKind::InvalidDecision, error.0)),
+        // A panic would end the worker, and with it every pipeline on this thread. What the call holds after one is only
+        // given back, never read.
+        match catch_unwind(AssertUnwindSafe(|| run(call))) {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(error)) => self.notice(Fault::new(FaultKind::InvalidDecision, error.0)),
+            Err(panic) => self.notice(Fault::of_host(&*panic)),
         }
     }
 
@@ -103,29 +137,43 @@ impl State {
     }
 
     /// Resolves a field path, while the node is configured.
-    pub(crate) fn resolve(&mut self, path: &str, read: bool, write: bool) -> Result<u32, String> {
-        let Some(fields) = &mut self.fields else { return Err("fields are resolved in `configure` only".into()) };
-        let path = FieldPath::parse(path).map_err(|e| e.to_string())?;
+    pub(crate) fn resolve(&mut self, path: &str, read: bool, write: bool) -> wasmtime::Result<Result<u32, String>> {
+        self.count_call()?;
+        let Some(fields) = &mut self.fields else { return Ok(Err("fields are resolved in `configure` only".into())) };
+        let path = match FieldPath::parse(path) {
+            Ok(path) => path,
+            Err(error) => return Ok(Err(error.to_string())),
+        };
         let field = Field { path, read, write };
         let index = match fields.iter().position(|f| *f == field) {
             Some(index) => index,
-            None if fields.len() >= MAX_FIELDS => return Err(format!("more than {MAX_FIELDS} fields")),
+            None if fields.len() >= self.limits.fields as usize => {
+                let message = format!("resolved more than {} fields", self.limits.fields);
+                return self.notice(Fault::new(FaultKind::FieldLimit, message));
+            }
             None => {
                 fields.push(field);
                 fields.len() - 1
             }
         };
-        u32::try_from(index).map_err(|e| e.to_string())
+        Ok(u32::try_from(index).map_err(|e| e.to_string()))
     }
 
     /// Keeps the message of a panic.
-    pub(crate) fn panicked(&mut self, mut message: String) {
+    pub(crate) fn panicked(&mut self, mut message: String) -> wasmtime::Result<()> {
+        self.count_call()?;
+        self.log_lines = self.log_lines.saturating_add(1);
+        if self.log_lines > self.limits.log_lines {
+            let message = format!("sent more than {} messages in one call", self.limits.log_lines);
+            return self.notice(Fault::new(FaultKind::LogLimit, message));
+        }
         let mut end = message.len().min(MAX_PANIC_BYTES);
         while !message.is_char_boundary(end) {
             end -= 1;
         }
         message.truncate(end);
         self.panic = Some(message);
+        Ok(())
     }
 }
 
@@ -140,7 +188,28 @@ impl ResourceLimiter for State {
         Ok(true)
     }
 
-    fn table_growing(&mut self, _current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
-        Ok(desired <= MAX_TABLE_ELEMENTS)
+    fn table_growing(&mut self, current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
+        let total = self.table_elements.saturating_add(desired.saturating_sub(current));
+        if total as u64 > self.limits.table_elements {
+            self.table_denied = true;
+            return Ok(false);
+        }
+        self.table_elements = total;
+        Ok(true)
+    }
+
+    fn instances(&self) -> usize {
+        self.limits.instances as usize
+    }
+
+    fn tables(&self) -> usize {
+        self.limits.instances as usize
+    }
+
+    fn memories(&self) -> usize {
+        self.limits.instances as usize
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -31,6 +31,7 @@ mod retry;
 mod secret;
 mod sink;
 mod specs;
+mod stored;
 #[cfg(test)]
 mod testing;
 

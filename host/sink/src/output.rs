@@ -12,7 +12,7 @@ use crate::sink::Payload;
 const MAX_PARTS: usize = 64;
 
 /// Bytes of payloads that are taken from the queue for one write.
-const GATHER_BYTES: usize = 1 << 20;
+const GATHER_BYTES: usize = 2 << 20;
 
 /// Somewhere to write to.
 pub(crate) trait Output: Send {

@@ -6,13 +6,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde::Deserialize;
-use tokio::sync::mpsc;
 use wattle_batch::ColumnBuilder;
 
 use crate::assemble::Chunk;
 use crate::cloudtrail::{self, DocumentSize, Generator};
 use crate::options::{OptionError, verdict};
-use crate::outbox::Outbox;
+use crate::outbox::{Intake, Outbox};
 use crate::quantity::{Number, Period};
 use crate::source::{BatchLimits, Source, SourceContext, SourceError, Stop};
 use crate::stats::{SourceStats, add};
@@ -196,20 +195,16 @@ impl Demo {
 impl Source for Demo {
     fn run(self: Box<Self>, context: SourceContext) -> Pin<Box<dyn Future<Output = Result<(), SourceError>> + Send>> {
         Box::pin(async move {
-            let (output, chunks) = mpsc::channel(1);
-            let producer = Producer {
-                documents: self.documents.or(context.once.then_some(DOCUMENTS_ONCE)),
-                demo: *self,
-                limits: context.limits,
-                stop: context.stop.clone(),
-                stats: context.stats.clone(),
-                output,
-            };
-            let worker = Worker::spawn(format!("{}-generate", context.name), move || {
+            let documents = self.documents.or(context.once.then_some(DOCUMENTS_ONCE));
+            let (limits, stop, stats) = (context.limits, context.stop.clone(), context.stats.clone());
+            let thread = format!("{}-generate", context.name);
+            let (output, outbox) = Outbox::new(context, "demo");
+            let producer = Producer { documents, demo: *self, limits, stop, stats, output };
+            let worker = Worker::spawn(thread, move || {
                 producer.run();
                 Ok(())
             })?;
-            Outbox::new(context, "demo").run(chunks).await;
+            outbox.run().await;
             worker.finished().await
         })
     }
@@ -221,7 +216,7 @@ struct Producer {
     limits: BatchLimits,
     stop: Stop,
     stats: Arc<SourceStats>,
-    output: mpsc::Sender<Chunk>,
+    output: Intake,
 }
 
 /// The batch in the making.
@@ -278,14 +273,14 @@ impl Producer {
         let Some(draft) = draft else { return true };
         let column = draft.builder.finish();
         add(&self.stats.read_bytes, column.byte_len() as u64);
-        self.output.blocking_send(Chunk { column, end: 0 }).is_ok()
+        self.output.send(Chunk { column, end: 0 }).is_ok()
     }
 
     /// Returns whether the time has come, rather than the end.
     fn wait_until(&self, due: Instant) -> bool {
         loop {
             let left = due.saturating_duration_since(Instant::now());
-            if left.is_zero() || self.stop.is_stopped() || self.output.is_closed() {
+            if left.is_zero() || self.stop.is_stopped() || self.output.is_unwanted() {
                 return left.is_zero();
             }
             std::thread::sleep(left.min(STOP_CHECK));

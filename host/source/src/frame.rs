@@ -87,8 +87,12 @@ impl Lines {
         if self.buffer.is_empty() {
             self.buffer = self.pool.take(self.buffer_bytes);
         } else if self.buffer.len() == self.filled {
-            let longer = self.buffer.len().max(self.buffer_bytes);
-            self.buffer.resize(self.buffer.len() + longer, 0);
+            let longer = self.pool.take(self.buffer.len() + 1);
+            let full = std::mem::replace(&mut self.buffer, longer);
+            if let Some(start) = self.buffer.get_mut(..self.filled) {
+                start.copy_from_slice(&full);
+            }
+            self.pool.give_back(full);
         }
         let end = self.buffer.len().min(self.filled + READ_BYTES);
         self.buffer.get_mut(self.filled..end).unwrap_or_default()
@@ -123,7 +127,8 @@ impl Lines {
         let tail = self.buffer.get(used..self.filled).unwrap_or_default();
         let mut next = Vec::new();
         if !tail.is_empty() {
-            next = self.pool.take(tail.len() + self.buffer_bytes);
+            // The next batch will be about as long as this one.
+            next = self.pool.take(tail.len() + used.max(self.buffer_bytes));
             if let Some(start) = next.get_mut(..tail.len()) {
                 start.copy_from_slice(tail);
             }

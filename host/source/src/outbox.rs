@@ -6,18 +6,22 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 use wattle_batch::{Ack, Batch, Column, Disposition, Origin};
 
 use crate::assemble::Chunk;
-use crate::source::{Batches, SourceContext};
+use crate::source::{Batches, SourceContext, Stop};
 use crate::stats::add;
 
 /// The first pause before a batch is offered again; it doubles up to the last.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LAST_PAUSE: Duration = Duration::from_secs(30);
+/// With so many bytes on their way, what comes next waits.
+const MAX_HELD_BYTES: usize = 16 << 20;
+/// How long a stop may go unnoticed.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// Events that were sent and not acknowledged yet.
 struct Kept {
@@ -29,6 +33,8 @@ struct Kept {
 #[derive(Default)]
 struct State {
     outstanding: usize,
+    /// Bytes taken in and not acknowledged.
+    held_bytes: usize,
     returned: Vec<Kept>,
 }
 
@@ -36,23 +42,61 @@ struct State {
 struct Shared {
     state: Mutex<State>,
     changed: Notify,
+    room: Condvar,
+}
+
+/// Nobody takes chunks any more.
+pub(crate) struct Unwanted;
+
+/// Where a thread hands in what it frames.
+pub(crate) struct Intake {
+    chunks: mpsc::Sender<Chunk>,
+    shared: Arc<Shared>,
+    stop: Stop,
+}
+
+impl Intake {
+    /// Whether nobody takes chunks any more.
+    pub(crate) fn is_unwanted(&self) -> bool {
+        self.chunks.is_closed()
+    }
+
+    /// Hands in a chunk; waits while too many bytes are unacknowledged.
+    pub(crate) fn send(&self, chunk: Chunk) -> Result<(), Unwanted> {
+        let bytes = chunk.column.byte_len();
+        let mut state = self.shared.state.lock();
+        while state.held_bytes >= MAX_HELD_BYTES && !self.stop.is_stopped() {
+            if self.is_unwanted() {
+                return Err(Unwanted);
+            }
+            self.shared.room.wait_for(&mut state, LOOK_AGAIN);
+        }
+        state.held_bytes += bytes;
+        drop(state);
+        self.chunks.blocking_send(chunk).map_err(|_| Unwanted)
+    }
 }
 
 /// Sends what a thread frames, until the thread is done and everything is acknowledged.
 pub(crate) struct Outbox {
     context: SourceContext,
     type_name: &'static str,
+    chunks: mpsc::Receiver<Chunk>,
     shared: Arc<Shared>,
 }
 
 impl Outbox {
-    pub(crate) fn new(context: SourceContext, type_name: &'static str) -> Self {
-        Self { context, type_name, shared: Arc::default() }
+    /// An outbox, and what to fill it by.
+    pub(crate) fn new(context: SourceContext, type_name: &'static str) -> (Intake, Self) {
+        let (sender, chunks) = mpsc::channel(1);
+        let shared: Arc<Shared> = Arc::default();
+        let intake = Intake { chunks: sender, shared: shared.clone(), stop: context.stop.clone() };
+        (intake, Self { context, type_name, chunks, shared })
     }
 
     /// Sends every chunk that comes, and returns when no more can come and nothing is outstanding. When the source is
     /// stopped or the queue closed, what comes back undelivered is counted as lost.
-    pub(crate) async fn run(self, mut chunks: mpsc::Receiver<Chunk>) {
+    pub(crate) async fn run(mut self) {
         let mut retry_at: Option<Instant> = None;
         let mut open = true;
         let mut stop = self.context.stop.clone();
@@ -71,12 +115,12 @@ impl Outbox {
             }
             let due = retry_at.unwrap_or_else(Instant::now);
             tokio::select! {
-                chunk = chunks.recv(), if open => match chunk {
+                chunk = self.chunks.recv(), if open => match chunk {
                     Some(chunk) => {
                         let origin = self.context.origin(self.type_name, &[]);
                         if !self.send(Kept { column: chunk.column, origin, attempt: 0 }).await {
                             open = false;
-                            chunks.close();
+                            self.chunks.close();
                         }
                     }
                     None => open = false,
@@ -95,7 +139,7 @@ impl Outbox {
     async fn send(&self, kept: Kept) -> bool {
         let Kept { column, origin, attempt } = kept;
         let events = column.rows() as u64;
-        let bytes = column.byte_len() as u64;
+        let bytes = column.byte_len();
         self.shared.state.lock().outstanding += 1;
         let shared = self.shared.clone();
         let (again, again_origin) = (column.clone(), origin.clone());
@@ -104,14 +148,18 @@ impl Outbox {
             state.outstanding -= 1;
             if disposition == Disposition::Retry {
                 state.returned.push(Kept { column: again, origin: again_origin, attempt: attempt + 1 });
+            } else {
+                state.held_bytes -= bytes;
+                drop(again);
             }
             drop(state);
+            shared.room.notify_all();
             shared.changed.notify_one();
         });
         // A queue that is closed gives the batch back, and dropping it returns it here.
         if self.context.output.push(Batches(Batch::new(column, origin, ack))).await.is_ok() {
             add(&self.context.stats.events, events);
-            add(&self.context.stats.bytes, bytes);
+            add(&self.context.stats.bytes, bytes as u64);
             return true;
         }
         self.give_up();

@@ -7,28 +7,26 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 
-/// Buffers that a pool keeps; more can be under way.
-const MAX_KEPT: usize = 16;
+/// Bytes in all buffers that a pool keeps; more can be under way.
+const MAX_KEPT_BYTES: usize = 16 << 20;
 /// Buffers larger than this are given back to the system: one huge event must not stay in memory.
-const MAX_KEPT_BYTES: usize = 4 << 20;
+const MAX_BUFFER_BYTES: usize = 4 << 20;
 
 /// Buffers waiting to be used again. Clones are the same pool.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Pool(Arc<Mutex<Vec<Vec<u8>>>>);
 
 impl Pool {
-    /// A buffer of at least this length; what it holds is of no meaning.
+    /// A buffer of at least this length, and at most twice it; what it holds is of no meaning.
     pub(crate) fn take(&self, len: usize) -> Vec<u8> {
+        // Few lengths, so that what comes back fits the next.
+        let len = len.next_power_of_two();
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match kept.iter().position(|b| b.len() >= len) {
-            Some(index) => kept.swap_remove(index),
-            None => {
-                // A buffer that is too short would be of no use to the next either.
-                kept.pop();
-                drop(kept);
-                vec![0; len]
-            }
+        if let Some(index) = kept.iter().rposition(|b| b.len() == len) {
+            return kept.remove(index);
         }
+        drop(kept);
+        vec![0; len]
     }
 
     /// The first `used` bytes of a buffer, which comes back when they are let go of.
@@ -42,11 +40,17 @@ impl Pool {
         Bytes::from_owner(Pooled { buffer, used, pool: self.clone() })
     }
 
-    fn give_back(&self, buffer: Vec<u8>) {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.len() < MAX_KEPT && buffer.len() <= MAX_KEPT_BYTES {
-            kept.push(buffer);
+    pub(crate) fn give_back(&self, buffer: Vec<u8>) {
+        if buffer.len() > MAX_BUFFER_BYTES {
+            return;
         }
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut bytes: usize = buffer.len() + kept.iter().map(Vec::len).sum::<usize>();
+        // Those of a length that nobody asks for any more go first: what is used moves to the end.
+        while bytes > MAX_KEPT_BYTES && !kept.is_empty() {
+            bytes -= kept.remove(0).len();
+        }
+        kept.push(buffer);
     }
 }
 
@@ -85,7 +89,7 @@ mod tests {
         assert_ne!(other.as_ptr(), place, "a slice is left");
         assert_eq!(&slice[..], b"cd");
         drop(slice);
-        let again = pool.take(4);
+        let again = pool.take(7);
         assert_eq!(again.as_ptr(), place);
     }
 
@@ -98,7 +102,18 @@ mod tests {
         assert_eq!(few.len(), 3);
         let again = pool.take(100);
         assert_eq!(again.as_ptr(), place, "it came back at once");
-        drop(pool.share(vec![0; MAX_KEPT_BYTES + 1], MAX_KEPT_BYTES + 1));
+        drop(pool.share(vec![0; MAX_BUFFER_BYTES + 1], MAX_BUFFER_BYTES + 1));
         assert!(pool.0.lock().unwrap().is_empty());
+    }
+
+    #[test]
+    fn keeps_a_bounded_number_of_bytes_and_the_lengths_in_use() {
+        let pool = Pool::default();
+        let old = pool.take(100);
+        let buffers: Vec<Vec<u8>> = (0..5).map(|_| pool.take(MAX_BUFFER_BYTES)).collect();
+        pool.give_back(old);
+        buffers.into_iter().for_each(|b| pool.give_back(b));
+        let lengths: Vec<usize> = pool.0.lock().unwrap().iter().map(Vec::len).collect();
+        assert_eq!(lengths, [MAX_BUFFER_BYTES; 4]);
     }
 }

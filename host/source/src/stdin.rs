@@ -1,31 +1,30 @@
 //! The source `stdin`: reads standard input to its end.
 //!
-//! Two threads, because a read from a terminal or a pipe cannot be interrupted: one only reads, and may stay in its
-//! last read when the source is stopped; the other decompresses and frames.
+//! A thread reads straight to the buffers that become columns. A read from a terminal or a pipe cannot be interrupted, so
+//! it is polled for first, and a stop is noticed in between.
 
+use std::fs::File;
 use std::io::{self, Read};
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use bytes::Bytes;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde::Deserialize;
-use tokio::sync::mpsc;
 
 use crate::assemble::{self, Chunk};
 use crate::decompress::{Caps, Compression, Decoder, Decompression, MAGIC_BYTES, ReadFailure};
-use crate::frame::{DEFAULT_MAX_EVENT_BYTES, EventTooLong, Framing, Lines, READ_BYTES, check_max_event_bytes};
+use crate::frame::{DEFAULT_MAX_EVENT_BYTES, EventTooLong, Framing, Lines, check_max_event_bytes};
 use crate::options::{OptionError, verdict};
-use crate::outbox::Outbox;
-use crate::pool::Pool;
+use crate::outbox::{Intake, Outbox, Unwanted};
 use crate::quantity::Size;
 use crate::source::{BatchLimits, Source, SourceContext, SourceError, Stop};
 use crate::stats::{SourceStats, add};
 use crate::thread::Worker;
 
 /// How long a stop may go unnoticed.
-const STOP_CHECK: Duration = Duration::from_millis(50);
+const STOP_CHECK: Timespec = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
 
 /// The options of a `stdin` source.
 #[derive(Debug, Deserialize)]
@@ -49,13 +48,11 @@ impl Default for Options {
     }
 }
 
-/// Where the bytes come from.
-type Input = Box<dyn Read + Send>;
-
 /// The source, ready to run.
 pub(crate) struct Stdin {
     options: Options,
-    input: Option<Input>,
+    /// Stands in for standard input.
+    input: Option<OwnedFd>,
 }
 
 impl Stdin {
@@ -68,32 +65,20 @@ impl Stdin {
 impl Source for Stdin {
     fn run(self: Box<Self>, context: SourceContext) -> Pin<Box<dyn Future<Output = Result<(), SourceError>> + Send>> {
         Box::pin(async move {
-            let input = match self.input {
-                Some(input) => input,
-                None => {
-                    add(&context.stats.total_bytes, file_bytes_on_stdin());
-                    Box::new(io::stdin())
-                }
-            };
-            let (pieces_out, pieces) = sync_channel(2);
-            let (chunks_out, chunks) = mpsc::channel(1);
-            let framer = Framer {
-                options: self.options,
-                limits: context.limits,
-                stop: context.stop.clone(),
-                stats: context.stats.clone(),
-                output: chunks_out,
-            };
-            let name = context.name.clone();
-            // Left alone: it ends with its input, or when it next finds that nobody takes what it read.
-            let reader = Worker::spawn(format!("{name}-read"), move || {
-                read(input, &pieces_out);
-                Ok(())
-            })?;
-            drop(reader);
-            let worker = Worker::spawn(format!("{name}-frame"), move || framer.run(pieces))?;
-            let stats = context.stats.clone();
-            Outbox::new(context, "stdin").run(chunks).await;
+            let input = self.input.map_or_else(|| io::stdin().as_fd().try_clone_to_owned(), Ok);
+            let input = File::from(input.map_err(|error| SourceError {
+                message: format!("source `{}`: standard input cannot be read: {error}", context.name),
+            })?);
+            add(
+                &context.stats.total_bytes,
+                input.metadata().map_or(0, |meta| if meta.is_file() { meta.len() } else { 0 }),
+            );
+            let (name, stats) = (context.name.clone(), context.stats.clone());
+            let (limits, stop) = (context.limits, context.stop.clone());
+            let (intake, outbox) = Outbox::new(context, "stdin");
+            let framer = Framer { options: self.options, limits, stop, stats: stats.clone(), output: intake };
+            let worker = Worker::spawn(format!("{name}-read"), move || framer.run(input))?;
+            outbox.run().await;
             worker.finished().await.map_err(|error| {
                 add(&stats.failures, 1);
                 tracing::error!(source = %name, error = %error, "standard input was not read to its end");
@@ -103,59 +88,14 @@ impl Source for Stdin {
     }
 }
 
-/// Bytes on standard input, where it is a file.
-fn file_bytes_on_stdin() -> u64 {
-    use std::os::fd::AsFd;
-    let file = io::stdin().as_fd().try_clone_to_owned().map(std::fs::File::from);
-    file.and_then(|file| file.metadata()).map_or(0, |meta| if meta.is_file() { meta.len() } else { 0 })
-}
-
-/// Passes on whatever a read gives. The end is the end of the channel.
-fn read(mut input: Input, pieces: &SyncSender<io::Result<Bytes>>) {
-    let pool = Pool::default();
-    loop {
-        let mut piece = pool.take(READ_BYTES);
-        let result = match input.read(&mut piece) {
-            Ok(0) => return,
-            Ok(n) => Ok(pool.share(piece, n)),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => Err(error),
-        };
-        let failed = result.is_err();
-        if pieces.send(result).is_err() || failed {
-            return;
-        }
-    }
-}
-
-/// The other end of [`read`]: says `WouldBlock` where it has waited long enough, and ends when the source is stopped.
-struct Pieces {
-    pieces: Receiver<io::Result<Bytes>>,
-    piece: Bytes,
-    at: usize,
+/// Standard input that says `WouldBlock` where it has waited long enough, and ends when the source is stopped.
+struct Input {
+    file: File,
     stop: Stop,
     stats: Arc<SourceStats>,
 }
 
-impl Pieces {
-    /// Waits a moment for more, if there is nothing. Returns whether there is something now, or the end.
-    fn wait(&mut self) -> io::Result<bool> {
-        if self.at < self.piece.len() {
-            return Ok(true);
-        }
-        match self.pieces.recv_timeout(STOP_CHECK) {
-            Ok(piece) => {
-                self.piece = piece?;
-                self.at = 0;
-                add(&self.stats.read_bytes, self.piece.len() as u64);
-                Ok(true)
-            }
-            Err(RecvTimeoutError::Timeout) if self.stop.is_stopped() => Ok(true),
-            Err(RecvTimeoutError::Timeout) => Ok(false),
-            Err(RecvTimeoutError::Disconnected) => Ok(true),
-        }
-    }
-
+impl Input {
     /// The first bytes, enough to recognise a compression.
     fn head(&mut self) -> io::Result<Vec<u8>> {
         let mut head = Vec::new();
@@ -165,7 +105,7 @@ impl Pieces {
             match self.read(free) {
                 Ok(0) => break,
                 Ok(n) => head.extend(free.iter().take(n)),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
                 Err(error) => return Err(error),
             }
         }
@@ -173,16 +113,17 @@ impl Pieces {
     }
 }
 
-impl Read for Pieces {
+impl Read for Input {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         if self.stop.is_stopped() {
             return Ok(0);
         }
-        if !self.wait()? {
+        let ready = poll(&mut [PollFd::new(&self.file, PollFlags::IN)], Some(&STOP_CHECK))?;
+        if ready == 0 {
             return Err(io::ErrorKind::WouldBlock.into());
         }
-        let n = self.piece.get(self.at..).unwrap_or_default().read(out)?;
-        self.at += n;
+        let n = self.file.read(out)?;
+        add(&self.stats.read_bytes, n as u64);
         Ok(n)
     }
 }
@@ -196,20 +137,17 @@ enum StdinError {
     TooLong(#[from] EventTooLong),
 }
 
-/// Nobody takes chunks any more.
-struct Unwanted;
-
 struct Framer {
     options: Options,
     limits: BatchLimits,
     stop: Stop,
     stats: Arc<SourceStats>,
-    output: mpsc::Sender<Chunk>,
+    output: Intake,
 }
 
 impl Framer {
-    fn run(self, pieces: Receiver<io::Result<Bytes>>) -> Result<(), SourceError> {
-        let result = self.frame(pieces);
+    fn run(self, file: File) -> Result<(), SourceError> {
+        let result = self.frame(file);
         if self.stop.is_stopped() {
             tracing::info!("standard input was left before its end");
             return Ok(());
@@ -217,18 +155,17 @@ impl Framer {
         result.map_err(|error| SourceError { message: error.to_string() })
     }
 
-    fn frame(&self, pieces: Receiver<io::Result<Bytes>>) -> Result<(), StdinError> {
-        let (stop, stats) = (self.stop.clone(), self.stats.clone());
-        let mut pieces = Pieces { pieces, piece: Bytes::new(), at: 0, stop, stats };
+    fn frame(&self, file: File) -> Result<(), StdinError> {
+        let mut input = Input { file, stop: self.stop.clone(), stats: self.stats.clone() };
         let (head, compression) = match self.options.decompression {
             Decompression::None => (Vec::new(), Compression::None),
             Decompression::Auto => {
-                let head = pieces.head().map_err(ReadFailure::Io)?;
+                let head = input.head().map_err(ReadFailure::Io)?;
                 let compression = Compression::detect(&head);
                 (head, compression)
             }
         };
-        let input = io::Cursor::new(head).chain(pieces);
+        let input = io::Cursor::new(head).chain(input);
         // `max_event_bytes` bounds what is held here, and the queue what has left.
         let caps = Caps { max_bytes: u64::MAX, max_ratio: u64::MAX };
         let decoder = Decoder::new(compression, input, caps).map_err(ReadFailure::Io)?;
@@ -299,7 +236,7 @@ impl Framer {
     }
 
     fn send(&self, chunks: impl IntoIterator<Item = Chunk>) -> Result<(), Unwanted> {
-        chunks.into_iter().try_for_each(|chunk| self.output.blocking_send(chunk).map_err(|_| Unwanted))
+        chunks.into_iter().try_for_each(|chunk| self.output.send(chunk))
     }
 }
 

@@ -1,11 +1,11 @@
 //! Counts that prove that nothing is lost: for each pipeline, node and output, over all generations.
 //!
-//! For a pipeline `received + split + copied = delivered + failed + dropped`, where `split` is what splitting added
+//! For a pipeline `received + split + copied = delivered + failed + dropped + returned`, where `split` is what splitting added
 //! (children less the parents used up) and `copied` what left a node by a second port or link.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use wattle_runtime::NodeStats;
@@ -21,6 +21,12 @@ pub struct NodeCounts {
     pub dropped: Mutex<BTreeMap<String, u64>>,
     /// Events that failed, by code.
     pub failed: Mutex<BTreeMap<String, u64>>,
+    /// Events that went on unchanged while the node's circuit was open.
+    pub passed: AtomicU64,
+    /// How often the node's circuit opened.
+    pub circuit_opened: AtomicU64,
+    /// Whether it is open now.
+    pub circuit_open: AtomicBool,
     /// Calls, time, faults, memory.
     pub stats: Arc<NodeStats>,
 }
@@ -53,6 +59,8 @@ pub struct PipelineCounts {
     pub failed: AtomicU64,
     /// Events that left through an output and did not fail.
     pub delivered: AtomicU64,
+    /// Events that went back to their source unacknowledged, which offers them again.
+    pub returned: AtomicU64,
     nodes: Mutex<BTreeMap<String, Arc<NodeCounts>>>,
     outputs: Mutex<BTreeMap<String, Arc<OutputCounts>>>,
 }
@@ -89,6 +97,7 @@ impl PipelineCounts {
             dropped: load(&self.dropped),
             failed: load(&self.failed),
             delivered: load(&self.delivered),
+            returned: load(&self.returned),
         }
     }
 }
@@ -104,6 +113,7 @@ pub struct Snapshot {
     pub dropped: u64,
     pub failed: u64,
     pub delivered: u64,
+    pub returned: u64,
 }
 
 impl Snapshot {
@@ -116,7 +126,7 @@ impl Snapshot {
     /// Events that were accounted for.
     pub fn events_out(&self) -> i64 {
         let whole = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
-        whole(self.delivered) + whole(self.failed) + whole(self.dropped)
+        whole(self.delivered) + whole(self.failed) + whole(self.dropped) + whole(self.returned)
     }
 
     /// Whether nothing is missing. Holds whenever no batch is under way.

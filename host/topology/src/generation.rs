@@ -2,16 +2,20 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 use wattle_buffer::Queue;
+use wattle_buffer::disk::BufferStats;
 use wattle_pack::{NodePlan, Plan};
 use wattle_runtime::{NodeStats, Process, Runner, RunnerSettings, Runtime};
 use wattle_sink::{Encoder, Payload, SinkStats};
 
+use crate::circuit::Circuit;
 use crate::counts::Counts;
 use crate::pipeline::{NodeLinks, Output, Pipeline};
-use crate::quarantine::Quarantine;
+use crate::quarantine::{Quarantine, QuarantineStore};
+use crate::stops::Stops;
 
 /// Why a plan could not be built. The running generation is untouched.
 #[derive(Debug, thiserror::Error)]
@@ -42,6 +46,8 @@ pub(crate) struct SinkHandle {
     pub(crate) encoder: Arc<dyn Encoder>,
     pub(crate) queue: Queue<Payload>,
     pub(crate) stats: Arc<SinkStats>,
+    /// Where to count what finds no room, for a sink with `when_full = "drop_newest"` and its buffer in memory.
+    pub(crate) drop_newest: Option<Arc<BufferStats>>,
 }
 
 impl Drop for SinkHandle {
@@ -74,6 +80,7 @@ impl Generation {
         workers: usize,
         sinks: &HashMap<String, Arc<SinkHandle>>,
         counts: &Counts,
+        stops: &Stops,
         make: &MakeNode,
     ) -> Result<Self, BuildError> {
         let mut nodes: Vec<NodeSet> = (0..workers).map(|_| Vec::new()).collect();
@@ -96,8 +103,12 @@ impl Generation {
                 });
                 set.push(made.collect::<Result<_, _>>()?);
             }
-            let quarantine = Arc::new(Quarantine::new(&plan.agent.data_dir, &pipeline.name));
+            let store = QuarantineStore::new(&plan.agent.data_dir, &pipeline.name);
+            let quarantine = Arc::new(Quarantine::new(store, plan.agent.quarantine.max_bytes));
             let links = pipeline.nodes.iter().map(|node| NodeLinks {
+                name: node.name.as_str().into(),
+                version: format!("{}@{}", node.shape.name, node.shape.version).into(),
+                circuit: Circuit::new(&node.circuit, node.on_fault),
                 quarantine: node.shape.masks.then(|| quarantine.clone()),
                 ports: node.ports.iter().map(|p| (p.name.clone(), p.targets.clone())).collect(),
                 counts: counted.node(&node.name),
@@ -108,6 +119,10 @@ impl Generation {
                 Output { sinks: sinks.collect(), counts: counted.output(&planned.name) }
             });
             pipelines.push(Pipeline {
+                name: pipeline.name.clone(),
+                generation: number,
+                stopped: AtomicBool::new(false),
+                stops: stops.clone(),
                 entry: pipeline.entry.clone(),
                 nodes: links.collect(),
                 outputs: outputs.collect(),
@@ -121,6 +136,27 @@ impl Generation {
     /// The instances of one worker; each worker takes its own, once.
     pub(crate) fn take_nodes(&self, worker: usize) -> NodeSet {
         self.nodes.lock().get_mut(worker).map(std::mem::take).unwrap_or_default()
+    }
+
+    /// Begins to serve: its circuits are closed, whatever those of the one before were.
+    pub(crate) fn begin(&self) {
+        for node in self.pipelines.iter().flat_map(|p| &p.nodes) {
+            node.counts.circuit_open.store(false, Ordering::Relaxed);
+        }
+    }
+
+    fn any_of(&self, source: &str, holds: impl Fn(&Pipeline) -> bool) -> bool {
+        self.pipelines_of(source).iter().filter_map(|&index| self.pipelines.get(index)).any(holds)
+    }
+
+    /// Whether workers leave a source alone at this moment.
+    pub(crate) fn is_held(&self, source: &str) -> bool {
+        self.any_of(source, Pipeline::is_held)
+    }
+
+    /// Whether a pipeline of a source stopped.
+    pub(crate) fn is_stopped(&self, source: &str) -> bool {
+        self.any_of(source, |p| p.stopped.load(Ordering::Acquire))
     }
 
     /// Indices of the pipelines that a source feeds.

@@ -114,6 +114,15 @@ impl Lane {
                     Ok(()) => {}
                     // The sink is gone; its source offers the events again, since nobody acknowledges them.
                     Err(payload) if sink.queue.is_closed() => drop(payload),
+                    Err(payload) if sink.drop_newest.is_some() => {
+                        if let Some(stats) = &sink.drop_newest {
+                            if stats.dropped_events.load(Ordering::Relaxed) == 0 {
+                                tracing::warn!(source = %self.source, "buffer of a sink has no room, events are dropped");
+                            }
+                            stats.dropped(payload.events as u64, bytes as u64);
+                        }
+                        payload.ack.deliver();
+                    }
                     Err(payload) => {
                         turn.payloads.push_front((sink.clone(), payload));
                         if let Some(lanes) = self.lanes.upgrade() {
@@ -187,12 +196,13 @@ impl Lanes {
     }
 
     /// Takes work from some lane, beginning the search behind the one that gave work last.
-    pub(crate) fn take(&self, last: &mut usize) -> Option<Work> {
+    /// Sources that are held are left alone.
+    pub(crate) fn take(&self, last: &mut usize, is_held: impl Fn(&str) -> bool) -> Option<Work> {
         let all = self.all.read();
         let count = all.len();
         for step in 1..=count {
             let index = (*last + step) % count;
-            if let Some(work) = all.get(index).and_then(Lane::take) {
+            if let Some(work) = all.get(index).filter(|lane| !is_held(&lane.source)).and_then(Lane::take) {
                 *last = index;
                 return Some(work);
             }

@@ -11,6 +11,8 @@
 //! - Outputs of one source reach a sink in the order in which the source gave its batches, however many workers run.
 //! - A worker uses one generation for a whole batch.
 
+mod buffer;
+mod circuit;
 mod counts;
 mod generation;
 mod lane;
@@ -18,9 +20,12 @@ mod offline;
 mod pipeline;
 mod quarantine;
 mod running;
+mod stops;
 mod worker;
 
 pub use counts::{Counts, NodeCounts, OutputCounts, PipelineCounts, Snapshot};
 pub use generation::{BuildError, MakeNode, sandboxed};
 pub use offline::{Offline, run_offline};
+pub use quarantine::{QuarantineError, QuarantineStore, Quarantined, Retried, RetryError, retry};
 pub use running::{Topology, TopologySettings};
+pub use stops::{Stopped, Stops};

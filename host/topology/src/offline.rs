@@ -8,13 +8,17 @@ use std::sync::Arc;
 
 use wattle_batch::{Ack, Batch, Column, Origin};
 use wattle_buffer::Queue;
-use wattle_pack::{AgentSettings, BatchSettings, ComponentPlan, NodeLimits, PipelinePlan, Plan, SinkPlan};
+use wattle_pack::{
+    AgentSettings, ArtifactLimits, BatchSettings, BufferPlan, CircuitSettings, ComponentPlan, NodeLimits, NodePlan,
+    PipelinePlan, Plan, QuarantineSettings, SinkPlan,
+};
 use wattle_sink::{Encoder, Payload, SinkStats};
 use wattle_source::Batches;
 
 use crate::counts::{Counts, Snapshot};
 use crate::generation::{BuildError, Generation, MakeNode, SinkHandle};
 use crate::lane::{Lane, Lanes};
+use crate::stops::Stops;
 use crate::worker::process;
 
 const SOURCE: &str = "test";
@@ -54,29 +58,42 @@ pub fn run_offline(pipeline: &PipelinePlan, make: &MakeNode, bodies: Column) -> 
         |name: &str| ComponentPlan { name: name.into(), type_name: SOURCE.into(), options: Default::default() };
     let outputs: Vec<&str> = pipeline.outputs.iter().map(|o| o.name.as_str()).collect();
     let sinks = outputs.iter().enumerate();
+    // What comes out must not depend on how many rows faulted before, so no circuit opens.
+    let circuit = CircuitSettings { fault_percent: 100, ..CircuitSettings::default() };
+    let nodes = pipeline.nodes.iter().map(|node| NodePlan { circuit: circuit.clone(), ..node.clone() }).collect();
     let plan = Plan {
         agent: AgentSettings {
             data_dir: PathBuf::new(),
             workers: 1,
             batch: BatchSettings::default(),
             limits: NodeLimits::default(),
+            circuit: CircuitSettings::default(),
+            artifacts: ArtifactLimits::default(),
+            quarantine: QuarantineSettings::default(),
             packs: PathBuf::new(),
         },
         sources: vec![component(SOURCE)],
-        sinks: sinks.map(|(i, name)| SinkPlan { component: component(name), inputs: vec![(0, i)] }).collect(),
-        pipelines: vec![PipelinePlan { sources: vec![0], ..pipeline.clone() }],
+        sinks: sinks
+            .map(|(i, name)| SinkPlan {
+                component: component(name),
+                inputs: vec![(0, i)],
+                buffer: BufferPlan::default(),
+            })
+            .collect(),
+        pipelines: vec![PipelinePlan { sources: vec![0], nodes, ..pipeline.clone() }],
         files: BTreeSet::new(),
     };
     let handles: HashMap<String, Arc<SinkHandle>> = outputs
         .iter()
         .map(|name| {
             let queue = Queue::new(usize::MAX, None, None);
-            let handle = SinkHandle { encoder: Arc::new(JsonLines), queue, stats: Arc::new(SinkStats::default()) };
+            let stats = Arc::new(SinkStats::default());
+            let handle = SinkHandle { encoder: Arc::new(JsonLines), queue, stats, drop_newest: None };
             ((*name).to_owned(), Arc::new(handle))
         })
         .collect();
     let counts = Counts::default();
-    let generation = Generation::build(1, &plan, 1, &handles, &counts, make)?;
+    let generation = Generation::build(1, &plan, 1, &handles, &counts, &Stops::new(), make)?;
     let mut nodes = generation.take_nodes(0);
     let lanes = Lanes::new();
     let lane = Lane::new(SOURCE.into(), usize::MAX, &lanes);
@@ -88,7 +105,7 @@ pub fn run_offline(pipeline: &PipelinePlan, make: &MakeNode, bodies: Column) -> 
         let _ = lane.queue.try_push(Batches(batch));
     }
     let mut last = 0;
-    while let Some(work) = lanes.take(&mut last) {
+    while let Some(work) = lanes.take(&mut last, |_| false) {
         process(&generation, &mut nodes, work);
     }
     let mut result = BTreeMap::new();

@@ -5,24 +5,34 @@
 //! encodes for its sinks. Depth first, so that the children of a huge document are written piece by piece.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Instant, SystemTime};
 
-use wattle_batch::{Batch, Outcome};
+use wattle_batch::{Batch, Failure, Outcome};
 use wattle_buffer::Sized;
-use wattle_pack::Target;
+use wattle_pack::{OnFault, Target};
 use wattle_runtime::Process;
 use wattle_sink::Payload;
 
+use crate::circuit::{Admission, Change, Circuit};
 use crate::counts::{NodeCounts, OutputCounts, PipelineCounts, add};
 use crate::generation::SinkHandle;
 use crate::lane::Lane;
 use crate::quarantine::Quarantine;
+use crate::stops::{Stopped, Stops};
 
+/// Code of rows that failed because their node was not called.
+const CIRCUIT_OPEN: &str = "circuit-open";
 /// Payload bytes that a worker gathers before it hands them to its lane.
 const HAND_OVER_BYTES: usize = 1 << 20;
 
 /// A pipeline's graph, the same for all workers of a generation.
 pub(crate) struct Pipeline {
+    pub(crate) name: String,
+    pub(crate) generation: u64,
+    /// Set when a node stopped it: its sources are not read any more.
+    pub(crate) stopped: AtomicBool,
+    pub(crate) stops: Stops,
     pub(crate) entry: Vec<Target>,
     pub(crate) nodes: Vec<NodeLinks>,
     pub(crate) outputs: Vec<Output>,
@@ -33,6 +43,10 @@ pub(crate) struct Pipeline {
 
 /// Where the ports of a node lead; the last port is `failed`.
 pub(crate) struct NodeLinks {
+    pub(crate) name: Arc<str>,
+    /// Type and version, for failures that the node does not make itself.
+    pub(crate) version: Arc<str>,
+    pub(crate) circuit: Circuit,
     pub(crate) ports: Vec<(String, Vec<Target>)>,
     pub(crate) counts: Arc<NodeCounts>,
     /// For a node that hides data: rows that it could not process leave without their contents.
@@ -101,24 +115,110 @@ impl Pipeline {
         };
         let (Some(node), Some(links)) = (nodes.get_mut(index), self.nodes.get(index)) else { return };
         links.counts.received.fetch_add(batch.rows() as u64, Ordering::Relaxed);
-        for outcome in node.process(batch) {
-            self.count(&links.counts, &outcome);
-            for (port, batch) in outcome.emitted {
-                self.leave(nodes, links, port, batch, emitter);
-            }
-            if let Some(mut children) = outcome.children {
-                while let Some(batch) = children.next_batch(self.max_batch_bytes) {
-                    self.leave(nodes, links, 0, batch, emitter);
-                }
-            }
-            let failed = match &links.quarantine {
-                Some(quarantine) => outcome.failed.and_then(|batch| quarantine.keep(batch)),
-                None => outcome.failed,
-            };
-            if let Some(batch) = failed {
-                self.leave(nodes, links, links.ports.len().saturating_sub(1), batch, emitter);
+        let admission = links.circuit.admit(Instant::now);
+        if admission == Admission::Refused {
+            return self.go_around(nodes, links, batch, emitter);
+        }
+        let outcomes = node.process(batch);
+        if let Some(change) = links.circuit.record(admission, node.has_faulted(), Instant::now) {
+            self.note(links, change);
+        }
+        for outcome in outcomes {
+            self.settle(nodes, links, outcome, emitter);
+        }
+    }
+
+    /// Sends what a node decided on its way.
+    fn settle(&self, nodes: &mut [Box<dyn Process>], links: &NodeLinks, outcome: Outcome, emitter: &mut Emitter<'_>) {
+        self.count(&links.counts, &outcome);
+        for (port, batch) in outcome.emitted {
+            self.leave(nodes, links, port, batch, emitter);
+        }
+        if let Some(mut children) = outcome.children {
+            while let Some(batch) = children.next_batch(self.max_batch_bytes) {
+                self.leave(nodes, links, 0, batch, emitter);
             }
         }
+        let Some(failed) = outcome.failed else { return };
+        let kept = match &links.quarantine {
+            Some(quarantine) => quarantine.keep(failed),
+            None => Ok(failed),
+        };
+        match kept {
+            Ok(batch) => self.leave(nodes, links, links.ports.len().saturating_sub(1), batch, emitter),
+            Err(batch) => self.give_back(*batch),
+        }
+    }
+
+    /// Sends a batch past a node whose circuit is open, to where its policy says.
+    fn go_around(&self, nodes: &mut [Box<dyn Process>], links: &NodeLinks, batch: Batch, emitter: &mut Emitter<'_>) {
+        let outcome = match links.circuit.policy {
+            OnFault::Stop => return self.give_back(batch),
+            OnFault::Pass => {
+                links.counts.passed.fetch_add(batch.rows() as u64, Ordering::Relaxed);
+                Outcome { emitted: vec![(0, batch)], ..Outcome::default() }
+            }
+            OnFault::Fail => {
+                let failure = Failure {
+                    node: links.name.clone(),
+                    version: links.version.clone(),
+                    code: CIRCUIT_OPEN.into(),
+                    message: "the node faulted on too many batches; it is not called until a trial goes well".into(),
+                };
+                let failures = vec![failure; batch.rows()];
+                Outcome { failed: Some(batch.with_failures(failures)), ..Outcome::default() }
+            }
+        };
+        self.settle(nodes, links, outcome, emitter);
+    }
+
+    /// Lets go of a batch without a word, so that its source offers it again.
+    fn give_back(&self, batch: Batch) {
+        self.counts.returned.fetch_add(batch.rows() as u64, Ordering::Relaxed);
+        drop(batch);
+    }
+
+    /// Says that a circuit opened or closed.
+    fn note(&self, links: &NodeLinks, change: Change) {
+        let (pipeline, node) = (self.name.as_str(), &*links.name);
+        match change {
+            Change::Closed => {
+                links.counts.circuit_open.store(false, Ordering::Relaxed);
+                tracing::info!(pipeline, node, "circuit closed; the node is called again");
+            }
+            Change::Opened { faulted, of } => {
+                links.counts.circuit_open.store(true, Ordering::Relaxed);
+                links.counts.circuit_opened.fetch_add(1, Ordering::Relaxed);
+                let on_fault = links.circuit.policy.name();
+                if links.circuit.policy == OnFault::Stop {
+                    self.stopped.store(true, Ordering::Release);
+                    tracing::error!(
+                        pipeline,
+                        node,
+                        faulted,
+                        of,
+                        on_fault,
+                        "circuit opened and the pipeline stopped; mend the node and load the configuration again"
+                    );
+                    self.stops.add(Stopped {
+                        pipeline: self.name.clone(),
+                        node: node.to_owned(),
+                        reason: format!("it faulted on {faulted} of the last {of} batches"),
+                        since: SystemTime::now(),
+                        generation: self.generation,
+                    });
+                } else {
+                    tracing::warn!(pipeline, node, faulted, of, on_fault, "circuit opened; the node is not called");
+                }
+            }
+        }
+    }
+
+    /// Whether workers leave the source of this pipeline alone: it stopped, or one of them is looking for the rows that
+    /// one of its nodes faults on. That can take long, and must not take every worker from the other pipelines.
+    pub(crate) fn is_held(&self) -> bool {
+        let is_searching = |n: &NodeLinks| n.counts.stats.searching.load(Ordering::Relaxed) > 0;
+        self.stopped.load(Ordering::Acquire) || self.nodes.iter().any(is_searching)
     }
 
     fn leave(

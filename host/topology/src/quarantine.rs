@@ -1,42 +1,48 @@
 //! Where rows stay that a masking node could not process: they must neither be lost nor leave in clear.
 //!
-//! Each row becomes a line of JSON with an `id`, in `quarantine/<pipeline>.ndjson` of the agent's data folder, readable
-//! by the agent's user alone and synced to disk. What leaves on the failure port has no body and no attributes, only the
-//! reason with that id.
+//! Each row goes to the [`QuarantineStore`] of its pipeline before anything of it leaves. What leaves on the failure
+//! port has no body and no attributes, only the reason with the id under which the event is kept.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::PathBuf;
+mod retry;
+mod store;
+
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use parking_lot::Mutex;
-use wattle_batch::{Batch, Failure};
+use wattle_batch::{Batch, Failure, format_rfc3339};
 
-/// Largest quarantine of a pipeline. When it is full the rows stay unacknowledged, so that their source keeps them.
-const MAX_BYTES: u64 = 1 << 30;
+pub use retry::{Retried, RetryError, retry};
+pub use store::{QuarantineError, QuarantineStore, Quarantined};
 
-/// The quarantine of one pipeline. The file is made with its first row.
+/// How often it is said that rows cannot be kept; their source offers them again and again.
+const SAY_AGAIN: Duration = Duration::from_secs(10);
+
+/// The quarantine of one pipeline, as its nodes use it.
 pub(crate) struct Quarantine {
-    path: PathBuf,
-    file: Mutex<Option<(File, u64)>>,
+    store: QuarantineStore,
+    max_bytes: u64,
+    said: Mutex<Option<Instant>>,
 }
 
 impl Quarantine {
-    pub(crate) fn new(data_dir: &std::path::Path, pipeline: &str) -> Self {
-        Self { path: data_dir.join("quarantine").join(format!("{pipeline}.ndjson")), file: Mutex::new(None) }
+    pub(crate) fn new(store: QuarantineStore, max_bytes: u64) -> Self {
+        Self { store, max_bytes, said: Mutex::default() }
     }
 
-    /// Keeps the rows of a failed batch, and gives what may leave in their place: reasons without contents. `None` if
-    /// they could not be kept; their acknowledgement is dropped then, so that the source offers them again.
-    pub(crate) fn keep(&self, batch: Batch) -> Option<Batch> {
-        let base = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
+    /// Keeps the rows of a failed batch, and gives what may leave in their place: reasons without contents.
+    ///
+    /// # Errors
+    ///
+    /// They could not be kept; the batch comes back, and none of it may leave.
+    pub(crate) fn keep(&self, batch: Batch) -> Result<Batch, Box<Batch>> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
+        let kept = format_rfc3339(i64::try_from(now).unwrap_or(i64::MAX));
         let mut lines = Vec::new();
         let mut failures = Vec::with_capacity(batch.rows());
         for row in 0..batch.rows() {
-            let id = format!("{base:x}-{row}");
-            lines.extend_from_slice(format!("{{\"id\":\"{id}\",\"event\":").as_bytes());
+            let id = format!("{now:x}-{row}");
+            lines.extend_from_slice(format!("{{\"id\":\"{id}\",\"kept\":\"{kept}\",\"event\":").as_bytes());
             batch.write_json(row, &mut lines);
             lines.extend_from_slice(b"}\n");
             if let Some(failure) = batch.failure(row) {
@@ -44,32 +50,17 @@ impl Quarantine {
                 failures.push(Failure { message, ..failure.clone() });
             }
         }
-        match self.write(&lines) {
-            Ok(()) => Some(batch.without_contents().with_failures(failures)),
+        match self.store.append(&lines, self.max_bytes) {
+            Ok(()) => Ok(batch.without_contents().with_failures(failures)),
             Err(error) => {
-                tracing::error!(path = %self.path.display(), %error, "rows that could not be masked cannot be kept");
-                None
+                let mut said = self.said.lock();
+                if said.is_none_or(|said| said.elapsed() >= SAY_AGAIN) {
+                    *said = Some(Instant::now());
+                    tracing::error!(%error, "rows that could not be masked cannot be kept; they stay with their source");
+                }
+                Err(Box::new(batch))
             }
         }
-    }
-
-    fn write(&self, lines: &[u8]) -> io::Result<()> {
-        let mut file = self.file.lock();
-        if file.is_none() {
-            if let Some(folder) = self.path.parent() {
-                std::fs::create_dir_all(folder)?;
-            }
-            let opened = OpenOptions::new().create(true).append(true).mode(0o600).open(&self.path)?;
-            let bytes = opened.metadata()?.len();
-            *file = Some((opened, bytes));
-        }
-        let Some((file, bytes)) = file.as_mut() else { return Err(io::ErrorKind::NotFound.into()) };
-        if *bytes + lines.len() as u64 > MAX_BYTES {
-            return Err(io::Error::other(format!("quarantine is full ({MAX_BYTES} bytes); move the file away")));
-        }
-        file.write_all(lines)?;
-        *bytes += lines.len() as u64;
-        file.sync_data()
     }
 }
 
@@ -93,25 +84,27 @@ mod tests {
 
     #[test]
     fn contents_stay_here_and_reasons_leave() {
-        let folder = std::env::temp_dir().join(format!("wattle-quarantine-{}", std::process::id()));
-        let quarantine = Quarantine::new(&folder, "trail");
-        let left = quarantine.keep(failed(&["secret one", "secret two"])).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let quarantine = Quarantine::new(QuarantineStore::new(folder.path(), "trail"), 1 << 20);
+        let left = quarantine.keep(failed(&["secret one", "secret two"])).ok().unwrap();
         assert_eq!(left.rows(), 2);
         let mut out = Vec::new();
         left.write_json(1, &mut out);
         let out = String::from_utf8(out).unwrap();
         assert!(!out.contains("secret") && out.contains("in quarantine as"), "{out}");
-        let path = folder.join("quarantine/trail.ndjson");
+        let path = folder.path().join("quarantine/trail.ndjson");
         let kept = std::fs::read_to_string(&path).unwrap();
         assert_eq!(kept.lines().count(), 2);
         assert!(kept.contains("secret two") && kept.contains("it trapped"));
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        std::fs::remove_dir_all(folder).unwrap();
     }
 
     #[test]
     fn what_cannot_be_kept_does_not_leave() {
-        let quarantine = Quarantine::new(std::path::Path::new("/dev/null"), "trail");
-        assert!(quarantine.keep(failed(&["secret"])).is_none());
+        let nowhere = Quarantine::new(QuarantineStore::new(std::path::Path::new("/dev/null"), "trail"), 1 << 20);
+        assert_eq!(nowhere.keep(failed(&["secret"])).err().unwrap().rows(), 1);
+        let folder = tempfile::tempdir().unwrap();
+        let full = Quarantine::new(QuarantineStore::new(folder.path(), "trail"), 10);
+        assert_eq!(full.keep(failed(&["secret"])).err().unwrap().rows(), 1);
     }
 }

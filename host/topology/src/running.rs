@@ -9,21 +9,24 @@ use arc_swap::ArcSwap;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use wattle_buffer::Queue;
-use wattle_pack::{ComponentPlan, Plan};
+use wattle_buffer::disk::{BufferStats, Folder};
+use wattle_pack::{BufferKind, ComponentPlan, Plan, SinkPlan, WhenFull};
 use wattle_sink::{SinkContext, SinkStats};
-use wattle_source::{BatchLimits, SourceContext, SourceError, SourceStats, Stop};
+use wattle_source::{BatchLimits, Source, SourceContext, SourceError, SourceStats, Stop};
 
+use crate::buffer::{self, DiskBuffer};
 use crate::counts::Counts;
 use crate::generation::{BuildError, Generation, MakeNode, SinkHandle};
 use crate::lane::{Lane, Lanes};
+use crate::stops::Stops;
 use crate::worker::Worker;
 
 /// Bytes that may wait between a source and the workers.
 const SOURCE_QUEUE_BYTES: usize = 4 << 20;
-/// Bytes that may wait in front of a sink.
-const SINK_QUEUE_BYTES: usize = 8 << 20;
 /// How long a source that is replaced may take to hand over.
 const HAND_OVER: Duration = Duration::from_secs(30);
+/// What is left of a drain for sinks with disk buffers to end what they have begun.
+const HAND_OVER_SINK: Duration = Duration::from_secs(5);
 
 /// What does not change while the topology runs.
 #[derive(Clone)]
@@ -56,7 +59,10 @@ struct RunningSink {
 pub struct Topology {
     settings: TopologySettings,
     make: Arc<MakeNode>,
+    /// Sources that are not made from the plan, until they are started.
+    given: HashMap<String, Box<dyn Source>>,
     counts: Counts,
+    stops: Stops,
     lanes: Arc<Lanes>,
     current: Arc<ArcSwap<Generation>>,
     workers: Vec<std::thread::JoinHandle<()>>,
@@ -65,13 +71,16 @@ pub struct Topology {
     /// Sinks of former generations that are still writing.
     leaving: Vec<JoinHandle<()>>,
     sink_stats: HashMap<String, Arc<SinkStats>>,
+    buffer_stats: HashMap<String, Arc<BufferStats>>,
     source_stats: HashMap<String, Arc<SourceStats>>,
+    /// Set at the end: until when disk buffers are delivered.
+    deliver_until: watch::Sender<Option<Instant>>,
 }
 
 /// Components of a plan that are built but not started.
 struct Built {
-    sinks: Vec<(ComponentPlan, wattle_sink::Built)>,
-    sources: Vec<(ComponentPlan, Box<dyn wattle_source::Source>)>,
+    sinks: Vec<(SinkPlan, wattle_sink::Built, Option<Folder>)>,
+    sources: Vec<(ComponentPlan, Box<dyn Source>)>,
 }
 
 impl Topology {
@@ -81,13 +90,34 @@ impl Topology {
     ///
     /// What could not be built; nothing runs then.
     pub async fn start(plan: &Plan, settings: TopologySettings, make: Arc<MakeNode>) -> Result<Self, BuildError> {
+        Self::begin(plan, settings, make, HashMap::new()).await
+    }
+
+    /// Does as [`Topology::start`], with a source of this name that the caller made.
+    pub(crate) async fn start_with(
+        plan: &Plan,
+        settings: TopologySettings,
+        make: Arc<MakeNode>,
+        (name, source): (&str, Box<dyn Source>),
+    ) -> Result<Self, BuildError> {
+        Self::begin(plan, settings, make, HashMap::from([(name.to_owned(), source)])).await
+    }
+
+    async fn begin(
+        plan: &Plan,
+        settings: TopologySettings,
+        make: Arc<MakeNode>,
+        given: HashMap<String, Box<dyn Source>>,
+    ) -> Result<Self, BuildError> {
         let counts = Counts::default();
         let lanes = Lanes::new();
         let current = Arc::new(ArcSwap::from_pointee(Generation::empty(0)));
         let mut topology = Self {
             settings,
             make,
+            given,
             counts,
+            stops: Stops::new(),
             lanes,
             current,
             workers: Vec::new(),
@@ -95,9 +125,14 @@ impl Topology {
             sinks: HashMap::new(),
             leaving: Vec::new(),
             sink_stats: HashMap::new(),
+            buffer_stats: HashMap::new(),
             source_stats: HashMap::new(),
+            deliver_until: watch::Sender::new(None),
         };
         topology.spawn_workers()?;
+        buffer::report_orphans(&topology.settings.data_dir, |name| {
+            plan.sinks.iter().any(|sink| sink.component.name == name)
+        });
         match topology.swap(plan).await {
             Ok(_) => Ok(topology),
             Err(error) => {
@@ -130,26 +165,43 @@ impl Topology {
         let mut handles: HashMap<String, Arc<SinkHandle>> =
             self.sinks.iter().map(|(name, sink)| (name.clone(), sink.handle.clone())).collect();
         let mut fresh = Vec::new();
-        for (component, built) in built.sinks {
-            let stats = self.sink_stats.entry(component.name.clone()).or_default().clone();
+        for (sink, built, folder) in built.sinks {
+            let name = &sink.component.name;
+            let stats = self.sink_stats.entry(name.clone()).or_default().clone();
+            let memory = sink.buffer.kind == BufferKind::Memory;
+            let max_bytes =
+                if memory { usize::try_from(sink.buffer.max_size).unwrap_or(usize::MAX) } else { buffer::MEMORY_BYTES };
+            let drops = memory && sink.buffer.when_full == WhenFull::DropNewest;
+            let counted =
+                (drops || folder.is_some()).then(|| self.buffer_stats.entry(name.clone()).or_default().clone());
+            let drop_newest = counted.clone().filter(|_| drops);
             let wake = Arc::downgrade(&self.lanes);
             let on_room = move || {
                 if let Some(lanes) = wake.upgrade() {
                     lanes.wake_blocked();
                 }
             };
-            let queue = Queue::new(SINK_QUEUE_BYTES, None, Some(Box::new(on_room)));
-            let handle = Arc::new(SinkHandle { encoder: built.encoder, queue, stats });
-            handles.insert(component.name.clone(), handle.clone());
-            fresh.push((component, handle, built.sink));
+            let queue = Queue::new(max_bytes, None, Some(Box::new(on_room)));
+            let disk = folder.zip(counted).map(|(folder, stats)| DiskBuffer {
+                name: name.as_str().into(),
+                folder,
+                plan: sink.buffer,
+                input: queue.clone(),
+                stats,
+                deliver_until: self.deliver_until.subscribe(),
+            });
+            let handle = Arc::new(SinkHandle { encoder: built.encoder, queue, stats, drop_newest });
+            handles.insert(name.clone(), handle.clone());
+            fresh.push((sink, handle, built.sink, disk));
         }
         let number = self.current.load().number + 1;
-        let generation = Generation::build(number, plan, self.settings.workers, &handles, &self.counts, &*self.make)?;
+        let (counts, stops) = (&self.counts, &self.stops);
+        let generation = Generation::build(number, plan, self.settings.workers, &handles, counts, stops, &*self.make)?;
 
         // From here on nothing fails.
         self.stop_sources(plan).await;
-        for (component, handle, sink) in fresh {
-            self.start_sink(&component, handle, sink);
+        for (plan, handle, sink, disk) in fresh {
+            self.start_sink(&plan, handle, sink, disk);
         }
         self.sinks.retain(|name, sink| {
             let stays = plan.sinks.iter().any(|s| s.component.name == *name);
@@ -159,7 +211,9 @@ impl Topology {
             }
             stays
         });
+        generation.begin();
         self.current.store(Arc::new(generation));
+        self.stops.begin(number);
         self.lanes.wake_all();
         for (component, source) in built.sources {
             self.start_source(&component, source, plan);
@@ -169,21 +223,27 @@ impl Topology {
     }
 
     /// Builds sources and sinks that are new or have other options.
-    fn build_changed(&self, plan: &Plan) -> Result<Built, BuildError> {
+    fn build_changed(&mut self, plan: &Plan) -> Result<Built, BuildError> {
         let mut built = Built { sinks: Vec::new(), sources: Vec::new() };
-        for sink in plan.sinks.iter().map(|s| &s.component) {
-            if self.sinks.get(&sink.name).is_none_or(|s| s.digest != sink.digest()) {
+        for planned in &plan.sinks {
+            let sink = &planned.component;
+            if self.sinks.get(&sink.name).is_none_or(|s| s.digest != digest(planned)) {
+                let wrong = |message| BuildError { what: "sink", name: sink.name.clone(), message };
                 let made = wattle_sink::build(&sink.name, &sink.type_name, &sink.options);
-                let made =
-                    made.map_err(|e| BuildError { what: "sink", name: sink.name.clone(), message: e.message })?;
-                built.sinks.push((sink.clone(), made));
+                let made = made.map_err(|e| wrong(e.message))?;
+                let folder = buffer::folder_for(&self.settings.data_dir, &sink.name, &planned.buffer);
+                let folder = folder.map_err(|e| wrong(format!("the folder of its disk buffer cannot be made: {e}")))?;
+                built.sinks.push((planned.clone(), made, folder));
             }
         }
         for (index, source) in plan.sources.iter().enumerate() {
             let is_used = plan.pipelines.iter().any(|p| p.sources.contains(&index));
             let is_same = self.sources.get(&source.name).is_some_and(|s| s.digest == source.digest());
             if is_used && !is_same {
-                let made = wattle_source::build(&source.type_name, &source.options);
+                let made = match self.given.remove(&source.name) {
+                    Some(given) => Ok(given),
+                    None => wattle_source::build(&source.type_name, &source.options),
+                };
                 let made =
                     made.map_err(|e| BuildError { what: "source", name: source.name.clone(), message: e.message })?;
                 built.sources.push((source.clone(), made));
@@ -205,13 +265,22 @@ impl Topology {
             self.sources.iter().filter(|(name, s)| !stays(name, &s.digest)).map(|(name, _)| name.clone()).collect();
         for name in names {
             if let Some(source) = self.sources.remove(&name) {
+                if self.current.load().is_stopped(&name) {
+                    source.lane.close();
+                }
                 end_source(&name, source, &self.lanes, HAND_OVER).await;
             }
         }
     }
 
-    fn start_sink(&mut self, component: &ComponentPlan, handle: Arc<SinkHandle>, sink: Box<dyn wattle_sink::Sink>) {
-        let name = component.name.clone();
+    fn start_sink(
+        &mut self,
+        plan: &SinkPlan,
+        handle: Arc<SinkHandle>,
+        sink: Box<dyn wattle_sink::Sink>,
+        disk: Option<DiskBuffer>,
+    ) {
+        let name = plan.component.name.clone();
         let context = SinkContext {
             name: name.as_str().into(),
             input: handle.queue.clone(),
@@ -227,7 +296,11 @@ impl Topology {
                 let _ = former.wait_for(|ended| *ended).await;
             }
             let input = context.input.clone();
-            if let Err(error) = sink.run(context).await {
+            let ended = match disk {
+                Some(disk) => disk.run(sink, context).await,
+                None => sink.run(context).await,
+            };
+            if let Err(error) = ended {
                 tracing::error!(sink = %name, %error, "sink ended");
                 // Nobody takes from the queue any more: what is in it goes back to the sources.
                 input.close();
@@ -238,11 +311,11 @@ impl Topology {
         if let Some(former) = former {
             self.leaving.push(former.task);
         }
-        let digest = component.digest();
-        self.sinks.insert(component.name.clone(), RunningSink { digest, handle, ended, task });
+        let running = RunningSink { digest: digest(plan), handle, ended, task };
+        self.sinks.insert(plan.component.name.clone(), running);
     }
 
-    fn start_source(&mut self, component: &ComponentPlan, source: Box<dyn wattle_source::Source>, plan: &Plan) {
+    fn start_source(&mut self, component: &ComponentPlan, source: Box<dyn Source>, plan: &Plan) {
         let name: Arc<str> = component.name.as_str().into();
         let lane = Lane::new(name.clone(), SOURCE_QUEUE_BYTES, &self.lanes);
         self.lanes.add(lane.clone());
@@ -274,16 +347,23 @@ impl Topology {
     }
 
     /// Waits until every source has ended by itself and all of its events are delivered. Answers with the errors of
-    /// those that ended before their time.
+    /// those that ended before their time. A source whose pipeline stopped never ends by itself; `unless_stopped` says
+    /// not to wait for it.
     ///
     /// # Cancel safety
     ///
     /// A cancelled wait can be taken up again.
-    pub async fn finished(&mut self) -> Vec<(String, SourceError)> {
+    pub async fn finished(&mut self, unless_stopped: bool) -> Vec<(String, SourceError)> {
         let mut errors = Vec::new();
         for (name, source) in &mut self.sources {
             if let Some(task) = &mut source.task {
-                if let Ok(Err(error)) = task.await {
+                let current = &self.current;
+                let is_stopped = || unless_stopped && current.load().is_stopped(name);
+                let done = tokio::select! {
+                    done = &mut *task => done,
+                    () = self.stops.wait_until(is_stopped) => continue,
+                };
+                if let Ok(Err(error)) = done {
                     errors.push((name.clone(), error));
                 }
                 source.task = None;
@@ -293,12 +373,22 @@ impl Topology {
         errors
     }
 
-    /// Stops the sources, lets everything under way reach the sinks, and ends. What is not delivered within the deadline
-    /// stays unacknowledged. Answers whether all was delivered.
+    /// Stops the sources, lets everything under way reach the sinks or their disk buffers, and ends. What has got to
+    /// neither within the deadline stays unacknowledged. Answers whether all has. What is on disk stays there for the next
+    /// start, unless the sources have ended by themselves: then it is delivered as far as the deadline lets it.
     pub async fn drain(mut self, deadline: Duration) -> bool {
         let until = Instant::now() + deadline;
+        let finished = self.sources.values().all(|source| source.task.is_none());
+        let deliver_until = if finished { until.checked_sub(HAND_OVER_SINK).unwrap_or(until) } else { Instant::now() };
+        self.deliver_until.send_replace(Some(deliver_until));
         for source in self.sources.values() {
             let _ = source.stop.send(true);
+        }
+        for (name, source) in &self.sources {
+            // Nobody takes what waits there, so there is nothing to wait for.
+            if self.current.load().is_stopped(name) {
+                source.lane.close();
+            }
         }
         let mut clean = true;
         for (name, source) in std::mem::take(&mut self.sources) {
@@ -333,9 +423,19 @@ impl Topology {
         &self.counts
     }
 
+    /// Pipelines that stopped by themselves.
+    pub fn stops(&self) -> &Stops {
+        &self.stops
+    }
+
     /// Counts of every sink that ever ran.
     pub fn sink_stats(&self) -> &HashMap<String, Arc<SinkStats>> {
         &self.sink_stats
+    }
+
+    /// Counts of every buffer on disk, or that drops, of a sink that ever ran.
+    pub fn buffer_stats(&self) -> &HashMap<String, Arc<BufferStats>> {
+        &self.buffer_stats
     }
 
     /// Counts of every source that ever ran.
@@ -347,6 +447,11 @@ impl Topology {
     pub fn generation(&self) -> u64 {
         self.current.load().number
     }
+}
+
+/// Equal digests mean that a sink and its buffer go on as they are.
+fn digest(sink: &SinkPlan) -> String {
+    format!("{} {:?}", sink.component.digest(), sink.buffer)
 }
 
 /// Stops a source, waits for its acknowledgements, and removes its lane. Answers whether all was delivered in time.

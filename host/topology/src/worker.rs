@@ -27,7 +27,7 @@ impl Worker {
                 generation = self.current.load_full();
                 nodes = generation.take_nodes(self.index);
             }
-            match self.lanes.take(&mut last) {
+            match self.lanes.take(&mut last, |source| generation.is_held(source)) {
                 Some(work) => process(&generation, &mut nodes, work),
                 None => self.lanes.wait(signals),
             }

@@ -3,7 +3,7 @@
 //!
 //! Nothing is parsed. Keys are searched for in the whole column with SIMD, and only around a hit is the text read as JSON:
 //! quotes tell by their backslashes how often the text was escaped ([`raw`]). Spellings that this cannot see through are
-//! found by a second search for suspicious `\u` escapes; around those, the text is decoded ([`decoded`]). Both readers
+//! found by the search for suspicious `\u` escapes, in the same pass; around those, the text is decoded ([`decoded`]). Both readers
 //! give the same tokens to the same grammar ([`value`]).
 //!
 //! # Invariants
@@ -15,6 +15,7 @@
 
 mod decoded;
 mod needle;
+mod pairs;
 pub(crate) mod quotes;
 mod raw;
 mod reader;
@@ -25,7 +26,7 @@ mod value;
 mod tests;
 
 use decoded::{DecodedReader, outside_escapes};
-use needle::Needle;
+use needle::{Needle, Search};
 use quotes::{backslashes_after, backslashes_before, depth_of, length_of};
 use raw::RawReader;
 use reader::{Reader, What};
@@ -43,6 +44,10 @@ const MARGIN: usize = 128;
 pub(crate) struct KeySearch {
     rules: Vec<KeyRule>,
     suspects: Suspects,
+    /// What is searched for in the text: first the suspects' pairs, then those of the needles that have one, in order.
+    pairs: Vec<[u8; 2]>,
+    /// Where each of the needles' pairs stands.
+    places: Vec<Vec<usize>>,
     longest: usize,
     buffers: Buffers,
 }
@@ -93,18 +98,41 @@ impl KeySearch {
     pub(crate) fn new(rules: Vec<KeyRule>) -> Option<Self> {
         let keys = || rules.iter().flat_map(|r| r.keys.iter().map(|k| &**k));
         let longest = keys().map(<[u8]>::len).max()?;
-        Some(Self { suspects: Suspects::new(keys()), longest, rules, buffers: Buffers::default() })
+        let suspects = Suspects::new(keys());
+        let mut pairs = suspects.pairs().to_vec();
+        let needles = rules.iter().flat_map(|rule| &rule.needles);
+        pairs.extend(needles.filter_map(|needle| match needle.search {
+            Search::Pair(pair, _) => Some(pair),
+            Search::Letter(..) => None,
+        }));
+        let places = vec![Vec::new(); pairs.len() - suspects.pairs().len()];
+        Some(Self { suspects, pairs, places, longest, rules, buffers: Buffers::default() })
     }
 
     /// Appends the values of the keys in all rows; calls back for rows that are escaped too often to be sure of them.
     pub(crate) fn find(&mut self, column: Rows<'_>, out: &mut Vec<Span>, mut too_deep: impl FnMut(usize)) {
-        let Self { rules, suspects, longest, buffers } = self;
-        suspects.find(column.bytes, &mut buffers.suspects);
+        let Self { rules, suspects, pairs, places, longest, buffers } = self;
+        buffers.suspects.clear();
+        places.iter_mut().for_each(Vec::clear);
+        let suspicious = suspects.pairs().len();
+        pairs::find(column.bytes, pairs, |pair, at| match pair.checked_sub(suspicious) {
+            None if suspects.is_suspect(column.bytes, at) => buffers.suspects.push(at),
+            None => {}
+            Some(pair) => places.get_mut(pair).into_iter().for_each(|places| places.push(at)),
+        });
+        if suspicious > 1 {
+            buffers.suspects.sort_unstable();
+        }
+        let mut places = places.iter();
         for rule in rules {
             buffers.unread.clear();
             buffers.unread.extend(buffers.suspects.iter().map(|&at| Unread { at, until: at }));
             for needle in &rule.needles {
-                find_raw(rule, needle, column, buffers, out);
+                let places = match needle.search {
+                    Search::Pair(..) => places.next().map_or(&[] as &[usize], Vec::as_slice),
+                    Search::Letter(..) => &[],
+                };
+                find_raw(rule, needle, places, column, buffers, out);
             }
             if !buffers.unread.is_empty() {
                 buffers.unread.sort_unstable_by_key(|u| u.at);
@@ -118,15 +146,22 @@ fn spans(rule: usize, found: &mut Vec<Found>, out: &mut Vec<Span>) {
     out.extend(found.drain(..).map(|f| Span { start: f.start, end: f.end, rule, place: f.place }));
 }
 
-/// Finds the keys of one needle in the column as it stands.
-fn find_raw(rule: &KeyRule, needle: &Needle, column: Rows<'_>, buffers: &mut Buffers, out: &mut Vec<Span>) {
+/// Finds the keys of one needle, whose pair stands at these places, in the column as it stands.
+fn find_raw(
+    rule: &KeyRule,
+    needle: &Needle,
+    places: &[usize],
+    column: Rows<'_>,
+    buffers: &mut Buffers,
+    out: &mut Vec<Span>,
+) {
     let Buffers { suspects, found, unread, .. } = buffers;
     let mut walk = Walk::default();
     // What was masked, or goes to the decoder, up to here needs no second look.
     let mut done = 0;
     // Up to here all is inside of a masked container.
     let mut inside = 0;
-    needle.each(column.bytes, &rule.keys, |start, end| {
+    needle.each(column.bytes, &rule.keys, places, |start, end| {
         if start < done || column.bytes.get(end).is_none_or(|b| !matches!(b, b'"' | b'\\')) {
             return;
         }

@@ -50,6 +50,14 @@ impl Job {
         self
     }
 
+    /// Runs the program by another one, whose arguments end with a path.
+    pub(crate) fn under(mut self, program: &Path, args: &[&str], path: &Path) -> Self {
+        let inner = std::mem::replace(&mut self.program, program.into());
+        let before = args.iter().map(OsString::from).chain([path.into(), inner.into()]);
+        self.args.splice(..0, before);
+        self
+    }
+
     /// Keeps the process on these cores, such as `0` or `0,1`.
     pub(crate) fn on_cores(mut self, cores: &str) -> Self {
         self.cores = Some(cores.into());

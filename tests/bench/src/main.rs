@@ -6,8 +6,10 @@
 mod bench;
 mod corpus;
 mod figures;
+mod flame;
 mod growth;
 mod job;
+mod memory;
 mod nodes;
 mod peers;
 mod small;
@@ -37,7 +39,7 @@ struct Cli {
     /// A small corpus and fewer repetitions: under two minutes
     #[arg(long)]
     quick: bool,
-    /// Only these sections: whole, twin, small, start, copies, growth
+    /// Only these sections: whole, memory, twin, start, small, copies, growth; and `flame`, which draws a flame graph
     #[arg(long, value_delimiter = ',')]
     only: Vec<Section>,
     #[command(subcommand)]
@@ -47,11 +49,13 @@ struct Cli {
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum Section {
     Whole,
+    Memory,
     Twin,
     Start,
     Small,
     Copies,
     Growth,
+    Flame,
 }
 
 /// What the benchmark runs in processes of their own.
@@ -70,6 +74,10 @@ enum Part {
         out: PathBuf,
     },
 }
+
+/// As in the agent.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> anyhow::Result<()> {
     let cli = Cli::parse();
@@ -92,6 +100,9 @@ fn main() -> anyhow::Result<()> {
     if wanted(Section::Whole) {
         whole::measure(&bench, &mut report)?;
     }
+    if wanted(Section::Memory) {
+        memory::measure(&bench, &mut report)?;
+    }
     if wanted(Section::Twin) {
         twin::measure(&bench, &mut report)?;
     }
@@ -106,6 +117,10 @@ fn main() -> anyhow::Result<()> {
     }
     if wanted(Section::Growth) {
         growth::measure(&bench, &mut report)?;
+    }
+    // It is a picture, not a figure, and needs perf: only where it is asked for.
+    if cli.only.contains(&Section::Flame) {
+        flame::draw(&bench)?;
     }
     let out = cli.out.unwrap_or_else(|| target.join("bench.json"));
     report.write(&out, &machine)?;

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use wattle_batch::{Batch, ColumnBuilder, Failure, Outcome};
 use wattle_node::Node;
 use wattle_node::native::Native;
-use wattle_pack::{Artifact, ComponentKind, Components, Library, NodePlan, OptionError, Origin, Plan};
+use wattle_pack::{Artifact, ArtifactLimits, ComponentKind, Components, Library, NodePlan, OptionError, Origin, Plan};
 use wattle_runtime::{Catalog, Compiled, NodeStats, Process, Runner, RunnerSettings, Runtime};
 use wattle_topology::{MakeNode, sandboxed};
 
@@ -54,7 +54,7 @@ impl Workbench {
         let builtin = BUILTIN.iter().map(|name| artifact("nodes", name)).collect::<anyhow::Result<_>>()?;
         let packs: PathBuf = [env!("CARGO_MANIFEST_DIR"), "..", "..", "packs"].iter().collect();
         Ok(Self {
-            catalog: Catalog::new(Runtime::new(Some(cache))?, builtin),
+            catalog: Catalog::new(Runtime::new(Some(cache), ArtifactLimits::default())?, builtin),
             library: Library::new(Vec::new()).with_folder(packs),
             json_per_event: artifact("guests", "json-per-event")?,
         })

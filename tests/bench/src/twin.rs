@@ -29,7 +29,7 @@ pub(crate) fn pipeline(target: &Path, work: &Path, out: &Path, kind: Kind) -> an
     let spent = runtime.block_on(async {
         let since = ProcessTime::now();
         let mut topology = Topology::start(&plan, settings, make).await?;
-        let errors = topology.finished().await;
+        let errors = topology.finished(false).await;
         let counts = topology.counts().clone();
         ensure!(
             topology.drain(Duration::from_secs(600)).await && errors.is_empty(),

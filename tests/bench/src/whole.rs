@@ -1,10 +1,13 @@
 //! The whole job as a whole process, beside the tools that are at hand: rows 1 and 4 of the table.
 
 use std::fs;
+use std::io::Read;
 use std::path::Path;
+use std::time::Instant;
 
 use anyhow::ensure;
 use cpu_time::ThreadTime;
+use flate2::bufread::GzDecoder;
 
 use crate::bench::{Bench, OUTPUTS, configuration, file_sinks};
 use crate::corpus::Input;
@@ -21,6 +24,7 @@ pub(crate) fn measure(bench: &Bench, report: &mut Report) -> anyhow::Result<()> 
     bench.whole_job(&input, 1, &bench.fresh("one")?)?.run()?;
     let (mut rate, mut per_gb, mut peak, mut speed) = <(Samples, Samples, Samples, Samples)>::default();
     let (mut over_jq, mut jq_rate, mut two_over_one) = <(Samples, Samples, Samples)>::default();
+    let mut ceiling = Samples::default();
     let (mut unsynced, mut unsynced_peak) = <(Samples, Samples)>::default();
     let (nothing, mut start) = (bench.corpus.single()?, Samples::default());
     let jq = on_path("jq");
@@ -37,6 +41,7 @@ pub(crate) fn measure(bench: &Bench, report: &mut Report) -> anyhow::Result<()> 
         unsynced_peak.push(one.peak_mb);
         speed.push(input.megabytes() / two.wall_s);
         two_over_one.push(one.wall_s / two.wall_s);
+        ceiling.push(2.0 * one.wall_s / side_by_side(bench, &input)?);
         if let Some(jq) = &jq {
             let unrolled = peers::jq(jq, &input)?;
             jq_rate.push(input.megabytes() / unrolled);
@@ -56,6 +61,12 @@ pub(crate) fn measure(bench: &Bench, report: &mut Report) -> anyhow::Result<()> 
     report.row("2 workers, 2 cores, files not synced", &speed, "MB/s", "on the wall");
     let note = "bar 1.85; time on the wall, outputs byte for byte the same";
     report.key("workers_2_over_1", "2 workers on 2 cores / 1 on 1", &two_over_one, "times", note);
+    report.row(
+        "2 processes side by side / 1",
+        &ceiling,
+        "times",
+        "what this machine gives to work that shares nothing",
+    );
     other_inputs(bench, report)?;
 
     report.section("Tools at hand, on one core");
@@ -74,11 +85,38 @@ fn on_workers(bench: &Bench, input: &Input, workers: usize, out: &str) -> anyhow
     bench.run_configuration(&configuration(&bench.data_dir()?, "type = \"stdin\"", &sinks), Some(input), workers)
 }
 
+/// Seconds on the wall that two processes take, each for the whole job, on a core each.
+fn side_by_side(bench: &Bench, input: &Input) -> anyhow::Result<f64> {
+    let mut jobs = Vec::new();
+    for core in ["0", "1"] {
+        let out = bench.fresh(&format!("side-{core}"))?;
+        let data = bench.work.join(format!("data-{core}"));
+        fs::create_dir_all(&data)?;
+        // The nodes are compiled, and this data folder is used once only.
+        let cache = data.join("cache");
+        if !cache.exists() {
+            std::os::unix::fs::symlink(bench.work.join("data/cache"), cache)?;
+        }
+        let path = bench.work.join(format!("side-{core}.toml"));
+        fs::write(&path, configuration(&data, "type = \"stdin\"", &file_sinks(&out)))?;
+        let job = bench.agent()?.args(["run", "--once", "--no-watch", "--quiet", "--workers", "1", "--config"]);
+        jobs.push(job.args([&path]).on_cores(core).stdin(&input.path));
+    }
+    let since = Instant::now();
+    let children = jobs.iter().map(Job::spawn).collect::<anyhow::Result<Vec<_>>>()?;
+    for mut child in children {
+        let status = child.wait()?;
+        ensure!(status.success(), "an agent ended with {status}");
+    }
+    Ok(since.elapsed().as_secs_f64())
+}
+
 /// Records one a line, and gzip files.
 fn other_inputs(bench: &Bench, report: &mut Report) -> anyhow::Result<()> {
     let records = bench.corpus.records(bench.size(30_000_000, 300_000_000))?;
     let gzips = bench.corpus.gzips(bench.size(60_000_000, 300_000_000))?;
     let (mut lines, mut rate, mut beyond, mut inflate) = <(Samples, Samples, Samples, Samples)>::default();
+    let (mut zlib, mut beyond_zlib) = <(Samples, Samples)>::default();
     for _ in 0..bench.rounds() {
         let used = bench.whole_job(&records, 1, &bench.fresh("one")?)?.on_cores("0").run()?;
         lines.push(records.megabytes() / used.cpu_s);
@@ -88,45 +126,51 @@ fn other_inputs(bench: &Bench, report: &mut Report) -> anyhow::Result<()> {
         );
         let config = configuration(&bench.data_dir()?, &source, &file_sinks(&bench.fresh("one")?));
         let used = bench.run_configuration(&config, None, 1)?;
-        let alone = inflate_all(&gzips)?;
+        let alone =
+            inflate_all(&gzips, &mut |packed, out| Ok(libdeflater::Decompressor::new().gzip_decompress(packed, out)?))?;
         rate.push(gzips.megabytes() / used.cpu_s);
         inflate.push(gzips.megabytes() / alone);
         beyond.push((used.cpu_s - alone) / alone);
+        let usual = inflate_all(&gzips, &mut |packed, out| read_all(GzDecoder::new(packed), out))?;
+        zlib.push(gzips.megabytes() / usual);
+        beyond_zlib.push((used.cpu_s - alone) / usual);
     }
     report.row("records, one a line, 1 worker, 1 core", &lines, "MB/CPU-s", "");
     report.row(".json.gz files, 1 worker, 1 core", &rate, "MB/CPU-s", "of decompressed bytes");
     report.row("decompression alone (libdeflate)", &inflate, "MB/CPU-s", "");
-    report.key("gz_over_inflate", "time beyond decompression / decompression", &beyond, "times", "bar 2");
-    load(bench, report)
-}
-
-/// Memory under a load of documents of 16 MB.
-fn load(bench: &Bench, report: &mut Report) -> anyhow::Result<()> {
-    let input = bench.corpus.documents(bench.size(96_000_000, 320_000_000), 10_500)?;
-    let (mut one, mut two) = <(Samples, Samples)>::default();
-    for _ in 0..bench.rounds() {
-        one.push(bench.whole_job(&input, 1, &bench.fresh("one")?)?.run()?.peak_mb);
-        two.push(bench.whole_job(&input, 2, &bench.fresh("two")?)?.run()?.peak_mb);
-    }
-    let note = "bar 150; peak, one document at a time";
-    report.key("load_rss_mb", "memory with documents of 16 MB, 1 worker", &one, "MB", note);
-    report.row("memory with documents of 16 MB, 2 workers", &two, "MB", "peak, two documents at a time");
+    report.key("gz_over_inflate", "time beyond it / it", &beyond, "times", "bar 2");
+    report.row("decompression by zlib-rs (as most tools)", &zlib, "MB/CPU-s", "");
+    report.key("gz_over_zlib", "time beyond libdeflate's / zlib-rs's", &beyond_zlib, "times", "");
     Ok(())
 }
 
-/// CPU seconds of decompressing all files of a folder, each in one step, as the agent does.
-fn inflate_all(gzips: &Input) -> anyhow::Result<f64> {
+/// CPU seconds of decompressing all files of a folder.
+fn inflate_all(gzips: &Input, inflate: &mut Inflate) -> anyhow::Result<f64> {
     let mut out = vec![0; 64 << 20];
     let mut total = 0;
     let mut seconds = 0.0;
     for entry in fs::read_dir(&gzips.path)? {
         let packed = fs::read(entry?.path())?;
         let since = ThreadTime::now();
-        total += libdeflater::Decompressor::new().gzip_decompress(&packed, &mut out)? as u64;
+        total += inflate(&packed, &mut out)? as u64;
         seconds += since.elapsed().as_secs_f64();
     }
     ensure!(total == gzips.bytes, "{total} bytes came out of the gzip files, not {}", gzips.bytes);
     Ok(seconds)
+}
+
+/// Decompresses the first to the second, and answers with the length.
+type Inflate = dyn FnMut(&[u8], &mut [u8]) -> anyhow::Result<usize>;
+
+/// Reads to the end, and answers with the length.
+fn read_all(mut from: impl Read, out: &mut [u8]) -> anyhow::Result<usize> {
+    let mut filled = 0;
+    loop {
+        match from.read(out.get_mut(filled..).unwrap_or_default())? {
+            0 => return Ok(filled),
+            n => filled += n,
+        }
+    }
 }
 
 /// Two workers must write what one writes, in the same order.

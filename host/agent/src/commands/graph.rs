@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use wattle_pack::{Invalid, PipelinePlan};
+use wattle_pack::{ArtifactLimits, Invalid, PipelinePlan};
 
 use crate::builtin;
 use crate::cli::{DiagnosticFormat, GraphFormat, GraphOptions};
@@ -22,7 +22,8 @@ pub(crate) fn graph(options: &GraphOptions, color: bool) -> Done {
     let path = Path::new(&options.pack);
     if path.extension().is_some_and(|e| e == "toml") && path.file_name().is_none_or(|n| n != "pack.toml") {
         let configuration = Configuration::File(path.into());
-        let catalog = catalog(&configuration.settings().data_dir)?;
+        let settings = configuration.settings();
+        let catalog = catalog(&settings.data_dir, settings.artifacts)?;
         let (plan, _) = configuration.load(&catalog, &builtin::library()).map_err(refused)?;
         for pipeline in &plan.pipelines {
             print(draw(pipeline).trim_end())?;
@@ -33,7 +34,7 @@ pub(crate) fn graph(options: &GraphOptions, color: bool) -> Done {
     let library = builtin::library().with_folder(data_dir.join("packs"));
     let folder = path.parent().filter(|_| path.file_name().is_some_and(|n| n == "pack.toml"));
     let reference = folder.map_or_else(|| options.pack.clone(), |f| format!("./{}", f.display()));
-    let (plan, _) =
-        wattle_pack::load_pack(&reference, &serde_json::Map::new(), &catalog(&data_dir)?, &library).map_err(refused)?;
+    let catalog = catalog(&data_dir, ArtifactLimits::default())?;
+    let (plan, _) = wattle_pack::load_pack(&reference, &serde_json::Map::new(), &catalog, &library).map_err(refused)?;
     print(draw(&plan).trim_end())
 }

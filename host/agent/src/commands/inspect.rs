@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use wattle_pack::{Artifact, Nodes as _, Origin};
+use wattle_pack::{Artifact, ArtifactLimits, Nodes as _, Origin};
 use wattle_runtime::Inspection;
 
 use crate::cli::InspectOptions;
@@ -10,7 +10,7 @@ use crate::configuration::{catalog, environment};
 use crate::exit::{Done, Failure, print};
 
 pub(crate) fn inspect(options: &InspectOptions) -> Done {
-    let catalog = catalog(&wattle_pack::default_data_dir(&environment))?;
+    let catalog = catalog(&wattle_pack::default_data_dir(&environment), ArtifactLimits::default())?;
     let path = Path::new(&options.artifact);
     let name = options.artifact.strip_prefix("builtin:").unwrap_or(&options.artifact);
     let builtin = if path.is_file() { None } else { catalog.builtin(name) };

@@ -4,7 +4,7 @@ use std::io::Read as _;
 
 use serde_json::Value;
 use wattle_batch::Column;
-use wattle_pack::{Framing, Library, PackTest};
+use wattle_pack::{ArtifactLimits, Framing, Library, PackTest};
 use wattle_runtime::Catalog;
 use wattle_topology::{run_offline, sandboxed};
 
@@ -16,7 +16,7 @@ use crate::exit::{Done, Failure, print};
 
 pub(crate) fn test(options: &TestOptions, color: bool) -> Done {
     let data_dir = wattle_pack::default_data_dir(&environment);
-    let catalog = catalog(&data_dir)?;
+    let catalog = catalog(&data_dir, ArtifactLimits::default())?;
     let library = builtin::library().with_folder(data_dir.join("packs"));
     let refused = |invalid: wattle_pack::Invalid| {
         let all: Vec<String> = invalid.diagnostics.iter().map(|d| show(d, DiagnosticFormat::Text, color)).collect();

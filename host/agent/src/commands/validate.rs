@@ -9,7 +9,8 @@ use crate::exit::{Done, Failure, print};
 
 pub(crate) fn validate(options: &ValidateOptions, color: bool) -> Done {
     let configuration = Configuration::File(options.config.clone());
-    let catalog = catalog(&configuration.settings().data_dir)?;
+    let settings = configuration.settings();
+    let catalog = catalog(&settings.data_dir, settings.artifacts)?;
     let (summary, diagnostics) = match configuration.load(&catalog, &builtin::library()) {
         Ok((plan, warnings)) => {
             let nodes: usize = plan.pipelines.iter().map(|p| p.nodes.len()).sum();

@@ -3,10 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::graph::{GraphManifest, LimitsManifest};
+use super::buffer;
+use super::graph::GraphManifest;
+use super::limits::{CircuitManifest, LimitsManifest, read_artifacts};
 use crate::codes;
 use crate::findings::{Findings, Place};
-use crate::plan::{AgentSettings, BatchSettings, NodeLimits};
+use crate::limits::{ArtifactLimits, CircuitSettings, NodeLimits};
+use crate::plan::{AgentSettings, BatchSettings, BufferPlan, QuarantineSettings};
 use crate::reader::{Reader, Text, check_name};
 use crate::value::{Entry, Table};
 
@@ -27,7 +30,9 @@ pub(crate) struct ComponentManifest {
     pub(crate) type_name: Option<Text>,
     /// Inputs of a sink; sources have none.
     pub(crate) inputs: Option<Vec<Text>>,
-    /// Everything but `type` and `inputs`.
+    /// Buffer of a sink; sources have none.
+    pub(crate) buffer: BufferPlan,
+    /// Everything that is not read here: for the component itself.
     pub(crate) options: Table,
 }
 
@@ -79,6 +84,9 @@ fn read_settings(
     let mut workers = None;
     let mut batch = BatchSettings::default();
     let mut limits = NodeLimits::default();
+    let mut circuit = CircuitSettings::default();
+    let mut artifacts = ArtifactLimits::default();
+    let mut quarantine = QuarantineSettings::default();
     if let Some((table, entry)) = file.table("agent", findings) {
         let mut reader = Reader::new(table, entry.place, "`[agent]`");
         data_dir = reader.string("data_dir", findings).map(|text| folder.join(text.text));
@@ -88,6 +96,15 @@ fn read_settings(
         }
         if let Some((table, entry)) = reader.table("limits", findings) {
             limits = LimitsManifest::read(table, entry.place, "`[agent.limits]`", findings).over(&limits);
+        }
+        if let Some((table, entry)) = reader.table("circuit", findings) {
+            circuit = CircuitManifest::read(table, entry.place, "`[agent.circuit]`", findings).over(&circuit);
+        }
+        if let Some((table, entry)) = reader.table("artifacts", findings) {
+            artifacts = read_artifacts(table, entry.place, findings);
+        }
+        if let Some((table, entry)) = reader.table("quarantine", findings) {
+            quarantine = read_quarantine(table, entry.place, findings);
         }
         reader.finish(findings);
     }
@@ -104,7 +121,18 @@ fn read_settings(
         data_dir,
         batch,
         limits,
+        circuit,
+        artifacts,
+        quarantine,
     }
+}
+
+fn read_quarantine(table: &Table, place: Place, findings: &mut Findings) -> QuarantineSettings {
+    let default = QuarantineSettings::default();
+    let mut reader = Reader::new(table, place, "`[agent.quarantine]`");
+    let max_bytes = reader.size("max_size", 1..=1 << 50, findings);
+    reader.finish(findings);
+    QuarantineSettings { max_bytes: max_bytes.unwrap_or(default.max_bytes) }
 }
 
 fn read_batch(table: &Table, place: Place, findings: &mut Findings) -> BatchSettings {
@@ -159,13 +187,17 @@ fn read_components(
         // The component itself knows its other keys, so `finish` is not for this reader.
         let mut reader = Reader::new(table, entry.place, format!("`[{key}.{}]`", entry.key));
         let type_name = reader.required_string("type", findings);
-        let inputs = match key {
-            "sinks" => reader.required_strings("inputs", findings),
-            _ => None,
+        let (inputs, buffer, common): (_, _, &[&str]) = match key {
+            "sinks" => {
+                let inputs = reader.required_strings("inputs", findings);
+                (inputs, buffer::read(&mut reader, &entry.key, findings), &["type", "inputs", "buffer"])
+            }
+            _ => (None, BufferPlan::default(), &["type"]),
         };
-        let own = |entry: &&Entry| entry.key != "type" && (key != "sinks" || entry.key != "inputs");
-        let options = Table(table.0.iter().filter(own).cloned().collect());
-        components.push(ComponentManifest { name: entry.key.clone(), place: entry.place, type_name, inputs, options });
+        let own = table.0.iter().filter(|entry| !common.contains(&entry.key.as_str()));
+        let options = Table(own.cloned().collect());
+        let (name, place) = (entry.key.clone(), entry.place);
+        components.push(ComponentManifest { name, place, type_name, inputs, buffer, options });
     }
     components
 }

@@ -1,18 +1,14 @@
 //! A graph of nodes and outputs as written, in a pack or inline in a pipeline.
 
-use std::time::Duration;
-
+use super::limits::{CircuitManifest, LimitsManifest, read_on_fault};
 use crate::findings::{Findings, Place};
-use crate::plan::NodeLimits;
+use crate::limits::OnFault;
 use crate::reader::{Reader, Text, check_name};
 use crate::value::{Entry, Table};
 use crate::{codes, suggest};
 
 /// Name of what comes in, in links.
 pub(crate) const INPUT: &str = "input";
-
-/// Longest time that a limit may give.
-const LONGEST: Duration = Duration::from_hours(1);
 
 pub(crate) struct GraphManifest {
     /// Where to report what the graph as a whole lacks.
@@ -30,6 +26,9 @@ pub(crate) struct NodeManifest {
     /// The entry `options`; a node without one has no options.
     pub(crate) options: Option<Entry>,
     pub(crate) limits: LimitsManifest,
+    pub(crate) circuit: CircuitManifest,
+    /// The policy and where it is written.
+    pub(crate) on_fault: Option<(OnFault, Place)>,
 }
 
 pub(crate) struct OutputManifest {
@@ -38,39 +37,6 @@ pub(crate) struct OutputManifest {
     pub(crate) title: Option<String>,
     pub(crate) description: Option<String>,
     pub(crate) inputs: Option<Vec<Text>>,
-}
-
-/// Limits as written; what is not written is taken from the agent's defaults.
-#[derive(Default)]
-pub(crate) struct LimitsManifest {
-    memory: Option<u64>,
-    time: Option<Duration>,
-    time_per_kib: Option<Duration>,
-    output_ratio: Option<u64>,
-}
-
-impl LimitsManifest {
-    pub(crate) fn read(table: &Table, place: Place, name: &str, findings: &mut Findings) -> Self {
-        let mut reader = Reader::new(table, place, name);
-        let limits = Self {
-            // A component addresses its memory with 32 bits, and has it in pages of 64 KiB.
-            memory: reader.size("memory", 64 << 10..=4 << 30, findings),
-            time: reader.duration("time", Duration::from_millis(1)..=LONGEST, findings),
-            time_per_kib: reader.duration("time_per_kib", Duration::ZERO..=LONGEST, findings),
-            output_ratio: reader.number("output_ratio", 1..=1_000_000, findings),
-        };
-        reader.finish(findings);
-        limits
-    }
-
-    pub(crate) fn over(&self, defaults: &NodeLimits) -> NodeLimits {
-        NodeLimits {
-            memory_bytes: self.memory.unwrap_or(defaults.memory_bytes),
-            time: self.time.unwrap_or(defaults.time),
-            time_per_kib: self.time_per_kib.unwrap_or(defaults.time_per_kib),
-            output_ratio: self.output_ratio.and_then(|r| u32::try_from(r).ok()).unwrap_or(defaults.output_ratio),
-        }
-    }
 }
 
 impl GraphManifest {
@@ -101,8 +67,15 @@ fn read_node(table: &Table, entry: &Entry, prefix: &str, findings: &mut Findings
         }
         None => LimitsManifest::default(),
     };
+    let circuit = match reader.table("circuit", findings) {
+        Some((circuit, at)) => {
+            CircuitManifest::read(circuit, at.place, &format!("`[{prefix}nodes.{}.circuit]`", entry.key), findings)
+        }
+        None => CircuitManifest::default(),
+    };
+    let on_fault = read_on_fault(&mut reader, findings);
     reader.finish(findings);
-    NodeManifest { name: entry.key.clone(), place: entry.place, artifact, inputs, options, limits }
+    NodeManifest { name: entry.key.clone(), place: entry.place, artifact, inputs, options, limits, circuit, on_fault }
 }
 
 fn read_output(table: &Table, entry: &Entry, prefix: &str, findings: &mut Findings) -> OutputManifest {

@@ -41,6 +41,8 @@ pub(crate) struct OpenFile {
     /// Events that are written and not yet safe, and since when the first of them waits.
     written: Vec<Written>,
     pub(crate) waiting_since: Option<Instant>,
+    /// Bytes of the events that wait.
+    pub(crate) waiting_bytes: usize,
     folders: Vec<PathBuf>,
     /// When renaming it may be tried again after it failed.
     pub(crate) rotate_after: Option<Instant>,
@@ -78,6 +80,7 @@ impl OpenFile {
             used: Instant::now(),
             written: Vec::new(),
             waiting_since: None,
+            waiting_bytes: 0,
             folders: Vec::new(),
             rotate_after: None,
         })
@@ -88,15 +91,16 @@ impl OpenFile {
         self.write_pending()?;
         let now = Instant::now();
         self.used = now;
-        let Self { written, size, output, .. } = self;
+        let Self { written, size, output, waiting_bytes, .. } = self;
         if self.stream.is_none() {
             let before = todo.offset as u64;
             let mut bytes = 0;
             let done = todo.write(count, &mut **output, |payload| {
-                bytes += payload.bytes.len() as u64;
+                bytes += payload.bytes.len();
                 written.push(payload.into_written());
             });
-            *size = (*size + bytes + todo.offset as u64).saturating_sub(before);
+            *waiting_bytes += bytes;
+            *size = (*size + bytes as u64 + todo.offset as u64).saturating_sub(before);
             self.dirty = true;
             self.note_waiting(now);
             return done;
@@ -131,6 +135,7 @@ impl OpenFile {
             }
             todo.offset += piece.len();
         }
+        self.waiting_bytes += todo.offset;
         todo.offset = 0;
         self.written.extend(todo.payloads.pop_front().map(|payload| payload.into_written()));
         Ok(())
@@ -187,6 +192,7 @@ impl OpenFile {
     /// Acknowledges the events that were written.
     pub(crate) fn deliver(&mut self, stats: &SinkStats) {
         self.waiting_since = None;
+        self.waiting_bytes = 0;
         self.written.drain(..).for_each(|written| stats.deliver(written));
     }
 

@@ -24,6 +24,10 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 /// How long after a rotation failed the next is tried.
 const ROTATE_AGAIN: Duration = Duration::from_secs(10);
 
+/// With `fsync = "interval"`, files are synced early once so many bytes of events wait for it in all of them: sources hold
+/// what is not acknowledged, and some wait when they hold too much.
+const SYNC_BYTES: usize = 4 << 20;
+
 /// A file could not be written.
 #[derive(Debug, thiserror::Error)]
 #[error("`{}`: {source}", path.display())]
@@ -197,7 +201,9 @@ impl Files {
             Fsync::Batch | Fsync::Never => Duration::ZERO,
             Fsync::Interval => self.settings.fsync_interval,
         };
-        let due = |file: &OpenFile| file.waiting_since.is_some_and(|since| since + interval <= now);
+        let waiting: usize = self.open.values().map(|file| file.waiting_bytes).sum();
+        let due =
+            |file: &OpenFile| file.waiting_since.is_some_and(|since| since + interval <= now || waiting >= SYNC_BYTES);
         let due: Vec<Arc<str>> = self.open.iter().filter(|(_, file)| due(file)).map(|(key, _)| key.clone()).collect();
         due.iter().map(|key| self.secure(key)).fold(Ok(()), Result::and)
     }

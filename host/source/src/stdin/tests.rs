@@ -4,18 +4,35 @@ use super::*;
 use crate::stats::get;
 use crate::testing::{Rig, Running, resource, texts};
 use serde_json::{Value, json};
-use std::io::Write;
+use std::io::{Seek as _, Write as _};
+use std::time::Duration;
 use tempfile::TempDir;
 
-fn start(rig: &Rig, options: Value, input: impl Read + Send + 'static) -> Running {
+fn start(rig: &Rig, options: Value, input: impl Into<OwnedFd>) -> Running {
     let mut source = Stdin::new(serde_json::from_value(options).unwrap()).unwrap();
-    source.input = Some(Box::new(input));
+    source.input = Some(input.into());
     rig.start_source(Box::new(source))
+}
+
+/// A pipe that never ends.
+fn endless() -> io::PipeReader {
+    let (reader, mut writer) = io::pipe().unwrap();
+    let lines = format!("{}\n", "x".repeat(99)).repeat(1000);
+    std::thread::spawn(move || while writer.write_all(lines.as_bytes()).is_ok() {});
+    reader
+}
+
+/// A file with these bytes, to be read from its start.
+fn holding(bytes: &[u8]) -> File {
+    let mut file = tempfile::tempfile().unwrap();
+    file.write_all(bytes).unwrap();
+    file.rewind().unwrap();
+    file
 }
 
 async fn all(options: Value, input: &[u8]) -> (Rig, Vec<String>, Result<(), SourceError>) {
     let rig = Rig::new(TempDir::new().unwrap().path());
-    let running = start(&rig, options, io::Cursor::new(input.to_vec()));
+    let running = start(&rig, options, holding(input));
     let (bodies, ended) = rig.drain(running).await;
     (rig, bodies, ended)
 }
@@ -121,7 +138,7 @@ async fn a_stop_ends_the_source_though_a_read_is_waiting() {
 #[tokio::test]
 async fn the_source_waits_for_acknowledgements_and_offers_again_what_comes_back() {
     let rig = Rig::new(TempDir::new().unwrap().path());
-    let running = start(&rig, json!({}), io::Cursor::new(b"one\n".to_vec()));
+    let running = start(&rig, json!({}), holding(b"one\n"));
     let batch = rig.pop().await;
     tokio::time::sleep(Duration::from_millis(50)).await;
     assert!(!running.is_ended());
@@ -133,17 +150,9 @@ async fn the_source_waits_for_acknowledgements_and_offers_again_what_comes_back(
 
 #[tokio::test]
 async fn a_full_queue_stops_the_reading() {
-    struct Endless;
-    impl Read for Endless {
-        fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-            out.fill(b'x');
-            out.iter_mut().step_by(100).for_each(|byte| *byte = b'\n');
-            Ok(out.len())
-        }
-    }
     let mut rig = Rig::new(TempDir::new().unwrap().path());
     rig.queue = wattle_buffer::Queue::new(512 << 10, None, None);
-    let running = start(&rig, json!({}), Endless);
+    let running = start(&rig, json!({}), endless());
     rig.until(|| rig.queue.byte_len() >= 512 << 10).await;
     tokio::time::sleep(Duration::from_millis(100)).await;
     let read = get(&rig.stats.read_bytes);
@@ -152,6 +161,27 @@ async fn a_full_queue_stops_the_reading() {
         rig.pop().await.into_ack().deliver();
     }
     assert!(get(&rig.stats.read_bytes) > read);
+    rig.stop();
+    rig.drain(running).await.1.unwrap();
+}
+
+#[tokio::test]
+async fn no_more_is_read_than_may_be_unacknowledged() {
+    let rig = Rig::new(TempDir::new().unwrap().path());
+    let running = start(&rig, json!({}), endless());
+    let mut unacknowledged = Vec::new();
+    let mut bytes = 0;
+    while bytes < 16 << 20 {
+        let batch = rig.pop().await;
+        bytes += batch.byte_len();
+        unacknowledged.push(batch);
+    }
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(rig.queue.byte_len(), 0);
+    let read = get(&rig.stats.read_bytes);
+    assert!(read < 20 << 20, "{read}");
+    unacknowledged.drain(..).for_each(|batch| batch.into_ack().deliver());
+    rig.pop().await.into_ack().deliver();
     rig.stop();
     rig.drain(running).await.1.unwrap();
 }

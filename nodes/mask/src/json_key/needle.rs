@@ -1,21 +1,24 @@
 //! What is searched for to find keys: several keys with the same ending take one search.
 
 use memchr::memchr2_iter;
-use memchr::memmem::{Finder, FinderBuilder};
 
 /// Endings shorter than this are too common for one search to be worth it.
 const SHORTEST_ENDING: usize = 5;
 
+/// Letters, from those that are rare in English text, and so mostly in logs, to the common ones.
+const FROM_RARE_TO_COMMON: &[u8; 26] = b"zqxjkvbpygwfmucldrhsnioate";
+
 /// A search that finds some of the keys.
 pub(super) struct Needle {
-    search: Search,
+    pub(super) search: Search,
     /// Indices of the keys.
     keys: Vec<usize>,
 }
 
-enum Search {
-    /// The ending that all the keys have.
-    Ending(Box<Finder<'static>>),
+pub(super) enum Search {
+    /// Two neighbouring bytes of the ending that all the keys have, and how many bytes it is from there to its end. What
+    /// stands before a key counts too: a quote.
+    Pair([u8; 2], usize),
     /// A letter of the key in both cases, and how many bytes of the key follow it.
     Letter([u8; 2], usize),
 }
@@ -38,24 +41,40 @@ pub(super) fn needles(keys: &[Box<[u8]>], ignore_case: bool) -> Vec<Needle> {
             None => groups.push((key.to_vec(), vec![index])),
         }
     }
-    needles.extend(groups.into_iter().map(|(ending, keys)| {
-        let search = Search::Ending(Box::new(FinderBuilder::new().build_forward(&ending).into_owned()));
-        Needle { search, keys }
-    }));
+    needles.extend(groups.into_iter().map(|(ending, keys)| Needle { search: rare_pair(&ending), keys }));
     needles
 }
 
-/// The letter of a key that is rarest in English text, and so mostly in logs.
+/// How common a byte is: the more, the higher.
+fn commonness(byte: u8) -> usize {
+    match FROM_RARE_TO_COMMON.iter().position(|&l| l == byte.to_ascii_lowercase()) {
+        Some(rank) if byte.is_ascii_uppercase() => rank / 2,
+        Some(rank) => rank,
+        None => FROM_RARE_TO_COMMON.len() / 2,
+    }
+}
+
+/// The letter of a key that is rarest.
 fn rare_letter(key: &[u8]) -> Option<Search> {
-    const FROM_RARE_TO_COMMON: &[u8; 26] = b"zqxjkvbpygwfmucldrhsnioate";
-    let rank = |byte: u8| FROM_RARE_TO_COMMON.iter().position(|&l| l == byte.to_ascii_lowercase());
-    let (at, byte) = key.iter().enumerate().filter(|(_, b)| b.is_ascii_alphabetic()).min_by_key(|(_, b)| rank(**b))?;
+    let letters = key.iter().enumerate().filter(|(_, b)| b.is_ascii_alphabetic());
+    let (at, byte) = letters.min_by_key(|(_, b)| commonness(b.to_ascii_lowercase()))?;
     Some(Search::Letter([byte.to_ascii_lowercase(), byte.to_ascii_uppercase()], key.len() - at))
 }
 
+/// The pair of bytes in an ending that is rarest.
+fn rare_pair(ending: &[u8]) -> Search {
+    let pairs = ending.array_windows::<2>().enumerate();
+    match pairs.min_by_key(|(_, [a, b])| commonness(*a) + commonness(*b)) {
+        Some((at, pair)) => Search::Pair(*pair, ending.len() - at),
+        // One byte; nothing shorter is an ending.
+        None => Search::Pair([b'"', ending.first().copied().unwrap_or_default()], ending.len() + 1),
+    }
+}
+
 impl Needle {
-    /// Calls back with start and end of every place where one of the keys stands in the text, in order of their ends.
-    pub(super) fn each(&self, text: &[u8], keys: &[Box<[u8]>], mut found: impl FnMut(usize, usize)) {
+    /// Calls back with start and end of every place where one of the keys stands in the text, in order of their ends,
+    /// given the places of the pair.
+    pub(super) fn each(&self, text: &[u8], keys: &[Box<[u8]>], pairs: &[usize], mut found: impl FnMut(usize, usize)) {
         let mut keys = |end: usize, ignore_case: bool| {
             for key in self.keys.iter().filter_map(|&index| keys.get(index)) {
                 let Some(start) = end.checked_sub(key.len()) else { continue };
@@ -66,15 +85,7 @@ impl Needle {
             }
         };
         match &self.search {
-            Search::Ending(finder) => {
-                let length = finder.needle().len();
-                let mut from = 0;
-                // Not `find_iter`: an ending may overlap itself.
-                while let Some(at) = text.get(from..).and_then(|rest| finder.find(rest)) {
-                    keys(from + at + length, false);
-                    from += at + 1;
-                }
-            }
+            Search::Pair(_, rest) => pairs.iter().for_each(|at| keys(at + rest, false)),
             Search::Letter([lower, upper], rest) => {
                 memchr2_iter(*lower, *upper, text).for_each(|at| keys(at + rest, true));
             }

@@ -1,13 +1,11 @@
 //! Finds the escapes that can hide a key or the end of a value from [`raw`](super::raw) reading.
 
-use memchr::memmem::{Finder, FinderBuilder};
-
 /// Finds escapes that spell what could have been written plainly, as far as it matters for a set of keys.
 pub(super) struct Suspects {
-    unicode: Finder<'static>,
     /// Whether keys hold characters beyond ASCII.
     beyond_ascii: bool,
-    slash: Option<Finder<'static>>,
+    /// Whether keys hold a slash.
+    slash: bool,
     /// Characters that, spelled as an escape, matter.
     matters: [bool; 128],
 }
@@ -32,26 +30,19 @@ impl Suspects {
             }
         }
         let slash = keys.iter().any(|k| k.contains(&b'/'));
-        let finder = |needle: &[u8]| FinderBuilder::new().build_forward(needle).into_owned();
-        Self {
-            unicode: finder(if beyond_ascii { b"\\u" } else { b"\\u00" }),
-            beyond_ascii,
-            slash: slash.then(|| finder(b"\\/")),
-            matters,
-        }
+        Self { beyond_ascii, slash, matters }
     }
 
-    /// Sets `found` to the places of such escapes, in order.
-    pub(super) fn find(&self, text: &[u8], found: &mut Vec<usize>) {
-        found.clear();
-        found.extend(self.unicode.find_iter(text).filter(|&at| self.is_suspect(text, at)));
-        if let Some(slash) = &self.slash {
-            found.extend(slash.find_iter(text));
-            found.sort_unstable();
-        }
+    /// How such escapes begin.
+    pub(super) fn pairs(&self) -> &'static [[u8; 2]] {
+        if self.slash { &[[b'\\', b'u'], [b'\\', b'/']] } else { &[[b'\\', b'u']] }
     }
 
-    fn is_suspect(&self, text: &[u8], at: usize) -> bool {
+    /// Whether what begins like such an escape is one.
+    pub(super) fn is_suspect(&self, text: &[u8], at: usize) -> bool {
+        if text.get(at + 1) == Some(&b'/') {
+            return true;
+        }
         let digits = text.get(at + 2..at + 6).and_then(|d| str::from_utf8(d).ok());
         match digits.and_then(|d| u32::from_str_radix(d, 16).ok()) {
             Some(code) => self.matters.get(code as usize).copied().unwrap_or(self.beyond_ascii),

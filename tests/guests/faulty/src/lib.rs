@@ -2,7 +2,7 @@
 //!
 //! Rows without poison pass unchanged, so a test can see that they all arrive.
 
-use wattle_node::{Batch, ColumnWriter, Field, Form, Node, Reasons, Setup, export_node};
+use wattle_node::{Batch, ChildSpans, ColumnWriter, Field, Form, Node, Reasons, Setup, export_node};
 
 /// In which way the guest misbehaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
@@ -10,8 +10,14 @@ use wattle_node::{Batch, ColumnWriter, Field, Form, Node, Reasons, Setup, export
 pub enum Fault {
     /// Panics while it is configured.
     PanicOnConfigure,
+    /// Never comes back from being configured.
+    SpinOnConfigure,
+    /// Resolves fields without end while it is configured.
+    LeakHandles,
     /// Panics on a poisonous row.
     Panic,
+    /// Panics whatever it is given.
+    PanicOnEveryRow,
     /// Never comes back.
     Spin,
     /// Takes memory without end.
@@ -20,6 +26,16 @@ pub enum Fault {
     Recurse,
     /// Answers with far more than it was given.
     Flood,
+    /// The same in a single value.
+    FloodAtOnce,
+    /// Splits a row into its whole text a hundred thousand times.
+    FloodSplit,
+    /// Replaces ever so many spans by one large text.
+    FloodReplace,
+    /// Copies its rows again and again.
+    FloodCopies,
+    /// Reports messages without end.
+    FloodLog,
     /// Calls the host without end.
     CallHost,
     /// Replaces a span that lies outside of the column.
@@ -34,6 +50,10 @@ pub enum Fault {
     BadRow,
     /// Uses a field that it never resolved for writing.
     BadField,
+    /// Gives a text that is not UTF-8.
+    BadText,
+    /// Writes over all of its memory.
+    CorruptMemory,
     /// Answers with an error.
     Error,
 }
@@ -64,13 +84,27 @@ impl Node for Faulty {
         if options.fault == Fault::PanicOnConfigure {
             panic!("configured to panic");
         }
-        Some(Self { fault: options.fault, body: setup.read("", "body")?, tag: setup.write("", "attributes.tag")? })
+        if options.fault == Fault::SpinOnConfigure {
+            spin();
+        }
+        if options.fault == Fault::LeakHandles {
+            let mut count = 0_u64;
+            loop {
+                setup.read("", &format!("body.f{count}"));
+                count += 1;
+            }
+        }
+        Some(Self {
+            fault: options.fault,
+            body: setup.read_write("", "body")?,
+            tag: setup.write("", "attributes.tag")?,
+        })
     }
 
     fn process(&mut self, batch: &mut Batch<'_>) -> Result<(), String> {
         let column = batch.read(self.body, Form::Text);
         for (row, text) in column.rows().enumerate() {
-            if json_contains(text, b"poison") {
+            if self.fault == Fault::PanicOnEveryRow || json_contains(text, b"poison") {
                 misbehave(self.fault, batch, self.body, self.tag, row)?;
             }
         }
@@ -86,14 +120,9 @@ fn json_contains(text: &[u8], part: &[u8]) -> bool {
 fn misbehave(fault: Fault, batch: &mut Batch<'_>, body: Field, tag: Field, row: usize) -> Result<(), String> {
     let rows = batch.len();
     match fault {
-        Fault::PanicOnConfigure => {}
-        Fault::Panic => panic!("poison in row {row}"),
-        Fault::Spin => {
-            let mut count = 0_u64;
-            while std::hint::black_box(count) < u64::MAX {
-                count += 1;
-            }
-        }
+        Fault::PanicOnConfigure | Fault::SpinOnConfigure | Fault::LeakHandles => {}
+        Fault::Panic | Fault::PanicOnEveryRow => panic!("poison in row {row}"),
+        Fault::Spin => spin(),
         Fault::GrowMemory => {
             let mut all = Vec::new();
             loop {
@@ -113,10 +142,34 @@ fn misbehave(fault: Fault, batch: &mut Batch<'_>, body: Field, tag: Field, row: 
                 batch.set(tag, Form::Text, values.clone());
             }
         }
+        Fault::FloodAtOnce => batch.set(tag, Form::Text, {
+            let mut values = ColumnWriter::of(&vec![b'x'; 8 << 20]);
+            (1..rows).for_each(|_| values.push(b""));
+            values
+        }),
+        Fault::FloodSplit => {
+            let text = batch.read(body, Form::Text);
+            let (start, end) = (text.start(row), text.start(row) + u32::try_from(text.row(row).len()).unwrap_or(0));
+            let children = 100_000;
+            let (parents, starts, ends) =
+                (vec![u32::try_from(row).unwrap_or(0); children], vec![start; children], vec![end; children]);
+            batch.split(body, Form::Text, ChildSpans { parents: &parents, starts: &starts, ends: &ends }, b"", b"");
+        }
+        Fault::FloodReplace => {
+            let at = vec![batch.read(body, Form::Text).start(row); 1000];
+            batch.replace(body, Form::Text, &at, &at, ColumnWriter::of(&[b'x'; 100_000]));
+        }
+        Fault::FloodCopies => {
+            let all: Vec<u32> = vec![u32::try_from(row).unwrap_or(0); 10_000];
+            (0..100).for_each(|_| batch.copy_to(0, &all));
+        }
+        Fault::FloodLog => loop {
+            report("again and again");
+        },
         Fault::CallHost => loop {
             std::hint::black_box(batch.len());
         },
-        Fault::BadSpan => batch.set_json_from(tag, body, &vec![1; rows + 1]),
+        Fault::BadSpan => batch.replace(body, Form::Text, &[u32::MAX - 9], &[u32::MAX], ColumnWriter::of(b"x")),
         Fault::BadOffsets => batch.split_into(&[1, 0], {
             let mut bodies = ColumnWriter::of(b"a");
             bodies.push(b"b");
@@ -134,10 +187,53 @@ fn misbehave(fault: Fault, batch: &mut Batch<'_>, body: Field, tag: Field, row: 
             batch.fail(&reasons);
         }
         Fault::BadField => batch.replace(tag, Form::Text, &[0], &[1], ColumnWriter::of(b"x")),
+        Fault::BadText => batch.drop_rows(&[u32::try_from(row).unwrap_or(0)], &not_utf8()),
+        Fault::CorruptMemory => {
+            corrupt_memory();
+            panic!("still alive");
+        }
         Fault::Error => return Err(format!("row {row} holds poison")),
     }
     Ok(())
 }
+
+#[cfg(target_family = "wasm")]
+fn report(message: &str) {
+    wattle_node::bindings::wattle::node::diagnostics::panicked(message);
+}
+
+/// Native code has nobody to report to.
+#[cfg(not(target_family = "wasm"))]
+fn report(message: &str) {
+    drop(std::hint::black_box(message.to_owned()));
+}
+
+fn spin() {
+    let mut count = 0_u64;
+    while std::hint::black_box(count) < u64::MAX {
+        count += 1;
+    }
+}
+
+/// A string that is none, as a guest in C could give it.
+#[expect(unsafe_code, reason = "what this guest is for")]
+fn not_utf8() -> String {
+    // SAFETY: there is none to be had; the host must not believe that texts are text.
+    unsafe { String::from_utf8_unchecked(vec![0xff, 0xfe, b'x']) }
+}
+
+/// Fills the memory with rubbish from end to end, stack and allocator included.
+#[cfg(target_family = "wasm")]
+#[expect(unsafe_code, reason = "what this guest is for")]
+fn corrupt_memory() {
+    let bytes = core::arch::wasm32::memory_size(0) << 16;
+    // SAFETY: there is none to be had; what happens then is the point, and it happens inside the sandbox.
+    unsafe { core::ptr::write_bytes(std::hint::black_box(16) as *mut u8, 0xa5, bytes - 16) };
+}
+
+/// Native code has no memory of its own to corrupt.
+#[cfg(not(target_family = "wasm"))]
+fn corrupt_memory() {}
 
 #[expect(unconditional_recursion, reason = "what this guest is for")]
 fn recurse(depth: usize) -> usize {

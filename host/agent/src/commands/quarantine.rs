@@ -1,0 +1,238 @@
+//! `wattle quarantine`: events that a masking node could not process, and what is to become of them.
+
+use std::collections::HashSet;
+use std::fmt::Write as _;
+use std::io::{IsTerminal as _, Write as _};
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use wattle_topology::{QuarantineStore, Quarantined, TopologySettings, retry, sandboxed};
+
+use crate::builtin;
+use crate::cli::{QuarantineCommand, QuarantinePlace, QuarantineSelection};
+use crate::configuration::{Configuration, catalog, environment};
+use crate::exit::{Done, Failure, print, say};
+use crate::supervisor::lock;
+
+/// Longest message that a list shows, in characters.
+const MESSAGE_CHARS: usize = 80;
+
+pub(crate) fn quarantine(command: &QuarantineCommand) -> Done {
+    match command {
+        QuarantineCommand::List { pipeline: None, place } => list_all(place),
+        QuarantineCommand::List { pipeline: Some(pipeline), place } => list(&open(place, pipeline)?),
+        QuarantineCommand::Show { pipeline, ids, place } => show(&open(place, pipeline)?, ids),
+        QuarantineCommand::Retry { selection, config } => retry_events(selection, config),
+        QuarantineCommand::Drop { selection, yes, place } => drop_events(selection, *yes, place),
+    }
+}
+
+fn data_dir(place: &QuarantinePlace) -> PathBuf {
+    match (&place.data_dir, &place.config) {
+        (Some(folder), _) => folder.clone(),
+        (None, Some(config)) => Configuration::File(config.clone()).settings().data_dir,
+        (None, None) => wattle_pack::default_data_dir(&environment),
+    }
+}
+
+/// The quarantine of a pipeline, which must exist: a misspelt name must not look like an empty quarantine.
+fn open(place: &QuarantinePlace, pipeline: &str) -> Result<QuarantineStore, Failure> {
+    find(&data_dir(place), pipeline)
+}
+
+fn find(folder: &std::path::Path, pipeline: &str) -> Result<QuarantineStore, Failure> {
+    let all = QuarantineStore::all(folder)?;
+    let names: Vec<String> = all.iter().map(|store| format!("`{}`", store.pipeline())).collect();
+    all.into_iter().find(|store| store.pipeline() == pipeline).ok_or_else(|| {
+        let known = if names.is_empty() { "nothing".to_owned() } else { names.join(", ") };
+        let folder = folder.display();
+        Failure::new(format!(
+            "pipeline `{pipeline}` has nothing in quarantine; the data folder `{folder}` holds {known}"
+        ))
+    })
+}
+
+fn list_all(place: &QuarantinePlace) -> Done {
+    let folder = data_dir(place);
+    let mut rows = vec![["PIPELINE", "EVENTS", "SIZE", "OLDEST", "NEWEST", "UNREADABLE"].map(str::to_owned).to_vec()];
+    for store in QuarantineStore::all(&folder)? {
+        let (mut events, mut oldest, mut newest) = (0_usize, None, None);
+        let unreadable = store.for_each(|event| {
+            events += 1;
+            oldest = oldest.or(event.kept);
+            newest = event.kept.or(newest);
+            true
+        })?;
+        if events + unreadable > 0 {
+            let size = format!("{}B", store.size());
+            let name = store.pipeline().to_owned();
+            rows.push(vec![name, events.to_string(), size, age(oldest), age(newest), unreadable.to_string()]);
+        }
+    }
+    if rows.len() == 1 {
+        say(&format!("nothing is in quarantine in {}", folder.display()));
+        return Ok(());
+    }
+    print(table(&rows).trim_end())
+}
+
+fn list(store: &QuarantineStore) -> Done {
+    let mut rows = vec![["ID", "AGE", "NODE", "CODE", "MESSAGE"].map(str::to_owned).to_vec()];
+    let unreadable = store.for_each(|event| {
+        let message: String = event.message.chars().filter(|c| !c.is_control()).take(MESSAGE_CHARS).collect();
+        rows.push(vec![event.id, age(event.kept), event.node, event.code, message]);
+        true
+    })?;
+    print(table(&rows).trim_end())?;
+    say_unreadable(unreadable);
+    Ok(())
+}
+
+fn show(store: &QuarantineStore, ids: &[String]) -> Done {
+    let mut missing: HashSet<&str> = ids.iter().map(String::as_str).collect();
+    let mut found: Vec<Quarantined> = Vec::new();
+    store.for_each(|event| {
+        if missing.remove(event.id.as_str()) {
+            found.push(event);
+        }
+        !missing.is_empty()
+    })?;
+    if std::io::stdout().is_terminal() && !found.is_empty() {
+        say("warning: what follows was not masked");
+    }
+    for event in found {
+        print(&String::from_utf8_lossy(&event.event))?;
+    }
+    refuse_missing(store, missing.into_iter())
+}
+
+fn drop_events(selection: &QuarantineSelection, yes: bool, place: &QuarantinePlace) -> Done {
+    let store = open(place, &selection.pipeline)?;
+    let ids = select(&store, selection)?;
+    if !yes {
+        let question = format!("drop {} events of `{}` for ever?", ids.len(), selection.pipeline);
+        if !std::io::stdin().is_terminal() {
+            return Err(Failure::new(format!("{question} nobody is here to answer; say --yes")));
+        }
+        let mut terminal = std::io::stderr();
+        write!(terminal, "{question} [y/N] ")?;
+        terminal.flush()?;
+        let mut answer = String::new();
+        std::io::stdin().read_line(&mut answer)?;
+        if !matches!(answer.trim(), "y" | "Y" | "yes") {
+            return Err(Failure::new("nothing was dropped"));
+        }
+    }
+    let removed = store.remove(&ids)?;
+    print(&format!("{removed} events dropped"))
+}
+
+fn retry_events(selection: &QuarantineSelection, config: &std::path::Path) -> Done {
+    let configuration = Configuration::File(config.to_owned());
+    let agent = configuration.settings();
+    // Two who write to the same files and checkpoints would spoil them.
+    let _lock = lock(&agent.data_dir)?;
+    let store = find(&agent.data_dir, &selection.pipeline)?;
+    let ids = select(&store, selection)?;
+    let catalog = catalog(&agent.data_dir, agent.artifacts)?;
+    let (plan, _) = configuration.load(&catalog, &builtin::library()).map_err(|invalid| {
+        let all: Vec<String> = invalid.diagnostics.iter().map(|d| d.render(false)).collect();
+        Failure::config(all.join("\n"))
+    })?;
+    let settings = TopologySettings { data_dir: agent.data_dir, workers: 1, once: true };
+    let make = sandboxed(catalog.runtime().clone());
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).thread_name("wattle-io").enable_all().build()?;
+    let retried = runtime.block_on(retry(&plan, &selection.pipeline, &ids, &settings, &make))?;
+    print(&format!("{} events delivered, {} of them as failed again", retried.delivered, retried.failed))?;
+    match retried.kept {
+        0 => Ok(()),
+        kept => {
+            Err(Failure::new(format!("{kept} events could not be delivered and are still in quarantine; see the log")))
+        }
+    }
+}
+
+/// The events that a command is about, all of which must exist.
+fn select(store: &QuarantineStore, selection: &QuarantineSelection) -> Result<HashSet<String>, Failure> {
+    let mut all = HashSet::new();
+    store.for_each(|event| {
+        all.insert(event.id);
+        true
+    })?;
+    if selection.all {
+        return Ok(all);
+    }
+    refuse_missing(store, selection.ids.iter().map(String::as_str).filter(|id| !all.contains(*id)))?;
+    Ok(selection.ids.iter().cloned().collect())
+}
+
+fn refuse_missing<'a>(store: &QuarantineStore, missing: impl Iterator<Item = &'a str>) -> Done {
+    let mut missing: Vec<String> = missing.map(|id| format!("`{id}`")).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    missing.sort();
+    let (pipeline, missing) = (store.pipeline(), missing.join(", "));
+    Err(Failure::new(format!(
+        "`{pipeline}` has no {missing} in quarantine; `wattle quarantine list {pipeline}` has the ids"
+    )))
+}
+
+fn say_unreadable(lines: usize) {
+    if lines > 0 {
+        say(&format!("{lines} lines of the quarantine cannot be understood; they stay where they are"));
+    }
+}
+
+/// Columns of text, each as wide as its widest cell.
+fn table(rows: &[Vec<String>]) -> String {
+    let columns = rows.first().map_or(0, Vec::len);
+    let width = |column: usize| rows.iter().filter_map(|r| r.get(column)).map(|c| c.chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..columns).map(width).collect();
+    let mut out = String::new();
+    for row in rows {
+        let mut line = String::new();
+        for (cell, width) in row.iter().zip(&widths) {
+            // Writing to a string does not fail.
+            let _ = write!(line, "{cell:width$}   ");
+        }
+        out.push_str(line.trim_end());
+        out.push('\n');
+    }
+    out
+}
+
+/// How long ago that was, in its largest unit, as `kubectl` writes it.
+fn age(nanoseconds: Option<i64>) -> String {
+    let Some(then) = nanoseconds.and_then(|n| u64::try_from(n).ok()) else { return "?".into() };
+    let then = UNIX_EPOCH + Duration::from_nanos(then);
+    let seconds = SystemTime::now().duration_since(then).unwrap_or_default().as_secs();
+    match seconds {
+        0..120 => format!("{seconds}s"),
+        120..7_200 => format!("{}m", seconds / 60),
+        7_200..172_800 => format!("{}h", seconds / 3600),
+        _ => format!("{}d", seconds / 86_400),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ages_are_in_their_largest_unit() {
+        let ago = |seconds: u64| {
+            let then = SystemTime::now() - Duration::from_secs(seconds);
+            age(i64::try_from(then.duration_since(UNIX_EPOCH).unwrap().as_nanos()).ok())
+        };
+        assert_eq!([ago(600), ago(86_400), ago(864_000)], ["10m", "24h", "10d"]);
+        assert_eq!(age(None), "?");
+    }
+
+    #[test]
+    fn columns_are_as_wide_as_their_cells() {
+        let row = |cells: [&str; 2]| cells.map(str::to_owned).to_vec();
+        assert_eq!(table(&[row(["ID", "AGE"]), row(["longer", "1s"])]), "ID       AGE\nlonger   1s\n");
+    }
+}

@@ -1,0 +1,99 @@
+//! Reading back what [`Batch::write_json`] wrote, for events that were kept aside and are to go on.
+
+use std::sync::Arc;
+
+use base64::Engine as _;
+use wattle_json::{Path, Value, find_many};
+
+use crate::ack::Ack;
+use crate::batch::Batch;
+use crate::column::Column;
+use crate::field::{FieldPath, Form};
+use crate::origin::Origin;
+use crate::timestamp::parse_rfc3339;
+
+const KEYS: [&str; 5] = ["timestamp", "body", "body_base64", "attributes", "resource"];
+
+impl Batch {
+    /// A batch of the one event that this JSON object tells of; why it failed is left out.
+    ///
+    /// # Errors
+    ///
+    /// What is missing or wrong. Never holds contents of the event.
+    pub fn read_json(event: &[u8], origin: Arc<Origin>, ack: Ack) -> Result<Self, String> {
+        // Attributes are nested in the event.
+        wattle_json::check(event, crate::MAX_JSON_DEPTH + 8)
+            .map_err(|error| format!("the event is not JSON: {error}"))?;
+        let paths = KEYS.map(Path::parse).into_iter().collect::<Result<Vec<_>, _>>().map_err(|e| e.to_string())?;
+        let mut found = [None; KEYS.len()];
+        find_many(event, &paths.iter().collect::<Vec<_>>(), &mut found).map_err(|e| e.to_string())?;
+        let [timestamp, body, base64, attributes, resource] = found;
+        let string = |value: Option<Value>| -> Option<Vec<u8>> {
+            let mut text = Vec::new();
+            wattle_json::unescape(value?.string(event)?, &mut text).ok()?;
+            Some(text)
+        };
+        let body = match (string(body), string(base64)) {
+            (Some(body), _) => body,
+            (None, Some(coded)) => base64::engine::general_purpose::STANDARD
+                .decode(coded)
+                .map_err(|error| format!("`body_base64` of the event is not base64: {error}"))?,
+            (None, None) => return Err("the event has no `body`".into()),
+        };
+        let column = Column::from_rows([body.as_slice()]).map_err(|error| error.to_string())?;
+        let mut batch = Self::new(column, origin, ack);
+        for (name, value) in [("attributes", attributes), ("resource", resource)] {
+            let Some(value) = value else { continue };
+            let path = FieldPath::parse(name).map_err(|error| error.to_string())?;
+            let column = Column::from_rows([value.text(event)]).map_err(|error| error.to_string())?;
+            batch.set(&path, Form::Json, &column, &[]).map_err(|error| error.to_string())?;
+        }
+        let time = string(timestamp).and_then(|text| parse_rfc3339(std::str::from_utf8(&text).ok()?));
+        batch.set_timestamps(&[time.unwrap_or(i64::MIN)]);
+        Ok(batch)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::origin::Failure;
+
+    fn origin() -> Arc<Origin> {
+        Arc::new(Origin { source: "in".into(), resource: r#"{"source":{"name":"in"}}"#.into(), observed: 7 })
+    }
+
+    fn written(batch: &Batch) -> String {
+        let mut out = Vec::new();
+        batch.write_json(0, &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn what_was_written_comes_back() {
+        let failure =
+            Failure { node: "n".into(), version: "n@1".into(), code: "trap".into(), message: "it trapped".into() };
+        let other = Origin { source: "other".into(), resource: "{}".into(), observed: 0 };
+        for body in [b"{\"a\":\"\\u00e4 \\\"\"}\n".as_slice(), b"\xff\x00", b""] {
+            let mut batch = Batch::new(Column::from_rows([body]).unwrap(), origin(), Ack::none());
+            for (path, value) in [("attributes.big", "12345678901234567890.10"), ("resource.host", "\"h\"")] {
+                let value = Column::from_rows([value]).unwrap();
+                batch.set(&FieldPath::parse(path).unwrap(), Form::Json, &value, &[]).unwrap();
+            }
+            let before = written(&batch);
+            let failed = written(&batch.with_failures(vec![failure.clone()]));
+            assert_ne!(before, failed);
+            let back = Batch::read_json(failed.as_bytes(), Arc::new(other.clone()), Ack::none()).unwrap();
+            assert_eq!(written(&back), before);
+            assert_eq!(back.body().row(0), body);
+        }
+    }
+
+    #[test]
+    fn what_is_no_event_is_refused() {
+        for (text, reason) in [("{", "not JSON"), ("{}", "no `body`"), (r#"{"body_base64":"*"}"#, "base64")] {
+            let error = Batch::read_json(text.as_bytes(), origin(), Ack::none()).err().unwrap();
+            assert!(error.contains(reason), "{error}");
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! Writes the position and removes what lies before it.
+
+use std::io;
+use std::sync::Arc;
+
+use super::files::{Storage, StoredFile, write_whole};
+use super::format::{SLOT_SPACING, Slot, segment_name};
+use super::state::{Position, Shared};
+use super::stats::add;
+
+/// Name of the file with the position.
+pub(super) const POSITION: &str = "position";
+
+/// Keeps the files of a queue in step with what is acknowledged.
+#[derive(Debug)]
+pub struct Keeper<S: Storage> {
+    pub(super) shared: Arc<Shared<S>>,
+    pub(super) position: PositionFile<S::File>,
+    /// Names were removed that may come back.
+    pub(super) removed: bool,
+}
+
+impl<S: Storage> Keeper<S> {
+    /// Writes the position, and removes segments that are wholly acknowledged. With `sync`, a loss of power does not
+    /// undo it.
+    ///
+    /// # Errors
+    ///
+    /// The next call tries the same again; until then more comes again after a crash.
+    pub fn tend(&mut self, sync: bool) -> io::Result<()> {
+        let acknowledged = self.shared.state.lock().acknowledged;
+        let written = self.position.write(acknowledged);
+        let removed = self.remove(acknowledged);
+        written.and(removed)?;
+        if sync {
+            self.position.sync()?;
+            if self.removed {
+                self.shared.storage.sync()?;
+                self.removed = false;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes segments before a position, or renames those that are damaged.
+    fn remove(&mut self, acknowledged: Position) -> io::Result<()> {
+        loop {
+            let first = self.shared.state.lock().segments.front().cloned();
+            let Some(first) = first.filter(|first| first.sealed && first.end() <= acknowledged) else { return Ok(()) };
+            let name = segment_name(first.sequence);
+            if first.damaged {
+                self.shared.storage.rename(&name, &format!("{name}.damaged"))?;
+                add(&self.shared.stats.damaged_segments, 1);
+            } else {
+                self.shared.storage.remove(&name)?;
+            }
+            self.removed = true;
+            let mut state = self.shared.state.lock();
+            state.segments.pop_front();
+            self.shared.publish(&state);
+            drop(state);
+            self.shared.events.room.notify_one();
+        }
+    }
+}
+
+/// The file with the position, open.
+#[derive(Debug)]
+pub(super) struct PositionFile<F> {
+    pub(super) file: F,
+    /// The slot that is synced last.
+    pub(super) synced: Slot,
+    /// What the other slot holds, if it is not synced.
+    pub(super) written: Option<Slot>,
+}
+
+impl<F: StoredFile> PositionFile<F> {
+    /// Writes a position into the slot that is not the synced one.
+    pub(super) fn write(&mut self, position: Position) -> io::Result<()> {
+        let last = self.written.unwrap_or(self.synced).position;
+        if last == position {
+            return Ok(());
+        }
+        let slot = Slot { counter: self.synced.counter + 1, position };
+        // Should the write fail, the slot holds nothing that could be synced.
+        self.written = None;
+        write_whole(&self.file, &slot.write(), place(slot.counter))?;
+        self.written = Some(slot);
+        Ok(())
+    }
+
+    pub(super) fn sync(&mut self) -> io::Result<()> {
+        let Some(written) = self.written else { return Ok(()) };
+        if let Err(error) = self.file.sync() {
+            // What the disk holds of the slot is unknown: it is written anew before it is synced again.
+            self.written = None;
+            return Err(error);
+        }
+        self.synced = written;
+        self.written = None;
+        Ok(())
+    }
+}
+
+/// Offset of the slot with this counter.
+pub(super) fn place(counter: u64) -> u64 {
+    (counter % 2) * SLOT_SPACING
+}

@@ -1,0 +1,146 @@
+//! Reads records in order, past damage, and those again that came back.
+
+use std::io;
+use std::sync::Arc;
+
+use super::files::Storage;
+use super::format::segment_name;
+use super::scan::{next_record, record_at};
+use super::state::{Flight, Position, Segment, Shared};
+use super::stats::add;
+
+/// A record that was handed out. Whoever takes it ends it with [`Acknowledger::end`](super::Acknowledger::end).
+#[derive(Debug)]
+pub struct Delivery {
+    /// Its number, for its end.
+    pub id: u64,
+    /// Number of events in it.
+    pub events: usize,
+    /// What was written.
+    pub content: Vec<u8>,
+}
+
+/// The reading end of a queue on disk.
+#[derive(Debug)]
+pub struct Reader<S: Storage> {
+    pub(super) shared: Arc<Shared<S>>,
+    pub(super) file: Option<(u64, S::File)>,
+}
+
+impl<S: Storage> Reader<S> {
+    /// Reads the next record: one that came back undelivered, else the next one that is safe. `None` if there is none now.
+    ///
+    /// # Errors
+    ///
+    /// A file cannot be read. Nothing was taken, the next call tries the same again; see [`Reader::skip`].
+    pub fn read(&mut self) -> io::Result<Option<Delivery>> {
+        loop {
+            if let Some((id, flight)) = self.returned() {
+                match self.read_again(&flight)? {
+                    Some((events, content)) => {
+                        self.shared.state.lock().returned.remove(&id);
+                        return Ok(Some(Delivery { id, events, content }));
+                    }
+                    None => {
+                        let bytes = flight.end.offset - flight.start.offset;
+                        self.note_damage(flight.start, bytes);
+                        self.end(id);
+                        continue;
+                    }
+                }
+            }
+            let Some((segment, offset)) = self.place() else { return Ok(None) };
+            let start = Position { sequence: segment.sequence, offset };
+            let file = self.open(segment.sequence)?;
+            if let Some(record) = record_at(file, segment.salt, offset, segment.end)? {
+                let end = Position { offset: offset + record.header.size(), ..start };
+                let events = record.header.events;
+                let flight = Flight { start, end, events: u64::from(events), done: false };
+                let id = self.shared.state.lock().take_off(flight);
+                return Ok(Some(Delivery { id, events: events as usize, content: record.content }));
+            }
+            let next = next_record(file, segment.salt, offset + 1, segment.end)?;
+            self.pass_over(start, next);
+        }
+    }
+
+    /// Passes over what cannot be read, to the end of its segment, after [`Reader::read`] failed again and again. The
+    /// file stays for people to look at.
+    pub fn skip(&mut self) {
+        self.file = None;
+        if let Some((id, flight)) = self.returned() {
+            self.note_damage(flight.start, flight.end.offset - flight.start.offset);
+            self.end(id);
+        } else if let Some((segment, offset)) = self.place() {
+            self.pass_over(Position { sequence: segment.sequence, offset }, segment.end);
+        }
+    }
+
+    /// Ends a delivery that is whole but means nothing to who took it: it counts as damaged, and the file stays.
+    pub fn reject(&mut self, id: u64) {
+        let flight = self.shared.state.lock().flight(id).cloned();
+        if let Some(flight) = flight {
+            self.note_damage(flight.start, flight.end.offset - flight.start.offset);
+            self.end(id);
+        }
+    }
+
+    fn returned(&self) -> Option<(u64, Flight)> {
+        let mut state = self.shared.state.lock();
+        let id = *state.returned.first()?;
+        let flight = state.flight(id)?.clone();
+        Some((id, flight))
+    }
+
+    fn place(&self) -> Option<(Segment, u64)> {
+        let mut state = self.shared.state.lock();
+        let segment = state.reading()?;
+        Some((segment, state.read.offset))
+    }
+
+    fn read_again(&mut self, flight: &Flight) -> io::Result<Option<(usize, Vec<u8>)>> {
+        let segment = self.shared.state.lock().segment(flight.start.sequence).cloned();
+        let Some(segment) = segment else { return Ok(None) };
+        let file = self.open(segment.sequence)?;
+        let record = record_at(file, segment.salt, flight.start.offset, flight.end.offset)?;
+        Ok(record.map(|record| (record.header.events as usize, record.content)))
+    }
+
+    fn open(&mut self, sequence: u64) -> io::Result<&S::File> {
+        let kept = self.file.take().filter(|(open, _)| *open == sequence);
+        let file = match kept {
+            Some((_, file)) => file,
+            None => self.shared.storage.open(&segment_name(sequence))?,
+        };
+        Ok(&self.file.insert((sequence, file)).1)
+    }
+
+    fn pass_over(&self, start: Position, to: u64) {
+        self.note_damage(start, to - start.offset);
+        let end = Position { offset: to, ..start };
+        let moved = {
+            let mut state = self.shared.state.lock();
+            let before = state.acknowledged;
+            state.take_off(Flight { start, end, events: 0, done: true });
+            state.acknowledged != before
+        };
+        if moved {
+            self.shared.events.acknowledged.notify_one();
+        }
+    }
+
+    fn note_damage(&self, at: Position, bytes: u64) {
+        tracing::error!(
+            sink = %self.shared.name, segment = segment_name(at.sequence), offset = at.offset, bytes,
+            "events in the disk buffer cannot be read; the others are delivered, and the file is kept as `.damaged`"
+        );
+        add(&self.shared.stats.damaged_bytes, bytes);
+        if let Some(segment) = self.shared.state.lock().segment(at.sequence) {
+            segment.damaged = true;
+        }
+    }
+
+    fn end(&self, id: u64) {
+        super::Acknowledger { shared: self.shared.clone() }.end(id, true);
+    }
+}

@@ -1,0 +1,304 @@
+//! Opens a folder, whatever a crash has left in it.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use super::acknowledge::Acknowledger;
+use super::files::{Storage, StoredFile, read_whole, write_whole};
+use super::format::{POSITION_BYTES, SEGMENT_HEADER, SegmentHeader, Slot, segment_name, sequence_of};
+use super::keeper::{Keeper, POSITION, PositionFile, place};
+use super::reader::Reader;
+use super::scan::{count, measure};
+use super::state::{Events, Position, Segment, Shared, State};
+use super::stats::{BufferStats, add};
+use super::writer::Writer;
+
+/// Most bytes of a segment; a larger record has one of its own.
+const MAX_SEGMENT: u64 = 64 << 20;
+/// Segments that fit into the bound.
+const SEGMENTS: u64 = 8;
+
+/// What a queue on disk is opened with.
+#[derive(Clone, Debug)]
+pub struct DiskSettings {
+    /// Whose queue it is, for the log.
+    pub name: Arc<str>,
+    /// Bytes on disk at most.
+    pub max_size: u64,
+    /// Where to count.
+    pub stats: Arc<BufferStats>,
+}
+
+/// The parts of an open queue, for a task or a thread each.
+#[derive(Debug)]
+pub struct DiskQueue<S: Storage> {
+    /// Adds records.
+    pub writer: Writer<S>,
+    /// Takes them.
+    pub reader: Reader<S>,
+    /// Ends them.
+    pub acknowledger: Acknowledger<S>,
+    /// Writes down what is ended.
+    pub keeper: Keeper<S>,
+    /// What to wait for.
+    pub events: Arc<Events>,
+}
+
+/// A segment with a header that can be read.
+struct Found<F> {
+    file: F,
+    header: SegmentHeader,
+    size: u64,
+}
+
+/// Opens the queue of a folder and reports in the log what is wrong with it.
+///
+/// # Errors
+///
+/// The system cannot read or write the folder. Damaged contents are no error.
+pub fn open<S: Storage>(storage: S, settings: &DiskSettings) -> io::Result<DiskQueue<S>> {
+    let names = storage.names()?;
+    let (position, read) = open_position(&storage, &names, settings)?;
+    let start = read.unwrap_or_default();
+    let mut known: Vec<(u64, bool)> = names.iter().filter_map(|name| sequence_of(name)).collect();
+    known.sort_unstable();
+    let mut found = Vec::new();
+    for (sequence, _) in known.iter().filter(|(_, damaged)| !damaged) {
+        if *sequence < start.sequence {
+            storage.remove(&segment_name(*sequence))?;
+        } else if let Some(segment) = open_segment(&storage, *sequence, settings)? {
+            found.push(segment);
+        }
+    }
+    let segments = chain(&storage, found, start, settings)?;
+    storage.sync()?;
+
+    let newest = segments.back().map_or(start, Segment::end);
+    let used = known.last().map_or(0, |(sequence, _)| *sequence);
+    let events = segments.iter().map(|segment| segment.events).sum::<u64>();
+    let read = match segments.front() {
+        Some(first) if first.sequence > start.sequence => Position { sequence: first.sequence, offset: SEGMENT_HEADER },
+        _ => start,
+    };
+    let state = State {
+        segments,
+        newest,
+        next_sequence: used.max(newest.sequence) + 1,
+        read,
+        acknowledged: read,
+        ..State::default()
+    };
+    add(&settings.stats.recovered_events, events);
+    if events > 0 {
+        tracing::info!(sink = %settings.name, events, bytes = state.bytes(), "disk buffer holds events; they go first");
+    }
+    let shared = Arc::new(Shared {
+        name: settings.name.clone(),
+        storage,
+        max_size: settings.max_size,
+        segment_size: (settings.max_size / SEGMENTS).clamp(SEGMENT_HEADER + 1, MAX_SEGMENT),
+        state: Mutex::new(state),
+        stats: settings.stats.clone(),
+        events: Arc::default(),
+    });
+    shared.publish(&shared.state.lock());
+    Ok(DiskQueue {
+        writer: Writer { shared: shared.clone(), active: None, buffer: Vec::new() },
+        reader: Reader { shared: shared.clone(), file: None },
+        acknowledger: Acknowledger { shared: shared.clone() },
+        events: shared.events.clone(),
+        keeper: Keeper { shared, position, removed: false },
+    })
+}
+
+/// Reads the position, and makes its file anew if there is none that can be read. `None` if everything is to be read.
+fn open_position<S: Storage>(
+    storage: &S,
+    names: &[String],
+    settings: &DiskSettings,
+) -> io::Result<(PositionFile<S::File>, Option<Position>)> {
+    if names.iter().any(|name| name == POSITION) {
+        let file = storage.open(POSITION)?;
+        let mut slots = Vec::new();
+        let mut blank = true;
+        for counter in [0, 1] {
+            let mut bytes = [0; Slot::BYTES];
+            if read_whole(&file, &mut bytes, place(counter))? {
+                blank &= bytes == [0; Slot::BYTES];
+                slots.extend(Slot::read(&bytes).filter(|slot| slot.counter % 2 == counter));
+            }
+        }
+        if let Some(slot) = slots.into_iter().max_by_key(|slot| slot.counter) {
+            // It may never have been synced, and writing it anew is what makes a sync mean it.
+            write_whole(&file, &slot.write(), place(slot.counter))?;
+            file.sync()?;
+            return Ok((PositionFile { file, synced: slot, written: None }, Some(slot.position)));
+        }
+        if blank {
+            // A crash came between making the file and syncing it; nothing was ever acknowledged.
+            storage.remove(POSITION)?;
+        } else {
+            storage.rename(POSITION, &format!("{POSITION}.damaged"))?;
+            tracing::error!(
+                sink = %settings.name,
+                "the position of the disk buffer cannot be read; all events in it are delivered again"
+            );
+        }
+    }
+    let file = storage.create(POSITION)?;
+    let slot = Slot::default();
+    // Both slots, so that later writes need no room on the disk.
+    write_whole(&file, &[0; POSITION_BYTES as usize], 0)?;
+    write_whole(&file, &slot.write(), place(slot.counter))?;
+    file.sync()?;
+    storage.sync()?;
+    Ok((PositionFile { file, synced: slot, written: None }, None))
+}
+
+/// Opens a segment; one whose header cannot be read is set aside, or removed if the header never reached the disk.
+fn open_segment<S: Storage>(storage: &S, sequence: u64, settings: &DiskSettings) -> io::Result<Option<Found<S::File>>> {
+    let name = segment_name(sequence);
+    let file = storage.open(&name)?;
+    let size = file.size()?;
+    let mut bytes = [0; SEGMENT_HEADER as usize];
+    let whole = read_whole(&file, &mut bytes, 0)?;
+    if let Some(header) = SegmentHeader::read(&bytes).filter(|header| whole && header.sequence == sequence) {
+        return Ok(Some(Found { file, header, size }));
+    }
+    if !whole || bytes == [0; SEGMENT_HEADER as usize] {
+        tracing::warn!(sink = %settings.name, segment = name, bytes = size, "disk buffer: an unfinished segment is removed");
+        add(&settings.stats.torn_bytes, size);
+        storage.remove(&name)?;
+        return Ok(None);
+    }
+    tracing::error!(
+        sink = %settings.name, segment = name, bytes = size,
+        "a segment of the disk buffer cannot be read, or is of a newer agent; it is kept as `.damaged`"
+    );
+    storage.rename(&name, &format!("{name}.damaged"))?;
+    add(&settings.stats.damaged_bytes, size);
+    add(&settings.stats.damaged_segments, 1);
+    Ok(None)
+}
+
+/// Follows the segments from the last one back, and finds out where each one ends.
+fn chain<S: Storage>(
+    storage: &S,
+    mut found: Vec<Found<S::File>>,
+    start: Position,
+    settings: &DiskSettings,
+) -> io::Result<VecDeque<Segment>> {
+    let mut segments = VecDeque::new();
+    // What the successor says of its predecessor.
+    let mut previous: Option<Position> = None;
+    while let Some(Found { file, header, size }) = found.pop() {
+        let Position { sequence, .. } = previous.unwrap_or(Position { sequence: header.sequence, offset: 0 });
+        if header.sequence > sequence {
+            // It could not be finished, and its events went to its successor.
+            storage.remove(&segment_name(header.sequence))?;
+            continue;
+        }
+        let from = if header.sequence == start.sequence { start.offset.max(SEGMENT_HEADER) } else { SEGMENT_HEADER };
+        let segment = match previous.filter(|previous| previous.sequence == header.sequence) {
+            Some(end) => end_known(&file, header, from, end.offset, size, settings)?,
+            None => {
+                if let Some(missing) = previous {
+                    report_missing(missing, start, settings);
+                }
+                end_unknown(&file, header, from, size, settings)?
+            }
+        };
+        previous = Some(header.previous);
+        if segment.end > SEGMENT_HEADER {
+            segments.push_front(segment);
+        } else {
+            // Not one record of its first group is whole.
+            storage.remove(&segment_name(header.sequence))?;
+        }
+    }
+    if let Some(missing) = previous {
+        report_missing(missing, start, settings);
+    }
+    Ok(segments)
+}
+
+fn end_known(
+    file: &impl StoredFile,
+    header: SegmentHeader,
+    from: u64,
+    end: u64,
+    size: u64,
+    settings: &DiskSettings,
+) -> io::Result<Segment> {
+    let damaged = size < end;
+    if damaged && from < end {
+        add(&settings.stats.damaged_bytes, end - size.max(from));
+        tracing::error!(
+            sink = %settings.name, segment = segment_name(header.sequence), bytes = end - size,
+            "a segment of the disk buffer is shorter than it was; what is left of it is delivered"
+        );
+    }
+    let end = end.min(size);
+    if size > end {
+        // Left by a write or a sync that failed.
+        file.truncate(end)?;
+    }
+    let events = count(file, header.salt, from, end)?;
+    Ok(Segment { sequence: header.sequence, salt: header.salt, end, size: end, sealed: true, damaged, events })
+}
+
+fn end_unknown(
+    file: &impl StoredFile,
+    header: SegmentHeader,
+    from: u64,
+    size: u64,
+    settings: &DiskSettings,
+) -> io::Result<Segment> {
+    let extent = measure(file, header.salt, from.min(size), size)?;
+    if extent.end < size {
+        let bytes = size - extent.end;
+        tracing::warn!(
+            sink = %settings.name, segment = segment_name(header.sequence), offset = extent.end, bytes,
+            "disk buffer: a torn tail is cut off; its events were never acknowledged, and their sources offer them again"
+        );
+        add(&settings.stats.torn_bytes, bytes);
+        file.truncate(extent.end)?;
+    }
+    // After a sync that failed the system shows bytes that the medium may not have, and takes them for synced. From now
+    // on they are relied on, so they are written anew.
+    if let Some(unsure) = extent.unsure {
+        write_again(file, unsure, extent.end)?;
+    }
+    file.sync()?;
+    let (sequence, salt, end) = (header.sequence, header.salt, extent.end);
+    Ok(Segment { sequence, salt, end, size: end, sealed: true, damaged: extent.damaged > 0, events: extent.events })
+}
+
+/// Writes over bytes with themselves.
+fn write_again(file: &impl StoredFile, from: u64, end: u64) -> io::Result<()> {
+    let mut buffer = vec![0; 1 << 20];
+    let mut at = from;
+    while at < end {
+        let count = usize::try_from(end - at).unwrap_or(usize::MAX).min(buffer.len());
+        let part = buffer.get_mut(..count).unwrap_or_default();
+        if !read_whole(file, part, at)? {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        write_whole(file, part, at)?;
+        at += count as u64;
+    }
+    Ok(())
+}
+
+/// Reports a segment that should be there. It was acknowledged if it lies before the position.
+fn report_missing(missing: Position, start: Position, settings: &DiskSettings) {
+    if missing.sequence > 0 && missing > start {
+        tracing::error!(
+            sink = %settings.name, segment = segment_name(missing.sequence),
+            "a segment of the disk buffer is missing; its events are lost, unless it was set aside or removed by hand"
+        );
+    }
+}

@@ -1,0 +1,122 @@
+//! Finding records in a segment, whatever its bytes are.
+
+use std::io;
+
+use memchr::memmem;
+
+use super::files::{StoredFile, read_whole};
+use super::format::{RECORD_HEADER, RECORD_MAGIC, RecordHeader, checksum};
+
+/// Bytes that the search for the next record reads at once.
+const SEARCH_BYTES: usize = 256 << 10;
+
+/// A record that is whole.
+#[derive(Debug)]
+pub(super) struct Record {
+    pub(super) header: RecordHeader,
+    pub(super) content: Vec<u8>,
+}
+
+/// Reads the header at an offset; `None` if there is none, or its record would end after `end`.
+pub(super) fn header_at(file: &impl StoredFile, salt: u32, offset: u64, end: u64) -> io::Result<Option<RecordHeader>> {
+    let mut bytes = [0; RECORD_HEADER as usize];
+    if offset + RECORD_HEADER > end || !read_whole(file, &mut bytes, offset)? {
+        return Ok(None);
+    }
+    Ok(RecordHeader::read(salt, &bytes).filter(|header| offset + header.size() <= end))
+}
+
+/// Reads the record at an offset; `None` if it is not whole.
+pub(super) fn record_at(file: &impl StoredFile, salt: u32, offset: u64, end: u64) -> io::Result<Option<Record>> {
+    let Some(header) = header_at(file, salt, offset, end)? else { return Ok(None) };
+    let mut content = vec![0; usize::try_from(header.length).unwrap_or(usize::MAX)];
+    let whole = read_whole(file, &mut content, offset + RECORD_HEADER)?;
+    Ok((whole && checksum(salt, &content) == header.checksum).then_some(Record { header, content }))
+}
+
+/// Finds the first whole record that begins at `from` or later; `end` if there is none. Every byte is looked at once,
+/// whatever events hold, since only what was written with the salt can look like a header.
+pub(super) fn next_record(file: &impl StoredFile, salt: u32, from: u64, end: u64) -> io::Result<u64> {
+    let finder = memmem::Finder::new(RECORD_MAGIC);
+    let overlap = RECORD_MAGIC.len() - 1;
+    let mut buffer = vec![0; SEARCH_BYTES];
+    let mut at = from;
+    while at < end {
+        let wanted = usize::try_from(end - at).unwrap_or(usize::MAX).min(SEARCH_BYTES);
+        let part = buffer.get_mut(..wanted).unwrap_or_default();
+        if !read_whole(file, part, at)? {
+            // The file is shorter than it was; what is left of it is too short to matter or is found by smaller reads.
+            let size = file.size()?;
+            if size <= at || size >= end {
+                return Ok(end);
+            }
+            return Ok(match next_record(file, salt, at, size)? {
+                found if found < size => found,
+                _ => end,
+            });
+        }
+        for found in finder.find_iter(part) {
+            let offset = at + found as u64;
+            if record_at(file, salt, offset, end)?.is_some() {
+                return Ok(offset);
+            }
+        }
+        if wanted <= overlap {
+            return Ok(end);
+        }
+        at += (wanted - overlap) as u64;
+    }
+    Ok(end)
+}
+
+/// What a segment without a successor holds.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Extent {
+    /// End of what counts.
+    pub(super) end: u64,
+    /// Events in it.
+    pub(super) events: u64,
+    /// Bytes in it that cannot be read although they were synced.
+    pub(super) damaged: u64,
+    /// Beginning of the last group in it: what follows may be there to read and yet not be on the medium.
+    pub(super) unsure: Option<u64>,
+}
+
+/// Measures a segment of which nobody knows where it ends.
+pub(super) fn measure(file: &impl StoredFile, salt: u32, from: u64, size: u64) -> io::Result<Extent> {
+    let mut extent = Extent { end: from, ..Extent::default() };
+    // What came after the first bad places, as it would be if they were damage: end, events, damage.
+    let mut gaps: Vec<(u64, Extent)> = Vec::new();
+    let mut synced = from;
+    let mut offset = from;
+    while offset < size {
+        match record_at(file, salt, offset, size)? {
+            Some(record) => {
+                synced = synced.max(u64::from(record.header.synced));
+                offset += record.header.size();
+                extent.end = offset;
+                extent.events += u64::from(record.header.events);
+                extent.unsure = Some(u64::from(record.header.synced));
+            }
+            None => {
+                gaps.push((offset, Extent { ..extent }));
+                let next = next_record(file, salt, offset + 1, size)?;
+                extent.damaged += next - offset;
+                offset = next;
+            }
+        }
+    }
+    // The first bad place that no later record has seen synced: there the tail is torn.
+    let torn = gaps.into_iter().find(|(offset, _)| *offset >= synced);
+    Ok(torn.map_or(extent, |(offset, before)| Extent { end: offset, ..before }))
+}
+
+/// Counts events in a segment whose end is known, by its headers alone, as far as they lead.
+pub(super) fn count(file: &impl StoredFile, salt: u32, from: u64, end: u64) -> io::Result<u64> {
+    let (mut events, mut offset) = (0, from);
+    while let Some(header) = header_at(file, salt, offset, end)? {
+        events += u64::from(header.events);
+        offset += header.size();
+    }
+    Ok(events)
+}

@@ -1,0 +1,322 @@
+//! Tests of the whole queue: what is kept, what comes again, and what becomes of files that something has spoiled.
+
+mod fake;
+mod model;
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::*;
+
+/// A record of a test: its content, which stands for one event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Item(pub(super) Vec<u8>);
+
+impl Stored for Item {
+    fn events(&self) -> usize {
+        1
+    }
+
+    fn encoded_len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.extend(&self.0);
+    }
+}
+
+fn item(text: &str) -> Item {
+    Item(text.into())
+}
+
+fn settings(max_size: u64) -> DiskSettings {
+    DiskSettings { name: "test".into(), max_size, stats: Arc::default() }
+}
+
+fn open_folder(path: &Path, settings: &DiskSettings) -> DiskQueue<Folder> {
+    open(Folder::make(path).unwrap(), settings).unwrap()
+}
+
+/// Commits all, one group each.
+fn fill(queue: &mut DiskQueue<Folder>, texts: &[&str]) {
+    for text in texts {
+        assert_eq!(queue.writer.commit(&[item(text)]).unwrap(), 1);
+    }
+}
+
+fn read_all(queue: &mut DiskQueue<Folder>) -> Vec<(u64, String)> {
+    let mut all = Vec::new();
+    while let Some(delivery) = queue.reader.read().unwrap() {
+        all.push((delivery.id, String::from_utf8(delivery.content).unwrap()));
+    }
+    all
+}
+
+fn texts(queue: &mut DiskQueue<Folder>) -> Vec<String> {
+    read_all(queue).into_iter().map(|(_, text)| text).collect()
+}
+
+fn names(path: &Path) -> Vec<String> {
+    let mut names: Vec<String> =
+        fs::read_dir(path).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+fn segment(path: &Path, sequence: u64) -> std::path::PathBuf {
+    path.join(format::segment_name(sequence))
+}
+
+fn spoil(path: &Path, offset: usize) {
+    let mut bytes = fs::read(path).unwrap();
+    bytes[offset] ^= 0x10;
+    fs::write(path, bytes).unwrap();
+}
+
+/// A bound that nothing here reaches.
+const LARGE: u64 = 1 << 20;
+
+#[test]
+fn what_is_not_acknowledged_comes_again_in_order() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("buffer/out");
+    let mut queue = open_folder(&path, &settings(LARGE));
+    fill(&mut queue, &["a", "b", "c", "d"]);
+    let read = read_all(&mut queue);
+    assert_eq!(read.iter().map(|(_, text)| text.as_str()).collect::<Vec<_>>(), ["a", "b", "c", "d"]);
+    // Of what is acknowledged only that counts before which everything is.
+    for index in [0, 2] {
+        queue.acknowledger.end(read[index].0, true);
+    }
+    queue.keeper.tend(false).unwrap();
+    drop(queue);
+    let settings = settings(LARGE);
+    let mut queue = open_folder(&path, &settings);
+    assert_eq!(settings.stats.recovered_events.load(Ordering::Relaxed), 3);
+    assert_eq!(texts(&mut queue), ["b", "c", "d"]);
+}
+
+#[test]
+fn what_comes_back_undelivered_is_handed_out_again_before_all_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut queue = open_folder(&folder.path().join("out"), &settings(LARGE));
+    fill(&mut queue, &["a", "b"]);
+    let first = queue.reader.read().unwrap().unwrap();
+    queue.acknowledger.end(first.id, false);
+    assert!(!queue.acknowledger.is_empty());
+    let read = read_all(&mut queue);
+    assert_eq!(read, [(first.id, "a".to_owned()), (first.id + 1, "b".to_owned())]);
+    read.iter().for_each(|(id, _)| queue.acknowledger.end(*id, true));
+    assert!(queue.acknowledger.is_empty());
+}
+
+#[test]
+fn files_are_the_owners_alone_and_go_when_all_is_acknowledged() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("buffer/out");
+    let settings = settings(format::POSITION_BYTES + 44 + 3 * 25);
+    let mut queue = open_folder(&path, &settings);
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    fill(&mut queue, &["x"; 3]);
+    assert_eq!(mode(&path), 0o700);
+    assert_eq!((mode(&segment(&path, 1)), mode(&path.join("position"))), (0o600, 0o600));
+    // There is no room for more, so the segment is closed, to be removed when it is acknowledged.
+    assert!(matches!(queue.writer.commit(&[item("y")]), Err(CommitError::Full)));
+    for (id, _) in read_all(&mut queue) {
+        queue.acknowledger.end(id, true);
+    }
+    queue.keeper.tend(true).unwrap();
+    assert_eq!(names(&path), ["position"]);
+    assert_eq!(settings.stats.events.load(Ordering::Relaxed), 0);
+    assert_eq!(settings.stats.bytes.load(Ordering::Relaxed), format::POSITION_BYTES);
+}
+
+#[test]
+fn the_bound_holds_for_bytes_on_disk_and_room_comes_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("out");
+    let max = 64 << 10;
+    let mut queue = open_folder(&path, &settings(max));
+    let used = || names(&path).iter().map(|name| fs::metadata(path.join(name)).unwrap().len()).sum::<u64>();
+    let big = Item(vec![b'x'; 5000]);
+    let mut taken = 0;
+    for _ in 0..3 {
+        loop {
+            match queue.writer.commit(std::slice::from_ref(&big)) {
+                Ok(count) => taken += count,
+                Err(CommitError::Full) => break,
+                Err(error) => panic!("{error}"),
+            }
+            assert!(used() <= max, "{}", used());
+        }
+        assert!(used() + 6000 > max, "{} of {max} are used", used());
+        for _ in 0..4 {
+            let delivery = queue.reader.read().unwrap().unwrap();
+            queue.acknowledger.end(delivery.id, true);
+        }
+        queue.keeper.tend(false).unwrap();
+    }
+    assert_eq!(taken, 12 + 4 + 4);
+}
+
+#[test]
+fn a_record_larger_than_the_bound_passes_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut queue = open_folder(&folder.path().join("out"), &settings(16 << 10));
+    let huge = Item(vec![b'x'; 100_000]);
+    assert_eq!(queue.writer.commit(&[huge.clone(), huge.clone()]).unwrap(), 1);
+    assert!(matches!(queue.writer.commit(std::slice::from_ref(&huge)), Err(CommitError::Full)));
+    let delivery = queue.reader.read().unwrap().unwrap();
+    assert_eq!(delivery.content, huge.0);
+    queue.acknowledger.end(delivery.id, true);
+    queue.keeper.tend(false).unwrap();
+    assert_eq!(queue.writer.commit(&[huge]).unwrap(), 1);
+}
+
+#[test]
+fn a_torn_tail_is_cut_off_wherever_it_tears() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("out");
+    fill(&mut open_folder(&path, &settings(LARGE)), &["first", "second"]);
+    let whole = fs::read(segment(&path, 1)).unwrap();
+    let second = whole.len() - (24 + 6);
+    for end in (second + 1..whole.len()).step_by(5) {
+        fs::write(segment(&path, 1), &whole[..end]).unwrap();
+        let settings = settings(LARGE);
+        let mut queue = open_folder(&path, &settings);
+        assert_eq!(texts(&mut queue), ["first"]);
+        assert_eq!(settings.stats.torn_bytes.load(Ordering::Relaxed), (end - second) as u64);
+        assert_eq!(settings.stats.damaged_bytes.load(Ordering::Relaxed), 0);
+        fill(&mut queue, &["third"]);
+        assert_eq!(texts(&mut queue), ["third"]);
+        drop(queue);
+        let settings = self::settings(LARGE);
+        assert_eq!(texts(&mut open_folder(&path, &settings)), ["first", "third"]);
+        assert_eq!(settings.stats.torn_bytes.load(Ordering::Relaxed), 0, "it is reported once");
+        fs::remove_file(segment(&path, 2)).unwrap();
+    }
+}
+
+#[test]
+fn around_damage_all_other_records_are_delivered_and_the_file_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("out");
+    fill(&mut open_folder(&path, &settings(LARGE)), &["first", "second", "third", "fourth"]);
+    let whole = fs::read(segment(&path, 1)).unwrap();
+    let second = 44 + 24 + 5;
+    let bytes = [0, 5, 9, 13, 17, 21, 24, 29].map(|byte| second + byte);
+    for offset in bytes {
+        fs::write(segment(&path, 1), &whole).unwrap();
+        spoil(&segment(&path, 1), offset);
+        let settings = settings(LARGE);
+        let mut queue = open_folder(&path, &settings);
+        let read = read_all(&mut queue);
+        assert_eq!(read.iter().map(|(_, text)| text.as_str()).collect::<Vec<_>>(), ["first", "third", "fourth"]);
+        assert_eq!(settings.stats.damaged_bytes.load(Ordering::Relaxed), 24 + 6);
+        assert_eq!(settings.stats.torn_bytes.load(Ordering::Relaxed), 0);
+        if offset == second + 29 {
+            read.iter().for_each(|(id, _)| queue.acknowledger.end(*id, true));
+            queue.keeper.tend(true).unwrap();
+            assert_eq!(settings.stats.damaged_segments.load(Ordering::Relaxed), 1);
+            assert_eq!(settings.stats.events.load(Ordering::Relaxed), 0);
+            drop(queue);
+            assert_eq!(names(&path), ["00000000000000000001.segment.damaged", "position"]);
+            let mut queue = open_folder(&path, &self::settings(LARGE));
+            fill(&mut queue, &["fifth"]);
+            assert!(segment(&path, 2).exists(), "the number of a damaged segment is not used again");
+        }
+    }
+}
+
+#[test]
+fn damage_in_an_earlier_segment_is_found_by_the_reader() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("out");
+    for text in ["first", "second", "third"] {
+        fill(&mut open_folder(&path, &settings(LARGE)), &[text]);
+    }
+    // The last byte of a segment: without a successor it would be a torn tail.
+    spoil(&segment(&path, 2), 44 + 24 + 5);
+    let settings = settings(LARGE);
+    let mut queue = open_folder(&path, &settings);
+    assert_eq!(texts(&mut queue), ["first", "third"]);
+    assert_eq!(settings.stats.damaged_bytes.load(Ordering::Relaxed), 24 + 6);
+}
+
+#[test]
+fn headers_and_positions_that_cannot_be_read_are_set_aside() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("out");
+    for text in ["first", "second", "third"] {
+        fill(&mut open_folder(&path, &settings(LARGE)), &[text]);
+    }
+    let mut queue = open_folder(&path, &settings(LARGE));
+    let delivery = queue.reader.read().unwrap().unwrap();
+    queue.acknowledger.end(delivery.id, true);
+    queue.keeper.tend(true).unwrap();
+    drop(queue);
+    spoil(&segment(&path, 2), 20);
+    spoil(&path.join("position"), 4096 + 20);
+    spoil(&path.join("position"), 20);
+    let mut queue = open_folder(&path, &settings(LARGE));
+    assert_eq!(texts(&mut queue), ["third"], "the first is gone, the second cannot be read");
+    drop(queue);
+    assert_eq!(
+        names(&path),
+        ["00000000000000000002.segment.damaged", "00000000000000000003.segment", "position", "position.damaged"]
+    );
+    assert_eq!(texts(&mut open_folder(&path, &settings(LARGE))), ["third"], "and it opens again");
+}
+
+#[test]
+fn an_event_that_looks_like_a_record_is_never_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("out");
+    let mut forged = Vec::new();
+    for salt in 0..1000 {
+        let header =
+            format::RecordHeader { length: 4, events: 1, synced: 1000, checksum: format::checksum(salt, b"evil") };
+        header.write(salt, &mut forged);
+        forged.extend(b"evil");
+    }
+    let mut queue = open_folder(&path, &settings(LARGE));
+    assert_eq!(queue.writer.commit(&[Item(forged)]).unwrap(), 1);
+    fill(&mut queue, &["honest"]);
+    drop(queue);
+    spoil(&segment(&path, 1), 44);
+    assert_eq!(texts(&mut open_folder(&path, &settings(LARGE))), ["honest"]);
+}
+
+#[test]
+fn any_bytes_open_without_a_panic() {
+    let mut random = fastrand::Rng::with_seed(7);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("out");
+    for round in 0..40 {
+        let _ = fs::remove_dir_all(&path);
+        for text in ["first", "second", "third"] {
+            fill(&mut open_folder(&path, &settings(LARGE)), &[text, "and more"]);
+        }
+        for name in names(&path) {
+            let mut bytes = fs::read(path.join(&name)).unwrap();
+            for _ in 0..random.usize(0..4) {
+                let place = random.usize(..bytes.len());
+                bytes[place] = random.u8(..);
+            }
+            bytes.truncate(random.usize(bytes.len() / 2..=bytes.len()));
+            fs::write(path.join(&name), bytes).unwrap();
+        }
+        let mut queue = open_folder(&path, &settings(LARGE));
+        let read = texts(&mut queue);
+        let possible = ["first", "second", "third", "and more"];
+        assert!(read.iter().all(|text| possible.contains(&text.as_str())), "round {round}: {read:?}");
+        fill(&mut queue, &["fresh"]);
+        assert_eq!(texts(&mut queue), ["fresh"]);
+        drop(queue);
+        assert_eq!(texts(&mut open_folder(&path, &settings(LARGE))).last().map(String::as_str), Some("fresh"));
+    }
+}

@@ -1,0 +1,292 @@
+//! The disk buffer of a sink: between the queue that lanes fill and the queue that the sink takes from.
+//!
+//! ```text
+//! lane ──Queue──> store ──> disk ──> fetch ──Queue──> sink
+//!   ^               │         ^                        │
+//!   └ acknowledged ─┘         └──── acknowledged ──────┘
+//! ```
+//!
+//! `store` gathers payloads, commits them, and then ends their acknowledgements: their sources are done with them.
+//! `fetch` reads what is safe and hands it to the sink with acknowledgements of its own, which move the position of the
+//! buffer; what the sink gives back is handed to it again. When the queue of the lanes is closed, what is in it is stored,
+//! the sink gets a moment to end what it has begun, and all else stays on disk for the sink's successor: the next
+//! generation's, or the next start's. Only when the sources have ended by themselves is everything delivered first.
+//!
+//! A sink whose buffer is in memory is given what an earlier buffer has left on disk before all else.
+
+mod fetch;
+mod store;
+
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+use wattle_buffer::disk::{Acknowledger, BufferStats, DiskQueue, DiskSettings, Events, Folder, Keeper, open};
+use wattle_buffer::{Queue, Sized as _};
+use wattle_pack::{BufferKind, BufferPlan, WhenFull};
+use wattle_sink::{Payload, Sink, SinkContext, SinkError};
+
+use self::fetch::Fetch;
+use self::store::Store;
+
+/// Bytes that may wait in memory on either side of the disk.
+pub(crate) const MEMORY_BYTES: usize = 4 << 20;
+/// How long a sink may take to end what it has begun when the rest stays on disk.
+const GRACE: Duration = Duration::from_secs(2);
+/// Least time between two writes of the position.
+const KEEP_INTERVAL: Duration = Duration::from_millis(10);
+/// Most time until a position that was written is synced.
+const SYNC_INTERVAL: Duration = Duration::from_millis(500);
+/// Time between attempts at what the disk refuses, at most.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Until when buffers deliver after their lanes have closed; none as long as the topology runs.
+pub(crate) type DeliverUntil = watch::Receiver<Option<Instant>>;
+
+/// A sink's buffer on disk, before it is opened.
+pub(crate) struct DiskBuffer {
+    pub(crate) name: Arc<str>,
+    pub(crate) folder: Folder,
+    pub(crate) plan: BufferPlan,
+    /// What the lanes fill.
+    pub(crate) input: Queue<Payload>,
+    pub(crate) stats: Arc<BufferStats>,
+    pub(crate) deliver_until: DeliverUntil,
+}
+
+/// The folder of a sink's buffer.
+fn path(data_dir: &Path, sink: &str) -> PathBuf {
+    data_dir.join("buffer").join(sink)
+}
+
+/// The folder that a sink buffers in, if it does, or if an earlier buffer has left events there.
+pub(crate) fn folder_for(data_dir: &Path, sink: &str, plan: &BufferPlan) -> io::Result<Option<Folder>> {
+    let path = path(data_dir, sink);
+    if matches!(plan.kind, BufferKind::Disk { .. }) || holds_segments(&path)? {
+        return Folder::make(&path).map(Some);
+    }
+    Ok(None)
+}
+
+fn holds_segments(path: &Path) -> io::Result<bool> {
+    let entries = match std::fs::read_dir(path) {
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(false),
+        entries => entries?,
+    };
+    for entry in entries {
+        if entry?.path().extension().is_some_and(|extension| extension == "segment") {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Says which folders hold events of sinks that are not configured; they stay as they are.
+pub(crate) fn report_orphans(data_dir: &Path, is_configured: impl Fn(&str) -> bool) {
+    let Ok(entries) = std::fs::read_dir(data_dir.join("buffer")) else { return };
+    for entry in entries.flatten() {
+        let Ok(name) = entry.file_name().into_string() else { continue };
+        if !is_configured(&name) && holds_segments(&entry.path()).unwrap_or(false) {
+            tracing::warn!(
+                sink = name, folder = %entry.path().display(),
+                "the disk buffer of a sink that is not configured is kept; configure the sink to deliver what it holds, or remove the folder"
+            );
+        }
+    }
+}
+
+impl DiskBuffer {
+    /// Runs the sink behind the buffer, until the lanes have closed the queue.
+    pub(crate) async fn run(self, sink: Box<dyn Sink>, mut context: SinkContext) -> Result<(), SinkError> {
+        let Some(queue) = self.open().await? else { return Ok(()) };
+        let output = Queue::new(MEMORY_BYTES, None, None);
+        context.input = output.clone();
+        let DiskQueue { writer, reader, acknowledger, keeper, events } = queue;
+        let in_memory = self.plan.kind == BufferKind::Memory;
+        let (stop, stopped) = watch::channel(false);
+        let store = Store {
+            name: self.name.clone(),
+            input: self.input.clone(),
+            stats: self.stats.clone(),
+            gather: match self.plan.kind {
+                BufferKind::Disk { gather } => gather,
+                BufferKind::Memory => Duration::ZERO,
+            },
+            drop_newest: self.plan.when_full == WhenFull::DropNewest,
+            events: events.clone(),
+        };
+        let fetch = Fetch {
+            name: self.name.clone(),
+            output: output.clone(),
+            acknowledger: acknowledger.clone(),
+            stats: self.stats.clone(),
+            events: events.clone(),
+        };
+        let fill = async {
+            if in_memory {
+                // What is on disk goes first; meanwhile the queue of the lanes fills, as with a sink that is slow.
+                let drained = fetch.run(reader, stopped.clone(), true);
+                tokio::select! {
+                    () = drained => {}
+                    () = closed(&self.input) => {}
+                }
+                while let Some(payload) = self.input.pop().await {
+                    if output.push(payload).await.is_err() {
+                        return;
+                    }
+                }
+                output.close();
+                return;
+            }
+            let stored = async {
+                store.run(writer).await;
+                let until = *self.deliver_until.borrow();
+                if let Some(until) = until {
+                    let left = until.saturating_duration_since(Instant::now());
+                    let _ = tokio::time::timeout(left, emptied(&acknowledger)).await;
+                }
+                let _ = stop.send(true);
+            };
+            tokio::join!(stored, fetch.run(reader, stopped.clone(), false));
+            output.close();
+            // What the sink has not taken stays on disk; the acknowledgements say so.
+            while output.try_pop().is_some() {}
+        };
+        let mut ending = stopped.clone();
+        let deliver = async {
+            let ended = tokio::select! {
+                ended = sink.run(context) => ended,
+                () = async {
+                    // An error means that nothing was stopped.
+                    if ending.wait_for(|stop| *stop).await.is_err() {
+                        std::future::pending::<()>().await;
+                    }
+                    tokio::time::sleep(GRACE).await;
+                } => Ok(()),
+            };
+            // A sink that ended before its time takes nothing any more; the sources keep what is not stored.
+            self.input.close();
+            output.close();
+            while output.try_pop().is_some() {}
+            ended
+        };
+        let (done, working) = watch::channel(());
+        let work = async {
+            let ((), ended) = tokio::join!(fill, deliver);
+            drop(done);
+            ended
+        };
+        let (ended, ()) = tokio::join!(work, keep(&self.name, keeper, &events, working));
+        let left = self.stats.events.load(std::sync::atomic::Ordering::Relaxed);
+        if left > 0 {
+            tracing::info!(sink = %self.name, events = left, "events stay in the disk buffer until the sink runs again");
+        }
+        ended
+    }
+
+    /// Opens the folder, again and again if the disk refuses. `None` if the sink was stopped before.
+    async fn open(&self) -> Result<Option<DiskQueue<Folder>>, SinkError> {
+        let mut failed = false;
+        loop {
+            let settings =
+                DiskSettings { name: self.name.clone(), max_size: self.plan.max_size, stats: self.stats.clone() };
+            let folder = self.folder.clone();
+            let opened = tokio::task::spawn_blocking(move || open(folder, &settings)).await;
+            match opened.map_err(|error| ended(&self.name, &error))? {
+                Ok(queue) => return Ok(Some(queue)),
+                Err(_) if self.input.is_closed() => return Ok(None),
+                Err(error) => {
+                    if !std::mem::replace(&mut failed, true) {
+                        tracing::error!(sink = %self.name, %error, "disk buffer cannot be opened, trying again");
+                    }
+                    self.stats.errors.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                    tokio::time::sleep(RETRY).await;
+                }
+            }
+        }
+    }
+}
+
+/// What a thread that did I/O left instead of a result.
+fn ended(name: &str, error: &tokio::task::JoinError) -> SinkError {
+    SinkError { message: format!("sink `{name}`: a thread of its disk buffer ended: {error}") }
+}
+
+/// Waits until a queue takes no more.
+async fn closed(queue: &Queue<Payload>) {
+    while !queue.is_closed() {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// Waits until everything on disk is acknowledged.
+async fn emptied(acknowledger: &Acknowledger<Folder>) {
+    while !acknowledger.is_empty() {
+        tokio::time::sleep(KEEP_INTERVAL).await;
+    }
+}
+
+/// Writes the position and removes what is acknowledged, until the work is done.
+async fn keep(name: &str, mut keeper: Keeper<Folder>, events: &Events, mut working: watch::Receiver<()>) {
+    let mut synced = Instant::now();
+    let mut unsynced = false;
+    let mut failed = false;
+    let mut working_on = true;
+    while working_on {
+        let sync_due = async {
+            if !unsynced {
+                std::future::pending::<()>().await;
+            }
+            tokio::time::sleep_until((synced + SYNC_INTERVAL).into()).await;
+        };
+        tokio::select! {
+            () = events.acknowledged.notified() => unsynced = true,
+            () = sync_due => {}
+            // The other end is dropped when the work is done.
+            _ = working.changed() => working_on = false,
+        }
+        let sync = !working_on || synced.elapsed() >= SYNC_INTERVAL;
+        let tended = tokio::task::spawn_blocking(move || {
+            let done = keeper.tend(sync);
+            (keeper, done)
+        });
+        let done;
+        (keeper, done) = match tended.await {
+            Ok(tended) => tended,
+            Err(error) => {
+                tracing::error!(sink = name, %error, "the thread that keeps the position of the disk buffer ended");
+                return;
+            }
+        };
+        match done {
+            Ok(()) if failed => {
+                failed = false;
+                tracing::info!(sink = name, "the position of the disk buffer is written again");
+            }
+            Ok(()) => {}
+            Err(error) => {
+                if !std::mem::replace(&mut failed, true) {
+                    tracing::warn!(
+                        sink = name, %error,
+                        "the position of the disk buffer cannot be written, trying again; after a crash more comes twice"
+                    );
+                }
+                unsynced = true;
+                synced = Instant::now();
+                continue;
+            }
+        }
+        if sync {
+            synced = Instant::now();
+            unsynced = false;
+        }
+        tokio::time::sleep(KEEP_INTERVAL).await;
+    }
+}
+
+/// Bytes of a payload for counts.
+fn size(payload: &Payload) -> u64 {
+    payload.byte_len() as u64
+}

@@ -1,0 +1,189 @@
+//! From the lanes to the disk.
+
+use std::io::ErrorKind;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use tokio::time::timeout_at;
+use wattle_buffer::disk::{BufferStats, CommitError, Events, Folder, Stored as _, Writer};
+use wattle_buffer::{Queue, Sized as _};
+use wattle_sink::Payload;
+
+use super::{MEMORY_BYTES, RETRY, size};
+
+/// First wait before what the disk refused is tried again.
+const FIRST_RETRY: Duration = Duration::from_millis(50);
+/// How often a trouble that goes on is logged.
+const LOG_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Stores what the lanes have.
+pub(super) struct Store {
+    pub(super) name: Arc<str>,
+    pub(super) input: Queue<Payload>,
+    pub(super) stats: Arc<BufferStats>,
+    /// How long payloads are gathered for one sync.
+    pub(super) gather: Duration,
+    pub(super) drop_newest: bool,
+    pub(super) events: Arc<Events>,
+}
+
+/// A trouble that keeps the buffer from taking anything, or makes it drop.
+#[derive(Default)]
+struct Trouble {
+    since: Option<Instant>,
+    logged: Option<Instant>,
+}
+
+impl Trouble {
+    /// Whether it is time to log it.
+    fn is_to_be_logged(&mut self) -> bool {
+        let now = Instant::now();
+        self.since.get_or_insert(now);
+        let due = self.logged.is_none_or(|last| now.duration_since(last) >= LOG_INTERVAL);
+        if due {
+            self.logged = Some(now);
+        }
+        due
+    }
+}
+
+impl Store {
+    /// Stores everything until the queue is closed and empty.
+    pub(super) async fn run(&self, writer: Writer<Folder>) {
+        let mut writer = Some(writer);
+        let mut trouble = Trouble::default();
+        while let Some(first) = self.input.pop().await {
+            let group = self.gather(first).await;
+            self.store(&mut writer, group, &mut trouble).await;
+            if writer.is_none() {
+                // Nobody stores any more; the sources keep what they have.
+                self.input.close();
+                while self.input.try_pop().is_some() {}
+                return;
+            }
+        }
+        if let Some(writer) = writer {
+            writer.finish();
+        }
+    }
+
+    async fn gather(&self, first: Payload) -> Vec<Payload> {
+        let until = tokio::time::Instant::now() + self.gather;
+        let mut bytes = first.byte_len();
+        let mut group = vec![first];
+        while bytes < MEMORY_BYTES {
+            let next = match self.input.try_pop() {
+                None if !self.gather.is_zero() => timeout_at(until, self.input.pop()).await.ok().flatten(),
+                next => next,
+            };
+            let Some(next) = next else { break };
+            bytes += next.byte_len();
+            group.push(next);
+        }
+        group
+    }
+
+    /// Stores a group, or as `when_full` has it drops what finds no room. What is left when the sink is stopped stays
+    /// with its sources.
+    async fn store(&self, writer: &mut Option<Writer<Folder>>, mut group: Vec<Payload>, trouble: &mut Trouble) {
+        let mut wait = FIRST_RETRY;
+        // A disk that has no room for all of it may have room for some.
+        let mut most = usize::MAX;
+        while !group.is_empty() {
+            let Some(mut taken) = writer.take() else { return };
+            let since = Instant::now();
+            let committed = tokio::task::spawn_blocking(move || {
+                let done = taken.commit(group.get(..most).unwrap_or(&group));
+                (taken, group, done)
+            });
+            let (back, done);
+            (back, group, done) = match committed.await {
+                Ok(committed) => committed,
+                Err(error) => {
+                    tracing::error!(sink = %self.name, %error, "the thread that writes the disk buffer ended");
+                    return;
+                }
+            };
+            *writer = Some(back);
+            let error = match done {
+                Ok(count) => {
+                    group.drain(..count).for_each(|payload| payload.ack.deliver());
+                    (wait, most) = (FIRST_RETRY, usize::MAX);
+                    self.over(trouble);
+                    continue;
+                }
+                Err(error) => error,
+            };
+            if is_disk_full(&error) && most.min(group.len()) > 1 {
+                most = most.min(group.len()) / 2;
+                continue;
+            }
+            if self.gives_up(&error, &mut group, trouble) {
+                continue;
+            }
+            if self.input.is_closed() {
+                tracing::warn!(
+                    sink = %self.name, events = group.iter().map(|payload| payload.events).sum::<usize>(), %error,
+                    "events could not be stored before the sink was stopped; they stay with their sources"
+                );
+                return;
+            }
+            let room = self.events.room.notified();
+            let _ = tokio::time::timeout(wait, room).await;
+            wait = (wait * 2).min(RETRY);
+            let nanos = u64::try_from(since.elapsed().as_nanos()).unwrap_or(u64::MAX);
+            self.stats.blocked_nanos.fetch_add(nanos, Ordering::Relaxed);
+        }
+    }
+
+    /// Logs why nothing was stored, and drops what will not be tried again.
+    fn gives_up(&self, error: &CommitError, group: &mut Vec<Payload>, trouble: &mut Trouble) -> bool {
+        let full = match error {
+            CommitError::TooLarge => {
+                let payload = group.remove(0);
+                self.stats.dropped(payload.events as u64, size(&payload));
+                tracing::error!(
+                    sink = %self.name, events = payload.events, bytes = payload.encoded_len(), %error,
+                    "events are too large for the disk buffer and are lost"
+                );
+                payload.ack.reject();
+                return true;
+            }
+            CommitError::Full => true,
+            CommitError::Io(_) => {
+                self.stats.errors.fetch_add(1, Ordering::Relaxed);
+                is_disk_full(error)
+            }
+        };
+        let drops = full && self.drop_newest;
+        if trouble.is_to_be_logged() {
+            if drops {
+                tracing::warn!(sink = %self.name, %error, "disk buffer has no room, events are dropped");
+            } else if matches!(error, CommitError::Full) {
+                tracing::warn!(sink = %self.name, "disk buffer is full, its sources wait");
+            } else {
+                tracing::warn!(sink = %self.name, %error, "disk buffer cannot be written, trying again; its sources wait");
+            }
+        }
+        if drops {
+            for payload in group.drain(..) {
+                self.stats.dropped(payload.events as u64, size(&payload));
+                payload.ack.deliver();
+            }
+        }
+        drops
+    }
+
+    fn over(&self, trouble: &mut Trouble) {
+        if let Some(since) = trouble.since.take() {
+            let dropped = self.stats.dropped_events.load(Ordering::Relaxed);
+            tracing::info!(sink = %self.name, lasted = ?since.elapsed(), dropped, "disk buffer takes events again");
+        }
+    }
+}
+
+fn is_disk_full(error: &CommitError) -> bool {
+    let full = [ErrorKind::StorageFull, ErrorKind::QuotaExceeded, ErrorKind::FileTooLarge];
+    matches!(error, CommitError::Io(error) if full.contains(&error.kind()))
+}

@@ -1,0 +1,175 @@
+//! Sending events of a quarantine through their pipeline again.
+//!
+//! An event goes on at the node that could not process it, since the nodes before have done their work; if the pipeline
+//! has no such node any more, it begins at the beginning. It is taken out of the quarantine after every sink has it,
+//! never before: a crash in between sends it once more, as everywhere in the agent. What fails again comes back to the
+//! quarantine under a new id. No agent may run on the data folder meanwhile, since both would write to the same sinks.
+
+use std::collections::{BTreeMap, HashSet};
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::sync::watch;
+use wattle_batch::{Ack, Batch, Disposition};
+use wattle_pack::{ComponentPlan, PipelinePlan, Plan, SinkPlan, Target};
+use wattle_source::{Batches, Source, SourceContext, SourceError};
+
+use super::store::{QuarantineError, QuarantineStore, Quarantined};
+use crate::generation::{BuildError, MakeNode};
+use crate::running::{Topology, TopologySettings};
+
+/// Name of the source that the events come from.
+const SOURCE: &str = "quarantine";
+/// How long the sinks may take to end.
+const DRAIN: Duration = Duration::from_secs(60);
+
+/// Events could not be sent again.
+#[derive(Debug, thiserror::Error)]
+pub enum RetryError {
+    /// The configuration has no such pipeline.
+    #[error("the configuration has no pipeline `{0}`")]
+    NoPipeline(String),
+    /// The quarantine cannot be read or written.
+    #[error(transparent)]
+    Quarantine(#[from] QuarantineError),
+    /// The pipeline cannot be built.
+    #[error(transparent)]
+    Build(#[from] BuildError),
+}
+
+/// What came of sending events again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Retried {
+    /// Events that every sink has, or that were dropped on purpose.
+    pub delivered: usize,
+    /// Those of them that failed again and are back in the quarantine, under new ids, or at another node.
+    pub failed: u64,
+    /// Events that are still in the quarantine, because they could not be delivered or read.
+    pub kept: usize,
+}
+
+/// Sends those events of a pipeline's quarantine again that have these ids.
+///
+/// # Errors
+///
+/// Nothing was sent, or what was delivered could not be taken out.
+pub async fn retry(
+    plan: &Plan,
+    pipeline: &str,
+    ids: &HashSet<String>,
+    settings: &TopologySettings,
+    make: &Arc<MakeNode>,
+) -> Result<Retried, RetryError> {
+    let found = plan.pipelines.iter().position(|p| p.name == pipeline);
+    let Some((index, planned)) = found.and_then(|i| plan.pipelines.get(i).map(|p| (i, p))) else {
+        return Err(RetryError::NoPipeline(pipeline.to_owned()));
+    };
+    let store = QuarantineStore::new(&settings.data_dir, pipeline);
+    let mut by_entry: BTreeMap<Vec<Target>, HashSet<String>> = BTreeMap::new();
+    store.for_each(|event| {
+        if ids.contains(&event.id) {
+            by_entry.entry(entry(planned, &event)).or_default().insert(event.id);
+        }
+        true
+    })?;
+    let mut retried = Retried::default();
+    for (entry, wanted) in by_entry {
+        let count = wanted.len();
+        let plan = narrowed(plan, index, planned, entry);
+        let delivered = Arc::new(Mutex::new(HashSet::new()));
+        let source = Events { store: store.clone(), wanted, delivered: delivered.clone() };
+        let settings = TopologySettings { once: true, ..settings.clone() };
+        let mut topology = Topology::start_with(&plan, settings, make.clone(), (SOURCE, Box::new(source))).await?;
+        topology.finished(true).await;
+        let counts = topology.counts().pipeline(pipeline);
+        topology.drain(DRAIN).await;
+        retried.failed += counts.snapshot().failed;
+        let delivered = std::mem::take(&mut *delivered.lock());
+        retried.delivered += delivered.len();
+        retried.kept += count - delivered.len();
+        store.remove(&delivered)?;
+    }
+    Ok(retried)
+}
+
+/// Where an event goes on.
+fn entry(pipeline: &PipelinePlan, event: &Quarantined) -> Vec<Target> {
+    match pipeline.nodes.iter().position(|node| node.name == event.node) {
+        Some(node) => vec![Target::Node(node)],
+        None => pipeline.entry.clone(),
+    }
+}
+
+/// The plan with nothing but this pipeline, fed by the quarantine, and its sinks.
+fn narrowed(plan: &Plan, index: usize, pipeline: &PipelinePlan, entry: Vec<Target>) -> Plan {
+    let of_pipeline = |sink: &SinkPlan| {
+        let inputs = sink.inputs.iter().filter(|(from, _)| *from == index).map(|(_, output)| (0, *output));
+        let inputs: Vec<_> = inputs.collect();
+        (!inputs.is_empty()).then(|| SinkPlan { inputs, ..sink.clone() })
+    };
+    let source = ComponentPlan { name: SOURCE.into(), type_name: SOURCE.into(), options: Default::default() };
+    Plan {
+        sources: vec![source],
+        sinks: plan.sinks.iter().filter_map(of_pipeline).collect(),
+        pipelines: vec![PipelinePlan { sources: vec![0], entry, ..pipeline.clone() }],
+        ..plan.clone()
+    }
+}
+
+/// The events of a quarantine as a source, each a batch of its own.
+struct Events {
+    store: QuarantineStore,
+    wanted: HashSet<String>,
+    delivered: Arc<Mutex<HashSet<String>>>,
+}
+
+impl Source for Events {
+    fn run(self: Box<Self>, context: SourceContext) -> Pin<Box<dyn Future<Output = Result<(), SourceError>> + Send>> {
+        Box::pin(async move {
+            let open = watch::Sender::new(0_usize);
+            let mut left = open.subscribe();
+            // Reading blocks; the queue makes it wait, so that memory is bounded.
+            let handle = tokio::runtime::Handle::current();
+            let read = tokio::task::spawn_blocking(move || self.send(&context, &open, &handle));
+            let sent = read.await.map_err(|error| SourceError { message: error.to_string() })?;
+            // An error means that nobody counts any more.
+            let _ = left.wait_for(|open| *open == 0).await;
+            sent
+        })
+    }
+}
+
+impl Events {
+    fn send(
+        &self,
+        context: &SourceContext,
+        open: &watch::Sender<usize>,
+        handle: &tokio::runtime::Handle,
+    ) -> Result<(), SourceError> {
+        let origin = context.origin(SOURCE, &[]);
+        let done = self.store.for_each(|event| {
+            if !self.wanted.contains(&event.id) {
+                return !context.stop.is_stopped();
+            }
+            let (delivered, closed, id) = (self.delivered.clone(), open.clone(), event.id.clone());
+            let ack = Ack::new(move |disposition| {
+                if disposition == Disposition::Delivered {
+                    delivered.lock().insert(id.clone());
+                }
+                closed.send_modify(|open| *open -= 1);
+            });
+            open.send_modify(|open| *open += 1);
+            match Batch::read_json(&event.event, origin.clone(), ack) {
+                Ok(batch) => handle.block_on(context.output.push(Batches(batch))).is_ok(),
+                Err(reason) => {
+                    tracing::warn!(id = event.id, reason, "event of the quarantine cannot be read; it stays there");
+                    true
+                }
+            }
+        });
+        done.map(drop).map_err(|error| SourceError { message: error.to_string() })
+    }
+}

@@ -1,0 +1,107 @@
+//! Buffers that are full, and disks that are.
+
+use std::fs;
+use std::process::Command;
+use std::time::Instant;
+
+use wattle_tests::{Endpoint, Folder, free_address, wait_until};
+
+use crate::{assert_came, bytes_on_disk, config, lines, numbers};
+
+#[test]
+fn a_full_buffer_stops_its_source_and_goes_on_when_there_is_room() {
+    let folder = Folder::new();
+    let to = free_address();
+    folder.write("in/a.log", lines(0..40_000, 1000));
+    let mut agent = folder.start(&config(to, "buffer = { type = \"disk\", max_size = \"8MiB\" }"));
+    agent.wait_for("disk buffer is full, its sources wait");
+    assert!(bytes_on_disk(&folder, "out") <= 8 << 20);
+    let endpoint = Endpoint::listen(to);
+    wait_until("all lines", || numbers(&endpoint).len() >= 40_000);
+    assert!(bytes_on_disk(&folder, "out") <= 8 << 20);
+    assert_came(&numbers(&endpoint), 40_000);
+    let ended = agent.stop();
+    assert!(!ended.log.contains("dropped by the full buffer"), "{}", ended.log);
+}
+
+/// Events that the summary says a full buffer has dropped.
+fn dropped(log: &str) -> usize {
+    let line = log.lines().find(|line| line.contains("dropped by the full buffer")).unwrap_or_else(|| panic!("{log}"));
+    let words: Vec<&str> = line.split([' ', ',']).filter(|word| !word.is_empty()).collect();
+    let at = words.iter().position(|word| *word == "dropped").unwrap();
+    words[at - 1].parse().unwrap()
+}
+
+#[test]
+fn a_full_buffer_that_drops_counts_what_it_drops_and_stops_nobody() {
+    for kind in ["type = \"disk\", max_size = \"4MiB\"", "type = \"memory\", max_size = \"1MiB\""] {
+        let folder = Folder::new();
+        let to = free_address();
+        let text = lines(0..20_000, 1000);
+        folder.write("in/a.log", &text);
+        let buffer = format!("buffer = {{ {kind}, when_full = \"drop_newest\" }}");
+        let mut agent = folder.start(&config(to, &buffer));
+        agent.wait_for("has no room, events are dropped");
+        let endpoint = Endpoint::listen(to);
+        wait_until("what was kept", || !numbers(&endpoint).is_empty());
+        wait_until_quiet(&endpoint);
+        let ended = agent.stop();
+        let came: std::collections::BTreeSet<usize> = numbers(&endpoint).into_iter().collect();
+        let received = ended.summary().pipeline().received;
+        assert_eq!((came.len() + dropped(&ended.log)) as u64, received, "{kind}: {}", ended.log);
+        assert!(numbers(&endpoint).is_sorted(), "{kind}");
+    }
+}
+
+/// Waits until nothing more comes for a while.
+fn wait_until_quiet(endpoint: &Endpoint) {
+    let (mut last, mut since) = (0, Instant::now());
+    wait_until("quiet", || {
+        let now = numbers(endpoint).len();
+        if now != last {
+            (last, since) = (now, Instant::now());
+        }
+        since.elapsed().as_millis() > 500
+    });
+}
+
+/// A small file system, as long as it lives.
+struct SmallDisk(std::path::PathBuf);
+
+impl SmallDisk {
+    /// Mounts one; `None` for users who may not.
+    fn mount(path: std::path::PathBuf, bytes: u64) -> Option<Self> {
+        fs::create_dir_all(&path).unwrap();
+        let options = format!("size={bytes}");
+        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(&path).output();
+        mounted.is_ok_and(|output| output.status.success()).then_some(Self(path))
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(&self.0).status();
+    }
+}
+
+#[test]
+fn a_full_disk_stops_the_source_and_goes_on_when_there_is_room() {
+    let folder = Folder::new();
+    let Some(disk) = SmallDisk::mount(folder.path("data/buffer"), 4 << 20) else {
+        println!("only root may mount a small disk; the model test of host/buffer has full disks for all");
+        return;
+    };
+    let to = free_address();
+    folder.write("in/a.log", lines(0..20_000, 1000));
+    fs::write(disk.0.join("ballast"), vec![0; 1 << 20]).unwrap();
+    let mut agent = folder.start(&config(to, "buffer = { type = \"disk\", max_size = \"64MiB\" }"));
+    let line = agent.wait_for("disk buffer cannot be written, trying again; its sources wait");
+    assert!(line.contains("No space left"), "{line}");
+    fs::remove_file(disk.0.join("ballast")).unwrap();
+    agent.wait_for("disk buffer takes events again");
+    let endpoint = Endpoint::listen(to);
+    wait_until("all lines", || numbers(&endpoint).len() >= 20_000);
+    assert_came(&numbers(&endpoint), 20_000);
+    assert_eq!(agent.stop().summary().pipeline().delivered, 20_000);
+    drop(disk);
+}

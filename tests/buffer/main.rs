@@ -1,0 +1,199 @@
+//! Buffers of sinks: what a source is done with is safe on disk, and stays there until the sink has delivered it.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "a test that cannot go on fails; clippy exempts only the test functions themselves"
+)]
+
+mod bounds;
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use wattle_tests::{Agent, Endpoint, Folder, free_address, wait_until};
+
+/// Lines of a file to an endpoint, through nothing.
+fn config(to: SocketAddr, buffer: &str) -> String {
+    format!(
+        r#"
+        [sources.lines]
+        type = "file"
+        include = ["in/*.log"]
+        glob_interval = "20ms"
+        [pipelines.main]
+        inputs = ["lines"]
+        [pipelines.main.outputs.all]
+        inputs = ["input"]
+        [sinks.out]
+        type = "http"
+        inputs = ["main.all"]
+        uri = "http://{to}/ingest"
+        batch.timeout = "20ms"
+        request.retry_initial_backoff = "50ms"
+        request.retry_max_backoff = "100ms"
+        request.timeout = "5s"
+        {buffer}
+        "#
+    )
+}
+
+const DISK: &str = "buffer = { type = \"disk\", max_size = \"64MiB\" }";
+
+fn lines(range: std::ops::Range<usize>, width: usize) -> String {
+    range.map(|index| format!("line {index:06} {}\n", "x".repeat(width))).collect()
+}
+
+/// Numbers of the lines that came, in order.
+fn numbers(endpoint: &Endpoint) -> Vec<usize> {
+    let number = |event: serde_json::Value| event["body"].as_str().unwrap()[5..11].parse().unwrap();
+    endpoint.events().into_iter().map(number).collect()
+}
+
+/// Checks that these lines came, each at least once, and in order when each is counted where it came first.
+#[track_caller]
+fn assert_came(numbers: &[usize], count: usize) {
+    let mut seen = std::collections::BTreeSet::new();
+    let first: Vec<usize> = numbers.iter().copied().filter(|number| seen.insert(*number)).collect();
+    assert!(first.iter().copied().eq(0..count), "{} of {count} came, or not in order", first.len());
+}
+
+fn segments(folder: &Folder, sink: &str) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(folder.path(format!("data/buffer/{sink}"))) else { return Vec::new() };
+    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "segment"));
+    paths.sort();
+    paths
+}
+
+fn bytes_on_disk(folder: &Folder, sink: &str) -> u64 {
+    segments(folder, sink).iter().map(|path| fs::metadata(path).map_or(0, |metadata| metadata.len())).sum()
+}
+
+/// Waits until the source is done with a file: its checkpoint is at the end of it.
+fn wait_until_taken(folder: &Folder, name: &str) {
+    let size = fs::metadata(folder.path(name)).unwrap().len();
+    wait_until("the source is done with its file", || {
+        let text = folder.read("data/sources/lines/checkpoints.json");
+        let checkpoints: serde_json::Value = serde_json::from_slice(&text).unwrap_or_default();
+        let mut files = checkpoints["files"].as_array().into_iter().flatten();
+        files.any(|file| file["path"].as_str().unwrap().ends_with(name) && file["position"] == size)
+    });
+}
+
+#[test]
+fn what_a_killed_agent_had_on_disk_is_delivered_in_order_by_the_next() {
+    let folder = Folder::new();
+    let to = free_address();
+    let text = lines(0..5000, 50);
+    folder.write("in/a.log", &text);
+    let agent = folder.start(&config(to, DISK));
+    wait_until_taken(&folder, "in/a.log");
+    agent.kill();
+    // The source has no second copy to offer.
+    fs::remove_file(folder.path("in/a.log")).unwrap();
+    let endpoint = Endpoint::listen(to);
+    let mut agent = folder.start(&config(to, DISK));
+    wait_until("all lines", || numbers(&endpoint).len() >= 5000);
+    assert_came(&numbers(&endpoint), 5000);
+    assert!(agent.is_running());
+    let ended = agent.stop();
+    assert!(!ended.log.contains("wait in the disk buffer"), "{}", ended.log);
+    assert_eq!(bytes_on_disk(&folder, "out"), 0, "what is delivered is removed");
+}
+
+#[test]
+fn a_stop_leaves_on_disk_what_the_far_side_does_not_take() {
+    let folder = Folder::new();
+    let to = free_address();
+    let text = lines(0..2000, 50);
+    folder.write("in/a.log", &text);
+    let agent = folder.start(&config(to, DISK));
+    wait_until_taken(&folder, "in/a.log");
+    let since = std::time::Instant::now();
+    let ended = agent.stop();
+    assert!(since.elapsed().as_secs() < 30, "a drain does not wait for a far side that is down");
+    assert!(ended.log.contains("2000 wait in the disk buffer"), "{}", ended.log);
+    let endpoint = Endpoint::listen(to);
+    let agent = folder.start(&config(to, DISK));
+    wait_until("all lines", || numbers(&endpoint).len() >= 2000);
+    assert_came(&numbers(&endpoint), 2000);
+    agent.stop();
+}
+
+#[test]
+fn a_torn_tail_and_damage_are_reported_and_all_else_is_delivered() {
+    let folder = Folder::new();
+    let to = free_address();
+    let mut expected = Vec::new();
+    for (round, name) in ["a", "b"].into_iter().enumerate() {
+        let text = lines(round * 100..(round + 1) * 100, 50);
+        let name = format!("in/{name}.log");
+        folder.write(&name, &text);
+        let agent = folder.start(&config(to, DISK));
+        wait_until_taken(&folder, &name);
+        agent.kill();
+        expected.extend(round * 100..(round + 1) * 100);
+    }
+    let segments = segments(&folder, "out");
+    assert!(segments.len() >= 2, "{segments:?}");
+    let torn = segments.last().unwrap();
+    let mut bytes = fs::read(torn).unwrap();
+    bytes.extend(b"WREC and the rest never came");
+    fs::write(torn, bytes).unwrap();
+    // Another byte in the first record of the first segment: the others are whole.
+    let mut bytes = fs::read(&segments[0]).unwrap();
+    bytes[100] ^= 1;
+    fs::write(&segments[0], bytes).unwrap();
+    let endpoint = Endpoint::listen(to);
+    let mut agent = folder.start(&config(to, DISK));
+    agent.wait_for("events in the disk buffer cannot be read");
+    assert!(agent.log().contains("torn tail"), "{}", agent.log());
+    wait_until("the second file", || numbers(&endpoint).last() == Some(&199));
+    let came = numbers(&endpoint);
+    assert!(came.is_sorted() && came.iter().all(|number| expected.contains(number)), "{came:?}");
+    let damaged = PathBuf::from(format!("{}.damaged", segments[0].display()));
+    wait_until("the damaged file is kept", || damaged.exists());
+    let ended = agent.stop();
+    assert!(ended.log.contains("bytes of the disk buffer unreadable"), "{}", ended.log);
+}
+
+#[test]
+fn a_changed_sink_takes_over_what_its_predecessor_has_on_disk() {
+    let folder = Folder::new();
+    let (wrong, right) = (free_address(), free_address());
+    let text = lines(0..3000, 50);
+    folder.write("in/a.log", &text);
+    let mut agent = folder.start(&config(wrong, DISK));
+    wait_until_taken(&folder, "in/a.log");
+    let endpoint = Endpoint::listen(right);
+    // To another address, and to a buffer in memory: what is on disk goes first.
+    folder.replace("agent.toml", config(right, ""));
+    agent.wait_for("reloaded");
+    let more = lines(3000..3500, 50);
+    folder.write("in/b.log", &more);
+    wait_until("all lines", || numbers(&endpoint).len() >= 3500);
+    assert_came(&numbers(&endpoint), 3500);
+    assert_eq!(agent.stop().summary().pipeline().delivered, 3500);
+}
+
+#[test]
+fn a_buffer_whose_sink_is_gone_is_kept_and_named() {
+    let folder = Folder::new();
+    let to = free_address();
+    let text = lines(0..100, 50);
+    folder.write("in/a.log", &text);
+    let agent = folder.start(&config(to, DISK));
+    wait_until_taken(&folder, "in/a.log");
+    agent.kill();
+    let other = config(to, DISK).replace("sinks.out", "sinks.other");
+    let mut agent = folder.start(&other);
+    let line = agent.wait_for("of a sink that is not configured is kept");
+    assert!(line.contains("data/buffer/out"), "{line}");
+    agent.wait_for("running");
+    agent.stop();
+    assert!(bytes_on_disk(&folder, "out") > 0);
+}

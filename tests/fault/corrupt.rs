@@ -1,0 +1,108 @@
+//! State on disk that is corrupt: it is set aside or made anew with a message, and the agent runs.
+
+use std::fs;
+use std::path::PathBuf;
+
+use wattle_tests::Folder;
+
+const CONFIG: &str = r#"
+    [sources.lines]
+    type = "file"
+    include = ["in.log"]
+    follow = false
+    [pipelines.main]
+    inputs = ["lines"]
+    [pipelines.main.nodes.hide]
+    artifact = "builtin:mask"
+    inputs = ["input"]
+    options = { fields = ["body"], rules = [{ pattern = "secret" }] }
+    [pipelines.main.outputs.all]
+    inputs = ["hide", "hide.failed"]
+    [sinks.all]
+    type = "file"
+    inputs = ["main.all"]
+    path = "all.ndjson"
+    "#;
+
+fn folder() -> Folder {
+    let folder = Folder::new();
+    // A cache of its own, since this one is broken.
+    fs::remove_file(folder.path("data/cache")).unwrap();
+    folder.write("in.log", "a secret\nanother secret\n");
+    assert_eq!(folder.once(CONFIG).summary().pipeline().delivered, 2);
+    folder
+}
+
+fn files(folder: &Folder, name: &str) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder.path(name)).unwrap();
+    entries.map(|entry| entry.unwrap().path()).filter(|path| path.is_file()).collect()
+}
+
+#[test]
+fn checkpoints_that_cannot_be_understood_are_set_aside_and_files_read_again() {
+    let folder = folder();
+    folder.write("data/sources/lines/checkpoints.json", "{\"version\":1,\"files\":[{\"dev");
+    let ended = folder.once(CONFIG);
+    assert!(ended.log.contains("were set aside"), "{}", ended.log);
+    assert_eq!(ended.summary().pipeline().delivered, 2);
+    assert_eq!(folder.once(CONFIG).summary().pipeline().received, 0, "and from then on as ever");
+    let names: Vec<String> = files(&folder, "data/sources/lines").iter().map(|p| p.display().to_string()).collect();
+    assert!(names.iter().any(|name| name.contains("checkpoints.json.corrupt-")), "{names:?}");
+}
+
+#[test]
+fn cached_code_that_is_not_what_was_written_is_compiled_again() {
+    let folder = folder();
+    let cached = || files(&folder, "data/cache").into_iter().filter(|p| p.extension().is_some_and(|e| e == "cwasm"));
+    assert!(cached().count() > 0);
+    let whole: Vec<(PathBuf, Vec<u8>)> = cached().map(|path| (path.clone(), fs::read(path).unwrap())).collect();
+    for (what, spoil) in [
+        ("empty", &(|bytes: &mut Vec<u8>| bytes.clear()) as &dyn Fn(&mut Vec<u8>)),
+        ("cut off", &|bytes| bytes.truncate(bytes.len() / 2)),
+        ("changed", &|bytes| *bytes.last_mut().unwrap() ^= 1),
+        ("too long", &|bytes| bytes.push(0)),
+    ] {
+        for (path, bytes) in &whole {
+            let mut bytes = bytes.clone();
+            spoil(&mut bytes);
+            fs::write(path, bytes).unwrap();
+        }
+        let ended = folder.once(CONFIG);
+        assert!(ended.log.contains("cached code is not authentic"), "{what}: {}", ended.log);
+        let again = folder.once(CONFIG);
+        assert!(!again.log.contains("cached code"), "{what}: it was replaced: {}", again.log);
+    }
+}
+
+#[test]
+fn a_key_of_the_cache_that_is_cut_off_is_made_anew() {
+    let folder = folder();
+    folder.write("data/cache/key", "short");
+    let ended = folder.once(CONFIG);
+    assert!(ended.log.contains("key of the compile cache is unusable"), "{}", ended.log);
+    assert!(!folder.once(CONFIG).log.contains("cache"));
+}
+
+#[test]
+fn a_lock_with_anything_in_it_is_a_lock() {
+    let folder = folder();
+    folder.write("data/lock", "4711 from another life");
+    assert_eq!(folder.once(CONFIG).summary().pipeline().received, 0);
+}
+
+#[test]
+fn a_quarantine_that_a_crash_cut_off_goes_on_with_whole_lines() {
+    let folder = folder();
+    let broken = CONFIG.replace("[pipelines.main.outputs", "limits = { host_calls = 1 }\n    [pipelines.main.outputs");
+    folder.write("in.log", "a secret\nanother secret\na third secret\n");
+    folder.write("data/quarantine/main.ndjson", "{\"id\":\"1-0\",\"event\":{\"body\":\"cut o");
+    let ended = folder.once(&broken);
+    assert!(ended.log.contains("is set aside"), "{}", ended.log);
+    assert!(!ended.log.contains("cut o\""), "no contents in the log: {}", ended.log);
+    let listed = folder.run(&["quarantine", "list", "main"]);
+    let failed = ended.summary().pipeline().failed;
+    assert!(failed > 0);
+    assert_eq!(listed.text().lines().count() as u64, 1 + failed, "{}", listed.text());
+    let names: Vec<String> = files(&folder, "data/quarantine").iter().map(|p| p.display().to_string()).collect();
+    assert!(names.iter().any(|name| name.contains("main.ndjson.torn-")), "{names:?}");
+}

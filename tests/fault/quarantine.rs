@@ -1,0 +1,188 @@
+//! Events that a mask could not process, and the commands that deal with them.
+
+use serde_json::Value;
+use wattle_tests::Folder;
+
+const ROWS: usize = 60;
+
+fn secret(row: usize) -> String {
+    format!("AKIA{row:0>16}")
+}
+
+/// A mask that faults on every row (it calls the host more often than that), unless it is `mended`.
+fn config(mended: bool, follow: bool) -> String {
+    let limits = if mended { "" } else { "limits = { host_calls = 3 }" };
+    format!(
+        r#"
+        [agent]
+        workers = 1
+        [agent.batch]
+        max_events = 1
+        [agent.circuit]
+        min_batches = 30
+        cool_down = "30m"
+        max_cool_down = "30m"
+        [sources.lines]
+        type = "file"
+        include = ["in.log"]
+        follow = {follow}
+        [pipelines.trail]
+        inputs = ["lines"]
+        [pipelines.trail.nodes.tag]
+        artifact = "builtin:parse"
+        inputs = ["input"]
+        options = {{ field = "body", format = "json" }}
+        [pipelines.trail.nodes.hide]
+        artifact = "builtin:mask"
+        inputs = ["tag"]
+        options = {{ fields = ["body", "attributes.key"], rules = [{{ pattern = "AKIA[A-Z0-9]{{16}}" }}] }}
+        {limits}
+        [pipelines.trail.outputs.ok]
+        inputs = ["hide"]
+        [pipelines.trail.outputs.fails]
+        inputs = ["hide.failed", "tag.failed"]
+        [sinks.ok]
+        type = "file"
+        inputs = ["trail.ok"]
+        path = "ok.ndjson"
+        [sinks.fails]
+        type = "file"
+        inputs = ["trail.fails"]
+        path = "fails.ndjson"
+        "#
+    )
+}
+
+/// A folder in which every row went to the quarantine.
+fn quarantined() -> Folder {
+    let folder = Folder::new();
+    let rows = (0..ROWS).map(|row| format!("{{\"row\":{row},\"key\":\"{}\"}}\n", secret(row)));
+    folder.write("in.log", rows.collect::<String>());
+    let summary = folder.once(&config(false, false)).summary();
+    assert_eq!(summary.pipeline().failed, ROWS as u64, "{summary:?}");
+    folder
+}
+
+fn ids(folder: &Folder) -> Vec<String> {
+    let listed = folder.run(&["quarantine", "list", "trail"]);
+    listed.text().lines().skip(1).map(|line| line.split_whitespace().next().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn what_could_not_be_masked_leaves_as_a_reason_only_also_while_the_circuit_is_open() {
+    let folder = quarantined();
+    let failed = folder.events("fails.ndjson");
+    let count = |code: &str| failed.iter().filter(|e: &&Value| e["failure"]["code"] == code).count();
+    assert_eq!((count("host-call-limit"), count("circuit-open")), (30, ROWS - 30));
+    let left = [folder.read("fails.ndjson"), folder.read("ok.ndjson")].concat();
+    assert!(!String::from_utf8_lossy(&left).contains("AKIA"));
+    let ids = ids(&folder);
+    assert_eq!(ids.len(), ROWS);
+    for (event, id) in failed.iter().zip(&ids) {
+        assert!(event["failure"]["message"].as_str().unwrap().ends_with(&format!("in quarantine as {id}")), "{event}");
+    }
+}
+
+#[test]
+fn events_are_listed_shown_and_dropped() {
+    let folder = quarantined();
+    let all = folder.run(&["quarantine", "list"]);
+    let line = all.text().lines().nth(1).unwrap();
+    assert!(line.starts_with("trail") && line.contains(" 60 "), "{}", all.text());
+    assert!(!all.text().contains("AKIA"));
+    let ids = ids(&folder);
+    let listed = folder.run(&["quarantine", "list", "trail"]);
+    assert!(listed.text().contains("host-call-limit") && !listed.text().contains("AKIA"), "{}", listed.text());
+
+    let shown = folder.run(&["quarantine", "show", "trail", &ids[7]]);
+    let event: Value = serde_json::from_str(shown.text()).unwrap();
+    assert!(event["body"].as_str().unwrap().contains(&secret(7)));
+    assert_eq!(event["attributes"]["key"], secret(7));
+
+    let unsure = folder.run(&["quarantine", "drop", "trail", &ids[7]]);
+    assert_eq!((unsure.code, ids.len()), (1, ROWS), "nobody was there to say yes");
+    assert!(unsure.log.contains("--yes"), "{}", unsure.log);
+    let dropped = folder.run(&["quarantine", "drop", "trail", &ids[7], &ids[9], "--yes"]);
+    assert_eq!((dropped.code, dropped.text()), (0, "2 events dropped\n"));
+    assert_eq!(crate::quarantine::ids(&folder).len(), ROWS - 2);
+
+    for (arguments, text) in [
+        (vec!["quarantine", "show", "trail", "nobody"], "has no `nobody` in quarantine"),
+        (vec!["quarantine", "show", "trail", &ids[7]], "in quarantine"),
+        (vec!["quarantine", "list", "tail"], "holds `trail`"),
+    ] {
+        let ended = folder.run(&arguments);
+        assert_eq!(ended.code, 1, "{arguments:?}");
+        assert!(ended.log.contains(text), "{arguments:?}: {}", ended.log);
+    }
+    assert_eq!(folder.run(&["quarantine", "drop", "trail"]).code, 2, "ids or --all");
+    assert_eq!(folder.run(&["quarantine", "drop", "trail", "--all", "--yes"]).code, 0);
+    assert!(folder.run(&["quarantine", "list"]).log.contains("nothing is in quarantine"));
+}
+
+#[test]
+fn a_mended_mask_takes_events_out_of_quarantine_and_each_arrives_once() {
+    let folder = quarantined();
+    folder.write("agent.toml", config(true, false));
+    let one = ids(&folder)[3].clone();
+    let ended = folder.run(&["quarantine", "retry", "trail", &one, "--config", "agent.toml"]);
+    assert_eq!((ended.code, ended.text()), (0, "1 events delivered, 0 of them as failed again\n"), "{}", ended.log);
+    assert_eq!(ids(&folder).len(), ROWS - 1);
+    let ended = folder.run(&["quarantine", "retry", "trail", "--all", "--config", "agent.toml"]);
+    assert_eq!(ended.code, 0, "{}", ended.log);
+    assert_eq!(ids(&folder), Vec::<String>::new());
+    let delivered = folder.events("ok.ndjson");
+    let mut rows: Vec<i64> = delivered.iter().map(|e| e["attributes"]["row"].as_i64().unwrap()).collect();
+    rows.sort_unstable();
+    assert_eq!(
+        rows,
+        (0..ROWS as i64).collect::<Vec<_>>(),
+        "attributes of the node before are there, and no event twice"
+    );
+    assert!(!String::from_utf8_lossy(&folder.read("ok.ndjson")).contains("AKIA"));
+    assert!(delivered.iter().all(|event| event.get("failure").is_none()));
+}
+
+#[test]
+fn what_fails_again_comes_back_under_a_new_id() {
+    let folder = quarantined();
+    let before = ids(&folder);
+    let ended = folder.run(&["quarantine", "retry", "trail", &before[0], "--config", "agent.toml"]);
+    assert_eq!((ended.code, ended.text()), (0, "1 events delivered, 1 of them as failed again\n"), "{}", ended.log);
+    let after = ids(&folder);
+    assert_eq!((after.len(), after.contains(&before[0])), (ROWS, false));
+}
+
+#[test]
+fn events_are_not_sent_again_beside_a_running_agent_but_can_be_dropped() {
+    let folder = quarantined();
+    let agent = folder.start(&config(false, true));
+    let ended = folder.run(&["quarantine", "retry", "trail", "--all", "--config", "agent.toml"]);
+    assert_eq!(ended.code, 78);
+    assert!(ended.log.contains("is used by another agent"), "{}", ended.log);
+    assert_eq!(folder.run(&["quarantine", "drop", "trail", "--all", "--yes"]).code, 0);
+    let mut file = std::fs::File::options().append(true).open(folder.path("in.log")).unwrap();
+    std::io::Write::write_all(&mut file, b"{\"row\":1000,\"key\":\"AKIA0000000000001000\"}\n").unwrap();
+    wattle_tests::wait_until("what the agent adds afterwards", || ids(&folder).len() == 1);
+    agent.stop();
+}
+
+#[test]
+fn a_full_quarantine_keeps_rows_with_their_source() {
+    let folder = quarantined();
+    let bytes = folder.read("data/quarantine/trail.ndjson").len();
+    let full = format!("{}\n[agent.quarantine]\nmax_size = {bytes}\n", config(false, true));
+    let mut agent = folder.start(&full);
+    let late = "{\"row\":1000,\"key\":\"AKIA0000000000001000\"}\n";
+    let mut file = std::fs::File::options().append(true).open(folder.path("in.log")).unwrap();
+    std::io::Write::write_all(&mut file, late.as_bytes()).unwrap();
+    let said = agent.wait_for("cannot be kept");
+    assert!(said.contains("is full") && !said.contains("AKIA"), "{said}");
+    let ended = {
+        agent.signal("TERM");
+        agent.ended()
+    };
+    assert!(ended.summary().pipeline().returned > 0, "{}", ended.log);
+    let summary = folder.once(&config(true, false)).summary();
+    assert_eq!(summary.pipeline().delivered, 1, "with room, or a mended node, it is processed: {summary:?}");
+}

@@ -1,0 +1,233 @@
+//! Every way in which the guest `faulty` misbehaves, and what is to become of it: the one table for tests and chaos.
+
+use std::collections::BTreeSet;
+use std::io::Write as _;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::{Folder, built, free_address, send, wait_until};
+
+/// Which rows a fault costs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cost {
+    /// The poisonous rows and no others.
+    Poison,
+    /// Every row of a batch with a poisonous one.
+    Batch,
+    /// Every row.
+    All,
+    /// None: the configuration is refused.
+    Refused,
+}
+
+/// A way to misbehave.
+#[derive(Clone, Copy, Debug)]
+pub struct Evil {
+    /// Value of the option `fault` of the guest.
+    pub fault: &'static str,
+    /// Code of the rows that fail, or of the fault that the diagnostic tells of.
+    pub code: &'static str,
+    /// A part of the message.
+    pub message: &'static str,
+    /// What it costs.
+    pub cost: Cost,
+}
+
+const fn evil(fault: &'static str, code: &'static str, message: &'static str, cost: Cost) -> Evil {
+    Evil { fault, code, message, cost }
+}
+
+/// All of them, each under its [`Evil::limits`].
+pub const EVIL: &[Evil] = &[
+    evil("panic-on-configure", "trap", "configured to panic", Cost::Refused),
+    evil("spin-on-configure", "time-limit", "ran longer than 2000 ms", Cost::Refused),
+    evil("leak-handles", "field-limit", "more than 4096 fields", Cost::Refused),
+    evil("panic", "trap", "poison in row", Cost::Poison),
+    evil("panic-on-every-row", "trap", "poison in row", Cost::All),
+    evil("spin", "time-limit", "longer than 200 ms", Cost::Poison),
+    evil("grow-memory", "memory-limit", "more than 32 MiB", Cost::Poison),
+    evil("recurse", "stack-overflow", "", Cost::Poison),
+    evil("flood", "output-limit", "more than 1048576 bytes", Cost::Poison),
+    evil("flood-at-once", "output-limit", "more than 1048576 bytes", Cost::Poison),
+    evil("flood-split", "output-limit", "more than 1048576 bytes", Cost::Poison),
+    evil("flood-replace", "output-limit", "more than 1048576 bytes", Cost::Poison),
+    evil("flood-copies", "output-limit", "more than 1048576 bytes", Cost::Poison),
+    evil("flood-log", "log-limit", "more than 100 messages", Cost::Poison),
+    evil("call-host", "host-call-limit", "more than 10000 host calls", Cost::Poison),
+    evil("bad-span", "invalid-decision", "", Cost::Poison),
+    evil("bad-offsets", "invalid-decision", "", Cost::Poison),
+    evil("bad-port", "invalid-decision", "port 9 does not exist", Cost::Poison),
+    evil("bad-json", "invalid-decision", "is not JSON", Cost::Poison),
+    evil("bad-row", "invalid-decision", "does not exist", Cost::Poison),
+    evil("bad-field", "invalid-decision", "not resolved for reading", Cost::Poison),
+    evil("bad-text", "invalid-decision", "utf-8", Cost::Poison),
+    evil("corrupt-memory", "trap", "", Cost::Poison),
+    evil("error", "node-error", "row 0 holds poison", Cost::Batch),
+];
+
+/// A pipeline from the source `lines` through the guest, with its outputs `ok` and `fails` to files of its name. `more`
+/// are further keys of the node.
+pub fn pipeline(fault: &str, limits: &str, more: &str) -> String {
+    format!(
+        r#"
+        [pipelines.{fault}]
+        inputs = ["lines"]
+        [pipelines.{fault}.nodes.faulty]
+        artifact = "faulty.wasm"
+        inputs = ["input"]
+        options = {{ fault = "{fault}" }}
+        limits = {{ {limits} }}
+        {more}
+        [pipelines.{fault}.outputs.ok]
+        inputs = ["faulty"]
+        [pipelines.{fault}.outputs.fails]
+        inputs = ["faulty.failed"]
+        [sinks.{fault}-ok]
+        type = "file"
+        inputs = ["{fault}.ok"]
+        path = "{fault}-ok.ndjson"
+        encoding.codec = "text"
+        fsync = "never"
+        [sinks.{fault}-fails]
+        type = "file"
+        inputs = ["{fault}.fails"]
+        path = "{fault}-fails.ndjson"
+        fsync = "never"
+        "#
+    )
+}
+
+/// The source `lines`: the file `in.log`, read once.
+pub const LINES: &str = "[sources.lines]\ntype = \"file\"\ninclude = [\"in.log\"]\nfollow = false\n";
+
+/// A row of `in.log`.
+pub fn row(index: usize, is_poison: bool) -> String {
+    let kind = if is_poison { "poison" } else { "healthy" };
+    format!("{{\"row\":{index},\"kind\":\"{kind}\"}}")
+}
+
+/// A folder with the guest and so many rows in `in.log`, of which those of these indices are poisonous.
+pub fn folder(rows: usize, poison: &[usize]) -> Folder {
+    let folder = Folder::new();
+    folder.write("faulty.wasm", std::fs::read(built("guests/faulty.wasm")).unwrap());
+    let text: String = (0..rows).map(|index| row(index, poison.contains(&index)) + "\n").collect();
+    folder.write("in.log", text);
+    folder
+}
+
+impl Evil {
+    /// Limits under which the table holds; all others are the defaults. Only a guest that never comes back is given
+    /// little time, so that a busy machine makes no other one late.
+    pub fn limits(&self) -> &'static str {
+        if self.fault.starts_with("spin") { r#"time = "200ms""# } else { r#"memory = "32MiB", time = "10s""# }
+    }
+
+    /// Checks what a pipeline of [`pipeline`] wrote, after everything of [`folder`] went through it: every row is where
+    /// it belongs, once, in its order, and says why.
+    ///
+    /// # Panics
+    ///
+    /// It is not so.
+    #[track_caller]
+    pub fn assert_contained(&self, folder: &Folder, rows: usize, poison: &[usize]) {
+        let fault = self.fault;
+        let fails = |index: &usize| match self.cost {
+            Cost::Poison => poison.contains(index),
+            Cost::Batch | Cost::All => true,
+            Cost::Refused => panic!("{fault} never runs"),
+        };
+        let passed = String::from_utf8(folder.read(&format!("{fault}-ok.ndjson"))).unwrap();
+        let healthy: Vec<String> = (0..rows).filter(|i| !fails(i)).map(|i| row(i, false)).collect();
+        assert!(passed.lines().eq(&healthy), "{fault}: healthy rows, in their order, and no others: {passed}");
+        let failed = folder.events(&format!("{fault}-fails.ndjson"));
+        let bodies: Vec<&str> = failed.iter().map(|event| event["body"].as_str().unwrap()).collect();
+        let expected: Vec<String> = (0..rows).filter(fails).map(|i| row(i, poison.contains(&i))).collect();
+        assert_eq!(bodies, expected, "{fault}: rows that failed, unchanged");
+        let codes: BTreeSet<&str> = failed.iter().map(|event| event["failure"]["code"].as_str().unwrap()).collect();
+        assert_eq!(codes, BTreeSet::from([self.code]), "{fault}");
+        for event in failed {
+            let Value::Object(failure) = &event["failure"] else { panic!("{fault}: {event}") };
+            assert_eq!((&failure["node"], &failure["version"]), (&"faulty".into(), &"faulty@0.1.0".into()));
+            let message = failure["message"].as_str().unwrap();
+            assert!(message.contains(self.message), "{fault}: {event}");
+        }
+    }
+}
+
+/// How long requests to a healthy pipeline take, 99 of 100 of them.
+#[derive(Clone, Copy, Debug)]
+pub struct Latency {
+    /// With nothing beside it.
+    pub quiet: Duration,
+    /// Beside a pipeline through the guest, one row of which in a hundred is poisonous.
+    pub beside: Duration,
+}
+
+/// Measures what a way to misbehave does to another pipeline, by so many requests. A figure for reports: what is not
+/// the agent's on the machine is in it.
+///
+/// # Panics
+///
+/// The agent answers a request with an error, or ends.
+pub fn latency(evil: &Evil, requests: usize) -> Latency {
+    let folder = folder(0, &[]);
+    let address = free_address();
+    let config = format!(
+        r#"
+        [agent.batch]
+        max_age = "1ms"
+        [sources.requests]
+        type = "http"
+        address = "{address}"
+        [pipelines.beside]
+        inputs = ["requests"]
+        [pipelines.beside.nodes.parse]
+        artifact = "builtin:parse"
+        inputs = ["input"]
+        options = {{ field = "body", format = "json" }}
+        [pipelines.beside.outputs.ok]
+        inputs = ["parse", "parse.failed"]
+        [sinks.beside]
+        type = "blackhole"
+        inputs = ["beside.ok"]
+        {}
+        {}"#,
+        LINES.replace("follow = false", ""),
+        pipeline(evil.fault, evil.limits(), "")
+    );
+    let agent = folder.start(&config);
+    wait_until("the source listens", || std::net::TcpStream::connect(address).is_ok());
+    let measure = || {
+        let mut times: Vec<Duration> = (0..requests)
+            .map(|_| {
+                let since = Instant::now();
+                assert_eq!(send(address, &[], b"{\"healthy\":true}").status, 200);
+                since.elapsed()
+            })
+            .collect();
+        times.sort_unstable();
+        times[(times.len() * 99 / 100).min(times.len() - 1)]
+    };
+    let quiet = measure();
+    let done = AtomicBool::new(false);
+    let beside = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut file = std::fs::File::options().append(true).open(folder.path("in.log")).unwrap();
+            for index in 0.. {
+                if done.load(Ordering::Relaxed) {
+                    return;
+                }
+                file.write_all((row(index, index % 100 == 50) + "\n").as_bytes()).unwrap();
+                std::thread::sleep(Duration::from_micros(200));
+            }
+        });
+        let beside = measure();
+        done.store(true, Ordering::Relaxed);
+        beside
+    });
+    // What it still looks for is of no interest.
+    agent.kill();
+    Latency { quiet, beside }
+}
