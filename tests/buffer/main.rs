@@ -14,7 +14,7 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use wattle_tests::{Agent, Endpoint, Folder, free_address, wait_until};
+use wattle_tests::{Endpoint, Folder, free_address, wait_until};
 
 /// Lines of a file to an endpoint, through nothing.
 fn config(to: SocketAddr, buffer: &str) -> String {

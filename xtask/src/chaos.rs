@@ -25,8 +25,7 @@ pub(crate) struct Options {
 }
 
 pub(crate) fn chaos(options: &Options) -> anyhow::Result<()> {
-    nodes::build_agent()?;
-    run(cargo().args(["build", "--release", "--package", "wattle-chaos"]))?;
+    nodes::build_all()?;
     let target = target_dir()?;
     let mut command = Command::new(target.join("release/wattle-chaos"));
     command.arg("--out").arg(target.join("chaos.json"));

@@ -66,20 +66,22 @@ fn main() -> anyhow::Result<()> {
         _ => cli.only.is_empty() || cli.only.contains(&section),
     };
     if runs(Section::Kill) {
-        kill::section(&mut report, seed, cli.rounds.unwrap_or(if cli.quick { 25 } else { 200 }));
+        report.guard(|report| kill::section(report, seed, cli.rounds.unwrap_or(if cli.quick { 25 } else { 200 })));
     }
     if runs(Section::Evil) {
-        evil::section(&mut report);
+        report.guard(evil::section);
     }
     if runs(Section::Sinks) {
-        sinks::section(&mut report, seed, if cli.quick { sinks::Size::quick() } else { sinks::Size::full() });
+        report.guard(|report| {
+            sinks::section(report, seed, if cli.quick { sinks::Size::quick() } else { sinks::Size::full() })
+        });
     }
     if runs(Section::Sources) {
-        sources::section(&mut report, seed);
+        report.guard(|report| sources::section(report, seed));
     }
     if runs(Section::Soak) {
         let default = Duration::from_mins(if cli.quick { 1 } else { 30 });
-        soak::section(&mut report, seed, cli.soak.unwrap_or(default));
+        report.guard(|report| soak::section(report, seed, cli.soak.unwrap_or(default)));
     }
     println!();
     for key in KEYS {

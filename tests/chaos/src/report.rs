@@ -1,5 +1,6 @@
 //! The table on the terminal, and `target/chaos.json`.
 
+use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::time::Instant;
@@ -42,6 +43,11 @@ fn with_comma(text: String) -> String {
     if text.is_empty() { text } else { text + ", " }
 }
 
+fn text_of(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("panicked")
+}
+
 /// Rows as they come, and the figures by which the project is judged.
 #[derive(Debug, Default)]
 pub struct Report {
@@ -74,16 +80,20 @@ impl Report {
                 }
                 (verdict, note, Some(outcome))
             }
-            Err(panic) => {
-                let text = panic.downcast_ref::<String>().map(String::as_str);
-                let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("panicked");
-                ("BAD", text.to_owned(), None)
-            }
+            Err(panic) => ("BAD", text_of(&*panic).to_owned(), None),
         };
         self.bad += usize::from(verdict != "ok");
         println!("  {name:<28} {verdict:<4} {seconds:>6.1} s  {}", note.lines().next().unwrap_or_default());
         self.rows.push(json!({ "scenario": name, "verdict": verdict, "seconds": seconds, "note": note }));
         outcome
+    }
+
+    /// Runs a section; one that panics outside of its scenarios has failed, and the others and the figures go on.
+    pub fn guard(&mut self, section: impl FnOnce(&mut Self)) {
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| section(self))) {
+            self.bad += 1;
+            self.remark(&format!("BAD: the section ended early: {}", text_of(&*panic)));
+        }
     }
 
     /// Says something about the run.
@@ -122,5 +132,28 @@ impl Report {
         all.insert("rows".into(), self.rows.clone().into());
         std::fs::write(path, serde_json::to_string_pretty(&all)? + "\n")?;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_section_that_panics_is_bad_and_all_keys_are_written_all_the_same() {
+        let mut report = Report::default();
+        report.guard(|report| {
+            report.add("kill_rounds", 3);
+            panic!("out of luck");
+        });
+        report.guard(|report| report.add("sink_faults", 1));
+        assert_eq!(report.bad(), 1);
+        let file = std::env::temp_dir().join(format!("wattle-report-{}.json", std::process::id()));
+        report.write(&file, 7, &["kill_rounds", "lost", "sink_faults"]).unwrap();
+        let written: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+        std::fs::remove_file(&file).unwrap();
+        assert_eq!((&written["kill_rounds"], &written["sink_faults"]), (&json!(3), &json!(1)));
+        assert_eq!(written.get("lost"), Some(&Value::Null));
+        assert!(written["rows"].to_string().contains("out of luck"));
     }
 }

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use wattle_chaos::{Outcome, evil, kill, sinks, soak, sources};
+use wattle_tests::evil::EVIL;
 
 const SEED: u64 = 4;
 
@@ -19,8 +20,8 @@ fn kills_lose_nothing_and_repeat_only_what_was_not_acknowledged() {
 
 #[test]
 fn an_evil_node_fails_its_poisonous_rows_and_no_others() {
-    for mode in evil::evil_modes().into_iter().filter(|mode| ["panic", "spin"].contains(&mode.fault)) {
-        let outcome = evil::run(mode, &mut 0.0);
+    for evil in EVIL.iter().filter(|evil| ["panic", "spin"].contains(&evil.fault)) {
+        let outcome = evil::run(evil, &mut 0.0);
         // How long the neighbour waits is a measurement, and tests run beside each other.
         assert_eq!((outcome.lost, outcome.duplicated), (0, 0), "{outcome:?}");
     }
