@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use crate::nodes;
-use crate::process::{cargo, run, target_dir};
+use crate::process::{run, target_dir};
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
