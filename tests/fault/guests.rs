@@ -1,7 +1,7 @@
 //! One guest for each kind of fault.
 
 use serde_json::Value;
-use wattle_tests::evil::{Cost, EVIL, LINES, folder, pipeline, row};
+use wattle_tests::evil::{EVIL, LINES, folder, pipeline, row};
 use wattle_tests::{built, free_address, send, wait_until};
 
 use crate::faults;
@@ -29,10 +29,10 @@ const HEALTHY: &str = r#"
 #[test]
 fn each_kind_of_fault_costs_its_rows_and_no_others() {
     let folder = folder(ROWS, &POISON);
-    let running = || EVIL.iter().filter(|evil| evil.cost != Cost::Refused);
+    let running = || EVIL.iter().filter(|evil| evil.runs());
     let mut config = LINES.to_owned() + HEALTHY;
     for evil in running() {
-        config += &pipeline(evil.fault, evil.limits(), "");
+        config += &pipeline(evil.fault, &evil.limits("200ms"), "");
     }
     let ended = folder.once(&config);
     let summary = ended.summary();
@@ -55,8 +55,8 @@ fn each_kind_of_fault_costs_its_rows_and_no_others() {
 #[test]
 fn a_guest_that_cannot_be_configured_is_a_diagnostic() {
     let folder = folder(0, &[]);
-    for evil in EVIL.iter().filter(|evil| evil.cost == Cost::Refused) {
-        folder.write("agent.toml", LINES.to_owned() + &pipeline(evil.fault, evil.limits(), ""));
+    for evil in EVIL.iter().filter(|evil| !evil.runs()) {
+        folder.write("agent.toml", LINES.to_owned() + &pipeline(evil.fault, &evil.limits("200ms"), ""));
         let ended = folder.run(&["validate", "agent.toml"]);
         assert_eq!(ended.code, 78, "{}", evil.fault);
         for text in [evil.code, evil.message, "agent.toml:", "E0206"] {

@@ -1,13 +1,10 @@
 //! Every way in which the guest `faulty` misbehaves, and what is to become of it: the one table for tests and chaos.
 
 use std::collections::BTreeSet;
-use std::io::Write as _;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::{Folder, built, free_address, send, wait_until};
+use crate::{Folder, built};
 
 /// Which rows a fault costs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,11 +39,11 @@ const fn evil(fault: &'static str, code: &'static str, message: &'static str, co
 /// All of them, each under its [`Evil::limits`].
 pub const EVIL: &[Evil] = &[
     evil("panic-on-configure", "trap", "configured to panic", Cost::Refused),
-    evil("spin-on-configure", "time-limit", "ran longer than 2000 ms", Cost::Refused),
+    evil("spin-on-configure", "time-limit", "ran longer than", Cost::Refused),
     evil("leak-handles", "field-limit", "more than 4096 fields", Cost::Refused),
     evil("panic", "trap", "poison in row", Cost::Poison),
     evil("panic-on-every-row", "trap", "poison in row", Cost::All),
-    evil("spin", "time-limit", "longer than 200 ms", Cost::Poison),
+    evil("spin", "time-limit", "ran longer than", Cost::Poison),
     evil("grow-memory", "memory-limit", "more than 32 MiB", Cost::Poison),
     evil("recurse", "stack-overflow", "", Cost::Poison),
     evil("flood", "output-limit", "more than 1048576 bytes", Cost::Poison),
@@ -119,9 +116,24 @@ pub fn folder(rows: usize, poison: &[usize]) -> Folder {
 
 impl Evil {
     /// Limits under which the table holds; all others are the defaults. Only a guest that never comes back is given
-    /// little time, so that a busy machine makes no other one late.
-    pub fn limits(&self) -> &'static str {
-        if self.fault.starts_with("spin") { r#"time = "200ms""# } else { r#"memory = "32MiB", time = "10s""# }
+    /// little time, such as `200ms`, so that a busy machine makes no other one late.
+    pub fn limits(&self, spin: &str) -> String {
+        let time = if self.fault.starts_with("spin") { spin } else { "10s" };
+        format!(r#"memory = "32MiB", time = "{time}""#)
+    }
+
+    /// Whether the rows of the table run: a guest that is refused never does.
+    pub fn runs(&self) -> bool {
+        self.cost != Cost::Refused
+    }
+
+    /// How many of the rows of [`folder`] are neither where the pipeline's rows pass nor where they fail.
+    pub fn lost(&self, folder: &Folder, rows: usize, poison: &[usize]) -> usize {
+        let passed = String::from_utf8(folder.read(&format!("{}-ok.ndjson", self.fault))).unwrap();
+        let failed = folder.events(&format!("{}-fails.ndjson", self.fault));
+        let failed = failed.iter().map(|event| event["body"].as_str().unwrap());
+        let found: BTreeSet<&str> = passed.lines().chain(failed).collect();
+        (0..rows).filter(|index| !found.contains(row(*index, poison.contains(index)).as_str())).count()
     }
 
     /// Checks what a pipeline of [`pipeline`] wrote, after everything of [`folder`] went through it: every row is where
@@ -154,80 +166,4 @@ impl Evil {
             assert!(message.contains(self.message), "{fault}: {event}");
         }
     }
-}
-
-/// How long requests to a healthy pipeline take, 99 of 100 of them.
-#[derive(Clone, Copy, Debug)]
-pub struct Latency {
-    /// With nothing beside it.
-    pub quiet: Duration,
-    /// Beside a pipeline through the guest, one row of which in a hundred is poisonous.
-    pub beside: Duration,
-}
-
-/// Measures what a way to misbehave does to another pipeline, by so many requests. A figure for reports: what is not
-/// the agent's on the machine is in it.
-///
-/// # Panics
-///
-/// The agent answers a request with an error, or ends.
-pub fn latency(evil: &Evil, requests: usize) -> Latency {
-    let folder = folder(0, &[]);
-    let address = free_address();
-    let config = format!(
-        r#"
-        [agent.batch]
-        max_age = "1ms"
-        [sources.requests]
-        type = "http"
-        address = "{address}"
-        [pipelines.beside]
-        inputs = ["requests"]
-        [pipelines.beside.nodes.parse]
-        artifact = "builtin:parse"
-        inputs = ["input"]
-        options = {{ field = "body", format = "json" }}
-        [pipelines.beside.outputs.ok]
-        inputs = ["parse", "parse.failed"]
-        [sinks.beside]
-        type = "blackhole"
-        inputs = ["beside.ok"]
-        {}
-        {}"#,
-        LINES.replace("follow = false", ""),
-        pipeline(evil.fault, evil.limits(), "")
-    );
-    let agent = folder.start(&config);
-    wait_until("the source listens", || std::net::TcpStream::connect(address).is_ok());
-    let measure = || {
-        let mut times: Vec<Duration> = (0..requests)
-            .map(|_| {
-                let since = Instant::now();
-                assert_eq!(send(address, &[], b"{\"healthy\":true}").status, 200);
-                since.elapsed()
-            })
-            .collect();
-        times.sort_unstable();
-        times[(times.len() * 99 / 100).min(times.len() - 1)]
-    };
-    let quiet = measure();
-    let done = AtomicBool::new(false);
-    let beside = std::thread::scope(|scope| {
-        scope.spawn(|| {
-            let mut file = std::fs::File::options().append(true).open(folder.path("in.log")).unwrap();
-            for index in 0.. {
-                if done.load(Ordering::Relaxed) {
-                    return;
-                }
-                file.write_all((row(index, index % 100 == 50) + "\n").as_bytes()).unwrap();
-                std::thread::sleep(Duration::from_micros(200));
-            }
-        });
-        let beside = measure();
-        done.store(true, Ordering::Relaxed);
-        beside
-    });
-    // What it still looks for is of no interest.
-    agent.kill();
-    Latency { quiet, beside }
 }

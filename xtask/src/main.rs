@@ -1,10 +1,14 @@
 //! The project's own commands: `cargo xtask <command>`. Everything that a command needs, it sets up itself.
 
 mod bench;
+mod chaos;
 mod demo;
+mod deny;
+mod fuzz;
 mod nodes;
 mod process;
 mod test;
+mod tools;
 
 use clap::{Parser, Subcommand};
 
@@ -27,6 +31,12 @@ enum Command {
     Test,
     /// Measures speed, memory and start-up, and writes target/bench.json
     Bench(bench::Options),
+    /// Breaks things around a running agent, counts what became of every event, and writes target/chaos.json
+    Chaos(chaos::Options),
+    /// Feeds made-up bytes to everything that reads what others wrote
+    Fuzz(fuzz::Options),
+    /// Checks licences, sources and advisories of all dependencies
+    Deny,
     /// Formatting and lints, as the landing gate checks them
     Lint,
 }
@@ -40,6 +50,9 @@ fn main() -> anyhow::Result<()> {
         Command::Demo(options) => demo::run(&options),
         Command::Test => test::test(),
         Command::Bench(options) => bench::bench(&options),
+        Command::Chaos(options) => chaos::chaos(&options),
+        Command::Fuzz(options) => fuzz::fuzz(&options),
+        Command::Deny => deny::deny(),
         Command::Lint => test::lint(),
     }
 }

@@ -45,6 +45,13 @@ pub(crate) fn build_agent() -> anyhow::Result<PathBuf> {
     Ok(target_dir()?.join("release/wattle"))
 }
 
+/// Builds everything: nodes, the agent, tests. All together, because cargo chooses features of dependencies by what is
+/// built together: `--package wattle` would compile wasmtime a second time.
+pub(crate) fn build_all() -> anyhow::Result<()> {
+    build()?;
+    run(cargo().args(["build", "--release", "--workspace", "--all-targets"]))
+}
+
 /// Adds the compilation target for guests. `rust-toolchain.toml` names it too, but a toolchain that is there already is
 /// not extended by that on every version of rustup.
 fn add_target() -> anyhow::Result<()> {

@@ -10,10 +10,8 @@ use crate::process::{cargo, run};
 
 /// Builds what tests use, then runs every test of the workspace.
 pub(crate) fn test() -> anyhow::Result<()> {
-    nodes::build()?;
-    // End-to-end tests run the agent's binary. Built with everything else, because cargo chooses features of dependencies
-    // by what is built together: `--package wattle` would compile wasmtime a second time.
-    run(cargo().args(["build", "--release", "--workspace", "--all-targets"]))?;
+    // End-to-end tests run the agent's binary.
+    nodes::build_all()?;
     let mut tests = cargo().args(["test", "--release", "--workspace"]).stdout(Stdio::piped()).spawn()?;
     let output = BufReader::new(tests.stdout.take().context("the output of cargo test")?);
     let (mut passed, mut failed) = (0, 0);

@@ -26,6 +26,9 @@ pub trait Process: Send {
     fn has_faulted(&self) -> bool {
         false
     }
+
+    /// Gives memory back until the next batch, which may take somewhat longer therefore.
+    fn rest(&mut self) {}
 }
 
 /// What a runner needs to make instances.
@@ -57,6 +60,8 @@ pub struct Runner {
     memory: MemoryShare,
     stats: Arc<NodeStats>,
     faulted: bool,
+    /// It has no instance because it is not used, and not because of a fault.
+    resting: bool,
     said: Option<Instant>,
     /// Rows that failed since then.
     unsaid: usize,
@@ -93,6 +98,7 @@ impl Runner {
             memory,
             stats,
             faulted: false,
+            resting: false,
             said: None,
             unsaid: 0,
         })
@@ -109,7 +115,8 @@ impl Runner {
             Some(instance) => instance,
             None => match make(&self.compiled, &self.settings) {
                 Ok((instance, _)) => {
-                    self.stats.restarts.fetch_add(1, Ordering::Relaxed);
+                    let again = !std::mem::take(&mut self.resting);
+                    self.stats.restarts.fetch_add(u64::from(again), Ordering::Relaxed);
                     instance
                 }
                 Err(fault) => {
@@ -214,6 +221,10 @@ impl Process for Runner {
 
     fn has_faulted(&self) -> bool {
         self.faulted
+    }
+
+    fn rest(&mut self) {
+        self.resting = self.instance.take().is_some() || self.resting;
     }
 }
 

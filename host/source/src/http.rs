@@ -15,9 +15,9 @@
 //! | 500 | some events can never be delivered |
 //! | 503 | delivery failed, took longer than `acknowledge_timeout`, or the agent is stopping; with `Retry-After` |
 
-mod body;
+pub(crate) mod body;
 mod handler;
-mod options;
+pub(crate) mod options;
 
 #[cfg(test)]
 mod tests;

@@ -15,6 +15,8 @@ mod decompress;
 mod demo;
 mod file;
 mod frame;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod http;
 mod options;
 mod outbox;

@@ -63,7 +63,8 @@ pub(crate) struct Generation {
     pub(crate) number: u64,
     pub(crate) pipelines: Vec<Pipeline>,
     by_source: HashMap<String, Vec<usize>>,
-    /// Instances made in advance, one set a worker, so that a swap costs no worker any time.
+    /// Instances made in advance, one set a worker, so that a swap costs no worker any time; the last is the spare
+    /// worker's, at rest.
     nodes: Mutex<Vec<NodeSet>>,
 }
 
@@ -73,7 +74,7 @@ impl Generation {
         Self { number, pipelines: Vec::new(), by_source: HashMap::new(), nodes: Mutex::default() }
     }
 
-    /// Builds the pipelines of a plan, with instances for every worker.
+    /// Builds the pipelines of a plan, with instances for every worker and the spare one.
     pub(crate) fn build(
         number: u64,
         plan: &Plan,
@@ -83,7 +84,7 @@ impl Generation {
         stops: &Stops,
         make: &MakeNode,
     ) -> Result<Self, BuildError> {
-        let mut nodes: Vec<NodeSet> = (0..workers).map(|_| Vec::new()).collect();
+        let mut nodes: Vec<NodeSet> = (0..=workers).map(|_| Vec::new()).collect();
         let mut pipelines = Vec::with_capacity(plan.pipelines.len());
         let mut by_source: HashMap<String, Vec<usize>> = HashMap::new();
         for (index, pipeline) in plan.pipelines.iter().enumerate() {
@@ -103,6 +104,7 @@ impl Generation {
                 });
                 set.push(made.collect::<Result<_, _>>()?);
             }
+            nodes.iter_mut().skip(workers).flatten().flatten().for_each(|node: &mut Box<dyn Process>| node.rest());
             let store = QuarantineStore::new(&plan.agent.data_dir, &pipeline.name);
             let quarantine = Arc::new(Quarantine::new(store, plan.agent.quarantine.max_bytes));
             let links = pipeline.nodes.iter().map(|node| {
@@ -141,6 +143,13 @@ impl Generation {
     /// The instances of one worker; each worker takes its own, once.
     pub(crate) fn take_nodes(&self, worker: usize) -> NodeSet {
         self.nodes.lock().get_mut(worker).map(std::mem::take).unwrap_or_default()
+    }
+
+    /// Takes back the instances of a worker that does not keep them.
+    pub(crate) fn give_back_nodes(&self, worker: usize, nodes: NodeSet) {
+        if let Some(set) = self.nodes.lock().get_mut(worker) {
+            *set = nodes;
+        }
     }
 
     /// Begins to serve: its circuits are closed, whatever those of the one before were.

@@ -4,11 +4,17 @@
 //! only when all earlier turns are through, so the order of the source is kept. A sink without room stops its lane, not
 //! a worker: what waits is kept in the lane, and no further batch is taken from it while too much waits. Only a document
 //! whose own outputs exceed the bound makes its worker wait.
+//!
+//! # Invariants
+//!
+//! - While there are other lanes, those whose nodes lately faulted and took long (suspects) never have all workers
+//!   together, unless there is but one.
+//! - The spare worker takes only from lanes that have no other worker and are no suspects.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex, RwLock};
 use wattle_batch::Batch;
@@ -17,11 +23,14 @@ use wattle_sink::Payload;
 use wattle_source::Batches;
 
 use crate::generation::SinkHandle;
+use crate::watch::Watch;
 
 /// Bytes of outputs that may wait in a lane for sinks before its workers stop taking from it.
 const MAX_WAITING_BYTES: usize = 4 << 20;
 /// Safety net for a wake-up that was missed; every one that is needed is also signalled.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
+/// How long a lane is a suspect after a slow fault: some hundred times what such a fault may take unnoticed.
+const SUSPICION: Duration = Duration::from_secs(10);
 
 /// Payloads of one turn, each with the sink that it goes to.
 #[derive(Default)]
@@ -38,6 +47,9 @@ struct State {
     sending: u64,
     turns: BTreeMap<u64, Turn>,
     waiting_bytes: usize,
+    /// Workers that are at work on a turn.
+    working: usize,
+    suspect_until: Option<Instant>,
     closed: bool,
 }
 
@@ -46,6 +58,8 @@ pub(crate) struct Lane {
     lanes: Weak<Lanes>,
     pub(crate) source: Arc<str>,
     pub(crate) queue: Queue<Batches>,
+    /// Whether `state.suspect_until` is set, so that a lane is seen to be none without a lock.
+    suspect: AtomicBool,
     state: Mutex<State>,
     moved: Condvar,
 }
@@ -66,7 +80,40 @@ impl Lane {
             }
         };
         let queue = Queue::new(max_bytes, Some(Box::new(on_item)), None);
-        Arc::new(Self { lanes: Arc::downgrade(lanes), source, queue, state: Mutex::default(), moved: Condvar::new() })
+        Arc::new(Self {
+            lanes: Arc::downgrade(lanes),
+            source,
+            queue,
+            suspect: AtomicBool::new(false),
+            state: Mutex::default(),
+            moved: Condvar::new(),
+        })
+    }
+
+    /// Makes the lane a suspect for a while: one of its nodes faulted, and kept its worker for long.
+    pub(crate) fn suspect(&self) {
+        let mut state = self.state.lock();
+        state.suspect_until = Some(Instant::now() + SUSPICION);
+        if !self.suspect.swap(true, Ordering::AcqRel) {
+            tracing::debug!(source = %self.source, "nodes of a source fault slowly; a worker is kept free for others");
+        }
+    }
+
+    fn is_suspect(&self, now: impl FnOnce() -> Instant) -> bool {
+        if !self.suspect.load(Ordering::Acquire) {
+            return false;
+        }
+        let mut state = self.state.lock();
+        let is_over = state.suspect_until.is_none_or(|until| until <= now());
+        if is_over {
+            state.suspect_until = None;
+            self.suspect.store(false, Ordering::Release);
+        }
+        !is_over
+    }
+
+    fn working(&self) -> usize {
+        self.state.lock().working
     }
 
     /// Takes the next batch, unless too much waits for the sinks.
@@ -79,6 +126,7 @@ impl Lane {
         let Batches(batch) = self.queue.try_pop()?;
         let turn = state.next_turn;
         state.next_turn += 1;
+        state.working += 1;
         state.turns.insert(turn, Turn::default());
         Some(Work { lane: self.clone(), turn, batch })
     }
@@ -91,6 +139,7 @@ impl Lane {
             entry.payloads.extend(payloads);
             entry.done = done;
         }
+        state.working = state.working.saturating_sub(usize::from(done));
         self.flush(&mut state);
         while !done && !state.closed && Self::is_over(&state, turn) {
             self.moved.wait_for(&mut state, LOOK_AGAIN);
@@ -171,18 +220,22 @@ pub(crate) struct Lanes {
     all: RwLock<Vec<Arc<Lane>>>,
     signals: Mutex<u64>,
     signal: Condvar,
-    stopped: AtomicBool,
+    pub(crate) watch: Watch,
+    /// Held while a worker takes from a suspect, so that two do not take the last place at once.
+    suspects: Mutex<()>,
     /// Set while some lane waits for room in a sink, so that a sink that is never full wakes nobody.
     blocked: AtomicBool,
 }
 
 impl Lanes {
-    pub(crate) fn new() -> Arc<Self> {
+    /// No lanes yet, for so many workers.
+    pub(crate) fn new(workers: usize) -> Arc<Self> {
         Arc::new(Self {
             all: RwLock::default(),
             signals: Mutex::new(0),
             signal: Condvar::new(),
-            stopped: AtomicBool::new(false),
+            watch: Watch::new(workers),
+            suspects: Mutex::new(()),
             blocked: AtomicBool::new(false),
         })
     }
@@ -196,13 +249,19 @@ impl Lanes {
     }
 
     /// Takes work from some lane, beginning the search behind the one that gave work last.
-    /// Sources that are held are left alone.
+    /// Sources that are held are left alone, and suspects do not get the last worker.
     pub(crate) fn take(&self, last: &mut usize, is_held: impl Fn(&str) -> bool) -> Option<Work> {
         let all = self.all.read();
         let count = all.len();
         for step in 1..=count {
             let index = (*last + step) % count;
-            if let Some(work) = all.get(index).filter(|lane| !is_held(&lane.source)).and_then(Lane::take) {
+            let Some(lane) = all.get(index).filter(|lane| !is_held(&lane.source)) else { continue };
+            let is_suspect = count > 1 && lane.is_suspect(Instant::now);
+            let _suspects = is_suspect.then(|| self.suspects.lock());
+            if is_suspect && !self.has_room_for_suspects(&all) {
+                continue;
+            }
+            if let Some(work) = lane.take() {
                 *last = index;
                 return Some(work);
             }
@@ -210,16 +269,29 @@ impl Lanes {
         None
     }
 
+    fn has_room_for_suspects(&self, all: &[Arc<Lane>]) -> bool {
+        let working: usize = all.iter().filter(|lane| lane.is_suspect(Instant::now)).map(|lane| lane.working()).sum();
+        working < self.watch.workers().saturating_sub(1).max(1)
+    }
+
+    /// Takes work for the spare worker.
+    pub(crate) fn take_spare(&self, is_held: impl Fn(&str) -> bool) -> Option<Work> {
+        let all = self.all.read();
+        let may_take =
+            |lane: &&Arc<Lane>| !is_held(&lane.source) && lane.working() == 0 && !lane.is_suspect(Instant::now);
+        all.iter().filter(may_take).find_map(Lane::take)
+    }
+
     /// The number of signals so far; taken before a search, so that a signal during it is not missed.
     pub(crate) fn signals(&self) -> u64 {
         *self.signals.lock()
     }
 
-    /// Waits for a signal after the given number, for a while.
-    pub(crate) fn wait(&self, seen: u64) {
+    /// Waits for a signal after the given number, at most for so long.
+    pub(crate) fn wait(&self, seen: u64, time: Duration) {
         let mut signals = self.signals.lock();
         if *signals == seen && !self.is_stopped() {
-            self.signal.wait_for(&mut signals, Duration::from_secs(1));
+            self.signal.wait_for(&mut signals, time);
         }
     }
 
@@ -246,11 +318,14 @@ impl Lanes {
     }
 
     pub(crate) fn stop(&self) {
-        self.stopped.store(true, Ordering::Release);
+        self.watch.stop();
         self.wake_all();
     }
 
     pub(crate) fn is_stopped(&self) -> bool {
-        self.stopped.load(Ordering::Acquire)
+        self.watch.is_stopped()
     }
 }
+
+#[cfg(test)]
+mod tests;

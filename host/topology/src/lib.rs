@@ -10,6 +10,7 @@
 //!   offers it again. Nothing in between.
 //! - Outputs of one source reach a sink in the order in which the source gave its batches, however many workers run.
 //! - A worker uses one generation for a whole batch.
+//! - A source that keeps all workers for long does not keep other sources waiting for long (`watch.rs`).
 
 mod buffer;
 mod circuit;
@@ -23,6 +24,7 @@ mod quarantine;
 mod running;
 mod stops;
 mod tally;
+mod watch;
 mod worker;
 
 pub use counts::{Counts, NodeCounts, OutputCounts, PipelineCounts, Snapshot};

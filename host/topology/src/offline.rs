@@ -96,7 +96,7 @@ pub fn run_offline(pipeline: &PipelinePlan, make: &MakeNode, bodies: Column) -> 
     let counts = Counts::default();
     let generation = Generation::build(1, &plan, 1, &handles, &counts, &Stops::default(), make)?;
     let mut nodes = generation.take_nodes(0);
-    let lanes = Lanes::new();
+    let lanes = Lanes::new(1);
     let lane = Lane::new(SOURCE.into(), usize::MAX, &lanes);
     lanes.add(lane.clone());
     let origin = Origin { source: SOURCE.into(), resource: r#"{"source":{"name":"test"}}"#.into(), observed: 0 };

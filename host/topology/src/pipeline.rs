@@ -72,11 +72,13 @@ pub(crate) struct Emitter<'a> {
     turn: u64,
     payloads: Vec<(Arc<SinkHandle>, Payload)>,
     bytes: usize,
+    /// Whether a node faulted.
+    pub(crate) faulted: bool,
 }
 
 impl<'a> Emitter<'a> {
     pub(crate) fn new(lane: &'a Lane, turn: u64) -> Self {
-        Self { lane, turn, payloads: Vec::new(), bytes: 0 }
+        Self { lane, turn, payloads: Vec::new(), bytes: 0, faulted: false }
     }
 
     fn push(&mut self, sink: &Arc<SinkHandle>, batch: Batch) {
@@ -128,6 +130,7 @@ impl Pipeline {
             return self.go_around(nodes, links, batch, emitter);
         }
         let outcomes = node.process(batch);
+        emitter.faulted |= node.has_faulted();
         if let Some(change) = links.circuit.record(admission, node.has_faulted(), Instant::now) {
             self.note(links, change);
         }

@@ -105,7 +105,7 @@ impl Topology {
         given: HashMap<String, Box<dyn Source>>,
     ) -> Result<Self, BuildError> {
         let observer = Observer::default();
-        let lanes = Lanes::new();
+        let lanes = Lanes::new(settings.workers);
         let current = Arc::new(ArcSwap::from_pointee(Generation::empty(0)));
         let mut topology = Self {
             settings,
@@ -134,11 +134,12 @@ impl Topology {
     }
 
     fn spawn_workers(&mut self) -> Result<(), BuildError> {
-        for index in 0..self.settings.workers {
+        let spare = self.settings.workers;
+        for index in 0..=spare {
             let worker = Worker { index, lanes: self.lanes.clone(), current: self.current.clone() };
             let thread = std::thread::Builder::new()
                 .name(format!("wattle-worker-{index}"))
-                .spawn(move || worker.run())
+                .spawn(move || if index == spare { worker.run_spare() } else { worker.run() })
                 .map_err(|error| BuildError { what: "worker", name: index.to_string(), message: error.to_string() })?;
             self.workers.push(thread);
         }

@@ -1,12 +1,18 @@
-//! A worker: one thread with instances of its own, taking batches from the lanes.
+//! Workers: each one thread with instances of its own, taking batches from the lanes. The spare one takes them while all
+//! others are stuck (`watch.rs`), so that a node that spins cannot keep other sources waiting.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 
 use crate::generation::{Generation, NodeSet};
 use crate::lane::{Lanes, Work};
 use crate::pipeline::Emitter;
+use crate::watch::LONG;
+
+/// Safety net for a signal that was missed.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 pub(crate) struct Worker {
     pub(crate) index: usize,
@@ -28,15 +34,49 @@ impl Worker {
                 nodes = generation.take_nodes(self.index);
             }
             match self.lanes.take(&mut last, |source| generation.is_held(source)) {
-                Some(work) => process(&generation, &mut nodes, work),
-                None => self.lanes.wait(signals),
+                Some(work) => {
+                    self.lanes.watch.begin(self.index);
+                    process(&generation, &mut nodes, work);
+                    self.lanes.watch.end(self.index);
+                }
+                None => self.lanes.wait(signals, LOOK_AGAIN),
             }
         }
+    }
+
+    /// Does as [`Worker::run`], but only while all other workers are stuck.
+    pub(crate) fn run_spare(self) {
+        while !self.lanes.is_stopped() {
+            self.lanes.watch.wait_until_stuck();
+            if self.lanes.watch.is_stuck() {
+                self.help();
+            }
+        }
+    }
+
+    /// Works until a worker is free again. Between times it holds no generation, which would keep the sinks of an old
+    /// one open, and its instances are at rest.
+    fn help(&self) {
+        let generation = self.current.load_full();
+        let mut nodes = generation.take_nodes(self.index);
+        while self.lanes.watch.is_stuck() && !self.lanes.is_stopped() && self.current.load().number == generation.number
+        {
+            let signals = self.lanes.signals();
+            match self.lanes.take_spare(|source| generation.is_held(source)) {
+                Some(work) => process(&generation, &mut nodes, work),
+                None => self.lanes.wait(signals, LONG),
+            }
+        }
+        nodes.iter_mut().flatten().for_each(|node| node.rest());
+        generation.give_back_nodes(self.index, nodes);
+        // A signal that was meant for the worker that is free may have come here.
+        self.lanes.wake_one();
     }
 }
 
 pub(crate) fn process(generation: &Generation, nodes: &mut NodeSet, work: Work) {
     let Work { lane, turn, batch } = work;
+    let since = Instant::now();
     let mut emitter = Emitter::new(&lane, turn);
     let targets = generation.pipelines_of(&lane.source);
     // A source without a pipeline is not running; should a batch of it still come, dropping it leaves it
@@ -46,6 +86,9 @@ pub(crate) fn process(generation: &Generation, nodes: &mut NodeSet, work: Work) 
             run(generation, nodes, index, batch.share(), &mut emitter);
         }
         run(generation, nodes, *last, batch, &mut emitter);
+    }
+    if emitter.faulted && since.elapsed() >= LONG {
+        lane.suspect();
     }
     emitter.finish();
 }

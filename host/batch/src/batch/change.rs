@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use wattle_json::Kind;
 
 use super::{Batch, MAX_JSON_DEPTH, Replacement, RowFailed, SpliceError};
-use crate::column::{Column, ColumnBuilder, ColumnTooLarge};
+use crate::column::{Column, ColumnBuilder, ColumnTooLarge, Span};
 use crate::edit::{NotAnObject, set_value};
 use crate::field::{FieldPath, Form, Root};
 use crate::object::ValueColumn;
@@ -90,14 +90,10 @@ impl Batch {
         let values = match form {
             Form::Text => ValueColumn::from_text(values, &present)?,
             Form::Json => {
-                let kinds = values
-                    .iter()
-                    .zip(&present)
-                    .map(
-                        |(text, &p)| if p == 0 { 0 } else { text.first().map_or(0, |&b| Kind::of_first_byte(b) as u8) },
-                    )
-                    .collect();
-                ValueColumn { values: values.clone(), kinds }
+                let values = without_white_space(values);
+                let kind = |text: &[u8]| text.first().map_or(0, |&b| Kind::of_first_byte(b) as u8);
+                let kinds = values.iter().zip(&present).map(|(text, &p)| if p == 0 { 0 } else { kind(text) }).collect();
+                ValueColumn { values, kinds }
             }
         };
         self.set_values(field, values)
@@ -234,4 +230,18 @@ fn splice(
     }
     out.extend_from_slice(bytes.get(at as usize..).ok_or(last)?);
     Ok((out, new_offsets))
+}
+
+/// The same rows without the white space that may stand around JSON. Copies no text.
+fn without_white_space(values: &Column) -> Column {
+    if values.iter().all(|text| text.trim_ascii().len() == text.len()) {
+        return values.clone();
+    }
+    let trimmed = values.spans().iter().zip(values.iter()).map(|(span, text)| {
+        // Both are at most as long as the span.
+        let before = u32::try_from(text.len() - text.trim_ascii_start().len()).unwrap_or_default();
+        let length = u32::try_from(text.trim_ascii().len()).unwrap_or_default();
+        Span { start: span.start + before, end: span.start + before + length }
+    });
+    Column::from_spans(values.bytes().clone(), trimmed.collect()).unwrap_or_else(|| values.clone())
 }

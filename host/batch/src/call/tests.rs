@@ -109,6 +109,25 @@ fn fields_are_set_and_rows_without_a_place_fail() {
     assert_eq!(&attributes[..], br#"{"a":1}"#);
 }
 
+#[test]
+fn json_with_white_space_before_it_is_set_like_any_other() {
+    let (mut call, _) = call(&["a", "b"], &["attributes.x", "attributes.y.z"], 1);
+    call.set(0, Form::Json, column(&[" \"one\" ", "\n{\"a\":2}"]), vec![]).unwrap();
+    call.set(1, Form::Json, column(&["\ttrue", " null"]), vec![]).unwrap();
+    let (_, batch) = call.finish().unwrap().emitted.remove(0);
+    let (text, offsets, _) = batch.read(&FieldPath::parse("attributes.x").unwrap(), Form::Text);
+    assert_eq!((&text[..3], offsets[1]), (&b"one"[..], 3));
+    let attributes: Vec<serde_json::Value> = (0..2)
+        .map(|row| {
+            let mut text = Vec::new();
+            batch.write_json(row, &mut text);
+            serde_json::from_slice::<serde_json::Value>(&text).unwrap()["attributes"].clone()
+        })
+        .collect();
+    assert_eq!(attributes[0], serde_json::json!({ "x": "one", "y": { "z": true } }));
+    assert_eq!(attributes[1], serde_json::json!({ "x": { "a": 2 }, "y": { "z": null } }));
+}
+
 /// One broken rule a line: every one must be refused, and none may panic.
 #[test]
 fn wrong_decisions_are_refused() {

@@ -1,0 +1,107 @@
+//! A way in to what is private for the fuzz targets of `tests/fuzz`: framing, decompression, bodies of requests.
+//!
+//! Nothing but calls of the real functions, their results in types of the standard library.
+
+use bytes::Bytes;
+use serde_json::json;
+
+use crate::assemble::Chunk;
+use crate::decompress::{Caps, Decoder, decompress, gunzip_whole, read_whole};
+use crate::frame::Lines;
+use crate::http::body;
+use crate::http::options::Settings;
+use crate::source::BatchLimits;
+
+/// Events of one batch, and the position in the input just after them.
+pub type Events = (Vec<Vec<u8>>, u64);
+
+/// What became of an input of lines.
+#[derive(Debug, Default)]
+pub struct Framed {
+    /// The batches in order.
+    pub batches: Vec<Events>,
+    /// Empty lines.
+    pub skipped: u64,
+    /// Where the line begins that was too long, if one was.
+    pub too_long_at: Option<u64>,
+}
+
+fn events(chunk: &Chunk) -> Events {
+    (chunk.column.iter().map(<[u8]>::to_vec).collect(), chunk.end)
+}
+
+/// Frames an input that comes in these pieces and begins at this position, as the sources `file` and `stdin` do.
+pub fn lines<'a>(
+    pieces: impl IntoIterator<Item = &'a [u8]>,
+    position: u64,
+    limits: &BatchLimits,
+    max_event_bytes: u64,
+) -> Framed {
+    let mut framed = Framed::default();
+    let mut lines = Lines::new(position, limits.max_bytes, max_event_bytes);
+    for mut piece in pieces {
+        while !piece.is_empty() {
+            let space = lines.space();
+            let count = piece.len().min(space.len());
+            let Some((head, rest)) = piece.split_at_checked(count) else { return framed };
+            if let Some(space) = space.get_mut(..count) {
+                space.copy_from_slice(head);
+            }
+            piece = rest;
+            if let Err(error) = lines.advance(count) {
+                framed.too_long_at = Some(error.position);
+                framed.batches.extend(lines.take(limits).iter().map(events));
+                framed.skipped += lines.take_skipped();
+                return framed;
+            }
+            if lines.is_full(limits) {
+                framed.batches.extend(lines.take(limits).iter().map(events));
+            }
+        }
+    }
+    framed.batches.extend(lines.finish(limits).iter().map(events));
+    framed.skipped += lines.take_skipped();
+    framed
+}
+
+/// Decompresses bytes in the ways that there are: as sources do it, piece by piece, and in one step where that works.
+/// An error is the reason in words.
+#[expect(clippy::type_complexity, reason = "three results, each with its bytes")]
+pub fn unpack(
+    encoding: &str,
+    bytes: &[u8],
+    max_bytes: u64,
+    max_ratio: u64,
+) -> Option<((Vec<u8>, Option<String>), (Vec<u8>, Option<String>), Option<Vec<u8>>)> {
+    let compression = body::encoding(encoding).ok()?;
+    let caps = Caps { max_bytes, max_ratio };
+    let words =
+        |(bytes, failure): (Vec<u8>, Option<crate::decompress::ReadFailure>)| (bytes, failure.map(|f| f.to_string()));
+    let whole = words(decompress(compression, bytes, caps, max_bytes));
+    let mut decoder = Decoder::new(compression, bytes, caps).ok()?;
+    let pieces = words(read_whole(&mut decoder, max_bytes));
+    let at_once = (compression == crate::decompress::Compression::Gzip).then(|| gunzip_whole(bytes, caps)).flatten();
+    Some((whole, pieces, at_once))
+}
+
+/// Takes the body of a request apart, as the source `http` does: events and empty lines, or the status of the refusal.
+///
+/// # Errors
+///
+/// The request is refused, with this status.
+pub fn request(
+    content: Bytes,
+    content_encoding: &str,
+    content_type: &str,
+    framing: &str,
+    limits: &BatchLimits,
+    max_body_bytes: u64,
+) -> Result<(Vec<Events>, u64), u16> {
+    let options = json!({ "framing": framing, "max_body_bytes": max_body_bytes });
+    let settings = serde_json::from_value(options).ok().and_then(|o| Settings::new(o).ok()).ok_or(0_u16)?;
+    let refused = |refusal: body::Refusal| refusal.status.as_u16();
+    let compression = body::encoding(content_encoding).map_err(refused)?;
+    let content = body::unpack(content, compression, &settings).map_err(refused)?;
+    let (chunks, empty) = body::frame(&content, settings.framing, content_type, limits);
+    Ok((chunks.iter().map(events).collect(), empty))
+}

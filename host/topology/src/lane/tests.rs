@@ -1,0 +1,143 @@
+//! Which worker may take from which lane.
+
+use wattle_batch::{Ack, Column, Origin};
+
+use super::*;
+use crate::watch::LONG;
+
+fn free(_: &str) -> bool {
+    false
+}
+
+fn lanes<const N: usize>(workers: usize, sources: [&str; N]) -> (Arc<Lanes>, [Arc<Lane>; N]) {
+    let lanes = Lanes::new(workers);
+    let all = sources.map(|source| Lane::new(source.into(), usize::MAX, &lanes));
+    all.iter().for_each(|lane| lanes.add(lane.clone()));
+    (lanes, all)
+}
+
+fn fill(lane: &Lane, batches: usize) {
+    for _ in 0..batches {
+        let origin = Arc::new(Origin { source: lane.source.clone(), resource: "{}".into(), observed: 0 });
+        let batch = Batch::new(Column::from_rows(["row"]).unwrap(), origin, Ack::none());
+        assert!(lane.queue.try_push(Batches(batch)).is_ok());
+    }
+}
+
+fn take(lanes: &Lanes) -> Option<(String, Work)> {
+    lanes.take(&mut 0, free).map(|work| (work.lane.source.to_string(), work))
+}
+
+fn end(work: Work) {
+    work.lane.put(work.turn, Vec::new(), true);
+}
+
+#[test]
+fn a_busy_source_gets_all_workers_while_others_have_nothing() {
+    let (lanes, [busy, _idle]) = lanes(4, ["busy", "idle"]);
+    fill(&busy, 4);
+    let works: Vec<_> = (0..4).map_while(|_| take(&lanes)).collect();
+    assert_eq!(works.len(), 4);
+}
+
+#[test]
+fn suspects_together_never_get_the_last_worker() {
+    let (lanes, [first, second, healthy]) = lanes(3, ["first", "second", "healthy"]);
+    for lane in [&first, &second] {
+        fill(lane, 3);
+        lane.suspect();
+    }
+    let mut works: Vec<_> = (0..2).map(|_| take(&lanes).unwrap()).collect();
+    assert!(take(&lanes).is_none(), "the third worker is kept free");
+    fill(&healthy, 2);
+    let (source, work) = take(&lanes).unwrap();
+    assert_eq!(source, "healthy");
+    end(work);
+    end(works.pop().unwrap().1);
+    // Round robin begins at `second`.
+    assert_eq!(take(&lanes).unwrap().0, "second", "a place that is free again is used");
+}
+
+#[test]
+fn a_suspect_is_served_when_it_is_alone_and_when_there_is_one_worker() {
+    let (alone, [lane]) = lanes(2, ["suspect"]);
+    fill(&lane, 2);
+    lane.suspect();
+    let works: Vec<_> = (0..2).map_while(|_| take(&alone)).collect();
+    assert_eq!(works.len(), 2);
+    let (single, [lane, _other]) = lanes(1, ["suspect", "other"]);
+    fill(&lane, 1);
+    lane.suspect();
+    assert!(take(&single).is_some());
+}
+
+#[test]
+fn suspicion_ends() {
+    let (_lanes, [lane]) = lanes(2, ["suspect"]);
+    assert!(!lane.is_suspect(Instant::now));
+    lane.suspect();
+    assert!(lane.is_suspect(|| Instant::now() + SUSPICION / 2));
+    assert!(!lane.is_suspect(|| Instant::now() + SUSPICION * 2));
+    assert!(!lane.is_suspect(Instant::now), "and does not come back");
+}
+
+#[test]
+fn the_spare_worker_takes_only_from_lanes_without_a_worker_that_are_no_suspects() {
+    let (lanes, [stuck, suspect, held, healthy]) = lanes(2, ["stuck", "suspect", "held", "healthy"]);
+    fill(&stuck, 3);
+    // The first two workers find nothing else.
+    let first = take(&lanes).unwrap();
+    let second = take(&lanes).unwrap();
+    assert_eq!((&*first.0, &*second.0), ("stuck", "stuck"));
+    [&suspect, &held, &healthy].into_iter().for_each(|lane| fill(lane, 2));
+    suspect.suspect();
+    let is_held = |source: &str| source == "held";
+    let work = lanes.take_spare(is_held).unwrap();
+    assert_eq!(&*work.lane.source, "healthy");
+    assert!(lanes.take_spare(is_held).is_none());
+    end(work);
+    assert_eq!(&*lanes.take_spare(is_held).unwrap().lane.source, "healthy");
+    end(first.1);
+    end(second.1);
+    assert_eq!(&*lanes.take_spare(is_held).unwrap().lane.source, "stuck");
+}
+
+#[test]
+fn all_workers_are_stuck_only_when_each_has_been_at_work_for_long() {
+    let watch = Watch::new(2);
+    watch.begin(0);
+    std::thread::sleep(LONG);
+    assert_eq!(watch.left(), None, "one is free");
+    watch.begin(1);
+    assert!(watch.left().unwrap() > Duration::ZERO || watch.is_stuck());
+    while !watch.is_stuck() {
+        std::thread::sleep(watch.left().unwrap());
+    }
+    watch.end(0);
+    assert_eq!(watch.left(), None);
+    watch.begin(0);
+    assert!(watch.left().is_some(), "again both are at work");
+}
+
+#[test]
+fn the_spare_worker_sleeps_until_the_last_worker_is_at_work() {
+    let lanes = Lanes::new(2);
+    let (sender, awake) = std::sync::mpsc::channel();
+    let watched = lanes.clone();
+    let spare = std::thread::spawn(move || {
+        while !watched.is_stopped() {
+            watched.watch.wait_until_stuck();
+            if watched.watch.is_stuck() && sender.send(()).is_err() {
+                return;
+            }
+        }
+    });
+    lanes.watch.begin(0);
+    assert!(awake.recv_timeout(LONG * 5).is_err(), "one worker is free");
+    lanes.watch.begin(1);
+    assert!(awake.recv_timeout(Duration::from_secs(30)).is_ok());
+    lanes.watch.end(1);
+    lanes.stop();
+    drop(awake);
+    spare.join().unwrap();
+}

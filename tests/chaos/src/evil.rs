@@ -1,0 +1,176 @@
+//! Nodes that misbehave, each in a pipeline beside a healthy one that must not feel it.
+//!
+//! The healthy pipeline answers requests, so the time that a request takes is the time through the whole of it. It is
+//! measured in turns, quiet and with the evil node at work, in the same agent. Circuits are off, so that the node is
+//! called all the time.
+
+use std::fs::File;
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use wattle_tests::evil::{EVIL, Evil, LINES, folder, pipeline, row};
+use wattle_tests::{Agent, Folder, free_address, send, wait_until};
+
+use crate::report::{Outcome, Report};
+
+/// Rows of a batch of poison; one of them is poisonous.
+const ROWS: usize = 8;
+/// Batches of poison that wait at a time: more than there are workers.
+const WAITING: usize = 6;
+/// Requests that a turn measures.
+const REQUESTS: usize = 60;
+/// Turns of each kind.
+const TURNS: usize = 3;
+/// A request that takes no longer than this was not held up, whatever the ratio: it is what a busy machine does.
+const UNFELT: Duration = Duration::from_millis(5);
+/// Time that a node may take for a call, if it never comes back.
+const SPIN: &str = "50ms";
+
+/// Runs every way to misbehave, and notes the figures.
+pub fn section(report: &mut Report) {
+    report.section("Evil nodes: each beside a healthy pipeline");
+    let mut worst = 0.0_f64;
+    for evil in EVIL {
+        report.add("evil_nodes", 1);
+        let mut ratio = 0.0;
+        let outcome = report.run(evil.fault, || if evil.runs() { run(evil, &mut ratio) } else { refuse(evil) });
+        worst = worst.max(ratio);
+        report.add("evil_nodes_contained", u64::from(outcome.as_ref().is_some_and(Outcome::is_good)));
+        report.add("lost", outcome.map_or(0, |outcome| outcome.lost));
+    }
+    report.set("evil_p99_ratio", (worst * 100.0).round() / 100.0);
+}
+
+fn healthy(address: SocketAddr) -> String {
+    format!(
+        r#"
+[agent]
+workers = 2
+[sources.requests]
+type = "http"
+address = "{address}"
+[pipelines.healthy]
+inputs = ["requests"]
+[pipelines.healthy.nodes.parse]
+artifact = "builtin:parse"
+inputs = ["input"]
+options = {{ field = "body", format = "json" }}
+[pipelines.healthy.outputs.ok]
+inputs = ["parse", "parse.failed"]
+[sinks.healthy]
+type = "file"
+inputs = ["healthy.ok"]
+path = "healthy"
+encoding.codec = "text"
+fsync = "never"
+"#
+    )
+}
+
+fn evil_pipeline(evil: &Evil) -> String {
+    let lines = LINES.replace("follow = false", "glob_interval = \"20ms\"");
+    lines + &pipeline(evil.fault, &evil.limits(SPIN), "circuit = { fault_percent = 100 }")
+}
+
+/// Sends requests, and gives the time that each took.
+fn requests(address: SocketAddr, sent: &mut usize, times: &mut Vec<Duration>) {
+    for _ in 0..REQUESTS {
+        let body = format!("{{\"request\":{sent}}}\n");
+        let since = Instant::now();
+        let answer = send(address, &[("content-type", "application/x-ndjson")], body.as_bytes());
+        times.push(since.elapsed());
+        assert_eq!(answer.status, 200, "a healthy request: {}", answer.text);
+        *sent += 1;
+    }
+}
+
+fn p99(times: &mut [Duration]) -> Duration {
+    times.sort_unstable();
+    times[(times.len() * 99).div_ceil(100) - 1]
+}
+
+fn start(folder: &Folder, config: &str, address: SocketAddr) -> Agent {
+    let agent = folder.start(config);
+    wait_until("the http source", || std::net::TcpStream::connect(address).is_ok());
+    agent
+}
+
+/// Runs one way to misbehave while it processes. The ratio is that of the healthy pipeline's p99 beside it to the quiet
+/// one.
+pub fn run(evil: &Evil, ratio: &mut f64) -> Outcome {
+    let (folder, address) = (folder(0, &[]), free_address());
+    let mut agent = start(&folder, &(healthy(address) + &evil_pipeline(evil)), address);
+    let mut rows = File::options().append(true).open(folder.path("in.log")).unwrap();
+    let (mut fed, mut sent) = (0, 0);
+    let through = || {
+        let lines = |name: &str| folder.read(name).iter().filter(|b| **b == b'\n').count();
+        lines(&format!("{}-ok.ndjson", evil.fault)) + lines(&format!("{}-fails.ndjson", evil.fault))
+    };
+    // The first requests open files and such.
+    requests(address, &mut sent, &mut Vec::new());
+    let (mut quiet, mut loud) = (Vec::new(), Vec::new());
+    for _ in 0..TURNS {
+        requests(address, &mut sent, &mut quiet);
+        std::thread::scope(|scope| {
+            let (done, over) = std::sync::mpsc::channel::<()>();
+            let (fed, rows, through) = (&mut fed, &mut rows, &through);
+            // There is always poison for every worker, until the turn ends; then what is left of it is waited for.
+            scope.spawn(move || {
+                while matches!(over.try_recv(), Err(std::sync::mpsc::TryRecvError::Empty)) {
+                    if through() + WAITING * ROWS > *fed {
+                        let batch = (*fed..*fed + ROWS).map(|index| row(index, index.is_multiple_of(ROWS)) + "\n");
+                        rows.write_all(batch.collect::<String>().as_bytes()).unwrap();
+                        *fed += ROWS;
+                    }
+                    std::thread::sleep(Duration::from_millis(10));
+                }
+                wait_until("the rows of the evil pipeline", || through() >= *fed);
+            });
+            // The first batch is under way before anything is measured.
+            std::thread::sleep(Duration::from_millis(30));
+            requests(address, &mut sent, &mut loud);
+            drop(done);
+        });
+    }
+    assert!(agent.is_running(), "the agent died");
+    agent.stop().summary();
+    let healthy = String::from_utf8(folder.read("healthy")).unwrap();
+    let expected: Vec<String> = (0..sent).map(|request| format!("{{\"request\":{request}}}")).collect();
+    assert!(healthy.lines().eq(&expected), "the healthy pipeline delivers each request once, in order");
+    let poison: Vec<usize> = (0..fed).step_by(ROWS).collect();
+    let lost = evil.lost(&folder, fed, &poison) as u64;
+    if lost == 0 {
+        evil.assert_contained(&folder, fed, &poison);
+    }
+    let (quiet, loud) = (p99(&mut quiet), p99(&mut loud));
+    *ratio = loud.max(UNFELT).as_secs_f64() / quiet.max(UNFELT).as_secs_f64();
+    let note = format!(
+        "{fed} rows, {} -> {}; healthy p99 {:.1} ms quiet, {:.1} ms beside it, ratio {ratio:.2}",
+        poison.len(),
+        evil.code,
+        quiet.as_secs_f64() * 1e3,
+        loud.as_secs_f64() * 1e3,
+    );
+    let felt = (*ratio > 2.0).then(|| format!("the healthy pipeline is held up, {ratio:.1} times its quiet p99"));
+    Outcome { lost, broken: felt, ..Outcome::new(note) }
+}
+
+/// A node that misbehaves while it is configured never gets to run: the running configuration stays.
+fn refuse(evil: &Evil) -> Outcome {
+    let (folder, address) = (folder(0, &[]), free_address());
+    let good = healthy(address);
+    let mut agent = start(&folder, &good, address);
+    let (mut sent, mut times) = (0, Vec::new());
+    requests(address, &mut sent, &mut times);
+    folder.replace("agent.toml", good + &evil_pipeline(evil));
+    agent.wait_for("the running one stays");
+    requests(address, &mut sent, &mut times);
+    assert!(agent.is_running(), "the agent died");
+    let ended = agent.stop();
+    for text in [evil.code, evil.message] {
+        assert!(ended.log.contains(text), "the reason is in the log, `{text}`: {}", ended.log);
+    }
+    assert_eq!(ended.summary().pipelines["healthy"].delivered, sent as u64);
+    Outcome::new(format!("refused; {sent} requests before and after it"))
+}

@@ -1,0 +1,207 @@
+//! The far side of an `http` sink: counts what it takes, and fails in every way that far sides do.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::BodyExt as _;
+use hyper::body::{Body, Frame, Incoming, SizeHint};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+use wattle_tests::{free_address, wait_until};
+
+use crate::load::id_of;
+
+/// What the far side does with a request.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Mode {
+    /// Takes it, and says so.
+    Take,
+    /// Takes it after a while.
+    Slow(Duration),
+    /// Answers with this status, and with `Retry-After` in seconds.
+    Refuse(u16, Option<u64>),
+    /// Never answers.
+    Hang,
+    /// Breaks the connection in the middle of the request.
+    CutRequest,
+    /// Takes the request, and breaks the connection in the middle of the answer.
+    CutAnswer,
+}
+
+struct State {
+    mode: Mutex<Mode>,
+    /// Ids by the path of the request.
+    taken: Mutex<HashMap<String, Vec<String>>>,
+    /// Requests that met a fault.
+    troubled: AtomicUsize,
+    broken: AtomicUsize,
+    connections: AtomicUsize,
+}
+
+/// A far side on loopback.
+pub(crate) struct Far {
+    pub(crate) address: SocketAddr,
+    state: Arc<State>,
+    runtime: Option<Runtime>,
+}
+
+impl Far {
+    pub(crate) fn start() -> Self {
+        let state = State {
+            mode: Mutex::new(Mode::Take),
+            taken: Mutex::default(),
+            troubled: AtomicUsize::new(0),
+            broken: AtomicUsize::new(0),
+            connections: AtomicUsize::new(0),
+        };
+        let mut far = Self { address: free_address(), state: Arc::new(state), runtime: None };
+        far.up();
+        far
+    }
+
+    pub(crate) fn set(&self, mode: Mode) {
+        *self.state.mode.lock().unwrap() = mode;
+    }
+
+    /// Listens, at the same address as before.
+    pub(crate) fn up(&mut self) {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let listener = runtime.block_on(TcpListener::bind(self.address)).unwrap();
+        let state = self.state.clone();
+        runtime.spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let state = state.clone();
+                state.connections.fetch_add(1, Ordering::SeqCst);
+                tokio::spawn(async move {
+                    let service = service_fn(|request| answer(state.clone(), request));
+                    // How a connection ends says nothing here; the agent has to cope with all of it.
+                    let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+                    state.connections.fetch_sub(1, Ordering::SeqCst);
+                });
+            }
+        });
+        self.runtime = Some(runtime);
+    }
+
+    /// Closes every connection, and listens no more.
+    pub(crate) fn down(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_timeout(Duration::from_secs(5));
+        }
+        self.state.connections.store(0, Ordering::SeqCst);
+    }
+
+    /// Waits until nobody is connected, so that all that was sent is counted.
+    pub(crate) fn wait_until_left_alone(&self) {
+        wait_until("the end of all connections", || self.state.connections.load(Ordering::SeqCst) == 0);
+    }
+
+    /// The ids that were sent to a path since the last call.
+    pub(crate) fn take(&self, path: &str) -> Vec<String> {
+        assert_eq!(self.state.broken.load(Ordering::SeqCst), 0, "lines that are no events were sent");
+        self.state.taken.lock().unwrap().remove(path).unwrap_or_default()
+    }
+
+    /// The ids that wait to be taken, of all paths.
+    pub(crate) fn peek(&self) -> Vec<String> {
+        self.state.taken.lock().unwrap().values().flatten().cloned().collect()
+    }
+
+    /// How many ids wait to be taken.
+    pub(crate) fn len(&self) -> usize {
+        self.state.taken.lock().unwrap().values().map(Vec::len).sum()
+    }
+
+    /// Requests that met a fault.
+    pub(crate) fn troubled(&self) -> usize {
+        self.state.troubled.load(Ordering::SeqCst)
+    }
+}
+
+impl Drop for Far {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+async fn answer(state: Arc<State>, request: Request<Incoming>) -> io::Result<Response<Answer>> {
+    let mode = *state.mode.lock().unwrap();
+    if !matches!(mode, Mode::Take) {
+        state.troubled.fetch_add(1, Ordering::SeqCst);
+    }
+    let path = request.uri().path().trim_start_matches('/').to_owned();
+    let mut body = request.into_body();
+    let whole = match mode {
+        Mode::Hang => return std::future::pending().await,
+        Mode::CutRequest => {
+            let _ = body.frame().await;
+            return Err(io::Error::other("cut"));
+        }
+        _ => body.collect().await.map_err(io::Error::other)?.to_bytes(),
+    };
+    match mode {
+        Mode::Refuse(status, after) => {
+            let mut response = Response::builder().status(status);
+            if let Some(after) = after {
+                response = response.header("retry-after", after.to_string());
+            }
+            return Ok(response.body(Answer::whole("no")).unwrap());
+        }
+        Mode::Slow(time) => tokio::time::sleep(time).await,
+        _ => {}
+    }
+    let lines = whole.split(|b| *b == b'\n').filter(|line| !line.is_empty()).map(id_of);
+    let ids: Vec<Option<String>> = lines.collect();
+    state.broken.fetch_add(ids.iter().filter(|id| id.is_none()).count(), Ordering::SeqCst);
+    state.taken.lock().unwrap().entry(path).or_default().extend(ids.into_iter().flatten());
+    Ok(Response::new(if matches!(mode, Mode::CutAnswer) { Answer::cut() } else { Answer::whole("ok") }))
+}
+
+/// The body of an answer; one that is cut promises more than comes.
+struct Answer {
+    bytes: Option<Bytes>,
+    promised: u64,
+}
+
+impl Answer {
+    fn whole(text: &'static str) -> Self {
+        Self { bytes: Some(Bytes::from_static(text.as_bytes())), promised: text.len() as u64 }
+    }
+
+    fn cut() -> Self {
+        Self { promised: 1000, ..Self::whole("half of ") }
+    }
+}
+
+impl Body for Answer {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        Poll::Ready(match self.bytes.take() {
+            Some(bytes) => {
+                self.promised = self.promised.saturating_sub(bytes.len() as u64);
+                Some(Ok(Frame::data(bytes)))
+            }
+            None if self.promised > 0 => Some(Err(io::Error::other("cut"))),
+            None => None,
+        })
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.promised)
+    }
+}

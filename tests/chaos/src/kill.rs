@@ -1,0 +1,310 @@
+//! `kill -9` at random instants under load: what was acknowledged is there and does not come again, all else comes.
+//!
+//! The window in which an event may come twice is known exactly: it is closed by the checkpoint on disk at the kill. An
+//! event before that position, or in a file that was deleted because all of it was delivered, must be in its output
+//! already, and may never come again. Within one life of the agent nothing comes twice.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fs::File;
+use std::io::Write as _;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use wattle_tests::{Agent, Folder, Summary};
+
+use crate::far::Far;
+use crate::load::{Known, Load, OUTPUTS, gzip};
+use crate::outputs::{Tail, ids_in_gzip, tally};
+use crate::report::{Outcome, Report};
+
+const RECORDS: u32 = 20;
+/// A kill comes at latest so long after the start.
+const LONGEST_LIFE_MS: u64 = 1200;
+/// How often more input comes.
+const TICK: Duration = Duration::from_millis(10);
+
+/// Runs the rounds, and notes the figures.
+pub fn section(report: &mut Report, seed: u64, rounds: u64) {
+    report.section(&format!("Kill: {rounds} rounds of kill -9 at random instants"));
+    report.set("kill_rounds", rounds);
+    let outcome = report.run("kill", || run(seed, rounds));
+    // A run that stopped half-way says nothing about what was lost; it is bad, and has no figure.
+    if let Some(outcome) = outcome {
+        report.add("lost", outcome.lost);
+        report.add("duplicated_outside_window", outcome.duplicated);
+    }
+}
+
+fn config(far: &Far) -> String {
+    let mut config = r#"
+[sources.documents]
+type = "file"
+include = ["in/documents/*.json.gz"]
+stable_after = "1ms"
+glob_interval = "20ms"
+when_finished = "delete"
+[sources.lines]
+type = "file"
+include = ["in/lines/*.ndjson"]
+glob_interval = "20ms"
+[pipelines.main]
+inputs = ["documents", "lines"]
+pack = "cloudtrail@1.0.0"
+[sinks.compressed]
+type = "file"
+inputs = ["main.processed", "main.get_describe_list"]
+path = "gz/all.ndjson.gz"
+compression = "gzip"
+encoding.codec = "text"
+fsync_interval = "20ms"
+[sinks.fails]
+type = "file"
+inputs = ["main.fails"]
+path = "out/fails"
+"#
+    .to_owned();
+    for output in OUTPUTS {
+        let address = far.address;
+        config += &format!(
+            r#"
+[sinks.file-{output}]
+type = "file"
+inputs = ["main.{output}"]
+path = "out/{output}"
+encoding.codec = "text"
+fsync_interval = "20ms"
+[sinks.http-{output}]
+type = "http"
+inputs = ["main.{output}"]
+uri = "http://{address}/{output}"
+encoding.codec = "text"
+batch.timeout = "20ms"
+"#
+        );
+    }
+    config
+}
+
+/// What went in, and how much of it the agent has acknowledged.
+struct Inputs {
+    load: Load,
+    known: Vec<Known>,
+    /// Events of files that are not acknowledged yet, by name: where each ends in the file, and which it is.
+    open: BTreeMap<String, Vec<(u64, usize)>>,
+    acked: HashSet<usize>,
+}
+
+impl Inputs {
+    fn note(&mut self, file: &str, end: u64, known: Known) {
+        self.open.entry(file.to_owned()).or_default().push((end, self.known.len()));
+        self.known.push(known);
+    }
+
+    fn add_document(&mut self, folder: &Folder, number: u64) {
+        let (document, events) = self.load.document();
+        let name = format!("{number:06}.json.gz");
+        for known in events {
+            self.note(&name, 1, known);
+        }
+        // In place at once, as a log delivery puts it.
+        let new = folder.write("new", gzip(&document));
+        std::fs::rename(new, folder.path(format!("in/documents/{name}"))).unwrap();
+    }
+
+    /// Adds lines to a file, cut off in the middle of one; what was cut off before comes first.
+    fn add_lines(&mut self, file: &mut File, name: &str, cut: &mut Vec<u8>, end: &mut u64, random: &mut fastrand::Rng) {
+        let mut bytes = std::mem::take(cut);
+        for (line, known) in self.load.lines() {
+            bytes.extend_from_slice(line.as_bytes());
+            *end += line.len() as u64;
+            self.note(name, *end, known);
+        }
+        *cut = bytes.split_off(bytes.len() - random.usize(..100));
+        file.write_all(&bytes).unwrap();
+    }
+
+    /// Notes what the checkpoints on disk say; answers with the events that they newly cover.
+    fn acknowledge(&mut self, folder: &Folder) -> Vec<usize> {
+        let checkpoint = std::fs::read(folder.path("data/sources/lines/checkpoints.json")).unwrap_or_default();
+        let checkpoint: Value = serde_json::from_slice(&checkpoint).unwrap_or_default();
+        let mut positions = HashMap::new();
+        for entry in checkpoint["files"].as_array().into_iter().flatten() {
+            let path = Path::new(entry["path"].as_str().unwrap());
+            positions.insert(path.file_name().unwrap().to_str().unwrap(), entry["position"].as_u64().unwrap());
+        }
+        let mut new = Vec::new();
+        for (name, events) in &mut self.open {
+            let position = if name.ends_with(".gz") {
+                u64::from(!folder.path(format!("in/documents/{name}")).exists())
+            } else {
+                positions.get(name.as_str()).copied().unwrap_or(0)
+            };
+            events.retain(|(end, event)| {
+                let acked = *end <= position;
+                new.extend(acked.then_some(*event));
+                !acked
+            });
+        }
+        self.open.retain(|_, events| !events.is_empty());
+        self.acked.extend(&new);
+        new
+    }
+}
+
+/// A sink's output, and what is known of it.
+struct Seen {
+    name: String,
+    output: usize,
+    /// How often each event came.
+    counts: HashMap<usize, u64>,
+    outside: u64,
+    inside: u64,
+    misplaced: u64,
+}
+
+impl Seen {
+    /// Takes what one life of the agent has written. `acked` is what was acknowledged before that life began.
+    fn take(&mut self, ids: &[String], index: &HashMap<String, usize>, known: &[Known], acked: &HashSet<usize>) {
+        let mut life = HashSet::new();
+        for id in ids {
+            let Some(event) = index.get(id).copied().filter(|event| known[*event].output == self.output) else {
+                self.misplaced += 1;
+                continue;
+            };
+            let count = self.counts.entry(event).or_default();
+            *count += 1;
+            if !life.insert(event) || acked.contains(&event) {
+                self.outside += 1;
+            } else if *count > 1 {
+                self.inside += 1;
+            }
+        }
+    }
+}
+
+/// Runs the rounds.
+pub fn run(seed: u64, rounds: u64) -> Outcome {
+    let mut random = fastrand::Rng::with_seed(seed);
+    let folder = Folder::new();
+    let far = Far::start();
+    folder.write("agent.toml", config(&far));
+    for name in ["in/documents", "in/lines"] {
+        std::fs::create_dir_all(folder.path(name)).unwrap();
+    }
+    let mut inputs =
+        Inputs { load: Load::new(seed, RECORDS), known: Vec::new(), open: BTreeMap::new(), acked: HashSet::new() };
+    let mut index: HashMap<String, usize> = HashMap::new();
+    let mut tails = OUTPUTS.map(|output| Tail::new(folder.path(format!("out/{output}"))));
+    let mut seen: Vec<Seen> = ["file", "http"]
+        .iter()
+        .flat_map(|kind| OUTPUTS.iter().enumerate().map(move |(output, name)| (format!("{kind} {name}"), output)))
+        .map(|(name, output)| Seen { name, output, counts: HashMap::new(), outside: 0, inside: 0, misplaced: 0 })
+        .collect();
+    let (mut missing, mut documents, mut warned) = (0, 0, 0);
+    for round in 0..rounds {
+        let before = inputs.acked.clone();
+        let agent = Agent::start(folder.wattle().args(["run", "--config", "agent.toml"]));
+        let kill_at = Instant::now() + Duration::from_millis(random.u64(1..LONGEST_LIFE_MS));
+        let name = format!("{round:06}.ndjson");
+        let mut file = File::create(folder.path(format!("in/lines/{name}"))).unwrap();
+        let (mut cut, mut end) = (Vec::new(), 0);
+        while Instant::now() < kill_at {
+            inputs.add_lines(&mut file, &name, &mut cut, &mut end, &mut random);
+            if random.bool() {
+                inputs.add_document(&folder, documents);
+                documents += 1;
+            }
+            std::thread::sleep(TICK.min(kill_at.saturating_duration_since(Instant::now())));
+        }
+        let ended = agent.kill();
+        warned += ended.log.matches("a line break is added").count() as u64;
+        file.write_all(&cut).unwrap();
+        far.wait_until_left_alone();
+        let first = index.len();
+        index.extend(inputs.known.iter().enumerate().skip(first).map(|(at, known)| (known.id.clone(), at)));
+        for (at, seen) in seen.iter_mut().enumerate() {
+            let ids = match at.checked_sub(OUTPUTS.len()) {
+                None => tails[at].read_after_kill(),
+                Some(output) => far.take(OUTPUTS[output]),
+            };
+            seen.take(&ids, &index, &inputs.known, &before);
+        }
+        for event in inputs.acknowledge(&folder) {
+            let places = seen.iter().filter(|seen| seen.output == inputs.known[event].output);
+            missing += places.filter(|seen| !seen.counts.contains_key(&event)).count() as u64;
+        }
+    }
+    finish(&folder, &far, &inputs, &index, &mut tails, &mut seen, missing, warned)
+}
+
+/// Lets the agent finish, counts, and makes sure that another start brings nothing again.
+#[expect(clippy::too_many_arguments, reason = "the state of the run, taken apart once")]
+fn finish(
+    folder: &Folder,
+    far: &Far,
+    inputs: &Inputs,
+    index: &HashMap<String, usize>,
+    tails: &mut [Tail],
+    seen: &mut [Seen],
+    missing: u64,
+    mut warned: u64,
+) -> Outcome {
+    let mut agent = Agent::start(folder.wattle().args(["run", "--config", "agent.toml"]));
+    agent.wait_for("running");
+    let mut collect = |inputs: &Inputs| {
+        let mut done = true;
+        for (at, seen) in seen.iter_mut().enumerate() {
+            let ids = match at.checked_sub(OUTPUTS.len()) {
+                None => tails[at].read(),
+                Some(output) => far.take(OUTPUTS[output]),
+            };
+            seen.take(&ids, index, &inputs.known, &inputs.acked);
+            done &= seen.counts.len() == inputs.known.iter().filter(|known| known.output == seen.output).count();
+        }
+        done
+    };
+    // Not for ever: what is lost never comes, and is counted below.
+    let until = Instant::now() + Duration::from_secs(60);
+    while !collect(inputs) && Instant::now() < until {
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let ended = agent.stop();
+    warned += ended.log.matches("a line break is added").count() as u64;
+    Summary::read(&ended.log);
+    collect(inputs);
+    let compressed = ids_in_gzip(&folder.path("gz"));
+    let events = inputs.known.len() as u64;
+    let everything: Vec<Known> = inputs.known.iter().map(|known| Known { output: 0, ..known.clone() }).collect();
+    let in_gzip = tally(&everything, &[compressed]);
+    let again = folder.run(&["run", "--once", "--config", "agent.toml"]);
+    assert_eq!(again.code, 0, "{}", again.log);
+    let received: u64 = again.summary().pipelines["main"].received;
+    assert_eq!(received, 0, "a start after the end reads {received} events again");
+    assert!(
+        folder.read("out/fails").is_empty(),
+        "events failed: {:.500}",
+        String::from_utf8_lossy(&folder.read("out/fails"))
+    );
+    let broken: u64 = tails.iter().map(|tail| tail.broken).sum();
+    assert!(broken <= warned, "{broken} broken lines, of which the agent told {warned}");
+    let mut lost = missing + in_gzip.lost + in_gzip.misplaced;
+    let (mut outside, mut inside, mut places) = (0, 0, Vec::new());
+    for seen in seen.iter() {
+        let expected = inputs.known.iter().filter(|known| known.output == seen.output).count() as u64;
+        let gone = expected - seen.counts.len() as u64 + seen.misplaced;
+        if gone + seen.outside > 0 {
+            places.push(format!("{}: {gone} lost or misplaced, {} outside of the window", seen.name, seen.outside));
+        }
+        lost += gone;
+        outside += seen.outside;
+        inside += seen.inside;
+    }
+    let note = format!(
+        "{events} events, {inside} repeated within the window (compressed: {}), {broken} torn lines closed{}{}",
+        in_gzip.repeated,
+        if missing > 0 { format!(", {missing} acknowledged but not there at the kill") } else { String::new() },
+        places.iter().map(|place| format!("; {place}")).collect::<String>(),
+    );
+    Outcome { lost, duplicated: outside, note, broken: None }
+}

@@ -1,0 +1,97 @@
+//! The program behind `cargo xtask chaos`: a table on the terminal, and a JSON file. It ends with an error if anything
+//! was lost, came twice for no reason, was not contained or not survived.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::ensure;
+use clap::Parser;
+use wattle_chaos::{Report, evil, kill, sinks, soak, sources};
+
+/// Breaks things around a running agent. Called by `cargo xtask chaos`, which builds what this needs.
+#[derive(Parser)]
+struct Cli {
+    /// Where the figures go
+    #[arg(long, default_value = "target/chaos.json")]
+    out: PathBuf,
+    /// Fewer kills and shorter troubles: under five minutes
+    #[arg(long)]
+    quick: bool,
+    /// Only these sections: kill, evil, sinks, sources, soak
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<Section>,
+    /// Decides every random choice; without it a new one is drawn
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Rounds of kill -9; 200, or 25 with --quick
+    #[arg(long)]
+    rounds: Option<u64>,
+    /// How long to soak; without it 30m, and not at all with --quick unless --only asks for it
+    #[arg(long, value_parser = humantime::parse_duration)]
+    soak: Option<Duration>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Section {
+    Kill,
+    Evil,
+    Sinks,
+    Sources,
+    Soak,
+}
+
+/// The figures by which the project is judged.
+const KEYS: &[&str] = &[
+    "kill_rounds",
+    "lost",
+    "duplicated_outside_window",
+    "evil_nodes",
+    "evil_nodes_contained",
+    "evil_p99_ratio",
+    "sink_faults",
+    "sink_faults_survived",
+    "source_faults",
+    "source_faults_survived",
+    "rss_slope_kb_per_min",
+];
+
+fn main() -> anyhow::Result<()> {
+    let cli = Cli::parse();
+    let seed = cli.seed.unwrap_or_else(|| fastrand::u64(..1_000_000));
+    println!("seed {seed}");
+    let mut report = Report::default();
+    let soak = cli.soak.is_some() || cli.only.contains(&Section::Soak) || (cli.only.is_empty() && !cli.quick);
+    let runs = |section| match section {
+        Section::Soak => soak,
+        _ => cli.only.is_empty() || cli.only.contains(&section),
+    };
+    if runs(Section::Kill) {
+        report.guard(|report| kill::section(report, seed, cli.rounds.unwrap_or(if cli.quick { 25 } else { 200 })));
+    }
+    if runs(Section::Evil) {
+        report.guard(evil::section);
+    }
+    if runs(Section::Sinks) {
+        report.guard(|report| {
+            sinks::section(report, seed, if cli.quick { sinks::Size::quick() } else { sinks::Size::full() })
+        });
+    }
+    if runs(Section::Sources) {
+        report.guard(|report| sources::section(report, seed));
+    }
+    if runs(Section::Soak) {
+        let default = Duration::from_mins(if cli.quick { 1 } else { 30 });
+        report.guard(|report| soak::section(report, seed, cli.soak.unwrap_or(default)));
+    }
+    println!();
+    for key in KEYS {
+        match report.figure(key) {
+            Some(value) => println!("  {key:<28} {value}"),
+            None => println!("  {key:<28} not run"),
+        }
+    }
+    report.write(&cli.out, seed, KEYS)?;
+    println!("\n  written to {}", cli.out.display());
+    ensure!(report.bad() == 0, "{} scenarios went wrong; seed {seed}", report.bad());
+    Ok(())
+}

@@ -1,0 +1,136 @@
+//! What came out: files as they grow, and the count of every event at the end.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{BufRead as _, BufReader, Read as _, Seek as _, SeekFrom};
+use std::path::{Path, PathBuf};
+
+use crate::load::{Known, id_of};
+
+/// A file of lines that is read as it grows, over kills of who writes it.
+pub(crate) struct Tail {
+    path: PathBuf,
+    offset: u64,
+    /// What stood behind the last line feed when the writer was killed, or when the file was looked at.
+    rest: Vec<u8>,
+    /// The length of what a kill cut off: only there may a line be broken.
+    torn: Option<usize>,
+    /// Lines that a kill broke, each closed by a line feed of the next start.
+    pub(crate) broken: u64,
+}
+
+impl Tail {
+    pub(crate) fn new(path: PathBuf) -> Self {
+        Self { path, offset: 0, rest: Vec::new(), torn: None, broken: 0 }
+    }
+
+    /// The ids of the lines that were finished since the last call.
+    ///
+    /// # Panics
+    ///
+    /// A line is broken in another place than a kill can have broken it.
+    pub(crate) fn read(&mut self) -> Vec<String> {
+        let Ok(mut file) = File::open(&self.path) else { return Vec::new() };
+        file.seek(SeekFrom::Start(self.offset)).unwrap();
+        self.offset += file.read_to_end(&mut self.rest).unwrap() as u64;
+        let (mut ids, mut start) = (Vec::new(), 0);
+        while let Some(end) = self.rest[start..].iter().position(|b| *b == b'\n') {
+            let line = &self.rest[start..=start + end];
+            let torn = self.torn.take();
+            match id_of(line) {
+                Some(id) => ids.push(id),
+                None if torn == Some(end) => self.broken += 1,
+                None => panic!("{}: a line is no event: {:.200}", self.path.display(), String::from_utf8_lossy(line)),
+            }
+            start += end + 1;
+        }
+        self.rest.drain(..start);
+        ids
+    }
+
+    /// Reads what there is after a kill; what is not a whole line now may stay one that is broken.
+    pub(crate) fn read_after_kill(&mut self) -> Vec<String> {
+        let ids = self.read();
+        self.torn = (!self.rest.is_empty()).then_some(self.rest.len());
+        ids
+    }
+}
+
+/// The ids in all compressed files of a folder, those that were set aside because a kill cut them off included.
+pub(crate) fn ids_in_gzip(folder: &Path) -> Vec<String> {
+    let mut ids = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|end| end == "gz") {
+            let mut file = BufReader::new(flate2::read::MultiGzDecoder::new(File::open(&path).unwrap()));
+            let mut line = Vec::new();
+            // A file that is cut off gives what was written before the cut, and then an error.
+            while file.read_until(b'\n', &mut line).is_ok_and(|bytes| bytes > 0) {
+                if line.ends_with(b"\n") {
+                    ids.push(id_of(&line).unwrap_or_else(|| panic!("{}: a line is no event", path.display())));
+                }
+                line.clear();
+            }
+        }
+    }
+    ids
+}
+
+/// How the events that came out compare with those that went in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Tally {
+    /// Events that are not in the output where they belong.
+    pub(crate) lost: u64,
+    /// Events in another output, or that never went in.
+    pub(crate) misplaced: u64,
+    /// Times that an event came more than once.
+    pub(crate) repeated: u64,
+}
+
+/// Compares; `found` has the ids of each output.
+pub(crate) fn tally(known: &[Known], found: &[Vec<String>]) -> Tally {
+    let expected: HashMap<&str, usize> = known.iter().map(|k| (k.id.as_str(), k.output)).collect();
+    let mut counts: HashMap<&str, u64> = HashMap::new();
+    let mut tally = Tally::default();
+    for (output, ids) in found.iter().enumerate() {
+        for id in ids {
+            if expected.get(id.as_str()) == Some(&output) {
+                *counts.entry(id).or_default() += 1;
+            } else {
+                tally.misplaced += 1;
+            }
+        }
+    }
+    tally.lost = known.iter().filter(|k| !counts.contains_key(k.id.as_str())).count() as u64;
+    tally.repeated = counts.values().map(|count| count - 1).sum();
+    tally
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(id: &str) -> String {
+        format!("{{\"Record\":{{\"eventID\":\"{id}\",\"eventName\":\"GetObject\"}}}}\n")
+    }
+
+    #[test]
+    fn a_line_may_be_broken_only_where_a_kill_broke_it() {
+        let folder = wattle_tests::Folder::new();
+        let mut tail = Tail::new(folder.path("out"));
+        folder.write("out", line("a") + "{\"Rec");
+        assert_eq!(tail.read_after_kill(), ["a"]);
+        folder.write("out", line("a") + "{\"Rec\n" + &line("b"));
+        assert_eq!((tail.read(), tail.broken), (vec!["b".to_owned()], 1));
+        folder.write("out", line("a") + "{\"Rec\n" + &line("b") + "{\"Rec\n");
+        assert!(std::panic::catch_unwind(move || tail.read()).is_err(), "broken by nobody");
+    }
+
+    #[test]
+    fn events_are_counted_by_where_they_belong() {
+        let known = |id: &str, output| Known { id: id.to_owned(), output };
+        let known = [known("a", 0), known("b", 0), known("c", 1), known("d", 1)];
+        let found = [vec!["a".to_owned(), "a".into(), "c".into()], vec!["d".to_owned(), "x".into()]];
+        assert_eq!(tally(&known, &found), Tally { lost: 2, misplaced: 2, repeated: 1 });
+    }
+}

@@ -1,0 +1,159 @@
+//! The table on the terminal, and `target/chaos.json`.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::time::Instant;
+
+use serde_json::{Map, Value, json};
+
+use crate::outputs::Tally;
+
+/// What came of a scenario that ran to its end.
+#[derive(Clone, Debug, Default)]
+pub struct Outcome {
+    /// Events that are nowhere, or not where they belong.
+    pub lost: u64,
+    /// Events that came again though nothing asked for it.
+    pub duplicated: u64,
+    /// What there is to say, with figures.
+    pub note: String,
+    /// What was promised and not kept, other than the two above.
+    pub broken: Option<String>,
+}
+
+impl Outcome {
+    pub(crate) fn new(note: impl Into<String>) -> Self {
+        Self { note: note.into(), ..Self::default() }
+    }
+
+    /// The outcome where each event must come at least once.
+    pub(crate) fn of(tally: Tally, note: impl Into<String>) -> Self {
+        let note = format!("{}{} repeated", with_comma(note.into()), tally.repeated);
+        Self { lost: tally.lost + tally.misplaced, note, ..Self::default() }
+    }
+
+    /// Whether all went well.
+    pub fn is_good(&self) -> bool {
+        self.lost == 0 && self.duplicated == 0 && self.broken.is_none()
+    }
+}
+
+fn with_comma(text: String) -> String {
+    if text.is_empty() { text } else { text + ", " }
+}
+
+fn text_of(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("panicked")
+}
+
+/// Rows as they come, and the figures by which the project is judged.
+#[derive(Debug, Default)]
+pub struct Report {
+    figures: Map<String, Value>,
+    rows: Vec<Value>,
+    bad: usize,
+}
+
+impl Report {
+    /// Begins a section of the table.
+    pub fn section(&mut self, title: &str) {
+        println!("\n{title}");
+        self.rows.push(json!({ "section": title }));
+    }
+
+    /// Runs a scenario; one that panics has failed. Answers with its outcome, none if it has none.
+    pub fn run(&mut self, name: &str, scenario: impl FnOnce() -> Outcome) -> Option<Outcome> {
+        let since = Instant::now();
+        let done = catch_unwind(AssertUnwindSafe(scenario));
+        let seconds = since.elapsed().as_secs_f64();
+        let (verdict, note, outcome) = match done {
+            Ok(outcome) => {
+                let verdict = if outcome.is_good() { "ok" } else { "BAD" };
+                let mut note = outcome.note.clone();
+                if outcome.lost + outcome.duplicated > 0 {
+                    note = format!("{} LOST, {} DUPLICATED, {note}", outcome.lost, outcome.duplicated);
+                }
+                if let Some(broken) = &outcome.broken {
+                    note = format!("{broken}; {note}");
+                }
+                (verdict, note, Some(outcome))
+            }
+            Err(panic) => ("BAD", text_of(&*panic).to_owned(), None),
+        };
+        self.bad += usize::from(verdict != "ok");
+        println!("  {name:<28} {verdict:<4} {seconds:>6.1} s  {}", note.lines().next().unwrap_or_default());
+        self.rows.push(json!({ "scenario": name, "verdict": verdict, "seconds": seconds, "note": note }));
+        outcome
+    }
+
+    /// Runs a section; one that panics outside of its scenarios has failed, and the others and the figures go on.
+    pub fn guard(&mut self, section: impl FnOnce(&mut Self)) {
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| section(self))) {
+            self.bad += 1;
+            self.remark(&format!("BAD: the section ended early: {}", text_of(&*panic)));
+        }
+    }
+
+    /// Says something about the run.
+    pub fn remark(&mut self, text: &str) {
+        println!("  {text}");
+        self.rows.push(json!({ "remark": text }));
+    }
+
+    /// Adds to one of the figures.
+    pub fn add(&mut self, key: &str, more: u64) {
+        let before = self.figures.get(key).and_then(Value::as_u64).unwrap_or(0);
+        self.set(key, before + more);
+    }
+
+    /// Sets one of the figures.
+    pub fn set(&mut self, key: &str, value: impl Into<Value>) {
+        self.figures.insert(key.to_owned(), value.into());
+    }
+
+    /// A figure, if it was measured.
+    pub fn figure(&self, key: &str) -> Option<&Value> {
+        self.figures.get(key)
+    }
+
+    /// How many scenarios went wrong.
+    pub fn bad(&self) -> usize {
+        self.bad
+    }
+
+    /// Writes the figures as plain keys, with `null` for those of sections that were not run, and all rows.
+    pub fn write(&self, path: &Path, seed: u64, keys: &[&str]) -> anyhow::Result<()> {
+        let mut all: Map<String, Value> =
+            keys.iter().map(|key| ((*key).to_owned(), self.figure(key).cloned().unwrap_or(Value::Null))).collect();
+        all.extend(self.figures.clone());
+        all.insert("seed".into(), seed.into());
+        all.insert("rows".into(), self.rows.clone().into());
+        std::fs::write(path, serde_json::to_string_pretty(&all)? + "\n")?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_section_that_panics_is_bad_and_all_keys_are_written_all_the_same() {
+        let mut report = Report::default();
+        report.guard(|report| {
+            report.add("kill_rounds", 3);
+            panic!("out of luck");
+        });
+        report.guard(|report| report.add("sink_faults", 1));
+        assert_eq!(report.bad(), 1);
+        let file = std::env::temp_dir().join(format!("wattle-report-{}.json", std::process::id()));
+        report.write(&file, 7, &["kill_rounds", "lost", "sink_faults"]).unwrap();
+        let written: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+        std::fs::remove_file(&file).unwrap();
+        assert_eq!((&written["kill_rounds"], &written["sink_faults"]), (&json!(3), &json!(1)));
+        assert_eq!(written.get("lost"), Some(&Value::Null));
+        assert!(written["rows"].to_string().contains("out of luck"));
+    }
+}

@@ -1,0 +1,375 @@
+//! Far sides and disks that fail for a while: nothing is lost, memory stays within its bound, and the agent goes on by
+//! itself when the trouble is over.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use wattle_tests::{Agent, Folder};
+
+use crate::far::{Far, Mode};
+use crate::load::{Known, Load, OUTPUTS};
+use crate::outputs::{Tail, tally};
+use crate::report::{Outcome, Report};
+
+/// Memory that the agent may hold while its sinks take nothing: two workers with their instances, and the queues and
+/// batches on the way to three sinks, which are bounded in bytes. Memory that grew with the backlog would pass it.
+const MEMORY_BOUND: u64 = 192 << 20;
+/// Records of a generated document; they go in as lines.
+const RECORDS: u32 = 500;
+
+/// How much to do.
+#[derive(Clone, Copy, Debug)]
+pub struct Size {
+    /// How long a trouble lasts.
+    pub trouble: Duration,
+    /// How long the far side is down.
+    pub down: Duration,
+    /// Documents of 500 events each that come meanwhile.
+    pub documents: usize,
+}
+
+impl Size {
+    /// For `--quick`.
+    pub fn quick() -> Self {
+        Self { trouble: Duration::from_secs(4), down: Duration::from_secs(6), documents: 200 }
+    }
+
+    /// As the project promises it.
+    pub fn full() -> Self {
+        Self { trouble: Duration::from_secs(30), down: Duration::from_secs(600), documents: 400 }
+    }
+}
+
+/// A fault of a sink.
+#[derive(Clone, Copy, Debug)]
+pub enum Fault {
+    /// Nobody listens.
+    Down,
+    /// The far side does this.
+    Far(&'static str),
+    /// The disk is full.
+    DiskFull,
+    /// The folder cannot be written to.
+    ReadOnly,
+}
+
+/// Every fault.
+pub const FAULTS: &[(&str, Fault)] = &[
+    ("down", Fault::Down),
+    ("slow", Fault::Far("slow")),
+    ("429 with Retry-After", Fault::Far("429")),
+    ("500", Fault::Far("500")),
+    ("hanging", Fault::Far("hang")),
+    ("reset in mid-request", Fault::Far("cut-request")),
+    ("reset in mid-answer", Fault::Far("cut-answer")),
+    ("full disk", Fault::DiskFull),
+    ("read-only folder", Fault::ReadOnly),
+];
+
+/// Runs every fault, and notes the figures.
+pub fn section(report: &mut Report, seed: u64, size: Size) {
+    let (trouble, down) = (humantime::format_duration(size.trouble), humantime::format_duration(size.down));
+    report.section(&format!("Sinks: trouble of {trouble}, down for {down}"));
+    for (name, fault) in FAULTS {
+        report.add("sink_faults", 1);
+        let outcome = report.run(name, || run(*fault, seed, size));
+        report.add("sink_faults_survived", u64::from(outcome.as_ref().is_some_and(Outcome::is_good)));
+        report.add("lost", outcome.map_or(0, |outcome| outcome.lost));
+    }
+}
+
+/// Runs one fault.
+pub fn run(fault: Fault, seed: u64, size: Size) -> Outcome {
+    match fault {
+        Fault::Down => down(seed, size),
+        Fault::Far(what) => trouble(what, seed, size),
+        Fault::DiskFull => disk_full(seed, size),
+        Fault::ReadOnly => read_only(seed, size),
+    }
+}
+
+const SOURCE: &str = r#"
+[sources.lines]
+type = "file"
+include = ["in"]
+glob_interval = "50ms"
+[pipelines.main]
+inputs = ["lines"]
+pack = "cloudtrail@1.0.0"
+[sinks.fails]
+type = "file"
+inputs = ["main.fails"]
+path = "fails"
+"#;
+
+fn http(far: &Far) -> String {
+    let mut config = SOURCE.to_owned();
+    for output in OUTPUTS {
+        config += &format!(
+            "[sinks.{output}]\ntype = \"http\"\ninputs = [\"main.{output}\"]\nuri = \"http://{}/{output}\"\n\
+             encoding.codec = \"text\"\nbatch.timeout = \"50ms\"\n[sinks.{output}.request]\ntimeout = \"1s\"\n\
+             retry_initial_backoff = \"50ms\"\nretry_max_backoff = \"500ms\"\n",
+            far.address
+        );
+    }
+    config
+}
+
+fn files(folder: &str) -> String {
+    let mut config = SOURCE.to_owned();
+    for output in OUTPUTS {
+        config += &format!(
+            "[sinks.{output}]\ntype = \"file\"\ninputs = [\"main.{output}\"]\npath = \"{folder}/{output}\"\n\
+             encoding.codec = \"text\"\nfsync_interval = \"50ms\"\n"
+        );
+    }
+    config
+}
+
+/// The input: a file of lines that grows.
+struct Input {
+    load: Load,
+    known: Vec<Known>,
+    path: PathBuf,
+}
+
+impl Input {
+    fn new(folder: &Folder, seed: u64) -> Self {
+        Self { load: Load::new(seed, RECORDS), known: Vec::new(), path: folder.write("in", "") }
+    }
+
+    fn grow(&mut self, documents: usize) {
+        let mut file = std::fs::File::options().append(true).open(&self.path).unwrap();
+        for _ in 0..documents {
+            let mut text = String::new();
+            for (line, known) in self.load.lines() {
+                text += &line;
+                self.known.push(known);
+            }
+            std::io::Write::write_all(&mut file, text.as_bytes()).unwrap();
+        }
+    }
+}
+
+/// Watches the memory of the agent for a while; gives the most that it held.
+fn watch(agent: &Agent, time: Duration) -> u64 {
+    let until = Instant::now() + time;
+    let mut most = 0;
+    while Instant::now() < until {
+        most = most.max(agent.memory());
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    most
+}
+
+/// Waits until everything came or nothing came for long.
+fn settle(known: usize, mut count: impl FnMut() -> usize) -> Duration {
+    let since = Instant::now();
+    let (mut seen, mut moved) = (0, since);
+    loop {
+        let now = count();
+        if now > seen {
+            (seen, moved) = (now, Instant::now());
+        }
+        if now >= known || moved.elapsed() > Duration::from_secs(30) {
+            return since.elapsed();
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+struct Watched {
+    before: u64,
+    most: u64,
+    recovered: Duration,
+}
+
+/// Ends a scenario: everything is there, and memory was within its bound.
+fn finish(
+    folder: &Folder,
+    agent: Agent,
+    input: &Input,
+    found: &[Vec<String>],
+    watched: &Watched,
+    extra: &str,
+) -> Outcome {
+    let ended = agent.stop();
+    ended.summary();
+    assert!(folder.read("fails").is_empty(), "events failed: {:.300}", String::from_utf8_lossy(&folder.read("fails")));
+    let grown = watched.most.saturating_sub(watched.before);
+    let size = std::fs::metadata(&input.path).unwrap().len();
+    let mut outcome = Outcome::of(
+        tally(&input.known, found),
+        format!(
+            "{} events of {} MB, memory {} + {} MB, all there {:.1} s after{extra}",
+            input.known.len(),
+            size / 1_000_000,
+            watched.before / 1_000_000,
+            grown / 1_000_000,
+            watched.recovered.as_secs_f64()
+        ),
+    );
+    if watched.most > MEMORY_BOUND {
+        outcome.broken = Some(format!("memory grew to {} MB", watched.most / 1_000_000));
+    }
+    outcome
+}
+
+fn from_far(far: &Far) -> [Vec<String>; 2] {
+    OUTPUTS.map(|output| far.take(output))
+}
+
+/// Starts with some load while all is well, so that memory has a level to compare with.
+fn warm_up(folder: &Folder, config: &str, input: &mut Input, far: &Far) -> (Agent, u64) {
+    let agent = folder.start(config);
+    input.grow(20);
+    settle(input.known.len(), || far.len());
+    let before = agent.memory();
+    (agent, before)
+}
+
+fn down(seed: u64, size: Size) -> Outcome {
+    let (folder, mut far) = (Folder::new(), Far::start());
+    let mut input = Input::new(&folder, seed);
+    let (agent, before) = warm_up(&folder, &http(&far), &mut input, &far);
+    far.down();
+    input.grow(size.documents);
+    let most = watch(&agent, size.down);
+    far.up();
+    let recovered = settle(input.known.len(), || far.len());
+    finish(&folder, agent, &input, &from_far(&far), &Watched { before, most, recovered }, "")
+}
+
+fn trouble(what: &str, seed: u64, size: Size) -> Outcome {
+    let (folder, far) = (Folder::new(), Far::start());
+    let mut input = Input::new(&folder, seed);
+    let (agent, before) = warm_up(&folder, &http(&far), &mut input, &far);
+    far.set(match what {
+        "slow" => Mode::Slow(Duration::from_millis(700)),
+        "429" => Mode::Refuse(429, Some(1)),
+        "500" => Mode::Refuse(500, None),
+        "hang" => Mode::Hang,
+        "cut-request" => Mode::CutRequest,
+        _ => Mode::CutAnswer,
+    });
+    input.grow(size.documents);
+    let most = watch(&agent, size.trouble);
+    let troubled = far.troubled();
+    assert!(troubled > 0, "no request met the fault");
+    far.set(Mode::Take);
+    let recovered = settle(input.known.len(), || {
+        if what == "cut-answer" {
+            // Events that came with a broken answer come again, so a number says nothing.
+            let mut ids: Vec<String> = far.peek();
+            ids.sort_unstable();
+            ids.dedup();
+            return ids.len();
+        }
+        far.len()
+    });
+    let extra = format!(", {troubled} requests met it");
+    finish(&folder, agent, &input, &from_far(&far), &Watched { before, most, recovered }, &extra)
+}
+
+fn is_root() -> bool {
+    Command::new("id").arg("-u").output().is_ok_and(|out| out.stdout == b"0\n")
+}
+
+fn command(program: &str, arguments: &[&str]) -> bool {
+    Command::new(program).args(arguments).output().is_ok_and(|out| out.status.success())
+}
+
+/// A small file system of its own, unmounted in the end.
+struct Mount(PathBuf);
+
+impl Mount {
+    /// None where nothing may be mounted.
+    fn new(folder: PathBuf, options: &str) -> Option<Self> {
+        std::fs::create_dir_all(&folder).unwrap();
+        let mounted = is_root() && command("mount", &["-t", "tmpfs", "-o", options, "tmpfs", folder.to_str().unwrap()]);
+        mounted.then_some(Self(folder))
+    }
+
+    fn remount(&self, options: &str) {
+        let done = command("mount", &["-o", &format!("remount,{options}"), self.0.to_str().unwrap()]);
+        assert!(done, "{} cannot be mounted again with {options}", self.0.display());
+    }
+}
+
+impl Drop for Mount {
+    fn drop(&mut self) {
+        command("umount", &["-l", self.0.to_str().unwrap()]);
+    }
+}
+
+fn tails(folder: &Path) -> [Tail; 2] {
+    OUTPUTS.map(|output| Tail::new(folder.join(output)))
+}
+
+fn collect(tails: &mut [Tail; 2], found: &mut [Vec<String>; 2]) -> usize {
+    for (tail, found) in tails.iter_mut().zip(found.iter_mut()) {
+        found.extend(tail.read());
+    }
+    found.iter().map(Vec::len).sum()
+}
+
+fn disk_full(seed: u64, size: Size) -> Outcome {
+    let folder = Folder::new();
+    let mut input = Input::new(&folder, seed);
+    let out = folder.path("out");
+    let mount = Mount::new(out.clone(), "size=8m");
+    std::fs::create_dir_all(&out).unwrap();
+    // Without the right to mount, a limit on the size of files stands in for a disk; the signal that goes with it must
+    // be ignored, as a service manager does.
+    folder.write("agent.toml", files("out"));
+    let mut agent = if mount.is_some() {
+        folder.start(&files("out"))
+    } else {
+        let wattle = folder.wattle();
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "trap '' XFSZ; ulimit -S -f 8192; exec \"$0\" run --config agent.toml"]);
+        shell.arg(wattle.get_program()).current_dir(folder.path(""));
+        shell.env("WATTLE_DATA_DIR", folder.path("data"));
+        let mut agent = Agent::start(&mut shell);
+        agent.wait_for("running");
+        agent
+    };
+    let before = agent.memory();
+    input.grow(size.documents);
+    agent.wait_for("file cannot be written");
+    let most = watch(&agent, size.trouble);
+    match &mount {
+        Some(mount) => mount.remount("size=4g"),
+        None => assert!(command("prlimit", &["--pid", &agent.id().to_string(), "--fsize=unlimited"])),
+    }
+    let (mut tails, mut found) = (tails(&out), [Vec::new(), Vec::new()]);
+    let recovered = settle(input.known.len(), || collect(&mut tails, &mut found));
+    let extra = if mount.is_some() { ", tmpfs of 8 MiB" } else { ", files of at most 4 MiB" };
+    finish(&folder, agent, &input, &found, &Watched { before, most, recovered }, extra)
+}
+
+fn read_only(seed: u64, size: Size) -> Outcome {
+    let folder = Folder::new();
+    let mut input = Input::new(&folder, seed);
+    let out = folder.path("out");
+    let mount = Mount::new(out.clone(), "size=4g,ro");
+    std::fs::create_dir_all(&out).unwrap();
+    let chmod = |mode: &str| assert!(command("chmod", &[mode, out.to_str().unwrap()]));
+    if mount.is_none() {
+        assert!(!is_root(), "root writes where it likes, and may not mount here: this cannot be shown");
+        chmod("0555");
+    }
+    let mut agent = folder.start(&files("out"));
+    let before = agent.memory();
+    input.grow(size.documents);
+    agent.wait_for("file cannot be written");
+    let most = watch(&agent, size.trouble);
+    match &mount {
+        Some(mount) => mount.remount("rw"),
+        None => chmod("0755"),
+    }
+    let (mut tails, mut found) = (tails(&out), [Vec::new(), Vec::new()]);
+    let recovered = settle(input.known.len(), || collect(&mut tails, &mut found));
+    finish(&folder, agent, &input, &found, &Watched { before, most, recovered }, "")
+}

@@ -1,0 +1,161 @@
+//! Mixed load for long, with a reload every second: as much comes out as went in, memory and descriptors stay flat.
+
+use std::time::{Duration, Instant};
+
+use wattle_tests::{Folder, free_address, send, wait_until};
+
+use crate::far::Far;
+use crate::load::{Load, OUTPUTS, gzip};
+use crate::outputs::tally;
+use crate::report::{Outcome, Report};
+
+/// Growth that is none: what an allocator does in half an hour.
+const FLAT_KB_PER_MIN: f64 = 100.0;
+/// Descriptors may come and go with files and connections.
+const FLAT_DESCRIPTORS: usize = 16;
+
+/// Runs the soak, and notes the figures.
+pub fn section(report: &mut Report, seed: u64, time: Duration) {
+    report.section(&format!("Soak: {} of mixed load, a reload every second", humantime::format_duration(time)));
+    let mut slope = None;
+    let outcome = report.run("soak", || run(seed, time, &mut slope));
+    report.add("lost", outcome.map_or(0, |outcome| outcome.lost));
+    if let Some(slope) = slope {
+        report.set("rss_slope_kb_per_min", (slope * 10.0).round() / 10.0);
+    }
+}
+
+fn config(version: &str, far: &Far, requests: std::net::SocketAddr) -> String {
+    let mut config = format!(
+        r#"
+[sources.documents]
+type = "file"
+include = ["in/*.json.gz"]
+stable_after = "1ms"
+glob_interval = "50ms"
+when_finished = "delete"
+[sources.requests]
+type = "http"
+address = "{requests}"
+[sources.stream]
+type = "demo"
+rate = 30
+records_per_document = 20
+[pipelines.main]
+inputs = ["documents", "requests"]
+pack = "cloudtrail@1.0.0"
+[pipelines.swapped]
+inputs = ["stream"]
+pack = "cloudtrail@{version}"
+[sinks.stream]
+type = "file"
+inputs = ["swapped.*"]
+path = "stream.ndjson"
+mode = "truncate"
+rotate_bytes = "64MiB"
+fsync = "never"
+[sinks.fails]
+type = "file"
+inputs = ["main.fails"]
+path = "fails"
+"#
+    );
+    for output in OUTPUTS {
+        let address = far.address;
+        config += &format!(
+            "[sinks.{output}]\ntype = \"http\"\ninputs = [\"main.{output}\"]\nuri = \"http://{address}/{output}\"\n\
+             encoding.codec = \"text\"\nbatch.timeout = \"50ms\"\n"
+        );
+    }
+    config
+}
+
+/// The slope of a line through the points, by least squares.
+fn slope(points: &[(f64, f64)]) -> f64 {
+    #[expect(clippy::cast_precision_loss, reason = "a few thousand points")]
+    let count = points.len() as f64;
+    let mean = |of: fn(&(f64, f64)) -> f64| points.iter().map(of).sum::<f64>() / count;
+    let (mean_x, mean_y) = (mean(|p| p.0), mean(|p| p.1));
+    let above: f64 = points.iter().map(|(x, y)| (x - mean_x) * (y - mean_y)).sum();
+    above / points.iter().map(|(x, _)| (x - mean_x).powi(2)).sum::<f64>()
+}
+
+/// Runs the soak; gives the slope of the memory in KB a minute.
+pub fn run(seed: u64, time: Duration, found_slope: &mut Option<f64>) -> Outcome {
+    let (folder, far, requests) = (Folder::new(), Far::start(), free_address());
+    std::fs::create_dir_all(folder.path("in")).unwrap();
+    let mut load = Load::new(seed, 20);
+    let mut known = Vec::new();
+    let versions = ["1.0.0", "1.1.0"];
+    let mut agent = folder.start(&config(versions[0], &far, requests));
+    wait_until("the http source", || std::net::TcpStream::connect(requests).is_ok());
+    let since = Instant::now();
+    let (mut memory, mut descriptors, mut reloads, mut second) = (Vec::new(), Vec::new(), 0_usize, 0);
+    let mut file = 0;
+    while since.elapsed() < time {
+        // About twenty documents a second on each way in.
+        let (document, events) = load.document();
+        known.extend(events);
+        let new = folder.write("new", gzip(&document));
+        std::fs::rename(new, folder.path(format!("in/{file:08}.json.gz"))).unwrap();
+        file += 1;
+        let (document, events) = load.document();
+        known.extend(events);
+        let answer = send(requests, &[("content-type", "application/json")], &document);
+        assert_eq!(answer.status, 200, "{}", answer.text);
+        if since.elapsed().as_secs() > second {
+            second = since.elapsed().as_secs();
+            reloads += 1;
+            folder.replace("agent.toml", config(versions[reloads % 2], &far, requests));
+            agent.wait_for("reloaded");
+            #[expect(clippy::cast_precision_loss, reason = "megabytes")]
+            memory.push((since.elapsed().as_secs_f64() / 60.0, agent.memory() as f64 / 1024.0));
+            descriptors.push(agent.open_files());
+            // Rotated files are of no more use.
+            for entry in std::fs::read_dir(folder.path("")).unwrap().flatten() {
+                let name = entry.file_name().into_string().unwrap();
+                if name.starts_with("stream-") {
+                    std::fs::remove_file(entry.path()).unwrap();
+                }
+            }
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    wait_until("every event", || far.len() >= known.len());
+    assert!(agent.is_running());
+    let ended = agent.stop();
+    // Reading the summary checks that nothing was lost between the nodes.
+    let summary = ended.summary();
+    let found = OUTPUTS.map(|output| far.take(output));
+    assert!(folder.read("fails").is_empty());
+    // The first fifth is the warm-up.
+    let warm = memory.len() / 5;
+    let slope = slope(&memory[warm..]);
+    *found_slope = Some(slope);
+    let (first, last) = (descriptors[warm], descriptors[descriptors.len() - 1]);
+    let mut outcome = Outcome::of(
+        tally(&known, &found),
+        format!(
+            "{} and {} events, {reloads} reloads, memory {:.0} MB, slope {slope:.1} KB/min, descriptors {first} to {last}",
+            known.len(),
+            summary.pipelines["swapped"].events_in,
+            memory[memory.len() - 1].1 / 1024.0,
+        ),
+    );
+    if slope > FLAT_KB_PER_MIN && time >= Duration::from_mins(10) {
+        outcome.broken = Some(format!("memory grows by {slope:.0} KB/min"));
+    } else if last > first + FLAT_DESCRIPTORS {
+        outcome.broken = Some(format!("{} descriptors more than at the beginning", last - first));
+    }
+    outcome
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_slope_is_that_of_the_line() {
+        let points: Vec<(f64, f64)> = (0..10).map(|x| (f64::from(x), 3.0 * f64::from(x) + f64::from(x % 2))).collect();
+        assert!((super::slope(&points) - 3.0).abs() < 0.1);
+        assert!(super::slope(&[(0.0, 5.0), (1.0, 5.0)]).abs() < 1e-9);
+    }
+}

@@ -1,0 +1,51 @@
+//! The shortened form of `cargo xtask chaos`: one or two of each kind of trouble.
+#![allow(clippy::panic, reason = "a scenario that went wrong fails its test")]
+
+use std::time::Duration;
+
+use wattle_chaos::{Outcome, evil, kill, sinks, soak, sources};
+use wattle_tests::evil::EVIL;
+
+const SEED: u64 = 4;
+
+#[track_caller]
+fn assert_good(outcome: &Outcome) {
+    assert!(outcome.is_good(), "{outcome:?}");
+}
+
+#[test]
+fn kills_lose_nothing_and_repeat_only_what_was_not_acknowledged() {
+    assert_good(&kill::run(SEED, 3));
+}
+
+#[test]
+fn an_evil_node_fails_its_poisonous_rows_and_no_others() {
+    for evil in EVIL.iter().filter(|evil| ["panic", "spin"].contains(&evil.fault)) {
+        let outcome = evil::run(evil, &mut 0.0);
+        // How long the neighbour waits is a measurement, and tests run beside each other.
+        assert_eq!((outcome.lost, outcome.duplicated), (0, 0), "{outcome:?}");
+    }
+}
+
+#[test]
+fn sinks_in_trouble_lose_nothing_and_go_on_by_themselves() {
+    let size = sinks::Size { trouble: Duration::from_secs(2), down: Duration::from_secs(2), documents: 60 };
+    for (name, fault) in sinks::FAULTS.iter().filter(|(name, _)| ["down", "hanging", "full disk"].contains(name)) {
+        let outcome = sinks::run(*fault, SEED, size);
+        assert!(outcome.is_good(), "{name}: {outcome:?}");
+    }
+}
+
+#[test]
+fn files_that_change_while_they_are_read_lose_nothing() {
+    let mut random = fastrand::Rng::with_seed(SEED);
+    for (name, scenario) in sources::FAULTS.iter().filter(|(name, _)| !name.contains("thousand")) {
+        let outcome = scenario(&mut random);
+        assert!(outcome.is_good(), "{name}: {outcome:?}");
+    }
+}
+
+#[test]
+fn a_short_soak_conserves_every_event() {
+    assert_good(&soak::run(SEED, Duration::from_secs(6), &mut None));
+}

@@ -1,0 +1,55 @@
+//! What `cargo xtask fuzz` runs: a function for each border at which bytes come in that somebody else wrote.
+//!
+//! A target takes any bytes and panics when the crate under test breaks a promise. Most compare with a model that is
+//! too simple to be wrong. The engine is in `fuzz/`, as are the inputs that it found worth keeping; the tests here run
+//! all of them, so that what was found once stays found.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "a target that finds something panics"
+)]
+
+mod decisions;
+mod framing;
+mod http_body;
+mod json;
+mod manifest;
+
+pub use decisions::decisions;
+pub use framing::framing;
+pub use http_body::http_body;
+pub use json::json;
+pub use manifest::manifest;
+
+/// A target: bytes in, a panic if something is wrong.
+pub type Target = fn(&[u8]);
+
+/// Every target by its name, which is also that of its corpus and of its program in `fuzz/`.
+pub const TARGETS: &[(&str, Target)] =
+    &[("decisions", decisions), ("framing", framing), ("http_body", http_body), ("json", json), ("manifest", manifest)];
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::TARGETS;
+
+    #[test]
+    fn every_input_of_the_corpus_passes() {
+        let fuzz = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz");
+        for (name, target) in TARGETS {
+            assert!(fuzz.join(format!("fuzz_targets/{name}.rs")).is_file(), "`{name}` has no program");
+            let mut count = 0;
+            for entry in std::fs::read_dir(fuzz.join("corpus").join(name)).unwrap() {
+                let path = entry.unwrap().path();
+                println!("{}", path.display());
+                target(&std::fs::read(path).unwrap());
+                count += 1;
+            }
+            assert!(count > 0, "the corpus of `{name}` is empty");
+        }
+    }
+}

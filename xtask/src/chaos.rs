@@ -1,0 +1,47 @@
+//! `cargo xtask chaos`: builds the agent and what breaks things around it, and runs it.
+
+use std::process::Command;
+
+use crate::nodes;
+use crate::process::{run, target_dir};
+
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// Fewer kills and shorter troubles, no soak: under five minutes once all is built
+    #[arg(long)]
+    quick: bool,
+    /// Only these sections: kill, evil, sinks, sources, soak
+    #[arg(long, value_name = "SECTIONS")]
+    only: Option<String>,
+    /// Decides every random choice; without it a new one is drawn and printed
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// Rounds of kill -9; 200, or 25 with --quick
+    #[arg(long, value_name = "N")]
+    rounds: Option<u64>,
+    /// How long to soak, such as 30m
+    #[arg(long, value_name = "TIME")]
+    soak: Option<String>,
+}
+
+pub(crate) fn chaos(options: &Options) -> anyhow::Result<()> {
+    nodes::build_all()?;
+    let target = target_dir()?;
+    let mut command = Command::new(target.join("release/wattle-chaos"));
+    command.arg("--out").arg(target.join("chaos.json"));
+    if options.quick {
+        command.arg("--quick");
+    }
+    let number = |number: Option<u64>| number.map(|n| n.to_string());
+    for (name, value) in [
+        ("--only", options.only.clone()),
+        ("--seed", number(options.seed)),
+        ("--rounds", number(options.rounds)),
+        ("--soak", options.soak.clone()),
+    ] {
+        if let Some(value) = value {
+            command.args([name, &value]);
+        }
+    }
+    run(&mut command)
+}

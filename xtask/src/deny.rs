@@ -1,0 +1,25 @@
+//! `cargo xtask deny`: licences, sources, duplicates and known vulnerabilities of dependencies, by `deny.toml`.
+
+use std::process::Command;
+
+use crate::process::run;
+use crate::tools::Tool;
+
+const CARGO_DENY: Tool = Tool { name: "cargo-deny", version: "0.20.2" };
+
+pub(crate) fn deny() -> anyhow::Result<()> {
+    let program = CARGO_DENY.installed()?;
+    let deny = || {
+        let mut command = Command::new(&program);
+        command.args(["deny", "--log-level", "error", "--all-features", "--locked"]);
+        command
+    };
+    run(deny().args(["check", "--hide-inclusion-graph", "bans", "licenses", "sources"]))?;
+    // The database of advisories is a git repository, which not every machine can reach. Where it can be had, an
+    // advisory fails the check.
+    if run(deny().args(["fetch", "db"])).is_ok() {
+        return run(deny().args(["check", "advisories"]));
+    }
+    println!("NOT CHECKED: advisories, because their database (github.com/rustsec/advisory-db) cannot be fetched here");
+    Ok(())
+}
