@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::table::Align::{Left, Right};
 use super::table::table;
-use crate::admin::status::{Pipeline, Queue, Status};
+use crate::admin::status::{Queue, Status};
 
 /// Renders a status.
 pub(crate) fn render(status: &Status, color: bool) -> String {
@@ -91,7 +91,8 @@ fn pipelines(status: &Status) -> String {
         ("OUT", Right),
         ("DROPPED", Right),
         ("FAILED", Right),
-        ("RATE", Right),
+        ("IN/S", Right),
+        ("MB/S", Right),
     ];
     let rows = status.pipelines.iter().map(|p| {
         vec![
@@ -101,7 +102,8 @@ fn pipelines(status: &Status) -> String {
             p.delivered_events.to_string(),
             p.dropped_events.to_string(),
             p.failed_events.to_string(),
-            rate(p),
+            format!("{:.0}", p.events_per_second),
+            format!("{:.1}", p.bytes_per_second / 1e6),
         ]
     });
     table(&columns, &rows.collect::<Vec<_>>())
@@ -153,11 +155,6 @@ fn faults(status: &Status) -> Option<String> {
     (!rows.is_empty()).then(|| table(&columns, &rows))
 }
 
-fn rate(pipeline: &Pipeline) -> String {
-    let bytes = pipeline.bytes_per_second / 1e6;
-    format!("{:.0}/s {bytes:.1} MB/s", pipeline.events_per_second)
-}
-
 /// How full a queue is; it may hold one item more than its bound.
 fn fill(queue: &Queue) -> String {
     let percent = (queue.bytes.saturating_mul(100)).checked_div(queue.max_bytes).unwrap_or(0);
@@ -195,7 +192,7 @@ fn ago(seconds: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::admin::status::{Fault, LastReload, Node, Reloads, Sink, Source};
+    use crate::admin::status::{Fault, LastReload, Node, Pipeline, Reloads, Sink, Source};
 
     fn status() -> Status {
         Status {
@@ -218,7 +215,7 @@ mod tests {
                 received_events: 1_234_567,
                 received_bytes: 3 << 30,
                 buffer: Queue { events: 3, bytes: 1 << 20, max_bytes: 4 << 20 },
-                blocked_seconds: 2.5,
+                blocked_seconds: 3.12,
                 ..Source::default()
             }],
             pipelines: vec![Pipeline {
@@ -258,8 +255,8 @@ mod tests {
 SOURCE  TYPE  STATE     EVENTS    BYTES  QUEUE  BLOCKED  LOST
 trail   file  running  1234567  3.0 GiB    25%     2.5s     0
 
-PIPELINE    PACK                   IN       OUT  DROPPED  FAILED             RATE
-cloudtrail  cloudtrail@1.1.0  1234567  12345678        3      12  812/s 21.5 MB/s
+PIPELINE    PACK                   IN       OUT  DROPPED  FAILED  IN/S  MB/S
+cloudtrail  cloudtrail@1.1.0  1234567  12345678        3      12   812  21.5
 
 SINK     TYPE  STATE    DELIVERED  BYTES  FAILED  RETRIES  QUEUE
 archive  http  running   12345690  999 B       0        7     0%";
