@@ -115,8 +115,10 @@ fn append(folder: &Folder, text: &str) -> File {
 /// The writer renames its file again and again, and goes on in the old one for a moment.
 fn rename(random: &mut fastrand::Rng) -> Outcome {
     let (folder, mut lines) = (Folder::new(), Lines { next: 0 });
-    append(&folder, "");
+    // A file that is renamed before the agent has seen it is none that `include` names.
+    append(&folder, &lines.some(1, random));
     let agent = folder.start(&config("in/app.log", ""));
+    wait_for_lines(&folder, lines.next);
     let rotations = 20;
     for rotation in 0..rotations {
         let mut file = append(&folder, &lines.some(random.usize(1..200), random));

@@ -253,7 +253,7 @@ mod tests {
  Generation: 3, loaded 2026-11-23T11:00:00Z
 
 SOURCE  TYPE  STATE     EVENTS    BYTES  QUEUE  BLOCKED  LOST
-trail   file  running  1234567  3.0 GiB    25%     2.5s     0
+trail   file  running  1234567  3.0 GiB    25%     3.1s     0
 
 PIPELINE    PACK                   IN       OUT  DROPPED  FAILED  IN/S  MB/S
 cloudtrail  cloudtrail@1.1.0  1234567  12345678        3      12   812  21.5
