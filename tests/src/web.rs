@@ -53,7 +53,16 @@ pub fn get(address: SocketAddr, path: &str) -> Option<Answer> {
 
 /// An address on loopback that nobody listens at.
 pub fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    // Below the ports that the system gives to outgoing connections, one of which could take it before it is listened to;
+    // and another range for each process, since tests run side by side.
+    let first = u16::try_from(std::process::id() * 97 % 20_000).unwrap();
+    loop {
+        let port = 10_000 + (first + NEXT.fetch_add(1, Ordering::SeqCst)) % 20_000;
+        if let Ok(listener) = TcpListener::bind(("127.0.0.1", port)) {
+            return listener.local_addr().unwrap();
+        }
+    }
 }
 
 /// An endpoint that keeps what it is sent.
@@ -105,7 +114,8 @@ impl Endpoint {
 impl Drop for Endpoint {
     fn drop(&mut self) {
         if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background();
+            // Waits, so that the port is free afterwards.
+            runtime.shutdown_timeout(std::time::Duration::from_secs(5));
         }
     }
 }
