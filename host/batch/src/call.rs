@@ -1,7 +1,10 @@
 //! One call of a node: what it reads of its batch, what it decides about it, and what comes of that.
 //!
 //! The semantics of the interface `batch` in `wit/`, once, for every way to run a node: in the sandbox, linked natively,
-//! and in the test harness. Every decision is checked when it is made; together they take effect in [`Call::finish`].
+//! and in the test harness. Every decision is checked when it is made; together they take effect in [`Call::finish`]
+//! (`call/effect.rs`).
+
+mod effect;
 
 use std::sync::Arc;
 
@@ -12,7 +15,6 @@ use crate::children::{Bodies, Children};
 use crate::column::Column;
 use crate::field::{FieldPath, Form, Root};
 use crate::object::ValueColumn;
-use crate::origin::Failure;
 
 /// A field that a node resolved, and what for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -371,157 +373,6 @@ impl Call {
         }
         self.reasons.extend(reasons.into_iter().map(|(code, message)| (code.into(), message.into())));
         Ok(())
-    }
-
-    /// Lets all decisions take effect.
-    ///
-    /// # Errors
-    ///
-    /// A decision that can only be checked against the others; the batch comes back unchanged.
-    pub fn finish(mut self) -> Result<Outcome, Box<(Batch, InvalidDecision)>> {
-        let mut changed = self.batch.share();
-        for change in std::mem::take(&mut self.changes) {
-            if let Err(error) = self.apply(change, &mut changed) {
-                changed.into_ack().deliver();
-                return Err(Box::new((self.batch, error)));
-            }
-        }
-        let mut outcome = Outcome { failed: self.failed(), dropped: self.dropped(), ..Outcome::default() };
-        match self.split.take() {
-            Some((parents, bodies)) => self.emit_children(changed, parents, bodies, &mut outcome),
-            None => self.emit_rows(changed, &mut outcome),
-        }
-        self.batch.into_ack().deliver();
-        Ok(outcome)
-    }
-
-    fn apply(&mut self, change: Change, batch: &mut Batch) -> Checked {
-        let node = self.node.clone();
-        let path = |index: usize| match node.fields.get(index) {
-            Some(field) => Ok(&field.path),
-            None => invalid("field handle was never resolved"),
-        };
-        let too_large = |_| InvalidDecision("a column would exceed 4 GiB".into());
-        let failed = match change {
-            Change::Replace { field, form, starts, ends, with } => batch
-                .replace(path(field)?, form, &starts, &ends, &with)
-                .map_err(|error| InvalidDecision(format!("replace: {error}")))?,
-            Change::Set { field, form, values, kinds } => {
-                batch.set(path(field)?, form, &values, &kinds).map_err(too_large)?
-            }
-            Change::SetJsonFrom { target, source, rows } => {
-                batch.set_json_from(path(target)?, path(source)?, &rows).map_err(too_large)?
-            }
-            Change::Timestamps(times) => {
-                batch.set_timestamps(&times);
-                Vec::new()
-            }
-        };
-        if !failed.is_empty() {
-            let reason = u32::try_from(self.reasons.len()).unwrap_or(u32::MAX);
-            self.reasons
-                .push(("no-place".into(), "a field could not be set: something on its path is not an object".into()));
-            for row in failed {
-                if let Some(fate @ Fate::Goes) = self.fates.get_mut(row.row as usize) {
-                    *fate = Fate::Fails(reason);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn failed(&self) -> Option<Batch> {
-        let mut rows = Vec::new();
-        let mut failures = Vec::new();
-        for (row, fate) in (0_u32..).zip(&self.fates) {
-            if let Fate::Fails(reason) = fate
-                && let Some((code, message)) = self.reasons.get(*reason as usize)
-            {
-                rows.push(row);
-                failures.push(Failure {
-                    node: self.node.name.clone(),
-                    version: self.node.version.clone(),
-                    code: code.clone(),
-                    message: message.clone(),
-                });
-            }
-        }
-        (!rows.is_empty()).then(|| self.batch.select(&rows).with_failures(failures))
-    }
-
-    fn dropped(&self) -> Vec<(String, usize)> {
-        let mut counts = vec![0; self.drop_codes.len()];
-        for fate in &self.fates {
-            if let Fate::Drops(code) = fate
-                && let Some(count) = counts.get_mut(*code as usize)
-            {
-                *count += 1;
-            }
-        }
-        self.drop_codes.iter().cloned().zip(counts).filter(|(_, count)| *count > 0).collect()
-    }
-
-    fn goes(&self, row: u32) -> bool {
-        self.fates.get(row as usize) == Some(&Fate::Goes)
-    }
-
-    fn emit_children(&self, batch: Batch, parents: Vec<u32>, bodies: Bodies, outcome: &mut Outcome) {
-        let mut with_children = vec![false; self.fates.len()];
-        for &parent in &parents {
-            if let Some(seen) = with_children.get_mut(parent as usize) {
-                *seen = true;
-            }
-        }
-        let (mut used, mut childless) = (0, 0);
-        for (fate, seen) in self.fates.iter().zip(with_children) {
-            match (*fate == Fate::Goes, seen) {
-                (true, true) => used += 1,
-                (true, false) => childless += 1,
-                _ => {}
-            }
-        }
-        outcome.parents = used;
-        if childless > 0 {
-            outcome.dropped.push(("empty".into(), childless));
-        }
-        if self.fates.iter().all(|f| *f == Fate::Goes) {
-            outcome.children = Some(Children::new(batch, parents, bodies));
-            return;
-        }
-        let keep: Vec<bool> = parents.iter().map(|&p| self.goes(p)).collect();
-        let (parents, bodies) = bodies.retain(parents, &keep);
-        outcome.children = Some(Children::new(batch, parents, bodies));
-    }
-
-    fn emit_rows(&self, batch: Batch, outcome: &mut Outcome) {
-        for (port, rows) in &self.copies {
-            let rows: Vec<u32> = rows.iter().copied().filter(|&r| self.goes(r)).collect();
-            if !rows.is_empty() {
-                outcome.copied += rows.len();
-                outcome.emitted.push((usize::from(*port), batch.select(&rows)));
-            }
-        }
-        let port_of = |row: usize| self.routes.as_ref().and_then(|r| r.get(row)).copied().unwrap_or(0);
-        let first = port_of(0);
-        if !self.fates.is_empty()
-            && self.fates.iter().enumerate().all(|(row, fate)| *fate == Fate::Goes && port_of(row) == first)
-        {
-            outcome.emitted.push((usize::from(first), batch));
-            return;
-        }
-        let mut by_port: Vec<Vec<u32>> = vec![Vec::new(); self.node.ports.len()];
-        for row in 0..self.fates.len() {
-            let index = u32::try_from(row).unwrap_or(u32::MAX);
-            if self.goes(index)
-                && let Some(rows) = by_port.get_mut(usize::from(port_of(row)))
-            {
-                rows.push(index);
-            }
-        }
-        for (port, rows) in by_port.into_iter().enumerate().filter(|(_, rows)| !rows.is_empty()) {
-            outcome.emitted.push((port, batch.select(&rows)));
-        }
-        batch.into_ack().deliver();
     }
 }
 

@@ -225,6 +225,7 @@ impl Process for Runner {
 
     fn rest(&mut self) {
         self.resting = self.instance.take().is_some() || self.resting;
+        self.memory.set(0);
     }
 }
 
