@@ -64,14 +64,14 @@ impl fmt::Debug for Artifact {
 
 /// Writes the SHA-256 of bytes as `sha256:` and hexadecimal digits.
 pub(crate) fn hex_digest(bytes: &[u8]) -> String {
-    let mut text = "sha256:".to_owned();
-    for byte in Sha256::digest(bytes) {
-        // Two digits a byte; `from_digit` knows every digit below 16.
-        for half in [byte >> 4, byte & 15] {
-            text.extend(char::from_digit(u32::from(half), 16));
-        }
-    }
-    text
+    format!("sha256:{}", to_hex(&Sha256::digest(bytes)))
+}
+
+/// Writes bytes as hexadecimal digits.
+pub(crate) fn to_hex(bytes: &[u8]) -> String {
+    // Two digits a byte; `from_digit` knows every digit below 16.
+    let halves = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    halves.filter_map(|half| char::from_digit(u32::from(half), 16)).collect()
 }
 
 /// One thing wrong with options.
@@ -107,6 +107,8 @@ pub enum NodeError {
         message: String,
         /// How to mend it.
         hint: Option<String>,
+        /// What it imports beyond the contract; empty where that is not what is wrong.
+        imports: Vec<String>,
     },
 }
 

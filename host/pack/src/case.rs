@@ -5,7 +5,6 @@
 //! an event in order, compared as [`crate::compare()`] says.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use serde_json::{Map, Value as Json};
 
@@ -13,7 +12,7 @@ use crate::compare::EVENT_KEYS;
 use crate::diagnostic::Invalid;
 use crate::findings::{Findings, Place};
 use crate::library::{Library, PackFiles};
-use crate::load::{as_folder, bytes_to_text};
+use crate::load::{bytes_to_text, find_named};
 use crate::manifest::graph::GraphManifest;
 use crate::pipeline::read_manifest;
 use crate::reader::Reader;
@@ -21,7 +20,7 @@ use crate::value::{self, Data};
 use crate::{codes, suggest};
 
 /// Folder of the tests in a pack.
-const TESTS: &str = "tests";
+pub(crate) const TESTS: &str = "tests";
 
 /// How an input is cut into events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,15 +55,23 @@ pub struct PackTest {
 /// Everything that is wrong with the tests or the manifest of the pack.
 pub fn load_tests(reference: &str, library: &Library) -> Result<Vec<PackTest>, Invalid> {
     let mut findings = Findings::default();
-    let place = Place::file(findings.add_manifest(Path::new(reference), ""));
-    let found = library.find(&as_folder(reference), place, Path::new(""), &mut findings);
+    let (found, _) = find_named(reference, library, &mut findings);
     let tests = found.and_then(|found| {
         let (manifest, _) = read_manifest(&found.files, &mut findings)?;
-        let names = found.files.list(TESTS);
-        let names = names.into_iter().filter(|name| !found.files.list(&format!("{TESTS}/{name}")).is_empty());
-        Some(names.filter_map(|name| load_test(&found.files, name, &manifest.graph, &mut findings)).collect())
+        Some(load_all(&found.files, &manifest.graph, &mut findings))
     });
     findings.finish(tests).map(|(tests, _, _)| tests)
+}
+
+/// Reads all tests; what is wrong with one is reported, and leaves it out.
+pub(crate) fn load_all(files: &PackFiles, graph: &GraphManifest, findings: &mut Findings) -> Vec<PackTest> {
+    test_names(files, TESTS).into_iter().filter_map(|name| load_test(files, name, graph, findings)).collect()
+}
+
+/// Names the tests in a folder of a pack.
+pub(crate) fn test_names(files: &PackFiles, folder: &str) -> Vec<String> {
+    let names = files.list(folder).into_iter();
+    names.filter(|name| !files.list(&format!("{folder}/{name}")).is_empty()).collect()
 }
 
 fn load_test(files: &PackFiles, name: String, graph: &GraphManifest, findings: &mut Findings) -> Option<PackTest> {

@@ -47,6 +47,10 @@ codes! {
     MISSING_ARTIFACT Error "E0204" "The file of a node's artifact is absent or cannot be read.";
     OUTSIDE_ARTIFACT Error "E0205" "The artifact of a node of a pack lies outside the pack's folder.";
     REFUSED_ARTIFACT Error "E0206" "An artifact is not a component that this agent runs: it is not WebAssembly, of another contract version, or has imports that are not granted.";
+    WRONG_DIGEST Error "E0207" "An artifact has another digest than the one that is written for it.";
+    UNKNOWN_CAPABILITY Error "E0208" "A pack asks for a capability that does not exist.";
+    CAPABILITY_NOT_ASKED Error "E0209" "An artifact imports what its pack does not ask for; a pack says of every capability what it needs it for.";
+    CAPABILITY_NOT_SERVED Error "E0210" "A node needs a capability that this agent does not serve.";
     NODE_OPTION Error "E0211" "A node refused one of its options.";
     SOURCE_OPTION Error "E0212" "A source refused one of its options.";
     SINK_OPTION Error "E0213" "A sink refused one of its options.";
@@ -69,15 +73,32 @@ codes! {
     CONTRACT_VERSION Error "E0403" "A pack needs a version of the node contract that this agent does not serve.";
     MISPLACED_PACK Error "E0404" "A pack lies in a folder of the library whose name or version is not the pack's own.";
     PIPELINE_FORM Error "E0405" "A pipeline takes either `pack`, or `nodes` and `outputs`: one of them and not both.";
+    PACK_FILES Error "E0406" "A pack holds what no pack can hold, such as links or too many files, or cannot be read.";
+    PACK_CYCLE Error "E0407" "A pack uses itself, through the packs that are its nodes.";
+    PACK_DEPTH Error "E0408" "Packs that are nodes of packs are nested too deeply, or have too many nodes together.";
+    PACK_IN_PACK Error "E0409" "A pack names another pack by a folder; it can name packs of the library only, so that it is whole wherever it goes.";
     UNKNOWN_PARAM Error "E0411" "A parameter is given or used that the pack does not declare.";
     MISSING_PARAM Error "E0412" "A parameter without a default is not given.";
     PARAM_TYPE Error "E0413" "A parameter has a value of another type than it is declared with, or one that cannot stand where it is used.";
     PARAM_NOT_ALLOWED Error "E0414" "A parameter has a value that is not among those it allows.";
+    ALTERED_LOCK Error "E0431" "`wattle.lock` is not as it was written: its checksum does not fit.";
+    PIN_MISFIT Error "E0432" "The version that `wattle.lock` pins does not meet the requirement.";
+    PIN_NOT_FOUND Error "E0433" "The version that `wattle.lock` pins is not in the library.";
+    PIN_DIGEST Error "E0434" "A pack is not the one that `wattle.lock` pins: its files have another digest.";
+    NOT_PINNED Error "E0435" "`wattle.lock` does not pin a pack, and the agent was told to run pinned packs only.";
     TEST_INPUT Error "E0501" "A test of a pack does not have exactly one file `input.*` of a known form.";
     TEST_EXPECTATION Error "E0502" "A test of a pack lacks the expectation for an output, or has one for an output that does not exist.";
     TEST_LINE Error "E0503" "A line of an expectation is not a JSON object with the keys of an event.";
     UNUSED_SOURCE Warning "W0601" "No pipeline takes a source; it is not started.";
     UNUSED_PARAM Warning "W0602" "A pack declares a parameter that none of its nodes uses.";
+    UNUSED_CAPABILITY Warning "W0604" "A pack asks for a capability that none of its artifacts needs.";
+    NO_TESTS Warning "W0701" "A pack has no tests, so nobody can tell whether it does what it says.";
+    NO_README Warning "W0702" "A pack lacks the file that people read first.";
+    NO_LICENSE Warning "W0703" "A pack does not say under which licence it is, or lacks its text.";
+    NO_DESCRIPTION Warning "W0704" "A pack, a parameter or an output has no description.";
+    SECRET_DEFAULT Warning "W0705" "A secret parameter has a default, which is in a file that everybody can read.";
+    NO_DIGEST Warning "W0706" "A node of a pack does not say the digest of its artifact; `wattle pack build` writes it.";
+    ANY_VERSION Warning "W0707" "A pack uses another one in any version, and will break when that one changes.";
 }
 
 #[cfg(test)]

@@ -13,25 +13,33 @@
 //!   parameter.
 
 pub mod codes;
+pub mod digest;
 
 mod agent_links;
 mod artifact;
 mod case;
 mod compare;
 mod diagnostic;
+mod diff;
 mod findings;
 mod graph;
+mod install;
 mod library;
 mod limits;
+mod lint;
 mod load;
+mod lock;
 mod manifest;
 mod option_path;
+mod outline;
 mod params;
 mod pattern;
 mod pipeline;
 mod plan;
 mod quantity;
 mod reader;
+mod reference;
+mod schema;
 mod suggest;
 mod template;
 mod value;
@@ -43,13 +51,20 @@ pub use artifact::{
 pub use case::{Framing, PackTest, load_tests};
 pub use compare::{Mismatch, compare};
 pub use diagnostic::{Diagnostic, Excerpt, Invalid, Severity};
+pub use diff::{Change, PackView, Section, diff};
+pub use digest::{FileChange, FileList, FileListError};
 pub use graph::{dot, mermaid};
-pub use library::{BuiltinPack, Library};
+pub use install::{InstallError, Installed, install, remove};
+pub use library::{BuiltinPack, Library, LibraryEntry};
 pub use limits::{ArtifactLimits, CircuitSettings, NodeLimits, OnFault};
+pub use lint::lint_pack;
 pub use load::{Env, load, load_pack, load_text, peek_settings};
+pub use lock::{FormerPin, LOCK_FILE, Lock, Pin, Pinning};
 pub use manifest::agent::default_data_dir;
+pub use outline::{CapabilityOutline, NodeOutline, OutputOutline, PackOutline, ParamOutline, outline};
 pub use plan::{
     AdminSettings, AgentSettings, BatchSettings, BufferKind, BufferPlan, ComponentPlan, NodePlan, OutputPlan, PackId,
-    PipelinePlan, Plan, PortPlan, QuarantineSettings, SinkPlan, Target, WhenFull,
+    PackUse, PipelinePlan, Plan, PortPlan, QuarantineSettings, SinkPlan, Target, WhenFull,
 };
 pub use quantity::{QuantityError, parse_duration, parse_size};
+pub use schema::{OptionSchemas, agent_schema, pack_schema};

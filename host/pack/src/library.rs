@@ -4,10 +4,13 @@ use std::io;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
-use semver::{Version, VersionReq};
+use semver::Version;
 
+use crate::digest::{FileList, FileListError};
 use crate::findings::{Findings, Place};
+use crate::lock::{self, Choice, LockManifest, PinManifest, Pinning};
 use crate::manifest::pack::is_pack_name;
+use crate::reference::{self, Requirement};
 use crate::{codes, suggest};
 
 /// File name of a pack's manifest.
@@ -24,6 +27,17 @@ pub struct BuiltinPack {
     pub files: Vec<(String, &'static [u8])>,
 }
 
+impl BuiltinPack {
+    /// Lists its files.
+    ///
+    /// # Errors
+    ///
+    /// It holds what no pack may hold.
+    pub fn file_list(&self) -> Result<FileList, FileListError> {
+        FileList::of_files(self.files.iter().map(|(path, bytes)| (path.as_str(), *bytes)))
+    }
+}
+
 /// Finds packs by name and version.
 ///
 /// A library folder holds `<name>/<version>/` or `<name>/`. Of two equal versions the one in a folder is taken, so that
@@ -32,6 +46,19 @@ pub struct BuiltinPack {
 pub struct Library {
     builtins: Vec<Arc<BuiltinPack>>,
     folders: Vec<PathBuf>,
+    pinning: Pinning,
+    lock: Option<Arc<LockManifest>>,
+}
+
+/// Where a version of a pack is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LibraryEntry {
+    /// Name of the pack.
+    pub name: String,
+    /// Its version.
+    pub version: Version,
+    /// Its folder; `None` for a pack that the agent carries.
+    pub folder: Option<PathBuf>,
 }
 
 /// The files of one pack.
@@ -46,6 +73,12 @@ pub(crate) struct Found {
     pub(crate) files: PackFiles,
     /// Name and version by which it was found; what a folder outside the library is, only its manifest knows.
     pub(crate) expected: Option<(String, Option<Version>)>,
+    /// The reference that found it.
+    pub(crate) reference: String,
+    /// Where it comes from, as a lock says it.
+    pub(crate) source: String,
+    /// The pin that chose it.
+    pub(crate) pin: Option<PinManifest>,
 }
 
 struct Candidate {
@@ -53,35 +86,10 @@ struct Candidate {
     files: PackFiles,
 }
 
-/// What versions of a pack will do.
-enum Requirement {
-    Any,
-    Exact(Version),
-    Range(VersionReq),
-}
-
-impl Requirement {
-    /// All three numbers mean this version and no other; fewer, or an operator, mean a range.
-    fn parse(text: &str) -> Result<Self, semver::Error> {
-        match Version::parse(text) {
-            Ok(version) => Ok(Self::Exact(version)),
-            Err(_) => VersionReq::parse(text).map(Self::Range),
-        }
-    }
-
-    fn matches(&self, version: &Version) -> bool {
-        match self {
-            Self::Any => true,
-            Self::Exact(exact) => exact == version,
-            Self::Range(range) => range.matches(version),
-        }
-    }
-}
-
 impl Library {
     /// Makes a library of the packs that the agent carries.
     pub fn new(builtins: Vec<BuiltinPack>) -> Self {
-        Self { builtins: builtins.into_iter().map(Arc::new).collect(), folders: Vec::new() }
+        Self { builtins: builtins.into_iter().map(Arc::new).collect(), ..Self::default() }
     }
 
     /// Adds a library folder; it may be absent.
@@ -90,15 +98,32 @@ impl Library {
         self
     }
 
-    /// Lists names and versions of all packs, in order, without those whose manifest does not say a version.
-    pub fn list(&self) -> Vec<(String, Version)> {
+    /// Says how far the lock of a configuration binds; without a word it is obeyed.
+    pub fn with_pinning(mut self, pinning: Pinning) -> Self {
+        self.pinning = pinning;
+        self
+    }
+
+    /// Takes the lock of the configuration that is being read.
+    pub(crate) fn with_lock(mut self, lock: Option<LockManifest>) -> Self {
+        self.lock = lock.map(Arc::new);
+        self
+    }
+
+    /// Lists all packs by name and version, without those whose manifest does not say a version. What a folder has
+    /// comes before an equal version that the agent carries.
+    pub fn list(&self) -> Vec<LibraryEntry> {
         let mut packs = Vec::new();
         for name in self.names() {
-            let versions = self.candidates(&name).into_iter().filter_map(|candidate| candidate.version);
-            packs.extend(versions.map(|version| (name.clone(), version)));
+            for Candidate { version, files } in self.candidates(&name) {
+                let folder = match files {
+                    PackFiles::Folder(folder) => Some(folder),
+                    PackFiles::Builtin(_) => None,
+                };
+                packs.extend(version.map(|version| LibraryEntry { name: name.clone(), version, folder }));
+            }
         }
-        packs.sort();
-        packs.dedup();
+        packs.sort_by(|a, b| (&a.name, &a.version).cmp(&(&b.name, &b.version)));
         packs
     }
 
@@ -136,27 +161,16 @@ impl Library {
 
     /// Finds the pack of a reference: `name`, `name@requirement`, or a folder relative to `base`.
     pub(crate) fn find(&self, reference: &str, place: Place, base: &Path, findings: &mut Findings) -> Option<Found> {
-        if reference.starts_with('.') || reference.contains(['/', '\\']) {
-            return find_folder(reference, place, base, findings);
+        let lock = self.lock.as_deref();
+        if reference::is_folder(reference) {
+            let pin = match lock::choose(lock, &self.pinning, reference, None, place, findings) {
+                Choice::Refused => return None,
+                Choice::Free => None,
+                Choice::Pinned(pin) => Some(pin.clone()),
+            };
+            return find_folder(reference, place, base, findings).map(|found| Found { pin, ..found });
         }
-        let (name, requirement) = match reference.split_once('@') {
-            Some((name, requirement)) => match Requirement::parse(requirement) {
-                Ok(parsed) => (name, parsed),
-                Err(error) => {
-                    let message = format!("bad pack version `{requirement}`; {error}");
-                    let finding = codes::BAD_VALUE.at(place, message);
-                    findings
-                        .report(finding.hint("write `name@1.0.0` for that version, `name@1` for any compatible one"));
-                    return None;
-                }
-            },
-            None => (reference, Requirement::Any),
-        };
-        if !is_pack_name(name) {
-            let finding = codes::BAD_NAME.at(place, format!("bad pack name `{}`", name.escape_debug()));
-            findings.report(finding.hint("write `name@version`, or a folder as in `./folder`"));
-            return None;
-        }
+        let (name, requirement) = reference::parse(reference, place, findings)?;
         for folder in &self.folders {
             findings.watch(folder.join(name));
         }
@@ -168,35 +182,78 @@ impl Library {
             findings.report(codes::PACK_NOT_FOUND.at(place, format!("no pack `{name}` in the library")).hint(hint));
             return None;
         }
-        let mut best: Option<&Candidate> = None;
-        for candidate in &candidates {
-            let fits = candidate.version.as_ref().is_some_and(|version| requirement.matches(version));
-            // Folders come first, and an equal version does not displace what was found.
-            if fits && best.is_none_or(|best| best.version < candidate.version) {
-                best = Some(candidate);
+        let found = |candidate: &Candidate, pin: Option<&PinManifest>| Found {
+            files: candidate.files.clone(),
+            expected: Some((name.to_owned(), candidate.version.clone())),
+            reference: reference.to_owned(),
+            source: if candidate.files.is_builtin() { "builtin" } else { "library" }.to_owned(),
+            pin: pin.cloned(),
+        };
+        match lock::choose(lock, &self.pinning, reference, Some(&requirement), place, findings) {
+            Choice::Refused => None,
+            Choice::Free => {
+                choose(&candidates, &requirement, reference, place, findings).map(|candidate| found(candidate, None))
+            }
+            Choice::Pinned(pin) => {
+                let wanted = Requirement::Exact(pin.pin.version.clone());
+                let exact = candidates.iter().find(|c| c.version.as_ref().is_some_and(|v| wanted.matches(v)));
+                if exact.is_none() {
+                    let message = format!("`{name}@{}` is pinned, but is not in the library", pin.pin.version);
+                    let note = format!("pinned at {}", findings.describe(pin.version));
+                    let hint =
+                        format!("{}; install the pinned version, or run `wattle pack upgrade`", there_is(&candidates));
+                    findings.report(codes::PIN_NOT_FOUND.at(place, message).hint(hint).note(note));
+                }
+                exact.map(|candidate| found(candidate, Some(pin)))
             }
         }
-        // A manifest that says no version may be the one that was meant; its own errors then tell.
-        let best = best.or_else(|| candidates.iter().find(|candidate| candidate.version.is_none()));
-        let Some(best) = best else {
-            let mut versions: Vec<&Version> = candidates.iter().filter_map(|c| c.version.as_ref()).collect();
-            versions.sort();
-            versions.dedup();
-            let versions: Vec<String> = versions.into_iter().map(Version::to_string).collect();
-            let message = format!("no version of the pack `{name}` meets `{reference}`");
-            let hint = format!("there is {}", suggest::list(versions.iter().map(String::as_str)));
-            findings.report(codes::VERSION_NOT_FOUND.at(place, message).hint(hint));
-            return None;
-        };
-        Some(Found { files: best.files.clone(), expected: Some((name.to_owned(), best.version.clone())) })
     }
+}
+
+/// The highest version that meets a requirement.
+fn choose<'a>(
+    candidates: &'a [Candidate],
+    requirement: &Requirement,
+    reference: &str,
+    place: Place,
+    findings: &mut Findings,
+) -> Option<&'a Candidate> {
+    let mut best: Option<&Candidate> = None;
+    for candidate in candidates {
+        let fits = candidate.version.as_ref().is_some_and(|version| requirement.matches(version));
+        // Folders come first, and an equal version does not displace what was found.
+        if fits && best.is_none_or(|best| best.version < candidate.version) {
+            best = Some(candidate);
+        }
+    }
+    // A manifest that says no version may be the one that was meant; its own errors then tell.
+    let best = best.or_else(|| candidates.iter().find(|candidate| candidate.version.is_none()));
+    if best.is_none() {
+        let message = format!("no version of the pack `{}` meets `{reference}`", reference::name_of(reference));
+        findings.report(codes::VERSION_NOT_FOUND.at(place, message).hint(there_is(candidates)));
+    }
+    best
+}
+
+fn there_is(candidates: &[Candidate]) -> String {
+    let mut versions: Vec<&Version> = candidates.iter().filter_map(|c| c.version.as_ref()).collect();
+    versions.sort();
+    versions.dedup();
+    let versions: Vec<String> = versions.into_iter().map(Version::to_string).collect();
+    format!("there is {}", suggest::list(versions.iter().map(String::as_str)))
 }
 
 fn find_folder(reference: &str, place: Place, base: &Path, findings: &mut Findings) -> Option<Found> {
     let folder = clean(&base.join(reference));
     findings.watch(folder.join(MANIFEST));
     if folder.join(MANIFEST).is_file() {
-        return Some(Found { files: PackFiles::Folder(folder), expected: None });
+        return Some(Found {
+            files: PackFiles::Folder(folder),
+            expected: None,
+            reference: reference.to_owned(),
+            source: "folder".to_owned(),
+            pin: None,
+        });
     }
     let message = format!("`{}` is not a pack: it has no `{MANIFEST}`", folder.display());
     findings.report(codes::PACK_NOT_FOUND.at(place, message).hint("folders are relative to the file that names them"));
@@ -228,12 +285,24 @@ impl PackFiles {
         }
     }
 
-    /// Names what a folder of the pack holds, in order.
-    pub(crate) fn list(&self, relative: &str) -> Vec<String> {
+    /// Lists all files with their digests.
+    pub(crate) fn file_list(&self) -> Result<FileList, FileListError> {
+        match self {
+            Self::Folder(folder) => FileList::of_folder(folder),
+            Self::Builtin(pack) => pack.file_list(),
+        }
+    }
+
+    /// Names what a folder of the pack holds, in order; the pack's own is the empty path.
+    pub(crate) fn list<'a>(&'a self, relative: &str) -> Vec<String> {
         match self {
             Self::Folder(folder) => entries(&folder.join(relative)),
             Self::Builtin(pack) => {
-                let inside = pack.files.iter().filter_map(|(path, _)| path.strip_prefix(relative)?.strip_prefix('/'));
+                let below = |path: &'a str| match relative {
+                    "" => Some(path),
+                    _ => path.strip_prefix(relative)?.strip_prefix('/'),
+                };
+                let inside = pack.files.iter().filter_map(|(path, _)| below(path));
                 let mut names: Vec<String> =
                     inside.filter_map(|path| path.split('/').next()).map(str::to_owned).collect();
                 names.sort();

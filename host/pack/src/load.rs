@@ -8,11 +8,12 @@ use crate::artifact::{ComponentKind, Components, Nodes};
 use crate::codes;
 use crate::diagnostic::{Diagnostic, Invalid};
 use crate::findings::{Findings, Place};
-use crate::library::{Library, clean};
+use crate::library::{Found, Library, clean};
 use crate::limits::{CircuitSettings, NodeLimits};
+use crate::lock::{LOCK_FILE, LockManifest};
 use crate::manifest::agent::{AgentManifest, ComponentManifest};
 use crate::pipeline::Builder;
-use crate::plan::{AgentSettings, BufferPlan, ComponentPlan, PipelinePlan, Plan, SinkPlan};
+use crate::plan::{AgentSettings, BufferPlan, ComponentPlan, PackUse, PipelinePlan, Plan, SinkPlan};
 use crate::value::{self, Data, Item, Table};
 use crate::{agent_links, option_path, suggest, template};
 
@@ -37,7 +38,8 @@ pub fn load(
     findings.watch(path);
     let text = read_text(path, &mut findings);
     let folder = path.parent().unwrap_or(Path::new(""));
-    let validation = Validation { env, nodes, components, library, folder };
+    let lock = LockManifest::read(&path.with_file_name(LOCK_FILE), &mut findings);
+    let validation = Validation { env, nodes, components, library, folder, lock };
     let plan = text.and_then(|text| validation.run(path, &text, &mut findings));
     finish(plan, findings)
 }
@@ -58,7 +60,7 @@ pub fn load_text(
     library: &Library,
 ) -> Result<(Plan, Vec<Diagnostic>), Invalid> {
     let mut findings = Findings::default();
-    let validation = Validation { env, nodes, components, library, folder };
+    let validation = Validation { env, nodes, components, library, folder, lock: None };
     let plan = validation.run(Path::new(name), text, &mut findings);
     finish(plan, findings)
 }
@@ -76,8 +78,7 @@ pub fn load_pack(
     library: &Library,
 ) -> Result<(PipelinePlan, Vec<Diagnostic>), Invalid> {
     let mut findings = Findings::default();
-    // What was given on a command line has no text to point at.
-    let place = Place::file(findings.add_manifest(Path::new(reference), ""));
+    let (found, place) = find_named(reference, library, &mut findings);
     for (name, _) in params.iter().filter(|(_, value)| Item::from_json(place, value).is_unknown()) {
         let message = format!("parameter `{name}` must have a value, not null");
         findings.report(codes::PARAM_TYPE.at(place, message));
@@ -87,11 +88,8 @@ pub fn load_pack(
         _ => Table::default(),
     };
     let (limits, circuit) = (NodeLimits::default(), CircuitSettings::default());
-    let mut builder = Builder::new(nodes, &limits, &circuit);
-    let reference = as_folder(reference);
-    let pipeline = library
-        .find(&reference, place, Path::new(""), &mut findings)
-        .and_then(|found| builder.build_pack(&found, Some(&given), place, &mut findings));
+    let mut builder = Builder::new(nodes, library, &limits, &circuit);
+    let pipeline = found.and_then(|found| builder.build_pack(&found, Some(&given), place, &mut findings));
     let plan = pipeline.and_then(|built| {
         let name = built.pack.as_ref().map(|pack| pack.name.clone())?;
         built.into_plan(name, Vec::new(), &[])
@@ -116,8 +114,15 @@ pub fn peek_settings(text: &str, folder: &Path, env: Env<'_>) -> AgentSettings {
     AgentManifest::read(table, file, folder, env, &mut findings).settings
 }
 
+/// Finds the pack that a command names, and gives the place of its name. What was given on a command line has no text to
+/// point at.
+pub(crate) fn find_named(reference: &str, library: &Library, findings: &mut Findings) -> (Option<Found>, Place) {
+    let place = Place::file(findings.add_manifest(Path::new(reference), ""));
+    (library.find(&as_folder(reference), place, Path::new(""), findings), place)
+}
+
 /// On a command line a folder needs no `./` if it is one.
-pub(crate) fn as_folder(reference: &str) -> String {
+fn as_folder(reference: &str) -> String {
     let is_folder = Path::new(reference).join(crate::library::MANIFEST).is_file();
     if is_folder && !reference.contains('/') { format!("./{reference}") } else { reference.to_owned() }
 }
@@ -162,6 +167,7 @@ struct Validation<'a> {
     components: &'a dyn Components,
     library: &'a Library,
     folder: &'a Path,
+    lock: Option<LockManifest>,
 }
 
 impl Validation<'_> {
@@ -177,7 +183,7 @@ impl Validation<'_> {
         let sources = self.check_components(ComponentKind::Source, &manifest.sources, findings);
         let sinks = self.check_components(ComponentKind::Sink, &manifest.sinks, findings);
         agent_links::report_two_writers(&manifest.sinks, findings);
-        let pipelines = self.build_pipelines(&manifest, findings);
+        let (pipelines, packs) = self.build_pipelines(&manifest, findings);
         let inputs = agent_links::link(&manifest, &pipelines, findings);
 
         let buffers: Vec<BufferPlan> = manifest.sinks.iter().map(|sink| sink.buffer).collect();
@@ -190,7 +196,7 @@ impl Validation<'_> {
             .map(|((component, inputs), buffer)| component.map(|component| SinkPlan { component, inputs, buffer }))
             .collect::<Option<Vec<_>>>()?;
         let pipelines = pipelines.into_iter().map(Pipeline::into_plan).collect::<Option<Vec<_>>>()?;
-        Some(Plan { agent, sources, sinks, pipelines, files: Default::default() })
+        Some(Plan { agent, sources, sinks, pipelines, packs, files: Default::default() })
     }
 
     fn check_components(
@@ -235,9 +241,9 @@ impl Validation<'_> {
         Some(ComponentPlan { name: manifest.name.clone(), type_name: type_name.text.clone(), options })
     }
 
-    fn build_pipelines(&self, manifest: &AgentManifest, findings: &mut Findings) -> Vec<Pipeline> {
-        let library = self.library.clone().with_folder(clean(&manifest.settings.packs));
-        let mut builder = Builder::new(self.nodes, &manifest.settings.limits, &manifest.settings.circuit);
+    fn build_pipelines(&self, manifest: &AgentManifest, findings: &mut Findings) -> (Vec<Pipeline>, Vec<PackUse>) {
+        let library = self.library.clone().with_folder(clean(&manifest.settings.packs)).with_lock(self.lock.clone());
+        let mut builder = Builder::new(self.nodes, &library, &manifest.settings.limits, &manifest.settings.circuit);
         let mut used = vec![false; manifest.sources.len()];
         let mut pipelines = Vec::new();
         let mut sure = true;
@@ -246,7 +252,7 @@ impl Validation<'_> {
             for source in &sources {
                 used.iter_mut().skip(*source).take(1).for_each(|used| *used = true);
             }
-            let built = builder.build(pipeline, &library, self.folder, findings);
+            let built = builder.build(pipeline, self.folder, findings);
             let discard = agent_links::discarded(pipeline, built.as_ref(), findings);
             pipelines.push(Pipeline { name: pipeline.name.clone(), sources, built, discard });
         }
@@ -255,7 +261,7 @@ impl Validation<'_> {
             let hint = format!("add `\"{}\"` to the `inputs` of a pipeline, or remove the source", source.name);
             findings.report(codes::UNUSED_SOURCE.at(source.place, message).hint(hint));
         }
-        pipelines
+        (pipelines, builder.uses)
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub(crate) mod agent;
 mod buffer;
+pub(crate) mod capabilities;
 pub(crate) mod graph;
 pub(crate) mod limits;
 pub(crate) mod pack;

@@ -1,134 +1,14 @@
-//! Parameters of a pack: their declarations, the values given, and their use in options.
+//! Parameters of a pack: the values given, and their use in options.
+
+mod declaration;
+
+pub(crate) use declaration::{KINDS, ParamManifest};
 
 use crate::codes;
 use crate::findings::{Findings, Place};
-use crate::reader::{Reader, boolean, check_name};
 use crate::suggest;
 use crate::template::{Piece, pieces, report_unclosed};
 use crate::value::{Data, Entry, Item, Table};
-
-/// Type of a parameter.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    String,
-    Integer,
-    Number,
-    Boolean,
-    List,
-}
-
-const KINDS: &[(&str, Kind)] = &[
-    ("string", Kind::String),
-    ("integer", Kind::Integer),
-    ("number", Kind::Number),
-    ("boolean", Kind::Boolean),
-    ("list", Kind::List),
-];
-
-impl Kind {
-    fn words(self) -> &'static str {
-        match self {
-            Self::String => "a string",
-            Self::Integer => "an integer",
-            Self::Number => "a number",
-            Self::Boolean => "a boolean",
-            Self::List => "a list of strings",
-        }
-    }
-
-    /// Takes a value as this type; strings will do for numbers and booleans, since variables give strings.
-    fn take(self, item: &Item) -> Option<Data> {
-        match (self, &item.data) {
-            (Self::Integer, Data::String(text)) => text.trim().parse().ok().map(Data::Integer),
-            (Self::Number, Data::String(text)) => {
-                text.trim().parse().ok().filter(|number: &f64| number.is_finite()).map(Data::Float)
-            }
-            (Self::Boolean, Data::String(text)) => text.trim().parse().ok().map(Data::Boolean),
-            (Self::List, Data::List(items)) => {
-                items.iter().all(|item| matches!(item.data, Data::String(_))).then(|| item.data.clone())
-            }
-            (Self::String, Data::String(_))
-            | (Self::Integer | Self::Number, Data::Integer(_))
-            | (Self::Number, Data::Float(_))
-            | (Self::Boolean, Data::Boolean(_)) => Some(item.data.clone()),
-            _ => None,
-        }
-    }
-}
-
-/// A parameter as declared.
-pub(crate) struct ParamManifest {
-    name: String,
-    place: Place,
-    /// `None` where it is reported already.
-    kind: Option<Kind>,
-    default: Option<Item>,
-    allowed: Vec<Item>,
-    secret: bool,
-}
-
-impl ParamManifest {
-    pub(crate) fn read(table: &Table, entry: &Entry, findings: &mut Findings) -> Self {
-        check_name("parameter", &entry.key, entry.place, findings);
-        let mut reader = Reader::new(table, entry.place, format!("`[params.{}]`", entry.key));
-        let kind = reader.required_string("type", findings).and_then(|text| {
-            let kind = KINDS.iter().find(|(name, _)| *name == text.text).map(|(_, kind)| *kind);
-            if kind.is_none() {
-                let message = format!("unknown type of a parameter: `{}`", text.text);
-                let hint = suggest::hint(&text.text, KINDS.iter().map(|(name, _)| *name));
-                findings.report(codes::BAD_VALUE.at(text.place, message).hint_if(hint));
-            }
-            kind
-        });
-        let default = reader.optional("default").map(|entry| entry.item.clone());
-        let allowed = match reader.optional("allowed").map(|entry| (&entry.item.data, entry)) {
-            Some((Data::List(items), _)) => items.clone(),
-            Some((_, entry)) => {
-                let message = format!("`allowed` must be a list, not {}", entry.item.kind());
-                findings.report(codes::WRONG_TYPE.at(entry.item.place, message));
-                Vec::new()
-            }
-            None => Vec::new(),
-        };
-        let secret = reader.optional("secret").and_then(|entry| boolean(entry, findings)).unwrap_or(false);
-        reader.string("description", findings);
-        reader.finish(findings);
-        let manifest = Self { name: entry.key.clone(), place: entry.place, kind, default, allowed, secret };
-        if let Some(default) = &manifest.default {
-            manifest.take(default, findings);
-        }
-        manifest
-    }
-
-    /// Takes a value for this parameter, or reports why it cannot.
-    fn take(&self, item: &Item, findings: &mut Findings) -> Option<Data> {
-        let kind = self.kind?;
-        if matches!(item.data, Data::Unknown) {
-            return None;
-        }
-        let Some(data) = kind.take(item) else {
-            let message = format!("parameter `{}` must be {}, not {}", self.name, kind.words(), item.kind());
-            findings.report(codes::PARAM_TYPE.at(item.place, message));
-            return None;
-        };
-        let taken = Item::new(item.place, data);
-        let allowed: Vec<_> = self.allowed.iter().map(Item::to_json).collect();
-        let fits = |item: &Item| allowed.is_empty() || allowed.contains(&item.to_json());
-        let wrong = match &taken.data {
-            Data::List(items) => items.iter().find(|item| !fits(item)),
-            _ => (!fits(&taken)).then_some(&taken),
-        };
-        if let Some(wrong) = wrong {
-            let shown = if self.secret { "***".to_owned() } else { plain(wrong).unwrap_or_default() };
-            let message = format!("parameter `{}` may not be `{shown}`", self.name);
-            let texts: Vec<String> = self.allowed.iter().filter_map(plain).collect();
-            let hint = format!("it allows {}", suggest::list(texts.iter().map(String::as_str)));
-            findings.report(codes::PARAM_NOT_ALLOWED.at(wrong.place, message).hint(hint));
-            return None;
-        }
-        Some(taken.data)
-    }
-}
 
 /// Parameters with their values.
 pub(crate) struct Params(Vec<Param>);

@@ -1,26 +1,36 @@
 //! Builds the graph of a pipeline: finds its pack, fills in parameters, takes its artifacts, configures its nodes.
+//!
+//! A pack can be a node of another pack, or of a graph that is written inline. It is built by itself, with its outputs as
+//! the ports of that node, and its graph then takes the place of the node (`compound.rs`).
 
-use std::collections::BTreeMap;
-use std::path::{Component, Path, PathBuf};
+mod artifact;
+mod compound;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::artifact::{Artifact, NodeError, NodeShape, Nodes, Origin};
+use crate::artifact::{Artifact, NodeShape, Nodes};
 use crate::codes;
+use crate::digest::FileList;
 use crate::findings::{Findings, Place};
-use crate::library::{Found, Library, MANIFEST, PackFiles, clean, read_plain};
-use crate::limits::{CircuitSettings, NodeLimits, OnFault};
-use crate::load::{bytes_to_text, in_words};
+use crate::library::{Found, Library, MANIFEST, PackFiles};
+use crate::limits::{CircuitSettings, NodeLimits};
+use crate::load::bytes_to_text;
 use crate::manifest::agent::{PipelineGraph, PipelineManifest};
-use crate::manifest::graph::{GraphManifest, NodeManifest};
+use crate::manifest::capabilities::CapabilityManifest;
+use crate::manifest::graph::{ArtifactManifest, GraphManifest, NodeManifest, NodeWork};
 use crate::manifest::pack::PackManifest;
 use crate::params::Params;
-use crate::plan::{NodePlan, OutputPlan, PackId, PipelinePlan, PortPlan, Target};
+use crate::plan::{NodePlan, OutputPlan, PackId, PackUse, PipelinePlan, PortPlan, Target};
 use crate::reader::Text;
-use crate::value::{self, Data, Item, Table};
-use crate::{option_path, suggest, wire};
+use crate::value::{self, Data, Entry, Item, Table};
+use crate::{lock, wire};
 
-/// Prefix of artifacts that the agent carries.
-const BUILTIN: &str = "builtin:";
+/// Deepest nesting of packs in packs.
+const MOST_DEPTH: usize = 8;
+/// Most nodes of a pipeline whose packs hold packs.
+const MOST_NODES: usize = 1000;
 
 /// A graph whose outputs are known, and the rest if nothing was wrong.
 pub(crate) struct Built {
@@ -40,44 +50,76 @@ impl Built {
     }
 }
 
-/// Where the artifacts of a graph are.
+/// Where a graph is written.
 enum Root<'a> {
-    Pack(&'a PackFiles),
+    Pack {
+        files: &'a PackFiles,
+        list: &'a FileList,
+    },
     /// Folder of the configuration with an inline graph.
     Folder(&'a Path),
+}
+
+/// A graph with what its nodes see.
+struct Scope<'a> {
+    root: Root<'a>,
+    /// Parameters of the pack; a graph that is written inline has none.
+    params: Option<&'a mut Params>,
+    capabilities: &'a [CapabilityManifest],
+    /// Capabilities that its artifacts turned out to need.
+    needed: BTreeSet<&'static str>,
+}
+
+/// What a node became.
+enum Part {
+    Node { artifact: Arc<Artifact>, options: String, shape: NodeShape },
+    Pack(Built),
 }
 
 /// Builds pipelines; an artifact that several use is read once.
 pub(crate) struct Builder<'a> {
     nodes: &'a dyn Nodes,
+    library: &'a Library,
     limits: &'a NodeLimits,
     circuit: &'a CircuitSettings,
     artifacts: BTreeMap<PathBuf, Arc<Artifact>>,
+    /// The packs that are being built, each inside the one before: their manifests and their names.
+    inside: Vec<(PathBuf, String)>,
+    /// Nodes that the pipeline may still have.
+    room: usize,
+    /// Every pack that was found, by reference.
+    pub(crate) uses: Vec<PackUse>,
 }
 
 impl<'a> Builder<'a> {
-    pub(crate) fn new(nodes: &'a dyn Nodes, limits: &'a NodeLimits, circuit: &'a CircuitSettings) -> Self {
-        Self { nodes, limits, circuit, artifacts: BTreeMap::new() }
+    pub(crate) fn new(
+        nodes: &'a dyn Nodes,
+        library: &'a Library,
+        limits: &'a NodeLimits,
+        circuit: &'a CircuitSettings,
+    ) -> Self {
+        let (artifacts, inside, uses) = (BTreeMap::new(), Vec::new(), Vec::new());
+        Self { nodes, library, limits, circuit, artifacts, inside, room: MOST_NODES, uses }
     }
 
     /// Builds a pipeline of a configuration.
     pub(crate) fn build(
         &mut self,
         pipeline: &PipelineManifest,
-        library: &Library,
         folder: &Path,
         findings: &mut Findings,
     ) -> Option<Built> {
         match &pipeline.graph {
             PipelineGraph::Pack { reference, params } => {
-                let found = library.find(&reference.text, reference.place, folder, findings)?;
-                let given = params.as_ref().and_then(|entry| match &entry.item.data {
-                    Data::Table(table) => Some(table),
-                    _ => None,
-                });
-                self.build_pack(&found, given, reference.place, findings)
+                let found = self.library.find(&reference.text, reference.place, folder, findings)?;
+                self.build_pack(&found, params.as_ref().and_then(table_of), reference.place, findings)
             }
-            PipelineGraph::Inline(graph) => Some(self.build_graph(graph, &Root::Folder(folder), None, findings)),
+            PipelineGraph::Inline(graph) => {
+                self.room = MOST_NODES;
+                let root = Root::Folder(folder);
+                let mut scope = Scope { root, params: None, capabilities: &[], needed: BTreeSet::new() };
+                Some(self.build_graph(graph, &mut scope, findings))
+            }
             PipelineGraph::Unknown => None,
         }
     }
@@ -90,161 +132,237 @@ impl<'a> Builder<'a> {
         user: Place,
         findings: &mut Findings,
     ) -> Option<Built> {
+        if self.inside.is_empty() {
+            self.room = MOST_NODES;
+        }
+        let list = open(found, user, findings)?;
         let (manifest, file) = read_manifest(&found.files, findings)?;
         check_identity(found, &manifest, file, findings);
+        let id = manifest.head.name.as_ref().zip(manifest.head.version.as_ref());
+        let id = id.map(|(name, (version, _))| PackId {
+            name: name.text.clone(),
+            version: version.clone(),
+            digest: list.digest(),
+        });
+        if let Some(id) = &id {
+            self.note_use(found, id, &list);
+        }
+        let name = id.as_ref().map_or_else(|| found.reference.clone(), PackId::to_string);
+        self.enter(found, name, user, findings)?;
         let mut params = Params::resolve(&manifest.params, given, user, findings);
-        let mut built = self.build_graph(&manifest.graph, &Root::Pack(&found.files), Some(&mut params), findings);
+        let mut scope = Scope {
+            root: Root::Pack { files: &found.files, list: &list },
+            params: Some(&mut params),
+            capabilities: &manifest.capabilities,
+            needed: BTreeSet::new(),
+        };
+        let built = self.build_graph(&manifest.graph, &mut scope, findings);
+        self.inside.pop();
+        if built.graph.is_some() {
+            artifact::report_unused(&manifest.capabilities, &scope.needed, findings);
+        }
         params.report_unused(findings);
-        built.pack =
-            manifest.name.zip(manifest.version).map(|(name, (version, _))| PackId { name: name.text, version });
-        Some(built)
+        Some(Built { pack: id, ..built })
     }
 
-    fn build_graph(
-        &mut self,
-        graph: &GraphManifest,
-        root: &Root<'_>,
-        mut params: Option<&mut Params>,
-        findings: &mut Findings,
-    ) -> Built {
-        let mut shapes = Vec::new();
+    /// Begins to build a pack inside those that are being built, unless it is one of them.
+    fn enter(&mut self, found: &Found, name: String, user: Place, findings: &mut Findings) -> Option<()> {
+        let manifest = found.files.path(MANIFEST);
+        if let Some(first) = self.inside.iter().position(|(path, _)| *path == manifest) {
+            let path = self.inside.iter().skip(first).map(|(_, name)| name).chain([&name]);
+            let path: Vec<String> = path.map(|name| format!("`{name}`")).collect();
+            let finding =
+                codes::PACK_CYCLE.at(user, format!("packs use each other in a circle: {}", path.join(" -> ")));
+            findings.report(finding.hint("take this node out, or write what it does into the pack"));
+            return None;
+        }
+        if self.inside.len() >= MOST_DEPTH {
+            let message = format!("packs are nested more than {MOST_DEPTH} deep");
+            findings.report(codes::PACK_DEPTH.at(user, message).hint("use the inner pack's nodes directly"));
+            return None;
+        }
+        self.inside.push((manifest, name));
+        Some(())
+    }
+
+    /// Remembers which pack answered a reference.
+    fn note_use(&mut self, found: &Found, id: &PackId, list: &FileList) {
+        if self.uses.iter().any(|used| used.reference == found.reference) {
+            return;
+        }
+        let artifacts = list.iter().filter(|(path, _)| path.ends_with(".wasm"));
+        self.uses.push(PackUse {
+            reference: found.reference.clone(),
+            name: id.name.clone(),
+            version: id.version.clone(),
+            source: found.source.clone(),
+            digest: id.digest.clone(),
+            artifacts: artifacts.map(|(path, digest)| (path.to_owned(), format!("sha256:{digest}"))).collect(),
+        });
+    }
+
+    fn build_graph(&mut self, graph: &GraphManifest, scope: &mut Scope<'_>, findings: &mut Findings) -> Built {
+        let mut ports = Vec::new();
         let mut parts = Vec::new();
         for node in &graph.nodes {
-            let options = fill_options(node, params.as_deref_mut(), findings);
-            let artifact = node.artifact.as_ref().and_then(|text| self.artifact(text, root, findings));
-            let part = artifact.zip(options).and_then(|(artifact, options)| {
-                let text = value::table_to_json(&options).to_string();
-                self.configure(node, &artifact, &options, &text, findings).map(|shape| (artifact, text, shape))
-            });
-            shapes.push(part.as_ref().map(|(_, _, shape)| shape.clone()));
+            let part = match &node.work {
+                NodeWork::Artifact(manifest) => self.build_node(node, manifest, scope, findings),
+                NodeWork::Pack { reference, params } => {
+                    self.build_inner(reference, params.as_ref(), scope, findings).map(Part::Pack)
+                }
+                NodeWork::Unknown => None,
+            };
+            ports.push(part.as_ref().map(Part::ports));
             parts.push(part);
         }
-        let wires = wire::wire(graph, &shapes, findings);
-        let mut nodes = Some(Vec::new());
+        let wires = wire::wire(graph, &ports, findings);
+        let mut placed = Some(Vec::new());
         for index in wires.order {
             let node = graph.nodes.get(index).zip(parts.get_mut(index).and_then(Option::take));
             let targets = wires.ports.get(index).cloned().unwrap_or_default();
-            let plan = node.map(|(node, (artifact, options, shape))| NodePlan {
-                name: node.name.clone(),
-                artifact,
-                options,
-                limits: node.limits.over(self.limits),
-                circuit: node.circuit.over(self.circuit),
-                on_fault: node.on_fault.map(|(policy, _)| policy).unwrap_or_default(),
-                ports: wire::ports(&shape)
-                    .zip(targets)
-                    .map(|(name, targets)| PortPlan { name: name.to_owned(), targets })
-                    .collect(),
-                shape,
-            });
-            nodes = nodes.zip(plan).map(|(mut nodes, plan)| {
-                nodes.push(plan);
-                nodes
+            let part = node.and_then(|(node, part)| self.place(node, part, targets));
+            placed = placed.zip(part).map(|(mut placed, part)| {
+                placed.push(part);
+                placed
             });
         }
+        let graph_plan = placed.and_then(|placed| compound::flatten(wires.entry, placed, findings));
         let outputs = graph.outputs.iter().map(|output| OutputPlan {
             name: output.name.clone(),
             title: output.title.clone().unwrap_or_else(|| output.name.clone()),
             description: output.description.clone().unwrap_or_default(),
             discard: false,
         });
-        Built { pack: None, outputs: outputs.collect(), graph: nodes.map(|nodes| (wires.entry, nodes)) }
+        Built { pack: None, outputs: outputs.collect(), graph: graph_plan }
     }
 
-    /// Gives the artifact that a node names.
-    fn artifact(&mut self, text: &Text, root: &Root<'_>, findings: &mut Findings) -> Option<Arc<Artifact>> {
-        if let Some(name) = text.text.strip_prefix(BUILTIN) {
-            let artifact = self.nodes.builtin(name);
-            if artifact.is_none() {
-                let names = self.nodes.builtin_names();
-                let hint = match suggest::closest(name, names.iter().map(String::as_str)) {
-                    Some(meant) => format!("did you mean `{BUILTIN}{meant}`?"),
-                    None => format!("there is {}", suggest::list(names.iter().map(String::as_str))),
-                };
-                let message = format!("unknown node type `{name}`");
-                findings.report(codes::UNKNOWN_NODE_TYPE.at(text.place, message).hint(hint));
-            }
-            return artifact;
-        }
-        let path = match root {
-            Root::Pack(files) => {
-                if !is_inside(files, &text.text) {
-                    let message = format!("the artifact `{}` is outside the pack's folder", text.text);
-                    let hint = "copy it into the pack, so that the pack is whole wherever it goes";
-                    findings.report(codes::OUTSIDE_ARTIFACT.at(text.place, message).hint(hint));
-                    return None;
-                }
-                clean(&files.path(&text.text))
-            }
-            Root::Folder(folder) => clean(&folder.join(&text.text)),
-        };
-        let origin = match root {
-            Root::Pack(files) if files.is_builtin() => Origin::Embedded,
-            _ => Origin::File(path.clone()),
-        };
-        if matches!(origin, Origin::File(_)) {
-            findings.watch(&path);
-        }
-        if let Some(artifact) = self.artifacts.get(&path) {
-            return Some(Arc::clone(artifact));
-        }
-        let read = match root {
-            Root::Pack(files) => files.read(&text.text),
-            Root::Folder(_) => read_plain(&path),
-        };
-        match read {
-            Ok(bytes) => {
-                let name = path.file_stem().and_then(|name| name.to_str()).unwrap_or_default();
-                let artifact = Arc::new(Artifact::new(name, bytes, origin));
-                self.artifacts.insert(path, Arc::clone(&artifact));
-                Some(artifact)
-            }
-            Err(error) => {
-                let message = format!("the artifact `{}` cannot be read: {}", path.display(), in_words(&error));
-                let hint = match self.nodes.builtin(&text.text) {
-                    Some(_) => format!("did you mean `{BUILTIN}{}`?", text.text),
-                    None => format!("artifacts are files, or `{BUILTIN}NAME`"),
-                };
-                findings.report(codes::MISSING_ARTIFACT.at(text.place, message).hint(hint));
-                None
-            }
-        }
-    }
-
-    fn configure(
-        &self,
+    fn build_node(
+        &mut self,
         node: &NodeManifest,
-        artifact: &Arc<Artifact>,
-        options: &Table,
-        text: &str,
+        manifest: &ArtifactManifest,
+        scope: &mut Scope<'_>,
         findings: &mut Findings,
-    ) -> Option<NodeShape> {
-        let place = node.artifact.as_ref().map_or(node.place, |text| text.place);
-        let owner = format!("node `{}`", node.name);
-        match self.nodes.configure(artifact, text, &node.limits.over(self.limits)) {
-            Ok(shape) => match bad_ports(&shape) {
-                None => {
-                    check_on_fault(node, &shape, findings);
-                    Some(shape)
-                }
-                Some(problem) => {
-                    let message = format!("the artifact of {owner} is refused: {problem}");
-                    findings.report(codes::REFUSED_ARTIFACT.at(place, message));
-                    None
-                }
-            },
-            Err(NodeError::Options(errors)) => {
-                let whole = node.options.as_ref().map_or(place, |entry| entry.place);
-                option_path::report(codes::NODE_OPTION, errors, &owner, options, whole, findings);
-                None
+    ) -> Option<Part> {
+        if self.inside.len() > 1 {
+            let Some(room) = self.room.checked_sub(1) else {
+                let message = format!("the packs in this pack have more than {MOST_NODES} nodes together");
+                findings.report(codes::PACK_DEPTH.at(node.place, message));
+                return None;
+            };
+            self.room = room;
+        }
+        let options = fill_options(node, manifest, scope.params.as_deref_mut(), findings);
+        let artifact = self.artifact(&manifest.artifact, &scope.root, findings)?;
+        artifact::check_digest(&artifact, manifest, &node.name, findings)?;
+        let options = options?;
+        let text = value::table_to_json(&options).to_string();
+        let shape = self.configure(node, manifest, &artifact, &options, &text, scope, findings)?;
+        Some(Part::Node { artifact, options: text, shape })
+    }
+
+    /// Builds a pack that is a node.
+    fn build_inner(
+        &mut self,
+        reference: &Text,
+        params: Option<&Entry>,
+        scope: &mut Scope<'_>,
+        findings: &mut Findings,
+    ) -> Option<Built> {
+        let folder = scope.root.folder_of(reference, findings)?;
+        let found = self.library.find(&reference.text, reference.place, folder, findings)?;
+        let mut given = params.map(|entry| entry.item.clone());
+        if let Some((given, params)) = given.as_mut().zip(scope.params.as_deref_mut()) {
+            params.fill(given, findings);
+        }
+        let given = given.as_ref().and_then(|item| match &item.data {
+            Data::Table(table) => Some(table),
+            _ => None,
+        });
+        self.build_pack(&found, given, reference.place, findings)
+    }
+
+    /// Gives a node its limits and links.
+    fn place<'n>(&self, node: &'n NodeManifest, part: Part, targets: Vec<Vec<Target>>) -> Option<compound::Placed<'n>> {
+        match (part, &node.work) {
+            (Part::Node { artifact, options, shape }, NodeWork::Artifact(manifest)) => {
+                let names = wire::ports(&shape).map(str::to_owned).collect::<Vec<_>>();
+                Some(compound::Placed::Node(Box::new(NodePlan {
+                    name: node.name.clone(),
+                    artifact,
+                    options,
+                    limits: manifest.limits.over(self.limits),
+                    circuit: manifest.circuit.over(self.circuit),
+                    on_fault: manifest.on_fault.map(|(policy, _)| policy).unwrap_or_default(),
+                    ports: names.into_iter().zip(targets).map(|(name, targets)| PortPlan { name, targets }).collect(),
+                    shape,
+                })))
             }
-            Err(NodeError::Artifact { message, hint }) => {
-                let message = format!("the artifact of {owner} is refused: {message}");
-                findings.report(codes::REFUSED_ARTIFACT.at(place, message).hint_if(hint));
-                None
+            (Part::Pack(built), _) => {
+                let (entry, nodes) = built.graph?;
+                Some(compound::Placed::Pack { node, entry, nodes, targets })
             }
+            (Part::Node { .. }, _) => None,
         }
     }
+}
+
+impl Part {
+    fn ports(&self) -> wire::Ports {
+        match self {
+            Self::Node { shape, .. } => wire::ports(shape).map(str::to_owned).collect(),
+            Self::Pack(built) => built.outputs.iter().map(|output| output.name.clone()).collect(),
+        }
+    }
+}
+
+impl<'a> Root<'a> {
+    /// The folder that a reference to a pack is relative to; in a pack there is none.
+    fn folder_of(&self, reference: &Text, findings: &mut Findings) -> Option<&'a Path> {
+        match self {
+            Self::Folder(folder) => Some(folder),
+            Self::Pack { .. } if crate::reference::is_folder(&reference.text) => {
+                let message = format!("the pack names another one by its folder: `{}`", reference.text);
+                let hint = "put that one into the library, and name it as in `\"name@^1\"`";
+                findings.report(codes::PACK_IN_PACK.at(reference.place, message).hint(hint));
+                None
+            }
+            Self::Pack { .. } => Some(Path::new("")),
+        }
+    }
+}
+
+/// The table of an entry.
+fn table_of(entry: &Entry) -> Option<&Table> {
+    match &entry.item.data {
+        Data::Table(table) => Some(table),
+        _ => None,
+    }
+}
+
+/// Lists the files of a pack and compares them with its pin; nothing of a pack is read that is not the pinned one.
+pub(crate) fn open(found: &Found, user: Place, findings: &mut Findings) -> Option<FileList> {
+    let list = match found.files.file_list() {
+        Ok(list) => list,
+        Err(error) => {
+            if let PackFiles::Folder(folder) = &found.files {
+                findings.watch(folder);
+            }
+            let message = format!("the files of the pack `{}` cannot be listed: {error}", found.reference);
+            findings.report(codes::PACK_FILES.at(user, message));
+            return None;
+        }
+    };
+    if let (PackFiles::Folder(folder), Some(_)) = (&found.files, &found.pin) {
+        // Any file can be the one that makes it what is pinned, or another.
+        for (path, _) in list.iter() {
+            findings.watch(folder.join(path).parent().unwrap_or(folder));
+        }
+    }
+    let fits = found
+        .pin
+        .as_ref()
+        .is_none_or(|pin| lock::check_digest(pin, &list, &format!("`{}`", found.reference), findings));
+    fits.then_some(list)
 }
 
 /// Reads the manifest of a pack.
@@ -263,25 +381,30 @@ pub(crate) fn read_manifest(files: &PackFiles, findings: &mut Findings) -> Optio
 /// A pack of the library must be what its folder says, else the versions of a configuration mean nothing.
 fn check_identity(found: &Found, manifest: &PackManifest, file: Place, findings: &mut Findings) {
     let Some((name, version)) = &found.expected else { return };
-    if let Some(own) = manifest.name.as_ref().filter(|own| own.text != *name) {
+    if let Some(own) = manifest.head.name.as_ref().filter(|own| own.text != *name) {
         let message = format!("the pack `{}` lies in the library's folder of `{name}`", own.text);
         findings.report(codes::MISPLACED_PACK.at(own.place, message).hint("rename the folder, or the pack"));
     }
-    if let (Some(expected), Some((own, place))) = (version, &manifest.version)
+    if let (Some(expected), Some((own, place))) = (version, &manifest.head.version)
         && own != expected
     {
         let message = format!("version `{own}` of the pack `{name}` lies in the library's folder of `{expected}`");
         findings.report(codes::MISPLACED_PACK.at(*place, message).hint("rename the folder, or change the version"));
     }
-    if version.is_none() && manifest.version.is_some() {
+    if version.is_none() && manifest.head.version.is_some() {
         // Its version could not be read when the library looked for it, so the file has changed since.
         findings.report(codes::UNREADABLE.at(file, "the pack changed while it was read").hint("load it once more"));
     }
 }
 
 /// The options of a node with parameters filled in; `None` where one of them is reported already.
-fn fill_options(node: &NodeManifest, params: Option<&mut Params>, findings: &mut Findings) -> Option<Table> {
-    let mut options = match &node.options {
+fn fill_options(
+    node: &NodeManifest,
+    manifest: &ArtifactManifest,
+    params: Option<&mut Params>,
+    findings: &mut Findings,
+) -> Option<Table> {
+    let mut options = match &manifest.options {
         Some(entry) => entry.item.clone(),
         None => Item::new(node.place, Data::Table(Table::default())),
     };
@@ -292,43 +415,4 @@ fn fill_options(node: &NodeManifest, params: Option<&mut Params>, findings: &mut
         Data::Table(table) if !table.0.iter().any(|entry| entry.item.is_unknown()) => Some(table),
         _ => None,
     }
-}
-
-/// Tells whether a path stays in the folder of its pack, also after links of the file system are followed.
-fn is_inside(files: &PackFiles, relative: &str) -> bool {
-    let plain = Path::new(relative).components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
-    let PackFiles::Folder(folder) = files else { return plain };
-    match (folder.canonicalize(), folder.join(relative).canonicalize()) {
-        (Ok(folder), Ok(path)) => plain && path.starts_with(folder),
-        // A file that is absent is reported as that.
-        _ => plain,
-    }
-}
-
-/// Refuses to pass on unchanged what must not leave in clear, or what would have to choose one of several ports.
-fn check_on_fault(node: &NodeManifest, shape: &NodeShape, findings: &mut Findings) {
-    let Some((OnFault::Pass, place)) = node.on_fault else { return };
-    let why = if shape.masks {
-        "hides data, so its events must not go on unchanged"
-    } else if shape.ports.len() > 1 {
-        "has several output ports, and unchanged events belong to none of them"
-    } else {
-        return;
-    };
-    let finding = codes::PASS_REFUSED.at(place, format!("node `{}` {why}", node.name));
-    findings.report(finding.hint("write `\"fail\"` or `\"stop\"`"));
-}
-
-fn bad_ports(shape: &NodeShape) -> Option<String> {
-    if shape.ports.is_empty() {
-        return Some("it has no output port".to_owned());
-    }
-    let mut seen = Vec::new();
-    for port in wire::ports(shape) {
-        if seen.contains(&port) {
-            return Some(format!("it has two ports `{port}`"));
-        }
-        seen.push(port);
-    }
-    None
 }

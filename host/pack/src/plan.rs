@@ -1,6 +1,6 @@
 //! The validated meaning of a configuration; the only thing that is built and run.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -26,6 +26,8 @@ pub struct Plan {
     pub sinks: Vec<SinkPlan>,
     /// Pipelines in the order of the file.
     pub pipelines: Vec<PipelinePlan>,
+    /// Every pack that they use, by reference.
+    pub packs: Vec<PackUse>,
     /// Files and folders whose change can change the plan; some may not exist yet.
     pub files: BTreeSet<PathBuf>,
 }
@@ -179,6 +181,25 @@ pub struct PackId {
     pub name: String,
     /// Version as the pack's manifest has it.
     pub version: Version,
+    /// Digest of its file list.
+    pub digest: String,
+}
+
+/// A pack that a configuration uses, directly or as a part of another pack.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PackUse {
+    /// The reference as written.
+    pub reference: String,
+    /// Name of the pack that answered it.
+    pub name: String,
+    /// Its version.
+    pub version: Version,
+    /// Where it comes from: `builtin`, `library`, `folder`, or the address of a registry with a digest.
+    pub source: String,
+    /// Digest of its file list.
+    pub digest: String,
+    /// Digests of the artifacts that it holds, by path in the pack.
+    pub artifacts: BTreeMap<String, String>,
 }
 
 impl fmt::Display for PackId {

@@ -40,8 +40,11 @@ pub(crate) fn ports(shape: &NodeShape) -> impl Iterator<Item = &str> {
     shape.ports.iter().map(String::as_str).chain([FAILED])
 }
 
-/// Links a graph. `shapes` has one element per node, `None` for one that could not be configured.
-pub(crate) fn wire(graph: &GraphManifest, shapes: &[Option<NodeShape>], findings: &mut Findings) -> Wires {
+/// The names of a node's ports; of an artifact [`FAILED`] is the last.
+pub(crate) type Ports = Vec<String>;
+
+/// Links a graph. `shapes` has the ports of each node, `None` for one whose ports are not known.
+pub(crate) fn wire(graph: &GraphManifest, shapes: &[Option<Ports>], findings: &mut Findings) -> Wires {
     let mut links: BTreeMap<(Start, Target), Place> = BTreeMap::new();
     let mut resolver = Resolver { graph, shapes, sure: true };
     let nodes =
@@ -85,7 +88,7 @@ fn add(
     input: &Text,
     owner: &str,
     graph: &GraphManifest,
-    shapes: &[Option<NodeShape>],
+    shapes: &[Option<Ports>],
     findings: &mut Findings,
 ) {
     match links.get(&(from, target)) {
@@ -106,12 +109,12 @@ fn add(
 fn report_unlinked(
     links: &BTreeMap<(Start, Target), Place>,
     graph: &GraphManifest,
-    shapes: &[Option<NodeShape>],
+    shapes: &[Option<Ports>],
     findings: &mut Findings,
 ) {
     for (index, (node, shape)) in graph.nodes.iter().zip(shapes).enumerate() {
         let Some(shape) = shape else { continue };
-        for (port, name) in ports(shape).enumerate() {
+        for (port, name) in shape.iter().enumerate() {
             if !links.keys().any(|(from, _)| *from == Start::Port(index, port)) {
                 let message = format!("port `{name}` of node `{}` leads nowhere", node.name);
                 let hint = format!("add `\"{}.{name}\"` to the `inputs` of a node or an output", node.name);
@@ -121,7 +124,7 @@ fn report_unlinked(
     }
 }
 
-fn targets(links: &BTreeMap<(Start, Target), Place>, shapes: &[Option<NodeShape>], order: Vec<usize>) -> Wires {
+fn targets(links: &BTreeMap<(Start, Target), Place>, shapes: &[Option<Ports>], order: Vec<usize>) -> Wires {
     let place_of = |target: Target| match target {
         Target::Node(index) => Target::Node(order.iter().position(|node| *node == index).unwrap_or(index)),
         output @ Target::Output(_) => output,
@@ -133,7 +136,7 @@ fn targets(links: &BTreeMap<(Start, Target), Place>, shapes: &[Option<NodeShape>
         targets
     };
     let ports = shapes.iter().enumerate().map(|(node, shape)| {
-        let count = shape.as_ref().map_or(0, |shape| shape.ports.len() + 1);
+        let count = shape.as_ref().map_or(0, Vec::len);
         (0..count).map(|port| leading(Start::Port(node, port))).collect()
     });
     let ports = ports.collect();

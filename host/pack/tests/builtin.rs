@@ -20,7 +20,7 @@ fn tests(pack: &str) -> Vec<PackTest> {
 
 #[test]
 fn every_pack_is_valid_without_a_warning() {
-    let packs: Vec<String> = library().list().iter().map(|(name, version)| format!("{name}@{version}")).collect();
+    let packs: Vec<String> = library().list().iter().map(|pack| format!("{}@{}", pack.name, pack.version)).collect();
     assert_eq!(packs, PACKS);
     for pack in PACKS {
         let (plan, warnings) = load_pack(pack, &Map::new(), &FakeNodes, &library()).unwrap();

@@ -11,7 +11,8 @@ use wattle_pack::{
 };
 
 /// Nodes with the ports of those that the agent carries. The artifact of any other node is a text of this crate's
-/// tests: `ports a b` is a node with these ports, anything else is refused with that text as the reason.
+/// tests: `ports a b` is a node with these ports, `imports a b` one that imports
+/// these, and anything else is refused with that text as the reason.
 pub(crate) struct FakeNodes;
 
 /// Options that each built-in node takes.
@@ -52,7 +53,9 @@ impl Nodes for FakeNodes {
                 Some(ports) => ports.split_whitespace().map(str::to_owned).collect(),
                 None => {
                     let hint = text.contains("wasi").then(|| "build it for `wasm32-unknown-unknown`".to_owned());
-                    return Err(NodeError::Artifact { message: text, hint });
+                    let imports = text.strip_prefix("imports ").unwrap_or_default();
+                    let imports = imports.split_whitespace().map(str::to_owned).collect();
+                    return Err(NodeError::Artifact { message: text, hint, imports });
                 }
             }
         };

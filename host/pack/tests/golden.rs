@@ -1,13 +1,14 @@
 //! Every kind of bad configuration, and what is said about it.
 //!
 //! A case is a folder in `golden` with an `agent.toml`, or with a pack in `pack` that is loaded by itself together with
-//! its tests. `expected.err` holds all diagnostics as they are rendered; `UPDATE_EXPECT=1` writes it anew.
+//! its tests. In a case whose name begins with `locked-`, only pinned packs may run; in one with
+//! `lint-`, the pack is also looked at for what is not wrong but unusual. `expected.err` holds all diagnostics as they are rendered; `UPDATE_EXPECT=1` writes it anew.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use wattle_pack::{Diagnostic, codes, load, load_pack, load_tests};
+use wattle_pack::{Diagnostic, Pinning, codes, lint_pack, load, load_pack, load_tests};
 
 use crate::fakes::{FakeComponents, FakeNodes, env, library};
 
@@ -25,10 +26,14 @@ fn diagnostics(case: &str) -> Vec<Diagnostic> {
     let folder = Path::new(FOLDER).join(case);
     let file = folder.join("agent.toml");
     if file.exists() || !folder.join("pack").exists() {
-        let loaded = load(&file, &env, &FakeNodes, &FakeComponents, &library());
+        let pinning = if case.starts_with("locked-") { Pinning::Required } else { Pinning::Obeyed };
+        let loaded = load(&file, &env, &FakeNodes, &FakeComponents, &library().with_pinning(pinning));
         return loaded.map_or_else(|invalid| invalid.diagnostics, |(_, warnings)| warnings);
     }
     let pack = format!("{FOLDER}/{case}/pack");
+    if case.starts_with("lint-") {
+        return lint_pack(&pack, &FakeNodes, &library()).unwrap_or_else(|invalid| invalid.diagnostics);
+    }
     match load_pack(&pack, &serde_json::Map::new(), &FakeNodes, &library()) {
         Err(invalid) => invalid.diagnostics,
         Ok((_, warnings)) => load_tests(&pack, &library()).map_or_else(|invalid| invalid.diagnostics, |_| warnings),

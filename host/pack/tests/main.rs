@@ -11,7 +11,9 @@
 )]
 
 mod builtin;
+mod compound;
 mod fakes;
 mod golden;
 mod plan;
 mod robust;
+mod versions;

@@ -315,8 +315,10 @@ fn a_pack_in_a_folder_brings_its_artifacts_and_all_files_are_watched() {
     assert_eq!(nodes[0].artifact.origin, Origin::File(at("packs/local/nodes/own.wasm")));
     assert_eq!(nodes[0].artifact.name, "own");
     assert!(std::sync::Arc::ptr_eq(&nodes[0].artifact, &nodes[1].artifact));
-    let expected: Vec<PathBuf> =
-        ["agent.toml", "packs/local/nodes/own.wasm", "packs/local/pack.toml"].map(at).into_iter().collect();
+    let expected: Vec<PathBuf> = ["agent.toml", "packs/local/nodes/own.wasm", "packs/local/pack.toml", "wattle.lock"]
+        .map(at)
+        .into_iter()
+        .collect();
     assert_eq!(plan.files.into_iter().collect::<Vec<_>>(), expected);
 }
 
@@ -341,7 +343,8 @@ fn an_artifact_may_not_leave_its_pack_by_a_link() {
     std::os::unix::fs::symlink(folder.path().join("outside.wasm"), folder.path().join("pack/nodes/own.wasm")).unwrap();
     let pack = folder.path().join("pack");
     let invalid = load_pack(pack.to_str().unwrap(), &Map::new(), &FakeNodes, &library()).unwrap_err();
-    assert_eq!(invalid.diagnostics[0].code, "E0205", "{}", render(&invalid));
+    // A pack holds no links at all, wherever they lead.
+    assert_eq!(invalid.diagnostics[0].code, "E0406", "{}", render(&invalid));
 }
 
 #[test]
@@ -350,8 +353,10 @@ fn a_library_folder_goes_before_what_is_built_in() {
     let newer = manifest.replace("1.1.0", "1.2.0");
     let folder = folder(&[("sample/1.1.0/pack.toml", &manifest), ("sample/pack.toml", &newer), ("x/readme", "")]);
     let library = library().with_folder(folder.path());
-    let versions: Vec<String> = library.list().iter().map(|(name, version)| format!("{name}@{version}")).collect();
-    assert_eq!(versions, ["sample@1.0.0", "sample@1.1.0", "sample@1.2.0"]);
+    let versions: Vec<String> = library.list().iter().map(|pack| format!("{}@{}", pack.name, pack.version)).collect();
+    assert_eq!(versions, ["sample@1.0.0", "sample@1.1.0", "sample@1.1.0", "sample@1.2.0"]);
+    let own: Vec<bool> = library.list().iter().map(|pack| pack.folder.is_some()).collect();
+    assert_eq!(own, [false, true, false, true], "what lies in the folder comes before what is built in");
     for (reference, title) in
         [("sample@1.0.0", "Masked"), ("sample@1.1.0", "Mended"), ("sample@=1.1.0", "Mended"), ("sample", "Mended")]
     {

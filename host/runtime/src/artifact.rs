@@ -22,11 +22,13 @@ pub struct ArtifactError {
     pub message: String,
     /// How to mend it.
     pub hint: Option<String>,
+    /// What it imports beyond the contract, if that is what is wrong with it.
+    pub imports: Vec<String>,
 }
 
 impl ArtifactError {
     pub(crate) fn new(message: impl Into<String>, hint: &str) -> Self {
-        Self { message: message.into(), hint: (!hint.is_empty()).then(|| hint.into()) }
+        Self { message: message.into(), hint: (!hint.is_empty()).then(|| hint.into()), imports: Vec::new() }
     }
 }
 
@@ -109,7 +111,8 @@ fn check_imports(runtime: &Runtime, component: &Component) -> Result<(), Artifac
     } else {
         "nodes may import interfaces of wattle:node only"
     };
-    Err(ArtifactError::new(format!("artifact imports what no node gets: {}", foreign.join(", ")), hint))
+    let message = format!("artifact imports what no node gets: {}", foreign.join(", "));
+    Err(ArtifactError { imports: foreign, ..ArtifactError::new(message, hint) })
 }
 
 fn describe(runtime: &Runtime, pre: &InstancePre<State>, exports: &Exports) -> Result<Description, ArtifactError> {

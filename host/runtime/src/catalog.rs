@@ -35,10 +35,11 @@ impl Nodes for Catalog {
     }
 
     fn configure(&self, artifact: &Arc<Artifact>, options: &str, limits: &NodeLimits) -> Result<NodeShape, NodeError> {
-        let compiled = self
-            .runtime
-            .compile(artifact)
-            .map_err(|error| NodeError::Artifact { message: error.message, hint: error.hint })?;
+        let compiled = self.runtime.compile(artifact).map_err(|error| NodeError::Artifact {
+            message: error.message,
+            hint: error.hint,
+            imports: error.imports,
+        })?;
         let name = artifact.name.as_str().into();
         match Instance::new(&compiled, &name, options, limits) {
             Ok((_, info)) => Ok(NodeShape {
@@ -51,6 +52,7 @@ impl Nodes for Catalog {
             Err(ConfigureError::Fault(fault)) => Err(NodeError::Artifact {
                 message: format!("node faulted while it was configured: {fault}"),
                 hint: None,
+                imports: Vec::new(),
             }),
         }
     }

@@ -82,6 +82,7 @@ pub fn run_offline(pipeline: &PipelinePlan, make: &MakeNode, bodies: Column) -> 
             })
             .collect(),
         pipelines: vec![PipelinePlan { sources: vec![0], nodes, ..pipeline.clone() }],
+        packs: Vec::new(),
         files: BTreeSet::new(),
     };
     let handles: HashMap<String, Arc<SinkHandle>> = outputs

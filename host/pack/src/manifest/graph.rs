@@ -20,9 +20,26 @@ pub(crate) struct GraphManifest {
 pub(crate) struct NodeManifest {
     pub(crate) name: String,
     pub(crate) place: Place,
-    pub(crate) artifact: Option<Text>,
     /// `None` where the list is missing or not a list, which is reported.
     pub(crate) inputs: Option<Vec<Text>>,
+    pub(crate) work: NodeWork,
+}
+
+/// What a node does: an artifact's work, or a whole pack's.
+pub(crate) enum NodeWork {
+    Artifact(Box<ArtifactManifest>),
+    Pack {
+        reference: Text,
+        params: Option<Entry>,
+    },
+    /// Reported already.
+    Unknown,
+}
+
+pub(crate) struct ArtifactManifest {
+    pub(crate) artifact: Text,
+    /// Digest that the artifact must have.
+    pub(crate) digest: Option<Text>,
     /// The entry `options`; a node without one has no options.
     pub(crate) options: Option<Entry>,
     pub(crate) limits: LimitsManifest,
@@ -58,24 +75,43 @@ fn read_node(table: &Table, entry: &Entry, prefix: &str, findings: &mut Findings
     }
     let name = format!("`[{prefix}nodes.{}]`", entry.key);
     let mut reader = Reader::new(table, entry.place, &name);
-    let artifact = reader.required_string("artifact", findings);
     let inputs = reader.required_strings("inputs", findings);
+    let work = if reader.optional("pack").is_some() {
+        let params = reader.table("params", findings).map(|(_, entry)| entry.clone());
+        match reader.string("pack", findings) {
+            Some(reference) => NodeWork::Pack { reference, params },
+            None => NodeWork::Unknown,
+        }
+    } else {
+        read_artifact(&mut reader, &entry.key, prefix, findings)
+    };
+    reader.finish(findings);
+    NodeManifest { name: entry.key.clone(), place: entry.place, inputs, work }
+}
+
+fn read_artifact(reader: &mut Reader<'_>, node: &str, prefix: &str, findings: &mut Findings) -> NodeWork {
+    let artifact = reader.required_string("artifact", findings);
+    let digest = reader.string("digest", findings);
     let options = reader.table("options", findings).map(|(_, entry)| entry.clone());
     let limits = match reader.table("limits", findings) {
         Some((limits, at)) => {
-            LimitsManifest::read(limits, at.place, &format!("`[{prefix}nodes.{}.limits]`", entry.key), findings)
+            LimitsManifest::read(limits, at.place, &format!("`[{prefix}nodes.{node}.limits]`"), findings)
         }
         None => LimitsManifest::default(),
     };
     let circuit = match reader.table("circuit", findings) {
         Some((circuit, at)) => {
-            CircuitManifest::read(circuit, at.place, &format!("`[{prefix}nodes.{}.circuit]`", entry.key), findings)
+            CircuitManifest::read(circuit, at.place, &format!("`[{prefix}nodes.{node}.circuit]`"), findings)
         }
         None => CircuitManifest::default(),
     };
-    let on_fault = read_on_fault(&mut reader, findings);
-    reader.finish(findings);
-    NodeManifest { name: entry.key.clone(), place: entry.place, artifact, inputs, options, limits, circuit, on_fault }
+    let on_fault = read_on_fault(reader, findings);
+    match artifact {
+        Some(artifact) => {
+            NodeWork::Artifact(Box::new(ArtifactManifest { artifact, digest, options, limits, circuit, on_fault }))
+        }
+        None => NodeWork::Unknown,
+    }
 }
 
 fn read_output(table: &Table, entry: &Entry, prefix: &str, findings: &mut Findings) -> OutputManifest {

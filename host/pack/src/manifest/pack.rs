@@ -2,6 +2,7 @@
 
 use semver::{Version, VersionReq};
 
+use super::capabilities::{self, CapabilityManifest};
 use super::graph::GraphManifest;
 use crate::artifact::CONTRACT_VERSION;
 use crate::codes;
@@ -10,35 +11,63 @@ use crate::params::ParamManifest;
 use crate::reader::{Reader, Text};
 use crate::value::Table;
 
+/// File of a pack that people read first, where the manifest names no other.
+const README: &str = "README.md";
+
 pub(crate) struct PackManifest {
+    pub(crate) head: PackHead,
+    /// What the pack takes, for people.
+    pub(crate) input: Option<String>,
+    pub(crate) params: Vec<ParamManifest>,
+    pub(crate) capabilities: Vec<CapabilityManifest>,
+    pub(crate) graph: GraphManifest,
+}
+
+/// `[pack]`; what is `None` but has to be there is reported.
+#[derive(Default)]
+pub(crate) struct PackHead {
     pub(crate) name: Option<Text>,
     pub(crate) version: Option<(Version, Place)>,
-    pub(crate) params: Vec<ParamManifest>,
-    pub(crate) graph: GraphManifest,
+    pub(crate) contract: Option<Text>,
+    pub(crate) description: Option<String>,
+    pub(crate) license: Option<String>,
+    pub(crate) authors: Vec<String>,
+    pub(crate) readme: Option<Text>,
+}
+
+impl PackHead {
+    /// Path of the README in the pack.
+    pub(crate) fn readme_path(&self) -> &str {
+        self.readme.as_ref().map_or(README, |readme| &readme.text)
+    }
 }
 
 impl PackManifest {
     pub(crate) fn read(table: &Table, file: Place, findings: &mut Findings) -> Self {
         let mut reader = Reader::new(table, file, "the file");
-        let (name, version, place) = match reader.required("pack", findings) {
+        let (head, place) = match reader.required("pack", findings) {
             Some(entry) => {
-                let (name, version) = match crate::reader::table(entry, findings) {
-                    Some(table) => read_head(table, entry.place, findings),
-                    None => (None, None),
-                };
-                (name, version, entry.place)
+                let head = crate::reader::table(entry, findings).map(|table| read_head(table, entry.place, findings));
+                (head.unwrap_or_default(), entry.place)
             }
-            None => (None, None, file),
+            None => (PackHead::default(), file),
         };
+        let input = reader.table("input", findings).and_then(|(table, entry)| {
+            let mut reader = Reader::new(table, entry.place, "`[input]`");
+            let description = reader.string("description", findings);
+            reader.finish(findings);
+            description.map(|text| text.text)
+        });
         let params = reader.named("params", findings);
         let params = params.into_iter().map(|(table, entry)| ParamManifest::read(table, entry, findings)).collect();
+        let capabilities = capabilities::read(&mut reader, findings);
         let graph = GraphManifest::read(&mut reader, place, "", findings);
         reader.finish(findings);
-        Self { name, version, params, graph }
+        Self { head, input, params, capabilities, graph }
     }
 }
 
-fn read_head(table: &Table, place: Place, findings: &mut Findings) -> (Option<Text>, Option<(Version, Place)>) {
+fn read_head(table: &Table, place: Place, findings: &mut Findings) -> PackHead {
     let mut reader = Reader::new(table, place, "`[pack]`");
     let name = reader.required_string("name", findings);
     if let Some(name) = name.as_ref().filter(|name| !is_pack_name(&name.text)) {
@@ -54,13 +83,21 @@ fn read_head(table: &Table, place: Place, findings: &mut Findings) -> (Option<Te
             None
         }
     });
-    if let Some(contract) = reader.required_string("contract", findings) {
-        check_contract(&contract, findings);
+    let contract = reader.required_string("contract", findings);
+    if let Some(contract) = &contract {
+        check_contract(contract, findings);
     }
-    reader.string("description", findings);
-    reader.string("license", findings);
+    let description = reader.string("description", findings).map(|text| text.text);
+    let license = reader.string("license", findings).map(|text| text.text);
+    let authors = reader.strings("authors", findings).unwrap_or_default();
+    let authors = authors.into_iter().map(|text| text.text).collect();
+    let readme = reader.string("readme", findings);
+    if let Some(readme) = readme.as_ref().filter(|readme| !crate::digest::is_path(&readme.text)) {
+        let message = format!("bad `readme`: `{}`; it must be the path of a file in the pack", readme.text);
+        findings.report(codes::BAD_VALUE.at(readme.place, message));
+    }
     reader.finish(findings);
-    (name, version)
+    PackHead { name, version, contract, description, license, authors, readme }
 }
 
 fn check_contract(contract: &Text, findings: &mut Findings) {

@@ -1,7 +1,6 @@
 //! What the text of a link means: `node`, `node.port`, `input`, and patterns with `*`.
 
-use super::{Start, ports};
-use crate::artifact::NodeShape;
+use super::{Ports, Start};
 use crate::findings::Findings;
 use crate::manifest::graph::{GraphManifest, INPUT};
 use crate::pattern::{is_pattern, matches};
@@ -14,7 +13,7 @@ const DEFAULT_PORT: &str = "out";
 
 pub(super) struct Resolver<'a> {
     pub(super) graph: &'a GraphManifest,
-    pub(super) shapes: &'a [Option<NodeShape>],
+    pub(super) shapes: &'a [Option<Ports>],
     /// False once a link was left out, so that what seems to be missing may not be.
     pub(super) sure: bool,
 }
@@ -83,11 +82,11 @@ impl<'a> Resolver<'a> {
         }
         let Some(shape) = self.shapes.get(index).and_then(Option::as_ref) else { return from };
         let name = self.graph.nodes.get(index).map_or(node, |manifest| &manifest.name);
-        let meant = suggest::closest(port, ports(shape));
+        let meant = suggest::closest(port, shape.iter().map(String::as_str));
         let hint = match meant {
             Some(meant) => format!("did you mean `{name}.{meant}`?"),
             None => {
-                let all: Vec<String> = ports(shape).map(|port| format!("{name}.{port}")).collect();
+                let all: Vec<String> = shape.iter().map(|port| format!("{name}.{port}")).collect();
                 format!("there is {}", suggest::list(all.iter().map(String::as_str)))
             }
         };
@@ -97,7 +96,7 @@ impl<'a> Resolver<'a> {
 
     fn ports_of(&self, node: usize, pattern: &str) -> impl Iterator<Item = Start> + use<'a> {
         let shape = self.shapes.get(node).and_then(Option::as_ref);
-        let names: Vec<&str> = shape.map(|shape| ports(shape).collect()).unwrap_or_default();
+        let names: &[String] = shape.map(Vec::as_slice).unwrap_or_default();
         let found: Vec<usize> =
             names.iter().enumerate().filter(|(_, name)| matches(pattern, name)).map(|(port, _)| port).collect();
         let unknown = shape.is_none().then_some(Start::Node(node));
@@ -110,14 +109,14 @@ impl<'a> Resolver<'a> {
 }
 
 /// Writes where a link begins.
-pub(super) fn describe(from: Start, graph: &GraphManifest, shapes: &[Option<NodeShape>]) -> String {
+pub(super) fn describe(from: Start, graph: &GraphManifest, shapes: &[Option<Ports>]) -> String {
     let name = |node: usize| graph.nodes.get(node).map_or("", |manifest| manifest.name.as_str());
     match from {
         Start::Input => format!("`{INPUT}`"),
         Start::Node(node) => format!("`{}`", name(node)),
         Start::Port(node, port) => {
             let shape = shapes.get(node).and_then(Option::as_ref);
-            let port = shape.and_then(|shape| ports(shape).nth(port)).unwrap_or_default();
+            let port = shape.and_then(|shape| shape.get(port)).map(String::as_str).unwrap_or_default();
             format!("`{}.{port}`", name(node))
         }
     }

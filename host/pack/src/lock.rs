@@ -1,0 +1,205 @@
+//! `wattle.lock`: which version of each pack a configuration runs, and the digests of all that belongs to it.
+//!
+//! The file lies beside the configuration. Commands write it whole; `wattle run` and `wattle validate` obey it and never
+//! write it. A pin belongs to a reference as it is written, such as `cloudtrail@^1`, in the configuration or in a pack
+//! that uses another. A reference without a pin of its own takes a pin of the same pack that meets its requirement.
+//!
+//! # Invariants
+//!
+//! - The first key is a checksum of everything after it, so that no byte of the file can change unnoticed.
+//! - A pinned pack runs with the pinned digest or not at all.
+
+mod check;
+mod write;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use semver::Version;
+
+pub(crate) use check::{Choice, check_digest, choose};
+
+use crate::artifact::hex_digest;
+use crate::codes;
+use crate::diagnostic::Invalid;
+use crate::findings::{Findings, Place};
+use crate::load::read_text;
+use crate::reader::{Reader, Text};
+use crate::value::{self, Data, Table};
+
+/// File name of the lock.
+pub const LOCK_FILE: &str = "wattle.lock";
+/// Version of the format.
+const FORMAT: u64 = 1;
+
+/// The pinned version of a pack.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pin {
+    /// The reference that it answers, as written.
+    pub reference: String,
+    /// Name of the pack.
+    pub name: String,
+    /// Its version.
+    pub version: Version,
+    /// Where it came from: `builtin`, `library`, `folder`, or the address of a registry with a digest.
+    pub source: String,
+    /// Digest of its file list.
+    pub digest: String,
+    /// Digests of the artifacts that it holds, by path in the pack.
+    pub artifacts: BTreeMap<String, String>,
+}
+
+/// A pin that was in force before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FormerPin {
+    /// What was pinned.
+    pub pin: Pin,
+    /// When it was replaced, as RFC 3339.
+    pub until: String,
+}
+
+/// What a lock says.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Lock {
+    /// Pins in the order of their references.
+    pub pins: Vec<Pin>,
+    /// Former pins, the latest last.
+    pub former: Vec<FormerPin>,
+}
+
+/// How far a lock binds.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Pinning {
+    /// What is pinned is taken as pinned; the rest is free.
+    #[default]
+    Obeyed,
+    /// As [`Pinning::Obeyed`], and what is not pinned is refused.
+    Required,
+    /// These packs are free, by name; with none named all are.
+    Ignored(Vec<String>),
+}
+
+/// A lock with the places of what it says.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct LockManifest {
+    pub(crate) pins: Vec<PinManifest>,
+    former: Vec<FormerPin>,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct PinManifest {
+    pub(crate) pin: Pin,
+    pub(crate) version: Place,
+    pub(crate) digest: Place,
+}
+
+impl Lock {
+    /// Reads the lock of a configuration; `None` where it has none.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong with the file.
+    pub fn read(path: &Path) -> Result<Option<Self>, Invalid> {
+        let mut findings = Findings::default();
+        let lock = LockManifest::read(path, &mut findings);
+        let (lock, _, _) = findings.finish(Some(lock))?;
+        Ok(lock.map(LockManifest::into_lock))
+    }
+
+    /// The pin of a reference.
+    pub fn pin(&self, reference: &str) -> Option<&Pin> {
+        self.pins.iter().find(|pin| pin.reference == reference)
+    }
+}
+
+impl LockManifest {
+    /// Reads a lock, or reports what is wrong with it; `None` where there is no file.
+    pub(crate) fn read(path: &Path, findings: &mut Findings) -> Option<Self> {
+        findings.watch(path);
+        if !path.exists() {
+            return None;
+        }
+        let text = read_text(path, findings)?;
+        let number = findings.add_manifest(path, &text);
+        let table = value::parse(number, &text, findings)?;
+        let file = Place::file(number);
+        let mut reader = Reader::new(&table, file, "the lock");
+        let checksum = reader.required_string("checksum", findings);
+        if checksum.is_some_and(|checksum| body(&text).is_none_or(|body| hex_digest(body.as_bytes()) != checksum.text))
+        {
+            let finding = codes::ALTERED_LOCK.at(file, format!("`{}` was altered or damaged", path.display()));
+            findings.report(finding.hint(
+                "take back the change; or delete the file, and pin again with `wattle pack upgrade`, which shows what changes",
+            ));
+            return None;
+        }
+        reader.number("format", FORMAT..=FORMAT, findings);
+        let pins = tables(&mut reader, "pin", findings);
+        let pins = pins.into_iter().filter_map(|(table, place)| read_pin(table, place, false, findings));
+        let pins = pins.map(|(pin, _)| pin).collect();
+        let former = tables(&mut reader, "former", findings);
+        let former = former.into_iter().filter_map(|(table, place)| read_pin(table, place, true, findings));
+        let former = former.map(|(pin, until)| FormerPin { pin: pin.pin, until }).collect();
+        reader.finish(findings);
+        Some(Self { pins, former })
+    }
+
+    fn into_lock(self) -> Lock {
+        Lock { pins: self.pins.into_iter().map(|pin| pin.pin).collect(), former: self.former }
+    }
+}
+
+/// What the checksum covers: everything after its own line.
+fn body(text: &str) -> Option<&str> {
+    let (before, rest) = text.split_once("checksum = ")?;
+    let comments = before.lines().all(|line| line.starts_with('#') && line == line.trim());
+    // Comments stand before the checksum, and nothing has to keep them; but no table may hide there.
+    comments.then(|| rest.split_once('\n').map(|(_, body)| body)).flatten()
+}
+
+fn tables<'a>(reader: &mut Reader<'a>, key: &'static str, findings: &mut Findings) -> Vec<(&'a Table, Place)> {
+    let Some(entry) = reader.optional(key) else { return Vec::new() };
+    let Data::List(items) = &entry.item.data else {
+        findings.report(codes::WRONG_TYPE.at(entry.item.place, format!("`{key}` must be a list of tables")));
+        return Vec::new();
+    };
+    let table = |item: &'a crate::value::Item| match &item.data {
+        Data::Table(table) => Some((table, item.place)),
+        _ => None,
+    };
+    items.iter().filter_map(table).collect()
+}
+
+/// Reads a pin; of a former one also when it ended.
+fn read_pin(table: &Table, place: Place, former: bool, findings: &mut Findings) -> Option<(PinManifest, String)> {
+    let mut reader = Reader::new(table, place, if former { "`[[former]]`" } else { "`[[pin]]`" });
+    let reference = reader.required_string("reference", findings);
+    let name = reader.required_string("name", findings);
+    let version = reader.required_string("version", findings);
+    let source = reader.required_string("source", findings);
+    let digest = reader.required_string("digest", findings);
+    let artifacts = reader.table("artifacts", findings).map(|(table, _)| read_artifacts(table)).unwrap_or_default();
+    let until = if former { reader.required_string("until", findings)?.text } else { String::new() };
+    reader.finish(findings);
+    let version = version?;
+    let parsed = match Version::parse(&version.text) {
+        Ok(parsed) => parsed,
+        Err(error) => {
+            let message = format!("bad `version`: `{}`; {error}", version.text);
+            findings.report(codes::BAD_VALUE.at(version.place, message));
+            return None;
+        }
+    };
+    let Text { text: digest, place: digest_place } = digest?;
+    let pin =
+        Pin { reference: reference?.text, name: name?.text, version: parsed, source: source?.text, digest, artifacts };
+    Some((PinManifest { pin, version: version.place, digest: digest_place }, until))
+}
+
+fn read_artifacts(table: &Table) -> BTreeMap<String, String> {
+    let text = |entry: &crate::value::Entry| match &entry.item.data {
+        Data::String(text) => Some((entry.key.clone(), text.clone())),
+        _ => None,
+    };
+    table.0.iter().filter_map(text).collect()
+}

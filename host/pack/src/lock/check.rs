@@ -1,0 +1,101 @@
+//! What a lock says about a pack that is looked for, and about one that was found.
+
+use semver::Version;
+
+use super::{LockManifest, PinManifest, Pinning};
+use crate::codes;
+use crate::digest::FileList;
+use crate::findings::{Findings, Place};
+use crate::reference::{Requirement, name_of};
+
+/// How to mend a lock that does not fit.
+const UPGRADE: &str = "run `wattle pack upgrade --config FILE`, which shows what changes and pins it";
+
+/// What a lock says about a reference.
+pub(crate) enum Choice<'a> {
+    /// Nothing: any version that meets the requirement will do.
+    Free,
+    /// This version.
+    Pinned(&'a PinManifest),
+    /// It refuses the reference, which is reported.
+    Refused,
+}
+
+/// Finds what the lock says about a reference; `requirement` is `None` for a folder.
+pub(crate) fn choose<'a>(
+    lock: Option<&'a LockManifest>,
+    pinning: &Pinning,
+    reference: &str,
+    requirement: Option<&Requirement>,
+    place: Place,
+    findings: &mut Findings,
+) -> Choice<'a> {
+    let name = name_of(reference);
+    if let Pinning::Ignored(names) = pinning
+        && (names.is_empty() || names.iter().any(|free| free == name))
+    {
+        return Choice::Free;
+    }
+    let pins = lock.map(|lock| lock.pins.as_slice()).unwrap_or_default();
+    let meets = |version: &Version| requirement.is_none_or(|requirement| requirement.matches(version));
+    if let Some(own) = pins.iter().find(|pin| pin.pin.reference == reference) {
+        if meets(&own.pin.version) {
+            return Choice::Pinned(own);
+        }
+        report_misfit(own, reference, place, findings);
+        return Choice::Refused;
+    }
+    let mut same: Vec<&PinManifest> = pins.iter().filter(|pin| requirement.is_some() && pin.pin.name == name).collect();
+    same.sort_by(|a, b| b.pin.version.cmp(&a.pin.version));
+    if let Some(pin) = same.iter().find(|pin| meets(&pin.pin.version)) {
+        return Choice::Pinned(pin);
+    }
+    match (requirement, same.first()) {
+        // Who writes an exact version has chosen it, as for a candidate beside the pinned version.
+        (Some(Requirement::Exact(_)), _) | (_, None) if *pinning != Pinning::Required => Choice::Free,
+        (_, Some(pin)) => {
+            report_misfit(pin, reference, place, findings);
+            Choice::Refused
+        }
+        (_, None) => {
+            let message = format!("`{reference}` is not pinned, and only pinned packs may run");
+            findings.report(codes::NOT_PINNED.at(place, message).hint(UPGRADE));
+            Choice::Refused
+        }
+    }
+}
+
+fn report_misfit(pin: &PinManifest, reference: &str, place: Place, findings: &mut Findings) {
+    let version = &pin.pin.version;
+    let message = format!("`{}` is pinned at {version}, which does not meet `{reference}`", pin.pin.name);
+    let note = format!("pinned at {}", findings.describe(pin.version));
+    findings.report(codes::PIN_MISFIT.at(place, message).hint(UPGRADE).note(note));
+}
+
+/// Compares a pack with its pin: `name` is what it is called in messages. Answers whether it may be used.
+pub(crate) fn check_digest(pin: &PinManifest, list: &FileList, name: &str, findings: &mut Findings) -> bool {
+    let found = list.digest();
+    if found == pin.pin.digest {
+        return true;
+    }
+    let message = format!("the pack {name} has the digest `{found}`, but is pinned with `{}`", pin.pin.digest);
+    let mut finding = codes::PIN_DIGEST.at(pin.digest, message);
+    let mut any = false;
+    for (path, pinned) in &pin.pin.artifacts {
+        let now = list.get(path).map(|digest| format!("sha256:{digest}"));
+        let note = match now {
+            None => format!("its artifact `{path}` is missing"),
+            Some(now) if now != *pinned => format!("its artifact `{path}` is `{now}`, but is pinned with `{pinned}`"),
+            Some(_) => continue,
+        };
+        any = true;
+        finding = finding.note(note);
+    }
+    if !any {
+        finding = finding.note("its artifacts are those that are pinned; another file of it changed");
+    }
+    findings.report(finding.hint(
+        "put the pinned files back, for example with `wattle pack install`; if the change is meant, run `wattle pack upgrade`",
+    ));
+    false
+}

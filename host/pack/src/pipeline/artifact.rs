@@ -1,0 +1,280 @@
+//! Artifacts of nodes: finding one, checking its digest, and asking it about its options.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::path::{Component, Path};
+use std::sync::Arc;
+
+use super::{Builder, Root, Scope};
+use crate::artifact::{Artifact, NodeError, NodeShape, Origin};
+use crate::codes;
+use crate::digest::FileList;
+use crate::findings::{Findings, Place};
+use crate::library::{PackFiles, clean, read_plain};
+use crate::limits::OnFault;
+use crate::load::in_words;
+use crate::manifest::capabilities::{CapabilityManifest, capability_of, is_served, served};
+use crate::manifest::graph::{ArtifactManifest, NodeManifest};
+use crate::plan::PackId;
+use crate::reader::Text;
+use crate::reference::is_folder;
+use crate::value::Table;
+use crate::{option_path, suggest, wire};
+
+/// Prefix of artifacts that the agent carries.
+const BUILTIN: &str = "builtin:";
+/// Prefix of artifacts that another pack holds: `pack:other@^1/nodes/foo.wasm`.
+const OF_PACK: &str = "pack:";
+
+impl Builder<'_> {
+    /// Gives the artifact that a node names.
+    pub(super) fn artifact(&mut self, text: &Text, root: &Root<'_>, findings: &mut Findings) -> Option<Arc<Artifact>> {
+        if let Some(name) = text.text.strip_prefix(BUILTIN) {
+            let artifact = self.nodes.builtin(name);
+            if artifact.is_none() {
+                let names = self.nodes.builtin_names();
+                let hint = match suggest::closest(name, names.iter().map(String::as_str)) {
+                    Some(meant) => format!("did you mean `{BUILTIN}{meant}`?"),
+                    None => format!("there is {}", suggest::list(names.iter().map(String::as_str))),
+                };
+                let message = format!("unknown node type `{name}`");
+                findings.report(codes::UNKNOWN_NODE_TYPE.at(text.place, message).hint(hint));
+            }
+            return artifact;
+        }
+        if let Some(rest) = text.text.strip_prefix(OF_PACK) {
+            return self.artifact_of_pack(rest, text, findings);
+        }
+        match root {
+            Root::Pack { files, list } => self.pack_artifact(files, list, &text.text, text.place, findings),
+            Root::Folder(folder) => {
+                let path = clean(&folder.join(&text.text));
+                self.read_artifact(&path, Origin::File(path.clone()), text.place, findings, || read_plain(&path))
+            }
+        }
+    }
+
+    /// Gives an artifact that another pack of the library holds.
+    fn artifact_of_pack(&mut self, rest: &str, text: &Text, findings: &mut Findings) -> Option<Arc<Artifact>> {
+        let Some((reference, path)) = rest.split_once('/').filter(|(reference, _)| !is_folder(reference)) else {
+            let message =
+                format!("bad artifact `{}`: it does not name a pack of the library and a file in it", text.text);
+            let hint = format!("write it as in `{OF_PACK}name@^1/nodes/node.wasm`");
+            findings.report(codes::MISSING_ARTIFACT.at(text.place, message).hint(hint));
+            return None;
+        };
+        let found = self.library.find(reference, text.place, Path::new(""), findings)?;
+        let list = super::open(&found, text.place, findings)?;
+        if let Some((name, Some(version))) = &found.expected {
+            let id = PackId { name: name.clone(), version: version.clone(), digest: list.digest() };
+            self.note_use(&found, &id, &list);
+        }
+        self.pack_artifact(&found.files, &list, path, text.place, findings)
+    }
+
+    fn pack_artifact(
+        &mut self,
+        files: &PackFiles,
+        list: &FileList,
+        relative: &str,
+        place: Place,
+        findings: &mut Findings,
+    ) -> Option<Arc<Artifact>> {
+        if !is_inside(files, relative) {
+            let message = format!("the artifact `{relative}` is outside the pack's folder");
+            let hint = "copy it into the pack, so that the pack is whole wherever it goes";
+            findings.report(codes::OUTSIDE_ARTIFACT.at(place, message).hint(hint));
+            return None;
+        }
+        let path = clean(&files.path(relative));
+        let plain = relative.trim_start_matches("./");
+        if list.get(plain).is_none() && files.read(plain).is_ok() {
+            let message = format!("the artifact `{relative}` does not count as a file of the pack");
+            let hint = "hidden files, and folders of compilers, are no part of a pack; copy it to another folder in it";
+            findings.report(codes::OUTSIDE_ARTIFACT.at(place, message).hint(hint));
+            return None;
+        }
+        let origin = if files.is_builtin() { Origin::Embedded } else { Origin::File(path.clone()) };
+        self.read_artifact(&path, origin, place, findings, || files.read(plain))
+    }
+
+    fn read_artifact(
+        &mut self,
+        path: &Path,
+        origin: Origin,
+        place: Place,
+        findings: &mut Findings,
+        read: impl FnOnce() -> io::Result<Vec<u8>>,
+    ) -> Option<Arc<Artifact>> {
+        if matches!(origin, Origin::File(_)) {
+            findings.watch(path);
+        }
+        if let Some(artifact) = self.artifacts.get(path) {
+            return Some(Arc::clone(artifact));
+        }
+        match read() {
+            Ok(bytes) => {
+                let name = path.file_stem().and_then(|name| name.to_str()).unwrap_or_default();
+                let artifact = Arc::new(Artifact::new(name, bytes, origin));
+                self.artifacts.insert(path.to_owned(), Arc::clone(&artifact));
+                Some(artifact)
+            }
+            Err(error) => {
+                let message = format!("the artifact `{}` cannot be read: {}", path.display(), in_words(&error));
+                let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+                let hint = match self.nodes.builtin(name) {
+                    Some(_) => format!("did you mean `{BUILTIN}{name}`?"),
+                    None => format!("artifacts are files, or `{BUILTIN}NAME`"),
+                };
+                findings.report(codes::MISSING_ARTIFACT.at(place, message).hint(hint));
+                None
+            }
+        }
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "a node, its parts, and where to report")]
+    pub(super) fn configure(
+        &self,
+        node: &NodeManifest,
+        manifest: &ArtifactManifest,
+        artifact: &Arc<Artifact>,
+        options: &Table,
+        text: &str,
+        scope: &mut Scope<'_>,
+        findings: &mut Findings,
+    ) -> Option<NodeShape> {
+        let place = manifest.artifact.place;
+        let owner = format!("node `{}`", node.name);
+        match self.nodes.configure(artifact, text, &manifest.limits.over(self.limits)) {
+            Ok(shape) => match bad_ports(&shape) {
+                None => {
+                    check_on_fault(node, manifest, &shape, findings);
+                    return Some(shape);
+                }
+                Some(problem) => {
+                    let message = format!("the artifact of {owner} is refused: {problem}");
+                    findings.report(codes::REFUSED_ARTIFACT.at(place, message));
+                }
+            },
+            Err(NodeError::Options(errors)) => {
+                let whole = manifest.options.as_ref().map_or(place, |entry| entry.place);
+                option_path::report(codes::NODE_OPTION, errors, &owner, options, whole, findings);
+            }
+            Err(NodeError::Artifact { message, hint, imports }) => {
+                if !report_capabilities(&owner, place, &imports, scope, findings) {
+                    let message = format!("the artifact of {owner} is refused: {message}");
+                    findings.report(codes::REFUSED_ARTIFACT.at(place, message).hint_if(hint));
+                }
+            }
+        }
+        None
+    }
+}
+
+/// Compares what an artifact of a pack imports beyond the contract with what the pack asks for and the agent serves.
+/// Answers whether that says all that is wrong.
+fn report_capabilities(
+    owner: &str,
+    place: Place,
+    imports: &[String],
+    scope: &mut Scope<'_>,
+    findings: &mut Findings,
+) -> bool {
+    let mut needed: BTreeMap<&'static str, Vec<&str>> = BTreeMap::new();
+    for import in imports {
+        let Some(capability) = capability_of(import) else { return false };
+        needed.entry(capability).or_default().push(import);
+    }
+    if needed.is_empty() || matches!(scope.root, Root::Folder(_)) {
+        return false;
+    }
+    for (capability, imports) in needed {
+        scope.needed.insert(capability);
+        let imports = suggest::list(imports);
+        let Some(asked) = scope.capabilities.iter().find(|asked| asked.name == capability) else {
+            let message =
+                format!("the artifact of {owner} needs the capability `{capability}`, which the pack does not ask for");
+            let hint = format!(
+                "build it without, or add `[capabilities.{capability}]` with a `reason`; this agent serves {}",
+                served()
+            );
+            let finding = codes::CAPABILITY_NOT_ASKED.at(place, message).hint(hint);
+            findings.report(finding.note(format!("it imports {imports}")));
+            continue;
+        };
+        if !is_served(capability) {
+            let message = format!("the pack asks for the capability `{capability}`, which this agent does not serve");
+            let mut finding = codes::CAPABILITY_NOT_SERVED.at(asked.place, message);
+            finding = finding.hint(format!("this agent serves {}; take a version of the pack without it", served()));
+            finding = finding.note_if(asked.reason.as_ref().map(|reason| format!("the pack's reason: {reason}")));
+            findings.report(finding.note(format!("the artifact of {owner} imports {imports}")));
+        }
+    }
+    true
+}
+
+/// Warns of capabilities that no artifact needs.
+pub(super) fn report_unused(asked: &[CapabilityManifest], needed: &BTreeSet<&str>, findings: &mut Findings) {
+    for capability in asked.iter().filter(|asked| !needed.contains(asked.name.as_str())) {
+        let message = format!("no artifact of the pack needs the capability `{}`", capability.name);
+        findings.report(codes::UNUSED_CAPABILITY.at(capability.place, message).hint("remove it"));
+    }
+}
+
+/// Refuses an artifact that has another digest than its node says.
+pub(super) fn check_digest(
+    artifact: &Artifact,
+    manifest: &ArtifactManifest,
+    node: &str,
+    findings: &mut Findings,
+) -> Option<()> {
+    let Some(written) = manifest.digest.as_ref().filter(|written| written.text != artifact.digest) else {
+        return Some(());
+    };
+    let message = format!(
+        "the artifact `{}` of node `{node}` has the digest `{}`, not `{}`",
+        manifest.artifact.text, artifact.digest, written.text
+    );
+    let hint = "put the artifact back that belongs to the pack; if it is the right one, run `wattle pack build`";
+    findings.report(codes::WRONG_DIGEST.at(written.place, message).hint(hint));
+    None
+}
+
+/// Tells whether a path stays in the folder of its pack, also after links of the file system are followed.
+fn is_inside(files: &PackFiles, relative: &str) -> bool {
+    let plain = Path::new(relative).components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
+    let PackFiles::Folder(folder) = files else { return plain };
+    match (folder.canonicalize(), folder.join(relative).canonicalize()) {
+        (Ok(folder), Ok(path)) => plain && path.starts_with(folder),
+        // A file that is absent is reported as that.
+        _ => plain,
+    }
+}
+
+/// Refuses to pass on unchanged what must not leave in clear, or what would have to choose one of several ports.
+fn check_on_fault(node: &NodeManifest, manifest: &ArtifactManifest, shape: &NodeShape, findings: &mut Findings) {
+    let Some((OnFault::Pass, place)) = manifest.on_fault else { return };
+    let why = if shape.masks {
+        "hides data, so its events must not go on unchanged"
+    } else if shape.ports.len() > 1 {
+        "has several output ports, and unchanged events belong to none of them"
+    } else {
+        return;
+    };
+    let finding = codes::PASS_REFUSED.at(place, format!("node `{}` {why}", node.name));
+    findings.report(finding.hint("write `\"fail\"` or `\"stop\"`"));
+}
+
+fn bad_ports(shape: &NodeShape) -> Option<String> {
+    if shape.ports.is_empty() {
+        return Some("it has no output port".to_owned());
+    }
+    let mut seen = Vec::new();
+    for port in wire::ports(shape) {
+        if seen.contains(&port) {
+            return Some(format!("it has two ports `{port}`"));
+        }
+        seen.push(port);
+    }
+    None
+}

@@ -1,0 +1,64 @@
+//! References to packs as configurations and packs write them: `name`, `name@requirement`, or a folder.
+
+use semver::{Version, VersionReq};
+
+use crate::codes;
+use crate::findings::{Findings, Place};
+use crate::manifest::pack::is_pack_name;
+
+/// What versions of a pack will do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Requirement {
+    Any,
+    Exact(Version),
+    Range(VersionReq),
+}
+
+impl Requirement {
+    /// All three numbers mean this version and no other; fewer, or an operator, mean a range.
+    fn parse(text: &str) -> Result<Self, semver::Error> {
+        match Version::parse(text) {
+            Ok(version) => Ok(Self::Exact(version)),
+            Err(_) => VersionReq::parse(text).map(Self::Range),
+        }
+    }
+
+    pub(crate) fn matches(&self, version: &Version) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Exact(exact) => exact == version,
+            Self::Range(range) => range.matches(version),
+        }
+    }
+}
+
+/// Tells whether a reference names a folder.
+pub(crate) fn is_folder(reference: &str) -> bool {
+    reference.starts_with('.') || reference.contains(['/', '\\'])
+}
+
+/// The name in a reference that is no folder, well formed or not.
+pub(crate) fn name_of(reference: &str) -> &str {
+    reference.split_once('@').map_or(reference, |(name, _)| name)
+}
+
+/// Takes a reference that is no folder apart, or reports what is wrong with it.
+pub(crate) fn parse<'a>(reference: &'a str, place: Place, findings: &mut Findings) -> Option<(&'a str, Requirement)> {
+    let (name, requirement) = match reference.split_once('@') {
+        Some((name, requirement)) => match Requirement::parse(requirement) {
+            Ok(parsed) => (name, parsed),
+            Err(error) => {
+                let finding = codes::BAD_VALUE.at(place, format!("bad pack version `{requirement}`; {error}"));
+                findings.report(finding.hint("write `name@1.0.0` for that version, `name@1` for any compatible one"));
+                return None;
+            }
+        },
+        None => (reference, Requirement::Any),
+    };
+    if !is_pack_name(name) {
+        let finding = codes::BAD_NAME.at(place, format!("bad pack name `{}`", name.escape_debug()));
+        findings.report(finding.hint("write `name@version`, or a folder as in `./folder`"));
+        return None;
+    }
+    Some((name, requirement))
+}
