@@ -1,6 +1,6 @@
 //! What the binary carries: the artifacts of the built-in nodes and the built-in packs.
 
-use wattle_pack::{Artifact, BuiltinPack, Library};
+use wattle_pack::{Artifact, BuiltinPack, Library, Pinning};
 
 mod embedded {
     include!(concat!(env!("OUT_DIR"), "/builtin.rs"));
@@ -19,6 +19,11 @@ pub(crate) fn library() -> Library {
         files: files.iter().map(|(path, bytes)| ((*path).to_owned(), *bytes)).collect(),
     };
     Library::new(embedded::PACKS.iter().map(pack).collect())
+}
+
+/// That library for a configuration, of whose packs `locked` allows only what is pinned.
+pub(crate) fn library_for(locked: bool) -> Library {
+    library().with_pinning(if locked { Pinning::Required } else { Pinning::Obeyed })
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! The command line.
 
+pub(crate) mod pack;
+
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
 
@@ -71,16 +73,27 @@ pub(crate) enum Command {
     Status(StatusOptions),
     /// Checks a configuration and reports everything that is wrong with it
     Validate(ValidateOptions),
-    /// Runs the tests of a pack, offline, on the real sandbox
-    Test(TestOptions),
+    /// Makes, tests, compares, installs and upgrades packs
+    Pack {
+        #[command(subcommand)]
+        command: pack::PackCommand,
+    },
     /// Draws the graph of a pack or of a configuration's pipelines
     Graph(GraphOptions),
     /// Shows what an artifact imports, exports and takes as options
     Inspect(InspectOptions),
     /// Generates sample data, the same for the same seed
     Generate(GenerateOptions),
-    /// Lists the packs that can be used
-    Packs(PacksOptions),
+    /// Prints the JSON schema of a file, for editors
+    #[command(
+        after_help = "For an editor that knows Taplo, write the schema to a file and name it in the first line:\n  \
+                            wattle schema agent > agent.schema.json\n  #:schema ./agent.schema.json"
+    )]
+    Schema {
+        /// The file
+        #[arg(value_enum)]
+        file: SchemaFile,
+    },
     /// Shows, sends again or drops events that a masking node could not process
     Quarantine {
         #[command(subcommand)]
@@ -128,6 +141,9 @@ pub(crate) struct RunOptions {
     /// Number of worker threads, in place of the configuration's
     #[arg(long, value_name = "N")]
     pub(crate) workers: Option<usize>,
+    /// Runs only packs that wattle.lock beside the configuration pins
+    #[arg(long, conflicts_with = "pack")]
+    pub(crate) locked: bool,
     /// Takes what the sources hold now, delivers it, and ends
     #[arg(long)]
     pub(crate) once: bool,
@@ -163,6 +179,14 @@ pub(crate) enum Framing {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SchemaFile {
+    /// `agent.toml`
+    Agent,
+    /// `pack.toml`
+    Pack,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum DiagnosticFormat {
     /// With the place in the file
     Text,
@@ -180,15 +204,9 @@ pub(crate) struct ValidateOptions {
     /// Form of the diagnostics
     #[arg(long, value_enum, default_value_t = DiagnosticFormat::Text)]
     pub(crate) format: DiagnosticFormat,
-}
-
-#[derive(Args)]
-pub(crate) struct TestOptions {
-    /// A pack: name, name@version, or a folder
-    pub(crate) pack: String,
-    /// Runs only tests whose name holds this text
-    #[arg(value_name = "FILTER")]
-    pub(crate) filter: Option<String>,
+    /// Refuses packs that wattle.lock does not pin
+    #[arg(long)]
+    pub(crate) locked: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -316,11 +334,4 @@ pub(crate) enum QuarantineCommand {
         #[command(flatten)]
         place: QuarantinePlace,
     },
-}
-
-#[derive(Args)]
-pub(crate) struct PacksOptions {
-    /// A library folder to list besides the built-in packs
-    #[arg(long, value_name = "DIR")]
-    pub(crate) library: Option<PathBuf>,
 }

@@ -76,6 +76,11 @@ pub(crate) fn catalog(data_dir: &Path, limits: ArtifactLimits) -> Result<Catalog
     Ok(Catalog::new(runtime, builtin::artifacts()))
 }
 
+/// The same for a command that has no configuration of its own.
+pub(crate) fn plain_catalog() -> Result<Catalog, Failure> {
+    catalog(&wattle_pack::default_data_dir(&environment), ArtifactLimits::default())
+}
+
 /// The configuration that `--pack` stands for: standard input, the pack, and its outputs to files or standard output.
 fn quick(pack: &str, options: &RunOptions) -> Result<String, Failure> {
     let is_folder = Path::new(pack).join("pack.toml").is_file();

@@ -80,7 +80,7 @@ impl Supervisor {
             once: options.once,
         };
         let state = State::new(configuration.name(), settings.workers, catalog.runtime().clone());
-        let (admin, state, library) = (agent.admin, Arc::new(state), builtin::library());
+        let (admin, state, library) = (agent.admin, Arc::new(state), builtin::library_for(options.locked));
         Ok(Self { configuration, catalog, library, make, settings, admin, state, color, _lock: lock })
     }
 

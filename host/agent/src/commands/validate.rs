@@ -11,7 +11,7 @@ pub(crate) fn validate(options: &ValidateOptions, color: bool) -> Done {
     let configuration = Configuration::File(options.config.clone());
     let settings = configuration.settings();
     let catalog = catalog(&settings.data_dir, settings.artifacts)?;
-    let (summary, diagnostics) = match configuration.load(&catalog, &builtin::library()) {
+    let (summary, diagnostics) = match configuration.load(&catalog, &builtin::library_for(options.locked)) {
         Ok((plan, warnings)) => {
             let nodes: usize = plan.pipelines.iter().map(|p| p.nodes.len()).sum();
             let summary = format!(

@@ -1,28 +1,22 @@
-//! `wattle test`: the tests of a pack, offline, through the real data path in the real sandbox.
+//! `wattle pack test`: the tests of a pack, offline, through the real data path in the real sandbox.
 
 use std::io::Read as _;
 
 use serde_json::Value;
 use wattle_batch::Column;
-use wattle_pack::{ArtifactLimits, Framing, Library, PackTest};
+use wattle_pack::{Framing, Library, PackTest};
 use wattle_runtime::Catalog;
 use wattle_topology::{run_offline, sandboxed};
 
-use crate::builtin;
-use crate::cli::{DiagnosticFormat, TestOptions};
-use crate::commands::validate::show;
-use crate::configuration::{catalog, environment};
+use super::{library, refused};
+use crate::cli::pack::TestOptions;
+use crate::configuration::plain_catalog;
 use crate::exit::{Done, Failure, print};
 
-pub(crate) fn test(options: &TestOptions, color: bool) -> Done {
-    let data_dir = wattle_pack::default_data_dir(&environment);
-    let catalog = catalog(&data_dir, ArtifactLimits::default())?;
-    let library = builtin::library().with_folder(data_dir.join("packs"));
-    let refused = |invalid: wattle_pack::Invalid| {
-        let all: Vec<String> = invalid.diagnostics.iter().map(|d| show(d, DiagnosticFormat::Text, color)).collect();
-        Failure::config(all.join("\n"))
-    };
-    let tests = wattle_pack::load_tests(&options.pack, &library).map_err(refused)?;
+pub(super) fn test(options: &TestOptions, color: bool) -> Done {
+    let catalog = plain_catalog()?;
+    let library = library(&options.library);
+    let tests = wattle_pack::load_tests(&options.pack, &library).map_err(|invalid| refused(&invalid, color))?;
     let wanted = |test: &&PackTest| options.filter.as_ref().is_none_or(|f| test.name.contains(f.as_str()));
     let (mut passed, mut failed) = (0, 0);
     for test in tests.iter().filter(wanted) {

@@ -1,0 +1,67 @@
+//! `wattle pack`: the life of a pack, a file for each command.
+
+mod build;
+mod diff;
+mod digests;
+mod install;
+mod lint;
+mod list;
+mod new;
+mod remove;
+mod rollback;
+mod show;
+mod test;
+mod upgrade;
+mod view;
+
+use std::path::{Path, PathBuf};
+
+use wattle_pack::{Diagnostic, Invalid, Library};
+
+use crate::builtin;
+use crate::cli::DiagnosticFormat;
+use crate::cli::pack::{LibraryOption, PackCommand};
+use crate::commands::validate::show;
+use crate::configuration::{Configuration, environment};
+use crate::exit::{Done, Failure};
+
+pub(crate) fn pack(command: &PackCommand, color: bool) -> Done {
+    match command {
+        PackCommand::New(options) => new::new(options),
+        PackCommand::Build(options) => build::build(options),
+        PackCommand::Test(options) => test::test(options, color),
+        PackCommand::Lint(options) => lint::lint(options, color),
+        PackCommand::List(options) => list::list(options, color),
+        PackCommand::Show(options) => show::show(options, color),
+        PackCommand::Diff(options) => diff::diff(options, color),
+        PackCommand::Install(options) => install::install(options, color),
+        PackCommand::Upgrade(options) => upgrade::upgrade(options, color),
+        PackCommand::Rollback(options) => rollback::rollback(options, color),
+        PackCommand::Remove(options) => remove::remove(options, color),
+    }
+}
+
+/// The library folder that is meant.
+fn library_folder(library: Option<&Path>, config: Option<&Path>) -> PathBuf {
+    match (library, config) {
+        (Some(folder), _) => folder.to_owned(),
+        (None, Some(config)) => Configuration::File(config.to_owned()).settings().packs,
+        (None, None) => wattle_pack::default_data_dir(&environment).join("packs"),
+    }
+}
+
+/// The built-in packs with those of the library folder.
+fn library(option: &LibraryOption) -> Library {
+    builtin::library().with_folder(library_folder(option.library.as_deref(), option.config.as_deref()))
+}
+
+/// Every diagnostic as text.
+fn texts(diagnostics: &[Diagnostic], color: bool) -> String {
+    let all: Vec<String> = diagnostics.iter().map(|d| show(d, DiagnosticFormat::Text, color)).collect();
+    all.join("\n")
+}
+
+/// An invalid pack or configuration, with everything that is wrong.
+fn refused(invalid: &Invalid, color: bool) -> Failure {
+    Failure::config(texts(&invalid.diagnostics, color))
+}

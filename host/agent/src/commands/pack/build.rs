@@ -1,0 +1,100 @@
+//! `wattle pack build`: the nodes of a pack from their sources, and the digests of its artifacts.
+//!
+//! A project of Rust is built by cargo to a core module that carries its WIT; what makes a component of it is the same
+//! library that `cargo component` and `wasm-tools` use, so that nobody needs to install those.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+use wattle_pack::FileList;
+use wit_component::ComponentEncoder;
+
+use super::digests::with_digests;
+use crate::cli::pack::BuildOptions;
+use crate::exit::{Done, Failure, print};
+
+/// What nodes are built for: no WASI, so that they import nothing but the contract.
+const TARGET: &str = "wasm32-unknown-unknown";
+/// Folder of the nodes in a pack.
+const NODES: &str = "nodes";
+
+pub(super) fn build(options: &BuildOptions) -> Done {
+    let folder = &options.folder;
+    let manifest = folder.join("pack.toml");
+    let text = fs::read_to_string(&manifest)
+        .map_err(|error| Failure::config(format!("`{}` cannot be read: {error}", manifest.display())))?;
+    let mut changes = Vec::new();
+    for project in projects(folder) {
+        let component = build_project(&project)?;
+        let artifact = project.with_extension("wasm");
+        if fs::read(&artifact).is_ok_and(|old| old == component) {
+            continue;
+        }
+        changes.push(format!("{}: built, {} bytes", artifact.display(), component.len()));
+        if !options.check {
+            fs::write(&artifact, component)?;
+        }
+    }
+    let (new, digests) = with_digests(folder, &text)?;
+    changes.extend(digests);
+    if new != text && !options.check {
+        let partial = manifest.with_extension("toml.new");
+        fs::write(&partial, new)?;
+        fs::rename(&partial, &manifest)?;
+    }
+    for change in &changes {
+        print(change)?;
+    }
+    if options.check && !changes.is_empty() {
+        return Err(Failure::new(format!("`{}` is not built; run `wattle pack build`", folder.display())));
+    }
+    let list = FileList::of_folder(folder).map_err(|error| Failure::config(error.to_string()))?;
+    print(&format!("{}: {} files, {}", folder.display(), list.len(), list.digest()))
+}
+
+/// Folders of node projects, in order.
+fn projects(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder.join(NODES)).into_iter().flatten();
+    let mut projects: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    projects.retain(|project| project.join("Cargo.toml").is_file());
+    projects.sort();
+    projects
+}
+
+/// Builds a project and makes a component of it.
+fn build_project(project: &Path) -> Result<Vec<u8>, Failure> {
+    let module = compile(project)?;
+    let failed = |error: &dyn std::fmt::Display| {
+        Failure::new(format!("`{}` gives no component: {error}; does it call `export_node!`?", project.display()))
+    };
+    let bytes = fs::read(&module)?;
+    let mut encoder = ComponentEncoder::default();
+    encoder.validate(true);
+    encoder.module(&bytes).map_err(|error| failed(&error))?;
+    encoder.encode().map_err(|error| failed(&error))
+}
+
+/// Calls cargo and answers with the module that it made.
+fn compile(project: &Path) -> Result<PathBuf, Failure> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(cargo);
+    command.args(["build", "--release", "--target", TARGET, "--message-format", "json-render-diagnostics"]);
+    let ran = command.current_dir(project).stdin(Stdio::null()).stderr(Stdio::inherit()).output();
+    let ran = ran.map_err(|error| Failure::new(format!("cargo cannot be run: {error}; install it from rustup.rs")))?;
+    if !ran.status.success() {
+        let hint = format!("if the target is missing: `rustup target add {TARGET}`");
+        return Err(Failure::new(format!("cargo could not build `{}`; {hint}", project.display())));
+    }
+    let messages = String::from_utf8_lossy(&ran.stdout);
+    let messages = messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let files = messages
+        .filter(|message| message.get("reason").is_some_and(|reason| reason == "compiler-artifact"))
+        .filter_map(|message| message.get("filenames")?.as_array().cloned())
+        .flatten();
+    let modules = files.filter_map(|file| file.as_str().filter(|path| path.ends_with(".wasm")).map(PathBuf::from));
+    modules.last().ok_or_else(|| {
+        Failure::new(format!("`{}` gives no module; set `crate-type = [\"cdylib\"]` in its [lib]", project.display()))
+    })
+}

@@ -1,0 +1,26 @@
+//! `wattle pack install`: a pack into the library folder, whole or not at all.
+
+use wattle_pack::InstallError;
+
+use super::view::view;
+use super::{library, library_folder, refused};
+use crate::cli::pack::InstallOptions;
+use crate::configuration::plain_catalog;
+use crate::exit::{Done, Failure, print};
+
+pub(super) fn install(options: &InstallOptions, color: bool) -> Done {
+    let library = library(&options.library);
+    // A pack that cannot be built would only be found out when a configuration uses it.
+    let view = view(&options.pack, &library, &plain_catalog()?).map_err(|invalid| refused(&invalid, color))?;
+    if view.plan.is_none() {
+        let linted = wattle_pack::lint_pack(&options.pack, &plain_catalog()?, &library);
+        linted.map_err(|invalid| refused(&invalid, color))?;
+    }
+    let folder = library_folder(options.library.library.as_deref(), options.library.config.as_deref());
+    let installed = wattle_pack::install(&options.pack, &library, &folder).map_err(|error| match error {
+        InstallError::Invalid(invalid) => refused(&invalid, color),
+        error => Failure::new(error.to_string()),
+    })?;
+    let how = if installed.is_new { "installed" } else { "already installed" };
+    print(&format!("{} {how} at {}\n{}", installed.id, installed.folder.display(), installed.digest))
+}

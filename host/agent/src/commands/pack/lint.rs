@@ -1,0 +1,27 @@
+//! `wattle pack lint`: what is wrong with a pack, and what is unusual.
+
+use wattle_pack::Severity;
+
+use super::library;
+use crate::cli::DiagnosticFormat;
+use crate::cli::pack::LintOptions;
+use crate::commands::validate::show;
+use crate::configuration::plain_catalog;
+use crate::exit::{CONFIG, Done, FAILED, Failure, print};
+
+pub(super) fn lint(options: &LintOptions, color: bool) -> Done {
+    let linted = wattle_pack::lint_pack(&options.pack, &plain_catalog()?, &library(&options.library));
+    let diagnostics = linted.unwrap_or_else(|invalid| invalid.diagnostics);
+    for diagnostic in &diagnostics {
+        print(&show(diagnostic, options.format, color))?;
+    }
+    let errors = diagnostics.iter().filter(|d| d.severity == Severity::Error).count();
+    let warnings = diagnostics.len() - errors;
+    let code = match (errors, warnings) {
+        (0, 0) if options.format == DiagnosticFormat::Json => return Ok(()),
+        (0, 0) => return print(&format!("{}: nothing to say", options.pack)),
+        (0, _) => FAILED,
+        _ => CONFIG,
+    };
+    Err(Failure { code, message: format!("{}: {errors} errors, {warnings} warnings", options.pack) })
+}

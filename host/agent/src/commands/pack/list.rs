@@ -1,0 +1,46 @@
+//! `wattle pack list`: what can be named in `pack = "..."`, where it is, and what a configuration uses of it.
+
+use serde_json::json;
+use wattle_pack::{LibraryEntry, PackUse};
+
+use super::{library, refused};
+use crate::builtin;
+use crate::cli::pack::ListOptions;
+use crate::configuration::{Configuration, catalog};
+use crate::exit::{Done, Failure, print};
+
+pub(super) fn list(options: &ListOptions, color: bool) -> Done {
+    let packs = library(&options.library).list();
+    let uses = match &options.library.config {
+        Some(_) => uses(options, color)?,
+        None => Vec::new(),
+    };
+    let users = |pack: &LibraryEntry| -> Vec<&str> {
+        let own = if pack.folder.is_some() { "library" } else { "builtin" };
+        let used = uses.iter().filter(|u| u.name == pack.name && u.version == pack.version && u.source == own);
+        used.map(|used| used.reference.as_str()).collect()
+    };
+    if options.json {
+        let pack = |pack: &LibraryEntry| json!({ "name": pack.name, "version": pack.version.to_string(), "folder": pack.folder, "used_as": users(pack) });
+        return print(&serde_json::Value::from(packs.iter().map(pack).collect::<Vec<_>>()).to_string());
+    }
+    let width = packs.iter().map(|pack| pack.name.len() + 1 + pack.version.to_string().len()).max().unwrap_or_default();
+    for pack in &packs {
+        let id = format!("{}@{}", pack.name, pack.version);
+        let place = pack.folder.as_ref().map_or_else(|| "built in".to_owned(), |folder| folder.display().to_string());
+        let used = users(pack);
+        let used = if used.is_empty() { String::new() } else { format!("  used as {}", used.join(", ")) };
+        print(&format!("{id:<width$}  {place}{used}"))?;
+    }
+    Ok(())
+}
+
+/// The packs that the configuration uses.
+fn uses(options: &ListOptions, color: bool) -> Result<Vec<PackUse>, Failure> {
+    let Some(config) = &options.library.config else { return Ok(Vec::new()) };
+    let configuration = Configuration::File(config.clone());
+    let settings = configuration.settings();
+    let catalog = catalog(&settings.data_dir, settings.artifacts)?;
+    let (plan, _) = configuration.load(&catalog, &builtin::library()).map_err(|invalid| refused(&invalid, color))?;
+    Ok(plan.packs)
+}

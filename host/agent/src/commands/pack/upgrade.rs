@@ -1,0 +1,106 @@
+//! `wattle pack upgrade`: shows what newer versions change, and pins them.
+
+use std::io::{BufRead as _, IsTerminal as _, Write as _};
+use std::path::Path;
+use std::time::SystemTime;
+
+use wattle_pack::{LOCK_FILE, Library, Lock, Pin, Pinning};
+use wattle_runtime::Catalog;
+
+use super::diff::render;
+use super::refused;
+use super::view::view;
+use crate::builtin;
+use crate::cli::pack::UpgradeOptions;
+use crate::configuration::{Configuration, catalog};
+use crate::exit::{Done, Failure, print};
+
+pub(super) fn upgrade(options: &UpgradeOptions, color: bool) -> Done {
+    let path = options.config.with_file_name(LOCK_FILE);
+    let old = Lock::read(&path).map_err(|invalid| refused(&invalid, color))?;
+    let is_first = old.is_none();
+    let old = old.unwrap_or_default();
+    let names: Vec<String> = options.name.iter().cloned().collect();
+    let configuration = Configuration::File(options.config.clone());
+    let settings = configuration.settings();
+    let catalog = catalog(&settings.data_dir, settings.artifacts)?;
+    let free = builtin::library().with_pinning(Pinning::Ignored(names.clone()));
+    let (plan, _) = configuration.load(&catalog, &free).map_err(|invalid| refused(&invalid, color))?;
+    if let Some(name) = options.name.as_ref().filter(|name| plan.packs.iter().all(|used| used.name != **name)) {
+        return Err(Failure::config(format!("`{}` uses no pack `{name}`", options.config.display())));
+    }
+    let now = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
+    let new = old.pin_uses(&plan.packs, &names, &now);
+    if new.pins == old.pins && !is_first {
+        return print("every pin is the newest that the configuration allows");
+    }
+    let folder = options.config.parent().unwrap_or(Path::new(""));
+    let library = builtin::library().with_folder(settings.packs);
+    let shower = Shower { folder, library, catalog };
+    for pin in &new.pins {
+        match old.pin(&pin.reference) {
+            Some(before) if before == pin => {}
+            before => shower.show(before, pin)?,
+        }
+    }
+    for gone in old.pins.iter().filter(|pin| new.pin(&pin.reference).is_none()) {
+        print(&format!("{}: not used any more, no longer pinned", gone.reference))?;
+    }
+    if !options.yes && !confirmed(&path)? {
+        return Err(Failure::new("nothing is written"));
+    }
+    new.write(&path)?;
+    let plural = if new.pins.len() == 1 { "" } else { "s" };
+    print(&format!("{}: {} pin{plural}", path.display(), new.pins.len()))
+}
+
+/// Asks, where somebody is there to answer.
+fn confirmed(path: &Path) -> Result<bool, Failure> {
+    let input = std::io::stdin();
+    if !input.is_terminal() {
+        return Err(Failure::new("nothing is written; add --yes where nobody can be asked"));
+    }
+    let mut out = std::io::stderr();
+    write!(out, "write this to {}? [y/N] ", path.display())?;
+    out.flush()?;
+    let mut answer = String::new();
+    input.lock().read_line(&mut answer)?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+}
+
+struct Shower<'a> {
+    folder: &'a Path,
+    library: Library,
+    catalog: Catalog,
+}
+
+impl Shower<'_> {
+    /// Shows what changes from one pin to another.
+    fn show(&self, before: Option<&Pin>, pin: &Pin) -> Done {
+        let Some(before) = before else {
+            return print(&format!("{}: {} {} ({})", pin.reference, pin.version, pin.digest, pin.source));
+        };
+        print(&format!("{}: {} -> {}", pin.reference, before.version, pin.version))?;
+        print(&format!("  {} ({})\n  {} ({})", before.digest, before.source, pin.digest, pin.source))?;
+        let both = self.view(before).and_then(|old| Some((old, self.view(pin)?)));
+        match both {
+            // A list of files says what is in the sections above it already.
+            Some((old, new)) => {
+                let changes = wattle_pack::diff(&old, &new);
+                let text = render(&changes);
+                print(&text.lines().map(|line| format!("  {line}")).collect::<Vec<_>>().join("\n"))
+            }
+            None => print("  the files that were pinned are not there any more, so only digests can be compared"),
+        }
+    }
+
+    /// The pack of a pin, if its files are still those.
+    fn view(&self, pin: &Pin) -> Option<wattle_pack::PackView> {
+        let reference = match pin.source.as_str() {
+            "folder" => self.folder.join(&pin.reference).display().to_string(),
+            _ => format!("{}@{}", pin.name, pin.version),
+        };
+        let view = view(&reference, &self.library, &self.catalog).ok()?;
+        (view.outline.digest == pin.digest).then_some(view)
+    }
+}

@@ -1,0 +1,36 @@
+//! A pack with everything about it that can be shown or compared.
+
+use std::collections::BTreeMap;
+
+use wattle_pack::{Invalid, Library, PackView, PipelinePlan};
+use wattle_runtime::Catalog;
+
+/// Reads a pack. Parameters without a default have the values of its first test that gives any; a graph that cannot be
+/// built even so is left out.
+pub(super) fn view(reference: &str, library: &Library, catalog: &Catalog) -> Result<PackView, Invalid> {
+    let outline = wattle_pack::outline(reference, library)?;
+    let tests = wattle_pack::load_tests(reference, library).unwrap_or_default();
+    let params = tests.into_iter().map(|test| test.params).find(|params| !params.is_empty()).unwrap_or_default();
+    let plan = wattle_pack::load_pack(reference, &params, catalog, library).ok().map(|(plan, _)| plan);
+    let imports = plan.as_ref().map(|plan| imports(plan, catalog)).unwrap_or_default();
+    Ok(PackView { outline, plan, imports })
+}
+
+/// The interfaces that the artifact of each node imports.
+fn imports(plan: &PipelinePlan, catalog: &Catalog) -> BTreeMap<String, Vec<String>> {
+    let mut known: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let mut imports = BTreeMap::new();
+    for node in &plan.nodes {
+        let of_artifact = known.entry(node.artifact.digest.clone()).or_insert_with(|| {
+            let seen = wattle_runtime::inspect(catalog.runtime(), &node.artifact);
+            let all = seen.map(|seen| seen.imports).unwrap_or_default();
+            let mut interfaces: Vec<String> =
+                all.iter().map(|import| import.split('#').next().unwrap_or(import).to_owned()).collect();
+            interfaces.sort();
+            interfaces.dedup();
+            interfaces
+        });
+        imports.insert(node.name.clone(), of_artifact.clone());
+    }
+    imports
+}
