@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 use wattle_batch::Batch;
@@ -10,12 +11,17 @@ use crate::options::{self, OptionError};
 use crate::sink::{Built, Encoder, Payload, Running, Sink, SinkContext, SinkError};
 
 /// Options of the sink `blackhole`: there are none.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct BlackholeOptions {}
 
 pub(crate) fn check(options: &Value) -> Result<(), Vec<OptionError>> {
     options::read::<BlackholeOptions>(options).map(|_| ())
+}
+
+/// The schema of the options.
+pub(crate) fn schema() -> Value {
+    options::schema_of::<BlackholeOptions>()
 }
 
 pub(crate) fn build(options: &Value) -> Result<Built, SinkError> {

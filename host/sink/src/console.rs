@@ -6,6 +6,7 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -22,7 +23,7 @@ const RETRY: (Duration, Duration) = (Duration::from_millis(10), Duration::from_s
 ///
 /// Events are acknowledged when the pipe, terminal or file behind the target has taken them. When the reader of a pipe
 /// goes away, the sink closes its queue and ends without an error; what it had not written is not acknowledged.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct ConsoleOptions {
     /// Where to write. Default: `stdout`.
@@ -34,7 +35,7 @@ struct ConsoleOptions {
 }
 
 /// One of the process's outputs.
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 enum Target {
     /// Standard output.
@@ -57,6 +58,11 @@ impl Target {
 
 pub(crate) fn check(options: &Value) -> Result<(), Vec<OptionError>> {
     options::read::<ConsoleOptions>(options).map(|_| ())
+}
+
+/// The schema of the options.
+pub(crate) fn schema() -> Value {
+    options::schema_of::<ConsoleOptions>()
 }
 
 pub(crate) fn build(options: &Value) -> Result<Built, SinkError> {

@@ -1,5 +1,6 @@
 //! From batches to bytes: which part of an event is written, and how events are kept apart.
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use wattle_batch::{Batch, MAX_JSON_DEPTH};
 
@@ -7,7 +8,7 @@ use crate::options::Switch;
 use crate::sink::{Encoder, Payload};
 
 /// Options `encoding` of a sink: what it writes of an event.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct EncodingOptions {
     /// Which part of an event is written. Default: `json`.
@@ -20,7 +21,7 @@ pub(crate) struct EncodingOptions {
 }
 
 /// Which part of an event is written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Codec {
     /// The whole event as JSON on one line: body, attributes, resource, timestamp and why it failed.
@@ -31,7 +32,7 @@ pub(crate) enum Codec {
 }
 
 /// What stands after each event.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Framing {
     /// A line feed.

@@ -33,6 +33,11 @@ pub(crate) fn check(options: &Value) -> Result<(), Vec<OptionError>> {
     options::read(options).map(|_| ())
 }
 
+/// The schema of the options.
+pub(crate) fn schema() -> Value {
+    options::schema()
+}
+
 pub(crate) fn build(options: &Value) -> Result<Built, SinkError> {
     let (template, encoding, settings) =
         options::read(options).map_err(|errors| SinkError { message: summary(&errors) })?;

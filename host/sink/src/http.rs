@@ -27,6 +27,11 @@ pub(crate) fn check(options: &Value) -> Result<(), Vec<OptionError>> {
     options::read(options).map(|_| ())
 }
 
+/// The schema of the options.
+pub(crate) fn schema() -> Value {
+    options::schema()
+}
+
 pub(crate) fn build(options: &Value) -> Result<Built, SinkError> {
     let (encoding, settings) = options::read(options).map_err(|errors| SinkError { message: summary(&errors) })?;
     let client = Client::new(&settings).map_err(|message| SinkError { message })?;

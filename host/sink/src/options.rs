@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use schemars::generate::SchemaSettings;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{DeserializeOwned, Error, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
@@ -186,6 +188,35 @@ macro_rules! deserialize_scalar {
 }
 
 deserialize_scalar!(Count, Size, Time, Switch);
+
+/// Schemas for editors: a type of JSON, and the texts that will do as well; a variable, written `${NAME}`, always does.
+macro_rules! schema_scalar {
+    ($($scalar:ty: $type:literal, $text:literal, $description:literal;)*) => {$(
+        impl JsonSchema for $scalar {
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($scalar).into()
+            }
+
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                let pattern = concat!(r"\$\{|^\s*", $text, r"\s*$");
+                json_schema!({ "type": [$type, "string"], "pattern": pattern, "description": $description })
+            }
+        }
+    )*};
+}
+
+schema_scalar! {
+    Count: "integer", r"[0-9]+", "A whole number.";
+    Size: "integer", r"[0-9.]+ ?([kKmMgGtTpP][iI]?)?[bB]?", "A number of bytes, or a size such as `16MiB`.";
+    Time: "number", r"[0-9.]+ ?[a-zµ]*( ?[0-9.]+ ?[a-zµ]+)*", "A duration such as `100ms` or `1h 30m`, or seconds.";
+    Switch: "boolean", r"(true|false)", "`true` or `false`.";
+}
+
+/// The schema of options, in one piece.
+pub(crate) fn schema_of<T: JsonSchema>() -> Value {
+    let settings = SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
+    settings.into_generator().into_root_schema_for::<T>().to_value()
+}
 
 /// Collects what is wrong with options that could be read.
 #[derive(Debug, Default)]

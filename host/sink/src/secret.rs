@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
@@ -24,6 +25,16 @@ impl<'de> Deserialize<'de> for Secret {
             Value::String(text) => Ok(Self(text)),
             _ => Err(D::Error::custom("must be a string")),
         }
+    }
+}
+
+impl JsonSchema for Secret {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Secret".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "description": "A secret, best a variable as in `${TOKEN}`." })
     }
 }
 

@@ -8,20 +8,26 @@ use crate::{blackhole, console, file, http};
 
 type Check = fn(&Value) -> Result<(), Vec<OptionError>>;
 type Build = fn(&Value) -> Result<Built, SinkError>;
+type SchemaOf = fn() -> Value;
 
 /// Every sink type with its functions, in the order of [`TYPES`].
-const SPECS: [(&str, Check, Build); 4] = [
-    ("blackhole", blackhole::check, blackhole::build),
-    ("console", console::check, console::build),
-    ("file", file::check, file::build),
-    ("http", http::check, http::build),
+const SPECS: [(&str, Check, Build, SchemaOf); 4] = [
+    ("blackhole", blackhole::check, blackhole::build, blackhole::schema),
+    ("console", console::check, console::build, console::schema),
+    ("file", file::check, file::build, file::schema),
+    ("http", http::check, http::build, http::schema),
 ];
 
 /// Names of the sink types, as `type` in the configuration.
 pub const TYPES: &[&str] = &["blackhole", "console", "file", "http"];
 
 fn spec(type_name: &str) -> Option<(Check, Build)> {
-    SPECS.iter().find(|(name, ..)| *name == type_name).map(|&(_, check, build)| (check, build))
+    SPECS.iter().find(|(name, ..)| *name == type_name).map(|&(_, check, build, _)| (check, build))
+}
+
+/// The JSON schema of the options of a type that is among [`TYPES`], without `type` and `inputs`.
+pub fn schema(type_name: &str) -> Option<Value> {
+    SPECS.iter().find(|(name, ..)| *name == type_name).map(|(.., schema)| schema())
 }
 
 fn unknown(type_name: &str) -> String {

@@ -2,6 +2,7 @@
 
 use std::io::{self, BufReader, Read};
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 /// Bytes that tell the formats apart.
@@ -49,7 +50,7 @@ pub(crate) struct Caps {
 }
 
 /// Whether compressed input is recognised by its first bytes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Decompression {
     #[default]

@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use wattle_batch::ColumnBuilder;
 
@@ -24,7 +25,7 @@ const STOP_CHECK: Duration = Duration::from_millis(50);
 const DOCUMENTS_ONCE: u64 = 100;
 
 /// The options of a `demo` source.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Options {
     /// What is generated; `cloudtrail` is all there is.
@@ -69,14 +70,14 @@ impl Default for Options {
     }
 }
 
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 enum Format {
     #[default]
     CloudTrail,
 }
 
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 enum Form {
     #[default]
@@ -84,7 +85,7 @@ enum Form {
     Pretty,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 enum Shape {
     #[default]
@@ -94,7 +95,7 @@ enum Shape {
     CloudWatch,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(untagged, expecting = "a number, a range such as [1, 50], or `natural`")]
 enum Records {
     Named(Natural),
@@ -102,7 +103,7 @@ enum Records {
     Between(Number<u64>, Number<u64>),
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 enum Natural {
     Natural,

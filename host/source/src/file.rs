@@ -45,7 +45,8 @@ use crate::source::{Batches, Source, SourceContext, SourceError};
 use crate::stats::add;
 use crate::thread::Worker;
 use checkpoint::Store;
-use options::{Options, Settings};
+pub(crate) use options::Options;
+use options::Settings;
 use reader::Reader;
 use track::Tracker;
 

@@ -3,6 +3,7 @@
 //! Lines are found in the buffer that the input was read to, and that buffer becomes the column: no line is copied on
 //! its own, only the unfinished last one moves on to the next buffer.
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use wattle_batch::Span;
 
@@ -28,7 +29,7 @@ pub(crate) fn check_max_event_bytes(max: Size) -> Option<OptionError> {
 }
 
 /// How bytes become events.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Framing {
     /// Each line is an event, without its line feed or carriage return and line feed.

@@ -39,7 +39,8 @@ use tokio::task::JoinSet;
 use crate::options::OptionError;
 use crate::source::{Source, SourceContext, SourceError};
 use handler::Handler;
-use options::{Options, Settings};
+pub(crate) use options::Options;
+use options::Settings;
 
 /// How long a client may take for the head of a request, or keep an idle connection.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(60);

@@ -1,5 +1,7 @@
 //! The table of source types, and the way from options as written to a source.
 
+use schemars::JsonSchema;
+use schemars::generate::SchemaSettings;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -62,6 +64,22 @@ fn prepare(type_name: &str, options: &Value) -> Result<Box<dyn Source>, Vec<Opti
             Err(vec![OptionError::new("type", format!("there is no source `{type_name}`; there are `{known}`"))])
         }
     }
+}
+
+/// The JSON schema of the options of a type that is among [`TYPES`].
+pub fn schema(type_name: &str) -> Option<Value> {
+    match type_name {
+        "stdin" => Some(schema_of::<stdin::Options>()),
+        "file" => Some(schema_of::<file::Options>()),
+        "http" => Some(schema_of::<http::Options>()),
+        "demo" => Some(schema_of::<demo::Options>()),
+        _ => None,
+    }
+}
+
+fn schema_of<T: JsonSchema>() -> Value {
+    let settings = SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
+    settings.into_generator().into_root_schema_for::<T>().to_value()
 }
 
 /// Reads options, and goes on after an error by leaving out the option that it was found in.

@@ -7,6 +7,7 @@ use std::marker::PhantomData;
 use std::str::FromStr;
 use std::time::Duration;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
 
 /// A number of bytes: `65536`, `"65536"`, `"64KiB"`, `"10MB"`.
@@ -165,6 +166,30 @@ macro_rules! deserialize_scalar {
 }
 
 deserialize_scalar!(Size, Period, Number<u64>, Number<f64>, Flag);
+
+/// Schemas for editors: a type of JSON, and the texts that will do as well; a variable, written `${NAME}`, always does.
+macro_rules! schema_scalar {
+    ($($scalar:ty: $type:literal, $text:literal, $description:literal;)*) => {$(
+        impl JsonSchema for $scalar {
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($scalar).into()
+            }
+
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                let pattern = concat!(r"\$\{|^\s*", $text, r"\s*$");
+                json_schema!({ "type": [$type, "string"], "pattern": pattern, "description": $description })
+            }
+        }
+    )*};
+}
+
+schema_scalar! {
+    Size: "integer", r"[0-9.]+ ?([kKmMgGtTpP][iI]?)?[bB]?", "A number of bytes, or a size such as `16MiB`.";
+    Period: "number", r"[0-9.]+ ?[a-zµ]*( ?[0-9.]+ ?[a-zµ]+)*", "A duration such as `100ms` or `1h 30m`, or seconds.";
+    Number<u64>: "integer", r"[0-9]+", "A whole number.";
+    Number<f64>: "number", r"[0-9.eE+-]+", "A number.";
+    Flag: "boolean", r"(true|false)", "`true` or `false`.";
+}
 
 #[cfg(test)]
 mod tests {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -24,7 +25,7 @@ use crate::options::{self, Count, Faults, OptionError, Size, Time};
 /// When `fsync` has kept its promise. While a file cannot be written (the disk is full, the folder is read-only), the
 /// sink tries again until it can, goes on with the byte after the last one that was written, and its queue holds up the
 /// sources.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct FileOptions {
     /// Where to write, relative to the folder the agent was started in. Folders that are missing are made.
@@ -79,7 +80,7 @@ fn default_fsync_interval() -> Time {
 }
 
 /// What happens to a file that exists when the agent starts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Mode {
     /// Events are added to it.
@@ -90,7 +91,7 @@ pub(crate) enum Mode {
 }
 
 /// When events are safe.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Fsync {
     /// After every write.
@@ -117,6 +118,11 @@ pub(crate) struct Settings {
     pub(crate) max_open_files: usize,
     pub(crate) fsync: Fsync,
     pub(crate) fsync_interval: Duration,
+}
+
+/// The schema of the options.
+pub(crate) fn schema() -> Value {
+    options::schema_of::<FileOptions>()
 }
 
 /// Validates options.

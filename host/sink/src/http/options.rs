@@ -7,6 +7,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use hyper::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 use hyper::{Method, Uri};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -29,7 +30,7 @@ use crate::secret::Secret;
 /// # What is not
 ///
 /// Any other answer of 4xx refuses the events for good: they go to `dead_letter` if that is set, and count as rejected.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct HttpOptions {
     /// Where to send to, such as `https://example.com/ingest`. User and password belong into `auth`.
@@ -71,7 +72,7 @@ fn default_method() -> String {
 }
 
 /// How the sink says who it is.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(tag = "strategy", rename_all = "lowercase", deny_unknown_fields)]
 enum AuthOptions {
     /// User and password.
@@ -81,7 +82,7 @@ enum AuthOptions {
 }
 
 /// How `https` is checked.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct TlsOptions {
     /// File with certificates (PEM) of authorities to trust in place of the system's.
@@ -91,7 +92,7 @@ pub(crate) struct TlsOptions {
 }
 
 /// How many events go into a request.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 struct BatchOptions {
     /// Bytes before compression; a single event may be larger. Default: `1MiB`.
@@ -109,7 +110,7 @@ impl Default for BatchOptions {
 }
 
 /// How requests are made and repeated.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 struct RequestOptions {
     /// How long a request may take, answer included. Default: `30s`.
@@ -138,7 +139,7 @@ impl Default for RequestOptions {
 }
 
 /// How events stand in a request.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Format {
     /// One line each.
@@ -165,6 +166,11 @@ pub(crate) struct Settings {
     pub(crate) retry_max_backoff: Duration,
     pub(crate) retry_attempts: Option<usize>,
     pub(crate) dead_letter: Option<PathBuf>,
+}
+
+/// The schema of the options.
+pub(crate) fn schema() -> Value {
+    options::schema_of::<HttpOptions>()
 }
 
 /// Validates options.

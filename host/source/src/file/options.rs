@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::discover::Patterns;
@@ -12,7 +13,7 @@ use crate::options::{OptionError, verdict};
 use crate::quantity::{Flag, Number, Period, Size};
 
 /// The options as written.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Options {
     /// Globs of the files to read, such as `/var/log/*.log`; `**` stands for any number of folders.
@@ -86,7 +87,7 @@ fn max_open_files() -> Number<u64> {
     Number(256)
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 enum FileFraming {
     #[default]
@@ -96,7 +97,7 @@ enum FileFraming {
 }
 
 /// Where to begin in files that were there first.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum ReadFrom {
     #[default]
@@ -105,7 +106,7 @@ pub(crate) enum ReadFrom {
 }
 
 /// What becomes of a file when all of it was delivered.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum WhenFinished {
     #[default]

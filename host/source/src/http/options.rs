@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::decompress::Caps;
@@ -10,7 +11,7 @@ use crate::options::{OptionError, verdict};
 use crate::quantity::{Flag, Number, Period, Size};
 
 /// The options as written.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Options {
     /// Where to listen: a host name or address, and a port.
@@ -59,7 +60,7 @@ impl Default for Options {
 }
 
 /// How bodies become events.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum HttpFraming {
     /// `application/json` is one event, or one for each element where it is an array; any other content type is lines.
@@ -72,7 +73,7 @@ pub(crate) enum HttpFraming {
 }
 
 /// Text that is not shown.
-#[derive(Clone, Deserialize)]
+#[derive(Clone, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub(crate) struct Secret(pub(crate) String);
 

@@ -1,0 +1,112 @@
+//! JSON schemas of `agent.toml` and `pack.toml`, from which editors complete and check.
+//!
+//! Options of sources, sinks and nodes come from those who read them; words that have a table (types of parameters,
+//! capabilities, policies) come from it. The tables of the files themselves are written here, beside what each key is for,
+//! and a test walks both: every table takes exactly the keys that its reader takes.
+//!
+//! A schema is a little more lenient than the reader: it does not follow links, and where a variable or a parameter is
+//! written in place of a value it believes it.
+
+mod agent;
+mod embed;
+mod graph;
+mod pack;
+
+use serde_json::{Map, Value as Json, json};
+
+pub use agent::agent_schema;
+pub use pack::pack_schema;
+
+/// What a variable or a parameter looks like where another type is expected.
+const REFERENCE: &str = r"\$\{";
+
+/// Options of everything that has options of its own, each a name and its schema.
+#[derive(Debug, Clone, Default)]
+pub struct OptionSchemas {
+    /// Types of sources.
+    pub sources: Vec<(String, Json)>,
+    /// Types of sinks.
+    pub sinks: Vec<(String, Json)>,
+    /// Built-in nodes.
+    pub nodes: Vec<(String, Json)>,
+}
+
+/// A key of a table: its name, whether it must be there, what it is for, and its schema.
+type Key = (&'static str, bool, &'static str, Json);
+
+const MUST: bool = true;
+const MAY: bool = false;
+
+/// A table with these keys and no others.
+fn table(keys: Vec<Key>) -> Json {
+    let required: Vec<&str> = keys.iter().filter(|(_, must, ..)| *must).map(|(name, ..)| *name).collect();
+    let properties: Map<String, Json> =
+        keys.into_iter().map(|(name, _, purpose, schema)| (name.to_owned(), described(schema, purpose))).collect();
+    let mut table = json!({ "type": "object", "properties": properties, "additionalProperties": false });
+    if !required.is_empty() {
+        set(&mut table, "required", json!(required));
+    }
+    table
+}
+
+fn described(mut schema: Json, purpose: &str) -> Json {
+    if !purpose.is_empty() {
+        set(&mut schema, "description", json!(purpose));
+    }
+    schema
+}
+
+/// A table whose keys are names that the user chooses.
+fn named(names: &str, of: Json) -> Json {
+    json!({ "type": "object", "patternProperties": { (names): of }, "additionalProperties": false })
+}
+
+fn set(schema: &mut Json, key: &str, value: Json) {
+    if let Json::Object(members) = schema {
+        members.insert(key.to_owned(), value);
+    }
+}
+
+fn string() -> Json {
+    json!({ "type": "string" })
+}
+
+fn strings() -> Json {
+    json!({ "type": "array", "items": { "type": "string" } })
+}
+
+/// One of a few words, or a variable that holds one.
+fn one_of<'a>(words: impl IntoIterator<Item = &'a str>) -> Json {
+    let words: Vec<&str> = words.into_iter().collect();
+    json!({ "anyOf": [{ "enum": words }, { "type": "string", "pattern": REFERENCE }] })
+}
+
+fn boolean() -> Json {
+    json!({ "type": ["boolean", "string"], "pattern": format!(r"{REFERENCE}|^(true|false)$") })
+}
+
+fn number(low: u64, high: u64) -> Json {
+    let pattern = format!(r"{REFERENCE}|^\s*[0-9]+\s*$");
+    json!({ "type": ["integer", "string"], "minimum": low, "maximum": high, "pattern": pattern })
+}
+
+fn size() -> Json {
+    let pattern = format!(r"{REFERENCE}|^\s*[0-9.]+ ?([kKmMgGtTpP][iI]?)?[bB]?\s*$");
+    json!({ "type": ["integer", "string"], "minimum": 0, "pattern": pattern })
+}
+
+fn duration() -> Json {
+    json!({ "type": "string", "pattern": format!(r"{REFERENCE}|^\s*[0-9.]+ ?[a-zµ]+( ?[0-9.]+ ?[a-zµ]+)*\s*$") })
+}
+
+/// Names of nodes, outputs, parameters, sources, sinks and pipelines.
+const NAMES: &str = "^[A-Za-z][A-Za-z0-9_-]*$";
+
+/// The outermost schema of a file.
+fn root(title: &str, description: &str, mut schema: Json, definitions: Map<String, Json>) -> Json {
+    set(&mut schema, "$schema", json!("https://json-schema.org/draft/2020-12/schema"));
+    set(&mut schema, "title", json!(title));
+    set(&mut schema, "description", json!(description));
+    set(&mut schema, "$defs", Json::Object(definitions));
+    schema
+}

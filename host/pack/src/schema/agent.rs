@@ -1,0 +1,109 @@
+//! The schema of `agent.toml`.
+
+use serde_json::{Map, Value as Json, json};
+
+use super::embed::{embed, with_keys};
+use super::{
+    MAY, MUST, NAMES, OptionSchemas, boolean, duration, graph, named, number, one_of, root, set, size, string, strings,
+    table,
+};
+
+/// The JSON schema of `agent.toml`.
+pub fn agent_schema(options: &OptionSchemas) -> Json {
+    let mut definitions = Map::new();
+    let inputs = json!({ "inputs": strings(), "buffer": buffer() });
+    let sources = component("source", &options.sources, &json!({}), &mut definitions);
+    let sinks = component("sink", &options.sinks, &inputs, &mut definitions);
+    let keys = vec![
+        ("agent", MAY, "Settings of the agent itself.", agent()),
+        ("packs", MAY, "Where packs are.", packs()),
+        ("admin", MAY, "Where health, metrics and status are served.", admin()),
+        ("sources", MAY, "Where events begin, by name.", named(NAMES, sources)),
+        ("pipelines", MAY, "What happens to events, by name.", named(NAMES, pipeline(options, &mut definitions))),
+        ("sinks", MAY, "Where events end, by name.", named(NAMES, sinks)),
+    ];
+    root("agent.toml", "The configuration of a Wattle agent.", table(keys), definitions)
+}
+
+fn agent() -> Json {
+    let batch = table(vec![
+        ("max_bytes", MAY, "Bytes of bodies.", size()),
+        ("max_events", MAY, "Number of events.", number(1, 10_000_000)),
+        ("max_age", MAY, "Age of the first event.", duration()),
+    ]);
+    let artifacts = table(vec![
+        ("max_size", MAY, "Bytes of the file.", size()),
+        ("max_functions", MAY, "Functions of all its modules.", number(1, 1_000_000)),
+        ("max_compile_time", MAY, "Time that compiling it may take.", duration()),
+    ]);
+    let quarantine = table(vec![("max_size", MAY, "Bytes of the quarantine of one pipeline.", size())]);
+    table(vec![
+        ("data_dir", MAY, "Folder for checkpoints, buffers, caches and packs.", string()),
+        ("workers", MAY, "Number of worker threads; without it one for each core.", number(1, 1024)),
+        ("batch", MAY, "When a batch is closed: by whichever comes first.", batch),
+        ("limits", MAY, "Limits of nodes that name none of their own.", graph::limits()),
+        ("circuit", MAY, "Circuits of nodes that name none of their own.", graph::circuit()),
+        ("artifacts", MAY, "What an artifact may be.", artifacts),
+        ("quarantine", MAY, "How much may be kept of what must not leave.", quarantine),
+    ])
+}
+
+fn packs() -> Json {
+    table(vec![("path", MAY, "The library folder; without it `packs` in the data folder.", string())])
+}
+
+fn admin() -> Json {
+    table(vec![
+        ("listen", MUST, "Address and port, such as `127.0.0.1:9598`.", string()),
+        ("allow_remote", MAY, "Allows an address that other machines can reach.", boolean()),
+    ])
+}
+
+fn buffer() -> Json {
+    table(vec![
+        ("type", MAY, "Where events wait for the sink.", one_of(["memory", "disk"])),
+        ("max_size", MAY, "Bytes that may wait.", size()),
+        ("when_full", MAY, "What becomes of further events.", one_of(["block", "drop_newest"])),
+        ("fsync", MAY, "On disk: when events are safe.", one_of(["always", "interval"])),
+        ("fsync_interval", MAY, "With `fsync = \"interval\"`: how long events are gathered.", duration()),
+    ])
+}
+
+/// A source or a sink: its type says which other keys it takes. `own` are the keys that the agent itself reads.
+fn component(kind: &str, types: &[(String, Json)], own: &Json, definitions: &mut Map<String, Json>) -> Json {
+    let names: Vec<&str> = types.iter().map(|(name, _)| name.as_str()).collect();
+    let mut keys = json!({ "type": { "enum": names, "description": format!("Type of the {kind}.") } });
+    if let (Json::Object(keys), Json::Object(own)) = (&mut keys, own) {
+        keys.extend(own.clone());
+    }
+    let rules = types.iter().map(|(name, options)| {
+        let options = with_keys(embed(&format!("{kind}.{name}"), options.clone(), definitions), &keys);
+        let is_type = json!({ "properties": { "type": { "const": name } }, "required": ["type"] });
+        json!({ "if": is_type, "then": options })
+    });
+    let rules: Vec<Json> = rules.collect();
+    let mut required = vec!["type"];
+    if own.get("inputs").is_some() {
+        required.push("inputs");
+    }
+    json!({ "type": "object", "properties": keys, "required": required, "allOf": rules })
+}
+
+fn pipeline(options: &OptionSchemas, definitions: &mut Map<String, Json>) -> Json {
+    let pack = "The pack: `name`, `name@^1`, `name@1.0.0`, or a folder as in `./folder`.";
+    let mut keys = vec![
+        ("inputs", MUST, "Sources whose events it takes.", strings()),
+        ("pack", MAY, pack, string()),
+        ("params", MAY, "Parameters of the pack.", json!({ "type": "object" })),
+        ("discard", MAY, "Outputs that are thrown away on purpose.", strings()),
+    ];
+    keys.extend(graph::keys(&options.nodes, definitions));
+    let mut pipeline = table(keys);
+    let rule = json!([{
+        "if": { "required": ["pack"] },
+        "then": { "properties": { "nodes": false, "outputs": false } },
+        "else": { "required": ["outputs"], "properties": { "params": false } },
+    }]);
+    set(&mut pipeline, "allOf", rule);
+    pipeline
+}
