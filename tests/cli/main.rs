@@ -15,7 +15,7 @@ use serde_json::Value;
 use wattle_tests::{Folder, Trail, binary, built, finish, wait_until};
 
 const COMMANDS: &[&str] =
-    &["run", "status", "validate", "test", "graph", "inspect", "generate", "packs", "explain", "completions"];
+    &["run", "status", "validate", "pack", "graph", "inspect", "generate", "schema", "explain", "completions"];
 
 #[test]
 fn help_of_every_command_says_what_it_does() {
@@ -60,9 +60,9 @@ fn exit_codes_are_as_the_help_says() {
         (vec!["fly"], 2, "fly"),
         (vec!["graph", "--format", "png", "cloudtrail"], 2, "png"),
         (vec!["inspect", "absent.wasm"], 1, "built-in nodes are"),
-        (vec!["test", "cloudtrail", "no-such-test"], 1, "no test"),
+        (vec!["pack", "test", "cloudtrail", "no-such-test"], 1, "no test"),
         (vec!["explain", "E9999"], 1, "E9999"),
-        (vec!["packs"], 0, ""),
+        (vec!["pack", "list"], 0, ""),
         (vec!["explain"], 0, ""),
     ] {
         let ended = folder.run(&arguments);
@@ -73,8 +73,8 @@ fn exit_codes_are_as_the_help_says() {
 
 #[test]
 fn both_versions_of_the_pack_are_built_in() {
-    let ended = Folder::new().run(&["packs"]);
-    assert_eq!(ended.text(), "cloudtrail@1.0.0\ncloudtrail@1.1.0\n");
+    let ended = Folder::new().run(&["pack", "list"]);
+    assert_eq!(ended.text(), "cloudtrail@1.0.0  built in\ncloudtrail@1.1.0  built in\n");
 }
 
 #[test]

@@ -11,6 +11,8 @@
     reason = "a test that cannot go on fails; clippy exempts only the test functions themselves"
 )]
 
+mod schema;
+
 use std::fs;
 use std::path::Path;
 

@@ -1,16 +1,23 @@
-//! The tests that packs bring along, run as their users run them.
+//! Packs as their users have them: the tests that they bring along, and the commands of `wattle pack`.
 #![allow(
     clippy::unwrap_used,
+    clippy::expect_used,
     clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
     reason = "a test that cannot go on fails; clippy exempts only the test functions themselves"
 )]
+
+mod build;
+mod commands;
+mod upgrade;
 
 use wattle_tests::{Folder, workspace};
 
 #[track_caller]
 fn check(pack: &str, least: usize) {
     let folder = Folder::new();
-    let ended = folder.run(&["test", pack]);
+    let ended = folder.run(&["pack", "test", pack]);
     let text = ended.text();
     assert_eq!(ended.code, 0, "{text}{}", ended.log);
     let passed = text.lines().filter(|line| line.starts_with("test ") && line.ends_with(" ... ok")).count();
@@ -36,7 +43,7 @@ fn a_pack_that_does_other_than_its_tests_expect_fails_them() {
     folder.copy(&workspace().join("packs/cloudtrail/1.0.0"), "mine");
     let manifest = String::from_utf8(folder.read("mine/pack.toml")).unwrap();
     folder.write("mine/pack.toml", manifest.replace("\"accessKeyId\", ", ""));
-    let ended = folder.run(&["test", "./mine", "compact"]);
+    let ended = folder.run(&["pack", "test", "./mine", "compact"]);
     assert_eq!(ended.code, 1, "{}{}", ended.text(), ended.log);
     assert!(ended.text().contains("test compact ... FAILED"), "{}", ended.text());
     assert_eq!(ended.text().lines().last(), Some("0 passed, 1 failed"));

@@ -1,0 +1,290 @@
+//! The JSON schemas that `wattle schema` prints: what is right passes, what is wrong does not, and every table has exactly
+//! the keys that its reader takes.
+
+mod check;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Map, Value, json};
+use wattle_tests::{Folder, workspace};
+
+use check::check;
+
+fn schema(folder: &Folder, file: &str) -> Value {
+    let ended = folder.run(&["schema", file]);
+    assert_eq!(ended.code, 0, "{}", ended.log);
+    serde_json::from_str(ended.text()).unwrap()
+}
+
+/// TOML as JSON, the way an editor sees it.
+fn parse(text: &str) -> Option<Value> {
+    serde_json::to_value(toml::from_str::<toml::Table>(text).ok()?).ok()
+}
+
+#[track_caller]
+fn assert_fits(schema: &Value, name: &str, text: &str) {
+    let value = parse(text).unwrap_or_else(|| panic!("{name} is no TOML"));
+    let errors = check(schema, &value);
+    assert!(errors.is_empty(), "{name}: {errors:#?}");
+}
+
+/// Every file of this name in a folder.
+fn files(folder: &Path, name: &str, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files(&path, name, found);
+        } else if path.file_name().is_some_and(|file| file == name) {
+            found.push(path);
+        }
+    }
+}
+
+#[test]
+fn every_manifest_that_is_shipped_fits() {
+    let folder = Folder::new();
+    let schema = schema(&folder, "pack");
+    let mut manifests = Vec::new();
+    files(&workspace().join("packs"), "pack.toml", &mut manifests);
+    assert!(manifests.len() >= 2, "{manifests:?}");
+    assert_eq!(folder.run(&["pack", "new", "mine"]).code, 0);
+    manifests.push(folder.path("mine/pack.toml"));
+    for manifest in manifests {
+        assert_fits(&schema, &manifest.display().to_string(), &fs::read_to_string(&manifest).unwrap());
+    }
+}
+
+/// The blocks of TOML in a document.
+fn blocks(document: &str) -> Vec<String> {
+    let text = fs::read_to_string(workspace().join(document)).unwrap();
+    let mut blocks: Vec<String> = Vec::new();
+    let mut inside = false;
+    for line in text.lines() {
+        match line {
+            "```toml" => {
+                inside = true;
+                blocks.push(String::new());
+            }
+            "```" => inside = false,
+            line if inside => blocks.last_mut().unwrap().extend([line, "\n"]),
+            _ => {}
+        }
+    }
+    blocks
+}
+
+#[test]
+fn what_the_documents_show_fits() {
+    let folder = Folder::new();
+    let agent = schema(&folder, "agent");
+    let mut seen = 0;
+    for block in blocks("README.md").iter().filter(|block| block.contains("[sources.")) {
+        assert_fits(&agent, "README.md", block);
+        seen += 1;
+    }
+    let pack = schema(&folder, "pack");
+    for block in blocks("docs/PACKS.md").iter().filter(|block| block.contains("[pack]")) {
+        // The page leaves the digits of a digest out.
+        assert_fits(&pack, "docs/PACKS.md", &block.replace("sha256:…", &format!("sha256:{}", "0".repeat(64))));
+        seen += 1;
+    }
+    assert_eq!(seen, 2);
+}
+
+/// Configurations that hold one of everything.
+const GOOD: &str = include_str!("good.toml");
+
+#[test]
+fn a_configuration_with_one_of_everything_fits_and_is_valid() {
+    let folder = Folder::new();
+    assert_fits(&schema(&folder, "agent"), "good.toml", GOOD);
+    folder.write("agent.toml", GOOD);
+    let ended = folder.run(&["validate", "agent.toml"]);
+    assert_eq!(ended.code, 0, "{}{}", ended.text(), ended.log);
+}
+
+#[test]
+fn what_is_wrong_with_a_table_does_not_fit() {
+    let folder = Folder::new();
+    let schema = schema(&folder, "agent");
+    // What a schema can see: keys, types and words. Links, files and what nodes say of each other it cannot.
+    for case in ["unknown-key", "wrong-option-type", "wrong-sink-option", "wrong-source-option"] {
+        let file = workspace().join("tests/config/golden").join(case).join("agent.toml");
+        let value = parse(&fs::read_to_string(file).unwrap()).unwrap();
+        assert!(!check(&schema, &value).is_empty(), "{case}");
+    }
+    for (right, wrong) in [
+        ("workers = 2", "workers = \"many\""),
+        ("max_bytes = \"128KiB\"", "max_bytes = \"128 bananas\""),
+        ("max_age = \"50ms\"", "max_age = 50"),
+        ("listen = \"127.0.0.1:0\"", "listening = \"127.0.0.1:0\""),
+        ("type = \"demo\"", "type = \"demos\""),
+        ("seed = 7", "seeds = 7"),
+        ("on_fault = \"stop\"", "on_fault = \"halt\""),
+        ("codec = \"text\"", "codec = \"texts\""),
+        ("preset = \"email\"", "preset = 7"),
+        ("type = \"disk\"", "type = \"tape\""),
+        ("pack = \"cloudtrail@^1\"", "pack = 1"),
+    ] {
+        assert!(GOOD.contains(right), "{right}");
+        assert!(!check(&schema, &parse(&GOOD.replacen(right, wrong, 1)).unwrap()).is_empty(), "{wrong} fits");
+    }
+    let pack = self::schema(&folder, "pack");
+    let good = fs::read_to_string(workspace().join("packs/cloudtrail/1.1.0/pack.toml")).unwrap();
+    for (right, wrong) in [
+        ("version = \"1.1.0\"", "version = \"1.1\""),
+        ("name = \"cloudtrail\"", "name = \"Cloud Trail\""),
+        ("contract = \"0.1\"\n", ""),
+        ("type = \"string\"", "type = \"text\""),
+        ("secret = true", "secret = \"perhaps\""),
+        ("artifact = \"builtin:unroll\"", "artefact = \"builtin:unroll\""),
+        ("into = \"Record\"", "inside = \"Record\""),
+        ("title = \"Processed\"", "titel = \"Processed\""),
+    ] {
+        assert!(good.contains(right), "{right}");
+        assert!(!check(&pack, &parse(&good.replacen(right, wrong, 1)).unwrap()).is_empty(), "{wrong} fits");
+    }
+}
+
+#[test]
+fn a_variable_or_parameter_may_stand_where_another_type_does() {
+    let folder = Folder::new();
+    let schema = schema(&folder, "agent");
+    for (typed, variable) in [
+        ("workers = 2", "workers = \"${WORKERS}\""),
+        ("seed = 7", "seed = \"${SEED:-7}\""),
+        ("on_fault = \"stop\"", "on_fault = \"${ON_FAULT}\""),
+        ("max_bytes = \"128KiB\"", "max_bytes = \"${SIZE}\""),
+    ] {
+        assert!(GOOD.contains(typed), "{typed}");
+        assert_fits(&schema, variable, &GOOD.replacen(typed, variable, 1));
+    }
+}
+
+/// A key that nothing reads, far from every one that something does.
+const UNKNOWN: &str = "qqqqqqqqqqqq";
+
+/// A table of a schema: how to get to it in a file, and the keys that it takes.
+#[derive(Debug)]
+struct Table {
+    path: Vec<String>,
+    keys: BTreeSet<String>,
+}
+
+/// Collects every table whose keys a schema lists, but not those that belong to options of others.
+fn tables(schema: &Value, path: &[String], found: &mut Vec<Table>) {
+    let Some(properties) = schema["properties"].as_object() else { return };
+    if schema["additionalProperties"] == json!(false) {
+        found.push(Table { path: path.to_vec(), keys: properties.keys().cloned().collect() });
+    }
+    for (key, property) in properties {
+        let inner = [path, &[key.clone()]].concat();
+        tables(property, &inner, found);
+        if let Some(names) = property["patternProperties"].as_object() {
+            let name = [inner.as_slice(), &["x".to_owned()]].concat();
+            names.values().for_each(|of| tables(of, &name, found));
+        }
+    }
+}
+
+/// A file that holds nothing but the table with a key that it does not take.
+fn file_with(path: &[String], more: &str) -> String {
+    let table = path.join(".");
+    let header = if table.is_empty() { String::new() } else { format!("[{table}]\n") };
+    format!("{header}{UNKNOWN} = 1\n{more}")
+}
+
+/// What the reader says that a table takes, from its diagnostic about an unknown key.
+fn taken(lines: &str) -> Option<BTreeSet<String>> {
+    let diagnostics = lines.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let about: Vec<Value> = diagnostics
+        .filter(|diagnostic| diagnostic["message"].as_str().is_some_and(|message| message.contains(UNKNOWN)))
+        .collect();
+    let [about] = about.as_slice() else { return None };
+    let said = format!("{} {}", about["message"].as_str()?, about["hint"].as_str().unwrap_or_default());
+    let list = said.split(" takes ").nth(1).or_else(|| said.split("expected ").nth(1))?;
+    Some(list.split('`').skip(1).step_by(2).map(str::to_owned).collect())
+}
+
+#[test]
+fn every_table_of_the_configuration_has_the_keys_that_its_reader_takes() {
+    let folder = Folder::new();
+    let mut found = Vec::new();
+    tables(&schema(&folder, "agent"), &[], &mut found);
+    assert!(found.len() >= 12, "{found:?}");
+    for Table { path, keys } in &found {
+        let is_node = path.len() == 4 && path[2] == "nodes";
+        // The reader takes either the keys of an artifact or those of a pack, and the same of pipelines.
+        let variants: &[&str] = match path.as_slice() {
+            _ if is_node => &["artifact = \"builtin:parse\"\n", "pack = \"cloudtrail\"\n"],
+            [first, _] if first == "pipelines" => &["nodes = {}\n"],
+            _ => &[""],
+        };
+        let mut all = BTreeSet::new();
+        for more in variants {
+            folder.write("agent.toml", file_with(path, more));
+            let ended = folder.run(&["validate", "agent.toml", "--format", "json"]);
+            let read = taken(ended.text());
+            all.extend(
+                read.unwrap_or_else(|| panic!("nothing about the key in {path:?}: {}{}", ended.text(), ended.log)),
+            );
+            all.extend(more.split(" =").next().filter(|key| !key.is_empty()).map(str::to_owned));
+        }
+        assert_eq!(&all, keys, "{path:?}");
+    }
+}
+
+#[test]
+fn every_table_of_a_manifest_has_the_keys_that_its_reader_takes() {
+    let folder = Folder::new();
+    let mut found = Vec::new();
+    tables(&schema(&folder, "pack"), &[], &mut found);
+    assert!(found.len() >= 7, "{found:?}");
+    // The keys of this one are names, from the very table that the reader has.
+    for Table { path, keys } in found.iter().filter(|table| table.path != ["capabilities"]) {
+        let is_node = path.len() == 2 && path[0] == "nodes";
+        let variants: &[&str] =
+            if is_node { &["artifact = \"builtin:parse\"\n", "pack = \"cloudtrail\"\n"] } else { &[""] };
+        let mut all = BTreeSet::new();
+        for more in variants {
+            folder.write("p/pack.toml", file_with(path, more));
+            let ended = folder.run(&["pack", "lint", "./p", "--format", "json"]);
+            let read = taken(ended.text());
+            all.extend(
+                read.unwrap_or_else(|| panic!("nothing about the key in {path:?}: {}{}", ended.text(), ended.log)),
+            );
+            all.extend(more.split(" =").next().filter(|key| !key.is_empty()).map(str::to_owned));
+        }
+        assert_eq!(&all, keys, "{path:?}");
+    }
+}
+
+#[test]
+fn every_source_and_sink_has_the_keys_that_its_reader_takes() {
+    let folder = Folder::new();
+    let schema = schema(&folder, "agent");
+    let mut seen = 0;
+    for kind in ["sources", "sinks"] {
+        let component = schema["properties"][kind]["patternProperties"].as_object().unwrap().values().next().unwrap();
+        let own: BTreeSet<String> = component["properties"].as_object().unwrap().keys().cloned().collect();
+        for rule in component["allOf"].as_array().unwrap() {
+            let name = rule["if"]["properties"]["type"]["const"].as_str().unwrap();
+            let empty = Map::new();
+            let properties = rule["then"]["properties"].as_object().unwrap_or(&empty);
+            assert_eq!(rule["then"]["additionalProperties"], json!(false), "{kind} {name}");
+            let keys: BTreeSet<String> = properties.keys().filter(|key| !own.contains(*key)).cloned().collect();
+            folder.write("agent.toml", format!("[{kind}.x]\ntype = \"{name}\"\ninputs = []\n{UNKNOWN} = 1\n"));
+            if kind == "sources" {
+                folder.write("agent.toml", format!("[{kind}.x]\ntype = \"{name}\"\n{UNKNOWN} = 1\n"));
+            }
+            let ended = folder.run(&["validate", "agent.toml", "--format", "json"]);
+            // Serde lists nothing where there is nothing to list.
+            let read = taken(ended.text()).unwrap_or_default();
+            assert_eq!(read, keys, "{kind} {name}: {}", ended.text());
+            seen += 1;
+        }
+    }
+    assert_eq!(seen, 8);
+}
