@@ -180,7 +180,7 @@ fn tables(schema: &Value, path: &[String], found: &mut Vec<Table>) {
         found.push(Table { path: path.to_vec(), keys: properties.keys().cloned().collect() });
     }
     for (key, property) in properties {
-        let inner = [path, &[key.clone()]].concat();
+        let inner = [path, std::slice::from_ref(key)].concat();
         tables(property, &inner, found);
         if let Some(names) = property["patternProperties"].as_object() {
             let name = [inner.as_slice(), &["x".to_owned()]].concat();

@@ -96,10 +96,11 @@ impl fmt::Display for Change {
 
 /// Things of a section by name, each in words.
 type Named = BTreeMap<String, String>;
+type NamesOf = fn(&PackView) -> Named;
 
 /// Lists every difference, section by section.
 pub fn diff(old: &PackView, new: &PackView) -> Vec<Change> {
-    let sections: [(Section, fn(&PackView) -> Named); 9] = [
+    let sections: [(Section, NamesOf); 9] = [
         (Section::Pack, head),
         (Section::Params, params),
         (Section::Capabilities, capabilities),

@@ -207,8 +207,9 @@ pub fn is_path(path: &str) -> bool {
 
 /// Tells whether a file with this path counts as a file of its pack.
 pub fn is_part(path: &str) -> bool {
-    !path.split('/').any(|part| part.starts_with('.') && part != "." && part != "..")
-        && !(path.starts_with(LIST_FILE) && !path.contains('/'))
+    let is_list = path.starts_with(LIST_FILE) && !path.contains('/');
+    let is_hidden = path.split('/').any(|part| part.starts_with('.') && part != "." && part != "..");
+    !is_list && !is_hidden
 }
 
 /// Reading a folder.
