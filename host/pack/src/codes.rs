@@ -81,6 +81,11 @@ codes! {
     MISSING_PARAM Error "E0412" "A parameter without a default is not given.";
     PARAM_TYPE Error "E0413" "A parameter has a value of another type than it is declared with, or one that cannot stand where it is used.";
     PARAM_NOT_ALLOWED Error "E0414" "A parameter has a value that is not among those it allows.";
+    UNSIGNED_PACK Error "E0421" "A pack has no signature, but the trust policy of the configuration asks for one.";
+    BAD_SIGNATURE Error "E0422" "The signature of a pack is damaged, or was made for another list of files.";
+    UNTRUSTED_KEY Error "E0423" "A pack is signed with a key that `[packs.trust]` does not name, or that does not count for this pack.";
+    ALTERED_PACK Error "E0424" "A file of a pack is not the one that was signed, or that was pulled: it was changed, removed or added.";
+    NOT_PULLED Error "E0425" "A pack of a registry is not in the data folder: it was not pulled yet, or what was pulled is damaged.";
     ALTERED_LOCK Error "E0431" "`wattle.lock` is not as it was written: its checksum does not fit.";
     PIN_MISFIT Error "E0432" "The version that `wattle.lock` pins does not meet the requirement.";
     PIN_NOT_FOUND Error "E0433" "The version that `wattle.lock` pins is not in the library.";

@@ -11,6 +11,8 @@ use crate::findings::{Findings, Place};
 use crate::lock::{self, Choice, LockManifest, PinManifest, Pinning};
 use crate::manifest::pack::is_pack_name;
 use crate::reference::{self, Requirement};
+use crate::remote::{Located, REMOTE, Remote};
+use crate::trust::{self, PackBytes};
 use crate::{codes, suggest};
 
 /// File name of a pack's manifest.
@@ -48,6 +50,7 @@ pub struct Library {
     folders: Vec<PathBuf>,
     pinning: Pinning,
     lock: Option<Arc<LockManifest>>,
+    remote: Option<Arc<dyn Remote>>,
 }
 
 /// Where a version of a pack is.
@@ -66,6 +69,8 @@ pub struct LibraryEntry {
 pub(crate) enum PackFiles {
     Folder(PathBuf),
     Builtin(Arc<BuiltinPack>),
+    /// A folder as it was when it was checked.
+    Checked(PathBuf, Arc<PackBytes>),
 }
 
 /// A pack that was found, with what the library says of it.
@@ -77,8 +82,12 @@ pub(crate) struct Found {
     pub(crate) reference: String,
     /// Where it comes from, as a lock says it.
     pub(crate) source: String,
+    /// What the operator calls it, as a trust policy does: its name in the library, its folder, or its repository.
+    pub(crate) called: String,
     /// The pin that chose it.
     pub(crate) pin: Option<PinManifest>,
+    /// For a pack of a registry: what was pulled.
+    pub(crate) pulled: Option<Located>,
 }
 
 struct Candidate {
@@ -104,6 +113,12 @@ impl Library {
         self
     }
 
+    /// Asks for packs of registries there; without it, there are none.
+    pub fn with_remote(mut self, remote: Arc<dyn Remote>) -> Self {
+        self.remote = Some(remote);
+        self
+    }
+
     /// Takes the lock of the configuration that is being read.
     pub(crate) fn with_lock(mut self, lock: Option<LockManifest>) -> Self {
         self.lock = lock.map(Arc::new);
@@ -117,7 +132,7 @@ impl Library {
         for name in self.names() {
             for Candidate { version, files } in self.candidates(&name) {
                 let folder = match files {
-                    PackFiles::Folder(folder) => Some(folder),
+                    PackFiles::Folder(folder) | PackFiles::Checked(folder, _) => Some(folder),
                     PackFiles::Builtin(_) => None,
                 };
                 packs.extend(version.map(|version| LibraryEntry { name: name.clone(), version, folder }));
@@ -162,6 +177,9 @@ impl Library {
     /// Finds the pack of a reference: `name`, `name@requirement`, or a folder relative to `base`.
     pub(crate) fn find(&self, reference: &str, place: Place, base: &Path, findings: &mut Findings) -> Option<Found> {
         let lock = self.lock.as_deref();
+        if reference.starts_with(REMOTE) {
+            return self.find_remote(reference, place, findings);
+        }
         if reference::is_folder(reference) {
             let pin = match lock::choose(lock, &self.pinning, reference, None, place, findings) {
                 Choice::Refused => return None,
@@ -187,7 +205,9 @@ impl Library {
             expected: Some((name.to_owned(), candidate.version.clone())),
             reference: reference.to_owned(),
             source: if candidate.files.is_builtin() { "builtin" } else { "library" }.to_owned(),
+            called: name.to_owned(),
             pin: pin.cloned(),
+            pulled: None,
         };
         match lock::choose(lock, &self.pinning, reference, Some(&requirement), place, findings) {
             Choice::Refused => None,
@@ -205,6 +225,40 @@ impl Library {
                     findings.report(codes::PIN_NOT_FOUND.at(place, message).hint(hint).note(note));
                 }
                 exact.map(|candidate| found(candidate, Some(pin)))
+            }
+        }
+    }
+}
+
+impl Library {
+    /// Finds a pack of a registry, among those that are here.
+    fn find_remote(&self, reference: &str, place: Place, findings: &mut Findings) -> Option<Found> {
+        let pin = match lock::choose(self.lock.as_deref(), &self.pinning, reference, None, place, findings) {
+            Choice::Refused => return None,
+            Choice::Free => None,
+            Choice::Pinned(pin) => Some(pin.clone()),
+        };
+        let Some(remote) = &self.remote else {
+            let finding = codes::NOT_PULLED.at(place, format!("the pack `{reference}` is not here"));
+            findings.report(finding.hint("pull it with `wattle pack pull`, and name the folder that it gives"));
+            return None;
+        };
+        // What is pinned stays what it is, whatever becomes of the tag.
+        let pinned = pin.as_ref().map(|pin| pin.pin.source.as_str()).filter(|source| source.starts_with(REMOTE));
+        match remote.locate(pinned.unwrap_or(reference)) {
+            Ok(located) => Some(Found {
+                files: PackFiles::Folder(located.folder.clone()),
+                expected: None,
+                reference: reference.to_owned(),
+                source: located.pinned.clone(),
+                called: located.source.clone(),
+                pin,
+                pulled: Some(located),
+            }),
+            Err(problem) => {
+                let code = if problem.is_malformed { codes::BAD_VALUE } else { codes::NOT_PULLED };
+                findings.report(code.at(place, problem.message).hint_if(problem.hint));
+                None
             }
         }
     }
@@ -252,7 +306,9 @@ fn find_folder(reference: &str, place: Place, base: &Path, findings: &mut Findin
             expected: None,
             reference: reference.to_owned(),
             source: "folder".to_owned(),
+            called: reference.to_owned(),
             pin: None,
+            pulled: None,
         });
     }
     let message = format!("`{}` is not a pack: it has no `{MANIFEST}`", folder.display());
@@ -264,7 +320,7 @@ impl PackFiles {
     /// The name of a file for people and for watchers.
     pub(crate) fn path(&self, relative: &str) -> PathBuf {
         match self {
-            Self::Folder(folder) => folder.join(relative),
+            Self::Folder(folder) | Self::Checked(folder, _) => folder.join(relative),
             Self::Builtin(pack) => PathBuf::from(format!("builtin:{}@{}/{relative}", pack.name, pack.version)),
         }
     }
@@ -276,6 +332,10 @@ impl PackFiles {
     pub(crate) fn read(&self, relative: &str) -> io::Result<Vec<u8>> {
         match self {
             Self::Folder(folder) => read_plain(&folder.join(relative)),
+            Self::Checked(_, files) => {
+                let found = files.get(&clean(Path::new(relative)).to_string_lossy().into_owned());
+                found.cloned().ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))
+            }
             Self::Builtin(pack) => pack
                 .files
                 .iter()
@@ -289,26 +349,17 @@ impl PackFiles {
     pub(crate) fn file_list(&self) -> Result<FileList, FileListError> {
         match self {
             Self::Folder(folder) => FileList::of_folder(folder),
+            Self::Checked(_, files) => trust::list_of(files),
             Self::Builtin(pack) => pack.file_list(),
         }
     }
 
     /// Names what a folder of the pack holds, in order; the pack's own is the empty path.
-    pub(crate) fn list<'a>(&'a self, relative: &str) -> Vec<String> {
+    pub(crate) fn list(&self, relative: &str) -> Vec<String> {
         match self {
             Self::Folder(folder) => entries(&folder.join(relative)),
-            Self::Builtin(pack) => {
-                let below = |path: &'a str| match relative {
-                    "" => Some(path),
-                    _ => path.strip_prefix(relative)?.strip_prefix('/'),
-                };
-                let inside = pack.files.iter().filter_map(|(path, _)| below(path));
-                let mut names: Vec<String> =
-                    inside.filter_map(|path| path.split('/').next()).map(str::to_owned).collect();
-                names.sort();
-                names.dedup();
-                names
-            }
+            Self::Checked(_, files) => names_in(files.keys().map(String::as_str), relative),
+            Self::Builtin(pack) => names_in(pack.files.iter().map(|(path, _)| path.as_str()), relative),
         }
     }
 
@@ -318,6 +369,18 @@ impl PackFiles {
         let table: toml::Table = text.parse().ok()?;
         Version::parse(table.get("pack")?.get("version")?.as_str()?).ok()
     }
+}
+
+/// Names what a folder holds, by the paths of all files.
+fn names_in<'a>(paths: impl Iterator<Item = &'a str>, folder: &str) -> Vec<String> {
+    let below = |path: &'a str| match folder {
+        "" => Some(path),
+        _ => path.strip_prefix(folder)?.strip_prefix('/'),
+    };
+    let mut names: Vec<String> = paths.filter_map(|path| below(path)?.split('/').next()).map(str::to_owned).collect();
+    names.sort();
+    names.dedup();
+    names
 }
 
 /// Reads a file, but nothing that could block or have no end.

@@ -14,6 +14,7 @@ use crate::lock::{LOCK_FILE, LockManifest};
 use crate::manifest::agent::{AgentManifest, ComponentManifest};
 use crate::pipeline::Builder;
 use crate::plan::{AgentSettings, BufferPlan, ComponentPlan, PackUse, PipelinePlan, Plan, SinkPlan};
+use crate::trust::TrustPolicy;
 use crate::value::{self, Data, Item, Table};
 use crate::{agent_links, option_path, suggest, template};
 
@@ -88,7 +89,9 @@ pub fn load_pack(
         _ => Table::default(),
     };
     let (limits, circuit) = (NodeLimits::default(), CircuitSettings::default());
-    let mut builder = Builder::new(nodes, library, &limits, &circuit);
+    // A command line has no policy; `wattle pack verify` asks for one.
+    let trust = TrustPolicy::default();
+    let mut builder = Builder::new(nodes, library, &limits, &circuit, &trust);
     let pipeline = found.and_then(|found| builder.build_pack(&found, Some(&given), place, &mut findings));
     let plan = pipeline.and_then(|built| {
         let name = built.pack.as_ref().map(|pack| pack.name.clone())?;
@@ -243,7 +246,9 @@ impl Validation<'_> {
 
     fn build_pipelines(&self, manifest: &AgentManifest, findings: &mut Findings) -> (Vec<Pipeline>, Vec<PackUse>) {
         let library = self.library.clone().with_folder(clean(&manifest.settings.packs)).with_lock(self.lock.clone());
-        let mut builder = Builder::new(self.nodes, &library, &manifest.settings.limits, &manifest.settings.circuit);
+        let settings = &manifest.settings;
+        let mut builder =
+            Builder::new(self.nodes, &library, &settings.limits, &settings.circuit, &settings.trust);
         let mut used = vec![false; manifest.sources.len()];
         let mut pipelines = Vec::new();
         let mut sure = true;

@@ -6,3 +6,4 @@ pub(crate) mod capabilities;
 pub(crate) mod graph;
 pub(crate) mod limits;
 pub(crate) mod pack;
+pub(crate) mod packs;

@@ -132,7 +132,7 @@ fn outline_of(found: &Found, manifest: &PackManifest, files: FileList) -> PackOu
     let text = |text: &Option<Text>| text.as_ref().map(|text| text.text.clone()).unwrap_or_default();
     let texts = |texts: &Option<Vec<Text>>| texts.iter().flatten().map(|text| text.text.clone()).collect();
     let folder = match &found.files {
-        PackFiles::Folder(folder) => Some(folder.clone()),
+        PackFiles::Folder(folder) | PackFiles::Checked(folder, _) => Some(folder.clone()),
         PackFiles::Builtin(_) => None,
     };
     let nodes = manifest.graph.nodes.iter().map(|node| {

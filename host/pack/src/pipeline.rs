@@ -24,8 +24,9 @@ use crate::manifest::pack::PackManifest;
 use crate::params::Params;
 use crate::plan::{NodePlan, OutputPlan, PackId, PackUse, PipelinePlan, PortPlan, Target};
 use crate::reader::Text;
+use crate::trust::{self, TrustPolicy};
 use crate::value::{self, Data, Entry, Item, Table};
-use crate::{lock, wire};
+use crate::wire;
 
 /// Deepest nesting of packs in packs.
 const MOST_DEPTH: usize = 8;
@@ -82,6 +83,7 @@ pub(crate) struct Builder<'a> {
     library: &'a Library,
     limits: &'a NodeLimits,
     circuit: &'a CircuitSettings,
+    trust: &'a TrustPolicy,
     artifacts: BTreeMap<PathBuf, Arc<Artifact>>,
     /// The packs that are being built, each inside the one before: their manifests and their names.
     inside: Vec<(PathBuf, String)>,
@@ -97,9 +99,10 @@ impl<'a> Builder<'a> {
         library: &'a Library,
         limits: &'a NodeLimits,
         circuit: &'a CircuitSettings,
+        trust: &'a TrustPolicy,
     ) -> Self {
         let (artifacts, inside, uses) = (BTreeMap::new(), Vec::new(), Vec::new());
-        Self { nodes, library, limits, circuit, artifacts, inside, room: MOST_NODES, uses }
+        Self { nodes, library, limits, circuit, trust, artifacts, inside, room: MOST_NODES, uses }
     }
 
     /// Builds a pipeline of a configuration.
@@ -135,8 +138,9 @@ impl<'a> Builder<'a> {
         if self.inside.is_empty() {
             self.room = MOST_NODES;
         }
-        let list = open(found, user, findings)?;
-        let (manifest, file) = read_manifest(&found.files, findings)?;
+        // Before anything in it is as much as parsed.
+        let (files, list) = trust::open(found, self.trust, user, findings)?;
+        let (manifest, file) = read_manifest(&files, findings)?;
         check_identity(found, &manifest, file, findings);
         let id = manifest.head.name.as_ref().zip(manifest.head.version.as_ref());
         let id = id.map(|(name, (version, _))| PackId {
@@ -151,7 +155,7 @@ impl<'a> Builder<'a> {
         self.enter(found, name, user, findings)?;
         let mut params = Params::resolve(&manifest.params, given, user, findings);
         let mut scope = Scope {
-            root: Root::Pack { files: &found.files, list: &list },
+            root: Root::Pack { files: &files, list: &list },
             params: Some(&mut params),
             capabilities: &manifest.capabilities,
             needed: BTreeSet::new(),
@@ -337,32 +341,6 @@ fn table_of(entry: &Entry) -> Option<&Table> {
         Data::Table(table) => Some(table),
         _ => None,
     }
-}
-
-/// Lists the files of a pack and compares them with its pin; nothing of a pack is read that is not the pinned one.
-pub(crate) fn open(found: &Found, user: Place, findings: &mut Findings) -> Option<FileList> {
-    let list = match found.files.file_list() {
-        Ok(list) => list,
-        Err(error) => {
-            if let PackFiles::Folder(folder) = &found.files {
-                findings.watch(folder);
-            }
-            let message = format!("the files of the pack `{}` cannot be listed: {error}", found.reference);
-            findings.report(codes::PACK_FILES.at(user, message));
-            return None;
-        }
-    };
-    if let (PackFiles::Folder(folder), Some(_)) = (&found.files, &found.pin) {
-        // Any file can be the one that makes it what is pinned, or another.
-        for (path, _) in list.iter() {
-            findings.watch(folder.join(path).parent().unwrap_or(folder));
-        }
-    }
-    let fits = found
-        .pin
-        .as_ref()
-        .is_none_or(|pin| lock::check_digest(pin, &list, &format!("`{}`", found.reference), findings));
-    fits.then_some(list)
 }
 
 /// Reads the manifest of a pack.

@@ -12,6 +12,8 @@ use serde_json::Value as Json;
 
 use crate::artifact::{Artifact, NodeShape, hex_digest};
 use crate::limits::{ArtifactLimits, CircuitSettings, NodeLimits, OnFault};
+use crate::manifest::packs::RegistrySettings;
+use crate::trust::TrustPolicy;
 
 /// A whole agent: where events begin, what happens to them, where they end.
 ///
@@ -51,6 +53,10 @@ pub struct AgentSettings {
     pub quarantine: QuarantineSettings,
     /// Library folder of packs.
     pub packs: PathBuf,
+    /// How packs come from registries.
+    pub registry: RegistrySettings,
+    /// Whose packs are trusted.
+    pub trust: TrustPolicy,
     /// Where health, metrics and status are served, if anywhere.
     pub admin: Option<AdminSettings>,
 }

@@ -10,7 +10,7 @@ use wattle_batch::{Ack, Batch, Column, Origin};
 use wattle_buffer::Queue;
 use wattle_pack::{
     AgentSettings, ArtifactLimits, BatchSettings, BufferPlan, CircuitSettings, ComponentPlan, NodeLimits, NodePlan,
-    PipelinePlan, Plan, QuarantineSettings, SinkPlan,
+    PipelinePlan, Plan, QuarantineSettings, RegistrySettings, SinkPlan, TrustPolicy,
 };
 use wattle_sink::{Encoder, Payload, SinkStats};
 use wattle_source::Batches;
@@ -71,6 +71,8 @@ pub fn run_offline(pipeline: &PipelinePlan, make: &MakeNode, bodies: Column) -> 
             artifacts: ArtifactLimits::default(),
             quarantine: QuarantineSettings::default(),
             packs: PathBuf::new(),
+            registry: RegistrySettings::default(),
+            trust: TrustPolicy::default(),
             admin: None,
         },
         sources: vec![component(SOURCE)],

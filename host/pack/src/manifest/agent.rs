@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::buffer;
 use super::graph::GraphManifest;
 use super::limits::{CircuitManifest, LimitsManifest, read_artifacts};
+use super::packs::PacksManifest;
 use crate::codes;
 use crate::findings::{Findings, Place};
 use crate::limits::{ArtifactLimits, CircuitSettings, NodeLimits};
@@ -110,16 +111,15 @@ fn read_settings(
         reader.finish(findings);
     }
     let data_dir = data_dir.unwrap_or_else(|| default_data_dir(env));
-    let mut packs = None;
-    if let Some((table, entry)) = file.table("packs", findings) {
-        let mut reader = Reader::new(table, entry.place, "`[packs]`");
-        packs = reader.string("path", findings).map(|text| folder.join(text.text));
-        reader.finish(findings);
-    }
+    let packs = file.table("packs", findings);
+    let packs = packs.map(|(table, entry)| PacksManifest::read(table, entry.place, folder, findings));
+    let PacksManifest { path: packs, registry, trust } = packs.unwrap_or_default();
     let admin = file.table("admin", findings).and_then(|(table, entry)| read_admin(table, entry.place, findings));
     AgentSettings {
         admin,
         packs: packs.unwrap_or_else(|| data_dir.join("packs")),
+        registry,
+        trust,
         workers: workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)),
         data_dir,
         batch,

@@ -19,7 +19,7 @@ use crate::plan::PackId;
 use crate::reader::Text;
 use crate::reference::is_folder;
 use crate::value::Table;
-use crate::{option_path, suggest, wire};
+use crate::{option_path, suggest, trust, wire};
 
 /// Prefix of artifacts that the agent carries.
 const BUILTIN: &str = "builtin:";
@@ -64,12 +64,12 @@ impl Builder<'_> {
             return None;
         };
         let found = self.library.find(reference, text.place, Path::new(""), findings)?;
-        let list = super::open(&found, text.place, findings)?;
+        let (files, list) = trust::open(&found, self.trust, text.place, findings)?;
         if let Some((name, Some(version))) = &found.expected {
             let id = PackId { name: name.clone(), version: version.clone(), digest: list.digest() };
             self.note_use(&found, &id, &list);
         }
-        self.pack_artifact(&found.files, &list, path, text.place, findings)
+        self.pack_artifact(&files, &list, path, text.place, findings)
     }
 
     fn pack_artifact(

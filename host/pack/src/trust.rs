@@ -1,0 +1,272 @@
+//! Which packs are trusted, and the check that stands in front of everything else that is done with a pack.
+//!
+//! The files of a pack are read once, to memory, and compared with the list that was signed (`pack.sum`), pulled, or
+//! both; what is built is built of those very bytes. So nothing is parsed or compiled that was not checked, and nothing
+//! can change in between.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::codes::{self, Code};
+use crate::digest::{FileList, FileListError, LIST_FILE};
+use crate::findings::{Findings, Place};
+use crate::library::{Found, PackFiles, read_plain};
+use crate::lock;
+use crate::signature::{PackSignature, TrustedKey};
+use crate::suggest;
+
+/// Signature of a pack's list of files, beside it.
+pub const SIGNATURE_FILE: &str = "pack.sum.minisig";
+
+/// What an operator asks of packs: `[packs.trust]`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TrustPolicy {
+    /// Whether a pack must be signed.
+    pub require: bool,
+    /// Keys of publishers; one publisher can have several.
+    pub keys: Vec<(String, TrustedKey)>,
+    /// What holds for some packs instead: name in the library, folder as written, or repository of a registry.
+    pub packs: BTreeMap<String, PackTrust>,
+}
+
+/// What holds for one pack.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PackTrust {
+    /// Whether it must be signed, instead of what holds for all.
+    pub require: Option<bool>,
+    /// The publishers whose signature counts; all if there is no list.
+    pub publishers: Option<Vec<String>>,
+}
+
+/// One thing wrong with a pack that is to be trusted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Distrust {
+    code: Code,
+    /// What is wrong: file, expected and found digest, key.
+    pub message: String,
+    /// How to mend it.
+    pub hint: Option<String>,
+}
+
+impl Distrust {
+    fn new(code: Code, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), hint: None }
+    }
+
+    fn hint(self, hint: impl Into<String>) -> Self {
+        Self { hint: Some(hint.into()), ..self }
+    }
+
+    /// Stable code of the problem.
+    pub fn code(&self) -> &'static str {
+        self.code.id
+    }
+}
+
+/// Who signed a pack.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Signer {
+    /// The publisher, by the name that the policy gives the key.
+    pub publisher: String,
+    /// Id of the key.
+    pub key_id: String,
+}
+
+/// The files of a pack, as bytes.
+pub type PackBytes = BTreeMap<String, Vec<u8>>;
+
+impl TrustPolicy {
+    /// Whether a pack must be signed. `source` is what the operator calls it, never what it calls itself.
+    pub fn requires(&self, source: &str) -> bool {
+        self.packs.get(source).and_then(|pack| pack.require).unwrap_or(self.require)
+    }
+
+    /// Checks the signature of a pack, and that every file is the one that was signed.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong.
+    pub fn verify(&self, source: &str, files: &PackBytes) -> Result<Signer, Vec<Distrust>> {
+        let text = |name: &str| files.get(name).map(|bytes| String::from_utf8_lossy(bytes).into_owned());
+        let (Some(list), Some(signature)) = (text(LIST_FILE), text(SIGNATURE_FILE)) else {
+            let missing = if files.contains_key(LIST_FILE) { SIGNATURE_FILE } else { LIST_FILE };
+            let message = format!("the pack `{source}` is not signed: it has no `{missing}`");
+            let hint = "sign it with `wattle pack sign`, or write `require = false` for it under `[packs.trust.packs]`";
+            return Err(vec![Distrust::new(codes::UNSIGNED_PACK, message).hint(hint)]);
+        };
+        let signer = self.signer(source, &list, &signature).map_err(|problem| vec![problem])?;
+        let altered = |message| vec![Distrust::new(codes::ALTERED_PACK, message)];
+        let expected = FileList::parse(&list)
+            .map_err(|error| altered(format!("`{LIST_FILE}` of the pack `{source}` is no list of files: {error}")))?;
+        let found = list_of(files).map_err(|error| altered(format!("the pack `{source}`: {error}")))?;
+        let problems = differences(source, &expected, &found, "signed", &signer.key_id);
+        if problems.is_empty() { Ok(signer) } else { Err(problems) }
+    }
+
+    fn signer(&self, source: &str, list: &str, signature: &str) -> Result<Signer, Distrust> {
+        let bad = |why: String| {
+            let message = format!("the signature `{SIGNATURE_FILE}` of the pack `{source}` is refused: {why}");
+            Distrust::new(codes::BAD_SIGNATURE, message).hint("take the pack anew from its publisher, or sign it anew")
+        };
+        let signature = PackSignature::parse(signature).map_err(bad)?;
+        let id = &signature.key_id;
+        let known: Vec<&(String, TrustedKey)> = self.keys.iter().filter(|(_, key)| key.id() == id).collect();
+        let publishers = self.packs.get(source).and_then(|pack| pack.publishers.as_ref());
+        let counts = |publisher: &String| publishers.is_none_or(|publishers| publishers.contains(publisher));
+        let Some((publisher, key)) = known.iter().find(|(publisher, _)| counts(publisher)) else {
+            let (message, hint) = match (known.first(), publishers) {
+                (Some((publisher, _)), Some(publishers)) => (
+                    format!(
+                        "the pack `{source}` is signed by `{publisher}` with the key `{id}`, which does not count for it"
+                    ),
+                    format!("the signature of {} counts", suggest::list(publishers.iter().map(String::as_str))),
+                ),
+                _ => (
+                    format!(
+                        "the pack `{source}` is signed (`{SIGNATURE_FILE}`) with the key `{id}`, which is not trusted"
+                    ),
+                    match self.keys.as_slice() {
+                        [] => "no key is trusted; add one under `[packs.trust.keys]`".to_owned(),
+                        keys => {
+                            let keys: Vec<String> =
+                                keys.iter().map(|(publisher, key)| format!("{publisher}: {}", key.id())).collect();
+                            format!("trusted are {}", suggest::list(keys.iter().map(String::as_str)))
+                        }
+                    },
+                ),
+            };
+            return Err(Distrust::new(codes::UNTRUSTED_KEY, message).hint(hint));
+        };
+        match signature.check(list, key) {
+            Ok(()) => Ok(Signer { publisher: publisher.clone(), key_id: id.clone() }),
+            Err(why) => {
+                Err(bad(format!("{why} (`{LIST_FILE}`, {}, key `{id}`)", crate::artifact::hex_digest(list.as_bytes()))))
+            }
+        }
+    }
+}
+
+/// Reads the files of a pack's folder to memory, with the list and its signature where they are there. What is hidden or
+/// a cache is no part of a pack, and is not there for whoever reads what this gives.
+///
+/// # Errors
+///
+/// The folder cannot be read, or holds what no pack holds.
+pub fn read_files(folder: &Path) -> Result<PackBytes, FileListError> {
+    let list = FileList::of_folder(folder)?;
+    let mut files = PackBytes::new();
+    let extra = [LIST_FILE, SIGNATURE_FILE].into_iter().filter(|name| folder.join(name).exists());
+    for name in list.iter().map(|(path, _)| path).chain(extra) {
+        let path = folder.join(name);
+        match read_plain(&path) {
+            Ok(bytes) => files.insert(name.to_owned(), bytes),
+            Err(error) => return Err(FileListError::Unreadable { path, error }),
+        };
+    }
+    Ok(files)
+}
+
+/// Opens a pack that was found: checks its files against the lock, against what was pulled, and against what was signed,
+/// and gives the files that were checked, with their list. `None` where something is wrong, which is reported.
+pub(crate) fn open(
+    found: &Found,
+    policy: &TrustPolicy,
+    user: Place,
+    findings: &mut Findings,
+) -> Option<(PackFiles, FileList)> {
+    let required = match &found.files {
+        PackFiles::Folder(_) => policy.requires(&found.called),
+        // What the agent carries is trusted as the agent is.
+        PackFiles::Builtin(_) | PackFiles::Checked(..) => false,
+    };
+    let read = match &found.files {
+        PackFiles::Folder(folder) if required || found.pulled.is_some() || found.pin.is_some() => {
+            read_files(folder).map(|files| PackFiles::Checked(folder.clone(), Arc::new(files)))
+        }
+        files => Ok(files.clone()),
+    };
+    let (files, list) = match read.and_then(|files| files.file_list().map(|list| (files, list))) {
+        Ok(opened) => opened,
+        Err(error) => {
+            if let PackFiles::Folder(folder) = &found.files {
+                findings.watch(folder);
+            }
+            let message = format!("the files of the pack `{}` cannot be listed: {error}", found.reference);
+            findings.report(codes::PACK_FILES.at(user, message));
+            return None;
+        }
+    };
+    if let PackFiles::Checked(folder, _) = &files {
+        // Any file can be the one that makes it what it must be, or another.
+        for (path, _) in list.iter() {
+            findings.watch(folder.join(path).parent().unwrap_or(folder));
+        }
+        for name in [LIST_FILE, SIGNATURE_FILE] {
+            findings.watch(folder.join(name));
+        }
+    }
+    if let Some(pin) = &found.pin
+        && !lock::check_digest(pin, &list, &format!("`{}`", found.reference), findings)
+    {
+        return None;
+    }
+    let mut problems = Vec::new();
+    if let Some(pulled) = &found.pulled {
+        problems = differences(&found.called, &pulled.list, &list, "pulled", &pulled.pinned);
+    }
+    if let (PackFiles::Checked(_, bytes), true) = (&files, required && problems.is_empty())
+        && let Err(distrust) = policy.verify(&found.called, bytes)
+    {
+        problems = distrust;
+    }
+    if problems.is_empty() {
+        return Some((files, list));
+    }
+    report(problems, user, findings);
+    None
+}
+
+/// Lists files without the list and its signature.
+pub(crate) fn list_of(files: &PackBytes) -> Result<FileList, FileListError> {
+    FileList::of_files(files.iter().map(|(path, bytes)| (path.as_str(), bytes.as_slice())))
+}
+
+/// What is wrong with files, against the list that they must be; `how` says whose list it is.
+fn differences(source: &str, expected: &FileList, found: &FileList, how: &str, who: &str) -> Vec<Distrust> {
+    let mut problems = Vec::new();
+    let mut problem = |what: String| {
+        let hint = match how {
+            "signed" => "take the pack anew from its publisher, or sign it anew".to_owned(),
+            _ => format!("pull it anew with `wattle pack pull {who}`"),
+        };
+        problems.push(Distrust::new(codes::ALTERED_PACK, what).hint(hint));
+    };
+    let by = if how == "signed" { format!("signed with the key `{who}`") } else { "pulled".to_owned() };
+    for (path, digest) in expected.iter() {
+        match found.get(path) {
+            Some(same) if same == digest => {}
+            Some(other) => problem(format!(
+                "`{path}` of the pack `{source}` is not the file that was {by}: `sha256:{digest}` is expected, \
+                 `sha256:{other}` was found"
+            )),
+            None => problem(format!(
+                "`{path}` of the pack `{source}`, which was {by}, is missing: `sha256:{digest}` is expected"
+            )),
+        }
+    }
+    for (path, digest) in found.iter().filter(|(path, _)| expected.get(path).is_none()) {
+        problem(format!(
+            "`{path}` of the pack `{source}` is not among the files that were {by}: nothing is expected, \
+             `sha256:{digest}` was found"
+        ));
+    }
+    problems
+}
+
+/// Reports problems at the place that names the pack.
+fn report(problems: Vec<Distrust>, place: Place, findings: &mut Findings) {
+    for Distrust { code, message, hint } in problems {
+        findings.report(code.at(place, message).hint_if(hint));
+    }
+}
