@@ -1,0 +1,181 @@
+//! Who to be at a registry: from the configuration, the environment, or docker's configuration.
+//!
+//! In this order: `[packs.registries."host"]`; `WATTLE_REGISTRY_USERNAME` and `WATTLE_REGISTRY_PASSWORD`, which count
+//! for the host in `WATTLE_REGISTRY` and no other; `auths`, `credHelpers` and `credsStore` of docker's `config.json`.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::Deserialize;
+
+/// Gives the value of an environment variable, if it is set.
+pub(crate) type Env = dyn Fn(&str) -> Option<String> + Send + Sync;
+
+/// A name and a password. `Debug` shows neither.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Credentials {
+    /// The name.
+    pub username: String,
+    /// The password or token.
+    pub password: String,
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Credentials(***)")
+    }
+}
+
+impl Credentials {
+    /// The value of an `Authorization` header.
+    pub(crate) fn basic(&self) -> String {
+        format!("Basic {}", STANDARD.encode(format!("{}:{}", self.username, self.password)))
+    }
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default, rename_all = "camelCase")]
+struct DockerConfig {
+    auths: BTreeMap<String, DockerAuth>,
+    cred_helpers: BTreeMap<String, String>,
+    creds_store: Option<String>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct DockerAuth {
+    auth: Option<String>,
+    username: Option<String>,
+    password: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Helped {
+    username: String,
+    secret: String,
+}
+
+/// Finds the credentials for a host outside of the configuration.
+pub(crate) fn find(host: &str, env: &Env) -> Option<Credentials> {
+    let variable = |name: &str| env(name).filter(|value| !value.is_empty());
+    if variable("WATTLE_REGISTRY").as_deref() == Some(host) {
+        let username = variable("WATTLE_REGISTRY_USERNAME");
+        let password = variable("WATTLE_REGISTRY_PASSWORD");
+        if let (Some(username), Some(password)) = (username, password) {
+            return Some(Credentials { username, password });
+        }
+    }
+    let folder = variable("DOCKER_CONFIG")
+        .map(PathBuf::from)
+        .or_else(|| variable("HOME").map(|home| PathBuf::from(home).join(".docker")))?;
+    let path = folder.join("config.json");
+    let text = std::fs::read(&path).ok()?;
+    match serde_json::from_slice::<DockerConfig>(&text) {
+        Ok(config) => of_docker(&config, host),
+        Err(error) => {
+            tracing::warn!(path = %path.display(), %error, "docker's configuration is not used: it is not understood");
+            None
+        }
+    }
+}
+
+fn of_docker(config: &DockerConfig, host: &str) -> Option<Credentials> {
+    let auth = config.auths.iter().find(|(key, _)| host_of(key) == host).map(|(_, auth)| auth);
+    if let Some(found) = auth.and_then(decode) {
+        return Some(found);
+    }
+    let helper = config.cred_helpers.iter().find(|(key, _)| host_of(key) == host).map(|(_, helper)| helper);
+    helper.or(config.creds_store.as_ref()).and_then(|helper| ask(helper, host))
+}
+
+/// Docker writes hosts also as URLs.
+fn host_of(key: &str) -> &str {
+    let rest = key.strip_prefix("https://").or_else(|| key.strip_prefix("http://")).unwrap_or(key);
+    rest.split('/').next().unwrap_or_default()
+}
+
+fn decode(auth: &DockerAuth) -> Option<Credentials> {
+    if let (Some(username), Some(password)) = (&auth.username, &auth.password) {
+        return Some(Credentials { username: username.clone(), password: password.clone() });
+    }
+    let text = String::from_utf8(STANDARD.decode(auth.auth.as_ref()?).ok()?).ok()?;
+    let (username, password) = text.split_once(':')?;
+    Some(Credentials { username: username.to_owned(), password: password.trim_end_matches('\0').to_owned() })
+}
+
+/// Asks a credential helper of docker.
+fn ask(helper: &str, host: &str) -> Option<Credentials> {
+    if !helper.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.')) {
+        tracing::warn!("docker's configuration names a strange credential helper; it is not run");
+        return None;
+    }
+    let program = format!("docker-credential-{helper}");
+    let run = || {
+        let mut child = Command::new(&program)
+            .arg("get")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()?;
+        if let Some(mut stdin) = child.stdin.take() {
+            stdin.write_all(host.as_bytes())?;
+        }
+        child.wait_with_output()
+    };
+    match run() {
+        Ok(output) if output.status.success() => {
+            let helped: Helped = serde_json::from_slice(&output.stdout).ok()?;
+            Some(Credentials { username: helped.username, password: helped.secret })
+        }
+        // It knows nothing of this host.
+        Ok(_) => None,
+        Err(error) => {
+            tracing::warn!(program, %error, "credential helper of docker does not run");
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn credentials(username: &str, password: &str) -> Option<Credentials> {
+        Some(Credentials { username: username.into(), password: password.into() })
+    }
+
+    fn env(pairs: Vec<(&'static str, String)>) -> Box<Env> {
+        Box::new(move |name| pairs.iter().find(|(key, _)| *key == name).map(|(_, value)| value.clone()))
+    }
+
+    #[test]
+    fn variables_count_for_their_host_only() {
+        let env = env(vec![
+            ("WATTLE_REGISTRY", "a.example.com".into()),
+            ("WATTLE_REGISTRY_USERNAME", "u".into()),
+            ("WATTLE_REGISTRY_PASSWORD", "p".into()),
+        ]);
+        assert_eq!(find("a.example.com", &*env), credentials("u", "p"));
+        assert_eq!(find("b.example.com", &*env), None);
+    }
+
+    #[test]
+    fn docker_s_configuration_is_read_in_its_forms() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = r#"{"auths":{"a.example.com":{"auth":"dTpwOng="},"https://b.example.com/v1/":
+            {"username":"v","password":"q"},"c.example.com":{}},"credHelpers":{"c.example.com":"../../bin/sh"}}"#;
+        std::fs::write(folder.path().join("config.json"), config).unwrap();
+        let env = env(vec![("DOCKER_CONFIG", folder.path().to_str().unwrap().into())]);
+        assert_eq!(find("a.example.com", &*env), credentials("u", "p:x"));
+        assert_eq!(find("b.example.com", &*env), credentials("v", "q"));
+        assert_eq!(find("c.example.com", &*env), None);
+        assert_eq!(find("d.example.com", &*env), None);
+        assert!(!format!("{:?}", find("a.example.com", &*env)).contains("p:x"));
+    }
+}

@@ -1,0 +1,69 @@
+//! What a pack's manifest says of the pack itself: name, version, and the contract that it needs.
+
+use semver::Version;
+use serde::Deserialize;
+
+use crate::files::Files;
+use crate::image::{ImageError, PackConfig};
+
+/// The head of a manifest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Head {
+    /// Name of the pack.
+    pub name: String,
+    /// Version of the pack.
+    pub version: String,
+    /// Version of the contract that it needs.
+    pub contract: String,
+}
+
+#[derive(Deserialize)]
+struct Manifest {
+    pack: Pack,
+}
+
+#[derive(Deserialize)]
+struct Pack {
+    name: String,
+    version: String,
+    contract: String,
+}
+
+impl Head {
+    /// Reads the head of a pack's `pack.toml`. Name and version are such that they can be names of folders.
+    ///
+    /// # Errors
+    ///
+    /// There is no such file, or its head is wrong; everything else in it is for others to check.
+    pub fn of_files(files: &Files) -> Result<Self, ImageError> {
+        let wrong = |error: String| ImageError::Malformed { part: "`pack.toml`", error };
+        let text = files.get("pack.toml").ok_or_else(|| wrong("there is none".to_owned()))?;
+        let text = std::str::from_utf8(text).map_err(|error| wrong(error.to_string()))?;
+        let manifest: Manifest = toml::from_str(text).map_err(|error| wrong(error.message().to_owned()))?;
+        let Pack { name, version, contract } = manifest.pack;
+        let name_fits = name.starts_with(|c: char| c.is_ascii_lowercase())
+            && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+        if !name_fits {
+            return Err(wrong(format!("bad pack name `{}`", name.escape_debug())));
+        }
+        Version::parse(&version)
+            .map_err(|error| wrong(format!("bad version `{}`: {error}", version.escape_debug())))?;
+        Ok(Self { name, version, contract })
+    }
+
+    /// Checks that this is what the configuration of an image says.
+    ///
+    /// # Errors
+    ///
+    /// It is not.
+    pub fn check(&self, config: &PackConfig) -> Result<(), ImageError> {
+        let Self { name, version, contract } = self;
+        if (name, version, contract) == (&config.name, &config.version, &config.contract) {
+            return Ok(());
+        }
+        Err(ImageError::Malformed {
+            part: "the configuration",
+            error: format!("it says `{}@{}`, but `pack.toml` says `{name}@{version}`", config.name, config.version),
+        })
+    }
+}

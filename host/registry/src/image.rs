@@ -1,0 +1,402 @@
+//! The artifact that a pack travels as: an OCI image manifest, a configuration, one layer.
+//!
+//! | part | media type | content |
+//! | --- | --- | --- |
+//! | manifest | `application/vnd.oci.image.manifest.v1+json` | with `artifactType` [`ARTIFACT`] |
+//! | configuration | [`CONFIG`] | name, version, contract and digest of the pack, as JSON |
+//! | layer | [`LAYER`] | the tar of [`crate::files`], through gzip |
+//!
+//! gzip is written by libdeflate, which gives the same bytes on every machine; zlib's relatives choose by what the
+//! processor can do.
+
+use std::collections::BTreeMap;
+use std::io::Read as _;
+
+use flate2::bufread::GzDecoder;
+use libdeflater::{CompressionLvl, Compressor};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+use wattle_pack::digest::FileListError;
+
+use crate::files::{self, Files, FilesError, MOST_BYTES};
+
+/// What the artifact is.
+pub const ARTIFACT: &str = "application/vnd.wattle.pack.v1";
+/// Media type of its configuration.
+pub const CONFIG: &str = "application/vnd.wattle.pack.config.v1+json";
+/// Media type of its layer.
+pub const LAYER: &str = "application/vnd.wattle.pack.layer.v1.tar+gzip";
+/// Media type of its manifest.
+pub const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+
+/// Largest manifest, in bytes.
+pub const MOST_MANIFEST: u64 = 256 << 10;
+/// Largest configuration, in bytes.
+pub const MOST_CONFIG: u64 = 64 << 10;
+/// Largest layer, in bytes as it travels.
+pub const MOST_LAYER: u64 = 128 << 20;
+/// How many bytes may come of one byte of a layer, beyond what is small anyway.
+const MOST_RATIO: u64 = 100;
+/// What is small anyway.
+const SMALL: u64 = 4 << 20;
+/// Level of compression; part of the form, since another gives other bytes.
+const LEVEL: i32 = 9;
+
+/// Why something is not the artifact of a pack.
+#[derive(Debug, thiserror::Error)]
+pub enum ImageError {
+    /// A part has a media type of something else.
+    #[error("{part} has the media type `{found}`, but of a pack it is `{expected}`; this is not a pack of Wattle")]
+    ForeignMedia {
+        /// Which part.
+        part: &'static str,
+        /// What it says.
+        found: String,
+        /// What a pack has.
+        expected: &'static str,
+    },
+    /// A part is not the JSON that it must be.
+    #[error("{part} is not what it must be: {error}")]
+    Malformed {
+        /// Which part.
+        part: &'static str,
+        /// Why.
+        error: String,
+    },
+    /// A part has other bytes than its digest says.
+    #[error("{part} has the digest `{found}`, but `{expected}` is expected")]
+    WrongDigest {
+        /// Which part.
+        part: String,
+        /// What was to be.
+        expected: String,
+        /// What is.
+        found: String,
+    },
+    /// A part is larger than it may be.
+    #[error("{part} has {size} bytes; at most {most} are allowed")]
+    TooLarge {
+        /// Which part.
+        part: &'static str,
+        /// Bytes it has, or says it has.
+        size: u64,
+        /// Bytes it may have.
+        most: u64,
+    },
+    /// The layer unpacks to far more than it is.
+    #[error("the layer unpacks to more than {0} bytes, which is refused")]
+    Bomb(u64),
+    /// There is something behind the end of the layer's gzip member.
+    #[error("the layer has {0} bytes behind its end")]
+    Trailing(usize),
+    /// The files are wrong.
+    #[error("the layer is refused: {0}")]
+    Files(#[from] FilesError),
+}
+
+impl From<FileListError> for ImageError {
+    fn from(error: FileListError) -> Self {
+        Self::Files(error.into())
+    }
+}
+
+/// What a pack says of itself, beside its files.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PackConfig {
+    /// Name as in `pack.toml`.
+    pub name: String,
+    /// Version as in `pack.toml`.
+    pub version: String,
+    /// Version of the contract that the pack needs.
+    pub contract: String,
+    /// Digest of the pack: of the list of its files.
+    pub digest: String,
+}
+
+/// A part of an image, as the manifest names it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Descriptor {
+    /// Media type.
+    pub media_type: String,
+    /// `sha256:` and hexadecimal digits.
+    pub digest: String,
+    /// Bytes.
+    pub size: u64,
+    /// For an index: what it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub artifact_type: Option<String>,
+    /// Names and the like.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub annotations: BTreeMap<String, String>,
+}
+
+impl Descriptor {
+    /// Describes bytes.
+    pub fn of(media_type: &str, bytes: &[u8]) -> Self {
+        Self {
+            media_type: media_type.to_owned(),
+            digest: digest(bytes),
+            size: bytes.len() as u64,
+            artifact_type: None,
+            annotations: BTreeMap::new(),
+        }
+    }
+
+    /// Checks that these are the bytes.
+    ///
+    /// # Errors
+    ///
+    /// They are not.
+    pub fn check(&self, part: &str, bytes: &[u8]) -> Result<(), ImageError> {
+        let found = digest(bytes);
+        if found == self.digest {
+            return Ok(());
+        }
+        Err(ImageError::WrongDigest { part: part.to_owned(), expected: self.digest.clone(), found })
+    }
+}
+
+/// The manifest of an image.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Manifest {
+    schema_version: u32,
+    #[serde(default)]
+    media_type: String,
+    #[serde(default)]
+    artifact_type: String,
+    config: Descriptor,
+    layers: Vec<Descriptor>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    annotations: BTreeMap<String, String>,
+}
+
+/// The parts that a manifest names, each with a media type and a size that a pack may have.
+#[derive(Debug, Clone)]
+pub struct Parts {
+    /// The configuration.
+    pub config: Descriptor,
+    /// The layer.
+    pub layer: Descriptor,
+}
+
+impl Parts {
+    /// Reads a manifest.
+    ///
+    /// # Errors
+    ///
+    /// It is not the manifest of a pack.
+    pub fn read(manifest: &[u8]) -> Result<Self, ImageError> {
+        let malformed = |error: String| ImageError::Malformed { part: "the manifest", error };
+        // Of something else it can have another shape altogether; its own word says most.
+        let head: Head = serde_json::from_slice(manifest).map_err(|error| malformed(error.to_string()))?;
+        expect("the manifest", head.media_type.unwrap_or_else(|| MANIFEST.to_owned()), MANIFEST)?;
+        let manifest: Manifest = serde_json::from_slice(manifest).map_err(|error| malformed(error.to_string()))?;
+        let config_type = manifest.config.media_type.clone();
+        // Where there is no type of the artifact, that of the configuration says what it is.
+        let artifact = if manifest.artifact_type.is_empty() { config_type.clone() } else { manifest.artifact_type };
+        expect("the artifact", artifact, ARTIFACT)?;
+        expect("the configuration", config_type, CONFIG)?;
+        let [layer] = <[Descriptor; 1]>::try_from(manifest.layers)
+            .map_err(|layers| malformed(format!("it has {} layers instead of one", layers.len())))?;
+        expect("the layer", layer.media_type.clone(), LAYER)?;
+        for (part, size, most) in
+            [("the configuration", manifest.config.size, MOST_CONFIG), ("the layer", layer.size, MOST_LAYER)]
+        {
+            if size > most {
+                return Err(ImageError::TooLarge { part, size, most });
+            }
+        }
+        for descriptor in [&manifest.config, &layer] {
+            if !is_digest(&descriptor.digest) {
+                return Err(malformed(format!("`{}` is not a SHA-256 digest", descriptor.digest.escape_debug())));
+            }
+        }
+        Ok(Self { config: manifest.config, layer })
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Head {
+    media_type: Option<String>,
+}
+
+/// A pack as an OCI artifact. Its bytes belong together: every digest in it is right.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Image {
+    manifest: Vec<u8>,
+    config: Vec<u8>,
+    layer: Vec<u8>,
+    pack: PackConfig,
+}
+
+impl Image {
+    /// Makes the image of a pack's files. `head` has its name, version and contract.
+    ///
+    /// # Errors
+    ///
+    /// The files are more or longer than a pack may have.
+    pub fn pack(files: &Files, name: &str, version: &str, contract: &str) -> Result<Self, ImageError> {
+        if let Some((one, other)) = files::fold(files) {
+            return Err(FilesError::SamePath(one, other).into());
+        }
+        let pack = PackConfig {
+            name: name.to_owned(),
+            version: version.to_owned(),
+            contract: contract.to_owned(),
+            digest: files::list(files)?.digest(),
+        };
+        let json =
+            |part: &'static str, error: serde_json::Error| ImageError::Malformed { part, error: error.to_string() };
+        let config = serde_json::to_vec(&pack).map_err(|error| json("the configuration", error))?;
+        let layer = compress(&files::to_tar(files)?)?;
+        let manifest = Manifest {
+            schema_version: 2,
+            media_type: MANIFEST.to_owned(),
+            artifact_type: ARTIFACT.to_owned(),
+            config: Descriptor::of(CONFIG, &config),
+            layers: vec![Descriptor::of(LAYER, &layer)],
+            annotations: BTreeMap::from([
+                ("org.opencontainers.image.title".to_owned(), name.to_owned()),
+                ("org.opencontainers.image.version".to_owned(), version.to_owned()),
+            ]),
+        };
+        let manifest = serde_json::to_vec(&manifest).map_err(|error| json("the manifest", error))?;
+        let image = Self { manifest, config, layer, pack };
+        // What is packed can be unpacked: whoever packs hears of a cap, not whoever pulls.
+        image.unpack()?;
+        Ok(image)
+    }
+
+    /// Makes the image of a pack's files, with the head that its manifest has.
+    ///
+    /// # Errors
+    ///
+    /// As of [`Image::pack`], or the manifest has no good head.
+    pub fn of_files(files: &Files) -> Result<Self, ImageError> {
+        let head = crate::head::Head::of_files(files)?;
+        Self::pack(files, &head.name, &head.version, &head.contract)
+    }
+
+    /// Puts an image together of its parts.
+    ///
+    /// # Errors
+    ///
+    /// They do not belong together, or are not those of a pack.
+    pub fn of_parts(manifest: Vec<u8>, config: Vec<u8>, layer: Vec<u8>) -> Result<Self, ImageError> {
+        let parts = Parts::read(&manifest)?;
+        parts.config.check("the configuration", &config)?;
+        parts.layer.check("the layer", &layer)?;
+        let pack = read_config(&config)?;
+        Ok(Self { manifest, config, layer, pack })
+    }
+
+    /// The manifest, as it is.
+    pub fn manifest(&self) -> &[u8] {
+        &self.manifest
+    }
+
+    /// The configuration, as it is.
+    pub fn config(&self) -> &[u8] {
+        &self.config
+    }
+
+    /// The layer, as it is.
+    pub fn layer(&self) -> &[u8] {
+        &self.layer
+    }
+
+    /// What the pack says of itself.
+    pub fn pack_config(&self) -> &PackConfig {
+        &self.pack
+    }
+
+    /// Digest of the manifest: the digest by which a registry knows the image.
+    pub fn digest(&self) -> String {
+        digest(&self.manifest)
+    }
+
+    /// Unpacks the files.
+    ///
+    /// # Errors
+    ///
+    /// The layer is not that of a pack, or its files are not those that the configuration names.
+    pub fn unpack(&self) -> Result<Files, ImageError> {
+        let files = files::from_tar(&decompress(&self.layer)?)?;
+        let found = files::list(&files)?.digest();
+        if found != self.pack.digest {
+            let part = format!("the list of the files of `{}@{}`", self.pack.name, self.pack.version);
+            return Err(ImageError::WrongDigest { part, expected: self.pack.digest.clone(), found });
+        }
+        // Files that are no part of a pack are covered by no digest of it.
+        if let Some(path) = files.keys().find(|path| !is_known(path)) {
+            return Err(FilesError::BadPath(path.clone()).into());
+        }
+        Ok(files)
+    }
+}
+
+fn is_known(path: &str) -> bool {
+    wattle_pack::digest::is_part(path) || path == wattle_pack::digest::LIST_FILE || path == wattle_pack::SIGNATURE_FILE
+}
+
+/// Reads a configuration.
+///
+/// # Errors
+///
+/// It is not that of a pack.
+pub fn read_config(config: &[u8]) -> Result<PackConfig, ImageError> {
+    let malformed = |error: String| ImageError::Malformed { part: "the configuration", error };
+    let pack: PackConfig = serde_json::from_slice(config).map_err(|error| malformed(error.to_string()))?;
+    if !is_digest(&pack.digest) {
+        return Err(malformed(format!("`{}` is not a SHA-256 digest", pack.digest.escape_debug())));
+    }
+    Ok(pack)
+}
+
+fn expect(part: &'static str, found: String, expected: &'static str) -> Result<(), ImageError> {
+    // Media types know no case.
+    if found.eq_ignore_ascii_case(expected) { Ok(()) } else { Err(ImageError::ForeignMedia { part, found, expected }) }
+}
+
+/// SHA-256 of bytes, as `sha256:` and hexadecimal digits.
+pub fn digest(bytes: &[u8]) -> String {
+    let mut text = "sha256:".to_owned();
+    for byte in Sha256::digest(bytes) {
+        text.push_str(&format!("{byte:02x}"));
+    }
+    text
+}
+
+/// Tells whether text is a digest as this crate writes them.
+pub fn is_digest(text: &str) -> bool {
+    text.strip_prefix("sha256:")
+        .is_some_and(|hex| hex.len() == 64 && hex.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')))
+}
+
+fn compress(bytes: &[u8]) -> Result<Vec<u8>, ImageError> {
+    let malformed = |error: String| ImageError::Malformed { part: "the layer", error };
+    let level = CompressionLvl::new(LEVEL).map_err(|error| malformed(format!("{error:?}")))?;
+    let mut compressor = Compressor::new(level);
+    let mut packed = vec![0; compressor.gzip_compress_bound(bytes.len())];
+    let written = compressor.gzip_compress(bytes, &mut packed).map_err(|error| malformed(error.to_string()))?;
+    packed.truncate(written);
+    Ok(packed)
+}
+
+fn decompress(bytes: &[u8]) -> Result<Vec<u8>, ImageError> {
+    // A tar has a block for each file and two at its end.
+    let most = (bytes.len() as u64).saturating_mul(MOST_RATIO).clamp(SMALL, MOST_BYTES + (8 << 20));
+    let mut decoder = GzDecoder::new(bytes);
+    let mut unpacked = Vec::new();
+    let read = (&mut decoder).take(most + 1).read_to_end(&mut unpacked);
+    read.map_err(|error| ImageError::Malformed { part: "the layer", error: error.to_string() })?;
+    if unpacked.len() as u64 > most {
+        return Err(ImageError::Bomb(most));
+    }
+    let rest = decoder.into_inner().len();
+    if rest > 0 { Err(ImageError::Trailing(rest)) } else { Ok(unpacked) }
+}

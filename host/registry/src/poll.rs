@@ -1,0 +1,373 @@
+//! Packs of registries for a running agent: which image each reference is, and noticing tags that changed.
+//!
+//! A tag that changed is pulled and checked, and offered: whoever loads the configuration next sees the new image. When
+//! that has taken effect, and not before, the tag is the new image for good; if it is refused, the tag stays what it was,
+//! also over a restart. So nothing that a registry does can stop what runs.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use parking_lot::{Condvar, Mutex};
+use wattle_pack::{Located, NotLocated, Remote};
+
+use crate::client::{Client, ClientOptions};
+use crate::reference::Reference;
+use crate::store::{Store, StoreError};
+
+/// Longest pause between two polls of a registry that does not answer, in intervals.
+const LONGEST_BACKOFF: u32 = 10;
+/// After how many intervals an image that was refused is offered again.
+const FORGIVEN_AFTER: u32 = 10;
+
+/// How one poll ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Polling {
+    /// The tag is what it was.
+    Unchanged,
+    /// The tag is another image, which was pulled and offered.
+    Changed,
+    /// The registry could not be asked, or what it gave is refused.
+    Failed,
+}
+
+impl Polling {
+    /// All ends.
+    pub const ALL: [Self; 3] = [Self::Unchanged, Self::Changed, Self::Failed];
+
+    /// Name for metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Unchanged => "unchanged",
+            Self::Changed => "changed",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// What is known of one reference.
+#[derive(Debug, Clone, Default)]
+pub struct PollState {
+    /// Digest of the image that runs.
+    pub digest: Option<String>,
+    /// Digest of an image that was refused.
+    pub refused: Option<String>,
+    /// How many polls ended how, in the order of [`Polling::ALL`].
+    pub polls: [u64; Polling::ALL.len()],
+    /// When the registry last gave a good answer.
+    pub answered: Option<SystemTime>,
+    /// What is wrong, if something is.
+    pub error: Option<String>,
+}
+
+/// One reference of the configuration.
+#[derive(Default)]
+struct Entry {
+    state: PollState,
+    /// Image that waits for a configuration to be loaded with it.
+    offered: Option<String>,
+    /// Image that the load under way uses.
+    tried: Option<String>,
+    /// When it is asked for next.
+    next: Option<Instant>,
+    failures: u32,
+    /// Polls since an image was refused.
+    since_refused: u32,
+}
+
+#[derive(Default)]
+struct Inner {
+    entries: BTreeMap<Reference, Entry>,
+    /// References of the load under way, or of the last.
+    asked: BTreeSet<Reference>,
+    /// Those that were not here.
+    missing: BTreeSet<Reference>,
+    ends: bool,
+}
+
+/// The packs of registries that an agent uses.
+pub struct Poller {
+    store: Store,
+    client: Mutex<Arc<Client>>,
+    inner: Mutex<Inner>,
+    changed: Condvar,
+    interval: Mutex<Option<Duration>>,
+}
+
+impl fmt::Debug for Poller {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Poller").field("store", &self.store).finish_non_exhaustive()
+    }
+}
+
+impl Poller {
+    /// For a store and registries. `interval` is the time between two polls of a tag; without one, nothing is polled.
+    pub fn new(store: Store, options: ClientOptions, interval: Option<Duration>) -> Self {
+        Self {
+            store,
+            client: Mutex::new(Arc::new(Client::new(options))),
+            inner: Mutex::default(),
+            changed: Condvar::new(),
+            interval: Mutex::new(interval),
+        }
+    }
+
+    /// Takes other options from now on.
+    pub fn configure(&self, options: ClientOptions, interval: Option<Duration>) {
+        *self.client.lock() = Arc::new(Client::new(options));
+        *self.interval.lock() = interval;
+        self.changed.notify_all();
+    }
+
+    /// Begins a load: what is asked for from now on is what the configuration uses.
+    pub fn begin(&self) {
+        let mut inner = self.inner.lock();
+        inner.asked.clear();
+        inner.missing.clear();
+        for entry in inner.entries.values_mut() {
+            entry.tried = None;
+        }
+    }
+
+    /// Pulls what the load did not find, once each. True where a second load can find more.
+    pub fn fetch_missing(&self) -> bool {
+        let missing: Vec<Reference> = self.inner.lock().missing.iter().cloned().collect();
+        let mut found = false;
+        for reference in missing {
+            let client = self.client.lock().clone();
+            // One that was here and is spoilt comes again as it was.
+            let wanted = match self.store.digest(&reference) {
+                Some(digest) => reference.pinned(&digest),
+                None => reference.clone(),
+            };
+            let pulled = client.pull(&wanted).map_err(|error| error.to_string()).and_then(|image| {
+                let stored = self.store.insert(&image).map_err(|error| error.to_string())?;
+                if reference.digest.is_none() && self.store.digest(&reference).is_none() {
+                    self.store.set(&reference, &stored.digest).map_err(|error| error.to_string())?;
+                }
+                Ok(stored)
+            });
+            match pulled {
+                Ok(stored) => {
+                    tracing::info!(%reference, digest = stored.digest, "pulled");
+                    found = true;
+                    self.note(&reference, Polling::Changed, None);
+                }
+                Err(error) => {
+                    tracing::warn!(%reference, error, "a pack cannot be pulled");
+                    self.note(&reference, Polling::Failed, Some(error));
+                }
+            }
+        }
+        found
+    }
+
+    /// Ends a load: the configuration took effect, or was refused. Only then is an offered image what its tag is.
+    pub fn settle(&self, applied: bool) {
+        let mut inner = self.inner.lock();
+        let asked = inner.asked.clone();
+        for (reference, entry) in &mut inner.entries {
+            let Some(tried) = entry.tried.take() else {
+                if applied {
+                    // Something else was mended; what was refused may do now.
+                    entry.state.refused = None;
+                }
+                continue;
+            };
+            if entry.offered.as_ref() == Some(&tried) {
+                entry.offered = None;
+            }
+            if !applied {
+                tracing::warn!(%reference, digest = tried, "the image of a tag is refused; the one before it stays");
+                entry.state.error = Some(format!("the image `{tried}` is refused by the configuration; see the log"));
+                entry.state.refused = Some(tried);
+                entry.since_refused = 0;
+                continue;
+            }
+            if let Err(error) = self.store.set(reference, &tried) {
+                tracing::error!(%reference, %error, "which image a tag is cannot be kept");
+            }
+            entry.state.refused = None;
+            entry.state.error = None;
+            entry.state.digest = Some(tried);
+        }
+        if applied {
+            inner.entries.retain(|reference, _| asked.contains(reference));
+            for reference in asked {
+                let digest = self.store.digest(&reference);
+                inner.entries.entry(reference).or_default().state.digest = digest;
+            }
+        }
+        drop(inner);
+        self.changed.notify_all();
+    }
+
+    /// What is known of each reference that the configuration uses.
+    pub fn states(&self) -> Vec<(Reference, PollState)> {
+        self.inner.lock().entries.iter().map(|(reference, entry)| (reference.clone(), entry.state.clone())).collect()
+    }
+
+    /// Polls until [`Poller::end`]; `changed` is called when an image is offered. Runs on a thread of its own.
+    pub fn run(&self, changed: &dyn Fn()) {
+        loop {
+            let Some(reference) = self.wait() else { return };
+            let polled = self.poll(&reference);
+            let is_changed = matches!(polled, Ok(Polling::Changed));
+            match polled {
+                Ok(polling) => self.note(&reference, polling, None),
+                Err(error) => {
+                    tracing::warn!(%reference, error, "a registry is not polled; the running version stays");
+                    self.note(&reference, Polling::Failed, Some(error));
+                }
+            }
+            if is_changed {
+                changed();
+            }
+        }
+    }
+
+    /// Ends [`Poller::run`] after what it is at.
+    pub fn end(&self) {
+        self.inner.lock().ends = true;
+        self.changed.notify_all();
+    }
+
+    /// Waits until a tag is due.
+    fn wait(&self) -> Option<Reference> {
+        let mut inner = self.inner.lock();
+        loop {
+            if inner.ends {
+                return None;
+            }
+            let interval = *self.interval.lock();
+            let now = Instant::now();
+            let mut soonest: Option<(Instant, Reference)> = None;
+            if let Some(interval) = interval {
+                for (reference, entry) in inner.entries.iter_mut().filter(|(reference, _)| reference.digest.is_none()) {
+                    // All agents of a fleet start at once after a power cut; they must not ask at once.
+                    let due = *entry.next.get_or_insert_with(|| now + interval.mul_f64(fastrand::f64()));
+                    if soonest.as_ref().is_none_or(|(soonest, _)| due < *soonest) {
+                        soonest = Some((due, reference.clone()));
+                    }
+                }
+            }
+            match soonest {
+                Some((due, reference)) if due <= now => return Some(reference),
+                Some((due, _)) => {
+                    self.changed.wait_until(&mut inner, due);
+                }
+                None => self.changed.wait(&mut inner),
+            }
+        }
+    }
+
+    fn poll(&self, reference: &Reference) -> Result<Polling, String> {
+        let client = self.client.lock().clone();
+        let (known, refused) = {
+            let mut inner = self.inner.lock();
+            let entry = inner.entries.entry(reference.clone()).or_default();
+            entry.since_refused += 1;
+            if entry.since_refused > FORGIVEN_AFTER {
+                entry.state.refused = None;
+            }
+            (entry.offered.clone(), entry.state.refused.clone())
+        };
+        let known = known.or_else(|| self.store.digest(reference));
+        let said = client.digest(reference).map_err(|error| error.to_string())?;
+        let is_known = |digest: &String| Some(digest) == known.as_ref() || Some(digest) == refused.as_ref();
+        if said.as_ref().is_some_and(is_known) {
+            return Ok(Polling::Unchanged);
+        }
+        let image = client.pull(reference).map_err(|error| error.to_string())?;
+        let digest = image.digest();
+        if is_known(&digest) {
+            return Ok(Polling::Unchanged);
+        }
+        self.store.insert(&image).map_err(|error| error.to_string())?;
+        tracing::info!(%reference, digest, "a tag changed; its image is pulled");
+        self.inner.lock().entries.entry(reference.clone()).or_default().offered = Some(digest);
+        Ok(Polling::Changed)
+    }
+
+    fn note(&self, reference: &Reference, polling: Polling, error: Option<String>) {
+        let interval = self.interval.lock().unwrap_or_default();
+        let mut inner = self.inner.lock();
+        let entry = inner.entries.entry(reference.clone()).or_default();
+        if let Some(count) = entry.state.polls.get_mut(polling as usize) {
+            *count += 1;
+        }
+        if polling == Polling::Failed {
+            entry.failures += 1;
+            entry.state.error = error;
+        } else {
+            entry.failures = 0;
+            entry.state.answered = Some(SystemTime::now());
+            // A refusal stays to be seen until the tag is another image.
+            if entry.state.refused.is_none() {
+                entry.state.error = None;
+            }
+        }
+        let backoff = 2_u32.saturating_pow(entry.failures.min(8)).min(LONGEST_BACKOFF).max(1);
+        entry.next = Some(Instant::now() + (interval * backoff).mul_f64(0.8 + 0.4 * fastrand::f64()));
+    }
+}
+
+impl Remote for Poller {
+    fn locate(&self, text: &str) -> Result<Located, NotLocated> {
+        let reference: Reference = text.parse().map_err(|error: crate::reference::BadReference| NotLocated {
+            message: error.to_string(),
+            is_malformed: true,
+            hint: None,
+        })?;
+        let mut inner = self.inner.lock();
+        inner.asked.insert(reference.clone());
+        let entry = inner.entries.entry(reference.clone()).or_default();
+        let digest = entry.offered.clone().or_else(|| self.store.digest(&reference));
+        entry.tried.clone_from(&entry.offered);
+        let error = entry.state.error.clone();
+        let stored = digest.ok_or(StoreError::Absent).and_then(|digest| self.store.get(&digest));
+        match stored {
+            Ok(stored) => Ok(located(&reference, stored)),
+            Err(problem) => {
+                inner.missing.insert(reference.clone());
+                Err(not_located(&reference, &problem, error))
+            }
+        }
+    }
+}
+
+impl Remote for Store {
+    fn locate(&self, text: &str) -> Result<Located, NotLocated> {
+        let reference: Reference = text.parse().map_err(|error: crate::reference::BadReference| NotLocated {
+            message: error.to_string(),
+            is_malformed: true,
+            hint: None,
+        })?;
+        let stored = self.digest(&reference).ok_or(StoreError::Absent).and_then(|digest| self.get(&digest));
+        match stored {
+            Ok(stored) => Ok(located(&reference, stored)),
+            Err(problem) => Err(not_located(&reference, &problem, None)),
+        }
+    }
+}
+
+fn located(reference: &Reference, stored: crate::store::Stored) -> Located {
+    Located {
+        folder: stored.folder,
+        list: stored.list,
+        pinned: reference.pinned(&stored.digest).to_string(),
+        source: reference.source(),
+    }
+}
+
+fn not_located(reference: &Reference, problem: &StoreError, error: Option<String>) -> NotLocated {
+    NotLocated {
+        message: match error {
+            Some(error) => format!("the pack `{reference}` is not here: {problem}; {error}"),
+            None => format!("the pack `{reference}` is not here: {problem}"),
+        },
+        is_malformed: false,
+        hint: Some(format!("pull it with `wattle pack pull {reference}`")),
+    }
+}

@@ -1,0 +1,242 @@
+//! What was pulled, in the data folder, by digest.
+//!
+//! ```text
+//! oci/images/<digest of the manifest>/manifest.json   as the registry gave it
+//!                                     config.json     which the manifest names by digest
+//!                                     files.sum       the list of files, whose digest the configuration has
+//!                                     pack/           the files
+//! oci/tags/<digest of the reference>.json             which image a tag is for this agent
+//! ```
+//!
+//! Each part names the next by digest, from the manifest to the last file, so whoever knows the digest of the manifest
+//! can tell that nothing was changed since, years later and without the registry. An image is never changed: it comes
+//! whole, by rename. What a tag is changes only when a configuration with the new image has taken effect.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use serde::{Deserialize, Serialize};
+use wattle_pack::digest::FileList;
+
+use crate::files::{self, write_synced};
+use crate::image::{self, Image, ImageError, PackConfig, Parts};
+use crate::reference::Reference;
+
+/// Why something is not in the store.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// It was never pulled.
+    #[error("it was not pulled yet")]
+    Absent,
+    /// The system refuses.
+    #[error("`{}`: {error}", path.display())]
+    Io {
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+    /// A part was changed on disk.
+    #[error("`{}` was altered: {error}", path.display())]
+    Altered {
+        /// Where.
+        path: PathBuf,
+        /// How it shows.
+        error: String,
+    },
+    /// What came is no pack.
+    #[error(transparent)]
+    Image(#[from] ImageError),
+}
+
+impl StoreError {
+    fn io(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |error| Self::Io { path, error }
+    }
+}
+
+/// An image that is here.
+#[derive(Debug, Clone)]
+pub struct Stored {
+    /// Digest of the manifest.
+    pub digest: String,
+    /// What the pack says of itself.
+    pub pack: PackConfig,
+    /// Folder of its files.
+    pub folder: PathBuf,
+    /// The files that the folder must hold.
+    pub list: FileList,
+}
+
+/// Which image a tag is.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Tag {
+    reference: String,
+    digest: String,
+}
+
+/// What was pulled.
+#[derive(Debug, Clone)]
+pub struct Store {
+    root: PathBuf,
+}
+
+/// Temporary names of one process differ.
+static COUNT: AtomicU64 = AtomicU64::new(0);
+
+impl Store {
+    /// The store of a data folder, which need not exist yet.
+    pub fn new(data_dir: &Path) -> Self {
+        Self { root: data_dir.join("oci") }
+    }
+
+    fn image(&self, digest: &str) -> PathBuf {
+        self.root.join("images").join(digest.trim_start_matches("sha256:"))
+    }
+
+    fn tag_file(&self, reference: &Reference) -> PathBuf {
+        let name = image::digest(reference.to_string().as_bytes());
+        self.root.join("tags").join(format!("{}.json", name.trim_start_matches("sha256:")))
+    }
+
+    fn temporary(&self) -> PathBuf {
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        self.root.join(format!("tmp-{}-{count}", std::process::id()))
+    }
+
+    /// Puts an image in, whole. One that is here and whole already stays as it is.
+    ///
+    /// # Errors
+    ///
+    /// Its files are refused, or the system refuses.
+    pub fn insert(&self, image: &Image) -> Result<Stored, StoreError> {
+        let digest = image.digest();
+        if let Ok(stored) = self.get(&digest)
+            && FileList::of_folder(&stored.folder).is_ok_and(|list| list == stored.list)
+        {
+            return Ok(stored);
+        }
+        let unpacked = image.unpack()?;
+        let list = files::list(&unpacked).map_err(ImageError::from)?;
+        let (temporary, place) = (self.temporary(), self.image(&digest));
+        let write = || -> io::Result<()> {
+            files::write_folder(&unpacked, &temporary.join("pack"))?;
+            write_synced(&temporary.join("manifest.json"), image.manifest())?;
+            write_synced(&temporary.join("config.json"), image.config())?;
+            write_synced(&temporary.join("files.sum"), list.text().as_bytes())?;
+            sync_folder(&temporary)?;
+            fs::create_dir_all(self.root.join("images"))?;
+            if place.exists() {
+                // It is there, but not whole.
+                let spoilt = self.temporary();
+                fs::rename(&place, &spoilt)?;
+                fs::remove_dir_all(&spoilt)?;
+            }
+            fs::rename(&temporary, &place)?;
+            sync_folder(&self.root.join("images"))
+        };
+        self.clean();
+        if let Err(error) = write() {
+            let _ = fs::remove_dir_all(&temporary);
+            return Err(StoreError::io(&place)(error));
+        }
+        self.get(&digest)
+    }
+
+    /// Finds an image. Its manifest, configuration and list are checked; the files are checked by who reads them.
+    ///
+    /// # Errors
+    ///
+    /// It is not here, or was altered.
+    pub fn get(&self, digest: &str) -> Result<Stored, StoreError> {
+        let place = self.image(digest);
+        if !image::is_digest(digest) || !place.is_dir() {
+            return Err(StoreError::Absent);
+        }
+        let read = |name: &str| {
+            let path = place.join(name);
+            fs::read(&path).map(|bytes| (path.clone(), bytes)).map_err(StoreError::io(&path))
+        };
+        let altered = |path: PathBuf, error: String| StoreError::Altered { path, error };
+        let expect = |path: &Path, bytes: &[u8], expected: &str| {
+            let found = image::digest(bytes);
+            let error = format!("its digest is `{found}`, but `{expected}` is expected");
+            if found == expected { Ok(()) } else { Err(altered(path.to_owned(), error)) }
+        };
+        let (path, manifest) = read("manifest.json")?;
+        expect(&path, &manifest, digest)?;
+        let parts = Parts::read(&manifest).map_err(|error| altered(path, error.to_string()))?;
+        let (path, config) = read("config.json")?;
+        expect(&path, &config, &parts.config.digest)?;
+        let pack = image::read_config(&config).map_err(|error| altered(path, error.to_string()))?;
+        let (path, list) = read("files.sum")?;
+        expect(&path, &list, &pack.digest)?;
+        let list =
+            FileList::parse(&String::from_utf8_lossy(&list)).map_err(|error| altered(path, error.to_string()))?;
+        Ok(Stored { digest: digest.to_owned(), pack, folder: place.join("pack"), list })
+    }
+
+    /// Digest of the image that a reference is: its own, or the one that its tag was when it was last taken up.
+    pub fn digest(&self, reference: &Reference) -> Option<String> {
+        match &reference.digest {
+            Some(digest) => Some(digest.clone()),
+            None => self.tag(reference).map(|tag| tag.digest),
+        }
+    }
+
+    fn tag(&self, reference: &Reference) -> Option<Tag> {
+        let path = self.tag_file(reference);
+        let text = fs::read(&path).ok()?;
+        match serde_json::from_slice::<Tag>(&text) {
+            Ok(tag) if tag.reference == reference.to_string() && image::is_digest(&tag.digest) => Some(tag),
+            _ => {
+                tracing::warn!(path = %path.display(), "what a tag is cannot be read; it is pulled again");
+                None
+            }
+        }
+    }
+
+    /// Notes which image a tag is from now on.
+    ///
+    /// # Errors
+    ///
+    /// The system refuses.
+    pub fn set(&self, reference: &Reference, digest: &str) -> Result<(), StoreError> {
+        let path = self.tag_file(reference);
+        if self.tag(reference).is_some_and(|tag| tag.digest == digest) {
+            return Ok(());
+        }
+        let tag = Tag { reference: reference.to_string(), digest: digest.to_owned() };
+        let temporary = self.temporary();
+        let write = || -> io::Result<()> {
+            let folder = self.root.join("tags");
+            fs::create_dir_all(&folder)?;
+            write_synced(&temporary, &serde_json::to_vec(&tag)?)?;
+            fs::rename(&temporary, &path)?;
+            sync_folder(&folder)
+        };
+        write().map_err(StoreError::io(&path))
+    }
+
+    /// Removes what processes that are gone left behind.
+    fn clean(&self) {
+        let Ok(entries) = fs::read_dir(&self.root) else { return };
+        for entry in entries.flatten() {
+            let name = entry.file_name();
+            let Some(process) = name.to_str().and_then(|name| name.strip_prefix("tmp-")?.split('-').next()) else {
+                continue;
+            };
+            if !Path::new("/proc").join(process).exists() {
+                let path = entry.path();
+                let _ = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+            }
+        }
+    }
+}
+
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    fs::File::open(folder)?.sync_all()
+}

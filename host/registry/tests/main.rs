@@ -1,0 +1,9 @@
+//! What this crate promises, tested from outside.
+
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
+
+mod archive;
+mod fixtures;
+mod signatures;
+mod stored;
+mod tars;

@@ -1,0 +1,85 @@
+//! The store: what was pulled stays what it was, or says that it does not.
+
+use std::fs;
+use std::path::PathBuf;
+
+use wattle_registry::store::StoreError;
+use wattle_registry::{Reference, Store};
+
+use crate::fixtures::{files as sample, image as sample_image};
+
+fn walk(folder: &std::path::Path) -> Vec<PathBuf> {
+    let mut all = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() { all.extend(walk(&path)) } else { all.push(path) }
+    }
+    all
+}
+
+#[test]
+fn an_image_is_found_by_its_digest_and_by_its_tag() {
+    let data = tempfile::tempdir().unwrap();
+    let store = Store::new(data.path());
+    let image = sample_image();
+    let tag: Reference = "oci://r.example.com/sample:1".parse().unwrap();
+    assert!(matches!(store.get(&image.digest()), Err(StoreError::Absent)));
+    let stored = store.insert(&image).unwrap();
+    assert_eq!(wattle_registry::files::read_folder(&stored.folder).unwrap(), sample());
+    assert_eq!(store.digest(&tag), None);
+    store.set(&tag, &image.digest()).unwrap();
+    assert_eq!(Store::new(data.path()).digest(&tag), Some(image.digest()));
+    assert_eq!(store.digest(&tag.pinned(&image.digest())), Some(image.digest()));
+    store.insert(&image).unwrap();
+    assert!(fs::read_dir(data.path().join("oci")).unwrap().count() == 2, "nothing temporary is left");
+}
+
+#[test]
+fn every_flipped_byte_of_what_was_pulled_is_noticed_and_mended_by_pulling() {
+    let data = tempfile::tempdir().unwrap();
+    let store = Store::new(data.path());
+    let image = sample_image();
+    let place = store.insert(&image).unwrap().folder.parent().unwrap().to_owned();
+    for path in walk(&place) {
+        let whole = fs::read(&path).unwrap();
+        let step = (whole.len() / 60).max(1);
+        for at in (0..whole.len()).step_by(step) {
+            let mut bytes = whole.clone();
+            bytes[at] ^= 1;
+            fs::write(&path, &bytes).unwrap();
+            // The parts that say what the files must be are checked at once; the files by who reads them.
+            let noticed = match store.get(&image.digest()) {
+                Err(error) => error.to_string().contains(path.file_name().unwrap().to_str().unwrap()),
+                Ok(stored) => {
+                    let found = wattle_pack::FileList::of_folder(&stored.folder).unwrap();
+                    let relative = path.strip_prefix(&stored.folder).unwrap().to_str().unwrap();
+                    stored.list.changes(&found) == [wattle_pack::FileChange::Changed(relative.to_owned())]
+                }
+            };
+            assert!(noticed, "{} byte {at}", path.display());
+        }
+        let stored = store.insert(&image).unwrap();
+        assert_eq!(wattle_registry::files::read_folder(&stored.folder).unwrap(), sample(), "{}", path.display());
+    }
+}
+
+#[test]
+fn a_tag_that_was_tampered_with_is_not_used() {
+    let data = tempfile::tempdir().unwrap();
+    let store = Store::new(data.path());
+    let image = sample_image();
+    let tag: Reference = "oci://r.example.com/sample:1".parse().unwrap();
+    store.insert(&image).unwrap();
+    store.set(&tag, &image.digest()).unwrap();
+    let [file] = walk(&data.path().join("oci/tags")).try_into().unwrap();
+    let whole = fs::read(&file).unwrap();
+    for at in 0..whole.len() {
+        let mut bytes = whole.clone();
+        bytes[at] ^= 1;
+        fs::write(&file, &bytes).unwrap();
+        let found = store.digest(&tag);
+        assert!(found.as_ref() != Some(&image.digest()), "byte {at}");
+        // Another digest is of nothing that is here.
+        assert!(found.is_none_or(|digest| store.get(&digest).is_err()), "byte {at}");
+    }
+}
