@@ -18,6 +18,7 @@ mod mask;
 mod metrics;
 mod place;
 mod records;
+mod registry;
 mod summary;
 mod web;
 
@@ -27,5 +28,6 @@ pub use mask::{Masked, SECRET_KEYS, assert_hidden, mask_model, secrets_in};
 pub use metrics::Metrics;
 pub use place::{binary, built, samples, workspace};
 pub use records::{Trail, event_id, json_lines, values};
+pub use registry::{DockerRegistry, FakeRegistry, Manner};
 pub use summary::{Pipeline, Summary};
 pub use web::{Answer, Endpoint, free_address, get, send};

@@ -1,6 +1,7 @@
 //! The command line.
 
 pub(crate) mod pack;
+pub(crate) mod registry;
 
 use std::io::IsTerminal as _;
 use std::path::PathBuf;

@@ -7,6 +7,7 @@ pub(crate) mod graph;
 pub(crate) mod inspect;
 pub(crate) mod pack;
 pub(crate) mod quarantine;
+pub(crate) mod registry;
 pub(crate) mod run;
 pub(crate) mod schema;
 pub(crate) mod status;

@@ -10,6 +10,7 @@ use crate::builtin;
 use crate::cli::{Framing, RunOptions};
 use crate::components::Builtin;
 use crate::exit::Failure;
+use crate::remote::stored;
 
 /// A configuration that can be loaded again and again.
 pub(crate) enum Configuration {
@@ -56,6 +57,8 @@ impl Configuration {
 
     /// Loads and validates.
     pub(crate) fn load(&self, catalog: &Catalog, library: &Library) -> Result<(Plan, Vec<Diagnostic>), Invalid> {
+        // Only what is here counts, unless the library knows better: nothing is pulled.
+        let library = &library.clone().or_remote(|| stored(&self.settings().data_dir));
         match self {
             Self::File(path) => wattle_pack::load(path, &environment, catalog, &Builtin, library),
             Self::Text(text) => {

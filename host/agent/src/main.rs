@@ -10,6 +10,7 @@ mod configuration;
 mod exit;
 mod logging;
 mod progress;
+mod remote;
 mod summary;
 mod supervisor;
 mod watch;

@@ -19,6 +19,7 @@ use crate::cli::RunOptions;
 use crate::configuration::{Configuration, catalog};
 use crate::exit::{self, Done, Failure};
 use crate::progress::Progress;
+use crate::remote::Remotes;
 use crate::summary;
 use crate::watch::Watch;
 
@@ -29,6 +30,7 @@ pub(crate) struct Supervisor {
     configuration: Configuration,
     catalog: Catalog,
     library: Library,
+    remotes: Remotes,
     make: Arc<MakeNode>,
     settings: TopologySettings,
     /// Where to listen until the configuration is loaded.
@@ -80,8 +82,11 @@ impl Supervisor {
             once: options.once,
         };
         let state = State::new(configuration.name(), settings.workers, catalog.runtime().clone());
-        let (admin, state, library) = (agent.admin, Arc::new(state), builtin::library_for(options.locked));
-        Ok(Self { configuration, catalog, library, make, settings, admin, state, color, _lock: lock })
+        let remotes = Remotes::new(&configuration);
+        let library = builtin::library_for(options.locked).with_remote(remotes.poller().clone());
+        state.watch(remotes.poller());
+        let (admin, state) = (agent.admin, Arc::new(state));
+        Ok(Self { configuration, catalog, library, remotes, make, settings, admin, state, color, _lock: lock })
     }
 
     /// Runs until the sources end or a signal says so.
@@ -107,6 +112,8 @@ impl Supervisor {
         );
         let observer = topology.observer().clone();
         self.state.run(observer.clone(), &plan);
+        self.remotes.poller().settle(true);
+        self.remotes.start()?;
         let running = Instant::now();
         let progress = Progress::start(is_bounded && !options.quiet, &observer);
         let watch = self.watch(!options.no_watch, &plan.files, loading);
@@ -169,6 +176,7 @@ impl Supervisor {
                 _ = signals.interrupt.recv() => return Ok(End::Asked),
                 _ = signals.hangup.recv() => {}
                 () = changed => {}
+                () = self.remotes.changed() => {}
                 errors = topology.finished(is_bounded) => return Ok(End::Finished(errors)),
             }
             let files = self.reload(topology, admin).await;
@@ -191,6 +199,7 @@ impl Supervisor {
                     "the changed configuration is invalid; the running one stays"
                 );
                 self.state.reload_refused(Outcome::Invalid, format!("{invalid}; see the log"));
+                self.remotes.poller().settle(false);
                 return invalid.files;
             }
         };
@@ -206,6 +215,7 @@ impl Supervisor {
         match topology.swap(&plan).await {
             Ok(generation) => {
                 self.state.reloaded(&plan);
+                self.remotes.poller().settle(true);
                 let packs: Vec<String> = plan
                     .pipelines
                     .iter()
@@ -215,6 +225,7 @@ impl Supervisor {
             }
             Err(error) => {
                 failed(error.to_string(), topology.generation());
+                self.remotes.poller().settle(false);
                 if let Err(error) = admin.follow(&listened).await {
                     tracing::error!(%error, "the admin listener stays where the refused configuration has it");
                 }
@@ -225,7 +236,9 @@ impl Supervisor {
 
     fn load(&self) -> Result<Plan, Invalid> {
         // Compiling takes its time; the workers have threads of their own.
-        let loaded = tokio::task::block_in_place(|| self.configuration.load(&self.catalog, &self.library));
+        let loaded = tokio::task::block_in_place(|| {
+            self.remotes.load(&self.configuration, || self.configuration.load(&self.catalog, &self.library))
+        });
         let (plan, warnings) = loaded?;
         for warning in warnings {
             exit::say(&warning.render(self.color));

@@ -39,8 +39,8 @@ mod plan;
 mod quantity;
 mod reader;
 mod reference;
-mod schema;
 mod remote;
+mod schema;
 mod signature;
 mod suggest;
 mod template;
@@ -64,14 +64,14 @@ pub use lint::lint_pack;
 pub use load::{Env, load, load_pack, load_text, peek_settings};
 pub use lock::{FormerPin, LOCK_FILE, Lock, Pin, Pinning};
 pub use manifest::agent::default_data_dir;
-pub use outline::{CapabilityOutline, NodeOutline, OutputOutline, PackOutline, ParamOutline, outline};
 pub use manifest::packs::{RegistryHost, RegistrySettings};
+pub use outline::{CapabilityOutline, NodeOutline, OutputOutline, PackOutline, ParamOutline, outline};
 pub use plan::{
     AdminSettings, AgentSettings, BatchSettings, BufferKind, BufferPlan, ComponentPlan, NodePlan, OutputPlan, PackId,
     PackUse, PipelinePlan, Plan, PortPlan, QuarantineSettings, SinkPlan, Target, WhenFull,
 };
 pub use quantity::{QuantityError, parse_duration, parse_size};
-pub use schema::{OptionSchemas, agent_schema, pack_schema};
 pub use remote::{Located, NotLocated, REMOTE, Remote};
+pub use schema::{OptionSchemas, agent_schema, pack_schema};
 pub use signature::TrustedKey;
 pub use trust::{Distrust, PackBytes, PackTrust, SIGNATURE_FILE, Signer, TrustPolicy, read_files};

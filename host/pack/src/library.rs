@@ -119,6 +119,12 @@ impl Library {
         self
     }
 
+    /// Asks for packs of registries there, unless somebody else is asked already.
+    pub fn or_remote(mut self, remote: impl FnOnce() -> Arc<dyn Remote>) -> Self {
+        self.remote.get_or_insert_with(remote);
+        self
+    }
+
     /// Takes the lock of the configuration that is being read.
     pub(crate) fn with_lock(mut self, lock: Option<LockManifest>) -> Self {
         self.lock = lock.map(Arc::new);

@@ -247,8 +247,7 @@ impl Validation<'_> {
     fn build_pipelines(&self, manifest: &AgentManifest, findings: &mut Findings) -> (Vec<Pipeline>, Vec<PackUse>) {
         let library = self.library.clone().with_folder(clean(&manifest.settings.packs)).with_lock(self.lock.clone());
         let settings = &manifest.settings;
-        let mut builder =
-            Builder::new(self.nodes, &library, &settings.limits, &settings.circuit, &settings.trust);
+        let mut builder = Builder::new(self.nodes, &library, &settings.limits, &settings.circuit, &settings.trust);
         let mut used = vec![false; manifest.sources.len()];
         let mut pipelines = Vec::new();
         let mut sure = true;

@@ -49,6 +49,8 @@ impl Polling {
 /// What is known of one reference.
 #[derive(Debug, Clone, Default)]
 pub struct PollState {
+    /// Whether the configuration that runs uses it.
+    pub is_used: bool,
     /// Digest of the image that runs.
     pub digest: Option<String>,
     /// Digest of an image that was refused.
@@ -193,17 +195,19 @@ impl Poller {
             entry.state.digest = Some(tried);
         }
         if applied {
-            inner.entries.retain(|reference, _| asked.contains(reference));
-            for reference in asked {
-                let digest = self.store.digest(&reference);
-                inner.entries.entry(reference).or_default().state.digest = digest;
+            // What is used no longer keeps its counts, but is not polled.
+            for (reference, entry) in &mut inner.entries {
+                entry.state.is_used = asked.contains(reference);
+                if entry.state.is_used {
+                    entry.state.digest = self.store.digest(reference);
+                }
             }
         }
         drop(inner);
         self.changed.notify_all();
     }
 
-    /// What is known of each reference that the configuration uses.
+    /// What is known of each reference that a configuration used.
     pub fn states(&self) -> Vec<(Reference, PollState)> {
         self.inner.lock().entries.iter().map(|(reference, entry)| (reference.clone(), entry.state.clone())).collect()
     }
@@ -244,7 +248,9 @@ impl Poller {
             let now = Instant::now();
             let mut soonest: Option<(Instant, Reference)> = None;
             if let Some(interval) = interval {
-                for (reference, entry) in inner.entries.iter_mut().filter(|(reference, _)| reference.digest.is_none()) {
+                let polled =
+                    |(reference, entry): &(&Reference, &mut Entry)| entry.state.is_used && reference.digest.is_none();
+                for (reference, entry) in inner.entries.iter_mut().filter(polled) {
                     // All agents of a fleet start at once after a power cut; they must not ask at once.
                     let due = *entry.next.get_or_insert_with(|| now + interval.mul_f64(fastrand::f64()));
                     if soonest.as_ref().is_none_or(|(soonest, _)| due < *soonest) {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use wattle_buffer::disk::BufferStats;
+use wattle_registry::Polling;
 use wattle_sink::SinkStats;
 use wattle_source::SourceStats;
 use wattle_topology::{Buffer, Component, ComponentState, NodeCounts, Observer, OutputCounts, PipelineCounts};
@@ -21,6 +22,7 @@ pub(crate) fn render(state: &State) -> String {
     let mut out = Exposition::default();
     let observer = state.observer();
     agent(&mut out, state, observer.generation());
+    registries(&mut out, state);
     sources(&mut out, &observer.sources());
     pipelines(&mut out, &observer.counts().pipelines().into_iter().collect::<Vec<_>>());
     sinks(&mut out, &observer.sinks());
@@ -65,6 +67,25 @@ fn agent(out: &mut Exposition, state: &State, generation: u64) {
     let cache = state.runtime.cache_counts();
     out.single(names::CACHE_HITS, cache.hits);
     out.single(names::CACHE_MISSES, cache.misses);
+}
+
+fn registries(out: &mut Exposition, state: &State) {
+    let states = state.registries();
+    let mut family = out.family(names::REGISTRY_POLLS);
+    for (reference, poll) in &states {
+        for (outcome, count) in Polling::ALL.into_iter().zip(poll.polls) {
+            family.sample(&[reference, outcome.name()], count);
+        }
+    }
+    let mut family = out.family(names::REGISTRY_ANSWERED);
+    let used = || states.iter().filter(|(_, poll)| poll.is_used);
+    for (reference, answered) in used().filter_map(|(reference, poll)| Some((reference, poll.answered?))) {
+        family.sample(&[reference], unix_seconds(answered));
+    }
+    let mut family = out.family(names::REGISTRY_REFUSED);
+    for (reference, poll) in used() {
+        family.sample(&[reference], u8::from(poll.refused.is_some()));
+    }
 }
 
 /// A gauge that only those have that are in the running configuration.

@@ -55,6 +55,10 @@ metrics! {
     CACHE_HITS Counter "wattle_compile_cache_hits_total" [] "Artifacts whose compiled code was in the cache on disk.";
     CACHE_MISSES Counter "wattle_compile_cache_misses_total" [] "Artifacts that had to be compiled.";
 
+    REGISTRY_POLLS Counter "wattle_registry_polls_total" ["reference", "outcome"] "Polls of a tag in a registry: it was `unchanged`, `changed` and its image pulled, or the poll `failed`.";
+    REGISTRY_ANSWERED Gauge "wattle_registry_last_answer_timestamp_seconds" ["reference"] "When a registry last gave a good answer about a tag, in seconds since 1970.";
+    REGISTRY_REFUSED Gauge "wattle_registry_image_refused" ["reference"] "1 where a tag is an image that the configuration refuses, so that the one before it runs on.";
+
     SOURCE_UP Gauge "wattle_source_up" ["source"] "1 while a source takes in, 0 while it starts or after it has ended.";
     SOURCE_EVENTS Counter "wattle_source_received_events_total" ["source"] "Events that a source handed on; one that is offered again counts again.";
     SOURCE_BYTES Counter "wattle_source_received_bytes_total" ["source"] "Bytes of the bodies of those events.";

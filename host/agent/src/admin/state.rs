@@ -1,11 +1,12 @@
 //! What the admin listener knows: how far the agent is, what runs, and how its reloads went.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Instant, SystemTime};
 
 use parking_lot::Mutex;
 use wattle_pack::{PackId, Plan};
+use wattle_registry::{PollState, Poller};
 use wattle_runtime::Runtime;
 use wattle_topology::{ComponentState, Observer};
 
@@ -93,6 +94,7 @@ pub(crate) struct State {
     reloads: [AtomicU64; Outcome::ALL.len()],
     current: Mutex<Current>,
     rates: Mutex<Rates>,
+    poller: OnceLock<Arc<Poller>>,
 }
 
 impl State {
@@ -113,7 +115,19 @@ impl State {
                 last_reload: None,
             }),
             rates: Mutex::default(),
+            poller: OnceLock::new(),
         }
+    }
+
+    /// Shows from now on what this knows of registries.
+    pub(crate) fn watch(&self, poller: &Arc<Poller>) {
+        let _ = self.poller.set(poller.clone());
+    }
+
+    /// What is known of the packs of registries that a configuration used, by their references.
+    pub(crate) fn registries(&self) -> Vec<(String, PollState)> {
+        let states = self.poller.get().map(|poller| poller.states()).unwrap_or_default();
+        states.into_iter().map(|(reference, state)| (reference.to_string(), state)).collect()
     }
 
     /// Notes that a topology runs.

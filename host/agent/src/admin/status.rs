@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
+use wattle_registry::PollState;
 use wattle_topology::{Buffer, Component, ComponentState};
 
 use super::process::Process;
@@ -34,6 +35,29 @@ pub(crate) struct Status {
     pub(crate) sources: Vec<Source>,
     pub(crate) pipelines: Vec<Pipeline>,
     pub(crate) sinks: Vec<Sink>,
+    pub(crate) registries: Vec<Registry>,
+}
+
+/// A pack of a registry.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Registry {
+    /// As the configuration has it.
+    pub(crate) reference: String,
+    /// Digest of the image that runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) digest: Option<String>,
+    /// Digest of the image that the tag is, but that the configuration refuses.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) refused: Option<String>,
+    /// When the registry last gave a good answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) answered_at: Option<String>,
+    pub(crate) unchanged_polls: u64,
+    pub(crate) changed_polls: u64,
+    pub(crate) failed_polls: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) error: Option<String>,
 }
 
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -180,6 +204,21 @@ pub(crate) fn collect(state: &State) -> Status {
         sources: observer.sources().into_iter().filter(is_there).map(source).collect(),
         pipelines: state.pipelines().iter().map(|info| pipeline(state, info)).collect(),
         sinks: observer.sinks().into_iter().filter(is_there).map(sink).collect(),
+        registries: state.registries().into_iter().filter(|(_, poll)| poll.is_used).map(registry).collect(),
+    }
+}
+
+fn registry((reference, state): (String, PollState)) -> Registry {
+    let [unchanged_polls, changed_polls, failed_polls] = state.polls;
+    Registry {
+        reference,
+        digest: state.digest,
+        refused: state.refused,
+        answered_at: state.answered.map(rfc3339),
+        unchanged_polls,
+        changed_polls,
+        failed_polls,
+        error: state.error,
     }
 }
 

@@ -30,6 +30,8 @@ pub(crate) enum PackCommand {
     Rollback(RollbackOptions),
     /// Takes a version out of the library folder
     Remove(RemoveOptions),
+    #[command(flatten)]
+    Travel(super::registry::RegistryCommand),
 }
 
 /// Where packs are looked for besides the built-in ones.

@@ -21,9 +21,11 @@ use wattle_pack::{Diagnostic, Invalid, Library};
 use crate::builtin;
 use crate::cli::DiagnosticFormat;
 use crate::cli::pack::{LibraryOption, PackCommand};
+use crate::commands::registry::registry;
 use crate::commands::validate::show;
 use crate::configuration::{Configuration, environment};
 use crate::exit::{Done, Failure};
+use crate::remote::stored;
 
 pub(crate) fn pack(command: &PackCommand, color: bool) -> Done {
     match command {
@@ -38,6 +40,7 @@ pub(crate) fn pack(command: &PackCommand, color: bool) -> Done {
         PackCommand::Upgrade(options) => upgrade::upgrade(options, color),
         PackCommand::Rollback(options) => rollback::rollback(options, color),
         PackCommand::Remove(options) => remove::remove(options, color),
+        PackCommand::Travel(command) => registry(command),
     }
 }
 
@@ -52,7 +55,12 @@ fn library_folder(library: Option<&Path>, config: Option<&Path>) -> PathBuf {
 
 /// The built-in packs with those of the library folder.
 fn library(option: &LibraryOption) -> Library {
-    builtin::library().with_folder(library_folder(option.library.as_deref(), option.config.as_deref()))
+    let data_dir = match &option.config {
+        Some(config) => Configuration::File(config.clone()).settings().data_dir,
+        None => wattle_pack::default_data_dir(&environment),
+    };
+    let folder = library_folder(option.library.as_deref(), option.config.as_deref());
+    builtin::library().with_folder(folder).with_remote(stored(&data_dir))
 }
 
 /// Every diagnostic as text.

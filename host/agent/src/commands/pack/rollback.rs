@@ -7,6 +7,7 @@ use crate::builtin;
 use crate::cli::pack::RollbackOptions;
 use crate::configuration::Configuration;
 use crate::exit::{Done, Failure, print};
+use crate::remote::stored;
 
 pub(super) fn rollback(options: &RollbackOptions, color: bool) -> Done {
     let path = options.config.with_file_name(LOCK_FILE);
@@ -20,7 +21,7 @@ pub(super) fn rollback(options: &RollbackOptions, color: bool) -> Done {
         return Err(Failure::new(message));
     }
     let settings = Configuration::File(options.config.clone()).settings();
-    let library = builtin::library().with_folder(settings.packs);
+    let library = builtin::library().with_folder(settings.packs).with_remote(stored(&settings.data_dir));
     for (_, former) in &changes {
         check(former, &library).map_err(|why| {
             let id = format!("{}@{}", former.name, former.version);

@@ -14,6 +14,7 @@ use crate::builtin;
 use crate::cli::pack::UpgradeOptions;
 use crate::configuration::{Configuration, catalog};
 use crate::exit::{Done, Failure, print};
+use crate::remote::stored;
 
 pub(super) fn upgrade(options: &UpgradeOptions, color: bool) -> Done {
     let path = options.config.with_file_name(LOCK_FILE);
@@ -35,7 +36,7 @@ pub(super) fn upgrade(options: &UpgradeOptions, color: bool) -> Done {
         return print("every pin is the newest that the configuration allows");
     }
     let folder = options.config.parent().unwrap_or(Path::new(""));
-    let library = builtin::library().with_folder(settings.packs);
+    let library = builtin::library().with_folder(settings.packs).with_remote(stored(&settings.data_dir));
     let shower = Shower { folder, library, catalog };
     for pin in &new.pins {
         match old.pin(&pin.reference) {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::table::Align::{Left, Right};
 use super::table::table;
-use crate::admin::status::{Queue, Status};
+use crate::admin::status::{Queue, Registry, Status};
 
 /// Renders a status.
 pub(crate) fn render(status: &Status, color: bool) -> String {
@@ -22,6 +22,10 @@ pub(crate) fn render(status: &Status, color: bool) -> String {
     if !status.sinks.is_empty() {
         blank(&mut out);
         out.push_str(&sinks(status));
+    }
+    for registry in &status.registries {
+        blank(&mut out);
+        out.push_str(&self::registry(registry));
     }
     if let Some(faults) = faults(status) {
         blank(&mut out);
@@ -133,6 +137,24 @@ fn sinks(status: &Status) -> String {
         ]
     });
     table(&columns, &rows.collect::<Vec<_>>())
+}
+
+/// A pack of a registry, in lines: references and digests are too long for a table.
+fn registry(registry: &Registry) -> String {
+    let Registry { reference, unchanged_polls, changed_polls, failed_polls, .. } = registry;
+    let mut out = format!("{reference}\n");
+    for (name, text) in [
+        ("Runs", &registry.digest),
+        ("Refused", &registry.refused),
+        ("Answered", &registry.answered_at),
+        ("Error", &registry.error),
+    ] {
+        if let Some(text) = text {
+            let _ = writeln!(out, "{name:>11}: {text}");
+        }
+    }
+    let _ = write!(out, "      Polls: {unchanged_polls} unchanged, {changed_polls} changed, {failed_polls} failed");
+    out
 }
 
 /// Nodes whose calls faulted; nothing if all went well.

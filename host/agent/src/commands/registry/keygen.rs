@@ -1,0 +1,25 @@
+//! `wattle pack keygen`: the key of a publisher.
+
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+
+use wattle_registry::sign::SecretKey;
+
+use super::refused;
+use crate::cli::registry::KeygenOptions;
+use crate::exit::{Done, print};
+
+pub(crate) fn keygen(options: &KeygenOptions) -> Done {
+    let key = SecretKey::generate()?;
+    let mut public = options.file.clone().into_os_string();
+    public.push(".pub");
+    // A key that is there is never overwritten: what was signed with it could not be signed again.
+    for (path, text, mode) in [(&options.file, key.secret(), 0o600), (&public.into(), key.public(), 0o644)] {
+        let file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path);
+        let written = file.and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()));
+        written.map_err(|error| refused(path, error))?;
+    }
+    print(&format!("key {}: secret in `{}`, without a password", key.id(), options.file.display()))?;
+    print(&format!("[packs.trust.keys]\npublisher = \"{}\"", key.public_line()))
+}

@@ -1,0 +1,17 @@
+//! Packs that travel: archives, registries well and ill, signatures, tampering.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "a test that cannot go on fails; clippy exempts only the test functions themselves"
+)]
+
+mod commands;
+mod ill;
+mod polling;
+mod sample;
+mod tamper;
+mod trust;
+mod tutorial;
