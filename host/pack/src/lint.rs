@@ -13,7 +13,8 @@ use crate::limits::{CircuitSettings, NodeLimits};
 use crate::load::find_named;
 use crate::manifest::graph::NodeWork;
 use crate::manifest::pack::PackManifest;
-use crate::pipeline::{Builder, open, read_manifest};
+use crate::pipeline::{Builder, read_manifest};
+use crate::trust::{self, TrustPolicy};
 use crate::value::{Data, Item};
 
 /// Checks a pack as [`crate::load_pack`] and [`crate::load_tests`] do, and whether it is as packs should be. Parameters
@@ -26,8 +27,9 @@ pub fn lint_pack(reference: &str, nodes: &dyn Nodes, library: &Library) -> Resul
     let mut findings = Findings::default();
     let (found, place) = find_named(reference, library, &mut findings);
     let done = found.and_then(|found| {
-        let list = open(&found, place, &mut findings)?;
-        let (manifest, file) = read_manifest(&found.files, &mut findings)?;
+        let trust = TrustPolicy::default();
+        let (files, list) = trust::open(&found, &trust, place, &mut findings)?;
+        let (manifest, file) = read_manifest(&files, &mut findings)?;
         let tests = case::load_all(&found.files, &manifest.graph, &mut findings);
         let params = tests.iter().map(|test| &test.params).find(|params| !params.is_empty());
         let given = params.map(|params| Item::from_json(place, &Json::Object(params.clone())));
@@ -36,7 +38,7 @@ pub fn lint_pack(reference: &str, nodes: &dyn Nodes, library: &Library) -> Resul
             _ => None,
         });
         let (limits, circuit) = (NodeLimits::default(), CircuitSettings::default());
-        Builder::new(nodes, library, &limits, &circuit).build_pack(&found, given, place, &mut findings)?;
+        Builder::new(nodes, library, &limits, &circuit, &trust).build_pack(&found, given, place, &mut findings)?;
         lint(&found, &manifest, file, &list, &mut findings);
         Some(())
     });

@@ -14,8 +14,9 @@ use crate::load::find_named;
 use crate::manifest::graph::NodeWork;
 use crate::manifest::pack::PackManifest;
 use crate::params::ParamManifest;
-use crate::pipeline::{open, read_manifest};
+use crate::pipeline::read_manifest;
 use crate::reader::Text;
+use crate::trust::{self, TrustPolicy};
 use crate::value::Item;
 
 /// A pack as written. What its manifest lacks is empty.
@@ -120,8 +121,8 @@ pub fn outline(reference: &str, library: &Library) -> Result<PackOutline, Invali
     let mut findings = Findings::default();
     let (found, place) = find_named(reference, library, &mut findings);
     let outline = found.and_then(|found| {
-        let list = open(&found, place, &mut findings)?;
-        let (manifest, _) = read_manifest(&found.files, &mut findings)?;
+        let (files, list) = trust::open(&found, &TrustPolicy::default(), place, &mut findings)?;
+        let (manifest, _) = read_manifest(&files, &mut findings)?;
         Some(outline_of(&found, &manifest, list))
     });
     findings.finish(outline).map(|(outline, _, _)| outline)

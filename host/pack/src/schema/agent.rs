@@ -16,7 +16,7 @@ pub fn agent_schema(options: &OptionSchemas) -> Json {
     let sinks = component("sink", &options.sinks, &inputs, &mut definitions);
     let keys = vec![
         ("agent", MAY, "Settings of the agent itself.", agent()),
-        ("packs", MAY, "Where packs are.", packs()),
+        ("packs", MAY, "Where packs are, and whose are trusted.", packs()),
         ("admin", MAY, "Where health, metrics and status are served.", admin()),
         ("sources", MAY, "Where events begin, by name.", named(NAMES, sources)),
         ("pipelines", MAY, "What happens to events, by name.", named(NAMES, pipeline(options, &mut definitions))),
@@ -24,6 +24,9 @@ pub fn agent_schema(options: &OptionSchemas) -> Json {
     ];
     root("agent.toml", "The configuration of a Wattle agent.", table(keys), definitions)
 }
+
+/// Names that are no identifiers, such as hosts.
+const ANY: &str = "";
 
 fn agent() -> Json {
     let batch = table(vec![
@@ -49,7 +52,28 @@ fn agent() -> Json {
 }
 
 fn packs() -> Json {
-    table(vec![("path", MAY, "The library folder; without it `packs` in the data folder.", string())])
+    let registry = table(vec![
+        ("insecure", MAY, "Allows plain http although it is another machine.", boolean()),
+        ("username", MAY, "Name, where it wants one.", string()),
+        ("password", MAY, "Password or token, as in `${REGISTRY_PASSWORD}`.", string()),
+    ]);
+    let pack = table(vec![
+        ("require", MAY, "Whether it must be signed.", boolean()),
+        ("publishers", MAY, "Publishers whose signature counts for it.", strings()),
+    ]);
+    let key = json!({ "anyOf": [string(), strings()] });
+    let trust = table(vec![
+        ("require", MAY, "Whether packs must be signed.", boolean()),
+        ("keys", MAY, "Public keys of publishers, by name: lines that begin with `RW`.", named(ANY, key)),
+        ("packs", MAY, "What holds for some packs instead: by name, folder, or repository.", named(ANY, pack)),
+    ]);
+    table(vec![
+        ("path", MAY, "The library folder; without it `packs` in the data folder.", string()),
+        ("poll", MAY, "Time between two polls of a tag in a registry.", duration()),
+        ("timeout", MAY, "How long a registry may take for a small answer.", duration()),
+        ("registries", MAY, "Registries that need settings, by host.", named(ANY, registry)),
+        ("trust", MAY, "Whose packs are trusted.", trust),
+    ])
 }
 
 fn admin() -> Json {
@@ -90,7 +114,7 @@ fn component(kind: &str, types: &[(String, Json)], own: &Json, definitions: &mut
 }
 
 fn pipeline(options: &OptionSchemas, definitions: &mut Map<String, Json>) -> Json {
-    let pack = "The pack: `name`, `name@^1`, `name@1.0.0`, or a folder as in `./folder`.";
+    let pack = "The pack: `name`, `name@^1`, `name@1.0.0`, a folder as in `./folder`, or `oci://host/repository:tag`.";
     let mut keys = vec![
         ("inputs", MUST, "Sources whose events it takes.", strings()),
         ("pack", MAY, pack, string()),
