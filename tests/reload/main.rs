@@ -10,7 +10,10 @@
 )]
 
 mod artifact;
+mod control;
 mod load;
+mod save;
+mod state;
 
 use serde_json::Value;
 use wattle_tests::{Agent, Folder, Trail, event_id, wait_until, workspace};

@@ -1,9 +1,13 @@
 //! The command line.
 
+mod control;
+
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub(crate) use self::control::{AgentPlace, HistoryOptions, ReloadOptions};
 
 /// An edge telemetry agent whose every pipeline node is a sandboxed WebAssembly component.
 #[derive(Parser)]
@@ -69,6 +73,10 @@ pub(crate) enum Command {
     Run(RunOptions),
     /// Shows what a running agent does: sources, pipelines, sinks, faults
     Status(StatusOptions),
+    /// Has a running agent load its configuration, and tells how that ended
+    Reload(ReloadOptions),
+    /// Shows what an agent ran when, and why it changed
+    History(HistoryOptions),
     /// Checks a configuration and reports everything that is wrong with it
     Validate(ValidateOptions),
     /// Runs the tests of a pack, offline, on the real sandbox

@@ -7,9 +7,12 @@ mod cli;
 mod commands;
 mod components;
 mod configuration;
+mod control;
 mod exit;
+mod history;
 mod logging;
 mod progress;
+mod reload;
 mod summary;
 mod supervisor;
 mod watch;
@@ -29,6 +32,8 @@ fn main() -> ExitCode {
     let done = match cli.command {
         Command::Run(options) => commands::run::run(&options, color),
         Command::Status(options) => commands::status::status(&options, cli.color),
+        Command::Reload(options) => commands::reload::reload(&options),
+        Command::History(options) => commands::history::history(&options),
         Command::Validate(options) => commands::validate::validate(&options, color),
         Command::Test(options) => commands::test::test(&options, color),
         Command::Graph(options) => commands::graph::graph(&options, color),

@@ -1,4 +1,4 @@
-//! The running agent: loads its configuration, starts the topology, reloads on change, drains at the end.
+//! The running agent: loads its configuration, starts the topology, does what is asked, drains at the end.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -8,17 +8,19 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use wattle_pack::{AdminSettings, Invalid, Library, Plan, Severity};
-use wattle_runtime::Catalog;
+use wattle_pack::{AdminSettings, Invalid, Severity};
 use wattle_source::SourceError;
 use wattle_topology::{MakeNode, Topology, TopologySettings, sandboxed};
 
-use crate::admin::{Admin, Outcome, State};
+use crate::admin::{Admin, State};
 use crate::builtin;
 use crate::cli::RunOptions;
 use crate::configuration::{Configuration, catalog};
+use crate::control::{Command, Control};
 use crate::exit::{self, Done, Failure};
+use crate::history::{Entry, History};
 use crate::progress::Progress;
+use crate::reload::{Loader, Running, Why};
 use crate::summary;
 use crate::watch::Watch;
 
@@ -26,15 +28,12 @@ use crate::watch::Watch;
 const DRAIN: Duration = Duration::from_secs(60);
 
 pub(crate) struct Supervisor {
-    configuration: Configuration,
-    catalog: Catalog,
-    library: Library,
+    loader: Loader,
     make: Arc<MakeNode>,
     settings: TopologySettings,
     /// Where to listen until the configuration is loaded.
     admin: Option<AdminSettings>,
     state: Arc<State>,
-    color: bool,
     /// Held as long as the agent uses its data folder.
     _lock: Option<File>,
 }
@@ -78,10 +77,11 @@ impl Supervisor {
             data_dir: agent.data_dir,
             workers: options.workers.unwrap_or(agent.workers).max(1),
             once: options.once,
+            keeps_state: matches!(configuration, Configuration::File(_)),
         };
         let state = State::new(configuration.name(), settings.workers, catalog.runtime().clone());
-        let (admin, state, library) = (agent.admin, Arc::new(state), builtin::library());
-        Ok(Self { configuration, catalog, library, make, settings, admin, state, color, _lock: lock })
+        let loader = Loader { configuration, catalog, library: builtin::library(), color };
+        Ok(Self { loader, make, settings, admin: agent.admin, state: Arc::new(state), _lock: lock })
     }
 
     /// Runs until the sources end or a signal says so.
@@ -91,10 +91,12 @@ impl Supervisor {
         // Before anything that takes time, so that whoever asks hears that the agent is starting.
         let cannot_listen = |error| Failure::config(format!("{error}"));
         let mut admin = Admin::start(self.admin.clone(), self.state.clone()).await.map_err(cannot_listen)?;
-        let plan = self.load().map_err(|invalid| self.refused(&invalid))?;
+        let control = self.settings.keeps_state.then(|| self.listen()).flatten();
+        let (plan, warnings) = self.loader.load().map_err(|invalid| self.refused(&invalid))?;
+        self.loader.show(&warnings);
         admin.follow(&plan.agent.admin).await.map_err(cannot_listen)?;
         let is_bounded = options.once || plan.sources.iter().all(|s| s.type_name == "stdin");
-        let mut topology = Topology::start(&plan, self.settings.clone(), self.make.clone())
+        let topology = Topology::start(&plan, self.settings.clone(), self.make.clone())
             .await
             .map_err(|error| Failure::config(error.to_string()))?;
         tracing::info!(
@@ -107,10 +109,14 @@ impl Supervisor {
         );
         let observer = topology.observer().clone();
         self.state.run(observer.clone(), &plan);
-        let running = Instant::now();
+        let history = History::new(self.settings.keeps_state.then_some(self.settings.data_dir.as_path()));
+        history.add(&Entry::new(topology.generation(), "started", "the agent started").running(&plan));
+        let started = Instant::now();
         let progress = Progress::start(is_bounded && !options.quiet, &observer);
         let watch = self.watch(!options.no_watch, &plan.files, loading);
-        let end = self.serve(&mut topology, &mut admin, watch, &mut signals, is_bounded).await?;
+        let mut running = Running { topology, admin, watch, history, state: self.state.clone(), plan };
+        let end = self.serve(&mut running, control, &mut signals, is_bounded).await;
+        let Running { topology, admin: _admin, .. } = running;
         self.state.drain();
         let mut problems = Vec::new();
         if let End::Finished(errors) = end {
@@ -119,7 +125,7 @@ impl Supervisor {
             }
         }
         problems.extend(observer.stops().list().iter().map(ToString::to_string));
-        let elapsed = running.elapsed();
+        let elapsed = started.elapsed();
         let clean = tokio::select! {
             clean = topology.drain(DRAIN) => clean,
             _ = signals.terminate.recv() => false,
@@ -135,12 +141,19 @@ impl Supervisor {
         if problems.is_empty() { Ok(()) } else { Err(Failure::new(problems.join("\n"))) }
     }
 
+    /// Listens for commands. An agent that cannot goes on without.
+    fn listen(&self) -> Option<Control> {
+        let made = Control::listen(&self.settings.data_dir);
+        made.inspect_err(|error| tracing::warn!(%error, "no control socket; `wattle reload` does not reach this agent")).ok()
+    }
+
     /// Watches the files of the configuration, with what changed in them since they were loaded.
     fn watch(&self, watched: bool, files: &BTreeSet<PathBuf>, loading: SystemTime) -> Option<Watch> {
-        if !watched || !matches!(self.configuration, Configuration::File(_)) {
+        let Configuration::File(path) = &self.loader.configuration else { return None };
+        if !watched {
             return None;
         }
-        let made = Watch::new();
+        let made = Watch::new(path);
         let made = made.inspect_err(|error| tracing::warn!(%error, "changes are not noticed; send SIGHUP to reload"));
         let mut watch = made.ok()?;
         watch.set(files);
@@ -148,99 +161,47 @@ impl Supervisor {
         Some(watch)
     }
 
-    /// Waits for the end, reloading meanwhile what changes.
+    /// Waits for the end, and does meanwhile what is asked.
     async fn serve(
         &self,
-        topology: &mut Topology,
-        admin: &mut Admin,
-        mut watch: Option<Watch>,
+        running: &mut Running,
+        mut control: Option<Control>,
         signals: &mut Signals,
         is_bounded: bool,
-    ) -> Result<End, Failure> {
+    ) -> End {
         loop {
             let changed = async {
-                match &watch {
+                match &mut running.watch {
                     Some(watch) => watch.changed().await,
                     None => std::future::pending().await,
                 }
             };
-            tokio::select! {
-                _ = signals.terminate.recv() => return Ok(End::Asked),
-                _ = signals.interrupt.recv() => return Ok(End::Asked),
-                _ = signals.hangup.recv() => {}
-                () = changed => {}
-                errors = topology.finished(is_bounded) => return Ok(End::Finished(errors)),
-            }
-            let files = self.reload(topology, admin).await;
-            if let Some(watch) = &mut watch {
-                watch.set(&files);
-            }
-        }
-    }
-
-    /// Loads the configuration anew and swaps to it; if anything is wrong with it, the running one stays. Answers with
-    /// the files to watch.
-    async fn reload(&self, topology: &mut Topology, admin: &mut Admin) -> BTreeSet<PathBuf> {
-        let since = Instant::now();
-        let plan = match self.load() {
-            Ok(plan) => plan,
-            Err(invalid) => {
-                self.show(&invalid);
-                tracing::error!(
-                    generation = topology.generation(),
-                    "the changed configuration is invalid; the running one stays"
-                );
-                self.state.reload_refused(Outcome::Invalid, format!("{invalid}; see the log"));
-                return invalid.files;
-            }
-        };
-        let failed = |error: String, generation: u64| {
-            tracing::error!(%error, generation, "reload failed; the running generation stays");
-            self.state.reload_refused(Outcome::Failed, error);
-        };
-        let listened = admin.settings().clone();
-        if let Err(error) = admin.follow(&plan.agent.admin).await {
-            failed(error.to_string(), topology.generation());
-            return plan.files;
-        }
-        match topology.swap(&plan).await {
-            Ok(generation) => {
-                self.state.reloaded(&plan);
-                let packs: Vec<String> = plan
-                    .pipelines
-                    .iter()
-                    .map(|p| p.pack.as_ref().map_or_else(|| p.name.clone(), |pack| format!("{}={pack}", p.name)))
-                    .collect();
-                tracing::info!(generation, pipelines = packs.join(" "), ms = since.elapsed().as_millis(), "reloaded");
-            }
-            Err(error) => {
-                failed(error.to_string(), topology.generation());
-                if let Err(error) = admin.follow(&listened).await {
-                    tracing::error!(%error, "the admin listener stays where the refused configuration has it");
+            let asked = async {
+                match &mut control {
+                    Some(control) => control.next().await,
+                    None => std::future::pending().await,
                 }
+            };
+            let (why, answer) = tokio::select! {
+                _ = signals.terminate.recv() => return End::Asked,
+                _ = signals.interrupt.recv() => return End::Asked,
+                _ = signals.hangup.recv() => (Why::Signal, None),
+                change = changed => (Why::Changed(change), None),
+                asked = asked => match asked.command {
+                    Command::Reload => (Why::Asked, Some(asked.answer)),
+                },
+                errors = running.topology.finished(is_bounded) => return End::Finished(errors),
+            };
+            let reloaded = running.reload(&self.loader, why).await;
+            if let (Some(reloaded), Some(answer)) = (reloaded, answer) {
+                // Whoever asked may have gone.
+                let _ = answer.send(reloaded);
             }
-        }
-        plan.files
-    }
-
-    fn load(&self) -> Result<Plan, Invalid> {
-        // Compiling takes its time; the workers have threads of their own.
-        let loaded = tokio::task::block_in_place(|| self.configuration.load(&self.catalog, &self.library));
-        let (plan, warnings) = loaded?;
-        for warning in warnings {
-            exit::say(&warning.render(self.color));
-        }
-        Ok(plan)
-    }
-
-    fn show(&self, invalid: &Invalid) {
-        for diagnostic in &invalid.diagnostics {
-            exit::say(&diagnostic.render(self.color));
         }
     }
 
     fn refused(&self, invalid: &Invalid) -> Failure {
-        self.show(invalid);
+        self.loader.show(&invalid.diagnostics);
         let errors = invalid.diagnostics.iter().filter(|d| d.severity == Severity::Error).count();
         Failure::config(format!("the configuration has {errors} error{}", if errors == 1 { "" } else { "s" }))
     }

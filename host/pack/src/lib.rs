@@ -20,6 +20,7 @@ mod case;
 mod compare;
 mod diagnostic;
 mod findings;
+mod fingerprint;
 mod graph;
 mod library;
 mod limits;
@@ -34,6 +35,7 @@ mod quantity;
 mod reader;
 mod suggest;
 mod template;
+mod trial;
 mod value;
 mod wire;
 
@@ -45,11 +47,12 @@ pub use compare::{Mismatch, compare};
 pub use diagnostic::{Diagnostic, Excerpt, Invalid, Severity};
 pub use graph::{dot, mermaid};
 pub use library::{BuiltinPack, Library};
-pub use limits::{ArtifactLimits, CircuitSettings, NodeLimits, OnFault};
+pub use limits::{ArtifactLimits, CircuitSettings, NodeLimits, OnFault, OnStateMismatch};
 pub use load::{Env, load, load_pack, load_text, peek_settings};
 pub use manifest::agent::default_data_dir;
 pub use plan::{
     AdminSettings, AgentSettings, BatchSettings, BufferKind, BufferPlan, ComponentPlan, NodePlan, OutputPlan, PackId,
-    PipelinePlan, Plan, PortPlan, QuarantineSettings, SinkPlan, Target, WhenFull,
+    PipelinePlan, Plan, PortPlan, QuarantineSettings, SinkPlan, Target, Trial, WhenFull,
 };
+pub use trial::{CanarySettings, RollbackSettings, ShadowSettings};
 pub use quantity::{QuantityError, parse_duration, parse_size};

@@ -5,3 +5,4 @@ mod buffer;
 pub(crate) mod graph;
 pub(crate) mod limits;
 pub(crate) mod pack;
+pub(crate) mod trial;

@@ -13,10 +13,12 @@ use crate::load::{bytes_to_text, in_words};
 use crate::manifest::agent::{PipelineGraph, PipelineManifest};
 use crate::manifest::graph::{GraphManifest, NodeManifest};
 use crate::manifest::pack::PackManifest;
+use crate::manifest::trial::TrialManifest;
 use crate::params::Params;
-use crate::plan::{NodePlan, OutputPlan, PackId, PipelinePlan, PortPlan, Target};
+use crate::plan::{NodePlan, OutputPlan, PackId, PipelinePlan, PortPlan, Target, Trial};
 use crate::reader::Text;
-use crate::value::{self, Data, Item, Table};
+use crate::trial::{CanarySettings, ShadowSettings};
+use crate::value::{self, Data, Entry, Item, Table};
 use crate::{option_path, suggest, wire};
 
 /// Prefix of artifacts that the agent carries.
@@ -26,17 +28,20 @@ const BUILTIN: &str = "builtin:";
 pub(crate) struct Built {
     pub(crate) pack: Option<PackId>,
     pub(crate) outputs: Vec<OutputPlan>,
+    reference: Option<String>,
+    shadow: Option<Box<Trial<ShadowSettings>>>,
+    canary: Option<Box<Trial<CanarySettings>>>,
     graph: Option<(Vec<Target>, Vec<NodePlan>)>,
 }
 
 impl Built {
     pub(crate) fn into_plan(self, name: String, sources: Vec<usize>, discard: &[bool]) -> Option<PipelinePlan> {
-        let Self { pack, mut outputs, graph } = self;
+        let Self { pack, mut outputs, reference, shadow, canary, graph } = self;
         for (output, discard) in outputs.iter_mut().zip(discard) {
             output.discard = *discard;
         }
         let (entry, nodes) = graph?;
-        Some(PipelinePlan { name, pack, sources, entry, nodes, outputs })
+        Some(PipelinePlan { name, pack, sources, entry, nodes, outputs, reference, shadow, canary })
     }
 }
 
@@ -70,16 +75,74 @@ impl<'a> Builder<'a> {
     ) -> Option<Built> {
         match &pipeline.graph {
             PipelineGraph::Pack { reference, params } => {
-                let found = library.find(&reference.text, reference.place, folder, findings)?;
-                let given = params.as_ref().and_then(|entry| match &entry.item.data {
-                    Data::Table(table) => Some(table),
-                    _ => None,
-                });
-                self.build_pack(&found, given, reference.place, findings)
+                let mut built = self.find_and_build(reference, params.as_ref(), library, folder, findings);
+                let shadow = pipeline.shadow.as_ref().map(|t| (t, "shadow"));
+                let shadow = shadow.and_then(|(t, key)| self.build_trial(t, key, built.as_ref(), pipeline, (library, folder), findings));
+                let canary = pipeline.canary.as_ref().map(|t| (t, "canary"));
+                let canary = canary.and_then(|(t, key)| self.build_trial(t, key, built.as_ref(), pipeline, (library, folder), findings));
+                if let Some(built) = &mut built {
+                    (built.shadow, built.canary) = (shadow, canary);
+                }
+                built
+            }
+            PipelineGraph::Inline(_) if pipeline.shadow.is_some() || pipeline.canary.is_some() => {
+                let message = format!("`[pipelines.{}]` has a graph written inline, and a `shadow` or a `canary`", pipeline.name);
+                let hint = "make a pack of the graph; then another version of it can be tried";
+                findings.report(codes::PIPELINE_FORM.at(pipeline.place, message).hint(hint));
+                None
             }
             PipelineGraph::Inline(graph) => Some(self.build_graph(graph, &Root::Folder(folder), None, findings)),
             PipelineGraph::Unknown => None,
         }
+    }
+
+    fn find_and_build(
+        &mut self,
+        reference: &Text,
+        params: Option<&Entry>,
+        library: &Library,
+        folder: &Path,
+        findings: &mut Findings,
+    ) -> Option<Built> {
+        let found = library.find(&reference.text, reference.place, folder, findings)?;
+        let given = params.and_then(|entry| match &entry.item.data {
+            Data::Table(table) => Some(table),
+            _ => None,
+        });
+        let mut built = self.build_pack(&found, given, reference.place, findings)?;
+        built.reference = Some(as_named(&reference.text, folder, built.pack.as_ref()));
+        Some(built)
+    }
+
+    /// Builds the candidate of a trial.
+    fn build_trial<S: Copy>(
+        &mut self,
+        trial: &TrialManifest<S>,
+        key: &str,
+        primary: Option<&Built>,
+        pipeline: &PipelineManifest,
+        (library, folder): (&Library, &Path),
+        findings: &mut Findings,
+    ) -> Option<Box<Trial<S>>> {
+        let PipelineGraph::Pack { reference, params } = &pipeline.graph else { return None };
+        let is_version = !trial.pack.text.contains(['@', '/', ':']) && trial.pack.text.starts_with(|c: char| !c.is_ascii_alphabetic());
+        let name = primary.and_then(|built| built.pack.as_ref()).map(|pack| pack.name.clone());
+        let text = match name.filter(|_| is_version && !trial.pack.text.starts_with('.')) {
+            Some(name) => format!("{name}@{}", trial.pack.text),
+            None => trial.pack.text.clone(),
+        };
+        let candidate = Text { text, place: trial.pack.place };
+        let params = trial.params.as_ref().or(params.as_ref());
+        let built = self.find_and_build(&candidate, params, library, folder, findings)?;
+        let primary = primary?;
+        let missing = |output: &&OutputPlan| !primary.outputs.iter().any(|known| known.name == output.name);
+        for output in built.outputs.iter().filter(missing) {
+            let message = format!("the {key} has the output `{}`, which `{}` has not", output.name, reference.text);
+            let hint = "nothing takes what leaves there; change `pack` and its sinks, without a trial";
+            findings.report(codes::TRIAL_OUTPUT.at(trial.pack.place, message).hint(hint));
+        }
+        let candidate = built.into_plan(pipeline.name.clone(), Vec::new(), &[])?;
+        Some(Box::new(Trial { candidate, settings: trial.settings }))
     }
 
     /// Builds a pack that was found; `user` is the place of what names it.
@@ -131,6 +194,7 @@ impl<'a> Builder<'a> {
                 limits: node.limits.over(self.limits),
                 circuit: node.circuit.over(self.circuit),
                 on_fault: node.on_fault.map(|(policy, _)| policy).unwrap_or_default(),
+                on_state_mismatch: node.on_state_mismatch,
                 ports: wire::ports(&shape)
                     .zip(targets)
                     .map(|(name, targets)| PortPlan { name: name.to_owned(), targets })
@@ -148,7 +212,8 @@ impl<'a> Builder<'a> {
             description: output.description.clone().unwrap_or_default(),
             discard: false,
         });
-        Built { pack: None, outputs: outputs.collect(), graph: nodes.map(|nodes| (wires.entry, nodes)) }
+        let graph = nodes.map(|nodes| (wires.entry, nodes));
+        Built { pack: None, outputs: outputs.collect(), reference: None, shadow: None, canary: None, graph }
     }
 
     /// Gives the artifact that a node names.
@@ -331,4 +396,18 @@ fn bad_ports(shape: &NodeShape) -> Option<String> {
         seen.push(port);
     }
     None
+}
+
+/// A reference as a command line would have it: of a folder from where the agent was started, of a name with its version.
+fn as_named(reference: &str, folder: &Path, pack: Option<&PackId>) -> String {
+    let is_folder = reference.starts_with('.') || reference.contains(['/', '\\']);
+    match pack {
+        _ if reference.contains("://") => reference.to_owned(),
+        _ if is_folder => {
+            let path = clean(&folder.join(reference)).display().to_string();
+            if path.contains('/') { path } else { format!("./{path}") }
+        }
+        Some(pack) => pack.to_string(),
+        None => reference.to_owned(),
+    }
 }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use parking_lot::Mutex;
 use wattle_buffer::Queue;
 use wattle_buffer::disk::BufferStats;
-use wattle_pack::{NodePlan, Plan};
+use wattle_pack::{NodePlan, OnStateMismatch, Plan};
 use wattle_runtime::{NodeStats, Process, Runner, RunnerSettings, Runtime};
 use wattle_sink::{Encoder, Payload, SinkStats};
 
@@ -15,6 +15,7 @@ use crate::circuit::Circuit;
 use crate::counts::Counts;
 use crate::pipeline::{NodeLinks, Output, Pipeline, Port};
 use crate::quarantine::{Quarantine, QuarantineStore};
+use crate::states::{Slots, States};
 use crate::stops::Stops;
 
 /// Why a plan could not be built. The running generation is untouched.
@@ -59,6 +60,16 @@ impl Drop for SinkHandle {
 /// One worker's instances: for each pipeline, for each node.
 pub(crate) type NodeSet = Vec<Vec<Box<dyn Process>>>;
 
+/// What a generation is built in: all that outlives it.
+pub(crate) struct Surroundings<'a> {
+    pub(crate) workers: usize,
+    pub(crate) sinks: &'a HashMap<String, Arc<SinkHandle>>,
+    pub(crate) counts: &'a Counts,
+    pub(crate) stops: &'a Stops,
+    pub(crate) states: &'a States,
+    pub(crate) make: &'a MakeNode,
+}
+
 pub(crate) struct Generation {
     pub(crate) number: u64,
     pub(crate) pipelines: Vec<Pipeline>,
@@ -66,24 +77,24 @@ pub(crate) struct Generation {
     /// Instances made in advance, one set a worker, so that a swap costs no worker any time; the last is the spare
     /// worker's, at rest.
     nodes: Mutex<Vec<NodeSet>>,
+    /// Nodes, as `pipeline.node`, that cannot take over the state of their predecessor and may begin with none.
+    pub(crate) emptied: Vec<String>,
 }
 
 impl Generation {
     /// A generation without pipelines: before the first plan, and after the last.
     pub(crate) fn empty(number: u64) -> Self {
-        Self { number, pipelines: Vec::new(), by_source: HashMap::new(), nodes: Mutex::default() }
+        Self { number, pipelines: Vec::new(), by_source: HashMap::new(), nodes: Mutex::default(), emptied: Vec::new() }
     }
 
     /// Builds the pipelines of a plan, with instances for every worker and the spare one.
     pub(crate) fn build(
         number: u64,
         plan: &Plan,
-        workers: usize,
-        sinks: &HashMap<String, Arc<SinkHandle>>,
-        counts: &Counts,
-        stops: &Stops,
-        make: &MakeNode,
+        around: &Surroundings<'_>,
     ) -> Result<Self, BuildError> {
+        let &Surroundings { workers, sinks, counts, stops, states, make } = around;
+        let mut emptied = Vec::new();
         let mut nodes: Vec<NodeSet> = (0..=workers).map(|_| Vec::new()).collect();
         let mut pipelines = Vec::with_capacity(plan.pipelines.len());
         let mut by_source: HashMap<String, Vec<usize>> = HashMap::new();
@@ -107,7 +118,18 @@ impl Generation {
             nodes.iter_mut().skip(workers).flatten().flatten().for_each(|node: &mut Box<dyn Process>| node.rest());
             let store = QuarantineStore::new(&plan.agent.data_dir, &pipeline.name);
             let quarantine = Arc::new(Quarantine::new(store, plan.agent.quarantine.max_bytes));
-            let links = pipeline.nodes.iter().map(|node| {
+            let mut slots = Vec::with_capacity(pipeline.nodes.len());
+            for (place, node) in pipeline.nodes.iter().enumerate() {
+                let instances = nodes.iter().filter_map(|set| set.get(index)?.get(place));
+                let stats = counted.node(&node.name).stats.clone();
+                let lost = || _ = stats.state_lost.fetch_add(1, Ordering::Relaxed);
+                let held = states.slots(&pipeline.name, &node.name, lost);
+                if !check_state(&pipeline.name, node, instances, &held)? {
+                    emptied.push(format!("{}.{}", pipeline.name, node.name));
+                }
+                slots.push(held);
+            }
+            let links = pipeline.nodes.iter().zip(slots).map(|(node, slots)| {
                 let counts = counted.node(&node.name);
                 let ports = node.ports.iter();
                 let ports = ports.map(|p| Port { sent: counts.port(&p.name), targets: p.targets.clone() }).collect();
@@ -118,6 +140,7 @@ impl Generation {
                     quarantine: node.shape.masks.then(|| quarantine.clone()),
                     ports,
                     counts,
+                    slots,
                 }
             });
             let outputs = pipeline.outputs.iter().enumerate().map(|(output, planned)| {
@@ -137,12 +160,22 @@ impl Generation {
                 max_batch_bytes: usize::try_from(plan.agent.batch.max_bytes).unwrap_or(usize::MAX),
             });
         }
-        Ok(Self { number, pipelines, by_source, nodes: Mutex::new(nodes) })
+        Ok(Self { number, pipelines, by_source, nodes: Mutex::new(nodes), emptied })
     }
 
-    /// The instances of one worker; each worker takes its own, once.
+    /// The instances of one worker, with the state that those before have left; each worker takes its own, once.
     pub(crate) fn take_nodes(&self, worker: usize) -> NodeSet {
-        self.nodes.lock().get_mut(worker).map(std::mem::take).unwrap_or_default()
+        let mut set = self.nodes.lock().get_mut(worker).map(std::mem::take).unwrap_or_default();
+        for (pipeline, nodes) in self.pipelines.iter().zip(&mut set) {
+            for (links, node) in pipeline.nodes.iter().zip(nodes) {
+                let Some(slot) = links.slots.get(worker) else { continue };
+                if let Err(error) = node.take_over(slot) {
+                    let (pipeline, node) = (pipeline.name.as_str(), &*links.name);
+                    tracing::warn!(pipeline, node, worker, error, "state cannot be taken over; the node begins with none");
+                }
+            }
+        }
+        set
     }
 
     /// Takes back the instances of a worker that does not keep them.
@@ -176,5 +209,25 @@ impl Generation {
     /// Indices of the pipelines that a source feeds.
     pub(crate) fn pipelines_of(&self, source: &str) -> &[usize] {
         self.by_source.get(source).map(Vec::as_slice).unwrap_or_default()
+    }
+}
+
+/// Whether the instances of a node can take over what their workers hold of its predecessor. If they cannot, the node
+/// begins with nothing, where its policy lets it.
+fn check_state<'a>(
+    pipeline: &str,
+    node: &NodePlan,
+    instances: impl Iterator<Item = &'a Box<dyn Process>>,
+    slots: &Slots,
+) -> Result<bool, BuildError> {
+    let refused = instances.zip(slots).find_map(|(instance, slot)| instance.check_state(&slot.get()).err());
+    match refused {
+        None => Ok(true),
+        Some(_) if node.on_state_mismatch == OnStateMismatch::Empty => Ok(false),
+        Some(error) => {
+            let hint = "give the node `on_state_mismatch = \"empty\"` to let it begin with none";
+            let message = format!("state of its predecessor cannot be taken over: {error}; {hint}");
+            Err(BuildError { what: "node", name: format!("{pipeline}.{}", node.name), message })
+        }
     }
 }

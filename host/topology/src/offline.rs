@@ -10,14 +10,15 @@ use wattle_batch::{Ack, Batch, Column, Origin};
 use wattle_buffer::Queue;
 use wattle_pack::{
     AgentSettings, ArtifactLimits, BatchSettings, BufferPlan, CircuitSettings, ComponentPlan, NodeLimits, NodePlan,
-    PipelinePlan, Plan, QuarantineSettings, SinkPlan,
+    PipelinePlan, Plan, QuarantineSettings, RollbackSettings, SinkPlan,
 };
 use wattle_sink::{Encoder, Payload, SinkStats};
 use wattle_source::Batches;
 
 use crate::counts::{Counts, Snapshot};
-use crate::generation::{BuildError, Generation, MakeNode, SinkHandle};
+use crate::generation::{BuildError, Generation, MakeNode, SinkHandle, Surroundings};
 use crate::lane::{Lane, Lanes};
+use crate::states::States;
 use crate::stops::Stops;
 use crate::worker::process;
 
@@ -70,6 +71,8 @@ pub fn run_offline(pipeline: &PipelinePlan, make: &MakeNode, bodies: Column) -> 
             circuit: CircuitSettings::default(),
             artifacts: ArtifactLimits::default(),
             quarantine: QuarantineSettings::default(),
+            rollback: RollbackSettings::default(),
+            pack_tests: false,
             packs: PathBuf::new(),
             admin: None,
         },
@@ -94,7 +97,10 @@ pub fn run_offline(pipeline: &PipelinePlan, make: &MakeNode, bodies: Column) -> 
         })
         .collect();
     let counts = Counts::default();
-    let generation = Generation::build(1, &plan, 1, &handles, &counts, &Stops::default(), make)?;
+    let (stops, states) = (Stops::default(), States::new(None, 1));
+    let around =
+        Surroundings { workers: 1, sinks: &handles, counts: &counts, stops: &stops, states: &states, make };
+    let generation = Generation::build(1, &plan, &around)?;
     let mut nodes = generation.take_nodes(0);
     let lanes = Lanes::new(1);
     let lane = Lane::new(SOURCE.into(), usize::MAX, &lanes);

@@ -19,6 +19,7 @@ use crate::counts::{NodeCounts, OutputCounts, PipelineCounts};
 use crate::generation::SinkHandle;
 use crate::lane::Lane;
 use crate::quarantine::Quarantine;
+use crate::states::Slots;
 use crate::stops::{Stopped, Stops};
 
 /// Code of rows that failed because their node was not called.
@@ -49,6 +50,8 @@ pub(crate) struct NodeLinks {
     pub(crate) circuit: Circuit,
     pub(crate) ports: Vec<Port>,
     pub(crate) counts: Arc<NodeCounts>,
+    /// Where each worker keeps the state of its instance.
+    pub(crate) slots: Slots,
     /// For a node that hides data: rows that it could not process leave without their contents.
     pub(crate) quarantine: Option<Arc<Quarantine>>,
 }

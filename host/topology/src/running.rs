@@ -15,9 +15,10 @@ use wattle_sink::SinkContext;
 use wattle_source::{BatchLimits, Source, SourceContext, SourceError, Stop};
 
 use crate::buffer::{self, DiskBuffer};
-use crate::generation::{BuildError, Generation, MakeNode, SinkHandle};
+use crate::generation::{BuildError, Generation, MakeNode, SinkHandle, Surroundings};
 use crate::lane::{Lane, Lanes};
 use crate::observer::Observer;
+use crate::states::States;
 use crate::worker::Worker;
 
 /// Bytes that may wait between a source and the workers.
@@ -36,6 +37,17 @@ pub struct TopologySettings {
     pub workers: usize,
     /// Sources take what is there now, and end.
     pub once: bool,
+    /// State of nodes is kept in the data folder from one run to the next.
+    pub keeps_state: bool,
+}
+
+/// A change that took effect.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Swapped {
+    /// Number of the new generation.
+    pub generation: u64,
+    /// Nodes, as `pipeline.node`, that began with nothing instead of the state of their predecessors.
+    pub emptied: Vec<String>,
 }
 
 struct RunningSource {
@@ -61,6 +73,7 @@ pub struct Topology {
     /// Sources that are not made from the plan, until they are started.
     given: HashMap<String, Box<dyn Source>>,
     observer: Observer,
+    states: States,
     lanes: Arc<Lanes>,
     current: Arc<ArcSwap<Generation>>,
     workers: Vec<std::thread::JoinHandle<()>>,
@@ -105,6 +118,7 @@ impl Topology {
         given: HashMap<String, Box<dyn Source>>,
     ) -> Result<Self, BuildError> {
         let observer = Observer::default();
+        let states = States::new(settings.keeps_state.then_some(settings.data_dir.as_path()), settings.workers);
         let lanes = Lanes::new(settings.workers);
         let current = Arc::new(ArcSwap::from_pointee(Generation::empty(0)));
         let mut topology = Self {
@@ -112,6 +126,7 @@ impl Topology {
             make,
             given,
             observer,
+            states,
             lanes,
             current,
             workers: Vec::new(),
@@ -147,12 +162,12 @@ impl Topology {
     }
 
     /// Replaces the running plan by another: everything new is built first, then the workers change over between two
-    /// batches. What did not change goes on running. Answers with the number of the new generation.
+    /// batches. What did not change goes on running.
     ///
     /// # Errors
     ///
     /// What could not be built; everything goes on as before then.
-    pub async fn swap(&mut self, plan: &Plan) -> Result<u64, BuildError> {
+    pub async fn swap(&mut self, plan: &Plan) -> Result<Swapped, BuildError> {
         let built = self.build_changed(plan)?;
         let mut handles: HashMap<String, Arc<SinkHandle>> =
             self.sinks.iter().map(|(name, sink)| (name.clone(), sink.handle.clone())).collect();
@@ -186,8 +201,16 @@ impl Topology {
             fresh.push((sink, handle, built.sink, disk));
         }
         let number = self.current.load().number + 1;
-        let (counts, stops) = (self.observer.counts(), self.observer.stops());
-        let generation = Generation::build(number, plan, self.settings.workers, &handles, counts, stops, &*self.make)?;
+        let around = Surroundings {
+            workers: self.settings.workers,
+            sinks: &handles,
+            counts: self.observer.counts(),
+            stops: self.observer.stops(),
+            states: &self.states,
+            make: &*self.make,
+        };
+        let mut generation = Generation::build(number, plan, &around)?;
+        let emptied = std::mem::take(&mut generation.emptied);
 
         // From here on nothing fails.
         self.stop_sources(plan).await;
@@ -212,7 +235,10 @@ impl Topology {
             self.start_source(&component, source, plan);
         }
         self.leaving.retain(|task| !task.is_finished());
-        Ok(number)
+        self.states.retain(|pipeline, node| {
+            plan.pipelines.iter().any(|p| p.name == pipeline && p.nodes.iter().any(|n| n.name == node))
+        });
+        Ok(Swapped { generation: number, emptied })
     }
 
     /// Builds sources and sinks that are new or have other options.
@@ -393,6 +419,7 @@ impl Topology {
             clean &= end_source(&name, source, &self.lanes, until.saturating_duration_since(Instant::now())).await;
         }
         self.stop_workers();
+        self.states.write();
         // The last handles to the sinks: their queues close, and they flush.
         self.current.store(Arc::new(Generation::empty(u64::MAX)));
         let mut tasks: Vec<JoinHandle<()>> = std::mem::take(&mut self.leaving);

@@ -30,6 +30,7 @@ impl Worker {
             let signals = self.lanes.signals();
             // The swap of a generation: one pointer, looked at between two batches.
             if self.current.load().number != generation.number {
+                save(&mut nodes);
                 generation = self.current.load_full();
                 nodes = generation.take_nodes(self.index);
             }
@@ -42,6 +43,7 @@ impl Worker {
                 None => self.lanes.wait(signals, LOOK_AGAIN),
             }
         }
+        save(&mut nodes);
     }
 
     /// Does as [`Worker::run`], but only while all other workers are stuck.
@@ -72,6 +74,11 @@ impl Worker {
         // A signal that was meant for the worker that is free may have come here.
         self.lanes.wake_one();
     }
+}
+
+/// Leaves the state of nodes to their successors.
+fn save(nodes: &mut NodeSet) {
+    nodes.iter_mut().flatten().for_each(|node| node.save());
 }
 
 pub(crate) fn process(generation: &Generation, nodes: &mut NodeSet, work: Work) {

@@ -59,7 +59,7 @@ fn agent(out: &mut Exposition, state: &State, generation: u64) {
     for outcome in Outcome::ALL {
         family.sample(&[outcome.name()], state.reloads(outcome));
     }
-    let is_good = state.last_reload().is_none_or(|last| last.outcome == Outcome::Applied);
+    let is_good = state.last_reload().is_none_or(|last| last.outcome.is_good());
     out.single(names::RELOAD_SUCCESSFUL, u8::from(is_good));
     out.single(names::CONFIG_TIMESTAMP, unix_seconds(state.loaded()));
     let cache = state.runtime.cache_counts();
@@ -192,6 +192,9 @@ fn write_nodes(out: &mut Exposition, nodes: &[Node<'_>]) {
     }
     counter(out, names::NODE_MEMORY, |n| load(&n.stats.memory_bytes));
     counter(out, names::NODE_PEAK_MEMORY, |n| load(&n.stats.peak_memory_bytes));
+    counter(out, names::NODE_STATE, |n| load(&n.stats.state_bytes));
+    counter(out, names::NODE_STATE_RESTORED, |n| load(&n.stats.state_restored));
+    counter(out, names::NODE_STATE_LOST, |n| load(&n.stats.state_lost));
 }
 
 fn sinks(out: &mut Exposition, all: &[Component<SinkStats>]) {

@@ -49,7 +49,7 @@ metrics! {
     PIPELINE_INFO Gauge "wattle_pipeline_info" ["pipeline", "pack", "version"] "Always 1; the labels say which pack a pipeline of the running configuration is made from, empty for a graph written inline.";
     PIPELINE_STOPPED Gauge "wattle_pipeline_stopped" ["pipeline"] "1 where a pipeline of the running configuration stopped because a node faulted too often.";
     NODE_INFO Gauge "wattle_node_info" ["pipeline", "node", "type"] "Always 1; the labels say which artifact, with its version, a node of the running configuration is.";
-    RELOADS Counter "wattle_reloads_total" ["outcome"] "Reloads that were `applied`, refused as `invalid`, or `failed` while they were built.";
+    RELOADS Counter "wattle_reloads_total" ["outcome"] "Reloads that were `applied`, found the configuration `unchanged`, refused it as `invalid`, or `failed` while they built it.";
     RELOAD_SUCCESSFUL Gauge "wattle_last_reload_successful" [] "0 where the last reload was refused and the configuration before it runs on, else 1.";
     CONFIG_TIMESTAMP Gauge "wattle_config_loaded_timestamp_seconds" [] "When the running configuration was taken up, in seconds since 1970.";
     CACHE_HITS Counter "wattle_compile_cache_hits_total" [] "Artifacts whose compiled code was in the cache on disk.";
@@ -93,6 +93,9 @@ metrics! {
     NODE_CALLS Histogram "wattle_node_call_seconds" ["pipeline", "node"] "Time of the calls of a node, the host's part included.";
     NODE_MEMORY Gauge "wattle_node_memory_bytes" ["pipeline", "node"] "Linear memory of a node's instances, all workers together.";
     NODE_PEAK_MEMORY Gauge "wattle_node_peak_memory_bytes" ["pipeline", "node"] "Largest linear memory that one instance of a node ever had.";
+    NODE_STATE Gauge "wattle_node_state_bytes" ["pipeline", "node"] "Bytes of the last snapshot of a stateful node's state, of one worker.";
+    NODE_STATE_RESTORED Counter "wattle_node_state_restored_total" ["pipeline", "node"] "Instances of a stateful node that took over state.";
+    NODE_STATE_LOST Counter "wattle_node_state_lost_total" ["pipeline", "node"] "Instances of a node that began with nothing because they could not take over the state that was there.";
 
     OUTPUT_EVENTS Counter "wattle_output_sent_events_total" ["pipeline", "output"] "Events that left through an output of a pipeline, a discarded one included.";
     OUTPUT_FAILED Counter "wattle_output_failed_events_total" ["pipeline", "output"] "Those of them that had failed at a node.";

@@ -37,6 +37,8 @@ impl Phase {
 pub(crate) enum Outcome {
     /// The changed configuration runs.
     Applied,
+    /// There was nothing to change.
+    Unchanged,
     /// It has errors; the former one runs on.
     Invalid,
     /// It could not be built; the former one runs on.
@@ -44,11 +46,17 @@ pub(crate) enum Outcome {
 }
 
 impl Outcome {
-    pub(crate) const ALL: [Self; 3] = [Self::Applied, Self::Invalid, Self::Failed];
+    pub(crate) const ALL: [Self; 4] = [Self::Applied, Self::Unchanged, Self::Invalid, Self::Failed];
+
+    /// Whether what is configured runs.
+    pub(crate) fn is_good(self) -> bool {
+        matches!(self, Self::Applied | Self::Unchanged)
+    }
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Applied => "applied",
+            Self::Unchanged => "unchanged",
             Self::Invalid => "invalid",
             Self::Failed => "failed",
         }
@@ -139,12 +147,8 @@ impl State {
         self.note_reload(Outcome::Applied, None);
     }
 
-    /// Notes a reload that did not.
-    pub(crate) fn reload_refused(&self, outcome: Outcome, error: String) {
-        self.note_reload(outcome, Some(error));
-    }
-
-    fn note_reload(&self, outcome: Outcome, error: Option<String>) {
+    /// Notes how a reload ended.
+    pub(crate) fn note_reload(&self, outcome: Outcome, error: Option<String>) {
         if let Some(count) = self.reloads.get(outcome as usize) {
             count.fetch_add(1, Ordering::Relaxed);
         }

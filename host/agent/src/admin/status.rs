@@ -40,6 +40,7 @@ pub(crate) struct Status {
 #[serde(default)]
 pub(crate) struct Reloads {
     pub(crate) applied: u64,
+    pub(crate) unchanged: u64,
     pub(crate) invalid: u64,
     pub(crate) failed: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -49,7 +50,7 @@ pub(crate) struct Reloads {
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct LastReload {
-    /// `applied`, `invalid` or `failed`.
+    /// `applied`, `unchanged`, `invalid` or `failed`.
     pub(crate) outcome: String,
     pub(crate) at: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -173,6 +174,7 @@ pub(crate) fn collect(state: &State) -> Status {
         loaded_at: rfc3339(state.loaded()),
         reloads: Reloads {
             applied: state.reloads(Outcome::Applied),
+            unchanged: state.reloads(Outcome::Unchanged),
             invalid: state.reloads(Outcome::Invalid),
             failed: state.reloads(Outcome::Failed),
             last,

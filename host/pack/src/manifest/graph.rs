@@ -2,7 +2,7 @@
 
 use super::limits::{CircuitManifest, LimitsManifest, read_on_fault};
 use crate::findings::{Findings, Place};
-use crate::limits::OnFault;
+use crate::limits::{OnFault, OnStateMismatch};
 use crate::reader::{Reader, Text, check_name};
 use crate::value::{Entry, Table};
 use crate::{codes, suggest};
@@ -29,6 +29,7 @@ pub(crate) struct NodeManifest {
     pub(crate) circuit: CircuitManifest,
     /// The policy and where it is written.
     pub(crate) on_fault: Option<(OnFault, Place)>,
+    pub(crate) on_state_mismatch: OnStateMismatch,
 }
 
 pub(crate) struct OutputManifest {
@@ -74,8 +75,20 @@ fn read_node(table: &Table, entry: &Entry, prefix: &str, findings: &mut Findings
         None => CircuitManifest::default(),
     };
     let on_fault = read_on_fault(&mut reader, findings);
+    let on_state_mismatch =
+        reader.choice("on_state_mismatch", &OnStateMismatch::ALL, findings).unwrap_or_default();
     reader.finish(findings);
-    NodeManifest { name: entry.key.clone(), place: entry.place, artifact, inputs, options, limits, circuit, on_fault }
+    NodeManifest {
+        name: entry.key.clone(),
+        place: entry.place,
+        artifact,
+        inputs,
+        options,
+        limits,
+        circuit,
+        on_fault,
+        on_state_mismatch,
+    }
 }
 
 fn read_output(table: &Table, entry: &Entry, prefix: &str, findings: &mut Findings) -> OutputManifest {

@@ -1,0 +1,177 @@
+//! Reloading: from a changed configuration to the generation that runs it, or to every reason why not.
+//!
+//! Load and validate (which compiles and configures every node once), pass the packs' tests, build, swap. A failure
+//! anywhere leaves what runs as it is, and is told in the log, the metrics, `/status`, the history, and to whoever asked.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+use wattle_pack::{Diagnostic, Invalid, Library, Plan};
+use wattle_runtime::Catalog;
+use wattle_topology::{Swapped, Topology};
+
+use crate::admin::{Admin, Outcome, State};
+use crate::configuration::Configuration;
+use crate::control::answer::Answer;
+use crate::exit;
+use crate::history::{Entry, History};
+use crate::watch::{Change, Watch};
+
+/// Why a configuration is loaded anew.
+#[derive(Clone, Debug)]
+pub(crate) enum Why {
+    /// Files changed.
+    Changed(Change),
+    /// SIGHUP.
+    Signal,
+    /// `wattle reload`.
+    Asked,
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Changed(change) => {
+                let names: BTreeSet<_> = change.files.iter().filter_map(|file| file.file_name()?.to_str()).collect();
+                write!(f, "changed: {}", names.into_iter().collect::<Vec<_>>().join(", "))
+            }
+            Self::Signal => f.write_str("SIGHUP"),
+            Self::Asked => f.write_str("wattle reload"),
+        }
+    }
+}
+
+/// Loads the configuration, again and again.
+pub(crate) struct Loader {
+    pub(crate) configuration: Configuration,
+    pub(crate) catalog: Catalog,
+    pub(crate) library: Library,
+    pub(crate) color: bool,
+}
+
+impl Loader {
+    pub(crate) fn load(&self) -> Result<(Plan, Vec<Diagnostic>), Invalid> {
+        // Compiling takes its time; the workers have threads of their own.
+        tokio::task::block_in_place(|| self.configuration.load(&self.catalog, &self.library))
+    }
+
+    pub(crate) fn show(&self, diagnostics: &[Diagnostic]) {
+        for diagnostic in diagnostics {
+            exit::say(&diagnostic.render(self.color));
+        }
+    }
+}
+
+/// What runs, and what a reload changes of it.
+pub(crate) struct Running {
+    pub(crate) topology: Topology,
+    pub(crate) admin: Admin,
+    pub(crate) watch: Option<Watch>,
+    pub(crate) history: History,
+    pub(crate) state: Arc<State>,
+    /// The plan that runs.
+    pub(crate) plan: Plan,
+}
+
+impl Running {
+    /// Loads the configuration anew and swaps to it. `None` if a change that came early was not whole, and is waited for.
+    pub(crate) async fn reload(&mut self, loader: &Loader, why: Why) -> Option<Answer> {
+        let since = Instant::now();
+        let loaded = loader.load();
+        let why = match (why, &loaded, &mut self.watch) {
+            (Why::Changed(change), Err(_), Some(watch)) if change.is_early => {
+                watch.wait_for_more(change);
+                return None;
+            }
+            (why, ..) => why,
+        };
+        let mut answer = match loaded {
+            Ok((plan, warnings)) => {
+                loader.show(&warnings);
+                self.follow(&plan.files);
+                self.change(plan, &why, since).await.with(&warnings)
+            }
+            Err(invalid) => {
+                loader.show(&invalid.diagnostics);
+                self.follow(&invalid.files);
+                self.refuse(Outcome::Invalid, &format!("{invalid}; see the log"), &why).with(&invalid.diagnostics)
+            }
+        };
+        answer.ms = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
+        Some(answer)
+    }
+
+    fn follow(&mut self, files: &BTreeSet<PathBuf>) {
+        if let Some(watch) = &mut self.watch {
+            watch.set(files);
+        }
+    }
+
+    /// Runs another plan from now on.
+    async fn change(&mut self, plan: Plan, why: &Why, since: Instant) -> Answer {
+        // A pipeline that stopped begins again with any reload.
+        let has_stopped = !self.topology.observer().stops().list().is_empty();
+        if plan.fingerprint() == self.plan.fingerprint() && !has_stopped {
+            let generation = self.topology.generation();
+            tracing::info!(generation, %why, "nothing changed");
+            self.state.note_reload(Outcome::Unchanged, None);
+            return self.answer(Outcome::Unchanged, None);
+        }
+        match self.swap(&plan).await {
+            Ok(Swapped { generation, emptied }) => {
+                if !emptied.is_empty() {
+                    tracing::warn!(nodes = emptied.join(" "), "these nodes begin with nothing instead of former state");
+                }
+                self.state.reloaded(&plan);
+                let packs: Vec<String> = plan
+                    .pipelines
+                    .iter()
+                    .map(|p| p.pack.as_ref().map_or_else(|| p.name.clone(), |pack| format!("{}={pack}", p.name)))
+                    .collect();
+                let ms = since.elapsed().as_millis();
+                tracing::info!(generation, pipelines = packs.join(" "), ms, %why, "reloaded");
+                let entry = Entry::new(generation, Outcome::Applied.name(), why.to_string()).running(&plan);
+                self.history.add(&Entry { emptied: emptied.clone(), ..entry });
+                self.plan = plan;
+                Answer { emptied, ..self.answer(Outcome::Applied, None) }
+            }
+            Err(error) => self.refuse(Outcome::Failed, &error, why),
+        }
+    }
+
+    async fn swap(&mut self, plan: &Plan) -> Result<Swapped, String> {
+        let listened = self.admin.settings().clone();
+        self.admin.follow(&plan.agent.admin).await.map_err(|error| error.to_string())?;
+        match self.topology.swap(plan).await {
+            Ok(swapped) => Ok(swapped),
+            Err(error) => {
+                if let Err(error) = self.admin.follow(&listened).await {
+                    tracing::error!(%error, "the admin listener stays where the refused configuration has it");
+                }
+                Err(error.to_string())
+            }
+        }
+    }
+
+    /// Notes that what runs stays.
+    fn refuse(&self, outcome: Outcome, error: &str, why: &Why) -> Answer {
+        let generation = self.topology.generation();
+        match outcome {
+            Outcome::Invalid => {
+                tracing::error!(generation, %why, "the changed configuration is invalid; the running one stays");
+            }
+            _ => tracing::error!(error, generation, %why, "reload failed; the running generation stays"),
+        }
+        self.state.note_reload(outcome, Some(error.to_owned()));
+        let entry = Entry::new(generation, outcome.name(), why.to_string());
+        self.history.add(&Entry { error: Some(error.to_owned()), ..entry });
+        self.answer(outcome, Some(error.to_owned()))
+    }
+
+    fn answer(&self, outcome: Outcome, error: Option<String>) -> Answer {
+        Answer { outcome: outcome.name().into(), generation: self.topology.generation(), error, ..Answer::default() }
+    }
+}
