@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub(crate) use self::control::{AgentPlace, HistoryOptions, ReloadOptions};
+pub(crate) use self::control::{AgentPlace, HistoryOptions, ReloadOptions, RollbackOptions, ShadowOptions};
 
 /// An edge telemetry agent whose every pipeline node is a sandboxed WebAssembly component.
 #[derive(Parser)]
@@ -75,6 +75,10 @@ pub(crate) enum Command {
     Status(StatusOptions),
     /// Has a running agent load its configuration, and tells how that ended
     Reload(ReloadOptions),
+    /// Has a running agent go back to the version of a pipeline that ran before
+    Rollback(RollbackOptions),
+    /// Shows what the shadows of a running agent found
+    Shadow(ShadowOptions),
     /// Shows what an agent ran when, and why it changed
     History(HistoryOptions),
     /// Checks a configuration and reports everything that is wrong with it

@@ -3,6 +3,8 @@
 //! | request | answers |
 //! | --- | --- |
 //! | `POST /reload` | how the reload ended |
+//! | `POST /rollback`, `/rollback/<pipeline>` | how the swap to what ran before ended |
+//! | `GET /shadow` | what shadows found, with the first events that differ |
 //!
 //! Whoever may open the socket may change the agent; that is the user it runs as. It is in its place, with mode 0600,
 //! before anybody can connect.
@@ -35,8 +37,6 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
-use self::answer::Answer;
-
 /// Name of the socket in the data folder.
 const SOCKET: &str = "control.sock";
 /// Connections at once.
@@ -51,12 +51,16 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub(crate) enum Command {
     /// Load the configuration anew.
     Reload,
+    /// Go back to what ran before, with this pipeline or with all.
+    RollBack(Option<String>),
+    /// Tell what shadows found.
+    Shadow,
 }
 
 /// A command, and where its answer goes.
 pub(crate) struct Asked {
     pub(crate) command: Command,
-    pub(crate) answer: oneshot::Sender<Answer>,
+    pub(crate) answer: oneshot::Sender<serde_json::Value>,
 }
 
 /// The socket, as long as it is listened to.
@@ -156,6 +160,11 @@ async fn converse(stream: UnixStream, asked: mpsc::Sender<Asked>) {
 async fn answer(request: &Request<Incoming>, asked: &mpsc::Sender<Asked>) -> Response<Full<Bytes>> {
     let command = match (request.method(), request.uri().path()) {
         (&Method::POST, "/reload") => Command::Reload,
+        (&Method::POST, "/rollback") => Command::RollBack(None),
+        (&Method::GET, "/shadow") => Command::Shadow,
+        (&Method::POST, path) if path.starts_with("/rollback/") => {
+            Command::RollBack(path.strip_prefix("/rollback/").map(str::to_owned))
+        }
         _ => return respond(StatusCode::NOT_FOUND, "{\"error\":\"there is nothing here\"}".into()),
     };
     let (sender, receiver) = oneshot::channel();
@@ -163,10 +172,7 @@ async fn answer(request: &Request<Incoming>, asked: &mpsc::Sender<Asked>) -> Res
     if asked.send(Asked { command, answer: sender }).await.is_err() {
         return ending();
     }
-    match receiver.await.map(|answer| serde_json::to_string(&answer)) {
-        Ok(Ok(json)) => respond(StatusCode::OK, json),
-        _ => ending(),
-    }
+    receiver.await.map_or_else(|_| ending(), |answer| respond(StatusCode::OK, answer.to_string()))
 }
 
 fn respond(status: StatusCode, json: String) -> Response<Full<Bytes>> {

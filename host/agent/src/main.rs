@@ -11,8 +11,11 @@ mod control;
 mod exit;
 mod history;
 mod logging;
+mod pack_tests;
 mod progress;
 mod reload;
+mod rollout;
+mod shadow;
 mod summary;
 mod supervisor;
 mod watch;
@@ -33,6 +36,8 @@ fn main() -> ExitCode {
         Command::Run(options) => commands::run::run(&options, color),
         Command::Status(options) => commands::status::status(&options, cli.color),
         Command::Reload(options) => commands::reload::reload(&options),
+        Command::Rollback(options) => commands::rollback::rollback(&options),
+        Command::Shadow(options) => commands::shadow::shadow(&options),
         Command::History(options) => commands::history::history(&options),
         Command::Validate(options) => commands::validate::validate(&options, color),
         Command::Test(options) => commands::test::test(&options, color),

@@ -18,6 +18,9 @@ use crate::configuration::Configuration;
 use crate::control::answer::Answer;
 use crate::exit;
 use crate::history::{Entry, History};
+use crate::pack_tests::PackTests;
+use crate::rollout::{Decision, Rollout};
+use crate::shadow;
 use crate::watch::{Change, Watch};
 
 /// Why a configuration is loaded anew.
@@ -72,8 +75,12 @@ pub(crate) struct Running {
     pub(crate) watch: Option<Watch>,
     pub(crate) history: History,
     pub(crate) state: Arc<State>,
-    /// The plan that runs.
+    /// The plan as the configuration has it.
+    pub(crate) loaded: Plan,
+    /// The plan that runs: with what was decided about its pipelines.
     pub(crate) plan: Plan,
+    pub(crate) rollout: Rollout,
+    pub(crate) tests: PackTests,
 }
 
 impl Running {
@@ -92,7 +99,7 @@ impl Running {
             Ok((plan, warnings)) => {
                 loader.show(&warnings);
                 self.follow(&plan.files);
-                self.change(plan, &why, since).await.with(&warnings)
+                self.take_up(loader, plan, &why, since).await.with(&warnings)
             }
             Err(invalid) => {
                 loader.show(&invalid.diagnostics);
@@ -110,36 +117,102 @@ impl Running {
         }
     }
 
-    /// Runs another plan from now on.
-    async fn change(&mut self, plan: Plan, why: &Why, since: Instant) -> Answer {
+    /// Runs what was loaded, with what was decided about its pipelines.
+    async fn take_up(&mut self, loader: &Loader, loaded: Plan, why: &Why, since: Instant) -> Answer {
+        let plan = self.rollout.apply(loaded.clone());
         // A pipeline that stopped begins again with any reload.
         let has_stopped = !self.topology.observer().stops().list().is_empty();
         if plan.fingerprint() == self.plan.fingerprint() && !has_stopped {
             let generation = self.topology.generation();
             tracing::info!(generation, %why, "nothing changed");
             self.state.note_reload(Outcome::Unchanged, None);
+            self.loaded = loaded;
             return self.answer(Outcome::Unchanged, None);
         }
-        match self.swap(&plan).await {
-            Ok(Swapped { generation, emptied }) => {
-                if !emptied.is_empty() {
-                    tracing::warn!(nodes = emptied.join(" "), "these nodes begin with nothing instead of former state");
-                }
-                self.state.reloaded(&plan);
-                let packs: Vec<String> = plan
-                    .pipelines
-                    .iter()
-                    .map(|p| p.pack.as_ref().map_or_else(|| p.name.clone(), |pack| format!("{}={pack}", p.name)))
-                    .collect();
-                let ms = since.elapsed().as_millis();
-                tracing::info!(generation, pipelines = packs.join(" "), ms, %why, "reloaded");
-                let entry = Entry::new(generation, Outcome::Applied.name(), why.to_string()).running(&plan);
-                self.history.add(&Entry { emptied: emptied.clone(), ..entry });
-                self.plan = plan;
+        if plan.agent.pack_tests
+            && let Err(failed) = self.tests.pass(loader, &self.plan, &plan)
+        {
+            return self.refuse(Outcome::Failed, &failed, why);
+        }
+        match self.change(plan, &why.to_string(), Outcome::Applied.name(), since).await {
+            Ok(emptied) => {
+                self.loaded = loaded;
                 Answer { emptied, ..self.answer(Outcome::Applied, None) }
             }
             Err(error) => self.refuse(Outcome::Failed, &error, why),
         }
+    }
+
+    /// Runs another plan from now on. Answers with the nodes that begin without former state.
+    async fn change(&mut self, plan: Plan, why: &str, what: &str, since: Instant) -> Result<Vec<String>, String> {
+        let Swapped { generation, emptied } = self.swap(&plan).await?;
+        if !emptied.is_empty() {
+            tracing::warn!(nodes = emptied.join(" "), "these nodes begin with nothing instead of former state");
+        }
+        self.state.reloaded(&plan);
+        let packs: Vec<String> = plan
+            .pipelines
+            .iter()
+            .map(|p| p.pack.as_ref().map_or_else(|| p.name.clone(), |pack| format!("{}={pack}", p.name)))
+            .collect();
+        let ms = since.elapsed().as_millis();
+        tracing::info!(generation, pipelines = packs.join(" "), ms, why, "reloaded");
+        let entry = Entry::new(generation, what, why).running(&plan);
+        self.history.add(&Entry { emptied: emptied.clone(), ..entry });
+        self.rollout.began(Some(&self.plan), &plan, self.topology.observer());
+        self.plan = plan;
+        Ok(emptied)
+    }
+
+    /// Promotes or rolls back what is due.
+    pub(crate) async fn decide(&mut self) {
+        if let Some(decision) = self.rollout.decide(&self.plan, self.topology.observer()) {
+            // Whatever comes of it is in the log and the history.
+            let _ = self.settle(&decision).await;
+        }
+    }
+
+    /// Rolls pipelines back, one or all that can be, because somebody asked for it.
+    pub(crate) async fn roll_back(&mut self, pipeline: Option<String>) -> Answer {
+        let since = Instant::now();
+        let all = pipeline.map_or_else(|| self.rollout.reversible(&self.plan), |name| vec![name]);
+        let mut errors = Vec::new();
+        for pipeline in &all {
+            let why = "wattle rollback".to_owned();
+            let decision = Decision { pipeline: pipeline.clone(), is_promotion: false, why };
+            errors.extend(self.settle(&decision).await.err());
+        }
+        if all.is_empty() {
+            errors.push("no pipeline ran in another version before".into());
+        }
+        let outcome = if errors.is_empty() { Outcome::Applied } else { Outcome::Failed };
+        let error = (!errors.is_empty()).then(|| errors.join("; "));
+        let ms = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
+        Answer { ms, ..self.answer(outcome, error) }
+    }
+
+    async fn settle(&mut self, decision: &Decision) -> Result<(), String> {
+        let since = Instant::now();
+        let Decision { pipeline, is_promotion, why } = decision;
+        let what = if *is_promotion { "promoted" } else { "rolled-back" };
+        self.rollout.settle(decision, &self.plan)?;
+        let plan = self.rollout.apply(self.loaded.clone());
+        match *is_promotion {
+            true => tracing::info!(pipeline, why, "canary promoted"),
+            false => tracing::warn!(pipeline, why, "rolled back"),
+        }
+        self.state.note_rollout(pipeline, *is_promotion);
+        let done = self.change(plan, &format!("{pipeline}: {why}"), what, since).await;
+        if let Err(error) = &done {
+            tracing::error!(pipeline, error, "what was decided cannot be built; the running generation stays");
+        }
+        done.map(drop)
+    }
+
+    /// What shadows have found, with the first events that are not the same.
+    pub(crate) fn shadows(&self) -> serde_json::Value {
+        let all = self.topology.observer().shadows();
+        serde_json::Value::Object(all.iter().map(|(name, s)| (name.clone(), shadow::json(s, true))).collect())
     }
 
     async fn swap(&mut self, plan: &Plan) -> Result<Swapped, String> {

@@ -16,16 +16,21 @@ use crate::admin::{Admin, State};
 use crate::builtin;
 use crate::cli::RunOptions;
 use crate::configuration::{Configuration, catalog};
-use crate::control::{Command, Control};
+use crate::control::{Asked, Command, Control};
 use crate::exit::{self, Done, Failure};
 use crate::history::{Entry, History};
+use crate::pack_tests::PackTests;
 use crate::progress::Progress;
 use crate::reload::{Loader, Running, Why};
+use crate::rollout::Rollout;
 use crate::summary;
 use crate::watch::Watch;
 
 /// How long a drain may take before the rest is left for the next start.
 const DRAIN: Duration = Duration::from_secs(60);
+
+/// How often it is looked at whether a canary is to be promoted or something is to be rolled back.
+const DECIDE: Duration = Duration::from_millis(200);
 
 pub(crate) struct Supervisor {
     loader: Loader,
@@ -92,8 +97,11 @@ impl Supervisor {
         let cannot_listen = |error| Failure::config(format!("{error}"));
         let mut admin = Admin::start(self.admin.clone(), self.state.clone()).await.map_err(cannot_listen)?;
         let control = self.settings.keeps_state.then(|| self.listen()).flatten();
-        let (plan, warnings) = self.loader.load().map_err(|invalid| self.refused(&invalid))?;
+        let (loaded, warnings) = self.loader.load().map_err(|invalid| self.refused(&invalid))?;
         self.loader.show(&warnings);
+        let data_dir = self.settings.keeps_state.then_some(self.settings.data_dir.as_path());
+        let mut rollout = Rollout::open(data_dir);
+        let plan = rollout.apply(loaded.clone());
         admin.follow(&plan.agent.admin).await.map_err(cannot_listen)?;
         let is_bounded = options.once || plan.sources.iter().all(|s| s.type_name == "stdin");
         let topology = Topology::start(&plan, self.settings.clone(), self.make.clone())
@@ -109,12 +117,23 @@ impl Supervisor {
         );
         let observer = topology.observer().clone();
         self.state.run(observer.clone(), &plan);
-        let history = History::new(self.settings.keeps_state.then_some(self.settings.data_dir.as_path()));
+        rollout.began(None, &plan, &observer);
+        let history = History::new(data_dir);
         history.add(&Entry::new(topology.generation(), "started", "the agent started").running(&plan));
         let started = Instant::now();
         let progress = Progress::start(is_bounded && !options.quiet, &observer);
         let watch = self.watch(!options.no_watch, &plan.files, loading);
-        let mut running = Running { topology, admin, watch, history, state: self.state.clone(), plan };
+        let mut running = Running {
+            topology,
+            admin,
+            watch,
+            history,
+            state: self.state.clone(),
+            loaded,
+            plan,
+            rollout,
+            tests: PackTests::default(),
+        };
         let end = self.serve(&mut running, control, &mut signals, is_bounded).await;
         let Running { topology, admin: _admin, .. } = running;
         self.state.drain();
@@ -182,22 +201,34 @@ impl Supervisor {
                     None => std::future::pending().await,
                 }
             };
-            let (why, answer) = tokio::select! {
+            let is_busy = running.rollout.is_busy();
+            let why = tokio::select! {
                 _ = signals.terminate.recv() => return End::Asked,
                 _ = signals.interrupt.recv() => return End::Asked,
-                _ = signals.hangup.recv() => (Why::Signal, None),
-                change = changed => (Why::Changed(change), None),
-                asked = asked => match asked.command {
-                    Command::Reload => (Why::Asked, Some(asked.answer)),
-                },
+                _ = signals.hangup.recv() => Why::Signal,
+                change = changed => Why::Changed(change),
+                asked = asked => {
+                    self.answer(running, asked).await;
+                    continue;
+                }
+                () = tokio::time::sleep(DECIDE), if is_busy => {
+                    running.decide().await;
+                    continue;
+                }
                 errors = running.topology.finished(is_bounded) => return End::Finished(errors),
             };
-            let reloaded = running.reload(&self.loader, why).await;
-            if let (Some(reloaded), Some(answer)) = (reloaded, answer) {
-                // Whoever asked may have gone.
-                let _ = answer.send(reloaded);
-            }
+            running.reload(&self.loader, why).await;
         }
+    }
+
+    /// Does what was asked over the control socket. Whoever asked may have gone.
+    async fn answer(&self, running: &mut Running, asked: Asked) {
+        let answer = match asked.command {
+            Command::Reload => json(running.reload(&self.loader, Why::Asked).await),
+            Command::RollBack(pipeline) => json(running.roll_back(pipeline).await),
+            Command::Shadow => running.shadows(),
+        };
+        let _ = asked.answer.send(answer);
     }
 
     fn refused(&self, invalid: &Invalid) -> Failure {
@@ -205,6 +236,10 @@ impl Supervisor {
         let errors = invalid.diagnostics.iter().filter(|d| d.severity == Severity::Error).count();
         Failure::config(format!("the configuration has {errors} error{}", if errors == 1 { "" } else { "s" }))
     }
+}
+
+fn json(answer: impl serde::Serialize) -> serde_json::Value {
+    serde_json::to_value(answer).unwrap_or_default()
 }
 
 /// Keeps a second agent out of the data folder.

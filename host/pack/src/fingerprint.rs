@@ -1,4 +1,4 @@
-//! Whether two plans mean the same.
+//! Whether two plans mean the same, and a plan with another version of one of its pipelines.
 
 use std::fmt::Write as _;
 
@@ -43,9 +43,53 @@ impl Plan {
         }));
         parts.extend(self.pipelines.iter().map(|pipeline| {
             let sources: Vec<_> = pipeline.sources.iter().map(source).collect();
-            format!("pipeline {:?} {:?} {sources:?} {}", pipeline.name, pipeline.pack, pipeline.fingerprint())
+            let shadow = pipeline.shadow.as_ref().map(|t| (t.settings, t.candidate.fingerprint()));
+            let canary = pipeline.canary.as_ref().map(|t| (t.settings, t.candidate.fingerprint()));
+            let PipelinePlan { name, pack, .. } = pipeline;
+            format!("pipeline {name:?} {pack:?} {sources:?} {} {shadow:?} {canary:?}", pipeline.fingerprint())
         }));
         parts.sort();
         hex_digest(parts.join("\n").as_bytes())
+    }
+}
+
+impl Plan {
+    /// The plan with a pipeline replaced by another version of it, without trials: same sources, same sinks.
+    ///
+    /// # Errors
+    ///
+    /// The other version has an output that nothing takes.
+    pub fn with_pipeline(&self, name: &str, other: &PipelinePlan) -> Result<Self, String> {
+        let mut plan = self.clone();
+        let Some(index) = plan.pipelines.iter().position(|pipeline| pipeline.name == name) else {
+            return Err(format!("there is no pipeline `{name}`"));
+        };
+        let Some(pipeline) = plan.pipelines.get_mut(index) else { return Ok(plan) };
+        let mut other = PipelinePlan {
+            name: name.to_owned(),
+            sources: pipeline.sources.clone(),
+            shadow: None,
+            canary: None,
+            ..other.clone()
+        };
+        for output in &mut other.outputs {
+            match pipeline.outputs.iter().find(|known| known.name == output.name) {
+                Some(known) => output.discard = known.discard,
+                None => return Err(format!("its output `{}` leads nowhere in the configuration", output.name)),
+            }
+        }
+        let place = |output: usize| {
+            let known = pipeline.outputs.get(output)?;
+            other.outputs.iter().position(|output| output.name == known.name)
+        };
+        for sink in &mut plan.sinks {
+            let moved = sink.inputs.iter().filter_map(|&(pipeline, output)| match pipeline == index {
+                true => place(output).map(|output| (pipeline, output)),
+                false => Some((pipeline, output)),
+            });
+            sink.inputs = moved.collect();
+        }
+        *pipeline = other;
+        Ok(plan)
     }
 }

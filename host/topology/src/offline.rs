@@ -18,6 +18,7 @@ use wattle_source::Batches;
 use crate::counts::{Counts, Snapshot};
 use crate::generation::{BuildError, Generation, MakeNode, SinkHandle, Surroundings};
 use crate::lane::{Lane, Lanes};
+use crate::shadow::Shadows;
 use crate::states::States;
 use crate::stops::Stops;
 use crate::worker::process;
@@ -97,9 +98,16 @@ pub fn run_offline(pipeline: &PipelinePlan, make: &MakeNode, bodies: Column) -> 
         })
         .collect();
     let counts = Counts::default();
-    let (stops, states) = (Stops::default(), States::new(None, 1));
-    let around =
-        Surroundings { workers: 1, sinks: &handles, counts: &counts, stops: &stops, states: &states, make };
+    let (stops, states, shadows) = (Stops::default(), States::new(None, 1), Shadows::default());
+    let around = Surroundings {
+        workers: 1,
+        sinks: &handles,
+        counts: &counts,
+        stops: &stops,
+        states: &states,
+        shadows: &shadows,
+        make,
+    };
     let generation = Generation::build(1, &plan, &around)?;
     let mut nodes = generation.take_nodes(0);
     let lanes = Lanes::new(1);

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use wattle_buffer::Queue;
 use wattle_buffer::disk::Folder;
-use wattle_pack::{BufferKind, ComponentPlan, Plan, SinkPlan, WhenFull};
+use wattle_pack::{BufferKind, ComponentPlan, PipelinePlan, Plan, SinkPlan, WhenFull};
 use wattle_sink::SinkContext;
 use wattle_source::{BatchLimits, Source, SourceContext, SourceError, Stop};
 
@@ -19,6 +19,7 @@ use crate::generation::{BuildError, Generation, MakeNode, SinkHandle, Surroundin
 use crate::lane::{Lane, Lanes};
 use crate::observer::Observer;
 use crate::states::States;
+use crate::trial::canary_name;
 use crate::worker::Worker;
 
 /// Bytes that may wait between a source and the workers.
@@ -207,6 +208,7 @@ impl Topology {
             counts: self.observer.counts(),
             stops: self.observer.stops(),
             states: &self.states,
+            shadows: self.observer.shadow_reports(),
             make: &*self.make,
         };
         let mut generation = Generation::build(number, plan, &around)?;
@@ -236,8 +238,13 @@ impl Topology {
         }
         self.leaving.retain(|task| !task.is_finished());
         self.states.retain(|pipeline, node| {
-            plan.pipelines.iter().any(|p| p.name == pipeline && p.nodes.iter().any(|n| n.name == node))
+            let is_in = |p: &PipelinePlan| p.nodes.iter().any(|n| n.name == node);
+            plan.pipelines.iter().any(|p| {
+                let canary = p.canary.as_ref().filter(|_| canary_name(&p.name) == pipeline);
+                p.name == pipeline && is_in(p) || canary.is_some_and(|canary| is_in(&canary.candidate))
+            })
         });
+        self.observer.shadow_reports().retain(plan);
         Ok(Swapped { generation: number, emptied })
     }
 

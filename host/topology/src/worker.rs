@@ -101,7 +101,10 @@ pub(crate) fn process(generation: &Generation, nodes: &mut NodeSet, work: Work) 
 }
 
 fn run(generation: &Generation, nodes: &mut NodeSet, index: usize, batch: wattle_batch::Batch, to: &mut Emitter<'_>) {
-    if let (Some(pipeline), Some(nodes)) = (generation.pipelines.get(index), nodes.get_mut(index)) {
-        pipeline.receive(nodes, batch, to);
+    let (index, shadow) = generation.choose(index);
+    let (Some(pipeline), Some(nodes)) = (generation.pipelines.get(index), nodes.get_mut(index)) else { return };
+    match shadow.and_then(|shadow| shadow.watch(&batch)) {
+        Some(watched) => watched.compare(to, |to| pipeline.receive(nodes, batch, to)),
+        None => pipeline.receive(nodes, batch, to),
     }
 }

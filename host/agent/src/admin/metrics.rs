@@ -9,7 +9,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use wattle_buffer::disk::BufferStats;
 use wattle_sink::SinkStats;
 use wattle_source::SourceStats;
-use wattle_topology::{Buffer, Component, ComponentState, NodeCounts, Observer, OutputCounts, PipelineCounts};
+use wattle_topology::{
+    Buffer, Component, ComponentState, NodeCounts, Observer, OutputCounts, PipelineCounts, ShadowSnapshot,
+};
 
 use super::exposition::Exposition;
 use super::names::{self, Metric};
@@ -23,6 +25,7 @@ pub(crate) fn render(state: &State) -> String {
     agent(&mut out, state, observer.generation());
     sources(&mut out, &observer.sources());
     pipelines(&mut out, &observer.counts().pipelines().into_iter().collect::<Vec<_>>());
+    trials(&mut out, state, &observer);
     sinks(&mut out, &observer.sinks());
     buffers(&mut out, &observer);
     process(&mut out, state);
@@ -195,6 +198,39 @@ fn write_nodes(out: &mut Exposition, nodes: &[Node<'_>]) {
     counter(out, names::NODE_STATE, |n| load(&n.stats.state_bytes));
     counter(out, names::NODE_STATE_RESTORED, |n| load(&n.stats.state_restored));
     counter(out, names::NODE_STATE_LOST, |n| load(&n.stats.state_lost));
+}
+
+/// Canaries and shadows.
+fn trials(out: &mut Exposition, state: &State, observer: &Observer) {
+    let mut family = out.family(names::ROLLOUTS);
+    for (pipeline, [promoted, rolled_back]) in state.rollouts() {
+        family.sample(&[&pipeline, "promoted"], promoted);
+        family.sample(&[&pipeline, "rolled-back"], rolled_back);
+    }
+    let shadows = observer.shadows();
+    type Read = fn(&ShadowSnapshot) -> u64;
+    let counters: [(Metric, Read); 4] = [
+        (names::SHADOW_BATCHES, |s| s.batches),
+        (names::SHADOW_SKIPPED, |s| s.skipped),
+        (names::SHADOW_FAULTED, |s| s.faulted),
+        (names::SHADOW_DIFFERING, ShadowSnapshot::differing),
+    ];
+    for (metric, read) in counters {
+        let mut family = out.family(metric);
+        for (pipeline, shadow) in &shadows {
+            family.sample(&[pipeline], read(shadow));
+        }
+    }
+    let mut family = out.family(names::SHADOW_EVENTS);
+    for (pipeline, shadow) in &shadows {
+        for (output, report) in &shadow.outputs {
+            family.sample(&[pipeline, output], report.primary);
+        }
+    }
+    let mut family = out.family(names::SHADOW_COST);
+    for (pipeline, shadow) in &shadows {
+        family.sample(&[pipeline], crate::shadow::cost(shadow));
+    }
 }
 
 fn sinks(out: &mut Exposition, all: &[Component<SinkStats>]) {

@@ -1,5 +1,6 @@
 //! What the admin listener knows: how far the agent is, what runs, and how its reloads went.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Instant, SystemTime};
@@ -99,6 +100,8 @@ pub(crate) struct State {
     pub(crate) workers: usize,
     pub(crate) runtime: Arc<Runtime>,
     reloads: [AtomicU64; Outcome::ALL.len()],
+    /// Promotions and rollbacks, by pipeline.
+    rollouts: Mutex<BTreeMap<String, [u64; 2]>>,
     current: Mutex<Current>,
     rates: Mutex<Rates>,
 }
@@ -113,6 +116,7 @@ impl State {
             workers,
             runtime,
             reloads: Default::default(),
+            rollouts: Mutex::default(),
             current: Mutex::new(Current {
                 phase: Phase::Starting,
                 observer: Observer::default(),
@@ -153,6 +157,18 @@ impl State {
             count.fetch_add(1, Ordering::Relaxed);
         }
         self.current.lock().last_reload = Some(LastReload { outcome, at: SystemTime::now(), error });
+    }
+
+    /// Notes that a canary was promoted, or that something was rolled back.
+    pub(crate) fn note_rollout(&self, pipeline: &str, is_promotion: bool) {
+        let mut all = self.rollouts.lock();
+        let [promoted, rolled_back] = all.entry(pipeline.to_owned()).or_default();
+        *(if is_promotion { promoted } else { rolled_back }) += 1;
+    }
+
+    /// Promotions and rollbacks, by pipeline.
+    pub(crate) fn rollouts(&self) -> BTreeMap<String, [u64; 2]> {
+        self.rollouts.lock().clone()
     }
 
     /// Notes counts for the rates.

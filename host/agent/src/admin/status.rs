@@ -1,5 +1,6 @@
 //! `/status`: what the agent does now, for people and their scripts.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -8,6 +9,7 @@ use wattle_topology::{Buffer, Component, ComponentState};
 
 use super::process::Process;
 use super::state::{Outcome, PipelineInfo, State};
+use crate::shadow;
 
 /// The whole answer. Fields are only ever added; a reader must pass over those that it does not know.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -34,6 +36,8 @@ pub(crate) struct Status {
     pub(crate) sources: Vec<Source>,
     pub(crate) pipelines: Vec<Pipeline>,
     pub(crate) sinks: Vec<Sink>,
+    /// What shadows found, by pipeline, without events.
+    pub(crate) shadows: BTreeMap<String, serde_json::Value>,
 }
 
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -180,6 +184,7 @@ pub(crate) fn collect(state: &State) -> Status {
             last,
         },
         sources: observer.sources().into_iter().filter(is_there).map(source).collect(),
+        shadows: observer.shadows().iter().map(|(name, s)| (name.clone(), shadow::json(s, false))).collect(),
         pipelines: state.pipelines().iter().map(|info| pipeline(state, info)).collect(),
         sinks: observer.sinks().into_iter().filter(is_there).map(sink).collect(),
     }
@@ -189,7 +194,7 @@ fn load(count: &AtomicU64) -> u64 {
     count.load(Ordering::Relaxed)
 }
 
-fn rfc3339(time: SystemTime) -> String {
+pub(crate) fn rfc3339(time: SystemTime) -> String {
     let seconds = time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     wattle_batch::format_rfc3339(i64::try_from(seconds).unwrap_or(0).saturating_mul(1_000_000_000))
 }

@@ -31,6 +31,31 @@ pub(crate) struct ReloadOptions {
 }
 
 #[derive(Args)]
+#[command(after_help = "What was rolled back stays so until the configuration asks for another version.\n\n\
+                        Exit codes: 0 done, 1 nothing to go back to, 69 no agent answers.")]
+pub(crate) struct RollbackOptions {
+    /// The pipeline; without it all that ran in another version before, or have a canary
+    pub(crate) pipeline: Option<String>,
+    #[command(flatten)]
+    pub(crate) place: AgentPlace,
+    /// How long to wait for the outcome
+    #[arg(long, value_name = "TIME", default_value = "2m", value_parser = duration)]
+    pub(crate) timeout: Duration,
+    /// Prints the outcome as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct ShadowOptions {
+    #[command(flatten)]
+    pub(crate) place: AgentPlace,
+    /// Prints JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args)]
 pub(crate) struct HistoryOptions {
     #[command(flatten)]
     pub(crate) place: AgentPlace,
