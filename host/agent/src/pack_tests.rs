@@ -33,9 +33,9 @@ impl<'a> Bench<'a> {
     ///
     /// Why it could not be run.
     pub(crate) fn run(&mut self, test: &PackTest) -> Result<Vec<String>, String> {
-        let plan = self.plan(test)?;
         let bodies = events(test)?;
         let make = sandboxed(self.catalog.runtime().clone());
+        let plan = self.plan(test)?;
         let ran = run_offline(plan, &*make, bodies).map_err(|e| e.to_string())?;
         let mut problems = Vec::new();
         for (output, expected) in &test.expected {

@@ -127,6 +127,7 @@ fn step(kind: EventKind) -> Option<Step> {
         EventKind::Access(_) | EventKind::Modify(ModifyKind::Name(RenameMode::Both)) => None,
         EventKind::Create(CreateKind::File) | EventKind::Modify(ModifyKind::Data(_)) => Some(Step::Written),
         EventKind::Modify(ModifyKind::Name(RenameMode::To)) => Some(Step::RenamedTo),
+        EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(_)) => Some(Step::Gone),
         _ => Some(Step::Changed),
     }
 }

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 /// What one instance of a node may use.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct NodeLimits {
     /// Linear memory in bytes, all memories of the instance together.
     pub memory_bytes: u64,

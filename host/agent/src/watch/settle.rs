@@ -27,7 +27,9 @@ pub(crate) enum Step {
     Closed,
     /// It came into its place as a whole.
     RenamedTo,
-    /// Something else: it went away, its mode changed.
+    /// It went away.
+    Gone,
+    /// Something else: its mode changed.
     Changed,
 }
 
@@ -56,10 +58,10 @@ impl Settle {
     }
 
     pub(crate) fn note(&mut self, at: Instant, step: Step, path: PathBuf) {
-        if step == Step::Written {
-            self.open.insert(path.clone());
-        } else {
-            self.open.remove(&path);
+        match step {
+            Step::Written => _ = self.open.insert(path.clone()),
+            Step::Closed | Step::RenamedTo | Step::Gone => _ = self.open.remove(&path),
+            Step::Changed => {}
         }
         self.is_rename &= path == self.alone && step == Step::RenamedTo;
         self.files.insert(path);
@@ -115,7 +117,7 @@ mod tests {
 
     #[test]
     fn a_change_counts_the_sooner_the_surer_it_is_whole() {
-        use Step::{Changed, Closed, RenamedTo, Written};
+        use Step::{Changed, Closed, Gone, RenamedTo, Written};
         for (steps, expected) in [
             (&[(RenamedTo, CONFIG)] as &[_], QUIET_AFTER_RENAME),
             (&[(RenamedTo, CONFIG), (Changed, CONFIG)], QUIET),
@@ -124,7 +126,8 @@ mod tests {
             (&[(Written, CONFIG)], OPEN),
             (&[(Written, CONFIG), (Written, CONFIG), (Closed, CONFIG)], QUIET),
             (&[(Written, CONFIG), (Written, PACK), (Closed, CONFIG)], OPEN),
-            (&[(Written, CONFIG), (Changed, CONFIG)], QUIET),
+            (&[(Written, CONFIG), (Changed, CONFIG)], OPEN),
+            (&[(Written, CONFIG), (Gone, CONFIG)], QUIET),
         ] {
             assert_eq!(quiet_after(steps), expected.as_millis(), "{steps:?}");
         }
