@@ -29,6 +29,11 @@ pub trait Process: Send {
         false
     }
 
+    /// The same node at rest, for another worker; `None` if it has to be made.
+    fn resting_twin(&self) -> Option<Box<dyn Process>> {
+        None
+    }
+
     /// Whether it keeps state between batches.
     fn is_stateful(&self) -> bool {
         false
@@ -311,6 +316,22 @@ impl Process for Runner {
 
     fn has_faulted(&self) -> bool {
         self.faulted
+    }
+
+    fn resting_twin(&self) -> Option<Box<dyn Process>> {
+        Some(Box::new(Self {
+            compiled: self.compiled.clone(),
+            settings: self.settings.clone(),
+            info: self.info.clone(),
+            instance: None,
+            memory: MemoryShare::new(self.stats.clone()),
+            stats: self.stats.clone(),
+            faulted: false,
+            resting: true,
+            said: None,
+            unsaid: 0,
+            kept: None,
+        }))
     }
 
     fn is_stateful(&self) -> bool {

@@ -205,9 +205,16 @@ impl Builder<'_> {
         let &Surroundings { counts, states, .. } = self.around;
         let counted = counts.pipeline(name);
         let mut instances = Vec::with_capacity(self.nodes.len());
-        for _ in 0..self.nodes.len() {
+        for _ in 0..self.around.workers {
             instances.push(self.instances(planned, name, &counted)?);
         }
+        // The spare's are made when it has to help.
+        let first: Option<&Vec<Box<dyn Process>>> = instances.first();
+        let twins: Option<Vec<_>> = first.and_then(|first| first.iter().map(|node| node.resting_twin()).collect());
+        instances.push(match twins {
+            Some(twins) => twins,
+            None => self.instances(planned, name, &counted)?,
+        });
         let mut slots = Vec::with_capacity(planned.nodes.len());
         for (place, node) in planned.nodes.iter().enumerate() {
             let stats = counted.node(&node.name).stats.clone();
