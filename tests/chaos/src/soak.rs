@@ -19,7 +19,7 @@ pub fn section(report: &mut Report, seed: u64, time: Duration) {
     report.section(&format!("Soak: {} of mixed load, a reload every second", humantime::format_duration(time)));
     let mut slope = None;
     let outcome = report.run("soak", || run(seed, time, &mut slope));
-    report.add("lost", outcome.map_or(0, |outcome| outcome.lost));
+    report.count_lost(outcome.as_ref());
     if let Some(slope) = slope {
         report.set("rss_slope_kb_per_min", (slope * 10.0).round() / 10.0);
     }
