@@ -7,6 +7,7 @@ mod deny;
 mod fuzz;
 mod nodes;
 mod process;
+mod swap;
 mod test;
 mod tools;
 
@@ -33,6 +34,8 @@ enum Command {
     Bench(bench::Options),
     /// Breaks things around a running agent, counts what became of every event, and writes target/chaos.json
     Chaos(chaos::Options),
+    /// Swaps a pack's version under full load, proves that nothing was lost, and writes target/swap.json
+    Swap(swap::Options),
     /// Feeds made-up bytes to everything that reads what others wrote
     Fuzz(fuzz::Options),
     /// Checks licences, sources and advisories of all dependencies
@@ -51,6 +54,7 @@ fn main() -> anyhow::Result<()> {
         Command::Test => test::test(),
         Command::Bench(options) => bench::bench(&options),
         Command::Chaos(options) => chaos::chaos(&options),
+        Command::Swap(options) => swap::swap(&options),
         Command::Fuzz(options) => fuzz::fuzz(&options),
         Command::Deny => deny::deny(),
         Command::Lint => test::lint(),

@@ -13,7 +13,7 @@ const TARGET: &str = "wasm32-unknown-unknown";
 /// Nodes that are built into the agent: folder in `nodes/`, which is also the name of the artifact.
 const BUILTIN: &[&str] = &["extract", "mask", "parse", "route", "unroll"];
 /// Guests that only tests use: folder in `tests/guests/`.
-const GUESTS: &[&str] = &["faulty", "json-per-event"];
+const GUESTS: &[&str] = &["counter", "counter-2", "faulty", "json-per-event"];
 
 /// Builds all nodes and test guests to `target/nodes/` and `target/guests/`.
 pub(crate) fn build() -> anyhow::Result<()> {

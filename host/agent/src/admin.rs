@@ -29,6 +29,7 @@ use wattle_pack::AdminSettings;
 
 use self::listener::{ListenError, Listener};
 pub(crate) use self::state::{Outcome, State};
+pub(crate) use self::status::rfc3339;
 
 /// The listener, if there is one, and where it was told to be.
 pub(crate) struct Admin {

@@ -1,5 +1,6 @@
 //! The command line.
 
+mod control;
 pub(crate) mod pack;
 pub(crate) mod registry;
 
@@ -7,6 +8,8 @@ use std::io::IsTerminal as _;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub(crate) use self::control::{AgentPlace, HistoryOptions, ReloadOptions, RollbackOptions, ShadowOptions};
 
 /// An edge telemetry agent whose every pipeline node is a sandboxed WebAssembly component.
 #[derive(Parser)]
@@ -72,6 +75,14 @@ pub(crate) enum Command {
     Run(RunOptions),
     /// Shows what a running agent does: sources, pipelines, sinks, faults
     Status(StatusOptions),
+    /// Has a running agent load its configuration, and tells how that ended
+    Reload(ReloadOptions),
+    /// Has a running agent go back to the version of a pipeline that ran before
+    Rollback(RollbackOptions),
+    /// Shows what the shadows of a running agent found
+    Shadow(ShadowOptions),
+    /// Shows what an agent ran when, and why it changed
+    History(HistoryOptions),
     /// Checks a configuration and reports everything that is wrong with it
     Validate(ValidateOptions),
     /// Makes, tests, compares, installs and upgrades packs

@@ -7,10 +7,17 @@ mod cli;
 mod commands;
 mod components;
 mod configuration;
+mod control;
 mod exit;
+mod history;
 mod logging;
+mod pack_tests;
 mod progress;
+mod reload;
 mod remote;
+mod rollout;
+mod shadow;
+mod signals;
 mod summary;
 mod supervisor;
 mod watch;
@@ -30,6 +37,10 @@ fn main() -> ExitCode {
     let done = match cli.command {
         Command::Run(options) => commands::run::run(&options, color),
         Command::Status(options) => commands::status::status(&options, cli.color),
+        Command::Reload(options) => commands::reload::reload(&options),
+        Command::Rollback(options) => commands::rollback::rollback(&options),
+        Command::Shadow(options) => commands::shadow::shadow(&options),
+        Command::History(options) => commands::history::history(&options),
         Command::Validate(options) => commands::validate::validate(&options, color),
         Command::Pack { command } => commands::pack::pack(&command, color),
         Command::Graph(options) => commands::graph::graph(&options, color),

@@ -1,4 +1,4 @@
-//! The running agent: loads its configuration, starts the topology, reloads on change, drains at the end.
+//! The running agent: loads its configuration, starts the topology, does what is asked, drains at the end.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -7,55 +7,39 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use tokio::signal::unix::{Signal, SignalKind, signal};
-use wattle_pack::{AdminSettings, Invalid, Library, Plan, Severity};
-use wattle_runtime::Catalog;
+use wattle_pack::{AdminSettings, Invalid, Severity};
 use wattle_source::SourceError;
 use wattle_topology::{MakeNode, Topology, TopologySettings, sandboxed};
 
-use crate::admin::{Admin, Outcome, State};
+use crate::admin::{Admin, State};
 use crate::builtin;
 use crate::cli::RunOptions;
 use crate::configuration::{Configuration, catalog};
+use crate::control::{Asked, Command, Control};
 use crate::exit::{self, Done, Failure};
+use crate::history::{Entry, History};
+use crate::pack_tests::PackTests;
 use crate::progress::Progress;
+use crate::reload::{Loader, Running, Why};
 use crate::remote::Remotes;
+use crate::rollout::Rollout;
+use crate::signals::{Asked as Signalled, Signals};
 use crate::summary;
 use crate::watch::Watch;
 
-/// How long a drain may take before the rest is left for the next start.
-const DRAIN: Duration = Duration::from_secs(60);
+/// How often it is looked at whether a canary is to be promoted or something is to be rolled back.
+const DECIDE: Duration = Duration::from_millis(200);
 
 pub(crate) struct Supervisor {
-    configuration: Configuration,
-    catalog: Catalog,
-    library: Library,
-    remotes: Remotes,
+    loader: Loader,
     make: Arc<MakeNode>,
     settings: TopologySettings,
+    drain_timeout: Duration,
     /// Where to listen until the configuration is loaded.
     admin: Option<AdminSettings>,
     state: Arc<State>,
-    color: bool,
     /// Held as long as the agent uses its data folder.
     _lock: Option<File>,
-}
-
-/// What operators send. Made before anything else, because a signal that nobody waits for ends the process.
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-    hangup: Signal,
-}
-
-impl Signals {
-    fn new() -> io::Result<Self> {
-        Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-            hangup: signal(SignalKind::hangup())?,
-        })
-    }
 }
 
 /// Why the agent stops running.
@@ -80,13 +64,15 @@ impl Supervisor {
             data_dir: agent.data_dir,
             workers: options.workers.unwrap_or(agent.workers).max(1),
             once: options.once,
+            keeps_state: matches!(configuration, Configuration::File(_)),
         };
         let state = State::new(configuration.name(), settings.workers, catalog.runtime().clone());
         let remotes = Remotes::new(&configuration);
-        let library = builtin::library_for(options.locked).with_remote(remotes.poller().clone());
         state.watch(remotes.poller());
-        let (admin, state) = (agent.admin, Arc::new(state));
-        Ok(Self { configuration, catalog, library, remotes, make, settings, admin, state, color, _lock: lock })
+        let library = builtin::library_for(options.locked).with_remote(remotes.poller().clone());
+        let loader = Loader { configuration, catalog, library, remotes, color };
+        let (admin, drain_timeout) = (agent.admin, agent.drain_timeout);
+        Ok(Self { loader, make, settings, drain_timeout, admin, state: Arc::new(state), _lock: lock })
     }
 
     /// Runs until the sources end or a signal says so.
@@ -96,10 +82,15 @@ impl Supervisor {
         // Before anything that takes time, so that whoever asks hears that the agent is starting.
         let cannot_listen = |error| Failure::config(format!("{error}"));
         let mut admin = Admin::start(self.admin.clone(), self.state.clone()).await.map_err(cannot_listen)?;
-        let plan = self.load().map_err(|invalid| self.refused(&invalid))?;
+        let control = self.settings.keeps_state.then(|| self.listen()).flatten();
+        let (loaded, warnings) = self.loader.load().map_err(|invalid| self.refused(&invalid))?;
+        self.loader.show(&warnings);
+        let data_dir = self.settings.keeps_state.then_some(self.settings.data_dir.as_path());
+        let mut rollout = Rollout::open(data_dir);
+        let plan = rollout.apply(loaded.clone());
         admin.follow(&plan.agent.admin).await.map_err(cannot_listen)?;
         let is_bounded = options.once || plan.sources.iter().all(|s| s.type_name == "stdin");
-        let mut topology = Topology::start(&plan, self.settings.clone(), self.make.clone())
+        let topology = Topology::start(&plan, self.settings.clone(), self.make.clone())
             .await
             .map_err(|error| Failure::config(error.to_string()))?;
         tracing::info!(
@@ -112,12 +103,27 @@ impl Supervisor {
         );
         let observer = topology.observer().clone();
         self.state.run(observer.clone(), &plan);
-        self.remotes.poller().settle(true);
-        self.remotes.start()?;
-        let running = Instant::now();
+        self.loader.remotes.poller().settle(true);
+        self.loader.remotes.start()?;
+        rollout.began(None, &plan, &observer);
+        let history = History::new(data_dir);
+        history.add(&Entry::new(topology.generation(), "started", "the agent started").running(&plan));
+        let started = Instant::now();
         let progress = Progress::start(is_bounded && !options.quiet, &observer);
         let watch = self.watch(!options.no_watch, &plan.files, loading);
-        let end = self.serve(&mut topology, &mut admin, watch, &mut signals, is_bounded).await?;
+        let mut running = Running {
+            topology,
+            admin,
+            watch,
+            history,
+            state: self.state.clone(),
+            loaded,
+            plan,
+            rollout,
+            tests: PackTests::default(),
+        };
+        let end = self.serve(&mut running, control, &mut signals, is_bounded).await;
+        let Running { topology, admin: _admin, .. } = running;
         self.state.drain();
         let mut problems = Vec::new();
         if let End::Finished(errors) = end {
@@ -126,12 +132,8 @@ impl Supervisor {
             }
         }
         problems.extend(observer.stops().list().iter().map(ToString::to_string));
-        let elapsed = running.elapsed();
-        let clean = tokio::select! {
-            clean = topology.drain(DRAIN) => clean,
-            _ = signals.terminate.recv() => false,
-            _ = signals.interrupt.recv() => false,
-        };
+        let elapsed = started.elapsed();
+        let clean = topology.drain(self.drain_timeout).await;
         progress.end();
         if !options.quiet {
             exit::say(&summary::render(&observer, elapsed));
@@ -142,12 +144,20 @@ impl Supervisor {
         if problems.is_empty() { Ok(()) } else { Err(Failure::new(problems.join("\n"))) }
     }
 
+    /// Listens for commands. An agent that cannot goes on without.
+    fn listen(&self) -> Option<Control> {
+        let made = Control::listen(&self.settings.data_dir);
+        made.inspect_err(|error| tracing::warn!(%error, "no control socket; `wattle reload` does not reach this agent"))
+            .ok()
+    }
+
     /// Watches the files of the configuration, with what changed in them since they were loaded.
     fn watch(&self, watched: bool, files: &BTreeSet<PathBuf>, loading: SystemTime) -> Option<Watch> {
-        if !watched || !matches!(self.configuration, Configuration::File(_)) {
+        let Configuration::File(path) = &self.loader.configuration else { return None };
+        if !watched {
             return None;
         }
-        let made = Watch::new();
+        let made = Watch::new(path);
         let made = made.inspect_err(|error| tracing::warn!(%error, "changes are not noticed; send SIGHUP to reload"));
         let mut watch = made.ok()?;
         watch.set(files);
@@ -155,108 +165,68 @@ impl Supervisor {
         Some(watch)
     }
 
-    /// Waits for the end, reloading meanwhile what changes.
+    /// Waits for the end, and does meanwhile what is asked.
     async fn serve(
         &self,
-        topology: &mut Topology,
-        admin: &mut Admin,
-        mut watch: Option<Watch>,
+        running: &mut Running,
+        mut control: Option<Control>,
         signals: &mut Signals,
         is_bounded: bool,
-    ) -> Result<End, Failure> {
+    ) -> End {
         loop {
             let changed = async {
-                match &watch {
+                match &mut running.watch {
                     Some(watch) => watch.changed().await,
                     None => std::future::pending().await,
                 }
             };
-            tokio::select! {
-                _ = signals.terminate.recv() => return Ok(End::Asked),
-                _ = signals.interrupt.recv() => return Ok(End::Asked),
-                _ = signals.hangup.recv() => {}
-                () = changed => {}
-                () = self.remotes.changed() => {}
-                errors = topology.finished(is_bounded) => return Ok(End::Finished(errors)),
-            }
-            let files = self.reload(topology, admin).await;
-            if let Some(watch) = &mut watch {
-                watch.set(&files);
-            }
-        }
-    }
-
-    /// Loads the configuration anew and swaps to it; if anything is wrong with it, the running one stays. Answers with
-    /// the files to watch.
-    async fn reload(&self, topology: &mut Topology, admin: &mut Admin) -> BTreeSet<PathBuf> {
-        let since = Instant::now();
-        let plan = match self.load() {
-            Ok(plan) => plan,
-            Err(invalid) => {
-                self.show(&invalid);
-                tracing::error!(
-                    generation = topology.generation(),
-                    "the changed configuration is invalid; the running one stays"
-                );
-                self.state.reload_refused(Outcome::Invalid, format!("{invalid}; see the log"));
-                self.remotes.poller().settle(false);
-                return invalid.files;
-            }
-        };
-        let failed = |error: String, generation: u64| {
-            tracing::error!(%error, generation, "reload failed; the running generation stays");
-            self.state.reload_refused(Outcome::Failed, error);
-        };
-        let listened = admin.settings().clone();
-        if let Err(error) = admin.follow(&plan.agent.admin).await {
-            failed(error.to_string(), topology.generation());
-            return plan.files;
-        }
-        match topology.swap(&plan).await {
-            Ok(generation) => {
-                self.state.reloaded(&plan);
-                self.remotes.poller().settle(true);
-                let packs: Vec<String> = plan
-                    .pipelines
-                    .iter()
-                    .map(|p| p.pack.as_ref().map_or_else(|| p.name.clone(), |pack| format!("{}={pack}", p.name)))
-                    .collect();
-                tracing::info!(generation, pipelines = packs.join(" "), ms = since.elapsed().as_millis(), "reloaded");
-            }
-            Err(error) => {
-                failed(error.to_string(), topology.generation());
-                self.remotes.poller().settle(false);
-                if let Err(error) = admin.follow(&listened).await {
-                    tracing::error!(%error, "the admin listener stays where the refused configuration has it");
+            let asked = async {
+                match &mut control {
+                    Some(control) => control.next().await,
+                    None => std::future::pending().await,
                 }
-            }
+            };
+            let is_busy = running.rollout.is_busy();
+            let why = tokio::select! {
+                signalled = signals.next() => match signalled {
+                    Signalled::End => return End::Asked,
+                    Signalled::Reload => Why::Signal,
+                },
+                change = changed => Why::Changed(change),
+                () = self.loader.remotes.changed() => Why::Registry,
+                asked = asked => {
+                    self.answer(running, asked).await;
+                    continue;
+                }
+                () = tokio::time::sleep(DECIDE), if is_busy => {
+                    running.decide().await;
+                    continue;
+                }
+                errors = running.topology.finished(is_bounded) => return End::Finished(errors),
+            };
+            running.reload(&self.loader, why).await;
         }
-        plan.files
     }
 
-    fn load(&self) -> Result<Plan, Invalid> {
-        // Compiling takes its time; the workers have threads of their own.
-        let loaded = tokio::task::block_in_place(|| {
-            self.remotes.load(&self.configuration, || self.configuration.load(&self.catalog, &self.library))
-        });
-        let (plan, warnings) = loaded?;
-        for warning in warnings {
-            exit::say(&warning.render(self.color));
-        }
-        Ok(plan)
-    }
-
-    fn show(&self, invalid: &Invalid) {
-        for diagnostic in &invalid.diagnostics {
-            exit::say(&diagnostic.render(self.color));
-        }
+    /// Does what was asked over the control socket. Whoever asked may have gone.
+    async fn answer(&self, running: &mut Running, asked: Asked) {
+        let answer = match asked.command {
+            Command::Reload => json(running.reload(&self.loader, Why::Asked).await),
+            Command::RollBack(pipeline) => json(running.roll_back(pipeline).await),
+            Command::Shadow => running.shadows(),
+        };
+        let _ = asked.answer.send(answer);
     }
 
     fn refused(&self, invalid: &Invalid) -> Failure {
-        self.show(invalid);
+        self.loader.show(&invalid.diagnostics);
         let errors = invalid.diagnostics.iter().filter(|d| d.severity == Severity::Error).count();
         Failure::config(format!("the configuration has {errors} error{}", if errors == 1 { "" } else { "s" }))
     }
+}
+
+fn json(answer: impl serde::Serialize) -> serde_json::Value {
+    serde_json::to_value(answer).unwrap_or_default()
 }
 
 /// Keeps a second agent out of the data folder.

@@ -1,50 +1,54 @@
 //! Noticing that a file of the configuration changed.
 //!
-//! Folders are watched rather than files, because editors replace a file by renaming another over it. A change counts
-//! once nothing has happened for a moment, so that a save of several steps, or a folder copied file by file, is one.
+//! Folders are watched rather than files, because editors replace a file by renaming another over it. When a change is
+//! whole, [`settle`] says.
+
+mod settle;
 
 use std::collections::BTreeSet;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
+use notify::event::{AccessKind, AccessMode, CreateKind, ModifyKind, RenameMode};
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 use parking_lot::Mutex;
-use tokio::sync::Notify;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
-/// How long it must be quiet after a change.
-const QUIET: Duration = Duration::from_millis(60);
+pub(crate) use self::settle::Change;
+use self::settle::{Settle, Step};
 
 /// Watches the files of a plan.
 pub(crate) struct Watch {
     watcher: RecommendedWatcher,
     folders: BTreeSet<PathBuf>,
     files: Arc<Mutex<BTreeSet<PathBuf>>>,
-    changed: Arc<Notify>,
+    steps: UnboundedReceiver<(Instant, Step, PathBuf)>,
+    settle: Settle,
 }
 
 impl Watch {
-    pub(crate) fn new() -> notify::Result<Self> {
+    /// Watches nothing yet. `alone` is the file that is often saved by itself: the configuration.
+    pub(crate) fn new(alone: &Path) -> notify::Result<Self> {
         let files: Arc<Mutex<BTreeSet<PathBuf>>> = Arc::default();
-        let changed = Arc::new(Notify::new());
-        let (known, signal) = (files.clone(), changed.clone());
+        let (sender, steps) = unbounded_channel();
+        let known = files.clone();
         let watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
+            let now = Instant::now();
             let Ok(event) = event else {
                 // The queue of the kernel ran over: something changed, though nobody knows what.
-                signal.notify_one();
+                let _ = sender.send((now, Step::Changed, PathBuf::new()));
                 return;
             };
-            if matches!(event.kind, EventKind::Access(_)) {
-                return;
-            }
+            let Some(step) = step(event.kind) else { return };
             let known = known.lock();
             let concerns = |path: &PathBuf| known.contains(path) || path.parent().is_some_and(|p| known.contains(p));
-            if event.paths.iter().any(concerns) {
-                signal.notify_one();
+            for path in event.paths.into_iter().filter(concerns) {
+                let _ = sender.send((now, step, path));
             }
         })?;
-        Ok(Self { watcher, folders: BTreeSet::new(), files, changed })
+        Ok(Self { watcher, folders: BTreeSet::new(), files, steps, settle: Settle::new(absolute(alone)) })
     }
 
     /// Watches these files and folders from now on. One that does not exist is noticed when it comes.
@@ -73,7 +77,7 @@ impl Watch {
     }
 
     /// Notices also what was written or renamed after a moment, but before it was watched.
-    pub(crate) fn catch_up(&self, moment: SystemTime) {
+    pub(crate) fn catch_up(&mut self, moment: SystemTime) {
         let changed = |file: &PathBuf| {
             let metadata = file.metadata().ok().filter(std::fs::Metadata::is_file)?;
             // A file that is renamed keeps the time at which it was written, but not this one.
@@ -81,19 +85,50 @@ impl Watch {
             let since = Duration::new(u64::try_from(metadata.ctime()).ok()?, nanoseconds);
             Some(SystemTime::UNIX_EPOCH + since)
         };
-        if self.files.lock().iter().filter_map(changed).any(|at| at > moment) {
-            self.changed.notify_one();
+        let files = self.files.lock();
+        for file in files.iter().filter(|file| changed(file).is_some_and(|at| at > moment)) {
+            self.settle.note(Instant::now(), Step::Changed, file.clone());
         }
     }
 
-    /// Waits for a change, and until it is quiet after it.
+    /// Waits for a change, and until it is whole as far as can be told.
     ///
     /// # Cancel safety
     ///
-    /// A change may be forgotten if the wait is cancelled after it; the caller reloads in that case anyway.
-    pub(crate) async fn changed(&self) {
-        self.changed.notified().await;
-        while tokio::time::timeout(QUIET, self.changed.notified()).await.is_ok() {}
+    /// Nothing is forgotten if the wait is cancelled.
+    pub(crate) async fn changed(&mut self) -> Change {
+        loop {
+            let until = self.settle.deadline();
+            let settled = async {
+                match until {
+                    Some(until) => tokio::time::sleep_until(until.into()).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                // The sender is in the watcher, which lives as long as this.
+                Some((at, step, path)) = self.steps.recv() => self.settle.note(at, step, path),
+                () = settled => return self.settle.take(),
+            }
+        }
+    }
+
+    /// Goes on waiting for a change that turned out not to be whole.
+    pub(crate) fn wait_for_more(&mut self, change: Change) {
+        self.settle.put_back(Instant::now(), change);
+    }
+}
+
+/// What an event means for the file that it names; `None` for one that only looks.
+fn step(kind: EventKind) -> Option<Step> {
+    match kind {
+        EventKind::Access(AccessKind::Close(AccessMode::Write)) => Some(Step::Closed),
+        EventKind::Access(_) | EventKind::Modify(ModifyKind::Name(RenameMode::Both)) => None,
+        EventKind::Create(CreateKind::File) | EventKind::Modify(ModifyKind::Data(_)) => Some(Step::Written),
+        EventKind::Modify(ModifyKind::Name(RenameMode::To)) => Some(Step::RenamedTo),
+        EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(_)) => Some(Step::Gone),
+        _ => Some(Step::Changed),
     }
 }
 

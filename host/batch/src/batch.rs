@@ -149,6 +149,11 @@ impl Batch {
 
     /// A further batch of the same events under a share of the acknowledgement.
     pub fn share(&self) -> Self {
+        Self { ack: self.ack.share(), ..self.detached() }
+    }
+
+    /// The same events for somebody whose work nobody waits for: under no acknowledgement.
+    pub fn detached(&self) -> Self {
         Self {
             body: self.body.clone(),
             attributes: self.attributes.clone(),
@@ -156,7 +161,7 @@ impl Batch {
             timestamps: self.timestamps.clone(),
             failures: self.failures.clone(),
             origin: self.origin.clone(),
-            ack: self.ack.share(),
+            ack: Ack::none(),
             body_kinds: self.body_kinds.clone(),
         }
     }

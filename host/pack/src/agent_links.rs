@@ -211,3 +211,26 @@ pub(crate) fn report_two_writers(sinks: &[ComponentManifest], findings: &mut Fin
         }
     }
 }
+
+/// Reports HTTP sources that listen at the same address. It would be found out when they are built, but not where one is
+/// added while another runs: that looks like one that takes the other's place.
+pub(crate) fn report_two_listeners(sources: &[ComponentManifest], findings: &mut Findings) {
+    let mut listeners: BTreeMap<&str, &ComponentManifest> = BTreeMap::new();
+    for source in sources.iter().filter(|s| s.type_name.as_ref().is_some_and(|type_name| type_name.text == "http")) {
+        // Without one it is the default of both.
+        let (address, place) = match source.options.entry("address").map(|entry| (&entry.item.data, entry.item.place)) {
+            // Port 0 is any free one.
+            Some((Data::String(address), place)) if !address.ends_with(":0") => (address.as_str(), place),
+            Some(_) => continue,
+            None => ("", source.place),
+        };
+        match listeners.get(address) {
+            Some(first) => {
+                let message = format!("sources `{}` and `{}` listen at the same address", first.name, source.name);
+                let hint = "give each an `address` of its own, or let a pipeline take both kinds of events from one";
+                findings.report(codes::TWO_LISTENERS.at(place, message).hint(hint));
+            }
+            None => _ = listeners.insert(address, source),
+        }
+    }
+}

@@ -68,6 +68,7 @@ codes! {
     DISCARDED_OUTPUT Error "E0314" "An output is listed under `discard` and a sink takes it as well.";
     TWO_WRITERS Error "E0315" "Two sinks write the same file and would spoil each other's lines.";
     PASS_REFUSED Error "E0316" "A node has `on_fault = \"pass\"`, but its events must not or cannot go on unchanged: it hides data, or it has several output ports.";
+    TWO_LISTENERS Error "E0317" "Two sources listen at the same address; only one of them can.";
     PACK_NOT_FOUND Error "E0401" "No pack of this name is built in or in the library folder, or a folder is not a pack.";
     VERSION_NOT_FOUND Error "E0402" "The pack exists, but in no version that meets the requirement.";
     CONTRACT_VERSION Error "E0403" "A pack needs a version of the node contract that this agent does not serve.";
@@ -91,6 +92,7 @@ codes! {
     PIN_NOT_FOUND Error "E0433" "The version that `wattle.lock` pins is not in the library.";
     PIN_DIGEST Error "E0434" "A pack is not the one that `wattle.lock` pins: its files have another digest.";
     NOT_PINNED Error "E0435" "`wattle.lock` does not pin a pack, and the agent was told to run pinned packs only.";
+    TRIAL_OUTPUT Error "E0441" "A shadow or a canary has an output that the pipeline's pack has not, so nothing takes what leaves there.";
     TEST_INPUT Error "E0501" "A test of a pack does not have exactly one file `input.*` of a known form.";
     TEST_EXPECTATION Error "E0502" "A test of a pack lacks the expectation for an output, or has one for an output that does not exist.";
     TEST_LINE Error "E0503" "A line of an expectation is not a JSON object with the keys of an event.";

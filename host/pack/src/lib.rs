@@ -22,6 +22,7 @@ mod compare;
 mod diagnostic;
 mod diff;
 mod findings;
+mod fingerprint;
 mod graph;
 mod install;
 mod library;
@@ -44,6 +45,7 @@ mod schema;
 mod signature;
 mod suggest;
 mod template;
+mod trial;
 mod trust;
 mod value;
 mod wire;
@@ -59,7 +61,7 @@ pub use digest::{FileChange, FileList, FileListError};
 pub use graph::{dot, mermaid};
 pub use install::{InstallError, Installed, install, remove};
 pub use library::{BuiltinPack, Library, LibraryEntry};
-pub use limits::{ArtifactLimits, CircuitSettings, NodeLimits, OnFault};
+pub use limits::{ArtifactLimits, CircuitSettings, NodeLimits, OnFault, OnStateMismatch};
 pub use lint::lint_pack;
 pub use load::{Env, load, load_pack, load_text, peek_settings};
 pub use lock::{FormerPin, LOCK_FILE, Lock, Pin, Pinning};
@@ -68,10 +70,11 @@ pub use manifest::packs::{RegistryHost, RegistrySettings};
 pub use outline::{CapabilityOutline, NodeOutline, OutputOutline, PackOutline, ParamOutline, outline};
 pub use plan::{
     AdminSettings, AgentSettings, BatchSettings, BufferKind, BufferPlan, ComponentPlan, NodePlan, OutputPlan, PackId,
-    PackUse, PipelinePlan, Plan, PortPlan, QuarantineSettings, SinkPlan, Target, WhenFull,
+    PackUse, PipelinePlan, Plan, PortPlan, QuarantineSettings, SinkPlan, Target, Trial, WhenFull,
 };
 pub use quantity::{QuantityError, parse_duration, parse_size};
 pub use remote::{Located, NotLocated, REMOTE, Remote};
 pub use schema::{OptionSchemas, agent_schema, pack_schema};
 pub use signature::TrustedKey;
+pub use trial::{CanarySettings, RollbackSettings, ShadowSettings};
 pub use trust::{Distrust, PackBytes, PackTrust, SIGNATURE_FILE, Signer, TrustPolicy, read_files};

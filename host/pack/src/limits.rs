@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 /// What one instance of a node may use.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct NodeLimits {
     /// Linear memory in bytes, all memories of the instance together.
     pub memory_bytes: u64,
@@ -24,6 +24,8 @@ pub struct NodeLimits {
     pub table_elements: u64,
     /// Core instances, and as many memories and tables, of one component.
     pub instances: u32,
+    /// Bytes of state that a stateful node may save.
+    pub state_bytes: u64,
     /// Calls made to find the poisonous rows of one batch; what is not found by then fails with them.
     pub retry_calls: u32,
     /// Time that those calls may take together.
@@ -49,6 +51,7 @@ impl Default for NodeLimits {
             fields: 4096,
             table_elements: 1 << 20,
             instances: 256,
+            state_bytes: 16 << 20,
             retry_calls: 1000,
             retry_time: Duration::from_secs(30),
         }
@@ -97,6 +100,21 @@ impl OnFault {
             Self::Stop => "stop",
         }
     }
+}
+
+/// What becomes of state that a changed node cannot take over.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum OnStateMismatch {
+    /// The change is refused; what ran before goes on.
+    #[default]
+    Refuse,
+    /// The node begins with nothing.
+    Empty,
+}
+
+impl OnStateMismatch {
+    /// All, with the names they have in the configuration.
+    pub const ALL: [(&'static str, Self); 2] = [("refuse", Self::Refuse), ("empty", Self::Empty)];
 }
 
 /// When a node that faults is not called any more, and when it is tried again.
@@ -175,6 +193,7 @@ mod tests {
             ("fields", Is::Number(n.fields.into())),
             ("table_elements", Is::Number(n.table_elements)),
             ("instances", Is::Number(n.instances.into())),
+            ("state", Is::Size(n.state_bytes)),
             ("retry_calls", Is::Number(n.retry_calls.into())),
             ("retry_time", Is::Time(n.retry_time)),
         ];

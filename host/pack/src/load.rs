@@ -186,6 +186,7 @@ impl Validation<'_> {
         let sources = self.check_components(ComponentKind::Source, &manifest.sources, findings);
         let sinks = self.check_components(ComponentKind::Sink, &manifest.sinks, findings);
         agent_links::report_two_writers(&manifest.sinks, findings);
+        agent_links::report_two_listeners(&manifest.sources, findings);
         let (pipelines, packs) = self.build_pipelines(&manifest, findings);
         let inputs = agent_links::link(&manifest, &pipelines, findings);
 

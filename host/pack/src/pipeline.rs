@@ -5,6 +5,7 @@
 
 mod artifact;
 mod compound;
+mod trial;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -22,8 +23,9 @@ use crate::manifest::capabilities::CapabilityManifest;
 use crate::manifest::graph::{ArtifactManifest, GraphManifest, NodeManifest, NodeWork};
 use crate::manifest::pack::PackManifest;
 use crate::params::Params;
-use crate::plan::{NodePlan, OutputPlan, PackId, PackUse, PipelinePlan, PortPlan, Target};
+use crate::plan::{NodePlan, OutputPlan, PackId, PackUse, PipelinePlan, PortPlan, Target, Trial};
 use crate::reader::Text;
+use crate::trial::{CanarySettings, ShadowSettings};
 use crate::trust::{self, TrustPolicy};
 use crate::value::{self, Data, Entry, Item, Table};
 use crate::wire;
@@ -37,17 +39,20 @@ const MOST_NODES: usize = 1000;
 pub(crate) struct Built {
     pub(crate) pack: Option<PackId>,
     pub(crate) outputs: Vec<OutputPlan>,
+    reference: Option<String>,
+    shadow: Option<Box<Trial<ShadowSettings>>>,
+    canary: Option<Box<Trial<CanarySettings>>>,
     graph: Option<(Vec<Target>, Vec<NodePlan>)>,
 }
 
 impl Built {
     pub(crate) fn into_plan(self, name: String, sources: Vec<usize>, discard: &[bool]) -> Option<PipelinePlan> {
-        let Self { pack, mut outputs, graph } = self;
+        let Self { pack, mut outputs, reference, shadow, canary, graph } = self;
         for (output, discard) in outputs.iter_mut().zip(discard) {
             output.discard = *discard;
         }
         let (entry, nodes) = graph?;
-        Some(PipelinePlan { name, pack, sources, entry, nodes, outputs })
+        Some(PipelinePlan { name, pack, sources, entry, nodes, outputs, reference, shadow, canary })
     }
 }
 
@@ -114,8 +119,19 @@ impl<'a> Builder<'a> {
     ) -> Option<Built> {
         match &pipeline.graph {
             PipelineGraph::Pack { reference, params } => {
-                let found = self.library.find(&reference.text, reference.place, folder, findings)?;
-                self.build_pack(&found, params.as_ref().and_then(table_of), reference.place, findings)
+                let mut built = self.find_and_build(reference, params.as_ref(), folder, findings);
+                let trials = self.build_trials(built.as_ref(), pipeline, folder, findings);
+                if let Some(built) = &mut built {
+                    (built.shadow, built.canary) = trials;
+                }
+                built
+            }
+            PipelineGraph::Inline(_) if pipeline.shadow.is_some() || pipeline.canary.is_some() => {
+                let message =
+                    format!("`[pipelines.{}]` has a graph written inline, and a `shadow` or a `canary`", pipeline.name);
+                let hint = "make a pack of the graph; then another version of it can be tried";
+                findings.report(codes::PIPELINE_FORM.at(pipeline.place, message).hint(hint));
+                None
             }
             PipelineGraph::Inline(graph) => {
                 self.room = MOST_NODES;
@@ -237,7 +253,7 @@ impl<'a> Builder<'a> {
             description: output.description.clone().unwrap_or_default(),
             discard: false,
         });
-        Built { pack: None, outputs: outputs.collect(), graph: graph_plan }
+        Built { pack: None, outputs: outputs.collect(), reference: None, shadow: None, canary: None, graph: graph_plan }
     }
 
     fn build_node(
@@ -297,6 +313,7 @@ impl<'a> Builder<'a> {
                     limits: manifest.limits.over(self.limits),
                     circuit: manifest.circuit.over(self.circuit),
                     on_fault: manifest.on_fault.map(|(policy, _)| policy).unwrap_or_default(),
+                    on_state_mismatch: manifest.on_state_mismatch,
                     ports: names.into_iter().zip(targets).map(|(name, targets)| PortPlan { name, targets }).collect(),
                     shape,
                 })))

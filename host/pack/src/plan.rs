@@ -11,8 +11,9 @@ use semver::Version;
 use serde_json::Value as Json;
 
 use crate::artifact::{Artifact, NodeShape, hex_digest};
-use crate::limits::{ArtifactLimits, CircuitSettings, NodeLimits, OnFault};
+use crate::limits::{ArtifactLimits, CircuitSettings, NodeLimits, OnFault, OnStateMismatch};
 use crate::manifest::packs::RegistrySettings;
+use crate::trial::{CanarySettings, RollbackSettings, ShadowSettings};
 use crate::trust::TrustPolicy;
 
 /// A whole agent: where events begin, what happens to them, where they end.
@@ -35,12 +36,14 @@ pub struct Plan {
 }
 
 /// Settings of the agent itself.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct AgentSettings {
     /// Folder for checkpoints and caches.
     pub data_dir: PathBuf,
     /// Number of worker threads, at least 1.
     pub workers: usize,
+    /// How long a drain may take before the rest is left for the next start; read at the start only.
+    pub drain_timeout: Duration,
     /// When a batch is closed.
     pub batch: BatchSettings,
     /// Limits of nodes that name none of their own.
@@ -51,6 +54,10 @@ pub struct AgentSettings {
     pub artifacts: ArtifactLimits,
     /// Bounds of the quarantine.
     pub quarantine: QuarantineSettings,
+    /// When a version that was just taken up is given up again.
+    pub rollback: RollbackSettings,
+    /// Whether a changed pack must pass its own tests before it runs.
+    pub pack_tests: bool,
     /// Library folder of packs.
     pub packs: PathBuf,
     /// How packs come from registries.
@@ -229,6 +236,21 @@ pub struct PipelinePlan {
     pub nodes: Vec<NodePlan>,
     /// Outputs in the order of the file.
     pub outputs: Vec<OutputPlan>,
+    /// The pack as a command line would name it; none for a graph written inline.
+    pub reference: Option<String>,
+    /// Another version that is tried on copies.
+    pub shadow: Option<Box<Trial<ShadowSettings>>>,
+    /// Another version that takes a share.
+    pub canary: Option<Box<Trial<CanarySettings>>>,
+}
+
+/// Another version of a pipeline. Its outputs are among those of the pipeline, by name.
+#[derive(Debug, Clone)]
+pub struct Trial<S> {
+    /// What is tried; it has neither sources nor trials of its own.
+    pub candidate: PipelinePlan,
+    /// How.
+    pub settings: S,
 }
 
 /// A node with its artifact, options and links.
@@ -248,6 +270,8 @@ pub struct NodePlan {
     pub circuit: CircuitSettings,
     /// What becomes of its events then.
     pub on_fault: OnFault,
+    /// What becomes of state of a former version that it cannot take over.
+    pub on_state_mismatch: OnStateMismatch,
     /// What the artifact said of itself when it was configured.
     pub shape: NodeShape,
     /// Ports in the order of the shape, and `failed` as the last.
@@ -262,6 +286,7 @@ impl fmt::Debug for NodePlan {
             .field("limits", &self.limits)
             .field("circuit", &self.circuit)
             .field("on_fault", &self.on_fault)
+            .field("on_state_mismatch", &self.on_state_mismatch)
             .field("shape", &self.shape)
             .field("ports", &self.ports)
             .finish_non_exhaustive()

@@ -130,6 +130,29 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Reads a number in a range that need not be whole.
+    pub(crate) fn fraction(
+        &mut self,
+        key: &'static str,
+        range: RangeInclusive<f64>,
+        findings: &mut Findings,
+    ) -> Option<f64> {
+        let entry = self.optional(key)?;
+        #[expect(clippy::cast_precision_loss, reason = "no range has numbers that large")]
+        let number = match &entry.item.data {
+            Data::Float(number) => Some(*number),
+            Data::Integer(number) => Some(*number as f64),
+            Data::String(text) => text.trim().parse().ok(),
+            _ => return wrong_type(entry, "a number", findings),
+        };
+        in_range(entry, number, range, f64::to_string, findings)
+    }
+
+    /// Reads a share: more than 0, at most 1.
+    pub(crate) fn share(&mut self, key: &'static str, findings: &mut Findings) -> Option<f64> {
+        self.fraction(key, 0.0001..=1.0, findings)
+    }
+
     /// Reads one of a few words.
     pub(crate) fn choice<T: Copy>(
         &mut self,
@@ -216,6 +239,7 @@ fn bad_value<T>(entry: &Entry, rule: impl Display, findings: &mut Findings) -> O
     let written = match &entry.item.data {
         Data::String(text) => text.clone(),
         Data::Integer(number) => number.to_string(),
+        Data::Float(number) => number.to_string(),
         _ => String::new(),
     };
     findings.report(codes::BAD_VALUE.at(entry.item.place, format!("bad `{}`: `{written}`; {rule}", entry.key)));

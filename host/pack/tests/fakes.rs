@@ -109,13 +109,17 @@ pub(crate) struct FakeComponents;
 impl Components for FakeComponents {
     fn types(&self, kind: ComponentKind) -> Vec<&str> {
         match kind {
-            ComponentKind::Source => vec!["demo", "file", "stdin"],
+            ComponentKind::Source => vec!["demo", "file", "http", "stdin"],
             ComponentKind::Sink => vec!["blackhole", "console", "file"],
         }
     }
 
     fn check(&self, _: ComponentKind, type_name: &str, options: &Json) -> Result<(), Vec<OptionError>> {
-        let known: &[&str] = if type_name == "file" { &["path", "framing", "token"] } else { &["token"] };
+        let known: &[&str] = match type_name {
+            "file" => &["path", "framing", "token"],
+            "http" => &["address", "token"],
+            _ => &["token"],
+        };
         let mut errors = unknown_options(options, known);
         if type_name == "file" && !options["path"].is_string() {
             errors.push(OptionError { path: "path".to_owned(), message: "a path is needed".to_owned() });

@@ -80,6 +80,7 @@ fn settings_take_sizes_durations_and_variables() {
         fields = 9
         table_elements = 10
         instances = 11
+        state = "23KiB"
         retry_calls = 12
         retry_time = "13s"
         [agent.circuit]
@@ -113,6 +114,7 @@ fn settings_take_sizes_durations_and_variables() {
         fields: 9,
         table_elements: 10,
         instances: 11,
+        state_bytes: 23 << 10,
         retry_calls: 12,
         retry_time: Duration::from_secs(13),
     };

@@ -45,6 +45,8 @@ pub struct Description {
     pub options_schema: String,
     /// Whether the node hides data.
     pub masks: bool,
+    /// Version of the state that it saves; `None` for a stateless node.
+    pub state_version: Option<u32>,
 }
 
 /// An artifact that can be instantiated.
@@ -122,11 +124,19 @@ fn describe(runtime: &Runtime, pre: &InstancePre<State>, exports: &Exports) -> R
     let instance = pre.instantiate(&mut store).map_err(failed)?;
     let describe = instance.get_typed_func::<(), (GivenDescription,)>(&mut store, &exports.describe).map_err(failed)?;
     let (given,) = describe.call(&mut store, ()).map_err(failed)?;
+    let state_version = match &exports.state {
+        Some(state) => {
+            let version = instance.get_typed_func::<(), (u32,)>(&mut store, &state.version).map_err(failed)?;
+            Some(version.call(&mut store, ()).map_err(failed)?.0)
+        }
+        None => None,
+    };
     Ok(Description {
         name: given.name,
         version: given.version,
         summary: given.summary,
         options_schema: given.options_schema,
         masks: given.masks,
+        state_version,
     })
 }

@@ -16,6 +16,8 @@ use crate::state::State;
 pub(crate) const CONTRACT: &str = wattle_pack::CONTRACT_VERSION;
 /// The instance that a node exports, with the contract's version.
 pub(crate) const NODE: &str = "wattle:node/node@0.1.0";
+/// The instance that a stateful node exports besides.
+pub(crate) const STATE: &str = "wattle:node/state@0.1.0";
 const BATCH: &str = "wattle:node/batch@0.1.0";
 const FIELDS: &str = "wattle:node/fields@0.1.0";
 const DIAGNOSTICS: &str = "wattle:node/diagnostics@0.1.0";
@@ -116,6 +118,16 @@ pub(crate) struct Configured {
 pub(crate) struct GivenOptionError {
     pub(crate) path: String,
     pub(crate) message: String,
+}
+
+/// State of a node at one moment: what `save` answers and `restore` takes. Only the node understands the bytes.
+#[derive(Clone, Debug, PartialEq, Eq, ComponentType, Lift, Lower)]
+#[component(record)]
+pub struct Snapshot {
+    /// Version of the form of the bytes.
+    pub version: u32,
+    /// The state.
+    pub bytes: Bytes,
 }
 
 type Store<'a> = StoreContextMut<'a, State>;

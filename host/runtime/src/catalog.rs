@@ -1,7 +1,9 @@
 //! The nodes that validation may ask for: the built-in artifacts, and configuring any artifact in its sandbox.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
+use parking_lot::Mutex;
 use wattle_pack::{Artifact, NodeError, NodeLimits, NodeShape, Nodes};
 
 use crate::instance::{ConfigureError, Instance};
@@ -11,12 +13,17 @@ use crate::runtime::Runtime;
 pub struct Catalog {
     runtime: Arc<Runtime>,
     builtin: Vec<Arc<Artifact>>,
+    /// What was configured without an error, by digest, options and limits: a reload asks for most of it again.
+    shapes: Mutex<HashMap<(String, String, NodeLimits), NodeShape>>,
 }
+
+/// Configured nodes that are remembered.
+const MOST_SHAPES: usize = 10_000;
 
 impl Catalog {
     /// A catalog of these built-in artifacts.
     pub fn new(runtime: Arc<Runtime>, builtin: Vec<Artifact>) -> Self {
-        Self { runtime, builtin: builtin.into_iter().map(Arc::new).collect() }
+        Self { runtime, builtin: builtin.into_iter().map(Arc::new).collect(), shapes: Mutex::default() }
     }
 
     /// The runtime.
@@ -35,6 +42,10 @@ impl Nodes for Catalog {
     }
 
     fn configure(&self, artifact: &Arc<Artifact>, options: &str, limits: &NodeLimits) -> Result<NodeShape, NodeError> {
+        let key = (artifact.digest.clone(), options.to_owned(), limits.clone());
+        if let Some(shape) = self.shapes.lock().get(&key) {
+            return Ok(shape.clone());
+        }
         let compiled = self.runtime.compile(artifact).map_err(|error| NodeError::Artifact {
             message: error.message,
             hint: error.hint,
@@ -42,12 +53,20 @@ impl Nodes for Catalog {
         })?;
         let name = artifact.name.as_str().into();
         match Instance::new(&compiled, &name, options, limits) {
-            Ok((_, info)) => Ok(NodeShape {
-                ports: info.ports,
-                name: compiled.description.name.clone(),
-                version: compiled.description.version.clone(),
-                masks: compiled.description.masks,
-            }),
+            Ok((_, info)) => {
+                let shape = NodeShape {
+                    ports: info.ports,
+                    name: compiled.description.name.clone(),
+                    version: compiled.description.version.clone(),
+                    masks: compiled.description.masks,
+                };
+                let mut shapes = self.shapes.lock();
+                if shapes.len() >= MOST_SHAPES {
+                    shapes.clear();
+                }
+                shapes.insert(key, shape.clone());
+                Ok(shape)
+            }
             Err(ConfigureError::Options(errors)) => Err(NodeError::Options(errors)),
             Err(ConfigureError::Fault(fault)) => Err(NodeError::Artifact {
                 message: format!("node faulted while it was configured: {fault}"),

@@ -10,9 +10,10 @@ use wattle_batch::{Batch, Call, NodeInfo, Outcome};
 use wattle_pack::{NodeLimits, OptionError};
 
 use crate::artifact::Compiled;
-use crate::bindings::{Configured, GivenOptionError, NODE};
+use crate::bindings::{Configured, GivenOptionError, NODE, Snapshot};
 use crate::fault::{Blame, Fault, FaultKind};
 use crate::runtime::TICK;
+use crate::snapshot::{StateExports, StateFunctions};
 use crate::state::State;
 
 /// An instance whose memory has grown beyond this is replaced after the call: linear memory never shrinks, and one huge
@@ -24,13 +25,15 @@ pub(crate) struct Exports {
     pub(crate) describe: ComponentExportIndex,
     configure: ComponentExportIndex,
     process: ComponentExportIndex,
+    pub(crate) state: Option<StateExports>,
 }
 
 impl Exports {
     pub(crate) fn find(component: &Component) -> Option<Self> {
         let node = component.get_export_index(None, NODE)?;
         let find = |name| component.get_export_index(Some(&node), name);
-        Some(Self { describe: find("describe")?, configure: find("configure")?, process: find("process")? })
+        let state = StateExports::find(component);
+        Some(Self { describe: find("describe")?, configure: find("configure")?, process: find("process")?, state })
     }
 }
 
@@ -41,7 +44,7 @@ pub(crate) fn arm(store: &mut Store<State>, time: Duration) {
     allow_output(store);
 }
 
-fn start_clock(store: &mut Store<State>, time: Duration) {
+pub(crate) fn start_clock(store: &mut Store<State>, time: Duration) {
     store.data_mut().time_limit = time;
     // The current tick may end at once, so one more than the limit needs.
     let ticks = time.as_nanos().div_ceil(TICK.as_nanos());
@@ -64,6 +67,7 @@ pub(crate) enum ConfigureError {
 pub(crate) struct Instance {
     store: Store<State>,
     process: TypedFunc<(), (Result<(), String>,)>,
+    state: Option<StateFunctions>,
 }
 
 impl Instance {
@@ -95,6 +99,12 @@ impl Instance {
         let process = instance
             .get_typed_func::<(), (Result<(), String>,)>(&mut store, &compiled.exports.process)
             .map_err(|e| fault(e, &mut store))?;
+        let state = match &compiled.exports.state {
+            Some(exports) => {
+                Some(StateFunctions::of(exports, &instance, &mut store).map_err(|e| fault(e, &mut store))?)
+            }
+            None => None,
+        };
         let (answer,) = configure.call(&mut store, (options,)).map_err(|e| fault(e, &mut store))?;
         let configured = answer.map_err(|errors| {
             let errors = errors.into_iter().map(|e| OptionError { path: e.path, message: e.message });
@@ -109,7 +119,25 @@ impl Instance {
             ports: configured.ports,
             fields: store.data_mut().fields.take().unwrap_or_default(),
         };
-        Ok((Self { store, process }, info))
+        Ok((Self { store, process, state }, info))
+    }
+
+    /// Takes a snapshot of its state, if it has any.
+    pub(crate) fn save(&mut self) -> Result<Option<Snapshot>, Fault> {
+        self.state.as_ref().map(|state| state.save(&mut self.store)).transpose()
+    }
+
+    /// Takes over state; on an error it must not be used.
+    pub(crate) fn restore(&mut self, snapshots: &[Snapshot]) -> Result<(), String> {
+        match &self.state {
+            Some(state) => state.restore(&mut self.store, snapshots),
+            None => Err("the node keeps no state".into()),
+        }
+    }
+
+    /// Whether its memory has grown so much that it is to be replaced.
+    pub(crate) fn is_outgrown(&self) -> bool {
+        self.memory_bytes() > RECYCLE_BYTES
     }
 
     /// Linear memory in bytes.
@@ -120,7 +148,8 @@ impl Instance {
     /// Calls the node for a batch.
     ///
     /// The instance comes back unless it must not be used again: it faulted, or outgrew its memory. That is given back
-    /// before the decisions take effect, which may take as much again.
+    /// before the decisions take effect, which may take as much again; but not where it holds state, which the caller
+    /// saves first.
     pub(crate) fn process(mut self, batch: Batch, info: &Arc<NodeInfo>) -> Processed {
         let input_bytes = batch.byte_len();
         let limits = &self.store.data().limits;
@@ -147,7 +176,7 @@ impl Instance {
             spare.into_ack().deliver();
             return Processed { done: Err(Box::new((call.abort(), fault))), memory_bytes, instance: None };
         }
-        let instance = (memory_bytes <= RECYCLE_BYTES).then_some(self);
+        let instance = (memory_bytes <= RECYCLE_BYTES || self.state.is_some()).then_some(self);
         let done = match catch_unwind(AssertUnwindSafe(|| call.finish())) {
             Ok(Ok(outcome)) => {
                 spare.into_ack().deliver();

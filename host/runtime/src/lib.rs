@@ -22,13 +22,16 @@ mod inspect;
 mod instance;
 mod runner;
 mod runtime;
+mod snapshot;
 mod state;
 mod stats;
 
 pub use artifact::{ArtifactError, Compiled, Description};
+pub use bindings::Snapshot;
 pub use catalog::Catalog;
 pub use fault::{Blame, Fault, FaultKind};
 pub use inspect::{Inspection, inspect};
 pub use runner::{Process, Runner, RunnerSettings};
 pub use runtime::{CacheCounts, Runtime, RuntimeError};
+pub use snapshot::StateSlot;
 pub use stats::{CALL_SECONDS, FaultCounts, Histogram, HistogramSnapshot, NodeStats};

@@ -13,8 +13,10 @@ use wattle_batch::{Batch, Failure, NodeInfo, Outcome};
 use wattle_pack::{NodeLimits, NodePlan};
 
 use crate::artifact::Compiled;
+use crate::bindings::Snapshot;
 use crate::fault::{Fault, FaultKind};
 use crate::instance::{ConfigureError, Instance, Processed};
+use crate::snapshot::StateSlot;
 use crate::stats::{MemoryShare, NodeStats};
 
 /// Something that processes batches in place of a node: a sandboxed guest, or a native one for comparison.
@@ -26,6 +28,38 @@ pub trait Process: Send {
     fn has_faulted(&self) -> bool {
         false
     }
+
+    /// The same node at rest, for another worker; `None` if it has to be made.
+    fn resting_twin(&self) -> Option<Box<dyn Process>> {
+        None
+    }
+
+    /// Whether it keeps state between batches.
+    fn is_stateful(&self) -> bool {
+        false
+    }
+
+    /// Tries whether state could be taken over, without doing it.
+    ///
+    /// # Errors
+    ///
+    /// Why it cannot.
+    fn check_state(&self, snapshots: &[Snapshot]) -> Result<(), String> {
+        if snapshots.is_empty() { Ok(()) } else { Err("the node keeps no state".into()) }
+    }
+
+    /// Takes over what a slot holds, and keeps its own state there from now on. Comes once, before the first batch.
+    ///
+    /// # Errors
+    ///
+    /// Why it cannot; it begins with nothing then, and the slot is empty.
+    fn take_over(&mut self, slot: &Arc<StateSlot>) -> Result<(), String> {
+        let _ = slot;
+        Ok(())
+    }
+
+    /// Puts its state as it is now into its slot.
+    fn save(&mut self) {}
 
     /// Gives memory back until the next batch, which may take somewhat longer therefore.
     fn rest(&mut self) {}
@@ -51,6 +85,18 @@ impl From<&NodePlan> for RunnerSettings {
 /// How often a node may say that it faults.
 const SAY_AGAIN: Duration = Duration::from_secs(10);
 
+/// State is saved after a call when this many times as long has passed as saving took, so that it takes at most a
+/// fiftieth of the time; state that is small is saved after nearly every call.
+const SAVE_PAUSE: u32 = 50;
+
+/// What a stateful node's runner knows of its state.
+struct Kept {
+    slot: Arc<StateSlot>,
+    /// Whether the instance has more than the slot.
+    is_newer: bool,
+    next: Instant,
+}
+
 /// A sandboxed node on one worker.
 pub struct Runner {
     compiled: Arc<Compiled>,
@@ -65,6 +111,8 @@ pub struct Runner {
     said: Option<Instant>,
     /// Rows that failed since then.
     unsaid: usize,
+    /// For a stateful node, from when it has taken over.
+    kept: Option<Kept>,
 }
 
 /// What is left for finding the poisonous rows of one batch.
@@ -101,6 +149,7 @@ impl Runner {
             resting: false,
             said: None,
             unsaid: 0,
+            kept: None,
         })
     }
 
@@ -113,8 +162,8 @@ impl Runner {
     fn call(&mut self, batch: Batch) -> Result<Outcome, Box<(Batch, Fault)>> {
         let instance = match self.instance.take() {
             Some(instance) => instance,
-            None => match make(&self.compiled, &self.settings) {
-                Ok((instance, _)) => {
+            None => match self.fresh() {
+                Ok(instance) => {
                     let again = !std::mem::take(&mut self.resting);
                     self.stats.restarts.fetch_add(u64::from(again), Ordering::Relaxed);
                     instance
@@ -134,6 +183,9 @@ impl Runner {
             self.memory.set(0);
         }
         self.instance = instance;
+        if done.is_ok() && self.kept.is_some() {
+            self.keep();
+        }
         if let Err(failed) = &done {
             let (_, fault) = &**failed;
             self.stats.faults.add(fault);
@@ -141,6 +193,49 @@ impl Runner {
             tracing::debug!(node = %self.settings.name, kind, blame, error = %fault.message, "node faulted");
         }
         done
+    }
+
+    /// Makes an instance, with the state that was kept last.
+    fn fresh(&mut self) -> Result<Instance, Fault> {
+        let (mut instance, _) = make(&self.compiled, &self.settings)?;
+        let Some(kept) = &self.kept else { return Ok(instance) };
+        let snapshots = kept.slot.get();
+        if snapshots.is_empty() {
+            return Ok(instance);
+        }
+        match instance.restore(&snapshots) {
+            Ok(()) => {
+                self.stats.state_restored.fetch_add(1, Ordering::Relaxed);
+                Ok(instance)
+            }
+            Err(error) => {
+                let error = self.lose_state(&error);
+                tracing::error!(node = %self.settings.name, error, "state cannot be restored; the node begins with none");
+                make(&self.compiled, &self.settings).map(|(instance, _)| instance)
+            }
+        }
+    }
+
+    fn lose_state<'e>(&self, error: &'e str) -> &'e str {
+        self.stats.state_lost.fetch_add(1, Ordering::Relaxed);
+        if let Some(kept) = &self.kept {
+            kept.slot.set(Vec::new());
+        }
+        error
+    }
+
+    /// After a call that went well: saves state if it is time, and lets go of an instance that outgrew its memory.
+    fn keep(&mut self) {
+        let is_outgrown = self.instance.as_ref().is_some_and(Instance::is_outgrown);
+        let Some(kept) = &mut self.kept else { return };
+        kept.is_newer = true;
+        if is_outgrown || Instant::now() >= kept.next {
+            self.save();
+        }
+        if is_outgrown {
+            self.instance = None;
+            self.memory.set(0);
+        }
     }
 
     /// Processes a batch, and cuts it up while it faults. `why` is the fault of the batch that this one is a half of.
@@ -223,7 +318,78 @@ impl Process for Runner {
         self.faulted
     }
 
+    fn resting_twin(&self) -> Option<Box<dyn Process>> {
+        Some(Box::new(Self {
+            compiled: self.compiled.clone(),
+            settings: self.settings.clone(),
+            info: self.info.clone(),
+            instance: None,
+            memory: MemoryShare::new(self.stats.clone()),
+            stats: self.stats.clone(),
+            faulted: false,
+            resting: true,
+            said: None,
+            unsaid: 0,
+            kept: None,
+        }))
+    }
+
+    fn is_stateful(&self) -> bool {
+        self.compiled.exports.state.is_some()
+    }
+
+    fn check_state(&self, snapshots: &[Snapshot]) -> Result<(), String> {
+        if snapshots.is_empty() {
+            return Ok(());
+        }
+        let (mut instance, _) = make(&self.compiled, &self.settings).map_err(|fault| fault.to_string())?;
+        instance.restore(snapshots)
+    }
+
+    fn take_over(&mut self, slot: &Arc<StateSlot>) -> Result<(), String> {
+        if !self.is_stateful() {
+            return Ok(());
+        }
+        self.kept = Some(Kept { slot: slot.clone(), is_newer: false, next: Instant::now() });
+        let snapshots = slot.get();
+        // A node at rest takes it over when it is needed.
+        let Some(instance) = self.instance.as_mut().filter(|_| !snapshots.is_empty()) else { return Ok(()) };
+        let restored = instance.restore(&snapshots);
+        match &restored {
+            Ok(()) => _ = self.stats.state_restored.fetch_add(1, Ordering::Relaxed),
+            Err(error) => {
+                self.lose_state(error);
+                self.instance = None;
+                self.memory.set(0);
+            }
+        }
+        restored
+    }
+
+    fn save(&mut self) {
+        let Some(kept) = self.kept.as_mut().filter(|kept| kept.is_newer) else { return };
+        let Some(instance) = &mut self.instance else { return };
+        let since = Instant::now();
+        match instance.save() {
+            Ok(Some(snapshot)) => {
+                self.stats.state_bytes.store(snapshot.bytes.len() as u64, Ordering::Relaxed);
+                kept.slot.set(vec![snapshot]);
+            }
+            Ok(None) => {}
+            Err(fault) => {
+                self.stats.faults.add(&fault);
+                let (kind, error) = (fault.kind.name(), fault.summary());
+                tracing::warn!(node = %self.settings.name, kind, error, "state cannot be saved; the last that was stays");
+                self.instance = None;
+                self.memory.set(0);
+            }
+        }
+        kept.is_newer = false;
+        kept.next = Instant::now() + since.elapsed() * SAVE_PAUSE;
+    }
+
     fn rest(&mut self) {
+        self.save();
         self.resting = self.instance.take().is_some() || self.resting;
         self.memory.set(0);
     }

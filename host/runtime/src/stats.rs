@@ -21,6 +21,12 @@ pub struct NodeStats {
     pub memory_bytes: AtomicU64,
     /// Largest linear memory that one instance ever had, in bytes.
     pub peak_memory_bytes: AtomicU64,
+    /// Bytes of the last snapshot of its state.
+    pub state_bytes: AtomicU64,
+    /// How often an instance took over state.
+    pub state_restored: AtomicU64,
+    /// How often state was lost: an instance that should have taken it over began with nothing.
+    pub state_lost: AtomicU64,
 }
 
 /// Upper bounds of the histogram of call times, in nanoseconds: two a decade. A call takes from some microseconds for a

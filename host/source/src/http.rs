@@ -17,6 +17,7 @@
 
 pub(crate) mod body;
 mod handler;
+mod listeners;
 pub(crate) mod options;
 
 #[cfg(test)]
@@ -51,18 +52,27 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// The source, ready to run.
 pub(crate) struct HttpSource {
     settings: Settings,
+    /// Where it will listen, unless that is only known when it runs.
+    socket: Option<std::net::TcpListener>,
 }
 
 impl HttpSource {
     pub(crate) fn new(options: Options) -> Result<Self, Vec<OptionError>> {
-        Ok(Self { settings: Settings::new(options)? })
+        Ok(Self { settings: Settings::new(options)?, socket: None })
+    }
+
+    /// Takes its address, from a source that runs there and is to be replaced if there is one.
+    pub(crate) fn listen(mut self) -> Result<Self, SourceError> {
+        let address = &self.settings.address;
+        self.socket = listeners::prepare(address).map_err(|error| cannot_listen(address, &error))?;
+        Ok(self)
     }
 }
 
 impl Source for HttpSource {
     fn run(self: Box<Self>, context: SourceContext) -> Pin<Box<dyn Future<Output = Result<(), SourceError>> + Send>> {
         Box::pin(async move {
-            let listener = listen(&self.settings.address, &context).await?;
+            let (listener, shown) = listen(&self.settings.address, self.socket, &context).await?;
             context.stats.start();
             let max_connections = self.settings.max_connections;
             let mut stop = context.stop.clone();
@@ -81,7 +91,7 @@ impl Source for HttpSource {
                 connections.spawn(serve(stream, peer, handler.clone(), graceful.watcher(), place));
             }
             // No further connection; requests that are being answered are answered.
-            drop(listener);
+            drop((listener, shown));
             graceful.shutdown().await;
             connections.join_all().await;
             Ok(())
@@ -89,25 +99,34 @@ impl Source for HttpSource {
     }
 }
 
-async fn listen(address: &str, context: &SourceContext) -> Result<TcpListener, SourceError> {
+async fn listen(
+    address: &str,
+    socket: Option<std::net::TcpListener>,
+    context: &SourceContext,
+) -> Result<(TcpListener, listeners::Shown), SourceError> {
     let bound = async {
-        let listener = TcpListener::bind(address).await?;
-        let at = listener.local_addr()?;
-        std::io::Result::Ok((listener, at))
-    };
-    let (listener, at) = bound.await.map_err(|error| {
-        let name = &context.name;
-        let message = match error.kind() {
-            std::io::ErrorKind::AddrInUse => format!(
-                "address `{address}` of source `{name}` is taken; stop the program that listens there or set another `address`"
-            ),
-            _ => format!("source `{name}` cannot listen on address `{address}`: {error}"),
+        let listener = match socket {
+            Some(socket) => TcpListener::from_std(socket)?,
+            None => TcpListener::bind(address).await?,
         };
-        SourceError { message }
-    })?;
+        let at = listener.local_addr()?;
+        let shown = listeners::show(address, &listener)?;
+        std::io::Result::Ok((listener, shown, at))
+    };
+    let (listener, shown, at) = bound.await.map_err(|error| cannot_listen(address, &error))?;
     let _ = context.stats.address.set(at);
     tracing::info!(source = %context.name, address = %at, "listening");
-    Ok(listener)
+    Ok((listener, shown))
+}
+
+fn cannot_listen(address: &str, error: &std::io::Error) -> SourceError {
+    let message = match error.kind() {
+        std::io::ErrorKind::AddrInUse => {
+            format!("address `{address}` is taken; stop the program that listens there or set another `address`")
+        }
+        _ => format!("cannot listen on address `{address}`: {error}"),
+    };
+    SourceError { message }
 }
 
 async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> (TcpStream, SocketAddr, OwnedSemaphorePermit) {

@@ -45,12 +45,19 @@ pub fn check(type_name: &str, options: &Value) -> Result<(), Vec<OptionError>> {
 ///
 /// # Errors
 ///
-/// The options do not pass [`check`].
+/// The options do not pass [`check`], or an address cannot be listened at.
 pub fn build(type_name: &str, options: &Value) -> Result<Box<dyn Source>, SourceError> {
-    prepare(type_name, options).map_err(|errors| {
+    let wrong = |errors: Vec<OptionError>| {
         let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
         SourceError { message: format!("options of a `{type_name}` source are wrong: {}", errors.join("; ")) }
-    })
+    };
+    match type_name {
+        "http" => {
+            let source = parse(options).and_then(http::HttpSource::new).map_err(wrong)?;
+            Ok(Box::new(source.listen()?))
+        }
+        _ => prepare(type_name, options).map_err(wrong),
+    }
 }
 
 fn prepare(type_name: &str, options: &Value) -> Result<Box<dyn Source>, Vec<OptionError>> {

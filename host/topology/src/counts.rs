@@ -84,6 +84,12 @@ pub struct PipelineCounts {
     pub delivered: AtomicU64,
     /// Events that went back to their source unacknowledged, which offers them again.
     pub returned: AtomicU64,
+    /// Batches that came from sources.
+    pub batches: AtomicU64,
+    /// Those of them at which a node faulted.
+    pub faulted_batches: AtomicU64,
+    /// Nanoseconds that workers spent on them.
+    pub busy_nanos: AtomicU64,
     nodes: Mutex<BTreeMap<String, Arc<NodeCounts>>>,
     outputs: Mutex<BTreeMap<String, Arc<OutputCounts>>>,
 }
@@ -121,6 +127,9 @@ impl PipelineCounts {
             failed: load(&self.failed),
             delivered: load(&self.delivered),
             returned: load(&self.returned),
+            batches: load(&self.batches),
+            faulted_batches: load(&self.faulted_batches),
+            busy_nanos: load(&self.busy_nanos),
         }
     }
 }
@@ -137,9 +146,29 @@ pub struct Snapshot {
     pub failed: u64,
     pub delivered: u64,
     pub returned: u64,
+    pub batches: u64,
+    pub faulted_batches: u64,
+    pub busy_nanos: u64,
 }
 
 impl Snapshot {
+    /// What has come since another snapshot of the same pipeline.
+    pub fn since(&self, before: &Self) -> Self {
+        Self {
+            received: self.received - before.received,
+            received_bytes: self.received_bytes - before.received_bytes,
+            split: self.split - before.split,
+            copied: self.copied - before.copied,
+            dropped: self.dropped - before.dropped,
+            failed: self.failed - before.failed,
+            delivered: self.delivered - before.delivered,
+            returned: self.returned - before.returned,
+            batches: self.batches - before.batches,
+            faulted_batches: self.faulted_batches - before.faulted_batches,
+            busy_nanos: self.busy_nanos - before.busy_nanos,
+        }
+    }
+
     /// Events that had to be accounted for: received, added by splits, copied.
     pub fn events_in(&self) -> i64 {
         whole(self.received) + self.split + whole(self.copied)

@@ -7,15 +7,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use parking_lot::Mutex;
 use wattle_buffer::Queue;
 use wattle_buffer::disk::BufferStats;
-use wattle_pack::{NodePlan, Plan};
+use wattle_pack::{NodePlan, OnStateMismatch, PipelinePlan, Plan, ShadowSettings, SinkPlan, Trial};
 use wattle_runtime::{NodeStats, Process, Runner, RunnerSettings, Runtime};
 use wattle_sink::{Encoder, Payload, SinkStats};
 
 use crate::circuit::Circuit;
-use crate::counts::Counts;
+use crate::counts::{Counts, PipelineCounts};
 use crate::pipeline::{NodeLinks, Output, Pipeline, Port};
 use crate::quarantine::{Quarantine, QuarantineStore};
+use crate::shadow::{Candidate, Shadow, Shadows};
+use crate::states::{Slots, States};
 use crate::stops::Stops;
+use crate::trial::{Canary, Share, canary_name};
 
 /// Why a plan could not be built. The running generation is untouched.
 #[derive(Debug, thiserror::Error)]
@@ -59,6 +62,17 @@ impl Drop for SinkHandle {
 /// One worker's instances: for each pipeline, for each node.
 pub(crate) type NodeSet = Vec<Vec<Box<dyn Process>>>;
 
+/// What a generation is built in: all that outlives it.
+pub(crate) struct Surroundings<'a> {
+    pub(crate) workers: usize,
+    pub(crate) sinks: &'a HashMap<String, Arc<SinkHandle>>,
+    pub(crate) counts: &'a Counts,
+    pub(crate) stops: &'a Stops,
+    pub(crate) states: &'a States,
+    pub(crate) shadows: &'a Shadows,
+    pub(crate) make: &'a MakeNode,
+}
+
 pub(crate) struct Generation {
     pub(crate) number: u64,
     pub(crate) pipelines: Vec<Pipeline>,
@@ -66,83 +80,83 @@ pub(crate) struct Generation {
     /// Instances made in advance, one set a worker, so that a swap costs no worker any time; the last is the spare
     /// worker's, at rest.
     nodes: Mutex<Vec<NodeSet>>,
+    /// Nodes, as `pipeline.node`, that cannot take over the state of their predecessor and may begin with none.
+    pub(crate) emptied: Vec<String>,
 }
 
 impl Generation {
     /// A generation without pipelines: before the first plan, and after the last.
     pub(crate) fn empty(number: u64) -> Self {
-        Self { number, pipelines: Vec::new(), by_source: HashMap::new(), nodes: Mutex::default() }
+        Self { number, pipelines: Vec::new(), by_source: HashMap::new(), nodes: Mutex::default(), emptied: Vec::new() }
     }
 
-    /// Builds the pipelines of a plan, with instances for every worker and the spare one.
-    pub(crate) fn build(
-        number: u64,
-        plan: &Plan,
-        workers: usize,
-        sinks: &HashMap<String, Arc<SinkHandle>>,
-        counts: &Counts,
-        stops: &Stops,
-        make: &MakeNode,
-    ) -> Result<Self, BuildError> {
-        let mut nodes: Vec<NodeSet> = (0..=workers).map(|_| Vec::new()).collect();
-        let mut pipelines = Vec::with_capacity(plan.pipelines.len());
+    /// Builds the pipelines of a plan and their trials, with instances for every worker and the spare one.
+    pub(crate) fn build(number: u64, plan: &Plan, around: &Surroundings<'_>) -> Result<Self, BuildError> {
+        let mut builder = Builder {
+            number,
+            plan,
+            around,
+            nodes: (0..=around.workers).map(|_| Vec::new()).collect(),
+            quarantines: HashMap::new(),
+            emptied: Vec::new(),
+        };
         let mut by_source: HashMap<String, Vec<usize>> = HashMap::new();
+        let mut pipelines = Vec::with_capacity(plan.pipelines.len());
         for (index, pipeline) in plan.pipelines.iter().enumerate() {
-            let counted = counts.pipeline(&pipeline.name);
-            for &source in &pipeline.sources {
-                if let Some(source) = plan.sources.get(source) {
-                    by_source.entry(source.name.clone()).or_default().push(index);
-                }
+            for source in pipeline.sources.iter().filter_map(|&source| plan.sources.get(source)) {
+                by_source.entry(source.name.clone()).or_default().push(index);
             }
-            for set in &mut nodes {
-                let made = pipeline.nodes.iter().map(|node| {
-                    make(node, counted.node(&node.name).stats.clone()).map_err(|message| BuildError {
-                        what: "node",
-                        name: format!("{}.{}", pipeline.name, node.name),
-                        message,
-                    })
-                });
-                set.push(made.collect::<Result<_, _>>()?);
-            }
-            nodes.iter_mut().skip(workers).flatten().flatten().for_each(|node: &mut Box<dyn Process>| node.rest());
-            let store = QuarantineStore::new(&plan.agent.data_dir, &pipeline.name);
-            let quarantine = Arc::new(Quarantine::new(store, plan.agent.quarantine.max_bytes));
-            let links = pipeline.nodes.iter().map(|node| {
-                let counts = counted.node(&node.name);
-                let ports = node.ports.iter();
-                let ports = ports.map(|p| Port { sent: counts.port(&p.name), targets: p.targets.clone() }).collect();
-                NodeLinks {
-                    name: node.name.as_str().into(),
-                    version: format!("{}@{}", node.shape.name, node.shape.version).into(),
-                    circuit: Circuit::new(&node.circuit, node.on_fault),
-                    quarantine: node.shape.masks.then(|| quarantine.clone()),
-                    ports,
-                    counts,
-                }
-            });
-            let outputs = pipeline.outputs.iter().enumerate().map(|(output, planned)| {
-                let takes = |sink: &&wattle_pack::SinkPlan| sink.inputs.contains(&(index, output));
-                let sinks = plan.sinks.iter().filter(takes).filter_map(|s| sinks.get(&s.component.name).cloned());
-                Output { sinks: sinks.collect(), counts: counted.output(&planned.name) }
-            });
-            pipelines.push(Pipeline {
-                name: pipeline.name.clone(),
-                generation: number,
-                stopped: AtomicBool::new(false),
-                stops: stops.clone(),
-                entry: pipeline.entry.clone(),
-                nodes: links.collect(),
-                outputs: outputs.collect(),
-                counts: counted.clone(),
-                max_batch_bytes: usize::try_from(plan.agent.batch.max_bytes).unwrap_or(usize::MAX),
-            });
+            pipelines.push(builder.pipeline(index, pipeline, &pipeline.name)?);
         }
-        Ok(Self { number, pipelines, by_source, nodes: Mutex::new(nodes) })
+        for (index, planned) in plan.pipelines.iter().enumerate() {
+            if let Some(trial) = &planned.canary {
+                let candidate = builder.pipeline(index, &trial.candidate, &canary_name(&planned.name))?;
+                let canary = Canary { candidate: pipelines.len(), share: Share::new(trial.settings.share) };
+                pipelines.push(candidate);
+                if let Some(primary) = pipelines.get_mut(index) {
+                    primary.canary = Some(canary);
+                }
+            }
+            if let Some(trial) = &planned.shadow {
+                let shadow = builder.shadow(planned, trial)?;
+                if let Some(primary) = pipelines.get_mut(index) {
+                    primary.shadow = Some(shadow);
+                }
+            }
+        }
+        let Builder { mut nodes, emptied, .. } = builder;
+        nodes.iter_mut().skip(around.workers).flatten().flatten().for_each(|node: &mut Box<dyn Process>| node.rest());
+        Ok(Self { number, pipelines, by_source, nodes: Mutex::new(nodes), emptied })
     }
 
-    /// The instances of one worker; each worker takes its own, once.
+    /// Which pipeline takes a batch for one of [`Self::pipelines_of`], and the shadow that watches it.
+    pub(crate) fn choose(&self, index: usize) -> (usize, Option<&Shadow>) {
+        let Some(pipeline) = self.pipelines.get(index) else { return (index, None) };
+        match &pipeline.canary {
+            Some(canary) if canary.share.takes() => (canary.candidate, None),
+            _ => (index, pipeline.shadow.as_ref()),
+        }
+    }
+
+    /// The instances of one worker, with the state that those before have left; each worker takes its own, once.
     pub(crate) fn take_nodes(&self, worker: usize) -> NodeSet {
-        self.nodes.lock().get_mut(worker).map(std::mem::take).unwrap_or_default()
+        let mut set = self.nodes.lock().get_mut(worker).map(std::mem::take).unwrap_or_default();
+        for (pipeline, nodes) in self.pipelines.iter().zip(&mut set) {
+            for (links, node) in pipeline.nodes.iter().zip(nodes) {
+                let Some(slot) = links.slots.get(worker) else { continue };
+                if let Err(error) = node.take_over(slot) {
+                    let (pipeline, node) = (pipeline.name.as_str(), &*links.name);
+                    tracing::warn!(
+                        pipeline,
+                        node,
+                        worker,
+                        error,
+                        "state cannot be taken over; the node begins with none"
+                    );
+                }
+            }
+        }
+        set
     }
 
     /// Takes back the instances of a worker that does not keep them.
@@ -176,5 +190,167 @@ impl Generation {
     /// Indices of the pipelines that a source feeds.
     pub(crate) fn pipelines_of(&self, source: &str) -> &[usize] {
         self.by_source.get(source).map(Vec::as_slice).unwrap_or_default()
+    }
+}
+
+/// Builds the pipelines of one generation.
+struct Builder<'a> {
+    number: u64,
+    plan: &'a Plan,
+    around: &'a Surroundings<'a>,
+    /// Instances for each worker, and the spare.
+    nodes: Vec<NodeSet>,
+    /// A pipeline and its canary write to the same one.
+    quarantines: HashMap<usize, Arc<Quarantine>>,
+    emptied: Vec<String>,
+}
+
+impl Builder<'_> {
+    /// Builds a pipeline that has the sinks and the quarantine of the planned one at `index`, and makes its instances.
+    fn pipeline(&mut self, index: usize, planned: &PipelinePlan, name: &str) -> Result<Pipeline, BuildError> {
+        let &Surroundings { counts, states, .. } = self.around;
+        let counted = counts.pipeline(name);
+        let mut instances = Vec::with_capacity(self.nodes.len());
+        for _ in 0..self.around.workers {
+            instances.push(self.instances(planned, name, &counted)?);
+        }
+        // The spare's are made when it has to help.
+        let first: Option<&Vec<Box<dyn Process>>> = instances.first();
+        let twins: Option<Vec<_>> = first.and_then(|first| first.iter().map(|node| node.resting_twin()).collect());
+        instances.push(match twins {
+            Some(twins) => twins,
+            None => self.instances(planned, name, &counted)?,
+        });
+        let mut slots = Vec::with_capacity(planned.nodes.len());
+        for (place, node) in planned.nodes.iter().enumerate() {
+            let stats = counted.node(&node.name).stats.clone();
+            let lost = || _ = stats.state_lost.fetch_add(1, Ordering::Relaxed);
+            let held = states.slots(name, &node.name, lost);
+            if !check_state(name, node, instances.iter().filter_map(|set| set.get(place)), &held)? {
+                self.emptied.push(format!("{name}.{}", node.name));
+            }
+            slots.push(held);
+        }
+        for (set, made) in self.nodes.iter_mut().zip(instances) {
+            set.push(made);
+        }
+        let quarantine = self.quarantine(index);
+        let plan = self.plan;
+        let primary = plan.pipelines.get(index);
+        let outputs = planned.outputs.iter().map(|output| {
+            let place = primary.and_then(|p| p.outputs.iter().position(|o| o.name == output.name));
+            let takes = |sink: &&SinkPlan| place.is_some_and(|place| sink.inputs.contains(&(index, place)));
+            let sinks = plan.sinks.iter().filter(takes);
+            let sinks = sinks.filter_map(|s| self.around.sinks.get(&s.component.name).cloned());
+            Output { sinks: sinks.collect(), counts: counted.output(&output.name) }
+        });
+        let outputs = outputs.collect();
+        Ok(self.connect(planned, name, counted, slots, Some(&quarantine), outputs, self.around.stops.clone()))
+    }
+
+    fn instances(
+        &self,
+        planned: &PipelinePlan,
+        name: &str,
+        counted: &PipelineCounts,
+    ) -> Result<Vec<Box<dyn Process>>, BuildError> {
+        let make = |node: &NodePlan| {
+            (self.around.make)(node, counted.node(&node.name).stats.clone()).map_err(|message| BuildError {
+                what: "node",
+                name: format!("{name}.{}", node.name),
+                message,
+            })
+        };
+        planned.nodes.iter().map(make).collect()
+    }
+
+    fn quarantine(&mut self, index: usize) -> Arc<Quarantine> {
+        let agent = &self.plan.agent;
+        let name = self.plan.pipelines.get(index).map_or("", |pipeline| &pipeline.name);
+        let made = || {
+            let store = QuarantineStore::new(&agent.data_dir, name);
+            Arc::new(Quarantine::new(store, agent.quarantine.max_bytes))
+        };
+        self.quarantines.entry(index).or_insert_with(made).clone()
+    }
+
+    fn connect(
+        &self,
+        planned: &PipelinePlan,
+        name: &str,
+        counted: Arc<PipelineCounts>,
+        slots: Vec<Slots>,
+        quarantine: Option<&Arc<Quarantine>>,
+        outputs: Vec<Output>,
+        stops: Stops,
+    ) -> Pipeline {
+        let links = planned.nodes.iter().zip(slots).map(|(node, slots)| {
+            let counts = counted.node(&node.name);
+            let ports = node.ports.iter();
+            let ports = ports.map(|p| Port { sent: counts.port(&p.name), targets: p.targets.clone() }).collect();
+            NodeLinks {
+                name: node.name.as_str().into(),
+                version: format!("{}@{}", node.shape.name, node.shape.version).into(),
+                circuit: Circuit::new(&node.circuit, node.on_fault),
+                quarantine: quarantine.filter(|_| node.shape.masks).cloned(),
+                ports,
+                counts,
+                slots,
+            }
+        });
+        Pipeline {
+            name: name.to_owned(),
+            generation: self.number,
+            stopped: AtomicBool::new(false),
+            stops,
+            entry: planned.entry.clone(),
+            nodes: links.collect(),
+            outputs,
+            counts: counted,
+            max_batch_bytes: usize::try_from(self.plan.agent.batch.max_bytes).unwrap_or(usize::MAX),
+            canary: None,
+            shadow: None,
+        }
+    }
+
+    /// Builds and starts the shadow of a pipeline: without sinks, quarantine, or anything else that others see.
+    fn shadow(&self, planned: &PipelinePlan, trial: &Trial<ShadowSettings>) -> Result<Shadow, BuildError> {
+        let Trial { candidate, settings } = trial;
+        let counted = Arc::new(PipelineCounts::default());
+        let nodes = self.instances(candidate, &planned.name, &counted)?;
+        let outputs = candidate.outputs.iter().map(|o| Output { sinks: Vec::new(), counts: counted.output(&o.name) });
+        let outputs = outputs.collect();
+        // Nobody else has its state, so it begins with nothing and keeps nothing.
+        let slots = vec![Slots::new(); candidate.nodes.len()];
+        let pipeline = self.connect(candidate, &planned.name, counted, slots, None, outputs, Stops::default());
+        let names = |plan: &PipelinePlan| plan.outputs.iter().map(|output| output.name.clone()).collect();
+        let (outputs, own_outputs) = (names(planned), names(candidate));
+        let report = self.around.shadows.report(planned, candidate);
+        let candidate = Candidate { pipeline, nodes, outputs, own_outputs };
+        Shadow::start(candidate, settings, report).map_err(|error| BuildError {
+            what: "shadow",
+            name: planned.name.clone(),
+            message: error.to_string(),
+        })
+    }
+}
+
+/// Whether the instances of a node can take over what their workers hold of its predecessor. If they cannot, the node
+/// begins with nothing, where its policy lets it.
+fn check_state<'a>(
+    pipeline: &str,
+    node: &NodePlan,
+    instances: impl Iterator<Item = &'a Box<dyn Process>>,
+    slots: &Slots,
+) -> Result<bool, BuildError> {
+    let refused = instances.zip(slots).find_map(|(instance, slot)| instance.check_state(&slot.get()).err());
+    match refused {
+        None => Ok(true),
+        Some(_) if node.on_state_mismatch == OnStateMismatch::Empty => Ok(false),
+        Some(error) => {
+            let hint = "give the node `on_state_mismatch = \"empty\"` to let it begin with none";
+            let message = format!("state of its predecessor cannot be taken over: {error}; {hint}");
+            Err(BuildError { what: "node", name: format!("{pipeline}.{}", node.name), message })
+        }
     }
 }

@@ -15,6 +15,7 @@ use wattle_sink::{Payload, SinkStats};
 use wattle_source::{Batches, SourceStats};
 
 use crate::counts::Counts;
+use crate::shadow::{ShadowSnapshot, Shadows};
 use crate::stops::Stops;
 
 /// A view of a topology; clones see the same.
@@ -25,6 +26,7 @@ pub struct Observer {
     sinks: Arc<Mutex<BTreeMap<String, Entry<SinkStats, Payload>>>>,
     buffers: Arc<Mutex<BTreeMap<String, Arc<BufferStats>>>>,
     stops: Stops,
+    shadows: Shadows,
     generation: Arc<AtomicU64>,
 }
 
@@ -135,6 +137,15 @@ impl Observer {
     /// Pipelines that stopped by themselves.
     pub fn stops(&self) -> &Stops {
         &self.stops
+    }
+
+    /// What shadows found, by pipeline.
+    pub fn shadows(&self) -> BTreeMap<String, ShadowSnapshot> {
+        self.shadows.all().into_iter().map(|(name, report)| (name, report.snapshot())).collect()
+    }
+
+    pub(crate) fn shadow_reports(&self) -> &Shadows {
+        &self.shadows
     }
 
     /// Counts of the buffer of a sink, if it is on disk or drops.

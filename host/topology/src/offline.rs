@@ -10,14 +10,16 @@ use wattle_batch::{Ack, Batch, Column, Origin};
 use wattle_buffer::Queue;
 use wattle_pack::{
     AgentSettings, ArtifactLimits, BatchSettings, BufferPlan, CircuitSettings, ComponentPlan, NodeLimits, NodePlan,
-    PipelinePlan, Plan, QuarantineSettings, RegistrySettings, SinkPlan, TrustPolicy,
+    PipelinePlan, Plan, QuarantineSettings, RegistrySettings, RollbackSettings, SinkPlan, TrustPolicy,
 };
 use wattle_sink::{Encoder, Payload, SinkStats};
 use wattle_source::Batches;
 
 use crate::counts::{Counts, Snapshot};
-use crate::generation::{BuildError, Generation, MakeNode, SinkHandle};
+use crate::generation::{BuildError, Generation, MakeNode, SinkHandle, Surroundings};
 use crate::lane::{Lane, Lanes};
+use crate::shadow::Shadows;
+use crate::states::States;
 use crate::stops::Stops;
 use crate::worker::process;
 
@@ -63,6 +65,7 @@ pub fn run_offline(pipeline: &PipelinePlan, make: &MakeNode, bodies: Column) -> 
     let nodes = pipeline.nodes.iter().map(|node| NodePlan { circuit: circuit.clone(), ..node.clone() }).collect();
     let plan = Plan {
         agent: AgentSettings {
+            drain_timeout: std::time::Duration::ZERO,
             data_dir: PathBuf::new(),
             workers: 1,
             batch: BatchSettings::default(),
@@ -70,6 +73,8 @@ pub fn run_offline(pipeline: &PipelinePlan, make: &MakeNode, bodies: Column) -> 
             circuit: CircuitSettings::default(),
             artifacts: ArtifactLimits::default(),
             quarantine: QuarantineSettings::default(),
+            rollback: RollbackSettings::default(),
+            pack_tests: false,
             packs: PathBuf::new(),
             registry: RegistrySettings::default(),
             trust: TrustPolicy::default(),
@@ -97,7 +102,17 @@ pub fn run_offline(pipeline: &PipelinePlan, make: &MakeNode, bodies: Column) -> 
         })
         .collect();
     let counts = Counts::default();
-    let generation = Generation::build(1, &plan, 1, &handles, &counts, &Stops::default(), make)?;
+    let (stops, states, shadows) = (Stops::default(), States::new(None, 1), Shadows::default());
+    let around = Surroundings {
+        workers: 1,
+        sinks: &handles,
+        counts: &counts,
+        stops: &stops,
+        states: &states,
+        shadows: &shadows,
+        make,
+    };
+    let generation = Generation::build(1, &plan, &around)?;
     let mut nodes = generation.take_nodes(0);
     let lanes = Lanes::new(1);
     let lane = Lane::new(SOURCE.into(), usize::MAX, &lanes);

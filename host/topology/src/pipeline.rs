@@ -19,7 +19,10 @@ use crate::counts::{NodeCounts, OutputCounts, PipelineCounts};
 use crate::generation::SinkHandle;
 use crate::lane::Lane;
 use crate::quarantine::Quarantine;
+use crate::shadow::Shadow;
+use crate::states::Slots;
 use crate::stops::{Stopped, Stops};
+use crate::trial::Canary;
 
 /// Code of rows that failed because their node was not called.
 const CIRCUIT_OPEN: &str = "circuit-open";
@@ -39,6 +42,10 @@ pub(crate) struct Pipeline {
     pub(crate) counts: Arc<PipelineCounts>,
     /// Children of a split go on in batches of at most this many bytes.
     pub(crate) max_batch_bytes: usize,
+    /// Another version that takes a share of the batches.
+    pub(crate) canary: Option<Canary>,
+    /// Another version that sees copies of batches.
+    pub(crate) shadow: Option<Shadow>,
 }
 
 /// Where the ports of a node lead; the last port is `failed`.
@@ -49,6 +56,8 @@ pub(crate) struct NodeLinks {
     pub(crate) circuit: Circuit,
     pub(crate) ports: Vec<Port>,
     pub(crate) counts: Arc<NodeCounts>,
+    /// Where each worker keeps the state of its instance.
+    pub(crate) slots: Slots,
     /// For a node that hides data: rows that it could not process leave without their contents.
     pub(crate) quarantine: Option<Arc<Quarantine>>,
 }
@@ -74,11 +83,13 @@ pub(crate) struct Emitter<'a> {
     bytes: usize,
     /// Whether a node faulted.
     pub(crate) faulted: bool,
+    /// What left by each output, where a shadow wants to know.
+    pub(crate) seen: Option<Vec<(usize, Batch)>>,
 }
 
 impl<'a> Emitter<'a> {
     pub(crate) fn new(lane: &'a Lane, turn: u64) -> Self {
-        Self { lane, turn, payloads: Vec::new(), bytes: 0, faulted: false }
+        Self { lane, turn, payloads: Vec::new(), bytes: 0, faulted: false, seen: None }
     }
 
     fn push(&mut self, sink: &Arc<SinkHandle>, batch: Batch) {
@@ -102,9 +113,17 @@ impl<'a> Emitter<'a> {
 impl Pipeline {
     /// Runs a batch from a source through the pipeline.
     pub(crate) fn receive(&self, nodes: &mut [Box<dyn Process>], batch: Batch, emitter: &mut Emitter<'_>) {
+        let (since, faulted_before) = (Instant::now(), std::mem::take(&mut emitter.faulted));
         self.counts.received.fetch_add(batch.rows() as u64, Ordering::Relaxed);
         self.counts.received_bytes.fetch_add(batch.byte_len() as u64, Ordering::Relaxed);
         self.send(nodes, &self.entry, batch, emitter);
+        let nanos = u64::try_from(since.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.counts.busy_nanos.fetch_add(nanos, Ordering::Relaxed);
+        self.counts.batches.fetch_add(1, Ordering::Relaxed);
+        if emitter.faulted {
+            self.counts.faulted_batches.fetch_add(1, Ordering::Relaxed);
+        }
+        emitter.faulted |= faulted_before;
     }
 
     /// Sends a batch along every link of a port.
@@ -271,6 +290,9 @@ impl Pipeline {
     /// Hands a batch to the sinks of an output, or ends it where the output is discarded.
     fn emit(&self, index: usize, batch: Batch, emitter: &mut Emitter<'_>) {
         let Some(output) = self.outputs.get(index) else { return };
+        if let Some(seen) = &mut emitter.seen {
+            seen.push((index, batch.detached()));
+        }
         let rows = batch.rows() as u64;
         output.counts.events.fetch_add(rows, Ordering::Relaxed);
         output.counts.bytes.fetch_add(batch.byte_len() as u64, Ordering::Relaxed);

@@ -10,21 +10,23 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use wattle_buffer::Queue;
 use wattle_buffer::disk::Folder;
-use wattle_pack::{BufferKind, ComponentPlan, Plan, SinkPlan, WhenFull};
+use wattle_pack::{BufferKind, ComponentPlan, PipelinePlan, Plan, SinkPlan, WhenFull};
 use wattle_sink::SinkContext;
 use wattle_source::{BatchLimits, Source, SourceContext, SourceError, Stop};
 
 use crate::buffer::{self, DiskBuffer};
-use crate::generation::{BuildError, Generation, MakeNode, SinkHandle};
+use crate::generation::{BuildError, Generation, MakeNode, SinkHandle, Surroundings};
 use crate::lane::{Lane, Lanes};
 use crate::observer::Observer;
+use crate::states::States;
+use crate::trial::canary_name;
 use crate::worker::Worker;
 
 /// Bytes that may wait between a source and the workers.
 const SOURCE_QUEUE_BYTES: usize = 4 << 20;
 /// How long a source that is replaced may take to hand over.
 const HAND_OVER: Duration = Duration::from_secs(30);
-/// What is left of a drain for sinks with disk buffers to end what they have begun.
+/// What is left of a drain for sinks to end what they have begun, or a quarter of it.
 const HAND_OVER_SINK: Duration = Duration::from_secs(5);
 
 /// What does not change while the topology runs.
@@ -36,6 +38,17 @@ pub struct TopologySettings {
     pub workers: usize,
     /// Sources take what is there now, and end.
     pub once: bool,
+    /// State of nodes is kept in the data folder from one run to the next.
+    pub keeps_state: bool,
+}
+
+/// A change that took effect.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Swapped {
+    /// Number of the new generation.
+    pub generation: u64,
+    /// Nodes, as `pipeline.node`, that began with nothing instead of the state of their predecessors.
+    pub emptied: Vec<String>,
 }
 
 struct RunningSource {
@@ -61,6 +74,7 @@ pub struct Topology {
     /// Sources that are not made from the plan, until they are started.
     given: HashMap<String, Box<dyn Source>>,
     observer: Observer,
+    states: States,
     lanes: Arc<Lanes>,
     current: Arc<ArcSwap<Generation>>,
     workers: Vec<std::thread::JoinHandle<()>>,
@@ -105,6 +119,7 @@ impl Topology {
         given: HashMap<String, Box<dyn Source>>,
     ) -> Result<Self, BuildError> {
         let observer = Observer::default();
+        let states = States::new(settings.keeps_state.then_some(settings.data_dir.as_path()), settings.workers);
         let lanes = Lanes::new(settings.workers);
         let current = Arc::new(ArcSwap::from_pointee(Generation::empty(0)));
         let mut topology = Self {
@@ -112,6 +127,7 @@ impl Topology {
             make,
             given,
             observer,
+            states,
             lanes,
             current,
             workers: Vec::new(),
@@ -127,7 +143,7 @@ impl Topology {
         match topology.swap(plan).await {
             Ok(_) => Ok(topology),
             Err(error) => {
-                topology.stop_workers();
+                topology.stop_workers(Instant::now() + HAND_OVER).await;
                 Err(error)
             }
         }
@@ -147,12 +163,12 @@ impl Topology {
     }
 
     /// Replaces the running plan by another: everything new is built first, then the workers change over between two
-    /// batches. What did not change goes on running. Answers with the number of the new generation.
+    /// batches. What did not change goes on running.
     ///
     /// # Errors
     ///
     /// What could not be built; everything goes on as before then.
-    pub async fn swap(&mut self, plan: &Plan) -> Result<u64, BuildError> {
+    pub async fn swap(&mut self, plan: &Plan) -> Result<Swapped, BuildError> {
         let built = self.build_changed(plan)?;
         let mut handles: HashMap<String, Arc<SinkHandle>> =
             self.sinks.iter().map(|(name, sink)| (name.clone(), sink.handle.clone())).collect();
@@ -186,8 +202,17 @@ impl Topology {
             fresh.push((sink, handle, built.sink, disk));
         }
         let number = self.current.load().number + 1;
-        let (counts, stops) = (self.observer.counts(), self.observer.stops());
-        let generation = Generation::build(number, plan, self.settings.workers, &handles, counts, stops, &*self.make)?;
+        let around = Surroundings {
+            workers: self.settings.workers,
+            sinks: &handles,
+            counts: self.observer.counts(),
+            stops: self.observer.stops(),
+            states: &self.states,
+            shadows: self.observer.shadow_reports(),
+            make: &*self.make,
+        };
+        let mut generation = Generation::build(number, plan, &around)?;
+        let emptied = std::mem::take(&mut generation.emptied);
 
         // From here on nothing fails.
         self.stop_sources(plan).await;
@@ -212,7 +237,15 @@ impl Topology {
             self.start_source(&component, source, plan);
         }
         self.leaving.retain(|task| !task.is_finished());
-        Ok(number)
+        self.states.retain(|pipeline, node| {
+            let is_in = |p: &PipelinePlan| p.nodes.iter().any(|n| n.name == node);
+            plan.pipelines.iter().any(|p| {
+                let canary = p.canary.as_ref().filter(|_| canary_name(&p.name) == pipeline);
+                p.name == pipeline && is_in(p) || canary.is_some_and(|canary| is_in(&canary.candidate))
+            })
+        });
+        self.observer.shadow_reports().retain(plan);
+        Ok(Swapped { generation: number, emptied })
     }
 
     /// Builds sources and sinks that are new or have other options.
@@ -377,7 +410,8 @@ impl Topology {
     pub async fn drain(mut self, deadline: Duration) -> bool {
         let until = Instant::now() + deadline;
         let finished = self.sources.values().all(|source| source.task.is_none());
-        let deliver_until = if finished { until.checked_sub(HAND_OVER_SINK).unwrap_or(until) } else { Instant::now() };
+        let sources_until = until.checked_sub(HAND_OVER_SINK.min(deadline / 4)).unwrap_or(until);
+        let deliver_until = if finished { sources_until } else { Instant::now() };
         self.deliver_until.send_replace(Some(deliver_until));
         for source in self.sources.values() {
             let _ = source.stop.send(true);
@@ -390,9 +424,15 @@ impl Topology {
         }
         let mut clean = true;
         for (name, source) in std::mem::take(&mut self.sources) {
-            clean &= end_source(&name, source, &self.lanes, until.saturating_duration_since(Instant::now())).await;
+            clean &=
+                end_source(&name, source, &self.lanes, sources_until.saturating_duration_since(Instant::now())).await;
         }
-        self.stop_workers();
+        if !self.stop_workers(sources_until).await {
+            clean = false;
+            // The worker that was left behind still has its handles to them.
+            self.sinks.values().for_each(|sink| sink.handle.queue.close());
+        }
+        self.states.write();
         // The last handles to the sinks: their queues close, and they flush.
         self.current.store(Arc::new(Generation::empty(u64::MAX)));
         let mut tasks: Vec<JoinHandle<()>> = std::mem::take(&mut self.leaving);
@@ -407,13 +447,23 @@ impl Topology {
         clean
     }
 
-    fn stop_workers(&mut self) {
+    /// Stops the workers. One that is in a call of a node is waited for no longer than until then, and left behind: its
+    /// time limit may be long, and nothing of what it does counts any more. Answers whether all have ended.
+    async fn stop_workers(&mut self, until: Instant) -> bool {
         self.lanes.stop();
+        let mut ended = true;
         for worker in self.workers.drain(..) {
-            if worker.join().is_err() {
+            while !worker.is_finished() && Instant::now() < until {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            if !worker.is_finished() {
+                tracing::warn!("a node did not come back in time; what it was called for is offered again");
+                ended = false;
+            } else if worker.join().is_err() {
                 tracing::error!("a worker thread ended by a panic");
             }
         }
+        ended
     }
 
     /// What can be seen of the topology, also when it has ended.

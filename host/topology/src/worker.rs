@@ -13,6 +13,10 @@ use crate::watch::LONG;
 
 /// Safety net for a signal that was missed.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// A batch with a fault that took longer makes its source a suspect. Much less than [`LONG`]: the spare worker steps in only
+/// then, so faults that each take a little less would have all workers, and keep every other source waiting, again and
+/// again. Much more than most faults take, which are no reason to hold a source back.
+const SLOW_FAULT: Duration = Duration::from_millis(1);
 
 pub(crate) struct Worker {
     pub(crate) index: usize,
@@ -30,6 +34,7 @@ impl Worker {
             let signals = self.lanes.signals();
             // The swap of a generation: one pointer, looked at between two batches.
             if self.current.load().number != generation.number {
+                save(&mut nodes);
                 generation = self.current.load_full();
                 nodes = generation.take_nodes(self.index);
             }
@@ -42,6 +47,7 @@ impl Worker {
                 None => self.lanes.wait(signals, LOOK_AGAIN),
             }
         }
+        save(&mut nodes);
     }
 
     /// Does as [`Worker::run`], but only while all other workers are stuck.
@@ -74,6 +80,11 @@ impl Worker {
     }
 }
 
+/// Leaves the state of nodes to their successors.
+fn save(nodes: &mut NodeSet) {
+    nodes.iter_mut().flatten().for_each(|node| node.save());
+}
+
 pub(crate) fn process(generation: &Generation, nodes: &mut NodeSet, work: Work) {
     let Work { lane, turn, batch } = work;
     let since = Instant::now();
@@ -87,14 +98,17 @@ pub(crate) fn process(generation: &Generation, nodes: &mut NodeSet, work: Work) 
         }
         run(generation, nodes, *last, batch, &mut emitter);
     }
-    if emitter.faulted && since.elapsed() >= LONG {
+    if emitter.faulted && since.elapsed() >= SLOW_FAULT {
         lane.suspect();
     }
     emitter.finish();
 }
 
 fn run(generation: &Generation, nodes: &mut NodeSet, index: usize, batch: wattle_batch::Batch, to: &mut Emitter<'_>) {
-    if let (Some(pipeline), Some(nodes)) = (generation.pipelines.get(index), nodes.get_mut(index)) {
-        pipeline.receive(nodes, batch, to);
+    let (index, shadow) = generation.choose(index);
+    let (Some(pipeline), Some(nodes)) = (generation.pipelines.get(index), nodes.get_mut(index)) else { return };
+    match shadow.and_then(|shadow| shadow.watch(&batch)) {
+        Some(watched) => watched.compare(to, |to| pipeline.receive(nodes, batch, to)),
+        None => pipeline.receive(nodes, batch, to),
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::batch::{Batch, ChildSpans, Form, Io};
 use crate::column::{Column, ColumnWriter};
-use crate::node::{Node, Resolve};
+use crate::node::{Node, Resolve, Stateful};
 
 #[allow(missing_docs, unreachable_pub, clippy::all, reason = "generated")]
 mod generated {
@@ -13,6 +13,24 @@ mod generated {
         export_macro_name: "export",
         runtime_path: "wit_bindgen::rt",
     });
+}
+
+/// What a stateful node exports besides; merged with the above when the component is made.
+#[allow(missing_docs, unreachable_pub, clippy::all, reason = "generated")]
+pub mod state {
+    mod generated {
+        wit_bindgen::generate!({
+            inline: "package wattle:sdk; world stateful { export wattle:node/state@0.1.0; }",
+            path: "../../wit",
+            pub_export_macro: true,
+            export_macro_name: "export_state",
+            runtime_path: "wit_bindgen::rt",
+        });
+    }
+    pub use generated::export_state;
+    pub use generated::exports::wattle::node::state::{Guest, Snapshot};
+    #[doc(hidden)]
+    pub use generated::*;
 }
 
 pub use generated::export;
@@ -62,6 +80,20 @@ pub fn process<N: Node>(node: &mut Option<N>) -> Result<(), String> {
     match node {
         Some(node) => node.process(&mut Batch::new(&mut HostIo)),
         None => Err("process was called before configure".into()),
+    }
+}
+
+/// Takes a snapshot of the node of this instance.
+pub fn save<N: Stateful>(node: &Option<N>) -> state::Snapshot {
+    state::Snapshot { version: N::STATE_VERSION, bytes: node.as_ref().map(N::save).unwrap_or_default() }
+}
+
+/// Gives the node of this instance what others have saved.
+pub fn restore<N: Stateful>(node: &mut Option<N>, snapshots: Vec<state::Snapshot>) -> Result<(), String> {
+    let given = snapshots.into_iter().map(|s| crate::node::Snapshot { version: s.version, bytes: s.bytes }).collect();
+    match node {
+        Some(node) => node.restore(given),
+        None => Err("restore was called before configure".into()),
     }
 }
 

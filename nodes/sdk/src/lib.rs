@@ -50,13 +50,16 @@ pub mod testing;
 
 pub use batch::{Batch, ChildSpans, Field, Form, Io, Reasons};
 pub use column::{Column, ColumnWriter};
-pub use node::{Node, OptionError, Resolve, Setup, configure};
+pub use node::{Node, OptionError, Resolve, Setup, Snapshot, Stateful, configure};
 pub use wattle_json as json;
 
 /// Makes a component of a [`Node`]. Has no effect where the target is not WebAssembly.
 #[macro_export]
 macro_rules! export_node {
     ($node:ty) => {
+        $crate::export_node!($node,);
+    };
+    ($node:ty, $($state:ident)?) => {
         #[cfg(target_arch = "wasm32")]
         const _: () = {
             struct Component;
@@ -78,7 +81,31 @@ macro_rules! export_node {
                     NODE.with_borrow_mut($crate::bindings::process)
                 }
             }
-    $crate::bindings::export!(Component with_types_in $crate::bindings);
+            $crate::bindings::export!(Component with_types_in $crate::bindings);
+            $(
+            impl $crate::bindings::$state::Guest for Component {
+                fn version() -> u32 {
+                    <$node as $crate::Stateful>::STATE_VERSION
+                }
+                fn save() -> $crate::bindings::$state::Snapshot {
+                    NODE.with_borrow($crate::bindings::save)
+                }
+                fn restore(
+                    snapshots: ::std::vec::Vec<$crate::bindings::$state::Snapshot>,
+                ) -> ::std::result::Result<(), ::std::string::String> {
+                    NODE.with_borrow_mut(|node| $crate::bindings::restore(node, snapshots))
+                }
+            }
+            $crate::bindings::$state::export_state!(Component with_types_in $crate::bindings::$state);
+            )?
         };
+    };
+}
+
+/// Makes a component of a [`Node`] that is [`Stateful`].
+#[macro_export]
+macro_rules! export_stateful_node {
+    ($node:ty) => {
+        $crate::export_node!($node, state);
     };
 }

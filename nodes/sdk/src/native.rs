@@ -8,7 +8,7 @@ use wattle_batch::{Batch as HostBatch, Call, Field, FieldPath, Form as HostForm,
 
 use crate::batch::{Batch, ChildSpans, Form, Io};
 use crate::column::{Column, ColumnWriter};
-use crate::node::{Node, OptionError, Resolve, configure};
+use crate::node::{Node, OptionError, Resolve, Snapshot, Stateful, configure};
 
 /// A configured node.
 pub struct Native<N> {
@@ -66,6 +66,22 @@ impl<N: Node> Native<N> {
             (Ok(()), Some(wrong)) => Err(Box::new((io.call.abort(), CallError::Invalid(wrong)))),
             (Ok(()), None) => io.call.finish().map_err(|e| Box::new((e.0, CallError::Invalid(e.1)))),
         }
+    }
+}
+
+impl<N: Stateful> Native<N> {
+    /// Takes a snapshot.
+    pub fn save(&self) -> Snapshot {
+        Snapshot { version: N::STATE_VERSION, bytes: self.node.save() }
+    }
+
+    /// Takes over what others have saved.
+    ///
+    /// # Errors
+    ///
+    /// What the node cannot understand of it.
+    pub fn restore(&mut self, snapshots: Vec<Snapshot>) -> Result<(), String> {
+        self.node.restore(snapshots)
     }
 }
 

@@ -26,6 +26,29 @@ pub trait Node: Sized {
     fn process(&mut self, batch: &mut Batch<'_>) -> Result<(), String>;
 }
 
+/// State at one moment, as only the node understands it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Snapshot {
+    /// Version of the form of `bytes`.
+    pub version: u32,
+    /// The state.
+    pub bytes: Vec<u8>,
+}
+
+/// A node whose state outlives its instance: it is handed to the next version of the node, to the next start of the
+/// agent, and to the fresh instance after a fault. Exported by [`export_stateful_node!`](crate::export_stateful_node).
+pub trait Stateful: Node {
+    /// Version of the form in which [`save`](Stateful::save) writes; raise it when that form changes.
+    const STATE_VERSION: u32;
+
+    /// Writes the state.
+    fn save(&self) -> Vec<u8>;
+
+    /// Takes over state, before the first batch: mostly one snapshot, several where fewer workers run than when they were
+    /// taken. An error says what cannot be understood; the operator decides whether the node then begins with nothing.
+    fn restore(&mut self, snapshots: Vec<Snapshot>) -> Result<(), String>;
+}
+
 /// One thing wrong with the options.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OptionError {

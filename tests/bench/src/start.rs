@@ -78,7 +78,7 @@ fn swap(bench: &Bench, report: &mut Report) -> anyhow::Result<()> {
     let old = configuration(&data_dir, source, BLACKHOLE);
     let plans = [workbench.plan(&old)?, workbench.plan(&old.replace("cloudtrail@1.0.0", "cloudtrail@1.1.0"))?];
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let settings = TopologySettings { data_dir, workers: 2, once: false };
+    let settings = TopologySettings { data_dir, workers: 2, once: false, keeps_state: false };
     let samples = runtime.block_on(async {
         let [first, _] = &plans;
         let mut topology = Topology::start(first, settings, workbench.make(Kind::Sandbox)?).await?;

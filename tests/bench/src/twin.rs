@@ -25,7 +25,7 @@ pub(crate) fn pipeline(target: &Path, work: &Path, out: &Path, kind: Kind) -> an
     let plan = bench.plan(&configuration(&work.join("data"), "type = \"stdin\"", &file_sinks(out)))?;
     let make = bench.make(kind)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let settings = TopologySettings { data_dir: work.join("data"), workers: 1, once: true };
+    let settings = TopologySettings { data_dir: work.join("data"), workers: 1, once: true, keeps_state: false };
     let spent = runtime.block_on(async {
         let since = ProcessTime::now();
         let mut topology = Topology::start(&plan, settings, make).await?;

@@ -10,7 +10,9 @@ use wattle_buffer::disk::BufferStats;
 use wattle_registry::Polling;
 use wattle_sink::SinkStats;
 use wattle_source::SourceStats;
-use wattle_topology::{Buffer, Component, ComponentState, NodeCounts, Observer, OutputCounts, PipelineCounts};
+use wattle_topology::{
+    Buffer, Component, ComponentState, NodeCounts, Observer, OutputCounts, PipelineCounts, ShadowSnapshot,
+};
 
 use super::exposition::Exposition;
 use super::names::{self, Metric};
@@ -25,6 +27,7 @@ pub(crate) fn render(state: &State) -> String {
     registries(&mut out, state);
     sources(&mut out, &observer.sources());
     pipelines(&mut out, &observer.counts().pipelines().into_iter().collect::<Vec<_>>());
+    trials(&mut out, state, &observer);
     sinks(&mut out, &observer.sinks());
     buffers(&mut out, &observer);
     process(&mut out, state);
@@ -46,6 +49,10 @@ fn agent(out: &mut Exposition, state: &State, generation: u64) {
         let version = info.pack.as_ref().map(|pack| pack.version.to_string()).unwrap_or_default();
         family.sample(&[&info.name, info.pack.as_ref().map_or("", |pack| &pack.name), &version], 1);
     }
+    let mut family = out.family(names::PIPELINE_QUARANTINE);
+    for (pipeline, bytes) in state.quarantines() {
+        family.sample(&[&pipeline], bytes);
+    }
     let stopped = state.observer().stops().list();
     let mut family = out.family(names::PIPELINE_STOPPED);
     for info in infos.iter() {
@@ -61,7 +68,7 @@ fn agent(out: &mut Exposition, state: &State, generation: u64) {
     for outcome in Outcome::ALL {
         family.sample(&[outcome.name()], state.reloads(outcome));
     }
-    let is_good = state.last_reload().is_none_or(|last| last.outcome == Outcome::Applied);
+    let is_good = state.last_reload().is_none_or(|last| last.outcome.is_good());
     out.single(names::RELOAD_SUCCESSFUL, u8::from(is_good));
     out.single(names::CONFIG_TIMESTAMP, unix_seconds(state.loaded()));
     let cache = state.runtime.cache_counts();
@@ -213,6 +220,42 @@ fn write_nodes(out: &mut Exposition, nodes: &[Node<'_>]) {
     }
     counter(out, names::NODE_MEMORY, |n| load(&n.stats.memory_bytes));
     counter(out, names::NODE_PEAK_MEMORY, |n| load(&n.stats.peak_memory_bytes));
+    counter(out, names::NODE_STATE, |n| load(&n.stats.state_bytes));
+    counter(out, names::NODE_STATE_RESTORED, |n| load(&n.stats.state_restored));
+    counter(out, names::NODE_STATE_LOST, |n| load(&n.stats.state_lost));
+}
+
+/// Canaries and shadows.
+fn trials(out: &mut Exposition, state: &State, observer: &Observer) {
+    let mut family = out.family(names::ROLLOUTS);
+    for (pipeline, [promoted, rolled_back]) in state.rollouts() {
+        family.sample(&[&pipeline, "promoted"], promoted);
+        family.sample(&[&pipeline, "rolled-back"], rolled_back);
+    }
+    let shadows = observer.shadows();
+    type Read = fn(&ShadowSnapshot) -> u64;
+    let counters: [(Metric, Read); 4] = [
+        (names::SHADOW_BATCHES, |s| s.batches),
+        (names::SHADOW_SKIPPED, |s| s.skipped),
+        (names::SHADOW_FAULTED, |s| s.faulted),
+        (names::SHADOW_DIFFERING, ShadowSnapshot::differing),
+    ];
+    for (metric, read) in counters {
+        let mut family = out.family(metric);
+        for (pipeline, shadow) in &shadows {
+            family.sample(&[pipeline], read(shadow));
+        }
+    }
+    let mut family = out.family(names::SHADOW_EVENTS);
+    for (pipeline, shadow) in &shadows {
+        for (output, report) in &shadow.outputs {
+            family.sample(&[pipeline, output], report.primary);
+        }
+    }
+    let mut family = out.family(names::SHADOW_COST);
+    for (pipeline, shadow) in &shadows {
+        family.sample(&[pipeline], crate::shadow::cost(shadow));
+    }
 }
 
 fn sinks(out: &mut Exposition, all: &[Component<SinkStats>]) {
@@ -240,12 +283,13 @@ fn sinks(out: &mut Exposition, all: &[Component<SinkStats>]) {
 fn buffers(out: &mut Exposition, observer: &Observer) {
     let all: Vec<_> = observer.sinks().into_iter().filter_map(|s| Some((observer.buffer(&s.name)?, s.name))).collect();
     type Read = fn(&BufferStats) -> u64;
-    let families: [(Metric, Read); 8] = [
+    let families: [(Metric, Read); 9] = [
         (names::DISK_EVENTS, |b| load(&b.events)),
         (names::DISK_BYTES, |b| load(&b.bytes)),
         (names::DISK_RECEIVED, |b| load(&b.received_events)),
         (names::DISK_RECOVERED, |b| load(&b.recovered_events)),
         (names::DISK_DAMAGED, |b| load(&b.damaged_bytes)),
+        (names::DISK_MISSING, |b| load(&b.missing_segments)),
         (names::DISK_TORN, |b| load(&b.torn_bytes)),
         (names::DISK_ERRORS, |b| load(&b.errors)),
         (names::BUFFER_DROPPED, |b| load(&b.dropped_events)),

@@ -47,9 +47,10 @@ metrics! {
     READY Gauge "wattle_ready" [] "1 where /readyz answers 200, else 0.";
     GENERATION Gauge "wattle_generation" [] "Number of the configuration that runs; each reload that takes effect adds 1.";
     PIPELINE_INFO Gauge "wattle_pipeline_info" ["pipeline", "pack", "version"] "Always 1; the labels say which pack a pipeline of the running configuration is made from, empty for a graph written inline.";
+    PIPELINE_QUARANTINE Gauge "wattle_pipeline_quarantine_bytes" ["pipeline"] "Bytes of the file of events that could not be masked; `max_size` in [agent.quarantine] bounds it. Stays when the pipeline is gone, until it is empty.";
     PIPELINE_STOPPED Gauge "wattle_pipeline_stopped" ["pipeline"] "1 where a pipeline of the running configuration stopped because a node faulted too often.";
     NODE_INFO Gauge "wattle_node_info" ["pipeline", "node", "type"] "Always 1; the labels say which artifact, with its version, a node of the running configuration is.";
-    RELOADS Counter "wattle_reloads_total" ["outcome"] "Reloads that were `applied`, refused as `invalid`, or `failed` while they were built.";
+    RELOADS Counter "wattle_reloads_total" ["outcome"] "Reloads that were `applied`, found the configuration `unchanged`, refused it as `invalid`, or `failed` while they built it.";
     RELOAD_SUCCESSFUL Gauge "wattle_last_reload_successful" [] "0 where the last reload was refused and the configuration before it runs on, else 1.";
     CONFIG_TIMESTAMP Gauge "wattle_config_loaded_timestamp_seconds" [] "When the running configuration was taken up, in seconds since 1970.";
     CACHE_HITS Counter "wattle_compile_cache_hits_total" [] "Artifacts whose compiled code was in the cache on disk.";
@@ -80,6 +81,13 @@ metrics! {
     PIPELINE_FAILED Counter "wattle_pipeline_failed_events_total" ["pipeline"] "Events that left through an output to its sinks after they had failed at a node.";
     PIPELINE_DROPPED Counter "wattle_pipeline_dropped_events_total" ["pipeline"] "Events that were dropped on purpose, by a node or by a discarded output.";
     PIPELINE_RETURNED Counter "wattle_pipeline_returned_events_total" ["pipeline"] "Events that a pipeline gave back undelivered: it stopped, or its quarantine could not be written. Their source offers them again.";
+    ROLLOUTS Counter "wattle_rollouts_total" ["pipeline", "outcome"] "Canaries that were `promoted`, and versions that were `rolled-back`. A canary's own counts are those of the pipeline `NAME@canary`.";
+    SHADOW_BATCHES Counter "wattle_shadow_batches_total" ["pipeline"] "Batches that a shadow was compared on.";
+    SHADOW_SKIPPED Counter "wattle_shadow_skipped_batches_total" ["pipeline"] "Batches of its share that a shadow passed over, because it was behind.";
+    SHADOW_FAULTED Counter "wattle_shadow_faulted_batches_total" ["pipeline"] "Batches at which a node of a shadow faulted.";
+    SHADOW_EVENTS Counter "wattle_shadow_compared_events_total" ["pipeline", "output"] "Events of the version that runs which were compared.";
+    SHADOW_DIFFERING Counter "wattle_shadow_differing_events_total" ["pipeline"] "Events that a shadow made something else of; `wattle shadow` shows the first.";
+    SHADOW_COST Gauge "wattle_shadow_cpu_ratio" ["pipeline"] "Processor time of a shadow by that of the version that runs, on the same batches.";
 
     NODE_RECEIVED Counter "wattle_node_received_events_total" ["pipeline", "node"] "Events that came to a node.";
     NODE_SENT Counter "wattle_node_sent_events_total" ["pipeline", "node", "port"] "Events that left a node, by port; those that failed leave on the port `failed`.";
@@ -97,6 +105,9 @@ metrics! {
     NODE_CALLS Histogram "wattle_node_call_seconds" ["pipeline", "node"] "Time of the calls of a node, the host's part included.";
     NODE_MEMORY Gauge "wattle_node_memory_bytes" ["pipeline", "node"] "Linear memory of a node's instances, all workers together.";
     NODE_PEAK_MEMORY Gauge "wattle_node_peak_memory_bytes" ["pipeline", "node"] "Largest linear memory that one instance of a node ever had.";
+    NODE_STATE Gauge "wattle_node_state_bytes" ["pipeline", "node"] "Bytes of the last snapshot of a stateful node's state, of one worker.";
+    NODE_STATE_RESTORED Counter "wattle_node_state_restored_total" ["pipeline", "node"] "Instances of a stateful node that took over state.";
+    NODE_STATE_LOST Counter "wattle_node_state_lost_total" ["pipeline", "node"] "Instances of a node that began with nothing because they could not take over the state that was there.";
 
     OUTPUT_EVENTS Counter "wattle_output_sent_events_total" ["pipeline", "output"] "Events that left through an output of a pipeline, a discarded one included.";
     OUTPUT_FAILED Counter "wattle_output_failed_events_total" ["pipeline", "output"] "Those of them that had failed at a node.";
@@ -117,6 +128,7 @@ metrics! {
     DISK_RECEIVED Counter "wattle_sink_disk_buffer_received_events_total" ["sink"] "Events that were written to it.";
     DISK_RECOVERED Counter "wattle_sink_disk_buffer_recovered_events_total" ["sink"] "Events that it held when the agent started.";
     DISK_DAMAGED Counter "wattle_sink_disk_buffer_damaged_bytes_total" ["sink"] "Bytes of it that could not be read, and were set aside.";
+    DISK_MISSING Counter "wattle_sink_disk_buffer_missing_segments_total" ["sink"] "Segments that should have been there when the agent started and were not; their events are lost unless somebody moved them.";
     DISK_TORN Counter "wattle_sink_disk_buffer_torn_bytes_total" ["sink"] "Bytes at its end that a crash had left unfinished; none of them was acknowledged.";
     DISK_ERRORS Counter "wattle_sink_disk_buffer_errors_total" ["sink"] "Attempts to write to it that failed.";
     BUFFER_DROPPED Counter "wattle_sink_buffer_dropped_events_total" ["sink"] "Events that a full buffer dropped, as `when_full` says.";

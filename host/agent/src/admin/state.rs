@@ -1,5 +1,7 @@
 //! What the admin listener knows: how far the agent is, what runs, and how its reloads went.
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Instant, SystemTime};
@@ -8,7 +10,7 @@ use parking_lot::Mutex;
 use wattle_pack::{PackId, Plan};
 use wattle_registry::{PollState, Poller};
 use wattle_runtime::Runtime;
-use wattle_topology::{ComponentState, Observer};
+use wattle_topology::{ComponentState, Observer, QuarantineStore};
 
 use super::rates::Rates;
 
@@ -38,6 +40,8 @@ impl Phase {
 pub(crate) enum Outcome {
     /// The changed configuration runs.
     Applied,
+    /// There was nothing to change.
+    Unchanged,
     /// It has errors; the former one runs on.
     Invalid,
     /// It could not be built; the former one runs on.
@@ -45,11 +49,17 @@ pub(crate) enum Outcome {
 }
 
 impl Outcome {
-    pub(crate) const ALL: [Self; 3] = [Self::Applied, Self::Invalid, Self::Failed];
+    pub(crate) const ALL: [Self; 4] = [Self::Applied, Self::Unchanged, Self::Invalid, Self::Failed];
+
+    /// Whether what is configured runs.
+    pub(crate) fn is_good(self) -> bool {
+        matches!(self, Self::Applied | Self::Unchanged)
+    }
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Applied => "applied",
+            Self::Unchanged => "unchanged",
             Self::Invalid => "invalid",
             Self::Failed => "failed",
         }
@@ -78,6 +88,8 @@ pub(crate) struct LastReload {
 struct Current {
     phase: Phase,
     observer: Observer,
+    /// None before anything runs.
+    data_dir: Option<PathBuf>,
     pipelines: Arc<[PipelineInfo]>,
     /// When the running configuration was taken up.
     loaded: SystemTime,
@@ -92,6 +104,8 @@ pub(crate) struct State {
     pub(crate) workers: usize,
     pub(crate) runtime: Arc<Runtime>,
     reloads: [AtomicU64; Outcome::ALL.len()],
+    /// Promotions and rollbacks, by pipeline.
+    rollouts: Mutex<BTreeMap<String, [u64; 2]>>,
     current: Mutex<Current>,
     rates: Mutex<Rates>,
     poller: OnceLock<Arc<Poller>>,
@@ -107,9 +121,11 @@ impl State {
             workers,
             runtime,
             reloads: Default::default(),
+            rollouts: Mutex::default(),
             current: Mutex::new(Current {
                 phase: Phase::Starting,
                 observer: Observer::default(),
+                data_dir: None,
                 pipelines: Arc::default(),
                 loaded: started,
                 last_reload: None,
@@ -134,6 +150,7 @@ impl State {
     pub(crate) fn run(&self, observer: Observer, plan: &Plan) {
         let mut current = self.current.lock();
         current.observer = observer;
+        current.data_dir = Some(plan.agent.data_dir.clone());
         current.pipelines = pipelines(plan);
         current.loaded = SystemTime::now();
         current.phase = Phase::Running;
@@ -153,16 +170,24 @@ impl State {
         self.note_reload(Outcome::Applied, None);
     }
 
-    /// Notes a reload that did not.
-    pub(crate) fn reload_refused(&self, outcome: Outcome, error: String) {
-        self.note_reload(outcome, Some(error));
-    }
-
-    fn note_reload(&self, outcome: Outcome, error: Option<String>) {
+    /// Notes how a reload ended.
+    pub(crate) fn note_reload(&self, outcome: Outcome, error: Option<String>) {
         if let Some(count) = self.reloads.get(outcome as usize) {
             count.fetch_add(1, Ordering::Relaxed);
         }
         self.current.lock().last_reload = Some(LastReload { outcome, at: SystemTime::now(), error });
+    }
+
+    /// Notes that a canary was promoted, or that something was rolled back.
+    pub(crate) fn note_rollout(&self, pipeline: &str, is_promotion: bool) {
+        let mut all = self.rollouts.lock();
+        let [promoted, rolled_back] = all.entry(pipeline.to_owned()).or_default();
+        *(if is_promotion { promoted } else { rolled_back }) += 1;
+    }
+
+    /// Promotions and rollbacks, by pipeline.
+    pub(crate) fn rollouts(&self) -> BTreeMap<String, [u64; 2]> {
+        self.rollouts.lock().clone()
     }
 
     /// Notes counts for the rates.
@@ -194,6 +219,19 @@ impl State {
 
     pub(crate) fn last_reload(&self) -> Option<LastReload> {
         self.current.lock().last_reload.clone()
+    }
+
+    /// Bytes in quarantine, of every pipeline that runs or has left something there.
+    pub(crate) fn quarantines(&self) -> BTreeMap<String, u64> {
+        let (data_dir, pipelines) = {
+            let current = self.current.lock();
+            (current.data_dir.clone(), current.pipelines.clone())
+        };
+        let mut all: BTreeMap<String, u64> = pipelines.iter().map(|info| (info.name.clone(), 0)).collect();
+        // A folder that cannot be read keeps nothing either, which the pipelines say for themselves.
+        let stores = data_dir.and_then(|data_dir| QuarantineStore::all(&data_dir).ok()).unwrap_or_default();
+        all.extend(stores.iter().map(|store| (store.pipeline().to_owned(), store.size())));
+        all
     }
 
     /// Number of reloads that ended so.

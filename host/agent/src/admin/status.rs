@@ -1,5 +1,6 @@
 //! `/status`: what the agent does now, for people and their scripts.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -9,6 +10,7 @@ use wattle_topology::{Buffer, Component, ComponentState};
 
 use super::process::Process;
 use super::state::{Outcome, PipelineInfo, State};
+use crate::shadow;
 
 /// The whole answer. Fields are only ever added; a reader must pass over those that it does not know.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -35,7 +37,11 @@ pub(crate) struct Status {
     pub(crate) sources: Vec<Source>,
     pub(crate) pipelines: Vec<Pipeline>,
     pub(crate) sinks: Vec<Sink>,
+    /// What shadows found, by pipeline, without events.
+    pub(crate) shadows: BTreeMap<String, serde_json::Value>,
     pub(crate) registries: Vec<Registry>,
+    /// Quarantines that hold something.
+    pub(crate) quarantines: Vec<Quarantined>,
 }
 
 /// A pack of a registry.
@@ -64,6 +70,7 @@ pub(crate) struct Registry {
 #[serde(default)]
 pub(crate) struct Reloads {
     pub(crate) applied: u64,
+    pub(crate) unchanged: u64,
     pub(crate) invalid: u64,
     pub(crate) failed: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -73,7 +80,7 @@ pub(crate) struct Reloads {
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct LastReload {
-    /// `applied`, `invalid` or `failed`.
+    /// `applied`, `unchanged`, `invalid` or `failed`.
     pub(crate) outcome: String,
     pub(crate) at: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -101,10 +108,28 @@ pub(crate) struct Source {
     pub(crate) received_events: u64,
     pub(crate) received_bytes: u64,
     pub(crate) failures: u64,
+    /// When the last input failed, and why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) last_failure: Option<LastFailure>,
     pub(crate) retried_batches: u64,
     pub(crate) lost_events: u64,
     pub(crate) buffer: Queue,
     pub(crate) blocked_seconds: f64,
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct LastFailure {
+    pub(crate) at: String,
+    pub(crate) reason: String,
+}
+
+/// A pipeline's events that could not be masked, whether or not the pipeline is still there.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Quarantined {
+    pub(crate) pipeline: String,
+    pub(crate) bytes: u64,
 }
 
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -197,14 +222,22 @@ pub(crate) fn collect(state: &State) -> Status {
         loaded_at: rfc3339(state.loaded()),
         reloads: Reloads {
             applied: state.reloads(Outcome::Applied),
+            unchanged: state.reloads(Outcome::Unchanged),
             invalid: state.reloads(Outcome::Invalid),
             failed: state.reloads(Outcome::Failed),
             last,
         },
         sources: observer.sources().into_iter().filter(is_there).map(source).collect(),
+        shadows: observer.shadows().iter().map(|(name, s)| (name.clone(), shadow::json(s, false))).collect(),
         pipelines: state.pipelines().iter().map(|info| pipeline(state, info)).collect(),
         sinks: observer.sinks().into_iter().filter(is_there).map(sink).collect(),
         registries: state.registries().into_iter().filter(|(_, poll)| poll.is_used).map(registry).collect(),
+        quarantines: state
+            .quarantines()
+            .into_iter()
+            .filter(|(_, bytes)| *bytes > 0)
+            .map(|(pipeline, bytes)| Quarantined { pipeline, bytes })
+            .collect(),
     }
 }
 
@@ -226,7 +259,7 @@ fn load(count: &AtomicU64) -> u64 {
     count.load(Ordering::Relaxed)
 }
 
-fn rfc3339(time: SystemTime) -> String {
+pub(crate) fn rfc3339(time: SystemTime) -> String {
     let seconds = time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     wattle_batch::format_rfc3339(i64::try_from(seconds).unwrap_or(0).saturating_mul(1_000_000_000))
 }
@@ -259,6 +292,12 @@ fn source(seen: Component<wattle_source::SourceStats>) -> Source {
         received_events: load(&seen.stats.events),
         received_bytes: load(&seen.stats.bytes),
         failures: load(&seen.stats.failures),
+        last_failure: seen
+            .stats
+            .last_failure
+            .lock()
+            .as_ref()
+            .map(|(at, reason)| LastFailure { at: rfc3339(*at), reason: reason.clone() }),
         retried_batches: load(&seen.stats.retries),
         lost_events: load(&seen.stats.lost),
         buffer: queue(seen.buffer),

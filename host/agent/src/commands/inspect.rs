@@ -36,6 +36,7 @@ fn json(seen: &Inspection) -> serde_json::Value {
     let node = match &seen.description {
         Ok(d) => serde_json::json!({
             "name": d.name, "version": d.version, "summary": d.summary, "masks": d.masks,
+            "state_version": d.state_version,
             "options_schema": serde_json::from_str::<serde_json::Value>(&d.options_schema).unwrap_or_default(),
         }),
         Err(error) => serde_json::json!({ "error": error.message, "hint": error.hint }),
@@ -52,6 +53,9 @@ fn text(seen: &Inspection) -> String {
             lines.push(format!("{} {}: {}", d.name, d.version, d.summary));
             if d.masks {
                 lines.push("hides data: rows that it cannot process never leave in clear".into());
+            }
+            if let Some(version) = d.state_version {
+                lines.push(format!("keeps state between batches, of version {version}"));
             }
         }
         Err(error) => {

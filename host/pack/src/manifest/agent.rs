@@ -8,15 +8,19 @@ use super::buffer;
 use super::graph::GraphManifest;
 use super::limits::{CircuitManifest, LimitsManifest, read_artifacts};
 use super::packs::PacksManifest;
+use super::trial::{TrialManifest, read_canary, read_rollback, read_shadow};
 use crate::codes;
 use crate::findings::{Findings, Place};
 use crate::limits::{ArtifactLimits, CircuitSettings, NodeLimits};
 use crate::plan::{AdminSettings, AgentSettings, BatchSettings, BufferPlan, QuarantineSettings};
 use crate::reader::{Reader, Text, check_name};
+use crate::trial::{CanarySettings, RollbackSettings, ShadowSettings};
 use crate::value::{Entry, Table};
 
 /// Most worker threads that make sense on any machine.
 const MOST_WORKERS: u64 = 1024;
+/// How long a drain may take unless the configuration says.
+const DRAIN_TIMEOUT: Duration = Duration::from_mins(1);
 
 pub(crate) struct AgentManifest {
     pub(crate) settings: AgentSettings,
@@ -44,6 +48,8 @@ pub(crate) struct PipelineManifest {
     pub(crate) inputs: Option<Vec<Text>>,
     pub(crate) discard: Vec<Text>,
     pub(crate) graph: PipelineGraph,
+    pub(crate) shadow: Option<TrialManifest<ShadowSettings>>,
+    pub(crate) canary: Option<TrialManifest<CanarySettings>>,
 }
 
 pub(crate) enum PipelineGraph {
@@ -84,15 +90,19 @@ fn read_settings(
 ) -> AgentSettings {
     let mut data_dir = None;
     let mut workers = None;
+    let mut drain_timeout = None;
     let mut batch = BatchSettings::default();
     let mut limits = NodeLimits::default();
     let mut circuit = CircuitSettings::default();
     let mut artifacts = ArtifactLimits::default();
     let mut quarantine = QuarantineSettings::default();
+    let mut rollback = RollbackSettings::default();
+    let mut pack_tests = None;
     if let Some((table, entry)) = file.table("agent", findings) {
         let mut reader = Reader::new(table, entry.place, "`[agent]`");
         data_dir = reader.string("data_dir", findings).map(|text| folder.join(text.text));
         workers = reader.number("workers", 1..=MOST_WORKERS, findings).and_then(|n| usize::try_from(n).ok());
+        drain_timeout = reader.duration("drain_timeout", Duration::from_secs(1)..=Duration::from_hours(1), findings);
         if let Some((table, entry)) = reader.table("batch", findings) {
             batch = read_batch(table, entry.place, findings);
         }
@@ -108,6 +118,10 @@ fn read_settings(
         if let Some((table, entry)) = reader.table("quarantine", findings) {
             quarantine = read_quarantine(table, entry.place, findings);
         }
+        if let Some((table, entry)) = reader.table("rollback", findings) {
+            rollback = read_rollback(table, entry.place, findings);
+        }
+        pack_tests = reader.boolean("pack_tests", findings);
         reader.finish(findings);
     }
     let data_dir = data_dir.unwrap_or_else(|| default_data_dir(env));
@@ -121,12 +135,15 @@ fn read_settings(
         registry,
         trust,
         workers: workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)),
+        drain_timeout: drain_timeout.unwrap_or(DRAIN_TIMEOUT),
         data_dir,
         batch,
         limits,
         circuit,
         artifacts,
         quarantine,
+        rollback,
+        pack_tests: pack_tests.unwrap_or(true),
     }
 }
 
@@ -233,6 +250,8 @@ fn read_pipeline(table: &Table, entry: &Entry, findings: &mut Findings) -> Pipel
     let inputs = reader.required_strings("inputs", findings);
     let discard = reader.strings("discard", findings).unwrap_or_default();
     let params = reader.table("params", findings).map(|(_, entry)| entry.clone());
+    let shadow = read_shadow(&mut reader, &name, findings);
+    let canary = read_canary(&mut reader, &name, findings);
     let pack = reader.optional("pack");
     let inline = table.entry("nodes").or_else(|| table.entry("outputs"));
     let graph = match (pack, inline) {
@@ -269,5 +288,5 @@ fn read_pipeline(table: &Table, entry: &Entry, findings: &mut Findings) -> Pipel
         reader.optional(key);
     }
     reader.finish(findings);
-    PipelineManifest { name: entry.key.clone(), place: entry.place, inputs, discard, graph }
+    PipelineManifest { name: entry.key.clone(), place: entry.place, inputs, discard, graph, shadow, canary }
 }

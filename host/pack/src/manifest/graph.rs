@@ -2,7 +2,7 @@
 
 use super::limits::{CircuitManifest, LimitsManifest, read_on_fault};
 use crate::findings::{Findings, Place};
-use crate::limits::OnFault;
+use crate::limits::{OnFault, OnStateMismatch};
 use crate::reader::{Reader, Text, check_name};
 use crate::value::{Entry, Table};
 use crate::{codes, suggest};
@@ -46,6 +46,7 @@ pub(crate) struct ArtifactManifest {
     pub(crate) circuit: CircuitManifest,
     /// The policy and where it is written.
     pub(crate) on_fault: Option<(OnFault, Place)>,
+    pub(crate) on_state_mismatch: OnStateMismatch,
 }
 
 pub(crate) struct OutputManifest {
@@ -106,10 +107,17 @@ fn read_artifact(reader: &mut Reader<'_>, node: &str, prefix: &str, findings: &m
         None => CircuitManifest::default(),
     };
     let on_fault = read_on_fault(reader, findings);
+    let on_state_mismatch = reader.choice("on_state_mismatch", &OnStateMismatch::ALL, findings).unwrap_or_default();
     match artifact {
-        Some(artifact) => {
-            NodeWork::Artifact(Box::new(ArtifactManifest { artifact, digest, options, limits, circuit, on_fault }))
-        }
+        Some(artifact) => NodeWork::Artifact(Box::new(ArtifactManifest {
+            artifact,
+            digest,
+            options,
+            limits,
+            circuit,
+            on_fault,
+            on_state_mismatch,
+        })),
         None => NodeWork::Unknown,
     }
 }

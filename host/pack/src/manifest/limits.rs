@@ -24,6 +24,7 @@ pub(crate) struct LimitsManifest {
     fields: Option<u32>,
     table_elements: Option<u64>,
     instances: Option<u32>,
+    state: Option<u64>,
     retry_calls: Option<u32>,
     retry_time: Option<Duration>,
 }
@@ -42,6 +43,7 @@ impl LimitsManifest {
             fields: count(&mut reader, "fields", 0..=1_000_000, findings),
             table_elements: reader.number("table_elements", 0..=10_000_000, findings),
             instances: count(&mut reader, "instances", 1..=10_000, findings),
+            state: reader.size("state", 0..=1 << 30, findings),
             retry_calls: count(&mut reader, "retry_calls", 1..=1_000_000, findings),
             retry_time: reader.duration("retry_time", MILLISECOND..=LONGEST, findings),
         };
@@ -60,6 +62,7 @@ impl LimitsManifest {
             fields: self.fields.unwrap_or(defaults.fields),
             table_elements: self.table_elements.unwrap_or(defaults.table_elements),
             instances: self.instances.unwrap_or(defaults.instances),
+            state_bytes: self.state.unwrap_or(defaults.state_bytes),
             retry_calls: self.retry_calls.unwrap_or(defaults.retry_calls),
             retry_time: self.retry_time.unwrap_or(defaults.retry_time),
         }

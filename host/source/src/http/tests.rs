@@ -312,12 +312,10 @@ async fn a_stop_lets_requests_be_answered_and_takes_no_more() {
 #[tokio::test]
 async fn a_taken_address_is_an_error_that_says_what_to_do() {
     let world = start(json!({})).await;
-    let rig = Rig::new(TempDir::new().unwrap().path());
-    let running = rig.start("http", json!({ "address": world.address.to_string() }));
-    let error = running.ended().await.unwrap_err().to_string();
-    assert!(error.starts_with(&format!("address `{}` of source `in` is taken; ", world.address)), "{error}");
-    let running = rig.start("http", json!({ "address": "no.such.host.invalid:1" }));
-    let error = running.ended().await.unwrap_err().to_string();
+    let refused = |address: &str| crate::build("http", &json!({ "address": address })).err().unwrap().to_string();
+    let error = refused(&world.address.to_string());
+    assert!(error.starts_with(&format!("address `{}` is taken; ", world.address)), "{error}");
+    let error = refused("no.such.host.invalid:1");
     assert!(error.contains("cannot listen on address `no.such.host.invalid:1`"), "{error}");
     world.end().await;
 }
@@ -346,4 +344,29 @@ async fn many_clients_at_once_lose_nothing() {
     bodies.dedup();
     assert_eq!(bodies.len(), 320);
     world.end().await;
+}
+
+#[tokio::test]
+async fn a_successor_goes_on_with_the_socket() {
+    let rig = || Rig::new(TempDir::new().unwrap().path());
+    // A port that is not 0, so that the successor can ask for the same.
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let options = json!({ "address": free.to_string() });
+    let first = rig();
+    let running = first.start("http", options.clone());
+    first.until(|| first.stats.address.get().is_some()).await;
+    let successor = crate::build("http", &options).unwrap();
+    first.stop();
+    running.ended().await.unwrap();
+    // Nobody accepts at this moment, and yet nobody is refused.
+    let mut waiting = connect(free).await;
+    let second = rig();
+    let running = second.start_source(successor);
+    let request = Request::post("/").body(Full::new(Bytes::from_static(b"line\n"))).unwrap();
+    let answer = tokio::spawn(async move { waiting.send_request(request).await.unwrap().status() });
+    second.pop().await.into_ack().deliver();
+    assert_eq!(answer.await.unwrap(), StatusCode::OK);
+    second.stop();
+    running.ended().await.unwrap();
+    assert!(TcpStream::connect(free).await.is_err(), "the last one closes it");
 }

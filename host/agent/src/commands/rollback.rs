@@ -1,0 +1,20 @@
+//! `wattle rollback`: has a running agent go back to what ran before.
+
+use hyper::Method;
+
+use super::reload::{data_dir, show};
+use crate::cli::RollbackOptions;
+use crate::control::client;
+use crate::exit::{Done, Failure};
+
+pub(crate) fn rollback(options: &RollbackOptions) -> Done {
+    let path = match &options.pipeline {
+        Some(name) if name.contains(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != '-') => {
+            return Err(Failure::new(format!("`{name}` is no name of a pipeline")));
+        }
+        Some(name) => format!("/rollback/{name}"),
+        None => "/rollback".to_owned(),
+    };
+    let text = client::ask(&data_dir(&options.place)?, Method::POST, &path, options.timeout)?;
+    show(&text, options.json)
+}

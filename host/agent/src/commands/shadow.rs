@@ -1,0 +1,62 @@
+//! `wattle shadow`: what the shadows of a running agent found.
+
+use std::time::Duration;
+
+use hyper::Method;
+use serde_json::Value;
+
+use super::reload::data_dir;
+use crate::cli::ShadowOptions;
+use crate::control::client;
+use crate::exit::{Done, Failure, print};
+
+/// The agent answers from memory, once it has ended what it is at.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+pub(crate) fn shadow(options: &ShadowOptions) -> Done {
+    let text = client::ask(&data_dir(&options.place)?, Method::GET, "/shadow", PATIENCE)?;
+    if options.json {
+        return print(text.trim_end());
+    }
+    let all: Value = serde_json::from_str(&text)?;
+    let all = all.as_object().filter(|all| !all.is_empty());
+    let all = all.ok_or_else(|| Failure::new("no pipeline has a `shadow`"))?;
+    for (pipeline, shadow) in all {
+        print(&render(pipeline, shadow))?;
+    }
+    Ok(())
+}
+
+fn render(pipeline: &str, shadow: &Value) -> String {
+    let text = |key: &str| shadow.get(key).and_then(Value::as_str).unwrap_or_default();
+    let number = |key: &str| shadow.get(key).and_then(Value::as_u64).unwrap_or(0);
+    let mut lines = vec![
+        format!("{pipeline}: {} since {}", text("candidate"), text("since")),
+        format!(
+            "  {} batches compared, {} passed over, {} faulted, {} events differ, {:.2} times the cost",
+            number("batches"),
+            number("skipped_batches"),
+            number("faulted_batches"),
+            number("differing_events"),
+            shadow.get("cpu_ratio").and_then(Value::as_f64).unwrap_or(0.0)
+        ),
+    ];
+    for (name, output) in shadow.get("outputs").and_then(Value::as_object).into_iter().flatten() {
+        let count = |key: &str| output.get(key).and_then(Value::as_u64).unwrap_or(0);
+        lines.push(format!(
+            "  {name:<24} {:>10} events, the candidate {:>10}: {} missing, {} added, {} changed",
+            count("primary"),
+            count("candidate"),
+            count("missing"),
+            count("added"),
+            count("changed")
+        ));
+    }
+    for difference in shadow.get("first").and_then(Value::as_array).into_iter().flatten() {
+        let side = |key: &str| difference.get(key).and_then(Value::as_str);
+        lines.push(format!("  on {}:", difference.get("output").and_then(Value::as_str).unwrap_or_default()));
+        lines.push(format!("    runs       {}", side("primary").unwrap_or("(not there)")));
+        lines.push(format!("    candidate  {}", side("candidate").unwrap_or("(not there)")));
+    }
+    lines.join("\n")
+}

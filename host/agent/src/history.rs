@@ -1,0 +1,170 @@
+//! What ran when, and why it changed: a line of JSON for each generation that began or was refused, in
+//! `history.ndjson` of the data folder.
+//!
+//! A line is appended and synced. When the file has grown beyond its bound, its older half is left out.
+
+use std::fs::{self, File, Permissions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize};
+use wattle_pack::Plan;
+
+/// Name of the file in the data folder.
+const FILE: &str = "history.ndjson";
+/// Most bytes of the file; some thousand changes fit.
+const MAX_BYTES: u64 = 1 << 20;
+
+/// A generation that began, or one that did not.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Entry {
+    /// RFC 3339.
+    pub(crate) at: String,
+    /// The generation that ran from then on.
+    pub(crate) generation: u64,
+    /// `started`, `applied`, `invalid`, `failed`, `promoted` or `rolled-back`.
+    pub(crate) what: String,
+    /// What it was for: which files changed, who asked.
+    pub(crate) why: String,
+    /// What was wrong.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) error: Option<String>,
+    /// Nodes that began with nothing instead of the state of their predecessors.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) emptied: Vec<String>,
+    /// What ran from then on; empty where nothing changed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) pipelines: Vec<Pipeline>,
+}
+
+/// A pipeline as it ran.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Pipeline {
+    pub(crate) name: String,
+    /// Name of its pack; none for a graph written inline.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) pack: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) version: Option<String>,
+    /// Digest of what it does: its graph, options and artifacts.
+    pub(crate) fingerprint: String,
+    /// Name and digest of each node's artifact.
+    pub(crate) artifacts: Vec<(String, String)>,
+}
+
+impl Entry {
+    /// An entry of this moment.
+    pub(crate) fn new(generation: u64, what: &str, why: impl Into<String>) -> Self {
+        let at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
+        let at = wattle_batch::format_rfc3339(i64::try_from(at).unwrap_or(i64::MAX));
+        Self { at, generation, what: what.into(), why: why.into(), ..Self::default() }
+    }
+
+    /// With the pipelines of the plan that runs from then on.
+    pub(crate) fn running(mut self, plan: &Plan) -> Self {
+        let pipelines = plan.pipelines.iter().map(|pipeline| Pipeline {
+            name: pipeline.name.clone(),
+            pack: pipeline.pack.as_ref().map(|pack| pack.name.clone()),
+            version: pipeline.pack.as_ref().map(|pack| pack.version.to_string()),
+            fingerprint: pipeline.fingerprint(),
+            artifacts: pipeline.nodes.iter().map(|n| (n.name.clone(), n.artifact.digest.clone())).collect(),
+        });
+        self.pipelines = pipelines.collect();
+        self
+    }
+}
+
+/// Where entries are written.
+pub(crate) struct History {
+    /// `None` for a run that keeps nothing.
+    path: Option<PathBuf>,
+}
+
+impl History {
+    pub(crate) fn new(data_dir: Option<&Path>) -> Self {
+        Self { path: data_dir.map(|dir| dir.join(FILE)) }
+    }
+
+    /// Adds an entry. One that cannot be written is said in the log; the agent goes on.
+    pub(crate) fn add(&self, entry: &Entry) {
+        let Some(path) = &self.path else { return };
+        if let Err(error) = append(path, entry, MAX_BYTES) {
+            tracing::warn!(path = %path.display(), %error, "the history cannot be written");
+        }
+    }
+}
+
+fn append(path: &Path, entry: &Entry, max_bytes: u64) -> io::Result<()> {
+    let line = serde_json::to_string(entry)? + "\n";
+    let mut file = File::options().create(true).append(true).open(path)?;
+    file.set_permissions(Permissions::from_mode(0o600))?;
+    // A line that a crash tore must not take this one with it.
+    let begin = if is_torn(path)? { "\n" } else { "" };
+    file.write_all(format!("{begin}{line}").as_bytes())?;
+    file.sync_data()?;
+    if file.metadata()?.len() > max_bytes { shorten(path) } else { Ok(()) }
+}
+
+fn is_torn(path: &Path) -> io::Result<bool> {
+    use std::os::unix::fs::FileExt as _;
+    let file = File::open(path)?;
+    let mut last = [b'\n'];
+    match file.metadata()?.len() {
+        0 => Ok(false),
+        length => file.read_exact_at(&mut last, length - 1).map(|()| last != [b'\n']),
+    }
+}
+
+fn shorten(path: &Path) -> io::Result<()> {
+    let bytes = fs::read(path)?;
+    let (_, newer) = bytes.split_at(bytes.len() / 2);
+    let begin = newer.iter().position(|&b| b == b'\n').map_or(newer.len(), |at| at + 1);
+    let new = path.with_extension("ndjson.new");
+    let mut file = File::create(&new)?;
+    file.set_permissions(Permissions::from_mode(0o600))?;
+    file.write_all(newer.get(begin..).unwrap_or_default())?;
+    file.sync_all()?;
+    fs::rename(&new, path)
+}
+
+/// Reads the history of a data folder, oldest first. Lines that cannot be understood are passed over.
+///
+/// # Errors
+///
+/// The file cannot be read.
+pub(crate) fn read(data_dir: &Path) -> io::Result<Vec<Entry>> {
+    let text = fs::read_to_string(data_dir.join(FILE))?;
+    Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_half_stays_when_the_file_has_grown_too_long() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(FILE);
+        for generation in 0..100 {
+            append(&path, &Entry::new(generation, "applied", "a test"), 1000).unwrap();
+            assert!(fs::metadata(&path).unwrap().len() <= 1000);
+        }
+        let kept: Vec<u64> = read(dir.path()).unwrap().iter().map(|entry| entry.generation).collect();
+        assert!(kept.len() >= 4 && kept.last() == Some(&99), "{kept:?}");
+        assert!(kept.windows(2).all(|pair| pair[0] + 1 == pair[1]), "{kept:?}");
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn a_torn_line_takes_no_other_with_it() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join(FILE), "{\"generation\":1}\n{\"genera").unwrap();
+        append(&dir.path().join(FILE), &Entry::new(2, "applied", "a test"), MAX_BYTES).unwrap();
+        let kept: Vec<u64> = read(dir.path()).unwrap().iter().map(|entry| entry.generation).collect();
+        assert_eq!(kept, [1, 2]);
+    }
+}

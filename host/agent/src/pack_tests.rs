@@ -1,0 +1,169 @@
+//! The tests of packs, offline, through the real data path in the real sandbox: for `wattle test`, and before a reload
+//! takes a changed pack up.
+
+use std::collections::HashMap;
+use std::io::Read as _;
+
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+use wattle_batch::Column;
+use wattle_pack::{Framing, Library, PackTest, PipelinePlan, Plan};
+use wattle_runtime::Catalog;
+use wattle_topology::{run_offline, sandboxed};
+
+use crate::reload::Loader;
+
+/// Runs tests of one pack. A pipeline is built once for all tests with the same parameters.
+pub(crate) struct Bench<'a> {
+    pack: &'a str,
+    catalog: &'a Catalog,
+    library: &'a Library,
+    plans: HashMap<String, PipelinePlan>,
+}
+
+impl<'a> Bench<'a> {
+    /// For a pack as a command line names it.
+    pub(crate) fn new(pack: &'a str, catalog: &'a Catalog, library: &'a Library) -> Self {
+        Self { pack, catalog, library, plans: HashMap::new() }
+    }
+
+    /// Runs a test. Answers with what is not as expected.
+    ///
+    /// # Errors
+    ///
+    /// Why it could not be run.
+    pub(crate) fn run(&mut self, test: &PackTest) -> Result<Vec<String>, String> {
+        let bodies = events(test)?;
+        let make = sandboxed(self.catalog.runtime().clone());
+        let plan = self.plan(test)?;
+        let ran = run_offline(plan, &*make, bodies).map_err(|e| e.to_string())?;
+        let mut problems = Vec::new();
+        for (output, expected) in &test.expected {
+            let lines = ran.outputs.get(output).map(Vec::as_slice).unwrap_or_default();
+            let actual: Vec<Value> = lines
+                .iter()
+                .map(|line| serde_json::from_slice(line))
+                .collect::<Result<_, _>>()
+                .map_err(|e| e.to_string())?;
+            for mismatch in wattle_pack::compare(expected, &actual) {
+                problems.push(format!("output `{output}`, {mismatch}"));
+            }
+        }
+        if !ran.counts.is_conserved() {
+            problems.push(format!("{} events in, {} events out", ran.counts.events_in(), ran.counts.events_out()));
+        }
+        Ok(problems)
+    }
+
+    fn plan(&mut self, test: &PackTest) -> Result<&PipelinePlan, String> {
+        let key = Value::Object(test.params.clone()).to_string();
+        if !self.plans.contains_key(&key) {
+            let loaded = wattle_pack::load_pack(self.pack, &test.params, self.catalog, self.library);
+            let (plan, _) =
+                loaded.map_err(|i| i.diagnostics.iter().map(|d| d.render_line()).collect::<Vec<_>>().join("\n    "))?;
+            self.plans.insert(key.clone(), plan);
+        }
+        self.plans.get(&key).ok_or_else(|| "the pipeline of a test was lost; please report this".to_owned())
+    }
+}
+
+/// Verdicts about packs, so that a pack that comes back is not tested again.
+#[derive(Default)]
+pub(crate) struct PackTests {
+    /// By what was tested; `None` for a pack that passed.
+    verdicts: HashMap<[u8; 32], Option<String>>,
+}
+
+impl PackTests {
+    /// Tests the packs of a plan that do not run already.
+    ///
+    /// # Errors
+    ///
+    /// Every test that failed.
+    pub(crate) fn pass(&mut self, loader: &Loader, running: &Plan, plan: &Plan) -> Result<(), String> {
+        let library = loader.library.clone().with_folder(&plan.agent.packs);
+        let known: Vec<&PipelinePlan> = candidates(running).collect();
+        let mut failed = Vec::new();
+        for pipeline in candidates(plan) {
+            let Some(reference) = &pipeline.reference else { continue };
+            let same = |other: &&PipelinePlan| {
+                other.reference == pipeline.reference && other.fingerprint() == pipeline.fingerprint()
+            };
+            if !known.iter().any(same) {
+                // The guests of a test run on this thread; others serve what flows.
+                failed.extend(tokio::task::block_in_place(|| self.verdict(reference, loader, &library)));
+            }
+        }
+        if failed.is_empty() { Ok(()) } else { Err(failed.join("; ")) }
+    }
+
+    fn verdict(&mut self, reference: &str, loader: &Loader, library: &Library) -> Option<String> {
+        let tests = match wattle_pack::load_tests(reference, library) {
+            Ok(tests) => tests,
+            Err(invalid) => {
+                let all: Vec<String> = invalid.diagnostics.iter().map(|d| d.render_line()).collect();
+                return Some(format!("tests of pack `{reference}` cannot be read: {}", all.join("; ")));
+            }
+        };
+        let mut bench = Bench::new(reference, &loader.catalog, library);
+        let digest = match digest(&mut bench, &tests) {
+            Ok(digest) => digest,
+            Err(error) => return Some(format!("pack `{reference}` cannot be tested: {error}")),
+        };
+        if let Some(verdict) = self.verdicts.get(&digest) {
+            return verdict.clone();
+        }
+        let mut problems = Vec::new();
+        for test in &tests {
+            match bench.run(test) {
+                Ok(found) => {
+                    problems.extend(found.into_iter().map(|problem| format!("test `{}`: {problem}", test.name)))
+                }
+                Err(error) => problems.push(format!("test `{}`: {error}", test.name)),
+            }
+        }
+        let verdict =
+            (!problems.is_empty()).then(|| format!("pack `{reference}` fails its tests: {}", problems.join("; ")));
+        self.verdicts.insert(digest, verdict.clone());
+        verdict
+    }
+}
+
+/// Pipelines of a plan, and what is tried in their place.
+fn candidates(plan: &Plan) -> impl Iterator<Item = &PipelinePlan> {
+    plan.pipelines.iter().flat_map(|pipeline| {
+        let shadow = pipeline.shadow.as_ref().map(|trial| &trial.candidate);
+        let canary = pipeline.canary.as_ref().map(|trial| &trial.candidate);
+        [Some(pipeline), shadow, canary].into_iter().flatten()
+    })
+}
+
+/// Digest of all that the outcome of tests depends on: the tests, and the pipelines that they are run through.
+fn digest(bench: &mut Bench<'_>, tests: &[PackTest]) -> Result<[u8; 32], String> {
+    let mut hash = Sha256::new();
+    for test in tests {
+        hash.update(bench.plan(test)?.fingerprint());
+        hash.update(format!("{:?} {:?} {:?} ", test.params, test.framing, test.input_name));
+        hash.update(&test.input);
+        hash.update(format!("{:?}", test.expected));
+    }
+    Ok(hash.finalize().into())
+}
+
+/// The events of a test's input.
+fn events(test: &PackTest) -> Result<Column, String> {
+    let mut input = test.input.clone();
+    if test.input_name.ends_with(".gz") {
+        let mut unpacked = Vec::new();
+        let mut reader = flate2::read::MultiGzDecoder::new(input.as_slice());
+        reader.read_to_end(&mut unpacked).map_err(|e| format!("{}: {e}", test.input_name))?;
+        input = unpacked;
+    }
+    match test.framing {
+        Framing::Document => Column::from_document(input.into()).map_err(|e| e.to_string()),
+        Framing::Lines => {
+            let lines = input.split(|&b| b == b'\n').map(|l| l.strip_suffix(b"\r").unwrap_or(l));
+            Column::from_rows(lines.filter(|l| !l.is_empty())).map_err(|e| e.to_string())
+        }
+    }
+}

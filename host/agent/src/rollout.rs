@@ -1,0 +1,253 @@
+//! Which version of a pipeline runs, where that is not for the configuration alone to say: canaries and what was decided
+//! about them, versions that were rolled back, and what ran before.
+//!
+//! What was decided about a canary is kept in `rollout.json` of the data folder, by the fingerprints of both versions, so
+//! it holds until one of them changes. A version that was rolled back stays so, by its fingerprint, until the
+//! configuration asks for another one or the agent is started anew.
+
+mod judge;
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize};
+use wattle_pack::{PipelinePlan, Plan};
+use wattle_topology::{Observer, Snapshot, canary_name};
+
+use self::judge::{Verdict, judge_canary, judge_probation};
+
+/// Name of the file in the data folder.
+const FILE: &str = "rollout.json";
+
+/// What is known of a canary.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Record {
+    /// Fingerprints of the version that runs and of the candidate.
+    primary: String,
+    candidate: String,
+    /// When it began, in seconds since 1970.
+    began: u64,
+    /// Whether it was promoted; `None` while that is open.
+    promoted: Option<bool>,
+}
+
+/// A version that was rolled back, and what runs in its place.
+struct Refused {
+    fingerprint: String,
+    good: PipelinePlan,
+}
+
+/// A version that was taken up lately.
+struct Probation {
+    since: Instant,
+    /// Counts when it was taken up.
+    baseline: Snapshot,
+    /// Share of the batches at which a node of the version before faulted.
+    faulted_before: f64,
+}
+
+/// Counts of both versions when a canary began in this process.
+struct Watched {
+    primary: Snapshot,
+    candidate: Snapshot,
+}
+
+/// What is to be done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Decision {
+    pub(crate) pipeline: String,
+    pub(crate) is_promotion: bool,
+    /// Why, in words.
+    pub(crate) why: String,
+}
+
+#[derive(Default)]
+pub(crate) struct Rollout {
+    path: Option<PathBuf>,
+    canaries: BTreeMap<String, Record>,
+    watched: BTreeMap<String, Watched>,
+    refused: BTreeMap<String, Refused>,
+    previous: BTreeMap<String, PipelinePlan>,
+    probation: BTreeMap<String, Probation>,
+    /// Counts when the generation that runs began.
+    baselines: BTreeMap<String, Snapshot>,
+}
+
+impl Rollout {
+    /// Reads what was decided before; `None` for a run that keeps nothing.
+    pub(crate) fn open(data_dir: Option<&Path>) -> Self {
+        let path = data_dir.map(|dir| dir.join(FILE));
+        let canaries = path.as_ref().and_then(|path| match fs::read(path).map(|text| serde_json::from_slice(&text)) {
+            Ok(Ok(canaries)) => Some(canaries),
+            Ok(Err(error)) => {
+                tracing::warn!(path = %path.display(), %error, "what was decided about canaries cannot be read; they begin anew");
+                None
+            }
+            Err(_) => None,
+        });
+        Self { path, canaries: canaries.unwrap_or_default(), ..Self::default() }
+    }
+
+    /// The plan as it is to run: with what was decided.
+    pub(crate) fn apply(&mut self, mut plan: Plan) -> Plan {
+        for index in 0..plan.pipelines.len() {
+            let Some(pipeline) = plan.pipelines.get_mut(index) else { continue };
+            let name = pipeline.name.clone();
+            let fingerprint = pipeline.fingerprint();
+            if let Some(trial) = &pipeline.canary {
+                let candidate = trial.candidate.fingerprint();
+                let known = self.canaries.get(&name);
+                let promoted = known
+                    .filter(|record| record.primary == fingerprint && record.candidate == candidate)
+                    .and_then(|record| record.promoted);
+                if promoted.is_some() || candidate == fingerprint {
+                    let trial = pipeline.canary.take();
+                    let candidate = trial.filter(|_| promoted == Some(true)).map(|trial| trial.candidate);
+                    if let Some(changed) = candidate.and_then(|other| plan.with_pipeline(&name, &other).ok()) {
+                        plan = changed;
+                    }
+                }
+            }
+            let fingerprint = plan.pipelines.get(index).map(PipelinePlan::fingerprint);
+            let Some(refused) = self.refused.get(&name) else { continue };
+            if Some(&refused.fingerprint) != fingerprint.as_ref() {
+                // The configuration asks for something else.
+                self.refused.remove(&name);
+            } else if let Ok(changed) = plan.with_pipeline(&name, &refused.good) {
+                plan = changed;
+            }
+        }
+        plan
+    }
+
+    /// Notes that a plan runs from now on; `before` is what ran until then.
+    pub(crate) fn began(&mut self, before: Option<&Plan>, plan: &Plan, observer: &Observer) {
+        let counts = |name: &str| observer.counts().pipeline(name).snapshot();
+        let find = |plan: Option<&Plan>, name: &str| plan?.pipelines.iter().find(|p| p.name == name).cloned();
+        let mut watched = BTreeMap::new();
+        for pipeline in &plan.pipelines {
+            let (name, now) = (&pipeline.name, counts(&pipeline.name));
+            let fingerprint = pipeline.fingerprint();
+            if let Some(old) = find(before, name).filter(|old| old.fingerprint() != fingerprint) {
+                let was = self.baselines.get(name).map_or(now, |baseline| now.since(baseline));
+                let probation =
+                    Probation { since: Instant::now(), baseline: now, faulted_before: judge::share(&was, 1) };
+                // What was rolled back is not gone back to.
+                match self.refused.get(name).is_some_and(|refused| refused.good.fingerprint() == fingerprint) {
+                    true => {
+                        self.previous.remove(name);
+                        self.probation.remove(name);
+                    }
+                    false => {
+                        self.previous.insert(name.clone(), old);
+                        self.probation.insert(name.clone(), probation);
+                    }
+                }
+                self.baselines.insert(name.clone(), now);
+            }
+            self.baselines.entry(name.clone()).or_insert(now);
+            let Some(trial) = &pipeline.canary else { continue };
+            let candidate = trial.candidate.fingerprint();
+            let is_same = |record: &&Record| record.primary == fingerprint && record.candidate == candidate;
+            if self.canaries.get(name).filter(is_same).is_none() {
+                let began = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+                let record = Record { primary: fingerprint, candidate, began, promoted: None };
+                self.canaries.insert(name.clone(), record);
+                self.watched.remove(name);
+                self.save();
+            }
+            let known = self.watched.remove(name);
+            let fresh = || Watched { primary: now, candidate: counts(&canary_name(name)) };
+            watched.insert(name.clone(), known.unwrap_or_else(fresh));
+        }
+        self.watched = watched;
+        let is_there = |name: &String| plan.pipelines.iter().any(|p| p.name == *name);
+        self.probation.retain(|name, _| is_there(name));
+        self.previous.retain(|name, _| is_there(name));
+        self.baselines.retain(|name, _| is_there(name));
+    }
+
+    /// Whether there is anything to decide.
+    pub(crate) fn is_busy(&self) -> bool {
+        !self.watched.is_empty() || !self.probation.is_empty()
+    }
+
+    /// What is to be done now, if anything.
+    pub(crate) fn decide(&mut self, plan: &Plan, observer: &Observer) -> Option<Decision> {
+        let counts = |name: &str| observer.counts().pipeline(name).snapshot();
+        for pipeline in &plan.pipelines {
+            let name = &pipeline.name;
+            if let (Some(trial), Some(watched), Some(record)) =
+                (&pipeline.canary, self.watched.get(name), self.canaries.get(name))
+            {
+                let primary = counts(name).since(&watched.primary);
+                let candidate = counts(&canary_name(name)).since(&watched.candidate);
+                let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+                let elapsed = Duration::from_secs(now.saturating_sub(record.began));
+                let verdict = judge_canary(&trial.settings, &primary, &candidate, elapsed);
+                let (is_promotion, why) = match verdict {
+                    Verdict::Wait => continue,
+                    Verdict::Promote(why) => (true, why),
+                    Verdict::RollBack(why) => (false, why),
+                };
+                return Some(Decision { pipeline: name.clone(), is_promotion, why });
+            }
+            let settings = &plan.agent.rollback;
+            let Some(probation) = self.probation.get(name) else { continue };
+            let counted = counts(name).since(&probation.baseline);
+            match judge_probation(settings, &counted, probation.faulted_before) {
+                Some(why) if self.previous.contains_key(name) => {
+                    return Some(Decision { pipeline: name.clone(), is_promotion: false, why });
+                }
+                _ if probation.since.elapsed() >= settings.probation => _ = self.probation.remove(name),
+                _ => {}
+            }
+        }
+        None
+    }
+
+    /// Takes a decision over, so that [`Self::apply`] follows it.
+    ///
+    /// # Errors
+    ///
+    /// Nothing ran before that could be gone back to.
+    pub(crate) fn settle(&mut self, decision: &Decision, plan: &Plan) -> Result<(), String> {
+        let name = &decision.pipeline;
+        let pipeline = plan.pipelines.iter().find(|pipeline| pipeline.name == *name);
+        let pipeline = pipeline.ok_or_else(|| format!("there is no pipeline `{name}`"))?;
+        if let (Some(_), Some(record)) = (&pipeline.canary, self.canaries.get_mut(name)) {
+            record.promoted = Some(decision.is_promotion);
+            self.save();
+            return Ok(());
+        }
+        let good = self.previous.remove(name);
+        let good = good.ok_or_else(|| format!("no other version of pipeline `{name}` ran before this one"))?;
+        self.probation.remove(name);
+        self.refused.insert(name.clone(), Refused { fingerprint: pipeline.fingerprint(), good });
+        Ok(())
+    }
+
+    /// Names of the pipelines that can be rolled back.
+    pub(crate) fn reversible(&self, plan: &Plan) -> Vec<String> {
+        let can = |p: &&PipelinePlan| p.canary.is_some() || self.previous.contains_key(&p.name);
+        plan.pipelines.iter().filter(can).map(|p| p.name.clone()).collect()
+    }
+
+    fn save(&self) {
+        let Some(path) = &self.path else { return };
+        if let Err(error) = write(path, &self.canaries) {
+            tracing::warn!(path = %path.display(), %error, "what is known of canaries cannot be saved; a restart begins them anew");
+        }
+    }
+}
+
+fn write(path: &Path, canaries: &BTreeMap<String, Record>) -> io::Result<()> {
+    let new = path.with_extension("json.new");
+    let mut file = File::create(&new)?;
+    file.write_all(&serde_json::to_vec_pretty(canaries)?)?;
+    file.sync_all()?;
+    fs::rename(new, path)
+}

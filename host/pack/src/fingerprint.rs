@@ -1,0 +1,95 @@
+//! Whether two plans mean the same, and a plan with another version of one of its pipelines.
+
+use std::fmt::Write as _;
+
+use crate::artifact::hex_digest;
+use crate::plan::{NodePlan, PipelinePlan, Plan};
+
+impl NodePlan {
+    fn describe(&self, text: &mut String) {
+        let Self { name, artifact, options, limits, circuit, on_fault, on_state_mismatch, shape, ports } = self;
+        let digest = &artifact.digest;
+        // Writing to a string does not fail.
+        let _ = writeln!(
+            text,
+            "{name:?} {digest} {options:?} {limits:?} {circuit:?} {on_fault:?} {on_state_mismatch:?} {shape:?} {ports:?}"
+        );
+    }
+}
+
+impl PipelinePlan {
+    /// Digest of what the pipeline does with events: equal ones do the same, whatever pack they come from.
+    pub fn fingerprint(&self) -> String {
+        let mut text = format!("{:?} {:?}\n", self.entry, self.outputs);
+        self.nodes.iter().for_each(|node| node.describe(&mut text));
+        hex_digest(text.as_bytes())
+    }
+}
+
+impl Plan {
+    /// Digest of the whole plan: equal ones need no swap. Neither files nor the order of anything that has a name count.
+    pub fn fingerprint(&self) -> String {
+        let mut parts = vec![format!("{:?}", self.agent)];
+        let source = |&index: &usize| self.sources.get(index).map(|source| &source.name);
+        let input = |&(pipeline, output): &(usize, usize)| {
+            let pipeline = self.pipelines.get(pipeline)?;
+            Some((&pipeline.name, &pipeline.outputs.get(output)?.name))
+        };
+        parts.extend(self.sources.iter().map(|source| format!("source {:?} {}", source.name, source.digest())));
+        parts.extend(self.sinks.iter().map(|sink| {
+            let inputs: Vec<_> = sink.inputs.iter().map(input).collect();
+            let component = &sink.component;
+            format!("sink {:?} {} {inputs:?} {:?}", component.name, component.digest(), sink.buffer)
+        }));
+        parts.extend(self.pipelines.iter().map(|pipeline| {
+            let sources: Vec<_> = pipeline.sources.iter().map(source).collect();
+            let shadow = pipeline.shadow.as_ref().map(|t| (t.settings, t.candidate.fingerprint()));
+            let canary = pipeline.canary.as_ref().map(|t| (t.settings, t.candidate.fingerprint()));
+            let PipelinePlan { name, pack, .. } = pipeline;
+            format!("pipeline {name:?} {pack:?} {sources:?} {} {shadow:?} {canary:?}", pipeline.fingerprint())
+        }));
+        parts.sort();
+        hex_digest(parts.join("\n").as_bytes())
+    }
+}
+
+impl Plan {
+    /// The plan with a pipeline replaced by another version of it, without trials: same sources, same sinks.
+    ///
+    /// # Errors
+    ///
+    /// The other version has an output that nothing takes.
+    pub fn with_pipeline(&self, name: &str, other: &PipelinePlan) -> Result<Self, String> {
+        let mut plan = self.clone();
+        let Some(index) = plan.pipelines.iter().position(|pipeline| pipeline.name == name) else {
+            return Err(format!("there is no pipeline `{name}`"));
+        };
+        let Some(pipeline) = plan.pipelines.get_mut(index) else { return Ok(plan) };
+        let mut other = PipelinePlan {
+            name: name.to_owned(),
+            sources: pipeline.sources.clone(),
+            shadow: None,
+            canary: None,
+            ..other.clone()
+        };
+        for output in &mut other.outputs {
+            match pipeline.outputs.iter().find(|known| known.name == output.name) {
+                Some(known) => output.discard = known.discard,
+                None => return Err(format!("its output `{}` leads nowhere in the configuration", output.name)),
+            }
+        }
+        let place = |output: usize| {
+            let known = pipeline.outputs.get(output)?;
+            other.outputs.iter().position(|output| output.name == known.name)
+        };
+        for sink in &mut plan.sinks {
+            let moved = sink.inputs.iter().filter_map(|&(pipeline, output)| match pipeline == index {
+                true => place(output).map(|output| (pipeline, output)),
+                false => Some((pipeline, output)),
+            });
+            sink.inputs = moved.collect();
+        }
+        *pipeline = other;
+        Ok(plan)
+    }
+}

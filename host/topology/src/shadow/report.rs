@@ -1,0 +1,263 @@
+//! What a shadow found: how often the other version did something else, and the first events that show it.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
+
+use parking_lot::Mutex;
+use wattle_batch::Batch;
+
+/// Differences that are kept; the first tell the most.
+const KEPT: usize = 20;
+/// Bytes of an event that are kept.
+const MAX_TEXT: usize = 8 << 10;
+
+/// Comparison of a candidate with the version that runs, since it was configured.
+#[derive(Debug)]
+pub struct ShadowReport {
+    /// The version that runs, and the candidate, as fingerprints: a report is about these two.
+    pub(crate) about: (String, String),
+    /// Name and version of the candidate's pack.
+    pub candidate: String,
+    since: SystemTime,
+    batches: AtomicU64,
+    skipped: AtomicU64,
+    faulted: AtomicU64,
+    primary_nanos: AtomicU64,
+    candidate_nanos: AtomicU64,
+    found: Mutex<Found>,
+}
+
+#[derive(Debug, Default)]
+struct Found {
+    outputs: BTreeMap<String, OutputReport>,
+    first: Vec<Difference>,
+}
+
+/// What left by one output.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OutputReport {
+    /// Events of the version that runs.
+    pub primary: u64,
+    /// Events of the candidate.
+    pub candidate: u64,
+    /// Events that only the version that runs had there.
+    pub missing: u64,
+    /// Events that only the candidate had there.
+    pub added: u64,
+    /// Events that both had in the same place, and that are not the same.
+    pub changed: u64,
+}
+
+/// One event that is not the same.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// The output.
+    pub output: String,
+    /// The event as the version that runs emitted it.
+    pub primary: Option<String>,
+    /// The event as the candidate would have emitted it.
+    pub candidate: Option<String>,
+}
+
+/// A report at one moment.
+#[derive(Clone, Debug)]
+pub struct ShadowSnapshot {
+    /// Name and version of the candidate's pack.
+    pub candidate: String,
+    /// Since when it is compared.
+    pub since: SystemTime,
+    /// Batches that were compared.
+    pub batches: u64,
+    /// Batches of its share that were passed over because it was behind.
+    pub skipped: u64,
+    /// Batches at which a node of the candidate faulted.
+    pub faulted: u64,
+    /// Processor time of the version that runs, for what was compared.
+    pub primary_time: Duration,
+    /// Processor time of the candidate.
+    pub candidate_time: Duration,
+    /// Outputs by name.
+    pub outputs: BTreeMap<String, OutputReport>,
+    /// The first differences.
+    pub first: Vec<Difference>,
+}
+
+/// Names of outputs, and what left by them.
+type Emitted<'a> = (&'a [String], &'a [(usize, Batch)]);
+
+impl ShadowReport {
+    pub(crate) fn new(about: (String, String), candidate: String) -> Self {
+        Self {
+            about,
+            candidate,
+            since: SystemTime::now(),
+            batches: AtomicU64::new(0),
+            skipped: AtomicU64::new(0),
+            faulted: AtomicU64::new(0),
+            primary_nanos: AtomicU64::new(0),
+            candidate_nanos: AtomicU64::new(0),
+            found: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn skip(&self) {
+        self.skipped.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn times(&self, primary: Duration, candidate: Duration, faulted: bool) {
+        let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        self.primary_nanos.fetch_add(nanos(primary), Ordering::Relaxed);
+        self.candidate_nanos.fetch_add(nanos(candidate), Ordering::Relaxed);
+        self.faulted.fetch_add(u64::from(faulted), Ordering::Relaxed);
+        self.batches.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Compares what both versions made of one batch.
+    pub(crate) fn compare(&self, primary: Emitted<'_>, candidate: Emitted<'_>) {
+        let (mut primary, mut candidate) = (by_output(primary), by_output(candidate));
+        let mut names: Vec<&str> = primary.keys().chain(candidate.keys()).copied().collect();
+        names.sort_unstable();
+        names.dedup();
+        for name in names {
+            let (left, right) = (primary.remove(name).unwrap_or_default(), candidate.remove(name).unwrap_or_default());
+            let differences = differences(&left, &right);
+            let mut found = self.found.lock();
+            if !found.outputs.contains_key(name) {
+                found.outputs.insert(name.to_owned(), OutputReport::default());
+            }
+            if let Some(output) = found.outputs.get_mut(name) {
+                output.primary += left.len() as u64;
+                output.candidate += right.len() as u64;
+                for difference in &differences {
+                    match difference {
+                        (Some(_), Some(_)) => output.changed += 1,
+                        (Some(_), None) => output.missing += 1,
+                        _ => output.added += 1,
+                    }
+                }
+            }
+            let room = KEPT.saturating_sub(found.first.len());
+            let kept = differences.into_iter().take(room).map(|(primary, candidate)| Difference {
+                output: name.to_owned(),
+                primary: primary.map(shown),
+                candidate: candidate.map(shown),
+            });
+            found.first.extend(kept);
+        }
+    }
+
+    /// The report at this moment.
+    pub fn snapshot(&self) -> ShadowSnapshot {
+        let load = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        let found = self.found.lock();
+        ShadowSnapshot {
+            candidate: self.candidate.clone(),
+            since: self.since,
+            batches: load(&self.batches),
+            skipped: load(&self.skipped),
+            faulted: load(&self.faulted),
+            primary_time: Duration::from_nanos(load(&self.primary_nanos)),
+            candidate_time: Duration::from_nanos(load(&self.candidate_nanos)),
+            outputs: found.outputs.clone(),
+            first: found.first.clone(),
+        }
+    }
+}
+
+impl ShadowSnapshot {
+    /// Events that are not the same; one that left by another output is one.
+    pub fn differing(&self) -> u64 {
+        let sum = |count: fn(&OutputReport) -> u64| self.outputs.values().map(count).sum::<u64>();
+        sum(|o| o.changed) + sum(|o| o.missing).max(sum(|o| o.added))
+    }
+}
+
+/// The events of each output in order, as text.
+fn by_output<'a>((names, emitted): Emitted<'a>) -> HashMap<&'a str, Vec<Vec<u8>>> {
+    let mut all: HashMap<&str, Vec<Vec<u8>>> = HashMap::new();
+    for (output, batch) in emitted {
+        let Some(name) = names.get(*output) else { continue };
+        let lines = all.entry(name).or_default();
+        for row in 0..batch.rows() {
+            let mut line = Vec::new();
+            match batch.failure(row) {
+                // Its version and its message differ for no matter, and its contents may be what a mask did not hide.
+                Some(failure) => line.extend_from_slice(format!("failed: {}", failure.code).as_bytes()),
+                None => batch.write_json(row, &mut line),
+            }
+            lines.push(line);
+        }
+    }
+    all
+}
+
+type Pair<'a> = (Option<&'a [u8]>, Option<&'a [u8]>);
+
+/// The events that are not the same: in the same place where there are as many on both sides, else those that only one
+/// side has.
+fn differences<'a>(left: &'a [Vec<u8>], right: &'a [Vec<u8>]) -> Vec<Pair<'a>> {
+    let same = |(a, b): &(&Vec<u8>, &Vec<u8>)| a == b;
+    let begin = left.iter().zip(right).take_while(same).count();
+    let (left, right) = (left.get(begin..).unwrap_or_default(), right.get(begin..).unwrap_or_default());
+    let end = left.iter().rev().zip(right.iter().rev()).take_while(same).count();
+    let left = left.get(..left.len() - end).unwrap_or_default();
+    let right = right.get(..right.len() - end).unwrap_or_default();
+    if left.len() == right.len() {
+        let pairs = left.iter().zip(right).filter(|(a, b)| a != b);
+        return pairs.map(|(a, b)| (Some(a.as_slice()), Some(b.as_slice()))).collect();
+    }
+    let mut balance: HashMap<&[u8], i64> = HashMap::new();
+    for line in left {
+        *balance.entry(line).or_default() += 1;
+    }
+    for line in right {
+        *balance.entry(line).or_default() -= 1;
+    }
+    let mut only = |lines: &'a [Vec<u8>], sign: i64| -> Vec<&'a [u8]> {
+        let mut own = Vec::new();
+        for line in lines {
+            if let Some(count) = balance.get_mut(line.as_slice()).filter(|count| **count * sign > 0) {
+                *count -= sign;
+                own.push(line.as_slice());
+            }
+        }
+        own
+    };
+    let missing: Vec<Pair<'a>> = only(left, 1).into_iter().map(|line| (Some(line), None)).collect();
+    missing.into_iter().chain(only(right, -1).into_iter().map(|line| (None, Some(line)))).collect()
+}
+
+fn shown(line: &[u8]) -> String {
+    String::from_utf8_lossy(line.get(..MAX_TEXT).unwrap_or(line)).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(text: &str) -> Vec<Vec<u8>> {
+        text.split_whitespace().map(|word| word.as_bytes().to_vec()).collect()
+    }
+
+    #[track_caller]
+    fn expect(left: &str, right: &str, expected: &[(&str, &str)]) {
+        let (left, right) = (lines(left), lines(right));
+        let text = |line: Option<&[u8]>| String::from_utf8(line.unwrap_or(b"-").to_vec()).unwrap();
+        let found: Vec<(String, String)> =
+            differences(&left, &right).into_iter().map(|(a, b)| (text(a), text(b))).collect();
+        let expected: Vec<(String, String)> = expected.iter().map(|(a, b)| ((*a).into(), (*b).into())).collect();
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn differences_are_found_where_they_are() {
+        expect("a b c", "a b c", &[]);
+        expect("a b c", "a x c", &[("b", "x")]);
+        expect("a b c", "a c", &[("b", "-")]);
+        expect("a c", "a b c", &[("-", "b")]);
+        expect("a b c d", "x c b", &[("a", "-"), ("d", "-"), ("-", "x")]);
+        expect("", "a", &[("-", "a")]);
+        expect("a a", "a", &[("a", "-")]);
+    }
+}

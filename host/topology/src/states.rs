@@ -1,0 +1,197 @@
+//! State of stateful nodes: from one generation to the next, and from one run of the agent to the next.
+//!
+//! Each worker has instances of its own, so each node has a slot for every worker and one for the spare. A worker that
+//! changes over saves the state of its old instance into its slot, and the new instance takes it from there: worker by
+//! worker, at a batch boundary, so no row is missed and none counts twice. A drain writes all slots of a node to
+//! `state/<pipeline>/<node>` of the data folder; the next start gives them to its workers in turn, several to one where
+//! there are fewer. A node keeps its state as long as it keeps its name.
+//!
+//! # The file
+//!
+//! `wattle state 1` and a line feed; the BLAKE3 digest of all that follows; then for each snapshot its version in 4 bytes,
+//! its length in 8, little-endian, and its bytes. It is written beside the old one, synced, and renamed over it. A file
+//! that is not whole is set aside.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use parking_lot::Mutex;
+use wattle_runtime::{Snapshot, StateSlot};
+
+const HEAD: &[u8] = b"wattle state 1\n";
+
+/// Slots of one node, one for each worker and the spare.
+pub(crate) type Slots = Vec<Arc<StateSlot>>;
+
+/// The state of all nodes, by pipeline and node.
+pub(crate) struct States {
+    /// `None` for a run that keeps nothing.
+    folder: Option<PathBuf>,
+    workers: usize,
+    all: Mutex<BTreeMap<(String, String), Slots>>,
+}
+
+impl States {
+    /// The state that former runs left in this data folder, for so many workers.
+    pub(crate) fn new(data_dir: Option<&Path>, workers: usize) -> Self {
+        Self { folder: data_dir.map(|dir| dir.join("state")), workers: workers.max(1), all: Mutex::default() }
+    }
+
+    /// The slots of a node. What is saved of it is read when it is first asked for; `lost` hears if that cannot be used.
+    pub(crate) fn slots(&self, pipeline: &str, node: &str, lost: impl FnOnce()) -> Slots {
+        let mut all = self.all.lock();
+        let key = (pipeline.to_owned(), node.to_owned());
+        if let Some(slots) = all.get(&key) {
+            return slots.clone();
+        }
+        let mut shares: Vec<Vec<Snapshot>> = vec![Vec::new(); self.workers + 1];
+        for (index, snapshot) in self.read(pipeline, node, lost).into_iter().enumerate() {
+            if let Some(share) = shares.get_mut(index % self.workers) {
+                share.push(snapshot);
+            }
+        }
+        let slots: Slots = shares.into_iter().map(|share| Arc::new(StateSlot::new(share))).collect();
+        all.insert(key, slots.clone());
+        slots
+    }
+
+    /// Forgets the state of nodes that are not wanted any more.
+    pub(crate) fn retain(&self, wanted: impl Fn(&str, &str) -> bool) {
+        self.all.lock().retain(|(pipeline, node), slots| {
+            let stays = wanted(pipeline, node);
+            if !stays && slots.iter().any(|slot| !slot.get().is_empty()) {
+                tracing::warn!(pipeline, node, "the node is gone, and its state with it");
+            }
+            stays
+        });
+    }
+
+    /// Writes the state of all nodes that have any.
+    pub(crate) fn write(&self) {
+        let Some(folder) = &self.folder else { return };
+        for ((pipeline, node), slots) in self.all.lock().iter() {
+            let snapshots: Vec<Snapshot> = slots.iter().flat_map(|slot| slot.get().to_vec()).collect();
+            if snapshots.is_empty() {
+                continue;
+            }
+            if let Err(error) = write(&folder.join(pipeline), node, &snapshots) {
+                tracing::error!(pipeline, node, %error, "state cannot be saved; the next start has that of the last drain");
+            }
+        }
+    }
+
+    fn read(&self, pipeline: &str, node: &str, lost: impl FnOnce()) -> Vec<Snapshot> {
+        let Some(folder) = &self.folder else { return Vec::new() };
+        let path = folder.join(pipeline).join(node);
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Vec::new(),
+            Err(error) => {
+                tracing::warn!(path = %path.display(), %error, "saved state cannot be read; the node begins with none");
+                lost();
+                return Vec::new();
+            }
+        };
+        decode(&bytes).unwrap_or_else(|| {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+            let aside = path.with_file_name(format!("{node}.corrupt-{now}"));
+            let moved = fs::rename(&path, &aside).err().map(|error| error.to_string());
+            let error = moved.unwrap_or_default();
+            tracing::warn!(path = %path.display(), aside = %aside.display(), error, "saved state is corrupt and was set aside");
+            lost();
+            Vec::new()
+        })
+    }
+}
+
+fn write(folder: &Path, node: &str, snapshots: &[Snapshot]) -> io::Result<()> {
+    fs::create_dir_all(folder)?;
+    // A name of a node has no dot.
+    let new = folder.join(format!("{node}.new"));
+    let mut file = File::create(&new)?;
+    file.write_all(&encode(snapshots))?;
+    file.sync_all()?;
+    fs::rename(&new, folder.join(node))?;
+    File::open(folder)?.sync_all()
+}
+
+fn encode(snapshots: &[Snapshot]) -> Vec<u8> {
+    let mut body = Vec::new();
+    for snapshot in snapshots {
+        body.extend_from_slice(&snapshot.version.to_le_bytes());
+        body.extend_from_slice(&(snapshot.bytes.len() as u64).to_le_bytes());
+        body.extend_from_slice(&snapshot.bytes);
+    }
+    [HEAD, blake3::hash(&body).as_bytes(), &body].concat()
+}
+
+fn decode(file: &[u8]) -> Option<Vec<Snapshot>> {
+    let (digest, mut body) = file.strip_prefix(HEAD)?.split_first_chunk::<32>()?;
+    if blake3::hash(body) != *digest {
+        return None;
+    }
+    let mut snapshots = Vec::new();
+    while !body.is_empty() {
+        let (version, rest) = body.split_first_chunk::<4>()?;
+        let (length, rest) = rest.split_first_chunk::<8>()?;
+        let (bytes, rest) = rest.split_at_checked(usize::try_from(u64::from_le_bytes(*length)).ok()?)?;
+        snapshots.push(Snapshot { version: u32::from_le_bytes(*version), bytes: bytes.to_vec().into() });
+        body = rest;
+    }
+    Some(snapshots)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn snapshot(version: u32, text: &'static str) -> Snapshot {
+        Snapshot { version, bytes: text.as_bytes().into() }
+    }
+
+    fn held(slots: &Slots) -> Vec<Vec<Snapshot>> {
+        slots.iter().map(|slot| slot.get().to_vec()).collect()
+    }
+
+    #[test]
+    fn workers_share_what_more_of_them_saved() {
+        let dir = tempfile::tempdir().unwrap();
+        let all = [snapshot(1, "one"), snapshot(1, ""), snapshot(2, "three")];
+        write(&dir.path().join("state/main"), "count", &all).unwrap();
+        let states = States::new(Some(dir.path()), 2);
+        let slots = states.slots("main", "count", || panic!("nothing is lost"));
+        let [one, two, three] = all;
+        assert_eq!(held(&slots), [vec![one.clone(), three.clone()], vec![two.clone()], vec![]]);
+        // What is written is what was read, whoever holds it.
+        states.write();
+        let alone = States::new(Some(dir.path()), 1).slots("main", "count", || panic!("nothing is lost"));
+        assert_eq!(held(&alone), [vec![one, three, two], vec![]]);
+        let other = states.slots("main", "other", || panic!("nothing is lost"));
+        assert_eq!(held(&other), [vec![], vec![], vec![]]);
+    }
+
+    #[test]
+    fn every_byte_of_the_file_counts() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("state/main");
+        write(&folder, "count", &[snapshot(7, "state")]).unwrap();
+        let whole = fs::read(folder.join("count")).unwrap();
+        let damaged = (0..whole.len()).map(|at| {
+            let mut bytes = whole.clone();
+            bytes[at] ^= 1;
+            bytes
+        });
+        let cut = (0..whole.len()).map(|at| whole[..at].to_vec());
+        for bytes in damaged.chain(cut) {
+            fs::write(folder.join("count"), &bytes).unwrap();
+            let mut lost = false;
+            let slots = States::new(Some(dir.path()), 1).slots("main", "count", || lost = true);
+            assert!(lost && held(&slots).concat().is_empty(), "{bytes:?}");
+            assert!(!folder.join("count").exists(), "it is set aside");
+        }
+    }
+}

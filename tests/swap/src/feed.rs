@@ -1,0 +1,100 @@
+//! Where events go in: files that grow as fast as the agent reads them, and clients that post one document after another.
+
+use std::fs::File;
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crate::ledger::Ledger;
+use crate::load::{Place, templates};
+
+/// Events that are under way at most, for each file: enough that the agent always has work.
+const BACKLOG: usize = 4_000;
+/// Records of a document in a file.
+const FILE_RECORDS: u32 = 40;
+/// Records of a document that a client posts.
+const POST_RECORDS: u32 = 4;
+/// Documents that are used in turn.
+const TEMPLATES: usize = 200;
+
+/// When a request began, and when it was answered.
+pub(crate) type Sample = (Instant, Instant);
+
+/// A thread that feeds until it is told to stop.
+pub(crate) struct Feed {
+    stop: Arc<AtomicBool>,
+    thread: JoinHandle<()>,
+}
+
+impl Feed {
+    /// Appends to a file.
+    pub(crate) fn file(books: &[Arc<Ledger>; 2], stream: usize, path: PathBuf) -> Self {
+        let all = templates(stream as u64 + 1, FILE_RECORDS, TEMPLATES);
+        let books = books.clone();
+        Self::start(move |stop| {
+            let mut file = File::options().create(true).append(true).open(path).unwrap();
+            let mut number = 0;
+            for template in all.iter().cycle() {
+                while books[0].open(stream) > BACKLOG || books[1].open(stream) > BACKLOG {
+                    if stop.load(Ordering::SeqCst) {
+                        return;
+                    }
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+                if stop.load(Ordering::SeqCst) {
+                    return;
+                }
+                books.iter().for_each(|ledger| ledger.send(stream, template));
+                let mut line = template.write(stream, number);
+                line.push(b'\n');
+                file.write_all(&line).unwrap();
+                number += template.records();
+            }
+        })
+    }
+
+    /// Posts one document after another, each when the one before is acknowledged.
+    pub(crate) fn client(
+        books: &[Arc<Ledger>; 2],
+        stream: usize,
+        address: SocketAddr,
+        samples: &Arc<Mutex<Vec<Sample>>>,
+    ) -> Self {
+        let mut all = templates(stream as u64 + 1, POST_RECORDS, TEMPLATES);
+        // Each tells by which version it was processed.
+        all.retain(|template| template.places.contains(&Place::ByVersion));
+        let (books, samples) = (books.clone(), samples.clone());
+        Self::start(move |stop| {
+            let agent = ureq::Agent::new_with_defaults();
+            let mut number = 0;
+            for template in all.iter().cycle() {
+                if stop.load(Ordering::SeqCst) {
+                    return;
+                }
+                books.iter().for_each(|ledger| ledger.send(stream, template));
+                let document = template.write(stream, number);
+                number += template.records();
+                let since = Instant::now();
+                // Any other answer than 200 is an error here: nothing may be refused.
+                let mut answer = agent.post(format!("http://{address}/")).send(&document).unwrap();
+                answer.body_mut().read_to_vec().unwrap();
+                samples.lock().unwrap().push((since, Instant::now()));
+            }
+        })
+    }
+
+    fn start(feed: impl FnOnce(&AtomicBool) + Send + 'static) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let told = stop.clone();
+        Self { stop, thread: std::thread::spawn(move || feed(&told)) }
+    }
+
+    pub(crate) fn end(self) {
+        self.stop.store(true, Ordering::SeqCst);
+        self.thread.join().unwrap();
+    }
+}

@@ -1,0 +1,21 @@
+//! Swapping a pack's version under full load, and proving by a model that no event was lost, doubled or misordered.
+//!
+//! Two followed files and two clients of an HTTP source feed one pipeline, which writes to files and to an HTTP endpoint.
+//! Every event carries its stream and its number in it, so each sink can be checked by itself as it runs.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "what cannot go on ends the run"
+)]
+
+mod far;
+mod feed;
+mod ledger;
+mod load;
+mod rig;
+mod stats;
+
+pub use rig::{Figures, Size, Wrong, run};
