@@ -314,7 +314,7 @@ impl Poller {
                 entry.state.error = None;
             }
         }
-        let backoff = 2_u32.saturating_pow(entry.failures.min(8)).min(LONGEST_BACKOFF).max(1);
+        let backoff = 2_u32.saturating_pow(entry.failures.min(8)).clamp(1, LONGEST_BACKOFF);
         entry.next = Some(Instant::now() + (interval * backoff).mul_f64(0.8 + 0.4 * fastrand::f64()));
     }
 }
