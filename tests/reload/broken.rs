@@ -101,7 +101,13 @@ const ALL: &[Broken] = &[
         name: "sink that cannot be built",
         break_it: |folder| {
             folder.write("file", "");
-            folder.replace("agent.toml", config().replace("path = \"fails.ndjson\"", "path = \"fails.ndjson\"\nbuffer = { type = \"disk\", max_size = \"1GiB\", when_full = \"block\" }"));
+            folder.replace(
+                "agent.toml",
+                config().replace(
+                    "path = \"fails.ndjson\"",
+                    "path = \"fails.ndjson\"\nbuffer = { type = \"disk\", max_size = \"1GiB\", when_full = \"block\" }",
+                ),
+            );
             folder.write("data/buffer", "no folder");
         },
         code: 1,

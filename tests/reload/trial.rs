@@ -117,10 +117,12 @@ fsync = "never"
 
     fn lines(&self) -> Vec<usize> {
         let ok = self.folder.read("ok.ndjson");
-        let ok = ok.split(|b| *b == b'\n').filter(|l| !l.is_empty()).map(|l| serde_json::from_slice::<Value>(l).unwrap());
+        let ok =
+            ok.split(|b| *b == b'\n').filter(|l| !l.is_empty()).map(|l| serde_json::from_slice::<Value>(l).unwrap());
         let fails = self.folder.events("fails.ndjson").into_iter();
         let fails = fails.map(|e| serde_json::from_str::<Value>(e["body"].as_str().unwrap()).unwrap());
-        let mut lines: Vec<usize> = ok.chain(fails).map(|l| usize::try_from(l["line"].as_u64().unwrap()).unwrap()).collect();
+        let mut lines: Vec<usize> =
+            ok.chain(fails).map(|l| usize::try_from(l["line"].as_u64().unwrap()).unwrap()).collect();
         lines.sort_unstable();
         lines
     }
@@ -175,7 +177,10 @@ fn a_shadow_finds_the_one_event_of_a_hundred_thousand() {
     let text = rig.folder.run(&["shadow", "--config", "agent.toml"]);
     assert!(text.text().contains("1 events differ") && text.text().contains("77777"), "{}", text.text());
     let status = get(rig.admin, "/status").unwrap().text;
-    assert!(status.contains("\"differing_events\":1") && !status.contains("77777"), "events are for the control socket");
+    assert!(
+        status.contains("\"differing_events\":1") && !status.contains("77777"),
+        "events are for the control socket"
+    );
     rig.assert_conserved(agent);
 }
 

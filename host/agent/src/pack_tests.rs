@@ -59,9 +59,8 @@ impl<'a> Bench<'a> {
         let key = Value::Object(test.params.clone()).to_string();
         if !self.plans.contains_key(&key) {
             let loaded = wattle_pack::load_pack(self.pack, &test.params, self.catalog, self.library);
-            let (plan, _) = loaded.map_err(|i| {
-                i.diagnostics.iter().map(|d| d.render_line()).collect::<Vec<_>>().join("\n    ")
-            })?;
+            let (plan, _) =
+                loaded.map_err(|i| i.diagnostics.iter().map(|d| d.render_line()).collect::<Vec<_>>().join("\n    "))?;
             self.plans.insert(key.clone(), plan);
         }
         self.plans.get(&key).ok_or_else(|| "the pipeline of a test was lost; please report this".to_owned())
@@ -117,11 +116,14 @@ impl PackTests {
         let mut problems = Vec::new();
         for test in &tests {
             match bench.run(test) {
-                Ok(found) => problems.extend(found.into_iter().map(|problem| format!("test `{}`: {problem}", test.name))),
+                Ok(found) => {
+                    problems.extend(found.into_iter().map(|problem| format!("test `{}`: {problem}", test.name)))
+                }
                 Err(error) => problems.push(format!("test `{}`: {error}", test.name)),
             }
         }
-        let verdict = (!problems.is_empty()).then(|| format!("pack `{reference}` fails its tests: {}", problems.join("; ")));
+        let verdict =
+            (!problems.is_empty()).then(|| format!("pack `{reference}` fails its tests: {}", problems.join("; ")));
         self.verdicts.insert(digest, verdict.clone());
         verdict
     }

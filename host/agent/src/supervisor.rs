@@ -163,7 +163,8 @@ impl Supervisor {
     /// Listens for commands. An agent that cannot goes on without.
     fn listen(&self) -> Option<Control> {
         let made = Control::listen(&self.settings.data_dir);
-        made.inspect_err(|error| tracing::warn!(%error, "no control socket; `wattle reload` does not reach this agent")).ok()
+        made.inspect_err(|error| tracing::warn!(%error, "no control socket; `wattle reload` does not reach this agent"))
+            .ok()
     }
 
     /// Watches the files of the configuration, with what changed in them since they were loaded.

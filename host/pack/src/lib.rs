@@ -54,5 +54,5 @@ pub use plan::{
     AdminSettings, AgentSettings, BatchSettings, BufferKind, BufferPlan, ComponentPlan, NodePlan, OutputPlan, PackId,
     PipelinePlan, Plan, PortPlan, QuarantineSettings, SinkPlan, Target, Trial, WhenFull,
 };
-pub use trial::{CanarySettings, RollbackSettings, ShadowSettings};
 pub use quantity::{QuantityError, parse_duration, parse_size};
+pub use trial::{CanarySettings, RollbackSettings, ShadowSettings};

@@ -77,16 +77,21 @@ impl<'a> Builder<'a> {
             PipelineGraph::Pack { reference, params } => {
                 let mut built = self.find_and_build(reference, params.as_ref(), library, folder, findings);
                 let shadow = pipeline.shadow.as_ref().map(|t| (t, "shadow"));
-                let shadow = shadow.and_then(|(t, key)| self.build_trial(t, key, built.as_ref(), pipeline, (library, folder), findings));
+                let shadow = shadow.and_then(|(t, key)| {
+                    self.build_trial(t, key, built.as_ref(), pipeline, (library, folder), findings)
+                });
                 let canary = pipeline.canary.as_ref().map(|t| (t, "canary"));
-                let canary = canary.and_then(|(t, key)| self.build_trial(t, key, built.as_ref(), pipeline, (library, folder), findings));
+                let canary = canary.and_then(|(t, key)| {
+                    self.build_trial(t, key, built.as_ref(), pipeline, (library, folder), findings)
+                });
                 if let Some(built) = &mut built {
                     (built.shadow, built.canary) = (shadow, canary);
                 }
                 built
             }
             PipelineGraph::Inline(_) if pipeline.shadow.is_some() || pipeline.canary.is_some() => {
-                let message = format!("`[pipelines.{}]` has a graph written inline, and a `shadow` or a `canary`", pipeline.name);
+                let message =
+                    format!("`[pipelines.{}]` has a graph written inline, and a `shadow` or a `canary`", pipeline.name);
                 let hint = "make a pack of the graph; then another version of it can be tried";
                 findings.report(codes::PIPELINE_FORM.at(pipeline.place, message).hint(hint));
                 None
@@ -125,7 +130,8 @@ impl<'a> Builder<'a> {
         findings: &mut Findings,
     ) -> Option<Box<Trial<S>>> {
         let PipelineGraph::Pack { reference, params } = &pipeline.graph else { return None };
-        let is_version = !trial.pack.text.contains(['@', '/', ':']) && trial.pack.text.starts_with(|c: char| !c.is_ascii_alphabetic());
+        let is_version = !trial.pack.text.contains(['@', '/', ':'])
+            && trial.pack.text.starts_with(|c: char| !c.is_ascii_alphabetic());
         let name = primary.and_then(|built| built.pack.as_ref()).map(|pack| pack.name.clone());
         let text = match name.filter(|_| is_version && !trial.pack.text.starts_with('.')) {
             Some(name) => format!("{name}@{}", trial.pack.text),

@@ -11,8 +11,8 @@ use semver::Version;
 use serde_json::Value as Json;
 
 use crate::artifact::{Artifact, NodeShape, hex_digest};
-use crate::trial::{CanarySettings, RollbackSettings, ShadowSettings};
 use crate::limits::{ArtifactLimits, CircuitSettings, NodeLimits, OnFault, OnStateMismatch};
+use crate::trial::{CanarySettings, RollbackSettings, ShadowSettings};
 
 /// A whole agent: where events begin, what happens to them, where they end.
 ///

@@ -100,7 +100,9 @@ impl Instance {
             .get_typed_func::<(), (Result<(), String>,)>(&mut store, &compiled.exports.process)
             .map_err(|e| fault(e, &mut store))?;
         let state = match &compiled.exports.state {
-            Some(exports) => Some(StateFunctions::of(exports, &instance, &mut store).map_err(|e| fault(e, &mut store))?),
+            Some(exports) => {
+                Some(StateFunctions::of(exports, &instance, &mut store).map_err(|e| fault(e, &mut store))?)
+            }
             None => None,
         };
         let (answer,) = configure.call(&mut store, (options,)).map_err(|e| fault(e, &mut store))?;

@@ -146,7 +146,13 @@ impl Generation {
                 let Some(slot) = links.slots.get(worker) else { continue };
                 if let Err(error) = node.take_over(slot) {
                     let (pipeline, node) = (pipeline.name.as_str(), &*links.name);
-                    tracing::warn!(pipeline, node, worker, error, "state cannot be taken over; the node begins with none");
+                    tracing::warn!(
+                        pipeline,
+                        node,
+                        worker,
+                        error,
+                        "state cannot be taken over; the node begins with none"
+                    );
                 }
             }
         }

@@ -17,8 +17,10 @@ pub(crate) struct AgentPlace {
 }
 
 #[derive(Args)]
-#[command(after_help = "Exit codes: 0 the configuration runs, 1 it could not be built or there was no answer in time,\n\
-                        69 no agent answers, 78 the configuration is invalid. Unless it is 0, what ran before runs on.")]
+#[command(
+    after_help = "Exit codes: 0 the configuration runs, 1 it could not be built or there was no answer in time,\n\
+                        69 no agent answers, 78 the configuration is invalid. Unless it is 0, what ran before runs on."
+)]
 pub(crate) struct ReloadOptions {
     #[command(flatten)]
     pub(crate) place: AgentPlace,

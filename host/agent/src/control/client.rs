@@ -33,7 +33,8 @@ pub(crate) fn ask(data_dir: &Path, method: Method, path: &str, patience: Duratio
     match asked {
         Ok(Ok(answer)) => Ok(answer),
         Ok(Err(error)) => {
-            let message = format!("no agent answers at `{}`: {error}; is it running with this data folder?", place.display());
+            let message =
+                format!("no agent answers at `{}`: {error}; is it running with this data folder?", place.display());
             Err(failed(UNAVAILABLE, message))
         }
         Err(_) => {

@@ -75,8 +75,7 @@ fn read_node(table: &Table, entry: &Entry, prefix: &str, findings: &mut Findings
         None => CircuitManifest::default(),
     };
     let on_fault = read_on_fault(&mut reader, findings);
-    let on_state_mismatch =
-        reader.choice("on_state_mismatch", &OnStateMismatch::ALL, findings).unwrap_or_default();
+    let on_state_mismatch = reader.choice("on_state_mismatch", &OnStateMismatch::ALL, findings).unwrap_or_default();
     reader.finish(findings);
     NodeManifest {
         name: entry.key.clone(),

@@ -81,7 +81,9 @@ pub(crate) fn read_rollback(table: &Table, place: Place, findings: &mut Findings
     let mut reader = Reader::new(table, place, "`[agent.rollback]`");
     let settings = RollbackSettings {
         enabled: reader.boolean("enabled", findings).unwrap_or(default.enabled),
-        probation: reader.duration("probation", Duration::from_secs(1)..=LONGEST, findings).unwrap_or(default.probation),
+        probation: reader
+            .duration("probation", Duration::from_secs(1)..=LONGEST, findings)
+            .unwrap_or(default.probation),
         max_fault_rate: reader.fraction("max_fault_rate", 0.0..=1.0, findings).unwrap_or(default.max_fault_rate),
         min_batches: reader.number("min_batches", 1..=u64::MAX / 2, findings).unwrap_or(default.min_batches),
     };
