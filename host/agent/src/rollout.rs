@@ -182,6 +182,7 @@ impl Rollout {
             let name = &pipeline.name;
             if let (Some(trial), Some(watched), Some(record)) =
                 (&pipeline.canary, self.watched.get(name), self.canaries.get(name))
+                && record.promoted.is_none()
             {
                 let primary = counts(name).since(&watched.primary);
                 let candidate = counts(&canary_name(name)).since(&watched.candidate);

@@ -35,8 +35,8 @@ pub(crate) struct StateFunctions {
 impl StateFunctions {
     pub(crate) fn of(exports: &StateExports, instance: &Instance, store: &mut Store<State>) -> wasmtime::Result<Self> {
         Ok(Self {
-            save: instance.get_typed_func(&mut *store, &exports.save)?,
-            restore: instance.get_typed_func(&mut *store, &exports.restore)?,
+            save: instance.get_typed_func(&mut *store, exports.save)?,
+            restore: instance.get_typed_func(&mut *store, exports.restore)?,
         })
     }
 

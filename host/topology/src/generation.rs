@@ -245,7 +245,7 @@ impl Builder<'_> {
             Output { sinks: sinks.collect(), counts: counted.output(&output.name) }
         });
         let outputs = outputs.collect();
-        Ok(self.connect(planned, name, counted, slots, Some(&quarantine), outputs, self.around.stops.clone()))
+        Ok(self.connect(planned, name, counted, slots, Some(&quarantine), outputs))
     }
 
     fn instances(
@@ -282,7 +282,6 @@ impl Builder<'_> {
         slots: Vec<Slots>,
         quarantine: Option<&Arc<Quarantine>>,
         outputs: Vec<Output>,
-        stops: Stops,
     ) -> Pipeline {
         let links = planned.nodes.iter().zip(slots).map(|(node, slots)| {
             let counts = counted.node(&node.name);
@@ -302,7 +301,7 @@ impl Builder<'_> {
             name: name.to_owned(),
             generation: self.number,
             stopped: AtomicBool::new(false),
-            stops,
+            stops: self.around.stops.clone(),
             entry: planned.entry.clone(),
             nodes: links.collect(),
             outputs,
@@ -322,7 +321,8 @@ impl Builder<'_> {
         let outputs = outputs.collect();
         // Nobody else has its state, so it begins with nothing and keeps nothing.
         let slots = vec![Slots::new(); candidate.nodes.len()];
-        let pipeline = self.connect(candidate, &planned.name, counted, slots, None, outputs, Stops::default());
+        let mut pipeline = self.connect(candidate, &planned.name, counted, slots, None, outputs);
+        pipeline.stops = Stops::default();
         let names = |plan: &PipelinePlan| plan.outputs.iter().map(|output| output.name.clone()).collect();
         let (outputs, own_outputs) = (names(planned), names(candidate));
         let report = self.around.shadows.report(planned, candidate);
