@@ -93,8 +93,8 @@ fn compile(project: &Path) -> Result<PathBuf, Failure> {
         .filter(|message| message.get("reason").is_some_and(|reason| reason == "compiler-artifact"))
         .filter_map(|message| message.get("filenames")?.as_array().cloned())
         .flatten();
-    let modules = files.filter_map(|file| file.as_str().filter(|path| path.ends_with(".wasm")).map(PathBuf::from));
-    modules.last().ok_or_else(|| {
+    let mut modules = files.filter_map(|file| file.as_str().filter(|path| path.ends_with(".wasm")).map(PathBuf::from));
+    modules.next_back().ok_or_else(|| {
         Failure::new(format!("`{}` gives no module; set `crate-type = [\"cdylib\"]` in its [lib]", project.display()))
     })
 }
