@@ -2,6 +2,8 @@
 
 use wide::u8x16;
 
+use crate::classes::Classes;
+
 /// Bytes in one block.
 pub(crate) const BLOCK: usize = 64;
 
@@ -63,6 +65,24 @@ impl Block {
         (self.mask(|vector| (vector | fold).simd_eq(open)), self.mask(|vector| (vector | fold).simd_eq(close)))
     }
 
+    /// Where bytes of all classes stand.
+    #[inline]
+    pub(crate) fn classes(&self) -> Classes {
+        let (open, close) = self.brackets();
+        let space = u8x16::splat(b' ');
+        Classes {
+            quotes: self.positions(b'"'),
+            backslashes: self.positions(b'\\'),
+            colons: self.positions(b':'),
+            commas: self.positions(b','),
+            open,
+            close,
+            space: self.positions(b' '),
+            low: self.mask(|vector| vector.min(space).simd_eq(vector)),
+            not_ascii: self.mask(|vector| vector),
+        }
+    }
+
     /// Where white space stands, in strings or not.
     #[inline]
     pub(crate) fn white(&self) -> u64 {
@@ -95,7 +115,14 @@ impl Strings {
     /// Returns what is inside strings: opening quotes are, closing ones are not.
     #[inline]
     pub(crate) fn inside(&mut self, block: &Block) -> u64 {
-        let inside = prefix_xor(self.quotes(block)) ^ self.inside;
+        let quotes = self.quotes(block);
+        self.inside_of(quotes)
+    }
+
+    /// Does so for the block with these quotes, those that are escaped left out.
+    #[inline]
+    pub(crate) fn inside_of(&mut self, quotes: u64) -> u64 {
+        let inside = prefix_xor(quotes) ^ self.inside;
         // The last bit, spread over all.
         self.inside = (inside >> 63).wrapping_neg();
         inside
@@ -103,7 +130,7 @@ impl Strings {
 
     /// Returns the bytes that an odd number of backslashes stands before.
     #[inline]
-    fn escaped(&mut self, backslashes: u64) -> u64 {
+    pub(crate) fn escaped(&mut self, backslashes: u64) -> u64 {
         if backslashes == 0 {
             return std::mem::take(&mut self.escaped);
         }

@@ -1,9 +1,13 @@
 //! Proves that a text is one JSON value as RFC 8259 has it.
+//!
+//! Nearly every text that comes here is valid, so it is judged block by block without a thought of where a fault might
+//! be ([`blocks`]). Only a text that fails there is read token by token ([`exact`]), which says what is wrong.
 
-use crate::block::{STEP, not_ascii, string_stops};
-use crate::scan::{byte, literal, number, white};
-use crate::text::escape_at;
-use crate::{Error, ErrorKind, Kind};
+mod blocks;
+mod exact;
+mod nest;
+
+use crate::{Error, Kind};
 
 /// Returns the kind of the one value that `text` is, with white space around it or not.
 ///
@@ -14,169 +18,9 @@ use crate::{Error, ErrorKind, Kind};
 ///
 /// The text is not valid: it breaks the grammar, is not UTF-8, holds half of a surrogate pair, or is too deep.
 pub fn check(text: &[u8], max_depth: usize) -> Result<Kind, Error> {
-    let mut at = white(text, 0);
-    let kind = Kind::of_first_byte(byte(text, at)?);
-    let mut nest = Nest::new(max_depth);
-    'value: loop {
-        match byte(text, at)? {
-            b'"' => at = string(text, at + 1)?,
-            b'{' => {
-                nest.push(true, at)?;
-                at = white(text, at + 1);
-                match byte(text, at)? {
-                    b'"' => {
-                        at = key(text, at)?;
-                        continue 'value;
-                    }
-                    b'}' => at = nest.pop(at),
-                    _ => return Err(Error::new(ErrorKind::ExpectedKeyOrClose, at)),
-                }
-            }
-            b'[' => {
-                nest.push(false, at)?;
-                at = white(text, at + 1);
-                match byte(text, at)? {
-                    b']' => at = nest.pop(at),
-                    _ => continue 'value,
-                }
-            }
-            b'-' | b'0'..=b'9' => at = number(text, at)?,
-            b't' | b'f' | b'n' => at = literal(text, at)?,
-            _ => return Err(Error::new(ErrorKind::ExpectedValue, at)),
-        }
-        loop {
-            at = white(text, at);
-            if nest.depth == 0 {
-                return if at == text.len() { Ok(kind) } else { Err(Error::new(ErrorKind::AfterEnd, at)) };
-            }
-            match (byte(text, at)?, nest.in_object()) {
-                (b',', true) => {
-                    at = white(text, at + 1);
-                    at = key(text, at)?;
-                    continue 'value;
-                }
-                (b',', false) => {
-                    at = white(text, at + 1);
-                    continue 'value;
-                }
-                (b'}', true) | (b']', false) => at = nest.pop(at),
-                (_, true) => return Err(Error::new(ErrorKind::ExpectedCommaOrBrace, at)),
-                (_, false) => return Err(Error::new(ErrorKind::ExpectedCommaOrBracket, at)),
-            }
-        }
-    }
-}
-
-/// Checks a key and its colon, and returns where its value begins.
-#[inline]
-fn key(text: &[u8], at: usize) -> Result<usize, Error> {
-    if byte(text, at)? != b'"' {
-        return Err(Error::new(ErrorKind::ExpectedKey, at));
-    }
-    let colon = white(text, string(text, at + 1)?);
-    match byte(text, colon)? {
-        b':' => Ok(white(text, colon + 1)),
-        _ => Err(Error::new(ErrorKind::ExpectedColon, colon)),
-    }
-}
-
-/// Checks the string whose content begins at `start`, and returns its end, after the closing quote.
-#[inline]
-fn string(text: &[u8], start: usize) -> Result<usize, Error> {
-    let mut at = start;
-    let mut ascii = true;
-    'steps: while let Some(step) = text.get(at..).and_then(|rest| rest.first_chunk::<STEP>()) {
-        // Bytes behind the string may be among these; then it is looked at once more, for nothing.
-        ascii &= not_ascii(step) == 0;
-        let mut stops = string_stops(step);
-        while stops != 0 {
-            let stop = at + stops.trailing_zeros() as usize;
-            if text.get(stop) == Some(&b'"') {
-                return end(text, start, stop, ascii);
-            }
-            let next = after_stop(text, stop)?;
-            if next >= at + STEP {
-                at = next;
-                continue 'steps;
-            }
-            stops &= u32::MAX << (next - at);
-        }
-        at += STEP;
-    }
-    loop {
-        match byte(text, at)? {
-            b'"' => return end(text, start, at, ascii),
-            b'\\' | 0..0x20 => at = after_stop(text, at)?,
-            other => {
-                ascii &= other.is_ascii();
-                at += 1;
-            }
-        }
-    }
-}
-
-/// Checks the escape at `at`, where else is a control character; returns where the content goes on.
-#[inline]
-fn after_stop(text: &[u8], at: usize) -> Result<usize, Error> {
-    match text.get(at) {
-        Some(b'\\') => escape_at(text, at).map(|(_, next)| next),
-        _ => Err(Error::new(ErrorKind::ControlCharacter, at)),
-    }
-}
-
-/// Checks the bytes of a string that ends at `quote`.
-#[inline]
-fn end(text: &[u8], start: usize, quote: usize, ascii: bool) -> Result<usize, Error> {
-    if !ascii {
-        // The borders of a string are ASCII, so it can be judged by itself.
-        let inner = text.get(start..quote).unwrap_or_default();
-        std::str::from_utf8(inner).map_err(|error| Error::new(ErrorKind::NotUtf8, start + error.valid_up_to()))?;
-    }
-    Ok(quote + 1)
-}
-
-/// Which containers are open: one bit each, 1 for an object, the innermost lowest.
-struct Nest {
-    depth: usize,
-    max_depth: usize,
-    /// The innermost 1 to 64.
-    near: u64,
-    /// The others, in full words.
-    far: Vec<u64>,
-}
-
-impl Nest {
-    const fn new(max_depth: usize) -> Self {
-        Self { depth: 0, max_depth, near: 0, far: Vec::new() }
-    }
-
-    #[inline]
-    const fn in_object(&self) -> bool {
-        self.near & 1 == 1
-    }
-
-    #[inline]
-    fn push(&mut self, object: bool, at: usize) -> Result<(), Error> {
-        if self.depth == self.max_depth {
-            return Err(Error::new(ErrorKind::TooDeep, at));
-        }
-        if self.depth > 0 && self.depth.is_multiple_of(64) {
-            self.far.push(self.near);
-        }
-        self.depth += 1;
-        self.near = self.near << 1 | u64::from(object);
-        Ok(())
-    }
-
-    /// Leaves the innermost container, closed at `at`; returns the offset after that.
-    #[inline]
-    fn pop(&mut self, at: usize) -> usize {
-        self.depth -= 1;
-        self.near >>= 1;
-        if self.depth > 0 && self.depth.is_multiple_of(64) {
-            self.near = self.far.pop().unwrap_or_default();
-        }
-        at + 1
+    match blocks::valid(text, max_depth) {
+        Some(kind) => Ok(kind),
+        None => exact::check(text, max_depth),
     }
 }
 

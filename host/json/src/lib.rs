@@ -25,6 +25,7 @@
 
 mod block;
 mod check;
+mod classes;
 mod elements;
 mod error;
 mod find;

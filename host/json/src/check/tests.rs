@@ -1,6 +1,20 @@
 //! What is JSON and what is not, case by case, in the manner of JSONTestSuite.
 
 use super::*;
+use crate::ErrorKind;
+use proptest::prelude::*;
+
+/// Checks, and sees that blocks and tokens agree, whatever the processor has.
+#[track_caller]
+fn check(text: &[u8], max_depth: usize) -> Result<Kind, Error> {
+    let checked = exact::check(text, max_depth);
+    for (way, kind) in blocks::valid_in_every_way(text, max_depth).into_iter().enumerate() {
+        let expected = checked.ok().filter(|kind| matches!(kind, Kind::Array | Kind::Object));
+        assert_eq!(kind, expected, "way {way}, `{}`", String::from_utf8_lossy(text));
+    }
+    assert_eq!(super::check(text, max_depth), checked);
+    checked
+}
 
 #[track_caller]
 fn valid(text: impl AsRef<[u8]>, kind: Kind) {
@@ -185,4 +199,49 @@ fn errors_read_as_sentences() {
     assert_eq!(message("{\"a\":1;}"), "expected `,` or `}` at byte 6");
     assert_eq!(message("[tru"), "unexpected end of text at byte 4");
     assert_eq!(message("\"\\ud800\""), "surrogate without its other half at byte 1");
+}
+
+/// Pieces of which some stand where they may, so that faults of every sort are met, and texts without any.
+fn pieces() -> impl Strategy<Value = Vec<u8>> {
+    let white = prop_oneof![4 => Just(String::new()), 1 => "[ \t\r\n]{1,3}", 1 => " {60,70}"];
+    let string = prop_oneof![
+        6 => "\"[a-z{}\\[\\],: ]{0,9}\"",
+        2 => "\"[a-z]{50,70}\"",
+        2 => r#""(x|\\\\|\\"|\\n|\\u00e9|\\ud83d\\ude00|é|漢){0,12}""#,
+        1 => r#""(x|\\|\\u12|\\ud83d|\\udc00|\x1f){0,4}""#,
+    ];
+    let scalar =
+        prop_oneof![8 => "-?(0|[1-9][0-9]{0,9})([.][0-9]{1,3})?(e[0-9])?|true|false|null", 1 => "[-+.e0-9a-z]{1,4}"];
+    let leaf = prop_oneof![string.clone(), scalar];
+    let tree = leaf.prop_recursive(5, 60, 6, move |inner| {
+        let spaced = (white.clone(), inner, white.clone()).prop_map(|(a, b, c)| a + &b + &c);
+        let member = (white.clone(), string.clone(), white.clone(), spaced.clone())
+            .prop_map(|(a, key, b, value)| format!("{a}{key}{b}:{value}"));
+        prop_oneof![
+            prop::collection::vec(spaced, 0..6).prop_map(|all| format!("[{}]", all.join(","))),
+            prop::collection::vec(member, 0..6).prop_map(|all| format!("{{{}}}", all.join(","))),
+        ]
+    });
+    let change = (any::<prop::sample::Index>(), 0..3_u8, prop::sample::select(b"{}[]\",:\\u0-e \n1t\x01\xff".to_vec()));
+    (tree, prop::collection::vec(change, 0..3)).prop_map(|(tree, changes)| {
+        let mut text = tree.into_bytes();
+        for (place, action, byte) in changes {
+            let at = place.index(text.len().max(1));
+            match action {
+                0 => text.insert(at.min(text.len()), byte),
+                1 if at < text.len() => drop(text.remove(at)),
+                _ => text.get_mut(at).into_iter().for_each(|place| *place = byte),
+            }
+        }
+        text
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, cases: 2_000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn blocks_and_tokens_agree(text in pieces(), depth in prop_oneof![4 => Just(100_usize), 1 => 0..4_usize]) {
+        let _ = check(&text, depth);
+    }
 }

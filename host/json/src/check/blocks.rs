@@ -1,0 +1,245 @@
+//! Judges a text in blocks of 64 bytes, without a branch for each token.
+//!
+//! JSON is right when each token may stand behind the one before it, keys stand where they must, and brackets match.
+//! What stands before a token depends on four things only: whether a key, a value, a colon, or a comma or the end of the
+//! container may come. So each rule is a mask: the places behind tokens of one sort, moved over white space by the carry
+//! of an addition. Only brackets, numbers, words and rarer escapes are visited one by one. Finding strings by masks of
+//! quotes and backslashes is stage 1 of simdjson; that the grammar, too, can be judged by masks replaces its stage 2.
+
+use super::nest::Nest;
+use crate::Kind;
+use crate::block::{BLOCK, Block, Strings};
+use crate::classes::{Classes, Classify, Work};
+use crate::scan::{literal, number, white};
+use crate::text::escape_at;
+
+/// Returns the kind of the array or object that `text` is, or none where it is not valid, or something else.
+pub(super) fn valid(text: &[u8], max_depth: usize) -> Option<Kind> {
+    crate::classes::dispatch(Judge { text, max_depth })
+}
+
+/// Does as [`valid`] in every way that this processor has.
+#[cfg(test)]
+pub(super) fn valid_in_every_way(text: &[u8], max_depth: usize) -> Vec<Option<Kind>> {
+    crate::classes::in_every_way(|| Judge { text, max_depth })
+}
+
+struct Judge<'a> {
+    text: &'a [u8],
+    max_depth: usize,
+}
+
+impl Work for Judge<'_> {
+    type Answer = Option<Kind>;
+
+    #[inline(always)]
+    fn run(self, classify: impl Classify) -> Option<Kind> {
+        let Self { text, max_depth } = self;
+        let kind = Kind::of_first_byte(*text.get(white(text, 0))?);
+        if !matches!(kind, Kind::Array | Kind::Object) {
+            return None;
+        }
+        let mut state = State::new(max_depth);
+        let (blocks, rest) = text.as_chunks::<BLOCK>();
+        let mut at = 0;
+        for block in blocks {
+            state.block(text, at, block, classify(block))?;
+            at += BLOCK;
+        }
+        if !rest.is_empty() {
+            let mut block = [b' '; BLOCK];
+            block.get_mut(..rest.len())?.copy_from_slice(rest);
+            state.block(text, at, &block, classify(&block))?;
+        }
+        // An open string would leave open the container that it is in.
+        let is_complete = state.nest.depth == 0 && (state.not_ascii == 0 || std::str::from_utf8(text).is_ok());
+        is_complete.then_some(kind)
+    }
+}
+
+/// What a block must know of the blocks before it.
+struct State {
+    nest: Nest,
+    strings: Strings,
+    /// 1 where the block begins inside a key.
+    in_key: u64,
+    /// 1 where the block begins inside a number or a word.
+    in_scalar: u64,
+    /// Escapes before this offset are looked at.
+    escapes_to: usize,
+    not_ascii: u64,
+    /// Behind a bracket that opens or a comma: a key or an element comes, or a bracket closes what it opened.
+    begin: Behind,
+    /// Behind a key: a colon comes.
+    key: Behind,
+    /// Behind a colon: a value comes.
+    colon: Behind,
+    /// Behind a bracket that opens or a value: a bracket closes, or, behind a value, a comma comes.
+    end: Behind,
+}
+
+/// Whether the block begins behind such tokens, with nothing but white space between: then 1.
+struct Behind(u64);
+
+impl Behind {
+    /// Returns the places behind tokens that end at the bits of `last` or before those of `next`, white space passed over.
+    #[inline(always)]
+    fn of(&mut self, last: u64, next: u64, white: u64) -> u64 {
+        let next = last << 1 | next | self.0;
+        // Added to the first bit of a run of white space, a bit is carried to the place behind the run.
+        let (passed, over) = white.overflowing_add(next & white);
+        self.0 = last >> 63 | u64::from(over);
+        (next | passed) & !white
+    }
+}
+
+/// The tokens of a block: of strings the bytes before their closing quotes and both quotes, of numbers and words the
+/// first bytes and the places behind them.
+struct Tokens {
+    inside: u64,
+    quotes: u64,
+    open: u64,
+    close: u64,
+    colons: u64,
+    commas: u64,
+    scalar_starts: u64,
+    scalar_ends: u64,
+}
+
+impl State {
+    fn new(max_depth: usize) -> Self {
+        Self {
+            nest: Nest::new(max_depth),
+            strings: Strings::default(),
+            in_key: 0,
+            in_scalar: 0,
+            escapes_to: 0,
+            not_ascii: 0,
+            begin: Behind(0),
+            key: Behind(0),
+            // The whole text is a value.
+            colon: Behind(1),
+            end: Behind(0),
+        }
+    }
+
+    /// Judges the block at `at`; none where it is wrong.
+    #[inline(always)]
+    fn block(&mut self, text: &[u8], at: usize, block: &[u8; BLOCK], classes: Classes) -> Option<()> {
+        self.not_ascii |= classes.not_ascii;
+        let escaped = self.strings.escaped(classes.backslashes);
+        let quotes = classes.quotes & !escaped;
+        let inside = self.strings.inside_of(quotes);
+        let outside = !inside;
+        if escaped != 0 {
+            self.escapes(text, at, escaped & inside & !(classes.backslashes | classes.quotes))?;
+        }
+        let white = classes.low & outside;
+        let control = classes.low & !classes.space;
+        // In strings none may stand, outside of them only those that are white space.
+        if control != 0 && control & !(Block::load(block).white() & outside) != 0 {
+            return None;
+        }
+        let (open, close) = (classes.open & outside, classes.close & outside);
+        let (colons, commas) = (classes.colons & outside, classes.commas & outside);
+        let scalars = !(inside | quotes | colons | commas | open | close | white);
+        let before_is_scalar = scalars << 1 | self.in_scalar;
+        self.in_scalar = scalars >> 63;
+        let scalar_starts = scalars & !before_is_scalar;
+        Self::scalars(text, at, scalar_starts)?;
+        let in_object = self.brackets(text, at, open, close)?;
+        let tokens = Tokens {
+            inside,
+            quotes,
+            open,
+            close,
+            colons,
+            commas,
+            scalar_starts,
+            scalar_ends: before_is_scalar & !scalars,
+        };
+        // Compact text has no white space, and what serves to pass it costs a tenth.
+        if white == 0 { self.grammar(&tokens, in_object, 0) } else { self.grammar(&tokens, in_object, white) }
+    }
+
+    /// Judges what stands behind what.
+    #[inline(always)]
+    fn grammar(&mut self, tokens: &Tokens, in_object: u64, white: u64) -> Option<()> {
+        let &Tokens { inside, quotes, open, close, colons, commas, scalar_starts, scalar_ends } = tokens;
+        let outside = !inside;
+        let begin = self.begin.of(open | commas, 0, white);
+        let value = self.colon.of(colons, 0, white) | begin & !in_object;
+        let (string_starts, string_ends) = (quotes & inside, quotes & outside);
+        // Added to the first byte of a string, a bit is carried to its closing quote.
+        let keys = string_starts & begin & in_object;
+        let (key_ends, over) = inside.overflowing_add(keys | self.in_key);
+        self.in_key = u64::from(over);
+        let key_ends = key_ends & outside;
+        let colon = self.key.of(key_ends, 0, white);
+        let end = self.end.of(string_ends & !key_ends | close | open, scalar_ends, white);
+
+        let wrong = string_starts & !(begin | value)
+            | (scalar_starts | open) & !value
+            | colons & !colon
+            | commas & (begin | !end)
+            | close & !end;
+        (wrong == 0).then_some(())
+    }
+
+    /// Looks at escapes other than those of quotes and backslashes; `places` are the bytes after their backslashes.
+    #[inline(always)]
+    fn escapes(&mut self, text: &[u8], at: usize, mut places: u64) -> Option<()> {
+        while places != 0 {
+            let place = at + places.trailing_zeros() as usize;
+            // The second half of a surrogate pair was looked at with the first.
+            if place >= self.escapes_to {
+                self.escapes_to = escape_at(text, place - 1).ok()?.1;
+            }
+            places &= places - 1;
+        }
+        Some(())
+    }
+
+    /// Opens and closes containers; returns the bytes whose innermost container is an object.
+    #[inline(always)]
+    fn brackets(&mut self, text: &[u8], at: usize, open: u64, close: u64) -> Option<u64> {
+        let mut in_object = self.nest.in_object_mask();
+        let mut both = open | close;
+        while both != 0 {
+            let place = both.trailing_zeros();
+            let byte = text.get(at + place as usize)?;
+            if open >> place & 1 == 1 {
+                self.nest.push(*byte == b'{', 0).ok()?;
+            } else {
+                if self.nest.depth == 0 || self.nest.in_object() != (*byte == b'}') {
+                    return None;
+                }
+                let after = self.nest.pop(at + place as usize);
+                if self.nest.depth == 0 && white(text, after) != text.len() {
+                    return None;
+                }
+            }
+            let upto = both ^ both.wrapping_sub(1);
+            in_object = in_object & upto | self.nest.in_object_mask() & !upto;
+            both &= both - 1;
+        }
+        Some(in_object)
+    }
+
+    /// Looks at numbers and words.
+    #[inline(always)]
+    fn scalars(text: &[u8], at: usize, mut starts: u64) -> Option<()> {
+        while starts != 0 {
+            let start = at + starts.trailing_zeros() as usize;
+            let end = match text.get(start)? {
+                b'-' | b'0'..=b'9' => number(text, start),
+                _ => literal(text, start),
+            };
+            if !matches!(text.get(end.ok()?), None | Some(b',' | b'}' | b']' | b' ' | b'\n' | b'\r' | b'\t')) {
+                return None;
+            }
+            starts &= starts - 1;
+        }
+        Some(())
+    }
+}
