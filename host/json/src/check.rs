@@ -1,12 +1,13 @@
 //! Proves that a text is one JSON value as RFC 8259 has it.
 //!
-//! Nearly every text that comes here is valid, so it is judged block by block without a thought of where a fault might
-//! be ([`blocks`]). Only a text that fails there is read token by token ([`exact`]), which says what is wrong.
+//! Nearly every text that comes here is valid, so arrays and objects are judged block by block without a thought of where
+//! a fault might be ([`blocks`]). What fails there is read token by token ([`exact`]), which says what is wrong.
 
 mod blocks;
 mod exact;
 mod nest;
 
+use crate::scan::white;
 use crate::{Error, Kind};
 
 /// Returns the kind of the one value that `text` is, with white space around it or not.
@@ -18,10 +19,11 @@ use crate::{Error, Kind};
 ///
 /// The text is not valid: it breaks the grammar, is not UTF-8, holds half of a surrogate pair, or is too deep.
 pub fn check(text: &[u8], max_depth: usize) -> Result<Kind, Error> {
-    match blocks::valid(text, max_depth) {
-        Some(kind) => Ok(kind),
-        None => exact::check(text, max_depth),
+    let kind = text.get(white(text, 0)).map_or(Kind::Missing, |&byte| Kind::of_first_byte(byte));
+    if matches!(kind, Kind::Array | Kind::Object) && blocks::valid(text, max_depth) {
+        return Ok(kind);
     }
+    exact::check(text, max_depth)
 }
 
 #[cfg(test)]

@@ -7,21 +7,20 @@
 //! quotes and backslashes is stage 1 of simdjson; that the grammar, too, can be judged by masks replaces its stage 2.
 
 use super::nest::Nest;
-use crate::Kind;
 use crate::block::{BLOCK, Block, Strings};
 use crate::classes::{Classes, Classify, Work};
 use crate::scan::{literal, number, white};
 use crate::text::escape_at;
 
-/// Returns the kind of the array or object that `text` is, or none where it is not valid, or something else.
-pub(super) fn valid(text: &[u8], max_depth: usize) -> Option<Kind> {
-    crate::classes::dispatch(Judge { text, max_depth })
+/// Returns whether `text`, which begins with a bracket, is one array or one object.
+pub(super) fn valid(text: &[u8], max_depth: usize) -> bool {
+    crate::classes::dispatch(Judge { text, max_depth }).is_some()
 }
 
 /// Does as [`valid`] in every way that this processor has.
 #[cfg(test)]
-pub(super) fn valid_in_every_way(text: &[u8], max_depth: usize) -> Vec<Option<Kind>> {
-    crate::classes::in_every_way(|| Judge { text, max_depth })
+pub(super) fn valid_in_every_way(text: &[u8], max_depth: usize) -> Vec<bool> {
+    crate::classes::in_every_way(|| Judge { text, max_depth }).into_iter().map(|valid| valid.is_some()).collect()
 }
 
 struct Judge<'a> {
@@ -30,15 +29,12 @@ struct Judge<'a> {
 }
 
 impl Work for Judge<'_> {
-    type Answer = Option<Kind>;
+    /// None where the text is wrong.
+    type Answer = Option<()>;
 
     #[inline(always)]
-    fn run(self, classify: impl Classify) -> Option<Kind> {
+    fn run(self, classify: impl Classify) -> Option<()> {
         let Self { text, max_depth } = self;
-        let kind = Kind::of_first_byte(*text.get(white(text, 0))?);
-        if !matches!(kind, Kind::Array | Kind::Object) {
-            return None;
-        }
         let mut state = State::new(max_depth);
         let (blocks, rest) = text.as_chunks::<BLOCK>();
         let mut at = 0;
@@ -53,7 +49,7 @@ impl Work for Judge<'_> {
         }
         // An open string would leave open the container that it is in.
         let is_complete = state.nest.depth == 0 && (state.not_ascii == 0 || std::str::from_utf8(text).is_ok());
-        is_complete.then_some(kind)
+        is_complete.then_some(())
     }
 }
 

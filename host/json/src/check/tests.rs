@@ -8,9 +8,10 @@ use proptest::prelude::*;
 #[track_caller]
 fn check(text: &[u8], max_depth: usize) -> Result<Kind, Error> {
     let checked = exact::check(text, max_depth);
-    for (way, kind) in blocks::valid_in_every_way(text, max_depth).into_iter().enumerate() {
-        let expected = checked.ok().filter(|kind| matches!(kind, Kind::Array | Kind::Object));
-        assert_eq!(kind, expected, "way {way}, `{}`", String::from_utf8_lossy(text));
+    if matches!(text.trim_ascii_start().first(), Some(b'{' | b'[')) {
+        for (way, valid) in blocks::valid_in_every_way(text, max_depth).into_iter().enumerate() {
+            assert_eq!(valid, checked.is_ok(), "way {way}, `{}`", String::from_utf8_lossy(text));
+        }
     }
     assert_eq!(super::check(text, max_depth), checked);
     checked
