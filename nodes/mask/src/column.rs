@@ -19,6 +19,12 @@ impl<'a> Rows<'a> {
             (range.clone(), self.bytes.get(range).unwrap_or_default())
         })
     }
+
+    /// A row with its place in the text.
+    pub(crate) fn get(self, row: usize) -> Option<(Range<usize>, &'a [u8])> {
+        let range = *self.offsets.get(row)? as usize..*self.offsets.get(row + 1)? as usize;
+        Some((range.clone(), self.bytes.get(range)?))
+    }
 }
 
 /// Finds the rows of places that come in order.

@@ -6,6 +6,7 @@
 mod column;
 mod fit;
 mod json_key;
+mod literals;
 mod masker;
 mod node;
 mod options;

@@ -1,10 +1,13 @@
 //! All rules over one column: what to mask, and what stands there then.
 
+use std::ops::Range;
+
 use wattle_node::{Column, ColumnWriter};
 
 use crate::column::Rows;
 use crate::fit::{fit, looks_like_json};
 use crate::json_key::KeySearch;
+use crate::literals::Literals;
 use crate::pattern::PatternRule;
 use crate::preset::PresetRule;
 use crate::replacement::{Replacement, Writer};
@@ -22,6 +25,8 @@ pub(crate) enum Rule {
 pub(crate) struct Masker {
     keys: Option<KeySearch>,
     rules: Vec<Rule>,
+    /// Tells where the patterns among the rules have to be tried, if there are many.
+    literals: Option<Literals>,
     /// By index of the rule.
     replacements: Vec<Replacement>,
     skip: Vec<Box<[u8]>>,
@@ -41,26 +46,37 @@ impl Masker {
     ) -> Self {
         let mut texts = replacements.iter().map(Replacement::constant);
         let constant = texts.next().flatten().filter(|first| texts.all(|text| text == Some(first))).map(Into::into);
-        Self { keys, rules, replacements, skip, constant, writer: Writer::default(), spans: Vec::new() }
+        let literals = Literals::new(rules.iter().map(|rule| match rule {
+            Rule::Pattern(pattern) => pattern.text(),
+            Rule::Preset(_) => "",
+        }));
+        Self { keys, rules, literals, replacements, skip, constant, writer: Writer::default(), spans: Vec::new() }
     }
 
     /// Finds what to mask in a column; afterwards [`spans`](Self::spans) are sorted and do not overlap.
     ///
     /// Calls back for rows that could not be searched in full, because they are escaped too often.
     pub(crate) fn find(&mut self, column: &Column, too_deep: impl FnMut(usize)) {
-        let Self { keys, rules, skip, writer, spans, .. } = self;
+        let Self { keys, rules, literals, skip, writer, spans, .. } = self;
         let rows = Rows { bytes: &column.bytes, offsets: &column.offsets };
         spans.clear();
         if let Some(keys) = keys {
             keys.find(rows, spans, too_deep);
         }
-        for rule in rules {
+        if let Some(literals) = literals {
+            literals.find(rows);
+        }
+        for (index, rule) in rules.iter_mut().enumerate() {
             match rule {
                 Rule::Pattern(pattern) => {
-                    for (place, row) in rows.iter() {
+                    let mut search = |(place, row): (Range<usize>, &[u8])| {
                         let rule = pattern.rule;
                         let json = looks_like_json(row);
                         pattern.each(row, |found| add(spans, rule, row, place.start, found, json, false));
+                    };
+                    match literals.as_ref().and_then(|literals| literals.rows_of(index)) {
+                        Some(some) => some.iter().filter_map(|&row| rows.get(row)).for_each(&mut search),
+                        None => rows.iter().for_each(&mut search),
                     }
                 }
                 Rule::Preset(preset) => preset.each(rows, |place, found| {
@@ -100,7 +116,7 @@ impl Masker {
     }
 
     /// Appends to `out` what a row becomes, given the spans that are in it.
-    pub(crate) fn rewrite(&mut self, column: &Column, row: usize, spans: std::ops::Range<usize>, out: &mut Vec<u8>) {
+    pub(crate) fn rewrite(&mut self, column: &Column, row: usize, spans: Range<usize>, out: &mut Vec<u8>) {
         let mut at = column.start(row) as usize;
         for span in self.spans.get(spans).unwrap_or_default() {
             out.extend_from_slice(column.bytes.get(at..span.start).unwrap_or_default());
@@ -114,15 +130,7 @@ impl Masker {
     }
 }
 
-fn add(
-    spans: &mut Vec<Span>,
-    rule: usize,
-    row: &[u8],
-    row_start: usize,
-    found: std::ops::Range<usize>,
-    json: bool,
-    deep: bool,
-) {
+fn add(spans: &mut Vec<Span>, rule: usize, row: &[u8], row_start: usize, found: Range<usize>, json: bool, deep: bool) {
     let fitted = if json { fit(row, found, deep) } else { Some((found, Place::Text)) };
     if let Some((found, place)) = fitted {
         spans.push(Span { start: row_start + found.start, end: row_start + found.end, rule, place });

@@ -20,6 +20,11 @@ impl PatternRule {
         Self { rule, regex, group, locations }
     }
 
+    /// The pattern as it is written.
+    pub(crate) fn text(&self) -> &str {
+        self.regex.as_str()
+    }
+
     /// Calls back with every place of the group in a row. Empty places hide nothing and are left out.
     pub(crate) fn each(&mut self, row: &[u8], mut found: impl FnMut(Range<usize>)) {
         if self.group == 0 {
