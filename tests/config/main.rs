@@ -40,6 +40,8 @@ const KINDS: &[(&str, &str)] = &[
     ("imports-wasi", "E0206"),
     ("core-module", "E0206"),
     ("not-wasm", "E0206"),
+    ("artifact-digest", "E0207"),
+    ("capability", "E0210"),
     ("syntax", "E0102"),
     ("everything-at-once", "E0103"),
 ];
@@ -60,6 +62,10 @@ fn artifacts(folder: &Folder) {
     folder.write("imports-wasi.wasm", wat::parse_str(wasi).unwrap());
     folder.write("core-module.wasm", wat::parse_str("(module (func (export \"run\")))").unwrap());
     folder.write("not-wasm.wasm", "this is no WebAssembly");
+    // A pack has its artifacts inside.
+    for name in ["imports-wasi.wasm", "not-wasm.wasm"] {
+        folder.write(format!("pack/{name}"), folder.read(name));
+    }
 }
 
 fn validate(case: &str, format: &str) -> Ended {
@@ -77,7 +83,10 @@ fn each_kind_is_told_as_expected() {
     for (case, code) in KINDS {
         let printed = validate(case, "text").text().to_owned();
         assert!(printed.contains(&format!("error[{code}]")), "{case}: {printed}");
-        assert!(printed.contains("--> agent.toml:"), "{case} names file and line: {printed}");
+        assert!(
+            printed.contains("--> agent.toml:") || printed.contains("--> pack/pack.toml:"),
+            "{case} names file and line: {printed}"
+        );
         let file = Path::new(GOLDEN).join(case).join("expected.err");
         if std::env::var_os("UPDATE_EXPECT").is_some() {
             fs::write(&file, &printed).unwrap();

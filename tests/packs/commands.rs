@@ -98,6 +98,18 @@ fn show_tells_parameters_graph_outputs_artifacts_and_imports() {
 }
 
 #[test]
+fn a_terminal_does_not_obey_what_a_manifest_holds() {
+    let folder = Folder::new();
+    run(&folder, &["pack", "new", "p"]);
+    let manifest = String::from_utf8(folder.read("p/pack.toml")).unwrap();
+    folder.write("p/pack.toml", manifest.replace("All other events.", "All \\u001b[2J other events."));
+    for arguments in [["pack", "show", "./p"].as_slice(), &["pack", "diff", "./p", "cloudtrail@1.0.0"]] {
+        assert!(!run(&folder, arguments).contains('\u{1b}'));
+    }
+    assert!(run(&folder, &["pack", "show", "./p"]).contains("\u{fffd}[2J other events."));
+}
+
+#[test]
 fn the_digest_of_a_pack_is_what_sha256sum_makes_of_its_files() {
     let folder = Folder::new();
     let pack = workspace().join("packs/cloudtrail/1.0.0");
@@ -189,4 +201,70 @@ fn a_built_in_pack_is_installed_to_be_changed() {
     let shown = run(&folder, &["pack", "show", "cloudtrail@1.0.0", "--library", "lib"]);
     assert!(shown.contains("MASKS, splits"), "{shown}");
     assert!(run(&folder, &["pack", "test", "cloudtrail@1.0.0", "--library", "lib"]).contains(" 0 failed"));
+}
+
+const OUTER: &str = r#"
+[pack]
+name = "outer"
+version = "1.0.0"
+contract = "0.1"
+
+[params.mask]
+type = "string"
+default = "[hidden]"
+
+[nodes.trail]
+pack = "cloudtrail@^1.0"
+params = { mask_text = "${params.mask}" }
+inputs = ["input"]
+
+[nodes.mine]
+artifact = "pack:p@0.1.0/nodes/own.wasm"
+inputs = ["trail.processed", "trail.get_describe_list"]
+options = { field = "attributes.eventName", format = "csv", into = "attributes.csv", columns = ["name"] }
+
+[outputs.all]
+inputs = ["mine"]
+
+[outputs.fails]
+inputs = ["trail.fails", "*.failed"]
+"#;
+
+#[test]
+fn a_pack_of_packs_runs_as_one_graph_and_is_pinned_with_its_parts() {
+    let folder = Folder::new();
+    run(&folder, &["pack", "new", "p"]);
+    folder.write("p/nodes/own.wasm", fs::read(built("nodes/parse.wasm")).unwrap());
+    run(&folder, &["pack", "install", "./p"]);
+    folder.write("outer/pack.toml", OUTER);
+    let graph = run(&folder, &["graph", "./outer"]);
+    assert!(graph.contains("trail/mask-access-key-id") && graph.contains("\"mine<br/>"), "{graph}");
+    folder.write(
+        "agent.toml",
+        "[agent]\ndata_dir = \"data\"\n[sources.s]\ntype = \"file\"\ninclude = [\"in/*\"]\n\
+         [pipelines.main]\ninputs = [\"s\"]\npack = \"./outer\"\n\
+         [sinks.all]\ntype = \"file\"\ninputs = [\"main.*\"]\npath = \"out.ndjson\"\n",
+    );
+    let record =
+        r#"{"eventVersion":"1.08","eventName":"CreateUser","userIdentity":{"accessKeyId":"AKIAIOSFODNN7EXAMPLE"}}"#;
+    folder.write("in/a.json", format!("{{\"Records\":[{record},{record}]}}"));
+    folder.write("in/b.json", "no JSON at all");
+    let ended = folder.run(&["run", "--once", "--config", "agent.toml"]);
+    assert_eq!(ended.code, 0, "{}", ended.log);
+    let events = folder.events("out.ndjson");
+    let (failed, good): (Vec<&Value>, Vec<&Value>) = events.iter().partition(|event| !event["failure"].is_null());
+    assert_eq!((good.len(), failed.len()), (2, 1), "{events:?}");
+    assert!(good.iter().all(|event| event["body"].as_str().unwrap().contains("\"accessKeyId\":\"[hidden]\"")));
+    assert!(good.iter().all(|event| event["attributes"]["csv"]["name"] == "CreateUser"), "{good:?}");
+    assert_eq!(failed[0]["failure"]["node"], "trail/unroll");
+
+    run(&folder, &["pack", "upgrade", "--yes"]);
+    let lock = String::from_utf8(folder.read("wattle.lock")).unwrap();
+    for reference in ["./outer", "cloudtrail@^1.0", "p@0.1.0"] {
+        assert!(lock.contains(&format!("reference = \"{reference}\"")), "{lock}");
+    }
+    run(&folder, &["validate", "agent.toml", "--locked"]);
+    folder.write("data/packs/p/0.1.0/nodes/own.wasm", fs::read(built("nodes/unroll.wasm")).unwrap());
+    let said = fails(&folder, 78, &["validate", "agent.toml"]);
+    assert!(said.contains("error[E0434]") && said.contains("artifact `nodes/own.wasm` is"), "{said}");
 }

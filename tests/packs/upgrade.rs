@@ -166,3 +166,42 @@ fn a_running_agent_follows_the_lock_to_a_new_version_and_back() {
     let ended = agent.stop();
     assert_eq!(ended.summary().pipeline().received, 3);
 }
+
+#[test]
+fn a_running_agent_keeps_its_version_whatever_is_altered_and_says_what() {
+    let folder = place(&["0.1.0"]);
+    upgrade(&folder, &["--yes"]);
+    let mut agent = folder.start(CONFIG);
+    let pack = "data/packs/p/0.1.0";
+    let manifest = folder.read(&format!("{pack}/pack.toml"));
+    let lock = folder.read("wattle.lock");
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    for (file, good, bad, code) in [
+        ("wattle.lock", &lock, text(&lock).replace("library", "builtin"), "E0431"),
+        (&format!("{pack}/pack.toml"), &manifest, text(&manifest).replace("urgent", "Urgent"), "E0434"),
+    ] {
+        assert_ne!(good, bad.as_bytes());
+        folder.replace(file, bad);
+        agent.wait_for(code);
+        folder.replace(file, good);
+        agent.wait_for("reloaded");
+    }
+    // Without a lock the pack itself says what is wrong with it.
+    fs::remove_file(folder.path("wattle.lock")).unwrap();
+    agent.wait_for("reloaded");
+    for (from, to, code) in [
+        ("contract = \"0.1\"", "contract = \"9\"", "E0403"),
+        ("artifact = \"builtin:parse\"", "artifact = \"nodes/absent.wasm\"", "E0204"),
+        ("artifact = \"builtin:parse\"", "artifact = \"builtin:parse\"\ndigest = \"sha256:0\"", "E0207"),
+        ("[nodes.parse]", "[nodes.parse", "E0102"),
+    ] {
+        assert!(text(&manifest).contains(from), "{from}");
+        folder.replace(format!("{pack}/pack.toml"), text(&manifest).replacen(from, to, 1));
+        agent.wait_for(code);
+        folder.replace(format!("{pack}/pack.toml"), &manifest);
+        agent.wait_for("reloaded");
+    }
+    folder.write("in/a.log", "{\"level\":\"info\"}\n");
+    wait_until("an event through the version that runs", || folder.events("out.ndjson").len() == 1);
+    assert_eq!(agent.stop().summary().pipeline().received, 1);
+}

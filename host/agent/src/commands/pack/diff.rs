@@ -4,7 +4,7 @@ use serde_json::json;
 use wattle_pack::{Change, PackView, Section};
 
 use super::view::view;
-use super::{library, refused};
+use super::{harmless, library, refused};
 use crate::cli::pack::DiffOptions;
 use crate::configuration::plain_catalog;
 use crate::exit::{Done, print};
@@ -35,5 +35,5 @@ pub(super) fn render(changes: &[Change]) -> String {
         }
         lines.push(format!("  {change}"));
     }
-    lines.join("\n")
+    harmless(&lines.join("\n"))
 }

@@ -4,7 +4,7 @@ use serde_json::json;
 use wattle_pack::{PackOutline, PackView, ParamOutline};
 
 use super::view::view;
-use super::{library, refused};
+use super::{harmless, library, refused};
 use crate::cli::pack::ShowOptions;
 use crate::configuration::plain_catalog;
 use crate::exit::{Done, print};
@@ -12,7 +12,7 @@ use crate::exit::{Done, print};
 pub(super) fn show(options: &ShowOptions, color: bool) -> Done {
     let view = view(&options.pack, &library(&options.library), &plain_catalog()?);
     let view = view.map_err(|invalid| refused(&invalid, color))?;
-    if options.json { print(&json(&view).to_string()) } else { print(&text(&view)) }
+    if options.json { print(&json(&view).to_string()) } else { print(&harmless(&text(&view))) }
 }
 
 fn json(view: &PackView) -> serde_json::Value {
