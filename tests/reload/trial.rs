@@ -290,6 +290,7 @@ fn a_version_that_faults_after_a_reload_is_given_up_until_the_configuration_chan
     rig.change("pack = \"./bad\"\n[agent.rollback]\nenabled = false");
     assert!(agent.wait_for("reloaded").contains("lines@1.1.0"));
     rig.write(1_000, 10);
-    wait_until("failures", || rig.folder.events("fails.ndjson").len() == failed + 100);
+    // More than are poisonous, once the circuit of the node has opened.
+    wait_until("failures", || rig.folder.events("fails.ndjson").len() >= failed + 100);
     rig.assert_conserved(agent);
 }

@@ -50,6 +50,9 @@ pub(crate) struct Pipeline {
     pub(crate) pack: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) version: Option<String>,
+    /// Digest of its pack's files.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) digest: Option<String>,
     /// Digest of what it does: its graph, options and artifacts.
     pub(crate) fingerprint: String,
     /// Name and digest of each node's artifact.
@@ -70,6 +73,7 @@ impl Entry {
             name: pipeline.name.clone(),
             pack: pipeline.pack.as_ref().map(|pack| pack.name.clone()),
             version: pipeline.pack.as_ref().map(|pack| pack.version.to_string()),
+            digest: pipeline.pack.as_ref().map(|pack| pack.digest.clone()),
             fingerprint: pipeline.fingerprint(),
             artifacts: pipeline.nodes.iter().map(|n| (n.name.clone(), n.artifact.digest.clone())).collect(),
         });

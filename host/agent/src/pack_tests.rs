@@ -5,7 +5,6 @@ use std::collections::HashMap;
 use std::io::Read as _;
 
 use serde_json::Value;
-use sha2::{Digest as _, Sha256};
 use wattle_batch::Column;
 use wattle_pack::{Framing, Library, PackTest, PipelinePlan, Plan};
 use wattle_runtime::Catalog;
@@ -70,8 +69,8 @@ impl<'a> Bench<'a> {
 /// Verdicts about packs, so that a pack that comes back is not tested again.
 #[derive(Default)]
 pub(crate) struct PackTests {
-    /// By what was tested; `None` for a pack that passed.
-    verdicts: HashMap<[u8; 32], Option<String>>,
+    /// By digest of the pack and fingerprint of the pipeline; `None` for a pack that passed.
+    verdicts: HashMap<(String, String), Option<String>>,
 }
 
 impl PackTests {
@@ -85,48 +84,42 @@ impl PackTests {
         let known: Vec<&PipelinePlan> = candidates(running).collect();
         let mut failed = Vec::new();
         for pipeline in candidates(plan) {
-            let Some(reference) = &pipeline.reference else { continue };
+            let (Some(reference), Some(pack)) = (&pipeline.reference, &pipeline.pack) else { continue };
             let same = |other: &&PipelinePlan| {
-                other.reference == pipeline.reference && other.fingerprint() == pipeline.fingerprint()
+                other.pack.as_ref().is_some_and(|other| other.digest == pack.digest)
+                    && other.fingerprint() == pipeline.fingerprint()
             };
-            if !known.iter().any(same) {
-                // The guests of a test run on this thread; others serve what flows.
-                failed.extend(tokio::task::block_in_place(|| self.verdict(reference, loader, &library)));
+            if known.iter().any(same) {
+                continue;
             }
+            let verdict = self.verdicts.entry((pack.digest.clone(), pipeline.fingerprint()));
+            // The guests of a test run on this thread; others serve what flows.
+            let verdict = verdict
+                .or_insert_with(|| tokio::task::block_in_place(|| verdict(reference, &loader.catalog, &library)));
+            failed.extend(verdict.clone());
         }
         if failed.is_empty() { Ok(()) } else { Err(failed.join("; ")) }
     }
+}
 
-    fn verdict(&mut self, reference: &str, loader: &Loader, library: &Library) -> Option<String> {
-        let tests = match wattle_pack::load_tests(reference, library) {
-            Ok(tests) => tests,
-            Err(invalid) => {
-                let all: Vec<String> = invalid.diagnostics.iter().map(|d| d.render_line()).collect();
-                return Some(format!("tests of pack `{reference}` cannot be read: {}", all.join("; ")));
-            }
-        };
-        let mut bench = Bench::new(reference, &loader.catalog, library);
-        let digest = match digest(&mut bench, &tests) {
-            Ok(digest) => digest,
-            Err(error) => return Some(format!("pack `{reference}` cannot be tested: {error}")),
-        };
-        if let Some(verdict) = self.verdicts.get(&digest) {
-            return verdict.clone();
+/// Runs the tests of a pack; `None` if it passes them all.
+fn verdict(reference: &str, catalog: &Catalog, library: &Library) -> Option<String> {
+    let tests = match wattle_pack::load_tests(reference, library) {
+        Ok(tests) => tests,
+        Err(invalid) => {
+            let all: Vec<String> = invalid.diagnostics.iter().map(|d| d.render_line()).collect();
+            return Some(format!("tests of pack `{reference}` cannot be read: {}", all.join("; ")));
         }
-        let mut problems = Vec::new();
-        for test in &tests {
-            match bench.run(test) {
-                Ok(found) => {
-                    problems.extend(found.into_iter().map(|problem| format!("test `{}`: {problem}", test.name)))
-                }
-                Err(error) => problems.push(format!("test `{}`: {error}", test.name)),
-            }
+    };
+    let mut bench = Bench::new(reference, catalog, library);
+    let mut problems = Vec::new();
+    for test in &tests {
+        match bench.run(test) {
+            Ok(found) => problems.extend(found.into_iter().map(|problem| format!("test `{}`: {problem}", test.name))),
+            Err(error) => problems.push(format!("test `{}`: {error}", test.name)),
         }
-        let verdict =
-            (!problems.is_empty()).then(|| format!("pack `{reference}` fails its tests: {}", problems.join("; ")));
-        self.verdicts.insert(digest, verdict.clone());
-        verdict
     }
+    (!problems.is_empty()).then(|| format!("pack `{reference}` fails its tests: {}", problems.join("; ")))
 }
 
 /// Pipelines of a plan, and what is tried in their place.
@@ -136,18 +129,6 @@ fn candidates(plan: &Plan) -> impl Iterator<Item = &PipelinePlan> {
         let canary = pipeline.canary.as_ref().map(|trial| &trial.candidate);
         [Some(pipeline), shadow, canary].into_iter().flatten()
     })
-}
-
-/// Digest of all that the outcome of tests depends on: the tests, and the pipelines that they are run through.
-fn digest(bench: &mut Bench<'_>, tests: &[PackTest]) -> Result<[u8; 32], String> {
-    let mut hash = Sha256::new();
-    for test in tests {
-        hash.update(bench.plan(test)?.fingerprint());
-        hash.update(format!("{:?} {:?} {:?} ", test.params, test.framing, test.input_name));
-        hash.update(&test.input);
-        hash.update(format!("{:?}", test.expected));
-    }
-    Ok(hash.finalize().into())
 }
 
 /// The events of a test's input.

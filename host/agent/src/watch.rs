@@ -87,7 +87,8 @@ impl Watch {
         };
         let files = self.files.lock();
         for file in files.iter().filter(|file| changed(file).is_some_and(|at| at > moment)) {
-            self.settle.note(Instant::now(), Step::Changed, file.clone());
+            // Whether it is still being written, nobody has seen.
+            self.settle.note(Instant::now(), Step::Written, file.clone());
         }
     }
 
@@ -108,9 +109,25 @@ impl Watch {
             tokio::select! {
                 biased;
                 // The sender is in the watcher, which lives as long as this.
-                Some((at, step, path)) = self.steps.recv() => self.settle.note(at, step, path),
+                Some((at, step, path)) = self.steps.recv() => {
+                    self.enter(&path);
+                    self.settle.note(at, step, path);
+                }
                 () = settled => return self.settle.take(),
             }
+        }
+    }
+
+    /// Watches a folder that came into one that is watched, until the next reload says what matters in it.
+    fn enter(&mut self, path: &Path) {
+        if !path.is_dir() || !self.folders.insert(path.to_path_buf()) {
+            return;
+        }
+        self.files.lock().insert(path.to_path_buf());
+        // One that is gone again is of no interest.
+        let _ = self.watcher.watch(path, RecursiveMode::NonRecursive);
+        for entry in std::fs::read_dir(path).into_iter().flatten().flatten() {
+            self.enter(&entry.path());
         }
     }
 

@@ -197,7 +197,7 @@ pub(crate) fn open(
             return None;
         }
     };
-    if let PackFiles::Checked(folder, _) = &files {
+    if let PackFiles::Folder(folder) | PackFiles::Checked(folder, _) = &files {
         // Any file can be the one that makes it what it must be, or another.
         for (path, _) in list.iter() {
             findings.watch(folder.join(path).parent().unwrap_or(folder));

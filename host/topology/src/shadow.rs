@@ -57,8 +57,8 @@ impl Shadows {
     }
 }
 
-/// Batches that may wait for the thread.
-const WAITING: usize = 16;
+/// Batches that may wait for the thread; bytes are the bound that matters.
+const WAITING: usize = 4096;
 /// Bytes of batches that may wait for it.
 const WAITING_BYTES: usize = 8 << 20;
 /// How soon a resting thread notices its end.

@@ -81,7 +81,6 @@ metrics! {
     PIPELINE_FAILED Counter "wattle_pipeline_failed_events_total" ["pipeline"] "Events that left through an output to its sinks after they had failed at a node.";
     PIPELINE_DROPPED Counter "wattle_pipeline_dropped_events_total" ["pipeline"] "Events that were dropped on purpose, by a node or by a discarded output.";
     PIPELINE_RETURNED Counter "wattle_pipeline_returned_events_total" ["pipeline"] "Events that a pipeline gave back undelivered: it stopped, or its quarantine could not be written. Their source offers them again.";
-
     NODE_RECEIVED Counter "wattle_node_received_events_total" ["pipeline", "node"] "Events that came to a node.";
     NODE_SENT Counter "wattle_node_sent_events_total" ["pipeline", "node", "port"] "Events that left a node, by port; those that failed leave on the port `failed`.";
     NODE_PARENTS Counter "wattle_node_split_parents_total" ["pipeline", "node"] "Events that a node split.";
@@ -105,6 +104,7 @@ metrics! {
     OUTPUT_EVENTS Counter "wattle_output_sent_events_total" ["pipeline", "output"] "Events that left through an output of a pipeline, a discarded one included.";
     OUTPUT_FAILED Counter "wattle_output_failed_events_total" ["pipeline", "output"] "Those of them that had failed at a node.";
     OUTPUT_BYTES Counter "wattle_output_sent_bytes_total" ["pipeline", "output"] "Bytes of the bodies of the events that left through an output.";
+
     ROLLOUTS Counter "wattle_rollouts_total" ["pipeline", "outcome"] "Canaries that were `promoted`, and versions that were `rolled-back`. A canary's own counts are those of the pipeline `NAME@canary`.";
     SHADOW_BATCHES Counter "wattle_shadow_batches_total" ["pipeline"] "Batches that a shadow was compared on.";
     SHADOW_SKIPPED Counter "wattle_shadow_skipped_batches_total" ["pipeline"] "Batches of its share that a shadow passed over, because it was behind.";
