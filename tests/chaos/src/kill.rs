@@ -4,6 +4,8 @@
 //! event before that position, or in a file that was deleted because all of it was delivered, must be in its output
 //! already, and may never come again. Within one life of the agent nothing comes twice.
 
+pub mod large;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::File;
 use std::io::Write as _;
@@ -15,7 +17,7 @@ use wattle_tests::{Agent, Folder, Summary};
 
 use crate::far::Far;
 use crate::load::{Known, Load, OUTPUTS, gzip};
-use crate::outputs::{Tail, ids_in_gzip, tally};
+use crate::outputs::{Tail, ids_in_folder, ids_in_gzip, tally, tear_end};
 use crate::report::{Outcome, Report};
 
 const RECORDS: u32 = 20;
@@ -29,11 +31,13 @@ pub fn section(report: &mut Report, seed: u64, rounds: u64) {
     report.section(&format!("Kill: {rounds} rounds of kill -9 at random instants"));
     report.set("kill_rounds", rounds);
     let outcome = report.run("kill", || run(seed, rounds));
-    // A run that stopped half-way says nothing about what was lost; it is bad, and has no figure.
-    if let Some(outcome) = outcome {
-        report.add("lost", outcome.lost);
-        report.add("duplicated_outside_window", outcome.duplicated);
+    report.count_lost(outcome.as_ref());
+    match outcome {
+        Some(outcome) => report.add("duplicated_outside_window", outcome.duplicated),
+        None => report.unknown("duplicated_outside_window"),
     }
+    let outcome = report.run("kill in a large write", || large::run(10));
+    report.count_lost(outcome.as_ref());
 }
 
 fn config(far: &Far) -> String {
@@ -56,6 +60,13 @@ type = "file"
 inputs = ["main.processed", "main.get_describe_list"]
 path = "gz/all.ndjson.gz"
 compression = "gzip"
+encoding.codec = "text"
+fsync_interval = "20ms"
+[sinks.rotated]
+type = "file"
+inputs = ["main.processed", "main.get_describe_list"]
+path = "rotated/all"
+rotate_bytes = "256KiB"
 encoding.codec = "text"
 fsync_interval = "20ms"
 [sinks.fails]
@@ -201,7 +212,7 @@ pub fn run(seed: u64, rounds: u64) -> Outcome {
         .flat_map(|kind| OUTPUTS.iter().enumerate().map(move |(output, name)| (format!("{kind} {name}"), output)))
         .map(|(name, output)| Seen { name, output, counts: HashMap::new(), outside: 0, inside: 0, misplaced: 0 })
         .collect();
-    let (mut missing, mut documents, mut warned) = (0, 0, 0);
+    let (mut missing, mut documents, mut warned, mut torn) = (0, 0, 0, 0);
     for round in 0..rounds {
         let before = inputs.acked.clone();
         let agent = Agent::start(folder.wattle().args(["run", "--config", "agent.toml"]));
@@ -223,6 +234,11 @@ pub fn run(seed: u64, rounds: u64) -> Outcome {
         far.wait_until_left_alone();
         let first = index.len();
         index.extend(inputs.known.iter().enumerate().skip(first).map(|(at, known)| (known.id.clone(), at)));
+        let covered = inputs.acknowledge(&folder);
+        // A kill leaves what is written whole; a crash of the machine leaves a part of what nobody synced.
+        let is_safe = |id: &str| index.get(id).is_some_and(|event| inputs.acked.contains(event));
+        torn += tails.iter().map(|tail| u64::from(random.bool() && tail.tear(&mut random, is_safe))).sum::<u64>();
+        torn += u64::from(random.bool() && tear_end(&folder.path("rotated/all"), &mut random));
         for (at, seen) in seen.iter_mut().enumerate() {
             let ids = match at.checked_sub(OUTPUTS.len()) {
                 None => tails[at].read_after_kill(),
@@ -230,12 +246,12 @@ pub fn run(seed: u64, rounds: u64) -> Outcome {
             };
             seen.take(&ids, &index, &inputs.known, &before);
         }
-        for event in inputs.acknowledge(&folder) {
+        for event in covered {
             let places = seen.iter().filter(|seen| seen.output == inputs.known[event].output);
             missing += places.filter(|seen| !seen.counts.contains_key(&event)).count() as u64;
         }
     }
-    finish(&folder, &far, &inputs, &index, &mut tails, &mut seen, missing, warned)
+    finish(&folder, &far, &inputs, &index, &mut tails, &mut seen, missing, (warned, torn))
 }
 
 /// Lets the agent finish, counts, and makes sure that another start brings nothing again.
@@ -248,7 +264,7 @@ fn finish(
     tails: &mut [Tail],
     seen: &mut [Seen],
     missing: u64,
-    mut warned: u64,
+    (mut warned, torn): (u64, u64),
 ) -> Outcome {
     let mut agent = Agent::start(folder.wattle().args(["run", "--config", "agent.toml"]));
     agent.wait_for("running");
@@ -277,6 +293,9 @@ fn finish(
     let events = inputs.known.len() as u64;
     let everything: Vec<Known> = inputs.known.iter().map(|known| Known { output: 0, ..known.clone() }).collect();
     let in_gzip = tally(&everything, &[compressed]);
+    let (rotated, broken_in_rotated) = ids_in_folder(&folder.path("rotated"));
+    let rotations = std::fs::read_dir(folder.path("rotated")).unwrap().count() - 1;
+    let in_rotated = tally(&everything, &[rotated]);
     let again = folder.run(&["run", "--once", "--config", "agent.toml"]);
     assert_eq!(again.code, 0, "{}", again.log);
     let received: u64 = again.summary().pipelines["main"].received;
@@ -286,9 +305,9 @@ fn finish(
         "events failed: {:.500}",
         String::from_utf8_lossy(&folder.read("out/fails"))
     );
-    let broken: u64 = tails.iter().map(|tail| tail.broken).sum();
+    let broken = tails.iter().map(|tail| tail.broken).sum::<u64>() + broken_in_rotated;
     assert!(broken <= warned, "{broken} broken lines, of which the agent told {warned}");
-    let mut lost = missing + in_gzip.lost + in_gzip.misplaced;
+    let mut lost = missing + in_gzip.lost + in_gzip.misplaced + in_rotated.lost + in_rotated.misplaced;
     let (mut outside, mut inside, mut places) = (0, 0, Vec::new());
     for seen in seen.iter() {
         let expected = inputs.known.iter().filter(|known| known.output == seen.output).count() as u64;
@@ -301,8 +320,10 @@ fn finish(
         inside += seen.inside;
     }
     let note = format!(
-        "{events} events, {inside} repeated within the window (compressed: {}), {broken} torn lines closed{}{}",
+        "{events} events, {inside} repeated within the window (compressed: {}, rotated: {}), {rotations} rotations, \
+         {torn} outputs torn, {broken} torn lines closed{}{}",
         in_gzip.repeated,
+        in_rotated.repeated,
         if missing > 0 { format!(", {missing} acknowledged but not there at the kill") } else { String::new() },
         places.iter().map(|place| format!("; {place}")).collect::<String>(),
     );

@@ -86,6 +86,7 @@ fn main() -> anyhow::Result<()> {
     println!();
     for key in KEYS {
         match report.figure(key) {
+            Some(serde_json::Value::Null) => println!("  {key:<28} not known: a scenario came to no end"),
             Some(value) => println!("  {key:<28} {value}"),
             None => println!("  {key:<28} not run"),
         }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{BufRead as _, BufReader, Read as _, Seek as _, SeekFrom};
+use std::io::{BufRead as _, BufReader, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
 use crate::load::{Known, id_of};
@@ -48,12 +48,76 @@ impl Tail {
         ids
     }
 
+    /// Damages the end of the file as a crash does that came while its last bytes were written: lines that nobody has
+    /// acknowledged end somewhere in the middle; where there are none, a part of one more is there. Answers with whether
+    /// it did, which it does not where the file is torn already.
+    pub(crate) fn tear(&self, random: &mut fastrand::Rng, is_safe: impl Fn(&str) -> bool) -> bool {
+        let Ok(bytes) = std::fs::read(&self.path) else { return false };
+        let known = usize::try_from(self.offset).unwrap() - self.rest.len();
+        let Some(mut keep) = line_after(&bytes, known, self.torn.is_some()) else { return false };
+        let mut last = None;
+        while let Some(length) = bytes[keep..].iter().position(|b| *b == b'\n') {
+            let line = &bytes[keep..keep + length];
+            if !id_of(line).is_some_and(|id| is_safe(&id)) {
+                break;
+            }
+            (keep, last) = (keep + length + 1, Some(line));
+        }
+        // Lines come in any order of their sources, so a safe one may follow.
+        let is_safe_after = bytes[keep..].split(|b| *b == b'\n').any(|line| id_of(line).is_some_and(|id| is_safe(&id)));
+        let mut file = File::options().write(true).open(&self.path).unwrap();
+        if !is_safe_after && bytes.len() > keep + 1 {
+            let mut end = keep + random.usize(1..bytes.len() - keep);
+            end -= usize::from(end > keep + 1 && bytes[end - 1] == b'\n');
+            file.set_len(end as u64).unwrap();
+            return true;
+        }
+        let Some(line) = last.filter(|line| line.len() > 1 && bytes.ends_with(b"\n")) else { return false };
+        file.seek(SeekFrom::End(0)).unwrap();
+        file.write_all(&line[..random.usize(1..line.len())]).unwrap();
+        true
+    }
+
     /// Reads what there is after a kill; what is not a whole line now may stay one that is broken.
     pub(crate) fn read_after_kill(&mut self) -> Vec<String> {
         let ids = self.read();
         self.torn = (!self.rest.is_empty()).then_some(self.rest.len());
         ids
     }
+}
+
+/// Where the first line begins that is whole or was not closed by a start after a kill; none where the file is torn.
+fn line_after(bytes: &[u8], from: usize, torn: bool) -> Option<usize> {
+    if !torn {
+        return (from <= bytes.len()).then_some(from);
+    }
+    bytes.get(from..)?.iter().position(|b| *b == b'\n').map(|end| from + end + 1)
+}
+
+/// Appends a part of a file's first line to the file, as a crash in the middle of a write does; nothing to a file without
+/// one, or that is torn already.
+pub(crate) fn tear_end(path: &Path, random: &mut fastrand::Rng) -> bool {
+    let bytes = std::fs::read(path).unwrap_or_default();
+    let line = bytes.split(|b| *b == b'\n').find(|line| id_of(line).is_some());
+    let Some(line) = line.filter(|_| bytes.ends_with(b"\n")) else { return false };
+    let mut file = File::options().append(true).open(path).unwrap();
+    file.write_all(&line[..random.usize(1..line.len())]).unwrap();
+    true
+}
+
+/// The ids in all files of a folder, and the number of lines that are none: those that a kill broke.
+pub(crate) fn ids_in_folder(folder: &Path) -> (Vec<String>, u64) {
+    let (mut ids, mut broken) = (Vec::new(), 0);
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let bytes = std::fs::read(entry.unwrap().path()).unwrap();
+        for line in bytes.split(|b| *b == b'\n').filter(|line| !line.is_empty()) {
+            match id_of(line) {
+                Some(id) => ids.push(id),
+                None => broken += 1,
+            }
+        }
+    }
+    (ids, broken)
 }
 
 /// The ids in all compressed files of a folder, those that were set aside because a kill cut them off included.
@@ -124,6 +188,29 @@ mod tests {
         assert_eq!((tail.read(), tail.broken), (vec!["b".to_owned()], 1));
         folder.write("out", line("a") + "{\"Rec\n" + &line("b") + "{\"Rec\n");
         assert!(std::panic::catch_unwind(move || tail.read()).is_err(), "broken by nobody");
+    }
+
+    #[test]
+    fn only_what_is_not_acknowledged_is_torn() {
+        let folder = wattle_tests::Folder::new();
+        let mut random = fastrand::Rng::with_seed(3);
+        for _ in 0..100 {
+            let mut tail = Tail::new(folder.path("out"));
+            folder.write("out", line("a"));
+            assert_eq!(tail.read_after_kill(), ["a"]);
+            folder.write("out", line("a") + &line("b") + &line("c") + &line("d"));
+            assert!(tail.tear(&mut random, |id| id == "a" || id == "b"));
+            let torn = String::from_utf8(folder.read("out")).unwrap();
+            assert!(torn.starts_with(&(line("a") + &line("b"))) && !torn.ends_with('\n'), "{torn}");
+            assert!(!tail.read_after_kill().is_empty() && !tail.rest.is_empty());
+            assert!(!tail.tear(&mut random, |_| false), "it is torn already");
+            // The next start closes the line; nothing else is to be had for tearing than one that is new.
+            folder.write("out", torn.clone() + "\n" + &line("e"));
+            assert!(tail.tear(&mut random, |_| true));
+            let again = String::from_utf8(folder.read("out")).unwrap();
+            assert!(again.starts_with(&(torn + "\n" + &line("e"))) && !again.ends_with('\n'), "{again}");
+            assert_eq!(tail.read_after_kill().last().unwrap(), "e");
+        }
     }
 
     #[test]

@@ -92,6 +92,7 @@ impl Report {
     pub fn guard(&mut self, section: impl FnOnce(&mut Self)) {
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| section(self))) {
             self.bad += 1;
+            self.unknown("lost");
             self.remark(&format!("BAD: the section ended early: {}", text_of(&*panic)));
         }
     }
@@ -102,9 +103,26 @@ impl Report {
         self.rows.push(json!({ "remark": text }));
     }
 
+    /// Adds to `lost` what a scenario lost. Where one came to no end nobody knows how much was lost, and the figure is
+    /// none from then on.
+    pub fn count_lost(&mut self, outcome: Option<&Outcome>) {
+        match outcome {
+            Some(outcome) => self.add("lost", outcome.lost),
+            None => self.unknown("lost"),
+        }
+    }
+
+    /// Makes a figure one that is not known, whatever is added to it.
+    pub fn unknown(&mut self, key: &str) {
+        self.set(key, Value::Null);
+    }
+
     /// Adds to one of the figures.
     pub fn add(&mut self, key: &str, more: u64) {
-        let before = self.figures.get(key).and_then(Value::as_u64).unwrap_or(0);
+        let before = match self.figures.get(key) {
+            Some(Value::Null) => return,
+            before => before.and_then(Value::as_u64).unwrap_or(0),
+        };
         self.set(key, before + more);
     }
 
@@ -138,6 +156,19 @@ impl Report {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_scenario_lost_that_came_to_no_end_is_not_known() {
+        let mut report = Report::default();
+        let lost = |lost| Outcome { lost, ..Outcome::default() };
+        for (scenario, figure) in
+            [(Some(2), json!(2)), (Some(3), json!(5)), (None, Value::Null), (Some(1), Value::Null)]
+        {
+            let outcome = report.run("scenario", || lost(scenario.expect("to end")));
+            report.count_lost(outcome.as_ref());
+            assert_eq!(report.figure("lost"), Some(&figure));
+        }
+    }
 
     #[test]
     fn a_section_that_panics_is_bad_and_all_keys_are_written_all_the_same() {

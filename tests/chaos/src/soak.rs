@@ -19,7 +19,7 @@ pub fn section(report: &mut Report, seed: u64, time: Duration) {
     report.section(&format!("Soak: {} of mixed load, a reload every second", humantime::format_duration(time)));
     let mut slope = None;
     let outcome = report.run("soak", || run(seed, time, &mut slope));
-    report.add("lost", outcome.map_or(0, |outcome| outcome.lost));
+    report.count_lost(outcome.as_ref());
     if let Some(slope) = slope {
         report.set("rss_slope_kb_per_min", (slope * 10.0).round() / 10.0);
     }
@@ -80,6 +80,16 @@ fn slope(points: &[(f64, f64)]) -> f64 {
     above / points.iter().map(|(x, _)| (x - mean_x).powi(2)).sum::<f64>()
 }
 
+/// The median of each tenth of the points, in MB, so that people see whether a slope is a growth or a step.
+fn tenths(points: &[(f64, f64)]) -> String {
+    let median = |part: &[(f64, f64)]| {
+        let mut values: Vec<f64> = part.iter().map(|(_, y)| *y).collect();
+        values.sort_unstable_by(f64::total_cmp);
+        format!("{:.0}", values[values.len() / 2] / 1024.0)
+    };
+    points.chunks(points.len().div_ceil(10).max(1)).map(median).collect::<Vec<_>>().join(" ")
+}
+
 /// Runs the soak; gives the slope of the memory in KB a minute.
 pub fn run(seed: u64, time: Duration, found_slope: &mut Option<f64>) -> Outcome {
     let (folder, far, requests) = (Folder::new(), Far::start(), free_address());
@@ -136,10 +146,11 @@ pub fn run(seed: u64, time: Duration, found_slope: &mut Option<f64>) -> Outcome 
     let mut outcome = Outcome::of(
         tally(&known, &found),
         format!(
-            "{} and {} events, {reloads} reloads, memory {:.0} MB, slope {slope:.1} KB/min, descriptors {first} to {last}",
+            "{} and {} events, {reloads} reloads, memory by tenths of the time {} MB, slope {slope:.1} KB/min, \
+             descriptors {first} to {last}",
             known.len(),
             summary.pipelines["swapped"].events_in,
-            memory[memory.len() - 1].1 / 1024.0,
+            tenths(&memory),
         ),
     );
     if slope > FLAT_KB_PER_MIN && time >= Duration::from_mins(10) {
@@ -157,5 +168,7 @@ mod tests {
         let points: Vec<(f64, f64)> = (0..10).map(|x| (f64::from(x), 3.0 * f64::from(x) + f64::from(x % 2))).collect();
         assert!((super::slope(&points) - 3.0).abs() < 0.1);
         assert!(super::slope(&[(0.0, 5.0), (1.0, 5.0)]).abs() < 1e-9);
+        let megabytes: Vec<(f64, f64)> = points.iter().map(|(x, _)| (*x, (1.0 + x) * 1024.0)).collect();
+        assert_eq!(super::tenths(&megabytes), "1 2 3 4 5 6 7 8 9 10");
     }
 }

@@ -34,7 +34,7 @@ pub fn section(report: &mut Report, seed: u64) {
         report.add("source_faults", 1);
         let outcome = report.run(name, || scenario(&mut random));
         report.add("source_faults_survived", u64::from(outcome.as_ref().is_some_and(Outcome::is_good)));
-        report.add("lost", outcome.map_or(0, |outcome| outcome.lost));
+        report.count_lost(outcome.as_ref());
     }
 }
 
