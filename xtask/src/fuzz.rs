@@ -40,7 +40,8 @@ pub(crate) fn fuzz(options: &Options) -> anyhow::Result<()> {
         // The instrumentation is a flag that stable compilers do not take otherwise. All is safe code, so that the
         // address sanitizer would find nothing and halve the speed.
         command.env("RUSTC_BOOTSTRAP", "1");
-        command.args(["fuzz", "run", "--release", "--sanitizer", "none", &target, &found]);
+        // Assertions and overflow are checked as in a debug build.
+        command.args(["fuzz", "run", "--release", "--debug-assertions", "--sanitizer", "none", &target, &found]);
         command.arg(format!("fuzz/corpus/{target}")).arg("--");
         command.args([format!("-max_total_time={}", options.seconds)]);
         command.args(["-max_len=4096", "-timeout=10", "-print_final_stats=1", "-verbosity=0"]);

@@ -12,12 +12,14 @@
     reason = "a target that finds something panics"
 )]
 
+mod buffer;
 mod decisions;
 mod framing;
 mod http_body;
 mod json;
 mod manifest;
 
+pub use buffer::buffer;
 pub use decisions::decisions;
 pub use framing::framing;
 pub use http_body::http_body;
@@ -28,8 +30,14 @@ pub use manifest::manifest;
 pub type Target = fn(&[u8]);
 
 /// Every target by its name, which is also that of its corpus and of its program in `fuzz/`.
-pub const TARGETS: &[(&str, Target)] =
-    &[("decisions", decisions), ("framing", framing), ("http_body", http_body), ("json", json), ("manifest", manifest)];
+pub const TARGETS: &[(&str, Target)] = &[
+    ("buffer", buffer),
+    ("decisions", decisions),
+    ("framing", framing),
+    ("http_body", http_body),
+    ("json", json),
+    ("manifest", manifest),
+];
 
 #[cfg(test)]
 mod tests {

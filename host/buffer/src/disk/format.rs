@@ -144,7 +144,9 @@ impl Slot {
             return None;
         }
         let counter = take.u64();
-        Some(Self { counter, position: Position { sequence: take.u64(), offset: take.u64() } })
+        let slot = Self { counter, position: Position { sequence: take.u64(), offset: take.u64() } };
+        // No counting gets that far, and what comes after it would not be the higher one.
+        (counter < u64::MAX).then_some(slot)
     }
 }
 
@@ -160,5 +162,7 @@ pub(super) fn sequence_of(name: &str) -> Option<(u64, bool)> {
         None => (name, false),
     };
     let digits = name.strip_suffix(".segment").filter(|digits| digits.len() == 20)?;
-    Some((digits.parse().ok()?, damaged))
+    // The highest number could not be followed by another; it is none of ours.
+    let sequence = digits.parse().ok().filter(|sequence| *sequence < u64::MAX)?;
+    Some((sequence, damaged))
 }

@@ -296,6 +296,7 @@ fn write_again(file: &impl StoredFile, from: u64, end: u64) -> io::Result<()> {
 /// Reports a segment that should be there. It was acknowledged if it lies before the position.
 fn report_missing(missing: Position, start: Position, settings: &DiskSettings) {
     if missing.sequence > 0 && missing > start {
+        add(&settings.stats.missing_segments, 1);
         tracing::error!(
             sink = %settings.name, segment = segment_name(missing.sequence),
             "a segment of the disk buffer is missing; its events are lost, unless it was set aside or removed by hand"

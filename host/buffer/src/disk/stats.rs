@@ -25,6 +25,8 @@ pub struct BufferStats {
     pub damaged_bytes: AtomicU64,
     /// Segments that were set aside for such bytes.
     pub damaged_segments: AtomicU64,
+    /// Segments that should have been there and were not.
+    pub missing_segments: AtomicU64,
     /// Writes, syncs, reads and removals that failed and were tried again.
     pub errors: AtomicU64,
     /// Nanoseconds during which the buffer took nothing, because it or the disk was full or failed.
