@@ -14,6 +14,9 @@ use super::{MEMORY_BYTES, RETRY, size};
 
 /// First wait before what the disk refused is tried again.
 const FIRST_RETRY: Duration = Duration::from_millis(50);
+/// A group is stored before its time when nothing has come for so long, or for a tenth of the time for gathering: sources
+/// hold only so much that is not acknowledged, so they may be waiting for this very group.
+const QUIET: Duration = Duration::from_millis(100);
 /// How often a trouble that goes on is logged.
 const LOG_INTERVAL: Duration = Duration::from_secs(10);
 
@@ -74,7 +77,10 @@ impl Store {
         let mut group = vec![first];
         while bytes < MEMORY_BYTES {
             let next = match self.input.try_pop() {
-                None if !self.gather.is_zero() => timeout_at(until, self.input.pop()).await.ok().flatten(),
+                None if !self.gather.is_zero() => {
+                    let quiet = tokio::time::Instant::now() + QUIET.min(self.gather / 10);
+                    timeout_at(until.min(quiet), self.input.pop()).await.ok().flatten()
+                }
                 next => next,
             };
             let Some(next) = next else { break };
@@ -186,4 +192,29 @@ impl Store {
 fn is_disk_full(error: &CommitError) -> bool {
     let full = [ErrorKind::StorageFull, ErrorKind::QuotaExceeded, ErrorKind::FileTooLarge];
     matches!(error, CommitError::Io(error) if full.contains(&error.kind()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wattle_batch::Ack;
+
+    #[tokio::test]
+    async fn a_source_that_waits_for_what_is_gathered_does_not_wait_for_the_whole_interval() {
+        let store = Store {
+            name: "out".into(),
+            input: Queue::new(MEMORY_BYTES, None, None),
+            stats: Arc::default(),
+            gather: Duration::from_hours(1),
+            drop_newest: false,
+            events: Arc::default(),
+        };
+        let payload = || Payload { key: None, bytes: vec![b'x'; 10], events: 1, ends: vec![10], ack: Ack::none() };
+        for _ in 0..3 {
+            assert!(store.input.try_push(payload()).is_ok());
+        }
+        // Nothing else comes, and the queue stays open: only time can end this.
+        let group = store.gather(payload()).await;
+        assert_eq!(group.len(), 4, "what is there is gathered");
+    }
 }
