@@ -20,7 +20,7 @@ pub(crate) enum Verdict {
     Mend,
     /// Send them again in smaller requests.
     TooLarge,
-    /// The far side will never take them.
+    /// The far side will never take some or all of them.
     Refused,
 }
 
@@ -28,12 +28,15 @@ impl Verdict {
     /// The meaning of a status.
     pub(crate) fn of(status: StatusCode) -> Self {
         match status.as_u16() {
+            // What of it was taken and what was not: nobody can say but by asking for less.
+            207 => Self::Refused,
             200..=299 => Self::Delivered,
             408 | 425 | 429 | 500..=599 => Self::Later,
-            300..=399 | 401 | 403 | 404 => Self::Mend,
             413 => Self::TooLarge,
-            400..=499 => Self::Refused,
-            // HTTP knows no others, so this is something else that answers.
+            // What these complain of can be the events.
+            400 | 409 | 422 => Self::Refused,
+            // All others complain of the request or the address, the same for every event; or HTTP does not know them,
+            // and something else answers.
             _ => Self::Mend,
         }
     }
@@ -63,9 +66,9 @@ mod tests {
         for (verdict, codes) in [
             (Verdict::Delivered, &[200, 201, 202, 204][..]),
             (Verdict::Later, &[408, 425, 429, 500, 502, 503, 504, 599]),
-            (Verdict::Mend, &[301, 302, 307, 401, 403, 404, 600, 999]),
+            (Verdict::Mend, &[301, 302, 307, 401, 402, 403, 404, 405, 406, 410, 411, 414, 415, 431, 451, 600, 999]),
             (Verdict::TooLarge, &[413]),
-            (Verdict::Refused, &[400, 405, 409, 410, 411, 415, 422, 431]),
+            (Verdict::Refused, &[207, 400, 409, 422]),
         ] {
             for &code in codes {
                 assert_eq!(Verdict::of(StatusCode::from_u16(code).unwrap()), verdict, "{code}");

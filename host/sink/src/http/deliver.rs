@@ -30,11 +30,18 @@ pub(crate) struct Courier {
     refusals: Mutex<Outage>,
 }
 
+/// Requests that are sent to find out which events of one are refused; then those that are still in question are refused
+/// together.
+const MOST_PARTS: u32 = 1000;
+
 /// How sending a request ended.
 enum End {
     Delivered,
     TooLarge(Refusal),
+    /// The far side does not take all of it.
     Refused(Refusal),
+    /// It takes nothing, and the attempts are used up.
+    GivenUp(Refusal),
 }
 
 impl Courier {
@@ -54,16 +61,23 @@ impl Courier {
     /// If the future is dropped, events that were not delivered are not acknowledged.
     pub(crate) async fn deliver(self: Arc<Self>, group: Group) {
         let mut groups = vec![group];
+        let mut parts = MOST_PARTS;
         while let Some(group) = groups.pop() {
             match self.send(&group).await {
                 End::Delivered => group.deliver(&self.stats),
-                End::TooLarge(_) if group.len() > 1 => {
+                // One event that the far side cannot take must not cost those that it came with.
+                end @ (End::TooLarge(_) | End::Refused(_)) if group.len() > 1 && parts > 1 => {
+                    if matches!(end, End::Refused(_)) {
+                        parts -= 2;
+                    }
                     self.stats.retried();
                     let (first, second) = group.halves();
                     groups.push(second);
                     groups.push(first);
                 }
-                End::TooLarge(refusal) | End::Refused(refusal) => self.refuse(group, &refusal).await,
+                End::TooLarge(refusal) | End::Refused(refusal) | End::GivenUp(refusal) => {
+                    self.refuse(group, &refusal).await;
+                }
             }
         }
     }
@@ -85,7 +99,7 @@ impl Courier {
             };
             self.log_trouble(status, &reason, mend);
             if self.settings.retry_attempts.is_some_and(|most| attempts >= most) {
-                return End::Refused(Refusal { status, reason });
+                return End::GivenUp(Refusal { status, reason });
             }
             attempts += 1;
             self.stats.retried();

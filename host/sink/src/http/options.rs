@@ -23,13 +23,16 @@ use crate::secret::Secret;
 ///
 /// An answer of 2xx acknowledges the events of the request. Tried again until it works, or `request.retry_attempts` are
 /// used up: no answer (the far side cannot be reached, the connection breaks, no answer within `request.timeout`), and
-/// the answers 408, 425, 429, 5xx; also 401, 403, 404 and 3xx, which are logged as errors, since somebody has to mend
-/// the far side or the options. `Retry-After` is honoured up to 15 minutes. A request that is too large (413) is sent
-/// again in halves.
+/// the answers 408, 425, 429, 5xx; also 3xx and all other 4xx than those below (401, 403, 404, 405, 415 and so on), which
+/// are logged as errors, since somebody has to mend the far side or the options. `Retry-After` is honoured up to 15
+/// minutes. A request that is too large (413) is sent again in halves.
 ///
 /// # What is not
 ///
-/// Any other answer of 4xx refuses the events for good: they go to `dead_letter` if that is set, and count as rejected.
+/// 400, 409 and 422 say that the far side takes some or all of the events never, and so does 207, which says that it took
+/// a part. The request is sent again in halves, down to the events that are refused alone: those go to `dead_letter` if
+/// that is set, and count as rejected. Where a part was taken, events of it come twice. At most 1,000 requests go into the
+/// search for one request; then all that are still in question are refused.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct HttpOptions {

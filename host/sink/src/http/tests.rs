@@ -282,16 +282,68 @@ async fn refused_events_go_to_the_dead_letters() {
         sink.push(&["good", "good too", "bad", "its neighbour"]);
         let far = sink.finish().await;
         assert_eq!(far.heard(), [if with_file { Delivered } else { Rejected }]);
-        assert_eq!(far.counts(), (2, 14, 2, 0));
-        assert_eq!(server.bodies(), ["good\ngood too\n"]);
+        assert_eq!(far.counts(), (3, 28, 1, 1), "its neighbour is not refused");
+        let mut taken = server.bodies();
+        taken.sort();
+        assert_eq!(taken, ["good\ngood too\n", "its neighbour\n"]);
     }
     let text = std::fs::read_to_string(path).unwrap();
     let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert_eq!(lines.len(), 2);
-    assert_eq!((&lines[0]["event"], &lines[1]["event"]), (&json!("bad"), &json!("its neighbour")));
+    assert_eq!(lines.len(), 1);
+    assert_eq!(lines[0]["event"], "bad");
     assert_eq!(lines[0]["status"], 400);
     assert_eq!(lines[0]["reason"], "because \"of\" reasons");
     assert_eq!(lines[0]["sink"], "out");
+}
+
+#[tokio::test]
+async fn of_a_large_request_only_the_events_that_are_refused_alone_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("dead.jsonl");
+    let server = Server::start(&[]).await;
+    server.log(|log| log.then = Some(Act::Refuse("bad")));
+    let sink = Running::start(&server.uri(), json!({"dead_letter": path, "request": {"concurrency": 1}}));
+    let events: Vec<String> = (0..100).map(|n| if n % 50 == 7 { format!("bad {n}") } else { format!("{n}") }).collect();
+    sink.push(&events.iter().map(String::as_str).collect::<Vec<_>>());
+    let far = sink.finish().await;
+    assert_eq!((far.counts().0, far.counts().2), (98, 2));
+    let expected: String = events.iter().filter(|e| !e.starts_with("bad")).map(|e| format!("{e}\n")).collect();
+    assert_eq!(server.bodies().concat(), expected, "each once, in their order");
+    let dead = std::fs::read_to_string(path).unwrap();
+    assert!(dead.lines().count() == 2 && dead.contains("\"bad 7\"") && dead.contains("\"bad 57\""), "{dead}");
+    assert!(server.log(|log| log.seen.len()) < 40);
+}
+
+#[tokio::test]
+async fn a_far_side_that_refuses_everything_is_not_asked_for_ever() {
+    let server = Server::start(&[]).await;
+    server.log(|log| log.then = Some(Act::Answer(400)));
+    let sink = Running::start(&server.uri(), json!({"request": {"concurrency": 1}}));
+    sink.push(&["x"; 5000]);
+    let far = sink.finish().await;
+    assert_eq!((far.counts().0, far.counts().2), (0, 5000));
+    assert_eq!(server.log(|log| log.seen.len()), 1001);
+}
+
+#[tokio::test]
+async fn an_answer_that_says_a_part_was_taken_is_no_delivery() {
+    let server = Server::start(&[Act::Answer(207)]).await;
+    let sink = Running::start(&server.uri(), json!({"request": {"concurrency": 1}}));
+    sink.push(&["one", "two"]);
+    let far = sink.finish().await;
+    assert_eq!(far.heard(), [Delivered]);
+    assert_eq!(server.bodies(), ["one\ntwo\n", "one\n", "two\n"]);
+}
+
+#[tokio::test]
+async fn an_address_that_is_wrong_refuses_nothing() {
+    for status in [404, 405, 415] {
+        let server = Server::start(&[Act::Answer(status)]).await;
+        let sink = Running::start(&server.uri(), json!({}));
+        sink.push(&["one"]);
+        let far = sink.finish().await;
+        assert_eq!((far.heard(), far.counts().2), (vec![Delivered], 0), "{status}");
+    }
 }
 
 #[tokio::test]
