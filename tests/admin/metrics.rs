@@ -140,3 +140,90 @@ fn faults_are_counted_by_kind_and_blame() {
     assert!(metrics.sum("wattle_node_restarts_total", &[]) >= 1.0);
     agent.stop();
 }
+
+#[test]
+fn a_quarantine_that_holds_something_shows_in_metrics_and_status() {
+    let folder = Folder::new();
+    let (admin, from) = (free_address(), free_address());
+    let agent = folder.start(&format!(
+        r#"
+        [admin]
+        listen = "{admin}"
+        [sources.in]
+        type = "http"
+        address = "{from}"
+        [pipelines.trail]
+        inputs = ["in"]
+        discard = ["fails"]
+        [pipelines.trail.nodes.hide]
+        artifact = "builtin:mask"
+        inputs = ["input"]
+        options = {{ fields = ["body"], rules = [{{ pattern = "AKIA[A-Z0-9]{{16}}" }}] }}
+        limits = {{ host_calls = 1 }}
+        [pipelines.trail.outputs.ok]
+        inputs = ["hide"]
+        [pipelines.trail.outputs.fails]
+        inputs = ["hide.failed"]
+        [sinks.ok]
+        type = "blackhole"
+        inputs = ["trail.ok"]
+        "#
+    ));
+    wait_until("the agent is ready", || is_ready(admin));
+    let bytes = |metrics: &Metrics| metrics.sum("wattle_pipeline_quarantine_bytes", &[("pipeline", "trail")]);
+    assert_eq!(
+        scrape(admin).values("wattle_pipeline_quarantine_bytes", "pipeline"),
+        ["trail"],
+        "also while it is empty"
+    );
+    assert_eq!(send(from, &[], b"AKIA0000000000000001\n").status, 200);
+    let kept = folder.read("data/quarantine/trail.ndjson").len();
+    #[expect(clippy::cast_precision_loss, reason = "some hundred")]
+    let expected = kept as f64;
+    assert!(kept > 0);
+    assert_eq!(bytes(&scrape(admin)), expected);
+    let seen = folder.run(&["status", "--config", "agent.toml"]);
+    assert!(
+        seen.text().contains("pipeline `trail`: ") && seen.text().contains("wattle quarantine list"),
+        "{}",
+        seen.text()
+    );
+    let dropped = folder.run(&["quarantine", "drop", "trail", "--all"]);
+    assert_eq!(dropped.code, 0, "{}", dropped.log);
+    assert_eq!(bytes(&scrape(admin)), 0.0);
+    agent.stop();
+}
+
+#[test]
+fn a_file_of_which_nothing_can_be_read_is_counted_and_explained_once() {
+    let folder = Folder::new();
+    let admin = free_address();
+    let config = format!(
+        "[admin]\nlisten = \"{admin}\"\n\
+         [sources.files]\ntype = \"file\"\ninclude = [\"in/*\"]\nstable_after = \"1ms\"\nglob_interval = \"20ms\"\n\
+         [pipelines.main]\ninputs = [\"files\"]\npack = \"cloudtrail@1.0.0\"\n\
+         [sinks.all]\ntype = \"blackhole\"\ninputs = [\"main.*\"]\n"
+    );
+    // Its head says gzip, and the rest is none.
+    folder.write("in/bad.json.gz", b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03\xff\xff\xff\xff");
+    let failures = |metrics: &Metrics| metrics.sum("wattle_source_failures_total", &[("source", "files")]);
+    let agent = folder.start(&config);
+    wait_until("the agent is ready", || is_ready(admin));
+    wait_until("the failure", || failures(&scrape(admin)) == 1.0);
+    let seen = folder.run(&["status", "--config", "agent.toml"]);
+    let text = seen.text();
+    assert!(text.contains("source `files`: 1 inputs failed"), "{text}");
+    assert!(text.contains("bad.json.gz` is damaged after 0 decompressed bytes"), "{text}");
+    // A file that comes later is read, and the bad one is not tried again, neither now nor after a start.
+    folder.write("in/good.json", br#"{"Records":[{"eventID":"1","eventName":"PutObject"}]}"#);
+    let received = |metrics: &Metrics| metrics.sum("wattle_source_received_events_total", &[]);
+    wait_until("the good file", || received(&scrape(admin)) == 1.0);
+    assert_eq!(failures(&scrape(admin)), 1.0);
+    agent.stop().summary();
+    let agent = folder.start(&config);
+    wait_until("the agent is ready", || is_ready(admin));
+    folder.write("in/better.json", br#"{"Records":[{"eventID":"2","eventName":"PutObject"}]}"#);
+    wait_until("the better file", || received(&scrape(admin)) == 1.0);
+    assert_eq!(failures(&scrape(admin)), 0.0, "what failed before is known");
+    agent.stop().summary();
+}

@@ -71,6 +71,7 @@ pub(crate) fn render(observer: &Observer, elapsed: Duration) -> String {
                 (load(&buffer.events), "wait in the disk buffer"),
                 (load(&buffer.dropped_events), "dropped by the full buffer"),
                 (load(&buffer.damaged_bytes), "bytes of the disk buffer unreadable"),
+                (load(&buffer.missing_segments), "segments of the disk buffer missing"),
             ] {
                 if count > 0 {
                     let _ = write!(out, ", {count} {what}");

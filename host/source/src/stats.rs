@@ -3,6 +3,9 @@
 use std::net::SocketAddr;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::SystemTime;
+
+use parking_lot::Mutex;
 
 /// Counts of a source, read by metrics, the summary and the progress bar.
 #[derive(Debug, Default)]
@@ -15,6 +18,8 @@ pub struct SourceStats {
     pub bytes: AtomicU64,
     /// Files, requests or inputs that failed as a whole, each with a line in the log.
     pub failures: AtomicU64,
+    /// When the last of them failed, and why, as the log has it.
+    pub last_failure: Mutex<Option<(SystemTime, String)>>,
     /// Batches that came back undelivered and were, or will be, offered again.
     pub retries: AtomicU64,
     /// Events that came back undelivered and cannot be offered again, each loss with a line in the log.
@@ -33,6 +38,12 @@ impl SourceStats {
     /// Notes that the source takes in from now on.
     pub(crate) fn start(&self) {
         self.started.store(true, Ordering::Release);
+    }
+
+    /// Counts an input that failed as a whole, and remembers why; the caller logs it.
+    pub(crate) fn fail(&self, why: String) {
+        add(&self.failures, 1);
+        *self.last_failure.lock() = Some((SystemTime::now(), why));
     }
 }
 

@@ -82,7 +82,7 @@ impl Source for Stdin {
             stats.start();
             outbox.run().await;
             worker.finished().await.map_err(|error| {
-                add(&stats.failures, 1);
+                stats.fail(format!("standard input was not read to its end: {error}"));
                 tracing::error!(source = %name, error = %error, "standard input was not read to its end");
                 SourceError { message: format!("source `{name}`: {error}") }
             })

@@ -44,6 +44,10 @@ fn agent(out: &mut Exposition, state: &State, generation: u64) {
         let version = info.pack.as_ref().map(|pack| pack.version.to_string()).unwrap_or_default();
         family.sample(&[&info.name, info.pack.as_ref().map_or("", |pack| &pack.name), &version], 1);
     }
+    let mut family = out.family(names::PIPELINE_QUARANTINE);
+    for (pipeline, bytes) in state.quarantines() {
+        family.sample(&[&pipeline], bytes);
+    }
     let stopped = state.observer().stops().list();
     let mut family = out.family(names::PIPELINE_STOPPED);
     for info in infos.iter() {
@@ -219,12 +223,13 @@ fn sinks(out: &mut Exposition, all: &[Component<SinkStats>]) {
 fn buffers(out: &mut Exposition, observer: &Observer) {
     let all: Vec<_> = observer.sinks().into_iter().filter_map(|s| Some((observer.buffer(&s.name)?, s.name))).collect();
     type Read = fn(&BufferStats) -> u64;
-    let families: [(Metric, Read); 8] = [
+    let families: [(Metric, Read); 9] = [
         (names::DISK_EVENTS, |b| load(&b.events)),
         (names::DISK_BYTES, |b| load(&b.bytes)),
         (names::DISK_RECEIVED, |b| load(&b.received_events)),
         (names::DISK_RECOVERED, |b| load(&b.recovered_events)),
         (names::DISK_DAMAGED, |b| load(&b.damaged_bytes)),
+        (names::DISK_MISSING, |b| load(&b.missing_segments)),
         (names::DISK_TORN, |b| load(&b.torn_bytes)),
         (names::DISK_ERRORS, |b| load(&b.errors)),
         (names::BUFFER_DROPPED, |b| load(&b.dropped_events)),

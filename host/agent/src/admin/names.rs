@@ -47,6 +47,7 @@ metrics! {
     READY Gauge "wattle_ready" [] "1 where /readyz answers 200, else 0.";
     GENERATION Gauge "wattle_generation" [] "Number of the configuration that runs; each reload that takes effect adds 1.";
     PIPELINE_INFO Gauge "wattle_pipeline_info" ["pipeline", "pack", "version"] "Always 1; the labels say which pack a pipeline of the running configuration is made from, empty for a graph written inline.";
+    PIPELINE_QUARANTINE Gauge "wattle_pipeline_quarantine_bytes" ["pipeline"] "Bytes of the file of events that could not be masked; `max_size` in [agent.quarantine] bounds it. Stays when the pipeline is gone, until it is empty.";
     PIPELINE_STOPPED Gauge "wattle_pipeline_stopped" ["pipeline"] "1 where a pipeline of the running configuration stopped because a node faulted too often.";
     NODE_INFO Gauge "wattle_node_info" ["pipeline", "node", "type"] "Always 1; the labels say which artifact, with its version, a node of the running configuration is.";
     RELOADS Counter "wattle_reloads_total" ["outcome"] "Reloads that were `applied`, refused as `invalid`, or `failed` while they were built.";
@@ -113,6 +114,7 @@ metrics! {
     DISK_RECEIVED Counter "wattle_sink_disk_buffer_received_events_total" ["sink"] "Events that were written to it.";
     DISK_RECOVERED Counter "wattle_sink_disk_buffer_recovered_events_total" ["sink"] "Events that it held when the agent started.";
     DISK_DAMAGED Counter "wattle_sink_disk_buffer_damaged_bytes_total" ["sink"] "Bytes of it that could not be read, and were set aside.";
+    DISK_MISSING Counter "wattle_sink_disk_buffer_missing_segments_total" ["sink"] "Segments that should have been there when the agent started and were not; their events are lost unless somebody moved them.";
     DISK_TORN Counter "wattle_sink_disk_buffer_torn_bytes_total" ["sink"] "Bytes at its end that a crash had left unfinished; none of them was acknowledged.";
     DISK_ERRORS Counter "wattle_sink_disk_buffer_errors_total" ["sink"] "Attempts to write to it that failed.";
     BUFFER_DROPPED Counter "wattle_sink_buffer_dropped_events_total" ["sink"] "Events that a full buffer dropped, as `when_full` says.";

@@ -1,5 +1,7 @@
 //! What the admin listener knows: how far the agent is, what runs, and how its reloads went.
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Instant, SystemTime};
@@ -7,7 +9,7 @@ use std::time::{Instant, SystemTime};
 use parking_lot::Mutex;
 use wattle_pack::{PackId, Plan};
 use wattle_runtime::Runtime;
-use wattle_topology::{ComponentState, Observer};
+use wattle_topology::{ComponentState, Observer, QuarantineStore};
 
 use super::rates::Rates;
 
@@ -77,6 +79,8 @@ pub(crate) struct LastReload {
 struct Current {
     phase: Phase,
     observer: Observer,
+    /// None before anything runs.
+    data_dir: Option<PathBuf>,
     pipelines: Arc<[PipelineInfo]>,
     /// When the running configuration was taken up.
     loaded: SystemTime,
@@ -108,6 +112,7 @@ impl State {
             current: Mutex::new(Current {
                 phase: Phase::Starting,
                 observer: Observer::default(),
+                data_dir: None,
                 pipelines: Arc::default(),
                 loaded: started,
                 last_reload: None,
@@ -120,6 +125,7 @@ impl State {
     pub(crate) fn run(&self, observer: Observer, plan: &Plan) {
         let mut current = self.current.lock();
         current.observer = observer;
+        current.data_dir = Some(plan.agent.data_dir.clone());
         current.pipelines = pipelines(plan);
         current.loaded = SystemTime::now();
         current.phase = Phase::Running;
@@ -180,6 +186,19 @@ impl State {
 
     pub(crate) fn last_reload(&self) -> Option<LastReload> {
         self.current.lock().last_reload.clone()
+    }
+
+    /// Bytes in quarantine, of every pipeline that runs or has left something there.
+    pub(crate) fn quarantines(&self) -> BTreeMap<String, u64> {
+        let (data_dir, pipelines) = {
+            let current = self.current.lock();
+            (current.data_dir.clone(), current.pipelines.clone())
+        };
+        let mut all: BTreeMap<String, u64> = pipelines.iter().map(|info| (info.name.clone(), 0)).collect();
+        // A folder that cannot be read keeps nothing either, which the pipelines say for themselves.
+        let stores = data_dir.and_then(|data_dir| QuarantineStore::all(&data_dir).ok()).unwrap_or_default();
+        all.extend(stores.iter().map(|store| (store.pipeline().to_owned(), store.size())));
+        all
     }
 
     /// Number of reloads that ended so.

@@ -34,6 +34,8 @@ pub(crate) struct Status {
     pub(crate) sources: Vec<Source>,
     pub(crate) pipelines: Vec<Pipeline>,
     pub(crate) sinks: Vec<Sink>,
+    /// Quarantines that hold something.
+    pub(crate) quarantines: Vec<Quarantined>,
 }
 
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -77,10 +79,28 @@ pub(crate) struct Source {
     pub(crate) received_events: u64,
     pub(crate) received_bytes: u64,
     pub(crate) failures: u64,
+    /// When the last input failed, and why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) last_failure: Option<LastFailure>,
     pub(crate) retried_batches: u64,
     pub(crate) lost_events: u64,
     pub(crate) buffer: Queue,
     pub(crate) blocked_seconds: f64,
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct LastFailure {
+    pub(crate) at: String,
+    pub(crate) reason: String,
+}
+
+/// A pipeline's events that could not be masked, whether or not the pipeline is still there.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Quarantined {
+    pub(crate) pipeline: String,
+    pub(crate) bytes: u64,
 }
 
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -180,6 +200,12 @@ pub(crate) fn collect(state: &State) -> Status {
         sources: observer.sources().into_iter().filter(is_there).map(source).collect(),
         pipelines: state.pipelines().iter().map(|info| pipeline(state, info)).collect(),
         sinks: observer.sinks().into_iter().filter(is_there).map(sink).collect(),
+        quarantines: state
+            .quarantines()
+            .into_iter()
+            .filter(|(_, bytes)| *bytes > 0)
+            .map(|(pipeline, bytes)| Quarantined { pipeline, bytes })
+            .collect(),
     }
 }
 
@@ -220,6 +246,12 @@ fn source(seen: Component<wattle_source::SourceStats>) -> Source {
         received_events: load(&seen.stats.events),
         received_bytes: load(&seen.stats.bytes),
         failures: load(&seen.stats.failures),
+        last_failure: seen
+            .stats
+            .last_failure
+            .lock()
+            .as_ref()
+            .map(|(at, reason)| LastFailure { at: rfc3339(*at), reason: reason.clone() }),
         retried_batches: load(&seen.stats.retries),
         lost_events: load(&seen.stats.lost),
         buffer: queue(seen.buffer),

@@ -328,7 +328,7 @@ impl Reader {
     }
 
     pub(super) fn count_failure(&self, path: &Path, message: &str) {
-        add(&self.context.stats.failures, 1);
+        self.context.stats.fail(format!("file `{}` {message}", path.display()));
         tracing::error!(source = %self.context.name, path = %path.display(), "file {message}");
     }
 

@@ -104,7 +104,7 @@ impl Handler {
                 respond(status, &serde_json::json!({ "events": events }))
             }
             Err(Refusal { status, reason }) => {
-                add(&self.context.stats.failures, 1);
+                self.context.stats.fail(format!("request refused with {}: {reason}", status.as_u16()));
                 if let Some(not_logged) = self.refusals.lock().log() {
                     tracing::warn!(
                         source = %self.context.name, peer = %peer, status = status.as_u16(), reason = %reason,

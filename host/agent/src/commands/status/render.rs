@@ -27,6 +27,10 @@ pub(crate) fn render(status: &Status, color: bool) -> String {
         blank(&mut out);
         out.push_str(&faults);
     }
+    for trouble in troubles(status) {
+        blank(&mut out);
+        out.push_str(&trouble);
+    }
     out
 }
 
@@ -155,6 +159,23 @@ fn faults(status: &Status) -> Option<String> {
     (!rows.is_empty()).then(|| table(&columns, &rows))
 }
 
+/// What people have to look after, each with where to read more.
+fn troubles(status: &Status) -> Vec<String> {
+    let mut all = Vec::new();
+    for source in status.sources.iter().filter(|source| source.failures > 0) {
+        let mut text = format!("source `{}`: {} inputs failed; see the log", source.name, source.failures);
+        if let Some(last) = &source.last_failure {
+            let _ = write!(text, "\n  the last at {}:\n  {}", last.at, last.reason);
+        }
+        all.push(text);
+    }
+    for kept in &status.quarantines {
+        let (pipeline, bytes) = (&kept.pipeline, size(kept.bytes));
+        all.push(format!("pipeline `{pipeline}`: {bytes} in quarantine; see `wattle quarantine list`"));
+    }
+    all
+}
+
 /// How full a queue is; it may hold one item more than its bound.
 fn fill(queue: &Queue) -> String {
     let percent = (queue.bytes.saturating_mul(100)).checked_div(queue.max_bytes).unwrap_or(0);
@@ -192,7 +213,7 @@ fn ago(seconds: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::admin::status::{Fault, LastReload, Node, Pipeline, Reloads, Sink, Source};
+    use crate::admin::status::{Fault, LastFailure, LastReload, Node, Pipeline, Quarantined, Reloads, Sink, Source};
 
     fn status() -> Status {
         Status {
@@ -289,6 +310,23 @@ archive  http  running   12345690  999 B       0        7     0%";
         assert!(text.contains("     Reason: source `trail` ended: it is gone\n"), "{text}");
         assert!(text.contains("\n     Reload: invalid at 2026-11-23T12:00:00Z: 2 errors\n"), "{text}");
         assert!(text.ends_with("cloudtrail.parse  parse@1.0.0  trap   guest      5"), "{text}");
+    }
+
+    #[test]
+    fn failed_inputs_and_quarantines_are_told_last() {
+        let mut status = status();
+        status.sources[0].failures = 2;
+        status.sources[0].last_failure =
+            Some(LastFailure { at: "2026-11-23T12:00:00Z".into(), reason: "file `/in/a.gz` is damaged".into() });
+        status.quarantines = vec![Quarantined { pipeline: "cloudtrail".into(), bytes: 2048 }];
+        let text = render(&status, false);
+        let expected = "\n
+source `trail`: 2 inputs failed; see the log
+  the last at 2026-11-23T12:00:00Z:
+  file `/in/a.gz` is damaged
+
+pipeline `cloudtrail`: 2.0 KiB in quarantine; see `wattle quarantine list`";
+        assert!(text.ends_with(expected), "{text}");
     }
 
     #[test]
