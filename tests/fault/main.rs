@@ -14,6 +14,7 @@ mod corrupt;
 mod guests;
 mod limits;
 mod quarantine;
+mod stuck;
 
 use wattle_tests::Summary;
 

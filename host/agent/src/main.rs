@@ -10,6 +10,7 @@ mod configuration;
 mod exit;
 mod logging;
 mod progress;
+mod signals;
 mod summary;
 mod supervisor;
 mod watch;

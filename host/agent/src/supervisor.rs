@@ -7,7 +7,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use wattle_pack::{AdminSettings, Invalid, Library, Plan, Severity};
 use wattle_runtime::Catalog;
 use wattle_source::SourceError;
@@ -19,11 +18,9 @@ use crate::cli::RunOptions;
 use crate::configuration::{Configuration, catalog};
 use crate::exit::{self, Done, Failure};
 use crate::progress::Progress;
+use crate::signals::{Asked, Signals};
 use crate::summary;
 use crate::watch::Watch;
-
-/// How long a drain may take before the rest is left for the next start.
-const DRAIN: Duration = Duration::from_secs(60);
 
 pub(crate) struct Supervisor {
     configuration: Configuration,
@@ -31,29 +28,13 @@ pub(crate) struct Supervisor {
     library: Library,
     make: Arc<MakeNode>,
     settings: TopologySettings,
+    drain_timeout: Duration,
     /// Where to listen until the configuration is loaded.
     admin: Option<AdminSettings>,
     state: Arc<State>,
     color: bool,
     /// Held as long as the agent uses its data folder.
     _lock: Option<File>,
-}
-
-/// What operators send. Made before anything else, because a signal that nobody waits for ends the process.
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-    hangup: Signal,
-}
-
-impl Signals {
-    fn new() -> io::Result<Self> {
-        Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-            hangup: signal(SignalKind::hangup())?,
-        })
-    }
 }
 
 /// Why the agent stops running.
@@ -81,7 +62,8 @@ impl Supervisor {
         };
         let state = State::new(configuration.name(), settings.workers, catalog.runtime().clone());
         let (admin, state, library) = (agent.admin, Arc::new(state), builtin::library_for(options.locked));
-        Ok(Self { configuration, catalog, library, make, settings, admin, state, color, _lock: lock })
+        let drain_timeout = agent.drain_timeout;
+        Ok(Self { configuration, catalog, library, make, settings, drain_timeout, admin, state, color, _lock: lock })
     }
 
     /// Runs until the sources end or a signal says so.
@@ -120,11 +102,7 @@ impl Supervisor {
         }
         problems.extend(observer.stops().list().iter().map(ToString::to_string));
         let elapsed = running.elapsed();
-        let clean = tokio::select! {
-            clean = topology.drain(DRAIN) => clean,
-            _ = signals.terminate.recv() => false,
-            _ = signals.interrupt.recv() => false,
-        };
+        let clean = topology.drain(self.drain_timeout).await;
         progress.end();
         if !options.quiet {
             exit::say(&summary::render(&observer, elapsed));
@@ -165,9 +143,9 @@ impl Supervisor {
                 }
             };
             tokio::select! {
-                _ = signals.terminate.recv() => return Ok(End::Asked),
-                _ = signals.interrupt.recv() => return Ok(End::Asked),
-                _ = signals.hangup.recv() => {}
+                asked = signals.next() => if asked == Asked::End {
+                    return Ok(End::Asked);
+                },
                 () = changed => {}
                 errors = topology.finished(is_bounded) => return Ok(End::Finished(errors)),
             }

@@ -39,6 +39,8 @@ pub struct AgentSettings {
     pub data_dir: PathBuf,
     /// Number of worker threads, at least 1.
     pub workers: usize,
+    /// How long a drain may take before the rest is left for the next start; read at the start only.
+    pub drain_timeout: Duration,
     /// When a batch is closed.
     pub batch: BatchSettings,
     /// Limits of nodes that name none of their own.

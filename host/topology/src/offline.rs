@@ -63,6 +63,7 @@ pub fn run_offline(pipeline: &PipelinePlan, make: &MakeNode, bodies: Column) -> 
     let nodes = pipeline.nodes.iter().map(|node| NodePlan { circuit: circuit.clone(), ..node.clone() }).collect();
     let plan = Plan {
         agent: AgentSettings {
+            drain_timeout: std::time::Duration::ZERO,
             data_dir: PathBuf::new(),
             workers: 1,
             batch: BatchSettings::default(),

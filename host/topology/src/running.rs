@@ -24,7 +24,7 @@ use crate::worker::Worker;
 const SOURCE_QUEUE_BYTES: usize = 4 << 20;
 /// How long a source that is replaced may take to hand over.
 const HAND_OVER: Duration = Duration::from_secs(30);
-/// What is left of a drain for sinks with disk buffers to end what they have begun.
+/// What is left of a drain for sinks to end what they have begun, or a quarter of it.
 const HAND_OVER_SINK: Duration = Duration::from_secs(5);
 
 /// What does not change while the topology runs.
@@ -127,7 +127,7 @@ impl Topology {
         match topology.swap(plan).await {
             Ok(_) => Ok(topology),
             Err(error) => {
-                topology.stop_workers();
+                topology.stop_workers(Instant::now() + HAND_OVER).await;
                 Err(error)
             }
         }
@@ -377,7 +377,8 @@ impl Topology {
     pub async fn drain(mut self, deadline: Duration) -> bool {
         let until = Instant::now() + deadline;
         let finished = self.sources.values().all(|source| source.task.is_none());
-        let deliver_until = if finished { until.checked_sub(HAND_OVER_SINK).unwrap_or(until) } else { Instant::now() };
+        let sources_until = until.checked_sub(HAND_OVER_SINK.min(deadline / 4)).unwrap_or(until);
+        let deliver_until = if finished { sources_until } else { Instant::now() };
         self.deliver_until.send_replace(Some(deliver_until));
         for source in self.sources.values() {
             let _ = source.stop.send(true);
@@ -390,9 +391,14 @@ impl Topology {
         }
         let mut clean = true;
         for (name, source) in std::mem::take(&mut self.sources) {
-            clean &= end_source(&name, source, &self.lanes, until.saturating_duration_since(Instant::now())).await;
+            clean &=
+                end_source(&name, source, &self.lanes, sources_until.saturating_duration_since(Instant::now())).await;
         }
-        self.stop_workers();
+        if !self.stop_workers(sources_until).await {
+            clean = false;
+            // The worker that was left behind still has its handles to them.
+            self.sinks.values().for_each(|sink| sink.handle.queue.close());
+        }
         // The last handles to the sinks: their queues close, and they flush.
         self.current.store(Arc::new(Generation::empty(u64::MAX)));
         let mut tasks: Vec<JoinHandle<()>> = std::mem::take(&mut self.leaving);
@@ -407,13 +413,23 @@ impl Topology {
         clean
     }
 
-    fn stop_workers(&mut self) {
+    /// Stops the workers. One that is in a call of a node is waited for no longer than until then, and left behind: its
+    /// time limit may be long, and nothing of what it does counts any more. Answers whether all have ended.
+    async fn stop_workers(&mut self, until: Instant) -> bool {
         self.lanes.stop();
+        let mut ended = true;
         for worker in self.workers.drain(..) {
-            if worker.join().is_err() {
+            while !worker.is_finished() && Instant::now() < until {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            if !worker.is_finished() {
+                tracing::warn!("a node did not come back in time; what it was called for is offered again");
+                ended = false;
+            } else if worker.join().is_err() {
                 tracing::error!("a worker thread ended by a panic");
             }
         }
+        ended
     }
 
     /// What can be seen of the topology, also when it has ended.

@@ -16,6 +16,8 @@ use crate::value::{Entry, Table};
 
 /// Most worker threads that make sense on any machine.
 const MOST_WORKERS: u64 = 1024;
+/// How long a drain may take unless the configuration says.
+const DRAIN_TIMEOUT: Duration = Duration::from_mins(1);
 
 pub(crate) struct AgentManifest {
     pub(crate) settings: AgentSettings,
@@ -83,6 +85,7 @@ fn read_settings(
 ) -> AgentSettings {
     let mut data_dir = None;
     let mut workers = None;
+    let mut drain_timeout = None;
     let mut batch = BatchSettings::default();
     let mut limits = NodeLimits::default();
     let mut circuit = CircuitSettings::default();
@@ -92,6 +95,7 @@ fn read_settings(
         let mut reader = Reader::new(table, entry.place, "`[agent]`");
         data_dir = reader.string("data_dir", findings).map(|text| folder.join(text.text));
         workers = reader.number("workers", 1..=MOST_WORKERS, findings).and_then(|n| usize::try_from(n).ok());
+        drain_timeout = reader.duration("drain_timeout", Duration::from_secs(1)..=Duration::from_hours(1), findings);
         if let Some((table, entry)) = reader.table("batch", findings) {
             batch = read_batch(table, entry.place, findings);
         }
@@ -121,6 +125,7 @@ fn read_settings(
         admin,
         packs: packs.unwrap_or_else(|| data_dir.join("packs")),
         workers: workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)),
+        drain_timeout: drain_timeout.unwrap_or(DRAIN_TIMEOUT),
         data_dir,
         batch,
         limits,
