@@ -13,6 +13,10 @@ use crate::watch::LONG;
 
 /// Safety net for a signal that was missed.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// A batch with a fault that took longer makes its source a suspect. Much less than [`LONG`]: the spare worker steps in only
+/// then, so faults that each take a little less would have all workers, and keep every other source waiting, again and
+/// again. Much more than most faults take, which are no reason to hold a source back.
+const SLOW_FAULT: Duration = Duration::from_millis(1);
 
 pub(crate) struct Worker {
     pub(crate) index: usize,
@@ -87,7 +91,7 @@ pub(crate) fn process(generation: &Generation, nodes: &mut NodeSet, work: Work) 
         }
         run(generation, nodes, *last, batch, &mut emitter);
     }
-    if emitter.faulted && since.elapsed() >= LONG {
+    if emitter.faulted && since.elapsed() >= SLOW_FAULT {
         lane.suspect();
     }
     emitter.finish();
