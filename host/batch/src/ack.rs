@@ -12,6 +12,17 @@
 //! When the last share has ended, the source hears once, with the worst that any share reported: [`Disposition::Retry`]
 //! over [`Disposition::Rejected`] over [`Disposition::Delivered`]. So forgetting a share can delay a checkpoint, but can
 //! never move one past events that are not safe.
+//!
+//! # What sources do with it
+//!
+//! | source | delivered | rejected | retry |
+//! | --- | --- | --- | --- |
+//! | `file` | the checkpoint moves | as delivered: the loss is counted where it was rejected | reads again from the checkpoint, after a pause |
+//! | `http` | answers 200 | answers 500 | answers 503 |
+//! | `stdin`, `demo` | forgets the bytes | as delivered | offers the batch again; when it is stopped, counts it as lost |
+//!
+//! Acknowledgements of one file come in any order; its checkpoint moves over a part only when all parts before it are
+//! done. A part that comes back takes all that was read after it with it: that is read again too, and comes twice.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};

@@ -43,6 +43,7 @@ fn agent() -> Json {
     table(vec![
         ("data_dir", MAY, "Folder for checkpoints, buffers, caches and packs.", string()),
         ("workers", MAY, "Number of worker threads; without it one for each core.", number(1, 1024)),
+        ("drain_timeout", MAY, "How long a drain may take before the rest is left for the next start.", duration()),
         ("batch", MAY, "When a batch is closed: by whichever comes first.", batch),
         ("limits", MAY, "Limits of nodes that name none of their own.", graph::limits()),
         ("circuit", MAY, "Circuits of nodes that name none of their own.", graph::circuit()),
