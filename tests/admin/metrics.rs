@@ -188,7 +188,7 @@ fn a_quarantine_that_holds_something_shows_in_metrics_and_status() {
         "{}",
         seen.text()
     );
-    let dropped = folder.run(&["quarantine", "drop", "trail", "--all"]);
+    let dropped = folder.run(&["quarantine", "drop", "trail", "--all", "--yes"]);
     assert_eq!(dropped.code, 0, "{}", dropped.log);
     assert_eq!(bytes(&scrape(admin)), 0.0);
     agent.stop();

@@ -1,7 +1,5 @@
 //! `wattle status`: what it prints, and how it ends.
 
-use std::net::TcpListener;
-
 use serde_json::Value;
 use wattle_tests::{Folder, free_address, get, wait_until};
 
@@ -49,18 +47,19 @@ fn status_shows_a_running_agent_and_ends_with_its_readiness() {
 fn a_source_that_cannot_start_makes_the_agent_not_ready_and_is_named() {
     let folder = Folder::new();
     let admin = free_address();
-    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
-    let more = format!("[sources.taken]\ntype = \"http\"\naddress = \"{}\"\n", taken.local_addr().unwrap());
-    let config = config(admin).replace("inputs = [\"load\"]", "inputs = [\"load\", \"taken\"]") + &more;
+    // A file stands where the folder for its positions must be.
+    folder.write("data/sources/broken", "");
+    let more = "[sources.broken]\ntype = \"file\"\ninclude = [\"in/*\"]\n";
+    let config = config(admin).replace("inputs = [\"load\"]", "inputs = [\"load\", \"broken\"]") + more;
     let agent = folder.start(&config);
     wait_until("the source has ended", || {
-        get(admin, "/readyz").is_some_and(|answer| answer.text.starts_with("source `taken` ended: "))
+        get(admin, "/readyz").is_some_and(|answer| answer.text.starts_with("source `broken` ended: "))
     });
     let seen = folder.run(&["status", "--config", "agent.toml"]);
     assert_eq!(seen.code, 1, "{}", seen.text());
     let text = seen.text();
-    assert!(text.contains(": not ready\n") && text.contains("     Reason: source `taken` ended: "), "{text}");
-    assert!(text.contains("taken   http  failed"), "{text}");
+    assert!(text.contains(": not ready\n") && text.contains("     Reason: source `broken` ended: "), "{text}");
+    assert!(text.contains("broken  file  failed"), "{text}");
     let json = folder.run(&["status", "--config", "agent.toml", "--json"]);
     assert_eq!(json.code, 1);
     drop(agent.kill());

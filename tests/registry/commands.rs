@@ -7,7 +7,7 @@ use crate::sample::{config, seen, write};
 /// Takes what a version lets through once.
 #[track_caller]
 fn runs(folder: &Folder, pack: &str, mark: &str) {
-    let config = config(pack, free_address(), "").replace("rate = 40", "count = 20");
+    let config = config(pack, free_address(), "").replace("rate = 40", "documents = 20");
     folder.once(&config);
     assert!(seen(folder, mark) > 0, "{}", String::from_utf8_lossy(&folder.read("done.ndjson")));
     std::fs::remove_file(folder.path("done.ndjson")).unwrap();

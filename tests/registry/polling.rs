@@ -105,6 +105,28 @@ fn an_image_that_the_configuration_refuses_is_not_what_its_tag_is_even_after_a_r
 }
 
 #[test]
+fn a_tag_that_the_lock_pins_stays_what_the_lock_says_also_on_a_second_machine() {
+    let registry = FakeRegistry::start();
+    let folder = Folder::new();
+    registry.put("live", &image(&folder, "1.0.0", "first"));
+    let reference = registry.reference("live");
+    folder.write("agent.toml", config(&reference, free_address(), POLL));
+    assert_eq!(folder.run(&["pack", "pull", &reference, "--config", "agent.toml"]).code, 0);
+    let pinned = folder.run(&["pack", "upgrade", "--config", "agent.toml", "--yes"]);
+    assert_eq!(pinned.code, 0, "{}", pinned.log);
+    let lock = String::from_utf8(folder.read("wattle.lock")).unwrap();
+    assert!(lock.contains(&format!("source = \"{}@sha256:", reference.trim_end_matches(":live"))), "{lock}");
+    registry.put("live", &image(&folder, "1.1.0", "second"));
+    let other = Folder::new();
+    other.write("wattle.lock", lock);
+    let text = config(&reference, free_address(), "").replace("rate = 40", "documents = 20");
+    other.write("agent.toml", text);
+    let ended = other.run(&["run", "--once", "--locked", "--config", "agent.toml"]);
+    assert_eq!(ended.code, 0, "{}", ended.log);
+    assert!(crate::sample::seen(&other, "first") > 0 && crate::sample::seen(&other, "second") == 0);
+}
+
+#[test]
 fn a_pack_that_cannot_be_pulled_at_the_start_is_a_diagnostic_that_says_why() {
     let folder = Folder::new();
     let address = free_address();

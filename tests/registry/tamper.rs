@@ -97,12 +97,37 @@ fn every_flipped_byte_of_what_was_pulled_is_named() {
 }
 
 #[test]
+fn every_flipped_byte_of_a_lock_is_named() {
+    let folder = Folder::new();
+    write(&folder, "data/packs/sample/1.0.0", "1.0.0", "first");
+    folder.write("agent.toml", config("sample@^1", free_address(), ""));
+    let pinned = folder.run(&["pack", "upgrade", "--config", "agent.toml", "--yes"]);
+    assert_eq!(pinned.code, 0, "{}", pinned.log);
+    assert_eq!(folder.run(&["validate", "agent.toml"]).code, 0);
+    // Whatever is in front of the checksum is for people only.
+    let text = String::from_utf8(folder.read("wattle.lock")).unwrap();
+    let comment = text.find("checksum").unwrap();
+    flip(&folder.path("wattle.lock"), 8 * PLACES, |at| {
+        if at >= comment {
+            let ended = folder.run(&["validate", "--format", "short", "agent.toml"]);
+            assert!(ended.code == 78 && ended.text().contains("wattle.lock"), "byte {at}: {}", ended.text());
+        }
+    });
+    // A byte of what is pinned.
+    flip(&folder.path("data/packs/sample/1.0.0/nodes/mask.wasm"), 3, |at| {
+        let ended = folder.run(&["validate", "agent.toml"]);
+        assert!(ended.code == 78 && ended.text().contains("`nodes/mask.wasm`"), "byte {at}: {}", ended.text());
+    });
+    assert_eq!(folder.run(&["validate", "agent.toml"]).code, 0);
+}
+
+#[test]
 fn every_flipped_byte_of_compiled_code_is_noticed_and_it_is_compiled_again() {
     let folder = Folder::new();
     // A cache of its own, since the other is shared with all tests.
     fs::remove_file(folder.path("data/cache")).unwrap();
     write(&folder, "sample", "1.0.0", "first");
-    let text = config("./sample", free_address(), "").replace("rate = 40", "count = 5");
+    let text = config("./sample", free_address(), "").replace("rate = 40", "documents = 5");
     folder.once(&text);
     let compiled: Vec<PathBuf> = walk(&folder.path("data/cache"))
         .into_iter()

@@ -92,11 +92,10 @@ impl PackTests {
             if known.iter().any(same) {
                 continue;
             }
-            let verdict = self.verdicts.entry((pack.digest.clone(), pipeline.fingerprint()));
+            let kept = self.verdicts.entry((pack.digest.clone(), pipeline.fingerprint()));
             // The guests of a test run on this thread; others serve what flows.
-            let verdict = verdict
-                .or_insert_with(|| tokio::task::block_in_place(|| verdict(reference, &loader.catalog, &library)));
-            failed.extend(verdict.clone());
+            let test = || tokio::task::block_in_place(|| verdict(reference, &loader.catalog, &library));
+            failed.extend(kept.or_insert_with(test).clone());
         }
         if failed.is_empty() { Ok(()) } else { Err(failed.join("; ")) }
     }

@@ -90,6 +90,11 @@ fn number(low: u64, high: u64) -> Json {
     json!({ "type": ["integer", "string"], "minimum": low, "maximum": high, "pattern": pattern })
 }
 
+fn fraction(low: f64, high: f64) -> Json {
+    let pattern = format!(r"{REFERENCE}|^\s*[0-9.]+\s*$");
+    json!({ "type": ["number", "string"], "minimum": low, "maximum": high, "pattern": pattern })
+}
+
 fn size() -> Json {
     let pattern = format!(r"{REFERENCE}|^\s*[0-9.]+ ?([kKmMgGtTpP][iI]?)?[bB]?\s*$");
     json!({ "type": ["integer", "string"], "minimum": 0, "pattern": pattern })

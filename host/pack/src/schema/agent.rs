@@ -4,8 +4,8 @@ use serde_json::{Map, Value as Json, json};
 
 use super::embed::{embed, with_keys};
 use super::{
-    MAY, MUST, NAMES, OptionSchemas, boolean, duration, graph, named, number, one_of, root, set, size, string, strings,
-    table,
+    Key, MAY, MUST, NAMES, OptionSchemas, boolean, duration, fraction, graph, named, number, one_of, root, set, size,
+    string, strings, table,
 };
 
 /// The JSON schema of `agent.toml`.
@@ -40,6 +40,12 @@ fn agent() -> Json {
         ("max_compile_time", MAY, "Time that compiling it may take.", duration()),
     ]);
     let quarantine = table(vec![("max_size", MAY, "Bytes of the quarantine of one pipeline.", size())]);
+    let rollback = table(vec![
+        ("enabled", MAY, "Whether that happens at all.", boolean()),
+        ("probation", MAY, "For how long after the change.", duration()),
+        ("max_fault_rate", MAY, "By how much the share of batches that fault may grow.", fraction(0.0, 1.0)),
+        ("min_batches", MAY, "Batches that must have been seen first.", number(1, u64::MAX / 2)),
+    ]);
     table(vec![
         ("data_dir", MAY, "Folder for checkpoints, buffers, caches and packs.", string()),
         ("workers", MAY, "Number of worker threads; without it one for each core.", number(1, 1024)),
@@ -49,6 +55,8 @@ fn agent() -> Json {
         ("circuit", MAY, "Circuits of nodes that name none of their own.", graph::circuit()),
         ("artifacts", MAY, "What an artifact may be.", artifacts),
         ("quarantine", MAY, "How much may be kept of what must not leave.", quarantine),
+        ("rollback", MAY, "When a version that was just taken up is given up again.", rollback),
+        ("pack_tests", MAY, "Whether a changed pack must pass its own tests before it runs.", boolean()),
     ])
 }
 
@@ -114,6 +122,37 @@ fn component(kind: &str, types: &[(String, Json)], own: &Json, definitions: &mut
     json!({ "type": "object", "properties": keys, "required": required, "allOf": rules })
 }
 
+/// A candidate: named by its version or reference alone, or with settings of its own.
+fn trial(settings: Vec<Key>) -> Json {
+    let mut keys = vec![
+        ("pack", MUST, "A version of the pipeline's pack, or a reference to a pack.", string()),
+        ("params", MAY, "Parameters; without them those of the pipeline.", json!({ "type": "object" })),
+    ];
+    keys.extend(settings);
+    json!({ "anyOf": [string(), table(keys)] })
+}
+
+fn shadow() -> Vec<Key> {
+    vec![
+        ("share", MAY, "Share of the batches that it is given.", fraction(0.0001, 1.0)),
+        ("max_cpu_share", MAY, "Share of one core that it may take.", fraction(0.0001, 1.0)),
+    ]
+}
+
+fn canary() -> Vec<Key> {
+    let rate = fraction(0.0, 1.0);
+    let faults = "By how much its share of batches that fault may exceed that of the running version.";
+    vec![
+        ("share", MAY, "Share of the batches that go to it.", fraction(0.0001, 1.0)),
+        ("for", MAY, "How long it must do well.", duration()),
+        ("min_events", MAY, "Events that it must have seen besides.", number(0, u64::MAX / 2)),
+        ("max_fault_rate", MAY, faults, rate.clone()),
+        ("max_drop_rate", MAY, "The same for the share of its events that are dropped.", rate.clone()),
+        ("max_fail_rate", MAY, "The same for the share of its events that fail.", rate),
+        ("max_latency_ratio", MAY, "How many times as long it may take for a byte.", fraction(1.0, 1000.0)),
+    ]
+}
+
 fn pipeline(options: &OptionSchemas, definitions: &mut Map<String, Json>) -> Json {
     let pack = "The pack: `name`, `name@^1`, `name@1.0.0`, a folder as in `./folder`, or `oci://host/repository:tag`.";
     let mut keys = vec![
@@ -121,6 +160,13 @@ fn pipeline(options: &OptionSchemas, definitions: &mut Map<String, Json>) -> Jso
         ("pack", MAY, pack, string()),
         ("params", MAY, "Parameters of the pack.", json!({ "type": "object" })),
         ("discard", MAY, "Outputs that are thrown away on purpose.", strings()),
+        ("shadow", MAY, "A version that is tried on copies of the same batches.", trial(shadow())),
+        (
+            "canary",
+            MAY,
+            "A version that takes a share of the batches until it is promoted or rolled back.",
+            trial(canary()),
+        ),
     ];
     keys.extend(graph::keys(&options.nodes, definitions));
     let mut pipeline = table(keys);

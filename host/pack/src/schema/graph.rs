@@ -4,7 +4,7 @@ use serde_json::{Map, Value as Json, json};
 
 use super::embed::embed;
 use super::{Key, MAY, MUST, NAMES, duration, named, number, one_of, set, size, string, strings, table};
-use crate::limits::OnFault;
+use crate::limits::{OnFault, OnStateMismatch};
 
 /// The keys `nodes` and `outputs`.
 pub(super) fn keys(nodes: &[(String, Json)], definitions: &mut Map<String, Json>) -> Vec<Key> {
@@ -27,6 +27,12 @@ fn node(nodes: &[(String, Json)], definitions: &mut Map<String, Json>) -> Json {
         ("limits", MAY, "What an instance of the node may use.", limits()),
         ("circuit", MAY, "When a node that faults is not called any more.", circuit()),
         ("on_fault", MAY, "What becomes of its events then.", one_of(OnFault::ALL.into_iter().map(|(name, _)| name))),
+        (
+            "on_state_mismatch",
+            MAY,
+            "What happens if it does not understand the state of the version before.",
+            one_of(OnStateMismatch::ALL.into_iter().map(|(name, _)| name)),
+        ),
         ("pack", MAY, "A pack that is the node, as in `name@^1`; its outputs are the node's ports.", string()),
         ("params", MAY, "Parameters of that pack.", json!({ "type": "object" })),
     ]);
