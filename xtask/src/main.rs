@@ -5,6 +5,7 @@ mod chaos;
 mod demo;
 mod deny;
 mod fuzz;
+mod languages;
 mod nodes;
 mod process;
 mod test;
@@ -35,6 +36,8 @@ enum Command {
     Chaos(chaos::Options),
     /// Feeds made-up bytes to everything that reads what others wrote
     Fuzz(fuzz::Options),
+    /// Builds, checks and measures nodes in every language whose tools can be had, and writes target/languages.json
+    Languages(languages::Options),
     /// Checks licences, sources and advisories of all dependencies
     Deny,
     /// Formatting and lints, as the landing gate checks them
@@ -52,6 +55,7 @@ fn main() -> anyhow::Result<()> {
         Command::Bench(options) => bench::bench(&options),
         Command::Chaos(options) => chaos::chaos(&options),
         Command::Fuzz(options) => fuzz::fuzz(&options),
+        Command::Languages(options) => languages::languages(&options),
         Command::Deny => deny::deny(),
         Command::Lint => test::lint(),
     }

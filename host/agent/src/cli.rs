@@ -1,5 +1,6 @@
 //! The command line.
 
+pub(crate) mod node;
 pub(crate) mod pack;
 
 use std::io::IsTerminal as _;
@@ -82,6 +83,11 @@ pub(crate) enum Command {
     Graph(GraphOptions),
     /// Shows what an artifact imports, exports and takes as options
     Inspect(InspectOptions),
+    /// Writes, builds, tests and measures nodes of one's own
+    Node {
+        #[command(subcommand)]
+        command: node::NodeCommand,
+    },
     /// Generates sample data, the same for the same seed
     Generate(GenerateOptions),
     /// Prints the JSON schema of a file, for editors

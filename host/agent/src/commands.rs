@@ -5,6 +5,7 @@ pub(crate) mod explain;
 pub(crate) mod generate;
 pub(crate) mod graph;
 pub(crate) mod inspect;
+pub(crate) mod node;
 pub(crate) mod pack;
 pub(crate) mod quarantine;
 pub(crate) mod run;

@@ -24,6 +24,7 @@ mod runner;
 mod runtime;
 mod state;
 mod stats;
+mod trial;
 
 pub use artifact::{ArtifactError, Compiled, Description};
 pub use catalog::Catalog;
@@ -32,3 +33,4 @@ pub use inspect::{Inspection, inspect};
 pub use runner::{Process, Runner, RunnerSettings};
 pub use runtime::{CacheCounts, Runtime, RuntimeError};
 pub use stats::{CALL_SECONDS, FaultCounts, Histogram, HistogramSnapshot, NodeStats};
+pub use trial::{Refused, Trial};
