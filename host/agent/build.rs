@@ -55,9 +55,24 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 /// What projects of nodes are made of: each tree of files below the root.
 const TREES: &[&str] = &[
-    "host/batch", "host/cases", "host/json", "nodes/sdk", "sdk/c", "sdk/js", "sdk/python", "templates/c",
-    "templates/c-columns", "templates/js", "templates/js-columns", "templates/python", "templates/python-columns",
-    "templates/rust", "templates/rust-columns", "templates/ts", "templates/ts-columns", "wit",
+    "host/batch",
+    "host/cases",
+    "host/json",
+    "nodes/sdk",
+    "sdk/c",
+    "sdk/js",
+    "sdk/python",
+    "templates/c",
+    "templates/c-columns",
+    "templates/js",
+    "templates/js-columns",
+    "templates/python",
+    "templates/python-columns",
+    "templates/rust",
+    "templates/rust-columns",
+    "templates/ts",
+    "templates/ts-columns",
+    "wit",
 ];
 
 /// The code that holds the trees. What a project does not need, or what building one here has left, stays away.
@@ -90,7 +105,8 @@ fn templates(root: &Path) -> Result<String, Box<dyn Error>> {
     let text: Vec<String> = fs::read_to_string(&manifest)?.lines().map(members).collect();
     fs::write(out.join("workspace.toml"), text.join("\n"))?;
     writeln!(code, "    (\"workspace\", &[")?;
-    for (name, from, file) in [("sdk/Cargo.toml", &manifest, &out.join("workspace.toml")), ("Cargo.lock", &lock, &lock)] {
+    for (name, from, file) in [("sdk/Cargo.toml", &manifest, &out.join("workspace.toml")), ("Cargo.lock", &lock, &lock)]
+    {
         println!("cargo::rerun-if-changed={}", from.display());
         writeln!(code, "        ({name:?}, include_bytes!({file:?})),")?;
     }

@@ -71,7 +71,10 @@ fn what_is_no_component_of_the_contract_is_told_by_the_first_check() {
     for (text, part) in [
         ("(module)", "core module"),
         ("(component)", "does not export `wattle:node/node@"),
-        (r#"(component (import "wasi:cli/environment@0.2.0" (instance (export "get-environment" (func)))))"#, "wasi:cli"),
+        (
+            r#"(component (import "wasi:cli/environment@0.2.0" (instance (export "get-environment" (func)))))"#,
+            "wasi:cli",
+        ),
     ] {
         folder.write("it.wasm", wat::parse_str(text).unwrap());
         let ended = folder.run(&["node", "conformance", "it.wasm"]);

@@ -54,7 +54,10 @@ fn a_save_is_built_swapped_and_shown() {
     folder.replace("own/src/node.c", code.replace(loud, "WATTLE(\"quiet\")"));
     let swapped = until("+ out");
     assert!(swapped.contains("swapped") && swapped.contains("reloaded"), "{swapped}");
-    assert!(swapped.contains(r#"- out {"body":"{\"message\":\"hello\"}","attributes":{"shout":"HELLO"}}"#), "{swapped}");
+    assert!(
+        swapped.contains(r#"- out {"body":"{\"message\":\"hello\"}","attributes":{"shout":"HELLO"}}"#),
+        "{swapped}"
+    );
     assert!(swapped.contains(r#""shout":"quiet""#), "{swapped}");
     // The agent beside it has the new node as well.
     fs::write(folder.path("own/events.log"), "{\"message\":\"hello\"}\n{\"message\":\"a later one\"}\n").unwrap();

@@ -68,8 +68,7 @@ impl Node for Columns {
 
     fn process(&mut self, batch: &mut Batch<'_>) -> Result<(), String> {
         let from = batch.read(self.from, Form::Text);
-        let mut values =
-            ColumnWriter::with_capacity(from.bytes.len() + self.prefix.len() * from.len(), from.len());
+        let mut values = ColumnWriter::with_capacity(from.bytes.len() + self.prefix.len() * from.len(), from.len());
         for row in 0..from.len() {
             match from.get(row) {
                 Some(text) => {

@@ -60,9 +60,8 @@ impl Node for Columns {
 
     fn process(&mut self, batch: &mut Batch<'_>) -> Result<(), String> {
         let column = batch.read(self.field, Form::Text);
-        let holds = |row: usize| {
-            column.get(row).is_some_and(|text| String::from_utf8_lossy(text).contains(&self.contains))
-        };
+        let holds =
+            |row: usize| column.get(row).is_some_and(|text| String::from_utf8_lossy(text).contains(&self.contains));
         let matched: Vec<u32> = (0_u32..).zip(0..column.len()).filter(|&(_, row)| holds(row)).map(|(i, _)| i).collect();
         batch.drop_rows(&matched, "matched");
         Ok(())

@@ -123,9 +123,9 @@ impl Case {
                 let text = |key: &str| fault.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
                 Expected::Fault(text("kind"), text("message"))
             }
-            (None, Some(expected)) => {
-                Expected::Events(expected.as_object().ok_or("`expected` is an object with a key for each port")?.clone())
-            }
+            (None, Some(expected)) => Expected::Events(
+                expected.as_object().ok_or("`expected` is an object with a key for each port")?.clone(),
+            ),
             _ => return Err("a case has one of `expected`, `fault` and `options_errors`".into()),
         };
         Ok(Self { options, input, rows_per_batch, expected })

@@ -8,8 +8,8 @@
 
 mod examples;
 mod measure;
-mod suite;
 mod subject;
+mod suite;
 
 pub use examples::examples;
 pub use measure::{Figures, Measured, measure};

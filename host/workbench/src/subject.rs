@@ -28,10 +28,11 @@ pub(crate) fn case_fault(fault: Fault) -> CaseFault {
 impl Subject for Sandboxed {
     fn configure(&mut self, options: &str) -> Result<Vec<String>, Refusal> {
         let name = self.compiled.description.name.clone();
-        let trial = Trial::new(self.compiled.clone(), &name, options, &self.limits).map_err(|refused| match refused {
-            Refused::Options(all) => Refusal::Options(all.into_iter().map(|e| (e.path, e.message)).collect()),
-            Refused::Fault(fault) => Refusal::Fault(case_fault(fault)),
-        })?;
+        let trial =
+            Trial::new(self.compiled.clone(), &name, options, &self.limits).map_err(|refused| match refused {
+                Refused::Options(all) => Refusal::Options(all.into_iter().map(|e| (e.path, e.message)).collect()),
+                Refused::Fault(fault) => Refusal::Fault(case_fault(fault)),
+            })?;
         let ports = trial.info().ports.clone();
         self.trial = Some(trial);
         Ok(ports)

@@ -38,7 +38,9 @@ pub(crate) enum Language {
 }
 
 #[derive(Args)]
-#[command(after_help = "Examples:\n  wattle node new --lang rust shout\n  cd shout && wattle node build && wattle node test")]
+#[command(
+    after_help = "Examples:\n  wattle node new --lang rust shout\n  cd shout && wattle node build && wattle node test"
+)]
 pub(crate) struct NewOptions {
     /// Name of the node, in kebab-case; the folder is made here
     pub(crate) name: String,

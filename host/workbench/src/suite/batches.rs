@@ -31,7 +31,10 @@ fn kinds() -> Vec<(&'static str, Vec<Vec<u8>>)> {
         ("invalid-utf8", vec![b"\xff\xfe".to_vec(), b"{\"message\":\"\xc3\x28\"}".to_vec(), b"ok \x80".to_vec()]),
         ("control-bytes", vec![b"\0".to_vec(), b"a\0b\nc\r\n".to_vec(), br#"{"message":"\u0000\n"}"#.to_vec()]),
         ("broken-json", text(&["{", r#"{"a":1"#, "[1,", r#"{"message":"x}"#, "nul", r#"{"message":"\ud800"}"#])),
-        ("every-kind-of-json", text(&["null", "true", "-1.5e3", r#""text""#, "[]", "[1,{}]", "{}", "{\"message\":{}}"])),
+        (
+            "every-kind-of-json",
+            text(&["null", "true", "-1.5e3", r#""text""#, "[]", "[1,{}]", "{}", "{\"message\":{}}"]),
+        ),
         ("deep-json", text(&[deep.as_str()])),
         ("huge-field", vec![huge, b"small".to_vec()]),
         ("other-scripts", text(&[r#"{"message":"żółć 雪 🦘"}"#, "עברית", "e\u{301}\u{200d}"])),

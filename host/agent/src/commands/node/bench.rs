@@ -15,8 +15,7 @@ pub(crate) fn bench(options: &BenchOptions) -> Done {
     let component = Component::find(&options.component)?;
     let bodies = match &options.input {
         Some(path) => {
-            let text =
-                std::fs::read(path).map_err(|error| Failure::new(format!("`{}`: {error}", path.display())))?;
+            let text = std::fs::read(path).map_err(|error| Failure::new(format!("`{}`: {error}", path.display())))?;
             text.split(|&b| b == b'\n').filter(|line| !line.is_empty()).map(<[u8]>::to_vec).collect()
         }
         None => vec![LINE.as_bytes().to_vec()],

@@ -114,11 +114,7 @@ fn run_step(project: &Project, step: &Step, found: &BTreeMap<String, String>) ->
         command.env_remove(name);
     }
     let status = command.status().map_err(|error| Failure::new(format!("could not start `{program}`: {error}")))?;
-    if status.success() {
-        Ok(())
-    } else {
-        Err(Failure::new(format!("`{}` ended with {status}", words.join(" "))))
-    }
+    if status.success() { Ok(()) } else { Err(Failure::new(format!("`{}` ended with {status}", words.join(" ")))) }
 }
 
 fn is_done(project: &Project, step: &Step) -> bool {

@@ -36,8 +36,7 @@ pub(crate) fn built(project: &Project) -> Result<Artifact, Failure> {
 }
 
 fn read(path: &Path, hint: &str) -> Result<Artifact, Failure> {
-    let bytes =
-        std::fs::read(path).map_err(|error| Failure::new(format!("`{}`: {error}{hint}", path.display())))?;
+    let bytes = std::fs::read(path).map_err(|error| Failure::new(format!("`{}`: {error}{hint}", path.display())))?;
     let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     Ok(Artifact::new(name, bytes, Origin::File(path.into())))
 }

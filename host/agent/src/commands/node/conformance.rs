@@ -16,7 +16,11 @@ pub(crate) fn conformance(options: &ConformanceOptions) -> Done {
     } else {
         wattle_workbench::conformance(&runtime, &component.artifact, &component.options)
     };
-    if options.component.json { print(&json_of(&report).to_string())? } else { print_text(&report)? }
+    if options.component.json {
+        print(&json_of(&report).to_string())?
+    } else {
+        print_text(&report)?
+    }
     match report.failed() {
         0 => Ok(()),
         _ => Err(Failure { code: FAILED, message: String::new() }),
@@ -27,7 +31,9 @@ fn print_text(report: &Report) -> Done {
     for check in &report.checks {
         match &check.outcome {
             Ok(()) => print(&format!("check {} ... ok", check.name))?,
-            Err(problem) => print(&format!("check {} ... FAILED\n    {}", check.name, problem.replace('\n', "\n    ")))?,
+            Err(problem) => {
+                print(&format!("check {} ... FAILED\n    {}", check.name, problem.replace('\n', "\n    ")))?
+            }
         }
     }
     print(&format!("{} passed, {} failed", report.passed(), report.failed()))

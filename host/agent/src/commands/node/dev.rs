@@ -148,7 +148,9 @@ fn describe(ran: &Ran) -> String {
     let failure = |event: &Value, key: &str| {
         event.pointer(&format!("/failure/{key}")).and_then(Value::as_str).unwrap_or_default().to_owned()
     };
-    all.extend(ran.failed.iter().map(|event| format!("failed {}: {}", failure(event, "code"), failure(event, "message"))));
+    all.extend(
+        ran.failed.iter().map(|event| format!("failed {}: {}", failure(event, "code"), failure(event, "message"))),
+    );
     all.extend(ran.dropped.keys().map(|code| format!("dropped {code}")));
     all.join("; ")
 }

@@ -15,9 +15,8 @@ pub(crate) fn test(options: &TestOptions) -> Done {
         Failure::new(format!("{}: {}{hint}", project.manifest.name, error.message))
     })?;
     let cases = project.cases();
-    let results = wattle_cases::run_folder(&cases, &options.filter, &mut Sandboxed::new(compiled))
-        .map_err(Failure::new)?
-        .0;
+    let results =
+        wattle_cases::run_folder(&cases, &options.filter, &mut Sandboxed::new(compiled)).map_err(Failure::new)?.0;
     let failed = results.values().filter(|result| result.is_err()).count();
     for (name, result) in &results {
         match result {
