@@ -98,8 +98,8 @@ export interface Batch {
   setText(field: Field, values: (string | null | undefined)[]): void;
   set(field: Field, form: Form, values: Column): void;
   setJsonFrom(target: Field, source: Field, rows: Uint8Array): void;
-  /** -(2n ** 63n) leaves a row as it is. */
-  setTimestamp(nanoseconds: bigint[]): void;
+  /** Nanoseconds since 1970, exact to 256 of them, for they cross the border as numbers; {@link LEAVE} leaves a row. */
+  setTimestamp(nanoseconds: (bigint | number)[]): void;
   replace(field: Field, form: Form, starts: number[], ends: number[], texts: string[]): void;
   split(
     field: Field,
@@ -114,6 +114,9 @@ export interface Batch {
   copyTo(port: number, rows: number[]): void;
   fail(reasons: Reasons): void;
 }
+
+/** Leaves a row as it is, in {@link Batch.setTimestamp}. */
+export const LEAVE: number;
 
 /** Rows that fail, collected for {@link Batch.fail}. */
 export class Reasons {

@@ -1,7 +1,7 @@
 // Write a Wattle node in JavaScript: index.d.ts says how.
 //
-// Values cross the border as QuickJS has them: `list<u8>` is a Uint8Array, other lists are arrays, `s64` is a BigInt, and
-// `none` is null or undefined.
+// Values cross the border as QuickJS has them: `list<u8>` is a Uint8Array, other lists are arrays, and `none` is null or
+// undefined.
 
 import host from "wattle:node/batch@0.1.0";
 import fields from "wattle:node/fields@0.1.0";
@@ -11,6 +11,9 @@ export const keep = { what: "keep" };
 export const port = (index) => ({ what: "port", index });
 export const drop = (code) => ({ what: "drop", code });
 export const fail = (code, message) => ({ what: "fail", code, message });
+
+/** Leaves a row as it is, in `setTimestamp`. */
+export const LEAVE = -(2 ** 63);
 
 /** A node that decides about one event at a time. */
 export function eventNode(definition) {
@@ -98,7 +101,8 @@ const batch = {
   setText: (field, values) => host.setText(handles[field], values),
   set: (field, form, column) => host.set(handles[field], form, column),
   setJsonFrom: (target, source, rows) => host.setJsonFrom(handles[target], handles[source], rows),
-  setTimestamp: (nanoseconds) => host.setTimestamp(nanoseconds),
+  // componentize-qjs 0.4.5 takes a list of s64 as numbers and traps on a BigInt.
+  setTimestamp: (nanoseconds) => host.setTimestamp(nanoseconds.map(Number)),
   replace: (field, form, starts, ends, texts) => host.replace(handles[field], form, starts, ends, column(texts)),
   split: (field, form, { parents, starts, ends }, prefix = "", suffix = "") =>
     host.split(handles[field], form, parents, starts, ends, utf8(prefix), utf8(suffix)),

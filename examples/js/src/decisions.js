@@ -1,8 +1,6 @@
 // Makes each decision that the contract has, as an example of its call.
 
-import { column, columnNode, NodeError, Reasons } from "wattle-node";
-
-const LEAVE = -(2n ** 63n);
+import { column, columnNode, LEAVE, NodeError, Reasons } from "wattle-node";
 
 /** Every decision by name. */
 const DECISIONS = {
@@ -19,7 +17,7 @@ const DECISIONS = {
   "set-json-from": ({ batch, body, attributes }) =>
     batch.setJsonFrom(attributes, body, batch.checkJson(body).map((kind) => (kind === 6 ? 1 : 0))),
   "set-timestamp": ({ batch, rows }) =>
-    batch.setTimestamp(rows.map((row) => (row % 2 ? -(2 ** 63) : BigInt(row) * 1_000_000_000n))),
+    batch.setTimestamp(rows.map((row) => (row % 2 ? LEAVE : BigInt(row) * 1_000_000_000n))),
   split: ({ batch, body }) => {
     // Nothing but places crosses the border.
     const { bytes, offsets } = batch.read(body);
