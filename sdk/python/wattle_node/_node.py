@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import traceback
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence
 
 from componentize_py_types import Err
@@ -143,9 +142,18 @@ def _guarded(function: Any, *arguments: Any) -> Any:
     except NodeError:
         raise
     except BaseException as error:
-        said = traceback.format_exception_only(error)[-1].strip()
-        diagnostics.panicked(said + "\n" + "".join(traceback.format_tb(error.__traceback__)))
+        diagnostics.panicked(_told(error))
         raise
+
+
+def _told(error: BaseException) -> str:
+    """An exception and where it was, without its source: the module `traceback` would look for files, which are not there."""
+    lines, at = [f"{type(error).__name__}: {error}"], error.__traceback__
+    while at is not None:
+        code = at.tb_frame.f_code
+        lines.append(f"  {code.co_filename}:{at.tb_lineno} in {code.co_name}")
+        at = at.tb_next
+    return "\n".join(lines)
 
 
 def _checked(spec: Dict[str, Option], text: str, setup: Setup) -> Dict[str, Any]:
