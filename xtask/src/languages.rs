@@ -1,6 +1,7 @@
 //! Nodes in every language: from an empty folder to a hot swap, conformance of templates and examples, and what they cost.
 
 mod journey;
+mod pack;
 mod table;
 
 use std::fs;
@@ -184,6 +185,7 @@ impl Bench {
             "fuel_per_byte": of(&of_events, "fuel_per_byte"),
             "fuel_per_byte_columns": of(&of_columns, "fuel_per_byte"),
             "memory_kb": of(&of_events, "memory_kb"),
+            "cloudtrail_mb_per_s": self.in_pack(&self.folder.join(&events).join(format!("{events}.wasm")))?,
             "events": of_events,
             "columns": of_columns,
             "steps_s": steps,
