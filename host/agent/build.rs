@@ -49,7 +49,69 @@ fn main() -> Result<(), Box<dyn Error>> {
     code.push_str("];\n");
     let out = PathBuf::from(std::env::var_os("OUT_DIR").ok_or("OUT_DIR is not set")?);
     fs::write(out.join("builtin.rs"), code)?;
+    fs::write(out.join("templates.rs"), templates(&root)?)?;
     Ok(())
+}
+
+/// What projects of nodes are made of: each tree of files below the root.
+const TREES: &[&str] = &[
+    "host/batch",
+    "host/cases",
+    "host/json",
+    "nodes/sdk",
+    "sdk/c",
+    "sdk/js",
+    "sdk/python",
+    "templates/c",
+    "templates/c-columns",
+    "templates/js",
+    "templates/js-columns",
+    "templates/python",
+    "templates/python-columns",
+    "templates/rust",
+    "templates/rust-columns",
+    "templates/ts",
+    "templates/ts-columns",
+    "wit",
+];
+
+/// The code that holds the trees. What a project does not need, or what building one here has left, stays away.
+fn templates(root: &Path) -> Result<String, Box<dyn Error>> {
+    const LEFT_OUT: &[&str] = &["target", "node_modules", ".venv", "examples", "tests.rs", "agree.rs", "Cargo.lock"];
+    let out = PathBuf::from(std::env::var_os("OUT_DIR").ok_or("OUT_DIR is not set")?);
+    let mut code = String::from("type Files = &'static [(&'static str, &'static [u8])];\n\n");
+    code.push_str("/// The files of each tree.\npub(super) const TREES: &[(&str, Files)] = &[\n");
+    for tree in TREES {
+        let folder = root.join(tree);
+        println!("cargo::rerun-if-changed={}", folder.display());
+        writeln!(code, "    ({tree:?}, &[")?;
+        for file in files(&folder)? {
+            let relative = file.strip_prefix(&folder)?;
+            let left_out = |part: &std::ffi::OsStr| LEFT_OUT.iter().any(|name| part == *name);
+            if !relative.iter().any(left_out) && relative.extension().is_none_or(|e| e != "wasm") {
+                writeln!(code, "        ({:?}, include_bytes!({file:?})),", relative.to_string_lossy())?;
+            }
+        }
+        code.push_str("    ]),\n");
+    }
+    // The SDK's crates of Rust are members of a workspace; in a project it has no others. The versions of everything that
+    // they use are those of this one.
+    let (manifest, lock) = (root.join("Cargo.toml"), root.join("Cargo.lock"));
+    let members = |line: &str| match line.split_once(" = [").map(|(key, _)| key) {
+        Some("members") => r#"members = ["host/*", "nodes/*"]"#.to_owned(),
+        Some("exclude") => String::new(),
+        _ => line.to_owned(),
+    };
+    let text: Vec<String> = fs::read_to_string(&manifest)?.lines().map(members).collect();
+    fs::write(out.join("workspace.toml"), text.join("\n"))?;
+    writeln!(code, "    (\"workspace\", &[")?;
+    for (name, from, file) in [("sdk/Cargo.toml", &manifest, &out.join("workspace.toml")), ("Cargo.lock", &lock, &lock)]
+    {
+        println!("cargo::rerun-if-changed={}", from.display());
+        writeln!(code, "        ({name:?}, include_bytes!({file:?})),")?;
+    }
+    code.push_str("    ]),\n];\n");
+    Ok(code)
 }
 
 fn folders(path: &Path) -> Result<Vec<String>, Box<dyn Error>> {

@@ -15,7 +15,7 @@ use serde_json::Value;
 use wattle_tests::{Folder, Trail, binary, built, finish, wait_until};
 
 const COMMANDS: &[&str] =
-    &["run", "status", "validate", "pack", "graph", "inspect", "generate", "schema", "explain", "completions"];
+    &["run", "status", "validate", "pack", "graph", "inspect", "node", "generate", "schema", "explain", "completions"];
 
 #[test]
 fn help_of_every_command_says_what_it_does() {

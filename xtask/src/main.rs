@@ -5,6 +5,7 @@ mod chaos;
 mod demo;
 mod deny;
 mod fuzz;
+mod languages;
 mod nodes;
 mod process;
 mod swap;
@@ -38,6 +39,8 @@ enum Command {
     Swap(swap::Options),
     /// Feeds made-up bytes to everything that reads what others wrote
     Fuzz(fuzz::Options),
+    /// Builds, checks and measures nodes in every language whose tools can be had, and writes target/languages.json
+    Languages(languages::Options),
     /// Checks licences, sources and advisories of all dependencies
     Deny,
     /// Formatting and lints, as the landing gate checks them
@@ -56,6 +59,7 @@ fn main() -> anyhow::Result<()> {
         Command::Chaos(options) => chaos::chaos(&options),
         Command::Swap(options) => swap::swap(&options),
         Command::Fuzz(options) => fuzz::fuzz(&options),
+        Command::Languages(options) => languages::languages(&options),
         Command::Deny => deny::deny(),
         Command::Lint => test::lint(),
     }

@@ -3,8 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context as _, ensure};
-use wit_component::ComponentEncoder;
+use anyhow::Context as _;
 
 use crate::process::{cargo, run, target_dir};
 
@@ -14,6 +13,9 @@ const TARGET: &str = "wasm32-unknown-unknown";
 const BUILTIN: &[&str] = &["extract", "mask", "parse", "route", "unroll"];
 /// Guests that only tests use: folder in `tests/guests/`.
 const GUESTS: &[&str] = &["counter", "counter-2", "faulty", "json-per-event"];
+
+/// The example nodes in Rust, in one component.
+const EXAMPLES: &str = "wattle-examples";
 
 /// Builds all nodes and test guests to `target/nodes/` and `target/guests/`.
 pub(crate) fn build() -> anyhow::Result<()> {
@@ -27,6 +29,7 @@ pub(crate) fn build() -> anyhow::Result<()> {
     for name in GUESTS {
         command.args(["--package", &format!("wattle-guest-{name}")]);
     }
+    command.args(["--package", EXAMPLES]);
     run(&mut command)?;
     let built = target.join(TARGET).join("node");
     for (kind, folder, names) in [("node", "nodes", BUILTIN), ("guest", "guests", GUESTS)] {
@@ -35,7 +38,8 @@ pub(crate) fn build() -> anyhow::Result<()> {
             componentize(&core, &target.join(folder).join(format!("{name}.wasm")))?;
         }
     }
-    Ok(())
+    let core = built.join(format!("{}.wasm", EXAMPLES.replace('-', "_")));
+    componentize(&core, &target.join("guests/examples.wasm"))
 }
 
 /// Builds the agent and answers with the path of its binary.
@@ -63,12 +67,7 @@ fn add_target() -> anyhow::Result<()> {
 /// Wraps a core module, which carries its WIT in a custom section, to a component.
 fn componentize(core: &Path, to: &Path) -> anyhow::Result<()> {
     let module = std::fs::read(core).with_context(|| core.display().to_string())?;
-    let mut encoder = ComponentEncoder::default();
-    encoder.validate(true);
-    encoder.module(&module).with_context(|| core.display().to_string())?;
-    let component = encoder.encode().with_context(|| core.display().to_string())?;
-    let exports_node = component.windows(17).any(|w| w == b"wattle:node/node@");
-    ensure!(exports_node, "{} exports no node; does it call `export_node!`?", core.display());
+    let component = wattle_wrap::wrap(&module).with_context(|| core.display().to_string())?;
     if let Some(folder) = to.parent() {
         std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
     }

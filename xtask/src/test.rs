@@ -7,9 +7,11 @@ use anyhow::{Context as _, ensure};
 
 use crate::nodes;
 use crate::process::{cargo, run};
+use crate::tools;
 
 /// Builds what tests use, then runs every test of the workspace.
 pub(crate) fn test() -> anyhow::Result<()> {
+    tools::add_clang();
     // End-to-end tests run the agent's binary.
     nodes::build_all()?;
     let mut tests = cargo().args(["test", "--release", "--workspace"]).stdout(Stdio::piped()).spawn()?;

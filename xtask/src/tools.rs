@@ -28,3 +28,17 @@ impl Tool {
         Ok(program)
     }
 }
+
+/// Installs clang and its linker, which nodes in C are built with, from Debian where they are not there. Where that is not
+/// allowed it says so, and so do the tests that need them.
+pub(crate) fn add_clang() {
+    let is_there = |program: &str| Command::new(program).arg("--version").output().is_ok_and(|o| o.status.success());
+    if is_there("clang") && is_there("wasm-ld") {
+        return;
+    }
+    let arguments = ["install", "--yes", "--no-install-recommends", "clang", "lld"];
+    let installed = Command::new("apt-get").args(arguments).status().is_ok_and(|status| status.success());
+    if !installed {
+        println!("clang and lld could not be installed; nodes in C are not built");
+    }
+}

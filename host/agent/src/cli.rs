@@ -1,6 +1,7 @@
 //! The command line.
 
 mod control;
+pub(crate) mod node;
 pub(crate) mod pack;
 pub(crate) mod registry;
 
@@ -94,6 +95,11 @@ pub(crate) enum Command {
     Graph(GraphOptions),
     /// Shows what an artifact imports, exports and takes as options
     Inspect(InspectOptions),
+    /// Writes, builds, tests and measures nodes of one's own
+    Node {
+        #[command(subcommand)]
+        command: node::NodeCommand,
+    },
     /// Generates sample data, the same for the same seed
     Generate(GenerateOptions),
     /// Prints the JSON schema of a file, for editors

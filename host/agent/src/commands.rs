@@ -6,6 +6,7 @@ pub(crate) mod generate;
 pub(crate) mod graph;
 pub(crate) mod history;
 pub(crate) mod inspect;
+pub(crate) mod node;
 pub(crate) mod pack;
 pub(crate) mod quarantine;
 pub(crate) mod registry;

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use wasmtime::Store;
 use wasmtime::component::{Component, InstancePre};
 use wattle_pack::{Artifact, NodeLimits};
 
@@ -119,7 +118,7 @@ fn check_imports(runtime: &Runtime, component: &Component) -> Result<(), Artifac
 
 fn describe(runtime: &Runtime, pre: &InstancePre<State>, exports: &Exports) -> Result<Description, ArtifactError> {
     let failed = |error: wasmtime::Error| ArtifactError::new(format!("`describe` of the artifact failed: {error}"), "");
-    let mut store = Store::new(&runtime.engine, State::new(NodeLimits::default()));
+    let mut store = runtime.store(NodeLimits::default());
     instance::arm(&mut store, NodeLimits::default().time);
     let instance = pre.instantiate(&mut store).map_err(failed)?;
     let describe = instance.get_typed_func::<(), (GivenDescription,)>(&mut store, &exports.describe).map_err(failed)?;

@@ -193,6 +193,15 @@ fn link_changes(batch: &mut wasmtime::component::LinkerInstance<'_, State>) -> D
             call.set(field, form.into(), values, kinds)
         })
     })?;
+    batch.func_wrap("set-text", |mut store: Store<'_>, (field, texts): (u32, Vec<Option<String>>)| {
+        let given = texts.iter().flatten().map(String::len).sum::<usize>() + 5 * texts.len();
+        store.data_mut().in_call(given, |call| {
+            let kinds = texts.iter().map(|text| u8::from(text.is_some())).collect();
+            let values = Column::from_rows(texts.into_iter().map(Option::unwrap_or_default))
+                .map_err(|error| InvalidDecision(error.to_string()))?;
+            call.set(field, wattle_batch::Form::Text, values, kinds)
+        })
+    })?;
     batch.func_wrap("set-json-from", |mut store: Store<'_>, (target, source, rows): (u32, u32, Vec<u8>)| {
         // What is set is a copy of what the batch holds.
         let given = rows.len() + store.data().input_bytes();

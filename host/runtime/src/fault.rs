@@ -129,6 +129,12 @@ impl Fault {
         self.message.lines().next().unwrap_or_default()
     }
 
+    /// The fault of a guest that reported a panic, and then came back instead of trapping.
+    pub(crate) fn of_panic(state: &mut State) -> Self {
+        let said = state.panic.take().unwrap_or_default();
+        Self::new(FaultKind::Trap, told(&said))
+    }
+
     /// Finds out what an error of a call was, from the error and from what the host noticed during the call.
     pub(crate) fn of(error: &wasmtime::Error, state: &mut State) -> Self {
         if let Some(noticed) = state.noticed.take() {
@@ -155,19 +161,32 @@ impl Fault {
                 format!("needed more than {} table elements", state.limits.table_elements)
             }
             (FaultKind::OutputLimit, _) => format!("answered with more than {} bytes", state.max_output_bytes()),
-            (_, Some(panic)) => {
-                // The place comes on the first line and the message after it; the summary must hold both.
-                let panic: Vec<&str> = panic.lines().map(str::trim).collect();
-                format!("{}\n{error:?}", panic.join(" "))
-            }
+            (_, Some(panic)) => format!("{}\n{}", told(&panic), guest_side(error)),
             (_, None) => match error.downcast_ref::<Trap>() {
-                Some(trap) => format!("{trap}\n{error:?}"),
+                Some(trap) => format!("{trap}\n{}", guest_side(error)),
                 // The root says what, the context around it only where.
-                None => format!("{}\n{error:?}", error.root_cause()),
+                None => format!("{}\n{}", error.root_cause(), guest_side(error)),
             },
         };
         Self::new(kind, message)
     }
+}
+
+/// What a guest said of its panic, with a first line that says it all: Rust gives the place there, and the message on the
+/// next. Other languages begin with the message; where it was comes after it.
+fn told(panic: &str) -> String {
+    let mut lines = panic.lines().map(str::trim_end);
+    let mut first = lines.next().unwrap_or_default().to_owned();
+    if first.ends_with(':') {
+        first = format!("{first} {}", lines.next().unwrap_or_default().trim());
+    }
+    std::iter::once(first.as_str()).chain(lines).collect::<Vec<_>>().join("\n")
+}
+
+/// What an error says about the guest, its backtrace included: not where in the host it was made.
+fn guest_side(error: &wasmtime::Error) -> String {
+    let text = format!("{error:?}");
+    text.split("\n\nStack backtrace:").next().unwrap_or_default().to_owned()
 }
 
 /// Whether wasmtime refused to copy what a guest gave, because it is more than the host takes in one call. Its error has

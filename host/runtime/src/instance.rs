@@ -81,7 +81,7 @@ impl Instance {
         let fault = |error: wasmtime::Error, store: &mut Store<State>| {
             ConfigureError::Fault(Fault::of(&error, store.data_mut()))
         };
-        let mut store = Store::new(&compiled.runtime.engine, State::new(limits.clone()));
+        let mut store = compiled.runtime.store(limits.clone());
         arm(&mut store, limits.time.saturating_mul(NodeLimits::CONFIGURE_TIMES));
         store.data_mut().fields = Some(Vec::new());
         let instance = compiled.pre.instantiate(&mut store).map_err(|e| {
@@ -106,6 +106,9 @@ impl Instance {
             None => None,
         };
         let (answer,) = configure.call(&mut store, (options,)).map_err(|e| fault(e, &mut store))?;
+        if store.data().panic.is_some() {
+            return Err(ConfigureError::Fault(Fault::of_panic(store.data_mut())));
+        }
         let configured = answer.map_err(|errors| {
             let errors = errors.into_iter().map(|e| OptionError { path: e.path, message: e.message });
             ConfigureError::Options(errors.collect())
@@ -160,27 +163,31 @@ impl Instance {
         let spare = batch.share();
         self.store.data_mut().begin(Call::new(batch, info.clone()), input_bytes);
         allow_output(&mut self.store);
+        let fuel = self.store.get_fuel().ok();
         let answer = self.process.call(&mut self.store, ());
+        let fuel = fuel.zip(self.store.get_fuel().ok()).map(|(before, after)| before.saturating_sub(after));
         let state = self.store.data_mut();
         let memory_bytes = state.memory_bytes;
         let Some(call) = state.end() else {
             let fault = Fault::new(FaultKind::HostError, "the call was lost; please report this");
-            return Processed { done: Err(Box::new((spare, fault))), memory_bytes, instance: None };
+            return Processed { done: Err(Box::new((spare, fault))), memory_bytes, instance: None, fuel };
         };
         let failed = match answer {
+            // A language that cannot trap on an exception of its own answers all the same; it has said what it was.
+            Ok(_) if state.panic.is_some() => Some(Fault::of_panic(state)),
             Ok((Ok(()),)) => None,
             Ok((Err(message),)) => Some(Fault::new(FaultKind::NodeError, message)),
             Err(error) => Some(Fault::of(&error, state)),
         };
         if let Some(fault) = failed {
             spare.into_ack().deliver();
-            return Processed { done: Err(Box::new((call.abort(), fault))), memory_bytes, instance: None };
+            return Processed { done: Err(Box::new((call.abort(), fault))), memory_bytes, instance: None, fuel };
         }
         let instance = (memory_bytes <= RECYCLE_BYTES || self.state.is_some()).then_some(self);
         let done = match catch_unwind(AssertUnwindSafe(|| call.finish())) {
             Ok(Ok(outcome)) => {
                 spare.into_ack().deliver();
-                return Processed { done: Ok(outcome), memory_bytes, instance };
+                return Processed { done: Ok(outcome), memory_bytes, instance, fuel };
             }
             Ok(Err(error)) => {
                 spare.into_ack().deliver();
@@ -189,7 +196,7 @@ impl Instance {
             // The shares of the batch went down with the panic, so its source offers it again besides.
             Err(panic) => (spare, Fault::of_host(&*panic)),
         };
-        Processed { done: Err(Box::new(done)), memory_bytes, instance: None }
+        Processed { done: Err(Box::new(done)), memory_bytes, instance: None, fuel }
     }
 }
 
@@ -201,6 +208,8 @@ pub(crate) struct Processed {
     pub(crate) memory_bytes: usize,
     /// The instance, if it can be used again.
     pub(crate) instance: Option<Instance>,
+    /// Fuel that the call took, where it is metered.
+    pub(crate) fuel: Option<u64>,
 }
 
 /// Whether a component has more instances, memories or tables than its limit; wasmtime's error has no public type.

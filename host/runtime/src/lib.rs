@@ -25,6 +25,7 @@ mod runtime;
 mod snapshot;
 mod state;
 mod stats;
+mod trial;
 
 pub use artifact::{ArtifactError, Compiled, Description};
 pub use bindings::Snapshot;
@@ -35,3 +36,4 @@ pub use runner::{Process, Runner, RunnerSettings};
 pub use runtime::{CacheCounts, Runtime, RuntimeError};
 pub use snapshot::StateSlot;
 pub use stats::{CALL_SECONDS, FaultCounts, Histogram, HistogramSnapshot, NodeStats};
+pub use trial::{Refused, Trial};

@@ -175,7 +175,7 @@ impl Runner {
             },
         };
         let since = Instant::now();
-        let Processed { done, memory_bytes, instance } = instance.process(batch, &self.info);
+        let Processed { done, memory_bytes, instance, .. } = instance.process(batch, &self.info);
         self.stats.call_time.record(since.elapsed());
         // Its share shows the peak even of an instance that is not kept.
         self.memory.set(memory_bytes);

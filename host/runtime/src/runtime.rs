@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use wasmtime::component::Linker;
-use wasmtime::{Config, Engine, OptLevel};
-use wattle_pack::{Artifact, ArtifactLimits};
+use wasmtime::{Config, Engine, OptLevel, Store};
+use wattle_pack::{Artifact, ArtifactLimits, NodeLimits};
 
 use crate::artifact::{ArtifactError, Compiled};
 use crate::bindings;
@@ -32,6 +32,7 @@ pub struct RuntimeError(#[source] wasmtime::Error);
 /// Compiles artifacts and runs them.
 pub struct Runtime {
     pub(crate) engine: Engine,
+    metered: bool,
     pub(crate) linker: Linker<State>,
     pub(crate) compiler: Compiler,
     cache: Option<Cache>,
@@ -56,10 +57,25 @@ impl Runtime {
     ///
     /// The engine does not run on this machine. A cache that cannot be used is logged and done without.
     pub fn new(cache_dir: Option<&Path>, limits: ArtifactLimits) -> Result<Arc<Self>, RuntimeError> {
+        Self::make(cache_dir, limits, false)
+    }
+
+    /// A runtime that counts what a guest executes as fuel, which does not depend on the machine; slower, and without a
+    /// cache.
+    ///
+    /// # Errors
+    ///
+    /// As [`Runtime::new`].
+    pub fn metered(limits: ArtifactLimits) -> Result<Arc<Self>, RuntimeError> {
+        Self::make(None, limits, true)
+    }
+
+    fn make(cache_dir: Option<&Path>, limits: ArtifactLimits, metered: bool) -> Result<Arc<Self>, RuntimeError> {
         let mut config = Config::new();
         config
             .cranelift_opt_level(OptLevel::Speed)
             .epoch_interruption(true)
+            .consume_fuel(metered)
             .max_wasm_stack(STACK_BYTES)
             .generate_address_map(false);
         let engine = Engine::new(&config).map_err(RuntimeError)?;
@@ -82,6 +98,7 @@ impl Runtime {
         });
         Ok(Arc::new(Self {
             engine,
+            metered,
             linker,
             compiler: Compiler::new(limits),
             cache,
@@ -89,6 +106,16 @@ impl Runtime {
             hits: AtomicU64::new(0),
             misses: AtomicU64::new(0),
         }))
+    }
+
+    /// A store for an instance.
+    pub(crate) fn store(&self, limits: NodeLimits) -> Store<State> {
+        let mut store = Store::new(&self.engine, State::new(limits));
+        if self.metered {
+            // It is there to be counted and not to be a limit; setting it fails only where it is not counted.
+            let _ = store.set_fuel(u64::MAX);
+        }
+        store
     }
 
     /// How often the cache helped so far.

@@ -64,6 +64,7 @@ impl State {
         self.input_bytes = input_bytes;
         self.host_calls = 0;
         self.log_lines = 0;
+        self.panic = None;
         self.output_bytes = 0;
         let allowed = (input_bytes as u64).saturating_mul(u64::from(self.limits.output_ratio));
         self.max_output_bytes = allowed.max(NodeLimits::OUTPUT_FLOOR_BYTES);

@@ -1,7 +1,6 @@
 //! `wattle pack build`: the nodes of a pack from their sources, and the digests of its artifacts.
 //!
-//! A project of Rust is built by cargo to a core module that carries its WIT; what makes a component of it is the same
-//! library that `cargo component` and `wasm-tools` use, so that nobody needs to install those.
+//! A project of Rust is built by cargo to a core module that carries its WIT; `wattle_wrap` makes a component of it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,7 +8,6 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 use wattle_pack::FileList;
-use wit_component::ComponentEncoder;
 
 use super::digests::with_digests;
 use crate::cli::pack::BuildOptions;
@@ -70,10 +68,7 @@ fn build_project(project: &Path) -> Result<Vec<u8>, Failure> {
         Failure::new(format!("`{}` gives no component: {error}; does it call `export_node!`?", project.display()))
     };
     let bytes = fs::read(&module)?;
-    let mut encoder = ComponentEncoder::default();
-    encoder.validate(true);
-    encoder.module(&bytes).map_err(|error| failed(&error))?;
-    encoder.encode().map_err(|error| failed(&error))
+    wattle_wrap::wrap(&bytes).map_err(|error| failed(&error))
 }
 
 /// Calls cargo and answers with the module that it made.

@@ -1,0 +1,15 @@
+/* The example nodes in C: each file is a node, in both faces. */
+#ifndef EXAMPLES_H
+#define EXAMPLES_H
+
+#include "../../sdk/c/wattle.h"
+
+typedef struct {
+  void (*configure)(void);
+  wattle_event_function event; /* NULL where there is only the other face */
+  wattle_columns_function columns;
+} example;
+
+extern const example add_field, drop_if, require, count, decisions;
+
+#endif

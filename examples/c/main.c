@@ -1,0 +1,33 @@
+/* All example nodes in one component, which takes the option `node` to say which one it is, and `face`, because the
+ * conformance suite checks all of them. A component of one's own has one node: see templates/c. */
+#include "examples.h"
+
+const wattle_description wattle_node = {
+    .name = WATTLE("examples"),
+    .version = WATTLE("1.0.0"),
+    .summary = WATTLE("The example nodes."),
+    .options_schema = WATTLE("{\"type\":\"object\",\"properties\":{\"node\":{},\"face\":{}}}"),
+};
+
+static const struct {
+  const char *name;
+  const example *node;
+} nodes[] = {{"add-field", &add_field}, {"drop-if", &drop_if}, {"require", &require}, {"count", &count},
+             {"decisions", &decisions}};
+
+static const example *chosen;
+static bool per_event;
+
+void wattle_configure(void) {
+  wattle_text name = wattle_option_text("node");
+  per_event = wattle_equal(wattle_option_text("face"), WATTLE("events"));
+  chosen = NULL;
+  for (size_t i = 0; i < sizeof nodes / sizeof *nodes; i++)
+    if (wattle_equal(name, (wattle_text){(const uint8_t *)nodes[i].name, strlen(nodes[i].name)})) chosen = nodes[i].node;
+  if (!chosen || (per_event && !chosen->event))
+    wattle_option_error("node", WATTLE("there is no such node with this face"));
+  else
+    chosen->configure();
+}
+
+wattle_text wattle_process(void) { return per_event ? wattle_process_events(chosen->event) : chosen->columns(); }

@@ -1,0 +1,28 @@
+// All example nodes in one component, which takes the option `node` to say which one it is, and `face`, because the
+// conformance suite checks all of them. A component of one's own has one node: see templates/js.
+
+import * as addField from "./add-field.js";
+import * as count from "./count.js";
+import * as decisions from "./decisions.js";
+import * as dropIf from "./drop-if.js";
+import * as require from "./require.js";
+
+const nodes = { "add-field": addField, count, decisions, "drop-if": dropIf, require };
+let chosen;
+
+export const node = {
+  describe: () => ({ ...addField.columns.describe(), name: "examples", summary: "The example nodes.", optionsSchema: "{}" }),
+  configure: (text) => {
+    let options;
+    try {
+      options = JSON.parse(text);
+    } catch {
+      return addField.columns.configure(text);
+    }
+    const { node: name, face, ...rest } = options ?? {};
+    chosen = nodes[name]?.[face];
+    if (chosen === undefined) throw [{ path: "node", message: `there is no node \`${name}\` with the face \`${face}\`` }];
+    return chosen.configure(JSON.stringify(rest));
+  },
+  process: () => chosen.process(),
+};

@@ -1,0 +1,68 @@
+//! Numbers events: a node with state.
+
+use wattle_node::event::{Action, Event, EventField, EventNode, Fields};
+use wattle_node::{Batch, ColumnWriter, Field, Form, Node, Setup};
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Options {
+    to: String,
+}
+
+const NAME: &str = "count";
+const VERSION: &str = "1.0.0";
+const SUMMARY: &str = "Sets a field to the number of the event, counted from 1.";
+const SCHEMA: &str = r#"{"type":"object","required":["to"],"additionalProperties":false,
+"properties":{"to":{"type":"string"}}}"#;
+
+/// One event at a time.
+pub(crate) struct Events {
+    to: EventField,
+    count: u64,
+}
+
+impl EventNode for Events {
+    const NAME: &'static str = NAME;
+    const VERSION: &'static str = VERSION;
+    const SUMMARY: &'static str = SUMMARY;
+    const OPTIONS_SCHEMA: &'static str = SCHEMA;
+    type Options = Options;
+
+    fn configure(options: Options, setup: &mut Setup<'_>, fields: &mut Fields) -> Option<Self> {
+        Some(Self { to: fields.write(setup, "to", &options.to)?, count: 0 })
+    }
+
+    fn event(&mut self, event: &mut Event<'_>) -> Action {
+        self.count += 1;
+        event.set(self.to, &self.count.to_string());
+        Action::Keep
+    }
+}
+
+/// Columns.
+pub(crate) struct Columns {
+    to: Field,
+    count: u64,
+}
+
+impl Node for Columns {
+    const NAME: &'static str = NAME;
+    const VERSION: &'static str = VERSION;
+    const SUMMARY: &'static str = SUMMARY;
+    const OPTIONS_SCHEMA: &'static str = SCHEMA;
+    type Options = Options;
+
+    fn configure(options: Options, setup: &mut Setup<'_>) -> Option<Self> {
+        Some(Self { to: setup.write("to", &options.to)?, count: 0 })
+    }
+
+    fn process(&mut self, batch: &mut Batch<'_>) -> Result<(), String> {
+        let mut values = ColumnWriter::with_capacity(8 * batch.len(), batch.len());
+        for _ in 0..batch.len() {
+            self.count += 1;
+            values.push(self.count.to_string().as_bytes());
+        }
+        batch.set(self.to, Form::Text, values);
+        Ok(())
+    }
+}

@@ -1,0 +1,78 @@
+//! The example nodes in Rust. Each file is a node, in both faces: one event at a time, and columns.
+//!
+//! Here they are put together to one component, which takes the option `node` to say which one it is, and `face`, because
+//! the conformance suite checks all of them. A component of one's own has one node and ends with `export_node!`.
+
+mod add_field;
+mod count;
+mod decisions;
+mod drop_if;
+mod require;
+
+use serde_json::{Map, Value};
+use wattle_node::event::PerEvent;
+use wattle_node::{Batch, Node, Setup, export_node};
+
+/// The node that was chosen.
+pub struct Examples(Box<dyn Chosen>);
+
+/// A node whose type is not known before it is configured.
+trait Chosen {
+    fn process(&mut self, batch: &mut Batch<'_>) -> Result<(), String>;
+}
+
+impl<N: Node> Chosen for N {
+    fn process(&mut self, batch: &mut Batch<'_>) -> Result<(), String> {
+        Node::process(self, batch)
+    }
+}
+
+impl Node for Examples {
+    const NAME: &'static str = "examples";
+    const VERSION: &'static str = env!("CARGO_PKG_VERSION");
+    const SUMMARY: &'static str = "The example nodes.";
+    const OPTIONS_SCHEMA: &'static str = r#"{"type":"object","properties":{"node":{},"face":{}}}"#;
+    type Options = Map<String, Value>;
+
+    fn configure(mut options: Self::Options, setup: &mut Setup<'_>) -> Option<Self> {
+        let mut take = |key: &str| match options.remove(key) {
+            Some(Value::String(text)) => text,
+            _ => String::new(),
+        };
+        let (node, face) = (take("node"), take("face"));
+        let options = Value::Object(options);
+        let chosen = match (node.as_str(), face.as_str()) {
+            ("add-field", "events") => make::<PerEvent<add_field::Events>>(options, setup),
+            ("add-field", "columns") => make::<add_field::Columns>(options, setup),
+            ("drop-if", "events") => make::<PerEvent<drop_if::Events>>(options, setup),
+            ("drop-if", "columns") => make::<drop_if::Columns>(options, setup),
+            ("require", "events") => make::<PerEvent<require::Events>>(options, setup),
+            ("require", "columns") => make::<require::Columns>(options, setup),
+            ("count", "events") => make::<PerEvent<count::Events>>(options, setup),
+            ("count", "columns") => make::<count::Columns>(options, setup),
+            ("decisions", "columns") => make::<decisions::Columns>(options, setup),
+            _ => {
+                setup.error("node", format!("there is no node `{node}` with the face `{face}`"));
+                None
+            }
+        };
+        chosen.map(Self)
+    }
+
+    fn process(&mut self, batch: &mut Batch<'_>) -> Result<(), String> {
+        self.0.process(batch)
+    }
+}
+
+fn make<N: Node + 'static>(options: Value, setup: &mut Setup<'_>) -> Option<Box<dyn Chosen>> {
+    match serde_path_to_error::deserialize::<_, N::Options>(options) {
+        Ok(options) => Some(Box::new(N::configure(options, setup)?)),
+        Err(error) => {
+            let path = error.path().to_string();
+            setup.error(if path == "." { String::new() } else { path }, error.inner().to_string());
+            None
+        }
+    }
+}
+
+export_node!(Examples);

@@ -1,0 +1,27 @@
+//! `wattle node`: writing, building, testing and measuring nodes.
+
+mod bench;
+mod build;
+mod component;
+mod conformance;
+mod create;
+mod dev;
+mod project;
+mod templates;
+mod test;
+mod wrap;
+
+use crate::cli::node::NodeCommand;
+use crate::exit::Done;
+
+pub(crate) fn node(command: &NodeCommand) -> Done {
+    match command {
+        NodeCommand::New(options) => create::create(options),
+        NodeCommand::Build(options) => build::build(options),
+        NodeCommand::Test(options) => test::test(options),
+        NodeCommand::Bench(options) => bench::bench(options),
+        NodeCommand::Dev(options) => dev::dev(options),
+        NodeCommand::Conformance(options) => conformance::conformance(options),
+        NodeCommand::Wrap(options) => wrap::wrap(options),
+    }
+}

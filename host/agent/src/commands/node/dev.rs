@@ -1,0 +1,214 @@
+//! `wattle node dev`: a node is built and swapped whenever its code is saved.
+//!
+//! The agent runs beside it with the project's `agent.toml`, and swaps the artifact because it watches its files like any
+//! other agent. What became of the sample events is shown from an instance of our own, event by event, so that it can be
+//! compared with what became of them before.
+
+use std::collections::BTreeSet;
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use tokio::signal::unix::{SignalKind, signal};
+use wattle_cases::{Ran, Subject as _};
+use wattle_workbench::Sandboxed;
+
+use crate::cli::node::DevOptions;
+use crate::exit::{Done, Failure, print};
+use crate::watch::Watch;
+
+use super::build::build_project;
+use super::component::{built, runtime};
+use super::project::Project;
+
+/// How long the agent may take to swap an artifact, which it compiles first.
+const PATIENCE: Duration = Duration::from_mins(2);
+/// Characters of a line that are shown.
+const WIDTH: usize = 160;
+
+pub(crate) fn dev(options: &DevOptions) -> Done {
+    let project = Project::open(&options.project)?;
+    build_project(&project)?;
+    let events = sample(&project, options)?;
+    let mut shown = show(&project, &events, None)?;
+    let agent = Agent::start(&project)?;
+    agent.wait_for("running")?;
+    print(&format!("watching {}; end with ctrl-c", watched_names(&project)))?;
+    let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    tokio.block_on(async {
+        let watch = Watch::new(&project.root);
+        let mut watch = watch.map_err(|error| Failure::new(format!("changes cannot be noticed: {error}")))?;
+        let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+        loop {
+            watch.set(&watched(&project));
+            tokio::select! {
+                _ = watch.changed() => {}
+                _ = interrupt.recv() => return Ok(()),
+                _ = terminate.recv() => return Ok(()),
+            }
+            let since = Instant::now();
+            let before = std::fs::read(project.artifact())?;
+            match build_project(&project) {
+                Err(failure) => print(&format!("not built, the node before stays: {}", failure.message))?,
+                Ok(_) if std::fs::read(project.artifact())? == before => print("built, and the same as before")?,
+                Ok(_) => {
+                    let built_in = since.elapsed();
+                    let said = agent.wait_for("reload")?;
+                    print(&format!(
+                        "built in {:.1} s, swapped {} ms later: {said}",
+                        built_in.as_secs_f64(),
+                        since.elapsed().saturating_sub(built_in).as_millis()
+                    ))?;
+                    match show(&project, &events, Some(&shown)) {
+                        Ok(now) => shown = now,
+                        Err(failure) => print(&failure.message)?,
+                    }
+                }
+            }
+        }
+    })
+}
+
+/// Everything whose change asks for another build, folders with all that is below them.
+fn watched(project: &Project) -> BTreeSet<PathBuf> {
+    fn add(path: PathBuf, all: &mut BTreeSet<PathBuf>) {
+        let below = std::fs::read_dir(&path).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
+        below.filter(|path| path.is_dir()).for_each(|path| add(path, all));
+        all.insert(path);
+    }
+    let mut all = BTreeSet::new();
+    project.manifest.build.watch.iter().for_each(|path| add(project.root.join(path), &mut all));
+    all
+}
+
+fn watched_names(project: &Project) -> String {
+    let names: Vec<String> = project.manifest.build.watch.iter().map(|path| path.display().to_string()).collect();
+    names.join(", ")
+}
+
+/// The events to show: lines of a file, or the inputs of the cases.
+fn sample(project: &Project, options: &DevOptions) -> Result<Vec<Value>, Failure> {
+    let wrong = |path: &Path, error: &dyn std::fmt::Display| Failure::new(format!("`{}`: {error}", path.display()));
+    let mut events = Vec::new();
+    if let Some(path) = &options.input {
+        let text = std::fs::read_to_string(path).map_err(|error| wrong(path, &error))?;
+        events.extend(text.lines().map(|line| json!({ "body": line })));
+    } else {
+        let entries = std::fs::read_dir(project.cases()).map_err(|error| wrong(&project.cases(), &error))?;
+        let mut paths: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+        paths.sort();
+        for path in paths {
+            let text = std::fs::read_to_string(&path).map_err(|error| wrong(&path, &error))?;
+            let case: Value = serde_json::from_str(&text).map_err(|error| wrong(&path, &error))?;
+            events.extend(case.get("input").and_then(Value::as_array).cloned().unwrap_or_default());
+        }
+    }
+    events.truncate(options.events);
+    Ok(events)
+}
+
+/// Shows what becomes of each event, and what became of it before where that differs.
+fn show(project: &Project, events: &[Value], before: Option<&[String]>) -> Result<Vec<String>, Failure> {
+    let compiled = runtime()?.compile(&built(project)?)?;
+    let mut subject = Sandboxed::new(compiled);
+    let ports = subject.configure(&project.options()?).map_err(|refusal| Failure::new(refusal.to_string()))?;
+    let mut shown = Vec::new();
+    for (index, event) in events.iter().enumerate() {
+        let batch = wattle_cases::batch(std::slice::from_ref(event)).map_err(Failure::new)?;
+        let now = match subject.process(batch) {
+            Err(fault) => format!("fault {}", fault.message),
+            Ok(outcome) => describe(&Ran::of(&ports, outcome, 1).map_err(Failure::new)?),
+        };
+        let body = event.get("body").map(|b| b.as_str().map_or_else(|| b.to_string(), str::to_owned));
+        print(&format!("  {}", cut(&body.unwrap_or_default())))?;
+        match before.and_then(|before| before.get(index)).filter(|before| **before != now) {
+            Some(before) => print(&format!("    - {}\n    + {}", cut(before), cut(&now)))?,
+            None => print(&format!("    = {}", cut(&now)))?,
+        }
+        shown.push(now);
+    }
+    Ok(shown)
+}
+
+/// Where an event left, and as what.
+fn describe(ran: &Ran) -> String {
+    let shown = |event: &Value| {
+        let mut event = event.clone();
+        if let Some(event) = event.as_object_mut() {
+            event.retain(|key, value| key == "body" || key == "attributes" && !value.is_null());
+        }
+        event.to_string()
+    };
+    let mut all: Vec<String> = Vec::new();
+    for (port, events) in &ran.ports {
+        all.extend(events.iter().map(|event| format!("{port} {}", shown(event))));
+    }
+    let failure = |event: &Value, key: &str| {
+        event.pointer(&format!("/failure/{key}")).and_then(Value::as_str).unwrap_or_default().to_owned()
+    };
+    all.extend(
+        ran.failed.iter().map(|event| format!("failed {}: {}", failure(event, "code"), failure(event, "message"))),
+    );
+    all.extend(ran.dropped.keys().map(|code| format!("dropped {code}")));
+    all.join("; ")
+}
+
+/// The beginning of a text, on one line.
+fn cut(text: &str) -> String {
+    let line = text.lines().next().unwrap_or_default();
+    let cut: String = line.chars().take(WIDTH).collect();
+    if cut.len() < line.len() { format!("{cut}...") } else { cut }
+}
+
+/// The agent beside us.
+struct Agent {
+    child: Child,
+    lines: Receiver<String>,
+}
+
+impl Agent {
+    fn start(project: &Project) -> Result<Self, Failure> {
+        let mut child = Command::new(std::env::current_exe()?)
+            .args(["--color", "never", "--log", "info", "run", "--config", "agent.toml"])
+            .current_dir(&project.root)
+            .stdin(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()?;
+        let (sender, lines) = channel();
+        if let Some(log) = child.stderr.take() {
+            std::thread::spawn(move || {
+                for line in BufReader::new(log).lines().map_while(Result::ok) {
+                    if sender.send(line).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+        Ok(Self { child, lines })
+    }
+
+    /// Waits for a line of its log that holds a text; every line on the way is printed.
+    fn wait_for(&self, text: &str) -> Result<String, Failure> {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            match self.lines.recv_timeout(until.saturating_duration_since(Instant::now())) {
+                Ok(line) if line.contains(text) => return Ok(line),
+                Ok(line) => print(&format!("  agent: {line}"))?,
+                Err(RecvTimeoutError::Timeout) => {
+                    return Err(Failure::new(format!("the agent did not say `{text}` within {PATIENCE:?}")));
+                }
+                Err(RecvTimeoutError::Disconnected) => return Err(Failure::new("the agent ended")),
+            }
+        }
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,194 @@
+//! Case files of nodes: what goes in, and what is expected to come out of each port.
+//!
+//! A case file is JSON: `{"options": {…}, "input": [event, …], "expected": {"<port>": [event, …], "failed": […],
+//! "dropped": {"<code>": 2}}}`. An input event has `body` (a string, or any other JSON value, which becomes its compact
+//! text) and may have `attributes` and `timestamp`. An expected event has the keys that are to be compared, in the shape
+//! of the `json` codec (`body`, `attributes`, `timestamp`, `failure`); `body` that is no string is compared as JSON.
+//!
+//! In place of `expected` there may be `"fault": {"kind": "trap", "message": "a part of it"}` for a call that goes
+//! wrong, and in place of both and of the input `"options_errors": ["rules[0].pattern: a part of the message"]` for
+//! options that are refused. `"rows_per_batch": 2` cuts the input to batches, which one instance gets one after the
+//! other.
+//!
+//! What runs a case is a [`Subject`]: a component in its sandbox, or a node that is linked natively.
+
+mod compare;
+mod events;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Map, Value};
+use wattle_batch::{Batch, Outcome};
+
+pub use compare::compare_event;
+pub use events::{Ran, batch};
+
+/// Something that can be configured and given batches.
+pub trait Subject {
+    /// Makes a fresh instance with these options, a JSON object as text, and answers with its ports.
+    ///
+    /// # Errors
+    ///
+    /// It refuses the options, or faults.
+    fn configure(&mut self, options: &str) -> Result<Vec<String>, Refusal>;
+
+    /// Processes a batch on that instance.
+    ///
+    /// # Errors
+    ///
+    /// The call faulted.
+    fn process(&mut self, batch: Batch) -> Result<Outcome, CaseFault>;
+}
+
+/// Why a node was not configured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// It refuses its options: the path of each error, and its message.
+    Options(Vec<(String, String)>),
+    /// It faulted.
+    Fault(CaseFault),
+}
+
+/// A call that went wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CaseFault {
+    /// Kind in kebab-case, such as `trap` or `node-error`.
+    pub kind: String,
+    /// What happened.
+    pub message: String,
+}
+
+impl std::fmt::Display for CaseFault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.kind, self.message)
+    }
+}
+
+impl std::fmt::Display for Refusal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Options(errors) => {
+                let errors: Vec<String> = errors.iter().map(|(path, message)| format!("`{path}`: {message}")).collect();
+                write!(f, "options refused: {}", errors.join("; "))
+            }
+            Self::Fault(fault) => write!(f, "faulted while it was configured: {fault}"),
+        }
+    }
+}
+
+/// What is expected of a case.
+#[derive(Clone, Debug, PartialEq)]
+enum Expected {
+    /// Events by port.
+    Events(Map<String, Value>),
+    /// A fault of this kind, whose message holds this.
+    Fault(String, String),
+    /// Options refused, each error as `path: a part of the message`.
+    OptionErrors(Vec<String>),
+}
+
+/// A case.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Case {
+    options: Value,
+    input: Vec<Value>,
+    rows_per_batch: usize,
+    expected: Expected,
+}
+
+const KEYS: &[&str] = &["options", "input", "expected", "fault", "options_errors", "rows_per_batch", "description"];
+
+impl Case {
+    /// Reads a case.
+    ///
+    /// # Errors
+    ///
+    /// It is not JSON, has a key that is not known, or lacks one.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let case: Map<String, Value> = serde_json::from_str(text).map_err(|e| e.to_string())?;
+        if let Some(key) = case.keys().find(|k| !KEYS.contains(&k.as_str())) {
+            return Err(format!("unknown key `{key}`; there are {}", KEYS.join(", ")));
+        }
+        let options = case.get("options").cloned().unwrap_or_else(|| Value::Object(Map::new()));
+        let rows = case.get("rows_per_batch").and_then(Value::as_u64).unwrap_or(u64::MAX);
+        let rows_per_batch = usize::try_from(rows).unwrap_or(usize::MAX).max(1);
+        if let Some(wanted) = case.get("options_errors").and_then(Value::as_array) {
+            let wanted = wanted.iter().filter_map(Value::as_str).map(str::to_owned).collect();
+            return Ok(Self { options, input: Vec::new(), rows_per_batch, expected: Expected::OptionErrors(wanted) });
+        }
+        let input = case.get("input").and_then(Value::as_array).ok_or("`input` is missing")?.clone();
+        let expected = match (case.get("fault"), case.get("expected")) {
+            (Some(fault), None) => {
+                let text = |key: &str| fault.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+                Expected::Fault(text("kind"), text("message"))
+            }
+            (None, Some(expected)) => Expected::Events(
+                expected.as_object().ok_or("`expected` is an object with a key for each port")?.clone(),
+            ),
+            _ => return Err("a case has one of `expected`, `fault` and `options_errors`".into()),
+        };
+        Ok(Self { options, input, rows_per_batch, expected })
+    }
+
+    /// Runs the case.
+    ///
+    /// # Errors
+    ///
+    /// The first difference.
+    pub fn run(&self, subject: &mut dyn Subject) -> Result<(), String> {
+        let configured = subject.configure(&self.options.to_string());
+        let ports = match (configured, &self.expected) {
+            (Err(Refusal::Options(errors)), Expected::OptionErrors(wanted)) => {
+                return compare::option_errors(wanted, &errors);
+            }
+            (Err(Refusal::Fault(fault)), Expected::Fault(kind, part)) => return compare::fault(kind, part, &fault),
+            (Err(refusal), _) => return Err(refusal.to_string()),
+            (Ok(_), Expected::OptionErrors(_)) => return Err("the options were taken".into()),
+            (Ok(ports), _) => ports,
+        };
+        let mut all = Ran::default();
+        for events in self.input.chunks(self.rows_per_batch) {
+            match (subject.process(batch(events)?), &self.expected) {
+                (Ok(outcome), _) => all.add(Ran::of(&ports, outcome, events.len())?),
+                (Err(fault), Expected::Fault(kind, part)) => return compare::fault(kind, part, &fault),
+                (Err(fault), _) => return Err(fault.to_string()),
+            }
+        }
+        match &self.expected {
+            Expected::Events(expected) => compare::events(expected, &all),
+            Expected::Fault(kind, _) => Err(format!("expected the fault `{kind}`, but all went well")),
+            Expected::OptionErrors(_) => Ok(()),
+        }
+    }
+}
+
+/// What came of the case files of a folder.
+#[derive(Clone, Debug, Default)]
+pub struct Results(pub BTreeMap<String, Result<(), String>>);
+
+/// Runs every `*.json` case file of a folder whose name holds `filter`.
+///
+/// # Errors
+///
+/// The folder cannot be read.
+pub fn run_folder(folder: &Path, filter: &str, subject: &mut dyn Subject) -> Result<Results, String> {
+    let entries = std::fs::read_dir(folder).map_err(|e| format!("{}: {e}", folder.display()))?;
+    let paths = entries.filter_map(|e| Some(e.ok()?.path()));
+    let mut results = Results::default();
+    for path in paths.filter(|p| p.extension().is_some_and(|e| e == "json")) {
+        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        if name.contains(filter) {
+            results.0.insert(name, run_file(&path, subject));
+        }
+    }
+    Ok(results)
+}
+
+fn run_file(path: &PathBuf, subject: &mut dyn Subject) -> Result<(), String> {
+    let text = std::fs::read_to_string(path).map_err(|e| e.to_string())?;
+    Case::parse(&text)?.run(subject)
+}
+
+#[cfg(test)]
+mod tests;

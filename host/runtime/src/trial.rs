@@ -1,0 +1,122 @@
+//! One instance of a node for those who test and measure nodes: every call answers with its own outcome or fault,
+//! nothing is tried again and nothing is cut in halves.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use wattle_batch::{Batch, NodeInfo, Outcome};
+use wattle_pack::{NodeLimits, OptionError};
+
+use crate::artifact::Compiled;
+use crate::fault::Fault;
+use crate::instance::{ConfigureError, Instance, Processed};
+
+/// Why a node was not configured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// It refuses its options.
+    Options(Vec<OptionError>),
+    /// It faulted.
+    Fault(Fault),
+}
+
+/// An instance under test.
+pub struct Trial {
+    compiled: Arc<Compiled>,
+    name: Arc<str>,
+    options: String,
+    limits: NodeLimits,
+    instance: Option<Instance>,
+    info: Arc<NodeInfo>,
+    started_in: Duration,
+    memory_bytes: usize,
+    replaced: u64,
+    fuel: Option<u64>,
+}
+
+impl Trial {
+    /// Makes an instance and configures it.
+    ///
+    /// # Errors
+    ///
+    /// The node refuses its options, or faults.
+    pub fn new(compiled: Arc<Compiled>, name: &str, options: &str, limits: &NodeLimits) -> Result<Self, Refused> {
+        let name: Arc<str> = name.into();
+        let since = Instant::now();
+        let (instance, info) = make(&compiled, &name, options, limits)?;
+        Ok(Self {
+            started_in: since.elapsed(),
+            memory_bytes: instance.memory_bytes(),
+            compiled,
+            name,
+            options: options.to_owned(),
+            limits: limits.clone(),
+            instance: Some(instance),
+            info: Arc::new(info),
+            replaced: 0,
+            fuel: None,
+        })
+    }
+
+    /// The node's ports and fields.
+    pub fn info(&self) -> &Arc<NodeInfo> {
+        &self.info
+    }
+
+    /// Time that instantiating and configuring took.
+    pub fn started_in(&self) -> Duration {
+        self.started_in
+    }
+
+    /// Linear memory after the last call, in bytes.
+    pub fn memory_bytes(&self) -> usize {
+        self.memory_bytes
+    }
+
+    /// How often a further instance was made: the last one had faulted, or outgrown its memory.
+    pub fn replaced(&self) -> u64 {
+        self.replaced
+    }
+
+    /// Fuel that the last call took, on a [`metered`](crate::Runtime::metered) runtime.
+    pub fn fuel(&self) -> Option<u64> {
+        self.fuel
+    }
+
+    /// Calls the node for a batch.
+    ///
+    /// # Errors
+    ///
+    /// The call faulted, or the fresh instance after a fault could not be made.
+    pub fn process(&mut self, batch: Batch) -> Result<Outcome, Fault> {
+        let instance = match self.instance.take() {
+            Some(instance) => instance,
+            None => {
+                self.replaced += 1;
+                let made = make(&self.compiled, &self.name, &self.options, &self.limits);
+                let (instance, _) = made.map_err(|refused| match refused {
+                    Refused::Fault(fault) => fault.while_instantiating(),
+                    Refused::Options(_) => {
+                        Fault::new(crate::FaultKind::Instantiate, "options were refused that were taken before")
+                    }
+                })?;
+                instance
+            }
+        };
+        let Processed { done, memory_bytes, instance, fuel } = instance.process(batch, &self.info);
+        (self.memory_bytes, self.instance, self.fuel) = (memory_bytes, instance, fuel);
+        done.map_err(|failed| failed.1)
+    }
+}
+
+fn make(
+    compiled: &Compiled,
+    name: &Arc<str>,
+    options: &str,
+    limits: &NodeLimits,
+) -> Result<(Instance, NodeInfo), Refused> {
+    Instance::new(compiled, name, options, limits).map_err(|error| match error {
+        ConfigureError::Options(errors) => Refused::Options(errors),
+        ConfigureError::Fault(fault) => Refused::Fault(fault),
+    })
+}

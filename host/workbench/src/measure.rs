@@ -1,0 +1,141 @@
+//! What a node costs: time by size of batch, fuel, memory, size, start.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use wattle_batch::{Ack, Batch, Column, Origin};
+use wattle_pack::{Artifact, NodeLimits};
+use wattle_runtime::{Compiled, Refused, Runtime, Trial};
+
+/// Sizes of batches that are measured.
+const ROWS: &[usize] = &[1, 10, 100, 1000, 10_000];
+/// Time that each size is measured for.
+const TIME: Duration = Duration::from_millis(300);
+/// Calls of each size at least, however long they take.
+const CALLS: usize = 5;
+/// Rows of the batch that fuel and memory are told for.
+const FUEL_ROWS: usize = 1000;
+/// Starts, of which the fastest counts.
+const STARTS: usize = 20;
+
+/// What calls with batches of one size cost.
+#[derive(Clone, Copy, Debug)]
+pub struct Measured {
+    /// Rows of each batch.
+    pub rows: usize,
+    /// Bytes of each batch.
+    pub bytes: usize,
+    /// Median time of a call.
+    pub median: Duration,
+}
+
+impl Measured {
+    /// Nanoseconds a row.
+    pub fn ns_per_row(&self) -> f64 {
+        self.median.as_secs_f64() * 1e9 / self.rows as f64
+    }
+
+    /// Megabytes a second.
+    pub fn mb_per_s(&self) -> f64 {
+        self.bytes as f64 / 1e6 / self.median.as_secs_f64()
+    }
+}
+
+/// What a node costs.
+#[derive(Clone, Debug)]
+pub struct Figures {
+    /// Bytes of the artifact.
+    pub size: usize,
+    /// Time to compile it.
+    pub compile: Duration,
+    /// Time to make and configure an instance, at best.
+    pub start: Duration,
+    /// Linear memory after the start, in bytes.
+    pub memory_at_start: usize,
+    /// Linear memory after calls with 1000 rows, in bytes.
+    pub memory: usize,
+    /// Instances that were made anew during the calls, because they had outgrown their memory.
+    pub replaced: u64,
+    /// Calls, by size of batch.
+    pub calls: Vec<Measured>,
+    /// Fuel for each byte of a batch of 1000 rows: what is executed, the same on every machine.
+    pub fuel_per_byte: Option<f64>,
+}
+
+/// Measures a component on batches that repeat these bodies. Without `fuel` nothing is compiled a second time for it.
+///
+/// # Errors
+///
+/// The component cannot be run, refuses its options, or faults.
+pub fn measure(artifact: &Artifact, options: &str, bodies: &[Vec<u8>], fuel: bool) -> Result<Figures, String> {
+    let limits = wattle_pack::ArtifactLimits::default();
+    let runtime = Runtime::new(None, limits.clone()).map_err(|e| e.to_string())?;
+    let since = Instant::now();
+    let compiled = runtime.compile(artifact).map_err(|e| e.message)?;
+    let compile = since.elapsed();
+    let mut start = Duration::MAX;
+    for _ in 0..STARTS {
+        start = start.min(begin(&compiled, options)?.started_in());
+    }
+    let mut trial = begin(&compiled, options)?;
+    let memory_at_start = trial.memory_bytes();
+    let mut memory = memory_at_start;
+    let mut calls = Vec::new();
+    for &rows in ROWS {
+        let batch = batch(bodies, rows)?;
+        calls.push(time(&mut trial, &batch)?);
+        if rows == FUEL_ROWS {
+            memory = trial.memory_bytes();
+        }
+    }
+    let replaced = trial.replaced();
+    let fuel_per_byte = if fuel {
+        let runtime = Runtime::metered(limits).map_err(|e| e.to_string())?;
+        let compiled = runtime.compile(artifact).map_err(|e| e.message)?;
+        let batch = batch(bodies, FUEL_ROWS)?;
+        let mut trial = begin(&compiled, options)?;
+        // The first call pays for what an SDK prepares once.
+        for _ in 0..2 {
+            trial.process(batch.share()).map_err(|fault| fault.to_string())?;
+        }
+        trial.fuel().map(|fuel| fuel as f64 / batch.byte_len().max(1) as f64)
+    } else {
+        None
+    };
+    let size = artifact.bytes.len();
+    Ok(Figures { size, compile, start, memory_at_start, memory, replaced, calls, fuel_per_byte })
+}
+
+fn begin(compiled: &Arc<Compiled>, options: &str) -> Result<Trial, String> {
+    Trial::new(compiled.clone(), "node", options, &NodeLimits::default()).map_err(|refused| match refused {
+        Refused::Fault(fault) => fault.to_string(),
+        Refused::Options(all) => {
+            let all: Vec<String> = all.iter().map(|e| format!("`{}`: {}", e.path, e.message)).collect();
+            format!("options refused: {}; give others with --options", all.join("; "))
+        }
+    })
+}
+
+fn batch(bodies: &[Vec<u8>], rows: usize) -> Result<Batch, String> {
+    let origin = Origin { source: "bench".into(), resource: r#"{"source":{"name":"bench"}}"#.into(), observed: 0 };
+    let bodies = Column::from_rows(bodies.iter().cycle().take(rows)).map_err(|e| e.to_string())?;
+    if bodies.rows() == 0 {
+        return Err("there is no input".into());
+    }
+    Ok(Batch::new(bodies, Arc::new(origin), Ack::none()))
+}
+
+fn time(trial: &mut Trial, batch: &Batch) -> Result<Measured, String> {
+    let mut times = Vec::new();
+    let until = Instant::now() + TIME;
+    while times.len() < CALLS || Instant::now() < until {
+        let shared = batch.share();
+        let since = Instant::now();
+        let done = trial.process(shared);
+        times.push(since.elapsed());
+        done.map_err(|fault| fault.to_string())?;
+    }
+    times.sort();
+    let median = times.get(times.len() / 2).copied().unwrap_or_default();
+    Ok(Measured { rows: batch.rows(), bytes: batch.byte_len(), median })
+}

@@ -1,0 +1,116 @@
+//! What comes out of a component, whatever goes in: every row is accounted for, and nothing faults.
+
+use std::sync::Arc;
+
+use wattle_batch::{Ack, Batch, Column, Origin, Outcome};
+use wattle_cases::Ran;
+use wattle_pack::NodeLimits;
+use wattle_runtime::{Compiled, FaultKind, Trial};
+
+use super::Report;
+use super::itself::is_kebab;
+
+/// Rows of the largest batch.
+const MANY: usize = 100_000;
+/// Bytes of the largest value.
+const HUGE: usize = 8 << 20;
+
+/// Bodies that a node may meet, by what is special about them.
+fn kinds() -> Vec<(&'static str, Vec<Vec<u8>>)> {
+    let text = |all: &[&str]| all.iter().map(|t| t.as_bytes().to_vec()).collect::<Vec<_>>();
+    let many = (0..MANY).map(|i| format!(r#"{{"n":{i},"level":"info","message":"line {i}"}}"#).into_bytes()).collect();
+    let mut huge = br#"{"message":""#.to_vec();
+    huge.resize(HUGE, b'x');
+    huge.extend_from_slice(br#"","n":1}"#);
+    let deep = format!(r#"{{"message":{}1{}}}"#, "[".repeat(400), "]".repeat(400));
+    vec![
+        ("empty-batch", Vec::new()),
+        ("one-row", text(&[r#"{"n":1,"level":"info","message":"one"}"#])),
+        ("many-rows", many),
+        ("empty-strings", text(&["", r#"{"message":"","n":""}"#, "", r#""""#])),
+        ("invalid-utf8", vec![b"\xff\xfe".to_vec(), b"{\"message\":\"\xc3\x28\"}".to_vec(), b"ok \x80".to_vec()]),
+        ("control-bytes", vec![b"\0".to_vec(), b"a\0b\nc\r\n".to_vec(), br#"{"message":"\u0000\n"}"#.to_vec()]),
+        ("broken-json", text(&["{", r#"{"a":1"#, "[1,", r#"{"message":"x}"#, "nul", r#"{"message":"\ud800"}"#])),
+        (
+            "every-kind-of-json",
+            text(&["null", "true", "-1.5e3", r#""text""#, "[]", "[1,{}]", "{}", "{\"message\":{}}"]),
+        ),
+        ("deep-json", text(&[deep.as_str()])),
+        ("huge-field", vec![huge, b"small".to_vec()]),
+        ("other-scripts", text(&[r#"{"message":"żółć 雪 🦘"}"#, "עברית", "e\u{301}\u{200d}"])),
+    ]
+}
+
+pub(super) fn checks(report: &mut Report, compiled: &Arc<Compiled>, options: &str) {
+    let start = || {
+        Trial::new(compiled.clone(), "node", options, &NodeLimits::default())
+            .map_err(|_| "options were refused that were taken before".to_owned())
+    };
+    let kinds = kinds();
+    for (name, bodies) in &kinds {
+        report.check(*name, || {
+            let mut trial = start()?;
+            let outcome = call(&mut trial, bodies)?;
+            accounted(&outcome, bodies.len())?;
+            codes(&outcome)
+        });
+    }
+    report.check("one-instance-takes-all", || {
+        let mut trial = start()?;
+        for (name, bodies) in &kinds {
+            let outcome = call(&mut trial, bodies).map_err(|error| format!("{name}: {error}"))?;
+            accounted(&outcome, bodies.len()).map_err(|error| format!("{name}: {error}"))?;
+        }
+        Ok(())
+    });
+    report.check("determinism", || {
+        for (name, bodies) in kinds.iter().filter(|(name, _)| *name != "huge-field") {
+            let bodies = bodies.get(..bodies.len().min(1000)).unwrap_or_default();
+            let once = || -> Result<Ran, String> {
+                let mut trial = start()?;
+                let outcome = call(&mut trial, bodies)?;
+                Ran::of(&trial.info().ports.clone(), outcome, bodies.len())
+            };
+            if once()? != once()? {
+                return Err(format!("{name}: two fresh instances gave different results for the same batch"));
+            }
+        }
+        Ok(())
+    });
+}
+
+fn batch(bodies: &[Vec<u8>]) -> Result<Batch, String> {
+    let origin = Origin { source: "test".into(), resource: r#"{"source":{"name":"test"}}"#.into(), observed: 0 };
+    let bodies = Column::from_rows(bodies).map_err(|e| e.to_string())?;
+    Ok(Batch::new(bodies, Arc::new(origin), Ack::none()))
+}
+
+/// Calls the node. An error that it answers with on purpose is its right: all rows fail then.
+fn call(trial: &mut Trial, bodies: &[Vec<u8>]) -> Result<Outcome, String> {
+    match trial.process(batch(bodies)?) {
+        Ok(outcome) => Ok(outcome),
+        Err(fault) if fault.kind == FaultKind::NodeError => {
+            Ok(Outcome { failed: Some(batch(bodies)?), ..Outcome::default() })
+        }
+        Err(fault) => Err(fault.to_string()),
+    }
+}
+
+fn accounted(outcome: &Outcome, rows: usize) -> Result<(), String> {
+    let emitted: usize = outcome.emitted.iter().map(|(_, batch)| batch.rows()).sum();
+    let failed = outcome.failed.as_ref().map_or(0, Batch::rows);
+    let dropped: usize = outcome.dropped.iter().map(|(_, count)| count).sum();
+    let seen = emitted + failed + dropped + outcome.parents;
+    let expected = rows + outcome.copied;
+    if seen == expected { Ok(()) } else { Err(format!("{expected} rows were expected, {seen} came out")) }
+}
+
+/// Codes become labels of metrics, so they are words of a closed set.
+fn codes(outcome: &Outcome) -> Result<(), String> {
+    let failed = outcome.failed.iter().flat_map(|b| (0..b.rows()).filter_map(|row| b.failure(row)));
+    let codes = failed.map(|failure| &*failure.code).chain(outcome.dropped.iter().map(|(code, _)| code.as_str()));
+    match codes.into_iter().find(|code| !is_kebab(code)) {
+        Some(code) => Err(format!("`{code}` is not a code in kebab-case")),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,50 @@
+;; Answers every import of WASI (preview 1) without asking anybody: an adapter that a component is made with.
+;;
+;; There are no files, arguments or variables; what is written to standard output is swallowed; the clock advances by a
+;; microsecond with every look, from the same instant in every instance; random numbers are the same in every instance.
+;; Descriptors answer with 8 (EBADF), polls with 52 (ENOSYS).
+(module
+  (import "env" "memory" (memory 0))
+  (global $clk (mut i64) (i64.const 1700000000000000000))
+  (global $rng (mut i64) (i64.const 0x9E3779B97F4A7C15))
+  (func (export "sched_yield") (result i32) (i32.const 0))
+  (func (export "proc_exit") (param i32) unreachable)
+  (func (export "args_get") (param i32 i32) (result i32) (i32.const 0))
+  (func (export "args_sizes_get") (param i32 i32) (result i32)
+    (i32.store (local.get 0) (i32.const 0)) (i32.store (local.get 1) (i32.const 0)) (i32.const 0))
+  (func (export "environ_get") (param i32 i32) (result i32) (i32.const 0))
+  (func (export "environ_sizes_get") (param i32 i32) (result i32)
+    (i32.store (local.get 0) (i32.const 0)) (i32.store (local.get 1) (i32.const 0)) (i32.const 0))
+  (func (export "clock_time_get") (param i32 i64 i32) (result i32)
+    (global.set $clk (i64.add (global.get $clk) (i64.const 1000)))
+    (i64.store (local.get 2) (global.get $clk)) (i32.const 0))
+  (func (export "random_get") (param $p i32) (param $n i32) (result i32)
+    (block $e (loop $l
+      (br_if $e (i32.eqz (local.get $n)))
+      (global.set $rng (i64.xor (global.get $rng) (i64.shl (global.get $rng) (i64.const 13))))
+      (global.set $rng (i64.xor (global.get $rng) (i64.shr_u (global.get $rng) (i64.const 7))))
+      (global.set $rng (i64.xor (global.get $rng) (i64.shl (global.get $rng) (i64.const 17))))
+      (i32.store8 (local.get $p) (i32.wrap_i64 (global.get $rng)))
+      (local.set $p (i32.add (local.get $p) (i32.const 1)))
+      (local.set $n (i32.sub (local.get $n) (i32.const 1)))
+      (br $l)))
+    (i32.const 0))
+  (func (export "poll_oneoff") (param i32 i32 i32 i32) (result i32) (i32.const 52))
+  (func (export "fd_close") (param i32) (result i32) (i32.const 8))
+  (func (export "fd_read") (param i32 i32 i32 i32) (result i32) (i32.const 8))
+  (func (export "fd_seek") (param i32 i64 i32 i32) (result i32) (i32.const 8))
+  ;; swallow output: report everything as written
+  (func (export "fd_write") (param $fd i32) (param $iov i32) (param $cnt i32) (param $out i32) (result i32)
+    (local $s i32)
+    (block $e (loop $l
+      (br_if $e (i32.eqz (local.get $cnt)))
+      (local.set $s (i32.add (local.get $s) (i32.load offset=4 (local.get $iov))))
+      (local.set $iov (i32.add (local.get $iov) (i32.const 8)))
+      (local.set $cnt (i32.sub (local.get $cnt) (i32.const 1)))
+      (br $l)))
+    (i32.store (local.get $out) (local.get $s)) (i32.const 0))
+  (func (export "fd_fdstat_get") (param i32 i32) (result i32) (i32.const 8))
+  (func (export "fd_fdstat_set_flags") (param i32 i32) (result i32) (i32.const 8))
+  (func (export "fd_prestat_get") (param i32 i32) (result i32) (i32.const 8))
+  (func (export "fd_prestat_dir_name") (param i32 i32 i32) (result i32) (i32.const 8))
+)

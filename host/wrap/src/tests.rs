@@ -1,0 +1,66 @@
+//! Modules by hand, as somebody without any SDK writes them.
+
+use super::*;
+
+/// A node that does nothing: its options are taken, and it answers with the port `out`.
+fn module(more: &str) -> String {
+    format!(
+        r#"(module
+        {more}
+        (memory (export "memory") 1)
+        (data (i32.const 64) "quiet1.0.0Does nothing.{{}}out")
+        (data (i32.const 128) "\40\00\00\00\05\00\00\00\45\00\00\00\05\00\00\00\4a\00\00\00\0d\00\00\00\57\00\00\00\02\00\00\00\00")
+        (data (i32.const 192) "\00\00\00\00\d0\00\00\00\01\00\00\00")
+        (data (i32.const 208) "\59\00\00\00\03\00\00\00")
+        (func (export "wattle:node/node@0.1.0#describe") (result i32) i32.const 128)
+        (func (export "wattle:node/node@0.1.0#configure") (param i32 i32) (result i32) i32.const 192)
+        (func (export "wattle:node/node@0.1.0#process") (result i32) i32.const 256)
+        (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) i32.const 1024))"#
+    )
+}
+
+fn refused(text: &str) -> String {
+    let refused = wrap(&wat::parse_str(text).unwrap()).unwrap_err();
+    format!("{refused}; {}", refused.hint.unwrap_or_default())
+}
+
+#[test]
+fn a_module_by_hand_becomes_a_component_of_the_contract() {
+    let component = wrap(&wat::parse_str(module("")).unwrap()).unwrap();
+    assert!(Parser::is_component(&component));
+    assert_eq!(wrap(&component).unwrap(), component, "a component stays as it is");
+}
+
+#[test]
+fn the_adapter_is_what_its_text_says() {
+    let assembled = wat::parse_str(include_str!("stub.wat")).unwrap();
+    if std::env::var_os("UPDATE_EXPECT").is_some() {
+        std::fs::write(concat!(env!("CARGO_MANIFEST_DIR"), "/src/stub.wasm"), &assembled).unwrap();
+    }
+    assert!(assembled == STUB, "run this test with UPDATE_EXPECT=1");
+}
+
+#[test]
+fn wasi_is_stubbed_out() {
+    let wants = r#"(import "wasi_snapshot_preview1" "fd_write" (func (param i32 i32 i32 i32) (result i32)))"#;
+    let component = wrap(&wat::parse_str(module(wants)).unwrap()).unwrap();
+    let mut imports = Vec::new();
+    for payload in Parser::new(0).parse_all(&component) {
+        if let Payload::ComponentImportSection(section) = payload.unwrap() {
+            imports.extend(section.into_iter().map(|import| import.unwrap().name.name.to_owned()));
+        }
+    }
+    assert!(imports.iter().all(|name| name.starts_with("wattle:node/")), "{imports:?}");
+}
+
+#[test]
+fn what_is_missing_is_named() {
+    assert!(refused("(module)").contains("exports no `wattle:node/node@"));
+    let without = module("").replace("cabi_realloc", "realloc");
+    assert!(refused(&without).contains("exports no `cabi_realloc`"));
+    let foreign = module(r#"(import "env" "strlen" (func (param i32) (result i32)))"#);
+    assert!(refused(&foreign).contains("imports `env.strlen`"));
+    let wrong = module("").replace("(param i32 i32) (result i32) i32.const 192", "(result i32) i32.const 192");
+    assert!(refused(&wrong).contains("does not fit the contract"), "{}", refused(&wrong));
+    assert!(wrap(b"text").unwrap_err().message.contains("not webassembly"));
+}

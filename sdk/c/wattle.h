@@ -1,0 +1,197 @@
+/* Write a Wattle node in C.
+ *
+ * A node defines `wattle_node` (what it is), `wattle_configure` (its options, fields and ports), and one of two faces:
+ *
+ *   WATTLE_EVENTS(f)   f decides about one event at a time (simple)
+ *   WATTLE_COLUMNS(f)  f reads columns and decides about all rows at once (fast)
+ *
+ * Nothing has to be freed: memory that is allocated while the node is configured stays for its life, memory that is
+ * allocated while it processes goes when the call ends. Texts are bytes with a length and end with no zero.
+ *
+ * The functions that decide are those of wit/batch.wit, where their rules stand. There is no C library; the few functions
+ * of <string.h> that compilers count on are in wattle.c.
+ */
+#ifndef WATTLE_H
+#define WATTLE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* A text: bytes and their number. One without bytes at all (`ptr` is NULL) stands for a missing value. */
+typedef struct {
+  const uint8_t *ptr;
+  size_t len;
+} wattle_text;
+
+/* A literal as a text. */
+#define WATTLE(literal) ((wattle_text){(const uint8_t *)(literal), sizeof(literal) - 1})
+
+bool wattle_equal(wattle_text a, wattle_text b);
+bool wattle_contains(wattle_text text, wattle_text part);
+/* Texts, one after the other. */
+wattle_text wattle_join(const wattle_text *parts, size_t count);
+/* A number in decimal. */
+wattle_text wattle_number(uint64_t number);
+/* The text with U+FFFD for what is not UTF-8: bytes of an event need not be text, but what is set must be. */
+wattle_text wattle_utf8(wattle_text text);
+
+/* What a node is; see `description` in wit/node.wit. */
+typedef struct {
+  wattle_text name, version, summary, options_schema;
+  bool masks;
+} wattle_description;
+
+/* ---- what the node defines ---- */
+
+extern const wattle_description wattle_node;
+void wattle_configure(void);
+
+/* ---- while it is configured ---- */
+
+/* An option. A missing one, and one of another type, is reported; then the text has no bytes, the number is 0. */
+wattle_text wattle_option_text(const char *name);
+int64_t wattle_option_integer(const char *name);
+bool wattle_option_bool(const char *name);
+/* Whether an option is given. Options that nobody asks about are refused. */
+bool wattle_has_option(const char *name);
+/* Reports something wrong with an option. */
+void wattle_option_error(const char *name, wattle_text message);
+
+/* A field that was resolved. */
+typedef uint32_t wattle_field;
+
+/* Resolves a path to read, to set, or both. `option` names the option that it came from, "" for none. */
+wattle_field wattle_read_field(const char *option, wattle_text path);
+wattle_field wattle_write_field(const char *option, wattle_text path);
+wattle_field wattle_change_field(const char *option, wattle_text path);
+
+/* Names the output ports, port 0 first. Without it there is one, `out`. */
+void wattle_ports(const wattle_text *names, size_t count);
+
+/* ---- one event at a time ---- */
+
+typedef struct wattle_event wattle_event;
+
+/* What becomes of an event. */
+typedef struct {
+  enum { WATTLE_KEEP, WATTLE_PORT, WATTLE_DROP, WATTLE_FAIL } what;
+  uint8_t port;
+  wattle_text code, message;
+} wattle_action;
+
+/* It goes on, on port 0. */
+wattle_action wattle_keep(void);
+/* It leaves on this port. */
+wattle_action wattle_port(uint8_t port);
+/* It ends here on purpose, counted under this code. */
+wattle_action wattle_drop(wattle_text code);
+/* It leaves unchanged on the port `failed`. */
+wattle_action wattle_fail(wattle_text code, wattle_text message);
+
+/* The text of a field: strings unescaped, other values as JSON; no bytes at all if the event lacks it. */
+wattle_text wattle_get(wattle_event *event, wattle_field field);
+/* Sets a field to a string. */
+void wattle_set(wattle_event *event, wattle_field field, wattle_text value);
+
+typedef wattle_action (*wattle_event_function)(wattle_event *event);
+wattle_text wattle_process_events(wattle_event_function function);
+
+#define WATTLE_EVENTS(function)                                                                                        \
+  wattle_text wattle_process(void) { return wattle_process_events(function); }
+
+/* ---- columns ---- */
+
+typedef enum { WATTLE_AS_TEXT, WATTLE_AS_JSON } wattle_form;
+
+/* What kind of value a row has. */
+enum {
+  WATTLE_MISSING,
+  WATTLE_NULL,
+  WATTLE_BOOLEAN,
+  WATTLE_A_NUMBER,
+  WATTLE_STRING,
+  WATTLE_ARRAY,
+  WATTLE_OBJECT
+};
+
+/* One value per row: row i is bytes[offsets[i] .. offsets[i + 1]]. */
+typedef struct {
+  const uint8_t *bytes;
+  size_t bytes_len;
+  const uint32_t *offsets;
+  size_t offsets_len;
+  const uint8_t *kinds;
+  size_t kinds_len;
+} wattle_column;
+
+/* The value of a row; no bytes at all if it has none. */
+wattle_text wattle_row(const wattle_column *column, size_t row);
+
+/* A column that is being made. */
+typedef struct {
+  uint8_t *bytes;
+  size_t len, capacity;
+  uint32_t *offsets;
+  uint8_t *kinds;
+  size_t rows, row_capacity;
+} wattle_writer;
+
+wattle_writer wattle_writer_new(size_t bytes, size_t rows);
+/* Adds bytes to the row that is ended next. */
+void wattle_add(wattle_writer *writer, wattle_text text);
+void wattle_end_row(wattle_writer *writer);
+/* Both. */
+void wattle_push(wattle_writer *writer, wattle_text text);
+/* A row without a value: in `wattle_set_column` it means that the row stays as it is. */
+void wattle_push_none(wattle_writer *writer);
+
+size_t wattle_rows(void);
+wattle_column wattle_read(wattle_field field, wattle_form form);
+/* The JSON kind of each row's text, 0 where it is no valid JSON. */
+const uint8_t *wattle_check_json(wattle_field field);
+void wattle_replace(wattle_field field, wattle_form form, const uint32_t *starts, const uint32_t *ends, size_t spans,
+                    const wattle_writer *texts);
+void wattle_set_column(wattle_field field, wattle_form form, const wattle_writer *values);
+void wattle_set_json_from(wattle_field target, wattle_field source, const uint8_t *rows);
+/* INT64_MIN leaves a row as it is. */
+void wattle_set_timestamp(const int64_t *nanoseconds);
+void wattle_split(wattle_field field, wattle_form form, const uint32_t *parents, const uint32_t *starts,
+                  const uint32_t *ends, size_t children, wattle_text prefix, wattle_text suffix);
+void wattle_split_into(const uint32_t *parents, const wattle_writer *bodies);
+void wattle_drop_rows(const uint32_t *rows, size_t count, wattle_text code);
+void wattle_route(const uint8_t *ports);
+void wattle_copy_to(uint8_t port, const uint32_t *rows, size_t count);
+
+/* Rows that fail, collected. */
+typedef struct {
+  uint32_t *rows, *which;
+  size_t count, capacity;
+  wattle_text *reasons; /* code, message, code, message ... */
+  size_t reason_count, reason_capacity;
+} wattle_reasons;
+
+void wattle_reason(wattle_reasons *reasons, size_t row, wattle_text code, wattle_text message);
+void wattle_fail_rows(const wattle_reasons *reasons);
+
+/* What WATTLE_COLUMNS takes: WATTLE_OK, or what is wrong, which fails every row. */
+typedef wattle_text (*wattle_columns_function)(void);
+#define WATTLE_OK ((wattle_text){NULL, 0})
+
+#define WATTLE_COLUMNS(function)                                                                                       \
+  wattle_text wattle_process(void) { return function(); }
+
+/* ---- always ---- */
+
+/* Memory, aligned to 8. */
+void *wattle_alloc(size_t size);
+/* Ends the call with a message, as a panic or an exception would. */
+_Noreturn void wattle_panic(wattle_text message);
+
+void *memcpy(void *restrict to, const void *restrict from, size_t size);
+void *memmove(void *to, const void *from, size_t size);
+void *memset(void *to, int byte, size_t size);
+int memcmp(const void *a, const void *b, size_t size);
+size_t strlen(const char *text);
+
+#endif

@@ -1,0 +1,259 @@
+// Write a Wattle node in JavaScript: index.d.ts says how.
+//
+// Values cross the border as QuickJS has them: `list<u8>` is a Uint8Array, other lists are arrays, and `none` is null or
+// undefined.
+
+import host from "wattle:node/batch@0.1.0";
+import fields from "wattle:node/fields@0.1.0";
+import diagnostics from "wattle:node/diagnostics@0.1.0";
+
+export const keep = { what: "keep" };
+export const port = (index) => ({ what: "port", index });
+export const drop = (code) => ({ what: "drop", code });
+export const fail = (code, message) => ({ what: "fail", code, message });
+
+/** Leaves a row as it is, in `setTimestamp`. */
+export const LEAVE = -(2 ** 63);
+
+/** A node that decides about one event at a time. */
+export function eventNode(definition) {
+  return exported(definition, (decide, touched) => () => {
+    const rows = host.rows();
+    const columns = [];
+    const written = [];
+    const ports = new Uint8Array(rows);
+    const drops = new Map();
+    const reasons = new Reasons();
+    let routed = false;
+    let row = 0;
+    const event = {
+      get: (field) => (columns[field] ??= host.readText(touched[field]))[row] ?? undefined,
+      set: (field, value) => {
+        (written[field] ??= new Array(rows).fill(null))[row] = String(value);
+      },
+    };
+    for (; row < rows; row++) {
+      const action = decide(event) ?? keep;
+      switch (action.what) {
+        case "keep":
+          break;
+        case "port":
+          ports[row] = action.index;
+          routed = true;
+          break;
+        case "drop":
+          if (!drops.has(action.code)) drops.set(action.code, []);
+          drops.get(action.code).push(row);
+          break;
+        case "fail":
+          reasons.add(row, action.code, action.message);
+          break;
+        default:
+          throw new TypeError(`an event was answered with ${JSON.stringify(action)}`);
+      }
+    }
+    written.forEach((values, field) => host.setText(touched[field], values));
+    drops.forEach((dropped, code) => host.drop(dropped, code));
+    batch.fail(reasons);
+    if (routed) host.route(ports);
+  });
+}
+
+/** A node that decides about all rows of a batch at once. */
+export function columnNode(definition) {
+  return exported(definition, (decide) => () => decide(batch));
+}
+
+/** An error that fails every row of the batch, on purpose. */
+export class NodeError extends Error {}
+
+/** Rows that fail, and why; rows near to each other share a reason that is the same. */
+export class Reasons {
+  rows = [];
+  which = [];
+  reasons = [];
+
+  add(row, code, message) {
+    const { reasons } = this;
+    // Only the last few are compared: where all rows differ, a search of all would be quadratic.
+    let known = reasons.length - 1;
+    for (const oldest = Math.max(0, reasons.length - 16); known >= oldest; known--) {
+      if (reasons[known].code === code && reasons[known].message === message) break;
+    }
+    if (known < 0 || reasons[known].code !== code || reasons[known].message !== message) {
+      known = reasons.push({ code, message }) - 1;
+    }
+    this.rows.push(row);
+    this.which.push(known);
+  }
+}
+
+/** Handles of the host by field; a field is its index, whichever face a node has. */
+let handles = [];
+
+const batch = {
+  get rows() {
+    return host.rows();
+  },
+  readText: (field) => host.readText(handles[field]),
+  read: (field, form = "text") => host.read(handles[field], form),
+  checkJson: (field) => host.checkJson(handles[field]),
+  setText: (field, values) => host.setText(handles[field], values),
+  set: (field, form, column) => host.set(handles[field], form, column),
+  setJsonFrom: (target, source, rows) => host.setJsonFrom(handles[target], handles[source], rows),
+  // componentize-qjs 0.4.5 takes a list of s64 as numbers and traps on a BigInt.
+  setTimestamp: (nanoseconds) => host.setTimestamp(nanoseconds.map(Number)),
+  replace: (field, form, starts, ends, texts) => host.replace(handles[field], form, starts, ends, column(texts)),
+  split: (field, form, { parents, starts, ends }, prefix = "", suffix = "") =>
+    host.split(handles[field], form, parents, starts, ends, utf8(prefix), utf8(suffix)),
+  splitInto: (parents, bodies) => host.splitInto(parents, column(bodies)),
+  drop: (rows, code) => {
+    if (rows.length > 0) host.drop(rows, code);
+  },
+  route: (ports) => host.route(ports),
+  copyTo: (to, rows) => {
+    if (rows.length > 0) host.copyTo(to, rows);
+  },
+  fail: ({ rows, which, reasons }) => {
+    if (rows.length > 0) host.fail(rows, which, reasons);
+  },
+};
+
+/** The UTF-8 bytes of a text; QuickJS has no TextEncoder. */
+export function utf8(text) {
+  const bytes = unescape(encodeURIComponent(text.toWellFormed ? text.toWellFormed() : text));
+  const array = new Uint8Array(bytes.length);
+  for (let i = 0; i < bytes.length; i++) array[i] = bytes.charCodeAt(i);
+  return array;
+}
+
+/** A column of texts; `null` and `undefined` are rows without a value. */
+export function column(texts) {
+  const rows = texts.map((text) => (text == null ? new Uint8Array(0) : utf8(text)));
+  const offsets = [0];
+  rows.forEach((row) => offsets.push(offsets[offsets.length - 1] + row.length));
+  const bytes = new Uint8Array(offsets[rows.length]);
+  rows.forEach((row, index) => bytes.set(row, offsets[index]));
+  return { bytes, offsets, kinds: new Uint8Array(texts.map((text) => (text == null ? 0 : 4))) };
+}
+
+/** What the world asks for: `describe`, `configure` and `process`. */
+function exported(definition, faceOf) {
+  const { name, version, summary, options: spec = {}, masks = false, configure } = definition;
+  let processNow;
+  return {
+    describe: () => ({ name, version, summary, optionsSchema: JSON.stringify(schemaOf(spec)), masks }),
+    configure: (text) => {
+      const errors = [];
+      let ports = ["out"];
+      const touched = [];
+      const resolve = (read, write) => (option, path) => {
+        try {
+          return touched.push(fields.resolve(path, { read, write })) - 1;
+        } catch (error) {
+          errors.push({ path: option, message: messageOf(error) });
+          return -1;
+        }
+      };
+      const setup = {
+        read: resolve(true, false),
+        write: resolve(false, true),
+        change: resolve(true, true),
+        ports: (names) => (ports = names),
+        error: (option, message) => errors.push({ path: option, message }),
+      };
+      guarded(() => {
+        const options = checked(spec, text, errors);
+        if (options === undefined) return;
+        const decide = configure(options, setup);
+        handles = touched;
+        if (errors.length === 0) processNow = faceOf(decide, touched);
+      });
+      if (errors.length > 0) throw errors;
+      return { ports };
+    },
+    process: () => {
+      let refused;
+      guarded(() => {
+        try {
+          processNow();
+        } catch (error) {
+          if (!(error instanceof NodeError)) throw error;
+          refused = error.message;
+        }
+      });
+      if (refused !== undefined) throw refused;
+    },
+  };
+}
+
+/** Runs something, and tells the host of an exception before it ends the call: with its message, and where it was. */
+function guarded(run) {
+  try {
+    run();
+  } catch (error) {
+    diagnostics.panicked(error instanceof Error ? `${error.name}: ${error.message}\n${error.stack ?? ""}` : String(error));
+    throw error;
+  }
+}
+
+function messageOf(error) {
+  if (typeof error === "string") return error;
+  return error?.payload ?? error?.message ?? String(error);
+}
+
+const TYPES = {
+  string: ["a string", (value) => typeof value === "string"],
+  number: ["a number", (value) => typeof value === "number"],
+  integer: ["a whole number", Number.isInteger],
+  boolean: ["true or false", (value) => typeof value === "boolean"],
+  array: ["a list", Array.isArray],
+  object: ["a table", (value) => typeof value === "object" && value !== null && !Array.isArray(value)],
+};
+
+/** The options, with their defaults; undefined if something is wrong. */
+function checked(spec, text, errors) {
+  let options;
+  try {
+    options = JSON.parse(text);
+  } catch (error) {
+    errors.push({ path: "", message: `the options are not JSON: ${error.message}` });
+    return undefined;
+  }
+  if (!TYPES.object[1](options)) {
+    errors.push({ path: "", message: "the options must be a JSON object" });
+    return undefined;
+  }
+  const known = Object.keys(spec);
+  for (const key of Object.keys(options)) {
+    if (!known.includes(key)) {
+      errors.push({ path: key, message: `unknown option; there are ${known.join(", ") || "none"}` });
+    }
+  }
+  const found = {};
+  for (const [key, { type, enum: allowed, default: otherwise }] of Object.entries(spec)) {
+    if (!(key in options)) {
+      if (otherwise === undefined) errors.push({ path: "", message: `missing option \`${key}\`` });
+      found[key] = otherwise;
+      continue;
+    }
+    const value = options[key];
+    const [title, fits] = TYPES[type];
+    if (!fits(value)) errors.push({ path: key, message: `must be ${title}` });
+    else if (allowed && !allowed.includes(value)) {
+      errors.push({ path: key, message: `${JSON.stringify(value)} is none of ${allowed.join(", ")}` });
+    }
+    found[key] = value;
+  }
+  return errors.length === 0 ? found : undefined;
+}
+
+function schemaOf(spec) {
+  return {
+    $schema: "https://json-schema.org/draft/2020-12/schema",
+    type: "object",
+    additionalProperties: false,
+    properties: spec,
+    required: Object.keys(spec).filter((key) => spec[key].default === undefined),
+  };
+}

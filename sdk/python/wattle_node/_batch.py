@@ -1,0 +1,110 @@
+"""The batch of a call: reading its columns, deciding about its rows."""
+
+from __future__ import annotations
+
+from typing import Iterable, List, Optional, Sequence, Tuple
+
+from wit_world.imports import batch as host
+from wit_world.imports.types import Column, Form, Reason
+
+# A number that leaves a row as it is in `Batch.set_timestamp`.
+LEAVE = -(2**63)
+
+
+def column(values: Iterable[Optional[bytes]]) -> Column:
+    """A column of bytes; rows of None have no value."""
+    rows = list(values)
+    offsets, at = [0], 0
+    for row in rows:
+        at += len(row) if row is not None else 0
+        offsets.append(at)
+    kinds = bytes(0 if row is None else 4 for row in rows)
+    return Column(b"".join(row for row in rows if row is not None), offsets, kinds)
+
+
+def _form(name: str) -> Form:
+    return Form.JSON if name == "json" else Form.TEXT
+
+
+class Reasons:
+    """Rows that fail, and why; rows near to each other share a reason that is the same."""
+
+    def __init__(self) -> None:
+        self.rows: List[int] = []
+        self.which: List[int] = []
+        self.reasons: List[Reason] = []
+        self._known: dict[Tuple[str, str], int] = {}
+
+    def add(self, row: int, code: str, message: str) -> None:
+        which = self._known.get((code, message))
+        if which is None:
+            which = self._known[(code, message)] = len(self.reasons)
+            self.reasons.append(Reason(code, message))
+        self.rows.append(row)
+        self.which.append(which)
+
+
+class Batch:
+    """The batch of the current call. A field is the handle that `Setup` gave; a form is "text" or "json"."""
+
+    @property
+    def rows(self) -> int:
+        return host.rows()
+
+    def read_text(self, field: int) -> List[Optional[str]]:
+        """The text of the field of every row."""
+        return host.read_text(field)
+
+    def read(self, field: int, form: str = "text") -> Column:
+        """The same as bytes: row i is `bytes[offsets[i]:offsets[i + 1]]`, of the kind `kinds[i]`."""
+        return host.read(field, _form(form))
+
+    def check_json(self, field: int) -> bytes:
+        """The JSON kind of each row's text, 0 where it is no valid JSON."""
+        return host.check_json(field)
+
+    def set_text(self, field: int, values: List[Optional[str]]) -> None:
+        """Sets a field to strings; rows of None stay as they are."""
+        host.set_text(field, values)
+
+    def set(self, field: int, form: str, values: Column) -> None:
+        host.set(field, _form(form), values)
+
+    def set_json_from(self, target: int, source: int, rows: bytes) -> None:
+        host.set_json_from(target, source, rows)
+
+    def set_timestamp(self, nanoseconds: List[int]) -> None:
+        host.set_timestamp(nanoseconds)
+
+    def replace(self, field: int, form: str, starts: List[int], ends: List[int], texts: Sequence[bytes]) -> None:
+        host.replace(field, _form(form), starts, ends, column(texts))
+
+    def split(
+        self,
+        field: int,
+        form: str,
+        spans: Sequence[Tuple[int, int, int]],
+        prefix: bytes = b"",
+        suffix: bytes = b"",
+    ) -> None:
+        """Splits rows; a span is (row, first byte, byte after the last)."""
+        parents, starts, ends = ([span[i] for span in spans] for i in range(3))
+        host.split(field, _form(form), parents, starts, ends, prefix, suffix)
+
+    def split_into(self, parents: List[int], bodies: Sequence[bytes]) -> None:
+        host.split_into(parents, column(bodies))
+
+    def drop(self, rows: List[int], code: str) -> None:
+        if rows:
+            host.drop(rows, code)
+
+    def route(self, ports: bytes) -> None:
+        host.route(ports)
+
+    def copy_to(self, port: int, rows: List[int]) -> None:
+        if rows:
+            host.copy_to(port, rows)
+
+    def fail(self, reasons: Reasons) -> None:
+        if reasons.rows:
+            host.fail(reasons.rows, reasons.which, reasons.reasons)

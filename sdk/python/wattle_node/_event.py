@@ -1,0 +1,91 @@
+"""One event at a time, on the same columns underneath."""
+
+from __future__ import annotations
+
+from typing import Callable, Dict, List, NamedTuple, Optional
+
+from ._batch import Batch, Reasons
+
+
+class Action(NamedTuple):
+    """What becomes of an event. An event that is answered with None is kept."""
+
+    what: str
+    port: int = 0
+    code: str = ""
+    message: str = ""
+
+
+# It goes on, on port 0.
+KEEP = Action("keep")
+
+
+def PORT(index: int) -> Action:
+    """It leaves on this port."""
+    return Action("port", port=index)
+
+
+def DROP(code: str) -> Action:
+    """It ends here on purpose, counted under this code in kebab-case."""
+    return Action("drop", code=code)
+
+
+def FAIL(code: str, message: str) -> Action:
+    """It leaves unchanged on the port `failed`."""
+    return Action("fail", code=code, message=message)
+
+
+class Event:
+    """The event that is decided about."""
+
+    __slots__ = ("_batch", "_columns", "_row", "_rows", "_written")
+
+    def __init__(self, batch: Batch, rows: int) -> None:
+        self._batch = batch
+        self._rows = rows
+        self._row = 0
+        self._columns: Dict[int, List[Optional[str]]] = {}
+        self._written: Dict[int, List[Optional[str]]] = {}
+
+    def get(self, field: int) -> Optional[str]:
+        """The text of a field: strings unescaped, other values as JSON; None if the event lacks it."""
+        column = self._columns.get(field)
+        if column is None:
+            column = self._columns[field] = self._batch.read_text(field)
+        return column[self._row]
+
+    def set(self, field: int, value: str) -> None:
+        """Sets a field to a string."""
+        values = self._written.get(field)
+        if values is None:
+            values = self._written[field] = [None] * self._rows
+        values[self._row] = value
+
+
+def process_events(decide: Callable[[Event], Optional[Action]], batch: Batch) -> None:
+    """Decides about every event of a batch."""
+    rows = batch.rows
+    event = Event(batch, rows)
+    ports: Optional[bytearray] = None
+    drops: Dict[str, List[int]] = {}
+    reasons = Reasons()
+    for row in range(rows):
+        event._row = row
+        action = decide(event)
+        if action is None or action is KEEP:
+            continue
+        if action.what == "port":
+            if ports is None:
+                ports = bytearray(rows)
+            ports[row] = action.port
+        elif action.what == "drop":
+            drops.setdefault(action.code, []).append(row)
+        elif action.what == "fail":
+            reasons.add(row, action.code, action.message)
+    for field, values in event._written.items():
+        batch.set_text(field, values)
+    for code, dropped in drops.items():
+        batch.drop(dropped, code)
+    batch.fail(reasons)
+    if ports is not None:
+        batch.route(bytes(ports))

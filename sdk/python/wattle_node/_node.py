@@ -1,0 +1,194 @@
+"""The exports of a component, made of a definition."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence
+
+from componentize_py_types import Err
+from wit_world import exports
+from wit_world.exports import node as contract
+from wit_world.imports import diagnostics, fields
+from wit_world.imports.fields import Access
+
+from ._batch import Batch
+from ._event import process_events
+
+_NOTHING = object()
+_TYPES = {
+    str: ("string", "a string"),
+    int: ("integer", "a whole number"),
+    float: ("number", "a number"),
+    bool: ("boolean", "true or false"),
+    list: ("array", "a list"),
+    dict: ("object", "a table"),
+}
+
+
+class Option(NamedTuple):
+    """An option of the node; one without a default must be given. What is not among the options is refused."""
+
+    type: type
+    default: Any = _NOTHING
+    description: str = ""
+    enum: Optional[Sequence[Any]] = None
+
+    def fits(self, value: Any) -> bool:
+        if isinstance(value, bool):
+            return self.type is bool
+        return isinstance(value, (int, float) if self.type is float else self.type)
+
+    def schema(self) -> Dict[str, Any]:
+        made: Dict[str, Any] = {"type": _TYPES[self.type][0]}
+        if self.description:
+            made["description"] = self.description
+        if self.enum is not None:
+            made["enum"] = list(self.enum)
+        if self.default is not _NOTHING:
+            made["default"] = self.default
+        return made
+
+
+class NodeError(Exception):
+    """Raised to fail every row of the batch on purpose. Any other exception is a fault, as a panic would be."""
+
+
+class Setup:
+    """While the node is configured. `option` names the option that a path came from, "" for none."""
+
+    def __init__(self) -> None:
+        self._ports = ["out"]
+        self._errors: List[contract.OptionError] = []
+
+    def read(self, option: str, path: str) -> int:
+        """Resolves a path to read."""
+        return self._resolve(option, path, Access.READ)
+
+    def write(self, option: str, path: str) -> int:
+        """Resolves a path to set."""
+        return self._resolve(option, path, Access.WRITE)
+
+    def change(self, option: str, path: str) -> int:
+        """Resolves a path to read and to change."""
+        return self._resolve(option, path, Access.READ | Access.WRITE)
+
+    def ports(self, names: Sequence[str]) -> None:
+        """Names the output ports, port 0 first. Without it there is one, `out`."""
+        self._ports = list(names)
+
+    def error(self, option: str, message: str) -> None:
+        """Reports something wrong with an option."""
+        self._errors.append(contract.OptionError(option, message))
+
+    def _resolve(self, option: str, path: str, access: Access) -> int:
+        try:
+            return fields.resolve(path, access)
+        except Err as error:
+            self.error(option, error.value)
+            return 0
+
+
+def event_node(configure: Callable[[Dict[str, Any], Setup], Any], **about: Any) -> type:
+    """The class `Node` of a node that decides about one event at a time; `about` is as for `column_node`."""
+
+    def decides(options: Dict[str, Any], setup: Setup) -> Callable[[Batch], None]:
+        decide = configure(options, setup)
+        return lambda batch: process_events(decide, batch)
+
+    return column_node(decides, **about)
+
+
+def column_node(
+    configure: Callable[[Dict[str, Any], Setup], Any],
+    *,
+    name: str,
+    version: str,
+    summary: str,
+    options: Optional[Dict[str, Option]] = None,
+    masks: bool = False,
+) -> type:
+    """The class `Node` of a node that decides about all rows of a batch at once."""
+    spec = options or {}
+    # The host calls each export on an object of its own, so what has been configured is kept beside them.
+    process: Optional[Callable[[Batch], None]] = None
+
+    class Node(exports.Node):
+        def describe(self) -> contract.Description:
+            return contract.Description(name, version, summary, json.dumps(_schema(spec)), masks)
+
+        def configure(self, options: str) -> contract.Configured:
+            nonlocal process
+            setup = Setup()
+            given = _checked(spec, options, setup)
+            if not setup._errors:
+                process = _guarded(configure, given, setup)
+            if setup._errors:
+                raise Err(setup._errors)
+            return contract.Configured(setup._ports)
+
+        def process(self) -> None:
+            try:
+                _guarded(process, Batch())
+            except NodeError as error:
+                raise Err(str(error))
+
+    return Node
+
+
+def _guarded(function: Any, *arguments: Any) -> Any:
+    """Calls a function, and tells the host of an exception before it ends the call: with its message and traceback."""
+    try:
+        return function(*arguments)
+    except NodeError:
+        raise
+    except BaseException as error:
+        diagnostics.panicked(_told(error))
+        raise
+
+
+def _told(error: BaseException) -> str:
+    """An exception and where it was, without its source: the module `traceback` would look for files, which are not there."""
+    lines, at = [f"{type(error).__name__}: {error}"], error.__traceback__
+    while at is not None:
+        code = at.tb_frame.f_code
+        lines.append(f"  {code.co_filename}:{at.tb_lineno} in {code.co_name}")
+        at = at.tb_next
+    return "\n".join(lines)
+
+
+def _checked(spec: Dict[str, Option], text: str, setup: Setup) -> Dict[str, Any]:
+    """The options, with their defaults."""
+    try:
+        given = json.loads(text)
+    except ValueError as error:
+        setup.error("", f"the options are not JSON: {error}")
+        return {}
+    if not isinstance(given, dict):
+        setup.error("", "the options must be a JSON object")
+        return {}
+    for key in given:
+        if key not in spec:
+            setup.error(key, f"unknown option; there are {', '.join(spec) or 'none'}")
+    found = {}
+    for key, option in spec.items():
+        if key not in given:
+            if option.default is _NOTHING:
+                setup.error("", f"missing option `{key}`")
+            found[key] = option.default
+        elif not option.fits(given[key]):
+            setup.error(key, f"must be {_TYPES[option.type][1]}")
+        elif option.enum is not None and given[key] not in option.enum:
+            setup.error(key, f"{json.dumps(given[key])} is none of {', '.join(map(str, option.enum))}")
+        else:
+            found[key] = given[key]
+    return found
+
+
+def _schema(spec: Dict[str, Option]) -> Dict[str, Any]:
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "type": "object",
+        "additionalProperties": False,
+        "properties": {key: option.schema() for key, option in spec.items()},
+        "required": [key for key, option in spec.items() if option.default is _NOTHING],
+    }

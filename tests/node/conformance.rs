@@ -1,0 +1,85 @@
+//! The conformance suite on what keeps the contract, and on what does not.
+
+use serde_json::Value;
+use wattle_tests::{Folder, built, workspace};
+
+use crate::{good, has_clang};
+
+#[test]
+fn the_examples_in_rust_do_what_they_do_in_every_language() {
+    let folder = Folder::new();
+    let component = built("guests/examples.wasm");
+    let ended = good(&folder, &["node", "conformance", component.to_str().unwrap(), "--examples", "--json"]);
+    let report: Value = serde_json::from_str(ended.text()).unwrap();
+    assert_eq!(report["failed"], 0, "{report}");
+    assert!(report["passed"].as_u64().unwrap() > 40, "{report}");
+}
+
+#[test]
+fn the_examples_in_c_do_what_they_do_in_every_language() {
+    if !has_clang() {
+        return;
+    }
+    let folder = Folder::new();
+    for tree in ["examples/c", "sdk/c"] {
+        folder.copy(&workspace().join(tree), tree);
+    }
+    good(&folder, &["node", "build", "examples/c"]);
+    good(&folder, &["node", "conformance", "examples/c/build/examples.wasm", "--examples"]);
+    good(&folder, &["node", "conformance", "examples/c"]);
+}
+
+#[test]
+fn every_built_in_node_keeps_the_contract() {
+    let folder = Folder::new();
+    for (node, options) in [
+        ("parse", r#"{"field":"body","format":"json"}"#),
+        ("unroll", r#"{"path":["Records","$"],"into":"Record"}"#),
+        ("extract", r#"{"fields":[{"from":"body.message","into":"attributes.m"}]}"#),
+        ("route", r#"{"paths":[{"name":"infos","when":{"field":"body.level","equals":"info"}}]}"#),
+        ("mask", r#"{"rules":[{"json_key":["message"]}]}"#),
+    ] {
+        let component = built(&format!("nodes/{node}.wasm"));
+        let ended = folder.run(&["node", "conformance", component.to_str().unwrap(), "--options", options]);
+        assert_eq!(ended.code, 0, "{node}: {}{}", ended.text(), ended.log);
+    }
+}
+
+#[test]
+fn a_node_that_breaks_the_contract_is_told_how() {
+    let folder = Folder::new();
+    let faulty = built("guests/faulty.wasm");
+    let run = |fault: &str| {
+        let options = format!(r#"{{"fault":"{fault}"}}"#);
+        folder.run(&["node", "conformance", faulty.to_str().unwrap(), "--options", &options])
+    };
+    let every_row = run("panic-on-every-row");
+    assert_eq!(every_row.code, 1);
+    assert!(every_row.text().contains("check empty-batch ... ok"), "{}", every_row.text());
+    assert!(every_row.text().contains("check one-row ... FAILED"), "{}", every_row.text());
+    assert!(every_row.text().contains("poison in row 0"), "{}", every_row.text());
+    let configure = run("panic-on-configure");
+    assert!(configure.text().contains("check options-taken ... FAILED"), "{}", configure.text());
+    assert!(configure.text().contains("configured to panic"), "{}", configure.text());
+    let refused = folder.run(&["node", "conformance", faulty.to_str().unwrap()]);
+    assert!(refused.text().contains("give options that it takes with --options"), "{}", refused.text());
+}
+
+#[test]
+fn what_is_no_component_of_the_contract_is_told_by_the_first_check() {
+    let folder = Folder::new();
+    for (text, part) in [
+        ("(module)", "core module"),
+        ("(component)", "does not export `wattle:node/node@"),
+        (
+            r#"(component (import "wasi:cli/environment@0.2.0" (instance (export "get-environment" (func)))))"#,
+            "wasi:cli",
+        ),
+    ] {
+        folder.write("it.wasm", wat::parse_str(text).unwrap());
+        let ended = folder.run(&["node", "conformance", "it.wasm"]);
+        assert_eq!(ended.code, 1);
+        assert!(ended.text().contains("check contract ... FAILED") && ended.text().contains(part), "{}", ended.text());
+        assert!(ended.text().contains("0 passed, 1 failed"), "{}", ended.text());
+    }
+}
