@@ -132,7 +132,9 @@ impl Fault {
     /// The fault of a guest that reported a panic, and then came back instead of trapping.
     pub(crate) fn of_panic(state: &mut State) -> Self {
         let said = state.panic.take().unwrap_or_default();
-        Self::new(FaultKind::Trap, told(&said))
+        // An exception because there was no memory is about the limit.
+        let kind = if state.memory_denied { FaultKind::MemoryLimit } else { FaultKind::Trap };
+        Self::new(kind, told(&said))
     }
 
     /// Finds out what an error of a call was, from the error and from what the host noticed during the call.
