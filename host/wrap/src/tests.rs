@@ -21,7 +21,7 @@ fn module(more: &str) -> String {
 
 fn refused(text: &str) -> String {
     let refused = wrap(&wat::parse_str(text).unwrap()).unwrap_err();
-    format!("{refused}; {}", refused.hint.unwrap_or_default())
+    format!("{refused}; {}", refused.hint.as_deref().unwrap_or_default())
 }
 
 #[test]
