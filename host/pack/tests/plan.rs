@@ -317,10 +317,20 @@ fn a_pack_in_a_folder_brings_its_artifacts_and_all_files_are_watched() {
     assert_eq!(nodes[0].artifact.origin, Origin::File(at("packs/local/nodes/own.wasm")));
     assert_eq!(nodes[0].artifact.name, "own");
     assert!(std::sync::Arc::ptr_eq(&nodes[0].artifact, &nodes[1].artifact));
-    let expected: Vec<PathBuf> = ["agent.toml", "packs/local/nodes/own.wasm", "packs/local/pack.toml", "wattle.lock"]
-        .map(at)
-        .into_iter()
-        .collect();
+    // Folders too, since what is copied into them makes the pack another; and what may come: a signature, a lock.
+    let expected: Vec<PathBuf> = [
+        "agent.toml",
+        "packs/local",
+        "packs/local/nodes",
+        "packs/local/nodes/own.wasm",
+        "packs/local/pack.sum",
+        "packs/local/pack.sum.minisig",
+        "packs/local/pack.toml",
+        "wattle.lock",
+    ]
+    .map(at)
+    .into_iter()
+    .collect();
     assert_eq!(plan.files.into_iter().collect::<Vec<_>>(), expected);
 }
 

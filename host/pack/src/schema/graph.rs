@@ -74,6 +74,7 @@ pub(super) fn limits() -> Json {
         ("fields", MAY, "Fields that a node may resolve.", number(0, 1_000_000)),
         ("table_elements", MAY, "Elements of all tables together.", number(0, 10_000_000)),
         ("instances", MAY, "Core instances of one component.", number(1, 10_000)),
+        ("state", MAY, "State that a node may hand over.", size()),
         ("retry_calls", MAY, "Calls made to find the poisonous rows of a batch.", number(1, 1_000_000)),
         ("retry_time", MAY, "Time that those calls may take together.", duration()),
     ])
