@@ -73,6 +73,12 @@ const LANGUAGES: &[Language] = &[
         source: "src/app.py",
         edit: ("text.upper()", "text.upper() + \"!\""),
     },
+    Language {
+        name: "go",
+        examples: Examples::Project("examples/go"),
+        source: "main.go",
+        edit: ("strings.ToUpper(text)", "strings.ToUpper(text)+\"!\""),
+    },
 ];
 
 /// Builds, checks and measures.

@@ -18,14 +18,18 @@ pub const WIT: &[(&str, &str)] = &[
     ("diagnostics.wit", include_str!("../../../wit/diagnostics.wit")),
     ("fields.wit", include_str!("../../../wit/fields.wit")),
     ("node.wit", include_str!("../../../wit/node.wit")),
+    ("state.wit", include_str!("../../../wit/state.wit")),
     ("types.wit", include_str!("../../../wit/types.wit")),
     ("world.wit", include_str!("../../../wit/world.wit")),
 ];
 
-/// The world that a node implements.
+/// The world that a node implements, and that of one that keeps state.
 const WORLD: &str = "processor";
+const STATEFUL_WORLD: &str = "stateful-processor";
 /// What a node's module exports, however it was made.
 const EXPORT: &str = "wattle:node/node@";
+/// What it exports besides if it keeps state.
+const STATE: &str = "wattle:node/state@";
 /// Module that old toolchains import WASI from.
 const PREVIEW1: &str = "wasi_snapshot_preview1";
 /// Answers every import of WASI (preview 1) by itself: what `stub.wat` says, assembled. A test keeps the two the same.
@@ -51,6 +55,7 @@ struct Seen {
     is_component: bool,
     has_world: bool,
     exports_node: bool,
+    exports_state: bool,
     exports_realloc: bool,
     wants_preview1: bool,
     foreign: Vec<String>,
@@ -86,7 +91,7 @@ pub fn wrap(bytes: &[u8]) -> Result<Vec<u8>, WrapError> {
     }
     let mut module = bytes.to_vec();
     if !seen.has_world {
-        let (resolve, world) = world()?;
+        let (resolve, world) = world(if seen.exports_state { STATEFUL_WORLD } else { WORLD })?;
         embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8, false)
             .map_err(|e| error(format!("the world could not be embedded: {e:#}"), ""))?;
     }
@@ -126,6 +131,7 @@ fn look(bytes: &[u8]) -> Result<Seen, WrapError> {
                 for export in exports {
                     let name = export.map_err(broken)?.name;
                     seen.exports_node |= name.starts_with(EXPORT);
+                    seen.exports_state |= name.starts_with(STATE);
                     seen.exports_realloc |= name == "cabi_realloc";
                 }
             }
@@ -136,8 +142,8 @@ fn look(bytes: &[u8]) -> Result<Seen, WrapError> {
     Ok(seen)
 }
 
-/// The contract's world, from the files that this program carries.
-fn world() -> Result<(Resolve, wit_parser::WorldId), WrapError> {
+/// A world of the contract, from the files that this program carries.
+fn world(name: &str) -> Result<(Resolve, wit_parser::WorldId), WrapError> {
     let wrong = |e: String| error(format!("the contract cannot be read: {e}"), "please report this");
     let mut sources = SourceMap::default();
     for (name, text) in WIT {
@@ -146,7 +152,7 @@ fn world() -> Result<(Resolve, wit_parser::WorldId), WrapError> {
     let group = sources.parse().map_err(|(_, e)| wrong(format!("{e:#}")))?;
     let mut resolve = Resolve::default();
     let package = resolve.push_group(group).map_err(|e| wrong(format!("{e:#}")))?;
-    let world = resolve.select_world(&[package], Some(WORLD)).map_err(|e| wrong(format!("{e:#}")))?;
+    let world = resolve.select_world(&[package], Some(name)).map_err(|e| wrong(format!("{e:#}")))?;
     Ok((resolve, world))
 }
 

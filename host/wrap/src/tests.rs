@@ -32,6 +32,24 @@ fn a_module_by_hand_becomes_a_component_of_the_contract() {
 }
 
 #[test]
+fn a_module_that_keeps_state_is_taken_for_the_other_world() {
+    let keeps = r#"
+        (func (export "wattle:node/state@0.1.0#version") (result i32) i32.const 1)
+        (func (export "wattle:node/state@0.1.0#save") (result i32) i32.const 256)
+        (func (export "wattle:node/state@0.1.0#restore") (param i32 i32) (result i32) i32.const 256)
+        (func (export "cabi_realloc")"#;
+    let text = module("").replacen(r#"(func (export "cabi_realloc")"#, keeps, 1);
+    let component = wrap(&wat::parse_str(text).unwrap()).unwrap();
+    let mut exports = Vec::new();
+    for payload in Parser::new(0).parse_all(&component) {
+        if let Payload::ComponentExportSection(section) = payload.unwrap() {
+            exports.extend(section.into_iter().map(|export| export.unwrap().name.name.to_owned()));
+        }
+    }
+    assert!(exports.contains(&"wattle:node/state@0.1.0".to_owned()), "{exports:?}");
+}
+
+#[test]
 fn the_adapter_is_what_its_text_says() {
     let assembled = wat::parse_str(include_str!("stub.wat")).unwrap();
     if std::env::var_os("UPDATE_EXPECT").is_some() {

@@ -35,6 +35,8 @@ pub(crate) enum Language {
     Ts,
     /// Python
     Python,
+    /// Go
+    Go,
 }
 
 #[derive(Args)]

@@ -30,6 +30,7 @@ fn trees(language: Language, columns: bool) -> Vec<(&'static str, &'static str)>
         Language::Python => {
             ("templates/python", "templates/python-columns", &[("sdk/python", "sdk"), ("wit", "sdk/wit")])
         }
+        Language::Go => ("templates/go", "templates/go-columns", &[("sdk/go", "sdk")]),
     };
     let mut trees = vec![(template, "")];
     trees.extend(columns.then_some((over, "")));
@@ -57,6 +58,7 @@ pub(crate) fn title(language: Language) -> &'static str {
         Language::Js => "JavaScript",
         Language::Ts => "TypeScript",
         Language::Python => "Python",
+        Language::Go => "Go",
     }
 }
 
@@ -66,7 +68,7 @@ mod tests {
 
     #[test]
     fn every_language_has_both_faces_and_its_sdk() {
-        for language in [Language::Rust, Language::C, Language::Js, Language::Ts, Language::Python] {
+        for language in [Language::Rust, Language::C, Language::Js, Language::Ts, Language::Python, Language::Go] {
             for columns in [false, true] {
                 let files = files(language, columns);
                 for name in ["node.toml", "README.md", "tests/cases/basic.json"] {

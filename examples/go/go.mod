@@ -1,0 +1,7 @@
+module examples
+
+go 1.24
+
+require wattle v0.0.0
+
+replace wattle => ../../sdk/go

@@ -1,0 +1,109 @@
+package wattle
+
+import "strings"
+
+// Event is one event of a batch.
+type Event struct {
+	batch   *Batch
+	row     int
+	columns map[Field]*Column
+	written map[Field]*Writer
+}
+
+// Get is the text of a field: strings unescaped, other values as JSON. False if the event lacks it.
+func (e *Event) Get(field Field) (string, bool) {
+	column := e.columns[field]
+	if column == nil {
+		read := e.batch.Read(field, Text)
+		column = &read
+		e.columns[field] = column
+	}
+	value := column.Row(e.row)
+	// The bytes of an event need not be text.
+	return strings.ToValidUTF8(string(value), "\uFFFD"), column.Kinds[e.row] != Missing
+}
+
+// Set sets a field to a string.
+func (e *Event) Set(field Field, value string) {
+	writer := e.written[field]
+	if writer == nil {
+		writer = NewWriter(0, e.batch.Rows())
+		e.written[field] = writer
+	}
+	for writer.Rows() < e.row {
+		writer.PushNone()
+	}
+	if writer.Rows() > e.row {
+		// Set twice: the last value counts.
+		column := &writer.column
+		column.Bytes = column.Bytes[:column.Offsets[e.row]]
+		column.Offsets, column.Kinds = column.Offsets[:e.row+1], column.Kinds[:e.row]
+	}
+	writer.Push(value)
+}
+
+// Action is what becomes of an event.
+type Action struct {
+	what          byte
+	port          byte
+	code, message string
+}
+
+const (
+	keeps = iota
+	leaves
+	drops
+	fails
+)
+
+// Keep is for an event that goes on, on port 0.
+var Keep = Action{what: keeps}
+
+// Port is for an event that leaves on this port.
+func Port(port byte) Action { return Action{what: leaves, port: port} }
+
+// Drop is for an event that ends here on purpose, counted under this code.
+func Drop(code string) Action { return Action{what: drops, code: code} }
+
+// Fail is for an event that leaves unchanged on the port `failed`.
+func Fail(code, message string) Action { return Action{what: fails, code: code, message: message} }
+
+// EachEvent is a node that decides about one event at a time.
+func EachEvent(decide func(event *Event) Action) Process {
+	return func(batch *Batch) error {
+		rows := batch.Rows()
+		event := &Event{batch, 0, map[Field]*Column{}, map[Field]*Writer{}}
+		ports, routed := make([]byte, rows), false
+		dropped := map[string][]uint32{}
+		var codes []string
+		var reasons Reasons
+		for row := range rows {
+			event.row = row
+			switch action := decide(event); action.what {
+			case leaves:
+				ports[row], routed = action.port, true
+			case drops:
+				if dropped[action.code] == nil {
+					codes = append(codes, action.code)
+				}
+				dropped[action.code] = append(dropped[action.code], uint32(row))
+			case fails:
+				reasons.Add(row, action.code, action.message)
+			}
+		}
+		for field, writer := range event.written {
+			for writer.Rows() < rows {
+				writer.PushNone()
+			}
+			batch.Set(field, Text, writer)
+		}
+		for _, code := range codes {
+			batch.Drop(dropped[code], code)
+		}
+		batch.Fail(&reasons)
+		if routed {
+			batch.Route(ports)
+		}
+		return nil
+	}
+}

@@ -1,0 +1,3 @@
+module wattle
+
+go 1.24

@@ -1,0 +1,179 @@
+package wattle
+
+// The contract's functions as WebAssembly has them. A list or a string is an address and a length, of 32 bits each; a
+// result of more than one number is written to an address that the caller gives.
+
+import (
+	"runtime"
+	"unsafe"
+)
+
+//go:wasmimport wattle:node/fields@0.1.0 resolve
+func hostResolve(path string, access uint32, result unsafe.Pointer)
+
+//go:wasmimport wattle:node/diagnostics@0.1.0 panicked
+func hostPanicked(message string)
+
+//go:wasmimport wattle:node/batch@0.1.0 rows
+func hostRows() uint32
+
+//go:wasmimport wattle:node/batch@0.1.0 read
+func hostRead(field, form uint32, result unsafe.Pointer)
+
+//go:wasmimport wattle:node/batch@0.1.0 check-json
+func hostCheckJSON(field uint32, result unsafe.Pointer)
+
+//go:wasmimport wattle:node/batch@0.1.0 replace
+func hostReplace(field, form uint32, starts unsafe.Pointer, startsLen uint32, ends unsafe.Pointer, endsLen uint32, bytes unsafe.Pointer, bytesLen uint32, offsets unsafe.Pointer, offsetsLen uint32, kinds unsafe.Pointer, kindsLen uint32)
+
+//go:wasmimport wattle:node/batch@0.1.0 set
+func hostSet(field, form uint32, bytes unsafe.Pointer, bytesLen uint32, offsets unsafe.Pointer, offsetsLen uint32, kinds unsafe.Pointer, kindsLen uint32)
+
+//go:wasmimport wattle:node/batch@0.1.0 set-json-from
+func hostSetJSONFrom(target, source uint32, rows unsafe.Pointer, rowsLen uint32)
+
+//go:wasmimport wattle:node/batch@0.1.0 set-timestamp
+func hostSetTimestamp(nanoseconds unsafe.Pointer, length uint32)
+
+//go:wasmimport wattle:node/batch@0.1.0 split
+func hostSplit(field, form uint32, parents unsafe.Pointer, parentsLen uint32, starts unsafe.Pointer, startsLen uint32, ends unsafe.Pointer, endsLen uint32, prefix, suffix string)
+
+//go:wasmimport wattle:node/batch@0.1.0 split-into
+func hostSplitInto(parents unsafe.Pointer, parentsLen uint32, bytes unsafe.Pointer, bytesLen uint32, offsets unsafe.Pointer, offsetsLen uint32, kinds unsafe.Pointer, kindsLen uint32)
+
+//go:wasmimport wattle:node/batch@0.1.0 drop
+func hostDrop(rows unsafe.Pointer, rowsLen uint32, code string)
+
+//go:wasmimport wattle:node/batch@0.1.0 route
+func hostRoute(ports unsafe.Pointer, length uint32)
+
+//go:wasmimport wattle:node/batch@0.1.0 copy-to
+func hostCopyTo(port uint32, rows unsafe.Pointer, length uint32)
+
+//go:wasmimport wattle:node/batch@0.1.0 fail
+func hostFail(rows unsafe.Pointer, rowsLen uint32, which unsafe.Pointer, whichLen uint32, reasons unsafe.Pointer, reasonsLen uint32)
+
+// Batch is the batch of the current call.
+type Batch struct{}
+
+// Rows is the number of rows.
+func (*Batch) Rows() int { return int(hostRows()) }
+
+// Read is the field of every row. It is not to be kept after the call.
+func (*Batch) Read(field Field, form Form) Column {
+	var result [6]uint32
+	hostRead(uint32(field), uint32(form), unsafe.Pointer(&result))
+	return Column{
+		given[byte](result[0], result[1]), given[uint32](result[2], result[3]), given[byte](result[4], result[5]),
+	}
+}
+
+// CheckJSON is the JSON kind of each row's text, Missing where it is no valid JSON.
+func (*Batch) CheckJSON(field Field) []Kind {
+	var result [2]uint32
+	hostCheckJSON(uint32(field), unsafe.Pointer(&result))
+	return given[byte](result[0], result[1])
+}
+
+// Replace replaces spans of a field by a text each, or all by the only text.
+func (*Batch) Replace(field Field, form Form, starts, ends []uint32, texts *Writer) {
+	s, sn := taken(starts)
+	e, en := taken(ends)
+	b, bn, o, on, k, kn := columnOf(texts)
+	hostReplace(uint32(field), uint32(form), s, sn, e, en, b, bn, o, on, k, kn)
+}
+
+// Set sets a field of the rows that have a value.
+func (*Batch) Set(field Field, form Form, values *Writer) {
+	b, bn, o, on, k, kn := columnOf(values)
+	hostSet(uint32(field), uint32(form), b, bn, o, on, k, kn)
+}
+
+// SetJSONFrom sets target to the JSON in the text of source, for marked rows.
+func (*Batch) SetJSONFrom(target, source Field, rows []byte) {
+	r, rn := taken(rows)
+	hostSetJSONFrom(uint32(target), uint32(source), r, rn)
+}
+
+// SetTimestamp sets the time of each row in nanoseconds since 1970; Leave leaves it.
+func (*Batch) SetTimestamp(nanoseconds []int64) {
+	n, nn := taken(nanoseconds)
+	hostSetTimestamp(n, nn)
+}
+
+// Split splits rows: each child is prefix, its span of the column, suffix.
+func (*Batch) Split(field Field, form Form, parents, starts, ends []uint32, prefix, suffix string) {
+	p, pn := taken(parents)
+	s, sn := taken(starts)
+	e, en := taken(ends)
+	hostSplit(uint32(field), uint32(form), p, pn, s, sn, e, en, prefix, suffix)
+}
+
+// SplitInto splits rows into bodies made here.
+func (*Batch) SplitInto(parents []uint32, bodies *Writer) {
+	p, pn := taken(parents)
+	b, bn, o, on, k, kn := columnOf(bodies)
+	hostSplitInto(p, pn, b, bn, o, on, k, kn)
+}
+
+// Drop ends rows on purpose, counted under this code.
+func (*Batch) Drop(rows []uint32, code string) {
+	if r, rn := taken(rows); rn > 0 {
+		hostDrop(r, rn, code)
+	}
+}
+
+// Route sends each row to a port.
+func (*Batch) Route(ports []byte) {
+	p, pn := taken(ports)
+	hostRoute(p, pn)
+}
+
+// CopyTo sends copies of rows to a further port.
+func (*Batch) CopyTo(port byte, rows []uint32) {
+	if r, rn := taken(rows); rn > 0 {
+		hostCopyTo(uint32(port), r, rn)
+	}
+}
+
+// Fail fails the rows collected.
+func (*Batch) Fail(reasons *Reasons) {
+	r, rn := taken(reasons.rows)
+	if rn == 0 {
+		return
+	}
+	w, wn := taken(reasons.which)
+	var texts []uint32
+	for _, reason := range reasons.reasons {
+		texts = append(texts, address(reason.code)...)
+		texts = append(texts, address(reason.message)...)
+	}
+	t, _ := taken(texts)
+	hostFail(r, rn, w, wn, t, uint32(len(reasons.reasons)))
+	runtime.KeepAlive(reasons)
+}
+
+// given is what the host has put into memory that cabiRealloc allocated.
+func given[T any](address, length uint32) []T {
+	if length == 0 {
+		return []T{}
+	}
+	return unsafe.Slice((*T)(unsafe.Pointer(uintptr(address))), length)
+}
+
+// taken is a slice as the host takes it.
+func taken[T any](slice []T) (unsafe.Pointer, uint32) {
+	return unsafe.Pointer(unsafe.SliceData(slice)), uint32(len(slice))
+}
+
+func columnOf(w *Writer) (unsafe.Pointer, uint32, unsafe.Pointer, uint32, unsafe.Pointer, uint32) {
+	b, bn := taken(w.column.Bytes)
+	o, on := taken(w.column.Offsets)
+	k, kn := taken(w.column.Kinds)
+	return b, bn, o, on, k, kn
+}
+
+// address is a string as memory has it: whoever calls keeps the string alive.
+func address(text string) []uint32 {
+	return []uint32{uint32(uintptr(unsafe.Pointer(unsafe.StringData(text)))), uint32(len(text))}
+}

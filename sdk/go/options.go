@@ -1,0 +1,84 @@
+package wattle
+
+import (
+	"encoding/json"
+	"unsafe"
+)
+
+// Options are the options of the node, and what it asks of the host while it is configured.
+type Options struct {
+	given  map[string]json.RawMessage
+	known  map[string]bool
+	ports  []string
+	errors []optionError
+}
+
+type optionError struct{ path, message string }
+
+// Text is an option that is a string; a missing one is reported.
+func (o *Options) Text(name string) string {
+	var value string
+	o.read(name, &value, "a string")
+	return value
+}
+
+// Integer is an option that is a whole number.
+func (o *Options) Integer(name string) int64 {
+	var value int64
+	o.read(name, &value, "a whole number")
+	return value
+}
+
+// Bool is an option that is true or false.
+func (o *Options) Bool(name string) bool {
+	var value bool
+	o.read(name, &value, "true or false")
+	return value
+}
+
+// Has says whether an option is given. Options that nobody asks about are refused.
+func (o *Options) Has(name string) bool {
+	o.known[name] = true
+	_, has := o.given[name]
+	return has
+}
+
+func (o *Options) read(name string, value any, title string) {
+	if !o.Has(name) {
+		o.Error("", "missing option `"+name+"`")
+	} else if json.Unmarshal(o.given[name], value) != nil || string(o.given[name]) == "null" {
+		o.Error(name, "must be "+title)
+	}
+}
+
+// Error reports something wrong with an option, "" for the whole.
+func (o *Options) Error(name, message string) {
+	o.errors = append(o.errors, optionError{name, message})
+}
+
+// Ports names the output ports, port 0 first. Without it there is one, `out`.
+func (o *Options) Ports(names ...string) { o.ports = names }
+
+// ReadField resolves a path to read; option names the option that it came from, "" for none.
+func (o *Options) ReadField(option, path string) Field { return o.resolve(option, path, 1) }
+
+// WriteField resolves a path to set.
+func (o *Options) WriteField(option, path string) Field { return o.resolve(option, path, 2) }
+
+// ChangeField resolves a path to read and to change.
+func (o *Options) ChangeField(option, path string) Field { return o.resolve(option, path, 3) }
+
+func (o *Options) resolve(option, path string, access uint32) Field {
+	if len(o.errors) > 0 && path == "" {
+		return 0 // an option that was reported already
+	}
+	var result struct {
+		isError       uint32
+		value, length uint32
+	}
+	hostResolve(path, access, unsafe.Pointer(&result))
+	if result.isError&1 == 1 {
+		o.Error(option, string(given[byte](result.value, result.length)))
+	}
+	return Field(result.value)
+}
