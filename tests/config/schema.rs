@@ -182,6 +182,8 @@ fn tables(schema: &Value, path: &[String], found: &mut Vec<Table>) {
     for (key, property) in properties {
         let inner = [path, std::slice::from_ref(key)].concat();
         tables(property, &inner, found);
+        // A table, or something shorter that means the same.
+        property["anyOf"].as_array().into_iter().flatten().for_each(|one| tables(one, &inner, found));
         if let Some(names) = property["patternProperties"].as_object() {
             let name = [inner.as_slice(), &["x".to_owned()]].concat();
             names.values().for_each(|of| tables(of, &name, found));

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use wasmparser::{Parser, Payload};
 use wasmtime::Engine;
 use wasmtime::component::Component;
 use wasmtime::component::types::ComponentItem;
@@ -47,6 +48,28 @@ pub fn inspect(runtime: &Arc<Runtime>, artifact: &Artifact) -> Result<Inspection
     })
 }
 
+/// Names of the interfaces that an artifact imports, in order, read from its bytes without compiling anything; as many
+/// as can be read of what is no component.
+pub fn imported_interfaces(artifact: &Artifact) -> Vec<String> {
+    let mut names = Vec::new();
+    // Modules and components inside have imports of their own, which are not the artifact's.
+    let mut depth = 0_usize;
+    for payload in Parser::new(0).parse_all(&artifact.bytes) {
+        match payload {
+            Ok(Payload::Version { .. }) => depth += 1,
+            Ok(Payload::End(_)) => depth = depth.saturating_sub(1),
+            Ok(Payload::ComponentImportSection(section)) if depth == 1 => {
+                names.extend(section.into_iter().map_while(Result::ok).map(|import| import.name.name.to_owned()));
+            }
+            Ok(_) => {}
+            Err(_) => break,
+        }
+    }
+    names.sort();
+    names.dedup();
+    names
+}
+
 /// Names of everything that a component imports, functions with their interface.
 pub(crate) fn imports(engine: &Engine, component: &Component) -> Vec<String> {
     component.component_type().imports(engine).flat_map(|(name, item)| names(engine, name, &item.ty)).collect()
@@ -71,4 +94,27 @@ pub(crate) fn other_contract(engine: &Engine, component: &Component) -> Option<S
     let ty = component.component_type();
     let mut versions = ty.exports(engine).filter_map(|(name, _)| name.strip_prefix("wattle:node/node@"));
     versions.next().map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wattle_pack::Origin;
+
+    #[test]
+    fn imports_are_those_of_the_outermost_component() {
+        let text = r#"(component
+            (import "wasi:random/random@0.2.0" (instance (export "get" (func))))
+            (core module (import "env" "inner" (func)))
+            (component (import "not:mine/x" (func)))
+            (import "wattle:node/batch@0.1.0" (instance)))"#;
+        let artifact = Artifact::new("a", wat::parse_str(text).unwrap(), Origin::Builtin);
+        assert_eq!(imported_interfaces(&artifact), ["wasi:random/random@0.2.0", "wattle:node/batch@0.1.0"]);
+        let compiled = Component::from_binary(&Engine::default(), &artifact.bytes).unwrap();
+        let interface = |name: String| name.split('#').next().unwrap().to_owned();
+        let all: Vec<String> = imports(&Engine::default(), &compiled).into_iter().map(interface).collect();
+        assert_eq!(imported_interfaces(&artifact), all);
+        let none = Artifact::new("b", b"no component".as_slice(), Origin::Builtin);
+        assert_eq!(imported_interfaces(&none), Vec::<String>::new());
+    }
 }

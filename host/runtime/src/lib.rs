@@ -31,7 +31,7 @@ pub use artifact::{ArtifactError, Compiled, Description};
 pub use bindings::Snapshot;
 pub use catalog::Catalog;
 pub use fault::{Blame, Fault, FaultKind};
-pub use inspect::{Inspection, inspect};
+pub use inspect::{Inspection, imported_interfaces, inspect};
 pub use runner::{Process, Runner, RunnerSettings};
 pub use runtime::{CacheCounts, Runtime, RuntimeError};
 pub use snapshot::StateSlot;

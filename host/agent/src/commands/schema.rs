@@ -30,8 +30,8 @@ fn nodes(catalog: &Catalog) -> Result<Vec<(String, serde_json::Value)>, Failure>
     let mut nodes = Vec::new();
     for name in catalog.builtin_names() {
         let Some(artifact) = catalog.builtin(&name) else { continue };
-        let seen = wattle_runtime::inspect(catalog.runtime(), &artifact)?;
-        nodes.push((name, serde_json::from_str(&seen.description?.options_schema)?));
+        let compiled = catalog.runtime().compile(&artifact)?;
+        nodes.push((name, serde_json::from_str(&compiled.description.options_schema)?));
     }
     Ok(nodes)
 }

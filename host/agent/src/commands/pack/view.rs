@@ -12,25 +12,11 @@ pub(super) fn view(reference: &str, library: &Library, catalog: &Catalog) -> Res
     let tests = wattle_pack::load_tests(reference, library).unwrap_or_default();
     let params = tests.into_iter().map(|test| test.params).find(|params| !params.is_empty()).unwrap_or_default();
     let plan = wattle_pack::load_pack(reference, &params, catalog, library).ok().map(|(plan, _)| plan);
-    let imports = plan.as_ref().map(|plan| imports(plan, catalog)).unwrap_or_default();
+    let imports = plan.as_ref().map(imports).unwrap_or_default();
     Ok(PackView { outline, plan, imports })
 }
 
 /// The interfaces that the artifact of each node imports.
-fn imports(plan: &PipelinePlan, catalog: &Catalog) -> BTreeMap<String, Vec<String>> {
-    let mut known: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    let mut imports = BTreeMap::new();
-    for node in &plan.nodes {
-        let of_artifact = known.entry(node.artifact.digest.clone()).or_insert_with(|| {
-            let seen = wattle_runtime::inspect(catalog.runtime(), &node.artifact);
-            let all = seen.map(|seen| seen.imports).unwrap_or_default();
-            let mut interfaces: Vec<String> =
-                all.iter().map(|import| import.split('#').next().unwrap_or(import).to_owned()).collect();
-            interfaces.sort();
-            interfaces.dedup();
-            interfaces
-        });
-        imports.insert(node.name.clone(), of_artifact.clone());
-    }
-    imports
+fn imports(plan: &PipelinePlan) -> BTreeMap<String, Vec<String>> {
+    plan.nodes.iter().map(|node| (node.name.clone(), wattle_runtime::imported_interfaces(&node.artifact))).collect()
 }
