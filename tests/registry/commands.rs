@@ -1,6 +1,6 @@
 //! From a folder to a registry and to a second data folder, by commands alone, against Debian's `docker-registry`.
 
-use wattle_tests::{DockerRegistry, Folder, free_address};
+use wattle_tests::{DockerRegistry, Folder, finish, free_address};
 
 use crate::sample::{config, seen, write};
 
@@ -78,6 +78,44 @@ fn another_pack_under_a_version_that_is_there_is_refused() {
     let refused = user.run(&["pack", "pull", &registry.reference("packs/sample:second")]);
     assert!(refused.code != 0 && refused.log.contains("has the digest"), "{}", refused.log);
     assert_eq!(user.read("data/packs/sample/1.0.0/pack.toml"), author.read("first/pack.toml"));
+}
+
+/// The variables that give `reader` a password at a host.
+fn variables<'a>(host: &'a str, password: &'a str) -> [(&'a str, &'a str); 3] {
+    [("WATTLE_REGISTRY", host), ("WATTLE_REGISTRY_USERNAME", "reader"), ("WATTLE_REGISTRY_PASSWORD", password)]
+}
+
+#[test]
+fn name_and_password_come_from_the_configuration_the_environment_or_docker() {
+    let registry = DockerRegistry::start_with_password();
+    let folder = Folder::new();
+    write(&folder, "sample", "1.0.0", "first");
+    let (reference, host) = (registry.reference("packs/sample:1"), registry.address().to_string());
+    folder.write("none/config.json", "{}");
+    // "reader:secret" in base64.
+    folder.write("docker/config.json", format!("{{\"auths\":{{\"{host}\":{{\"auth\":\"cmVhZGVyOnNlY3JldA==\"}}}}}}"));
+    let login = format!("[packs.registries.\"{host}\"]\nusername = \"reader\"\npassword = \"${{PW}}\"\n");
+    folder.write("agent.toml", login);
+    let push = |docker: &str, variables: &[(&str, &str)], more: &[&str]| {
+        let mut command = folder.wattle();
+        command.args(["pack", "push", "sample", &reference]).args(more).env("DOCKER_CONFIG", folder.path(docker));
+        finish(command.envs(variables.iter().copied()), b"")
+    };
+    for refused in [
+        push("none", &[], &[]),
+        push("none", &variables("registry.example.com", "secret"), &[]),
+        push("none", &variables(&host, "wrong-one"), &[]),
+    ] {
+        assert!(refused.code != 0 && refused.log.contains("answers 401"), "{}", refused.log);
+        assert!(!refused.log.contains("secret") && !refused.log.contains("wrong-one"), "{}", refused.log);
+    }
+    for pushed in [
+        push("none", &variables(&host, "secret"), &[]),
+        push("docker", &[], &[]),
+        push("none", &[("PW", "secret")], &["--config", "agent.toml"]),
+    ] {
+        assert_eq!(pushed.code, 0, "{}", pushed.log);
+    }
 }
 
 #[test]

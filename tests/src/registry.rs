@@ -31,6 +31,20 @@ impl DockerRegistry {
     ///
     /// The program is not there: nothing can be tested, and a test that is passed over would look like one that passed.
     pub fn start() -> Self {
+        Self::with("")
+    }
+
+    /// Starts one that lets in `reader` with the password `secret`, and nobody else.
+    ///
+    /// # Panics
+    ///
+    /// As [`DockerRegistry::start`].
+    pub fn start_with_password() -> Self {
+        Self::with("reader:$2y$04$zl/2zIs9dDo3xocoBCXjU./B87DtOAB4IhkEaw2433r6nD2hwAnGa\n")
+    }
+
+    /// Starts one with these users, as Apache's `htpasswd` writes them; without any, everybody may do everything.
+    fn with(users: &str) -> Self {
         let folder = tempfile::Builder::new().prefix("wattle-registry-").tempdir().unwrap();
         let address = free_address();
         let config = folder.path().join("config.yml");
@@ -40,7 +54,13 @@ impl DockerRegistry {
              storage: {{ filesystem: {{ rootdirectory: {root} }}, delete: {{ enabled: true }} }}\n\
              http: {{ addr: \"{address}\" }}\n"
         );
-        fs::write(&config, text).unwrap();
+        let passwords = folder.path().join("htpasswd");
+        fs::write(&passwords, users).unwrap();
+        let auth = match users {
+            "" => String::new(),
+            _ => format!("auth: {{ htpasswd: {{ realm: here, path: {} }} }}\n", passwords.display()),
+        };
+        fs::write(&config, text + &auth).unwrap();
         let spawned = Command::new("docker-registry")
             .arg("serve")
             .arg(&config)
@@ -53,7 +73,9 @@ impl DockerRegistry {
             panic!("`docker-registry` does not start ({error}); install it: apt-get install docker-registry")
         });
         let registry = Self { address, child, _folder: folder };
-        wait_until("docker-registry answers", || get(address, "/v2/").is_some_and(|answer| answer.status == 200));
+        wait_until("docker-registry answers", || {
+            get(address, "/v2/").is_some_and(|answer| [200, 401].contains(&answer.status))
+        });
         registry
     }
 
