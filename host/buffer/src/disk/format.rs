@@ -13,6 +13,9 @@ pub(super) const POSITION_BYTES: u64 = SLOT_SPACING + SLOT as u64;
 /// What a record begins with.
 pub(super) const RECORD_MAGIC: &[u8; 4] = b"WREC";
 
+/// Numbers of segments and slots are less: no counting gets that far, so what says so is none of ours, and each number that
+/// is taken for one can be followed by another.
+const NUMBERS: u64 = 1 << 62;
 const SEGMENT_MAGIC: &[u8; 8] = b"WATTLEBF";
 const SLOT_MAGIC: &[u8; 8] = b"WATTLEBP";
 const VERSION: u32 = 1;
@@ -145,8 +148,7 @@ impl Slot {
         }
         let counter = take.u64();
         let slot = Self { counter, position: Position { sequence: take.u64(), offset: take.u64() } };
-        // No counting gets that far, and what comes after it would not be the higher one.
-        (counter < u64::MAX).then_some(slot)
+        (counter < NUMBERS && slot.position.sequence < NUMBERS).then_some(slot)
     }
 }
 
@@ -162,7 +164,6 @@ pub(super) fn sequence_of(name: &str) -> Option<(u64, bool)> {
         None => (name, false),
     };
     let digits = name.strip_suffix(".segment").filter(|digits| digits.len() == 20)?;
-    // The highest number could not be followed by another; it is none of ours.
-    let sequence = digits.parse().ok().filter(|sequence| *sequence < u64::MAX)?;
+    let sequence = digits.parse().ok().filter(|sequence| *sequence < NUMBERS)?;
     Some((sequence, damaged))
 }

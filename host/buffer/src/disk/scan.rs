@@ -20,7 +20,7 @@ pub(super) struct Record {
 /// Reads the header at an offset; `None` if there is none, or its record would end after `end`.
 pub(super) fn header_at(file: &impl StoredFile, salt: u32, offset: u64, end: u64) -> io::Result<Option<RecordHeader>> {
     let mut bytes = [0; RECORD_HEADER as usize];
-    if offset + RECORD_HEADER > end || !read_whole(file, &mut bytes, offset)? {
+    if offset.saturating_add(RECORD_HEADER) > end || !read_whole(file, &mut bytes, offset)? {
         return Ok(None);
     }
     Ok(RecordHeader::read(salt, &bytes).filter(|header| offset + header.size() <= end))
