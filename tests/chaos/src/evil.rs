@@ -20,7 +20,7 @@ const ROWS: usize = 8;
 /// Batches of poison that wait at a time: more than there are workers.
 const WAITING: usize = 6;
 /// Requests that a turn measures: enough that its p99 is not the worst of them.
-const REQUESTS: usize = 200;
+const REQUESTS: usize = 150;
 /// Turns of each kind. Each quiet one is followed by a loud one, and their p99s are compared; the ratio is the median of
 /// all turns, so that what the machine does besides spoils a turn and not the figure.
 const TURNS: usize = 5;
