@@ -13,9 +13,8 @@ use crate::pool::Pool;
 use crate::quantity::Size;
 use crate::source::BatchLimits;
 
-/// Bytes that one read asks for. What it gets behind the last event of a batch is copied to the next buffer, so a larger
-/// read costs more than it saves.
-pub(crate) const READ_BYTES: usize = 64 << 10;
+/// Bytes that one read asks for.
+pub(crate) const READ_BYTES: usize = 256 << 10;
 
 /// The most that `max_event_bytes` may be, so that a buffer with one such event and others stays below 4 GiB.
 const MAX_EVENT_BYTES: u64 = 2 << 30;
