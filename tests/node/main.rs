@@ -11,7 +11,6 @@
 )]
 
 mod conformance;
-mod dev;
 mod docs;
 mod project;
 
