@@ -202,6 +202,7 @@ fn records_in(folder: &Path) -> anyhow::Result<usize> {
 /// Megabytes copied by functions and by the kernel for each megabyte of input.
 pub(crate) fn copies(bench: &Bench, report: &mut Report) -> anyhow::Result<()> {
     let source: std::path::PathBuf = [env!("CARGO_MANIFEST_DIR"), "copies.c"].iter().collect();
+    fs::create_dir_all(&bench.work)?;
     let library = bench.work.join("copies.so");
     let job = Job::new("cc").args(["-shared", "-fPIC", "-O2", "-fno-builtin", "-o"]).args([&library]);
     if let Err(error) = job.args([&source]).run() {
