@@ -1,0 +1,88 @@
+//! `wattle node dev`: saved code runs, and what became of the same events is shown beside what became of them before.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+
+use wattle_tests::{Folder, wait_until};
+
+use crate::{good, has_clang};
+
+/// How long anything that is waited for may take.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// The command, which is ended when the test does.
+struct Running {
+    child: Child,
+    lines: Receiver<String>,
+}
+
+impl Running {
+    /// Everything that it says up to a line with this text.
+    #[track_caller]
+    fn until(&self, text: &str) -> String {
+        let deadline = Instant::now() + PATIENCE;
+        let mut all = String::new();
+        while let Ok(line) = self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+            all += &(line.clone() + "\n");
+            if line.contains(text) {
+                return all;
+            }
+        }
+        panic!("never said `{text}`: {all}");
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It ends its agent itself, if it is asked to end.
+        let _ = std::process::Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline && !matches!(self.child.try_wait(), Ok(Some(_)) | Err(_)) {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let _ = self.child.kill();
+    }
+}
+
+#[test]
+fn a_save_is_built_swapped_and_shown() {
+    if !has_clang() {
+        return;
+    }
+    let folder = Folder::new();
+    good(&folder, &["node", "new", "--lang", "c", "own"]);
+    let mut dev = folder.wattle();
+    let mut child = dev.args(["node", "dev", "own"]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let output = child.stdout.take().unwrap();
+    let (sender, lines) = channel();
+    std::thread::spawn(move || {
+        BufReader::new(output).lines().map_while(Result::ok).all(|line| sender.send(line).is_ok());
+    });
+    let running = Running { child, lines };
+    let first = running.until("watching");
+    assert!(first.contains(r#"= out {"body":"{\"message\":\"hello\"}","attributes":{"shout":"HELLO"}}"#), "{first}");
+    assert!(first.contains("= dropped skipped") && first.contains("= failed missing"), "{first}");
+    let source = folder.path("own/src/node.c");
+    let code = fs::read_to_string(&source).unwrap();
+    let loud = "shout(wattle_utf8(text))";
+    assert!(code.contains(loud));
+    folder.replace("own/src/node.c", code.replace(loud, "broken("));
+    running.until("not built, the node before stays");
+    folder.replace("own/src/node.c", code.replace(loud, "WATTLE(\"quiet\")"));
+    let swapped = running.until("+ out");
+    assert!(swapped.contains("swapped") && swapped.contains("reloaded"), "{swapped}");
+    assert!(
+        swapped.contains(r#"- out {"body":"{\"message\":\"hello\"}","attributes":{"shout":"HELLO"}}"#),
+        "{swapped}"
+    );
+    assert!(swapped.contains(r#""shout":"quiet""#), "{swapped}");
+    // The agent beside it has the new node as well.
+    fs::write(folder.path("own/events.log"), "{\"message\":\"hello\"}\n{\"message\":\"a later one\"}\n").unwrap();
+    wait_until("an event through the new node", || {
+        String::from_utf8_lossy(&folder.read("own/out/shouted.ndjson")).contains("quiet")
+    });
+    drop(running);
+}
