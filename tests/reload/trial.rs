@@ -117,8 +117,12 @@ fsync = "never"
 
     fn lines(&self) -> Vec<usize> {
         let ok = self.folder.read("ok.ndjson");
-        let ok =
-            ok.split(|b| *b == b'\n').filter(|l| !l.is_empty()).map(|l| serde_json::from_slice::<Value>(l).unwrap());
+        // The last line may be half written at this moment.
+        let whole = ok.iter().rposition(|b| *b == b'\n').unwrap_or(0);
+        let ok = ok[..whole]
+            .split(|b| *b == b'\n')
+            .filter(|l| !l.is_empty())
+            .map(|l| serde_json::from_slice::<Value>(l).unwrap());
         let fails = self.folder.events("fails.ndjson").into_iter();
         let fails = fails.map(|e| serde_json::from_str::<Value>(e["body"].as_str().unwrap()).unwrap());
         let mut lines: Vec<usize> =

@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use crate::nodes;
-use crate::process::{cargo, run, target_dir};
+use crate::process::{run, target_dir};
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
@@ -19,8 +19,7 @@ pub(crate) struct Options {
 }
 
 pub(crate) fn bench(options: &Options) -> anyhow::Result<()> {
-    nodes::build_agent()?;
-    run(cargo().args(["build", "--release", "--package", "wattle-bench"]))?;
+    nodes::build_all()?;
     let target = target_dir()?;
     let mut command = Command::new(target.join("release/wattle-bench"));
     command.arg("--target").arg(&target);

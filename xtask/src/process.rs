@@ -13,7 +13,15 @@ pub(crate) fn enter_root() -> anyhow::Result<()> {
 
 /// Cargo as it was called, so that the same toolchain is used.
 pub(crate) fn cargo() -> Command {
-    Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    // What cargo tells this program about itself. Build scripts that look at it would run, and compile, once more
+    // whenever cargo is called directly.
+    for (name, _) in std::env::vars_os() {
+        if name.to_str().is_some_and(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")) {
+            command.env_remove(name);
+        }
+    }
+    command
 }
 
 /// The target folder, absolute.

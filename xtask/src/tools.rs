@@ -23,22 +23,36 @@ impl Tool {
         if !is_there {
             println!("installing {} {}", self.name, self.version);
             let version = format!("{}@{}", self.name, self.version);
-            run(cargo().args(["install", "--quiet", "--locked", "--force", &version, "--root"]).arg(&root))?;
+            // They run for seconds; compiling them with all optimisation would take minutes more.
+            let quick = [("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1"), ("CARGO_PROFILE_RELEASE_LTO", "off")];
+            let mut install = cargo();
+            install.args(["install", "--quiet", "--locked", "--force", &version, "--root"]).arg(&root);
+            run(install.envs(quick))?;
         }
         Ok(program)
     }
 }
 
-/// Installs clang and its linker, which nodes in C are built with, from Debian where they are not there. Where that is not
-/// allowed it says so, and so do the tests that need them.
+/// Installs clang and its linker, which nodes in C are built with.
 pub(crate) fn add_clang() {
-    let is_there = |program: &str| Command::new(program).arg("--version").output().is_ok_and(|o| o.status.success());
-    if is_there("clang") && is_there("wasm-ld") {
-        return;
-    }
-    let arguments = ["install", "--yes", "--no-install-recommends", "clang", "lld"];
-    let installed = Command::new("apt-get").args(arguments).status().is_ok_and(|status| status.success());
-    if !installed {
-        println!("clang and lld could not be installed; nodes in C are not built");
+    add_from_debian(&["clang", "wasm-ld"], &["clang", "lld"], "nodes in C are not built");
+}
+
+/// Installs the registry that tests push to.
+pub(crate) fn add_docker_registry() {
+    add_from_debian(&["docker-registry"], &["docker-registry"], "tests of registries fail");
+}
+
+/// Installs programs from Debian where they are not there. Where that is not allowed it says so, and so do the tests that
+/// need them.
+fn add_from_debian(programs: &[&str], packages: &[&str], otherwise: &str) {
+    let is_there = |program: &&str| Command::new(program).arg("--version").output().is_ok_and(|o| o.status.success());
+    let apt =
+        |arguments: &[&str]| Command::new("apt-get").args(arguments).status().is_ok_and(|status| status.success());
+    let install = [&["install", "--yes", "--quiet", "--no-install-recommends"], packages].concat();
+    // A machine that was just made has no lists of packages yet.
+    let has = || programs.iter().all(is_there);
+    if !has() && !apt(&install) && !(apt(&["update", "--quiet"]) && apt(&install)) {
+        println!("{} could not be installed; {otherwise}", packages.join(" and "));
     }
 }

@@ -66,6 +66,9 @@ pub(crate) enum ConfigureError {
 
 pub(crate) struct Instance {
     store: Store<State>,
+    /// Whether fuel is counted. Asking for it where it is not makes an error, with a backtrace where those are wanted,
+    /// in each call.
+    metered: bool,
     process: TypedFunc<(), (Result<(), String>,)>,
     state: Option<StateFunctions>,
 }
@@ -122,7 +125,7 @@ impl Instance {
             ports: configured.ports,
             fields: store.data_mut().fields.take().unwrap_or_default(),
         };
-        Ok((Self { store, process, state }, info))
+        Ok((Self { store, metered: compiled.runtime.metered, process, state }, info))
     }
 
     /// Takes a snapshot of its state, if it has any.
@@ -148,6 +151,10 @@ impl Instance {
         self.store.data().memory_bytes
     }
 
+    fn fuel(&self) -> Option<u64> {
+        if self.metered { self.store.get_fuel().ok() } else { None }
+    }
+
     /// Calls the node for a batch.
     ///
     /// The instance comes back unless it must not be used again: it faulted, or outgrew its memory. That is given back
@@ -163,9 +170,9 @@ impl Instance {
         let spare = batch.share();
         self.store.data_mut().begin(Call::new(batch, info.clone()), input_bytes);
         allow_output(&mut self.store);
-        let fuel = self.store.get_fuel().ok();
+        let fuel = self.fuel();
         let answer = self.process.call(&mut self.store, ());
-        let fuel = fuel.zip(self.store.get_fuel().ok()).map(|(before, after)| before.saturating_sub(after));
+        let fuel = fuel.zip(self.fuel()).map(|(before, after)| before.saturating_sub(after));
         let state = self.store.data_mut();
         let memory_bytes = state.memory_bytes;
         let Some(call) = state.end() else {

@@ -32,7 +32,7 @@ pub struct RuntimeError(#[source] wasmtime::Error);
 /// Compiles artifacts and runs them.
 pub struct Runtime {
     pub(crate) engine: Engine,
-    metered: bool,
+    pub(crate) metered: bool,
     pub(crate) linker: Linker<State>,
     pub(crate) compiler: Compiler,
     cache: Option<Cache>,

@@ -18,10 +18,8 @@ pub use crate::ledger::Wrong;
 /// Files, and clients that post.
 const FILES: usize = 2;
 const CLIENTS: usize = 2;
-/// How long the agent is left alone after a swap, so that quiet latencies can be measured.
-const PAUSE: Duration = Duration::from_millis(150);
-/// A request counts as quiet when it is this far from any swap.
-const CALM: Duration = Duration::from_millis(50);
+/// How long the agent is left alone after a swap, so that quiet latencies can be measured in the middle of it.
+const PAUSE: Duration = Duration::from_millis(400);
 
 /// How much of it.
 #[derive(Clone, Copy, Debug)]
@@ -45,11 +43,11 @@ pub struct Figures {
     pub loaded: Duration,
     /// What was wrong, both kinds of sinks together.
     pub wrong: Wrong,
-    /// 99th percentile of the latency of requests near a swap and far from any, in milliseconds.
+    /// 99th percentile of the latency of requests that were under way during a swap, in milliseconds.
     pub near_p99_ms: f64,
-    /// The same far from any swap.
+    /// The same of requests that were under way during as long a time between two swaps.
     pub quiet_p99_ms: f64,
-    /// Requests near a swap, and far from any.
+    /// Requests during a swap, and during as long a time between two.
     pub samples: (usize, usize),
     /// Milliseconds from saving the file to the first event through the new version: under full load.
     pub effect_loaded_ms: Vec<f64>,
@@ -243,7 +241,7 @@ pub fn run(size: Size) -> Figures {
     }
     std::thread::sleep(PAUSE);
     figures.loaded = began.elapsed();
-    let (near, quiet) = split(&samples.lock().unwrap(), &spans, CALM);
+    let (near, quiet) = split(&samples.lock().unwrap(), &spans);
     figures.samples = (near.len(), quiet.len());
     (figures.near_p99_ms, figures.quiet_p99_ms) = (quantile(&near, 0.99), quantile(&quiet, 0.99));
 

@@ -23,18 +23,23 @@ pub(crate) fn quantile(values: &[f64], share: f64) -> f64 {
     sorted.get(index).copied().unwrap_or(f64::NAN)
 }
 
-/// Latencies of requests that were under way near one of the spans, and of those that were far from all.
-pub(crate) fn split(samples: &[Sample], spans: &[(Instant, Instant)], calm: Duration) -> (Vec<f64>, Vec<f64>) {
-    let (mut near, mut quiet) = (Vec::new(), Vec::new());
-    for &(begin, end) in samples {
-        let overlaps = |margin: Duration| spans.iter().any(|&(from, to)| begin <= to + margin && end >= from);
-        if overlaps(Duration::ZERO) {
-            near.push(ms(end - begin));
-        } else if !overlaps(calm) {
-            quiet.push(ms(end - begin));
-        }
-    }
-    (near, quiet)
+/// Latencies of requests that were under way during one of the spans, and of those that were under way during a span of
+/// the same length in the middle between two of them.
+///
+/// The second is the control of the first: whatever time is looked at, the longer a request takes the likelier it is
+/// seen there, so that requests "of any other time" would seem to be faster even if the spans changed nothing.
+pub(crate) fn split(samples: &[Sample], spans: &[(Instant, Instant)]) -> (Vec<f64>, Vec<f64>) {
+    let control = |pair: &[(Instant, Instant)]| {
+        let &[(from, to), (next, _)] = pair else { unreachable!("windows of two") };
+        let begin = to + next.saturating_duration_since(to).saturating_sub(to - from) / 2;
+        (begin, begin + (to - from))
+    };
+    let controls: Vec<_> = spans.windows(2).map(control).collect();
+    let during = |spans: &[(Instant, Instant)]| -> Vec<f64> {
+        let overlaps = |&&(begin, end): &&Sample| spans.iter().any(|&(from, to)| begin <= to && end >= from);
+        samples.iter().filter(overlaps).map(|&(begin, end)| ms(end - begin)).collect()
+    };
+    (during(spans), during(&controls))
 }
 
 #[cfg(test)]
@@ -42,13 +47,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn requests_are_told_apart_by_when_they_were_under_way() {
+    fn requests_during_spans_are_compared_with_those_half_way_between_them() {
         let zero = Instant::now();
         let at = |ms| zero + Duration::from_millis(ms);
-        let spans = [(at(100), at(150))];
-        let samples = [(at(10), at(20)), (at(95), at(101)), (at(149), at(170)), (at(160), at(161)), (at(300), at(303))];
-        let (near, quiet) = split(&samples, &spans, Duration::from_millis(100));
-        assert_eq!((near, quiet), (vec![6.0, 21.0], vec![10.0, 3.0]));
+        // The control is 275 to 325.
+        let spans = [(at(100), at(150)), (at(450), at(470))];
+        let samples = [
+            (at(10), at(20)),
+            (at(95), at(101)),
+            (at(149), at(170)),
+            (at(160), at(161)),
+            (at(270), at(274)),
+            (at(270), at(275)),
+            (at(300), at(303)),
+            (at(325), at(335)),
+            (at(326), at(460)),
+        ];
+        let (near, quiet) = split(&samples, &spans);
+        assert_eq!((near, quiet), (vec![6.0, 21.0, 134.0], vec![5.0, 3.0, 10.0]));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Accepting connections: a bounded number of them, one request each, and a time by which it must be over.
 
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -9,15 +10,16 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
-use tokio::task::JoinHandle;
+use tokio::sync::oneshot;
+use tokio::task::{AbortHandle, JoinHandle};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::answer::answer;
 use super::rates;
 use super::state::State;
 
-/// Connections at once; the kernel lets further ones wait.
+/// Connections at once. A further one ends the oldest: an answer takes a millisecond, so the oldest of so many hangs, and
+/// a probe of the agent's health must not wait for it.
 const MAX_CONNECTIONS: usize = 32;
 /// Bytes of a request's head.
 const MAX_HEAD_BYTES: usize = 16 << 10;
@@ -72,13 +74,17 @@ impl Listener {
 }
 
 async fn serve(listener: TcpListener, state: Arc<State>, mut stopped: oneshot::Receiver<()>) {
-    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let mut connections = VecDeque::with_capacity(MAX_CONNECTIONS);
     let mut tick = interval(rates::INTERVAL);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
-            (stream, place) = accept(&listener, &places) => {
-                tokio::spawn(converse(stream, state.clone(), place));
+            stream = accept(&listener) => {
+                connections.retain(|open: &AbortHandle| !open.is_finished());
+                if connections.len() >= MAX_CONNECTIONS && let Some(oldest) = connections.pop_front() {
+                    oldest.abort();
+                }
+                connections.push_back(tokio::spawn(converse(stream, state.clone())).abort_handle());
             }
             _ = tick.tick() => state.sample(),
             // A sender that is gone means the same.
@@ -90,12 +96,10 @@ async fn serve(listener: TcpListener, state: Arc<State>, mut stopped: oneshot::R
 /// # Cancel safety
 ///
 /// A cancelled wait has accepted nothing.
-async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> (TcpStream, OwnedSemaphorePermit) {
+async fn accept(listener: &TcpListener) -> TcpStream {
     loop {
-        // The semaphore is never closed.
-        let Ok(place) = places.clone().acquire_owned().await else { continue };
         match listener.accept().await {
-            Ok((stream, _)) => return (stream, place),
+            Ok((stream, _)) => return stream,
             Err(error) => {
                 tracing::warn!(%error, "an admin connection cannot be accepted");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -104,7 +108,7 @@ async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> (TcpStream, 
     }
 }
 
-async fn converse(stream: TcpStream, state: Arc<State>, _place: OwnedSemaphorePermit) {
+async fn converse(stream: TcpStream, state: Arc<State>) {
     let service = service_fn(move |request| {
         let answer = answer(&state, &request);
         async move { Ok::<_, Infallible>(answer) }
