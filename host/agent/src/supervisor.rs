@@ -59,7 +59,7 @@ impl Supervisor {
             Configuration::Text(_) => None,
         };
         let catalog = catalog(&agent.data_dir, agent.artifacts)?;
-        let make = sandboxed(catalog.runtime().clone());
+        let make = sandboxed(catalog.runtime().clone(), catalog.services().clone());
         let settings = TopologySettings {
             data_dir: agent.data_dir,
             workers: options.workers.unwrap_or(agent.workers).max(1),

@@ -5,6 +5,8 @@
 //! those of `wit/`; wasmtime checks them against every artifact when it is linked.
 #![allow(unsafe_code, reason = "wasmtime's derives implement unsafe traits")]
 
+mod capabilities;
+
 use bytes::Bytes;
 use wasmtime::component::{ComponentType, Lift, Linker, Lower, flags};
 use wasmtime::{Engine, StoreContextMut};
@@ -23,6 +25,11 @@ const FIELDS: &str = "wattle:node/fields@0.1.0";
 const DIAGNOSTICS: &str = "wattle:node/diagnostics@0.1.0";
 /// Holds types only, but a component that uses them imports it.
 const TYPES: &str = "wattle:node/types@0.1.0";
+
+/// Whether an import is of the contract that every node has.
+pub(crate) fn is_contract(import: &str) -> bool {
+    [BATCH, FIELDS, DIAGNOSTICS, TYPES].contains(&import)
+}
 
 /// A column that the host gives.
 #[derive(ComponentType, Lower)]
@@ -172,6 +179,7 @@ pub(crate) fn linker(engine: &Engine) -> Done<Linker<State>> {
     })?;
     link_changes(&mut batch)?;
     link_rows(&mut batch)?;
+    capabilities::link(&mut linker)?;
     Ok(linker)
 }
 

@@ -2,22 +2,37 @@
 
 use std::sync::Arc;
 
+use parking_lot::Mutex;
 use wattle_batch::{Batch, Outcome};
-use wattle_cases::{CaseFault, Refusal, Subject};
-use wattle_pack::NodeLimits;
+use wattle_capability::{Clock, LogTarget, Mock, NodeServices, Random, level_name, samples};
+use wattle_cases::{CaseFault, Mocks, Observed, Refusal, Subject};
+use wattle_pack::{Grants, LogLevel, NodeLimits};
 use wattle_runtime::{Compiled, Fault, Refused, Trial};
 
 /// A component that cases are run on. Each case gets a fresh instance.
 pub struct Sandboxed {
     compiled: Arc<Compiled>,
     limits: NodeLimits,
+    mocks: Mocks,
+    log: Lines,
+    services: Option<NodeServices>,
     trial: Option<Trial>,
 }
+
+/// Lines of a log as they come.
+type Lines = Arc<Mutex<Vec<(LogLevel, String)>>>;
 
 impl Sandboxed {
     /// A component with the limits that a node has unless a configuration says otherwise.
     pub fn new(compiled: Arc<Compiled>) -> Self {
-        Self { compiled, limits: NodeLimits::default(), trial: None }
+        Self {
+            compiled,
+            limits: NodeLimits::default(),
+            mocks: Mocks::default(),
+            log: Lines::default(),
+            services: None,
+            trial: None,
+        }
     }
 }
 
@@ -26,12 +41,28 @@ pub(crate) fn case_fault(fault: Fault) -> CaseFault {
 }
 
 impl Subject for Sandboxed {
+    fn mock(&mut self, mocks: &Mocks) -> Result<(), String> {
+        self.mocks = mocks.clone();
+        Ok(())
+    }
+
+    fn observed(&self) -> Observed {
+        let log = self.log.lock().iter().map(|(level, line)| format!("{}: {line}", level_name(*level))).collect();
+        let metrics = self.services.iter().flat_map(|s| samples(&s.metrics().snapshot())).collect();
+        Observed { log, metrics }
+    }
+
     fn configure(&mut self, options: &str) -> Result<Vec<String>, Refusal> {
         let name = self.compiled.description.name.clone();
+        self.log = Lines::default();
+        let services = mocked(&self.mocks, self.log.clone());
+        self.services = Some(services.clone());
         let trial =
-            Trial::new(self.compiled.clone(), &name, options, &self.limits).map_err(|refused| match refused {
-                Refused::Options(all) => Refusal::Options(all.into_iter().map(|e| (e.path, e.message)).collect()),
-                Refused::Fault(fault) => Refusal::Fault(case_fault(fault)),
+            Trial::new(self.compiled.clone(), &name, options, &self.limits, Some(services)).map_err(|refused| {
+                match refused {
+                    Refused::Options(all) => Refusal::Options(all.into_iter().map(|e| (e.path, e.message)).collect()),
+                    Refused::Fault(fault) => Refusal::Fault(case_fault(fault)),
+                }
             })?;
         let ports = trial.info().ports.clone();
         self.trial = Some(trial);
@@ -44,4 +75,14 @@ impl Subject for Sandboxed {
             None => Err(CaseFault { kind: "node-error".into(), message: "it was not configured".into() }),
         }
     }
+}
+
+/// Services that answer as the mocks of a case say. Everything is granted; what is not mocked is harmless.
+fn mocked(mocks: &Mocks, log: Lines) -> NodeServices {
+    NodeServices::mocked(Mock {
+        grants: Grants::of_tests(),
+        clock: Clock::Fixed(mocks.clock.unwrap_or_default()),
+        random: Random::Seeded(mocks.random.unwrap_or_default().into()),
+        log: LogTarget::Kept(log),
+    })
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use wattle_batch::{Ack, Batch, Column, Origin, Outcome};
+use wattle_capability::NodeServices;
 use wattle_pack::NodeLimits;
 use wattle_runtime::{Compiled, FaultKind, Trial};
 
@@ -42,7 +43,7 @@ fn kinds() -> Vec<(&'static str, Vec<Vec<u8>>)> {
 
 pub(super) fn checks(report: &mut Report, compiled: &Arc<Compiled>, options: &str) {
     let start = || {
-        Trial::new(compiled.clone(), "node", options, &NodeLimits::default())
+        Trial::new(compiled.clone(), "node", options, &NodeLimits::default(), Some(NodeServices::harmless()))
             .map_err(|_| "options were refused that were taken before".to_owned())
     };
     let kinds = kinds();
