@@ -11,7 +11,10 @@
 
 mod ambient;
 mod capability;
+mod http;
+mod kv;
 mod log;
+mod lookup;
 mod meters;
 mod metrics;
 mod services;
@@ -19,8 +22,11 @@ mod values;
 
 pub use ambient::{Clock, Random};
 pub use capability::Capability;
+pub use http::{Budget, Client, Failure, Request, Response};
+pub use kv::Store;
 pub use log::{LINES_PER_CALL, LogTarget, level_name};
+pub use lookup::{OpenTable, Table, Tables};
 pub use meters::{Meter, Meters};
 pub use metrics::{FamilySnapshot, Kind, Label, NodeMetrics, PREFIX, Reading, samples, write_labels};
-pub use services::{Mock, NodeServices, NodeSnapshot, Services};
+pub use services::{FAILURES, Mock, MockHttp, NodeServices, NodeSnapshot, Services};
 pub use values::{Values, ValuesBuilder};

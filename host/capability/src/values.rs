@@ -19,6 +19,11 @@ impl Values {
         self.offsets.len().saturating_sub(1)
     }
 
+    /// Bytes of all that crosses the border.
+    pub fn byte_len(&self) -> usize {
+        self.bytes.len() + 4 * self.offsets.len() + self.kinds.len()
+    }
+
     /// The value of each row, if it has one.
     pub fn iter(&self) -> impl Iterator<Item = Option<&[u8]>> + '_ {
         self.offsets.windows(2).enumerate().map(|(row, pair)| match *pair {

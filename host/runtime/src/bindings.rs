@@ -11,6 +11,7 @@ use bytes::Bytes;
 use wasmtime::component::{ComponentType, Lift, Linker, Lower, flags};
 use wasmtime::{Engine, StoreContextMut};
 use wattle_batch::{Column, InvalidDecision};
+use wattle_capability::Values;
 
 use crate::state::State;
 
@@ -40,6 +41,13 @@ struct ReadColumn {
     kinds: Vec<u8>,
 }
 
+impl ReadColumn {
+    fn of(values: Values) -> Self {
+        let Values { bytes, offsets, kinds } = values;
+        Self { bytes, offsets, kinds }
+    }
+}
+
 /// A column that the guest gives.
 #[derive(ComponentType, Lift)]
 #[component(record)]
@@ -52,6 +60,20 @@ struct GivenColumn {
 impl GivenColumn {
     fn byte_len(&self) -> usize {
         self.bytes.len() + 4 * self.offsets.len() + self.kinds.len()
+    }
+
+    /// The same for capabilities, which want the offsets.
+    fn values(self) -> Result<Values, String> {
+        let Self { bytes, offsets, kinds } = self;
+        let rows = offsets.len().saturating_sub(1);
+        let ends = offsets.first() == Some(&0) && offsets.last().map(|&l| l as usize) == Some(bytes.len());
+        if !ends || !offsets.is_sorted() {
+            return Err("offsets of a column must start at 0, never decrease, and end at its number of bytes".into());
+        }
+        if !kinds.is_empty() && kinds.len() != rows {
+            return Err(format!("a column of {rows} rows has {} kinds", kinds.len()));
+        }
+        Ok(Values { bytes, offsets, kinds })
     }
 
     fn check(self) -> Result<(Column, Vec<u8>), InvalidDecision> {

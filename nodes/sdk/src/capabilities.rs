@@ -251,7 +251,7 @@ pub mod http {
         pub message: String,
     }
 
-    /// Sends requests one after the other.
+    /// Sends requests, several at once, and answers in their order.
     pub fn send(requests: Vec<Request>) -> Vec<Result<Response, Failure>> {
         host::send(requests)
     }
