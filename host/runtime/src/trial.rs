@@ -9,6 +9,7 @@ use wattle_capability::NodeServices;
 use wattle_pack::{NodeLimits, OptionError};
 
 use crate::artifact::Compiled;
+use crate::bindings::Snapshot;
 use crate::fault::Fault;
 use crate::instance::{ConfigureError, Instance, Processed};
 
@@ -90,6 +91,24 @@ impl Trial {
     /// Fuel that the last call took, on a [`metered`](crate::Runtime::metered) runtime.
     pub fn fuel(&self) -> Option<u64> {
         self.fuel
+    }
+
+    /// Takes a snapshot of its state, if the node keeps any.
+    ///
+    /// # Errors
+    ///
+    /// The call faulted.
+    pub fn save(&mut self) -> Result<Option<Snapshot>, Fault> {
+        self.instance.as_mut().map_or(Ok(None), Instance::save)
+    }
+
+    /// Gives it state.
+    ///
+    /// # Errors
+    ///
+    /// It cannot take it; it must not be used then.
+    pub fn restore(&mut self, snapshots: &[Snapshot]) -> Result<(), String> {
+        self.instance.as_mut().map_or_else(|| Err("its instance is gone".into()), |i| i.restore(snapshots))
     }
 
     /// Calls the node for a batch.
