@@ -46,6 +46,18 @@ fn every_built_in_node_keeps_the_contract() {
 }
 
 #[test]
+fn state_goes_from_one_instance_to_the_next() {
+    let folder = Folder::new();
+    for guest in ["counter", "counter-2"] {
+        let component = built(&format!("guests/{guest}.wasm"));
+        let options = r#"{"field":"attributes.n"}"#;
+        let ended = folder.run(&["node", "conformance", component.to_str().unwrap(), "--options", options]);
+        assert_eq!(ended.text().matches("check state-").count(), 6, "{}", ended.text());
+        assert_eq!(ended.code, 0, "{guest}: {}{}", ended.text(), ended.log);
+    }
+}
+
+#[test]
 fn a_node_that_breaks_the_contract_is_told_how() {
     let folder = Folder::new();
     let faulty = built("guests/faulty.wasm");

@@ -15,6 +15,7 @@
 
 mod answer;
 mod exposition;
+mod guest;
 mod listener;
 mod metrics;
 mod names;

@@ -33,7 +33,7 @@ impl<'a> Bench<'a> {
     /// Why it could not be run.
     pub(crate) fn run(&mut self, test: &PackTest) -> Result<Vec<String>, String> {
         let bodies = events(test)?;
-        let make = sandboxed(self.catalog.runtime().clone());
+        let make = sandboxed(self.catalog.runtime().clone(), self.catalog.services().clone());
         let plan = self.plan(test)?;
         let ran = run_offline(plan, &*make, bodies).map_err(|e| e.to_string())?;
         let mut problems = Vec::new();

@@ -59,14 +59,15 @@ impl Supervisor {
             Configuration::Text(_) => None,
         };
         let catalog = catalog(&agent.data_dir, agent.artifacts)?;
-        let make = sandboxed(catalog.runtime().clone());
+        let make = sandboxed(catalog.runtime().clone(), catalog.services().clone());
         let settings = TopologySettings {
             data_dir: agent.data_dir,
             workers: options.workers.unwrap_or(agent.workers).max(1),
             once: options.once,
             keeps_state: matches!(configuration, Configuration::File(_)),
         };
-        let state = State::new(configuration.name(), settings.workers, catalog.runtime().clone());
+        let state =
+            State::new(configuration.name(), settings.workers, catalog.runtime().clone(), catalog.services().clone());
         let remotes = Remotes::new(&configuration);
         state.watch(remotes.poller());
         let library = builtin::library_for(options.locked).with_remote(remotes.poller().clone());
@@ -122,8 +123,16 @@ impl Supervisor {
             rollout,
             tests: PackTests::default(),
         };
+        let services = self.state.services.clone();
+        let settling = tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                services.settle();
+            }
+        });
         let end = self.serve(&mut running, control, &mut signals, is_bounded).await;
         let Running { topology, admin: _admin, .. } = running;
+        settling.abort();
         self.state.drain();
         let mut problems = Vec::new();
         if let End::Finished(errors) = end {

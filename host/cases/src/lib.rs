@@ -10,10 +10,13 @@
 //! options that are refused. `"rows_per_batch": 2` cuts the input to batches, which one instance gets one after the
 //! other.
 //!
+//! `"mocks"` says what capabilities answer, `"log"` and `"metrics"` what is expected of them: see [`Mocks`].
+//!
 //! What runs a case is a [`Subject`]: a component in its sandbox, or a node that is linked natively.
 
 mod compare;
 mod events;
+mod mocks;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -23,9 +26,24 @@ use wattle_batch::{Batch, Outcome};
 
 pub use compare::compare_event;
 pub use events::{Ran, batch};
+pub use mocks::{MockAnswer, MockTable, Mocks, Observed};
 
 /// Something that can be configured and given batches.
 pub trait Subject {
+    /// Says what capabilities answer from the next instance on. Comes before each case.
+    ///
+    /// # Errors
+    ///
+    /// It has no capabilities that could be mocked.
+    fn mock(&mut self, mocks: &Mocks) -> Result<(), String> {
+        if *mocks == Mocks::default() { Ok(()) } else { Err("mocks are for nodes in the sandbox".into()) }
+    }
+
+    /// What the last instance did with its capabilities.
+    fn observed(&self) -> Observed {
+        Observed::default()
+    }
+
     /// Makes a fresh instance with these options, a JSON object as text, and answers with its ports.
     ///
     /// # Errors
@@ -94,10 +112,23 @@ pub struct Case {
     options: Value,
     input: Vec<Value>,
     rows_per_batch: usize,
+    mocks: Mocks,
+    effects: mocks::Effects,
     expected: Expected,
 }
 
-const KEYS: &[&str] = &["options", "input", "expected", "fault", "options_errors", "rows_per_batch", "description"];
+const KEYS: &[&str] = &[
+    "options",
+    "input",
+    "expected",
+    "fault",
+    "options_errors",
+    "rows_per_batch",
+    "mocks",
+    "log",
+    "metrics",
+    "description",
+];
 
 impl Case {
     /// Reads a case.
@@ -113,9 +144,12 @@ impl Case {
         let options = case.get("options").cloned().unwrap_or_else(|| Value::Object(Map::new()));
         let rows = case.get("rows_per_batch").and_then(Value::as_u64).unwrap_or(u64::MAX);
         let rows_per_batch = usize::try_from(rows).unwrap_or(usize::MAX).max(1);
+        let mocks = case.get("mocks").map(Mocks::read).transpose()?.unwrap_or_default();
+        let effects = mocks::Effects::read(&case)?;
         if let Some(wanted) = case.get("options_errors").and_then(Value::as_array) {
             let wanted = wanted.iter().filter_map(Value::as_str).map(str::to_owned).collect();
-            return Ok(Self { options, input: Vec::new(), rows_per_batch, expected: Expected::OptionErrors(wanted) });
+            let (input, expected) = (Vec::new(), Expected::OptionErrors(wanted));
+            return Ok(Self { options, input, rows_per_batch, mocks, effects, expected });
         }
         let input = case.get("input").and_then(Value::as_array).ok_or("`input` is missing")?.clone();
         let expected = match (case.get("fault"), case.get("expected")) {
@@ -128,7 +162,7 @@ impl Case {
             ),
             _ => return Err("a case has one of `expected`, `fault` and `options_errors`".into()),
         };
-        Ok(Self { options, input, rows_per_batch, expected })
+        Ok(Self { options, input, rows_per_batch, mocks, effects, expected })
     }
 
     /// Runs the case.
@@ -137,6 +171,7 @@ impl Case {
     ///
     /// The first difference.
     pub fn run(&self, subject: &mut dyn Subject) -> Result<(), String> {
+        subject.mock(&self.mocks)?;
         let configured = subject.configure(&self.options.to_string());
         let ports = match (configured, &self.expected) {
             (Err(Refusal::Options(errors)), Expected::OptionErrors(wanted)) => {
@@ -156,7 +191,10 @@ impl Case {
             }
         }
         match &self.expected {
-            Expected::Events(expected) => compare::events(expected, &all),
+            Expected::Events(expected) => {
+                compare::events(expected, &all)?;
+                self.effects.compare(&subject.observed())
+            }
             Expected::Fault(kind, _) => Err(format!("expected the fault `{kind}`, but all went well")),
             Expected::OptionErrors(_) => Ok(()),
         }

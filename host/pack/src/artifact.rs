@@ -8,6 +8,7 @@ use bytes::Bytes;
 use serde_json::Value as Json;
 use sha2::{Digest as _, Sha256};
 
+use crate::grants::Grants;
 use crate::limits::NodeLimits;
 
 /// Version of the contract `wattle:node` that this agent serves.
@@ -107,8 +108,6 @@ pub enum NodeError {
         message: String,
         /// How to mend it.
         hint: Option<String>,
-        /// What it imports beyond the contract; empty where that is not what is wrong.
-        imports: Vec<String>,
     },
 }
 
@@ -118,8 +117,18 @@ pub trait Nodes {
     fn builtin(&self, name: &str) -> Option<Arc<Artifact>>;
     /// Names the built-in artifacts.
     fn builtin_names(&self) -> Vec<String>;
-    /// Instantiates an artifact within these limits and configures it with options, a JSON object as text.
-    fn configure(&self, artifact: &Arc<Artifact>, options: &str, limits: &NodeLimits) -> Result<NodeShape, NodeError>;
+    /// The interfaces that an artifact imports beyond the contract, such as `wattle:node/log@0.1.0`. Empty for what is no
+    /// component; [`Nodes::configure`] says so.
+    fn imports(&self, artifact: &Artifact) -> Vec<String>;
+    /// Instantiates an artifact within these limits, with these capabilities, and configures it with options, a JSON
+    /// object as text.
+    fn configure(
+        &self,
+        artifact: &Arc<Artifact>,
+        options: &str,
+        limits: &NodeLimits,
+        grants: &Grants,
+    ) -> Result<NodeShape, NodeError>;
 }
 
 /// The two kinds of components that are not nodes.

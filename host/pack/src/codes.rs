@@ -50,10 +50,11 @@ codes! {
     WRONG_DIGEST Error "E0207" "An artifact has another digest than the one that is written for it.";
     UNKNOWN_CAPABILITY Error "E0208" "A pack asks for a capability that does not exist.";
     CAPABILITY_NOT_ASKED Error "E0209" "An artifact imports what its pack does not ask for; a pack says of every capability what it needs it for.";
-    CAPABILITY_NOT_SERVED Error "E0210" "A node needs a capability that this agent does not serve.";
+    CAPABILITY_NOT_GRANTED Error "E0210" "A node imports a capability that the configuration does not grant to its pipeline.";
     NODE_OPTION Error "E0211" "A node refused one of its options.";
     SOURCE_OPTION Error "E0212" "A source refused one of its options.";
     SINK_OPTION Error "E0213" "A sink refused one of its options.";
+    LOOKUP_TABLE Error "E0214" "A table for lookups cannot be read.";
     CYCLE Error "E0301" "Nodes are linked in a circle; events in it would never leave.";
     UNKNOWN_NODE Error "E0302" "A link names a node that the graph does not have.";
     UNKNOWN_PORT Error "E0303" "A link names a port that its node does not have.";

@@ -7,12 +7,12 @@ use crate::plan::{NodePlan, PipelinePlan, Plan};
 
 impl NodePlan {
     fn describe(&self, text: &mut String) {
-        let Self { name, artifact, options, limits, circuit, on_fault, on_state_mismatch, shape, ports } = self;
+        let Self { name, artifact, options, limits, grants, circuit, on_fault, on_state_mismatch, shape, ports } = self;
         let digest = &artifact.digest;
         // Writing to a string does not fail.
         let _ = writeln!(
             text,
-            "{name:?} {digest} {options:?} {limits:?} {circuit:?} {on_fault:?} {on_state_mismatch:?} {shape:?} {ports:?}"
+            "{name:?} {digest} {options:?} {limits:?} {grants:?} {circuit:?} {on_fault:?} {on_state_mismatch:?} {shape:?} {ports:?}"
         );
     }
 }

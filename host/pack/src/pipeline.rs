@@ -15,6 +15,7 @@ use crate::artifact::{Artifact, NodeShape, Nodes};
 use crate::codes;
 use crate::digest::FileList;
 use crate::findings::{Findings, Place};
+use crate::grants::Grants;
 use crate::library::{Found, Library, MANIFEST, PackFiles};
 use crate::limits::{CircuitSettings, NodeLimits};
 use crate::load::bytes_to_text;
@@ -90,6 +91,10 @@ pub(crate) struct Builder<'a> {
     circuit: &'a CircuitSettings,
     trust: &'a TrustPolicy,
     artifacts: BTreeMap<PathBuf, Arc<Artifact>>,
+    /// The pipeline of a configuration that is being built, and what it grants. A pack that is looked at by itself has
+    /// none, and gets what tests give.
+    granted: Option<(String, Place)>,
+    grants: Arc<Grants>,
     /// The packs that are being built, each inside the one before: their manifests and their names.
     inside: Vec<(PathBuf, String)>,
     /// Nodes that the pipeline may still have.
@@ -106,8 +111,19 @@ impl<'a> Builder<'a> {
         circuit: &'a CircuitSettings,
         trust: &'a TrustPolicy,
     ) -> Self {
-        let (artifacts, inside, uses) = (BTreeMap::new(), Vec::new(), Vec::new());
-        Self { nodes, library, limits, circuit, trust, artifacts, inside, room: MOST_NODES, uses }
+        Self {
+            nodes,
+            library,
+            limits,
+            circuit,
+            trust,
+            artifacts: BTreeMap::new(),
+            granted: None,
+            grants: Arc::new(Grants::of_tests()),
+            inside: Vec::new(),
+            room: MOST_NODES,
+            uses: Vec::new(),
+        }
     }
 
     /// Builds a pipeline of a configuration.
@@ -117,6 +133,8 @@ impl<'a> Builder<'a> {
         folder: &Path,
         findings: &mut Findings,
     ) -> Option<Built> {
+        self.granted = Some((pipeline.name.clone(), pipeline.place));
+        self.grants = Arc::new(pipeline.grants.clone());
         match &pipeline.graph {
             PipelineGraph::Pack { reference, params } => {
                 let mut built = self.find_and_build(reference, params.as_ref(), folder, findings);
@@ -311,6 +329,7 @@ impl<'a> Builder<'a> {
                     artifact,
                     options,
                     limits: manifest.limits.over(self.limits),
+                    grants: self.grants.clone(),
                     circuit: manifest.circuit.over(self.circuit),
                     on_fault: manifest.on_fault.map(|(policy, _)| policy).unwrap_or_default(),
                     on_state_mismatch: manifest.on_state_mismatch,

@@ -11,6 +11,7 @@ use semver::Version;
 use serde_json::Value as Json;
 
 use crate::artifact::{Artifact, NodeShape, hex_digest};
+use crate::grants::Grants;
 use crate::limits::{ArtifactLimits, CircuitSettings, NodeLimits, OnFault, OnStateMismatch};
 use crate::manifest::packs::RegistrySettings;
 use crate::trial::{CanarySettings, RollbackSettings, ShadowSettings};
@@ -266,6 +267,8 @@ pub struct NodePlan {
     pub options: String,
     /// What an instance may use.
     pub limits: NodeLimits,
+    /// What it may use beyond its batch.
+    pub grants: Arc<Grants>,
     /// When it is not called any more.
     pub circuit: CircuitSettings,
     /// What becomes of its events then.
@@ -284,6 +287,7 @@ impl fmt::Debug for NodePlan {
             .field("name", &self.name)
             .field("artifact", &self.artifact)
             .field("limits", &self.limits)
+            .field("grants", &self.grants)
             .field("circuit", &self.circuit)
             .field("on_fault", &self.on_fault)
             .field("on_state_mismatch", &self.on_state_mismatch)

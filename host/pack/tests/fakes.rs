@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use serde_json::Value as Json;
 use wattle_pack::{
-    Artifact, BuiltinPack, ComponentKind, Components, Diagnostic, Invalid, Library, NodeError, NodeLimits, NodeShape,
-    Nodes, OptionError, Origin, Plan, load_text,
+    Artifact, BuiltinPack, ComponentKind, Components, Diagnostic, Grants, Invalid, Library, NodeError, NodeLimits,
+    NodeShape, Nodes, OptionError, Origin, Plan, load_text,
 };
 
 /// Nodes with the ports of those that the agent carries. The artifact of any other node is a text of this crate's
@@ -34,7 +34,19 @@ impl Nodes for FakeNodes {
         OPTIONS.iter().map(|(name, _)| (*name).to_owned()).collect()
     }
 
-    fn configure(&self, artifact: &Arc<Artifact>, options: &str, _: &NodeLimits) -> Result<NodeShape, NodeError> {
+    fn imports(&self, artifact: &Artifact) -> Vec<String> {
+        let text = String::from_utf8_lossy(&artifact.bytes);
+        let imports = text.trim().strip_prefix("imports ").unwrap_or_default();
+        imports.split_whitespace().map(str::to_owned).collect()
+    }
+
+    fn configure(
+        &self,
+        artifact: &Arc<Artifact>,
+        options: &str,
+        _: &NodeLimits,
+        _: &Grants,
+    ) -> Result<NodeShape, NodeError> {
         let options: Json = serde_json::from_str(options).unwrap();
         let ports = if artifact.origin == Origin::Builtin {
             let known = OPTIONS.iter().find(|(name, _)| *name == artifact.name).unwrap().1;
@@ -53,9 +65,7 @@ impl Nodes for FakeNodes {
                 Some(ports) => ports.split_whitespace().map(str::to_owned).collect(),
                 None => {
                     let hint = text.contains("wasi").then(|| "build it for `wasm32-unknown-unknown`".to_owned());
-                    let imports = text.strip_prefix("imports ").unwrap_or_default();
-                    let imports = imports.split_whitespace().map(str::to_owned).collect();
-                    return Err(NodeError::Artifact { message: text, hint, imports });
+                    return Err(NodeError::Artifact { message: text, hint });
                 }
             }
         };

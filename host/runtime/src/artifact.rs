@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use wasmtime::component::{Component, InstancePre};
+use wattle_capability::Capability;
 use wattle_pack::{Artifact, NodeLimits};
 
 use crate::bindings::{CONTRACT, GivenDescription, NODE};
 use crate::cache::Cache;
-use crate::inspect::{imports, other_contract};
+use crate::inspect::{capabilities, imports, other_contract};
 use crate::instance::{self, Exports};
 use crate::runtime::Runtime;
 use crate::state::State;
@@ -21,13 +22,11 @@ pub struct ArtifactError {
     pub message: String,
     /// How to mend it.
     pub hint: Option<String>,
-    /// What it imports beyond the contract, if that is what is wrong with it.
-    pub imports: Vec<String>,
 }
 
 impl ArtifactError {
     pub(crate) fn new(message: impl Into<String>, hint: &str) -> Self {
-        Self { message: message.into(), hint: (!hint.is_empty()).then(|| hint.into()), imports: Vec::new() }
+        Self { message: message.into(), hint: (!hint.is_empty()).then(|| hint.into()) }
     }
 }
 
@@ -55,6 +54,8 @@ pub struct Compiled {
     pub(crate) exports: Exports,
     /// What it says of itself.
     pub description: Description,
+    /// Capabilities that it imports, and so asks for.
+    pub capabilities: Vec<Capability>,
     /// Digest of its bytes.
     pub digest: String,
 }
@@ -96,7 +97,9 @@ impl Compiled {
             ArtifactError::new(message, "build it again with the WIT files of this version")
         })?;
         let description = describe(runtime, &pre, &exports)?;
-        Ok(Self { runtime: runtime.clone(), pre, exports, description, digest: artifact.digest.clone() })
+        let capabilities = capabilities(&imports(engine, &component));
+        let digest = artifact.digest.clone();
+        Ok(Self { runtime: runtime.clone(), pre, exports, description, capabilities, digest })
     }
 }
 
@@ -113,7 +116,7 @@ fn check_imports(runtime: &Runtime, component: &Component) -> Result<(), Artifac
         "nodes may import interfaces of wattle:node only"
     };
     let message = format!("artifact imports what no node gets: {}", foreign.join(", "));
-    Err(ArtifactError { imports: foreign, ..ArtifactError::new(message, hint) })
+    Err(ArtifactError::new(message, hint))
 }
 
 fn describe(runtime: &Runtime, pre: &InstancePre<State>, exports: &Exports) -> Result<Description, ArtifactError> {

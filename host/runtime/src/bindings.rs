@@ -5,10 +5,13 @@
 //! those of `wit/`; wasmtime checks them against every artifact when it is linked.
 #![allow(unsafe_code, reason = "wasmtime's derives implement unsafe traits")]
 
+mod capabilities;
+
 use bytes::Bytes;
 use wasmtime::component::{ComponentType, Lift, Linker, Lower, flags};
 use wasmtime::{Engine, StoreContextMut};
 use wattle_batch::{Column, InvalidDecision};
+use wattle_capability::Values;
 
 use crate::state::State;
 
@@ -24,6 +27,11 @@ const DIAGNOSTICS: &str = "wattle:node/diagnostics@0.1.0";
 /// Holds types only, but a component that uses them imports it.
 const TYPES: &str = "wattle:node/types@0.1.0";
 
+/// Whether an import is of the contract that every node has.
+pub(crate) fn is_contract(import: &str) -> bool {
+    [BATCH, FIELDS, DIAGNOSTICS, TYPES].contains(&import)
+}
+
 /// A column that the host gives.
 #[derive(ComponentType, Lower)]
 #[component(record)]
@@ -31,6 +39,13 @@ struct ReadColumn {
     bytes: Bytes,
     offsets: Vec<u32>,
     kinds: Vec<u8>,
+}
+
+impl ReadColumn {
+    fn of(values: Values) -> Self {
+        let Values { bytes, offsets, kinds } = values;
+        Self { bytes, offsets, kinds }
+    }
 }
 
 /// A column that the guest gives.
@@ -45,6 +60,20 @@ struct GivenColumn {
 impl GivenColumn {
     fn byte_len(&self) -> usize {
         self.bytes.len() + 4 * self.offsets.len() + self.kinds.len()
+    }
+
+    /// The same for capabilities, which want the offsets.
+    fn values(self) -> Result<Values, String> {
+        let Self { bytes, offsets, kinds } = self;
+        let rows = offsets.len().saturating_sub(1);
+        let ends = offsets.first() == Some(&0) && offsets.last().map(|&l| l as usize) == Some(bytes.len());
+        if !ends || !offsets.is_sorted() {
+            return Err("offsets of a column must start at 0, never decrease, and end at its number of bytes".into());
+        }
+        if !kinds.is_empty() && kinds.len() != rows {
+            return Err(format!("a column of {rows} rows has {} kinds", kinds.len()));
+        }
+        Ok(Values { bytes, offsets, kinds })
     }
 
     fn check(self) -> Result<(Column, Vec<u8>), InvalidDecision> {
@@ -172,6 +201,7 @@ pub(crate) fn linker(engine: &Engine) -> Done<Linker<State>> {
     })?;
     link_changes(&mut batch)?;
     link_rows(&mut batch)?;
+    capabilities::link(&mut linker)?;
     Ok(linker)
 }
 

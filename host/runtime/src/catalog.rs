@@ -4,17 +4,21 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use wattle_pack::{Artifact, NodeError, NodeLimits, NodeShape, Nodes};
+use wattle_capability::Services;
+use wattle_pack::{Artifact, Grants, NodeError, NodeLimits, NodeShape, Nodes};
 
+use crate::bindings::is_contract;
+use crate::inspect::imported_interfaces;
 use crate::instance::{ConfigureError, Instance};
 use crate::runtime::Runtime;
 
 /// The runtime with the artifacts built into the agent.
 pub struct Catalog {
     runtime: Arc<Runtime>,
+    services: Arc<Services>,
     builtin: Vec<Arc<Artifact>>,
     /// What was configured without an error, by digest, options and limits: a reload asks for most of it again.
-    shapes: Mutex<HashMap<(String, String, NodeLimits), NodeShape>>,
+    shapes: Mutex<HashMap<(String, String, NodeLimits, Grants), NodeShape>>,
 }
 
 /// Configured nodes that are remembered.
@@ -23,7 +27,17 @@ const MOST_SHAPES: usize = 10_000;
 impl Catalog {
     /// A catalog of these built-in artifacts.
     pub fn new(runtime: Arc<Runtime>, builtin: Vec<Artifact>) -> Self {
-        Self { runtime, builtin: builtin.into_iter().map(Arc::new).collect(), shapes: Mutex::default() }
+        Self {
+            runtime,
+            services: Arc::default(),
+            builtin: builtin.into_iter().map(Arc::new).collect(),
+            shapes: Mutex::default(),
+        }
+    }
+
+    /// What nodes have beyond their batches.
+    pub fn services(&self) -> &Arc<Services> {
+        &self.services
     }
 
     /// The runtime.
@@ -41,18 +55,32 @@ impl Nodes for Catalog {
         self.builtin.iter().map(|a| a.name.clone()).collect()
     }
 
-    fn configure(&self, artifact: &Arc<Artifact>, options: &str, limits: &NodeLimits) -> Result<NodeShape, NodeError> {
-        let key = (artifact.digest.clone(), options.to_owned(), limits.clone());
-        if let Some(shape) = self.shapes.lock().get(&key) {
+    fn imports(&self, artifact: &Artifact) -> Vec<String> {
+        let mut imports = imported_interfaces(artifact);
+        imports.retain(|import| !is_contract(import));
+        imports
+    }
+
+    fn configure(
+        &self,
+        artifact: &Arc<Artifact>,
+        options: &str,
+        limits: &NodeLimits,
+        grants: &Grants,
+    ) -> Result<NodeShape, NodeError> {
+        let key = (artifact.digest.clone(), options.to_owned(), limits.clone(), grants.clone());
+        // A table may have lost a column since.
+        if let Some(shape) = self.shapes.lock().get(&key).filter(|_| grants.lookup.is_none()) {
             return Ok(shape.clone());
         }
-        let compiled = self.runtime.compile(artifact).map_err(|error| NodeError::Artifact {
-            message: error.message,
-            hint: error.hint,
-            imports: error.imports,
-        })?;
-        let name = artifact.name.as_str().into();
-        match Instance::new(&compiled, &name, options, limits) {
+        let compiled = self
+            .runtime
+            .compile(artifact)
+            .map_err(|error| NodeError::Artifact { message: error.message, hint: error.hint })?;
+        let name: Arc<str> = artifact.name.as_str().into();
+        // Nobody must notice that it was tried.
+        let services = self.services.dry("", &name, grants);
+        match Instance::new(&compiled, &name, options, limits, Some(&services)) {
             Ok((_, info)) => {
                 let shape = NodeShape {
                     ports: info.ports,
@@ -71,7 +99,6 @@ impl Nodes for Catalog {
             Err(ConfigureError::Fault(fault)) => Err(NodeError::Artifact {
                 message: format!("node faulted while it was configured: {fault}"),
                 hint: None,
-                imports: Vec::new(),
             }),
         }
     }

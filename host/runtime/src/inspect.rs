@@ -6,6 +6,7 @@ use wasmparser::{Parser, Payload};
 use wasmtime::Engine;
 use wasmtime::component::Component;
 use wasmtime::component::types::ComponentItem;
+use wattle_capability::Capability;
 use wattle_pack::Artifact;
 
 use crate::artifact::{ArtifactError, Description};
@@ -20,6 +21,8 @@ pub struct Inspection {
     pub digest: String,
     /// Names of the interfaces and functions that it imports.
     pub imports: Vec<String>,
+    /// Capabilities that it asks for by what it imports.
+    pub capabilities: Vec<Capability>,
     /// Names of the interfaces and functions that it exports.
     pub exports: Vec<String>,
     /// What it says of itself, or why it cannot be used as a node.
@@ -39,10 +42,12 @@ pub fn inspect(runtime: &Arc<Runtime>, artifact: &Artifact) -> Result<Inspection
     };
     let ty = component.component_type();
     let exports = ty.exports(&runtime.engine).flat_map(|(name, item)| names(&runtime.engine, name, &item.ty)).collect();
+    let imports = imports(&runtime.engine, &component);
     Ok(Inspection {
         bytes: artifact.bytes.len(),
         digest: artifact.digest.clone(),
-        imports: imports(&runtime.engine, &component),
+        capabilities: capabilities(&imports),
+        imports,
         exports,
         description: description.map(|compiled| compiled.description.clone()),
     })
@@ -68,6 +73,13 @@ pub fn imported_interfaces(artifact: &Artifact) -> Vec<String> {
     names.sort();
     names.dedup();
     names
+}
+
+/// The capabilities that imports belong to, each once.
+pub(crate) fn capabilities(imports: &[String]) -> Vec<Capability> {
+    let asked =
+        |capability: &Capability| imports.iter().any(|import| Capability::of_import(import) == Some(*capability));
+    Capability::ALL.into_iter().filter(asked).collect()
 }
 
 /// Names of everything that a component imports, functions with their interface.

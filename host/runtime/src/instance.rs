@@ -7,12 +7,13 @@ use std::time::Duration;
 use wasmtime::Store;
 use wasmtime::component::{Component, ComponentExportIndex, TypedFunc};
 use wattle_batch::{Batch, Call, NodeInfo, Outcome};
+use wattle_capability::{Capability, NodeServices};
 use wattle_pack::{NodeLimits, OptionError};
 
 use crate::artifact::Compiled;
 use crate::bindings::{Configured, GivenOptionError, NODE, Snapshot};
 use crate::fault::{Blame, Fault, FaultKind};
-use crate::runtime::TICK;
+use crate::runtime::ticks;
 use crate::snapshot::{StateExports, StateFunctions};
 use crate::state::State;
 
@@ -46,9 +47,8 @@ pub(crate) fn arm(store: &mut Store<State>, time: Duration) {
 
 pub(crate) fn start_clock(store: &mut Store<State>, time: Duration) {
     store.data_mut().time_limit = time;
-    // The current tick may end at once, so one more than the limit needs.
-    let ticks = time.as_nanos().div_ceil(TICK.as_nanos());
-    store.set_epoch_deadline(u64::try_from(ticks).unwrap_or(u64::MAX / 2).saturating_add(1));
+    store.data_mut().held.start_clock(time);
+    store.set_epoch_deadline(ticks(time));
 }
 
 /// Bounds what the guest can make the host copy in one call of the host, before any of it is looked at.
@@ -80,11 +80,18 @@ impl Instance {
         name: &Arc<str>,
         options: &str,
         limits: &NodeLimits,
+        services: Option<&NodeServices>,
     ) -> Result<(Self, NodeInfo), ConfigureError> {
         let fault = |error: wasmtime::Error, store: &mut Store<State>| {
             ConfigureError::Fault(Fault::of(&error, store.data_mut()))
         };
+        let granted = |capability: &Capability| services.is_some_and(|s| s.grants().has(capability.name()));
+        if let Some(missing) = compiled.capabilities.iter().find(|capability| !granted(capability)) {
+            let message = format!("the artifact imports the capability `{}`, which is not granted", missing.name());
+            return Err(ConfigureError::Fault(Fault::new(FaultKind::Instantiate, message)));
+        }
         let mut store = compiled.runtime.store(limits.clone());
+        store.data_mut().held.services = services.cloned();
         arm(&mut store, limits.time.saturating_mul(NodeLimits::CONFIGURE_TIMES));
         store.data_mut().fields = Some(Vec::new());
         let instance = compiled.pre.instantiate(&mut store).map_err(|e| {

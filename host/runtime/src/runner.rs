@@ -10,6 +10,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use wattle_batch::{Batch, Failure, NodeInfo, Outcome};
+use wattle_capability::NodeServices;
 use wattle_pack::{NodeLimits, NodePlan};
 
 use crate::artifact::Compiled;
@@ -74,11 +75,19 @@ pub struct RunnerSettings {
     pub options: Arc<str>,
     /// What an instance may use.
     pub limits: NodeLimits,
+    /// What it has beyond its batch.
+    pub services: Option<NodeServices>,
 }
 
-impl From<&NodePlan> for RunnerSettings {
-    fn from(plan: &NodePlan) -> Self {
-        Self { name: plan.name.as_str().into(), options: plan.options.as_str().into(), limits: plan.limits.clone() }
+impl RunnerSettings {
+    /// Settings of a node as planned, with these services.
+    pub fn new(plan: &NodePlan, services: NodeServices) -> Self {
+        Self {
+            name: plan.name.as_str().into(),
+            options: plan.options.as_str().into(),
+            limits: plan.limits.clone(),
+            services: Some(services),
+        }
     }
 }
 
@@ -396,7 +405,8 @@ impl Process for Runner {
 }
 
 fn make(compiled: &Compiled, settings: &RunnerSettings) -> Result<(Instance, NodeInfo), Fault> {
-    Instance::new(compiled, &settings.name, &settings.options, &settings.limits).map_err(|error| match error {
+    let RunnerSettings { name, options, limits, services } = settings;
+    Instance::new(compiled, name, options, limits, services.as_ref()).map_err(|error| match error {
         ConfigureError::Fault(fault) => fault.while_instantiating(),
         ConfigureError::Options(errors) => {
             let errors: Vec<String> = errors.iter().map(|e| format!("`{}`: {}", e.path, e.message)).collect();

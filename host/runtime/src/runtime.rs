@@ -21,6 +21,12 @@ use crate::state::State;
 /// agent.
 pub(crate) const TICK: Duration = Duration::from_millis(10);
 
+/// So many ticks are at least this long. The current tick may end at once, so it is one more than that needs.
+pub(crate) fn ticks(time: Duration) -> u64 {
+    let ticks = time.as_nanos().div_ceil(TICK.as_nanos());
+    u64::try_from(ticks).unwrap_or(u64::MAX / 2).saturating_add(1)
+}
+
 /// Stack of a guest. Nodes do not recurse on data, so a deep recursion is a fault.
 const STACK_BYTES: usize = 512 << 10;
 

@@ -8,6 +8,7 @@ use wattle_batch::{Call, Field, FieldPath, InvalidDecision};
 use wattle_pack::NodeLimits;
 
 use crate::fault::{Fault, FaultKind};
+use capabilities::Held;
 
 /// Bytes of a panic message that are kept.
 const MAX_PANIC_BYTES: usize = 8 << 10;
@@ -19,6 +20,8 @@ pub(crate) struct State {
     pub(crate) time_limit: Duration,
     /// Set while `configure` runs; the fields resolved so far.
     pub(crate) fields: Option<Vec<Field>>,
+    /// What it has of its capabilities.
+    pub(crate) held: Held,
     /// Set while `process` runs.
     call: Option<Call>,
     input_bytes: usize,
@@ -43,6 +46,7 @@ impl State {
             time_limit: limits.time,
             limits,
             fields: None,
+            held: Held::default(),
             call: None,
             input_bytes: 0,
             host_calls: 0,
@@ -64,6 +68,7 @@ impl State {
         self.input_bytes = input_bytes;
         self.host_calls = 0;
         self.log_lines = 0;
+        self.held.begin();
         self.panic = None;
         self.output_bytes = 0;
         let allowed = (input_bytes as u64).saturating_mul(u64::from(self.limits.output_ratio));
@@ -105,6 +110,16 @@ impl State {
         Ok(())
     }
 
+    /// Charges bytes that the guest gave, or made the host make.
+    fn charge(&mut self, bytes: usize) -> wasmtime::Result<()> {
+        self.output_bytes = self.output_bytes.saturating_add(bytes as u64);
+        if self.output_bytes > self.max_output_bytes {
+            let message = format!("answered with more than {} bytes", self.max_output_bytes);
+            return self.notice(Fault::new(FaultKind::OutputLimit, message));
+        }
+        Ok(())
+    }
+
     /// Runs a function of the interface `batch`: counts it, charges what the guest gave or made the host repeat, and
     /// turns a broken rule into a fault of the guest, a panic into one of the host.
     pub(crate) fn in_call<T>(
@@ -113,11 +128,7 @@ impl State {
         run: impl FnOnce(&mut Call) -> Result<T, InvalidDecision>,
     ) -> wasmtime::Result<T> {
         self.count_call()?;
-        self.output_bytes = self.output_bytes.saturating_add(given_bytes as u64);
-        if self.output_bytes > self.max_output_bytes {
-            let message = format!("answered with more than {} bytes", self.max_output_bytes);
-            return self.notice(Fault::new(FaultKind::OutputLimit, message));
-        }
+        self.charge(given_bytes)?;
         let Some(call) = &mut self.call else {
             let message = "called the interface `batch` outside of `process`";
             return self.notice(Fault::new(FaultKind::InvalidDecision, message));
@@ -212,5 +223,6 @@ impl ResourceLimiter for State {
     }
 }
 
+pub(crate) mod capabilities;
 #[cfg(test)]
 mod tests;

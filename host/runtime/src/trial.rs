@@ -5,9 +5,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use wattle_batch::{Batch, NodeInfo, Outcome};
+use wattle_capability::NodeServices;
 use wattle_pack::{NodeLimits, OptionError};
 
 use crate::artifact::Compiled;
+use crate::bindings::Snapshot;
 use crate::fault::Fault;
 use crate::instance::{ConfigureError, Instance, Processed};
 
@@ -26,6 +28,7 @@ pub struct Trial {
     name: Arc<str>,
     options: String,
     limits: NodeLimits,
+    services: Option<NodeServices>,
     instance: Option<Instance>,
     info: Arc<NodeInfo>,
     started_in: Duration,
@@ -40,10 +43,16 @@ impl Trial {
     /// # Errors
     ///
     /// The node refuses its options, or faults.
-    pub fn new(compiled: Arc<Compiled>, name: &str, options: &str, limits: &NodeLimits) -> Result<Self, Refused> {
+    pub fn new(
+        compiled: Arc<Compiled>,
+        name: &str,
+        options: &str,
+        limits: &NodeLimits,
+        services: Option<NodeServices>,
+    ) -> Result<Self, Refused> {
         let name: Arc<str> = name.into();
         let since = Instant::now();
-        let (instance, info) = make(&compiled, &name, options, limits)?;
+        let (instance, info) = make(&compiled, &name, options, limits, services.as_ref())?;
         Ok(Self {
             started_in: since.elapsed(),
             memory_bytes: instance.memory_bytes(),
@@ -51,6 +60,7 @@ impl Trial {
             name,
             options: options.to_owned(),
             limits: limits.clone(),
+            services,
             instance: Some(instance),
             info: Arc::new(info),
             replaced: 0,
@@ -83,6 +93,24 @@ impl Trial {
         self.fuel
     }
 
+    /// Takes a snapshot of its state, if the node keeps any.
+    ///
+    /// # Errors
+    ///
+    /// The call faulted.
+    pub fn save(&mut self) -> Result<Option<Snapshot>, Fault> {
+        self.instance.as_mut().map_or(Ok(None), Instance::save)
+    }
+
+    /// Gives it state.
+    ///
+    /// # Errors
+    ///
+    /// It cannot take it; it must not be used then.
+    pub fn restore(&mut self, snapshots: &[Snapshot]) -> Result<(), String> {
+        self.instance.as_mut().map_or_else(|| Err("its instance is gone".into()), |i| i.restore(snapshots))
+    }
+
     /// Calls the node for a batch.
     ///
     /// # Errors
@@ -93,7 +121,7 @@ impl Trial {
             Some(instance) => instance,
             None => {
                 self.replaced += 1;
-                let made = make(&self.compiled, &self.name, &self.options, &self.limits);
+                let made = make(&self.compiled, &self.name, &self.options, &self.limits, self.services.as_ref());
                 let (instance, _) = made.map_err(|refused| match refused {
                     Refused::Fault(fault) => fault.while_instantiating(),
                     Refused::Options(_) => {
@@ -114,8 +142,9 @@ fn make(
     name: &Arc<str>,
     options: &str,
     limits: &NodeLimits,
+    services: Option<&NodeServices>,
 ) -> Result<(Instance, NodeInfo), Refused> {
-    Instance::new(compiled, name, options, limits).map_err(|error| match error {
+    Instance::new(compiled, name, options, limits, services).map_err(|error| match error {
         ConfigureError::Options(errors) => Refused::Options(errors),
         ConfigureError::Fault(fault) => Refused::Fault(fault),
     })

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use parking_lot::Mutex;
 use wattle_buffer::Queue;
 use wattle_buffer::disk::BufferStats;
+use wattle_capability::Services;
 use wattle_pack::{NodePlan, OnStateMismatch, PipelinePlan, Plan, ShadowSettings, SinkPlan, Trial};
 use wattle_runtime::{NodeStats, Process, Runner, RunnerSettings, Runtime};
 use wattle_sink::{Encoder, Payload, SinkStats};
@@ -33,13 +34,26 @@ pub struct BuildError {
 }
 
 /// Makes one worker's instance of a node.
-pub type MakeNode = dyn Fn(&NodePlan, Arc<NodeStats>) -> Result<Box<dyn Process>, String> + Send + Sync;
+pub type MakeNode = dyn Fn(&NodePlan, &Owner<'_>, Arc<NodeStats>) -> Result<Box<dyn Process>, String> + Send + Sync;
+
+/// Whose node is made.
+#[derive(Clone, Copy, Debug)]
+pub struct Owner<'a> {
+    /// The pipeline, also for its canary: what nodes keep in capabilities belongs to both.
+    pub pipeline: &'a str,
+    /// Whether it must have no effect on anything: a shadow, a test of a pack.
+    pub is_dry: bool,
+}
 
 /// Nodes as sandboxed guests of a runtime: what the agent uses.
-pub fn sandboxed(runtime: Arc<Runtime>) -> Arc<MakeNode> {
-    Arc::new(move |plan: &NodePlan, stats: Arc<NodeStats>| {
+pub fn sandboxed(runtime: Arc<Runtime>, services: Arc<Services>) -> Arc<MakeNode> {
+    Arc::new(move |plan: &NodePlan, owner: &Owner<'_>, stats: Arc<NodeStats>| {
         let compiled = runtime.compile(&plan.artifact).map_err(|e| e.to_string())?;
-        let runner = Runner::new(compiled, RunnerSettings::from(plan), stats).map_err(|fault| fault.message)?;
+        let own = match owner.is_dry {
+            true => services.dry(owner.pipeline, &plan.name, &plan.grants),
+            false => services.node(owner.pipeline, &plan.name, &plan.grants),
+        };
+        let runner = Runner::new(compiled, RunnerSettings::new(plan, own), stats).map_err(|fault| fault.message)?;
         Ok(Box::new(runner) as Box<dyn Process>)
     })
 }
@@ -71,6 +85,8 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) states: &'a States,
     pub(crate) shadows: &'a Shadows,
     pub(crate) make: &'a MakeNode,
+    /// Whether nodes must have no effect.
+    pub(crate) is_dry: bool,
 }
 
 pub(crate) struct Generation {
@@ -208,18 +224,19 @@ struct Builder<'a> {
 impl Builder<'_> {
     /// Builds a pipeline that has the sinks and the quarantine of the planned one at `index`, and makes its instances.
     fn pipeline(&mut self, index: usize, planned: &PipelinePlan, name: &str) -> Result<Pipeline, BuildError> {
-        let &Surroundings { counts, states, .. } = self.around;
+        let &Surroundings { counts, states, is_dry, .. } = self.around;
+        let owner = Owner { pipeline: self.plan.pipelines.get(index).map_or(name, |primary| &primary.name), is_dry };
         let counted = counts.pipeline(name);
         let mut instances = Vec::with_capacity(self.nodes.len());
         for _ in 0..self.around.workers {
-            instances.push(self.instances(planned, name, &counted)?);
+            instances.push(self.instances(planned, name, owner, &counted)?);
         }
         // The spare's are made when it has to help.
         let first: Option<&Vec<Box<dyn Process>>> = instances.first();
         let twins: Option<Vec<_>> = first.and_then(|first| first.iter().map(|node| node.resting_twin()).collect());
         instances.push(match twins {
             Some(twins) => twins,
-            None => self.instances(planned, name, &counted)?,
+            None => self.instances(planned, name, owner, &counted)?,
         });
         let mut slots = Vec::with_capacity(planned.nodes.len());
         for (place, node) in planned.nodes.iter().enumerate() {
@@ -252,10 +269,11 @@ impl Builder<'_> {
         &self,
         planned: &PipelinePlan,
         name: &str,
+        owner: Owner<'_>,
         counted: &PipelineCounts,
     ) -> Result<Vec<Box<dyn Process>>, BuildError> {
         let make = |node: &NodePlan| {
-            (self.around.make)(node, counted.node(&node.name).stats.clone()).map_err(|message| BuildError {
+            (self.around.make)(node, &owner, counted.node(&node.name).stats.clone()).map_err(|message| BuildError {
                 what: "node",
                 name: format!("{name}.{}", node.name),
                 message,
@@ -316,7 +334,8 @@ impl Builder<'_> {
     fn shadow(&self, planned: &PipelinePlan, trial: &Trial<ShadowSettings>) -> Result<Shadow, BuildError> {
         let Trial { candidate, settings } = trial;
         let counted = Arc::new(PipelineCounts::default());
-        let nodes = self.instances(candidate, &planned.name, &counted)?;
+        let nodes =
+            self.instances(candidate, &planned.name, Owner { pipeline: &planned.name, is_dry: true }, &counted)?;
         let outputs = candidate.outputs.iter().map(|o| Output { sinks: Vec::new(), counts: counted.output(&o.name) });
         let outputs = outputs.collect();
         // Nobody else has its state, so it begins with nothing and keeps nothing.

@@ -31,7 +31,7 @@ mod watch;
 mod worker;
 
 pub use counts::{Counts, NodeCounts, OutputCounts, PipelineCounts, Snapshot};
-pub use generation::{BuildError, MakeNode, sandboxed};
+pub use generation::{BuildError, MakeNode, Owner, sandboxed};
 pub use observer::{Buffer, Component, ComponentState, Observer};
 pub use offline::{Offline, run_offline};
 pub use quarantine::{QuarantineError, QuarantineStore, Quarantined, Retried, RetryError, retry};

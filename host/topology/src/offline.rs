@@ -111,6 +111,7 @@ pub fn run_offline(pipeline: &PipelinePlan, make: &MakeNode, bodies: Column) -> 
         states: &states,
         shadows: &shadows,
         make,
+        is_dry: true,
     };
     let generation = Generation::build(1, &plan, &around)?;
     let mut nodes = generation.take_nodes(0);

@@ -210,6 +210,7 @@ impl Topology {
             states: &self.states,
             shadows: self.observer.shadow_reports(),
             make: &*self.make,
+            is_dry: false,
         };
         let mut generation = Generation::build(number, plan, &around)?;
         let emptied = std::mem::take(&mut generation.emptied);

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use wattle_batch::{Ack, Batch, Column, Origin};
+use wattle_capability::NodeServices;
 use wattle_pack::{Artifact, NodeLimits};
 use wattle_runtime::{Compiled, Refused, Runtime, Trial};
 
@@ -107,13 +108,15 @@ pub fn measure(artifact: &Artifact, options: &str, bodies: &[Vec<u8>], fuel: boo
 }
 
 fn begin(compiled: &Arc<Compiled>, options: &str) -> Result<Trial, String> {
-    Trial::new(compiled.clone(), "node", options, &NodeLimits::default()).map_err(|refused| match refused {
-        Refused::Fault(fault) => fault.to_string(),
-        Refused::Options(all) => {
-            let all: Vec<String> = all.iter().map(|e| format!("`{}`: {}", e.path, e.message)).collect();
-            format!("options refused: {}; give others with --options", all.join("; "))
-        }
-    })
+    Trial::new(compiled.clone(), "node", options, &NodeLimits::default(), Some(NodeServices::harmless())).map_err(
+        |refused| match refused {
+            Refused::Fault(fault) => fault.to_string(),
+            Refused::Options(all) => {
+                let all: Vec<String> = all.iter().map(|e| format!("`{}`: {}", e.path, e.message)).collect();
+                format!("options refused: {}; give others with --options", all.join("; "))
+            }
+        },
+    )
 }
 
 fn batch(bodies: &[Vec<u8>], rows: usize) -> Result<Batch, String> {

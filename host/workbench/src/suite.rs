@@ -2,6 +2,7 @@
 
 mod batches;
 mod itself;
+mod state;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -70,6 +71,7 @@ pub fn conformance(runtime: &Arc<Runtime>, artifact: &Artifact, options: &str) -
     let Some(compiled) = compile(&mut report, runtime, artifact) else { return report };
     if itself::checks(&mut report, runtime, artifact, &compiled, options) {
         batches::checks(&mut report, &compiled, options);
+        state::checks(&mut report, &compiled, options);
     }
     report
 }

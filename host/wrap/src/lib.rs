@@ -15,9 +15,16 @@ use wit_parser::{Resolve, SourceMap};
 /// The files of the contract, name and text.
 pub const WIT: &[(&str, &str)] = &[
     ("batch.wit", include_str!("../../../wit/batch.wit")),
+    ("clock.wit", include_str!("../../../wit/clock.wit")),
     ("diagnostics.wit", include_str!("../../../wit/diagnostics.wit")),
     ("fields.wit", include_str!("../../../wit/fields.wit")),
+    ("http-client.wit", include_str!("../../../wit/http-client.wit")),
+    ("kv.wit", include_str!("../../../wit/kv.wit")),
+    ("log.wit", include_str!("../../../wit/log.wit")),
+    ("lookup.wit", include_str!("../../../wit/lookup.wit")),
+    ("metrics.wit", include_str!("../../../wit/metrics.wit")),
     ("node.wit", include_str!("../../../wit/node.wit")),
+    ("random.wit", include_str!("../../../wit/random.wit")),
     ("state.wit", include_str!("../../../wit/state.wit")),
     ("types.wit", include_str!("../../../wit/types.wit")),
     ("world.wit", include_str!("../../../wit/world.wit")),

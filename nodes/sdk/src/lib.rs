@@ -40,6 +40,7 @@
 pub mod bindings;
 
 mod batch;
+pub mod capabilities;
 mod column;
 pub mod event;
 #[cfg(not(target_arch = "wasm32"))]

@@ -83,11 +83,11 @@ impl Workbench {
 
     pub(crate) fn make(&self, kind: Kind) -> anyhow::Result<Arc<MakeNode>> {
         Ok(match kind {
-            Kind::Sandbox => sandboxed(self.catalog.runtime().clone()),
-            Kind::Native => Arc::new(|plan, _| native(plan)),
+            Kind::Sandbox => sandboxed(self.catalog.runtime().clone(), self.catalog.services().clone()),
+            Kind::Native => Arc::new(|plan, _, _| native(plan)),
             Kind::JsonPerEvent => {
                 let compiled = self.json_per_event()?;
-                Arc::new(move |plan, stats| {
+                Arc::new(move |plan, _, stats| {
                     let step = json_step(plan)?;
                     let runner = json_runner(&compiled, plan.name.as_str(), &step, stats)?;
                     Ok(Box::new(OneByOne(runner)) as Box<dyn Process>)
@@ -175,7 +175,12 @@ pub(crate) fn json_runner(
     stats: Arc<NodeStats>,
 ) -> Result<Runner, String> {
     let options = json!({ "step": step }).to_string();
-    let settings = RunnerSettings { name: name.into(), options: options.as_str().into(), limits: Default::default() };
+    let settings = RunnerSettings {
+        name: name.into(),
+        options: options.as_str().into(),
+        limits: Default::default(),
+        services: None,
+    };
     Runner::new(compiled.clone(), settings, stats).map_err(|fault| fault.message)
 }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use wattle_buffer::disk::BufferStats;
+use wattle_capability::NodeSnapshot;
 use wattle_registry::Polling;
 use wattle_sink::SinkStats;
 use wattle_source::SourceStats;
@@ -15,6 +16,7 @@ use wattle_topology::{
 };
 
 use super::exposition::Exposition;
+use super::guest;
 use super::names::{self, Metric};
 use super::process::{Process, unix_seconds};
 use super::state::{Outcome, State};
@@ -22,16 +24,20 @@ use super::state::{Outcome, State};
 /// Writes all metrics.
 pub(crate) fn render(state: &State) -> String {
     let mut out = Exposition::default();
+    let services = state.services.snapshot();
     let observer = state.observer();
     agent(&mut out, state, observer.generation());
     registries(&mut out, state);
     sources(&mut out, &observer.sources());
     pipelines(&mut out, &observer.counts().pipelines().into_iter().collect::<Vec<_>>());
+    capabilities(&mut out, &services);
     trials(&mut out, state, &observer);
     sinks(&mut out, &observer.sinks());
     buffers(&mut out, &observer);
     process(&mut out, state);
-    out.finish()
+    let mut text = out.finish();
+    guest::render(&services, &mut text);
+    text
 }
 
 fn load(count: &AtomicU64) -> u64 {
@@ -225,6 +231,20 @@ fn write_nodes(out: &mut Exposition, nodes: &[Node<'_>]) {
     counter(out, names::NODE_STATE_LOST, |n| load(&n.stats.state_lost));
 }
 
+/// How much nodes use their capabilities.
+fn capabilities(out: &mut Exposition, nodes: &[NodeSnapshot]) {
+    let metrics = [names::CAPABILITY_CALLS, names::CAPABILITY_ERRORS, names::CAPABILITY_SUPPRESSED];
+    for (index, metric) in metrics.into_iter().enumerate() {
+        let mut family = out.family(metric);
+        for node in nodes {
+            for (capability, counts) in &node.used {
+                let count = counts.get(index).copied().unwrap_or_default();
+                family.sample(&[&node.pipeline, &node.node, capability.name()], count);
+            }
+        }
+    }
+}
+
 /// Canaries and shadows.
 fn trials(out: &mut Exposition, state: &State, observer: &Observer) {
     let mut family = out.family(names::ROLLOUTS);
@@ -320,8 +340,12 @@ mod tests {
 
     #[test]
     fn every_metric_of_the_table_is_written_once_and_in_its_order() {
-        let state =
-            State::new("agent.toml".into(), 1, Runtime::new(None, wattle_pack::ArtifactLimits::default()).unwrap());
+        let state = State::new(
+            "agent.toml".into(),
+            1,
+            Runtime::new(None, wattle_pack::ArtifactLimits::default()).unwrap(),
+            Arc::default(),
+        );
         let text = render(&state);
         let written: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")).collect();
         let expected: Vec<String> = names::ALL.iter().map(|m| format!("{} {}", m.name, m.kind.name())).collect();

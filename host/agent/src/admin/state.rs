@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Instant, SystemTime};
 
 use parking_lot::Mutex;
+use wattle_capability::Services;
 use wattle_pack::{PackId, Plan};
 use wattle_registry::{PollState, Poller};
 use wattle_runtime::Runtime;
@@ -103,6 +104,7 @@ pub(crate) struct State {
     pub(crate) config: String,
     pub(crate) workers: usize,
     pub(crate) runtime: Arc<Runtime>,
+    pub(crate) services: Arc<Services>,
     reloads: [AtomicU64; Outcome::ALL.len()],
     /// Promotions and rollbacks, by pipeline.
     rollouts: Mutex<BTreeMap<String, [u64; 2]>>,
@@ -112,7 +114,7 @@ pub(crate) struct State {
 }
 
 impl State {
-    pub(crate) fn new(config: String, workers: usize, runtime: Arc<Runtime>) -> Self {
+    pub(crate) fn new(config: String, workers: usize, runtime: Arc<Runtime>, services: Arc<Services>) -> Self {
         let started = SystemTime::now();
         Self {
             started,
@@ -120,6 +122,7 @@ impl State {
             config,
             workers,
             runtime,
+            services,
             reloads: Default::default(),
             rollouts: Mutex::default(),
             current: Mutex::new(Current {

@@ -42,7 +42,8 @@ fn json(seen: &Inspection) -> serde_json::Value {
         Err(error) => serde_json::json!({ "error": error.message, "hint": error.hint }),
     };
     serde_json::json!({
-        "bytes": seen.bytes, "digest": seen.digest, "imports": seen.imports, "exports": seen.exports, "node": node,
+        "bytes": seen.bytes, "digest": seen.digest, "imports": seen.imports,
+        "capabilities": seen.capabilities.iter().map(|c| c.name()).collect::<Vec<_>>(), "exports": seen.exports, "node": node,
     })
 }
 
@@ -64,6 +65,10 @@ fn text(seen: &Inspection) -> String {
         }
     }
     lines.push(format!("{} bytes, {}", seen.bytes, seen.digest));
+    if !seen.capabilities.is_empty() {
+        let names: Vec<&str> = seen.capabilities.iter().map(|capability| capability.name()).collect();
+        lines.push(format!("asks for the capabilities {}", names.join(", ")));
+    }
     for (title, names) in [("imports", &seen.imports), ("exports", &seen.exports)] {
         lines.push(format!("{title}:"));
         lines.extend(names.iter().map(|name| format!("  {name}")));

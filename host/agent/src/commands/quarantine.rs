@@ -140,7 +140,7 @@ fn retry_events(selection: &QuarantineSelection, config: &std::path::Path) -> Do
         Failure::config(all.join("\n"))
     })?;
     let settings = TopologySettings { data_dir: agent.data_dir, workers: 1, once: true, keeps_state: false };
-    let make = sandboxed(catalog.runtime().clone());
+    let make = sandboxed(catalog.runtime().clone(), catalog.services().clone());
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).thread_name("wattle-io").enable_all().build()?;
     let retried = runtime.block_on(retry(&plan, &selection.pipeline, &ids, &settings, &make))?;

@@ -5,12 +5,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::buffer;
+use super::grants;
 use super::graph::GraphManifest;
 use super::limits::{CircuitManifest, LimitsManifest, read_artifacts};
 use super::packs::PacksManifest;
 use super::trial::{TrialManifest, read_canary, read_rollback, read_shadow};
 use crate::codes;
 use crate::findings::{Findings, Place};
+use crate::grants::Grants;
 use crate::limits::{ArtifactLimits, CircuitSettings, NodeLimits};
 use crate::plan::{AdminSettings, AgentSettings, BatchSettings, BufferPlan, QuarantineSettings};
 use crate::reader::{Reader, Text, check_name};
@@ -47,6 +49,7 @@ pub(crate) struct PipelineManifest {
     pub(crate) place: Place,
     pub(crate) inputs: Option<Vec<Text>>,
     pub(crate) discard: Vec<Text>,
+    pub(crate) grants: Grants,
     pub(crate) graph: PipelineGraph,
     pub(crate) shadow: Option<TrialManifest<ShadowSettings>>,
     pub(crate) canary: Option<TrialManifest<CanarySettings>>,
@@ -75,7 +78,8 @@ impl AgentManifest {
         let settings = read_settings(&mut reader, folder, env, findings);
         let sources = read_components(&mut reader, "sources", "source", findings);
         let pipelines = reader.named("pipelines", findings);
-        let pipelines = pipelines.into_iter().map(|(table, entry)| read_pipeline(table, entry, findings)).collect();
+        let pipelines =
+            pipelines.into_iter().map(|(table, entry)| read_pipeline(table, entry, folder, findings)).collect();
         let sinks = read_components(&mut reader, "sinks", "sink", findings);
         reader.finish(findings);
         Self { settings, sources, pipelines, sinks }
@@ -243,13 +247,14 @@ fn read_components(
     components
 }
 
-fn read_pipeline(table: &Table, entry: &Entry, findings: &mut Findings) -> PipelineManifest {
+fn read_pipeline(table: &Table, entry: &Entry, folder: &Path, findings: &mut Findings) -> PipelineManifest {
     check_name("pipeline", &entry.key, entry.place, findings);
     let name = format!("`[pipelines.{}]`", entry.key);
     let mut reader = Reader::new(table, entry.place, &name);
     let inputs = reader.required_strings("inputs", findings);
     let discard = reader.strings("discard", findings).unwrap_or_default();
     let params = reader.table("params", findings).map(|(_, entry)| entry.clone());
+    let grants = grants::read(&mut reader, &name, folder, findings);
     let shadow = read_shadow(&mut reader, &name, findings);
     let canary = read_canary(&mut reader, &name, findings);
     let pack = reader.optional("pack");
@@ -288,5 +293,5 @@ fn read_pipeline(table: &Table, entry: &Entry, findings: &mut Findings) -> Pipel
         reader.optional(key);
     }
     reader.finish(findings);
-    PipelineManifest { name: entry.key.clone(), place: entry.place, inputs, discard, graph, shadow, canary }
+    PipelineManifest { name: entry.key.clone(), place: entry.place, inputs, discard, grants, graph, shadow, canary }
 }

@@ -1,28 +1,22 @@
 //! `[capabilities.NAME]` of a pack: what its nodes need beyond the contract, and why.
 //!
-//! What an artifact imports is its request, the pack says why, and the agent must serve it. This agent serves none yet,
-//! so a pack that needs one is refused, with the reason that the pack gives.
+//! What an artifact imports is its request, the pack says why, and the operator grants it.
 
 use crate::codes;
 use crate::findings::{Findings, Place};
 use crate::reader::Reader;
 use crate::suggest;
 
-/// Capabilities that a pack can ask for, each with the packages of interfaces that belong to it.
-pub(crate) const CAPABILITIES: &[(&str, &[&str])] = &[
-    ("clock", &["wasi:clocks/"]),
-    ("environment", &["wasi:cli/"]),
-    ("filesystem", &["wasi:filesystem/"]),
-    ("http", &["wasi:http/"]),
-    ("io", &["wasi:io/"]),
-    ("key-value", &["wasi:keyvalue/"]),
-    ("logging", &["wasi:logging/"]),
-    ("random", &["wasi:random/"]),
-    ("sockets", &["wasi:sockets/"]),
+/// The capabilities that there are, each an interface of the contract's package, and how an operator grants it.
+pub(crate) const CAPABILITIES: &[(&str, &str)] = &[
+    ("clock", "clock = true"),
+    ("http-client", "http-client = { hosts = [\"api.example.com\"] }"),
+    ("kv", "kv = true"),
+    ("log", "log = true"),
+    ("lookup", "lookup = { tables = { NAME = \"FILE.csv\" } }"),
+    ("metrics", "metrics = true"),
+    ("random", "random = true"),
 ];
-
-/// Capabilities that this agent serves.
-const SERVED: &[&str] = &[];
 
 /// A capability that a pack asks for.
 pub(crate) struct CapabilityManifest {
@@ -32,19 +26,10 @@ pub(crate) struct CapabilityManifest {
     pub(crate) reason: Option<String>,
 }
 
-/// The capability that an import belongs to.
-pub(crate) fn capability_of(import: &str) -> Option<&'static str> {
-    CAPABILITIES.iter().find(|(_, packages)| packages.iter().any(|p| import.starts_with(p))).map(|(name, _)| *name)
-}
-
-/// Tells whether this agent serves a capability.
-pub(crate) fn is_served(name: &str) -> bool {
-    SERVED.contains(&name)
-}
-
-/// What this agent serves, for hints.
-pub(crate) fn served() -> String {
-    if SERVED.is_empty() { "no capabilities".to_owned() } else { suggest::list(SERVED.iter().copied()) }
+/// The capability that an import is, such as `log` for `wattle:node/log@0.1.0`, and how it is granted.
+pub(crate) fn capability_of(import: &str) -> Option<(&'static str, &'static str)> {
+    let name = import.strip_prefix("wattle:node/")?.split('@').next()?;
+    CAPABILITIES.iter().find(|(known, _)| *known == name).copied()
 }
 
 pub(crate) fn read(file: &mut Reader<'_>, findings: &mut Findings) -> Vec<CapabilityManifest> {

@@ -1,6 +1,6 @@
 //! Artifacts of nodes: finding one, checking its digest, and asking it about its options.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::io;
 use std::path::{Component, Path};
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::findings::{Findings, Place};
 use crate::library::{PackFiles, clean, read_plain};
 use crate::limits::OnFault;
 use crate::load::in_words;
-use crate::manifest::capabilities::{CapabilityManifest, capability_of, is_served, served};
+use crate::manifest::capabilities::{CapabilityManifest, capability_of};
 use crate::manifest::graph::{ArtifactManifest, NodeManifest};
 use crate::plan::PackId;
 use crate::reader::Text;
@@ -145,7 +145,10 @@ impl Builder<'_> {
     ) -> Option<NodeShape> {
         let place = manifest.artifact.place;
         let owner = format!("node `{}`", node.name);
-        match self.nodes.configure(artifact, text, &manifest.limits.over(self.limits)) {
+        if !self.check_capabilities(&owner, place, &self.nodes.imports(artifact), scope, findings) {
+            return None;
+        }
+        match self.nodes.configure(artifact, text, &manifest.limits.over(self.limits), &self.grants) {
             Ok(shape) => match bad_ports(&shape) {
                 None => {
                     check_on_fault(node, manifest, &shape, findings);
@@ -160,57 +163,51 @@ impl Builder<'_> {
                 let whole = manifest.options.as_ref().map_or(place, |entry| entry.place);
                 option_path::report(codes::NODE_OPTION, errors, &owner, options, whole, findings);
             }
-            Err(NodeError::Artifact { message, hint, imports }) => {
-                if !report_capabilities(&owner, place, &imports, scope, findings) {
-                    let message = format!("the artifact of {owner} is refused: {message}");
-                    findings.report(codes::REFUSED_ARTIFACT.at(place, message).hint_if(hint));
-                }
+            Err(NodeError::Artifact { message, hint }) => {
+                let message = format!("the artifact of {owner} is refused: {message}");
+                findings.report(codes::REFUSED_ARTIFACT.at(place, message).hint_if(hint));
             }
         }
         None
     }
-}
 
-/// Compares what an artifact of a pack imports beyond the contract with what the pack asks for and the agent serves.
-/// Answers whether that says all that is wrong.
-fn report_capabilities(
-    owner: &str,
-    place: Place,
-    imports: &[String],
-    scope: &mut Scope<'_>,
-    findings: &mut Findings,
-) -> bool {
-    let mut needed: BTreeMap<&'static str, Vec<&str>> = BTreeMap::new();
-    for import in imports {
-        let Some(capability) = capability_of(import) else { return false };
-        needed.entry(capability).or_default().push(import);
-    }
-    if needed.is_empty() || matches!(scope.root, Root::Folder(_)) {
-        return false;
-    }
-    for (capability, imports) in needed {
-        scope.needed.insert(capability);
-        let imports = suggest::list(imports);
-        let Some(asked) = scope.capabilities.iter().find(|asked| asked.name == capability) else {
-            let message =
-                format!("the artifact of {owner} needs the capability `{capability}`, which the pack does not ask for");
-            let hint = format!(
-                "build it without, or add `[capabilities.{capability}]` with a `reason`; this agent serves {}",
-                served()
-            );
-            let finding = codes::CAPABILITY_NOT_ASKED.at(place, message).hint(hint);
-            findings.report(finding.note(format!("it imports {imports}")));
-            continue;
-        };
-        if !is_served(capability) {
-            let message = format!("the pack asks for the capability `{capability}`, which this agent does not serve");
-            let mut finding = codes::CAPABILITY_NOT_SERVED.at(asked.place, message);
-            finding = finding.hint(format!("this agent serves {}; take a version of the pack without it", served()));
-            finding = finding.note_if(asked.reason.as_ref().map(|reason| format!("the pack's reason: {reason}")));
-            findings.report(finding.note(format!("the artifact of {owner} imports {imports}")));
+    /// Compares the capabilities that an artifact imports with what its pack asks for and the configuration grants.
+    /// Answers whether it may have all of them. Other imports are for [`Nodes::configure`](crate::Nodes) to refuse.
+    fn check_capabilities(
+        &self,
+        owner: &str,
+        place: Place,
+        imports: &[String],
+        scope: &mut Scope<'_>,
+        findings: &mut Findings,
+    ) -> bool {
+        let mut has_all = true;
+        for import in imports {
+            let Some((capability, line)) = capability_of(import) else { continue };
+            scope.needed.insert(capability);
+            let asked = scope.capabilities.iter().find(|asked| asked.name == capability);
+            let of_pack = self.inside.last().map(|(_, name)| format!(" of pack `{name}`")).unwrap_or_default();
+            if matches!(scope.root, Root::Pack { .. }) && asked.is_none() {
+                let message = format!("{owner}{of_pack} imports `{import}`, which the pack does not ask for");
+                let hint =
+                    format!("build it without, or add `[capabilities.{capability}]` with a `reason` to its pack.toml");
+                findings.report(codes::CAPABILITY_NOT_ASKED.at(place, message).hint(hint));
+                has_all = false;
+            }
+            if let Some((pipeline, place)) = &self.granted
+                && !self.grants.has(capability)
+            {
+                let message =
+                    format!("{owner}{of_pack} imports `{import}`, which pipeline `{pipeline}` does not grant");
+                let finding = codes::CAPABILITY_NOT_GRANTED.at(*place, message);
+                let finding = finding.hint(format!("if it may, add below `[pipelines.{pipeline}.grants]`: `{line}`"));
+                let reason = asked.and_then(|asked| asked.reason.as_ref());
+                findings.report(finding.note_if(reason.map(|reason| format!("the pack's reason: {reason}"))));
+                has_all = false;
+            }
         }
+        has_all
     }
-    true
 }
 
 /// Warns of capabilities that no artifact needs.

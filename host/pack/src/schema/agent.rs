@@ -132,6 +132,47 @@ fn trial(settings: Vec<Key>) -> Json {
     json!({ "anyOf": [string(), table(keys)] })
 }
 
+/// `true`, or a table of settings.
+fn or_true(keys: Vec<Key>) -> Json {
+    json!({ "anyOf": [boolean(), table(keys)] })
+}
+
+fn grants() -> Json {
+    let log = vec![
+        ("level", MAY, "The least severe line that is written.", one_of(["debug", "info", "warn", "error"])),
+        ("lines_per_second", MAY, "Lines of one node; more are counted and left out.", number(1, 1_000_000)),
+    ];
+    let metrics = vec![("max_series", MAY, "Series of one node.", number(1, 100_000))];
+    let lookup_table = table(vec![
+        ("path", MUST, "CSV with a header, or JSON: an array of objects.", string()),
+        ("kind", MAY, "How keys are compared.", one_of(["exact", "cidr"])),
+        ("key", MAY, "The column of the keys.", string()),
+    ]);
+    let lookup_table = json!({ "anyOf": [string(), lookup_table] });
+    let lookup = table(vec![("tables", MAY, "Tables, by the name that nodes know.", named(ANY, lookup_table))]);
+    let kv = vec![
+        ("max_size", MAY, "Bytes of keys and values of one node.", size()),
+        ("max_keys", MAY, "Keys of one node.", number(1, 10_000_000)),
+    ];
+    let http = table(vec![
+        ("hosts", MUST, "Hosts that may be asked, as in `api.example.com` or `*.example.com`.", strings()),
+        ("timeout", MAY, "Time of one request.", duration()),
+        ("max_response", MAY, "Bytes of a response.", size()),
+        ("time_per_batch", MAY, "Time of all requests for one batch.", duration()),
+        ("requests_per_batch", MAY, "Requests for one batch.", number(1, 100_000)),
+        ("allow_private", MAY, "Whether hosts may have addresses of private networks.", boolean()),
+    ]);
+    table(vec![
+        ("log", MAY, "Lines in the agent's log.", or_true(log)),
+        ("metrics", MAY, "Metrics of their own.", or_true(metrics)),
+        ("clock", MAY, "The time.", boolean()),
+        ("random", MAY, "Random bytes.", boolean()),
+        ("lookup", MAY, "Tables from files.", lookup),
+        ("kv", MAY, "A store of keys and values that outlives swaps.", or_true(kv)),
+        ("http-client", MAY, "Requests over HTTP.", http),
+    ])
+}
+
 fn shadow() -> Vec<Key> {
     vec![
         ("share", MAY, "Share of the batches that it is given.", fraction(0.0001, 1.0)),
@@ -160,6 +201,7 @@ fn pipeline(options: &OptionSchemas, definitions: &mut Map<String, Json>) -> Jso
         ("pack", MAY, pack, string()),
         ("params", MAY, "Parameters of the pack.", json!({ "type": "object" })),
         ("discard", MAY, "Outputs that are thrown away on purpose.", strings()),
+        ("grants", MAY, "What its nodes may use beyond their batch.", grants()),
         ("shadow", MAY, "A version that is tried on copies of the same batches.", trial(shadow())),
         (
             "canary",

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use wattle_batch::{Ack, Batch, Column, Origin, Outcome};
+use wattle_capability::NodeServices;
 use wattle_pack::NodeLimits;
 use wattle_runtime::{Compiled, FaultKind, Trial};
 
@@ -41,10 +42,7 @@ fn kinds() -> Vec<(&'static str, Vec<Vec<u8>>)> {
 }
 
 pub(super) fn checks(report: &mut Report, compiled: &Arc<Compiled>, options: &str) {
-    let start = || {
-        Trial::new(compiled.clone(), "node", options, &NodeLimits::default())
-            .map_err(|_| "options were refused that were taken before".to_owned())
-    };
+    let start = || start(compiled, options);
     let kinds = kinds();
     for (name, bodies) in &kinds {
         report.check(*name, || {
@@ -77,6 +75,12 @@ pub(super) fn checks(report: &mut Report, compiled: &Arc<Compiled>, options: &st
     });
 }
 
+/// A fresh instance.
+pub(super) fn start(compiled: &Arc<Compiled>, options: &str) -> Result<Trial, String> {
+    Trial::new(compiled.clone(), "node", options, &NodeLimits::default(), Some(NodeServices::harmless()))
+        .map_err(|_| "options were refused that were taken before".to_owned())
+}
+
 fn batch(bodies: &[Vec<u8>]) -> Result<Batch, String> {
     let origin = Origin { source: "test".into(), resource: r#"{"source":{"name":"test"}}"#.into(), observed: 0 };
     let bodies = Column::from_rows(bodies).map_err(|e| e.to_string())?;
@@ -84,7 +88,7 @@ fn batch(bodies: &[Vec<u8>]) -> Result<Batch, String> {
 }
 
 /// Calls the node. An error that it answers with on purpose is its right: all rows fail then.
-fn call(trial: &mut Trial, bodies: &[Vec<u8>]) -> Result<Outcome, String> {
+pub(super) fn call(trial: &mut Trial, bodies: &[Vec<u8>]) -> Result<Outcome, String> {
     match trial.process(batch(bodies)?) {
         Ok(outcome) => Ok(outcome),
         Err(fault) if fault.kind == FaultKind::NodeError => {
@@ -95,7 +99,7 @@ fn call(trial: &mut Trial, bodies: &[Vec<u8>]) -> Result<Outcome, String> {
 }
 
 /// Where each event left, and as what: its JSON as text, because what is deeply nested is not for every reader of JSON.
-fn written(outcome: Outcome) -> Vec<(String, Vec<u8>)> {
+pub(super) fn written(outcome: Outcome) -> Vec<(String, Vec<u8>)> {
     fn add(place: &str, batch: &Batch, all: &mut Vec<(String, Vec<u8>)>) {
         for row in 0..batch.rows() {
             let mut json = Vec::new();

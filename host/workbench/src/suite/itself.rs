@@ -4,12 +4,13 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde_json::Value;
+use wattle_capability::{Capability, NodeServices};
 use wattle_pack::{Artifact, NodeLimits};
 use wattle_runtime::{Compiled, Refused, Runtime, Trial};
 
 use super::Report;
 
-/// Everything that a node may import.
+/// Everything that a node may import besides capabilities.
 const INTERFACES: &[&str] = &["types", "fields", "batch", "diagnostics"];
 
 /// Times that the same options are given to a fresh instance.
@@ -27,7 +28,7 @@ pub(super) fn checks(
         let seen = wattle_runtime::inspect(runtime, artifact).map_err(|e| e.message)?;
         let declared = |import: &String| {
             let name = import.strip_prefix("wattle:node/").and_then(|rest| rest.split(['@', '#']).next());
-            name.is_some_and(|name| INTERFACES.contains(&name))
+            name.is_some_and(|name| INTERFACES.contains(&name)) || Capability::of_import(import).is_some()
         };
         match seen.imports.iter().find(|import| !declared(import)) {
             Some(foreign) => Err(format!("imports `{foreign}`, which the contract does not have")),
@@ -35,7 +36,9 @@ pub(super) fn checks(
         }
     });
     report.check("describe", || describe(compiled));
-    let configure = |options: &str| Trial::new(compiled.clone(), "node", options, &NodeLimits::default());
+    let configure = |options: &str| {
+        Trial::new(compiled.clone(), "node", options, &NodeLimits::default(), Some(NodeServices::harmless()))
+    };
     let taken = report.check("options-taken", || {
         let trial = configure(options).map_err(|refused| match refused {
             Refused::Options(all) => {

@@ -1,0 +1,96 @@
+//! `clock` and `random`: what a machine has, or what a test says that it has.
+
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+/// The time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Clock {
+    /// The machine's.
+    #[default]
+    Machine,
+    /// One that stands still, in nanoseconds since 1970.
+    Fixed(i64),
+}
+
+impl Clock {
+    /// Nanoseconds since 1970.
+    pub fn now(self) -> i64 {
+        match self {
+            Self::Machine => {
+                let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+                i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
+            }
+            Self::Fixed(now) => now,
+        }
+    }
+
+    /// Nanoseconds since some moment.
+    pub fn monotonic(self) -> u64 {
+        static BEGAN: LazyLock<Instant> = LazyLock::new(Instant::now);
+        match self {
+            Self::Machine => u64::try_from(BEGAN.elapsed().as_nanos()).unwrap_or(u64::MAX),
+            Self::Fixed(_) => 0,
+        }
+    }
+}
+
+/// Randomness.
+#[derive(Debug, Default)]
+pub enum Random {
+    /// The operating system's.
+    #[default]
+    Machine,
+    /// Always the same, from a seed.
+    Seeded(AtomicU64),
+}
+
+impl Random {
+    /// So many bytes.
+    ///
+    /// # Errors
+    ///
+    /// The operating system has none.
+    pub fn bytes(&self, len: usize) -> Result<Vec<u8>, String> {
+        let mut bytes = vec![0; len];
+        match self {
+            Self::Machine => getrandom::fill(&mut bytes).map_err(|error| error.to_string())?,
+            Self::Seeded(state) => {
+                for chunk in bytes.chunks_mut(8) {
+                    let number = split_mix(state.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed)).to_le_bytes();
+                    for (byte, from) in chunk.iter_mut().zip(number) {
+                        *byte = from;
+                    }
+                }
+            }
+        }
+        Ok(bytes)
+    }
+}
+
+/// SplitMix64: well mixed, and nothing to keep a secret with.
+fn split_mix(state: u64) -> u64 {
+    let mut z = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ z >> 31
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_seed_gives_the_same_again_and_the_machine_does_not() {
+        let seeded = || Random::Seeded(AtomicU64::new(7)).bytes(20).unwrap();
+        assert_eq!(seeded(), seeded());
+        assert_ne!(Random::Machine.bytes(20).unwrap(), Random::Machine.bytes(20).unwrap());
+    }
+
+    #[test]
+    fn a_fixed_clock_stands_still() {
+        assert_eq!((Clock::Fixed(5).now(), Clock::Fixed(5).monotonic()), (5, 0));
+        assert!(Clock::Machine.now() > 1_700_000_000_000_000_000);
+    }
+}

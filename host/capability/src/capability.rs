@@ -1,0 +1,58 @@
+//! The capabilities by name.
+
+/// An interface beyond the batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Capability {
+    /// Lines for the agent's log.
+    Log,
+    /// Metrics on `/metrics`.
+    Metrics,
+    /// The time.
+    Clock,
+    /// Randomness.
+    Random,
+    /// Tables in files.
+    Lookup,
+    /// Keys and values that outlive instances.
+    Kv,
+    /// HTTP requests.
+    HttpClient,
+}
+
+impl Capability {
+    /// All; each stands at the place of its number.
+    pub const ALL: [Self; 7] =
+        [Self::Log, Self::Metrics, Self::Clock, Self::Random, Self::Lookup, Self::Kv, Self::HttpClient];
+
+    /// Name of its interface, and of its key in configurations.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Log => "log",
+            Self::Metrics => "metrics",
+            Self::Clock => "clock",
+            Self::Random => "random",
+            Self::Lookup => "lookup",
+            Self::Kv => "kv",
+            Self::HttpClient => "http-client",
+        }
+    }
+
+    /// The capability that an import belongs to, such as `wattle:node/kv@0.1.0#get`.
+    pub fn of_import(import: &str) -> Option<Self> {
+        let name = import.strip_prefix("wattle:node/")?.split(['@', '#']).next()?;
+        Self::ALL.into_iter().find(|capability| capability.name() == name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn imports_are_known_and_each_stands_at_its_place() {
+        assert!(Capability::ALL.iter().enumerate().all(|(place, capability)| *capability as usize == place));
+        assert_eq!(Capability::of_import("wattle:node/http-client@0.1.0#send"), Some(Capability::HttpClient));
+        assert_eq!(Capability::of_import("wattle:node/batch@0.1.0"), None);
+        assert_eq!(Capability::of_import("wasi:clocks/wall-clock@0.2.0"), None);
+    }
+}

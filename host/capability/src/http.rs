@@ -1,0 +1,313 @@
+//! Requests over HTTP, to hosts that are granted and nowhere else.
+//!
+//! # Invariants
+//!
+//! - A name is resolved once, and the addresses that were looked at are those that are connected to, so that a name cannot
+//!   have another address for the check than for the connection.
+//! - Unless it is granted, no address of this machine, of private networks, or of a cloud's metadata service is connected to.
+//! - A redirect is an answer, never followed; there are no proxies.
+
+mod address;
+
+use std::io::{self, Read as _};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use ureq::config::Config;
+use ureq::http::{self, Uri};
+use ureq::tls::{Certificate, RootCerts, TlsConfig};
+use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
+use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
+use ureq::{Agent, AsSendBody};
+use wattle_pack::HttpGrant;
+
+use self::address::is_public;
+
+/// Requests of one call that are under way at once.
+const CONCURRENT: usize = 8;
+/// Headers that the connection is made of; they are the agent's.
+const OWN_HEADERS: &[&str] = &["connection", "content-length", "host", "transfer-encoding", "upgrade", "te", "trailer"];
+/// The methods that there are.
+const METHODS: &[&str] = &["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"];
+
+/// What a node asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// `GET`, `HEAD`, `POST`, `PUT`, `PATCH` or `DELETE`.
+    pub method: String,
+    /// With scheme and host.
+    pub url: String,
+    /// Names and values.
+    pub headers: Vec<(String, String)>,
+    /// Empty for none.
+    pub body: Vec<u8>,
+}
+
+/// What came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Response {
+    /// Status code, whatever it says.
+    pub status: u16,
+    /// Names in lower case, and values; those that are no text are left out.
+    pub headers: Vec<(String, String)>,
+    /// At most as many bytes as are granted.
+    pub body: Vec<u8>,
+}
+
+/// Why there is no response.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// `bad-request`, `host-not-allowed`, `address-not-allowed`, `budget`, `timeout`, `connect` or `too-large`.
+    pub code: &'static str,
+    /// A sentence for people.
+    pub message: String,
+}
+
+fn failure(code: &'static str, message: impl Into<String>) -> Failure {
+    Failure { code, message: message.into() }
+}
+
+/// What is left for the requests of one batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Budget {
+    /// Time.
+    pub time: Duration,
+    /// Requests.
+    pub requests: u32,
+}
+
+impl Budget {
+    /// All that is granted for a batch.
+    pub fn of(grant: &HttpGrant) -> Self {
+        Self { time: grant.time_per_batch, requests: grant.requests_per_batch }
+    }
+}
+
+/// A client. Connections are made when they are needed, and kept for a while.
+#[derive(Debug, Default)]
+pub struct Client {
+    public: OnceLock<Agent>,
+    any: OnceLock<Agent>,
+}
+
+impl Client {
+    /// Sends requests, several at once, and answers in their order. What is taken of the budget is taken away from it.
+    pub fn send(&self, grant: &HttpGrant, requests: &[Request], budget: &mut Budget) -> Vec<Result<Response, Failure>> {
+        let since = Instant::now();
+        let until = since + budget.time;
+        let allowed = budget.requests as usize;
+        let next = AtomicUsize::new(0);
+        let answers: Mutex<Vec<_>> = Mutex::new(requests.iter().map(|_| None).collect());
+        let work = || {
+            loop {
+                let index = next.fetch_add(1, Ordering::Relaxed);
+                let Some(request) = requests.get(index) else { return };
+                let answer = match index < allowed {
+                    true => self.send_one(grant, request, until),
+                    false => {
+                        let most = grant.requests_per_batch;
+                        Err(failure(
+                            "budget",
+                            format!("more than {most} requests for one batch (`requests_per_batch`)"),
+                        ))
+                    }
+                };
+                if let Some(place) = answers.lock().get_mut(index) {
+                    *place = Some(answer);
+                }
+            }
+        };
+        std::thread::scope(|scope| {
+            for _ in 1..requests.len().min(CONCURRENT) {
+                // With fewer threads it takes longer, and the budget ends it.
+                let _ = std::thread::Builder::new().name("wattle-http".into()).spawn_scoped(scope, work);
+            }
+            work();
+        });
+        budget.time = budget.time.saturating_sub(since.elapsed());
+        budget.requests = budget.requests.saturating_sub(u32::try_from(requests.len()).unwrap_or(u32::MAX));
+        let lost = || Err(failure("connect", "the request was lost; please report this"));
+        answers.into_inner().into_iter().map(|answer| answer.unwrap_or_else(lost)).collect()
+    }
+
+    fn send_one(&self, grant: &HttpGrant, request: &Request, until: Instant) -> Result<Response, Failure> {
+        let bad = |message: String| failure("bad-request", message);
+        if !METHODS.contains(&request.method.as_str()) {
+            return Err(bad(format!("`{}` is not one of {}", request.method, METHODS.join(", "))));
+        }
+        let uri: Uri = request.url.parse().map_err(|error| bad(format!("`{}`: {error}", request.url)))?;
+        check_host(grant, &uri)?;
+        let mut built = http::Request::builder().method(request.method.as_str()).uri(uri);
+        for (name, value) in &request.headers {
+            if OWN_HEADERS.iter().any(|own| own.eq_ignore_ascii_case(name)) {
+                return Err(bad(format!("the header `{name}` is the agent's")));
+            }
+            built = built.header(name, value);
+        }
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            let most = grant.time_per_batch;
+            return Err(failure(
+                "budget",
+                format!("requests took more than {most:?} for one batch (`time_per_batch`)"),
+            ));
+        }
+        let timeout = grant.timeout.min(left);
+        let agent = self.agent(grant.allow_private);
+        let wrong = |error: http::Error| bad(error.to_string());
+        match request.body.is_empty() {
+            true => run(agent, built.body(()).map_err(wrong)?, grant, timeout),
+            false if matches!(request.method.as_str(), "GET" | "HEAD") => {
+                Err(bad(format!("{} has no body", request.method)))
+            }
+            false => run(agent, built.body(request.body.as_slice()).map_err(wrong)?, grant, timeout),
+        }
+    }
+
+    fn agent(&self, allow_private: bool) -> &Agent {
+        let made = || {
+            let provider = Arc::new(rustls::crypto::ring::default_provider());
+            let found = rustls_native_certs::load_native_certs();
+            let roots: Vec<Certificate<'static>> =
+                found.certs.iter().map(|der| Certificate::from_der(der).to_owned()).collect();
+            let tls = TlsConfig::builder()
+                .root_certs(RootCerts::new_with_certs(&roots))
+                .unversioned_rustls_crypto_provider(provider)
+                .build();
+            let config = Agent::config_builder()
+                .tls_config(tls)
+                .http_status_as_error(false)
+                .max_redirects(0)
+                .proxy(None)
+                .user_agent(concat!("wattle/", env!("CARGO_PKG_VERSION")))
+                .max_idle_age(Duration::from_secs(10))
+                .build();
+            Agent::with_parts(
+                config,
+                DefaultConnector::new(),
+                Checked { allow_private, names: DefaultResolver::default() },
+            )
+        };
+        if allow_private { self.any.get_or_init(made) } else { self.public.get_or_init(made) }
+    }
+}
+
+fn run(
+    agent: &Agent,
+    request: http::Request<impl AsSendBody>,
+    grant: &HttpGrant,
+    timeout: Duration,
+) -> Result<Response, Failure> {
+    let host = request.uri().host().unwrap_or_default().to_owned();
+    let failed = |error: ureq::Error| match error {
+        ureq::Error::Timeout(_) => failure("timeout", format!("`{host}` took more than {timeout:?}")),
+        ureq::Error::BodyExceedsLimit(_) => {
+            let most = grant.max_response_bytes;
+            failure("too-large", format!("`{host}` answers with more than {most} bytes (`max_response`)"))
+        }
+        ureq::Error::Io(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            failure("address-not-allowed", error.to_string())
+        }
+        ureq::Error::Http(_) | ureq::Error::BadUri(_) => failure("bad-request", error.to_string()),
+        error => failure("connect", format!("`{host}`: {error}")),
+    };
+    let request = agent.configure_request(request).timeout_global(Some(timeout)).build();
+    let mut answer = agent.run(request).map_err(&failed)?;
+    let mut body = Vec::new();
+    // One byte more than there may be tells that there are more.
+    let most = grant.max_response_bytes.saturating_add(1);
+    let reader = answer.body_mut().with_config().limit(u64::MAX).reader();
+    reader.take(most).read_to_end(&mut body).map_err(|error| failed(error.into()))?;
+    if body.len() as u64 > grant.max_response_bytes {
+        return Err(failed(ureq::Error::BodyExceedsLimit(grant.max_response_bytes)));
+    }
+    let text = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
+        Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned()))
+    };
+    let headers = answer.headers().iter().filter_map(text).collect();
+    Ok(Response { status: answer.status().as_u16(), headers, body })
+}
+
+/// Refuses what is not granted by name.
+fn check_host(grant: &HttpGrant, uri: &Uri) -> Result<(), Failure> {
+    let (scheme, host) = (uri.scheme_str().unwrap_or_default(), uri.host().unwrap_or_default());
+    let default_port = match scheme {
+        "https" => 443,
+        "http" => 80,
+        _ => return Err(failure("bad-request", format!("`{uri}` has neither https:// nor http://"))),
+    };
+    if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
+        return Err(failure("bad-request", "names and passwords go to a header, not into the address"));
+    }
+    let port = uri.port_u16().unwrap_or(default_port);
+    let is_granted = grant.hosts.iter().any(|granted| {
+        let (clear, granted) = match granted.strip_prefix("http://") {
+            Some(rest) => (true, rest),
+            None => (false, granted.as_str()),
+        };
+        let (name, granted_port) = split_port(granted, if clear { 80 } else { 443 });
+        let is_host = match name.strip_prefix("*.") {
+            // A label in front, at least.
+            Some(parent) => {
+                let below =
+                    host.len().checked_sub(parent.len()).and_then(|at| Some((host.get(..at)?, host.get(at..)?)));
+                below.is_some_and(|(label, end)| {
+                    end.eq_ignore_ascii_case(parent) && label.len() > 1 && label.ends_with('.')
+                })
+            }
+            None => name.eq_ignore_ascii_case(host),
+        };
+        is_host && granted_port == port && clear == (scheme == "http")
+    });
+    if is_granted {
+        return Ok(());
+    }
+    let message =
+        format!("{scheme}://{host}:{port} is not one of the hosts that are granted: {}", grant.hosts.join(", "));
+    Err(failure("host-not-allowed", message))
+}
+
+/// A host and its port; the colons of an IPv6 address stand in brackets.
+fn split_port(text: &str, default: u16) -> (&str, u16) {
+    match text.rsplit_once(':').and_then(|(name, port)| Some((name, port.parse().ok()?))) {
+        Some((name, port)) if !name.contains(':') || name.ends_with(']') => (name, port),
+        _ => (text, default),
+    }
+}
+
+/// Resolves names, and leaves out the addresses that are not granted.
+#[derive(Debug)]
+struct Checked {
+    allow_private: bool,
+    names: DefaultResolver,
+}
+
+impl Resolver for Checked {
+    fn resolve(&self, uri: &Uri, config: &Config, timeout: NextTimeout) -> Result<ResolvedSocketAddrs, ureq::Error> {
+        let found = self.names.resolve(uri, config, timeout)?;
+        if self.allow_private {
+            return Ok(found);
+        }
+        let mut allowed = self.empty();
+        let mut refused = None;
+        for address in found.iter() {
+            match is_public(address.ip()) {
+                true => allowed.push(*address),
+                false => refused = Some(address.ip()),
+            }
+        }
+        match refused {
+            Some(address) if allowed.is_empty() => {
+                let host = uri.host().unwrap_or_default();
+                let message = format!("`{host}` has the address {address}, which is not public (`allow_private`)");
+                Err(io::Error::new(io::ErrorKind::PermissionDenied, message).into())
+            }
+            _ => Ok(allowed),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

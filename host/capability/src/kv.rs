@@ -1,0 +1,217 @@
+//! Keys and values of one node: shared by its instances on all workers, kept for as long as the agent runs.
+
+use std::collections::HashMap;
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use wattle_pack::KvGrant;
+
+use crate::values::{Values, ValuesBuilder};
+
+/// What a key costs besides its bytes and those of its value, so that empty ones are bounded too.
+const ENTRY_BYTES: usize = 64;
+
+/// The store of one node.
+#[derive(Debug, Default)]
+pub struct Store {
+    entries: Mutex<Entries>,
+}
+
+#[derive(Debug, Default)]
+struct Entries {
+    values: HashMap<Bytes, Bytes>,
+    /// Bytes of keys and values, and what each entry costs besides.
+    bytes: usize,
+}
+
+impl Entries {
+    fn put(&mut self, key: &[u8], value: Bytes) {
+        self.bytes += value.len();
+        match self.values.get_mut(key) {
+            Some(old) => {
+                self.bytes = self.bytes.saturating_sub(old.len());
+                *old = value;
+            }
+            None => {
+                self.bytes += key.len() + ENTRY_BYTES;
+                self.values.insert(Bytes::copy_from_slice(key), value);
+            }
+        }
+    }
+
+    /// Whether all of these can be put; the last of several values of one key counts.
+    fn check(&self, grant: &KvGrant, changes: &HashMap<&[u8], &[u8]>) -> Result<(), String> {
+        let (mut keys, mut bytes, mut freed) = (self.values.len(), self.bytes, 0);
+        for (&key, value) in changes {
+            bytes = bytes.saturating_add(value.len());
+            match self.values.get(key) {
+                Some(old) => freed += old.len(),
+                None => {
+                    keys += 1;
+                    bytes = bytes.saturating_add(key.len() + ENTRY_BYTES);
+                }
+            }
+        }
+        let bytes = bytes.saturating_sub(freed) as u64;
+        if keys as u64 > grant.max_keys {
+            return Err(format!("{keys} keys would be kept; {} are granted (`max_keys`)", grant.max_keys));
+        }
+        if bytes > grant.max_bytes {
+            return Err(format!("{bytes} bytes would be kept; {} are granted (`max_size`)", grant.max_bytes));
+        }
+        Ok(())
+    }
+}
+
+impl Store {
+    /// The value of each key, none where there is none.
+    ///
+    /// # Errors
+    ///
+    /// The values have more than `max_bytes` together.
+    pub fn get(&self, keys: &Values, max_bytes: usize) -> Result<Values, String> {
+        let entries = self.entries.lock();
+        let mut found = ValuesBuilder::with_rows(keys.rows());
+        for key in keys.iter() {
+            let value = key.and_then(|key| entries.values.get(key));
+            found.push(value.map(|value| &**value), max_bytes)?;
+        }
+        Ok(found.finish())
+    }
+
+    /// Sets the value of each key; rows without a key or a value are passed over.
+    ///
+    /// # Errors
+    ///
+    /// More would be kept than is granted. Nothing is set then.
+    pub fn set(&self, grant: &KvGrant, keys: &Values, values: &Values) -> Result<(), String> {
+        if keys.rows() != values.rows() {
+            return Err(format!("{} keys and {} values", keys.rows(), values.rows()));
+        }
+        let changes: HashMap<&[u8], &[u8]> =
+            keys.iter().zip(values.iter()).filter_map(|(key, value)| key.zip(value)).collect();
+        let mut entries = self.entries.lock();
+        entries.check(grant, &changes)?;
+        for (key, value) in changes {
+            entries.put(key, Bytes::copy_from_slice(value));
+        }
+        Ok(())
+    }
+
+    /// Adds to the number that is the value of each key, 0 where there is none, and answers with the sums; a row without
+    /// a key has the sum 0. No other worker comes in between. Sums stay within the range of 64 bits.
+    ///
+    /// # Errors
+    ///
+    /// A value is no number, or more would be kept than is granted. Nothing is changed then.
+    pub fn add(&self, grant: &KvGrant, keys: &Values, amounts: &[i64]) -> Result<Vec<i64>, String> {
+        if keys.rows() != amounts.len() {
+            return Err(format!("{} keys and {} amounts", keys.rows(), amounts.len()));
+        }
+        let mut entries = self.entries.lock();
+        let mut totals: HashMap<&[u8], i64> = HashMap::new();
+        let mut sums = Vec::with_capacity(amounts.len());
+        for (key, amount) in keys.iter().zip(amounts) {
+            let Some(key) = key else {
+                sums.push(0);
+                continue;
+            };
+            let before = match (totals.get(key), entries.values.get(key)) {
+                (Some(total), _) => *total,
+                (None, Some(value)) => std::str::from_utf8(value)
+                    .ok()
+                    .and_then(|text| text.parse().ok())
+                    .ok_or_else(|| format!("the value of `{}` is not a number", String::from_utf8_lossy(key)))?,
+                (None, None) => 0,
+            };
+            let sum = before.saturating_add(*amount);
+            totals.insert(key, sum);
+            sums.push(sum);
+        }
+        let texts: Vec<(&[u8], String)> = totals.into_iter().map(|(key, total)| (key, total.to_string())).collect();
+        entries.check(grant, &texts.iter().map(|(key, text)| (*key, text.as_bytes())).collect())?;
+        for (key, text) in texts {
+            entries.put(key, Bytes::from(text));
+        }
+        Ok(sums)
+    }
+
+    /// Removes keys.
+    pub fn delete(&self, keys: &Values) {
+        let mut entries = self.entries.lock();
+        for key in keys.iter().flatten() {
+            if let Some((key, value)) = entries.values.remove_entry(key) {
+                entries.bytes = entries.bytes.saturating_sub(key.len() + value.len() + ENTRY_BYTES);
+            }
+        }
+    }
+
+    /// Number of keys, and bytes as they count against the grant.
+    pub fn usage(&self) -> (usize, usize) {
+        let entries = self.entries.lock();
+        (entries.values.len(), entries.bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn values(rows: &[&str]) -> Values {
+        let mut builder = ValuesBuilder::with_rows(rows.len());
+        rows.iter().for_each(|row| builder.push(Some(row.as_bytes()), usize::MAX).unwrap());
+        builder.finish()
+    }
+
+    fn texts(values: &Values) -> Vec<Option<String>> {
+        values.iter().map(|row| row.map(|row| String::from_utf8_lossy(row).into_owned())).collect()
+    }
+
+    #[test]
+    fn what_is_set_is_there_until_it_is_deleted() {
+        let (store, grant) = (Store::default(), KvGrant::default());
+        store.set(&grant, &values(&["a", "b", "a"]), &values(&["1", "", "2"])).unwrap();
+        let found = store.get(&values(&["b", "a", "c"]), 10).unwrap();
+        assert_eq!(texts(&found), [Some(String::new()), Some("2".into()), None]);
+        assert_eq!(store.usage(), (2, 2 * ENTRY_BYTES + 3));
+        store.delete(&values(&["a", "x"]));
+        assert_eq!(texts(&store.get(&values(&["a"]), 10).unwrap()), [None]);
+        store.delete(&values(&["b"]));
+        assert_eq!(store.usage(), (0, 0));
+    }
+
+    #[test]
+    fn nothing_is_set_that_does_not_fit_with_all_the_rest() {
+        let store = Store::default();
+        let grant = KvGrant { max_bytes: 2 * (ENTRY_BYTES as u64 + 2), max_keys: 2 };
+        store.set(&grant, &values(&["a", "b"]), &values(&["1", "1"])).unwrap();
+        let more = store.set(&grant, &values(&["a", "c"]), &values(&["2", "2"])).unwrap_err();
+        assert_eq!(more, "3 keys would be kept; 2 are granted (`max_keys`)");
+        let longer = store.set(&grant, &values(&["a"]), &values(&["22"])).unwrap_err();
+        assert_eq!(longer, "133 bytes would be kept; 132 are granted (`max_size`)");
+        assert_eq!(texts(&store.get(&values(&["a", "c"]), 10).unwrap()), [Some("1".into()), None]);
+        // One takes the other's room.
+        store.set(&grant, &values(&["a", "b"]), &values(&["22", ""])).unwrap();
+        assert_eq!(store.usage(), (2, 132));
+        assert!(store.get(&values(&["a", "a"]), 3).is_err(), "answers are bounded too");
+    }
+
+    #[test]
+    fn counters_add_up_over_threads() {
+        let (store, grant) = (Store::default(), KvGrant::default());
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..500 {
+                        store.add(&grant, &values(&["n", "m", "n"]), &[1, -1, 1]).unwrap();
+                    }
+                });
+            }
+        });
+        assert_eq!(texts(&store.get(&values(&["n", "m"]), 10).unwrap()), [Some("4000".into()), Some("-2000".into())]);
+        assert_eq!(store.add(&grant, &values(&["n", "n"]), &[1, i64::MAX]).unwrap(), [4001, i64::MAX]);
+        store.set(&grant, &values(&["t"]), &values(&["two"])).unwrap();
+        assert_eq!(store.add(&grant, &values(&["x", "t"]), &[1, 1]).unwrap_err(), "the value of `t` is not a number");
+        assert_eq!(texts(&store.get(&values(&["x"]), 10).unwrap()), [None]);
+    }
+}

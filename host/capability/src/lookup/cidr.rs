@@ -1,0 +1,73 @@
+//! Networks by prefix: an address finds the longest one that it is in.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+
+/// Networks of both families, each with its row.
+#[derive(Debug, Default)]
+pub(super) struct Networks {
+    v4: Family,
+    v6: Family,
+}
+
+/// Networks of one family: by length of the prefix and the bits in it.
+#[derive(Debug, Default)]
+struct Family {
+    rows: HashMap<(u8, u128), u32>,
+    /// The lengths that occur, the longest first.
+    lengths: Vec<u8>,
+}
+
+/// The bits of an address, at the top of 128, and how many there are. An IPv4 address that is written as one of IPv6 is
+/// one of IPv4.
+fn bits(address: IpAddr) -> (u128, u8) {
+    match address.to_canonical() {
+        IpAddr::V4(address) => (u128::from(u32::from(address)) << 96, 32),
+        IpAddr::V6(address) => (u128::from(address), 128),
+    }
+}
+
+fn prefix(bits: u128, length: u8) -> u128 {
+    bits & u128::MAX.checked_shl(128 - u32::from(length)).unwrap_or(0)
+}
+
+impl Networks {
+    /// Adds a network such as `10.0.0.0/8`, or a single address.
+    pub(super) fn insert(&mut self, text: &[u8], row: usize) -> Result<(), String> {
+        let wrong = || format!("`{}` is not a network such as `10.0.0.0/8`", String::from_utf8_lossy(text));
+        let text = std::str::from_utf8(text).map_err(|_| wrong())?.trim();
+        let (address, length) = match text.split_once('/') {
+            Some((address, length)) => (address, Some(length.parse::<u8>().map_err(|_| wrong())?)),
+            None => (text, None),
+        };
+        let (bits, width) = bits(address.parse().map_err(|_| wrong())?);
+        let length = length.unwrap_or(width);
+        if length > width {
+            return Err(wrong());
+        }
+        if prefix(bits, length) != bits {
+            return Err(format!("`{text}` has bits beyond its prefix"));
+        }
+        let row = u32::try_from(row).map_err(|_| "it has too many rows".to_owned())?;
+        let family = if width == 32 { &mut self.v4 } else { &mut self.v6 };
+        if let Some(other) = family.rows.insert((length, bits), row) {
+            return Err(format!("`{text}` is the network of row {} too", other + 1));
+        }
+        if let Err(place) = family.lengths.binary_search_by(|known| length.cmp(known)) {
+            family.lengths.insert(place, length);
+        }
+        Ok(())
+    }
+
+    /// The row of the longest prefix that an address has; none for what is no address.
+    pub(super) fn find(&self, text: &[u8]) -> Option<usize> {
+        let (bits, width) = bits(std::str::from_utf8(text).ok()?.trim().parse().ok()?);
+        let family = if width == 32 { &self.v4 } else { &self.v6 };
+        let mut prefixes = family.lengths.iter().map(|length| (*length, prefix(bits, *length)));
+        prefixes.find_map(|key| family.rows.get(&key)).map(|row| *row as usize)
+    }
+
+    pub(super) fn memory_bytes(&self) -> usize {
+        (self.v4.rows.capacity() + self.v6.rows.capacity()) * (size_of::<((u8, u128), u32)>() + 1)
+    }
+}

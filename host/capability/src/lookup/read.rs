@@ -1,0 +1,119 @@
+//! Reading files of tables.
+
+use std::fs::File;
+use std::io::{BufReader, Read as _};
+use std::path::Path;
+
+use serde::Deserializer as _;
+use serde::de::{Error as _, SeqAccess, Visitor};
+use serde_json::{Map, Value};
+use wattle_pack::TableGrant;
+
+use super::table::Cells;
+
+/// The cells of a file: JSON if its name says so or it begins like it, else CSV with a header.
+pub(super) fn file(path: &Path) -> Result<Cells, String> {
+    let file = File::open(path).map_err(|error| error.to_string())?;
+    let is_json = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"));
+    let mut reader = BufReader::with_capacity(1 << 16, file).take(TableGrant::MAX_BYTES + 1);
+    if !is_json {
+        return csv(&mut reader);
+    }
+    let mut text = Vec::new();
+    reader.read_to_end(&mut text).map_err(|error| error.to_string())?;
+    if text.len() as u64 > TableGrant::MAX_BYTES {
+        return Err(format!("it has more than {} bytes", TableGrant::MAX_BYTES));
+    }
+    json(&text)
+}
+
+fn csv(from: &mut dyn std::io::Read) -> Result<Cells, String> {
+    let mut reader = csv::ReaderBuilder::new().from_reader(from);
+    let header = reader.byte_headers().map_err(|error| error.to_string())?;
+    // What Excel puts in front of UTF-8.
+    let name = |cell: &[u8]| String::from_utf8_lossy(cell.strip_prefix(b"\xef\xbb\xbf").unwrap_or(cell)).into_owned();
+    let columns: Vec<String> = header.iter().map(name).collect();
+    check_columns(&columns)?;
+    let mut cells = Cells::new(columns);
+    let mut record = csv::ByteRecord::new();
+    // A row with another number of cells is an error of the crate's, with its line.
+    while reader.read_byte_record(&mut record).map_err(|error| error.to_string())? {
+        for cell in &record {
+            if std::str::from_utf8(cell).is_err() {
+                let line = record.position().map_or(0, csv::Position::line);
+                return Err(format!("line {line}: not UTF-8"));
+            }
+            cells.push(Some(cell))?;
+        }
+        check_rows(&cells)?;
+    }
+    Ok(cells)
+}
+
+fn check_columns(columns: &[String]) -> Result<(), String> {
+    if columns.iter().all(String::is_empty) {
+        return Err("it has no header with the names of its columns".into());
+    }
+    for (index, name) in columns.iter().enumerate() {
+        if columns.iter().take(index).any(|other| other == name) {
+            return Err(format!("two columns have the name `{name}`"));
+        }
+    }
+    Ok(())
+}
+
+fn check_rows(cells: &Cells) -> Result<(), String> {
+    match cells.rows() > TableGrant::MAX_ROWS as usize {
+        true => Err(format!("it has more than {} rows", TableGrant::MAX_ROWS)),
+        false => Ok(()),
+    }
+}
+
+/// The cells of an array of objects. Strings are taken as their text, other values as JSON; a key that an object lacks, or
+/// has as null, is a missing cell. Read twice, the names of the columns first, so that there is never a tree of it all.
+pub(super) fn json(text: &[u8]) -> Result<Cells, String> {
+    let mut columns: Map<String, Value> = Map::new();
+    each_object(text, |object| {
+        columns.extend(object.into_iter().map(|(name, _)| (name, Value::Null)));
+        Ok(())
+    })?;
+    let columns: Vec<String> = columns.into_iter().map(|(name, _)| name).collect();
+    check_columns(&columns)?;
+    let mut cells = Cells::new(columns.clone());
+    each_object(text, |object| {
+        for name in &columns {
+            match object.get(name) {
+                None | Some(Value::Null) => cells.push(None)?,
+                Some(Value::String(text)) => cells.push(Some(text.as_bytes()))?,
+                Some(value) => cells.push(Some(value.to_string().as_bytes()))?,
+            }
+        }
+        check_rows(&cells)
+    })?;
+    Ok(cells)
+}
+
+fn each_object(text: &[u8], take: impl FnMut(Map<String, Value>) -> Result<(), String>) -> Result<(), String> {
+    let wrong = |error: serde_json::Error| format!("it is no JSON array of objects: {error}");
+    let mut deserializer = serde_json::Deserializer::from_slice(text);
+    deserializer.deserialize_seq(Objects(take)).map_err(wrong)?;
+    deserializer.end().map_err(wrong)
+}
+
+/// Gives the objects of an array one after the other.
+struct Objects<F>(F);
+
+impl<'de, F: FnMut(Map<String, Value>) -> Result<(), String>> Visitor<'de> for Objects<F> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("an array of objects")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut objects: A) -> Result<(), A::Error> {
+        while let Some(object) = objects.next_element()? {
+            (self.0)(object).map_err(A::Error::custom)?;
+        }
+        Ok(())
+    }
+}

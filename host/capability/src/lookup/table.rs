@@ -1,0 +1,174 @@
+//! A table in memory: one buffer of text, where each cell ends, and an index of the keys.
+
+use std::hash::{BuildHasher as _, RandomState};
+
+use hashbrown::HashTable;
+use wattle_pack::{TableGrant, TableKind};
+
+use super::cidr::Networks;
+use super::read;
+
+/// Rows of cells, found by key.
+#[derive(Debug)]
+pub struct Table {
+    columns: Vec<String>,
+    /// The cells, row by row.
+    text: Vec<u8>,
+    /// Where each cell ends.
+    ends: Vec<u32>,
+    /// Whether a cell is missing; empty if none is.
+    missing: Vec<bool>,
+    index: Index,
+}
+
+#[derive(Debug)]
+enum Index {
+    Exact { rows: HashTable<u32>, key: usize, hasher: RandomState },
+    Cidr(Networks),
+}
+
+/// Cells while they are read.
+#[derive(Default)]
+pub(super) struct Cells {
+    pub(super) columns: Vec<String>,
+    text: Vec<u8>,
+    ends: Vec<u32>,
+    missing: Vec<bool>,
+}
+
+impl Cells {
+    pub(super) fn new(columns: Vec<String>) -> Self {
+        Self { columns, ..Self::default() }
+    }
+
+    /// Appends the next cell of a row.
+    pub(super) fn push(&mut self, cell: Option<&[u8]>) -> Result<(), String> {
+        if cell.is_none() && self.missing.is_empty() {
+            self.missing = vec![false; self.ends.len()];
+        }
+        if cell.is_none() || !self.missing.is_empty() {
+            self.missing.push(cell.is_none());
+        }
+        self.text.extend_from_slice(cell.unwrap_or_default());
+        self.ends.push(u32::try_from(self.text.len()).map_err(|_| "it has more than 4 GiB of cells".to_owned())?);
+        Ok(())
+    }
+
+    pub(super) fn rows(&self) -> usize {
+        self.ends.len().checked_div(self.columns.len()).unwrap_or(0)
+    }
+}
+
+impl Table {
+    /// Loads the table of a file.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read or is no table, with its path, and the line where there is one.
+    pub fn load(grant: &TableGrant) -> Result<Self, String> {
+        let wrong = |error: String| format!("`{}`: {error}", grant.path.display());
+        let cells = read::file(&grant.path).map_err(wrong)?;
+        Self::new(cells, grant.kind, grant.key.as_deref()).map_err(wrong)
+    }
+
+    /// The table of JSON: an array of objects.
+    ///
+    /// # Errors
+    ///
+    /// It is something else, or lacks the column of the keys.
+    pub fn from_json(text: &[u8], kind: TableKind, key: Option<&str>) -> Result<Self, String> {
+        Self::new(read::json(text)?, kind, key)
+    }
+
+    fn new(cells: Cells, kind: TableKind, key: Option<&str>) -> Result<Self, String> {
+        let rows = cells.rows();
+        let key = match key {
+            Some(name) => cells.columns.iter().position(|column| column == name),
+            None => cells.columns.iter().position(|column| column == "key").or(Some(0)),
+        };
+        let Cells { columns, text, ends, missing } = cells;
+        let Some(key) = key.filter(|key| *key < columns.len()) else {
+            return Err(format!("there is no column of keys; there is {}", columns.join(", ")));
+        };
+        let index = Index::Cidr(Networks::default());
+        let mut table = Self { columns, text, ends, missing, index };
+        table.index = match kind {
+            TableKind::Exact => table.exact(rows, key)?,
+            TableKind::Cidr => {
+                let mut networks = Networks::default();
+                for row in 0..rows {
+                    let text = table.cell(row, key).unwrap_or_default();
+                    networks.insert(text, row).map_err(|error| format!("row {}: {error}", row + 1))?;
+                }
+                Index::Cidr(networks)
+            }
+        };
+        Ok(table)
+    }
+
+    fn exact(&self, count: usize, key: usize) -> Result<Index, String> {
+        let hasher = RandomState::new();
+        let mut rows = HashTable::with_capacity(count);
+        let hash_of = |row: &u32| hasher.hash_one(self.cell(*row as usize, key).unwrap_or_default());
+        for row in 0..count {
+            let Some(text) = self.cell(row, key) else { return Err(format!("row {} has no key", row + 1)) };
+            let is_same = |other: &u32| self.cell(*other as usize, key) == Some(text);
+            let row_number = u32::try_from(row).map_err(|_| "it has too many rows".to_owned())?;
+            match rows.entry(hasher.hash_one(text), is_same, hash_of) {
+                hashbrown::hash_table::Entry::Occupied(other) => {
+                    let text = String::from_utf8_lossy(text);
+                    return Err(format!("rows {} and {} have the same key `{text}`", other.get() + 1, row + 1));
+                }
+                hashbrown::hash_table::Entry::Vacant(place) => {
+                    place.insert(row_number);
+                }
+            }
+        }
+        Ok(Index::Exact { rows, key, hasher })
+    }
+
+    /// Names of the columns, in the order of the file.
+    pub fn columns(&self) -> &[String] {
+        &self.columns
+    }
+
+    /// The place of a column.
+    pub fn column(&self, name: &str) -> Option<usize> {
+        self.columns.iter().position(|column| column == name)
+    }
+
+    /// Number of rows.
+    pub fn rows(&self) -> usize {
+        self.ends.len().checked_div(self.columns.len()).unwrap_or(0)
+    }
+
+    /// The row that a key finds.
+    pub fn find(&self, key: &[u8]) -> Option<usize> {
+        match &self.index {
+            Index::Exact { rows, key: column, hasher } => {
+                let is_it = |row: &u32| self.cell(*row as usize, *column) == Some(key);
+                rows.find(hasher.hash_one(key), is_it).map(|row| *row as usize)
+            }
+            Index::Cidr(networks) => networks.find(key),
+        }
+    }
+
+    /// A cell.
+    pub fn cell(&self, row: usize, column: usize) -> Option<&[u8]> {
+        let index = row.checked_mul(self.columns.len())?.checked_add(column)?;
+        if column >= self.columns.len() || self.missing.get(index) == Some(&true) {
+            return None;
+        }
+        let start = index.checked_sub(1).map_or(Some(0), |before| self.ends.get(before).copied())?;
+        self.text.get(start as usize..*self.ends.get(index)? as usize)
+    }
+
+    /// Bytes of memory that it takes.
+    pub fn memory_bytes(&self) -> usize {
+        let index = match &self.index {
+            Index::Exact { rows, .. } => rows.allocation_size(),
+            Index::Cidr(networks) => networks.memory_bytes(),
+        };
+        self.text.capacity() + 4 * self.ends.capacity() + self.missing.capacity() + index
+    }
+}

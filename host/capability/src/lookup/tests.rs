@@ -1,0 +1,156 @@
+use std::fs;
+use std::time::{Instant, UNIX_EPOCH};
+
+use super::*;
+
+fn grant(path: &std::path::Path, kind: TableKind, key: Option<&str>) -> TableGrant {
+    let metadata = fs::metadata(path).unwrap();
+    let time = metadata.modified().unwrap().duration_since(UNIX_EPOCH).unwrap().as_nanos();
+    TableGrant { path: path.into(), kind, key: key.map(str::to_owned), stamp: (metadata.len(), time) }
+}
+
+fn load(name: &str, text: &[u8], kind: TableKind, key: Option<&str>) -> Result<Table, String> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(name);
+    fs::write(&path, text).unwrap();
+    let table = Table::load(&grant(&path, kind, key));
+    table.map_err(|error| error.replace(&folder.path().display().to_string(), ""))
+}
+
+fn values(rows: &[&str]) -> Values {
+    let mut builder = ValuesBuilder::with_rows(rows.len());
+    rows.iter().for_each(|row| builder.push(Some(row.as_bytes()), usize::MAX).unwrap());
+    builder.finish()
+}
+
+fn cells(found: &Values) -> Vec<Option<&str>> {
+    found.iter().map(|cell| cell.map(|cell| std::str::from_utf8(cell).unwrap())).collect()
+}
+
+#[test]
+fn csv_is_found_by_its_first_column_or_the_one_that_is_named() {
+    let text = b"\xef\xbb\xbfaccount,name,team\n1,\"a, b\",x\n2,c,\n";
+    let table = Arc::new(load("t.csv", text, TableKind::Exact, None).unwrap());
+    let open = OpenTable::new(table.clone(), &["team".into(), "name".into()]).unwrap();
+    let found = open.find(&values(&["2", "1", "3"]), 100).unwrap();
+    assert_eq!(cells(&found[0]), [Some(""), Some("x"), None]);
+    assert_eq!(cells(&found[1]), [Some("c"), Some("a, b"), None]);
+    assert_eq!(open.find(&values(&["1", "1"]), 9).unwrap_err(), "what is found has more than 9 bytes");
+    assert_eq!(
+        OpenTable::new(table, &["tame".into()]).unwrap_err(),
+        "there is no column `tame`; there is account, name, team"
+    );
+    assert_eq!(load("t.csv", text, TableKind::Exact, Some("name")).unwrap().find(b"c"), Some(1));
+}
+
+#[test]
+fn json_has_cells_of_any_kind_and_missing_ones() {
+    let text = br#"[{"key": "a", "n": 1}, {"key": "b", "tags": ["x"], "n": null}]"#;
+    let table = Arc::new(load("t.json", text, TableKind::Exact, None).unwrap());
+    let open = OpenTable::new(table, &["n".into(), "tags".into()]).unwrap();
+    let found = open.find(&values(&["a", "b"]), 100).unwrap();
+    assert_eq!(cells(&found[0]), [Some("1"), None]);
+    assert_eq!(cells(&found[1]), [None, Some(r#"["x"]"#)]);
+}
+
+#[test]
+fn an_address_finds_the_longest_prefix() {
+    let text =
+        b"network,name\n10.0.0.0/8,ten\n10.1.0.0/16,office\n10.1.2.3,printer\n2001:db8::/32,doc\n0.0.0.0/0,all\n";
+    let table = load("t.csv", text, TableKind::Cidr, None).unwrap();
+    for (address, name) in [
+        ("10.2.0.1", Some("ten")),
+        ("10.1.9.9", Some("office")),
+        ("10.1.2.3", Some("printer")),
+        ("::ffff:10.1.2.3", Some("printer")),
+        ("8.8.8.8", Some("all")),
+        ("2001:db8:1::1", Some("doc")),
+        ("2001:db9::1", None),
+        ("nobody", None),
+    ] {
+        let found = table.find(address.as_bytes()).and_then(|row| table.cell(row, 1));
+        assert_eq!(found, name.map(str::as_bytes), "{address}");
+    }
+}
+
+#[test]
+fn what_is_no_table_is_refused_with_what_and_where() {
+    let exact = |name: &str, text: &[u8]| load(name, text, TableKind::Exact, None).unwrap_err();
+    for (name, text, error) in [
+        (
+            "t.csv",
+            &b"a,b\n1,2\n3\n"[..],
+            "CSV error: record 2 (line: 3, byte: 8): found record with 1 fields, but the previous record has 2 fields",
+        ),
+        ("t.csv", b"a,b\n1,2\n1,3\n", "rows 1 and 2 have the same key `1`"),
+        ("t.csv", b"a,a\n", "two columns have the name `a`"),
+        ("t.csv", b"", "it has no header with the names of its columns"),
+        ("t.csv", b"a,b\n1,\xff\n", "line 2: not UTF-8"),
+        (
+            "t.json",
+            b"{}",
+            "it is no JSON array of objects: invalid type: map, expected an array of objects at line 1 column 0",
+        ),
+        ("t.json", b"[{\"a\": 1}", "it is no JSON array of objects: EOF while parsing a list at line 1 column 9"),
+        ("t.json", b"[{\"key\": \"a\"}, {\"b\": 1}]", "row 2 has no key"),
+    ] {
+        assert_eq!(exact(name, text), format!("`/{name}`: {error}"));
+    }
+    let cidr = |network: &str| load("t.csv", format!("n\n{network}\n").as_bytes(), TableKind::Cidr, None).unwrap_err();
+    assert_eq!(cidr("10.0.0.1/8"), "`/t.csv`: row 1: `10.0.0.1/8` has bits beyond its prefix");
+    assert_eq!(cidr("10.0.0.0/33"), "`/t.csv`: row 1: `10.0.0.0/33` is not a network such as `10.0.0.0/8`");
+    assert_eq!(cidr("10.0.0.0/8\n10.0.0.0/8"), "`/t.csv`: row 2: `10.0.0.0/8` is the network of row 1 too");
+    assert_eq!(
+        load("t.csv", b"a\n1\n", TableKind::Exact, Some("b")).unwrap_err(),
+        "`/t.csv`: there is no column of keys; there is a"
+    );
+}
+
+#[test]
+fn a_table_is_loaded_once_and_anew_when_its_file_changes() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("t.csv");
+    fs::write(&path, "k,v\na,1\n").unwrap();
+    let (tables, columns) = (Tables::default(), ["v".to_owned()]);
+    let first = tables.open(&grant(&path, TableKind::Exact, None), &columns).unwrap();
+    let second = tables.open(&grant(&path, TableKind::Exact, None), &columns).unwrap();
+    assert!(Arc::ptr_eq(&first.table, &second.table));
+    fs::write(&path, "k,v\na,two\n").unwrap();
+    let third = tables.open(&grant(&path, TableKind::Exact, None), &columns).unwrap();
+    let value = |open: &OpenTable| open.find(&values(&["a"]), 10).unwrap()[0].bytes.clone();
+    assert_eq!((&value(&first)[..], &value(&third)[..]), (&b"1"[..], &b"two"[..]), "who has it open keeps it");
+    fs::write(&path, "k,v\nbroken\n").unwrap();
+    assert!(tables.open(&grant(&path, TableKind::Exact, None), &columns).is_err());
+}
+
+/// Prints what a table of a million rows costs: `cargo test --release -p wattle-capability -- --ignored --nocapture`.
+#[test]
+#[ignore = "a measurement"]
+fn a_million_rows() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("t.csv");
+    let rows = 1_000_000;
+    let mut text = String::from("account,name,team\n");
+    (0..rows)
+        .for_each(|row| text += &format!("{:012},account number {row},team-{}\n", row * 7919 % 1_000_003, row % 97));
+    fs::write(&path, &text).unwrap();
+    let since = Instant::now();
+    let table = Arc::new(Table::load(&grant(&path, TableKind::Exact, None)).unwrap());
+    let loaded = since.elapsed();
+    let open = OpenTable::new(table.clone(), &["name".into(), "team".into()]).unwrap();
+    let keys: Vec<String> = (0..rows).map(|row| format!("{:012}", (row * 7907) % 1_000_003)).collect();
+    let batches: Vec<Values> =
+        keys.chunks(1000).map(|keys| values(&keys.iter().map(String::as_str).collect::<Vec<_>>())).collect();
+    let since = Instant::now();
+    let mut found = 0;
+    for batch in &batches {
+        found += open.find(batch, 1 << 20).unwrap()[0].iter().flatten().count();
+    }
+    let each = since.elapsed().as_nanos() / rows;
+    assert!(found > 990_000);
+    println!(
+        "{rows} rows, {} MB: loaded in {loaded:.2?}, {} MB of memory, {each} ns a lookup of two columns",
+        text.len() / 1_000_000,
+        table.memory_bytes() / 1_000_000
+    );
+}

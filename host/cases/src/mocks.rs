@@ -1,0 +1,234 @@
+//! What capabilities answer in a case, and what a node is expected to have done with them.
+//!
+//! `"mocks": {"clock": "2024-05-01T00:00:00Z", "random": 7, "lookup": {"accounts": {"key": "id", "rows": [{"id": "1",
+//! "name": "prod"}]}}, "kv": {"seen": "5"}, "http": {"GET https://api.example.com/a": {"status": 200, "body": "…"}}}`:
+//! the time, which stands still; the seed of random bytes; tables (`"kind": "cidr"` for one of networks); keys that are
+//! there; answers by method and URL, where `{"failure": "timeout"}` is one that does not come.
+//!
+//! `"log": ["warn: a part of the line"]` has the lines that are expected, all of them, and `"metrics":
+//! {"rows_total{kind=\"any\"}": 3}` samples as `/metrics` shows them, without prefix and without the labels of the agent;
+//! samples that are not named are not compared.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+
+/// What capabilities answer.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Mocks {
+    /// The time, in nanoseconds since 1970.
+    pub clock: Option<i64>,
+    /// The seed of random bytes.
+    pub random: Option<u64>,
+    /// Tables by name.
+    pub lookup: BTreeMap<String, MockTable>,
+    /// What is kept under keys.
+    pub kv: BTreeMap<String, String>,
+    /// Answers by method and URL, with a space between.
+    pub http: BTreeMap<String, MockAnswer>,
+}
+
+/// A table.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MockTable {
+    /// The column of the key.
+    pub key: String,
+    /// Whether its keys are networks.
+    pub is_cidr: bool,
+    /// Rows, each an object.
+    pub rows: Vec<Value>,
+}
+
+/// What comes of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MockAnswer {
+    /// A response: status, headers, body.
+    Response(u16, Vec<(String, String)>, Vec<u8>),
+    /// No response, with this code.
+    Failure(String),
+}
+
+/// What a node did with its capabilities.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Observed {
+    /// Lines as `level: text`.
+    pub log: Vec<String>,
+    /// Samples by name and labels.
+    pub metrics: BTreeMap<String, f64>,
+}
+
+const KEYS: &[&str] = &["clock", "random", "lookup", "kv", "http"];
+
+impl Mocks {
+    pub(crate) fn read(value: &Value) -> Result<Self, String> {
+        let object = value.as_object().ok_or("`mocks` is an object")?;
+        known(object, "mocks", KEYS)?;
+        let mut mocks = Self::default();
+        if let Some(clock) = object.get("clock") {
+            let time = clock.as_i64().or_else(|| wattle_batch::parse_rfc3339(clock.as_str()?));
+            mocks.clock = Some(time.ok_or("`mocks.clock` is a time such as \"2024-05-01T00:00:00Z\"")?);
+        }
+        if let Some(seed) = object.get("random") {
+            mocks.random = Some(seed.as_u64().ok_or("`mocks.random` is a number, the seed")?);
+        }
+        for (name, table) in entries(object, "lookup")? {
+            mocks
+                .lookup
+                .insert(name.clone(), MockTable::read(table).map_err(|e| format!("`mocks.lookup.{name}`: {e}"))?);
+        }
+        for (key, value) in entries(object, "kv")? {
+            let text = value.as_str().map(str::to_owned).or_else(|| Some(value.as_i64()?.to_string()));
+            mocks.kv.insert(key.clone(), text.ok_or(format!("`mocks.kv.{key}` is a text or a whole number"))?);
+        }
+        for (request, answer) in entries(object, "http")? {
+            if !request.contains(' ') {
+                return Err(format!("`mocks.http.{request}` is not `METHOD URL`, such as `GET https://example.com/`"));
+            }
+            let answer = MockAnswer::read(answer).map_err(|e| format!("`mocks.http.{request}`: {e}"))?;
+            mocks.http.insert(request.clone(), answer);
+        }
+        Ok(mocks)
+    }
+}
+
+impl MockTable {
+    fn read(value: &Value) -> Result<Self, String> {
+        let object = value.as_object().ok_or("a table is an object with `key` and `rows`")?;
+        known(object, "table", &["key", "kind", "rows"])?;
+        let key = object.get("key").and_then(Value::as_str).ok_or("`key`, the column of the key, is missing")?;
+        let rows = object.get("rows").and_then(Value::as_array).ok_or("`rows`, a list of objects, is missing")?;
+        let is_cidr = match object.get("kind").map(|kind| kind.as_str().unwrap_or_default()) {
+            None | Some("exact") => false,
+            Some("cidr") => true,
+            Some(other) => return Err(format!("unknown kind `{other}`; there are `exact` and `cidr`")),
+        };
+        Ok(Self { key: key.into(), is_cidr, rows: rows.clone() })
+    }
+}
+
+impl MockAnswer {
+    fn read(value: &Value) -> Result<Self, String> {
+        let object = value.as_object().ok_or("an answer is an object with `status` or `failure`")?;
+        known(object, "answer", &["status", "headers", "body", "failure"])?;
+        if let Some(failure) = object.get("failure") {
+            return Ok(Self::Failure(failure.as_str().ok_or("`failure` is a code such as `timeout`")?.into()));
+        }
+        let status = object.get("status").map_or(Some(200), |s| u16::try_from(s.as_u64()?).ok());
+        let mut headers = Vec::new();
+        for (name, value) in entries(object, "headers")? {
+            headers.push((name.clone(), value.as_str().ok_or("values of headers are texts")?.to_owned()));
+        }
+        let body = match object.get("body") {
+            None => String::new(),
+            Some(Value::String(text)) => text.clone(),
+            Some(json) => json.to_string(),
+        };
+        Ok(Self::Response(status.ok_or("`status` is a number such as 200")?, headers, body.into_bytes()))
+    }
+}
+
+fn entries<'a>(object: &'a Map<String, Value>, key: &str) -> Result<Vec<(&'a String, &'a Value)>, String> {
+    match object.get(key) {
+        None => Ok(Vec::new()),
+        Some(Value::Object(entries)) => Ok(entries.iter().collect()),
+        Some(_) => Err(format!("`{key}` is an object")),
+    }
+}
+
+fn known(object: &Map<String, Value>, what: &str, keys: &[&str]) -> Result<(), String> {
+    match object.keys().find(|key| !keys.contains(&key.as_str())) {
+        Some(key) => Err(format!("unknown key `{key}` of {what}; there are {}", keys.join(", "))),
+        None => Ok(()),
+    }
+}
+
+/// What is expected of [`Observed`].
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Effects {
+    log: Option<Vec<String>>,
+    metrics: BTreeMap<String, f64>,
+}
+
+impl Effects {
+    pub(crate) fn read(case: &Map<String, Value>) -> Result<Self, String> {
+        let log = match case.get("log") {
+            None => None,
+            Some(lines) => {
+                let lines = lines.as_array().ok_or("`log` is a list of `level: part of the line`")?;
+                let text = |line: &Value| line.as_str().map(str::to_owned).ok_or("lines of `log` are texts");
+                Some(lines.iter().map(text).collect::<Result<_, _>>()?)
+            }
+        };
+        let mut metrics = BTreeMap::new();
+        for (sample, value) in entries(case, "metrics")? {
+            metrics.insert(sample.clone(), value.as_f64().ok_or(format!("`metrics.{sample}` is a number"))?);
+        }
+        Ok(Self { log, metrics })
+    }
+
+    pub(crate) fn compare(&self, observed: &Observed) -> Result<(), String> {
+        if let Some(wanted) = &self.log {
+            let fits = |(wanted, line): (&String, &String)| match (wanted.split_once(": "), line.split_once(": ")) {
+                (Some((level, part)), Some((got, text))) => level == got && text.contains(part),
+                _ => false,
+            };
+            if wanted.len() != observed.log.len() || !wanted.iter().zip(&observed.log).all(fits) {
+                return Err(format!("log: expected {wanted:?}, got {:?}", observed.log));
+            }
+        }
+        for (sample, wanted) in &self.metrics {
+            match observed.metrics.get(sample) {
+                Some(got) if got == wanted => {}
+                Some(got) => return Err(format!("metric `{sample}`: expected {wanted}, got {got}")),
+                None => {
+                    let all: Vec<&str> = observed.metrics.keys().map(String::as_str).collect();
+                    return Err(format!("metric `{sample}` is not there; there are {}", all.join(", ")));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn mocks_are_read_whole_or_refused_with_the_place() {
+        let mocks = Mocks::read(&json!({
+            "clock": "1970-01-01T00:00:01Z", "random": 3, "kv": {"a": 5},
+            "lookup": {"nets": {"kind": "cidr", "key": "net", "rows": [{"net": "10.0.0.0/8"}]}},
+            "http": {"GET https://a/b": {"status": 404, "body": {"x": 1}}, "GET https://c": {"failure": "timeout"}},
+        }));
+        let mocks = mocks.unwrap();
+        assert_eq!((mocks.clock, mocks.random, mocks.kv["a"].as_str()), (Some(1_000_000_000), Some(3), "5"));
+        assert!(mocks.lookup["nets"].is_cidr);
+        let answer = MockAnswer::Response(404, Vec::new(), br#"{"x":1}"#.to_vec());
+        assert_eq!(mocks.http["GET https://a/b"], answer);
+        for (wrong, part) in [
+            (json!({"clok": 1}), "unknown key `clok`"),
+            (json!({"clock": "noon"}), "mocks.clock"),
+            (json!({"lookup": {"t": {"rows": []}}}), "`mocks.lookup.t`: `key`"),
+            (json!({"http": {"https://a": {}}}), "METHOD URL"),
+        ] {
+            let error = Mocks::read(&wrong).unwrap_err();
+            assert!(error.contains(part), "{error}");
+        }
+    }
+
+    #[test]
+    fn log_is_compared_whole_and_metrics_by_name() {
+        let case = json!({"log": ["warn: late"], "metrics": {"rows_total": 2}});
+        let effects = Effects::read(case.as_object().unwrap()).unwrap();
+        let metrics = BTreeMap::from([("rows_total".to_owned(), 2.0), ("other".to_owned(), 9.0)]);
+        let mut observed = Observed { log: vec!["warn: 3 came late".into()], metrics };
+        assert_eq!(effects.compare(&observed), Ok(()));
+        observed.log.push("info: more".into());
+        assert!(effects.compare(&observed).unwrap_err().starts_with("log:"));
+        observed.log.pop();
+        observed.metrics.clear();
+        assert!(effects.compare(&observed).unwrap_err().contains("`rows_total` is not there"));
+    }
+}

@@ -1,0 +1,194 @@
+//! The interfaces beyond the batch: linked for every guest, served where they are granted.
+
+use wasmtime::component::{ComponentType, Lift, Linker, Lower};
+use wattle_capability::{Capability, Kind};
+use wattle_pack::LogLevel;
+
+use super::{Done, GivenColumn, ReadColumn, Store};
+use crate::state::State;
+use crate::state::capabilities::When;
+
+#[derive(Clone, Copy, ComponentType, Lift)]
+#[component(enum)]
+#[repr(u8)]
+#[expect(dead_code, reason = "made by lifting only")]
+enum GivenLevel {
+    #[component(name = "debug")]
+    Debug,
+    #[component(name = "info")]
+    Info,
+    #[component(name = "warn")]
+    Warn,
+    #[component(name = "error")]
+    Error,
+}
+
+impl From<GivenLevel> for LogLevel {
+    fn from(level: GivenLevel) -> Self {
+        match level {
+            GivenLevel::Debug => Self::Debug,
+            GivenLevel::Info => Self::Info,
+            GivenLevel::Warn => Self::Warn,
+            GivenLevel::Error => Self::Error,
+        }
+    }
+}
+
+/// A label of a metric, and a header of a request: their shapes are the same.
+#[derive(ComponentType, Lift, Lower)]
+#[component(record)]
+struct Pair {
+    name: String,
+    value: String,
+}
+
+impl Pair {
+    fn split(self) -> (String, String) {
+        (self.name, self.value)
+    }
+
+    fn of((name, value): (String, String)) -> Self {
+        Self { name, value }
+    }
+
+    fn bytes(all: &[Self]) -> usize {
+        all.iter().map(|pair| pair.name.len() + pair.value.len()).sum()
+    }
+}
+
+#[derive(ComponentType, Lift)]
+#[component(record)]
+struct Request {
+    method: String,
+    url: String,
+    headers: Vec<Pair>,
+    body: Vec<u8>,
+}
+
+#[derive(ComponentType, Lower)]
+#[component(record)]
+struct Response {
+    status: u16,
+    headers: Vec<Pair>,
+    body: Vec<u8>,
+}
+
+#[derive(ComponentType, Lower)]
+#[component(record)]
+struct Failure {
+    code: String,
+    message: String,
+}
+
+/// Adds all of them.
+pub(super) fn link(linker: &mut Linker<State>) -> Done<()> {
+    let mut log = linker.instance("wattle:node/log@0.1.0")?;
+    log.func_wrap("write", |mut store: Store<'_>, (level, message): (GivenLevel, String)| {
+        store.data_mut().log(level.into(), &message)
+    })?;
+    link_metrics(linker)?;
+    let mut clock = linker.instance("wattle:node/clock@0.1.0")?;
+    clock.func_wrap("now", |mut store: Store<'_>, (): ()| {
+        store.data_mut().capability(Capability::Clock, When::Configured, 0, |on, _| Ok((on.clock().now(),)))
+    })?;
+    clock.func_wrap("monotonic", |mut store: Store<'_>, (): ()| {
+        store.data_mut().capability(Capability::Clock, When::Configured, 0, |on, _| Ok((on.clock().monotonic(),)))
+    })?;
+    let mut random = linker.instance("wattle:node/random@0.1.0")?;
+    random.func_wrap("bytes", |mut store: Store<'_>, (len,): (u32,)| {
+        // Charged before they are made.
+        let given = len as usize;
+        store
+            .data_mut()
+            .capability(Capability::Random, When::Configured, given, |on, _| Ok((on.random().bytes(given)?,)))
+    })?;
+    link_tables(linker)?;
+    link_http(linker)
+}
+
+fn link_http(linker: &mut Linker<State>) -> Done<()> {
+    let mut http = linker.instance("wattle:node/http-client@0.1.0")?;
+    http.func_wrap("send", |mut store: Store<'_>, (requests,): (Vec<Request>,)| {
+        let bytes = |r: &Request| r.method.len() + r.url.len() + Pair::bytes(&r.headers) + r.body.len();
+        let given = requests.iter().map(bytes).sum();
+        let requests = requests.into_iter().map(|r| wattle_capability::Request {
+            method: r.method,
+            url: r.url,
+            headers: r.headers.into_iter().map(Pair::split).collect(),
+            body: r.body,
+        });
+        let requests = requests.collect();
+        let (answers, ticks) = store.data_mut().send(given, requests)?;
+        store.set_epoch_deadline(ticks);
+        let answers = answers.into_iter().map(|answer| match answer {
+            Ok(r) => {
+                let headers = r.headers.into_iter().map(Pair::of).collect();
+                Ok(Response { status: r.status, headers, body: r.body })
+            }
+            Err(failure) => Err(Failure { code: failure.code.to_owned(), message: failure.message }),
+        });
+        Ok((answers.collect::<Vec<Result<Response, Failure>>>(),))
+    })
+}
+
+/// `lookup` and `kv`.
+fn link_tables(linker: &mut Linker<State>) -> Done<()> {
+    let mut lookup = linker.instance("wattle:node/lookup@0.1.0")?;
+    lookup.func_wrap("open", |mut store: Store<'_>, (table, columns): (String, Vec<String>)| {
+        Ok((store.data_mut().open_table(&table, &columns)?,))
+    })?;
+    lookup.func_wrap("find", |mut store: Store<'_>, (table, keys): (u32, GivenColumn)| {
+        let found = store.data_mut().find(keys.byte_len(), table, keys.values())?;
+        Ok((found.into_iter().map(ReadColumn::of).collect::<Vec<_>>(),))
+    })?;
+    let mut kv = linker.instance("wattle:node/kv@0.1.0")?;
+    kv.func_wrap("get", |mut store: Store<'_>, (keys,): (GivenColumn,)| {
+        let found = store.data_mut().kv_get(keys.byte_len(), keys.values())?;
+        Ok((ReadColumn::of(found),))
+    })?;
+    kv.func_wrap("set", |mut store: Store<'_>, (keys, values): (GivenColumn, GivenColumn)| {
+        let given = keys.byte_len() + values.byte_len();
+        let (keys, values) = (keys.values(), values.values());
+        Ok((store.data_mut().kv(given, keys, |services, keys| Ok(services.kv_set(&keys, &values?)))?,))
+    })?;
+    kv.func_wrap("add", |mut store: Store<'_>, (keys, amounts): (GivenColumn, Vec<i64>)| {
+        let given = keys.byte_len() + 8 * amounts.len();
+        Ok((store.data_mut().kv(given, keys.values(), |services, keys| {
+            if amounts.len() != keys.rows() {
+                return Err(format!("{} amounts for {} keys", amounts.len(), keys.rows()));
+            }
+            Ok(services.kv_add(&keys, &amounts))
+        })?,))
+    })?;
+    kv.func_wrap("delete", |mut store: Store<'_>, (keys,): (GivenColumn,)| {
+        let deleted = store.data_mut().kv(keys.byte_len(), keys.values(), |services, keys| {
+            services.kv_delete(&keys);
+            Ok(Ok(()))
+        })?;
+        deleted.map_err(wasmtime::Error::msg)
+    })
+}
+
+fn link_metrics(linker: &mut Linker<State>) -> Done<()> {
+    let mut metrics = linker.instance("wattle:node/metrics@0.1.0")?;
+    for (function, kind) in [("counter", Kind::Counter), ("gauge", Kind::Gauge)] {
+        metrics.func_wrap(function, move |mut store: Store<'_>, (name, labels): (String, Vec<Pair>)| {
+            store.data_mut().series(&name, labels.into_iter().map(Pair::split).collect(), &kind)
+        })?;
+    }
+    type Histogram = (String, Vec<Pair>, Vec<f64>);
+    metrics.func_wrap("histogram", |mut store: Store<'_>, (name, labels, bounds): Histogram| {
+        let kind = Kind::Histogram(bounds);
+        store.data_mut().series(&name, labels.into_iter().map(Pair::split).collect(), &kind)
+    })?;
+    let (metric, any) = (Capability::Metrics, When::Configured);
+    metrics.func_wrap("add", move |mut store: Store<'_>, (handle, amount): (u32, u64)| {
+        store.data_mut().capability(metric, any, 0, |on, _| on.metrics().add(handle, amount))
+    })?;
+    metrics.func_wrap("set", move |mut store: Store<'_>, (handle, value): (u32, f64)| {
+        store.data_mut().capability(metric, any, 0, |on, _| on.metrics().set(handle, value))
+    })?;
+    metrics.func_wrap("observe", move |mut store: Store<'_>, (handle, values): (u32, Vec<f64>)| {
+        store.data_mut().capability(metric, any, 8 * values.len(), |on, _| on.metrics().observe(handle, &values))
+    })
+}

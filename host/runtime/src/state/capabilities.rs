@@ -1,0 +1,190 @@
+//! What an instance does with capabilities: counted, charged, and only where it is granted and allowed.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{Duration, Instant};
+
+use wattle_capability::{Budget, Capability, Failure, Kind, Label, NodeServices, OpenTable, Request, Response, Values};
+use wattle_pack::LogLevel;
+
+use super::State;
+use crate::fault::{Fault, FaultKind};
+use crate::runtime::ticks;
+
+/// When a function may be called.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum When {
+    /// Whenever the node was given its services: not in `describe`.
+    Configured,
+    /// While it processes a batch.
+    Process,
+}
+
+/// What an instance has of its capabilities.
+#[derive(Default)]
+pub(crate) struct Held {
+    /// Missing in `describe`.
+    pub(crate) services: Option<NodeServices>,
+    /// Tables by handle.
+    tables: Vec<OpenTable>,
+    /// Lines that the current call wrote.
+    lines: u32,
+    /// What is left for requests of the current batch, once there was one.
+    requested: Option<Budget>,
+    /// When the current call must have ended.
+    deadline: Option<Instant>,
+}
+
+impl Held {
+    /// Begins a call of `process`.
+    pub(super) fn begin(&mut self) {
+        self.lines = 0;
+        self.requested = None;
+    }
+
+    /// Notes when the current call must have ended.
+    pub(crate) fn start_clock(&mut self, time: Duration) {
+        self.deadline = Instant::now().checked_add(time);
+    }
+}
+
+/// Tables that an instance may open.
+const MOST_TABLES: usize = 256;
+
+/// Answers of requests, and the ticks that are left for the call after them.
+type Sent = (Vec<Result<Response, Failure>>, u64);
+
+impl State {
+    /// Runs a function of a capability: counts it, charges what the guest gave, refuses it where it is not granted or not
+    /// the time, and turns a broken rule into a fault of the guest, a panic into one of the host.
+    pub(crate) fn capability<T>(
+        &mut self,
+        capability: Capability,
+        when: When,
+        given_bytes: usize,
+        run: impl FnOnce(&NodeServices, &mut Held) -> Result<T, String>,
+    ) -> wasmtime::Result<T> {
+        self.count_call()?;
+        self.charge(given_bytes)?;
+        let wrong = |what: &str| {
+            let message = format!("called the capability `{}`{what}", capability.name());
+            Fault::new(FaultKind::InvalidDecision, message)
+        };
+        let Some(services) = self.held.services.clone() else {
+            return self.notice(wrong(" where it has none, as in `describe`"));
+        };
+        if !services.grants().has(capability.name()) {
+            return self.notice(wrong(", which is not granted"));
+        }
+        if when == When::Process && self.call.is_none() {
+            return self.notice(wrong(" outside of `process`"));
+        }
+        services.meter(capability).call();
+        let held = &mut self.held;
+        match catch_unwind(AssertUnwindSafe(|| run(&services, held))) {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(message)) => {
+                services.meter(capability).error();
+                self.notice(Fault::new(FaultKind::InvalidDecision, format!("{}: {message}", capability.name())))
+            }
+            Err(panic) => self.notice(Fault::of_host(&*panic)),
+        }
+    }
+
+    /// Writes a line to the log.
+    pub(crate) fn log(&mut self, level: LogLevel, message: &str) -> wasmtime::Result<()> {
+        self.capability(Capability::Log, When::Configured, message.len(), |services, held| {
+            services.log(level, message, held.lines);
+            held.lines = held.lines.saturating_add(1);
+            Ok(())
+        })
+    }
+
+    /// The handle of a metric.
+    pub(crate) fn series(&mut self, name: &str, labels: Vec<Label>, kind: &Kind) -> wasmtime::Result<(u32,)> {
+        let given = name.len() + labels.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
+        self.capability(Capability::Metrics, When::Configured, given, |services, _| {
+            Ok((services.series(name, labels, kind)?,))
+        })
+    }
+
+    /// Opens columns of a table, while the node is configured.
+    pub(crate) fn open_table(&mut self, table: &str, columns: &[String]) -> wasmtime::Result<Result<u32, String>> {
+        if self.fields.is_none() {
+            return Ok(Err("tables are opened in `configure` only".into()));
+        }
+        let given = table.len() + columns.iter().map(String::len).sum::<usize>();
+        self.capability(Capability::Lookup, When::Configured, given, |services, held| {
+            if held.tables.len() >= MOST_TABLES {
+                return Err(format!("opened more than {MOST_TABLES} tables"));
+            }
+            Ok(services.open(table, columns).map(|opened| {
+                held.tables.push(opened);
+                u32::try_from(held.tables.len() - 1).unwrap_or(u32::MAX)
+            }))
+        })
+    }
+
+    /// Bytes that the current call may still be given.
+    fn room(&self) -> usize {
+        usize::try_from(self.max_output_bytes.saturating_sub(self.output_bytes)).unwrap_or(usize::MAX)
+    }
+
+    /// Finds rows of a table.
+    pub(crate) fn find(
+        &mut self,
+        given: usize,
+        table: u32,
+        keys: Result<Values, String>,
+    ) -> wasmtime::Result<Vec<Values>> {
+        let room = self.room();
+        let found = self.capability(Capability::Lookup, When::Process, given, |_, held| {
+            let opened = held.tables.get(table as usize);
+            opened.ok_or_else(|| format!("there is no table with the handle {table}"))?.find(&keys?, room)
+        })?;
+        self.charge(found.iter().map(|column| column.byte_len()).sum())?;
+        Ok(found)
+    }
+
+    /// Runs a function of `kv` whose answer may be an error.
+    pub(crate) fn kv<T>(
+        &mut self,
+        given: usize,
+        keys: Result<Values, String>,
+        run: impl FnOnce(&NodeServices, Values) -> Result<Result<T, String>, String>,
+    ) -> wasmtime::Result<Result<T, String>> {
+        self.capability(Capability::Kv, When::Process, given, |services, _| {
+            let answer = run(services, keys?)?;
+            if answer.is_err() {
+                services.meter(Capability::Kv).error();
+            }
+            Ok(answer)
+        })
+    }
+
+    /// The values of keys.
+    pub(crate) fn kv_get(&mut self, given: usize, keys: Result<Values, String>) -> wasmtime::Result<Values> {
+        let room = self.room();
+        let found =
+            self.capability(Capability::Kv, When::Process, given, |services, _| services.kv_get(&keys?, room))?;
+        self.charge(found.byte_len())?;
+        Ok(found)
+    }
+
+    /// Sends requests; the call may take that much longer.
+    pub(crate) fn send(&mut self, given: usize, requests: Vec<Request>) -> wasmtime::Result<Sent> {
+        let since = Instant::now();
+        let answers = self.capability(Capability::HttpClient, When::Process, given, |services, held| {
+            let answers = services.send(&requests, &mut held.requested);
+            let meter = services.meter(Capability::HttpClient);
+            answers.iter().filter(|answer| answer.is_err()).for_each(|_| meter.error());
+            Ok(answers)
+        })?;
+        let bytes = |answer: &Result<Response, Failure>| answer.as_ref().map_or(0, |response| response.body.len());
+        self.charge(answers.iter().map(bytes).sum())?;
+        let took = since.elapsed();
+        let deadline = self.held.deadline.and_then(|deadline| deadline.checked_add(took));
+        self.held.deadline = deadline;
+        let left = deadline.map_or(self.time_limit, |deadline| deadline.saturating_duration_since(Instant::now()));
+        Ok((answers, ticks(left)))
+    }
+}

@@ -1,0 +1,93 @@
+//! State of a node that keeps some: what is saved, restored to a fresh instance, goes on as if nothing had happened; what
+//! is not its own is refused.
+
+use std::sync::Arc;
+
+use wattle_runtime::{Compiled, Snapshot, Trial};
+
+use super::Report;
+use super::batches::{call, start, written};
+
+/// Batches before the state is saved, and after.
+const BATCHES: usize = 3;
+
+/// Bodies of the batch of this number.
+fn bodies(number: usize) -> Vec<Vec<u8>> {
+    let line = |row: usize| format!(r#"{{"n":{row},"level":"info","message":"line {}"}}"#, row % 5).into_bytes();
+    (number * 10..number * 10 + 10).map(line).collect()
+}
+
+/// Runs the checks; none for a node without state.
+pub(super) fn checks(report: &mut Report, compiled: &Arc<Compiled>, options: &str) {
+    let Some(version) = compiled.description.state_version else { return };
+    let start = || start(compiled, options);
+    let used = || -> Result<(Trial, Snapshot), String> {
+        let mut trial = start()?;
+        for number in 0..BATCHES {
+            call(&mut trial, &bodies(number))?;
+        }
+        let snapshot = save(&mut trial)?;
+        Ok((trial, snapshot))
+    };
+    report.check("state-version", || {
+        let (_, snapshot) = used()?;
+        match snapshot.version == version {
+            true => Ok(()),
+            false => Err(format!("`version` says {version}, and `save` writes version {}", snapshot.version)),
+        }
+    });
+    report.check("state-goes-on", || {
+        let (mut first, snapshot) = used()?;
+        let mut second = start()?;
+        second.restore(&[snapshot]).map_err(|error| format!("does not take its own state: {error}"))?;
+        for number in BATCHES..2 * BATCHES {
+            let (before, after) = (call(&mut first, &bodies(number))?, call(&mut second, &bodies(number))?);
+            if written(before) != written(after) {
+                return Err("an instance with restored state decides otherwise than the one that saved it".into());
+            }
+        }
+        match save(&mut first)?.bytes == save(&mut second)?.bytes {
+            true => Ok(()),
+            false => Err("after the same batches the restored instance saves other state".into()),
+        }
+    });
+    report.check("state-saving-changes-nothing", || {
+        let (mut trial, once) = used()?;
+        match save(&mut trial)? == once {
+            true => Ok(()),
+            false => Err("saved twice in a row, the state is not the same".into()),
+        }
+    });
+    report.check("state-of-several", || {
+        let (_, snapshot) = used()?;
+        let mut trial = start()?;
+        trial.restore(&[snapshot.clone(), snapshot]).map_err(|error| {
+            format!("does not make one state of two, which is asked for where fewer workers start: {error}")
+        })?;
+        call(&mut trial, &bodies(0)).map(drop)
+    });
+    report.check("state-of-another-version-refused", || {
+        let (_, snapshot) = used()?;
+        let foreign = Snapshot { version: version.wrapping_add(1000), ..snapshot };
+        refused(start()?.restore(&[foreign]), "state of a version that it does not know")
+    });
+    report.check("state-garbage-refused", || {
+        let garbage = Snapshot { version, bytes: b"\xff\x00no state of anybody\xfe".as_slice().into() };
+        refused(start()?.restore(&[garbage]), "bytes that it never wrote")
+    });
+}
+
+fn save(trial: &mut Trial) -> Result<Snapshot, String> {
+    let saved = trial.save().map_err(|fault| format!("faults when its state is saved: {fault}"))?;
+    saved.ok_or_else(|| "has no state after all".into())
+}
+
+/// Refused with a reason. A trap refuses as well, but says nothing to operators.
+fn refused(restored: Result<(), String>, what: &str) -> Result<(), String> {
+    match restored {
+        Ok(()) => Err(format!("takes {what}")),
+        Err(reason) if reason.trim().is_empty() => Err(format!("refuses {what} without saying why")),
+        Err(reason) if reason.starts_with("trap") => Err(format!("traps on {what}: {reason}")),
+        Err(_) => Ok(()),
+    }
+}

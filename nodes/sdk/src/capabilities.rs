@@ -1,0 +1,258 @@
+//! What a node may ask the agent for beyond its batch, for both faces: plain functions.
+//!
+//! Each module is one interface of `wit/`, where the rules stand. An artifact imports those that its code calls, and no
+//! others; the operator must grant them, and a pack must ask for them in `[capabilities.NAME]`.
+//!
+//! ```
+//! use wattle_node::capabilities::{log, metrics};
+//!
+//! fn count(failed: u64) {
+//!     let counter = metrics::counter("failed", &[("reason", "late")]);
+//!     metrics::add(counter, failed);
+//!     if failed > 0 {
+//!         log::warn(&format!("{failed} events came late"));
+//!     }
+//! }
+//! ```
+//!
+//! Natively, as in unit tests, there is no agent: log and metrics go nowhere, time and randomness are the machine's, keys
+//! and values live in the thread, there are no tables, and no request is sent. Cases of `wattle node test` run in the
+//! sandbox and can say what each of them answers.
+
+use crate::column::{Column, ColumnWriter};
+
+#[cfg(not(target_arch = "wasm32"))]
+mod native;
+#[cfg(not(target_arch = "wasm32"))]
+use native as host;
+#[cfg(target_arch = "wasm32")]
+mod sandbox;
+#[cfg(target_arch = "wasm32")]
+use sandbox as host;
+
+/// Lines for the agent's log.
+pub mod log {
+    use super::host;
+
+    /// How much a line matters.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum Level {
+        /// For the author of the node.
+        Debug,
+        /// As it should be.
+        Info,
+        /// Worse than it should be.
+        Warn,
+        /// Data is lost, or somebody must act.
+        Error,
+    }
+
+    /// Writes a line.
+    pub fn write(level: Level, message: &str) {
+        host::log(level, message);
+    }
+
+    /// Writes a line of the level debug.
+    pub fn debug(message: &str) {
+        write(Level::Debug, message);
+    }
+
+    /// Writes a line of the level info.
+    pub fn info(message: &str) {
+        write(Level::Info, message);
+    }
+
+    /// Writes a line of the level warn.
+    pub fn warn(message: &str) {
+        write(Level::Warn, message);
+    }
+
+    /// Writes a line of the level error.
+    pub fn error(message: &str) {
+        write(Level::Error, message);
+    }
+}
+
+/// Metrics on the agent's `/metrics`.
+pub mod metrics {
+    use super::host;
+
+    /// A counter.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub struct Counter(pub(super) u32);
+
+    /// A gauge.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub struct Gauge(pub(super) u32);
+
+    /// A histogram.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub struct Histogram(pub(super) u32);
+
+    /// The counter of this name and these labels.
+    pub fn counter(name: &str, labels: &[(&str, &str)]) -> Counter {
+        Counter(host::counter(name, labels))
+    }
+
+    /// The gauge of this name and these labels.
+    pub fn gauge(name: &str, labels: &[(&str, &str)]) -> Gauge {
+        Gauge(host::gauge(name, labels))
+    }
+
+    /// The histogram of this name and these labels, with these upper bounds.
+    pub fn histogram(name: &str, labels: &[(&str, &str)], bounds: &[f64]) -> Histogram {
+        Histogram(host::histogram(name, labels, bounds))
+    }
+
+    /// Adds to a counter.
+    pub fn add(counter: Counter, amount: u64) {
+        host::add(counter.0, amount);
+    }
+
+    /// Sets a gauge.
+    pub fn set(gauge: Gauge, value: f64) {
+        host::set(gauge.0, value);
+    }
+
+    /// Adds the values of a batch to a histogram.
+    pub fn observe(histogram: Histogram, values: &[f64]) {
+        host::observe(histogram.0, values);
+    }
+}
+
+/// The time.
+pub mod clock {
+    use super::host;
+
+    /// Nanoseconds since 1970-01-01T00:00:00Z.
+    pub fn now() -> i64 {
+        host::now()
+    }
+
+    /// Nanoseconds since some moment; it never goes backwards.
+    pub fn monotonic() -> u64 {
+        host::monotonic()
+    }
+}
+
+/// Randomness.
+pub mod random {
+    use super::host;
+
+    /// So many random bytes.
+    pub fn bytes(len: u32) -> Vec<u8> {
+        host::random(len)
+    }
+
+    /// A random number.
+    pub fn number() -> u64 {
+        let bytes = bytes(8);
+        bytes.iter().fold(0, |number, byte| number << 8 | u64::from(*byte))
+    }
+}
+
+/// Tables in files.
+pub mod lookup {
+    use super::{Column, ColumnWriter, host};
+
+    /// Columns of a table, opened.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub struct Table(pub(super) u32);
+
+    /// Opens columns of a table, in `configure` only.
+    ///
+    /// # Errors
+    ///
+    /// What is not there, and what is.
+    pub fn open(table: &str, columns: &[&str]) -> Result<Table, String> {
+        host::open(table, columns).map(Table)
+    }
+
+    /// Finds a row of the table for each key: one column for each that was opened.
+    pub fn find(table: Table, keys: ColumnWriter) -> Vec<Column> {
+        host::find(table.0, keys)
+    }
+}
+
+/// Keys and values that outlive the instance.
+pub mod kv {
+    use super::{Column, ColumnWriter, host};
+
+    /// The value of each key.
+    pub fn get(keys: ColumnWriter) -> Column {
+        host::get(keys)
+    }
+
+    /// Sets the value of each key.
+    ///
+    /// # Errors
+    ///
+    /// It would be more than the quota.
+    pub fn set(keys: ColumnWriter, values: ColumnWriter) -> Result<(), String> {
+        host::set_values(keys, values)
+    }
+
+    /// Adds to the number that each key holds, and answers with what came of it.
+    ///
+    /// # Errors
+    ///
+    /// A value is no number, or it would be more than the quota.
+    pub fn add(keys: ColumnWriter, amounts: &[i64]) -> Result<Vec<i64>, String> {
+        host::add_amounts(keys, amounts)
+    }
+
+    /// Removes keys.
+    pub fn delete(keys: ColumnWriter) {
+        host::delete(keys);
+    }
+}
+
+/// HTTP requests.
+pub mod http {
+    use super::host;
+
+    /// A request.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct Request {
+        /// `GET`, `HEAD`, `POST`, `PUT`, `PATCH` or `DELETE`.
+        pub method: String,
+        /// With a host that is granted.
+        pub url: String,
+        /// Name and value.
+        pub headers: Vec<(String, String)>,
+        /// Empty for none.
+        pub body: Vec<u8>,
+    }
+
+    impl Request {
+        /// A request for what is at a place.
+        pub fn get(url: impl Into<String>) -> Self {
+            Self { method: "GET".into(), url: url.into(), headers: Vec::new(), body: Vec::new() }
+        }
+    }
+
+    /// A response, whatever its status.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct Response {
+        /// Status code.
+        pub status: u16,
+        /// Name and value.
+        pub headers: Vec<(String, String)>,
+        /// The body.
+        pub body: Vec<u8>,
+    }
+
+    /// Why there is no response.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct Failure {
+        /// In kebab-case, such as `host-not-allowed`.
+        pub code: String,
+        /// For people.
+        pub message: String,
+    }
+
+    /// Sends requests, several at once, and answers in their order.
+    pub fn send(requests: Vec<Request>) -> Vec<Result<Response, Failure>> {
+        host::send(requests)
+    }
+}

@@ -1,0 +1,123 @@
+//! What is asked for, and what is granted.
+
+use wattle_tests::{built, get};
+
+use crate::{ALL, all_but, answers, config, failures, folder};
+
+#[test]
+fn a_node_that_asks_for_what_it_was_not_granted_does_not_start() {
+    let folder = folder(&["one"]);
+    let without_kv: String =
+        ALL.lines().filter(|line| !line.starts_with("kv")).map(|line| format!("{line}\n")).collect();
+    folder.write("agent.toml", config("mode = \"log\"", &without_kv, false));
+    let ended = folder.run(&["run", "--once", "--config", "agent.toml"]);
+    assert_eq!(ended.code, 78, "{}", ended.log);
+    for part in ["wattle:node/kv@0.1.0", "node `cap`", "pipeline `main`", "`kv = true`", "agent.toml:"] {
+        assert!(ended.log.contains(part), "`{part}` is not in {}", ended.log);
+    }
+    assert!(!ended.log.contains("node/log@"), "what is granted is not told: {}", ended.log);
+    folder.write("agent.toml", config("mode = \"log\"", ALL, false));
+    assert_eq!(folder.run(&["validate", "agent.toml"]).code, 0);
+}
+
+#[test]
+fn a_pack_asks_with_a_reason_and_the_operator_grants() {
+    let folder = folder(&["one"]);
+    folder.write("pack/nodes/capable.wasm", std::fs::read(built("guests/capable.wasm")).unwrap());
+    let asks = ["log", "metrics", "clock", "random", "lookup", "kv", "http-client"];
+    let asked: String =
+        asks.iter().map(|name| format!("[capabilities.{name}]\nreason = \"to test {name}\"\n")).collect();
+    folder.write(
+        "pack/pack.toml",
+        format!(
+            "[pack]\nname = \"probe\"\nversion = \"1.0.0\"\ndescription = \"A probe.\"\n[input]\ndescription = \"Lines.\"\n\
+             {asked}[nodes.cap]\nartifact = \"nodes/capable.wasm\"\ninputs = [\"input\"]\noptions = {{ mode = \"clock\" }}\n\
+             [outputs.all]\ninputs = [\"cap\", \"cap.failed\"]\ndescription = \"All.\"\n"
+        ),
+    );
+    let agent = |grants: &str| {
+        format!(
+            "[sources.lines]\ntype = \"file\"\ninclude = [\"in.log\"]\nfollow = false\n[pipelines.main]\ninputs = [\"lines\"]\n\
+             pack = \"./pack\"\n[pipelines.main.grants]\n{grants}\n[sinks.all]\ntype = \"file\"\ninputs = [\"main.all\"]\n\
+             path = \"all.ndjson\"\n"
+        )
+    };
+    let without_clock: String =
+        ALL.lines().filter(|line| !line.starts_with("clock")).map(|line| format!("{line}\n")).collect();
+    folder.write("agent.toml", agent(&without_clock));
+    let ended = folder.run(&["validate", "agent.toml"]);
+    assert_eq!(ended.code, 78, "{}", ended.text());
+    for part in ["wattle:node/clock@0.1.0", "node `cap` of pack `probe`", "`clock = true`", "to test clock"] {
+        assert!(ended.text().contains(part), "`{part}` is not in {}", ended.text());
+    }
+    folder.once(&agent(ALL));
+    assert_eq!(answers(&folder).len(), 1);
+}
+
+#[test]
+fn an_inspected_artifact_shows_what_it_asks_for() {
+    let folder = folder(&[]);
+    let shown = folder.run(&["inspect", "capable.wasm"]);
+    let all = "asks for the capabilities log, metrics, clock, random, lookup, kv, http-client";
+    assert!(shown.text().contains(all), "{}{}", shown.text(), shown.log);
+    let plain = folder.run(&["inspect", "builtin:mask"]);
+    assert!(plain.code == 0 && !plain.text().contains("asks for"), "{}", plain.text());
+}
+
+#[test]
+fn clock_and_random_answer() {
+    let lines = folder(&["one", "two"]);
+    lines.once(&config("mode = \"clock\"", ALL, false));
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos() as i64;
+    for answer in answers(&lines) {
+        let age = now - answer.parse::<i64>().unwrap();
+        assert!((0..60_000_000_000).contains(&age), "{age} ns ago");
+    }
+    let lines = folder(&["one", "two"]);
+    lines.once(&config("mode = \"random\", times = 16", ALL, false));
+    let answers = answers(&lines);
+    assert!(answers.iter().all(|answer| answer.len() == 32) && answers[0] != answers[1], "{answers:?}");
+}
+
+#[test]
+fn what_breaks_a_rule_of_a_capability_is_a_fault_of_the_node() {
+    let lines = folder(&["one"]);
+    lines.once(&config("mode = \"bad-metric\"", ALL, false));
+    let failures = failures(&lines);
+    assert!(failures.len() == 1 && failures[0].contains("`no name` is no name for a metric"), "{failures:?}");
+    assert!(failures[0].starts_with("invalid-decision"), "{failures:?}");
+    let lines = folder(&["one"]);
+    lines.write("agent.toml", config("mode = \"kv-on-configure\"", ALL, false));
+    let ended = lines.run(&["validate", "agent.toml"]);
+    assert_eq!(ended.code, 78, "{}", ended.text());
+    assert!(ended.text().contains("called the capability `kv` outside of `process`"), "{}", ended.text());
+}
+
+#[test]
+fn metrics_of_a_node_are_shown_and_survive_a_swap() {
+    let folder = folder(&["four", "a line that is longer than ten"]);
+    let address = wattle_tests::free_address();
+    let config = |options: &str| {
+        format!(
+            "[admin]\nlisten = \"{address}\"\n{}",
+            config(options, &all_but(&[("metrics", "{ max_series = 20 }")]), true)
+        )
+    };
+    let mut agent = folder.start(&config("mode = \"count\""));
+    let rows = |labels: &[(&str, &str)]| crate::scrape(address).sum("wattle_guest_rows_total", labels);
+    let own = [("pipeline", "main"), ("node", "cap"), ("kind", "any")];
+    wattle_tests::wait_until("two rows are counted", || rows(&own) == 2.0);
+    let metrics = crate::scrape(address);
+    assert_eq!(metrics.sum("wattle_guest_size_count", &[("node", "cap")]), 2.0);
+    assert_eq!(metrics.sum("wattle_guest_size_bucket", &[("le", "10")]), 1.0);
+    assert_eq!(metrics.sum("wattle_guest_size_sum", &[]), 34.0);
+    let calls = metrics.sum("wattle_capability_calls_total", &[("node", "cap"), ("capability", "metrics")]);
+    assert!(calls >= 6.0, "{calls}");
+    folder.write("agent.toml", config("mode = \"count\", times = 2"));
+    let reloaded = folder.run(&["reload", "--config", "agent.toml"]);
+    assert_eq!(reloaded.code, 0, "{}{}", reloaded.text(), reloaded.log);
+    folder.write("in.log", "four\na line that is longer than ten\nmore\n");
+    wattle_tests::wait_until("the third row is added to the two", || rows(&own) == 3.0);
+    assert!(get(address, "/readyz").is_some() && agent.is_running());
+    agent.stop();
+}

@@ -1,0 +1,96 @@
+//! Capabilities end to end: what is not granted does not start, and what is granted keeps its limits while healthy rows
+//! go on.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "a test that cannot go on fails; clippy exempts only the test functions themselves"
+)]
+
+mod granted;
+mod limits;
+
+use std::net::SocketAddr;
+
+use wattle_tests::{Folder, Metrics, built, get};
+
+/// A folder with the guest and these lines in `in.log`.
+fn folder(lines: &[&str]) -> Folder {
+    let folder = Folder::new();
+    folder.write("capable.wasm", std::fs::read(built("guests/capable.wasm")).unwrap());
+    folder.write("in.log", lines.iter().map(|line| format!("{line}\n")).collect::<String>());
+    folder
+}
+
+/// A configuration in which lines go through the guest `capable` as the node `cap` of the pipeline `main`.
+fn config(options: &str, grants: &str, follow: bool) -> String {
+    format!(
+        r#"
+        [sources.lines]
+        type = "file"
+        include = ["in.log"]
+        follow = {follow}
+        [pipelines.main]
+        inputs = ["lines"]
+        [pipelines.main.grants]
+        {grants}
+        [pipelines.main.nodes.cap]
+        artifact = "capable.wasm"
+        inputs = ["input"]
+        options = {{ {options} }}
+        [pipelines.main.outputs.all]
+        inputs = ["cap"]
+        [pipelines.main.outputs.fails]
+        inputs = ["cap.failed"]
+        [sinks.all]
+        type = "file"
+        inputs = ["main.all"]
+        path = "all.ndjson"
+        fsync = "never"
+        [sinks.fails]
+        type = "file"
+        inputs = ["main.fails"]
+        path = "fails.ndjson"
+        fsync = "never"
+        "#
+    )
+}
+
+/// Everything that this guest imports, without tables or hosts.
+const ALL: &str = "log = true\nmetrics = true\nclock = true\nrandom = true\nkv = true\n\
+                   lookup = { tables = {} }\nhttp-client = { hosts = [] }\n";
+
+/// [`ALL`] with these in place of those of the same name.
+fn all_but(grants: &[(&str, &str)]) -> String {
+    let lines = ALL.lines().map(|line| {
+        let name = line.split(" = ").next().unwrap();
+        grants
+            .iter()
+            .find(|(other, _)| *other == name)
+            .map_or_else(|| line.to_owned(), |(name, v)| format!("{name} = {v}"))
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// What the guest answered for each row that arrived.
+fn answers(folder: &Folder) -> Vec<String> {
+    let text = |event: &serde_json::Value| event["attributes"]["answer"].as_str().unwrap_or_default().to_owned();
+    folder.events("all.ndjson").iter().map(text).collect()
+}
+
+/// Codes and messages of the rows that failed.
+fn failures(folder: &Folder) -> Vec<String> {
+    let text = |event: &serde_json::Value| {
+        let failure = &event["failure"];
+        format!("{}: {}", failure["code"].as_str().unwrap_or_default(), failure["message"].as_str().unwrap_or_default())
+    };
+    folder.events("fails.ndjson").iter().map(text).collect()
+}
+
+/// A scrape.
+#[track_caller]
+fn scrape(address: SocketAddr) -> Metrics {
+    Metrics::read(&get(address, "/metrics").unwrap().text)
+}
