@@ -2,7 +2,7 @@
 
 use wattle_tests::{built, get};
 
-use crate::{ALL, all_but, answers, config, failures, folder};
+use crate::{ALL, all_but, answers, append, config, failures, folder};
 
 #[test]
 fn a_node_that_asks_for_what_it_was_not_granted_does_not_start() {
@@ -116,8 +116,83 @@ fn metrics_of_a_node_are_shown_and_survive_a_swap() {
     folder.write("agent.toml", config("mode = \"count\", times = 2"));
     let reloaded = folder.run(&["reload", "--config", "agent.toml"]);
     assert_eq!(reloaded.code, 0, "{}{}", reloaded.text(), reloaded.log);
-    folder.write("in.log", "four\na line that is longer than ten\nmore\n");
+    append(&folder, "more");
     wattle_tests::wait_until("the third row is added to the two", || rows(&own) == 3.0);
     assert!(get(address, "/readyz").is_some() && agent.is_running());
     agent.stop();
+}
+
+#[test]
+fn a_case_says_what_capabilities_answer() {
+    let folder = folder(&[]);
+    folder.write(
+        "node.toml",
+        "name = \"capable\"\nartifact = \"capable.wasm\"\n[build]\noutput = \"capable.wasm\"\nwatch = []\nsteps = []\n",
+    );
+    let out = |answers: &[&str]| {
+        let events: Vec<_> = answers.iter().map(|a| serde_json::json!({ "attributes": { "answer": a } })).collect();
+        serde_json::json!({ "out": events })
+    };
+    let input = serde_json::json!([{ "body": "1" }, { "body": "2" }]);
+    for (name, mut case) in [
+        (
+            "clock",
+            serde_json::json!({
+                "options": { "mode": "clock" }, "mocks": { "clock": "1970-01-01T00:00:01Z" },
+                "expected": out(&["1000000000", "1000000000"]),
+            }),
+        ),
+        (
+            "lookup",
+            serde_json::json!({
+                "options": { "mode": "lookup", "table": "accounts", "column": "name" },
+                "mocks": { "lookup": { "accounts": { "key": "id", "rows": [{ "id": "1", "name": "prod" }] } } },
+                "expected": { "out": [{ "attributes": { "answer": "prod" } }, { "body": "2" }] },
+            }),
+        ),
+        (
+            "kv",
+            serde_json::json!({
+                "options": { "mode": "kv-add" }, "mocks": { "kv": { "1": 41 } }, "expected": out(&["42", "1"]),
+            }),
+        ),
+        (
+            "http",
+            serde_json::json!({
+                "options": { "mode": "http", "url": "https://a.example/x" },
+                "mocks": { "http": { "GET https://a.example/x": { "status": 418, "body": "tea" } } },
+                "expected": out(&["418 tea", "418 tea"]),
+            }),
+        ),
+        (
+            "log-and-metrics",
+            serde_json::json!({
+                "options": { "mode": "count" }, "log": [], "expected": { "out": [{ "body": "1" }, { "body": "2" }] },
+                "metrics": { "rows_total{kind=\"any\"}": 2, "last_batch": 2, "size_bucket{le=\"10\"}": 2 },
+            }),
+        ),
+        (
+            "log",
+            serde_json::json!({
+                "options": { "mode": "log" }, "log": ["info: 1", "info: 2"],
+                "expected": { "out": [{ "body": "1" }, { "body": "2" }] },
+            }),
+        ),
+    ] {
+        case["input"] = input.clone();
+        folder.write(format!("tests/cases/{name}.json"), case.to_string());
+    }
+    let ended = folder.run(&["node", "test"]);
+    assert_eq!(ended.code, 0, "{}{}", ended.text(), ended.log);
+    assert!(ended.text().contains("6 passed, 0 failed"), "{}", ended.text());
+    folder.write(
+        "tests/cases/log.json",
+        serde_json::json!({
+            "options": { "mode": "log" }, "log": ["info: 1"], "input": input,
+            "expected": { "out": [{ "body": "1" }, { "body": "2" }] },
+        })
+        .to_string(),
+    );
+    let ended = folder.run(&["node", "test"]);
+    assert!(ended.code != 0 && ended.text().contains("log: expected"), "{}", ended.text());
 }

@@ -1,6 +1,6 @@
 //! Each limit holds, and the agent and healthy rows go on.
 
-use crate::{ALL, all_but, answers, config, failures, folder, scrape};
+use crate::{ALL, all_but, answers, append, config, failures, folder, scrape};
 
 #[test]
 fn a_flood_of_lines_is_left_out_counted_and_summarised() {
@@ -43,5 +43,105 @@ fn a_flood_of_series_shares_one() {
     assert!(flood(&[("series", "_other")]) >= 2980.0, "{}", flood(&[("series", "_other")]));
     let left_out = scrape(address).sum("wattle_capability_suppressed_total", &[("capability", "metrics")]);
     assert!(left_out >= 2980.0, "{left_out}");
+    agent.stop();
+}
+
+#[test]
+fn keys_and_values_keep_their_quota_and_survive_a_swap() {
+    let lines = folder(&["a", "b", "c"]);
+    lines.once(&config("mode = \"kv-set\", times = 5000", &all_but(&[("kv", "{ max_size = \"10KiB\" }")]), false));
+    let said = answers(&lines);
+    assert!(said.len() == 3 && said.iter().all(|answer| answer.contains("bytes would be kept")), "{said:?}");
+
+    let lines = folder(&["seen", "seen"]);
+    let mut agent = lines.start(&config("mode = \"kv-add\"", ALL, true));
+    wattle_tests::wait_until("two are counted", || answers(&lines).contains(&"2".to_owned()));
+    lines.write("agent.toml", config("mode = \"kv-get\"", ALL, true));
+    let reloaded = lines.run(&["reload", "--config", "agent.toml"]);
+    assert_eq!(reloaded.code, 0, "{}{}", reloaded.text(), reloaded.log);
+    append(&lines, "seen");
+    wattle_tests::wait_until("the next version reads what the former wrote", || answers(&lines).len() == 3);
+    assert_eq!(answers(&lines)[2], "2");
+    assert!(agent.is_running());
+    agent.stop();
+}
+
+#[test]
+fn requests_go_to_granted_hosts_and_public_addresses_only() {
+    let address = wattle_tests::free_address();
+    let port = address.port();
+    for (url, grants, code) in [
+        (
+            format!("http://127.0.0.1:{port}/"),
+            format!("{{ hosts = [\"http://127.0.0.1:{port}\"] }}"),
+            "address-not-allowed",
+        ),
+        (
+            format!("http://localhost:{port}/"),
+            format!("{{ hosts = [\"http://localhost:{port}\"] }}"),
+            "address-not-allowed",
+        ),
+        (
+            "http://169.254.169.254/latest/meta-data/".into(),
+            "{ hosts = [\"http://169.254.169.254\"] }".into(),
+            "address-not-allowed",
+        ),
+        ("https://example.com/".into(), "{ hosts = [\"api.example.com\"] }".into(), "host-not-allowed"),
+        ("file:///etc/passwd".into(), "{ hosts = [\"api.example.com\"] }".into(), "bad-request"),
+    ] {
+        let lines = folder(&["one", "two"]);
+        lines.once(&config(&format!("mode = \"http\", url = \"{url}\""), &all_but(&[("http-client", &grants)]), false));
+        assert_eq!(answers(&lines), [code, code], "{url}");
+    }
+}
+
+#[test]
+fn a_server_that_does_not_answer_costs_its_budget_and_no_fault() {
+    // It accepts, as listeners do, and never answers.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = silent.local_addr().unwrap().port();
+    let lines = folder(&["one"]);
+    let grant = format!(
+        "{{ hosts = [\"http://127.0.0.1:{port}\"], timeout = \"3s\", time_per_batch = \"2s\", allow_private = true }}"
+    );
+    let options = format!("mode = \"http\", times = 3, url = \"http://127.0.0.1:{port}/\"");
+    // Far less time than the requests take.
+    let config = config(&options, &all_but(&[("http-client", &grant)]), false)
+        .replace("artifact = \"capable.wasm\"", "artifact = \"capable.wasm\"\nlimits = { time = \"300ms\" }");
+    let since = std::time::Instant::now();
+    lines.once(&config);
+    assert!(since.elapsed().as_secs() < 30);
+    let said = answers(&lines);
+    assert!(said.len() == 1 && said[0].contains("timeout"), "{said:?} {:?}", failures(&lines));
+    assert!(failures(&lines).is_empty(), "{:?}", failures(&lines));
+}
+
+#[test]
+fn a_table_of_a_million_rows_is_looked_up_and_loaded_anew_when_it_changes() {
+    let lines = folder(&["id-0", "id-999999", "nobody"]);
+    let table = |team: &str| {
+        let rows = (0..1_000_000).map(|i| format!("id-{i},{team}-{}\n", i % 100));
+        std::iter::once("id,team\n".to_owned()).chain(rows).collect::<String>()
+    };
+    lines.write("accounts.csv", table("team"));
+    let grants = all_but(&[("lookup", "{ tables = { accounts = \"accounts.csv\" } }")]);
+    let config = config("mode = \"lookup\", table = \"accounts\", column = \"team\"", &grants, true);
+    let agent = lines.start(&config);
+    wattle_tests::wait_until("all rows are there", || answers(&lines).len() == 3);
+    assert_eq!(answers(&lines), ["team-0", "team-99", ""]);
+    println!("memory of the agent: {} MiB", agent.memory() >> 20);
+    lines.replace("accounts.csv", table("crew"));
+    let reloaded = lines.run(&["reload", "--config", "agent.toml"]);
+    assert_eq!(reloaded.code, 0, "{}{}", reloaded.text(), reloaded.log);
+    append(&lines, "id-5");
+    wattle_tests::wait_until("the fourth row is there", || answers(&lines).len() == 4);
+    assert_eq!(answers(&lines)[3], "crew-5");
+    // A table that is none leaves the one that is there.
+    lines.replace("accounts.csv", "nothing,of\nthe,kind\n");
+    let refused = lines.run(&["reload", "--config", "agent.toml"]);
+    assert_ne!(refused.code, 0, "{}", refused.text());
+    append(&lines, "id-7");
+    wattle_tests::wait_until("the fifth row is there", || answers(&lines).len() == 5);
+    assert_eq!(answers(&lines)[4], "crew-7");
     agent.stop();
 }

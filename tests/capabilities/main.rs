@@ -12,6 +12,7 @@
 mod granted;
 mod limits;
 
+use std::io::Write as _;
 use std::net::SocketAddr;
 
 use wattle_tests::{Folder, Metrics, built, get};
@@ -22,6 +23,12 @@ fn folder(lines: &[&str]) -> Folder {
     folder.write("capable.wasm", std::fs::read(built("guests/capable.wasm")).unwrap());
     folder.write("in.log", lines.iter().map(|line| format!("{line}\n")).collect::<String>());
     folder
+}
+
+/// Appends a line to `in.log`.
+fn append(folder: &Folder, line: &str) {
+    let mut file = std::fs::File::options().append(true).open(folder.path("in.log")).unwrap();
+    file.write_all(format!("{line}\n").as_bytes()).unwrap();
 }
 
 /// A configuration in which lines go through the guest `capable` as the node `cap` of the pipeline `main`.

@@ -127,7 +127,7 @@ impl Supervisor {
         let settling = tokio::spawn(async move {
             loop {
                 tokio::time::sleep(Duration::from_secs(1)).await;
-                services.settle();
+                services.settle(false);
             }
         });
         let end = self.serve(&mut running, control, &mut signals, is_bounded).await;
@@ -143,6 +143,7 @@ impl Supervisor {
         problems.extend(observer.stops().list().iter().map(ToString::to_string));
         let elapsed = started.elapsed();
         let clean = topology.drain(self.drain_timeout).await;
+        self.state.services.settle(true);
         progress.end();
         if !options.quiet {
             exit::say(&summary::render(&observer, elapsed));

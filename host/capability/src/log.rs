@@ -115,11 +115,12 @@ impl LogBudget {
         }
     }
 
-    /// Says how many lines were left out, where no line came after them to say it. For who calls about every second.
-    pub(crate) fn settle(&self) {
+    /// Says how many lines were left out, where no line came after them to say it: those of a second that has passed, or at
+    /// the end all of them.
+    pub(crate) fn settle(&self, is_end: bool) {
         let left_out = {
             let mut window = self.window.lock();
-            if window.left_out == 0 || window.began.elapsed() < SECOND {
+            if window.left_out == 0 || !is_end && window.began.elapsed() < SECOND {
                 return;
             }
             std::mem::take(&mut window.left_out)

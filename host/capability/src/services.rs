@@ -92,10 +92,10 @@ impl Services {
         snapshots.collect()
     }
 
-    /// Says how many lines of logs were left out of late. For who calls about every second.
-    pub fn settle(&self) {
+    /// Says how many lines of logs were left out of late. For who calls about every second, and at the end.
+    pub fn settle(&self, is_end: bool) {
         let nodes: Vec<Arc<Kept>> = self.nodes.lock().values().cloned().collect();
-        nodes.iter().for_each(|kept| kept.log.settle());
+        nodes.iter().for_each(|kept| kept.log.settle(is_end));
     }
 }
 

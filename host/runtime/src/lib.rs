@@ -7,7 +7,7 @@
 //!
 //! # Invariants
 //!
-//! - A guest sees nothing but its batch: no WASI, no clock, no randomness, no files.
+//! - A guest sees nothing but its batch, and the capabilities that it is granted: no WASI, no files.
 //! - Nothing a guest answers is believed unchecked.
 //! - An instance that faulted is never used again.
 //! - Precompiled code is loaded only from this agent's own cache, authenticated by a key that only it has.

@@ -74,3 +74,27 @@ fn tables_and_memories_are_limited_together() {
     assert!(!state.memory_growing(0, 60, None).unwrap() && !state.table_growing(0, 6, None).unwrap());
     assert!(state.denied());
 }
+
+#[test]
+fn a_capability_is_refused_where_it_is_not_granted_or_not_the_time() {
+    use super::capabilities::When;
+    use wattle_capability::{Capability, Clock, Mock, NodeServices};
+    let call = |state: &mut State, capability, when| {
+        let error = state.capability(capability, when, 0, |services, _| Ok(services.clock().now())).unwrap_err();
+        let fault = Fault::of(&error, state);
+        assert_eq!(fault.kind, FaultKind::InvalidDecision);
+        fault.message
+    };
+    let mut state = State::new(NodeLimits::default());
+    assert!(call(&mut state, Capability::Clock, When::Configured).contains("as in `describe`"));
+    let mut grants = wattle_pack::Grants { clock: true, ..Default::default() };
+    grants.kv = Some(wattle_pack::KvGrant::default());
+    let mock = Mock { grants, clock: Clock::Fixed(5), ..Mock::default() };
+    state.held.services = Some(NodeServices::mocked(mock).unwrap());
+    assert!(call(&mut state, Capability::Random, When::Configured).contains("not granted"));
+    assert!(call(&mut state, Capability::Kv, When::Process).contains("outside of `process`"));
+    let now = state.capability(Capability::Clock, When::Configured, 0, |services, _| Ok(services.clock().now()));
+    assert_eq!(now.unwrap(), 5);
+    let services = state.held.services.clone().unwrap();
+    assert_eq!(services.meter(Capability::Clock).read(), [1, 0, 0]);
+}
