@@ -31,24 +31,27 @@ const WIDTH: usize = 160;
 
 pub(crate) fn dev(options: &DevOptions) -> Done {
     let project = Project::open(&options.project)?;
-    build_project(&project)?;
-    let events = sample(&project, options)?;
-    let mut shown = show(&project, &events, None)?;
-    let agent = Agent::start(&project)?;
-    agent.wait_for("running")?;
-    print(&format!("watching {}; end with ctrl-c", watched_names(&project)))?;
     let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     tokio.block_on(async {
+        // Before anything is built or said: who saves after that must not be missed.
         let watch = Watch::new(&project.root);
         let mut watch = watch.map_err(|error| Failure::new(format!("changes cannot be noticed: {error}")))?;
+        watch.set(&watched(&project));
+        build_project(&project)?;
+        let events = sample(&project, options)?;
+        let mut shown = show(&project, &events, None)?;
+        let agent = Agent::start(&project)?;
+        agent.wait_for("running")?;
         let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+        print(&format!("watching {}; end with ctrl-c", watched_names(&project)))?;
         loop {
-            watch.set(&watched(&project));
             tokio::select! {
                 _ = watch.changed() => {}
                 _ = interrupt.recv() => return Ok(()),
                 _ = terminate.recv() => return Ok(()),
             }
+            // Folders that are new are watched too.
+            watch.set(&watched(&project));
             let since = Instant::now();
             let before = std::fs::read(project.artifact())?;
             match build_project(&project) {
