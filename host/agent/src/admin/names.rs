@@ -100,13 +100,13 @@ metrics! {
     NODE_STATE Gauge "wattle_node_state_bytes" ["pipeline", "node"] "Bytes of the last snapshot of a stateful node's state, of one worker.";
     NODE_STATE_RESTORED Counter "wattle_node_state_restored_total" ["pipeline", "node"] "Instances of a stateful node that took over state.";
     NODE_STATE_LOST Counter "wattle_node_state_lost_total" ["pipeline", "node"] "Instances of a node that began with nothing because they could not take over the state that was there.";
-    CAPABILITY_CALLS Counter "wattle_capability_calls_total" ["pipeline", "node", "capability"] "Calls of a node to one of its capabilities.";
-    CAPABILITY_ERRORS Counter "wattle_capability_errors_total" ["pipeline", "node", "capability"] "Calls to a capability that broke a rule, which is a fault of the node, or were answered with an error.";
-    CAPABILITY_SUPPRESSED Counter "wattle_capability_suppressed_total" ["pipeline", "node", "capability"] "Lines of the log and series of metrics that were left out, because they were more than is granted.";
 
     OUTPUT_EVENTS Counter "wattle_output_sent_events_total" ["pipeline", "output"] "Events that left through an output of a pipeline, a discarded one included.";
     OUTPUT_FAILED Counter "wattle_output_failed_events_total" ["pipeline", "output"] "Those of them that had failed at a node.";
     OUTPUT_BYTES Counter "wattle_output_sent_bytes_total" ["pipeline", "output"] "Bytes of the bodies of the events that left through an output.";
+    CAPABILITY_CALLS Counter "wattle_capability_calls_total" ["pipeline", "node", "capability"] "Calls of a node to one of its capabilities.";
+    CAPABILITY_ERRORS Counter "wattle_capability_errors_total" ["pipeline", "node", "capability"] "Calls to a capability that broke a rule, which is a fault of the node, or were answered with an error.";
+    CAPABILITY_SUPPRESSED Counter "wattle_capability_suppressed_total" ["pipeline", "node", "capability"] "Lines of the log and series of metrics that were left out, because they were more than is granted.";
 
     ROLLOUTS Counter "wattle_rollouts_total" ["pipeline", "outcome"] "Canaries that were `promoted`, and versions that were `rolled-back`. A canary's own counts are those of the pipeline `NAME@canary`.";
     SHADOW_BATCHES Counter "wattle_shadow_batches_total" ["pipeline"] "Batches that a shadow was compared on.";
