@@ -30,7 +30,7 @@ fn a_pack_asks_with_a_reason_and_the_operator_grants() {
     folder.write(
         "pack/pack.toml",
         format!(
-            "[pack]\nname = \"probe\"\nversion = \"1.0.0\"\ndescription = \"A probe.\"\n[input]\ndescription = \"Lines.\"\n\
+            "[pack]\nname = \"probe\"\nversion = \"1.0.0\"\ncontract = \"0.1.0\"\ndescription = \"A probe.\"\n[input]\ndescription = \"Lines.\"\n\
              {asked}[nodes.cap]\nartifact = \"nodes/capable.wasm\"\ninputs = [\"input\"]\noptions = {{ mode = \"clock\" }}\n\
              [outputs.all]\ninputs = [\"cap\", \"cap.failed\"]\ndescription = \"All.\"\n"
         ),
@@ -47,7 +47,7 @@ fn a_pack_asks_with_a_reason_and_the_operator_grants() {
     folder.write("agent.toml", agent(&without_clock));
     let ended = folder.run(&["validate", "agent.toml"]);
     assert_eq!(ended.code, 78, "{}", ended.text());
-    for part in ["wattle:node/clock@0.1.0", "node `cap` of pack `probe`", "`clock = true`", "to test clock"] {
+    for part in ["wattle:node/clock@0.1.0", "node `cap` of pack `probe@1.0.0`", "`clock = true`", "to test clock"] {
         assert!(ended.text().contains(part), "`{part}` is not in {}", ended.text());
     }
     folder.once(&agent(ALL));
