@@ -30,7 +30,7 @@ fn a_pack_asks_with_a_reason_and_the_operator_grants() {
     folder.write(
         "pack/pack.toml",
         format!(
-            "[pack]\nname = \"probe\"\nversion = \"1.0.0\"\ndescription = \"A probe.\"\n[input]\ndescription = \"Lines.\"\n\
+            "[pack]\nname = \"probe\"\nversion = \"1.0.0\"\ncontract = \"0.1.0\"\ndescription = \"A probe.\"\n[input]\ndescription = \"Lines.\"\n\
              {asked}[nodes.cap]\nartifact = \"nodes/capable.wasm\"\ninputs = [\"input\"]\noptions = {{ mode = \"clock\" }}\n\
              [outputs.all]\ninputs = [\"cap\", \"cap.failed\"]\ndescription = \"All.\"\n"
         ),
