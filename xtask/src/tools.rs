@@ -51,8 +51,8 @@ fn add_from_debian(programs: &[&str], packages: &[&str], otherwise: &str) {
         |arguments: &[&str]| Command::new("apt-get").args(arguments).status().is_ok_and(|status| status.success());
     let install = [&["install", "--yes", "--quiet", "--no-install-recommends"], packages].concat();
     // A machine that was just made has no lists of packages yet.
-    let has = || programs.iter().all(is_there);
-    if !has() && !apt(&install) && !(apt(&["update", "--quiet"]) && apt(&install)) {
+    let has = programs.iter().all(is_there) || apt(&install) || (apt(&["update", "--quiet"]) && apt(&install));
+    if !has {
         println!("{} could not be installed; {otherwise}", packages.join(" and "));
     }
 }
