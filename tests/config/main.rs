@@ -60,10 +60,12 @@ fn artifacts(folder: &Folder) {
         (import "wasi:filesystem/preopens@0.2.0" (instance (export "get-directories" (func))))
         (import "wasi:cli/environment@0.2.0" (instance (export "get-environment" (func)))))"#;
     folder.write("imports-wasi.wasm", wat::parse_str(wasi).unwrap());
+    let lookup = r#"(component (import "wattle:node/lookup@0.1.0" (instance (export "find" (func)))))"#;
+    folder.write("imports-lookup.wasm", wat::parse_str(lookup).unwrap());
     folder.write("core-module.wasm", wat::parse_str("(module (func (export \"run\")))").unwrap());
     folder.write("not-wasm.wasm", "this is no WebAssembly");
     // A pack has its artifacts inside.
-    for name in ["imports-wasi.wasm", "not-wasm.wasm"] {
+    for name in ["imports-lookup.wasm", "not-wasm.wasm"] {
         folder.write(format!("pack/{name}"), folder.read(name));
     }
 }

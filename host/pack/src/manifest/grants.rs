@@ -30,7 +30,7 @@ pub(crate) fn read(pipeline: &mut Reader<'_>, owner: &str, folder: &Path, findin
         random: grants.boolean("random", findings).unwrap_or(false),
         lookup: grants
             .table("lookup", findings)
-            .map(|(table, entry)| read_lookup(&mut Reader::new(table, entry.place, "`lookup`"), folder, findings)),
+            .map(|(table, entry)| read_lookup(Reader::new(table, entry.place, "`lookup`"), folder, findings)),
         kv: with_settings(&mut grants, "kv", findings, |reader, findings| {
             let default = KvGrant::default();
             KvGrant {
@@ -85,7 +85,7 @@ fn read_log(reader: &mut Reader<'_>, findings: &mut Findings) -> LogGrant {
     }
 }
 
-fn read_lookup(reader: &mut Reader<'_>, folder: &Path, findings: &mut Findings) -> LookupGrant {
+fn read_lookup(mut reader: Reader<'_>, folder: &Path, findings: &mut Findings) -> LookupGrant {
     let mut grant = LookupGrant::default();
     let tables = reader.table("tables", findings);
     for entry in tables.map(|(table, _)| table.0.as_slice()).unwrap_or_default() {
@@ -93,6 +93,7 @@ fn read_lookup(reader: &mut Reader<'_>, folder: &Path, findings: &mut Findings) 
             grant.tables.insert(entry.key.clone(), table);
         }
     }
+    reader.finish(findings);
     grant
 }
 
