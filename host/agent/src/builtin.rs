@@ -38,4 +38,18 @@ mod tests {
             assert_eq!(Artifact::new("", artifact.bytes, Origin::Builtin).digest, artifact.digest);
         }
     }
+
+    /// The catalog does not look whether they do.
+    #[test]
+    fn no_built_in_node_asks_for_a_capability() {
+        let contract = ["types", "fields", "batch", "diagnostics"].map(|name| format!("wattle:node/{name}@0.1.0"));
+        for artifact in artifacts() {
+            let imports = wattle_runtime::imported_interfaces(&artifact);
+            assert!(
+                !imports.is_empty() && imports.iter().all(|i| contract.contains(i)),
+                "{}: {imports:?}",
+                artifact.name
+            );
+        }
+    }
 }

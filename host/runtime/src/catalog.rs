@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use wattle_capability::Services;
-use wattle_pack::{Artifact, Grants, NodeError, NodeLimits, NodeShape, Nodes};
+use wattle_pack::{Artifact, Grants, NodeError, NodeLimits, NodeShape, Nodes, Origin};
 
 use crate::bindings::is_contract;
 use crate::inspect::imported_interfaces;
@@ -56,6 +56,10 @@ impl Nodes for Catalog {
     }
 
     fn imports(&self, artifact: &Artifact) -> Vec<String> {
+        // Those that the agent carries need none, and to look would bring all their bytes into memory.
+        if artifact.origin == Origin::Builtin {
+            return Vec::new();
+        }
         let mut imports = imported_interfaces(artifact);
         imports.retain(|import| !is_contract(import));
         imports
