@@ -87,7 +87,8 @@ impl Drop for SmallDisk {
 #[test]
 fn a_full_disk_stops_the_source_and_goes_on_when_there_is_room() {
     let folder = Folder::new();
-    let Some(disk) = SmallDisk::mount(folder.path("data/buffer"), 4 << 20) else {
+    // Smaller than a batch of the source can be, so that one batch must be taken apart.
+    let Some(disk) = SmallDisk::mount(folder.path("data/buffer"), 2 << 20) else {
         println!("only root may mount a small disk; the model test of host/buffer has full disks for all");
         return;
     };

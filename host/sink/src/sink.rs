@@ -35,6 +35,17 @@ impl Sized for Payload {
 }
 
 impl Payload {
+    /// Takes the later half of the events off, with a share of the acknowledgement. `None` if there is only one, or if
+    /// nobody knows where they end.
+    pub fn split_half(&mut self) -> Option<Self> {
+        let half = self.ends.len() / 2;
+        let cut = half.checked_sub(1).and_then(|last| self.ends.get(last).copied())?;
+        let ends: Vec<usize> = self.ends.split_off(half).into_iter().map(|end| end - cut).collect();
+        let bytes = self.bytes.split_off(cut);
+        self.events -= ends.len();
+        Some(Self { key: self.key.clone(), bytes, events: ends.len(), ends, ack: self.ack.share() })
+    }
+
     /// What is left of the payload when its bytes are written.
     pub(crate) fn into_written(self) -> Written {
         Written { events: self.events, bytes: self.bytes.len(), ack: self.ack }
@@ -120,4 +131,32 @@ pub trait Sink: Send {
     /// Sends payloads in order until the queue is closed and empty. Temporary troubles of the far side are waited out
     /// inside, with backoff; the queue fills up meanwhile and stops the sources.
     fn run(self: Box<Self>, context: SinkContext) -> Pin<Box<dyn Future<Output = Result<(), SinkError>> + Send>>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Mutex;
+    use wattle_batch::Disposition;
+
+    #[test]
+    fn halves_hold_all_events_and_share_the_acknowledgement() {
+        let told = Arc::new(Mutex::new(None));
+        let ack = Ack::new({
+            let told = told.clone();
+            move |disposition| *told.lock().unwrap() = Some(disposition)
+        });
+        let mut first = Payload { key: None, bytes: b"a\nbb\nccc\n".to_vec(), events: 3, ends: vec![2, 5, 9], ack };
+        let mut second = first.split_half().unwrap();
+        assert_eq!((&first.bytes[..], &first.ends[..], first.events), (&b"a\n"[..], &[2][..], 1));
+        assert_eq!((&second.bytes[..], &second.ends[..], second.events), (&b"bb\nccc\n"[..], &[3, 7][..], 2));
+        assert!(first.split_half().is_none(), "one event stays whole");
+        let third = second.split_half().unwrap();
+        assert_eq!((&second.bytes[..], &third.bytes[..], &third.ends[..]), (&b"bb\n"[..], &b"ccc\n"[..], &[4][..]));
+        first.ack.deliver();
+        third.ack.deliver();
+        assert_eq!(*told.lock().unwrap(), None, "a share is still out");
+        second.ack.deliver();
+        assert_eq!(*told.lock().unwrap(), Some(Disposition::Delivered));
+    }
 }

@@ -121,9 +121,17 @@ impl Store {
                 }
                 Err(error) => error,
             };
-            if is_disk_full(&error) && most.min(group.len()) > 1 {
-                most = most.min(group.len()) / 2;
-                continue;
+            if is_disk_full(&error) {
+                if most.min(group.len()) > 1 {
+                    most = most.min(group.len()) / 2;
+                    continue;
+                }
+                // One payload can be larger than the whole disk.
+                if let Some(half) = group.first_mut().and_then(Payload::split_half) {
+                    group.insert(1, half);
+                    most = 1;
+                    continue;
+                }
             }
             if self.gives_up(&error, &mut group, trouble) {
                 continue;
