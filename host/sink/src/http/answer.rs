@@ -1,10 +1,15 @@
 //! What an answer means for the events of its request.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use hyper::StatusCode;
 use hyper::header::{HeaderMap, RETRY_AFTER};
 use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::dead_letter::Refusal;
 
 /// How long the far side may ask to wait.
 const MAX_RETRY_AFTER: Duration = Duration::from_mins(15);
@@ -42,6 +47,62 @@ impl Verdict {
     }
 }
 
+/// What became of one event of a request of format `bulk`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Item {
+    /// What to do with it. `TooLarge` is `Refused`: one event has no halves.
+    pub(crate) verdict: Verdict,
+    /// What the far side says of it.
+    pub(crate) refusal: Refusal,
+}
+
+/// The answer of Elasticsearch's and OpenSearch's bulk API:
+/// <https://www.elastic.co/docs/api/doc/elasticsearch/operation/operation-bulk>.
+#[derive(Deserialize)]
+struct Bulk {
+    errors: bool,
+    #[serde(default)]
+    items: Vec<BTreeMap<String, BulkItem>>,
+}
+
+#[derive(Deserialize)]
+struct BulkItem {
+    status: u16,
+    error: Option<Value>,
+}
+
+/// What a body with the status 2xx says of each event of a request of format `bulk`; `None` if the far side has all.
+///
+/// # Errors
+///
+/// It is no such answer, so nobody knows what became of the events.
+pub(crate) fn items(body: &[u8], events: usize) -> Result<Option<Vec<Item>>, String> {
+    let bulk: Bulk = serde_json::from_slice(body)
+        .map_err(|error| format!("the answer is not that of a bulk API, which format `bulk` is for: {error}"))?;
+    if !bulk.errors {
+        return Ok(None);
+    }
+    let items: Vec<Item> = bulk.items.into_iter().flat_map(BTreeMap::into_values).map(item).collect();
+    if items.len() != events {
+        return Err(format!("the answer tells of {} events and the request held {events}", items.len()));
+    }
+    Ok(Some(items))
+}
+
+fn item(item: BulkItem) -> Item {
+    let status = StatusCode::from_u16(item.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let verdict = match Verdict::of(status) {
+        Verdict::TooLarge => Verdict::Refused,
+        verdict => verdict,
+    };
+    let reason = match item.error {
+        Some(Value::String(text)) => text,
+        Some(error) => error.to_string(),
+        None => String::new(),
+    };
+    Item { verdict, refusal: Refusal { status: Some(item.status), reason } }
+}
+
 /// How long the far side asks to wait: a number of seconds, or a date.
 pub(crate) fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
@@ -73,6 +134,34 @@ mod tests {
             for &code in codes {
                 assert_eq!(Verdict::of(StatusCode::from_u16(code).unwrap()), verdict, "{code}");
             }
+        }
+    }
+
+    #[test]
+    fn a_bulk_answer_tells_of_every_event() {
+        let body = br#"{"took":3,"errors":true,"items":[{"create":{"_index":"a","status":201}},{"create":{"status":429,
+            "error":{"type":"es_rejected_execution_exception"}}},{"index":{"status":400,"error":"old form"}},
+            {"create":{"status":413}},{"create":{"status":403}}]}"#;
+        let items = items(body, 5).unwrap().unwrap();
+        let verdicts: Vec<Verdict> = items.iter().map(|item| item.verdict).collect();
+        assert_eq!(verdicts, [Verdict::Delivered, Verdict::Later, Verdict::Refused, Verdict::Refused, Verdict::Mend]);
+        assert_eq!(items[1].refusal.reason, r#"{"type":"es_rejected_execution_exception"}"#);
+        assert_eq!(items[2].refusal, Refusal { status: Some(400), reason: "old form".to_owned() });
+    }
+
+    #[test]
+    fn an_answer_that_does_not_tell_is_none() {
+        assert_eq!(items(br#"{"errors":false}"#, 2), Ok(None));
+        for body in [
+            &b""[..],
+            b"ok",
+            b"{}",
+            br#"{"errors":true}"#,
+            br#"{"errors":true,"items":[{"create":{"status":201}}]}"#,
+            br#"{"errors":true,"items":[{"create":{}},{"create":{"status":201}}]}"#,
+            br#"{"errors":true,"items":[{},{}]}"#,
+        ] {
+            assert!(items(body, 2).is_err(), "{}", String::from_utf8_lossy(body));
         }
     }
 

@@ -18,7 +18,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 
-use super::options::{Settings, TlsOptions};
+use super::options::{Format, Settings, TlsOptions};
 
 /// How long making a connection may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -32,6 +32,9 @@ const MAX_REASON_BYTES: usize = 300;
 /// How much of it is read at most, so that the connection can be used again.
 const MAX_ANSWER_BYTES: usize = 64 << 10;
 
+/// The same where the body tells of every event. OpenSearch says some 200 bytes of one that it took.
+const MAX_ITEMS_BYTES: usize = 64 << 20;
+
 /// Sends requests over connections that it keeps.
 pub(crate) struct Client {
     pool: Pool<HttpsConnector<HttpConnector>, Full<Bytes>>,
@@ -42,8 +45,21 @@ pub(crate) struct Client {
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
-    /// The beginning of the body.
-    pub(crate) reason: String,
+    /// The body, or its beginning.
+    body: Vec<u8>,
+}
+
+impl Answer {
+    /// The beginning of the body, for people.
+    pub(crate) fn reason(&self) -> String {
+        let start = self.body.get(..MAX_REASON_BYTES).unwrap_or(&self.body);
+        String::from_utf8_lossy(start).trim().to_owned()
+    }
+
+    /// The body, of which only the beginning is kept where it does not tell of every event.
+    pub(crate) fn body(&self) -> &[u8] {
+        &self.body
+    }
 }
 
 impl Client {
@@ -75,13 +91,14 @@ impl Client {
         *request.method_mut() = settings.method.clone();
         *request.uri_mut() = settings.uri.clone();
         *request.headers_mut() = settings.headers.clone();
-        match tokio::time::timeout(settings.timeout, self.exchange(request)).await {
+        let most = if settings.format == Format::Bulk { MAX_ITEMS_BYTES } else { MAX_ANSWER_BYTES };
+        match tokio::time::timeout(settings.timeout, self.exchange(request, most)).await {
             Ok(answer) => answer,
             Err(_) => Err(format!("no answer within {:?}", settings.timeout)),
         }
     }
 
-    async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<Answer, String> {
+    async fn exchange(&self, request: Request<Full<Bytes>>, most: usize) -> Result<Answer, String> {
         let response = self.pool.request(request).await.map_err(|error| {
             // The chain says more than its head, which is `client error (Connect)`.
             let mut text = error.to_string();
@@ -92,21 +109,17 @@ impl Client {
             }
             text
         })?;
-        let (head, mut body) = response.into_parts();
-        let mut reason = Vec::new();
-        let mut read = 0;
-        // The status is known; a body that breaks off changes nothing.
-        while let Some(Ok(frame)) = body.frame().await {
-            let data = frame.into_data().unwrap_or_default();
-            read += data.len();
-            let room = MAX_REASON_BYTES.saturating_sub(reason.len());
-            reason.extend_from_slice(data.get(..room).unwrap_or(&data));
-            if read > MAX_ANSWER_BYTES {
+        let (head, mut rest) = response.into_parts();
+        let mut body = Vec::new();
+        // The status is known; a body that breaks off changes nothing, but for those that tell of every event, and they
+        // cannot be read then.
+        while let Some(Ok(frame)) = rest.frame().await {
+            body.extend_from_slice(&frame.into_data().unwrap_or_default());
+            if body.len() > most {
                 break;
             }
         }
-        let reason = String::from_utf8_lossy(&reason).trim().to_owned();
-        Ok(Answer { status: head.status, headers: head.headers, reason })
+        Ok(Answer { status: head.status, headers: head.headers, body })
     }
 }
 

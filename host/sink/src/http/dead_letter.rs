@@ -11,7 +11,7 @@ use super::group::Group;
 use crate::file::{ends_with, open_or_create};
 
 /// Why events were refused.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Refusal {
     /// Status of the answer; none where there was no answer.
     pub(crate) status: Option<u16>,

@@ -8,11 +8,11 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use parking_lot::Mutex;
 
-use super::answer::{Verdict, retry_after};
+use super::answer::{Item, Verdict, items, retry_after};
 use super::client::Client;
 use super::dead_letter::{DeadLetter, Refusal};
 use super::group::Group;
-use super::options::Settings;
+use super::options::{Format, Settings};
 use crate::compress::Compression;
 use crate::retry::{Backoff, Outage};
 use crate::sink::SinkStats;
@@ -33,6 +33,16 @@ pub(crate) struct Courier {
 /// Requests that are sent to find out which events of one are refused; then those that are still in question are refused
 /// together.
 const MOST_PARTS: u32 = 1000;
+
+/// What came of one attempt.
+struct Attempt {
+    verdict: Verdict,
+    refusal: Refusal,
+    /// How long the far side asks to wait.
+    asked: Option<Duration>,
+    /// What became of each event, where the answer tells and it is not the same for all.
+    items: Option<Vec<Item>>,
+}
 
 /// How sending a request ended.
 enum End {
@@ -62,8 +72,8 @@ impl Courier {
     pub(crate) async fn deliver(self: Arc<Self>, group: Group) {
         let mut groups = vec![group];
         let mut parts = MOST_PARTS;
-        while let Some(group) = groups.pop() {
-            match self.send(&group).await {
+        while let Some(mut group) = groups.pop() {
+            match self.send(&mut group).await {
                 End::Delivered => group.deliver(&self.stats),
                 // One event that the far side cannot take must not cost those that it came with.
                 end @ (End::TooLarge(_) | End::Refused(_)) if group.len() > 1 && parts > 1 => {
@@ -71,8 +81,8 @@ impl Courier {
                         parts -= 2;
                     }
                     self.stats.retried();
-                    let (first, second) = group.halves();
-                    groups.push(second);
+                    let first = group.split_first(group.len() / 2);
+                    groups.push(group);
                     groups.push(first);
                 }
                 End::TooLarge(refusal) | End::Refused(refusal) | End::GivenUp(refusal) => {
@@ -82,46 +92,83 @@ impl Courier {
         }
     }
 
-    async fn send(&self, group: &Group) -> End {
+    /// Sends a request until its end. Events whose end the far side tells by themselves leave the group before.
+    async fn send(&self, group: &mut Group) -> End {
         let mut backoff = Backoff::new(self.settings.retry_initial_backoff, self.settings.retry_max_backoff);
         let mut attempts = 0;
         let mut body: Option<Bytes> = None;
         loop {
-            let (status, reason, asked, mend) = match self.attempt(group, &mut body).await {
-                Ok((Verdict::Delivered, ..)) => {
+            let mut attempt = self.attempt(group, &mut body).await.unwrap_or_else(|reason| Attempt {
+                verdict: Verdict::Later,
+                refusal: Refusal { status: None, reason },
+                asked: None,
+                items: None,
+            });
+            if let Some(items) = attempt.items.take() {
+                let Some(left) = self.settle(group, items).await else {
+                    self.recovered();
+                    return End::Delivered;
+                };
+                (attempt.verdict, attempt.refusal) = (left.verdict, left.refusal);
+                body = None;
+            }
+            match attempt.verdict {
+                Verdict::Delivered => {
                     self.recovered();
                     return End::Delivered;
                 }
-                Ok((Verdict::TooLarge, refusal, _)) => return End::TooLarge(refusal),
-                Ok((Verdict::Refused, refusal, _)) => return End::Refused(refusal),
-                Ok((verdict, refusal, asked)) => (refusal.status, refusal.reason, asked, verdict == Verdict::Mend),
-                Err(reason) => (None, reason, None, false),
-            };
-            self.log_trouble(status, &reason, mend);
+                Verdict::TooLarge => return End::TooLarge(attempt.refusal),
+                Verdict::Refused => return End::Refused(attempt.refusal),
+                Verdict::Later | Verdict::Mend => {}
+            }
+            self.log_trouble(&attempt.refusal, attempt.verdict == Verdict::Mend);
             if self.settings.retry_attempts.is_some_and(|most| attempts >= most) {
-                return End::GivenUp(Refusal { status, reason });
+                return End::GivenUp(attempt.refusal);
             }
             attempts += 1;
             self.stats.retried();
-            let wait = backoff.next().max(asked.unwrap_or_default());
+            let wait = backoff.next().max(attempt.asked.unwrap_or_default());
             tokio::time::sleep(wait).await;
         }
     }
 
     /// Sends once. The body is made at the first attempt and kept for the next ones.
-    async fn attempt(
-        &self,
-        group: &Group,
-        body: &mut Option<Bytes>,
-    ) -> Result<(Verdict, Refusal, Option<Duration>), String> {
+    async fn attempt(&self, group: &Group, body: &mut Option<Bytes>) -> Result<Attempt, String> {
         let bytes = match body {
             Some(bytes) => bytes.clone(),
             None => body.insert(self.body(group).await?).clone(),
         };
         let answer = self.client.send(&self.settings, bytes).await?;
         let verdict = Verdict::of(answer.status);
-        let asked = retry_after(&answer.headers, Timestamp::now());
-        Ok((verdict, Refusal { status: Some(answer.status.as_u16()), reason: answer.reason }, asked))
+        let tells = self.settings.format == Format::Bulk && verdict == Verdict::Delivered;
+        Ok(Attempt {
+            verdict,
+            refusal: Refusal { status: Some(answer.status.as_u16()), reason: answer.reason() },
+            asked: retry_after(&answer.headers, Timestamp::now()),
+            items: if tells { items(answer.body(), group.len())? } else { None },
+        })
+    }
+
+    /// Ends events as the far side tells of each. The group keeps those that are to be sent again; answers with what was
+    /// said of the first of them, or `None` if there are none.
+    async fn settle(&self, group: &mut Group, items: Vec<Item>) -> Option<Item> {
+        let mut left: Option<Item> = None;
+        let mut again = Group::default();
+        for run in items.chunk_by(|one, next| one == next) {
+            let part = group.split_first(run.len());
+            match run.first() {
+                Some(Item { verdict: Verdict::Delivered, .. }) => part.deliver(&self.stats),
+                Some(Item { verdict: Verdict::Refused | Verdict::TooLarge, refusal }) => {
+                    self.refuse(part, refusal).await;
+                }
+                other => {
+                    again.append(part);
+                    left = left.or_else(|| other.cloned());
+                }
+            }
+        }
+        *group = again;
+        left
     }
 
     async fn body(&self, group: &Group) -> Result<Bytes, String> {
@@ -161,8 +208,9 @@ impl Courier {
         }
     }
 
-    fn log_trouble(&self, status: Option<u16>, reason: &str, mend: bool) {
+    fn log_trouble(&self, trouble: &Refusal, mend: bool) {
         let Some(attempts) = self.outage.lock().failed() else { return };
+        let Refusal { status, reason } = trouble;
         let (sink, address) = (&self.sink, &self.address);
         if mend {
             tracing::error!(

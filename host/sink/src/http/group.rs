@@ -9,6 +9,10 @@ use wattle_batch::Ack;
 use super::options::Format;
 use crate::sink::{Payload, SinkStats, Written};
 
+/// What stands before each event in a request of format `bulk`: it is new, and the far side makes its key. Data streams
+/// take nothing else.
+const BULK_ACTION: &[u8] = b"{\"create\":{}}\n";
+
 /// When a request is full.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
@@ -85,6 +89,13 @@ impl Group {
         let mut out = Vec::with_capacity(bytes + 2);
         match format {
             Format::Ndjson => self.chunks.iter().for_each(|chunk| out.extend_from_slice(&chunk.bytes)),
+            Format::Bulk => {
+                out.reserve(BULK_ACTION.len() * self.len());
+                for event in self.events() {
+                    out.extend_from_slice(BULK_ACTION);
+                    out.extend_from_slice(event);
+                }
+            }
             Format::Array => {
                 let mut before = b'[';
                 for event in self.events() {
@@ -98,11 +109,11 @@ impl Group {
         out.into()
     }
 
-    /// Two groups of half the events each.
-    pub(crate) fn halves(self) -> (Self, Self) {
-        let mut left = self.len() / 2;
-        let (mut first, mut second) = (Self::default(), Self::default());
-        for mut chunk in self.chunks {
+    /// Takes the first `count` events off.
+    pub(crate) fn split_first(&mut self, count: usize) -> Self {
+        let mut left = count;
+        let mut first = Self::default();
+        for mut chunk in std::mem::take(&mut self.chunks) {
             let events = chunk.ends.len();
             if events <= left {
                 left -= events;
@@ -111,9 +122,14 @@ impl Group {
             }
             first.chunks.extend(chunk.split_off_first(left));
             left = 0;
-            second.chunks.push(chunk);
+            self.chunks.push(chunk);
         }
-        (first, second)
+        first
+    }
+
+    /// Adds the events of another group behind its own.
+    pub(crate) fn append(&mut self, other: Self) {
+        self.chunks.extend(other.chunks);
     }
 
     /// Acknowledges the events, which the far side has.
@@ -265,10 +281,11 @@ mod tests {
         assert_eq!(&group(&[&["1\n"], &["2\n"]]).body(Format::Ndjson)[..], b"1\n2\n");
         assert_eq!(&group(&[&["1"], &["2", "3"]]).body(Format::Array)[..], b"[1,2,3]");
         assert_eq!(&group(&[&["1"]]).body(Format::Array)[..], b"[1]");
+        assert_eq!(&group(&[&["1\n", "2\n"]]).body(Format::Bulk)[..], b"{\"create\":{}}\n1\n{\"create\":{}}\n2\n");
     }
 
     #[test]
-    fn halves_hold_every_event_once() {
+    fn parts_hold_every_event_once() {
         for sizes in [&[2][..], &[1, 1], &[3, 2], &[1, 4, 2], &[7]] {
             let mut gatherer = Gatherer::new(Limits { max_bytes: 100, max_events: 100, ..LIMITS });
             let mut number = 0;
@@ -277,10 +294,16 @@ mod tests {
                 gatherer.push(payload(&events.iter().map(String::as_str).collect::<Vec<_>>()));
                 number += size;
             }
-            let (first, second) = gatherer.take(true).unwrap().halves();
-            assert_eq!(first.len(), number / 2);
-            let all: Vec<String> = texts(&first).into_iter().chain(texts(&second)).map(str::to_owned).collect();
-            assert_eq!(all, (0..number).map(|n| n.to_string()).collect::<Vec<_>>());
+            let mut group = gatherer.take(true).unwrap();
+            let whole: Vec<String> = texts(&group).into_iter().map(str::to_owned).collect();
+            assert_eq!(whole.len(), number);
+            for count in [0, 1, number / 2, number] {
+                let mut first = group.split_first(count);
+                assert_eq!((first.len(), group.len()), (count, number - count));
+                first.append(group);
+                group = first;
+                assert_eq!(texts(&group), whole);
+            }
         }
     }
 }

@@ -33,6 +33,12 @@ use crate::secret::Secret;
 /// a part. The request is sent again in halves, down to the events that are refused alone: those go to `dead_letter` if
 /// that is set, and count as rejected. Where a part was taken, events of it come twice. At most 1,000 requests go into the
 /// search for one request; then all that are still in question are refused.
+///
+/// # Where the answer tells of each event
+///
+/// With `format = "bulk"` an answer of 2xx is read: each event has a status of its own in it, which means what is said
+/// above. Those that were taken are acknowledged, those that are refused go to `dead_letter` each with its own reason,
+/// and the others are sent again. An answer that cannot be read acknowledges nothing: the request is sent again.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct HttpOptions {
@@ -56,7 +62,8 @@ struct HttpOptions {
     #[serde(default)]
     encoding: EncodingOptions,
     /// `ndjson` (default): one line for each event. `array`: a JSON array of events; with codec `text` a body that is
-    /// not JSON becomes a JSON string in it.
+    /// not JSON becomes a JSON string in it. `bulk`: what the `_bulk` API of Elasticsearch and OpenSearch takes, each
+    /// event with `{"create":{}}` on a line before it; the index or data stream stands in `uri`.
     #[serde(default)]
     format: Format,
     /// `none` (default), `gzip` or `zstd`, with the header `content-encoding`.
@@ -150,6 +157,8 @@ pub(crate) enum Format {
     Ndjson,
     /// Elements of a JSON array.
     Array,
+    /// Lines of Elasticsearch's bulk API.
+    Bulk,
 }
 
 /// What the half that sends has to know.
@@ -200,7 +209,7 @@ pub(crate) fn read(options: &Value) -> Result<(Encoding, Settings), Vec<OptionEr
     let encoding = Encoding {
         framing: if array { Framing::None } else { Framing::Newline },
         minify: options.encoding.minify.is_none_or(|minify| minify.0),
-        values: array,
+        values: options.format != Format::Ndjson,
         ends: true,
         ..Encoding::new(&options.encoding)
     };
@@ -242,7 +251,7 @@ fn read_uri(text: &str) -> Result<Uri, String> {
 fn read_headers(options: &HttpOptions, faults: &mut Faults) -> HeaderMap {
     let mut headers = HeaderMap::new();
     let kind = match options.format {
-        Format::Ndjson => "application/x-ndjson",
+        Format::Ndjson | Format::Bulk => "application/x-ndjson",
         Format::Array => "application/json",
     };
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));

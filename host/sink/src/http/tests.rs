@@ -21,6 +21,8 @@ use crate::testing::Far;
 enum Act {
     Answer(u16),
     AnswerWith(u16, &'static str, &'static str),
+    /// 200 with this body.
+    Say(&'static str),
     /// 413 for bodies longer than this, 200 for others.
     Limit(usize),
     /// 400 for bodies that hold this text, 200 for others.
@@ -89,8 +91,10 @@ async fn answer(log: Arc<Mutex<Log>>, headers: HeaderMap, body: Bytes) -> Respon
     };
     tokio::time::sleep(pause).await;
     let mut response = Response::builder();
+    let text = if let Act::Say(text) = act { text } else { "because \"of\" reasons" };
     let status = match act {
         Act::Answer(status) => status,
+        Act::Say(_) => 200,
         Act::AnswerWith(status, name, value) => {
             response = response.header(name, value);
             status
@@ -119,7 +123,7 @@ async fn answer(log: Arc<Mutex<Log>>, headers: HeaderMap, body: Bytes) -> Respon
     if (200..300).contains(&status) {
         log.taken.push((headers, body));
     }
-    response.status(status).body(Body::from("because \"of\" reasons")).unwrap()
+    response.status(status).body(Body::from(text)).unwrap()
 }
 
 struct Running {
@@ -333,6 +337,38 @@ async fn an_answer_that_says_a_part_was_taken_is_no_delivery() {
     let far = sink.finish().await;
     assert_eq!(far.heard(), [Delivered]);
     assert_eq!(server.bodies(), ["one\ntwo\n", "one\n", "two\n"]);
+}
+
+#[tokio::test]
+async fn of_a_bulk_request_each_event_ends_as_the_answer_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("dead.jsonl");
+    let answers = [
+        Act::Say("<html>a proxy</html>"),
+        Act::Say(
+            r#"{"errors":true,"items":[{"create":{"status":201}},{"create":{"status":429}},
+            {"create":{"status":400,"error":{"type":"mapper_parsing_exception"}}},{"create":{"status":201}},
+            {"create":{"status":503}}]}"#,
+        ),
+        Act::Answer(503),
+        Act::Say(r#"{"errors":true,"items":[{"create":{"status":201}},{"create":{"status":429}}]}"#),
+        Act::Say(r#"{"errors":false,"items":[{"create":{"status":201}}]}"#),
+    ];
+    let server = Server::start(&answers).await;
+    let sink = Running::start(&server.uri(), json!({"format": "bulk", "dead_letter": path}));
+    sink.push(&["{\"a\": 1}", "no json", "3"]);
+    sink.push(&["4", "5"]);
+    sink.far.wait(2).await;
+    let far = sink.finish().await;
+    let sent = |bodies: &[&str]| bodies.iter().map(|body| format!("{{\"create\":{{}}}}\n{body}\n")).collect::<String>();
+    let all = sent(&["{\"a\": 1}", "\"no json\"", "3", "4", "5"]);
+    assert_eq!(server.bodies(), [all.clone(), all, sent(&["\"no json\"", "5"]), sent(&["5"])]);
+    assert_eq!(far.heard(), [Delivered; 2]);
+    assert_eq!(far.counts(), (4, 23, 1, 4), "each once, but for the request that nobody could tell of");
+    let line: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    assert_eq!(line["event"], "3");
+    assert_eq!(line["status"], 400);
+    assert_eq!(line["reason"], r#"{"type":"mapper_parsing_exception"}"#);
 }
 
 #[tokio::test]
