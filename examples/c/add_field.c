@@ -33,4 +33,4 @@ static wattle_text columns(void) {
   return WATTLE_OK;
 }
 
-const example add_field = {configure, event, columns};
+const example add_field = {.configure = configure, .event = event, .columns = columns};

@@ -1,4 +1,5 @@
-/* Sets a field to the number of the event, counted from 1: a node with state. */
+/* Sets a field to the number of the event, counted from 1: a node with state, which goes
+ * on counting in the instance after it. A component of one's own has WATTLE_STATE(1, save, restore) at its end. */
 #include "examples.h"
 
 static wattle_field to;
@@ -22,4 +23,24 @@ static wattle_text columns(void) {
   return WATTLE_OK;
 }
 
-const example count = {configure, event, columns};
+/* The state: the number of events, in decimal. */
+static wattle_text save(void) { return wattle_number(counted); }
+
+static wattle_text restore(const wattle_snapshot *snapshots, size_t count) {
+  uint64_t all = 0;
+  for (size_t i = 0; i < count; i++) {
+    wattle_text text = snapshots[i].bytes;
+    uint64_t number = 0;
+    if (snapshots[i].version != 1) return WATTLE("state of another version than 1");
+    if (!text.len || text.len > 19) return WATTLE("the state is no count");
+    for (size_t at = 0; at < text.len; at++) {
+      if (text.ptr[at] < '0' || text.ptr[at] > '9') return WATTLE("the state is no count");
+      number = 10 * number + (text.ptr[at] - '0');
+    }
+    all += number;
+  }
+  counted = all;
+  return WATTLE_OK;
+}
+
+const example count = {configure, event, columns, save, restore};

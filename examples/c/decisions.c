@@ -143,4 +143,4 @@ static wattle_text columns(void) {
   return WATTLE_OK;
 }
 
-const example decisions = {configure, NULL, columns};
+const example decisions = {.configure = configure, .columns = columns};

@@ -26,4 +26,4 @@ static wattle_text columns(void) {
   return WATTLE_OK;
 }
 
-const example drop_if = {configure, event, columns};
+const example drop_if = {.configure = configure, .event = event, .columns = columns};

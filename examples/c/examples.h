@@ -8,6 +8,8 @@ typedef struct {
   void (*configure)(void);
   wattle_event_function event; /* NULL where there is only the other face */
   wattle_columns_function columns;
+  wattle_save_function save; /* NULL where there is no state */
+  wattle_restore_function restore;
 } example;
 
 extern const example add_field, drop_if, require, count, decisions;

@@ -31,3 +31,15 @@ void wattle_configure(void) {
 }
 
 wattle_text wattle_process(void) { return per_event ? wattle_process_events(chosen->event) : chosen->columns(); }
+
+/* A node without state saves nothing, and takes nothing else. */
+static wattle_text save(void) { return chosen->save ? chosen->save() : WATTLE(""); }
+
+static wattle_text restore(const wattle_snapshot *snapshots, size_t count) {
+  if (chosen->restore) return chosen->restore(snapshots, count);
+  for (size_t i = 0; i < count; i++)
+    if (snapshots[i].version != 1 || snapshots[i].bytes.len) return WATTLE("this node keeps no state");
+  return WATTLE_OK;
+}
+
+WATTLE_STATE(1, save, restore)

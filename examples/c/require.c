@@ -32,4 +32,4 @@ static wattle_text columns(void) {
   return WATTLE_OK;
 }
 
-const example require = {configure, event, columns};
+const example require = {.configure = configure, .event = event, .columns = columns};

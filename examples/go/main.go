@@ -2,19 +2,29 @@
 // conformance suite checks all of them. A component of one's own has one node: see templates/go.
 package main
 
-import "wattle"
+import (
+	"errors"
+
+	"wattle"
+	"wattle/state"
+)
 
 type example struct {
 	events, columns func(options *wattle.Options) wattle.Process
+	// nil where there is no state.
+	save    func() []byte
+	restore func(snapshots []state.Snapshot) error
 }
 
 var nodes = map[string]example{
-	"add-field": {addFieldEvents, addFieldColumns},
-	"drop-if":   {dropIfEvents, dropIfColumns},
-	"require":   {requireEvents, requireColumns},
-	"count":     {countEvents, countColumns},
-	"decisions": {nil, decisions},
+	"add-field": {events: addFieldEvents, columns: addFieldColumns},
+	"drop-if":   {events: dropIfEvents, columns: dropIfColumns},
+	"require":   {events: requireEvents, columns: requireColumns},
+	"count":     {countEvents, countColumns, saveCount, restoreCount},
+	"decisions": {columns: decisions},
 }
+
+var chosen example
 
 func init() {
 	wattle.Export(wattle.Node{
@@ -23,10 +33,10 @@ func init() {
 		Summary:       "The example nodes.",
 		OptionsSchema: `{"type":"object","properties":{"node":{},"face":{}}}`,
 		Configure: func(options *wattle.Options) wattle.Process {
-			node := nodes[options.Text("node")]
-			configure := node.columns
+			chosen = nodes[options.Text("node")]
+			configure := chosen.columns
 			if options.Text("face") == "events" {
-				configure = node.events
+				configure = chosen.events
 			}
 			if configure == nil {
 				options.Error("node", "there is no such node with this face")
@@ -35,6 +45,27 @@ func init() {
 			return configure(options)
 		},
 	})
+	state.Export(1, save, restore)
+}
+
+// A node without state saves nothing, and takes nothing else.
+func save() []byte {
+	if chosen.save == nil {
+		return nil
+	}
+	return chosen.save()
+}
+
+func restore(snapshots []state.Snapshot) error {
+	if chosen.restore != nil {
+		return chosen.restore(snapshots)
+	}
+	for _, snapshot := range snapshots {
+		if snapshot.Version != 1 || len(snapshot.Bytes) > 0 {
+			return errors.New("this node keeps no state")
+		}
+	}
+	return nil
 }
 
 func main() {}

@@ -80,7 +80,8 @@ const TREES: &[&str] = &[
 
 /// The code that holds the trees. What a project does not need, or what building one here has left, stays away.
 fn templates(root: &Path) -> Result<String, Box<dyn Error>> {
-    const LEFT_OUT: &[&str] = &["target", "node_modules", ".venv", "examples", "tests.rs", "agree.rs", "Cargo.lock"];
+    const LEFT_OUT: &[&str] =
+        &["target", "node_modules", "__pycache__", ".venv", "examples", "tests.rs", "agree.rs", "Cargo.lock"];
     let out = PathBuf::from(std::env::var_os("OUT_DIR").ok_or("OUT_DIR is not set")?);
     let mut code = String::from("type Files = &'static [(&'static str, &'static [u8])];\n\n");
     code.push_str("/// The files of each tree.\npub(super) const TREES: &[(&str, Files)] = &[\n");

@@ -39,6 +39,40 @@ IMPORT("batch", "fail")
 void host_fail(const void *rows, size_t rows_len, const void *which, size_t which_len, const void *reasons,
                size_t reasons_len);
 
+/* Capabilities: the linker leaves out what nobody calls, so an artifact asks for what it uses. */
+IMPORT("log", "write") void host_log(uint32_t level, const void *message, size_t len);
+IMPORT("metrics", "counter")
+uint32_t host_counter(const void *name, size_t len, const void *labels, size_t labels_len);
+IMPORT("metrics", "gauge") uint32_t host_gauge(const void *name, size_t len, const void *labels, size_t labels_len);
+IMPORT("metrics", "histogram")
+uint32_t host_histogram(const void *name, size_t len, const void *labels, size_t labels_len, const void *bounds,
+                        size_t bounds_len);
+IMPORT("metrics", "add") void host_metric_add(uint32_t metric, uint64_t amount);
+IMPORT("metrics", "set") void host_metric_set(uint32_t metric, double value);
+IMPORT("metrics", "observe") void host_metric_observe(uint32_t metric, const void *values, size_t len);
+IMPORT("clock", "now") int64_t host_now(void);
+IMPORT("clock", "monotonic") uint64_t host_monotonic(void);
+IMPORT("random", "bytes") void host_random(uint32_t count, void *result);
+IMPORT("lookup", "open")
+void host_lookup_open(const void *table, size_t len, const void *columns, size_t columns_len, void *result);
+IMPORT("lookup", "find")
+void host_lookup_find(uint32_t table, const void *bytes, size_t bytes_len, const void *offsets, size_t offsets_len,
+                      const void *kinds, size_t kinds_len, void *result);
+IMPORT("kv", "get")
+void host_kv_get(const void *bytes, size_t bytes_len, const void *offsets, size_t offsets_len, const void *kinds,
+                 size_t kinds_len, void *result);
+IMPORT("kv", "set")
+void host_kv_set(const void *bytes, size_t bytes_len, const void *offsets, size_t offsets_len, const void *kinds,
+                 size_t kinds_len, const void *value_bytes, size_t value_bytes_len, const void *value_offsets,
+                 size_t value_offsets_len, const void *value_kinds, size_t value_kinds_len, void *result);
+IMPORT("kv", "add")
+void host_kv_add(const void *bytes, size_t bytes_len, const void *offsets, size_t offsets_len, const void *kinds,
+                 size_t kinds_len, const void *amounts, size_t amounts_len, void *result);
+IMPORT("kv", "delete")
+void host_kv_delete(const void *bytes, size_t bytes_len, const void *offsets, size_t offsets_len, const void *kinds,
+                    size_t kinds_len);
+IMPORT("http-client", "send") void host_http_send(const void *requests, size_t len, void *result);
+
 /* The compiler must not turn the body of such a function into a call of itself. */
 #define NO_BUILTIN __attribute__((no_builtin))
 
@@ -453,6 +487,10 @@ void wattle_push(wattle_writer *writer, wattle_text text) {
 
 void wattle_push_none(wattle_writer *writer) { end_row(writer, WATTLE_MISSING); }
 
+wattle_column wattle_written(const wattle_writer *writer) {
+  return (wattle_column){writer->bytes, writer->len, writer->offsets, writer->rows + 1, writer->kinds, writer->rows};
+}
+
 size_t wattle_rows(void) { return host_rows(); }
 
 wattle_column wattle_read(wattle_field field, wattle_form form) {
@@ -474,8 +512,13 @@ void wattle_replace(wattle_field field, wattle_form form, const uint32_t *starts
 }
 
 void wattle_set_column(wattle_field field, wattle_form form, const wattle_writer *values) {
-  host_set(handles[field], form, values->bytes, values->len, values->offsets, values->rows + 1, values->kinds,
-           values->rows);
+  wattle_column column = wattle_written(values);
+  wattle_set_values(field, form, &column);
+}
+
+void wattle_set_values(wattle_field field, wattle_form form, const wattle_column *values) {
+  host_set(handles[field], form, values->bytes, values->bytes_len, values->offsets, values->offsets_len, values->kinds,
+           values->kinds_len);
 }
 
 void wattle_set_json_from(wattle_field target, wattle_field source, const uint8_t *rows) {
@@ -648,4 +691,119 @@ EXPORT("process") const void *export_process(void) {
   result.message = wattle_process();
   result.is_error = result.message.len > 0;
   return &result;
+}
+
+const void *wattle_saved(uint32_t version, wattle_save_function save) {
+  static wattle_snapshot result; /* has the very layout of the record `snapshot` */
+  heap_end = heap_kept;
+  result = (wattle_snapshot){version, save()};
+  return &result;
+}
+
+const void *wattle_restored(const wattle_snapshot *snapshots, size_t count, wattle_restore_function restore) {
+  static struct {
+    uint32_t is_error;
+    wattle_text message;
+  } result;
+  result.message = restore(snapshots, count);
+  result.is_error = result.message.len > 0;
+  heap_kept = heap_end; /* what is restored stays, as what is configured does */
+  return &result;
+}
+
+/* ---- capabilities ---- */
+
+/* A column as its six numbers. */
+#define COLUMN(c) (c)->bytes, (c)->bytes_len, (c)->offsets, (c)->offsets_len, (c)->kinds, (c)->kinds_len
+
+/* An answer that may be an error, whose text it holds then. */
+typedef struct {
+  uint8_t is_error;
+  union {
+    wattle_text text;
+    uint32_t handle;
+    struct {
+      const int64_t *numbers;
+      size_t count;
+    };
+  };
+} outcome;
+
+void wattle_log(wattle_level level, wattle_text message) { host_log(level, message.ptr, message.len); }
+
+wattle_metric wattle_counter(wattle_text name, const wattle_label *labels, size_t count) {
+  return host_counter(name.ptr, name.len, labels, count);
+}
+
+wattle_metric wattle_gauge(wattle_text name, const wattle_label *labels, size_t count) {
+  return host_gauge(name.ptr, name.len, labels, count);
+}
+
+wattle_metric wattle_histogram(wattle_text name, const wattle_label *labels, size_t count, const double *bounds,
+                               size_t bound_count) {
+  return host_histogram(name.ptr, name.len, labels, count, bounds, bound_count);
+}
+
+void wattle_metric_add(wattle_metric counter, uint64_t amount) { host_metric_add(counter, amount); }
+void wattle_metric_set(wattle_metric gauge, double value) { host_metric_set(gauge, value); }
+void wattle_metric_observe(wattle_metric histogram, const double *values, size_t count) {
+  host_metric_observe(histogram, values, count);
+}
+
+int64_t wattle_now(void) { return host_now(); }
+uint64_t wattle_monotonic(void) { return host_monotonic(); }
+
+wattle_text wattle_random(uint32_t count) {
+  wattle_text bytes;
+  host_random(count, &bytes);
+  return bytes;
+}
+
+wattle_table wattle_lookup_open(const char *option, wattle_text table, const wattle_text *columns, size_t count) {
+  outcome result;
+  if (!table.ptr) return 0; /* an option that was reported already */
+  host_lookup_open(table.ptr, table.len, columns, count, &result);
+  if (!result.is_error) return result.handle;
+  wattle_option_error(option, result.text);
+  return 0;
+}
+
+const wattle_column *wattle_lookup_find(wattle_table table, const wattle_column *keys) {
+  struct {
+    const wattle_column *columns;
+    size_t count;
+  } result;
+  host_lookup_find(table, COLUMN(keys), &result);
+  return result.columns;
+}
+
+wattle_column wattle_kv_get(const wattle_column *keys) {
+  wattle_column column;
+  host_kv_get(COLUMN(keys), &column);
+  return column;
+}
+
+wattle_text wattle_kv_set(const wattle_column *keys, const wattle_column *values) {
+  outcome result;
+  host_kv_set(COLUMN(keys), COLUMN(values), &result);
+  return result.is_error ? result.text : WATTLE_OK;
+}
+
+wattle_text wattle_kv_add(const wattle_column *keys, const int64_t *amounts, const int64_t **sums) {
+  outcome result;
+  host_kv_add(COLUMN(keys), amounts, keys->kinds_len, &result);
+  if (result.is_error) return result.text;
+  *sums = result.numbers;
+  return WATTLE_OK;
+}
+
+void wattle_kv_delete(const wattle_column *keys) { host_kv_delete(COLUMN(keys)); }
+
+const wattle_answer *wattle_http_send(const wattle_request *requests, size_t count) {
+  struct {
+    const wattle_answer *answers;
+    size_t count;
+  } result;
+  host_http_send(requests, count, &result);
+  return result.answers;
 }

@@ -5,6 +5,8 @@
  *   WATTLE_EVENTS(f)   f decides about one event at a time (simple)
  *   WATTLE_COLUMNS(f)  f reads columns and decides about all rows at once (fast)
  *
+ * One that keeps state between batches has WATTLE_STATE besides.
+ *
  * Nothing has to be freed: memory that is allocated while the node is configured stays for its life, memory that is
  * allocated while it processes goes when the call ends. Texts are bytes with a length and end with no zero.
  *
@@ -146,6 +148,9 @@ void wattle_push(wattle_writer *writer, wattle_text text);
 /* A row without a value: in `wattle_set_column` it means that the row stays as it is. */
 void wattle_push_none(wattle_writer *writer);
 
+/* What was written so far, as a column. */
+wattle_column wattle_written(const wattle_writer *writer);
+
 size_t wattle_rows(void);
 wattle_column wattle_read(wattle_field field, wattle_form form);
 /* The JSON kind of each row's text, 0 where it is no valid JSON. */
@@ -153,6 +158,8 @@ const uint8_t *wattle_check_json(wattle_field field);
 void wattle_replace(wattle_field field, wattle_form form, const uint32_t *starts, const uint32_t *ends, size_t spans,
                     const wattle_writer *texts);
 void wattle_set_column(wattle_field field, wattle_form form, const wattle_writer *values);
+/* The same from a column that was read or found. */
+void wattle_set_values(wattle_field field, wattle_form form, const wattle_column *values);
 void wattle_set_json_from(wattle_field target, wattle_field source, const uint8_t *rows);
 /* INT64_MIN leaves a row as it is. */
 void wattle_set_timestamp(const int64_t *nanoseconds);
@@ -180,6 +187,105 @@ typedef wattle_text (*wattle_columns_function)(void);
 
 #define WATTLE_COLUMNS(function)                                                                                       \
   wattle_text wattle_process(void) { return function(); }
+
+/* ---- state ---- */
+
+/* State at one moment, as only the node understands it. */
+typedef struct {
+  uint32_t version;
+  wattle_text bytes;
+} wattle_snapshot;
+
+/* Writes the state. What is kept between batches must lie in static memory, or in memory that was allocated while the
+ * node was configured: the rest is gone when a call ends. */
+typedef wattle_text (*wattle_save_function)(void);
+/* Takes over state before the first batch: mostly one snapshot, several where fewer workers run than when they were
+ * taken. WATTLE_OK, or what cannot be understood. */
+typedef wattle_text (*wattle_restore_function)(const wattle_snapshot *snapshots, size_t count);
+
+/* Makes a node stateful: what it keeps is handed to its successor, whether after a fault, a swap or a restart. `version` is
+ * that of the form in which `save` writes. */
+#define WATTLE_STATE(version, save, restore)                                                                           \
+  __attribute__((export_name("wattle:node/state@0.1.0#version"))) uint32_t wattle_state_version(void) {                \
+    return version;                                                                                                    \
+  }                                                                                                                    \
+  __attribute__((export_name("wattle:node/state@0.1.0#save"))) const void *wattle_state_save(void) {                   \
+    return wattle_saved(version, save);                                                                                \
+  }                                                                                                                    \
+  __attribute__((export_name("wattle:node/state@0.1.0#restore"))) const void *wattle_state_restore(                    \
+      const wattle_snapshot *snapshots, size_t count) {                                                                \
+    return wattle_restored(snapshots, count, restore);                                                                 \
+  }
+
+/* What WATTLE_STATE calls. */
+const void *wattle_saved(uint32_t version, wattle_save_function save);
+const void *wattle_restored(const wattle_snapshot *snapshots, size_t count, wattle_restore_function restore);
+
+/* ---- capabilities ----
+ *
+ * What the operator grants, by `[pipelines.NAME.grants]`. A component asks for those whose functions it calls. The rules
+ * stand in the files of wit/ that are named.
+ */
+
+/* log.wit */
+typedef enum { WATTLE_DEBUG, WATTLE_INFO, WATTLE_WARN, WATTLE_ERROR } wattle_level;
+void wattle_log(wattle_level level, wattle_text message);
+
+/* metrics.wit: handles are made while the node is configured, or later, and stay valid. */
+typedef struct {
+  wattle_text name, value;
+} wattle_label;
+typedef uint32_t wattle_metric;
+wattle_metric wattle_counter(wattle_text name, const wattle_label *labels, size_t count);
+wattle_metric wattle_gauge(wattle_text name, const wattle_label *labels, size_t count);
+wattle_metric wattle_histogram(wattle_text name, const wattle_label *labels, size_t count, const double *bounds,
+                               size_t bound_count);
+void wattle_metric_add(wattle_metric counter, uint64_t amount);
+void wattle_metric_set(wattle_metric gauge, double value);
+void wattle_metric_observe(wattle_metric histogram, const double *values, size_t count);
+
+/* clock.wit: nanoseconds. */
+int64_t wattle_now(void);
+uint64_t wattle_monotonic(void);
+
+/* random.wit */
+wattle_text wattle_random(uint32_t count);
+
+/* lookup.wit. A table that is not granted is reported, as an error of this option. */
+typedef uint32_t wattle_table;
+wattle_table wattle_lookup_open(const char *option, wattle_text table, const wattle_text *columns, size_t count);
+/* One column for each that was opened. */
+const wattle_column *wattle_lookup_find(wattle_table table, const wattle_column *keys);
+
+/* kv.wit. WATTLE_OK, or why nothing was changed. */
+wattle_column wattle_kv_get(const wattle_column *keys);
+wattle_text wattle_kv_set(const wattle_column *keys, const wattle_column *values);
+wattle_text wattle_kv_add(const wattle_column *keys, const int64_t *amounts, const int64_t **sums);
+void wattle_kv_delete(const wattle_column *keys);
+
+/* http-client.wit: one answer for each request. */
+typedef wattle_label wattle_header;
+typedef struct {
+  wattle_text method, url;
+  const wattle_header *headers;
+  size_t header_count;
+  wattle_text body;
+} wattle_request;
+typedef struct {
+  uint8_t is_failure;
+  union {
+    struct {
+      uint16_t status;
+      const wattle_header *headers;
+      size_t header_count;
+      wattle_text body;
+    } response;
+    struct {
+      wattle_text code, message;
+    } failure;
+  };
+} wattle_answer;
+const wattle_answer *wattle_http_send(const wattle_request *requests, size_t count);
 
 /* ---- always ---- */
 

@@ -6,13 +6,12 @@ package wattle
 import (
 	"runtime"
 	"unsafe"
+
+	"wattle/internal/abi"
 )
 
 //go:wasmimport wattle:node/fields@0.1.0 resolve
 func hostResolve(path string, access uint32, result unsafe.Pointer)
-
-//go:wasmimport wattle:node/diagnostics@0.1.0 panicked
-func hostPanicked(message string)
 
 //go:wasmimport wattle:node/batch@0.1.0 rows
 func hostRows() uint32
@@ -63,22 +62,20 @@ func (*Batch) Rows() int { return int(hostRows()) }
 func (*Batch) Read(field Field, form Form) Column {
 	var result [6]uint32
 	hostRead(uint32(field), uint32(form), unsafe.Pointer(&result))
-	return Column{
-		given[byte](result[0], result[1]), given[uint32](result[2], result[3]), given[byte](result[4], result[5]),
-	}
+	return columnFrom(result[:])
 }
 
 // CheckJSON is the JSON kind of each row's text, Missing where it is no valid JSON.
 func (*Batch) CheckJSON(field Field) []Kind {
 	var result [2]uint32
 	hostCheckJSON(uint32(field), unsafe.Pointer(&result))
-	return given[byte](result[0], result[1])
+	return abi.Given[byte](result[0], result[1])
 }
 
 // Replace replaces spans of a field by a text each, or all by the only text.
 func (*Batch) Replace(field Field, form Form, starts, ends []uint32, texts *Writer) {
-	s, sn := taken(starts)
-	e, en := taken(ends)
+	s, sn := abi.Taken(starts)
+	e, en := abi.Taken(ends)
 	b, bn, o, on, k, kn := columnOf(texts)
 	hostReplace(uint32(field), uint32(form), s, sn, e, en, b, bn, o, on, k, kn)
 }
@@ -89,91 +86,83 @@ func (*Batch) Set(field Field, form Form, values *Writer) {
 	hostSet(uint32(field), uint32(form), b, bn, o, on, k, kn)
 }
 
+// SetColumn does the same from a column that was read or found.
+func (*Batch) SetColumn(field Field, form Form, values Column) {
+	b, bn, o, on, k, kn := columnTaken(values)
+	hostSet(uint32(field), uint32(form), b, bn, o, on, k, kn)
+}
+
 // SetJSONFrom sets target to the JSON in the text of source, for marked rows.
 func (*Batch) SetJSONFrom(target, source Field, rows []byte) {
-	r, rn := taken(rows)
+	r, rn := abi.Taken(rows)
 	hostSetJSONFrom(uint32(target), uint32(source), r, rn)
 }
 
 // SetTimestamp sets the time of each row in nanoseconds since 1970; Leave leaves it.
 func (*Batch) SetTimestamp(nanoseconds []int64) {
-	n, nn := taken(nanoseconds)
+	n, nn := abi.Taken(nanoseconds)
 	hostSetTimestamp(n, nn)
 }
 
 // Split splits rows: each child is prefix, its span of the column, suffix.
 func (*Batch) Split(field Field, form Form, parents, starts, ends []uint32, prefix, suffix string) {
-	p, pn := taken(parents)
-	s, sn := taken(starts)
-	e, en := taken(ends)
+	p, pn := abi.Taken(parents)
+	s, sn := abi.Taken(starts)
+	e, en := abi.Taken(ends)
 	hostSplit(uint32(field), uint32(form), p, pn, s, sn, e, en, prefix, suffix)
 }
 
 // SplitInto splits rows into bodies made here.
 func (*Batch) SplitInto(parents []uint32, bodies *Writer) {
-	p, pn := taken(parents)
+	p, pn := abi.Taken(parents)
 	b, bn, o, on, k, kn := columnOf(bodies)
 	hostSplitInto(p, pn, b, bn, o, on, k, kn)
 }
 
 // Drop ends rows on purpose, counted under this code.
 func (*Batch) Drop(rows []uint32, code string) {
-	if r, rn := taken(rows); rn > 0 {
+	if r, rn := abi.Taken(rows); rn > 0 {
 		hostDrop(r, rn, code)
 	}
 }
 
 // Route sends each row to a port.
 func (*Batch) Route(ports []byte) {
-	p, pn := taken(ports)
+	p, pn := abi.Taken(ports)
 	hostRoute(p, pn)
 }
 
 // CopyTo sends copies of rows to a further port.
 func (*Batch) CopyTo(port byte, rows []uint32) {
-	if r, rn := taken(rows); rn > 0 {
+	if r, rn := abi.Taken(rows); rn > 0 {
 		hostCopyTo(uint32(port), r, rn)
 	}
 }
 
 // Fail fails the rows collected.
 func (*Batch) Fail(reasons *Reasons) {
-	r, rn := taken(reasons.rows)
+	r, rn := abi.Taken(reasons.rows)
 	if rn == 0 {
 		return
 	}
-	w, wn := taken(reasons.which)
+	w, wn := abi.Taken(reasons.which)
 	var texts []uint32
 	for _, reason := range reasons.reasons {
-		texts = append(texts, address(reason.code)...)
-		texts = append(texts, address(reason.message)...)
+		texts = append(texts, abi.Address(reason.code)...)
+		texts = append(texts, abi.Address(reason.message)...)
 	}
-	t, _ := taken(texts)
+	t, _ := abi.Taken(texts)
 	hostFail(r, rn, w, wn, t, uint32(len(reasons.reasons)))
 	runtime.KeepAlive(reasons)
 }
 
-// given is what the host has put into memory that cabiRealloc allocated.
-func given[T any](address, length uint32) []T {
-	if length == 0 {
-		return []T{}
-	}
-	return unsafe.Slice((*T)(unsafe.Pointer(uintptr(address))), length)
-}
-
-// taken is a slice as the host takes it.
-func taken[T any](slice []T) (unsafe.Pointer, uint32) {
-	return unsafe.Pointer(unsafe.SliceData(slice)), uint32(len(slice))
-}
-
 func columnOf(w *Writer) (unsafe.Pointer, uint32, unsafe.Pointer, uint32, unsafe.Pointer, uint32) {
-	b, bn := taken(w.column.Bytes)
-	o, on := taken(w.column.Offsets)
-	k, kn := taken(w.column.Kinds)
-	return b, bn, o, on, k, kn
+	return columnTaken(w.column)
 }
 
-// address is a string as memory has it: whoever calls keeps the string alive.
-func address(text string) []uint32 {
-	return []uint32{uint32(uintptr(unsafe.Pointer(unsafe.StringData(text)))), uint32(len(text))}
+func columnTaken(c Column) (unsafe.Pointer, uint32, unsafe.Pointer, uint32, unsafe.Pointer, uint32) {
+	b, bn := abi.Taken(c.Bytes)
+	o, on := abi.Taken(c.Offsets)
+	k, kn := abi.Taken(c.Kinds)
+	return b, bn, o, on, k, kn
 }

@@ -3,6 +3,8 @@ package wattle
 import (
 	"encoding/json"
 	"unsafe"
+
+	"wattle/internal/abi"
 )
 
 // Options are the options of the node, and what it asks of the host while it is configured.
@@ -78,7 +80,7 @@ func (o *Options) resolve(option, path string, access uint32) Field {
 	}
 	hostResolve(path, access, unsafe.Pointer(&result))
 	if result.isError&1 == 1 {
-		o.Error(option, string(given[byte](result.value, result.length)))
+		o.Error(option, string(abi.Given[byte](result.value, result.length)))
 	}
 	return Field(result.value)
 }

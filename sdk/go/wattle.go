@@ -101,6 +101,9 @@ func (w *Writer) PushNone() { w.end(Missing) }
 // Rows is how many there are so far.
 func (w *Writer) Rows() int { return len(w.column.Kinds) }
 
+// Column is what was written so far.
+func (w *Writer) Column() Column { return w.column }
+
 func (w *Writer) end(kind Kind) {
 	w.column.Offsets = append(w.column.Offsets, uint32(len(w.column.Bytes)))
 	w.column.Kinds = append(w.column.Kinds, kind)

@@ -75,6 +75,34 @@ export interface Exports {
 export function eventNode(definition: Definition<(event: Event) => Action | void>): Exports;
 export function columnNode(definition: Definition<(batch: Batch) => void>): Exports;
 
+/** State at one moment, as only the node understands it. */
+export interface Snapshot {
+  /** Version of the form that `save` wrote. */
+  readonly version: number;
+  readonly bytes: Uint8Array;
+  /** The bytes as text; a NodeError if they are none. */
+  readonly text: string;
+}
+
+/** How a node saves and restores what it keeps between batches. */
+export interface State {
+  /** Version of the form in which `save` writes. */
+  version: number;
+  /** Writes the state. */
+  save(): string | Uint8Array;
+  /**
+   * Takes over state before the first batch: mostly one snapshot, several where fewer workers run than when they were
+   * taken. Throws a {@link NodeError} for what it cannot understand.
+   */
+  restore(snapshots: Snapshot[]): void;
+}
+
+/**
+ * The export `state` of a node that keeps state, beside `node`. Its successor gets it, whether after a fault, a swap or a
+ * restart. The component is made for the world `stateful-processor` (in `node.toml`).
+ */
+export function stateOf(state: State): unknown;
+
 /** How the values of a column are written: strings unescaped, or every value as its JSON. */
 export type Form = "text" | "json";
 

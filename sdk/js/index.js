@@ -88,6 +88,40 @@ export class Reasons {
   }
 }
 
+/**
+ * The export `state` of a node that keeps state. `save` answers with a Uint8Array or a text, `restore` is given snapshots,
+ * each with `version`, `bytes` and `text`; it throws a NodeError for what it cannot understand.
+ */
+export function stateOf({ version, save, restore }) {
+  return {
+    version: () => version,
+    save: () => {
+      let saved;
+      guarded(() => (saved = save()));
+      return { version, bytes: typeof saved === "string" ? utf8(saved) : saved };
+    },
+    restore: (snapshots) => refusable(() => restore(snapshots.map(({ version, bytes }) => new Snapshot(version, bytes)))),
+  };
+}
+
+/** State at one moment. */
+class Snapshot {
+  constructor(version, bytes) {
+    this.version = version;
+    this.bytes = bytes;
+  }
+
+  get text() {
+    let bytes = "";
+    for (const byte of this.bytes) bytes += String.fromCharCode(byte);
+    try {
+      return decodeURIComponent(escape(bytes));
+    } catch {
+      throw new NodeError("the state is no text");
+    }
+  }
+}
+
 /** Handles of the host by field; a field is its index, whichever face a node has. */
 let handles = [];
 
@@ -172,19 +206,22 @@ function exported(definition, faceOf) {
       if (errors.length > 0) throw errors;
       return { ports };
     },
-    process: () => {
-      let refused;
-      guarded(() => {
-        try {
-          processNow();
-        } catch (error) {
-          if (!(error instanceof NodeError)) throw error;
-          refused = error.message;
-        }
-      });
-      if (refused !== undefined) throw refused;
-    },
+    process: () => refusable(processNow),
   };
+}
+
+/** Runs something that may refuse on purpose, with a NodeError. */
+function refusable(run) {
+  let refused;
+  guarded(() => {
+    try {
+      run();
+    } catch (error) {
+      if (!(error instanceof NodeError)) throw error;
+      refused = error.message;
+    }
+  });
+  if (refused !== undefined) throw refused;
 }
 
 /** Runs something, and tells the host of an exception before it ends the call: with its message, and where it was. */

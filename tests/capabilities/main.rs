@@ -11,6 +11,7 @@
 
 mod granted;
 mod limits;
+mod shadow;
 
 use std::io::Write as _;
 use std::net::SocketAddr;

@@ -1,6 +1,5 @@
 //! Nodes of one's own: the commands of `wattle node`, the pages of `docs/nodes`, the templates and the examples, in the
-//! languages whose tools are there. Rust is always, C where clang is (`cargo xtask test` installs it where it may), and
-//! `cargo xtask languages` does all of them.
+//! languages whose tools are there: `cargo xtask test` installs them where it may. `cargo xtask languages` measures them.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -21,9 +20,14 @@ use wattle_tests::{Ended, Folder};
 
 /// Whether C can be compiled to WebAssembly here; says so where not.
 fn has_clang() -> bool {
-    let is_there = ["clang", "wasm-ld"].iter().all(|program| Command::new(program).arg("--version").output().is_ok());
+    has("clang") && has("wasm-ld")
+}
+
+/// Whether a program is there; says so where not.
+fn has(program: &str) -> bool {
+    let is_there = Command::new(program).arg("--version").output().is_ok();
     if !is_there {
-        println!("skipped: clang and lld are not there");
+        println!("skipped: {program} is not there");
     }
     is_there
 }

@@ -38,6 +38,12 @@ pub(crate) fn add_clang() {
     add_from_debian(&["clang", "wasm-ld"], &["clang", "lld"], "nodes in C are not built");
 }
 
+/// Installs what nodes in JavaScript, Python and Go are built with; the projects fetch the rest from npm and PyPI.
+pub(crate) fn add_scripting() {
+    add_from_debian(&["node", "npm"], &["nodejs", "npm"], "nodes in JavaScript are not built");
+    add_from_debian(&["python3"], &["python3", "python3-venv"], "nodes in Python and Go are not built");
+}
+
 /// Installs the registry that tests push to.
 pub(crate) fn add_docker_registry() {
     add_from_debian(&["docker-registry"], &["docker-registry"], "tests of registries fail");

@@ -6,9 +6,11 @@ import * as count from "./count.js";
 import * as decisions from "./decisions.js";
 import * as dropIf from "./drop-if.js";
 import * as require from "./require.js";
+import { NodeError, stateOf } from "wattle-node";
 
 const nodes = { "add-field": addField, count, decisions, "drop-if": dropIf, require };
 let chosen;
+let chosenModule;
 
 export const node = {
   describe: () => ({ ...addField.columns.describe(), name: "examples", summary: "The example nodes.", optionsSchema: "{}" }),
@@ -20,9 +22,22 @@ export const node = {
       return addField.columns.configure(text);
     }
     const { node: name, face, ...rest } = options ?? {};
-    chosen = nodes[name]?.[face];
+    chosenModule = nodes[name];
+    chosen = chosenModule?.[face];
     if (chosen === undefined) throw [{ path: "node", message: `there is no node \`${name}\` with the face \`${face}\`` }];
     return chosen.configure(JSON.stringify(rest));
   },
   process: () => chosen.process(),
 };
+
+// A node without state saves nothing, and takes nothing else.
+export const state = stateOf({
+  version: 1,
+  save: () => chosenModule.save?.() ?? "",
+  restore: (snapshots) => {
+    if (chosenModule.restore) return chosenModule.restore(snapshots);
+    if (snapshots.some(({ version, bytes }) => version !== 1 || bytes.length > 0)) {
+      throw new NodeError("this node keeps no state");
+    }
+  },
+});

@@ -12,8 +12,11 @@ import count
 import decisions
 import drop_if
 import require
+import wattle_node as wattle
+from wattle_node import state
 
 chosen = None
+chosen_module = None
 
 NODES = {"add-field": add_field, "count": count, "decisions": decisions, "drop-if": drop_if, "require": require}
 
@@ -23,15 +26,31 @@ class Node(exports.Node):
         return contract.Description("examples", "1.0.0", "The example nodes.", "{}", False)
 
     def configure(self, options: str) -> contract.Configured:
-        global chosen
+        global chosen, chosen_module
         try:
             given = json.loads(options)
             node, face = given.pop("node"), given.pop("face")
             made = {"events": "Events", "columns": "Columns"}[face]
-            chosen = getattr(NODES[node], made)()
+            chosen_module = NODES[node]
+            chosen = getattr(chosen_module, made)()
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise Err([contract.OptionError("node", f"there is no such node with this face: {error}")])
         return chosen.configure(json.dumps(given))
 
     def process(self) -> None:
         chosen.process()
+
+
+# A node without state saves nothing, and takes nothing else.
+def save():
+    return chosen_module.save() if hasattr(chosen_module, "save") else b""
+
+
+def restore(snapshots):
+    if hasattr(chosen_module, "restore"):
+        chosen_module.restore(snapshots)
+    elif any(snapshot.version != 1 or snapshot.bytes for snapshot in snapshots):
+        raise wattle.NodeError("this node keeps no state")
+
+
+State = state.exported(version=1, save=save, restore=restore)

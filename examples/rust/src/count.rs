@@ -1,7 +1,7 @@
-//! Numbers events: a node with state.
+//! Numbers events: a node with state, which goes on counting in the instance after it.
 
-use wattle_node::event::{Action, Event, EventField, EventNode, Fields};
-use wattle_node::{Batch, ColumnWriter, Field, Form, Node, Setup};
+use wattle_node::event::{Action, Event, EventField, EventNode, Fields, StatefulEventNode};
+use wattle_node::{Batch, ColumnWriter, Field, Form, Node, Setup, Snapshot, Stateful};
 
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -14,6 +14,23 @@ const VERSION: &str = "1.0.0";
 const SUMMARY: &str = "Sets a field to the number of the event, counted from 1.";
 const SCHEMA: &str = r#"{"type":"object","required":["to"],"additionalProperties":false,
 "properties":{"to":{"type":"string"}}}"#;
+
+/// Version of the state: the number of events, in decimal.
+const STATE_VERSION: u32 = 1;
+
+/// What all who saved have counted together.
+fn restored(snapshots: Vec<Snapshot>) -> Result<u64, String> {
+    let mut count = 0_u64;
+    for Snapshot { version, bytes } in snapshots {
+        if version != STATE_VERSION {
+            return Err(format!("state of version {version} is not of version {STATE_VERSION}"));
+        }
+        let text = String::from_utf8(bytes).map_err(|error| error.to_string())?;
+        let counted: u64 = text.parse().map_err(|error| format!("`{text}` is no count: {error}"))?;
+        count = count.saturating_add(counted);
+    }
+    Ok(count)
+}
 
 /// One event at a time.
 pub(crate) struct Events {
@@ -36,6 +53,19 @@ impl EventNode for Events {
         self.count += 1;
         event.set(self.to, &self.count.to_string());
         Action::Keep
+    }
+}
+
+impl StatefulEventNode for Events {
+    const STATE_VERSION: u32 = STATE_VERSION;
+
+    fn save(&self) -> Vec<u8> {
+        self.count.to_string().into_bytes()
+    }
+
+    fn restore(&mut self, snapshots: Vec<Snapshot>) -> Result<(), String> {
+        self.count = restored(snapshots)?;
+        Ok(())
     }
 }
 
@@ -63,6 +93,19 @@ impl Node for Columns {
             values.push(self.count.to_string().as_bytes());
         }
         batch.set(self.to, Form::Text, values);
+        Ok(())
+    }
+}
+
+impl Stateful for Columns {
+    const STATE_VERSION: u32 = STATE_VERSION;
+
+    fn save(&self) -> Vec<u8> {
+        self.count.to_string().into_bytes()
+    }
+
+    fn restore(&mut self, snapshots: Vec<Snapshot>) -> Result<(), String> {
+        self.count = restored(snapshots)?;
         Ok(())
     }
 }

@@ -1,7 +1,8 @@
 //! The example nodes in Rust. Each file is a node, in both faces: one event at a time, and columns.
 //!
 //! Here they are put together to one component, which takes the option `node` to say which one it is, and `face`, because
-//! the conformance suite checks all of them. A component of one's own has one node and ends with `export_node!`.
+//! the conformance suite checks all of them. A component of one's own has one node and ends with `export_node!`, or with
+//! `export_stateful_node!` if it keeps state.
 
 mod add_field;
 mod count;
@@ -11,19 +12,46 @@ mod require;
 
 use serde_json::{Map, Value};
 use wattle_node::event::PerEvent;
-use wattle_node::{Batch, Node, Setup, export_node};
+use wattle_node::{Batch, Node, Setup, Snapshot, Stateful, export_stateful_node};
 
 /// The node that was chosen.
 pub struct Examples(Box<dyn Chosen>);
 
-/// A node whose type is not known before it is configured.
+/// A node whose type is not known before it is configured. One without state saves nothing, and takes nothing else.
 trait Chosen {
     fn process(&mut self, batch: &mut Batch<'_>) -> Result<(), String>;
+
+    fn save(&self) -> Vec<u8> {
+        Vec::new()
+    }
+
+    fn restore(&mut self, snapshots: Vec<Snapshot>) -> Result<(), String> {
+        let foreign = snapshots.iter().any(|snapshot| snapshot.version != 1 || !snapshot.bytes.is_empty());
+        if foreign { Err("this node keeps no state".to_owned()) } else { Ok(()) }
+    }
 }
 
-impl<N: Node> Chosen for N {
+struct Stateless<N>(N);
+
+impl<N: Node> Chosen for Stateless<N> {
     fn process(&mut self, batch: &mut Batch<'_>) -> Result<(), String> {
-        Node::process(self, batch)
+        self.0.process(batch)
+    }
+}
+
+struct WithState<N>(N);
+
+impl<N: Stateful> Chosen for WithState<N> {
+    fn process(&mut self, batch: &mut Batch<'_>) -> Result<(), String> {
+        self.0.process(batch)
+    }
+
+    fn save(&self) -> Vec<u8> {
+        self.0.save()
+    }
+
+    fn restore(&mut self, snapshots: Vec<Snapshot>) -> Result<(), String> {
+        self.0.restore(snapshots)
     }
 }
 
@@ -48,8 +76,8 @@ impl Node for Examples {
             ("drop-if", "columns") => make::<drop_if::Columns>(options, setup),
             ("require", "events") => make::<PerEvent<require::Events>>(options, setup),
             ("require", "columns") => make::<require::Columns>(options, setup),
-            ("count", "events") => make::<PerEvent<count::Events>>(options, setup),
-            ("count", "columns") => make::<count::Columns>(options, setup),
+            ("count", "events") => make_stateful::<PerEvent<count::Events>>(options, setup),
+            ("count", "columns") => make_stateful::<count::Columns>(options, setup),
             ("decisions", "columns") => make::<decisions::Columns>(options, setup),
             _ => {
                 setup.error("node", format!("there is no node `{node}` with the face `{face}`"));
@@ -64,9 +92,29 @@ impl Node for Examples {
     }
 }
 
+impl Stateful for Examples {
+    const STATE_VERSION: u32 = 1;
+
+    fn save(&self) -> Vec<u8> {
+        self.0.save()
+    }
+
+    fn restore(&mut self, snapshots: Vec<Snapshot>) -> Result<(), String> {
+        self.0.restore(snapshots)
+    }
+}
+
 fn make<N: Node + 'static>(options: Value, setup: &mut Setup<'_>) -> Option<Box<dyn Chosen>> {
+    configure::<N>(options, setup).map(|node| Box::new(Stateless(node)) as Box<dyn Chosen>)
+}
+
+fn make_stateful<N: Stateful + 'static>(options: Value, setup: &mut Setup<'_>) -> Option<Box<dyn Chosen>> {
+    configure::<N>(options, setup).map(|node| Box::new(WithState(node)) as Box<dyn Chosen>)
+}
+
+fn configure<N: Node>(options: Value, setup: &mut Setup<'_>) -> Option<N> {
     match serde_path_to_error::deserialize::<_, N::Options>(options) {
-        Ok(options) => Some(Box::new(N::configure(options, setup)?)),
+        Ok(options) => N::configure(options, setup),
         Err(error) => {
             let path = error.path().to_string();
             setup.error(if path == "." { String::new() } else { path }, error.inner().to_string());
@@ -75,4 +123,4 @@ fn make<N: Node + 'static>(options: Value, setup: &mut Setup<'_>) -> Option<Box<
     }
 }
 
-export_node!(Examples);
+export_stateful_node!(Examples);

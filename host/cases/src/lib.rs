@@ -8,7 +8,7 @@
 //! In place of `expected` there may be `"fault": {"kind": "trap", "message": "a part of it"}` for a call that goes
 //! wrong, and in place of both and of the input `"options_errors": ["rules[0].pattern: a part of the message"]` for
 //! options that are refused. `"rows_per_batch": 2` cuts the input to batches, which one instance gets one after the
-//! other.
+//! other; with `"restarts": true` each of them goes to a fresh instance, which is given the state of the one before.
 //!
 //! `"mocks"` says what capabilities answer, `"log"` and `"metrics"` what is expected of them: see [`Mocks`].
 //!
@@ -50,6 +50,15 @@ pub trait Subject {
     ///
     /// It refuses the options, or faults.
     fn configure(&mut self, options: &str) -> Result<Vec<String>, Refusal>;
+
+    /// Makes a fresh instance with the same options, and gives it the state of the one before.
+    ///
+    /// # Errors
+    ///
+    /// The node keeps no state, or does not take its own.
+    fn restart(&mut self) -> Result<(), String> {
+        Err("restarts are for nodes in the sandbox".into())
+    }
 
     /// Processes a batch on that instance.
     ///
@@ -112,6 +121,7 @@ pub struct Case {
     options: Value,
     input: Vec<Value>,
     rows_per_batch: usize,
+    restarts: bool,
     mocks: Mocks,
     effects: mocks::Effects,
     expected: Expected,
@@ -124,6 +134,7 @@ const KEYS: &[&str] = &[
     "fault",
     "options_errors",
     "rows_per_batch",
+    "restarts",
     "mocks",
     "log",
     "metrics",
@@ -144,12 +155,13 @@ impl Case {
         let options = case.get("options").cloned().unwrap_or_else(|| Value::Object(Map::new()));
         let rows = case.get("rows_per_batch").and_then(Value::as_u64).unwrap_or(u64::MAX);
         let rows_per_batch = usize::try_from(rows).unwrap_or(usize::MAX).max(1);
+        let restarts = case.get("restarts").is_some_and(|restarts| *restarts == Value::Bool(true));
         let mocks = case.get("mocks").map(Mocks::read).transpose()?.unwrap_or_default();
         let effects = mocks::Effects::read(&case)?;
         if let Some(wanted) = case.get("options_errors").and_then(Value::as_array) {
             let wanted = wanted.iter().filter_map(Value::as_str).map(str::to_owned).collect();
             let (input, expected) = (Vec::new(), Expected::OptionErrors(wanted));
-            return Ok(Self { options, input, rows_per_batch, mocks, effects, expected });
+            return Ok(Self { options, input, rows_per_batch, restarts, mocks, effects, expected });
         }
         let input = case.get("input").and_then(Value::as_array).ok_or("`input` is missing")?.clone();
         let expected = match (case.get("fault"), case.get("expected")) {
@@ -162,7 +174,7 @@ impl Case {
             ),
             _ => return Err("a case has one of `expected`, `fault` and `options_errors`".into()),
         };
-        Ok(Self { options, input, rows_per_batch, mocks, effects, expected })
+        Ok(Self { options, input, rows_per_batch, restarts, mocks, effects, expected })
     }
 
     /// Runs the case.
@@ -183,7 +195,10 @@ impl Case {
             (Ok(ports), _) => ports,
         };
         let mut all = Ran::default();
-        for events in self.input.chunks(self.rows_per_batch) {
+        for (number, events) in self.input.chunks(self.rows_per_batch).enumerate() {
+            if self.restarts && number > 0 {
+                subject.restart()?;
+            }
             match (subject.process(batch(events)?), &self.expected) {
                 (Ok(outcome), _) => all.add(Ran::of(&ports, outcome, events.len())?),
                 (Err(fault), Expected::Fault(kind, part)) => return compare::fault(kind, part, &fault),

@@ -6,6 +6,8 @@
 //! stubbed out: a node has no files, no clock and no environment, so everything answers with an error or with nothing,
 //! and the component imports the contract alone.
 
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
 use std::path::Path;
 
 use wasmparser::{Encoding, Parser, Payload};
@@ -33,6 +35,11 @@ pub const WIT: &[(&str, &str)] = &[
 /// The world that a node implements, and that of one that keeps state.
 const WORLD: &str = "processor";
 const STATEFUL_WORLD: &str = "stateful-processor";
+/// What a module by hand is taken for: one of these, and the capabilities that it imports.
+const WRAPPED_WORLD: &str = "wrapped";
+/// Interfaces of the contract, and those of them that every node gets.
+const CONTRACT: &str = "wattle:node/";
+const ALWAYS: &[&str] = &["types", "fields", "batch", "diagnostics"];
 /// What a node's module exports, however it was made.
 const EXPORT: &str = "wattle:node/node@";
 /// What it exports besides if it keeps state.
@@ -65,6 +72,8 @@ struct Seen {
     exports_state: bool,
     exports_realloc: bool,
     wants_preview1: bool,
+    /// Interfaces that it imports besides those that every node gets.
+    capabilities: BTreeSet<String>,
     foreign: Vec<String>,
 }
 
@@ -98,7 +107,7 @@ pub fn wrap(bytes: &[u8]) -> Result<Vec<u8>, WrapError> {
     }
     let mut module = bytes.to_vec();
     if !seen.has_world {
-        let (resolve, world) = world(if seen.exports_state { STATEFUL_WORLD } else { WORLD })?;
+        let (resolve, world) = world(if seen.exports_state { STATEFUL_WORLD } else { WORLD }, &seen.capabilities)?;
         embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8, false)
             .map_err(|e| error(format!("the world could not be embedded: {e:#}"), ""))?;
     }
@@ -129,6 +138,16 @@ fn look(bytes: &[u8]) -> Result<Seen, WrapError> {
                     let import = import.map_err(broken)?;
                     match import.module {
                         PREVIEW1 => seen.wants_preview1 = true,
+                        module if module.starts_with(CONTRACT) => {
+                            let name = module.trim_start_matches(CONTRACT);
+                            let name = name.split('@').next().unwrap_or(name);
+                            let file = format!("{name}.wit");
+                            if !WIT.iter().any(|(known, _)| *known == file) {
+                                seen.foreign.push(module.to_owned());
+                            } else if !ALWAYS.contains(&name) {
+                                seen.capabilities.insert(name.to_owned());
+                            }
+                        }
                         module if module.contains(':') => {}
                         module => seen.foreign.push(format!("{module}.{}", import.name)),
                     }
@@ -149,17 +168,22 @@ fn look(bytes: &[u8]) -> Result<Seen, WrapError> {
     Ok(seen)
 }
 
-/// A world of the contract, from the files that this program carries.
-fn world(name: &str) -> Result<(Resolve, wit_parser::WorldId), WrapError> {
+/// A world of the contract that imports these capabilities besides, from the files that this program carries.
+fn world(name: &str, capabilities: &BTreeSet<String>) -> Result<(Resolve, wit_parser::WorldId), WrapError> {
     let wrong = |e: String| error(format!("the contract cannot be read: {e}"), "please report this");
     let mut sources = SourceMap::default();
     for (name, text) in WIT {
         sources.push(Path::new(name), *text);
     }
+    let mut wrapped = format!("world {WRAPPED_WORLD} {{ include {name};");
+    for capability in capabilities {
+        let _ = write!(wrapped, " import {capability};");
+    }
+    sources.push(Path::new("wrapped.wit"), wrapped + " }");
     let group = sources.parse().map_err(|(_, e)| wrong(format!("{e:#}")))?;
     let mut resolve = Resolve::default();
     let package = resolve.push_group(group).map_err(|e| wrong(format!("{e:#}")))?;
-    let world = resolve.select_world(&[package], Some(name)).map_err(|e| wrong(format!("{e:#}")))?;
+    let world = resolve.select_world(&[package], Some(WRAPPED_WORLD)).map_err(|e| wrong(format!("{e:#}")))?;
     Ok((resolve, world))
 }
 

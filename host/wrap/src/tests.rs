@@ -50,6 +50,29 @@ fn a_module_that_keeps_state_is_taken_for_the_other_world() {
 }
 
 #[test]
+fn a_module_asks_for_the_capabilities_that_it_imports_and_no_others() {
+    let text = module(
+        r#"(import "wattle:node/log@0.1.0" "write" (func (param i32 i32 i32)))
+        (import "wattle:node/clock@0.1.0" "now" (func (result i64)))"#,
+    );
+    let component = wrap(&wat::parse_str(text).unwrap()).unwrap();
+    let mut imports = Vec::new();
+    for payload in Parser::new(0).parse_all(&component) {
+        if let Payload::ComponentImportSection(section) = payload.unwrap() {
+            imports.extend(section.into_iter().map(|import| import.unwrap().name.name.to_owned()));
+        }
+    }
+    imports.retain(|name| name.starts_with(CONTRACT));
+    assert_eq!(imports, ["wattle:node/clock@0.1.0", "wattle:node/log@0.1.0"]);
+    let unknown = module(r#"(import "wattle:node/socket@0.1.0" "open" (func (param i32)))"#);
+    assert!(
+        refused(&unknown).contains("imports `wattle:node/socket@0.1.0`, which no node gets"),
+        "{}",
+        refused(&unknown)
+    );
+}
+
+#[test]
 fn the_adapter_is_what_its_text_says() {
     let assembled = wat::parse_str(include_str!("stub.wat")).unwrap();
     if std::env::var_os("UPDATE_EXPECT").is_some() {

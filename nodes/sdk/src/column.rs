@@ -117,3 +117,10 @@ impl ColumnWriter {
         self.kinds.is_empty()
     }
 }
+
+/// A column that was read or found, to give it back; its bytes are copied only if others hold them too.
+impl From<Column> for ColumnWriter {
+    fn from(column: Column) -> Self {
+        Self { bytes: column.bytes.into(), offsets: column.offsets, kinds: column.kinds }
+    }
+}

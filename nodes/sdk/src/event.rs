@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use crate::batch::{Batch, Field, Form, Reasons};
 use crate::column::{Column, ColumnWriter};
 use crate::json::Kind;
-use crate::node::{Node, Setup};
+use crate::node::{Node, Setup, Snapshot, Stateful};
 
 /// What becomes of an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,6 +48,19 @@ pub trait EventNode: Sized {
 
     /// Decides about one event.
     fn event(&mut self, event: &mut Event<'_>) -> Action;
+}
+
+/// An event node whose state outlives its instance; see [`Stateful`]. Exported as `PerEvent<Self>` by
+/// [`export_stateful_node!`](crate::export_stateful_node).
+pub trait StatefulEventNode: EventNode {
+    /// See [`Stateful::STATE_VERSION`].
+    const STATE_VERSION: u32;
+
+    /// See [`Stateful::save`].
+    fn save(&self) -> Vec<u8>;
+
+    /// See [`Stateful::restore`].
+    fn restore(&mut self, snapshots: Vec<Snapshot>) -> Result<(), String>;
 }
 
 /// A field of an event, from [`Fields`].
@@ -178,6 +191,18 @@ impl<N: EventNode> Node for PerEvent<N> {
             batch.route(&ports);
         }
         Ok(())
+    }
+}
+
+impl<N: StatefulEventNode> Stateful for PerEvent<N> {
+    const STATE_VERSION: u32 = N::STATE_VERSION;
+
+    fn save(&self) -> Vec<u8> {
+        self.node.save()
+    }
+
+    fn restore(&mut self, snapshots: Vec<Snapshot>) -> Result<(), String> {
+        self.node.restore(snapshots)
     }
 }
 

@@ -1,0 +1,266 @@
+package wattle
+
+// Capabilities: what the operator grants by [pipelines.NAME.grants]. A component asks for those whose functions it calls.
+// The rules stand in wit/log.wit, metrics.wit, clock.wit, random.wit, lookup.wit, kv.wit and http-client.wit.
+
+import (
+	"errors"
+	"runtime"
+	"unsafe"
+
+	"wattle/internal/abi"
+)
+
+//go:wasmimport wattle:node/log@0.1.0 write
+func hostLog(level uint32, message string)
+
+//go:wasmimport wattle:node/metrics@0.1.0 counter
+func hostCounter(name string, labels unsafe.Pointer, labelsLen uint32) uint32
+
+//go:wasmimport wattle:node/metrics@0.1.0 gauge
+func hostGauge(name string, labels unsafe.Pointer, labelsLen uint32) uint32
+
+//go:wasmimport wattle:node/metrics@0.1.0 histogram
+func hostHistogram(name string, labels unsafe.Pointer, labelsLen uint32, bounds unsafe.Pointer, boundsLen uint32) uint32
+
+//go:wasmimport wattle:node/metrics@0.1.0 add
+func hostMetricAdd(metric uint32, amount uint64)
+
+//go:wasmimport wattle:node/metrics@0.1.0 set
+func hostMetricSet(metric uint32, value float64)
+
+//go:wasmimport wattle:node/metrics@0.1.0 observe
+func hostMetricObserve(metric uint32, values unsafe.Pointer, length uint32)
+
+//go:wasmimport wattle:node/clock@0.1.0 now
+func hostNow() int64
+
+//go:wasmimport wattle:node/clock@0.1.0 monotonic
+func hostMonotonic() uint64
+
+//go:wasmimport wattle:node/random@0.1.0 bytes
+func hostRandom(count uint32, result unsafe.Pointer)
+
+//go:wasmimport wattle:node/lookup@0.1.0 open
+func hostLookupOpen(table string, columns unsafe.Pointer, columnsLen uint32, result unsafe.Pointer)
+
+//go:wasmimport wattle:node/lookup@0.1.0 find
+func hostLookupFind(table uint32, bytes unsafe.Pointer, bytesLen uint32, offsets unsafe.Pointer, offsetsLen uint32, kinds unsafe.Pointer, kindsLen uint32, result unsafe.Pointer)
+
+//go:wasmimport wattle:node/kv@0.1.0 get
+func hostKvGet(bytes unsafe.Pointer, bytesLen uint32, offsets unsafe.Pointer, offsetsLen uint32, kinds unsafe.Pointer, kindsLen uint32, result unsafe.Pointer)
+
+//go:wasmimport wattle:node/kv@0.1.0 set
+func hostKvSet(bytes unsafe.Pointer, bytesLen uint32, offsets unsafe.Pointer, offsetsLen uint32, kinds unsafe.Pointer, kindsLen uint32, valueBytes unsafe.Pointer, valueBytesLen uint32, valueOffsets unsafe.Pointer, valueOffsetsLen uint32, valueKinds unsafe.Pointer, valueKindsLen uint32, result unsafe.Pointer)
+
+//go:wasmimport wattle:node/kv@0.1.0 add
+func hostKvAdd(bytes unsafe.Pointer, bytesLen uint32, offsets unsafe.Pointer, offsetsLen uint32, kinds unsafe.Pointer, kindsLen uint32, amounts unsafe.Pointer, amountsLen uint32, result unsafe.Pointer)
+
+//go:wasmimport wattle:node/kv@0.1.0 delete
+func hostKvDelete(bytes unsafe.Pointer, bytesLen uint32, offsets unsafe.Pointer, offsetsLen uint32, kinds unsafe.Pointer, kindsLen uint32)
+
+//go:wasmimport wattle:node/http-client@0.1.0 send
+func hostHTTPSend(requests unsafe.Pointer, length uint32, result unsafe.Pointer)
+
+// Level is how much a line of the log matters.
+type Level uint32
+
+// The levels of lines.
+const (
+	Debug Level = iota
+	Info
+	Warn
+	Error
+)
+
+// Log writes a line to the agent's log.
+func Log(level Level, message string) { hostLog(uint32(level), message) }
+
+// Label is a label of a metric, or a header of a request.
+type Label struct{ Name, Value string }
+
+// Metric is a counter, a gauge or a histogram of the node.
+type Metric uint32
+
+// Counter is a metric that only grows.
+func Counter(name string, labels ...Label) Metric {
+	l, n := labelsOf(labels)
+	return Metric(hostCounter(name, l, n))
+}
+
+// Gauge is a metric that holds the last value.
+func Gauge(name string, labels ...Label) Metric {
+	l, n := labelsOf(labels)
+	return Metric(hostGauge(name, l, n))
+}
+
+// Histogram is a metric with these upper bounds.
+func Histogram(name string, bounds []float64, labels ...Label) Metric {
+	l, n := labelsOf(labels)
+	b, bn := abi.Taken(bounds)
+	return Metric(hostHistogram(name, l, n, b, bn))
+}
+
+// Add adds to a counter.
+func (m Metric) Add(amount uint64) { hostMetricAdd(uint32(m), amount) }
+
+// Set sets a gauge.
+func (m Metric) Set(value float64) { hostMetricSet(uint32(m), value) }
+
+// Observe adds values to a histogram.
+func (m Metric) Observe(values []float64) {
+	v, n := abi.Taken(values)
+	hostMetricObserve(uint32(m), v, n)
+}
+
+// Now is the time in nanoseconds since 1970. Go's own clock stands nearly still in a node.
+func Now() int64 { return hostNow() }
+
+// Monotonic is the time in nanoseconds since some moment; it never goes backwards.
+func Monotonic() uint64 { return hostMonotonic() }
+
+// Random is bytes of the operating system's generator.
+func Random(count int) []byte {
+	var result [2]uint32
+	hostRandom(uint32(count), unsafe.Pointer(&result))
+	return abi.Given[byte](result[0], result[1])
+}
+
+// Table is columns of a table, from Options.
+type Table uint32
+
+// Table opens columns of a table by the name that the operator gave it; one that is not granted is reported.
+func (o *Options) Table(option, table string, columns ...string) Table {
+	var list []uint32
+	for _, column := range columns {
+		list = append(list, abi.Address(column)...)
+	}
+	l, _ := abi.Taken(list)
+	var result [3]uint32
+	hostLookupOpen(table, l, uint32(len(columns)), unsafe.Pointer(&result))
+	runtime.KeepAlive(columns)
+	if result[0]&0xff != 0 {
+		o.Error(option, string(abi.Given[byte](result[1], result[2])))
+		return 0
+	}
+	return Table(result[1])
+}
+
+// Find finds a row for each key: one column for each that was opened.
+func (t Table) Find(keys Column) []Column {
+	b, bn, o, on, k, kn := columnTaken(keys)
+	var result [2]uint32
+	hostLookupFind(uint32(t), b, bn, o, on, k, kn, unsafe.Pointer(&result))
+	columns := make([]Column, 0, result[1])
+	for words := abi.Given[uint32](result[0], 6*result[1]); len(words) > 0; words = words[6:] {
+		columns = append(columns, columnFrom(words))
+	}
+	return columns
+}
+
+// KvGet is the value of each key, Missing where there is none.
+func KvGet(keys Column) Column {
+	b, bn, o, on, k, kn := columnTaken(keys)
+	var result [6]uint32
+	hostKvGet(b, bn, o, on, k, kn, unsafe.Pointer(&result))
+	return columnFrom(result[:])
+}
+
+// KvSet sets the value of each key; an error says that nothing was set.
+func KvSet(keys, values Column) error {
+	b, bn, o, on, k, kn := columnTaken(keys)
+	vb, vbn, vo, von, vk, vkn := columnTaken(values)
+	var result [3]uint32
+	hostKvSet(b, bn, o, on, k, kn, vb, vbn, vo, von, vk, vkn, unsafe.Pointer(&result))
+	return errorFrom(result)
+}
+
+// KvAdd adds to the number that each key holds, and answers with what came of it; an error says that nothing changed.
+func KvAdd(keys Column, amounts []int64) ([]int64, error) {
+	b, bn, o, on, k, kn := columnTaken(keys)
+	a, an := abi.Taken(amounts)
+	var result [3]uint32
+	hostKvAdd(b, bn, o, on, k, kn, a, an, unsafe.Pointer(&result))
+	if err := errorFrom(result); err != nil {
+		return nil, err
+	}
+	return abi.Given[int64](result[1], result[2]), nil
+}
+
+// KvDelete removes keys.
+func KvDelete(keys Column) {
+	b, bn, o, on, k, kn := columnTaken(keys)
+	hostKvDelete(b, bn, o, on, k, kn)
+}
+
+// Request is an HTTP request to a host that is granted.
+type Request struct {
+	Method, URL string
+	Headers     []Label
+	Body        []byte
+}
+
+// Response is what came back, or why nothing did: then Code is not empty.
+type Response struct {
+	Status        int
+	Headers       []Label
+	Body          []byte
+	Code, Message string
+}
+
+// Send sends requests, several at once, and answers in their order.
+func Send(requests []Request) []Response {
+	var list []uint32
+	var kept []unsafe.Pointer
+	for _, request := range requests {
+		headers, count := labelsOf(request.Headers)
+		kept = append(kept, headers)
+		list = append(append(list, abi.Address(request.Method)...), abi.Address(request.URL)...)
+		list = append(append(list, uint32(uintptr(headers)), count), abi.Bytes(request.Body)...)
+	}
+	l, _ := abi.Taken(list)
+	var result [2]uint32
+	hostHTTPSend(l, uint32(len(requests)), unsafe.Pointer(&result))
+	runtime.KeepAlive(requests)
+	runtime.KeepAlive(kept)
+	// Each answer is six words: whether it failed, then status, headers and body, or code and message.
+	responses := make([]Response, 0, result[1])
+	for words := abi.Given[uint32](result[0], 6*result[1]); len(words) > 0; words = words[6:] {
+		if words[0]&0xff != 0 {
+			responses = append(responses, Response{Code: textFrom(words[1:]), Message: textFrom(words[3:])})
+			continue
+		}
+		response := Response{Status: int(words[1] & 0xffff), Body: abi.Given[byte](words[4], words[5])}
+		for header := abi.Given[uint32](words[2], 4*words[3]); len(header) > 0; header = header[4:] {
+			response.Headers = append(response.Headers, Label{textFrom(header), textFrom(header[2:])})
+		}
+		responses = append(responses, response)
+	}
+	return responses
+}
+
+// labelsOf is a list of pairs of texts as memory has it: whoever calls keeps the texts alive.
+func labelsOf(labels []Label) (unsafe.Pointer, uint32) {
+	var list []uint32
+	for _, label := range labels {
+		list = append(append(list, abi.Address(label.Name)...), abi.Address(label.Value)...)
+	}
+	l, _ := abi.Taken(list)
+	return l, uint32(len(labels))
+}
+
+func columnFrom(words []uint32) Column {
+	return Column{
+		abi.Given[byte](words[0], words[1]), abi.Given[uint32](words[2], words[3]), abi.Given[byte](words[4], words[5]),
+	}
+}
+
+func textFrom(words []uint32) string { return string(abi.Given[byte](words[0], words[1])) }
+
+// errorFrom is the error of a result whose first byte says that it is one.
+func errorFrom(result [3]uint32) error {
+	if result[0]&0xff == 0 {
+		return nil
+	}
+	return errors.New(textFrom(result[1:]))
+}

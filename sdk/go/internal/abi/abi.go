@@ -1,0 +1,89 @@
+// Package abi is how values cross the border: the canonical ABI of the component model. A list or a string is an address
+// and a length, of 32 bits each; an answer of more than one number is the address of a memory that holds it.
+package abi
+
+import (
+	"fmt"
+	"runtime/debug"
+	"unsafe"
+)
+
+var (
+	// Memory that the host was given in the current call: nothing else keeps it alive.
+	held [][]uint64
+	// What an export has answered with, until the host has read it.
+	answer  []uint32
+	answers []any
+)
+
+//go:wasmimport wattle:node/diagnostics@0.1.0 panicked
+func hostPanicked(message string)
+
+//go:wasmexport cabi_realloc
+func cabiRealloc(old, oldSize, align, size uint32) uint32 {
+	// Words of 64 bits, because nothing in the contract is aligned to more.
+	memory := make([]uint64, (size+7)/8+1)
+	held = append(held, memory)
+	to := unsafe.Pointer(unsafe.SliceData(memory))
+	if oldSize > 0 {
+		copy(unsafe.Slice((*byte)(to), size), Given[byte](old, min(oldSize, size)))
+	}
+	return uint32(uintptr(to))
+}
+
+// Begin lets go of what the host has given and been given.
+func Begin() { held, answers = nil, nil }
+
+// Answered keeps what an answer points at, and gives the address of the answer itself.
+func Answered(words []uint32, kept any) uint32 {
+	answer = words
+	answers = append(answers, kept)
+	return uint32(uintptr(unsafe.Pointer(unsafe.SliceData(answer))))
+}
+
+// Failed is the answer of a call that ended well, or with an error.
+func Failed(err error) uint32 {
+	if err == nil {
+		return Answered([]uint32{0, 0, 0}, nil)
+	}
+	message := err.Error()
+	return Answered(append([]uint32{1}, Address(message)...), message)
+}
+
+// ListOf is a list of this many elements as memory has it, kept until the host has read it.
+func ListOf(words []uint32, length int) []uint32 {
+	answers = append(answers, words)
+	return []uint32{uint32(uintptr(unsafe.Pointer(unsafe.SliceData(words)))), uint32(length)}
+}
+
+// Told tells the host of a panic before it ends the call: with its message, and where it was. It is deferred.
+func Told() {
+	if message := recover(); message != nil {
+		hostPanicked(fmt.Sprint("panic: ", message, "\n", string(debug.Stack())))
+		panic(message)
+	}
+}
+
+// Given is what the host has put into memory that cabi_realloc allocated.
+func Given[T any](address, length uint32) []T {
+	if length == 0 {
+		return []T{}
+	}
+	return unsafe.Slice((*T)(unsafe.Pointer(uintptr(address))), length)
+}
+
+// Taken is a slice as the host takes it.
+func Taken[T any](slice []T) (unsafe.Pointer, uint32) {
+	return unsafe.Pointer(unsafe.SliceData(slice)), uint32(len(slice))
+}
+
+// Address is a string as memory has it: whoever calls keeps the string alive.
+func Address(text string) []uint32 {
+	return []uint32{uint32(uintptr(unsafe.Pointer(unsafe.StringData(text)))), uint32(len(text))}
+}
+
+// Bytes are the same for bytes.
+func Bytes(bytes []byte) []uint32 {
+	at, length := Taken(bytes)
+	return []uint32{uint32(uintptr(at)), length}
+}

@@ -1,0 +1,39 @@
+"""State between batches, which is handed to the node's successor: after a fault, a swap or a restart.
+
+    from wattle_node import state
+
+    State = state.exported(version=1, save=save, restore=restore)
+
+stands beside `Node`, and the component is made for the world `stateful-processor` (in `node.toml`). `save` answers with
+bytes. `restore` is given a list of snapshots, each with `version` and `bytes`, before the first batch: mostly one,
+several where fewer workers run than when they were taken; it raises `NodeError` for what it cannot understand.
+"""
+
+from __future__ import annotations
+
+from typing import Callable, List
+
+from componentize_py_types import Err
+from wit_world import exports
+from wit_world.exports import state as contract
+
+from ._node import NodeError, _guarded
+
+
+def exported(*, version: int, save: Callable[[], bytes], restore: Callable[[List[contract.Snapshot]], None]) -> type:
+    """The class `State` of a node: how it saves, in a form of this version, and restores."""
+
+    class State(exports.State):
+        def version(self) -> int:
+            return version
+
+        def save(self) -> contract.Snapshot:
+            return contract.Snapshot(version, _guarded(save))
+
+        def restore(self, snapshots: List[contract.Snapshot]) -> None:
+            try:
+                _guarded(restore, snapshots)
+            except NodeError as error:
+                raise Err(str(error))
+
+    return State
