@@ -32,9 +32,9 @@ impl Samples {
 
 impl FromIterator<f64> for Samples {
     fn from_iter<I: IntoIterator<Item = f64>>(values: I) -> Self {
-        let mut samples = Self::default();
-        values.into_iter().for_each(|value| samples.push(value));
-        samples
+        let mut samples: Vec<f64> = values.into_iter().collect();
+        samples.sort_by(f64::total_cmp);
+        Self(samples)
     }
 }
 
