@@ -5,6 +5,10 @@
 //! documents of 16 MB one after the other it held 168 MB where 119 do at the same speed. Where it does not keep them from
 //! one document to the next, the kernel clears a huge page for each buffer again: at 4 ms instead of 20, a third of the
 //! time of `.json.gz` files on a busy machine, for no less memory.
+//!
+//! Huge pages are off. With them the CloudTrail pack takes 5 % less CPU, and an agent under a light load holds 88 to 125 MB
+//! instead of 49, in steps up and down: the kernel makes a whole huge page of every 2 MiB in which one page is in use, long
+//! after the others were given back. `MIMALLOC_ALLOW_THP=1` of the environment keeps them on, where memory is no matter.
 
 use std::ffi::{c_int, c_long};
 
@@ -19,9 +23,15 @@ static ALLOCATOR: MiMalloc = MiMalloc;
 /// `mi_option_purge_delay` of mimalloc 3, which the crate does not name: for how many milliseconds freed pages are kept.
 const PURGE_DELAY: c_int = 15;
 
-/// Gives freed pages back sooner. `MIMALLOC_PURGE_DELAY` of the environment has precedence. To be called first of all.
+/// Gives freed pages back sooner, and does without huge pages. `MIMALLOC_PURGE_DELAY` and `MIMALLOC_ALLOW_THP` of the
+/// environment have precedence. To be called first of all.
 pub(crate) fn configure() {
     const MILLISECONDS: c_long = 20;
+    #[cfg(target_os = "linux")]
+    if std::env::var_os("MIMALLOC_ALLOW_THP").is_none() {
+        // A kernel that knows no huge pages is as good.
+        let _ = rustix::thread::disable_transparent_huge_pages(true);
+    }
     // SAFETY: it stores a number in a table of options and may be called at any time; an option that does not exist is
     // ignored.
     #[expect(unsafe_code, reason = "mimalloc has no safe interface for its options")]
@@ -33,6 +43,15 @@ pub(crate) fn configure() {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn huge_pages_are_off() {
+        if std::env::var_os("MIMALLOC_ALLOW_THP").is_none() {
+            configure();
+            assert!(rustix::thread::transparent_huge_pages_are_disabled().unwrap());
+        }
+    }
 
     #[test]
     fn the_option_is_the_one_that_is_meant() {

@@ -82,6 +82,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> anyhow::Result<()> {
     let cli = Cli::parse();
     if let Some(Part::Pipeline { nodes, work, out }) = &cli.part {
+        // As in the agent. Not for the whole benchmark: other tools that it starts would have it from here.
+        rustix::thread::disable_transparent_huge_pages(std::env::var_os("MIMALLOC_ALLOW_THP").is_none())?;
         return twin::pipeline(&cli.target, work, out, *nodes);
     }
     let target = std::path::absolute(&cli.target)?;
