@@ -11,11 +11,16 @@
 //! Each part names the next by digest, from the manifest to the last file, so whoever knows the digest of the manifest
 //! can tell that nothing was changed since, years later and without the registry. An image is never changed: it comes
 //! whole, by rename. What a tag is changes only when a configuration with the new image has taken effect.
+//!
+//! The images that were used last stay, for going back; older ones go when a new one comes, unless a tag is one of them.
 
+use std::cmp::Reverse;
+use std::collections::HashSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 use wattle_pack::digest::FileList;
@@ -84,6 +89,9 @@ pub struct Store {
     root: PathBuf,
 }
 
+/// Images that stay, tags apart. A configuration uses its own each time it is read, so they are among the last used.
+const MOST_IMAGES: usize = 20;
+
 /// Temporary names of one process differ.
 static COUNT: AtomicU64 = AtomicU64::new(0);
 
@@ -143,7 +151,28 @@ impl Store {
             let _ = fs::remove_dir_all(&temporary);
             return Err(StoreError::io(&place)(error));
         }
-        self.get(&digest)
+        let stored = self.get(&digest)?;
+        self.prune();
+        Ok(stored)
+    }
+
+    /// Removes the images that were not used for longest, and that no tag is.
+    fn prune(&self) {
+        let files = |folder: &str| fs::read_dir(self.root.join(folder)).into_iter().flatten().flatten();
+        let tags = files("tags").filter_map(|entry| serde_json::from_slice::<Tag>(&fs::read(entry.path()).ok()?).ok());
+        let named: HashSet<PathBuf> = tags.map(|tag| self.image(&tag.digest)).collect();
+        let used = |image: &PathBuf| image.join("manifest.json").metadata().and_then(|file| file.modified());
+        let mut images: Vec<(Reverse<SystemTime>, PathBuf)> = files("images")
+            .map(|entry| entry.path())
+            .map(|image| (Reverse(used(&image).unwrap_or(SystemTime::UNIX_EPOCH)), image))
+            .collect();
+        images.sort();
+        for (_, image) in images.into_iter().skip(MOST_IMAGES).filter(|(_, image)| !named.contains(image)) {
+            let temporary = self.temporary();
+            let removed = fs::rename(&image, &temporary).and_then(|()| fs::remove_dir_all(&temporary));
+            let error = removed.err().map(|error| error.to_string());
+            tracing::info!(image = %image.display(), error, "an image that was not used for long is removed");
+        }
     }
 
     /// Finds an image. Its manifest, configuration and list are checked; the files are checked by who reads them.
@@ -176,6 +205,8 @@ impl Store {
         expect(&path, &list, &pack.digest)?;
         let list =
             FileList::parse(&String::from_utf8_lossy(&list)).map_err(|error| altered(path, error.to_string()))?;
+        // Notes the use. Where that fails, the image seems older than it is, and is pulled again some day.
+        let _ = fs::File::open(place.join("manifest.json")).and_then(|file| file.set_modified(SystemTime::now()));
         Ok(Stored { digest: digest.to_owned(), pack, folder: place.join("pack"), list })
     }
 

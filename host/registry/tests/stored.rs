@@ -83,3 +83,33 @@ fn a_tag_that_was_tampered_with_is_not_used() {
         assert!(found.is_none_or(|digest| store.get(&digest).is_err()), "byte {at}");
     }
 }
+
+#[test]
+fn images_that_were_not_used_for_long_go_unless_a_tag_is_one() {
+    let data = tempfile::tempdir().unwrap();
+    let store = Store::new(data.path());
+    let digests: Vec<String> = (0..30)
+        .map(|number| {
+            let digest = store.insert(&numbered(number)).unwrap().digest;
+            if number == 0 {
+                store.set(&"oci://r.example.com/sample:1".parse().unwrap(), &digest).unwrap();
+            }
+            if number > 1 {
+                // The second is used again and again.
+                assert!(store.get(&numbered(1).digest()).is_ok());
+            }
+            digest
+        })
+        .collect();
+    let stays: Vec<usize> = (0..30).filter(|&number| store.get(&digests[number]).is_ok()).collect();
+    let newest = 30 - 19..30;
+    assert_eq!(stays, [0, 1].into_iter().chain(newest).collect::<Vec<_>>());
+    assert_eq!(fs::read_dir(data.path().join("oci")).unwrap().count(), 2, "nothing temporary is left");
+}
+
+/// Images that differ by a number.
+fn numbered(number: usize) -> wattle_registry::Image {
+    let mut files = sample();
+    files.insert("number.txt".to_owned(), number.to_string().into_bytes());
+    wattle_registry::Image::pack(&files, "sample", "1.2.3", "0.1").unwrap()
+}
