@@ -40,6 +40,60 @@ const ALL: &[Broken] = &[
         says: &["error[E0206]", "not a webassembly component"],
     },
     Broken {
+        name: "wrong digest of an artifact",
+        break_it: |folder| {
+            let digest = format!("artifact = \"guest.wasm\"\ndigest = \"sha256:{}\"", "0".repeat(64));
+            folder.replace("pack/pack.toml", pack("\"panic\"").replace("artifact = \"guest.wasm\"", &digest));
+        },
+        code: 78,
+        says: &["error[E0207]", "guest.wasm"],
+    },
+    Broken {
+        name: "no signature where one is required",
+        break_it: |folder| folder.replace("agent.toml", policy(&keygen(folder, "acme.key")) + &config()),
+        code: 78,
+        says: &["error[E0421]"],
+    },
+    Broken {
+        name: "signature of a key that nobody trusts",
+        break_it: |folder| {
+            let trusted = keygen(folder, "acme.key");
+            keygen(folder, "other.key");
+            sign(folder, "other.key");
+            folder.replace("agent.toml", policy(&trusted) + &config());
+        },
+        code: 78,
+        says: &["error[E0423]"],
+    },
+    Broken {
+        name: "altered signature",
+        break_it: |folder| {
+            let trusted = keygen(folder, "acme.key");
+            sign(folder, "acme.key");
+            let mut signature = folder.read("pack/pack.sum.minisig");
+            // A letter of the base64 in the second line, where the signature begins.
+            let at = signature.iter().position(|b| *b == b'\n').unwrap() + 40;
+            signature[at] = if signature[at] == b'A' { b'B' } else { b'A' };
+            folder.replace("pack/pack.sum.minisig", signature);
+            folder.replace("agent.toml", policy(&trusted) + &config());
+        },
+        code: 78,
+        says: &["error[E0422]"],
+    },
+    Broken {
+        name: "pack altered after it was signed",
+        break_it: |folder| {
+            let trusted = keygen(folder, "acme.key");
+            sign(folder, "acme.key");
+            let mut guest = folder.read("pack/guest.wasm");
+            *guest.last_mut().unwrap() ^= 1;
+            folder.replace("pack/guest.wasm", guest);
+            folder.replace("agent.toml", policy(&trusted) + &config());
+        },
+        code: 78,
+        says: &["error[E0424]", "guest.wasm"],
+    },
+    Broken {
         name: "option that the node refuses",
         break_it: |folder| folder.replace("pack/pack.toml", pack("\"no-such-fault\"")),
         code: 78,
@@ -148,7 +202,26 @@ fn config() -> String {
     config
 }
 
+/// Makes a key, and answers with its public half.
+fn keygen(folder: &Folder, name: &str) -> String {
+    let made = folder.run(&["pack", "keygen", name]);
+    assert_eq!(made.code, 0, "{}", made.log);
+    made.text().split('"').nth(1).unwrap().to_owned()
+}
+
+fn sign(folder: &Folder, key: &str) {
+    let signed = folder.run(&["pack", "sign", "pack", "--key", key]);
+    assert_eq!(signed.code, 0, "{}", signed.log);
+}
+
+fn policy(key: &str) -> String {
+    format!("[packs.trust]\nrequire = true\n[packs.trust.keys]\nacme = \"{key}\"\n")
+}
+
 fn restore(folder: &Folder) {
+    for name in ["acme.key", "acme.key.pub", "other.key", "other.key.pub", "pack/pack.sum", "pack/pack.sum.minisig"] {
+        let _ = std::fs::remove_file(folder.path(name));
+    }
     folder.write("pack/tests/one/input.json", "{\"a\":1}");
     folder.write("pack/tests/one/expected.ok.ndjson", "{\"body\":\"{\\\"a\\\":1}\"}\n");
     folder.write("pack/tests/one/expected.fails.ndjson", "");
