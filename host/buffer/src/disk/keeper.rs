@@ -46,7 +46,9 @@ impl<S: Storage> Keeper<S> {
     fn remove(&mut self, acknowledged: Position) -> io::Result<()> {
         loop {
             let first = self.shared.state.lock().segments.front().cloned();
-            let Some(first) = first.filter(|first| first.sealed && first.end() <= acknowledged) else { return Ok(()) };
+            let Some(first) = first.filter(|first| first.sealed && first.end() <= acknowledged) else {
+                return self.remove_witness();
+            };
             let name = segment_name(first.sequence);
             if first.damaged {
                 self.shared.storage.rename(&name, &format!("{name}.damaged"))?;
@@ -61,6 +63,23 @@ impl<S: Storage> Keeper<S> {
             drop(state);
             self.shared.events.room.notify_one();
         }
+    }
+
+    /// Removes the file that says where a segment ends, once that segment is gone.
+    fn remove_witness(&mut self) -> io::Result<()> {
+        let (witness, first) = {
+            let state = self.shared.state.lock();
+            (state.witness, state.segments.front().map(|first| first.sequence))
+        };
+        let Some(witness) = witness.filter(|witness| first.is_none_or(|first| first > *witness)) else { return Ok(()) };
+        self.shared.storage.remove(&segment_name(witness))?;
+        self.removed = true;
+        let mut state = self.shared.state.lock();
+        state.witness = None;
+        self.shared.publish(&state);
+        drop(state);
+        self.shared.events.room.notify_one();
+        Ok(())
     }
 }
 

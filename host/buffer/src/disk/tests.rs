@@ -320,3 +320,33 @@ fn any_bytes_open_without_a_panic() {
         assert_eq!(texts(&mut open_folder(&path, &settings(LARGE))).last().map(String::as_str), Some("fresh"));
     }
 }
+
+#[test]
+fn a_torn_successor_still_tells_that_the_segment_before_it_was_synced() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    // Segments of 1 KiB: three records in a group, and one in the next.
+    let mut queue = open_folder(path, &settings(8 << 10));
+    let items = ["one", "two", "six"].map(|text| item(&text.repeat(100)));
+    assert_eq!(queue.writer.commit(&items).unwrap(), 3);
+    fill(&mut queue, &["four".repeat(100).as_str()]);
+    drop(queue);
+    let segments: Vec<_> = (1..=2).map(|number| path.join(format!("{number:020}.segment"))).collect();
+    // The last record is torn, and the first of the segment before it is spoilt.
+    let mut second = fs::read(&segments[1]).unwrap();
+    second.truncate(second.len() - 1);
+    fs::write(&segments[1], second).unwrap();
+    let mut first = fs::read(&segments[0]).unwrap();
+    first[80] ^= 1;
+    fs::write(&segments[0], first).unwrap();
+    for opening in 0..3 {
+        let mut queue = open_folder(path, &settings(8 << 10));
+        assert_eq!(texts(&mut queue), ["two".repeat(100), "six".repeat(100)], "opening {opening}");
+    }
+    let mut queue = open_folder(path, &settings(8 << 10));
+    for (id, _) in read_all(&mut queue) {
+        queue.acknowledger.end(id, true);
+    }
+    queue.keeper.tend(true).unwrap();
+    assert!(!segments[1].exists(), "nobody needs it any more");
+}

@@ -39,7 +39,8 @@ fn u64_at(bytes: &[u8], at: usize) -> u64 {
 /// Number of a segment that is not set aside.
 pub(super) fn sequence_of(name: &str) -> Option<u64> {
     let digits = name.strip_suffix(".segment")?;
-    (digits.len() == 20).then(|| digits.parse().ok())?
+    // No counting gets further.
+    (digits.len() == 20).then(|| digits.parse().ok())?.filter(|sequence| *sequence < 1 << 62)
 }
 
 pub(super) fn name_of(sequence: u64) -> String {

@@ -3,6 +3,8 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use serde_json::Value;
+
 use super::table::Align::{Left, Right};
 use super::table::table;
 use crate::admin::status::{Queue, Registry, Status};
@@ -22,6 +24,10 @@ pub(crate) fn render(status: &Status, color: bool) -> String {
     if !status.sinks.is_empty() {
         blank(&mut out);
         out.push_str(&sinks(status));
+    }
+    if !status.shadows.is_empty() {
+        blank(&mut out);
+        out.push_str(&shadows(status));
     }
     for registry in &status.registries {
         blank(&mut out);
@@ -138,6 +144,33 @@ fn sinks(status: &Status) -> String {
             s.failed_events.to_string(),
             s.retries.to_string(),
             fill(&s.buffer),
+        ]
+    });
+    table(&columns, &rows.collect::<Vec<_>>())
+}
+
+/// Shadows; `wattle shadow` shows what differs.
+fn shadows(status: &Status) -> String {
+    let columns = [
+        ("SHADOW OF", Left),
+        ("CANDIDATE", Left),
+        ("BATCHES", Right),
+        ("SKIPPED", Right),
+        ("FAULTED", Right),
+        ("DIFFERING", Right),
+        ("CPU", Right),
+    ];
+    let rows = status.shadows.iter().map(|(pipeline, shadow)| {
+        let count = |key: &str| shadow.get(key).and_then(Value::as_u64).unwrap_or_default().to_string();
+        let cost = shadow.get("cpu_ratio").and_then(Value::as_f64);
+        vec![
+            pipeline.clone(),
+            shadow.get("candidate").and_then(Value::as_str).unwrap_or("-").to_owned(),
+            count("batches"),
+            count("skipped_batches"),
+            count("faulted_batches"),
+            count("differing_events"),
+            cost.map_or_else(|| "-".into(), |ratio| format!("{ratio:.2}x")),
         ]
     });
     table(&columns, &rows.collect::<Vec<_>>())
@@ -305,6 +338,18 @@ SINK     TYPE  STATE    DELIVERED  BYTES  FAILED  RETRIES  QUEUE
 archive  http  running   12345690  999 B       0        7     0%";
         assert_eq!(text, expected);
         assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+    }
+
+    #[test]
+    fn a_shadow_is_a_line() {
+        let mut status = status();
+        let found = serde_json::json!({ "candidate": "cloudtrail@1.2.0", "batches": 812, "skipped_batches": 3,
+            "faulted_batches": 0, "differing_events": 1, "cpu_ratio": 1.068 });
+        status.shadows.insert("cloudtrail".into(), found);
+        let expected = "\n
+SHADOW OF   CANDIDATE         BATCHES  SKIPPED  FAULTED  DIFFERING    CPU
+cloudtrail  cloudtrail@1.2.0      812        3        0          1  1.07x";
+        assert!(render(&status, false).ends_with(expected), "{}", render(&status, false));
     }
 
     #[test]
