@@ -56,8 +56,9 @@
 //! [`open`] reads the position, removes segments before it, and follows the chain of segments from the last one back.
 //! In a segment with a successor all bytes that count are known to have been synced, so a place that cannot be read is
 //! damage. In the last segment a bad place is damage if a later record says that it was synced; else it is a torn tail:
-//! a group that was being written and was never acknowledged. A torn tail is cut off and reported. If nothing is left of a
-//! segment then, its file stays all the same as long as the one before it, whose end it tells. Around damage the
+//! a group that was being written and was never acknowledged. A torn tail is reported, and cut off, unless it is
+//! what tells that damage before it is none. If nothing is left of a segment then, its file stays all the same as long as
+//! the one before it, whose end it tells. Around damage the
 //! reader goes on with the next valid record, and the segment is renamed to `.damaged` where others are removed. New
 //! records always begin a new segment.
 //!

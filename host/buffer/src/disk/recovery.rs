@@ -261,7 +261,7 @@ fn end_unknown(
     file: &impl StoredFile,
     header: SegmentHeader,
     from: u64,
-    size: u64,
+    mut size: u64,
     settings: &DiskSettings,
 ) -> io::Result<Segment> {
     let extent = measure(file, header.salt, from.min(size), size)?;
@@ -272,7 +272,12 @@ fn end_unknown(
             "disk buffer: a torn tail is cut off; its events were never acknowledged, and their sources offer them again"
         );
         add(&settings.stats.torn_bytes, bytes);
-        file.truncate(extent.end)?;
+        if extent.damaged == 0 {
+            file.truncate(extent.end)?;
+            size = extent.end;
+        }
+        // Otherwise what is torn may hold the only record that says that what is damaged before it was synced. It stays
+        // until a successor tells where this segment ends.
     }
     // After a sync that failed the system shows bytes that the medium may not have, and takes them for synced. From now
     // on they are relied on, so they are written anew.
@@ -281,7 +286,7 @@ fn end_unknown(
     }
     file.sync()?;
     let (sequence, salt, end) = (header.sequence, header.salt, extent.end);
-    Ok(Segment { sequence, salt, end, size: end, sealed: true, damaged: extent.damaged > 0, events: extent.events })
+    Ok(Segment { sequence, salt, end, size, sealed: true, damaged: extent.damaged > 0, events: extent.events })
 }
 
 /// Writes over bytes with themselves.

@@ -350,3 +350,32 @@ fn a_torn_successor_still_tells_that_the_segment_before_it_was_synced() {
     queue.keeper.tend(true).unwrap();
     assert!(!segments[1].exists(), "nobody needs it any more");
 }
+
+#[test]
+fn a_torn_group_still_tells_that_the_groups_before_it_were_synced() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    let mut queue = open_folder(path, &settings(1 << 20));
+    let [first, second] = [["one", "two", "six"], ["ten", "few", "all"]].map(|group| group.map(item));
+    assert_eq!(queue.writer.commit(&first).unwrap(), 3);
+    assert_eq!(queue.writer.commit(&second).unwrap(), 3);
+    drop(queue);
+    let segment = path.join(format!("{:020}.segment", 1));
+    let mut bytes = fs::read(&segment).unwrap();
+    // The first record of each group is spoilt: damage in the first, for the second says that it was synced, and a torn
+    // tail in the second.
+    let record = 24 + 3;
+    bytes[44 + 25] ^= 1;
+    bytes[44 + 3 * record + 25] ^= 1;
+    fs::write(&segment, bytes).unwrap();
+    for opening in 0..3 {
+        let mut queue = open_folder(path, &settings(1 << 20));
+        assert_eq!(texts(&mut queue), ["two", "six"], "opening {opening}");
+    }
+    let mut queue = open_folder(path, &settings(1 << 20));
+    fill(&mut queue, &["new"]);
+    assert_eq!(texts(&mut queue), ["two", "six", "new"]);
+    drop(queue);
+    let mut queue = open_folder(path, &settings(1 << 20));
+    assert_eq!(texts(&mut queue), ["two", "six", "new"], "with a successor");
+}
