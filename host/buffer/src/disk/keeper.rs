@@ -47,7 +47,7 @@ impl<S: Storage> Keeper<S> {
         loop {
             let first = self.shared.state.lock().segments.front().cloned();
             let Some(first) = first.filter(|first| first.sealed && first.end() <= acknowledged) else {
-                return self.remove_witness();
+                return self.remove_witnesses();
             };
             let name = segment_name(first.sequence);
             if first.damaged {
@@ -65,21 +65,23 @@ impl<S: Storage> Keeper<S> {
         }
     }
 
-    /// Removes the file that says where a segment ends, once that segment is gone.
-    fn remove_witness(&mut self) -> io::Result<()> {
-        let (witness, first) = {
-            let state = self.shared.state.lock();
-            (state.witness, state.segments.front().map(|first| first.sequence))
-        };
-        let Some(witness) = witness.filter(|witness| first.is_none_or(|first| first > *witness)) else { return Ok(()) };
-        self.shared.storage.remove(&segment_name(witness))?;
-        self.removed = true;
-        let mut state = self.shared.state.lock();
-        state.witness = None;
-        self.shared.publish(&state);
-        drop(state);
-        self.shared.events.room.notify_one();
-        Ok(())
+    /// Removes files that say where segments end that are gone.
+    fn remove_witnesses(&mut self) -> io::Result<()> {
+        loop {
+            let witness = {
+                let state = self.shared.state.lock();
+                let first = state.segments.front().map_or(u64::MAX, |first| first.sequence);
+                state.witnesses.front().copied().filter(|witness| *witness < first)
+            };
+            let Some(witness) = witness else { return Ok(()) };
+            self.shared.storage.remove(&segment_name(witness))?;
+            self.removed = true;
+            let mut state = self.shared.state.lock();
+            state.witnesses.pop_front();
+            self.shared.publish(&state);
+            drop(state);
+            self.shared.events.room.notify_one();
+        }
     }
 }
 

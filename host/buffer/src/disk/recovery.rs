@@ -73,7 +73,7 @@ pub fn open<S: Storage>(storage: S, settings: &DiskSettings) -> io::Result<DiskQ
             found.push(segment);
         }
     }
-    let (segments, witness) = chain(&storage, found, start, settings)?;
+    let (segments, witnesses) = chain(&storage, found, start, settings)?;
     storage.sync()?;
 
     let newest = segments.back().map_or(start, Segment::end);
@@ -85,7 +85,7 @@ pub fn open<S: Storage>(storage: S, settings: &DiskSettings) -> io::Result<DiskQ
     };
     let state = State {
         segments,
-        witness,
+        witnesses,
         newest,
         next_sequence: used.max(newest.sequence) + 1,
         read,
@@ -185,17 +185,17 @@ fn open_segment<S: Storage>(storage: &S, sequence: u64, settings: &DiskSettings)
     Ok(None)
 }
 
-/// Follows the segments from the last one back, and finds out where each one ends. Answers with them, and with the number
-/// of a file besides that holds no record, but says where the last of them ends: without it, damage in that one could be
-/// taken for a torn tail the next time.
+/// Follows the segments from the last one back, and finds out where each one ends. Answers with them, and with the numbers
+/// of files besides that hold no record, but say where one of them ends: without that, damage in it could be taken for a
+/// torn tail the next time.
 fn chain<S: Storage>(
     storage: &S,
     mut found: Vec<Found<S::File>>,
     start: Position,
     settings: &DiskSettings,
-) -> io::Result<(VecDeque<Segment>, Option<u64>)> {
+) -> io::Result<(VecDeque<Segment>, VecDeque<u64>)> {
     let mut segments = VecDeque::new();
-    let mut witness = None;
+    let mut witnesses = VecDeque::new();
     // What the successor says of its predecessor.
     let mut previous: Option<Position> = None;
     while let Some(Found { file, header, size }) = found.pop() {
@@ -219,8 +219,8 @@ fn chain<S: Storage>(
         let tells_of_another = found.iter().any(|other| other.header.sequence == header.previous.sequence);
         if segment.end > SEGMENT_HEADER {
             segments.push_front(segment);
-        } else if segments.is_empty() && tells_of_another {
-            witness = Some(header.sequence);
+        } else if tells_of_another {
+            witnesses.push_front(header.sequence);
         } else {
             // Not one record of its first group is whole.
             storage.remove(&segment_name(header.sequence))?;
@@ -229,7 +229,7 @@ fn chain<S: Storage>(
     if let Some(missing) = previous {
         report_missing(missing, start, settings);
     }
-    Ok((segments, witness))
+    Ok((segments, witnesses))
 }
 
 fn end_known(

@@ -52,8 +52,8 @@ pub(super) struct Flight {
 pub(super) struct State {
     /// By their numbers.
     pub(super) segments: VecDeque<Segment>,
-    /// A file without records that says where the last segment before it ends. It goes when that one does.
-    pub(super) witness: Option<u64>,
+    /// Files without records, each of which says where a segment before it ends. They go when that one has gone.
+    pub(super) witnesses: VecDeque<u64>,
     /// End of the newest segment that there ever was.
     pub(super) newest: Position,
     /// Number of the next segment.
@@ -76,8 +76,8 @@ impl State {
 
     /// Bytes on disk that the bound is for.
     pub(super) fn bytes(&self) -> u64 {
-        let witness = self.witness.map_or(0, |_| SEGMENT_HEADER);
-        self.segments.iter().map(|segment| segment.size).sum::<u64>() + witness + POSITION_BYTES
+        let witnesses = self.witnesses.len() as u64 * SEGMENT_HEADER;
+        self.segments.iter().map(|segment| segment.size).sum::<u64>() + witnesses + POSITION_BYTES
     }
 
     pub(super) fn flight(&mut self, id: u64) -> Option<&mut Flight> {
