@@ -43,6 +43,8 @@ pub enum SpliceError {
     Span(usize),
     /// The value of this row, written as JSON, would be none afterwards.
     NotJson(usize),
+    /// The attributes or the resource of this row would be no object afterwards.
+    NotAnObject(usize),
     /// The column would exceed 4 GiB.
     TooLarge,
 }
@@ -52,6 +54,7 @@ impl std::fmt::Display for SpliceError {
         match self {
             Self::Span(span) => write!(f, "span {span} is out of order or out of bounds"),
             Self::NotJson(row) => write!(f, "the value of row {row} would be no JSON any more"),
+            Self::NotAnObject(row) => write!(f, "the value of row {row} would be no JSON object any more"),
             Self::TooLarge => f.write_str("the column would exceed 4 GiB"),
         }
     }

@@ -58,6 +58,24 @@ fn invalid<T>(text: impl Into<String>) -> Result<T, InvalidDecision> {
     Err(InvalidDecision(text.into()))
 }
 
+/// Whether a value of this field must be an object: attributes and resource as a whole.
+fn takes_objects_only(path: &FieldPath) -> bool {
+    path.is_whole() && path.root != Root::Body
+}
+
+/// Checks that the text of a field holds what another one can be set to, in the marked rows.
+fn check_source(batch: &Batch, source: &FieldPath, target: &FieldPath, rows: &[u8]) -> Checked {
+    let objects_only = takes_objects_only(target);
+    let kinds = batch.check_json(source);
+    for (row, (&marked, &kind)) in rows.iter().zip(kinds.iter()).enumerate() {
+        if marked != 0 && (kind == 0 || (objects_only && kind != wattle_json::Kind::Object as u8)) {
+            let wanted = if objects_only { "a JSON object" } else { "valid JSON" };
+            return invalid(format!("set-json-from: the text of row {row} is not {wanted}"));
+        }
+    }
+    Ok(())
+}
+
 enum Change {
     Replace { field: usize, form: Form, starts: Vec<u32>, ends: Vec<u32>, with: Replacement },
     Set { field: usize, form: Form, values: Column, kinds: Vec<u8> },
@@ -195,8 +213,12 @@ impl Call {
     pub fn replace(&mut self, handle: u32, form: Form, starts: Vec<u32>, ends: Vec<u32>, with: Column) -> Checked {
         let field = handle as usize;
         self.readable(handle)?;
-        if self.writable(handle)?.root == Root::Timestamp {
+        let path = self.writable(handle)?;
+        if path.root == Root::Timestamp {
             return invalid("a timestamp is set with `set-timestamp`");
+        }
+        if takes_objects_only(path) && form == Form::Text {
+            return invalid("replace: attributes and resource as a whole are JSON objects, not text");
         }
         if starts.len() != ends.len() {
             return invalid(format!("replace: {} starts but {} ends", starts.len(), ends.len()));
@@ -220,7 +242,7 @@ impl Call {
         if path.root == Root::Timestamp {
             return invalid("a timestamp is set with `set-timestamp`");
         }
-        let objects_only = path.is_whole() && path.root != Root::Body;
+        let objects_only = takes_objects_only(path);
         if objects_only && form == Form::Text {
             return invalid("set: attributes and resource as a whole take JSON objects, not text");
         }
@@ -253,14 +275,7 @@ impl Call {
         if target_path.root == Root::Timestamp {
             return invalid("a timestamp is set with `set-timestamp`");
         }
-        let objects_only = target_path.is_whole() && target_path.root != Root::Body;
-        let kinds = self.batch.check_json(source_path);
-        for (row, (&marked, &kind)) in rows.iter().zip(kinds.iter()).enumerate() {
-            if marked != 0 && (kind == 0 || (objects_only && kind != wattle_json::Kind::Object as u8)) {
-                let wanted = if objects_only { "a JSON object" } else { "valid JSON" };
-                return invalid(format!("set-json-from: the text of row {row} is not {wanted}"));
-            }
-        }
+        check_source(&self.batch, source_path, target_path, &rows)?;
         self.changes.push(Change::SetJsonFrom { target: target as usize, source: source as usize, rows });
         Ok(())
     }

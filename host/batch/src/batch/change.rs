@@ -58,8 +58,13 @@ impl Batch {
         let column = Column::from_offsets(new.into(), &new_offsets).ok_or(SpliceError::TooLarge)?;
         if form == Form::Json {
             for (row, (text, &kind)) in column.iter().zip(&kinds).enumerate() {
-                if kind != 0 && wattle_json::check(text, MAX_JSON_DEPTH).is_err() {
-                    return Err(SpliceError::NotJson(row));
+                if kind == 0 {
+                    continue;
+                }
+                match wattle_json::check(text, MAX_JSON_DEPTH) {
+                    Err(_) => return Err(SpliceError::NotJson(row)),
+                    Ok(kind) if field.is_whole() && kind != Kind::Object => return Err(SpliceError::NotAnObject(row)),
+                    Ok(_) => {}
                 }
             }
         }

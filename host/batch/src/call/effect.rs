@@ -1,6 +1,6 @@
 //! The end of a call: all decisions take effect together, and the rows leave.
 
-use super::{Call, Change, Checked, Fate, InvalidDecision, Outcome, invalid};
+use super::{Call, Change, Checked, Fate, InvalidDecision, Outcome, check_source, invalid};
 use crate::batch::Batch;
 use crate::children::{Bodies, Children};
 use crate::origin::Failure;
@@ -13,8 +13,8 @@ impl Call {
     /// A decision that can only be checked against the others; the batch comes back unchanged.
     pub fn finish(mut self) -> Result<Outcome, Box<(Batch, InvalidDecision)>> {
         let mut changed = self.batch.share();
-        for change in std::mem::take(&mut self.changes) {
-            if let Err(error) = self.apply(change, &mut changed) {
+        for (index, change) in std::mem::take(&mut self.changes).into_iter().enumerate() {
+            if let Err(error) = self.apply(change, index > 0, &mut changed) {
                 changed.into_ack().deliver();
                 return Err(Box::new((self.batch, error)));
             }
@@ -28,7 +28,8 @@ impl Call {
         Ok(outcome)
     }
 
-    fn apply(&mut self, change: Change, batch: &mut Batch) -> Checked {
+    /// Lets a change take effect on what those before it left.
+    fn apply(&mut self, change: Change, is_changed: bool, batch: &mut Batch) -> Checked {
         let node = self.node.clone();
         let path = |index: usize| match node.fields.get(index) {
             Some(field) => Ok(&field.path),
@@ -43,7 +44,12 @@ impl Call {
                 batch.set(path(field)?, form, &values, &kinds).map_err(too_large)?
             }
             Change::SetJsonFrom { target, source, rows } => {
-                batch.set_json_from(path(target)?, path(source)?, &rows).map_err(too_large)?
+                let (target, source) = (path(target)?, path(source)?);
+                if is_changed {
+                    // The text that was checked when the node decided may be another one now.
+                    check_source(batch, source, target, &rows)?;
+                }
+                batch.set_json_from(target, source, &rows).map_err(too_large)?
             }
             Change::Timestamps(times) => {
                 batch.set_timestamps(&times);

@@ -142,6 +142,7 @@ fn wrong_decisions_are_refused() {
         ("not an object", |c| c.set(2, Form::Json, column(&["{}", "1"]), vec![])),
         ("not text", |c| c.set(2, Form::Text, column(&["{}", "1"]), vec![])),
         ("set-timestamp", |c| c.set(3, Form::Text, column(&["a", "b"]), vec![])),
+        ("not text", |c| c.replace(2, Form::Text, vec![0], vec![1], column(&["x"]))),
         ("text of row 0 is not a JSON object", |c| c.set_json_from(2, 0, vec![1, 1])),
         ("1 marks", |c| c.set_json_from(2, 0, vec![1])),
         ("1 times", |c| c.set_timestamps(vec![1])),
@@ -191,4 +192,40 @@ fn replacing_may_not_break_the_json_of_a_field() {
     let (batch, error) = *call.finish().unwrap_err();
     assert!(error.0.contains("no JSON any more"), "{error}");
     assert_eq!(bodies(&batch), [r#"{"a":[1,2]}"#]);
+}
+
+#[test]
+fn attributes_stay_an_object_when_they_are_replaced() {
+    let (mut call, _) = call(&["a"], &["attributes", "attributes.x"], 1);
+    call.set(1, Form::Text, column(&["v"]), vec![]).unwrap();
+    let (_, batch) = call.finish().unwrap().emitted.remove(0);
+    let whole = vec![Field { path: FieldPath::parse("attributes").unwrap(), read: true, write: true }];
+    let node = NodeInfo { name: "n".into(), version: "n@1".into(), ports: vec!["out".into()], fields: whole };
+    let mut call = Call::new(batch, Arc::new(node));
+    // `{"x":"v"}` becomes `5`.
+    call.replace(0, Form::Json, vec![0], vec![9], column(&["5"])).unwrap();
+    let (_, error) = *call.finish().unwrap_err();
+    assert!(error.0.contains("no JSON object any more"), "{error}");
+}
+
+#[test]
+fn a_text_that_the_same_call_has_changed_is_checked_again_before_it_becomes_json() {
+    for (text, is_json) in [(r#"{"b":2}"#, true), ("[1]", false), (":[1", false)] {
+        let (mut call, _) = call(&[r#"{"a":1}"#], &["body", "attributes"], 1);
+        call.set(0, Form::Text, column(&[text]), vec![]).unwrap();
+        call.set_json_from(1, 0, vec![1]).unwrap();
+        match call.finish() {
+            Ok(mut outcome) => {
+                assert!(is_json, "{text}");
+                let (_, batch) = outcome.emitted.remove(0);
+                let (attributes, ..) = batch.read(&FieldPath::parse("attributes").unwrap(), Form::Json);
+                assert_eq!(&attributes[..], text.as_bytes());
+            }
+            Err(refused) => {
+                let (batch, error) = *refused;
+                assert!(!is_json && error.0.contains("is not a JSON object"), "{text}: {error}");
+                assert_eq!(bodies(&batch), [r#"{"a":1}"#]);
+            }
+        }
+    }
 }
