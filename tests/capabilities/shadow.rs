@@ -20,9 +20,9 @@ fn run(options: &str, grants: &str) -> Left {
     let asks = ["log", "metrics", "clock", "random", "lookup", "kv", "http-client"];
     let asked: String = asks.iter().map(|name| format!("[capabilities.{name}]\nreason = \"a test\"\n")).collect();
     for version in ["1.0.0", "1.1.0"] {
-        folder.write(&format!("{version}/capable.wasm"), folder.read("capable.wasm"));
+        folder.write(format!("{version}/capable.wasm"), folder.read("capable.wasm"));
         folder.write(
-            &format!("{version}/pack.toml"),
+            format!("{version}/pack.toml"),
             format!(
                 "[pack]\nname = \"probe\"\nversion = \"{version}\"\ncontract = \"0.1.0\"\ndescription = \"A probe.\"\n\
                  [input]\ndescription = \"Lines.\"\n{asked}[nodes.cap]\nartifact = \"capable.wasm\"\n\

@@ -3,7 +3,7 @@
 use serde_json::Value;
 use wattle_tests::{Folder, built, workspace};
 
-use crate::{good, has_clang};
+use crate::{good, has, has_clang};
 
 #[test]
 fn the_examples_in_rust_do_what_they_do_in_every_language() {
@@ -15,18 +15,48 @@ fn the_examples_in_rust_do_what_they_do_in_every_language() {
     assert!(report["passed"].as_u64().unwrap() > 40, "{report}");
 }
 
-#[test]
-fn the_examples_in_c_do_what_they_do_in_every_language() {
-    if !has_clang() {
-        return;
-    }
+/// Builds the examples of a language, and checks what they do and that they keep the contract.
+fn the_examples_keep_it(language: &str) {
     let folder = Folder::new();
-    for tree in ["examples/c", "sdk/c"] {
+    let project = format!("examples/{language}");
+    for tree in [&project, &format!("sdk/{language}"), "wit"] {
         folder.copy(&workspace().join(tree), tree);
     }
-    good(&folder, &["node", "build", "examples/c"]);
-    good(&folder, &["node", "conformance", "examples/c/build/examples.wasm", "--examples"]);
-    good(&folder, &["node", "conformance", "examples/c"]);
+    // What building them in the workspace left there.
+    for left in ["build", ".venv", "node_modules"] {
+        let _ = std::fs::remove_dir_all(folder.path(format!("{project}/{left}")));
+    }
+    good(&folder, &["node", "build", &project]);
+    good(&folder, &["node", "conformance", &format!("{project}/build/examples.wasm"), "--examples"]);
+    good(&folder, &["node", "conformance", &project]);
+}
+
+#[test]
+fn the_examples_in_c_do_what_they_do_in_every_language() {
+    if has_clang() {
+        the_examples_keep_it("c");
+    }
+}
+
+#[test]
+fn the_examples_in_javascript_do_what_they_do_in_every_language() {
+    if has("npm") {
+        the_examples_keep_it("js");
+    }
+}
+
+#[test]
+fn the_examples_in_python_do_what_they_do_in_every_language() {
+    if has("python3") {
+        the_examples_keep_it("python");
+    }
+}
+
+#[test]
+fn the_examples_in_go_do_what_they_do_in_every_language() {
+    if has("python3") {
+        the_examples_keep_it("go");
+    }
 }
 
 #[test]

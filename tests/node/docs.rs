@@ -77,7 +77,7 @@ fn asks_and_is_answered(language: &str, page: &str, source: &str) {
     let folder = Folder::new();
     good(&folder, &["node", "new", "--lang", language, "own"]);
     let code = blocks(page, language).pop().unwrap();
-    folder.write(&format!("own/{source}"), code);
+    folder.write(format!("own/{source}"), code);
     if let Some(world) = blocks(page, "wit").pop() {
         folder.write("own/sdk/wit/own.wit", world);
         let project = fs::read_to_string(folder.path("own/node.toml")).unwrap();

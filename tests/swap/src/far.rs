@@ -18,6 +18,7 @@ use wattle_tests::free_address;
 
 use crate::ledger::Ledger;
 use crate::load::OUTPUTS;
+use crate::room::Room;
 
 /// An endpoint that books what it is sent to `/<output>`.
 pub(crate) struct Far {
@@ -82,10 +83,12 @@ fn follow(ledger: &Ledger, output: usize, path: &std::path::Path, done: &AtomicB
     };
     let mut rest = Vec::new();
     let mut buffer = vec![0; 1 << 20];
+    let mut room = Room::new(path);
     loop {
         let is_last = done.load(Ordering::SeqCst);
         let count = file.read(&mut buffer).unwrap();
         rest.extend_from_slice(&buffer[..count]);
+        room.is_read(count as u64);
         if let Some(end) = memchr::memrchr(b'\n', &rest) {
             ledger.receive(output, &rest[..end]);
             rest.drain(..=end);

@@ -11,9 +11,12 @@ use std::time::{Duration, Instant};
 
 use crate::ledger::Ledger;
 use crate::load::{Place, templates};
+use crate::room::Room;
 
 /// Events that are under way at most, for each file: enough that the agent always has work.
 const BACKLOG: usize = 4_000;
+/// Bytes at the end of a file that the agent may still read; many times the backlog.
+const UNREAD: u64 = 128 << 20;
 /// Records of a document in a file.
 const FILE_RECORDS: u32 = 40;
 /// Records of a document that a client posts.
@@ -36,8 +39,9 @@ impl Feed {
         let all = templates(stream as u64 + 1, FILE_RECORDS, TEMPLATES);
         let books = books.clone();
         Self::start(move |stop| {
-            let mut file = File::options().create(true).append(true).open(path).unwrap();
-            let mut number = 0;
+            let mut file = File::options().create(true).append(true).open(&path).unwrap();
+            let mut room = Room::new(&path);
+            let (mut number, mut written) = (0, 0);
             for template in all.iter().cycle() {
                 while books[0].open(stream) > BACKLOG || books[1].open(stream) > BACKLOG {
                     if stop.load(Ordering::SeqCst) {
@@ -52,6 +56,9 @@ impl Feed {
                 let mut line = template.write(stream, number);
                 line.push(b'\n');
                 file.write_all(&line).unwrap();
+                written += line.len() as u64;
+                // What is open is far less.
+                room.is_read(line.len() as u64 * u64::from(written > UNREAD));
                 number += template.records();
             }
         })

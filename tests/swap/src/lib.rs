@@ -16,6 +16,7 @@ mod feed;
 mod ledger;
 mod load;
 mod rig;
+mod room;
 mod stats;
 
 pub use rig::{Figures, Size, Wrong, run};
