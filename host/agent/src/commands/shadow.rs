@@ -54,9 +54,45 @@ fn render(pipeline: &str, shadow: &Value) -> String {
     }
     for difference in shadow.get("first").and_then(Value::as_array).into_iter().flatten() {
         let side = |key: &str| difference.get(key).and_then(Value::as_str);
+        let (primary, candidate) = (side("primary"), side("candidate"));
+        let same =
+            primary.zip(candidate).map_or(0, |(a, b)| a.chars().zip(b.chars()).take_while(|(a, b)| a == b).count());
         lines.push(format!("  on {}:", difference.get("output").and_then(Value::as_str).unwrap_or_default()));
-        lines.push(format!("    runs       {}", side("primary").unwrap_or("(not there)")));
-        lines.push(format!("    candidate  {}", side("candidate").unwrap_or("(not there)")));
+        lines.push(format!("    runs       {}", part(primary, same)));
+        lines.push(format!("    candidate  {}", part(candidate, same)));
     }
     lines.join("\n")
+}
+
+/// Characters that are shown before the first that differs, and from there on.
+const BEFORE: usize = 60;
+const AFTER: usize = 100;
+
+/// The part of an event around its first character that differs; `--json` has the whole.
+fn part(event: Option<&str>, same: usize) -> String {
+    let Some(event) = event else { return "(not there)".to_owned() };
+    let skipped = same.saturating_sub(BEFORE);
+    let shown: String = event.chars().skip(skipped).take(BEFORE + AFTER).collect();
+    let (start, end) = (if skipped > 0 { "…" } else { "" }, event.chars().count() > skipped + BEFORE + AFTER);
+    format!("{start}{shown}{}", if end { "…" } else { "" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_long_events_the_part_that_differs_is_shown() {
+        let event = |middle: &str| format!("{}{middle}{}", "a".repeat(500), "z".repeat(500));
+        let (runs, other) = (event("one"), event("two"));
+        let shadow = serde_json::json!({ "first": [
+            { "output": "ok", "primary": runs, "candidate": other },
+            { "output": "ok", "primary": "short", "candidate": null },
+        ]});
+        let text = render("main", &shadow);
+        let (start, end) = ("a".repeat(60), "z".repeat(97));
+        assert!(text.contains(&format!("    runs       …{start}one{end}…\n")), "{text}");
+        assert!(text.contains(&format!("    candidate  …{start}two{end}…\n")), "{text}");
+        assert!(text.ends_with("    runs       short\n    candidate  (not there)"), "{text}");
+    }
 }
