@@ -3,7 +3,7 @@
 use serde_json::Value;
 use wattle_tests::{Folder, built, workspace};
 
-use crate::{good, has, has_clang};
+use crate::{good, needs, needs_clang};
 
 #[test]
 fn the_examples_in_rust_do_what_they_do_in_every_language() {
@@ -33,30 +33,26 @@ fn the_examples_keep_it(language: &str) {
 
 #[test]
 fn the_examples_in_c_do_what_they_do_in_every_language() {
-    if has_clang() {
-        the_examples_keep_it("c");
-    }
+    needs_clang();
+    the_examples_keep_it("c");
 }
 
 #[test]
 fn the_examples_in_javascript_do_what_they_do_in_every_language() {
-    if has("npm") {
-        the_examples_keep_it("js");
-    }
+    needs("npm");
+    the_examples_keep_it("js");
 }
 
 #[test]
 fn the_examples_in_python_do_what_they_do_in_every_language() {
-    if has("python3") {
-        the_examples_keep_it("python");
-    }
+    needs("python3");
+    the_examples_keep_it("python");
 }
 
 #[test]
 fn the_examples_in_go_do_what_they_do_in_every_language() {
-    if has("python3") {
-        the_examples_keep_it("go");
-    }
+    needs("python3");
+    the_examples_keep_it("go");
 }
 
 #[test]

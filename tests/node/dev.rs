@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use wattle_tests::{Folder, wait_until};
 
-use crate::{good, has_clang};
+use crate::{good, needs_clang};
 
 /// How long anything that is waited for may take.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -49,9 +49,7 @@ impl Drop for Running {
 
 #[test]
 fn a_save_is_built_swapped_and_shown() {
-    if !has_clang() {
-        return;
-    }
+    needs_clang();
     let folder = Folder::new();
     good(&folder, &["node", "new", "--lang", "c", "own"]);
     let mut dev = folder.wattle();

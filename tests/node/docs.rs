@@ -5,7 +5,7 @@ use std::process::Command;
 
 use wattle_tests::{Folder, binary, finish, workspace};
 
-use crate::{good, has, has_clang};
+use crate::{good, needs, needs_clang};
 
 /// Blocks of this language in a page.
 fn blocks(page: &str, language: &str) -> Vec<String> {
@@ -31,16 +31,13 @@ fn run(page: &str, folder: &Folder) {
 
 #[test]
 fn the_page_of_c_works_as_it_stands() {
-    if has_clang() {
-        run("c.md", &Folder::new());
-    }
+    needs_clang();
+    run("c.md", &Folder::new());
 }
 
 #[test]
 fn the_page_for_people_without_an_sdk_works_as_it_stands() {
-    if !has_clang() {
-        return;
-    }
+    needs_clang();
     let folder = Folder::new();
     folder.write("node.c", blocks("without-sdk.md", "c").concat());
     run("without-sdk.md", &folder);
@@ -53,23 +50,20 @@ fn the_page_of_rust_works_as_it_stands() {
 
 #[test]
 fn the_page_of_javascript_works_as_it_stands() {
-    if has("npm") {
-        run("javascript.md", &Folder::new());
-    }
+    needs("npm");
+    run("javascript.md", &Folder::new());
 }
 
 #[test]
 fn the_page_of_python_works_as_it_stands() {
-    if has("python3") {
-        run("python.md", &Folder::new());
-    }
+    needs("python3");
+    run("python.md", &Folder::new());
 }
 
 #[test]
 fn the_page_of_go_works_as_it_stands() {
-    if has("python3") {
-        run("go.md", &Folder::new());
-    }
+    needs("python3");
+    run("go.md", &Folder::new());
 }
 
 /// Puts the node with capabilities of a page in the place of a template's, and runs its case.
@@ -99,28 +93,24 @@ fn a_node_in_rust_asks_for_what_it_uses_and_is_answered() {
 
 #[test]
 fn a_node_in_c_asks_for_what_it_uses_and_is_answered() {
-    if has_clang() {
-        asks_and_is_answered("c", "c.md", "src/node.c");
-    }
+    needs_clang();
+    asks_and_is_answered("c", "c.md", "src/node.c");
 }
 
 #[test]
 fn a_node_in_javascript_asks_for_what_it_uses_and_is_answered() {
-    if has("npm") {
-        asks_and_is_answered("js", "javascript.md", "src/node.js");
-    }
+    needs("npm");
+    asks_and_is_answered("js", "javascript.md", "src/node.js");
 }
 
 #[test]
 fn a_node_in_python_asks_for_what_it_uses_and_is_answered() {
-    if has("python3") {
-        asks_and_is_answered("python", "python.md", "src/app.py");
-    }
+    needs("python3");
+    asks_and_is_answered("python", "python.md", "src/app.py");
 }
 
 #[test]
 fn a_node_in_go_asks_for_what_it_uses_and_is_answered() {
-    if has("python3") {
-        asks_and_is_answered("go", "go.md", "main.go");
-    }
+    needs("python3");
+    asks_and_is_answered("go", "go.md", "main.go");
 }

@@ -1,5 +1,5 @@
 //! Nodes of one's own: the commands of `wattle node`, the pages of `docs/nodes`, the templates and the examples, in the
-//! languages whose tools are there: `cargo xtask test` installs them where it may. `cargo xtask languages` measures them.
+//! languages that there is an SDK for: `cargo xtask test` installs their tools where it may. `cargo xtask languages` measures them.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -18,18 +18,21 @@ use std::process::Command;
 
 use wattle_tests::{Ended, Folder};
 
-/// Whether C can be compiled to WebAssembly here; says so where not.
-fn has_clang() -> bool {
-    has("clang") && has("wasm-ld")
+/// The tools of C must be there.
+#[track_caller]
+fn needs_clang() {
+    needs("clang");
+    needs("wasm-ld");
 }
 
-/// Whether a program is there; says so where not.
-fn has(program: &str) -> bool {
-    let is_there = Command::new(program).arg("--version").output().is_ok();
-    if !is_there {
-        println!("skipped: {program} is not there");
-    }
-    is_there
+/// A program must be there: a test that is skipped says nothing.
+#[track_caller]
+fn needs(program: &str) {
+    let is_there = Command::new(program).arg("--version").output().is_ok_and(|output| output.status.success());
+    assert!(
+        is_there,
+        "{program} is not there; `cargo xtask test` installs it as root on Debian, elsewhere install it first"
+    );
 }
 
 /// Runs a command line that must go well.

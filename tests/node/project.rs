@@ -5,13 +5,11 @@ use std::fs;
 use serde_json::Value;
 use wattle_tests::{Folder, finish};
 
-use crate::{good, has_clang};
+use crate::{good, needs_clang};
 
 #[test]
 fn the_template_of_c_builds_in_both_faces_and_keeps_the_contract() {
-    if !has_clang() {
-        return;
-    }
+    needs_clang();
     let folder = Folder::new();
     for (name, more) in [("one-event", &[][..]), ("all-rows", &["--columns"][..])] {
         good(&folder, &[&["node", "new", "--lang", "c", name], more].concat());
@@ -49,9 +47,7 @@ fn the_template_of_rust_builds_in_both_faces_and_keeps_the_contract() {
 
 #[test]
 fn a_case_that_fails_says_where_it_differs() {
-    if !has_clang() {
-        return;
-    }
+    needs_clang();
     let folder = Folder::new();
     good(&folder, &["node", "new", "--lang", "c", "own"]);
     good(&folder, &["node", "build", "own"]);
