@@ -240,6 +240,8 @@ fn end_known(
     size: u64,
     settings: &DiskSettings,
 ) -> io::Result<Segment> {
+    // Whatever a successor says: the header stays, since it tells of the segment before.
+    let end = end.max(SEGMENT_HEADER);
     let damaged = size < end;
     if damaged && from < end {
         add(&settings.stats.damaged_bytes, end - size.max(from));
