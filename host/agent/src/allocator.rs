@@ -44,17 +44,9 @@ pub(crate) fn configure() {
 mod tests {
     use super::*;
 
+    /// One test, since options are of the whole process.
     #[test]
-    #[cfg(target_os = "linux")]
-    fn huge_pages_are_off() {
-        if std::env::var_os("MIMALLOC_ALLOW_THP").is_none() {
-            configure();
-            assert!(rustix::thread::transparent_huge_pages_are_disabled().unwrap());
-        }
-    }
-
-    #[test]
-    fn the_option_is_the_one_that_is_meant() {
+    fn options_are_those_that_are_meant() {
         #[expect(unsafe_code, reason = "mimalloc has no safe interface for its options")]
         let get = || unsafe { mi_option_get(PURGE_DELAY) };
         // Its default, which no option beside it has.
@@ -62,6 +54,11 @@ mod tests {
             assert_eq!(get(), 1000);
             configure();
             assert_eq!(get(), 20);
+        }
+        configure();
+        #[cfg(target_os = "linux")]
+        if std::env::var_os("MIMALLOC_ALLOW_THP").is_none() {
+            assert!(rustix::thread::transparent_huge_pages_are_disabled().unwrap());
         }
     }
 }
