@@ -200,7 +200,7 @@ typedef struct {
  * node was configured: the rest is gone when a call ends. */
 typedef wattle_text (*wattle_save_function)(void);
 /* Takes over state before the first batch: mostly one snapshot, several where fewer workers run than when they were
- * taken. WATTLE_OK, or what cannot be understood. */
+ * taken, or where a canary ended. WATTLE_OK, or what cannot be understood. */
 typedef wattle_text (*wattle_restore_function)(const wattle_snapshot *snapshots, size_t count);
 
 /* Makes a node stateful: what it keeps is handed to its successor, whether after a fault, a swap or a restart. `version` is

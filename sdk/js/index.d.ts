@@ -92,7 +92,7 @@ export interface State {
   save(): string | Uint8Array;
   /**
    * Takes over state before the first batch: mostly one snapshot, several where fewer workers run than when they were
-   * taken. Throws a {@link NodeError} for what it cannot understand.
+   * taken, or where a canary ended. Throws a {@link NodeError} for what it cannot understand.
    */
   restore(snapshots: Snapshot[]): void;
 }

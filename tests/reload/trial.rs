@@ -268,6 +268,74 @@ fn a_canary_that_does_well_is_promoted_and_can_be_rolled_back() {
     rig.assert_conserved(agent);
 }
 
+/// A version that counts rows. Only what runs counts as another version, so each has another limit.
+fn counting(version: &str, time: &str) -> String {
+    format!(
+        r#"
+[pack]
+name = "lines"
+version = "{version}"
+contract = "0.1"
+description = "Counts rows."
+[nodes.count]
+artifact = "counter.wasm"
+inputs = ["input"]
+options = {{ field = "body" }}
+limits = {{ time = "{time}" }}
+[outputs.ok]
+inputs = ["count"]
+[outputs.fails]
+inputs = ["count.failed"]
+"#
+    )
+}
+
+#[test]
+fn what_a_canary_counted_is_not_lost_when_it_ends() {
+    let mut rig = Rig::new();
+    for (pack, version, time) in [("first", "2.0.0", "2s"), ("second", "2.1.0", "3s")] {
+        rig.folder.write(format!("{pack}/pack.toml"), counting(version, time));
+        rig.folder.write(format!("{pack}/counter.wasm"), std::fs::read(built("guests/counter.wasm")).unwrap());
+    }
+    let trial = |pack, canary, wait| {
+        let rule = format!("share = 0.5, for = \"{wait}\", min_events = 100");
+        format!("pack = \"./{pack}\"\ncanary = {{ pack = \"./{canary}\", {rule} }}")
+    };
+    // With one worker, the last count is that of all lines.
+    let one_worker =
+        |pipeline: &str| rig.config(pipeline).replace("[agent.batch]", "[agent]\nworkers = 1\n[agent.batch]");
+    let (start, back) = (one_worker(&trial("first", "second", "1s")), one_worker(&trial("second", "first", "1h")));
+    let without = one_worker("pack = \"./second\"");
+    let mut agent = rig.folder.start(&start);
+    let counted = |rig: &Rig| -> Vec<usize> {
+        let ok = String::from_utf8(rig.folder.read("ok.ndjson")).unwrap();
+        ok.lines().filter_map(|line| line.parse().ok()).collect()
+    };
+    rig.write(2_000, 0);
+    agent.wait_for("canary promoted");
+    agent.wait_for("reloaded");
+    wait_until("all lines", || counted(&rig).len() == rig.written);
+    assert!(counted(&rig).into_iter().max().unwrap() < 2_000, "each version counted what it had");
+    rig.write(10, 0);
+    wait_until("more lines", || counted(&rig).len() == rig.written);
+    assert_eq!(counted(&rig).last(), Some(&2_010), "the version that was promoted goes on with the counts of both");
+    // The same for one that is not promoted.
+    rig.folder.replace("agent.toml", back);
+    agent.wait_for("reloaded");
+    rig.write(1_000, 0);
+    wait_until("still more lines", || counted(&rig).len() == rig.written);
+    rig.folder.replace("agent.toml", without);
+    agent.wait_for("reloaded");
+    // What no worker came to take over is not lost either.
+    let ended = agent.stop();
+    assert!(!ended.log.contains("its state with it"), "{}", ended.log);
+    let agent = rig.folder.start(&std::fs::read_to_string(rig.folder.path("agent.toml")).unwrap());
+    rig.write(1, 0);
+    wait_until("the last line", || counted(&rig).len() == rig.written);
+    assert_eq!(counted(&rig).last(), Some(&3_011));
+    agent.stop();
+}
+
 #[test]
 fn a_version_that_faults_after_a_reload_is_given_up_until_the_configuration_changes() {
     let mut rig = Rig::new();

@@ -79,6 +79,15 @@ impl StateSlot {
         self.0.lock().clone()
     }
 
+    /// Takes what another one holds in addition.
+    pub fn take_from(&self, other: &Self) {
+        let more = std::mem::take(&mut *other.0.lock());
+        if !more.is_empty() {
+            let mut held = self.0.lock();
+            *held = [&**held, &more].concat().into();
+        }
+    }
+
     pub(crate) fn set(&self, snapshots: Vec<Snapshot>) {
         *self.0.lock() = snapshots.into();
     }

@@ -9,7 +9,7 @@ use wattle_buffer::Queue;
 use wattle_buffer::disk::BufferStats;
 use wattle_capability::Services;
 use wattle_pack::{NodePlan, OnStateMismatch, PipelinePlan, Plan, ShadowSettings, SinkPlan, Trial};
-use wattle_runtime::{NodeStats, Process, Runner, RunnerSettings, Runtime};
+use wattle_runtime::{NodeStats, Process, Runner, RunnerSettings, Runtime, StateSlot};
 use wattle_sink::{Encoder, Payload, SinkStats};
 
 use crate::circuit::Circuit;
@@ -160,6 +160,7 @@ impl Generation {
         for (pipeline, nodes) in self.pipelines.iter().zip(&mut set) {
             for (links, node) in pipeline.nodes.iter().zip(nodes) {
                 let Some(slot) = links.slots.get(worker) else { continue };
+                links.inherit(worker);
                 if let Err(error) = node.take_over(slot) {
                     let (pipeline, node) = (pipeline.name.as_str(), &*links.name);
                     tracing::warn!(
@@ -173,6 +174,19 @@ impl Generation {
             }
         }
         set
+    }
+
+    /// Whether a node takes over what that one gathered in a canary that ended.
+    pub(crate) fn is_heir_of(&self, pipeline: &str, node: &str) -> bool {
+        let heirs = self.pipelines.iter().filter(|heir| canary_name(&heir.name) == pipeline);
+        heirs.flat_map(|heir| &heir.nodes).any(|links| *links.name == *node && !links.inherits.is_empty())
+    }
+
+    /// Has all state of canaries that ended taken over, also where no worker came to it. No worker must be running.
+    pub(crate) fn inherit(&self) {
+        for links in self.pipelines.iter().flat_map(|pipeline| &pipeline.nodes) {
+            (0..links.inherits.len()).for_each(|worker| links.inherit(worker));
+        }
     }
 
     /// Takes back the instances of a worker that does not keep them.
@@ -238,15 +252,25 @@ impl Builder<'_> {
             Some(twins) => twins,
             None => self.instances(planned, name, owner, &counted)?,
         });
+        // A canary ends by a plan without one, promoted or not: what its nodes gathered is of batches that nobody else saw.
+        let ended = self.plan.pipelines.get(index).is_some_and(|p| p.canary.is_none()).then(|| canary_name(name));
         let mut slots = Vec::with_capacity(planned.nodes.len());
         for (place, node) in planned.nodes.iter().enumerate() {
             let stats = counted.node(&node.name).stats.clone();
             let lost = || _ = stats.state_lost.fetch_add(1, Ordering::Relaxed);
-            let held = states.slots(name, &node.name, lost);
-            if !check_state(name, node, instances.iter().filter_map(|set| set.get(place)), &held)? {
+            let own = states.slots(name, &node.name, lost);
+            let made = || instances.iter().filter_map(|set| set.get(place));
+            let left = ended.as_ref().and_then(|canary| states.held(canary, &node.name)).unwrap_or_default();
+            let both = |(own, left): (&Arc<StateSlot>, &Arc<StateSlot>)| [&*own.get(), &*left.get()].concat();
+            let inherits = match made().zip(own.iter().zip(&left)).all(|(node, s)| node.check_state(&both(s)).is_ok()) {
+                true => left,
+                // It is logged when that state goes.
+                false => Slots::new(),
+            };
+            if !check_state(name, node, made(), &own)? {
                 self.emptied.push(format!("{name}.{}", node.name));
             }
-            slots.push(held);
+            slots.push((own, inherits));
         }
         for (set, made) in self.nodes.iter_mut().zip(instances) {
             set.push(made);
@@ -297,11 +321,11 @@ impl Builder<'_> {
         planned: &PipelinePlan,
         name: &str,
         counted: Arc<PipelineCounts>,
-        slots: Vec<Slots>,
+        slots: Vec<(Slots, Slots)>,
         quarantine: Option<&Arc<Quarantine>>,
         outputs: Vec<Output>,
     ) -> Pipeline {
-        let links = planned.nodes.iter().zip(slots).map(|(node, slots)| {
+        let links = planned.nodes.iter().zip(slots).map(|(node, (slots, inherits))| {
             let counts = counted.node(&node.name);
             let ports = node.ports.iter();
             let ports = ports.map(|p| Port { sent: counts.port(&p.name), targets: p.targets.clone() }).collect();
@@ -313,6 +337,7 @@ impl Builder<'_> {
                 ports,
                 counts,
                 slots,
+                inherits,
             }
         });
         Pipeline {
@@ -339,7 +364,7 @@ impl Builder<'_> {
         let outputs = candidate.outputs.iter().map(|o| Output { sinks: Vec::new(), counts: counted.output(&o.name) });
         let outputs = outputs.collect();
         // Nobody else has its state, so it begins with nothing and keeps nothing.
-        let slots = vec![Slots::new(); candidate.nodes.len()];
+        let slots = vec![Default::default(); candidate.nodes.len()];
         let mut pipeline = self.connect(candidate, &planned.name, counted, slots, None, outputs);
         pipeline.stops = Stops::default();
         let names = |plan: &PipelinePlan| plan.outputs.iter().map(|output| output.name.clone()).collect();

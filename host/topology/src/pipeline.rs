@@ -58,8 +58,19 @@ pub(crate) struct NodeLinks {
     pub(crate) counts: Arc<NodeCounts>,
     /// Where each worker keeps the state of its instance.
     pub(crate) slots: Slots,
+    /// Where each worker kept the state of a canary that ended, which goes into that.
+    pub(crate) inherits: Slots,
     /// For a node that hides data: rows that it could not process leave without their contents.
     pub(crate) quarantine: Option<Arc<Quarantine>>,
+}
+
+impl NodeLinks {
+    /// Has a worker's slot take what its slot of a canary that ended holds. No instance of either must be using them.
+    pub(crate) fn inherit(&self, worker: usize) {
+        if let Some((own, left)) = self.slots.get(worker).zip(self.inherits.get(worker)) {
+            own.take_from(left);
+        }
+    }
 }
 
 /// A port of a node.

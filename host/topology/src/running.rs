@@ -238,12 +238,13 @@ impl Topology {
             self.start_source(&component, source, plan);
         }
         self.leaving.retain(|task| !task.is_finished());
+        let current = self.current.load();
         self.states.retain(|pipeline, node| {
             let is_in = |p: &PipelinePlan| p.nodes.iter().any(|n| n.name == node);
             plan.pipelines.iter().any(|p| {
                 let canary = p.canary.as_ref().filter(|_| canary_name(&p.name) == pipeline);
                 p.name == pipeline && is_in(p) || canary.is_some_and(|canary| is_in(&canary.candidate))
-            })
+            }) || current.is_heir_of(pipeline, node)
         });
         self.observer.shadow_reports().retain(plan);
         Ok(Swapped { generation: number, emptied })

@@ -59,6 +59,11 @@ impl States {
         slots
     }
 
+    /// The slots of a node that runs or ran since the agent started.
+    pub(crate) fn held(&self, pipeline: &str, node: &str) -> Option<Slots> {
+        self.all.lock().get(&(pipeline.to_owned(), node.to_owned())).cloned()
+    }
+
     /// Forgets the state of nodes that are not wanted any more.
     pub(crate) fn retain(&self, wanted: impl Fn(&str, &str) -> bool) {
         self.all.lock().retain(|(pipeline, node), slots| {
@@ -70,12 +75,17 @@ impl States {
         });
     }
 
-    /// Writes the state of all nodes that have any.
-    pub(crate) fn write(&self) {
+    /// Writes the state of all nodes that have any. What has been `inherited` of a node goes from disk, so that it does not
+    /// come back when another node has its name.
+    pub(crate) fn write(&self, inherited: impl Fn(&str, &str) -> bool) {
         let Some(folder) = &self.folder else { return };
         for ((pipeline, node), slots) in self.all.lock().iter() {
             let snapshots: Vec<Snapshot> = slots.iter().flat_map(|slot| slot.get().to_vec()).collect();
             if snapshots.is_empty() {
+                if inherited(pipeline, node) {
+                    // It is there only if a former run ended before the canary did.
+                    let _ = fs::remove_file(folder.join(pipeline).join(node));
+                }
                 continue;
             }
             if let Err(error) = write(&folder.join(pipeline), node, &snapshots) {
@@ -167,7 +177,7 @@ mod tests {
         let [one, two, three] = all;
         assert_eq!(held(&slots), [vec![one.clone(), three.clone()], vec![two.clone()], vec![]]);
         // What is written is what was read, whoever holds it.
-        states.write();
+        states.write(|_, _| false);
         let alone = States::new(Some(dir.path()), 1).slots("main", "count", || panic!("nothing is lost"));
         assert_eq!(held(&alone), [vec![one, three, two], vec![]]);
         let other = states.slots("main", "other", || panic!("nothing is lost"));

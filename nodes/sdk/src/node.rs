@@ -45,7 +45,8 @@ pub trait Stateful: Node {
     fn save(&self) -> Vec<u8>;
 
     /// Takes over state, before the first batch: mostly one snapshot, several where fewer workers run than when they were
-    /// taken. An error says what cannot be understood; the operator decides whether the node then begins with nothing.
+    /// taken, or where a canary ended. An error says what cannot be understood; the operator decides whether the node then
+    /// begins with nothing.
     fn restore(&mut self, snapshots: Vec<Snapshot>) -> Result<(), String>;
 }
 

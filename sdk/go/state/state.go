@@ -21,7 +21,8 @@ var (
 // Export says how the node of this component saves and restores its state. It is called in an init function.
 //
 // The version is that of the form in which save writes. restore is called before the first batch, mostly with one
-// snapshot, and with several where fewer workers run than when they were taken; its error says what it cannot understand.
+// snapshot, and with several where fewer workers run than when they were taken, or where a canary ended; its error says what it
+// cannot understand.
 func Export(formVersion uint32, saves func() []byte, restores func(snapshots []Snapshot) error) {
 	version, save, restore = formVersion, saves, restores
 }

@@ -6,7 +6,8 @@
 
 stands beside `Node`, and the component is made for the world `stateful-processor` (in `node.toml`). `save` answers with
 bytes. `restore` is given a list of snapshots, each with `version` and `bytes`, before the first batch: mostly one,
-several where fewer workers run than when they were taken; it raises `NodeError` for what it cannot understand.
+several where fewer workers run than when they were taken, or where a canary ended; it raises `NodeError` for what it
+cannot understand.
 """
 
 from __future__ import annotations

@@ -69,7 +69,10 @@ impl Topology {
             // The worker that was left behind still has its handles to them.
             self.sinks.values().for_each(|sink| sink.handle.queue.close());
         }
-        self.states.write();
+        let current = self.current.load();
+        current.inherit();
+        self.states.write(|pipeline, node| current.is_heir_of(pipeline, node));
+        drop(current);
         // The last handles to the sinks: their queues close, and they flush.
         self.current.store(Arc::new(Generation::empty(u64::MAX)));
         let mut tasks: Vec<JoinHandle<()>> = std::mem::take(&mut self.leaving);
