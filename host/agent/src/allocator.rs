@@ -23,20 +23,45 @@ static ALLOCATOR: MiMalloc = MiMalloc;
 /// `mi_option_purge_delay` of mimalloc 3, which the crate does not name: for how many milliseconds freed pages are kept.
 const PURGE_DELAY: c_int = 15;
 
+/// The delay while batches are all that is allocated.
+const SOON_MS: c_long = 20;
+
+/// The delay while something is compiled, which allocates and frees a hundred times what it keeps: a twelfth less time.
+const LATER_MS: c_long = 1000;
+
+/// Freed pages are kept for longer as long as this lives.
+pub(crate) struct KeepPages;
+
+impl KeepPages {
+    pub(crate) fn new() -> Self {
+        set_purge_delay(LATER_MS);
+        Self
+    }
+}
+
+impl Drop for KeepPages {
+    fn drop(&mut self) {
+        set_purge_delay(SOON_MS);
+    }
+}
+
 /// Gives freed pages back sooner, and does without huge pages. `MIMALLOC_PURGE_DELAY` and `MIMALLOC_ALLOW_THP` of the
 /// environment have precedence. To be called first of all.
 pub(crate) fn configure() {
-    const MILLISECONDS: c_long = 20;
     #[cfg(target_os = "linux")]
     if std::env::var_os("MIMALLOC_ALLOW_THP").is_none() {
         // A kernel that knows no huge pages is as good.
         let _ = rustix::thread::disable_transparent_huge_pages(true);
     }
+    set_purge_delay(SOON_MS);
+}
+
+fn set_purge_delay(milliseconds: c_long) {
     // SAFETY: it stores a number in a table of options and may be called at any time; an option that does not exist is
     // ignored.
     #[expect(unsafe_code, reason = "mimalloc has no safe interface for its options")]
     unsafe {
-        mi_option_set_default(PURGE_DELAY, MILLISECONDS);
+        mi_option_set_default(PURGE_DELAY, milliseconds);
     }
 }
 
@@ -53,6 +78,10 @@ mod tests {
         if std::env::var_os("MIMALLOC_PURGE_DELAY").is_none() {
             assert_eq!(get(), 1000);
             configure();
+            assert_eq!(get(), 20);
+            let pages = KeepPages::new();
+            assert_eq!(get(), 1000);
+            drop(pages);
             assert_eq!(get(), 20);
         }
         configure();

@@ -1,7 +1,6 @@
 //! Where a configuration comes from, and loading it: a file, or the one that `wattle run --pack` stands for.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use wattle_pack::{AgentSettings, ArtifactLimits, Diagnostic, Invalid, Library, Plan};
 use wattle_runtime::{Catalog, Runtime};
@@ -75,7 +74,13 @@ pub(crate) fn environment(name: &str) -> Option<String> {
 
 /// A runtime that keeps compiled code in the data folder, with the built-in artifacts.
 pub(crate) fn catalog(data_dir: &Path, limits: ArtifactLimits) -> Result<Catalog, Failure> {
-    let runtime: Arc<Runtime> = Runtime::new(Some(&data_dir.join("cache")), limits)?;
+    let runtime = Runtime::new(Some(&data_dir.join("cache")), limits)?;
+    Ok(Catalog::new(runtime, builtin::artifacts()))
+}
+
+/// The same for an agent that is there to stay, which begins before everything is optimized.
+pub(crate) fn lasting_catalog(data_dir: &Path, limits: ArtifactLimits) -> Result<Catalog, Failure> {
+    let runtime = Runtime::tiered(Some(&data_dir.join("cache")), limits)?;
     Ok(Catalog::new(runtime, builtin::artifacts()))
 }
 

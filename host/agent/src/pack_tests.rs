@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::io::Read as _;
+use std::thread::{self, available_parallelism};
 
 use serde_json::Value;
 use wattle_batch::Column;
@@ -81,9 +82,9 @@ impl PackTests {
     /// Every test that failed.
     pub(crate) fn pass(&mut self, loader: &Loader, running: &Plan, plan: &Plan) -> Result<(), String> {
         let library = loader.library.clone().with_folder(&plan.agent.packs);
-        let known: Vec<&PipelinePlan> = candidates(running).collect();
+        let known: Vec<&PipelinePlan> = running.pipelines.iter().flat_map(PipelinePlan::versions).collect();
         let mut failed = Vec::new();
-        for pipeline in candidates(plan) {
+        for pipeline in plan.pipelines.iter().flat_map(PipelinePlan::versions) {
             let (Some(reference), Some(pack)) = (&pipeline.reference, &pipeline.pack) else { continue };
             let same = |other: &&PipelinePlan| {
                 other.pack.as_ref().is_some_and(|other| other.digest == pack.digest)
@@ -110,24 +111,28 @@ fn verdict(reference: &str, catalog: &Catalog, library: &Library) -> Option<Stri
             return Some(format!("tests of pack `{reference}` cannot be read: {}", all.join("; ")));
         }
     };
-    let mut bench = Bench::new(reference, catalog, library);
+    // Side by side: somebody waits for the swap.
+    let cores = available_parallelism().map_or(1, usize::from);
+    let share = tests.len().div_ceil(cores).max(1);
+    let problems: Vec<String> = thread::scope(|scope| {
+        let run = |tests| scope.spawn(move || problems(Bench::new(reference, catalog, library), tests));
+        let shares: Vec<_> = tests.chunks(share).map(run).collect();
+        let lost = |_| vec!["a test was lost; please report this".to_owned()];
+        shares.into_iter().flat_map(|share| share.join().unwrap_or_else(lost)).collect()
+    });
+    (!problems.is_empty()).then(|| format!("pack `{reference}` fails its tests: {}", problems.join("; ")))
+}
+
+/// Everything that is not as these tests expect.
+fn problems(mut bench: Bench<'_>, tests: &[PackTest]) -> Vec<String> {
     let mut problems = Vec::new();
-    for test in &tests {
+    for test in tests {
         match bench.run(test) {
             Ok(found) => problems.extend(found.into_iter().map(|problem| format!("test `{}`: {problem}", test.name))),
             Err(error) => problems.push(format!("test `{}`: {error}", test.name)),
         }
     }
-    (!problems.is_empty()).then(|| format!("pack `{reference}` fails its tests: {}", problems.join("; ")))
-}
-
-/// Pipelines of a plan, and what is tried in their place.
-fn candidates(plan: &Plan) -> impl Iterator<Item = &PipelinePlan> {
-    plan.pipelines.iter().flat_map(|pipeline| {
-        let shadow = pipeline.shadow.as_ref().map(|trial| &trial.candidate);
-        let canary = pipeline.canary.as_ref().map(|trial| &trial.candidate);
-        [Some(pipeline), shadow, canary].into_iter().flatten()
-    })
+    problems
 }
 
 /// The events of a test's input.

@@ -14,6 +14,7 @@ use wattle_runtime::Catalog;
 use wattle_topology::{Swapped, Topology};
 
 use crate::admin::{Admin, Outcome, State};
+use crate::allocator::KeepPages;
 use crate::configuration::Configuration;
 use crate::control::answer::Answer;
 use crate::exit;
@@ -63,10 +64,26 @@ pub(crate) struct Loader {
 
 impl Loader {
     pub(crate) fn load(&self) -> Result<(Plan, Vec<Diagnostic>), Invalid> {
+        let _pages = KeepPages::new();
         // Compiling takes its time; the workers have threads of their own.
         tokio::task::block_in_place(|| {
-            self.remotes.load(&self.configuration, || self.configuration.load(&self.catalog, &self.library))
+            let loaded =
+                self.remotes.load(&self.configuration, || self.configuration.load(&self.catalog, &self.library))?;
+            self.wait_for_trials(&loaded.0);
+            Ok(loaded)
         })
+    }
+
+    /// Versions that are compared must not differ by how far the compiler has got.
+    fn wait_for_trials(&self, plan: &Plan) {
+        for pipeline in plan.pipelines.iter().filter(|pipeline| pipeline.versions().count() > 1) {
+            for node in pipeline.versions().flat_map(|version| &version.nodes) {
+                // It has been compiled just now; if that fails nevertheless, building the pipeline says so.
+                if let Ok(compiled) = self.catalog.runtime().compile(&node.artifact) {
+                    compiled.wait_optimized();
+                }
+            }
+        }
     }
 
     pub(crate) fn show(&self, diagnostics: &[Diagnostic]) {

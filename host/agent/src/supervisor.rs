@@ -14,7 +14,7 @@ use wattle_topology::{MakeNode, Topology, TopologySettings, sandboxed};
 use crate::admin::{Admin, State};
 use crate::builtin;
 use crate::cli::RunOptions;
-use crate::configuration::{Configuration, catalog};
+use crate::configuration::{Configuration, catalog, lasting_catalog};
 use crate::control::{Asked, Command, Control};
 use crate::exit::{self, Done, Failure};
 use crate::history::{Entry, History};
@@ -58,7 +58,9 @@ impl Supervisor {
             // Standard input keeps nothing in the data folder, so any number of such agents may run.
             Configuration::Text(_) => None,
         };
-        let catalog = catalog(&agent.data_dir, agent.artifacts)?;
+        // What ends when its input does is better off with its code in the cache for the next time.
+        let is_lasting = matches!(configuration, Configuration::File(_)) && !options.once && agent.artifacts.baseline;
+        let catalog = if is_lasting { lasting_catalog } else { catalog }(&agent.data_dir, agent.artifacts)?;
         let make = sandboxed(catalog.runtime().clone(), catalog.services().clone());
         let settings = TopologySettings {
             data_dir: agent.data_dir,

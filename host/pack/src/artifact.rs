@@ -120,6 +120,11 @@ pub trait Nodes {
     /// The interfaces that an artifact imports beyond the contract, such as `wattle:node/log@0.1.0`. Empty for what is no
     /// component; [`Nodes::configure`] says so.
     fn imports(&self, artifact: &Artifact) -> Vec<String>;
+    /// Says which artifacts will be configured next, so that they can be compiled side by side. What is wrong with them
+    /// is for [`Nodes::configure`] to say.
+    fn prepare(&self, artifacts: &[Arc<Artifact>]) {
+        let _ = artifacts;
+    }
     /// Instantiates an artifact within these limits, with these capabilities, and configures it with options, a JSON
     /// object as text.
     fn configure(

@@ -67,12 +67,14 @@ pub struct ArtifactLimits {
     pub max_functions: u32,
     /// Time that compiling it may take.
     pub max_compile_time: Duration,
+    /// Whether a running agent may start it on code that is compiled fast, before it is optimized.
+    pub baseline: bool,
 }
 
 impl Default for ArtifactLimits {
     fn default() -> Self {
         // Python's artifact has 18 MB and about 30,000 functions, and compiles in 10 s on two cores.
-        Self { max_bytes: 64 << 20, max_functions: 200_000, max_compile_time: Duration::from_mins(2) }
+        Self { max_bytes: 64 << 20, max_functions: 200_000, max_compile_time: Duration::from_mins(2), baseline: true }
     }
 }
 
@@ -163,6 +165,7 @@ mod tests {
         Number(u64),
         Size(u64),
         Time(Duration),
+        Flag(bool),
     }
 
     #[track_caller]
@@ -175,6 +178,7 @@ mod tests {
                 Is::Number(number) => text.replace(',', "").parse() == Ok(*number),
                 Is::Size(bytes) => parse_size(text) == Ok(*bytes),
                 Is::Time(time) => parse_duration(text) == Ok(*time),
+                Is::Flag(flag) => text.parse() == Ok(*flag),
             };
             assert!(same, "{table}: `{name}` is documented as {text}");
         }
@@ -212,6 +216,7 @@ mod tests {
             ("max_size", Is::Size(a.max_bytes)),
             ("max_functions", Is::Number(a.max_functions.into())),
             ("max_compile_time", Is::Time(a.max_compile_time)),
+            ("baseline", Is::Flag(a.baseline)),
         ];
         assert_same("[agent.artifacts]", &artifacts);
         assert_same("[agent.quarantine]", &[("max_size", Is::Size(QuarantineSettings::default().max_bytes))]);

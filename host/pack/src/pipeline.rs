@@ -77,6 +77,12 @@ struct Scope<'a> {
     needed: BTreeSet<&'static str>,
 }
 
+/// What a node is made of, before it is configured.
+struct Collected {
+    artifact: Arc<Artifact>,
+    options: Table,
+}
+
 /// What a node became.
 enum Part {
     Node { artifact: Arc<Artifact>, options: String, shape: NodeShape },
@@ -242,9 +248,12 @@ impl<'a> Builder<'a> {
     fn build_graph(&mut self, graph: &GraphManifest, scope: &mut Scope<'_>, findings: &mut Findings) -> Built {
         let mut ports = Vec::new();
         let mut parts = Vec::new();
-        for node in &graph.nodes {
+        let collected = self.collect(graph, scope, findings);
+        for (node, collected) in graph.nodes.iter().zip(collected) {
             let part = match &node.work {
-                NodeWork::Artifact(manifest) => self.build_node(node, manifest, scope, findings),
+                NodeWork::Artifact(manifest) => {
+                    collected.and_then(|collected| self.build_node(node, manifest, collected, findings))
+                }
                 NodeWork::Pack { reference, params } => {
                     self.build_inner(reference, params.as_ref(), scope, findings).map(Part::Pack)
                 }
@@ -274,13 +283,41 @@ impl<'a> Builder<'a> {
         Built { pack: None, outputs: outputs.collect(), reference: None, shadow: None, canary: None, graph: graph_plan }
     }
 
-    fn build_node(
+    /// Collects what the nodes of a graph are made of, all of it before any of it is compiled: nothing is of a graph in
+    /// which something is missing or not what it should be. `None` for nodes that are packs or are refused.
+    fn collect(
+        &mut self,
+        graph: &GraphManifest,
+        scope: &mut Scope<'_>,
+        findings: &mut Findings,
+    ) -> Vec<Option<Collected>> {
+        let mut is_whole = true;
+        let mut all = Vec::with_capacity(graph.nodes.len());
+        for node in &graph.nodes {
+            let collected = match &node.work {
+                NodeWork::Artifact(manifest) => self.collect_node(node, manifest, scope, findings),
+                NodeWork::Pack { .. } | NodeWork::Unknown => {
+                    all.push(None);
+                    continue;
+                }
+            };
+            is_whole &= collected.is_some();
+            all.push(collected);
+        }
+        if is_whole {
+            let artifacts: Vec<_> = all.iter().flatten().map(|collected| collected.artifact.clone()).collect();
+            self.nodes.prepare(&artifacts);
+        }
+        all
+    }
+
+    fn collect_node(
         &mut self,
         node: &NodeManifest,
         manifest: &ArtifactManifest,
         scope: &mut Scope<'_>,
         findings: &mut Findings,
-    ) -> Option<Part> {
+    ) -> Option<Collected> {
         if self.inside.len() > 1 {
             let Some(room) = self.room.checked_sub(1) else {
                 let message = format!("the packs in this pack have more than {MOST_NODES} nodes together");
@@ -292,9 +329,20 @@ impl<'a> Builder<'a> {
         let options = fill_options(node, manifest, scope.params.as_deref_mut(), findings);
         let artifact = self.artifact(&manifest.artifact, &scope.root, findings)?;
         artifact::check_digest(&artifact, manifest, &node.name, findings)?;
-        let options = options?;
+        self.check_capabilities(node, manifest, &artifact, scope, findings)?;
+        Some(Collected { artifact, options: options? })
+    }
+
+    fn build_node(
+        &self,
+        node: &NodeManifest,
+        manifest: &ArtifactManifest,
+        collected: Collected,
+        findings: &mut Findings,
+    ) -> Option<Part> {
+        let Collected { artifact, options } = collected;
         let text = value::table_to_json(&options).to_string();
-        let shape = self.configure(node, manifest, &artifact, &options, &text, scope, findings)?;
+        let shape = self.configure(node, manifest, &artifact, &options, &text, findings)?;
         Some(Part::Node { artifact, options: text, shape })
     }
 

@@ -245,6 +245,15 @@ pub struct PipelinePlan {
     pub canary: Option<Box<Trial<CanarySettings>>>,
 }
 
+impl PipelinePlan {
+    /// The pipeline as it is, and the versions of it that are tried.
+    pub fn versions(&self) -> impl Iterator<Item = &Self> {
+        let shadow = self.shadow.as_ref().map(|trial| &trial.candidate);
+        let canary = self.canary.as_ref().map(|trial| &trial.candidate);
+        [Some(self), shadow, canary].into_iter().flatten()
+    }
+}
+
 /// Another version of a pipeline. Its outputs are among those of the pipeline, by name.
 #[derive(Debug, Clone)]
 pub struct Trial<S> {

@@ -93,6 +93,7 @@ fn settings_take_sizes_durations_and_variables() {
         max_size = "19KiB"
         max_functions = 20
         max_compile_time = "21s"
+        baseline = false
         [agent.quarantine]
         max_size = "22KiB"
         [packs]
@@ -127,8 +128,12 @@ fn settings_take_sizes_durations_and_variables() {
         max_cool_down: Duration::from_secs(18),
     };
     assert_eq!(plan.agent.circuit, circuit);
-    let artifacts =
-        ArtifactLimits { max_bytes: 19 << 10, max_functions: 20, max_compile_time: Duration::from_secs(21) };
+    let artifacts = ArtifactLimits {
+        max_bytes: 19 << 10,
+        max_functions: 20,
+        max_compile_time: Duration::from_secs(21),
+        baseline: false,
+    };
     assert_eq!(plan.agent.artifacts, artifacts);
     assert_eq!(plan.agent.quarantine, QuarantineSettings { max_bytes: 22 << 10 });
 }

@@ -1,18 +1,21 @@
 //! A compiled artifact: checked against the contract, linked once, ready to be instantiated.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock};
 
+use parking_lot::RwLock;
+use wasmtime::Engine;
 use wasmtime::component::{Component, InstancePre};
 use wattle_capability::Capability;
 use wattle_pack::{Artifact, NodeLimits};
 
 use crate::bindings::{CONTRACT, GivenDescription, NODE};
-use crate::cache::Cache;
 use crate::inspect::{capabilities, imports, other_contract};
 use crate::instance::{self, Exports};
+use crate::optimizer::Optimizer;
 use crate::runtime::Runtime;
 use crate::state::State;
+use crate::tier::{Kind, Tier};
 
 /// What is wrong with an artifact, and how to mend it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -50,8 +53,9 @@ pub struct Description {
 /// An artifact that can be instantiated.
 pub struct Compiled {
     pub(crate) runtime: Arc<Runtime>,
-    pub(crate) pre: InstancePre<State>,
-    pub(crate) exports: Exports,
+    code: RwLock<Arc<Code>>,
+    /// Set when the code stays as it is.
+    settled: OnceLock<()>,
     /// What it says of itself.
     pub description: Description,
     /// Capabilities that it imports, and so asks for.
@@ -60,31 +64,85 @@ pub struct Compiled {
     pub digest: String,
 }
 
+/// Code of an artifact as one of the compilers made it, linked.
+pub(crate) struct Code {
+    pub(crate) kind: Kind,
+    pub(crate) engine: Engine,
+    pub(crate) pre: InstancePre<State>,
+    pub(crate) exports: Exports,
+}
+
 impl Compiled {
-    pub(crate) fn new(
-        runtime: &Arc<Runtime>,
-        artifact: &Artifact,
-        cache: Option<&Cache>,
-    ) -> Result<Self, ArtifactError> {
-        let engine = &runtime.engine;
-        let component = match cache.and_then(|c| c.load(engine, &artifact.digest)) {
-            Some(component) => {
-                runtime.hits.fetch_add(1, Ordering::Relaxed);
-                component
-            }
-            None => {
-                runtime.misses.fetch_add(1, Ordering::Relaxed);
-                let component = runtime.compiler.compile(engine, artifact)?;
-                if let Some(cache) = cache {
-                    cache.store(engine, &artifact.digest, &component);
-                }
-                component
-            }
-        };
-        check_imports(runtime, &component)?;
+    pub(crate) fn new(runtime: &Arc<Runtime>, artifact: &Artifact) -> Result<Arc<Self>, ArtifactError> {
+        let (tier, component) = obtain(runtime, artifact)?;
+        let code = Code::link(tier, &component)?;
+        let compiled = Arc::new(Self {
+            runtime: runtime.clone(),
+            description: describe(runtime, &code)?,
+            capabilities: capabilities(&imports(&tier.engine, &component)),
+            digest: artifact.digest.clone(),
+            code: RwLock::new(Arc::new(code)),
+            settled: OnceLock::new(),
+        });
+        match tier.kind {
+            Kind::Baseline => Optimizer::add(&compiled, artifact),
+            Kind::Optimized => compiled.settle(),
+        }
+        Ok(compiled)
+    }
+
+    /// The fastest code that there is by now.
+    pub(crate) fn code(&self) -> Arc<Code> {
+        self.code.read().clone()
+    }
+
+    pub(crate) fn replace(&self, code: Code) {
+        *self.code.write() = Arc::new(code);
+    }
+
+    pub(crate) fn settle(&self) {
+        let _ = self.settled.set(());
+    }
+
+    /// Whether its code is as fast as it gets.
+    pub fn is_optimized(&self) -> bool {
+        self.code().kind == Kind::Optimized
+    }
+
+    /// Waits until its code is as fast as it gets, which is at once unless the runtime is tiered.
+    pub fn wait_optimized(&self) {
+        self.settled.wait();
+    }
+}
+
+/// Takes the code of an artifact from the cache, or compiles it.
+fn obtain<'r>(runtime: &'r Runtime, artifact: &Artifact) -> Result<(&'r Tier, Component), ArtifactError> {
+    let optimized = &runtime.optimized;
+    let cached = |tier: &'r Tier| Some((tier, runtime.cache.as_ref()?.load(&tier.engine, &artifact.digest)?));
+    if let Some(found) = cached(optimized).or_else(|| cached(runtime.baseline()?)) {
+        runtime.hits.fetch_add(1, Ordering::Relaxed);
+        return Ok(found);
+    }
+    runtime.misses.fetch_add(1, Ordering::Relaxed);
+    let compile = |tier: &'r Tier| Ok((tier, runtime.compiler.compile(&tier.engine, artifact)?));
+    // What the baseline's compiler refuses may still be for the other, which says why if it is not.
+    if let Some(compiled) = runtime.baseline().and_then(|tier| compile(tier).ok()) {
+        return Ok(compiled);
+    }
+    let (tier, component) = compile(optimized)?;
+    if let Some(cache) = &runtime.cache {
+        cache.store(&tier.engine, &artifact.digest, &component);
+    }
+    Ok((tier, component))
+}
+
+impl Code {
+    pub(crate) fn link(tier: &Tier, component: &Component) -> Result<Self, ArtifactError> {
+        let engine = tier.engine.clone();
+        check_imports(&engine, component)?;
         // First of all the version: imports of another one do not fit either, and that would say less.
-        let exports = Exports::find(&component).ok_or_else(|| {
-            let message = match other_contract(engine, &component) {
+        let exports = Exports::find(component).ok_or_else(|| {
+            let message = match other_contract(&engine, component) {
                 Some(version) => {
                     format!("artifact is built for wattle:node@{version}, this agent serves wattle:node@{CONTRACT}")
                 }
@@ -92,21 +150,22 @@ impl Compiled {
             };
             ArtifactError::new(message, "build it again with the WIT files of this version")
         })?;
-        let pre = runtime.linker.instantiate_pre(&component).map_err(|error| {
+        let pre = tier.linker.instantiate_pre(component).map_err(|error| {
             let message = format!("artifact does not fit the contract wattle:node@{CONTRACT}: {error}");
             ArtifactError::new(message, "build it again with the WIT files of this version")
         })?;
-        let description = describe(runtime, &pre, &exports)?;
-        let capabilities = capabilities(&imports(engine, &component));
-        let digest = artifact.digest.clone();
-        Ok(Self { runtime: runtime.clone(), pre, exports, description, capabilities, digest })
+        Ok(Self { kind: tier.kind, engine, pre, exports })
+    }
+
+    pub(crate) fn component(&self) -> &Component {
+        self.pre.component()
     }
 }
 
 /// Refuses imports that the contract does not have, all of them in one message.
-fn check_imports(runtime: &Runtime, component: &Component) -> Result<(), ArtifactError> {
+fn check_imports(engine: &Engine, component: &Component) -> Result<(), ArtifactError> {
     let foreign: Vec<String> =
-        imports(&runtime.engine, component).into_iter().filter(|i| !i.starts_with("wattle:node/")).collect();
+        imports(engine, component).into_iter().filter(|i| !i.starts_with("wattle:node/")).collect();
     if foreign.is_empty() {
         return Ok(());
     }
@@ -119,10 +178,12 @@ fn check_imports(runtime: &Runtime, component: &Component) -> Result<(), Artifac
     Err(ArtifactError::new(message, hint))
 }
 
-fn describe(runtime: &Runtime, pre: &InstancePre<State>, exports: &Exports) -> Result<Description, ArtifactError> {
+fn describe(runtime: &Runtime, code: &Code) -> Result<Description, ArtifactError> {
     let failed = |error: wasmtime::Error| ArtifactError::new(format!("`describe` of the artifact failed: {error}"), "");
-    let mut store = runtime.store(NodeLimits::default());
-    instance::arm(&mut store, NodeLimits::default().time);
+    let Code { kind, engine, pre, exports } = code;
+    let mut store = kind.store(engine, runtime.metered, NodeLimits::default());
+    let time = store.data().limits.time;
+    instance::arm(&mut store, time);
     let instance = pre.instantiate(&mut store).map_err(failed)?;
     let describe = instance.get_typed_func::<(), (GivenDescription,)>(&mut store, &exports.describe).map_err(failed)?;
     let (given,) = describe.call(&mut store, ()).map_err(failed)?;

@@ -91,6 +91,18 @@ impl Cache {
         }
     }
 
+    /// Keeps a compiled component unless it is there already.
+    pub(crate) fn keep(&self, engine: &Engine, digest: &str, component: &Component) {
+        if !self.path(engine, digest).exists() {
+            self.store(engine, digest, component);
+        }
+    }
+
+    /// Removes what is there for this engine.
+    pub(crate) fn remove(&self, engine: &Engine, digest: &str) {
+        let _ = fs::remove_file(self.path(engine, digest));
+    }
+
     fn path(&self, engine: &Engine, digest: &str) -> PathBuf {
         let digest = digest.trim_start_matches("sha256:");
         self.dir.join(format!("{digest}-{:016x}.cwasm", engine_hash(engine)))

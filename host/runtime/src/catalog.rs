@@ -2,11 +2,14 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::{self, available_parallelism};
 
 use parking_lot::Mutex;
 use wattle_capability::Services;
 use wattle_pack::{Artifact, Grants, NodeError, NodeLimits, NodeShape, Nodes, Origin};
 
+use crate::artifact::{ArtifactError, Compiled};
 use crate::bindings::is_contract;
 use crate::inspect::imported_interfaces;
 use crate::instance::{ConfigureError, Instance};
@@ -19,6 +22,9 @@ pub struct Catalog {
     builtin: Vec<Arc<Artifact>>,
     /// What was configured without an error, by digest, options and limits: a reload asks for most of it again.
     shapes: Mutex<HashMap<(String, String, NodeLimits, Grants), NodeShape>>,
+    /// The artifacts of the graph that was prepared last, by digest. They stay until the next: what is validated is built
+    /// a little later.
+    prepared: Mutex<HashMap<String, Result<Arc<Compiled>, ArtifactError>>>,
 }
 
 /// Configured nodes that are remembered.
@@ -32,6 +38,7 @@ impl Catalog {
             services: Arc::default(),
             builtin: builtin.into_iter().map(Arc::new).collect(),
             shapes: Mutex::default(),
+            prepared: Mutex::default(),
         }
     }
 
@@ -43,6 +50,22 @@ impl Catalog {
     /// The runtime.
     pub fn runtime(&self) -> &Arc<Runtime> {
         &self.runtime
+    }
+
+    fn compile(&self, artifact: &Artifact) -> Result<Arc<Compiled>, ArtifactError> {
+        let mut prepared = self.prepared.lock();
+        match prepared.get(&artifact.digest) {
+            Some(Ok(compiled)) => return Ok(compiled.clone()),
+            // An error is told once; whoever asks again wants it tried again.
+            Some(Err(_)) => {
+                if let Some(refused) = prepared.remove(&artifact.digest) {
+                    return refused;
+                }
+            }
+            None => {}
+        }
+        drop(prepared);
+        self.runtime.compile(artifact)
     }
 }
 
@@ -65,6 +88,26 @@ impl Nodes for Catalog {
         imports
     }
 
+    fn prepare(&self, artifacts: &[Arc<Artifact>]) {
+        let mut artifacts: Vec<&Arc<Artifact>> = artifacts.iter().collect();
+        artifacts.sort_by(|a, b| a.digest.cmp(&b.digest));
+        artifacts.dedup_by(|a, b| a.digest == b.digest);
+        let next = AtomicUsize::new(0);
+        let compile = || {
+            let next = || artifacts.get(next.fetch_add(1, Ordering::Relaxed));
+            std::iter::from_fn(next).map(|a| (a.digest.clone(), self.runtime.compile(a))).collect::<Vec<_>>()
+        };
+        let cores = available_parallelism().map_or(1, usize::from);
+        let compiled = thread::scope(|scope| {
+            let others: Vec<_> = (1..cores.min(artifacts.len())).map(|_| scope.spawn(compile)).collect();
+            let mut compiled = compile();
+            // What a thread that failed did not compile is compiled when it is configured.
+            compiled.extend(others.into_iter().flat_map(|other| other.join().unwrap_or_default()));
+            compiled
+        });
+        *self.prepared.lock() = compiled.into_iter().collect();
+    }
+
     fn configure(
         &self,
         artifact: &Arc<Artifact>,
@@ -77,10 +120,8 @@ impl Nodes for Catalog {
         if let Some(shape) = self.shapes.lock().get(&key).filter(|_| grants.lookup.is_none()) {
             return Ok(shape.clone());
         }
-        let compiled = self
-            .runtime
-            .compile(artifact)
-            .map_err(|error| NodeError::Artifact { message: error.message, hint: error.hint })?;
+        let compiled =
+            self.compile(artifact).map_err(|error| NodeError::Artifact { message: error.message, hint: error.hint })?;
         let name: Arc<str> = artifact.name.as_str().into();
         // Nobody must notice that it was tried.
         let services = self.services.dry("", &name, grants);

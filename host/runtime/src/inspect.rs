@@ -35,14 +35,15 @@ pub struct Inspection {
 ///
 /// The bytes are no component at all.
 pub fn inspect(runtime: &Arc<Runtime>, artifact: &Artifact) -> Result<Inspection, ArtifactError> {
+    let engine = &runtime.optimized.engine;
     let description = runtime.compile(artifact);
-    let component = match runtime.compiler.compile(&runtime.engine, artifact) {
+    let component = match runtime.compiler.compile(engine, artifact) {
         Ok(component) => component,
         Err(error) => return Err(description.err().unwrap_or(error)),
     };
     let ty = component.component_type();
-    let exports = ty.exports(&runtime.engine).flat_map(|(name, item)| names(&runtime.engine, name, &item.ty)).collect();
-    let imports = imports(&runtime.engine, &component);
+    let exports = ty.exports(engine).flat_map(|(name, item)| names(engine, name, &item.ty)).collect();
+    let imports = imports(engine, &component);
     Ok(Inspection {
         bytes: artifact.bytes.len(),
         digest: artifact.digest.clone(),

@@ -16,6 +16,7 @@ use crate::fault::{Blame, Fault, FaultKind};
 use crate::runtime::ticks;
 use crate::snapshot::{StateExports, StateFunctions};
 use crate::state::State;
+use crate::tier::Kind;
 
 /// An instance whose memory has grown beyond this is replaced after the call: linear memory never shrinks, and one huge
 /// document must not stay in memory for ever.
@@ -66,6 +67,7 @@ pub(crate) enum ConfigureError {
 
 pub(crate) struct Instance {
     store: Store<State>,
+    kind: Kind,
     /// Whether fuel is counted. Asking for it where it is not makes an error, with a backtrace where those are wanted,
     /// in each call.
     metered: bool,
@@ -90,11 +92,13 @@ impl Instance {
             let message = format!("the artifact imports the capability `{}`, which is not granted", missing.name());
             return Err(ConfigureError::Fault(Fault::new(FaultKind::Instantiate, message)));
         }
-        let mut store = compiled.runtime.store(limits.clone());
+        let code = compiled.code();
+        let mut store = code.kind.store(&code.engine, compiled.runtime.metered, limits.clone());
         store.data_mut().held.services = services.cloned();
-        arm(&mut store, limits.time.saturating_mul(NodeLimits::CONFIGURE_TIMES));
+        let time = store.data().limits.time;
+        arm(&mut store, time.saturating_mul(NodeLimits::CONFIGURE_TIMES));
         store.data_mut().fields = Some(Vec::new());
-        let instance = compiled.pre.instantiate(&mut store).map_err(|e| {
+        let instance = code.pre.instantiate(&mut store).map_err(|e| {
             // Neither a trap of its start function nor a limit: the machine had no room for it, or the host is wrong.
             let host = !e.is::<wasmtime::Trap>() && !store.data().denied() && !is_count_limit(&e);
             match fault(e, &mut store) {
@@ -104,12 +108,12 @@ impl Instance {
         })?;
         type Answer = (Result<Configured, Vec<GivenOptionError>>,);
         let configure = instance
-            .get_typed_func::<(&str,), Answer>(&mut store, &compiled.exports.configure)
+            .get_typed_func::<(&str,), Answer>(&mut store, &code.exports.configure)
             .map_err(|e| fault(e, &mut store))?;
         let process = instance
-            .get_typed_func::<(), (Result<(), String>,)>(&mut store, &compiled.exports.process)
+            .get_typed_func::<(), (Result<(), String>,)>(&mut store, &code.exports.process)
             .map_err(|e| fault(e, &mut store))?;
-        let state = match &compiled.exports.state {
+        let state = match &code.exports.state {
             Some(exports) => {
                 Some(StateFunctions::of(exports, &instance, &mut store).map_err(|e| fault(e, &mut store))?)
             }
@@ -132,7 +136,7 @@ impl Instance {
             ports: configured.ports,
             fields: store.data_mut().fields.take().unwrap_or_default(),
         };
-        Ok((Self { store, metered: compiled.runtime.metered, process, state }, info))
+        Ok((Self { store, kind: code.kind, metered: compiled.runtime.metered, process, state }, info))
     }
 
     /// Takes a snapshot of its state, if it has any.
@@ -151,6 +155,11 @@ impl Instance {
     /// Whether its memory has grown so much that it is to be replaced.
     pub(crate) fn is_outgrown(&self) -> bool {
         self.memory_bytes() > RECYCLE_BYTES
+    }
+
+    /// Whether there is faster code by now than it runs on.
+    pub(crate) fn is_superseded(&self, compiled: &Compiled) -> bool {
+        self.kind == Kind::Baseline && compiled.code().kind != self.kind
     }
 
     /// Linear memory in bytes.

@@ -20,11 +20,13 @@ mod compile;
 mod fault;
 mod inspect;
 mod instance;
+mod optimizer;
 mod runner;
 mod runtime;
 mod snapshot;
 mod state;
 mod stats;
+mod tier;
 mod trial;
 
 pub use artifact::{ArtifactError, Compiled, Description};

@@ -192,7 +192,7 @@ impl Runner {
             self.memory.set(0);
         }
         self.instance = instance;
-        if done.is_ok() && self.kept.is_some() {
+        if done.is_ok() {
             self.keep();
         }
         if let Err(failed) = &done {
@@ -233,15 +233,22 @@ impl Runner {
         error
     }
 
-    /// After a call that went well: saves state if it is time, and lets go of an instance that outgrew its memory.
+    /// After a call that went well: saves state if it is time, and lets go of an instance that outgrew its memory or
+    /// whose code has been superseded.
     fn keep(&mut self) {
-        let is_outgrown = self.instance.as_ref().is_some_and(Instance::is_outgrown);
-        let Some(kept) = &mut self.kept else { return };
-        kept.is_newer = true;
-        if is_outgrown || Instant::now() >= kept.next {
-            self.save();
+        let is = |test: &dyn Fn(&Instance) -> bool| self.instance.as_ref().is_some_and(test);
+        let (is_outgrown, is_superseded) = (is(&Instance::is_outgrown), is(&|i| i.is_superseded(&self.compiled)));
+        if let Some(kept) = &mut self.kept {
+            kept.is_newer = true;
+            if is_outgrown || is_superseded || Instant::now() >= kept.next {
+                self.save();
+            }
+        } else if self.is_stateful() {
+            // Where state is not kept, it ends with the instance.
+            return;
         }
-        if is_outgrown {
+        if is_outgrown || is_superseded {
+            self.resting = !is_outgrown;
             self.instance = None;
             self.memory.set(0);
         }
@@ -344,7 +351,7 @@ impl Process for Runner {
     }
 
     fn is_stateful(&self) -> bool {
-        self.compiled.exports.state.is_some()
+        self.compiled.description.state_version.is_some()
     }
 
     fn check_state(&self, snapshots: &[Snapshot]) -> Result<(), String> {

@@ -1,21 +1,19 @@
-//! The engine: one a process, with a clock for time limits and a cache of compiled artifacts.
+//! The engines: a runtime a process, with a clock for time limits and a cache of compiled artifacts.
 
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use wasmtime::component::Linker;
-use wasmtime::{Config, Engine, OptLevel, Store};
-use wattle_pack::{Artifact, ArtifactLimits, NodeLimits};
+use wattle_pack::{Artifact, ArtifactLimits};
 
 use crate::artifact::{ArtifactError, Compiled};
-use crate::bindings;
 use crate::cache::Cache;
 use crate::compile::Compiler;
-use crate::state::State;
+use crate::optimizer::Optimizer;
+use crate::tier::Tier;
 
 /// How often the clock for time limits ticks. Limits are exact to two ticks; a shorter tick costs wake-ups of an idle
 /// agent.
@@ -27,9 +25,6 @@ pub(crate) fn ticks(time: Duration) -> u64 {
     u64::try_from(ticks).unwrap_or(u64::MAX / 2).saturating_add(1)
 }
 
-/// Stack of a guest. Nodes do not recurse on data, so a deep recursion is a fault.
-const STACK_BYTES: usize = 512 << 10;
-
 /// The engine could not be made.
 #[derive(Debug, thiserror::Error)]
 #[error("webassembly engine: {0}")]
@@ -37,11 +32,14 @@ pub struct RuntimeError(#[source] wasmtime::Error);
 
 /// Compiles artifacts and runs them.
 pub struct Runtime {
-    pub(crate) engine: Engine,
+    pub(crate) optimized: Tier,
+    is_tiered: bool,
+    /// Made when it is first needed; `None` inside if there is none on this machine.
+    baseline: OnceLock<Option<Tier>>,
     pub(crate) metered: bool,
-    pub(crate) linker: Linker<State>,
     pub(crate) compiler: Compiler,
-    cache: Option<Cache>,
+    pub(crate) optimizer: Optimizer,
+    pub(crate) cache: Option<Cache>,
     compiled: Mutex<HashMap<String, Weak<Compiled>>>,
     pub(crate) hits: AtomicU64,
     pub(crate) misses: AtomicU64,
@@ -63,7 +61,17 @@ impl Runtime {
     ///
     /// The engine does not run on this machine. A cache that cannot be used is logged and done without.
     pub fn new(cache_dir: Option<&Path>, limits: ArtifactLimits) -> Result<Arc<Self>, RuntimeError> {
-        Self::make(cache_dir, limits, false)
+        Self::make(cache_dir, limits, false, false)
+    }
+
+    /// The same for what runs long: an artifact that is not in the cache runs at once on code that is compiled fast, and
+    /// on fast code a few seconds later.
+    ///
+    /// # Errors
+    ///
+    /// As [`Runtime::new`].
+    pub fn tiered(cache_dir: Option<&Path>, limits: ArtifactLimits) -> Result<Arc<Self>, RuntimeError> {
+        Self::make(cache_dir, limits, true, false)
     }
 
     /// A runtime that counts what a guest executes as fuel, which does not depend on the machine; slower, and without a
@@ -73,55 +81,60 @@ impl Runtime {
     ///
     /// As [`Runtime::new`].
     pub fn metered(limits: ArtifactLimits) -> Result<Arc<Self>, RuntimeError> {
-        Self::make(None, limits, true)
+        Self::make(None, limits, false, true)
     }
 
-    fn make(cache_dir: Option<&Path>, limits: ArtifactLimits, metered: bool) -> Result<Arc<Self>, RuntimeError> {
-        let mut config = Config::new();
-        config
-            .cranelift_opt_level(OptLevel::Speed)
-            .epoch_interruption(true)
-            .consume_fuel(metered)
-            .max_wasm_stack(STACK_BYTES)
-            .generate_address_map(false);
-        let engine = Engine::new(&config).map_err(RuntimeError)?;
-        let linker = bindings::linker(&engine).map_err(RuntimeError)?;
-        let ticker = engine.weak();
-        std::thread::Builder::new()
-            .name("wattle-epoch".into())
-            .spawn(move || {
-                while let Some(engine) = ticker.upgrade() {
-                    engine.increment_epoch();
-                    drop(engine);
-                    std::thread::sleep(TICK);
-                }
-            })
-            .map_err(|error| RuntimeError(error.into()))?;
+    fn make(
+        cache_dir: Option<&Path>,
+        limits: ArtifactLimits,
+        is_tiered: bool,
+        metered: bool,
+    ) -> Result<Arc<Self>, RuntimeError> {
         let cache = cache_dir.and_then(|dir| {
             Cache::open(dir)
                 .inspect_err(|error| tracing::warn!(%error, dir = %dir.display(), "compile cache is not used"))
                 .ok()
         });
-        Ok(Arc::new(Self {
-            engine,
+        let runtime = Arc::new(Self {
+            optimized: Tier::optimized(metered, is_tiered).map_err(RuntimeError)?,
+            is_tiered,
+            baseline: OnceLock::new(),
             metered,
-            linker,
             compiler: Compiler::new(limits),
+            optimizer: Optimizer::default(),
             cache,
             compiled: Mutex::default(),
             hits: AtomicU64::new(0),
             misses: AtomicU64::new(0),
-        }))
+        });
+        let ticking = Arc::downgrade(&runtime);
+        std::thread::Builder::new()
+            .name("wattle-epoch".into())
+            .spawn(move || {
+                while let Some(runtime) = ticking.upgrade() {
+                    runtime.optimized.engine.increment_epoch();
+                    if let Some(Some(baseline)) = runtime.baseline.get() {
+                        baseline.engine.increment_epoch();
+                    }
+                    drop(runtime);
+                    std::thread::sleep(TICK);
+                }
+            })
+            .map_err(|error| RuntimeError(error.into()))?;
+        Ok(runtime)
     }
 
-    /// A store for an instance.
-    pub(crate) fn store(&self, limits: NodeLimits) -> Store<State> {
-        let mut store = Store::new(&self.engine, State::new(limits));
-        if self.metered {
-            // It is there to be counted and not to be a limit; setting it fails only where it is not counted.
-            let _ = store.set_fuel(u64::MAX);
+    /// The baseline compiler, if this runtime uses one.
+    pub(crate) fn baseline(&self) -> Option<&Tier> {
+        if !self.is_tiered {
+            return None;
         }
-        store
+        let make = || {
+            Tier::baseline()
+                .inspect_err(|error| tracing::debug!(%error, "no baseline compiler; artifacts are optimized at once"))
+                .ok()
+        };
+        self.baseline.get_or_init(make).as_ref()
     }
 
     /// How often the cache helped so far.
@@ -138,7 +151,7 @@ impl Runtime {
         if let Some(known) = self.compiled.lock().get(&artifact.digest).and_then(Weak::upgrade) {
             return Ok(known);
         }
-        let compiled = Arc::new(Compiled::new(self, artifact, self.cache.as_ref())?);
+        let compiled = Compiled::new(self, artifact)?;
         let mut all = self.compiled.lock();
         all.retain(|_, weak| weak.strong_count() > 0);
         all.insert(artifact.digest.clone(), Arc::downgrade(&compiled));

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -70,11 +70,12 @@ impl Feed {
         stream: usize,
         address: SocketAddr,
         samples: &Arc<Mutex<Vec<Sample>>>,
+        pause: &Arc<AtomicU64>,
     ) -> Self {
         let mut all = templates(stream as u64 + 1, POST_RECORDS, TEMPLATES);
         // Each tells by which version it was processed.
         all.retain(|template| template.places.contains(&Place::ByVersion));
-        let (books, samples) = (books.clone(), samples.clone());
+        let (books, samples, pause) = (books.clone(), samples.clone(), pause.clone());
         Self::start(move |stop| {
             let agent = ureq::Agent::new_with_defaults();
             let mut number = 0;
@@ -90,6 +91,7 @@ impl Feed {
                 let mut answer = agent.post(format!("http://{address}/")).send(&document).unwrap();
                 answer.body_mut().read_to_vec().unwrap();
                 samples.lock().unwrap().push((since, Instant::now()));
+                std::thread::sleep(Duration::from_millis(pause.load(Ordering::Relaxed)));
             }
         })
     }

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -18,6 +19,8 @@ pub use crate::ledger::Wrong;
 /// Files, and clients that post.
 const FILES: usize = 2;
 const CLIENTS: usize = 2;
+/// Milliseconds between an answer and the next request of a client, when there is little load.
+const LITTLE_LOAD_MS: u64 = 10;
 /// How long the agent is left alone after a swap, so that quiet latencies can be measured in the middle of it.
 const PAUSE: Duration = Duration::from_millis(400);
 
@@ -80,7 +83,15 @@ struct Rig {
     far: Far,
     /// Whether the pack that runs is, or is made of, version 1.1.0.
     is_newer: bool,
+    /// Artifacts that have been optimized so far.
+    optimized: usize,
 }
+
+/// Artifacts of the pack, in either version.
+const ARTIFACTS: [&str; 5] = ["extract", "mask", "parse", "route", "unroll"];
+
+/// What the agent says of each of them.
+const OPTIMIZED: &str = "optimized code is ready";
 
 /// How a file is saved.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -96,7 +107,18 @@ impl Rig {
         fs::remove_file(folder.path("data/cache")).unwrap();
         fs::create_dir(folder.path("in")).unwrap();
         let agent = folder.start(&config("cloudtrail@1.0.0", posts, far.address));
-        Self { folder, agent, posts, far, is_newer: false }
+        let mut rig = Self { folder, agent, posts, far, is_newer: false, optimized: 0 };
+        rig.wait_optimized();
+        rig
+    }
+
+    /// Waits until the artifacts of one more pack are optimized: what the agent does after a cold swap must not be
+    /// measured as part of the next.
+    fn wait_optimized(&mut self) {
+        self.optimized += ARTIFACTS.len();
+        while self.agent.log().matches(OPTIMIZED).count() < self.optimized {
+            self.agent.wait_for(OPTIMIZED);
+        }
     }
 
     /// Changes to the other version by way of this pack. Answers when the file was saved, when the agent said that it was
@@ -145,7 +167,7 @@ impl Rig {
         let name = format!("cold-{number}");
         self.folder.copy(&from, &name);
         let manifest = fs::read_to_string(self.folder.path(&name).join("pack.toml")).unwrap();
-        for node in ["extract", "mask", "parse", "route", "unroll"] {
+        for node in ARTIFACTS {
             self.folder.write(Path::new(&name).join(format!("{node}.wasm")), unique(node, number));
         }
         let mut own = String::new();
@@ -220,8 +242,9 @@ pub fn run(size: Size) -> Figures {
     let mut rig = Rig::start(books[0].clone());
     let tails = Tails::follow(&books[1], OUTPUTS.map(|output| rig.folder.path(format!("out/{output}.ndjson"))));
     let samples: Arc<Mutex<Vec<Sample>>> = Arc::default();
-    let clients: Vec<Feed> =
-        (FILES..FILES + CLIENTS).map(|stream| Feed::client(&books, stream, rig.posts, &samples)).collect();
+    let pause = Arc::new(AtomicU64::new(0));
+    let client = |stream| Feed::client(&books, stream, rig.posts, &samples, &pause);
+    let clients: Vec<Feed> = (FILES..FILES + CLIENTS).map(client).collect();
     let files: Vec<Feed> =
         (0..FILES).map(|n| Feed::file(&books, n, rig.folder.path(format!("in/{n}.ndjson")))).collect();
     let mut figures = Figures { swaps: size.swaps, ..Figures::default() };
@@ -247,6 +270,7 @@ pub fn run(size: Size) -> Figures {
 
     files.into_iter().for_each(Feed::end);
     wait_until("everything of the files", || books.iter().all(|book| (0..FILES).all(|n| book.open(n) == 0)));
+    pause.store(LITTLE_LOAD_MS, Ordering::Relaxed);
     for _ in 0..size.quiet_swaps {
         std::thread::sleep(PAUSE);
         figures.effect_quiet_ms.push(effect(rig.swap_builtin(Save::Rename)));
@@ -257,6 +281,7 @@ pub fn run(size: Size) -> Figures {
         let pack = rig.cold_pack(number);
         std::thread::sleep(PAUSE);
         figures.effect_cold_ms.push(effect(rig.swap(&pack, Save::Rename)));
+        rig.wait_optimized();
     }
 
     clients.into_iter().for_each(Feed::end);

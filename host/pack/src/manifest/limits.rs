@@ -136,6 +136,7 @@ pub(crate) fn read_artifacts(table: &Table, place: Place, findings: &mut Finding
         max_compile_time: reader
             .duration("max_compile_time", MILLISECOND..=LONGEST, findings)
             .unwrap_or(default.max_compile_time),
+        baseline: reader.boolean("baseline", findings).unwrap_or(default.baseline),
     };
     reader.finish(findings);
     limits

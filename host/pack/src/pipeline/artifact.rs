@@ -132,7 +132,6 @@ impl Builder<'_> {
         }
     }
 
-    #[expect(clippy::too_many_arguments, reason = "a node, its parts, and where to report")]
     pub(super) fn configure(
         &self,
         node: &NodeManifest,
@@ -140,14 +139,10 @@ impl Builder<'_> {
         artifact: &Arc<Artifact>,
         options: &Table,
         text: &str,
-        scope: &mut Scope<'_>,
         findings: &mut Findings,
     ) -> Option<NodeShape> {
         let place = manifest.artifact.place;
-        let owner = format!("node `{}`", node.name);
-        if !self.check_capabilities(&owner, place, &self.nodes.imports(artifact), scope, findings) {
-            return None;
-        }
+        let owner = owner(node);
         match self.nodes.configure(artifact, text, &manifest.limits.over(self.limits), &self.grants) {
             Ok(shape) => match bad_ports(&shape) {
                 None => {
@@ -172,18 +167,19 @@ impl Builder<'_> {
     }
 
     /// Compares the capabilities that an artifact imports with what its pack asks for and the configuration grants.
-    /// Answers whether it may have all of them. Other imports are for [`Nodes::configure`](crate::Nodes) to refuse.
-    fn check_capabilities(
+    /// `None` if it may not have all of them. Other imports are for [`Nodes::configure`](crate::Nodes) to refuse.
+    pub(super) fn check_capabilities(
         &self,
-        owner: &str,
-        place: Place,
-        imports: &[String],
+        node: &NodeManifest,
+        manifest: &ArtifactManifest,
+        artifact: &Artifact,
         scope: &mut Scope<'_>,
         findings: &mut Findings,
-    ) -> bool {
+    ) -> Option<()> {
+        let (place, owner) = (manifest.artifact.place, owner(node));
         let mut has_all = true;
-        for import in imports {
-            let Some((capability, line)) = capability_of(import) else { continue };
+        for import in self.nodes.imports(artifact) {
+            let Some((capability, line)) = capability_of(&import) else { continue };
             scope.needed.insert(capability);
             let asked = scope.capabilities.iter().find(|asked| asked.name == capability);
             let of_pack = self.inside.last().map(|(_, name)| format!(" of pack `{name}`")).unwrap_or_default();
@@ -206,8 +202,13 @@ impl Builder<'_> {
                 has_all = false;
             }
         }
-        has_all
+        has_all.then_some(())
     }
+}
+
+/// A node as messages name it.
+fn owner(node: &NodeManifest) -> String {
+    format!("node `{}`", node.name)
 }
 
 /// Warns of capabilities that no artifact needs.

@@ -1,0 +1,89 @@
+//! Tier-up: what runs on the baseline is compiled once more, in the background, one artifact after the other.
+//!
+//! A runner changes to the new code between two batches, in the way in which it replaces an instance that outgrew its
+//! memory; a stateful node's state goes along.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use wattle_pack::Artifact;
+
+use crate::artifact::{Code, Compiled};
+use crate::tier::Kind;
+
+/// What comes first is a swap, which has more to compile, test and configure on the same cores.
+const AFTER: Duration = Duration::from_secs(1);
+
+#[derive(Default)]
+pub(crate) struct Optimizer {
+    jobs: Mutex<Jobs>,
+}
+
+#[derive(Default)]
+struct Jobs {
+    /// Each keeps its artifact compiled until its code is in the cache: a validated configuration is built a little
+    /// later.
+    waiting: VecDeque<(Arc<Compiled>, Artifact)>,
+    is_running: bool,
+}
+
+impl Optimizer {
+    /// Compiles an artifact once more as soon as those before it are done.
+    pub(crate) fn add(compiled: &Arc<Compiled>, artifact: &Artifact) {
+        let mut jobs = compiled.runtime.optimizer.jobs.lock();
+        jobs.waiting.push_back((compiled.clone(), artifact.clone()));
+        if jobs.is_running {
+            return;
+        }
+        let runtime = compiled.runtime.clone();
+        let work = move || {
+            std::thread::sleep(AFTER);
+            loop {
+                let Some((compiled, artifact)) = runtime.optimizer.next() else { return };
+                optimize(&compiled, &artifact);
+            }
+        };
+        match std::thread::Builder::new().name("wattle-optimize".into()).spawn(work) {
+            Ok(_) => jobs.is_running = true,
+            Err(error) => {
+                tracing::warn!(%error, "no thread to optimize on; code stays as it is");
+                jobs.waiting.drain(..).for_each(|(compiled, _)| compiled.settle());
+            }
+        }
+    }
+
+    fn next(&self) -> Option<(Arc<Compiled>, Artifact)> {
+        let mut jobs = self.jobs.lock();
+        let next = jobs.waiting.pop_front();
+        jobs.is_running = next.is_some();
+        next
+    }
+}
+
+fn optimize(compiled: &Compiled, artifact: &Artifact) {
+    let (runtime, since) = (&compiled.runtime, Instant::now());
+    let (tier, baseline) = (&runtime.optimized, compiled.code());
+    if let Some(cache) = &runtime.cache {
+        // So that a process that ends before this one is done does not begin at nothing the next time.
+        cache.keep(&baseline.engine, &artifact.digest, baseline.component());
+    }
+    let code = runtime.compiler.compile(&tier.engine, artifact).and_then(|component| Code::link(tier, &component));
+    match code {
+        Ok(code) => {
+            if let Some(cache) = &runtime.cache {
+                cache.store(&tier.engine, &artifact.digest, code.component());
+                cache.remove(&baseline.engine, &artifact.digest);
+            }
+            compiled.replace(code);
+            let ms = since.elapsed().as_millis();
+            tracing::info!(artifact = artifact.name, ms, "optimized code is ready");
+        }
+        Err(error) => {
+            tracing::warn!(artifact = artifact.name, %error, "artifact is not optimized; it runs on, more slowly");
+        }
+    }
+    debug_assert!(baseline.kind == Kind::Baseline, "only the baseline is optimized");
+    compiled.settle();
+}

@@ -1,0 +1,93 @@
+//! The two compilers. Cranelift's code is fast; Winch compiles six times as fast, and its code is slower.
+//!
+//! A tiered runtime starts an artifact that is not in the cache on Winch's code, the baseline, so that a swap waits for
+//! half a second and not for three; the [`optimizer`](crate::optimizer) then compiles it with Cranelift beside the
+//! running pipelines. Both compilers are of wasmtime's first tier of support on x86-64; elsewhere, and for what Winch
+//! does not compile, there is no baseline and Cranelift compiles at once.
+
+use wasmtime::component::Linker;
+use wasmtime::{Config, Engine, OptLevel, Store, Strategy};
+use wattle_pack::NodeLimits;
+
+use crate::bindings;
+use crate::state::State;
+
+/// Stack of a guest. Nodes do not recurse on data, so a deep recursion is a fault.
+const STACK_BYTES: usize = 512 << 10;
+
+/// Winch keeps every local variable in the frame, so the same recursion takes more. Threads have 2 MiB.
+const BASELINE_STACK_BYTES: usize = 1 << 20;
+
+/// Time limits are for optimized code; this many times as long is allowed to the baseline. The nodes of the CloudTrail pack
+/// take up to 1.3 times as long on it, since the host does most of the work; tight loops take two to three times.
+const BASELINE_TIMES: u32 = 3;
+
+/// Which compiler made code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Winch.
+    Baseline,
+    /// Cranelift.
+    Optimized,
+}
+
+/// A compiler, and what its code is linked to.
+pub(crate) struct Tier {
+    pub(crate) kind: Kind,
+    pub(crate) engine: Engine,
+    pub(crate) linker: Linker<State>,
+}
+
+impl Tier {
+    /// The optimizing compiler, which also counts fuel if it is to be metered. One that works in the background must not
+    /// take all cores.
+    pub(crate) fn optimized(metered: bool, in_background: bool) -> wasmtime::Result<Self> {
+        let mut config = Config::new();
+        config
+            .cranelift_opt_level(OptLevel::Speed)
+            .parallel_compilation(!in_background)
+            .consume_fuel(metered)
+            .max_wasm_stack(STACK_BYTES);
+        Self::new(Kind::Optimized, config)
+    }
+
+    /// The baseline compiler.
+    ///
+    /// # Errors
+    ///
+    /// This machine has none.
+    pub(crate) fn baseline() -> wasmtime::Result<Self> {
+        // Of the first tier of support on x86-64 only.
+        if !cfg!(target_arch = "x86_64") {
+            return Err(wasmtime::Error::msg("not on this architecture"));
+        }
+        let mut config = Config::new();
+        // What is left to Cranelift are trampolines, and these are small: optimizing them took an eighth of the time.
+        config.strategy(Strategy::Winch).cranelift_opt_level(OptLevel::None).max_wasm_stack(BASELINE_STACK_BYTES);
+        Self::new(Kind::Baseline, config)
+    }
+
+    fn new(kind: Kind, mut config: Config) -> wasmtime::Result<Self> {
+        config.epoch_interruption(true).generate_address_map(false);
+        let engine = Engine::new(&config)?;
+        let linker = bindings::linker(&engine)?;
+        Ok(Self { kind, engine, linker })
+    }
+}
+
+impl Kind {
+    /// A store for an instance of code of this tier.
+    pub(crate) fn store(self, engine: &Engine, metered: bool, limits: NodeLimits) -> Store<State> {
+        let times = match self {
+            Self::Baseline => BASELINE_TIMES,
+            Self::Optimized => 1,
+        };
+        let (time, time_per_kib) = (limits.time.saturating_mul(times), limits.time_per_kib.saturating_mul(times));
+        let mut store = Store::new(engine, State::new(NodeLimits { time, time_per_kib, ..limits }));
+        if metered {
+            // It is there to be counted and not to be a limit; setting it fails only where it is not counted.
+            let _ = store.set_fuel(u64::MAX);
+        }
+        store
+    }
+}
