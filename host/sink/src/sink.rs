@@ -39,8 +39,7 @@ impl Payload {
     /// nobody knows where they end.
     pub fn split_half(&mut self) -> Option<Self> {
         let half = self.ends.len() / 2;
-        let cut = half.checked_sub(1).and_then(|last| self.ends.get(last).copied())?;
-        let ends: Vec<usize> = self.ends.split_off(half).into_iter().map(|end| end - cut).collect();
+        let (cut, ends) = split_ends(&mut self.ends, half)?;
         let bytes = self.bytes.split_off(cut);
         self.events -= ends.len();
         Some(Self { key: self.key.clone(), bytes, events: ends.len(), ends, ack: self.ack.share() })
@@ -50,6 +49,14 @@ impl Payload {
     pub(crate) fn into_written(self) -> Written {
         Written { events: self.events, bytes: self.bytes.len(), ack: self.ack }
     }
+}
+
+/// Takes the ends of all but the first `count` events off, as they are in what remains of the bytes when the first are cut
+/// off, and says where that is. `None` if that leaves nothing on either side.
+pub(crate) fn split_ends(ends: &mut Vec<usize>, count: usize) -> Option<(usize, Vec<usize>)> {
+    let cut = count.checked_sub(1).and_then(|last| ends.get(last).copied())?;
+    let rest: Vec<usize> = ends.split_off(count).into_iter().map(|end| end - cut).collect();
+    (!rest.is_empty()).then_some((cut, rest))
 }
 
 /// Events that are on their way but not yet safe.

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::client::beginning;
 use super::dead_letter::Refusal;
 
 /// How long the far side may ask to wait.
@@ -96,8 +97,8 @@ fn item(item: BulkItem) -> Item {
         verdict => verdict,
     };
     let reason = match item.error {
-        Some(Value::String(text)) => text,
-        Some(error) => error.to_string(),
+        Some(Value::String(text)) => beginning(text.as_bytes()),
+        Some(error) => beginning(error.to_string().as_bytes()),
         None => String::new(),
     };
     Item { verdict, refusal: Refusal { status: Some(item.status), reason } }
@@ -147,6 +148,15 @@ mod tests {
         assert_eq!(verdicts, [Verdict::Delivered, Verdict::Later, Verdict::Refused, Verdict::Refused, Verdict::Mend]);
         assert_eq!(items[1].refusal.reason, r#"{"type":"es_rejected_execution_exception"}"#);
         assert_eq!(items[2].refusal, Refusal { status: Some(400), reason: "old form".to_owned() });
+    }
+
+    #[test]
+    fn of_a_long_reason_the_beginning_is_kept() {
+        let error = "a field is not what the mapping says; ".repeat(1000);
+        let body = serde_json::json!({"errors": true, "items": [{"create": {"status": 400, "error": error}}]});
+        let items = items(body.to_string().as_bytes(), 1).unwrap().unwrap();
+        let reason = &items[0].refusal.reason;
+        assert!(reason.len() <= 300 && error.starts_with(reason.as_str()) && reason.starts_with("a field"), "{reason}");
     }
 
     #[test]

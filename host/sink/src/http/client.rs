@@ -40,6 +40,12 @@ pub(crate) struct Client {
     pool: Pool<HttpsConnector<HttpConnector>, Full<Bytes>>,
 }
 
+/// As much of a text as people read.
+pub(super) fn beginning(text: &[u8]) -> String {
+    let start = text.get(..MAX_REASON_BYTES).unwrap_or(text);
+    String::from_utf8_lossy(start).trim().to_owned()
+}
+
 /// What came back.
 #[derive(Debug)]
 pub(crate) struct Answer {
@@ -52,8 +58,7 @@ pub(crate) struct Answer {
 impl Answer {
     /// The beginning of the body, for people.
     pub(crate) fn reason(&self) -> String {
-        let start = self.body.get(..MAX_REASON_BYTES).unwrap_or(&self.body);
-        String::from_utf8_lossy(start).trim().to_owned()
+        beginning(&self.body)
     }
 
     /// The body, of which only the beginning is kept where it does not tell of every event.

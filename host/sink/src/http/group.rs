@@ -7,7 +7,7 @@ use bytes::Bytes;
 use wattle_batch::Ack;
 
 use super::options::Format;
-use crate::sink::{Payload, SinkStats, Written};
+use crate::sink::{Payload, SinkStats, Written, split_ends};
 
 /// What stands before each event in a request of format `bulk`: it is new, and the far side makes its key. Data streams
 /// take nothing else.
@@ -42,19 +42,13 @@ impl Chunk {
 
     /// Takes the first `count` events off, if that leaves some.
     fn split_off_first(&mut self, count: usize) -> Option<Self> {
-        if count == 0 || count >= self.ends.len() {
-            return None;
-        }
-        let rest = self.ends.split_off(count);
-        let cut = self.ends.last().copied().unwrap_or(0).min(self.bytes.len());
-        let first = Self {
-            bytes: self.bytes.split_to(cut),
-            ends: std::mem::take(&mut self.ends),
+        let (cut, rest) = split_ends(&mut self.ends, count)?;
+        Some(Self {
+            bytes: self.bytes.split_to(cut.min(self.bytes.len())),
+            ends: std::mem::replace(&mut self.ends, rest),
             ack: self.ack.share(),
             arrived: self.arrived,
-        };
-        self.ends = rest.into_iter().map(|end| end - cut).collect();
-        Some(first)
+        })
     }
 
     fn events(&self) -> impl Iterator<Item = &[u8]> {
