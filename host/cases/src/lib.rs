@@ -155,7 +155,10 @@ impl Case {
         let options = case.get("options").cloned().unwrap_or_else(|| Value::Object(Map::new()));
         let rows = case.get("rows_per_batch").and_then(Value::as_u64).unwrap_or(u64::MAX);
         let rows_per_batch = usize::try_from(rows).unwrap_or(usize::MAX).max(1);
-        let restarts = case.get("restarts").is_some_and(|restarts| *restarts == Value::Bool(true));
+        let restarts = match case.get("restarts") {
+            None => false,
+            Some(restarts) => restarts.as_bool().ok_or("`restarts` is `true` or `false`")?,
+        };
         let mocks = case.get("mocks").map(Mocks::read).transpose()?.unwrap_or_default();
         let effects = mocks::Effects::read(&case)?;
         if let Some(wanted) = case.get("options_errors").and_then(Value::as_array) {

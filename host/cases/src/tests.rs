@@ -65,4 +65,6 @@ fn faults_and_refusals_can_be_expected() {
 fn a_misspelt_key_is_told() {
     assert!(run(&json!({"inputs": [], "expected": {}})).unwrap_err().contains("unknown key `inputs`"));
     assert!(run(&json!({"input": []})).unwrap_err().contains("one of `expected`"));
+    let mistaken = json!({"input": [], "expected": {}, "restarts": "yes"});
+    assert!(run(&mistaken).unwrap_err().contains("`restarts` is `true` or `false`"));
 }
