@@ -87,8 +87,7 @@ pub(crate) fn languages(options: &Options) -> anyhow::Result<()> {
         let all: Vec<&str> = LANGUAGES.iter().map(|l| l.name).collect();
         bail!("there is no language `{unknown}`; there are {}", all.join(", "));
     }
-    tools::add_clang();
-    tools::add_scripting();
+    tools::add_languages();
     let wattle = nodes::build_agent()?;
     let folder = target_dir()?.join("languages");
     // What was compiled for an earlier run would make the first start look fast.

@@ -11,8 +11,7 @@ use crate::tools;
 
 /// Builds what tests use, then runs every test of the workspace.
 pub(crate) fn test() -> anyhow::Result<()> {
-    tools::add_clang();
-    tools::add_scripting();
+    tools::add_languages();
     tools::add_docker_registry();
     // End-to-end tests run the agent's binary.
     nodes::build_all()?;

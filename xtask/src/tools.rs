@@ -33,13 +33,9 @@ impl Tool {
     }
 }
 
-/// Installs clang and its linker, which nodes in C are built with.
-pub(crate) fn add_clang() {
+/// Installs what nodes in C, JavaScript, Python and Go are built with; the projects fetch the rest from npm and PyPI.
+pub(crate) fn add_languages() {
     add_from_debian(&["clang", "wasm-ld"], &["clang", "lld"], "tests of nodes in C fail");
-}
-
-/// Installs what nodes in JavaScript, Python and Go are built with; the projects fetch the rest from npm and PyPI.
-pub(crate) fn add_scripting() {
     add_from_debian(&["node", "npm"], &["nodejs", "npm"], "tests of nodes in JavaScript fail");
     add_from_debian(&["python3"], &["python3", "python3-venv"], "tests of nodes in Python and Go fail");
 }

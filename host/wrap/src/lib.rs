@@ -138,8 +138,7 @@ fn look(bytes: &[u8]) -> Result<Seen, WrapError> {
                     let import = import.map_err(broken)?;
                     match import.module {
                         PREVIEW1 => seen.wants_preview1 = true,
-                        module if module.starts_with(CONTRACT) => {
-                            let name = module.trim_start_matches(CONTRACT);
+                        module if let Some(name) = module.strip_prefix(CONTRACT) => {
                             let name = name.split('@').next().unwrap_or(name);
                             let file = format!("{name}.wit");
                             if !WIT.iter().any(|(known, _)| *known == file) {

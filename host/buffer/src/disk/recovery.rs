@@ -271,7 +271,7 @@ fn end_unknown(
         let bytes = size - extent.end;
         tracing::warn!(
             sink = %settings.name, segment = segment_name(header.sequence), offset = extent.end, bytes,
-            "disk buffer: a torn tail is cut off; its events were never acknowledged, and their sources offer them again"
+            "disk buffer: a torn tail is left out; its events were never acknowledged, and their sources offer them again"
         );
         add(&settings.stats.torn_bytes, bytes);
         if extent.damaged == 0 {
