@@ -3,10 +3,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use wattle_tests::signing::{keygen, policy, sign};
 use wattle_tests::{Folder, free_address};
 
 use crate::sample::{config, image_of, write};
-use crate::trust::{keygen, policy, sign};
 
 /// How many places of a file are tried.
 const PLACES: usize = 12;

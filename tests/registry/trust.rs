@@ -1,25 +1,11 @@
 //! Under `require = true` nothing runs that nobody vouches for.
 
+use wattle_tests::signing::{keygen, policy, sign};
 use wattle_tests::{FakeRegistry, Folder, free_address};
 
 use crate::sample::{config, generation, image_of, stop_in_order, wait_for_more, write};
 
 /// Makes a key, and answers with its public line.
-pub(crate) fn keygen(folder: &Folder, name: &str) -> String {
-    let made = folder.run(&["pack", "keygen", name]);
-    assert_eq!(made.code, 0, "{}", made.log);
-    made.text().split('"').nth(1).unwrap().to_owned()
-}
-
-pub(crate) fn sign(folder: &Folder, pack: &str, key: &str) {
-    let signed = folder.run(&["pack", "sign", pack, "--key", key]);
-    assert_eq!(signed.code, 0, "{}", signed.log);
-}
-
-pub(crate) fn policy(key: &str) -> String {
-    format!("[packs.trust]\nrequire = true\n[packs.trust.keys]\nacme = \"{key}\"\n")
-}
-
 #[test]
 fn only_what_a_trusted_key_signed_is_swapped_in() {
     let registry = FakeRegistry::start();

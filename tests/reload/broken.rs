@@ -1,6 +1,7 @@
 //! Every way in which a candidate can be broken: what runs goes on, and whoever asked for the reload hears why.
 
 use serde_json::Value;
+use wattle_tests::signing::{keygen, policy, sign};
 use wattle_tests::{Agent, Folder, built, wait_until};
 
 /// How a candidate is broken, the exit code of `wattle reload`, and what it says.
@@ -59,7 +60,7 @@ const ALL: &[Broken] = &[
         break_it: |folder| {
             let trusted = keygen(folder, "acme.key");
             keygen(folder, "other.key");
-            sign(folder, "other.key");
+            sign(folder, "pack", "other.key");
             folder.replace("agent.toml", policy(&trusted) + &config());
         },
         code: 78,
@@ -69,7 +70,7 @@ const ALL: &[Broken] = &[
         name: "altered signature",
         break_it: |folder| {
             let trusted = keygen(folder, "acme.key");
-            sign(folder, "acme.key");
+            sign(folder, "pack", "acme.key");
             let mut signature = folder.read("pack/pack.sum.minisig");
             // A letter of the base64 in the second line, where the signature begins.
             let at = signature.iter().position(|b| *b == b'\n').unwrap() + 40;
@@ -84,7 +85,7 @@ const ALL: &[Broken] = &[
         name: "pack altered after it was signed",
         break_it: |folder| {
             let trusted = keygen(folder, "acme.key");
-            sign(folder, "acme.key");
+            sign(folder, "pack", "acme.key");
             let mut guest = folder.read("pack/guest.wasm");
             *guest.last_mut().unwrap() ^= 1;
             folder.replace("pack/guest.wasm", guest);
@@ -203,21 +204,6 @@ fn config() -> String {
 }
 
 /// Makes a key, and answers with its public half.
-fn keygen(folder: &Folder, name: &str) -> String {
-    let made = folder.run(&["pack", "keygen", name]);
-    assert_eq!(made.code, 0, "{}", made.log);
-    made.text().split('"').nth(1).unwrap().to_owned()
-}
-
-fn sign(folder: &Folder, key: &str) {
-    let signed = folder.run(&["pack", "sign", "pack", "--key", key]);
-    assert_eq!(signed.code, 0, "{}", signed.log);
-}
-
-fn policy(key: &str) -> String {
-    format!("[packs.trust]\nrequire = true\n[packs.trust.keys]\nacme = \"{key}\"\n")
-}
-
 fn restore(folder: &Folder) {
     for name in ["acme.key", "acme.key.pub", "other.key", "other.key.pub", "pack/pack.sum", "pack/pack.sum.minisig"] {
         let _ = std::fs::remove_file(folder.path(name));

@@ -19,6 +19,7 @@ mod metrics;
 mod place;
 mod records;
 mod registry;
+pub mod signing;
 mod summary;
 mod web;
 

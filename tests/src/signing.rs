@@ -1,0 +1,31 @@
+//! Keys and signatures, made as users make them, and the policy that asks for them.
+
+use crate::Folder;
+
+/// Makes a key pair, and answers with the public key as a policy has it.
+///
+/// # Panics
+///
+/// The command fails.
+#[track_caller]
+pub fn keygen(folder: &Folder, name: &str) -> String {
+    let made = folder.run(&["pack", "keygen", name]);
+    assert_eq!(made.code, 0, "{}", made.log);
+    made.text().split('"').nth(1).unwrap().to_owned()
+}
+
+/// Signs a pack with a key.
+///
+/// # Panics
+///
+/// The command fails.
+#[track_caller]
+pub fn sign(folder: &Folder, pack: &str, key: &str) {
+    let signed = folder.run(&["pack", "sign", pack, "--key", key]);
+    assert_eq!(signed.code, 0, "{}", signed.log);
+}
+
+/// A policy by which only packs run that this key signed.
+pub fn policy(key: &str) -> String {
+    format!("[packs.trust]\nrequire = true\n[packs.trust.keys]\nacme = \"{key}\"\n")
+}
