@@ -111,6 +111,28 @@ impl Trial {
         self.instance.as_mut().map_or_else(|| Err("its instance is gone".into()), |i| i.restore(snapshots))
     }
 
+    /// Goes on with a fresh instance, which is given the state of the one before.
+    ///
+    /// # Errors
+    ///
+    /// The node keeps no state, or does not take its own.
+    pub fn restart(&mut self) -> Result<(), String> {
+        let saved = self.save().map_err(|fault| format!("its state could not be saved: {fault}"))?;
+        let snapshot = saved.ok_or("the node keeps no state, so it cannot go on in another instance")?;
+        self.instance = Some(self.fresh().map_err(|fault| fault.to_string())?);
+        self.restore(&[snapshot]).map_err(|error| format!("its state was not taken: {error}"))
+    }
+
+    fn fresh(&self) -> Result<Instance, Fault> {
+        let made = make(&self.compiled, &self.name, &self.options, &self.limits, self.services.as_ref());
+        made.map(|(instance, _)| instance).map_err(|refused| match refused {
+            Refused::Fault(fault) => fault.while_instantiating(),
+            Refused::Options(_) => {
+                Fault::new(crate::FaultKind::Instantiate, "options were refused that were taken before")
+            }
+        })
+    }
+
     /// Calls the node for a batch.
     ///
     /// # Errors
@@ -121,14 +143,7 @@ impl Trial {
             Some(instance) => instance,
             None => {
                 self.replaced += 1;
-                let made = make(&self.compiled, &self.name, &self.options, &self.limits, self.services.as_ref());
-                let (instance, _) = made.map_err(|refused| match refused {
-                    Refused::Fault(fault) => fault.while_instantiating(),
-                    Refused::Options(_) => {
-                        Fault::new(crate::FaultKind::Instantiate, "options were refused that were taken before")
-                    }
-                })?;
-                instance
+                self.fresh()?
             }
         };
         let Processed { done, memory_bytes, instance, fuel } = instance.process(batch, &self.info);

@@ -18,7 +18,6 @@ pub struct Sandboxed {
     limits: NodeLimits,
     log: Lines,
     services: Option<NodeServices>,
-    options: String,
     trial: Option<Trial>,
 }
 
@@ -28,14 +27,7 @@ type Lines = Arc<Mutex<Vec<(LogLevel, String)>>>;
 impl Sandboxed {
     /// A component with the limits that a node has unless a configuration says otherwise.
     pub fn new(compiled: Arc<Compiled>) -> Self {
-        Self {
-            compiled,
-            limits: NodeLimits::default(),
-            log: Lines::default(),
-            services: None,
-            options: String::new(),
-            trial: None,
-        }
+        Self { compiled, limits: NodeLimits::default(), log: Lines::default(), services: None, trial: None }
     }
 }
 
@@ -67,18 +59,12 @@ impl Subject for Sandboxed {
                 }
             })?;
         let ports = trial.info().ports.clone();
-        options.clone_into(&mut self.options);
         self.trial = Some(trial);
         Ok(ports)
     }
 
     fn restart(&mut self) -> Result<(), String> {
-        let mut before = self.trial.take().ok_or("it was not configured")?;
-        let saved = before.save().map_err(|fault| format!("its state could not be saved: {fault}"))?;
-        let snapshot = saved.ok_or("the node keeps no state, so it cannot go on in another instance")?;
-        self.configure(&self.options.clone()).map_err(|refusal| refusal.to_string())?;
-        let fresh = self.trial.as_mut().ok_or("it was not configured")?;
-        fresh.restore(&[snapshot]).map_err(|error| format!("its state was not taken: {error}"))
+        self.trial.as_mut().ok_or("it was not configured")?.restart()
     }
 
     fn process(&mut self, batch: Batch) -> Result<Outcome, CaseFault> {
