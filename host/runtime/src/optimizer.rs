@@ -4,6 +4,7 @@
 //! memory; a stateful node's state goes along.
 
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,7 +12,6 @@ use parking_lot::Mutex;
 use wattle_pack::Artifact;
 
 use crate::artifact::{Code, Compiled};
-use crate::tier::Kind;
 
 /// What comes first is a swap, which has more to compile, test and configure on the same cores.
 const AFTER: Duration = Duration::from_secs(1);
@@ -42,7 +42,11 @@ impl Optimizer {
             std::thread::sleep(AFTER);
             loop {
                 let Some((compiled, artifact)) = runtime.optimizer.next() else { return };
-                optimize(&compiled, &artifact);
+                // Whoever waits for it must not wait for ever.
+                if catch_unwind(AssertUnwindSafe(|| optimize(&compiled, &artifact))).is_err() {
+                    tracing::error!(artifact = artifact.name, "the optimizer panicked; please report this");
+                }
+                compiled.settle();
             }
         };
         match std::thread::Builder::new().name("wattle-optimize".into()).spawn(work) {
@@ -84,6 +88,4 @@ fn optimize(compiled: &Compiled, artifact: &Artifact) {
             tracing::warn!(artifact = artifact.name, %error, "artifact is not optimized; it runs on, more slowly");
         }
     }
-    debug_assert!(baseline.kind == Kind::Baseline, "only the baseline is optimized");
-    compiled.settle();
 }
