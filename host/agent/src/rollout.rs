@@ -125,7 +125,11 @@ impl Rollout {
 
     /// Notes that a plan runs from now on; `before` is what ran until then.
     pub(crate) fn began(&mut self, before: Option<&Plan>, plan: &Plan, observer: &Observer) {
-        let counts = |name: &str| observer.counts().pipeline(name).snapshot();
+        // An agent that starts counts from nothing, and may have counted something by now.
+        let counts = |name: &str| match before {
+            Some(_) => observer.counts().pipeline(name).snapshot(),
+            None => Snapshot::default(),
+        };
         let find = |plan: Option<&Plan>, name: &str| plan?.pipelines.iter().find(|p| p.name == name).cloned();
         let mut watched = BTreeMap::new();
         for pipeline in &plan.pipelines {
