@@ -1,5 +1,5 @@
 use std::fs;
-use std::time::{Instant, UNIX_EPOCH};
+use std::time::UNIX_EPOCH;
 
 use super::*;
 
@@ -121,36 +121,4 @@ fn a_table_is_loaded_once_and_anew_when_its_file_changes() {
     assert_eq!((&value(&first)[..], &value(&third)[..]), (&b"1"[..], &b"two"[..]), "who has it open keeps it");
     fs::write(&path, "k,v\nbroken\n").unwrap();
     assert!(tables.open(&grant(&path, TableKind::Exact, None), &columns).is_err());
-}
-
-/// Prints what a table of a million rows costs: `cargo test --release -p wattle-capability -- --ignored --nocapture`.
-#[test]
-#[ignore = "a measurement"]
-fn a_million_rows() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("t.csv");
-    let rows = 1_000_000;
-    let mut text = String::from("account,name,team\n");
-    (0..rows)
-        .for_each(|row| text += &format!("{:012},account number {row},team-{}\n", row * 7919 % 1_000_003, row % 97));
-    fs::write(&path, &text).unwrap();
-    let since = Instant::now();
-    let table = Arc::new(Table::load(&grant(&path, TableKind::Exact, None)).unwrap());
-    let loaded = since.elapsed();
-    let open = OpenTable::new(table.clone(), &["name".into(), "team".into()]).unwrap();
-    let keys: Vec<String> = (0..rows).map(|row| format!("{:012}", (row * 7907) % 1_000_003)).collect();
-    let batches: Vec<Values> =
-        keys.chunks(1000).map(|keys| values(&keys.iter().map(String::as_str).collect::<Vec<_>>())).collect();
-    let since = Instant::now();
-    let mut found = 0;
-    for batch in &batches {
-        found += open.find(batch, 1 << 20).unwrap()[0].iter().flatten().count();
-    }
-    let each = since.elapsed().as_nanos() / rows;
-    assert!(found > 990_000);
-    println!(
-        "{rows} rows, {} MB: loaded in {loaded:.2?}, {} MB of memory, {each} ns a lookup of two columns",
-        text.len() / 1_000_000,
-        table.memory_bytes() / 1_000_000
-    );
 }
