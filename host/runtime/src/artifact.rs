@@ -4,8 +4,8 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 
 use parking_lot::RwLock;
-use wasmtime::Engine;
 use wasmtime::component::{Component, InstancePre};
+use wasmtime::{Engine, Store};
 use wattle_capability::Capability;
 use wattle_pack::{Artifact, NodeLimits};
 
@@ -157,6 +157,18 @@ impl Code {
         Ok(Self { kind: tier.kind, engine, pre, exports })
     }
 
+    /// A store for an instance of it, where fuel is counted if the engine is made for that.
+    pub(crate) fn store(&self, limits: NodeLimits, metered: bool) -> Store<State> {
+        let times = self.kind.times();
+        let (time, time_per_kib) = (limits.time.saturating_mul(times), limits.time_per_kib.saturating_mul(times));
+        let mut store = Store::new(&self.engine, State::new(NodeLimits { time, time_per_kib, ..limits }));
+        if metered {
+            // It is there to be counted and not to be a limit; setting it fails only where it is not counted.
+            let _ = store.set_fuel(u64::MAX);
+        }
+        store
+    }
+
     pub(crate) fn component(&self) -> &Component {
         self.pre.component()
     }
@@ -180,8 +192,8 @@ fn check_imports(engine: &Engine, component: &Component) -> Result<(), ArtifactE
 
 fn describe(runtime: &Runtime, code: &Code) -> Result<Description, ArtifactError> {
     let failed = |error: wasmtime::Error| ArtifactError::new(format!("`describe` of the artifact failed: {error}"), "");
-    let Code { kind, engine, pre, exports } = code;
-    let mut store = kind.store(engine, runtime.metered, NodeLimits::default());
+    let Code { pre, exports, .. } = code;
+    let mut store = code.store(NodeLimits::default(), runtime.metered);
     let time = store.data().limits.time;
     instance::arm(&mut store, time);
     let instance = pre.instantiate(&mut store).map_err(failed)?;

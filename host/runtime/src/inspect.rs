@@ -35,12 +35,13 @@ pub struct Inspection {
 ///
 /// The bytes are no component at all.
 pub fn inspect(runtime: &Arc<Runtime>, artifact: &Artifact) -> Result<Inspection, ArtifactError> {
-    let engine = &runtime.optimized.engine;
-    let description = runtime.compile(artifact);
-    let component = match runtime.compiler.compile(engine, artifact) {
-        Ok(component) => component,
-        Err(error) => return Err(description.err().unwrap_or(error)),
+    let compiled = runtime.compile(artifact);
+    let component = match &compiled {
+        Ok(compiled) => compiled.code().component().clone(),
+        // It may be a component, although no node.
+        Err(error) => runtime.compiler.compile(&runtime.optimized.engine, artifact).map_err(|_| error.clone())?,
     };
+    let engine = component.engine();
     let ty = component.component_type();
     let exports = ty.exports(engine).flat_map(|(name, item)| names(engine, name, &item.ty)).collect();
     let imports = imports(engine, &component);
@@ -50,7 +51,7 @@ pub fn inspect(runtime: &Arc<Runtime>, artifact: &Artifact) -> Result<Inspection
         capabilities: capabilities(&imports),
         imports,
         exports,
-        description: description.map(|compiled| compiled.description.clone()),
+        description: compiled.map(|compiled| compiled.description.clone()),
     })
 }
 

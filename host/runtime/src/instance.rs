@@ -93,7 +93,7 @@ impl Instance {
             return Err(ConfigureError::Fault(Fault::new(FaultKind::Instantiate, message)));
         }
         let code = compiled.code();
-        let mut store = code.kind.store(&code.engine, compiled.runtime.metered, limits.clone());
+        let mut store = code.store(limits.clone(), compiled.runtime.metered);
         store.data_mut().held.services = services.cloned();
         let time = store.data().limits.time;
         arm(&mut store, time.saturating_mul(NodeLimits::CONFIGURE_TIMES));

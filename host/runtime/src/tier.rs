@@ -6,8 +6,7 @@
 //! does not compile, there is no baseline and Cranelift compiles at once.
 
 use wasmtime::component::Linker;
-use wasmtime::{Config, Engine, OptLevel, Store, Strategy};
-use wattle_pack::NodeLimits;
+use wasmtime::{Config, Engine, OptLevel, Strategy};
 
 use crate::bindings;
 use crate::state::State;
@@ -76,18 +75,11 @@ impl Tier {
 }
 
 impl Kind {
-    /// A store for an instance of code of this tier.
-    pub(crate) fn store(self, engine: &Engine, metered: bool, limits: NodeLimits) -> Store<State> {
-        let times = match self {
+    /// How many times as long as on optimized code a call may take.
+    pub(crate) fn times(self) -> u32 {
+        match self {
             Self::Baseline => BASELINE_TIMES,
             Self::Optimized => 1,
-        };
-        let (time, time_per_kib) = (limits.time.saturating_mul(times), limits.time_per_kib.saturating_mul(times));
-        let mut store = Store::new(engine, State::new(NodeLimits { time, time_per_kib, ..limits }));
-        if metered {
-            // It is there to be counted and not to be a limit; setting it fails only where it is not counted.
-            let _ = store.set_fuel(u64::MAX);
         }
-        store
     }
 }

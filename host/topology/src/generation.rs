@@ -261,12 +261,7 @@ impl Builder<'_> {
             let own = states.slots(name, &node.name, lost);
             let made = || instances.iter().filter_map(|set| set.get(place));
             let left = ended.as_ref().and_then(|canary| states.held(canary, &node.name)).unwrap_or_default();
-            let both = |(own, left): (&Arc<StateSlot>, &Arc<StateSlot>)| [&*own.get(), &*left.get()].concat();
-            let inherits = match made().zip(own.iter().zip(&left)).all(|(node, s)| node.check_state(&both(s)).is_ok()) {
-                true => left,
-                // It is logged when that state goes.
-                false => Slots::new(),
-            };
+            let inherits = inheritable(made(), &own, left);
             if !check_state(name, node, made(), &own)? {
                 self.emptied.push(format!("{name}.{}", node.name));
             }
@@ -377,6 +372,15 @@ impl Builder<'_> {
             message: error.to_string(),
         })
     }
+}
+
+/// What of a canary's state the instances of a node can take over besides their own: all, or none, and then it is logged
+/// when that state goes.
+fn inheritable<'a>(instances: impl Iterator<Item = &'a Box<dyn Process>>, own: &Slots, left: Slots) -> Slots {
+    let both = |own: &StateSlot, left: &StateSlot| [&*own.get(), &*left.get()].concat();
+    let fits =
+        instances.zip(own.iter().zip(&left)).all(|(node, (own, left))| node.check_state(&both(own, left)).is_ok());
+    if fits { left } else { Slots::new() }
 }
 
 /// Whether the instances of a node can take over what their workers hold of its predecessor. If they cannot, the node
