@@ -172,6 +172,8 @@ impl Running {
     /// Runs another plan from now on. Answers with the nodes that begin without former state.
     async fn change(&mut self, plan: Plan, why: &str, what: &str, since: Instant) -> Result<Vec<String>, String> {
         let Swapped { generation, emptied } = self.swap(&plan).await?;
+        // First of all, since what was done before it looks at the counts is not held against the new version.
+        self.rollout.began(Some(&self.plan), &plan, self.topology.observer());
         if !emptied.is_empty() {
             tracing::warn!(nodes = emptied.join(" "), "these nodes begin with nothing instead of former state");
         }
@@ -185,7 +187,6 @@ impl Running {
         tracing::info!(generation, pipelines = packs.join(" "), ms, why, "reloaded");
         let entry = Entry::new(generation, what, why).running(&plan);
         self.history.add(&Entry { emptied: emptied.clone(), ..entry });
-        self.rollout.began(Some(&self.plan), &plan, self.topology.observer());
         self.plan = plan;
         Ok(emptied)
     }
