@@ -237,6 +237,7 @@ fn a_canary_that_traps_on_one_batch_of_a_hundred_is_rolled_back_and_stays_so() {
     agent.stop();
     // The decision is about these two versions, whoever asks again.
     let agent = rig.start(pipeline);
+    assert!(agent.log().contains("canary was rolled back earlier"), "{}", agent.log());
     rig.write(5_000, 10);
     wait_until("all lines", || rig.lines().len() == rig.written);
     assert_eq!(rig.folder.events("fails.ndjson").len(), fails.len());
@@ -265,6 +266,16 @@ fn a_canary_that_does_well_is_promoted_and_can_be_rolled_back() {
     rig.write(10, 5);
     wait_until("all lines", || rig.lines().len() == rig.written);
     assert!(rig.folder.events("fails.ndjson").is_empty(), "the version that traps runs no more");
+    rig.assert_conserved(agent);
+}
+
+#[test]
+fn a_canary_that_is_what_runs_already_is_said_to_be_nothing_to_try() {
+    let mut rig = Rig::new();
+    let agent = rig.start("pack = \"./good\"\ncanary = { pack = \"./good\", share = 0.5, for = \"1s\" }");
+    assert!(agent.log().contains("canary is the same as what runs"), "{}", agent.log());
+    rig.write(100, 0);
+    wait_until("all lines", || rig.lines().len() == rig.written);
     rig.assert_conserved(agent);
 }
 

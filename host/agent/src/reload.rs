@@ -146,6 +146,7 @@ impl Running {
     /// Runs what was loaded, with what was decided about its pipelines.
     async fn take_up(&mut self, loader: &Loader, loaded: Plan, why: &Why, since: Instant) -> Answer {
         let plan = self.rollout.apply(loaded.clone());
+        self.rollout.tell_settled(&loaded);
         // A pipeline that stopped begins again with any reload.
         let has_stopped = !self.topology.observer().stops().list().is_empty();
         if plan.fingerprint() == self.plan.fingerprint() && !has_stopped {

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
-use wattle_pack::{PipelinePlan, Plan};
+use wattle_pack::{CanarySettings, PipelinePlan, Plan, Trial};
 use wattle_topology::{Observer, Snapshot, canary_name};
 
 use self::judge::{Verdict, judge_canary, judge_probation};
@@ -98,12 +98,8 @@ impl Rollout {
             let name = pipeline.name.clone();
             let fingerprint = pipeline.fingerprint();
             if let Some(trial) = &pipeline.canary {
-                let candidate = trial.candidate.fingerprint();
-                let known = self.canaries.get(&name);
-                let promoted = known
-                    .filter(|record| record.primary == fingerprint && record.candidate == candidate)
-                    .and_then(|record| record.promoted);
-                if promoted.is_some() || candidate == fingerprint {
+                let promoted = self.decided(pipeline, trial);
+                if promoted.is_some() || trial.candidate.fingerprint() == fingerprint {
                     let trial = pipeline.canary.take();
                     let candidate = trial.filter(|_| promoted == Some(true)).map(|trial| trial.candidate);
                     if let Some(changed) = candidate.and_then(|other| plan.with_pipeline(&name, &other).ok()) {
@@ -121,6 +117,32 @@ impl Rollout {
             }
         }
         plan
+    }
+
+    /// Whether a canary was promoted earlier; `None` while that is open.
+    fn decided(&self, pipeline: &PipelinePlan, trial: &Trial<CanarySettings>) -> Option<bool> {
+        let record = self.canaries.get(&pipeline.name)?;
+        let is_it = record.primary == pipeline.fingerprint() && record.candidate == trial.candidate.fingerprint();
+        record.promoted.filter(|_| is_it)
+    }
+
+    /// Says which canaries of a configuration do not begin.
+    pub(crate) fn tell_settled(&self, loaded: &Plan) {
+        for pipeline in &loaded.pipelines {
+            let Some(trial) = &pipeline.canary else { continue };
+            let name = &pipeline.name;
+            match self.decided(pipeline, trial) {
+                Some(true) => tracing::info!(pipeline = name, "canary was promoted earlier; it takes all batches"),
+                Some(false) => {
+                    let hint = "remove it, or try another version or other options";
+                    tracing::warn!(pipeline = name, hint, "canary was rolled back earlier; it gets no batches");
+                }
+                None if trial.candidate.fingerprint() == pipeline.fingerprint() => {
+                    tracing::warn!(pipeline = name, "canary is the same as what runs; there is nothing to try");
+                }
+                None => {}
+            }
+        }
     }
 
     /// Notes that a plan runs from now on; `before` is what ran until then.
