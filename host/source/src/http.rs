@@ -46,6 +46,9 @@ use options::Settings;
 /// How long a client may take for the head of a request, or keep an idle connection.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// How long a connection may still bring a request when the source has been told to stop.
+const LAST_REQUEST: Duration = Duration::from_millis(100);
+
 /// How long to wait when a connection cannot be accepted, which is when there are too many open files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -90,8 +93,12 @@ impl Source for HttpSource {
                 let (stream, peer, place) = accepted;
                 connections.spawn(serve(stream, peer, handler.clone(), graceful.watcher(), place));
             }
-            // No further connection; requests that are being answered are answered.
+            // No further connection. A connection ends with an answer that says so: a client whose connection just goes away
+            // cannot know whether the request that it has sent was taken. Those that are silent are not waited for.
             drop((listener, shown));
+            let all = async { while connections.join_next().await.is_some() {} };
+            let _ = tokio::time::timeout(LAST_REQUEST, all).await;
+            // What is being answered is answered.
             graceful.shutdown().await;
             connections.join_all().await;
             Ok(())

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Incoming};
-use hyper::header::{self, HeaderName};
+use hyper::header::{self, HeaderName, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use parking_lot::Mutex;
 use subtle::ConstantTimeEq;
@@ -98,7 +98,7 @@ impl Handler {
 
     /// Answers a request, when it is known what became of its events.
     pub(crate) async fn answer(&self, peer: SocketAddr, request: Request<Incoming>) -> Response<Full<Bytes>> {
-        match self.take(peer, request).await {
+        let mut response = match self.take(peer, request).await {
             Ok(events) => {
                 let status = if self.settings.acknowledge { StatusCode::OK } else { StatusCode::ACCEPTED };
                 respond(status, &serde_json::json!({ "events": events }))
@@ -113,7 +113,11 @@ impl Handler {
                 }
                 respond(status, &serde_json::json!({ "error": reason }))
             }
+        };
+        if self.context.stop.is_stopped() {
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
+        response
     }
 
     async fn take(&self, peer: SocketAddr, request: Request<Incoming>) -> Result<usize, Refusal> {
@@ -260,7 +264,7 @@ fn respond(status: StatusCode, body: &serde_json::Value) -> Response<Full<Bytes>
     let mut response = Response::new(Full::new(Bytes::from(format!("{body}\n"))));
     *response.status_mut() = status;
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     let further = match status {
         StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => Some((header::RETRY_AFTER, RETRY_AFTER)),
         StatusCode::METHOD_NOT_ALLOWED => Some((header::ALLOW, "POST, PUT")),
@@ -269,7 +273,7 @@ fn respond(status: StatusCode, body: &serde_json::Value) -> Response<Full<Bytes>
         _ => None,
     };
     if let Some((name, value)) = further {
-        headers.insert(name, header::HeaderValue::from_static(value));
+        headers.insert(name, HeaderValue::from_static(value));
     }
     response
 }

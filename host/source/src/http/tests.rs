@@ -310,6 +310,28 @@ async fn a_stop_lets_requests_be_answered_and_takes_no_more() {
 }
 
 #[tokio::test]
+async fn a_stop_is_told_by_the_next_answer_and_silent_connections_do_not_delay_it_for_long() {
+    let world = start(json!({})).await;
+    let delivering = world.delivering();
+    let silent = connect(world.address).await;
+    let mut sender = connect(world.address).await;
+    let mut post = async || {
+        let request = Request::post("/").body(Full::new(Bytes::from_static(b"line\n"))).unwrap();
+        let (head, body) = sender.send_request(request).await.unwrap().into_parts();
+        body.collect().await.unwrap();
+        assert_eq!(head.status, StatusCode::OK);
+        head.headers.get("connection").cloned()
+    };
+    assert_eq!(post().await, None);
+    world.rig.stop();
+    assert_eq!(post().await.unwrap(), "close");
+    world.running.ended().await.unwrap();
+    world.rig.queue.close();
+    assert_eq!(delivering.await.unwrap(), ["line", "line"]);
+    drop(silent);
+}
+
+#[tokio::test]
 async fn a_taken_address_is_an_error_that_says_what_to_do() {
     let world = start(json!({})).await;
     let refused = |address: &str| crate::build("http", &json!({ "address": address })).err().unwrap().to_string();
