@@ -71,8 +71,19 @@ impl States {
             if !stays && slots.iter().any(|slot| !slot.get().is_empty()) {
                 tracing::warn!(pipeline, node, "the node is gone, and its state with it");
             }
+            if !stays {
+                // Or the next node of that name would begin with it, as old as the last drain.
+                self.remove(pipeline, node);
+            }
             stays
         });
+    }
+
+    fn remove(&self, pipeline: &str, node: &str) {
+        if let Some(folder) = &self.folder {
+            // Most nodes have none.
+            let _ = fs::remove_file(folder.join(pipeline).join(node));
+        }
     }
 
     /// Writes the state of all nodes that have any. What has been `inherited` of a node goes from disk, so that it does not
@@ -84,7 +95,7 @@ impl States {
             if snapshots.is_empty() {
                 if inherited(pipeline, node) {
                     // It is there only if a former run ended before the canary did.
-                    let _ = fs::remove_file(folder.join(pipeline).join(node));
+                    self.remove(pipeline, node);
                 }
                 continue;
             }
@@ -182,6 +193,24 @@ mod tests {
         assert_eq!(held(&alone), [vec![one, three, two], vec![]]);
         let other = states.slots("main", "other", || panic!("nothing is lost"));
         assert_eq!(held(&other), [vec![], vec![], vec![]]);
+    }
+
+    #[test]
+    fn state_of_a_node_that_is_gone_does_not_come_back() {
+        let dir = tempfile::tempdir().unwrap();
+        for node in ["stays", "goes"] {
+            write(&dir.path().join("state/main"), node, &[snapshot(1, node)]).unwrap();
+        }
+        let states = States::new(Some(dir.path()), 1);
+        let slots = |node| held(&states.slots("main", node, || panic!("nothing is lost"))).concat();
+        assert_eq!(slots("goes"), [snapshot(1, "goes")]);
+        assert_eq!(slots("stays"), [snapshot(1, "stays")]);
+        states.retain(|_, node| node == "stays");
+        assert_eq!(slots("goes"), []);
+        assert_eq!(slots("stays"), [snapshot(1, "stays")]);
+        let next = States::new(Some(dir.path()), 1);
+        assert_eq!(held(&next.slots("main", "goes", || panic!("nothing is lost"))).concat(), []);
+        assert_eq!(held(&next.slots("main", "stays", || panic!("nothing is lost"))).concat(), [snapshot(1, "stays")]);
     }
 
     #[test]
