@@ -76,14 +76,13 @@ func (*Batch) CheckJSON(field Field) []Kind {
 func (*Batch) Replace(field Field, form Form, starts, ends []uint32, texts *Writer) {
 	s, sn := abi.Taken(starts)
 	e, en := abi.Taken(ends)
-	b, bn, o, on, k, kn := columnOf(texts)
+	b, bn, o, on, k, kn := columnTaken(texts.column)
 	hostReplace(uint32(field), uint32(form), s, sn, e, en, b, bn, o, on, k, kn)
 }
 
 // Set sets a field of the rows that have a value.
-func (*Batch) Set(field Field, form Form, values *Writer) {
-	b, bn, o, on, k, kn := columnOf(values)
-	hostSet(uint32(field), uint32(form), b, bn, o, on, k, kn)
+func (b *Batch) Set(field Field, form Form, values *Writer) {
+	b.SetColumn(field, form, values.column)
 }
 
 // SetColumn does the same from a column that was read or found.
@@ -115,7 +114,7 @@ func (*Batch) Split(field Field, form Form, parents, starts, ends []uint32, pref
 // SplitInto splits rows into bodies made here.
 func (*Batch) SplitInto(parents []uint32, bodies *Writer) {
 	p, pn := abi.Taken(parents)
-	b, bn, o, on, k, kn := columnOf(bodies)
+	b, bn, o, on, k, kn := columnTaken(bodies.column)
 	hostSplitInto(p, pn, b, bn, o, on, k, kn)
 }
 
@@ -154,10 +153,6 @@ func (*Batch) Fail(reasons *Reasons) {
 	t, _ := abi.Taken(texts)
 	hostFail(r, rn, w, wn, t, uint32(len(reasons.reasons)))
 	runtime.KeepAlive(reasons)
-}
-
-func columnOf(w *Writer) (unsafe.Pointer, uint32, unsafe.Pointer, uint32, unsafe.Pointer, uint32) {
-	return columnTaken(w.column)
 }
 
 func columnTaken(c Column) (unsafe.Pointer, uint32, unsafe.Pointer, uint32, unsafe.Pointer, uint32) {

@@ -1,8 +1,8 @@
 //! What is asked for, and what is granted.
 
-use wattle_tests::{built, get};
+use wattle_tests::get;
 
-use crate::{ALL, all_but, answers, append, config, failures, folder};
+use crate::{ALL, all_but, answers, append, config, failures, folder, pack};
 
 #[test]
 fn a_node_that_asks_for_what_it_was_not_granted_does_not_start() {
@@ -23,18 +23,7 @@ fn a_node_that_asks_for_what_it_was_not_granted_does_not_start() {
 #[test]
 fn a_pack_asks_with_a_reason_and_the_operator_grants() {
     let folder = folder(&["one"]);
-    folder.write("pack/nodes/capable.wasm", std::fs::read(built("guests/capable.wasm")).unwrap());
-    let asks = ["log", "metrics", "clock", "random", "lookup", "kv", "http-client"];
-    let asked: String =
-        asks.iter().map(|name| format!("[capabilities.{name}]\nreason = \"to test {name}\"\n")).collect();
-    folder.write(
-        "pack/pack.toml",
-        format!(
-            "[pack]\nname = \"probe\"\nversion = \"1.0.0\"\ncontract = \"0.1.0\"\ndescription = \"A probe.\"\n[input]\ndescription = \"Lines.\"\n\
-             {asked}[nodes.cap]\nartifact = \"nodes/capable.wasm\"\ninputs = [\"input\"]\noptions = {{ mode = \"clock\" }}\n\
-             [outputs.all]\ninputs = [\"cap\", \"cap.failed\"]\ndescription = \"All.\"\n"
-        ),
-    );
+    pack(&folder, "pack", "1.0.0", r#"mode = "clock""#);
     let agent = |grants: &str| {
         format!(
             "[sources.lines]\ntype = \"file\"\ninclude = [\"in.log\"]\nfollow = false\n[pipelines.main]\ninputs = [\"lines\"]\n\

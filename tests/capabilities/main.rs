@@ -32,6 +32,36 @@ fn append(folder: &Folder, line: &str) {
     file.write_all(format!("{line}\n").as_bytes()).unwrap();
 }
 
+/// Makes a pack `probe`, in a folder of this name, whose node `cap` is the guest and asks for every capability.
+fn pack(folder: &Folder, name: &str, version: &str, options: &str) {
+    let asks = ["log", "metrics", "clock", "random", "lookup", "kv", "http-client"];
+    let asked: String =
+        asks.iter().map(|name| format!("[capabilities.{name}]\nreason = \"to test {name}\"\n")).collect();
+    folder.write(format!("{name}/capable.wasm"), folder.read("capable.wasm"));
+    folder.write(
+        format!("{name}/pack.toml"),
+        format!(
+            r#"
+            [pack]
+            name = "probe"
+            version = "{version}"
+            contract = "0.1.0"
+            description = "A probe."
+            [input]
+            description = "Lines."
+            {asked}
+            [nodes.cap]
+            artifact = "capable.wasm"
+            inputs = ["input"]
+            options = {{ {options} }}
+            [outputs.all]
+            inputs = ["cap", "cap.failed"]
+            description = "All."
+            "#
+        ),
+    );
+}
+
 /// A configuration in which lines go through the guest `capable` as the node `cap` of the pipeline `main`.
 fn config(options: &str, grants: &str, follow: bool) -> String {
     format!(

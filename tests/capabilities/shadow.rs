@@ -2,7 +2,7 @@
 
 use wattle_tests::{Endpoint, Metrics, free_address, get, wait_until};
 
-use crate::{ALL, all_but, answers, append, folder};
+use crate::{ALL, all_but, answers, append, folder, pack};
 
 /// What one row after the other left behind, with a shadow that does the same as the pack.
 struct Left {
@@ -17,19 +17,8 @@ const ROWS: usize = 5;
 fn run(options: &str, grants: &str) -> Left {
     let folder = folder(&[]);
     let admin = free_address();
-    let asks = ["log", "metrics", "clock", "random", "lookup", "kv", "http-client"];
-    let asked: String = asks.iter().map(|name| format!("[capabilities.{name}]\nreason = \"a test\"\n")).collect();
     for version in ["1.0.0", "1.1.0"] {
-        folder.write(format!("{version}/capable.wasm"), folder.read("capable.wasm"));
-        folder.write(
-            format!("{version}/pack.toml"),
-            format!(
-                "[pack]\nname = \"probe\"\nversion = \"{version}\"\ncontract = \"0.1.0\"\ndescription = \"A probe.\"\n\
-                 [input]\ndescription = \"Lines.\"\n{asked}[nodes.cap]\nartifact = \"capable.wasm\"\n\
-                 inputs = [\"input\"]\noptions = {{ {options} }}\n\
-                 [outputs.all]\ninputs = [\"cap\", \"cap.failed\"]\ndescription = \"All.\"\n"
-            ),
-        );
+        pack(&folder, version, version, options);
     }
     let mut agent = folder.start(&format!(
         "[admin]\nlisten = \"{admin}\"\n[sources.lines]\ntype = \"file\"\ninclude = [\"in.log\"]\n\
