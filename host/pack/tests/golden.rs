@@ -2,7 +2,9 @@
 //!
 //! A case is a folder in `golden` with an `agent.toml`, or with a pack in `pack` that is loaded by itself together with
 //! its tests. In a case whose name begins with `locked-`, only pinned packs may run; in one with
-//! `lint-`, the pack is also looked at for what is not wrong but unusual. `expected.err` holds all diagnostics as they are rendered; `UPDATE_EXPECT=1` writes it anew.
+//! `lint-`, the pack is also looked at for what is not wrong but unusual. Its `.wasm` files are text, which `fakes.rs`
+//! reads in the place of a runtime. `expected.err` holds all diagnostics as they are rendered; `UPDATE_EXPECT=1` writes it
+//! anew.
 
 use std::collections::BTreeSet;
 use std::fs;
