@@ -16,6 +16,7 @@ use crate::load::{bytes_to_text, find_named};
 use crate::manifest::graph::GraphManifest;
 use crate::pipeline::read_manifest;
 use crate::reader::Reader;
+use crate::trust::{self, TrustPolicy};
 use crate::value::{self, Data};
 use crate::{codes, suggest};
 
@@ -55,10 +56,11 @@ pub struct PackTest {
 /// Everything that is wrong with the tests or the manifest of the pack.
 pub fn load_tests(reference: &str, library: &Library) -> Result<Vec<PackTest>, Invalid> {
     let mut findings = Findings::default();
-    let (found, _) = find_named(reference, library, &mut findings);
+    let (found, place) = find_named(reference, library, &mut findings);
     let tests = found.and_then(|found| {
-        let (manifest, _) = read_manifest(&found.files, &mut findings)?;
-        Some(load_all(&found.files, &manifest.graph, &mut findings))
+        let (files, _) = trust::open(&found, &TrustPolicy::default(), place, &mut findings)?;
+        let (manifest, _) = read_manifest(&files, &mut findings)?;
+        Some(load_all(&files, &manifest.graph, &mut findings))
     });
     findings.finish(tests).map(|(tests, _, _)| tests)
 }

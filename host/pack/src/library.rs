@@ -10,6 +10,7 @@ use crate::digest::{FileList, FileListError};
 use crate::findings::{Findings, Place};
 use crate::lock::{self, Choice, LockManifest, PinManifest, Pinning};
 use crate::manifest::pack::is_pack_name;
+use crate::plan::{PackId, PackUse};
 use crate::reference::{self, Requirement};
 use crate::remote::{Located, REMOTE, Remote};
 use crate::trust::{self, PackBytes};
@@ -129,6 +130,15 @@ impl Library {
     pub(crate) fn with_lock(mut self, lock: Option<LockManifest>) -> Self {
         self.lock = lock.map(Arc::new);
         self
+    }
+
+    /// Finds what a plan has found, or nothing: every pack of its `uses` is the version that it was, with the files that it
+    /// had. The pack of one of its pipelines is found by the pipeline's reference, too.
+    pub fn with_found(self, uses: &[PackUse], reference: &str, pack: &PackId) -> Self {
+        let is_it = |used: &&PackUse| used.name == pack.name && used.digest == pack.digest;
+        let named = uses.iter().find(is_it).map(|used| PackUse { reference: reference.to_owned(), ..used.clone() });
+        let lock = LockManifest::of_uses(named.iter().chain(uses));
+        self.with_lock(Some(lock))
     }
 
     /// Lists all packs by name and version, without those whose manifest does not say a version. What a folder has

@@ -24,6 +24,7 @@ use crate::codes;
 use crate::diagnostic::Invalid;
 use crate::findings::{Findings, Place};
 use crate::load::read_text;
+use crate::plan::PackUse;
 use crate::reader::{Reader, Text};
 use crate::value::{self, Data, Table};
 
@@ -113,6 +114,13 @@ impl Lock {
 }
 
 impl LockManifest {
+    /// Pins that no file holds. What is said about them is said of whatever is read first.
+    pub(crate) fn of_uses<'a>(uses: impl Iterator<Item = &'a PackUse>) -> Self {
+        let place = Place::file(0);
+        let pins = uses.map(|used| PinManifest { pin: Pin::from(used), version: place, digest: place });
+        Self { pins: pins.collect(), former: Vec::new() }
+    }
+
     /// Reads a lock, or reports what is wrong with it; `None` where there is no file.
     pub(crate) fn read(path: &Path, findings: &mut Findings) -> Option<Self> {
         findings.watch(path);

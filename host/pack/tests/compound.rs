@@ -157,6 +157,41 @@ fn a_graph_in_a_configuration_can_use_packs_and_every_pack_is_named() {
 }
 
 #[test]
+fn what_a_plan_has_found_is_found_again_or_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let library = library(folder.path());
+    let text = configuration("pack = \"outer@^0\"", folder.path());
+    let load = |text| load_text("agent.toml", text, Path::new(""), &env, &FakeNodes, &FakeComponents, &library);
+    let (plan, _) = load(&text).unwrap();
+    let pipeline = &plan.pipelines[0];
+    let (reference, pack) = (pipeline.reference.as_ref().unwrap(), pipeline.pack.as_ref().unwrap());
+    let write = |path: &str, content: &str| {
+        let path = folder.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+    };
+    // A newer version that the node in the pack would take.
+    write("inner/1.3.0/pack.toml", &INNER.replace("1.2.0", "1.3.0").replace("hide", "conceal"));
+    write("inner/1.3.0/nodes/split.wasm", "ports left right");
+    let names = |library: &Library| -> Vec<String> {
+        let (plan, _) = load_pack(reference, &Map::new(), &FakeNodes, library).unwrap();
+        plan.nodes.into_iter().map(|node| node.name).collect()
+    };
+    let found = library.clone().with_found(&plan.packs, reference, pack);
+    assert_eq!(names(&library)[1], "in/conceal");
+    assert_eq!(names(&found)[1], "in/hide");
+    // Another content is refused, in the pack itself as well as in what it uses.
+    for (path, text) in [("inner/1.2.0/pack.toml", INNER), ("outer/0.1.0/pack.toml", OUTER)] {
+        write(path, &format!("{text}# changed\n"));
+        let invalid = load_pack(reference, &Map::new(), &FakeNodes, &found).unwrap_err();
+        assert_eq!(invalid.diagnostics[0].code, "E0434", "{invalid:?}");
+        assert!(load_pack(reference, &Map::new(), &FakeNodes, &library).is_ok());
+        write(path, text);
+    }
+    assert_eq!(names(&found)[1], "in/hide");
+}
+
+#[test]
 fn what_is_wrong_with_a_value_that_was_passed_on_names_where_it_comes_from() {
     let folder = tempfile::tempdir().unwrap();
     let library = library(folder.path());
