@@ -93,11 +93,13 @@ impl PackTests {
             if known.iter().any(same) {
                 continue;
             }
-            // What has been loaded and found to be trusted, and not what lies there by now.
-            let library = library.clone().with_found(&plan.packs, reference, pack);
             let kept = self.verdicts.entry((pack.digest.clone(), pipeline.fingerprint()));
-            // The guests of a test run on this thread; others serve what flows.
-            let test = || tokio::task::block_in_place(|| verdict(reference, &loader.catalog, &library));
+            let test = || {
+                // What has been loaded and found to be trusted, and not what lies there by now.
+                let found = library.clone().with_found(&plan.packs, reference, pack);
+                // The guests of a test run on this thread; others serve what flows.
+                tokio::task::block_in_place(|| verdict(reference, &loader.catalog, &found))
+            };
             failed.extend(kept.or_insert_with(test).clone());
         }
         if failed.is_empty() { Ok(()) } else { Err(failed.join("; ")) }

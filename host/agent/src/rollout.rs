@@ -34,6 +34,17 @@ struct Record {
     promoted: Option<bool>,
 }
 
+/// Why a canary does not begin.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Settled {
+    /// It was promoted earlier, and is what runs.
+    Promoted,
+    /// It was rolled back earlier.
+    RolledBack,
+    /// It is what runs anyway.
+    Same,
+}
+
 /// A version that was rolled back, and what runs in its place.
 struct Refused {
     fingerprint: String,
@@ -96,15 +107,10 @@ impl Rollout {
         for index in 0..plan.pipelines.len() {
             let Some(pipeline) = plan.pipelines.get_mut(index) else { continue };
             let name = pipeline.name.clone();
-            let fingerprint = pipeline.fingerprint();
-            if let Some(trial) = &pipeline.canary {
-                let promoted = self.decided(pipeline, trial);
-                if promoted.is_some() || trial.candidate.fingerprint() == fingerprint {
-                    let trial = pipeline.canary.take();
-                    let candidate = trial.filter(|_| promoted == Some(true)).map(|trial| trial.candidate);
-                    if let Some(changed) = candidate.and_then(|other| plan.with_pipeline(&name, &other).ok()) {
-                        plan = changed;
-                    }
+            if let Some(settled) = pipeline.canary.as_ref().and_then(|trial| self.settled(pipeline, trial)) {
+                let trial = pipeline.canary.take().filter(|_| settled == Settled::Promoted);
+                if let Some(changed) = trial.and_then(|trial| plan.with_pipeline(&name, &trial.candidate).ok()) {
+                    plan = changed;
                 }
             }
             let fingerprint = plan.pipelines.get(index).map(PipelinePlan::fingerprint);
@@ -119,28 +125,38 @@ impl Rollout {
         plan
     }
 
-    /// Whether a canary was promoted earlier; `None` while that is open.
-    fn decided(&self, pipeline: &PipelinePlan, trial: &Trial<CanarySettings>) -> Option<bool> {
+    /// What is known of a canary of these two versions.
+    fn record(&self, pipeline: &PipelinePlan, trial: &Trial<CanarySettings>) -> Option<&Record> {
         let record = self.canaries.get(&pipeline.name)?;
         let is_it = record.primary == pipeline.fingerprint() && record.candidate == trial.candidate.fingerprint();
-        record.promoted.filter(|_| is_it)
+        is_it.then_some(record)
+    }
+
+    /// Why a canary does not begin; `None` if it does, or has begun.
+    fn settled(&self, pipeline: &PipelinePlan, trial: &Trial<CanarySettings>) -> Option<Settled> {
+        match self.record(pipeline, trial).and_then(|record| record.promoted) {
+            Some(true) => Some(Settled::Promoted),
+            Some(false) => Some(Settled::RolledBack),
+            None => (trial.candidate.fingerprint() == pipeline.fingerprint()).then_some(Settled::Same),
+        }
     }
 
     /// Says which canaries of a configuration do not begin.
     pub(crate) fn tell_settled(&self, loaded: &Plan) {
         for pipeline in &loaded.pipelines {
-            let Some(trial) = &pipeline.canary else { continue };
-            let name = &pipeline.name;
-            match self.decided(pipeline, trial) {
-                Some(true) => tracing::info!(pipeline = name, "canary was promoted earlier; it takes all batches"),
-                Some(false) => {
+            let (name, trial) = (&pipeline.name, pipeline.canary.as_ref());
+            match trial.and_then(|trial| self.settled(pipeline, trial)) {
+                None => {}
+                Some(Settled::Promoted) => {
+                    tracing::info!(pipeline = name, "canary was promoted earlier; it takes all batches");
+                }
+                Some(Settled::RolledBack) => {
                     let hint = "remove it, or try another version or other options";
                     tracing::warn!(pipeline = name, hint, "canary was rolled back earlier; it gets no batches");
                 }
-                None if trial.candidate.fingerprint() == pipeline.fingerprint() => {
+                Some(Settled::Same) => {
                     tracing::warn!(pipeline = name, "canary is the same as what runs; there is nothing to try");
                 }
-                None => {}
             }
         }
     }
@@ -176,9 +192,8 @@ impl Rollout {
             }
             self.baselines.entry(name.clone()).or_insert(now);
             let Some(trial) = &pipeline.canary else { continue };
-            let candidate = trial.candidate.fingerprint();
-            let is_same = |record: &&Record| record.primary == fingerprint && record.candidate == candidate;
-            if self.canaries.get(name).filter(is_same).is_none() {
+            if self.record(pipeline, trial).is_none() {
+                let candidate = trial.candidate.fingerprint();
                 let began = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
                 let record = Record { primary: fingerprint, candidate, began, promoted: None };
                 self.canaries.insert(name.clone(), record);

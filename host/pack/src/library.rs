@@ -133,7 +133,8 @@ impl Library {
     }
 
     /// Finds what a plan has found, or nothing: every pack of its `uses` is the version that it was, with the files that it
-    /// had. The pack of one of its pipelines is found by the pipeline's reference, too.
+    /// had. The pack of one of its pipelines is found by the pipeline's reference, too, which is not always the one that
+    /// the configuration has.
     pub fn with_found(self, uses: &[PackUse], reference: &str, pack: &PackId) -> Self {
         let is_it = |used: &&PackUse| used.name == pack.name && used.digest == pack.digest;
         let named = uses.iter().find(is_it).map(|used| PackUse { reference: reference.to_owned(), ..used.clone() });

@@ -68,10 +68,10 @@ impl States {
     pub(crate) fn retain(&self, wanted: impl Fn(&str, &str) -> bool) {
         self.all.lock().retain(|(pipeline, node), slots| {
             let stays = wanted(pipeline, node);
-            if !stays && slots.iter().any(|slot| !slot.get().is_empty()) {
-                tracing::warn!(pipeline, node, "the node is gone, and its state with it");
-            }
             if !stays {
+                if slots.iter().any(|slot| !slot.get().is_empty()) {
+                    tracing::warn!(pipeline, node, "the node is gone, and its state with it");
+                }
                 // Or the next node of that name would begin with it, as old as the last drain.
                 self.remove(pipeline, node);
             }
