@@ -6,6 +6,8 @@
 //! found by the search for suspicious `\u` escapes, in the same pass; around those, the text is decoded ([`decoded`]). Both readers
 //! give the same tokens to the same grammar ([`value`]).
 //!
+//! A key's name that is no key of JSON may be one of another notation; [`tolerant`] reads those.
+//!
 //! # Invariants
 //!
 //! - A value is masked wherever a reader that decodes the text often enough would find it under the key.
@@ -20,6 +22,8 @@ pub(crate) mod quotes;
 mod raw;
 mod reader;
 mod suspect;
+mod tolerant;
+mod unit;
 mod value;
 
 #[cfg(test)]
@@ -31,6 +35,7 @@ use quotes::{backslashes_after, backslashes_before, depth_of, length_of};
 use raw::RawReader;
 use reader::{Reader, What};
 use suspect::Suspects;
+use tolerant::Bounds;
 use value::{After, Found, after_key};
 
 use crate::column::{Rows, Walk};
@@ -55,12 +60,47 @@ pub(crate) struct KeySearch {
 /// The keys of one rule.
 pub(crate) struct KeyRule {
     /// Index of the rule.
-    pub(crate) rule: usize,
-    /// The keys, none of them empty.
-    pub(crate) keys: Vec<Box<[u8]>>,
-    /// Whether ASCII letters match in either case.
-    pub(crate) ignore_case: bool,
+    rule: usize,
+    /// The keys, none of them empty, as [`Spelling::of`] gives them.
+    keys: Vec<Box<[u8]>>,
+    /// Which spellings of them count.
+    spelling: Spelling,
     needles: Vec<Needle>,
+}
+
+/// Which spellings of a key count as the key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Spelling {
+    /// Only the one that is given.
+    Exact,
+    /// ASCII letters in either case.
+    IgnoreCase,
+    /// Letters in either case, and joints between words (`_`, `-`, space) or none.
+    Any,
+}
+
+impl Spelling {
+    /// The key in the form in which keys of this spelling are compared.
+    pub(crate) fn of(self, key: &[u8]) -> Box<[u8]> {
+        match self {
+            Self::Exact | Self::IgnoreCase => key.into(),
+            Self::Any => key.iter().filter(|&&b| !is_joint(b)).map(u8::to_ascii_lowercase).collect(),
+        }
+    }
+
+    /// Whether two keys, the second of them in the form of [`of`](Self::of), are the same.
+    fn is_same(self, key: &[u8], wanted: &[u8]) -> bool {
+        match self {
+            Self::Exact => key == wanted,
+            Self::IgnoreCase => key.eq_ignore_ascii_case(wanted),
+            Self::Any => key.iter().filter(|&&b| !is_joint(b)).map(u8::to_ascii_lowercase).eq(wanted.iter().copied()),
+        }
+    }
+}
+
+/// Whether a byte joins the words of a key in some spelling of it.
+fn is_joint(byte: u8) -> bool {
+    matches!(byte, b'_' | b'-' | b' ')
 }
 
 /// Memory that is used again for each column.
@@ -70,6 +110,7 @@ struct Buffers {
     found: Vec<Found>,
     unread: Vec<Unread>,
     recent: Vec<u8>,
+    bounds: Bounds,
 }
 
 /// A part of the text that has to be decoded.
@@ -83,13 +124,13 @@ struct Unread {
 
 impl KeyRule {
     /// Prepares a rule.
-    pub(crate) fn new(rule: usize, keys: Vec<Box<[u8]>>, ignore_case: bool) -> Self {
-        let needles = needle::needles(&keys, ignore_case);
-        Self { rule, keys, ignore_case, needles }
+    pub(crate) fn new(rule: usize, keys: Vec<Box<[u8]>>, spelling: Spelling) -> Self {
+        let needles = needle::needles(&keys, spelling);
+        Self { rule, keys, spelling, needles }
     }
 
     fn is_key(&self, key: &[u8], wanted: &[u8]) -> bool {
-        if self.ignore_case { key.eq_ignore_ascii_case(wanted) } else { key == wanted }
+        self.spelling.is_same(key, wanted)
     }
 }
 
@@ -97,8 +138,11 @@ impl KeySearch {
     /// Prepares the search, if there is anything to search for.
     pub(crate) fn new(rules: Vec<KeyRule>) -> Option<Self> {
         let keys = || rules.iter().flat_map(|r| r.keys.iter().map(|k| &**k));
-        let longest = keys().map(<[u8]>::len).max()?;
-        let suspects = Suspects::new(keys());
+        let longest = 2 * keys().map(<[u8]>::len).max()?;
+        let any_joint = rules.iter().any(|r| r.spelling == Spelling::Any);
+        // What joins words in a key may be spelled as an escape too.
+        let joints = any_joint.then_some(&b"_- "[..]);
+        let suspects = Suspects::new(keys().chain(joints));
         let mut pairs = suspects.pairs().to_vec();
         let needles = rules.iter().flat_map(|rule| &rule.needles);
         pairs.extend(needles.filter_map(|needle| match needle.search {
@@ -113,6 +157,7 @@ impl KeySearch {
     pub(crate) fn find(&mut self, column: Rows<'_>, out: &mut Vec<Span>, mut too_deep: impl FnMut(usize)) {
         let Self { rules, suspects, pairs, places, longest, buffers } = self;
         buffers.suspects.clear();
+        buffers.bounds.clear();
         places.iter_mut().for_each(Vec::clear);
         let suspicious = suspects.pairs().len();
         pairs::find(column.bytes, pairs, |pair, at| match pair.checked_sub(suspicious) {
@@ -155,29 +200,40 @@ fn find_raw(
     buffers: &mut Buffers,
     out: &mut Vec<Span>,
 ) {
-    let Buffers { suspects, found, unread, .. } = buffers;
+    let Buffers { suspects, found, unread, bounds, .. } = buffers;
     let mut walk = Walk::default();
     // What was masked, or goes to the decoder, up to here needs no second look.
     let mut done = 0;
     // Up to here all is inside of a masked container.
     let mut inside = 0;
     needle.each(column.bytes, &rule.keys, places, |start, end| {
-        if start < done || column.bytes.get(end).is_none_or(|b| !matches!(b, b'"' | b'\\')) {
+        if start < done {
             return;
         }
         let (_, row) = walk.row_of(column, start);
         let text = column.bytes.get(..row.end).unwrap_or_default();
-        let Some(open) = start.checked_sub(1).filter(|&open| open >= row.start && text.get(open) == Some(&b'"')) else {
-            return;
-        };
-        let depth = depth_of(backslashes_before(text, row.start, open));
-        let backslashes = backslashes_after(text, end);
-        if end > row.end || backslashes != length_of(depth) || text.get(end + backslashes) != Some(&b'"') {
+        if end > row.end {
             return;
         }
-        let mut reader = RawReader::new(text, end + backslashes + 1, suspects);
+        let Some((depth, after)) = json_key(text, row.start, start, end) else {
+            if start >= inside
+                && let Some(value) = tolerant::find(text, row.start, start, end, bounds)
+            {
+                done = value.end;
+                found.push(value);
+                spans(rule.rule, found, out);
+            }
+            return;
+        };
+        let mut reader = RawReader::new(text, after, suspects);
         match after_key(&mut reader, depth, start < inside, found) {
             Ok(After::Nothing) => {}
+            Ok(After::Odd) => {
+                if let Some(value) = tolerant::after_key(text, row.start, after, depth, bounds) {
+                    done = value.end;
+                    found.push(value);
+                }
+            }
             Ok(After::Scalar(end)) => done = end,
             Ok(After::Container(end)) => inside = end,
             Err(at) => {
@@ -190,6 +246,15 @@ fn find_raw(
     });
 }
 
+/// How often the quotes of a key of JSON are escaped, and where it ends with them; none if it is no key of JSON.
+fn json_key(text: &[u8], row_start: usize, start: usize, end: usize) -> Option<(u32, usize)> {
+    let open = start.checked_sub(1).filter(|&open| open >= row_start && text.get(open) == Some(&b'"'))?;
+    let depth = depth_of(backslashes_before(text, row_start, open));
+    let backslashes = backslashes_after(text, end);
+    let is_closed = backslashes == length_of(depth) && text.get(end + backslashes) == Some(&b'"');
+    is_closed.then_some((depth, end + backslashes + 1))
+}
+
 /// Finds the keys of a rule by decoding the text around all places that could not be read.
 fn find_decoded(
     rule: &KeyRule,
@@ -199,7 +264,7 @@ fn find_decoded(
     out: &mut Vec<Span>,
     too_deep: &mut impl FnMut(usize),
 ) {
-    let Buffers { unread, found, recent, .. } = buffers;
+    let Buffers { unread, found, recent, bounds, .. } = buffers;
     let margin = MARGIN + longest;
     let mut walk = Walk::default();
     let mut unread = unread.iter().copied().peekable();
@@ -245,10 +310,14 @@ fn find_decoded(
                 continue;
             }
             let before = reader.clone();
-            if let Ok(After::Container(end)) = after_key(&mut reader, depth, token.start < inside, found) {
-                // Keys inside of it may have values that it leaves, such as `true`.
-                inside = end;
-                reader = before;
+            match after_key(&mut reader, depth, token.start < inside, found) {
+                Ok(After::Container(end)) => {
+                    // Keys inside of it may have values that it leaves, such as `true`.
+                    inside = end;
+                    reader = before;
+                }
+                Ok(After::Odd) => found.extend(tolerant::after_key(text, row.start, token.end, depth, bounds)),
+                _ => {}
             }
             spans(rule.rule, found, out);
         }
@@ -274,6 +343,9 @@ impl Open<'_> {
 
     fn push(&mut self, byte: u8, rule: &KeyRule) {
         if self.depth.is_some() {
+            if rule.spelling == Spelling::Any && is_joint(byte) {
+                return;
+            }
             self.content.push(byte);
             let begins = |key: &[u8]| key.get(..self.content.len()).is_some_and(|part| rule.is_key(self.content, part));
             if !rule.keys.iter().any(|key| begins(key)) {

@@ -8,7 +8,7 @@ use crate::options::Options;
 use crate::plan;
 
 /// The depth to which the host takes JSON.
-const MAX_JSON_DEPTH: usize = 512;
+pub(crate) const MAX_JSON_DEPTH: usize = 512;
 
 /// The node `mask`.
 pub struct Mask {

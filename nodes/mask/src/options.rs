@@ -17,21 +17,30 @@ pub struct Options {
     /// Example: `{ fixed = "[hidden]" }`.
     pub replacement: Option<Replacement>,
     /// Values that stay as they are, because they hide something already. Empty values stay too.
-    /// Default: what AWS writes, `["HIDDEN_DUE_TO_SECURITY_REASONS", "****", "<sensitiveDataRemoved>"]`.
+    /// Default: what AWS writes, `["HIDDEN_DUE_TO_SECURITY_REASONS", "****", "<sensitiveDataRemoved>",
+    /// "Value hidden due to security reasons."]`.
     #[serde(default = "hidden_by_aws")]
     pub skip_values: Vec<String>,
 }
 
-/// What to mask: exactly one of `json_key`, `pattern` and `preset`.
+/// What to mask: exactly one of `json_key`, `pattern` and `preset`. An empty list of keys and `enabled = false` switch a
+/// rule off, so that a parameter of a pack can.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Rule {
+    /// A name for the rule, for people and for counts. Example: `"access-key-ids"`.
+    pub name: Option<String>,
+    /// Whether the rule is used. Default: `true`. Example: `"${params.mask_emails}"`.
+    pub enabled: Option<bool>,
     /// The value of this key (or these keys) at any depth of JSON, at any depth of escaping.
     /// Example: `"accessKeyId"` or `["accessKeyId", "sessionToken"]`.
     pub json_key: Option<Keys>,
     /// Whether `json_key` means its ASCII letters in either case. Default: `false`.
     pub ignore_case: Option<bool>,
+    /// Whether `json_key` also means the key in other spellings: letters in either case, with or without `_`, `-` and
+    /// spaces between them. `accessKeyId` is then `AccessKeyID`, `access_key_id`, `ACCESS-KEY-ID` as well. Default: `false`.
+    pub any_spelling: Option<bool>,
     /// A regular expression (syntax of the Rust crate `regex`), matched against the text as it stands, escapes included.
     /// Example: `"password=([^&]*)"`.
     pub pattern: Option<String>,
@@ -92,7 +101,9 @@ fn body() -> Vec<String> {
 }
 
 fn hidden_by_aws() -> Vec<String> {
-    ["HIDDEN_DUE_TO_SECURITY_REASONS", "****", "<sensitiveDataRemoved>"].map(String::from).into()
+    ["HIDDEN_DUE_TO_SECURITY_REASONS", "****", "<sensitiveDataRemoved>", "Value hidden due to security reasons."]
+        .map(String::from)
+        .into()
 }
 
 #[cfg(test)]

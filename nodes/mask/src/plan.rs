@@ -4,7 +4,7 @@ use regex::bytes::RegexBuilder;
 use wattle_node::Setup;
 use wattle_node::json::{Path, Segment};
 
-use crate::json_key::{KeyRule, KeySearch};
+use crate::json_key::{KeyRule, KeySearch, Spelling};
 use crate::masker::{Masker, Rule};
 use crate::options::{self, Group, Keys, Options};
 use crate::pattern::PatternRule;
@@ -23,6 +23,7 @@ pub(crate) fn masker(options: &Options, setup: &mut Setup<'_>) -> Option<Masker>
     let skip = options.skip_values.iter().filter(|v| !v.is_empty()).map(|v| v.as_bytes().into()).collect();
     let (mut keys, mut searches, mut replacements) = (Vec::new(), Vec::new(), Vec::new());
     let mut complete = true;
+    let mut any_off = false;
     for (index, written) in options.rules.iter().enumerate() {
         let path = format!("rules[{index}]");
         let own = match &written.replacement {
@@ -30,6 +31,7 @@ pub(crate) fn masker(options: &Options, setup: &mut Setup<'_>) -> Option<Masker>
             Some(own) => replacement(&format!("{path}.replacement"), own, setup),
         };
         let is_complete = rule(index, &path, written, &mut keys, &mut searches, setup).is_some();
+        any_off |= !is_on(written);
         if let Some(Replacement::Fixed(text)) = own.as_ref().filter(|_| written.json_key.is_none())
             && !is_plain(text)
         {
@@ -48,7 +50,8 @@ pub(crate) fn masker(options: &Options, setup: &mut Setup<'_>) -> Option<Masker>
             _ => complete = false,
         }
     }
-    (complete && !replacements.is_empty()).then(|| Masker::new(KeySearch::new(keys), searches, replacements, skip))
+    (complete && (any_off || !replacements.is_empty()))
+        .then(|| Masker::new(KeySearch::new(keys), searches, replacements, skip))
 }
 
 /// Refuses fields of which one lies within another: masking the one would move what was found in the other.
@@ -76,6 +79,11 @@ pub(crate) fn check_fields(fields: &[String], setup: &mut Setup<'_>) {
     }
 }
 
+/// Whether a rule is used. One that is off is checked all the same.
+fn is_on(written: &options::Rule) -> bool {
+    written.enabled != Some(false) && !matches!(&written.json_key, Some(Keys::Many(keys)) if keys.is_empty())
+}
+
 fn rule(
     index: usize,
     path: &str,
@@ -91,6 +99,9 @@ fn rule(
     if written.json_key.is_none() && written.ignore_case.is_some() {
         error(".ignore_case", "`ignore_case` belongs to `json_key`; in a pattern write `(?i)`".into());
     }
+    if written.json_key.is_none() && written.any_spelling.is_some() {
+        error(".any_spelling", "`any_spelling` belongs to `json_key`; remove it".into());
+    }
     if written.pattern.is_none() && written.group.is_some() {
         error(".group", "`group` belongs to `pattern`; remove it".into());
     }
@@ -100,9 +111,6 @@ fn rule(
                 Keys::One(name) => std::slice::from_ref(name),
                 Keys::Many(names) => names,
             };
-            if names.is_empty() {
-                return error(".json_key", "the list is empty; add a key".into());
-            }
             for name in names {
                 let problem = match name.chars().find(|&c| !is_plain_char(c) || c > '\u{ffff}') {
                     None if name.is_empty() => "a key must not be empty".into(),
@@ -114,8 +122,18 @@ fn rule(
                 };
                 error(".json_key", problem)?;
             }
-            let names = names.iter().map(|n| n.as_bytes().into()).collect();
-            keys.push(KeyRule::new(index, names, written.ignore_case.unwrap_or_default()));
+            let spelling = match (written.any_spelling, written.ignore_case) {
+                (Some(true), _) => Spelling::Any,
+                (_, Some(true)) => Spelling::IgnoreCase,
+                _ => Spelling::Exact,
+            };
+            let names: Vec<Box<[u8]>> = names.iter().map(|n| spelling.of(n.as_bytes())).collect();
+            if names.iter().any(|n| n.is_empty()) {
+                return error(".json_key", "with `any_spelling` a key must hold a letter or digit".into());
+            }
+            if is_on(written) {
+                keys.push(KeyRule::new(index, names, spelling));
+            }
             Some(())
         }
         (None, Some(pattern), None) => {
@@ -146,7 +164,9 @@ fn rule(
                     }
                 },
             };
-            searches.push(Rule::Pattern(PatternRule::new(index, regex, group)));
+            if is_on(written) {
+                searches.push(Rule::Pattern(PatternRule::new(index, regex, group)));
+            }
             Some(())
         }
         (None, None, Some(name)) => {
@@ -154,9 +174,12 @@ fn rule(
                 let names: Vec<&str> = PRESETS.iter().map(|p| p.name).collect();
                 return error(".preset", format!("there is no preset `{name}`; there are {}", names.join(", ")));
             };
+            if !is_on(written) {
+                return Some(());
+            }
             if !preset.keys.is_empty() {
                 let names = preset.keys.iter().map(|k| k.as_bytes().into()).collect();
-                keys.push(KeyRule::new(index, names, false));
+                keys.push(KeyRule::new(index, names, Spelling::Exact));
             }
             searches.push(Rule::Preset(PresetRule::new(index, preset)));
             Some(())

@@ -35,6 +35,7 @@ pub(crate) struct Preset {
 pub(crate) const PRESETS: &[Preset] = &[
     Preset { name: "aws-access-key-id", literals: &["AKIA", "ASIA"], check: aws::id, keys: &[] },
     Preset { name: "aws-role-id", literals: &["AROA"], check: aws::id, keys: &[] },
+    Preset { name: "aws-role-session", literals: &["AROA"], check: aws::role_session, keys: &[] },
     Preset { name: "aws-unique-id", literals: &["A"], check: aws::any_id, keys: &[] },
     Preset {
         name: "aws-secret-access-key",
@@ -51,6 +52,7 @@ pub(crate) const PRESETS: &[Preset] = &[
     Preset { name: "jwt", literals: &["eyJ"], check: token::jwt, keys: &[] },
     Preset { name: "bearer-token", literals: &["earer ", "EARER "], check: token::bearer, keys: &[] },
     Preset { name: "private-key", literals: &["PRIVATE KEY-----"], check: token::private_key, keys: &[] },
+    Preset { name: "ssh-public-key", literals: token::SSH, check: token::ssh_public_key, keys: &[] },
     Preset { name: "github-token", literals: &["_"], check: token::github, keys: &[] },
     Preset { name: "slack-token", literals: &["xox", "xapp-"], check: token::slack, keys: &[] },
     Preset { name: "basic-auth-url", literals: &["://"], check: token::basic_auth, keys: &[] },

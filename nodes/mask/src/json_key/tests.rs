@@ -6,9 +6,9 @@ use super::*;
 use crate::span::{Place, merge};
 
 /// Masks the values of keys with `#`, in a column of one row; bare values get quotes as they would in the end.
-fn masked_by(keys: &[&str], ignore_case: bool, text: &str) -> String {
-    let keys = keys.iter().map(|k| k.as_bytes().into()).collect();
-    let mut search = KeySearch::new(vec![KeyRule::new(0, keys, ignore_case)]).unwrap();
+fn masked_by(keys: &[&str], spelling: Spelling, text: &str) -> String {
+    let keys = keys.iter().map(|k| spelling.of(k.as_bytes())).collect();
+    let mut search = KeySearch::new(vec![KeyRule::new(0, keys, spelling)]).unwrap();
     let mut spans = Vec::new();
     let offsets = [0, u32::try_from(text.len()).unwrap()];
     search.find(Rows { bytes: text.as_bytes(), offsets: &offsets }, &mut spans, |_| panic!("too deep: {text}"));
@@ -28,7 +28,7 @@ fn show(text: &str, spans: &[Span]) -> String {
 
 #[track_caller]
 fn check(text: &str, expected: &str) {
-    assert_eq!(masked_by(&["key"], false, text), expected, "{text}");
+    assert_eq!(masked_by(&["key"], Spelling::Exact, text), expected, "{text}");
 }
 
 #[test]
@@ -56,7 +56,6 @@ fn only_whole_keys_count() {
         r#"{"key\\":"v"}"#,
         r#"{"\\\"key":"v"}"#,
         r#"{"key\n":"v"}"#,
-        r#"key: "v""#,
         r#"{"key":"#,
         r#"{"key""#,
         r#""key"#,
@@ -159,41 +158,65 @@ fn escapes_in_keys_and_quotes_hide_nothing() {
 #[test]
 fn keys_of_all_kinds_are_found() {
     #[track_caller]
-    fn check(keys: &[&str], ignore_case: bool, text: &str, expected: &str) {
-        assert_eq!(masked_by(keys, ignore_case, text), expected, "{keys:?} {text}");
+    fn check(keys: &[&str], spelling: Spelling, text: &str, expected: &str) {
+        assert_eq!(masked_by(keys, spelling, text), expected, "{keys:?} {text}");
     }
     check(
         &["schlüssel"],
-        false,
+        Spelling::Exact,
         r#"{"schlüssel":"v","schl\u00FCssel":"w"}"#,
         r##"{"schlüssel":"#","schl\u00FCssel":"#"}"##,
     );
     check(
         &["a/b"],
-        false,
+        Spelling::Exact,
         r#"{"a/b":"v","a\/b":"w","m":"{\"a\\/b\":\"x\"}"}"#,
         r##"{"a/b":"#","a\/b":"#","m":"{\"a\\/b\":\"#\"}"}"##,
     );
     check(
         &["sessionToken", "SessionToken", "xToken"],
-        false,
+        Spelling::Exact,
         r#"{"sessionToken":"v","SessionToken":"w","Token":"x","xToken":"y"}"#,
         r##"{"sessionToken":"#","SessionToken":"#","Token":"x","xToken":"#"}"##,
     );
     check(
         &["xaaaaa", "aaaaaaaa"],
-        false,
+        Spelling::Exact,
         r#"{"aaaaaaaa":"v","xaaaaa":"w","aaaaaaa":"x"}"#,
         r##"{"aaaaaaaa":"#","xaaaaa":"#","aaaaaaa":"x"}"##,
     );
     check(
         &["aXb"],
-        true,
+        Spelling::IgnoreCase,
         r#"{"axB":"v","AXB":"w","axc":"x","\u0041xb":"y"}"#,
         r##"{"axB":"#","AXB":"#","axc":"x","\u0041xb":"#"}"##,
     );
-    check(&["1_2"], true, r#"{"1_2":"v"}"#, r##"{"1_2":"#"}"##);
-    check(&["k"], false, r#"{"k":"k","kk":"k"}"#, r##"{"k":"#","kk":"k"}"##);
+    check(&["1_2"], Spelling::IgnoreCase, r#"{"1_2":"v"}"#, r##"{"1_2":"#"}"##);
+    check(&["k"], Spelling::Exact, r#"{"k":"k","kk":"k"}"#, r##"{"k":"#","kk":"k"}"##);
+    for name in [
+        "accessKeyId",
+        "AccessKeyID",
+        "accesskeyid",
+        "access_key_id",
+        "access-key-id",
+        "ACCESS_KEY_ID",
+        "Access Key Id",
+    ] {
+        check(&["accessKeyId"], Spelling::Any, &format!(r#"{{"{name}":"v"}}"#), &format!(r##"{{"{name}":"#"}}"##));
+        check(&["access_key-ID"], Spelling::Any, &format!("x {name}=v"), &format!("x {name}=#"));
+    }
+    for text in
+        [r#"{"accessKeyIds":"v"}"#, r#"{"xAccessKeyId":"v"}"#, r#"{"access___key_id":"v"}"#, r#"{"accessId":"v"}"#]
+    {
+        check(&["accessKeyId"], Spelling::Any, text, text);
+    }
+    check(
+        &["accessKeyId"],
+        Spelling::Any,
+        r#"{"\u0061ccess\u005fkey_id":"v"}"#,
+        r##"{"\u0061ccess\u005fkey_id":"#"}"##,
+    );
+    check(&["1_2"], Spelling::Any, r#"{"12":"v","1-2":"w","1x2":"x"}"#, r##"{"12":"#","1-2":"#","1x2":"x"}"##);
 }
 
 #[test]
@@ -223,7 +246,7 @@ fn rows_do_not_reach_into_each_other() {
         offsets.push(offsets.last().unwrap() + u32::try_from(row.len()).unwrap());
     }
     let text = rows.concat();
-    let mut search = KeySearch::new(vec![KeyRule::new(0, vec![b"key".as_slice().into()], false)]).unwrap();
+    let mut search = KeySearch::new(vec![KeyRule::new(0, vec![b"key".as_slice().into()], Spelling::Exact)]).unwrap();
     let mut spans = Vec::new();
     search.find(Rows { bytes: text.as_bytes(), offsets: &offsets }, &mut spans, |_| panic!());
     merge(&mut spans);
@@ -233,7 +256,7 @@ fn rows_do_not_reach_into_each_other() {
 #[test]
 fn escapes_of_escapes_without_end_are_reported() {
     let deep = format!(r#"{{"a":"\u005c{}0022"}}"#, "u005c".repeat(30));
-    let mut search = KeySearch::new(vec![KeyRule::new(0, vec![b"key".as_slice().into()], false)]).unwrap();
+    let mut search = KeySearch::new(vec![KeyRule::new(0, vec![b"key".as_slice().into()], Spelling::Exact)]).unwrap();
     let rows = [r#"{"a":"\u0022"}"#, &deep, r#"{"b":"C:\\\\dir\u0022 \d"}"#];
     let mut offsets = vec![0];
     for row in rows {
@@ -262,7 +285,7 @@ fn hostile_text_takes_linear_time() {
         r"\\",
         "kkkkkkey",
     ];
-    let mut search = KeySearch::new(vec![KeyRule::new(0, vec![b"key".as_slice().into()], false)]).unwrap();
+    let mut search = KeySearch::new(vec![KeyRule::new(0, vec![b"key".as_slice().into()], Spelling::Exact)]).unwrap();
     let line_feeds = r"\n".repeat(100) + r"\u0022";
     for piece in repeated.into_iter().chain([&*line_feeds]) {
         // Escapes at the end make everything before it look unfinished.

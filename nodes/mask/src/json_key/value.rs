@@ -16,6 +16,8 @@ pub(super) struct Found {
 pub(super) enum After {
     /// Nothing to mask: it was no key, or its value is null.
     Nothing,
+    /// Something that is not JSON, which [`tolerant`](super::tolerant) reads.
+    Odd,
     /// One value, which ends here.
     Scalar(usize),
     /// An array or an object, which ends here.
@@ -33,7 +35,10 @@ pub(super) fn after_key(
 ) -> Result<After, Unreadable> {
     match reader.solid()? {
         Some(Token { what: What::Byte(b':'), .. }) => reader.advance(),
-        _ => return Ok(After::Nothing),
+        Some(Token { what: What::Byte(b',' | b'}' | b'{' | b'[' | b'\\') | What::Quote(_), .. }) | None => {
+            return Ok(After::Nothing);
+        }
+        Some(_) => return Ok(After::Odd),
     }
     let Some(token) = reader.solid()? else { return Ok(After::Nothing) };
     match token.what {
@@ -47,11 +52,14 @@ pub(super) fn after_key(
         }
         What::Byte(b'{' | b'[') if inside => Ok(After::Nothing),
         What::Byte(b'{' | b'[') => container(reader, depth, found).map(After::Container),
-        What::Byte(b',' | b'}' | b']' | b':' | b'\\') => Ok(After::Nothing),
+        What::Byte(b',' | b'}' | b']') => Ok(After::Nothing),
         What::Byte(_) => {
             let word = word(reader)?;
             if word.is(b"null") {
                 return Ok(After::Nothing);
+            }
+            if !(word.is_number || word.is(b"true") || word.is(b"false")) {
+                return Ok(After::Odd);
             }
             found.push(Found { start: word.start, end: word.end, place: Place::Bare(depth) });
             Ok(After::Scalar(word.end))
@@ -113,6 +121,8 @@ struct Word {
     /// As many bytes as the longest word has, and one more.
     text: [u8; 6],
     length: usize,
+    /// Whether it has the bytes of a number.
+    is_number: bool,
 }
 
 impl Word {
@@ -128,13 +138,15 @@ fn word(reader: &mut impl Reader) -> Result<Word, Unreadable> {
         if matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | b',' | b'{' | b'}' | b'[' | b']' | b'\\') {
             break;
         }
-        let word = word.get_or_insert(Word { start: token.start, end: token.end, text: [0; 6], length: 0 });
+        let word =
+            word.get_or_insert(Word { start: token.start, end: token.end, text: [0; 6], length: 0, is_number: true });
         word.end = token.end;
+        word.is_number &= byte.is_ascii_digit() || matches!(byte, b'-' | b'+' | b'.' | b'e' | b'E');
         if let Some(place) = word.text.get_mut(word.length) {
             *place = byte;
             word.length += 1;
         }
         reader.advance();
     }
-    Ok(word.unwrap_or(Word { start: 0, end: 0, text: [0; 6], length: 0 }))
+    Ok(word.unwrap_or(Word { start: 0, end: 0, text: [0; 6], length: 0, is_number: false }))
 }

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{begins, byte, ends, run};
+use super::{begins, byte, ends, run, run_before};
 
 /// Prefixes of unique identifiers of IAM.
 /// Source: <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html#identifiers-unique-ids>
@@ -38,6 +38,24 @@ pub(super) fn any_id(text: &[u8], at: usize) -> Option<Range<usize>> {
     }
     let prefix = text.get(at..at + 4)?;
     PREFIXES.iter().any(|p| prefix == *p).then(|| id(text, at))?
+}
+
+/// A role's identifier whose prefix is at this place, with the name of the session behind it; not without one.
+/// Source: <https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html>, `RoleSessionName`
+pub(super) fn role_session(text: &[u8], at: usize) -> Option<Range<usize>> {
+    let id = id(text, at)?;
+    let colon = match text.get(id.end..)? {
+        [b':', ..] => 1,
+        [b'%', b'3', b'A' | b'a', ..] => 3,
+        _ => return None,
+    };
+    let start = id.end + colon;
+    let end = run(text, start, |b| {
+        b.is_ascii_alphanumeric() || matches!(b, b'_' | b'+' | b'=' | b',' | b'.' | b'@' | b'-' | b'%')
+    });
+    // In an unquoted list or sentence what follows the name is not part of it.
+    let end = run_before(text, end, end - start, |b| matches!(b, b',' | b'.'));
+    (end > start).then_some(at..end)
 }
 
 /// The value that is assigned to the name whose last part is at this place.

@@ -47,6 +47,14 @@ fn identifiers_and_credentials_of_aws() {
     );
     check("aws-role-id", &["<AROA55TKTI7VKCG3ZB64V>:bob AKIAIOSFODNN7EXAMPLE"]);
     check(
+        "aws-role-session",
+        &[
+            r#"{"principalId":"<AROA55TKTI7VKCG3ZB64V:bob.smith+x@example.com>","x":"AROA55TKTI7VKCG3ZB64V"}"#,
+            r#"{"m":"{\"principalId\":\"<AROA55TKTI7VKCG3ZB64V:i-0123456789>\"}"}"#,
+            "<AROA55TKTI7VKCG3ZB64V%3Abob>&x AROA55TKTI7VKCG3ZB64V: bob, <AROA55TKTI7VKCG3ZB64V:bob>, AKIAIOSFODNN7EXAMPLE:x",
+        ],
+    );
+    check(
         "aws-unique-id",
         &["<AROA55TKTI7VKCG3ZB64V>:<AIDACKCEVSQ6C2EXAMPLE> <ANPAJ2UCCR6DPCEXAMPLE> AXXAJ2UCCR6DPCEXAMPLE AAAA"],
     );
@@ -82,6 +90,15 @@ fn identifiers_and_credentials_of_aws() {
 
 #[test]
 fn tokens_keys_and_passwords() {
+    check(
+        "ssh-public-key",
+        &[
+            r#"{"publicKey":"ssh-rsa <AAAAB3NzaC1yc2EAAAADAQABAAABgQC7+x/9==> bob@host","x":1}"#,
+            r"ssh-ed25519 <AAAAC3NzaC1lZDI1NTE5AAAAIJ2x\/8>\n ecdsa-sha2-nistp256 <AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAA=>",
+            "publicKeyMaterial=<c3NoLXJzYSBBQUFBQjNOemFDMXljMkU=>&x sk-ssh-ed25519@openssh.com <AAAAGnNrLXNzaC1lZDI1NTE5QG9>",
+            "AAAAB4NzaC1yc2E xAAAAB3NzaC1yc2E ssh-rsa",
+        ],
+    );
     let jwt = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
     check(
         "jwt",

@@ -86,6 +86,35 @@ pub(super) fn private_key(text: &[u8], at: usize) -> Option<Range<usize>> {
     }
 }
 
+/// What the base64 of an SSH public key holds: the name of its algorithm with its length before it, also where the whole
+/// line with the algorithm's name was encoded once more, as `ImportKeyPair` of EC2 takes it.
+/// Source: RFC 4253 section 6.6, RFC 5656 section 3.1, RFC 8709 section 4, `PROTOCOL.u2f` of OpenSSH
+pub(super) const SSH: &[&str] = &[
+    "AAAAB3NzaC1",
+    "AAAAC3NzaC1lZDI1",
+    "AAAAC3NzaC1lZDQ0",
+    "AAAAE2VjZHNhLXNoYTIt",
+    "AAAAGnNrLXNzaC1lZDI1",
+    "AAAAInNrLWVjZHNhLXNoYTIt",
+    "c3NoLXJzYSBB",
+    "c3NoLWVkMjU1MTkgQU",
+    "ZWNkc2Etc2hhMi1u",
+];
+
+/// The base64 of an SSH public key that begins here; its comment stays.
+pub(super) fn ssh_public_key(text: &[u8], at: usize) -> Option<Range<usize>> {
+    let is_part = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'=' | b'-' | b'_' | b'%');
+    if at.checked_sub(1).is_some_and(|b| byte(text, b).is_ascii_alphanumeric()) && !after_escape(text, at) {
+        return None;
+    }
+    let mut end = run(text, at, is_part);
+    // As PHP writes a slash.
+    while byte(text, end) == b'\\' && byte(text, end + 1) == b'/' {
+        end = run(text, end + 1, is_part);
+    }
+    Some(at..end)
+}
+
 /// A token of GitHub whose first underscore is here.
 /// Source: <https://github.blog/engineering/platform-security/behind-githubs-new-authentication-token-formats/>
 pub(super) fn github(text: &[u8], at: usize) -> Option<Range<usize>> {

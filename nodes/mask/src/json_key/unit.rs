@@ -1,0 +1,249 @@
+//! Reads text one character at a time, in the spellings that data takes on its way: plain, behind backslashes, as a
+//! code (`\u0022`, `\x22`), percent-encoded (`%22`, `%2522`), as an HTML entity (`&quot;`, `&#34;`, `&amp;quot;`).
+
+use super::quotes::{backslashes_after, backslashes_before};
+
+/// A character and how it is spelled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Unit {
+    /// The character; of a longer one a byte. Typographic quotes come as the plain ones.
+    pub(super) byte: u8,
+    /// Its first byte in the text.
+    pub(super) start: usize,
+    /// One after its last byte.
+    pub(super) end: usize,
+    pub(super) style: Style,
+}
+
+/// How a character is spelled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Style {
+    /// As it is, behind so many backslashes.
+    Plain(usize),
+    /// By its code, behind so many backslashes.
+    Code(usize),
+    /// Percent-encoded so many times.
+    Percent(usize),
+    /// As an HTML entity, encoded so many times.
+    Entity(usize),
+    /// As a character that means the same to people.
+    Typographic,
+}
+
+/// The longest spelling that is looked for before a place.
+const LONGEST: usize = 24;
+
+/// The names of HTML entities that matter, and what they stand for.
+/// Source: HTML, section 13.5, <https://html.spec.whatwg.org/multipage/named-characters.html>
+const ENTITIES: [(&[u8], u8); 14] = [
+    (b"quot", b'"'),
+    (b"QUOT", b'"'),
+    (b"apos", b'\''),
+    (b"lt", b'<'),
+    (b"gt", b'>'),
+    (b"LT", b'<'),
+    (b"GT", b'>'),
+    (b"amp", b'&'),
+    (b"nbsp", b' '),
+    (b"colon", b':'),
+    (b"equals", b'='),
+    (b"comma", b','),
+    (b"lbrace", b'{'),
+    (b"rbrace", b'}'),
+];
+
+impl Unit {
+    /// Whether it is a quote.
+    pub(super) fn is_quote(&self) -> bool {
+        matches!(self.byte, b'"' | b'\'' | b'`')
+    }
+
+    /// Whether it is white space.
+    pub(super) fn is_space(&self) -> bool {
+        matches!(self.byte, b' ' | b'\t' | b'\n' | b'\r')
+    }
+
+    /// Whether it ends a line.
+    pub(super) fn is_line_feed(&self) -> bool {
+        matches!(self.byte, b'\n' | b'\r')
+    }
+
+    /// Whether both are spelled in the same way.
+    pub(super) fn is_like(&self, other: &Self) -> bool {
+        self.byte == other.byte && self.style == other.style
+    }
+
+    /// Whether this quote ends what `open` began: one that is encoded as often, or less often, which ends what both are
+    /// embedded in.
+    pub(super) fn closes(&self, open: &Self) -> bool {
+        match (self.style, open.style) {
+            (Style::Plain(here), Style::Plain(there)) => self.byte == open.byte && here <= there,
+            // Text that holds such a quote is not in a string of the other kind of quotes.
+            (Style::Plain(here), Style::Code(there)) => {
+                (self.byte == open.byte || self.byte == b'"') && here < there.max(1)
+            }
+            (Style::Plain(0), _) => self.byte == open.byte || self.byte == b'"',
+            (Style::Code(here), Style::Code(there))
+            | (Style::Percent(here), Style::Percent(there))
+            | (Style::Entity(here), Style::Entity(there)) => self.byte == open.byte && here <= there,
+            (Style::Typographic, Style::Typographic) => self.byte == open.byte,
+            _ => false,
+        }
+    }
+}
+
+/// The character that begins here, if the text goes on.
+pub(super) fn unit(text: &[u8], at: usize) -> Option<Unit> {
+    let rest = text.get(at..)?;
+    let (byte, length, style) = match *rest.first()? {
+        b'\\' => backslashed(text, at),
+        b'%' => percent(rest).unwrap_or((b'%', 1, Style::Plain(0))),
+        b'&' => entity(rest).unwrap_or((b'&', 1, Style::Plain(0))),
+        byte if byte.is_ascii() => (byte, 1, Style::Plain(0)),
+        byte => match rest {
+            [0xe2, 0x80, 0x98..=0x9b, ..] => (b'\'', 3, Style::Typographic),
+            [0xe2, 0x80, 0x9c..=0x9f, ..] => (b'"', 3, Style::Typographic),
+            [0xc2, 0xab | 0xbb, ..] => (b'"', 2, Style::Typographic),
+            [0xc2, 0xa0, ..] => (b' ', 2, Style::Typographic),
+            [0xef, 0xbc, 0x9a, ..] => (b':', 3, Style::Typographic),
+            [0xef, 0xbc, 0x9d, ..] => (b'=', 3, Style::Typographic),
+            _ => (byte, 1, Style::Plain(0)),
+        },
+    };
+    Some(Unit { byte, start: at, end: at + length, style })
+}
+
+fn backslashed(text: &[u8], at: usize) -> (u8, usize, Style) {
+    let count = backslashes_after(text, at);
+    let rest = text.get(at + count..).unwrap_or_default();
+    let code = |digits: &[u8]| {
+        let code = u8::from_str_radix(str::from_utf8(digits).ok()?, 16).ok()?;
+        code.is_ascii().then_some(code)
+    };
+    match *rest {
+        [quote @ (b'"' | b'\'' | b'`' | b'/'), ..] => (quote, count + 1, Style::Plain(count)),
+        [b'n' | b'r' | b'\n' | b'\r', ..] => (b'\n', count + 1, Style::Plain(count)),
+        [b't', ..] => (b'\t', count + 1, Style::Plain(count)),
+        [b'u', b'0', b'0', high, low, ..] => match code(&[high, low]) {
+            Some(byte) => (byte, count + 5, Style::Code(count)),
+            None => (b'\\', count, Style::Plain(0)),
+        },
+        [b'x', high, low, ..] => match code(&[high, low]) {
+            Some(byte) => (byte, count + 3, Style::Code(count)),
+            None => (b'\\', count, Style::Plain(0)),
+        },
+        _ => (b'\\', count, Style::Plain(0)),
+    }
+}
+
+fn percent(rest: &[u8]) -> Option<(u8, usize, Style)> {
+    let times = rest.get(1..)?.chunks_exact(2).take_while(|pair| *pair == b"25").count();
+    // `%25` by itself is a percent sign.
+    for times in [Some(times), times.checked_sub(1)].into_iter().flatten() {
+        let digits = 1 + 2 * times;
+        if let Some(byte) = rest.get(digits..digits + 2).and_then(|d| str::from_utf8(d).ok())
+            && let Ok(byte) = u8::from_str_radix(byte, 16)
+        {
+            return Some((byte, digits + 2, Style::Percent(times + 1)));
+        }
+    }
+    None
+}
+
+fn entity(rest: &[u8]) -> Option<(u8, usize, Style)> {
+    let times = rest.get(1..)?.chunks_exact(4).take_while(|name| *name == b"amp;").count();
+    for times in [Some(times), times.checked_sub(1)].into_iter().flatten() {
+        let start = 1 + 4 * times;
+        let name = rest.get(start..rest.len().min(start + LONGEST))?;
+        let Some(length) = memchr::memchr(b';', name) else { continue };
+        let name = name.get(..length)?;
+        let byte = match name {
+            [b'#', b'x' | b'X', digits @ ..] => u8::from_str_radix(str::from_utf8(digits).ok()?, 16).ok(),
+            [b'#', digits @ ..] => str::from_utf8(digits).ok()?.parse().ok(),
+            name => ENTITIES.iter().find(|(known, _)| *known == name).map(|(_, byte)| *byte),
+        };
+        if let Some(byte) = byte.filter(u8::is_ascii) {
+            return Some((byte, start + length + 1, Style::Entity(times + 1)));
+        }
+    }
+    None
+}
+
+/// The character that ends at a place, not looking before `from`.
+pub(super) fn unit_before(text: &[u8], from: usize, at: usize) -> Option<Unit> {
+    let last = at.checked_sub(1).filter(|&last| last >= from)?;
+    let byte = *text.get(last)?;
+    if matches!(byte, b'"' | b'\'' | b'`') {
+        let count = backslashes_before(text, from, last);
+        return Some(Unit { byte, start: last - count, end: at, style: Style::Plain(count) });
+    }
+    // Only these bytes end a longer spelling.
+    if byte.is_ascii_alphanumeric() || byte == b';' || !byte.is_ascii() {
+        for start in (from.max(at.saturating_sub(LONGEST))..last).rev() {
+            let Some(&first) = text.get(start) else { continue };
+            if first == b'\\' {
+                let start = start - backslashes_before(text, from, start);
+                if let Some(unit) = unit(text, start).filter(|unit| unit.end == at) {
+                    return Some(unit);
+                }
+                break;
+            }
+            if (matches!(first, b'%' | b'&') || !first.is_ascii())
+                && let Some(unit) = unit(text, start).filter(|unit| unit.end == at)
+            {
+                return Some(unit);
+            }
+            if first != b'%'
+                && first != b'&'
+                && first != b'#'
+                && first != b';'
+                && first.is_ascii()
+                && !first.is_ascii_alphanumeric()
+            {
+                break;
+            }
+        }
+    }
+    Some(Unit { byte, start: last, end: at, style: Style::Plain(0) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn characters_are_read_in_every_spelling() {
+        for (text, byte, style) in [
+            ("\"", b'"', Style::Plain(0)),
+            (r#"\\\""#, b'"', Style::Plain(3)),
+            (r"\'", b'\'', Style::Plain(1)),
+            (r"\u0022", b'"', Style::Code(1)),
+            (r"\\u003a", b':', Style::Code(2)),
+            (r"\x27", b'\'', Style::Code(1)),
+            ("%22", b'"', Style::Percent(1)),
+            ("%252522", b'"', Style::Percent(3)),
+            ("%25", b'%', Style::Percent(1)),
+            ("%3d", b'=', Style::Percent(1)),
+            ("&quot;", b'"', Style::Entity(1)),
+            ("&amp;amp;quot;", b'"', Style::Entity(3)),
+            ("&#39;", b'\'', Style::Entity(1)),
+            ("&#x3A;", b':', Style::Entity(1)),
+            ("&amp;", b'&', Style::Entity(1)),
+            ("\u{201c}", b'"', Style::Typographic),
+            ("\u{2019}", b'\'', Style::Typographic),
+            (r"\n", b'\n', Style::Plain(1)),
+        ] {
+            let expected = Unit { byte, start: 1, end: 1 + text.len(), style };
+            let text = format!("x{text}");
+            assert_eq!(unit(text.as_bytes(), 1), Some(expected), "{text}");
+            if !text.ends_with("amp;") {
+                assert_eq!(unit_before(text.as_bytes(), 0, text.len()), Some(expected), "{text}");
+            }
+        }
+        for (text, byte) in [("%zz", b'%'), ("&x", b'&'), ("a", b'a'), (r"\d", b'\\')] {
+            assert_eq!(unit(text.as_bytes(), 0).map(|u| (u.byte, u.end)), Some((byte, 1)), "{text}");
+        }
+        assert_eq!(unit(b"a", 1), None);
+        assert_eq!(unit_before(b"a", 1, 1), None);
+    }
+}
