@@ -212,7 +212,7 @@ fn a_canary_that_traps_on_one_batch_of_a_hundred_is_rolled_back_and_stays_so() {
         let mut file = File::options().append(true).open(rig.folder.path("in.log")).unwrap();
         move || {
             // Ten lines are a batch.
-            for block in 0..200 {
+            for block in 0..400 {
                 let mut text = String::new();
                 for line in block * 1000..(block + 1) * 1000 {
                     let word = if line % 1000 == 999 { "poison" } else { "healthy" };
@@ -228,7 +228,7 @@ fn a_canary_that_traps_on_one_batch_of_a_hundred_is_rolled_back_and_stays_so() {
     assert!(line.contains("a node faulted at"), "{line}");
     agent.wait_for("reloaded");
     writer.join().unwrap();
-    rig.written = 200_000;
+    rig.written = 400_000;
     wait_until("all lines", || rig.lines().len() == rig.written);
     let fails = rig.folder.events("fails.ndjson");
     assert!(!fails.is_empty() && fails.iter().all(|e| e["body"].as_str().unwrap().contains("poison")), "{fails:?}");
@@ -237,7 +237,7 @@ fn a_canary_that_traps_on_one_batch_of_a_hundred_is_rolled_back_and_stays_so() {
     agent.stop();
     // The decision is about these two versions, whoever asks again.
     let agent = rig.start(pipeline);
-    assert!(agent.log().contains("canary was rolled back earlier"), "{}", agent.log());
+    assert!(agent.log().contains("was rolled back earlier and gets no batches"), "{}", agent.log());
     rig.write(5_000, 10);
     wait_until("all lines", || rig.lines().len() == rig.written);
     assert_eq!(rig.folder.events("fails.ndjson").len(), fails.len());
@@ -251,12 +251,15 @@ fn a_canary_that_does_well_is_promoted_and_can_be_rolled_back() {
     let mut agent = rig.start(pipeline);
     rig.write(2_000, 0);
     let line = agent.wait_for("canary promoted");
-    assert!(line.contains("did well"), "{line}");
+    assert!(line.contains("kept to all rules"), "{line}");
     assert!(agent.wait_for("reloaded").contains("lines@1.1.0"));
     rig.write(100, 0);
     wait_until("all lines", || rig.lines().len() == rig.written);
     let asked = rig.folder.run(&["rollback", "main", "--config", "agent.toml"]);
     assert_eq!(asked.code, 0, "{}", asked.log);
+    let from_to =
+        asked.log.lines().find(|line| line.contains("from lines@1.1.0")).unwrap_or_else(|| panic!("{}", asked.log));
+    assert!(from_to.contains("to lines@1.0.0"), "{from_to}");
     assert!(agent.wait_for("reloaded").contains("lines@1.0.0"));
     let what: Vec<Value> = rig.history().iter().map(|entry| entry["what"].clone()).collect();
     assert_eq!(what, ["started", "promoted", "rolled-back"]);
@@ -273,7 +276,7 @@ fn a_canary_that_does_well_is_promoted_and_can_be_rolled_back() {
 fn a_canary_that_is_what_runs_already_is_said_to_be_nothing_to_try() {
     let mut rig = Rig::new();
     let agent = rig.start("pack = \"./good\"\ncanary = { pack = \"./good\", share = 0.5, for = \"1s\" }");
-    assert!(agent.log().contains("canary is the same as what runs"), "{}", agent.log());
+    assert!(agent.log().contains("is the same as the running version"), "{}", agent.log());
     rig.write(100, 0);
     wait_until("all lines", || rig.lines().len() == rig.written);
     rig.assert_conserved(agent);
@@ -360,9 +363,14 @@ fn a_version_that_faults_after_a_reload_is_given_up_until_the_configuration_chan
     assert!(agent.wait_for("reloaded").contains("lines@1.0.0"));
     wait_until("all lines", || rig.lines().len() == rig.written);
     let failed = rig.folder.events("fails.ndjson").len();
-    // Asking again for the same changes nothing.
+    // Asking again for the same changes nothing, and the answer says why.
     let asked = rig.folder.run(&["reload", "--config", "agent.toml"]);
     assert_eq!(asked.text(), "nothing changed; generation 3 runs on\n", "{}", asked.log);
+    assert!(
+        asked.log.contains("lines@1.1.0") && asked.log.contains("was rolled back and does not run"),
+        "{}",
+        asked.log
+    );
     rig.write(1_000, 10);
     wait_until("all lines", || rig.lines().len() == rig.written);
     assert_eq!(rig.folder.events("fails.ndjson").len(), failed);

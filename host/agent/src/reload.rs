@@ -21,7 +21,7 @@ use crate::exit;
 use crate::history::{Entry, History};
 use crate::pack_tests::PackTests;
 use crate::remote::Remotes;
-use crate::rollout::{Decision, Rollout};
+use crate::rollout::{Decision, Rollout, version_name};
 use crate::shadow;
 use crate::watch::{Change, Watch};
 
@@ -146,7 +146,8 @@ impl Running {
     /// Runs what was loaded, with what was decided about its pipelines.
     async fn take_up(&mut self, loader: &Loader, loaded: Plan, why: &Why, since: Instant) -> Answer {
         let plan = self.rollout.apply(loaded.clone());
-        self.rollout.tell_settled(&loaded);
+        let notes = self.rollout.notes(&loaded);
+        Rollout::log_notes(&notes);
         // A pipeline that stopped begins again with any reload.
         let has_stopped = !self.topology.observer().stops().list().is_empty();
         if plan.fingerprint() == self.plan.fingerprint() && !has_stopped {
@@ -154,7 +155,7 @@ impl Running {
             tracing::info!(generation, %why, "nothing changed");
             self.state.note_reload(Outcome::Unchanged, None);
             self.loaded = loaded;
-            return self.answer(Outcome::Unchanged, None);
+            return Answer { notes, ..self.answer(Outcome::Unchanged, None) };
         }
         if plan.agent.pack_tests
             && let Err(failed) = self.tests.pass(loader, &self.plan, &plan)
@@ -164,7 +165,7 @@ impl Running {
         match self.change(plan, &why.to_string(), Outcome::Applied.name(), since).await {
             Ok(emptied) => {
                 self.loaded = loaded;
-                Answer { emptied, ..self.answer(Outcome::Applied, None) }
+                Answer { emptied, notes, ..self.answer(Outcome::Applied, None) }
             }
             Err(error) => self.refuse(Outcome::Failed, &error, why),
         }
@@ -204,11 +205,14 @@ impl Running {
     pub(crate) async fn roll_back(&mut self, pipeline: Option<String>) -> Answer {
         let since = Instant::now();
         let all = pipeline.map_or_else(|| self.rollout.reversible(&self.plan), |name| vec![name]);
-        let mut errors = Vec::new();
+        let (mut errors, mut notes) = (Vec::new(), Vec::new());
         for pipeline in &all {
             let why = "wattle rollback".to_owned();
             let decision = Decision { pipeline: pipeline.clone(), is_promotion: false, why };
-            errors.extend(self.settle(&decision).await.err());
+            match self.settle(&decision).await {
+                Ok(note) => notes.push(note),
+                Err(error) => errors.push(error),
+            }
         }
         if all.is_empty() {
             errors.push("no pipeline ran in another version before".into());
@@ -216,25 +220,28 @@ impl Running {
         let outcome = if errors.is_empty() { Outcome::Applied } else { Outcome::Failed };
         let error = (!errors.is_empty()).then(|| errors.join("; "));
         let ms = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
-        Answer { ms, ..self.answer(outcome, error) }
+        Answer { ms, notes, ..self.answer(outcome, error) }
     }
 
-    async fn settle(&mut self, decision: &Decision) -> Result<(), String> {
+    /// Promotes a canary, or rolls a pipeline back. Answers with what ran and what runs now.
+    async fn settle(&mut self, decision: &Decision) -> Result<String, String> {
         let since = Instant::now();
+        let before = running(&self.plan, &decision.pipeline);
         let Decision { pipeline, is_promotion, why } = decision;
         let what = if *is_promotion { "promoted" } else { "rolled-back" };
         self.rollout.settle(decision, &self.plan)?;
         let plan = self.rollout.apply(self.loaded.clone());
+        let (from, to) = (before, running(&plan, pipeline));
         match *is_promotion {
-            true => tracing::info!(pipeline, why, "canary promoted"),
-            false => tracing::warn!(pipeline, why, "rolled back"),
+            true => tracing::info!(pipeline, from, to, why, "canary promoted"),
+            false => tracing::warn!(pipeline, from, to, why, "rolled back"),
         }
         self.state.note_rollout(pipeline, *is_promotion);
-        let done = self.change(plan, &format!("{pipeline}: {why}"), what, since).await;
+        let done = self.change(plan, &format!("{pipeline}: from {from} to {to}: {why}"), what, since).await;
         if let Err(error) = &done {
             tracing::error!(pipeline, error, "what was decided cannot be built; the running generation stays");
         }
-        done.map(drop)
+        done.map(|_| format!("pipeline `{pipeline}`: from {from} to {to}"))
     }
 
     /// What shadows have found, with the first events that are not the same.
@@ -275,4 +282,11 @@ impl Running {
     fn answer(&self, outcome: Outcome, error: Option<String>) -> Answer {
         Answer { outcome: outcome.name().into(), generation: self.topology.generation(), error, ..Answer::default() }
     }
+}
+
+/// What runs of a pipeline, for people: its version, and that of its canary.
+fn running(plan: &Plan, pipeline: &str) -> String {
+    let Some(pipeline) = plan.pipelines.iter().find(|p| p.name == pipeline) else { return "nothing".into() };
+    let canary = pipeline.canary.as_ref().map(|trial| format!(" with canary {}", version_name(&trial.candidate)));
+    version_name(pipeline) + &canary.unwrap_or_default()
 }

@@ -56,8 +56,8 @@ struct Probation {
     since: Instant,
     /// Counts when it was taken up.
     baseline: Snapshot,
-    /// Share of the batches at which a node of the version before faulted.
-    faulted_before: f64,
+    /// Counts of the version before it, from its beginning to its end.
+    before: Snapshot,
 }
 
 /// Counts of both versions when a canary began in this process.
@@ -94,7 +94,7 @@ impl Rollout {
         let canaries = path.as_ref().and_then(|path| match fs::read(path).map(|text| serde_json::from_slice(&text)) {
             Ok(Ok(canaries)) => Some(canaries),
             Ok(Err(error)) => {
-                tracing::warn!(path = %path.display(), %error, "what was decided about canaries cannot be read; they begin anew");
+                tracing::warn!(path = %path.display(), %error, "cannot read earlier decisions about canaries; all canaries start again");
                 None
             }
             Err(_) => None,
@@ -141,24 +141,48 @@ impl Rollout {
         }
     }
 
-    /// Says which canaries of a configuration do not begin.
-    pub(crate) fn tell_settled(&self, loaded: &Plan) {
+    /// Logs the notes of a configuration, see [`Self::notes`].
+    pub(crate) fn log_notes(notes: &[String]) {
+        for note in notes {
+            tracing::warn!(note, "an earlier decision decides what runs of the configuration");
+        }
+    }
+
+    /// Which parts of a configuration do not take effect because of earlier decisions, a sentence for each pipeline.
+    /// Call it after [`Self::apply`].
+    pub(crate) fn notes(&self, loaded: &Plan) -> Vec<String> {
+        let mut notes = Vec::new();
         for pipeline in &loaded.pipelines {
-            let (name, trial) = (&pipeline.name, pipeline.canary.as_ref());
-            match trial.and_then(|trial| self.settled(pipeline, trial)) {
-                None => {}
-                Some(Settled::Promoted) => {
-                    tracing::info!(pipeline = name, "canary was promoted earlier; it takes all batches");
-                }
-                Some(Settled::RolledBack) => {
-                    let hint = "remove it, or try another version or other options";
-                    tracing::warn!(pipeline = name, hint, "canary was rolled back earlier; it gets no batches");
-                }
-                Some(Settled::Same) => {
-                    tracing::warn!(pipeline = name, "canary is the same as what runs; there is nothing to try");
-                }
+            let name = &pipeline.name;
+            if let Some(trial) = &pipeline.canary
+                && let Some(settled) = self.settled(pipeline, trial)
+            {
+                let candidate = version_name(&trial.candidate);
+                notes.push(match settled {
+                    Settled::Promoted => {
+                        format!("pipeline `{name}`: canary {candidate} was promoted earlier; it takes all batches")
+                    }
+                    Settled::RolledBack => format!(
+                        "pipeline `{name}`: canary {candidate} was rolled back earlier and gets no batches; \
+                         remove `canary`, or change its version, parameters or options"
+                    ),
+                    Settled::Same => {
+                        format!(
+                            "pipeline `{name}`: canary {candidate} is the same as the running version; nothing to try"
+                        )
+                    }
+                });
+            }
+            if let Some(refused) = self.refused.get(name) {
+                notes.push(format!(
+                    "pipeline `{name}`: {} was rolled back and does not run; {} runs until the configuration \
+                     asks for another version or other options, or the agent restarts",
+                    version_name(pipeline),
+                    version_name(&refused.good)
+                ));
             }
         }
+        notes
     }
 
     /// Notes that a plan runs from now on; `before` is what ran until then.
@@ -175,8 +199,7 @@ impl Rollout {
             let fingerprint = pipeline.fingerprint();
             if let Some(old) = find(before, name).filter(|old| old.fingerprint() != fingerprint) {
                 let was = self.baselines.get(name).map_or(now, |baseline| now.since(baseline));
-                let probation =
-                    Probation { since: Instant::now(), baseline: now, faulted_before: judge::share(&was, 1) };
+                let probation = Probation { since: Instant::now(), baseline: now, before: was };
                 // What was rolled back is not gone back to.
                 match self.refused.get(name).is_some_and(|refused| refused.good.fingerprint() == fingerprint) {
                     true => {
@@ -240,7 +263,7 @@ impl Rollout {
             let settings = &plan.agent.rollback;
             let Some(probation) = self.probation.get(name) else { continue };
             let counted = counts(name).since(&probation.baseline);
-            match judge_probation(settings, &counted, probation.faulted_before) {
+            match judge_probation(settings, &probation.before, &counted) {
                 Some(why) if self.previous.contains_key(name) => {
                     return Some(Decision { pipeline: name.clone(), is_promotion: false, why });
                 }
@@ -281,8 +304,18 @@ impl Rollout {
     fn save(&self) {
         let Some(path) = &self.path else { return };
         if let Err(error) = write(path, &self.canaries) {
-            tracing::warn!(path = %path.display(), %error, "what is known of canaries cannot be saved; a restart begins them anew");
+            tracing::warn!(path = %path.display(), %error, "cannot save decisions about canaries; they start again after a restart");
         }
+    }
+}
+
+/// The version of a pipeline for people: its pack with the version, and the beginning of the fingerprint, since parameters
+/// and options differ without a new version.
+pub(crate) fn version_name(pipeline: &PipelinePlan) -> String {
+    let fingerprint: String = pipeline.fingerprint().chars().take(8).collect();
+    match &pipeline.pack {
+        Some(pack) => format!("{pack} ({fingerprint})"),
+        None => format!("graph {fingerprint}"),
     }
 }
 

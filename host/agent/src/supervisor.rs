@@ -91,7 +91,7 @@ impl Supervisor {
         let data_dir = self.settings.keeps_state.then_some(self.settings.data_dir.as_path());
         let mut rollout = Rollout::open(data_dir);
         let plan = rollout.apply(loaded.clone());
-        rollout.tell_settled(&loaded);
+        Rollout::log_notes(&rollout.notes(&loaded));
         admin.follow(&plan.agent.admin).await.map_err(cannot_listen)?;
         let is_bounded = options.once || plan.sources.iter().all(|s| s.type_name == "stdin");
         let topology = Topology::start(&plan, self.settings.clone(), self.make.clone())

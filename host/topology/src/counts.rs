@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use parking_lot::Mutex;
 use wattle_runtime::NodeStats;
 
+use crate::ratio::Ratio;
 use crate::tally::Tally;
 
 /// Counts of one node.
@@ -90,11 +91,64 @@ pub struct PipelineCounts {
     pub faulted_batches: AtomicU64,
     /// Nanoseconds that workers spent on them.
     pub busy_nanos: AtomicU64,
+    /// The same by batch, for the rules of canaries.
+    rates: Mutex<Rates>,
     nodes: Mutex<BTreeMap<String, Arc<NodeCounts>>>,
     outputs: Mutex<BTreeMap<String, Arc<OutputCounts>>>,
 }
 
+/// What one batch from a source came to, all its events included.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct BatchTotals {
+    /// Events that left, were dropped, failed or were returned.
+    pub events: u64,
+    /// Those of them that failed.
+    pub failed: u64,
+    /// Those of them that were dropped on purpose.
+    pub dropped: u64,
+    /// Whether events went past a node because its circuit was open.
+    pub is_bypassed: bool,
+}
+
+/// Rates of a pipeline with their uncertainty, batch by batch.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Rates {
+    /// Batches at which a node faulted, or was not called because it had faulted too often, of all batches.
+    pub faulted: Ratio,
+    /// Failed events, of all events.
+    pub failed: Ratio,
+    /// Dropped events, of all events.
+    pub dropped: Ratio,
+    /// Nanoseconds that a worker spent, for each byte received.
+    pub nanos_per_byte: Ratio,
+}
+
+impl Rates {
+    fn since(&self, before: &Self) -> Self {
+        Self {
+            faulted: self.faulted.since(&before.faulted),
+            failed: self.failed.since(&before.failed),
+            dropped: self.dropped.since(&before.dropped),
+            nanos_per_byte: self.nanos_per_byte.since(&before.nanos_per_byte),
+        }
+    }
+}
+
 impl PipelineCounts {
+    /// Adds a batch that is done.
+    pub fn observe(&self, totals: BatchTotals, has_faulted: bool, bytes: u64, nanos: u64) {
+        self.busy_nanos.fetch_add(nanos, Ordering::Relaxed);
+        self.batches.fetch_add(1, Ordering::Relaxed);
+        if has_faulted {
+            self.faulted_batches.fetch_add(1, Ordering::Relaxed);
+        }
+        let mut rates = self.rates.lock();
+        rates.faulted.observe(u64::from(has_faulted || totals.is_bypassed), 1);
+        rates.failed.observe(totals.failed, totals.events);
+        rates.dropped.observe(totals.dropped, totals.events);
+        rates.nanos_per_byte.observe(nanos, bytes);
+    }
+
     /// Counts of a node, made at first use.
     pub fn node(&self, name: &str) -> Arc<NodeCounts> {
         self.nodes.lock().entry(name.into()).or_default().clone()
@@ -130,12 +184,13 @@ impl PipelineCounts {
             batches: load(&self.batches),
             faulted_batches: load(&self.faulted_batches),
             busy_nanos: load(&self.busy_nanos),
+            rates: *self.rates.lock(),
         }
     }
 }
 
 /// Figures of a pipeline at one moment.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[expect(missing_docs, reason = "as the fields of `PipelineCounts`, with `split` for children less parents")]
 pub struct Snapshot {
     pub received: u64,
@@ -149,6 +204,7 @@ pub struct Snapshot {
     pub batches: u64,
     pub faulted_batches: u64,
     pub busy_nanos: u64,
+    pub rates: Rates,
 }
 
 impl Snapshot {
@@ -166,6 +222,7 @@ impl Snapshot {
             batches: self.batches - before.batches,
             faulted_batches: self.faulted_batches - before.faulted_batches,
             busy_nanos: self.busy_nanos - before.busy_nanos,
+            rates: self.rates.since(&before.rates),
         }
     }
 

@@ -15,7 +15,7 @@ use wattle_runtime::Process;
 use wattle_sink::Payload;
 
 use crate::circuit::{Admission, Change, Circuit};
-use crate::counts::{NodeCounts, OutputCounts, PipelineCounts};
+use crate::counts::{BatchTotals, NodeCounts, OutputCounts, PipelineCounts};
 use crate::generation::SinkHandle;
 use crate::lane::Lane;
 use crate::quarantine::Quarantine;
@@ -94,13 +94,15 @@ pub(crate) struct Emitter<'a> {
     bytes: usize,
     /// Whether a node faulted.
     pub(crate) faulted: bool,
+    /// What the batch of this call of [`Pipeline::receive`] has come to so far.
+    totals: BatchTotals,
     /// What left by each output, where a shadow wants to know.
     pub(crate) seen: Option<Vec<(usize, Batch)>>,
 }
 
 impl<'a> Emitter<'a> {
     pub(crate) fn new(lane: &'a Lane, turn: u64) -> Self {
-        Self { lane, turn, payloads: Vec::new(), bytes: 0, faulted: false, seen: None }
+        Self { lane, turn, payloads: Vec::new(), bytes: 0, faulted: false, totals: BatchTotals::default(), seen: None }
     }
 
     fn push(&mut self, sink: &Arc<SinkHandle>, batch: Batch) {
@@ -126,14 +128,12 @@ impl Pipeline {
     pub(crate) fn receive(&self, nodes: &mut [Box<dyn Process>], batch: Batch, emitter: &mut Emitter<'_>) {
         let (since, faulted_before) = (Instant::now(), std::mem::take(&mut emitter.faulted));
         self.counts.received.fetch_add(batch.rows() as u64, Ordering::Relaxed);
-        self.counts.received_bytes.fetch_add(batch.byte_len() as u64, Ordering::Relaxed);
+        let bytes = batch.byte_len() as u64;
+        self.counts.received_bytes.fetch_add(bytes, Ordering::Relaxed);
+        emitter.totals = BatchTotals::default();
         self.send(nodes, &self.entry, batch, emitter);
         let nanos = u64::try_from(since.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        self.counts.busy_nanos.fetch_add(nanos, Ordering::Relaxed);
-        self.counts.batches.fetch_add(1, Ordering::Relaxed);
-        if emitter.faulted {
-            self.counts.faulted_batches.fetch_add(1, Ordering::Relaxed);
-        }
+        self.counts.observe(emitter.totals, emitter.faulted, bytes, nanos);
         emitter.faulted |= faulted_before;
     }
 
@@ -157,6 +157,7 @@ impl Pipeline {
         links.counts.received.fetch_add(batch.rows() as u64, Ordering::Relaxed);
         let admission = links.circuit.admit(Instant::now);
         if admission == Admission::Refused {
+            emitter.totals.is_bypassed = true;
             return self.go_around(nodes, links, batch, emitter);
         }
         let outcomes = node.process(batch);
@@ -172,6 +173,9 @@ impl Pipeline {
     /// Sends what a node decided on its way.
     fn settle(&self, nodes: &mut [Box<dyn Process>], links: &NodeLinks, outcome: Outcome, emitter: &mut Emitter<'_>) {
         self.count(&links.counts, &outcome);
+        let dropped: usize = outcome.dropped.iter().map(|(_, rows)| rows).sum();
+        emitter.totals.dropped += dropped as u64;
+        emitter.totals.events += dropped as u64;
         for (port, batch) in outcome.emitted {
             self.leave(nodes, links, port, batch, emitter);
         }
@@ -305,13 +309,16 @@ impl Pipeline {
             seen.push((index, batch.detached()));
         }
         let rows = batch.rows() as u64;
+        emitter.totals.events += rows;
         output.counts.events.fetch_add(rows, Ordering::Relaxed);
         output.counts.bytes.fetch_add(batch.byte_len() as u64, Ordering::Relaxed);
         let Some((last, others)) = output.sinks.split_last() else {
             self.counts.dropped.fetch_add(rows, Ordering::Relaxed);
+            emitter.totals.dropped += rows;
             return batch.into_ack().deliver();
         };
         if batch.is_failed() {
+            emitter.totals.failed += rows;
             output.counts.failed.fetch_add(rows, Ordering::Relaxed);
             self.counts.failed.fetch_add(rows, Ordering::Relaxed);
         } else {

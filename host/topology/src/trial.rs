@@ -11,7 +11,10 @@ pub fn canary_name(pipeline: &str) -> String {
     format!("{pipeline}@canary")
 }
 
-/// Takes a share of what comes, evenly spread.
+/// Takes a share of what comes: one of each run of `1 / share`, at a place that looks random.
+///
+/// Every n-th batch would be the batches of one and the same source where sources take turns, and a candidate that gets
+/// other events than the version that runs cannot be compared with it.
 #[derive(Debug)]
 pub(crate) struct Share {
     share: f64,
@@ -25,10 +28,27 @@ impl Share {
 
     /// Whether the next one is taken.
     pub(crate) fn takes(&self) -> bool {
-        #[expect(clippy::cast_precision_loss, reason = "more batches than that never come")]
-        let before = self.seen.fetch_add(1, Ordering::Relaxed) as f64;
-        ((before + 1.0) * self.share).floor() > (before * self.share).floor()
+        let before = self.seen.fetch_add(1, Ordering::Relaxed);
+        #[expect(
+            clippy::cast_precision_loss,
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "more batches than that never come"
+        )]
+        let (run, start, end) = {
+            let run = (before as f64 * self.share).floor();
+            (run as u64, (run / self.share).ceil() as u64, ((run + 1.0) / self.share).ceil() as u64)
+        };
+        before == start + mix(run) % end.saturating_sub(start).max(1)
     }
+}
+
+/// Bits that look random (SplitMix64, Steele, Lea and Flood 2014), the same at every start.
+fn mix(number: u64) -> u64 {
+    let mut z = number.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
 }
 
 /// The canary of a pipeline.
@@ -45,12 +65,27 @@ mod tests {
 
     #[test]
     fn a_share_is_taken_evenly() {
-        for (share, of, taken) in [(0.05, 100, 5), (0.5, 10, 5), (1.0, 7, 7), (0.001, 1000, 1)] {
+        for (share, of, taken) in
+            [(0.05, 100, 5), (0.5, 10, 5), (1.0, 7, 7), (0.001, 1000, 1), (0.3, 1000, 300), (0.07, 10_000, 700)]
+        {
             let one = Share::new(share);
             let took: Vec<bool> = (0..of).map(|_| one.takes()).collect();
-            assert_eq!(took.iter().filter(|t| **t).count(), taken, "{share}");
+            assert!(took.iter().filter(|t| **t).count().abs_diff(taken) <= 1, "{share}");
             let gap = took.split(|t| *t).map(<[bool]>::len).max().unwrap();
-            assert!(gap < of / taken, "{share}: {gap}");
+            assert!(gap <= 2 * (of / taken), "{share}: {gap}");
+        }
+    }
+
+    #[test]
+    fn sources_that_take_turns_are_all_sampled() {
+        for (share, sources) in [(0.5, 2), (0.05, 4), (0.05, 20), (0.1, 5)] {
+            let one = Share::new(share);
+            let mut taken = vec![0_usize; sources];
+            for batch in 0..400_000 {
+                taken[batch % sources] += usize::from(one.takes());
+            }
+            let (least, most) = (taken.iter().min().unwrap(), taken.iter().max().unwrap());
+            assert!(*least * 3 > *most * 2, "{share} of {sources}: {taken:?}");
         }
     }
 }

@@ -36,6 +36,9 @@ pub(crate) fn show(text: &str, json: bool) -> Done {
     } else {
         answer.rendered.iter().for_each(|diagnostic| say(diagnostic));
     }
+    if !json {
+        answer.notes.iter().for_each(|note| say(note));
+    }
     let Answer { generation, ms, error, emptied, .. } = answer;
     let error = error.unwrap_or_default();
     let failed = |code, message| Err(Failure { code, message: if json { String::new() } else { message } });

@@ -22,6 +22,9 @@ pub(crate) struct Answer {
     /// Nodes that began with nothing instead of the state of their predecessors.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) emptied: Vec<String>,
+    /// Sentences for people about what did not take effect and why, and about what replaced what.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) notes: Vec<String>,
     /// How long it took, in milliseconds.
     pub(crate) ms: u64,
 }

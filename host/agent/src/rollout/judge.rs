@@ -1,14 +1,24 @@
-//! The rules by which a canary is promoted or rolled back, and a version that was just taken up is given up.
+//! The rules by which a canary is promoted or rolled back, and by which a new version is rolled back soon after a reload.
+//!
+//! A rule compares a rate of the candidate with the rate of the version that runs, plus an allowance. The rates of two
+//! identical versions differ by chance, and rules are evaluated every second. So a rule acts only on a difference that
+//! chance explains with a probability below [`CHANCE`], and never before both versions have seen [`MIN_BATCHES`]. Events
+//! of one batch are not independent; [`Ratio`] measures by how much.
 
 use std::time::Duration;
 
 use wattle_pack::{CanarySettings, RollbackSettings};
-use wattle_topology::Snapshot;
+use wattle_topology::{Ratio, Snapshot};
 
-/// Of fewer batches or events no share is taken: the first fault of a canary would be all of it.
-const ENOUGH: u64 = 100;
-/// Batches of each version before their times are compared.
-const ENOUGH_FOR_TIMES: u64 = 200;
+/// Batches of each version before a rule may roll back.
+const MIN_BATCHES: f64 = 20.0;
+/// Batches of each version before their times are compared: the first ones warm up caches.
+const MIN_BATCHES_FOR_TIMES: f64 = 200.0;
+/// Probability, for each evaluation, that a rule acts on chance alone. Small, because each canary is evaluated hundreds of
+/// times; `identical_versions_are_not_told_apart` measures what is left of it over whole canaries.
+const CHANCE: f64 = 1e-6;
+/// The same for times, in standard errors of a normal distribution.
+const SIGMAS: f64 = 5.0;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
@@ -17,18 +27,49 @@ pub(super) enum Verdict {
     RollBack(String),
 }
 
-/// Share of the batches at which a node faulted, of at least so many.
-pub(super) fn share(counts: &Snapshot, least: u64) -> f64 {
-    ratio(counts.faulted_batches, counts.batches.max(least))
+/// Whether the rate of `after` exceeds that of `before` by more than `allowed`, beyond chance.
+///
+/// Compares how well two assumptions explain what was counted: that each version has a rate of its own, and that the
+/// candidate has at most the rate of the running version plus `allowed` (the likelihood ratio of two Poisson rates).
+fn exceeds(before: &Ratio, after: &Ratio, allowed: f64) -> bool {
+    if before.batches.min(after.batches) < MIN_BATCHES || after.whole <= 0.0 || before.whole <= 0.0 {
+        return false;
+    }
+    if after.rate() <= before.rate() + allowed {
+        return false;
+    }
+    // How much more the batches vary than independent occurrences would (the dispersion of quasi-Poisson models): a
+    // file of 200 events that fails as a whole is one occurrence, not 200.
+    let occurred = before.part + after.part;
+    let dispersion = if occurred > 0.0 { ((before.residual() + after.residual()) / occurred).max(1.0) } else { 1.0 };
+    // The rate of the running version that explains both counts best: where the derivative of the likelihood is zero,
+    // `whole * (rate + allowed) * rate = after.part * rate + before.part * (rate + allowed)`.
+    let whole = before.whole + after.whole;
+    let linear = whole * allowed - occurred;
+    let root = (linear * linear + 4.0 * whole * before.part * allowed).sqrt();
+    let rate = ((root - linear) / (2.0 * whole)).max(0.0);
+    let ratio = loss(after, rate + allowed) + loss(before, rate);
+    ratio / dispersion > -CHANCE.ln()
 }
 
-#[expect(clippy::cast_precision_loss, reason = "a share need not be exact")]
-fn ratio(part: u64, of: u64) -> f64 {
-    if of == 0 { 0.0 } else { part as f64 / of as f64 }
+/// How much less likely the counts are under a rate than under their own one, as a logarithm.
+fn loss(counts: &Ratio, rate: f64) -> f64 {
+    // `x ln(x / y)` is 0 for x = 0; a rate of 0 cannot explain any occurrence.
+    let term = if counts.part > 0.0 { counts.part * (counts.rate() / rate.max(f64::MIN_POSITIVE)).ln() } else { 0.0 };
+    term - counts.whole * (counts.rate() - rate)
 }
 
-fn events(counts: &Snapshot) -> u64 {
-    u64::try_from(counts.events_in()).unwrap_or(0)
+/// Whether `after` takes more than `most` times as long for a byte as `before`, beyond chance.
+fn is_slower(before: &Ratio, after: &Ratio, most: f64) -> bool {
+    if before.batches.min(after.batches) < MIN_BATCHES_FOR_TIMES {
+        return false;
+    }
+    let excess = after.rate() - most * before.rate();
+    excess > SIGMAS * (after.variance() + most * most * before.variance()).sqrt()
+}
+
+fn percent(rate: f64) -> String {
+    format!("{:.2} %", rate * 100.0)
 }
 
 pub(super) fn judge_canary(
@@ -37,99 +78,52 @@ pub(super) fn judge_canary(
     candidate: &Snapshot,
     elapsed: Duration,
 ) -> Verdict {
-    let percent = |share: f64| format!("{:.2} %", share * 100.0);
-    let faulted = share(candidate, ENOUGH) - share(primary, ENOUGH);
-    if faulted > settings.max_fault_rate {
-        let (count, of) = (candidate.faulted_batches, candidate.batches);
-        return Verdict::RollBack(format!("a node faulted at {count} of {of} batches of the candidate"));
+    let (before, after) = (&primary.rates, &candidate.rates);
+    if exceeds(&before.faulted, &after.faulted, settings.max_fault_rate) {
+        let (of, of_before) = (candidate.batches, primary.batches);
+        let (count, count_before) = (after.faulted.part, before.faulted.part);
+        return Verdict::RollBack(format!(
+            "a node faulted at {count:.0} of {of} batches of the candidate, and at {count_before:.0} of {of_before} of the \
+             running version"
+        ));
     }
-    let seen = (events(primary).max(ENOUGH), events(candidate).max(ENOUGH));
     for (what, before, after, most) in [
-        ("failed", primary.failed, candidate.failed, settings.max_fail_rate),
-        ("were dropped", primary.dropped, candidate.dropped, settings.max_drop_rate),
+        ("failed", &before.failed, &after.failed, settings.max_fail_rate),
+        ("were dropped", &before.dropped, &after.dropped, settings.max_drop_rate),
     ] {
-        let (before, after) = (ratio(before, seen.0), ratio(after, seen.1));
-        if after - before > most {
+        if exceeds(before, after, most) {
+            let (before, after) = (percent(before.rate()), percent(after.rate()));
             return Verdict::RollBack(format!(
-                "{} of the candidate's events {what}, {} of the others",
-                percent(after),
-                percent(before)
+                "{after} of the candidate's events {what}, and {before} of the running version's"
             ));
         }
     }
-    if primary.batches.min(candidate.batches) >= ENOUGH_FOR_TIMES {
-        let time = |counts: &Snapshot| ratio(counts.busy_nanos, counts.received_bytes);
-        let slower = if time(primary) > 0.0 { time(candidate) / time(primary) } else { 1.0 };
-        if slower > settings.max_latency_ratio {
-            return Verdict::RollBack(format!("the candidate takes {slower:.1} times as long for a byte"));
-        }
+    if is_slower(&before.nanos_per_byte, &after.nanos_per_byte, settings.max_latency_ratio) {
+        let slower = after.nanos_per_byte.rate() / before.nanos_per_byte.rate();
+        return Verdict::RollBack(format!("the candidate takes {slower:.1} times as long for a byte"));
     }
-    if elapsed >= settings.time && events(candidate) >= settings.min_events {
-        return Verdict::Promote(format!("the candidate did well for {elapsed:?} on {} events", events(candidate)));
+    let events = u64::try_from(candidate.events_in()).unwrap_or(0);
+    if elapsed >= settings.time && events >= settings.min_events {
+        return Verdict::Promote(format!("the candidate kept to all rules for {elapsed:?} and {events} events"));
     }
     Verdict::Wait
 }
 
-/// Why a version that was just taken up is to be given up.
-pub(super) fn judge_probation(settings: &RollbackSettings, counts: &Snapshot, faulted_before: f64) -> Option<String> {
+/// Why a version is rolled back soon after it began; `before` has the counts of the version before it.
+pub(super) fn judge_probation(settings: &RollbackSettings, before: &Snapshot, counts: &Snapshot) -> Option<String> {
+    let seen = &counts.rates.faulted;
+    // A version that ran only briefly says little about its faults; then the allowance alone counts.
+    let mut reference = before.rates.faulted;
+    if reference.batches < seen.batches {
+        reference.batches = seen.batches;
+        reference.whole = seen.whole;
+    }
     let is_bad = settings.enabled
         && counts.batches >= settings.min_batches
-        && share(counts, 1) - faulted_before > settings.max_fault_rate;
-    let (count, of) = (counts.faulted_batches, counts.batches);
-    is_bad.then(|| format!("a node faulted at {count} of {of} batches since the change"))
+        && exceeds(&reference, seen, settings.max_fault_rate);
+    let (count, of) = (seen.part, counts.batches);
+    is_bad.then(|| format!("a node faulted at {count:.0} of {of} batches since the change"))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn counts(batches: u64, faulted_batches: u64) -> Snapshot {
-        let received = batches * 10;
-        Snapshot {
-            batches,
-            faulted_batches,
-            received,
-            received_bytes: received * 1000,
-            busy_nanos: batches * 1000,
-            delivered: received,
-            ..Snapshot::default()
-        }
-    }
-
-    const LONG: Duration = Duration::from_secs(3600);
-
-    #[track_caller]
-    fn expect(primary: Snapshot, candidate: Snapshot, elapsed: Duration, expected: &str) {
-        let verdict = judge_canary(&CanarySettings::default(), &primary, &candidate, elapsed);
-        let name = format!("{verdict:?}");
-        assert!(name.contains(expected), "{name}");
-    }
-
-    #[test]
-    fn a_canary_is_judged_by_what_the_other_version_does() {
-        let fine = counts(2000, 0);
-        expect(fine, counts(100, 0), LONG, "Promote");
-        expect(fine, counts(100, 0), Duration::ZERO, "Wait");
-        expect(fine, counts(99, 0), LONG, "Wait");
-        expect(fine, counts(50, 1), Duration::ZERO, "a node faulted at 1 of 50 batches");
-        expect(fine, counts(10_000, 9), LONG, "Promote");
-        // The events are what the nodes of both fault on.
-        expect(counts(2000, 40), counts(500, 10), LONG, "Promote");
-        expect(fine, Snapshot { failed: 5, ..counts(100, 0) }, LONG, "0.50 % of the candidate's events failed");
-        expect(fine, Snapshot { dropped: 11, ..counts(100, 0) }, LONG, "1.10 % of the candidate's events were dropped");
-        expect(Snapshot { dropped: 200, ..fine }, Snapshot { dropped: 11, ..counts(100, 0) }, LONG, "Promote");
-        expect(fine, Snapshot { busy_nanos: 700_000, ..counts(300, 0) }, LONG, "takes 2.3 times as long");
-    }
-
-    #[test]
-    fn a_version_on_probation_may_fault_as_often_as_the_one_before() {
-        let settings = RollbackSettings::default();
-        let judge = |batches, faulted, before| judge_probation(&settings, &counts(batches, faulted), before);
-        assert_eq!(judge(100, 5, 0.0), None);
-        assert!(judge(100, 6, 0.0).is_some_and(|why| why.contains("6 of 100 batches")));
-        assert_eq!(judge(100, 6, 0.02), None);
-        assert_eq!(judge(19, 19, 0.0), None);
-        let off = RollbackSettings { enabled: false, ..settings };
-        assert_eq!(judge_probation(&off, &counts(100, 100), 0.0), None);
-    }
-}
+mod tests;
