@@ -39,6 +39,8 @@ IMPORT("batch", "fail")
 void host_fail(const void *rows, size_t rows_len, const void *which, size_t which_len, const void *reasons,
                size_t reasons_len);
 
+IMPORT("batch", "count") void host_count(const void *name, size_t len, uint64_t value);
+
 /* Capabilities: the linker leaves out what nobody calls, so an artifact asks for what it uses. */
 IMPORT("log", "write") void host_log(uint32_t level, const void *message, size_t len);
 IMPORT("metrics", "counter")
@@ -546,6 +548,10 @@ void wattle_route(const uint8_t *to) { host_route(to, wattle_rows()); }
 
 void wattle_copy_to(uint8_t port, const uint32_t *rows, size_t count) {
   if (count) host_copy_to(port, rows, count);
+}
+
+void wattle_count(wattle_text name, uint64_t value) {
+  if (value) host_count(name.ptr, name.len, value);
 }
 
 /* Only the last few reasons are compared: where all rows differ, a search of all would be quadratic. */

@@ -181,6 +181,9 @@ typedef struct {
 void wattle_reason(wattle_reasons *reasons, size_t row, wattle_text code, wattle_text message);
 void wattle_fail_rows(const wattle_reasons *reasons);
 
+/* Adds to a count that the agent shows under this name in its summary, metrics and status. */
+void wattle_count(wattle_text name, uint64_t value);
+
 /* What WATTLE_COLUMNS takes: WATTLE_OK, or what is wrong, which fails every row. */
 typedef wattle_text (*wattle_columns_function)(void);
 #define WATTLE_OK ((wattle_text){NULL, 0})

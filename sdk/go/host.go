@@ -52,6 +52,9 @@ func hostCopyTo(port uint32, rows unsafe.Pointer, length uint32)
 //go:wasmimport wattle:node/batch@0.1.0 fail
 func hostFail(rows unsafe.Pointer, rowsLen uint32, which unsafe.Pointer, whichLen uint32, reasons unsafe.Pointer, reasonsLen uint32)
 
+//go:wasmimport wattle:node/batch@0.1.0 count
+func hostCount(name string, value uint64)
+
 // Batch is the batch of the current call.
 type Batch struct{}
 
@@ -153,6 +156,13 @@ func (*Batch) Fail(reasons *Reasons) {
 	t, _ := abi.Taken(texts)
 	hostFail(r, rn, w, wn, t, uint32(len(reasons.reasons)))
 	runtime.KeepAlive(reasons)
+}
+
+// Count adds to a count that the agent shows under this name in its summary, metrics and status.
+func (*Batch) Count(name string, value uint64) {
+	if value > 0 {
+		hostCount(name, value)
+	}
 }
 
 func columnTaken(c Column) (unsafe.Pointer, uint32, unsafe.Pointer, uint32, unsafe.Pointer, uint32) {

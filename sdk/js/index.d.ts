@@ -141,6 +141,8 @@ export interface Batch {
   route(ports: Uint8Array): void;
   copyTo(port: number, rows: number[]): void;
   fail(reasons: Reasons): void;
+  /** Adds to a count that the agent shows under this name in its summary, metrics and status. */
+  count(name: string, value: number): void;
 }
 
 /** Leaves a row as it is, in {@link Batch.setTimestamp}. */

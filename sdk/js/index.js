@@ -151,6 +151,9 @@ const batch = {
   fail: ({ rows, which, reasons }) => {
     if (rows.length > 0) host.fail(rows, which, reasons);
   },
+  count: (name, value) => {
+    if (value > 0) host.count(name, BigInt(value));
+  },
 };
 
 /** The UTF-8 bytes of a text; QuickJS has no TextEncoder. */

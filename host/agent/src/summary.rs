@@ -41,6 +41,10 @@ pub(crate) fn render(observer: &Observer, elapsed: Duration) -> String {
             let _ = writeln!(out, "    {output:<24} {events:>10} events {:>12}", megabytes(load(&counted.bytes)));
         }
         for (node, counted) in pipeline.nodes() {
+            let what = if counted.masks.load(Ordering::Relaxed) { "masked" } else { "counted" };
+            for (name, count) in counted.counted.counts() {
+                let _ = writeln!(out, "    {what} at {node}: {count} {name}");
+            }
             for (what, codes) in [("failed", counted.failed.counts()), ("dropped", counted.dropped.counts())] {
                 for (code, count) in codes {
                     let _ = writeln!(out, "    {what} at {node}: {count} {code}");

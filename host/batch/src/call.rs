@@ -4,6 +4,7 @@
 //! and in the test harness. Every decision is checked when it is made; together they take effect in [`Call::finish`]
 //! (`call/effect.rs`).
 
+mod counts;
 mod effect;
 
 use std::sync::Arc;
@@ -15,6 +16,8 @@ use crate::children::{Bodies, Children};
 use crate::column::Column;
 use crate::field::{FieldPath, Form, Root};
 use crate::object::ValueColumn;
+
+use counts::CallCounts;
 
 /// A field that a node resolved, and what for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -105,6 +108,7 @@ pub struct Call {
     routes: Option<Vec<u8>>,
     copies: Vec<(u8, Vec<u32>)>,
     split: Option<(Vec<u32>, Bodies)>,
+    counts: CallCounts,
 }
 
 /// What a call came to. Every row of the batch is in exactly one of these, copies aside.
@@ -122,6 +126,8 @@ pub struct Outcome {
     pub parents: usize,
     /// Rows that left on more than one port, counted for each further port.
     pub copied: usize,
+    /// What the node counted, by name.
+    pub counts: Vec<(String, u64)>,
 }
 
 impl Call {
@@ -139,6 +145,7 @@ impl Call {
             routes: None,
             copies: Vec::new(),
             split: None,
+            counts: CallCounts::default(),
         }
     }
 
@@ -388,6 +395,11 @@ impl Call {
         }
         self.reasons.extend(reasons.into_iter().map(|(code, message)| (code.into(), message.into())));
         Ok(())
+    }
+
+    /// Decides to add to a count of the node.
+    pub fn count(&mut self, name: &str, value: u64) {
+        self.counts.add(name, value);
     }
 }
 

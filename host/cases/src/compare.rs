@@ -1,5 +1,7 @@
 //! Comparing what came out with what was expected.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value};
 
 use crate::CaseFault;
@@ -47,6 +49,23 @@ pub(crate) fn events(expected: &Map<String, Value>, ran: &Ran) -> Result<(), Str
     let dropped = serde_json::to_value(&ran.dropped).map_err(|e| e.to_string())?;
     let wanted = expected.get("dropped").cloned().unwrap_or_else(|| Value::Object(Map::new()));
     if dropped == wanted { Ok(()) } else { Err(format!("dropped: expected {wanted}, got {dropped}")) }
+}
+
+/// Reads the key `counts` of a case.
+pub(crate) fn read_counts(value: &Value) -> Result<BTreeMap<String, u64>, String> {
+    let object = value.as_object().ok_or("`counts` is an object of names and numbers")?;
+    let number = |(name, count): (&String, &Value)| match count.as_u64() {
+        Some(count) => Ok((name.clone(), count)),
+        None => Err(format!("`counts.{name}` is a whole number")),
+    };
+    object.iter().map(number).collect()
+}
+
+pub(crate) fn counts(wanted: Option<&BTreeMap<String, u64>>, actual: &BTreeMap<String, u64>) -> Result<(), String> {
+    match wanted {
+        Some(wanted) if wanted != actual => Err(format!("counts: expected {wanted:?}, got {actual:?}")),
+        _ => Ok(()),
+    }
 }
 
 pub(crate) fn option_errors(wanted: &[String], errors: &[(String, String)]) -> Result<(), String> {

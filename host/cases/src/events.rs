@@ -15,6 +15,8 @@ pub struct Ran {
     pub failed: Vec<Value>,
     /// Rows dropped on purpose, by code.
     pub dropped: BTreeMap<String, usize>,
+    /// What the node counted, by name.
+    pub counts: BTreeMap<String, u64>,
 }
 
 impl Ran {
@@ -47,6 +49,9 @@ impl Ran {
             seen += count;
             *ran.dropped.entry(code).or_default() += count;
         }
+        for (name, count) in outcome.counts {
+            *ran.counts.entry(name).or_default() += count;
+        }
         if seen != rows + outcome.copied {
             return Err(format!("{rows} rows went in, {} copies were made, {seen} came out", outcome.copied));
         }
@@ -61,6 +66,9 @@ impl Ran {
         self.failed.extend(other.failed);
         for (code, count) in other.dropped {
             *self.dropped.entry(code).or_default() += count;
+        }
+        for (name, count) in other.counts {
+            *self.counts.entry(name).or_default() += count;
         }
     }
 

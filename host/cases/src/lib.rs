@@ -10,6 +10,8 @@
 //! options that are refused. `"rows_per_batch": 2` cuts the input to batches, which one instance gets one after the
 //! other; with `"restarts": true` each of them goes to a fresh instance, which is given the state of the one before.
 //!
+//! `"counts": {"<name>": 3}` has what the node counts itself, all of it; without it, counts are not compared.
+//!
 //! `"mocks"` says what capabilities answer, `"log"` and `"metrics"` what is expected of them: see [`Mocks`].
 //!
 //! What runs a case is a [`Subject`]: a component in its sandbox, or a node that is linked natively.
@@ -124,6 +126,7 @@ pub struct Case {
     restarts: bool,
     mocks: Mocks,
     effects: mocks::Effects,
+    counts: Option<BTreeMap<String, u64>>,
     expected: Expected,
 }
 
@@ -135,6 +138,7 @@ const KEYS: &[&str] = &[
     "options_errors",
     "rows_per_batch",
     "restarts",
+    "counts",
     "mocks",
     "log",
     "metrics",
@@ -161,10 +165,11 @@ impl Case {
         };
         let mocks = case.get("mocks").map(Mocks::read).transpose()?.unwrap_or_default();
         let effects = mocks::Effects::read(&case)?;
+        let counts = case.get("counts").map(compare::read_counts).transpose()?;
         if let Some(wanted) = case.get("options_errors").and_then(Value::as_array) {
             let wanted = wanted.iter().filter_map(Value::as_str).map(str::to_owned).collect();
             let (input, expected) = (Vec::new(), Expected::OptionErrors(wanted));
-            return Ok(Self { options, input, rows_per_batch, restarts, mocks, effects, expected });
+            return Ok(Self { options, input, rows_per_batch, restarts, mocks, effects, counts, expected });
         }
         let input = case.get("input").and_then(Value::as_array).ok_or("`input` is missing")?.clone();
         let expected = match (case.get("fault"), case.get("expected")) {
@@ -177,7 +182,7 @@ impl Case {
             ),
             _ => return Err("a case has one of `expected`, `fault` and `options_errors`".into()),
         };
-        Ok(Self { options, input, rows_per_batch, restarts, mocks, effects, expected })
+        Ok(Self { options, input, rows_per_batch, restarts, mocks, effects, counts, expected })
     }
 
     /// Runs the case.
@@ -211,6 +216,7 @@ impl Case {
         match &self.expected {
             Expected::Events(expected) => {
                 compare::events(expected, &all)?;
+                compare::counts(self.counts.as_ref(), &all.counts)?;
                 self.effects.compare(&subject.observed())
             }
             Expected::Fault(kind, _) => Err(format!("expected the fault `{kind}`, but all went well")),

@@ -28,6 +28,10 @@ pub struct NodeCounts {
     pub dropped: Tally,
     /// Events that failed, by code. They left on the port `failed`.
     pub failed: Tally,
+    /// What the node counted itself, by name. For a node that masks: values masked, by rule.
+    pub counted: Tally,
+    /// Whether the node masks. Set when a generation with the node is built.
+    pub masks: AtomicBool,
     /// Failed events whose contents went to the quarantine.
     pub quarantined: AtomicU64,
     /// Events that went on unchanged while the node's circuit was open.

@@ -322,6 +322,7 @@ impl Builder<'_> {
     ) -> Pipeline {
         let links = planned.nodes.iter().zip(slots).map(|(node, (slots, inherits))| {
             let counts = counted.node(&node.name);
+            counts.masks.store(node.shape.masks, Ordering::Relaxed);
             let ports = node.ports.iter();
             let ports = ports.map(|p| Port { sent: counts.port(&p.name), targets: p.targets.clone() }).collect();
             NodeLinks {

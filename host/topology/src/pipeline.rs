@@ -283,8 +283,11 @@ impl Pipeline {
 
     fn count(&self, node: &NodeCounts, outcome: &Outcome) {
         for (code, rows) in &outcome.dropped {
-            node.dropped.add(code, *rows);
+            node.dropped.add(code, *rows as u64);
             self.counts.dropped.fetch_add(*rows as u64, Ordering::Relaxed);
+        }
+        for (name, count) in &outcome.counts {
+            node.counted.add(name, *count);
         }
         if let Some(failed) = &outcome.failed {
             count_failed(node, failed);
@@ -337,7 +340,7 @@ fn count_failed(node: &NodeCounts, failed: &Batch) {
     let mut start = 0;
     for row in 1..=failed.rows() {
         if row == failed.rows() || code(row) != code(start) {
-            node.failed.add(code(start), row - start);
+            node.failed.add(code(start), (row - start) as u64);
             start = row;
         }
     }

@@ -23,13 +23,13 @@ pub struct Tally {
 
 impl Tally {
     /// Adds to the count of a code. Only the first event of a code costs more than a search and an addition.
-    pub(crate) fn add(&self, code: &str, count: usize) {
+    pub(crate) fn add(&self, code: &str, count: u64) {
         let code = if code.is_empty() || code.len() > MAX_CODE_BYTES { OTHER } else { code };
         let counter = match self.codes.load().get(code) {
             Some(counter) => counter.clone(),
             None => self.insert(code),
         };
-        counter.fetch_add(count as u64, Ordering::Relaxed);
+        counter.fetch_add(count, Ordering::Relaxed);
     }
 
     fn insert(&self, code: &str) -> Arc<AtomicU64> {

@@ -154,4 +154,5 @@ impl Io for Host {
     fn route(&mut self, _: &[u8]) {}
     fn copy_to(&mut self, _: u8, _: &[u32]) {}
     fn fail(&mut self, _: &[u32], _: &[u32], _: &[(String, String)]) {}
+    fn count(&mut self, _: &str, _: u64) {}
 }

@@ -34,6 +34,7 @@ pub trait Io {
     fn route(&mut self, ports: &[u8]);
     fn copy_to(&mut self, port: u8, rows: &[u32]);
     fn fail(&mut self, rows: &[u32], which: &[u32], reasons: &[(String, String)]);
+    fn count(&mut self, name: &str, value: u64);
 }
 
 /// The children of a split as spans of a column, flat lists of the same length.
@@ -132,6 +133,13 @@ impl<'a> Batch<'a> {
     pub fn fail(&mut self, reasons: &Reasons) {
         if !reasons.rows.is_empty() {
             self.io.fail(&reasons.rows, &reasons.which, &reasons.table);
+        }
+    }
+
+    /// Adds to a count that the agent shows under this name in its summary, metrics and status.
+    pub fn count(&mut self, name: &str, value: u64) {
+        if value > 0 {
+            self.io.count(name, value);
         }
     }
 }

@@ -167,4 +167,8 @@ impl Io for HostIo {
             .collect();
         host::fail(rows, which, &reasons);
     }
+
+    fn count(&mut self, name: &str, value: u64) {
+        host::count(name, value);
+    }
 }

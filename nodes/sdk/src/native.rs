@@ -189,4 +189,8 @@ impl Io for NativeIo {
         let done = self.call.fail(rows, which, reasons.to_vec());
         self.check(done);
     }
+
+    fn count(&mut self, name: &str, value: u64) {
+        self.call.count(name, value);
+    }
 }

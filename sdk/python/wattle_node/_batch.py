@@ -108,3 +108,8 @@ class Batch:
     def fail(self, reasons: Reasons) -> None:
         if reasons.rows:
             host.fail(reasons.rows, reasons.which, reasons.reasons)
+
+    def count(self, name: str, value: int) -> None:
+        """Add to a count that the agent shows under this name in its summary, metrics and status."""
+        if value > 0:
+            host.count(name, value)

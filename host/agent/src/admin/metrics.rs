@@ -209,6 +209,15 @@ fn write_nodes(out: &mut Exposition, nodes: &[Node<'_>]) {
     counter(out, names::NODE_COPIED, |n| load(&n.copied));
     by_name(out, names::NODE_DROPPED, |n| n.dropped.counts().into_iter().collect());
     by_name(out, names::NODE_FAILED, |n| n.failed.counts().into_iter().collect());
+    let counted = |masks: bool| move |n: &NodeCounts| n.masks.load(Ordering::Relaxed) == masks;
+    for (metric, fits) in [(names::NODE_MASKED, counted(true)), (names::NODE_COUNTED, counted(false))] {
+        let mut family = out.family(metric);
+        for node in nodes.iter().filter(|node| fits(&node.counts)) {
+            for (name, count) in node.counts.counted.counts() {
+                family.sample(&[node.pipeline, &node.name, &name], count);
+            }
+        }
+    }
     counter(out, names::NODE_QUARANTINED, |n| load(&n.quarantined));
     let mut family = out.family(names::NODE_FAULTS);
     for node in nodes {

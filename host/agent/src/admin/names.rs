@@ -88,6 +88,8 @@ metrics! {
     NODE_COPIED Counter "wattle_node_copied_events_total" ["pipeline", "node"] "Copies of events that left a node on more than one port.";
     NODE_DROPPED Counter "wattle_node_dropped_events_total" ["pipeline", "node", "reason"] "Events that a node dropped on purpose. Reasons beyond the first 64 of a node are `other`.";
     NODE_FAILED Counter "wattle_node_failed_events_total" ["pipeline", "node", "code"] "Events that failed at a node. Codes beyond the first 64 of a node are `other`.";
+    NODE_MASKED Counter "wattle_node_masked_values_total" ["pipeline", "node", "rule"] "Values that a rule of a masking node masked. Rules beyond the first 64 of a node are `other`.";
+    NODE_COUNTED Counter "wattle_node_counts_total" ["pipeline", "node", "name"] "What a node that does not mask counted itself, by name. Names beyond the first 64 of a node are `other`.";
     NODE_QUARANTINED Counter "wattle_node_quarantined_events_total" ["pipeline", "node"] "Failed events of a masking node whose contents went to the quarantine.";
     NODE_FAULTS Counter "wattle_node_faults_total" ["pipeline", "node", "kind", "blame"] "Calls that faulted. `blame` is `guest` for the node and `host` for the agent or its machine.";
     NODE_CIRCUIT_OPENED Counter "wattle_node_circuit_opened_total" ["pipeline", "node"] "How often a node faulted so often that its circuit opened.";

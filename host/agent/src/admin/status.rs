@@ -163,6 +163,12 @@ pub(crate) struct Node {
     pub(crate) failed_events: u64,
     pub(crate) dropped_events: u64,
     pub(crate) quarantined_events: u64,
+    /// Values that a masking node masked, by rule.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) masked_values: BTreeMap<String, u64>,
+    /// What another node counted itself, by name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) counts: BTreeMap<String, u64>,
     pub(crate) calls: u64,
     pub(crate) call_seconds: f64,
     pub(crate) memory_bytes: u64,
@@ -329,6 +335,8 @@ fn pipeline(state: &State, info: &PipelineInfo) -> Pipeline {
         let counts = counts.node(name);
         let calls = counts.stats.call_time.snapshot();
         let faults = counts.stats.faults.list().into_iter();
+        let (counted, is_mask) = (counts.counted.counts(), counts.masks.load(Ordering::Relaxed));
+        let (masked_values, own) = if is_mask { (counted, BTreeMap::new()) } else { (BTreeMap::new(), counted) };
         Node {
             name: name.clone(),
             type_name: type_name.clone(),
@@ -336,6 +344,8 @@ fn pipeline(state: &State, info: &PipelineInfo) -> Pipeline {
             failed_events: counts.failed.counts().values().sum(),
             dropped_events: counts.dropped.counts().values().sum(),
             quarantined_events: load(&counts.quarantined),
+            masked_values,
+            counts: own,
             calls: calls.count,
             call_seconds: calls.sum.as_secs_f64(),
             memory_bytes: load(&counts.stats.memory_bytes),

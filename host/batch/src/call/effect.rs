@@ -19,7 +19,8 @@ impl Call {
                 return Err(Box::new((self.batch, error)));
             }
         }
-        let mut outcome = Outcome { failed: self.failed(), dropped: self.dropped(), ..Outcome::default() };
+        let counts = self.counts.take();
+        let mut outcome = Outcome { failed: self.failed(), dropped: self.dropped(), counts, ..Outcome::default() };
         match self.split.take() {
             Some((parents, bodies)) => self.emit_children(changed, parents, bodies, &mut outcome),
             None => self.emit_rows(changed, &mut outcome),

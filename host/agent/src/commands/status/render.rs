@@ -21,6 +21,10 @@ pub(crate) fn render(status: &Status, color: bool) -> String {
         blank(&mut out);
         out.push_str(&pipelines(status));
     }
+    if let Some(masked) = masked(status) {
+        blank(&mut out);
+        out.push_str(&masked);
+    }
     if !status.sinks.is_empty() {
         blank(&mut out);
         out.push_str(&sinks(status));
@@ -121,6 +125,20 @@ fn pipelines(status: &Status) -> String {
         ]
     });
     table(&columns, &rows.collect::<Vec<_>>())
+}
+
+/// Values masked by rule; nothing before the first one.
+fn masked(status: &Status) -> Option<String> {
+    let columns = [("MASK", Left), ("RULE", Left), ("VALUES", Right)];
+    let mut rows = Vec::new();
+    for pipeline in &status.pipelines {
+        for node in &pipeline.nodes {
+            for (rule, values) in &node.masked_values {
+                rows.push(vec![format!("{}.{}", pipeline.name, node.name), rule.clone(), values.to_string()]);
+            }
+        }
+    }
+    (!rows.is_empty()).then(|| table(&columns, &rows))
 }
 
 fn sinks(status: &Status) -> String {
@@ -377,6 +395,22 @@ cloudtrail  cloudtrail@1.2.0      812        3        0          1  1.07x";
         assert!(text.contains("     Reason: source `trail` ended: it is gone\n"), "{text}");
         assert!(text.contains("\n     Reload: invalid at 2026-11-23T12:00:00Z: 2 errors\n"), "{text}");
         assert!(text.ends_with("cloudtrail.parse  parse@1.0.0  trap   guest      5"), "{text}");
+    }
+
+    #[test]
+    fn masked_values_are_a_table_by_rule() {
+        let mut status = status();
+        status.pipelines[0].nodes = vec![Node {
+            name: "mask".into(),
+            masked_values: [("access-keys".to_owned(), 1234), ("email".to_owned(), 5)].into(),
+            ..Node::default()
+        }];
+        let expected = "
+MASK             RULE         VALUES
+cloudtrail.mask  access-keys    1234
+cloudtrail.mask  email             5
+";
+        assert!(render(&status, false).contains(expected), "{}", render(&status, false));
     }
 
     #[test]
