@@ -15,6 +15,7 @@ mod plan;
 mod preset;
 mod replacement;
 mod span;
+mod tally;
 
 pub use node::Mask;
 pub use options::{Group, Keys, Options, Replacement, Rule};

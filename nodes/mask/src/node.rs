@@ -6,6 +6,7 @@ use wattle_node::{Batch, Column, ColumnWriter, Field, Form, Node, Reasons, Setup
 use crate::masker::Masker;
 use crate::options::Options;
 use crate::plan;
+use crate::tally::Tally;
 
 /// The depth to which the host takes JSON.
 pub(crate) const MAX_JSON_DEPTH: usize = 512;
@@ -14,6 +15,7 @@ pub(crate) const MAX_JSON_DEPTH: usize = 512;
 pub struct Mask {
     fields: Vec<MaskedField>,
     masker: Masker,
+    tally: Tally,
     /// Positions for the host, kept for the next batch.
     starts: Vec<u32>,
     ends: Vec<u32>,
@@ -43,11 +45,11 @@ impl Node for Mask {
             })
             .collect();
         let masker = plan::masker(&options, setup)?;
-        Some(Self { fields, masker, starts: Vec::new(), ends: Vec::new() })
+        Some(Self { fields, masker, tally: Tally::new(&options.rules), starts: Vec::new(), ends: Vec::new() })
     }
 
     fn process(&mut self, batch: &mut Batch<'_>) -> Result<(), String> {
-        let Self { fields, masker, starts, ends } = self;
+        let Self { fields, masker, tally, starts, ends } = self;
         let mut reasons = Reasons::default();
         for MaskedField { path, field } in fields {
             let column = batch.read(*field, Form::Text);
@@ -61,6 +63,7 @@ impl Node for Mask {
             if masker.spans().is_empty() {
                 continue;
             }
+            tally.add(&column, masker.spans());
             if path == "body" {
                 starts.clear();
                 ends.clear();
@@ -73,6 +76,7 @@ impl Node for Mask {
             }
         }
         batch.fail(&reasons);
+        tally.report(batch, &reasons);
         Ok(())
     }
 }

@@ -29,7 +29,9 @@ pub struct Options {
 #[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Rule {
-    /// A name for the rule, for people and for counts. Example: `"access-key-ids"`.
+    /// Name of the rule in the summary, in metrics and in the status, at most 64 bytes. Rules of one name are counted
+    /// together. Default: the first of `json_key`, the preset, or `pattern` and the number of the rule.
+    /// Example: `"access-key-ids"`.
     pub name: Option<String>,
     /// Whether the rule is used. Default: `true`. Example: `"${params.mask_emails}"`.
     pub enabled: Option<bool>,

@@ -167,6 +167,11 @@ impl Reasons {
         self.which.push(u32::try_from(which).unwrap_or(u32::MAX));
     }
 
+    /// The rows, in the order in which they were added.
+    pub fn rows(&self) -> impl Iterator<Item = usize> + '_ {
+        self.rows.iter().map(|&row| row as usize)
+    }
+
     /// Whether no row failed.
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()
