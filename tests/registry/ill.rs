@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use wattle_registry::client::{ClientOptions, RegistryOptions};
 use wattle_registry::files::Files;
-use wattle_registry::{Client, Image, Reference, Store};
+use wattle_registry::{Client, Image, PullError, Reference, Store};
 use wattle_tests::{FakeRegistry, Manner, free_address};
 
 /// An image with a layer of some size.
@@ -15,6 +15,12 @@ pub(crate) fn image(version: &str) -> Image {
     let manifest = format!("[pack]\nname = \"sample\"\nversion = \"{version}\"\ncontract = \"0.1\"\n");
     let files = Files::from([("pack.toml".to_owned(), manifest.into_bytes()), ("noise".to_owned(), noise)]);
     Image::pack(&files, "sample", version, "0.1").unwrap()
+}
+
+/// Pulls to a store that goes with the call.
+fn pull(client: &Client, reference: &Reference) -> Result<Image, PullError> {
+    let data = tempfile::tempdir().unwrap();
+    client.pull(reference, &Store::new(data.path()))
 }
 
 fn client(registries: BTreeMap<String, RegistryOptions>) -> Client {
@@ -28,8 +34,10 @@ fn a_pack_is_pulled_by_tag_and_by_digest() {
     registry.put("1", &image);
     let reference: Reference = registry.reference("1").parse().unwrap();
     let client = client(BTreeMap::new());
-    assert_eq!(client.pull(&reference).unwrap(), image);
-    assert_eq!(client.pull(&reference.pinned(&image.digest())).unwrap(), image);
+    let data = tempfile::tempdir().unwrap();
+    let store = Store::new(data.path());
+    assert_eq!(client.pull(&reference, &store).unwrap(), image);
+    assert_eq!(client.pull(&reference.pinned(&image.digest()), &store).unwrap(), image);
     assert_eq!(client.digest(&reference).unwrap(), Some(image.digest()));
 }
 
@@ -42,7 +50,7 @@ fn whatever_a_registry_does_is_said_and_nothing_of_it_is_kept() {
     let store = Store::new(data.path());
     for (manner, part) in Manner::ILL {
         registry.behave(manner);
-        let pulled = client(BTreeMap::new()).pull(&reference).map_err(|error| error.to_string());
+        let pulled = client(BTreeMap::new()).pull(&reference, &store).map_err(|error| error.to_string());
         let kept = pulled.and_then(|image| store.insert(&image).map_err(|error| error.to_string()));
         let error = kept.map(|stored| stored.digest).unwrap_err();
         assert!(error.to_lowercase().contains(&part.to_lowercase()), "{manner:?}: {error}");
@@ -51,7 +59,7 @@ fn whatever_a_registry_does_is_said_and_nothing_of_it_is_kept() {
         assert_eq!(images, 0, "{manner:?}");
     }
     registry.behave(Manner::Good);
-    store.insert(&client(BTreeMap::new()).pull(&reference).unwrap()).unwrap();
+    store.insert(&client(BTreeMap::new()).pull(&reference, &store).unwrap()).unwrap();
 }
 
 #[test]
@@ -62,14 +70,14 @@ fn a_digest_that_was_asked_for_is_the_digest_that_comes() {
     // Under a tag that looks like the digest of another.
     registry.put(&other.digest(), &one);
     let reference: Reference = registry.reference("1").parse().unwrap();
-    let error = client(BTreeMap::new()).pull(&reference.pinned(&other.digest())).unwrap_err().to_string();
+    let error = pull(&client(BTreeMap::new()), &reference.pinned(&other.digest())).unwrap_err().to_string();
     assert!(error.contains(&one.digest()) && error.contains(&other.digest()), "{error}");
 }
 
 #[test]
 fn a_registry_that_is_down_is_named() {
     let reference: Reference = format!("oci://{}/packs/sample:1", free_address()).parse().unwrap();
-    let error = client(BTreeMap::new()).pull(&reference).unwrap_err().to_string();
+    let error = pull(&client(BTreeMap::new()), &reference).unwrap_err().to_string();
     assert!(error.contains(&reference.host) && error.to_lowercase().contains("refused"), "{error}");
 }
 
@@ -84,10 +92,10 @@ fn credentials_go_to_the_host_that_they_are_for_and_to_no_other() {
     let client = client(BTreeMap::from([(registry.address().to_string(), options)]));
     registry.behave(Manner::Unauthorized);
     let reference: Reference = registry.reference("1").parse().unwrap();
-    let error = client.pull(&reference).unwrap_err().to_string();
+    let error = pull(&client, &reference).unwrap_err().to_string();
     assert!(!error.contains("secret") && error.contains("401"), "{error}");
     assert_eq!(registry.authorizations(), ["Basic cmVhZGVyOnNlY3JldA=="]);
     other.behave(Manner::Unauthorized);
-    client.pull(&other.reference("1").parse().unwrap()).unwrap_err();
+    pull(&client, &other.reference("1").parse().unwrap()).unwrap_err();
     assert_eq!(other.authorizations(), [""; 0]);
 }

@@ -9,6 +9,7 @@
 )]
 
 mod commands;
+mod credentials;
 mod ill;
 mod polling;
 mod sample;

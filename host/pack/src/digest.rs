@@ -85,9 +85,20 @@ impl FileList {
     ///
     /// Something in the folder cannot be read or cannot be part of a pack.
     pub fn of_folder(folder: &Path) -> Result<Self, FileListError> {
-        let mut walk = Walk { list: Self::default(), bytes: 0, buffer: vec![0; 64 << 10] };
+        Self::of_folder_holding(folder, 0, 0).map(|(list, _)| list)
+    }
+
+    /// Lists the files of a folder, and returns the content of those that have at most `max_file` bytes each and
+    /// `max_total` together.
+    pub(crate) fn of_folder_holding(
+        folder: &Path,
+        max_file: u64,
+        max_total: u64,
+    ) -> Result<(Self, BTreeMap<String, Vec<u8>>), FileListError> {
+        let held = Held { files: BTreeMap::new(), max_file, left: max_total };
+        let mut walk = Walk { list: Self::default(), bytes: 0, buffer: vec![0; 64 << 10], held };
         walk.folder(folder, "", 0)?;
-        Ok(walk.list)
+        Ok((walk.list, walk.held.files))
     }
 
     /// Lists files that are given with their paths, which have `/` between their parts.
@@ -104,6 +115,19 @@ impl FileList {
                 return Err(FileListError::TooLarge("1 GiB"));
             }
             list.add(path.to_owned(), to_hex(&Sha256::digest(bytes)))?;
+        }
+        Ok(list)
+    }
+
+    /// Makes the list of files whose SHA-256 digests are known. Paths that are no part of a pack are left out.
+    ///
+    /// # Errors
+    ///
+    /// A path cannot be part of a pack, or there are too many.
+    pub fn of_digests(files: impl IntoIterator<Item = (String, [u8; 32])>) -> Result<Self, FileListError> {
+        let mut list = Self::default();
+        for (path, digest) in files.into_iter().filter(|(path, _)| is_part(path)) {
+            list.add(path, to_hex(&digest))?;
         }
         Ok(list)
     }
@@ -217,6 +241,14 @@ struct Walk {
     list: FileList,
     bytes: u64,
     buffer: Vec<u8>,
+    held: Held,
+}
+
+/// Contents that are kept while a folder is read.
+struct Held {
+    files: BTreeMap<String, Vec<u8>>,
+    max_file: u64,
+    left: u64,
 }
 
 impl Walk {
@@ -241,7 +273,11 @@ impl Walk {
             if kind.is_dir() {
                 self.folder(&path, &relative, depth + 1)?;
             } else if kind.is_file() {
-                let digest = self.digest(&path)?;
+                let (digest, content) = self.digest(&path)?;
+                if let Some(content) = content {
+                    self.held.left = self.held.left.saturating_sub(content.len() as u64);
+                    self.held.files.insert(relative.clone(), content);
+                }
                 self.list.add(relative, digest)?;
             } else {
                 return Err(FileListError::NotPlain(path));
@@ -250,20 +286,28 @@ impl Walk {
         Ok(())
     }
 
-    fn digest(&mut self, path: &Path) -> Result<String, FileListError> {
+    /// The digest of a file in hexadecimal, and its content if that is to be held.
+    fn digest(&mut self, path: &Path) -> Result<(String, Option<Vec<u8>>), FileListError> {
         let unreadable = |error| FileListError::Unreadable { path: path.to_owned(), error };
         let mut file = File::open(path).map_err(unreadable)?;
         let mut sha = Sha256::new();
+        let max = self.held.max_file.min(self.held.left);
+        let mut content = (max > 0).then(Vec::new);
         loop {
             let read = file.read(&mut self.buffer).map_err(unreadable)?;
             if read == 0 {
-                return Ok(to_hex(&sha.finalize()));
+                return Ok((to_hex(&sha.finalize()), content));
             }
             self.bytes = self.bytes.saturating_add(read as u64);
             if self.bytes > MOST_BYTES {
                 return Err(FileListError::TooLarge("1 GiB"));
             }
-            sha.update(self.buffer.get(..read).unwrap_or_default());
+            let bytes = self.buffer.get(..read).unwrap_or_default();
+            sha.update(bytes);
+            content = content.filter(|content| (content.len() + read) as u64 <= max);
+            if let Some(content) = &mut content {
+                content.extend_from_slice(bytes);
+            }
         }
     }
 }

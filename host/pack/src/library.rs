@@ -13,7 +13,7 @@ use crate::manifest::pack::is_pack_name;
 use crate::plan::{PackId, PackUse};
 use crate::reference::{self, Requirement};
 use crate::remote::{Located, REMOTE, Remote};
-use crate::trust::{self, PackBytes};
+use crate::trust::CheckedFiles;
 use crate::{codes, suggest};
 
 /// File name of a pack's manifest.
@@ -71,7 +71,7 @@ pub(crate) enum PackFiles {
     Folder(PathBuf),
     Builtin(Arc<BuiltinPack>),
     /// A folder as it was when it was checked.
-    Checked(PathBuf, Arc<PackBytes>),
+    Checked(Arc<CheckedFiles>),
 }
 
 /// A pack that was found, with what the library says of it.
@@ -148,10 +148,7 @@ impl Library {
         let mut packs = Vec::new();
         for name in self.names() {
             for Candidate { version, files } in self.candidates(&name) {
-                let folder = match files {
-                    PackFiles::Folder(folder) | PackFiles::Checked(folder, _) => Some(folder),
-                    PackFiles::Builtin(_) => None,
-                };
+                let folder = files.folder().map(Path::to_owned);
                 packs.extend(version.map(|version| LibraryEntry { name: name.clone(), version, folder }));
             }
         }
@@ -337,8 +334,18 @@ impl PackFiles {
     /// The name of a file for people and for watchers.
     pub(crate) fn path(&self, relative: &str) -> PathBuf {
         match self {
-            Self::Folder(folder) | Self::Checked(folder, _) => folder.join(relative),
+            Self::Folder(folder) => folder.join(relative),
+            Self::Checked(files) => files.folder().join(relative),
             Self::Builtin(pack) => PathBuf::from(format!("builtin:{}@{}/{relative}", pack.name, pack.version)),
+        }
+    }
+
+    /// The folder, unless the agent carries the pack.
+    pub(crate) fn folder(&self) -> Option<&Path> {
+        match self {
+            Self::Folder(folder) => Some(folder),
+            Self::Checked(files) => Some(files.folder()),
+            Self::Builtin(_) => None,
         }
     }
 
@@ -349,10 +356,7 @@ impl PackFiles {
     pub(crate) fn read(&self, relative: &str) -> io::Result<Vec<u8>> {
         match self {
             Self::Folder(folder) => read_plain(&folder.join(relative)),
-            Self::Checked(_, files) => {
-                let found = files.get(&clean(Path::new(relative)).to_string_lossy().into_owned());
-                found.cloned().ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))
-            }
+            Self::Checked(files) => files.read(&clean(Path::new(relative)).to_string_lossy()),
             Self::Builtin(pack) => pack
                 .files
                 .iter()
@@ -366,7 +370,7 @@ impl PackFiles {
     pub(crate) fn file_list(&self) -> Result<FileList, FileListError> {
         match self {
             Self::Folder(folder) => FileList::of_folder(folder),
-            Self::Checked(_, files) => trust::list_of(files),
+            Self::Checked(files) => Ok(files.list().clone()),
             Self::Builtin(pack) => pack.file_list(),
         }
     }
@@ -375,7 +379,7 @@ impl PackFiles {
     pub(crate) fn list(&self, relative: &str) -> Vec<String> {
         match self {
             Self::Folder(folder) => entries(&folder.join(relative)),
-            Self::Checked(_, files) => names_in(files.keys().map(String::as_str), relative),
+            Self::Checked(files) => names_in(files.paths(), relative),
             Self::Builtin(pack) => names_in(pack.files.iter().map(|(path, _)| path.as_str()), relative),
         }
     }

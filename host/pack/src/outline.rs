@@ -1,6 +1,6 @@
 //! What a pack is, as its manifest has it: for people who read it, and for comparing versions.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use serde_json::Value as Json;
@@ -9,7 +9,7 @@ use crate::case::{TESTS, test_names};
 use crate::diagnostic::Invalid;
 use crate::digest::FileList;
 use crate::findings::Findings;
-use crate::library::{Found, Library, PackFiles};
+use crate::library::{Found, Library};
 use crate::load::find_named;
 use crate::manifest::graph::NodeWork;
 use crate::manifest::pack::PackManifest;
@@ -132,10 +132,7 @@ fn outline_of(found: &Found, manifest: &PackManifest, files: FileList) -> PackOu
     let head = &manifest.head;
     let text = |text: &Option<Text>| text.as_ref().map(|text| text.text.clone()).unwrap_or_default();
     let texts = |texts: &Option<Vec<Text>>| texts.iter().flatten().map(|text| text.text.clone()).collect();
-    let folder = match &found.files {
-        PackFiles::Folder(folder) | PackFiles::Checked(folder, _) => Some(folder.clone()),
-        PackFiles::Builtin(_) => None,
-    };
+    let folder = found.files.folder().map(Path::to_owned);
     let nodes = manifest.graph.nodes.iter().map(|node| {
         let (uses, digest, options) = match &node.work {
             NodeWork::Artifact(artifact) => {

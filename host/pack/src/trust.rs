@@ -1,13 +1,18 @@
 //! Which packs are trusted, and the check that stands in front of everything else that is done with a pack.
 //!
-//! The files of a pack are read once, to memory, and compared with the list that was signed (`pack.sum`), pulled, or
-//! both; what is built is built of those very bytes. So nothing is parsed or compiled that was not checked, and nothing
-//! can change in between.
+//! The files of a pack are read once and compared with the list that was signed (`pack.sum`), pulled, or both; what is
+//! built is built of those very bytes. Small files stay in memory. A large one is read again when it is needed and
+//! compared with its digest, so a pack of 256 MiB does not cost 256 MiB. Nothing is parsed or compiled that was not
+//! checked, and a file that changes in between is an error.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use sha2::{Digest as _, Sha256};
+
+use crate::artifact::to_hex;
 use crate::codes::{self, Code};
 use crate::digest::{FileList, FileListError, LIST_FILE};
 use crate::findings::{Findings, Place};
@@ -76,6 +81,80 @@ pub struct Signer {
 /// The files of a pack, as bytes.
 pub type PackBytes = BTreeMap<String, Vec<u8>>;
 
+/// Maximum size of a file that a checked pack keeps in memory, in bytes. A larger one is read from disk and compared
+/// with its digest each time.
+const MAX_HELD_FILE: u64 = 4 << 20;
+/// Maximum size of all files that a checked pack keeps in memory, in bytes.
+const MAX_HELD: u64 = 16 << 20;
+/// Maximum size of a file list and of a signature, in bytes: 10,000 files with long paths.
+const MAX_LIST: u64 = 4 << 20;
+
+/// A folder as it was when it was checked. Small files are in memory; of the others the digest is, so that a read gives
+/// the bytes that were checked or fails.
+#[derive(Debug)]
+pub(crate) struct CheckedFiles {
+    folder: PathBuf,
+    list: FileList,
+    held: PackBytes,
+}
+
+impl CheckedFiles {
+    /// Reads a folder once, in pieces.
+    pub(crate) fn of_folder(folder: &Path) -> Result<Self, FileListError> {
+        let (list, held) = FileList::of_folder_holding(folder, MAX_HELD_FILE, MAX_HELD)?;
+        let mut checked = Self { folder: folder.to_owned(), list, held };
+        for name in [LIST_FILE, SIGNATURE_FILE] {
+            let path = folder.join(name);
+            if path.exists() {
+                let bytes = read_list(&path).map_err(|error| FileListError::Unreadable { path, error })?;
+                checked.held.insert(name.to_owned(), bytes);
+            }
+        }
+        Ok(checked)
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    pub(crate) fn list(&self) -> &FileList {
+        &self.list
+    }
+
+    /// Paths of all files, the list and its signature included.
+    pub(crate) fn paths(&self) -> impl Iterator<Item = &str> {
+        let lists = [LIST_FILE, SIGNATURE_FILE].into_iter().filter(|name| self.held.contains_key(*name));
+        self.list.iter().map(|(path, _)| path).chain(lists)
+    }
+
+    /// Gives the bytes of a file that were checked.
+    pub(crate) fn read(&self, path: &str) -> io::Result<Vec<u8>> {
+        if let Some(bytes) = self.held.get(path) {
+            return Ok(bytes.clone());
+        }
+        let expected = self.list.get(path).ok_or(io::ErrorKind::NotFound)?;
+        let bytes = read_plain(&self.folder.join(path))?;
+        if to_hex(&Sha256::digest(&bytes)) != expected {
+            return Err(io::Error::other("the file changed after the pack was checked"));
+        }
+        Ok(bytes)
+    }
+}
+
+/// Reads a file list or a signature.
+fn read_list(path: &Path) -> io::Result<Vec<u8>> {
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(io::Error::other("it is not a plain file"));
+    }
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)?.take(MAX_LIST + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MAX_LIST { Err(io::Error::other("it has more than 4 MiB")) } else { Ok(bytes) }
+}
+
+fn altered(message: String) -> Vec<Distrust> {
+    vec![Distrust::new(codes::ALTERED_PACK, message)]
+}
+
 impl TrustPolicy {
     /// Whether a pack must be signed. `source` is what the operator calls it, never what it calls itself.
     pub fn requires(&self, source: &str) -> bool {
@@ -88,19 +167,42 @@ impl TrustPolicy {
     ///
     /// Everything that is wrong.
     pub fn verify(&self, source: &str, files: &PackBytes) -> Result<Signer, Vec<Distrust>> {
-        let text = |name: &str| files.get(name).map(|bytes| String::from_utf8_lossy(bytes).into_owned());
-        let (Some(list), Some(signature)) = (text(LIST_FILE), text(SIGNATURE_FILE)) else {
-            let missing = if files.contains_key(LIST_FILE) { SIGNATURE_FILE } else { LIST_FILE };
-            let message = format!("the pack `{source}` is not signed: it has no `{missing}`");
-            let hint = "sign it with `wattle pack sign`, or write `require = false` for it under `[packs.trust.packs]`";
-            return Err(vec![Distrust::new(codes::UNSIGNED_PACK, message).hint(hint)]);
+        let found = list_of(files).map_err(|error| altered(format!("the pack `{source}`: {error}")))?;
+        self.verify_files(source, &found, |name| files.get(name).cloned())
+    }
+
+    /// Checks the signature of a pack in a folder whose files have these digests, and that every file is the one that was
+    /// signed.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong.
+    pub fn verify_folder(&self, source: &str, folder: &Path, found: &FileList) -> Result<Signer, Vec<Distrust>> {
+        self.verify_files(source, found, |name| read_list(&folder.join(name)).ok())
+    }
+
+    /// `read` gives the list of files and its signature.
+    pub(crate) fn verify_files(
+        &self,
+        source: &str,
+        found: &FileList,
+        read: impl Fn(&str) -> Option<Vec<u8>>,
+    ) -> Result<Signer, Vec<Distrust>> {
+        let text = |name: &str| read(name).map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+        let (list, signature) = match (text(LIST_FILE), text(SIGNATURE_FILE)) {
+            (Some(list), Some(signature)) => (list, signature),
+            (list, _) => {
+                let missing = if list.is_some() { SIGNATURE_FILE } else { LIST_FILE };
+                let message = format!("the pack `{source}` is not signed: it has no `{missing}`");
+                let hint =
+                    "sign it with `wattle pack sign`, or write `require = false` for it under `[packs.trust.packs]`";
+                return Err(vec![Distrust::new(codes::UNSIGNED_PACK, message).hint(hint)]);
+            }
         };
         let signer = self.signer(source, &list, &signature).map_err(|problem| vec![problem])?;
-        let altered = |message| vec![Distrust::new(codes::ALTERED_PACK, message)];
         let expected = FileList::parse(&list)
             .map_err(|error| altered(format!("`{LIST_FILE}` of the pack `{source}` is no list of files: {error}")))?;
-        let found = list_of(files).map_err(|error| altered(format!("the pack `{source}`: {error}")))?;
-        let problems = differences(source, &expected, &found, "signed", &signer.key_id);
+        let problems = differences(source, &expected, found, "signed", &signer.key_id);
         if problems.is_empty() { Ok(signer) } else { Err(problems) }
     }
 
@@ -178,11 +280,11 @@ pub(crate) fn open(
     let required = match &found.files {
         PackFiles::Folder(_) => policy.requires(&found.called),
         // What the agent carries is trusted as the agent is.
-        PackFiles::Builtin(_) | PackFiles::Checked(..) => false,
+        PackFiles::Builtin(_) | PackFiles::Checked(_) => false,
     };
     let read = match &found.files {
         PackFiles::Folder(folder) if required || found.pulled.is_some() || found.pin.is_some() => {
-            read_files(folder).map(|files| PackFiles::Checked(folder.clone(), Arc::new(files)))
+            CheckedFiles::of_folder(folder).map(|files| PackFiles::Checked(Arc::new(files)))
         }
         files => Ok(files.clone()),
     };
@@ -197,7 +299,7 @@ pub(crate) fn open(
             return None;
         }
     };
-    if let PackFiles::Folder(folder) | PackFiles::Checked(folder, _) = &files {
+    if let Some(folder) = files.folder() {
         // Any file can be the one that makes it what it must be, or another.
         for (path, _) in list.iter() {
             findings.watch(folder.join(path).parent().unwrap_or(folder));
@@ -215,8 +317,8 @@ pub(crate) fn open(
     if let Some(pulled) = &found.pulled {
         problems = differences(&found.called, &pulled.list, &list, "pulled", &pulled.pinned);
     }
-    if let (PackFiles::Checked(_, bytes), true) = (&files, required && problems.is_empty())
-        && let Err(distrust) = policy.verify(&found.called, bytes)
+    if let (PackFiles::Checked(checked), true) = (&files, required && problems.is_empty())
+        && let Err(distrust) = policy.verify_files(&found.called, &list, |name| checked.read(name).ok())
     {
         problems = distrust;
     }

@@ -60,7 +60,8 @@ pub fn write(image: &Image) -> Result<Vec<u8>, ArchiveError> {
     let mut files = Files::new();
     files.insert(LAYOUT.to_owned(), LAYOUT_TEXT.as_bytes().to_vec());
     files.insert(INDEX.to_owned(), index(image)?);
-    for bytes in [image.manifest(), image.config(), image.layer()] {
+    let layer = image.layer().map_err(FilesError::unreadable("the layer"))?;
+    for bytes in [image.manifest(), image.config(), &layer] {
         files.insert(blob(&image::digest(bytes)), bytes.to_vec());
     }
     Ok(files::to_tar(&files)?)

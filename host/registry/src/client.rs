@@ -11,10 +11,13 @@ use parking_lot::Mutex;
 use ureq::http::header::LOCATION;
 use ureq::http::{Method, Uri};
 
+use crate::challenge::encode;
 use crate::credentials::{self, Credentials, Env};
-use crate::http::{self, Ask, Http, HttpError, HttpOptions};
+use crate::http::{Ask, Http, HttpError, HttpOptions};
 use crate::image::{self, Image, ImageError, MANIFEST, MOST_CONFIG, MOST_MANIFEST, Parts};
+use crate::origin::resolve;
 use crate::reference::Reference;
+use crate::store::{Store, StoreError};
 
 /// What else a registry may answer with where a manifest is asked for; asking for it gives a better message than its 404.
 const ACCEPT: &str = "application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json, \
@@ -35,6 +38,14 @@ pub enum PullError {
         reference: String,
         /// Why it is refused.
         error: ImageError,
+    },
+    /// There is no room for it on disk.
+    #[error("{reference}: {error}")]
+    Store {
+        /// What was asked for.
+        reference: String,
+        /// Why it cannot be stored.
+        error: StoreError,
     },
     /// It says another digest than it gives, or than was asked for.
     #[error("{reference}: the registry says the digest is `{said}`, but `{found}` is")]
@@ -104,12 +115,13 @@ impl Client {
         Ok(answer.header(DIGEST_HEADER).filter(|digest| image::is_digest(digest)).map(str::to_owned))
     }
 
-    /// Pulls a pack. Nothing of it is used before its digest is right.
+    /// Pulls a pack. The layer goes to an unlinked file in the folder of the store; nothing of it is used before its
+    /// digest is right.
     ///
     /// # Errors
     ///
     /// The registry cannot be asked, or what it gives is not that pack.
-    pub fn pull(&self, reference: &Reference) -> Result<Image, PullError> {
+    pub fn pull(&self, reference: &Reference, store: &Store) -> Result<Image, PullError> {
         let http = self.http(&reference.host);
         let refused = |error| PullError::Image { reference: reference.to_string(), error };
         let ask = Ask::new(Method::GET, manifest_url(&http, reference)).accept(ACCEPT).most(MOST_MANIFEST);
@@ -121,25 +133,20 @@ impl Client {
         }
         let manifest = answer.body;
         let parts = Parts::read(&manifest).map_err(refused)?;
-        let config = self.blob(&http, reference, &parts.config, MOST_CONFIG, "the configuration")?;
-        let layer = self.blob(&http, reference, &parts.layer, parts.layer.size, "the layer")?;
-        Image::of_parts(manifest, config, layer).map_err(refused)
-    }
-
-    fn blob(
-        &self,
-        http: &Http,
-        reference: &Reference,
-        descriptor: &image::Descriptor,
-        most: u64,
-        part: &str,
-    ) -> Result<Vec<u8>, PullError> {
-        let url = format!("{}/v2/{}/blobs/{}", http.base(), reference.repository, descriptor.digest);
-        let ask = Ask::new(Method::GET, url).accept("*/*").most(most.min(descriptor.size)).long();
-        let bytes = http.ask(&ask)?.expect(&[200])?.body;
-        let checked = descriptor.check(part, &bytes);
-        checked.map_err(|error| PullError::Image { reference: reference.to_string(), error })?;
-        Ok(bytes)
+        let blob = |descriptor: &image::Descriptor, max: u64| {
+            let url = format!("{}/v2/{}/blobs/{}", http.base(), reference.repository, descriptor.digest);
+            Ask::new(Method::GET, url).accept("*/*").most(max.min(descriptor.size)).long().blob()
+        };
+        let config = http.ask(&blob(&parts.config, MOST_CONFIG))?.expect(&[200])?.body;
+        parts.config.check("the configuration", &config).map_err(refused)?;
+        let spooled = store.spool().map_err(|error| PullError::Store { reference: reference.to_string(), error })?;
+        let answer = http.ask(&blob(&parts.layer, parts.layer.size).into_file(&spooled))?.expect(&[200])?;
+        let (length, found) = answer.written.unwrap_or_default();
+        if found != parts.layer.digest {
+            let (part, expected) = ("the layer".to_owned(), parts.layer.digest);
+            return Err(refused(ImageError::WrongDigest { part, expected, found }));
+        }
+        Image::with_spooled(manifest, config, spooled, length).map_err(refused)
     }
 
     /// Pushes a pack, and answers with the digest of its manifest.
@@ -153,7 +160,11 @@ impl Client {
         if let Some(expected) = reference.digest.as_ref().filter(|expected| **expected != digest) {
             return Err(PullError::Lie { reference: reference.to_string(), said: expected.clone(), found: digest });
         }
-        self.push_blob(&http, reference, image.layer())?;
+        let layer = image.layer().map_err(|error| PullError::Store {
+            reference: reference.to_string(),
+            error: StoreError::Io { path: "the layer".into(), error },
+        })?;
+        self.push_blob(&http, reference, &layer)?;
         self.push_blob(&http, reference, image.config())?;
         let ask = Ask::new(Method::PUT, manifest_url(&http, reference)).content(MANIFEST, image.manifest());
         let answer = http.ask(&ask)?.expect(&[201])?;
@@ -168,17 +179,17 @@ impl Client {
     fn push_blob(&self, http: &Http, reference: &Reference, bytes: &[u8]) -> Result<(), PullError> {
         let digest = image::digest(bytes);
         let blobs = format!("{}/v2/{}/blobs", http.base(), reference.repository);
-        if http.ask(&Ask::new(Method::HEAD, format!("{blobs}/{digest}")))?.status.is_success() {
+        if http.ask(&Ask::new(Method::HEAD, format!("{blobs}/{digest}")).blob())?.status.is_success() {
             return Ok(());
         }
         let begun =
             http.ask(&Ask::new(Method::POST, format!("{blobs}/uploads/")).content(OCTETS, b""))?.expect(&[202])?;
         let nowhere = || HttpError::Failed { url: begun.url.clone(), error: "no place to upload to".to_owned() };
         let at: Uri = begun.url.parse().map_err(|_| nowhere())?;
-        let location = begun.header(LOCATION.as_str()).and_then(|location| http::resolve(&at, location));
+        let location = begun.header(LOCATION.as_str()).and_then(|location| resolve(&at, location));
         let location = location.ok_or_else(nowhere)?.to_string();
         let separator = if location.contains('?') { '&' } else { '?' };
-        let url = format!("{location}{separator}digest={}", http::encode(&digest));
+        let url = format!("{location}{separator}digest={}", encode(&digest));
         http.ask(&Ask::new(Method::PUT, url).content(OCTETS, bytes).long())?.expect(&[201])?;
         Ok(())
     }

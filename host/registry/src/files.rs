@@ -1,23 +1,24 @@
 //! The files of a pack in memory, and the one tar that they make.
 //!
 //! The tar has an entry for each file and nothing else, in the order of the bytes of the paths, with mode 0644, owner 0
-//! and time 0. Whoever reads one makes it anew of what it read and compares: links, other owners, data behind the end
-//! and everything else that a list of files does not show is refused that way, whatever it is.
+//! and time 0. [`crate::unpack`] reads one and compares each header with the one that belongs to the entry: links, other
+//! owners, data behind the end and everything else that a list of files does not show is refused that way.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::io::{self, Read as _};
+use std::io;
 use std::path::Path;
 
-use tar::{Archive, Builder, EntryType, Header};
+use tar::Builder;
 use wattle_pack::PackBytes;
-use wattle_pack::digest::{FileList, FileListError, is_path};
+use wattle_pack::digest::{FileList, FileListError};
 
-/// Most files of a pack that travels.
-pub const MOST_FILES: usize = 4096;
-/// Most bytes that they may have together.
-pub const MOST_BYTES: u64 = 256 << 20;
+use crate::unpack::{self, Paths};
+
+/// Maximum number of files of a pack in an archive.
+pub const MAX_FILES: usize = 4096;
+/// Maximum size of all files together, in bytes.
+pub const MAX_BYTES: u64 = 256 << 20;
 /// Longest path of a file, in bytes.
-pub const LONGEST_PATH: usize = 240;
+pub const MAX_PATH: usize = 240;
 
 /// Paths with `/`, and contents.
 pub type Files = PackBytes;
@@ -59,7 +60,7 @@ pub enum FilesError {
 }
 
 impl FilesError {
-    fn unreadable(what: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
+    pub(crate) fn unreadable(what: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
         let what = what.into();
         move |error| Self::Unreadable { what, error }
     }
@@ -71,13 +72,15 @@ impl FilesError {
 ///
 /// The folder cannot be read, or holds what no pack holds.
 pub fn read_folder(folder: &Path) -> Result<Files, FilesError> {
-    let mut files = Files::new();
-    let mut total = 0;
-    for (path, bytes) in wattle_pack::read_files(folder)? {
-        total += bytes.len() as u64;
-        add(&mut files, path, bytes, total)?;
-    }
+    let files = wattle_pack::read_files(folder)?;
+    check(&files)?;
     Ok(files)
+}
+
+/// Checks the paths, the number and the size of files.
+pub(crate) fn check(files: &Files) -> Result<(), FilesError> {
+    let mut paths = Paths::default();
+    files.iter().try_for_each(|(path, bytes)| paths.add(path, bytes.len() as u64))
 }
 
 /// Lists the files without the list and the signature; its digest is the digest of the pack.
@@ -87,23 +90,6 @@ pub fn read_folder(folder: &Path) -> Result<Files, FilesError> {
 /// A path cannot be part of a pack.
 pub fn list(files: &Files) -> Result<FileList, FileListError> {
     FileList::of_files(files.iter().map(|(path, bytes)| (path.as_str(), bytes.as_slice())))
-}
-
-/// Writes files to a folder that is new or empty, each synced.
-///
-/// # Errors
-///
-/// The system refuses.
-pub fn write_folder(files: &Files, folder: &Path) -> io::Result<()> {
-    std::fs::create_dir_all(folder)?;
-    for (path, bytes) in files {
-        let path = folder.join(path);
-        if let Some(parent) = path.parent() {
-            std::fs::create_dir_all(parent)?;
-        }
-        write_synced(&path, bytes)?;
-    }
-    Ok(())
 }
 
 /// Writes a file that must be new, and syncs it.
@@ -122,13 +108,7 @@ pub fn to_tar(files: &Files) -> Result<Vec<u8>, FilesError> {
     let mut tar = Builder::new(Vec::new());
     for (path, bytes) in files {
         let wrong = || format!("`{path}`");
-        let mut header = Header::new_gnu();
-        header.set_entry_type(EntryType::Regular);
-        header.set_size(bytes.len() as u64);
-        header.set_mode(0o644);
-        header.set_uid(0);
-        header.set_gid(0);
-        header.set_mtime(0);
+        let mut header = unpack::header(bytes.len() as u64);
         tar.append_data(&mut header, path, bytes.as_slice()).map_err(FilesError::unreadable(wrong()))?;
     }
     tar.into_inner().map_err(FilesError::unreadable("the tar"))
@@ -139,91 +119,8 @@ pub fn to_tar(files: &Files) -> Result<Vec<u8>, FilesError> {
 /// # Errors
 ///
 /// The tar holds something else than plain files with good paths, too much, or is not in the one form.
-pub fn from_tar(tar: &[u8]) -> Result<Files, FilesError> {
+pub fn from_tar(mut tar: &[u8]) -> Result<Files, FilesError> {
     let mut files = Files::new();
-    let mut total = 0;
-    for entry in Archive::new(tar).entries().map_err(FilesError::unreadable("the tar"))? {
-        let mut entry = entry.map_err(FilesError::unreadable("the tar"))?;
-        let path = String::from_utf8(entry.path_bytes().into_owned());
-        let path = path.map_err(|error| FilesError::BadPath(String::from_utf8_lossy(error.as_bytes()).into_owned()))?;
-        let kind = entry.header().entry_type();
-        if kind != EntryType::Regular {
-            return Err(FilesError::NotAFile { path, kind: name_of(kind) });
-        }
-        total += entry.size();
-        if total > MOST_BYTES {
-            return Err(FilesError::TooLarge("256 MiB"));
-        }
-        let mut bytes = Vec::new();
-        entry.read_to_end(&mut bytes).map_err(FilesError::unreadable(format!("`{path}`")))?;
-        add(&mut files, path, bytes, total)?;
-    }
-    let folded = fold(&files);
-    if let Some((one, other)) = folded {
-        return Err(FilesError::SamePath(one, other));
-    }
-    let canonical = to_tar(&files)?;
-    if canonical != tar {
-        let same = canonical.iter().zip(tar).take_while(|(ours, theirs)| ours == theirs).count();
-        return Err(FilesError::NotCanonical(same));
-    }
+    unpack::unpack(&mut tar, &mut files)?;
     Ok(files)
-}
-
-fn add(files: &mut Files, path: String, bytes: Vec<u8>, total: u64) -> Result<(), FilesError> {
-    if !is_path(&path) || path.len() > LONGEST_PATH {
-        return Err(FilesError::BadPath(path));
-    }
-    if files.len() >= MOST_FILES {
-        return Err(FilesError::TooLarge("4,096 files"));
-    }
-    if total > MOST_BYTES {
-        return Err(FilesError::TooLarge("256 MiB"));
-    }
-    if files.contains_key(&path) {
-        return Err(FilesError::SamePath(path.clone(), path));
-    }
-    files.insert(path, bytes);
-    Ok(())
-}
-
-/// Finds two paths that are one where case does not count, or a file that another path has as a folder.
-pub(crate) fn fold(files: &Files) -> Option<(String, String)> {
-    let mut seen: BTreeMap<String, &str> = BTreeMap::new();
-    for path in files.keys() {
-        if let Some(other) = seen.insert(path.to_lowercase(), path) {
-            return Some((other.to_owned(), path.clone()));
-        }
-    }
-    let mut folders = BTreeSet::new();
-    for path in files.keys() {
-        for (at, _) in path.match_indices('/') {
-            let folder = path.get(..at).unwrap_or_default();
-            if let Some(file) = seen.get(&folder.to_lowercase()) {
-                return Some(((*file).to_owned(), path.clone()));
-            }
-            folders.insert(folder);
-        }
-    }
-    // Folders that differ by case only would be one folder somewhere.
-    let mut lower: BTreeMap<String, &str> = BTreeMap::new();
-    for folder in folders {
-        if let Some(other) = lower.insert(folder.to_lowercase(), folder) {
-            return Some((other.to_owned(), folder.to_owned()));
-        }
-    }
-    None
-}
-
-fn name_of(kind: EntryType) -> &'static str {
-    match kind {
-        EntryType::Symlink => "a symbolic link",
-        EntryType::Link => "a hard link",
-        EntryType::Directory => "a folder entry",
-        EntryType::Char | EntryType::Block => "a device",
-        EntryType::Fifo => "a pipe",
-        EntryType::GNUSparse => "a sparse file",
-        EntryType::XGlobalHeader | EntryType::XHeader => "an extended header",
-        _ => "an entry of a strange type",
-    }
 }

@@ -1,10 +1,21 @@
 //! What a pack's manifest says of the pack itself: name, version, and the contract that it needs.
 
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::Path;
+
 use semver::Version;
 use serde::Deserialize;
 
 use crate::files::Files;
 use crate::image::{ImageError, PackConfig};
+
+/// Maximum size of a `pack.toml` that was pulled, in bytes.
+const MAX_MANIFEST_FILE: u64 = 1 << 20;
+
+fn wrong(error: String) -> ImageError {
+    ImageError::Malformed { part: "`pack.toml`", error }
+}
 
 /// The head of a manifest.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,8 +47,29 @@ impl Head {
     ///
     /// There is no such file, or its head is wrong; everything else in it is for others to check.
     pub fn of_files(files: &Files) -> Result<Self, ImageError> {
-        let wrong = |error: String| ImageError::Malformed { part: "`pack.toml`", error };
         let text = files.get("pack.toml").ok_or_else(|| wrong("there is none".to_owned()))?;
+        Self::of_manifest(text)
+    }
+
+    /// Reads the head of the `pack.toml` in a folder.
+    ///
+    /// # Errors
+    ///
+    /// As of [`Head::of_files`], or the file has more than 1 MiB.
+    pub fn of_folder(folder: &Path) -> Result<Self, ImageError> {
+        let read = || -> io::Result<Vec<u8>> {
+            let mut text = Vec::new();
+            File::open(folder.join("pack.toml"))?.take(MAX_MANIFEST_FILE + 1).read_to_end(&mut text)?;
+            Ok(text)
+        };
+        let text = read().map_err(|error| wrong(error.to_string()))?;
+        if text.len() as u64 > MAX_MANIFEST_FILE {
+            return Err(wrong("it has more than 1 MiB".to_owned()));
+        }
+        Self::of_manifest(&text)
+    }
+
+    fn of_manifest(text: &[u8]) -> Result<Self, ImageError> {
         let text = std::str::from_utf8(text).map_err(|error| wrong(error.to_string()))?;
         let manifest: Manifest = toml::from_str(text).map_err(|error| wrong(error.message().to_owned()))?;
         let Pack { name, version, contract } = manifest.pack;

@@ -9,16 +9,21 @@
 //! gzip is written by libdeflate, which gives the same bytes on every machine; zlib's relatives choose by what the
 //! processor can do.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::io::Read as _;
+use std::fs::File;
+use std::io::{self, BufReader, Read};
+use std::os::unix::fs::FileExt as _;
+use std::sync::Arc;
 
 use flate2::bufread::GzDecoder;
 use libdeflater::{CompressionLvl, Compressor};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
-use wattle_pack::digest::FileListError;
+use wattle_pack::digest::{FileList, FileListError};
 
-use crate::files::{self, Files, FilesError, MOST_BYTES};
+use crate::files::{self, Files, FilesError, MAX_BYTES};
+use crate::unpack::{self, Discard, Unpack};
 
 /// What the artifact is.
 pub const ARTIFACT: &str = "application/vnd.wattle.pack.v1";
@@ -88,7 +93,7 @@ pub enum ImageError {
     Bomb(u64),
     /// There is something behind the end of the layer's gzip member.
     #[error("the layer has {0} bytes behind its end")]
-    Trailing(usize),
+    Trailing(u64),
     /// The files are wrong.
     #[error("the layer is refused: {0}")]
     Files(#[from] FilesError),
@@ -225,12 +230,59 @@ struct Head {
 }
 
 /// A pack as an OCI artifact. Its bytes belong together: every digest in it is right.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Image {
     manifest: Vec<u8>,
     config: Vec<u8>,
-    layer: Vec<u8>,
+    layer: Layer,
     pack: PackConfig,
+}
+
+/// The manifest names the other parts by digest.
+impl PartialEq for Image {
+    fn eq(&self, other: &Self) -> bool {
+        self.manifest == other.manifest
+    }
+}
+
+impl Eq for Image {}
+
+/// The layer of an image, as it travels.
+#[derive(Debug, Clone)]
+pub(crate) enum Layer {
+    Memory(Vec<u8>),
+    /// An unlinked file, with its length in bytes.
+    Spooled(Arc<File>, u64),
+}
+
+impl Layer {
+    fn len(&self) -> u64 {
+        match self {
+            Self::Memory(bytes) => bytes.len() as u64,
+            Self::Spooled(_, length) => *length,
+        }
+    }
+
+    fn open(&self) -> Box<dyn Read + '_> {
+        match self {
+            Self::Memory(bytes) => Box::new(bytes.as_slice()),
+            Self::Spooled(file, _) => Box::new(At { file, offset: 0 }),
+        }
+    }
+}
+
+/// Reads a shared file from its beginning, whatever its own position is.
+struct At<'a> {
+    file: &'a File,
+    offset: u64,
+}
+
+impl Read for At<'_> {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        let read = self.file.read_at(bytes, self.offset)?;
+        self.offset += read as u64;
+        Ok(read)
+    }
 }
 
 impl Image {
@@ -240,9 +292,7 @@ impl Image {
     ///
     /// The files are more or longer than a pack may have.
     pub fn pack(files: &Files, name: &str, version: &str, contract: &str) -> Result<Self, ImageError> {
-        if let Some((one, other)) = files::fold(files) {
-            return Err(FilesError::SamePath(one, other).into());
-        }
+        files::check(files)?;
         let pack = PackConfig {
             name: name.to_owned(),
             version: version.to_owned(),
@@ -265,9 +315,9 @@ impl Image {
             ]),
         };
         let manifest = serde_json::to_vec(&manifest).map_err(|error| json("the manifest", error))?;
-        let image = Self { manifest, config, layer, pack };
-        // What is packed can be unpacked: whoever packs hears of a cap, not whoever pulls.
-        image.unpack()?;
+        let image = Self { manifest, config, layer: Layer::Memory(layer), pack };
+        // Limits are reported to the author of a pack, not to the users who pull it.
+        image.unpack_into(&mut Discard)?;
         Ok(image)
     }
 
@@ -291,7 +341,20 @@ impl Image {
         parts.config.check("the configuration", &config)?;
         parts.layer.check("the layer", &layer)?;
         let pack = read_config(&config)?;
-        Ok(Self { manifest, config, layer, pack })
+        Ok(Self { manifest, config, layer: Layer::Memory(layer), pack })
+    }
+
+    /// Puts an image together with a layer in a file whose digest was checked while it was written.
+    pub(crate) fn with_spooled(
+        manifest: Vec<u8>,
+        config: Vec<u8>,
+        layer: File,
+        length: u64,
+    ) -> Result<Self, ImageError> {
+        let parts = Parts::read(&manifest)?;
+        parts.config.check("the configuration", &config)?;
+        let pack = read_config(&config)?;
+        Ok(Self { manifest, config, layer: Layer::Spooled(Arc::new(layer), length), pack })
     }
 
     /// The manifest, as it is.
@@ -304,9 +367,20 @@ impl Image {
         &self.config
     }
 
-    /// The layer, as it is.
-    pub fn layer(&self) -> &[u8] {
-        &self.layer
+    /// The layer, as it is. A layer that was pulled is read from disk.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read.
+    pub fn layer(&self) -> io::Result<Cow<'_, [u8]>> {
+        match &self.layer {
+            Layer::Memory(bytes) => Ok(Cow::Borrowed(bytes)),
+            Layer::Spooled(..) => {
+                let mut bytes = Vec::new();
+                self.layer.open().read_to_end(&mut bytes)?;
+                Ok(Cow::Owned(bytes))
+            }
+        }
     }
 
     /// What the pack says of itself.
@@ -319,23 +393,81 @@ impl Image {
         digest(&self.manifest)
     }
 
-    /// Unpacks the files.
+    /// Unpacks the files to memory.
     ///
     /// # Errors
     ///
     /// The layer is not that of a pack, or its files are not those that the configuration names.
     pub fn unpack(&self) -> Result<Files, ImageError> {
-        let files = files::from_tar(&decompress(&self.layer)?)?;
-        let found = files::list(&files)?.digest();
+        let mut files = Files::new();
+        self.unpack_into(&mut files)?;
+        Ok(files)
+    }
+
+    /// Unpacks the files in pieces, and returns their list, whose digest is the one in the configuration.
+    pub(crate) fn unpack_into(&self, into: &mut dyn Unpack) -> Result<FileList, ImageError> {
+        // A tar has a block for each file and two at its end.
+        let max = self.layer.len().saturating_mul(MOST_RATIO).clamp(SMALL, MAX_BYTES + (8 << 20));
+        let mut decoder = GzDecoder::new(BufReader::with_capacity(64 << 10, self.layer.open()));
+        let mut capped = Capped { inner: &mut decoder, left: max, is_exceeded: false, broken: None };
+        let unpacked = unpack::unpack(&mut capped, into);
+        if matches!(unpacked, Err(FilesError::NotCanonical(_))) {
+            // A layer that unpacks to far too much is named as such.
+            let _ = io::copy(&mut capped, &mut io::sink());
+        }
+        let Capped { is_exceeded, broken, .. } = capped;
+        if is_exceeded {
+            return Err(ImageError::Bomb(max));
+        }
+        let malformed = |error: io::Error| ImageError::Malformed { part: "the layer", error: error.to_string() };
+        if let Some(error) = broken {
+            return Err(malformed(error));
+        }
+        let list = unpacked?;
+        let rest = io::copy(&mut decoder.into_inner(), &mut io::sink()).map_err(malformed)?;
+        if rest > 0 {
+            return Err(ImageError::Trailing(rest));
+        }
+        let found = list.list.digest();
         if found != self.pack.digest {
             let part = format!("the list of the files of `{}@{}`", self.pack.name, self.pack.version);
             return Err(ImageError::WrongDigest { part, expected: self.pack.digest.clone(), found });
         }
         // Files that are no part of a pack are covered by no digest of it.
-        if let Some(path) = files.keys().find(|path| !is_known(path)) {
-            return Err(FilesError::BadPath(path.clone()).into());
+        if let Some(path) = list.others.into_iter().find(|path| !is_known(path)) {
+            return Err(FilesError::BadPath(path).into());
         }
-        Ok(files)
+        Ok(list.list)
+    }
+}
+
+/// A reader of a limited number of bytes that keeps what went wrong below it.
+struct Capped<'a> {
+    inner: &'a mut dyn Read,
+    left: u64,
+    is_exceeded: bool,
+    broken: Option<io::Error>,
+}
+
+impl Read for Capped<'_> {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        let read = match self.inner.read(bytes) {
+            Ok(read) => read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Err(error),
+            Err(error) => {
+                let copy = io::Error::new(error.kind(), error.to_string());
+                self.broken = Some(error);
+                return Err(copy);
+            }
+        };
+        match self.left.checked_sub(read as u64) {
+            Some(left) => self.left = left,
+            None => {
+                self.is_exceeded = true;
+                return Err(io::Error::other("too much"));
+            }
+        }
+        Ok(read)
     }
 }
 
@@ -364,8 +496,13 @@ fn expect(part: &'static str, found: String, expected: &'static str) -> Result<(
 
 /// SHA-256 of bytes, as `sha256:` and hexadecimal digits.
 pub fn digest(bytes: &[u8]) -> String {
+    digest_text(&Sha256::digest(bytes))
+}
+
+/// A digest as text.
+pub(crate) fn digest_text(digest: &[u8]) -> String {
     let mut text = "sha256:".to_owned();
-    for byte in Sha256::digest(bytes) {
+    for byte in digest {
         text.push_str(&format!("{byte:02x}"));
     }
     text
@@ -385,18 +522,4 @@ fn compress(bytes: &[u8]) -> Result<Vec<u8>, ImageError> {
     let written = compressor.gzip_compress(bytes, &mut packed).map_err(|error| malformed(error.to_string()))?;
     packed.truncate(written);
     Ok(packed)
-}
-
-fn decompress(bytes: &[u8]) -> Result<Vec<u8>, ImageError> {
-    // A tar has a block for each file and two at its end.
-    let most = (bytes.len() as u64).saturating_mul(MOST_RATIO).clamp(SMALL, MOST_BYTES + (8 << 20));
-    let mut decoder = GzDecoder::new(bytes);
-    let mut unpacked = Vec::new();
-    let read = (&mut decoder).take(most + 1).read_to_end(&mut unpacked);
-    read.map_err(|error| ImageError::Malformed { part: "the layer", error: error.to_string() })?;
-    if unpacked.len() as u64 > most {
-        return Err(ImageError::Bomb(most));
-    }
-    let rest = decoder.into_inner().len();
-    if rest > 0 { Err(ImageError::Trailing(rest)) } else { Ok(unpacked) }
 }

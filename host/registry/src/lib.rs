@@ -20,7 +20,9 @@
 //! - Nothing that came from outside is used before its digest is right, read beyond its cap, or written outside of its
 //!   folder.
 //! - Everything here blocks; nothing of it runs on the threads that move events.
-//! - Credentials go to the host that they are for, and to nobody else; plain http only to loopback or where allowed.
+//! - Credentials go to the registry that they are for, and to the token server that it names; plain http goes to
+//!   loopback or where `insecure` allows it (`origin.rs`).
+//! - A layer is never held in memory as a whole: it is downloaded, compared and unpacked in pieces.
 
 pub mod archive;
 pub mod client;
@@ -32,8 +34,11 @@ pub mod reference;
 pub mod sign;
 pub mod store;
 
+mod challenge;
 mod credentials;
 mod http;
+mod origin;
+mod unpack;
 
 pub use client::{Client, PullError};
 pub use credentials::Credentials;

@@ -143,7 +143,7 @@ impl Poller {
                 Some(digest) => reference.pinned(&digest),
                 None => reference.clone(),
             };
-            let pulled = client.pull(&wanted).map_err(|error| error.to_string()).and_then(|image| {
+            let pulled = client.pull(&wanted, &self.store).map_err(|error| error.to_string()).and_then(|image| {
                 let stored = self.store.insert(&image).map_err(|error| error.to_string())?;
                 if reference.digest.is_none() && self.store.digest(&reference).is_none() {
                     self.store.set(&reference, &stored.digest).map_err(|error| error.to_string())?;
@@ -285,7 +285,7 @@ impl Poller {
         if said.as_ref().is_some_and(is_known) {
             return Ok(Polling::Unchanged);
         }
-        let image = client.pull(reference).map_err(|error| error.to_string())?;
+        let image = client.pull(reference, &self.store).map_err(|error| error.to_string())?;
         let digest = image.digest();
         if is_known(&digest) {
             return Ok(Polling::Unchanged);

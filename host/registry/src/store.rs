@@ -18,6 +18,7 @@ use std::cmp::Reverse;
 use std::collections::HashSet;
 use std::fs;
 use std::io;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
@@ -25,9 +26,10 @@ use std::time::SystemTime;
 use serde::{Deserialize, Serialize};
 use wattle_pack::digest::FileList;
 
-use crate::files::{self, write_synced};
+use crate::files::write_synced;
 use crate::image::{self, Image, ImageError, PackConfig, Parts};
 use crate::reference::Reference;
+use crate::unpack::{IntoFolder, private_folder};
 
 /// Why something is not in the store.
 #[derive(Debug, thiserror::Error)]
@@ -74,6 +76,58 @@ pub struct Stored {
     pub folder: PathBuf,
     /// The files that the folder must hold.
     pub list: FileList,
+}
+
+/// An image that is unpacked and does not count yet. Dropping it removes its files.
+#[derive(Debug)]
+pub struct Staged<'a> {
+    store: &'a Store,
+    digest: String,
+    temporary: PathBuf,
+    list: FileList,
+}
+
+impl Staged<'_> {
+    /// Folder of the files.
+    pub fn folder(&self) -> PathBuf {
+        self.temporary.join("pack")
+    }
+
+    /// The files that the folder holds, as they were unpacked.
+    pub fn list(&self) -> &FileList {
+        &self.list
+    }
+
+    /// Puts the image into the store.
+    ///
+    /// # Errors
+    ///
+    /// The system refuses.
+    pub fn commit(self) -> Result<Stored, StoreError> {
+        let (store, place) = (self.store, self.store.image(&self.digest));
+        let replace = || -> io::Result<()> {
+            let images = store.root.join("images");
+            private_folder(&images)?;
+            if place.exists() {
+                // It is there, but not whole.
+                let spoilt = store.temporary();
+                fs::rename(&place, &spoilt)?;
+                fs::remove_dir_all(&spoilt)?;
+            }
+            fs::rename(&self.temporary, &place)?;
+            sync_folder(&images)
+        };
+        replace().map_err(StoreError::io(&place))?;
+        let stored = store.get(&self.digest)?;
+        store.prune();
+        Ok(stored)
+    }
+}
+
+impl Drop for Staged<'_> {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.temporary);
+    }
 }
 
 /// Which image a tag is.
@@ -127,33 +181,45 @@ impl Store {
         {
             return Ok(stored);
         }
-        let unpacked = image.unpack()?;
-        let list = files::list(&unpacked).map_err(ImageError::from)?;
-        let (temporary, place) = (self.temporary(), self.image(&digest));
-        let write = || -> io::Result<()> {
-            files::write_folder(&unpacked, &temporary.join("pack"))?;
-            write_synced(&temporary.join("manifest.json"), image.manifest())?;
-            write_synced(&temporary.join("config.json"), image.config())?;
-            write_synced(&temporary.join("files.sum"), list.text().as_bytes())?;
-            sync_folder(&temporary)?;
-            fs::create_dir_all(self.root.join("images"))?;
-            if place.exists() {
-                // It is there, but not whole.
-                let spoilt = self.temporary();
-                fs::rename(&place, &spoilt)?;
-                fs::remove_dir_all(&spoilt)?;
-            }
-            fs::rename(&temporary, &place)?;
-            sync_folder(&self.root.join("images"))
-        };
+        self.stage(image)?.commit()
+    }
+
+    /// Unpacks an image beside the others, in pieces, for checks before it counts.
+    ///
+    /// # Errors
+    ///
+    /// Its files are refused, or the system refuses.
+    pub fn stage(&self, image: &Image) -> Result<Staged<'_>, StoreError> {
         self.clean();
-        if let Err(error) = write() {
-            let _ = fs::remove_dir_all(&temporary);
-            return Err(StoreError::io(&place)(error));
-        }
-        let stored = self.get(&digest)?;
-        self.prune();
-        Ok(stored)
+        let temporary = self.temporary();
+        let mut staged = Staged { store: self, digest: image.digest(), temporary, list: FileList::default() };
+        let io = StoreError::io(&staged.temporary);
+        let write = |list: &FileList| -> io::Result<()> {
+            write_synced(&staged.temporary.join("manifest.json"), image.manifest())?;
+            write_synced(&staged.temporary.join("config.json"), image.config())?;
+            write_synced(&staged.temporary.join("files.sum"), list.text().as_bytes())?;
+            sync_folder(&staged.temporary)
+        };
+        let mut folder = match IntoFolder::create(&staged.folder()) {
+            Ok(folder) => folder,
+            Err(error) => return Err(io(error)),
+        };
+        let list = image.unpack_into(&mut folder)?;
+        write(&list).map_err(io)?;
+        staged.list = list;
+        Ok(staged)
+    }
+
+    /// Creates a file without a name for what is being pulled; it goes with the last handle.
+    pub(crate) fn spool(&self) -> Result<fs::File, StoreError> {
+        let path = self.temporary();
+        let create = || -> io::Result<fs::File> {
+            private_folder(&self.root)?;
+            let file = fs::OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&path)?;
+            fs::remove_file(&path)?;
+            Ok(file)
+        };
+        create().map_err(StoreError::io(&path))
     }
 
     /// Removes the images that were not used for longest, and that no tag is.
@@ -244,7 +310,7 @@ impl Store {
         let temporary = self.temporary();
         let write = || -> io::Result<()> {
             let folder = self.root.join("tags");
-            fs::create_dir_all(&folder)?;
+            private_folder(&folder)?;
             write_synced(&temporary, &serde_json::to_vec(&tag)?)?;
             fs::rename(&temporary, &path)?;
             sync_folder(&folder)

@@ -20,3 +20,12 @@ pub(crate) fn files() -> Files {
 pub(crate) fn image() -> Image {
     Image::pack(&files(), "sample", "1.2.3", "0.1").unwrap()
 }
+
+/// Writes files to a folder.
+pub(crate) fn write(files: &wattle_registry::files::Files, folder: &std::path::Path) {
+    for (path, bytes) in files {
+        let path = folder.join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, bytes).unwrap();
+    }
+}

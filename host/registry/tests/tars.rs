@@ -114,12 +114,12 @@ fn everything_else_than_the_one_form_is_refused() {
 
 #[test]
 fn sizes_and_counts_have_caps() {
-    let many: Vec<u8> = (0..=files::MOST_FILES).flat_map(|n| file(&format!("{n:05}"))).collect();
+    let many: Vec<u8> = (0..=files::MAX_FILES).flat_map(|n| file(&format!("{n:05}"))).collect();
     refused(end(many), "4,096 files");
     let mut large = Header::new_gnu();
     large.set_entry_type(EntryType::Regular);
     large.set_path("a").unwrap();
-    large.set_size(files::MOST_BYTES + 1);
+    large.set_size(files::MAX_BYTES + 1);
     large.set_cksum();
     refused(end(large.as_bytes().to_vec()), "256 MiB");
     let long = Files::from([(["a"; 121].join("/"), Vec::new())]);

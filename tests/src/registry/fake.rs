@@ -114,7 +114,8 @@ struct Shelf {
 impl Shelf {
     fn add(&mut self, tag: &str, image: &Image) {
         self.tags.insert(tag.to_owned(), image.manifest().to_vec());
-        for blob in [image.manifest(), image.config(), image.layer()] {
+        let layer = image.layer().unwrap();
+        for blob in [image.manifest(), image.config(), &layer] {
             self.blobs.insert(image::digest(blob), blob.to_vec());
         }
     }

@@ -14,17 +14,18 @@ use crate::remote::client_options;
 pub(crate) fn pull(options: &PullOptions) -> Done {
     let reference: Reference = options.reference.parse()?;
     let settings = settings(options.config.as_deref())?;
-    let image = Client::new(client_options(&settings.registry)).pull(&reference)?;
-    let pack = image.unpack()?;
+    let store = Store::new(&settings.data_dir);
+    let image = Client::new(client_options(&settings.registry)).pull(&reference, &store)?;
+    let staged = store.stage(&image)?;
     // Before as much as its name is read.
     let source = reference.source();
     if settings.trust.requires(&source) {
-        settings.trust.verify(&source, &pack).map_err(|problems| distrusted(&problems))?;
+        let verified = settings.trust.verify_folder(&source, &staged.folder(), staged.list());
+        verified.map_err(|problems| distrusted(&problems))?;
     }
-    let head = Head::of_files(&pack)?;
+    let head = Head::of_folder(&staged.folder())?;
     head.check(image.pack_config())?;
-    let store = Store::new(&settings.data_dir);
-    let stored = store.insert(&image)?;
+    let stored = staged.commit()?;
     if reference.digest.is_none() {
         store.set(&reference, &stored.digest)?;
     }
