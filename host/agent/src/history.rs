@@ -5,7 +5,7 @@
 
 use std::fs::{self, File, Permissions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -104,7 +104,7 @@ impl History {
 
 fn append(path: &Path, entry: &Entry, max_bytes: u64) -> io::Result<()> {
     let line = serde_json::to_string(entry)? + "\n";
-    let mut file = File::options().create(true).append(true).open(path)?;
+    let mut file = File::options().create(true).append(true).mode(0o600).open(path)?;
     file.set_permissions(Permissions::from_mode(0o600))?;
     // A line that a crash tore must not take this one with it.
     let begin = if is_torn(path)? { "\n" } else { "" };
@@ -128,8 +128,7 @@ fn shorten(path: &Path) -> io::Result<()> {
     let (_, newer) = bytes.split_at(bytes.len() / 2);
     let begin = newer.iter().position(|&b| b == b'\n').map_or(newer.len(), |at| at + 1);
     let new = path.with_extension("ndjson.new");
-    let mut file = File::create(&new)?;
-    file.set_permissions(Permissions::from_mode(0o600))?;
+    let mut file = File::options().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
     file.write_all(newer.get(begin..).unwrap_or_default())?;
     file.sync_all()?;
     fs::rename(&new, path)

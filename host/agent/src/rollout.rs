@@ -10,6 +10,7 @@ mod judge;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -321,7 +322,7 @@ pub(crate) fn version_name(pipeline: &PipelinePlan) -> String {
 
 fn write(path: &Path, canaries: &BTreeMap<String, Record>) -> io::Result<()> {
     let new = path.with_extension("json.new");
-    let mut file = File::create(&new)?;
+    let mut file = File::options().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
     file.write_all(&serde_json::to_vec_pretty(canaries)?)?;
     file.sync_all()?;
     fs::rename(new, path)

@@ -11,7 +11,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use wasmtime::Engine;
@@ -27,7 +27,7 @@ pub(crate) struct Cache {
 
 impl Cache {
     pub(crate) fn open(dir: &Path) -> io::Result<Self> {
-        fs::create_dir_all(dir)?;
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
         let path = dir.join("key");
         let mut key = [0; KEY_BYTES];
         match File::open(&path).and_then(|mut file| file.read_exact(&mut key)) {

@@ -15,6 +15,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -130,10 +131,10 @@ impl States {
 }
 
 fn write(folder: &Path, node: &str, snapshots: &[Snapshot]) -> io::Result<()> {
-    fs::create_dir_all(folder)?;
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     // A name of a node has no dot.
     let new = folder.join(format!("{node}.new"));
-    let mut file = File::create(&new)?;
+    let mut file = File::options().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
     file.write_all(&encode(snapshots))?;
     file.sync_all()?;
     fs::rename(&new, folder.join(node))?;

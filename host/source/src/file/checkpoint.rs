@@ -3,8 +3,9 @@
 //! `{"version":1,"files":[...]}` with an [`Entry`] for each file. It is written to a file beside it, synced, renamed
 //! over the old one, and the folder is synced, so that at any instant one whole version is there.
 
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -77,7 +78,7 @@ static OPENED: AtomicU64 = AtomicU64::new(0);
 impl Store {
     /// Opens the store in this folder, which is made if it is not there.
     pub(crate) fn open(folder: &Path) -> Result<Self, SourceError> {
-        fs::create_dir_all(folder).map_err(|error| SourceError {
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|error| SourceError {
             message: format!("folder `{}` for positions cannot be made: {error}", folder.display()),
         })?;
         let number = OPENED.fetch_add(1, Ordering::Relaxed);
@@ -133,7 +134,7 @@ impl Store {
 
     fn write(&self, checkpoints: Checkpoints) -> io::Result<()> {
         let text = serde_json::to_vec(&checkpoints)?;
-        let mut file = File::create(&self.temporary)?;
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&self.temporary)?;
         file.write_all(&text)?;
         file.sync_all()?;
         fs::rename(&self.temporary, self.path())?;

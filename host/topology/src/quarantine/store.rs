@@ -10,7 +10,7 @@
 use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead as _, BufReader, BufWriter, Read as _, Seek as _, SeekFrom, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -115,7 +115,7 @@ impl QuarantineStore {
 
     /// Keeps other writers out for as long as the file that it gives lives.
     fn lock(&self) -> io::Result<File> {
-        fs::create_dir_all(&self.folder)?;
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.folder)?;
         let lock = self.folder.join(format!("{}.lock", self.pipeline));
         let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(lock)?;
         file.lock()?;
