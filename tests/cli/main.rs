@@ -8,6 +8,8 @@
     reason = "a test that cannot go on fails; clippy exempts only the test functions themselves"
 )]
 
+mod hostile;
+
 use std::fs;
 use std::process::Command;
 

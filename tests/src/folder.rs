@@ -1,6 +1,7 @@
 //! A folder of a test's own, and the commands that run in it.
 
 use std::fs;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -26,7 +27,8 @@ impl Folder {
     /// Makes one, whose data folder shares its compiled nodes with all others.
     pub fn new() -> Self {
         let root = tempfile::Builder::new().prefix("wattle-").tempdir().unwrap();
-        fs::create_dir(root.path().join("data")).unwrap();
+        // As the agent creates it.
+        fs::DirBuilder::new().mode(0o700).create(root.path().join("data")).unwrap();
         std::os::unix::fs::symlink(shared_data().join("cache"), root.path().join("data/cache")).unwrap();
         Self { root }
     }

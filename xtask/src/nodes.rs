@@ -12,7 +12,7 @@ const TARGET: &str = "wasm32-unknown-unknown";
 /// Nodes that are built into the agent: folder in `nodes/`, which is also the name of the artifact.
 const BUILTIN: &[&str] = &["extract", "mask", "parse", "route", "unroll"];
 /// Guests that only tests use: folder in `tests/guests/`.
-const GUESTS: &[&str] = &["capable", "counter", "counter-2", "faulty", "json-per-event"];
+const GUESTS: &[&str] = &["capable", "counter", "counter-2", "faulty", "hostile", "json-per-event"];
 
 /// The example nodes in Rust, in one component.
 const EXAMPLES: &str = "wattle-examples";

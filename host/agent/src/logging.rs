@@ -1,6 +1,10 @@
 //! Logs of the agent itself: to standard error, for people or as JSON.
 
+use std::borrow::Cow;
+use std::io::{self, Write};
+
 use tracing_subscriber::EnvFilter;
+use wattle_printable as printable;
 
 use crate::cli::{Cli, LogFormat};
 use crate::exit;
@@ -11,9 +15,34 @@ pub(crate) fn init(cli: &Cli) {
         exit::say(&format!("wattle: log filter `{}` is not understood ({error}); using info", cli.log));
         EnvFilter::new("info")
     });
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    match cli.log_format {
-        LogFormat::Text => builder.with_ansi(cli.use_color()).with_target(false).compact().init(),
-        LogFormat::Json => builder.json().flatten_event(true).init(),
+    let builder = tracing_subscriber::fmt().with_env_filter(filter);
+    match (&cli.log_format, cli.use_color()) {
+        (LogFormat::Text, is_colored) => {
+            let escape = if is_colored { printable::styled } else { printable::text };
+            let builder = builder.with_ansi(is_colored).with_target(false).compact();
+            builder.with_writer(move || Escaped { escape }).init();
+        }
+        (LogFormat::Json, _) => {
+            builder.json().flatten_event(true).with_writer(|| Escaped { escape: printable::json }).init();
+        }
+    }
+}
+
+/// Standard error. The subscriber escapes control characters in fields; this also escapes what only looks harmless, such
+/// as a change of the writing direction.
+struct Escaped {
+    escape: for<'a> fn(&'a str) -> Cow<'a, str>,
+}
+
+impl Write for Escaped {
+    /// Takes one event; the subscriber writes each with one call.
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let line = String::from_utf8_lossy(bytes);
+        io::stderr().write_all((self.escape)(&line).as_bytes())?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
     }
 }

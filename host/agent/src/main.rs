@@ -8,6 +8,7 @@ mod commands;
 mod components;
 mod configuration;
 mod control;
+mod data_folder;
 mod exit;
 mod history;
 mod logging;
@@ -54,9 +55,10 @@ fn main() -> ExitCode {
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
-        Err(Failure { code, message }) => {
+        Err(Failure { code, message, is_styled }) => {
+            let say = if is_styled { exit::say_styled } else { exit::say };
             if !message.is_empty() {
-                exit::say(&format!("wattle: {message}"));
+                say(&format!("wattle: {message}"));
             }
             ExitCode::from(code)
         }

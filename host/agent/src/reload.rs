@@ -88,7 +88,7 @@ impl Loader {
 
     pub(crate) fn show(&self, diagnostics: &[Diagnostic]) {
         for diagnostic in diagnostics {
-            exit::say(&diagnostic.render(self.color));
+            exit::say_styled(&diagnostic.render(self.color));
         }
     }
 }

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use wattle_printable::Line;
 use wattle_topology::Observer;
 
 /// Renders the summary.
@@ -38,7 +39,8 @@ pub(crate) fn render(observer: &Observer, elapsed: Duration) -> String {
         );
         for (output, counted) in pipeline.outputs() {
             let events = load(&counted.events);
-            let _ = writeln!(out, "    {output:<24} {events:>10} events {:>12}", megabytes(load(&counted.bytes)));
+            let _ =
+                writeln!(out, "    {:<24} {events:>10} events {:>12}", Line(output), megabytes(load(&counted.bytes)));
         }
         for (node, counted) in pipeline.nodes() {
             let what = if counted.masks.load(Ordering::Relaxed) { "masked" } else { "counted" };
@@ -47,7 +49,7 @@ pub(crate) fn render(observer: &Observer, elapsed: Duration) -> String {
             }
             for (what, codes) in [("failed", counted.failed.counts()), ("dropped", counted.dropped.counts())] {
                 for (code, count) in codes {
-                    let _ = writeln!(out, "    {what} at {node}: {count} {code}");
+                    let _ = writeln!(out, "    {what} at {node}: {count} {}", Line(code));
                 }
             }
             for (kind, blame, count) in counted.stats.faults.list() {

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -16,6 +15,7 @@ use crate::builtin;
 use crate::cli::RunOptions;
 use crate::configuration::{Configuration, catalog, lasting_catalog};
 use crate::control::{Asked, Command, Control};
+use crate::data_folder;
 use crate::exit::{self, Done, Failure};
 use crate::history::{Entry, History};
 use crate::pack_tests::PackTests;
@@ -54,7 +54,7 @@ impl Supervisor {
     pub(crate) fn new(configuration: Configuration, options: &RunOptions, color: bool) -> Result<Self, Failure> {
         let agent = configuration.settings();
         let lock = match &configuration {
-            Configuration::File(_) => Some(lock(&agent.data_dir)?),
+            Configuration::File(_) => Some(data_folder::lock(&agent.data_dir)?),
             // Standard input keeps nothing in the data folder, so any number of such agents may run.
             Configuration::Text(_) => None,
         };
@@ -240,24 +240,4 @@ impl Supervisor {
 
 fn json(answer: impl serde::Serialize) -> serde_json::Value {
     serde_json::to_value(answer).unwrap_or_default()
-}
-
-/// Keeps a second agent out of the data folder.
-pub(crate) fn lock(data_dir: &std::path::Path) -> Result<File, Failure> {
-    let wrong = |what: &str, error: &io::Error| {
-        let hint = "set [agent] data_dir or WATTLE_DATA_DIR to a folder that this user may write";
-        Failure::config(format!("data folder `{}` {what}: {error}; {hint}", data_dir.display()))
-    };
-    std::fs::create_dir_all(data_dir).map_err(|e| wrong("cannot be made", &e))?;
-    let path = data_dir.join("lock");
-    let file = File::options().create(true).truncate(false).write(true).open(path);
-    let file = file.map_err(|e| wrong("cannot be locked", &e))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(std::fs::TryLockError::WouldBlock) => Err(Failure::config(format!(
-            "data folder `{}` is used by another agent; stop that one, or set [agent] data_dir to another folder",
-            data_dir.display()
-        ))),
-        Err(std::fs::TryLockError::Error(error)) => Err(wrong("cannot be locked", &error)),
-    }
 }

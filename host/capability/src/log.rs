@@ -137,7 +137,11 @@ fn on_one_line(message: &str) -> String {
     }
     let mut line = String::with_capacity(end);
     for character in message.get(..end).unwrap_or_default().chars() {
-        if character.is_control() { line.extend(character.escape_default()) } else { line.push(character) }
+        if wattle_printable::is_harmful(character) {
+            line.extend(character.escape_default())
+        } else {
+            line.push(character)
+        }
     }
     if end < message.len() {
         line.push('…');

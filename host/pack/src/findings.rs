@@ -220,7 +220,7 @@ impl<'a> Line<'a> {
         let shown = self.text.char_indices().skip(skipped).take(EXCERPT_CHARS).map(|(at, c)| {
             if hidden(self.offset + at) {
                 '*'
-            } else if c.is_control() && c != '\t' {
+            } else if wattle_printable::is_harmful(c) && c != '\t' {
                 // A terminal must not obey what a manifest holds.
                 char::REPLACEMENT_CHARACTER
             } else {

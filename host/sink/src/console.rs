@@ -1,7 +1,7 @@
 //! The sink `console`: writes events to standard output or standard error.
 
 use std::fs::File;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind, IoSlice, IsTerminal as _, Write};
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,6 +9,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
+use wattle_printable as printable;
 
 use crate::encode::{Encoding, EncodingOptions};
 use crate::options::{self, OptionError};
@@ -70,7 +71,52 @@ pub(crate) fn build(options: &Value) -> Result<Built, SinkError> {
     let options = options::read::<ConsoleOptions>(options).map_err(|errors| fail(options::summary(&errors)))?;
     let output = options.target.open().map_err(|error| fail(format!("the console cannot be opened: {error}")))?;
     let encoder = Arc::new(Encoding::new(&options.encoding));
-    Ok(Built { encoder, sink: Box::new(Console { output: Box::new(output) }) })
+    let output: Box<dyn Output> = if output.is_terminal() { Box::new(Terminal::new(output)) } else { Box::new(output) };
+    Ok(Built { encoder, sink: Box::new(Console { output }) })
+}
+
+/// A terminal, which gets events with control characters escaped. A pipe or file gets them as they are.
+struct Terminal<W> {
+    inner: W,
+    /// An escaped payload of which the terminal has taken `taken` bytes.
+    escaped: Vec<u8>,
+    taken: usize,
+}
+
+impl<W> Terminal<W> {
+    fn new(inner: W) -> Self {
+        Self { inner, escaped: Vec::new(), taken: 0 }
+    }
+}
+
+impl<W: Write + Send> Output for Terminal<W> {
+    /// Writes the first part. After an error the caller comes again with the same part, and the rest of it goes on.
+    fn write_parts(&mut self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
+        let Some(part) = parts.iter().find(|part| !part.is_empty()) else { return Ok(0) };
+        if self.escaped.is_empty() {
+            let is_json = part.first() == Some(&b'{');
+            let escaped = match std::str::from_utf8(part) {
+                Ok(text) if is_json => printable::json(text),
+                _ => printable::bytes(part),
+            };
+            self.escaped = escaped.into_owned().into_bytes();
+            self.taken = 0;
+        }
+        while let Some(rest) = self.escaped.get(self.taken..).filter(|rest| !rest.is_empty()) {
+            match self.inner.write(rest) {
+                Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                Ok(written) => self.taken += written,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        self.escaped.clear();
+        Ok(part.len())
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 struct Console {
@@ -136,6 +182,45 @@ mod tests {
     use crate::testing::Far;
     use std::io::Read;
     use wattle_batch::Disposition;
+
+    /// A terminal that takes a few bytes at a time, and nothing every other time.
+    #[derive(Default)]
+    struct Slow {
+        shown: Vec<u8>,
+        calls: usize,
+    }
+
+    impl Write for Slow {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.calls += 1;
+            if self.calls.is_multiple_of(2) {
+                return Err(ErrorKind::WouldBlock.into());
+            }
+            let taken = bytes.len().min(3);
+            self.shown.extend_from_slice(&bytes[..taken]);
+            Ok(taken)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_terminal_gets_escapes_and_each_byte_once() {
+        let mut terminal = Terminal::new(Slow::default());
+        for payload in [b"a\x1b[2J\xff\n".as_slice(), "{\"a\":\"\u{202e}\u{9b}\"}\n".as_bytes()] {
+            let mut offset = 0;
+            while offset < payload.len() {
+                match terminal.write_parts(&[IoSlice::new(&payload[offset..])]) {
+                    Ok(taken) => offset += taken,
+                    Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock),
+                }
+            }
+        }
+        let shown = String::from_utf8(terminal.inner.shown).unwrap();
+        assert_eq!(shown, "a\\u{1b}[2J\\xff\n{\"a\":\"\\u202e\\u009b\"}\n");
+    }
 
     #[tokio::test]
     async fn writes_in_order_and_acknowledges_what_was_taken() {

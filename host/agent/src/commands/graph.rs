@@ -13,7 +13,7 @@ use crate::exit::{Done, Failure, print};
 pub(crate) fn graph(options: &GraphOptions, color: bool) -> Done {
     let refused = |invalid: Invalid| {
         let all: Vec<String> = invalid.diagnostics.iter().map(|d| show(d, DiagnosticFormat::Text, color)).collect();
-        Failure::config(all.join("\n"))
+        Failure::diagnostics(all.join("\n"))
     };
     let draw = |plan: &PipelinePlan| match options.format {
         GraphFormat::Mermaid => wattle_pack::mermaid(plan),

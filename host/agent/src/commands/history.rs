@@ -2,7 +2,7 @@
 
 use crate::cli::HistoryOptions;
 use crate::commands::reload::data_dir;
-use crate::exit::{Done, Failure, print};
+use crate::exit::{Done, Failure, print, print_json};
 use crate::history::{self, Entry, Pipeline};
 
 pub(crate) fn history(options: &HistoryOptions) -> Done {
@@ -12,7 +12,7 @@ pub(crate) fn history(options: &HistoryOptions) -> Done {
     })?;
     let first = options.last.map_or(0, |last| entries.len().saturating_sub(last));
     for entry in entries.iter().skip(first) {
-        print(&if options.json { serde_json::to_string(entry)? } else { text(entry) })?;
+        if options.json { print_json(&serde_json::to_string(entry)?)? } else { print(&text(entry))? }
     }
     Ok(())
 }
@@ -21,7 +21,7 @@ fn text(entry: &Entry) -> String {
     let Entry { at, generation, what, why, error, emptied, pipelines } = entry;
     let at = at.split('.').next().unwrap_or_default().trim_end_matches('Z');
     let mut lines = vec![format!("{at}Z  generation {generation:<5} {what:<12} {why}")];
-    lines.extend(error.as_ref().map(|error| format!("    {error}")));
+    lines.extend(error.as_ref().map(|error| format!("    {}", error.trim_end().replace('\n', "\n    "))));
     if !emptied.is_empty() {
         lines.push(format!("    began without former state: {}", emptied.join(", ")));
     }

@@ -3,11 +3,12 @@
 use std::path::Path;
 
 use wattle_pack::{Artifact, ArtifactLimits, Nodes as _, Origin};
+use wattle_printable::Line;
 use wattle_runtime::Inspection;
 
 use crate::cli::InspectOptions;
 use crate::configuration::{catalog, environment};
-use crate::exit::{Done, Failure, print};
+use crate::exit::{Done, Failure, print, print_json};
 
 pub(crate) fn inspect(options: &InspectOptions) -> Done {
     let catalog = catalog(&wattle_pack::default_data_dir(&environment), ArtifactLimits::default())?;
@@ -29,7 +30,7 @@ pub(crate) fn inspect(options: &InspectOptions) -> Done {
         let hint = error.hint.map(|h| format!("; {h}")).unwrap_or_default();
         Failure::new(format!("`{}`: {}{hint}", options.artifact, error.message))
     })?;
-    if options.json { print(&json(&seen).to_string()) } else { print(&text(&seen)) }
+    if options.json { print_json(&json(&seen).to_string()) } else { print(&text(&seen)) }
 }
 
 fn json(seen: &Inspection) -> serde_json::Value {
@@ -51,7 +52,7 @@ fn text(seen: &Inspection) -> String {
     let mut lines = Vec::new();
     match &seen.description {
         Ok(d) => {
-            lines.push(format!("{} {}: {}", d.name, d.version, d.summary));
+            lines.push(format!("{} {}: {}", Line(&d.name), Line(&d.version), Line(&d.summary)));
             if d.masks {
                 lines.push("hides data: rows that it cannot process never leave in clear".into());
             }
@@ -60,8 +61,8 @@ fn text(seen: &Inspection) -> String {
             }
         }
         Err(error) => {
-            lines.push(format!("not usable as a node: {}", error.message));
-            lines.extend(error.hint.as_ref().map(|hint| format!("  help: {hint}")));
+            lines.push(format!("not usable as a node: {}", Line(&error.message)));
+            lines.extend(error.hint.as_ref().map(|hint| format!("  help: {}", Line(hint))));
         }
     }
     lines.push(format!("{} bytes, {}", seen.bytes, seen.digest));
@@ -71,7 +72,7 @@ fn text(seen: &Inspection) -> String {
     }
     for (title, names) in [("imports", &seen.imports), ("exports", &seen.exports)] {
         lines.push(format!("{title}:"));
-        lines.extend(names.iter().map(|name| format!("  {name}")));
+        lines.extend(names.iter().map(|name| format!("  {}", Line(name))));
     }
     if let Ok(d) = &seen.description {
         lines.push("options (JSON schema):".into());

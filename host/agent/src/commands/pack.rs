@@ -63,11 +63,6 @@ fn library(option: &LibraryOption) -> Library {
     builtin::library().with_folder(folder).with_remote(stored(&data_dir))
 }
 
-/// Text of a pack as it can be shown: a terminal must not obey what somebody wrote into a manifest.
-fn harmless(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() && c != '\n' { char::REPLACEMENT_CHARACTER } else { c }).collect()
-}
-
 /// Every diagnostic as text.
 fn texts(diagnostics: &[Diagnostic], color: bool) -> String {
     let all: Vec<String> = diagnostics.iter().map(|d| show(d, DiagnosticFormat::Text, color)).collect();
@@ -76,5 +71,5 @@ fn texts(diagnostics: &[Diagnostic], color: bool) -> String {
 
 /// An invalid pack or configuration, with everything that is wrong.
 fn refused(invalid: &Invalid, color: bool) -> Failure {
-    Failure::config(texts(&invalid.diagnostics, color))
+    Failure::diagnostics(texts(&invalid.diagnostics, color))
 }

@@ -6,13 +6,14 @@ use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use wattle_printable::line;
 use wattle_topology::{QuarantineStore, Quarantined, TopologySettings, retry, sandboxed};
 
 use crate::builtin;
 use crate::cli::{QuarantineCommand, QuarantinePlace, QuarantineSelection};
 use crate::configuration::{Configuration, catalog, environment};
-use crate::exit::{Done, Failure, print, say};
-use crate::supervisor::lock;
+use crate::data_folder::lock;
+use crate::exit::{Done, Failure, print, print_json, say};
 
 /// Longest message that a list shows, in characters.
 const MESSAGE_CHARS: usize = 80;
@@ -79,8 +80,10 @@ fn list_all(place: &QuarantinePlace) -> Done {
 fn list(store: &QuarantineStore) -> Done {
     let mut rows = vec![["ID", "AGE", "NODE", "CODE", "MESSAGE"].map(str::to_owned).to_vec()];
     let unreadable = store.for_each(|event| {
-        let message: String = event.message.chars().filter(|c| !c.is_control()).take(MESSAGE_CHARS).collect();
-        rows.push(vec![event.id, age(event.kept), event.node, event.code, message]);
+        let message: String = event.message.chars().take(MESSAGE_CHARS).collect();
+        let [id, node, code, message] =
+            [event.id, event.node, event.code, message].map(|text| line(&text).into_owned());
+        rows.push(vec![id, age(event.kept), node, code, message]);
         true
     })?;
     print(table(&rows).trim_end())?;
@@ -101,7 +104,7 @@ fn show(store: &QuarantineStore, ids: &[String]) -> Done {
         say("warning: what follows was not masked");
     }
     for event in found {
-        print(&String::from_utf8_lossy(&event.event))?;
+        print_json(&String::from_utf8_lossy(&event.event))?;
     }
     refuse_missing(store, missing.into_iter())
 }
@@ -137,7 +140,7 @@ fn retry_events(selection: &QuarantineSelection, config: &std::path::Path) -> Do
     let catalog = catalog(&agent.data_dir, agent.artifacts)?;
     let (plan, _) = configuration.load(&catalog, &builtin::library()).map_err(|invalid| {
         let all: Vec<String> = invalid.diagnostics.iter().map(|d| d.render(false)).collect();
-        Failure::config(all.join("\n"))
+        Failure::diagnostics(all.join("\n"))
     })?;
     let settings = TopologySettings { data_dir: agent.data_dir, workers: 1, once: true, keeps_state: false };
     let make = sandboxed(catalog.runtime().clone(), catalog.services().clone());

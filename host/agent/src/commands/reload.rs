@@ -8,7 +8,7 @@ use crate::cli::{AgentPlace, ReloadOptions};
 use crate::configuration::{Configuration, environment};
 use crate::control::answer::Answer;
 use crate::control::client;
-use crate::exit::{CONFIG, Done, FAILED, Failure, print, say};
+use crate::exit::{CONFIG, Done, FAILED, Failure, print, print_json, say};
 
 pub(crate) fn reload(options: &ReloadOptions) -> Done {
     let text = client::ask(&data_dir(&options.place)?, Method::POST, "/reload", options.timeout)?;
@@ -32,7 +32,7 @@ pub(crate) fn data_dir(place: &AgentPlace) -> Result<PathBuf, Failure> {
 pub(crate) fn show(text: &str, json: bool) -> Done {
     let answer: Answer = serde_json::from_str(text)?;
     if json {
-        print(text.trim_end())?;
+        print_json(text.trim_end())?;
     } else {
         answer.rendered.iter().for_each(|diagnostic| say(diagnostic));
     }
@@ -41,7 +41,7 @@ pub(crate) fn show(text: &str, json: bool) -> Done {
     }
     let Answer { generation, ms, error, emptied, .. } = answer;
     let error = error.unwrap_or_default();
-    let failed = |code, message| Err(Failure { code, message: if json { String::new() } else { message } });
+    let failed = |code, message| Err(Failure::with(code, if json { String::new() } else { message }));
     match answer.outcome.as_str() {
         "applied" | "unchanged" if json => Ok(()),
         "applied" => {

@@ -5,7 +5,7 @@ use wattle_runtime::Catalog;
 
 use crate::cli::SchemaFile;
 use crate::configuration::plain_catalog;
-use crate::exit::{Done, Failure, print};
+use crate::exit::{Done, Failure, print_json};
 
 pub(crate) fn schema(file: SchemaFile) -> Done {
     let options = OptionSchemas {
@@ -17,7 +17,7 @@ pub(crate) fn schema(file: SchemaFile) -> Done {
         SchemaFile::Pack => pack_schema(&options),
         SchemaFile::Agent => agent_schema(&options),
     };
-    print(&serde_json::to_string_pretty(&schema)?)
+    print_json(&serde_json::to_string_pretty(&schema)?)
 }
 
 fn schemas(types: &[&str], of: fn(&str) -> Option<serde_json::Value>) -> Vec<(String, serde_json::Value)> {

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use hyper::Method;
 use serde_json::Value;
+use wattle_printable::{Line, line};
 
 use super::reload::data_dir;
 use crate::cli::ShadowOptions;
 use crate::control::client;
-use crate::exit::{Done, Failure, print};
+use crate::exit::{Done, Failure, print, print_json};
 
 /// The agent answers from memory, once it has ended what it is at.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -16,7 +17,7 @@ const PATIENCE: Duration = Duration::from_mins(1);
 pub(crate) fn shadow(options: &ShadowOptions) -> Done {
     let text = client::ask(&data_dir(&options.place)?, Method::GET, "/shadow", PATIENCE)?;
     if options.json {
-        return print(text.trim_end());
+        return print_json(text.trim_end());
     }
     let all: Value = serde_json::from_str(&text)?;
     let all = all.as_object().filter(|all| !all.is_empty());
@@ -31,7 +32,7 @@ fn render(pipeline: &str, shadow: &Value) -> String {
     let text = |key: &str| shadow.get(key).and_then(Value::as_str).unwrap_or_default();
     let number = |key: &str| shadow.get(key).and_then(Value::as_u64).unwrap_or(0);
     let mut lines = vec![
-        format!("{pipeline}: {} since {}", text("candidate"), text("since")),
+        format!("{pipeline}: {} since {}", Line(text("candidate")), Line(text("since"))),
         format!(
             "  {} batches compared, {} passed over, {} faulted, {} events differ, {:.2} times the cost",
             number("batches"),
@@ -74,7 +75,7 @@ fn part(event: Option<&str>, same: usize) -> String {
     let skipped = same.saturating_sub(BEFORE);
     let shown: String = event.chars().skip(skipped).take(BEFORE + AFTER).collect();
     let (start, end) = (if skipped > 0 { "…" } else { "" }, event.chars().count() > skipped + BEFORE + AFTER);
-    format!("{start}{shown}{}", if end { "…" } else { "" })
+    format!("{start}{}{}", line(&shown), if end { "…" } else { "" })
 }
 
 #[cfg(test)]

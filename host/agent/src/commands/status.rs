@@ -10,7 +10,7 @@ use std::path::Path;
 use crate::admin::status::Status;
 use crate::cli::{Color, StatusOptions};
 use crate::configuration::Configuration;
-use crate::exit::{Done, FAILED, Failure, UNAVAILABLE, print};
+use crate::exit::{Done, FAILED, Failure, UNAVAILABLE, print_json, print_styled};
 
 /// Where an agent listens if neither an address nor a configuration is given: the one that the documents use.
 const DEFAULT_ADDRESS: &str = "127.0.0.1:9598";
@@ -21,23 +21,21 @@ pub(crate) fn status(options: &StatusOptions, color: Color) -> Done {
         (None, Some(config)) => configured(config)?,
         (None, None) => DEFAULT_ADDRESS.to_owned(),
     };
-    let body = client::get(&address, "/status").map_err(|reason| Failure {
-        code: UNAVAILABLE,
-        message: format!("no agent answers at `{address}`: {reason}; it must run with `[admin] listen`"),
+    let body = client::get(&address, "/status").map_err(|reason| {
+        let message = format!("no agent answers at `{address}`: {reason}; it must run with `[admin] listen`");
+        Failure::with(UNAVAILABLE, message)
     })?;
-    let status: Status = serde_json::from_str(&body).map_err(|error| Failure {
-        code: UNAVAILABLE,
-        message: format!("what answers at `{address}` is not an agent: {error}"),
-    })?;
+    let status: Status = serde_json::from_str(&body)
+        .map_err(|error| Failure::with(UNAVAILABLE, format!("what answers at `{address}` is not an agent: {error}")))?;
     if options.json {
         // As the agent wrote it, with fields that this version may not know.
         let value: serde_json::Value = serde_json::from_str(&body)?;
-        print(&serde_json::to_string_pretty(&value)?)?;
+        print_json(&serde_json::to_string_pretty(&value)?)?;
     } else {
-        print(&render::render(&status, color.wanted(std::io::stdout().is_terminal())))?;
+        print_styled(&render::render(&status, color.wanted(std::io::stdout().is_terminal())))?;
     }
     // Everything has been said.
-    if status.ready { Ok(()) } else { Err(Failure { code: FAILED, message: String::new() }) }
+    if status.ready { Ok(()) } else { Err(Failure::silent(FAILED)) }
 }
 
 /// The address that a configuration names, as seen from this machine.

@@ -5,7 +5,7 @@ use wattle_pack::{Diagnostic, Severity};
 use crate::builtin;
 use crate::cli::{DiagnosticFormat, ValidateOptions};
 use crate::configuration::{Configuration, catalog};
-use crate::exit::{Done, Failure, print};
+use crate::exit::{Done, Failure, print, print_json, print_styled};
 
 pub(crate) fn validate(options: &ValidateOptions, color: bool) -> Done {
     let configuration = Configuration::File(options.config.clone());
@@ -26,7 +26,7 @@ pub(crate) fn validate(options: &ValidateOptions, color: bool) -> Done {
         Err(invalid) => (None, invalid.diagnostics),
     };
     for diagnostic in &diagnostics {
-        print(&show(diagnostic, options.format, color))?;
+        print_diagnostic(diagnostic, options.format, color)?;
     }
     match summary {
         Some(summary) => {
@@ -42,6 +42,12 @@ pub(crate) fn validate(options: &ValidateOptions, color: bool) -> Done {
             Err(Failure::config(format!("{}: {errors} error{plural}", options.config.display())))
         }
     }
+}
+
+/// Prints a diagnostic. Its renderings escape foreign text.
+pub(crate) fn print_diagnostic(diagnostic: &Diagnostic, format: DiagnosticFormat, color: bool) -> Done {
+    let shown = show(diagnostic, format, color);
+    if format == DiagnosticFormat::Json { print_json(&shown) } else { print_styled(&shown) }
 }
 
 pub(crate) fn show(diagnostic: &Diagnostic, format: DiagnosticFormat, color: bool) -> String {

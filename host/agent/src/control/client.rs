@@ -29,7 +29,7 @@ pub(crate) fn ask(data_dir: &Path, method: Method, path: &str, patience: Duratio
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let asked = runtime.block_on(async { timeout(patience, request(data_dir, method, path)).await });
     let place = data_dir.join(SOCKET);
-    let failed = |code, message| Failure { code, message };
+    let failed = |code, message: String| Failure::with(code, message);
     match asked {
         Ok(Ok(answer)) => Ok(answer),
         Ok(Err(error)) => {

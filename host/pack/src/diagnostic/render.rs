@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use wattle_printable::{Line, line, text};
+
 use super::{Diagnostic, Severity};
 
 const RED: &str = "\x1b[1;31m";
@@ -20,7 +22,7 @@ impl Diagnostic {
 
         let mut out = paint(tone, &format!("{}[{}]", self.severity, self.code));
         // Writing to a string cannot fail.
-        let _ = writeln!(out, "{}", paint(BOLD, &format!(": {}", self.message)));
+        let _ = writeln!(out, "{}", paint(BOLD, &format!(": {}", continued(&self.message))));
         let _ = writeln!(out, "{gutter}{} {}", paint(BLUE, "-->"), self.position());
         if let Some(excerpt) = &self.excerpt {
             // Tabs are kept in front of the carets, so that these stand under their text however wide a tab is.
@@ -28,23 +30,23 @@ impl Diagnostic {
                 excerpt.text.chars().take(excerpt.start).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
             let carets = paint(tone, &"^".repeat(self.length.max(1)));
             let _ = writeln!(out, "{gutter} {bar}");
-            let _ = writeln!(out, "{} {bar} {}", paint(BLUE, &self.line.to_string()), excerpt.text);
+            let _ = writeln!(out, "{} {bar} {}", paint(BLUE, &self.line.to_string()), text(&excerpt.text));
             let _ = writeln!(out, "{gutter} {bar} {indent}{carets}");
         }
         for note in &self.notes {
-            let _ = writeln!(out, "{gutter} {} note: {note}", paint(BLUE, "="));
+            let _ = writeln!(out, "{gutter} {} note: {}", paint(BLUE, "="), continued(note));
         }
         if let Some(hint) = &self.hint {
-            let _ = writeln!(out, "{gutter} {} help: {hint}", paint(BLUE, "="));
+            let _ = writeln!(out, "{gutter} {} help: {}", paint(BLUE, "="), continued(hint));
         }
         out
     }
 
     /// Renders the diagnostic on one line, as `file:line:column: error[E0203]: message; hint`.
     pub fn render_line(&self) -> String {
-        let mut out = format!("{}: {}[{}]: {}", self.position(), self.severity, self.code, self.message);
+        let mut out = format!("{}: {}[{}]: {}", self.position(), self.severity, self.code, line(&self.message));
         if let Some(hint) = &self.hint {
-            let _ = write!(out, "; {hint}");
+            let _ = write!(out, "; {}", line(hint));
         }
         out
     }
@@ -56,9 +58,14 @@ impl Diagnostic {
     }
 
     fn position(&self) -> String {
-        let file = self.file.display();
+        let file = Line(self.file.display());
         if self.line == 0 { file.to_string() } else { format!("{file}:{}:{}", self.line, self.column) }
     }
+}
+
+/// A text whose further lines are indented, so that none of them looks like another diagnostic.
+fn continued(shown: &str) -> String {
+    text(shown).replace('\n', "\n      ")
 }
 
 #[cfg(test)]

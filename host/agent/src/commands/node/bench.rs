@@ -4,7 +4,7 @@ use serde_json::json;
 use wattle_workbench::Figures;
 
 use crate::cli::node::BenchOptions;
-use crate::exit::{Done, Failure, print};
+use crate::exit::{Done, Failure, print, print_json};
 
 use super::component::Component;
 
@@ -22,7 +22,7 @@ pub(crate) fn bench(options: &BenchOptions) -> Done {
     };
     let figures = wattle_workbench::measure(&component.artifact, &component.options, &bodies, !options.no_fuel)
         .map_err(Failure::new)?;
-    if options.component.json { print(&json_of(&figures).to_string()) } else { print(&text(&figures)) }
+    if options.component.json { print_json(&json_of(&figures).to_string()) } else { print(&text(&figures)) }
 }
 
 fn json_of(figures: &Figures) -> serde_json::Value {

@@ -4,7 +4,7 @@ use serde_json::json;
 use wattle_workbench::Report;
 
 use crate::cli::node::ConformanceOptions;
-use crate::exit::{Done, FAILED, Failure, print};
+use crate::exit::{Done, FAILED, Failure, print, print_json};
 
 use super::component::{Component, runtime};
 
@@ -17,13 +17,13 @@ pub(crate) fn conformance(options: &ConformanceOptions) -> Done {
         wattle_workbench::conformance(&runtime, &component.artifact, &component.options)
     };
     if options.component.json {
-        print(&json_of(&report).to_string())?
+        print_json(&json_of(&report).to_string())?
     } else {
         print_text(&report)?
     }
     match report.failed() {
         0 => Ok(()),
-        _ => Err(Failure { code: FAILED, message: String::new() }),
+        _ => Err(Failure::silent(FAILED)),
     }
 }
 

@@ -28,6 +28,6 @@ pub(crate) fn test(options: &TestOptions) -> Done {
     match (results.len(), failed) {
         (0, _) => Err(Failure::new(format!("no case in `{}` was run", cases.display()))),
         (_, 0) => Ok(()),
-        _ => Err(Failure { code: FAILED, message: String::new() }),
+        _ => Err(Failure::silent(FAILED)),
     }
 }

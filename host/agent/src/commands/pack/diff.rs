@@ -2,12 +2,13 @@
 
 use serde_json::json;
 use wattle_pack::{Change, PackView, Section};
+use wattle_printable::Line;
 
 use super::view::view;
-use super::{harmless, library, refused};
+use super::{library, refused};
 use crate::cli::pack::DiffOptions;
 use crate::configuration::plain_catalog;
-use crate::exit::{Done, print};
+use crate::exit::{Done, print, print_json};
 
 pub(super) fn diff(options: &DiffOptions, color: bool) -> Done {
     let (library, catalog) = (library(&options.library), plain_catalog()?);
@@ -16,7 +17,7 @@ pub(super) fn diff(options: &DiffOptions, color: bool) -> Done {
     let changes = wattle_pack::diff(&from, &to);
     if options.json {
         let of = |view: &PackView| json!({ "name": view.outline.name, "version": view.outline.version, "digest": view.outline.digest });
-        return print(&json!({ "from": of(&from), "to": of(&to), "changes": changes }).to_string());
+        return print_json(&json!({ "from": of(&from), "to": of(&to), "changes": changes }).to_string());
     }
     if changes.is_empty() {
         return print("the packs are the same, file by file");
@@ -33,7 +34,7 @@ pub(super) fn render(changes: &[Change]) -> String {
             section = Some(change.section);
             lines.push(change.section.to_string());
         }
-        lines.push(format!("  {change}"));
+        lines.push(format!("  {}", Line(change)));
     }
-    harmless(&lines.join("\n"))
+    lines.join("\n")
 }

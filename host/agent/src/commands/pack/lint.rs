@@ -5,7 +5,7 @@ use wattle_pack::Severity;
 use super::library;
 use crate::cli::DiagnosticFormat;
 use crate::cli::pack::LintOptions;
-use crate::commands::validate::show;
+use crate::commands::validate::print_diagnostic;
 use crate::configuration::plain_catalog;
 use crate::exit::{CONFIG, Done, FAILED, Failure, print};
 
@@ -13,7 +13,7 @@ pub(super) fn lint(options: &LintOptions, color: bool) -> Done {
     let linted = wattle_pack::lint_pack(&options.pack, &plain_catalog()?, &library(&options.library));
     let diagnostics = linted.unwrap_or_else(|invalid| invalid.diagnostics);
     for diagnostic in &diagnostics {
-        print(&show(diagnostic, options.format, color))?;
+        print_diagnostic(diagnostic, options.format, color)?;
     }
     let errors = diagnostics.iter().filter(|d| d.severity == Severity::Error).count();
     let warnings = diagnostics.len() - errors;
@@ -23,5 +23,5 @@ pub(super) fn lint(options: &LintOptions, color: bool) -> Done {
         (0, _) => FAILED,
         _ => CONFIG,
     };
-    Err(Failure { code, message: format!("{}: {errors} errors, {warnings} warnings", options.pack) })
+    Err(Failure::with(code, format!("{}: {errors} errors, {warnings} warnings", options.pack)))
 }

@@ -7,7 +7,7 @@ use super::{library, refused};
 use crate::builtin;
 use crate::cli::pack::ListOptions;
 use crate::configuration::{Configuration, catalog};
-use crate::exit::{Done, Failure, print};
+use crate::exit::{Done, Failure, print, print_json};
 
 pub(super) fn list(options: &ListOptions, color: bool) -> Done {
     let packs = library(&options.library).list();
@@ -22,7 +22,7 @@ pub(super) fn list(options: &ListOptions, color: bool) -> Done {
     };
     if options.json {
         let pack = |pack: &LibraryEntry| json!({ "name": pack.name, "version": pack.version.to_string(), "folder": pack.folder, "used_as": users(pack) });
-        return print(&serde_json::Value::from(packs.iter().map(pack).collect::<Vec<_>>()).to_string());
+        return print_json(&serde_json::Value::from(packs.iter().map(pack).collect::<Vec<_>>()).to_string());
     }
     let width = packs.iter().map(|pack| pack.name.len() + 1 + pack.version.to_string().len()).max().unwrap_or_default();
     for pack in &packs {

@@ -2,17 +2,18 @@
 
 use serde_json::json;
 use wattle_pack::{PackOutline, PackView, ParamOutline};
+use wattle_printable::{Line, line};
 
 use super::view::view;
-use super::{harmless, library, refused};
+use super::{library, refused};
 use crate::cli::pack::ShowOptions;
 use crate::configuration::plain_catalog;
-use crate::exit::{Done, print};
+use crate::exit::{Done, print, print_json};
 
 pub(super) fn show(options: &ShowOptions, color: bool) -> Done {
     let view = view(&options.pack, &library(&options.library), &plain_catalog()?);
     let view = view.map_err(|invalid| refused(&invalid, color))?;
-    if options.json { print(&json(&view).to_string()) } else { print(&harmless(&text(&view))) }
+    if options.json { print_json(&json(&view).to_string()) } else { print(&text(&view)) }
 }
 
 fn json(view: &PackView) -> serde_json::Value {
@@ -58,13 +59,19 @@ fn text(view: &PackView) -> String {
         lines.extend([String::new(), "artifacts".into()]);
         for node in &plan.nodes {
             let shape = &node.shape;
-            lines.push(format!("  {}: {} {}, {}", node.name, shape.name, shape.version, node.artifact.digest));
+            lines.push(format!(
+                "  {}: {} {}, {}",
+                node.name,
+                Line(&shape.name),
+                Line(&shape.version),
+                node.artifact.digest
+            ));
         }
         let mut imports: Vec<&String> = view.imports.values().flatten().collect();
         imports.sort();
         imports.dedup();
         lines.extend([String::new(), "imports of its artifacts".into()]);
-        lines.extend(imports.into_iter().map(|import| format!("  {import}")));
+        lines.extend(imports.into_iter().map(|import| format!("  {}", Line(import))));
     } else {
         lines.push("the graph cannot be built without parameters, so artifacts and imports are not shown".into());
     }
@@ -75,7 +82,7 @@ fn text(view: &PackView) -> String {
 
 fn head(outline: &PackOutline) -> Vec<String> {
     let place = outline.folder.as_ref().map_or_else(|| "built in".to_owned(), |folder| folder.display().to_string());
-    let mut lines = vec![format!("{}@{}: {}", outline.name, outline.version, outline.description)];
+    let mut lines = vec![format!("{}@{}: {}", outline.name, outline.version, Line(&outline.description))];
     for (name, value) in [
         ("where", &place),
         ("contract", &outline.contract),
@@ -84,7 +91,7 @@ fn head(outline: &PackOutline) -> Vec<String> {
         ("takes", &outline.input),
     ] {
         if !value.is_empty() {
-            lines.push(format!("  {name}: {value}"));
+            lines.push(format!("  {name}: {}", Line(value)));
         }
     }
     lines
@@ -104,8 +111,9 @@ fn kind(param: &ParamOutline) -> String {
 
 /// Rows of three cells under each other, the last as long as it is.
 fn table(rows: Vec<[String; 3]>) -> Vec<String> {
+    let rows: Vec<[String; 3]> = rows.into_iter().map(|row| row.map(|cell| line(&cell).into_owned())).collect();
     let width = |cell: fn(&[String; 3]) -> &String| rows.iter().map(|row| cell(row).chars().count()).max().unwrap_or(0);
     let (first, second) = (width(|[a, _, _]| a), width(|[_, b, _]| b).min(60));
-    let line = |[a, b, c]: &[String; 3]| format!("  {a:<first$}  {b:<second$}  {c}").trim_end().to_owned();
-    rows.iter().map(line).collect()
+    let row = |[a, b, c]: &[String; 3]| format!("  {a:<first$}  {b:<second$}  {c}").trim_end().to_owned();
+    rows.iter().map(row).collect()
 }

@@ -38,6 +38,6 @@ pub(super) fn test(options: &TestOptions, color: bool) -> Done {
     match (passed, failed) {
         (0, 0) => Err(Failure::new(format!("no test of `{}` was run", options.pack))),
         (_, 0) => Ok(()),
-        _ => Err(Failure { code: crate::exit::FAILED, message: String::new() }),
+        _ => Err(Failure::silent(crate::exit::FAILED)),
     }
 }

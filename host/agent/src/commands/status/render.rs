@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use serde_json::Value;
+use wattle_printable::{Line, line};
 
 use super::table::Align::{Left, Right};
 use super::table::table;
@@ -57,20 +58,20 @@ fn head(status: &Status, color: bool) -> String {
     let paint = |text: &str| if color { format!("\u{1b}[1;{code}m{text}\u{1b}[0m") } else { text.to_owned() };
     let mut out = String::new();
     // Writing to a string does not fail.
-    let _ = writeln!(out, "{} wattle {}: {}", paint("●"), status.version, paint(word));
+    let _ = writeln!(out, "{} wattle {}: {}", paint("●"), Line(&status.version), paint(&line(word)));
     if let Some(reason) = &status.reason {
-        let _ = writeln!(out, "     Reason: {reason}");
+        let _ = writeln!(out, "     Reason: {}", Line(reason));
     }
     let uptime = ago(status.uptime_seconds);
-    let _ = writeln!(out, "     Uptime: {uptime}, since {}", status.started_at);
+    let _ = writeln!(out, "     Uptime: {uptime}, since {}", Line(&status.started_at));
     let cpu = ago(status.cpu_seconds);
     let memory = size(status.resident_memory_bytes);
     let _ = writeln!(out, "    Process: {}, {memory} memory, {cpu} CPU, {} workers", status.pid, status.workers);
-    let _ = writeln!(out, "     Config: {}", status.config);
-    let _ = write!(out, " Generation: {}, loaded {}", status.generation, status.loaded_at);
+    let _ = writeln!(out, "     Config: {}", Line(&status.config));
+    let _ = write!(out, " Generation: {}, loaded {}", status.generation, Line(&status.loaded_at));
     if let Some(last) = status.reloads.last.as_ref().filter(|last| last.error.is_some()) {
         let error = last.error.as_deref().unwrap_or_default();
-        let _ = write!(out, "\n     Reload: {} at {}: {error}", last.outcome, last.at);
+        let _ = write!(out, "\n     Reload: {} at {}: {}", Line(&last.outcome), Line(&last.at), Line(error));
     }
     out
 }
@@ -197,7 +198,7 @@ fn shadows(status: &Status) -> String {
 /// A pack of a registry, in lines: references and digests are too long for a table.
 fn registry(registry: &Registry) -> String {
     let Registry { reference, unchanged_polls, changed_polls, failed_polls, .. } = registry;
-    let mut out = format!("{reference}\n");
+    let mut out = format!("{}\n", Line(reference));
     for (name, text) in [
         ("Runs", &registry.digest),
         ("Refused", &registry.refused),
@@ -205,7 +206,7 @@ fn registry(registry: &Registry) -> String {
         ("Error", &registry.error),
     ] {
         if let Some(text) = text {
-            let _ = writeln!(out, "{name:>11}: {text}");
+            let _ = writeln!(out, "{name:>11}: {}", Line(text));
         }
     }
     let _ = write!(out, "      Polls: {unchanged_polls} unchanged, {changed_polls} changed, {failed_polls} failed");
@@ -236,14 +237,14 @@ fn faults(status: &Status) -> Option<String> {
 fn troubles(status: &Status) -> Vec<String> {
     let mut all = Vec::new();
     for source in status.sources.iter().filter(|source| source.failures > 0) {
-        let mut text = format!("source `{}`: {} inputs failed; see the log", source.name, source.failures);
+        let mut text = format!("source `{}`: {} inputs failed; see the log", Line(&source.name), source.failures);
         if let Some(last) = &source.last_failure {
-            let _ = write!(text, "\n  the last at {}:\n  {}", last.at, last.reason);
+            let _ = write!(text, "\n  the last at {}:\n  {}", Line(&last.at), Line(&last.reason));
         }
         all.push(text);
     }
     for kept in &status.quarantines {
-        let (pipeline, bytes) = (&kept.pipeline, size(kept.bytes));
+        let (pipeline, bytes) = (Line(&kept.pipeline), size(kept.bytes));
         all.push(format!("pipeline `{pipeline}`: {bytes} in quarantine; see `wattle quarantine list`"));
     }
     all

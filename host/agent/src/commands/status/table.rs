@@ -1,5 +1,7 @@
 //! Tables as `kubectl get` has them: no lines, two spaces between columns, numbers to the right.
 
+use wattle_printable as printable;
+
 /// A column: its heading, and whether it holds numbers.
 pub(crate) type Column = (&'static str, Align);
 
@@ -9,8 +11,9 @@ pub(crate) enum Align {
     Right,
 }
 
-/// Writes a table, without a line break at its end.
+/// Writes a table, without a line break at its end. Control characters in cells are escaped.
 pub(crate) fn table(columns: &[Column], rows: &[Vec<String>]) -> String {
+    let rows: Vec<Vec<_>> = rows.iter().map(|row| row.iter().map(|cell| printable::line(cell)).collect()).collect();
     let width = |index: usize, heading: &str| {
         let cells = rows.iter().filter_map(|row| row.get(index)).map(|cell| cell.chars().count());
         cells.chain([heading.len()]).max().unwrap_or(0)
@@ -24,6 +27,6 @@ pub(crate) fn table(columns: &[Column], rows: &[Vec<String>]) -> String {
         padded.collect::<Vec<_>>().join("  ").trim_end().to_owned()
     };
     let mut lines = vec![line(&mut columns.iter().map(|(heading, _)| *heading))];
-    lines.extend(rows.iter().map(|row| line(&mut row.iter().map(String::as_str))));
+    lines.extend(rows.iter().map(|row| line(&mut row.iter().map(AsRef::as_ref))));
     lines.join("\n")
 }

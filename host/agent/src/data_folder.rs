@@ -1,0 +1,138 @@
+//! The data folder: private to the user of the agent, and used by one agent at a time.
+
+use std::fs::{self, DirBuilder, File, Metadata, OpenOptions, Permissions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::Path;
+
+use crate::exit::Failure;
+
+/// The lock file in the data folder.
+const LOCK: &str = "lock";
+
+/// Creates the data folder with mode 0700, or tightens it, and keeps a second agent out of it for as long as the file
+/// lives.
+pub(crate) fn lock(data_dir: &Path) -> Result<File, Failure> {
+    let wrong = |what: &str, error: &io::Error| {
+        let hint = "set [agent] data_dir or WATTLE_DATA_DIR to a folder that this user may write";
+        Failure::config(format!("data folder `{}` {what}: {error}; {hint}", data_dir.display()))
+    };
+    create(data_dir).map_err(|e| wrong("cannot be created", &e))?;
+    let path = data_dir.join(LOCK);
+    let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path);
+    let file = file.map_err(|e| wrong("cannot be locked", &e))?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(fs::TryLockError::WouldBlock) => {
+            return Err(Failure::config(format!(
+                "data folder `{}` is used by another agent; stop that one, or set [agent] data_dir to another folder",
+                data_dir.display()
+            )));
+        }
+        Err(fs::TryLockError::Error(error)) => return Err(wrong("cannot be locked", &error)),
+    }
+    // An agent of an earlier version created it with another mode, so that any user could hold the lock.
+    if let Ok(metadata) = file.metadata()
+        && is_ours(&metadata, data_dir)
+        && let Err(error) = file.set_permissions(Permissions::from_mode(0o600))
+    {
+        tracing::warn!(%error, "cannot set the mode of the lock file to 0600; other users can lock it");
+    }
+    Ok(file)
+}
+
+fn create(data_dir: &Path) -> io::Result<()> {
+    if let Some(parent) = data_dir.parent() {
+        fs::create_dir_all(parent)?;
+    }
+    match DirBuilder::new().mode(0o700).create(data_dir) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        created => return created,
+    }
+    let metadata = fs::metadata(data_dir)?;
+    if !metadata.is_dir() {
+        return Err(io::ErrorKind::NotADirectory.into());
+    }
+    tighten(data_dir, &metadata);
+    Ok(())
+}
+
+/// Closes a data folder that is open to other users. A failure is logged; the agent goes on.
+fn tighten(data_dir: &Path, metadata: &Metadata) {
+    let mode = metadata.mode() & 0o7777;
+    let path = data_dir.display();
+    // A sticky folder, such as /tmp, is shared on purpose, and the root folder is not for the agent alone.
+    let is_shared = mode & 0o1000 != 0 || data_dir.parent().is_none();
+    if mode & 0o077 == 0 {
+        return;
+    }
+    if is_shared || !is_ours(metadata, data_dir) {
+        if mode & 0o007 != 0 {
+            tracing::warn!(
+                %path, mode = %format_args!("{mode:04o}"),
+                "other users can open the data folder, and its mode is not the agent's to change; use a folder of its own"
+            );
+        }
+        return;
+    }
+    match fs::set_permissions(data_dir, Permissions::from_mode(mode & !0o077)) {
+        Ok(()) => tracing::warn!(
+            %path, before = %format_args!("{mode:04o}"), after = %format_args!("{:04o}", mode & !0o077),
+            "the data folder was open to other users; its mode is changed"
+        ),
+        Err(error) => {
+            tracing::warn!(%path, %error, "the data folder is open to other users, and its mode cannot be changed")
+        }
+    }
+}
+
+/// Whether the owner of a file in the data folder, or of the folder, is this user. Root can change the mode of folders of
+/// other users, so a failure of the change is not enough to know.
+fn is_ours(metadata: &Metadata, data_dir: &Path) -> bool {
+    let own = tempfile::tempfile_in(data_dir).and_then(|file| file.metadata());
+    own.is_ok_and(|own| own.uid() == metadata.uid())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().mode() & 0o7777
+    }
+
+    #[test]
+    fn a_new_data_folder_and_its_lock_are_private() {
+        let place = tempfile::tempdir().unwrap();
+        let folder = place.path().join("parent/data");
+        let _lock = lock(&folder).ok().unwrap();
+        assert_eq!(mode(&folder), 0o700);
+        assert_eq!(mode(&folder.join(LOCK)), 0o600);
+        assert!(lock(&folder).is_err_and(|failure| failure.message.contains("used by another agent")));
+    }
+
+    #[test]
+    fn a_data_folder_of_this_user_is_tightened_with_what_it_holds_kept() {
+        let place = tempfile::tempdir().unwrap();
+        for wide in [0o777, 0o755, 0o750, 0o2775] {
+            let folder = place.path().join(format!("{wide:o}"));
+            fs::create_dir(&folder).unwrap();
+            fs::write(folder.join(LOCK), "").unwrap();
+            fs::set_permissions(folder.join(LOCK), Permissions::from_mode(0o666)).unwrap();
+            fs::set_permissions(&folder, Permissions::from_mode(wide)).unwrap();
+            drop(lock(&folder).ok().unwrap());
+            assert_eq!(mode(&folder) & 0o777, 0o700, "{wide:o}");
+            assert_eq!(mode(&folder.join(LOCK)), 0o600, "{wide:o}");
+        }
+    }
+
+    #[test]
+    fn a_shared_folder_with_the_sticky_bit_keeps_its_mode() {
+        let place = tempfile::tempdir().unwrap();
+        let folder = place.path().join("shared");
+        fs::create_dir(&folder).unwrap();
+        fs::set_permissions(&folder, Permissions::from_mode(0o1777)).unwrap();
+        let _lock = lock(&folder).ok().unwrap();
+        assert_eq!(mode(&folder), 0o1777);
+    }
+}
