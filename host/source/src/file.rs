@@ -11,8 +11,10 @@
 //!
 //! With `once` every file is read to its end as it is.
 //!
-//! A file is what has its inode and its beginning, whatever its name. So a copy is another file: where rotation copies
-//! or compresses, the globs should not name the copies, or their events come twice.
+//! A file of lines is its content: how it begins, and what stands before the position up to which it was read; then its
+//! inode and path. So it is read on after it was renamed, compressed, copied and truncated, moved to another device, or
+//! after a reboot that gave the device another number. While events cannot be delivered, all of this is still followed,
+//! with a bounded number of open files. What can never be read is counted in bytes and logged.
 //!
 //! # Invariants
 //!
@@ -20,8 +22,14 @@
 //! - A file that fails is never deleted or moved.
 
 mod checkpoint;
+mod content;
 mod discover;
+mod finish;
 mod identity;
+mod known;
+mod links;
+mod names;
+mod open;
 mod options;
 mod read;
 mod reader;
@@ -44,17 +52,27 @@ use crate::options::OptionError;
 use crate::source::{Batches, Source, SourceContext, SourceError};
 use crate::stats::add;
 use crate::thread::Worker;
-use checkpoint::Store;
+use checkpoint::{Saved, Store};
 pub(crate) use options::Options;
 use options::Settings;
 use reader::Reader;
 use track::Tracker;
 
-/// Positions are saved at most this often.
+/// Positions are saved at most this often when few events come.
 const SAVE_INTERVAL: Duration = Duration::from_millis(500);
 
+/// Positions are saved at most this often when many events come, and in the first moments: what was delivered and not
+/// saved comes again after a kill.
+const BUSY_SAVE_INTERVAL: Duration = Duration::from_millis(50);
+
+/// So many delivered events are not left unsaved for long.
+const MANY_EVENTS: u64 = 1000;
+
+/// How long after the start positions are saved as if many events came: an agent that crashes soon must get on.
+const FIRST_MOMENTS: Duration = Duration::from_secs(2);
+
 /// How long to wait after saving failed.
-const SAVE_PAUSE: Duration = Duration::from_secs(10);
+const SAVE_PAUSE: Duration = Duration::from_secs(2);
 
 /// The source, ready to run.
 pub(crate) struct FileSource {
@@ -73,11 +91,12 @@ impl Source for FileSource {
             let context = Arc::new(context);
             let store = Arc::new(Store::open(&context.data_dir.join("sources").join(&*context.name))?);
             let tracker = Arc::new(Tracker::new(context.stats.clone()));
-            let known = tracker.restore(store.load()?);
+            let saved = store.load()?;
             context.stats.start();
             let _stop = StopOnDrop(tracker.clone());
             let (output, batches) = mpsc::channel(1);
-            let reader = Reader::new(self.settings, context.clone(), tracker.clone(), output, !known);
+            let reader = Reader::new(self.settings, context.clone(), tracker.clone(), output, &saved);
+            tracker.restore(if let Saved::Entries(entries) = saved { entries } else { Vec::new() });
             let worker = Worker::spawn(format!("{}-read", context.name), move || {
                 reader.run();
                 Ok(())
@@ -109,7 +128,7 @@ async fn read_and_settle(
 ) -> Result<(), SourceError> {
     let mut stop = context.stop.clone();
     tokio::select! {
-        () = push_all(context, &mut batches) => {}
+        () = push_all(context, tracker, &mut batches) => {}
         () = stop.stopped() => {}
     }
     tracker.stop();
@@ -120,8 +139,9 @@ async fn read_and_settle(
     result
 }
 
-async fn push_all(context: &SourceContext, batches: &mut mpsc::Receiver<Batch>) {
+async fn push_all(context: &SourceContext, tracker: &Tracker, batches: &mut mpsc::Receiver<Batch>) {
     while let Some(batch) = batches.recv().await {
+        tracker.wake();
         let (events, bytes) = (batch.rows() as u64, batch.byte_len() as u64);
         if context.output.push(Batches(batch)).await.is_err() {
             return;
@@ -132,17 +152,38 @@ async fn push_all(context: &SourceContext, batches: &mut mpsc::Receiver<Batch>) 
 }
 
 async fn keep_saving(context: &SourceContext, store: &Arc<Store>, tracker: &Arc<Tracker>) {
-    let mut interval = SAVE_INTERVAL;
+    let begun = Instant::now();
+    let mut outage = false;
     loop {
-        tokio::time::sleep(interval).await;
+        tracker.changed().await;
         let start = Instant::now();
         let saved = save(store, tracker).await;
         // With very many files writing takes long, and must not be all that is done.
-        interval = SAVE_INTERVAL.max(start.elapsed() * 10);
-        if let Err(error) = saved {
-            // The positions of before stay valid; events would come twice after a restart.
-            tracing::warn!(source = %context.name, error = %error, "positions cannot be saved; trying again");
-            interval = SAVE_PAUSE;
+        let pace = start.elapsed() * 10;
+        match saved {
+            Ok(()) => {
+                if std::mem::take(&mut outage) {
+                    tracing::info!(source = %context.name, "positions can be saved again");
+                }
+                tokio::time::sleep(BUSY_SAVE_INTERVAL.max(pace)).await;
+                if begun.elapsed() > FIRST_MOMENTS {
+                    let rest = SAVE_INTERVAL.saturating_sub(start.elapsed());
+                    tokio::select! {
+                        () = tracker.delivered(MANY_EVENTS) => {}
+                        () = tokio::time::sleep(rest) => {}
+                    }
+                }
+            }
+            Err(error) => {
+                // The positions of before stay valid; events would come twice after a restart.
+                if !std::mem::replace(&mut outage, true) {
+                    tracing::warn!(
+                        source = %context.name, error = %error,
+                        "positions cannot be saved, trying again; after a restart, events since then would come twice"
+                    );
+                }
+                tokio::time::sleep(SAVE_PAUSE).await;
+            }
         }
     }
 }

@@ -31,4 +31,4 @@ mod thread;
 
 pub use options::{OptionError, TYPES, build, check, schema};
 pub use source::{BatchLimits, Batches, Source, SourceContext, SourceError, Stop};
-pub use stats::SourceStats;
+pub use stats::{LostBytes, SourceStats};

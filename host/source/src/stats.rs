@@ -24,6 +24,12 @@ pub struct SourceStats {
     pub retries: AtomicU64,
     /// Events that came back undelivered and cannot be offered again, each loss with a line in the log.
     pub lost: AtomicU64,
+    /// Bytes of files that went away before they were read, each loss with a line in the log.
+    pub lost_bytes: LostBytes,
+    /// How often a file source looked at all that its globs find.
+    pub looks: AtomicU64,
+    /// Globs that find no file, each with the likely reason.
+    pub unmatched: Mutex<Vec<String>>,
     /// Empty lines and empty documents, which are no events.
     pub skipped_empty: AtomicU64,
     /// Bytes known to be there to read, before decompression; 0 where the end is not known.
@@ -32,6 +38,24 @@ pub struct SourceStats {
     pub read_bytes: AtomicU64,
     /// Where a listening source listens, once it does.
     pub address: OnceLock<SocketAddr>,
+}
+
+/// Bytes that were seen in files and never read, by what became of the files.
+#[derive(Debug, Default)]
+pub struct LostBytes {
+    /// The file was truncated or written again.
+    pub truncated: AtomicU64,
+    /// The file was removed while it was not open.
+    pub removed: AtomicU64,
+    /// The file was removed while it was open, and closed because too many were.
+    pub closed: AtomicU64,
+}
+
+impl LostBytes {
+    /// All of them.
+    pub fn total(&self) -> u64 {
+        [&self.truncated, &self.removed, &self.closed].iter().map(|count| count.load(Ordering::Relaxed)).sum()
+    }
 }
 
 impl SourceStats {

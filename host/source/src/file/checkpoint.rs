@@ -1,7 +1,9 @@
 //! Positions on disk: one JSON file per source, replaced as a whole.
 //!
-//! `{"version":1,"files":[...]}` with an [`Entry`] for each file. It is written to a file beside it, synced, renamed
-//! over the old one, and the folder is synced, so that at any instant one whole version is there.
+//! `{"version":1,"files":[...]}` with an [`Entry`] for each file. It is written to a file beside it and synced. Then the
+//! former version becomes `checkpoints.json.previous`, the new one takes its place, and the folder is synced. So one
+//! whole version is there at any instant, and one that was cut or deleted costs no more than what changed since the one
+//! before it.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -13,7 +15,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::identity::{FileId, Fingerprint, Version};
+use super::identity::{FileId, Fingerprint, Proof, Version};
 use crate::source::SourceError;
 
 /// The version of the format that is written.
@@ -30,6 +32,12 @@ pub(crate) struct Entry {
     pub(crate) path: PathBuf,
     /// All before this byte, decompressed, is delivered.
     pub(crate) position: u64,
+    /// The bytes before a position up to which the file was read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) proof: Option<Proof>,
+    /// When the inode was made, in nanoseconds since the epoch, where the file system knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) born: Option<i64>,
     /// Where the file ends, once it was read as far as it can be.
     pub(crate) end: Option<u64>,
     /// What follows `end` cannot be read.
@@ -57,6 +65,22 @@ struct Checkpoints {
 
 fn lossy<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&path.to_string_lossy())
+}
+
+/// What was saved by earlier runs.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Saved {
+    /// Nothing ever was.
+    Never,
+    /// Something was, and it cannot be read any more.
+    Lost,
+    Entries(Vec<Entry>),
+}
+
+enum Loaded {
+    Missing,
+    Damaged,
+    Entries(Vec<Entry>),
 }
 
 /// The file of one source.
@@ -96,31 +120,53 @@ impl Store {
         self.folder.join("checkpoints.json")
     }
 
-    /// Reads what was saved; `None` if nothing ever was. A file that cannot be understood is set aside.
-    pub(crate) fn load(&self) -> Result<Option<Vec<Entry>>, SourceError> {
+    fn previous(&self) -> PathBuf {
+        self.folder.join("checkpoints.json.previous")
+    }
+
+    /// Reads what was saved. A file that cannot be understood is set aside, and the version before it is used.
+    pub(crate) fn load(&self) -> Result<Saved, SourceError> {
         let path = self.path();
-        let text = match fs::read(&path) {
+        let current = self.load_from(&path)?;
+        if let Loaded::Entries(entries) = current {
+            return Ok(Saved::Entries(entries));
+        }
+        match self.load_from(&self.previous())? {
+            Loaded::Entries(entries) => {
+                tracing::warn!(
+                    path = %path.display(),
+                    "positions are missing or damaged, using the version before; what was delivered since comes again"
+                );
+                Ok(Saved::Entries(entries))
+            }
+            Loaded::Missing if matches!(current, Loaded::Missing) => Ok(Saved::Never),
+            Loaded::Missing | Loaded::Damaged => Ok(Saved::Lost),
+        }
+    }
+
+    fn load_from(&self, path: &Path) -> Result<Loaded, SourceError> {
+        let text = match fs::read(path) {
             Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Loaded::Missing),
             Err(error) => {
                 let message = format!("positions in `{}` cannot be read: {error}", path.display());
                 return Err(SourceError { message });
             }
         };
         let reason = match serde_json::from_slice::<Checkpoints>(&text) {
-            Ok(checkpoints) if checkpoints.version == VERSION => return Ok(Some(checkpoints.files)),
+            Ok(checkpoints) if checkpoints.version == VERSION => return Ok(Loaded::Entries(checkpoints.files)),
             Ok(checkpoints) => format!("version {} is not {VERSION}", checkpoints.version),
             Err(error) => error.to_string(),
         };
         let aside = self.folder.join(format!("checkpoints.json.corrupt-{}", now()));
-        fs::rename(&path, &aside).map_err(|error| SourceError {
-            message: format!("positions in `{}` are corrupt and cannot be set aside: {error}", path.display()),
+        fs::rename(path, &aside).map_err(|error| SourceError {
+            message: format!("positions in `{}` are damaged and cannot be set aside: {error}", path.display()),
         })?;
         tracing::warn!(
             path = %path.display(), aside = %aside.display(), reason = %reason,
-            "positions cannot be understood and were set aside; files are read from their beginning again"
+            "positions are damaged and were set aside"
         );
-        Ok(Some(Vec::new()))
+        Ok(Loaded::Damaged)
     }
 
     /// Saves what `snapshot` gives, if it gives something.
@@ -137,7 +183,10 @@ impl Store {
         let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&self.temporary)?;
         file.write_all(&text)?;
         file.sync_all()?;
-        fs::rename(&self.temporary, self.path())?;
+        match fs::rename(self.path(), self.previous()) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => fs::rename(&self.temporary, self.path())?,
+        }
         File::open(&self.folder)?.sync_all()
     }
 }
@@ -158,6 +207,8 @@ mod tests {
             fingerprint: Fingerprint::default(),
             path: "/var/log/ä.log".into(),
             position,
+            proof: None,
+            born: Some(7),
             end: Some(9),
             failed: false,
             passed_over: true,
@@ -170,16 +221,23 @@ mod tests {
     fn what_is_saved_comes_back_and_replaces_what_was_there() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(&folder.path().join("sources/in")).unwrap();
-        assert_eq!(store.load().unwrap(), None);
+        assert_eq!(store.load().unwrap(), Saved::Never);
         for position in [1, 9] {
             let entries = vec![entry(folder.path(), position)];
             store.save(|| Some(entries.clone())).unwrap();
-            assert_eq!(store.load().unwrap(), Some(entries.clone()));
+            assert_eq!(store.load().unwrap(), Saved::Entries(entries.clone()));
             assert_eq!(entries[0].is_done(), position == 9);
         }
         store.save(|| None).unwrap();
-        assert_eq!(store.load().unwrap().unwrap().len(), 1);
-        assert_eq!(fs::read_dir(folder.path().join("sources/in")).unwrap().count(), 1, "nothing else is left behind");
+        assert!(matches!(store.load().unwrap(), Saved::Entries(entries) if entries.len() == 1));
+        assert_eq!(names(&folder.path().join("sources/in")), ["checkpoints.json", "checkpoints.json.previous"]);
+    }
+
+    fn names(folder: &Path) -> Vec<String> {
+        let entries = fs::read_dir(folder).unwrap();
+        let mut names: Vec<String> = entries.map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
     }
 
     #[test]
@@ -188,12 +246,30 @@ mod tests {
             let folder = tempfile::tempdir().unwrap();
             let store = Store::open(folder.path()).unwrap();
             fs::write(store.path(), text).unwrap();
-            assert_eq!(store.load().unwrap(), Some(Vec::new()), "{text:?}");
-            let names: Vec<String> =
-                fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+            assert_eq!(store.load().unwrap(), Saved::Lost, "{text:?}");
+            let names = names(folder.path());
             assert!(names.len() == 1 && names[0].starts_with("checkpoints.json.corrupt-"), "{names:?}");
             assert_eq!(fs::read_to_string(folder.path().join(&names[0])).unwrap(), text);
         }
+    }
+
+    #[test]
+    fn a_version_that_was_cut_anywhere_or_deleted_costs_only_what_changed_since_the_one_before() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let whole = |position| vec![entry(folder.path(), position)];
+        let (before, after) = (whole(3), whole(8));
+        store.save(|| Some(before.clone())).unwrap();
+        store.save(|| Some(after.clone())).unwrap();
+        let text = fs::read(store.path()).unwrap();
+        for cut in 0..text.len() {
+            fs::write(store.path(), &text[..cut]).unwrap();
+            assert_eq!(store.load().unwrap(), Saved::Entries(before.clone()), "{cut}");
+        }
+        assert_eq!(store.load().unwrap(), Saved::Entries(before.clone()), "deleted");
+        fs::write(store.path(), "{").unwrap();
+        fs::write(store.previous(), "{").unwrap();
+        assert_eq!(store.load().unwrap(), Saved::Lost);
     }
 
     #[test]

@@ -1,14 +1,19 @@
 //! Finds the files that the globs name.
 
-use std::collections::{BTreeMap, HashSet};
-use std::fs::Metadata;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fs::{self, Metadata};
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
-use walkdir::WalkDir;
+use walkdir::{DirEntry, WalkDir};
 
+use super::links::Links;
 use crate::options::OptionError;
+
+/// How often links may lead to one folder in a search: folders that link to each other would have endless names.
+const MAX_LINKS_TO_FOLDER: usize = 8;
 
 /// Which files are meant.
 #[derive(Clone, Debug)]
@@ -16,6 +21,8 @@ pub(crate) struct Patterns {
     include: GlobSet,
     exclude: GlobSet,
     roots: Vec<Root>,
+    /// The globs of `include` as written.
+    written: Vec<String>,
     /// Finished files go here, and are not taken up again.
     moved_to: Option<PathBuf>,
 }
@@ -44,21 +51,27 @@ impl Patterns {
             include: compile("include", include, errors),
             exclude: compile("exclude", exclude, errors),
             roots,
+            written: include.to_vec(),
             moved_to: moved_to.and_then(|folder| std::path::absolute(folder).ok()),
         }
     }
 
     /// The files that there are, by name, each with what is known of it. Folders that cannot be read are complained of
     /// once.
-    pub(crate) fn find(&self, complaints: &mut Complaints) -> BTreeMap<PathBuf, Metadata> {
-        let mut found = BTreeMap::new();
+    pub(crate) fn find(&self, links: Links, complaints: &mut Complaints) -> Found {
+        let mut found = Found { files: BTreeMap::new(), unread: Vec::new() };
         for root in &self.roots {
-            let walk = WalkDir::new(&root.folder).follow_links(true).max_depth(root.depth.unwrap_or(usize::MAX));
+            let mut linked: HashMap<(u64, u64), usize> = HashMap::new();
+            let walk = WalkDir::new(&root.folder)
+                .follow_links(links != Links::Never)
+                .max_depth(root.depth.unwrap_or(usize::MAX))
+                .into_iter()
+                .filter_entry(|entry| entry.depth() == 0 || is_entered(entry, links, &mut linked));
             for entry in walk {
                 let entry = match entry {
                     Ok(entry) => entry,
                     Err(error) => {
-                        complaints.hear(&error);
+                        found.unread.extend(complaints.note(&error));
                         continue;
                     }
                 };
@@ -66,18 +79,91 @@ impl Patterns {
                     && self.is_meant(entry.path())
                     && let Ok(metadata) = entry.metadata()
                 {
-                    found.insert(entry.into_path(), metadata);
+                    found.files.insert(entry.into_path(), metadata);
                 }
             }
         }
         found
     }
 
-    fn is_meant(&self, path: &Path) -> bool {
-        self.include.is_match(path)
-            && !self.exclude.is_match(path)
-            && !self.moved_to.as_ref().is_some_and(|folder| path.starts_with(folder))
+    /// The globs of `include` that none of these files match, each with the likely reason.
+    pub(crate) fn unmatched<'p>(&self, files: impl Iterator<Item = &'p PathBuf>) -> Vec<String> {
+        let mut is_matched = vec![false; self.written.len()];
+        let mut matches = Vec::new();
+        for file in files {
+            if is_matched.iter().all(|matched| *matched) {
+                return Vec::new();
+            }
+            self.include.matches_into(file, &mut matches);
+            for index in &matches {
+                if let Some(matched) = is_matched.get_mut(*index) {
+                    *matched = true;
+                }
+            }
+        }
+        let all = self.written.iter().zip(&self.roots).zip(is_matched);
+        all.filter(|(_, matched)| !matched).map(|((glob, root), _)| hint(glob, &root.folder)).collect()
     }
+
+    /// The folder of the glob that a file was found by.
+    pub(crate) fn root_of<'a>(&'a self, path: &'a Path) -> &'a Path {
+        let roots = self.roots.iter().map(|root| root.folder.as_path()).filter(|root| path.starts_with(root));
+        roots.max_by_key(|root| root.as_os_str().len()).unwrap_or(path.parent().unwrap_or(path))
+    }
+
+    /// Whether the options exclude a file, whatever `include` says.
+    pub(crate) fn is_excluded(&self, path: &Path) -> bool {
+        self.exclude.is_match(path) || self.moved_to.as_ref().is_some_and(|folder| path.starts_with(folder))
+    }
+
+    /// Whether the options name this file.
+    pub(crate) fn is_meant(&self, path: &Path) -> bool {
+        self.include.is_match(path) && !self.is_excluded(path)
+    }
+}
+
+/// What a search found.
+pub(crate) struct Found {
+    pub(crate) files: BTreeMap<PathBuf, Metadata>,
+    /// Folders that could not be read: what is below them may well be there.
+    pub(crate) unread: Vec<PathBuf>,
+}
+
+/// Whether a search goes into an entry. Only links to folders are refused here; those to files are checked when the file
+/// is opened.
+fn is_entered(entry: &DirEntry, links: Links, linked: &mut HashMap<(u64, u64), usize>) -> bool {
+    if !entry.path_is_symlink() || !entry.file_type().is_dir() {
+        return true;
+    }
+    let Ok(folder) = entry.metadata() else { return false };
+    let owner = fs::symlink_metadata(entry.path()).map(|link| link.uid());
+    if !owner.is_ok_and(|owner| links.allow(owner, folder.uid())) {
+        return false;
+    }
+    let times = linked.entry((folder.dev(), folder.ino())).or_default();
+    *times += 1;
+    *times <= MAX_LINKS_TO_FOLDER
+}
+
+/// Says that a glob finds nothing, and what may be wrong with it.
+fn hint(glob: &str, root: &Path) -> String {
+    let trimmed = glob.trim_end_matches('/');
+    let reason = if glob.starts_with('~') {
+        "`~` is not expanded; write the whole path".to_owned()
+    } else if glob.contains('$') {
+        "`$` stands for itself; write the whole path".to_owned()
+    } else if Path::new(trimmed).is_dir() {
+        format!("it is a folder; write `{trimmed}/*` for its files, or `{trimmed}/**` for those of its subfolders too")
+    } else if glob.contains('\\') && !glob.contains('/') {
+        "`\\` escapes the next character; separate folders by `/`".to_owned()
+    } else if glob.split('/').any(|part| part.contains("**") && part != "**") {
+        "`**` stands for folders only if it is alone between slashes, as in `logs/**/*.log`".to_owned()
+    } else if !root.exists() {
+        format!("`{}` does not exist", root.display())
+    } else {
+        "no file matches".to_owned()
+    };
+    format!("`{glob}` finds no file: {reason}")
 }
 
 /// Remembers what was complained of.
@@ -85,13 +171,18 @@ impl Patterns {
 pub(crate) struct Complaints(HashSet<PathBuf>);
 
 impl Complaints {
-    fn hear(&mut self, error: &walkdir::Error) {
-        // A folder may come later, and a file may vanish while it is looked at.
+    /// Logs what is new. Returns the folder that could not be read.
+    fn note(&mut self, error: &walkdir::Error) -> Option<PathBuf> {
+        // A folder may come later, and a file may vanish while it is looked at. A link that leads back is no trouble.
         let is_absent = error.io_error().is_some_and(|e| e.kind() == io::ErrorKind::NotFound);
-        let path = error.path().unwrap_or(Path::new("?"));
-        if !is_absent && self.0.insert(path.to_owned()) {
-            tracing::warn!(path = %path.display(), error = %error, "cannot be looked at; files below are not found");
+        if is_absent || error.loop_ancestor().is_some() {
+            return None;
         }
+        let path = error.path().unwrap_or(Path::new("/"));
+        if self.0.insert(path.to_owned()) {
+            tracing::warn!(path = %path.display(), error = %error, "folder cannot be read, files below it are not found");
+        }
+        Some(path.to_owned())
     }
 }
 
@@ -157,8 +248,9 @@ mod tests {
         let moved_to = folder.join("done");
         let patterns = Patterns::new(&whole(include), &whole(exclude), Some(&moved_to), &mut errors);
         assert_eq!(errors, []);
-        let found = patterns.find(&mut Complaints::default());
-        let names: Vec<&str> = found.keys().map(|p| p.strip_prefix(folder).unwrap().to_str().unwrap()).collect();
+        let found = patterns.find(Links::SameOwner, &mut Complaints::default());
+        assert_eq!(found.unread, [] as [PathBuf; 0]);
+        let names: Vec<&str> = found.files.keys().map(|p| p.strip_prefix(folder).unwrap().to_str().unwrap()).collect();
         assert_eq!(names, expected, "{include:?}");
     }
 
@@ -180,6 +272,56 @@ mod tests {
         check(&folder, &["**/*.log"], &["**/link.log"], &["a.log", "b.log", "x/a.log", "x/y/z.log"]);
         check(&folder, &["{a,b}.log", "x/[yz]/*"], &[], &["a.log", "b.log", "x/y/z.log"]);
         check(&folder, &["nothing/**"], &[], &[]);
+    }
+
+    #[test]
+    fn folders_that_link_to_each_other_are_searched_a_bounded_number_of_times() {
+        let temporary = tempfile::tempdir().unwrap();
+        let names: Vec<String> = (0..12).map(|n| format!("d{n}")).collect();
+        for name in &names {
+            fs::create_dir(temporary.path().join(name)).unwrap();
+            for other in names.iter().filter(|other| *other != name) {
+                let link = temporary.path().join(name).join(format!("to-{other}"));
+                std::os::unix::fs::symlink(format!("../{other}"), link).unwrap();
+            }
+            fs::write(temporary.path().join(name).join("x.log"), "").unwrap();
+        }
+        let glob = format!("{}/**/*.log", globset::escape(&temporary.path().to_string_lossy()));
+        let patterns = Patterns::new(&[glob], &[], None, &mut Vec::new());
+        let found = patterns.find(Links::SameOwner, &mut Complaints::default());
+        for name in &names {
+            assert!(found.files.contains_key(&temporary.path().join(name).join("x.log")), "{name}");
+        }
+        assert!(found.files.len() <= names.len() * (MAX_LINKS_TO_FOLDER + 1), "{}", found.files.len());
+        assert_eq!(patterns.find(Links::Never, &mut Complaints::default()).files.len(), names.len());
+    }
+
+    #[test]
+    fn a_glob_that_finds_nothing_comes_with_the_likely_reason() {
+        let temporary = tempfile::tempdir().unwrap();
+        let folder = temporary.path().to_str().unwrap();
+        fs::create_dir(temporary.path().join("sub")).unwrap();
+        fs::write(temporary.path().join("sub/a.log"), "").unwrap();
+        for (glob, expected) in [
+            ("~/logs/*.log", "`~` is not expanded"),
+            ("$HOME/*.log", "`$` stands for itself"),
+            (folder, "it is a folder; write `"),
+            (&format!("{folder}/"), "it is a folder"),
+            ("logs\\*.log", "escapes the next character"),
+            (&format!("{folder}/**.log"), "alone between slashes"),
+            ("/no/such/folder/*.log", "`/no/such/folder` does not exist"),
+            (&format!("{folder}/*.txt"), "no file matches"),
+        ] {
+            let found = format!("{folder}/**/*.log");
+            let patterns = Patterns::new(&[found, glob.to_owned()], &[], None, &mut Vec::new());
+            let files = patterns.find(Links::SameOwner, &mut Complaints::default()).files;
+            let unmatched = patterns.unmatched(files.keys());
+            assert_eq!(unmatched.len(), 1, "{unmatched:?}");
+            assert!(
+                unmatched[0].starts_with(&format!("`{glob}` finds no file: ")) && unmatched[0].contains(expected),
+                "{unmatched:?}"
+            );
+        }
     }
 
     #[test]

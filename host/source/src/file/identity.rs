@@ -1,23 +1,27 @@
-//! Which file a file is, whatever its name: device and inode, and how it begins.
+//! Which file a file is, whatever its name and device: how it begins, and what stands before a position in it.
 //!
-//! The beginning tells a file from a later one that got the same inode, and from itself after it was written anew.
+//! The beginning tells most files apart. Files with the same header need more, so a position comes with a [`Proof`] of
+//! the bytes before it. Device numbers change at reboots and remounts, so they only tell files apart within one scan.
 
 use std::fs::{File, Metadata};
-use std::io;
+use std::io::{self, Read};
 use std::os::unix::fs::{FileExt, MetadataExt};
 
 use serde::{Deserialize, Serialize};
 
-use crate::decompress::Compression;
+use crate::decompress::{Caps, Compression, Decoder, skip};
 
 /// Bytes of a file's beginning that are looked at.
-const FINGERPRINT_BYTES: usize = 1024;
+pub(super) const FINGERPRINT_BYTES: usize = 1024;
+
+/// Bytes before a position that prove it.
+const PROOF_BYTES: u64 = 256;
 
 /// A place on a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) struct FileId {
-    device: u64,
-    inode: u64,
+    pub(super) device: u64,
+    pub(super) inode: u64,
 }
 
 impl FileId {
@@ -27,17 +31,15 @@ impl FileId {
 }
 
 /// How a file began when it was looked at.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) struct Fingerprint {
     length: usize,
     crc: u32,
 }
 
 impl Fingerprint {
-    fn of(bytes: &[u8]) -> Self {
-        let mut crc = libdeflater::Crc::new();
-        crc.update(bytes);
-        Self { length: bytes.len(), crc: crc.sum() }
+    pub(super) fn of(bytes: &[u8]) -> Self {
+        Self { length: bytes.len(), crc: crc(bytes) }
     }
 
     /// Whether a longer beginning would tell more.
@@ -45,10 +47,102 @@ impl Fingerprint {
         self.length < FINGERPRINT_BYTES
     }
 
-    /// Whether the file still begins like this; it may have grown.
-    pub(crate) fn is_of(&self, file: &File) -> io::Result<bool> {
-        let head = read_head(file)?;
-        Ok(head.get(..self.length).is_some_and(|head| Self::of(head) == *self))
+    /// How many bytes it is about.
+    pub(super) fn length(&self) -> usize {
+        self.length
+    }
+
+    /// Whether a file that begins with these bytes begins like this.
+    pub(super) fn begins(&self, head: &[u8]) -> bool {
+        head.get(..self.length).is_some_and(|head| Self::of(head) == *self)
+    }
+}
+
+/// The bytes before a position, by which a file that grew is told from one that was written again with the same
+/// beginning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Proof {
+    /// The position, decompressed.
+    pub(super) at: u64,
+    crc: u32,
+}
+
+impl Proof {
+    /// The proof of a position; `None` at the very beginning and behind the end.
+    pub(super) fn before(content: &Content<'_>, at: u64) -> io::Result<Option<Self>> {
+        let bytes = content.read(at.saturating_sub(PROOF_BYTES), at.min(PROOF_BYTES))?;
+        let is_whole = at > 0 && bytes.len() as u64 == at.min(PROOF_BYTES);
+        Ok(is_whole.then(|| Self { at, crc: crc(&bytes) }))
+    }
+
+    /// Whether this content has the same bytes there.
+    pub(super) fn holds(&self, content: &Content<'_>) -> io::Result<bool> {
+        Ok(Self::before(content, self.at)? == Some(*self))
+    }
+}
+
+/// What a file holds, decompressed.
+pub(super) struct Content<'f> {
+    pub(super) file: &'f File,
+    pub(super) compression: Compression,
+    pub(super) caps: Caps,
+}
+
+impl<'f> Content<'f> {
+    pub(super) fn plain(file: &'f File) -> Self {
+        Self { file, compression: Compression::None, caps: Caps { max_bytes: u64::MAX, max_ratio: u64::MAX } }
+    }
+
+    /// Up to `length` bytes from a position on; fewer where the content ends or is damaged.
+    fn read(&self, from: u64, length: u64) -> io::Result<Vec<u8>> {
+        let mut bytes = vec![0; usize::try_from(length).unwrap_or(0)];
+        if self.compression == Compression::None {
+            let filled = read_at_most(self.file, from, &mut bytes)?;
+            bytes.truncate(filled);
+            return Ok(bytes);
+        }
+        let mut decoder = Decoder::new(self.compression, At { file: self.file, at: 0 }, self.caps)?;
+        let mut filled = 0;
+        // Damage means that there is no more, so what is read is too short to match anything.
+        if skip(&mut decoder, from).is_ok_and(|skipped| skipped == from) {
+            while let Some(free) = bytes.get_mut(filled..).filter(|free| !free.is_empty()) {
+                match decoder.read(free) {
+                    Ok(0) | Err(_) => break,
+                    Ok(n) => filled += n,
+                }
+            }
+        }
+        bytes.truncate(filled);
+        Ok(bytes)
+    }
+
+    /// How it begins.
+    pub(super) fn head(&self) -> io::Result<Vec<u8>> {
+        self.read(0, FINGERPRINT_BYTES as u64)
+    }
+
+    /// How long it is, if that is at most `most`.
+    pub(super) fn length_within(&self, most: u64) -> io::Result<Option<u64>> {
+        if self.compression == Compression::None {
+            return Ok(Some(self.file.metadata()?.len()).filter(|length| *length <= most));
+        }
+        let mut decoder = Decoder::new(self.compression, At { file: self.file, at: 0 }, self.caps)?;
+        let length = skip(&mut decoder, most.saturating_add(1)).ok();
+        Ok(length.filter(|length| *length <= most))
+    }
+}
+
+/// A file read from a place of its own.
+struct At<'f> {
+    file: &'f File,
+    at: u64,
+}
+
+impl Read for At<'_> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let n = self.file.read_at(out, self.at)?;
+        self.at += n as u64;
+        Ok(n)
     }
 }
 
@@ -76,33 +170,49 @@ pub(crate) struct Head {
 
 impl Head {
     pub(crate) fn of(file: &File) -> io::Result<Self> {
-        let head = read_head(file)?;
-        Ok(Self { fingerprint: Fingerprint::of(&head), compression: Compression::detect(&head) })
+        Ok(Self::from_bytes(&read_head(file)?))
+    }
+
+    pub(super) fn from_bytes(head: &[u8]) -> Self {
+        Self { fingerprint: Fingerprint::of(head), compression: Compression::detect(head) }
     }
 }
 
-fn read_head(file: &File) -> io::Result<Vec<u8>> {
+/// The first bytes of a file, as they are.
+pub(super) fn read_head(file: &File) -> io::Result<Vec<u8>> {
     let mut head = vec![0; FINGERPRINT_BYTES];
+    let filled = read_at_most(file, 0, &mut head)?;
+    head.truncate(filled);
+    Ok(head)
+}
+
+fn read_at_most(file: &File, from: u64, bytes: &mut [u8]) -> io::Result<usize> {
     let mut filled = 0;
-    while let Some(free) = head.get_mut(filled..).filter(|free| !free.is_empty()) {
-        match file.read_at(free, filled as u64) {
+    while let Some(free) = bytes.get_mut(filled..).filter(|free| !free.is_empty()) {
+        match file.read_at(free, from + filled as u64) {
             Ok(0) => break,
             Ok(n) => filled += n,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }
     }
-    head.truncate(filled);
-    Ok(head)
+    Ok(filled)
+}
+
+fn crc(bytes: &[u8]) -> u32 {
+    let mut crc = libdeflater::Crc::new();
+    crc.update(bytes);
+    crc.sum()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::fs;
+    use std::io::Write;
 
     #[test]
-    fn a_file_that_grows_stays_itself_and_one_written_anew_does_not() {
+    fn a_file_that_grows_stays_itself_and_one_written_again_does_not() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a");
         for (before, after, same) in [
@@ -116,10 +226,45 @@ mod tests {
             let head = Head::of(&File::open(&path).unwrap()).unwrap();
             fs::write(&path, after).unwrap();
             let file = File::open(&path).unwrap();
-            assert_eq!(head.fingerprint.is_of(&file).unwrap(), same, "{before} then {after}");
+            assert_eq!(head.fingerprint.begins(&read_head(&file).unwrap()), same, "{before} then {after}");
             assert!(head.fingerprint.is_short());
         }
         fs::write(&path, vec![b'x'; 5000]).unwrap();
         assert!(!Head::of(&File::open(&path).unwrap()).unwrap().fingerprint.is_short());
+    }
+
+    #[test]
+    fn a_proof_holds_for_the_same_bytes_plain_and_compressed_and_for_no_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let text: Vec<u8> = (0..20_000_u32).flat_map(|n| format!("line {n}\n").into_bytes()).collect();
+        let path = folder.path().join("plain");
+        fs::write(&path, &text).unwrap();
+        let plain = File::open(&path).unwrap();
+        let packed = folder.path().join("packed");
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(&text).unwrap();
+        fs::write(&packed, encoder.finish().unwrap()).unwrap();
+        let packed = File::open(&packed).unwrap();
+        let caps = Caps { max_bytes: 1 << 30, max_ratio: 1000 };
+        let unpacked = Content { file: &packed, compression: Compression::Gzip, caps };
+        let length = text.len() as u64;
+        for at in [1, 100, 256, 257, 5000, length] {
+            let proof = Proof::before(&Content::plain(&plain), at).unwrap().unwrap();
+            assert!(proof.holds(&unpacked).unwrap(), "{at}");
+            let mut other = text.clone();
+            other[at as usize - 1] ^= 1;
+            fs::write(folder.path().join("other"), &other).unwrap();
+            let other = File::open(folder.path().join("other")).unwrap();
+            assert!(!proof.holds(&Content::plain(&other)).unwrap(), "{at}");
+        }
+        for at in [0, length + 1] {
+            assert_eq!(Proof::before(&Content::plain(&plain), at).unwrap(), None);
+            assert_eq!(Proof::before(&unpacked, at).unwrap(), None);
+        }
+        assert_eq!(unpacked.head().unwrap(), text[..FINGERPRINT_BYTES]);
+        for content in [Content::plain(&plain), unpacked] {
+            assert_eq!(content.length_within(length).unwrap(), Some(length));
+            assert_eq!(content.length_within(length - 1).unwrap(), None);
+        }
     }
 }

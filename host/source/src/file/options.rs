@@ -1,12 +1,15 @@
 //! The options of a `file` source, as written and as checked.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::discover::Patterns;
+use super::links::Links;
 use crate::decompress::{Caps, Decompression};
 use crate::frame::{DEFAULT_MAX_EVENT_BYTES, Framing, check_max_event_bytes};
 use crate::options::{OptionError, verdict};
@@ -24,12 +27,18 @@ pub(crate) struct Options {
     /// How bytes become events; `auto` takes `.json`, `.json.gz` and `.json.zst` as documents, all else as lines.
     #[serde(default)]
     framing: FileFraming,
-    /// Where to begin in files that were there before the source ran for the first time.
+    /// Where to begin in files that were there before the source ran for the first time, or before it lost its positions:
+    /// `beginning` or `end`. Default: `beginning`.
     #[serde(default)]
     read_from: ReadFrom,
     /// Whether files of lines are read as they grow.
     #[serde(default = "yes")]
     follow: Flag,
+    /// Which symbolic links are followed: `same_owner` (those of root, of the agent's own user, and those whose target
+    /// belongs to the owner of the link), `always`, or `never`. As root, links across owners are never followed.
+    /// Default: `same_owner`.
+    #[serde(default)]
+    follow_symlinks: Links,
     /// Whether compressed files are recognised by their first bytes.
     #[serde(default)]
     decompression: Decompression,
@@ -42,7 +51,8 @@ pub(crate) struct Options {
     /// How long a file that is read as a whole must not have changed.
     #[serde(default = "second")]
     stable_after: Period,
-    /// How long a followed file that is gone, renamed or deleted, is still read.
+    /// How long a followed file that is gone, renamed or deleted, is still read after its last change.
+    /// Default: `5s`.
     #[serde(default = "rotate_wait")]
     rotate_wait: Period,
     /// The longest event; a file with a longer one fails there.
@@ -54,7 +64,8 @@ pub(crate) struct Options {
     /// How many times larger a compressed file may get.
     #[serde(default = "max_decompression_ratio")]
     max_decompression_ratio: Number<u64>,
-    /// How many files may be open at a time.
+    /// How many files may be open at a time. Where the process may have fewer, sources share what there is.
+    /// Default: `256`.
     #[serde(default = "max_open_files")]
     max_open_files: Number<u64>,
 }
@@ -123,6 +134,9 @@ pub(crate) struct Settings {
     framing: FileFraming,
     pub(crate) read_from: ReadFrom,
     pub(crate) follow: bool,
+    pub(crate) links: Links,
+    /// Added to device numbers; a remount in tests.
+    pub(crate) device_shift: Arc<AtomicU64>,
     pub(crate) decompression: Decompression,
     pub(crate) when_finished: WhenFinished,
     pub(crate) glob_interval: Duration,
@@ -153,6 +167,8 @@ impl Settings {
             framing: options.framing,
             read_from: options.read_from,
             follow: options.follow.0,
+            links: options.follow_symlinks,
+            device_shift: Arc::default(),
             decompression: options.decompression,
             when_finished: options.when_finished,
             glob_interval: options.glob_interval.0.max(Duration::from_millis(10)),

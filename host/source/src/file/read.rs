@@ -16,6 +16,14 @@ const MAX_COMPRESSED_WHOLE: u64 = 64 << 20;
 #[derive(Debug)]
 pub(crate) struct Unwanted;
 
+/// Whether to read on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Flow {
+    Continue,
+    /// Stop after the events that are framed already.
+    Pause,
+}
+
 /// Why a file was not read to its end.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum FileFailure {
@@ -43,6 +51,8 @@ pub(crate) struct LinesRead {
     pub(crate) taken: u64,
     pub(crate) skipped_empty: u64,
     pub(crate) failure: Option<FileFailure>,
+    /// Reading stopped because it was asked to.
+    pub(crate) is_paused: bool,
 }
 
 /// A file read from a place of its own, so that handles need no order.
@@ -68,12 +78,12 @@ impl Reading {
         from: u64,
         until: u64,
         finish: bool,
-        emit: &mut dyn FnMut(Chunk) -> Result<(), Unwanted>,
+        emit: &mut dyn FnMut(Chunk) -> Result<Flow, Unwanted>,
     ) -> Result<LinesRead, Unwanted> {
         let is_plain = self.compression == Compression::None;
         let at = if is_plain { from } else { 0 };
         let input = At { file, at }.take(if is_plain { until.saturating_sub(from) } else { u64::MAX });
-        let mut read = LinesRead { position: from, taken: 0, skipped_empty: 0, failure: None };
+        let mut read = LinesRead { position: from, taken: 0, skipped_empty: 0, failure: None, is_paused: false };
         let mut decoder = match Decoder::new(self.compression, input, self.caps) {
             Ok(decoder) => decoder,
             Err(error) => return Ok(LinesRead { failure: Some(ReadFailure::Io(error).into()), ..read }),
@@ -85,21 +95,25 @@ impl Reading {
         let most = if is_plain { until.saturating_sub(from).saturating_add(1) } else { u64::MAX };
         let batch_bytes = usize::try_from(most).unwrap_or(usize::MAX).min(self.limits.max_bytes);
         let mut lines = Lines::new(from, batch_bytes, self.max_event_bytes);
-        read.failure = self.pump(&mut decoder, &mut lines, emit)?;
+        let mut flow = Flow::Continue;
+        read.failure = self.pump(&mut decoder, &mut lines, &mut flow, emit)?;
         let rest = match &read.failure {
+            None if flow == Flow::Pause => Vec::new(),
             None if finish => lines.finish(&self.limits),
             // What was read of the last line will never be followed by the rest of it.
             Some(FileFailure::Read(ReadFailure::Damaged { .. })) => lines.finish(&self.limits),
             _ => lines.take(&self.limits),
         };
         for chunk in rest {
-            emit(chunk)?;
+            // What is left is all there is.
+            let _ = emit(chunk)?;
         }
         Ok(LinesRead {
             position: lines.position(),
             taken: decoder.taken(),
             skipped_empty: lines.take_skipped(),
             failure: read.failure,
+            is_paused: flow == Flow::Pause,
         })
     }
 
@@ -107,7 +121,8 @@ impl Reading {
         &self,
         decoder: &mut Decoder<impl Read>,
         lines: &mut Lines,
-        emit: &mut dyn FnMut(Chunk) -> Result<(), Unwanted>,
+        flow: &mut Flow,
+        emit: &mut dyn FnMut(Chunk) -> Result<Flow, Unwanted>,
     ) -> Result<Option<FileFailure>, Unwanted> {
         loop {
             match decoder.read(lines.space()) {
@@ -122,7 +137,12 @@ impl Reading {
             }
             if lines.is_full(&self.limits) {
                 for chunk in lines.take(&self.limits) {
-                    emit(chunk)?;
+                    if emit(chunk)? == Flow::Pause {
+                        *flow = Flow::Pause;
+                    }
+                }
+                if *flow == Flow::Pause {
+                    return Ok(None);
                 }
             }
         }

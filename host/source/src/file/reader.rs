@@ -1,19 +1,22 @@
 //! The reading thread: which file to read next, and what comes after.
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::fs::{self, File};
+use std::fs::{File, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use tokio::sync::mpsc;
+use tokio::sync::mpsc::{self, error::TrySendError};
 use wattle_batch::Batch;
+use wattle_descriptors::{Kind, Share};
 
+use super::checkpoint::Saved;
 use super::discover::Complaints;
-use super::identity::{FileId, Head, Version};
-use super::options::{Settings, WhenFinished};
-use super::read::{FileFailure, Reading, Unwanted};
+use super::identity::{Content, FileId, Head, Proof, Version, read_head};
+use super::options::Settings;
+use super::read::{FileFailure, Flow, Reading, Unwanted};
 use super::track::{Key, Tracker};
 use super::watched::Watched;
 use crate::assemble::{self, Chunk};
@@ -23,10 +26,20 @@ use crate::source::SourceContext;
 use crate::stats::add;
 
 /// How often open files are looked at.
-const LOOK_INTERVAL: Duration = Duration::from_millis(200);
+pub(super) const LOOK_INTERVAL: Duration = Duration::from_millis(200);
 
 /// How long after trouble a file is tried again.
 const TROUBLE_PAUSE: Duration = Duration::from_secs(1);
+
+/// How the turn of a file ended.
+enum Turn {
+    /// It was read as far as it goes.
+    Read,
+    /// There is more to read, and the file has to be looked at before.
+    Paused,
+    /// It holds something else than it did.
+    Replaced,
+}
 
 /// State of the thread.
 pub(crate) struct Reader {
@@ -34,8 +47,18 @@ pub(crate) struct Reader {
     pub(super) context: Arc<SourceContext>,
     pub(super) tracker: Arc<Tracker>,
     output: mpsc::Sender<Batch>,
+    /// The proof of the position after the last chunk.
+    last_proof: Option<Proof>,
+    /// Batches that the output had no room for.
+    waiting: VecDeque<(Key, Batch)>,
+    /// How many files it may have open.
+    pub(super) share: Share,
     pub(super) files: HashMap<Key, Watched>,
     pub(super) by_id: HashMap<FileId, Key>,
+    /// Watched files by what is left of their names without what rotation adds.
+    pub(super) by_base: HashMap<String, HashSet<Key>>,
+    /// Copies that wait for what becomes of their originals.
+    pub(super) held: HashSet<Key>,
     /// Files read to their end of which something may be in flight.
     pub(super) unsettled: HashSet<Key>,
     /// Files that are kept open.
@@ -43,16 +66,24 @@ pub(crate) struct Reader {
     /// Files to read before the list is made again, so that each has its turn.
     round: VecDeque<Key>,
     pub(super) next_key: Key,
-    /// No position was ever saved.
+    /// No position was ever saved, or none can be read.
     pub(super) is_first_run: bool,
+    /// Positions were saved and cannot be read.
+    pub(super) has_lost_positions: bool,
     pub(super) has_scanned: bool,
     /// When to look for files again.
     pub(super) scan_at: Instant,
     /// When to look at delivered files again.
-    finish_at: Instant,
+    pub(super) finish_at: Instant,
     pub(super) complaints: Complaints,
     /// Files that cannot be opened, and why.
     pub(super) unreadable: HashMap<PathBuf, String>,
+    /// The lack of descriptors was logged.
+    pub(super) is_short: bool,
+    /// How many folders may still be searched for renamed files until the next look at everything.
+    pub(super) searches: usize,
+    /// How many files the last look found.
+    pub(super) found: usize,
 }
 
 impl Reader {
@@ -61,25 +92,34 @@ impl Reader {
         context: Arc<SourceContext>,
         tracker: Arc<Tracker>,
         output: mpsc::Sender<Batch>,
-        is_first_run: bool,
+        saved: &Saved,
     ) -> Self {
         Self {
             settings,
             context,
             tracker,
             output,
+            last_proof: None,
+            waiting: VecDeque::new(),
+            share: Share::new(Kind::Source),
             files: HashMap::new(),
             by_id: HashMap::new(),
+            by_base: HashMap::new(),
+            held: HashSet::new(),
             unsettled: HashSet::new(),
             open: HashSet::new(),
             round: VecDeque::new(),
             next_key: 0,
-            is_first_run,
+            is_first_run: !matches!(saved, Saved::Entries(_)),
+            has_lost_positions: *saved == Saved::Lost,
             has_scanned: false,
             scan_at: Instant::now(),
             finish_at: Instant::now(),
             complaints: Complaints::default(),
             unreadable: HashMap::new(),
+            is_short: false,
+            searches: 0,
+            found: 0,
         }
     }
 
@@ -90,6 +130,15 @@ impl Reader {
                 self.scan();
             }
             self.rewind();
+            match self.send_waiting() {
+                Ok(true) => {}
+                Ok(false) => {
+                    self.tracker.wait(LOOK_INTERVAL.min(self.settings.glob_interval));
+                    self.look_at_open();
+                    continue;
+                }
+                Err(Unwanted) => return,
+            }
             if self.finish_at <= Instant::now() {
                 self.finish_delivered();
             }
@@ -136,7 +185,7 @@ impl Reader {
 
     /// Goes back in files of which something came back undelivered.
     fn rewind(&mut self) {
-        for (key, position) in self.tracker.take_rewinds() {
+        for (key, position, proof) in self.tracker.take_rewinds() {
             let Some(watched) = self.files.get_mut(&key) else { continue };
             tracing::warn!(
                 source = %self.context.name, path = %watched.path.display(), position,
@@ -144,10 +193,13 @@ impl Reader {
             );
             add(&self.context.stats.retries, 1);
             watched.position = position;
+            watched.proof = proof;
             watched.has_news = true;
             watched.is_complete = false;
             watched.has_failed = false;
             self.unsettled.remove(&key);
+            // It is among what is read again.
+            self.waiting.retain(|(waiting, _)| *waiting != key);
         }
     }
 
@@ -156,12 +208,13 @@ impl Reader {
         // Out of the list for the time of its turn, so that the rest of the reader is free.
         let Some(mut watched) = self.files.remove(&key) else { return Ok(()) };
         self.open.remove(&key);
-        let opened = watched.file.take().map_or_else(|| open(&watched), Ok);
+        let opened = watched.file.take().map_or_else(|| self.open_watched(&watched), Ok);
         let file = match opened {
             Ok(file) => file,
             Err(error) => {
                 let is_gone = error.kind() == io::ErrorKind::NotFound;
-                self.trouble(&mut watched, &format!("cannot be opened: {error}"), !is_gone);
+                let is_new_to_log = !is_gone && !self.note_shortage(&error);
+                self.trouble(&mut watched, &format!("cannot be opened: {error}"), is_new_to_log);
                 self.files.insert(key, watched);
                 if is_gone {
                     self.vanish(key);
@@ -177,40 +230,45 @@ impl Reader {
             && (!watched.is_complete || watched.gone_since.is_some());
         let file = watched.file.take();
         self.files.insert(key, watched);
-        match (result, file) {
-            (Ok(true), file) => {
+        match (result?, file) {
+            (Turn::Read, file) => {
                 if let Some(file) = file.filter(|_| keep) {
                     self.keep_open(key, file);
                 }
-                Ok(())
+            }
+            (Turn::Paused, file) => {
+                // Its turn goes on.
+                self.round.push_front(key);
+                if let Some(file) = file {
+                    self.keep_open(key, file);
+                }
             }
             // The file is another one than it was.
-            (Ok(false), file) => {
+            (Turn::Replaced, file) => {
                 let metadata = file.as_ref().and_then(|file| file.metadata().ok());
                 if let (Some(metadata), Some(watched)) = (metadata, self.files.get_mut(&key)) {
                     watched.file = file;
-                    self.start_anew(key, &metadata);
+                    self.content_left(key, &metadata);
                 }
-                Ok(())
             }
-            (Err(unwanted), _) => Err(unwanted),
         }
+        Ok(())
     }
 
-    /// Reads the open file. Returns whether it is still what it was.
-    fn read(&mut self, key: Key, watched: &mut Watched) -> Result<bool, Unwanted> {
-        let Some(file) = &watched.file else { return Ok(true) };
-        let checked = file.metadata().and_then(|metadata| Ok((metadata, watched.head.fingerprint.is_of(file)?)));
-        let (metadata, is_same) = match checked {
-            Ok(checked) => checked,
+    /// Reads the open file.
+    fn read(&mut self, key: Key, watched: &mut Watched) -> Result<Turn, Unwanted> {
+        let Some(file) = &watched.file else { return Ok(Turn::Read) };
+        let metadata = match file.metadata().and_then(|metadata| Ok((is_same(watched, file)?, metadata))) {
+            Ok((true, metadata)) => metadata,
+            Ok((false, _)) => return Ok(Turn::Replaced),
             Err(error) => {
                 self.trouble(watched, &format!("cannot be read: {error}"), true);
-                return Ok(true);
+                return Ok(Turn::Read);
             }
         };
         let is_plain = watched.compression(&self.settings) == Compression::None;
-        if !is_same || (is_plain && watched.framing == Framing::Lines && metadata.len() < watched.position) {
-            return Ok(false);
+        if is_plain && watched.framing == Framing::Lines && metadata.len() < watched.position {
+            return Ok(Turn::Replaced);
         }
         if watched.head.fingerprint.is_short()
             && let Ok(head) = Head::of(file)
@@ -220,16 +278,19 @@ impl Reader {
         }
         add(&self.context.stats.total_bytes, metadata.len().saturating_sub(watched.version.size));
         watched.notice(&metadata);
+        watched.seen_size = watched.seen_size.max(metadata.len());
         let is_settling = !watched.is_followed(&self.settings, self.context.once) && !watched.is_stable(&self.settings);
         if is_settling && !self.context.once {
-            return Ok(true);
+            return Ok(Turn::Read);
+        }
+        if watched.framing == Framing::Lines && !watched.is_resolved && !self.resolve(key, watched) {
+            return Ok(Turn::Read);
         }
         watched.has_news = false;
         match watched.framing {
-            Framing::Lines => self.read_lines(key, watched, &metadata)?,
-            Framing::Document => self.read_document(key, watched, &metadata)?,
+            Framing::Lines => self.read_lines(key, watched, &metadata),
+            Framing::Document => self.read_document(key, watched, &metadata),
         }
-        Ok(true)
     }
 
     fn reading(&self, watched: &Watched) -> Reading {
@@ -241,31 +302,41 @@ impl Reader {
         }
     }
 
-    fn read_lines(&mut self, key: Key, watched: &mut Watched, metadata: &fs::Metadata) -> Result<(), Unwanted> {
+    fn read_lines(&mut self, key: Key, watched: &mut Watched, metadata: &Metadata) -> Result<Turn, Unwanted> {
         let is_followed = watched.is_followed(&self.settings, self.context.once);
         let is_last = !is_followed || watched.is_over(self.settings.rotate_wait);
-        let Some(file) = &watched.file else { return Ok(()) };
+        let Some(file) = &watched.file else { return Ok(Turn::Read) };
         let path = watched.path.to_string_lossy().into_owned();
-        let read = self
-            .reading(watched)
-            .lines(file, watched.position, metadata.len(), is_last, &mut |chunk| self.send(key, &path, chunk))?;
+        let reading = self.reading(watched);
+        let plain = (reading.compression == Compression::None).then_some(file);
+        let read = reading
+            .lines(file, watched.position, metadata.len(), is_last, &mut |chunk| self.send(key, &path, plain, chunk))?;
         add(&self.context.stats.skipped_empty, read.skipped_empty);
         add(&self.context.stats.read_bytes, read.taken);
+        if let Some(file) = plain {
+            // The one made before the last events were handed on: whoever has them may write the file again at once.
+            let made = self.last_proof.take().filter(|made| made.at == read.position);
+            watched.proof = made.or_else(|| proof(file, read.position)).or(watched.proof);
+        }
         watched.position = read.position;
         watched.read_to = metadata.len();
-        self.tracker.pass(key, read.position);
+        self.tracker.pass(key, read.position, watched.proof.filter(|proof| proof.at == read.position));
+        if read.is_paused {
+            watched.has_news = true;
+            return Ok(Turn::Paused);
+        }
         self.conclude(key, watched, read.failure, is_last);
-        Ok(())
+        Ok(Turn::Read)
     }
 
-    fn read_document(&mut self, key: Key, watched: &mut Watched, metadata: &fs::Metadata) -> Result<(), Unwanted> {
-        let Some(file) = &watched.file else { return Ok(()) };
+    fn read_document(&mut self, key: Key, watched: &mut Watched, metadata: &Metadata) -> Result<Turn, Unwanted> {
+        let Some(file) = &watched.file else { return Ok(Turn::Read) };
         let (document, failure) = self.reading(watched).document(file, metadata.len());
         let is_unchanged = file.metadata().is_ok_and(|after| Version::of(&after) == watched.version);
         if !is_unchanged && !self.context.once {
             // Somebody wrote while it was read; it is taken when that is over.
             watched.changed_at = Instant::now();
-            return Ok(());
+            return Ok(Turn::Read);
         }
         add(&self.context.stats.read_bytes, metadata.len());
         watched.position = document.len() as u64;
@@ -273,13 +344,13 @@ impl Reader {
             let path = watched.path.to_string_lossy().into_owned();
             // Its length was checked against a limit that a column can hold.
             if let Ok(chunk) = assemble::document(document) {
-                self.send(key, &path, chunk)?;
+                self.send(key, &path, None, chunk)?;
             }
         } else if failure.is_none() {
             add(&self.context.stats.skipped_empty, 1);
         }
         self.conclude(key, watched, failure, true);
-        Ok(())
+        Ok(Turn::Read)
     }
 
     /// Draws the conclusion from what reading came to.
@@ -308,10 +379,63 @@ impl Reader {
         self.unsettled.insert(key);
     }
 
-    fn send(&self, key: Key, path: &str, chunk: Chunk) -> Result<(), Unwanted> {
+    /// Hands a chunk on. While there is no room for it, the world is looked at as usual: logs rotate whether or not
+    /// events can be delivered. The turn of a file that may be cut (`plain`) ends for that, and the chunk waits.
+    fn send(&mut self, key: Key, path: &str, plain: Option<&File>, chunk: Chunk) -> Result<Flow, Unwanted> {
         let origin = self.context.origin("file", &[("path", path)]);
-        let ack = self.tracker.ack(key, chunk.end, chunk.column.rows() as u64);
-        self.output.blocking_send(Batch::new(chunk.column, origin, ack)).map_err(|_| Unwanted)
+        let proof = plain.and_then(|file| proof(file, chunk.end));
+        self.last_proof = proof;
+        let ack = self.tracker.ack(key, chunk.end, proof, chunk.column.rows() as u64);
+        let mut batch = Batch::new(chunk.column, origin, ack);
+        if !self.waiting.is_empty() {
+            self.waiting.push_back((key, batch));
+            return Ok(Flow::Pause);
+        }
+        let mut looked = Instant::now();
+        loop {
+            batch = match self.output.try_send(batch) {
+                Ok(()) => return Ok(Flow::Continue),
+                Err(TrySendError::Closed(_)) => return Err(Unwanted),
+                Err(TrySendError::Full(batch)) => batch,
+            };
+            if self.tracker.is_stopped() {
+                return Err(Unwanted);
+            }
+            self.tracker.wait(LOOK_INTERVAL);
+            if self.context.once || looked.elapsed() < LOOK_INTERVAL {
+                continue;
+            }
+            if plain.is_some() {
+                self.waiting.push_back((key, batch));
+                return Ok(Flow::Pause);
+            }
+            self.look_around();
+            looked = Instant::now();
+        }
+    }
+
+    /// Hands on what waits for room. Returns whether all of it is.
+    fn send_waiting(&mut self) -> Result<bool, Unwanted> {
+        while let Some((key, batch)) = self.waiting.pop_front() {
+            match self.output.try_send(batch) {
+                Ok(()) => {}
+                Err(TrySendError::Closed(_)) => return Err(Unwanted),
+                Err(TrySendError::Full(batch)) => {
+                    self.waiting.push_front((key, batch));
+                    return Ok(false);
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    /// Looks at what became of the files meanwhile.
+    fn look_around(&mut self) {
+        if self.scan_at <= Instant::now() {
+            self.scan();
+        }
+        self.look_at_open();
+        self.finish_delivered();
     }
 
     /// Remembers trouble that may pass. Counts and logs it when it is new; without a later try it counts as the end.
@@ -332,106 +456,25 @@ impl Reader {
         tracing::error!(source = %self.context.name, path = %path.display(), "file {message}");
     }
 
-    /// Gives up a file that is not there any more and not open.
-    fn vanish(&mut self, key: Key) {
-        // Nothing is lost unless something of it was sent and came back.
-        let Some(watched) = self.forget(key, true) else { return };
-        if watched.position > 0 || watched.read_to > 0 {
-            self.count_failure(&watched.path, "vanished before all that was read of it was delivered");
-        }
-    }
-
-    /// Keeps a file open for its next turn. At the limit the one that was not read for longest is closed; one that is
-    /// gone stays open beyond the limit, since it could not be opened again.
-    pub(super) fn keep_open(&mut self, key: Key, file: File) {
-        // One place is for the file that is being read.
-        let most = self.settings.max_open_files - 1;
-        if self.open.len() >= most {
-            let open = self.open.iter().filter_map(|key| Some((*key, self.files.get(key)?)));
-            let oldest =
-                open.filter(|(_, w)| w.gone_since.is_none()).min_by_key(|(_, w)| w.used_at).map(|(key, _)| key);
-            if let Some(oldest) = oldest {
-                self.open.remove(&oldest);
-                if let Some(watched) = self.files.get_mut(&oldest) {
-                    watched.file = None;
-                }
-            }
-        }
-        let has_place = self.open.len() < most;
-        if let Some(watched) = self.files.get_mut(&key)
-            && (has_place || watched.gone_since.is_some())
-        {
-            watched.file = Some(file);
-            self.open.insert(key);
-        }
-    }
-
-    /// Deals with files that are delivered to their end.
-    fn finish_delivered(&mut self) {
-        self.finish_at = Instant::now() + LOOK_INTERVAL;
-        let delivered: Vec<Key> =
-            self.unsettled.iter().copied().filter(|key| self.tracker.is_delivered(*key)).collect();
-        for key in delivered {
-            self.unsettled.remove(&key);
-            let Some(watched) = self.files.get(&key) else { continue };
-            if watched.gone_since.is_some() {
-                self.forget(key, true);
-            } else if !watched.has_failed && self.settings.when_finished != WhenFinished::Keep {
-                match self.dispose(watched) {
-                    Ok(true) => {
-                        self.forget(key, false);
-                    }
-                    Ok(false) => {}
-                    Err(error) => {
-                        self.count_failure(&watched.path, &format!("is finished, but cannot be put away: {error}"))
-                    }
-                }
-            }
-        }
-    }
-
-    /// Deletes or moves a file, unless it changed since it was read; returns whether it did.
-    fn dispose(&self, watched: &Watched) -> io::Result<bool> {
-        let metadata = fs::metadata(&watched.path)?;
-        if FileId::of(&metadata) != watched.id || Version::of(&metadata) != watched.version {
-            return Ok(false);
-        }
-        match &self.settings.when_finished {
-            WhenFinished::Keep => return Ok(false),
-            WhenFinished::Delete => fs::remove_file(&watched.path)?,
-            WhenFinished::MoveTo(folder) => move_to(&watched.path, folder)?,
-        }
-        Ok(true)
+    /// Which file it is on this machine.
+    pub(super) fn id_of(&self, metadata: &Metadata) -> FileId {
+        let mut id = FileId::of(metadata);
+        id.device = id.device.wrapping_add(self.settings.device_shift.load(Ordering::Relaxed));
+        id
     }
 }
 
-/// Opens the file that is meant.
-fn open(watched: &Watched) -> io::Result<File> {
-    let file = File::open(&watched.path)?;
-    if FileId::of(&file.metadata()?) != watched.id {
-        return Err(io::Error::new(io::ErrorKind::NotFound, "another file has its name"));
+/// Whether an open file still holds what it did, as far as it was read.
+pub(super) fn is_same(watched: &Watched, file: &File) -> io::Result<bool> {
+    if !watched.head.fingerprint.begins(&read_head(file)?) {
+        return Ok(false);
     }
-    Ok(file)
+    match watched.proof {
+        Some(proof) if watched.head.compression == Compression::None => proof.holds(&Content::plain(file)),
+        _ => Ok(true),
+    }
 }
 
-/// Moves a file to a folder, under its name or, if that is taken, with a number after it.
-fn move_to(path: &Path, folder: &Path) -> io::Result<()> {
-    fs::create_dir_all(folder)?;
-    let name = path.file_name().unwrap_or_default();
-    let mut target = folder.join(name);
-    let mut number = 0_u64;
-    while target.try_exists()? {
-        number += 1;
-        let mut name = name.to_owned();
-        name.push(format!(".{number}"));
-        target = folder.join(name);
-    }
-    match fs::rename(path, &target) {
-        Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
-            fs::copy(path, &target)?;
-            File::open(&target)?.sync_all()?;
-            fs::remove_file(path)
-        }
-        result => result,
-    }
+fn proof(file: &File, at: u64) -> Option<Proof> {
+    Proof::before(&Content::plain(file), at).ok().flatten()
 }

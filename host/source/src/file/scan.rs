@@ -1,61 +1,186 @@
 //! Keeps the list of watched files in step with the file system.
 
+use std::collections::{HashMap, HashSet};
 use std::fs::{self, File, Metadata};
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use super::checkpoint::{Entry, now};
-use super::identity::{FileId, Head};
+use super::identity::{Content, Head, Proof, read_head};
+use super::names::base;
+use super::open::Loss;
 use super::options::ReadFrom;
-use super::reader::Reader;
+use super::reader::{Reader, is_same};
 use super::track::Key;
 use super::watched::Watched;
 use crate::decompress::Compression;
 use crate::frame::Framing;
 use crate::stats::add;
 
+/// How many folders are searched for renamed files between two looks at everything.
+const MAX_SEARCHES: usize = 16;
+
 impl Reader {
     /// Looks for new files, and at what became of the known ones.
     pub(super) fn scan(&mut self) {
         let start = Instant::now();
-        let found = self.settings.patterns.find(&mut self.complaints);
-        self.unreadable.retain(|path, _| found.contains_key(path));
-        let mut there = std::collections::HashSet::new();
-        for (path, metadata) in found {
-            let id = FileId::of(&metadata);
+        self.searches = MAX_SEARCHES;
+        let found = self.settings.patterns.find(self.settings.links, &mut self.complaints);
+        self.note_unmatched(&found.files);
+        self.unreadable.retain(|path, _| found.files.contains_key(path));
+        let mut there = HashSet::new();
+        let mut new = Vec::new();
+        for (path, metadata) in found.files {
+            let id = self.id_of(&metadata);
             // A file with several names is read once, under the first.
             if !there.insert(id) {
                 continue;
             }
             match self.by_id.get(&id).copied() {
                 Some(key) => self.see_again(key, path, &metadata),
+                None => new.push((path, metadata)),
+            }
+        }
+        let is_unread = |path: &PathBuf| found.unread.iter().any(|folder| path.starts_with(folder));
+        let mut gone: HashSet<Key> =
+            self.by_id.iter().filter(|(id, _)| !there.contains(id)).map(|(_, key)| *key).collect();
+        gone.retain(|key| self.files.get(key).is_none_or(|watched| !is_unread(&watched.path)));
+        let moved = if gone.is_empty() || new.is_empty() { Moved::default() } else { self.may_have_moved(&gone) };
+        for (path, metadata) in new {
+            match self.moved_to(&moved, &path, &metadata) {
+                Some(key) => {
+                    gone.remove(&key);
+                    self.see_elsewhere(key, path, &metadata);
+                }
                 None => self.watch(path, &metadata, false),
             }
         }
-        let gone: Vec<Key> = self.by_id.iter().filter(|(id, _)| !there.contains(id)).map(|(_, key)| *key).collect();
         for key in gone {
             self.see_gone(key);
         }
         if !self.has_scanned {
             self.has_scanned = true;
             self.find_renamed();
+            self.explain_lost_positions();
+            self.tracker.scanned();
         }
+        add(&self.context.stats.looks, 1);
         // Looking must not be all that is done.
         self.scan_at = Instant::now() + self.settings.glob_interval.max(start.elapsed() * 5);
     }
 
+    /// Logs globs that find nothing, once, and when they find something after all.
+    fn note_unmatched(&mut self, files: &std::collections::BTreeMap<PathBuf, Metadata>) {
+        let mut known = self.context.stats.unmatched.lock();
+        let is_first = !self.has_scanned;
+        if !is_first && (known.is_empty() || self.found == files.len()) {
+            return;
+        }
+        self.found = files.len();
+        let unmatched = self.settings.patterns.unmatched(files.keys());
+        if is_first {
+            for what in &unmatched {
+                tracing::warn!(source = %self.context.name, "{what}");
+            }
+        } else if unmatched.len() < known.len() {
+            tracing::info!(source = %self.context.name, without_files = unmatched.len(), "globs find files now that found none before");
+        }
+        *known = unmatched;
+    }
+
+    /// Says what the loss of the positions means.
+    fn explain_lost_positions(&self) {
+        if !self.has_lost_positions {
+            return;
+        }
+        let files = self.files.len();
+        let bytes: u64 = self.files.values().map(|watched| watched.version.size).sum();
+        let (source, read_from) = (&self.context.name, self.settings.read_from);
+        match read_from {
+            ReadFrom::Beginning => tracing::warn!(
+                %source, files, bytes, "positions are lost; files are read from their beginning, and their events come again"
+            ),
+            ReadFrom::End => tracing::warn!(
+                %source, files, bytes,
+                "positions are lost; because of `read_from = \"end\"` files are read from their end, and what was written \
+                 since the last stop is passed over"
+            ),
+        }
+    }
+
+    /// Files that were not found where they were, by what may tell them elsewhere.
+    fn may_have_moved(&self, gone: &HashSet<Key>) -> Moved {
+        let mut moved = Moved::default();
+        for (key, watched) in gone.iter().filter_map(|key| Some((*key, self.files.get(key)?))) {
+            moved.by_inode.insert(watched.id.inode, key);
+            moved.by_path.insert(watched.path.clone(), key);
+        }
+        moved
+    }
+
+    /// The watched file that is found here now, on another device or restored.
+    fn moved_to(&mut self, moved: &Moved, path: &PathBuf, metadata: &Metadata) -> Option<Key> {
+        let id = self.id_of(metadata);
+        let by_inode = moved.by_inode.get(&id.inode).copied();
+        let candidates: Vec<Key> = by_inode.into_iter().chain(moved.by_path.get(path).copied()).collect();
+        if candidates.is_empty() {
+            return None;
+        }
+        let file = self.open(path).ok()?;
+        let head = read_head(&file).ok()?;
+        candidates.into_iter().find(|key| {
+            let Some(watched) = self.files.get(key).filter(|watched| watched.id.device != id.device) else {
+                return false;
+            };
+            let is_same = if watched.framing == Framing::Document {
+                watched.version.size == metadata.len()
+            } else {
+                watched.position <= metadata.len() || watched.head.compression != Compression::None
+            };
+            let is_proven = match watched.proof {
+                Some(proof) if watched.compression(&self.settings) == Compression::None => {
+                    proof.holds(&Content::plain(&file)).unwrap_or(false)
+                }
+                _ => true,
+            };
+            is_same && is_proven && watched.head.fingerprint.length() > 0 && watched.head.fingerprint.begins(&head)
+        })
+    }
+
+    /// A file is on another device now.
+    fn see_elsewhere(&mut self, key: Key, path: PathBuf, metadata: &Metadata) {
+        let id = self.id_of(metadata);
+        let Some(watched) = self.files.get_mut(&key) else { return };
+        tracing::info!(source = %self.context.name, path = %path.display(), "file is on another device now, reading on");
+        let old = std::mem::replace(&mut watched.id, id);
+        watched.born = super::watched::born(metadata);
+        // What was open is the one on the old device, which may have to be released.
+        watched.file = None;
+        let born = watched.born;
+        self.open.remove(&key);
+        self.by_id.remove(&old);
+        self.by_id.insert(id, key);
+        self.tracker.update(key, |entry| {
+            entry.id = id;
+            entry.born = born;
+        });
+        self.see_again(key, path, metadata);
+    }
+
     /// Starts to watch a file. One that is known goes on where it was left, if it still begins as it did.
-    fn watch(&mut self, path: PathBuf, metadata: &Metadata, anew: bool) {
-        let file = match File::open(&path) {
-            Ok(file) => file,
+    pub(super) fn watch(&mut self, path: PathBuf, metadata: &Metadata, fresh: bool) {
+        let opened = self.open(&path).and_then(|file| Ok((file.metadata()?, file)));
+        let (id, file) = match opened {
+            // It was exchanged since it was found; the next look finds out.
+            Ok((now, _)) if self.id_of(&now) != self.id_of(metadata) => return,
+            Ok((now, file)) => (self.id_of(&now), file),
             Err(error) => return self.cannot_open(path, &error),
         };
-        let entry = self.tracker.unseen(FileId::of(metadata)).filter(|_| !anew);
+        let entry = if fresh { None } else { self.known_here(&path, &file, metadata) };
         if let Err(error) = self.watch_open(path.clone(), &file, metadata, entry) {
             return self.cannot_open(path, &error);
         }
-        let id = FileId::of(metadata);
         if let Some(key) = self.by_id.get(&id).copied()
             && let Some(watched) = self.files.get(&key)
             && watched.is_followed(&self.settings, self.context.once)
@@ -65,17 +190,41 @@ impl Reader {
         }
     }
 
-    fn watch_open(&mut self, path: PathBuf, file: &File, metadata: &Metadata, entry: Option<Entry>) -> io::Result<()> {
+    /// What is known of a file of this inode or path, taken out of the list.
+    fn known_here(&self, path: &Path, file: &File, metadata: &Metadata) -> Option<Entry> {
+        let id = self.id_of(metadata);
+        let known = self.tracker.known_at(id.inode, path);
+        if known.is_empty() {
+            return None;
+        }
+        let head = read_head(file).ok()?;
+        let framing = self.settings.framing_of(path);
+        let watched = Watched::new(path.to_owned(), id, metadata, Head::from_bytes(&head), framing);
+        let (serial, entry) = known.into_iter().find(|(_, entry)| self.is_about(entry, &watched, file, &head))?;
+        self.tracker.take_known(serial);
+        Some(entry)
+    }
+
+    pub(super) fn watch_open(
+        &mut self,
+        path: PathBuf,
+        file: &File,
+        metadata: &Metadata,
+        entry: Option<Entry>,
+    ) -> io::Result<()> {
         let framing = self.settings.framing_of(&path);
-        let mut watched = Watched::new(path, metadata, Head::of(file)?, framing);
+        let mut watched = Watched::new(path, self.id_of(metadata), metadata, Head::of(file)?, framing);
         let is_plain = watched.compression(&self.settings) == Compression::None;
         let (mut end, mut is_passed_over) = (None, false);
         match entry {
-            Some(entry) if entry.fingerprint.is_of(file)? && (!is_plain || entry.position <= metadata.len()) => {
+            Some(entry) => {
                 watched.is_complete = entry.is_done() && entry.read == watched.version;
                 if framing == Framing::Lines || watched.is_complete {
                     watched.position = entry.position;
+                    watched.proof = entry.proof;
                 }
+                // What was never read may still be a copy of something.
+                watched.is_resolved = watched.position > 0;
                 end = entry.end.filter(|_| watched.is_complete);
                 watched.has_failed = watched.is_complete && entry.failed;
                 is_passed_over = watched.is_complete && entry.passed_over;
@@ -85,11 +234,13 @@ impl Reader {
                 if is_plain {
                     watched.position = metadata.len();
                     watched.read_to = metadata.len();
+                    watched.proof = Proof::before(&Content::plain(file), metadata.len())?;
+                    watched.is_resolved = true;
                 }
                 end = watched.is_complete.then_some(watched.position);
                 is_passed_over = watched.is_complete;
             }
-            _ => {}
+            None => {}
         }
         let key = self.next_key;
         self.next_key += 1;
@@ -102,6 +253,8 @@ impl Reader {
             fingerprint: watched.head.fingerprint,
             path: watched.path.clone(),
             position: watched.position,
+            proof: watched.proof,
+            born: watched.born,
             end,
             failed: watched.has_failed,
             passed_over: is_passed_over,
@@ -114,13 +267,14 @@ impl Reader {
             self.unsettled.insert(key);
         }
         self.by_id.insert(watched.id, key);
+        self.by_base.entry(watched.base.clone()).or_default().insert(key);
         self.files.insert(key, watched);
         Ok(())
     }
 
     fn cannot_open(&mut self, path: PathBuf, error: &io::Error) {
         // It vanished since it was found.
-        if error.kind() == io::ErrorKind::NotFound {
+        if error.kind() == io::ErrorKind::NotFound || self.note_shortage(error) {
             return;
         }
         let message = error.to_string();
@@ -138,6 +292,10 @@ impl Reader {
                 source = %self.context.name, from = %watched.path.display(), to = %path.display(), "file was renamed"
             );
             watched.path.clone_from(&path);
+            let before = std::mem::replace(&mut watched.base, base(&path));
+            let now = watched.base.clone();
+            self.drop_base(&before, key);
+            self.by_base.entry(now).or_default().insert(key);
             self.tracker.update(key, |entry| entry.path = path);
         }
         self.notice(key, metadata);
@@ -147,6 +305,7 @@ impl Reader {
     pub(super) fn notice(&mut self, key: Key, metadata: &Metadata) {
         let Some(watched) = self.files.get_mut(&key) else { return };
         let before = watched.version;
+        let had_news = watched.has_news;
         if !watched.notice(metadata) {
             return;
         }
@@ -154,13 +313,14 @@ impl Reader {
         add(&self.context.stats.total_bytes, metadata.len().saturating_sub(before.size));
         let is_plain = watched.compression(&self.settings) == Compression::None;
         let is_cut = metadata.len() < if is_plain { watched.read_to.max(watched.position) } else { before.size };
-        if is_cut {
-            tracing::info!(source = %self.context.name, path = %watched.path.display(), "file was truncated; reading it from its beginning");
-            self.start_anew(key, metadata);
+        let is_same = !is_cut && self.is_still_same(key, had_news);
+        let Some(watched) = self.files.get_mut(&key) else { return };
+        if is_cut || !is_same {
+            self.content_left(key, metadata);
         } else if watched.is_complete {
             match watched.framing {
                 // Another document under the same name.
-                Framing::Document => self.start_anew(key, metadata),
+                Framing::Document => self.content_left(key, metadata),
                 // A line that was too long would be again, each time that the file grows.
                 Framing::Lines if watched.has_failed && is_plain => {}
                 Framing::Lines => {
@@ -175,19 +335,31 @@ impl Reader {
         }
     }
 
-    /// Forgets how far a file was read. What is in flight of it no longer counts.
-    pub(super) fn start_anew(&mut self, key: Key, metadata: &Metadata) {
-        let Some(watched) = self.forget(key, false) else { return };
-        match watched.file {
-            Some(file) => {
-                if self.watch_open(watched.path, &file, metadata, None).is_ok()
-                    && let Some(key) = self.by_id.get(&watched.id).copied()
-                {
-                    self.keep_open(key, file);
-                }
-            }
-            None => self.watch(watched.path, metadata, true),
+    /// Whether a log that changed still holds what it did. It is not opened for that if it will be read next anyway.
+    fn is_still_same(&mut self, key: Key, had_news: bool) -> bool {
+        let Some(watched) = self.files.get(&key) else { return true };
+        let is_log = watched.framing == Framing::Lines && watched.compression(&self.settings) == Compression::None;
+        if !is_log || (watched.file.is_none() && !had_news) {
+            return true;
         }
+        let opened;
+        let file = match &watched.file {
+            Some(file) => file,
+            None => match self.settings.links.open(&watched.path, self.settings.patterns.root_of(&watched.path)) {
+                Ok(file) => {
+                    opened = file;
+                    &opened
+                }
+                Err(_) => return true,
+            },
+        };
+        let Ok((true, metadata)) = is_same(watched, file).and_then(|same| Ok((same, file.metadata()?))) else {
+            return false;
+        };
+        if let Some(watched) = self.files.get_mut(&key) {
+            watched.seen_size = watched.seen_size.max(metadata.len());
+        }
+        true
     }
 
     /// Ceases to watch a file.
@@ -196,15 +368,35 @@ impl Reader {
         if self.by_id.get(&watched.id) == Some(&key) {
             self.by_id.remove(&watched.id);
         }
+        self.drop_base(&watched.base, key);
         self.unsettled.remove(&key);
         self.open.remove(&key);
+        self.held.remove(&key);
         self.tracker.unwatch(key, remember);
+        self.release_copies(key);
         Some(watched)
+    }
+
+    fn drop_base(&mut self, base: &str, key: Key) {
+        if let Some(keys) = self.by_base.get_mut(base) {
+            keys.remove(&key);
+            if keys.is_empty() {
+                self.by_base.remove(base);
+            }
+        }
     }
 
     fn see_gone(&mut self, key: Key) {
         let Some(watched) = self.files.get_mut(&key) else { return };
         watched.gone_since.get_or_insert_with(Instant::now);
+        if watched.file.is_none() && !watched.is_complete && watched.unread() > 0 {
+            if self.reopen_renamed(key) || self.go_on_in_copy(key) || self.searches == 0 {
+                return;
+            }
+            self.count_loss(key, Loss::Removed);
+            self.forget(key, true);
+            return;
+        }
         let is_idle = self.tracker.is_idle(key);
         if is_idle && (watched.is_complete || watched.file.is_none()) {
             self.forget(key, true);
@@ -224,27 +416,54 @@ impl Reader {
     }
 
     /// Looks beside where a followed file was for the name that it got while the agent was not running, so that its
-    /// last lines are read even if no glob finds them there.
+    /// last lines are read even if no glob finds them there. Files that the options do not name any more are left alone.
     fn find_renamed(&mut self) {
-        for entry in self.tracker.all_unseen() {
+        for (serial, entry) in self.tracker.all_known() {
             let is_lines = self.settings.framing_of(&entry.path) == Framing::Lines;
-            let Some(folder) = entry.path.parent().filter(|_| is_lines && self.settings.follow && entry.end.is_none())
-            else {
+            let is_wanted = is_lines && self.settings.follow && entry.end.is_none() && entry.position > 0;
+            if !is_wanted || !self.settings.patterns.is_meant(&entry.path) {
                 continue;
-            };
-            let siblings = fs::read_dir(folder).into_iter().flatten().flatten();
-            let renamed = siblings.filter_map(|sibling| Some((sibling.path(), sibling.metadata().ok()?)));
-            let Some((path, metadata)) = renamed.into_iter().find(|(_, m)| m.is_file() && FileId::of(m) == entry.id)
-            else {
-                continue;
-            };
-            let is_same = File::open(&path).and_then(|file| entry.fingerprint.is_of(&file)).unwrap_or(false);
-            if is_same && metadata.len() > entry.position {
-                self.watch(path, &metadata, false);
-                if let Some(watched) = self.by_id.get(&entry.id).and_then(|key| self.files.get_mut(key)) {
-                    watched.gone_since = Some(Instant::now());
+            }
+            let Some(folder) = entry.path.parent() else { continue };
+            let base_name = base(&entry.path);
+            let siblings = fs::read_dir(folder).into_iter().flatten().flatten().map(|sibling| sibling.path());
+            let alike: Vec<PathBuf> = siblings.filter(|path| *path != entry.path && base(path) == base_name).collect();
+            for path in alike {
+                if self.go_on_renamed(&entry, path) {
+                    self.tracker.take_known(serial);
+                    break;
                 }
             }
         }
     }
+
+    /// Goes on with a known content under this name, if it is in this file.
+    fn go_on_renamed(&mut self, entry: &Entry, path: PathBuf) -> bool {
+        let Ok(metadata) = fs::symlink_metadata(&path) else { return false };
+        let id = self.id_of(&metadata);
+        if !metadata.is_file() || self.by_id.contains_key(&id) || self.settings.patterns.is_excluded(&path) {
+            return false;
+        }
+        // Without a proof, a beginning that many files may have is not enough.
+        if entry.proof.is_none() && id.inode != entry.id.inode {
+            return false;
+        }
+        let Some(file) = self.open_if(&path, entry.fingerprint, entry.proof) else { return false };
+        let Ok(metadata) = file.metadata() else { return false };
+        if self.watch_open(path, &file, &metadata, Some(entry.clone())).is_err() {
+            return false;
+        }
+        if let Some((key, watched)) = self.by_id.get(&id).and_then(|key| Some((*key, self.files.get_mut(key)?))) {
+            watched.gone_since = Some(Instant::now());
+            self.keep_open(key, file);
+        }
+        true
+    }
+}
+
+/// Files that were not found where they were.
+#[derive(Default)]
+struct Moved {
+    by_inode: HashMap<u64, Key>,
+    by_path: HashMap<PathBuf, Key>,
 }

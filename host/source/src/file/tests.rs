@@ -3,6 +3,7 @@
 mod compressed;
 mod follow;
 mod restart;
+mod rotation;
 
 use std::fs;
 use std::io::Write;

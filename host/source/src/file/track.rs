@@ -1,6 +1,7 @@
 //! Follows acknowledgements: how far each file is delivered, without gaps.
 
 use std::collections::{HashMap, VecDeque};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -9,7 +10,8 @@ use tokio::sync::Notify;
 use wattle_batch::{Ack, Disposition};
 
 use super::checkpoint::{Entry, now};
-use super::identity::FileId;
+use super::identity::Proof;
+use super::known::{Known, Serial};
 use crate::stats::{SourceStats, add};
 
 /// The first pause before undelivered events are read again; it doubles up to the last.
@@ -28,19 +30,25 @@ pub(crate) struct Tracker {
     state: Mutex<State>,
     reader: Condvar,
     task: Notify,
+    /// Something is there to be saved.
+    changed: Notify,
 }
 
 #[derive(Default)]
 struct State {
     files: HashMap<Key, Progress>,
     /// Files that were known and are not watched now.
-    unseen: HashMap<FileId, Entry>,
+    known: Known,
+    /// Events delivered since the last snapshot.
+    unsaved_events: u64,
     /// Files to read again, and when.
     rewinds: HashMap<Key, Instant>,
     /// Batches that are in flight.
     outstanding: usize,
     /// Something changed since the last snapshot.
     is_dirty: bool,
+    /// The reader looked for files, so that what is saved is about all of them.
+    has_scanned: bool,
     /// The reader should look around.
     is_woken: bool,
     is_stopped: bool,
@@ -54,10 +62,15 @@ struct Progress {
     parts: VecDeque<Part>,
     first: u64,
     attempt: u32,
+    /// Events that came back since it was last read again.
+    returned_events: u64,
+    /// It is not watched any more, and is remembered once nothing of it is in flight.
+    is_leaving: bool,
 }
 
 struct Part {
     end: u64,
+    proof: Option<Proof>,
     is_done: bool,
 }
 
@@ -71,48 +84,87 @@ struct Ticket {
 
 impl Tracker {
     pub(crate) fn new(stats: Arc<SourceStats>) -> Self {
-        Self { stats, state: Mutex::default(), reader: Condvar::new(), task: Notify::new() }
+        Self { stats, state: Mutex::default(), reader: Condvar::new(), task: Notify::new(), changed: Notify::new() }
     }
 
-    /// Takes over what was saved. Returns whether anything ever was.
-    pub(crate) fn restore(&self, saved: Option<Vec<Entry>>) -> bool {
-        let is_known = saved.is_some();
+    /// Takes over what was saved.
+    pub(crate) fn restore(&self, saved: Vec<Entry>) {
         let mut state = self.state.lock();
-        state.unseen = saved.unwrap_or_default().into_iter().map(|entry| (entry.id, entry)).collect();
+        saved.into_iter().for_each(|entry| state.known.insert(entry));
         // So that the next start knows that there was one.
         state.is_dirty = true;
-        is_known
     }
 
-    /// What is known of a file that is not watched.
-    pub(crate) fn unseen(&self, id: FileId) -> Option<Entry> {
-        self.state.lock().unseen.get(&id).cloned()
+    /// Notes that the reader looked for files.
+    pub(crate) fn scanned(&self) {
+        self.state.lock().has_scanned = true;
+        self.changed.notify_one();
+    }
+
+    /// What is known of files of this inode or path that are not watched, the likeliest first.
+    pub(super) fn known_at(&self, inode: u64, path: &Path) -> Vec<(Serial, Entry)> {
+        let state = self.state.lock();
+        with_entries(&state.known, state.known.at(inode, path))
+    }
+
+    /// What is known of files that began like this and are not watched, the likeliest first.
+    pub(super) fn known_like(&self, head: &[u8]) -> Vec<(Serial, Entry)> {
+        let state = self.state.lock();
+        with_entries(&state.known, state.known.like(head))
+    }
+
+    /// Whether a file that began like this is not watched any more, but something of it is in flight.
+    pub(super) fn is_leaving_like(&self, head: &[u8]) -> bool {
+        let state = self.state.lock();
+        state
+            .files
+            .values()
+            .any(|p| p.is_leaving && p.entry.fingerprint.length() > 0 && p.entry.fingerprint.begins(head))
+    }
+
+    /// Takes what is known out of the list, because it is watched again.
+    pub(super) fn take_known(&self, serial: Serial) {
+        self.state.lock().known.take(serial);
     }
 
     /// Everything that is known and not watched.
-    pub(crate) fn all_unseen(&self) -> Vec<Entry> {
-        self.state.lock().unseen.values().cloned().collect()
+    pub(super) fn all_known(&self) -> Vec<(Serial, Entry)> {
+        self.state.lock().known.iter().map(|(serial, entry)| (*serial, entry.clone())).collect()
     }
 
     /// Starts to follow a file.
     pub(crate) fn watch(&self, key: Key, entry: Entry) {
         let mut state = self.state.lock();
-        state.unseen.remove(&entry.id);
-        let progress = Progress { entry, epoch: 0, parts: VecDeque::new(), first: 0, attempt: 0 };
+        let progress = Progress {
+            entry,
+            epoch: 0,
+            parts: VecDeque::new(),
+            first: 0,
+            attempt: 0,
+            returned_events: 0,
+            is_leaving: false,
+        };
         state.files.insert(key, progress);
         state.is_dirty = true;
+        self.changed.notify_one();
     }
 
     /// Ceases to follow a file, which is remembered for a while if it may come back.
     pub(crate) fn unwatch(&self, key: Key, remember: bool) {
         let mut state = self.state.lock();
-        state.rewinds.remove(&key);
-        if let Some(progress) = state.files.remove(&key) {
-            state.is_dirty = true;
-            if remember {
-                let entry = Entry { seen: now(), ..progress.entry };
-                state.unseen.insert(entry.id, entry);
+        let came_back = state.rewinds.remove(&key).is_some();
+        if let Some(progress) = state.files.get_mut(&key) {
+            progress.entry.seen = now();
+            progress.is_leaving = remember;
+            let events = progress.returned_events;
+            if !remember || came_back || progress.parts.is_empty() {
+                state.remember(key);
             }
+            if came_back {
+                self.count_lost(events);
+            }
+            state.is_dirty = true;
+            self.changed.notify_one();
         }
     }
 
@@ -122,18 +174,19 @@ impl Tracker {
         if let Some(progress) = state.files.get_mut(&key) {
             change(&mut progress.entry);
             state.is_dirty = true;
+            self.changed.notify_one();
         }
     }
 
     /// Makes the acknowledgement of the next part of a file, which holds some events and ends at `end`.
-    pub(crate) fn ack(self: &Arc<Self>, key: Key, end: u64, events: u64) -> Ack {
+    pub(crate) fn ack(self: &Arc<Self>, key: Key, end: u64, proof: Option<Proof>, events: u64) -> Ack {
         let mut state = self.state.lock();
         state.outstanding += 1;
         let mut ticket = Ticket { key, epoch: 0, number: 0, events };
         if let Some(progress) = state.files.get_mut(&key) {
             ticket.epoch = progress.epoch;
             ticket.number = progress.first + progress.parts.len() as u64;
-            progress.parts.push_back(Part { end, is_done: false });
+            progress.parts.push_back(Part { end, proof, is_done: false });
         }
         drop(state);
         let tracker = self.clone();
@@ -141,13 +194,16 @@ impl Tracker {
     }
 
     /// Notes that what lies between the last part of a file and `end` holds no event.
-    pub(crate) fn pass(&self, key: Key, end: u64) {
+    pub(crate) fn pass(&self, key: Key, end: u64, proof: Option<Proof>) {
         let mut state = self.state.lock();
         if let Some(progress) = state.files.get_mut(&key)
             && progress.parts.back().map_or(progress.entry.position, |part| part.end) < end
         {
-            progress.parts.push_back(Part { end, is_done: true });
-            state.is_dirty |= progress.advance();
+            progress.parts.push_back(Part { end, proof, is_done: true });
+            if progress.advance() {
+                state.is_dirty = true;
+                self.changed.notify_one();
+            }
         }
     }
 
@@ -158,28 +214,37 @@ impl Tracker {
         let is_settled = *outstanding == 0;
         let mut wake = is_settled;
         let mut moved = false;
+        let mut has_left = false;
         match files.get_mut(&ticket.key) {
             Some(progress) if progress.epoch != ticket.epoch => {}
-            Some(progress) if disposition == Disposition::Retry => {
+            Some(progress) if disposition == Disposition::Retry && !progress.is_leaving => {
+                progress.returned_events += ticket.events;
                 rewinds.entry(ticket.key).or_insert_with(|| Instant::now() + pause(progress.attempt));
                 wake = true;
             }
-            Some(progress) => {
+            Some(progress) if disposition != Disposition::Retry => {
                 moved = progress.deliver(ticket.number);
+                has_left = progress.is_leaving && progress.parts.is_empty();
                 wake |= progress.parts.is_empty();
             }
-            None if disposition == Disposition::Retry => {
-                add(&self.stats.lost, ticket.events);
-                tracing::error!(
-                    events = ticket.events,
-                    "events were not delivered, and their file was replaced or is gone"
-                );
+            gone if disposition == Disposition::Retry => {
+                has_left = gone.is_some();
+                self.count_lost(ticket.events);
             }
-            None => {}
+            _ => {}
         }
-        state.is_dirty |= moved;
+        if has_left {
+            state.remember(ticket.key);
+        }
+        if moved {
+            state.unsaved_events += ticket.events;
+        }
+        state.is_dirty |= moved | has_left;
         state.is_woken |= wake;
         drop(state);
+        if moved || has_left {
+            self.changed.notify_one();
+        }
         if wake {
             self.reader.notify_one();
         }
@@ -188,8 +253,13 @@ impl Tracker {
         }
     }
 
-    /// Files to read again now, with the position to go back to.
-    pub(crate) fn take_rewinds(&self) -> Vec<(Key, u64)> {
+    fn count_lost(&self, events: u64) {
+        add(&self.stats.lost, events);
+        tracing::error!(events, "events were not delivered, and their file was replaced or is gone");
+    }
+
+    /// Files to read again now, with the position to go back to and its proof.
+    pub(crate) fn take_rewinds(&self) -> Vec<(Key, u64, Option<Proof>)> {
         let now = Instant::now();
         let mut state = self.state.lock();
         let State { files, rewinds, .. } = &mut *state;
@@ -198,7 +268,7 @@ impl Tracker {
             .filter_map(|key| {
                 let progress = files.get_mut(&key)?;
                 progress.rewind();
-                Some((key, progress.entry.position))
+                Some((key, progress.entry.position, progress.entry.proof))
             })
             .collect()
     }
@@ -241,6 +311,12 @@ impl Tracker {
         state.is_woken = false;
     }
 
+    /// Wakes the reading thread: a batch was taken, so there is room for the next.
+    pub(crate) fn wake(&self) {
+        self.state.lock().is_woken = true;
+        self.reader.notify_one();
+    }
+
     /// Tells the reading thread to end.
     pub(crate) fn stop(&self) {
         self.state.lock().is_stopped = true;
@@ -251,22 +327,60 @@ impl Tracker {
         self.state.lock().is_stopped
     }
 
+    /// Waits until there is something to save.
+    pub(crate) async fn changed(&self) {
+        while !self.state.lock().is_to_be_saved() {
+            self.changed.notified().await;
+        }
+    }
+
+    /// Waits until at least so many events were delivered since the last snapshot.
+    pub(crate) async fn delivered(&self, events: u64) {
+        while self.state.lock().unsaved_events < events {
+            self.changed.notified().await;
+        }
+    }
+
     /// What was to be saved was not.
     pub(crate) fn not_saved(&self) {
         self.state.lock().is_dirty = true;
+        self.changed.notify_one();
     }
 
     /// What to save, if anything changed since the last call.
     pub(crate) fn snapshot(&self) -> Option<Vec<Entry>> {
         let now = now();
         let mut state = self.state.lock();
-        if !std::mem::take(&mut state.is_dirty) {
+        if !state.is_to_be_saved() {
             return None;
         }
-        state.unseen.retain(|_, entry| entry.seen.saturating_add(REMEMBERED) >= now);
-        let seen = state.files.values().map(|progress| Entry { seen: now, ..progress.entry.clone() });
-        Some(seen.chain(state.unseen.values().cloned()).collect())
+        state.is_dirty = false;
+        state.unsaved_events = 0;
+        state.known.retain(|entry| entry.seen.saturating_add(REMEMBERED) >= now);
+        let State { files, known, .. } = &*state;
+        let seen = files.values().map(|progress| Entry { seen: now, ..progress.entry.clone() });
+        // Those that are watched come last: of several with one inode, an older agent takes the last.
+        Some(known.iter().map(|(_, entry)| entry.clone()).chain(seen).collect())
     }
+}
+
+impl State {
+    fn is_to_be_saved(&self) -> bool {
+        self.is_dirty && self.has_scanned
+    }
+
+    /// Moves a file that is not watched any more to those that are known.
+    fn remember(&mut self, key: Key) {
+        if let Some(progress) = self.files.remove(&key)
+            && progress.is_leaving
+        {
+            self.known.insert(progress.entry);
+        }
+    }
+}
+
+fn with_entries(known: &Known, serials: Vec<Serial>) -> Vec<(Serial, Entry)> {
+    serials.into_iter().filter_map(|serial| Some((serial, known.get(serial)?.clone()))).collect()
 }
 
 impl Progress {
@@ -284,6 +398,7 @@ impl Progress {
         let before = self.first;
         while let Some(part) = self.parts.pop_front_if(|part| part.is_done) {
             self.entry.position = part.end;
+            self.entry.proof = part.proof.or(self.entry.proof);
             self.first += 1;
         }
         let moved = self.first > before;
@@ -296,6 +411,7 @@ impl Progress {
     fn rewind(&mut self) {
         self.epoch += 1;
         self.attempt += 1;
+        self.returned_events = 0;
         self.first += self.parts.len() as u64;
         self.parts.clear();
         self.entry.end = None;

@@ -4,8 +4,10 @@ use std::fs::{File, Metadata};
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::identity::{FileId, Head, Version};
+use super::identity::{FileId, Head, Proof, Version};
+use super::names::base;
 use super::options::Settings;
+use super::track::Key;
 use crate::decompress::{Compression, Decompression};
 use crate::frame::Framing;
 
@@ -14,12 +16,24 @@ use crate::frame::Framing;
 pub(crate) struct Watched {
     /// Where it was last seen.
     pub(crate) path: PathBuf,
+    /// Its name without what rotation adds.
+    pub(crate) base: String,
     pub(crate) id: FileId,
+    /// When its inode was made, in nanoseconds since the epoch, where the file system knows.
+    pub(crate) born: Option<i64>,
     pub(crate) head: Head,
     pub(crate) framing: Framing,
     pub(crate) file: Option<File>,
     /// Just after the last event that was sent, decompressed.
     pub(crate) position: u64,
+    /// What stands before the position; a file that was written again has something else there.
+    pub(crate) proof: Option<Proof>,
+    /// The largest size that this content was seen to have, so that what a truncation costs can be counted.
+    pub(crate) seen_size: u64,
+    /// Its content was compared with that of all other files.
+    pub(crate) is_resolved: bool,
+    /// It is a copy of a watched file, and waits for what becomes of that.
+    pub(crate) copy_of: Option<Key>,
     /// The size up to which it was read; larger than `position` by an unfinished line.
     pub(crate) read_to: u64,
     /// It changed since it was last read, or is to be read again.
@@ -33,21 +47,29 @@ pub(crate) struct Watched {
     pub(crate) is_complete: bool,
     /// What it holds cannot be read to its end.
     pub(crate) has_failed: bool,
+    /// It is not read before this time.
+    pub(crate) not_before: Option<Instant>,
     /// The last error in opening or reading, and when to try again.
     pub(crate) trouble: Option<(String, Instant)>,
 }
 
 impl Watched {
-    pub(crate) fn new(path: PathBuf, metadata: &Metadata, head: Head, framing: Framing) -> Self {
+    pub(crate) fn new(path: PathBuf, id: FileId, metadata: &Metadata, head: Head, framing: Framing) -> Self {
         let age = metadata.modified().ok().and_then(|at| SystemTime::now().duration_since(at).ok()).unwrap_or_default();
         let now = Instant::now();
         Self {
+            base: base(&path),
             path,
-            id: FileId::of(metadata),
+            id,
+            born: born(metadata),
             head,
             framing,
             file: None,
             position: 0,
+            proof: None,
+            seen_size: metadata.len(),
+            is_resolved: false,
+            copy_of: None,
             read_to: 0,
             has_news: true,
             version: Version::of(metadata),
@@ -56,6 +78,7 @@ impl Watched {
             gone_since: None,
             is_complete: false,
             has_failed: false,
+            not_before: None,
             trouble: None,
         }
     }
@@ -75,7 +98,12 @@ impl Watched {
 
     /// Whether there is something to read now.
     pub(crate) fn is_ready(&self, settings: &Settings, once: bool) -> bool {
-        if self.is_complete || self.trouble.as_ref().is_some_and(|(_, until)| *until > Instant::now()) {
+        let now = Instant::now();
+        if self.is_complete || self.not_before.is_some_and(|until| until > now) {
+            return false;
+        }
+        let is_held = self.copy_of.is_some() && !self.has_news;
+        if is_held || self.trouble.as_ref().is_some_and(|(_, until)| *until > now) {
             return false;
         }
         if self.is_followed(settings, once) {
@@ -105,4 +133,15 @@ impl Watched {
         }
         is_new
     }
+
+    /// Bytes of an uncompressed file that were seen and not read as events.
+    pub(crate) fn unread(&self) -> u64 {
+        self.seen_size.saturating_sub(self.position)
+    }
+}
+
+/// When an inode was made, in nanoseconds since the epoch. Tells a file from a later one that got its inode.
+pub(super) fn born(metadata: &Metadata) -> Option<i64> {
+    let since = metadata.created().ok()?.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+    i64::try_from(since.as_nanos()).ok()
 }

@@ -125,16 +125,87 @@ async fn a_position_never_passes_what_came_back() {
     assert_eq!(bodies, ["two", "three"], "from the first that was not delivered");
 }
 
+/// Field cases 20 and 59: a checkpoint that was cut (power loss) or deleted.
 #[tokio::test]
-async fn corrupt_positions_are_set_aside_and_everything_is_read() {
-    let world = World::once();
-    world.write("a.log", "one\n");
+async fn a_checkpoint_that_is_cut_or_deleted_neither_repeats_years_of_logs_nor_loses_lines() {
+    for read_from in ["beginning", "end"] {
+        for damage in ["cut", "deleted"] {
+            let world = World::new();
+            world.write("a.log", "1\n2\n3\n".repeat(300));
+            let running = world.start(json!({ "read_from": read_from }));
+            if read_from == "beginning" {
+                world.rig.take(900).await;
+            } else {
+                world.rig.expect_quiet(Duration::from_millis(200)).await;
+            }
+            world.append("a.log", "new\n");
+            assert_eq!(world.rig.take(1).await, ["new"]);
+            let saved = world.folder.path().join("data/sources/in/checkpoints.json");
+            let previous = world.folder.path().join("data/sources/in/checkpoints.json.previous");
+            world.rig.until(|| previous.exists()).await;
+            world.rig.stop();
+            running.ended().await.unwrap();
+            match damage {
+                "cut" => fs::write(&saved, "").unwrap(),
+                _ => fs::remove_file(&saved).unwrap(),
+            }
+            let world = world.again();
+            world.append("a.log", "while away\n");
+            let running = world.start(json!({ "read_from": read_from }));
+            let mut bodies = Vec::new();
+            while bodies.last().is_none_or(|last| last != "while away") {
+                let batch = world.rig.pop().await;
+                bodies.extend(texts(&batch));
+                batch.into_ack().deliver();
+            }
+            assert!(bodies.len() <= 2 || read_from == "beginning", "{read_from} {damage}: {}", bodies.len());
+            world.rig.stop();
+            running.ended().await.unwrap();
+        }
+    }
+}
+
+/// Field case 20: the volume of the data folder takes nothing for a while.
+#[tokio::test]
+async fn while_positions_cannot_be_saved_events_flow_on_and_saving_begins_again_by_itself() {
+    let world = World::new();
     let folder = world.folder.path().join("data/sources/in");
-    fs::create_dir_all(&folder).unwrap();
-    fs::write(folder.join("checkpoints.json"), "{\"version\":1,\"files\":[{]}").unwrap();
-    assert_eq!(world.all(json!({ "read_from": "end" })).await, ["one"], "twice is better than never");
-    let names = world.names("data/sources/in");
-    assert!(names.len() == 2 && names[1].starts_with("checkpoints.json.corrupt-"), "{names:?}");
+    let running = world.start(json!({}));
+    world.write("a.log", "one\n");
+    world.rig.take(1).await;
+    let position = || {
+        let text = fs::read_to_string(folder.join("checkpoints.json")).unwrap_or_default();
+        let saved: Value = serde_json::from_str(&text).unwrap_or_default();
+        saved["files"][0]["position"].as_u64()
+    };
+    world.rig.until(|| position() == Some(4)).await;
+    // Nothing can be renamed over a folder that holds something.
+    fs::remove_file(folder.join("checkpoints.json.previous")).ok();
+    fs::create_dir_all(folder.join("checkpoints.json.previous/full")).unwrap();
+    for line in ["two", "three"] {
+        world.append("a.log", &format!("{line}\n"));
+        assert_eq!(world.rig.take(1).await, [line]);
+    }
+    world.rig.expect_quiet(Duration::from_millis(700)).await;
+    assert_eq!(position(), Some(4), "the old positions stay valid");
+    fs::remove_dir_all(folder.join("checkpoints.json.previous")).unwrap();
+    world.rig.until(|| position() == Some(14)).await;
+    world.rig.stop();
+    running.ended().await.unwrap();
+}
+
+#[tokio::test]
+async fn when_every_version_of_the_positions_is_lost_read_from_decides() {
+    for (read_from, expected) in [("beginning", vec!["one"]), ("end", vec![])] {
+        let world = World::once();
+        world.write("a.log", "one\n");
+        let folder = world.folder.path().join("data/sources/in");
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join("checkpoints.json"), "{\"version\":1,\"files\":[{]}").unwrap();
+        assert_eq!(world.all(json!({ "read_from": read_from, "follow": true })).await, expected);
+        let names = world.names("data/sources/in");
+        assert!(names.iter().any(|name| name.starts_with("checkpoints.json.corrupt-")), "{names:?}");
+    }
 }
 
 #[tokio::test]

@@ -1,0 +1,147 @@
+//! How many files the process may have open, and how they are shared among sources and sinks.
+//!
+//! The operating system limits the open descriptors of a process. Sockets, state, checkpoints and the cache need some
+//! at any time, so sources and sinks together use what is left above a reserve, half each. Within a half, everybody gets
+//! the same share, at least [`MIN_SHARE`] and at most what it asks for.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use rlimit::Resource;
+
+/// The fewest files that a source or sink may keep open, whatever the limit.
+pub const MIN_SHARE: usize = 2;
+
+/// Descriptors kept free for sockets, state, checkpoints and the cache, if the limit allows that many.
+const RESERVE: usize = 128;
+
+/// The machine has too many files open, on every architecture of Linux.
+const ENFILE: i32 = 23;
+/// The process has too many files open.
+const EMFILE: i32 = 24;
+
+static SOURCES: AtomicUsize = AtomicUsize::new(0);
+static SINKS: AtomicUsize = AtomicUsize::new(0);
+
+/// Raises the soft limit of open files to the hard limit. Returns the limit before and after; `usize::MAX` means
+/// unlimited.
+///
+/// # Errors
+///
+/// The operating system refused; the limit is unchanged.
+pub fn raise() -> io::Result<(usize, usize)> {
+    let (soft, hard) = Resource::NOFILE.get()?;
+    if soft < hard {
+        Resource::NOFILE.set(hard, hard)?;
+    }
+    Ok((size(soft), size(hard)))
+}
+
+/// How many files the process may have open now.
+pub fn limit() -> usize {
+    Resource::NOFILE.get().map_or(usize::MAX, |(soft, _)| size(soft))
+}
+
+fn size(limit: u64) -> usize {
+    usize::try_from(limit).unwrap_or(usize::MAX)
+}
+
+/// Whether a file could not be opened because the process or the machine has too many open.
+pub fn is_short(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(ENFILE | EMFILE))
+}
+
+/// What an operator can do when there are too few descriptors.
+pub fn cure() -> String {
+    format!(
+        "the process may have {} files open; raise the limit (`LimitNOFILE=` of the service, `ulimit -n` of the shell) \
+         or lower `max_open_files`",
+        limit()
+    )
+}
+
+/// Who shares descriptors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Sources that keep files open.
+    Source,
+    /// Sinks that keep files open.
+    Sink,
+}
+
+impl Kind {
+    fn count(self) -> &'static AtomicUsize {
+        match self {
+            Self::Source => &SOURCES,
+            Self::Sink => &SINKS,
+        }
+    }
+}
+
+/// The share of one source or sink. Clones are the same share; it ends when the last is dropped.
+#[derive(Clone, Debug)]
+pub struct Share(Arc<Member>);
+
+#[derive(Debug)]
+struct Member(Kind);
+
+impl Drop for Member {
+    fn drop(&mut self) {
+        self.0.count().fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Share {
+    /// Takes part in the division from now on.
+    pub fn new(kind: Kind) -> Self {
+        kind.count().fetch_add(1, Ordering::Relaxed);
+        Self(Arc::new(Member(kind)))
+    }
+
+    /// How many files may be open at a time, where `wanted` are asked for. Changes as others come and go.
+    pub fn most(&self, wanted: usize) -> usize {
+        share(limit(), self.0.0.count().load(Ordering::Relaxed), wanted)
+    }
+}
+
+fn share(limit: usize, members: usize, wanted: usize) -> usize {
+    let free = limit - RESERVE.min(limit / 2);
+    (free / 2 / members.max(1)).max(MIN_SHARE).min(wanted.max(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_leave_a_reserve_and_never_exceed_what_is_wanted() {
+        for (limit, members, wanted, expected) in [
+            (64, 1, 256, 16),
+            (64, 4, 256, 4),
+            (64, 100, 256, MIN_SHARE),
+            (1024, 1, 256, 256),
+            (1024, 2, 256, 224),
+            (1024, 1, 1, 1),
+            (usize::MAX, 3, 256, 256),
+            (0, 0, 0, 1),
+        ] {
+            assert_eq!(share(limit, members, wanted), expected, "{limit} {members} {wanted}");
+        }
+    }
+
+    #[test]
+    fn only_the_lack_of_descriptors_counts_as_short() {
+        for (code, short) in [(24, true), (23, true), (2, false)] {
+            assert_eq!(is_short(&io::Error::from_raw_os_error(code)), short);
+        }
+        assert!(!is_short(&io::Error::other("x")));
+        assert!(cure().contains("LimitNOFILE="));
+    }
+
+    #[test]
+    fn the_soft_limit_rises_to_the_hard_one() {
+        let (_, after) = raise().unwrap();
+        assert_eq!(limit(), after);
+    }
+}

@@ -1,0 +1,160 @@
+//! Which files are open: a bounded number, of which those that could not be opened again are closed last.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::Path;
+
+use wattle_descriptors::{cure, is_short};
+
+use super::reader::Reader;
+use super::track::Key;
+use super::watched::Watched;
+use crate::decompress::Compression;
+use crate::frame::Framing;
+use crate::stats::add;
+
+/// Why bytes were never read.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Loss {
+    Truncated,
+    Removed,
+    Closed,
+}
+
+impl Reader {
+    /// Opens a file, after closing others if there are too few descriptors.
+    pub(super) fn open(&mut self, path: &Path) -> io::Result<File> {
+        loop {
+            let opened = self.settings.links.open(path, self.settings.patterns.root_of(path));
+            match &opened {
+                Err(error) if is_short(error) && self.close_one(None) => {}
+                _ => return opened,
+            }
+        }
+    }
+
+    /// Opens the file that is meant.
+    pub(super) fn open_watched(&mut self, watched: &Watched) -> io::Result<File> {
+        let file = self.open(&watched.path)?;
+        if self.id_of(&file.metadata()?) != watched.id {
+            return Err(io::Error::new(io::ErrorKind::NotFound, "another file has its name"));
+        }
+        Ok(file)
+    }
+
+    /// Whether an error is the lack of descriptors, which is logged once and not for each file.
+    pub(super) fn note_shortage(&mut self, error: &io::Error) -> bool {
+        if !is_short(error) {
+            return false;
+        }
+        if !self.is_short {
+            self.is_short = true;
+            tracing::error!(
+                source = %self.context.name, files = self.files.len(), open = self.open.len(), cure = %cure(),
+                "too many files are open, some cannot be read now; trying again"
+            );
+            self.context.stats.fail(format!("too many files are open: {}", cure()));
+        }
+        true
+    }
+
+    /// Keeps a file open for its next turn, within the bound.
+    pub(super) fn keep_open(&mut self, key: Key, file: File) {
+        let Some(watched) = self.files.get_mut(&key) else { return };
+        watched.file = Some(file);
+        self.open.insert(key);
+        // One place is for the file that is being read. One that is gone gets a place in any case.
+        let is_gone = watched.gone_since.is_some();
+        let most = (self.share.most(self.settings.max_open_files) - 1).max(usize::from(is_gone));
+        while self.open.len() > most && self.close_one(Some(key)) {}
+    }
+
+    /// Closes the file that can be spared most: the one that was not read for longest of those that can be opened again,
+    /// the one kept last of all. Of files that are gone, the one of which least is unread, and that is lost. Returns
+    /// whether there was one.
+    fn close_one(&mut self, kept: Option<Key>) -> bool {
+        let open = || self.open.iter().filter_map(|key| Some((*key, self.files.get(key)?)));
+        let there = open().filter(|(_, watched)| watched.gone_since.is_none());
+        let spared = there.min_by_key(|(key, watched)| (Some(*key) == kept, watched.used_at));
+        let spared = spared.or_else(|| open().min_by_key(|(_, watched)| (watched.unread(), watched.used_at)));
+        let Some(key) = spared.map(|(key, _)| key) else { return false };
+        self.open.remove(&key);
+        let Some(watched) = self.files.get_mut(&key) else { return true };
+        watched.file = None;
+        if watched.gone_since.is_some() {
+            self.count_loss(key, Loss::Closed);
+            self.forget(key, true);
+        }
+        true
+    }
+
+    /// Counts and logs what of a file will never be read.
+    pub(super) fn count_loss(&self, key: Key, loss: Loss) {
+        let Some(watched) = self.files.get(&key) else { return };
+        let is_plain = watched.compression(&self.settings) == Compression::None;
+        let bytes = if is_plain && watched.framing == Framing::Lines { watched.unread() } else { 0 };
+        let (source, path) = (&self.context.name, watched.path.display());
+        if bytes == 0 || watched.has_failed || watched.copy_of.is_some() {
+            return;
+        }
+        let lost = &self.context.stats.lost_bytes;
+        match loss {
+            Loss::Truncated => {
+                add(&lost.truncated, bytes);
+                tracing::error!(%source, %path, bytes, "file was truncated before all of it was read; at least these bytes are lost");
+            }
+            Loss::Removed => {
+                add(&lost.removed, bytes);
+                tracing::error!(%source, %path, bytes, "file was removed before all of it was read; at least these bytes are lost");
+            }
+            Loss::Closed => {
+                add(&lost.closed, bytes);
+                tracing::error!(
+                    %source, %path, bytes, max_open_files = self.share.most(self.settings.max_open_files),
+                    "file is gone and was closed before all of it was read, because too many are open; these bytes are lost"
+                );
+            }
+        }
+    }
+
+    /// Gives up a file that is not there any more and not open.
+    pub(super) fn vanish(&mut self, key: Key) {
+        if self.reopen_renamed(key) || self.go_on_in_copy(key) {
+            return;
+        }
+        self.count_loss(key, Loss::Removed);
+        let Some(watched) = self.forget(key, true) else { return };
+        if watched.unread() == 0 && (watched.position > 0 || watched.read_to > 0) {
+            self.count_failure(&watched.path, "vanished before all that was read of it was delivered");
+        }
+    }
+
+    /// Looks for the name that a file got which is not open, so that it can be read to its end.
+    pub(super) fn reopen_renamed(&mut self, key: Key) -> bool {
+        let Some(watched) = self.files.get(&key) else { return false };
+        if watched.unread() == 0 || self.searches == 0 {
+            return false;
+        }
+        self.searches -= 1;
+        let (id, base) = (watched.id, watched.base.clone());
+        let Some(folder) = watched.path.parent() else { return false };
+        let siblings = fs::read_dir(folder).into_iter().flatten().flatten().map(|sibling| sibling.path());
+        let named_alike: Vec<_> = siblings.filter(|path| super::names::base(path) == base).collect();
+        for path in named_alike {
+            let is_it = fs::symlink_metadata(&path).is_ok_and(|metadata| self.id_of(&metadata) == id);
+            if !is_it || self.settings.patterns.is_excluded(&path) {
+                continue;
+            }
+            let Ok(file) = self.open(&path) else { continue };
+            if let Some(watched) = self.files.get_mut(&key) {
+                watched.path = path;
+                watched.trouble = None;
+                watched.has_news = true;
+                watched.gone_since.get_or_insert_with(std::time::Instant::now);
+            }
+            self.keep_open(key, file);
+            return true;
+        }
+        false
+    }
+}
