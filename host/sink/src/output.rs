@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, ErrorKind, IoSlice, Write};
+use std::os::unix::fs::MetadataExt;
 
 use wattle_buffer::Queue;
 
@@ -21,6 +22,11 @@ pub(crate) trait Output: Send {
 
     /// Waits until what was written is on the medium.
     fn sync(&mut self) -> io::Result<()>;
+
+    /// Whether what was written has no name any more, so that it goes when it is closed.
+    fn is_removed(&self) -> bool {
+        false
+    }
 }
 
 impl Output for File {
@@ -34,6 +40,10 @@ impl Output for File {
             Err(error) if matches!(error.kind(), ErrorKind::InvalidInput | ErrorKind::Unsupported) => Ok(()),
             done => done,
         }
+    }
+
+    fn is_removed(&self) -> bool {
+        self.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.nlink() == 0)
     }
 }
 
@@ -145,6 +155,7 @@ pub(crate) mod fake {
         pub(crate) plan: VecDeque<Result<usize, ErrorKind>>,
         pub(crate) syncs: usize,
         pub(crate) sync_error: Option<ErrorKind>,
+        pub(crate) is_removed: bool,
     }
 
     /// A handle to one.
@@ -164,6 +175,10 @@ pub(crate) mod fake {
             let mut fake = self.0.lock().unwrap();
             fake.syncs += 1;
             fake.sync_error.take().map_or(Ok(()), |kind| Err(kind.into()))
+        }
+
+        fn is_removed(&self) -> bool {
+            self.0.lock().unwrap().is_removed
         }
     }
 }

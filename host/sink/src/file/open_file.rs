@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::open::{Identity, Opened};
+use super::open::{Identity, Opened, identity_at};
 use super::options::Settings;
 use crate::compress::{Compression, Stream};
 use crate::output::{Output, Todo, write_rest};
@@ -187,6 +187,21 @@ impl OpenFile {
             std::fs::File::open(folder)?.sync_all()?;
         }
         Ok(())
+    }
+
+    /// Whether the file has no name any more, so that what was written is gone when it is closed.
+    pub(crate) fn is_removed(&self) -> bool {
+        self.output.is_removed()
+    }
+
+    /// Events that are written and not yet acknowledged.
+    pub(crate) fn waiting_events(&self) -> usize {
+        self.written.iter().map(|written| written.events).sum()
+    }
+
+    /// Whether its path names another file now, or none.
+    pub(crate) fn has_lost_its_name(&self) -> bool {
+        self.regular && identity_at(&self.path) != Some(self.identity)
     }
 
     /// Acknowledges the events that were written.

@@ -54,7 +54,8 @@ struct FileOptions {
     /// Closes files to which nothing was written for so long. Default: `30s`.
     #[serde(default = "default_idle_timeout")]
     idle_timeout: Time,
-    /// How many files may be open; beyond that the one unused for longest is closed. Default: 256.
+    /// How many files may be open; beyond that the one unused for longest is closed. Where the process may have fewer,
+    /// sinks share what there is. Default: `256`.
     #[serde(default = "default_max_open_files")]
     max_open_files: Count,
     /// When events are safe: `interval` (default; synced to disk each `fsync_interval`), `batch` (synced after every

@@ -9,8 +9,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use wattle_descriptors::{Kind, Share, cure, is_short};
 
-use super::open::{identity_at, open};
+use super::open::open;
 use super::open_file::OpenFile;
 use super::options::{Fsync, Mode, Settings};
 use super::rotate::set_aside;
@@ -46,6 +47,10 @@ pub(crate) struct Files {
     /// Files that were emptied already.
     truncated: HashSet<Arc<str>>,
     looked: Instant,
+    /// How many files may be open.
+    share: Share,
+    /// The lack of descriptors was logged.
+    is_short: bool,
 }
 
 impl Files {
@@ -58,6 +63,8 @@ impl Files {
             todo: Todo::default(),
             truncated: HashSet::new(),
             looked: Instant::now(),
+            share: Share::new(Kind::Sink),
+            is_short: false,
         }
     }
 
@@ -100,6 +107,9 @@ impl Files {
 
     /// Writes the first `same` payloads, or some of them, to the file that they belong to.
     fn write_to(&mut self, key: &Arc<str>, same: usize) -> Result<(), WriteError> {
+        if self.todo.offset == 0 && self.open.get(key).is_some_and(OpenFile::has_lost_its_name) {
+            self.leave(key)?;
+        }
         if self.todo.offset == 0 && self.open.get(key).is_some_and(|file| self.is_full(file)) {
             self.rotate(key)?;
         }
@@ -122,7 +132,11 @@ impl Files {
     fn open(&mut self, key: &Arc<str>) -> Result<(), WriteError> {
         let path = Path::new(&**key);
         let truncate = self.settings.mode == Mode::Truncate && !self.truncated.contains(key);
-        let opened = open(path, &self.settings, truncate);
+        let mut opened = open(path, &self.settings, truncate);
+        while opened.as_ref().is_err_and(is_short) && self.close_oldest()? {
+            self.note_shortage();
+            opened = open(path, &self.settings, truncate);
+        }
         let file = opened.and_then(|opened| OpenFile::new(path, opened, &self.settings));
         let file = file.map_err(|source| WriteError { path: path.to_owned(), source })?;
         if truncate {
@@ -134,12 +148,31 @@ impl Files {
 
     /// Closes the file that was unused for longest if there are as many as there may be.
     fn make_room(&mut self) -> Result<(), WriteError> {
-        while self.open.len() >= self.settings.max_open_files {
-            let oldest = self.open.iter().min_by_key(|(_, file)| file.used).map(|(key, _)| key.clone());
-            let Some(oldest) = oldest else { return Ok(()) };
-            self.close(&oldest)?;
-        }
+        while self.open.len() >= self.share.most(self.settings.max_open_files) && self.close_oldest()? {}
         Ok(())
+    }
+
+    /// Closes the file that was unused for longest; returns whether there was one.
+    fn close_oldest(&mut self) -> Result<bool, WriteError> {
+        let oldest = self.open.iter().min_by_key(|(_, file)| file.used).map(|(key, _)| key.clone());
+        let Some(oldest) = oldest else { return Ok(false) };
+        self.close(&oldest)?;
+        Ok(true)
+    }
+
+    fn note_shortage(&mut self) {
+        if !std::mem::replace(&mut self.is_short, true) {
+            tracing::warn!(
+                sink = %self.sink, open = self.open.len(), cure = %cure(),
+                "too many files are open, closing those unused for longest"
+            );
+        }
+    }
+
+    /// Leaves a file that was renamed or removed by others.
+    fn leave(&mut self, key: &Arc<str>) -> Result<(), WriteError> {
+        tracing::info!(sink = %self.sink, path = %key, "file was renamed or removed by others, a new one begins");
+        self.close(key)
     }
 
     /// Whether a file has to be rotated before the next payload is written to it.
@@ -222,6 +255,15 @@ impl Files {
             drop(self.give_up(key));
             return Err(WriteError { path, source });
         }
+        if file.is_removed() && file.waiting_events() > 0 {
+            // Nobody will ever read it.
+            tracing::warn!(
+                sink = %self.sink, path = %key, events = file.waiting_events(),
+                "file was removed before its events were acknowledged, they are written again to a new file"
+            );
+            drop(self.give_up(key));
+            return Ok(());
+        }
         file.deliver(&self.stats);
         Ok(())
     }
@@ -248,9 +290,8 @@ impl Files {
         let Some(file) = self.open.get(key) else { return Ok(()) };
         let idle = now.saturating_duration_since(file.used) >= self.settings.idle_timeout;
         let old = self.settings.rotate_every.is_some_and(|every| file.age(now) >= every);
-        if file.regular && identity_at(&file.path) != Some(file.identity) {
-            tracing::info!(sink = %self.sink, path = %key, "file was renamed or removed by others, a new one begins");
-            return self.close(key);
+        if file.has_lost_its_name() {
+            return self.leave(key);
         }
         if old && file.size > 0 && may_rotate(file) {
             self.rotate(key)?;

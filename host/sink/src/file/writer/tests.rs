@@ -146,3 +146,62 @@ fn syncs_are_shared_by_what_was_written_together() {
         assert_eq!(bench.output.0.lock().unwrap().syncs, syncs, "{fsync}");
     }
 }
+
+/// Field case: an output file is removed between the write and the acknowledgement.
+#[test]
+fn nothing_is_acknowledged_into_a_file_that_was_removed() {
+    for fsync in ["never", "batch", "interval"] {
+        for compression in ["none", "gzip"] {
+            let mut bench = Bench::new(compression, fsync);
+            bench.push("one\n");
+            bench.output.0.lock().unwrap().is_removed = true;
+            bench.step(true);
+            assert_eq!(bench.heard(), [Retry], "{fsync} {compression}");
+            assert!(bench.files.is_done());
+        }
+    }
+}
+
+#[test]
+fn the_path_gets_a_new_file_with_the_next_write_after_the_old_one_was_renamed_or_removed() {
+    for removed in [false, true] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("out");
+        let options = serde_json::json!({"path": path, "fsync": "batch", "idle_timeout": "1h"});
+        let (_, _, settings) = super::super::options::read(&options).unwrap();
+        let far = Far::new();
+        let mut files = Files::new(settings, "out".into(), far.context().stats);
+        for text in ["one\n", "two\n"] {
+            files.todo.payloads.push_back(far.payload(None, text, 1));
+            files.step(false).unwrap();
+            if text == "one\n" {
+                if removed {
+                    std::fs::remove_file(&path).unwrap();
+                } else {
+                    std::fs::rename(&path, folder.path().join("out.1")).unwrap();
+                }
+            }
+        }
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "two\n");
+        assert_eq!(far.heard(), [Delivered; 2]);
+    }
+}
+
+/// Hostile case 14: the process may have fewer files open than `max_open_files`.
+#[test]
+fn files_unused_for_longest_are_closed_when_there_are_too_few_descriptors() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = serde_json::json!({"path": "{{ attributes.k }}", "fsync": "never", "idle_timeout": "1h"});
+    let (_, _, settings) = super::super::options::read(&options).unwrap();
+    let far = Far::new();
+    let mut files = Files::new(settings, "out".into(), far.context().stats);
+    let key = |n: usize| -> Arc<str> { folder.path().join(format!("{n}")).to_string_lossy().into() };
+    for n in 0..10 {
+        files.todo.payloads.push_back(far.payload(Some(&key(n)), &format!("{n}\n"), 1));
+        files.step(false).unwrap();
+    }
+    assert_eq!(files.open.len(), 10);
+    assert!(files.close_oldest().unwrap());
+    assert!(!files.open.contains_key(&key(0)) && files.open.contains_key(&key(9)));
+    assert_eq!(far.heard(), [Delivered; 10]);
+}
