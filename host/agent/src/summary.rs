@@ -91,6 +91,7 @@ pub(crate) fn render(observer: &Observer, elapsed: Duration) -> String {
         for (count, what) in [
             (load(&stats.failures), "inputs failed"),
             (load(&stats.lost), "events came back undelivered and are lost"),
+            (stats.lost_bytes.total(), "bytes of files were lost before they were read"),
             (load(&stats.retries), "batches were offered again"),
         ] {
             if count > 0 {

@@ -133,6 +133,17 @@ fn sources(out: &mut Exposition, all: &[Component<SourceStats>]) {
             family.sample(&[&source.name], read(&source.stats));
         }
     }
+    let mut family = out.family(names::SOURCE_LOST_BYTES);
+    for source in all {
+        let lost = &source.stats.lost_bytes;
+        for (reason, count) in [("truncated", &lost.truncated), ("removed", &lost.removed), ("closed", &lost.closed)] {
+            family.sample(&[&source.name, reason], load(count));
+        }
+    }
+    let mut family = out.family(names::SOURCE_UNMATCHED);
+    for source in all {
+        family.sample(&[&source.name], source.stats.unmatched.lock().len() as u64);
+    }
     let mut family = out.family(names::SOURCE_BLOCKED);
     for source in all {
         family.sample(&[&source.name], source.blocked.as_secs_f64());

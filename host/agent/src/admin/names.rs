@@ -66,6 +66,8 @@ metrics! {
     SOURCE_FAILURES Counter "wattle_source_failures_total" ["source"] "Files, requests or inputs that failed as a whole.";
     SOURCE_RETRIES Counter "wattle_source_retried_batches_total" ["source"] "Batches that came back undelivered and are offered again.";
     SOURCE_LOST Counter "wattle_source_lost_events_total" ["source"] "Events that came back undelivered when their source could not offer them again.";
+    SOURCE_LOST_BYTES Counter "wattle_source_lost_bytes_total" ["source", "reason"] "Bytes of log files that were seen and never read: the file was `truncated` or written again, `removed` while it was not open, or `closed` after it was removed because too many files were open.";
+    SOURCE_UNMATCHED Gauge "wattle_source_unmatched_globs" ["source"] "Globs of `include` that find no file.";
     SOURCE_EMPTY Counter "wattle_source_skipped_empty_total" ["source"] "Empty lines and documents, which are no events.";
     SOURCE_BLOCKED Counter "wattle_source_blocked_seconds_total" ["source"] "Time that a source waited for room in its queue.";
     SOURCE_BUFFER_EVENTS Gauge "wattle_source_buffer_events" ["source"] "Events in the queue behind a source.";

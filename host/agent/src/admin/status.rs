@@ -113,6 +113,11 @@ pub(crate) struct Source {
     pub(crate) last_failure: Option<LastFailure>,
     pub(crate) retried_batches: u64,
     pub(crate) lost_events: u64,
+    /// Bytes of files that went away before they were read.
+    pub(crate) lost_bytes: u64,
+    /// Globs that find no file, each with the likely reason.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) unmatched: Vec<String>,
     pub(crate) buffer: Queue,
     pub(crate) blocked_seconds: f64,
 }
@@ -306,6 +311,8 @@ fn source(seen: Component<wattle_source::SourceStats>) -> Source {
             .map(|(at, reason)| LastFailure { at: rfc3339(*at), reason: reason.clone() }),
         retried_batches: load(&seen.stats.retries),
         lost_events: load(&seen.stats.lost),
+        lost_bytes: seen.stats.lost_bytes.total(),
+        unmatched: seen.stats.unmatched.lock().clone(),
         buffer: queue(seen.buffer),
         blocked_seconds: seen.blocked.as_secs_f64(),
     }

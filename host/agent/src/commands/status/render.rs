@@ -243,6 +243,13 @@ fn troubles(status: &Status) -> Vec<String> {
         }
         all.push(text);
     }
+    for source in &status.sources {
+        if source.lost_bytes > 0 {
+            let lost = size(source.lost_bytes);
+            all.push(format!("source `{}`: {lost} of files were lost before they were read; see the log", source.name));
+        }
+        all.extend(source.unmatched.iter().map(|what| format!("source `{}`: {what}", source.name)));
+    }
     for kept in &status.quarantines {
         let (pipeline, bytes) = (Line(&kept.pipeline), size(kept.bytes));
         all.push(format!("pipeline `{pipeline}`: {bytes} in quarantine; see `wattle quarantine list`"));
@@ -420,12 +427,18 @@ cloudtrail.mask  email             5
         status.sources[0].failures = 2;
         status.sources[0].last_failure =
             Some(LastFailure { at: "2026-11-23T12:00:00Z".into(), reason: "file `/in/a.gz` is damaged".into() });
+        status.sources[0].lost_bytes = 3000;
+        status.sources[0].unmatched = vec!["`~/x` finds no file: `~` is not expanded; write the whole path".into()];
         status.quarantines = vec![Quarantined { pipeline: "cloudtrail".into(), bytes: 2048 }];
         let text = render(&status, false);
         let expected = "\n
 source `trail`: 2 inputs failed; see the log
   the last at 2026-11-23T12:00:00Z:
   file `/in/a.gz` is damaged
+
+source `trail`: 2.9 KiB of files were lost before they were read; see the log
+
+source `trail`: `~/x` finds no file: `~` is not expanded; write the whole path
 
 pipeline `cloudtrail`: 2.0 KiB in quarantine; see `wattle quarantine list`";
         assert!(text.ends_with(expected), "{text}");
