@@ -3,6 +3,7 @@
 use crate::artifact::OptionError;
 use crate::codes::Code;
 use crate::findings::{Findings, Place};
+use crate::suggest;
 use crate::value::{Data, Item, Table};
 
 /// A step of a path such as `rules[0]."a key"`.
@@ -69,12 +70,45 @@ pub(crate) fn report(
 ) {
     for OptionError { path, message } in errors {
         let (place, note) = locate(&path, options, whole);
+        let (message, hint) = reword(&path, message);
         let message = match path.as_str() {
             "" => format!("bad options of {owner}: {message}"),
             path => format!("bad option `{path}` of {owner}: {message}"),
         };
-        findings.report(code.at(place, message).note_if(note));
+        findings.report(code.at(place, message).hint_if(hint).note_if(note));
     }
+}
+
+/// Puts what the reader of options says of names into words for people, with the name that may have been meant as hint.
+fn reword(path: &str, message: String) -> (String, Option<String>) {
+    if let Some((name, rest)) = quoted(&message, "missing field ") {
+        return (format!("option `{name}` is missing{rest}"), None);
+    }
+    let (text, known) = if let Some((name, known)) = quoted(&message, "unknown field ") {
+        let is_named = matches!(steps(path).last(), Some(Step::Key(last)) if *last == name);
+        (
+            if is_named { "there is no such option".to_owned() } else { format!("there is no option `{name}`") },
+            (name, known),
+        )
+    } else if let Some((name, known)) = quoted(&message, "unknown variant ") {
+        (format!("`{name}` is not a value of it"), (name, known))
+    } else {
+        return (message, None);
+    };
+    // `, expected one of `a`, `b``, `, expected `a` or `b``, or `, there are no fields`.
+    let (name, known) = known;
+    let known: Vec<&str> = known.split('`').skip(1).step_by(2).collect();
+    let hint = match suggest::closest(name, known.iter().copied()) {
+        Some(close) => Some(format!("did you mean `{close}`?")),
+        None if known.is_empty() => None,
+        None => Some(format!("it takes {}", suggest::list(known))),
+    };
+    (text, hint)
+}
+
+/// The name in backticks after this beginning, and what follows it.
+fn quoted<'m>(message: &'m str, begin: &str) -> Option<(&'m str, &'m str)> {
+    message.strip_prefix(begin)?.strip_prefix('`')?.split_once('`')
 }
 
 #[cfg(test)]
@@ -93,6 +127,36 @@ mod tests {
         ];
         for (path, expected) in cases {
             assert_eq!(steps(path), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn names_that_do_not_exist_come_with_those_that_do() {
+        for (path, message, text, hint) in [
+            (
+                "request.concurency",
+                "unknown field `concurency`, expected one of `timeout`, `concurrency`",
+                "there is no such option",
+                Some("did you mean `concurrency`?"),
+            ),
+            (
+                "proxy",
+                "unknown field `x`, expected `http` or `https`",
+                "there is no option `x`",
+                Some("it takes `http`, `https`"),
+            ),
+            ("", "unknown field `x`, there are no fields", "there is no option `x`", None),
+            (
+                "codec",
+                "unknown variant `jsn`, expected `json` or `text`",
+                "`jsn` is not a value of it",
+                Some("did you mean `json`?"),
+            ),
+            ("", "missing field `uri`", "option `uri` is missing", None),
+            ("uri", "must begin with `http://`", "must begin with `http://`", None),
+        ] {
+            let found = reword(path, message.to_owned());
+            assert_eq!((found.0.as_str(), found.1.as_deref()), (text, hint), "{message}");
         }
     }
 
