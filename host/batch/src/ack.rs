@@ -18,7 +18,7 @@
 //! | source | delivered | rejected | retry |
 //! | --- | --- | --- | --- |
 //! | `file` | the checkpoint moves | as delivered: the loss is counted where it was rejected | reads again from the checkpoint, after a pause |
-//! | `http` | answers 200 | answers 500 | answers 503 |
+//! | `http` | answers 200 | answers 422 | answers 503 |
 //! | `stdin`, `demo` | forgets the bytes | as delivered | offers the batch again; when it is stopped, counts it as lost |
 //!
 //! Acknowledgements of one file come in any order; its checkpoint moves over a part only when all parts before it are

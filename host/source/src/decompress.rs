@@ -25,6 +25,8 @@ pub(crate) enum Compression {
     Zstd,
     /// Deflate in a zlib wrapper, as HTTP has it. It has no magic bytes.
     Zlib,
+    /// Deflate without a wrapper, which some clients send as `deflate`. It has no magic bytes.
+    Deflate,
 }
 
 impl Compression {
@@ -110,6 +112,7 @@ enum Inner<R: Read> {
     Plain(Counted<R>),
     Gzip(flate2::bufread::MultiGzDecoder<Input<R>>),
     Zlib(flate2::bufread::ZlibDecoder<Input<R>>),
+    Deflate(flate2::bufread::DeflateDecoder<Input<R>>),
     Zstd(zstd::stream::read::Decoder<'static, Input<R>>),
 }
 
@@ -130,6 +133,7 @@ impl<R: Read> Decoder<R> {
             Compression::None => Inner::Plain(counted),
             Compression::Gzip => Inner::Gzip(flate2::bufread::MultiGzDecoder::new(buffered(counted))),
             Compression::Zlib => Inner::Zlib(flate2::bufread::ZlibDecoder::new(buffered(counted))),
+            Compression::Deflate => Inner::Deflate(flate2::bufread::DeflateDecoder::new(buffered(counted))),
             Compression::Zstd => Inner::Zstd(zstd::stream::read::Decoder::with_buffer(buffered(counted))?),
         };
         Ok(Self { inner, caps, produced: 0 })
@@ -166,6 +170,7 @@ impl<R: Read> Decoder<R> {
             Inner::Plain(counted) => (counted, 0),
             Inner::Gzip(decoder) => of(decoder.get_ref()),
             Inner::Zlib(decoder) => of(decoder.get_ref()),
+            Inner::Deflate(decoder) => of(decoder.get_ref()),
             Inner::Zstd(decoder) => of(decoder.get_ref()),
         }
     }
@@ -194,6 +199,7 @@ impl<R: Read> Read for Decoder<R> {
             }
             Inner::Gzip(decoder) => decoder.read(out)?,
             Inner::Zlib(decoder) => decoder.read(out)?,
+            Inner::Deflate(decoder) => decoder.read(out)?,
             Inner::Zstd(decoder) => decoder.read(out)?,
         };
         self.produced += n as u64;

@@ -10,6 +10,7 @@ use crate::decompress::{Caps, Decoder, decompress, gunzip_whole, read_whole};
 use crate::frame::Lines;
 use crate::http::body;
 use crate::http::options::Settings;
+use crate::http::share::InFlight;
 use crate::source::BatchLimits;
 
 /// Events of one batch, and the position in the input just after them.
@@ -73,7 +74,7 @@ pub fn unpack(
     max_bytes: u64,
     max_ratio: u64,
 ) -> Option<((Vec<u8>, Option<String>), (Vec<u8>, Option<String>), Option<Vec<u8>>)> {
-    let compression = body::encoding(encoding).ok()?;
+    let compression = body::encoding(encoding).ok()?.unwrap_or(crate::decompress::Compression::None);
     let caps = Caps { max_bytes, max_ratio };
     let words =
         |(bytes, failure): (Vec<u8>, Option<crate::decompress::ReadFailure>)| (bytes, failure.map(|f| f.to_string()));
@@ -100,8 +101,10 @@ pub fn request(
     let options = json!({ "framing": framing, "max_body_bytes": max_body_bytes });
     let settings = serde_json::from_value(options).ok().and_then(|o| Settings::new(o).ok()).ok_or(0_u16)?;
     let refused = |refusal: body::Refusal| refusal.status.as_u16();
-    let compression = body::encoding(content_encoding).map_err(refused)?;
-    let content = body::unpack(content, compression, &settings).map_err(refused)?;
-    let (chunks, empty) = body::frame(&content, settings.framing, content_type, limits);
+    let kinds = body::Kinds::of(content_encoding, content_type).map_err(refused)?;
+    let mut share = InFlight::new(settings.max_in_flight_bytes).share();
+    let content = body::unpack(content, &kinds, &settings, &mut share).map_err(refused)?;
+    let content = body::decode(content, &kinds, &settings, &mut share).map_err(refused)?;
+    let (chunks, empty) = body::frame(&content, &kinds, &settings, &mut share, limits).map_err(refused)?;
     Ok((chunks.iter().map(events).collect(), empty))
 }

@@ -1,25 +1,32 @@
 //! The source `http`: takes events from the bodies of requests.
 //!
-//! A request is answered with 200 when all of its events are delivered. Whatever else is answered, the client may send
-//! the same again:
+//! A request is answered with 200 when all of its events are delivered. Any other answer says whether it
+//! helps to send the request again:
 //!
 //! | status | means |
 //! | --- | --- |
 //! | 200 | every event was delivered, or dropped on purpose by a node (202: was queued, with `acknowledge = false`) |
-//! | 400 | the body cannot be read or decompressed |
+//! | 400 | the body breaks off, cannot be decompressed, or is sent as JSON and is not valid JSON |
 //! | 401 | the bearer token is missing or wrong |
-//! | 404, 405, 415 | another path, method or content encoding is wanted |
-//! | 408 | the body did not come within `read_timeout` |
+//! | 404, 405, 415, 417 | another path, method, content encoding or expectation is wanted |
+//! | 408 | the body did not arrive within `read_timeout` |
 //! | 413 | the body, decompressed or not, is larger than `max_body_bytes` |
-//! | 429 | too much is in flight, or the queue stayed full for `max_wait`; with `Retry-After` |
-//! | 500 | some events can never be delivered |
+//! | 422 | some events can never be delivered; the others were |
+//! | 429 | requests hold `max_in_flight_bytes`, or the queue stayed full for `max_wait`; with `Retry-After` |
 //! | 503 | delivery failed, took longer than `acknowledge_timeout`, or the agent is stopping; with `Retry-After` |
+//!
+//! So a client that repeats a request after 5xx and 429, and never after another 4xx, loses nothing and sends nothing for
+//! ever.
 
 pub(crate) mod body;
+mod connections;
 mod handler;
 mod listeners;
 pub(crate) mod options;
+pub(crate) mod share;
 
+#[cfg(test)]
+mod clients_tests;
 #[cfg(test)]
 mod tests;
 
@@ -32,22 +39,21 @@ use std::time::Duration;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 
 use crate::options::OptionError;
 use crate::source::{Source, SourceContext, SourceError};
+use connections::{Connections, Registered};
 use handler::Handler;
 pub(crate) use options::Options;
 use options::Settings;
 
-/// How long a client may take for the head of a request, or keep an idle connection.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
+/// The largest head of a request, and the largest part of a body that is read at a time.
+const MAX_HEAD_BYTES: usize = 128 << 10;
 
-/// How long a connection may still bring a request when the source has been told to stop.
-const LAST_REQUEST: Duration = Duration::from_millis(100);
+/// How long a connection that is being closed has for its last answer.
+const LAST_ANSWER: Duration = Duration::from_millis(50);
 
 /// How long to wait when a connection cannot be accepted, which is when there are too many open files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -77,30 +83,33 @@ impl Source for HttpSource {
         Box::pin(async move {
             let (listener, shown) = listen(&self.settings.address, self.socket, &context).await?;
             context.stats.start();
-            let max_connections = self.settings.max_connections;
+            let idle_timeout = self.settings.idle_timeout;
             let mut stop = context.stop.clone();
-            let handler = Arc::new(Handler::new(self.settings, context));
-            let places = Arc::new(Semaphore::new(max_connections));
-            let graceful = GracefulShutdown::new();
+            let open = Arc::new(Connections::new(context.name.clone(), self.settings.max_connections));
+            let handler = Arc::new(Handler::new(self.settings, context, open.clone()));
             // Dropping the set ends the connections, when the source is dropped.
             let mut connections = JoinSet::new();
             loop {
-                let accepted = tokio::select! {
-                    accepted = accept(&listener, &places) => accepted,
+                let (stream, peer) = tokio::select! {
+                    accepted = accept(&listener) => accepted,
                     Some(_) = connections.join_next() => continue,
                     () = stop.stopped() => break,
                 };
-                let (stream, peer, place) = accepted;
-                connections.spawn(serve(stream, peer, handler.clone(), graceful.watcher(), place));
+                // A connection that was accepted is served, also by a source that stops.
+                let place = tokio::select! {
+                    place = open.place() => Some(place),
+                    () = stop.stopped() => None,
+                };
+                connections.spawn(serve(stream, peer, handler.clone(), open.register(place), idle_timeout));
             }
-            // No further connection. A connection ends with an answer that says so: a client whose connection just goes away
-            // cannot know whether the request that it has sent was taken. Those that are silent are not waited for.
+            // No further connection. What is being answered is answered: a client whose connection just goes away cannot
+            // know whether the request that it has sent was taken. Clients that send nothing are not waited for.
             drop((listener, shown));
             let all = async { while connections.join_next().await.is_some() {} };
-            let _ = tokio::time::timeout(LAST_REQUEST, all).await;
-            // What is being answered is answered.
-            graceful.shutdown().await;
-            connections.join_all().await;
+            tokio::select! {
+                () = all => {}
+                never = open.close_waiting() => match never {},
+            }
             Ok(())
         })
     }
@@ -136,12 +145,10 @@ fn cannot_listen(address: &str, error: &std::io::Error) -> SourceError {
     SourceError { message }
 }
 
-async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> (TcpStream, SocketAddr, OwnedSemaphorePermit) {
+async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
     loop {
-        // The semaphore is never closed.
-        let Ok(place) = places.clone().acquire_owned().await else { continue };
         match listener.accept().await {
-            Ok((stream, peer)) => return (stream, peer, place),
+            Ok(accepted) => return accepted,
             Err(error) => {
                 tracing::warn!(error = %error, "a connection cannot be accepted");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -154,20 +161,30 @@ async fn serve(
     stream: TcpStream,
     peer: SocketAddr,
     handler: Arc<Handler>,
-    watcher: hyper_util::server::graceful::Watcher,
-    _place: OwnedSemaphorePermit,
+    registered: Registered,
+    idle_timeout: Duration,
 ) {
     // Answers are small and should leave at once.
     let _ = stream.set_nodelay(true);
-    let service = service_fn(move |request| {
+    let connection = &registered.connection;
+    let service = service_fn(|request| {
         let handler = handler.clone();
-        async move { Ok::<_, Infallible>(handler.answer(peer, request).await) }
+        async move { Ok::<_, Infallible>(handler.answer(peer, connection, request).await) }
     });
-    let connection = http1::Builder::new()
+    let serving = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
+        .header_read_timeout(idle_timeout)
+        .max_buf_size(MAX_HEAD_BYTES)
         .serve_connection(TokioIo::new(stream), service);
-    if let Err(error) = watcher.watch(connection).await {
+    let mut serving = std::pin::pin!(serving);
+    let ended = tokio::select! {
+        ended = serving.as_mut() => ended,
+        () = connection.closing() => {
+            serving.as_mut().graceful_shutdown();
+            tokio::time::timeout(LAST_ANSWER, serving).await.unwrap_or(Ok(()))
+        }
+    };
+    if let Err(error) = ended {
         // A client that went away; whether its events count is seen in the answer that it did not get.
         tracing::debug!(peer = %peer, error = %error, "connection ended");
     }

@@ -29,6 +29,6 @@ mod stdin;
 mod testing;
 mod thread;
 
-pub use options::{OptionError, TYPES, build, check, schema};
+pub use options::{OptionError, TYPES, build, check, files, schema};
 pub use source::{BatchLimits, Batches, Source, SourceContext, SourceError, Stop};
 pub use stats::{LostBytes, SourceStats};

@@ -73,6 +73,12 @@ fn prepare(type_name: &str, options: &Value) -> Result<Box<dyn Source>, Vec<Opti
     }
 }
 
+/// The files that the options of a source name besides those that it takes events from, such as certificates, as they are
+/// written. No type of source has any today.
+pub fn files(_type_name: &str, _options: &Value) -> Vec<std::path::PathBuf> {
+    Vec::new()
+}
+
 /// The JSON schema of the options of a type that is among [`TYPES`].
 pub fn schema(type_name: &str) -> Option<Value> {
     match type_name {

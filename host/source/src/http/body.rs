@@ -1,14 +1,20 @@
 //! From the body of a request to events: decompressed within limits, and cut as its content type asks.
 
+use std::io::{self, Read as _};
+
 use bytes::Bytes;
 use hyper::StatusCode;
 use wattle_batch::{MAX_JSON_DEPTH, Span};
 use wattle_json::Kind;
 
-use super::options::{HttpFraming, Settings};
+use super::options::{HttpFraming, InvalidJson, Settings};
+use super::share::Share;
 use crate::assemble::{Chunk, cut};
-use crate::decompress::{Compression, ReadFailure, decompress};
+use crate::decompress::{Compression, Decoder, ReadFailure, gunzip_whole};
 use crate::source::BatchLimits;
+
+/// Decompressed bodies grow from this many bytes.
+const FIRST_ROOM: usize = 64 << 10;
 
 /// Why a request is refused: the status, and what is wrong.
 #[derive(Debug, PartialEq, Eq)]
@@ -21,53 +27,226 @@ impl Refusal {
     pub(crate) fn new(status: StatusCode, reason: impl Into<String>) -> Self {
         Self { status, reason: reason.into() }
     }
-}
 
-/// The compression that a `Content-Encoding` names.
-pub(crate) fn encoding(name: &str) -> Result<Compression, Refusal> {
-    match name.trim().to_ascii_lowercase().as_str() {
-        "" | "identity" => Ok(Compression::None),
-        "gzip" | "x-gzip" => Ok(Compression::Gzip),
-        "zstd" => Ok(Compression::Zstd),
-        "deflate" => Ok(Compression::Zlib),
-        _ => {
-            let reason = format!("content encoding `{name}` is not known; send `gzip`, `zstd`, `deflate` or none");
-            Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, reason))
-        }
+    fn bad(reason: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, reason)
     }
 }
 
-/// Decompresses a body.
-pub(crate) fn unpack(body: Bytes, compression: Compression, settings: &Settings) -> Result<Bytes, Refusal> {
+/// What a client says of a body.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Kinds {
+    /// `None` where the client says nothing.
+    compression: Option<Compression>,
+    is_json: bool,
+    utf16: Option<Utf16>,
+}
+
+/// Order of the bytes of UTF-16.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Utf16 {
+    Little,
+    Big,
+    /// A byte order mark decides; big without one.
+    Marked,
+}
+
+impl Kinds {
+    /// Reads the headers `content-encoding` and `content-type`.
+    ///
+    /// # Errors
+    ///
+    /// The body is compressed in a way that is not supported.
+    pub(crate) fn of(content_encoding: &str, content_type: &str) -> Result<Self, Refusal> {
+        let mut parts = content_type.split(';').map(str::trim);
+        let media_type = parts.next().unwrap_or_default().to_ascii_lowercase();
+        let is_json = matches!(media_type.as_str(), "application/json" | "text/json") || media_type.ends_with("+json");
+        let charset = parts.find_map(|part| {
+            let (name, value) = part.split_once('=')?;
+            name.trim().eq_ignore_ascii_case("charset").then(|| value.trim().trim_matches('"').to_ascii_lowercase())
+        });
+        let utf16 = match charset.as_deref() {
+            Some("utf-16le" | "utf16le") => Some(Utf16::Little),
+            Some("utf-16be" | "utf16be") => Some(Utf16::Big),
+            Some("utf-16" | "utf16") => Some(Utf16::Marked),
+            _ => None,
+        };
+        Ok(Self { compression: encoding(content_encoding)?, is_json, utf16 })
+    }
+}
+
+impl Kinds {
+    /// Whether a body is not compressed.
+    pub(crate) fn is_plain(&self, body: &[u8]) -> bool {
+        compression(body, self) == Compression::None
+    }
+}
+
+/// The compression that a `Content-Encoding` names; `None` where it names none.
+pub(crate) fn encoding(names: &str) -> Result<Option<Compression>, Refusal> {
+    let mut found = None;
+    for name in names.split(',').map(|name| name.trim().to_ascii_lowercase()) {
+        let compression = match name.as_str() {
+            "" | "identity" => continue,
+            "gzip" | "x-gzip" => Some(Compression::Gzip),
+            "zstd" => Some(Compression::Zstd),
+            "deflate" => Some(Compression::Zlib),
+            _ => None,
+        };
+        match compression {
+            Some(_) if found.is_none() => found = compression,
+            _ => {
+                let reason =
+                    format!("content encoding `{names}` is not supported; send `gzip`, `zstd`, `deflate` or none");
+                return Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, reason));
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// How a body is compressed. Text never begins with the magic bytes of gzip or zstd, so a client need not say it.
+fn compression(body: &[u8], kinds: &Kinds) -> Compression {
+    match kinds.compression {
+        None => Compression::detect(body),
+        // A zlib wrapper begins with its method, 8, and with a number that 31 divides.
+        Some(Compression::Zlib) => match body {
+            [first, second, ..] if first & 15 == 8 && u16::from_be_bytes([*first, *second]) % 31 == 0 => {
+                Compression::Zlib
+            }
+            _ => Compression::Deflate,
+        },
+        Some(compression) => compression,
+    }
+}
+
+/// How many bytes a compressed body says that it holds; 0 where it does not say.
+fn announced(body: &[u8], compression: Compression) -> usize {
+    match compression {
+        Compression::Gzip => body.last_chunk().map_or(0, |size| u32::from_le_bytes(*size) as usize),
+        Compression::Zstd => {
+            let size = zstd::zstd_safe::get_frame_content_size(body).ok().flatten();
+            size.and_then(|size| usize::try_from(size).ok()).unwrap_or(0)
+        }
+        _ => 0,
+    }
+}
+
+/// Decompresses a body. The share grows before the memory does.
+pub(crate) fn unpack(body: Bytes, kinds: &Kinds, settings: &Settings, share: &mut Share) -> Result<Bytes, Refusal> {
+    let compression = compression(&body, kinds);
     if compression == Compression::None {
         return Ok(body);
     }
-    let (unpacked, failure) = decompress(compression, &body, settings.caps, settings.max_body_bytes);
-    match failure {
-        Some(failure @ (ReadFailure::TooLarge(_) | ReadFailure::TooDense(_))) => {
-            Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, format!("the body {failure}")))
+    let max = usize::try_from(settings.max_body_bytes).unwrap_or(usize::MAX);
+    // What a body says of itself can be wrong, but not more wrong than its compression allows.
+    let ratio = usize::try_from(settings.caps.max_ratio).unwrap_or(usize::MAX);
+    let most = body.len().saturating_mul(ratio).max(FIRST_ROOM).min(max);
+    let announced = announced(&body, compression).min(most);
+    if compression == Compression::Gzip && announced > 0 {
+        share.cover(announced as u64)?;
+        if let Some(unpacked) = gunzip_whole(&body, settings.caps) {
+            return Ok(unpacked.into());
         }
-        Some(failure) => Err(Refusal::new(StatusCode::BAD_REQUEST, format!("the body {failure}"))),
-        None if unpacked.len() as u64 > settings.max_body_bytes => {
-            let reason = format!("the body holds more than {} decompressed bytes", settings.max_body_bytes);
-            Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, reason))
+    }
+    let refuse = |failure: ReadFailure| {
+        let status = match failure {
+            ReadFailure::TooLarge(_) | ReadFailure::TooDense(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            _ => StatusCode::BAD_REQUEST,
+        };
+        Refusal::new(status, format!("the body {failure}"))
+    };
+    let mut decoder =
+        Decoder::new(compression, &body[..], settings.caps).map_err(|error| refuse(ReadFailure::Io(error)))?;
+    let mut unpacked = Vec::new();
+    // One byte more than is allowed shows that there is more.
+    let limit = max.saturating_add(1);
+    let mut room = announced.saturating_add(1).max(FIRST_ROOM).min(limit);
+    loop {
+        share.cover(room as u64)?;
+        unpacked.reserve_exact(room - unpacked.len());
+        let free = (room - unpacked.len()) as u64;
+        let read = decoder.by_ref().take(free).read_to_end(&mut unpacked);
+        let read = read.map_err(|error: io::Error| refuse(decoder.explain(error)))?;
+        if unpacked.len() > max {
+            return Err(refuse(ReadFailure::TooLarge(settings.max_body_bytes)));
         }
-        None => Ok(unpacked.into()),
+        if (read as u64) < free {
+            return Ok(unpacked.into());
+        }
+        room = room.saturating_mul(2).min(limit);
     }
 }
 
-/// Events of a body, in batches, and how many empty lines there were.
-pub(crate) fn frame(body: &Bytes, framing: HttpFraming, content_type: &str, limits: &BatchLimits) -> (Vec<Chunk>, u64) {
-    let media_type = content_type.split(';').next().unwrap_or_default().trim();
-    let is_json = media_type.eq_ignore_ascii_case("application/json");
-    let (spans, empty) = match framing {
-        HttpFraming::Lines => lines(body),
-        HttpFraming::Document => document(body),
-        HttpFraming::Auto if !is_json => lines(body),
-        // What is not JSON is one event too, and fails where it is taken apart.
-        HttpFraming::Auto => elements(body).map_or_else(|| document(body), |spans| (spans, 0)),
+/// Turns UTF-16 into UTF-8 and removes a byte order mark.
+pub(crate) fn decode(body: Bytes, kinds: &Kinds, settings: &Settings, share: &mut Share) -> Result<Bytes, Refusal> {
+    if settings.framing == HttpFraming::Document {
+        return Ok(body);
+    }
+    let order = match (kinds.utf16, &body[..]) {
+        (None | Some(Utf16::Marked), [0xff, 0xfe, ..]) => Utf16::Little,
+        (None | Some(Utf16::Marked), [0xfe, 0xff, ..]) => Utf16::Big,
+        (Some(order), _) => order,
+        (None, [0xef, 0xbb, 0xbf, ..]) => return Ok(body.slice(3..)),
+        (None, _) => return Ok(body),
     };
-    (cut(body, spans, 0, body.len() as u64, limits), empty)
+    let (pairs, rest) = body.as_chunks::<2>();
+    let unit = |pair: &[u8; 2]| match order {
+        Utf16::Little => u16::from_le_bytes(*pair),
+        Utf16::Big | Utf16::Marked => u16::from_be_bytes(*pair),
+    };
+    // A unit becomes at most three bytes.
+    share.cover((body.len() as u64).saturating_mul(5) / 2)?;
+    let mut text = String::with_capacity(body.len() / 2);
+    for (index, found) in char::decode_utf16(pairs.iter().map(unit)).enumerate() {
+        match found {
+            Ok('\u{feff}') if index == 0 => {}
+            Ok(character) => text.push(character),
+            Err(_) => return Err(Refusal::bad(format!("the body is not valid UTF-16 at character {}", index + 1))),
+        }
+    }
+    if !rest.is_empty() {
+        return Err(Refusal::bad("the body is not valid UTF-16: it ends within a character"));
+    }
+    Ok(text.into())
+}
+
+/// Cuts a body into events, in batches; also gives the number of empty lines.
+pub(crate) fn frame(
+    body: &Bytes,
+    kinds: &Kinds,
+    settings: &Settings,
+    share: &mut Share,
+    limits: &BatchLimits,
+) -> Result<(Vec<Chunk>, u64), Refusal> {
+    let (spans, empty) = match settings.framing {
+        HttpFraming::Document => document(body),
+        HttpFraming::Auto if kinds.is_json => match documents(body, share)? {
+            Ok(spans) if spans.is_empty() => (spans, u64::from(body.is_empty())),
+            Ok(spans) => (spans, 0),
+            Err(error) if settings.invalid_json == InvalidJson::Reject => return Err(invalid(body, &error)),
+            // It fails where it is taken apart.
+            Err(_) => document(body),
+        },
+        HttpFraming::Auto | HttpFraming::Lines => lines(body, share)?,
+    };
+    Ok((cut(body, spans, 0, body.len() as u64, limits), empty))
+}
+
+fn invalid(body: &[u8], error: &wattle_json::Error) -> Refusal {
+    let before = body.get(..error.offset).unwrap_or(body);
+    let line = memchr::memchr_iter(b'\n', before).count() + 1;
+    let column = before.len() - memchr::memrchr(b'\n', before).map_or(0, |feed| feed + 1) + 1;
+    Refusal::bad(format!(
+        "the body is not valid JSON: {} at line {line}, column {column} (byte {}); send text that is not JSON as \
+         `text/plain`",
+        error.kind, error.offset
+    ))
+}
+
+/// Covers the body and this many events of it.
+fn cover(body: &[u8], events: usize, share: &mut Share) -> Result<(), Refusal> {
+    share.cover((body.len() + events.saturating_mul(size_of::<Span>())) as u64)
 }
 
 fn span(start: usize, end: usize) -> Span {
@@ -79,8 +258,10 @@ fn document(body: &Bytes) -> (Vec<Span>, u64) {
     if body.is_empty() { (Vec::new(), 1) } else { (vec![span(0, body.len())], 0) }
 }
 
-fn lines(body: &Bytes) -> (Vec<Span>, u64) {
-    let (mut spans, mut empty, mut start) = (Vec::new(), 0, 0);
+fn lines(body: &Bytes, share: &mut Share) -> Result<(Vec<Span>, u64), Refusal> {
+    let most = memchr::memchr_iter(b'\n', body).count() + 1;
+    cover(body, most, share)?;
+    let (mut spans, mut empty, mut start) = (Vec::with_capacity(most), 0, 0);
     let feeds = memchr::memchr_iter(b'\n', body).map(|at| (at, at + 1));
     for (end, next) in feeds.chain([(body.len(), body.len())]) {
         let line = body.get(start..end).unwrap_or_default();
@@ -93,63 +274,72 @@ fn lines(body: &Bytes) -> (Vec<Span>, u64) {
         }
         start = next;
     }
-    (spans, empty)
+    Ok((spans, empty))
 }
 
-/// The elements of a body that is a valid JSON array.
-fn elements(body: &Bytes) -> Option<Vec<Span>> {
-    if wattle_json::check(body, MAX_JSON_DEPTH) != Ok(Kind::Array) {
-        return None;
-    }
-    let start = memchr::memchr(b'[', body)?;
+/// Cuts JSON documents, one after the other: an array into its elements, anything else is one event. A body that is one
+/// document which is not an array is taken whole, with the white space around it.
+fn documents(body: &Bytes, share: &mut Share) -> Result<Result<Vec<Span>, wattle_json::Error>, Refusal> {
     let mut spans = Vec::new();
-    wattle_json::elements_from(body, start, |value| spans.push(span(value.start, value.end))).ok()?;
-    Some(spans)
+    if let Ok(kind) = wattle_json::check(body, MAX_JSON_DEPTH) {
+        let start = memchr::memchr(b'[', body).unwrap_or_default();
+        push(body, &mut spans, (start, kind), span(0, body.len()), share)?;
+        return Ok(Ok(spans));
+    }
+    let mut at = 0;
+    loop {
+        at += body.get(at..).unwrap_or_default().iter().take_while(|byte| b" \t\r\n".contains(byte)).count();
+        if at >= body.len() {
+            return Ok(Ok(spans));
+        }
+        let next = match wattle_json::skip(body, at) {
+            Ok(value) => {
+                let checked = wattle_json::check(body.get(at..value.end).unwrap_or_default(), MAX_JSON_DEPTH);
+                checked.map(|kind| (value.end, kind)).map_err(|error| (error.kind, at + error.offset))
+            }
+            // `check` says more exactly where the fault is.
+            Err(_) => match wattle_json::check(body.get(at..).unwrap_or_default(), MAX_JSON_DEPTH) {
+                Ok(kind) => Ok((body.len(), kind)),
+                Err(error) => Err((error.kind, at + error.offset)),
+            },
+        };
+        match next {
+            Ok((end, kind)) => {
+                push(body, &mut spans, (at, kind), span(at, end), share)?;
+                at = end;
+            }
+            Err((kind, offset)) => return Ok(Err(wattle_json::Error { kind, offset })),
+        }
+    }
+}
+
+/// Adds one document: an array, which begins at this offset, as its elements, and anything else as this span.
+fn push(
+    body: &Bytes,
+    spans: &mut Vec<Span>,
+    (start, kind): (usize, Kind),
+    whole: Span,
+    share: &mut Share,
+) -> Result<(), Refusal> {
+    let mut count = 1;
+    if kind == Kind::Array {
+        count = 0;
+        // The text is valid, so that neither pass fails.
+        let _ = wattle_json::elements_from(body, start, |_| count += 1);
+    }
+    let free = spans.capacity() - spans.len();
+    if count > free {
+        let more = count.max(spans.capacity());
+        cover(body, spans.len() + more, share)?;
+        spans.reserve_exact(more);
+    }
+    if kind == Kind::Array {
+        let _ = wattle_json::elements_from(body, start, |value| spans.push(span(value.start, value.end)));
+    } else {
+        spans.push(whole);
+    }
+    Ok(())
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::time::Duration;
-
-    #[track_caller]
-    fn check(framing: HttpFraming, content_type: &str, body: &str, expected: &[&str], skipped: u64) {
-        let limits = BatchLimits { max_bytes: 1 << 20, max_events: 100, max_age: Duration::ZERO };
-        let (chunks, empty) = frame(&Bytes::copy_from_slice(body.as_bytes()), framing, content_type, &limits);
-        let found: Vec<&str> =
-            chunks.iter().flat_map(|c| c.column.iter()).map(|row| std::str::from_utf8(row).unwrap()).collect();
-        assert_eq!((found.as_slice(), empty), (expected, skipped), "{content_type} {body:?}");
-    }
-
-    #[test]
-    fn the_content_type_says_what_an_event_is() {
-        use HttpFraming::{Auto, Document, Lines};
-        let json = "application/json; charset=utf-8";
-        check(Auto, json, "{\n}\n", &["{\n}\n"], 0);
-        check(Auto, json, " [ {\"a\":[1]}, 2 ,\"x\"]\n", &["{\"a\":[1]}", "2", "\"x\""], 0);
-        check(Auto, json, "[]", &[], 0);
-        check(Auto, json, "[1,", &["[1,"], 0);
-        check(Auto, json, "", &[], 1);
-        for lines in ["application/x-ndjson", "application/jsonl", "text/plain", "", "what/ever"] {
-            check(Auto, lines, "{}\r\n\n[1]\nlast", &["{}", "[1]", "last"], 1);
-        }
-        check(Lines, json, "[1,\n2]", &["[1,", "2]"], 0);
-        check(Document, "text/plain", "a\nb\n", &["a\nb\n"], 0);
-        check(Document, json, "[1,2]", &["[1,2]"], 0);
-    }
-
-    #[test]
-    fn encodings_are_known_by_name() {
-        for (name, expected) in [
-            ("", Some(Compression::None)),
-            ("identity", Some(Compression::None)),
-            ("GZIP", Some(Compression::Gzip)),
-            (" zstd ", Some(Compression::Zstd)),
-            ("deflate", Some(Compression::Zlib)),
-            ("br", None),
-            ("gzip, gzip", None),
-        ] {
-            assert_eq!(encoding(name).ok(), expected, "{name}");
-        }
-    }
-}
+mod tests;

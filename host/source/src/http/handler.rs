@@ -4,32 +4,36 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Incoming};
 use hyper::header::{self, HeaderName, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use parking_lot::Mutex;
 use subtle::ConstantTimeEq;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::{Semaphore, oneshot};
 use tokio::time::{Instant, timeout, timeout_at};
 use wattle_batch::{Ack, Batch, Disposition};
 
-use super::body::{Refusal, encoding, frame, unpack};
+use super::body::{Kinds, Refusal, decode, frame, unpack};
+use super::connections::{Connection, Connections};
 use super::options::Settings;
+use super::share::{InFlight, Share, too_much};
 use crate::assemble::Chunk;
-use crate::decompress::Compression;
 use crate::source::{Batches, SourceContext};
 use crate::stats::add;
 
 /// Bodies up to this size are unpacked and framed on the spot; larger ones where blocking is allowed.
 const SMALL_BODY: usize = 64 << 10;
 
-/// What is in flight is counted in units of this many bytes, of which a semaphore has enough.
-const UNIT: u64 = 1 << 10;
+/// How long a request waits for memory that silent clients give up.
+const ROOM_WAIT: Duration = Duration::from_millis(200);
 
 /// At least this much time lies between two lines in the log about refused requests.
 const LOG_PAUSE: Duration = Duration::from_secs(1);
+
+/// What the path for events answers to.
+const METHODS: &str = "OPTIONS, POST, PUT";
 
 /// What a client should wait before it tries again, in seconds.
 const RETRY_AFTER: &str = "1";
@@ -38,7 +42,8 @@ const RETRY_AFTER: &str = "1";
 pub(crate) struct Handler {
     settings: Arc<Settings>,
     context: SourceContext,
-    in_flight: Arc<Semaphore>,
+    connections: Arc<Connections>,
+    in_flight: InFlight,
     /// As many large bodies are unpacked at a time as there are cores, so that what they grow to is bounded.
     unpacking: Arc<Semaphore>,
     refusals: Mutex<Refusals>,
@@ -64,55 +69,57 @@ impl Refusals {
     }
 }
 
-/// A share of what may be in flight.
-struct Share {
-    permit: OwnedSemaphorePermit,
-    semaphore: Arc<Semaphore>,
-}
-
-impl Share {
-    /// Grows the share until it covers this many bytes.
-    fn cover(&mut self, bytes: u64) -> Result<(), Refusal> {
-        let units = usize::try_from(bytes.div_ceil(UNIT)).unwrap_or(usize::MAX);
-        let more = u32::try_from(units.saturating_sub(self.permit.num_permits())).unwrap_or(u32::MAX);
-        let more = self.semaphore.clone().try_acquire_many_owned(more).map_err(|_| {
-            Refusal::new(StatusCode::TOO_MANY_REQUESTS, "too many bytes are in flight; try again in a moment")
-        })?;
-        self.permit.merge(more);
-        Ok(())
-    }
+/// What a request asks for.
+enum Asks {
+    /// To take events.
+    Events,
+    /// Whether the source runs.
+    Health,
+    /// Which methods there are.
+    Methods,
 }
 
 impl Handler {
-    pub(crate) fn new(settings: Settings, context: SourceContext) -> Self {
-        let units = usize::try_from(settings.max_in_flight_bytes.div_ceil(UNIT)).unwrap_or(usize::MAX);
+    pub(crate) fn new(settings: Settings, context: SourceContext, connections: Arc<Connections>) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Self {
+            in_flight: InFlight::new(settings.max_in_flight_bytes),
             settings: Arc::new(settings),
             context,
-            in_flight: Arc::new(Semaphore::new(units.min(Semaphore::MAX_PERMITS))),
+            connections,
             unpacking: Arc::new(Semaphore::new(cores)),
             refusals: Mutex::default(),
         }
     }
 
     /// Answers a request, when it is known what became of its events.
-    pub(crate) async fn answer(&self, peer: SocketAddr, request: Request<Incoming>) -> Response<Full<Bytes>> {
-        let mut response = match self.take(peer, request).await {
-            Ok(events) => {
-                let status = if self.settings.acknowledge { StatusCode::OK } else { StatusCode::ACCEPTED };
-                respond(status, &serde_json::json!({ "events": events }))
+    pub(crate) async fn answer(
+        &self,
+        peer: SocketAddr,
+        connection: &Connection,
+        request: Request<Incoming>,
+    ) -> Response<Full<Bytes>> {
+        connection.touch();
+        // Browsers, scanners and probes do not lose events.
+        let is_harmless = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
+        let mut response = match self.check_head(&request) {
+            Ok(Asks::Health) if self.context.stop.is_stopped() => {
+                respond(StatusCode::SERVICE_UNAVAILABLE, &serde_json::json!({ "status": "stopping" }))
             }
-            Err(Refusal { status, reason }) => {
-                self.context.stats.fail(format!("request refused with {}: {reason}", status.as_u16()));
-                if let Some(not_logged) = self.refusals.lock().log() {
-                    tracing::warn!(
-                        source = %self.context.name, peer = %peer, status = status.as_u16(), reason = %reason,
-                        not_logged, "request refused"
-                    );
+            Ok(Asks::Health) => respond(StatusCode::OK, &serde_json::json!({ "status": "ok" })),
+            Ok(Asks::Methods) => methods(),
+            Ok(Asks::Events) => match self.take(peer, connection, request).await {
+                Ok(events) => {
+                    let status = if self.settings.acknowledge { StatusCode::OK } else { StatusCode::ACCEPTED };
+                    respond(status, &serde_json::json!({ "events": events }))
                 }
+                Err(refusal) => self.refuse(peer, &refusal),
+            },
+            Err(Refusal { status, reason }) if is_harmless => {
+                tracing::debug!(source = %self.context.name, peer = %peer, status = status.as_u16(), "probe refused");
                 respond(status, &serde_json::json!({ "error": reason }))
             }
+            Err(refusal) => self.refuse(peer, &refusal),
         };
         if self.context.stop.is_stopped() {
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
@@ -120,40 +127,70 @@ impl Handler {
         response
     }
 
-    async fn take(&self, peer: SocketAddr, request: Request<Incoming>) -> Result<usize, Refusal> {
-        self.check_head(&request)?;
+    fn refuse(&self, peer: SocketAddr, Refusal { status, reason }: &Refusal) -> Response<Full<Bytes>> {
+        self.context.stats.fail(format!("request refused with {}: {reason}", status.as_u16()));
+        if let Some(not_logged) = self.refusals.lock().log() {
+            tracing::warn!(
+                source = %self.context.name, peer = %peer, status = status.as_u16(), reason = %reason,
+                not_logged, "request refused"
+            );
+        }
+        respond(*status, &serde_json::json!({ "error": reason }))
+    }
+
+    async fn take(
+        &self,
+        peer: SocketAddr,
+        connection: &Connection,
+        request: Request<Incoming>,
+    ) -> Result<usize, Refusal> {
         let text = |name: HeaderName| {
             let value = request.headers().get(name).and_then(|value| value.to_str().ok());
             value.unwrap_or_default().to_owned()
         };
-        let compression = encoding(&text(header::CONTENT_ENCODING))?;
-        let content_type = text(header::CONTENT_TYPE);
-        let mut share = Share {
-            permit: self
-                .in_flight
-                .clone()
-                .try_acquire_many_owned(0)
-                .map_err(|_| unavailable("the agent is stopping"))?,
-            semaphore: self.in_flight.clone(),
+        let kinds = Kinds::of(&text(header::CONTENT_ENCODING), &text(header::CONTENT_TYPE))?;
+        let mut share = self.in_flight.share();
+        let reading = self.read(connection, request.into_body(), &mut share);
+        let body = tokio::select! {
+            body = timeout(self.settings.read_timeout, reading) => body
+                .map_err(|_| Refusal::new(StatusCode::REQUEST_TIMEOUT, "the body did not arrive within `read_timeout`"))??,
+            () = connection.closing() => return Err(self.closed()),
         };
-        let reading = self.read(request.into_body(), &mut share);
-        let body = timeout(self.settings.read_timeout, reading)
-            .await
-            .map_err(|_| Refusal::new(StatusCode::REQUEST_TIMEOUT, "the body did not come in time"))??;
+        let Some(_work) = connection.work() else { return Err(self.closed()) };
         add(&self.context.stats.read_bytes, body.len() as u64);
-        let (chunks, bytes, empty) = self.prepare(body, compression, content_type).await?;
-        share.cover(bytes)?;
+        let (chunks, empty, share) = self.prepare(body, kinds, share).await?;
         add(&self.context.stats.skipped_empty, empty);
         self.deliver(peer, chunks, share).await
     }
 
-    fn check_head(&self, request: &Request<Incoming>) -> Result<(), Refusal> {
-        if request.uri().path() != self.settings.path {
+    /// The answer to a request whose connection is being closed.
+    fn closed(&self) -> Refusal {
+        if self.context.stop.is_stopped() {
+            return unavailable("the agent is stopping");
+        }
+        unavailable("the rest of the body did not arrive, and other clients need the connection or the memory")
+    }
+
+    fn check_head(&self, request: &Request<Incoming>) -> Result<Asks, Refusal> {
+        let (method, path) = (request.method(), request.uri().path());
+        let is_probe = matches!(*method, Method::GET | Method::HEAD);
+        if is_probe && self.settings.health_path.as_deref() == Some(path) {
+            return Ok(Asks::Health);
+        }
+        if path != self.settings.path {
             let reason = format!("there is nothing here; send to `{}`", self.settings.path);
             return Err(Refusal::new(StatusCode::NOT_FOUND, reason));
         }
-        if !matches!(*request.method(), Method::POST | Method::PUT) {
-            return Err(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "send events with POST or PUT"));
+        match *method {
+            Method::POST | Method::PUT => {}
+            Method::OPTIONS => return Ok(Asks::Methods),
+            _ => return Err(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "send events with POST or PUT")),
+        }
+        if let Some(expected) = request.headers().get(header::EXPECT)
+            && !expected.as_bytes().eq_ignore_ascii_case(b"100-continue")
+        {
+            let reason = "the only expectation that is supported is `100-continue`";
+            return Err(Refusal::new(StatusCode::EXPECTATION_FAILED, reason));
         }
         if let Some(token) = &self.settings.token {
             let given = request.headers().get(header::AUTHORIZATION).map_or(&b""[..], |value| value.as_bytes());
@@ -163,46 +200,59 @@ impl Handler {
                 return Err(Refusal::new(StatusCode::UNAUTHORIZED, "the bearer token is missing or wrong"));
             }
         }
-        Ok(())
+        Ok(Asks::Events)
     }
 
-    /// Reads a body, no further than is allowed.
-    async fn read(&self, mut body: Incoming, share: &mut Share) -> Result<Bytes, Refusal> {
+    /// Reads a body, no further than is allowed. Memory is taken for what comes, not for what is announced.
+    async fn read(&self, connection: &Connection, mut body: Incoming, share: &mut Share) -> Result<Bytes, Refusal> {
         let max = self.settings.max_body_bytes;
-        let too_large = || Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, format!("the body is larger than {max} bytes"));
-        let expected = body.size_hint().lower();
-        if expected > max {
+        let too_large = || {
+            let reason = format!("the body is larger than {max} bytes (`max_body_bytes`)");
+            Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, reason)
+        };
+        if body.size_hint().lower() > max {
             return Err(too_large());
         }
-        share.cover(expected)?;
-        let mut read = BytesMut::with_capacity(usize::try_from(expected).unwrap_or(0));
+        let most = usize::try_from(body.size_hint().upper().map_or(max, |upper| upper.min(max))).unwrap_or(usize::MAX);
+        let mut read = Vec::new();
         while let Some(frame) = body.frame().await {
-            let frame =
-                frame.map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, format!("the body broke off: {error}")))?;
+            let frame = frame.map_err(|_| {
+                Refusal::new(StatusCode::BAD_REQUEST, "the body broke off: the client closed the connection within it")
+            })?;
             let Ok(data) = frame.into_data() else { continue };
-            let length = (read.len() + data.len()) as u64;
-            if length > max {
+            connection.received();
+            let length = read.len() + data.len();
+            if length as u64 > max {
                 return Err(too_large());
             }
-            share.cover(length)?;
+            if length > read.capacity() {
+                let room = (read.capacity() * 2).min(most).max(length);
+                self.cover(room as u64, share).await?;
+                read.reserve_exact(room - read.len());
+            }
             read.extend_from_slice(&data);
         }
-        Ok(read.freeze())
+        Ok(read.into())
     }
 
-    /// Unpacks and frames a body; gives the batches, their bytes and the number of empty lines.
-    async fn prepare(
-        &self,
-        body: Bytes,
-        compression: Compression,
-        content_type: String,
-    ) -> Result<(Vec<Chunk>, u64, u64), Refusal> {
+    /// Grows a share. Where others hold too much, clients that stopped in the middle of their bodies give way.
+    async fn cover(&self, bytes: u64, share: &mut Share) -> Result<(), Refusal> {
+        let covered = share.cover(bytes);
+        if covered.is_err() && self.connections.close_silent_bodies() {
+            return timeout(ROOM_WAIT, share.wait_for(bytes)).await.map_err(|_| too_much());
+        }
+        covered
+    }
+
+    /// Unpacks and frames a body; gives the batches, the number of empty lines, and the share that covers them.
+    async fn prepare(&self, body: Bytes, kinds: Kinds, mut share: Share) -> Result<(Vec<Chunk>, u64, Share), Refusal> {
         let (settings, limits) = (self.settings.clone(), self.context.limits);
-        let is_small = body.len() <= if compression == Compression::None { SMALL_BODY } else { SMALL_BODY / 16 };
+        let is_small = body.len() <= SMALL_BODY / if kinds.is_plain(&body) { 1 } else { 16 };
         let work = move || {
-            let body = unpack(body, compression, &settings)?;
-            let (chunks, empty) = frame(&body, settings.framing, &content_type, &limits);
-            Ok((chunks, body.len() as u64, empty))
+            let body = unpack(body, &kinds, &settings, &mut share)?;
+            let body = decode(body, &kinds, &settings, &mut share)?;
+            let (chunks, empty) = frame(&body, &kinds, &settings, &mut share, &limits)?;
+            Ok((chunks, empty, share))
         };
         if is_small {
             return work();
@@ -239,9 +289,11 @@ impl Handler {
         }
         match timeout_at(until, reported).await {
             Ok(Ok(Disposition::Delivered)) => Ok(events),
-            Ok(Ok(Disposition::Rejected)) => {
-                Err(Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "some events can never be delivered"))
-            }
+            // A status that says to try again would only repeat what was delivered.
+            Ok(Ok(Disposition::Rejected)) => Err(Refusal::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "the destination refused some of the events for good, and took the others; do not send them again",
+            )),
             Ok(Ok(Disposition::Retry) | Err(_)) => Err(unavailable("the events were not delivered; send them again")),
             Err(_) => Err(unavailable("the events were not delivered in time; they may be yet")),
         }
@@ -260,6 +312,13 @@ fn unavailable(reason: &str) -> Refusal {
     Refusal::new(StatusCode::SERVICE_UNAVAILABLE, reason)
 }
 
+fn methods() -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::default());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(METHODS));
+    response
+}
+
 fn respond(status: StatusCode, body: &serde_json::Value) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(Bytes::from(format!("{body}\n"))));
     *response.status_mut() = status;
@@ -267,7 +326,7 @@ fn respond(status: StatusCode, body: &serde_json::Value) -> Response<Full<Bytes>
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     let further = match status {
         StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => Some((header::RETRY_AFTER, RETRY_AFTER)),
-        StatusCode::METHOD_NOT_ALLOWED => Some((header::ALLOW, "POST, PUT")),
+        StatusCode::METHOD_NOT_ALLOWED => Some((header::ALLOW, METHODS)),
         StatusCode::UNAUTHORIZED => Some((header::WWW_AUTHENTICATE, "Bearer")),
         StatusCode::UNSUPPORTED_MEDIA_TYPE => Some((header::ACCEPT_ENCODING, "gzip, zstd, deflate")),
         _ => None,

@@ -14,29 +14,39 @@ use crate::quantity::{Flag, Number, Period, Size};
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Options {
-    /// Where to listen: a host name or address, and a port.
+    /// Address to listen at: a host name or IP address, and a port. Default: `127.0.0.1:8080`.
     address: String,
-    /// The only path that is answered.
+    /// The only path that takes events, by `POST` and `PUT`. Default: `/`.
     path: String,
-    /// How bodies become events.
+    /// Path that answers `GET` and `HEAD` with 200 while the source runs and with 503 while it stops, without a token, for
+    /// load balancers and probes. Empty: no such path. Default: `/health`.
+    health_path: String,
+    /// How bodies become events. Default: `auto`.
     framing: HttpFraming,
-    /// Requests must carry this as their bearer token.
+    /// What happens to a body that is sent as JSON and is not valid JSON. Applies to framing `auto`. Default: `reject`.
+    invalid_json: InvalidJson,
+    /// Bearer token that requests must carry. Default: none; requests need no token.
     token: Option<Secret>,
-    /// The largest body, before and after decompression.
+    /// Largest body in bytes, before and after decompression. Default: `64MiB`.
     max_body_bytes: Size,
-    /// How many times larger a compressed body may get.
+    /// How many times larger a compressed body may get; the first MiB is exempt. Default: 1000.
     max_decompression_ratio: Number<u64>,
-    /// Bodies of all requests that are not answered yet, after decompression.
+    /// Memory in bytes that all requests may hold which are not answered yet, counted as it comes in and is decompressed.
+    /// Requests beyond are answered with 429. Default: `256MiB`.
     max_in_flight_bytes: Size,
-    /// Connections at a time; further ones wait.
+    /// Connections at a time. A new one beyond takes the place of the one that sent nothing for the longest time, if that is
+    /// at least 1 s; it waits while all of them are in use. Default: 1024.
     max_connections: Number<u64>,
-    /// How long a request may wait for room in the queue.
+    /// How long a connection may stay open without a request, and how long the head of a request may take. Default: `60s`.
+    idle_timeout: Period,
+    /// How long a request may wait for room in the queue before it is answered with 429. Default: `5s`.
     max_wait: Period,
-    /// How long a body may take to come.
+    /// How long a body may take to arrive. Default: `30s`.
     read_timeout: Period,
-    /// Whether to answer only when the events are delivered.
+    /// Whether to answer only when the events are delivered. If false, the answer is 202 once they are queued.
+    /// Default: true.
     acknowledge: Flag,
-    /// How long a request may wait for that.
+    /// How long a request may wait for the delivery before it is answered with 503. Default: `60s`.
     acknowledge_timeout: Period,
 }
 
@@ -45,12 +55,15 @@ impl Default for Options {
         Self {
             address: "127.0.0.1:8080".to_owned(),
             path: "/".to_owned(),
+            health_path: "/health".to_owned(),
             framing: HttpFraming::default(),
+            invalid_json: InvalidJson::default(),
             token: None,
             max_body_bytes: Size(64 << 20),
             max_decompression_ratio: Number(1000),
             max_in_flight_bytes: Size(256 << 20),
             max_connections: Number(1024),
+            idle_timeout: Period(Duration::from_mins(1)),
             max_wait: Period(Duration::from_secs(5)),
             read_timeout: Period(Duration::from_secs(30)),
             acknowledge: Flag(true),
@@ -63,13 +76,25 @@ impl Default for Options {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum HttpFraming {
-    /// `application/json` is one event, or one for each element where it is an array; any other content type is lines.
+    /// JSON (`application/json`, `text/json`, `application/*+json`) is one event for each document, and one for each
+    /// element where the document is an array; any other content type is lines.
     #[default]
     Auto,
     /// Each line is an event.
     Lines,
     /// Each body is an event.
     Document,
+}
+
+/// What happens to a body that is sent as JSON and is not valid JSON.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum InvalidJson {
+    /// The answer is 400 and says where the fault is.
+    #[default]
+    Reject,
+    /// The body is one event, unchanged.
+    Accept,
 }
 
 /// Text that is not shown.
@@ -88,12 +113,16 @@ impl fmt::Debug for Secret {
 pub(crate) struct Settings {
     pub(crate) address: String,
     pub(crate) path: String,
+    /// `None` where nothing answers probes.
+    pub(crate) health_path: Option<String>,
     pub(crate) framing: HttpFraming,
+    pub(crate) invalid_json: InvalidJson,
     pub(crate) token: Option<Secret>,
     pub(crate) max_body_bytes: u64,
     pub(crate) caps: Caps,
     pub(crate) max_in_flight_bytes: u64,
     pub(crate) max_connections: usize,
+    pub(crate) idle_timeout: Duration,
     pub(crate) max_wait: Duration,
     pub(crate) read_timeout: Duration,
     pub(crate) acknowledge: bool,
@@ -111,8 +140,11 @@ impl Settings {
         if !matches!(port, Some((host, Ok(_))) if !host.is_empty()) {
             wrong("address", format!("`{}` has no port or no host; write it like `127.0.0.1:8080`", options.address));
         }
-        if !options.path.starts_with('/') || options.path.contains(['?', '#']) {
-            wrong("path", format!("`{}` is no path; it must begin with `/` and have no query", options.path));
+        for (name, path) in [("path", &options.path), ("health_path", &options.health_path)] {
+            let is_off = name == "health_path" && path.is_empty();
+            if !is_off && (!path.starts_with('/') || path.contains(['?', '#'])) {
+                wrong(name, format!("`{path}` is not a path; it must begin with `/` and have no query"));
+            }
         }
         if options.token.as_ref().is_some_and(|token| token.0.is_empty()) {
             wrong("token", "is empty; leave the option out to take requests without a token".to_owned());
@@ -127,16 +159,24 @@ impl Settings {
         if !(1..=1 << 20).contains(&max_connections) {
             wrong("max_connections", "must be at least 1 and at most 1048576".to_owned());
         }
+        for (name, period) in [("idle_timeout", options.idle_timeout), ("read_timeout", options.read_timeout)] {
+            if period.0.is_zero() {
+                wrong(name, "must be longer than 0".to_owned());
+            }
+        }
         let max_body_bytes = options.max_body_bytes.0;
         let settings = Self {
             address: options.address,
             path: options.path,
+            health_path: Some(options.health_path).filter(|path| !path.is_empty()),
             framing: options.framing,
+            invalid_json: options.invalid_json,
             token: options.token,
             max_body_bytes,
             caps: Caps { max_bytes: max_body_bytes, max_ratio: options.max_decompression_ratio.0 },
             max_in_flight_bytes: options.max_in_flight_bytes.0,
             max_connections,
+            idle_timeout: options.idle_timeout.0,
             max_wait: options.max_wait.0,
             read_timeout: options.read_timeout.0,
             acknowledge: options.acknowledge.0,

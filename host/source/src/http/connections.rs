@@ -1,0 +1,346 @@
+//! Open connections of a source: how many there may be, and which of them make room for new ones.
+//!
+//! A connection is either at work, which means that a request is complete and its events are on their way, or it waits for
+//! its client: for a request, for the rest of one, or for the client to read an answer. Only connections that wait are
+//! ever closed, and of those the one whose client did nothing for the longest time comes first. So clients that keep
+//! connections without using them, or send half a request, cannot keep others out.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
+
+/// How long a client may do nothing when the source stops.
+const SILENCE: Duration = Duration::from_millis(100);
+
+/// How long a client may do nothing while others need its place, or the memory of its body. A client that has just
+/// connected is about to send its request.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// How long clients may go on sending a request when the source stops.
+const LAST_REQUEST: Duration = Duration::from_millis(500);
+
+/// How often connections are looked at while the source stops or all of them are at work.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// At least this much time lies between two lines in the log about connections that were closed.
+const LOG_PAUSE: Duration = Duration::from_secs(60);
+
+const WAITING: u8 = 0;
+const WORKING: u8 = 1;
+const CLOSING: u8 = 2;
+
+/// The connections of a source.
+pub(super) struct Connections {
+    source: Arc<str>,
+    max: usize,
+    places: Arc<Semaphore>,
+    began: Instant,
+    open: Mutex<Open>,
+    log: Mutex<Log>,
+}
+
+#[derive(Default)]
+struct Open {
+    next: u64,
+    connections: HashMap<u64, Arc<Connection>>,
+}
+
+#[derive(Default)]
+struct Log {
+    quiet_until: Option<Instant>,
+    closed: u64,
+}
+
+/// One connection, as its task, its requests and the source see it.
+pub(super) struct Connection {
+    began: Instant,
+    phase: AtomicU8,
+    /// When the client last did something, in milliseconds since `began`.
+    active: AtomicU64,
+    /// Whether a part of a body has come.
+    has_body: AtomicBool,
+    changed: Notify,
+}
+
+/// Keeps a connection registered, and its place taken.
+pub(super) struct Registered {
+    all: Arc<Connections>,
+    number: u64,
+    pub(super) connection: Arc<Connection>,
+    _place: Option<OwnedSemaphorePermit>,
+}
+
+/// A request at work. Dropping it lets the connection wait for the next one.
+pub(super) struct Work<'c>(&'c Connection);
+
+impl Connections {
+    pub(super) fn new(source: Arc<str>, max: usize) -> Self {
+        Self {
+            source,
+            max,
+            places: Arc::new(Semaphore::new(max)),
+            began: Instant::now(),
+            open: Mutex::default(),
+            log: Mutex::default(),
+        }
+    }
+
+    /// A place for one more connection; closes one whose client is silent if there is none.
+    pub(super) async fn place(&self) -> OwnedSemaphorePermit {
+        loop {
+            if let Ok(place) = self.places.clone().try_acquire_owned() {
+                return place;
+            }
+            if self.close_longest_silent() {
+                self.log_closed();
+            }
+            if let Ok(Ok(place)) = tokio::time::timeout(PAUSE, self.places.clone().acquire_owned()).await {
+                return place;
+            }
+        }
+    }
+
+    /// Registers a connection that was accepted.
+    pub(super) fn register(self: &Arc<Self>, place: Option<OwnedSemaphorePermit>) -> Registered {
+        let connection = Arc::new(Connection {
+            began: self.began,
+            phase: AtomicU8::new(WAITING),
+            active: AtomicU64::new(0),
+            has_body: AtomicBool::new(false),
+            changed: Notify::new(),
+        });
+        connection.touch();
+        let mut open = self.open.lock();
+        let number = open.next;
+        open.next += 1;
+        open.connections.insert(number, connection.clone());
+        Registered { all: self.clone(), number, connection, _place: place }
+    }
+
+    fn close_longest_silent(&self) -> bool {
+        let now = self.now();
+        let open = self.open.lock();
+        let silent = |connection: &&Arc<Connection>| connection.is_waiting() && connection.silence(now) >= PATIENCE;
+        let waiting = open.connections.values().filter(silent);
+        waiting.min_by_key(|connection| connection.active.load(Ordering::Relaxed)).is_some_and(|found| found.close())
+    }
+
+    /// Closes connections with a part of a body whose clients have been silent; says whether there were any.
+    pub(super) fn close_silent_bodies(&self) -> bool {
+        let now = self.now();
+        let open = self.open.lock();
+        let silent = open.connections.values().filter(|connection| {
+            connection.has_body.load(Ordering::Relaxed)
+                && connection.is_waiting()
+                && connection.silence(now) >= PATIENCE
+        });
+        silent.filter(|connection| connection.close()).count() > 0
+    }
+
+    /// Closes connections that wait for their clients, because the source stops: those that are silent after a moment, the
+    /// others a little later. Connections at work are left to end. Never returns.
+    pub(super) async fn close_waiting(&self) -> std::convert::Infallible {
+        let stopped = Instant::now();
+        loop {
+            tokio::time::sleep(PAUSE).await;
+            let (now, since) = (self.now(), stopped.elapsed());
+            for connection in self.open.lock().connections.values() {
+                if since >= LAST_REQUEST || connection.silence(now).min(since) >= SILENCE {
+                    connection.close();
+                }
+            }
+        }
+    }
+
+    fn now(&self) -> u64 {
+        millis(self.began)
+    }
+
+    fn log_closed(&self) {
+        let mut log = self.log.lock();
+        log.closed += 1;
+        if log.quiet_until.is_some_and(|until| until > Instant::now()) {
+            return;
+        }
+        log.quiet_until = Some(Instant::now() + LOG_PAUSE);
+        let closed = std::mem::take(&mut log.closed);
+        tracing::warn!(
+            source = %self.source, max_connections = self.max, closed,
+            "`max_connections` is reached; closing connections whose clients send nothing to make room for new ones"
+        );
+    }
+}
+
+impl Connection {
+    /// Notes that the client did something.
+    pub(super) fn touch(&self) {
+        self.active.store(millis(self.began), Ordering::Relaxed);
+    }
+
+    /// Notes that a part of a body came.
+    pub(super) fn received(&self) {
+        self.has_body.store(true, Ordering::Relaxed);
+        self.touch();
+    }
+
+    /// Begins the work on a request that is complete; `None` if the connection is being closed.
+    pub(super) fn work(&self) -> Option<Work<'_>> {
+        let began = self.phase.compare_exchange(WAITING, WORKING, Ordering::AcqRel, Ordering::Acquire);
+        began.ok().map(|_| Work(self))
+    }
+
+    /// Waits until the connection is to be closed.
+    pub(super) async fn closing(&self) {
+        loop {
+            // Made before the look at the phase, so that a change in between wakes it.
+            let changed = self.changed.notified();
+            if self.phase.load(Ordering::Acquire) == CLOSING {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    fn is_waiting(&self) -> bool {
+        self.phase.load(Ordering::Acquire) == WAITING
+    }
+
+    fn silence(&self, now: u64) -> Duration {
+        Duration::from_millis(now.saturating_sub(self.active.load(Ordering::Relaxed)))
+    }
+
+    /// Has the connection close, unless it is at work; says whether it does so now.
+    fn close(&self) -> bool {
+        let closes = self.phase.compare_exchange(WAITING, CLOSING, Ordering::AcqRel, Ordering::Acquire).is_ok();
+        if closes {
+            self.changed.notify_waiters();
+        }
+        closes
+    }
+}
+
+fn millis(since: Instant) -> u64 {
+    u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
+}
+
+impl Drop for Work<'_> {
+    fn drop(&mut self) {
+        self.0.has_body.store(false, Ordering::Relaxed);
+        self.0.touch();
+        self.0.phase.store(WAITING, Ordering::Release);
+    }
+}
+
+impl Drop for Registered {
+    fn drop(&mut self) {
+        self.all.open.lock().connections.remove(&self.number);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn is_closing(connection: &Registered) -> bool {
+        connection.connection.phase.load(Ordering::Acquire) == CLOSING
+    }
+
+    /// Connections of a source that has run for 100 s.
+    fn connections(max: usize) -> Arc<Connections> {
+        let began = Instant::now().checked_sub(Duration::from_secs(100)).unwrap();
+        Arc::new(Connections { began, ..Connections::new("in".into(), max) })
+    }
+
+    /// Makes the client's last sign of life so many seconds old.
+    fn age(registered: &Registered, seconds: u64) {
+        registered.connection.active.store(100_000 - seconds * 1000, Ordering::Relaxed);
+    }
+
+    #[tokio::test]
+    async fn the_longest_silent_connection_makes_room_and_none_at_work() {
+        let all = connections(3);
+        let mut open = Vec::new();
+        for _ in 0..3 {
+            open.push(all.register(Some(all.place().await)));
+        }
+        // The first is at work, the second sent something lately; so it is the third.
+        let first = open[0].connection.clone();
+        let work = first.work().unwrap();
+        age(&open[0], 3);
+        age(&open[1], 0);
+        age(&open[2], 2);
+        let waiting = tokio::spawn({
+            let all = all.clone();
+            async move { all.place().await }
+        });
+        open[2].connection.closing().await;
+        assert!(!is_closing(&open[0]) && !is_closing(&open[1]));
+        assert!(open[2].connection.work().is_none(), "a request that comes now is refused");
+        open.truncate(2);
+        let fourth = all.register(Some(waiting.await.unwrap()));
+        // All at work: a new one waits until one of them has ended.
+        let (second, new) = (open[1].connection.clone(), fourth.connection.clone());
+        let works = (second.work().unwrap(), new.work().unwrap());
+        assert!(tokio::time::timeout(PAUSE * 3, all.place()).await.is_err());
+        assert!(open.iter().all(|connection| !is_closing(connection)));
+        drop(work);
+        age(&open[0], 9);
+        let closes = async {
+            first.closing().await;
+            drop(open.remove(0));
+            std::future::pending::<()>().await;
+        };
+        tokio::select! { _ = all.place() => {}, () = closes => {} }
+        drop(works);
+    }
+
+    #[test]
+    fn only_clients_that_stopped_within_a_body_give_up_its_memory() {
+        let all = connections(9);
+        let [idle, sending, stopped, working] = [(); 4].map(|()| all.register(None));
+        for with_body in [&sending, &stopped, &working] {
+            with_body.connection.received();
+        }
+        let work = working.connection.work();
+        age(&idle, 5);
+        age(&stopped, 5);
+        age(&working, 5);
+        assert!(all.close_silent_bodies());
+        assert_eq!([&idle, &sending, &stopped, &working].map(is_closing), [false, false, true, false]);
+        assert!(!all.close_silent_bodies());
+        drop(work);
+    }
+
+    #[tokio::test]
+    async fn a_stop_closes_the_silent_first_and_leaves_those_at_work() {
+        let all = connections(9);
+        let [silent, sending, working] = [(); 3].map(|()| all.register(None));
+        let work = working.connection.work().unwrap();
+        let stopped = Instant::now();
+        let sends = async {
+            loop {
+                sending.connection.touch();
+                tokio::time::sleep(SILENCE / 20).await;
+            }
+        };
+        let closings = async {
+            silent.connection.closing().await;
+            let first = (stopped.elapsed(), is_closing(&sending));
+            sending.connection.closing().await;
+            (first, stopped.elapsed())
+        };
+        let ((first, both), second) = tokio::select! {
+            never = all.close_waiting() => match never {},
+            () = sends => unreachable!(),
+            closed = closings => closed,
+        };
+        assert!(first >= SILENCE && !both && second > first, "{first:?} {second:?}");
+        assert!(!is_closing(&working));
+        drop(work);
+    }
+}

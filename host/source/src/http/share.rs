@@ -1,0 +1,107 @@
+//! Memory of requests: each holds a share of `max_in_flight_bytes`, which grows with what the request really takes.
+
+use std::sync::Arc;
+
+use hyper::StatusCode;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::body::Refusal;
+
+/// A semaphore has enough permits for units of this many bytes.
+const UNIT: u64 = 1 << 10;
+
+/// The bytes that all requests of a source may hold.
+#[derive(Clone, Debug)]
+pub(crate) struct InFlight {
+    units: Arc<Semaphore>,
+    max_bytes: u64,
+}
+
+/// What one request holds. Dropping it gives the bytes back.
+#[derive(Debug)]
+pub(crate) struct Share {
+    all: InFlight,
+    held: Option<OwnedSemaphorePermit>,
+}
+
+impl InFlight {
+    /// Room for this many bytes.
+    pub(crate) fn new(max_bytes: u64) -> Self {
+        let units = usize::try_from(max_bytes.div_ceil(UNIT)).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
+        Self { units: Arc::new(Semaphore::new(units)), max_bytes }
+    }
+
+    /// A share that holds nothing yet.
+    pub(crate) fn share(&self) -> Share {
+        Share { all: self.clone(), held: None }
+    }
+}
+
+impl Share {
+    /// Units that are missing until the share covers this many bytes. One request alone always fits.
+    fn missing(&self, bytes: u64) -> u32 {
+        let units = usize::try_from(bytes.min(self.all.max_bytes).div_ceil(UNIT)).unwrap_or(usize::MAX);
+        let held = self.held.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
+        u32::try_from(units.saturating_sub(held)).unwrap_or(u32::MAX)
+    }
+
+    fn add(&mut self, permit: OwnedSemaphorePermit) {
+        match &mut self.held {
+            Some(held) => held.merge(permit),
+            None => self.held = Some(permit),
+        }
+    }
+
+    /// Grows the share until it covers this many bytes.
+    ///
+    /// # Errors
+    ///
+    /// Other requests hold too much; 429.
+    pub(crate) fn cover(&mut self, bytes: u64) -> Result<(), Refusal> {
+        match self.missing(bytes) {
+            0 => Ok(()),
+            missing => {
+                let permit = self.all.units.clone().try_acquire_many_owned(missing).map_err(|_| too_much())?;
+                self.add(permit);
+                Ok(())
+            }
+        }
+    }
+
+    /// Grows the share as [`cover`](Self::cover) does, but waits for room.
+    pub(crate) async fn wait_for(&mut self, bytes: u64) {
+        let missing = self.missing(bytes);
+        // The semaphore is never closed.
+        if let Ok(permit) = self.all.units.clone().acquire_many_owned(missing).await {
+            self.add(permit);
+        }
+    }
+}
+
+/// The answer for want of room.
+pub(crate) fn too_much() -> Refusal {
+    Refusal::new(
+        StatusCode::TOO_MANY_REQUESTS,
+        "too many bytes are in flight (`max_in_flight_bytes`); try again in a moment",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_grows_and_comes_back() {
+        let all = InFlight::new(10 << 10);
+        let (mut one, mut two) = (all.share(), all.share());
+        one.cover(1).unwrap();
+        one.cover(6 << 10).unwrap();
+        one.cover(100).unwrap();
+        assert_eq!(two.cover(5 << 10).unwrap_err(), too_much());
+        two.cover(4 << 10).unwrap();
+        drop(one);
+        two.cover(10 << 10).unwrap();
+        two.cover(1 << 40).unwrap();
+        assert!(all.share().cover(1).is_err());
+    }
+}
