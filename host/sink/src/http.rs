@@ -6,11 +6,16 @@
 
 mod answer;
 mod client;
+mod connect;
 mod dead_letter;
 mod deliver;
 mod group;
 mod options;
+mod proxy;
+mod tls;
+mod trouble;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -27,14 +32,19 @@ pub(crate) fn check(options: &Value) -> Result<(), Vec<OptionError>> {
     options::read(options).map(|_| ())
 }
 
+/// The files that options name and the sink reads.
+pub(crate) fn files(options: &Value) -> Vec<PathBuf> {
+    options::files(options)
+}
+
 /// The schema of the options.
 pub(crate) fn schema() -> Value {
     options::schema()
 }
 
-pub(crate) fn build(options: &Value) -> Result<Built, SinkError> {
+pub(crate) fn build(name: &Arc<str>, options: &Value) -> Result<Built, SinkError> {
     let (encoding, settings) = options::read(options).map_err(|errors| SinkError { message: summary(&errors) })?;
-    let client = Client::new(&settings).map_err(|message| SinkError { message })?;
+    let client = Client::new(name, &settings).map_err(|message| SinkError { message })?;
     Ok(Built { encoder: Arc::new(encoding), sink: Box::new(HttpSink { settings, client }) })
 }
 
@@ -86,6 +96,10 @@ async fn send_all(sink: HttpSink, context: SinkContext) -> Result<(), SinkError>
     }
 }
 
+#[cfg(test)]
+mod answers_tests;
+#[cfg(test)]
+mod proxy_tests;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]

@@ -37,4 +37,4 @@ mod testing;
 
 pub use options::OptionError;
 pub use sink::{Built, Encoder, Payload, Sink, SinkContext, SinkError, SinkStats};
-pub use specs::{TYPES, build, check, schema};
+pub use specs::{TYPES, build, check, files, schema};

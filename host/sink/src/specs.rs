@@ -1,5 +1,8 @@
 //! The list of sink types, and the way from options to a sink.
 
+use std::path::PathBuf;
+use std::sync::Arc;
+
 use serde_json::Value;
 
 use crate::options::OptionError;
@@ -7,14 +10,14 @@ use crate::sink::{Built, SinkError};
 use crate::{blackhole, console, file, http};
 
 type Check = fn(&Value) -> Result<(), Vec<OptionError>>;
-type Build = fn(&Value) -> Result<Built, SinkError>;
+type Build = fn(&Arc<str>, &Value) -> Result<Built, SinkError>;
 type SchemaOf = fn() -> Value;
 
 /// Every sink type with its functions, in the order of [`TYPES`].
 const SPECS: [(&str, Check, Build, SchemaOf); 4] = [
-    ("blackhole", blackhole::check, blackhole::build, blackhole::schema),
-    ("console", console::check, console::build, console::schema),
-    ("file", file::check, file::build, file::schema),
+    ("blackhole", blackhole::check, |_, options| blackhole::build(options), blackhole::schema),
+    ("console", console::check, |_, options| console::build(options), console::schema),
+    ("file", file::check, |_, options| file::build(options), file::schema),
     ("http", http::check, http::build, http::schema),
 ];
 
@@ -52,7 +55,16 @@ pub fn check(type_name: &str, options: &Value) -> Result<(), Vec<OptionError>> {
 pub fn build(name: &str, type_name: &str, options: &Value) -> Result<Built, SinkError> {
     let of = |message: String| SinkError { message: format!("sink `{name}`: {message}") };
     let (_, build) = spec(type_name).ok_or_else(|| of(unknown(type_name)))?;
-    build(options).map_err(|error| of(error.message))
+    build(&name.into(), options).map_err(|error| of(error.message))
+}
+
+/// The files that the options of a sink name and that it reads, such as certificates, as they are written. A sink that runs
+/// reads them again by itself when they change. Options that are not valid name none.
+pub fn files(type_name: &str, options: &Value) -> Vec<PathBuf> {
+    match type_name {
+        "http" => http::files(options),
+        _ => Vec::new(),
+    }
 }
 
 #[cfg(test)]
@@ -87,6 +99,7 @@ mod tests {
                 json!({"uri": "http://[::1]:80", "method": "PUT", "headers": {"x-key": "v"}, "compression": "gzip",
                     "auth": {"strategy": "basic", "user": "u", "password": "p"}, "tls": {"verify": false},
                     "batch": {"max_bytes": 10, "max_events": "5", "timeout": "10ms"},
+                    "proxy": {"enabled": "true", "http": "http://u:p@h:1", "no_proxy": ["localhost"]},
                     "request": {"retry_attempts": 3, "concurrency": "1"}, "dead_letter": "dead.jsonl"}),
             ),
         ] {
@@ -125,6 +138,11 @@ mod tests {
             ("http", json!({"uri": "http://h/", "batch": {"max_bytes": 0}}), "batch.max_bytes", "at least 1"),
             ("http", json!({"uri": "http://h/", "encoding": {"framing": "none"}}), "encoding.framing", "`format`"),
             ("http", json!({"uri": 5}), "uri", "string"),
+            ("http", json!({"uri": "http://h/", "proxy": "socks5://me:secret@p"}), "proxy", "not supported"),
+            ("http", json!({"uri": "http://h/", "proxy": {"https": "http://"}}), "proxy.https", "like `http://proxy"),
+            ("http", json!({"uri": "http://h/", "proxy": {"htps": "http://p"}}), "proxy", "unknown field"),
+            ("http", json!({"uri": "http://h/", "proxy": 5}), "proxy", "or a table"),
+            ("http", json!({"uri": "http://h/", "tls": {"key_file": "k"}}), "tls.key_file", "`tls.crt_file`"),
         ] {
             let errors = wrong(type_name, &options);
             let found = errors.iter().any(|(p, m)| p == path && m.contains(part));

@@ -1,30 +1,26 @@
 //! Sending one request: connections, TLS, and what comes back.
 
-use std::error::Error as _;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
-use hyper::header::HeaderMap;
-use hyper::{Request, StatusCode};
-use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder};
+use hyper::header::{HeaderMap, LOCATION, PROXY_AUTHORIZATION};
+use hyper::{Request, StatusCode, Uri};
 use hyper_util::client::legacy::Client as Pool;
-use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 
-use super::options::{Format, Settings, TlsOptions};
-
-/// How long making a connection may take.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+use super::connect::{Connector, place};
+use super::options::{Format, Settings};
+use super::proxy;
+use super::tls::Tls;
+use super::trouble::explain;
 
 /// How long a connection is kept without use; servers close theirs after a minute or more.
 const KEEP_IDLE: Duration = Duration::from_secs(30);
+
+/// How often a request follows a redirect.
+const MAX_REDIRECTS: usize = 3;
 
 /// How much of an answer's body is kept for people to read.
 const MAX_REASON_BYTES: usize = 300;
@@ -37,7 +33,12 @@ const MAX_ITEMS_BYTES: usize = 64 << 20;
 
 /// Sends requests over connections that it keeps.
 pub(crate) struct Client {
-    pool: Pool<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    pool: Pool<Connector, Full<Bytes>>,
+    tls: Arc<Tls>,
+    /// Host and port of the server.
+    address: String,
+    /// Headers of every request; with the credentials for the proxy where it reads them.
+    headers: HeaderMap,
 }
 
 /// As much of a text as people read.
@@ -68,58 +69,93 @@ impl Answer {
 }
 
 impl Client {
-    /// A client for these settings.
+    /// A client for these settings of the sink `sink`.
     ///
     /// # Errors
     ///
-    /// The certificates cannot be read, or are none.
-    pub(crate) fn new(settings: &Settings) -> Result<Self, String> {
-        let mut connector = HttpConnector::new();
-        connector.enforce_http(false);
-        connector.set_nodelay(true);
-        connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
-        let tls = tls_config(&settings.tls, settings.uri.scheme_str() == Some("https"))?;
-        let https =
-            HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().wrap_connector(connector);
-        let pool =
-            Pool::builder(TokioExecutor::new()).pool_timer(TokioTimer::new()).pool_idle_timeout(KEEP_IDLE).build(https);
-        Ok(Self { pool })
+    /// The files with certificates cannot be read or hold none, or a proxy that the environment names is of no use.
+    pub(crate) fn new(sink: &Arc<str>, settings: &Settings) -> Result<Self, String> {
+        let variable = |name: &str| std::env::var(name).ok();
+        let proxy = proxy::find(settings.proxy.as_ref(), &settings.uri, variable)
+            .map_err(|(origin, message)| format!("{origin}: {message}"))?;
+        let is_https = |uri: &Uri| uri.scheme_str() == Some("https");
+        let uses_tls = is_https(&settings.uri) || proxy.as_ref().is_some_and(|proxy| is_https(&proxy.uri));
+        let tls = Arc::new(Tls::new(sink.clone(), &settings.tls, uses_tls)?);
+        if uses_tls && !settings.tls.verifies() {
+            tracing::warn!(
+                sink = %sink,
+                "`tls.verify` is false: the server's certificate is not checked, and anyone in between can read and change events"
+            );
+        }
+        let mut headers = settings.headers.clone();
+        if let Some(proxy) = &proxy {
+            let (host, port) = place(&proxy.uri);
+            tracing::info!(sink = %sink, proxy = format!("{host}:{port}"), from = proxy.origin, "requests go through a proxy");
+            if let Some(credentials) = proxy.credentials.clone().filter(|_| !is_https(&settings.uri)) {
+                headers.insert(PROXY_AUTHORIZATION, credentials);
+            }
+        }
+        let connector = Connector::new(&settings.uri, &tls, proxy.as_ref());
+        let pool = Pool::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(KEEP_IDLE)
+            .build(connector);
+        let (host, port) = place(&settings.uri);
+        Ok(Self { pool, tls, address: format!("{host}:{port}"), headers })
     }
 
-    /// Sends a body and waits for the whole answer.
+    /// Waits until the files that TLS uses changed; for ever, if there are none.
+    pub(crate) async fn files_changed(&self) {
+        self.tls.changed().await;
+    }
+
+    /// Sends a body and waits for the whole answer. A redirect to another path of the same server is followed.
     ///
     /// # Errors
     ///
     /// There was none; the text says why.
     pub(crate) async fn send(&self, settings: &Settings, body: Bytes) -> Result<Answer, String> {
-        let mut request = Request::new(Full::new(body));
-        *request.method_mut() = settings.method.clone();
-        *request.uri_mut() = settings.uri.clone();
-        *request.headers_mut() = settings.headers.clone();
         let most = if settings.format == Format::Bulk { MAX_ITEMS_BYTES } else { MAX_ANSWER_BYTES };
-        match tokio::time::timeout(settings.timeout, self.exchange(request, most)).await {
+        let exchanges = async {
+            let mut uri = settings.uri.clone();
+            for _ in 0..MAX_REDIRECTS {
+                let answer = self.exchange(settings, &uri, body.clone(), most).await?;
+                match answer.redirect(&uri) {
+                    Some(next) => uri = next,
+                    None => return Ok(answer),
+                }
+            }
+            self.exchange(settings, &uri, body, most).await
+        };
+        match tokio::time::timeout(settings.timeout, exchanges).await {
             Ok(answer) => answer,
-            Err(_) => Err(format!("no answer within {:?}", settings.timeout)),
+            Err(_) => {
+                Err(format!("no answer from `{}` within {:?} (`request.timeout`)", self.address, settings.timeout))
+            }
         }
     }
 
-    async fn exchange(&self, request: Request<Full<Bytes>>, most: usize) -> Result<Answer, String> {
-        let response = self.pool.request(request).await.map_err(|error| {
-            // The chain says more than its head, which is `client error (Connect)`.
-            let mut text = error.to_string();
-            let mut source = error.source();
-            while let Some(cause) = source {
-                text = format!("{text}: {cause}");
-                source = cause.source();
-            }
-            text
-        })?;
+    async fn exchange(&self, settings: &Settings, uri: &Uri, body: Bytes, most: usize) -> Result<Answer, String> {
+        let mut request = Request::new(Full::new(body));
+        *request.method_mut() = settings.method.clone();
+        *request.uri_mut() = uri.clone();
+        *request.headers_mut() = self.headers.clone();
+        let response = self.pool.request(request).await.map_err(|error| explain(&self.address, &error))?;
         let (head, mut rest) = response.into_parts();
         let mut body = Vec::new();
-        // The status is known; a body that breaks off changes nothing, but for those that tell of every event, and they
-        // cannot be read then.
-        while let Some(Ok(frame)) = rest.frame().await {
-            body.extend_from_slice(&frame.into_data().unwrap_or_default());
+        while let Some(frame) = rest.frame().await {
+            match frame {
+                Ok(frame) => body.extend_from_slice(&frame.into_data().unwrap_or_default()),
+                // A server that breaks off while it says that it has the events may have failed.
+                Err(_) if head.status.is_success() => {
+                    return Err(format!(
+                        "`{}` broke off its answer with status {}",
+                        self.address,
+                        head.status.as_u16()
+                    ));
+                }
+                Err(_) => break,
+            }
             if body.len() > most {
                 break;
             }
@@ -128,74 +164,44 @@ impl Client {
     }
 }
 
-fn tls_config(options: &TlsOptions, used: bool) -> Result<ClientConfig, String> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider.clone())
-        .with_safe_default_protocol_versions()
-        .map_err(|error| format!("TLS is not possible: {error}"))?;
-    if options.verify.is_some_and(|verify| !verify.0) {
-        let trust = Arc::new(TrustAnyone { provider });
-        return Ok(builder.dangerous().with_custom_certificate_verifier(trust).with_no_client_auth());
-    }
-    let Some(path) = &options.ca_file else {
-        if !used {
-            return Ok(builder.with_root_certificates(RootCertStore::empty()).with_no_client_auth());
+impl Answer {
+    /// Where a redirect leads that keeps method and body, if it stays at the same server; credentials go nowhere else.
+    fn redirect(&self, from: &Uri) -> Option<Uri> {
+        if !matches!(self.status, StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT) {
+            return None;
         }
-        return match builder.with_native_roots() {
-            Ok(builder) => Ok(builder.with_no_client_auth()),
-            Err(error) => Err(format!(
-                "the system has no certificates of authorities ({error}); install them (package `ca-certificates`), or \
-                 name a file with `tls.ca_file`"
-            )),
-        };
-    };
-    let certificates = CertificateDer::pem_file_iter(path)
-        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-        .map_err(|error| format!("option `tls.ca_file`: `{}` cannot be read: {error}", path.display()))?;
-    let mut roots = RootCertStore::empty();
-    if roots.add_parsable_certificates(certificates).0 == 0 {
-        return Err(format!("option `tls.ca_file`: `{}` holds no certificate", path.display()));
+        let location = self.headers.get(LOCATION)?.to_str().ok()?;
+        if location.starts_with('/') && !location.starts_with("//") {
+            let mut parts = from.clone().into_parts();
+            parts.path_and_query = Some(location.split('#').next().unwrap_or_default().parse().ok()?);
+            return Uri::from_parts(parts).ok();
+        }
+        let to: Uri = location.parse().ok()?;
+        (to.scheme() == from.scheme() && place(&to) == place(from)).then_some(to)
     }
-    Ok(builder.with_root_certificates(roots).with_no_client_auth())
 }
 
-/// Takes any certificate, for `tls.verify = false`.
-#[derive(Debug)]
-struct TrustAnyone {
-    provider: Arc<CryptoProvider>,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl ServerCertVerifier for TrustAnyone {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, certificate, signed, &self.provider.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, certificate, signed, &self.provider.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
+    #[test]
+    fn only_redirects_that_stay_at_the_server_are_followed() {
+        let from = Uri::from_static("https://h.example.com/in?x=1");
+        for (status, location, to) in [
+            (308, "/new", Some("https://h.example.com/new")),
+            (307, "/new?y=2#part", Some("https://h.example.com/new?y=2")),
+            (308, "https://h.example.com:443/new", Some("https://h.example.com:443/new")),
+            (301, "/new", None),
+            (308, "//other.example.com/new", None),
+            (308, "https://other.example.com/new", None),
+            (308, "http://h.example.com/new", None),
+            (308, "https://h.example.com:444/new", None),
+            (308, "new", None),
+        ] {
+            let headers = HeaderMap::from_iter([(LOCATION, location.parse().unwrap())]);
+            let answer = Answer { status: StatusCode::from_u16(status).unwrap(), headers, body: Vec::new() };
+            assert_eq!(answer.redirect(&from).map(|uri| uri.to_string()).as_deref(), to, "{status} {location}");
+        }
     }
 }

@@ -57,8 +57,8 @@ enum End {
 impl Courier {
     pub(crate) fn new(sink: Arc<str>, settings: Settings, client: Client, stats: Arc<SinkStats>) -> Self {
         let uri = &settings.uri;
-        let address =
-            format!("{}://{}{}", uri.scheme_str().unwrap_or_default(), uri.host().unwrap_or_default(), uri.path());
+        let authority = uri.authority().map_or("", |authority| authority.as_str());
+        let address = format!("{}://{authority}{}", uri.scheme_str().unwrap_or_default(), uri.path());
         let dead_letter = settings.dead_letter.clone().map(DeadLetter::new);
         let (outage, refusals) = (Mutex::default(), Mutex::default());
         Self { sink, address, settings, client, stats, dead_letter, outage, refusals }
@@ -128,7 +128,11 @@ impl Courier {
             attempts += 1;
             self.stats.retried();
             let wait = backoff.next().max(attempt.asked.unwrap_or_default());
-            tokio::time::sleep(wait).await;
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                // Other certificates can be what the server waited for.
+                () = self.client.files_changed() => {}
+            }
         }
     }
 
@@ -190,7 +194,7 @@ impl Courier {
         if let Some(count) = self.refusals.lock().failed() {
             let kept = self.dead_letter.is_some();
             let (sink, address) = (&self.sink, &self.address);
-            tracing::error!(%sink, address, status, reason = ?reason, events, count, kept, "far side refused events");
+            tracing::error!(%sink, address, status, reason = ?reason, events, count, kept, "server refused events for good");
         }
         if let Some(dead_letter) = &self.dead_letter {
             let mut backoff = Backoff::new(self.settings.retry_initial_backoff, self.settings.retry_max_backoff);
@@ -215,16 +219,16 @@ impl Courier {
         if mend {
             tracing::error!(
                 %sink, address, status, reason = ?reason, attempts,
-                "far side turns events away until the sink's options or its permissions are mended, trying again"
+                "server rejects requests; check the sink's options and credentials; retrying"
             );
         } else {
-            tracing::warn!(%sink, address, status, reason = ?reason, attempts, "far side takes no events, trying again");
+            tracing::warn!(%sink, address, status, reason = ?reason, attempts, "cannot deliver events; retrying");
         }
     }
 
     fn recovered(&self) {
         if let Some(lasted) = self.outage.lock().over() {
-            tracing::info!(sink = %self.sink, address = self.address, ?lasted, "far side takes events again");
+            tracing::info!(sink = %self.sink, address = self.address, ?lasted, "server accepts events again");
         }
     }
 }

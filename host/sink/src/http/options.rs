@@ -12,6 +12,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::group::Limits;
+use super::proxy::{self, ProxyOptions};
 use crate::compress::Compression;
 use crate::encode::{Encoding, EncodingOptions, Framing};
 use crate::options::{self, Count, Faults, OptionError, Size, Switch, Time};
@@ -23,7 +24,8 @@ use crate::secret::Secret;
 ///
 /// An answer of 2xx acknowledges the events of the request. Tried again until it works, or `request.retry_attempts` are
 /// used up: no answer (the far side cannot be reached, the connection breaks, no answer within `request.timeout`), and
-/// the answers 408, 425, 429, 5xx; also 3xx and all other 4xx than those below (401, 403, 404, 405, 415 and so on), which
+/// the answers 408, 425, 429, 5xx; also 3xx (but 307 and 308 within the same server, which are followed) and all other 4xx
+/// than those below (401, 403, 404, 405, 415 and so on), which
 /// are logged as errors, since somebody has to mend the far side or the options. `Retry-After` is honoured up to 15
 /// minutes. A request that is too large (413) is sent again in halves.
 ///
@@ -42,38 +44,42 @@ use crate::secret::Secret;
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct HttpOptions {
-    /// Where to send to, such as `https://example.com/ingest`. User and password belong into `auth`.
+    /// Address of the server, such as `https://example.com/ingest`. User and password go to `auth`.
     uri: String,
-    /// Default: `POST`.
+    /// Method of the requests. Default: `POST`.
     #[serde(default = "default_method")]
     method: String,
-    /// Further headers of every request; they replace those that the sink sets itself.
+    /// More headers of every request; they replace those that the sink sets itself. Default: none.
     #[serde(default)]
     headers: BTreeMap<String, Secret>,
-    /// How the sink says who it is.
+    /// Credentials for the server. Default: none.
     auth: Option<AuthOptions>,
-    /// How `https` is checked.
+    /// Which servers to trust over `https`, and which certificate to show them.
     #[serde(default)]
     tls: TlsOptions,
+    /// The proxy that requests go through: an address such as `http://user:password@proxy.example.com:3128`, or a table.
+    /// Default: what the environment variables `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` say, as for curl.
+    proxy: Option<ProxyOptions>,
     /// How many events go into a request.
     #[serde(default)]
     batch: BatchOptions,
-    /// What to write of an event. `framing` is not for this sink, see `format`; `minify` is on.
+    /// How to write an event. `framing` is not for this sink, see `format`; `minify` is on by default.
     #[serde(default)]
     encoding: EncodingOptions,
-    /// `ndjson` (default): one line for each event. `array`: a JSON array of events; with codec `text` a body that is
+    /// How events stand in a request. `ndjson`: one line for each event. `array`: a JSON array of events; with codec `text` a body that is
     /// not JSON becomes a JSON string in it. `bulk`: what the `_bulk` API of Elasticsearch and OpenSearch takes, each
-    /// event with `{"create":{}}` on a line before it; the index or data stream stands in `uri`.
+    /// event with `{"create":{}}` on a line before it; the index or data stream is in `uri`. Default: `ndjson`.
     #[serde(default)]
     format: Format,
-    /// `none` (default), `gzip` or `zstd`, with the header `content-encoding`.
+    /// Compression of the bodies, with the header `content-encoding`: `none`, `gzip` or `zstd`. Default: `none`.
     #[serde(default)]
     compression: Compression,
     /// How requests are made and repeated.
     #[serde(default)]
     request: RequestOptions,
     /// File that takes refused events, one JSON object on a line for each: `time`, `sink`, `status`, `reason`, and the
-    /// event as it was sent under `event`, or as base64 under `event_base64` if it is not UTF-8.
+    /// event as it was sent under `event`, or as base64 under `event_base64` if it is not UTF-8. Default: none; refused
+    /// events are counted and given up.
     dead_letter: Option<PathBuf>,
 }
 
@@ -81,7 +87,7 @@ fn default_method() -> String {
     "POST".to_owned()
 }
 
-/// How the sink says who it is.
+/// Credentials for the server.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(tag = "strategy", rename_all = "lowercase", deny_unknown_fields)]
 enum AuthOptions {
@@ -91,13 +97,21 @@ enum AuthOptions {
     Bearer { token: Secret },
 }
 
-/// How `https` is checked.
+/// Which servers to trust over `https`, and which certificate to show them. The files are read again when they change;
+/// connections that are made afterwards use what they hold then.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct TlsOptions {
-    /// File with certificates (PEM) of authorities to trust in place of the system's.
+    /// File with certificates (PEM) of authorities to trust in place of the system's. The certificate of the server itself
+    /// will do as well. Default: the system's authorities.
     pub(crate) ca_file: Option<PathBuf>,
-    /// Whether the far side's certificate is checked. Default: true. False lets anyone read and change what is sent.
+    /// File with the client certificate (PEM) for servers that want one, followed by the certificates of its authorities.
+    /// Goes with `key_file`. Default: none.
+    pub(crate) crt_file: Option<PathBuf>,
+    /// File with the private key (PEM, without a passphrase) of the certificate in `crt_file`. Default: none.
+    pub(crate) key_file: Option<PathBuf>,
+    /// Whether the server's certificate is checked. `false` lets anyone in between read and change what is sent, and is
+    /// warned about in the log at every start. Default: true.
     pub(crate) verify: Option<Switch>,
 }
 
@@ -169,6 +183,7 @@ pub(crate) struct Settings {
     /// Every header of a request but its length; those that hold secrets are marked, so that nobody prints them.
     pub(crate) headers: HeaderMap,
     pub(crate) tls: TlsOptions,
+    pub(super) proxy: Option<ProxyOptions>,
     pub(crate) limits: Limits,
     pub(crate) format: Format,
     pub(crate) compression: Compression,
@@ -183,6 +198,12 @@ pub(crate) struct Settings {
 /// The schema of the options.
 pub(crate) fn schema() -> Value {
     options::schema_of::<HttpOptions>()
+}
+
+/// The files that options name and the sink reads.
+pub(crate) fn files(options: &Value) -> Vec<PathBuf> {
+    let tls = options.get("tls").and_then(|tls| TlsOptions::deserialize(tls).ok());
+    tls.iter().flat_map(TlsOptions::files).cloned().collect()
 }
 
 /// Validates options.
@@ -205,6 +226,14 @@ pub(crate) fn read(options: &Value) -> Result<(Encoding, Settings), Vec<OptionEr
     if options.dead_letter.as_ref().is_some_and(|path| path.as_os_str().is_empty()) {
         faults.add("dead_letter", "a path must not be empty");
     }
+    if let Some(proxy) = &options.proxy {
+        proxy::check(proxy, |path, message| faults.add(path, message));
+    }
+    match (&options.tls.crt_file, &options.tls.key_file) {
+        (Some(_), None) => faults.add("tls.crt_file", "needs the certificate's private key; set `tls.key_file`"),
+        (None, Some(_)) => faults.add("tls.key_file", "needs the certificate of the key; set `tls.crt_file`"),
+        _ => {}
+    }
     let array = options.format == Format::Array;
     let encoding = Encoding {
         framing: if array { Framing::None } else { Framing::Newline },
@@ -219,6 +248,7 @@ pub(crate) fn read(options: &Value) -> Result<(Encoding, Settings), Vec<OptionEr
         method,
         headers,
         tls: options.tls,
+        proxy: options.proxy,
         limits: Limits {
             max_bytes: usize::try_from(options.batch.max_bytes.0).unwrap_or(usize::MAX),
             max_events: options.batch.max_events.map_or(usize::MAX, |count| count.0),

@@ -1,83 +1,330 @@
 //! Behaviour of the sink against servers with certificates.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
-use rustls::ServerConfig;
-use rustls::pki_types::PrivatePkcs8KeyDer;
+use bytes::Bytes;
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, IsCa, KeyPair};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{RootCertStore, ServerConfig};
 use serde_json::{Value, json};
+use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
+use super::client::Client;
+use super::options::read;
 use crate::testing::Far;
 
-/// Starts a server that answers 200 to everything; returns its address and its certificate.
-async fn start() -> (String, String) {
-    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-    let certificate = made.cert.der().clone();
-    let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
-    let config = config.with_no_client_auth().with_single_cert(vec![certificate], key.into()).unwrap();
-    let acceptor = TlsAcceptor::from(Arc::new(config));
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    tokio::spawn(async move {
-        loop {
-            let (stream, _) = listener.accept().await.unwrap();
-            let acceptor = acceptor.clone();
-            tokio::spawn(async move {
-                // One that does not trust the certificate goes away here.
-                let Ok(mut stream) = acceptor.accept(stream).await else { return };
-                let mut buffer = [0; 4096];
-                while stream.read(&mut buffer).await.is_ok_and(|read| read > 0) {
-                    let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
-                    stream.write_all(answer).await.unwrap();
-                }
-            });
-        }
-    });
-    (format!("https://localhost:{port}/"), made.cert.pem())
+/// A certificate and its key, in PEM.
+#[derive(Clone)]
+struct Identity {
+    certificate: String,
+    key: String,
 }
 
-/// Sends one event; returns events delivered and attempts that failed, after one of either.
-async fn send(uri: &str, tls: Value) -> (u64, u64) {
-    let built = crate::build("out", "http", &json!({"uri": uri, "tls": tls, "batch": {"timeout": "1ms"}})).unwrap();
-    let far = Far::new();
-    far.push_batch(&*built.encoder, &["one"]);
-    let task = tokio::spawn(built.sink.run(far.context()));
-    far.until("an outcome", || far.counts().0 + far.counts().3 > 0).await;
-    task.abort();
-    (far.counts().0, far.counts().3)
+fn params(name: &str, is_authority: bool) -> CertificateParams {
+    let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+    params.distinguished_name = DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, name);
+    if is_authority {
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    }
+    params
+}
+
+/// Signs itself; as `openssl req -x509` makes it if it is an authority.
+fn self_signed(params: &CertificateParams) -> Identity {
+    let key = KeyPair::generate().unwrap();
+    let certificate = params.self_signed(&key).unwrap();
+    Identity { certificate: certificate.pem(), key: key.serialize_pem() }
+}
+
+/// An authority, and what it issues.
+struct Authority(CertifiedIssuer<'static, KeyPair>);
+
+impl Authority {
+    fn new(name: &str) -> Self {
+        Self(CertifiedIssuer::self_signed(params(name, true), KeyPair::generate().unwrap()).unwrap())
+    }
+
+    fn pem(&self) -> String {
+        self.0.pem()
+    }
+
+    fn issue(&self, name: &str) -> Identity {
+        let key = KeyPair::generate().unwrap();
+        let certificate = params(name, false).signed_by(&key, &self.0).unwrap();
+        Identity { certificate: certificate.pem(), key: key.serialize_pem() }
+    }
+}
+
+/// Listens with an identity and answers 200 to everything; clients need a certificate of `clients`, if there is one.
+pub(super) struct Server {
+    pub(super) port: u16,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Server {
+    async fn start(identity: &Identity, clients: Option<&Authority>) -> Self {
+        Self::at(0, identity, clients).await
+    }
+
+    async fn at(port: u16, identity: &Identity, clients: Option<&Authority>) -> Self {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config =
+            ServerConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions().unwrap();
+        let config = match clients {
+            None => config.with_no_client_auth(),
+            Some(authority) => {
+                let mut roots = RootCertStore::empty();
+                roots.add(authority.0.der().clone()).unwrap();
+                let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build().unwrap();
+                config.with_client_cert_verifier(verifier)
+            }
+        };
+        let chain = CertificateDer::pem_slice_iter(identity.certificate.as_bytes()).map(Result::unwrap).collect();
+        let key = PrivateKeyDer::from_pem_slice(identity.key.as_bytes()).unwrap();
+        let acceptor = TlsAcceptor::from(Arc::new(config.with_single_cert(chain, key).unwrap()));
+        let listener = TcpListener::bind(("127.0.0.1", port)).await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let task = tokio::spawn(async move {
+            let mut connections = tokio::task::JoinSet::new();
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                let acceptor = acceptor.clone();
+                connections.spawn(async move {
+                    // A client that does not trust the certificate goes away here.
+                    let Ok(mut stream) = acceptor.accept(stream).await else { return };
+                    let mut buffer = [0; 4096];
+                    while stream.read(&mut buffer).await.is_ok_and(|read| read > 0) {
+                        let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+                        stream.write_all(answer).await.unwrap();
+                    }
+                });
+            }
+        });
+        Self { port, task }
+    }
+
+    fn uri(&self) -> String {
+        format!("https://localhost:{}/", self.port)
+    }
+
+    /// Ends it with all of its connections, so that another can have its port.
+    async fn stop(self) -> u16 {
+        self.task.abort();
+        let _ = self.task.await;
+        self.port
+    }
+}
+
+/// A server with a certificate of its own, and the certificate.
+pub(super) async fn any_server() -> (Server, String) {
+    let identity = self_signed(&params("localhost", true));
+    (Server::start(&identity, None).await, identity.certificate)
+}
+
+/// Writes files as cert-manager does it: another file takes the place of the old one.
+struct Files(TempDir);
+
+impl Files {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn write(&self, name: &str, text: &str) -> PathBuf {
+        let (path, new) = (self.0.path().join(name), self.0.path().join("new"));
+        std::fs::write(&new, text).unwrap();
+        std::fs::rename(new, &path).unwrap();
+        path
+    }
+
+    fn missing(&self) -> PathBuf {
+        self.0.path().join("missing.pem")
+    }
+}
+
+/// Sends one request; the status of the answer, or why there was none.
+async fn attempt(uri: &str, tls: Value) -> Result<u16, String> {
+    let (_, settings) = read(&json!({ "uri": uri, "tls": tls })).unwrap();
+    let client = Client::new(&"out".into(), &settings)?;
+    client.send(&settings, Bytes::from_static(b"one")).await.map(|answer| answer.status.as_u16())
+}
+
+#[track_caller]
+fn expect(found: Result<u16, String>, part: &str) {
+    let error = found.unwrap_err();
+    assert!(error.contains(part), "{error}");
 }
 
 #[tokio::test]
 async fn only_certificates_that_are_trusted_get_events() {
-    let (uri, certificate) = start().await;
-    let (_, other) = start().await;
-    let folder = tempfile::tempdir().unwrap();
-    let file = |name: &str, text: &str| {
-        let path = folder.path().join(name);
-        std::fs::write(&path, text).unwrap();
-        path
+    let (authority, other, files) = (Authority::new("ca"), Authority::new("other"), Files::new());
+    let server = Server::start(&authority.issue("localhost"), None).await;
+    let uri = server.uri();
+    let good = files.write("good.pem", &format!("{}{}", other.pem(), authority.pem()));
+    let bad = files.write("bad.pem", &other.pem());
+    assert_eq!(attempt(&uri, json!({ "ca_file": good })).await, Ok(200));
+    expect(
+        attempt(&uri, json!({ "ca_file": bad })).await,
+        "name a file with the authority's certificate in `tls.ca_file`",
+    );
+    assert_eq!(attempt(&uri, json!({ "verify": false })).await, Ok(200));
+    let other_name = uri.replace("localhost", "127.0.0.1");
+    expect(attempt(&other_name, json!({ "ca_file": good })).await, "its certificate is for another name");
+    assert_eq!(attempt(&other_name, json!({ "ca_file": good, "verify": "false" })).await, Ok(200));
+}
+
+/// What `openssl req -x509` makes: a certificate that is its own authority. It is trusted where it is listed itself, for its
+/// own name and as long as it is valid, and in no other way.
+#[tokio::test]
+async fn a_certificate_that_signs_itself_is_trusted_where_it_is_listed() {
+    let files = Files::new();
+    let mut expired = params("localhost", true);
+    expired.not_after = rcgen::date_time_ymd(2020, 1, 1);
+    let mut early = params("localhost", true);
+    early.not_before = rcgen::date_time_ymd(2200, 1, 1);
+    early.not_after = rcgen::date_time_ymd(2201, 1, 1);
+    for (params, part) in [
+        (params("localhost", true), None),
+        (params("localhost", false), None),
+        (params("elsewhere", true), Some("another name")),
+        (expired, Some("has expired")),
+        (early, Some("is not valid yet")),
+    ] {
+        let identity = self_signed(&params);
+        let server = Server::start(&identity, None).await;
+        let listed = files.write("listed.pem", &identity.certificate);
+        let found = attempt(&server.uri(), json!({ "ca_file": listed })).await;
+        match part {
+            None => assert_eq!(found, Ok(200)),
+            Some(part) => expect(found, part),
+        }
+        // The same name and another key.
+        let impostor = files.write("other.pem", &self_signed(&params).certificate);
+        assert!(attempt(&server.uri(), json!({ "ca_file": impostor })).await.is_err());
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_wants_a_certificate_gets_it() {
+    let (authority, strangers, files) = (Authority::new("ca"), Authority::new("strangers"), Files::new());
+    let server = Server::start(&authority.issue("localhost"), Some(&authority)).await;
+    let (uri, ca) = (server.uri(), files.write("ca.pem", &authority.pem()));
+    expect(attempt(&uri, json!({ "ca_file": ca })).await, "set `tls.crt_file` and `tls.key_file`");
+    let pair = |name: &str, identity: &Identity| {
+        let crt = files.write(&format!("{name}.pem"), &identity.certificate);
+        json!({ "ca_file": ca, "crt_file": crt, "key_file": files.write(&format!("{name}.key"), &identity.key) })
     };
-    let (good, bad) = (file("good.pem", &certificate), file("bad.pem", &other));
-    assert_eq!(send(&uri, json!({"ca_file": good})).await, (1, 0));
-    assert_eq!(send(&uri, json!({"ca_file": bad})).await, (0, 1));
-    assert_eq!(send(&uri, json!({"verify": false})).await, (1, 0));
-    let wrong_name = uri.replace("localhost", "127.0.0.1");
-    assert_eq!(send(&wrong_name, json!({"ca_file": good})).await, (0, 1));
-    assert_eq!(send(&wrong_name, json!({"ca_file": good, "verify": "false"})).await, (1, 0));
+    let good = pair("good", &authority.issue("agent"));
+    assert_eq!(attempt(&uri, good.clone()).await, Ok(200));
+    let stranger = pair("stranger", &strangers.issue("agent"));
+    expect(attempt(&uri, stranger.clone()).await, "does not accept the client certificate in `tls.crt_file`");
+    let mut mixed = good;
+    mixed["key_file"] = stranger["key_file"].clone();
+    expect(attempt(&uri, mixed).await, "does not belong to the certificate");
+}
+
+/// Starts a sink that hardly ever tries again by itself, and gives it one event.
+fn start(uri: &str, tls: &Value) -> (Far, tokio::task::JoinHandle<Result<(), crate::SinkError>>) {
+    let request = json!({ "retry_initial_backoff": "10m", "retry_max_backoff": "10m" });
+    let options = json!({ "uri": uri, "tls": tls, "batch": { "timeout": "1ms" }, "request": request });
+    let built = crate::build("out", "http", &options).unwrap();
+    let far = Far::new();
+    far.push_batch(&*built.encoder, &["one"]);
+    let task = tokio::spawn(built.sink.run(far.context()));
+    (far, task)
+}
+
+#[tokio::test]
+async fn a_renewed_authority_is_used_without_a_restart() {
+    let (old, new, files) = (Authority::new("ca"), Authority::new("ca"), Files::new());
+    let server = Server::start(&new.issue("localhost"), None).await;
+    let tls = json!({ "ca_file": files.write("ca.pem", &old.pem()) });
+    let (far, task) = start(&server.uri(), &tls);
+    far.wait_for_retries(1).await;
+    // Half a file changes nothing; the whole file is enough.
+    files.write("ca.pem", new.pem().get(..100).unwrap());
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    files.write("ca.pem", &new.pem());
+    far.until("the event", || far.counts().0 == 1).await;
+    task.abort();
+}
+
+#[tokio::test]
+async fn a_renewed_client_certificate_is_used_for_the_next_connection() {
+    let (old, new, files) = (Authority::new("old"), Authority::new("new"), Files::new());
+    let server_identity = old.issue("localhost");
+    let server = Server::start(&server_identity, Some(&old)).await;
+    let uri = server.uri();
+    let identity = old.issue("agent");
+    let tls = json!({
+        "ca_file": files.write("ca.pem", &old.pem()),
+        "crt_file": files.write("crt.pem", &identity.certificate),
+        "key_file": files.write("key.pem", &identity.key),
+    });
+    let (_, settings) = read(&json!({ "uri": uri, "tls": tls })).unwrap();
+    let client = Client::new(&"out".into(), &settings).unwrap();
+    let send = async || client.send(&settings, Bytes::from_static(b"one")).await.map(|answer| answer.status.as_u16());
+    assert_eq!(send().await, Ok(200));
+    // The server begins to ask for certificates of another authority.
+    let _server = Server::at(server.stop().await, &server_identity, Some(&new)).await;
+    let mut last = send().await;
+    for _ in 0..3 {
+        last = send().await;
+    }
+    expect(last, "does not accept the client certificate");
+    // The key comes after its certificate: in between, the old pair stays.
+    let identity = new.issue("agent");
+    files.write("crt.pem", &identity.certificate);
+    expect(send().await, "does not accept the client certificate");
+    files.write("key.pem", &identity.key);
+    assert_eq!(send().await, Ok(200));
 }
 
 #[test]
-fn a_certificate_file_must_hold_one() {
-    let folder = tempfile::tempdir().unwrap();
-    let empty = folder.path().join("empty.pem");
-    std::fs::write(&empty, "").unwrap();
-    for (path, part) in [(folder.path().join("missing.pem"), "cannot be read"), (empty, "holds no certificate")] {
-        let options = json!({"uri": "https://localhost/", "tls": {"ca_file": path}});
+fn files_must_hold_what_they_are_named_for() {
+    let files = Files::new();
+    let authority = Authority::new("ca");
+    let identity = authority.issue("agent");
+    let (empty, key) = (files.write("empty.pem", ""), files.write("key.pem", &identity.key));
+    let crt = files.write("crt.pem", &identity.certificate);
+    let cut = files.write("cut.pem", authority.pem().get(..200).unwrap());
+    for (tls, option, part) in [
+        (json!({ "ca_file": files.missing() }), "tls.ca_file", "cannot be read"),
+        (json!({ "ca_file": empty }), "tls.ca_file", "holds no certificate"),
+        (json!({ "ca_file": key }), "tls.ca_file", "holds no certificate"),
+        (json!({ "ca_file": cut }), "tls.ca_file", "not valid PEM"),
+        (json!({ "ca_file": crt, "crt_file": files.missing(), "key_file": key }), "tls.crt_file", "cannot be read"),
+        (json!({ "ca_file": crt, "crt_file": crt, "key_file": crt }), "tls.key_file", "holds no private key"),
+    ] {
+        let options = json!({ "uri": "https://localhost/", "tls": tls });
         let error = crate::build("out", "http", &options).err().unwrap().to_string();
-        assert!(error.starts_with("sink `out`: option `tls.ca_file`: `") && error.contains(part), "{error}");
+        assert!(error.starts_with(&format!("sink `out`: option `{option}`: `")) && error.contains(part), "{error}");
+        assert!(!error.contains("::") && !error.contains("(\""), "no names of types: {error}");
     }
+    let named = json!({ "uri": "https://h/", "tls": { "ca_file": "a", "crt_file": "b", "key_file": "c" } });
+    assert_eq!(crate::files("http", &named), ["a", "b", "c"].map(Path::new));
+    assert!(crate::files("http", &json!({ "tls": 5 })).is_empty());
+    let half = crate::check("http", &json!({ "uri": "https://h/", "tls": { "crt_file": "b" } })).unwrap_err();
+    assert!(half[0].path == "tls.crt_file" && half[0].message.contains("set `tls.key_file`"), "{half:?}");
+}
+
+#[tokio::test]
+async fn a_server_without_tls_is_named_as_such() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.unwrap();
+        let _ = stream.read(&mut [0; 512]).await;
+    });
+    let error = attempt(&format!("https://localhost:{port}/"), json!({ "verify": false })).await.unwrap_err();
+    let expected = format!("TLS with `localhost:{port}` failed: the server does not speak TLS on this port");
+    assert!(error.starts_with(&expected), "{error}");
 }

@@ -1,0 +1,273 @@
+//! Connections of the sink: to the server or to a proxy, through a tunnel, with TLS or without.
+
+use std::future::Future;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use hyper::Uri;
+use hyper::header::HeaderValue;
+use hyper_util::client::legacy::connect::dns::{GaiResolver, Name};
+use hyper_util::client::legacy::connect::{Connected, Connection, HttpConnector};
+use hyper_util::rt::TokioIo;
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio_rustls::TlsConnector;
+use tower_service::Service;
+
+use super::proxy::Proxy;
+use super::tls::Tls;
+use super::trouble::Trouble;
+
+/// How long a TCP connection may take to any of the addresses of a name.
+pub(super) const TCP_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long making a connection may take: name, TCP, proxy and TLS.
+const TIMEOUT: Duration = Duration::from_secs(20);
+
+/// How much of a proxy's answer is read.
+const MAX_PROXY_HEAD: usize = 8 << 10;
+
+/// What bytes go over.
+trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
+
+/// A connection that is made.
+pub(super) struct Link {
+    io: TokioIo<Box<dyn Io>>,
+    /// Whether requests over it are for a proxy to pass on.
+    is_proxied: bool,
+}
+
+/// Makes connections to one server.
+#[derive(Clone)]
+pub(super) struct Connector {
+    to: Arc<Route>,
+    http: HttpConnector<Names>,
+}
+
+/// The way to a server.
+struct Route {
+    host: String,
+    port: u16,
+    /// None for plain HTTP.
+    tls: Option<Arc<Tls>>,
+    proxy: Option<ProxyRoute>,
+}
+
+struct ProxyRoute {
+    host: String,
+    port: u16,
+    tls: Option<Arc<Tls>>,
+    credentials: Option<HeaderValue>,
+}
+
+/// Resolves names. `localhost` is this machine, by IPv4 and by IPv6, whatever the system knows of it (RFC 6761).
+#[derive(Clone)]
+struct Names {
+    system: GaiResolver,
+}
+
+impl Service<Name> for Names {
+    type Response = std::vec::IntoIter<SocketAddr>;
+    type Error = std::io::Error;
+    type Future = Pin<Box<dyn Future<Output = std::io::Result<Self::Response>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        self.system.poll_ready(context)
+    }
+
+    fn call(&mut self, name: Name) -> Self::Future {
+        if name.as_str().eq_ignore_ascii_case("localhost") {
+            let both: [IpAddr; 2] = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
+            return Box::pin(std::future::ready(Ok(both.map(|ip| SocketAddr::new(ip, 0)).to_vec().into_iter())));
+        }
+        let found = self.system.call(name);
+        Box::pin(async move { Ok(found.await?.collect::<Vec<_>>().into_iter()) })
+    }
+}
+
+/// Host and port of an address; brackets stay around IPv6.
+pub(super) fn place(uri: &Uri) -> (String, u16) {
+    let port = uri.port_u16().unwrap_or(if uri.scheme_str() == Some("https") { 443 } else { 80 });
+    (uri.host().unwrap_or_default().to_owned(), port)
+}
+
+impl Connector {
+    pub(super) fn new(uri: &Uri, tls: &Arc<Tls>, proxy: Option<&Proxy>) -> Self {
+        let mut http = HttpConnector::new_with_resolver(Names { system: GaiResolver::new() });
+        http.enforce_http(true);
+        http.set_nodelay(true);
+        // Each address gets its part, so that one that does not answer leaves time for the others.
+        http.set_connect_timeout(Some(TCP_TIMEOUT));
+        let secured = |uri: &Uri| (uri.scheme_str() == Some("https")).then(|| tls.clone());
+        let (host, port) = place(uri);
+        let proxy = proxy.map(|proxy| {
+            let (host, port) = place(&proxy.uri);
+            ProxyRoute { host, port, tls: secured(&proxy.uri), credentials: proxy.credentials.clone() }
+        });
+        Self { to: Arc::new(Route { host, port, tls: secured(uri), proxy }), http }
+    }
+}
+
+impl Service<Uri> for Connector {
+    type Response = Link;
+    type Error = Trouble;
+    type Future = Pin<Box<dyn Future<Output = Result<Link, Trouble>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Trouble>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Uri) -> Self::Future {
+        let (to, http) = (self.to.clone(), self.http.clone());
+        Box::pin(async move {
+            let made = tokio::time::timeout(TIMEOUT, to.connect(http)).await;
+            made.unwrap_or_else(|_| {
+                let (host, port) = to.proxy.as_ref().map_or((&to.host, to.port), |proxy| (&proxy.host, proxy.port));
+                Err(Trouble::Slow { address: format!("{host}:{port}"), limit: TIMEOUT })
+            })
+        })
+    }
+}
+
+impl Route {
+    async fn connect(&self, http: HttpConnector<Names>) -> Result<Link, Trouble> {
+        let Some(proxy) = &self.proxy else {
+            let io = dial(http, &self.host, self.port).await?;
+            return Ok(Link {
+                io: TokioIo::new(secure(io, &self.tls, &self.host, self.port).await?),
+                is_proxied: false,
+            });
+        };
+        let io = dial(http, &proxy.host, proxy.port).await?;
+        let mut io = secure(io, &proxy.tls, &proxy.host, proxy.port).await?;
+        if self.tls.is_none() {
+            return Ok(Link { io: TokioIo::new(io), is_proxied: true });
+        }
+        let to = format!("{}:{}", self.host, self.port);
+        proxy.tunnel(&mut io, &to).await?;
+        Ok(Link { io: TokioIo::new(secure(io, &self.tls, &self.host, self.port).await?), is_proxied: false })
+    }
+}
+
+async fn dial(mut http: HttpConnector<Names>, host: &str, port: u16) -> Result<Box<dyn Io>, Trouble> {
+    let address = format!("{host}:{port}");
+    let uri = Uri::builder().scheme("http").authority(address.as_str()).path_and_query("/").build();
+    let uri = uri.map_err(|_| Trouble::NoHost { address: address.clone() })?;
+    let stream = http.call(uri).await.map_err(|error| Trouble::connect(address, &error))?;
+    Ok(Box::new(stream.into_inner()))
+}
+
+/// Begins TLS, where it is wanted.
+async fn secure(io: Box<dyn Io>, tls: &Option<Arc<Tls>>, host: &str, port: u16) -> Result<Box<dyn Io>, Trouble> {
+    let Some(tls) = tls else { return Ok(io) };
+    let address = format!("{host}:{port}");
+    let name = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    let Ok(name) = ServerName::try_from(name.to_owned()) else { return Err(Trouble::NoHost { address }) };
+    let tls = tls.clone();
+    // Looks at files.
+    let config = tokio::task::spawn_blocking(move || tls.current()).await;
+    let Ok(config) = config else { return Err(Trouble::Closed { address }) };
+    match TlsConnector::from(config).connect(name, io).await {
+        Ok(stream) => Ok(Box::new(stream)),
+        Err(error) => Err(Trouble::tls(address, &error)),
+    }
+}
+
+impl ProxyRoute {
+    /// Asks the proxy for a connection to `to`.
+    async fn tunnel(&self, io: &mut Box<dyn Io>, to: &str) -> Result<(), Trouble> {
+        let proxy = format!("{}:{}", self.host, self.port);
+        let mut head = format!("CONNECT {to} HTTP/1.1\r\nhost: {to}\r\n").into_bytes();
+        if let Some(credentials) = &self.credentials {
+            head.extend_from_slice(b"proxy-authorization: ");
+            head.extend_from_slice(credentials.as_bytes());
+            head.extend_from_slice(b"\r\n");
+        }
+        head.extend_from_slice(b"\r\n");
+        let closed = |_| Trouble::Closed { address: format!("proxy {proxy}") };
+        io.write_all(&head).await.map_err(closed)?;
+        io.flush().await.map_err(closed)?;
+        // Byte by byte, so that nothing is taken of what comes through the tunnel. This happens once a connection.
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"\r\n\r\n") {
+            if answer.len() >= MAX_PROXY_HEAD {
+                return Err(Trouble::NotHttp { address: format!("proxy {proxy}") });
+            }
+            answer.push(io.read_u8().await.map_err(closed)?);
+        }
+        let status = status(&answer).ok_or_else(|| Trouble::NotHttp { address: format!("proxy {proxy}") })?;
+        match status {
+            200..=299 => Ok(()),
+            _ => Err(Trouble::Proxy { proxy, to: to.to_owned(), status, has_credentials: self.credentials.is_some() }),
+        }
+    }
+}
+
+/// The status of an answer's head.
+fn status(head: &[u8]) -> Option<u16> {
+    let line = std::str::from_utf8(head.split(|byte| *byte == b'\r').next()?).ok()?;
+    let (version, rest) = line.split_once(' ')?;
+    version.strip_prefix("HTTP/1.")?;
+    rest.split(' ').next()?.parse().ok()
+}
+
+impl hyper::rt::Read for Link {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: hyper::rt::ReadBufCursor<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.io).poll_read(context, buffer)
+    }
+}
+
+impl hyper::rt::Write for Link {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<std::io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(context)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[std::io::IoSlice<'_>],
+    ) -> Poll<std::io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write_vectored(context, slices)
+    }
+}
+
+impl Connection for Link {
+    fn connected(&self) -> Connected {
+        Connected::new().proxy(self.is_proxied)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_status_of_a_proxy_is_read() {
+        assert_eq!(status(b"HTTP/1.1 200 Connection established\r\n\r\n"), Some(200));
+        assert_eq!(status(b"HTTP/1.0 407\r\nproxy-authenticate: Basic\r\n\r\n"), Some(407));
+        for text in [&b"SSH-2.0-x\r\n\r\n"[..], b"HTTP/2 200\r\n\r\n", b"HTTP/1.1 ok\r\n\r\n", b"\r\n\r\n"] {
+            assert_eq!(status(text), None);
+        }
+    }
+}

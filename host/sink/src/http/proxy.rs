@@ -1,0 +1,225 @@
+//! The proxy of the sink: from its options, or from the environment as curl has it.
+
+use std::fmt;
+
+use hyper::Uri;
+use hyper::header::HeaderValue;
+use hyper_util::client::proxy::matcher::Matcher;
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
+
+use crate::options::Switch;
+use crate::secret::Secret;
+
+/// The proxy that requests go through: an address, or a table.
+///
+/// An address, such as `http://user:password@proxy.example.com:3128`, is the proxy for every request. Without the option,
+/// the environment variables `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY` say it, also in lower case, which goes
+/// first.
+#[derive(Clone, Debug, JsonSchema)]
+#[schemars(untagged)]
+pub(super) enum ProxyOptions {
+    /// Address of the proxy for all requests: `http://` or `https://`, with user and password where it wants them.
+    Address(Secret),
+    /// The proxy for each scheme, and what is reached without one.
+    Table(ProxyTable),
+}
+
+/// The proxy for each scheme, and what is reached without one.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ProxyTable {
+    /// Whether to use a proxy at all; `false` also ignores the environment. Default: true.
+    enabled: Option<Switch>,
+    /// Address of the proxy for requests to `http://`. Default: the environment variable `HTTP_PROXY`.
+    http: Option<Secret>,
+    /// Address of the proxy for requests to `https://`. Default: the environment variable `HTTPS_PROXY`.
+    https: Option<Secret>,
+    /// What is reached without a proxy: names of hosts, which include all names below them, IP addresses, networks such as
+    /// `10.0.0.0/8`, or `*` for everything. Default: the environment variable `NO_PROXY`.
+    no_proxy: Option<Vec<String>>,
+}
+
+impl<'de> Deserialize<'de> for ProxyOptions {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        use serde::de::Error as _;
+        // Not `untagged`, whose errors do not say what is wrong.
+        match Value::deserialize(deserializer)? {
+            address @ Value::String(_) => Secret::deserialize(address).map(Self::Address).map_err(D::Error::custom),
+            table @ Value::Object(_) => ProxyTable::deserialize(table).map(Self::Table).map_err(D::Error::custom),
+            _ => Err(D::Error::custom("must be an address such as `http://proxy.example.com:3128`, or a table")),
+        }
+    }
+}
+
+/// A proxy that requests go through.
+#[derive(Clone)]
+pub(super) struct Proxy {
+    /// Scheme, host and perhaps port; without credentials.
+    pub(super) uri: Uri,
+    /// Value of `proxy-authorization`.
+    pub(super) credentials: Option<HeaderValue>,
+    /// Where it is written, for people.
+    pub(super) origin: String,
+}
+
+impl fmt::Debug for Proxy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Proxy").field("uri", &self.uri).field("origin", &self.origin).finish_non_exhaustive()
+    }
+}
+
+/// Finds the proxy for requests to an address; `variable` reads the environment.
+///
+/// # Errors
+///
+/// An address of a proxy cannot be used: where it is written, and why. The text does not repeat the address.
+pub(super) fn find(
+    options: Option<&ProxyOptions>,
+    uri: &Uri,
+    variable: impl Fn(&str) -> Option<String>,
+) -> Result<Option<Proxy>, (String, String)> {
+    let variable = |name: &str| {
+        let names = [name.to_ascii_lowercase(), name.to_owned()];
+        names.into_iter().find_map(|name| variable(&name).filter(|value| !value.trim().is_empty()).map(|v| (name, v)))
+    };
+    let is_https = uri.scheme_str() == Some("https");
+    let option = |secret: &Secret, path: &str| (path.to_owned(), secret.reveal().to_owned());
+    let environment = || {
+        let found = variable(if is_https { "HTTPS_PROXY" } else { "HTTP_PROXY" }).or_else(|| variable("ALL_PROXY"));
+        found.map(|(name, value)| (format!("environment variable `{name}`"), value))
+    };
+    let mut excluded = None;
+    let found = match options {
+        Some(ProxyOptions::Address(address)) => Some(option(address, "proxy")),
+        Some(ProxyOptions::Table(table)) => {
+            if table.enabled.is_some_and(|enabled| !enabled.0) {
+                return Ok(None);
+            }
+            excluded = table.no_proxy.as_ref().map(|names| names.join(","));
+            let (address, path) = if is_https { (&table.https, "proxy.https") } else { (&table.http, "proxy.http") };
+            address.as_ref().map(|address| option(address, path)).or_else(environment)
+        }
+        None => environment(),
+    };
+    let Some((origin, address)) = found else { return Ok(None) };
+    // `NO_PROXY` is for the proxies of the environment, and for tables that do not say otherwise.
+    if excluded.is_none() && !matches!(options, Some(ProxyOptions::Address(_))) {
+        excluded = variable("NO_PROXY").map(|(_, value)| value);
+    }
+    let proxy = read(&address).map_err(|message| (origin.clone(), message.to_owned()))?;
+    let matcher = Matcher::builder().all(address.trim()).no(excluded.unwrap_or_default()).build();
+    Ok(matcher.intercept(uri).map(|_| Proxy { origin, ..proxy }))
+}
+
+fn read(address: &str) -> Result<Proxy, &'static str> {
+    let matcher = Matcher::builder().all(address.trim()).build();
+    let Some(found) = matcher.intercept(&Uri::from_static("http://any/")) else {
+        return Err("is not the address of a proxy; write it like `http://proxy.example.com:3128`");
+    };
+    if !matches!(found.uri().scheme_str(), Some("http" | "https")) {
+        return Err("names a kind of proxy that is not supported; it must begin with `http://` or `https://`");
+    }
+    let credentials = found.basic_auth().cloned().map(|mut value| {
+        value.set_sensitive(true);
+        value
+    });
+    Ok(Proxy { uri: found.uri().clone(), credentials, origin: String::new() })
+}
+
+/// Checks the addresses in options, also those that no request goes to.
+pub(super) fn check(options: &ProxyOptions, mut wrong: impl FnMut(&str, &str)) {
+    let addresses = match options {
+        ProxyOptions::Address(address) => vec![("proxy", Some(address))],
+        ProxyOptions::Table(table) => vec![("proxy.http", table.http.as_ref()), ("proxy.https", table.https.as_ref())],
+    };
+    for (path, address) in addresses {
+        if let Some(Err(message)) = address.map(|address| read(address.reveal())) {
+            wrong(path, message);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    /// Host of the proxy, where it is written, and its credentials.
+    fn found(options: Value, uri: &str, variables: &[(&str, &str)]) -> Option<(String, String, Option<String>)> {
+        let options: Option<ProxyOptions> = serde_json::from_value(options).unwrap();
+        let variable = |name: &str| variables.iter().find(|(n, _)| *n == name).map(|(_, value)| (*value).to_owned());
+        let proxy = find(options.as_ref(), &uri.parse().unwrap(), variable).unwrap()?;
+        assert!(!format!("{proxy:?} {options:?}").contains("geheim"));
+        let credentials = proxy.credentials.map(|value| value.to_str().unwrap().to_owned());
+        Some((proxy.uri.authority().unwrap().to_string(), proxy.origin, credentials))
+    }
+
+    #[track_caller]
+    fn check(options: Value, uri: &str, variables: &[(&str, &str)], host: Option<&str>) {
+        let found = found(options, uri, variables).map(|(host, ..)| host);
+        assert_eq!(found.as_deref(), host);
+    }
+
+    #[test]
+    fn the_environment_is_honoured_as_curl_does() {
+        let (http, https) = ("http://in.example.com/", "https://in.example.com/");
+        let both = [("HTTP_PROXY", "http://plain:1"), ("https_proxy", "http://secure:2")];
+        check(json!(null), http, &both, Some("plain:1"));
+        check(json!(null), https, &both, Some("secure:2"));
+        check(json!(null), https, &[("HTTPS_PROXY", "upper:1"), ("https_proxy", "lower:2")], Some("lower:2"));
+        check(json!(null), https, &[("ALL_PROXY", "http://all:1")], Some("all:1"));
+        check(json!(null), https, &[("HTTPS_PROXY", ""), ("HTTP_PROXY", "http://plain:1")], None);
+        for (excluded, is_used) in [
+            ("example.com", false),
+            (".example.com", false),
+            ("other.com, in.example.com", false),
+            ("*", false),
+            ("ample.com", true),
+            ("10.0.0.0/8", true),
+            ("", true),
+        ] {
+            let all = [("HTTPS_PROXY", "http://p:1"), ("NO_PROXY", excluded)];
+            check(json!(null), https, &all, is_used.then_some("p:1"));
+        }
+        let all = [("http_proxy", "http://p:1"), ("no_proxy", "10.0.0.0/8,::1")];
+        check(json!(null), "http://10.1.2.3:80/", &all, None);
+        check(json!(null), "http://[::1]:80/", &all, None);
+        check(json!(null), "http://11.1.2.3/", &all, Some("p:1"));
+    }
+
+    #[test]
+    fn options_go_before_the_environment() {
+        let uri = "https://in.example.com/";
+        let variables = [("HTTPS_PROXY", "http://env:1"), ("NO_PROXY", "example.com")];
+        check(json!("http://opt:1"), uri, &variables, Some("opt:1"));
+        check(json!({ "https": "http://opt:1", "no_proxy": [] }), uri, &variables, Some("opt:1"));
+        check(json!({ "https": "http://opt:1" }), uri, &variables, None);
+        check(json!({ "http": "http://opt:1", "no_proxy": ["other.com"] }), uri, &variables, Some("env:1"));
+        check(json!({ "https": "http://opt:1", "no_proxy": ["a.b", "in.example.com"] }), uri, &[], None);
+        check(json!({ "enabled": "false", "https": "http://opt:1" }), uri, &variables, None);
+    }
+
+    #[test]
+    fn credentials_are_taken_from_the_address_and_shown_nowhere() {
+        let uri = "http://h/";
+        let (host, origin, credentials) = found(json!("http://me:geheim%40x@p:3128"), uri, &[]).unwrap();
+        assert_eq!((host.as_str(), origin.as_str()), ("p:3128", "proxy"));
+        assert_eq!(credentials.as_deref(), Some("Basic bWU6Z2VoZWltQHg="));
+        let (_, origin, credentials) = found(json!(null), uri, &[("http_proxy", "p:1")]).unwrap();
+        assert_eq!((origin.as_str(), credentials), ("environment variable `http_proxy`", None));
+    }
+
+    #[test]
+    fn what_is_not_a_proxy_is_refused_with_its_place() {
+        for (address, part) in
+            [("socks5://p:1", "not supported"), ("http://", "not the address"), ("p:1 x", "not the address")]
+        {
+            let variable = |name: &str| (name == "http_proxy").then(|| address.to_owned());
+            let (origin, message) = find(None, &Uri::from_static("http://h/"), variable).unwrap_err();
+            assert_eq!(origin, "environment variable `http_proxy`");
+            assert!(message.contains(part) && !message.contains("p:1"), "{message}");
+        }
+    }
+}
