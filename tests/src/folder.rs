@@ -84,6 +84,9 @@ impl Folder {
         for name in ["WATTLE_LOG", "WATTLE_CONFIG", "NO_COLOR"] {
             command.env_remove(name);
         }
+        for name in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"] {
+            command.env_remove(name).env_remove(name.to_ascii_lowercase());
+        }
         command
     }
 
