@@ -95,7 +95,9 @@ impl Reader {
             for (serial, entry) in self.tracker.known_like(&head) {
                 let common = entry.proof.map_or(entry.fingerprint.length() as u64, |proof| proof.at);
                 let is_moved = entry.path != watched.path || entry.id.device != watched.id.device;
-                let is_enough = common >= ENOUGH_BYTES || (is_moved && base(&entry.path) == watched.base);
+                let is_enough = common >= ENOUGH_BYTES
+                    || entry.id.inode == watched.id.inode
+                    || (is_moved && base(&entry.path) == watched.base);
                 let is_proven = match entry.proof {
                     Some(proof) => proof.holds(content).unwrap_or(false),
                     None => !entry.fingerprint.is_short() || entry.read.size == watched.version.size,
@@ -133,7 +135,14 @@ impl Reader {
         let file = match &other.file {
             Some(file) => file,
             None => {
-                opened = self.settings.links.open(&other.path, self.settings.patterns.root_of(&other.path))?;
+                opened = match self.settings.links.open(&other.path, self.settings.patterns.root_of(&other.path)) {
+                    // It is gone, and something of it is in flight: until that has ended, the copy waits.
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                        let is_it = other.head.fingerprint.begins(head);
+                        return Ok(is_it && other.proof.map_or(Ok(false), |proof| proof.holds(content))?);
+                    }
+                    opened => opened?,
+                };
                 &opened
             }
         };

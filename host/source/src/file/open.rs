@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use wattle_descriptors::{cure, is_short};
@@ -36,7 +37,8 @@ impl Reader {
     /// Opens the file that is meant.
     pub(super) fn open_watched(&mut self, watched: &Watched) -> io::Result<File> {
         let file = self.open(&watched.path)?;
-        if self.id_of(&file.metadata()?) != watched.id {
+        // A device may have got another number; what the file holds is checked before it is read.
+        if self.id_of(&file.metadata()?).inode != watched.id.inode {
             return Err(io::Error::new(io::ErrorKind::NotFound, "another file has its name"));
         }
         Ok(file)
@@ -113,6 +115,17 @@ impl Reader {
                     %source, %path, bytes, max_open_files = self.share.most(self.settings.max_open_files),
                     "file is gone and was closed before all of it was read, because too many are open; these bytes are lost"
                 );
+            }
+        }
+    }
+
+    /// Counts what is lost of files that were removed and are open, now that the source ends.
+    pub(super) fn give_up_removed(&self) {
+        for key in &self.open {
+            let Some(watched) = self.files.get(key).filter(|watched| watched.gone_since.is_some()) else { continue };
+            let file = watched.file.as_ref().and_then(|file| file.metadata().ok());
+            if file.is_some_and(|metadata| metadata.nlink() == 0) {
+                self.count_loss(*key, Loss::Removed);
             }
         }
     }

@@ -125,6 +125,11 @@ impl Reader {
 
     /// Reads until told to stop, or, when taking only what is there now, until all of it is delivered.
     pub(crate) fn run(mut self) {
+        self.read_all();
+        self.give_up_removed();
+    }
+
+    fn read_all(&mut self) {
         while !self.tracker.is_stopped() {
             if !self.has_scanned || (!self.context.once && self.scan_at <= Instant::now()) {
                 self.scan();
