@@ -7,7 +7,7 @@ mod value;
 
 use wattle_node::{Batch, Node, Setup, export_node};
 
-pub use crate::options::{FieldOptions, Group, OnMissing, Options, TimeFormat};
+pub use crate::options::{FieldOptions, Group, OnError, OnMissing, Options, TimeFormat};
 use crate::rule::{Rule, Verdicts};
 
 /// The configured node.
@@ -40,6 +40,7 @@ impl Node for Extract {
         batch.drop_rows(&verdicts.without_field, "missing-field");
         batch.drop_rows(&verdicts.without_match, "no-match");
         batch.fail(&verdicts.reasons);
+        batch.count("bad-timestamp", verdicts.bad_times);
         Ok(())
     }
 }

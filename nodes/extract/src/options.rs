@@ -37,6 +37,22 @@ pub struct FieldOptions {
     /// What becomes of an event that lacks the value. Default: `keep`.
     #[serde(default)]
     pub on_missing: OnMissing,
+    /// For `timestamp`: what becomes of an event whose value is not a time in this format. Default: `fail`.
+    #[serde(default)]
+    pub on_error: OnError,
+}
+
+/// What becomes of an event whose value is not a time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
+pub enum OnError {
+    /// It fails.
+    #[default]
+    Fail,
+    /// It goes on with the timestamp that it has. The node counts it as `bad-timestamp`, which the summary, the metrics
+    /// and the status show.
+    Keep,
 }
 
 /// A group of a pattern.
@@ -66,7 +82,7 @@ pub enum TimeFormat {
     EpochUs,
     /// Nanoseconds since 1970.
     EpochNs,
-    /// RFC 3339, or a number since 1970 whose unit is told by its size.
+    /// A time of ISO 8601, where a time without a zone is UTC, or a number since 1970 whose unit is told by its size.
     Auto,
 }
 

@@ -4,7 +4,7 @@ use regex::bytes::Regex;
 use wattle_node::json::{Path, Segment};
 use wattle_node::{Batch, ColumnWriter, Field, Form, Reasons, Setup};
 
-use crate::options::{FieldOptions, Group, OnMissing, TimeFormat};
+use crate::options::{FieldOptions, Group, OnError, OnMissing, TimeFormat};
 use crate::time;
 use crate::value::{Finder, Missing, Pattern};
 
@@ -14,6 +14,8 @@ pub(crate) struct Verdicts {
     pub(crate) reasons: Reasons,
     pub(crate) without_field: Vec<u32>,
     pub(crate) without_match: Vec<u32>,
+    /// Rows that keep their timestamp, because the value is not a time.
+    pub(crate) bad_times: u64,
 }
 
 /// Where a value goes.
@@ -29,6 +31,7 @@ pub(crate) struct Rule {
     finder: Finder,
     target: Target,
     on_missing: OnMissing,
+    on_error: OnError,
     name: String,
     times: Vec<i64>,
 }
@@ -43,6 +46,9 @@ impl Rule {
         let is_time = options.into == "timestamp";
         if !is_time && options.format.is_some() {
             setup.error(format!("{at}.format"), "`format` is for times; set `into` to `timestamp`, or remove it");
+        }
+        if !is_time && options.on_error != OnError::Fail {
+            setup.error(format!("{at}.on_error"), "`on_error` is for times; set `into` to `timestamp`, or remove it");
         }
         if is_time && each.is_some() {
             setup.error(format!("{at}.from"), "`[*]` gives an array, and an array is no time");
@@ -64,6 +70,7 @@ impl Rule {
             finder: Finder::new(each, pattern?, unchecked),
             target,
             on_missing: options.on_missing,
+            on_error: options.on_error,
             name: options.from.clone(),
             times: Vec::new(),
         })
@@ -86,6 +93,7 @@ impl Rule {
                 (Ok(()), Target::Time(format)) => {
                     match time::parse(out.bytes.get(start..).unwrap_or_default(), *format) {
                         Some(found) => time = found,
+                        None if self.on_error == OnError::Keep => verdicts.bad_times += 1,
                         None => verdicts.reasons.add(row, "bad-timestamp", &bad_timestamp(&self.name, *format)),
                     }
                 }
@@ -195,7 +203,7 @@ fn bad_timestamp(name: &str, format: TimeFormat) -> String {
         TimeFormat::EpochMs => "a number of milliseconds since 1970",
         TimeFormat::EpochUs => "a number of microseconds since 1970",
         TimeFormat::EpochNs => "a number of nanoseconds since 1970",
-        TimeFormat::Auto => "a time of RFC 3339 or a number since 1970",
+        TimeFormat::Auto => "a time of ISO 8601 or a number since 1970",
     };
     format!("`{name}` is not {wanted} between the years 1678 and 2262")
 }

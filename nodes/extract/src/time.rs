@@ -5,12 +5,12 @@ use crate::options::TimeFormat;
 /// Reads a time; none where the text is not written so, or 64 bits of nanoseconds do not hold it.
 pub(crate) fn parse(text: &[u8], format: TimeFormat) -> Option<i64> {
     match format {
-        TimeFormat::Rfc3339 => rfc3339(text),
+        TimeFormat::Rfc3339 => date_time(text, false),
         TimeFormat::Epoch => epoch(text, 9),
         TimeFormat::EpochMs => epoch(text, 6),
         TimeFormat::EpochUs => epoch(text, 3),
         TimeFormat::EpochNs => epoch(text, 0),
-        TimeFormat::Auto => rfc3339(text).or_else(|| epoch(text, unit_of(text))),
+        TimeFormat::Auto => date_time(text.trim_ascii(), true).or_else(|| epoch(text, unit_of(text))),
     }
     // The lowest number means "leave the time as it is" to the host.
     .filter(|nanoseconds| *nanoseconds != i64::MIN)
@@ -20,7 +20,10 @@ pub(crate) fn parse(text: &[u8], format: TimeFormat) -> Option<i64> {
 ///
 /// Letters may be small, and a space may stand for the `T`, as its notes allow. Second 60 is read as 59, since the time
 /// scale has no place for leap seconds; of a fraction nine digits count.
-fn rfc3339(text: &[u8]) -> Option<i64> {
+///
+/// With `lenient` also the forms of ISO 8601 that logs have: a comma before the fraction, zones such as `+0530`, `+05`
+/// and ` +05:30`, and a time without a zone, which is UTC.
+fn date_time(text: &[u8], lenient: bool) -> Option<i64> {
     let (head, rest) = text.split_first_chunk::<19>()?;
     let [y0, y1, y2, y3, b'-', m0, m1, b'-', d0, d1, b'T' | b't' | b' ', h0, h1, b':', i0, i1, b':', s0, s1] = *head
     else {
@@ -32,11 +35,27 @@ fn rfc3339(text: &[u8]) -> Option<i64> {
     if day == 0 || day > days_of_month(year, month)? || hour > 23 || minute > 59 || second > 60 {
         return None;
     }
-    let (nanoseconds, zone) = fraction(rest)?;
+    let (nanoseconds, zone) = match rest.split_first() {
+        Some((b',', _)) if lenient => fraction(&[b".", rest.get(1..)?].concat()).map(|(n, z)| (n, z.to_vec()))?,
+        _ => fraction(rest).map(|(n, z)| (n, z.to_vec()))?,
+    };
+    let zone = if lenient { zone.trim_ascii() } else { &zone };
     let offset = match *zone {
         [b'Z' | b'z'] => 0,
         [sign @ (b'+' | b'-'), h0, h1, b':', m0, m1] => {
             let (hours, minutes) = (two(h0, h1)?, two(m0, m1)?);
+            if hours > 23 || minutes > 59 {
+                return None;
+            }
+            (hours * 3600 + minutes * 60) * if sign == b'-' { -1 } else { 1 }
+        }
+        [] if lenient => 0,
+        [sign @ (b'+' | b'-'), h0, h1, ref minutes @ ..] if lenient => {
+            let (hours, minutes) = match *minutes {
+                [] => (two(h0, h1)?, 0),
+                [m0, m1] => (two(h0, h1)?, two(m0, m1)?),
+                _ => return None,
+            };
             if hours > 23 || minutes > 59 {
                 return None;
             }

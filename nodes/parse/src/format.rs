@@ -19,6 +19,9 @@ pub(crate) struct Fault {
     pub(crate) message: String,
 }
 
+/// Code of lines that are no data: they are dropped, not failed.
+pub(crate) const HEADER: &str = "header";
+
 /// A format, ready for use.
 pub(crate) enum Reader {
     Pattern(Box<Pattern>),
@@ -33,6 +36,9 @@ impl Reader {
             ("pattern", options.pattern.is_some(), Format::Regex),
             ("field_split", options.field_split.is_some(), Format::KeyValue),
             ("pair_split", options.pair_split.is_some(), Format::KeyValue),
+            ("bare_keys", options.bare_keys.is_some(), Format::KeyValue),
+            ("escape", options.escape.is_some(), Format::Csv),
+            ("skip_header", options.skip_header.is_some(), Format::Csv),
             ("columns", options.columns.is_some(), Format::Csv),
             ("delimiter", options.delimiter.is_some(), Format::Csv),
         ];

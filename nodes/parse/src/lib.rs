@@ -11,7 +11,7 @@ use wattle_node::{Batch, Node, Setup, export_node};
 
 use crate::format::Reader;
 use crate::merge::Merger;
-pub use crate::options::{Format, OnConflict, Options, Type};
+pub use crate::options::{BareKeys, Format, OnConflict, Options, Type};
 use crate::rows::{Made, Place, Stored};
 
 /// The configured node.

@@ -33,16 +33,42 @@ pub struct Options {
     /// For `key_value`: what stands between key and value. Default: `=`. Example: `:`.
     #[serde(default)]
     pub pair_split: Option<String>,
+    /// For `key_value`: the value of a key that stands alone, such as `debug` in `a=1 debug b=2`. A text of such keys only
+    /// fails. Default: `true`.
+    #[serde(default)]
+    pub bare_keys: Option<BareKeys>,
     /// For `csv`: a key for each column, in order. Required there. Example: `["time", "status"]`.
     #[serde(default)]
     pub columns: Option<Vec<String>>,
     /// For `csv`: the ASCII character between columns. Default: `,`. Example: `\t`.
     #[serde(default)]
     pub delimiter: Option<char>,
+    /// For `csv`: the ASCII character that takes the meaning of the next one, in quotes. Default: none, a quote is
+    /// doubled. Example: `\\`.
+    #[serde(default)]
+    pub escape: Option<char>,
+    /// For `csv`: drops lines whose columns are the names in `columns`, in order; they are counted as dropped under
+    /// `header`. Default: `false`.
+    #[serde(default)]
+    pub skip_header: Option<bool>,
     /// For `regex`, `key_value` and `csv`: types of keys whose values are not strings; an empty text becomes null.
     /// Default: none. Example: `{ status = "integer" }`.
     #[serde(default)]
     pub types: BTreeMap<String, Type>,
+}
+
+/// The value of a key that stands alone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
+pub enum BareKeys {
+    /// The string `true`, or with the type `boolean` true itself.
+    #[default]
+    True,
+    /// The empty string.
+    Empty,
+    /// None: the event fails.
+    Fail,
 }
 
 /// How a text is written.

@@ -3,7 +3,7 @@
 use wattle_node::json::{self, Kind};
 use wattle_node::{Batch, Column, ColumnWriter, Field, Form, Reasons};
 
-use crate::format::Reader;
+use crate::format::{HEADER, Reader};
 use crate::merge::{Conflict, Merger};
 use crate::options::OnConflict;
 
@@ -143,6 +143,7 @@ impl Made {
         let texts = batch.read(place.field, Form::Text);
         let before = place.occupied(batch);
         let mut reasons = Reasons::default();
+        let mut headers = Vec::new();
         let mut out = ColumnWriter::with_capacity(texts.bytes.len() * 2, texts.len());
         for row in 0..texts.len() {
             let Some(text) = texts.get(row) else {
@@ -153,6 +154,10 @@ impl Made {
             self.object.clear();
             if let Err(fault) = self.reader.write(text, &mut self.object) {
                 out.push_none();
+                if fault.code == HEADER {
+                    headers.push(u32::try_from(row).unwrap_or(u32::MAX));
+                    continue;
+                }
                 reasons.add(row, fault.code, &format!("`{}` {}", place.field_name, fault.message));
                 continue;
             }
@@ -162,6 +167,7 @@ impl Made {
             }
         }
         batch.set(place.into, Form::Json, out);
+        batch.drop_rows(&headers, HEADER);
         batch.fail(&reasons);
     }
 }

@@ -4,8 +4,12 @@ use memchr::memchr;
 use wattle_node::json::{self, Kind, Path};
 use wattle_node::{Batch, ChildSpans, ColumnWriter, Field, Form};
 
+use crate::known::Known;
 use crate::options::Options;
 use crate::records::{Fault, Shapes};
+
+/// The depth to which the host takes JSON.
+const MAX_JSON_DEPTH: usize = 512;
 
 /// Children as spans of the column that was read; the lists are kept from batch to batch.
 pub(crate) struct Children {
@@ -18,6 +22,8 @@ pub(crate) struct Children {
     strings: Vec<bool>,
     /// Some of those strings hold escapes, so spans will not do.
     escaped: bool,
+    /// Which children are broken parts, in order; they stand for themselves.
+    broken: Vec<usize>,
 }
 
 impl Children {
@@ -30,7 +36,7 @@ impl Children {
         }
         let suffix: &[u8] = if into.is_some() { b"}" } else { b"" };
         let (parents, starts, ends, strings) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        Self { parents, starts, ends, prefix, suffix, strings, escaped: false }
+        Self { parents, starts, ends, prefix, suffix, strings, escaped: false, broken: Vec::new() }
     }
 
     pub(crate) fn clear(&mut self) {
@@ -39,6 +45,7 @@ impl Children {
         self.ends.clear();
         self.strings.clear();
         self.escaped = false;
+        self.broken.clear();
     }
 
     /// Adds the records of a row whose text begins at `base`. On a fault it adds none.
@@ -61,28 +68,87 @@ impl Children {
             self.starts.push(base + narrow(start));
             self.ends.push(base + narrow(end));
         });
+        let done = match done {
+            Err(Fault::NotJson(_) | Fault::MissingPath(_)) if shapes.salvages => {
+                self.salvage(base, text, shapes, before, done)
+            }
+            done => done,
+        };
         // Nothing of a row is delivered where a part of it is at fault.
         let keep = if done.is_ok() { self.starts.len() } else { before };
         self.parents.resize(keep, narrow(row));
         self.starts.truncate(keep);
         self.ends.truncate(keep);
         self.strings.truncate(keep);
+        self.broken.retain(|&child| child < keep);
         done
+    }
+
+    /// Adds what can be told behind the records found before a fault. A row without any record is at fault as a whole.
+    fn salvage(
+        &mut self,
+        base: u32,
+        text: &[u8],
+        shapes: &Shapes,
+        before: usize,
+        fault: Result<(), Fault>,
+    ) -> Result<(), Fault> {
+        let narrow = |position: usize| u32::try_from(position).unwrap_or(u32::MAX);
+        // The brackets of a broken record may balance with those of its neighbours, so that it took them along.
+        while let (Some(&start), Some(&end)) = (self.starts.get(before..).and_then(<[u32]>::last), self.ends.last()) {
+            let found = text.get(start.saturating_sub(base) as usize..end.saturating_sub(base) as usize);
+            if json::check(found.unwrap_or_default(), MAX_JSON_DEPTH).is_ok() {
+                break;
+            }
+            self.starts.pop();
+            self.ends.pop();
+            self.strings.truncate(self.starts.len());
+        }
+        let last = self.ends.get(before..).and_then(|ends| ends.last().copied());
+        let from = last.map_or(0, |end| end.saturating_sub(base) as usize);
+        let (starts, ends, broken) = (&mut self.starts, &mut self.ends, &mut self.broken);
+        let mut found: Vec<(usize, usize, bool)> = Vec::new();
+        let pieces = std::cell::RefCell::new(&mut found);
+        shapes.salvage(
+            text,
+            from,
+            |record| pieces.borrow_mut().push((record.start, record.end, false)),
+            |part| pieces.borrow_mut().push((part.start, part.end, true)),
+        );
+        if last.is_none() && found.iter().all(|(.., is_broken)| *is_broken) {
+            return fault;
+        }
+        for (start, end, is_broken) in found {
+            if is_broken {
+                broken.push(starts.len());
+            }
+            starts.push(base + narrow(start));
+            ends.push(base + narrow(end));
+        }
+        if self.prefix.is_empty() {
+            self.strings.resize(self.starts.len(), false);
+        }
+        Ok(())
     }
 
     /// Tells the host.
     pub(crate) fn split(&self, batch: &mut Batch<'_>, field: Field, bytes: &[u8]) {
-        if !self.escaped {
+        if !self.escaped && self.broken.is_empty() {
             let spans = ChildSpans { parents: &self.parents, starts: &self.starts, ends: &self.ends };
             return batch.split(field, Form::Text, spans, &self.prefix, self.suffix);
         }
         let mut bodies = ColumnWriter::with_capacity(bytes.len(), self.parents.len());
-        for ((&start, &end), &string) in self.starts.iter().zip(&self.ends).zip(&self.strings) {
+        let mut broken = self.broken.iter().copied().peekable();
+        for (child, (&start, &end)) in self.starts.iter().zip(&self.ends).enumerate() {
             let body = bytes.get(start as usize..end as usize).unwrap_or_default();
-            match string {
-                true => json::unescape_lossy(body, &mut bodies.bytes),
-                false => bodies.bytes.extend_from_slice(body),
+            let is_broken = broken.next_if_eq(&child).is_some();
+            let (prefix, suffix) = if is_broken { (&[][..], &[][..]) } else { (&*self.prefix, self.suffix) };
+            bodies.bytes.extend_from_slice(prefix);
+            match self.strings.get(child) {
+                Some(true) => json::unescape_lossy(body, &mut bodies.bytes),
+                _ => bodies.bytes.extend_from_slice(body),
             }
+            bodies.bytes.extend_from_slice(suffix);
             bodies.end_row();
         }
         batch.split_into(&self.parents, bodies);
@@ -111,10 +177,11 @@ impl Messages {
     }
 
     /// Code and message for a fault.
-    pub(crate) fn of(&self, fault: &Fault) -> (&'static str, String) {
+    pub(crate) fn of(&self, fault: &Fault, known: &Known) -> (&'static str, String) {
         let from = &self.from;
         match fault {
             Fault::NotJson(error) => ("not-json", format!("`{from}` is not JSON: {error}")),
+            Fault::Unsupported(number) => ("unsupported", known.message(*number).to_owned()),
             Fault::MissingPath(0) => ("missing-path", format!("`{from}` has {}", self.missing)),
             Fault::MissingPath(at) => {
                 ("missing-path", format!("the value at byte {at} of `{from}` has {}", self.missing))

@@ -3,14 +3,17 @@
 //! Children are spans of the text that came in: no record is parsed, and none is copied in the guest.
 
 mod children;
+mod known;
 mod options;
 mod records;
+mod salvage;
 
 use wattle_node::json::{Path, Segment};
 use wattle_node::{Batch, Field, Form, Node, Reasons, Setup, export_node};
 
 use crate::children::{Children, Messages};
-pub use crate::options::{Options, Paths};
+use crate::known::Known;
+pub use crate::options::{Broken, Options, Paths, Unsupported};
 use crate::records::Shapes;
 
 /// The configured node.
@@ -47,9 +50,14 @@ impl Node for Unroll {
                 Err(error) => setup.error(option, error.to_string()),
             }
         }
+        if options.broken == Broken::Apart && options.single.is_none() {
+            setup.error("broken", "`apart` needs `single`, the key that tells where the next record begins");
+        }
+        let known = Known::new(&options.unsupported, setup);
         let messages = Messages::new(&options, &paths);
         let key = |key: &String| Path::from(vec![Segment::Key(key.as_str().into())]);
-        let shapes = Shapes { paths, single: options.single.as_ref().map(key) };
+        let single = options.single.as_ref().map(key);
+        let shapes = Shapes { paths, single, known, salvages: options.broken == Broken::Apart };
         Some(Self { from: from?, shapes, children: Children::new(options.into.as_deref()), messages })
     }
 
@@ -61,7 +69,7 @@ impl Node for Unroll {
             let (code, message) = match texts.get(row) {
                 Some(text) => match self.children.add(row, texts.start(row), text, &self.shapes) {
                     Ok(()) => continue,
-                    Err(fault) => self.messages.of(&fault),
+                    Err(fault) => self.messages.of(&fault, &self.shapes.known),
                 },
                 None => self.messages.missing_field(),
             };

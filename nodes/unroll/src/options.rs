@@ -22,6 +22,40 @@ pub struct Options {
     /// Default: none, such a text fails. Example: `eventVersion`.
     #[serde(default)]
     pub single: Option<String>,
+    /// What becomes of a text of which one part is broken: a line of several, an element of the array, or an end that is
+    /// missing. Default: `fail`.
+    #[serde(default)]
+    pub broken: Broken,
+    /// Documents that are known and not taken. One that has all keys of an entry, at its root or in the first element of
+    /// its array, fails under the code `unsupported` with the entry's message. Default: `[]`.
+    /// Example: `[{ keys = ["detail-type", "detail"], message = "this looks like an EventBridge event" }]`.
+    #[serde(default)]
+    pub unsupported: Vec<Unsupported>,
+}
+
+/// What becomes of a text of which one part is broken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
+pub enum Broken {
+    /// The event fails as a whole.
+    #[default]
+    Fail,
+    /// Records that can be told by their `single` key, which must be set, go on. Each broken part becomes an event of
+    /// its own, as it stands and without `into`; the node that parses the records fails it. A text without any record
+    /// fails as a whole.
+    Apart,
+}
+
+/// A document that is known and not taken.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
+pub struct Unsupported {
+    /// Keys that the document has, all of them. Example: `["detail-type", "detail"]`.
+    pub keys: Vec<String>,
+    /// What it is and what to do instead. Example: `this looks like an EventBridge event; send its "detail"`.
+    pub message: String,
 }
 
 /// One path, or several to be tried in order.

@@ -1,5 +1,6 @@
 //! Finds the records in a text, without looking at more of them than it takes to find their ends.
 
+use crate::known::Known;
 use wattle_node::json::{Error, ErrorKind, Kind, Path, Segment, Value, elements_from, locate, skip};
 
 /// Where records may be.
@@ -9,6 +10,10 @@ pub(crate) struct Shapes {
     pub(crate) paths: Vec<Path>,
     /// The member that makes a root object one record.
     pub(crate) single: Option<Path>,
+    /// Documents that are known and not taken.
+    pub(crate) known: Known,
+    /// Whether records around a broken part go on.
+    pub(crate) salvages: bool,
 }
 
 /// Why a text holds no records that could be told.
@@ -20,6 +25,8 @@ pub(crate) enum Fault {
     MissingPath(usize),
     /// The value at the path of this number is something else than an array.
     NotAnArray(usize, Kind),
+    /// The document is that entry of `unsupported`.
+    Unsupported(usize),
 }
 
 impl From<Error> for Fault {
@@ -60,18 +67,27 @@ impl Shapes {
     }
 
     /// Finds the records of the first root value and returns where that ends.
-    fn root(&self, text: &[u8], mut found: impl FnMut(Value)) -> Result<usize, Fault> {
+    pub(crate) fn root(&self, text: &[u8], mut found: impl FnMut(Value)) -> Result<usize, Fault> {
         for (number, path) in self.paths.iter().enumerate() {
             let Some(start) = locate(text, path)? else { continue };
             match text.get(start).map_or(Kind::Missing, |&byte| Kind::of_first_byte(byte)) {
                 Kind::Array => {
+                    if let Some(known) = self.known.find(text, white(text, start + 1)) {
+                        return Err(Fault::Unsupported(known));
+                    }
                     let walked = elements_from(text, start, found)?;
                     return Ok(leave(text, walked.end, path.segments())?);
                 }
                 // The root is always there, so among other shapes it only counts where it is an array.
                 _ if path.is_root() && (self.paths.len() > 1 || self.single.is_some()) => {}
-                kind => return Err(Fault::NotAnArray(number, kind)),
+                kind => {
+                    let known = self.known.find(text, white(text, 0));
+                    return Err(known.map_or(Fault::NotAnArray(number, kind), Fault::Unsupported));
+                }
             }
+        }
+        if let Some(known) = self.known.find(text, white(text, 0)) {
+            return Err(Fault::Unsupported(known));
         }
         if let Some(key) = &self.single
             && locate(text, key)?.is_some()

@@ -3,13 +3,14 @@
 use csv_core::{ReadRecordResult, Reader, ReaderBuilder};
 use wattle_node::Setup;
 
-use super::{Fault, Key, check_types};
+use super::{Fault, HEADER, Key, check_types};
 use crate::options::Options;
 
 /// Columns and the memory for one line.
 pub(crate) struct Csv {
     reader: Reader,
     columns: Vec<Key>,
+    skips_header: bool,
     fields: Vec<u8>,
     ends: Vec<usize>,
 }
@@ -34,8 +35,15 @@ impl Csv {
         check_types(options, &columns, "column", setup);
         // One place more than there are columns shows lines that have too many.
         let ends = vec![0; columns.len() + 1];
-        let reader = ReaderBuilder::new().delimiter(byte?).build();
-        Some(Self { reader, columns, fields: Vec::new(), ends })
+        let escape =
+            options.escape.map(|c| u8::try_from(c).ok().filter(|b| b.is_ascii() && Some(*b) != byte && *b != b'"'));
+        if escape == Some(None) {
+            setup.error("escape", "the escape must be one ASCII character, not the quote and not the delimiter");
+        }
+        let mut reader = ReaderBuilder::new();
+        reader.delimiter(byte?).escape(escape.flatten()).double_quote(escape.is_none());
+        let (reader, skips_header) = (reader.build(), options.skip_header == Some(true));
+        Some(Self { reader, skips_header, columns, fields: Vec::new(), ends })
     }
 
     pub(super) fn write(&mut self, text: &[u8], out: &mut Vec<u8>) -> Result<(), Fault> {
@@ -45,6 +53,9 @@ impl Csv {
             let found = if count > wanted { format!("more than {wanted} columns") } else { format!("{count} columns") };
             return Err(wrong_count(format!("has {found} where {wanted} are named")));
         }
+        if self.skips_header && self.is_header() {
+            return Err(Fault { code: HEADER, message: String::new() });
+        }
         let mut start = 0;
         out.push(b'{');
         for (number, (column, &end)) in self.columns.iter().zip(&self.ends).enumerate() {
@@ -53,6 +64,14 @@ impl Csv {
         }
         out.push(b'}');
         Ok(())
+    }
+
+    /// Whether the line that was split has the names of the columns.
+    fn is_header(&self) -> bool {
+        let starts = std::iter::once(0).chain(self.ends.iter().copied());
+        self.columns.iter().zip(starts.zip(&self.ends)).all(|(column, (start, &end))| {
+            self.fields.get(start..end).unwrap_or_default().trim_ascii() == column.name.as_bytes()
+        })
     }
 
     /// Splits a line into `fields` and `ends`, and returns how many columns there are, up to one more than named.

@@ -5,7 +5,7 @@ use memchr::memmem::Finder;
 use wattle_node::{Setup, json};
 
 use super::{Fault, wrong_type};
-use crate::options::{Options, Type};
+use crate::options::{BareKeys, Options, Type};
 use crate::texts::Texts;
 use crate::typed::{write_string, write_value};
 
@@ -15,6 +15,7 @@ pub(crate) struct KeyValue {
     within_pair: Finder<'static>,
     /// White space is part of nothing, unless pairs are separated by it.
     spaces_separate: bool,
+    bare_keys: BareKeys,
     types: Vec<(String, Type)>,
     keys: Texts,
     values: Texts,
@@ -39,6 +40,7 @@ impl KeyValue {
             between_pairs: Finder::new(pairs).into_owned(),
             within_pair: Finder::new(pair).into_owned(),
             spaces_separate: pairs.starts_with(|c: char| c.is_ascii_whitespace()),
+            bare_keys: options.bare_keys.unwrap_or_default(),
             types: options.types.iter().map(|(key, wanted)| (key.clone(), *wanted)).collect(),
             keys: Texts::default(),
             values: Texts::default(),
@@ -52,10 +54,23 @@ impl KeyValue {
         if at == text.len() {
             return fault("holds no pair".into());
         }
+        let (mut pairs, mut bare) = (0, None);
         while at < text.len() {
-            at = self.key(text, at)?;
-            at = self.value(text, at)?;
+            match self.key(text, at)? {
+                Key::Paired(end) => {
+                    pairs += 1;
+                    at = self.value(text, end)?;
+                }
+                Key::Bare(end) => {
+                    bare.get_or_insert(at);
+                    at = end;
+                }
+            }
             at = self.next_pair(text, at);
+        }
+        // A text of words only, such as a sentence, is in another format.
+        if let Some(at) = bare.filter(|_| pairs == 0) {
+            return no_separator(self.within_pair.needle(), at);
         }
         self.keys.sort();
         out.push(b'{');
@@ -91,34 +106,63 @@ impl KeyValue {
         }
     }
 
-    /// Reads a key and the separator behind it.
-    fn key(&mut self, text: &[u8], at: usize) -> Result<usize, Fault> {
+    /// Reads a key and the separator behind it; a key without one gets a value here.
+    fn key(&mut self, text: &[u8], at: usize) -> Result<Key, Fault> {
         let rest = text.get(at..).unwrap_or_default();
         let separator = self.within_pair.needle();
         if rest.starts_with(b"\"") {
             let end = quoted(text, at, &mut self.keys)?;
             let end = if self.spaces_separate { end } else { after_spaces(text, end) };
             return match text.get(end..) {
-                Some(rest) if rest.starts_with(separator) => Ok(end + separator.len()),
-                _ => no_separator(separator, at),
+                Some(rest) if rest.starts_with(separator) => Ok(Key::Paired(end + separator.len())),
+                _ => self.bare(at, end),
             };
         }
         let key = self.within_pair.find(rest).and_then(|end| rest.get(..end));
         let Some(key) = key.filter(|key| self.between_pairs.find(key).is_none()) else {
-            return no_separator(separator, at);
+            let end = self.between_pairs.find(rest).unwrap_or(rest.len());
+            let name = rest.get(..end).unwrap_or_default().trim_ascii();
+            self.keys.add(|out| out.extend_from_slice(name));
+            return self.bare(at, at + end);
         };
         let name = key.trim_ascii();
         if name.is_empty() {
             return fault(format!("has a pair without a key at byte {at}"));
         }
         self.keys.add(|out| out.extend_from_slice(name));
-        Ok(at + key.len() + separator.len())
+        Ok(Key::Paired(at + key.len() + separator.len()))
+    }
+
+    /// Gives the key read last, which begins at `at` and has no separator, the value of keys that stand alone.
+    fn bare(&mut self, at: usize, end: usize) -> Result<Key, Fault> {
+        match self.bare_keys {
+            BareKeys::True => self.values.add(|out| out.extend_from_slice(b"true")),
+            BareKeys::Empty => self.values.add(|_| {}),
+            BareKeys::Fail => return no_separator(self.within_pair.needle(), at),
+        }
+        Ok(Key::Bare(end))
+    }
+
+    /// Reads a value in single quotes, as it stands between them. Where no closing quote ends the value, as in `'tis`, the
+    /// quote is part of it.
+    fn single_quoted(&mut self, text: &[u8], start: usize) -> Option<usize> {
+        let inner = text.get(start..)?.strip_prefix(b"'")?;
+        let end = memchr::memchr_iter(b'\'', inner).find(|&end| {
+            let after = inner.get(end + 1..).unwrap_or_default();
+            let after = if self.spaces_separate { after } else { after.trim_ascii_start() };
+            after.is_empty() || after.starts_with(self.between_pairs.needle())
+        })?;
+        self.values.add(|out| out.extend_from_slice(inner.get(..end).unwrap_or_default()));
+        Some(start + 1 + end + 1)
     }
 
     /// Reads a value up to the separator behind it.
     fn value(&mut self, text: &[u8], at: usize) -> Result<usize, Fault> {
         let start = if self.spaces_separate { at } else { after_spaces(text, at) };
         let rest = text.get(start..).unwrap_or_default();
+        if let Some(end) = self.single_quoted(text, start) {
+            return Ok(end);
+        }
         if rest.starts_with(b"\"") {
             let end = quoted(text, start, &mut self.values)?;
             let after = if self.spaces_separate { end } else { after_spaces(text, end) };
@@ -134,6 +178,14 @@ impl KeyValue {
         self.values.add(|out| out.extend_from_slice(value.trim_ascii()));
         Ok(start + end)
     }
+}
+
+/// What was read as a key, and where it ends.
+enum Key {
+    /// A key with its separator.
+    Paired(usize),
+    /// A key that stands alone, with its value.
+    Bare(usize),
 }
 
 /// Reads the quoted text that begins at `at`, with the escapes of JSON, and returns the place after it.

@@ -7,7 +7,12 @@ use super::*;
 
 fn shapes(paths: &[&str], single: Option<&str>) -> Shapes {
     let path = |text: &&str| Path::parse(text).unwrap();
-    Shapes { paths: paths.iter().map(path).collect(), single: single.map(|key| path(&key)) }
+    Shapes {
+        paths: paths.iter().map(path).collect(),
+        single: single.map(|key| path(&key)),
+        known: Known::default(),
+        salvages: true,
+    }
 }
 
 fn found(shapes: &Shapes, text: &[u8]) -> Result<Vec<String>, Fault> {

@@ -1,0 +1,89 @@
+//! The rest of a text behind a broken part: records that can be told by their key, and the parts between them.
+
+use std::ops::Range;
+
+use wattle_node::json::{Kind, Value, check, locate, skip};
+
+use crate::records::Shapes;
+
+/// How often the text behind the broken part may be looked at, all tries together: what is nested in a broken part
+/// is tried as a record too, and such tries must not take quadratic time.
+const MAX_PASSES: usize = 8;
+/// The depth to which the host takes JSON.
+const MAX_JSON_DEPTH: usize = 512;
+
+impl Shapes {
+    /// Calls back with every record from `at` on, and with every part that is none, in order.
+    pub(crate) fn salvage(
+        &self,
+        text: &[u8],
+        at: usize,
+        mut record: impl FnMut(Value),
+        mut broken: impl FnMut(Range<usize>),
+    ) {
+        let mut budget = text.len().saturating_sub(at).saturating_mul(MAX_PASSES);
+        // Where the part begins that is no record.
+        let mut from = at;
+        let mut candidate = begin(text, at);
+        while let Some(start) = candidate {
+            let Some(end) = self.record_at(text, start, &mut budget, &mut |found| {
+                report(text, from..start, &mut broken);
+                from = start;
+                record(found);
+            }) else {
+                candidate = begin(text, start + 1);
+                continue;
+            };
+            from = end;
+            candidate = begin(text, end);
+        }
+        report(text, from..text.len(), &mut broken);
+    }
+
+    /// Calls back with the record, or the records of the document, that begins at `start`, and returns where it ends.
+    fn record_at(&self, text: &[u8], start: usize, budget: &mut usize, record: &mut dyn FnMut(Value)) -> Option<usize> {
+        let rest = text.get(start..text.len().min(start.saturating_add(*budget)))?;
+        let value = skip(rest, 0);
+        // A try that fails has looked at all the rest at most.
+        let looked_at = value.as_ref().map_or(rest.len(), |value| value.end);
+        *budget = budget.saturating_sub(looked_at);
+        let root = rest.get(..value.ok()?.end)?;
+        // Brackets of a broken record may balance with those of its neighbour.
+        check(root, MAX_JSON_DEPTH).ok()?;
+        if self.single.as_ref().is_some_and(|key| matches!(locate(root, key), Ok(Some(_)))) {
+            record(Value { start, end: start + root.len(), kind: Kind::Object });
+            return Some(start + root.len());
+        }
+        let mut found = Vec::new();
+        self.root(root, |value| found.push(value)).ok()?;
+        for value in found {
+            record(Value { start: start + value.start, end: start + value.end, kind: value.kind });
+        }
+        Some(start + root.len())
+    }
+}
+
+/// Where an object begins that may be a record, from `at` on: after the start, a line feed, or one of `,[}`.
+fn begin(text: &[u8], at: usize) -> Option<usize> {
+    memchr::memchr_iter(b'{', text.get(at..)?).map(|found| at + found).find(|&start| {
+        let before = text.get(..start).unwrap_or_default();
+        let gap = before.iter().rev().take_while(|byte| byte.is_ascii_whitespace()).count();
+        let (before, gap) = before.split_at(before.len() - gap);
+        before.last().is_none_or(|byte| matches!(byte, b',' | b'[' | b'}' | b']')) || gap.contains(&b'\n')
+    })
+}
+
+/// Calls back with a part without what stands between records, unless nothing is left of it.
+fn report(text: &[u8], part: Range<usize>, broken: &mut impl FnMut(Range<usize>)) {
+    let between = |byte: &u8| byte.is_ascii_whitespace() || *byte == b',';
+    let inner = text.get(part.clone()).unwrap_or_default();
+    let before = inner.iter().take_while(|byte| between(byte)).count();
+    let after = inner.iter().rev().take_while(|byte| between(byte)).count();
+    let is_punctuation = |byte: &u8| between(byte) || matches!(byte, b'[' | b']' | b'{' | b'}');
+    if !inner.iter().all(is_punctuation) {
+        broken(part.start + before..part.end - after);
+    }
+}
+
+#[cfg(test)]
+mod tests;
