@@ -16,8 +16,9 @@ mod preset;
 mod replacement;
 mod span;
 mod tally;
+mod undecided;
 
 pub use node::Mask;
-pub use options::{Group, Keys, Options, Replacement, Rule};
+pub use options::{Group, Keys, OnUndecidable, Options, Replacement, Rule};
 
 wattle_node::export_node!(Mask);

@@ -4,14 +4,16 @@ use std::ops::Range;
 
 use wattle_node::{Column, ColumnWriter};
 
-use crate::column::Rows;
+use crate::column::{Rows, Walk};
 use crate::fit::{fit, looks_like_json};
 use crate::json_key::KeySearch;
 use crate::literals::Literals;
+use crate::options::OnUndecidable;
 use crate::pattern::PatternRule;
 use crate::preset::PresetRule;
 use crate::replacement::{Replacement, Writer};
 use crate::span::{Place, Span, merge};
+use crate::undecided::{self, Undecided, is_torn};
 
 /// A rule that does not go by JSON keys.
 pub(crate) enum Rule {
@@ -27,22 +29,25 @@ pub(crate) struct Masker {
     rules: Vec<Rule>,
     /// Tells where the patterns among the rules have to be tried, if there are many.
     literals: Option<Literals>,
-    /// By index of the rule.
+    /// By index of the rule, and at the end that of whole fields.
     replacements: Vec<Replacement>,
+    on_undecidable: OnUndecidable,
     skip: Vec<Box<[u8]>>,
     /// Text that every place but bare numbers becomes, if it is always the same.
     constant: Option<Box<str>>,
     writer: Writer,
     spans: Vec<Span>,
+    undecided: Vec<(usize, Undecided)>,
 }
 
 impl Masker {
-    /// Takes the rules together.
+    /// Takes the rules together; the last replacement is that of whole fields.
     pub(crate) fn new(
         keys: Option<KeySearch>,
         rules: Vec<Rule>,
         replacements: Vec<Replacement>,
         skip: Vec<Box<[u8]>>,
+        on_undecidable: OnUndecidable,
     ) -> Self {
         let mut texts = replacements.iter().map(Replacement::constant);
         let constant = texts.next().flatten().filter(|first| texts.all(|text| text == Some(first))).map(Into::into);
@@ -50,18 +55,33 @@ impl Masker {
             Rule::Pattern(pattern) => pattern.text(),
             Rule::Preset(_) => "",
         }));
-        Self { keys, rules, literals, replacements, skip, constant, writer: Writer::default(), spans: Vec::new() }
+        Self {
+            keys,
+            rules,
+            literals,
+            replacements,
+            on_undecidable,
+            skip,
+            constant,
+            writer: Writer::default(),
+            spans: Vec::new(),
+            undecided: Vec::new(),
+        }
     }
 
     /// Finds what to mask in a column; afterwards [`spans`](Self::spans) are sorted and do not overlap.
     ///
-    /// Calls back for rows that could not be searched in full, because they are escaped too often.
-    pub(crate) fn find(&mut self, column: &Column, too_deep: impl FnMut(usize)) {
-        let Self { keys, rules, literals, skip, writer, spans, .. } = self;
+    /// Calls back for rows that fail, because the rules cannot decide about them.
+    pub(crate) fn find(&mut self, column: &Column, fails: impl FnMut((usize, Undecided))) {
+        let Self { keys, rules, literals, skip, writer, spans, undecided, on_undecidable, replacements, .. } = self;
         let rows = Rows { bytes: &column.bytes, offsets: &column.offsets };
         spans.clear();
+        undecided.clear();
+        if *on_undecidable != OnUndecidable::Pass && (keys.is_some() || !rules.is_empty()) {
+            undecided::each(rows, keys.is_some(), |row, why| undecided.push((row, why)));
+        }
         if let Some(keys) = keys {
-            keys.find(rows, spans, too_deep);
+            keys.find(rows, spans, |row| undecided.push((row, Undecided::TooDeep)));
         }
         if let Some(literals) = literals {
             literals.find(rows);
@@ -90,6 +110,34 @@ impl Masker {
             !raw.is_empty() && !is_skipped(skip, writer, raw, span.place)
         });
         merge(spans);
+        if *on_undecidable != OnUndecidable::Pass && !rules.is_empty() {
+            let mut walk = Walk::default();
+            for span in spans.iter() {
+                let (row, place) = walk.row_of(rows, span.start);
+                let text = rows.bytes.get(place.clone()).unwrap_or_default();
+                if is_torn(text, span.start - place.start, span.end - place.start) {
+                    undecided.push((row, Undecided::NotUtf8));
+                }
+            }
+        }
+        undecided.sort_by_key(|(row, _)| *row);
+        undecided.dedup_by_key(|(row, _)| *row);
+        match on_undecidable {
+            OnUndecidable::Quarantine => undecided.iter().copied().for_each(fails),
+            OnUndecidable::Mask if !undecided.is_empty() => {
+                let whole = |(row, _): &(usize, _)| {
+                    let (place, _) = rows.get(*row)?;
+                    let rule = replacements.len() - 1;
+                    Some(Span { start: place.start, end: place.end, rule, place: Place::Text })
+                };
+                let wholes: Vec<Span> = undecided.iter().filter_map(whole).collect();
+                let after = |span: &Span| wholes.partition_point(|whole| whole.end <= span.start);
+                spans.retain(|span| wholes.get(after(span)).is_none_or(|whole| span.end <= whole.start));
+                spans.extend(wholes);
+                spans.sort_by_key(|span| span.start);
+            }
+            OnUndecidable::Mask | OnUndecidable::Pass => {}
+        }
     }
 
     /// What the latest search found.

@@ -1,5 +1,7 @@
 //! The node: from columns to decisions.
 
+use std::collections::BTreeSet;
+
 use wattle_node::json::{Kind, check};
 use wattle_node::{Batch, Column, ColumnWriter, Field, Form, Node, Reasons, Setup};
 
@@ -50,16 +52,10 @@ impl Node for Mask {
 
     fn process(&mut self, batch: &mut Batch<'_>) -> Result<(), String> {
         let Self { fields, masker, tally, starts, ends } = self;
-        let mut reasons = Reasons::default();
+        let mut failures = Failures::default();
         for MaskedField { path, field } in fields {
             let column = batch.read(*field, Form::Text);
-            masker.find(&column, |row| {
-                reasons.add(
-                    row,
-                    "escaped-too-often",
-                    &format!("`{path}` is escaped more than 16 times, so that it could not be searched in full"),
-                );
-            });
+            masker.find(&column, |(row, why)| failures.add(row, why.code(), path, why.message()));
             if masker.spans().is_empty() {
                 continue;
             }
@@ -72,17 +68,33 @@ impl Node for Mask {
                 let texts = masker.texts(&column);
                 batch.replace(*field, Form::Text, starts, ends, texts);
             } else {
-                set(masker, path, *field, &column, batch, &mut reasons);
+                set(masker, path, *field, &column, batch, &mut failures);
             }
         }
-        batch.fail(&reasons);
-        tally.report(batch, &reasons);
+        batch.fail(&failures.reasons);
+        tally.report(batch, &failures.reasons);
         Ok(())
     }
 }
 
+/// Rows that fail, each for the first reason found.
+#[derive(Default)]
+struct Failures {
+    reasons: Reasons,
+    rows: BTreeSet<usize>,
+}
+
+impl Failures {
+    /// Fails a row because of a field; `why` goes on after the field's name.
+    fn add(&mut self, row: usize, code: &str, path: &str, why: &str) {
+        if self.rows.insert(row) {
+            self.reasons.add(row, code, &format!("`{path}` {why}"));
+        }
+    }
+}
+
 /// Sets the rows in which something was found; strings and scalars as strings, objects and arrays as JSON.
-fn set(masker: &mut Masker, path: &str, field: Field, column: &Column, batch: &mut Batch<'_>, reasons: &mut Reasons) {
+fn set(masker: &mut Masker, path: &str, field: Field, column: &Column, batch: &mut Batch<'_>, failures: &mut Failures) {
     let mut texts = ColumnWriter::default();
     let mut jsons = ColumnWriter::default();
     let (mut any_text, mut any_json) = (false, false);
@@ -100,8 +112,8 @@ fn set(masker: &mut Masker, path: &str, field: Field, column: &Column, batch: &m
                     any_json = true;
                 } else {
                     jsons.bytes.truncate(start);
-                    let mend = "let the rules find only what is inside of strings";
-                    reasons.add(row, "not-json", &format!("`{path}` would be no JSON after masking; {mend}"));
+                    let why = "would not be JSON after masking; let the rules find only what is inside strings";
+                    failures.add(row, "not-json", path, why);
                 }
             } else {
                 masker.rewrite(column, row, first..next, &mut texts.bytes);

@@ -21,6 +21,26 @@ pub struct Options {
     /// "Value hidden due to security reasons."]`.
     #[serde(default = "hidden_by_aws")]
     pub skip_values: Vec<String>,
+    /// What happens to a row that the node cannot decide about, because it is not UTF-8 text, looks compressed, holds base64
+    /// of compressed data, or begins in the middle of a JSON text: it fails, so that the agent keeps it in quarantine
+    /// (`"quarantine"`), the whole field becomes the replacement (`"mask"`), or it leaves with only those values masked
+    /// that were found (`"pass"`). Default: `"quarantine"`.
+    #[serde(default)]
+    pub on_undecidable: OnUndecidable,
+}
+
+/// What happens to a row that cannot be decided about.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum OnUndecidable {
+    /// It fails, and the agent keeps it in quarantine.
+    #[default]
+    Quarantine,
+    /// The whole field becomes the replacement.
+    Mask,
+    /// It leaves with the values masked that were found.
+    Pass,
 }
 
 /// What to mask: exactly one of `json_key`, `pattern` and `preset`. An empty list of keys and `enabled = false` switch a
@@ -47,7 +67,8 @@ pub struct Rule {
     /// Example: `"password=([^&]*)"`.
     pub pattern: Option<String>,
     /// Number or name of the group of `pattern` that is masked; 0 is the whole match.
-    /// Default: 1 where the pattern has a group, else 0. Example: `"secret"`.
+    /// A match in which the group took no part is masked whole. Default: 1 where the pattern has exactly one group, else 0.
+    /// Example: `"secret"`.
     pub group: Option<Group>,
     /// Name of a ready-made rule; the README lists them. Example: `"card-number"`.
     pub preset: Option<String>,

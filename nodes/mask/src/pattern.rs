@@ -25,7 +25,7 @@ impl PatternRule {
         self.regex.as_str()
     }
 
-    /// Calls back with every place of the group in a row. Empty places hide nothing and are left out.
+    /// Calls back with every place of the group in a row, or of the match where the group took no part in it. Empty places hide nothing and are left out.
     pub(crate) fn each(&mut self, row: &[u8], mut found: impl FnMut(Range<usize>)) {
         if self.group == 0 {
             self.regex.find_iter(row).filter(|m| !m.is_empty()).for_each(|m| found(m.range()));
@@ -36,10 +36,10 @@ impl PatternRule {
             && let Some(whole) = self.regex.captures_read_at(&mut self.locations, row, at)
         {
             at = whole.end() + usize::from(whole.is_empty());
-            if let Some((start, end)) = self.locations.get(self.group)
-                && start < end
-            {
-                found(start..end);
+            // A group that took no part hides nothing, so the match is hidden.
+            let place = self.locations.get(self.group).map_or(whole.range(), |(start, end)| start..end);
+            if !place.is_empty() {
+                found(place);
             }
         }
     }

@@ -21,6 +21,11 @@ pub(crate) fn masker(options: &Options, setup: &mut Setup<'_>) -> Option<Masker>
         Some(written) => replacement("replacement", written, setup),
     };
     let skip = options.skip_values.iter().filter(|v| !v.is_empty()).map(|v| v.as_bytes().into()).collect();
+    // Of a field that cannot be read nothing may be kept.
+    let whole = match &default {
+        Some(default @ (Replacement::Fixed(_) | Replacement::Hash(_))) => default.clone(),
+        _ => Replacement::Fixed(DEFAULT.into()),
+    };
     let (mut keys, mut searches, mut replacements) = (Vec::new(), Vec::new(), Vec::new());
     let mut complete = true;
     let mut any_off = false;
@@ -50,8 +55,10 @@ pub(crate) fn masker(options: &Options, setup: &mut Setup<'_>) -> Option<Masker>
             _ => complete = false,
         }
     }
-    (complete && (any_off || !replacements.is_empty()))
-        .then(|| Masker::new(KeySearch::new(keys), searches, replacements, skip))
+    (complete && (any_off || !replacements.is_empty())).then(|| {
+        replacements.push(whole);
+        Masker::new(KeySearch::new(keys), searches, replacements, skip, options.on_undecidable)
+    })
 }
 
 /// Refuses fields of which one lies within another: masking the one would move what was found in the other.
@@ -144,12 +151,23 @@ fn rule(
                     let problem = problem.to_string();
                     let problem = problem.lines().last().unwrap_or_default();
                     let problem = problem.strip_prefix("error: ").unwrap_or(problem);
-                    return error(".pattern", format!("`{pattern}` is no regular expression: {problem}"));
+                    let cure = if problem.contains("look-around") {
+                        "; match what is around the value too, and put the value in a group: `password=(\\S+)`"
+                    } else if problem.contains("backreferences") {
+                        "; list what may be repeated instead"
+                    } else {
+                        ""
+                    };
+                    return error(".pattern", format!("`{pattern}` is no regular expression: {problem}{cure}"));
                 }
             };
+            if pattern.is_empty() {
+                return error(".pattern", "an empty pattern masks nothing; write what to mask".into());
+            }
             let groups = regex.captures_len() - 1;
             let group = match &written.group {
-                None => groups.min(1),
+                // Of several groups any one may be left out by a match, so that nothing but the whole is sure.
+                None => usize::from(groups == 1),
                 Some(Group::Number(number)) if *number <= groups => *number,
                 Some(Group::Number(number)) => {
                     return error(".group", format!("the pattern has {groups} groups, so there is no group {number}"));

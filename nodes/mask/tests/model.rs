@@ -261,10 +261,12 @@ proptest! {
             at -= 1;
         }
         let rules = json!([{"json_key": [KEY, "ä"]}, {"preset": "email"}, {"preset": "card-number"}, {"preset": "ipv6"}, {"preset": "private-key"}]);
-        let ran = run_bodies::<Mask>(&json!({"rules": rules}), &[&body[..at], &body[at..], &body]).map_err(TestCaseError::fail)?;
-        let bodies = ran.bodies("out");
-        prop_assert!(!bodies[0].contains(secret), "{} became {}", &body[..at], bodies[0]);
-        prop_assert!(!bodies[2].contains(secret), "{} became {}", body, bodies[2]);
+        let options = json!({"rules": rules});
+        for text in [&body[..at], &body] {
+            let ran = run_bodies::<Mask>(&options, &[text]).map_err(TestCaseError::fail)?;
+            prop_assert!(!ran.bodies("out").concat().contains(secret), "{} became {:?}", text, ran.bodies("out"));
+        }
+        run_bodies::<Mask>(&options, &[&body[at..]]).map_err(TestCaseError::fail)?;
     }
 
     #[test]
@@ -282,6 +284,6 @@ proptest! {
         rules.extend(presets.map(|p| json!({"preset": p, "replacement": {"hmac_key": "k"}})));
         let bodies = vec![body.as_str(); rows];
         let ran = run_bodies::<Mask>(&json!({"rules": rules}), &bodies).map_err(TestCaseError::fail)?;
-        prop_assert_eq!(ran.bodies("out").len(), rows);
+        prop_assert_eq!(ran.bodies("out").len() + ran.failed.len(), rows);
     }
 }

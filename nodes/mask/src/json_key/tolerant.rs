@@ -120,7 +120,10 @@ pub(super) fn find(text: &[u8], row_start: usize, start: usize, end: usize, boun
     }
     let close = unit(text, end).filter(Unit::is_quote);
     // Quotes of JSON that are spelled by their code are read by the decoder.
-    let by_code = |quote: Option<Unit>| quote.is_some_and(|q| q.byte == b'"' && matches!(q.style, Style::Code(_)));
+    let by_code = |quote: Option<Unit>| {
+        let is_long = |q: Unit| text.get(q.start..q.end).is_some_and(|spelled| spelled.ends_with(b"u0022"));
+        quote.is_some_and(|q| matches!(q.style, Style::Code(_)) && is_long(q))
+    };
     if open.is_some() && close.is_some() && (by_code(open) || by_code(close)) {
         return None;
     }
@@ -144,7 +147,8 @@ pub(super) fn find(text: &[u8], row_start: usize, start: usize, end: usize, boun
 pub(super) fn after_key(text: &[u8], row_start: usize, end: usize, depth: u32, bounds: &mut Bounds) -> Option<Found> {
     let name = Name { text, row_start, start: end, end, open: None };
     let mut reached = separator(&name)?;
-    reached.quotes = 1;
+    // One was passed with the key.
+    reached.quotes += 1;
     let bound = bounds.end(text, row_start, end);
     if reached.at >= bound {
         return None;
@@ -185,7 +189,7 @@ fn separator(name: &Name<'_>) -> Option<Reached> {
     let is_apart = start != end;
     let after_name = at;
     at = spaces(text, at, true);
-    if let Some(bracket) = unit(text, at).filter(|next| matches!(next.byte, b']' | b')') && is_apart) {
+    if let Some(bracket) = unit(text, at).filter(|next| matches!(next.byte, b']' | b')')) {
         at = spaces(text, bracket.end, true);
     }
     let next = unit(text, at)?;
@@ -207,7 +211,7 @@ fn separator(name: &Name<'_>) -> Option<Reached> {
         }
         b'>' if is_apart && before().is_some_and(|b| b.byte == b'<') => reached(next.end, Sign::Tag),
         // As PHP serializes strings: `s:11:"accessKeyId";s:20:"..."`.
-        b';' if quotes > 0 => {
+        b';' if quotes > 0 || !is_apart => {
             let rest = text.get(next.end..)?.strip_prefix(b"s:")?;
             let digits = rest.iter().take_while(|b| b.is_ascii_digit()).count();
             (rest.get(digits) == Some(&b':')).then_some(())?;
@@ -240,7 +244,7 @@ fn value(text: &[u8], name: &Name<'_>, reached: &Reached) -> Option<Found> {
     if feed > at {
         // A value on the next line has a quote or bracket, or else it is another name. What YAML says before it is below.
         let next = unit(text, feed)?;
-        if !(next.is_quote() || matches!(next.byte, b'{' | b'[' | b'(')) {
+        if !(next.is_quote() || matches!(next.byte, b'{' | b'[' | b'(') || text.get(feed..)?.starts_with(b"string(")) {
             return None;
         }
         at = feed;

@@ -35,7 +35,7 @@ pub(super) fn after_key(
 ) -> Result<After, Unreadable> {
     match reader.solid()? {
         Some(Token { what: What::Byte(b':'), .. }) => reader.advance(),
-        Some(Token { what: What::Byte(b',' | b'}' | b'{' | b'[' | b'\\') | What::Quote(_), .. }) | None => {
+        Some(Token { what: What::Byte(b',' | b'}' | b'{' | b'[' | b'\\'), .. }) | None => {
             return Ok(After::Nothing);
         }
         Some(_) => return Ok(After::Odd),

@@ -5,13 +5,16 @@ use std::ops::Range;
 /// Digits of a card number.
 const LENGTH: std::ops::RangeInclusive<usize> = 13..=19;
 
-/// Calls `check` at the first digit of every run of digits, single spaces and dashes that is long enough for a card
+/// Digits of the shortest group that numbers are written in.
+const SHORTEST_GROUP: usize = 3;
+
+/// Calls `check` at the first digit of every run of digits, single spaces, dashes and dots that is long enough for a card
 /// number. It answers with the end of what it found.
 ///
 /// Every such run covers one of the places that are looked at, so that most bytes are never read.
 pub(super) fn each_candidate(text: &[u8], mut check: impl FnMut(usize) -> Option<usize>) {
     let step = *LENGTH.start();
-    let part = |b: &u8| b.is_ascii_digit() || matches!(b, b' ' | b'-');
+    let part = |b: &u8| b.is_ascii_digit() || matches!(b, b' ' | b'-' | b'.');
     let mut done = 0;
     let mut probe = step - 1;
     while let Some(byte) = text.get(probe) {
@@ -45,20 +48,32 @@ pub(super) fn number(text: &[u8], at: usize) -> Option<Range<usize>> {
     let mut count = 0;
     let mut found = None;
     let mut index = at;
+    // One card has one kind of separator, and groups of three digits and more.
+    let mut separator = None;
+    let mut group = 0;
     while let Some(&byte) = text.get(index) {
         match byte {
             b'0'..=b'9' => {
                 let Some(place) = digits.get_mut(count) else { break };
                 *place = byte - b'0';
                 count += 1;
+                group += 1;
                 let next = text.get(index + 1);
                 let ends = next.is_none_or(|b| !b.is_ascii_alphanumeric() && *b != b'_');
                 let known = digits.get(..count).unwrap_or_default();
+                let dotted = next == Some(&b'.') && text.get(index + 2).is_some_and(u8::is_ascii_digit);
+                let dashed = next == Some(&b'-') && text.get(index + 2).is_some_and(u8::is_ascii_alphanumeric);
+                let ends = ends && !dotted && !dashed && (group >= SHORTEST_GROUP || separator.is_none());
                 if ends && LENGTH.contains(&count) && is_card(known) && passes_luhn(known) {
                     found = Some(at..index + 1);
                 }
             }
-            b' ' | b'-' if text.get(index + 1).is_some_and(u8::is_ascii_digit) => {}
+            b' ' | b'-' | b'.' if text.get(index + 1).is_some_and(u8::is_ascii_digit) => {
+                if group < SHORTEST_GROUP || separator.is_some_and(|s| s != byte) {
+                    break;
+                }
+                (separator, group) = (Some(byte), 0);
+            }
             _ => break,
         }
         index += 1;

@@ -9,21 +9,16 @@ use super::{after_escape, begins, byte, ends, is_word, run, run_before};
 ///
 /// Of the characters that an address may hold before the `@`, those are left out that more often separate it from what
 /// stands before it, such as `/` in an ARN and `=` in a query.
-/// Source: RFC 5321 section 4.1.2 with the lengths of 4.5.3.1, <https://www.rfc-editor.org/rfc/rfc5321>
+/// Source: RFC 5321 section 4.1.2 with the lengths of 4.5.3.1, RFC 6531 (UTF-8), <https://www.rfc-editor.org/rfc/rfc5321>
 pub(super) fn email(text: &[u8], at: usize) -> Option<Range<usize>> {
-    const LONGEST_USER: usize = 64;
-    let local = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'+' | b'-');
-    let mut start = run_before(text, at, LONGEST_USER, local);
-    // As in `mailto=%3Cbob@example.com`.
-    if start.checked_sub(1).is_some_and(|b| byte(text, b) == b'%') && after_escape(text, start + 2) {
-        start += 2;
-    }
-    let start = run(text, start, |b| b == b'.');
+    let start = quoted_local_part(text, at).or_else(|| local_part(text, at))?;
     let domain = if byte(text, at) == b'@' { at + 1 } else { at + 3 };
     let mut end = domain;
     let mut dots = 0;
     loop {
-        let label = run(text, end, |b| b.is_ascii_alphanumeric() || b == b'-');
+        // A label goes on with characters beyond ASCII, which are letters here.
+        let label = run(text, end, |b| b.is_ascii_alphanumeric() || b == b'-' || !b.is_ascii());
+        let label = without_closing_quotes(text, end, label);
         if label == end {
             // A full stop behind the address belongs to the sentence.
             end -= usize::from(dots > 0);
@@ -37,8 +32,71 @@ pub(super) fn email(text: &[u8], at: usize) -> Option<Range<usize>> {
         dots += 1;
         end += 1;
     }
-    let last_label = run_before(text, end, end - domain, |b| b.is_ascii_alphabetic());
-    (start < at && dots > 0 && end - last_label >= 2 && byte(text, domain) != b'-').then_some(start..end)
+    // An underscore or a longer word goes on where no host name does.
+    let last_label = run_before(text, end, end - domain, |b| b.is_ascii_alphabetic() || !b.is_ascii());
+    let is_punycode = text.get(domain..end)?.windows(5).any(|w| w.eq_ignore_ascii_case(b".xn--"));
+    let long_enough = end - last_label >= 2 || is_punycode;
+    (start < at && dots > 0 && long_enough && byte(text, domain) != b'-').then_some(start..end)
+}
+
+/// Where a local part in quotes begins, as in `"john doe"@example.com`, also with the quotes escaped.
+fn quoted_local_part(text: &[u8], at: usize) -> Option<usize> {
+    const LONGEST: usize = 64;
+    let close = at.checked_sub(1).filter(|&close| byte(text, close) == b'"')?;
+    let escapes = |quote: usize| quote - run_before(text, quote, 16, |b| b == b'\\');
+    let depth = escapes(close);
+    let inside = text.get(close.saturating_sub(depth + LONGEST)..close - depth)?;
+    let open = memchr::memrchr(b'"', inside)? + close.saturating_sub(depth + LONGEST);
+    // `"name"@` with letters only before the quote is the end of another string.
+    (escapes(open) == depth && !inside.get(open - close.saturating_sub(depth + LONGEST) + 1..)?.is_empty())
+        .then_some(open - depth)
+}
+
+/// Where a local part of plain characters begins.
+fn local_part(text: &[u8], at: usize) -> Option<usize> {
+    const LONGEST_USER: usize = 64;
+    let is_plain = |b: u8| {
+        b.is_ascii_alphanumeric()
+            || matches!(b, b'.' | b'_' | b'+' | b'-' | b'\'' | b'!' | b'#' | b'$' | b'*' | b'~')
+            || !b.is_ascii()
+    };
+    let mut start = at;
+    let floor = at.saturating_sub(LONGEST_USER);
+    loop {
+        start = run_before(text, start, start - floor, is_plain);
+        // Percent escapes belong to it, unless they are what separates in a URL: `mailto=%3Cbob@example.com`.
+        let escape = text.get(start.saturating_sub(1)..start + 2)?;
+        let code = |digits: &[u8]| u8::from_str_radix(str::from_utf8(digits).ok()?, 16).ok();
+        match escape {
+            [b'%', digits @ ..] if start > floor && start + 2 <= at && digits.len() == 2 => match code(digits) {
+                Some(b'+' | b'\'' | b'!' | b'#' | b'$' | b'*' | b'~' | b'_' | b'-' | b'.' | 0x80..) => start -= 1,
+                Some(_) => {
+                    start += 2;
+                    break;
+                }
+                // The percent sign of `user%example.com@relay.example`.
+                None => start -= 1,
+            },
+            _ => break,
+        }
+    }
+    // Characters beyond ASCII that are quotes or dashes stand before it, as does an apostrophe.
+    let mut start = run(text, start, |b| matches!(b, b'.' | b'\'' | b'!' | b'#' | b'$' | b'*' | b'~' | 0x80..0xc0));
+    while let Some(rest) = text.get(start..at)
+        && let [0xe2, 0x80, _, ..] | [0xc2, _, ..] | [0xe3, 0x80, _, ..] | [0xef, 0xbc, _, ..] = rest
+    {
+        start += if rest.first() == Some(&0xc2) { 2 } else { 3 };
+        start = run(text, start, |b| matches!(b, b'.' | b'\''));
+    }
+    Some(start.min(at))
+}
+
+/// Typographic quotes and brackets that end a sentence are no part of a label.
+fn without_closing_quotes(text: &[u8], start: usize, end: usize) -> usize {
+    let label = text.get(start..end).unwrap_or_default();
+    let marks = [&b"\xe2\x80"[..], b"\xc2\xbb", b"\xc2\xab", b"\xc2\xa0", b"\xe3\x80", b"\xef\xbc"];
+    let first = marks.iter().filter_map(|mark| memchr::memmem::find(label, mark)).min();
+    start + first.unwrap_or(label.len())
 }
 
 /// An IPv4 address whose first dot is here.
@@ -62,8 +120,45 @@ pub(super) fn ipv4(text: &[u8], at: usize) -> Option<Range<usize>> {
         end = run(text, digits, |b| b.is_ascii_digit());
         octet(text.get(digits..end)?)?;
     }
-    let goes_on = byte(text, end) == b'.' && byte(text, end + 1).is_ascii_digit();
-    (ends(text, end) && !goes_on).then_some(start..end)
+    let goes_on = matches!(byte(text, end), b'.' | b'-' | b'+') && byte(text, end + 1).is_ascii_alphanumeric();
+    // A range of addresses goes on with another one, and a version with anything else.
+    let goes_on = goes_on && !(byte(text, end) == b'-' && is_address(text, end + 1));
+    (ends(text, end) && !goes_on && !is_version(text, start)).then_some(start..end)
+}
+
+/// Whether four numbers with dots stand here.
+fn is_address(text: &[u8], at: usize) -> bool {
+    let end = run(text, at, |b| b.is_ascii_digit() || b == b'.');
+    let parts = text.get(at..end).unwrap_or_default().split(|b| *b == b'.').filter(|part| !part.is_empty());
+    let mut count = 0;
+    let all = parts.inspect(|_| count += 1).all(|part| octet(part).is_some());
+    all && count == 4
+}
+
+/// Whether what stands before a number says that it is a version: `v1.2.3.4`, `version 1.2.3.4`, `Chrome/120.0.0.1`.
+fn is_version(text: &[u8], start: usize) -> bool {
+    let before = text.get(start.saturating_sub(24)..start).unwrap_or_default();
+    // A product and its version, but not a path or a network in a URL.
+    if let [.., name, b'/'] = before
+        && name.is_ascii_alphabetic()
+    {
+        let word = run_before(text, start - 1, 32, |b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
+        let is_path = matches!(word.checked_sub(1).map(|at| byte(text, at)), Some(b'/' | b':'));
+        return !is_path;
+    }
+    if matches!(before, [.., b'-']) {
+        let word = run_before(text, start - 1, 32, |b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_'));
+        let word = text.get(word..start - 1).unwrap_or_default();
+        return word.iter().any(u8::is_ascii_alphabetic) && !word.eq_ignore_ascii_case(b"ip");
+    }
+    let is_between = |b: u8| matches!(b, b' ' | b'\t' | b'"' | b'\'' | b'\\' | b':' | b'=');
+    let word = before.get(..run_before(before, before.len(), 12, is_between)).unwrap_or_default();
+    let word =
+        word.get(word.len() - word.iter().rev().take_while(|b| b.is_ascii_alphabetic()).count()..).unwrap_or_default();
+    [&b"version"[..], b"ver", b"release", b"build", b"firmware", b"revision"]
+        .iter()
+        .any(|w| word.eq_ignore_ascii_case(w))
+        && before.last().is_some_and(|b| !b.is_ascii_alphabetic())
 }
 
 fn octet(digits: &[u8]) -> Option<()> {

@@ -57,6 +57,53 @@ pub(super) fn bearer(text: &[u8], at: usize) -> Option<Range<usize>> {
     (end - start >= SHORTEST).then_some(start..end)
 }
 
+/// The credentials behind `Basic `, whose `asic ` is here: base64 of a name, a colon and a password.
+/// Source: RFC 7617 section 2, <https://www.rfc-editor.org/rfc/rfc7617>
+pub(super) fn basic(text: &[u8], at: usize) -> Option<Range<usize>> {
+    let word = at.checked_sub(1)?;
+    if !matches!(byte(text, word), b'b' | b'B') || !begins(text, word) {
+        return None;
+    }
+    let start = run(text, at + "asic".len(), |b| b == b' ');
+    let mut end = run(text, start, |b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'-' | b'_' | b'='));
+    // As PHP writes a slash.
+    while byte(text, end) == b'\\' && byte(text, end + 1) == b'/' {
+        end = run(text, end + 1, |b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'='));
+    }
+    // Behind the name of the header anything is a credential; elsewhere only what decodes to a name and a password.
+    let header = run_before(text, word, 40, |b| !b.is_ascii_control());
+    let header = text.get(header..word)?;
+    let is_header = header.windows(b"uthorization".len()).any(|w| w.eq_ignore_ascii_case(b"uthorization"));
+    let is_pair = || holds_colon(text.get(start..end).unwrap_or_default());
+    (start < end && ends(text, end) && (is_header || is_pair())).then_some(start..end)
+}
+
+/// Whether base64 decodes to printable text with a colon in it.
+fn holds_colon(encoded: &[u8]) -> bool {
+    let value = |b: u8| match b {
+        b'A'..=b'Z' => Some(b - b'A'),
+        b'a'..=b'z' => Some(b - b'a' + 26),
+        b'0'..=b'9' => Some(b - b'0' + 52),
+        b'+' | b'-' => Some(62),
+        b'/' | b'_' => Some(63),
+        _ => None,
+    };
+    let (mut bits, mut count, mut colon) = (0_u32, 0, false);
+    for value in encoded.iter().filter(|b| !matches!(b, b'=' | b'\\')).map(|b| value(*b)) {
+        let Some(value) = value else { return false };
+        (bits, count) = (bits << 6 | u32::from(value), count + 6);
+        if count >= 8 {
+            count -= 8;
+            let byte = (bits >> count) as u8;
+            if byte.is_ascii_control() {
+                return false;
+            }
+            colon |= byte == b':';
+        }
+    }
+    colon && encoded.len() >= 4
+}
+
 /// A PEM block, whose first line ends with what is here; a block that is cut goes as far as it looks like one. Line
 /// feeds may be escaped.
 /// Source: RFC 7468 section 2, <https://www.rfc-editor.org/rfc/rfc7468>
@@ -149,7 +196,7 @@ pub(super) fn slack(text: &[u8], at: usize) -> Option<Range<usize>> {
 
 /// The password in a URL whose `://` is here.
 /// Source: RFC 3986 section 3.2.1, <https://www.rfc-editor.org/rfc/rfc3986>
-pub(super) fn basic_auth(text: &[u8], at: usize) -> Option<Range<usize>> {
+pub(super) fn basic_auth_url(text: &[u8], at: usize) -> Option<Range<usize>> {
     if !at.checked_sub(1).is_some_and(|scheme| byte(text, scheme).is_ascii_alphanumeric()) {
         return None;
     }

@@ -1,0 +1,182 @@
+//! A corpus of forms in which a secret under a key arrives: what leaves on any output holds none of it, and what the node
+//! cannot decide about fails with a code. A text that is cut anywhere is one of the forms.
+
+#![expect(clippy::unwrap_used, clippy::string_slice, reason = "what is not as expected fails the test, as it should")]
+
+use std::io::Write as _;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use wattle_batch::{Ack, Batch, Column, Origin};
+use wattle_node::native::Native;
+use wattle_node_mask::Mask;
+
+const SECRET: &str = "ASIAIOSFODNN7EXAMPLE";
+const OTHER: &str = "FwoGZXIvYXdzEJr+SECRET/TOKEN=";
+
+fn node(on_undecidable: &str) -> Native<Mask> {
+    let options = json!({"rules": [{"json_key": ["accessKeyId", "sessionToken"]}], "on_undecidable": on_undecidable});
+    Native::configure("mask", &options.to_string()).unwrap()
+}
+
+/// What leaves of a row, and the code of its failure.
+fn run(node: &mut Native<Mask>, row: &[u8]) -> (Vec<u8>, Option<String>) {
+    let origin = Origin { source: "in".into(), resource: "{}".into(), observed: 0 };
+    let batch = Batch::new(Column::from_rows([row]).unwrap(), Arc::new(origin), Ack::none());
+    let outcome = node.process(batch).map_err(|e| format!("{:?}", e.1)).unwrap();
+    match &outcome.failed {
+        Some(failed) => (Vec::new(), failed.failure(0).map(|f| f.code.to_string())),
+        None => (outcome.emitted.iter().flat_map(|(_, batch)| batch.body().row(0).to_vec()).collect(), None),
+    }
+}
+
+fn holds(text: &[u8], secret: &str) -> bool {
+    memchr::memmem::find(text, secret.as_bytes()).is_some()
+}
+
+fn document() -> Value {
+    json!({"Records": [
+        {"eventName": "PutObject", "userIdentity": {"accessKeyId": SECRET, "type": "IAMUser"}, "n": 1},
+        {"responseElements": {"credentials": {"sessionToken": OTHER, "expiration": "Jan 1"}}, "list": ["a", "b"]},
+    ]})
+}
+
+fn escaped(text: &str, depth: usize) -> String {
+    (0..depth).fold(text.to_owned(), |text, _| json!({ "message": text }).to_string())
+}
+
+fn documents() -> Vec<String> {
+    let compact = document().to_string();
+    let pretty = serde_json::to_string_pretty(&document()).unwrap();
+    (0..=4).flat_map(|depth| [escaped(&compact, depth), escaped(&pretty, depth)]).collect()
+}
+
+#[test]
+fn a_document_cut_at_every_byte_shows_no_secret() {
+    let mut node = node("quarantine");
+    let (mut heads, mut tails, mut failed) = (0, 0, 0);
+    for document in documents() {
+        for cut in 0..=document.len() {
+            let (head, tail) = document.split_at(cut);
+            let (out, code) = run(&mut node, head.as_bytes());
+            assert_eq!(code, None, "a beginning is decided: {head}");
+            heads += 1;
+            for secret in [SECRET, OTHER] {
+                // Also not the beginning of it, from eight characters on.
+                assert!(!holds(&out, &secret[..8]), "{head} became {}", String::from_utf8_lossy(&out));
+            }
+            let (out, code) = run(&mut node, tail.as_bytes());
+            tails += 1;
+            failed += usize::from(code.is_some());
+            for secret in [SECRET, OTHER] {
+                assert!(!holds(&out, &secret[secret.len() - 8..]), "{tail} became {}", String::from_utf8_lossy(&out));
+            }
+        }
+    }
+    println!("{heads} beginnings, {tails} ends of which {failed} failed: 0 readable secrets");
+}
+
+/// `@` stands for the secret.
+const LITERALS: &[&str] = &[
+    "{accessKeyId:'@'}",
+    "{'accessKeyId': '@', 'a': 1}",
+    "{'accessKeyId': b'@'}",
+    "{u'accessKeyId': u'@'}",
+    "{\"accessKeyId\": b\"@\"}",
+    "{\"accessKeyId\": '@'}",
+    "{accessKeyId: `@`}",
+    "{\"accessKeyId\"=>\"@\", :b=>1}",
+    "{:accessKeyId=>\"@\"}",
+    "accessKeyId=@",
+    "accessKeyId = \"@\"",
+    "accessKeyId: @",
+    "export accessKeyId='@'",
+    "--accessKeyId @ --region x",
+    "--accessKeyId=@",
+    "?a=b&accessKeyId=@&c=d",
+    "%7B%22accessKeyId%22%3A%22@%22%7D",
+    "%257B%2522accessKeyId%2522%253A%2522@%2522%257D",
+    "{&quot;accessKeyId&quot;:&quot;@&quot;}",
+    "{&#34;accessKeyId&#34;: &#34;@&#34;}",
+    "{&amp;quot;accessKeyId&amp;quot;:&amp;quot;@&amp;quot;}",
+    "<Credentials><accessKeyId>@</accessKeyId></Credentials>",
+    "<accessKeyId>\n  @\n</accessKeyId>",
+    "&lt;accessKeyId&gt;@&lt;/accessKeyId&gt;",
+    "<user accessKeyId=\"@\"/>",
+    "x,\"{\"\"accessKeyId\"\":\"\"@\"\"}\"",
+    "headers['accessKeyId'] = '@'",
+    "[accessKeyId] => @",
+    "[\"accessKeyId\"]=>\n  string(20) \"@\"",
+    "a:1:{s:11:\"accessKeyId\";s:20:\"@\";}",
+    "('accessKeyId', '@')",
+    "map[accessKeyId:@ b:c]",
+    "Credentials { accessKeyId: Some(\"@\"), b: None }",
+    "Credentials(accessKeyId=SecretStr('@'))",
+    "{\\u0027accessKeyId\\u0027:\\u0027@\\u0027}",
+    "{\\x22accessKeyId\\x22:\\x22@\\x22}",
+    "{\u{201c}accessKeyId\u{201d}: \u{201c}@\u{201d}}",
+    "accessKeyId:\n  '@'",
+    "accessKeyId: |\n  @\nb: c",
+    "accessKeyId: >-\n  @\n",
+    "{:accessKeyId \"@\"}",
+    "{'accessKeyId': ['@', '@']}",
+    "{'accessKeyId': {'a': '@'}}",
+    "{'accessKeyId': '''@'''}",
+    "\"accessKeyId\" : \"@\",",
+    "accessKeyId -> @",
+    "accessKeyId := \"@\"",
+];
+
+#[test]
+fn literals_and_assignments_of_any_notation_show_no_secret() {
+    let mut node = node("quarantine");
+    for literal in LITERALS {
+        let whole = literal.replace('@', SECRET);
+        let mut texts = vec![whole.clone(), format!("2025-01-01 INFO got {whole} and more")];
+        // In JSON, however deep, and cut anywhere behind the key.
+        texts.extend((1..=3).map(|depth| escaped(&whole, depth)));
+        let key = whole.find("accessKeyId").unwrap();
+        texts.extend((key..whole.len()).filter_map(|cut| whole.get(..cut).map(str::to_owned)));
+        for text in texts {
+            let (out, code) = run(&mut node, text.as_bytes());
+            assert_eq!(code, None, "{text}");
+            assert!(!holds(&out, &SECRET[..8]), "{text} became {}", String::from_utf8_lossy(&out));
+            if serde_json::from_str::<Value>(&text).is_ok() {
+                let out: Result<Value, _> = serde_json::from_slice(&out);
+                assert!(out.is_ok(), "{text} is no JSON any more");
+            }
+        }
+    }
+    println!("{} notations: 0 readable secrets", LITERALS.len());
+}
+
+#[test]
+fn what_cannot_be_read_fails_is_masked_or_passes_as_the_option_says() {
+    let wide = |text: &str, big: bool| -> Vec<u8> {
+        text.encode_utf16().flat_map(|unit| if big { unit.to_be_bytes() } else { unit.to_le_bytes() }).collect()
+    };
+    let gzip = |bytes: &[u8]| {
+        let mut writer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        writer.write_all(bytes).unwrap();
+        writer.finish().unwrap()
+    };
+    let document = document().to_string();
+    let zipped = gzip(document.as_bytes());
+    let mut forms = vec![(zipped.clone(), "compressed"), (gzip(&zipped), "compressed")];
+    for big in [false, true] {
+        forms.push((wide(&document, big), "not-text"));
+        forms.push((wide(&format!("\u{feff}{document}"), big), "not-text"));
+    }
+    // Lines of a binary file.
+    forms.extend(
+        zipped.split(|b| *b == b'\n').skip(1).filter(|line| line.len() > 24).map(|line| (line.to_vec(), "not-text")),
+    );
+    let [mut quarantine, mut mask, mut pass] = ["quarantine", "mask", "pass"].map(node);
+    for (row, expected) in &forms {
+        let (out, code) = run(&mut quarantine, row);
+        assert_eq!((out.as_slice(), code.as_deref()), (&b""[..], Some(*expected)));
+        assert_eq!(run(&mut mask, row), (b"*******************".to_vec(), None));
+        assert_eq!(run(&mut pass, row), (row.clone(), None));
+    }
+    println!("{} unreadable rows: 0 left", forms.len());
+}
