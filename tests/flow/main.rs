@@ -9,5 +9,6 @@
 )]
 
 mod broken;
+mod concatenated;
 mod large;
 mod samples;

@@ -153,8 +153,8 @@ pub(crate) struct RunOptions {
     /// Writes the outputs of that pack to <DIR>/<output>.ndjson, instead of everything to standard output
     #[arg(short, long, value_name = "DIR", requires = "pack")]
     pub(crate) out: Option<PathBuf>,
-    /// Takes each line of standard input as an event, or all of it as one
-    #[arg(long, value_enum, default_value_t = Framing::Lines, requires = "pack")]
+    /// How standard input becomes events
+    #[arg(long, value_enum, default_value_t = Framing::Auto, requires = "pack")]
     pub(crate) framing: Framing,
     /// Number of worker threads, in place of the configuration's
     #[arg(long, value_name = "N")]
@@ -190,6 +190,8 @@ pub(crate) struct StatusOptions {
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Framing {
+    /// Each JSON document is an event, wherever its lines end, and each line that is not JSON
+    Auto,
     /// Each line is an event
     Lines,
     /// The whole input is one event

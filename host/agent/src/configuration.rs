@@ -94,6 +94,7 @@ fn quick(pack: &str, options: &RunOptions) -> Result<String, Failure> {
     let is_folder = Path::new(pack).join("pack.toml").is_file();
     let pack = if is_folder && !pack.contains('/') { format!("./{pack}") } else { pack.to_owned() };
     let framing = match options.framing {
+        Framing::Auto => "auto",
         Framing::Lines => "lines",
         Framing::Document => "document",
     };

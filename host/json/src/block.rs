@@ -91,7 +91,7 @@ impl Block {
 }
 
 /// What one block must know of the blocks before it: whether it begins inside a string, or behind a backslash.
-#[derive(Default)]
+#[derive(Clone, Copy, Default)]
 pub(crate) struct Strings {
     /// 1 where the block's first byte is escaped, else 0.
     escaped: u64,

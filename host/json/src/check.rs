@@ -4,8 +4,11 @@
 //! a fault might be ([`blocks`]). What fails there is read token by token ([`exact`]), which says what is wrong.
 
 mod blocks;
+mod boundary;
 mod exact;
 mod nest;
+
+pub use boundary::{Boundary, DocumentEnd};
 
 use crate::scan::white;
 use crate::{Error, Kind};

@@ -6,6 +6,7 @@
 //! | to | use |
 //! | --- | --- |
 //! | prove that a text is one JSON value | [`check`] |
+//! | find where a document ends that arrives in pieces | [`DocumentEnd`] |
 //! | find one value, several in one pass, or all that `[*]` names | [`find`], [`find_many`], [`each`] |
 //! | walk an array or an object | [`elements`], [`elements_from`], [`members`] |
 //! | find the end of a value | [`skip`] |
@@ -15,7 +16,7 @@
 //! # Invariants
 //!
 //! - Every function takes any bytes. None panics, recurses on the text's nesting, or takes more than linear time.
-//! - Only [`check`] validates. The others demand what they need to find their way: right separators where they walk,
+//! - Only [`check`] and, but for UTF-8, [`DocumentEnd`] validate. The others demand what they need to find their way: right separators where they walk,
 //!   closed strings, and brackets that balance in number in what they skip.
 //! - A [`Value`] is a span and nothing more. It is right for the text that it came from, and harmless with any other.
 //! - Of members with the same key the first one counts.
@@ -35,7 +36,7 @@ mod path;
 mod scan;
 mod text;
 
-pub use check::check;
+pub use check::{Boundary, DocumentEnd, check};
 pub use elements::{Elements, elements, elements_from, members};
 pub use error::{Error, ErrorKind};
 pub use find::{each, find, locate};

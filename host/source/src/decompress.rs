@@ -1,6 +1,6 @@
 //! Decompression with limits on size and ratio, so that a small input cannot become an endless one.
 
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read};
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -16,6 +16,15 @@ const INPUT_BYTES: usize = 32 << 10;
 
 /// The largest output that is decompressed in one step. It is one buffer of a known size.
 const MAX_WHOLE: usize = 64 << 20;
+
+/// The reason of a compressed input that is not complete.
+pub(crate) const ENDS_EARLY: &str = "it ends too early";
+
+/// The reason where a whole input must be compressed and is not.
+const JUNK: &str = "something that is not compressed follows";
+
+/// The reason of a zstd frame whose window is larger than allowed.
+const WINDOW: &str = "its zstd window, as `zstd --long` makes it, is larger than `max_zstd_window`; raise that option";
 
 /// How bytes are compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,10 +119,13 @@ type Input<R> = BufReader<Counted<R>>;
 
 enum Inner<R: Read> {
     Plain(Counted<R>),
-    Gzip(flate2::bufread::MultiGzDecoder<Input<R>>),
+    /// One member at a time, so that what follows a member can be looked at.
+    Gzip(flate2::bufread::GzDecoder<Input<R>>),
     Zlib(flate2::bufread::ZlibDecoder<Input<R>>),
     Deflate(flate2::bufread::DeflateDecoder<Input<R>>),
     Zstd(zstd::stream::read::Decoder<'static, Input<R>>),
+    /// While one member follows another.
+    Changing,
 }
 
 /// Reads the decompressed form of an input: gzip with any number of members, zstd with any number of frames.
@@ -123,6 +135,10 @@ pub(crate) struct Decoder<R: Read> {
     inner: Inner<R>,
     caps: Caps,
     produced: u64,
+    /// The compressed data is over.
+    is_over: bool,
+    /// Something else follows the compressed data, and was not read.
+    has_junk: bool,
 }
 
 impl<R: Read> Decoder<R> {
@@ -131,17 +147,63 @@ impl<R: Read> Decoder<R> {
         let buffered = |counted| BufReader::with_capacity(INPUT_BYTES, counted);
         let inner = match compression {
             Compression::None => Inner::Plain(counted),
-            Compression::Gzip => Inner::Gzip(flate2::bufread::MultiGzDecoder::new(buffered(counted))),
+            Compression::Gzip => Inner::Gzip(flate2::bufread::GzDecoder::new(buffered(counted))),
             Compression::Zlib => Inner::Zlib(flate2::bufread::ZlibDecoder::new(buffered(counted))),
             Compression::Deflate => Inner::Deflate(flate2::bufread::DeflateDecoder::new(buffered(counted))),
             Compression::Zstd => Inner::Zstd(zstd::stream::read::Decoder::with_buffer(buffered(counted))?),
         };
-        Ok(Self { inner, caps, produced: 0 })
+        Ok(Self { inner, caps, produced: 0, is_over: false, has_junk: false })
+    }
+
+    /// Accepts zstd windows of up to two to the power of `log` bytes.
+    pub(crate) fn with_window(mut self, log: u32) -> io::Result<Self> {
+        if let Inner::Zstd(decoder) = &mut self.inner {
+            decoder.window_log_max(log)?;
+        }
+        Ok(self)
+    }
+
+    /// Whether something that is neither compressed nor zero bytes follows the compressed data.
+    pub(crate) fn has_junk(&self) -> bool {
+        self.has_junk
+    }
+
+    /// Whether an error says that what follows a complete member or frame is not another one.
+    fn is_behind_the_end(&self, error: &io::Error) -> bool {
+        // Both libraries say it in words only.
+        self.produced > 0
+            && match &self.inner {
+                Inner::Gzip(_) => error.to_string().contains("invalid gzip header"),
+                Inner::Zstd(_) => error.to_string().contains("Unknown frame descriptor"),
+                Inner::Plain(_) | Inner::Zlib(_) | Inner::Deflate(_) | Inner::Changing => false,
+            }
+    }
+
+    /// Passes over what follows the compressed data; padding with zero bytes is usual, everything else is junk.
+    fn pass_over_rest(&mut self) -> io::Result<()> {
+        fn is_junk(input: &mut impl BufRead) -> io::Result<bool> {
+            let mut is_junk = false;
+            loop {
+                let bytes = input.fill_buf()?;
+                if bytes.is_empty() {
+                    return Ok(is_junk);
+                }
+                is_junk |= bytes.iter().any(|byte| *byte != 0);
+                let len = bytes.len();
+                input.consume(len);
+            }
+        }
+        self.has_junk |= match &mut self.inner {
+            Inner::Gzip(decoder) => is_junk(decoder.get_mut())?,
+            Inner::Zstd(decoder) => is_junk(decoder.get_mut())?,
+            Inner::Plain(_) | Inner::Zlib(_) | Inner::Deflate(_) | Inner::Changing => false,
+        };
+        Ok(())
     }
 
     /// Bytes taken from the input so far, decompressed or not.
     pub(crate) fn taken(&self) -> u64 {
-        self.counted().0.bytes
+        self.counted().0
     }
 
     /// Says what an error of [`read`](Read::read) means.
@@ -151,36 +213,57 @@ impl<R: Read> Decoder<R> {
             Some(Exceeded::Ratio) => return ReadFailure::TooDense(self.caps.max_ratio),
             None => {}
         }
-        if self.counted().0.failed || matches!(self.inner, Inner::Plain(_)) {
+        if self.counted().2 || matches!(self.inner, Inner::Plain(_)) {
             return ReadFailure::Io(error);
         }
         let reason = match error.kind() {
-            io::ErrorKind::UnexpectedEof => "it ends too early".to_owned(),
+            io::ErrorKind::UnexpectedEof => {
+                return ReadFailure::Damaged { after: self.produced, reason: ENDS_EARLY.into() };
+            }
+            _ if error.to_string().contains("requires too much memory") => WINDOW.to_owned(),
             _ => error.to_string(),
         };
         ReadFailure::Damaged { after: self.produced, reason }
     }
 
-    /// The input, and how many of its bytes are not decompressed yet.
-    fn counted(&self) -> (&Counted<R>, usize) {
-        fn of<R>(input: &Input<R>) -> (&Counted<R>, usize) {
-            (input.get_ref(), input.buffer().len())
+    /// Bytes taken from the input, how many of them are not decompressed yet, and whether reading it failed.
+    fn counted(&self) -> (u64, usize, bool) {
+        fn of<R>(input: &Input<R>) -> (u64, usize, bool) {
+            (input.get_ref().bytes, input.buffer().len(), input.get_ref().failed)
         }
         match &self.inner {
-            Inner::Plain(counted) => (counted, 0),
+            Inner::Plain(counted) => (counted.bytes, 0, counted.failed),
             Inner::Gzip(decoder) => of(decoder.get_ref()),
             Inner::Zlib(decoder) => of(decoder.get_ref()),
             Inner::Deflate(decoder) => of(decoder.get_ref()),
             Inner::Zstd(decoder) => of(decoder.get_ref()),
+            Inner::Changing => (0, 0, false),
         }
+    }
+
+    /// Goes on to the next member behind a complete one; returns whether there is one.
+    fn next_member(&mut self) -> io::Result<bool> {
+        let Inner::Gzip(decoder) = &mut self.inner else { return Ok(false) };
+        let first = decoder.get_mut().fill_buf()?.first().copied();
+        if first != Some(0x1f) {
+            self.is_over = true;
+            if first.is_some() {
+                self.pass_over_rest()?;
+            }
+            return Ok(false);
+        }
+        if let Inner::Gzip(decoder) = std::mem::replace(&mut self.inner, Inner::Changing) {
+            self.inner = Inner::Gzip(flate2::bufread::GzDecoder::new(decoder.into_inner()));
+        }
+        Ok(true)
     }
 
     fn check(&self) -> io::Result<()> {
         if self.produced > self.caps.max_bytes {
             return Err(io::Error::other(Exceeded::Size));
         }
-        let (counted, waiting) = self.counted();
-        let consumed = counted.bytes.saturating_sub(waiting as u64).max(1);
+        let (bytes, waiting, _) = self.counted();
+        let consumed = bytes.saturating_sub(waiting as u64).max(1);
         if self.produced > RATIO_FREE_BYTES && self.produced / consumed > self.caps.max_ratio {
             return Err(io::Error::other(Exceeded::Ratio));
         }
@@ -190,21 +273,39 @@ impl<R: Read> Decoder<R> {
 
 impl<R: Read> Read for Decoder<R> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        let n = match &mut self.inner {
-            // What is not compressed is not limited here.
-            Inner::Plain(input) => {
-                let n = input.read(out)?;
-                self.produced += n as u64;
-                return Ok(n);
+        if self.is_over {
+            self.pass_over_rest()?;
+            return Ok(0);
+        }
+        loop {
+            let result = match &mut self.inner {
+                // What is not compressed is not limited here.
+                Inner::Plain(input) => {
+                    let n = input.read(out)?;
+                    self.produced += n as u64;
+                    return Ok(n);
+                }
+                Inner::Gzip(decoder) => decoder.read(out),
+                Inner::Zlib(decoder) => decoder.read(out),
+                Inner::Deflate(decoder) => decoder.read(out),
+                Inner::Zstd(decoder) => decoder.read(out),
+                Inner::Changing => Ok(0),
+            };
+            match result {
+                Err(error) if self.is_behind_the_end(&error) => {
+                    self.is_over = true;
+                    self.pass_over_rest()?;
+                    return Ok(0);
+                }
+                Ok(0) if !out.is_empty() && self.next_member()? => {}
+                result => {
+                    let n = result?;
+                    self.produced += n as u64;
+                    self.check()?;
+                    return Ok(n);
+                }
             }
-            Inner::Gzip(decoder) => decoder.read(out)?,
-            Inner::Zlib(decoder) => decoder.read(out)?,
-            Inner::Deflate(decoder) => decoder.read(out)?,
-            Inner::Zstd(decoder) => decoder.read(out)?,
-        };
-        self.produced += n as u64;
-        self.check()?;
-        Ok(n)
+        }
     }
 }
 
@@ -233,7 +334,11 @@ pub(crate) fn gunzip_whole(compressed: &[u8], caps: Caps) -> Option<Vec<u8>> {
 pub(crate) fn read_whole<R: Read>(decoder: &mut Decoder<R>, max_bytes: u64) -> (Vec<u8>, Option<ReadFailure>) {
     let mut out = Vec::new();
     let result = decoder.by_ref().take(max_bytes.saturating_add(1)).read_to_end(&mut out);
-    let failure = result.err().map(|error| decoder.explain(error));
+    let junk = || ReadFailure::Damaged { after: out.len() as u64, reason: JUNK.to_owned() };
+    let failure = match result {
+        Ok(_) => decoder.has_junk().then(junk),
+        Err(error) => Some(decoder.explain(error)),
+    };
     (out, failure)
 }
 

@@ -1,17 +1,30 @@
 //! Framing: where one event ends and the next begins.
 //!
-//! Lines are found in the buffer that the input was read to, and that buffer becomes the column: no line is copied on
+//! Events are found in the buffer that the input was read to, and that buffer becomes the column: no event is copied on
 //! its own, only the unfinished last one moves on to the next buffer.
+
+mod cri;
+pub(crate) mod multiline;
+mod split;
+mod state;
+
+use std::sync::Arc;
+use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
-use wattle_batch::Span;
+use wattle_batch::{Column, Span};
 
 use crate::assemble::{Chunk, cut};
 use crate::options::OptionError;
 use crate::pool::Pool;
 use crate::quantity::Size;
 use crate::source::BatchLimits;
+use crate::transcode::{Encoding, Units};
+use cri::Joiner;
+pub(crate) use cri::LineFormat;
+use multiline::Multiline;
+use state::State;
 
 /// Bytes that one read asks for.
 pub(crate) const READ_BYTES: usize = 256 << 10;
@@ -22,21 +35,66 @@ const MAX_EVENT_BYTES: u64 = 2 << 30;
 /// The value of `max_event_bytes` that applies without one.
 pub(crate) const DEFAULT_MAX_EVENT_BYTES: u64 = 1 << 30;
 
-/// Checks the option `max_event_bytes`.
-pub(crate) fn check_max_event_bytes(max: Size) -> Option<OptionError> {
+/// The value of `max_line_bytes` that applies without one.
+pub(crate) const DEFAULT_MAX_LINE_BYTES: u64 = 1 << 20;
+
+/// How long a document with nothing behind it, or the parts of a line, wait for more.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Checks an option that limits the length of an event.
+pub(crate) fn check_max_bytes(option: &str, max: Size) -> Option<OptionError> {
     let known = 1..=MAX_EVENT_BYTES;
-    (!known.contains(&max.0)).then(|| OptionError::new("max_event_bytes", "must be at least 1 and at most `2GiB`"))
+    (!known.contains(&max.0)).then(|| OptionError::new(option, "must be at least 1 and at most `2GiB`"))
 }
 
 /// How bytes become events.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Framing {
-    /// Each line is an event, without its line feed or carriage return and line feed.
+    /// Each JSON object or array is an event, whether it takes one line, several or a part of one; each line that is not
+    /// JSON is an event.
     #[default]
+    Auto,
+    /// Each line is an event, without its line feed or carriage return and line feed.
     Lines,
     /// The whole input is one event.
     Document,
+}
+
+/// How events are found in a stream of bytes.
+#[derive(Clone, Debug)]
+pub(crate) struct Rules {
+    /// Whether JSON documents are recognised.
+    pub(crate) documents: bool,
+    /// Longer lines are skipped.
+    pub(crate) max_line_bytes: u64,
+    /// Longer documents, and events of several lines, are skipped or cut.
+    pub(crate) max_event_bytes: u64,
+    pub(crate) line_format: LineFormat,
+    pub(crate) multiline: Option<Arc<Multiline>>,
+    /// What the text was before it was decoded, for positions.
+    pub(crate) encoding: Encoding,
+}
+
+impl Rules {
+    /// How long an event that may go on waits for more.
+    pub(crate) fn patience(&self) -> Duration {
+        self.multiline.as_ref().map_or(PATIENCE, |multiline| multiline.timeout)
+    }
+
+    /// Lines up to this length, and nothing else.
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub(crate) fn lines(max_line_bytes: u64) -> Self {
+        let max_event_bytes = max_line_bytes;
+        Self {
+            documents: false,
+            max_line_bytes,
+            max_event_bytes,
+            line_format: LineFormat::Raw,
+            multiline: None,
+            encoding: Encoding::Utf8,
+        }
+    }
 }
 
 /// An event is longer than the option allows.
@@ -48,45 +106,102 @@ pub(crate) struct EventTooLong {
     pub(crate) position: u64,
 }
 
-/// Finds the lines of an input that is read piece by piece.
+/// What was passed over since it was last asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Skipped {
+    /// Empty lines.
+    pub(crate) empty: u64,
+    /// Lines and documents beyond the limits.
+    pub(crate) too_long: u64,
+    /// Bytes of those.
+    pub(crate) too_long_bytes: u64,
+    /// Where the first of those begins in the decompressed input.
+    pub(crate) too_long_at: Option<u64>,
+    /// Zero bytes in front of events, as a truncated or sparse file has them.
+    pub(crate) nuls: u64,
+}
+
+/// Lines of an event that goes on.
+#[derive(Clone, Copy, Debug)]
+struct Group {
+    lines: u64,
+    /// Where its last line ends, counted from the event's start.
+    end: usize,
+}
+
+/// Finds the events of an input that is read piece by piece.
 #[derive(Debug)]
-pub(crate) struct Lines {
+pub(crate) struct Framer {
+    rules: Rules,
     /// Initialised to its end; what was read ends at `filled`.
     buffer: Vec<u8>,
     filled: usize,
-    /// Where the line begins that is not finished yet; all before it is in `spans` or was skipped.
-    line_start: usize,
+    /// Where the event begins that is not finished yet; all before it is in `spans`, held or skipped.
+    start: usize,
+    state: State,
+    /// How far the unfinished event was searched for its end, counted from `start`.
+    scan: usize,
+    /// Where the current line of the unfinished event begins, counted from `start`.
+    line: usize,
+    group: Option<Group>,
+    joiner: Joiner,
     spans: Vec<Span>,
+    /// Texts of events that are not in the buffer, each with its index in `spans`.
+    joined: Vec<(usize, Vec<u8>)>,
     span_bytes: usize,
-    /// The position of the buffer's first byte in the input.
+    /// The position of the buffer's first byte, counted in decoded text.
     base: u64,
+    /// The same, counted in the input.
+    input_base: u64,
+    /// Events whose last line begins before this position were sent before.
+    sent_to: u64,
     buffer_bytes: usize,
-    max_event_bytes: u64,
-    skipped_empty: u64,
+    skipped: Skipped,
     pool: Pool,
 }
 
-impl Lines {
+impl Framer {
     /// Starts at this position of the input. A batch wants about `batch_bytes`.
-    pub(crate) fn new(position: u64, batch_bytes: usize, max_event_bytes: u64) -> Self {
+    pub(crate) fn new(rules: Rules, position: u64, batch_bytes: usize) -> Self {
         Self {
+            rules,
             buffer: Vec::new(),
             filled: 0,
-            line_start: 0,
+            start: 0,
+            state: State::Idle,
+            scan: 0,
+            line: 0,
+            group: None,
+            joiner: Joiner::default(),
             spans: Vec::new(),
+            joined: Vec::new(),
             span_bytes: 0,
             base: position,
+            input_base: position,
+            sent_to: 0,
             buffer_bytes: batch_bytes.clamp(4 << 10, 4 << 20),
-            max_event_bytes,
-            skipped_empty: 0,
+            skipped: Skipped::default(),
             pool: Pool::default(),
         }
+    }
+
+    /// Leaves out events whose last line begins before this position: they were sent when the input was last read.
+    pub(crate) fn sent_to(mut self, position: u64) -> Self {
+        self.sent_to = position;
+        self
     }
 
     /// Room to read to; never empty.
     pub(crate) fn space(&mut self) -> &mut [u8] {
         if self.buffer.is_empty() {
             self.buffer = self.pool.take(self.buffer_bytes);
+        } else if self.buffer.len() == self.filled && self.spans.is_empty() && self.start > 0 {
+            // What is in front was skipped.
+            self.input_base = self.input_position(self.start);
+            self.buffer.copy_within(self.start..self.filled, 0);
+            self.filled -= self.start;
+            self.base += self.start as u64;
+            self.start = 0;
         } else if self.buffer.len() == self.filled {
             let longer = self.pool.take(self.buffer.len() + 1);
             let full = std::mem::replace(&mut self.buffer, longer);
@@ -99,16 +214,20 @@ impl Lines {
         self.buffer.get_mut(self.filled..end).unwrap_or_default()
     }
 
-    /// Finds the lines in the bytes that were just read to [`space`](Self::space).
-    pub(crate) fn advance(&mut self, bytes: usize) -> Result<(), EventTooLong> {
-        let from = self.filled;
+    /// Takes a whole input that is in memory already, instead of reading it; nothing is copied.
+    pub(crate) fn fill(&mut self, input: Vec<u8>) {
+        self.start = usize::try_from(self.base).unwrap_or(usize::MAX).min(input.len());
+        self.base = 0;
+        self.input_base = 0;
+        self.filled = input.len();
+        self.buffer = input;
+        self.split(false);
+    }
+
+    /// Finds the events in the bytes that were just read to [`space`](Self::space).
+    pub(crate) fn advance(&mut self, bytes: usize) {
         self.filled = (self.filled + bytes).min(self.buffer.len());
-        // Out of the way of the borrow checker, and back; nothing is copied.
-        let buffer = std::mem::take(&mut self.buffer);
-        let result = self.finish_lines(&buffer, from);
-        self.buffer = buffer;
-        result?;
-        self.check_length(self.filled)
+        self.split(false);
     }
 
     /// Whether it is time to [`take`](Self::take): the limits are reached or the buffer is full.
@@ -117,14 +236,15 @@ impl Lines {
             && (limits.reached(self.span_bytes, self.spans.len()) || self.filled == self.buffer.len())
     }
 
-    /// Whether there is a finished line to take.
-    pub(crate) fn has_lines(&self) -> bool {
+    /// Whether there is a finished event to take.
+    pub(crate) fn has_events(&self) -> bool {
         !self.spans.is_empty()
     }
 
-    /// Takes the finished lines, in columns within the limits.
+    /// Takes the finished events, in columns within the limits.
     pub(crate) fn take(&mut self, limits: &BatchLimits) -> Vec<Chunk> {
-        let used = self.line_start;
+        let used = self.start;
+        let end = self.position();
         let tail = self.buffer.get(used..self.filled).unwrap_or_default();
         let mut next = Vec::new();
         if !tail.is_empty() {
@@ -136,59 +256,88 @@ impl Lines {
         }
         self.filled = tail.len();
         let full = std::mem::replace(&mut self.buffer, next);
-        let full = self.pool.share(full, used);
         let base = self.base;
+        let input_base = self.input_base;
+        let units = self.rules.encoding.units();
+        let input_at = |at: usize| input_base + units.len(full.get(..at).unwrap_or_default());
         self.base += used as u64;
-        self.line_start = 0;
+        self.input_base = input_at(used);
+        self.start = 0;
         self.span_bytes = 0;
-        cut(&full, std::mem::take(&mut self.spans), base, self.base, limits)
+        let spans = std::mem::take(&mut self.spans);
+        let joined = std::mem::take(&mut self.joined);
+        if !joined.is_empty() {
+            let chunk = with_joined(&full, &spans, joined).map(|column| Chunk { column, end });
+            self.pool.give_back(full);
+            return chunk.into_iter().collect();
+        }
+        let full = self.pool.share(full, used);
+        let mut chunks = cut(&full, spans, base, self.base, limits);
+        for chunk in &mut chunks {
+            if units != Units::Bytes {
+                let at = usize::try_from(chunk.end - base).unwrap_or(used);
+                chunk.end = input_base + units.len(full.get(..at).unwrap_or_default());
+            }
+            // What is held or not finished must be read again after a restart.
+            chunk.end = chunk.end.min(end);
+        }
+        chunks
     }
 
-    /// Makes an event of what follows the last line feed, and takes everything that is left.
+    /// Makes events of what is left at the end of the input, and takes everything.
     pub(crate) fn finish(&mut self, limits: &BatchLimits) -> Vec<Chunk> {
-        let end = self.filled;
-        if self.line_start < end {
-            self.finish_line(end, end);
-        }
+        self.split(true);
+        self.flush();
         self.take(limits)
     }
 
-    /// The position in the input just after the last finished line.
+    /// The position in the input up to which nothing needs to be read again.
     pub(crate) fn position(&self) -> u64 {
-        self.base + self.line_start as u64
+        let at = match self.state {
+            State::Skip { from_input, .. } => from_input,
+            _ => self.input_position(self.start),
+        };
+        self.joiner.held_from().map_or(at, |held| held.min(at))
     }
 
-    /// Empty lines since the last call.
-    pub(crate) fn take_skipped(&mut self) -> u64 {
-        std::mem::take(&mut self.skipped_empty)
-    }
-
-    fn finish_lines(&mut self, buffer: &[u8], from: usize) -> Result<(), EventTooLong> {
-        for at in memchr::memchr_iter(b'\n', buffer.get(from..self.filled).unwrap_or_default()) {
-            let end = from + at;
-            self.check_length(end)?;
-            let line = buffer.get(self.line_start..end).unwrap_or_default();
-            self.finish_line(if line.ends_with(b"\r") { end - 1 } else { end }, end + 1);
+    /// Up to where events were sent or skipped, for [`sent_to`](Self::sent_to).
+    pub(crate) fn sent_position(&self) -> u64 {
+        match self.state {
+            State::Skip { from, .. } => from,
+            _ => self.read_position(),
         }
-        Ok(())
     }
 
-    fn finish_line(&mut self, end: usize, next: usize) {
-        if end == self.line_start {
-            self.skipped_empty += 1;
-        } else if let (Ok(start), Ok(end)) = (u32::try_from(self.line_start), u32::try_from(end)) {
-            self.span_bytes += (end - start) as usize;
-            self.spans.push(Span { start, end });
-        }
-        self.line_start = next;
+    /// Where the event begins that is not finished, counted in decoded text.
+    fn read_position(&self) -> u64 {
+        self.base + self.start as u64
     }
 
-    fn check_length(&self, end: usize) -> Result<(), EventTooLong> {
-        if (end - self.line_start) as u64 > self.max_event_bytes {
-            return Err(EventTooLong { max: self.max_event_bytes, position: self.position() });
-        }
-        Ok(())
+    /// The position in the input of a place in the buffer.
+    fn input_position(&self, at: usize) -> u64 {
+        self.input_base + self.rules.encoding.units().len(self.buffer.get(..at).unwrap_or_default())
     }
+
+    /// What was passed over since the last call.
+    pub(crate) fn take_skipped(&mut self) -> Skipped {
+        std::mem::take(&mut self.skipped)
+    }
+}
+
+/// A column of events in the buffer and events beside it.
+fn with_joined(buffer: &[u8], spans: &[Span], joined: Vec<(usize, Vec<u8>)>) -> Option<Column> {
+    let mut bytes = Vec::new();
+    let mut placed = Vec::with_capacity(spans.len());
+    let mut joined = joined.into_iter().peekable();
+    for (index, span) in spans.iter().enumerate() {
+        let start = u32::try_from(bytes.len()).ok()?;
+        match joined.next_if(|(at, _)| *at == index) {
+            Some((_, text)) => bytes.extend_from_slice(&text),
+            None => bytes.extend_from_slice(buffer.get(span.start as usize..span.end as usize).unwrap_or_default()),
+        }
+        placed.push(Span { start, end: u32::try_from(bytes.len()).ok()? });
+    }
+    Column::from_spans(bytes.into(), placed)
 }
 
 #[cfg(test)]

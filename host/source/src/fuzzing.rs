@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::assemble::Chunk;
 use crate::decompress::{Caps, Decoder, decompress, gunzip_whole, read_whole};
-use crate::frame::Lines;
+use crate::frame::{Framer, Rules};
 use crate::http::body;
 use crate::http::options::Settings;
 use crate::http::share::InFlight;
@@ -16,52 +16,56 @@ use crate::source::BatchLimits;
 /// Events of one batch, and the position in the input just after them.
 pub type Events = (Vec<Vec<u8>>, u64);
 
-/// What became of an input of lines.
-#[derive(Debug, Default)]
+/// What became of an input that was framed.
+#[derive(Debug, Default, PartialEq, Eq)]
 pub struct Framed {
     /// The batches in order.
     pub batches: Vec<Events>,
     /// Empty lines.
     pub skipped: u64,
-    /// Where the line begins that was too long, if one was.
-    pub too_long_at: Option<u64>,
+    /// Events that were too long, and their bytes.
+    pub too_long: (u64, u64),
+    /// Zero bytes in front of events.
+    pub nuls: u64,
 }
 
 fn events(chunk: &Chunk) -> Events {
     (chunk.column.iter().map(<[u8]>::to_vec).collect(), chunk.end)
 }
 
-/// Frames an input that comes in these pieces and begins at this position, as the sources `file` and `stdin` do.
-pub fn lines<'a>(
+/// Frames an input that comes in these pieces and begins at this position, as the sources `file` and `stdin` do. With
+/// `documents` JSON documents are recognised.
+pub fn frame<'a>(
     pieces: impl IntoIterator<Item = &'a [u8]>,
     position: u64,
     limits: &BatchLimits,
+    documents: bool,
+    max_line_bytes: u64,
     max_event_bytes: u64,
 ) -> Framed {
     let mut framed = Framed::default();
-    let mut lines = Lines::new(position, limits.max_bytes, max_event_bytes);
+    let rules = Rules { documents, max_event_bytes, ..Rules::lines(max_line_bytes) };
+    let mut framer = Framer::new(rules, position, limits.max_bytes);
     for mut piece in pieces {
         while !piece.is_empty() {
-            let space = lines.space();
+            let space = framer.space();
             let count = piece.len().min(space.len());
             let Some((head, rest)) = piece.split_at_checked(count) else { return framed };
             if let Some(space) = space.get_mut(..count) {
                 space.copy_from_slice(head);
             }
             piece = rest;
-            if let Err(error) = lines.advance(count) {
-                framed.too_long_at = Some(error.position);
-                framed.batches.extend(lines.take(limits).iter().map(events));
-                framed.skipped += lines.take_skipped();
-                return framed;
-            }
-            if lines.is_full(limits) {
-                framed.batches.extend(lines.take(limits).iter().map(events));
+            framer.advance(count);
+            if framer.is_full(limits) {
+                framed.batches.extend(framer.take(limits).iter().map(events));
             }
         }
     }
-    framed.batches.extend(lines.finish(limits).iter().map(events));
-    framed.skipped += lines.take_skipped();
+    framed.batches.extend(framer.finish(limits).iter().map(events));
+    let skipped = framer.take_skipped();
+    framed.skipped = skipped.empty;
+    framed.too_long = (skipped.too_long, skipped.too_long_bytes);
+    framed.nuls = skipped.nuls;
     framed
 }
 

@@ -28,6 +28,7 @@ mod stdin;
 #[cfg(test)]
 mod testing;
 mod thread;
+mod transcode;
 
 pub use options::{OptionError, TYPES, build, check, files, schema};
 pub use source::{BatchLimits, Batches, Source, SourceContext, SourceError, Stop};

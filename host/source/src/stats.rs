@@ -32,6 +32,12 @@ pub struct SourceStats {
     pub unmatched: Mutex<Vec<String>>,
     /// Empty lines and empty documents, which are no events.
     pub skipped_empty: AtomicU64,
+    /// Lines and documents beyond the limits, which were skipped; each input that has some has a line in the log.
+    pub skipped_long: AtomicU64,
+    /// Bytes of those.
+    pub skipped_long_bytes: AtomicU64,
+    /// Zero bytes in front of events, as sparse or truncated files have them.
+    pub skipped_nuls: AtomicU64,
     /// Bytes known to be there to read, before decompression; 0 where the end is not known.
     pub total_bytes: AtomicU64,
     /// Bytes of those that have been read.
@@ -68,6 +74,29 @@ impl SourceStats {
     pub(crate) fn fail(&self, why: String) {
         add(&self.failures, 1);
         *self.last_failure.lock() = Some((SystemTime::now(), why));
+    }
+}
+
+impl SourceStats {
+    /// Counts what the framing passed over, and logs what was too long; `path` names the input.
+    pub(crate) fn skip(&self, source: &str, path: &str, skipped: &crate::frame::Skipped) {
+        add(&self.skipped_empty, skipped.empty);
+        add(&self.skipped_nuls, skipped.nuls);
+        if skipped.nuls > 0 {
+            tracing::warn!(source, path, bytes = skipped.nuls, "zero bytes in front of an event were skipped");
+        }
+        if let Some(position) = skipped.too_long_at {
+            add(&self.skipped_long, skipped.too_long);
+            add(&self.skipped_long_bytes, skipped.too_long_bytes);
+            tracing::warn!(
+                source,
+                path,
+                events = skipped.too_long,
+                bytes = skipped.too_long_bytes,
+                first_at = position,
+                "skipped what is longer than `max_line_bytes` or `max_event_bytes`; raise the option to read it"
+            );
+        }
     }
 }
 

@@ -16,13 +16,17 @@ use serde::Deserialize;
 
 use crate::assemble::{self, Chunk};
 use crate::decompress::{Caps, Compression, Decoder, Decompression, MAGIC_BYTES, ReadFailure};
-use crate::frame::{DEFAULT_MAX_EVENT_BYTES, EventTooLong, Framing, Lines, check_max_event_bytes};
+use crate::frame::{
+    DEFAULT_MAX_EVENT_BYTES, DEFAULT_MAX_LINE_BYTES, EventTooLong, Framer, Framing, LineFormat, Rules, check_max_bytes,
+    multiline,
+};
 use crate::options::{OptionError, verdict};
 use crate::outbox::{Intake, Outbox, Unwanted};
 use crate::quantity::Size;
 use crate::source::{BatchLimits, Source, SourceContext, SourceError, Stop};
 use crate::stats::{SourceStats, add};
 use crate::thread::Worker;
+use crate::transcode::{Encoding, MARK_BYTES, Transcoder, transcode};
 
 /// How long a stop may go unnoticed.
 const STOP_CHECK: Timespec = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
@@ -31,12 +35,26 @@ const STOP_CHECK: Timespec = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Options {
-    /// How bytes become events.
+    /// How bytes become events. `auto`: JSON documents one after the other, compact or pretty, with or without line feeds
+    /// between them; every line that is not JSON is an event. `lines`: each line is an event. `document`: the whole
+    /// input is one event. Default: `auto`.
     framing: Framing,
-    /// Whether compressed input is recognised by its first bytes.
+    /// Whether compressed input is recognised by its first bytes: `auto` or `none`. Default: `auto`.
     decompression: Decompression,
-    /// The longest event; a longer one ends the source with an error.
+    /// Maximum length of a line in bytes. Longer lines are skipped, counted and logged. Default: `1MiB`.
+    max_line_bytes: Size,
+    /// Maximum length of an event in bytes, also of JSON documents and of events of several lines. With framing
+    /// `document` a longer input ends the source with an error; otherwise the event is skipped, counted and logged.
+    /// Default: `1GiB`.
     max_event_bytes: Size,
+    /// Format of lines. `auto`: lines that a container runtime (CRI) cut in parts are joined. `cri`: they are joined, and
+    /// the event is the message without time, stream and tag. `raw`: lines are left as they are. Default: `auto`.
+    line_format: LineFormat,
+    /// Encoding of the text: `utf-8`, `utf-16le`, `utf-16be` or `windows-1252` (includes Latin-1). A byte order mark of
+    /// UTF-16 or UTF-8 counts more than the option, and is dropped. Default: `utf-8`.
+    encoding: Encoding,
+    /// Joins several lines to one event, such as a stack trace. Default: none.
+    multiline: Option<multiline::Options>,
 }
 
 impl Default for Options {
@@ -44,22 +62,41 @@ impl Default for Options {
         Self {
             framing: Framing::default(),
             decompression: Decompression::default(),
+            max_line_bytes: Size(DEFAULT_MAX_LINE_BYTES),
             max_event_bytes: Size(DEFAULT_MAX_EVENT_BYTES),
+            line_format: LineFormat::default(),
+            encoding: Encoding::default(),
+            multiline: None,
         }
     }
 }
 
 /// The source, ready to run.
 pub(crate) struct Stdin {
-    options: Options,
+    framing: Framing,
+    decompression: Decompression,
+    rules: Rules,
     /// Stands in for standard input.
     input: Option<OwnedFd>,
 }
 
 impl Stdin {
     pub(crate) fn new(options: Options) -> Result<Self, Vec<OptionError>> {
-        let errors = check_max_event_bytes(options.max_event_bytes).into_iter().collect();
-        verdict(Self { options, input: None }, errors)
+        let mut errors: Vec<OptionError> = check_max_bytes("max_event_bytes", options.max_event_bytes)
+            .into_iter()
+            .chain(check_max_bytes("max_line_bytes", options.max_line_bytes))
+            .collect();
+        let multiline = options.multiline.as_ref().and_then(|written| multiline::Multiline::new(written, &mut errors));
+        let rules = Rules {
+            documents: options.framing == Framing::Auto && multiline.is_none(),
+            max_line_bytes: options.max_line_bytes.0.min(options.max_event_bytes.0),
+            max_event_bytes: options.max_event_bytes.0,
+            line_format: options.line_format,
+            multiline: multiline.map(Arc::new),
+            encoding: options.encoding,
+        };
+        let (framing, decompression) = (options.framing, options.decompression);
+        verdict(Self { framing, decompression, rules, input: None }, errors)
     }
 }
 
@@ -77,8 +114,17 @@ impl Source for Stdin {
             let (name, stats) = (context.name.clone(), context.stats.clone());
             let (limits, stop) = (context.limits, context.stop.clone());
             let (intake, outbox) = Outbox::new(context, "stdin");
-            let framer = Framer { options: self.options, limits, stop, stats: stats.clone(), output: intake };
-            let worker = Worker::spawn(format!("{name}-read"), move || framer.run(input))?;
+            let pump = Pump {
+                name: name.to_string(),
+                framing: self.framing,
+                decompression: self.decompression,
+                rules: self.rules,
+                limits,
+                stop,
+                stats: stats.clone(),
+                output: intake,
+            };
+            let worker = Worker::spawn(format!("{name}-read"), move || pump.run(input))?;
             stats.start();
             outbox.run().await;
             worker.finished().await.map_err(|error| {
@@ -139,15 +185,18 @@ enum StdinError {
     TooLong(#[from] EventTooLong),
 }
 
-struct Framer {
-    options: Options,
+struct Pump {
+    name: String,
+    framing: Framing,
+    decompression: Decompression,
+    rules: Rules,
     limits: BatchLimits,
     stop: Stop,
     stats: Arc<SourceStats>,
     output: Intake,
 }
 
-impl Framer {
+impl Pump {
     fn run(self, file: File) -> Result<(), SourceError> {
         let result = self.frame(file);
         if self.stop.is_stopped() {
@@ -159,7 +208,7 @@ impl Framer {
 
     fn frame(&self, file: File) -> Result<(), StdinError> {
         let mut input = Input { file, stop: self.stop.clone(), stats: self.stats.clone() };
-        let (head, compression) = match self.options.decompression {
+        let (head, compression) = match self.decompression {
             Decompression::None => (Vec::new(), Compression::None),
             Decompression::Auto => {
                 let head = input.head().map_err(ReadFailure::Io)?;
@@ -171,51 +220,57 @@ impl Framer {
         // `max_event_bytes` bounds what is held here, and the queue what has left.
         let caps = Caps { max_bytes: u64::MAX, max_ratio: u64::MAX };
         let decoder = Decoder::new(compression, input, caps).map_err(ReadFailure::Io)?;
-        match self.options.framing {
-            Framing::Lines => self.lines(decoder),
+        match self.framing {
+            Framing::Lines | Framing::Auto => self.events(decoder),
             Framing::Document => self.document(decoder),
         }
     }
 
-    fn lines(&self, mut input: Decoder<impl Read>) -> Result<(), StdinError> {
-        let mut lines = Lines::new(0, self.limits.max_bytes, self.options.max_event_bytes.0);
+    fn events(&self, mut decoder: Decoder<impl Read>) -> Result<(), StdinError> {
+        let head = head_of(&mut decoder).map_err(|error| decoder.explain(error))?;
+        let (encoding, mark) = self.rules.encoding.of(&head);
+        let rules = Rules { encoding, ..self.rules.clone() };
+        let mut framer = Framer::new(rules, mark, self.limits.max_bytes);
+        let behind = head.get(usize::try_from(mark).unwrap_or(0)..).unwrap_or_default().to_vec();
+        let mut input = Transcoder::new(io::Cursor::new(behind).chain(decoder), encoding);
+        let patience = self.rules.patience();
         let mut oldest = None;
+        let mut last_read = Instant::now();
         let result = loop {
-            match input.read(lines.space()) {
+            match input.read(framer.space()) {
                 Ok(0) => break Ok(()),
                 Ok(n) => {
-                    if let Err(error) = lines.advance(n) {
-                        break Err(error.into());
+                    framer.advance(n);
+                    last_read = Instant::now();
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    if framer.is_waiting() && last_read.elapsed() >= patience {
+                        framer.flush();
                     }
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => break Err(input.explain(error).into()),
+                Err(error) => break Err(input.input.get_ref().1.explain(error).into()),
             }
+            self.stats.skip(&self.name, "standard input", &framer.take_skipped());
             let is_old = |since: &mut Instant| since.elapsed() >= self.limits.max_age;
-            if !lines.has_lines() {
+            if !framer.has_events() {
                 oldest = None;
-            } else if lines.is_full(&self.limits) || is_old(oldest.get_or_insert_with(Instant::now)) {
+            } else if framer.is_full(&self.limits) || is_old(oldest.get_or_insert_with(Instant::now)) {
                 oldest = None;
-                if self.send(lines.take(&self.limits)).is_err() {
+                if self.send(framer.take(&self.limits)).is_err() {
                     return Ok(());
                 }
             }
         };
-        // After an error too: the unfinished line was read and cannot be read again. A line that is too long is cut
-        // off by that error instead of passing as an event.
-        let rest = if matches!(result, Err(StdinError::TooLong(_))) {
-            lines.take(&self.limits)
-        } else {
-            lines.finish(&self.limits)
-        };
-        add(&self.stats.skipped_empty, lines.take_skipped());
+        // After an error too: the unfinished event was read and cannot be read again.
+        let rest = framer.finish(&self.limits);
+        self.stats.skip(&self.name, "standard input", &framer.take_skipped());
         let _ = self.send(rest);
         result
     }
 
     fn document(&self, mut input: Decoder<impl Read>) -> Result<(), StdinError> {
-        let max = self.options.max_event_bytes.0;
+        let max = self.rules.max_event_bytes;
         let mut document = Vec::new();
         let result = loop {
             match input.by_ref().take(max + 1 - document.len() as u64).read_to_end(&mut document) {
@@ -231,6 +286,7 @@ impl Framer {
         if document.is_empty() {
             add(&self.stats.skipped_empty, 1);
         } else {
+            let document = transcode(document, self.rules.encoding);
             // What could be read of a damaged document is an event too, and fails where it is taken apart.
             let _ = self.send([assemble::document(document).map_err(|_| too_long)?]);
         }
@@ -239,6 +295,18 @@ impl Framer {
 
     fn send(&self, chunks: impl IntoIterator<Item = Chunk>) -> Result<(), Unwanted> {
         chunks.into_iter().try_for_each(|chunk| self.output.send(chunk))
+    }
+}
+
+/// The first bytes of an input, as many as a byte order mark has; fewer where it ends.
+fn head_of(input: &mut impl Read) -> io::Result<Vec<u8>> {
+    let mut head = Vec::new();
+    loop {
+        match input.by_ref().take((MARK_BYTES - head.len()) as u64).read_to_end(&mut head) {
+            Ok(_) => return Ok(head),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error),
+        }
     }
 }
 

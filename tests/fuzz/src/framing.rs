@@ -1,11 +1,12 @@
-//! Framing and decompression of what sources read, compared with splitting the whole input at its line feeds.
+//! Framing and decompression of what sources read: lines compared with splitting the whole input at its line feeds,
+//! JSON documents with the same input in one piece.
 
 use std::io::Write as _;
 use std::time::Duration;
 
 use arbitrary::Unstructured;
 use wattle_source::BatchLimits;
-use wattle_source::fuzzing::{Framed, lines, unpack};
+use wattle_source::fuzzing::{Framed, unpack};
 
 #[derive(Debug)]
 struct Setup {
@@ -61,65 +62,107 @@ pub fn framing(bytes: &[u8]) {
     let Ok(setup) = Setup::read(&mut source) else { return };
     let input = source.take_rest();
     frame(&setup, input);
+    documents(&setup, input);
     decompress(&setup, input);
 }
 
-/// What the lines are, by the book.
-fn model(input: &[u8]) -> (Vec<&[u8]>, u64) {
-    let ended = input.split(|b| *b == b'\n');
-    let mut all: Vec<&[u8]> = ended.collect();
+/// What the lines are, by the book: the events, empty lines, zero bytes in front of lines, and what is too long.
+fn model(input: &[u8], longest: u64) -> (Vec<&[u8]>, u64, u64, (u64, u64)) {
+    let mut all: Vec<&[u8]> = input.split(|b| *b == b'\n').collect();
     // What follows the last line feed is an event if there is anything, carriage return and all.
     let last = all.pop().unwrap_or_default();
-    all.iter_mut().for_each(|line| *line = line.strip_suffix(b"\r").unwrap_or(line));
-    let empty = all.iter().filter(|line| line.is_empty()).count() as u64;
-    let lines = all.into_iter().chain([last]).filter(|line| !line.is_empty()).collect();
-    (lines, empty)
+    let (mut events, mut empty, mut nuls, mut too_long) = (Vec::new(), 0, 0, (0, 0));
+    for (line, is_fed) in all.into_iter().map(|line| (line, true)).chain([(last, false)]) {
+        let mut start = 0;
+        while let Some(rest) = line.get(start..) {
+            if rest.starts_with(b"\0") {
+                start += 1;
+                nuls += 1;
+            } else if rest.starts_with(b"\xef\xbb\xbf") {
+                start += 3;
+            } else {
+                break;
+            }
+        }
+        let full = &line[start..];
+        let text = if is_fed { full.strip_suffix(b"\r").unwrap_or(full) } else { full };
+        if full.len() as u64 > longest {
+            too_long.0 += 1;
+            too_long.1 += full.len() as u64;
+        } else if !text.is_empty() {
+            events.push(text);
+        } else if is_fed {
+            empty += 1;
+        }
+    }
+    (events, empty, nuls, too_long)
 }
 
-fn frame(setup: &Setup, input: &[u8]) {
-    let limits = BatchLimits {
+fn limits(setup: &Setup) -> BatchLimits {
+    BatchLimits {
         max_bytes: usize::from(setup.max_bytes) + 1,
         max_events: usize::from(setup.max_events) + 1,
         max_age: Duration::ZERO,
-    };
-    let longest = u64::from(setup.max_event_bytes) + 1;
-    let pieces = |from: usize| {
-        let mut rest = &input[from..];
-        let mut lengths = setup.pieces.iter().map(|length| usize::from(*length) + 1).cycle();
-        std::iter::from_fn(move || {
-            let (piece, left) = rest.split_at(lengths.next()?.min(rest.len()));
-            rest = left;
-            (!piece.is_empty()).then_some(piece)
-        })
-    };
-    let Framed { batches, skipped, too_long_at } = lines(pieces(0), 0, &limits, longest);
-    let found: Vec<&[u8]> = batches.iter().flat_map(|(rows, _)| rows.iter().map(Vec::as_slice)).collect();
-    let (expected, empty) = model(input);
-    match too_long_at {
-        None => {
-            assert_eq!(found, expected);
-            assert_eq!(skipped, empty);
-        }
-        Some(at) => {
-            let at = usize::try_from(at).unwrap();
-            let (before, _) = model(&input[..at]);
-            assert_eq!(found, before, "all events before the one that is too long");
-            let line = input[at..].split(|b| *b == b'\n').next().unwrap_or_default();
-            assert!(line.len() as u64 > longest, "it is too long");
-        }
     }
-    for (rows, end) in &batches {
+}
+
+/// The input from there on, in the pieces of the setup.
+fn pieces<'a>(setup: &'a Setup, mut rest: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
+    let mut lengths = setup.pieces.iter().map(|length| usize::from(*length) + 1).cycle();
+    std::iter::from_fn(move || {
+        let (piece, left) = rest.split_at(lengths.next()?.min(rest.len()));
+        rest = left;
+        (!piece.is_empty()).then_some(piece)
+    })
+}
+
+fn rows(framed: &Framed) -> Vec<&[u8]> {
+    framed.batches.iter().flat_map(|(rows, _)| rows.iter().map(Vec::as_slice)).collect()
+}
+
+fn frame(setup: &Setup, input: &[u8]) {
+    let limits = limits(setup);
+    let longest = u64::from(setup.max_event_bytes) + 1;
+    let lines = |input, at| wattle_source::fuzzing::frame(pieces(setup, input), at, &limits, false, longest, longest);
+    let framed = lines(input, 0);
+    let (expected, empty, nuls, too_long) = model(input, longest);
+    assert_eq!(rows(&framed), expected);
+    assert_eq!((framed.skipped, framed.nuls, framed.too_long), (empty, nuls, too_long));
+    for (rows, end) in &framed.batches {
         assert!(!rows.is_empty() && rows.len() <= limits.max_events);
         assert!(rows.len() == 1 || rows.iter().map(Vec::len).sum::<usize>() <= limits.max_bytes, "within the limit");
         assert!(*end <= input.len() as u64);
     }
     // A checkpoint between any two batches loses nothing and repeats nothing. All of them would be quadratic.
-    if let Some((index, (_, end))) = batches.iter().enumerate().nth(batches.len() / 2)
-        && too_long_at.is_none()
-    {
-        let rest = lines(pieces(usize::try_from(*end).unwrap()), *end, &limits, longest);
+    if let Some((index, (_, end))) = framed.batches.iter().enumerate().nth(framed.batches.len() / 2) {
+        let rest = lines(&input[usize::try_from(*end).unwrap()..], *end);
         let again = rest.batches.iter().flat_map(|(rows, _)| rows);
-        assert!(again.eq(batches[index + 1..].iter().flat_map(|(rows, _)| rows)), "resumed at byte {end}");
+        assert!(again.eq(framed.batches[index + 1..].iter().flat_map(|(rows, _)| rows)), "resumed at byte {end}");
+    }
+}
+
+/// Documents are the same however the input comes, and every byte is in an event or is white space or junk between them.
+fn documents(setup: &Setup, input: &[u8]) {
+    let limits = limits(setup);
+    let framed = wattle_source::fuzzing::frame(pieces(setup, input), 0, &limits, true, 1 << 20, 1 << 20);
+    let whole = wattle_source::fuzzing::frame([input], 0, &limits, true, 1 << 20, 1 << 20);
+    assert_eq!(rows(&framed), rows(&whole));
+    assert_eq!((framed.skipped, framed.nuls, framed.too_long), (whole.skipped, whole.nuls, whole.too_long));
+    let mut rest = input;
+    for row in rows(&whole) {
+        let at = rest.windows(row.len()).position(|window| window == row).expect("events are in the input, in order");
+        assert!(
+            rest[..at].iter().all(|byte| b" \t\r\n\0\x1e\xef\xbb\xbf".contains(byte)),
+            "only white space lies between events"
+        );
+        rest = &rest[at + row.len()..];
+    }
+    if let Some((index, (_, end))) = framed.batches.iter().enumerate().nth(framed.batches.len() / 2) {
+        let at = usize::try_from(*end).unwrap();
+        let again = wattle_source::fuzzing::frame(pieces(setup, &input[at..]), *end, &limits, true, 1 << 20, 1 << 20);
+        let after: Vec<&[u8]> =
+            framed.batches[index + 1..].iter().flat_map(|(rows, _)| rows.iter().map(Vec::as_slice)).collect();
+        assert_eq!(rows(&again), after, "resumed at byte {end}");
     }
 }
 

@@ -119,13 +119,16 @@ fn up<S>(out: &mut Exposition, metric: Metric, all: &[Component<S>]) {
 fn sources(out: &mut Exposition, all: &[Component<SourceStats>]) {
     up(out, names::SOURCE_UP, all);
     type Read = fn(&SourceStats) -> u64;
-    let counters: [(Metric, Read); 6] = [
+    let counters: [(Metric, Read); 9] = [
         (names::SOURCE_EVENTS, |s| load(&s.events)),
         (names::SOURCE_BYTES, |s| load(&s.bytes)),
         (names::SOURCE_FAILURES, |s| load(&s.failures)),
         (names::SOURCE_RETRIES, |s| load(&s.retries)),
         (names::SOURCE_LOST, |s| load(&s.lost)),
         (names::SOURCE_EMPTY, |s| load(&s.skipped_empty)),
+        (names::SOURCE_LONG, |s| load(&s.skipped_long)),
+        (names::SOURCE_LONG_BYTES, |s| load(&s.skipped_long_bytes)),
+        (names::SOURCE_NULS, |s| load(&s.skipped_nuls)),
     ];
     for (metric, read) in counters {
         let mut family = out.family(metric);

@@ -54,8 +54,9 @@ impl Work for Judge<'_> {
 }
 
 /// What a block must know of the blocks before it.
-struct State {
-    nest: Nest,
+#[derive(Clone)]
+pub(super) struct State {
+    pub(super) nest: Nest,
     strings: Strings,
     /// 1 where the block begins inside a key.
     in_key: u64,
@@ -75,6 +76,7 @@ struct State {
 }
 
 /// Whether the block begins behind such tokens, with nothing but white space between: then 1.
+#[derive(Clone, Copy)]
 struct Behind(u64);
 
 impl Behind {
@@ -103,7 +105,7 @@ struct Tokens {
 }
 
 impl State {
-    fn new(max_depth: usize) -> Self {
+    pub(super) fn new(max_depth: usize) -> Self {
         Self {
             nest: Nest::new(max_depth),
             strings: Strings::default(),
@@ -121,7 +123,7 @@ impl State {
 
     /// Judges the block at `at`; none where it is wrong.
     #[inline(always)]
-    fn block(&mut self, text: &[u8], at: usize, block: &[u8; BLOCK], classes: Classes) -> Option<()> {
+    pub(super) fn block(&mut self, text: &[u8], at: usize, block: &[u8; BLOCK], classes: Classes) -> Option<()> {
         self.not_ascii |= classes.not_ascii;
         let escaped = self.strings.escaped(classes.backslashes);
         let quotes = classes.quotes & !escaped;
@@ -156,6 +158,31 @@ impl State {
         };
         // Compact text has no white space, and what serves to pass it costs a tenth.
         if white == 0 { self.grammar(&tokens, in_object, 0) } else { self.grammar(&tokens, in_object, white) }
+    }
+
+    /// Returns how many bytes of the block belong to the document if its outermost container closes here.
+    #[inline(always)]
+    pub(super) fn closes_in(&self, classes: &Classes) -> Option<usize> {
+        let mut depth = self.nest.depth;
+        if (classes.close.count_ones() as usize) < depth {
+            return None;
+        }
+        let mut strings = self.strings;
+        let escaped = strings.escaped(classes.backslashes);
+        let outside = !strings.inside_of(classes.quotes & !escaped);
+        let (mut open, mut close) = (classes.open & outside, classes.close & outside);
+        while close != 0 {
+            let lowest = close & close.wrapping_neg();
+            let before = open & (lowest - 1);
+            depth += before.count_ones() as usize;
+            if depth <= 1 {
+                return Some(lowest.trailing_zeros() as usize + 1);
+            }
+            depth -= 1;
+            open ^= before;
+            close ^= lowest;
+        }
+        None
     }
 
     /// Judges what stands behind what.

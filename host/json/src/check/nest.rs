@@ -3,6 +3,7 @@
 use crate::{Error, ErrorKind};
 
 /// Which containers are open: one bit each, 1 for an object, the innermost lowest.
+#[derive(Clone)]
 pub(super) struct Nest {
     pub(super) depth: usize,
     max_depth: usize,

@@ -173,7 +173,7 @@ impl Reader {
         let file = watched.file.take();
         let path = watched.path.clone();
         self.open.remove(&key);
-        if watched.copy_of.is_some() || watched.framing == Framing::Document {
+        if watched.copy_of.is_some() || watched.framing != Framing::Lines {
             self.forget(key, false);
         } else if let Some(copy) = self.find_copy(key) {
             tracing::info!(

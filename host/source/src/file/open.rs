@@ -94,7 +94,7 @@ impl Reader {
     pub(super) fn count_loss(&self, key: Key, loss: Loss) {
         let Some(watched) = self.files.get(&key) else { return };
         let is_plain = watched.compression(&self.settings) == Compression::None;
-        let bytes = if is_plain && watched.framing == Framing::Lines { watched.unread() } else { 0 };
+        let bytes = if is_plain && watched.framing != Framing::Document { watched.unread() } else { 0 };
         let (source, path) = (&self.context.name, watched.path.display());
         if bytes == 0 || watched.has_failed || watched.copy_of.is_some() {
             return;

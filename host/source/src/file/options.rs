@@ -11,9 +11,12 @@ use serde::Deserialize;
 use super::discover::Patterns;
 use super::links::Links;
 use crate::decompress::{Caps, Decompression};
-use crate::frame::{DEFAULT_MAX_EVENT_BYTES, Framing, check_max_event_bytes};
+use crate::frame::{
+    DEFAULT_MAX_EVENT_BYTES, DEFAULT_MAX_LINE_BYTES, Framing, LineFormat, Rules, check_max_bytes, multiline,
+};
 use crate::options::{OptionError, verdict};
 use crate::quantity::{Flag, Number, Period, Size};
+use crate::transcode::Encoding;
 
 /// The options as written.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -24,14 +27,17 @@ pub(crate) struct Options {
     /// Globs of files to leave out.
     #[serde(default)]
     exclude: Vec<String>,
-    /// How bytes become events; `auto` takes `.json`, `.json.gz` and `.json.zst` as documents, all else as lines.
+    /// How bytes become events. `auto`: JSON documents one after the other, compact or pretty, with or without line feeds
+    /// between them; every line that is not JSON is an event. `lines`: each line is an event. `document`: each file is
+    /// one event. Default: `auto`.
     #[serde(default)]
     framing: FileFraming,
     /// Where to begin in files that were there before the source ran for the first time, or before it lost its positions:
     /// `beginning` or `end`. Default: `beginning`.
     #[serde(default)]
     read_from: ReadFrom,
-    /// Whether files of lines are read as they grow.
+    /// Whether files are read as they grow. Files with framing `document` and compressed files are read when they have not
+    /// changed for `stable_after`. Default: `true`.
     #[serde(default = "yes")]
     follow: Flag,
     /// Which symbolic links are followed: `same_owner` (those of root, of the agent's own user, and those whose target
@@ -55,12 +61,30 @@ pub(crate) struct Options {
     /// Default: `5s`.
     #[serde(default = "rotate_wait")]
     rotate_wait: Period,
-    /// The longest event; a file with a longer one fails there.
+    /// Maximum length of a line in bytes. Longer lines are skipped, counted and logged. Default: `1MiB`.
+    #[serde(default = "max_line_bytes")]
+    max_line_bytes: Size,
+    /// Format of lines. `auto`: lines that a container runtime (CRI) cut in parts are joined. `cri`: they are joined, and
+    /// the event is the message without time, stream and tag. `raw`: lines are left as they are. Default: `auto`.
+    #[serde(default)]
+    line_format: LineFormat,
+    /// Encoding of the text: `utf-8`, `utf-16le`, `utf-16be` or `windows-1252` (includes Latin-1). A byte order mark of
+    /// UTF-16 or UTF-8 counts more than the option, and is dropped. Default: `utf-8`.
+    #[serde(default)]
+    encoding: Encoding,
+    /// Joins several lines to one event, such as a stack trace. Default: none.
+    #[serde(default)]
+    multiline: Option<multiline::Options>,
+    /// Maximum length of an event in bytes, also of JSON documents and of events of several lines. With framing
+    /// `document` a longer file fails; otherwise the event is skipped, counted and logged. Default: `1GiB`.
     #[serde(default = "max_event_bytes")]
     max_event_bytes: Size,
     /// The most that a compressed file may hold; beyond it fails.
     #[serde(default = "max_decompressed_bytes")]
     max_decompressed_bytes: Size,
+    /// Maximum window of zstd files in bytes, a power of two up to `2GiB`; reading takes as much memory. Default: `128MiB`.
+    #[serde(default = "max_zstd_window")]
+    max_zstd_window: Size,
     /// How many times larger a compressed file may get.
     #[serde(default = "max_decompression_ratio")]
     max_decompression_ratio: Number<u64>,
@@ -80,6 +104,14 @@ fn second() -> Period {
 
 fn rotate_wait() -> Period {
     Period(Duration::from_secs(5))
+}
+
+fn max_line_bytes() -> Size {
+    Size(DEFAULT_MAX_LINE_BYTES)
+}
+
+fn max_zstd_window() -> Size {
+    Size(128 << 20)
 }
 
 fn max_event_bytes() -> Size {
@@ -142,7 +174,8 @@ pub(crate) struct Settings {
     pub(crate) glob_interval: Duration,
     pub(crate) stable_after: Duration,
     pub(crate) rotate_wait: Duration,
-    pub(crate) max_event_bytes: u64,
+    pub(crate) rules: Rules,
+    pub(crate) max_window_log: u32,
     pub(crate) caps: Caps,
     pub(crate) max_open_files: usize,
 }
@@ -161,7 +194,21 @@ impl Settings {
         if options.max_open_files.0 == 0 {
             errors.push(OptionError::new("max_open_files", "must be at least 1"));
         }
-        errors.extend(check_max_event_bytes(options.max_event_bytes));
+        errors.extend(check_max_bytes("max_event_bytes", options.max_event_bytes));
+        errors.extend(check_max_bytes("max_line_bytes", options.max_line_bytes));
+        let window = options.max_zstd_window.0;
+        if !window.is_power_of_two() || !(1 << 10..=1 << 31).contains(&window) {
+            errors.push(OptionError::new("max_zstd_window", "must be a power of two from `1KiB` to `2GiB`"));
+        }
+        let multiline = options.multiline.as_ref().and_then(|written| multiline::Multiline::new(written, &mut errors));
+        let rules = Rules {
+            documents: matches!(options.framing, FileFraming::Auto) && multiline.is_none(),
+            max_line_bytes: options.max_line_bytes.0.min(options.max_event_bytes.0),
+            max_event_bytes: options.max_event_bytes.0,
+            line_format: options.line_format,
+            multiline: multiline.map(Arc::new),
+            encoding: options.encoding,
+        };
         let settings = Self {
             patterns,
             framing: options.framing,
@@ -174,14 +221,16 @@ impl Settings {
             glob_interval: options.glob_interval.0.max(Duration::from_millis(10)),
             stable_after: options.stable_after.0,
             rotate_wait: options.rotate_wait.0,
-            max_event_bytes: options.max_event_bytes.0,
+            rules,
+            max_window_log: window.max(1).ilog2(),
             caps: Caps { max_bytes: options.max_decompressed_bytes.0, max_ratio: options.max_decompression_ratio.0 },
             max_open_files: usize::try_from(options.max_open_files.0).unwrap_or(usize::MAX),
         };
         verdict(settings, errors)
     }
 
-    /// How the bytes of the file of this name become events.
+    /// How the bytes of the file of this name become events; `Auto` for a file that may be one JSON document, which is
+    /// complete when it does not change any more.
     pub(crate) fn framing_of(&self, path: &Path) -> Framing {
         match self.framing {
             FileFraming::Lines => Framing::Lines,
@@ -189,7 +238,7 @@ impl Settings {
             FileFraming::Auto => {
                 let name = path.file_name().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
                 let is_document = [".json", ".json.gz", ".json.zst"].iter().any(|end| name.ends_with(end));
-                if is_document { Framing::Document } else { Framing::Lines }
+                if is_document { Framing::Auto } else { Framing::Lines }
             }
         }
     }
@@ -207,9 +256,9 @@ mod tests {
             Settings::new(serde_json::from_value(options).unwrap()).unwrap()
         };
         for (name, expected) in [
-            ("a.json", Framing::Document),
-            ("a/b.JSON.GZ", Framing::Document),
-            ("a.json.zst", Framing::Document),
+            ("a.json", Framing::Auto),
+            ("a/b.JSON.GZ", Framing::Auto),
+            ("a.json.zst", Framing::Auto),
             ("a.jsonl", Framing::Lines),
             ("a.log.gz", Framing::Lines),
             ("a.json.1", Framing::Lines),

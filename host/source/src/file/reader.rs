@@ -16,11 +16,11 @@ use super::checkpoint::Saved;
 use super::discover::Complaints;
 use super::identity::{Content, FileId, Head, Proof, Version, read_head};
 use super::options::Settings;
-use super::read::{FileFailure, Flow, Reading, Unwanted};
+use super::read::{End, FileFailure, Flow, Part, Reading, Unwanted};
 use super::track::{Key, Tracker};
 use super::watched::Watched;
 use crate::assemble::{self, Chunk};
-use crate::decompress::{Compression, ReadFailure};
+use crate::decompress::{Compression, ENDS_EARLY, ReadFailure};
 use crate::frame::Framing;
 use crate::source::SourceContext;
 use crate::stats::add;
@@ -30,6 +30,9 @@ pub(super) const LOOK_INTERVAL: Duration = Duration::from_millis(200);
 
 /// How long after trouble a file is tried again.
 const TROUBLE_PAUSE: Duration = Duration::from_secs(1);
+
+/// How long a file that ends inside of a document or of its compressed form must not change to count as damaged.
+const PARTIAL_PATIENCE: Duration = Duration::from_secs(60);
 
 /// How the turn of a file ended.
 enum Turn {
@@ -199,6 +202,7 @@ impl Reader {
             add(&self.context.stats.retries, 1);
             watched.position = position;
             watched.proof = proof;
+            watched.sent_to = 0;
             watched.has_news = true;
             watched.is_complete = false;
             watched.has_failed = false;
@@ -272,7 +276,7 @@ impl Reader {
             }
         };
         let is_plain = watched.compression(&self.settings) == Compression::None;
-        if is_plain && watched.framing == Framing::Lines && metadata.len() < watched.position {
+        if is_plain && watched.framing != Framing::Document && metadata.len() < watched.position {
             return Ok(Turn::Replaced);
         }
         if watched.head.fingerprint.is_short()
@@ -293,7 +297,7 @@ impl Reader {
         }
         watched.has_news = false;
         match watched.framing {
-            Framing::Lines => self.read_lines(key, watched, &metadata),
+            Framing::Auto | Framing::Lines => self.read_events(key, watched, &metadata),
             Framing::Document => self.read_document(key, watched, &metadata),
         }
     }
@@ -302,21 +306,31 @@ impl Reader {
         Reading {
             compression: watched.compression(&self.settings),
             caps: self.settings.caps,
-            max_event_bytes: self.settings.max_event_bytes,
+            max_window_log: self.settings.max_window_log,
+            rules: self.settings.rules.clone(),
             limits: self.context.limits,
         }
     }
 
-    fn read_lines(&mut self, key: Key, watched: &mut Watched, metadata: &Metadata) -> Result<Turn, Unwanted> {
+    fn read_events(&mut self, key: Key, watched: &mut Watched, metadata: &Metadata) -> Result<Turn, Unwanted> {
         let is_followed = watched.is_followed(&self.settings, self.context.once);
         let is_last = !is_followed || watched.is_over(self.settings.rotate_wait);
+        let is_json = watched.framing == Framing::Auto;
+        let is_settled = watched.is_settled();
+        let is_given_up = is_json && is_settled && watched.changed_at.elapsed() >= PARTIAL_PATIENCE;
+        let end = match (is_last || is_given_up, self.context.once) {
+            (true, true) => End::LastDamaged,
+            (true, false) => End::Last,
+            (false, _) if is_settled => End::Settled,
+            (false, _) => End::Open,
+        };
         let Some(file) = &watched.file else { return Ok(Turn::Read) };
         let path = watched.path.to_string_lossy().into_owned();
+        let part = Part { from: watched.position, until: metadata.len(), sent_to: watched.sent_to, end };
         let reading = self.reading(watched);
         let plain = (reading.compression == Compression::None).then_some(file);
-        let read = reading
-            .lines(file, watched.position, metadata.len(), is_last, &mut |chunk| self.send(key, &path, plain, chunk))?;
-        add(&self.context.stats.skipped_empty, read.skipped_empty);
+        let read = reading.events(file, part, &mut |chunk| self.send(key, &path, plain, chunk))?;
+        self.context.stats.skip(&self.context.name, &path, &read.skipped);
         add(&self.context.stats.read_bytes, read.taken);
         if let Some(file) = plain {
             // The one made before the last events were handed on: whoever has them may write the file again at once.
@@ -324,14 +338,53 @@ impl Reader {
             watched.proof = made.or_else(|| proof(file, read.position)).or(watched.proof);
         }
         watched.position = read.position;
+        watched.sent_to = read.sent_to;
         watched.read_to = metadata.len();
         self.tracker.pass(key, read.position, watched.proof.filter(|proof| proof.at == read.position));
         if read.is_paused {
             watched.has_news = true;
             return Ok(Turn::Paused);
         }
-        self.conclude(key, watched, read.failure, is_last);
+        if read.has_junk {
+            self.say(watched, "something that is not compressed follows the compressed data; it is not read");
+        }
+        // A long event that was skipped would be lost with the file.
+        watched.has_failed |= read.skipped.too_long > 0;
+        let is_partial = is_json && is_settled && read.position < metadata.len();
+        watched.settles_after = if is_partial {
+            Some(PARTIAL_PATIENCE)
+        } else if !is_followed || is_settled {
+            None
+        } else if is_json {
+            Some(self.settings.stable_after)
+        } else {
+            read.is_waiting.then(|| self.settings.rules.patience())
+        };
+        if is_followed && is_partial {
+            self.say(watched, "the file ends inside of a JSON document; waiting for the rest");
+        }
+        if let Some(FileFailure::Read(ReadFailure::Damaged { reason, .. })) = &read.failure
+            && reason == ENDS_EARLY
+            && !self.context.once
+            && watched.changed_at.elapsed() < PARTIAL_PATIENCE
+        {
+            // It may be that it is still being copied.
+            watched.trouble = Some((ENDS_EARLY.to_owned(), Instant::now() + TROUBLE_PAUSE));
+            self.say(watched, "the compressed file is not complete; waiting for the rest");
+            return Ok(Turn::Read);
+        }
+        // A file of JSON that does not change any more is complete, unless a document is not.
+        let is_complete = is_last || is_given_up || (is_json && is_settled && read.position == metadata.len());
+        self.conclude(key, watched, read.failure, is_complete);
         Ok(Turn::Read)
+    }
+
+    /// Logs something about a file, once.
+    fn say(&self, watched: &mut Watched, what: &'static str) {
+        if watched.said != Some(what) {
+            watched.said = Some(what);
+            tracing::warn!(source = %self.context.name, path = %watched.path.display(), "{what}");
+        }
     }
 
     fn read_document(&mut self, key: Key, watched: &mut Watched, metadata: &Metadata) -> Result<Turn, Unwanted> {

@@ -219,7 +219,7 @@ impl Reader {
         match entry {
             Some(entry) => {
                 watched.is_complete = entry.is_done() && entry.read == watched.version;
-                if framing == Framing::Lines || watched.is_complete {
+                if framing != Framing::Document || watched.is_complete {
                     watched.position = entry.position;
                     watched.proof = entry.proof;
                 }
@@ -230,7 +230,8 @@ impl Reader {
                 is_passed_over = watched.is_complete && entry.passed_over;
             }
             None if self.is_first_run && !self.has_scanned && self.settings.read_from == ReadFrom::End => {
-                watched.is_complete = !watched.is_followed(&self.settings, self.context.once);
+                watched.is_complete =
+                    framing == Framing::Auto || !watched.is_followed(&self.settings, self.context.once);
                 if is_plain {
                     watched.position = metadata.len();
                     watched.read_to = metadata.len();
@@ -321,9 +322,9 @@ impl Reader {
             match watched.framing {
                 // Another document under the same name.
                 Framing::Document => self.content_left(key, metadata),
-                // A line that was too long would be again, each time that the file grows.
-                Framing::Lines if watched.has_failed && is_plain => {}
-                Framing::Lines => {
+                // It was written again in its place.
+                Framing::Auto if metadata.len() <= before.size => self.content_left(key, metadata),
+                Framing::Auto | Framing::Lines => {
                     watched.is_complete = false;
                     watched.has_failed = false;
                     self.tracker.update(key, |entry| {
@@ -338,7 +339,7 @@ impl Reader {
     /// Whether a log that changed still holds what it did. It is not opened for that if it will be read next anyway.
     fn is_still_same(&mut self, key: Key, had_news: bool) -> bool {
         let Some(watched) = self.files.get(&key) else { return true };
-        let is_log = watched.framing == Framing::Lines && watched.compression(&self.settings) == Compression::None;
+        let is_log = watched.framing != Framing::Document && watched.compression(&self.settings) == Compression::None;
         if !is_log || (watched.file.is_none() && !had_news) {
             return true;
         }

@@ -36,6 +36,12 @@ pub(crate) struct Watched {
     pub(crate) copy_of: Option<Key>,
     /// The size up to which it was read; larger than `position` by an unfinished line.
     pub(crate) read_to: u64,
+    /// Events up to here were sent, decompressed; beyond `position` while parts of a line are held.
+    pub(crate) sent_to: u64,
+    /// How long it must not change until an event that waits for more is complete.
+    pub(crate) settles_after: Option<Duration>,
+    /// The last thing that was said about it and need not be repeated.
+    pub(crate) said: Option<&'static str>,
     /// It changed since it was last read, or is to be read again.
     pub(crate) has_news: bool,
     pub(crate) version: Version,
@@ -71,6 +77,9 @@ impl Watched {
             is_resolved: false,
             copy_of: None,
             read_to: 0,
+            sent_to: 0,
+            settles_after: None,
+            said: None,
             has_news: true,
             version: Version::of(metadata),
             changed_at: now.checked_sub(age).unwrap_or(now),
@@ -93,7 +102,7 @@ impl Watched {
 
     /// Whether it is read as it grows.
     pub(crate) fn is_followed(&self, settings: &Settings, once: bool) -> bool {
-        settings.follow && !once && self.framing == Framing::Lines && self.compression(settings) == Compression::None
+        settings.follow && !once && self.framing != Framing::Document && self.compression(settings) == Compression::None
     }
 
     /// Whether there is something to read now.
@@ -107,7 +116,7 @@ impl Watched {
             return false;
         }
         if self.is_followed(settings, once) {
-            return self.has_news || self.is_over(settings.rotate_wait);
+            return self.has_news || self.is_settled() || self.is_over(settings.rotate_wait);
         }
         once || self.is_stable(settings)
     }
@@ -115,6 +124,11 @@ impl Watched {
     /// Whether it has not changed for as long as a file must that is read as a whole.
     pub(crate) fn is_stable(&self, settings: &Settings) -> bool {
         self.changed_at.elapsed() >= settings.stable_after
+    }
+
+    /// Whether an event that waits for more has waited long enough.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.settles_after.is_some_and(|after| self.changed_at.elapsed() >= after)
     }
 
     /// Whether it is gone, and nobody has written to it since for so long that nobody will.

@@ -5,19 +5,19 @@ use std::time::Duration;
 
 const LIMITS: BatchLimits = BatchLimits { max_bytes: 1 << 20, max_events: 10_000, max_age: Duration::ZERO };
 
-fn feed(lines: &mut Lines, mut input: &[u8], at_once: usize) -> Result<Vec<Chunk>, EventTooLong> {
+fn feed(framer: &mut Framer, mut input: &[u8], at_once: usize) -> Vec<Chunk> {
     let mut chunks = Vec::new();
     while !input.is_empty() {
-        let space = lines.space();
+        let space = framer.space();
         let n = at_once.min(input.len()).min(space.len());
         space[..n].copy_from_slice(&input[..n]);
         input = &input[n..];
-        lines.advance(n)?;
-        if lines.is_full(&LIMITS) {
-            chunks.extend(lines.take(&LIMITS));
+        framer.advance(n);
+        if framer.is_full(&LIMITS) {
+            chunks.extend(framer.take(&LIMITS));
         }
     }
-    Ok(chunks)
+    chunks
 }
 
 fn rows(chunks: &[Chunk]) -> Vec<String> {
@@ -27,11 +27,11 @@ fn rows(chunks: &[Chunk]) -> Vec<String> {
 #[track_caller]
 fn check(input: &str, expected: &[&str], skipped: u64) {
     for at_once in [1, 2, 3, 7, 100_000] {
-        let mut lines = Lines::new(0, 4 << 10, 1 << 20);
-        let mut chunks = feed(&mut lines, input.as_bytes(), at_once).unwrap();
+        let mut lines = Framer::new(Rules::lines(1 << 20), 0, 4 << 10);
+        let mut chunks = feed(&mut lines, input.as_bytes(), at_once);
         chunks.extend(lines.finish(&LIMITS));
         assert_eq!(rows(&chunks), expected, "{at_once} bytes a read");
-        assert_eq!(lines.take_skipped(), skipped);
+        assert_eq!(lines.take_skipped().empty, skipped);
         assert_eq!(lines.position(), input.len() as u64);
     }
 }
@@ -44,7 +44,8 @@ fn splits_lines_at_line_feeds_only() {
     check("a\r\nb\r\r\nc\rd\n", &["a", "b\r", "c\rd"], 0);
     check("\n\r\n\na\n\n", &["a"], 4);
     check("\r", &["\r"], 0);
-    check(" \n\0\n\u{2028}\n", &[" ", "\0", "\u{2028}"], 0);
+    check(" \n\0\n\u{2028}\n", &[" ", "\u{2028}"], 1);
+    check("a\n\0\0\0b\0c\n\0\0", &["a", "b\0c"], 0);
 }
 
 #[test]
@@ -56,8 +57,8 @@ fn lines_longer_than_the_buffer_come_whole() {
 #[test]
 fn many_lines_are_cut_into_batches_without_loss_and_positions_follow() {
     let input: String = (0..50_000).map(|i| format!("line {i}\n")).collect();
-    let mut lines = Lines::new(1000, 64 << 10, 1 << 20);
-    let mut chunks = feed(&mut lines, input.as_bytes(), 10_000).unwrap();
+    let mut lines = Framer::new(Rules::lines(1 << 20), 1000, 64 << 10);
+    let mut chunks = feed(&mut lines, input.as_bytes(), 10_000);
     chunks.extend(lines.take(&LIMITS));
     assert_eq!(rows(&chunks), input.lines().collect::<Vec<_>>());
     assert!(chunks.len() > 5);
@@ -70,39 +71,323 @@ fn many_lines_are_cut_into_batches_without_loss_and_positions_follow() {
 
 #[test]
 fn an_unfinished_line_waits_and_is_not_part_of_the_position() {
-    let mut lines = Lines::new(0, 4 << 10, 100);
-    feed(&mut lines, b"one\ntw", 100).unwrap();
+    let mut lines = Framer::new(Rules::lines(100), 0, 4 << 10);
+    feed(&mut lines, b"one\ntw", 100);
     assert_eq!(rows(&lines.take(&LIMITS)), ["one"]);
     assert_eq!(lines.position(), 4);
-    assert!(!lines.has_lines());
-    feed(&mut lines, b"o\nth", 100).unwrap();
+    assert!(!lines.has_events());
+    feed(&mut lines, b"o\nth", 100);
     assert_eq!(rows(&lines.take(&LIMITS)), ["two"]);
     assert_eq!(lines.position(), 8);
 }
 
+/// The events and what was skipped when the input comes in pieces of this size.
+fn events(rules: &Rules, input: &[u8], at_once: usize) -> (Vec<String>, Skipped) {
+    let mut framer = Framer::new(rules.clone(), 0, 4 << 10);
+    let mut chunks = feed(&mut framer, input, at_once);
+    chunks.extend(framer.finish(&LIMITS));
+    assert_eq!(framer.position(), input.len() as u64);
+    (rows(&chunks), framer.take_skipped())
+}
+
+fn auto() -> Rules {
+    Rules { documents: true, max_event_bytes: 1 << 20, ..Rules::lines(1 << 20) }
+}
+
+#[track_caller]
+fn check_auto(input: &str, expected: &[&str]) {
+    for at_once in [1, 2, 3, 7, 64, 100_000] {
+        let (found, skipped) = events(&auto(), input.as_bytes(), at_once);
+        assert_eq!(found, expected, "{at_once} bytes a read");
+        assert_eq!(skipped.too_long, 0);
+    }
+}
+
 #[test]
-fn a_line_beyond_the_limit_is_an_error_that_says_where_and_others_are_kept() {
-    for input in ["ok\n0123456789A\n", "ok\n0123456789A"] {
-        for at_once in [1, 100] {
-            let mut lines = Lines::new(0, 4 << 10, 10);
-            let error = feed(&mut lines, input.as_bytes(), at_once).unwrap_err();
-            assert_eq!(error, EventTooLong { max: 10, position: 3 });
-            assert_eq!(rows(&lines.take(&LIMITS)), ["ok"]);
+fn lines_beyond_the_limit_are_skipped_and_counted_and_all_others_come() {
+    for (input, bytes) in [
+        ("ok\n0123456789A\nok\n", 11),
+        ("ok\n0123456789\r\nok\n", 11),
+        (&format!("ok\n{}\nok", "x".repeat(100_000)), 100_000),
+    ] {
+        for at_once in [1, 7, 5000, 1 << 20] {
+            let (found, skipped) = events(&Rules::lines(10), input.as_bytes(), at_once);
+            assert_eq!(found, ["ok", "ok"]);
+            let expected = Skipped { too_long: 1, too_long_bytes: bytes, too_long_at: Some(3), ..Skipped::default() };
+            assert_eq!(skipped, expected);
         }
     }
-    let mut lines = Lines::new(0, 4 << 10, 10);
-    feed(&mut lines, b"0123456789\r\n", 100).unwrap_err();
-    let mut lines = Lines::new(0, 4 << 10, 10);
-    feed(&mut lines, b"0123456789\n", 100).unwrap();
+    assert_eq!(events(&Rules::lines(10), b"0123456789\n0123456789", 3).0.len(), 2);
+    assert_eq!(events(&Rules::lines(10), b"0123456789A", 3).1.too_long, 1, "without a line feed too");
+}
+
+#[test]
+fn a_long_line_takes_no_memory_and_is_read_again_from_its_beginning_until_it_ends() {
+    let mut framer = Framer::new(Rules::lines(10), 0, 4 << 10);
+    feed(&mut framer, b"ok\n", 100);
+    framer.take(&LIMITS);
+    for _ in 0..100 {
+        feed(&mut framer, &[b'x'; 4096], 4096);
+        assert!(framer.buffer.len() <= 64 << 10, "{}", framer.buffer.len());
+        assert_eq!(framer.position(), 3);
+    }
+    feed(&mut framer, b"\nok\n", 100);
+    assert_eq!(rows(&framer.take(&LIMITS)), ["ok"]);
+    assert_eq!(framer.position(), 3 + 409_600 + 4);
+}
+
+#[test]
+fn json_documents_are_events_with_or_without_line_feeds_between_them() {
+    check_auto("{\"a\":1}\n{\"b\":2}\n", &["{\"a\":1}", "{\"b\":2}"]);
+    check_auto("{\"a\":1}{\"b\":[2]}[3]{\"c\":4}", &["{\"a\":1}", "{\"b\":[2]}", "[3]", "{\"c\":4}"]);
+    check_auto("{\n  \"a\": {\n  }\n}\n{\n  \"b\": 1\n}\n", &["{\n  \"a\": {\n  }\n}", "{\n  \"b\": 1\n}"]);
+    check_auto("[\n{\"a\":1},\n{\"b\":2}\n]\n", &["[\n{\"a\":1},\n{\"b\":2}\n]"]);
+    check_auto("\u{1e}{\"a\":1}\n\u{1e}{\"b\":2}\n", &["{\"a\":1}", "{\"b\":2}"]);
+    check_auto("{\"}{\":\"}{\\\"\"}\r\n\"text\"\n1\n", &["{\"}{\":\"}{\\\"\"}", "\"text\"", "1"]);
+    let long = format!("{{\"long\":\"{}\"}}", "x".repeat(50_000));
+    check_auto(&format!("{long}{long}\n{long}"), &[&long, &long, &long]);
+    check_auto("\u{feff}{\"a\":1}\n\u{feff}text\n", &["{\"a\":1}", "text"]);
+}
+
+#[test]
+fn plain_lines_stay_lines_whatever_they_begin_with() {
+    let lines = [
+        "[INFO] text",
+        "[2024-01-01 00:00:00] {\"a\": 1}",
+        "{\"a\":1} text",
+        "{curly} text",
+        "[1] {\"a\":1}",
+        "\tat a.b",
+        "  {",
+        "}",
+        "[",
+        "{",
+        "[]x",
+        "{\"open",
+        "[1, 2,",
+        "text",
+    ];
+    check_auto(&(lines.join("\n") + "\n"), &lines);
+}
+
+#[test]
+fn a_broken_document_takes_no_good_neighbour_with_it() {
+    let good = "{\"good\":[1,{\"x\":\"y\"}]}";
+    let pretty = "{\n  \"good\": [\n    1\n  ]\n}";
+    for bad in [
+        "{\"a\":",
+        "{\"a\":\"b",
+        "{\"a\":1,",
+        "{\"a\" 1}",
+        "[1,2",
+        "{\"a\":[1,2}",
+        "{\"a\":tru}",
+        "{\"a\":1}}",
+        "{'a': 1}",
+    ] {
+        check_auto(&format!("{good}\n{bad}\n{good}\n{good}\n"), &[good, bad, good, good]);
+        check_auto(&format!("{good}\n{bad}\n{pretty}\n"), &[good, bad, pretty]);
+    }
+    let broken = "{\n  \"a\": [\n    1\n    2\n  ]\n}";
+    check_auto(&format!("{pretty}\n{broken}\n{pretty}\n{good}\n"), &[pretty, broken, pretty, good]);
+    let cut = "{\n  \"a\": [\n    1,";
+    check_auto(&format!("{pretty}\n{cut}\n{pretty}\n{good}\n"), &[pretty, cut, pretty, good]);
+    check_auto(&format!("{good}\n{cut}"), &[good, cut]);
+}
+
+#[test]
+fn without_line_feeds_a_broken_document_ends_where_the_next_begins() {
+    let good = "{\"good\":\"}{\"}";
+    let bad = "{\"a\":[{\"b\":1}";
+    check_auto(&format!("{good}{bad}{good}{good}"), &[good, bad, good, good]);
+    check_auto(&format!("{good}{bad}{good}\n{good}\n"), &[good, bad, good, good]);
+}
+
+#[test]
+fn documents_beyond_the_limit_are_skipped_and_what_follows_comes() {
+    let rules = Rules { max_event_bytes: 1000, ..auto() };
+    let long = format!("{{\"long\":\"{}\"}}", "x".repeat(5000));
+    let input = format!("{{}}\n{long}\n{{\"next\":1}}\n{long}{{\"last\":1}}");
+    for at_once in [1, 100, 100_000] {
+        let (found, skipped) = events(&rules, input.as_bytes(), at_once);
+        assert_eq!(found, ["{}", "{\"next\":1}", "{\"last\":1}"]);
+        assert_eq!((skipped.too_long, skipped.too_long_bytes), (2, 2 * long.len() as u64));
+    }
+}
+
+#[test]
+fn any_cut_of_any_mixture_gives_the_same_events_and_positions_lose_nothing() {
+    let parts = [
+        "{\"a\":1}",
+        "{\n \"a\": [\n  {}\n ]\n}",
+        "[1,\n{\"b\":2}\n]",
+        "{\"a\":",
+        "{\"s\":\"}{\\\"",
+        "text",
+        "[x] y",
+        "\n",
+        "\r\n",
+        " ",
+        "}",
+        "{\"n\":12345678901234567890123456789012345678901234567890123456789012345678901234567890}",
+        "\0\0",
+        "\u{feff}",
+        "\n{",
+        "\n[",
+        "\"",
+        "{\"e\":\"\\ud83d\\ude00 and more text that is longer than a block of the scanner is\"}",
+    ];
+    let mut random = fastrand::Rng::with_seed(16);
+    for round in 0..400 {
+        let input: String = (0..random.usize(1..14)).map(|_| parts[random.usize(..parts.len())]).collect();
+        let (whole, skipped) = events(&auto(), input.as_bytes(), 1 << 20);
+        let mut framer = Framer::new(auto(), 0, 4 << 10);
+        let mut rest = input.as_bytes();
+        let mut chunks = Vec::new();
+        while !rest.is_empty() {
+            let (piece, left) = rest.split_at(random.usize(1..=rest.len()));
+            chunks.extend(feed(&mut framer, piece, random.usize(1..100)));
+            if random.bool() {
+                chunks.extend(framer.take(&LIMITS));
+            }
+            rest = left;
+        }
+        chunks.extend(framer.finish(&LIMITS));
+        assert_eq!(rows(&chunks), whole, "round {round}: {input:?}");
+        assert_eq!(framer.take_skipped(), skipped, "round {round}: {input:?}");
+        // Read on from the end of any batch, the rest comes.
+        let mut before = 0;
+        for chunk in &chunks {
+            before += chunk.column.rows();
+            let at = usize::try_from(chunk.end).unwrap();
+            let mut framer = Framer::new(auto(), chunk.end, 4 << 10);
+            let mut again = feed(&mut framer, &input.as_bytes()[at..], 1 << 20);
+            again.extend(framer.finish(&LIMITS));
+            assert_eq!(rows(&again), &whole[before..], "round {round}, resumed at {at}: {input:?}");
+        }
+    }
+}
+
+fn multiline(options: serde_json::Value) -> Rules {
+    let mut errors = Vec::new();
+    let multiline = Multiline::new(&serde_json::from_value(options).unwrap(), &mut errors);
+    assert!(errors.is_empty());
+    Rules { multiline: multiline.map(Arc::new), ..Rules::lines(1000) }
+}
+
+#[test]
+fn lines_are_joined_as_the_mode_says() {
+    use serde_json::json;
+    let trace = "2024 boom\njava.lang.X: x\n\tat a.b\n\n2024 ok\n";
+    for (options, input, expected) in [
+        (json!({ "start_pattern": "^20" }), trace, vec!["2024 boom\njava.lang.X: x\n\tat a.b\n", "2024 ok"]),
+        (
+            json!({ "start_pattern": "^[^\\s]", "mode": "continue_through", "condition_pattern": "^\\s" }),
+            "a\n b\n\tc\nd\ne\n f",
+            vec!["a\n b\n\tc", "d", "e\n f"],
+        ),
+        (
+            json!({ "start_pattern": "\\\\$", "mode": "continue_past", "condition_pattern": "\\\\$" }),
+            "a\\\nb\\\nc\nd\n",
+            vec!["a\\\nb\\\nc", "d"],
+        ),
+        (
+            json!({ "start_pattern": "^BEGIN", "mode": "halt_with", "condition_pattern": ";$" }),
+            "x\nBEGIN\n1\n2;\nBEGIN;\ny\n",
+            vec!["x", "BEGIN\n1\n2;", "BEGIN;", "y"],
+        ),
+        (json!({ "start_pattern": "^A", "max_lines": 2 }), "A\n1\n2\n3\n4\nA\n", vec!["A\n1", "2\n3", "4", "A"]),
+    ] {
+        for at_once in [1, 2, 5, 1000] {
+            assert_eq!(events(&multiline(options.clone()), input.as_bytes(), at_once).0, expected, "{at_once}");
+        }
+    }
+}
+
+#[test]
+fn an_open_event_of_several_lines_is_bounded_and_not_part_of_the_position() {
+    let rules = multiline(serde_json::json!({ "start_pattern": "^A" }));
+    let mut framer = Framer::new(rules.clone(), 0, 4 << 10);
+    feed(&mut framer, b"x\nA\n1\n", 100);
+    assert_eq!(rows(&framer.take(&LIMITS)), ["x"]);
+    assert!(framer.is_waiting());
+    assert_eq!(framer.position(), 2);
+    framer.flush();
+    assert_eq!(rows(&framer.take(&LIMITS)), ["A\n1"]);
+    assert_eq!(framer.position(), 6);
+    let long = "A\n".to_owned() + &"xxxxxxxxx\n".repeat(300);
+    let (found, _) = events(&rules, long.as_bytes(), 100);
+    assert!(found.len() > 2 && found.iter().all(|event| event.len() <= 1020), "{}", found.len());
+    let (found, skipped) = events(&rules, format!("A\n1\n{}\nA\n2", "x".repeat(2000)).as_bytes(), 7);
+    assert_eq!((found, skipped.too_long), (vec!["A\n1".to_owned(), "A\n2".to_owned()], 1));
+}
+
+const CRI: &str = "2024-01-01T00:00:00.1Z stdout P {\"a\":\n2024-01-01T00:00:00.2Z stderr F other\n\
+    2024-01-01T00:00:00.3Z stdout P \"b\"\n2024-01-01T00:00:00.4Z stdout F }\n2024-01-01T00:00:00.5Z stdout F \n";
+
+#[test]
+fn parts_of_lines_of_a_container_runtime_are_joined_per_stream() {
+    let rules = |line_format| Rules { line_format, ..auto() };
+    for at_once in [1, 10, 1000] {
+        let (found, skipped) = events(&rules(LineFormat::Cri), CRI.as_bytes(), at_once);
+        assert_eq!(found, ["other", "{\"a\":\"b\"}"]);
+        assert_eq!(skipped.empty, 1);
+        let (found, _) = events(&rules(LineFormat::Auto), CRI.as_bytes(), at_once);
+        let joined = "2024-01-01T00:00:00.1Z stdout F {\"a\":\"b\"}";
+        let empty = "2024-01-01T00:00:00.5Z stdout F ";
+        assert_eq!(found, ["2024-01-01T00:00:00.2Z stderr F other", joined, empty]);
+        assert_eq!(events(&rules(LineFormat::Raw), CRI.as_bytes(), at_once).0, CRI.lines().collect::<Vec<_>>());
+    }
+    let plain = "2024-01-01T00:00:00Z stdout\n2024-01-01T00:00:00Z stdin P x\n2024 stdout P x\n";
+    assert_eq!(events(&rules(LineFormat::Cri), plain.as_bytes(), 5).0, plain.lines().collect::<Vec<_>>());
+}
+
+#[test]
+fn held_parts_are_read_again_and_what_was_sent_meanwhile_is_not() {
+    let rules = Rules { line_format: LineFormat::Cri, ..auto() };
+    let end_of_second = CRI.match_indices('\n').nth(1).unwrap().0 + 1;
+    let mut framer = Framer::new(rules.clone(), 0, 4 << 10);
+    feed(&mut framer, &CRI.as_bytes()[..end_of_second], 100);
+    let chunks = framer.take(&LIMITS);
+    assert_eq!(
+        (rows(&chunks), chunks[0].end),
+        (vec!["other".to_owned()], 0),
+        "the position stays in front of the part"
+    );
+    let mut framer = Framer::new(rules, framer.position(), 4 << 10).sent_to(framer.sent_position());
+    feed(&mut framer, CRI.as_bytes(), 100);
+    assert_eq!(rows(&framer.take(&LIMITS)), ["{\"a\":\"b\"}"]);
+    assert_eq!(framer.position(), CRI.len() as u64);
 }
 
 #[test]
 fn few_bytes_do_not_hold_a_large_buffer() {
-    let mut lines = Lines::new(0, 1 << 20, 1 << 20);
-    feed(&mut lines, b"small\nrest", 100).unwrap();
+    let mut lines = Framer::new(Rules::lines(1 << 20), 0, 1 << 20);
+    feed(&mut lines, b"small\nrest", 100);
     let chunk = lines.take(&LIMITS).pop().unwrap();
     let bytes = chunk.column.bytes().clone();
     drop(chunk);
     // A buffer that nobody else holds gives its capacity away.
     assert!(bytes.try_into_mut().unwrap().capacity() < 1024);
+}
+
+#[test]
+fn positions_are_those_of_the_input_whatever_its_encoding() {
+    let text = "eins ä\nzwei 漢😀\n{\"drei\":\"ß\"}{\"vier\":4}\nrest";
+    let (encoding, scale) = (Encoding::Utf16Le, |part: &str| 2 * part.encode_utf16().count() as u64);
+    for at_once in [1, 3, 1000] {
+        let mut framer = Framer::new(Rules { encoding, ..auto() }, 2, 4 << 10);
+        let limits = BatchLimits { max_events: 1, ..LIMITS };
+        feed(&mut framer, text.as_bytes(), at_once);
+        let chunks = framer.take(&limits);
+        let found: Vec<(String, u64)> =
+            chunks.iter().map(|c| (rows(std::slice::from_ref(c)).concat(), c.end)).collect();
+        for (event, end) in &found {
+            let behind = text.find(event).unwrap() + event.len();
+            let next = if text[behind..].starts_with('\n') { behind + 1 } else { behind };
+            assert_eq!(*end, 2 + scale(&text[..next]), "{event} by {at_once}");
+        }
+        assert_eq!(found.len(), 4);
+        assert_eq!(framer.position(), 2 + scale(text.strip_suffix("rest").unwrap()));
+    }
 }

@@ -90,11 +90,33 @@ async fn a_damaged_input_gives_what_it_has_and_then_an_error() {
 }
 
 #[tokio::test]
-async fn an_event_beyond_the_limit_ends_the_source_with_an_error_and_keeps_those_before_it() {
-    let (_, bodies, ended) = all(json!({ "max_event_bytes": 5 }), b"one\ntoo long\nthree\n").await;
-    assert_eq!(bodies, ["one"]);
-    let error = ended.unwrap_err().to_string();
-    assert!(error.contains("longer than `max_event_bytes`, 5 bytes; it begins at byte 4"), "{error}");
+async fn documents_one_after_the_other_are_events_without_any_option() {
+    let input = b"{\"a\":1}{\"b\":2}\n[3]text\n{\n \"c\": 4\n}";
+    let (_, bodies, ended) = all(json!({}), input).await;
+    ended.unwrap();
+    assert_eq!(bodies, ["{\"a\":1}", "{\"b\":2}", "[3]text", "{\n \"c\": 4\n}"]);
+    assert_eq!(all(json!({ "framing": "lines" }), input).await.1.len(), 5);
+}
+
+#[tokio::test]
+async fn a_document_with_nothing_behind_it_does_not_wait_for_the_next() {
+    let rig = Rig::new(TempDir::new().unwrap().path());
+    let (input, mut writer) = io::pipe().unwrap();
+    let running = start(&rig, json!({}), input);
+    writer.write_all(b"{\"a\":1}").unwrap();
+    assert_eq!(rig.take(1).await, ["{\"a\":1}"]);
+    writer.write_all(b"{\"b\":2}").unwrap();
+    drop(writer);
+    assert_eq!(rig.take(1).await, ["{\"b\":2}"]);
+    running.ended().await.unwrap();
+}
+
+#[tokio::test]
+async fn an_event_beyond_the_limit_is_skipped_and_a_document_beyond_it_ends_the_source() {
+    let (rig, bodies, ended) = all(json!({ "max_event_bytes": 5 }), b"one\ntoo long\nthree\n").await;
+    ended.unwrap();
+    assert_eq!(bodies, ["one", "three"]);
+    assert_eq!((get(&rig.stats.skipped_long), get(&rig.stats.skipped_long_bytes)), (1, 8));
     let (_, bodies, ended) = all(json!({ "max_event_bytes": 5, "framing": "document" }), b"123456").await;
     assert!(bodies.is_empty() && ended.is_err());
     let (_, bodies, ended) = all(json!({ "max_event_bytes": 5, "framing": "document" }), b"12345").await;

@@ -40,17 +40,18 @@ async fn of_a_truncated_document_comes_what_could_be_read_and_a_failure() {
     let world = World::once();
     world.write("a.json.gz", &packed[..packed.len() / 2]);
     world.write("b.json", "{}");
-    let bodies = world.all(json!({ "when_finished": "delete" })).await;
+    let options = json!({ "when_finished": "delete", "framing": "document" });
+    let bodies = world.all(options.clone()).await;
     assert_eq!(bodies.len(), 2);
     assert!(bodies[0].len() > 10_000 && bodies[0].len() < text.len() && text.starts_with(&bodies[0]));
     assert_eq!(bodies[1], "{}");
     assert_eq!(world.failures(), 1);
     assert_eq!(world.names("in"), ["a.json.gz"]);
     let world = world.again();
-    assert!(world.all(json!({ "when_finished": "delete" })).await.is_empty());
+    assert!(world.all(options.clone()).await.is_empty());
     assert_eq!(world.names("in"), ["a.json.gz"], "what failed is kept over a restart too");
     world.write("a.json.gz", &packed);
-    assert_eq!(world.again().all(json!({})).await, [text], "and read when it is whole");
+    assert_eq!(world.again().all(options).await, [text], "and read when it is whole");
 }
 
 #[tokio::test]
@@ -128,4 +129,58 @@ async fn real_cloudtrail_comes_byte_for_byte() {
     let world = World::once();
     world.write("a.json.gz", &packed);
     assert_eq!(world.all(json!({})).await, [String::from_utf8(text).unwrap()]);
+}
+
+#[tokio::test]
+async fn a_compressed_file_that_is_copied_with_long_pauses_comes_whole_and_untorn() {
+    let records: Vec<String> = (0..2000).map(|n| format!("{{\"n\":{n},\"x\":\"{:x}\"}}", n * 7919 % 65537)).collect();
+    let document = format!("{{\"Records\":[{}]}}", records.join(","));
+    for (name, text) in [("a.log.gz", numbered(5000)), ("a.json.gz", document)] {
+        let packed = gzip(&text);
+        let world = World::new();
+        world.write(name, &packed[..packed.len() / 2]);
+        let running = world.start(json!({ "stable_after": "50ms" }));
+        let mut bodies = Vec::new();
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        let mut file = fs::OpenOptions::new().append(true).open(world.path(name)).unwrap();
+        file.write_all(&packed[packed.len() / 2..]).unwrap();
+        let expected = if name == "a.log.gz" { 5000 } else { 1 };
+        while bodies.len() < expected {
+            let batch = world.rig.pop().await;
+            bodies.extend(texts(&batch));
+            batch.into_ack().deliver();
+        }
+        assert_eq!(bodies.join("\n"), text.trim_end(), "{name}");
+        assert_eq!(world.failures(), 0);
+        world.rig.stop();
+        running.ended().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn what_follows_the_compressed_data_is_passed_over() {
+    let zstd = |text: &str| zstd::encode_all(text.as_bytes(), 1).unwrap();
+    let world = World::once();
+    world.write("a.log.gz", [gzip("a\n"), vec![0; 512]].concat());
+    world.write("b.log.gz", [gzip("b\n"), gzip("b2\n"), b"junk".to_vec()].concat());
+    world.write("c.log.zst", [zstd("c\n"), b"junk and more of it".to_vec()].concat());
+    world.write("d.log.zst", [zstd("d\n"), vec![0; 512]].concat());
+    assert_eq!(world.all(json!({})).await, ["a", "b", "b2", "c", "d"]);
+    assert_eq!(world.rig.stats.last_failure.lock().clone().map(|(_, why)| why), None);
+}
+
+#[tokio::test]
+async fn a_large_zstd_window_fails_with_the_option_that_allows_it() {
+    let mut encoder = zstd::stream::write::Encoder::new(Vec::new(), 1).unwrap();
+    encoder.window_log(28).unwrap();
+    encoder.write_all(b"text\n").unwrap();
+    let packed = encoder.finish().unwrap();
+    let world = World::once();
+    world.write("a.log.zst", &packed);
+    assert!(world.all(json!({})).await.is_empty());
+    let failure = world.rig.stats.last_failure.lock().clone().unwrap().1;
+    assert!(failure.contains("raise that option") && failure.contains("max_zstd_window"), "{failure}");
+    let world = World::once();
+    world.write("a.log.zst", &packed);
+    assert_eq!(world.all(json!({ "max_zstd_window": "256MiB" })).await, ["text"]);
 }

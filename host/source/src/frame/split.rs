@@ -1,0 +1,447 @@
+//! The rules by which the framing finds the ends of events.
+//!
+//! # Invariants
+//!
+//! - The events depend on the bytes of the input only, never on how they were read.
+//! - A broken JSON document ends at a line feed or where the next document begins: it never takes a document with it
+//!   that begins at the start of a line.
+
+use memchr::{memchr, memmem, memrchr};
+use wattle_batch::{MAX_JSON_DEPTH, Span};
+use wattle_json::{Boundary, DocumentEnd};
+
+use super::cri::Outcome;
+use super::multiline::Meaning;
+use super::state::{Skip, State};
+use super::{Framer, Group};
+
+/// The end of a document and the beginning of the next, which no valid document holds outside of strings, and which
+/// inside of them would have its quote escaped.
+const NEXT_DOCUMENT: &[u8] = b"}{\"";
+
+/// A fault is found at the latest when this many bytes behind it are there.
+const FAULT_REACH: u64 = 256;
+
+/// The byte order mark of UTF-8, which says nothing and is dropped.
+const BYTE_ORDER_MARK: &[u8; 3] = b"\xef\xbb\xbf";
+
+/// Up to this distance from its beginning, a broken document is taken apart at the first line that may begin another one;
+/// beyond it at the last one, so that no byte is read very often.
+const CLOSE_BY: usize = 1 << 20;
+
+impl Framer {
+    /// Finds the events in what is in the buffer; `is_end` says that the input ends there.
+    pub(super) fn split(&mut self, is_end: bool) {
+        // Out of the way of the borrow checker, and back; nothing is copied.
+        let buffer = std::mem::take(&mut self.buffer);
+        let text = buffer.get(..self.filled).unwrap_or_default();
+        loop {
+            let goes_on = self.step(text.get(self.start..).unwrap_or_default(), is_end);
+            if let State::Skip { from, from_input, .. } = &mut self.state
+                && *from_input == u64::MAX
+            {
+                let before = usize::try_from(*from - self.base).unwrap_or(usize::MAX);
+                *from_input = self.input_base + self.rules.encoding.units().len(text.get(..before).unwrap_or_default());
+            }
+            if !goes_on {
+                break;
+            }
+        }
+        self.buffer = buffer;
+    }
+
+    /// Goes one step; returns whether there may be another one. `rest` is all that is there from `start` on.
+    fn step(&mut self, rest: &[u8], is_end: bool) -> bool {
+        match std::mem::take(&mut self.state) {
+            State::Idle => self.begin(rest, is_end),
+            State::Line { like_json, max } => self.line(rest, like_json, max, is_end),
+            State::Document(document) => self.document(rest, document, is_end),
+            State::Complete(len) => self.complete(rest, len, is_end),
+            State::Broken { max } => self.broken(rest, max, is_end),
+            State::Skip { kind, from, from_input } => self.skip(rest, kind, (from, from_input), is_end),
+        }
+    }
+
+    fn begin(&mut self, rest: &[u8], is_end: bool) -> bool {
+        let Some(first) = rest.first() else { return false };
+        // A byte order mark, at the beginning or where files were concatenated.
+        if *first == BYTE_ORDER_MARK[0] {
+            if rest.starts_with(BYTE_ORDER_MARK) {
+                self.start += BYTE_ORDER_MARK.len();
+                return true;
+            }
+            if BYTE_ORDER_MARK.starts_with(rest) && !is_end {
+                return false;
+            }
+        }
+        // Zero bytes of a hole; in a sequence of JSON texts, record separators.
+        if *first == 0 || (*first == 0x1e && self.rules.documents) {
+            let junk = rest.iter().take_while(|byte| **byte == *first).count();
+            self.skipped.nuls += if *first == 0 { junk as u64 } else { 0 };
+            self.start += junk;
+            return true;
+        }
+        self.scan = 0;
+        self.line = 0;
+        if self.rules.documents && matches!(first, b'{' | b'[') {
+            self.state = State::Document(Box::new(DocumentEnd::new(MAX_JSON_DEPTH)));
+        } else {
+            self.state = State::Line { like_json: false, max: self.rules.max_line_bytes };
+        }
+        true
+    }
+
+    fn line(&mut self, rest: &[u8], like_json: bool, max: u64, is_end: bool) -> bool {
+        let unseen = rest.get(self.scan..).unwrap_or_default();
+        let feed = memchr(b'\n', unseen);
+        if like_json
+            && let Some(at) =
+                memmem::find(unseen.get(..feed.unwrap_or(unseen.len())).unwrap_or_default(), NEXT_DOCUMENT)
+        {
+            let end = self.scan + at + 1;
+            if end as u64 > max {
+                self.count_too_long(end as u64);
+            } else {
+                self.push(0, end);
+            }
+            self.start += end;
+            return true;
+        }
+        match feed {
+            Some(at) => {
+                let feed = self.scan + at;
+                let line = rest.get(self.line..feed).unwrap_or_default();
+                let end = if line.ends_with(b"\r") { feed - 1 } else { feed };
+                self.end_line(rest, end, feed, feed + 1, max);
+                true
+            }
+            None if is_end => {
+                if rest.len() > self.line {
+                    self.end_line(rest, rest.len(), rest.len(), rest.len(), max);
+                } else {
+                    self.end_group();
+                }
+                self.start < self.filled
+            }
+            None => {
+                // Where two bytes of a boundary are there, the third decides.
+                let is_too_long = (rest.len() - self.line) as u64 > max + if like_json { 2 } else { 0 };
+                self.scan = if like_json { rest.len().saturating_sub(2).max(self.scan) } else { rest.len() };
+                self.state = State::Line { like_json, max };
+                if is_too_long {
+                    self.end_group();
+                    self.begin_skip(if like_json { Skip::LikeJson } else { Skip::Text }, self.scan);
+                }
+                is_too_long
+            }
+        }
+    }
+
+    /// Ends the line that begins at `line`: its text ends at `end`, its length counts up to `full`, the next is at `next`.
+    fn end_line(&mut self, rest: &[u8], end: usize, full: usize, next: usize, max: u64) {
+        let begin = self.line;
+        if (full - begin) as u64 > max {
+            self.end_group();
+            self.count_too_long((full - begin) as u64);
+            self.start += next - begin;
+            return;
+        }
+        let line = rest.get(begin..end).unwrap_or_default();
+        let Some(multiline) = self.rules.multiline.clone() else {
+            self.end_single(line, end, next);
+            return;
+        };
+        let lines = self.group.map_or(0, |group| group.lines);
+        let is_full = lines >= multiline.max_lines || (lines > 0 && end as u64 > self.rules.max_event_bytes);
+        let mut meaning = multiline.judge(line, lines > 0);
+        if meaning == Meaning::EndedBefore || (is_full && lines > 0) {
+            self.end_group();
+            // A group that is full goes on in the next event.
+            meaning = if meaning == Meaning::EndedBefore { multiline.judge(line, false) } else { Meaning::Begins };
+            let moved = begin;
+            self.after_line(meaning, lines, end - moved, next - moved);
+            return;
+        }
+        self.after_line(meaning, lines, end, next);
+    }
+
+    fn after_line(&mut self, meaning: Meaning, lines: u64, end: usize, next: usize) {
+        match meaning {
+            Meaning::Single | Meaning::EndedBefore => {
+                self.push(0, end);
+                self.start += next;
+            }
+            Meaning::Ends => {
+                self.push(0, end);
+                self.group = None;
+                self.start += next;
+            }
+            Meaning::Begins | Meaning::Continues => {
+                let lines = if meaning == Meaning::Begins { 1 } else { lines + 1 };
+                self.group = Some(Group { lines, end });
+                self.line = next;
+                self.scan = next;
+                self.state = State::Line { like_json: false, max: self.rules.max_line_bytes };
+            }
+        }
+    }
+
+    fn end_single(&mut self, line: &[u8], end: usize, next: usize) {
+        let position = self.read_position();
+        match self.joiner.line(line, position, self.rules.line_format, self.rules.max_line_bytes) {
+            Outcome::Whole(skip) => self.push(skip, end),
+            Outcome::Held => {}
+            Outcome::Joined(text) => self.push_joined(text),
+            Outcome::TooLong(bytes) => self.count_too_long(bytes),
+        }
+        self.start += next;
+    }
+
+    /// Ends the event of several lines that is open, if there is one.
+    fn end_group(&mut self) {
+        if let Some(group) = self.group.take() {
+            // The group's last line begins somewhere before the line at hand, which was not sent before either.
+            let line = std::mem::take(&mut self.line);
+            self.push(0, group.end);
+            self.start += line;
+            self.scan = self.scan.saturating_sub(line);
+        }
+    }
+
+    fn document(&mut self, rest: &[u8], mut document: Box<DocumentEnd>, is_end: bool) -> bool {
+        let mut boundary = document.look(rest, is_end);
+        if boundary == Boundary::Open
+            && !is_end
+            && let Some(feed) = memrchr(b'\n', rest.get(self.scan..).unwrap_or_default())
+        {
+            // Up to the line feed all is known, and a line that is no JSON must not wait for the next one.
+            let end = self.scan + feed + 1;
+            boundary = document.look(rest.get(..end).unwrap_or_default(), true);
+            self.scan = end;
+        }
+        let max = self.rules.max_event_bytes;
+        match boundary {
+            Boundary::End(len) if len as u64 <= max => self.state = State::Complete(len),
+            Boundary::Wrong(fault) if fault as u64 <= max => self.fault(rest, fault),
+            Boundary::Open if is_end && rest.len() as u64 <= max => self.cut_document(rest),
+            // A fault is found when some bytes behind it are there.
+            Boundary::Open if !is_end && rest.len() as u64 <= max.saturating_add(FAULT_REACH) => {
+                self.state = State::Document(document);
+                return false;
+            }
+            _ => self.begin_skip(Skip::Document, usize::try_from(max).unwrap_or(usize::MAX)),
+        }
+        true
+    }
+
+    fn complete(&mut self, rest: &[u8], len: usize, is_end: bool) -> bool {
+        let behind = rest.get(len..).unwrap_or_default();
+        let space = behind.iter().take_while(|byte| matches!(byte, b' ' | b'\t' | b'\r' | 0 | 0x1e)).count();
+        match behind.get(space) {
+            Some(b'\n') => self.finish_event(len, len + space + 1),
+            // Text may begin like `[1] {"a": 2}`.
+            Some(b'{' | b'[') if space == 0 || rest.first() == Some(&b'{') => self.finish_event(len, len + space),
+            None if is_end => self.finish_event(len, len + space),
+            None => {
+                self.state = State::Complete(len);
+                return false;
+            }
+            // A line of text that begins like a document, such as `[INFO] ...`.
+            Some(_) => {
+                self.scan = len;
+                self.state = State::Line { like_json: true, max: len as u64 + self.rules.max_line_bytes };
+            }
+        }
+        true
+    }
+
+    /// Decides what the event is that begins like a document and has its first fault here.
+    fn fault(&mut self, rest: &[u8], fault: usize) {
+        let max = fault as u64 + self.rules.max_line_bytes;
+        let Some(first) = memchr(b'\n', rest.get(..fault).unwrap_or_default()) else {
+            self.scan = fault.saturating_sub(1);
+            // What has its fault at once is text; what was a document up to here may be as long as one.
+            let max = if fault < 64 { self.rules.max_line_bytes } else { max };
+            self.state = State::Line { like_json: true, max };
+            return;
+        };
+        let line = memrchr(b'\n', rest.get(..fault).unwrap_or_default()).map_or(0, |feed| feed + 1);
+        let is_text = !matches!(rest.get(line), Some(b' ' | b'\t' | b'\r' | b'\n' | b'}' | b']' | b'"'));
+        match next_beginning(rest, first, fault + 1) {
+            Some(next) => self.finish_lines(rest, next),
+            // A line of text behind one that could have been the beginning of a document.
+            None if is_text => self.finish_lines(rest, line),
+            None => {
+                self.scan = fault;
+                self.state = State::Broken { max };
+            }
+        }
+    }
+
+    /// The input ends inside of a document.
+    fn cut_document(&mut self, rest: &[u8]) {
+        let next = memchr(b'\n', rest).and_then(|first| next_beginning(rest, first, rest.len()));
+        self.finish_lines(rest, next.unwrap_or(rest.len()));
+    }
+
+    fn broken(&mut self, rest: &[u8], max: u64, is_end: bool) -> bool {
+        loop {
+            let Some(feed) = memchr(b'\n', rest.get(self.scan..).unwrap_or_default()).map(|at| self.scan + at) else {
+                break;
+            };
+            match rest.get(feed + 1) {
+                None => {
+                    self.scan = feed;
+                    break;
+                }
+                // The bracket that ends the document.
+                Some(b'}' | b']') => match memchr(b'\n', rest.get(feed + 1..).unwrap_or_default()) {
+                    Some(at) => {
+                        self.finish_lines(rest, feed + 1 + at + 1);
+                        return true;
+                    }
+                    None => {
+                        self.scan = feed;
+                        break;
+                    }
+                },
+                Some(b' ' | b'\t' | b'\r' | b'\n') if feed as u64 <= max => self.scan = feed + 1,
+                Some(_) => {
+                    self.finish_lines(rest, feed + 1);
+                    return true;
+                }
+            }
+        }
+        if is_end {
+            self.finish_lines(rest, rest.len());
+            return true;
+        }
+        self.state = State::Broken { max };
+        if rest.len() as u64 > max + self.rules.max_line_bytes {
+            self.begin_skip(Skip::Document, usize::try_from(max).unwrap_or(usize::MAX));
+            return true;
+        }
+        false
+    }
+
+    /// Gives up the event at hand, of which this much was looked at.
+    fn begin_skip(&mut self, kind: Skip, looked_at: usize) {
+        // The position in the input is filled in where the whole buffer is at hand.
+        self.state = State::Skip { kind, from: self.read_position(), from_input: u64::MAX };
+        self.start = (self.start + looked_at).min(self.filled);
+    }
+
+    fn skip(&mut self, rest: &[u8], kind: Skip, (from, from_input): (u64, u64), is_end: bool) -> bool {
+        let mut searched = 0;
+        let mut ends_at = None;
+        // Where bytes begin that may turn out to be an end when more is there.
+        let mut keep = rest.len();
+        while let Some(feed) = memchr(b'\n', rest.get(searched..).unwrap_or_default()).map(|at| searched + at) {
+            searched = feed + 1;
+            let next = rest.get(searched);
+            if kind == Skip::Document && next.is_none() && !is_end {
+                keep = feed;
+            } else if kind == Skip::Document && matches!(next, Some(b' ' | b'\t' | b'\r' | b'\n' | b'}' | b']')) {
+                // The rest of a document is indented, or closes it.
+                continue;
+            } else {
+                ends_at = Some((feed, searched));
+                break;
+            }
+        }
+        if kind != Skip::Text {
+            let before = rest.get(..ends_at.map_or(keep, |(end, _)| end)).unwrap_or_default();
+            if let Some(at) = memmem::find(before, NEXT_DOCUMENT) {
+                ends_at = Some((at + 1, at + 1));
+            }
+            keep = keep.min(rest.len().saturating_sub(2));
+        }
+        if is_end {
+            ends_at = ends_at.or(Some((rest.len(), rest.len())));
+        }
+        let Some((end, next)) = ends_at else {
+            self.start += keep;
+            self.state = State::Skip { kind, from, from_input };
+            return false;
+        };
+        self.count_skipped(from, self.read_position() + end as u64 - from);
+        self.start += next;
+        true
+    }
+
+    /// Ends what waits for more: an event of several lines, parts of lines, a document with nothing behind it.
+    pub(crate) fn flush(&mut self) {
+        if let State::Complete(len) = self.state {
+            self.state = State::Idle;
+            self.finish_event(len, len);
+        }
+        if self.group.is_some() {
+            self.end_group();
+            self.state = State::Idle;
+        }
+        for text in self.joiner.flush() {
+            self.push_joined(text);
+        }
+    }
+
+    /// Whether [`flush`](Self::flush) would end something.
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.group.is_some() || self.joiner.held_from().is_some() || matches!(self.state, State::Complete(_))
+    }
+
+    fn finish_event(&mut self, end: usize, next: usize) {
+        self.push(0, end);
+        self.start += next;
+    }
+
+    /// Makes an event of whole lines, without the last line feed.
+    fn finish_lines(&mut self, rest: &[u8], next: usize) {
+        let lines = rest.get(..next).unwrap_or_default();
+        let end = lines.iter().rposition(|byte| !matches!(byte, b'\n' | b'\r')).map_or(0, |last| last + 1);
+        self.finish_event(end, next);
+    }
+
+    /// Adds the event that begins `skip` bytes after `start` and ends at `end`, both counted from there.
+    fn push(&mut self, skip: usize, end: usize) {
+        if end <= skip {
+            self.skipped.empty += 1;
+        } else if self.read_position() + (self.line as u64) < self.sent_to {
+            // It was sent when this part of the input was read before.
+        } else if let (Ok(start), Ok(end)) = (u32::try_from(self.start + skip), u32::try_from(self.start + end)) {
+            self.span_bytes += (end - start) as usize;
+            self.spans.push(Span { start, end });
+        }
+    }
+
+    fn push_joined(&mut self, text: Vec<u8>) {
+        if text.is_empty() {
+            self.skipped.empty += 1;
+        } else if self.read_position() >= self.sent_to {
+            self.span_bytes += text.len();
+            self.joined.push((self.spans.len(), text));
+            self.spans.push(Span { start: 0, end: 0 });
+        }
+    }
+
+    fn count_too_long(&mut self, bytes: u64) {
+        self.count_skipped(self.read_position() + self.line as u64, bytes);
+    }
+
+    fn count_skipped(&mut self, from: u64, bytes: u64) {
+        if from >= self.sent_to {
+            self.skipped.too_long += 1;
+            self.skipped.too_long_bytes += bytes;
+            self.skipped.too_long_at.get_or_insert(from);
+        }
+    }
+}
+
+/// Returns where the next document may begin, behind the line feed at `first` and before `until`.
+fn next_beginning(rest: &[u8], first: usize, until: usize) -> Option<usize> {
+    let lines = rest.get(first..until.min(rest.len()))?;
+    let mut found = memchr::memchr_iter(b'\n', lines)
+        .map(|at| first + at + 1)
+        .filter(|at| *at < until && matches!(rest.get(*at), Some(b'{' | b'[')));
+    let near = found.next()?;
+    if until <= CLOSE_BY { Some(near) } else { found.last().or(Some(near)) }
+}
