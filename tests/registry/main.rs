@@ -11,6 +11,7 @@
 mod commands;
 mod credentials;
 mod ill;
+mod memory;
 mod polling;
 mod sample;
 mod tamper;

@@ -123,15 +123,30 @@ fn copy(files: &PackFiles, list: &FileList, to: &Path) -> Result<(), InstallErro
         if let Some(parent) = target.parent() {
             fs::create_dir_all(parent).map_err(|error| io_error(parent, error))?;
         }
-        let bytes = files.read(&path).map_err(|error| io_error(&files.path(&path), error))?;
-        let write = || -> io::Result<()> {
+        // A file of a folder can be large, so it is copied in pieces; what was copied is compared with the digest.
+        let mut source: Box<dyn io::Read> = match files.folder() {
+            Some(_) => Box::new(open_plain(&files.path(&path)).map_err(|error| io_error(&files.path(&path), error))?),
+            None => {
+                let bytes = files.read(&path).map_err(|error| io_error(&files.path(&path), error))?;
+                Box::new(io::Cursor::new(bytes))
+            }
+        };
+        let mut write = || -> io::Result<()> {
             let mut file = fs::File::create(&target)?;
-            io::Write::write_all(&mut file, &bytes)?;
+            io::copy(&mut source, &mut file)?;
             file.sync_all()
         };
         write().map_err(|error| io_error(&target, error))?;
     }
     Ok(())
+}
+
+/// Opens a file, but nothing that could block or have no end.
+fn open_plain(path: &Path) -> io::Result<fs::File> {
+    if !fs::metadata(path)?.is_file() {
+        return Err(io::Error::other("it is not a plain file"));
+    }
+    fs::File::open(path)
 }
 
 fn io_error(path: &Path, error: io::Error) -> InstallError {
