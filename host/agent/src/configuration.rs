@@ -56,6 +56,7 @@ impl Configuration {
 
     /// Loads and validates.
     pub(crate) fn load(&self, catalog: &Catalog, library: &Library) -> Result<(Plan, Vec<Diagnostic>), Invalid> {
+        catalog.runtime().limit_describe(self.settings().limits);
         // Only what is here counts, unless the library knows better: nothing is pulled.
         let library = &library.clone().or_remote(|| stored(&self.settings().data_dir));
         match self {

@@ -5,6 +5,7 @@ mod allocator;
 mod builtin;
 mod cli;
 mod commands;
+mod compiler;
 mod components;
 mod configuration;
 mod control;
@@ -32,6 +33,10 @@ use crate::exit::Failure;
 
 fn main() -> ExitCode {
     allocator::configure();
+    if let Some(code) = compiler::serve() {
+        return code;
+    }
+    compiler::install();
     let cli = Cli::parse();
     logging::init(&cli);
     let color = cli.use_color();

@@ -31,6 +31,7 @@ mod limits;
 mod lint;
 mod load;
 mod lock;
+mod machine;
 mod manifest;
 mod option_path;
 mod outline;
@@ -67,6 +68,7 @@ pub use limits::{ArtifactLimits, CircuitSettings, NodeLimits, OnFault, OnStateMi
 pub use lint::lint_pack;
 pub use load::{Env, load, load_pack, load_text, peek_settings};
 pub use lock::{FormerPin, LOCK_FILE, Lock, Pin, Pinning};
+pub use machine::{LEAST_BYTES, SMALL_BYTES, memory_limit};
 pub use manifest::agent::default_data_dir;
 pub use manifest::packs::{RegistryHost, RegistrySettings};
 pub use outline::{CapabilityOutline, NodeOutline, OutputOutline, PackOutline, ParamOutline, outline};

@@ -67,6 +67,8 @@ pub struct ArtifactLimits {
     pub max_functions: u32,
     /// Time that compiling it may take.
     pub max_compile_time: Duration,
+    /// Memory in bytes that compiling it may take.
+    pub max_compile_bytes: u64,
     /// Whether a running agent may start it on code that is compiled fast, before it is optimized.
     pub baseline: bool,
 }
@@ -74,7 +76,13 @@ pub struct ArtifactLimits {
 impl Default for ArtifactLimits {
     fn default() -> Self {
         // Python's artifact has 18 MB and about 30,000 functions, and compiles in 10 s on two cores.
-        Self { max_bytes: 64 << 20, max_functions: 200_000, max_compile_time: Duration::from_mins(2), baseline: true }
+        Self {
+            max_bytes: 64 << 20,
+            max_functions: 200_000,
+            max_compile_time: Duration::from_mins(2),
+            max_compile_bytes: 2 << 30,
+            baseline: true,
+        }
     }
 }
 
@@ -216,6 +224,7 @@ mod tests {
             ("max_size", Is::Size(a.max_bytes)),
             ("max_functions", Is::Number(a.max_functions.into())),
             ("max_compile_time", Is::Time(a.max_compile_time)),
+            ("max_compile_memory", Is::Size(a.max_compile_bytes)),
             ("baseline", Is::Flag(a.baseline)),
         ];
         assert_same("[agent.artifacts]", &artifacts);

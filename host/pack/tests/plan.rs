@@ -93,6 +93,7 @@ fn settings_take_sizes_durations_and_variables() {
         max_size = "19KiB"
         max_functions = 20
         max_compile_time = "21s"
+        max_compile_memory = "96MiB"
         baseline = false
         [agent.quarantine]
         max_size = "22KiB"
@@ -132,6 +133,7 @@ fn settings_take_sizes_durations_and_variables() {
         max_bytes: 19 << 10,
         max_functions: 20,
         max_compile_time: Duration::from_secs(21),
+        max_compile_bytes: 96 << 20,
         baseline: false,
     };
     assert_eq!(plan.agent.artifacts, artifacts);

@@ -10,6 +10,7 @@ use wattle_capability::Capability;
 use wattle_pack::{Artifact, NodeLimits};
 
 use crate::bindings::{CONTRACT, GivenDescription, NODE};
+use crate::fault::{Fault, FaultKind};
 use crate::inspect::{capabilities, imports, other_contract};
 use crate::instance::{self, Exports};
 use crate::optimizer::Optimizer;
@@ -25,11 +26,13 @@ pub struct ArtifactError {
     pub message: String,
     /// How to mend it.
     pub hint: Option<String>,
+    /// Whether the artifact exhausted or crashed the compiler, so that no other is to be tried.
+    pub is_fatal: bool,
 }
 
 impl ArtifactError {
     pub(crate) fn new(message: impl Into<String>, hint: &str) -> Self {
-        Self { message: message.into(), hint: (!hint.is_empty()).then(|| hint.into()) }
+        Self { message: message.into(), hint: (!hint.is_empty()).then(|| hint.into()), is_fatal: false }
     }
 }
 
@@ -124,10 +127,16 @@ fn obtain<'r>(runtime: &'r Runtime, artifact: &Artifact) -> Result<(&'r Tier, Co
         return Ok(found);
     }
     runtime.misses.fetch_add(1, Ordering::Relaxed);
-    let compile = |tier: &'r Tier| Ok((tier, runtime.compiler.compile(&tier.engine, artifact)?));
-    // What the baseline's compiler refuses may still be for the other, which says why if it is not.
-    if let Some(compiled) = runtime.baseline().and_then(|tier| compile(tier).ok()) {
-        return Ok(compiled);
+    let cache = runtime.cache.as_ref();
+    let compile = |tier: &'r Tier| -> Result<(&'r Tier, Component), ArtifactError> {
+        Ok((tier, runtime.compiler.compile(tier, cache, artifact)?))
+    };
+    match runtime.baseline().map(compile) {
+        Some(Ok(compiled)) => return Ok(compiled),
+        // What ended one compiler is not for the other.
+        Some(Err(error)) if error.is_fatal => return Err(error),
+        // What the baseline's compiler refuses may still be for the other, which says why if it is not.
+        Some(Err(_)) | None => {}
     }
     let (tier, component) = compile(optimized)?;
     if let Some(cache) = &runtime.cache {
@@ -191,18 +200,30 @@ fn check_imports(engine: &Engine, component: &Component) -> Result<(), ArtifactE
 }
 
 fn describe(runtime: &Runtime, code: &Code) -> Result<Description, ArtifactError> {
-    let failed = |error: wasmtime::Error| ArtifactError::new(format!("`describe` of the artifact failed: {error}"), "");
     let Code { pre, exports, .. } = code;
-    let mut store = code.store(NodeLimits::default(), runtime.metered);
+    let mut store = code.store(runtime.describe_limits(), runtime.metered);
     let time = store.data().limits.time;
     instance::arm(&mut store, time);
-    let instance = pre.instantiate(&mut store).map_err(failed)?;
-    let describe = instance.get_typed_func::<(), (GivenDescription,)>(&mut store, &exports.describe).map_err(failed)?;
-    let (given,) = describe.call(&mut store, ()).map_err(failed)?;
+    describe_in(&mut store, pre, exports).map_err(|error| {
+        let fault = Fault::of(&error, store.data_mut());
+        let hint = match fault.kind {
+            FaultKind::MemoryLimit | FaultKind::TimeLimit => {
+                "[agent.limits] applies while an artifact describes itself"
+            }
+            _ => "",
+        };
+        ArtifactError::new(format!("`describe` of the artifact failed: {fault}"), hint)
+    })
+}
+
+fn describe_in(store: &mut Store<State>, pre: &InstancePre<State>, exports: &Exports) -> wasmtime::Result<Description> {
+    let instance = pre.instantiate(&mut *store)?;
+    let describe = instance.get_typed_func::<(), (GivenDescription,)>(&mut *store, &exports.describe)?;
+    let (given,) = describe.call(&mut *store, ())?;
     let state_version = match &exports.state {
         Some(state) => {
-            let version = instance.get_typed_func::<(), (u32,)>(&mut store, &state.version).map_err(failed)?;
-            Some(version.call(&mut store, ()).map_err(failed)?.0)
+            let version = instance.get_typed_func::<(), (u32,)>(&mut *store, &state.version)?;
+            Some(version.call(&mut *store, ())?.0)
         }
         None => None,
     };

@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 
 use wasmtime::Engine;
 use wasmtime::component::Component;
+use wattle_pack::ArtifactLimits;
 
 const KEY_BYTES: usize = blake3::KEY_LEN;
 const CODE_BYTES: usize = blake3::OUT_LEN;
@@ -71,6 +72,33 @@ impl Cache {
         component.inspect_err(|error| tracing::warn!(%error, "cached code does not load; it is compiled again")).ok()
     }
 
+    /// Why the compiler gave up on an artifact under limits that are no lower than these, and the file that says so.
+    pub(crate) fn refused(&self, engine: &Engine, digest: &str, limits: &ArtifactLimits) -> Option<(String, PathBuf)> {
+        let path = self.refusal(engine, digest);
+        let text = fs::read_to_string(&path).ok()?;
+        let mut lines = text.lines();
+        let bytes = lines.next()?.parse::<u64>().ok()?;
+        let nanos = lines.next()?.parse::<u128>().ok()?;
+        let reason = lines.next()?.to_owned();
+        // With more than it had then, it may get through.
+        let is_same = bytes >= limits.max_compile_bytes && nanos >= limits.max_compile_time.as_nanos();
+        is_same.then_some((reason, path))
+    }
+
+    /// Remembers why the compiler gave up on an artifact, for the next start.
+    pub(crate) fn refuse(&self, engine: &Engine, digest: &str, limits: &ArtifactLimits, reason: &str) {
+        let path = self.refusal(engine, digest);
+        let text = format!("{}\n{}\n{reason}\n", limits.max_compile_bytes, limits.max_compile_time.as_nanos());
+        let temporary = path.with_extension(format!("tmp{}", std::process::id()));
+        if let Err(error) = fs::write(&temporary, text).and_then(|()| fs::rename(&temporary, &path)) {
+            tracing::warn!(%error, path = %path.display(), "cannot remember that the compiler gave up on an artifact");
+        }
+    }
+
+    fn refusal(&self, engine: &Engine, digest: &str) -> PathBuf {
+        self.path(engine, digest).with_extension("refused")
+    }
+
     /// Keeps a compiled component. Failing to is logged: the next start compiles again.
     pub(crate) fn store(&self, engine: &Engine, digest: &str, component: &Component) {
         let path = self.path(engine, digest);
@@ -124,6 +152,16 @@ impl Cache {
         mac.update(digest.as_bytes());
         mac.update(&engine_hash(engine).to_le_bytes());
         mac
+    }
+}
+
+/// Loads code that this agent's own compiler process has just written to its pipe.
+pub(crate) fn load_compiled(engine: &Engine, code: &[u8]) -> wasmtime::Result<Component> {
+    // SAFETY: the bytes are what `Engine::precompile_component` gave in a process that this one started from its own
+    // program, over a pipe that nobody else has.
+    #[expect(unsafe_code, reason = "the only way to load precompiled code")]
+    unsafe {
+        Component::deserialize(engine, code)
     }
 }
 

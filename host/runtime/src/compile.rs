@@ -1,10 +1,16 @@
 //! Compiling artifacts within limits.
 //!
-//! Size and functions are counted before the compiler sees anything: the compiler's work is about linear in them. Time
-//! is limited besides, for what that does not catch; a compiler cannot be interrupted, so one that takes too long is
-//! left to its thread, and the artifact is refused for as long as that thread runs.
+//! Size, functions, nesting and sections are counted before a compiler sees anything: its work is about linear in size
+//! and functions, and some of it grows with the square of the nesting. What is not built in is then compiled in a process
+//! of its own (`child.rs`), which ends when it exceeds its memory or its time. An artifact that ended it is remembered and
+//! refused, so that it costs an agent that starts again and again nothing.
+//!
+//! Without such a process (in tests), and for what the agent carries itself, a thread compiles. It cannot be
+//! interrupted: one that takes too long is left alone, and the artifact is refused for as long as that thread runs.
 
-use std::collections::HashSet;
+mod child;
+
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
@@ -16,28 +22,112 @@ use wasmtime::component::Component;
 use wattle_pack::{Artifact, ArtifactLimits, Origin};
 
 use crate::artifact::ArtifactError;
+use crate::cache::{Cache, load_compiled};
+use crate::tier::{Kind, Tier};
+
+pub(crate) use child::Job;
+pub use child::{ChildCompiler, serve_compiler};
+
+use child::ChildError;
 
 /// What all hints about limits say.
 const RAISE: &str = "if it is what it should be, raise";
+/// How deep components and modules may nest; what tools compose has 3 to 5 levels.
+const MAX_NESTING: usize = 32;
+/// Modules and components inside one artifact.
+const MAX_PARTS: usize = 1000;
+/// Sections of all of them.
+const MAX_SECTIONS: usize = 100_000;
 
 pub(crate) struct Compiler {
     limits: ArtifactLimits,
     /// Digests of what was given up but is still being compiled.
     abandoned: Arc<Mutex<HashSet<String>>>,
+    /// What ended a compiler of this process, with the reason, where there is no cache to remember it.
+    refused: Mutex<HashMap<(Kind, String), String>>,
 }
 
 impl Compiler {
     pub(crate) fn new(limits: ArtifactLimits) -> Self {
-        Self { limits, abandoned: Arc::default() }
+        Self { limits, abandoned: Arc::default(), refused: Mutex::default() }
     }
 
     /// Compiles an artifact.
     ///
     /// # Errors
     ///
-    /// It is no component, or exceeds a limit.
-    pub(crate) fn compile(&self, engine: &Engine, artifact: &Artifact) -> Result<Component, ArtifactError> {
+    /// It is no component, exceeds a limit, or ended a compiler before.
+    pub(crate) fn compile(
+        &self,
+        tier: &Tier,
+        cache: Option<&Cache>,
+        artifact: &Artifact,
+    ) -> Result<Component, ArtifactError> {
         self.check(&artifact.bytes)?;
+        match (&artifact.origin, ChildCompiler::installed()) {
+            (Origin::File(_), Some(child)) => self.compile_elsewhere(child, tier, cache, artifact),
+            _ => self.compile_here(&tier.engine, artifact),
+        }
+    }
+
+    /// Compiles what is not trusted in a process of its own.
+    fn compile_elsewhere(
+        &self,
+        child: &ChildCompiler,
+        tier: &Tier,
+        cache: Option<&Cache>,
+        artifact: &Artifact,
+    ) -> Result<Component, ArtifactError> {
+        let digest = &artifact.digest;
+        let key = (tier.kind, digest.clone());
+        if let Some(reason) = self.refused.lock().get(&key) {
+            return Err(self.fatal(reason, ""));
+        }
+        if let Some((reason, path)) = cache.and_then(|cache| cache.refused(&tier.engine, digest, &self.limits)) {
+            return Err(self.fatal(&reason, &format!("; remove `{}` to try again", path.display())));
+        }
+        let error = match child.compile(tier.job(), &self.limits, &artifact.bytes) {
+            Ok(code) => match load_compiled(&tier.engine, &code) {
+                Ok(component) => return Ok(component),
+                Err(error) => ChildError::Ended(format!("its code does not load: {error}")),
+            },
+            Err(error) => error,
+        };
+        match error {
+            ChildError::Refused(text) => Err(not_a_component(&text)),
+            ChildError::Killed(reason) => {
+                let mut clear = "";
+                match cache {
+                    Some(cache) => {
+                        cache.refuse(&tier.engine, digest, &self.limits, &reason);
+                        clear = "; until then it is refused at once";
+                    }
+                    None => _ = self.refused.lock().insert(key, reason.clone()),
+                }
+                tracing::warn!(artifact = artifact.name, digest, reason, "an artifact ended the compiler");
+                Err(self.fatal(&reason, clear))
+            }
+            ChildError::Start(error) => {
+                let hint = "the agent starts its own program again to compile; check limits of processes and memory";
+                Err(ArtifactError::new(format!("the compiler process cannot be started: {error}"), hint))
+            }
+            ChildError::Ended(what) => {
+                Err(ArtifactError::new(format!("the compiler process gave no code: {what}"), "try again"))
+            }
+        }
+    }
+
+    /// The error for an artifact that ended the compiler.
+    fn fatal(&self, reason: &str, clear: &str) -> ArtifactError {
+        let is_time = reason.contains("longer than") || reason.contains("processor time");
+        let option = if is_time { "max_compile_time" } else { "max_compile_memory" };
+        let hint = format!("{RAISE} `{option}` in [agent.artifacts]{clear}");
+        let error = ArtifactError::new(format!("artifact is refused: compiling it {reason}"), &hint);
+        ArtifactError { is_fatal: true, ..error }
+    }
+
+    /// Compiles on a thread of this process.
+    fn compile_here(&self, engine: &Engine, artifact: &Artifact) -> Result<Component, ArtifactError> {
         let too_long = |what: &str| {
             let message = format!("artifact {what} longer than {:?} to compile", self.limits.max_compile_time);
             Err(ArtifactError::new(message, &format!("{RAISE} `max_compile_time` in [agent.artifacts]")))
@@ -79,12 +169,7 @@ impl Compiler {
                 return Err(ArtifactError::new("the compiler failed on the artifact", "please report this"));
             }
         };
-        compiled.map_err(|error| {
-            // The first line says what; the rest is for those who write compilers.
-            let text = format!("{error:#}");
-            let first = text.lines().next().unwrap_or_default();
-            ArtifactError::new(format!("artifact is not a webassembly component: {first}"), "")
-        })
+        compiled.map_err(|error| not_a_component(&format!("{error:#}")))
     }
 
     fn check(&self, bytes: &[u8]) -> Result<(), ArtifactError> {
@@ -101,7 +186,8 @@ impl Compiler {
             let message = format!("artifact has {} bytes; at most {} are taken", bytes.len(), self.limits.max_bytes);
             return Err(ArtifactError::new(message, &format!("{RAISE} `max_size` in [agent.artifacts]")));
         }
-        let functions = count_functions(bytes);
+        let counts = Counts::of(bytes)?;
+        let functions = counts.functions;
         if functions > u64::from(self.limits.max_functions) {
             let message =
                 format!("artifact has {functions} functions; at most {} are taken", self.limits.max_functions);
@@ -111,20 +197,58 @@ impl Compiler {
     }
 }
 
-/// Functions of all core modules, as far as the bytes can be read; what cannot be is refused by the compiler, which
-/// says more about it.
-fn count_functions(bytes: &[u8]) -> u64 {
-    let mut count = 0_u64;
-    let mut modules = 0_u32;
-    for payload in Parser::new(0).parse_all(bytes) {
-        match payload {
-            Ok(Payload::Version { encoding: Encoding::Module, .. }) => modules += 1,
-            Ok(Payload::CodeSectionStart { count: functions, .. }) if modules > 0 => count += u64::from(functions),
-            Ok(_) => {}
-            Err(_) => break,
+/// What a compiler says of bytes that are no component: its first line says what; the rest is for those who write
+/// compilers.
+fn not_a_component(text: &str) -> ArtifactError {
+    let first = text.lines().next().unwrap_or_default();
+    ArtifactError::new(format!("artifact is not a webassembly component: {first}"), "")
+}
+
+/// What is counted in the bytes of an artifact, as far as they can be read; what cannot be is refused by the compiler,
+/// which says more about it.
+#[derive(Debug, Default)]
+struct Counts {
+    functions: u64,
+    parts: usize,
+    sections: usize,
+}
+
+impl Counts {
+    /// Counts, and stops at the first structure that no tool makes.
+    fn of(bytes: &[u8]) -> Result<Self, ArtifactError> {
+        let mut counts = Self::default();
+        let mut open = Vec::new();
+        let refused = |what: String| Err(ArtifactError::new(what, "it was not made by a tool for components"));
+        for payload in Parser::new(0).parse_all(bytes) {
+            match payload {
+                Ok(Payload::Version { encoding, .. }) => {
+                    open.push(encoding);
+                    counts.parts += 1;
+                    if open.len() > MAX_NESTING {
+                        return refused(format!("artifact nests components more than {MAX_NESTING} deep"));
+                    }
+                    if counts.parts > MAX_PARTS {
+                        return refused(format!("artifact has more than {MAX_PARTS} modules and components"));
+                    }
+                }
+                Ok(Payload::End(_)) => _ = open.pop(),
+                Ok(Payload::CodeSectionStart { count, .. }) if open.last() == Some(&Encoding::Module) => {
+                    counts.functions += u64::from(count);
+                    counts.sections += 1;
+                }
+                // Bodies of functions are bounded by `max_functions`.
+                Ok(Payload::CodeSectionEntry(_)) => {}
+                Ok(_) => {
+                    counts.sections += 1;
+                    if counts.sections > MAX_SECTIONS {
+                        return refused(format!("artifact has more than {MAX_SECTIONS} sections"));
+                    }
+                }
+                Err(_) => break,
+            }
         }
+        Ok(counts)
     }
-    count
 }
 
 #[cfg(test)]
@@ -135,7 +259,7 @@ mod tests {
 
     fn compile(limits: ArtifactLimits, text: &str) -> Result<Component, ArtifactError> {
         let artifact = Artifact::new("test", wat::parse_str(text).unwrap(), Origin::Builtin);
-        Compiler::new(limits).compile(&Engine::default(), &artifact)
+        Compiler::new(limits).compile(&Tier::optimized(false, false).unwrap(), None, &artifact)
     }
 
     /// Two modules, one inside a nested component.
@@ -170,8 +294,8 @@ mod tests {
         let artifact = Artifact::new("slow", wat::parse_str(&text).unwrap(), Origin::File("slow.wasm".into()));
         let limits = ArtifactLimits { max_compile_time: Duration::from_millis(1), ..ArtifactLimits::default() };
         let compiler = Compiler::new(limits);
-        let engine = Engine::default();
-        let error = compiler.compile(&engine, &artifact).err().unwrap();
+        let tier = Tier::optimized(false, false).unwrap();
+        let error = compiler.compile(&tier, None, &artifact).err().unwrap();
         assert_eq!(error.message, "artifact takes longer than 1ms to compile");
         assert!(error.hint.unwrap().contains("max_compile_time"));
         assert!(compiler.abandoned.lock().contains(&artifact.digest), "a second attempt starts no second compiler");
@@ -181,9 +305,9 @@ mod tests {
             std::thread::yield_now();
         }
         let own = Artifact { origin: Origin::Builtin, ..artifact.clone() };
-        assert!(compiler.compile(&engine, &own).is_ok(), "what the agent carries takes as long as it takes");
+        assert!(compiler.compile(&tier, None, &own).is_ok(), "what the agent carries takes as long as it takes");
         let patient = Compiler::new(ArtifactLimits::default());
-        assert!(patient.compile(&engine, &artifact).is_ok());
+        assert!(patient.compile(&tier, None, &artifact).is_ok());
     }
 
     #[test]
@@ -191,7 +315,43 @@ mod tests {
         let mut bytes = wat::parse_str(FOUR).unwrap();
         bytes.truncate(bytes.len() - 3);
         let artifact = Artifact::new("cut", bytes, Origin::Builtin);
-        let error = Compiler::new(ArtifactLimits::default()).compile(&Engine::default(), &artifact).err().unwrap();
+        let error = Compiler::new(ArtifactLimits::default())
+            .compile(&Tier::optimized(false, false).unwrap(), None, &artifact)
+            .err()
+            .unwrap();
         assert!(error.message.starts_with("artifact is not a webassembly component"), "{error}");
+    }
+
+    /// A component, as bytes, that holds these bytes as a nested component.
+    fn around(inner: &[u8]) -> Vec<u8> {
+        let mut size = Vec::new();
+        let mut rest = inner.len();
+        loop {
+            let low = u8::try_from(rest & 127).unwrap();
+            rest >>= 7;
+            size.push(if rest > 0 { low | 128 } else { low });
+            if rest == 0 {
+                break;
+            }
+        }
+        [b"\0asm\x0d\0\x01\0\x04".as_slice(), &size, inner].concat()
+    }
+
+    #[test]
+    fn nesting_is_refused_before_the_compiler_sees_it() {
+        let mut bytes = b"\0asm\x0d\0\x01\0".to_vec();
+        for depth in 1..=2000 {
+            let counted = Counts::of(&bytes);
+            assert_eq!(counted.is_ok(), depth <= MAX_NESTING, "{depth}");
+            bytes = around(&bytes);
+        }
+        let empty = b"\0asm\x0d\0\x01\0";
+        let siblings = [&empty[..], &b"\x04\x08\0asm\x0d\0\x01\0".repeat(1000)].concat();
+        let error = Counts::of(&siblings).unwrap_err();
+        assert_eq!(error.message, "artifact has more than 1000 modules and components");
+        // Custom sections of no bytes but a name.
+        let sections = [&empty[..], &b"\x00\x01\x00".repeat(MAX_SECTIONS + 1)].concat();
+        let error = Counts::of(&sections).unwrap_err();
+        assert!(error.message.contains("sections"), "{error}");
     }
 }

@@ -1,8 +1,11 @@
 //! What can go wrong in a call of a guest, and whose fault it is.
 
-use wasmtime::Trap;
+use wasmtime::{Trap, WasmBacktrace};
 
 use crate::state::State;
+
+/// Bytes of a message that are kept: a node may answer with an error of any length.
+const MAX_MESSAGE_BYTES: usize = 16 << 10;
 
 /// The kinds of faults: a closed set, used as metric label and as failure code of rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -106,7 +109,9 @@ pub struct Fault {
 impl Fault {
     pub(crate) fn new(kind: FaultKind, message: impl Into<String>) -> Self {
         let blame = if kind == FaultKind::HostError { Blame::Host } else { Blame::Guest };
-        Self { kind, blame, message: message.into() }
+        let mut message = message.into();
+        message.truncate(message.floor_char_boundary(MAX_MESSAGE_BYTES));
+        Self { kind, blame, message }
     }
 
     /// A fault of the host itself, from what a panic of its code said.
@@ -185,10 +190,10 @@ fn told(panic: &str) -> String {
     std::iter::once(first.as_str()).chain(lines).collect::<Vec<_>>().join("\n")
 }
 
-/// What an error says about the guest, its backtrace included: not where in the host it was made.
+/// The guest's backtrace of an error, if it has one. Not the `Debug` form of the error: that resolves the symbols of a
+/// backtrace of the host, which allocates, and an error may be about memory.
 fn guest_side(error: &wasmtime::Error) -> String {
-    let text = format!("{error:?}");
-    text.split("\n\nStack backtrace:").next().unwrap_or_default().to_owned()
+    error.downcast_ref::<WasmBacktrace>().map(ToString::to_string).unwrap_or_default()
 }
 
 /// Whether wasmtime refused to copy what a guest gave, because it is more than the host takes in one call. Its error has

@@ -39,7 +39,11 @@ pub fn inspect(runtime: &Arc<Runtime>, artifact: &Artifact) -> Result<Inspection
     let component = match &compiled {
         Ok(compiled) => compiled.code().component().clone(),
         // It may be a component, although no node.
-        Err(error) => runtime.compiler.compile(&runtime.optimized.engine, artifact).map_err(|_| error.clone())?,
+        Err(error) if error.is_fatal => return Err(error.clone()),
+        Err(error) => {
+            let (tier, cache) = (&runtime.optimized, runtime.cache.as_ref());
+            runtime.compiler.compile(tier, cache, artifact).map_err(|_| error.clone())?
+        }
     };
     let engine = component.engine();
     let ty = component.component_type();

@@ -73,7 +73,8 @@ fn optimize(compiled: &Compiled, artifact: &Artifact) {
         // So that a process that ends before this one is done does not begin at nothing the next time.
         cache.keep(&baseline.engine, &artifact.digest, baseline.component());
     }
-    let code = runtime.compiler.compile(&tier.engine, artifact).and_then(|component| Code::link(tier, &component));
+    let compiled_again = runtime.compiler.compile(tier, runtime.cache.as_ref(), artifact);
+    let code = compiled_again.and_then(|component| Code::link(tier, &component));
     match code {
         Ok(code) => {
             if let Some(cache) = &runtime.cache {

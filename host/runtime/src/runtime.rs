@@ -7,11 +7,12 @@ use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use wattle_pack::{Artifact, ArtifactLimits};
+use wattle_pack::{Artifact, ArtifactLimits, NodeLimits};
 
 use crate::artifact::{ArtifactError, Compiled};
 use crate::cache::Cache;
 use crate::compile::Compiler;
+use crate::memory;
 use crate::optimizer::Optimizer;
 use crate::tier::Tier;
 
@@ -28,7 +29,17 @@ pub(crate) fn ticks(time: Duration) -> u64 {
 /// The engine could not be made.
 #[derive(Debug, thiserror::Error)]
 #[error("webassembly engine: {0}")]
-pub struct RuntimeError(#[source] wasmtime::Error);
+pub struct RuntimeError(String);
+
+impl RuntimeError {
+    fn new(error: wasmtime::Error) -> Self {
+        let text = format!("{error:#}");
+        Self(match memory::explain(&text) {
+            Some(cure) => format!("{cure} ({text})"),
+            None => text,
+        })
+    }
+}
 
 /// Compiles artifacts and runs them.
 pub struct Runtime {
@@ -40,6 +51,8 @@ pub struct Runtime {
     pub(crate) compiler: Compiler,
     pub(crate) optimizer: Optimizer,
     pub(crate) cache: Option<Cache>,
+    /// What an artifact may use while it describes itself.
+    describe_limits: Mutex<NodeLimits>,
     compiled: Mutex<HashMap<String, Weak<Compiled>>>,
     pub(crate) hits: AtomicU64,
     pub(crate) misses: AtomicU64,
@@ -96,13 +109,14 @@ impl Runtime {
                 .ok()
         });
         let runtime = Arc::new(Self {
-            optimized: Tier::optimized(metered, is_tiered).map_err(RuntimeError)?,
+            optimized: Tier::optimized(metered, is_tiered).map_err(RuntimeError::new)?,
             is_tiered,
             baseline: OnceLock::new(),
             metered,
             compiler: Compiler::new(limits),
             optimizer: Optimizer::default(),
             cache,
+            describe_limits: Mutex::default(),
             compiled: Mutex::default(),
             hits: AtomicU64::new(0),
             misses: AtomicU64::new(0),
@@ -120,7 +134,7 @@ impl Runtime {
                     std::thread::sleep(TICK);
                 }
             })
-            .map_err(|error| RuntimeError(error.into()))?;
+            .map_err(|error| RuntimeError(error.to_string()))?;
         Ok(runtime)
     }
 
@@ -135,6 +149,15 @@ impl Runtime {
                 .ok()
         };
         self.baseline.get_or_init(make).as_ref()
+    }
+
+    /// Sets what an artifact may use while it describes itself: the limits of the agent, since no node has any yet.
+    pub fn limit_describe(&self, limits: NodeLimits) {
+        *self.describe_limits.lock() = limits;
+    }
+
+    pub(crate) fn describe_limits(&self) -> NodeLimits {
+        self.describe_limits.lock().clone()
     }
 
     /// How often the cache helped so far.

@@ -9,6 +9,8 @@ use wasmtime::component::Linker;
 use wasmtime::{Config, Engine, OptLevel, RegallocAlgorithm, Strategy};
 
 use crate::bindings;
+use crate::compile::Job;
+use crate::memory;
 use crate::state::State;
 
 /// Stack of a guest. Nodes do not recurse on data, so a deep recursion is a fault.
@@ -22,7 +24,7 @@ const BASELINE_STACK_BYTES: usize = 1 << 20;
 const BASELINE_TIMES: u32 = 3;
 
 /// Which compiler made code.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Kind {
     /// Winch.
     Baseline,
@@ -35,19 +37,15 @@ pub(crate) struct Tier {
     pub(crate) kind: Kind,
     pub(crate) engine: Engine,
     pub(crate) linker: Linker<State>,
+    metered: bool,
+    in_background: bool,
 }
 
 impl Tier {
     /// The optimizing compiler, which also counts fuel if it is to be metered. One that works in the background must not
     /// take all cores.
     pub(crate) fn optimized(metered: bool, in_background: bool) -> wasmtime::Result<Self> {
-        let mut config = Config::new();
-        config
-            .cranelift_opt_level(OptLevel::Speed)
-            .parallel_compilation(!in_background)
-            .consume_fuel(metered)
-            .max_wasm_stack(STACK_BYTES);
-        Self::new(Kind::Optimized, config)
+        Self::new(Kind::Optimized, metered, in_background)
     }
 
     /// The baseline compiler.
@@ -56,30 +54,50 @@ impl Tier {
     ///
     /// This machine has none.
     pub(crate) fn baseline() -> wasmtime::Result<Self> {
-        // Of the first tier of support on x86-64 only.
-        if !cfg!(target_arch = "x86_64") {
-            return Err(wasmtime::Error::msg("not on this architecture"));
-        }
-        let mut config = Config::new();
-        // What is left to Cranelift are trampolines, one for each function whose address is taken, and these are small:
-        // optimizing them took an eighth of the time, and registers chosen well another tenth.
-        config
-            .strategy(Strategy::Winch)
-            .cranelift_opt_level(OptLevel::None)
-            .cranelift_regalloc_algorithm(RegallocAlgorithm::SinglePass)
-            .max_wasm_stack(BASELINE_STACK_BYTES);
-        Self::new(Kind::Baseline, config)
+        Self::new(Kind::Baseline, false, false)
     }
 
-    fn new(kind: Kind, mut config: Config) -> wasmtime::Result<Self> {
-        config.epoch_interruption(true).generate_address_map(false);
-        let engine = Engine::new(&config)?;
+    fn new(kind: Kind, metered: bool, in_background: bool) -> wasmtime::Result<Self> {
+        let engine = Engine::new(&kind.config(metered, in_background, memory::is_small())?)?;
         let linker = bindings::linker(&engine)?;
-        Ok(Self { kind, engine, linker })
+        Ok(Self { kind, engine, linker, metered, in_background })
+    }
+
+    /// What another process needs to know to compile for this tier.
+    pub(crate) fn job(&self) -> Job {
+        Job { kind: self.kind, metered: self.metered, in_background: self.in_background, is_small: memory::is_small() }
     }
 }
 
 impl Kind {
+    /// How the engine of a tier is made, here and in the process that compiles for it.
+    pub(crate) fn config(self, metered: bool, in_background: bool, is_small: bool) -> wasmtime::Result<Config> {
+        let mut config = Config::new();
+        match self {
+            Self::Optimized => config
+                .cranelift_opt_level(OptLevel::Speed)
+                .parallel_compilation(!in_background)
+                .consume_fuel(metered)
+                .max_wasm_stack(STACK_BYTES),
+            // Of the first tier of support on x86-64 only.
+            Self::Baseline if !cfg!(target_arch = "x86_64") => {
+                return Err(wasmtime::Error::msg("not on this architecture"));
+            }
+            // What is left to Cranelift are trampolines, one for each function whose address is taken, and these are
+            // small: optimizing them took an eighth of the time, and registers chosen well another tenth.
+            Self::Baseline => config
+                .strategy(Strategy::Winch)
+                .cranelift_opt_level(OptLevel::None)
+                .cranelift_regalloc_algorithm(RegallocAlgorithm::SinglePass)
+                .max_wasm_stack(BASELINE_STACK_BYTES),
+        };
+        config.epoch_interruption(true).generate_address_map(false);
+        if is_small {
+            memory::reserve_little(&mut config);
+        }
+        Ok(config)
+    }
+
     /// How many times as long as on optimized code a call may take.
     pub(crate) fn times(self) -> u32 {
         match self {

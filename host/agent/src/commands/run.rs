@@ -2,10 +2,11 @@
 
 use crate::cli::RunOptions;
 use crate::configuration::Configuration;
-use crate::exit::Done;
+use crate::exit::{Done, Failure};
 use crate::supervisor::Supervisor;
 
 pub(crate) fn run(options: &RunOptions, color: bool) -> Done {
+    check_memory()?;
     raise_descriptors();
     let configuration = Configuration::of(options)?;
     let supervisor = Supervisor::new(configuration, options, color)?;
@@ -27,4 +28,19 @@ fn raise_descriptors() {
             tracing::warn!(%error, limit = wattle_descriptors::limit(), "limit of open files cannot be raised");
         }
     }
+}
+
+/// Refuses to start where the control group leaves too little memory, and says so where it leaves little.
+fn check_memory() -> Done {
+    let Some(bytes) = wattle_pack::memory_limit() else { return Ok(()) };
+    let (mib, least_mib) = (bytes >> 20, wattle_pack::LEAST_BYTES >> 20);
+    if bytes < wattle_pack::LEAST_BYTES {
+        return Err(Failure::config(format!(
+            "the control group of this process may use {mib} MiB of memory; the agent needs {least_mib} MiB at least"
+        )));
+    }
+    if bytes < wattle_pack::SMALL_BYTES {
+        tracing::info!(memory_mib = mib, "little memory: defaults are those of the small profile (docs/LIMITS.md)");
+    }
+    Ok(())
 }

@@ -14,6 +14,7 @@ use crate::codes;
 use crate::findings::{Findings, Place};
 use crate::grants::Grants;
 use crate::limits::{ArtifactLimits, CircuitSettings, NodeLimits};
+use crate::machine;
 use crate::plan::{AdminSettings, AgentSettings, BatchSettings, BufferPlan, QuarantineSettings};
 use crate::reader::{Reader, Text, check_name};
 use crate::trial::{CanarySettings, RollbackSettings, ShadowSettings};
@@ -95,7 +96,7 @@ fn read_settings(
     let mut data_dir = None;
     let mut workers = None;
     let mut drain_timeout = None;
-    let mut batch = BatchSettings::default();
+    let mut batch = machine::default_batch();
     let mut limits = NodeLimits::default();
     let mut circuit = CircuitSettings::default();
     let mut artifacts = ArtifactLimits::default();
@@ -138,7 +139,7 @@ fn read_settings(
         packs: packs.unwrap_or_else(|| data_dir.join("packs")),
         registry,
         trust,
-        workers: workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)),
+        workers: workers.unwrap_or_else(machine::default_workers),
         drain_timeout: drain_timeout.unwrap_or(DRAIN_TIMEOUT),
         data_dir,
         batch,
@@ -160,7 +161,7 @@ fn read_quarantine(table: &Table, place: Place, findings: &mut Findings) -> Quar
 }
 
 fn read_batch(table: &Table, place: Place, findings: &mut Findings) -> BatchSettings {
-    let default = BatchSettings::default();
+    let default = machine::default_batch();
     let mut reader = Reader::new(table, place, "`[agent.batch]`");
     let max_bytes = reader.size("max_bytes", 1..=1 << 30, findings);
     let max_events = reader.number("max_events", 1..=10_000_000, findings).and_then(|n| usize::try_from(n).ok());

@@ -136,6 +136,9 @@ pub(crate) fn read_artifacts(table: &Table, place: Place, findings: &mut Finding
         max_compile_time: reader
             .duration("max_compile_time", MILLISECOND..=LONGEST, findings)
             .unwrap_or(default.max_compile_time),
+        max_compile_bytes: reader
+            .size("max_compile_memory", 64 << 20..=1 << 40, findings)
+            .unwrap_or(default.max_compile_bytes),
         baseline: reader.boolean("baseline", findings).unwrap_or(default.baseline),
     };
     reader.finish(findings);

@@ -38,6 +38,7 @@ fn agent() -> Json {
         ("max_size", MAY, "Bytes of the file.", size()),
         ("max_functions", MAY, "Functions of all its modules.", number(1, 1_000_000)),
         ("max_compile_time", MAY, "Time that compiling it may take.", duration()),
+        ("max_compile_memory", MAY, "Memory of the process that compiles it. Default: `2GiB`.", size()),
         ("baseline", MAY, "Whether it may start on code that is compiled fast, before it is optimized.", boolean()),
     ]);
     let quarantine = table(vec![("max_size", MAY, "Bytes of the quarantine of one pipeline.", size())]);
