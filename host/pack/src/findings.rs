@@ -132,7 +132,8 @@ impl Findings {
             return name.to_string();
         }
         let line = Line::around(&manifest.text, place);
-        format!("{name}:{}:{}", line.number, line.column)
+        let number = manifest.text.get(..line.offset).unwrap_or_default().matches('\n').count() + 1;
+        format!("{name}:{number}:{}", line.column)
     }
 
     /// Makes the answer: the value where there is one and no error, together with the warnings and the files.
@@ -142,8 +143,11 @@ impl Findings {
         // A pack that two pipelines use is read twice.
         let mut seen = BTreeSet::new();
         found.retain(|finding| seen.insert((finding.place, finding.code.id, finding.message.clone())));
-        let diagnostics: Vec<Diagnostic> =
-            found.into_iter().map(|finding| diagnose(finding, &manifests, &secrets, &secret_places)).collect();
+        let secret_places = merged(secret_places);
+        let breaks: Vec<Vec<usize>> =
+            manifests.iter().map(|m| m.text.match_indices('\n').map(|(at, _)| at).collect()).collect();
+        let diagnose = |finding| diagnose(finding, &manifests, &breaks, &secrets, &secret_places);
+        let diagnostics: Vec<Diagnostic> = found.into_iter().map(diagnose).collect();
         match value {
             Some(value) if diagnostics.iter().all(|d| d.severity != Severity::Error) => Ok((value, diagnostics, files)),
             _ => Err(Invalid { diagnostics, files }),
@@ -154,6 +158,7 @@ impl Findings {
 fn diagnose(
     finding: Finding,
     manifests: &[Manifest],
+    breaks: &[Vec<usize>],
     secrets: &BTreeSet<String>,
     secret_places: &[Place],
 ) -> Diagnostic {
@@ -175,7 +180,9 @@ fn diagnose(
     diagnostic.file.clone_from(&manifest.name);
     if !place.is_file() {
         let line = Line::around(&manifest.text, place);
-        diagnostic.line = line.number;
+        // Counting from the beginning for each would take the square of many findings.
+        let before = |breaks: &Vec<usize>| breaks.partition_point(|at| *at < line.offset);
+        diagnostic.line = breaks.get(place.manifest).map_or(0, before) + 1;
         diagnostic.column = line.column;
         diagnostic.length = line.length;
         diagnostic.excerpt = Some(line.excerpt(place.manifest, secret_places));
@@ -183,12 +190,26 @@ fn diagnose(
     diagnostic
 }
 
+/// Places in order, those that overlap as one.
+fn merged(mut places: Vec<Place>) -> Vec<Place> {
+    places.sort_by_key(|place| (place.manifest, place.start));
+    let mut all: Vec<Place> = Vec::with_capacity(places.len());
+    for place in places {
+        match all.last_mut() {
+            Some(last) if last.manifest == place.manifest && place.start <= last.end => {
+                last.end = last.end.max(place.end)
+            }
+            _ => all.push(place),
+        }
+    }
+    all
+}
+
 /// The first line of a place.
 struct Line<'a> {
     text: &'a str,
     /// Offset of the line in its manifest.
     offset: usize,
-    number: usize,
     column: usize,
     length: usize,
 }
@@ -205,7 +226,6 @@ impl<'a> Line<'a> {
         Self {
             text,
             offset,
-            number: before.matches('\n').count() + 1,
             column: manifest.get(offset..start).unwrap_or_default().chars().count() + 1,
             length: marked.chars().count().max(1),
         }
@@ -213,7 +233,9 @@ impl<'a> Line<'a> {
 
     fn excerpt(&self, manifest: usize, secret_places: &[Place]) -> Excerpt {
         let hidden = |at: usize| {
-            secret_places.iter().any(|place| place.manifest == manifest && (place.start..place.end).contains(&at))
+            let after = secret_places.partition_point(|place| (place.manifest, place.start) <= (manifest, at));
+            let last = after.checked_sub(1).and_then(|last| secret_places.get(last));
+            last.is_some_and(|place| place.manifest == manifest && at < place.end)
         };
         let skipped =
             if self.text.chars().count() > EXCERPT_CHARS { self.column.saturating_sub(EXCERPT_LEAD) } else { 0 };

@@ -172,15 +172,17 @@ impl<'a> Reader<'a> {
 
     /// Reports the keys that were never asked for.
     pub(crate) fn finish(self, findings: &mut Findings) {
-        for entry in &self.table.0 {
-            if !self.known.contains(&entry.key.as_str()) {
-                let message = format!("unknown key `{}` in {}", entry.key, self.name);
-                let unused = self.known.iter().copied().filter(|key| self.table.entry(key).is_none());
-                let hint = suggest::closest(&entry.key, unused)
-                    .map(|key| format!("did you mean `{key}`?"))
-                    .unwrap_or_else(|| format!("{} takes {}", self.name, suggest::list(self.known.iter().copied())));
-                findings.report(codes::UNKNOWN_KEY.at(entry.place, message).hint(hint));
-            }
+        let is_unknown = |entry: &&Entry| !self.known.contains(&entry.key.as_str());
+        if !self.table.0.iter().any(|entry| is_unknown(&entry)) {
+            return;
+        }
+        let unused: Vec<&str> = self.known.iter().copied().filter(|key| self.table.entry(key).is_none()).collect();
+        for entry in self.table.0.iter().filter(is_unknown) {
+            let message = format!("unknown key `{}` in {}", entry.key, self.name);
+            let hint = suggest::closest(&entry.key, unused.iter().copied())
+                .map(|key| format!("did you mean `{key}`?"))
+                .unwrap_or_else(|| format!("{} takes {}", self.name, suggest::list(self.known.iter().copied())));
+            findings.report(codes::UNKNOWN_KEY.at(entry.place, message).hint(hint));
         }
     }
 }
