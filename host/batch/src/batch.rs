@@ -15,6 +15,10 @@ mod read;
 /// How deep JSON may nest before it counts as invalid; the deepest CloudTrail record seen nests 20 levels.
 pub const MAX_JSON_DEPTH: usize = 512;
 
+/// Bytes that each row may carry beside its body without being charged for it: small rows with a usual resource must be
+/// free to split and fail.
+pub(crate) const ROW_ALLOWANCE_BYTES: usize = 256;
+
 /// Events in columns. Cloning the columns shares their buffers.
 #[derive(Debug)]
 pub struct Batch {
@@ -113,6 +117,28 @@ impl Batch {
     /// Bytes of the bodies, the measure that limits use.
     pub fn byte_len(&self) -> usize {
         self.body.byte_len()
+    }
+
+    /// Bytes that a row carries beside its body: attributes, resource, and why it failed. Rows share these bytes in
+    /// memory; what is encoded has them for each row.
+    pub fn carried_bytes(&self, row: usize) -> usize {
+        let failure = self.failure(row).map_or(0, |f| f.node.len() + f.version.len() + f.code.len() + f.message.len());
+        self.attributes.byte_len(row) + self.resource.byte_len(row) + failure
+    }
+
+    /// Bytes that limits count for the output: the bodies, and what each row carries beyond an allowance for small rows.
+    pub fn charged_bytes(&self) -> usize {
+        (0..self.rows()).fold(self.byte_len(), |sum, row| sum.saturating_add(self.charged_carried(row)))
+    }
+
+    /// What a row carries beyond an allowance for small rows.
+    pub(crate) fn charged_carried(&self, row: usize) -> usize {
+        self.carried_bytes(row).saturating_sub(ROW_ALLOWANCE_BYTES)
+    }
+
+    /// About how many bytes all rows have when they are written with everything they carry.
+    pub fn written_bytes(&self) -> usize {
+        (0..self.rows()).fold(self.byte_len(), |sum, row| sum.saturating_add(self.carried_bytes(row)))
     }
 
     /// The bodies.

@@ -16,6 +16,7 @@ use crate::children::{Bodies, Children};
 use crate::column::Column;
 use crate::field::{FieldPath, Form, Root};
 use crate::object::ValueColumn;
+use crate::origin::{Failure, cut};
 
 use counts::CallCounts;
 
@@ -54,6 +55,29 @@ impl std::fmt::Display for InvalidDecision {
 }
 
 impl std::error::Error for InvalidDecision {}
+
+/// Why the decisions of a call do not take effect.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// One of them breaks the contract.
+    Invalid(InvalidDecision),
+    /// Rows that leave would carry so many bytes beside their bodies, which is more than they may.
+    TooMuch(u64),
+    /// They took longer than they may.
+    TooLong,
+}
+
+impl std::fmt::Display for Refusal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Invalid(error) => error.fmt(f),
+            Self::TooMuch(bytes) => write!(f, "its rows carry {bytes} bytes of attributes, resource and reasons"),
+            Self::TooLong => f.write_str("the decisions took too long"),
+        }
+    }
+}
+
+impl std::error::Error for Refusal {}
 
 type Checked = Result<(), InvalidDecision>;
 
@@ -350,7 +374,7 @@ impl Call {
                 None => return invalid(format!("drop: row {row} does not exist")),
             }
         }
-        self.drop_codes.push(code);
+        self.drop_codes.push(cut(&code, Failure::MAX_CODE_BYTES).to_owned());
         Ok(())
     }
 
@@ -393,7 +417,7 @@ impl Call {
                 None => return invalid(format!("fail: row {row} does not exist")),
             }
         }
-        self.reasons.extend(reasons.into_iter().map(|(code, message)| (code.into(), message.into())));
+        self.reasons.extend(reasons.iter().map(|(code, message)| Failure::reason(code, message)));
         Ok(())
     }
 

@@ -53,6 +53,11 @@ impl Children {
         self.parents.len()
     }
 
+    /// Children that [`next_batch`](Self::next_batch) has not made; more than none after its last answer is a bug.
+    pub fn remaining(&self) -> usize {
+        self.parents.len().saturating_sub(self.next)
+    }
+
     /// The next children, in order: at least one, and further ones up to `max_bytes` of bodies.
     ///
     /// The acknowledgement of the parents ends with the last of them.

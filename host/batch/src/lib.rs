@@ -30,7 +30,7 @@ mod timestamp;
 
 pub use ack::{Ack, Disposition};
 pub use batch::{Batch, MAX_JSON_DEPTH, Replacement, RowFailed, SpliceError, SplitError};
-pub use call::{Call, Field, InvalidDecision, NodeInfo, Outcome};
+pub use call::{Call, Field, InvalidDecision, NodeInfo, Outcome, Refusal};
 pub use children::Children;
 pub use column::{Column, ColumnBuilder, ColumnTooLarge, Span};
 pub use field::{FieldPath, FieldPathError, Form, Root};

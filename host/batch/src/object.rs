@@ -208,6 +208,12 @@ impl Object {
         !self.base(row).is_empty() || self.overlay.iter().any(|(_, c)| c.get(row).is_some())
     }
 
+    /// About how many bytes [`write`](Self::write) gives for a row, at least as many as it has.
+    pub(crate) fn byte_len(&self, row: usize) -> usize {
+        let overlay = self.overlay.iter().filter_map(|(key, column)| Some(key.len() + 4 + column.get(row)?.0.len()));
+        self.base(row).len() + 2 + overlay.sum::<usize>()
+    }
+
     /// Writes the row's object as compact JSON; `{}` if there is none. Keys keep their order, new ones come last.
     pub(crate) fn write(&self, row: usize, out: &mut Vec<u8>) {
         let base = self.base(row);

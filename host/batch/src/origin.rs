@@ -25,3 +25,24 @@ pub struct Failure {
     /// A sentence for people.
     pub message: Arc<str>,
 }
+
+impl Failure {
+    /// Longest code in bytes; a longer one is cut.
+    pub const MAX_CODE_BYTES: usize = 64;
+    /// Longest message in bytes; a longer one is cut. Each row that failed is written with it.
+    pub const MAX_MESSAGE_BYTES: usize = 1024;
+
+    /// A code and a message as rows carry them: cut to their bounds.
+    pub fn reason(code: &str, message: &str) -> (Arc<str>, Arc<str>) {
+        let code = cut(code, Self::MAX_CODE_BYTES).into();
+        match cut(message, Self::MAX_MESSAGE_BYTES) {
+            whole if whole.len() == message.len() => (code, message.into()),
+            part => (code, format!("{part} [...]").into()),
+        }
+    }
+}
+
+/// The beginning of a text, at most so many bytes and whole characters.
+pub(crate) fn cut(text: &str, max_bytes: usize) -> &str {
+    text.get(..text.floor_char_boundary(max_bytes)).unwrap_or_default()
+}

@@ -11,6 +11,19 @@ use crate::values::{Values, ValuesBuilder};
 /// What a key costs besides its bytes and those of its value, so that empty ones are bounded too.
 const ENTRY_BYTES: usize = 64;
 
+/// What takes back one change of a key.
+#[derive(Debug)]
+enum Undo {
+    /// Subtracts what was added, so that what other workers added since stays. Removes the key if it was made here.
+    Add { key: Bytes, amount: i64, made: bool },
+    /// Puts the old value back, unless another worker has changed the key since.
+    Set { key: Bytes, old: Option<Bytes>, new: Option<Bytes> },
+}
+
+/// What a call changed, so that it can be taken back if the call faults.
+#[derive(Debug, Default)]
+pub struct Changes(Vec<Undo>);
+
 /// The store of one node.
 #[derive(Debug, Default)]
 pub struct Store {
@@ -37,6 +50,17 @@ impl Entries {
                 self.values.insert(Bytes::copy_from_slice(key), value);
             }
         }
+    }
+
+    fn remove(&mut self, key: &[u8]) -> Option<(Bytes, Bytes)> {
+        let (key, value) = self.values.remove_entry(key)?;
+        self.bytes = self.bytes.saturating_sub(key.len() + value.len() + ENTRY_BYTES);
+        Some((key, value))
+    }
+
+    /// The number that is the value of a key.
+    fn number(&self, key: &[u8]) -> Option<i64> {
+        std::str::from_utf8(self.values.get(key)?).ok()?.parse().ok()
     }
 
     /// Whether all of these can be put; the last of several values of one key counts.
@@ -84,7 +108,7 @@ impl Store {
     /// # Errors
     ///
     /// More would be kept than is granted. Nothing is set then.
-    pub fn set(&self, grant: &KvGrant, keys: &Values, values: &Values) -> Result<(), String> {
+    pub fn set(&self, grant: &KvGrant, keys: &Values, values: &Values, undo: &mut Changes) -> Result<(), String> {
         if keys.rows() != values.rows() {
             return Err(format!("{} keys and {} values", keys.rows(), values.rows()));
         }
@@ -93,7 +117,10 @@ impl Store {
         let mut entries = self.entries.lock();
         entries.check(grant, &changes)?;
         for (key, value) in changes {
-            entries.put(key, Bytes::copy_from_slice(value));
+            let new = Bytes::copy_from_slice(value);
+            let old = entries.values.get(key).cloned();
+            undo.0.push(Undo::Set { key: Bytes::copy_from_slice(key), old, new: Some(new.clone()) });
+            entries.put(key, new);
         }
         Ok(())
     }
@@ -104,7 +131,7 @@ impl Store {
     /// # Errors
     ///
     /// A value is no number, or more would be kept than is granted. Nothing is changed then.
-    pub fn add(&self, grant: &KvGrant, keys: &Values, amounts: &[i64]) -> Result<Vec<i64>, String> {
+    pub fn add(&self, grant: &KvGrant, keys: &Values, amounts: &[i64], undo: &mut Changes) -> Result<Vec<i64>, String> {
         if keys.rows() != amounts.len() {
             return Err(format!("{} keys and {} amounts", keys.rows(), amounts.len()));
         }
@@ -131,17 +158,44 @@ impl Store {
         let texts: Vec<(&[u8], String)> = totals.into_iter().map(|(key, total)| (key, total.to_string())).collect();
         entries.check(grant, &texts.iter().map(|(key, text)| (*key, text.as_bytes())).collect())?;
         for (key, text) in texts {
+            let before = entries.number(key);
+            let amount = text.parse::<i64>().unwrap_or_default().saturating_sub(before.unwrap_or_default());
+            undo.0.push(Undo::Add { key: Bytes::copy_from_slice(key), amount, made: before.is_none() });
             entries.put(key, Bytes::from(text));
         }
         Ok(sums)
     }
 
     /// Removes keys.
-    pub fn delete(&self, keys: &Values) {
+    pub fn delete(&self, keys: &Values, undo: &mut Changes) {
         let mut entries = self.entries.lock();
         for key in keys.iter().flatten() {
-            if let Some((key, value)) = entries.values.remove_entry(key) {
-                entries.bytes = entries.bytes.saturating_sub(key.len() + value.len() + ENTRY_BYTES);
+            if let Some((key, value)) = entries.remove(key) {
+                undo.0.push(Undo::Set { key, old: Some(value), new: None });
+            }
+        }
+    }
+
+    /// Takes changes back, the last first. What other workers changed in between stays: sums lose what was added here,
+    /// and a key that has another value by now keeps it.
+    pub fn take_back(&self, changes: Changes) {
+        let mut entries = self.entries.lock();
+        for undo in changes.0.into_iter().rev() {
+            match undo {
+                Undo::Add { key, amount, made } => {
+                    let Some(now) = entries.number(&key) else { continue };
+                    let before = now.saturating_sub(amount);
+                    if made && before == 0 {
+                        entries.remove(&key);
+                    } else {
+                        entries.put(&key, before.to_string().into());
+                    }
+                }
+                Undo::Set { key, old, new } if entries.values.get(&key) == new.as_ref() => match old {
+                    Some(old) => entries.put(&key, old),
+                    None => _ = entries.remove(&key),
+                },
+                Undo::Set { .. } => {}
             }
         }
     }
@@ -170,13 +224,13 @@ mod tests {
     #[test]
     fn what_is_set_is_there_until_it_is_deleted() {
         let (store, grant) = (Store::default(), KvGrant::default());
-        store.set(&grant, &values(&["a", "b", "a"]), &values(&["1", "", "2"])).unwrap();
+        store.set(&grant, &values(&["a", "b", "a"]), &values(&["1", "", "2"]), &mut Changes::default()).unwrap();
         let found = store.get(&values(&["b", "a", "c"]), 10).unwrap();
         assert_eq!(texts(&found), [Some(String::new()), Some("2".into()), None]);
         assert_eq!(store.usage(), (2, 2 * ENTRY_BYTES + 3));
-        store.delete(&values(&["a", "x"]));
+        store.delete(&values(&["a", "x"]), &mut Changes::default());
         assert_eq!(texts(&store.get(&values(&["a"]), 10).unwrap()), [None]);
-        store.delete(&values(&["b"]));
+        store.delete(&values(&["b"]), &mut Changes::default());
         assert_eq!(store.usage(), (0, 0));
     }
 
@@ -184,14 +238,14 @@ mod tests {
     fn nothing_is_set_that_does_not_fit_with_all_the_rest() {
         let store = Store::default();
         let grant = KvGrant { max_bytes: 2 * (ENTRY_BYTES as u64 + 2), max_keys: 2 };
-        store.set(&grant, &values(&["a", "b"]), &values(&["1", "1"])).unwrap();
-        let more = store.set(&grant, &values(&["a", "c"]), &values(&["2", "2"])).unwrap_err();
+        store.set(&grant, &values(&["a", "b"]), &values(&["1", "1"]), &mut Changes::default()).unwrap();
+        let more = store.set(&grant, &values(&["a", "c"]), &values(&["2", "2"]), &mut Changes::default()).unwrap_err();
         assert_eq!(more, "3 keys would be kept; 2 are granted (`max_keys`)");
-        let longer = store.set(&grant, &values(&["a"]), &values(&["22"])).unwrap_err();
+        let longer = store.set(&grant, &values(&["a"]), &values(&["22"]), &mut Changes::default()).unwrap_err();
         assert_eq!(longer, "133 bytes would be kept; 132 are granted (`max_size`)");
         assert_eq!(texts(&store.get(&values(&["a", "c"]), 10).unwrap()), [Some("1".into()), None]);
         // One takes the other's room.
-        store.set(&grant, &values(&["a", "b"]), &values(&["22", ""])).unwrap();
+        store.set(&grant, &values(&["a", "b"]), &values(&["22", ""]), &mut Changes::default()).unwrap();
         assert_eq!(store.usage(), (2, 132));
         assert!(store.get(&values(&["a", "a"]), 3).is_err(), "answers are bounded too");
     }
@@ -203,15 +257,43 @@ mod tests {
             for _ in 0..4 {
                 scope.spawn(|| {
                     for _ in 0..500 {
-                        store.add(&grant, &values(&["n", "m", "n"]), &[1, -1, 1]).unwrap();
+                        store.add(&grant, &values(&["n", "m", "n"]), &[1, -1, 1], &mut Changes::default()).unwrap();
                     }
                 });
             }
         });
         assert_eq!(texts(&store.get(&values(&["n", "m"]), 10).unwrap()), [Some("4000".into()), Some("-2000".into())]);
-        assert_eq!(store.add(&grant, &values(&["n", "n"]), &[1, i64::MAX]).unwrap(), [4001, i64::MAX]);
-        store.set(&grant, &values(&["t"]), &values(&["two"])).unwrap();
-        assert_eq!(store.add(&grant, &values(&["x", "t"]), &[1, 1]).unwrap_err(), "the value of `t` is not a number");
+        assert_eq!(
+            store.add(&grant, &values(&["n", "n"]), &[1, i64::MAX], &mut Changes::default()).unwrap(),
+            [4001, i64::MAX]
+        );
+        store.set(&grant, &values(&["t"]), &values(&["two"]), &mut Changes::default()).unwrap();
+        assert_eq!(
+            store.add(&grant, &values(&["x", "t"]), &[1, 1], &mut Changes::default()).unwrap_err(),
+            "the value of `t` is not a number"
+        );
         assert_eq!(texts(&store.get(&values(&["x"]), 10).unwrap()), [None]);
+    }
+
+    #[test]
+    fn changes_of_a_call_that_faulted_are_taken_back_and_those_of_others_stay() {
+        let (store, grant) = (Store::default(), KvGrant::default());
+        let mut others = Changes::default();
+        store.add(&grant, &values(&["n"]), &[5], &mut others).unwrap();
+        store.set(&grant, &values(&["kept", "shared"]), &values(&["old", "old"]), &mut others).unwrap();
+        let before = store.usage();
+        let mut own = Changes::default();
+        store.add(&grant, &values(&["n", "new", "n"]), &[1, 7, 1], &mut own).unwrap();
+        store.add(&grant, &values(&["n"]), &[1], &mut own).unwrap();
+        store.set(&grant, &values(&["kept", "shared", "made"]), &values(&["x", "y", "z"]), &mut own).unwrap();
+        store.delete(&values(&["kept", "absent"]), &mut own);
+        // Another worker comes in between.
+        store.add(&grant, &values(&["n"]), &[100], &mut others).unwrap();
+        store.set(&grant, &values(&["shared"]), &values(&["foreign"]), &mut others).unwrap();
+        store.take_back(own);
+        let found = store.get(&values(&["n", "new", "kept", "shared", "made"]), 100).unwrap();
+        let text = |text: &str| Some(text.to_owned());
+        assert_eq!(texts(&found), [text("105"), None, text("old"), text("foreign"), None]);
+        assert_eq!(store.usage(), (before.0, before.1 + "105".len() - "5".len() + "foreign".len() - "old".len()));
     }
 }

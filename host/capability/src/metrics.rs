@@ -2,9 +2,13 @@
 //!
 //! A metric belongs to its node by name, not to an instance: workers add to the same, and a swap finds it again.
 
+mod change;
+
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+pub use change::MetricChange;
 
 use parking_lot::{Mutex, RwLock};
 

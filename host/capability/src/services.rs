@@ -9,7 +9,7 @@ use wattle_pack::{Grants, KvGrant, LogLevel};
 use crate::ambient::{Clock, Random};
 use crate::capability::Capability;
 use crate::http::{Budget, Client, Failure, Request, Response};
-use crate::kv::Store;
+use crate::kv::{Changes, Store};
 use crate::log::{LogBudget, LogTarget};
 use crate::lookup::{OpenTable, Table, Tables};
 use crate::meters::{Meter, Meters};
@@ -170,7 +170,8 @@ impl NodeServices {
             Ok::<_, String>(column.finish())
         };
         if let Some(grant) = &grants.kv {
-            kept.values.set(grant, &column(|(key, _)| key)?, &column(|(_, value)| value)?)?;
+            let (keys, values) = (column(|(key, _)| key)?, column(|(_, value)| value)?);
+            kept.values.set(grant, &keys, &values, &mut Changes::default())?;
         }
         let (tables, http) = (Lookup::Mocked(tables), Http::Mocked(http));
         Ok(Self(Arc::new(Inner { kept, grants, target, clock, random, tables, http })))
@@ -277,8 +278,8 @@ impl NodeServices {
     /// # Errors
     ///
     /// It would be more than is granted.
-    pub fn kv_set(&self, keys: &Values, values: &Values) -> Result<(), String> {
-        self.0.kept.values.set(&self.kv_grant(), keys, values)
+    pub fn kv_set(&self, keys: &Values, values: &Values, undo: &mut Changes) -> Result<(), String> {
+        self.0.kept.values.set(&self.kv_grant(), keys, values, undo)
     }
 
     /// Adds to the numbers of keys.
@@ -286,13 +287,18 @@ impl NodeServices {
     /// # Errors
     ///
     /// A value is no number, or it would be more than is granted.
-    pub fn kv_add(&self, keys: &Values, amounts: &[i64]) -> Result<Vec<i64>, String> {
-        self.0.kept.values.add(&self.kv_grant(), keys, amounts)
+    pub fn kv_add(&self, keys: &Values, amounts: &[i64], undo: &mut Changes) -> Result<Vec<i64>, String> {
+        self.0.kept.values.add(&self.kv_grant(), keys, amounts, undo)
     }
 
     /// Removes keys.
-    pub fn kv_delete(&self, keys: &Values) {
-        self.0.kept.values.delete(keys);
+    pub fn kv_delete(&self, keys: &Values, undo: &mut Changes) {
+        self.0.kept.values.delete(keys, undo);
+    }
+
+    /// Takes back what a call changed that faulted.
+    pub fn kv_take_back(&self, changes: Changes) {
+        self.0.kept.values.take_back(changes);
     }
 
     fn kv_grant(&self) -> KvGrant {

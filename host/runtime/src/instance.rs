@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use wasmtime::Store;
 use wasmtime::component::{Component, ComponentExportIndex, TypedFunc};
-use wattle_batch::{Batch, Call, NodeInfo, Outcome};
-use wattle_capability::{Capability, NodeServices};
+use wattle_batch::{Batch, Call, NodeInfo, Outcome, Refusal};
+use wattle_capability::{Budget, Capability, NodeServices};
 use wattle_pack::{NodeLimits, OptionError};
 
 use crate::artifact::Compiled;
 use crate::bindings::{Configured, GivenOptionError, NODE, Snapshot};
 use crate::fault::{Blame, Fault, FaultKind};
+use crate::memory;
 use crate::runtime::ticks;
 use crate::snapshot::{StateExports, StateFunctions};
 use crate::state::State;
@@ -102,7 +103,12 @@ impl Instance {
             // Neither a trap of its start function nor a limit: the machine had no room for it, or the host is wrong.
             let host = !e.is::<wasmtime::Trap>() && !store.data().denied() && !is_count_limit(&e);
             match fault(e, &mut store) {
-                ConfigureError::Fault(fault) if host => ConfigureError::Fault(Fault { blame: Blame::Host, ..fault }),
+                ConfigureError::Fault(mut fault) if host => {
+                    if let Some(cure) = memory::explain(&fault.message) {
+                        fault.message = format!("no memory for an instance: {cure}\n{}", fault.message);
+                    }
+                    ConfigureError::Fault(Fault { blame: Blame::Host, ..fault })
+                }
                 other => other,
             }
         })?;
@@ -176,22 +182,33 @@ impl Instance {
     /// The instance comes back unless it must not be used again: it faulted, or outgrew its memory. That is given back
     /// before the decisions take effect, which may take as much again; but not where it holds state, which the caller
     /// saves first.
-    pub(crate) fn process(mut self, batch: Batch, info: &Arc<NodeInfo>) -> Processed {
+    ///
+    /// `requests` is what is left for HTTP requests of the batch that the source gave, whose calls may be many.
+    pub(crate) fn process(mut self, batch: Batch, info: &Arc<NodeInfo>, requests: &mut Option<Budget>) -> Processed {
         let input_bytes = batch.byte_len();
         let limits = &self.store.data().limits;
         let kib = u32::try_from(input_bytes >> 10).unwrap_or(u32::MAX);
         let time = limits.time.saturating_add(limits.time_per_kib.saturating_mul(kib));
         start_clock(&mut self.store, time);
+        let charged_bytes = batch.charged_bytes();
         // Stands in for the batch should the call be missing afterwards; events are not lost to a bug of ours.
         let spare = batch.share();
-        self.store.data_mut().begin(Call::new(batch, info.clone()), input_bytes);
+        self.store.data_mut().begin(Call::new(batch, info.clone()), input_bytes, charged_bytes);
+        self.store.data_mut().held.requested = requests.take();
         allow_output(&mut self.store);
         let fuel = self.fuel();
         let answer = self.process.call(&mut self.store, ());
         let fuel = fuel.zip(self.fuel()).map(|(before, after)| before.saturating_sub(after));
         let state = self.store.data_mut();
         let memory_bytes = state.memory_bytes;
+        *requests = state.held.requested.take();
+        let effects = std::mem::take(&mut state.held.effects);
+        let services = state.held.services.clone();
+        let deadline = state.held.deadline();
+        let (room, max_output) = (state.room(), state.max_output_bytes());
+        let time_limit = state.time_limit;
         let Some(call) = state.end() else {
+            effects.roll_back(services.as_ref());
             let fault = Fault::new(FaultKind::HostError, "the call was lost; please report this");
             return Processed { done: Err(Box::new((spare, fault))), memory_bytes, instance: None, fuel };
         };
@@ -203,21 +220,43 @@ impl Instance {
             Err(error) => Some(Fault::of(&error, state)),
         };
         if let Some(fault) = failed {
+            effects.roll_back(services.as_ref());
             spare.into_ack().deliver();
             return Processed { done: Err(Box::new((call.abort(), fault))), memory_bytes, instance: None, fuel };
         }
         let instance = (memory_bytes <= RECYCLE_BYTES || self.state.is_some()).then_some(self);
-        let done = match catch_unwind(AssertUnwindSafe(|| call.finish())) {
+        let done = match catch_unwind(AssertUnwindSafe(|| call.finish_within(deadline, room))) {
             Ok(Ok(outcome)) => {
+                effects.commit(services.as_ref());
                 spare.into_ack().deliver();
                 return Processed { done: Ok(outcome), memory_bytes, instance, fuel };
             }
-            Ok(Err(error)) => {
+            Ok(Err(refused)) => {
                 spare.into_ack().deliver();
-                (error.0, Fault::new(FaultKind::InvalidDecision, error.1.to_string()))
+                effects.roll_back(services.as_ref());
+                let (batch, refusal) = *refused;
+                let fault = match refusal {
+                    Refusal::Invalid(error) => Fault::new(FaultKind::InvalidDecision, error.to_string()),
+                    Refusal::TooMuch(carried) => {
+                        let message = format!(
+                            "answered with more than {max_output} bytes, since its rows carry {carried} bytes of attributes, \
+                             resource and reasons; split events before their fields are parsed"
+                        );
+                        Fault::new(FaultKind::OutputLimit, message)
+                    }
+                    Refusal::TooLong => {
+                        let ms = time_limit.as_millis();
+                        let message = format!("ran longer than {ms} ms together with the work that its decisions cost");
+                        Fault::new(FaultKind::TimeLimit, message)
+                    }
+                };
+                (batch, fault)
             }
             // The shares of the batch went down with the panic, so its source offers it again besides.
-            Err(panic) => (spare, Fault::of_host(&*panic)),
+            Err(panic) => {
+                effects.roll_back(services.as_ref());
+                (spare, Fault::of_host(&*panic))
+            }
         };
         Processed { done: Err(Box::new(done)), memory_bytes, instance: None, fuel }
     }

@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use wattle_batch::{Batch, Failure, NodeInfo, Outcome};
-use wattle_capability::NodeServices;
+use wattle_capability::{Budget, NodeServices};
 use wattle_pack::{NodeLimits, NodePlan};
 
 use crate::artifact::Compiled;
@@ -115,6 +115,8 @@ pub struct Runner {
     memory: MemoryShare,
     stats: Arc<NodeStats>,
     faulted: bool,
+    /// What is left for HTTP requests of the batch, over all calls that it takes.
+    requests: Option<Budget>,
     /// It has no instance because it is not used, and not because of a fault.
     resting: bool,
     said: Option<Instant>,
@@ -155,6 +157,7 @@ impl Runner {
             memory,
             stats,
             faulted: false,
+            requests: None,
             resting: false,
             said: None,
             unsaid: 0,
@@ -184,7 +187,7 @@ impl Runner {
             },
         };
         let since = Instant::now();
-        let Processed { done, memory_bytes, instance, .. } = instance.process(batch, &self.info);
+        let Processed { done, memory_bytes, instance, .. } = instance.process(batch, &self.info, &mut self.requests);
         self.stats.call_time.record(since.elapsed());
         // Its share shows the peak even of an instance that is not kept.
         self.memory.set(memory_bytes);
@@ -206,7 +209,7 @@ impl Runner {
 
     /// Makes an instance, with the state that was kept last.
     fn fresh(&mut self) -> Result<Instance, Fault> {
-        let (mut instance, _) = make(&self.compiled, &self.settings)?;
+        let mut instance = self.same()?;
         let Some(kept) = &self.kept else { return Ok(instance) };
         let snapshots = kept.slot.get();
         if snapshots.is_empty() {
@@ -220,9 +223,22 @@ impl Runner {
             Err(error) => {
                 let error = self.lose_state(&error);
                 tracing::error!(node = %self.settings.name, error, "state cannot be restored; the node begins with none");
-                make(&self.compiled, &self.settings).map(|(instance, _)| instance)
+                self.same()
             }
         }
+    }
+
+    /// Makes a further instance, which must answer `configure` as the first did: decisions are checked against those
+    /// ports and fields.
+    fn same(&self) -> Result<Instance, Fault> {
+        let (instance, info) = make(&self.compiled, &self.settings)?;
+        if info.ports == self.info.ports && info.fields == self.info.fields {
+            return Ok(instance);
+        }
+        let what = if info.ports == self.info.ports { "fields" } else { "ports" };
+        let message =
+            format!("`configure` answered with other {what} than before; they must depend on the options only");
+        Err(Fault::new(FaultKind::Instantiate, message))
     }
 
     fn lose_state<'e>(&self, error: &'e str) -> &'e str {
@@ -307,12 +323,8 @@ impl Runner {
             tracing::warn!(node = %self.settings.name, kind, blame, rows, error = fault.summary(), "rows failed");
             (self.said, self.unsaid) = (Some(Instant::now()), 0);
         }
-        let failure = Failure {
-            node: self.info.name.clone(),
-            version: self.info.version.clone(),
-            code: fault.kind.name().into(),
-            message: fault.summary().into(),
-        };
+        let (code, message) = Failure::reason(fault.kind.name(), fault.summary());
+        let failure = Failure { node: self.info.name.clone(), version: self.info.version.clone(), code, message };
         let failures = vec![failure; batch.rows()];
         outcomes.push(Outcome { failed: Some(batch.with_failures(failures)), ..Outcome::default() });
     }
@@ -322,6 +334,7 @@ impl Process for Runner {
     fn process(&mut self, batch: Batch) -> Vec<Outcome> {
         let mut outcomes = Vec::with_capacity(1);
         self.faulted = false;
+        self.requests = None;
         let mut search = Search { calls: self.settings.limits.retry_calls, until: None };
         self.attempt(batch, None, &mut search, &mut outcomes);
         if self.faulted {
@@ -343,6 +356,7 @@ impl Process for Runner {
             memory: MemoryShare::new(self.stats.clone()),
             stats: self.stats.clone(),
             faulted: false,
+            requests: None,
             resting: true,
             said: None,
             unsaid: 0,

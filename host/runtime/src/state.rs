@@ -63,7 +63,8 @@ impl State {
     }
 
     /// Begins a call of `process`.
-    pub(crate) fn begin(&mut self, call: Call, input_bytes: usize) {
+    /// `charged_bytes` is the measure for what may leave.
+    pub(crate) fn begin(&mut self, call: Call, input_bytes: usize, charged_bytes: usize) {
         self.call = Some(call);
         self.input_bytes = input_bytes;
         self.host_calls = 0;
@@ -71,7 +72,7 @@ impl State {
         self.held.begin();
         self.panic = None;
         self.output_bytes = 0;
-        let allowed = (input_bytes as u64).saturating_mul(u64::from(self.limits.output_ratio));
+        let allowed = (charged_bytes as u64).saturating_mul(u64::from(self.limits.output_ratio));
         self.max_output_bytes = allowed.max(NodeLimits::OUTPUT_FLOOR_BYTES);
     }
 
@@ -83,6 +84,11 @@ impl State {
     /// Bytes that the current call may answer with.
     pub(crate) fn max_output_bytes(&self) -> u64 {
         self.max_output_bytes
+    }
+
+    /// Bytes that the current call may still answer with.
+    pub(crate) fn room(&self) -> u64 {
+        self.max_output_bytes.saturating_sub(self.output_bytes)
     }
 
     /// Bytes of the batch of the current call.

@@ -146,7 +146,7 @@ impl Trial {
                 self.fresh()?
             }
         };
-        let Processed { done, memory_bytes, instance, fuel } = instance.process(batch, &self.info);
+        let Processed { done, memory_bytes, instance, fuel } = instance.process(batch, &self.info, &mut None);
         (self.memory_bytes, self.instance, self.fuel) = (memory_bytes, instance, fuel);
         done.map_err(|failed| failed.1)
     }

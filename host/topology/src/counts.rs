@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use parking_lot::Mutex;
 use wattle_runtime::NodeStats;
 
+use crate::bugs::Bugs;
 use crate::ratio::Ratio;
 use crate::tally::Tally;
 
@@ -249,10 +250,16 @@ impl Snapshot {
 /// Counts of all pipelines.
 #[derive(Clone, Debug, Default)]
 pub struct Counts {
+    bugs: Bugs,
     pipelines: Arc<Mutex<BTreeMap<String, Arc<PipelineCounts>>>>,
 }
 
 impl Counts {
+    /// Bugs of the agent that the data path met.
+    pub fn bugs(&self) -> &Bugs {
+        &self.bugs
+    }
+
     /// Counts of a pipeline, made at first use.
     pub fn pipeline(&self, name: &str) -> Arc<PipelineCounts> {
         self.pipelines.lock().entry(name.into()).or_default().clone()

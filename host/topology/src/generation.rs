@@ -12,6 +12,7 @@ use wattle_pack::{NodePlan, OnStateMismatch, PipelinePlan, Plan, ShadowSettings,
 use wattle_runtime::{NodeStats, Process, Runner, RunnerSettings, Runtime, StateSlot};
 use wattle_sink::{Encoder, Payload, SinkStats};
 
+use crate::bugs::Bugs;
 use crate::circuit::Circuit;
 use crate::counts::{Counts, PipelineCounts};
 use crate::pipeline::{NodeLinks, Output, Pipeline, Port};
@@ -54,8 +55,25 @@ pub fn sandboxed(runtime: Arc<Runtime>, services: Arc<Services>) -> Arc<MakeNode
             false => services.node(owner.pipeline, &plan.name, &plan.grants),
         };
         let runner = Runner::new(compiled, RunnerSettings::new(plan, own), stats).map_err(|fault| fault.message)?;
+        check_ports(plan, &runner.info().ports)?;
         Ok(Box::new(runner) as Box<dyn Process>)
     })
+}
+
+/// Checks that an instance has the ports that the node had when the plan was validated. A node may answer differently each
+/// time it is configured, and rows on a port that the plan does not have would lead nowhere.
+fn check_ports(plan: &NodePlan, ports: &[String]) -> Result<(), String> {
+    let validated: Vec<&str> =
+        plan.ports.iter().map(|port| port.name.as_str()).filter(|name| *name != "failed").collect();
+    if validated.iter().eq(ports) {
+        return Ok(());
+    }
+    Err(format!(
+        "the node has the output ports {} now and had {} when the configuration was validated; \
+         the ports of a node must depend on its options only",
+        ports.join(", "),
+        validated.join(", ")
+    ))
 }
 
 /// A sink as workers see it. The queue closes when the last generation and lane let go of the handle.
@@ -91,6 +109,7 @@ pub(crate) struct Surroundings<'a> {
 
 pub(crate) struct Generation {
     pub(crate) number: u64,
+    pub(crate) bugs: Bugs,
     pub(crate) pipelines: Vec<Pipeline>,
     by_source: HashMap<String, Vec<usize>>,
     /// Instances made in advance, one set a worker, so that a swap costs no worker any time; the last is the spare
@@ -103,7 +122,8 @@ pub(crate) struct Generation {
 impl Generation {
     /// A generation without pipelines: before the first plan, and after the last.
     pub(crate) fn empty(number: u64) -> Self {
-        Self { number, pipelines: Vec::new(), by_source: HashMap::new(), nodes: Mutex::default(), emptied: Vec::new() }
+        let (bugs, nodes) = (Bugs::default(), Mutex::default());
+        Self { number, bugs, pipelines: Vec::new(), by_source: HashMap::new(), nodes, emptied: Vec::new() }
     }
 
     /// Builds the pipelines of a plan and their trials, with instances for every worker and the spare one.
@@ -142,7 +162,8 @@ impl Generation {
         }
         let Builder { mut nodes, emptied, .. } = builder;
         nodes.iter_mut().skip(around.workers).flatten().flatten().for_each(|node: &mut Box<dyn Process>| node.rest());
-        Ok(Self { number, pipelines, by_source, nodes: Mutex::new(nodes), emptied })
+        let bugs = around.counts.bugs().clone();
+        Ok(Self { number, bugs, pipelines, by_source, nodes: Mutex::new(nodes), emptied })
     }
 
     /// Which pipeline takes a batch for one of [`Self::pipelines_of`], and the shadow that watches it.
@@ -341,6 +362,7 @@ impl Builder<'_> {
             generation: self.number,
             stopped: AtomicBool::new(false),
             stops: self.around.stops.clone(),
+            bugs: self.around.counts.bugs().clone(),
             entry: planned.entry.clone(),
             nodes: links.collect(),
             outputs,

@@ -13,6 +13,7 @@
 //! - A source that keeps all workers for long does not keep other sources waiting for long (`watch.rs`).
 
 mod buffer;
+mod bugs;
 mod circuit;
 mod counts;
 mod generation;
@@ -31,6 +32,7 @@ mod trial;
 mod watch;
 mod worker;
 
+pub use bugs::Bugs;
 pub use counts::{BatchTotals, Counts, NodeCounts, OutputCounts, PipelineCounts, Rates, Snapshot};
 pub use generation::{BuildError, MakeNode, Owner, sandboxed};
 pub use observer::{Buffer, Component, ComponentState, Observer};

@@ -14,6 +14,7 @@ use wattle_pack::{OnFault, Target};
 use wattle_runtime::Process;
 use wattle_sink::Payload;
 
+use crate::bugs::Bugs;
 use crate::circuit::{Admission, Change, Circuit};
 use crate::counts::{BatchTotals, NodeCounts, OutputCounts, PipelineCounts};
 use crate::generation::SinkHandle;
@@ -28,6 +29,8 @@ use crate::trial::Canary;
 const CIRCUIT_OPEN: &str = "circuit-open";
 /// Payload bytes that a worker gathers before it hands them to its lane.
 const HAND_OVER_BYTES: usize = 1 << 20;
+/// Bytes of rows that are encoded at once; a single row may have more.
+const PIECE_BYTES: usize = 4 << 20;
 
 /// A pipeline's graph, the same for all workers of a generation.
 pub(crate) struct Pipeline {
@@ -36,6 +39,7 @@ pub(crate) struct Pipeline {
     /// Set when a node stopped it: its sources are not read any more.
     pub(crate) stopped: AtomicBool,
     pub(crate) stops: Stops,
+    pub(crate) bugs: Bugs,
     pub(crate) entry: Vec<Target>,
     pub(crate) nodes: Vec<NodeLinks>,
     pub(crate) outputs: Vec<Output>,
@@ -105,7 +109,29 @@ impl<'a> Emitter<'a> {
         Self { lane, turn, payloads: Vec::new(), bytes: 0, faulted: false, totals: BatchTotals::default(), seen: None }
     }
 
+    /// Encodes a batch for a sink, in pieces where it would make a large payload: rows share what they carry, but encoded
+    /// they have it each.
     fn push(&mut self, sink: &Arc<SinkHandle>, batch: Batch) {
+        if batch.written_bytes() <= PIECE_BYTES {
+            return self.encode(sink, batch);
+        }
+        let (mut rows, mut bytes) = (Vec::new(), 0);
+        for row in 0..u32::try_from(batch.rows()).unwrap_or(u32::MAX) {
+            let own = batch.body().row(row as usize).len() + batch.carried_bytes(row as usize);
+            if bytes + own > PIECE_BYTES && !rows.is_empty() {
+                self.encode(sink, batch.select(&rows));
+                (rows, bytes) = (Vec::new(), 0);
+            }
+            rows.push(row);
+            bytes += own;
+        }
+        if !rows.is_empty() {
+            self.encode(sink, batch.select(&rows));
+        }
+        batch.into_ack().deliver();
+    }
+
+    fn encode(&mut self, sink: &Arc<SinkHandle>, batch: Batch) {
         for payload in sink.encoder.encode(batch) {
             sink.stats.received_events.fetch_add(payload.events as u64, Ordering::Relaxed);
             self.bytes += payload.byte_len();
@@ -139,7 +165,9 @@ impl Pipeline {
 
     /// Sends a batch along every link of a port.
     fn send(&self, nodes: &mut [Box<dyn Process>], targets: &[Target], batch: Batch, emitter: &mut Emitter<'_>) {
-        let Some((last, others)) = targets.split_last() else { return };
+        let Some((last, others)) = targets.split_last() else {
+            return self.bug(batch, "a port without a target");
+        };
         for target in others {
             self.counts.copied.fetch_add(batch.rows() as u64, Ordering::Relaxed);
             self.run(nodes, *target, batch.share(), emitter);
@@ -153,7 +181,9 @@ impl Pipeline {
             Target::Output(index) => return self.emit(index, batch, emitter),
             Target::Node(index) => index,
         };
-        let (Some(node), Some(links)) = (nodes.get_mut(index), self.nodes.get(index)) else { return };
+        let (Some(node), Some(links)) = (nodes.get_mut(index), self.nodes.get(index)) else {
+            return self.bug(batch, "a link to a node that does not exist");
+        };
         links.counts.received.fetch_add(batch.rows() as u64, Ordering::Relaxed);
         let admission = links.circuit.admit(Instant::now);
         if admission == Admission::Refused {
@@ -182,6 +212,10 @@ impl Pipeline {
         if let Some(mut children) = outcome.children {
             while let Some(batch) = children.next_batch(self.max_batch_bytes) {
                 self.leave(nodes, links, 0, batch, emitter);
+            }
+            if children.remaining() > 0 {
+                self.counts.returned.fetch_add(children.remaining() as u64, Ordering::Relaxed);
+                self.bugs.report(&self.name, "children of a split that could not be made");
             }
         }
         let Some(failed) = outcome.failed else { return };
@@ -223,6 +257,13 @@ impl Pipeline {
     fn give_back(&self, batch: Batch) {
         self.counts.returned.fetch_add(batch.rows() as u64, Ordering::Relaxed);
         drop(batch);
+    }
+
+    /// Reports a state that the plan rules out, and returns the batch unacknowledged: its source offers it again, so a
+    /// bug delays events and never loses them.
+    fn bug(&self, batch: Batch, what: &'static str) {
+        self.bugs.report(&self.name, what);
+        self.give_back(batch);
     }
 
     /// Says that a circuit opened or closed.
@@ -276,7 +317,9 @@ impl Pipeline {
         batch: Batch,
         emitter: &mut Emitter<'_>,
     ) {
-        let Some(Port { sent, targets }) = links.ports.get(port) else { return };
+        let Some(Port { sent, targets }) = links.ports.get(port) else {
+            return self.bug(batch, "a port that the plan does not have");
+        };
         sent.fetch_add(batch.rows() as u64, Ordering::Relaxed);
         self.send(nodes, targets, batch, emitter);
     }
@@ -307,7 +350,9 @@ impl Pipeline {
 
     /// Hands a batch to the sinks of an output, or ends it where the output is discarded.
     fn emit(&self, index: usize, batch: Batch, emitter: &mut Emitter<'_>) {
-        let Some(output) = self.outputs.get(index) else { return };
+        let Some(output) = self.outputs.get(index) else {
+            return self.bug(batch, "a link to an output that does not exist");
+        };
         if let Some(seen) = &mut emitter.seen {
             seen.push((index, batch.detached()));
         }

@@ -15,6 +15,8 @@ use wattle_batch::{Batch, Failure, format_rfc3339};
 pub use retry::{Retried, RetryError, retry};
 pub use store::{QuarantineError, QuarantineStore, Quarantined};
 
+/// Bytes of lines that are written at once.
+const PIECE_BYTES: usize = 4 << 20;
 /// How often it is said that rows cannot be kept; their source offers them again and again.
 const SAY_AGAIN: Duration = Duration::from_secs(10);
 
@@ -37,20 +39,26 @@ impl Quarantine {
     /// They could not be kept; the batch comes back, and none of it may leave.
     pub(crate) fn keep(&self, batch: Batch) -> Result<Batch, Box<Batch>> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
-        let kept = format_rfc3339(i64::try_from(now).unwrap_or(i64::MAX));
+        let time = format_rfc3339(i64::try_from(now).unwrap_or(i64::MAX));
+        // If a later piece finds no room, the source offers all rows again, and those before it are kept twice.
+        let mut kept = Ok(());
         let mut lines = Vec::new();
         let mut failures = Vec::with_capacity(batch.rows());
         for row in 0..batch.rows() {
             let id = format!("{now:x}-{row}");
-            lines.extend_from_slice(format!("{{\"id\":\"{id}\",\"kept\":\"{kept}\",\"event\":").as_bytes());
+            lines.extend_from_slice(format!("{{\"id\":\"{id}\",\"kept\":\"{time}\",\"event\":").as_bytes());
             batch.write_json(row, &mut lines);
             lines.extend_from_slice(b"}\n");
+            if lines.len() >= PIECE_BYTES {
+                kept = kept.and_then(|()| self.store.append(&lines, self.max_bytes));
+                lines.clear();
+            }
             if let Some(failure) = batch.failure(row) {
                 let message: Arc<str> = format!("{}; the event is in quarantine as {id}", failure.message).into();
                 failures.push(Failure { message, ..failure.clone() });
             }
         }
-        match self.store.append(&lines, self.max_bytes) {
+        match kept.and_then(|()| self.store.append(&lines, self.max_bytes)) {
             Ok(()) => Ok(batch.without_contents().with_failures(failures)),
             Err(error) => {
                 let mut said = self.said.lock();

@@ -90,13 +90,19 @@ pub(crate) fn process(generation: &Generation, nodes: &mut NodeSet, work: Work) 
     let since = Instant::now();
     let mut emitter = Emitter::new(&lane, turn);
     let targets = generation.pipelines_of(&lane.source);
-    // A source without a pipeline is not running; should a batch of it still come, dropping it leaves it
-    // unacknowledged.
-    if let Some((last, others)) = targets.split_last() {
-        for &index in others {
-            run(generation, nodes, index, batch.share(), &mut emitter);
+    match targets.split_last() {
+        Some((last, others)) => {
+            for &index in others {
+                run(generation, nodes, index, batch.share(), &mut emitter);
+            }
+            run(generation, nodes, *last, batch, &mut emitter);
         }
-        run(generation, nodes, *last, batch, &mut emitter);
+        // No bug: a source that was removed and did not hand over in time leaves batches behind. Dropped, they stay
+        // unacknowledged.
+        None => {
+            let (source, rows) = (&*lane.source, batch.rows());
+            tracing::warn!(source, rows, "no pipeline reads this source any more; its events stay unacknowledged");
+        }
     }
     if emitter.faulted && since.elapsed() >= SLOW_FAULT {
         lane.suspect();
@@ -106,7 +112,10 @@ pub(crate) fn process(generation: &Generation, nodes: &mut NodeSet, work: Work) 
 
 fn run(generation: &Generation, nodes: &mut NodeSet, index: usize, batch: wattle_batch::Batch, to: &mut Emitter<'_>) {
     let (index, shadow) = generation.choose(index);
-    let (Some(pipeline), Some(nodes)) = (generation.pipelines.get(index), nodes.get_mut(index)) else { return };
+    let (Some(pipeline), Some(nodes)) = (generation.pipelines.get(index), nodes.get_mut(index)) else {
+        // Dropping the batch leaves it unacknowledged, so its source offers it again.
+        return generation.bugs.report("", "a source that leads to a pipeline that does not exist");
+    };
     match shadow.and_then(|shadow| shadow.watch(&batch)) {
         Some(watched) => watched.compare(to, |to| pipeline.receive(nodes, batch, to)),
         None => pipeline.receive(nodes, batch, to),

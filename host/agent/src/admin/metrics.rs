@@ -77,6 +77,7 @@ fn agent(out: &mut Exposition, state: &State, generation: u64) {
     let is_good = state.last_reload().is_none_or(|last| last.outcome.is_good());
     out.single(names::RELOAD_SUCCESSFUL, u8::from(is_good));
     out.single(names::CONFIG_TIMESTAMP, unix_seconds(state.loaded()));
+    out.single(names::BUGS, state.observer().counts().bugs().count());
     let cache = state.runtime.cache_counts();
     out.single(names::CACHE_HITS, cache.hits);
     out.single(names::CACHE_MISSES, cache.misses);

@@ -53,6 +53,7 @@ metrics! {
     RELOADS Counter "wattle_reloads_total" ["outcome"] "Reloads that were `applied`, found the configuration `unchanged`, refused it as `invalid`, or `failed` while they built it.";
     RELOAD_SUCCESSFUL Gauge "wattle_last_reload_successful" [] "0 where the last reload was refused and the configuration before it runs on, else 1.";
     CONFIG_TIMESTAMP Gauge "wattle_config_loaded_timestamp_seconds" [] "When the running configuration was taken up, in seconds since 1970.";
+    BUGS Counter "wattle_bugs_total" [] "States that the agent rules out and met all the same; the batch returns to its source. Please report any.";
     CACHE_HITS Counter "wattle_compile_cache_hits_total" [] "Artifacts whose compiled code was in the cache on disk.";
     CACHE_MISSES Counter "wattle_compile_cache_misses_total" [] "Artifacts that had to be compiled.";
 

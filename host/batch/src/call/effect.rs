@@ -1,7 +1,9 @@
 //! The end of a call: all decisions take effect together, and the rows leave.
 
-use super::{Call, Change, Checked, Fate, InvalidDecision, Outcome, check_source, invalid};
-use crate::batch::Batch;
+use std::time::Instant;
+
+use super::{Call, Change, Checked, Fate, InvalidDecision, Outcome, Refusal, check_source, invalid};
+use crate::batch::{Batch, ROW_ALLOWANCE_BYTES};
 use crate::children::{Bodies, Children};
 use crate::origin::Failure;
 
@@ -11,13 +13,42 @@ impl Call {
     /// # Errors
     ///
     /// A decision that can only be checked against the others; the batch comes back unchanged.
-    pub fn finish(mut self) -> Result<Outcome, Box<(Batch, InvalidDecision)>> {
+    pub fn finish(self) -> Result<Outcome, Box<(Batch, InvalidDecision)>> {
+        self.finish_within(None, u64::MAX).map_err(|refused| {
+            let (batch, refusal) = *refused;
+            let error = match refusal {
+                Refusal::Invalid(error) => error,
+                other => InvalidDecision(other.to_string()),
+            };
+            Box::new((batch, error))
+        })
+    }
+
+    /// Does as [`finish`](Self::finish), and gives up after the change that ends later than the deadline: each may rewrite
+    /// every body, and a node may decide on thousands.
+    ///
+    /// # Errors
+    ///
+    /// As [`finish`](Self::finish), and that it took too long, or that the rows that leave carry more than `max_carried`
+    /// bytes beside their bodies.
+    pub fn finish_within(
+        mut self,
+        deadline: Option<Instant>,
+        max_carried: u64,
+    ) -> Result<Outcome, Box<(Batch, Refusal)>> {
         let mut changed = self.batch.share();
         for (index, change) in std::mem::take(&mut self.changes).into_iter().enumerate() {
-            if let Err(error) = self.apply(change, index > 0, &mut changed) {
+            let applied = self.apply(change, index > 0, &mut changed).map_err(Refusal::Invalid);
+            let is_late = || deadline.is_some_and(|deadline| Instant::now() >= deadline);
+            if let Err(refusal) = applied.and_then(|()| if is_late() { Err(Refusal::TooLong) } else { Ok(()) }) {
                 changed.into_ack().deliver();
-                return Err(Box::new((self.batch, error)));
+                return Err(Box::new((self.batch, refusal)));
             }
+        }
+        let carried = self.carried(&changed);
+        if carried > max_carried {
+            changed.into_ack().deliver();
+            return Err(Box::new((self.batch, Refusal::TooMuch(carried))));
         }
         let counts = self.counts.take();
         let mut outcome = Outcome { failed: self.failed(), dropped: self.dropped(), counts, ..Outcome::default() };
@@ -68,6 +99,31 @@ impl Call {
             }
         }
         Ok(())
+    }
+
+    /// Bytes that rows would carry beside their bodies which the batch did not: what children and copies inherit, and
+    /// reasons of failures. Nothing of it is copied before it is encoded, but then it is, for each row. Little per row is
+    /// not counted: small rows with a usual resource must be free to split and fail.
+    fn carried(&self, changed: &Batch) -> u64 {
+        let beyond = |bytes: usize| bytes.saturating_sub(ROW_ALLOWANCE_BYTES) as u64;
+        let inherited = |row: &u32| if self.goes(*row) { changed.charged_carried(*row as usize) as u64 } else { 0 };
+        let mut last = (u32::MAX, 0);
+        let children = self.split.iter().flat_map(|(parents, _)| parents).map(|parent| {
+            // Siblings follow each other.
+            if last.0 != *parent {
+                last = (*parent, inherited(parent));
+            }
+            last.1
+        });
+        let children = children.fold(0_u64, u64::saturating_add);
+        let copies = self.copies.iter().flat_map(|(_, rows)| rows).map(inherited).fold(0_u64, u64::saturating_add);
+        let reason = |fate: &Fate| match fate {
+            Fate::Fails(reason) => self.reasons.get(*reason as usize),
+            _ => None,
+        };
+        let reasons = self.fates.iter().filter_map(reason).map(|(code, message)| beyond(code.len() + message.len()));
+        let reasons = reasons.fold(0_u64, u64::saturating_add);
+        children.saturating_add(copies).saturating_add(reasons)
     }
 
     fn failed(&self) -> Option<Batch> {

@@ -229,3 +229,75 @@ fn a_text_that_the_same_call_has_changed_is_checked_again_before_it_becomes_json
         }
     }
 }
+
+/// A batch of one row whose attributes are `{"big":"xxx…"}` of about so many bytes.
+fn with_attributes(bytes: usize) -> (Call, Arc<Mutex<Vec<Disposition>>>) {
+    let (mut first, heard) = call(&["row"], &["attributes.big"], 2);
+    first.set(0, Form::Text, column(&[&"x".repeat(bytes)]), Vec::new()).unwrap();
+    let mut outcome = first.finish().unwrap();
+    let (_, batch) = outcome.emitted.remove(0);
+    let (spare, _) = call(&["row"], &["attributes.big"], 2);
+    (Call::new(batch, spare.node), heard)
+}
+
+#[test]
+fn what_children_and_copies_inherit_counts_for_each_of_them() {
+    for children in [1_u32, 10, 1000] {
+        let bytes = 10_000;
+        let carried =
+            (bytes + "big".len() + 4 + 2 + 2 + 2 - crate::batch::ROW_ALLOWANCE_BYTES) as u64 * u64::from(children);
+        for (room, fits) in [(carried, true), (carried - 1, false)] {
+            let (mut call, heard) = with_attributes(bytes);
+            let bodies = vec!["b"; children as usize];
+            call.split_into(vec![0; children as usize], column(&bodies)).unwrap();
+            match call.finish_within(None, room) {
+                Ok(outcome) => assert!(fits && outcome.children.is_some(), "{children}"),
+                Err(refused) => {
+                    assert!(!fits && refused.1 == Refusal::TooMuch(carried), "{children}: {}", refused.1);
+                    assert!(heard.lock().unwrap().is_empty(), "the batch came back under its acknowledgement");
+                    refused.0.into_ack().deliver();
+                    assert_eq!(*heard.lock().unwrap(), [Disposition::Delivered]);
+                }
+            }
+        }
+    }
+    let (mut call, _) = with_attributes(10_000);
+    call.copy_to(1, vec![0]).unwrap();
+    assert!(matches!(call.finish_within(None, 5000).unwrap_err().1, Refusal::TooMuch(_)));
+}
+
+#[test]
+fn small_rows_carry_a_resource_and_a_reason_for_nothing() {
+    let (mut call, _) = call(&["a"; 100], &[], 1);
+    let rows: Vec<u32> = (0..100).collect();
+    call.fail(&rows, &[0; 100], vec![("bad".into(), "x".repeat(200))]).unwrap();
+    assert_eq!(call.finish_within(None, 0).unwrap().failed.unwrap().rows(), 100);
+}
+
+#[test]
+fn reasons_are_cut_to_whole_characters_and_count_for_each_row() {
+    let fail = |room| {
+        let (mut call, _) = call(&["a"; 100], &[], 1);
+        let rows: Vec<u32> = (0..100).collect();
+        call.fail(&rows, &[0; 100], vec![("ü".repeat(1000), "ü".repeat(100_000))]).unwrap();
+        call.finish_within(None, room).map_err(|refused| refused.1)
+    };
+    let failed = fail(u64::MAX).unwrap().failed.unwrap();
+    let failure = failed.failure(99).unwrap();
+    assert_eq!(&*failure.code, "ü".repeat(32));
+    assert!(failure.message.starts_with("üü") && failure.message.len() <= 1024 + " [...]".len());
+    assert!(matches!(fail(50_000), Err(Refusal::TooMuch(_))));
+}
+
+#[test]
+fn changes_stop_at_the_deadline() {
+    let (mut call, heard) = call(&[r#"{"a":1}"#], &["body.a"], 1);
+    for _ in 0..3 {
+        call.set(0, Form::Json, column(&["2"]), Vec::new()).unwrap();
+    }
+    let past = std::time::Instant::now();
+    let (batch, refusal) = *call.finish_within(Some(past), u64::MAX).unwrap_err();
+    assert_eq!(refusal, Refusal::TooLong);
+    assert_eq!(bodies(&batch), [r#"{"a":1}"#], "unchanged");
+    assert!(heard.lock().unwrap().is_empty());
+}

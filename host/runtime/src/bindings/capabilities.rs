@@ -1,7 +1,7 @@
 //! The interfaces beyond the batch: linked for every guest, served where they are granted.
 
 use wasmtime::component::{ComponentType, Lift, Linker, Lower};
-use wattle_capability::{Capability, Kind};
+use wattle_capability::{Capability, Kind, MetricChange};
 use wattle_pack::LogLevel;
 
 use super::{Done, GivenColumn, ReadColumn, Store};
@@ -149,20 +149,20 @@ fn link_tables(linker: &mut Linker<State>) -> Done<()> {
     kv.func_wrap("set", |mut store: Store<'_>, (keys, values): (GivenColumn, GivenColumn)| {
         let given = keys.byte_len() + values.byte_len();
         let (keys, values) = (keys.values(), values.values());
-        Ok((store.data_mut().kv(given, keys, |services, keys| Ok(services.kv_set(&keys, &values?)))?,))
+        Ok((store.data_mut().kv(given, keys, |services, keys, undo| Ok(services.kv_set(&keys, &values?, undo)))?,))
     })?;
     kv.func_wrap("add", |mut store: Store<'_>, (keys, amounts): (GivenColumn, Vec<i64>)| {
         let given = keys.byte_len() + 8 * amounts.len();
-        Ok((store.data_mut().kv(given, keys.values(), |services, keys| {
+        Ok((store.data_mut().kv(given, keys.values(), |services, keys, undo| {
             if amounts.len() != keys.rows() {
                 return Err(format!("{} amounts for {} keys", amounts.len(), keys.rows()));
             }
-            Ok(services.kv_add(&keys, &amounts))
+            Ok(services.kv_add(&keys, &amounts, undo))
         })?,))
     })?;
     kv.func_wrap("delete", |mut store: Store<'_>, (keys,): (GivenColumn,)| {
-        let deleted = store.data_mut().kv(keys.byte_len(), keys.values(), |services, keys| {
-            services.kv_delete(&keys);
+        let deleted = store.data_mut().kv(keys.byte_len(), keys.values(), |services, keys, undo| {
+            services.kv_delete(&keys, undo);
             Ok(Ok(()))
         })?;
         deleted.map_err(wasmtime::Error::msg)
@@ -181,14 +181,13 @@ fn link_metrics(linker: &mut Linker<State>) -> Done<()> {
         let kind = Kind::Histogram(bounds);
         store.data_mut().series(&name, labels.into_iter().map(Pair::split).collect(), &kind)
     })?;
-    let (metric, any) = (Capability::Metrics, When::Configured);
     metrics.func_wrap("add", move |mut store: Store<'_>, (handle, amount): (u32, u64)| {
-        store.data_mut().capability(metric, any, 0, |on, _| on.metrics().add(handle, amount))
+        store.data_mut().change_metric(0, MetricChange::Add(handle, amount))
     })?;
     metrics.func_wrap("set", move |mut store: Store<'_>, (handle, value): (u32, f64)| {
-        store.data_mut().capability(metric, any, 0, |on, _| on.metrics().set(handle, value))
+        store.data_mut().change_metric(0, MetricChange::Set(handle, value))
     })?;
     metrics.func_wrap("observe", move |mut store: Store<'_>, (handle, values): (u32, Vec<f64>)| {
-        store.data_mut().capability(metric, any, 8 * values.len(), |on, _| on.metrics().observe(handle, &values))
+        store.data_mut().change_metric(8 * values.len(), MetricChange::Observe(handle, values))
     })
 }

@@ -3,7 +3,9 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
-use wattle_capability::{Budget, Capability, Failure, Kind, Label, NodeServices, OpenTable, Request, Response, Values};
+use wattle_capability::{
+    Budget, Capability, Changes, Failure, Kind, Label, MetricChange, NodeServices, OpenTable, Request, Response, Values,
+};
 use wattle_pack::LogLevel;
 
 use super::State;
@@ -28,8 +30,11 @@ pub(crate) struct Held {
     tables: Vec<OpenTable>,
     /// Lines that the current call wrote.
     lines: u32,
-    /// What is left for requests of the current batch, once there was one.
-    requested: Option<Budget>,
+    /// What is left for requests of the current batch, once there was one. The runner hands it from call to call, so that
+    /// calls that look for a poisonous row share it.
+    pub(crate) requested: Option<Budget>,
+    /// What the current call did that others see.
+    pub(crate) effects: Effects,
     /// When the current call must have ended.
     deadline: Option<Instant>,
 }
@@ -38,12 +43,45 @@ impl Held {
     /// Begins a call of `process`.
     pub(super) fn begin(&mut self) {
         self.lines = 0;
-        self.requested = None;
+        self.effects = Effects::default();
+    }
+
+    /// When the current call must have ended.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.deadline
     }
 
     /// Notes when the current call must have ended.
     pub(crate) fn start_clock(&mut self, time: Duration) {
         self.deadline = Instant::now().checked_add(time);
+    }
+}
+
+/// What a call did to keys and values, and would do to metrics. Both take effect only if the call goes well: keys and
+/// values change at once, so that sums are right on all workers, and are taken back; metrics wait.
+#[derive(Default)]
+pub(crate) struct Effects {
+    kept: Changes,
+    metrics: Vec<MetricChange>,
+}
+
+impl Effects {
+    /// Makes them take effect.
+    pub(crate) fn commit(self, services: Option<&NodeServices>) {
+        let Some(services) = services else { return };
+        for change in self.metrics {
+            // It was checked when it was made.
+            if let Err(error) = services.metrics().apply(change) {
+                tracing::debug!(error, "a metric of a node is gone");
+            }
+        }
+    }
+
+    /// Takes them back.
+    pub(crate) fn roll_back(self, services: Option<&NodeServices>) {
+        if let Some(services) = services {
+            services.kv_take_back(self.kept);
+        }
     }
 }
 
@@ -107,6 +145,15 @@ impl State {
         })
     }
 
+    /// Changes a metric; in a call of `process` not before that ends well.
+    pub(crate) fn change_metric(&mut self, given: usize, change: MetricChange) -> wasmtime::Result<()> {
+        let is_called = self.call.is_some();
+        self.capability(Capability::Metrics, When::Configured, given, |services, held| {
+            let pending = is_called.then_some(&mut held.effects.metrics);
+            services.metrics().change(change, pending)
+        })
+    }
+
     /// Opens columns of a table, while the node is configured.
     pub(crate) fn open_table(&mut self, table: &str, columns: &[String]) -> wasmtime::Result<Result<u32, String>> {
         if self.fields.is_none() {
@@ -124,11 +171,6 @@ impl State {
         })
     }
 
-    /// Bytes that the current call may still be given.
-    fn room(&self) -> usize {
-        usize::try_from(self.max_output_bytes.saturating_sub(self.output_bytes)).unwrap_or(usize::MAX)
-    }
-
     /// Finds rows of a table.
     pub(crate) fn find(
         &mut self,
@@ -136,7 +178,7 @@ impl State {
         table: u32,
         keys: Result<Values, String>,
     ) -> wasmtime::Result<Vec<Values>> {
-        let room = self.room();
+        let room = usize::try_from(self.room()).unwrap_or(usize::MAX);
         let found = self.capability(Capability::Lookup, When::Process, given, |_, held| {
             let opened = held.tables.get(table as usize);
             opened.ok_or_else(|| format!("there is no table with the handle {table}"))?.find(&keys?, room)
@@ -150,10 +192,10 @@ impl State {
         &mut self,
         given: usize,
         keys: Result<Values, String>,
-        run: impl FnOnce(&NodeServices, Values) -> Result<Result<T, String>, String>,
+        run: impl FnOnce(&NodeServices, Values, &mut Changes) -> Result<Result<T, String>, String>,
     ) -> wasmtime::Result<Result<T, String>> {
-        self.capability(Capability::Kv, When::Process, given, |services, _| {
-            let answer = run(services, keys?)?;
+        self.capability(Capability::Kv, When::Process, given, |services, held| {
+            let answer = run(services, keys?, &mut held.effects.kept)?;
             if answer.is_err() {
                 services.meter(Capability::Kv).error();
             }
@@ -163,7 +205,7 @@ impl State {
 
     /// The values of keys.
     pub(crate) fn kv_get(&mut self, given: usize, keys: Result<Values, String>) -> wasmtime::Result<Values> {
-        let room = self.room();
+        let room = usize::try_from(self.room()).unwrap_or(usize::MAX);
         let found =
             self.capability(Capability::Kv, When::Process, given, |services, _| services.kv_get(&keys?, room))?;
         self.charge(found.byte_len())?;

@@ -9,7 +9,7 @@ fn in_process(limits: NodeLimits) -> State {
     let batch = Batch::new(Column::from_rows(["one"]).unwrap(), Arc::new(origin), Ack::none());
     let info = NodeInfo { name: "n".into(), version: "n@1".into(), ports: vec!["out".into()], fields: Vec::new() };
     let mut state = State::new(limits);
-    state.begin(Call::new(batch, Arc::new(info)), 3);
+    state.begin(Call::new(batch, Arc::new(info)), 3, 3);
     state
 }
 

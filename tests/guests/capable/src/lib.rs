@@ -33,6 +33,8 @@ pub enum Mode {
     KvOnConfigure,
     /// Gets what is at `url`, `times` times, and answers with status or code.
     Http,
+    /// Sets the field `a` of the JSON in each body, `times` times.
+    Sets,
 }
 
 /// Options of the guest.
@@ -48,6 +50,9 @@ pub struct Options {
     column: String,
     #[serde(default)]
     url: String,
+    /// Panics at the end of a call whose batch has a row with this text.
+    #[serde(default)]
+    poison: String,
 }
 
 fn once() -> usize {
@@ -59,6 +64,7 @@ pub struct Capable {
     options: Options,
     body: Field,
     answer: Field,
+    a: Option<Field>,
     table: Option<lookup::Table>,
 }
 
@@ -83,7 +89,8 @@ impl Node for Capable {
         if options.mode == Mode::KvOnConfigure {
             kv::get(ColumnWriter::of(b"too early"));
         }
-        Some(Self { options, body: setup.read("", "body")?, answer: setup.write("", "attributes.answer")?, table })
+        let a = if options.mode == Mode::Sets { Some(setup.write("", "body.a")?) } else { None };
+        Some(Self { options, body: setup.read("", "body")?, answer: setup.write("", "attributes.answer")?, a, table })
     }
 
     fn process(&mut self, batch: &mut Batch<'_>) -> Result<(), String> {
@@ -142,6 +149,14 @@ impl Node for Capable {
             }
             Mode::KvGet => answers = keys(&kv::get(keys(&body))),
             Mode::KvOnConfigure => {}
+            Mode::Sets => {
+                let a = self.a.ok_or("no field")?;
+                for i in 0..times {
+                    let mut values = ColumnWriter::default();
+                    body.rows().for_each(|_| values.push(i.to_string().as_bytes()));
+                    batch.set(a, Form::Json, values);
+                }
+            }
             Mode::Http => {
                 let requests = vec![http::Request::get(&*self.options.url); times];
                 let said: Vec<String> = http::send(requests)
@@ -155,6 +170,10 @@ impl Node for Capable {
                     .collect();
                 body.rows().for_each(|_| answers.push(said.join(",").as_bytes()));
             }
+        }
+        let poison = self.options.poison.as_bytes();
+        if !poison.is_empty() && body.rows().any(|row| row == poison) {
+            panic!("poison");
         }
         if !answers.is_empty() {
             batch.set(self.answer, Form::Text, answers);

@@ -1,0 +1,42 @@
+//! States that a validated plan rules out: each is logged and counted, and never passes silently.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+
+/// Minimum time between two log lines; a returned batch comes back at once and meets the same bug again.
+const LOG_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Count of bugs of the agent itself, over all generations. Clones share the count.
+#[derive(Clone, Debug, Default)]
+pub struct Bugs(Arc<Inner>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    count: AtomicU64,
+    logged: Mutex<Option<Instant>>,
+}
+
+impl Bugs {
+    /// Counts a bug and logs it.
+    pub(crate) fn report(&self, pipeline: &str, what: &'static str) {
+        let count = self.0.count.fetch_add(1, Ordering::Relaxed) + 1;
+        let mut logged = self.0.logged.lock();
+        if logged.is_none_or(|logged| logged.elapsed() >= LOG_INTERVAL) {
+            *logged = Some(Instant::now());
+            tracing::error!(
+                pipeline,
+                what,
+                count,
+                "bug in the agent: a batch returns to its source unacknowledged; please report this"
+            );
+        }
+    }
+
+    /// Bugs so far.
+    pub fn count(&self) -> u64 {
+        self.0.count.load(Ordering::Relaxed)
+    }
+}

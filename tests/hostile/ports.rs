@@ -1,0 +1,60 @@
+//! Nodes that answer differently each time they are configured.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use wattle_tests::{Folder, built, wait_until};
+
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
+}
+
+fn config(agent: &str, after: u64) -> String {
+    format!(
+        r#"
+        [agent]
+        workers = 1
+        {agent}
+        [sources.lines]
+        type = "file"
+        include = ["in*.log"]
+        glob_interval = "50ms"
+        [pipelines.main]
+        inputs = ["lines"]
+        [pipelines.main.grants]
+        clock = true
+        [pipelines.main.nodes.n]
+        artifact = "shifty.wasm"
+        inputs = ["input"]
+        options = {{ after = {after} }}
+        [pipelines.main.outputs.all]
+        inputs = ["n.a", "n.failed"]
+        [sinks.all]
+        type = "file"
+        inputs = ["main.all"]
+        path = "all.ndjson"
+        fsync = "never"
+        "#
+    )
+}
+
+/// Ports that change after validation: every later generation checks the ports of its instances again.
+#[test]
+fn a_reload_with_a_node_whose_ports_changed_is_refused_and_events_go_on() {
+    let folder = Folder::new();
+    folder.write("shifty.wasm", std::fs::read(built("guests/shifty.wasm")).unwrap());
+    folder.write("in.log", "first\n");
+    let after = now() + 4;
+    let mut agent = folder.start(&config("", after));
+    wait_until("the first event", || folder.events("all.ndjson").len() == 1);
+    wait_until("the node answers differently", || now() > after);
+    folder.write("agent.toml", config("batch.max_events = 500", after));
+    let reload = folder.run(&["reload", "--config", "agent.toml"]);
+    assert_ne!(reload.code, 0, "{}{}", reload.text(), reload.log);
+    let said = format!("{}{}", reload.text(), reload.log);
+    assert!(said.contains("has the output ports a, b, c now and had a"), "{said}");
+    folder.write("in2.log", "second\nthird\n");
+    wait_until("events after the refused reload", || folder.events("all.ndjson").len() == 3);
+    assert!(agent.is_running());
+    let summary = agent.stop().summary();
+    assert_eq!(summary.pipelines["main"].delivered, 3);
+}

@@ -1,0 +1,82 @@
+//! Events that share what they carry in memory and have it each when they are written.
+
+use wattle_tests::Folder;
+
+use crate::run_within;
+
+/// Documents of so many records, through `parse` and then `unroll`: each child inherits the whole document.
+fn run(records: usize, padding: usize) -> (Folder, wattle_tests::Ended) {
+    let folder = Folder::new();
+    let record = |i: usize| serde_json::json!({ "i": i, "pad": "x".repeat(padding) });
+    let records: Vec<_> = (0..records).map(record).collect();
+    folder.write("doc.json", serde_json::json!({ "Records": records }).to_string());
+    folder.write(
+        "agent.toml",
+        r#"
+        [agent]
+        data_dir = "data"
+        [sources.s]
+        type = "file"
+        include = ["doc.json"]
+        framing = "document"
+        [pipelines.p]
+        inputs = ["s"]
+        [pipelines.p.nodes.parse]
+        artifact = "builtin:parse"
+        inputs = ["input"]
+        options = { field = "body", format = "json", into = "attributes" }
+        [pipelines.p.nodes.unroll]
+        artifact = "builtin:unroll"
+        inputs = ["parse"]
+        options = { path = "Records" }
+        [pipelines.p.outputs.ok]
+        inputs = ["unroll"]
+        [pipelines.p.outputs.fails]
+        inputs = ["*.failed"]
+        [sinks.ok]
+        type = "file"
+        inputs = ["p.ok"]
+        path = "ok.ndjson"
+        fsync = "never"
+        [sinks.fails]
+        type = "file"
+        inputs = ["p.fails"]
+        path = "fails.ndjson"
+        fsync = "never"
+        "#,
+    );
+    let ended = run_within(&folder, 400, &["run", "--once", "--config", "agent.toml"]);
+    (folder, ended)
+}
+
+/// What children inherit counts against the output limit: it is written with each of them.
+#[test]
+fn a_split_whose_children_inherit_too_much_fails_in_little_memory() {
+    let (folder, ended) = run(2000, 400);
+    assert_eq!(ended.summary().pipelines["p"].failed, 1, "{}", ended.log);
+    let failed = &folder.events("fails.ndjson")[0]["failure"];
+    assert_eq!(failed["code"], "output-limit");
+    assert!(failed["message"].as_str().unwrap().contains("attributes"), "{failed}");
+    assert!(!folder.path("ok.ndjson").exists() || folder.read("ok.ndjson").is_empty());
+}
+
+/// Below the limit children are encoded in pieces: 60 MB leave in a process that may have a fraction of that at once.
+#[test]
+fn children_that_inherit_much_are_written_in_pieces() {
+    let (folder, ended) = run(100, 6000);
+    assert_eq!(ended.summary().pipelines["p"].delivered, 100, "{}", ended.log);
+    let children = folder.events("ok.ndjson");
+    assert_eq!(children.len(), 100);
+    for (i, child) in children.iter().enumerate() {
+        assert_eq!(child["attributes"]["Records"].as_array().unwrap().len(), 100);
+        assert!(child["body"].as_str().unwrap().contains(&format!("\"i\":{i}")), "{i}");
+    }
+}
+
+/// Small records in any number have room for what every event carries.
+#[test]
+fn many_small_children_are_no_output_beyond_the_limit() {
+    let (folder, ended) = run(100, 0);
+    assert_eq!(ended.summary().pipelines["p"].delivered, 100, "{}", ended.log);
+    assert_eq!(folder.events("ok.ndjson").len(), 100);
+}
