@@ -25,7 +25,7 @@ struct Cli {
 enum Command {
     /// Builds the nodes that are built into the agent, and the test guests, as WebAssembly components
     Nodes,
-    /// Builds the agent with its nodes and packs inside: target/release/wattle
+    /// Builds the agent with its nodes and packs inside: target/release/wattle, and its symbols in wattle.debug
     Build,
     /// Runs the CloudTrail pack on generated CloudTrail and swaps its version under load
     Demo(demo::Options),

@@ -12,7 +12,7 @@ const TARGET: &str = "wasm32-unknown-unknown";
 /// Nodes that are built into the agent: folder in `nodes/`, which is also the name of the artifact.
 const BUILTIN: &[&str] = &["extract", "mask", "parse", "route", "unroll"];
 /// Guests that only tests use: folder in `tests/guests/`.
-const GUESTS: &[&str] = &["capable", "counter", "counter-2", "faulty", "hostile", "json-per-event"];
+const GUESTS: &[&str] = &["capable", "counter", "counter-2", "faulty", "hostile", "json-per-event", "shifty"];
 
 /// The example nodes in Rust, in one component.
 const EXAMPLES: &str = "wattle-examples";
@@ -42,11 +42,33 @@ pub(crate) fn build() -> anyhow::Result<()> {
     componentize(&core, &target.join("guests/examples.wasm"))
 }
 
-/// Builds the agent and answers with the path of its binary.
+/// Builds the agent, moves its symbols to `wattle.debug` beside it, and answers with the path of the binary.
 pub(crate) fn build_agent() -> anyhow::Result<PathBuf> {
     build()?;
     run(cargo().args(["build", "--release", "--package", "wattle"]))?;
-    Ok(target_dir()?.join("release/wattle"))
+    let binary = target_dir()?.join("release/wattle");
+    split_symbols(&binary)?;
+    Ok(binary)
+}
+
+/// Moves the symbols of a binary to a file beside it, where debuggers look for them: a fifth of its size.
+fn split_symbols(binary: &Path) -> anyhow::Result<()> {
+    let symbols = binary.with_extension("debug");
+    let changed = |path: &Path| path.metadata().and_then(|metadata| metadata.modified()).ok();
+    if changed(&symbols).is_some_and(|split| Some(split) >= changed(binary)) {
+        return Ok(());
+    }
+    let objcopy = || Command::new("objcopy");
+    if objcopy().arg("--version").output().is_err() {
+        eprintln!("objcopy is not installed; the binary keeps its symbols");
+        return Ok(());
+    }
+    run(objcopy().arg("--only-keep-debug").arg(binary).arg(&symbols))?;
+    let mut link = std::ffi::OsString::from("--add-gnu-debuglink=");
+    link.push(&symbols);
+    run(objcopy().arg("--strip-all").arg(link).arg(binary))?;
+    // So that the next call sees that this is done.
+    run(Command::new("touch").arg(&symbols))
 }
 
 /// Builds everything: nodes, the agent, tests. All together, because cargo chooses features of dependencies by what is
