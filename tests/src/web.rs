@@ -75,6 +75,8 @@ pub struct Endpoint {
 #[derive(Debug, Default)]
 struct Seen {
     status: AtomicU16,
+    /// What `authorization` must be; empty if it does not matter.
+    authorization: std::sync::Mutex<String>,
     taken: std::sync::Mutex<Vec<(HeaderMap, Bytes)>>,
     refused: std::sync::atomic::AtomicUsize,
 }
@@ -93,6 +95,17 @@ impl Endpoint {
     /// Answers with this status from now on; only 2xx takes what is sent.
     pub fn answer(&self, status: u16) {
         self.seen.status.store(status, Ordering::SeqCst);
+    }
+
+    /// Answers with 401 from now on unless the header `authorization` is this.
+    pub fn require(&self, authorization: &str) {
+        *self.seen.authorization.lock().unwrap() = authorization.to_owned();
+    }
+
+    /// The bodies of all requests so far, one after the other.
+    pub fn text(&self) -> String {
+        let taken = self.seen.taken.lock().unwrap();
+        taken.iter().map(|(_, body)| String::from_utf8_lossy(body).into_owned()).collect()
     }
 
     /// The events of all requests so far.
@@ -121,7 +134,12 @@ impl Drop for Endpoint {
 }
 
 async fn take(State(seen): State<Arc<Seen>>, headers: HeaderMap, body: Bytes) -> StatusCode {
-    let status = StatusCode::from_u16(seen.status.load(Ordering::SeqCst)).unwrap();
+    let wanted = seen.authorization.lock().unwrap().clone();
+    let given = headers.get("authorization").map_or("", |value| value.to_str().unwrap());
+    let status = match wanted.is_empty() || wanted == given {
+        true => StatusCode::from_u16(seen.status.load(Ordering::SeqCst)).unwrap(),
+        false => StatusCode::UNAUTHORIZED,
+    };
     if status.is_success() {
         seen.taken.lock().unwrap().push((headers, body));
     } else {

@@ -1,10 +1,14 @@
-//! What operators send. The first request to end begins the drain, a second one ends the process at once.
+//! Signals from operators. The first SIGTERM or SIGINT begins the drain, a second one ends the process at once.
 //!
-//! Requests to end are heard on a thread of its own, so that a second one counts whatever everything else is at: in the
-//! middle of a reload, or held up by a node that does not come back.
+//! `timeout`, `sudo`, npm and shells pass one signal on twice, to the process and to its group, so what follows the first
+//! signal within a moment belongs to it.
+//!
+//! A thread of its own waits for these signals, so that the second one takes effect whatever the rest of the agent does:
+//! in the middle of a reload, or while a node does not return.
 
 use std::io;
 use std::sync::mpsc;
+use std::time::{Duration, Instant};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
@@ -13,8 +17,10 @@ use crate::exit;
 
 /// Exit code after a second signal: not everything was delivered.
 const NOT_ALL: i32 = 1;
+/// Signals that come within this time after the first one count as the same one.
+const SAME_SIGNAL: Duration = Duration::from_millis(500);
 
-/// What was asked for.
+/// A request by signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Asked {
     /// To drain and end.
@@ -23,15 +29,17 @@ pub(crate) enum Asked {
     Reload,
 }
 
-/// Made before anything else, because a signal that nobody waits for ends the process.
+/// Made before anything else, because a signal without a handler ends the process.
 pub(crate) struct Signals {
     end: watch::Receiver<bool>,
-    hangup: Signal,
+    /// `None` where there is nothing to reload: then SIGHUP keeps its default, which ends the process.
+    hangup: Option<Signal>,
 }
 
 impl Signals {
-    pub(crate) fn new() -> io::Result<Self> {
-        let hangup = signal(SignalKind::hangup())?;
+    /// Handles SIGTERM and SIGINT, and with `reloads` SIGHUP too.
+    pub(crate) fn new(reloads: bool) -> io::Result<Self> {
+        let hangup = if reloads { Some(signal(SignalKind::hangup())?) } else { None };
         let (asked, end) = watch::channel(false);
         let (ready, listens) = mpsc::channel();
         std::thread::Builder::new().name("wattle-signals".into()).spawn(move || {
@@ -43,13 +51,19 @@ impl Signals {
         Ok(Self { end, hangup })
     }
 
-    /// Waits until somebody asks for something; at once if somebody has asked for the end.
+    /// Waits for the next request; returns at once if the end was requested before.
     pub(crate) async fn next(&mut self) -> Asked {
+        let hangup = async {
+            match &mut self.hangup {
+                Some(hangup) => hangup.recv().await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             biased;
             Ok(_) = self.end.wait_for(|asked| *asked) => Asked::End,
-            Some(()) = self.hangup.recv() => Asked::Reload,
-            // Nobody listens any more, so nobody will ask.
+            Some(()) = hangup => Asked::Reload,
+            // The handlers are gone, so no request can come.
             else => std::future::pending().await,
         }
     }
@@ -60,16 +74,24 @@ fn listen(asked: &watch::Sender<bool>, ready: &mpsc::Sender<io::Result<()>>) -> 
     runtime.block_on(async {
         let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
         let _ = ready.send(Ok(()));
+        let mut first: Option<Instant> = None;
         loop {
             tokio::select! {
                 _ = terminate.recv() => {}
                 _ = interrupt.recv() => {}
             }
-            if asked.send_replace(true) {
-                exit::say(
-                    "wattle: stopped by a second signal; what was not delivered is offered again at the next start",
-                );
-                std::process::exit(NOT_ALL);
+            match first {
+                None => {
+                    first = Some(Instant::now());
+                    asked.send_replace(true);
+                }
+                Some(first) if first.elapsed() < SAME_SIGNAL => {}
+                Some(_) => {
+                    exit::say(
+                        "wattle: stopped by a second signal; the sources offer what was not delivered again at the next start",
+                    );
+                    std::process::exit(NOT_ALL);
+                }
             }
         }
     })

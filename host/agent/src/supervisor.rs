@@ -4,11 +4,13 @@ use std::collections::BTreeSet;
 use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime};
 
-use wattle_pack::{AdminSettings, Invalid, Severity};
+use wattle_pack::{AdminSettings, Invalid, Severity, SinkPlan};
+use wattle_sink::SinkStats;
 use wattle_source::SourceError;
-use wattle_topology::{MakeNode, Topology, TopologySettings, sandboxed};
+use wattle_topology::{Component, MakeNode, Observer, Topology, TopologySettings, sandboxed};
 
 use crate::admin::{Admin, State};
 use crate::builtin;
@@ -30,6 +32,13 @@ use crate::watch::Watch;
 /// How often it is looked at whether a canary is to be promoted or something is to be rolled back.
 const DECIDE: Duration = Duration::from_millis(200);
 
+/// How often the outputs of sinks are checked in a run that may end because of them.
+const LOOK: Duration = Duration::from_millis(50);
+/// How long a sink must be unable to deliver before a run that ends by itself gives up.
+const BROKEN: Duration = Duration::from_secs(3);
+/// How long such a run drains.
+const LAST_TRY: Duration = Duration::from_secs(1);
+
 pub(crate) struct Supervisor {
     loader: Loader,
     make: Arc<MakeNode>,
@@ -46,8 +55,12 @@ pub(crate) struct Supervisor {
 enum End {
     /// Every source has ended, these of them by an error.
     Finished(Vec<(String, SourceError)>),
-    /// Somebody asked for it.
+    /// A signal asked for it.
     Asked,
+    /// The reader of the only output has closed it.
+    Closed,
+    /// A run that ends by itself has sinks that cannot deliver until an operator acts; their errors.
+    Broken(Vec<String>),
 }
 
 impl Supervisor {
@@ -80,7 +93,7 @@ impl Supervisor {
 
     /// Runs until the sources end or a signal says so.
     pub(crate) async fn run(self, options: &RunOptions) -> Done {
-        let mut signals = Signals::new()?;
+        let mut signals = Signals::new(self.settings.keeps_state)?;
         let (since, loading) = (Instant::now(), SystemTime::now());
         // Before anything that takes time, so that whoever asks hears that the agent is starting.
         let cannot_listen = |error| Failure::config(format!("{error}"));
@@ -138,28 +151,43 @@ impl Supervisor {
         settling.abort();
         self.state.drain();
         let mut problems = Vec::new();
-        if let End::Finished(errors) = end {
-            for (name, error) in errors {
-                problems.push(format!("source `{name}`: {error}"));
+        let mut drain_timeout = self.drain_timeout;
+        let is_closed = matches!(end, End::Closed);
+        match end {
+            End::Finished(errors) => {
+                problems.extend(errors.iter().map(|(name, error)| format!("source `{name}`: {error}")));
+                problems.extend(unread(&observer, |name| errors.iter().any(|(of, _)| of == name)));
             }
+            End::Broken(errors) => {
+                drain_timeout = drain_timeout.min(LAST_TRY);
+                problems.extend(errors);
+            }
+            End::Asked | End::Closed => {}
         }
         problems.extend(observer.stops().list().iter().map(ToString::to_string));
         let elapsed = started.elapsed();
-        let clean = topology.drain(self.drain_timeout).await;
+        let drained = topology.drain(drain_timeout).await;
         self.state.services.settle(true);
         progress.end();
+        if is_closed {
+            // The reader has closed the only output, so the run is over, as that of any filter.
+            return Ok(());
+        }
         if !options.quiet {
             exit::say(&summary::render(&observer, elapsed));
         }
-        if !clean {
+        if !drained.is_clean {
             problems.push("not everything was delivered in time; the sources offer it again at the next start".into());
+            problems.extend(drained.left.iter().map(|left| {
+                format!("sink `{}` did not deliver {} events ({} bytes)", left.sink, left.events, left.bytes)
+            }));
         }
         if problems.is_empty() { Ok(()) } else { Err(Failure::new(problems.join("\n"))) }
     }
 
     /// Listens for commands. An agent that cannot goes on without.
     fn listen(&self) -> Option<Control> {
-        let made = Control::listen(&self.settings.data_dir);
+        let made = Control::listen(&self.settings.data_dir, &self.state);
         made.inspect_err(|error| tracing::warn!(%error, "no control socket; `wattle reload` does not reach this agent"))
             .ok()
     }
@@ -186,6 +214,7 @@ impl Supervisor {
         signals: &mut Signals,
         is_bounded: bool,
     ) -> End {
+        let mut is_closed = false;
         loop {
             let changed = async {
                 match &mut running.watch {
@@ -200,6 +229,10 @@ impl Supervisor {
                 }
             };
             let is_busy = running.rollout.is_busy();
+            let observer = running.topology.observer().clone();
+            let is_console = |sink: &SinkPlan| sink.component.type_name == "console";
+            let has_console = !is_closed && running.plan.sinks.iter().any(is_console);
+            let is_filter = has_console && running.plan.sinks.iter().all(is_console);
             let why = tokio::select! {
                 signalled = signals.next() => match signalled {
                     Signalled::End => return End::Asked,
@@ -215,6 +248,18 @@ impl Supervisor {
                     running.decide().await;
                     continue;
                 }
+                sink = closed(&observer), if has_console => {
+                    if is_filter {
+                        return End::Closed;
+                    }
+                    is_closed = true;
+                    tracing::error!(
+                        %sink,
+                        "output is closed by its reader; events for this sink count as failed, other sinks go on"
+                    );
+                    continue;
+                }
+                errors = broken(&observer), if is_bounded => return End::Broken(errors),
                 errors = running.topology.finished(is_bounded) => return End::Finished(errors),
             };
             running.reload(&self.loader, why).await;
@@ -236,6 +281,39 @@ impl Supervisor {
         let errors = invalid.diagnostics.iter().filter(|d| d.severity == Severity::Error).count();
         Failure::config(format!("the configuration has {errors} error{}", if errors == 1 { "" } else { "s" }))
     }
+}
+
+/// Waits until the reader of a sink's output has closed it; answers with the name of the sink.
+async fn closed(observer: &Observer) -> String {
+    loop {
+        if let Some(sink) = observer.sinks().into_iter().find(|sink| sink.stats.is_closed()) {
+            return sink.name;
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// Waits until sinks cannot deliver before an operator acts; answers with their errors.
+async fn broken(observer: &Observer) -> Vec<String> {
+    loop {
+        let sinks = observer.sinks().into_iter();
+        let error = |sink: Component<SinkStats>| Some(format!("sink `{}`: {}", sink.name, sink.stats.broken(BROKEN)?));
+        let errors: Vec<String> = sinks.filter_map(error).collect();
+        if !errors.is_empty() {
+            return errors;
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// Sources with inputs that they could not read to their ends, apart from those that have said so.
+fn unread(observer: &Observer, is_known: impl Fn(&str) -> bool) -> Vec<String> {
+    let sources = observer.sources().into_iter().filter(|source| !is_known(&source.name));
+    let failed = sources.map(|source| (source.stats.failures.load(Ordering::Relaxed), source.name));
+    let failed = failed.filter(|(failures, _)| *failures > 0);
+    failed
+        .map(|(failures, name)| format!("source `{name}`: {failures} inputs were not read in full; see the log"))
+        .collect()
 }
 
 fn json(answer: impl serde::Serialize) -> serde_json::Value {

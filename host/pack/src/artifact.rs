@@ -160,6 +160,10 @@ pub trait Components {
     fn types(&self, kind: ComponentKind) -> Vec<&str>;
     /// Checks the options of a type that is among [`Components::types`]; every error is given.
     fn check(&self, kind: ComponentKind, type_name: &str, options: &Json) -> Result<(), Vec<OptionError>>;
+    /// Names the files that options name, whose contents are part of the configuration: certificates, keys, secrets.
+    fn files(&self, _kind: ComponentKind, _type_name: &str, _options: &Json) -> Vec<PathBuf> {
+        Vec::new()
+    }
 }
 
 #[cfg(test)]

@@ -1,10 +1,11 @@
 //! From files to a plan: reads a configuration, validates all of it, and reports everything that is wrong at once.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde_json::Value as Json;
 
-use crate::artifact::{ComponentKind, Components, Nodes};
+use crate::artifact::{ComponentKind, Components, Nodes, hex_digest};
 use crate::codes;
 use crate::diagnostic::{Diagnostic, Invalid};
 use crate::findings::{Findings, Place};
@@ -242,7 +243,14 @@ impl Validation<'_> {
             let owner = format!("{kind} `{}`", manifest.name);
             option_path::report(code, errors, &owner, &manifest.options, manifest.place, findings);
         }
-        Some(ComponentPlan { name: manifest.name.clone(), type_name: type_name.text.clone(), options })
+        let mut files = BTreeMap::new();
+        for file in self.components.files(kind, &type_name.text, &options) {
+            findings.watch(&file);
+            // A file that cannot be read is reported where it is used.
+            let digest = std::fs::read(&file).map_or_else(|_| String::new(), |content| hex_digest(&content));
+            files.insert(file, digest);
+        }
+        Some(ComponentPlan { name: manifest.name.clone(), type_name: type_name.text.clone(), options, files })
     }
 
     fn build_pipelines(&self, manifest: &AgentManifest, findings: &mut Findings) -> (Vec<Pipeline>, Vec<PackUse>) {

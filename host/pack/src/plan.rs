@@ -45,6 +45,9 @@ pub struct AgentSettings {
     pub workers: usize,
     /// How long a drain may take before the rest is left for the next start; read at the start only.
     pub drain_timeout: Duration,
+    /// How long a sink that a reload replaces or removes may take to deliver what it holds before that returns to its
+    /// sources.
+    pub sink_handover_timeout: Duration,
     /// When a batch is closed.
     pub batch: BatchSettings,
     /// Limits of nodes that name none of their own.
@@ -117,12 +120,21 @@ pub struct ComponentPlan {
     pub type_name: String,
     /// Options with variables filled in, without `type` and `inputs`.
     pub options: Json,
+    /// Digests of the files that the options name, such as certificates, when the configuration was read; empty for one
+    /// that could not be read.
+    pub files: BTreeMap<PathBuf, String>,
 }
 
 impl ComponentPlan {
-    /// Digest of type and options; equal digests mean that nothing changed but perhaps the name or the inputs.
+    /// Digest of type, options and the files that these name; equal digests mean that nothing changed but perhaps the name
+    /// or the inputs.
     pub fn digest(&self) -> String {
         let mut canonical = serde_json::json!({ "type": self.type_name, "options": self.options });
+        if !self.files.is_empty() {
+            let files = self.files.iter().map(|(path, digest)| (path.to_string_lossy(), digest));
+            let files: Json = files.map(|(path, digest)| serde_json::json!([path, digest])).collect();
+            canonical = serde_json::json!([canonical, files]);
+        }
         canonical.sort_all_objects();
         hex_digest(canonical.to_string().as_bytes())
     }

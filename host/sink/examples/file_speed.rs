@@ -43,8 +43,13 @@ async fn measure(path: &str, what: &str, mut options: serde_json::Value, batches
     let built = build("out", "file", &options)?;
     let input = Queue::new(4 << 20, None, None);
     let stats = Arc::new(SinkStats::default());
-    let context =
-        SinkContext { name: "out".into(), input: input.clone(), data_dir: std::env::temp_dir(), stats: stats.clone() };
+    let context = SinkContext {
+        name: "out".into(),
+        input: input.clone(),
+        data_dir: std::env::temp_dir(),
+        stats: stats.clone(),
+        hurry: wattle_sink::Hurry::new().1,
+    };
     let task = tokio::spawn(built.sink.run(context));
     // 166 records of 1.5 KB, which differ so that compression has something to do.
     let rows: Vec<String> = (0..166_u64)

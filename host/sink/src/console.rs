@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, ErrorKind, IoSlice, IsTerminal as _, Write};
 use std::os::fd::AsFd;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use schemars::JsonSchema;
@@ -15,7 +16,7 @@ use crate::encode::{Encoding, EncodingOptions};
 use crate::options::{self, OptionError};
 use crate::output::{Output, Todo};
 use crate::retry::{Backoff, Outage};
-use crate::sink::{Built, Running, Sink, SinkContext, SinkError};
+use crate::sink::{Built, Payload, Running, Sink, SinkContext, SinkError};
 
 /// Waits between attempts to write.
 const RETRY: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));
@@ -23,7 +24,8 @@ const RETRY: (Duration, Duration) = (Duration::from_millis(10), Duration::from_s
 /// Options of the sink `console`.
 ///
 /// Events are acknowledged when the pipe, terminal or file behind the target has taken them. When the reader of a pipe
-/// goes away, the sink closes its queue and ends without an error; what it had not written is not acknowledged.
+/// closes it, a run whose only sinks are of this type ends without an error, as any filter does. An agent with other sinks
+/// goes on: the sink logs an error, and counts what it cannot write as failed, so that other sinks get no event twice.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct ConsoleOptions {
@@ -154,9 +156,12 @@ async fn write_all(mut output: Box<dyn Output>, context: SinkContext) -> Result<
                     }
                 }
                 Err(error) if error.kind() == ErrorKind::BrokenPipe => {
-                    // Whoever reads has enough, as `head` does. Nobody shall wait for room in a queue that none empties.
-                    context.input.close();
-                    while context.input.try_pop().is_some() {}
+                    context.stats.close();
+                    todo.payloads.drain(..).for_each(|payload| give_up(payload, &context));
+                    // A sink that ended would return events to sources that offer them to all sinks again.
+                    while let Some(payload) = context.input.pop().await {
+                        give_up(payload, &context);
+                    }
                     return Ok(());
                 }
                 Err(error) => {
@@ -173,6 +178,12 @@ async fn write_all(mut output: Box<dyn Output>, context: SinkContext) -> Result<
         }
     }
     Ok(())
+}
+
+/// Ends a payload that no reader takes any more.
+fn give_up(payload: Payload, context: &SinkContext) {
+    context.stats.rejected_events.fetch_add(payload.events as u64, Ordering::Relaxed);
+    payload.ack.deliver();
 }
 
 #[cfg(test)]
@@ -238,7 +249,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn ends_quietly_when_nobody_reads() {
+    async fn goes_on_without_a_reader_and_counts_what_it_cannot_write() {
         let far = Far::new();
         let (mut reader, writer) = std::io::pipe().unwrap();
         let writer = File::from(std::os::fd::OwnedFd::from(writer));
@@ -252,9 +263,13 @@ mod tests {
         assert_eq!(&reader.await.unwrap(), b"one\n");
         far.wait(1).await;
         far.push("two\n", 1);
+        far.wait(2).await;
+        assert!(far.context().stats.is_closed());
+        far.push("three\n", 2);
+        far.context().input.close();
         task.await.unwrap().unwrap();
-        assert!(far.context().input.is_closed());
-        assert_eq!(far.heard(), [Disposition::Delivered, Disposition::Retry]);
+        assert_eq!(far.heard(), [Disposition::Delivered; 3], "no source offers these again to other sinks");
+        assert_eq!(far.counts(), (1, 4, 3, 0));
     }
 
     #[tokio::test]

@@ -21,7 +21,7 @@ use tokio::time::Instant;
 
 use self::encoder::SortingEncoder;
 use self::options::Settings;
-use self::writer::Files;
+use self::writer::{Files, WriteError};
 use crate::options::{OptionError, summary};
 use crate::retry::{Backoff, Outage};
 use crate::sink::{Built, Encoder, Running, Sink, SinkContext, SinkError};
@@ -76,6 +76,7 @@ async fn write_all(settings: Settings, context: SinkContext) -> Result<(), SinkE
             closed = !take(&mut files, &context).await;
             next = Instant::now() + PACE;
         }
+        files.hurry = context.hurry.is_on();
         let task = tokio::task::spawn_blocking(move || {
             let done = files.step(closed);
             (files, done)
@@ -96,6 +97,10 @@ async fn write_all(settings: Settings, context: SinkContext) -> Result<(), SinkE
             }
             Err(error) => {
                 context.stats.retried();
+                match needs_operator(&error) {
+                    true => context.stats.note_broken(|| error.to_string()),
+                    false => context.stats.note_passing(),
+                }
                 if let Some(attempts) = outage.failed() {
                     tracing::warn!(sink = %context.name, %error, attempts, "file cannot be written, trying again");
                 }
@@ -105,9 +110,26 @@ async fn write_all(settings: Settings, context: SinkContext) -> Result<(), SinkE
     }
 }
 
+/// Whether trying again does not help before somebody changes permissions, mounts or names.
+fn needs_operator(error: &WriteError) -> bool {
+    use std::io::ErrorKind;
+    let lasting = [
+        // A file is where a folder is needed.
+        ErrorKind::AlreadyExists,
+        ErrorKind::InvalidFilename,
+        ErrorKind::IsADirectory,
+        ErrorKind::NotADirectory,
+        ErrorKind::PermissionDenied,
+        ErrorKind::ReadOnlyFilesystem,
+    ];
+    lasting.contains(&error.source.kind())
+}
+
 /// Waits for payloads, or until the open files need care. Returns false when there will be no more payloads.
 async fn take(files: &mut Files, context: &SinkContext) -> bool {
     let due = files.deadline();
+    let mut hurry = context.hurry.clone();
+    let has_unsafe = files.has_unsafe();
     let care = async {
         match due {
             Some(due) => tokio::time::sleep_until(due.into()).await,
@@ -120,6 +142,7 @@ async fn take(files: &mut Files, context: &SinkContext) -> bool {
             None => return false,
         },
         () = care => {}
+        () = hurry.on(), if has_unsafe => {}
     }
     true
 }

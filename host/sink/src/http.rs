@@ -67,9 +67,11 @@ async fn send_all(sink: HttpSink, context: SinkContext) -> Result<(), SinkError>
     // Dropping the set stops the requests that are on their way, and their events stay unacknowledged.
     let mut requests = JoinSet::new();
     let mut closed = false;
+    let mut hurry = context.hurry.clone();
     loop {
+        let flush = closed || hurry.is_on();
         while requests.len() < concurrency
-            && let Some(group) = gatherer.take(closed)
+            && let Some(group) = gatherer.take(flush)
         {
             requests.spawn(courier.clone().deliver(group));
         }
@@ -92,6 +94,7 @@ async fn send_all(sink: HttpSink, context: SinkContext) -> Result<(), SinkError>
                 None => closed = true,
             },
             () = due => {}
+            () = hurry.on(), if !flush => {}
         }
     }
 }

@@ -19,6 +19,7 @@
 //! - A sink holds in memory what its far side has not taken, at most a fixed amount beyond its queue.
 //! - Secrets appear neither in logs nor in `Debug` output.
 
+mod backlog;
 mod blackhole;
 mod compress;
 mod console;
@@ -35,6 +36,7 @@ mod stored;
 #[cfg(test)]
 mod testing;
 
+pub use backlog::Backlog;
 pub use options::OptionError;
-pub use sink::{Built, Encoder, Payload, Sink, SinkContext, SinkError, SinkStats};
+pub use sink::{Built, Encoder, Hurry, Payload, Sink, SinkContext, SinkError, SinkStats};
 pub use specs::{TYPES, build, check, files, schema};

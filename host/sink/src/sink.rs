@@ -4,10 +4,15 @@ use std::future::Future;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
+use tokio::sync::watch;
 use wattle_batch::{Ack, Batch};
 use wattle_buffer::{Queue, Sized};
+
+use crate::backlog::{Backlog, Pending};
 
 /// Encoded events on their way out.
 #[derive(Debug)]
@@ -86,11 +91,61 @@ pub struct SinkStats {
     pub rejected_events: AtomicU64,
     /// Attempts that failed and were repeated.
     pub retries: AtomicU64,
+    /// Since when attempts have failed without a delivery in between.
+    troubled: Mutex<Option<Instant>>,
+    pending: Arc<Pending>,
+    /// Whether the reader of the sink's output has closed it for good.
+    closed: AtomicBool,
+    /// The error that keeps the sink from delivering until an operator acts, and since when.
+    broken: Mutex<Option<(Instant, String)>>,
 }
 
 impl SinkStats {
+    /// Counts the events of a payload as a backlog of the sink until their acknowledgement ends.
+    pub fn expect(&self, payload: &mut Payload) {
+        let bytes = payload.bytes.len();
+        self.pending.add(payload.events, bytes, &mut payload.ack);
+    }
+
+    /// Events that were handed to the sink and are neither delivered, rejected nor returned.
+    pub fn backlog(&self) -> Backlog {
+        self.pending.backlog()
+    }
+
+    /// Since when the sink's attempts have failed; `None` after a delivery.
+    pub fn troubled_since(&self) -> Option<Instant> {
+        *self.troubled.lock()
+    }
+
+    /// Whether the reader of the sink's output has closed it, as `head` does.
+    pub fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+    }
+
+    /// The error that keeps the sink from delivering anything until an operator acts, if it has lasted for so long.
+    pub fn broken(&self, at_least: Duration) -> Option<String> {
+        let broken = self.broken.lock();
+        broken.as_ref().filter(|(since, _)| since.elapsed() >= at_least).map(|(_, error)| error.clone())
+    }
+
+    /// Notes an error that does not pass by itself.
+    pub(crate) fn note_broken(&self, error: impl FnOnce() -> String) {
+        self.broken.lock().get_or_insert_with(|| (Instant::now(), error()));
+    }
+
+    /// Notes an error that may pass by itself.
+    pub(crate) fn note_passing(&self) {
+        *self.broken.lock() = None;
+    }
+
     /// Counts events that the far side has, and acknowledges them.
     pub(crate) fn deliver(&self, written: Written) {
+        *self.troubled.lock() = None;
+        *self.broken.lock() = None;
         self.delivered_events.fetch_add(written.events as u64, Ordering::Relaxed);
         self.delivered_bytes.fetch_add(written.bytes as u64, Ordering::Relaxed);
         written.ack.deliver();
@@ -99,6 +154,7 @@ impl SinkStats {
     /// Counts a failed attempt.
     pub(crate) fn retried(&self) {
         self.retries.fetch_add(1, Ordering::Relaxed);
+        self.troubled.lock().get_or_insert_with(Instant::now);
     }
 }
 
@@ -112,6 +168,38 @@ pub struct SinkContext {
     pub data_dir: PathBuf,
     /// Where to count.
     pub stats: Arc<SinkStats>,
+    /// When to deliver at once.
+    pub hurry: Hurry,
+}
+
+/// Tells a sink to deliver at once what it holds back: events that wait for a full request or for the next sync. It is
+/// on while the agent stops, and while a reload waits for the sink or its sources.
+#[derive(Clone, Debug)]
+pub struct Hurry(watch::Receiver<bool>);
+
+impl Hurry {
+    /// The signal, off, and the sender that turns it on and off.
+    pub fn new() -> (watch::Sender<bool>, Self) {
+        let (sender, receiver) = watch::channel(false);
+        (sender, Self(receiver))
+    }
+
+    /// Whether it is on.
+    pub fn is_on(&self) -> bool {
+        *self.0.borrow()
+    }
+
+    /// Waits until it is on.
+    ///
+    /// # Cancel safety
+    ///
+    /// The wait can be cancelled and repeated.
+    pub async fn on(&mut self) {
+        if self.0.wait_for(|on| *on).await.is_err() {
+            // Without a sender it stays off.
+            std::future::pending::<()>().await;
+        }
+    }
 }
 
 /// Why a sink could not be built or ended before its time.

@@ -7,12 +7,13 @@ use std::time::Duration;
 use wattle_batch::{Ack, Batch, Column, Disposition, Origin};
 use wattle_buffer::Queue;
 
-use crate::sink::{Encoder, Payload, SinkContext, SinkStats};
+use crate::sink::{Encoder, Hurry, Payload, SinkContext, SinkStats};
 
 pub(crate) struct Far {
     input: Queue<Payload>,
     stats: Arc<SinkStats>,
     heard: Arc<Mutex<Vec<Disposition>>>,
+    hurry: (tokio::sync::watch::Sender<bool>, Hurry),
 }
 
 impl Far {
@@ -22,7 +23,7 @@ impl Far {
 
     /// With a queue that holds so many bytes.
     pub(crate) fn with_queue(bytes: usize) -> Self {
-        Self { input: Queue::new(bytes, None, None), stats: Arc::default(), heard: Arc::default() }
+        Self { input: Queue::new(bytes, None, None), stats: Arc::default(), heard: Arc::default(), hurry: Hurry::new() }
     }
 
     pub(crate) fn context(&self) -> SinkContext {
@@ -31,7 +32,13 @@ impl Far {
             input: self.input.clone(),
             data_dir: std::path::PathBuf::new(),
             stats: self.stats.clone(),
+            hurry: self.hurry.1.clone(),
         }
+    }
+
+    /// Tells the sink to deliver at once.
+    pub(crate) fn hurry(&self) {
+        self.hurry.0.send_replace(true);
     }
 
     pub(crate) fn ack(&self) -> Ack {

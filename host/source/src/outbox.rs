@@ -28,6 +28,8 @@ struct Kept {
     column: Column,
     origin: Arc<Origin>,
     attempt: u32,
+    /// Its place in the order of the source.
+    number: u64,
 }
 
 #[derive(Default)]
@@ -99,6 +101,7 @@ impl Outbox {
     pub(crate) async fn run(mut self) {
         let mut retry_at: Option<Instant> = None;
         let mut open = true;
+        let mut number = 0;
         let mut stop = self.context.stop.clone();
         let mut stopped = false;
         loop {
@@ -115,10 +118,12 @@ impl Outbox {
             }
             let due = retry_at.unwrap_or_else(Instant::now);
             tokio::select! {
-                chunk = self.chunks.recv(), if open => match chunk {
+                // What comes next waits until what came back has been offered again, so that the order stays.
+                chunk = self.chunks.recv(), if open && (retry_at.is_none() || stopped) => match chunk {
                     Some(chunk) => {
                         let origin = self.context.origin(self.type_name, &[]);
-                        if !self.send(Kept { column: chunk.column, origin, attempt: 0 }).await {
+                        number += 1;
+                        if !self.send(Kept { column: chunk.column, origin, attempt: 0, number }).await {
                             open = false;
                             self.chunks.close();
                         }
@@ -137,7 +142,7 @@ impl Outbox {
 
     /// Returns whether the queue still takes batches.
     async fn send(&self, kept: Kept) -> bool {
-        let Kept { column, origin, attempt } = kept;
+        let Kept { column, origin, attempt, number } = kept;
         let events = column.rows() as u64;
         let bytes = column.byte_len();
         self.shared.state.lock().outstanding += 1;
@@ -147,7 +152,7 @@ impl Outbox {
             let mut state = shared.state.lock();
             state.outstanding -= 1;
             if disposition == Disposition::Retry {
-                state.returned.push(Kept { column: again, origin: again_origin, attempt: attempt + 1 });
+                state.returned.push(Kept { column: again, origin: again_origin, attempt: attempt + 1, number });
             } else {
                 state.held_bytes -= bytes;
                 drop(again);
@@ -167,7 +172,8 @@ impl Outbox {
     }
 
     async fn offer_again(&self) {
-        let returned = std::mem::take(&mut self.shared.state.lock().returned);
+        let mut returned = std::mem::take(&mut self.shared.state.lock().returned);
+        returned.sort_unstable_by_key(|kept| kept.number);
         let count = returned.len();
         tracing::warn!(source = %self.context.name, batches = count, "batches came back undelivered; offering them again");
         add(&self.context.stats.retries, count as u64);

@@ -61,10 +61,11 @@ fn path(data_dir: &Path, sink: &str) -> PathBuf {
     data_dir.join("buffer").join(sink)
 }
 
-/// The folder that a sink buffers in, if it does, or if an earlier buffer has left events there.
-pub(crate) fn folder_for(data_dir: &Path, sink: &str, plan: &BufferPlan) -> io::Result<Option<Folder>> {
+/// The folder that a sink buffers in, if it does, or if an earlier buffer has left events there or may leave some
+/// (`was_disk`).
+pub(crate) fn folder_for(data_dir: &Path, sink: &str, plan: &BufferPlan, was_disk: bool) -> io::Result<Option<Folder>> {
     let path = path(data_dir, sink);
-    if matches!(plan.kind, BufferKind::Disk { .. }) || holds_segments(&path)? {
+    if was_disk || matches!(plan.kind, BufferKind::Disk { .. }) || holds_segments(&path)? {
         return Folder::make(&path).map(Some);
     }
     Ok(None)

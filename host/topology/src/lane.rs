@@ -11,7 +11,7 @@
 //!   together, unless there is but one.
 //! - The spare worker takes only from lanes that have no other worker and are no suspects.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
@@ -37,6 +37,8 @@ const SUSPICION: Duration = Duration::from_secs(10);
 struct Turn {
     payloads: VecDeque<(Arc<SinkHandle>, Payload)>,
     done: bool,
+    /// Its source offers its events again, so nothing of it goes to a sink any more.
+    void: bool,
 }
 
 #[derive(Default)]
@@ -134,10 +136,13 @@ impl Lane {
     /// Adds payloads of a turn. With `done` the turn ends. Waits while the turn's own payloads exceed the bound.
     pub(crate) fn put(&self, turn: u64, payloads: Vec<(Arc<SinkHandle>, Payload)>, done: bool) {
         let mut state = self.state.lock();
-        state.waiting_bytes += payloads.iter().map(|(_, p)| p.byte_len()).sum::<usize>();
         if let Some(entry) = state.turns.get_mut(&turn) {
-            entry.payloads.extend(payloads);
             entry.done = done;
+            if !entry.void {
+                let bytes = payloads.iter().map(|(_, p)| p.byte_len()).sum::<usize>();
+                entry.payloads.extend(payloads);
+                state.waiting_bytes += bytes;
+            }
         }
         state.working = state.working.saturating_sub(usize::from(done));
         self.flush(&mut state);
@@ -201,6 +206,20 @@ impl Lane {
         self.queue.is_closed() && self.queue.is_empty() && state.turns.is_empty()
     }
 
+    /// Returns everything in the lane to the source, unacknowledged. The lane itself stays open.
+    pub(crate) fn return_all(&self) {
+        while self.queue.try_pop().is_some() {}
+        let mut state = self.state.lock();
+        for turn in state.turns.values_mut() {
+            turn.void = true;
+            turn.payloads.clear();
+        }
+        state.waiting_bytes = 0;
+        self.flush(&mut state);
+        drop(state);
+        self.moved.notify_all();
+    }
+
     /// Gives up what is in the lane; open acknowledgements tell the source.
     pub(crate) fn close(&self) {
         self.queue.close();
@@ -215,6 +234,27 @@ impl Lane {
     }
 }
 
+/// Keeps workers from taking from sources, as long as it lives.
+pub(crate) struct Hold {
+    lanes: Arc<Lanes>,
+    pub(crate) sources: Vec<String>,
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        let mut holds = self.lanes.holds.write();
+        for source in &self.sources {
+            if let Some(count) = holds.get_mut(source) {
+                *count -= 1;
+            }
+        }
+        holds.retain(|_, count| *count > 0);
+        self.lanes.has_holds.store(!holds.is_empty(), Ordering::Release);
+        drop(holds);
+        self.lanes.wake_all();
+    }
+}
+
 /// All lanes, and the signal that there may be work in one of them.
 pub(crate) struct Lanes {
     all: RwLock<Vec<Arc<Lane>>>,
@@ -225,6 +265,10 @@ pub(crate) struct Lanes {
     suspects: Mutex<()>,
     /// Set while some lane waits for room in a sink, so that a sink that is never full wakes nobody.
     blocked: AtomicBool,
+    /// Sources that are not taken from while a sink that they feed hands over, and for how many sinks.
+    holds: RwLock<HashMap<String, usize>>,
+    /// Whether there are any, so that this is known without a lock.
+    has_holds: AtomicBool,
 }
 
 impl Lanes {
@@ -237,6 +281,8 @@ impl Lanes {
             watch: Watch::new(workers),
             suspects: Mutex::new(()),
             blocked: AtomicBool::new(false),
+            holds: RwLock::default(),
+            has_holds: AtomicBool::new(false),
         })
     }
 
@@ -248,6 +294,30 @@ impl Lanes {
         self.all.write().retain(|l| !Arc::ptr_eq(l, lane));
     }
 
+    /// Holds sources until the hold is dropped.
+    pub(crate) fn hold(self: &Arc<Self>, sources: Vec<String>) -> Hold {
+        let mut holds = self.holds.write();
+        for source in &sources {
+            *holds.entry(source.clone()).or_default() += 1;
+        }
+        self.has_holds.store(!holds.is_empty(), Ordering::Release);
+        drop(holds);
+        Hold { lanes: self.clone(), sources }
+    }
+
+    fn is_on_hold(&self, source: &str) -> bool {
+        self.has_holds.load(Ordering::Acquire) && self.holds.read().contains_key(source)
+    }
+
+    /// Returns what is in the lanes of these sources to them, unacknowledged.
+    pub(crate) fn return_all(&self, sources: &[String]) {
+        let lanes: Vec<Arc<Lane>> = self.all.read().clone();
+        lanes
+            .iter()
+            .filter(|lane| sources.iter().any(|name| **name == *lane.source))
+            .for_each(|lane| lane.return_all());
+    }
+
     /// Takes work from some lane, beginning the search behind the one that gave work last.
     /// Sources that are held are left alone, and suspects do not get the last worker.
     pub(crate) fn take(&self, last: &mut usize, is_held: impl Fn(&str) -> bool) -> Option<Work> {
@@ -255,7 +325,8 @@ impl Lanes {
         let count = all.len();
         for step in 1..=count {
             let index = (*last + step) % count;
-            let Some(lane) = all.get(index).filter(|lane| !is_held(&lane.source)) else { continue };
+            let is_free = |lane: &&Arc<Lane>| !is_held(&lane.source) && !self.is_on_hold(&lane.source);
+            let Some(lane) = all.get(index).filter(is_free) else { continue };
             let is_suspect = count > 1 && lane.is_suspect(Instant::now);
             let _suspects = is_suspect.then(|| self.suspects.lock());
             if is_suspect && !self.has_room_for_suspects(&all) {
@@ -277,8 +348,12 @@ impl Lanes {
     /// Takes work for the spare worker.
     pub(crate) fn take_spare(&self, is_held: impl Fn(&str) -> bool) -> Option<Work> {
         let all = self.all.read();
-        let may_take =
-            |lane: &&Arc<Lane>| !is_held(&lane.source) && lane.working() == 0 && !lane.is_suspect(Instant::now);
+        let may_take = |lane: &&Arc<Lane>| {
+            !is_held(&lane.source)
+                && !self.is_on_hold(&lane.source)
+                && lane.working() == 0
+                && !lane.is_suspect(Instant::now)
+        };
         all.iter().filter(may_take).find_map(Lane::take)
     }
 

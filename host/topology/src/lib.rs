@@ -39,7 +39,7 @@ pub use observer::{Buffer, Component, ComponentState, Observer};
 pub use offline::{Offline, run_offline};
 pub use quarantine::{QuarantineError, QuarantineStore, Quarantined, Retried, RetryError, retry};
 pub use ratio::Ratio;
-pub use running::{Swapped, Topology, TopologySettings};
+pub use running::{Drained, Left, Swapped, Topology, TopologySettings};
 pub use shadow::{Difference, OutputReport, ShadowReport, ShadowSnapshot};
 pub use stops::{Stopped, Stops};
 pub use tally::Tally;

@@ -56,8 +56,12 @@ impl Encoder for JsonLines {
 ///
 /// A node could not be made.
 pub fn run_offline(pipeline: &PipelinePlan, make: &MakeNode, bodies: Column) -> Result<Offline, BuildError> {
-    let component =
-        |name: &str| ComponentPlan { name: name.into(), type_name: SOURCE.into(), options: Default::default() };
+    let component = |name: &str| ComponentPlan {
+        name: name.into(),
+        type_name: SOURCE.into(),
+        options: Default::default(),
+        files: Default::default(),
+    };
     let outputs: Vec<&str> = pipeline.outputs.iter().map(|o| o.name.as_str()).collect();
     let sinks = outputs.iter().enumerate();
     // What comes out must not depend on how many rows faulted before, so no circuit opens.
@@ -66,6 +70,7 @@ pub fn run_offline(pipeline: &PipelinePlan, make: &MakeNode, bodies: Column) -> 
     let plan = Plan {
         agent: AgentSettings {
             drain_timeout: std::time::Duration::ZERO,
+            sink_handover_timeout: std::time::Duration::ZERO,
             data_dir: PathBuf::new(),
             workers: 1,
             batch: BatchSettings::default(),

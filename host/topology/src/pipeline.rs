@@ -132,7 +132,8 @@ impl<'a> Emitter<'a> {
     }
 
     fn encode(&mut self, sink: &Arc<SinkHandle>, batch: Batch) {
-        for payload in sink.encoder.encode(batch) {
+        for mut payload in sink.encoder.encode(batch) {
+            sink.stats.expect(&mut payload);
             sink.stats.received_events.fetch_add(payload.events as u64, Ordering::Relaxed);
             self.bytes += payload.byte_len();
             self.payloads.push((sink.clone(), payload));

@@ -1,8 +1,10 @@
-//! The running topology: starting it, and swapping what changed. Draining it is in `drain.rs`.
+//! The running topology: starting it, and swapping what changed. How a sink leaves is in `handover.rs`, the end of all in
+//! `drain.rs`.
 
 mod drain;
+mod handover;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,10 +15,12 @@ use tokio::task::JoinHandle;
 use wattle_buffer::Queue;
 use wattle_buffer::disk::Folder;
 use wattle_pack::{BufferKind, ComponentPlan, PipelinePlan, Plan, SinkPlan, WhenFull};
-use wattle_sink::SinkContext;
+use wattle_sink::{Hurry, SinkContext};
 use wattle_source::{BatchLimits, Source, SourceContext, SourceError, Stop};
 
-use self::drain::end_source;
+pub use self::drain::{Drained, Left};
+use self::drain::{end_source, stalled};
+use self::handover::{Handover, SinkTask};
 use crate::buffer::{self, DiskBuffer};
 use crate::generation::{BuildError, Generation, MakeNode, SinkHandle, Surroundings};
 use crate::lane::{Lane, Lanes};
@@ -27,8 +31,9 @@ use crate::worker::Worker;
 
 /// Bytes that may wait between a source and the workers.
 const SOURCE_QUEUE_BYTES: usize = 4 << 20;
-/// How long a source that is replaced may take to hand over.
+/// How long a source that is replaced may take to hand over, as long as sinks deliver.
 const HAND_OVER: Duration = Duration::from_secs(30);
+
 /// What does not change while the topology runs.
 #[derive(Clone)]
 pub struct TopologySettings {
@@ -64,6 +69,10 @@ struct RunningSink {
     handle: Arc<SinkHandle>,
     /// Ends with the sink; a successor that writes to the same place waits for it.
     ended: watch::Receiver<bool>,
+    /// Tells it to deliver at once.
+    hurry: watch::Sender<bool>,
+    /// Whether its buffer is on disk.
+    is_disk: bool,
     task: JoinHandle<()>,
 }
 
@@ -82,6 +91,8 @@ pub struct Topology {
     sinks: HashMap<String, RunningSink>,
     /// Sinks of former generations that are still writing.
     leaving: Vec<JoinHandle<()>>,
+    /// Names of the sources that lead to each sink.
+    feeds: HashMap<String, Vec<String>>,
     /// Set at the end: until when disk buffers are delivered.
     deliver_until: watch::Sender<Option<Instant>>,
 }
@@ -134,6 +145,7 @@ impl Topology {
             sources: HashMap::new(),
             sinks: HashMap::new(),
             leaving: Vec::new(),
+            feeds: HashMap::new(),
             deliver_until: watch::Sender::new(None),
         };
         topology.spawn_workers()?;
@@ -216,19 +228,17 @@ impl Topology {
         let emptied = std::mem::take(&mut generation.emptied);
 
         // From here on nothing fails.
+        let until = Instant::now() + plan.agent.sink_handover_timeout;
         self.stop_sources(plan).await;
-        for (plan, handle, sink, disk) in fresh {
-            self.start_sink(&plan, handle, sink, disk);
+        let is_removed = |name: &&String| !plan.sinks.iter().any(|sink| sink.component.name == **name);
+        for name in self.sinks.keys().filter(is_removed).cloned().collect::<Vec<_>>() {
+            self.observer.remove_sink(&name);
+            self.leave(&name, None, until);
         }
-        self.sinks.retain(|name, sink| {
-            let stays = plan.sinks.iter().any(|s| s.component.name == *name);
-            if !stays {
-                self.observer.remove_sink(name);
-                let task = std::mem::replace(&mut sink.task, tokio::spawn(async {}));
-                self.leaving.push(task);
-            }
-            stays
-        });
+        for (plan, handle, sink, disk) in fresh {
+            self.start_sink(&plan, handle, sink, disk, until);
+        }
+        self.feeds = feeds(plan);
         generation.begin();
         self.current.store(Arc::new(generation));
         self.observer.set_generation(number);
@@ -259,7 +269,8 @@ impl Topology {
                 let wrong = |message| BuildError { what: "sink", name: sink.name.clone(), message };
                 let made = wattle_sink::build(&sink.name, &sink.type_name, &sink.options);
                 let made = made.map_err(|e| wrong(e.message))?;
-                let folder = buffer::folder_for(&self.settings.data_dir, &sink.name, &planned.buffer);
+                let was_disk = self.sinks.get(&sink.name).is_some_and(|former| former.is_disk);
+                let folder = buffer::folder_for(&self.settings.data_dir, &sink.name, &planned.buffer, was_disk);
                 let folder = folder.map_err(|e| wrong(format!("the folder of its disk buffer cannot be made: {e}")))?;
                 built.sinks.push((planned.clone(), made, folder));
             }
@@ -280,7 +291,8 @@ impl Topology {
         Ok(built)
     }
 
-    /// Stops sources that are not in the plan any more or have other options, and waits for them to hand over.
+    /// Stops sources that are not in the plan any more or have other options, and waits for them to hand over, as long as
+    /// sinks deliver.
     async fn stop_sources(&mut self, plan: &Plan) {
         let stays = |name: &str, digest: &str| {
             plan.sources.iter().enumerate().any(|(index, source)| {
@@ -291,15 +303,43 @@ impl Topology {
         };
         let names: Vec<String> =
             self.sources.iter().filter(|(name, s)| !stays(name, &s.digest)).map(|(name, _)| name.clone()).collect();
+        if names.is_empty() {
+            return;
+        }
+        let hurry = |on| self.sinks.values().for_each(|sink| _ = sink.hurry.send_replace(on));
+        hurry(true);
         for name in names {
             if let Some(source) = self.sources.remove(&name) {
                 if self.current.load().is_stopped(&name) {
                     source.lane.close();
                 }
                 self.observer.remove_source(&name);
-                end_source(&name, source, &self.lanes, HAND_OVER).await;
+                let stalled = stalled(&self.observer, plan.agent.sink_handover_timeout, HAND_OVER);
+                end_source(&name, source, &self.lanes, stalled).await;
             }
         }
+        hurry(false);
+    }
+
+    /// Begins the handover of a running sink to what the new generation has instead, which is `successor` if that has its
+    /// name. Answers what a successor waits for.
+    fn leave(&mut self, name: &str, successor: Option<&SinkPlan>, until: Instant) -> Option<watch::Receiver<bool>> {
+        let RunningSink { handle, ended, hurry, is_disk, task, .. } = self.sinks.remove(name)?;
+        let handover = Handover {
+            name: name.to_owned(),
+            queue: handle.queue.clone(),
+            stats: handle.stats.clone(),
+            hurry,
+            ended: ended.clone(),
+            task: SinkTask(task),
+            is_disk,
+            removed_from: successor.is_none().then(|| self.settings.data_dir.clone()),
+            hold: self.lanes.hold(self.feeds.get(name).cloned().unwrap_or_default()),
+            lanes: self.lanes.clone(),
+            until,
+        };
+        self.leaving.push(tokio::spawn(handover.run()));
+        Some(ended)
     }
 
     fn start_sink(
@@ -308,22 +348,25 @@ impl Topology {
         handle: Arc<SinkHandle>,
         sink: Box<dyn wattle_sink::Sink>,
         disk: Option<DiskBuffer>,
+        until: Instant,
     ) {
         let name = plan.component.name.clone();
+        let (hurry, hurried) = Hurry::new();
+        let is_disk = disk.is_some();
         let context = SinkContext {
             name: name.as_str().into(),
             input: handle.queue.clone(),
             data_dir: self.settings.data_dir.clone(),
             stats: handle.stats.clone(),
+            hurry: hurried,
         };
         let end = self.observer.start_sink(&name, &plan.component.type_name, &handle.queue);
-        let former = self.sinks.remove(&name);
+        let former_ended = self.leave(&name, Some(plan), until);
         let (ended_sender, ended) = watch::channel(false);
-        let former_ended = former.as_ref().map(|f| f.ended.clone());
         let task = tokio::spawn(async move {
             if let Some(mut former) = former_ended {
                 // Two writers to one place would mix their lines; the queue holds what comes meanwhile.
-                let _ = former.wait_for(|ended| *ended).await;
+                handover::ended(&mut former).await;
             }
             let input = context.input.clone();
             let ended = match disk {
@@ -339,10 +382,7 @@ impl Topology {
             }
             let _ = ended_sender.send(true);
         });
-        if let Some(former) = former {
-            self.leaving.push(former.task);
-        }
-        let running = RunningSink { digest: digest(plan), handle, ended, task };
+        let running = RunningSink { digest: digest(plan), handle, ended, hurry, is_disk, task };
         self.sinks.insert(plan.component.name.clone(), running);
     }
 
@@ -388,6 +428,18 @@ impl Topology {
     pub fn generation(&self) -> u64 {
         self.current.load().number
     }
+}
+
+/// Names of the sources that lead to each sink of a plan.
+fn feeds(plan: &Plan) -> HashMap<String, Vec<String>> {
+    let sources = |sink: &SinkPlan| {
+        let pipelines = sink.inputs.iter().filter_map(|&(pipeline, _)| plan.pipelines.get(pipeline));
+        let indices = pipelines.flat_map(|pipeline| &pipeline.sources);
+        let names: BTreeSet<&String> =
+            indices.filter_map(|&source| plan.sources.get(source)).map(|source| &source.name).collect();
+        names.into_iter().cloned().collect()
+    };
+    plan.sinks.iter().map(|sink| (sink.component.name.clone(), sources(sink))).collect()
 }
 
 /// Equal digests mean that a sink and its buffer go on as they are.

@@ -32,7 +32,7 @@ pub(crate) fn pipeline(target: &Path, work: &Path, out: &Path, kind: Kind) -> an
         let errors = topology.finished(false).await;
         let counts = topology.observer().counts().clone();
         ensure!(
-            topology.drain(Duration::from_secs(600)).await && errors.is_empty(),
+            topology.drain(Duration::from_secs(600)).await.is_clean && errors.is_empty(),
             "not all was delivered: {errors:?}"
         );
         let spent = since.elapsed();

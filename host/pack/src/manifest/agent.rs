@@ -23,7 +23,8 @@ use crate::value::{Entry, Table};
 /// Most worker threads that make sense on any machine.
 const MOST_WORKERS: u64 = 1024;
 /// How long a drain may take unless the configuration says.
-const DRAIN_TIMEOUT: Duration = Duration::from_mins(1);
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(25);
+const SINK_HANDOVER_TIMEOUT: Duration = Duration::from_secs(5);
 
 pub(crate) struct AgentManifest {
     pub(crate) settings: AgentSettings,
@@ -96,6 +97,7 @@ fn read_settings(
     let mut data_dir = None;
     let mut workers = None;
     let mut drain_timeout = None;
+    let mut sink_handover_timeout = None;
     let mut batch = machine::default_batch();
     let mut limits = NodeLimits::default();
     let mut circuit = CircuitSettings::default();
@@ -108,6 +110,8 @@ fn read_settings(
         data_dir = reader.string("data_dir", findings).map(|text| folder.join(text.text));
         workers = reader.number("workers", 1..=MOST_WORKERS, findings).and_then(|n| usize::try_from(n).ok());
         drain_timeout = reader.duration("drain_timeout", Duration::from_secs(1)..=Duration::from_hours(1), findings);
+        let handover = Duration::from_millis(1)..=Duration::from_mins(10);
+        sink_handover_timeout = reader.duration("sink_handover_timeout", handover, findings);
         if let Some((table, entry)) = reader.table("batch", findings) {
             batch = read_batch(table, entry.place, findings);
         }
@@ -141,6 +145,7 @@ fn read_settings(
         trust,
         workers: workers.unwrap_or_else(machine::default_workers),
         drain_timeout: drain_timeout.unwrap_or(DRAIN_TIMEOUT),
+        sink_handover_timeout: sink_handover_timeout.unwrap_or(SINK_HANDOVER_TIMEOUT),
         data_dir,
         batch,
         limits,

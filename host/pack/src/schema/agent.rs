@@ -51,7 +51,18 @@ fn agent() -> Json {
     table(vec![
         ("data_dir", MAY, "Folder for checkpoints, buffers, caches and packs.", string()),
         ("workers", MAY, "Number of worker threads; without it one for each core.", number(1, 1024)),
-        ("drain_timeout", MAY, "How long a drain may take before the rest is left for the next start.", duration()),
+        (
+            "drain_timeout",
+            MAY,
+            "How long a stop may take before the rest is left for the next start. Default: 25 s, which fits the 30 s that Kubernetes gives.",
+            duration(),
+        ),
+        (
+            "sink_handover_timeout",
+            MAY,
+            "How long a sink that a reload replaces or removes may take to deliver what it holds; then its events return to their sources and go to the new sinks. Default: 5 s.",
+            duration(),
+        ),
         ("batch", MAY, "When a batch is closed: by whichever comes first.", batch),
         ("limits", MAY, "Limits of nodes that name none of their own.", graph::limits()),
         ("circuit", MAY, "Circuits of nodes that name none of their own.", graph::circuit()),

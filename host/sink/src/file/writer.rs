@@ -51,6 +51,8 @@ pub(crate) struct Files {
     share: Share,
     /// The lack of descriptors was logged.
     is_short: bool,
+    /// Events are to be safe at once, whatever `fsync_interval` is.
+    pub(crate) hurry: bool,
 }
 
 impl Files {
@@ -65,12 +67,18 @@ impl Files {
             looked: Instant::now(),
             share: Share::new(Kind::Sink),
             is_short: false,
+            hurry: false,
         }
     }
 
     /// Whether nothing is open and nothing is to be written.
     pub(crate) fn is_done(&self) -> bool {
         self.open.is_empty() && self.todo.is_empty()
+    }
+
+    /// Whether events wait for a sync.
+    pub(crate) fn has_unsafe(&self) -> bool {
+        self.open.values().any(|file| file.waiting_since.is_some())
     }
 
     /// When the next call is due although nothing came.
@@ -232,6 +240,7 @@ impl Files {
     fn secure_due(&mut self, now: Instant) -> Result<(), WriteError> {
         let interval = match self.settings.fsync {
             Fsync::Batch | Fsync::Never => Duration::ZERO,
+            Fsync::Interval if self.hurry => Duration::ZERO,
             Fsync::Interval => self.settings.fsync_interval,
         };
         let waiting: usize = self.open.values().map(|file| file.waiting_bytes).sum();

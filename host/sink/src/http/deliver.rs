@@ -121,6 +121,10 @@ impl Courier {
                 Verdict::Refused => return End::Refused(attempt.refusal),
                 Verdict::Later | Verdict::Mend => {}
             }
+            match attempt.verdict {
+                Verdict::Mend => self.stats.note_broken(|| self.describe(&attempt.refusal)),
+                _ => self.stats.note_passing(),
+            }
             self.log_trouble(&attempt.refusal, attempt.verdict == Verdict::Mend);
             if self.settings.retry_attempts.is_some_and(|most| attempts >= most) {
                 return End::GivenUp(attempt.refusal);
@@ -210,6 +214,14 @@ impl Courier {
         for ack in group.into_acks() {
             if self.dead_letter.is_some() { ack.deliver() } else { ack.reject() }
         }
+    }
+
+    fn describe(&self, Refusal { status, reason }: &Refusal) -> String {
+        let status = status.map_or_else(String::new, |status| format!(" with status {status}"));
+        format!(
+            "server at `{}` rejects requests{status}: {reason}; check the sink's options and credentials",
+            self.address
+        )
     }
 
     fn log_trouble(&self, trouble: &Refusal, mend: bool) {

@@ -177,14 +177,18 @@ impl Reader {
             let mut ready: Vec<(&Path, Key)> = self
                 .files
                 .iter()
-                .filter(|(_, watched)| watched.is_ready(&self.settings, self.context.once))
+                .filter(|(key, watched)| {
+                    watched.is_ready(&self.settings, self.context.once) && !self.tracker.is_going_back(**key)
+                })
                 .map(|(key, watched)| (watched.path.as_path(), *key))
                 .collect();
             ready.sort_unstable();
             self.round = ready.into_iter().map(|(_, key)| key).collect();
         }
         while let Some(key) = self.round.pop_front() {
-            if self.files.get(&key).is_some_and(|watched| watched.is_ready(&self.settings, self.context.once)) {
+            let is_ready = |watched: &Watched| watched.is_ready(&self.settings, self.context.once);
+            // What is read of a file that goes back first would only come twice.
+            if self.files.get(&key).is_some_and(is_ready) && !self.tracker.is_going_back(key) {
                 return Some(key);
             }
         }
@@ -440,6 +444,10 @@ impl Reader {
     /// Hands a chunk on. While there is no room for it, the world is looked at as usual: logs rotate whether or not
     /// events can be delivered. The turn of a file that may be cut (`plain`) ends for that, and the chunk waits.
     fn send(&mut self, key: Key, path: &str, plain: Option<&File>, chunk: Chunk) -> Result<Flow, Unwanted> {
+        if self.tracker.is_going_back(key) {
+            // It is read again from before this chunk.
+            return Ok(Flow::Pause);
+        }
         let origin = self.context.origin("file", &[("path", path)]);
         let proof = plain.and_then(|file| proof(file, chunk.end));
         self.last_proof = proof;
@@ -459,6 +467,9 @@ impl Reader {
             if self.tracker.is_stopped() {
                 return Err(Unwanted);
             }
+            if self.tracker.is_going_back(key) {
+                return Ok(Flow::Pause);
+            }
             self.tracker.wait(LOOK_INTERVAL);
             if self.context.once || looked.elapsed() < LOOK_INTERVAL {
                 continue;
@@ -475,6 +486,10 @@ impl Reader {
     /// Hands on what waits for room. Returns whether all of it is.
     fn send_waiting(&mut self) -> Result<bool, Unwanted> {
         while let Some((key, batch)) = self.waiting.pop_front() {
+            if self.tracker.is_going_back(key) {
+                // It is among what is read again.
+                continue;
+            }
             match self.output.try_send(batch) {
                 Ok(()) => {}
                 Err(TrySendError::Closed(_)) => return Err(Unwanted),

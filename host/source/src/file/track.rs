@@ -273,6 +273,11 @@ impl Tracker {
             .collect()
     }
 
+    /// Whether a file is to be read again from before what was read last.
+    pub(crate) fn is_going_back(&self, key: Key) -> bool {
+        self.state.lock().rewinds.contains_key(&key)
+    }
+
     /// When the next file is to be read again.
     pub(crate) fn next_rewind(&self) -> Option<Instant> {
         self.state.lock().rewinds.values().min().copied()

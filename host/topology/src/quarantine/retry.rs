@@ -110,7 +110,12 @@ fn narrowed(plan: &Plan, index: usize, pipeline: &PipelinePlan, entry: Vec<Targe
         let inputs: Vec<_> = inputs.collect();
         (!inputs.is_empty()).then(|| SinkPlan { inputs, ..sink.clone() })
     };
-    let source = ComponentPlan { name: SOURCE.into(), type_name: SOURCE.into(), options: Default::default() };
+    let source = ComponentPlan {
+        name: SOURCE.into(),
+        type_name: SOURCE.into(),
+        options: Default::default(),
+        files: Default::default(),
+    };
     Plan {
         sources: vec![source],
         sinks: plan.sinks.iter().filter_map(of_pipeline).collect(),

@@ -1,17 +1,46 @@
 //! The end: sources stop, what is under way is delivered, and what is not by the deadline stays unacknowledged.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use tokio::task::JoinHandle;
+use wattle_sink::Backlog;
 use wattle_source::SourceError;
 
 use super::{RunningSource, Topology};
 use crate::generation::Generation;
 use crate::lane::Lanes;
+use crate::observer::Observer;
 
 /// What is left of a drain for sinks to end what they have begun, or a quarter of it.
 const HAND_OVER_SINK: Duration = Duration::from_secs(5);
+/// How long a worker may take to put away what a node gave it, also when the deadline is over.
+const PUT_AWAY: Duration = Duration::from_millis(250);
+/// So long before the sources give up, what is left is counted.
+const COUNT_BEFORE: Duration = Duration::from_millis(20);
+/// How often it is checked whether sinks deliver.
+const PROGRESS_INTERVAL: Duration = Duration::from_millis(20);
+
+/// How a drain ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Drained {
+    /// Whether everything is delivered or in disk buffers.
+    pub is_clean: bool,
+    /// What sinks did not deliver. The sources offer it again at the next start.
+    pub left: Vec<Left>,
+}
+
+/// What a sink did not deliver before the end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Left {
+    /// Name of the sink.
+    pub sink: String,
+    /// Number of events.
+    pub events: u64,
+    /// Their bytes as they leave the agent, before compression.
+    pub bytes: u64,
+}
 
 impl Topology {
     /// Waits until every source has ended by itself and all of its events are delivered. Answers with the errors of
@@ -42,14 +71,23 @@ impl Topology {
     }
 
     /// Stops the sources, lets everything under way reach the sinks or their disk buffers, and ends. What has got to
-    /// neither within the deadline stays unacknowledged. Answers whether all has. What is on disk stays there for the next
+    /// neither within the deadline stays unacknowledged, and is named in the answer. What is on disk stays there for the next
     /// start, unless the sources have ended by themselves: then it is delivered as far as the deadline lets it.
-    pub async fn drain(mut self, deadline: Duration) -> bool {
+    pub async fn drain(mut self, deadline: Duration) -> Drained {
         let until = Instant::now() + deadline;
         let finished = self.sources.values().all(|source| source.task.is_none());
         let sources_until = until.checked_sub(HAND_OVER_SINK.min(deadline / 4)).unwrap_or(until);
         let deliver_until = if finished { sources_until } else { Instant::now() };
         self.deliver_until.send_replace(Some(deliver_until));
+        let counted = tokio::spawn({
+            let observer = self.observer.clone();
+            async move {
+                tokio::time::sleep_until(sources_until.checked_sub(COUNT_BEFORE).unwrap_or(sources_until).into()).await;
+                let sinks = observer.sinks().into_iter();
+                sinks.map(|sink| (sink.name, sink.stats.backlog())).collect::<Vec<(String, Backlog)>>()
+            }
+        });
+        self.sinks.values().for_each(|sink| _ = sink.hurry.send_replace(true));
         for source in self.sources.values() {
             let _ = source.stop.send(true);
         }
@@ -61,8 +99,7 @@ impl Topology {
         }
         let mut clean = true;
         for (name, source) in std::mem::take(&mut self.sources) {
-            clean &=
-                end_source(&name, source, &self.lanes, sources_until.saturating_duration_since(Instant::now())).await;
+            clean &= end_source(&name, source, &self.lanes, tokio::time::sleep_until(sources_until.into())).await;
         }
         if !self.stop_workers(sources_until).await {
             clean = false;
@@ -84,13 +121,22 @@ impl Topology {
                 clean = false;
             }
         }
-        clean
+        if clean {
+            counted.abort();
+            return Drained { is_clean: true, left: Vec::new() };
+        }
+        let counted = counted.await.unwrap_or_default();
+        let left = counted.into_iter().filter(|(_, backlog)| backlog.events > 0);
+        let left = left.map(|(sink, Backlog { events, bytes, .. })| Left { sink, events, bytes });
+        Drained { is_clean: false, left: left.collect() }
     }
 
     /// Stops the workers. One that is in a call of a node is waited for no longer than until then, and left behind: its
     /// time limit may be long, and nothing of what it does counts any more. Answers whether all have ended.
     pub(super) async fn stop_workers(&mut self, until: Instant) -> bool {
         self.lanes.stop();
+        // A worker that waited for a sink goes on now that its lane is closed, so who is left then is in a node.
+        let until = until.max(Instant::now() + PUT_AWAY);
         let mut ended = true;
         for worker in self.workers.drain(..) {
             while !worker.is_finished() && Instant::now() < until {
@@ -107,19 +153,29 @@ impl Topology {
     }
 }
 
-/// Stops a source, waits for its acknowledgements, and removes its lane. Answers whether all was delivered in time.
-pub(super) async fn end_source(name: &str, mut source: RunningSource, lanes: &Arc<Lanes>, deadline: Duration) -> bool {
+/// Stops a source, waits for its acknowledgements until `give_up` comes, and removes its lane. Answers whether all was
+/// delivered by then.
+pub(super) async fn end_source(
+    name: &str,
+    mut source: RunningSource,
+    lanes: &Arc<Lanes>,
+    give_up: impl Future<Output = ()>,
+) -> bool {
     let _ = source.stop.send(true);
     let mut in_time = true;
-    if let Some(mut task) = source.task.take()
-        && tokio::time::timeout(deadline, &mut task).await.is_err()
-    {
-        in_time = false;
-        task.abort();
-        tracing::warn!(source = %name, "source did not hand over in time; what is not delivered is offered again");
+    if let Some(mut task) = source.task.take() {
+        tokio::select! {
+            biased;
+            _ = &mut task => {}
+            () = give_up => {
+                in_time = false;
+                task.abort();
+                tracing::warn!(source = %name, "source did not stop in time; what is not delivered is offered again");
+            }
+        }
     }
     source.lane.queue.close();
-    let until = Instant::now() + deadline.min(Duration::from_secs(1));
+    let until = Instant::now() + Duration::from_secs(1);
     while in_time && !source.lane.is_drained() && Instant::now() < until {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
@@ -128,4 +184,24 @@ pub(super) async fn end_source(name: &str, mut source: RunningSource, lanes: &Ar
     lanes.remove(&source.lane);
     lanes.wake_all();
     clean
+}
+
+/// Waits until sinks have ended no event for so long, or at most for `most`.
+pub(super) async fn stalled(observer: &Observer, quiet: Duration, most: Duration) {
+    let ended = || {
+        let sinks = observer.sinks().into_iter();
+        let ended = |stats: &wattle_sink::SinkStats| {
+            stats.received_events.load(Ordering::Relaxed).saturating_sub(stats.backlog().events)
+        };
+        sinks.map(|sink| ended(&sink.stats)).sum::<u64>()
+    };
+    let until = Instant::now() + most;
+    let (mut last, mut since) = (ended(), Instant::now());
+    while since.elapsed() < quiet && Instant::now() < until {
+        tokio::time::sleep(PROGRESS_INTERVAL).await;
+        let now = ended();
+        if std::mem::replace(&mut last, now) != now {
+            since = Instant::now();
+        }
+    }
 }

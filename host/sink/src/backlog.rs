@@ -1,0 +1,115 @@
+//! What a sink has been given and has not ended: how much it is, and how long the oldest of it has waited.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use wattle_batch::{Ack, Disposition};
+
+/// What waits in a sink and in front of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Backlog {
+    /// Number of events.
+    pub events: u64,
+    /// Their bytes as they leave the agent, before compression.
+    pub bytes: u64,
+    /// How long the oldest of them has waited; `None` if there are none.
+    pub oldest: Option<Duration>,
+}
+
+/// One payload that was handed to a sink.
+#[derive(Debug)]
+struct Entry {
+    since: Instant,
+    events: u64,
+    bytes: u64,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    next: u64,
+    entries: BTreeMap<u64, Entry>,
+    events: u64,
+    bytes: u64,
+}
+
+/// The payloads whose acknowledgements have not ended.
+#[derive(Debug, Default)]
+pub(crate) struct Pending(Mutex<State>);
+
+impl Pending {
+    /// Counts a payload from now until the acknowledgement that takes the place of its own ends.
+    pub(crate) fn add(self: &Arc<Self>, events: usize, bytes: usize, ack: &mut Ack) {
+        let (events, bytes) = (events as u64, bytes as u64);
+        let mut state = self.0.lock();
+        let number = state.next;
+        state.next += 1;
+        state.events += events;
+        state.bytes += bytes;
+        state.entries.insert(number, Entry { since: Instant::now(), events, bytes });
+        drop(state);
+        let pending = self.clone();
+        let inner = std::mem::replace(ack, Ack::none());
+        *ack = Ack::new(move |disposition| {
+            pending.remove(number);
+            match disposition {
+                Disposition::Delivered => inner.deliver(),
+                Disposition::Rejected => inner.reject(),
+                Disposition::Retry => drop(inner),
+            }
+        });
+    }
+
+    fn remove(&self, number: u64) {
+        let mut state = self.0.lock();
+        if let Some(Entry { events, bytes, .. }) = state.entries.remove(&number) {
+            state.events -= events;
+            state.bytes -= bytes;
+        }
+    }
+
+    pub(crate) fn backlog(&self) -> Backlog {
+        let state = self.0.lock();
+        let oldest = state.entries.values().next().map(|entry| entry.since.elapsed());
+        Backlog { events: state.events, bytes: state.bytes, oldest }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_backlog_holds_what_has_not_ended_and_the_age_of_its_oldest() {
+        let pending = Arc::new(Pending::default());
+        let heard = Arc::new(std::sync::Mutex::new(Vec::new()));
+        let add = |events| {
+            let to = heard.clone();
+            let mut ack = Ack::new(move |disposition| to.lock().unwrap().push(disposition));
+            pending.add(events, 10 * events, &mut ack);
+            ack
+        };
+        let backlog = |events| {
+            let Backlog { events: found, bytes, oldest } = pending.backlog();
+            assert_eq!((found, bytes, oldest.is_some()), (events, 10 * events, events > 0));
+            oldest
+        };
+        backlog(0);
+        let first = add(3);
+        std::thread::sleep(Duration::from_millis(2));
+        let (second, third) = (add(2), add(1));
+        backlog(6);
+        let half = first.share();
+        first.deliver();
+        let before = backlog(6);
+        assert!(before >= Some(Duration::from_millis(2)));
+        half.deliver();
+        backlog(3);
+        second.reject();
+        drop(third);
+        backlog(0);
+        use Disposition::{Delivered, Rejected, Retry};
+        assert_eq!(*heard.lock().unwrap(), [Delivered, Rejected, Retry]);
+    }
+}

@@ -1,0 +1,100 @@
+//! How a sink leaves that a reload replaced or removed.
+//!
+//! It gets a moment to deliver what it holds. Meanwhile the sources that feed it are on hold, so that no event overtakes
+//! those in the sink, whatever way the new generation sends it. A sink that is not done when the moment is over is let go:
+//! what it and the lanes of its sources hold returns to those sources, unacknowledged, and takes the new way. A buffer on
+//! disk keeps what it has stored, for the successor of the same name or for a later configuration.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use wattle_buffer::Queue;
+use wattle_sink::{Backlog, Payload, SinkStats};
+
+use crate::buffer;
+use crate::lane::{Hold, Lanes};
+
+/// How long a disk buffer may take to store what it was given, after its time.
+const STORE: Duration = Duration::from_secs(4);
+/// For so long after events were returned, what a source still sends of those behind them is returned as well. Sources
+/// pause for longer before they offer anything again.
+const SETTLE: Duration = Duration::from_millis(100);
+const SETTLE_STEP: Duration = Duration::from_millis(5);
+
+/// A task that ends with this handle.
+pub(super) struct SinkTask(pub(super) JoinHandle<()>);
+
+impl Drop for SinkTask {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// A sink that leaves.
+pub(super) struct Handover {
+    pub(super) name: String,
+    pub(super) queue: Queue<Payload>,
+    pub(super) stats: Arc<SinkStats>,
+    /// Tells it to deliver at once.
+    pub(super) hurry: watch::Sender<bool>,
+    /// Whether it has ended.
+    pub(super) ended: watch::Receiver<bool>,
+    pub(super) task: SinkTask,
+    pub(super) is_disk: bool,
+    /// The data folder, if no sink of that name succeeds it.
+    pub(super) removed_from: Option<PathBuf>,
+    /// Its sources.
+    pub(super) hold: Hold,
+    pub(super) lanes: Arc<Lanes>,
+    /// When its time is over.
+    pub(super) until: Instant,
+}
+
+impl Handover {
+    /// Waits for the end of the sink, or lets it go.
+    pub(super) async fn run(mut self) {
+        self.hurry.send_replace(true);
+        if !self.ends_by(self.until).await {
+            self.let_go().await;
+        }
+        if let Some(data_dir) = self.removed_from.take().filter(|_| self.is_disk) {
+            let name = self.name.clone();
+            let report = move || buffer::report_orphans(&data_dir, |sink| sink != name);
+            // Whether it ran to its end does not matter to anything else.
+            let _ = tokio::task::spawn_blocking(report).await;
+        }
+    }
+
+    async fn ends_by(&mut self, until: Instant) -> bool {
+        tokio::time::timeout_at(until.into(), ended(&mut self.ended)).await.is_ok()
+    }
+
+    async fn let_go(&mut self) {
+        let Backlog { events, bytes, .. } = self.stats.backlog();
+        tracing::warn!(
+            sink = %self.name, events, bytes,
+            "sink did not deliver its events before a reload replaced it; they return to their sources"
+        );
+        self.queue.close();
+        self.lanes.wake_all();
+        if !(self.is_disk && self.ends_by(Instant::now() + STORE).await) {
+            self.task.0.abort();
+            while self.queue.try_pop().is_some() {}
+            ended(&mut self.ended).await;
+        }
+        let until = Instant::now() + SETTLE;
+        while Instant::now() < until {
+            self.lanes.return_all(&self.hold.sources);
+            tokio::time::sleep(SETTLE_STEP).await;
+        }
+    }
+}
+
+/// Waits until a sink has ended, by itself or because its task was aborted.
+pub(super) async fn ended(ended: &mut watch::Receiver<bool>) {
+    // A sender that is gone went with the task.
+    let _ = ended.wait_for(|ended| *ended).await;
+}

@@ -1,0 +1,71 @@
+//! Stopping and letting go: what a reload replaces, what a signal ends, and outputs that are closed or cannot be written.
+//! Nothing is lost, nothing hangs, and what could not be delivered is named.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "a test that cannot go on fails; clippy exempts only the test functions themselves"
+)]
+
+mod handover;
+mod output;
+mod signal;
+mod watched;
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+
+use wattle_tests::Folder;
+
+/// Lines of files through nothing to whatever follows.
+fn head(agent: &str) -> String {
+    format!(
+        "[agent]\n{agent}\n[sources.lines]\ntype = \"file\"\ninclude = [\"in/*.log\"]\nglob_interval = \"20ms\"\n\
+         [pipelines.main]\ninputs = [\"lines\"]\noutputs.all.inputs = [\"input\"]\n"
+    )
+}
+
+/// A sink that sends lines to a server.
+fn http(name: &str, to: SocketAddr, more: &str) -> String {
+    format!(
+        "[sinks.{name}]\ntype = \"http\"\ninputs = [\"main.all\"]\nuri = \"http://{to}/\"\nencoding.codec = \"text\"\n\
+         request.retry_initial_backoff = \"20ms\"\nrequest.retry_max_backoff = \"50ms\"\n\
+         request.concurrency = 1\n{more}\n"
+    )
+}
+
+/// A sink that writes lines to a file.
+fn file(name: &str, path: &str) -> String {
+    format!("[sinks.{name}]\ntype = \"file\"\ninputs = [\"main.all\"]\npath = \"{path}\"\nencoding.codec = \"text\"\n")
+}
+
+/// Lines that begin with their numbers.
+fn lines(range: std::ops::Range<usize>, width: usize) -> String {
+    range.map(|number| format!("{number:06} {}\n", "x".repeat(width))).collect()
+}
+
+/// The numbers of lines, in their order.
+fn numbers(text: &str) -> Vec<usize> {
+    text.lines().filter_map(|line| line.get(..6)?.parse().ok()).collect()
+}
+
+fn text(folder: &Folder, name: &str) -> String {
+    String::from_utf8(folder.read(name)).unwrap()
+}
+
+/// Checks that these lines came in order, each at least once, where a line counts where it came first.
+#[track_caller]
+fn assert_in_order(numbers: &[usize], count: usize) {
+    let mut seen = BTreeSet::new();
+    let first: Vec<usize> = numbers.iter().copied().filter(|number| seen.insert(*number)).collect();
+    assert!(first.iter().copied().eq(0..count), "{} of {count} came, or not in order", first.len());
+}
+
+/// Adds lines to a file that is followed.
+fn append(folder: &Folder, name: &str, text: &str) {
+    use std::io::Write as _;
+    let mut file = std::fs::File::options().create(true).append(true).open(folder.path(name)).unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+}

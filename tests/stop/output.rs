@@ -1,0 +1,112 @@
+//! Outputs that are closed, or that can never be written; inputs that cannot be read to their end.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use wattle_tests::{Folder, wait_until};
+
+use super::{append, file, head, lines, numbers, text};
+
+/// Starts a run and reads one line of its output, whose reader then goes away.
+fn read_one_line(child: &mut Child) -> String {
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    line
+}
+
+#[track_caller]
+fn wait(mut child: Child) -> (Option<i32>, String) {
+    let until = Instant::now() + Duration::from_secs(60);
+    while child.try_wait().unwrap().is_none() {
+        assert!(Instant::now() < until, "it does not end");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let ended = child.wait_with_output().unwrap();
+    (ended.status.code(), String::from_utf8(ended.stderr).unwrap())
+}
+
+/// `wattle run ... | head -1`, with input that ends, that goes on, and that pauses for ever.
+#[test]
+fn a_filter_ends_quietly_when_its_reader_has_enough() {
+    for documents in [1, 2, 5000] {
+        let folder = Folder::new();
+        let mut command = folder.wattle();
+        command.args(["run", "--pack", "cloudtrail", "--quiet"]);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let mut input = child.stdin.take().unwrap();
+        input.write_all(b"{\"eventVersion\":\"1\",\"eventName\":\"first\"}\n").unwrap();
+        assert!(read_one_line(&mut child).contains("first"));
+        // The input stays open: only the closed output can end the run.
+        let writer = std::thread::spawn(move || {
+            for _ in 0..documents {
+                if input.write_all(b"{\"eventVersion\":\"1\",\"eventName\":\"more\"}\n").is_err() {
+                    return None;
+                }
+            }
+            Some(input)
+        });
+        let (code, log) = wait(child);
+        assert_eq!(code, Some(0), "{log}");
+        assert!(!log.contains("ERROR") && !log.contains("WARN"), "{log}");
+        drop(writer.join().unwrap());
+    }
+}
+
+/// A console sink whose reader went away costs the other sinks nothing, and no source anything.
+#[test]
+fn other_sinks_go_on_without_doubles_when_standard_output_is_closed() {
+    let folder = Folder::new();
+    folder.write("in/a.log", lines(0..1, 10));
+    let console = "[sinks.term]\ntype = \"console\"\ninputs = [\"main.all\"]\nencoding.codec = \"text\"\n";
+    folder.write("agent.toml", head("") + &file("out", "out.txt") + console);
+    let mut command = folder.wattle();
+    command.args(["run", "--config", "agent.toml"]).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    read_one_line(&mut child);
+    for next in 1..5 {
+        append(&folder, "in/a.log", &lines(next..next + 1, 10));
+        wait_until("the line", || numbers(&text(&folder, "out.txt")).len() > next);
+    }
+    assert!(child.try_wait().unwrap().is_none(), "the agent goes on");
+    let id = child.id().to_string();
+    assert!(std::process::Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+    let (code, log) = wait(child);
+    assert_eq!(code, Some(0), "{log}");
+    assert!(log.contains("ERROR") && log.contains("sink=term"), "{log}");
+    assert!(numbers(&text(&folder, "out.txt")).into_iter().eq(0..5), "none is missing, none came twice");
+}
+
+/// A run that ends by itself gives up on a sink that can never work.
+#[test]
+fn a_run_with_an_output_that_cannot_be_written_ends_with_an_error() {
+    let folder = Folder::new();
+    folder.write("in/a.log", lines(0..10, 10));
+    // A file where a folder is needed stops every user, root too.
+    folder.write("occupied", "");
+    folder.write("agent.toml", head("") + &file("out", "occupied/out.txt"));
+    let ended = folder.run(&["run", "--once", "--config", "agent.toml"]);
+    assert_eq!(ended.code, 1, "{}", ended.log);
+    assert!(ended.log.contains("sink `out`") && ended.log.contains("occupied/out.txt"), "{}", ended.log);
+}
+
+/// An input that breaks off is an error of a run that takes what is there once, whatever came of its beginning.
+#[test]
+fn an_input_that_is_cut_off_ends_a_run_with_an_error() {
+    let folder = Folder::new();
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    encoder.write_all(lines(0..5000, 50).as_bytes()).unwrap();
+    let whole = encoder.finish().unwrap();
+    for (cut, code) in [(whole.len(), 0), (whole.len() - 1, 1), (whole.len() / 2, 1)] {
+        let folder_in = Folder::new();
+        folder_in.write("in/a.log", &whole[..cut]);
+        folder_in.write("in/b.log", lines(0..3, 10));
+        folder_in.write("agent.toml", head("") + &file("out", "out.txt"));
+        let ended = folder_in.run(&["run", "--once", "--config", "agent.toml"]);
+        assert_eq!(ended.code, code, "{cut}: {}", ended.log);
+        assert_eq!(ended.log.contains("source `lines`: 1 inputs were not read in full"), code == 1, "{}", ended.log);
+        assert!(text(&folder_in, "out.txt").ends_with(&lines(2..3, 10)) || code == 0, "good inputs are not held up");
+    }
+    drop(folder);
+}
