@@ -1,7 +1,7 @@
 //! `wattle status`: what it prints, and how it ends.
 
 use serde_json::Value;
-use wattle_tests::{Folder, free_address, get, wait_until};
+use wattle_tests::{Endpoint, Folder, free_address, get, wait_until};
 
 use crate::{config, is_ready};
 
@@ -66,16 +66,40 @@ fn a_source_that_cannot_start_makes_the_agent_not_ready_and_is_named() {
 }
 
 #[test]
-fn status_says_why_it_has_nobody_to_ask() {
+fn status_works_without_an_admin_listener_and_says_where_it_found_no_agent() {
     let folder = Folder::new();
-    for (config, reason) in
-        [("", "has no valid `[admin] listen`"), ("[admin]\nlisten = \"127.0.0.1:0\"\n", "any free port")]
-    {
+    let listen = "[admin]\nlisten = \"127.0.0.1:0\"\n";
+    for config in ["", listen] {
         folder.write("agent.toml", config);
         let ended = folder.run(&["status", "--config", "agent.toml"]);
-        assert_eq!(ended.code, 78);
-        assert!(ended.log.contains(reason), "{}", ended.log);
+        assert_eq!(ended.code, 69);
+        assert!(ended.log.contains("no agent answers at `") && ended.log.contains("control.sock"), "{}", ended.log);
     }
+    let to = free_address();
+    let server = Endpoint::listen(to);
+    server.answer(503);
+    folder.write("in/a.log", "one\ntwo\n");
+    let agent = folder.start(&format!(
+        "[sources.lines]\ntype = \"file\"\ninclude = [\"in/*.log\"]\n[pipelines.main]\ninputs = [\"lines\"]\n\
+         outputs.all.inputs = [\"input\"]\n[sinks.out]\ntype = \"http\"\ninputs = [\"main.all\"]\nuri = \"http://{to}/\"\n\
+         request.retry_max_backoff = \"50ms\"\n"
+    ));
+    wait_until("attempts that fail", || server.refused() > 1);
+    for place in [["--config", "agent.toml"], ["--data-dir", "data"]] {
+        let seen = folder.run(&["status", place[0], place[1]]);
+        assert_eq!(seen.code, 0, "{}", seen.log);
+        assert!(seen.text().contains("out   http  retrying"), "{}", seen.text());
+        let text = seen.text();
+        assert!(text.contains("sink `out`: retrying for ") && text.contains("; 2 events ("), "{text}");
+        assert!(text.contains("wait, the oldest for "), "{text}");
+    }
+    server.answer(200);
+    wait_until("the sink delivers again", || {
+        let seen = folder.run(&["status", "--config", "agent.toml", "--json"]);
+        let status: Value = serde_json::from_str(seen.text()).unwrap();
+        status["sinks"][0]["state"] == "running" && status["sinks"][0]["backlog"]["events"] == 0
+    });
+    agent.stop().summary();
     for (arguments, code) in [(["--config", "absent.toml"], 78), (["--url", "https://localhost"], 78)] {
         assert_eq!(folder.run(&["status", arguments[0], arguments[1]]).code, code);
     }

@@ -174,15 +174,21 @@ pub(crate) struct RunOptions {
 }
 
 #[derive(Args)]
-#[command(after_help = "The agent must run with an admin listener:\n  [admin]\n  listen = \"127.0.0.1:9598\"\n\n\
-                        Exit codes: 0 ready, 1 not ready, 69 no agent answers, 78 the configuration names no address.")]
+#[command(
+    after_help = "Without --url the control socket in the data folder answers, and where that cannot be reached the\n\
+                        admin listener of the configuration, or 127.0.0.1:9598.\n\n\
+                        Exit codes: 0 ready, 1 not ready, 69 no agent answers, 78 the configuration cannot be read."
+)]
 pub(crate) struct StatusOptions {
-    /// Where the agent listens, such as http://127.0.0.1:9598, which is asked if nothing is given
+    /// Address of the agent's admin listener, such as http://127.0.0.1:9598
     #[arg(short, long, value_name = "URL")]
     pub(crate) url: Option<String>,
-    /// The agent's configuration, whose `[admin] listen` is asked
+    /// The agent's configuration, which names its data folder and its admin listener
     #[arg(short, long, env = "WATTLE_CONFIG", value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
+    /// The agent's data folder
+    #[arg(long, value_name = "DIR", conflicts_with = "config")]
+    pub(crate) data_dir: Option<PathBuf>,
     /// Prints all that the agent says of itself, as JSON
     #[arg(long)]
     pub(crate) json: bool,

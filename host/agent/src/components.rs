@@ -1,5 +1,7 @@
 //! The table of sources and sinks that this agent knows.
 
+use std::path::PathBuf;
+
 use serde_json::Value;
 use wattle_pack::{ComponentKind, Components, OptionError};
 
@@ -21,5 +23,42 @@ impl Components for Builtin {
             ComponentKind::Sink => wattle_sink::check(type_name, options)
                 .map_err(|all| all.into_iter().map(|e| OptionError { path: e.path, message: e.message }).collect()),
         }
+    }
+
+    fn files(&self, _kind: ComponentKind, _type_name: &str, options: &Value) -> Vec<PathBuf> {
+        let mut files = Vec::new();
+        named_files(options, &mut files);
+        files
+    }
+}
+
+/// Collects the files that options name: in sources and sinks, that is what options whose names end in `_file` do.
+fn named_files(options: &Value, files: &mut Vec<PathBuf>) {
+    match options {
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                match value.as_str().filter(|path| name.ends_with("_file") && !path.is_empty()) {
+                    Some(path) => files.push(path.into()),
+                    None => named_files(value, files),
+                }
+            }
+        }
+        Value::Array(items) => items.iter().for_each(|item| named_files(item, files)),
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_found_at_any_depth_of_the_options() {
+        let options = serde_json::json!({ "uri": "https://h/", "tls": { "ca_file": "ca.pem", "key_file": "/k", "verify": true },
+            "more": [{ "token_file": "t" }], "path": "out.txt", "crt_file": "" });
+        let files = Builtin.files(ComponentKind::Sink, "http", &options);
+        let mut names: Vec<_> = files.iter().map(|file| file.to_str().unwrap()).collect();
+        names.sort_unstable();
+        assert_eq!(names, ["/k", "ca.pem", "t"]);
     }
 }

@@ -5,13 +5,14 @@
 //! | `POST /reload` | how the reload ended |
 //! | `POST /rollback`, `/rollback/<pipeline>` | how the swap to what ran before ended |
 //! | `GET /shadow` | what shadows found, with the first events that differ |
+//! | `GET /status` | what the agent does now, as the admin listener has it |
 //!
 //! Whoever may open the socket may change the agent; that is the user it runs as. It is in its place, with mode 0600,
 //! before anybody can connect.
 //!
 //! # Invariants
 //!
-//! - A command is answered when its outcome is known, and not before.
+//! - A command is answered when its outcome is known, and not before. The status waits for no command.
 //! - The agent goes on while a client reads slowly or not at all.
 
 pub(crate) mod answer;
@@ -36,6 +37,8 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::JoinHandle;
+
+use crate::admin::{State, status};
 
 /// Name of the socket in the data folder.
 const SOCKET: &str = "control.sock";
@@ -76,7 +79,7 @@ impl Control {
     /// # Errors
     ///
     /// The socket cannot be made.
-    pub(crate) fn listen(data_dir: &Path) -> io::Result<Self> {
+    pub(crate) fn listen(data_dir: &Path, state: &Arc<State>) -> io::Result<Self> {
         let path = data_dir.join(SOCKET);
         // Made where nobody else can look, and moved once its mode is right.
         let private = tempfile::Builder::new().prefix(".control-").tempdir_in(data_dir)?;
@@ -85,7 +88,7 @@ impl Control {
         fs::set_permissions(&made, Permissions::from_mode(0o600))?;
         fs::rename(&made, &path)?;
         let (sender, asked) = mpsc::channel(MAX_CONNECTIONS);
-        Ok(Self { path, task: tokio::spawn(serve(listener, sender)), asked })
+        Ok(Self { path, task: tokio::spawn(serve(listener, sender, state.clone())), asked })
     }
 
     /// The next command.
@@ -122,16 +125,16 @@ fn at<T>(path: &Path, call: impl FnOnce(&Path) -> io::Result<T>) -> io::Result<T
     }
 }
 
-async fn serve(listener: UnixListener, asked: mpsc::Sender<Asked>) {
+async fn serve(listener: UnixListener, asked: mpsc::Sender<Asked>, state: Arc<State>) {
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
         // The semaphore is never closed.
         let Ok(place) = places.clone().acquire_owned().await else { continue };
         match listener.accept().await {
             Ok((stream, _)) => {
-                let asked = asked.clone();
+                let (asked, state) = (asked.clone(), state.clone());
                 tokio::spawn(async move {
-                    converse(stream, asked).await;
+                    converse(stream, asked, state).await;
                     drop(place);
                 });
             }
@@ -143,10 +146,10 @@ async fn serve(listener: UnixListener, asked: mpsc::Sender<Asked>) {
     }
 }
 
-async fn converse(stream: UnixStream, asked: mpsc::Sender<Asked>) {
+async fn converse(stream: UnixStream, asked: mpsc::Sender<Asked>, state: Arc<State>) {
     let service = service_fn(move |request| {
-        let asked = asked.clone();
-        async move { Ok::<_, Infallible>(answer(&request, &asked).await) }
+        let (asked, state) = (asked.clone(), state.clone());
+        async move { Ok::<_, Infallible>(answer(&request, &asked, &state).await) }
     });
     let connection = http1::Builder::new()
         .keep_alive(false)
@@ -157,10 +160,14 @@ async fn converse(stream: UnixStream, asked: mpsc::Sender<Asked>) {
     let _ = connection.await;
 }
 
-async fn answer(request: &Request<Incoming>, asked: &mpsc::Sender<Asked>) -> Response<Full<Bytes>> {
+async fn answer(request: &Request<Incoming>, asked: &mpsc::Sender<Asked>, state: &State) -> Response<Full<Bytes>> {
     let command = match (request.method(), request.uri().path()) {
         (&Method::POST, "/reload") => Command::Reload,
         (&Method::POST, "/rollback") => Command::RollBack(None),
+        (&Method::GET, "/status") => {
+            let status = serde_json::to_string(&status::collect(state));
+            return respond(StatusCode::OK, status.unwrap_or_default());
+        }
         (&Method::GET, "/shadow") => Command::Shadow,
         (&Method::POST, path) if path.starts_with("/rollback/") => {
             Command::RollBack(path.strip_prefix("/rollback/").map(str::to_owned))

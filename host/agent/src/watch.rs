@@ -55,7 +55,8 @@ impl Watch {
     pub(crate) fn set(&mut self, files: &BTreeSet<PathBuf>) {
         let mut all = BTreeSet::new();
         let mut folders = BTreeSet::new();
-        for file in files {
+        let links: BTreeSet<PathBuf> = files.iter().flat_map(|file| links(file)).collect();
+        for file in files.iter().chain(&links) {
             let file = absolute(file);
             let folder =
                 if file.is_dir() { Some(file.as_path()) } else { file.ancestors().skip(1).find(|p| p.is_dir()) };
@@ -79,7 +80,8 @@ impl Watch {
     /// Notices also what was written or renamed after a moment, but before it was watched.
     pub(crate) fn catch_up(&mut self, moment: SystemTime) {
         let changed = |file: &PathBuf| {
-            let metadata = file.metadata().ok().filter(std::fs::Metadata::is_file)?;
+            // A link that leads elsewhere now is a change, whatever the age of the file at its end.
+            let metadata = file.symlink_metadata().ok().filter(|found| found.is_file() || found.is_symlink())?;
             // A file that is renamed keeps the time at which it was written, but not this one.
             let nanoseconds = u32::try_from(metadata.ctime_nsec()).ok()?;
             let since = Duration::new(u64::try_from(metadata.ctime()).ok()?, nanoseconds);
@@ -149,11 +151,62 @@ fn step(kind: EventKind) -> Option<Step> {
     }
 }
 
+/// Most links on the way to a file, as the kernel has it.
+const MAX_LINKS: usize = 40;
+
+/// The links on the way to a file, and the file at the end: a volume of Kubernetes replaces a link in the folder above.
+fn links(path: &Path) -> Vec<PathBuf> {
+    let Ok(path) = std::path::absolute(path) else { return Vec::new() };
+    let mut found = Vec::new();
+    let mut at = PathBuf::new();
+    let parts = |path: &Path| path.components().rev().map(|part| part.as_os_str().to_owned()).collect::<Vec<_>>();
+    let mut rest = parts(&path);
+    while let Some(part) = rest.pop() {
+        if part == ".." {
+            at.pop();
+            continue;
+        }
+        let next = at.join(part);
+        match std::fs::read_link(&next) {
+            Ok(target) if found.len() < MAX_LINKS => {
+                rest.extend(parts(&target));
+                found.push(next);
+            }
+            _ => at = next,
+        }
+    }
+    if !found.is_empty() {
+        found.push(at);
+    }
+    found
+}
+
 /// The path as events name it: absolute, with links in its folder resolved.
 fn absolute(path: &Path) -> PathBuf {
     let path = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
     match (path.parent().and_then(|p| p.canonicalize().ok()), path.file_name()) {
         (Some(folder), Some(name)) => folder.join(name),
         _ => path,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn every_link_on_the_way_to_a_file_is_watched() {
+        let root = tempfile::tempdir().unwrap();
+        let root = root.path().canonicalize().unwrap();
+        let at = |name: &str| root.join(name);
+        std::fs::create_dir(at("v1")).unwrap();
+        std::fs::write(at("v1/ca.pem"), "").unwrap();
+        symlink("v1", at("..data")).unwrap();
+        symlink("..data/ca.pem", at("ca.pem")).unwrap();
+        assert_eq!(links(&at("ca.pem")), [at("ca.pem"), at("..data"), at("v1/ca.pem")]);
+        assert!(links(&at("v1/ca.pem")).is_empty() && links(&at("none")).is_empty());
+        symlink("loop", at("loop")).unwrap();
+        assert_eq!(links(&at("loop")).len(), MAX_LINKS + 1);
     }
 }

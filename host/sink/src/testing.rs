@@ -36,11 +36,6 @@ impl Far {
         }
     }
 
-    /// Tells the sink to deliver at once.
-    pub(crate) fn hurry(&self) {
-        self.hurry.0.send_replace(true);
-    }
-
     pub(crate) fn ack(&self) -> Ack {
         let heard = self.heard.clone();
         Ack::new(move |disposition| heard.lock().unwrap().push(disposition))

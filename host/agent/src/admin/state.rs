@@ -8,7 +8,7 @@ use std::time::{Instant, SystemTime};
 
 use parking_lot::Mutex;
 use wattle_capability::Services;
-use wattle_pack::{PackId, Plan};
+use wattle_pack::{CanarySettings, PackId, Plan};
 use wattle_registry::{PollState, Poller};
 use wattle_runtime::Runtime;
 use wattle_topology::{ComponentState, Observer, QuarantineStore};
@@ -74,6 +74,15 @@ pub(crate) struct PipelineInfo {
     pub(crate) pack: Option<PackId>,
     /// Name, and type with version, of each node.
     pub(crate) nodes: Vec<(String, String)>,
+    /// The version that takes a share of its batches.
+    pub(crate) canary: Option<CanaryInfo>,
+}
+
+/// A canary of the configuration that runs.
+#[derive(Clone, Debug)]
+pub(crate) struct CanaryInfo {
+    pub(crate) pack: Option<PackId>,
+    pub(crate) settings: CanarySettings,
 }
 
 /// The last reload.
@@ -278,6 +287,10 @@ fn pipelines(plan: &Plan) -> Arc<[PipelineInfo]> {
             .iter()
             .map(|node| (node.name.clone(), format!("{}@{}", node.shape.name, node.shape.version)))
             .collect(),
+        canary: pipeline
+            .canary
+            .as_ref()
+            .map(|trial| CanaryInfo { pack: trial.candidate.pack.clone(), settings: trial.settings }),
     });
     info.collect()
 }

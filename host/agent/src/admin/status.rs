@@ -6,10 +6,10 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 use wattle_registry::PollState;
-use wattle_topology::{Buffer, Component, ComponentState};
+use wattle_topology::{Buffer, Component, ComponentState, Observer, canary_name};
 
 use super::process::Process;
-use super::state::{Outcome, PipelineInfo, State};
+use super::state::{CanaryInfo, Outcome, PipelineInfo, State};
 use crate::shadow;
 
 /// The whole answer. Fields are only ever added; a reader must pass over those that it does not know.
@@ -37,11 +37,41 @@ pub(crate) struct Status {
     pub(crate) sources: Vec<Source>,
     pub(crate) pipelines: Vec<Pipeline>,
     pub(crate) sinks: Vec<Sink>,
+    pub(crate) canaries: Vec<Canary>,
     /// What shadows found, by pipeline, without events.
     pub(crate) shadows: BTreeMap<String, serde_json::Value>,
     pub(crate) registries: Vec<Registry>,
     /// Quarantines that hold something.
     pub(crate) quarantines: Vec<Quarantined>,
+}
+
+/// A version that takes a share of a pipeline's batches.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Canary {
+    pub(crate) pipeline: String,
+    /// As `name@version`; none for a graph written inline.
+    pub(crate) candidate: Option<String>,
+    /// Share of the batches that it takes, at most 1.
+    pub(crate) share: f64,
+    pub(crate) received_events: u64,
+    pub(crate) failed_events: u64,
+    pub(crate) faulted_batches: u64,
+    /// How long it must do well before it is promoted.
+    pub(crate) promoted_after_seconds: f64,
+    /// Events that it must have received before it is promoted.
+    pub(crate) min_events: u64,
+}
+
+/// What a sink has not delivered.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Backlog {
+    pub(crate) events: u64,
+    pub(crate) bytes: u64,
+    /// How long the oldest event has waited for this sink, as far as it is in memory.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) oldest_seconds: Option<f64>,
 }
 
 /// A pack of a registry.
@@ -195,10 +225,14 @@ pub(crate) struct Sink {
     pub(crate) name: String,
     #[serde(rename = "type")]
     pub(crate) type_name: String,
-    /// `running` or `failed`.
+    /// `running`, `retrying` or `failed`.
     pub(crate) state: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) error: Option<String>,
+    /// How long its attempts have failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) retrying_seconds: Option<f64>,
+    pub(crate) backlog: Backlog,
     pub(crate) received_events: u64,
     pub(crate) delivered_events: u64,
     pub(crate) delivered_bytes: u64,
@@ -241,7 +275,8 @@ pub(crate) fn collect(state: &State) -> Status {
         sources: observer.sources().into_iter().filter(is_there).map(source).collect(),
         shadows: observer.shadows().iter().map(|(name, s)| (name.clone(), shadow::json(s, false))).collect(),
         pipelines: state.pipelines().iter().map(|info| pipeline(state, info)).collect(),
-        sinks: observer.sinks().into_iter().filter(is_there).map(sink).collect(),
+        sinks: observer.sinks().into_iter().filter(is_there).map(|seen| sink(&observer, seen)).collect(),
+        canaries: state.pipelines().iter().filter_map(|info| canary(&observer, info)).collect(),
         registries: state.registries().into_iter().filter(|(_, poll)| poll.is_used).map(registry).collect(),
         quarantines: state
             .quarantines()
@@ -318,9 +353,38 @@ fn source(seen: Component<wattle_source::SourceStats>) -> Source {
     }
 }
 
-fn sink(seen: Component<wattle_sink::SinkStats>) -> Sink {
-    let (state, error) = describe(seen.state);
+fn canary(observer: &Observer, info: &PipelineInfo) -> Option<Canary> {
+    let CanaryInfo { pack, settings } = info.canary.as_ref()?;
+    let counts = observer.counts().pipeline(&canary_name(&info.name));
+    Some(Canary {
+        pipeline: info.name.clone(),
+        candidate: pack.as_ref().map(ToString::to_string),
+        share: settings.share,
+        received_events: load(&counts.received),
+        failed_events: load(&counts.failed),
+        faulted_batches: load(&counts.faulted_batches),
+        promoted_after_seconds: settings.time.as_secs_f64(),
+        min_events: settings.min_events,
+    })
+}
+
+fn sink(observer: &Observer, seen: Component<wattle_sink::SinkStats>) -> Sink {
+    let (mut state, mut error) = describe(seen.state);
+    let retrying = seen.stats.troubled_since().map(|since| since.elapsed().as_secs_f64());
+    if seen.stats.is_closed() {
+        (state, error) = ("failed", Some("its output is closed by the reader".into()));
+    } else if state == "running" && retrying.is_some() {
+        state = "retrying";
+    }
+    let waiting = seen.stats.backlog();
+    let (mut events, mut bytes) = (waiting.events, waiting.bytes);
+    if let Some(buffer) = observer.buffer(&seen.name).filter(|buffer| load(&buffer.events) > 0) {
+        events += load(&buffer.events);
+        bytes += load(&buffer.bytes);
+    }
     Sink {
+        retrying_seconds: retrying,
+        backlog: Backlog { events, bytes, oldest_seconds: waiting.oldest.map(|age| age.as_secs_f64()) },
         name: seen.name,
         type_name: seen.type_name,
         state: state.into(),

@@ -1,32 +1,40 @@
-//! `wattle status`: asks a running agent how it is.
+//! `wattle status`: shows what a running agent does, by its control socket or its admin listener.
 
 mod client;
 mod render;
 mod table;
 
 use std::io::IsTerminal as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use hyper::Method;
 
 use crate::admin::status::Status;
-use crate::cli::{Color, StatusOptions};
+use crate::cli::{AgentPlace, Color, StatusOptions};
 use crate::configuration::Configuration;
+use crate::control;
 use crate::exit::{Done, FAILED, Failure, UNAVAILABLE, print_json, print_styled};
 
+/// How long the agent may take. It answers from memory.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// Where an agent listens if neither an address nor a configuration is given: the one that the documents use.
 const DEFAULT_ADDRESS: &str = "127.0.0.1:9598";
 
 pub(crate) fn status(options: &StatusOptions, color: Color) -> Done {
-    let address = match (&options.url, &options.config) {
-        (Some(url), _) => client::address(url)?,
-        (None, Some(config)) => configured(config)?,
-        (None, None) => DEFAULT_ADDRESS.to_owned(),
+    let body = match &options.url {
+        Some(url) => by_address(&client::address(url)?)?,
+        // The socket is there with and without `[admin]`; its folder is closed to other users, whom the address is for.
+        None => match control::client::ask(&data_dir(options)?, Method::GET, "/status", PATIENCE) {
+            Ok(body) => body,
+            Err(unreached) => match &options.config {
+                Some(config) => by_address(&configured(config).map_err(|_| unreached)?)?,
+                None => by_address(DEFAULT_ADDRESS).map_err(|_| unreached)?,
+            },
+        },
     };
-    let body = client::get(&address, "/status").map_err(|reason| {
-        let message = format!("no agent answers at `{address}`: {reason}; it must run with `[admin] listen`");
-        Failure::with(UNAVAILABLE, message)
-    })?;
     let status: Status = serde_json::from_str(&body)
-        .map_err(|error| Failure::with(UNAVAILABLE, format!("what answers at `{address}` is not an agent: {error}")))?;
+        .map_err(|error| Failure::with(UNAVAILABLE, format!("what answers is not an agent: {error}")))?;
     if options.json {
         // As the agent wrote it, with fields that this version may not know.
         let value: serde_json::Value = serde_json::from_str(&body)?;
@@ -36,6 +44,19 @@ pub(crate) fn status(options: &StatusOptions, color: Color) -> Done {
     }
     // Everything has been said.
     if status.ready { Ok(()) } else { Err(Failure::silent(FAILED)) }
+}
+
+fn by_address(address: &str) -> Result<String, Failure> {
+    client::get(address, "/status").map_err(|reason| {
+        let message = format!("no agent answers at `{address}`: {reason}; is it running, with this `[admin] listen`?");
+        Failure::with(UNAVAILABLE, message)
+    })
+}
+
+/// The data folder of the agent.
+fn data_dir(options: &StatusOptions) -> Result<PathBuf, Failure> {
+    let place = AgentPlace { config: options.config.clone(), data_dir: options.data_dir.clone() };
+    super::reload::data_dir(&place)
 }
 
 /// The address that a configuration names, as seen from this machine.

@@ -141,3 +141,48 @@ fn the_spare_worker_sleeps_until_the_last_worker_is_at_work() {
     drop(awake);
     spare.join().unwrap();
 }
+
+#[test]
+fn a_source_on_hold_is_left_alone_until_every_hold_is_dropped() {
+    let (lanes, [held, free]) = lanes(2, ["held", "free"]);
+    fill(&held, 2);
+    fill(&free, 1);
+    let holds = [lanes.hold(vec!["held".into()]), lanes.hold(vec!["held".into(), "other".into()])];
+    assert_eq!(take(&lanes).unwrap().0, "free");
+    assert!(take(&lanes).is_none() && lanes.take_spare(|_| false).is_none());
+    let [first, second] = holds;
+    drop(first);
+    assert!(take(&lanes).is_none(), "another sink still hands over");
+    drop(second);
+    assert_eq!(take(&lanes).unwrap().0, "held");
+}
+
+#[test]
+fn what_a_lane_returns_reaches_no_sink_and_what_comes_after_it_does() {
+    let (lanes, [lane]) = lanes(2, ["lane"]);
+    let encoder = wattle_sink::build("out", "blackhole", &"{}".parse().unwrap()).unwrap().encoder;
+    let queue = Queue::new(1, None, None);
+    let sink = Arc::new(SinkHandle { encoder, queue: queue.clone(), stats: Arc::default(), drop_newest: None });
+    let heard: Arc<Mutex<Vec<wattle_batch::Disposition>>> = Arc::default();
+    let payload = |text: &str| {
+        let to = heard.clone();
+        let ack = Ack::new(move |disposition| to.lock().push(disposition));
+        let payload = Payload { key: None, bytes: text.into(), events: 1, ends: Vec::new(), ack };
+        vec![(sink.clone(), payload)]
+    };
+    fill(&lane, 4);
+    let works: Vec<Work> = (0..2).map(|_| take(&lanes).unwrap().1).collect();
+    let [first, second] = works.try_into().unwrap_or_else(|_| panic!("two were taken"));
+    lane.put(first.turn, payload("with the sink"), false);
+    lane.put(first.turn, payload("waits in the lane"), true);
+    lanes.return_all(&["lane".into()]);
+    lane.put(second.turn, payload("comes later"), true);
+    use wattle_batch::Disposition::Retry;
+    assert_eq!(*heard.lock(), [Retry, Retry], "what is with the sink stays there");
+    assert!(take(&lanes).is_none(), "what waited for workers is returned too");
+    assert_eq!(queue.try_pop().unwrap().bytes, b"with the sink");
+    fill(&lane, 1);
+    let (_, third) = take(&lanes).unwrap();
+    lane.put(third.turn, payload("new"), true);
+    assert_eq!(queue.try_pop().unwrap().bytes, b"new");
+}

@@ -8,7 +8,7 @@ use wattle_printable::{Line, line};
 
 use super::table::Align::{Left, Right};
 use super::table::table;
-use crate::admin::status::{Queue, Registry, Status};
+use crate::admin::status::{Backlog, Queue, Registry, Status};
 
 /// Renders a status.
 pub(crate) fn render(status: &Status, color: bool) -> String {
@@ -29,6 +29,10 @@ pub(crate) fn render(status: &Status, color: bool) -> String {
     if !status.sinks.is_empty() {
         blank(&mut out);
         out.push_str(&sinks(status));
+    }
+    if !status.canaries.is_empty() {
+        blank(&mut out);
+        out.push_str(&canaries(status));
     }
     if !status.shadows.is_empty() {
         blank(&mut out);
@@ -168,6 +172,30 @@ fn sinks(status: &Status) -> String {
     table(&columns, &rows.collect::<Vec<_>>())
 }
 
+fn canaries(status: &Status) -> String {
+    let columns = [
+        ("CANARY OF", Left),
+        ("CANDIDATE", Left),
+        ("SHARE", Right),
+        ("EVENTS", Right),
+        ("NEEDED", Right),
+        ("FAILED", Right),
+        ("FAULTED", Right),
+    ];
+    let rows = status.canaries.iter().map(|canary| {
+        vec![
+            canary.pipeline.clone(),
+            canary.candidate.clone().unwrap_or_else(|| "-".into()),
+            format!("{:.0}%", canary.share * 100.0),
+            canary.received_events.to_string(),
+            canary.min_events.to_string(),
+            canary.failed_events.to_string(),
+            canary.faulted_batches.to_string(),
+        ]
+    });
+    table(&columns, &rows.collect::<Vec<_>>())
+}
+
 /// Shadows; `wattle shadow` shows what differs.
 fn shadows(status: &Status) -> String {
     let columns = [
@@ -250,6 +278,14 @@ fn troubles(status: &Status) -> Vec<String> {
         }
         all.extend(source.unmatched.iter().map(|what| format!("source `{}`: {what}", source.name)));
     }
+    for sink in &status.sinks {
+        if let Some(seconds) = sink.retrying_seconds {
+            let Backlog { events, bytes, oldest_seconds } = &sink.backlog;
+            let oldest = oldest_seconds.map_or_else(String::new, |age| format!(", the oldest for {}", ago(age)));
+            let (time, bytes) = (ago(seconds), size(*bytes));
+            all.push(format!("sink `{}`: retrying for {time}; {events} events ({bytes}) wait{oldest}", sink.name));
+        }
+    }
     for kept in &status.quarantines {
         let (pipeline, bytes) = (Line(&kept.pipeline), size(kept.bytes));
         all.push(format!("pipeline `{pipeline}`: {bytes} in quarantine; see `wattle quarantine list`"));
@@ -294,7 +330,9 @@ fn ago(seconds: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::admin::status::{Fault, LastFailure, LastReload, Node, Pipeline, Quarantined, Reloads, Sink, Source};
+    use crate::admin::status::{
+        Canary, Fault, LastFailure, LastReload, Node, Pipeline, Quarantined, Reloads, Sink, Source,
+    };
 
     fn status() -> Status {
         Status {
@@ -419,6 +457,29 @@ cloudtrail.mask  access-keys    1234
 cloudtrail.mask  email             5
 ";
         assert!(render(&status, false).contains(expected), "{}", render(&status, false));
+    }
+
+    #[test]
+    fn canaries_and_sinks_that_retry_are_shown() {
+        let mut status = status();
+        status.canaries = vec![Canary {
+            pipeline: "cloudtrail".into(),
+            candidate: Some("cloudtrail@1.2.0".into()),
+            share: 0.05,
+            received_events: 812,
+            min_events: 1000,
+            failed_events: 1,
+            ..Canary::default()
+        }];
+        status.sinks[0].state = "retrying".into();
+        status.sinks[0].retrying_seconds = Some(72.0);
+        status.sinks[0].backlog = Backlog { events: 1048, bytes: 1 << 20, oldest_seconds: Some(75.0) };
+        let expected = "\n
+CANARY OF   CANDIDATE         SHARE  EVENTS  NEEDED  FAILED  FAULTED
+cloudtrail  cloudtrail@1.2.0     5%     812    1000       1        0
+
+sink `archive`: retrying for 1m12s; 1048 events (1.0 MiB) wait, the oldest for 1m15s";
+        assert!(render(&status, false).ends_with(expected), "{}", render(&status, false));
     }
 
     #[test]
