@@ -372,8 +372,8 @@ impl Reader {
             && !self.context.once
             && watched.changed_at.elapsed() < PARTIAL_PATIENCE
         {
-            // It may be that it is still being copied.
-            watched.trouble = Some((ENDS_EARLY.to_owned(), Instant::now() + TROUBLE_PAUSE));
+            // It may be that it is still being copied. Reading all of it again is for when it has changed, or for when it counts as damaged.
+            watched.trouble = Some((ENDS_EARLY.to_owned(), watched.changed_at + PARTIAL_PATIENCE));
             self.say(watched, "the compressed file is not complete; waiting for the rest");
             return Ok(Turn::Read);
         }
