@@ -5,9 +5,10 @@
 //!
 //! | file | is read | is finished |
 //! | --- | --- | --- |
-//! | lines, not compressed, `follow` | as it grows, over renames and truncation | when it is gone and read to its end |
-//! | lines, compressed or without `follow` | when it has not changed for `stable_after` | at its end |
-//! | document | when it has not changed for `stable_after` | as one event |
+//! | not compressed, `follow` | as it grows, over renames and truncation | when it is gone and read to its end |
+//! | the same, named `.json` | as it grows | when it has not changed for `stable_after` and ends behind a document |
+//! | compressed or without `follow` | when it has not changed for `stable_after` | at its end |
+//! | framing `document` | when it has not changed for `stable_after` | as one event |
 //!
 //! With `once` every file is read to its end as it is.
 //!

@@ -24,7 +24,7 @@ use crate::transcode::Encoding;
 pub(crate) struct Options {
     /// Globs of the files to read, such as `/var/log/*.log`; `**` stands for any number of folders.
     include: Vec<String>,
-    /// Globs of files to leave out.
+    /// Globs of files to leave out. Default: none.
     #[serde(default)]
     exclude: Vec<String>,
     /// How bytes become events. `auto`: JSON documents one after the other, compact or pretty, with or without line feeds
@@ -45,16 +45,17 @@ pub(crate) struct Options {
     /// Default: `same_owner`.
     #[serde(default)]
     follow_symlinks: Links,
-    /// Whether compressed files are recognised by their first bytes.
+    /// Whether compressed files (gzip, zstd) are recognised by their first bytes: `auto` or `none`. Default: `auto`.
     #[serde(default)]
     decompression: Decompression,
-    /// What becomes of a file when all of it was delivered.
+    /// What becomes of a file when all of it was delivered: `keep`, `delete`, or `{ move_to = "folder" }`. Default: `keep`.
     #[serde(default)]
     when_finished: WhenFinished,
-    /// How often to look for new files.
+    /// How often to look for new files, in seconds or as `500ms`. Default: `1s`.
     #[serde(default = "second")]
     glob_interval: Period,
-    /// How long a file that is read as a whole must not have changed.
+    /// How long a file that is read as a whole, or that may end inside of a JSON document, must not have changed.
+    /// Default: `1s`.
     #[serde(default = "second")]
     stable_after: Period,
     /// How long a followed file that is gone, renamed or deleted, is still read after its last change.
@@ -79,13 +80,13 @@ pub(crate) struct Options {
     /// `document` a longer file fails; otherwise the event is skipped, counted and logged. Default: `1GiB`.
     #[serde(default = "max_event_bytes")]
     max_event_bytes: Size,
-    /// The most that a compressed file may hold; beyond it fails.
+    /// Maximum number of bytes that a compressed file may hold decompressed; a larger one fails. Default: `4GiB`.
     #[serde(default = "max_decompressed_bytes")]
     max_decompressed_bytes: Size,
     /// Maximum window of zstd files in bytes, a power of two up to `2GiB`; reading takes as much memory. Default: `128MiB`.
     #[serde(default = "max_zstd_window")]
     max_zstd_window: Size,
-    /// How many times larger a compressed file may get.
+    /// Maximum ratio of decompressed to compressed bytes; a file beyond it fails. Default: `1000`.
     #[serde(default = "max_decompression_ratio")]
     max_decompression_ratio: Number<u64>,
     /// How many files may be open at a time. Where the process may have fewer, sources share what there is.
