@@ -21,6 +21,25 @@ fn an_agent_runs_in_a_gigabyte_of_address_space() {
     assert_eq!(folder.events("all.ndjson").len(), 2, "{}", ended.log);
 }
 
+/// The same for a pack of five nodes on two workers, in several runs: what fits is no matter of chance.
+#[test]
+fn the_cloudtrail_pack_runs_in_a_gigabyte_of_address_space() {
+    let folder = Folder::new();
+    let record = serde_json::json!({
+        "eventVersion": "1.08", "eventName": "PutObject", "eventTime": "2024-01-01T00:00:00Z",
+        "requestParameters": { "k": "v".repeat(800) },
+    });
+    let document = serde_json::json!({ "Records": vec![record; 200] }).to_string();
+    for run in 0..3 {
+        let mut command = Command::new("bash");
+        command.args(["-c", "ulimit -v 1000000; exec \"$0\" \"$@\""]).arg(binary());
+        command.args(["run", "--pack", "cloudtrail", "--out", "out"]).current_dir(folder.path("."));
+        let ended = finish(command.env("WATTLE_DATA_DIR", folder.path("data")), document.as_bytes());
+        assert_eq!(ended.code, 0, "{run}: {}", ended.log);
+        assert_eq!(ended.summary().pipeline().delivered + ended.summary().pipeline().dropped, 200, "{}", ended.log);
+    }
+}
+
 /// Diagnostics take time in proportion to what is wrong.
 #[test]
 fn thousands_of_unknown_keys_are_reported_in_linear_time() {

@@ -11,6 +11,8 @@
 //! after the others were given back. `MIMALLOC_ALLOW_THP=1` of the environment keeps them on, where memory is no matter.
 
 use std::ffi::{c_int, c_long};
+use std::os::unix::process::CommandExt as _;
+use std::process::Command;
 
 #[cfg(test)]
 use libmimalloc_sys::mi_option_get;
@@ -22,6 +24,9 @@ static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// `mi_option_purge_delay` of mimalloc 3, which the crate does not name: for how many milliseconds freed pages are kept.
 const PURGE_DELAY: c_int = 15;
+
+/// Address space in bytes in which the allocator must not reserve a gigabyte at once.
+const SMALL_ADDRESS_SPACE: u64 = 8 << 30;
 
 /// The delay while batches are all that is allocated.
 const SOON_MS: c_long = 20;
@@ -54,6 +59,23 @@ pub(crate) fn configure() {
         let _ = rustix::thread::disable_transparent_huge_pages(true);
     }
     set_purge_delay(SOON_MS);
+}
+
+/// Starts this program again where its address space is small, with an allocator that reserves little of it: that is
+/// decided before `main`. It goes on as it is if that fails, and where the environment decides.
+pub(crate) fn fit_address_space() {
+    const VARIABLE: &str = "MIMALLOC_ARENA_RESERVE";
+    let is_small = wattle_runtime::address_space().is_some_and(|bytes| bytes < SMALL_ADDRESS_SPACE);
+    if !is_small || std::env::var_os(VARIABLE).is_some() {
+        return;
+    }
+    let mut arguments = std::env::args_os();
+    let mut command = Command::new("/proc/self/exe");
+    if let Some(name) = arguments.next() {
+        command.arg0(name);
+    }
+    // One arena of the C library for each thread would take 64 MiB each.
+    let _ = command.args(arguments).env(VARIABLE, "16M").env("MALLOC_ARENA_MAX", "1").exec();
 }
 
 fn set_purge_delay(milliseconds: c_long) {

@@ -36,6 +36,7 @@ fn main() -> ExitCode {
     if let Some(code) = compiler::serve() {
         return code;
     }
+    allocator::fit_address_space();
     compiler::install();
     let cli = Cli::parse();
     logging::init(&cli);

@@ -105,6 +105,7 @@ impl Instance {
             match fault(e, &mut store) {
                 ConfigureError::Fault(mut fault) if host => {
                     if let Some(cure) = memory::explain(&fault.message) {
+                        fault.kind = FaultKind::Instantiate;
                         fault.message = format!("no memory for an instance: {cure}\n{}", fault.message);
                     }
                     ConfigureError::Fault(Fault { blame: Blame::Host, ..fault })

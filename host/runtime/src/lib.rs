@@ -36,6 +36,7 @@ pub use catalog::Catalog;
 pub use compile::{ChildCompiler, serve_compiler};
 pub use fault::{Blame, Fault, FaultKind};
 pub use inspect::{Inspection, imported_interfaces, inspect};
+pub use memory::address_space;
 pub use runner::{Process, Runner, RunnerSettings};
 pub use runtime::{CacheCounts, Runtime, RuntimeError};
 pub use snapshot::StateSlot;

@@ -12,7 +12,12 @@ const SMALL_BYTES: u64 = 256 << 30;
 /// Whether this process may have so little address space that linear memories must reserve no more than they use.
 pub(crate) fn is_small() -> bool {
     static SMALL: OnceLock<bool> = OnceLock::new();
-    *SMALL.get_or_init(|| Resource::AS.get_soft().is_ok_and(|bytes| bytes < SMALL_BYTES))
+    *SMALL.get_or_init(|| address_space().is_some())
+}
+
+/// Address space that this process may have, in bytes; `None` where that is no matter.
+pub fn address_space() -> Option<u64> {
+    Resource::AS.get_soft().ok().filter(|bytes| *bytes < SMALL_BYTES)
 }
 
 /// Has linear memories reserve what they use, and be moved when they grow; accesses are checked by code instead of by
@@ -26,9 +31,7 @@ pub(crate) fn explain(error: &str) -> Option<String> {
     if !["mmap", "mprotect", "os error 12", "annot allocate memory"].iter().any(|text| error.contains(text)) {
         return None;
     }
-    if let Ok(bytes) = Resource::AS.get_soft()
-        && bytes < SMALL_BYTES
-    {
+    if let Some(bytes) = address_space() {
         let mib = bytes >> 20;
         return Some(format!(
             "the process may have {mib} MiB of address space; raise the limit (`ulimit -v`, `LimitAS=`) or lower `workers`"
