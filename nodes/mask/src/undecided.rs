@@ -5,13 +5,12 @@
 
 mod compressed;
 mod cut;
+mod encoded;
 
 use wide::u8x16;
 
 use crate::column::Rows;
 
-/// Distance of the windows that are searched for base64, in rows of up to [`LONG`] bytes and in longer ones.
-const STEPS: [usize; 2] = [64, 128];
 /// Rows longer than this are documents.
 const LONG: usize = 4 << 10;
 /// Bytes of a window.
@@ -20,8 +19,6 @@ const WINDOW: usize = 32;
 const WINDOWS: usize = 8;
 /// A window that has more than one byte in so many that is not plain text is examined.
 const DENSE: usize = 4;
-/// Up to here a column is searched for base64 byte by byte.
-const SMALL: usize = 16 << 10;
 /// More bytes than this that are not UTF-8, or more than one in so many, are binary data.
 const BINARY: usize = 16;
 
@@ -69,17 +66,17 @@ impl Undecided {
 /// Calls back with every row that cannot be decided about, in order. `keys` says that rules go by keys, for which a value
 /// without its key is undecided.
 pub(crate) fn each(rows: Rows<'_>, keys: bool, mut found: impl FnMut(usize, Undecided)) {
-    let is_small = rows.bytes.len() <= SMALL;
-    let may_be_encoded = is_small && compressed::may_be_encoded(rows.bytes);
+    let mut encoded = encoded::rows(rows).into_iter().peekable();
     for (row, (_, text)) in rows.iter().enumerate() {
-        let is_encoded = || match is_small {
-            true => may_be_encoded && compressed::is_encoded_anywhere(text),
-            false => is_encoded(text),
+        let is_encoded = encoded.next_if_eq(&row).is_some();
+        let undecided = match text.first() {
+            None => None,
+            // Most rows are JSON, and in these nothing but the windows tells.
+            Some(b'{' | b'[') if !is_encoded && is_plain(text) => continue,
+            Some(_) => if is_odd(text) { binary(text) } else { None }
+                .or_else(|| is_encoded.then_some(Undecided::Encoded))
+                .or_else(|| (keys && cut::has_no_head(text)).then_some(Undecided::Cut)),
         };
-        let binary = if is_odd(text) { binary(text) } else { None };
-        let undecided = binary
-            .or_else(|| is_encoded().then_some(Undecided::Encoded))
-            .or_else(|| (keys && cut::has_no_head(text)).then_some(Undecided::Cut));
         if let Some(undecided) = undecided {
             found(row, undecided);
         }
@@ -106,9 +103,29 @@ pub(crate) fn is_torn(text: &[u8], start: usize, end: usize) -> bool {
 
 /// Whether windows of a row hold more than a few bytes that are not plain text, or magic bytes stand at its beginning.
 fn is_odd(text: &[u8]) -> bool {
+    text.chunks(step(text)).any(is_dense) || compressed::is_magic(text)
+}
+
+/// Whether there is nothing but plain text in the windows of a row: a quick look that spares the close one.
+fn is_plain(text: &[u8]) -> bool {
+    let step = step(text);
+    let mut at = 0;
+    let mut highest = u8x16::ZERO;
+    let one = u8x16::splat(1);
+    while let Some(window) = text.get(at..).and_then(|rest| rest.first_chunk::<WINDOW>()) {
+        let [first, second] = halves(window);
+        // NUL becomes the highest byte.
+        highest |= (first - one) | (second - one);
+        at += step;
+    }
+    let rest = text.get(at..).unwrap_or_default();
+    highest.to_bitmask() == 0 && rest.iter().all(|byte| byte.wrapping_sub(1) < 0x7f)
+}
+
+/// Distance of the windows that are searched for what is not text.
+fn step(text: &[u8]) -> usize {
     let windows = if text.len() > LONG { WINDOWS } else { WINDOWS / 2 };
-    let step = (text.len() / windows).max(WINDOW);
-    text.chunks(step).any(is_dense) || compressed::is_magic(text)
+    (text.len() / windows).max(WINDOW)
 }
 
 /// Whether too many of the first bytes are NUL or beyond ASCII.
@@ -124,36 +141,6 @@ fn is_dense(part: &[u8]) -> bool {
         half.max(highest).simd_eq(half).to_bitmask().count_ones() as usize
     });
     odd.iter().sum::<usize>() * DENSE > WINDOW
-}
-
-/// Whether there is base64 of compressed data in a row, judged by windows.
-fn is_encoded(text: &[u8]) -> bool {
-    let [near, far] = STEPS;
-    let step = if text.len() > LONG { far } else { near };
-    let least = u8x16::splat(b'+');
-    // Up to here everything was looked at.
-    let mut done = 0;
-    let mut at = 0;
-    while let Some(window) = text.get(at..).and_then(|rest| rest.first_chunk::<WINDOW>()) {
-        let [first, second] = halves(window);
-        // No byte below `+`, so no quote, space or comma: as far as one comparison tells, a run of base64.
-        if (first.min(second) - least).to_bitmask() == 0 && at >= done && !is_name(first, second) {
-            let (found, end) = compressed::is_encoded_around(text, at);
-            if found {
-                return true;
-            }
-            done = end;
-        }
-        at += step;
-    }
-    false
-}
-
-/// Whether there is a byte of names and addresses, which is none of base64.
-fn is_name(first: u8x16, second: u8x16) -> bool {
-    let [colon, point, comma] = [b':', b'.', b','].map(u8x16::splat);
-    let is = |half: u8x16| half.simd_eq(colon) | half.simd_eq(point) | half.simd_eq(comma);
-    (is(first) | is(second)).to_bitmask() != 0
 }
 
 fn halves(window: &[u8; WINDOW]) -> [u8x16; 2] {
@@ -202,7 +189,7 @@ mod tests {
         let found = |rows: &[&[u8]]| judged(rows).iter().find(|(row, _)| *row == 1).map(|(_, why)| *why);
         assert_eq!(found(&[b"x", row]), expected, "{shown:?}");
         // In a column that is too large to be searched byte by byte.
-        let large = b"{\"a\": \"b c d\"} ".repeat(SMALL / 10);
+        let large = b"{\"a\": \"b c d\"} ".repeat(encoded::SMALL / 10);
         assert_eq!(found(&[&large, row]), expected, "beside a large row: {shown:?}");
     }
 
