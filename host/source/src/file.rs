@@ -23,6 +23,7 @@
 //! - A file that fails is never deleted or moved.
 
 mod checkpoint;
+mod clock;
 mod content;
 mod discover;
 mod finish;

@@ -8,9 +8,10 @@
 use std::fs::{self, File, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::checkpoint::Entry;
+use super::clock;
 use super::identity::{Content, Fingerprint, Head, Proof, read_head};
 use super::names::base;
 use super::open::Loss;
@@ -67,7 +68,7 @@ impl Reader {
             return true;
         }
         if self.tracker.is_leaving_like(&head) {
-            watched.not_before = Some(Instant::now() + IN_FLIGHT_PAUSE);
+            watched.not_before = Some(clock::now() + IN_FLIGHT_PAUSE);
             return false;
         }
         if let Some(original) = self.original_of(key, watched, &content, &head) {
@@ -189,6 +190,10 @@ impl Reader {
             self.count_loss(key, Loss::Truncated);
             self.forget(key, true);
         }
+        if self.by_id.contains_key(&self.id_of(metadata)) {
+            // It is another file that got the inode, and is watched as that already.
+            return;
+        }
         match file {
             Some(file) => {
                 if self.watch_open(path, &file, metadata, None).is_ok()
@@ -272,7 +277,7 @@ impl Reader {
         next.proof = watched.proof;
         next.is_resolved = true;
         // What no glob finds is read to its end and then left.
-        next.gone_since = (!is_meant).then(Instant::now);
+        next.gone_since = (!is_meant).then(clock::now);
         *watched = next;
         if self.by_id.get(&old) == Some(&key) {
             self.by_id.remove(&old);

@@ -3,8 +3,8 @@
 use std::fs::{self, File};
 use std::io;
 use std::path::Path;
-use std::time::Instant;
 
+use super::clock;
 use super::identity::Version;
 use super::options::WhenFinished;
 use super::reader::{LOOK_INTERVAL, Reader};
@@ -14,7 +14,7 @@ use super::watched::Watched;
 impl Reader {
     /// Deals with files that are delivered to their end.
     pub(super) fn finish_delivered(&mut self) {
-        self.finish_at = Instant::now() + LOOK_INTERVAL;
+        self.finish_at = clock::now() + LOOK_INTERVAL;
         let delivered: Vec<Key> =
             self.unsettled.iter().copied().filter(|key| self.tracker.is_delivered(*key)).collect();
         for key in delivered {

@@ -15,7 +15,7 @@ pub(super) type Serial = u64;
 /// Entries of files that were watched once.
 #[derive(Default)]
 pub(super) struct Known {
-    entries: HashMap<Serial, Entry>,
+    entries: BTreeMap<Serial, Entry>,
     next: Serial,
     by_inode: HashMap<u64, Vec<Serial>>,
     by_path: HashMap<PathBuf, Vec<Serial>>,

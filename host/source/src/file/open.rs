@@ -7,6 +7,7 @@ use std::path::Path;
 
 use wattle_descriptors::{cure, is_short};
 
+use super::clock;
 use super::reader::Reader;
 use super::track::Key;
 use super::watched::Watched;
@@ -121,11 +122,15 @@ impl Reader {
 
     /// Counts what is lost of files that were removed and are open, now that the source ends.
     pub(super) fn give_up_removed(&self) {
-        for key in &self.open {
-            let Some(watched) = self.files.get(key).filter(|watched| watched.gone_since.is_some()) else { continue };
-            let file = watched.file.as_ref().and_then(|file| file.metadata().ok());
-            if file.is_some_and(|metadata| metadata.nlink() == 0) {
+        for (key, watched) in self.files.iter().filter(|(_, watched)| watched.gone_since.is_some()) {
+            let is_removed = match &watched.file {
+                Some(file) => file.metadata().is_ok_and(|metadata| metadata.nlink() == 0),
+                None => fs::symlink_metadata(&watched.path).is_err(),
+            };
+            if is_removed {
                 self.count_loss(*key, Loss::Removed);
+                // What is in flight and comes back can never be read again; it is counted then.
+                self.tracker.unwatch(*key, true);
             }
         }
     }
@@ -163,7 +168,7 @@ impl Reader {
                 watched.path = path;
                 watched.trouble = None;
                 watched.has_news = true;
-                watched.gone_since.get_or_insert_with(std::time::Instant::now);
+                watched.gone_since.get_or_insert_with(clock::now);
             }
             self.keep_open(key, file);
             return true;

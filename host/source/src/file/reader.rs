@@ -1,6 +1,6 @@
 //! The reading thread: which file to read next, and what comes after.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::fs::{File, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -13,6 +13,7 @@ use wattle_batch::Batch;
 use wattle_descriptors::{Kind, Share};
 
 use super::checkpoint::Saved;
+use super::clock;
 use super::discover::Complaints;
 use super::identity::{Content, FileId, Head, Proof, Version, read_head};
 use super::options::Settings;
@@ -54,18 +55,22 @@ pub(crate) struct Reader {
     last_proof: Option<Proof>,
     /// Batches that the output had no room for.
     waiting: VecDeque<(Key, Batch)>,
+    /// A batch has no room, and its file cannot wait.
+    has_full_output: bool,
+    /// The file whose turn it is: it is not among the others meanwhile.
+    pub(super) in_turn: Option<(Key, FileId, PathBuf)>,
     /// How many files it may have open.
     pub(super) share: Share,
-    pub(super) files: HashMap<Key, Watched>,
+    pub(super) files: BTreeMap<Key, Watched>,
     pub(super) by_id: HashMap<FileId, Key>,
     /// Watched files by what is left of their names without what rotation adds.
-    pub(super) by_base: HashMap<String, HashSet<Key>>,
+    pub(super) by_base: HashMap<String, BTreeSet<Key>>,
     /// Copies that wait for what becomes of their originals.
-    pub(super) held: HashSet<Key>,
+    pub(super) held: BTreeSet<Key>,
     /// Files read to their end of which something may be in flight.
-    pub(super) unsettled: HashSet<Key>,
+    pub(super) unsettled: BTreeSet<Key>,
     /// Files that are kept open.
-    pub(super) open: HashSet<Key>,
+    pub(super) open: BTreeSet<Key>,
     /// Files to read before the list is made again, so that each has its turn.
     round: VecDeque<Key>,
     pub(super) next_key: Key,
@@ -104,20 +109,22 @@ impl Reader {
             output,
             last_proof: None,
             waiting: VecDeque::new(),
+            has_full_output: false,
+            in_turn: None,
             share: Share::new(Kind::Source),
-            files: HashMap::new(),
+            files: BTreeMap::new(),
             by_id: HashMap::new(),
             by_base: HashMap::new(),
-            held: HashSet::new(),
-            unsettled: HashSet::new(),
-            open: HashSet::new(),
+            held: BTreeSet::new(),
+            unsettled: BTreeSet::new(),
+            open: BTreeSet::new(),
             round: VecDeque::new(),
             next_key: 0,
             is_first_run: !matches!(saved, Saved::Entries(_)),
             has_lost_positions: *saved == Saved::Lost,
             has_scanned: false,
-            scan_at: Instant::now(),
-            finish_at: Instant::now(),
+            scan_at: clock::now(),
+            finish_at: clock::now(),
             complaints: Complaints::default(),
             unreadable: HashMap::new(),
             is_short: false,
@@ -134,7 +141,7 @@ impl Reader {
 
     fn read_all(&mut self) {
         while !self.tracker.is_stopped() {
-            if !self.has_scanned || (!self.context.once && self.scan_at <= Instant::now()) {
+            if !self.has_scanned || (!self.context.once && self.scan_at <= clock::now()) {
                 self.scan();
             }
             self.rewind();
@@ -147,7 +154,7 @@ impl Reader {
                 }
                 Err(Unwanted) => return,
             }
-            if self.finish_at <= Instant::now() {
+            if self.finish_at <= clock::now() {
                 self.finish_delivered();
             }
             if let Some(key) = self.next() {
@@ -163,7 +170,7 @@ impl Reader {
                 return;
             }
             let tick = LOOK_INTERVAL.min(self.settings.glob_interval);
-            let rewind = self.tracker.next_rewind().map(|at| at.saturating_duration_since(Instant::now()));
+            let rewind = self.tracker.next_rewind().map(|at| at.saturating_duration_since(clock::now()));
             self.tracker.wait(rewind.unwrap_or(tick).min(tick));
             if !self.context.once {
                 self.look_at_open();
@@ -235,9 +242,14 @@ impl Reader {
                 return Ok(());
             }
         };
-        watched.used_at = Instant::now();
+        watched.used_at = clock::now();
         watched.file = Some(file);
+        self.in_turn = Some((key, watched.id, watched.path.clone()));
         let result = self.read(key, &mut watched);
+        if let Some((_, id, _)) = self.in_turn.take().filter(|(_, id, _)| *id != watched.id) {
+            watched.id = id;
+            self.tracker.update(key, |entry| entry.id = id);
+        }
         // One that is gone cannot be opened again if something of it comes back.
         let keep = watched.is_followed(&self.settings, self.context.once)
             && (!watched.is_complete || watched.gone_since.is_some());
@@ -280,7 +292,8 @@ impl Reader {
             }
         };
         let is_plain = watched.compression(&self.settings) == Compression::None;
-        if is_plain && watched.framing != Framing::Document && metadata.len() < watched.position {
+        if is_plain && watched.framing != Framing::Document && metadata.len() < watched.seen_size.max(watched.position)
+        {
             return Ok(Turn::Replaced);
         }
         if watched.head.fingerprint.is_short()
@@ -321,7 +334,7 @@ impl Reader {
         let is_last = !is_followed || watched.is_over(self.settings.rotate_wait);
         let is_json = watched.framing == Framing::Auto;
         let is_settled = watched.is_settled();
-        let is_given_up = is_json && is_settled && watched.changed_at.elapsed() >= PARTIAL_PATIENCE;
+        let is_given_up = is_json && is_settled && clock::since(watched.changed_at) >= PARTIAL_PATIENCE;
         let end = match (is_last || is_given_up, self.context.once) {
             (true, true) => End::LastDamaged,
             (true, false) => End::Last,
@@ -370,7 +383,7 @@ impl Reader {
         if let Some(FileFailure::Read(ReadFailure::Damaged { reason, .. })) = &read.failure
             && reason == ENDS_EARLY
             && !self.context.once
-            && watched.changed_at.elapsed() < PARTIAL_PATIENCE
+            && clock::since(watched.changed_at) < PARTIAL_PATIENCE
         {
             // It may be that it is still being copied. Reading all of it again is for when it has changed, or for when it counts as damaged.
             watched.trouble = Some((ENDS_EARLY.to_owned(), watched.changed_at + PARTIAL_PATIENCE));
@@ -397,7 +410,7 @@ impl Reader {
         let is_unchanged = file.metadata().is_ok_and(|after| Version::of(&after) == watched.version);
         if !is_unchanged && !self.context.once {
             // Somebody wrote while it was read; it is taken when that is over.
-            watched.changed_at = Instant::now();
+            watched.changed_at = clock::now();
             return Ok(Turn::Read);
         }
         add(&self.context.stats.read_bytes, metadata.len());
@@ -457,7 +470,7 @@ impl Reader {
             self.waiting.push_back((key, batch));
             return Ok(Flow::Pause);
         }
-        let mut looked = Instant::now();
+        let mut looked = clock::now();
         loop {
             batch = match self.output.try_send(batch) {
                 Ok(()) => return Ok(Flow::Continue),
@@ -471,15 +484,17 @@ impl Reader {
                 return Ok(Flow::Pause);
             }
             self.tracker.wait(LOOK_INTERVAL);
-            if self.context.once || looked.elapsed() < LOOK_INTERVAL {
+            if self.context.once || clock::since(looked) < LOOK_INTERVAL {
                 continue;
             }
             if plain.is_some() {
                 self.waiting.push_back((key, batch));
                 return Ok(Flow::Pause);
             }
+            self.has_full_output = true;
             self.look_around();
-            looked = Instant::now();
+            self.has_full_output = false;
+            looked = clock::now();
         }
     }
 
@@ -502,9 +517,14 @@ impl Reader {
         Ok(true)
     }
 
+    /// Whether files are not read now because what was read has no room.
+    pub(super) fn is_blocked(&self) -> bool {
+        self.has_full_output || !self.waiting.is_empty()
+    }
+
     /// Looks at what became of the files meanwhile.
     fn look_around(&mut self) {
-        if self.scan_at <= Instant::now() {
+        if self.scan_at <= clock::now() {
             self.scan();
         }
         self.look_at_open();
@@ -517,7 +537,7 @@ impl Reader {
         if is_new_to_log && !is_known {
             self.count_failure(&watched.path, message);
         }
-        watched.trouble = Some((message.to_owned(), Instant::now() + TROUBLE_PAUSE));
+        watched.trouble = Some((message.to_owned(), clock::now() + TROUBLE_PAUSE));
         if self.context.once {
             watched.is_complete = true;
             watched.has_failed = true;

@@ -1,12 +1,12 @@
 //! Keeps the list of watched files in step with the file system.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs::{self, File, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
 use super::checkpoint::{Entry, now};
+use super::clock;
 use super::identity::{Content, Head, Proof, read_head};
 use super::names::base;
 use super::open::Loss;
@@ -24,7 +24,7 @@ const MAX_SEARCHES: usize = 16;
 impl Reader {
     /// Looks for new files, and at what became of the known ones.
     pub(super) fn scan(&mut self) {
-        let start = Instant::now();
+        let start = clock::now();
         self.searches = MAX_SEARCHES;
         let found = self.settings.patterns.find(self.settings.links, &mut self.complaints);
         self.note_unmatched(&found.files);
@@ -43,7 +43,7 @@ impl Reader {
             }
         }
         let is_unread = |path: &PathBuf| found.unread.iter().any(|folder| path.starts_with(folder));
-        let mut gone: HashSet<Key> =
+        let mut gone: BTreeSet<Key> =
             self.by_id.iter().filter(|(id, _)| !there.contains(id)).map(|(_, key)| *key).collect();
         gone.retain(|key| self.files.get(key).is_none_or(|watched| !is_unread(&watched.path)));
         let moved = if gone.is_empty() || new.is_empty() { Moved::default() } else { self.may_have_moved(&gone) };
@@ -53,7 +53,12 @@ impl Reader {
                     gone.remove(&key);
                     self.see_elsewhere(key, path, &metadata);
                 }
-                None => self.watch(path, &metadata, false),
+                None => match self.moved_in_turn(&path, &metadata) {
+                    Some(key) => {
+                        gone.remove(&key);
+                    }
+                    None => self.watch(path, &metadata, false),
+                },
             }
         }
         for key in gone {
@@ -67,7 +72,7 @@ impl Reader {
         }
         add(&self.context.stats.looks, 1);
         // Looking must not be all that is done.
-        self.scan_at = Instant::now() + self.settings.glob_interval.max(start.elapsed() * 5);
+        self.scan_at = clock::now() + self.settings.glob_interval.max(clock::since(start) * 5);
     }
 
     /// Logs globs that find nothing, once, and when they find something after all.
@@ -110,7 +115,7 @@ impl Reader {
     }
 
     /// Files that were not found where they were, by what may tell them elsewhere.
-    fn may_have_moved(&self, gone: &HashSet<Key>) -> Moved {
+    fn may_have_moved(&self, gone: &BTreeSet<Key>) -> Moved {
         let mut moved = Moved::default();
         for (key, watched) in gone.iter().filter_map(|key| Some((*key, self.files.get(key)?))) {
             moved.by_inode.insert(watched.id.inode, key);
@@ -133,6 +138,10 @@ impl Reader {
             let Some(watched) = self.files.get(key).filter(|watched| watched.id.device != id.device) else {
                 return false;
             };
+            if watched.head.fingerprint.length() == 0 && watched.position == 0 {
+                // Nothing is known of what it holds, and nothing of it was sent.
+                return watched.id.inode == id.inode && watched.path == *path;
+            }
             let is_same = if watched.framing == Framing::Document {
                 watched.version.size == metadata.len()
             } else {
@@ -146,6 +155,19 @@ impl Reader {
             };
             is_same && is_proven && watched.head.fingerprint.length() > 0 && watched.head.fingerprint.begins(&head)
         })
+    }
+
+    /// The file whose turn it is, if its device got another number meanwhile.
+    fn moved_in_turn(&mut self, path: &Path, metadata: &Metadata) -> Option<Key> {
+        let new = self.id_of(metadata);
+        let (key, id, own_path) = self.in_turn.as_mut()?;
+        if own_path != path || id.inode != new.inode || id.device == new.device {
+            return None;
+        }
+        let key = *key;
+        self.by_id.remove(&std::mem::replace(id, new));
+        self.by_id.insert(new, key);
+        Some(key)
     }
 
     /// A file is on another device now.
@@ -313,7 +335,8 @@ impl Reader {
         watched.trouble = None;
         add(&self.context.stats.total_bytes, metadata.len().saturating_sub(before.size));
         let is_plain = watched.compression(&self.settings) == Compression::None;
-        let is_cut = metadata.len() < if is_plain { watched.read_to.max(watched.position) } else { before.size };
+        // Also what was never read is missed.
+        let is_cut = metadata.len() < if is_plain { watched.seen_size.max(watched.position) } else { before.size };
         let is_same = !is_cut && self.is_still_same(key, had_news);
         let Some(watched) = self.files.get_mut(&key) else { return };
         if is_cut || !is_same {
@@ -340,9 +363,10 @@ impl Reader {
     fn is_still_same(&mut self, key: Key, had_news: bool) -> bool {
         let Some(watched) = self.files.get(&key) else { return true };
         let is_log = watched.framing != Framing::Document && watched.compression(&self.settings) == Compression::None;
-        if !is_log || (watched.file.is_none() && !had_news) {
+        if !is_log || (watched.file.is_none() && !had_news && !self.is_blocked()) {
             return true;
         }
+        let has_grown = watched.head.fingerprint.is_short();
         let opened;
         let file = match &watched.file {
             Some(file) => file,
@@ -357,8 +381,14 @@ impl Reader {
         let Ok((true, metadata)) = is_same(watched, file).and_then(|same| Ok((same, file.metadata()?))) else {
             return false;
         };
+        let head = has_grown.then(|| Head::of(file).ok()).flatten();
         if let Some(watched) = self.files.get_mut(&key) {
             watched.seen_size = watched.seen_size.max(metadata.len());
+            if let Some(head) = head {
+                // By more of its beginning it is found again in a copy, even if it was never read.
+                watched.head = head;
+                self.tracker.update(key, |entry| entry.fingerprint = head.fingerprint);
+            }
         }
         true
     }
@@ -389,7 +419,7 @@ impl Reader {
 
     fn see_gone(&mut self, key: Key) {
         let Some(watched) = self.files.get_mut(&key) else { return };
-        watched.gone_since.get_or_insert_with(Instant::now);
+        watched.gone_since.get_or_insert_with(clock::now);
         if watched.file.is_none() && !watched.is_complete && watched.unread() > 0 {
             if self.reopen_renamed(key) || self.go_on_in_copy(key) || self.searches == 0 {
                 return;
@@ -455,7 +485,7 @@ impl Reader {
             return false;
         }
         if let Some((key, watched)) = self.by_id.get(&id).and_then(|key| Some((*key, self.files.get_mut(key)?))) {
-            watched.gone_since = Some(Instant::now());
+            watched.gone_since = Some(clock::now());
             self.keep_open(key, file);
         }
         true

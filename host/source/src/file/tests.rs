@@ -2,6 +2,7 @@
 
 mod compressed;
 mod follow;
+mod model;
 mod restart;
 mod rotation;
 

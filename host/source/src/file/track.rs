@@ -1,6 +1,6 @@
 //! Follows acknowledgements: how far each file is delivered, without gaps.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 use wattle_batch::{Ack, Disposition};
 
 use super::checkpoint::{Entry, now};
+use super::clock;
 use super::identity::Proof;
 use super::known::{Known, Serial};
 use crate::stats::{SourceStats, add};
@@ -36,13 +37,13 @@ pub(crate) struct Tracker {
 
 #[derive(Default)]
 struct State {
-    files: HashMap<Key, Progress>,
+    files: BTreeMap<Key, Progress>,
     /// Files that were known and are not watched now.
     known: Known,
     /// Events delivered since the last snapshot.
     unsaved_events: u64,
     /// Files to read again, and when.
-    rewinds: HashMap<Key, Instant>,
+    rewinds: BTreeMap<Key, Instant>,
     /// Batches that are in flight.
     outstanding: usize,
     /// Something changed since the last snapshot.
@@ -61,6 +62,8 @@ struct Progress {
     /// Parts of the file in flight, in order. The first has the number `first`.
     parts: VecDeque<Part>,
     first: u64,
+    /// Batches of it that the sinks have not answered for, since it was last read again.
+    in_flight: u64,
     attempt: u32,
     /// Events that came back since it was last read again.
     returned_events: u64,
@@ -140,6 +143,7 @@ impl Tracker {
             epoch: 0,
             parts: VecDeque::new(),
             first: 0,
+            in_flight: 0,
             attempt: 0,
             returned_events: 0,
             is_leaving: false,
@@ -157,7 +161,7 @@ impl Tracker {
             progress.entry.seen = now();
             progress.is_leaving = remember;
             let events = progress.returned_events;
-            if !remember || came_back || progress.parts.is_empty() {
+            if !remember || progress.in_flight == 0 {
                 state.remember(key);
             }
             if came_back {
@@ -185,6 +189,7 @@ impl Tracker {
         let mut ticket = Ticket { key, epoch: 0, number: 0, events };
         if let Some(progress) = state.files.get_mut(&key) {
             ticket.epoch = progress.epoch;
+            progress.in_flight += 1;
             ticket.number = progress.first + progress.parts.len() as u64;
             progress.parts.push_back(Part { end, proof, is_done: false });
         }
@@ -215,20 +220,24 @@ impl Tracker {
         let mut wake = is_settled;
         let mut moved = false;
         let mut has_left = false;
+        if let Some(progress) = files.get_mut(&ticket.key).filter(|progress| progress.epoch == ticket.epoch) {
+            progress.in_flight = progress.in_flight.saturating_sub(1);
+        }
         match files.get_mut(&ticket.key) {
             Some(progress) if progress.epoch != ticket.epoch => {}
             Some(progress) if disposition == Disposition::Retry && !progress.is_leaving => {
                 progress.returned_events += ticket.events;
-                rewinds.entry(ticket.key).or_insert_with(|| Instant::now() + pause(progress.attempt));
+                rewinds.entry(ticket.key).or_insert_with(|| clock::now() + pause(progress.attempt));
                 wake = true;
             }
             Some(progress) if disposition != Disposition::Retry => {
                 moved = progress.deliver(ticket.number);
-                has_left = progress.is_leaving && progress.parts.is_empty();
+                has_left = progress.is_leaving && progress.in_flight == 0;
                 wake |= progress.parts.is_empty();
             }
             gone if disposition == Disposition::Retry => {
-                has_left = gone.is_some();
+                // What was sent before it may still be delivered, and moves the position.
+                has_left = gone.is_some_and(|progress| progress.in_flight == 0);
                 self.count_lost(ticket.events);
             }
             _ => {}
@@ -260,10 +269,10 @@ impl Tracker {
 
     /// Files to read again now, with the position to go back to and its proof.
     pub(crate) fn take_rewinds(&self) -> Vec<(Key, u64, Option<Proof>)> {
-        let now = Instant::now();
+        let now = clock::now();
         let mut state = self.state.lock();
         let State { files, rewinds, .. } = &mut *state;
-        let due: Vec<Key> = rewinds.extract_if(|_, at| *at <= now).map(|(key, _)| key).collect();
+        let due: Vec<Key> = rewinds.extract_if(.., |_, at| *at <= now).map(|(key, _)| key).collect();
         due.into_iter()
             .filter_map(|key| {
                 let progress = files.get_mut(&key)?;
@@ -309,6 +318,10 @@ impl Tracker {
 
     /// Lets the reading thread sleep until something happens.
     pub(crate) fn wait(&self, longest: Duration) {
+        #[cfg(test)]
+        if !self.is_stopped() && clock::fake::wait(longest) {
+            return;
+        }
         let mut state = self.state.lock();
         if !state.is_woken && !state.is_stopped {
             self.reader.wait_for(&mut state, longest);
@@ -417,6 +430,7 @@ impl Progress {
         self.epoch += 1;
         self.attempt += 1;
         self.returned_events = 0;
+        self.in_flight = 0;
         self.first += self.parts.len() as u64;
         self.parts.clear();
         self.entry.end = None;

@@ -4,6 +4,7 @@ use std::fs::{File, Metadata};
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
 
+use super::clock;
 use super::identity::{FileId, Head, Proof, Version};
 use super::names::base;
 use super::options::Settings;
@@ -61,8 +62,8 @@ pub(crate) struct Watched {
 
 impl Watched {
     pub(crate) fn new(path: PathBuf, id: FileId, metadata: &Metadata, head: Head, framing: Framing) -> Self {
-        let age = metadata.modified().ok().and_then(|at| SystemTime::now().duration_since(at).ok()).unwrap_or_default();
-        let now = Instant::now();
+        let age = metadata.modified().ok().and_then(|at| clock::wall().duration_since(at).ok()).unwrap_or_default();
+        let now = clock::now();
         Self {
             base: base(&path),
             path,
@@ -107,7 +108,7 @@ impl Watched {
 
     /// Whether there is something to read now.
     pub(crate) fn is_ready(&self, settings: &Settings, once: bool) -> bool {
-        let now = Instant::now();
+        let now = clock::now();
         if self.is_complete || self.not_before.is_some_and(|until| until > now) {
             return false;
         }
@@ -123,17 +124,17 @@ impl Watched {
 
     /// Whether it has not changed for as long as a file must that is read as a whole.
     pub(crate) fn is_stable(&self, settings: &Settings) -> bool {
-        self.changed_at.elapsed() >= settings.stable_after
+        clock::since(self.changed_at) >= settings.stable_after
     }
 
     /// Whether an event that waits for more has waited long enough.
     pub(crate) fn is_settled(&self) -> bool {
-        self.settles_after.is_some_and(|after| self.changed_at.elapsed() >= after)
+        self.settles_after.is_some_and(|after| clock::since(self.changed_at) >= after)
     }
 
     /// Whether it is gone, and nobody has written to it since for so long that nobody will.
     pub(crate) fn is_over(&self, wait: Duration) -> bool {
-        self.gone_since.is_some_and(|since| since.elapsed() >= wait) && self.changed_at.elapsed() >= wait
+        self.gone_since.is_some_and(|since| clock::since(since) >= wait) && clock::since(self.changed_at) >= wait
     }
 
     /// Takes note of what the file is like now; returns whether that is new.
@@ -143,7 +144,7 @@ impl Watched {
         if is_new {
             self.version = version;
             self.has_news = true;
-            self.changed_at = Instant::now();
+            self.changed_at = clock::now();
         }
         is_new
     }
