@@ -16,7 +16,8 @@ pub(crate) struct EncodingOptions {
     /// What stands after each event. Default: `newline`.
     pub(crate) framing: Option<Framing>,
     /// With codec `text`: writes a body that is valid JSON and holds line breaks on one line, without the white space
-    /// outside its strings. Default: off, except for `http`, where NDJSON needs it.
+    /// outside its strings, so that every line of the output is one event. Default: `true` where `framing` is
+    /// `newline`, and for `http`.
     pub(crate) minify: Option<Switch>,
 }
 
@@ -27,7 +28,7 @@ pub(crate) enum Codec {
     /// The whole event as JSON on one line: body, attributes, resource, timestamp and why it failed.
     #[default]
     Json,
-    /// The body only, byte for byte, line breaks inside of it included.
+    /// The body only, byte for byte, except for what `minify` says of JSON with line breaks.
     Text,
 }
 
@@ -58,10 +59,11 @@ pub(crate) struct Encoding {
 impl Encoding {
     /// As the options say, for sinks that take payloads as they are.
     pub(crate) fn new(options: &EncodingOptions) -> Self {
+        let framing = options.framing.unwrap_or_default();
         Self {
             codec: options.codec,
-            framing: options.framing.unwrap_or_default(),
-            minify: options.minify.is_some_and(|minify| minify.0),
+            framing,
+            minify: options.minify.map_or(framing == Framing::Newline, |minify| minify.0),
             values: false,
             ends: false,
         }
@@ -175,8 +177,15 @@ mod tests {
     #[test]
     fn text_is_the_body_byte_for_byte() {
         let expected = format!("x\n{}\n\n", std::str::from_utf8(PRETTY).unwrap());
-        assert_eq!(encode(r#"{"codec":"text"}"#, |_| {}, &[b"x", PRETTY, b""]).0, expected);
+        assert_eq!(encode(r#"{"codec":"text","minify":false}"#, |_| {}, &[b"x", PRETTY, b""]).0, expected);
         assert_eq!(encode(r#"{"codec":"text","framing":"none"}"#, |_| {}, &[b"x", b"y"]).0, "xy");
+    }
+
+    #[test]
+    fn a_line_of_the_output_is_one_event_unless_the_options_say_otherwise() {
+        assert_eq!(encode(r#"{"codec":"text"}"#, |_| {}, &[PRETTY, b"y"]).0, "{\"a\":\"b c\"}\ny\n");
+        let as_it_is = std::str::from_utf8(PRETTY).unwrap();
+        assert_eq!(encode(r#"{"codec":"text","framing":"none"}"#, |_| {}, &[PRETTY]).0, as_it_is);
     }
 
     #[test]
