@@ -74,9 +74,9 @@ fn exit_codes_are_as_the_help_says() {
 }
 
 #[test]
-fn both_versions_of_the_pack_are_built_in() {
+fn every_version_of_the_pack_is_built_in() {
     let ended = Folder::new().run(&["pack", "list"]);
-    assert_eq!(ended.text(), "cloudtrail@1.0.0  built in\ncloudtrail@1.1.0  built in\n");
+    assert_eq!(ended.text(), "cloudtrail@1.0.0  built in\ncloudtrail@1.1.0  built in\ncloudtrail@1.2.0  built in\n");
 }
 
 #[test]

@@ -10,5 +10,6 @@
 
 mod broken;
 mod concatenated;
+mod counted;
 mod large;
 mod samples;

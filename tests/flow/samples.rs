@@ -61,15 +61,34 @@ fn configuration(include: &str, framing: &str) -> String {
         "[sources.logs]\ntype = \"file\"\ninclude = [\"{include}/*\"]\nframing = \"{framing}\"\n\
          [pipelines.main]\ninputs = [\"logs\"]\npack = \"cloudtrail@1.0.0\"\n"
     );
-    for codec in ["text", "json"] {
+    for (codec, more) in [("text", "encoding.minify = false\n"), ("json", "")] {
         for output in OUTPUTS {
             config += &format!(
                 "[sinks.{output}-{codec}]\ntype = \"file\"\ninputs = [\"main.{output}\"]\nfsync = \"never\"\n\
-                 path = \"{output}.{codec}\"\nencoding.codec = \"{codec}\"\n"
+                 path = \"{output}.{codec}\"\nencoding.codec = \"{codec}\"\n{more}"
             );
         }
     }
     config
+}
+
+/// JSON with line breaks on one line, without the white space outside its strings; any other text as it is.
+fn on_one_line(text: &str) -> String {
+    if !text.trim_end().contains('\n') || serde_json::from_str::<Value>(text).is_err() {
+        return text.to_owned();
+    }
+    let (mut in_string, mut escaped) = (false, false);
+    let keep = |c: &char| {
+        let kept = in_string || !c.is_ascii_whitespace();
+        (in_string, escaped) = match (escaped, c) {
+            (true, _) => (in_string, false),
+            (false, '\\') => (in_string, true),
+            (false, '"') => (!in_string, false),
+            (false, _) => (in_string, false),
+        };
+        kept
+    };
+    text.chars().filter(keep).collect()
 }
 
 /// What jq would find: the same structure and values, but for values of secret keys.
@@ -209,11 +228,18 @@ fn check_stdin(sample: &str, shape: Shape) {
     let expected = expected(&text_of(file), shape);
     let pipeline = ended.summary().pipeline().clone();
     assert_eq!(pipeline.delivered + pipeline.failed, expected.len() as u64);
-    let mut seen = bodies(&folder, &["out/processed.ndjson".to_owned(), "out/get_describe_list.ndjson".to_owned()]);
+    let named = ["out/processed.ndjson".to_owned(), "out/get_describe_list.ndjson".to_owned()];
+    let mut seen = bodies(&folder, &named);
+    let lines = named.iter().flat_map(|name| folder.read(name)).filter(|byte| *byte == b'\n').count();
+    assert_eq!(lines, seen.len(), "every line is one event");
     assert_hidden(&String::from_utf8(folder.read("out/fails.ndjson")).unwrap());
     seen.extend(folder.events("out/fails.ndjson").iter().map(|e| e["body"].as_str().unwrap().trim_end().to_owned()));
+    // Outputs of `--out` have one event a line; failed events keep their body inside the JSON of the event.
+    let mut seen: Vec<String> = seen.iter().map(|body| on_one_line(body)).collect();
+    let mut expected: Vec<String> = sorted_masked(&expected).iter().map(|body| on_one_line(body)).collect();
     seen.sort();
-    assert_eq!(seen, sorted_masked(&expected));
+    expected.sort();
+    assert_eq!(seen, expected);
 }
 
 #[test]

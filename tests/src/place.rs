@@ -54,7 +54,7 @@ pub(crate) fn shared_data() -> PathBuf {
         let lock = std::fs::File::create(folder.join("tests-lock")).unwrap();
         lock.lock().unwrap();
         let mut graph = std::process::Command::new(binary());
-        let done = graph.args(["graph", "cloudtrail@1.1.0"]).env("WATTLE_DATA_DIR", &folder).output().unwrap();
+        let done = graph.args(["graph", "cloudtrail@1.2.0"]).env("WATTLE_DATA_DIR", &folder).output().unwrap();
         assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
         folder
     });

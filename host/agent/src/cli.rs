@@ -132,7 +132,7 @@ pub(crate) enum Command {
 #[derive(Args)]
 #[command(after_help = "Signals: SIGTERM and SIGINT drain and end (a second one ends at once), SIGHUP reloads.\n\n\
                         Examples:\n  wattle run --config agent.toml\n  wattle run --config agent.toml --once\n  \
-                        zcat *.json.gz | wattle run --pack cloudtrail@1.1.0 --out out")]
+                        zcat *.json.gz | wattle run --pack cloudtrail@1.2.0 --out out")]
 pub(crate) struct RunOptions {
     /// The configuration
     #[arg(
