@@ -21,7 +21,7 @@ const OPTIONS: &[(&str, &[&str])] = &[
     ("mask", &["fields", "rules", "replacement", "skip_values"]),
     ("parse", &["field", "format", "into", "on_conflict"]),
     ("route", &["paths"]),
-    ("unroll", &["from", "path", "into", "single"]),
+    ("unroll", &["from", "path", "into", "single", "broken", "unsupported"]),
 ];
 
 impl Nodes for FakeNodes {
