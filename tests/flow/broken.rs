@@ -89,7 +89,7 @@ fn documents() -> BTreeMap<String, (Vec<u8>, &'static str)> {
     add("lone-surrogate.json", records(&[b"{\"eventName\":\"\\ud800\"}"]), "not-json");
     add("nul-inside.json", records(&[b"{\"eventName\":\"a\0b\"}"]), "not-json");
     add("not-utf8.json", records(&[b"{\"eventName\":\"\xff\"}"]), "not-json");
-    add("utf16.json", "{\"Records\":[]}".encode_utf16().flat_map(u16::to_le_bytes).collect(), "not-json");
+    add("utf16.json", "{\"Records\":[]}".encode_utf16().flat_map(u16::to_le_bytes).collect(), "not-text");
     add("deep.json", deep(10_000), "not-json");
     add("deep-element.json", records(&[&deep(10_000)]), "not-json");
     add(
