@@ -38,6 +38,7 @@ mod outline;
 mod params;
 mod pattern;
 mod pipeline;
+mod plain;
 mod plan;
 mod quantity;
 mod reader;
@@ -49,6 +50,7 @@ mod suggest;
 mod template;
 mod trial;
 mod trust;
+mod unclosed;
 mod value;
 mod wire;
 

@@ -3,7 +3,7 @@
 use crate::artifact::OptionError;
 use crate::codes::Code;
 use crate::findings::{Findings, Place};
-use crate::suggest;
+use crate::plain::plain;
 use crate::value::{Data, Item, Table};
 
 /// A step of a path such as `rules[0]."a key"`.
@@ -36,8 +36,18 @@ fn steps(path: &str) -> Vec<Step<'_>> {
     steps
 }
 
-/// The place of the value at a path, else of its nearest parent, and the note of the parameter it came from.
-fn locate(path: &str, table: &Table, whole: Place) -> (Place, Option<String>) {
+/// Where an option stands.
+struct Located {
+    /// The value, else the name of its nearest parent.
+    value: Place,
+    /// Its name, else that of its nearest parent.
+    name: Place,
+    /// The note of the parameter that it came from.
+    note: Option<String>,
+}
+
+/// Finds the option at a path, else its nearest parent.
+fn locate(path: &str, table: &Table, whole: Place) -> Located {
     let mut place = whole;
     let mut item: Option<&Item> = None;
     let mut name = whole;
@@ -50,13 +60,13 @@ fn locate(path: &str, table: &Table, whole: Place) -> (Place, Option<String>) {
         };
         let Some((key_place, next)) = next else {
             // What is asked for is absent; the name of what lacks it says more than its whole text.
-            return (name, item.and_then(|item| item.param.clone()));
+            return Located { value: name, name, note: item.and_then(|item| item.param.clone()) };
         };
         item = Some(next);
         name = key_place;
         place = next.place;
     }
-    (place, item.and_then(|item| item.param.clone()))
+    Located { value: place, name, note: item.and_then(|item| item.param.clone()) }
 }
 
 /// Reports what those who check options found wrong; `owner` is such as ``node `mask` ``.
@@ -69,46 +79,20 @@ pub(crate) fn report(
     findings: &mut Findings,
 ) {
     for OptionError { path, message } in errors {
-        let (place, note) = locate(&path, options, whole);
-        let (message, hint) = reword(&path, message);
-        let message = match path.as_str() {
-            "" => format!("bad options of {owner}: {message}"),
-            path => format!("bad option `{path}` of {owner}: {message}"),
+        let Located { value, name, note } = locate(&path, options, whole);
+        let plain = plain(&message);
+        let (message, place) = match (&plain.unknown, path.as_str()) {
+            (Some(unknown), path) => {
+                let is_named = matches!(steps(path).last(), Some(Step::Key(last)) if last == unknown);
+                let dot = if path.is_empty() { "" } else { "." };
+                let full = if is_named { path.to_owned() } else { format!("{path}{dot}{unknown}") };
+                (format!("unknown option `{full}` of {owner}"), name)
+            }
+            (None, "") => (format!("bad options of {owner}: {}", plain.message), value),
+            (None, path) => (format!("bad option `{path}` of {owner}: {}", plain.message), value),
         };
-        findings.report(code.at(place, message).hint_if(hint).note_if(note));
+        findings.report(code.at(place, message).hint_if(plain.hint).note_if(note));
     }
-}
-
-/// Puts what the reader of options says of names into words for people, with the name that may have been meant as hint.
-fn reword(path: &str, message: String) -> (String, Option<String>) {
-    if let Some((name, rest)) = quoted(&message, "missing field ") {
-        return (format!("option `{name}` is missing{rest}"), None);
-    }
-    let (text, known) = if let Some((name, known)) = quoted(&message, "unknown field ") {
-        let is_named = matches!(steps(path).last(), Some(Step::Key(last)) if *last == name);
-        (
-            if is_named { "there is no such option".to_owned() } else { format!("there is no option `{name}`") },
-            (name, known),
-        )
-    } else if let Some((name, known)) = quoted(&message, "unknown variant ") {
-        (format!("`{name}` is not a value of it"), (name, known))
-    } else {
-        return (message, None);
-    };
-    // `, expected one of `a`, `b``, `, expected `a` or `b``, or `, there are no fields`.
-    let (name, known) = known;
-    let known: Vec<&str> = known.split('`').skip(1).step_by(2).collect();
-    let hint = match suggest::closest(name, known.iter().copied()) {
-        Some(close) => Some(format!("did you mean `{close}`?")),
-        None if known.is_empty() => None,
-        None => Some(format!("it takes {}", suggest::list(known))),
-    };
-    (text, hint)
-}
-
-/// The name in backticks after this beginning, and what follows it.
-fn quoted<'m>(message: &'m str, begin: &str) -> Option<(&'m str, &'m str)> {
-    message.strip_prefix(begin)?.strip_prefix('`')?.split_once('`')
 }
 
 #[cfg(test)]
@@ -131,36 +115,6 @@ mod tests {
     }
 
     #[test]
-    fn names_that_do_not_exist_come_with_those_that_do() {
-        for (path, message, text, hint) in [
-            (
-                "request.concurency",
-                "unknown field `concurency`, expected one of `timeout`, `concurrency`",
-                "there is no such option",
-                Some("did you mean `concurrency`?"),
-            ),
-            (
-                "proxy",
-                "unknown field `x`, expected `http` or `https`",
-                "there is no option `x`",
-                Some("it takes `http`, `https`"),
-            ),
-            ("", "unknown field `x`, there are no fields", "there is no option `x`", None),
-            (
-                "codec",
-                "unknown variant `jsn`, expected `json` or `text`",
-                "`jsn` is not a value of it",
-                Some("did you mean `json`?"),
-            ),
-            ("", "missing field `uri`", "option `uri` is missing", None),
-            ("uri", "must begin with `http://`", "must begin with `http://`", None),
-        ] {
-            let found = reword(path, message.to_owned());
-            assert_eq!((found.0.as_str(), found.1.as_deref()), (text, hint), "{message}");
-        }
-    }
-
-    #[test]
     fn falls_back_to_the_nearest_parent() {
         let text = "options = { rules = [{ pattern = \"(\" }] }";
         let mut findings = Findings::default();
@@ -171,7 +125,7 @@ mod tests {
         for (path, column) in
             [("rules[0].pattern", 34), ("rules[0].group", 22), ("rules[7].group", 13), ("fields", 1), ("", 1)]
         {
-            let (place, _) = locate(path, options, whole);
+            let place = locate(path, options, whole).value;
             assert_eq!(findings.describe(place), format!("a:1:{column}"), "{path}");
         }
     }

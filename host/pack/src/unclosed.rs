@@ -1,0 +1,143 @@
+//! Finds the bracket that is never closed in TOML that does not parse.
+//!
+//! A parser goes on after an unclosed bracket and reports each further line of the file as an error of the array that never
+//! ends. One error at the bracket says more.
+
+/// The opening bracket that has no partner: its byte position and its character.
+///
+/// An array or inline table is taken to have ended where a line begins like the header of a table, or, in an array, like
+/// `key = `; neither can begin a line inside of an array.
+pub(crate) fn unclosed(text: &str) -> Option<(usize, char)> {
+    let bytes = text.as_bytes();
+    let mut open: Vec<(usize, u8)> = Vec::new();
+    let mut at = 0;
+    let mut is_line_start = true;
+    while let Some(&byte) = bytes.get(at) {
+        if is_line_start {
+            let line = text.get(at..).unwrap_or_default().lines().next().unwrap_or_default();
+            if let Some(&(place, bracket)) = open.last()
+                && (is_header(line) || bracket == b'[' && is_assignment(line))
+            {
+                return Some((place, char::from(bracket)));
+            }
+            if open.is_empty() && line.trim_start().starts_with('[') {
+                // A header of a table; what is wrong in it is an error of its own.
+                at += line.len();
+                is_line_start = false;
+                continue;
+            }
+        }
+        is_line_start = byte == b'\n';
+        match byte {
+            b'#' => {
+                at += text.get(at..).unwrap_or_default().lines().next().unwrap_or_default().len();
+                continue;
+            }
+            b'"' | b'\'' => {
+                at = string_end(bytes, at)?;
+                continue;
+            }
+            b'[' | b'{' => open.push((at, byte)),
+            b']' | b'}' => match open.pop() {
+                Some((_, bracket)) if (bracket == b'[') == (byte == b']') => {}
+                // Closed by the partner of another one: the inner one is open still.
+                Some((place, bracket)) => return Some((place, char::from(bracket))),
+                // One too many is no bracket that is open.
+                None => return None,
+            },
+            _ => {}
+        }
+        at += 1;
+    }
+    open.last().map(|&(place, bracket)| (place, char::from(bracket)))
+}
+
+/// Where the string that begins at `start` ends; `None` if it does not, which is an error of its own.
+fn string_end(bytes: &[u8], start: usize) -> Option<usize> {
+    let quote = *bytes.get(start)?;
+    let long = [quote; 3];
+    let is_long = bytes.get(start..start + 3) == Some(&long);
+    let mut at = start + if is_long { 3 } else { 1 };
+    loop {
+        match *bytes.get(at)? {
+            b'\\' if quote == b'"' => at += 1,
+            b'\n' if !is_long => return None,
+            byte if byte == quote && !is_long => return Some(at + 1),
+            byte if byte == quote && bytes.get(at..at + 3) == Some(&long) => {
+                at += 3;
+                // Up to two more quotes belong to the string.
+                while bytes.get(at) == Some(&quote) {
+                    at += 1;
+                }
+                return Some(at);
+            }
+            _ => {}
+        }
+        at += 1;
+    }
+}
+
+/// Whether a line is the header of a table, such as `[sinks.out]`.
+fn is_header(line: &str) -> bool {
+    let line = line.split('#').next().unwrap_or_default().trim();
+    let Some(inner) = line.strip_prefix('[').and_then(|l| l.strip_suffix(']')) else { return false };
+    let inner = inner.strip_prefix('[').and_then(|l| l.strip_suffix(']')).unwrap_or(inner);
+    is_key(inner) && inner.chars().any(|c| c.is_ascii_alphabetic())
+}
+
+/// Whether a line begins with `key =`.
+fn is_assignment(line: &str) -> bool {
+    line.split_once('=').is_some_and(|(key, _)| is_key(key))
+}
+
+/// Whether a text is a key, perhaps with dots.
+fn is_key(text: &str) -> bool {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '"' | '\'' | ' ' | '@');
+    let is_even = |quote| text.matches(quote).count() % 2 == 0;
+    !text.trim().is_empty() && text.chars().all(is_part) && is_even('"') && is_even('\'')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The text before the bracket that is found.
+    fn before(text: &str) -> Option<&str> {
+        unclosed(text).map(|(at, _)| &text[..at])
+    }
+
+    #[test]
+    fn finds_the_bracket_wherever_the_array_stops() {
+        for (text, expected) in [
+            ("a = [1, 2\nb = 3\n", Some("a = ")),
+            ("a = [\"x\",\n[sinks.out]\ntype = \"console\"\n", Some("a = ")),
+            ("a = [\n  [1, 2],\n  [3\n[[pipelines.p.rules]]\n", Some("a = [\n  [1, 2],\n  ")),
+            ("a = { b = 1, c = [2 }\nd = 4", Some("a = { b = 1, c = ")),
+            ("a = { b = 1\n[t]\n", Some("a = ")),
+            ("a = [\"]\", ']', 1 # ]\nb = 1", Some("a = ")),
+            ("a = \"\"\"[\n\"\"\"\nb = [\n", Some("a = \"\"\"[\n\"\"\"\nb = ")),
+            ("rules = [{ a = 1 ]\n", Some("rules = [")),
+            ("a = [1, 2]\nb = { c = [1] }\n[t]\n[[u]]\n", None),
+            ("a = [\n  \"x\", # [\n  \"y=z\",\n]\n", None),
+            ("a = 1]\n", None),
+            ("a = \"x\n", None),
+            ("[pipelines.main\na = 1\n", None),
+        ] {
+            assert_eq!(before(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn every_array_that_is_cut_open_is_found_whatever_follows() {
+        let whole = "[a]\nx = [\"1\", \"2\"]\ny = { k = [1], l = \"[\" }\nz = [\n  { n = 1 },\n]\n[b]\nw = 1\n";
+        assert_eq!(unclosed(whole), None);
+        for (at, _) in whole
+            .match_indices([']', '}'])
+            .filter(|(at, _)| !["[a]", "[b]"].contains(&whole.get(at - 2..=*at).unwrap_or("")))
+        {
+            let cut = format!("{}{}", &whole[..at], &whole[at + 1..]);
+            let found = unclosed(&cut).unwrap_or_else(|| panic!("nothing is found in\n{cut}"));
+            assert!(found.0 < at, "{cut}");
+        }
+    }
+}
