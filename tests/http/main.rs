@@ -8,7 +8,9 @@
     reason = "a test that cannot go on fails; clippy exempts only the test functions themselves"
 )]
 
+mod clients;
 mod killed;
+mod proxy;
 
 use std::net::{SocketAddr, TcpStream};
 use std::sync::mpsc::{RecvTimeoutError, channel};

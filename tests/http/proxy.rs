@@ -1,0 +1,87 @@
+//! Machines that reach other hosts through a proxy only.
+
+use std::net::SocketAddr;
+
+use wattle_tests::{Agent, Endpoint, Folder, free_address, wait_until};
+
+/// A sink that sends three lines to this address.
+fn config(uri: &str, more: &str) -> String {
+    format!(
+        r#"
+        [sources.in]
+        type = "file"
+        include = ["in.log"]
+        [pipelines.main]
+        inputs = ["in"]
+        outputs.all.inputs = ["input"]
+        [sinks.out]
+        type = "http"
+        inputs = ["main.all"]
+        uri = "{uri}"
+        {more}
+        batch.timeout = "20ms"
+        request.retry_initial_backoff = "50ms"
+        request.retry_max_backoff = "200ms"
+        "#
+    )
+}
+
+fn start(uri: &str, more: &str, variables: &[(&str, &str)]) -> (Folder, Agent) {
+    let folder = Folder::new();
+    folder.write("in.log", "1\n2\n3\n");
+    folder.write("agent.toml", config(uri, more));
+    let mut agent =
+        Agent::start(folder.wattle().envs(variables.iter().copied()).args(["run", "--config", "agent.toml"]));
+    agent.wait_for("running");
+    (folder, agent)
+}
+
+/// Checks that an endpoint gets all events, as the proxy or as the server itself.
+fn arrives(at: SocketAddr, uri: &str, more: &str, variables: &[(&str, &str)]) -> String {
+    let endpoint = Endpoint::listen(at);
+    let (_folder, agent) = start(uri, more, variables);
+    wait_until("the events", || endpoint.events().len() == 3);
+    agent.stop().log
+}
+
+#[test]
+fn the_proxy_of_the_environment_is_used_and_named() {
+    let at = free_address();
+    let proxy = format!("http://me:geheim@{at}");
+    for name in ["http_proxy", "HTTP_PROXY", "ALL_PROXY"] {
+        let log = arrives(at, "http://in.example.invalid/", "", &[(name, &proxy)]);
+        assert!(log.contains(&format!("proxy=\"{at}\"")) || log.contains(&format!("proxy={at}")), "{log}");
+        assert!(!log.contains("geheim"), "a secret in the log");
+    }
+}
+
+#[test]
+fn what_no_proxy_names_is_reached_without_one() {
+    let (at, nowhere) = (free_address(), free_address());
+    let proxy = format!("http://{nowhere}");
+    arrives(at, &format!("http://{at}/"), "", &[("http_proxy", &proxy), ("no_proxy", "127.0.0.0/8")]);
+    arrives(at, &format!("http://{at}/"), "proxy.enabled = false", &[("http_proxy", &proxy)]);
+}
+
+#[test]
+fn the_option_goes_before_the_environment() {
+    let (at, nowhere) = (free_address(), free_address());
+    let (option, proxy) = (format!("proxy = \"http://{at}\""), format!("http://{nowhere}"));
+    arrives(at, "http://in.example.invalid/", &option, &[("http_proxy", &proxy)]);
+}
+
+#[test]
+fn a_proxy_that_cannot_be_used_is_refused_at_the_start() {
+    let folder = Folder::new();
+    folder.write("agent.toml", config("http://in.example.invalid/", ""));
+    let ended = wattle_tests::finish(
+        folder.wattle().env("HTTP_PROXY", "socks5://me:geheim@h:1").args(["run", "--config", "agent.toml"]),
+        b"",
+    );
+    assert_ne!(ended.code, 0);
+    assert!(ended.log.contains("environment variable `HTTP_PROXY`") && !ended.log.contains("geheim"), "{}", ended.log);
+    folder.write("agent.toml", config("http://in.example.invalid/", "proxy.htps = \"http://p:1\""));
+    let ended = folder.run(&["validate", "agent.toml"]);
+    let said = ended.text();
+    assert!(said.contains("unknown option `proxy.htps`") && said.contains("did you mean `https`?"), "{said}");
+}
