@@ -11,6 +11,7 @@
     reason = "a test that cannot go on fails; clippy exempts only the test functions themselves"
 )]
 
+mod reference;
 mod schema;
 
 use std::fs;

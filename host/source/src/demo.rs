@@ -28,27 +28,26 @@ const DOCUMENTS_ONCE: u64 = 100;
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Options {
-    /// What is generated; `cloudtrail` is all there is.
+    /// What the source generates; `cloudtrail` is the only format. Default: `cloudtrail`.
     #[serde(rename = "format")]
     _format: Format,
-    /// The same seed and options give the same bytes.
+    /// Seed of the generator: the same seed and options give the same bytes. Default: 0.
     seed: Number<u64>,
-    /// How many documents; without it there is no end, or it is after 100 documents when the agent takes only what the
-    /// sources hold now.
+    /// Number of documents. Default: no end, or 100 with `wattle run --once`.
     documents: Option<Number<u64>>,
-    /// Records in a document: a number, a range, or `natural`, which is what CloudTrail delivers.
+    /// Records in a document: a number, a range, or `natural`, as CloudTrail delivers them. Default: `natural`.
     records_per_document: Records,
-    /// Time from one document to the next.
+    /// Time from one document to the next. Default: none.
     interval: Option<Period>,
-    /// Documents per second; without it and `interval` they come as fast as they are taken.
+    /// Documents per second. Default: without `interval`, as fast as the pipeline takes them.
     rate: Option<Number<f64>>,
-    /// How the JSON is laid out.
+    /// Layout of the JSON. Default: `compact`.
     form: Form,
-    /// What documents consist of. With `ndjson` each record is an event; otherwise each document is.
+    /// Shape of a document. With `ndjson` each record is an event; otherwise each document is. Default: `records`.
     shape: Shape,
-    /// The share of records with an `errorCode`, from 0 to 1.
+    /// Share of records with an `errorCode`, from 0 to 1. Default: 0.1.
     error_rate: Number<f64>,
-    /// The share of records with a readable `accessKeyId`, from 0 to 1.
+    /// Share of records with a readable `accessKeyId`, from 0 to 1. Default: 0.6.
     secret_rate: Number<f64>,
 }
 

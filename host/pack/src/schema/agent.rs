@@ -4,20 +4,20 @@ use serde_json::{Map, Value as Json, json};
 
 use super::embed::{embed, with_keys};
 use super::{
-    Key, MAY, MUST, NAMES, OptionSchemas, boolean, duration, fraction, graph, named, number, one_of, root, set, size,
-    string, strings, table,
+    Key, MAY, MUST, NAMES, OptionSchemas, boolean, described, duration, fraction, graph, named, number, one_of, root,
+    set, size, string, strings, table,
 };
 
 /// The JSON schema of `agent.toml`.
 pub fn agent_schema(options: &OptionSchemas) -> Json {
     let mut definitions = Map::new();
-    let inputs = json!({ "inputs": strings(), "buffer": buffer() });
+    let inputs = json!({ "inputs": inputs(), "buffer": buffer() });
     let sources = component("source", &options.sources, &json!({}), &mut definitions);
     let sinks = component("sink", &options.sinks, &inputs, &mut definitions);
     let keys = vec![
         ("agent", MAY, "Settings of the agent itself.", agent()),
-        ("packs", MAY, "Where packs are, and whose are trusted.", packs()),
-        ("admin", MAY, "Where health, metrics and status are served.", admin()),
+        ("packs", MAY, "Where packs are, and which ones are trusted.", packs()),
+        ("admin", MAY, "The listener for health, metrics and status.", admin()),
         ("sources", MAY, "Where events begin, by name.", named(NAMES, sources)),
         ("pipelines", MAY, "What happens to events, by name.", named(NAMES, pipeline(options, &mut definitions))),
         ("sinks", MAY, "Where events end, by name.", named(NAMES, sinks)),
@@ -25,32 +25,65 @@ pub fn agent_schema(options: &OptionSchemas) -> Json {
     root("agent.toml", "The configuration of a Wattle agent.", table(keys), definitions)
 }
 
+fn inputs() -> Json {
+    described(
+        strings(),
+        "Outputs of pipelines whose events the sink receives: `pipeline.output`, or `pipeline.*` for all.",
+    )
+}
+
 /// Names that are no identifiers, such as hosts.
 const ANY: &str = "";
 
 fn agent() -> Json {
     let batch = table(vec![
-        ("max_bytes", MAY, "Bytes of bodies.", size()),
-        ("max_events", MAY, "Number of events.", number(1, 10_000_000)),
-        ("max_age", MAY, "Age of the first event.", duration()),
+        ("max_bytes", MAY, "Bytes of bodies that close a batch. Default: `256KiB`.", size()),
+        ("max_events", MAY, "Number of events that close a batch. Default: 10000.", number(1, 10_000_000)),
+        ("max_age", MAY, "Age of the first event that closes a batch. Default: `100ms`.", duration()),
     ]);
     let artifacts = table(vec![
-        ("max_size", MAY, "Bytes of the file.", size()),
-        ("max_functions", MAY, "Functions of all its modules.", number(1, 1_000_000)),
-        ("max_compile_time", MAY, "Time that compiling it may take.", duration()),
-        ("max_compile_memory", MAY, "Memory of the process that compiles it. Default: `2GiB`.", size()),
-        ("baseline", MAY, "Whether it may start on code that is compiled fast, before it is optimized.", boolean()),
+        ("max_size", MAY, "Bytes of an artifact's file. Default: `64MiB`.", size()),
+        ("max_functions", MAY, "Functions of all modules of an artifact. Default: 200000.", number(1, 1_000_000)),
+        ("max_compile_time", MAY, "Time that compiling an artifact may take. Default: `2m`.", duration()),
+        ("max_compile_memory", MAY, "Memory of the process that compiles an artifact. Default: `2GiB`.", size()),
+        (
+            "baseline",
+            MAY,
+            "Whether a node may start on code of the baseline compiler while the optimized code is compiled. Default: true.",
+            boolean(),
+        ),
     ]);
-    let quarantine = table(vec![("max_size", MAY, "Bytes of the quarantine of one pipeline.", size())]);
+    let quarantine =
+        table(vec![("max_size", MAY, "Bytes of the quarantine of one pipeline. Default: `1GiB`.", size())]);
     let rollback = table(vec![
-        ("enabled", MAY, "Whether that happens at all.", boolean()),
-        ("probation", MAY, "For how long after the change.", duration()),
-        ("max_fault_rate", MAY, "By how much the share of batches that fault may grow.", fraction(0.0, 1.0)),
-        ("min_batches", MAY, "Batches that must have been seen first.", number(1, u64::MAX / 2)),
+        (
+            "enabled",
+            MAY,
+            "Whether the agent rolls back a version that faults soon after a reload applied it. Default: true.",
+            boolean(),
+        ),
+        ("probation", MAY, "How long after a reload a version can be rolled back. Default: `1m`.", duration()),
+        (
+            "max_fault_rate",
+            MAY,
+            "By how much the share of batches at which a node faults may grow, from 0 to 1. Default: 0.05.",
+            fraction(0.0, 1.0),
+        ),
+        (
+            "min_batches",
+            MAY,
+            "Batches that the new version must have processed first. Default: 20.",
+            number(1, u64::MAX / 2),
+        ),
     ]);
     table(vec![
-        ("data_dir", MAY, "Folder for checkpoints, buffers, caches and packs.", string()),
-        ("workers", MAY, "Number of worker threads; without it one for each core.", number(1, 1024)),
+        (
+            "data_dir",
+            MAY,
+            "Folder for checkpoints, buffers, caches and packs. Default: the environment variable `WATTLE_DATA_DIR`, else `/var/lib/wattle` for root and `~/.local/share/wattle` for others.",
+            string(),
+        ),
+        ("workers", MAY, "Number of worker threads. Default: one for each core.", number(1, 1024)),
         (
             "drain_timeout",
             MAY,
@@ -63,55 +96,85 @@ fn agent() -> Json {
             "How long a sink that a reload replaces or removes may take to deliver what it holds; then its events return to their sources and go to the new sinks. Default: 5 s.",
             duration(),
         ),
-        ("batch", MAY, "When a batch is closed: by whichever comes first.", batch),
-        ("limits", MAY, "Limits of nodes that name none of their own.", graph::limits()),
-        ("circuit", MAY, "Circuits of nodes that name none of their own.", graph::circuit()),
-        ("artifacts", MAY, "What an artifact may be.", artifacts),
-        ("quarantine", MAY, "How much may be kept of what must not leave.", quarantine),
-        ("rollback", MAY, "When a version that was just taken up is given up again.", rollback),
-        ("pack_tests", MAY, "Whether a changed pack must pass its own tests before it runs.", boolean()),
+        ("batch", MAY, "When a batch is closed: by whichever limit is reached first.", batch),
+        ("limits", MAY, "Limits of nodes that set none of their own.", graph::limits()),
+        ("circuit", MAY, "Circuits of nodes that set none of their own.", graph::circuit()),
+        ("artifacts", MAY, "Limits for artifacts. Read when the agent starts.", artifacts),
+        ("quarantine", MAY, "Limits of the quarantine.", quarantine),
+        ("rollback", MAY, "When the agent rolls back a version by itself.", rollback),
+        ("pack_tests", MAY, "Whether a changed pack must pass its own tests before it runs. Default: true.", boolean()),
     ])
 }
 
 fn packs() -> Json {
     let registry = table(vec![
-        ("insecure", MAY, "Allows plain http although it is another machine.", boolean()),
-        ("username", MAY, "Name, where it wants one.", string()),
-        ("password", MAY, "Password or token, as in `${REGISTRY_PASSWORD}`.", string()),
+        ("insecure", MAY, "Allows plain HTTP to another machine. Default: false.", boolean()),
+        (
+            "username",
+            MAY,
+            "User name for the registry. Default: the credentials in the environment or in the configuration of docker.",
+            string(),
+        ),
+        ("password", MAY, "Password or token, as in `${REGISTRY_PASSWORD}`. Default: none.", string()),
     ]);
     let pack = table(vec![
-        ("require", MAY, "Whether it must be signed.", boolean()),
-        ("publishers", MAY, "Publishers whose signature counts for it.", strings()),
+        ("require", MAY, "Whether this pack must be signed. Default: `trust.require`.", boolean()),
+        ("publishers", MAY, "Names of the keys whose signature this pack accepts. Default: all keys.", strings()),
     ]);
     let key = json!({ "anyOf": [string(), strings()] });
     let trust = table(vec![
-        ("require", MAY, "Whether packs must be signed.", boolean()),
-        ("keys", MAY, "Public keys of publishers, by name: lines that begin with `RW`.", named(ANY, key)),
-        ("packs", MAY, "What holds for some packs instead: by name, folder, or repository.", named(ANY, pack)),
+        ("require", MAY, "Whether packs must be signed. Default: false.", boolean()),
+        (
+            "keys",
+            MAY,
+            "Public keys of publishers, by name: lines that begin with `RW`. Default: none.",
+            named(ANY, key),
+        ),
+        ("packs", MAY, "Rules for single packs, by name, folder or repository. Default: none.", named(ANY, pack)),
     ]);
     table(vec![
-        ("path", MAY, "The library folder; without it `packs` in the data folder.", string()),
-        ("poll", MAY, "Time between two polls of a tag in a registry.", duration()),
-        ("timeout", MAY, "How long a registry may take for a small answer.", duration()),
-        ("registries", MAY, "Registries that need settings, by host.", named(ANY, registry)),
-        ("trust", MAY, "Whose packs are trusted.", trust),
+        ("path", MAY, "The library folder. Default: `packs` in the data folder.", string()),
+        ("poll", MAY, "Time between two polls of a tag in a registry. Default: `1m`.", duration()),
+        ("timeout", MAY, "How long a registry may take to answer. Default: `30s`.", duration()),
+        ("registries", MAY, "Settings of registries, by host. Default: none.", named(ANY, registry)),
+        ("trust", MAY, "Which packs are trusted.", trust),
     ])
 }
 
 fn admin() -> Json {
     table(vec![
         ("listen", MUST, "Address and port, such as `127.0.0.1:9598`.", string()),
-        ("allow_remote", MAY, "Allows an address that other machines can reach.", boolean()),
+        (
+            "allow_remote",
+            MAY,
+            "Allows an address that other machines can reach; the listener has neither passwords nor TLS. Default: false.",
+            boolean(),
+        ),
     ])
 }
 
 fn buffer() -> Json {
     table(vec![
-        ("type", MAY, "Where events wait for the sink.", one_of(["memory", "disk"])),
-        ("max_size", MAY, "Bytes that may wait.", size()),
-        ("when_full", MAY, "What becomes of further events.", one_of(["block", "drop_newest"])),
-        ("fsync", MAY, "On disk: when events are safe.", one_of(["always", "interval"])),
-        ("fsync_interval", MAY, "With `fsync = \"interval\"`: how long events are gathered.", duration()),
+        ("type", MAY, "Where events wait for the sink. Default: `memory`.", one_of(["memory", "disk"])),
+        ("max_size", MAY, "Bytes that may wait. Default: `8MiB` in memory, `1GiB` on disk.", size()),
+        (
+            "when_full",
+            MAY,
+            "What happens to further events when the buffer is full. Default: `block`.",
+            one_of(["block", "drop_newest"]),
+        ),
+        (
+            "fsync",
+            MAY,
+            "With `type = \"disk\"`: when events are synced. Default: `always`.",
+            one_of(["always", "interval"]),
+        ),
+        (
+            "fsync_interval",
+            MAY,
+            "With `fsync = \"interval\"`: how long events are collected before they are synced. Default: `500ms`.",
+            duration(),
+        ),
     ])
 }
 
@@ -139,7 +202,7 @@ fn component(kind: &str, types: &[(String, Json)], own: &Json, definitions: &mut
 fn trial(settings: Vec<Key>) -> Json {
     let mut keys = vec![
         ("pack", MUST, "A version of the pipeline's pack, or a reference to a pack.", string()),
-        ("params", MAY, "Parameters; without them those of the pipeline.", json!({ "type": "object" })),
+        ("params", MAY, "Parameters of the candidate. Default: those of the pipeline.", json!({ "type": "object" })),
     ];
     keys.extend(settings);
     json!({ "anyOf": [string(), table(keys)] })
@@ -152,74 +215,124 @@ fn or_true(keys: Vec<Key>) -> Json {
 
 fn grants() -> Json {
     let log = vec![
-        ("level", MAY, "The least severe line that is written.", one_of(["debug", "info", "warn", "error"])),
-        ("lines_per_second", MAY, "Lines of one node; more are counted and left out.", number(1, 1_000_000)),
+        ("level", MAY, "Lowest severity that is logged. Default: `info`.", one_of(["debug", "info", "warn", "error"])),
+        (
+            "lines_per_second",
+            MAY,
+            "Log lines of one node per second; the agent counts and drops more. Default: 100.",
+            number(1, 1_000_000),
+        ),
     ];
-    let metrics = vec![("max_series", MAY, "Series of one node.", number(1, 100_000))];
+    let metrics = vec![("max_series", MAY, "Metric series of one node. Default: 100.", number(1, 100_000))];
     let lookup_table = table(vec![
         ("path", MUST, "CSV with a header, or JSON: an array of objects.", string()),
-        ("kind", MAY, "How keys are compared.", one_of(["exact", "cidr"])),
-        ("key", MAY, "The column of the keys.", string()),
+        ("kind", MAY, "How keys are compared. Default: `exact`.", one_of(["exact", "cidr"])),
+        ("key", MAY, "Name of the column that holds the keys. Default: the first column.", string()),
     ]);
     let lookup_table = json!({ "anyOf": [string(), lookup_table] });
-    let lookup = table(vec![("tables", MAY, "Tables, by the name that nodes know.", named(ANY, lookup_table))]);
+    let lookup = table(vec![(
+        "tables",
+        MAY,
+        "Tables by name, each a path or a table of settings. Default: none.",
+        named(ANY, lookup_table),
+    )]);
     let kv = vec![
-        ("max_size", MAY, "Bytes of keys and values of one node.", size()),
-        ("max_keys", MAY, "Keys of one node.", number(1, 10_000_000)),
+        ("max_size", MAY, "Bytes of keys and values of one node. Default: `1MiB`.", size()),
+        ("max_keys", MAY, "Keys of one node. Default: 10000.", number(1, 10_000_000)),
     ];
     let http = table(vec![
-        ("hosts", MUST, "Hosts that may be asked, as in `api.example.com` or `*.example.com`.", strings()),
-        ("timeout", MAY, "Time of one request.", duration()),
-        ("max_response", MAY, "Bytes of a response.", size()),
-        ("time_per_batch", MAY, "Time of all requests for one batch.", duration()),
-        ("requests_per_batch", MAY, "Requests for one batch.", number(1, 100_000)),
-        ("allow_private", MAY, "Whether hosts may have addresses of private networks.", boolean()),
+        ("hosts", MUST, "Hosts that requests may go to, as in `api.example.com` or `*.example.com`.", strings()),
+        ("timeout", MAY, "Time of one request. Default: `2s`.", duration()),
+        ("max_response", MAY, "Bytes of a response. Default: `1MiB`.", size()),
+        ("time_per_batch", MAY, "Time of all requests for one batch. Default: `2s`.", duration()),
+        ("requests_per_batch", MAY, "Requests for one batch. Default: 100.", number(1, 100_000)),
+        (
+            "allow_private",
+            MAY,
+            "Whether hosts may have addresses of this machine and of private networks. Default: false.",
+            boolean(),
+        ),
     ]);
     table(vec![
-        ("log", MAY, "Lines in the agent's log.", or_true(log)),
-        ("metrics", MAY, "Metrics of their own.", or_true(metrics)),
-        ("clock", MAY, "The time.", boolean()),
-        ("random", MAY, "Random bytes.", boolean()),
-        ("lookup", MAY, "Tables from files.", lookup),
-        ("kv", MAY, "A store of keys and values that outlives swaps.", or_true(kv)),
-        ("http-client", MAY, "Requests over HTTP.", http),
+        ("log", MAY, "Whether nodes may write to the agent's log. Default: false.", or_true(log)),
+        ("metrics", MAY, "Whether nodes may have metrics of their own. Default: false.", or_true(metrics)),
+        ("clock", MAY, "Whether nodes may read the time. Default: false.", boolean()),
+        ("random", MAY, "Whether nodes may get random bytes. Default: false.", boolean()),
+        ("lookup", MAY, "Lookup tables from files.", lookup),
+        ("kv", MAY, "Whether nodes have a key-value store that survives swaps. Default: false.", or_true(kv)),
+        ("http-client", MAY, "HTTP requests of nodes.", http),
     ])
 }
 
 fn shadow() -> Vec<Key> {
     vec![
-        ("share", MAY, "Share of the batches that it is given.", fraction(0.0001, 1.0)),
-        ("max_cpu_share", MAY, "Share of one core that it may take.", fraction(0.0001, 1.0)),
+        (
+            "share",
+            MAY,
+            "Share of the batches that the shadow receives, from 0 to 1. Default: 1.",
+            fraction(0.0001, 1.0),
+        ),
+        ("max_cpu_share", MAY, "Share of one core that the shadow may use. Default: 0.2.", fraction(0.0001, 1.0)),
     ]
 }
 
 fn canary() -> Vec<Key> {
     let rate = fraction(0.0, 1.0);
-    let faults = "By how much its share of batches that fault may exceed that of the running version.";
+    let faults = "By how much the share of batches at which a node faults may exceed that of the running version, from 0 to 1. Default: 0.001.";
     vec![
-        ("share", MAY, "Share of the batches that go to it.", fraction(0.0001, 1.0)),
-        ("for", MAY, "How long it must do well.", duration()),
-        ("min_events", MAY, "Events that it must have seen besides.", number(0, u64::MAX / 2)),
+        (
+            "share",
+            MAY,
+            "Share of the batches that the canary receives, from 0 to 1. Default: 0.05.",
+            fraction(0.0001, 1.0),
+        ),
+        ("for", MAY, "How long the canary must keep to all rules before it is promoted. Default: `10m`.", duration()),
+        (
+            "min_events",
+            MAY,
+            "Events that the canary must have processed before it is promoted. Default: 1000.",
+            number(0, u64::MAX / 2),
+        ),
         ("max_fault_rate", MAY, faults, rate.clone()),
-        ("max_drop_rate", MAY, "The same for the share of its events that are dropped.", rate.clone()),
-        ("max_fail_rate", MAY, "The same for the share of its events that fail.", rate),
-        ("max_latency_ratio", MAY, "How many times as long it may take for a byte.", fraction(1.0, 1000.0)),
+        (
+            "max_drop_rate",
+            MAY,
+            "By how much the share of dropped events may exceed that of the running version, from 0 to 1. Default: 0.01.",
+            rate.clone(),
+        ),
+        (
+            "max_fail_rate",
+            MAY,
+            "By how much the share of failed events may exceed that of the running version, from 0 to 1. Default: 0.001.",
+            rate,
+        ),
+        (
+            "max_latency_ratio",
+            MAY,
+            "How many times as long as the running version the canary may take for a byte. Default: 2.",
+            fraction(1.0, 1000.0),
+        ),
     ]
 }
 
 fn pipeline(options: &OptionSchemas, definitions: &mut Map<String, Json>) -> Json {
-    let pack = "The pack: `name`, `name@^1`, `name@1.0.0`, a folder as in `./folder`, or `oci://host/repository:tag`.";
+    let pack = "The pack: `name`, `name@^1`, `name@1.0.0`, a folder as in `./folder`, or `oci://host/repository:tag`. Default: none; then `nodes` and `outputs` have the graph.";
     let mut keys = vec![
-        ("inputs", MUST, "Sources whose events it takes.", strings()),
+        ("inputs", MUST, "Names of the sources whose events the pipeline receives.", strings()),
         ("pack", MAY, pack, string()),
-        ("params", MAY, "Parameters of the pack.", json!({ "type": "object" })),
-        ("discard", MAY, "Outputs that are thrown away on purpose.", strings()),
-        ("grants", MAY, "What its nodes may use beyond their batch.", grants()),
-        ("shadow", MAY, "A version that is tried on copies of the same batches.", trial(shadow())),
+        ("params", MAY, "Parameters of the pack. Default: those of the pack.", json!({ "type": "object" })),
+        ("discard", MAY, "Outputs whose events are dropped on purpose. Default: none.", strings()),
+        ("grants", MAY, "Capabilities that the nodes of the pipeline may use.", grants()),
+        (
+            "shadow",
+            MAY,
+            "A candidate that processes copies of the batches: a version, a reference, or a table. Default: none.",
+            trial(shadow()),
+        ),
         (
             "canary",
             MAY,
-            "A version that takes a share of the batches until it is promoted or rolled back.",
+            "A candidate that processes a share of the batches until it is promoted or rolled back: a version, a reference, or a table. Default: none.",
             trial(canary()),
         ),
     ];

@@ -58,8 +58,8 @@ struct FileOptions {
     /// sinks share what there is. Default: `256`.
     #[serde(default = "default_max_open_files")]
     max_open_files: Count,
-    /// When events are safe: `interval` (default; synced to disk each `fsync_interval`), `batch` (synced after every
-    /// write), or `never` (the operating system has them; a power cut can lose them).
+    /// When events are safe: `interval` (synced to disk each `fsync_interval`), `batch` (synced after every write), or
+    /// `never` (the operating system has them; a power cut can lose them). Default: `interval`.
     #[serde(default)]
     fsync: Fsync,
     /// With `fsync = "interval"`: how long events wait at most to be synced and acknowledged, and so how much a source

@@ -92,9 +92,17 @@ fn default_method() -> String {
 #[serde(tag = "strategy", rename_all = "lowercase", deny_unknown_fields)]
 enum AuthOptions {
     /// User and password.
-    Basic { user: String, password: Secret },
+    Basic {
+        /// Name of the user.
+        user: String,
+        /// The user's password, best a variable as in `${PASSWORD}`.
+        password: Secret,
+    },
     /// A token.
-    Bearer { token: Secret },
+    Bearer {
+        /// The token, best a variable as in `${TOKEN}`.
+        token: Secret,
+    },
 }
 
 /// Which servers to trust over `https`, and which certificate to show them. The files are read again when they change;
