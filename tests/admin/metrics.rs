@@ -52,8 +52,11 @@ fn counters_never_go_back_over_reloads_and_add_up_when_all_is_delivered() {
             let mut trail = Trail::new(41, 30);
             let mut sent = 0;
             while sending.load(Ordering::Relaxed) {
-                let document = if sent % 5 == 4 { b"this is no document".to_vec() } else { trail.document() };
-                let answer = send(from, &[("content-type", "application/json")], &document);
+                let (kind, document) = match sent % 5 {
+                    4 => ("text/plain", b"this is no document".to_vec()),
+                    _ => ("application/json", trail.document()),
+                };
+                let answer = send(from, &[("content-type", kind)], &document);
                 assert_eq!(answer.status, 200, "{}", answer.text);
                 sent += 1;
             }

@@ -141,7 +141,7 @@ fn broken_files_fail_with_a_reason_and_good_ones_pass_beside_them() {
     folder.write("in/zz-good-with-mark.json", [b"\xef\xbb\xbf".as_slice(), &records(&[GOOD.as_bytes()])].concat());
     folder.write("in/zz-no-records.json", "{\"Records\":[]}");
     folder.write("in/zz-empty.json", "");
-    let ended = folder.once(&configuration("type = \"file\"\ninclude = [\"in/*\"]\nframing = \"document\""));
+    let ended = folder.once_in_part(&configuration("type = \"file\"\ninclude = [\"in/*\"]\nframing = \"document\""));
 
     let reasons = reasons(&folder);
     let mut wrong = Vec::new();
@@ -166,7 +166,7 @@ fn a_broken_record_fails_alone_among_its_good_neighbours() {
     for (index, element) in broken.iter().enumerate() {
         folder.write(format!("in/{index}.json"), records(&[GOOD.as_bytes(), element.as_bytes(), GOOD.as_bytes()]));
     }
-    let ended = folder.once(&configuration("type = \"file\"\ninclude = [\"in/*\"]"));
+    let ended = folder.once_in_part(&configuration("type = \"file\"\ninclude = [\"in/*\"]"));
     let pipeline = ended.summary().pipeline().clone();
     assert_eq!((pipeline.delivered, pipeline.failed), (2 * broken.len() as u64, broken.len() as u64));
     for event in folder.events("processed.ndjson") {

@@ -78,7 +78,7 @@ fn requests_of_all_calls_for_one_batch_share_its_budget() {
 fn the_work_that_decisions_cost_counts_against_the_time_of_the_call() {
     let folder = folder();
     folder.write("in.log", format!("{{\"a\":0,\"pad\":\"{}\"}}\n{{\"a\":0}}\n", "x".repeat(4 << 20)));
-    let config = config("", "mode = \"sets\", times = 9000", "follow = false\nmax_event_bytes = \"8MiB\"")
+    let config = config("", "mode = \"sets\", times = 9000", "follow = false\nmax_line_bytes = \"8MiB\"")
         .replace("artifact = \"capable.wasm\"", "artifact = \"capable.wasm\"\nlimits = { time_per_kib = \"100us\" }");
     let since = Instant::now();
     folder.once(&config);

@@ -97,9 +97,18 @@ impl Folder {
 
     /// Takes what the sources of a configuration hold now.
     pub fn once(&self, config: &str) -> Ended {
+        self.once_with_code(config, 0)
+    }
+
+    /// The same where an input cannot be read in full, which ends the run with 1.
+    pub fn once_in_part(&self, config: &str) -> Ended {
+        self.once_with_code(config, 1)
+    }
+
+    fn once_with_code(&self, config: &str, code: i32) -> Ended {
         self.write("agent.toml", config);
         let ended = self.run(&["run", "--once", "--config", "agent.toml"]);
-        assert_eq!(ended.code, 0, "{}", ended.log);
+        assert_eq!(ended.code, code, "{}", ended.log);
         ended
     }
 

@@ -67,12 +67,12 @@ metrics! {
     SOURCE_FAILURES Counter "wattle_source_failures_total" ["source"] "Files, requests or inputs that failed as a whole.";
     SOURCE_RETRIES Counter "wattle_source_retried_batches_total" ["source"] "Batches that came back undelivered and are offered again.";
     SOURCE_LOST Counter "wattle_source_lost_events_total" ["source"] "Events that came back undelivered when their source could not offer them again.";
-    SOURCE_LOST_BYTES Counter "wattle_source_lost_bytes_total" ["source", "reason"] "Bytes of log files that were seen and never read: the file was `truncated` or written again, `removed` while it was not open, or `closed` after it was removed because too many files were open.";
-    SOURCE_UNMATCHED Gauge "wattle_source_unmatched_globs" ["source"] "Globs of `include` that find no file.";
     SOURCE_EMPTY Counter "wattle_source_skipped_empty_total" ["source"] "Empty lines and documents, which are no events.";
     SOURCE_LONG Counter "wattle_source_skipped_long_total" ["source"] "Lines and documents that were skipped because they are longer than `max_line_bytes` or `max_event_bytes`.";
     SOURCE_LONG_BYTES Counter "wattle_source_skipped_long_bytes_total" ["source"] "Bytes of those lines and documents.";
     SOURCE_NULS Counter "wattle_source_skipped_zero_bytes_total" ["source"] "Zero bytes that were skipped in front of events, as truncated files have them.";
+    SOURCE_LOST_BYTES Counter "wattle_source_lost_bytes_total" ["source", "reason"] "Bytes of log files that were seen and never read: the file was `truncated` or written again, `removed` while it was not open, or `closed` after it was removed because too many files were open.";
+    SOURCE_UNMATCHED Gauge "wattle_source_unmatched_globs" ["source"] "Globs of `include` that find no file.";
     SOURCE_BLOCKED Counter "wattle_source_blocked_seconds_total" ["source"] "Time that a source waited for room in its queue.";
     SOURCE_BUFFER_EVENTS Gauge "wattle_source_buffer_events" ["source"] "Events in the queue behind a source.";
     SOURCE_BUFFER_BYTES Gauge "wattle_source_buffer_bytes" ["source"] "Bytes in the queue behind a source.";

@@ -244,8 +244,8 @@ fn with_attributes(bytes: usize) -> (Call, Arc<Mutex<Vec<Disposition>>>) {
 fn what_children_and_copies_inherit_counts_for_each_of_them() {
     for children in [1_u32, 10, 1000] {
         let bytes = 10_000;
-        let carried =
-            (bytes + "big".len() + 4 + 2 + 2 + 2 - crate::batch::ROW_ALLOWANCE_BYTES) as u64 * u64::from(children);
+        let carried = (bytes + "big".len() + 4 + 2 + 2 + 2 + "{}".len() - crate::batch::ROW_ALLOWANCE_BYTES) as u64
+            * u64::from(children);
         for (room, fits) in [(carried, true), (carried - 1, false)] {
             let (mut call, heard) = with_attributes(bytes);
             let bodies = vec!["b"; children as usize];
