@@ -28,12 +28,12 @@ impl NodeMetrics {
     ///
     /// The handle does not exist, or is of another kind.
     pub fn change(&self, change: MetricChange, pending: Option<&mut Vec<MetricChange>>) -> Result<(), String> {
-        let is_right = match (&*self.value(change.handle())?, &change) {
+        let is_right = matches!(
+            (&*self.value(change.handle())?, &change),
             (Value::Counter(_), MetricChange::Add(..))
-            | (Value::Gauge(_), MetricChange::Set(..))
-            | (Value::Histogram(_), MetricChange::Observe(..)) => true,
-            _ => false,
-        };
+                | (Value::Gauge(_), MetricChange::Set(..))
+                | (Value::Histogram(_), MetricChange::Observe(..))
+        );
         match pending {
             // The error is that of the change itself.
             Some(pending) if is_right => {

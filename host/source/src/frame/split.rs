@@ -285,10 +285,7 @@ impl Framer {
     }
 
     fn broken(&mut self, rest: &[u8], max: u64, is_end: bool) -> bool {
-        loop {
-            let Some(feed) = memchr(b'\n', rest.get(self.scan..).unwrap_or_default()).map(|at| self.scan + at) else {
-                break;
-            };
+        while let Some(feed) = memchr(b'\n', rest.get(self.scan..).unwrap_or_default()).map(|at| self.scan + at) {
             match rest.get(feed + 1) {
                 None => {
                     self.scan = feed;
@@ -443,5 +440,5 @@ fn next_beginning(rest: &[u8], first: usize, until: usize) -> Option<usize> {
         .map(|at| first + at + 1)
         .filter(|at| *at < until && matches!(rest.get(*at), Some(b'{' | b'[')));
     let near = found.next()?;
-    if until <= CLOSE_BY { Some(near) } else { found.last().or(Some(near)) }
+    if until <= CLOSE_BY { Some(near) } else { found.next_back().or(Some(near)) }
 }

@@ -384,8 +384,8 @@ fn positions_are_those_of_the_input_whatever_its_encoding() {
             chunks.iter().map(|c| (rows(std::slice::from_ref(c)).concat(), c.end)).collect();
         for (event, end) in &found {
             let behind = text.find(event).unwrap() + event.len();
-            let next = if text[behind..].starts_with('\n') { behind + 1 } else { behind };
-            assert_eq!(*end, 2 + scale(&text[..next]), "{event} by {at_once}");
+            let next = if text.get(behind..).unwrap().starts_with('\n') { behind + 1 } else { behind };
+            assert_eq!(*end, 2 + scale(text.get(..next).unwrap()), "{event} by {at_once}");
         }
         assert_eq!(found.len(), 4);
         assert_eq!(framer.position(), 2 + scale(text.strip_suffix("rest").unwrap()));
