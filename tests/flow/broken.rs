@@ -166,7 +166,7 @@ fn a_broken_record_fails_alone_among_its_good_neighbours() {
     for (index, element) in broken.iter().enumerate() {
         folder.write(format!("in/{index}.json"), records(&[GOOD.as_bytes(), element.as_bytes(), GOOD.as_bytes()]));
     }
-    let ended = folder.once_in_part(&configuration("type = \"file\"\ninclude = [\"in/*\"]"));
+    let ended = folder.once(&configuration("type = \"file\"\ninclude = [\"in/*\"]"));
     let pipeline = ended.summary().pipeline().clone();
     assert_eq!((pipeline.delivered, pipeline.failed), (2 * broken.len() as u64, broken.len() as u64));
     for event in folder.events("processed.ndjson") {
@@ -179,7 +179,7 @@ fn a_file_that_is_no_gzip_inside_is_reported_and_the_next_one_passes() {
     let folder = Folder::new();
     folder.write("in/a.json.gz", b"\x1f\x8b\x08this is not gzip");
     folder.write("in/b.json", records(&[GOOD.as_bytes()]));
-    let ended = folder.once(&configuration("type = \"file\"\ninclude = [\"in/*\"]"));
+    let ended = folder.once_in_part(&configuration("type = \"file\"\ninclude = [\"in/*\"]"));
     assert!(ended.log.contains("damaged") && ended.log.contains("a.json.gz"), "{}", ended.log);
     assert!(ended.log.contains("1 inputs failed"), "{}", ended.log);
     assert_eq!(ended.summary().pipeline().delivered, 1);
