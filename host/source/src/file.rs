@@ -30,6 +30,7 @@ mod finish;
 mod identity;
 mod known;
 mod links;
+mod moved;
 mod names;
 mod open;
 mod options;

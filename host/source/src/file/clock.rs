@@ -43,6 +43,11 @@ pub(super) mod fake {
         NOW.get().map(|(start, passed)| start + passed)
     }
 
+    /// How much of the time of the test has passed.
+    pub(in crate::file) fn passed() -> Duration {
+        NOW.get().map(|(_, passed)| passed).unwrap_or_default()
+    }
+
     /// The time that files get.
     pub(in crate::file) fn wall() -> Option<SystemTime> {
         NOW.get().map(|(_, passed)| SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000) + passed)

@@ -28,7 +28,7 @@ const ENOUGH_BYTES: u64 = 256;
 const IN_FLIGHT_PAUSE: Duration = Duration::from_millis(100);
 
 /// A file that holds a known content.
-struct Copy {
+pub(super) struct Copy {
     path: PathBuf,
     file: File,
     /// As what it is watched already.
@@ -50,17 +50,7 @@ impl Reader {
             return true;
         }
         if let Some(entry) = self.known_content(watched, &content, &head) {
-            tracing::debug!(
-                source = %self.context.name, path = %watched.path.display(), before = %entry.path.display(),
-                position = entry.position, "content is known under another name, reading on"
-            );
-            watched.position = entry.position;
-            watched.proof = entry.proof;
-            watched.is_resolved = true;
-            self.tracker.update(key, |own| {
-                own.position = entry.position;
-                own.proof = entry.proof;
-            });
+            self.read_on(key, watched, &entry);
             return true;
         }
         if self.context.once {
@@ -79,6 +69,45 @@ impl Reader {
         }
         watched.is_resolved = true;
         true
+    }
+
+    /// Goes on in a file where its content was left under another name.
+    fn read_on(&self, key: Key, watched: &mut Watched, entry: &Entry) {
+        tracing::debug!(
+            source = %self.context.name, path = %watched.path.display(), before = %entry.path.display(),
+            position = entry.position, "content is known under another name, reading on"
+        );
+        watched.position = entry.position;
+        watched.proof = entry.proof;
+        watched.is_resolved = true;
+        self.tracker.update(key, |own| {
+            own.position = entry.position;
+            own.proof = entry.proof;
+        });
+    }
+
+    /// Looks for known contents in files that were just found. A file may be removed before its turn, and what was
+    /// delivered of it under another name does not count as lost.
+    pub(super) fn recognize(&mut self, found: &[Key]) {
+        if !self.tracker.knows_files() {
+            return;
+        }
+        for key in found {
+            let is_new = |watched: &Watched| watched.framing == Framing::Lines && !watched.is_resolved;
+            if !self.files.get(key).is_some_and(is_new) {
+                continue;
+            }
+            let Some(mut watched) = self.files.remove(key) else { continue };
+            let opened = if watched.file.is_some() { None } else { self.open_watched(&watched).ok() };
+            let entry = opened.as_ref().or(watched.file.as_ref()).and_then(|file| {
+                let content = self.content(&watched, file);
+                self.known_content(&watched, &content, &content.head().ok()?)
+            });
+            if let Some(entry) = entry {
+                self.read_on(*key, &mut watched, &entry);
+            }
+            self.files.insert(*key, watched);
+        }
     }
 
     fn content<'f>(&self, watched: &Watched, file: &'f File) -> Content<'f> {
@@ -215,7 +244,7 @@ impl Reader {
     }
 
     /// A file that holds what the file of this key held.
-    fn find_copy(&mut self, key: Key) -> Option<Copy> {
+    pub(super) fn find_copy(&mut self, key: Key) -> Option<Copy> {
         let watched = self.files.get(&key)?;
         if watched.compression(&self.settings) != Compression::None || watched.head.fingerprint.length() == 0 {
             return None;
@@ -240,7 +269,8 @@ impl Reader {
         let named_alike: Vec<PathBuf> = siblings.filter(|other| *other != path && base(other) == base_name).collect();
         for path in named_alike {
             let Ok(metadata) = fs::symlink_metadata(&path) else { continue };
-            let is_watched = self.by_id.contains_key(&self.id_of(&metadata));
+            let watched_as = self.by_id.get(&self.id_of(&metadata)).copied();
+            let is_watched = watched_as.is_some_and(|key| !self.is_replaced(key, &path, &metadata));
             if is_watched || !metadata.is_file() || self.settings.patterns.is_excluded(&path) {
                 continue;
             }
@@ -263,19 +293,22 @@ impl Reader {
 
     /// Lets a content go on in another file, with all that is in flight of it.
     fn go_on_in(&mut self, key: Key, copy: Copy) {
-        if let Some(other) = copy.key {
-            self.forget(other, false);
-        }
         let Ok(metadata) = copy.file.metadata() else { return };
         let Ok(head) = Head::of(&copy.file) else { return };
         let id = self.id_of(&metadata);
+        // Rotation may have renamed the file that was watched under this path; then it is not the copy.
+        let is_copy = |watched: &Watched| watched.id.inode == id.inode;
+        if let Some(other) = copy.key.filter(|other| self.files.get(other).is_some_and(is_copy)) {
+            self.forget(other, false);
+        }
         let is_meant = self.settings.patterns.is_meant(&copy.path);
         let Some(watched) = self.files.get_mut(&key) else { return };
         let old = watched.id;
         let mut next = Watched::new(copy.path.clone(), id, &metadata, head, Framing::Lines);
         next.position = watched.position;
         next.proof = watched.proof;
-        next.is_resolved = true;
+        // What waited to be compared with known contents still does.
+        next.is_resolved = watched.is_resolved || watched.position > 0;
         // What no glob finds is read to its end and then left.
         next.gone_since = (!is_meant).then(clock::now);
         *watched = next;

@@ -79,6 +79,9 @@ impl Known {
     /// Entries of files that began like this, those of which most is known first.
     pub(super) fn like(&self, head: &[u8]) -> Vec<Serial> {
         let mut found = Vec::new();
+        if head.is_empty() {
+            return found;
+        }
         for (length, same_length) in self.by_content.range(1..=head.len()).rev() {
             let fingerprint = head.get(..*length).map(Fingerprint::of);
             found.extend(fingerprint.and_then(|f| same_length.get(&f)).into_iter().flatten().copied());

@@ -2,15 +2,15 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{DirEntryExt, MetadataExt};
 use std::path::Path;
 
 use wattle_descriptors::{cure, is_short};
 
 use super::clock;
-use super::reader::Reader;
+use super::reader::{Reader, is_same};
 use super::track::Key;
-use super::watched::Watched;
+use super::watched::{Watched, born};
 use crate::decompress::Compression;
 use crate::frame::Framing;
 use crate::stats::add;
@@ -121,22 +121,29 @@ impl Reader {
     }
 
     /// Counts what is lost of files that were removed and are open, now that the source ends.
-    pub(super) fn give_up_removed(&self) {
-        for (key, watched) in self.files.iter().filter(|(_, watched)| watched.gone_since.is_some()) {
-            let is_removed = match &watched.file {
-                Some(file) => file.metadata().is_ok_and(|metadata| metadata.nlink() == 0),
-                None => fs::symlink_metadata(&watched.path).is_err(),
-            };
-            if is_removed {
-                self.count_loss(*key, Loss::Removed);
+    pub(super) fn give_up_removed(&mut self) {
+        self.searches = usize::MAX;
+        let is_removed = |watched: &Watched| match &watched.file {
+            Some(file) => file.metadata().is_ok_and(|metadata| metadata.nlink() == 0),
+            None => !is_beside(watched),
+        };
+        let gone = self.files.iter().filter(|(_, watched)| watched.gone_since.is_some() && is_removed(watched));
+        let removed: Vec<Key> = gone.map(|(key, _)| *key).collect();
+        for key in removed {
+            // The next start finds the content in the copy.
+            if self.find_copy(key).is_none() {
+                self.count_loss(key, Loss::Removed);
                 // What is in flight and comes back can never be read again; it is counted then.
-                self.tracker.unwatch(*key, true);
+                self.tracker.unwatch(key, true);
             }
         }
     }
 
     /// Gives up a file that is not there any more and not open.
     pub(super) fn vanish(&mut self, key: Key) {
+        if let Some(watched) = self.files.get_mut(&key) {
+            watched.keep_last_size(&self.settings);
+        }
         if self.reopen_renamed(key) || self.go_on_in_copy(key) {
             return;
         }
@@ -164,6 +171,10 @@ impl Reader {
                 continue;
             }
             let Ok(file) = self.open(&path) else { continue };
+            // Another file may have got its inode.
+            if !self.files.get(&key).is_some_and(|watched| is_same(watched, &file).unwrap_or(false)) {
+                continue;
+            }
             if let Some(watched) = self.files.get_mut(&key) {
                 watched.path = path;
                 watched.trouble = None;
@@ -175,4 +186,12 @@ impl Reader {
         }
         false
     }
+}
+
+/// Whether a file that is not open is still in its folder, under whatever name. Another file may have its name or its
+/// inode.
+fn is_beside(watched: &Watched) -> bool {
+    let siblings = watched.path.parent().and_then(|folder| fs::read_dir(folder).ok()).into_iter().flatten().flatten();
+    let mut alike = siblings.filter(|sibling| sibling.ino() == watched.id.inode);
+    alike.any(|sibling| sibling.metadata().is_ok_and(|metadata| born(&metadata) == watched.born))
 }

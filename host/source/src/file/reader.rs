@@ -458,7 +458,8 @@ impl Reader {
     /// events can be delivered. The turn of a file that may be cut (`plain`) ends for that, and the chunk waits.
     fn send(&mut self, key: Key, path: &str, plain: Option<&File>, chunk: Chunk) -> Result<Flow, Unwanted> {
         if self.tracker.is_going_back(key) {
-            // It is read again from before this chunk.
+            // It is read again from before this chunk. If the file is lost before that, these events are lost as well.
+            drop(self.tracker.ack(key, chunk.end, None, chunk.column.rows() as u64));
             return Ok(Flow::Pause);
         }
         let origin = self.context.origin("file", &[("path", path)]);

@@ -1,13 +1,14 @@
 //! Keeps the list of watched files in step with the file system.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashSet};
 use std::fs::{self, File, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
 
 use super::checkpoint::{Entry, now};
 use super::clock;
-use super::identity::{Content, Head, Proof, read_head};
+use super::identity::{Content, FileId, Head, Proof, read_head};
+use super::moved::Moved;
 use super::names::base;
 use super::open::Loss;
 use super::options::ReadFrom;
@@ -30,6 +31,7 @@ impl Reader {
         self.note_unmatched(&found.files);
         self.unreadable.retain(|path, _| found.files.contains_key(path));
         let mut there = HashSet::new();
+        let mut replaced = HashSet::new();
         let mut new = Vec::new();
         for (path, metadata) in found.files {
             let id = self.id_of(&metadata);
@@ -38,15 +40,23 @@ impl Reader {
                 continue;
             }
             match self.by_id.get(&id).copied() {
+                Some(key) if self.is_replaced(key, &path, &metadata) => {
+                    replaced.insert(key);
+                    new.push((path, metadata));
+                }
                 Some(key) => self.see_again(key, path, &metadata),
                 None => new.push((path, metadata)),
             }
         }
         let is_unread = |path: &PathBuf| found.unread.iter().any(|folder| path.starts_with(folder));
-        let mut gone: BTreeSet<Key> =
-            self.by_id.iter().filter(|(id, _)| !there.contains(id)).map(|(_, key)| *key).collect();
-        gone.retain(|key| self.files.get(key).is_none_or(|watched| !is_unread(&watched.path)));
+        let is_there = |key: &Key, id: &FileId| {
+            // Another file may have its inode.
+            there.contains(id) && self.by_id.get(id) == Some(key) && !replaced.contains(key)
+        };
+        let gone = self.files.iter().filter(|(key, watched)| !is_there(key, &watched.id) && !is_unread(&watched.path));
+        let mut gone: BTreeSet<Key> = gone.map(|(key, _)| *key).collect();
         let moved = if gone.is_empty() || new.is_empty() { Moved::default() } else { self.may_have_moved(&gone) };
+        let first_new = self.next_key;
         for (path, metadata) in new {
             match self.moved_to(&moved, &path, &metadata) {
                 Some(key) => {
@@ -61,6 +71,9 @@ impl Reader {
                 },
             }
         }
+        // After all of them are found, since a file that kept its name or inode comes before its copies.
+        let found: Vec<Key> = self.files.range(first_new..).map(|(key, _)| *key).collect();
+        self.recognize(&found);
         for key in gone {
             self.see_gone(key);
         }
@@ -112,82 +125,6 @@ impl Reader {
                  since the last stop is passed over"
             ),
         }
-    }
-
-    /// Files that were not found where they were, by what may tell them elsewhere.
-    fn may_have_moved(&self, gone: &BTreeSet<Key>) -> Moved {
-        let mut moved = Moved::default();
-        for (key, watched) in gone.iter().filter_map(|key| Some((*key, self.files.get(key)?))) {
-            moved.by_inode.insert(watched.id.inode, key);
-            moved.by_path.insert(watched.path.clone(), key);
-        }
-        moved
-    }
-
-    /// The watched file that is found here now, on another device or restored.
-    fn moved_to(&mut self, moved: &Moved, path: &PathBuf, metadata: &Metadata) -> Option<Key> {
-        let id = self.id_of(metadata);
-        let by_inode = moved.by_inode.get(&id.inode).copied();
-        let candidates: Vec<Key> = by_inode.into_iter().chain(moved.by_path.get(path).copied()).collect();
-        if candidates.is_empty() {
-            return None;
-        }
-        let file = self.open(path).ok()?;
-        let head = read_head(&file).ok()?;
-        candidates.into_iter().find(|key| {
-            let Some(watched) = self.files.get(key).filter(|watched| watched.id.device != id.device) else {
-                return false;
-            };
-            if watched.head.fingerprint.length() == 0 && watched.position == 0 {
-                // Nothing is known of what it holds, and nothing of it was sent.
-                return watched.id.inode == id.inode && watched.path == *path;
-            }
-            let is_same = if watched.framing == Framing::Document {
-                watched.version.size == metadata.len()
-            } else {
-                watched.position <= metadata.len() || watched.head.compression != Compression::None
-            };
-            let is_proven = match watched.proof {
-                Some(proof) if watched.compression(&self.settings) == Compression::None => {
-                    proof.holds(&Content::plain(&file)).unwrap_or(false)
-                }
-                _ => true,
-            };
-            is_same && is_proven && watched.head.fingerprint.length() > 0 && watched.head.fingerprint.begins(&head)
-        })
-    }
-
-    /// The file whose turn it is, if its device got another number meanwhile.
-    fn moved_in_turn(&mut self, path: &Path, metadata: &Metadata) -> Option<Key> {
-        let new = self.id_of(metadata);
-        let (key, id, own_path) = self.in_turn.as_mut()?;
-        if own_path != path || id.inode != new.inode || id.device == new.device {
-            return None;
-        }
-        let key = *key;
-        self.by_id.remove(&std::mem::replace(id, new));
-        self.by_id.insert(new, key);
-        Some(key)
-    }
-
-    /// A file is on another device now.
-    fn see_elsewhere(&mut self, key: Key, path: PathBuf, metadata: &Metadata) {
-        let id = self.id_of(metadata);
-        let Some(watched) = self.files.get_mut(&key) else { return };
-        tracing::info!(source = %self.context.name, path = %path.display(), "file is on another device now, reading on");
-        let old = std::mem::replace(&mut watched.id, id);
-        watched.born = super::watched::born(metadata);
-        // What was open is the one on the old device, which may have to be released.
-        watched.file = None;
-        let born = watched.born;
-        self.open.remove(&key);
-        self.by_id.remove(&old);
-        self.by_id.insert(id, key);
-        self.tracker.update(key, |entry| {
-            entry.id = id;
-            entry.born = born;
-        });
-        self.see_again(key, path, metadata);
     }
 
     /// Starts to watch a file. One that is known goes on where it was left, if it still begins as it did.
@@ -307,7 +244,7 @@ impl Reader {
         }
     }
 
-    fn see_again(&mut self, key: Key, path: PathBuf, metadata: &Metadata) {
+    pub(super) fn see_again(&mut self, key: Key, path: PathBuf, metadata: &Metadata) {
         let Some(watched) = self.files.get_mut(&key) else { return };
         watched.gone_since = None;
         if watched.path != path {
@@ -337,9 +274,14 @@ impl Reader {
         let is_plain = watched.compression(&self.settings) == Compression::None;
         // Also what was never read is missed.
         let is_cut = metadata.len() < if is_plain { watched.seen_size.max(watched.position) } else { before.size };
-        let is_same = !is_cut && self.is_still_same(key, had_news);
+        let has_shrunk = is_plain && metadata.len() < before.size;
+        let is_same = !is_cut && self.is_still_same(key, had_news || has_shrunk);
         let Some(watched) = self.files.get_mut(&key) else { return };
-        if is_cut || !is_same {
+        if !is_same {
+            if has_shrunk {
+                // What was there at the last look is gone, whether or not it was compared with what was read.
+                watched.seen_size = watched.seen_size.max(before.size);
+            }
             self.content_left(key, metadata);
         } else if watched.is_complete {
             match watched.framing {
@@ -363,7 +305,8 @@ impl Reader {
     fn is_still_same(&mut self, key: Key, had_news: bool) -> bool {
         let Some(watched) = self.files.get(&key) else { return true };
         let is_log = watched.framing != Framing::Document && watched.compression(&self.settings) == Compression::None;
-        if !is_log || (watched.file.is_none() && !had_news && !self.is_blocked()) {
+        let is_next = !had_news && !self.is_blocked() && !self.tracker.is_going_back(key);
+        if !is_log || (watched.file.is_none() && is_next) {
             return true;
         }
         let has_grown = watched.head.fingerprint.is_short();
@@ -420,6 +363,7 @@ impl Reader {
     fn see_gone(&mut self, key: Key) {
         let Some(watched) = self.files.get_mut(&key) else { return };
         watched.gone_since.get_or_insert_with(clock::now);
+        watched.keep_last_size(&self.settings);
         if watched.file.is_none() && !watched.is_complete && watched.unread() > 0 {
             if self.reopen_renamed(key) || self.go_on_in_copy(key) || self.searches == 0 {
                 return;
@@ -490,11 +434,4 @@ impl Reader {
         }
         true
     }
-}
-
-/// Files that were not found where they were.
-#[derive(Default)]
-struct Moved {
-    by_inode: HashMap<u64, Key>,
-    by_path: HashMap<PathBuf, Key>,
 }

@@ -125,6 +125,11 @@ impl Tracker {
             .any(|p| p.is_leaving && p.entry.fingerprint.length() > 0 && p.entry.fingerprint.begins(head))
     }
 
+    /// Whether anything is known of files that are not watched.
+    pub(super) fn knows_files(&self) -> bool {
+        self.state.lock().known.iter().next().is_some()
+    }
+
     /// Takes what is known out of the list, because it is watched again.
     pub(super) fn take_known(&self, serial: Serial) {
         self.state.lock().known.take(serial);

@@ -149,6 +149,18 @@ impl Watched {
         is_new
     }
 
+    /// Whether it is read as it is.
+    pub(crate) fn is_plain(&self, settings: &Settings) -> bool {
+        self.compression(settings) == Compression::None
+    }
+
+    /// What was in it at the last look was its own, although it may not have been opened then.
+    pub(crate) fn keep_last_size(&mut self, settings: &Settings) {
+        if self.is_plain(settings) && self.framing != Framing::Document {
+            self.seen_size = self.seen_size.max(self.version.size);
+        }
+    }
+
     /// Bytes of an uncompressed file that were seen and not read as events.
     pub(crate) fn unread(&self) -> u64 {
         self.seen_size.saturating_sub(self.position)
