@@ -207,6 +207,17 @@ pub(super) fn unit_before(text: &[u8], from: usize, at: usize) -> Option<Unit> {
     Some(Unit { byte, start: last, end: at, style: Style::Plain(0) })
 }
 
+/// Where the white space that begins here ends, also where it is spelled as escapes.
+pub(super) fn spaces(text: &[u8], mut at: usize, line_feeds: bool) -> usize {
+    while let Some(next) = unit(text, at)
+        && next.is_space()
+        && (line_feeds || !next.is_line_feed())
+    {
+        at = next.end;
+    }
+    at
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,0 +1,273 @@
+//! Reads values in notations other than JSON: strings, containers, elements of XML, block scalars of YAML, bare words.
+
+use memchr::{memchr, memmem};
+
+use super::super::quotes::{backslashes_before, depth_of, length_of};
+use super::super::unit::{Style, Unit, spaces, unit, unit_before};
+use super::super::value::Found;
+use super::{Name, Reached, Sign};
+use crate::span::Place;
+
+/// Values that are no values.
+const NOTHING: [&[u8]; 8] = [b"null", b"NULL", b"Null", b"None", b"nil", b"undefined", b"<nil>", b"(null)"];
+
+/// Words that announce credentials, which go on to the end of the line.
+/// Source: <https://www.iana.org/assignments/http-authschemes/http-authschemes.xhtml>, and AWS Signature Version 4
+const SCHEMES: [&[u8]; 9] =
+    [b"basic", b"bearer", b"digest", b"negotiate", b"ntlm", b"token", b"apikey", b"hoba", b"aws4-hmac-sha256"];
+
+/// The longest word before a quote that says what kind of string follows, as in `rb'...'` or `N'...'`.
+const LONGEST_PREFIX: usize = 3;
+
+/// Reads a value; `text` ends where it may reach to.
+pub(super) fn value(text: &[u8], name: &Name<'_>, reached: &Reached) -> Option<Found> {
+    if reached.sign == Sign::Tag {
+        return element(text, name, reached.at);
+    }
+    let mut at = spaces(text, reached.at, false);
+    let feed = spaces(text, at, true);
+    if feed > at {
+        // A value on the next line has a quote or bracket, or else it is another name. What YAML says before it is below.
+        let next = unit(text, feed)?;
+        if !(next.is_quote() || matches!(next.byte, b'{' | b'[' | b'(') || text.get(feed..)?.starts_with(b"string(")) {
+            return None;
+        }
+        at = feed;
+    }
+    if let Some(block) = block_scalar(text, at) {
+        return Some(block);
+    }
+    // References: `&Credentials{...}`, `@"..."`, `$'...'`, `:symbol`.
+    while matches!(text.get(at), Some(b'&' | b'*' | b'@' | b'$'))
+        && unit(text, at).is_some_and(|u| u.style == Style::Plain(0))
+        && text
+            .get(at + 1)
+            .is_some_and(|b| matches!(b, b'"' | b'\'' | b'{' | b'[' | b'&' | b'*') || b.is_ascii_alphabetic())
+    {
+        at += 1;
+    }
+    let word = at
+        + text.get(at..)?.iter().take_while(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b':')).count();
+    let next = unit(text, word);
+    match next {
+        Some(quote) if quote.is_quote() && word - at <= LONGEST_PREFIX => {
+            let is_prefix = text.get(at..word)?.iter().all(u8::is_ascii_alphabetic);
+            if is_prefix { quoted(text, quote, reached.quotes) } else { bare(text, at, reached) }
+        }
+        // `new SecretString(...)`, `Some("...")`, `map[...]`, or a plain container.
+        Some(open) if matches!(open.byte, b'{' | b'[' | b'(') && is_whole_word(text, at, word) => {
+            let found = container(text, open)?;
+            // `string(20) "..."`, as PHP prints a variable.
+            let after = spaces(text, found.end + 1, false);
+            let is_length = open.byte == b'(' && text.get(found.start..found.end)?.iter().all(u8::is_ascii_digit);
+            match unit(text, after).filter(|next| next.is_quote() && is_length) {
+                Some(quote) => quoted(text, quote, reached.quotes),
+                None => (found.start < found.end).then_some(found),
+            }
+        }
+        _ => bare(text, at, reached),
+    }
+}
+
+/// Whether what stands before a bracket is a name or nothing.
+fn is_whole_word(text: &[u8], at: usize, end: usize) -> bool {
+    text.get(at).is_none_or(|b| b.is_ascii_alphabetic() || *b == b'_') || at == end
+}
+
+/// The content of a string that begins with this quote.
+fn quoted(text: &[u8], open: Unit, quotes_of_name: usize) -> Option<Found> {
+    let mut run = 0;
+    let mut start = open.start;
+    while let Some(next) = unit(text, start).filter(|next| run < 3 && next.is_like(&open)) {
+        (start, run) = (next.end, run + 1);
+    }
+    let run = match (run, quotes_of_name) {
+        // `"""..."""`, or a field of CSV that holds such a string.
+        (3, _) => 3,
+        (2, 2) => 2,
+        (2, _) => return None,
+        _ => 1,
+    };
+    let end = string_end(text, start, &open, run).unwrap_or(text.len());
+    let place = match open.style {
+        Style::Plain(count) if open.byte == b'"' && run == 1 && length_of(depth_of(count)) == count => {
+            Place::Content(depth_of(count))
+        }
+        _ => Place::Text,
+    };
+    (start < end && !is_nothing(text, start, end)).then_some(Found { start, end, place })
+}
+
+/// Where a string ends that was begun with so many such quotes; none if it does not.
+fn string_end(text: &[u8], start: usize, open: &Unit, run: usize) -> Option<usize> {
+    let mut at = start;
+    let mut escaped = false;
+    if let (Style::Plain(count), 1) = (open.style, run) {
+        loop {
+            let quote = at + memchr(open.byte, text.get(at..)?)?;
+            let here = backslashes_before(text, start, quote);
+            let is_end = here <= count || (open.byte == b'"' && depth_of(here) <= depth_of(count));
+            if is_end {
+                let own = if here <= count { here } else { length_of(depth_of(here)) };
+                return Some(quote - own);
+            }
+            at = quote + 1;
+        }
+    }
+    loop {
+        let next = unit(text, at)?;
+        if next.is_quote() && !escaped && next.closes(open) {
+            let (mut end, mut count) = (next.end, 1);
+            while count < run
+                && let Some(more) = unit(text, end).filter(|more| more.is_like(&next))
+            {
+                (end, count) = (more.end, count + 1);
+            }
+            if count >= run {
+                return Some(next.start);
+            }
+            at = end;
+            continue;
+        }
+        escaped = next.byte == b'\\' && !escaped && next.style != Style::Plain(0);
+        at = next.end;
+    }
+}
+
+/// What is between a bracket and its counterpart, or the end.
+fn container(text: &[u8], open: Unit) -> Option<Found> {
+    let mut at = open.end;
+    let mut depth = 1;
+    // A quote that nothing closes is an apostrophe.
+    let mut unclosed = [false; 3];
+    let end = loop {
+        let Some(next) = unit(text, at) else { break text.len() };
+        match next.byte {
+            b'{' | b'[' | b'(' => depth += 1,
+            b'}' | b']' | b')' => {
+                depth -= 1;
+                if depth == 0 {
+                    break next.start;
+                }
+            }
+            _ if next.is_quote() => {
+                let kind = match next.byte {
+                    b'"' => 0,
+                    b'\'' => 1,
+                    _ => 2,
+                };
+                if let Some(unclosed) = unclosed.get_mut(kind).filter(|unclosed| !**unclosed) {
+                    match string_end(text, next.end, &next, 1) {
+                        // To the quote itself, not before the backslashes of one that ends more.
+                        Some(end) => {
+                            at = unit(text, end).map_or(end, |close| close.end);
+                            continue;
+                        }
+                        None => *unclosed = true,
+                    }
+                }
+            }
+            _ => {}
+        }
+        at = next.end;
+    };
+    Some(Found { start: open.end.min(end), end, place: Place::Text })
+}
+
+/// The content of an element of XML, up to the next tag, or to its own end where it holds elements.
+fn element(text: &[u8], name: &Name<'_>, start: usize) -> Option<Found> {
+    let next_tag = |from: usize| {
+        let mut at = from;
+        loop {
+            let next = unit(text, at)?;
+            if next.byte == b'<' {
+                return Some(next.start);
+            }
+            at = next.end;
+        }
+    };
+    let mut end = next_tag(start).unwrap_or(text.len());
+    let is_empty = text.get(start..end)?.trim_ascii().is_empty() || spaces(text, start, true) == end;
+    if is_empty {
+        let own = name.text.get(name.start..name.end)?;
+        let closing = memmem::find_iter(text.get(end..)?, own).map(|at| end + at).find(|&at| {
+            let slash = unit_before(text, start, at).filter(|b| b.byte == b'/');
+            slash.and_then(|slash| unit_before(text, start, slash.start)).is_some_and(|b| b.byte == b'<')
+        });
+        end = match closing {
+            Some(at) => {
+                let slash = unit_before(text, start, at)?;
+                unit_before(text, start, slash.start)?.start
+            }
+            None => text.len(),
+        };
+    }
+    let found = Found { start, end, place: Place::Text };
+    (!text.get(start..end)?.trim_ascii().is_empty()).then_some(found)
+}
+
+/// A value of YAML on the lines after `|` or `>`: up to the first line that is indented less than its first one.
+fn block_scalar(text: &[u8], at: usize) -> Option<Found> {
+    let mut end = match text.get(at)? {
+        b'|' | b'>' => at + 1,
+        _ => return None,
+    };
+    end += text.get(end..)?.iter().take_while(|b| matches!(b, b'-' | b'+' | b'0'..=b'9')).count();
+    end = spaces(text, end, false);
+    let feed = unit(text, end).filter(Unit::is_line_feed)?;
+    let indent = |line: usize| text.get(line..).unwrap_or_default().iter().take_while(|b| **b == b' ').count();
+    let mut line = feed.end;
+    let first = indent(line);
+    let start = line + first;
+    let mut last = start;
+    loop {
+        let mut at = line;
+        while let Some(next) = unit(text, at).filter(|next| !next.is_line_feed()) {
+            at = next.end;
+        }
+        last = last.max(at);
+        match unit(text, at) {
+            Some(feed) if indent(feed.end) >= first.max(1) => line = feed.end,
+            _ => break,
+        }
+    }
+    (start < last).then_some(Found { start, end: last, place: Place::Text })
+}
+
+/// A value without quotes.
+fn bare(text: &[u8], start: usize, reached: &Reached) -> Option<Found> {
+    let mut end = bare_end(text, start, reached);
+    let word = text.get(start..end)?;
+    if SCHEMES.iter().any(|scheme| word.eq_ignore_ascii_case(scheme)) {
+        while let Some(next) = unit(text, end).filter(|next| !(next.is_line_feed() || next.is_quote())) {
+            end = next.end;
+        }
+    }
+    (start < end && !is_nothing(text, start, end)).then_some(Found { start, end, place: Place::Text })
+}
+
+fn bare_end(text: &[u8], start: usize, reached: &Reached) -> usize {
+    let mut at = start;
+    while let Some(next) = unit(text, at) {
+        // An encoded character is part of the value, unless what is around the value is encoded too.
+        let is_own = match (next.style, reached.style) {
+            (Style::Percent(here), Style::Percent(there)) => here <= there,
+            (Style::Percent(_), _) => false,
+            (Style::Entity(_), Style::Entity(_)) => true,
+            (Style::Entity(_), _) => next.is_quote() || next.byte == b'<',
+            _ => true,
+        };
+        let ends = next.is_space()
+            || next.is_quote()
+            || matches!(next.byte, b',' | b';' | b'&' | b'}' | b']' | b')' | b'<' | b'>' | b'|' | b'\\' | 0);
+        if is_own && ends {
+            break;
+        }
+        at = next.end;
+    }
+    at
+}
+
+fn is_nothing(text: &[u8], start: usize, end: usize) -> bool {
+    text.get(start..end).is_some_and(|value| NOTHING.contains(&value))
+}
