@@ -7,6 +7,7 @@ mod compressed;
 mod cut;
 mod encoded;
 
+use memchr::memchr;
 use wide::u8x16;
 
 use crate::column::Rows;
@@ -108,24 +109,29 @@ fn is_odd(text: &[u8]) -> bool {
 
 /// Whether there is nothing but plain text in the windows of a row: a quick look that spares the close one.
 fn is_plain(text: &[u8]) -> bool {
+    let Some(last) = text.last_chunk::<WINDOW>() else {
+        return text.iter().all(|byte| byte.wrapping_sub(1) < 0x7f);
+    };
     let step = step(text);
-    let mut at = 0;
-    let mut highest = u8x16::ZERO;
     let one = u8x16::splat(1);
+    // NUL becomes the highest byte.
+    let highest = |window| halves(window).map(|half| half - one);
+    let [first, second] = highest(last);
+    let mut all = first | second;
+    let mut at = 0;
     while let Some(window) = text.get(at..).and_then(|rest| rest.first_chunk::<WINDOW>()) {
-        let [first, second] = halves(window);
-        // NUL becomes the highest byte.
-        highest |= (first - one) | (second - one);
+        let [first, second] = highest(window);
+        all |= first | second;
         at += step;
     }
-    let rest = text.get(at..).unwrap_or_default();
-    highest.to_bitmask() == 0 && rest.iter().all(|byte| byte.wrapping_sub(1) < 0x7f)
+    all.to_bitmask() == 0
 }
 
 /// Distance of the windows that are searched for what is not text.
 fn step(text: &[u8]) -> usize {
-    let windows = if text.len() > LONG { WINDOWS } else { WINDOWS / 2 };
-    (text.len() / windows).max(WINDOW)
+    // Two divisions, each by a constant: shifts.
+    let step = if text.len() > LONG { text.len() / WINDOWS } else { text.len() / (WINDOWS / 2) };
+    step.max(WINDOW)
 }
 
 /// Whether too many of the first bytes are NUL or beyond ASCII.
@@ -166,7 +172,8 @@ fn binary(text: &[u8]) -> Option<Undecided> {
 fn is_wide(text: &[u8]) -> bool {
     const ENOUGH: usize = 3;
     let is_alone = |window: &&[u8; 3]| matches!(window, [0, byte, 0] if *byte != 0);
-    text.array_windows::<3>().filter(is_alone).take(ENOUGH).count() == ENOUGH
+    // Text in another alphabet has no NUL at all.
+    memchr(0, text).is_some() && text.array_windows::<3>().filter(is_alone).take(ENOUGH).count() == ENOUGH
 }
 
 #[cfg(test)]

@@ -1,13 +1,14 @@
 //! Base64 of compressed data.
 //!
-//! Base64 is a run of few different bytes. Probes at fixed distances tell where runs are that are long enough, and only these are
-//! searched for what compressed data begins with. So nearly all of a column is not even read.
+//! Base64 is a run of few different bytes. Probes at fixed distances find the runs that are long enough, and only these are
+//! searched for what compressed data begins with, so most of a large column is not even read.
 
 use std::ops::Range;
 
 use wide::u8x16;
 
-use crate::column::Rows;
+use super::halves;
+use crate::column::{Rows, Walk};
 
 /// What gzip, zstd, xz and zip begin with, in base64 of both alphabets.
 const BEGINNINGS: [&[u8]; 6] = [b"H4sI", b"KLUv/", b"KLUv_", b"/Td6WFoA", b"_Td6WFoA", b"UEsDB"];
@@ -25,143 +26,154 @@ const SHORTEST: usize = 27;
 
 /// Bytes of a vector.
 const LANES: usize = 16;
-/// Up to here every run of a column is searched.
+/// Up to here all of a column is searched.
 pub(super) const SMALL: usize = 16 << 10;
 
-/// How a row is probed.
-#[derive(Clone, Copy)]
-struct Probes {
-    /// Distance between two.
-    step: usize,
-    /// Length of each, from one vector to two.
-    length: usize,
-}
-
-/// Finds every run of [`SHORTEST`] bytes.
-const CLOSE: Probes = Probes { step: SHORTEST - LANES + 1, length: LANES };
-/// For rows of up to [`LONG`](super::LONG) bytes: finds runs of 95 bytes.
-const NEAR: Probes = Probes { step: 64, length: 2 * LANES };
-/// For longer rows: finds runs of 159 bytes.
-const FAR: Probes = Probes { step: 128, length: 2 * LANES };
+/// Bytes of a probe.
+const PROBE: usize = 2 * LANES;
+/// Distance of the probes in rows of up to [`LONG`](super::LONG) bytes: finds runs of 95 bytes.
+const NEAR: usize = 64;
+/// Distance of the probes in longer rows: finds runs of 159 bytes.
+const FAR: usize = 128;
 
 /// The rows that hold base64 of compressed data, in order.
 pub(super) fn rows(rows: Rows<'_>) -> Vec<usize> {
+    if rows.bytes.len() <= SMALL { rows_of_small(rows) } else { rows_of_large(rows) }
+}
+
+/// Searches all of a column. That takes as long as probes that would find the shortest runs, and is less to go wrong.
+fn rows_of_small(rows: Rows<'_>) -> Vec<usize> {
+    let mut found: Vec<usize> = Vec::new();
+    let mut walk = Walk::default();
+    any_pair(rows.bytes, 0..rows.bytes.len(), |at| {
+        let (row, place) = walk.row_of(rows, at);
+        let text = rows.bytes.get(place.clone()).unwrap_or_default();
+        if found.last() != Some(&row) && begins_near(text, at - place.start) {
+            found.push(row);
+        }
+        false
+    });
+    found
+}
+
+/// Probes a column, and searches what is around the probes that look like base64.
+fn rows_of_large(rows: Rows<'_>) -> Vec<usize> {
     let mut found = Vec::new();
-    let mut at = 0;
+    // What was searched up to here, in the row at hand or in one before it.
+    let mut done = 0;
     for (row, (place, text)) in rows.iter().enumerate() {
-        let probes = match () {
-            () if rows.bytes.len() <= SMALL => CLOSE,
-            () if text.len() > super::LONG => FAR,
-            () => NEAR,
-        };
-        // Probes go on over the ends of rows, so that short rows share one.
-        at = at.clamp(place.start, place.start + probes.step - 1);
-        while let Some(probe) = probes.next(rows.bytes, at..place.end) {
-            let Range { start, end } = run_around(text, probe - place.start);
-            if end - start >= SHORTEST && is_encoded(text, start, end) {
+        let is_long = text.len() > super::LONG;
+        let mut at = done.max(place.start);
+        while let Some(probe) = if is_long {
+            next_probe::<FAR>(rows.bytes, at..place.end)
+        } else {
+            next_probe::<NEAR>(rows.bytes, at..place.end)
+        } {
+            let run = around(text, probe - place.start);
+            done = place.start + run.end;
+            if any_pair(text, run, |at| begins_near(text, at)) {
                 found.push(row);
-                at = place.end;
                 break;
             }
-            at = (probe + probes.step).max(place.start + end);
+            at = done.max(probe + PROBE);
         }
     }
     found
 }
 
-impl Probes {
-    /// The first probe in a part of a text that looks like one of a run.
-    fn next(self, text: &[u8], part: Range<usize>) -> Option<usize> {
-        match self.length {
-            LANES => next::<LANES>(text, part, self.step),
-            _ => next::<{ 2 * LANES }>(text, part, self.step),
-        }
+/// The first probe in a part of a text that looks like one of a run.
+fn next_probe<const STEP: usize>(text: &[u8], part: Range<usize>) -> Option<usize> {
+    let (blocks, rest) = text.get(part.clone())?.as_chunks::<STEP>();
+    if let Some(block) = blocks.iter().position(|block| block.first_chunk().is_some_and(is_probe)) {
+        return Some(part.start + block * STEP);
     }
+    // The last probe may reach into the next row.
+    let last = part.end - rest.len();
+    (!rest.is_empty() && text.get(last..)?.first_chunk().is_some_and(is_probe)).then_some(last)
 }
 
-fn next<const LENGTH: usize>(text: &[u8], part: Range<usize>, step: usize) -> Option<usize> {
-    let least = u8x16::splat(b'+');
-    let mut at = part.start;
-    while at < part.end {
-        let window = text.get(at..)?.first_chunk::<LENGTH>()?;
-        let [first, last] = [vector(window, 0), vector(window, LENGTH - LANES)];
-        // A quote, comma, space or bracket is in most probes, and one comparison finds three of them.
-        if (first.min(last) - least).to_bitmask() == 0 && is_run(first, last, LENGTH > LANES) {
-            return Some(at);
-        }
-        at += step;
-    }
-    None
+#[inline(always)]
+fn is_probe(window: &[u8; PROBE]) -> bool {
+    let [first, last] = halves(window);
+    // A quote, comma, space or bracket is in most probes, and one comparison finds three of them.
+    is_solid(first.min(last)) && is_run(first, last)
 }
 
-/// Whether two vectors are of a run. Where they are two of them, base64 of compressed data has a capital letter among
-/// them but for one in ten million; paths and identifiers have none more often.
-fn is_run(first: u8x16, last: u8x16, with_capital: bool) -> bool {
+/// Whether no byte is a quote, comma, space, round bracket or control character, or far beyond ASCII.
+#[inline(always)]
+fn is_solid(bytes: u8x16) -> bool {
+    (bytes - u8x16::splat(b'+')).to_bitmask() == 0
+}
+
+/// Whether two vectors are of a run. Base64 of compressed data has a capital letter among them but for one in ten
+/// million; paths and identifiers have none more often.
+fn is_run(first: u8x16, last: u8x16) -> bool {
     let (a, letters) = (u8x16::splat(b'A'), u8x16::splat(25));
     let is_capital = |bytes: u8x16| (bytes - a).min(letters).simd_eq(bytes - a);
-    (outside(first) | outside(last)).to_bitmask() == 0
-        && (!with_capital || (is_capital(first) | is_capital(last)).to_bitmask() != 0)
+    (is_capital(first) | is_capital(last)).to_bitmask() != 0
+        && outside(first).to_bitmask() == 0
+        && outside(last).to_bitmask() == 0
 }
 
-/// The run that a place is in.
-fn run_around(text: &[u8], at: usize) -> Range<usize> {
-    let (mut start, mut end) = (at, at);
+/// A part of a text that holds the run around a probe. It may hold a little more: where a run ends exactly matters only
+/// where compressed data seems to begin.
+fn around(text: &[u8], probe: usize) -> Range<usize> {
+    // Lines of base64 are one run, so a line feed does not end it.
+    let goes_on = |bytes: u8x16| is_solid(bytes) || outside(bytes).to_bitmask() == 0;
+    let (mut start, mut end) = (probe, text.len().min(probe + PROBE));
     loop {
-        let Some(lanes) = text.get(end..).and_then(|rest| rest.first_chunk::<LANES>()) else {
-            let rest = text.get(end..).unwrap_or_default();
-            end += rest.iter().take_while(|b| is_in_run(**b)).count();
+        let Some(lanes) = text.get(..start).and_then(<[u8]>::last_chunk::<LANES>) else {
+            start = 0;
             break;
         };
-        let outside = outside(u8x16::from(*lanes)).to_bitmask();
-        if outside != 0 {
-            end += outside.trailing_zeros() as usize;
+        start -= LANES;
+        if !goes_on(u8x16::from(*lanes)) {
             break;
         }
-        end += LANES;
     }
     loop {
-        let before = text.get(..start).unwrap_or_default();
-        let Some(lanes) = before.last_chunk::<LANES>() else {
-            start -= before.iter().rev().take_while(|b| is_in_run(**b)).count();
+        let Some(lanes) = text.get(end..).and_then(<[u8]>::first_chunk::<LANES>) else {
+            end = text.len();
             break;
         };
-        let outside = outside(u8x16::from(*lanes)).to_bitmask();
-        if outside != 0 {
-            start -= (outside << LANES).leading_zeros() as usize;
+        end += LANES;
+        if !goes_on(u8x16::from(*lanes)) {
             break;
         }
-        start -= LANES;
     }
     start..end
 }
 
-/// Whether compressed data begins in a run.
-fn is_encoded(text: &[u8], start: usize, end: usize) -> bool {
-    // From here on the last two vectors, of which one begins a byte later, end with the run.
-    let Some(last) = end.checked_sub(LANES + 1).filter(|last| *last >= start) else { return false };
-    let mut at = start;
-    loop {
-        let [first, second] = [vector(text, at), vector(text, at + 1)];
+/// Calls back with every place of a pair in a part of a text, until the answer is that this was it.
+#[inline]
+fn any_pair(text: &[u8], part: Range<usize>, mut is_it: impl FnMut(usize) -> bool) -> bool {
+    const BLOCK: usize = LANES + 1;
+    // The last vectors end with the part.
+    let Some(last) = part.end.checked_sub(BLOCK).filter(|last| *last >= part.start) else { return false };
+    let mut at = part.start;
+    while let Some(block) = text.get(at..).and_then(|rest| rest.first_chunk::<BLOCK>()) {
+        let [first, second] = [lanes::<0>(block), lanes::<1>(block)];
         let is = |[a, b]: &[u8x16; 2]| first.simd_eq(*a) & second.simd_eq(*b);
         let [a, b, c, d, e] = &WANTED;
         let mut places = (is(a) | is(b) | is(c) | is(d) | is(e)).to_bitmask();
         while places != 0 {
-            if begins_near(text, start, at + places.trailing_zeros() as usize) {
+            if is_it(at + places.trailing_zeros() as usize) {
                 return true;
             }
             places &= places - 1;
         }
         if at == last {
-            return false;
+            break;
         }
         at = (at + LANES).min(last);
     }
+    false
 }
 
-/// Whether one of the pairs stands at a place as a part of what compressed data begins with, not before `start`.
-fn begins_near(text: &[u8], start: usize, at: usize) -> bool {
+/// Whether one of the pairs stands at a place as a part of what compressed data begins with.
+fn begins_near(text: &[u8], at: usize) -> bool {
     PAIRS.iter().any(|(pair, offset)| {
-        let Some(at) = at.checked_sub(*offset).filter(|at| *at >= start) else { return false };
+        let Some(at) = at.checked_sub(*offset) else { return false };
         let rest = text.get(at..).unwrap_or_default();
         rest.get(*offset..).is_some_and(|rest| rest.starts_with(pair)) && is_beginning(rest) && begins(text, at)
     })
@@ -186,17 +198,12 @@ fn begins(text: &[u8], at: usize) -> bool {
         && text.get(at..).unwrap_or_default().iter().take_while(|b| is_part(**b)).take(SHORTEST).count() == SHORTEST
 }
 
-/// Base64 on several lines is one run.
-fn is_in_run(byte: u8) -> bool {
-    is_part(byte) || matches!(byte, b'\n' | b'\r')
-}
-
 /// Base64 of both alphabets, with slashes as `\/`.
 fn is_part(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'-' | b'_' | b'=' | b'\\')
 }
 
-/// The bytes for which [`is_in_run`] does not hold.
+/// The bytes that are not part of a run: neither of base64 nor a line feed, since base64 on several lines is one run.
 #[inline]
 fn outside(bytes: u8x16) -> u8x16 {
     let splat = u8x16::splat;
@@ -213,9 +220,10 @@ const fn splat([a, b]: [u8; 2]) -> [u8x16; 2] {
     [u8x16::new([a; LANES]), u8x16::new([b; LANES])]
 }
 
-#[inline]
-fn vector(text: &[u8], at: usize) -> u8x16 {
-    u8x16::from(text.get(at..).and_then(|rest| rest.first_chunk::<LANES>()).copied().unwrap_or_default())
+/// Sixteen bytes of a block.
+#[inline(always)]
+fn lanes<const START: usize>(block: &[u8]) -> u8x16 {
+    u8x16::from(block.get(START..).and_then(|rest| rest.first_chunk::<LANES>()).copied().unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -225,19 +233,23 @@ mod tests {
     #[test]
     fn vectors_and_bytes_agree_about_runs() {
         for byte in 0..=255 {
-            assert_eq!(outside(u8x16::splat(byte)).to_bitmask() == 0, is_in_run(byte), "{byte:#x}");
+            let is_in_run = is_part(byte) || matches!(byte, b'\n' | b'\r');
+            assert_eq!(outside(u8x16::splat(byte)).to_bitmask() == 0, is_in_run, "{byte:#x}");
         }
     }
 
     #[test]
-    fn a_run_ends_where_its_bytes_do() {
+    fn what_is_around_a_probe_holds_its_run() {
         for start in 0..40 {
-            for length in 1..60 {
-                let text =
-                    format!("{}{}{}", "\"".repeat(start), "aZ0+/-_=\\\n".repeat(6).get(..length).unwrap(), "\"\"");
-                for at in [start, start + length / 2, start + length - 1] {
-                    assert_eq!(run_around(text.as_bytes(), at), start..start + length, "{at} in {text}");
-                    assert_eq!(run_around(&text.as_bytes()[..start + length], at), start..start + length);
+            for length in PROBE..100 {
+                let run = b"aZ0+/-_=\\\n".iter().copied().cycle().take(length);
+                let alone: Vec<u8> = std::iter::repeat_n(b'"', start).chain(run).collect();
+                for text in [&alone, &[alone.as_slice(), b"\"\""].concat()] {
+                    for probe in start..=start + length - PROBE {
+                        let found = around(text, probe);
+                        assert!(found.start <= start && found.end >= start + length, "{probe}: {found:?}");
+                        assert!(found.end <= text.len());
+                    }
                 }
             }
         }
