@@ -131,10 +131,29 @@ fn after_escape(text: &[u8], at: usize) -> bool {
     let (before, _) = text.split_at_checked(at).unwrap_or((text, &[]));
     match before {
         [.., b'\\', b'n' | b'r' | b't' | b'b' | b'f'] => true,
-        [.., b'%', a, b] => a.is_ascii_hexdigit() && b.is_ascii_hexdigit(),
-        [.., b'\\', b'u', a, b, c, d] => [a, b, c, d].iter().all(|d| d.is_ascii_hexdigit()),
-        _ => false,
+        [.., b'\\', b'u', a, b, c, d] if [a, b, c, d].iter().all(|d| d.is_ascii_hexdigit()) => true,
+        _ => ends_with_percent_escape(before),
     }
+}
+
+/// Whether a text ends with a percent escape, which may itself be escaped any number of times: `%22`, `%2522`.
+pub(crate) fn ends_with_percent_escape(text: &[u8]) -> bool {
+    let Some((mut before, [a, b])) = text.split_last_chunk::<2>() else { return false };
+    while let Some(rest) = before.strip_suffix(b"25") {
+        before = rest;
+    }
+    a.is_ascii_hexdigit() && b.is_ascii_hexdigit() && before.ends_with(b"%")
+}
+
+/// The byte that a percent escape at a place stands for, and where the escape ends; it may be escaped any number of times.
+fn percent_escape(text: &[u8], at: usize) -> Option<(u8, usize)> {
+    let mut digits = text.get(at..)?.strip_prefix(b"%")?;
+    while let Some(rest) = digits.strip_prefix(b"25") {
+        digits = rest;
+    }
+    let code = str::from_utf8(digits.get(..2)?).ok()?;
+    let byte = u8::from_str_radix(code, 16).ok().filter(|_| !code.starts_with('+'))?;
+    Some((byte, text.len() - digits.len() + 2))
 }
 
 /// Where the run of such bytes that goes on at `at` ends.

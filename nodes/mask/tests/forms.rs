@@ -76,6 +76,32 @@ fn a_document_cut_at_every_byte_shows_no_secret() {
     println!("{heads} beginnings, {tails} ends of which {failed} failed: 0 readable secrets");
 }
 
+/// Values that are recognised by their form and not by a key.
+#[test]
+fn a_value_in_a_sentence_of_a_document_cut_at_every_byte_is_not_shown() {
+    let rules = json!([{"json_key": "accessKeyId"}, {"preset": "aws-access-key-id"}, {"preset": "aws-role-session"}]);
+    let mut node = Native::<Mask>::configure("mask", &json!({ "rules": rules }).to_string()).unwrap();
+    let (key, session) = ("AKIAJ8XDNE4WQZ6RHUVC", "operator-k3Wj8");
+    let document = json!([
+        {"m": format!("user of {key} is not allowed"), "principalId": format!("AROAM2CEUB5RLP9ZFTYX:{session}")},
+        {"accessKeyId": SECRET, "n": [1, "x"], "last": format!("{key} or {key}")},
+    ]);
+    for layout in [document.to_string(), serde_json::to_string_pretty(&document).unwrap()] {
+        for text in [layout.clone(), escaped(&layout, 1), escaped(&layout, 2), format!("12:00 INFO got {layout}")] {
+            for cut in 0..=text.len() {
+                for part in [&text[..cut], &text[cut..]] {
+                    let (out, _) = run(&mut node, part.as_bytes());
+                    for secret in [key, session, SECRET] {
+                        let shown =
+                            secret.as_bytes().windows(8).find(|window| memchr::memmem::find(&out, window).is_some());
+                        assert_eq!(shown, None, "{part} became {}", String::from_utf8_lossy(&out));
+                    }
+                }
+            }
+        }
+    }
+}
+
 /// `@` stands for the secret.
 const LITERALS: &[&str] = &[
     "{accessKeyId:'@'}",
@@ -96,6 +122,10 @@ const LITERALS: &[&str] = &[
     "?a=b&accessKeyId=@&c=d",
     "%7B%22accessKeyId%22%3A%22@%22%7D",
     "%257B%2522accessKeyId%2522%253A%2522@%2522%257D",
+    "%5C%22accessKeyId%5C%22%3A%20%5C%22@%5C%22",
+    "%5c%5c%5c%22accessKeyId%5c%5c%5c%22%3a%5c%5c%5c%22@%5c%5c%5c%22%2c%5c%22",
+    "%255C%2522accessKeyId%255C%2522%253A%255C%2522@%255C%2522",
+    "{\\&quot;accessKeyId\\&quot;:\\&quot;@\\&quot;}",
     "{&quot;accessKeyId&quot;:&quot;@&quot;}",
     "{&#34;accessKeyId&#34;: &#34;@&#34;}",
     "{&amp;quot;accessKeyId&amp;quot;:&amp;quot;@&amp;quot;}",

@@ -283,6 +283,10 @@ fn hostile_text_takes_linear_time() {
         r#""key" "#,
         r"\u005c",
         r"\\",
+        "%5C",
+        "%5C%22key",
+        "%5C%22key%5C%22%3A%5C%22",
+        r"\&quot;key\&quot;:",
         "kkkkkkey",
     ];
     let mut search = KeySearch::new(vec![KeyRule::new(0, vec![b"key".as_slice().into()], Spelling::Exact)]).unwrap();

@@ -22,10 +22,10 @@ pub(super) enum Style {
     Plain(usize),
     /// By its code, behind so many backslashes.
     Code(usize),
-    /// Percent-encoded so many times.
-    Percent(usize),
-    /// As an HTML entity, encoded so many times.
-    Entity(usize),
+    /// Percent-encoded so many times, behind so many backslashes that are encoded like it.
+    Percent(usize, usize),
+    /// As an HTML entity, encoded so many times, behind so many backslashes.
+    Entity(usize, usize),
     /// As a character that means the same to people.
     Typographic,
 }
@@ -83,9 +83,11 @@ impl Unit {
                 (self.byte == open.byte || self.byte == b'"') && here < there.max(1)
             }
             (Style::Plain(0), _) => self.byte == open.byte || self.byte == b'"',
-            (Style::Code(here), Style::Code(there))
-            | (Style::Percent(here), Style::Percent(there))
-            | (Style::Entity(here), Style::Entity(there)) => self.byte == open.byte && here <= there,
+            (Style::Code(here), Style::Code(there)) => self.byte == open.byte && here <= there,
+            (Style::Percent(times, here), Style::Percent(open_times, there))
+            | (Style::Entity(times, here), Style::Entity(open_times, there)) => {
+                self.byte == open.byte && (times < open_times || (times == open_times && here <= there))
+            }
             (Style::Typographic, Style::Typographic) => self.byte == open.byte,
             _ => false,
         }
@@ -122,6 +124,12 @@ fn backslashed(text: &[u8], at: usize) -> (u8, usize, Style) {
     };
     match *rest {
         [quote @ (b'"' | b'\'' | b'`' | b'/'), ..] => (quote, count + 1, Style::Plain(count)),
+        [b'&', ..] => match entity(rest) {
+            Some((quote @ (b'"' | b'\''), length, Style::Entity(times, _))) => {
+                (quote, count + length, Style::Entity(times, count))
+            }
+            _ => (b'\\', count, Style::Plain(0)),
+        },
         [b'n' | b'r' | b'\n' | b'\r', ..] => (b'\n', count + 1, Style::Plain(count)),
         [b't', ..] => (b'\t', count + 1, Style::Plain(count)),
         [b'u', b'0', b'0', high, low, ..] => match code(&[high, low]) {
@@ -136,15 +144,37 @@ fn backslashed(text: &[u8], at: usize) -> (u8, usize, Style) {
     }
 }
 
+/// A percent-encoded character. Backslashes and the quote behind them are one, as they are where nothing is encoded.
 fn percent(rest: &[u8]) -> Option<(u8, usize, Style)> {
-    let times = rest.get(1..)?.chunks_exact(2).take_while(|pair| *pair == b"25").count();
+    let (byte, length, times) = percent_once(rest)?;
+    if byte != b'\\' {
+        return Some((byte, length, Style::Percent(times, 0)));
+    }
+    let spelling = rest.get(..length)?;
+    let is_next = |at: usize| rest.get(at..at + length).is_some_and(|next| next.eq_ignore_ascii_case(spelling));
+    let mut count = 1;
+    while is_next(count * length) {
+        count += 1;
+    }
+    let backslashes = count * length;
+    match percent_once(rest.get(backslashes..)?) {
+        Some((quote @ (b'"' | b'\''), length, same)) if same == times => {
+            Some((quote, backslashes + length, Style::Percent(times, count)))
+        }
+        _ => Some((b'\\', backslashes, Style::Percent(times, 0))),
+    }
+}
+
+/// A percent-encoded character, its length, and how often it is encoded.
+fn percent_once(rest: &[u8]) -> Option<(u8, usize, usize)> {
+    let times = rest.strip_prefix(b"%")?.chunks_exact(2).take_while(|pair| *pair == b"25").count();
     // `%25` by itself is a percent sign.
     for times in [Some(times), times.checked_sub(1)].into_iter().flatten() {
         let digits = 1 + 2 * times;
         if let Some(byte) = rest.get(digits..digits + 2).and_then(|d| str::from_utf8(d).ok())
             && let Ok(byte) = u8::from_str_radix(byte, 16)
         {
-            return Some((byte, digits + 2, Style::Percent(times + 1)));
+            return Some((byte, digits + 2, times + 1));
         }
     }
     None
@@ -163,7 +193,7 @@ fn entity(rest: &[u8]) -> Option<(u8, usize, Style)> {
             name => ENTITIES.iter().find(|(known, _)| *known == name).map(|(_, byte)| *byte),
         };
         if let Some(byte) = byte.filter(u8::is_ascii) {
-            return Some((byte, start + length + 1, Style::Entity(times + 1)));
+            return Some((byte, start + length + 1, Style::Entity(times + 1, 0)));
         }
     }
     None
@@ -191,7 +221,7 @@ pub(super) fn unit_before(text: &[u8], from: usize, at: usize) -> Option<Unit> {
             if (matches!(first, b'%' | b'&') || !first.is_ascii())
                 && let Some(unit) = unit(text, start).filter(|unit| unit.end == at)
             {
-                return Some(unit);
+                return Some(with_backslashes(text, from, unit));
             }
             if first != b'%'
                 && first != b'&'
@@ -205,6 +235,33 @@ pub(super) fn unit_before(text: &[u8], from: usize, at: usize) -> Option<Unit> {
         }
     }
     Some(Unit { byte, start: last, end: at, style: Style::Plain(0) })
+}
+
+/// An encoded quote with the backslashes before it.
+fn with_backslashes(text: &[u8], from: usize, mut quote: Unit) -> Unit {
+    if !quote.is_quote() {
+        return quote;
+    }
+    match &mut quote.style {
+        Style::Entity(_, count) => {
+            *count = backslashes_before(text, from, quote.start);
+            quote.start -= *count;
+        }
+        Style::Percent(_, count) => {
+            let length = quote.end - quote.start;
+            let is_like_it = |spelled: &[u8]| {
+                matches!(spelled.split_last_chunk::<2>(), Some((times, b"5C" | b"5c"))
+                    if text.get(quote.end - length..quote.end - 2) == Some(times))
+            };
+            while let Some(before) = quote.start.checked_sub(length).filter(|before| *before >= from)
+                && text.get(before..quote.start).is_some_and(is_like_it)
+            {
+                (*count, quote.start) = (*count + 1, before);
+            }
+        }
+        _ => {}
+    }
+    quote
 }
 
 /// Where the white space that begins here ends, also where it is spelled as escapes.
@@ -231,15 +288,15 @@ mod tests {
             (r"\u0022", b'"', Style::Code(1)),
             (r"\\u003a", b':', Style::Code(2)),
             (r"\x27", b'\'', Style::Code(1)),
-            ("%22", b'"', Style::Percent(1)),
-            ("%252522", b'"', Style::Percent(3)),
-            ("%25", b'%', Style::Percent(1)),
-            ("%3d", b'=', Style::Percent(1)),
-            ("&quot;", b'"', Style::Entity(1)),
-            ("&amp;amp;quot;", b'"', Style::Entity(3)),
-            ("&#39;", b'\'', Style::Entity(1)),
-            ("&#x3A;", b':', Style::Entity(1)),
-            ("&amp;", b'&', Style::Entity(1)),
+            ("%22", b'"', Style::Percent(1, 0)),
+            ("%252522", b'"', Style::Percent(3, 0)),
+            ("%25", b'%', Style::Percent(1, 0)),
+            ("%3d", b'=', Style::Percent(1, 0)),
+            ("&quot;", b'"', Style::Entity(1, 0)),
+            ("&amp;amp;quot;", b'"', Style::Entity(3, 0)),
+            ("&#39;", b'\'', Style::Entity(1, 0)),
+            ("&#x3A;", b':', Style::Entity(1, 0)),
+            ("&amp;", b'&', Style::Entity(1, 0)),
             ("\u{201c}", b'"', Style::Typographic),
             ("\u{2019}", b'\'', Style::Typographic),
             (r"\n", b'\n', Style::Plain(1)),

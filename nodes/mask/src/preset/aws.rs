@@ -2,7 +2,9 @@
 
 use std::ops::Range;
 
-use super::{begins, byte, ends, run, run_before};
+use memchr::memchr2;
+
+use super::{begins, byte, ends, percent_escape, run, run_before};
 
 /// Prefixes of unique identifiers of IAM.
 /// Source: <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html#identifiers-unique-ids>
@@ -12,6 +14,9 @@ const PREFIXES: [&[u8; 4]; 12] =
 /// From 16 characters (the API's minimum for an `AccessKeyId`) to 128 (its maximum); 20 and 21 in practice.
 /// Source: <https://docs.aws.amazon.com/IAM/latest/APIReference/API_AccessKey.html>
 const ID_LENGTH: std::ops::RangeInclusive<usize> = 16..=128;
+
+/// From so many characters on an identifier counts with which a cut row ends. The prefix is four of them.
+const SHORTEST_CUT_ID: usize = 8;
 
 /// A secret access key has 40 characters of base64 without padding.
 /// Source: <https://github.com/awslabs/git-secrets>, `--register-aws`. Cut and longer ones are masked too.
@@ -27,7 +32,15 @@ pub(super) fn id(text: &[u8], at: usize) -> Option<Range<usize>> {
         return None;
     }
     let end = run(text, at, |b| b.is_ascii_uppercase() || b.is_ascii_digit());
-    (ID_LENGTH.contains(&(end - at)) && ends(text, end)).then_some(at..end)
+    let is_id = ID_LENGTH.contains(&(end - at)) && ends(text, end);
+    (is_id || is_cut(text, at, end)).then_some(at..end)
+}
+
+/// Whether a row was cut inside of an identifier: it ends there, and is no plain line of words, for it has quotes.
+fn is_cut(text: &[u8], start: usize, end: usize) -> bool {
+    end == text.len()
+        && (SHORTEST_CUT_ID..*ID_LENGTH.start()).contains(&(end - start))
+        && memchr2(b'"', b'\'', text.get(..start).unwrap_or_default()).is_some()
 }
 
 /// An identifier of any kind, whose first letter is at this place.
@@ -44,15 +57,17 @@ pub(super) fn any_id(text: &[u8], at: usize) -> Option<Range<usize>> {
 /// Source: <https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html>, `RoleSessionName`
 pub(super) fn role_session(text: &[u8], at: usize) -> Option<Range<usize>> {
     let id = id(text, at)?;
-    let colon = match text.get(id.end..)? {
-        [b':', ..] => 1,
-        [b'%', b'3', b'A' | b'a', ..] => 3,
-        _ => return None,
+    let start = match percent_escape(text, id.end) {
+        Some((b':', end)) => end,
+        Some(_) => return None,
+        None if byte(text, id.end) == b':' => id.end + 1,
+        None => return None,
     };
-    let start = id.end + colon;
-    let end = run(text, start, |b| {
-        b.is_ascii_alphanumeric() || matches!(b, b'_' | b'+' | b'=' | b',' | b'.' | b'@' | b'-' | b'%')
-    });
+    let is_part = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'+' | b'=' | b',' | b'.' | b'@' | b'-');
+    let mut end = run(text, start, is_part);
+    while let Some((_, after)) = percent_escape(text, end).filter(|(byte, _)| is_part(*byte)) {
+        end = run(text, after, is_part);
+    }
     // In an unquoted list or sentence what follows the name is not part of it.
     let end = run_before(text, end, end - start, |b| matches!(b, b',' | b'.'));
     (end > start).then_some(at..end)

@@ -43,6 +43,12 @@ fn identifiers_and_credentials_of_aws() {
             "xAKIAIOSFODNN7EXAMPLE _AKIAIOSFODNN7EXAMPLE AKIAIOSFODNN7EXAMPLEx AKIAIOSFODNN7EXAMPLE_",
             "AKIASHORT akiaiosfodnn7example AKIA",
             "<AKIAIOSFODNN7EXAMPLE>,<ASIAIOSFODNN7EXAMPLE>",
+            "q%253D<AKIAIOSFODNN7EXAMPLE>%2526 %252522<AKIAIOSFODNN7EXAMPLE>%252522 2522AKIAIOSFODNN7EXAMPLE",
+            // Cut in the middle.
+            r#"{"m":"user of <AKIAIOSF>"#,
+            r#"{"m":"user of AKIAIOS"#,
+            r#"{"m":"user of AKIAIOSF x"}"#,
+            "it moves to ASIAPACIFIC",
         ],
     );
     check("aws-role-id", &["<AROA55TKTI7VKCG3ZB64V>:bob AKIAIOSFODNN7EXAMPLE"]);
@@ -51,6 +57,7 @@ fn identifiers_and_credentials_of_aws() {
         &[
             r#"{"principalId":"<AROA55TKTI7VKCG3ZB64V:bob.smith+x@example.com>","x":"AROA55TKTI7VKCG3ZB64V"}"#,
             r#"{"m":"{\"principalId\":\"<AROA55TKTI7VKCG3ZB64V:i-0123456789>\"}"}"#,
+            "%22<AROA55TKTI7VKCG3ZB64V%3Abob%40example>%22%2C %2522<AROA55TKTI7VKCG3ZB64V%253Abob%252B1>%2522%252C%2522arn%2522",
             "<AROA55TKTI7VKCG3ZB64V%3Abob>&x AROA55TKTI7VKCG3ZB64V: bob, <AROA55TKTI7VKCG3ZB64V:bob>, AKIAIOSFODNN7EXAMPLE:x",
         ],
     );

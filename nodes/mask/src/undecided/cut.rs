@@ -10,8 +10,8 @@ use memchr::{memchr, memchr2, memmem};
 pub(super) fn has_no_head(row: &[u8]) -> bool {
     let row = row.trim_ascii();
     match row.first() {
-        // The value of a key.
-        Some(b':') => opens(row.get(1..).unwrap_or_default()),
+        // The value of a key, or what stands behind a colon in a value.
+        Some(b':') => opens(row.get(1..).unwrap_or_default()) || begins_in_value(row),
         Some(b'{' | b'[') | None => false,
         Some(b'"' | b'\'' | b'\\') => begins_with_value(row),
         Some(_) => begins_in_value(row),

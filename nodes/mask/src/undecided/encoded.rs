@@ -9,6 +9,7 @@ use wide::u8x16;
 
 use super::halves;
 use crate::column::{Rows, Walk};
+use crate::preset::ends_with_percent_escape;
 
 /// What gzip, zstd, xz and zip begin with, in base64 of both alphabets.
 const BEGINNINGS: [&[u8]; 6] = [b"H4sI", b"KLUv/", b"KLUv_", b"/Td6WFoA", b"_Td6WFoA", b"UEsDB"];
@@ -187,11 +188,11 @@ fn is_beginning(text: &[u8]) -> bool {
 
 /// Whether data may begin here: nothing of base64 stands before it, unless as the end of an escape, and enough follows.
 fn begins(text: &[u8], at: usize) -> bool {
-    let is_first = match text.get(..at).unwrap_or_default() {
+    let before = text.get(..at).unwrap_or_default();
+    let is_first = match before {
         [.., b'\\', b'n' | b'r' | b't'] | [.., b'\\', b'/'] => true,
-        [.., b'%', a, b] if a.is_ascii_hexdigit() && b.is_ascii_hexdigit() => true,
         [.., b'\\', b'u', a, b, c, d] if [a, b, c, d].iter().all(|d| d.is_ascii_hexdigit()) => true,
-        [.., before] => !before.is_ascii_alphanumeric(),
+        [.., last] => !last.is_ascii_alphanumeric() || ends_with_percent_escape(before),
         [] => true,
     };
     is_first

@@ -251,10 +251,10 @@ fn bare_end(text: &[u8], start: usize, reached: &Reached) -> usize {
     while let Some(next) = unit(text, at) {
         // An encoded character is part of the value, unless what is around the value is encoded too.
         let is_own = match (next.style, reached.style) {
-            (Style::Percent(here), Style::Percent(there)) => here <= there,
-            (Style::Percent(_), _) => false,
-            (Style::Entity(_), Style::Entity(_)) => true,
-            (Style::Entity(_), _) => next.is_quote() || next.byte == b'<',
+            (Style::Percent(here, _), Style::Percent(there, _)) => here <= there,
+            (Style::Percent(..), _) => false,
+            (Style::Entity(..), Style::Entity(..)) => true,
+            (Style::Entity(..), _) => next.is_quote() || next.byte == b'<',
             _ => true,
         };
         let ends = next.is_space()
