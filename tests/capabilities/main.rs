@@ -16,7 +16,7 @@ mod shadow;
 use std::io::Write as _;
 use std::net::SocketAddr;
 
-use wattle_tests::{Folder, Metrics, built, get};
+use wattle_tests::{ALL_GRANTS as ALL, Folder, Metrics, built, capable_config, get};
 
 /// A folder with the guest and these lines in `in.log`.
 fn folder(lines: &[&str]) -> Folder {
@@ -64,41 +64,8 @@ fn pack(folder: &Folder, name: &str, version: &str, options: &str) {
 
 /// A configuration in which lines go through the guest `capable` as the node `cap` of the pipeline `main`.
 fn config(options: &str, grants: &str, follow: bool) -> String {
-    format!(
-        r#"
-        [sources.lines]
-        type = "file"
-        include = ["in.log"]
-        follow = {follow}
-        [pipelines.main]
-        inputs = ["lines"]
-        [pipelines.main.grants]
-        {grants}
-        [pipelines.main.nodes.cap]
-        artifact = "capable.wasm"
-        inputs = ["input"]
-        options = {{ {options} }}
-        [pipelines.main.outputs.all]
-        inputs = ["cap"]
-        [pipelines.main.outputs.fails]
-        inputs = ["cap.failed"]
-        [sinks.all]
-        type = "file"
-        inputs = ["main.all"]
-        path = "all.ndjson"
-        fsync = "never"
-        [sinks.fails]
-        type = "file"
-        inputs = ["main.fails"]
-        path = "fails.ndjson"
-        fsync = "never"
-        "#
-    )
+    capable_config("", &format!("follow = {follow}"), grants, options)
 }
-
-/// Everything that this guest imports, without tables or hosts.
-const ALL: &str = "log = true\nmetrics = true\nclock = true\nrandom = true\nkv = true\n\
-                   lookup = { tables = {} }\nhttp-client = { hosts = [] }\n";
 
 /// [`ALL`] with these in place of those of the same name.
 fn all_but(grants: &[(&str, &str)]) -> String {

@@ -16,7 +16,7 @@ mod split;
 
 use std::process::Command;
 
-use wattle_tests::{Ended, Folder, binary, built, finish};
+use wattle_tests::{ALL_GRANTS, Ended, Folder, binary, built, capable_config, finish};
 
 /// Runs the agent to its end in a folder with at most so much memory for data. What needs more fails there.
 fn run_within(folder: &Folder, mebibytes: u64, arguments: &[&str]) -> Ended {
@@ -28,46 +28,8 @@ fn run_within(folder: &Folder, mebibytes: u64, arguments: &[&str]) -> Ended {
 }
 
 /// A configuration with the guest `capable` between files, with every capability that the tests use granted.
-fn config(agent: &str, options: &str, more: &str) -> String {
-    format!(
-        r#"
-        [agent]
-        data_dir = "data"
-        {agent}
-        [sources.lines]
-        type = "file"
-        include = ["in*.log"]
-        {more}
-        [pipelines.main]
-        inputs = ["lines"]
-        [pipelines.main.grants]
-        log = true
-        metrics = true
-        clock = true
-        random = true
-        kv = true
-        lookup = {{ tables = {{}} }}
-        http-client = {{ hosts = [] }}
-        [pipelines.main.nodes.cap]
-        artifact = "capable.wasm"
-        inputs = ["input"]
-        options = {{ {options} }}
-        [pipelines.main.outputs.all]
-        inputs = ["cap"]
-        [pipelines.main.outputs.fails]
-        inputs = ["cap.failed"]
-        [sinks.all]
-        type = "file"
-        inputs = ["main.all"]
-        path = "all.ndjson"
-        fsync = "never"
-        [sinks.fails]
-        type = "file"
-        inputs = ["main.fails"]
-        path = "fails.ndjson"
-        fsync = "never"
-        "#
-    )
+fn config(agent: &str, options: &str, source: &str) -> String {
+    capable_config(&format!("data_dir = \"data\"\n{agent}"), source, ALL_GRANTS, options)
 }
 
 /// A folder with a compile cache of its own, since the one that tests share has code of most artifacts.

@@ -12,6 +12,7 @@
 )]
 
 mod agent;
+mod capable;
 pub mod evil;
 mod folder;
 mod mask;
@@ -24,6 +25,7 @@ mod summary;
 mod web;
 
 pub use agent::{Agent, Ended, finish, wait_until};
+pub use capable::{ALL_GRANTS, capable_config};
 pub use folder::Folder;
 pub use mask::{Masked, SECRET_KEYS, assert_hidden, mask_model, secrets_in};
 pub use metrics::Metrics;
