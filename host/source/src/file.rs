@@ -37,7 +37,9 @@ mod options;
 mod read;
 mod reader;
 mod scan;
+mod send;
 mod track;
+mod turn;
 mod watched;
 
 #[cfg(test)]

@@ -1,8 +1,10 @@
 //! Finds the files that the globs name.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::cmp::Ordering;
+use std::collections::{HashMap, HashSet};
 use std::fs::{self, Metadata};
 use std::io;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 
@@ -59,7 +61,7 @@ impl Patterns {
     /// The files that there are, by name, each with what is known of it. Folders that cannot be read are complained of
     /// once.
     pub(crate) fn find(&self, links: Links, complaints: &mut Complaints) -> Found {
-        let mut found = Found { files: BTreeMap::new(), unread: Vec::new() };
+        let mut found = Found { files: Vec::new(), unread: Vec::new() };
         for root in &self.roots {
             let mut linked: HashMap<(u64, u64), usize> = HashMap::new();
             let walk = WalkDir::new(&root.folder)
@@ -79,10 +81,13 @@ impl Patterns {
                     && self.is_meant(entry.path())
                     && let Ok(metadata) = entry.metadata()
                 {
-                    found.files.insert(entry.into_path(), metadata);
+                    found.files.push((entry.into_path(), metadata));
                 }
             }
         }
+        found.files.sort_unstable_by(|(one, _), (other, _)| by_name(one, other));
+        // One root may be below another.
+        found.files.dedup_by(|(one, _), (other, _)| one.as_os_str() == other.as_os_str());
         found
     }
 
@@ -122,9 +127,18 @@ impl Patterns {
     }
 }
 
+/// The order of paths by their components. `Path` has the same, but parses the components each time, which takes most of
+/// a search of many files.
+fn by_name(one: &Path, other: &Path) -> Ordering {
+    // A separator ends a name, so it comes before all that a longer name may have there.
+    let rank = |byte: &u8| if *byte == b'/' { 0 } else { *byte };
+    one.as_os_str().as_bytes().iter().map(rank).cmp(other.as_os_str().as_bytes().iter().map(rank))
+}
+
 /// What a search found.
 pub(crate) struct Found {
-    pub(crate) files: BTreeMap<PathBuf, Metadata>,
+    /// In order of name.
+    pub(crate) files: Vec<(PathBuf, Metadata)>,
     /// Folders that could not be read: what is below them may well be there.
     pub(crate) unread: Vec<PathBuf>,
 }
@@ -239,6 +253,16 @@ mod tests {
     use super::*;
     use std::fs;
 
+    #[test]
+    fn found_files_are_in_the_order_of_their_components() {
+        let mut paths: Vec<&Path> =
+            ["/a/b", "/a.log", "/a/b-c", "/a-b/c", "/a/b/c", "/a/b.log", "/b", "/a"].map(Path::new).into();
+        let mut expected = paths.clone();
+        paths.sort_by(|one, other| by_name(one, other));
+        expected.sort();
+        assert_eq!(paths, expected);
+    }
+
     #[track_caller]
     fn check(folder: &Path, include: &[&str], exclude: &[&str], expected: &[&str]) {
         let whole = |globs: &[&str]| -> Vec<String> {
@@ -250,7 +274,8 @@ mod tests {
         assert_eq!(errors, []);
         let found = patterns.find(Links::SameOwner, &mut Complaints::default());
         assert_eq!(found.unread, [] as [PathBuf; 0]);
-        let names: Vec<&str> = found.files.keys().map(|p| p.strip_prefix(folder).unwrap().to_str().unwrap()).collect();
+        let names: Vec<&str> =
+            found.files.iter().map(|(p, _)| p.strip_prefix(folder).unwrap().to_str().unwrap()).collect();
         assert_eq!(names, expected, "{include:?}");
     }
 
@@ -290,7 +315,8 @@ mod tests {
         let patterns = Patterns::new(&[glob], &[], None, &mut Vec::new());
         let found = patterns.find(Links::SameOwner, &mut Complaints::default());
         for name in &names {
-            assert!(found.files.contains_key(&temporary.path().join(name).join("x.log")), "{name}");
+            let path = temporary.path().join(name).join("x.log");
+            assert!(found.files.iter().any(|(found, _)| *found == path), "{name}");
         }
         assert!(found.files.len() <= names.len() * (MAX_LINKS_TO_FOLDER + 1), "{}", found.files.len());
         assert_eq!(patterns.find(Links::Never, &mut Complaints::default()).files.len(), names.len());
@@ -315,7 +341,7 @@ mod tests {
             let found = format!("{folder}/**/*.log");
             let patterns = Patterns::new(&[found, glob.to_owned()], &[], None, &mut Vec::new());
             let files = patterns.find(Links::SameOwner, &mut Complaints::default()).files;
-            let unmatched = patterns.unmatched(files.keys());
+            let unmatched = patterns.unmatched(files.iter().map(|(path, _)| path));
             assert_eq!(unmatched.len(), 1, "{unmatched:?}");
             assert!(
                 unmatched[0].starts_with(&format!("`{glob}` finds no file: ")) && unmatched[0].contains(expected),

@@ -12,7 +12,7 @@ use super::moved::Moved;
 use super::names::base;
 use super::open::Loss;
 use super::options::ReadFrom;
-use super::reader::{Reader, is_same};
+use super::reader::{LOOK_INTERVAL, Reader, is_same};
 use super::track::Key;
 use super::watched::Watched;
 use crate::decompress::Compression;
@@ -29,8 +29,11 @@ impl Reader {
         self.searches = MAX_SEARCHES;
         let found = self.settings.patterns.find(self.settings.links, &mut self.complaints);
         self.note_unmatched(&found.files);
-        self.unreadable.retain(|path, _| found.files.contains_key(path));
-        let mut there = HashSet::new();
+        if !self.unreadable.is_empty() {
+            let paths: HashSet<&PathBuf> = found.files.iter().map(|(path, _)| path).collect();
+            self.unreadable.retain(|path, _| paths.contains(path));
+        }
+        let mut there = HashSet::with_capacity(found.files.len());
         let mut replaced = HashSet::new();
         let mut new = Vec::new();
         for (path, metadata) in found.files {
@@ -49,12 +52,17 @@ impl Reader {
             }
         }
         let is_unread = |path: &PathBuf| found.unread.iter().any(|folder| path.starts_with(folder));
-        let is_there = |key: &Key, id: &FileId| {
-            // Another file may have its inode.
-            there.contains(id) && self.by_id.get(id) == Some(key) && !replaced.contains(key)
-        };
-        let gone = self.files.iter().filter(|(key, watched)| !is_there(key, &watched.id) && !is_unread(&watched.path));
-        let mut gone: BTreeSet<Key> = gone.map(|(key, _)| *key).collect();
+        // Usually nothing is gone, and then the counts show it.
+        let is_as_before = new.is_empty() && replaced.is_empty() && there.len() == self.by_id.len();
+        let mut gone: BTreeSet<Key> = BTreeSet::new();
+        if !is_as_before || self.files.len() > self.by_id.len() {
+            let is_there = |key: &Key, id: &FileId| {
+                // Another file may have its inode.
+                there.contains(id) && self.by_id.get(id) == Some(key) && !replaced.contains(key)
+            };
+            let is_gone = |key: &Key, watched: &Watched| !is_there(key, &watched.id) && !is_unread(&watched.path);
+            gone.extend(self.files.iter().filter(|(key, watched)| is_gone(key, watched)).map(|(key, _)| *key));
+        }
         let moved = if gone.is_empty() || new.is_empty() { Moved::default() } else { self.may_have_moved(&gone) };
         let first_new = self.next_key;
         for (path, metadata) in new {
@@ -89,14 +97,14 @@ impl Reader {
     }
 
     /// Logs globs that find nothing, once, and when they find something after all.
-    fn note_unmatched(&mut self, files: &std::collections::BTreeMap<PathBuf, Metadata>) {
+    fn note_unmatched(&mut self, files: &[(PathBuf, Metadata)]) {
         let mut known = self.context.stats.unmatched.lock();
         let is_first = !self.has_scanned;
         if !is_first && (known.is_empty() || self.found == files.len()) {
             return;
         }
         self.found = files.len();
-        let unmatched = self.settings.patterns.unmatched(files.keys());
+        let unmatched = self.settings.patterns.unmatched(files.iter().map(|(path, _)| path));
         if is_first {
             for what in &unmatched {
                 tracing::warn!(source = %self.context.name, "{what}");
@@ -380,6 +388,7 @@ impl Reader {
 
     /// Looks at the files that are open, which is cheaper than looking for all.
     pub(super) fn look_at_open(&mut self) {
+        self.look_at = clock::now() + LOOK_INTERVAL;
         let open: Vec<(Key, Metadata)> = self
             .open
             .iter()

@@ -5,6 +5,7 @@ mod follow;
 mod model;
 mod restart;
 mod rotation;
+mod slow;
 
 use std::fs;
 use std::io::Write;

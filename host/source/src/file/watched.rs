@@ -108,8 +108,13 @@ impl Watched {
 
     /// Whether there is something to read now.
     pub(crate) fn is_ready(&self, settings: &Settings, once: bool) -> bool {
+        let is_waiting = self.settles_after.is_some() || self.gone_since.is_some();
+        if self.is_complete || (!self.has_news && !is_waiting && self.is_followed(settings, once)) {
+            // So it is with nearly all files nearly always. The rest is slower.
+            return false;
+        }
         let now = clock::now();
-        if self.is_complete || self.not_before.is_some_and(|until| until > now) {
+        if self.not_before.is_some_and(|until| until > now) {
             return false;
         }
         let is_held = self.copy_of.is_some() && !self.has_news;

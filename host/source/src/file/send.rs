@@ -1,0 +1,103 @@
+//! Hands events on, and keeps looking at files while there is no room for them or they leave slowly.
+
+use std::fs::File;
+
+use tokio::sync::mpsc::error::TrySendError;
+use wattle_batch::Batch;
+
+use super::clock;
+use super::read::{Flow, Unwanted};
+use super::reader::{LOOK_INTERVAL, Reader};
+use super::track::Key;
+use super::turn::proof;
+use crate::assemble::Chunk;
+
+impl Reader {
+    /// Hands a chunk on. While there is no room for it, the world is looked at as usual: logs rotate whether or not
+    /// events can be delivered. The turn of a file that may be cut (`plain`) ends for that, and the chunk waits.
+    pub(super) fn send(&mut self, key: Key, path: &str, plain: Option<&File>, chunk: Chunk) -> Result<Flow, Unwanted> {
+        if self.tracker.is_going_back(key) {
+            // It is read again from before this chunk. If the file is lost before that, these events are lost as well.
+            drop(self.tracker.ack(key, chunk.end, None, chunk.column.rows() as u64));
+            return Ok(Flow::Pause);
+        }
+        let origin = self.context.origin("file", &[("path", path)]);
+        let proof = plain.and_then(|file| proof(file, chunk.end));
+        self.last_proof = proof;
+        let ack = self.tracker.ack(key, chunk.end, proof, chunk.column.rows() as u64);
+        let mut batch = Batch::new(chunk.column, origin, ack);
+        if !self.waiting.is_empty() {
+            self.waiting.push_back((key, batch));
+            return Ok(Flow::Pause);
+        }
+        loop {
+            batch = match self.output.try_send(batch) {
+                Ok(()) => break,
+                Err(TrySendError::Closed(_)) => return Err(Unwanted),
+                Err(TrySendError::Full(batch)) => batch,
+            };
+            if self.tracker.is_stopped() {
+                return Err(Unwanted);
+            }
+            if self.tracker.is_going_back(key) {
+                return Ok(Flow::Pause);
+            }
+            self.tracker.wait(LOOK_INTERVAL);
+            if !self.is_time_to_look() {
+                continue;
+            }
+            if plain.is_some() {
+                self.waiting.push_back((key, batch));
+                return Ok(Flow::Pause);
+            }
+            self.look_around();
+        }
+        // The sink may be slow and still have room each time.
+        match self.is_time_to_look() {
+            true if plain.is_some() => return Ok(Flow::Pause),
+            true => self.look_around(),
+            false => {}
+        }
+        Ok(Flow::Continue)
+    }
+
+    /// Whether the turn of a file has lasted so long that the reader has to look at the others.
+    fn is_time_to_look(&self) -> bool {
+        !self.context.once && self.look_at <= clock::now()
+    }
+
+    /// Hands on what waits for room. Returns whether all of it is.
+    pub(super) fn send_waiting(&mut self) -> Result<bool, Unwanted> {
+        while let Some((key, batch)) = self.waiting.pop_front() {
+            if self.tracker.is_going_back(key) {
+                // It is among what is read again.
+                continue;
+            }
+            match self.output.try_send(batch) {
+                Ok(()) => {}
+                Err(TrySendError::Closed(_)) => return Err(Unwanted),
+                Err(TrySendError::Full(batch)) => {
+                    self.waiting.push_front((key, batch));
+                    return Ok(false);
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    /// Whether files are not read now because what was read has no room.
+    pub(super) fn is_blocked(&self) -> bool {
+        self.is_looking_around || !self.waiting.is_empty()
+    }
+
+    /// Looks at what became of the files in the middle of one.
+    fn look_around(&mut self) {
+        self.is_looking_around = true;
+        if self.scan_at <= clock::now() {
+            self.scan();
+        }
+        self.look_at_open();
+        self.finish_delivered();
+        self.is_looking_around = false;
+    }
+}
