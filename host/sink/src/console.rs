@@ -13,8 +13,9 @@ use serde_json::Value;
 use wattle_printable as printable;
 
 use crate::encode::{Encoding, EncodingOptions};
-use crate::options::{self, OptionError};
+use crate::options::{self, Count, OptionError};
 use crate::output::{Output, Todo};
+use crate::preview::{self, Preview};
 use crate::retry::{Backoff, Outage};
 use crate::sink::{Built, Payload, Running, Sink, SinkContext, SinkError};
 
@@ -35,6 +36,9 @@ struct ConsoleOptions {
     /// What to write of an event.
     #[serde(default)]
     encoding: EncodingOptions,
+    /// On a terminal, show only the first so many events, one line each: the name of the sink, why the event failed, and
+    /// the body, cut to the width of the terminal. A pipe or file gets all events. Default: all events, whole.
+    preview: Option<Count>,
 }
 
 /// One of the process's outputs.
@@ -68,40 +72,55 @@ pub(crate) fn schema() -> Value {
     options::schema_of::<ConsoleOptions>()
 }
 
-pub(crate) fn build(options: &Value) -> Result<Built, SinkError> {
+pub(crate) fn build(name: &Arc<str>, options: &Value) -> Result<Built, SinkError> {
     let fail = |message| SinkError { message };
     let options = options::read::<ConsoleOptions>(options).map_err(|errors| fail(options::summary(&errors)))?;
     let output = options.target.open().map_err(|error| fail(format!("the console cannot be opened: {error}")))?;
     let encoder = Arc::new(Encoding::new(&options.encoding));
-    let output: Box<dyn Output> = if output.is_terminal() { Box::new(Terminal::new(output)) } else { Box::new(output) };
-    Ok(Built { encoder, sink: Box::new(Console { output }) })
+    if !output.is_terminal() {
+        return Ok(Built { encoder, sink: Box::new(Console { output: Box::new(output) }) });
+    }
+    let Some(Count(most)) = options.preview else {
+        let output = Box::new(Terminal::new(output, |_, part| escape(part)));
+        return Ok(Built { encoder, sink: Box::new(Console { output }) });
+    };
+    let name = name.clone();
+    let output = Box::new(Terminal::new(output, move |terminal: &File, lines| preview::render(&name, lines, terminal)));
+    Ok(Built { encoder: Arc::new(Preview::new(most)), sink: Box::new(Console { output }) })
+}
+
+/// Escapes whole events for a terminal.
+fn escape(part: &[u8]) -> String {
+    let is_json = part.first() == Some(&b'{');
+    let escaped = match std::str::from_utf8(part) {
+        Ok(text) if is_json => printable::json(text),
+        _ => printable::bytes(part),
+    };
+    escaped.into_owned()
 }
 
 /// A terminal, which gets events with control characters escaped. A pipe or file gets them as they are.
-struct Terminal<W> {
+struct Terminal<W, R> {
     inner: W,
+    /// Turns a payload into what the terminal gets.
+    render: R,
     /// An escaped payload of which the terminal has taken `taken` bytes.
     escaped: Vec<u8>,
     taken: usize,
 }
 
-impl<W> Terminal<W> {
-    fn new(inner: W) -> Self {
-        Self { inner, escaped: Vec::new(), taken: 0 }
+impl<W, R: Fn(&W, &[u8]) -> String> Terminal<W, R> {
+    fn new(inner: W, render: R) -> Self {
+        Self { inner, render, escaped: Vec::new(), taken: 0 }
     }
 }
 
-impl<W: Write + Send> Output for Terminal<W> {
+impl<W: Write + Send, R: Fn(&W, &[u8]) -> String + Send> Output for Terminal<W, R> {
     /// Writes the first part. After an error the caller comes again with the same part, and the rest of it goes on.
     fn write_parts(&mut self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
         let Some(part) = parts.iter().find(|part| !part.is_empty()) else { return Ok(0) };
         if self.escaped.is_empty() {
-            let is_json = part.first() == Some(&b'{');
-            let escaped = match std::str::from_utf8(part) {
-                Ok(text) if is_json => printable::json(text),
-                _ => printable::bytes(part),
-            };
-            self.escaped = escaped.into_owned().into_bytes();
+            self.escaped = (self.render)(&self.inner, part).into_bytes();
             self.taken = 0;
         }
         while let Some(rest) = self.escaped.get(self.taken..).filter(|rest| !rest.is_empty()) {
@@ -219,7 +238,7 @@ mod tests {
 
     #[test]
     fn a_terminal_gets_escapes_and_each_byte_once() {
-        let mut terminal = Terminal::new(Slow::default());
+        let mut terminal = Terminal::new(Slow::default(), |_, part: &[u8]| escape(part));
         for payload in [b"a\x1b[2J\xff\n".as_slice(), "{\"a\":\"\u{202e}\u{9b}\"}\n".as_bytes()] {
             let mut offset = 0;
             while offset < payload.len() {

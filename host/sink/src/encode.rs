@@ -1,5 +1,7 @@
 //! From batches to bytes: which part of an event is written, and how events are kept apart.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use wattle_batch::{Batch, MAX_JSON_DEPTH};
@@ -30,6 +32,10 @@ pub(crate) enum Codec {
     Json,
     /// The body only, byte for byte, except for what `minify` says of JSON with line breaks.
     Text,
+    /// The body as one JSON value on one line. A body that is valid JSON stays byte for byte, without the white space
+    /// outside its strings if it has line breaks. Other text becomes a JSON string, and bytes that are not UTF-8 become
+    /// `{"body_base64":"..."}`.
+    Ndjson,
 }
 
 /// What stands after each event.
@@ -50,7 +56,7 @@ pub(crate) struct Encoding {
     pub(crate) framing: Framing,
     /// Bodies that are JSON stand on one line.
     pub(crate) minify: bool,
-    /// Every event is a JSON value: a body that is none becomes a JSON string.
+    /// Writes every body as the codec `ndjson` does, see [`write_value`].
     pub(crate) values: bool,
     /// The sink takes payloads apart, so it must know where events end.
     pub(crate) ends: bool,
@@ -73,7 +79,7 @@ impl Encoding {
     pub(crate) fn write(&self, batch: &Batch, row: usize, out: &mut Vec<u8>) {
         match self.codec {
             Codec::Json => batch.write_json(row, out),
-            Codec::Text => self.write_text(batch.body().row(row), out),
+            Codec::Text | Codec::Ndjson => self.write_body(batch, row, out),
         }
         self.write_frame(out);
     }
@@ -86,9 +92,12 @@ impl Encoding {
     }
 
     #[inline]
-    fn write_text(&self, body: &[u8], out: &mut Vec<u8>) {
-        if self.values {
-            write_value(body, out);
+    fn write_body(&self, batch: &Batch, row: usize, out: &mut Vec<u8>) {
+        let body = batch.body().row(row);
+        if self.values || self.codec == Codec::Ndjson {
+            // Most batches were checked by `parse` already; the batch remembers the result.
+            let is_json = batch.body_kinds().get(row).is_some_and(|&kind| kind != 0);
+            write_value(body, is_json, out);
         } else if self.minify {
             write_line(body, out);
         } else {
@@ -103,16 +112,6 @@ impl Encoding {
         let spare = if self.codec == Codec::Json { batch.byte_len() / 4 + 256 * rows } else { rows };
         let mut out = Vec::with_capacity(batch.byte_len() + spare);
         let mut ends = Vec::with_capacity(if self.ends { rows } else { 0 });
-        if self.codec == Codec::Text {
-            for body in batch.body().iter() {
-                self.write_text(body, &mut out);
-                self.write_frame(&mut out);
-                if self.ends {
-                    ends.push(out.len());
-                }
-            }
-            return (out, ends);
-        }
         for row in 0..rows {
             self.write(batch, row, &mut out);
             if self.ends {
@@ -132,14 +131,22 @@ fn write_line(body: &[u8], out: &mut Vec<u8>) {
     }
 }
 
-/// Writes a body as a JSON value: itself if it is one, a string otherwise.
-fn write_value(body: &[u8], out: &mut Vec<u8>) {
-    if wattle_json::check(body, MAX_JSON_DEPTH).is_ok() {
-        return write_line(body, out);
+/// Writes a body as a JSON value on one line: the body itself if it is JSON, a string if it is text, and otherwise an
+/// object with the key that the codec `json` uses for bytes.
+fn write_value(body: &[u8], is_json: bool, out: &mut Vec<u8>) {
+    if is_json && memchr::memchr2(b'\n', b'\r', body).is_some() {
+        wattle_json::minify(body, out);
+    } else if is_json {
+        out.extend_from_slice(body);
+    } else if std::str::from_utf8(body).is_ok() {
+        out.push(b'"');
+        wattle_json::escape(body, out);
+        out.push(b'"');
+    } else {
+        out.extend_from_slice(b"{\"body_base64\":\"");
+        out.extend_from_slice(STANDARD.encode(body).as_bytes());
+        out.extend_from_slice(b"\"}");
     }
-    out.push(b'"');
-    wattle_json::escape(body, out);
-    out.push(b'"');
 }
 
 /// One payload for each batch.
@@ -201,6 +208,26 @@ mod tests {
         let rows: &[&[u8]] = &[PRETTY, b"7", b"no \"json\"", b""];
         let text = encode(r#"{"codec":"text"}"#, |e| (e.values, e.framing) = (true, Framing::None), rows).0;
         assert_eq!(text, r#"{"a":"b c"}7"no \"json\"""""#);
+    }
+
+    #[test]
+    fn every_line_of_ndjson_is_one_json_value_and_json_stays_byte_for_byte() {
+        let json: &[&[u8]] = &[b"{\"a\" : 1.0e2}", b"7", b"\"s\"", b" null ", b"[\"\\u00e9\"]"];
+        let expected: Vec<u8> = json.iter().flat_map(|body| [body, &b"\n"[..]].concat()).collect();
+        assert_eq!(encode(r#"{"codec":"ndjson"}"#, |_| {}, json).0.as_bytes(), expected);
+        let other: &[&[u8]] =
+            &[PRETTY, b"two\nlines", b"{\"cut", b"{'a': 1}", b"", b"\xff{}", b"[\"\xc3\"]", b"\0\x7f"];
+        let text = encode(r#"{"codec":"ndjson","minify":false}"#, |_| {}, other).0;
+        let lines: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(lines.len(), other.len(), "{text}");
+        assert_eq!(lines[0], serde_json::json!({"a": "b c"}));
+        let strings: Vec<_> = lines[1..5].iter().map(|line| line.as_str().unwrap()).collect();
+        assert_eq!(strings, ["two\nlines", "{\"cut", "{'a': 1}", ""]);
+        assert_eq!(
+            (&lines[5], &lines[6]["body_base64"]),
+            (&serde_json::json!({"body_base64": "/3t9"}), &"WyLDIl0=".into())
+        );
+        assert_eq!(lines[7], "\0\u{7f}");
     }
 
     #[test]

@@ -28,6 +28,7 @@ mod file;
 mod http;
 mod options;
 mod output;
+mod preview;
 mod retry;
 mod secret;
 mod sink;

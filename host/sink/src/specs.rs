@@ -16,7 +16,7 @@ type SchemaOf = fn() -> Value;
 /// Every sink type with its functions, in the order of [`TYPES`].
 const SPECS: [(&str, Check, Build, SchemaOf); 4] = [
     ("blackhole", blackhole::check, |_, options| blackhole::build(options), blackhole::schema),
-    ("console", console::check, |_, options| console::build(options), console::schema),
+    ("console", console::check, console::build, console::schema),
     ("file", file::check, |_, options| file::build(options), file::schema),
     ("http", http::check, http::build, http::schema),
 ];
@@ -90,7 +90,9 @@ mod tests {
             ("blackhole", json!({})),
             ("console", json!({})),
             ("console", json!({"target": "stderr", "encoding": {"codec": "text", "minify": "true"}})),
+            ("console", json!({"preview": 5})),
             ("file", json!({"path": "out.json"})),
+            ("file", json!({"path": "out.ndjson", "encoding": {"codec": "ndjson"}})),
             ("file", json!({"path": "%Y/{{ attributes.x }}.log", "rotate_bytes": "1.5GiB", "max_open_files": "12"})),
             ("file", json!({"path": "a", "rotate_every": "1h 30m", "idle_timeout": 2.5, "compression": "zstd"})),
             ("http", json!({"uri": "https://example.com/in?x=1"})),
@@ -114,7 +116,12 @@ mod tests {
             ("kafka", json!({}), "type", "the types are `blackhole`"),
             ("blackhole", json!({"x": 1}), "x", "unknown field"),
             ("console", json!({"target": "printer"}), "target", "expected `stdout` or `stderr`"),
-            ("console", json!({"encoding": {"codec": "xml"}}), "encoding.codec", "expected `json` or `text`"),
+            (
+                "console",
+                json!({"encoding": {"codec": "xml"}}),
+                "encoding.codec",
+                "expected one of `json`, `text`, `ndjson`",
+            ),
             ("console", json!({"encoding": {"kodec": 1}}), "encoding.kodec", "unknown field"),
             ("file", json!({}), "", "missing field `path`"),
             ("file", json!({"path": ""}), "path", "empty"),
