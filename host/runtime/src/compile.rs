@@ -45,11 +45,30 @@ pub(crate) struct Compiler {
     abandoned: Arc<Mutex<HashSet<String>>>,
     /// What ended a compiler of this process, with the reason, where there is no cache to remember it.
     refused: Mutex<HashMap<(Kind, String), String>>,
+    /// Names of the artifacts that are being compiled now.
+    active: Mutex<Vec<String>>,
+}
+
+/// Lists an artifact as being compiled until it is dropped.
+struct Active<'a>(&'a Compiler, &'a str);
+
+impl Drop for Active<'_> {
+    fn drop(&mut self) {
+        let mut active = self.0.active.lock();
+        if let Some(index) = active.iter().position(|name| name == self.1) {
+            active.remove(index);
+        }
+    }
 }
 
 impl Compiler {
     pub(crate) fn new(limits: ArtifactLimits) -> Self {
-        Self { limits, abandoned: Arc::default(), refused: Mutex::default() }
+        Self { limits, abandoned: Arc::default(), refused: Mutex::default(), active: Mutex::default() }
+    }
+
+    /// Names of the artifacts that are being compiled now.
+    pub(crate) fn active(&self) -> Vec<String> {
+        self.active.lock().clone()
     }
 
     /// Compiles an artifact.
@@ -64,6 +83,8 @@ impl Compiler {
         artifact: &Artifact,
     ) -> Result<Component, ArtifactError> {
         self.check(&artifact.bytes)?;
+        self.active.lock().push(artifact.name.clone());
+        let _active = Active(self, &artifact.name);
         match (&artifact.origin, ChildCompiler::installed()) {
             (Origin::File(_), Some(child)) => self.compile_elsewhere(child, tier, cache, artifact),
             _ => self.compile_here(&tier.engine, artifact),

@@ -165,6 +165,11 @@ impl Runtime {
         CacheCounts { hits: self.hits.load(Ordering::Relaxed), misses: self.misses.load(Ordering::Relaxed) }
     }
 
+    /// Names of the artifacts that are being compiled at this moment, for who shows what takes long.
+    pub fn compiling(&self) -> Vec<String> {
+        self.compiler.active()
+    }
+
     /// Compiles an artifact, or takes it from the cache.
     ///
     /// # Errors
