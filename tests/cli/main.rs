@@ -9,6 +9,8 @@
 )]
 
 mod hostile;
+mod output;
+mod waiting;
 
 use std::fs;
 use std::process::Command;
@@ -58,6 +60,13 @@ fn exit_codes_are_as_the_help_says() {
         (vec!["run", "--config", "absent.toml"], 78, "absent.toml"),
         (vec!["run", "--pack", "nothing-of-the-kind"], 78, "nothing-of-the-kind"),
         (vec!["run"], 2, "--config"),
+        (vec!["run", "absent.toml"], 78, "absent.toml"),
+        (vec!["validate", "--config", "absent.toml"], 78, "absent.toml"),
+        (vec!["validate"], 78, "agent.toml"),
+        (vec!["run", "a.toml", "--config", "b.toml"], 2, "both name a configuration"),
+        (vec!["validate", "a.toml", "--config", "b.toml"], 2, "both name a configuration"),
+        (vec!["run", "a.toml", "--pack", "cloudtrail"], 2, "--pack"),
+        (vec!["run", "--config", "a.toml", "--pack", "cloudtrail"], 2, "--pack"),
         (vec!["run", "--pack", "cloudtrail", "--param", "nonsense"], 78, "NAME=VALUE"),
         (vec!["fly"], 2, "fly"),
         (vec!["graph", "--format", "png", "cloudtrail"], 2, "png"),
@@ -71,6 +80,31 @@ fn exit_codes_are_as_the_help_says() {
         assert_eq!(ended.code, code, "{arguments:?}: {}{}", ended.text(), ended.log);
         assert!(ended.log.contains(text) || ended.text().contains(text), "{arguments:?}: {}", ended.log);
     }
+}
+
+#[test]
+fn the_configuration_is_a_file_an_option_or_a_variable() {
+    let folder = Folder::new();
+    let config = "[sources.none]\ntype = \"file\"\ninclude = [\"in/*\"]\n\
+                  [pipelines.main]\ninputs = [\"none\"]\npack = \"cloudtrail@1.0.0\"\n\
+                  [sinks.all]\ntype = \"blackhole\"\ninputs = [\"main.*\"]\n";
+    folder.write("own.toml", config);
+    for command in [&["validate"][..], &["run", "--once", "--quiet"]] {
+        for named in [&["own.toml"][..], &["--config", "own.toml"], &["-c", "own.toml"]] {
+            let ended = folder.run(&[command, named].concat());
+            assert_eq!(ended.code, 0, "{command:?} {named:?}: {}{}", ended.text(), ended.log);
+        }
+        let with_variable = |value: &str, more: &[&str]| {
+            finish(folder.wattle().args(command).args(more).env("WATTLE_CONFIG", folder.path(value)), b"")
+        };
+        assert_eq!(with_variable("own.toml", &[]).code, 0);
+        assert_eq!(with_variable("absent.toml", &["own.toml"]).code, 0, "the command line takes precedence");
+        assert_eq!(with_variable("absent.toml", &["--config", "own.toml"]).code, 0);
+        assert_eq!(with_variable("absent.toml", &[]).code, 78);
+    }
+    let mut pack = folder.wattle();
+    pack.args(["run", "--pack", "cloudtrail", "--quiet"]).env("WATTLE_CONFIG", "absent.toml");
+    assert_eq!(finish(&mut pack, b"").code, 0, "a pack takes precedence over the variable as well");
 }
 
 #[test]

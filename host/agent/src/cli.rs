@@ -1,5 +1,6 @@
 //! The command line.
 
+mod config_file;
 mod control;
 pub(crate) mod node;
 pub(crate) mod pack;
@@ -10,6 +11,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub(crate) use self::config_file::ConfigFile;
 pub(crate) use self::control::{AgentPlace, HistoryOptions, ReloadOptions, RollbackOptions, ShadowOptions};
 
 /// An edge telemetry agent whose every pipeline node is a sandboxed WebAssembly component.
@@ -131,26 +133,19 @@ pub(crate) enum Command {
 
 #[derive(Args)]
 #[command(after_help = "Signals: SIGTERM and SIGINT drain and end (a second one ends at once), SIGHUP reloads.\n\n\
-                        Examples:\n  wattle run --config agent.toml\n  wattle run --config agent.toml --once\n  \
+                        Examples:\n  wattle run agent.toml\n  wattle run agent.toml --once\n  \
                         zcat *.json.gz | wattle run --pack cloudtrail@1.2.0 --out out")]
 pub(crate) struct RunOptions {
-    /// The configuration
-    #[arg(
-        short,
-        long,
-        env = "WATTLE_CONFIG",
-        value_name = "FILE",
-        conflicts_with = "pack",
-        required_unless_present = "pack"
-    )]
-    pub(crate) config: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) config: ConfigFile,
     /// Without a configuration: runs standard input through this pack (name, name@version, or a folder)
-    #[arg(short, long, value_name = "PACK")]
+    #[arg(short, long, value_name = "PACK", conflicts_with = "file")]
     pub(crate) pack: Option<String>,
     /// A parameter of that pack, as NAME=VALUE; may be repeated
     #[arg(long = "param", value_name = "NAME=VALUE", requires = "pack")]
     pub(crate) params: Vec<String>,
-    /// Writes the outputs of that pack to <DIR>/<output>.ndjson, instead of everything to standard output
+    /// Write each output of that pack to <DIR>/<output>.ndjson, one JSON value a line. Without it a terminal shows the
+    /// first 5 events of each output, and a pipe gets all events
     #[arg(short, long, value_name = "DIR", requires = "pack")]
     pub(crate) out: Option<PathBuf>,
     /// How standard input becomes events
@@ -171,6 +166,13 @@ pub(crate) struct RunOptions {
     /// Prints no summary at the end
     #[arg(short, long)]
     pub(crate) quiet: bool,
+}
+
+impl RunOptions {
+    /// Whether a person is to see a few events of each output instead of all of them.
+    pub(crate) fn previews(&self) -> bool {
+        self.pack.is_some() && self.out.is_none() && std::io::stdout().is_terminal()
+    }
 }
 
 #[derive(Args)]
@@ -223,10 +225,10 @@ pub(crate) enum DiagnosticFormat {
 }
 
 #[derive(Args)]
+#[command(after_help = "Without FILE and --config, `agent.toml` in the current folder is checked.")]
 pub(crate) struct ValidateOptions {
-    /// The configuration
-    #[arg(env = "WATTLE_CONFIG", value_name = "FILE", default_value = "agent.toml")]
-    pub(crate) config: PathBuf,
+    #[command(flatten)]
+    pub(crate) config: ConfigFile,
     /// Form of the diagnostics
     #[arg(long, value_enum, default_value_t = DiagnosticFormat::Text)]
     pub(crate) format: DiagnosticFormat,

@@ -8,8 +8,9 @@ use wattle_runtime::{Catalog, Runtime};
 use crate::builtin;
 use crate::cli::{Framing, RunOptions};
 use crate::components::Builtin;
-use crate::exit::Failure;
+use crate::exit::{Failure, USAGE};
 use crate::remote::stored;
+use crate::waiting::Waiting;
 
 /// A configuration that can be loaded again and again.
 pub(crate) enum Configuration {
@@ -17,16 +18,26 @@ pub(crate) enum Configuration {
     Text(String),
 }
 
+/// Events of each output of `--pack` that a terminal shows.
+pub(crate) const PREVIEW: u32 = 5;
+
 /// What a text that is no file is called in diagnostics.
 const COMMAND_LINE: &str = "<command line>";
 
 impl Configuration {
     /// The configuration that the command line asks for.
     pub(crate) fn of(options: &RunOptions) -> Result<Self, Failure> {
-        match (&options.config, &options.pack) {
-            (Some(path), _) => Ok(Self::File(path.clone())),
-            (None, Some(pack)) => quick(pack, options).map(Self::Text),
-            (None, None) => Err(Failure::config("neither --config nor --pack is given")),
+        match (&options.pack, options.config.path()?) {
+            (Some(_), Some(_)) if options.config.option().is_some() => {
+                Err(Failure::with(USAGE, "`--config` and `--pack` cannot be used together"))
+            }
+            (Some(pack), _) => quick(pack, options).map(Self::Text),
+            (None, Some(path)) => Ok(Self::File(path.to_owned())),
+            (None, None) => Err(Failure::with(
+                USAGE,
+                "name a configuration (`wattle run FILE` or `--config FILE`) or a pack (`--pack PACK`); \
+                 see `wattle run --help`",
+            )),
         }
     }
 
@@ -56,6 +67,7 @@ impl Configuration {
 
     /// Loads and validates.
     pub(crate) fn load(&self, catalog: &Catalog, library: &Library) -> Result<(Plan, Vec<Diagnostic>), Invalid> {
+        let _waiting = Waiting::compiling(catalog.runtime());
         catalog.runtime().limit_describe(self.settings().limits);
         // Only what is here counts, unless the library knows better: nothing is pulled.
         let library = &library.clone().or_remote(|| stored(&self.settings().data_dir));
@@ -117,13 +129,24 @@ fn quick(pack: &str, options: &RunOptions) -> Result<String, Failure> {
         Some(folder) => {
             for output in outputs(&pack, &params)? {
                 let path = folder.join(format!("{output}.ndjson"));
-                // Fails carry their reason; what went well is written as it is.
-                let codec = if output == "fails" { "json" } else { "text" };
+                // Failed events carry their reason; of all others only the body is written, as JSON whatever it is.
+                let codec = if output == "fails" { "json" } else { "ndjson" };
                 let sink = table(vec![
                     ("type", "file".into()),
                     ("inputs", inputs(&output)),
                     ("path", escape_dollar(&path.to_string_lossy()).into()),
                     ("encoding", table(vec![("codec", codec.into())])),
+                ]);
+                sinks.insert(output, sink);
+            }
+        }
+        // A sink for each output, so that a person sees which output an event left on.
+        None if options.previews() => {
+            for output in outputs(&pack, &params)? {
+                let sink = table(vec![
+                    ("type", "console".into()),
+                    ("inputs", inputs(&output)),
+                    ("preview", i64::from(PREVIEW).into()),
                 ]);
                 sinks.insert(output, sink);
             }
@@ -160,6 +183,7 @@ fn outputs(pack: &str, params: &toml::Table) -> Result<Vec<String>, Failure> {
         Ok(serde_json::Value::Object(map)) => map,
         _ => serde_json::Map::new(),
     };
+    let _waiting = Waiting::compiling(catalog.runtime());
     match wattle_pack::load_pack(pack, &params, &catalog, &library) {
         Ok((plan, _)) => Ok(plan.outputs.into_iter().map(|o| o.name).collect()),
         Err(invalid) => {

@@ -7,8 +7,12 @@ use std::io::Write as _;
 
 use wattle_printable as printable;
 
+use crate::waiting::clear_line;
+
 /// Something could not be done, or did not come out well.
 pub(crate) const FAILED: u8 = 1;
+/// The command line is wrong, as clap ends the program.
+pub(crate) const USAGE: u8 = 2;
 /// No agent answers (`EX_UNAVAILABLE` of sysexits.h).
 pub(crate) const UNAVAILABLE: u8 = 69;
 /// A configuration or a pack is invalid (`EX_CONFIG` of sysexits.h, as Vector uses it).
@@ -62,7 +66,7 @@ pub(crate) fn say(text: &str) {
 
 /// Writes a line with styles of a terminal to standard error. The caller has escaped foreign text in it.
 pub(crate) fn say_styled(text: &str) {
-    let _ = writeln!(std::io::stderr(), "{text}");
+    let _ = writeln!(std::io::stderr(), "{}{text}", clear_line());
 }
 
 /// Writes a line to standard output. Control characters are escaped. A closed pipe (`| head`) ends the program quietly.

@@ -8,6 +8,7 @@ use wattle_printable as printable;
 
 use crate::cli::{Cli, LogFormat};
 use crate::exit;
+use crate::waiting::clear_line;
 
 /// Sets up logging for the process.
 pub(crate) fn init(cli: &Cli) {
@@ -38,7 +39,7 @@ impl Write for Escaped {
     /// Takes one event; the subscriber writes each with one call.
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let line = String::from_utf8_lossy(bytes);
-        io::stderr().write_all((self.escape)(&line).as_bytes())?;
+        io::stderr().write_all([clear_line(), &(self.escape)(&line)].concat().as_bytes())?;
         Ok(bytes.len())
     }
 

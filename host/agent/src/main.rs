@@ -22,6 +22,7 @@ mod shadow;
 mod signals;
 mod summary;
 mod supervisor;
+mod waiting;
 mod watch;
 
 use std::process::ExitCode;

@@ -9,7 +9,9 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use wattle_source::SourceStats;
 use wattle_topology::Observer;
 
-pub(crate) struct Progress(Option<(ProgressBar, tokio::task::JoinHandle<()>)>);
+use crate::waiting::Drawn;
+
+pub(crate) struct Progress(Option<(ProgressBar, tokio::task::JoinHandle<()>, Drawn)>);
 
 impl Progress {
     /// Shows the bar, if it is wanted and standard error is a terminal.
@@ -40,12 +42,12 @@ impl Progress {
                 shown.set_message(format!("{events} events"));
             }
         });
-        Self(Some((bar, task)))
+        Self(Some((bar, task, Drawn::new())))
     }
 
     /// Takes the bar away.
     pub(crate) fn end(self) {
-        if let Some((bar, task)) = self.0 {
+        if let Some((bar, task, _drawn)) = self.0 {
             task.abort();
             bar.finish_and_clear();
         }

@@ -103,6 +103,25 @@ pub(crate) fn render(observer: &Observer, elapsed: Duration) -> String {
     out
 }
 
+/// Says what a drain waits for, and how much time it has left.
+pub(crate) fn render_left(observer: &Observer, left: Duration) -> String {
+    let sinks = observer.sinks().into_iter().map(|sink| (sink.name, sink.stats.backlog().events));
+    let sinks = sinks.filter(|(_, events)| *events > 0);
+    let mut what: Vec<String> = sinks.map(|(name, events)| format!("sink `{name}` has {events} events left")).collect();
+    if what.is_empty() {
+        what.push("events are under way".into());
+    }
+    format!("{}; ends in {} s at the latest, a second signal ends it at once", what.join(", "), left.as_secs())
+}
+
+/// Says how many events a terminal showed, `most` of each output, and how to get the others.
+pub(crate) fn render_preview(observer: &Observer, most: u64) -> String {
+    let outputs = observer.counts().pipelines().into_values().flat_map(|pipeline| pipeline.outputs().into_values());
+    let events: Vec<u64> = outputs.map(|output| output.events.load(Ordering::Relaxed)).collect();
+    let (all, shown): (u64, u64) = (events.iter().sum(), events.iter().map(|&events| events.min(most)).sum());
+    format!("{shown} of {all} events shown, each cut to one line; `--out DIR` writes all of them to files")
+}
+
 #[expect(clippy::cast_precision_loss, reason = "a rounded figure for people")]
 fn rate(bytes: u64, seconds: f64) -> f64 {
     if seconds > 0.0 { bytes as f64 / 1e6 / seconds } else { 0.0 }

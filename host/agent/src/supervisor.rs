@@ -15,7 +15,7 @@ use wattle_topology::{Component, MakeNode, Observer, Topology, TopologySettings,
 use crate::admin::{Admin, State};
 use crate::builtin;
 use crate::cli::RunOptions;
-use crate::configuration::{Configuration, catalog, lasting_catalog};
+use crate::configuration::{Configuration, PREVIEW, catalog, lasting_catalog};
 use crate::control::{Asked, Command, Control};
 use crate::data_folder;
 use crate::exit::{self, Done, Failure};
@@ -27,6 +27,7 @@ use crate::remote::Remotes;
 use crate::rollout::Rollout;
 use crate::signals::{Asked as Signalled, Signals};
 use crate::summary;
+use crate::waiting::Waiting;
 use crate::watch::Watch;
 
 /// How often it is looked at whether a canary is to be promoted or something is to be rolled back.
@@ -166,15 +167,23 @@ impl Supervisor {
         }
         problems.extend(observer.stops().list().iter().map(ToString::to_string));
         let elapsed = started.elapsed();
-        let drained = topology.drain(drain_timeout).await;
-        self.state.services.settle(true);
         progress.end();
+        let waiting = Waiting::start("draining:", {
+            let (observer, until) = (observer.clone(), Instant::now() + drain_timeout);
+            move || Some(summary::render_left(&observer, until.saturating_duration_since(Instant::now())))
+        });
+        let drained = topology.drain(drain_timeout).await;
+        drop(waiting);
+        self.state.services.settle(true);
         if is_closed {
             // The reader has closed the only output, so the run is over, as that of any filter.
             return Ok(());
         }
         if !options.quiet {
             exit::say(&summary::render(&observer, elapsed));
+        }
+        if options.previews() {
+            exit::say(&summary::render_preview(&observer, PREVIEW.into()));
         }
         if !drained.is_clean {
             problems.push("not everything was delivered in time; the sources offer it again at the next start".into());

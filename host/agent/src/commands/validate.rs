@@ -1,5 +1,7 @@
 //! `wattle validate`: everything that is wrong with a configuration, at once.
 
+use std::path::Path;
+
 use wattle_pack::{Diagnostic, Severity};
 
 use crate::builtin;
@@ -8,7 +10,8 @@ use crate::configuration::{Configuration, catalog};
 use crate::exit::{Done, Failure, print, print_json, print_styled};
 
 pub(crate) fn validate(options: &ValidateOptions, color: bool) -> Done {
-    let configuration = Configuration::File(options.config.clone());
+    let path = options.config.path()?.unwrap_or(Path::new("agent.toml"));
+    let configuration = Configuration::File(path.to_owned());
     let settings = configuration.settings();
     let catalog = catalog(&settings.data_dir, settings.artifacts)?;
     let (summary, diagnostics) = match configuration.load(&catalog, &builtin::library_for(options.locked)) {
@@ -16,7 +19,7 @@ pub(crate) fn validate(options: &ValidateOptions, color: bool) -> Done {
             let nodes: usize = plan.pipelines.iter().map(|p| p.nodes.len()).sum();
             let summary = format!(
                 "{}: valid ({} sources, {} pipelines with {nodes} nodes, {} sinks)",
-                options.config.display(),
+                path.display(),
                 plan.sources.len(),
                 plan.pipelines.len(),
                 plan.sinks.len()
@@ -39,7 +42,7 @@ pub(crate) fn validate(options: &ValidateOptions, color: bool) -> Done {
         None => {
             let errors = diagnostics.iter().filter(|d| d.severity == Severity::Error).count();
             let plural = if errors == 1 { "" } else { "s" };
-            Err(Failure::config(format!("{}: {errors} error{plural}", options.config.display())))
+            Err(Failure::config(format!("{}: {errors} error{plural}", path.display())))
         }
     }
 }

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use crate::cli::node::BuildOptions;
 use crate::exit::{Done, Failure, print};
+use crate::waiting::Waiting;
 
 use super::project::{Build, Need, Project, Step};
 use super::wrap::component_of;
@@ -113,6 +114,7 @@ fn run_step(project: &Project, step: &Step, found: &BTreeMap<String, String>) ->
     for name in ["CARGO_TARGET_DIR", "CARGO_BUILD_TARGET", "RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS"] {
         command.env_remove(name);
     }
+    let _waiting = Waiting::beside_programs("building", words.join(" "));
     let status = command.status().map_err(|error| Failure::new(format!("could not start `{program}`: {error}")))?;
     if status.success() { Ok(()) } else { Err(Failure::new(format!("`{}` ended with {status}", words.join(" ")))) }
 }

@@ -12,6 +12,7 @@ use wattle_pack::FileList;
 use super::digests::with_digests;
 use crate::cli::pack::BuildOptions;
 use crate::exit::{Done, Failure, print};
+use crate::waiting::Waiting;
 
 /// What nodes are built for: no WASI, so that they import nothing but the contract.
 const TARGET: &str = "wasm32-unknown-unknown";
@@ -76,6 +77,7 @@ fn compile(project: &Path) -> Result<PathBuf, Failure> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command.args(["build", "--release", "--target", TARGET, "--message-format", "json-render-diagnostics"]);
+    let _waiting = Waiting::beside_programs("building", project.display().to_string());
     let ran = command.current_dir(project).stdin(Stdio::null()).stderr(Stdio::inherit()).output();
     let ran = ran.map_err(|error| Failure::new(format!("cargo cannot be run: {error}; install it from rustup.rs")))?;
     if !ran.status.success() {
