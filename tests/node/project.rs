@@ -55,9 +55,12 @@ fn a_case_that_fails_says_where_it_differs() {
     folder.write("own/tests/cases/wrong.json", case.replace("HELLO", "HOWDY"));
     let ended = folder.run(&["node", "test", "--project", "own"]);
     assert_eq!(ended.code, 1);
-    for text in
-        ["test basic ... ok", "test wrong ... FAILED", "port `out`, event 0: `attributes`", "2 passed, 1 failed"]
-    {
+    for text in [
+        "test basic ... ok",
+        "test wrong ... FAILED",
+        "port `out`, event 1, `attributes.shout`: expected \"HOWDY",
+        "2 passed, 1 failed",
+    ] {
         assert!(ended.text().contains(text), "`{text}` is missing in {}", ended.text());
     }
     assert_eq!(folder.run(&["node", "test", "nothing-of-the-kind", "--project", "own"]).code, 1);

@@ -45,6 +45,34 @@ fn a_new_pack_passes_its_test_and_the_lints_and_runs() {
 }
 
 #[test]
+fn update_writes_what_the_tests_give_and_leaves_what_matches() {
+    let folder = Folder::new();
+    run(&folder, &["pack", "new", "p"]);
+    let read =
+        |output: &str| String::from_utf8(folder.read(&format!("p/tests/sample/expected.{output}.ndjson"))).unwrap();
+    let (urgent, rest) = (read("urgent"), read("rest"));
+    assert_eq!(run(&folder, &["pack", "test", "./p", "--update"]), "test sample ... ok\n1 passed, 0 failed\n");
+    assert_eq!((read("urgent"), read("rest")), (urgent.clone(), rest.clone()), "what matches is not written");
+
+    // Another spelling of a line that matches stays; a line that differs is written with its own keys.
+    let spaced = urgent.replacen('{', "{ ", 1);
+    folder.write("p/tests/sample/expected.urgent.ndjson", format!("{spaced}{{\"failure\":{{\"code\":\"gone\"}}}}\n"));
+    fs::remove_file(folder.path("p/tests/sample/expected.rest.ndjson")).unwrap();
+    assert!(fails(&folder, 78, &["pack", "test", "./p"]).contains("`wattle pack test --update` writes what comes"));
+    let said = run(&folder, &["pack", "test", "./p", "--update"]);
+    assert!(said.starts_with("test sample ... updated "), "{said}");
+    assert!(said.contains("expected.rest.ndjson") && said.contains("expected.urgent.ndjson"), "{said}");
+    assert!(said.ends_with("0 passed, 0 failed, 1 updated\n"), "{said}");
+    assert_eq!(read("urgent"), spaced);
+    assert_eq!(read("rest").lines().count(), rest.lines().count());
+    assert!(read("rest").lines().all(|line| line.starts_with("{\"body_json\":")), "{}", read("rest"));
+    assert_eq!(run(&folder, &["pack", "test", "./p"]), "test sample ... ok\n1 passed, 0 failed\n");
+
+    let said = fails(&folder, 78, &["pack", "test", "cloudtrail", "--update"]);
+    assert!(said.contains("name the folder of a pack"), "{said}");
+}
+
+#[test]
 fn a_new_pack_takes_no_bad_name_and_no_folder_that_is_there() {
     let folder = Folder::new();
     assert!(fails(&folder, 78, &["pack", "new", "My Logs"]).contains("bad pack name"));

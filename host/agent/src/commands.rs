@@ -16,4 +16,5 @@ pub(crate) mod run;
 pub(crate) mod schema;
 pub(crate) mod shadow;
 pub(crate) mod status;
+pub(crate) mod tally;
 pub(crate) mod validate;

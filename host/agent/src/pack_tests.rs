@@ -1,13 +1,13 @@
 //! The tests of packs, offline, through the real data path in the real sandbox: for `wattle test`, and before a reload
 //! takes a changed pack up.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io::Read as _;
 use std::thread::{self, available_parallelism};
 
 use serde_json::Value;
 use wattle_batch::Column;
-use wattle_pack::{Framing, Library, PackTest, PipelinePlan, Plan};
+use wattle_pack::{Expectations, Framing, Library, PackTest, PipelinePlan, Plan};
 use wattle_runtime::Catalog;
 use wattle_topology::{run_offline, sandboxed};
 
@@ -33,26 +33,27 @@ impl<'a> Bench<'a> {
     ///
     /// Why it could not be run.
     pub(crate) fn run(&mut self, test: &PackTest) -> Result<Vec<String>, String> {
+        Ok(self.observe(test)?.problems(test))
+    }
+
+    /// Runs a test. Answers with what came out of it.
+    ///
+    /// # Errors
+    ///
+    /// Why it could not be run.
+    pub(crate) fn observe(&mut self, test: &PackTest) -> Result<Observed, String> {
         let bodies = events(test)?;
         let make = sandboxed(self.catalog.runtime().clone(), self.catalog.services().clone());
         let plan = self.plan(test)?;
         let ran = run_offline(plan, &*make, bodies).map_err(|e| e.to_string())?;
-        let mut problems = Vec::new();
-        for (output, expected) in &test.expected {
-            let lines = ran.outputs.get(output).map(Vec::as_slice).unwrap_or_default();
-            let actual: Vec<Value> = lines
-                .iter()
-                .map(|line| serde_json::from_slice(line))
-                .collect::<Result<_, _>>()
-                .map_err(|e| e.to_string())?;
-            for mismatch in wattle_pack::compare(expected, &actual) {
-                problems.push(format!("output `{output}`, {mismatch}"));
-            }
+        let mut outputs = BTreeMap::new();
+        for (output, lines) in &ran.outputs {
+            let events = lines.iter().map(|line| serde_json::from_slice(line)).collect::<Result<Vec<Value>, _>>();
+            outputs.insert(output.clone(), events.map_err(|e| e.to_string())?);
         }
-        if !ran.counts.is_conserved() {
-            problems.push(format!("{} events in, {} events out", ran.counts.events_in(), ran.counts.events_out()));
-        }
-        Ok(problems)
+        let lost = (!ran.counts.is_conserved())
+            .then(|| format!("{} events in, {} events out", ran.counts.events_in(), ran.counts.events_out()));
+        Ok(Observed { outputs, lost })
     }
 
     fn plan(&mut self, test: &PackTest) -> Result<&PipelinePlan, String> {
@@ -64,6 +65,33 @@ impl<'a> Bench<'a> {
             self.plans.insert(key.clone(), plan);
         }
         self.plans.get(&key).ok_or_else(|| "the pipeline of a test was lost; please report this".to_owned())
+    }
+}
+
+/// What came out of a test.
+pub(crate) struct Observed {
+    /// Events by output, as the codec `json` writes them.
+    pub(crate) outputs: BTreeMap<String, Vec<Value>>,
+    /// Numbers of events that do not agree.
+    lost: Option<String>,
+}
+
+impl Observed {
+    /// What is not as the test expects.
+    pub(crate) fn problems(&self, test: &PackTest) -> Vec<String> {
+        let mut problems = Vec::new();
+        for (output, expected) in &test.expected {
+            let actual = self.outputs.get(output).map(Vec::as_slice).unwrap_or_default();
+            let mismatches = wattle_cases::compare(expected, actual).into_iter();
+            problems.extend(mismatches.map(|mismatch| format!("output `{output}`, {mismatch}")));
+        }
+        problems.extend(self.lost());
+        problems
+    }
+
+    /// What is wrong whatever the test expects.
+    pub(crate) fn lost(&self) -> Vec<String> {
+        self.lost.iter().cloned().collect()
     }
 }
 
@@ -108,7 +136,7 @@ impl PackTests {
 
 /// Runs the tests of a pack; `None` if it passes them all.
 fn verdict(reference: &str, catalog: &Catalog, library: &Library) -> Option<String> {
-    let tests = match wattle_pack::load_tests(reference, library) {
+    let tests = match wattle_pack::load_tests(reference, library, Expectations::Required) {
         Ok(tests) => tests,
         Err(invalid) => {
             let all: Vec<String> = invalid.diagnostics.iter().map(|d| d.render_line()).collect();
@@ -154,5 +182,14 @@ fn events(test: &PackTest) -> Result<Column, String> {
             let lines = input.split(|&b| b == b'\n').map(|l| l.strip_suffix(b"\r").unwrap_or(l));
             Column::from_rows(lines.filter(|l| !l.is_empty())).map_err(|e| e.to_string())
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn every_key_of_an_expectation_that_is_read_is_compared() {
+        // `wattle_pack` reads expectations and does not depend on what compares them.
+        assert_eq!(wattle_pack::EVENT_KEYS, wattle_cases::EVENT_KEYS);
     }
 }

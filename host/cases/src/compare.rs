@@ -5,30 +5,11 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use crate::CaseFault;
+use crate::event::compare;
 use crate::events::Ran;
 
-/// Compares the keys that `wanted` has.
-///
-/// # Errors
-///
-/// The first key that differs.
-pub fn compare_event(wanted: &Value, actual: &Value) -> Result<(), String> {
-    for (key, value) in wanted.as_object().into_iter().flatten() {
-        let mut got = actual.get(key).cloned().unwrap_or(Value::Null);
-        if key == "body" && !value.is_string() {
-            got = got.as_str().and_then(|s| serde_json::from_str(s).ok()).unwrap_or(got);
-        }
-        if key == "failure" && value.is_object() {
-            compare_event(value, &got)?;
-        } else if got != *value {
-            return Err(format!("`{key}`: expected {value}, got {got}"));
-        }
-    }
-    Ok(())
-}
-
 pub(crate) fn events(expected: &Map<String, Value>, ran: &Ran) -> Result<(), String> {
-    let empty = Vec::new();
+    let (empty, mut problems) = (Vec::new(), Vec::new());
     let names: std::collections::BTreeSet<&str> = expected
         .keys()
         .map(String::as_str)
@@ -39,16 +20,14 @@ pub(crate) fn events(expected: &Map<String, Value>, ran: &Ran) -> Result<(), Str
     for name in names {
         let actual = if name == "failed" { &ran.failed } else { ran.ports.get(name).unwrap_or(&empty) };
         let wanted = expected.get(name).and_then(Value::as_array).unwrap_or(&empty);
-        if wanted.len() != actual.len() {
-            return Err(format!("port `{name}`: expected {} events, got {}: {actual:?}", wanted.len(), actual.len()));
-        }
-        for (index, (wanted, actual)) in wanted.iter().zip(actual).enumerate() {
-            compare_event(wanted, actual).map_err(|e| format!("port `{name}`, event {index}: {e}"))?;
-        }
+        problems.extend(compare(wanted, actual).into_iter().map(|mismatch| format!("port `{name}`, {mismatch}")));
     }
     let dropped = serde_json::to_value(&ran.dropped).map_err(|e| e.to_string())?;
     let wanted = expected.get("dropped").cloned().unwrap_or_else(|| Value::Object(Map::new()));
-    if dropped == wanted { Ok(()) } else { Err(format!("dropped: expected {wanted}, got {dropped}")) }
+    if dropped != wanted {
+        problems.push(format!("dropped: expected {wanted}, got {dropped}"));
+    }
+    if problems.is_empty() { Ok(()) } else { Err(problems.join("\n")) }
 }
 
 /// Reads the key `counts` of a case.

@@ -3,7 +3,7 @@
 //! A case file is JSON: `{"options": {…}, "input": [event, …], "expected": {"<port>": [event, …], "failed": […],
 //! "dropped": {"<code>": 2}}}`. An input event has `body` (a string, or any other JSON value, which becomes its compact
 //! text) and may have `attributes` and `timestamp`. An expected event has the keys that are to be compared, in the shape
-//! of the `json` codec (`body`, `attributes`, `timestamp`, `failure`); `body` that is no string is compared as JSON.
+//! of the `json` codec (`body`, `attributes`, `timestamp`, `failure`), and is compared as [`compare()`] says.
 //!
 //! In place of `expected` there may be `"fault": {"kind": "trap", "message": "a part of it"}` for a call that goes
 //! wrong, and in place of both and of the input `"options_errors": ["rules[0].pattern: a part of the message"]` for
@@ -17,6 +17,7 @@
 //! What runs a case is a [`Subject`]: a component in its sandbox, or a node that is linked natively.
 
 mod compare;
+mod event;
 mod events;
 mod mocks;
 
@@ -26,7 +27,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value};
 use wattle_batch::{Batch, Outcome};
 
-pub use compare::compare_event;
+pub use event::{EVENT_KEYS, Mismatch, compare, expectation};
 pub use events::{Ran, batch};
 pub use mocks::{MockAnswer, MockTable, Mocks, Observed};
 
@@ -189,7 +190,7 @@ impl Case {
     ///
     /// # Errors
     ///
-    /// The first difference.
+    /// Every difference, one a line.
     pub fn run(&self, subject: &mut dyn Subject) -> Result<(), String> {
         subject.mock(&self.mocks)?;
         let configured = subject.configure(&self.options.to_string());

@@ -38,8 +38,12 @@ fn what_came_out_is_compared_by_port() {
     let input = json!([{"body": "a"}, {"body": {"n": 1}}]);
     let case = |out: serde_json::Value| json!({"input": input, "expected": {"out": out, "dropped": {"first": 1}}});
     run(&case(json!([{"body": {"n": 1}}]))).unwrap();
-    assert!(run(&case(json!([{"body": {"n": 2}}]))).unwrap_err().contains("port `out`, event 0: `body`"));
-    assert!(run(&case(json!([]))).unwrap_err().contains("expected 0 events, got 1"));
+    assert!(
+        run(&case(json!([{"body": {"n": 2}}])))
+            .unwrap_err()
+            .contains("port `out`, event 1, `body`: expected {\"n\":2}")
+    );
+    assert!(run(&case(json!([]))).unwrap_err().contains("port `out`, event 1: expected nothing, got {"));
     let missing = json!({"input": input, "expected": {"out": [{}]}});
     assert!(run(&missing).unwrap_err().contains("dropped"));
 }

@@ -2,13 +2,12 @@
 //!
 //! A test is a folder `tests/<case>/` with exactly one `input.json`, `.ndjson`, `.txt` or any of these with `.gz`
 //! after it, one `expected.<output>.ndjson` for every output, and perhaps a `case.toml`. Each line of an expectation is
-//! an event in order, compared as [`crate::compare()`] says.
+//! an event in order. `docs/PACKS.md` says how events are compared; who runs the tests compares them.
 
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value as Json};
 
-use crate::compare::EVENT_KEYS;
 use crate::diagnostic::Invalid;
 use crate::findings::{Findings, Place};
 use crate::library::{Library, PackFiles};
@@ -20,6 +19,10 @@ use crate::trust::{self, TrustPolicy};
 use crate::value::{self, Data};
 use crate::{codes, suggest};
 
+/// Keys of a line of an expectation: those that an event has as the codec `json` writes it, and `body_json`.
+pub const EVENT_KEYS: [&str; 7] =
+    ["timestamp", "body", "body_base64", "body_json", "attributes", "resource", "failure"];
+
 /// Folder of the tests in a pack.
 pub(crate) const TESTS: &str = "tests";
 
@@ -30,6 +33,15 @@ pub enum Framing {
     Document,
     /// Each line is one event.
     Lines,
+}
+
+/// What tests must have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expectations {
+    /// A file for each output.
+    Required,
+    /// Files that can be read, or none: they are about to be written.
+    Optional,
 }
 
 /// A test of a pack.
@@ -54,20 +66,25 @@ pub struct PackTest {
 /// # Errors
 ///
 /// Everything that is wrong with the tests or the manifest of the pack.
-pub fn load_tests(reference: &str, library: &Library) -> Result<Vec<PackTest>, Invalid> {
+pub fn load_tests(reference: &str, library: &Library, rule: Expectations) -> Result<Vec<PackTest>, Invalid> {
     let mut findings = Findings::default();
     let (found, place) = find_named(reference, library, &mut findings);
     let tests = found.and_then(|found| {
         let (files, _) = trust::open(&found, &TrustPolicy::default(), place, &mut findings)?;
         let (manifest, _) = read_manifest(&files, &mut findings)?;
-        Some(load_all(&files, &manifest.graph, &mut findings))
+        Some(load_all(&files, &manifest.graph, rule, &mut findings))
     });
     findings.finish(tests).map(|(tests, _, _)| tests)
 }
 
 /// Reads all tests; what is wrong with one is reported, and leaves it out.
-pub(crate) fn load_all(files: &PackFiles, graph: &GraphManifest, findings: &mut Findings) -> Vec<PackTest> {
-    test_names(files, TESTS).into_iter().filter_map(|name| load_test(files, name, graph, findings)).collect()
+pub(crate) fn load_all(
+    files: &PackFiles,
+    graph: &GraphManifest,
+    rule: Expectations,
+    findings: &mut Findings,
+) -> Vec<PackTest> {
+    test_names(files, TESTS).into_iter().filter_map(|name| load_test(files, name, graph, rule, findings)).collect()
 }
 
 /// Names the tests in a folder of a pack.
@@ -76,7 +93,13 @@ pub(crate) fn test_names(files: &PackFiles, folder: &str) -> Vec<String> {
     names.filter(|name| !files.list(&format!("{folder}/{name}")).is_empty()).collect()
 }
 
-fn load_test(files: &PackFiles, name: String, graph: &GraphManifest, findings: &mut Findings) -> Option<PackTest> {
+fn load_test(
+    files: &PackFiles,
+    name: String,
+    graph: &GraphManifest,
+    rule: Expectations,
+    findings: &mut Findings,
+) -> Option<PackTest> {
     let folder = format!("{TESTS}/{name}");
     let entries = files.list(&folder);
     let place = Place::file(findings.add_manifest(&files.path(&folder), ""));
@@ -91,9 +114,11 @@ fn load_test(files: &PackFiles, name: String, graph: &GraphManifest, findings: &
         let file = format!("expected.{}.ndjson", output.name);
         if entries.contains(&file) {
             expected.insert(output.name.clone(), read_expectation(files, &format!("{folder}/{file}"), findings));
+        } else if rule == Expectations::Optional {
+            expected.insert(output.name.clone(), Vec::new());
         } else {
             let message = format!("the test `{name}` has no `{file}`");
-            let hint = "write an empty file if nothing is expected there";
+            let hint = "`wattle pack test --update` writes what comes; an empty file expects nothing there";
             findings.report(codes::TEST_EXPECTATION.at(place, message).hint(hint));
         }
     }

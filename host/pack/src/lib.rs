@@ -18,7 +18,6 @@ pub mod digest;
 mod agent_links;
 mod artifact;
 mod case;
-mod compare;
 mod diagnostic;
 mod diff;
 mod findings;
@@ -57,8 +56,7 @@ mod wire;
 pub use artifact::{
     Artifact, CONTRACT_VERSION, ComponentKind, Components, NodeError, NodeShape, Nodes, OptionError, Origin,
 };
-pub use case::{Framing, PackTest, load_tests};
-pub use compare::{Mismatch, compare};
+pub use case::{EVENT_KEYS, Expectations, Framing, PackTest, load_tests};
 pub use diagnostic::{Diagnostic, Excerpt, Invalid, Severity};
 pub use diff::{Change, PackView, Section, diff};
 pub use digest::{FileChange, FileList, FileListError};

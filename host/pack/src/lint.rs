@@ -3,7 +3,7 @@
 use serde_json::Value as Json;
 
 use crate::artifact::Nodes;
-use crate::case::{self, TESTS, test_names};
+use crate::case::{self, Expectations, TESTS, test_names};
 use crate::codes;
 use crate::diagnostic::{Diagnostic, Invalid};
 use crate::digest::FileList;
@@ -30,7 +30,7 @@ pub fn lint_pack(reference: &str, nodes: &dyn Nodes, library: &Library) -> Resul
         let trust = TrustPolicy::default();
         let (files, list) = trust::open(&found, &trust, place, &mut findings)?;
         let (manifest, file) = read_manifest(&files, &mut findings)?;
-        let tests = case::load_all(&found.files, &manifest.graph, &mut findings);
+        let tests = case::load_all(&found.files, &manifest.graph, Expectations::Required, &mut findings);
         let params = tests.iter().map(|test| &test.params).find(|params| !params.is_empty());
         let given = params.map(|params| Item::from_json(place, &Json::Object(params.clone())));
         let given = given.as_ref().and_then(|item| match &item.data {

@@ -4,7 +4,7 @@
 
 use expect_test::{Expect, expect};
 use serde_json::Map;
-use wattle_pack::{Library, PackTest, dot, load_pack, load_tests, mermaid};
+use wattle_pack::{Expectations, Library, PackTest, dot, load_pack, load_tests, mermaid};
 
 use crate::fakes::FakeNodes;
 
@@ -15,7 +15,7 @@ fn library() -> Library {
 }
 
 fn tests(pack: &str) -> Vec<PackTest> {
-    load_tests(pack, &library()).unwrap_or_else(|invalid| panic!("{invalid:?}"))
+    load_tests(pack, &library(), Expectations::Required).unwrap_or_else(|invalid| panic!("{invalid:?}"))
 }
 
 #[test]

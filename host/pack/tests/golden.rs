@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use wattle_pack::{Diagnostic, Pinning, codes, lint_pack, load, load_pack, load_tests};
+use wattle_pack::{Diagnostic, Expectations, Pinning, codes, lint_pack, load, load_pack, load_tests};
 
 use crate::fakes::{FakeComponents, FakeNodes, env, library};
 
@@ -38,7 +38,8 @@ fn diagnostics(case: &str) -> Vec<Diagnostic> {
     }
     match load_pack(&pack, &serde_json::Map::new(), &FakeNodes, &library()) {
         Err(invalid) => invalid.diagnostics,
-        Ok((_, warnings)) => load_tests(&pack, &library()).map_or_else(|invalid| invalid.diagnostics, |_| warnings),
+        Ok((_, warnings)) => load_tests(&pack, &library(), Expectations::Required)
+            .map_or_else(|invalid| invalid.diagnostics, |_| warnings),
     }
 }
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use serde_json::{Map, Value as Json, json};
 use wattle_pack::{
-    ArtifactLimits, BatchSettings, BufferKind, BufferPlan, CircuitSettings, Framing, Invalid, Library, NodeLimits,
-    OnFault, Origin, PipelinePlan, Plan, QuarantineSettings, Target, WhenFull, load_pack, load_tests,
+    ArtifactLimits, BatchSettings, BufferKind, BufferPlan, CircuitSettings, Expectations, Framing, Invalid, Library,
+    NodeLimits, OnFault, Origin, PipelinePlan, Plan, QuarantineSettings, Target, WhenFull, load_pack, load_tests,
 };
 
 use crate::fakes::{FakeComponents, FakeNodes, env, library, load};
@@ -418,8 +418,8 @@ fn tests_of_a_pack_are_read_from_a_folder_and_from_the_agent() {
         files: files.iter().map(|(name, text)| ((*name).to_owned(), text.as_bytes())).collect(),
     };
     let library = Library::new(vec![builtin]);
-    let tests = load_tests(folder.path().to_str().unwrap(), &library).unwrap();
-    assert_eq!(tests, load_tests("p@1.0.0", &library).unwrap());
+    let tests = load_tests(folder.path().to_str().unwrap(), &library, Expectations::Required).unwrap();
+    assert_eq!(tests, load_tests("p@1.0.0", &library, Expectations::Required).unwrap());
     let [a, b] = tests.as_slice() else { panic!("{tests:?}") };
     assert_eq!((a.name.as_str(), a.framing, a.input_name.as_str()), ("a", Framing::Lines, "input.txt"));
     assert_eq!((a.input.as_slice(), a.params["x"].as_i64()), (b"one\n".as_slice(), Some(1)));

@@ -69,12 +69,18 @@ pub(crate) struct BuildOptions {
 }
 
 #[derive(Args)]
+#[command(after_help = "docs/PACKS.md says how events are compared with the expectations.\n\n\
+                        Exit codes: 0 all passed, 1 some failed, 78 the pack or its tests are invalid.")]
 pub(crate) struct TestOptions {
     /// A pack: name, name@version, or a folder
     pub(crate) pack: String,
     /// Runs only tests whose name holds this text
     #[arg(value_name = "FILTER")]
     pub(crate) filter: Option<String>,
+    /// Write what the tests give to their `expected.OUTPUT.ndjson`, where that differs or is missing. Lines that match
+    /// stay as they are, and new lines have the keys of the old ones
+    #[arg(long)]
+    pub(crate) update: bool,
     #[command(flatten)]
     pub(crate) library: LibraryOption,
 }

@@ -3,6 +3,7 @@
 mod build;
 mod diff;
 mod digests;
+mod expectations;
 mod install;
 mod lint;
 mod list;

@@ -1,43 +1,47 @@
 //! `wattle pack test`: the tests of a pack, offline, through the real data path in the real sandbox.
 
-use wattle_pack::PackTest;
+use std::path::Path;
 
-use super::{library, refused};
+use wattle_pack::{Expectations, PackTest};
+
+use super::{expectations, library, refused};
 use crate::cli::pack::TestOptions;
+use crate::commands::tally::Tally;
 use crate::configuration::plain_catalog;
-use crate::exit::{Done, Failure, print};
+use crate::exit::{Done, Failure};
 use crate::pack_tests::Bench;
+use crate::waiting::Waiting;
 
 pub(super) fn test(options: &TestOptions, color: bool) -> Done {
+    let folder = Path::new(&options.pack);
+    if options.update && !folder.join("pack.toml").is_file() {
+        let hint = "name the folder of a pack; `wattle pack install` makes one of a built-in pack";
+        return Err(Failure::config(format!("`{}` is no folder whose tests could be written; {hint}", options.pack)));
+    }
     let catalog = plain_catalog()?;
+    let _waiting = Waiting::compiling(catalog.runtime());
     let library = library(&options.library);
-    let tests = wattle_pack::load_tests(&options.pack, &library).map_err(|invalid| refused(&invalid, color))?;
+    let rule = if options.update { Expectations::Optional } else { Expectations::Required };
+    let tests = wattle_pack::load_tests(&options.pack, &library, rule).map_err(|invalid| refused(&invalid, color))?;
     let wanted = |test: &&PackTest| options.filter.as_ref().is_none_or(|f| test.name.contains(f.as_str()));
-    let (mut passed, mut failed) = (0, 0);
+    let mut tally = Tally::default();
     let mut bench = Bench::new(&options.pack, &catalog, &library);
     for test in tests.iter().filter(wanted) {
-        match bench.run(test) {
-            Ok(problems) if problems.is_empty() => {
-                passed += 1;
-                print(&format!("test {} ... ok", test.name))?;
-            }
-            Ok(problems) => {
-                failed += 1;
-                print(&format!("test {} ... FAILED", test.name))?;
-                for problem in problems {
-                    print(&format!("    {problem}"))?;
-                }
-            }
+        let observed = match bench.observe(test) {
+            Ok(observed) => observed,
             Err(problem) => {
-                failed += 1;
-                print(&format!("test {} ... FAILED\n    {problem}", test.name))?;
+                tally.failed(&test.name, &problem)?;
+                continue;
             }
+        };
+        let written = if options.update { expectations::update(folder, test, &observed)? } else { Vec::new() };
+        // What was just written is met; events that were lost are a problem whatever is expected.
+        let problems = if options.update { observed.lost() } else { observed.problems(test) };
+        match (problems.as_slice(), written.as_slice()) {
+            ([], []) => tally.passed(&test.name)?,
+            ([], written) => tally.updated(&test.name, written)?,
+            (problems, _) => tally.failed(&test.name, &problems.join("\n"))?,
         }
     }
-    print(&format!("{passed} passed, {failed} failed"))?;
-    match (passed, failed) {
-        (0, 0) => Err(Failure::new(format!("no test of `{}` was run", options.pack))),
-        (_, 0) => Ok(()),
-        _ => Err(Failure::silent(crate::exit::FAILED)),
-    }
+    tally.end(&options.pack)
 }
