@@ -11,6 +11,7 @@
 
 mod granted;
 mod limits;
+mod project;
 mod shadow;
 
 use std::io::Write as _;

@@ -56,6 +56,35 @@ fn every_manifest_that_is_shipped_fits() {
     }
 }
 
+#[test]
+fn every_project_that_is_shipped_or_documented_fits_and_the_reader_takes_the_same_keys() {
+    let folder = Folder::new();
+    let schema = schema(&folder, "node");
+    let mut projects = Vec::new();
+    files(&workspace().join("templates"), "node.toml", &mut projects);
+    assert!(projects.len() >= 6, "{projects:?}");
+    for project in projects {
+        assert_fits(&schema, &project.display().to_string(), &fs::read_to_string(&project).unwrap());
+    }
+    let least = "name = \"own\"\nartifact = \"own.wasm\"\n[build]\noutput = \"a.wasm\"\nwatch = []\nsteps = []\n";
+    let documented = blocks("docs/nodes/capabilities.md");
+    let mocks = documented.iter().find(|block| block.contains("[mocks.http-client]")).expect("an example");
+    // Times of TOML are no JSON.
+    assert_fits(&schema, "capabilities.md", &format!("{least}{}", mocks.replace("2024-05-01T00:00:00Z", "\"noon\"")));
+    for wrong in ["[mocks]\nclok = 1\n", "[grants]\nkw = true\n", "[mocks.http-client]\n\"a.example\" = {}\n"] {
+        let errors = check(&schema, &parse(&format!("{least}{wrong}")).unwrap());
+        assert!(!errors.is_empty(), "{wrong}");
+    }
+    for (table, keys) in [("", &schema["properties"]), ("[build]\n", &schema["properties"]["build"]["properties"])] {
+        folder.write("own/node.toml", format!("{table}{UNKNOWN} = 1\n"));
+        let ended = folder.run(&["node", "build", "own"]);
+        let list =
+            ended.log.split_once("expected one of ").map(|(_, list)| list.lines().next().unwrap()).unwrap_or_default();
+        let taken: BTreeSet<&str> = list.split('`').skip(1).step_by(2).collect();
+        assert_eq!(taken, keys.as_object().unwrap().keys().map(String::as_str).collect(), "{table}: {}", ended.log);
+    }
+}
+
 /// The blocks of TOML in a document.
 fn blocks(document: &str) -> Vec<String> {
     let text = fs::read_to_string(workspace().join(document)).unwrap();

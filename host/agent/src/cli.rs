@@ -212,6 +212,8 @@ pub(crate) enum SchemaFile {
     Agent,
     /// `pack.toml`
     Pack,
+    /// `node.toml`
+    Node,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -28,5 +28,5 @@ pub use log::{LINES_PER_CALL, LogTarget, level_name};
 pub use lookup::{OpenTable, Table, Tables};
 pub use meters::{Meter, Meters};
 pub use metrics::{FamilySnapshot, Kind, Label, MetricChange, NodeMetrics, PREFIX, Reading, samples, write_labels};
-pub use services::{FAILURES, Mock, MockHttp, NodeServices, NodeSnapshot, Services};
+pub use services::{FAILURES, MissingMocks, Mock, MockHttp, NodeServices, NodeSnapshot, Services};
 pub use values::{Values, ValuesBuilder};

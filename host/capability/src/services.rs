@@ -1,6 +1,6 @@
 //! What the agent keeps for nodes, whichever generation runs, and what one node sees of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -116,7 +116,15 @@ pub struct Mock {
     pub values: Vec<(String, String)>,
     /// Answers by method and URL, with a space between.
     pub http: MockHttp,
+    /// Takes the requests that have no answer, for who says which are missing.
+    pub missing: MissingMocks,
 }
+
+/// Requests that had no mock, by method and URL.
+pub type MissingMocks = Arc<Mutex<BTreeSet<String>>>;
+
+/// Requests that are remembered as missing.
+const MAX_MISSING: usize = 100;
 
 /// Every code of a [`Failure`].
 pub const FAILURES: [&str; 7] =
@@ -130,7 +138,7 @@ pub type MockHttp = BTreeMap<String, Result<Response, Failure>>;
 enum Http {
     Sent(Arc<Client>),
     Refused,
-    Mocked(MockHttp),
+    Mocked(MockHttp, MissingMocks),
 }
 
 /// Where tables come from.
@@ -162,7 +170,7 @@ impl NodeServices {
     ///
     /// What is to be kept under keys is more than is granted.
     pub fn mocked(mock: Mock) -> Result<Self, String> {
-        let Mock { grants, clock, random, log: target, tables, values, http } = mock;
+        let Mock { grants, clock, random, log: target, tables, values, http, missing } = mock;
         let kept = Kept::new("", "");
         let column = |text: fn(&(String, String)) -> &String| {
             let mut column = ValuesBuilder::with_rows(values.len());
@@ -173,22 +181,8 @@ impl NodeServices {
             let (keys, values) = (column(|(key, _)| key)?, column(|(_, value)| value)?);
             kept.values.set(grant, &keys, &values, &mut Changes::default())?;
         }
-        let (tables, http) = (Lookup::Mocked(tables), Http::Mocked(http));
+        let (tables, http) = (Lookup::Mocked(tables), Http::Mocked(http, missing));
         Ok(Self(Arc::new(Inner { kept, grants, target, clock, random, tables, http })))
-    }
-
-    /// Everything granted, nothing of it with an effect, and the same every time: the clock stands still, random bytes
-    /// have a seed, there are no tables, no key is there, and no request is sent.
-    pub fn harmless() -> Self {
-        Self(Arc::new(Inner {
-            kept: Kept::new("", ""),
-            grants: Grants::of_tests(),
-            target: LogTarget::Nowhere,
-            clock: Clock::Fixed(0),
-            random: Random::Seeded(0.into()),
-            tables: Lookup::Mocked(BTreeMap::new()),
-            http: Http::Refused,
-        }))
     }
 
     /// What is granted.
@@ -319,10 +313,16 @@ impl NodeServices {
                     requests.iter().map(|r| Err(refused(format!("`{}` is not sent where it is only tried", r.url))));
                 all.collect()
             }
-            Http::Mocked(answers) => {
+            Http::Mocked(answers, missing) => {
                 let all = requests.iter().map(|r| {
                     let name = format!("{} {}", r.method, r.url);
-                    answers.get(&name).cloned().unwrap_or_else(|| Err(refused(format!("`{name}` has no mock"))))
+                    answers.get(&name).cloned().unwrap_or_else(|| {
+                        let mut missing = missing.lock();
+                        if missing.len() < MAX_MISSING {
+                            missing.insert(name.clone());
+                        }
+                        Err(refused(format!("`{name}` has no mock; add this key under `mocks.http-client`")))
+                    })
                 });
                 all.collect()
             }

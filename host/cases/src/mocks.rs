@@ -1,9 +1,10 @@
 //! What capabilities answer in a case, and what a node is expected to have done with them.
 //!
 //! `"mocks": {"clock": "2024-05-01T00:00:00Z", "random": 7, "lookup": {"accounts": {"key": "id", "rows": [{"id": "1",
-//! "name": "prod"}]}}, "kv": {"seen": "5"}, "http": {"GET https://api.example.com/a": {"status": 200, "body": "…"}}}`:
+//! "name": "prod"}]}}, "kv": {"seen": "5"}, "http-client": {"GET https://api.example.com/a": {"status": 200, "body": "…"}}}`:
 //! the time, which stands still; the seed of random bytes; tables (`"kind": "cidr"` for one of networks); keys that are
-//! there; answers by method and URL, where `{"failure": "timeout"}` is one that does not come.
+//! there; answers by method and URL, where `{"failure": "timeout"}` is one that does not come. `http` is an older name of
+//! `http-client`. `[mocks]` of a `node.toml` has the same form.
 //!
 //! `"log": ["warn: a part of the line"]` has the lines that are expected, all of them, and `"metrics":
 //! {"rows_total{kind=\"any\"}": 3}` samples as `/metrics` shows them, without prefix and without the labels of the agent;
@@ -57,10 +58,15 @@ pub struct Observed {
     pub metrics: BTreeMap<String, f64>,
 }
 
-const KEYS: &[&str] = &["clock", "random", "lookup", "kv", "http"];
+const KEYS: &[&str] = &["clock", "random", "lookup", "kv", "http-client", "http"];
 
 impl Mocks {
-    pub(crate) fn read(value: &Value) -> Result<Self, String> {
+    /// Reads the mocks of a case or of a project.
+    ///
+    /// # Errors
+    ///
+    /// A key is not known or has a value that it cannot have.
+    pub fn read(value: &Value) -> Result<Self, String> {
         let object = value.as_object().ok_or("`mocks` is an object")?;
         known(object, "mocks", KEYS)?;
         let mut mocks = Self::default();
@@ -80,14 +86,32 @@ impl Mocks {
             let text = value.as_str().map(str::to_owned).or_else(|| Some(value.as_i64()?.to_string()));
             mocks.kv.insert(key.clone(), text.ok_or(format!("`mocks.kv.{key}` is a text or a whole number"))?);
         }
-        for (request, answer) in entries(object, "http")? {
-            if !request.contains(' ') {
-                return Err(format!("`mocks.http.{request}` is not `METHOD URL`, such as `GET https://example.com/`"));
+        for name in ["http", "http-client"] {
+            for (request, answer) in entries(object, name)? {
+                let key = format!("`mocks.{name}.{request}`");
+                if !request.contains(' ') {
+                    return Err(format!("{key} is not `METHOD URL`, such as `GET https://example.com/`"));
+                }
+                let answer = MockAnswer::read(answer).map_err(|e| format!("{key}: {e}"))?;
+                mocks.http.insert(request.clone(), answer);
             }
-            let answer = MockAnswer::read(answer).map_err(|e| format!("`mocks.http.{request}`: {e}"))?;
-            mocks.http.insert(request.clone(), answer);
         }
         Ok(mocks)
+    }
+
+    /// These mocks, with those of a case in place of the ones of the same name.
+    #[must_use]
+    pub fn with(&self, case: &Self) -> Self {
+        fn merge<T: Clone>(own: &BTreeMap<String, T>, case: &BTreeMap<String, T>) -> BTreeMap<String, T> {
+            own.iter().chain(case).map(|(name, value)| (name.clone(), value.clone())).collect()
+        }
+        Self {
+            clock: case.clock.or(self.clock),
+            random: case.random.or(self.random),
+            lookup: merge(&self.lookup, &case.lookup),
+            kv: merge(&self.kv, &case.kv),
+            http: merge(&self.http, &case.http),
+        }
     }
 }
 
@@ -200,7 +224,7 @@ mod tests {
         let mocks = Mocks::read(&json!({
             "clock": "1970-01-01T00:00:01Z", "random": 3, "kv": {"a": 5},
             "lookup": {"nets": {"kind": "cidr", "key": "net", "rows": [{"net": "10.0.0.0/8"}]}},
-            "http": {"GET https://a/b": {"status": 404, "body": {"x": 1}}, "GET https://c": {"failure": "timeout"}},
+            "http-client": {"GET https://a/b": {"status": 404, "body": {"x": 1}}, "GET https://c": {"failure": "timeout"}},
         }));
         let mocks = mocks.unwrap();
         assert_eq!((mocks.clock, mocks.random, mocks.kv["a"].as_str()), (Some(1_000_000_000), Some(3), "5"));
@@ -216,6 +240,17 @@ mod tests {
             let error = Mocks::read(&wrong).unwrap_err();
             assert!(error.contains(part), "{error}");
         }
+    }
+
+    #[test]
+    fn mocks_of_a_case_replace_those_of_the_project_one_by_one() {
+        let project = Mocks::read(&json!({ "clock": 5, "random": 1, "kv": {"a": 1, "b": 2} })).unwrap();
+        let case = Mocks::read(&json!({ "random": 2, "kv": {"b": 3, "c": 4}, "http": {"GET https://a": {}} })).unwrap();
+        let both = project.with(&case);
+        assert_eq!((both.clock, both.random), (Some(5), Some(2)));
+        assert_eq!(both.kv.values().collect::<Vec<_>>(), ["1", "3", "4"]);
+        assert!(both.http.contains_key("GET https://a"), "the older name is read");
+        assert_eq!(project.with(&Mocks::default()), project);
     }
 
     #[test]

@@ -70,6 +70,7 @@ pub use load::{Env, load, load_pack, load_text, peek_settings};
 pub use lock::{FormerPin, LOCK_FILE, Lock, Pin, Pinning};
 pub use machine::{LEAST_BYTES, SMALL_BYTES, memory_limit};
 pub use manifest::agent::default_data_dir;
+pub use manifest::grants::read_grants;
 pub use manifest::packs::{RegistryHost, RegistrySettings};
 pub use outline::{CapabilityOutline, NodeOutline, OutputOutline, PackOutline, ParamOutline, outline};
 pub use plan::{
@@ -78,7 +79,7 @@ pub use plan::{
 };
 pub use quantity::{QuantityError, parse_duration, parse_size};
 pub use remote::{Located, NotLocated, REMOTE, Remote};
-pub use schema::{OptionSchemas, agent_schema, pack_schema};
+pub use schema::{OptionSchemas, agent_schema, node_schema, pack_schema};
 pub use signature::TrustedKey;
 pub use trial::{CanarySettings, RollbackSettings, ShadowSettings};
 pub use trust::{Distrust, PackBytes, PackTrust, SIGNATURE_FILE, Signer, TrustPolicy, read_files};

@@ -3,7 +3,7 @@
 pub(crate) mod agent;
 mod buffer;
 pub(crate) mod capabilities;
-mod grants;
+pub(crate) mod grants;
 pub(crate) mod graph;
 pub(crate) mod limits;
 pub(crate) mod pack;

@@ -1,4 +1,4 @@
-//! JSON schemas of `agent.toml` and `pack.toml`, from which editors complete and check.
+//! JSON schemas of `agent.toml`, `pack.toml` and `node.toml`, from which editors complete and check.
 //!
 //! Options of sources, sinks and nodes come from those who read them; words that have a table (types of parameters,
 //! capabilities, policies) come from it. The tables of the files themselves are written here, beside what each key is for,
@@ -10,11 +10,13 @@
 mod agent;
 mod embed;
 mod graph;
+mod node;
 mod pack;
 
 use serde_json::{Map, Value as Json, json};
 
 pub use agent::agent_schema;
+pub use node::node_schema;
 pub use pack::pack_schema;
 
 /// What a variable or a parameter looks like where another type is expected.

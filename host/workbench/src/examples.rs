@@ -11,6 +11,7 @@ use wattle_cases::Case;
 use wattle_pack::Artifact;
 use wattle_runtime::Runtime;
 
+use crate::provided::Provided;
 use crate::subject::Sandboxed;
 use crate::suite::{Report, compile};
 
@@ -27,7 +28,7 @@ const NODES: &[(&str, &[&str], &str)] = &[
 pub fn examples(runtime: &Arc<Runtime>, artifact: &Artifact) -> Report {
     let mut report = Report::default();
     let Some(compiled) = compile(&mut report, runtime, artifact) else { return report };
-    let mut subject = Sandboxed::new(compiled);
+    let mut subject = Sandboxed::new(compiled, Provided::default());
     for (node, faces, cases) in NODES {
         for face in *faces {
             for (name, case) in read(cases) {

@@ -4,9 +4,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use wattle_batch::{Ack, Batch, Column, Origin};
-use wattle_capability::NodeServices;
+use wattle_capability::LogTarget;
 use wattle_pack::{Artifact, NodeLimits};
 use wattle_runtime::{Compiled, Refused, Runtime, Trial};
+
+use crate::provided::Provided;
 
 /// Sizes of batches that are measured.
 const ROWS: &[usize] = &[1, 10, 100, 1000, 10_000];
@@ -68,17 +70,24 @@ pub struct Figures {
 /// # Errors
 ///
 /// The component cannot be run, refuses its options, or faults.
-pub fn measure(artifact: &Artifact, options: &str, bodies: &[Vec<u8>], fuel: bool) -> Result<Figures, String> {
+pub fn measure(
+    artifact: &Artifact,
+    options: &str,
+    provided: &Provided,
+    bodies: &[Vec<u8>],
+    fuel: bool,
+) -> Result<Figures, String> {
     let limits = wattle_pack::ArtifactLimits::default();
     let runtime = Runtime::new(None, limits.clone()).map_err(|e| e.to_string())?;
     let since = Instant::now();
     let compiled = runtime.compile(artifact).map_err(|e| e.message)?;
     let compile = since.elapsed();
+    provided.check(&compiled)?;
     let mut start = Duration::MAX;
     for _ in 0..STARTS {
-        start = start.min(begin(&compiled, options)?.started_in());
+        start = start.min(begin(&compiled, options, provided)?.started_in());
     }
-    let mut trial = begin(&compiled, options)?;
+    let mut trial = begin(&compiled, options, provided)?;
     let memory_at_start = trial.memory_bytes();
     let mut memory = memory_at_start;
     let mut calls = Vec::new();
@@ -94,7 +103,7 @@ pub fn measure(artifact: &Artifact, options: &str, bodies: &[Vec<u8>], fuel: boo
         let runtime = Runtime::metered(limits).map_err(|e| e.to_string())?;
         let compiled = runtime.compile(artifact).map_err(|e| e.message)?;
         let batch = batch(bodies, FUEL_ROWS)?;
-        let mut trial = begin(&compiled, options)?;
+        let mut trial = begin(&compiled, options, provided)?;
         // The first call pays for what an SDK prepares once.
         for _ in 0..2 {
             trial.process(batch.share()).map_err(|fault| fault.to_string())?;
@@ -107,16 +116,17 @@ pub fn measure(artifact: &Artifact, options: &str, bodies: &[Vec<u8>], fuel: boo
     Ok(Figures { size, compile, start, memory_at_start, memory, replaced, calls, fuel_per_byte })
 }
 
-fn begin(compiled: &Arc<Compiled>, options: &str) -> Result<Trial, String> {
-    Trial::new(compiled.clone(), "node", options, &NodeLimits::default(), Some(NodeServices::harmless())).map_err(
-        |refused| match refused {
+fn begin(compiled: &Arc<Compiled>, options: &str, provided: &Provided) -> Result<Trial, String> {
+    let services = provided.services(LogTarget::Nowhere)?;
+    Trial::new(compiled.clone(), "node", options, &NodeLimits::default(), Some(services)).map_err(|refused| {
+        match refused {
             Refused::Fault(fault) => fault.to_string(),
             Refused::Options(all) => {
                 let all: Vec<String> = all.iter().map(|e| format!("`{}`: {}", e.path, e.message)).collect();
                 format!("options refused: {}; give others with --options", all.join("; "))
             }
-        },
-    )
+        }
+    })
 }
 
 fn batch(bodies: &[Vec<u8>], rows: usize) -> Result<Batch, String> {

@@ -7,8 +7,11 @@ mod state;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use wattle_pack::Artifact;
-use wattle_runtime::{Compiled, Runtime};
+use wattle_capability::LogTarget;
+use wattle_pack::{Artifact, NodeLimits, OptionError};
+use wattle_runtime::{Compiled, Refused, Runtime, Trial};
+
+use crate::provided::Provided;
 
 /// One check and what came of it.
 #[derive(Clone, Debug)]
@@ -62,16 +65,38 @@ pub(crate) fn compile(report: &mut Report, runtime: &Arc<Runtime>, artifact: &Ar
     compiled
 }
 
-/// Checks a component with options that it takes.
+/// Checks a component with options that it takes and what its project provides.
 ///
 /// It stops after the first check when the component is none that this agent can run, or when it refuses the options:
 /// nothing else could be told then.
-pub fn conformance(runtime: &Arc<Runtime>, artifact: &Artifact, options: &str) -> Report {
+pub fn conformance(runtime: &Arc<Runtime>, artifact: &Artifact, options: &str, provided: &Provided) -> Report {
     let mut report = Report::default();
     let Some(compiled) = compile(&mut report, runtime, artifact) else { return report };
-    if itself::checks(&mut report, runtime, artifact, &compiled, options) {
-        batches::checks(&mut report, &compiled, options);
-        state::checks(&mut report, &compiled, options);
+    let node = Subject { compiled: &compiled, options, provided };
+    if itself::checks(&mut report, runtime, artifact, &node) {
+        batches::checks(&mut report, &node);
+        state::checks(&mut report, &node);
     }
     report
+}
+
+/// The component that is checked, and what its instances get.
+pub(crate) struct Subject<'a> {
+    compiled: &'a Arc<Compiled>,
+    options: &'a str,
+    provided: &'a Provided,
+}
+
+impl Subject<'_> {
+    /// A fresh instance with other options, and with services of its own, so that no instance sees what another kept.
+    fn configure(&self, options: &str) -> Result<Trial, Refused> {
+        let wrong = |message| Refused::Options(vec![OptionError { path: "mocks".into(), message }]);
+        let services = self.provided.services(LogTarget::Nowhere).map_err(wrong)?;
+        Trial::new(self.compiled.clone(), "node", options, &NodeLimits::default(), Some(services))
+    }
+
+    /// A fresh instance.
+    fn start(&self) -> Result<Trial, String> {
+        self.configure(self.options).map_err(|_| "options were refused that were taken before".to_owned())
+    }
 }

@@ -1,6 +1,6 @@
 //! `wattle schema`: JSON schemas of the configuration and of manifests, from which editors complete and check.
 
-use wattle_pack::{OptionSchemas, agent_schema, pack_schema};
+use wattle_pack::{OptionSchemas, agent_schema, node_schema, pack_schema};
 use wattle_runtime::Catalog;
 
 use crate::cli::SchemaFile;
@@ -16,6 +16,7 @@ pub(crate) fn schema(file: SchemaFile) -> Done {
     let schema = match file {
         SchemaFile::Pack => pack_schema(&options),
         SchemaFile::Agent => agent_schema(&options),
+        SchemaFile::Node => node_schema(),
     };
     print_json(&serde_json::to_string_pretty(&schema)?)
 }

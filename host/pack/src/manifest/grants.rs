@@ -1,18 +1,36 @@
-//! `[pipelines.NAME.grants]` as written.
+//! `[pipelines.NAME.grants]` as written, and `[grants]` of a node's project, which has the same form.
 
 use std::path::Path;
 use std::time::{Duration, UNIX_EPOCH};
 
 use crate::codes;
-use crate::findings::Findings;
+use crate::diagnostic::Invalid;
+use crate::findings::{Findings, Place};
 use crate::grants::{Grants, HttpGrant, KvGrant, LogGrant, LogLevel, LookupGrant, MetricsGrant, TableGrant, TableKind};
 use crate::library::clean;
 use crate::load::in_words;
 use crate::reader::{self, Reader};
-use crate::value::{Data, Entry, Table};
+use crate::value::{self, Data, Entry, Table};
 
 const LONGEST: Duration = Duration::from_mins(1);
 const MILLISECOND: Duration = Duration::from_millis(1);
+
+/// Reads the table `grants` of a project, the text of whose `node.toml` this is; `None` if it has none. Paths in it are
+/// relative to the file. Other keys are left to the reader of the project.
+///
+/// # Errors
+///
+/// Everything that is wrong with the table.
+pub fn read_grants(path: &Path, text: &str) -> Result<Option<Grants>, Invalid> {
+    let mut findings = Findings::default();
+    let number = findings.add_manifest(path, text);
+    let grants = value::parse(number, text, &mut findings).map(|table| {
+        let mut project = Reader::new(&table, Place::file(number), "the file");
+        let folder = path.parent().unwrap_or(Path::new(""));
+        project.optional("grants").is_some().then(|| read(&mut project, "the project", folder, &mut findings))
+    });
+    findings.finish(grants).map(|(grants, ..)| grants)
+}
 
 /// Reads the key `grants` of a pipeline; paths in it are relative to `folder`.
 pub(crate) fn read(pipeline: &mut Reader<'_>, owner: &str, folder: &Path, findings: &mut Findings) -> Grants {

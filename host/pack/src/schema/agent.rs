@@ -33,7 +33,7 @@ fn inputs() -> Json {
 }
 
 /// Names that are no identifiers, such as hosts.
-const ANY: &str = "";
+pub(super) const ANY: &str = "";
 
 fn agent() -> Json {
     let batch = table(vec![
@@ -213,7 +213,7 @@ fn or_true(keys: Vec<Key>) -> Json {
     json!({ "anyOf": [boolean(), table(keys)] })
 }
 
-fn grants() -> Json {
+pub(super) fn grants() -> Json {
     let log = vec![
         ("level", MAY, "Lowest severity that is logged. Default: `info`.", one_of(["debug", "info", "warn", "error"])),
         (

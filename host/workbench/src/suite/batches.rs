@@ -3,12 +3,10 @@
 use std::sync::Arc;
 
 use wattle_batch::{Ack, Batch, Column, Origin, Outcome};
-use wattle_capability::NodeServices;
-use wattle_pack::NodeLimits;
-use wattle_runtime::{Compiled, FaultKind, Trial};
+use wattle_runtime::{FaultKind, Trial};
 
-use super::Report;
 use super::itself::is_kebab;
+use super::{Report, Subject};
 
 /// Rows of the largest batch.
 const MANY: usize = 100_000;
@@ -41,8 +39,8 @@ fn kinds() -> Vec<(&'static str, Vec<Vec<u8>>)> {
     ]
 }
 
-pub(super) fn checks(report: &mut Report, compiled: &Arc<Compiled>, options: &str) {
-    let start = || start(compiled, options);
+pub(super) fn checks(report: &mut Report, node: &Subject<'_>) {
+    let start = || node.start();
     let kinds = kinds();
     for (name, bodies) in &kinds {
         report.check(*name, || {
@@ -73,12 +71,6 @@ pub(super) fn checks(report: &mut Report, compiled: &Arc<Compiled>, options: &st
         }
         Ok(())
     });
-}
-
-/// A fresh instance.
-pub(super) fn start(compiled: &Arc<Compiled>, options: &str) -> Result<Trial, String> {
-    Trial::new(compiled.clone(), "node", options, &NodeLimits::default(), Some(NodeServices::harmless()))
-        .map_err(|_| "options were refused that were taken before".to_owned())
 }
 
 fn batch(bodies: &[Vec<u8>]) -> Result<Batch, String> {

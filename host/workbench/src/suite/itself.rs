@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde_json::Value;
-use wattle_capability::{Capability, NodeServices};
-use wattle_pack::{Artifact, NodeLimits};
-use wattle_runtime::{Compiled, Refused, Runtime, Trial};
+use wattle_capability::Capability;
+use wattle_pack::Artifact;
+use wattle_runtime::{Compiled, Refused, Runtime};
 
-use super::Report;
+use super::{Report, Subject};
 
 /// Everything that a node may import besides capabilities.
 const INTERFACES: &[&str] = &["types", "fields", "batch", "diagnostics"];
@@ -17,13 +17,8 @@ const INTERFACES: &[&str] = &["types", "fields", "batch", "diagnostics"];
 const AGAIN: usize = 20;
 
 /// Runs the checks; whether the options were taken.
-pub(super) fn checks(
-    report: &mut Report,
-    runtime: &Arc<Runtime>,
-    artifact: &Artifact,
-    compiled: &Arc<Compiled>,
-    options: &str,
-) -> bool {
+pub(super) fn checks(report: &mut Report, runtime: &Arc<Runtime>, artifact: &Artifact, node: &Subject<'_>) -> bool {
+    let options = node.options;
     report.check("imports", || {
         let seen = wattle_runtime::inspect(runtime, artifact).map_err(|e| e.message)?;
         let declared = |import: &String| {
@@ -35,10 +30,11 @@ pub(super) fn checks(
             None => Ok(()),
         }
     });
-    report.check("describe", || describe(compiled));
-    let configure = |options: &str| {
-        Trial::new(compiled.clone(), "node", options, &NodeLimits::default(), Some(NodeServices::harmless()))
-    };
+    report.check("describe", || describe(node.compiled));
+    if !node.compiled.capabilities.is_empty() && !report.check("granted", || node.provided.check(node.compiled)) {
+        return false;
+    }
+    let configure = |options: &str| node.configure(options);
     let taken = report.check("options-taken", || {
         let trial = configure(options).map_err(|refused| match refused {
             Refused::Options(all) => {

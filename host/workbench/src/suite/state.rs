@@ -1,12 +1,10 @@
 //! State of a node that keeps some: what is saved, restored to a fresh instance, goes on as if nothing had happened; what
 //! is not its own is refused.
 
-use std::sync::Arc;
+use wattle_runtime::{Snapshot, Trial};
 
-use wattle_runtime::{Compiled, Snapshot, Trial};
-
-use super::Report;
-use super::batches::{call, start, written};
+use super::batches::{call, written};
+use super::{Report, Subject};
 
 /// Batches before the state is saved, and after.
 const BATCHES: usize = 3;
@@ -18,9 +16,9 @@ fn bodies(number: usize) -> Vec<Vec<u8>> {
 }
 
 /// Runs the checks; none for a node without state.
-pub(super) fn checks(report: &mut Report, compiled: &Arc<Compiled>, options: &str) {
-    let Some(version) = compiled.description.state_version else { return };
-    let start = || start(compiled, options);
+pub(super) fn checks(report: &mut Report, node: &Subject<'_>) {
+    let Some(version) = node.compiled.description.state_version else { return };
+    let start = || node.start();
     let used = || -> Result<(Trial, Snapshot), String> {
         let mut trial = start()?;
         for number in 0..BATCHES {

@@ -7,6 +7,7 @@ use crate::cli::node::BenchOptions;
 use crate::exit::{Done, Failure, print, print_json};
 
 use super::component::Component;
+use super::project::Project;
 
 /// What is measured with if nothing is given.
 const LINE: &str = r#"{"time":"2026-01-01T12:00:00Z","level":"info","name":"checkout","message":"order placed","user":{"id":4711,"plan":"free"},"tags":["shop","eu-central-1"],"took_ms":12.5,"status":"done"}"#;
@@ -20,8 +21,11 @@ pub(crate) fn bench(options: &BenchOptions) -> Done {
         }
         None => vec![LINE.as_bytes().to_vec()],
     };
-    let figures = wattle_workbench::measure(&component.artifact, &component.options, &bodies, !options.no_fuel)
+    let provided = component.provided();
+    let fuel = !options.no_fuel;
+    let figures = wattle_workbench::measure(&component.artifact, &component.options, &provided, &bodies, fuel)
         .map_err(Failure::new)?;
+    component.project.iter().for_each(Project::report_missing_mocks);
     if options.component.json { print_json(&json_of(&figures).to_string()) } else { print(&text(&figures)) }
 }
 

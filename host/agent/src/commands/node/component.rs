@@ -4,18 +4,21 @@ use std::path::Path;
 use std::sync::Arc;
 
 use wattle_pack::{Artifact, ArtifactLimits, Origin};
-use wattle_runtime::Runtime;
+use wattle_runtime::{Compiled, Runtime};
+use wattle_workbench::{Provided, Sandboxed};
 
 use crate::cli::node::ComponentOptions;
 use crate::configuration::environment;
 use crate::exit::Failure;
+use crate::waiting::Waiting;
 
 use super::project::Project;
 
-/// A component and the options to run it with.
+/// A component, the options to run it with, and what it has beyond its batches.
 pub(crate) struct Component {
     pub(crate) artifact: Artifact,
     pub(crate) options: String,
+    pub(crate) project: Option<Project>,
 }
 
 impl Component {
@@ -24,9 +27,19 @@ impl Component {
         if options.component.is_dir() {
             let project = Project::open(&options.component)?;
             let options = given.map_or_else(|| project.options(), Ok)?;
-            return Ok(Self { artifact: built(&project)?, options });
+            return Ok(Self { artifact: built(&project)?, options, project: Some(project) });
         }
-        Ok(Self { artifact: read(&options.component, "")?, options: given.unwrap_or_else(|| "{}".into()) })
+        let options_of_none = || "{}".to_owned();
+        Ok(Self {
+            artifact: read(&options.component, "")?,
+            options: given.unwrap_or_else(options_of_none),
+            project: None,
+        })
+    }
+
+    /// Grants and mocks of the project. A component without one has every capability, and no mocks.
+    pub(crate) fn provided(&self) -> Provided {
+        self.project.as_ref().map(|project| project.provided.clone()).unwrap_or_default()
     }
 }
 
@@ -39,6 +52,22 @@ fn read(path: &Path, hint: &str) -> Result<Artifact, Failure> {
     let bytes = std::fs::read(path).map_err(|error| Failure::new(format!("`{}`: {error}{hint}", path.display())))?;
     let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     Ok(Artifact::new(name, bytes, Origin::File(path.into())))
+}
+
+/// Compiles the node of a project as the subject of cases, with what the project provides.
+pub(crate) fn subject(project: &Project) -> Result<Sandboxed, Failure> {
+    let compiled = compile(&runtime()?, &project.manifest.name, &built(project)?)?;
+    project.provided.check(&compiled).map_err(Failure::config)?;
+    Ok(Sandboxed::new(compiled, project.provided.clone()))
+}
+
+/// Compiles a component, and says so if that takes long.
+fn compile(runtime: &Arc<Runtime>, name: &str, artifact: &Artifact) -> Result<Arc<Compiled>, Failure> {
+    let _waiting = Waiting::compiling(runtime);
+    runtime.compile(artifact).map_err(|error| {
+        let hint = error.hint.map(|hint| format!("; {hint}")).unwrap_or_default();
+        Failure::new(format!("{name}: {}{hint}", error.message))
+    })
 }
 
 /// A runtime that keeps compiled code where the agent does.

@@ -5,16 +5,18 @@ use wattle_workbench::Report;
 
 use crate::cli::node::ConformanceOptions;
 use crate::exit::{Done, FAILED, Failure, print, print_json};
+use crate::waiting::Waiting;
 
 use super::component::{Component, runtime};
 
 pub(crate) fn conformance(options: &ConformanceOptions) -> Done {
     let component = Component::find(&options.component)?;
     let runtime = runtime()?;
+    let _waiting = Waiting::compiling(&runtime);
     let report = if options.examples {
         wattle_workbench::examples(&runtime, &component.artifact)
     } else {
-        wattle_workbench::conformance(&runtime, &component.artifact, &component.options)
+        wattle_workbench::conformance(&runtime, &component.artifact, &component.options, &component.provided())
     };
     if options.component.json {
         print_json(&json_of(&report).to_string())?

@@ -14,14 +14,13 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};
 use wattle_cases::{Ran, Subject as _};
-use wattle_workbench::Sandboxed;
 
 use crate::cli::node::DevOptions;
 use crate::exit::{Done, Failure, print};
 use crate::watch::Watch;
 
 use super::build::build_project;
-use super::component::{built, runtime};
+use super::component::subject;
 use super::project::Project;
 
 /// How long the agent may take to swap an artifact, which it compiles first.
@@ -115,8 +114,7 @@ fn sample(project: &Project, options: &DevOptions) -> Result<Vec<Value>, Failure
 
 /// Shows what becomes of each event, and what became of it before where that differs.
 fn show(project: &Project, events: &[Value], before: Option<&[String]>) -> Result<Vec<String>, Failure> {
-    let compiled = runtime()?.compile(&built(project)?)?;
-    let mut subject = Sandboxed::new(compiled);
+    let mut subject = subject(project)?;
     let ports = subject.configure(&project.options()?).map_err(|refusal| Failure::new(refusal.to_string()))?;
     let mut shown = Vec::new();
     for (index, event) in events.iter().enumerate() {
@@ -133,6 +131,7 @@ fn show(project: &Project, events: &[Value], before: Option<&[String]>) -> Resul
         }
         shown.push(now);
     }
+    project.report_missing_mocks();
     Ok(shown)
 }
 

@@ -3,8 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+use wattle_cases::Mocks;
+use wattle_printable as printable;
+use wattle_workbench::Provided;
 
-use crate::exit::Failure;
+use crate::exit::{self, Failure};
 
 /// Name of the file.
 const FILE: &str = "node.toml";
@@ -15,6 +18,8 @@ pub(crate) struct Project {
     pub(crate) root: PathBuf,
     /// What its file says.
     pub(crate) manifest: Manifest,
+    /// Grants and mocks.
+    pub(crate) provided: Provided,
 }
 
 /// `node.toml`.
@@ -28,6 +33,12 @@ pub(crate) struct Manifest {
     /// Options that the node is measured, checked and shown with.
     #[serde(default)]
     pub(crate) options: toml::Table,
+    /// Capabilities that the commands give to the node; read by `wattle_pack`, which knows the form. Default: all.
+    #[serde(default, rename = "grants")]
+    _grants: toml::Table,
+    /// What capabilities answer.
+    #[serde(default)]
+    mocks: toml::Table,
     /// How it is built.
     pub(crate) build: Build,
 }
@@ -86,8 +97,27 @@ impl Project {
             let path = path.display();
             Failure::config(format!("`{path}`: {error}; `wattle node new` begins a project"))
         })?;
-        let manifest = toml::from_str(&text).map_err(|e| Failure::config(format!("`{}`: {e}", path.display())))?;
-        Ok(Self { root: root.to_owned(), manifest })
+        let wrong = |error: &dyn std::fmt::Display| Failure::config(format!("`{}`: {error}", path.display()));
+        let manifest: Manifest = toml::from_str(&text).map_err(|error| wrong(&error))?;
+        let grants = wattle_pack::read_grants(&path, &text).map_err(|invalid| {
+            Failure::config(invalid.diagnostics.iter().map(|d| d.render(false)).collect::<Vec<_>>().join("\n"))
+        })?;
+        let mocks =
+            Mocks::read(&json_of(&toml::Value::Table(manifest.mocks.clone()))).map_err(|error| wrong(&error))?;
+        let provided = Provided::new(grants, mocks).map_err(|error| wrong(&error))?;
+        Ok(Self { root: root.to_owned(), manifest, provided })
+    }
+
+    /// Says which requests had no mock, each with what to write.
+    pub(crate) fn report_missing_mocks(&self) {
+        for request in self.provided.missing() {
+            let key = serde_json::Value::from(request.as_str());
+            exit::say(&format!(
+                "`{}` has no mock; add it to `{FILE}`:\n    [mocks.http-client]\n    \
+                 {key} = {{ status = 200, body = \"...\" }}",
+                printable::line(&request)
+            ));
+        }
     }
 
     /// Where the component goes.
@@ -103,5 +133,17 @@ impl Project {
     /// The options as JSON text.
     pub(crate) fn options(&self) -> Result<String, Failure> {
         Ok(serde_json::to_string(&self.manifest.options)?)
+    }
+}
+
+/// TOML as JSON; times become text.
+fn json_of(value: &toml::Value) -> serde_json::Value {
+    match value {
+        toml::Value::Datetime(time) => time.to_string().into(),
+        toml::Value::Array(items) => items.iter().map(json_of).collect(),
+        toml::Value::Table(table) => {
+            serde_json::Value::Object(table.iter().map(|(key, value)| (key.clone(), json_of(value))).collect())
+        }
+        scalar => serde_json::to_value(scalar).unwrap_or_default(),
     }
 }
