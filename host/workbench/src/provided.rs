@@ -141,38 +141,3 @@ fn answer_of(answer: &MockAnswer) -> Result<Result<Response, Failure>, String> {
         },
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    fn mocks(value: serde_json::Value) -> Mocks {
-        Mocks::read(&value).unwrap()
-    }
-
-    #[test]
-    fn a_failure_that_does_not_exist_is_refused_with_the_key() {
-        let wrong = Provided::new(None, mocks(json!({ "http-client": {"GET https://a": {"failure": "boredom"}} })));
-        let error = wrong.unwrap_err();
-        assert!(error.contains("`mocks.http-client.GET https://a`: unknown failure `boredom`"), "{error}");
-    }
-
-    #[test]
-    fn requests_without_a_mock_are_remembered_by_all_copies() {
-        let project = Provided::new(None, Mocks::default()).unwrap();
-        let case = project.with(&mocks(json!({ "http-client": {"GET https://a/b": {}} }))).unwrap();
-        let services = case.services(LogTarget::Nowhere).unwrap();
-        let request = |url: &str| wattle_capability::Request {
-            method: "GET".into(),
-            url: url.into(),
-            headers: Vec::new(),
-            body: Vec::new(),
-        };
-        let answers = services.send(&[request("https://a/b"), request("https://a/c")], &mut None);
-        assert_eq!(answers[0].as_ref().unwrap().status, 200);
-        let error = answers[1].as_ref().unwrap_err();
-        assert!(error.message.contains("`GET https://a/c` has no mock; add this key"), "{}", error.message);
-        assert_eq!(project.missing(), ["GET https://a/c"]);
-    }
-}
