@@ -66,6 +66,7 @@ impl Undecided {
 
 /// Calls back with every row that cannot be decided about, in order. `keys` says that rules go by keys, for which a value
 /// without its key is undecided.
+#[inline(never)]
 pub(crate) fn each(rows: Rows<'_>, keys: bool, mut found: impl FnMut(usize, Undecided)) {
     let mut encoded = encoded::rows(rows).into_iter().peekable();
     for (row, (_, text)) in rows.iter().enumerate() {

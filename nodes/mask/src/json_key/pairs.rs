@@ -27,27 +27,18 @@ pub(super) fn find(text: &[u8], pairs: &[[u8; 2]], mut found: impl FnMut(usize, 
 
 fn pass<const N: usize>(text: &[u8], pairs: [[u8; 2]; N], found: &mut impl FnMut(usize, usize)) {
     let wanted = pairs.map(|pair| pair.map(u8x16::splat));
-    let mut at = 0;
+    let mut at = next_block(text, 0, &wanted);
     while let Some(block) = text.get(at..).and_then(|rest| rest.first_chunk::<BLOCK>()) {
-        let lanes = [lane::<0>(block), lane::<16>(block), lane::<32>(block), lane::<48>(block)];
-        let mut any = u8x16::ZERO;
-        for lane in &lanes {
-            for pair in &wanted {
-                any |= places(lane, pair);
-            }
-        }
-        if any.to_bitmask() != 0 {
-            for (index, pair) in wanted.iter().enumerate() {
-                for (lane, start) in lanes.iter().zip((at..).step_by(16)) {
-                    let mut mask = places(lane, pair).to_bitmask();
-                    while mask != 0 {
-                        found(index, start + mask.trailing_zeros() as usize);
-                        mask &= mask - 1;
-                    }
+        for (index, pair) in wanted.iter().enumerate() {
+            for (lane, start) in lanes(block).iter().zip((at..).step_by(16)) {
+                let mut mask = places(lane, pair).to_bitmask();
+                while mask != 0 {
+                    found(index, start + mask.trailing_zeros() as usize);
+                    mask &= mask - 1;
                 }
             }
         }
-        at += STEP;
+        at = next_block(text, at + STEP, &wanted);
     }
     let rest = text.get(at..).unwrap_or_default();
     for (start, window) in (at..).zip(rest.windows(2)) {
@@ -57,6 +48,32 @@ fn pass<const N: usize>(text: &[u8], pairs: [[u8; 2]; N], found: &mut impl FnMut
             }
         }
     }
+}
+
+/// The first block from a place on that holds a pair, or what is left of the text.
+///
+/// This loop is a function of its own: within a larger one the compiler of the sandbox keeps its vectors on the stack.
+#[inline(never)]
+fn next_block<const N: usize>(text: &[u8], mut at: usize, wanted: &[[u8x16; 2]; N]) -> usize {
+    let wanted = *wanted;
+    while let Some(block) = text.get(at..).and_then(|rest| rest.first_chunk::<BLOCK>()) {
+        let mut any = u8x16::ZERO;
+        for lane in &lanes(block) {
+            for pair in &wanted {
+                any |= places(lane, pair);
+            }
+        }
+        if any.to_bitmask() != 0 {
+            break;
+        }
+        at += STEP;
+    }
+    at
+}
+
+#[inline(always)]
+fn lanes(block: &[u8; BLOCK]) -> [[u8x16; 2]; 4] {
+    [lane::<0>(block), lane::<16>(block), lane::<32>(block), lane::<48>(block)]
 }
 
 /// Sixteen bytes, and the sixteen that follow each of them.

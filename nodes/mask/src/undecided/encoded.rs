@@ -83,21 +83,40 @@ fn rows_of_large(rows: Rows<'_>) -> Vec<usize> {
 }
 
 /// The first probe in a part of a text that looks like one of a run.
+///
+/// This loop, the check behind it and the search of a run are functions of their own: within one large function the
+/// compiler of the sandbox keeps their vectors on the stack, and loads a dozen of them for each probe.
+#[inline(never)]
 fn next_probe<const STEP: usize>(text: &[u8], part: Range<usize>) -> Option<usize> {
     let (blocks, rest) = text.get(part.clone())?.as_chunks::<STEP>();
-    if let Some(block) = blocks.iter().position(|block| block.first_chunk().is_some_and(is_probe)) {
-        return Some(part.start + block * STEP);
+    let (fours, _) = blocks.as_chunks::<4>();
+    // Nearly all probes fail, so that four of them share a branch.
+    let begins_run = |block: &[u8; STEP]| block.first_chunk().is_some_and(is_probe);
+    for (four, at) in fours.iter().zip((part.start..).step_by(4 * STEP)) {
+        if four.each_ref().map(|block| block.first_chunk().is_some_and(is_maybe_probe)).contains(&true)
+            && let Some(block) = four.iter().position(begins_run)
+        {
+            return Some(at + block * STEP);
+        }
+    }
+    let passed = 4 * fours.len();
+    if let Some(block) = blocks.iter().skip(passed).position(begins_run) {
+        return Some(part.start + (passed + block) * STEP);
     }
     // The last probe may reach into the next row.
     let last = part.end - rest.len();
     (!rest.is_empty() && text.get(last..)?.first_chunk().is_some_and(is_probe)).then_some(last)
 }
 
-#[inline(always)]
 fn is_probe(window: &[u8; PROBE]) -> bool {
+    is_maybe_probe(window) && is_run(window)
+}
+
+/// A quote, comma, space or bracket is in most probes, and one comparison finds three of them.
+#[inline(always)]
+fn is_maybe_probe(window: &[u8; PROBE]) -> bool {
     let [first, last] = halves(window);
-    // A quote, comma, space or bracket is in most probes, and one comparison finds three of them.
-    is_solid(first.min(last)) && is_run(first, last)
+    is_solid(first.min(last))
 }
 
 /// Whether no byte is a quote, comma, space, round bracket or control character, or far beyond ASCII.
@@ -106,9 +125,11 @@ fn is_solid(bytes: u8x16) -> bool {
     (bytes - u8x16::splat(b'+')).to_bitmask() == 0
 }
 
-/// Whether two vectors are of a run. Base64 of compressed data has a capital letter among them but for one in ten
+/// Whether a probe is of a run. Base64 of compressed data has a capital letter among them but for one in ten
 /// million; paths and identifiers have none more often.
-fn is_run(first: u8x16, last: u8x16) -> bool {
+#[inline(never)]
+fn is_run(window: &[u8; PROBE]) -> bool {
+    let [first, last] = halves(window);
     let (a, letters) = (u8x16::splat(b'A'), u8x16::splat(25));
     let is_capital = |bytes: u8x16| (bytes - a).min(letters).simd_eq(bytes - a);
     (is_capital(first) | is_capital(last)).to_bitmask() != 0
@@ -118,6 +139,7 @@ fn is_run(first: u8x16, last: u8x16) -> bool {
 
 /// A part of a text that holds the run around a probe. It may hold a little more: where a run ends exactly matters only
 /// where compressed data seems to begin.
+#[inline(never)]
 fn around(text: &[u8], probe: usize) -> Range<usize> {
     // Lines of base64 are one run, so a line feed does not end it.
     let goes_on = |bytes: u8x16| is_solid(bytes) || outside(bytes).to_bitmask() == 0;
@@ -146,7 +168,7 @@ fn around(text: &[u8], probe: usize) -> Range<usize> {
 }
 
 /// Calls back with every place of a pair in a part of a text, until the answer is that this was it.
-#[inline]
+#[inline(never)]
 fn any_pair(text: &[u8], part: Range<usize>, mut is_it: impl FnMut(usize) -> bool) -> bool {
     const BLOCK: usize = LANES + 1;
     // The last vectors end with the part.
