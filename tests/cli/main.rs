@@ -10,6 +10,7 @@
 
 mod hostile;
 mod output;
+mod private;
 mod waiting;
 
 use std::fs;

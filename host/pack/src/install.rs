@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use crate::diagnostic::Invalid;
@@ -62,7 +63,8 @@ pub enum InstallError {
 /// Copies a pack into a library folder as `<name>/<version>`, with its list of files and their signatures if it has
 /// them. `reference` is as for [`crate::load_pack`].
 ///
-/// At any instant the version is there as a whole or not at all.
+/// At any instant the version is there as a whole or not at all. Below a folder that is closed to other users, such as the
+/// data folder of an agent, all of it is closed to them as well.
 ///
 /// # Errors
 ///
@@ -82,10 +84,11 @@ pub fn install(reference: &str, library: &Library, folder: &Path) -> Result<Inst
         return Ok(Installed { folder: target, id, digest, is_new: false });
     }
     let parent = folder.join(&outline.name);
-    fs::create_dir_all(&parent).map_err(|error| io_error(&parent, error))?;
+    let modes = Modes::below(folder);
+    modes.create_folder(&parent).map_err(|error| io_error(&parent, error))?;
     // A hidden name is no version, so nobody takes what is half written for a pack.
     let partial = parent.join(format!(".installing-{}-{}", outline.version, std::process::id()));
-    let copied = copy(&files, &outline.files, &partial).and_then(|()| {
+    let copied = copy(&files, &outline.files, &partial, modes).and_then(|()| {
         if FileList::of_folder(&partial)?.digest() != digest {
             return Err(InstallError::Changed);
         }
@@ -113,15 +116,42 @@ pub fn remove(folder: &Path, name: &str, version: &str) -> Result<PathBuf, Insta
     Ok(target)
 }
 
-fn copy(files: &PackFiles, list: &FileList, to: &Path) -> Result<(), InstallError> {
+/// Modes of what is created, before the umask.
+#[derive(Clone, Copy)]
+struct Modes {
+    folders: u32,
+    files: u32,
+}
+
+impl Modes {
+    /// Private where the nearest folder that exists is private, since a umask may leave everything open.
+    fn below(folder: &Path) -> Self {
+        let absolute = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
+        let nearest = absolute.ancestors().find_map(|folder| fs::metadata(folder).ok());
+        match nearest.is_some_and(|folder| folder.mode() & 0o077 == 0) {
+            true => Self { folders: 0o700, files: 0o600 },
+            false => Self { folders: 0o777, files: 0o666 },
+        }
+    }
+
+    fn create_folder(self, folder: &Path) -> io::Result<()> {
+        fs::DirBuilder::new().recursive(true).mode(self.folders).create(folder)
+    }
+
+    fn create_file(self, path: &Path) -> io::Result<fs::File> {
+        fs::File::options().write(true).create(true).truncate(true).mode(self.files).open(path)
+    }
+}
+
+fn copy(files: &PackFiles, list: &FileList, to: &Path, modes: Modes) -> Result<(), InstallError> {
     let _ = fs::remove_dir_all(to);
-    fs::create_dir_all(to).map_err(|error| io_error(to, error))?;
+    modes.create_folder(to).map_err(|error| io_error(to, error))?;
     let signatures = files.list("").into_iter().filter(|name| name.starts_with(LIST_FILE));
     let paths = list.iter().map(|(path, _)| path.to_owned()).chain(signatures);
     for path in paths {
         let target = to.join(&path);
         if let Some(parent) = target.parent() {
-            fs::create_dir_all(parent).map_err(|error| io_error(parent, error))?;
+            modes.create_folder(parent).map_err(|error| io_error(parent, error))?;
         }
         // A file of a folder can be large, so it is copied in pieces; what was copied is compared with the digest.
         let mut source: Box<dyn io::Read> = match files.folder() {
@@ -132,7 +162,7 @@ fn copy(files: &PackFiles, list: &FileList, to: &Path) -> Result<(), InstallErro
             }
         };
         let mut write = || -> io::Result<()> {
-            let mut file = fs::File::create(&target)?;
+            let mut file = modes.create_file(&target)?;
             io::copy(&mut source, &mut file)?;
             file.sync_all()
         };

@@ -4,7 +4,9 @@
 //! and time 0. [`crate::unpack`] reads one and compares each header with the one that belongs to the entry: links, other
 //! owners, data behind the end and everything else that a list of files does not show is refused that way.
 
+use std::fs::File;
 use std::io;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use tar::Builder;
@@ -92,9 +94,14 @@ pub fn list(files: &Files) -> Result<FileList, FileListError> {
     FileList::of_files(files.iter().map(|(path, bytes)| (path.as_str(), bytes.as_slice())))
 }
 
-/// Writes a file that must be new, and syncs it.
+/// Creates a file that must be new, for its owner alone, whatever the umask is.
+pub(crate) fn create_private(path: &Path) -> io::Result<File> {
+    File::options().write(true).create_new(true).mode(0o600).open(path)
+}
+
+/// Writes a file that must be new, for its owner alone, and syncs it.
 pub(crate) fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = std::fs::File::create_new(path)?;
+    let mut file = create_private(path)?;
     io::Write::write_all(&mut file, bytes)?;
     file.sync_all()
 }

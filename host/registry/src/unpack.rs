@@ -4,7 +4,7 @@
 //! in the archive. Contents go to an [`Unpack`] as a stream and are hashed on the way.
 
 use std::collections::BTreeMap;
-use std::fs::{self, DirBuilder};
+use std::fs::DirBuilder;
 use std::io::{self, Read};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use sha2::{Digest as _, Sha256};
 use tar::{Builder, EntryType, Header};
 use wattle_pack::digest::{FileList, is_part, is_path};
 
-use crate::files::{Files, FilesError, MAX_BYTES, MAX_FILES, MAX_PATH};
+use crate::files::{Files, FilesError, MAX_BYTES, MAX_FILES, MAX_PATH, create_private};
 
 /// Bytes of a block of a tar.
 const BLOCK: usize = 512;
@@ -68,7 +68,7 @@ impl Unpack for IntoFolder {
         if let Some(parent) = path.parent() {
             private_folder(parent)?;
         }
-        let mut file = fs::File::create_new(&path)?;
+        let mut file = create_private(&path)?;
         io::copy(content, &mut file)?;
         file.sync_all()
     }
