@@ -78,14 +78,16 @@ fn requests_of_all_calls_for_one_batch_share_its_budget() {
 fn the_work_that_decisions_cost_counts_against_the_time_of_the_call() {
     let folder = folder();
     folder.write("in.log", format!("{{\"a\":0,\"pad\":\"{}\"}}\n{{\"a\":0}}\n", "x".repeat(4 << 20)));
-    let config = config("", "mode = \"sets\", times = 9000", "follow = false\nmax_line_bytes = \"8MiB\"")
+    let config = config("", "mode = \"sets\", times = 100000", "follow = false\nmax_line_bytes = \"8MiB\"")
         .replace("artifact = \"capable.wasm\"", "artifact = \"capable.wasm\"\nlimits = { time_per_kib = \"100us\" }");
     let since = Instant::now();
     folder.once(&config);
-    // Applied to the end, they rewrite 36 GB in each of several calls.
+    // Applied to the end, they rewrite 400 GB in each of several calls: more than any machine does within the limit.
     assert!(since.elapsed() < Duration::from_secs(25), "{:?}", since.elapsed());
     let failed = folder.events("fails.ndjson");
     assert_eq!(failed.len(), 1);
     assert_eq!(failed[0]["failure"]["code"], "time-limit");
+    let message = failed[0]["failure"]["message"].as_str().unwrap();
+    assert!(message.contains("together with the work that its decisions cost"), "{message}");
     assert_eq!(folder.events("all.ndjson").len(), 1);
 }

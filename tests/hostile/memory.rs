@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use wattle_tests::{Folder, binary, finish};
 
-use crate::{config, folder};
+use crate::{cold, config, folder, run_within};
 
 /// Old hosting limits the address space to 1 GB, where each linear memory would reserve 4 GiB.
 #[test]
@@ -37,6 +37,34 @@ fn the_cloudtrail_pack_runs_in_a_gigabyte_of_address_space() {
         let ended = finish(command.env("WATTLE_DATA_DIR", folder.path("data")), document.as_bytes());
         assert_eq!(ended.code, 0, "{run}: {}", ended.log);
         assert_eq!(ended.summary().pipeline().delivered + ended.summary().pipeline().dropped, 200, "{}", ended.log);
+    }
+}
+
+/// `[agent.limits]` hold before a node is configured: while its artifact is instantiated and describes itself.
+#[test]
+fn an_artifact_that_takes_memory_to_describe_itself_is_refused_in_little_memory() {
+    let grows = "(loop $more
+        (drop (memory.grow (i32.const 16)))
+        (memory.fill (i32.const 0) (i32.const 1) (i32.mul (memory.size) (i32.const 65536)))
+        (br $more))";
+    for (case, pages, describe) in [("while it describes itself", 1, grows), ("at once", 10_000, "")] {
+        let folder = cold();
+        let module = format!(
+            r#"(module
+            (memory (export "memory") {pages})
+            (func (export "wattle:node/node@0.1.0#describe") (result i32) {describe} unreachable)
+            (func (export "wattle:node/node@0.1.0#configure") (param i32 i32) (result i32) unreachable)
+            (func (export "wattle:node/node@0.1.0#process") (result i32) unreachable)
+            (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) unreachable))"#
+        );
+        folder.write("module.wasm", wat::parse_str(module).unwrap());
+        assert_eq!(folder.run(&["node", "wrap", "module.wasm", "--out", "capable.wasm"]).code, 0, "{case}");
+        let limits = "[agent.limits]\nmemory = \"8MiB\"\n[sources.lines]";
+        folder.write("agent.toml", config("", "", "").replacen("[sources.lines]", limits, 1));
+        let ended = run_within(&folder, 256, &["validate", "agent.toml"]);
+        let said = format!("{}{}", ended.text(), ended.log);
+        assert_eq!(ended.code, 78, "{case}: {said}");
+        assert!(said.contains("memory-limit") || said.contains("8388608"), "{case}: {said}");
     }
 }
 
