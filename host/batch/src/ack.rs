@@ -7,19 +7,21 @@
 //! - [`deliver`](Ack::deliver): the events are where they belong: accepted by the far side of a sink, written to a
 //!   failure output, or dropped on purpose by a node;
 //! - [`reject`](Ack::reject): the events can never be delivered and have been counted as lost, with a reason;
+//! - [`give_up`](Ack::give_up): a sink used up its attempts, as it was configured to, and counted the events as lost; a
+//!   client that keeps its events may still send them again;
 //! - dropped without a word (a worker that went down, a drain that ran out of time): the events were not delivered.
 //!
 //! When the last share has ended, the source hears once, with the worst that any share reported: [`Disposition::Retry`]
-//! over [`Disposition::Rejected`] over [`Disposition::Delivered`]. So forgetting a share can delay a checkpoint, but can
+//! over [`Disposition::GivenUp`] over [`Disposition::Rejected`] over [`Disposition::Delivered`]. So forgetting a share can delay a checkpoint, but can
 //! never move one past events that are not safe.
 //!
 //! # What sources do with it
 //!
-//! | source | delivered | rejected | retry |
-//! | --- | --- | --- | --- |
-//! | `file` | the checkpoint moves | as delivered: the loss is counted where it was rejected | reads again from the checkpoint, after a pause |
-//! | `http` | answers 200 | answers 422 | answers 503 |
-//! | `stdin`, `demo` | forgets the bytes | as delivered | offers the batch again; when it is stopped, counts it as lost |
+//! | source | delivered | rejected | given up | retry |
+//! | --- | --- | --- | --- | --- |
+//! | `file` | the checkpoint moves | as delivered: the loss is counted where it was rejected | as rejected | reads again from the checkpoint, after a pause |
+//! | `http` | answers 200 | answers 422 | answers 503 | answers 503 |
+//! | `stdin`, `demo` | forgets the bytes | as delivered | as delivered | offers the batch again; when it is stopped, counts it as lost |
 //!
 //! Acknowledgements of one file come in any order; its checkpoint moves over a part only when all parts before it are
 //! done. A part that comes back takes all that was read after it with it: that is read again too, and comes twice.
@@ -34,6 +36,8 @@ pub enum Disposition {
     Delivered,
     /// Some events can never be delivered; trying again would not help.
     Rejected,
+    /// A sink used up its attempts for some events and counted them as lost; trying again later may help.
+    GivenUp,
     /// Some events were not delivered; the source should offer them again.
     Retry,
 }
@@ -43,6 +47,7 @@ impl Disposition {
         match value {
             0 => Self::Delivered,
             1 => Self::Rejected,
+            2 => Self::GivenUp,
             _ => Self::Retry,
         }
     }
@@ -94,6 +99,11 @@ impl Ack {
         self.end(Disposition::Rejected);
     }
 
+    /// Ends this share: its events were not delivered in as many attempts as the sink may make, and are counted as lost.
+    pub fn give_up(mut self) {
+        self.end(Disposition::GivenUp);
+    }
+
     fn end(&mut self, disposition: Disposition) {
         if let Some(inner) = self.inner.take() {
             inner.worst.fetch_max(disposition as u8, Ordering::AcqRel);
@@ -139,7 +149,8 @@ mod tests {
         for (ends, expected) in [
             ("dd", Disposition::Delivered),
             ("dr", Disposition::Rejected),
-            ("rf", Disposition::Retry),
+            ("rg", Disposition::GivenUp),
+            ("gf", Disposition::Retry),
             ("fd", Disposition::Retry),
             ("f", Disposition::Retry),
         ] {
@@ -150,6 +161,7 @@ mod tests {
                 match end {
                     'd' => share.deliver(),
                     'r' => share.reject(),
+                    'g' => share.give_up(),
                     _ => drop(share),
                 }
             }

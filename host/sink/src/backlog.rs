@@ -56,6 +56,7 @@ impl Pending {
             match disposition {
                 Disposition::Delivered => inner.deliver(),
                 Disposition::Rejected => inner.reject(),
+                Disposition::GivenUp => inner.give_up(),
                 Disposition::Retry => drop(inner),
             }
         });
@@ -98,18 +99,19 @@ mod tests {
         backlog(0);
         let first = add(3);
         std::thread::sleep(Duration::from_millis(2));
-        let (second, third) = (add(2), add(1));
-        backlog(6);
+        let (second, third, fourth) = (add(2), add(1), add(1));
+        backlog(7);
         let half = first.share();
         first.deliver();
-        let before = backlog(6);
+        let before = backlog(7);
         assert!(before >= Some(Duration::from_millis(2)));
         half.deliver();
-        backlog(3);
+        backlog(4);
         second.reject();
-        drop(third);
+        third.give_up();
+        drop(fourth);
         backlog(0);
-        use Disposition::{Delivered, Rejected, Retry};
-        assert_eq!(*heard.lock().unwrap(), [Delivered, Rejected, Retry]);
+        use Disposition::{Delivered, GivenUp, Rejected, Retry};
+        assert_eq!(*heard.lock().unwrap(), [Delivered, Rejected, GivenUp, Retry]);
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use jiff::Timestamp;
 use parking_lot::Mutex;
+use wattle_batch::Ack;
 
 use super::answer::{Item, Verdict, items, retry_after};
 use super::client::Client;
@@ -85,9 +86,8 @@ impl Courier {
                     groups.push(group);
                     groups.push(first);
                 }
-                End::TooLarge(refusal) | End::Refused(refusal) | End::GivenUp(refusal) => {
-                    self.refuse(group, &refusal).await;
-                }
+                End::TooLarge(refusal) | End::Refused(refusal) => self.refuse(group, &refusal, Ack::reject).await,
+                End::GivenUp(refusal) => self.refuse(group, &refusal, Ack::give_up).await,
             }
         }
     }
@@ -167,7 +167,7 @@ impl Courier {
             match run.first() {
                 Some(Item { verdict: Verdict::Delivered, .. }) => part.deliver(&self.stats),
                 Some(Item { verdict: Verdict::Refused | Verdict::TooLarge, refusal }) => {
-                    self.refuse(part, refusal).await;
+                    self.refuse(part, refusal, Ack::reject).await;
                 }
                 other => {
                     again.append(part);
@@ -191,8 +191,9 @@ impl Courier {
         done.map(Bytes::from).map_err(|error| format!("events cannot be compressed: {error}"))
     }
 
-    /// Writes events that the far side refused to the dead letters, or gives them up.
-    async fn refuse(&self, group: Group, refusal: &Refusal) {
+    /// Writes events that are not delivered to the dead letters, or counts them as lost and ends their acknowledgements
+    /// with `end`.
+    async fn refuse(&self, group: Group, refusal: &Refusal, end: fn(Ack)) {
         let events = group.len();
         let Refusal { status, reason } = refusal;
         if let Some(count) = self.refusals.lock().failed() {
@@ -212,7 +213,7 @@ impl Courier {
         }
         self.stats.rejected_events.fetch_add(events as u64, Ordering::Relaxed);
         for ack in group.into_acks() {
-            if self.dead_letter.is_some() { ack.deliver() } else { ack.reject() }
+            if self.dead_letter.is_some() { ack.deliver() } else { end(ack) }
         }
     }
 

@@ -154,7 +154,7 @@ struct RequestOptions {
     retry_initial_backoff: Time,
     /// Where the bound stops doubling. Default: `30s`.
     retry_max_backoff: Time,
-    /// How often a request is repeated before its events count as refused. Default: no limit.
+    /// How often a request is repeated before its events count as lost. Source `http` then answers 503. Default: no limit.
     retry_attempts: Option<Count>,
 }
 

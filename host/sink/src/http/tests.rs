@@ -9,7 +9,7 @@ use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, Response};
 use serde_json::json;
 use tokio::net::TcpListener;
-use wattle_batch::Disposition::{Delivered, Rejected, Retry};
+use wattle_batch::Disposition::{Delivered, GivenUp, Rejected, Retry};
 
 use super::*;
 use crate::compress::{Compression, decompress};
@@ -406,7 +406,7 @@ async fn attempts_can_be_limited() {
     sink.push(&["one"]);
     let far = sink.finish().await;
     assert_eq!(server.log(|log| log.seen.len()), 3);
-    assert_eq!(far.heard(), [Rejected]);
+    assert_eq!(far.heard(), [GivenUp]);
 }
 
 #[tokio::test]

@@ -294,7 +294,9 @@ impl Handler {
                 StatusCode::UNPROCESSABLE_ENTITY,
                 "the destination refused some of the events for good, and took the others; do not send them again",
             )),
-            Ok(Ok(Disposition::Retry) | Err(_)) => Err(unavailable("the events were not delivered; send them again")),
+            Ok(Ok(Disposition::GivenUp | Disposition::Retry) | Err(_)) => {
+                Err(unavailable("the events were not delivered; send them again"))
+            }
             Err(_) => Err(unavailable("the events were not delivered in time; they may be yet")),
         }
     }

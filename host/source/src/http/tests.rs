@@ -115,19 +115,24 @@ async fn the_answer_is_200_when_the_events_are_delivered_and_not_before() {
 #[tokio::test]
 async fn the_answer_says_what_became_of_the_events() {
     let world = start(json!({})).await;
-    for (end, status) in [("reject", StatusCode::UNPROCESSABLE_ENTITY), ("drop", StatusCode::SERVICE_UNAVAILABLE)] {
+    let cases = [
+        ("reject", StatusCode::UNPROCESSABLE_ENTITY),
+        ("give up", StatusCode::SERVICE_UNAVAILABLE),
+        ("drop", StatusCode::SERVICE_UNAVAILABLE),
+    ];
+    for (end, status) in cases {
         let answer = world.sending(&[], b"line\n");
         let batch = world.rig.pop().await;
-        if end == "reject" {
-            batch.into_ack().reject()
-        } else {
-            drop(batch)
+        match end {
+            "reject" => batch.into_ack().reject(),
+            "give up" => batch.into_ack().give_up(),
+            _ => drop(batch),
         }
         let answer = answer.await.unwrap();
         assert_eq!(answer.status, status);
-        assert_eq!(answer.headers.contains_key("retry-after"), end == "drop");
+        assert_eq!(answer.headers.contains_key("retry-after"), end != "reject");
     }
-    assert_eq!(get(&world.rig.stats.failures), 2);
+    assert_eq!(get(&world.rig.stats.failures), 3);
     world.end().await;
 }
 
