@@ -129,7 +129,20 @@ pub(super) fn tls_reason(error: &TlsError) -> String {
             "the server supports neither TLS 1.2 nor TLS 1.3"
         }
         TlsError::PeerIncompatible(_) => "the server and this agent have no version of TLS or cipher in common",
-        other => return format!("{other}"),
+        TlsError::NoCertificatesPresented => "the server presented no certificate",
+        TlsError::DecryptError | TlsError::PeerMisbehaved(_) | TlsError::PeerSentOversizedRecord => {
+            "the server violates the TLS protocol; check whether a proxy or another service answers at this address"
+        }
+        TlsError::NoApplicationProtocol => "the server does not speak HTTP/1.1 over TLS",
+        TlsError::InvalidCertRevocationList(_) => "the list of revoked certificates cannot be used",
+        TlsError::FailedToGetCurrentTime => "the clock of this machine cannot be read",
+        // Errors of the local configuration and of libraries: the words are those of the TLS library.
+        _ => {
+            return format!(
+                "the TLS library of the agent reports an internal error ({})",
+                error.to_string().to_lowercase()
+            );
+        }
     };
     text.to_owned()
 }
@@ -220,6 +233,9 @@ mod tests {
             TlsError::InvalidMessage(rustls::InvalidMessage::InvalidContentType),
             TlsError::PeerIncompatible(PeerIncompatible::NoCipherSuitesInCommon),
             TlsError::AlertReceived(AlertDescription::InternalError),
+            TlsError::PeerMisbehaved(rustls::PeerMisbehaved::TooMuchEarlyDataReceived),
+            TlsError::NoCertificatesPresented,
+            TlsError::InconsistentKeys(rustls::InconsistentKeys::KeyMismatch),
         ] {
             let text = tls_reason(&error);
             let has_type = text
