@@ -9,11 +9,12 @@
 //! gzip is written by libdeflate, which gives the same bytes on every machine; zlib's relatives choose by what the
 //! processor can do.
 
+mod layer;
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufReader, Read};
-use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
 
 use flate2::bufread::GzDecoder;
@@ -24,6 +25,8 @@ use wattle_pack::digest::{FileList, FileListError};
 
 use crate::files::{self, Files, FilesError, MAX_BYTES};
 use crate::unpack::{self, Discard, Unpack};
+use layer::Capped;
+pub(crate) use layer::Layer;
 
 /// What the artifact is.
 pub const ARTIFACT: &str = "application/vnd.wattle.pack.v1";
@@ -247,44 +250,6 @@ impl PartialEq for Image {
 
 impl Eq for Image {}
 
-/// The layer of an image, as it travels.
-#[derive(Debug, Clone)]
-pub(crate) enum Layer {
-    Memory(Vec<u8>),
-    /// An unlinked file, with its length in bytes.
-    Spooled(Arc<File>, u64),
-}
-
-impl Layer {
-    fn len(&self) -> u64 {
-        match self {
-            Self::Memory(bytes) => bytes.len() as u64,
-            Self::Spooled(_, length) => *length,
-        }
-    }
-
-    fn open(&self) -> Box<dyn Read + '_> {
-        match self {
-            Self::Memory(bytes) => Box::new(bytes.as_slice()),
-            Self::Spooled(file, _) => Box::new(At { file, offset: 0 }),
-        }
-    }
-}
-
-/// Reads a shared file from its beginning, whatever its own position is.
-struct At<'a> {
-    file: &'a File,
-    offset: u64,
-}
-
-impl Read for At<'_> {
-    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
-        let read = self.file.read_at(bytes, self.offset)?;
-        self.offset += read as u64;
-        Ok(read)
-    }
-}
-
 impl Image {
     /// Makes the image of a pack's files. `head` has its name, version and contract.
     ///
@@ -441,36 +406,6 @@ impl Image {
     }
 }
 
-/// A reader of a limited number of bytes that keeps what went wrong below it.
-struct Capped<'a> {
-    inner: &'a mut dyn Read,
-    left: u64,
-    is_exceeded: bool,
-    broken: Option<io::Error>,
-}
-
-impl Read for Capped<'_> {
-    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
-        let read = match self.inner.read(bytes) {
-            Ok(read) => read,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Err(error),
-            Err(error) => {
-                let copy = io::Error::new(error.kind(), error.to_string());
-                self.broken = Some(error);
-                return Err(copy);
-            }
-        };
-        match self.left.checked_sub(read as u64) {
-            Some(left) => self.left = left,
-            None => {
-                self.is_exceeded = true;
-                return Err(io::Error::other("too much"));
-            }
-        }
-        Ok(read)
-    }
-}
-
 fn is_known(path: &str) -> bool {
     wattle_pack::digest::is_part(path) || path == wattle_pack::digest::LIST_FILE || path == wattle_pack::SIGNATURE_FILE
 }
@@ -516,7 +451,8 @@ pub fn is_digest(text: &str) -> bool {
 
 fn compress(bytes: &[u8]) -> Result<Vec<u8>, ImageError> {
     let malformed = |error: String| ImageError::Malformed { part: "the layer", error };
-    let level = CompressionLvl::new(LEVEL).map_err(|error| malformed(format!("{error:?}")))?;
+    let level =
+        CompressionLvl::new(LEVEL).map_err(|_| malformed(format!("level {LEVEL} of compression is not supported")))?;
     let mut compressor = Compressor::new(level);
     let mut packed = vec![0; compressor.gzip_compress_bound(bytes.len())];
     let written = compressor.gzip_compress(bytes, &mut packed).map_err(|error| malformed(error.to_string()))?;

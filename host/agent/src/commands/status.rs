@@ -3,6 +3,7 @@
 mod client;
 mod render;
 mod table;
+mod units;
 
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
