@@ -1,8 +1,8 @@
-//! Every metric of the agent: its name, type, labels, and what it says. `docs/METRICS.md` is written from this table.
+//! Every metric of the agent: its name, type, labels and description. A test generates `docs/METRICS.md` from this table.
 //!
-//! Names follow Prometheus' conventions: prefix, subject, what is counted, unit, and `_total` for what only grows. A
+//! Names follow Prometheus' conventions: prefix, subject, quantity, unit, and `_total` for counters. A
 //! counter belongs to names in the configuration and lives as long as the agent: a reload never sets it back, and it
-//! stays when its node, source or sink is gone.
+//! stays after its node, source or sink is removed.
 
 /// Type of a metric, as in a `# TYPE` line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,114 +43,114 @@ macro_rules! metrics {
 }
 
 metrics! {
-    BUILD_INFO Gauge "wattle_build_info" ["version", "arch", "os"] "Always 1; the labels say which agent this is.";
-    READY Gauge "wattle_ready" [] "1 where /readyz answers 200, else 0.";
-    GENERATION Gauge "wattle_generation" [] "Number of the configuration that runs; each reload that takes effect adds 1.";
-    PIPELINE_INFO Gauge "wattle_pipeline_info" ["pipeline", "pack", "version"] "Always 1; the labels say which pack a pipeline of the running configuration is made from, empty for a graph written inline.";
-    PIPELINE_QUARANTINE Gauge "wattle_pipeline_quarantine_bytes" ["pipeline"] "Bytes of the file of events that could not be masked; `max_size` in [agent.quarantine] bounds it. Stays when the pipeline is gone, until it is empty.";
-    PIPELINE_STOPPED Gauge "wattle_pipeline_stopped" ["pipeline"] "1 where a pipeline of the running configuration stopped because a node faulted too often.";
-    NODE_INFO Gauge "wattle_node_info" ["pipeline", "node", "type"] "Always 1; the labels say which artifact, with its version, a node of the running configuration is.";
-    RELOADS Counter "wattle_reloads_total" ["outcome"] "Reloads that were `applied`, found the configuration `unchanged`, refused it as `invalid`, or `failed` while they built it.";
-    RELOAD_SUCCESSFUL Gauge "wattle_last_reload_successful" [] "0 where the last reload was refused and the configuration before it runs on, else 1.";
-    CONFIG_TIMESTAMP Gauge "wattle_config_loaded_timestamp_seconds" [] "When the running configuration was taken up, in seconds since 1970.";
-    BUGS Counter "wattle_bugs_total" [] "States that the agent rules out and met all the same; the batch returns to its source. Please report any.";
+    BUILD_INFO Gauge "wattle_build_info" ["version", "arch", "os"] "Always 1; the labels identify the build of the agent.";
+    READY Gauge "wattle_ready" [] "1 if /readyz answers 200, else 0.";
+    GENERATION Gauge "wattle_generation" [] "Number of the running configuration; each reload that takes effect adds 1.";
+    PIPELINE_INFO Gauge "wattle_pipeline_info" ["pipeline", "pack", "version"] "Always 1; the labels name the pack and version of a pipeline, empty for a graph that is written inline.";
+    PIPELINE_QUARANTINE Gauge "wattle_pipeline_quarantine_bytes" ["pipeline"] "Size of the quarantine file of a pipeline in bytes, bounded by `max_size` in [agent.quarantine]. Stays after the pipeline is removed, until the file is empty.";
+    PIPELINE_STOPPED Gauge "wattle_pipeline_stopped" ["pipeline"] "1 if a pipeline of the running configuration stopped because a node faulted too often.";
+    NODE_INFO Gauge "wattle_node_info" ["pipeline", "node", "type"] "Always 1; the labels name the artifact and version of a node of the running configuration.";
+    RELOADS Counter "wattle_reloads_total" ["outcome"] "Reloads by outcome: `applied`, `unchanged`, `invalid` (the configuration was refused), or `failed` (it could not be built).";
+    RELOAD_SUCCESSFUL Gauge "wattle_last_reload_successful" [] "0 if the last reload was refused and the previous configuration still runs, else 1.";
+    CONFIG_TIMESTAMP Gauge "wattle_config_loaded_timestamp_seconds" [] "Unix time at which the running configuration was applied.";
+    BUGS Counter "wattle_bugs_total" [] "Internal states that should be impossible; the batch returns to its source. Report any.";
     CACHE_HITS Counter "wattle_compile_cache_hits_total" [] "Artifacts whose compiled code was in the cache on disk.";
-    CACHE_MISSES Counter "wattle_compile_cache_misses_total" [] "Artifacts that had to be compiled.";
+    CACHE_MISSES Counter "wattle_compile_cache_misses_total" [] "Artifacts that were compiled because the cache did not have them.";
 
-    REGISTRY_POLLS Counter "wattle_registry_polls_total" ["reference", "outcome"] "Polls of a tag in a registry: it was `unchanged`, `changed` and its image pulled, or the poll `failed`.";
-    REGISTRY_ANSWERED Gauge "wattle_registry_last_answer_timestamp_seconds" ["reference"] "When a registry last gave a good answer about a tag, in seconds since 1970.";
-    REGISTRY_REFUSED Gauge "wattle_registry_image_refused" ["reference"] "1 where a tag is an image that the configuration refuses, so that the one before it runs on.";
+    REGISTRY_POLLS Counter "wattle_registry_polls_total" ["reference", "outcome"] "Polls of a tag in a registry by outcome: `unchanged`, `changed` (the image was pulled), or `failed`.";
+    REGISTRY_ANSWERED Gauge "wattle_registry_last_answer_timestamp_seconds" ["reference"] "Unix time of the last successful response of a registry about a tag.";
+    REGISTRY_REFUSED Gauge "wattle_registry_image_refused" ["reference"] "1 if the image of a tag was refused and the previous image still runs.";
 
-    SOURCE_UP Gauge "wattle_source_up" ["source"] "1 while a source takes in, 0 while it starts or after it has ended.";
-    SOURCE_EVENTS Counter "wattle_source_received_events_total" ["source"] "Events that a source handed on; one that is offered again counts again.";
+    SOURCE_UP Gauge "wattle_source_up" ["source"] "1 while a source reads, 0 while it starts or after it ended.";
+    SOURCE_EVENTS Counter "wattle_source_received_events_total" ["source"] "Events that a source sent to its queue; an event that is sent again counts again.";
     SOURCE_BYTES Counter "wattle_source_received_bytes_total" ["source"] "Bytes of the bodies of those events.";
-    SOURCE_FAILURES Counter "wattle_source_failures_total" ["source"] "Files, requests or inputs that failed as a whole.";
-    SOURCE_RETRIES Counter "wattle_source_retried_batches_total" ["source"] "Batches that came back undelivered and are offered again.";
-    SOURCE_LOST Counter "wattle_source_lost_events_total" ["source"] "Events that came back undelivered when their source could not offer them again.";
+    SOURCE_FAILURES Counter "wattle_source_failures_total" ["source"] "Files, requests or inputs that failed.";
+    SOURCE_RETRIES Counter "wattle_source_retried_batches_total" ["source"] "Batches that returned undelivered and are sent again.";
+    SOURCE_LOST Counter "wattle_source_lost_events_total" ["source"] "Events that returned undelivered and that the source could not send again.";
     SOURCE_EMPTY Counter "wattle_source_skipped_empty_total" ["source"] "Empty lines and documents, which are no events.";
     SOURCE_LONG Counter "wattle_source_skipped_long_total" ["source"] "Lines and documents that were skipped because they are longer than `max_line_bytes` or `max_event_bytes`.";
     SOURCE_LONG_BYTES Counter "wattle_source_skipped_long_bytes_total" ["source"] "Bytes of those lines and documents.";
-    SOURCE_NULS Counter "wattle_source_skipped_zero_bytes_total" ["source"] "Zero bytes that were skipped in front of events, as truncated files have them.";
-    SOURCE_LOST_BYTES Counter "wattle_source_lost_bytes_total" ["source", "reason"] "Bytes of log files that were seen and never read: the file was `truncated` or written again, `removed` while it was not open, or `closed` after it was removed because too many files were open.";
-    SOURCE_UNMATCHED Gauge "wattle_source_unmatched_globs" ["source"] "Globs of `include` that find no file.";
+    SOURCE_NULS Counter "wattle_source_skipped_zero_bytes_total" ["source"] "Zero bytes in front of events that were skipped; truncated files contain them.";
+    SOURCE_LOST_BYTES Counter "wattle_source_lost_bytes_total" ["source", "reason"] "Bytes of log files that the source saw but never read: the file was `truncated` or rewritten, `removed` while it was not open, or `closed` after its removal because too many files were open.";
+    SOURCE_UNMATCHED Gauge "wattle_source_unmatched_globs" ["source"] "Globs of `include` that match no file.";
     SOURCE_BLOCKED Counter "wattle_source_blocked_seconds_total" ["source"] "Time that a source waited for room in its queue.";
     SOURCE_BUFFER_EVENTS Gauge "wattle_source_buffer_events" ["source"] "Events in the queue behind a source.";
     SOURCE_BUFFER_BYTES Gauge "wattle_source_buffer_bytes" ["source"] "Bytes in the queue behind a source.";
-    SOURCE_BUFFER_MAX Gauge "wattle_source_buffer_max_bytes" ["source"] "Bytes at which that queue takes no more.";
+    SOURCE_BUFFER_MAX Gauge "wattle_source_buffer_max_bytes" ["source"] "Size limit of that queue in bytes.";
 
-    PIPELINE_EVENTS Counter "wattle_pipeline_received_events_total" ["pipeline"] "Events that came to a pipeline from its sources.";
+    PIPELINE_EVENTS Counter "wattle_pipeline_received_events_total" ["pipeline"] "Events that a pipeline received from its sources.";
     PIPELINE_BYTES Counter "wattle_pipeline_received_bytes_total" ["pipeline"] "Bytes of the bodies of those events.";
     PIPELINE_PARENTS Counter "wattle_pipeline_split_parents_total" ["pipeline"] "Events that were split.";
     PIPELINE_CHILDREN Counter "wattle_pipeline_split_children_total" ["pipeline"] "Events that they were split into.";
     PIPELINE_COPIED Counter "wattle_pipeline_copied_events_total" ["pipeline"] "Copies made for a second port or link.";
-    PIPELINE_DELIVERED Counter "wattle_pipeline_delivered_events_total" ["pipeline"] "Events that left through an output to its sinks and had not failed.";
-    PIPELINE_FAILED Counter "wattle_pipeline_failed_events_total" ["pipeline"] "Events that left through an output to its sinks after they had failed at a node.";
+    PIPELINE_DELIVERED Counter "wattle_pipeline_delivered_events_total" ["pipeline"] "Events that left through an output and had not failed.";
+    PIPELINE_FAILED Counter "wattle_pipeline_failed_events_total" ["pipeline"] "Events that left through an output after they failed at a node.";
     PIPELINE_DROPPED Counter "wattle_pipeline_dropped_events_total" ["pipeline"] "Events that were dropped on purpose, by a node or by a discarded output.";
-    PIPELINE_RETURNED Counter "wattle_pipeline_returned_events_total" ["pipeline"] "Events that a pipeline gave back undelivered: it stopped, or its quarantine could not be written. Their source offers them again.";
-    NODE_RECEIVED Counter "wattle_node_received_events_total" ["pipeline", "node"] "Events that came to a node.";
-    NODE_SENT Counter "wattle_node_sent_events_total" ["pipeline", "node", "port"] "Events that left a node, by port; those that failed leave on the port `failed`.";
+    PIPELINE_RETURNED Counter "wattle_pipeline_returned_events_total" ["pipeline"] "Events that a pipeline returned undelivered because it stopped or its quarantine could not be written. The source sends them again.";
+    NODE_RECEIVED Counter "wattle_node_received_events_total" ["pipeline", "node"] "Events that a node received.";
+    NODE_SENT Counter "wattle_node_sent_events_total" ["pipeline", "node", "port"] "Events that left a node, by port; failed events leave on the port `failed`.";
     NODE_PARENTS Counter "wattle_node_split_parents_total" ["pipeline", "node"] "Events that a node split.";
-    NODE_CHILDREN Counter "wattle_node_split_children_total" ["pipeline", "node"] "Events that it split them into.";
+    NODE_CHILDREN Counter "wattle_node_split_children_total" ["pipeline", "node"] "Events that a node made by splitting others.";
     NODE_COPIED Counter "wattle_node_copied_events_total" ["pipeline", "node"] "Copies of events that left a node on more than one port.";
     NODE_DROPPED Counter "wattle_node_dropped_events_total" ["pipeline", "node", "reason"] "Events that a node dropped on purpose. Reasons beyond the first 64 of a node are `other`.";
     NODE_FAILED Counter "wattle_node_failed_events_total" ["pipeline", "node", "code"] "Events that failed at a node. Codes beyond the first 64 of a node are `other`.";
     NODE_MASKED Counter "wattle_node_masked_values_total" ["pipeline", "node", "rule"] "Values that a rule of a masking node masked. Rules beyond the first 64 of a node are `other`.";
-    NODE_COUNTED Counter "wattle_node_counts_total" ["pipeline", "node", "name"] "What a node that does not mask counted itself, by name. Names beyond the first 64 of a node are `other`.";
-    NODE_QUARANTINED Counter "wattle_node_quarantined_events_total" ["pipeline", "node"] "Failed events of a masking node whose contents went to the quarantine.";
-    NODE_FAULTS Counter "wattle_node_faults_total" ["pipeline", "node", "kind", "blame"] "Calls that faulted. `blame` is `guest` for the node and `host` for the agent or its machine.";
-    NODE_CIRCUIT_OPENED Counter "wattle_node_circuit_opened_total" ["pipeline", "node"] "How often a node faulted so often that its circuit opened.";
-    NODE_CIRCUIT_OPEN Gauge "wattle_node_circuit_open" ["pipeline", "node"] "1 while it is open and the node is not called.";
-    NODE_PASSED Counter "wattle_node_passed_events_total" ["pipeline", "node"] "Events that went on unchanged meanwhile, as `on_fault` says.";
-    NODE_RESTARTS Counter "wattle_node_restarts_total" ["pipeline", "node"] "Instances that were made to replace one that faulted or had grown too large.";
-    NODE_CALLS Histogram "wattle_node_call_seconds" ["pipeline", "node"] "Time of the calls of a node, the host's part included.";
-    NODE_MEMORY Gauge "wattle_node_memory_bytes" ["pipeline", "node"] "Linear memory of a node's instances, all workers together.";
-    NODE_PEAK_MEMORY Gauge "wattle_node_peak_memory_bytes" ["pipeline", "node"] "Largest linear memory that one instance of a node ever had.";
-    NODE_STATE Gauge "wattle_node_state_bytes" ["pipeline", "node"] "Bytes of the last snapshot of a stateful node's state, of one worker.";
-    NODE_STATE_RESTORED Counter "wattle_node_state_restored_total" ["pipeline", "node"] "Instances of a stateful node that took over state.";
-    NODE_STATE_LOST Counter "wattle_node_state_lost_total" ["pipeline", "node"] "Instances of a node that began with nothing because they could not take over the state that was there.";
+    NODE_COUNTED Counter "wattle_node_counts_total" ["pipeline", "node", "name"] "Counts that a node reports itself, by name. Names beyond the first 64 of a node are `other`.";
+    NODE_QUARANTINED Counter "wattle_node_quarantined_events_total" ["pipeline", "node"] "Failed events of a masking node that were written to the quarantine.";
+    NODE_FAULTS Counter "wattle_node_faults_total" ["pipeline", "node", "kind", "blame"] "Calls that faulted. `blame` is `guest` for the node, `host` for the agent or its machine.";
+    NODE_CIRCUIT_OPENED Counter "wattle_node_circuit_opened_total" ["pipeline", "node"] "How often the circuit of a node opened because the node faulted too often.";
+    NODE_CIRCUIT_OPEN Gauge "wattle_node_circuit_open" ["pipeline", "node"] "1 while the circuit of a node is open and the node is not called.";
+    NODE_PASSED Counter "wattle_node_passed_events_total" ["pipeline", "node"] "Events that passed a node unchanged while its circuit was open (`on_fault = \"pass\"`).";
+    NODE_RESTARTS Counter "wattle_node_restarts_total" ["pipeline", "node"] "Instances that replaced one that faulted or whose memory grew too large.";
+    NODE_CALLS Histogram "wattle_node_call_seconds" ["pipeline", "node"] "Duration of the calls of a node, including the work of the host.";
+    NODE_MEMORY Gauge "wattle_node_memory_bytes" ["pipeline", "node"] "Linear memory of all instances of a node.";
+    NODE_PEAK_MEMORY Gauge "wattle_node_peak_memory_bytes" ["pipeline", "node"] "Peak linear memory of one instance of a node.";
+    NODE_STATE Gauge "wattle_node_state_bytes" ["pipeline", "node"] "Size of the last state snapshot of a stateful node on one worker.";
+    NODE_STATE_RESTORED Counter "wattle_node_state_restored_total" ["pipeline", "node"] "Instances of a stateful node that restored state.";
+    NODE_STATE_LOST Counter "wattle_node_state_lost_total" ["pipeline", "node"] "Instances of a node that started without state because they could not restore the saved state.";
 
-    OUTPUT_EVENTS Counter "wattle_output_sent_events_total" ["pipeline", "output"] "Events that left through an output of a pipeline, a discarded one included.";
-    OUTPUT_FAILED Counter "wattle_output_failed_events_total" ["pipeline", "output"] "Those of them that had failed at a node.";
+    OUTPUT_EVENTS Counter "wattle_output_sent_events_total" ["pipeline", "output"] "Events that left through an output of a pipeline, including discarded outputs.";
+    OUTPUT_FAILED Counter "wattle_output_failed_events_total" ["pipeline", "output"] "Events that left through an output of a pipeline after they failed at a node.";
     OUTPUT_BYTES Counter "wattle_output_sent_bytes_total" ["pipeline", "output"] "Bytes of the bodies of the events that left through an output.";
-    CAPABILITY_CALLS Counter "wattle_capability_calls_total" ["pipeline", "node", "capability"] "Calls of a node to one of its capabilities.";
-    CAPABILITY_ERRORS Counter "wattle_capability_errors_total" ["pipeline", "node", "capability"] "Calls to a capability that broke a rule, which is a fault of the node, or were answered with an error.";
-    CAPABILITY_SUPPRESSED Counter "wattle_capability_suppressed_total" ["pipeline", "node", "capability"] "Lines of the log and series of metrics that were left out, because they were more than is granted.";
+    CAPABILITY_CALLS Counter "wattle_capability_calls_total" ["pipeline", "node", "capability"] "Calls of a node to a capability.";
+    CAPABILITY_ERRORS Counter "wattle_capability_errors_total" ["pipeline", "node", "capability"] "Calls to a capability that violated the contract (a fault of the node) or returned an error.";
+    CAPABILITY_SUPPRESSED Counter "wattle_capability_suppressed_total" ["pipeline", "node", "capability"] "Log lines and metric series that were suppressed because they exceed the grant.";
 
-    ROLLOUTS Counter "wattle_rollouts_total" ["pipeline", "outcome"] "Canaries that were `promoted`, and versions that were `rolled-back`. A canary's own counts are those of the pipeline `NAME@canary`.";
-    SHADOW_BATCHES Counter "wattle_shadow_batches_total" ["pipeline"] "Batches that a shadow was compared on.";
-    SHADOW_SKIPPED Counter "wattle_shadow_skipped_batches_total" ["pipeline"] "Batches of its share that a shadow passed over, because it was behind.";
-    SHADOW_FAULTED Counter "wattle_shadow_faulted_batches_total" ["pipeline"] "Batches at which a node of a shadow faulted.";
-    SHADOW_DIFFERING Counter "wattle_shadow_differing_events_total" ["pipeline"] "Events that a shadow made something else of; `wattle shadow` shows the first.";
-    SHADOW_EVENTS Counter "wattle_shadow_compared_events_total" ["pipeline", "output"] "Events of the version that runs which were compared.";
-    SHADOW_COST Gauge "wattle_shadow_cpu_ratio" ["pipeline"] "Processor time of a shadow by that of the version that runs, on the same batches.";
+    ROLLOUTS Counter "wattle_rollouts_total" ["pipeline", "outcome"] "Canaries that were `promoted` and versions that were `rolled-back`. The metrics of a canary have the pipeline `NAME@canary`.";
+    SHADOW_BATCHES Counter "wattle_shadow_batches_total" ["pipeline"] "Batches on which a shadow was compared with the running version.";
+    SHADOW_SKIPPED Counter "wattle_shadow_skipped_batches_total" ["pipeline"] "Batches that a shadow skipped because it was behind.";
+    SHADOW_FAULTED Counter "wattle_shadow_faulted_batches_total" ["pipeline"] "Batches on which a node of a shadow faulted.";
+    SHADOW_DIFFERING Counter "wattle_shadow_differing_events_total" ["pipeline"] "Events for which a shadow and the running version differ; `wattle shadow` shows the first.";
+    SHADOW_EVENTS Counter "wattle_shadow_compared_events_total" ["pipeline", "output"] "Events of the running version that were compared.";
+    SHADOW_COST Gauge "wattle_shadow_cpu_ratio" ["pipeline"] "CPU time of a shadow divided by that of the running version, on the same batches.";
 
-    SINK_UP Gauge "wattle_sink_up" ["sink"] "1 while a sink runs, 0 after it has ended by an error.";
-    SINK_RECEIVED Counter "wattle_sink_received_events_total" ["sink"] "Events that were encoded for a sink; one that is offered again counts again.";
-    SINK_DELIVERED Counter "wattle_sink_delivered_events_total" ["sink"] "Events that the far side of a sink has.";
-    SINK_BYTES Counter "wattle_sink_delivered_bytes_total" ["sink"] "Bytes that the far side of a sink has, before compression.";
-    SINK_FAILED Counter "wattle_sink_failed_events_total" ["sink"] "Events that the far side of a sink will never take.";
-    SINK_RETRIES Counter "wattle_sink_retries_total" ["sink"] "Attempts to send that failed and were repeated.";
+    SINK_UP Gauge "wattle_sink_up" ["sink"] "1 while a sink runs, 0 after it ended with an error.";
+    SINK_RECEIVED Counter "wattle_sink_received_events_total" ["sink"] "Events that were encoded for a sink; an event that is sent again counts again.";
+    SINK_DELIVERED Counter "wattle_sink_delivered_events_total" ["sink"] "Events that the destination of a sink accepted.";
+    SINK_BYTES Counter "wattle_sink_delivered_bytes_total" ["sink"] "Bytes that the destination of a sink accepted, before compression.";
+    SINK_FAILED Counter "wattle_sink_failed_events_total" ["sink"] "Events that a sink could not deliver: the destination rejected them, or the attempts ran out.";
+    SINK_RETRIES Counter "wattle_sink_retries_total" ["sink"] "Failed attempts to send that were repeated.";
     SINK_BUFFER_EVENTS Gauge "wattle_sink_buffer_events" ["sink"] "Events in the queue in front of a sink.";
     SINK_BUFFER_BYTES Gauge "wattle_sink_buffer_bytes" ["sink"] "Bytes in the queue in front of a sink.";
-    SINK_BUFFER_MAX Gauge "wattle_sink_buffer_max_bytes" ["sink"] "Bytes at which that queue takes no more.";
+    SINK_BUFFER_MAX Gauge "wattle_sink_buffer_max_bytes" ["sink"] "Size limit of that queue in bytes.";
 
     DISK_EVENTS Gauge "wattle_sink_disk_buffer_events" ["sink"] "Events in the disk buffer of a sink.";
-    DISK_BYTES Gauge "wattle_sink_disk_buffer_bytes" ["sink"] "Bytes on disk of that buffer.";
-    DISK_RECEIVED Counter "wattle_sink_disk_buffer_received_events_total" ["sink"] "Events that were written to it.";
-    DISK_RECOVERED Counter "wattle_sink_disk_buffer_recovered_events_total" ["sink"] "Events that it held when the agent started.";
-    DISK_DAMAGED Counter "wattle_sink_disk_buffer_damaged_bytes_total" ["sink"] "Bytes of it that could not be read, and were set aside.";
-    DISK_MISSING Counter "wattle_sink_disk_buffer_missing_segments_total" ["sink"] "Segments that should have been there when the agent started and were not; their events are lost unless somebody moved them.";
-    DISK_TORN Counter "wattle_sink_disk_buffer_torn_bytes_total" ["sink"] "Bytes at its end that a crash had left unfinished; none of them was acknowledged.";
-    DISK_ERRORS Counter "wattle_sink_disk_buffer_errors_total" ["sink"] "Attempts to write to it that failed.";
-    BUFFER_DROPPED Counter "wattle_sink_buffer_dropped_events_total" ["sink"] "Events that a full buffer dropped, as `when_full` says.";
+    DISK_BYTES Gauge "wattle_sink_disk_buffer_bytes" ["sink"] "Size of the disk buffer of a sink in bytes.";
+    DISK_RECEIVED Counter "wattle_sink_disk_buffer_received_events_total" ["sink"] "Events that were written to the disk buffer of a sink.";
+    DISK_RECOVERED Counter "wattle_sink_disk_buffer_recovered_events_total" ["sink"] "Events that the disk buffer of a sink held when the agent started.";
+    DISK_DAMAGED Counter "wattle_sink_disk_buffer_damaged_bytes_total" ["sink"] "Bytes of the disk buffer of a sink that could not be read and were set aside.";
+    DISK_MISSING Counter "wattle_sink_disk_buffer_missing_segments_total" ["sink"] "Segments of the disk buffer of a sink that were missing when the agent started; their events are lost unless the files were moved.";
+    DISK_TORN Counter "wattle_sink_disk_buffer_torn_bytes_total" ["sink"] "Bytes of an unfinished write at the end of the disk buffer of a sink, left by a crash; none of them was acknowledged.";
+    DISK_ERRORS Counter "wattle_sink_disk_buffer_errors_total" ["sink"] "Failed attempts to write to the disk buffer of a sink.";
+    BUFFER_DROPPED Counter "wattle_sink_buffer_dropped_events_total" ["sink"] "Events that a full buffer dropped (`when_full = \"drop_newest\"`).";
 
-    PROCESS_START Gauge "process_start_time_seconds" [] "When the agent started, in seconds since 1970.";
-    PROCESS_CPU Counter "process_cpu_seconds_total" [] "User and system time of the process.";
-    PROCESS_MEMORY Gauge "process_resident_memory_bytes" [] "Memory of the process that is in RAM.";
-    PROCESS_VIRTUAL Gauge "process_virtual_memory_bytes" [] "Address space of the process; sandboxes reserve far more than they use.";
-    PROCESS_THREADS Gauge "process_threads" [] "Threads of the process.";
-    PROCESS_FDS Gauge "process_open_fds" [] "Open file descriptors.";
-    PROCESS_MAX_FDS Gauge "process_max_fds" [] "Most file descriptors that may be open.";
+    PROCESS_START Gauge "process_start_time_seconds" [] "Unix time at which the process started.";
+    PROCESS_CPU Counter "process_cpu_seconds_total" [] "User and system CPU time of the process.";
+    PROCESS_MEMORY Gauge "process_resident_memory_bytes" [] "Resident memory of the process in bytes.";
+    PROCESS_VIRTUAL Gauge "process_virtual_memory_bytes" [] "Virtual memory of the process in bytes; sandboxes reserve far more than they use.";
+    PROCESS_THREADS Gauge "process_threads" [] "Number of threads of the process.";
+    PROCESS_FDS Gauge "process_open_fds" [] "Number of open file descriptors.";
+    PROCESS_MAX_FDS Gauge "process_max_fds" [] "Maximum number of open file descriptors.";
 }
 
 #[cfg(test)]
