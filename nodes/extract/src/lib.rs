@@ -7,7 +7,7 @@ mod value;
 
 use wattle_node::{Batch, Node, Setup, export_node};
 
-pub use crate::options::{FieldOptions, Group, OnError, OnMissing, Options, TimeFormat};
+pub use crate::options::{FieldOptions, FormatOption, Group, OnError, OnMissing, Options, TimeFormat};
 use crate::rule::{Rule, Verdicts};
 
 /// The configured node.

@@ -31,9 +31,9 @@ pub struct FieldOptions {
     /// Where the value goes: `attributes.<key>`, `resource.<key>`, `body` or `timestamp`. No default.
     /// Example: `timestamp`.
     pub into: String,
-    /// For `timestamp`: how the time is written. Default: `rfc3339`. Example: `epoch_ms`.
+    /// For `timestamp`: how the time is written. Default: `rfc3339`. Example: `%d/%b/%Y:%H:%M:%S %z`.
     #[serde(default)]
-    pub format: Option<TimeFormat>,
+    pub format: Option<FormatOption>,
     /// What becomes of an event that lacks the value. Default: `keep`.
     #[serde(default)]
     pub on_missing: OnMissing,
@@ -66,7 +66,18 @@ pub enum Group {
     Name(String),
 }
 
-/// How a time is written.
+/// How a time is written: one of the formats with a name, or directives of `strptime`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
+pub enum FormatOption {
+    /// A format with a name.
+    Named(TimeFormat),
+    /// Directives of `strptime`, such as `%d/%b/%Y:%H:%M:%S %z`. A time without a zone is UTC.
+    Directives(#[cfg_attr(not(target_arch = "wasm32"), schemars(regex(pattern = "%")))] String),
+}
+
+/// The formats of times that have a name.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]

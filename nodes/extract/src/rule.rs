@@ -4,8 +4,8 @@ use regex::bytes::Regex;
 use wattle_node::json::{Path, Segment};
 use wattle_node::{Batch, ColumnWriter, Field, Form, Reasons, Setup};
 
-use crate::options::{FieldOptions, Group, OnError, OnMissing, TimeFormat};
-use crate::time;
+use crate::options::{FieldOptions, Group, OnError, OnMissing};
+use crate::time::{self, Format};
 use crate::value::{Finder, Missing, Pattern};
 
 /// What becomes of rows besides getting values.
@@ -21,7 +21,7 @@ pub(crate) struct Verdicts {
 /// Where a value goes.
 enum Target {
     Value(Field, Form),
-    Time(TimeFormat),
+    Time(Format),
 }
 
 /// One value to extract.
@@ -61,7 +61,13 @@ impl Rule {
         let into_form = if form == Form::Json && options.into != "body" { Form::Json } else { Form::Text };
         let unchecked = form == Form::Json && options.from.starts_with("body");
         let target = match into? {
-            _ if is_time => Target::Time(options.format.unwrap_or_default()),
+            _ if is_time => match Format::new(options.format.as_ref()) {
+                Ok(format) => Target::Time(format),
+                Err(reason) => {
+                    setup.error(format!("{at}.format"), reason);
+                    return None;
+                }
+            },
             field => Target::Value(field, into_form),
         };
         Some(Self {
@@ -91,10 +97,10 @@ impl Rule {
             match (found, &self.target) {
                 (Ok(()), Target::Value(..)) => keeps = true,
                 (Ok(()), Target::Time(format)) => {
-                    match time::parse(out.bytes.get(start..).unwrap_or_default(), *format) {
+                    match time::parse(out.bytes.get(start..).unwrap_or_default(), format) {
                         Some(found) => time = found,
                         None if self.on_error == OnError::Keep => verdicts.bad_times += 1,
-                        None => verdicts.reasons.add(row, "bad-timestamp", &bad_timestamp(&self.name, *format)),
+                        None => verdicts.reasons.add(row, "bad-timestamp", &bad_timestamp(&self.name, format)),
                     }
                 }
                 (Err(missing), _) => self.miss(row, missing, verdicts),
@@ -196,14 +202,6 @@ fn target(at: &str, into: &str, setup: &mut Setup<'_>) -> Option<Field> {
     setup.write(&option, into)
 }
 
-fn bad_timestamp(name: &str, format: TimeFormat) -> String {
-    let wanted = match format {
-        TimeFormat::Rfc3339 => "a time of RFC 3339 such as `2023-10-17T04:53:21Z`",
-        TimeFormat::Epoch => "a number of seconds since 1970",
-        TimeFormat::EpochMs => "a number of milliseconds since 1970",
-        TimeFormat::EpochUs => "a number of microseconds since 1970",
-        TimeFormat::EpochNs => "a number of nanoseconds since 1970",
-        TimeFormat::Auto => "a time of ISO 8601 or a number since 1970",
-    };
-    format!("`{name}` is not {wanted} between the years 1678 and 2262")
+fn bad_timestamp(name: &str, format: &Format) -> String {
+    format!("`{name}` is not {} between the years 1678 and 2262", format.meaning())
 }

@@ -1,16 +1,52 @@
 //! Reads times to nanoseconds since 1970-01-01T00:00:00Z.
 
-use crate::options::TimeFormat;
+mod directives;
+
+use directives::Directives;
+
+use crate::options::{FormatOption, TimeFormat};
+
+/// How a time is written.
+#[derive(Debug)]
+pub(crate) enum Format {
+    Named(TimeFormat),
+    Directives(Directives),
+}
+
+impl Format {
+    /// Prepares the format; the error says what is wrong with it.
+    pub(crate) fn new(option: Option<&FormatOption>) -> Result<Self, String> {
+        match option {
+            None => Ok(Self::Named(TimeFormat::default())),
+            Some(FormatOption::Named(format)) => Ok(Self::Named(*format)),
+            Some(FormatOption::Directives(text)) => Directives::new(text).map(Self::Directives),
+        }
+    }
+
+    /// What a text in this format is.
+    pub(crate) fn meaning(&self) -> String {
+        match self {
+            Self::Named(TimeFormat::Rfc3339) => "a time of RFC 3339 such as `2023-10-17T04:53:21Z`".to_owned(),
+            Self::Named(TimeFormat::Epoch) => "a number of seconds since 1970".to_owned(),
+            Self::Named(TimeFormat::EpochMs) => "a number of milliseconds since 1970".to_owned(),
+            Self::Named(TimeFormat::EpochUs) => "a number of microseconds since 1970".to_owned(),
+            Self::Named(TimeFormat::EpochNs) => "a number of nanoseconds since 1970".to_owned(),
+            Self::Named(TimeFormat::Auto) => "a time of ISO 8601 or a number since 1970".to_owned(),
+            Self::Directives(directives) => format!("a time in the format `{}`", directives.text()),
+        }
+    }
+}
 
 /// Reads a time; none where the text is not written so, or 64 bits of nanoseconds do not hold it.
-pub(crate) fn parse(text: &[u8], format: TimeFormat) -> Option<i64> {
+pub(crate) fn parse(text: &[u8], format: &Format) -> Option<i64> {
     match format {
-        TimeFormat::Rfc3339 => date_time(text, false),
-        TimeFormat::Epoch => epoch(text, 9),
-        TimeFormat::EpochMs => epoch(text, 6),
-        TimeFormat::EpochUs => epoch(text, 3),
-        TimeFormat::EpochNs => epoch(text, 0),
-        TimeFormat::Auto => date_time(text.trim_ascii(), true).or_else(|| epoch(text, unit_of(text))),
+        Format::Named(TimeFormat::Rfc3339) => date_time(text, false),
+        Format::Named(TimeFormat::Epoch) => epoch(text, 9),
+        Format::Named(TimeFormat::EpochMs) => epoch(text, 6),
+        Format::Named(TimeFormat::EpochUs) => epoch(text, 3),
+        Format::Named(TimeFormat::EpochNs) => epoch(text, 0),
+        Format::Named(TimeFormat::Auto) => date_time(text.trim_ascii(), true).or_else(|| epoch(text, unit_of(text))),
+        Format::Directives(directives) => directives.parse(text),
     }
     // The lowest number means "leave the time as it is" to the host.
     .filter(|nanoseconds| *nanoseconds != i64::MIN)

@@ -6,6 +6,10 @@ use proptest::prelude::*;
 use super::*;
 use TimeFormat::{Auto, Epoch, EpochMs, EpochNs, EpochUs, Rfc3339};
 
+fn named(text: &[u8], format: TimeFormat) -> Option<i64> {
+    parse(text, &Format::Named(format))
+}
+
 /// What jiff makes of a text.
 fn jiff(text: &str) -> Option<i64> {
     let timestamp: Timestamp = text.parse().ok()?;
@@ -15,7 +19,7 @@ fn jiff(text: &str) -> Option<i64> {
 #[track_caller]
 fn check(format: TimeFormat, expected: Option<&str>, texts: &[&str]) {
     for text in texts {
-        assert_eq!(parse(text.as_bytes(), format), expected.map(|time| jiff(time).unwrap()), "{format:?} {text}");
+        assert_eq!(named(text.as_bytes(), format), expected.map(|time| jiff(time).unwrap()), "{format:?} {text}");
     }
 }
 
@@ -109,32 +113,72 @@ proptest! {
     #[test]
     fn agrees_with_jiff_about_times(nanoseconds in i64::MIN + 1.., hours in -23..=23_i64, minutes in 0..60_i64) {
         let time = Timestamp::from_nanosecond(nanoseconds.into()).unwrap();
-        prop_assert_eq!(parse(time.to_string().as_bytes(), Rfc3339), Some(nanoseconds));
+        prop_assert_eq!(named(time.to_string().as_bytes(), Rfc3339), Some(nanoseconds));
         let offset = hours * 3600 + minutes * 60 * if hours < 0 { -1 } else { 1 };
         let zone = jiff::tz::Offset::from_seconds(offset as i32).unwrap();
         let shown = time.display_with_offset(zone).to_string();
-        prop_assert_eq!(parse(shown.as_bytes(), Rfc3339), Some(nanoseconds), "{}", shown);
-        prop_assert_eq!(parse(nanoseconds.to_string().as_bytes(), EpochNs), Some(nanoseconds));
+        prop_assert_eq!(named(shown.as_bytes(), Rfc3339), Some(nanoseconds), "{}", shown);
+        prop_assert_eq!(named(nanoseconds.to_string().as_bytes(), EpochNs), Some(nanoseconds));
     }
 
     #[test]
     fn agrees_with_jiff_about_calendars(
         text in "(1[6-9]|2[0-3])[0-9]{2}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-6][0-9]:[0-6][0-9](\\.[0-9]{1,9})?(Z|[+-]([01][0-9]|2[0-3]):[0-6][0-9])"
     ) {
-        prop_assert_eq!(parse(text.as_bytes(), Rfc3339), jiff(&text), "{}", text);
+        prop_assert_eq!(named(text.as_bytes(), Rfc3339), jiff(&text), "{}", text);
     }
 
     #[test]
     fn agrees_with_jiff_about_leap_days(year in 1678..2262_i32) {
         let text = format!("{year}-02-29T00:00:00Z");
-        prop_assert_eq!(parse(text.as_bytes(), Rfc3339), jiff(&text), "{}", text);
+        prop_assert_eq!(named(text.as_bytes(), Rfc3339), jiff(&text), "{}", text);
     }
 
     #[test]
     fn any_bytes_are_read_or_refused(bytes: Vec<u8>, number in "[-+0-9.eE]{0,45}") {
         for format in [Rfc3339, Epoch, EpochMs, EpochUs, EpochNs, Auto] {
-            let _ = parse(&bytes, format);
-            let _ = parse(number.as_bytes(), format);
+            let _ = named(&bytes, format);
+            let _ = named(number.as_bytes(), format);
         }
+    }
+}
+
+fn directives(text: &str) -> Result<Format, String> {
+    Format::new(Some(&FormatOption::Directives(text.to_owned())))
+}
+
+#[test]
+fn directives_of_strptime_read_the_times_of_logs() {
+    for (format, text, time) in [
+        ("%d/%b/%Y:%H:%M:%S %z", "17/Oct/2023:06:53:21 +0200", "2023-10-17T04:53:21Z"),
+        ("%d/%b/%Y:%H:%M:%S %z", " 17/Oct/2023:04:53:21 -0000 ", "2023-10-17T04:53:21Z"),
+        ("%Y/%m/%d %H:%M:%S", "2023/10/17 04:53:21", "2023-10-17T04:53:21Z"),
+        ("%a, %d %b %Y %T %z", "Tue, 17 Oct 2023 04:53:21 +0000", "2023-10-17T04:53:21Z"),
+        ("%Y-%m-%d %H:%M:%S%.f", "2023-10-17 04:53:21.25", "2023-10-17T04:53:21.25Z"),
+        ("%Y-%m-%d %H:%M:%S%.f", "2023-10-17 04:53:21", "2023-10-17T04:53:21Z"),
+        ("%m/%d/%y %I:%M:%S %p", "10/17/23 04:53:21 AM", "2023-10-17T04:53:21Z"),
+        ("%Y%m%d", "20231017", "2023-10-17T00:00:00Z"),
+        ("[%s]", "[1697518401]", "2023-10-17T04:53:21Z"),
+    ] {
+        let prepared = directives(format).unwrap();
+        assert_eq!(parse(text.as_bytes(), &prepared), jiff(time), "{format} {text}");
+        for broken in ["", "yesterday", "2023", &format!("{text} and more"), "\u{fffd}"] {
+            assert_eq!(parse(broken.as_bytes(), &prepared), None, "{format} {broken}");
+        }
+        assert_eq!(parse(b"\xff\xfe", &prepared), None);
+    }
+}
+
+#[test]
+fn directives_that_make_no_time_are_refused_with_the_reason() {
+    for (format, part) in [
+        ("rfc2822", "write `rfc3339`"),
+        ("%K %Y", "no format of `strptime`"),
+        ("%H:%M:%S", "lacks a part"),
+        ("%b %d %H:%M:%S", "lacks a part"),
+        ("100%", "no format of `strptime`"),
+    ] {
+        let error = directives(format).unwrap_err();
+        assert!(error.contains(part), "{format}: {error}");
     }
 }

@@ -1,0 +1,53 @@
+//! Times in a format of `strptime`, read by jiff.
+
+use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::fmt::strtime::BrokenDownTime;
+use jiff::tz::{Offset, TimeZone};
+
+/// A format that was tried on a time.
+#[derive(Debug)]
+pub(crate) struct Directives(String);
+
+impl Directives {
+    /// Takes directives of `strptime`; the error says what is wrong with them.
+    pub(crate) fn new(text: &str) -> Result<Self, String> {
+        const NAMES: &str = "`rfc3339`, `epoch`, `epoch_ms`, `epoch_us`, `epoch_ns`, `auto`";
+        if !text.contains('%') {
+            return Err(format!("`{text}` is no format; write {NAMES}, or directives such as `%d/%b/%Y:%H:%M:%S %z`"));
+        }
+        // The format writes a time and reads it again, which finds directives that it lacks, or that there are none of.
+        let sample = Timestamp::UNIX_EPOCH.to_zoned(TimeZone::UTC);
+        let written = BrokenDownTime::from(&sample)
+            .to_string(text)
+            .map_err(|error| format!("`{text}` is no format of `strptime`: {error}"))?;
+        let read = BrokenDownTime::parse(text, &written)
+            .map_err(|error| format!("`{text}` cannot be read back, though a time can be written so: {error}"))?;
+        if nanoseconds(&read).is_none() {
+            return Err(format!("`{text}` lacks a part of the time; year, month and day are needed, or `%s`"));
+        }
+        Ok(Self(text.to_owned()))
+    }
+
+    pub(crate) fn text(&self) -> &str {
+        &self.0
+    }
+
+    /// Reads a time to nanoseconds since 1970.
+    pub(crate) fn parse(&self, text: &[u8]) -> Option<i64> {
+        nanoseconds(&BrokenDownTime::parse(&self.0, text.trim_ascii()).ok()?)
+    }
+}
+
+/// Nanoseconds since 1970, where the parts make a time. Without a zone it is UTC.
+fn nanoseconds(parts: &BrokenDownTime) -> Option<i64> {
+    let timestamp = match (parts.timestamp(), parts.offset()) {
+        (Some(timestamp), _) => timestamp,
+        (None, Some(_)) => parts.to_timestamp().ok()?,
+        (None, None) => {
+            let civil: DateTime = parts.to_datetime().ok()?;
+            Offset::UTC.to_timestamp(civil).ok()?
+        }
+    };
+    i64::try_from(timestamp.as_nanosecond()).ok()
+}
