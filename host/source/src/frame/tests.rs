@@ -291,6 +291,15 @@ fn lines_are_joined_as_the_mode_says() {
             "a\\\nb\\\nc\nd\n",
             vec!["a\\\nb\\\nc", "d"],
         ),
+        // The recipe for CSV in `nodes/parse/README.md`: a line with an odd number of quotes begins or ends a record.
+        (
+            json!({
+                "start_pattern": "^[^\"]*\"(?:[^\"]*\"[^\"]*\")*[^\"]*$", "mode": "continue_past",
+                "condition_pattern": "^(?:[^\"]*\"[^\"]*\")*[^\"]*$",
+            }),
+            "1,\"a\",7\n2,\"b\n\"\"c\"\"\n\nd\",7\n3,\"\"\"\",7\n",
+            vec!["1,\"a\",7", "2,\"b\n\"\"c\"\"\n\nd\",7", "3,\"\"\"\",7"],
+        ),
         (
             json!({ "start_pattern": "^BEGIN", "mode": "halt_with", "condition_pattern": ";$" }),
             "x\nBEGIN\n1\n2;\nBEGIN;\ny\n",
