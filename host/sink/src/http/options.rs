@@ -66,8 +66,8 @@ struct HttpOptions {
     /// How to write an event. `framing` is not for this sink, see `format`; `minify` is on by default.
     #[serde(default)]
     encoding: EncodingOptions,
-    /// How events stand in a request. `ndjson`: one line for each event. `array`: a JSON array of events; with codec `text` a body that is
-    /// not JSON becomes a JSON string in it. `bulk`: what the `_bulk` API of Elasticsearch and OpenSearch takes, each
+    /// How events stand in a request. `ndjson`: one line for each event. `array`: a JSON array of events; with codec `text` bodies stand in it
+    /// as the codec `ndjson` writes them. `bulk`: what the `_bulk` API of Elasticsearch and OpenSearch takes, each
     /// event with `{"create":{}}` on a line before it; the index or data stream is in `uri`. Default: `ndjson`.
     #[serde(default)]
     format: Format,
