@@ -7,6 +7,9 @@ use super::{Spelling, is_joint};
 /// Endings shorter than this are too common for one search to be worth it.
 const SHORTEST_ENDING: usize = 5;
 
+/// How often punctuation in a key may be percent-encoded again.
+const LONGEST_ESCAPE: usize = 4;
+
 /// Letters, from those that are rare in English text, and so mostly in logs, to the common ones.
 const FROM_RARE_TO_COMMON: &[u8; 26] = b"zqxjkvbpygwfmucldrhsnioate";
 
@@ -16,6 +19,8 @@ pub(super) struct Needle {
     spelling: Spelling,
     /// Indices of the keys.
     keys: Vec<usize>,
+    /// Whether the keys hold punctuation, which may be percent-encoded.
+    is_encodable: bool,
 }
 
 pub(super) enum Search {
@@ -26,12 +31,13 @@ pub(super) enum Search {
 }
 
 /// Makes as few searches as possible of the keys.
-pub(super) fn needles(keys: &[Box<[u8]>], spelling: Spelling) -> Vec<Needle> {
+pub(super) fn needles(all: &[Box<[u8]>], spelling: Spelling) -> Vec<Needle> {
     let mut groups: Vec<(Vec<u8>, Vec<usize>)> = Vec::new();
     let mut needles = Vec::new();
-    for (index, key) in keys.iter().enumerate() {
+    for (index, key) in all.iter().enumerate() {
         if let Some(search) = rare_letter(key).filter(|_| spelling != Spelling::Exact) {
-            needles.push(Needle { search, spelling, keys: vec![index] });
+            let is_encodable = key.iter().any(|b| is_punctuation(*b));
+            needles.push(Needle { search, spelling, keys: vec![index], is_encodable });
             continue;
         }
         let shared = |ending: &[u8]| ending.iter().rev().zip(key.iter().rev()).take_while(|(a, b)| a == b).count();
@@ -46,6 +52,7 @@ pub(super) fn needles(keys: &[Box<[u8]>], spelling: Spelling) -> Vec<Needle> {
     needles.extend(groups.into_iter().map(|(ending, keys)| Needle {
         search: rare_pair(&ending),
         spelling: Spelling::Exact,
+        is_encodable: keys.iter().filter_map(|&index| all.get(index)).any(|key| key.iter().any(|b| is_punctuation(*b))),
         keys,
     }));
     needles
@@ -62,20 +69,29 @@ fn commonness(byte: u8) -> usize {
 
 /// The letter of a key that is rarest, or what it has instead of letters.
 fn rare_letter(key: &[u8]) -> Option<Search> {
-    let (at, byte) = key.iter().enumerate().min_by_key(|(_, b)| commonness(b.to_ascii_lowercase()))?;
+    let rank = |b: u8| (is_punctuation(b), commonness(b.to_ascii_lowercase()));
+    let (at, byte) = key.iter().enumerate().min_by_key(|(_, b)| rank(**b))?;
     Some(Search::Letter([byte.to_ascii_lowercase(), byte.to_ascii_uppercase()], key.len() - at))
 }
 
 /// The pair of bytes in an ending that is rarest.
 fn rare_pair(ending: &[u8]) -> Search {
     let pairs = ending.array_windows::<2>().enumerate();
-    match pairs.min_by_key(|(_, [a, b])| commonness(*a) + commonness(*b)) {
-        Some((at, pair)) => Search::Pair(*pair, ending.len() - at),
-        // One byte; nothing shorter is an ending.
-        None => {
-            let byte = ending.first().copied().unwrap_or_default();
-            Search::Letter([byte, byte], ending.len())
-        }
+    // Punctuation may be spelled as an escape.
+    let rank = |[a, b]: &[u8; 2]| (is_punctuation(*a) || is_punctuation(*b), commonness(*a) + commonness(*b));
+    let letters = ending.iter().enumerate().filter(|(_, b)| !is_punctuation(**b));
+    let is_broken = |pair: &[u8; 2]| pair.iter().any(|b| is_punctuation(*b));
+    match pairs.min_by_key(|(_, pair)| rank(pair)) {
+        Some((at, pair)) if !is_broken(pair) => Search::Pair(*pair, ending.len() - at),
+        pair => match (letters.min_by_key(|(_, b)| commonness(**b)), pair) {
+            (Some((at, &byte)), _) => Search::Letter([byte, byte], ending.len() - at),
+            (None, Some((at, pair))) => Search::Pair(*pair, ending.len() - at),
+            // One byte; nothing shorter is an ending.
+            (None, None) => {
+                let byte = ending.first().copied().unwrap_or_default();
+                Search::Letter([byte, byte], ending.len())
+            }
+        },
     }
 }
 
@@ -84,25 +100,78 @@ impl Needle {
     /// given the places of the pair.
     pub(super) fn each(&self, text: &[u8], keys: &[Box<[u8]>], pairs: &[usize], mut found: impl FnMut(usize, usize)) {
         let own = || self.keys.iter().filter_map(|&index| keys.get(index));
-        let mut ending = |end: usize| {
+        let mut ending = |at: usize, rest: usize| {
+            let end = at + rest;
             for key in own() {
-                let Some(start) = end.checked_sub(key.len()) else { continue };
-                if self.spelling.is_same(text.get(start..end).unwrap_or_default(), key) {
-                    found(start, end);
+                let start = end.checked_sub(key.len());
+                match start.filter(|start| self.spelling.is_same(text.get(*start..end).unwrap_or_default(), key)) {
+                    Some(start) => found(start, end),
+                    None if self.is_encodable => {
+                        encoded(text, at, key, rest, self.spelling).into_iter().for_each(|(s, e)| found(s, e));
+                    }
+                    None => {}
                 }
             }
         };
         match &self.search {
-            Search::Pair(_, rest) => pairs.iter().for_each(|at| ending(at + rest)),
+            Search::Pair(_, rest) => pairs.iter().for_each(|at| ending(*at, *rest)),
             Search::Letter([lower, upper], rest) => {
                 let places = memchr2_iter(*lower, *upper, text);
                 match own().next().filter(|_| self.spelling == Spelling::Any) {
                     Some(key) => places.filter_map(|at| spelled(text, at, key, *rest)).for_each(|(s, e)| found(s, e)),
-                    None => places.for_each(|at| ending(at + rest)),
+                    None => places.for_each(|at| ending(at, *rest)),
                 }
             }
         }
     }
+}
+
+/// Whether a byte of a key may be percent-encoded.
+fn is_punctuation(byte: u8) -> bool {
+    byte.is_ascii() && !byte.is_ascii_alphanumeric()
+}
+
+/// Start and end of a key with percent-encoded punctuation in it, of which the byte at `at` is the one that `rest` bytes
+/// are left from.
+fn encoded(text: &[u8], at: usize, key: &[u8], rest: usize, spelling: Spelling) -> Option<(usize, usize)> {
+    let (before, after) = key.split_at_checked(key.len().checked_sub(rest)?)?;
+    let is_same = |found: u8, wanted: u8| spelling.is_same(&[found], &[wanted]);
+    let (mut start, mut end) = (at, at);
+    for &wanted in after {
+        let found = *text.get(end)?;
+        end += if is_same(found, wanted) {
+            1
+        } else {
+            escape(text, end).filter(|(byte, _)| *byte == wanted && is_punctuation(wanted))?.1
+        };
+    }
+    for &wanted in before.iter().rev() {
+        start = start.checked_sub(1)?;
+        if !is_same(*text.get(start)?, wanted) {
+            start = escape_before(text, start + 1).filter(|(byte, _)| *byte == wanted && is_punctuation(wanted))?.1;
+        }
+    }
+    Some((start, end))
+}
+
+/// The percent escape that begins here: its byte, and its length.
+fn escape(text: &[u8], at: usize) -> Option<(u8, usize)> {
+    let rest = text.get(at..)?.strip_prefix(b"%")?;
+    let again = 2 * rest.as_chunks::<2>().0.iter().take(LONGEST_ESCAPE).take_while(|digits| *digits == b"25").count();
+    let digits = str::from_utf8(rest.get(again..again + 2)?).ok()?;
+    Some((u8::from_str_radix(digits, 16).ok()?, 3 + again))
+}
+
+/// The percent escape that ends here: its byte, and where it begins.
+fn escape_before(text: &[u8], end: usize) -> Option<(u8, usize)> {
+    let mut start = end.checked_sub(2)?;
+    for _ in 0..=LONGEST_ESCAPE {
+        if text.get(start.checked_sub(1)?) == Some(&b'%') {
+            return escape(text, start - 1).map(|(byte, _)| (byte, start - 1));
+        }
+        start = start.checked_sub(2).filter(|again| text.get(*again..start) == Some(b"25"))?;
+    }
+    None
 }
 
 /// Start and end of a key in any spelling, of which the letter at `at` is the one that `rest` bytes are left from.
@@ -110,17 +179,52 @@ fn spelled(text: &[u8], at: usize, key: &[u8], rest: usize) -> Option<(usize, us
     let (before, after) = key.split_at_checked(key.len().checked_sub(rest)?)?;
     let (mut start, mut end) = (at, at);
     for wanted in before.iter().rev() {
-        start = start.checked_sub(1 + joints(text.get(..start)?.iter().rev()))?;
-        (text.get(start)?.to_ascii_lowercase() == *wanted).then_some(())?;
+        let is_next = |start: usize| text.get(start).is_some_and(|b| b.to_ascii_lowercase() == *wanted);
+        start = match start.checked_sub(1)? {
+            // The digit of an escape is no letter of a key.
+            next if is_next(next) && joint_before(text, start).is_none() => next,
+            _ => joints_before(text, start).checked_sub(1).filter(|next| is_next(*next))?,
+        };
     }
     for wanted in after {
-        end += 1 + if end == at { 0 } else { joints(text.get(end..)?.iter()) };
-        (text.get(end - 1)?.to_ascii_lowercase() == *wanted).then_some(())?;
+        let is_next = |end: usize| text.get(end).is_some_and(|b| b.to_ascii_lowercase() == *wanted);
+        end = if end == at || is_next(end) { end } else { joints_after(text, end) };
+        if !is_next(end) {
+            return None;
+        }
+        end += 1;
     }
     Some((start, end))
 }
 
-/// How many joints stand at the beginning: no more than two count as joints.
-fn joints<'a>(bytes: impl Iterator<Item = &'a u8>) -> usize {
-    bytes.take(2).take_while(|b| is_joint(**b)).count()
+/// Where the joints that begin here end: no more than two count as joints.
+fn joints_after(text: &[u8], mut at: usize) -> usize {
+    for _ in 0..2 {
+        at += match text.get(at) {
+            Some(byte) if is_joint(*byte) => 1,
+            Some(b'%') => escape(text, at).filter(|(byte, _)| is_joint(*byte)).map_or(0, |(_, length)| length),
+            _ => 0,
+        };
+    }
+    at
+}
+
+/// Where the joints that end here begin: no more than two count as joints.
+fn joints_before(text: &[u8], mut at: usize) -> usize {
+    for _ in 0..2 {
+        at = joint_before(text, at).unwrap_or(at);
+    }
+    at
+}
+
+/// Where the joint that ends here begins.
+fn joint_before(text: &[u8], at: usize) -> Option<usize> {
+    match text.get(at.checked_sub(1)?)? {
+        byte if is_joint(*byte) => at.checked_sub(1),
+        // `%20`, `%2D`, `%5F`.
+        b'0' | b'd' | b'D' | b'f' | b'F' => {
+            escape_before(text, at).filter(|(byte, _)| is_joint(*byte)).map(|(_, start)| start)
+        }
+        _ => None,
+    }
 }

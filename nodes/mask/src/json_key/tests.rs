@@ -220,6 +220,31 @@ fn keys_of_all_kinds_are_found() {
 }
 
 #[test]
+fn percent_encoded_punctuation_in_a_key_hides_nothing() {
+    for (spelling, key) in [
+        (Spelling::Exact, "X-Amz-Security-Token"),
+        (Spelling::Exact, "x.y/1-z"),
+        (Spelling::IgnoreCase, "X-Amz-Security-Token"),
+        (Spelling::Any, "X-Amz-Security-Token"),
+        (Spelling::Any, "access_key id"),
+    ] {
+        for (times, digits) in [("", "X"), ("", "x"), ("25", "X"), ("2525", "x")] {
+            let encode = |byte: char| match digits {
+                _ if byte.is_ascii_alphanumeric() => byte.to_string(),
+                "X" => format!("%{times}{:02X}", byte as u8),
+                _ => format!("%{times}{:02x}", byte as u8),
+            };
+            let name: String = key.chars().map(encode).collect();
+            for (before, after) in [("?a=b&", "=v&c=d"), ("", "=v"), ("{\"", "\":\"v\"}"), ("%22", "%22%3A%22v%22")] {
+                let text = format!("{before}{name}{after}");
+                let expected = format!("{before}{name}{}", after.replace('v', "#"));
+                assert_eq!(masked_by(&[key], spelling, &text), expected, "{text}");
+            }
+        }
+    }
+}
+
+#[test]
 fn broken_text_is_masked_as_far_as_it_goes() {
     // Cut documents.
     check(r#"{"a":[{"key":"v"},{"key":"wwww"#, r##"{"a":[{"key":"#"},{"key":"#"##);
@@ -288,6 +313,11 @@ fn hostile_text_takes_linear_time() {
         "%5C%22key%5C%22%3A%5C%22",
         r"\&quot;key\&quot;:",
         "kkkkkkey",
+        "<key a='",
+        "<key a=\"b\" ",
+        "<key>",
+        "<a:key b=c>",
+        "<key a>/key",
     ];
     let mut search = KeySearch::new(vec![KeyRule::new(0, vec![b"key".as_slice().into()], Spelling::Exact)]).unwrap();
     let line_feeds = r"\n".repeat(100) + r"\u0022";

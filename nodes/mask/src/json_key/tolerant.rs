@@ -20,6 +20,9 @@ use super::unit::{Style, Unit, spaces, unit, unit_before};
 use super::value::Found;
 use crate::span::Place;
 
+/// The longest prefix of a name of XML.
+const LONGEST_PREFIX: usize = 64;
+
 /// What is known of a key's name when its value is looked for.
 struct Name<'t> {
     text: &'t [u8],
@@ -139,7 +142,7 @@ fn separator(name: &Name<'_>) -> Option<Reached> {
         b'-' if unit(text, next.end).is_some_and(|arrow| arrow.byte == b'>') => {
             reached(unit(text, next.end)?.end, Sign::Assigns)
         }
-        b'>' if is_apart && before().is_some_and(|b| b.byte == b'<') => reached(next.end, Sign::Tag),
+        b'>' if is_apart && tag_start(text, row_start, opening).is_some() => reached(next.end, Sign::Tag),
         // As PHP serializes strings: `s:11:"accessKeyId";s:20:"..."`.
         b';' if quotes > 0 || !is_apart => {
             let rest = text.get(next.end..)?.strip_prefix(b"s:")?;
@@ -153,6 +156,14 @@ fn separator(name: &Name<'_>) -> Option<Reached> {
             let brackets = next.end + memmem::find(text.get(next.end..)?, b"<<")?;
             reached(brackets + 2, Sign::Assigns)
         }
+        // A tag of XML with attributes.
+        _ if at > after_name
+            && is_apart
+            && quotes == 0
+            && let Some(bracket) = tag_start(text, row_start, opening) =>
+        {
+            reached(tag_end(text, at, &bracket)?, Sign::Tag)
+        }
         // `--access-key-id ...`, and `:access-key-id "..."` of EDN.
         _ if at > after_name && is_apart => {
             let sign = before()?;
@@ -162,4 +173,42 @@ fn separator(name: &Name<'_>) -> Option<Reached> {
         }
         _ => None,
     }
+}
+
+/// The bracket that begins the tag of XML whose name, without its prefix, begins at `at`.
+fn tag_start(text: &[u8], from: usize, at: usize) -> Option<Unit> {
+    let bracket = unit_before(text, from, prefix_start(text, from, at))?;
+    (bracket.byte == b'<').then_some(bracket)
+}
+
+/// Where a name of XML begins with its prefix, of which what follows the prefix begins at `at`.
+fn prefix_start(text: &[u8], from: usize, at: usize) -> usize {
+    let Some(colon) = unit_before(text, from, at).filter(|before| before.byte == b':') else { return at };
+    let mut start = colon.start;
+    while let Some(before) = unit_before(text, from, start).filter(|_| colon.start - start < LONGEST_PREFIX)
+        && (before.byte.is_ascii_alphanumeric() || matches!(before.byte, b'_' | b'-' | b'.') || !before.byte.is_ascii())
+    {
+        start = before.start;
+    }
+    start
+}
+
+/// Where a tag ends that has attributes from here on; none if it has no content.
+fn tag_end(text: &[u8], mut at: usize, bracket: &Unit) -> Option<usize> {
+    let (mut open, mut is_empty, mut first) = (None::<Unit>, false, None);
+    while let Some(next) = unit(text, at) {
+        at = next.end;
+        match (open, next.byte) {
+            // No attribute holds one, so every tag is read once.
+            (_, b'<') => return first,
+            (Some(quote), _) if next.is_like(&quote) => open = None,
+            (None, _) if next.is_quote() => open = Some(next),
+            // Quotes that do not match, if there is no other end.
+            (Some(_), b'>') => first = first.or(Some(next.end)),
+            (None, b'>') if next.style == bracket.style => return (!is_empty).then_some(next.end),
+            _ => {}
+        }
+        is_empty = next.byte == b'/' && open.is_none();
+    }
+    first
 }

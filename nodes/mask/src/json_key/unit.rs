@@ -2,6 +2,7 @@
 //! code (`\u0022`, `\x22`), percent-encoded (`%22`, `%2522`), as an HTML entity (`&quot;`, `&#34;`, `&amp;quot;`).
 
 use super::quotes::{backslashes_after, backslashes_before};
+use crate::preset::ends_with_percent_escape;
 
 /// A character and how it is spelled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -266,10 +267,14 @@ fn with_backslashes(text: &[u8], from: usize, mut quote: Unit) -> Unit {
 
 /// Where the white space that begins here ends, also where it is spelled as escapes.
 pub(super) fn spaces(text: &[u8], mut at: usize, line_feeds: bool) -> usize {
-    while let Some(next) = unit(text, at)
-        && next.is_space()
-        && (line_feeds || !next.is_line_feed())
-    {
+    // Forms spell a space as a plus sign.
+    let mut is_form = false;
+    while let Some(next) = unit(text, at) {
+        is_form = is_form || (next.byte == b'+' && ends_with_percent_escape(text.get(..at).unwrap_or_default()));
+        let is_space = next.is_space() || (is_form && next.byte == b'+');
+        if !is_space || (next.is_line_feed() && !line_feeds) {
+            break;
+        }
         at = next.end;
     }
     at

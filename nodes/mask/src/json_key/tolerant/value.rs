@@ -5,7 +5,7 @@ use memchr::{memchr, memmem};
 use super::super::quotes::{backslashes_before, depth_of, length_of};
 use super::super::unit::{Style, Unit, spaces, unit, unit_before};
 use super::super::value::Found;
-use super::{Name, Reached, Sign};
+use super::{Name, Reached, Sign, prefix_start};
 use crate::span::Place;
 
 /// Values that are no values.
@@ -191,12 +191,13 @@ fn element(text: &[u8], name: &Name<'_>, start: usize) -> Option<Found> {
     if is_empty {
         let own = name.text.get(name.start..name.end)?;
         let closing = memmem::find_iter(text.get(end..)?, own).map(|at| end + at).find(|&at| {
+            let at = prefix_start(text, start, at);
             let slash = unit_before(text, start, at).filter(|b| b.byte == b'/');
             slash.and_then(|slash| unit_before(text, start, slash.start)).is_some_and(|b| b.byte == b'<')
         });
         end = match closing {
             Some(at) => {
-                let slash = unit_before(text, start, at)?;
+                let slash = unit_before(text, start, prefix_start(text, start, at))?;
                 unit_before(text, start, slash.start)?.start
             }
             None => text.len(),
