@@ -234,7 +234,14 @@ fn find_raw(
                     found.push(value);
                 }
             }
-            Ok(After::Scalar(end)) => done = end,
+            Ok(After::Scalar(end)) => {
+                done = end;
+                if let Some(last) = found.last_mut()
+                    && let Some(end) = tolerant::with_joined(text, row.start, last, bounds)
+                {
+                    (last.end, done) = (end, end);
+                }
+            }
             Ok(After::Container(end)) => inside = end,
             Err(at) => {
                 found.clear();
@@ -278,6 +285,8 @@ fn find_decoded(
         let mut goal = first;
         // Up to here all is inside of a masked container.
         let mut inside = 0;
+        // Up to here the search of other notations masked all.
+        let mut done = 0;
         loop {
             if open.depth.is_none() {
                 reader.skip_plain();
@@ -316,7 +325,17 @@ fn find_decoded(
                     inside = end;
                     reader = before;
                 }
-                Ok(After::Odd) => found.extend(tolerant::after_key(text, row.start, token.end, depth, bounds)),
+                Ok(After::Odd) if token.start >= done => {
+                    found.extend(tolerant::after_key(text, row.start, token.end, depth, bounds));
+                    done = found.last().map_or(done, |last| last.end);
+                }
+                Ok(After::Scalar(_)) if token.start >= done => {
+                    if let Some(last) = found.last_mut()
+                        && let Some(end) = tolerant::with_joined(text, row.start, last, bounds)
+                    {
+                        (last.end, done) = (end, end);
+                    }
+                }
                 _ => {}
             }
             spans(rule.rule, found, out);

@@ -168,10 +168,55 @@ const LITERALS: &[&str] = &[
     "accessKeyId := \"@\"",
 ];
 
+/// Between key and value stands what means nothing, or should not be there.
+const BROKEN: &[&str] = &[
+    "{\"accessKeyId\" /* c */ : /* d */ \"@\"}",
+    "{\"accessKeyId\"/**/:/* \n */\"@\"}",
+    "{accessKeyId /* c */ : /* d */ '@'}",
+    "{\"accessKeyId\": // d\t \"@\"}",
+    "{\"accessKeyId\": // d\n \"@\", \"a\": 1}",
+    "{\"accessKeyId\" // d\n : \"@\"}",
+    "{\"accessKeyId\"\u{b}:\u{c}\"@\"}",
+    "{\"accessKeyId\"\0:\0\"@\"}",
+    "{\"accessKeyId\"\u{a0}:\u{a0}\"@\"}",
+    "{\"accessKeyId\"\u{feff}:\u{feff}\"@\"}",
+    "{\"accessKeyId\"\u{200b}:\u{2003}\"@\"}",
+    "{'accessKeyId'\u{b}:\u{feff} '@'}",
+    "{\"accessKeyId\"#:\"@\"}",
+    "{\"accessKeyId\":~\"@\"}",
+    "{\"accessKeyId\"\u{e9}:\u{e9}\"@\"}",
+    "{\"accessKeyId\":\"a\"+\"@\"}",
+    "{\"accessKeyId\":\"a\" + \"b\" + '@', \"b\": 1}",
+    "{\"accessKeyId\":\"a\" \"@\"}",
+    "{\"accessKeyId\":\"a\"\"@\"}",
+    "{\"accessKeyId\":\"\"@\"}",
+    "{\"accessKeyId\":\"\"@\",\"b\":1}",
+    "{\"accessKeyId\":\"\"/@\",\"b\":1}",
+    "{\"accessKeyId\":\"a\"@\",\"b\":1}",
+    "{'accessKeyId':'a' '@'}",
+    "{'accessKeyId':''@'}",
+    "accessKeyId = 'a' . '@'",
+    "{accessKeyId\":\"@\"}",
+    "{\"a\":1,accessKeyId\":\"@\"}",
+    "{\"a\":1,\n  accessKeyId\": \"@\"}",
+    "{accessKeyId':'@'}",
+];
+
+#[test]
+fn a_stray_byte_hides_no_value() {
+    let mut node = node("pass");
+    for (before, after) in [("", "\u{ff}"), ("\u{ff}", ""), ("\u{ff}", "\u{ff}"), (" \u{ff} ", " \u{ff} ")] {
+        let text: Vec<u8> =
+            format!("{{\"accessKeyId\"{before}:{after}\"{SECRET}\"}}").chars().map(|c| c as u8).collect();
+        let (out, _) = run(&mut node, &text);
+        assert!(!holds(&out, SECRET), "{}", String::from_utf8_lossy(&out));
+    }
+}
+
 #[test]
 fn literals_and_assignments_of_any_notation_show_no_secret() {
     let mut node = node("quarantine");
-    for literal in LITERALS {
+    for literal in LITERALS.iter().chain(BROKEN) {
         let whole = literal.replace('@', SECRET);
         let mut texts = vec![whole.clone(), format!("2025-01-01 INFO got {whole} and more")];
         // In JSON, however deep, and cut anywhere behind the key.
@@ -180,15 +225,17 @@ fn literals_and_assignments_of_any_notation_show_no_secret() {
         texts.extend((key..whole.len()).filter_map(|cut| whole.get(..cut).map(str::to_owned)));
         for text in texts {
             let (out, code) = run(&mut node, text.as_bytes());
-            assert_eq!(code, None, "{text}");
+            // Where a quote is missing the row can look like the end of a document.
+            let is_cut = BROKEN.contains(literal) && code.as_deref() == Some("cut");
+            assert!(code.is_none() || is_cut, "{text}: {code:?}");
             assert!(!holds(&out, &SECRET[..8]), "{text} became {}", String::from_utf8_lossy(&out));
-            if serde_json::from_str::<Value>(&text).is_ok() {
+            if code.is_none() && serde_json::from_str::<Value>(&text).is_ok() {
                 let out: Result<Value, _> = serde_json::from_slice(&out);
                 assert!(out.is_ok(), "{text} is no JSON any more");
             }
         }
     }
-    println!("{} notations: 0 readable secrets", LITERALS.len());
+    println!("{} notations: 0 readable secrets", LITERALS.len() + BROKEN.len());
 }
 
 #[test]

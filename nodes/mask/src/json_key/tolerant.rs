@@ -9,14 +9,17 @@
 //! In a row that is JSON nothing beyond the string that the name is in is looked at, so the row stays JSON.
 
 mod bounds;
+mod gap;
 mod value;
 
 use memchr::memmem;
 
 pub(super) use bounds::Bounds;
+use gap::{gap, joined, stray_end};
 use value::value;
 
-use super::unit::{Style, Unit, spaces, unit, unit_before};
+use super::quotes::backslashes_after;
+use super::unit::{Style, Unit, unit, unit_before};
 use super::value::Found;
 use crate::span::Place;
 
@@ -31,6 +34,8 @@ struct Name<'t> {
     end: usize,
     /// The quote before it.
     open: Option<Unit>,
+    /// Whether it lacks that quote, where a key of JSON may begin.
+    is_cut_off: bool,
 }
 
 /// What stands between a name and its value.
@@ -70,7 +75,12 @@ pub(super) fn find(text: &[u8], row_start: usize, start: usize, end: usize, boun
     if open.is_some() && close.is_some() && (by_code(open) || by_code(close)) {
         return None;
     }
-    let name = Name { text, row_start, start, end, open };
+    let is_cut_off = open.is_none()
+        && close.is_some_and(|close| {
+            close.byte != b'"' || close.style != Style::Plain(0) || !bounds.is_json(text, row_start)
+        })
+        && begins_key(text, row_start, start);
+    let name = Name { text, row_start, start, end, open, is_cut_off };
     let reached = separator(&name)?;
     let bound = bounds.end(text, row_start, start);
     if reached.at >= bound {
@@ -88,7 +98,7 @@ pub(super) fn find(text: &[u8], row_start: usize, start: usize, end: usize, boun
 
 /// The value of a key of JSON, whose last quote ends at `end`, that is no value of JSON.
 pub(super) fn after_key(text: &[u8], row_start: usize, end: usize, depth: u32, bounds: &mut Bounds) -> Option<Found> {
-    let name = Name { text, row_start, start: end, end, open: None };
+    let name = Name { text, row_start, start: end, end, open: None, is_cut_off: false };
     let mut reached = separator(&name)?;
     // One was passed with the key.
     reached.quotes += 1;
@@ -105,14 +115,46 @@ pub(super) fn after_key(text: &[u8], row_start: usize, end: usize, depth: u32, b
     Some(found)
 }
 
+/// The last place of a string's content, with all strings and other text that follow where a comma or a bracket should.
+#[inline]
+pub(super) fn with_joined(text: &[u8], row_start: usize, found: &Found, bounds: &mut Bounds) -> Option<usize> {
+    // What JSON has, and so nearly all text.
+    if let [b'"', b',' | b'}' | b']', ..] = text.get(found.end..)? {
+        return None;
+    }
+    joined_to(text, row_start, found, bounds)
+}
+
+#[cold]
+#[inline(never)]
+fn joined_to(text: &[u8], row_start: usize, found: &Found, bounds: &mut Bounds) -> Option<usize> {
+    let quote = found.end + backslashes_after(text, found.end);
+    if matches!(text.get(quote + 1), Some(b',' | b'}' | b']' | b'\n' | b'\r') | None) {
+        return None;
+    }
+    let open = unit_before(text, row_start, found.start).filter(Unit::is_quote)?;
+    let end = joined(text, &open, found.start, found.end)?;
+    Some(end.min(bounds.end(text, row_start, found.end))).filter(|end| *end > found.end)
+}
+
+/// Whether a key may begin here: behind a bracket, a comma or a line feed.
+fn begins_key(text: &[u8], row_start: usize, at: usize) -> bool {
+    let before = text.get(row_start..at).unwrap_or_default().trim_ascii_end();
+    let is_line =
+        before.len() < at - row_start && text.get(row_start + before.len()..at).is_some_and(|s| s.contains(&b'\n'));
+    let end = row_start + before.len();
+    is_line || unit_before(text, row_start, end).is_none_or(|b| matches!(b.byte, b'{' | b'[' | b'(' | b',' | b'\n'))
+}
+
 /// What separates the name from its value, and where the value begins.
 fn separator(name: &Name<'_>) -> Option<Reached> {
-    let &Name { text, row_start, start, end, open } = name;
+    let &Name { text, row_start, start, end, open, .. } = name;
     let mut at = end;
     let mut quotes = 0;
     if let Some(close) = unit(text, at).filter(Unit::is_quote) {
         // A quote behind a name without one before it belongs to a longer name, unless the text was cut there.
-        if open.is_none_or(|open| open.byte != close.byte) && start != row_start && start != end {
+        let belongs = start == row_start || start == end || name.is_cut_off;
+        if open.is_none_or(|open| open.byte != close.byte) && !belongs {
             return None;
         }
         while let Some(next) = unit(text, at).filter(|next| quotes < 3 && next.is_like(&close)) {
@@ -121,9 +163,16 @@ fn separator(name: &Name<'_>) -> Option<Reached> {
     }
     let is_apart = start != end;
     let after_name = at;
-    at = spaces(text, at, true);
+    at = gap(text, at, true);
     if let Some(bracket) = unit(text, at).filter(|next| matches!(next.byte, b']' | b')')) {
-        at = spaces(text, bracket.end, true);
+        at = gap(text, bracket.end, true);
+    }
+    // A stray byte before the sign.
+    if (quotes > 0 || !is_apart)
+        && let Some(after) = stray_end(text, at).map(|stray| gap(text, stray, true))
+        && unit(text, after).is_some_and(|next| matches!(next.byte, b':' | b'='))
+    {
+        at = after;
     }
     let next = unit(text, at)?;
     let reached = |at, sign| Some(Reached { at, sign, style: next.style, quotes });

@@ -5,6 +5,7 @@ use memchr::{memchr, memmem};
 use super::super::quotes::{backslashes_before, depth_of, length_of};
 use super::super::unit::{Style, Unit, spaces, unit, unit_before};
 use super::super::value::Found;
+use super::gap::{gap, joined, line_end, stray_end};
 use super::{Name, Reached, Sign, prefix_start};
 use crate::span::Place;
 
@@ -24,8 +25,11 @@ pub(super) fn value(text: &[u8], name: &Name<'_>, reached: &Reached) -> Option<F
     if reached.sign == Sign::Tag {
         return element(text, name, reached.at);
     }
-    let mut at = spaces(text, reached.at, false);
-    let feed = spaces(text, at, true);
+    let mut at = gap(text, reached.at, false);
+    if text.get(at..)?.starts_with(b"//") && (at > reached.at || reached.quotes > 0) {
+        return commented(text, name, reached, at);
+    }
+    let feed = gap(text, at, true);
     if feed > at {
         // A value on the next line has a quote or bracket, or else it is another name. What YAML says before it is below.
         let next = unit(text, feed)?;
@@ -36,6 +40,11 @@ pub(super) fn value(text: &[u8], name: &Name<'_>, reached: &Reached) -> Option<F
     }
     if let Some(block) = block_scalar(text, at) {
         return Some(block);
+    }
+    if let Some(after) = stray_end(text, at).map(|stray| gap(text, stray, false))
+        && unit(text, after).is_some_and(|next| next.is_quote())
+    {
+        at = after;
     }
     // References: `&Credentials{...}`, `@"..."`, `$'...'`, `:symbol`.
     while matches!(text.get(at), Some(b'&' | b'*' | b'@' | b'$'))
@@ -69,6 +78,16 @@ pub(super) fn value(text: &[u8], name: &Name<'_>, reached: &Reached) -> Option<F
     }
 }
 
+/// A comment to the end of the line, and the value on the next one: either may be what a reader takes for the value.
+fn commented(text: &[u8], name: &Name<'_>, reached: &Reached, at: usize) -> Option<Found> {
+    let end = line_end(text, at);
+    let next = gap(text, end, true);
+    let below = unit(text, next).filter(|next| next.is_quote() || matches!(next.byte, b'{' | b'[' | b'('));
+    let found = below.and_then(|_| value(text, name, &Reached { at: next, ..*reached }));
+    let end = found.map_or(end, |found| found.end.max(end));
+    Some(Found { start: at, end, place: Place::Text })
+}
+
 /// Whether what stands before a bracket is a name or nothing.
 fn is_whole_word(text: &[u8], at: usize, end: usize) -> bool {
     text.get(at).is_none_or(|b| b.is_ascii_alphabetic() || *b == b'_') || at == end
@@ -85,10 +104,18 @@ fn quoted(text: &[u8], open: Unit, quotes_of_name: usize) -> Option<Found> {
         // `"""..."""`, or a field of CSV that holds such a string.
         (3, _) => 3,
         (2, 2) => 2,
-        (2, _) => return None,
+        // An empty string, or the beginning of a broken one.
+        (2, _) => {
+            let start = open.end;
+            let end = joined(text, &open, start, start)?;
+            return Some(Found { start, end, place: Place::Text });
+        }
         _ => 1,
     };
-    let end = string_end(text, start, &open, run).unwrap_or(text.len());
+    let mut end = string_end(text, start, &open, run).unwrap_or(text.len());
+    if run == 1 {
+        end = joined(text, &open, start, end).unwrap_or(end);
+    }
     let place = match open.style {
         Style::Plain(count) if open.byte == b'"' && run == 1 && length_of(depth_of(count)) == count => {
             Place::Content(depth_of(count))
@@ -99,7 +126,7 @@ fn quoted(text: &[u8], open: Unit, quotes_of_name: usize) -> Option<Found> {
 }
 
 /// Where a string ends that was begun with so many such quotes; none if it does not.
-fn string_end(text: &[u8], start: usize, open: &Unit, run: usize) -> Option<usize> {
+pub(super) fn string_end(text: &[u8], start: usize, open: &Unit, run: usize) -> Option<usize> {
     let mut at = start;
     let mut escaped = false;
     if let (Style::Plain(count), 1) = (open.style, run) {
