@@ -45,6 +45,9 @@ use crate::span::Span;
 /// escape takes some bytes.
 const MARGIN: usize = 128;
 
+/// How many spaces may stand at an edge of a key.
+const LONGEST_EDGE: usize = 64;
+
 /// The keys of all rules.
 pub(crate) struct KeySearch {
     rules: Vec<KeyRule>,
@@ -215,6 +218,10 @@ fn find_raw(
         if end > row.end {
             return;
         }
+        let (start, end) = match rule.spelling {
+            Spelling::Any => edges(text, row.start, start, end),
+            _ => (start, end),
+        };
         let Some((depth, after)) = json_key(text, row.start, start, end) else {
             if start >= inside
                 && let Some(value) = tolerant::find(text, row.start, start, end, bounds)
@@ -253,6 +260,39 @@ fn find_raw(
     });
 }
 
+/// A key with the spaces and colours at its edges, if it is in quotes.
+fn edges(text: &[u8], row_start: usize, start: usize, end: usize) -> (usize, usize) {
+    let is_edge = |byte: Option<&u8>| byte.is_some_and(|b| matches!(b, b' ' | b'\t' | b'm'));
+    if !(is_edge(text.get(end)) || text.get(end) == Some(&0x1b) || (start > row_start && is_edge(text.get(start - 1))))
+    {
+        return (start, end);
+    }
+    let (mut first, mut last) = (start, end);
+    for _ in 0..LONGEST_EDGE {
+        first = match text.get(row_start..first).and_then(<[u8]>::last) {
+            Some(b' ' | b'\t') => first - 1,
+            Some(b'm') => match needle::colour_before(text, first).filter(|at| *at >= row_start) {
+                Some(before) => before,
+                None => break,
+            },
+            _ => break,
+        };
+    }
+    for _ in 0..LONGEST_EDGE {
+        last = match text.get(last) {
+            Some(b' ' | b'\t') => last + 1,
+            Some(0x1b | b'\\') => match needle::colour_after(text, last) {
+                Some(after) => after,
+                None => break,
+            },
+            _ => break,
+        };
+    }
+    let is_quoted = unit::unit_before(text, row_start, first).is_some_and(|b| b.is_quote())
+        && unit::unit(text, last).is_some_and(|b| b.is_quote());
+    if is_quoted { (first, last) } else { (start, end) }
+}
+
 /// How often the quotes of a key of JSON are escaped, and where it ends with them; none if it is no key of JSON.
 fn json_key(text: &[u8], row_start: usize, start: usize, end: usize) -> Option<(u32, usize)> {
     let open = start.checked_sub(1).filter(|&open| open >= row_start && text.get(open) == Some(&b'"'))?;
@@ -280,7 +320,7 @@ fn find_decoded(
         let text = column.bytes.get(..row.end).unwrap_or_default();
         let begin = |from: usize, at: usize| outside_escapes(text, from, at.saturating_sub(margin).max(from));
         let mut reader = DecodedReader::new(text, begin(row.start, first));
-        let mut open = Open { depth: None, content: recent };
+        let mut open = Open { depth: None, content: recent, colour: false };
         // How far one must read on at least.
         let mut goal = first;
         // Up to here all is inside of a masked container.
@@ -352,17 +392,27 @@ struct Open<'a> {
     /// How often the quote is escaped; none where what follows it is no key.
     depth: Option<u32>,
     content: &'a mut Vec<u8>,
+    /// Whether a sequence that sets a colour goes on.
+    colour: bool,
 }
 
 impl Open<'_> {
     fn begin(&mut self, depth: u32) {
         self.depth = Some(depth);
         self.content.clear();
+        self.colour = false;
+    }
+
+    /// Whether a byte is part of a sequence that sets a colour.
+    fn is_colour(&mut self, byte: u8) -> bool {
+        let was = self.colour;
+        self.colour = byte == 0x1b || (was && matches!(byte, b'[' | b';' | b'0'..=b'9'));
+        self.colour || (was && byte == b'm')
     }
 
     fn push(&mut self, byte: u8, rule: &KeyRule) {
         if self.depth.is_some() {
-            if rule.spelling == Spelling::Any && is_joint(byte) {
+            if rule.spelling == Spelling::Any && (is_joint(byte) || self.is_colour(byte)) {
                 return;
             }
             self.content.push(byte);

@@ -166,6 +166,12 @@ const LITERALS: &[&str] = &[
     "\"accessKeyId\" : \"@\",",
     "accessKeyId -> @",
     "accessKeyId := \"@\"",
+    "accessKeyId:\r@",
+    "accessKeyId: \r  @\rb: c",
+    "accessKeyId:\r'@'",
+    "\u{1b}[34;1m\"accessKeyId\"\u{1b}[0m:\u{1b}[0m \u{1b}[0;32m\"@\"\u{1b}[0m",
+    "\u{1b}[34;1maccessKeyId\u{1b}[0m: \u{1b}[32m@\u{1b}[0m",
+    "\"\u{1b}[34;1maccessKeyId\u{1b}[0m\": \"@\"",
 ];
 
 /// Between key and value stands what means nothing, or should not be there.

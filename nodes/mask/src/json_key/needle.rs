@@ -7,6 +7,12 @@ use super::{Spelling, is_joint};
 /// Endings shorter than this are too common for one search to be worth it.
 const SHORTEST_ENDING: usize = 5;
 
+/// The longest sequence that sets a colour, in any spelling.
+const LONGEST_COLOUR: usize = 40;
+
+/// How many joints may stand next to each other.
+const JOINTS: usize = 2;
+
 /// How often punctuation in a key may be percent-encoded again.
 const LONGEST_ESCAPE: usize = 4;
 
@@ -23,6 +29,7 @@ pub(super) struct Needle {
     is_encodable: bool,
 }
 
+#[derive(PartialEq, Eq)]
 pub(super) enum Search {
     /// Two neighbouring bytes of the ending that all the keys have, and how many bytes it is from there to its end.
     Pair([u8; 2], usize),
@@ -33,11 +40,16 @@ pub(super) enum Search {
 /// Makes as few searches as possible of the keys.
 pub(super) fn needles(all: &[Box<[u8]>], spelling: Spelling) -> Vec<Needle> {
     let mut groups: Vec<(Vec<u8>, Vec<usize>)> = Vec::new();
-    let mut needles = Vec::new();
+    let mut needles: Vec<Needle> = Vec::new();
     for (index, key) in all.iter().enumerate() {
         if let Some(search) = rare_letter(key).filter(|_| spelling != Spelling::Exact) {
             let is_encodable = key.iter().any(|b| is_punctuation(*b));
-            needles.push(Needle { search, spelling, keys: vec![index], is_encodable });
+            // Keys in any spelling are compared around the letter, so one pass serves all that share it.
+            let is_same = |needle: &&mut Needle| spelling == Spelling::Any && needle.search == search;
+            match needles.iter_mut().find(is_same) {
+                Some(needle) => needle.keys.push(index),
+                None => needles.push(Needle { search, spelling, keys: vec![index], is_encodable }),
+            }
             continue;
         }
         let shared = |ending: &[u8]| ending.iter().rev().zip(key.iter().rev()).take_while(|(a, b)| a == b).count();
@@ -117,9 +129,12 @@ impl Needle {
             Search::Pair(_, rest) => pairs.iter().for_each(|at| ending(*at, *rest)),
             Search::Letter([lower, upper], rest) => {
                 let places = memchr2_iter(*lower, *upper, text);
-                match own().next().filter(|_| self.spelling == Spelling::Any) {
-                    Some(key) => places.filter_map(|at| spelled(text, at, key, *rest)).for_each(|(s, e)| found(s, e)),
-                    None => places.for_each(|at| ending(at, *rest)),
+                if self.spelling == Spelling::Any {
+                    places.for_each(|at| {
+                        own().filter_map(|key| spelled(text, at, key, *rest)).for_each(|(s, e)| found(s, e));
+                    });
+                } else {
+                    places.for_each(|at| ending(at, *rest));
                 }
             }
         }
@@ -197,11 +212,12 @@ fn spelled(text: &[u8], at: usize, key: &[u8], rest: usize) -> Option<(usize, us
     Some((start, end))
 }
 
-/// Where the joints that begin here end: no more than two count as joints.
+/// Where the joints that begin here end: no more than a few count as joints.
 fn joints_after(text: &[u8], mut at: usize) -> usize {
-    for _ in 0..2 {
+    for _ in 0..JOINTS {
         at += match text.get(at) {
             Some(byte) if is_joint(*byte) => 1,
+            Some(0x1b | b'\\') => colour_after(text, at).map_or(0, |end| end - at),
             Some(b'%') => escape(text, at).filter(|(byte, _)| is_joint(*byte)).map_or(0, |(_, length)| length),
             _ => 0,
         };
@@ -209,17 +225,51 @@ fn joints_after(text: &[u8], mut at: usize) -> usize {
     at
 }
 
-/// Where the joints that end here begin: no more than two count as joints.
+/// Where the joints that end here begin: no more than a few count as joints.
 fn joints_before(text: &[u8], mut at: usize) -> usize {
-    for _ in 0..2 {
+    for _ in 0..JOINTS {
         at = joint_before(text, at).unwrap_or(at);
     }
     at
 }
 
+/// Where a sequence that sets a colour ends, if one begins here, with the escape character itself or the code of it.
+pub(super) fn colour_after(text: &[u8], at: usize) -> Option<usize> {
+    if !matches!(text.get(at)?, 0x1b | b'\\') {
+        return None;
+    }
+    let window = text.get(at..text.len().min(at + LONGEST_COLOUR))?;
+    let bracket = memchr::memchr(b'[', window)?;
+    let is_escape = ends_with_escape(window.get(..bracket)?) == Some(0);
+    let numbers = window.get(bracket + 1..)?.iter().take_while(|b| b.is_ascii_digit() || **b == b';').count();
+    let end = bracket + 1 + numbers;
+    (is_escape && window.get(end) == Some(&b'm')).then_some(at + end + 1)
+}
+
+/// Where a sequence that sets a colour begins, if one ends here.
+pub(super) fn colour_before(text: &[u8], at: usize) -> Option<usize> {
+    let before = text.get(at.saturating_sub(LONGEST_COLOUR)..at)?.strip_suffix(b"m")?;
+    let numbers = before.iter().rev().take_while(|b| b.is_ascii_digit() || **b == b';').count();
+    let before = before.get(..before.len() - numbers)?.strip_suffix(b"[")?;
+    ends_with_escape(before).map(|start| at - 2 - numbers - before.len() + start)
+}
+
+/// Where the escape character begins that a text ends with, spelled in any way.
+fn ends_with_escape(text: &[u8]) -> Option<usize> {
+    let spellings = [&b"\x1b"[..], b"u001b", b"u001B", b"x1b", b"x1B", b"033", b"e"];
+    let (index, rest) =
+        spellings.iter().enumerate().find_map(|(index, spelled)| Some((index, text.strip_suffix(*spelled)?)))?;
+    let backslashes = rest.iter().rev().take_while(|b| **b == b'\\').count();
+    match index {
+        0 => Some(rest.len()),
+        _ => (backslashes > 0).then(|| rest.len() - backslashes),
+    }
+}
+
 /// Where the joint that ends here begins.
 fn joint_before(text: &[u8], at: usize) -> Option<usize> {
     match text.get(at.checked_sub(1)?)? {
+        b'm' => colour_before(text, at),
         byte if is_joint(*byte) => at.checked_sub(1),
         // `%20`, `%2D`, `%5F`.
         b'0' | b'd' | b'D' | b'f' | b'F' => {

@@ -220,6 +220,30 @@ fn keys_of_all_kinds_are_found() {
 }
 
 #[test]
+fn spaces_at_the_edges_and_colours_in_a_key_in_any_spelling_hide_nothing() {
+    for name in [
+        "accessKeyId ",
+        " accessKeyId",
+        "  access_key_id  ",
+        "access\u{1b}[1mKeyId",
+        "access\u{1b}[1;34mKey\u{1b}[0mId",
+        "\u{1b}[1maccessKeyId\u{1b}[0m",
+        "access\\u001b[1mKeyId",
+        "\\u001b[1maccessKeyId\\u001b[0m",
+    ] {
+        for (before, after) in [("{\"", "\":\"v\"}"), ("{'", "': 'v'}"), ("{\"m\":\"{\\\"", "\\\":\\\"v\\\"}\"}")] {
+            let text = format!("{before}{name}{after}");
+            let expected = format!("{before}{name}{}", after.replace('v', "#"));
+            assert_eq!(masked_by(&["accessKeyId"], Spelling::Any, &text), expected, "{text}");
+        }
+    }
+    let both = ["accessKeyId", "awsAccessKeyId"];
+    for name in ["aws_access_key_id", "awsAccessKeyId", "AWSAccessKeyId", "AccessKeyId"] {
+        assert_eq!(masked_by(&both, Spelling::Any, &format!("{name}=v")), format!("{name}=#"));
+    }
+}
+
+#[test]
 fn percent_encoded_punctuation_in_a_key_hides_nothing() {
     for (spelling, key) in [
         (Spelling::Exact, "X-Amz-Security-Token"),

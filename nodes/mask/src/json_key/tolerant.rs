@@ -18,6 +18,7 @@ pub(super) use bounds::Bounds;
 use gap::{gap, joined, stray_end};
 use value::value;
 
+use super::needle::{colour_after, colour_before};
 use super::quotes::backslashes_after;
 use super::unit::{Style, Unit, unit, unit_before};
 use super::value::Found;
@@ -61,11 +62,15 @@ struct Reached {
 
 /// The value of the name that stands in the text (the column up to the end of a row) at `start..end`.
 pub(super) fn find(text: &[u8], row_start: usize, start: usize, end: usize, bounds: &mut Bounds) -> Option<Found> {
+    // A terminal may show the key in another colour.
+    let coloured = colour_before(text, start).filter(|at| *at >= row_start);
+    let start = coloured.unwrap_or(start);
     let before = unit_before(text, row_start, start);
     let open = before.filter(Unit::is_quote);
     if before.is_some_and(|b| b.byte.is_ascii_alphanumeric() || b.byte == b'_') {
         return None;
     }
+    let end = colour_after(text, end).unwrap_or(end);
     let close = unit(text, end).filter(Unit::is_quote);
     // Quotes of JSON that are spelled by their code are read by the decoder.
     let by_code = |quote: Option<Unit>| {

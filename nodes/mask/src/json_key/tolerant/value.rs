@@ -33,6 +33,12 @@ pub(super) fn value(text: &[u8], name: &Name<'_>, reached: &Reached) -> Option<F
     if feed > at {
         // A value on the next line has a quote or bracket, or else it is another name. What YAML says before it is below.
         let next = unit(text, feed)?;
+        if is_return(text, at) {
+            return bare(text, feed, reached).filter(|found| !is_name(text, found)).or_else(|| {
+                let is_value = next.is_quote() || matches!(next.byte, b'{' | b'[' | b'(');
+                is_value.then(|| value(text, name, &Reached { at: feed, ..*reached })).flatten()
+            });
+        }
         if !(next.is_quote() || matches!(next.byte, b'{' | b'[' | b'(') || text.get(feed..)?.starts_with(b"string(")) {
             return None;
         }
@@ -76,6 +82,21 @@ pub(super) fn value(text: &[u8], name: &Name<'_>, reached: &Reached) -> Option<F
         }
         _ => bare(text, at, reached),
     }
+}
+
+/// Whether a line ends here with a carriage return alone.
+fn is_return(text: &[u8], at: usize) -> bool {
+    let Some(feed) = unit(text, at).filter(Unit::is_line_feed) else { return false };
+    let is_return = |feed: Unit| matches!(text.get(feed.end - 1), Some(b'\r' | b'r'));
+    is_return(feed) && unit(text, feed.end).is_none_or(|next| !next.is_line_feed())
+}
+
+/// Whether what seems to be a value is a name with a value of its own.
+fn is_name(text: &[u8], found: &Found) -> bool {
+    let after = unit(text, spaces(text, found.end, false));
+    text.get(found.start..found.end).is_some_and(|word| word.ends_with(b":") || word.ends_with(b"="))
+        && after.is_some_and(|after| !after.is_line_feed())
+        || after.is_some_and(|after| matches!(after.byte, b':' | b'='))
 }
 
 /// A comment to the end of the line, and the value on the next one: either may be what a reader takes for the value.
