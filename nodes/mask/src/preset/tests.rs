@@ -131,6 +131,8 @@ fn tokens_keys_and_passwords() {
             r#"{"k":"<-----BEGIN PRIVATE KEY-----\nMIIE\nabc=\n-----END PRIVATE KEY----->\n"}"#,
             r#"{"k":"<-----BEGIN EC PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n\nMIIE\nabc","x":"y"}"#.replace("abc\"", "abc>\"").as_str(),
             r#"{"k":"{\"k\":\"<-----BEGIN PRIVATE KEY-----\\nMIIE>\"}"}"#,
+            // Without an end: to the end of the row.
+            "a <-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC7VJTUt9Us8cKj\nMzEfYyjiWA4R>",
             "-----BEGIN PUBLIC KEY-----\nMIIE\n-----END PUBLIC KEY-----",
         ],
     );
