@@ -17,11 +17,29 @@ const NOTHING: [&[u8]; 8] = [b"null", b"NULL", b"Null", b"None", b"nil", b"undef
 const SCHEMES: [&[u8]; 9] =
     [b"basic", b"bearer", b"digest", b"negotiate", b"ntlm", b"token", b"apikey", b"hoba", b"aws4-hmac-sha256"];
 
+/// The deepest indent of a key.
+const LONGEST_INDENT: usize = 256;
+
 /// The longest word before a quote that says what kind of string follows, as in `rb'...'` or `N'...'`.
 const LONGEST_PREFIX: usize = 3;
 
 /// Reads a value; `text` ends where it may reach to.
 pub(super) fn value(text: &[u8], name: &Name<'_>, reached: &Reached) -> Option<Found> {
+    // `!!str ...` and `&anchor ...` of YAML, which are masked too: they may be what begins the value.
+    let start = gap(text, reached.at, false);
+    if reached.sign == Sign::Assigns
+        && reached.style == Style::Plain(0)
+        && let Some(first) = property_end(text, start)
+    {
+        let second = property_end(text, spaces(text, first, false)).unwrap_or(first);
+        if let Some(found) = value_proper(text, name, &Reached { at: second, ..*reached }) {
+            return Some(Found { start, end: found.end, place: Place::Text });
+        }
+    }
+    value_proper(text, name, reached)
+}
+
+fn value_proper(text: &[u8], name: &Name<'_>, reached: &Reached) -> Option<Found> {
     if reached.sign == Sign::Tag {
         return element(text, name, reached.at);
     }
@@ -38,6 +56,9 @@ pub(super) fn value(text: &[u8], name: &Name<'_>, reached: &Reached) -> Option<F
                 let is_value = next.is_quote() || matches!(next.byte, b'{' | b'[' | b'(');
                 is_value.then(|| value(text, name, &Reached { at: feed, ..*reached })).flatten()
             });
+        }
+        if let Some(block) = block_below(text, name, reached, at) {
+            return Some(block);
         }
         if !(next.is_quote() || matches!(next.byte, b'{' | b'[' | b'(') || text.get(feed..)?.starts_with(b"string(")) {
             return None;
@@ -281,6 +302,63 @@ fn block_scalar(text: &[u8], at: usize) -> Option<Found> {
         }
     }
     (start < last).then_some(Found { start, end: last, place: Place::Text })
+}
+
+/// The longest tag or anchor of YAML; a value may have one of each.
+const LONGEST_PROPERTY: usize = 64;
+
+/// Where a tag or an anchor ends that stands before a value.
+fn property_end(text: &[u8], at: usize) -> Option<usize> {
+    let is_property =
+        matches!(text.get(at..)?, [b'!', ..] | [b'&', b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'_', ..]);
+    let name = text.get(at + 1..)?.iter().take(LONGEST_PROPERTY);
+    let is_part = |b: &&u8| b.is_ascii_alphanumeric() || matches!(b, b'!' | b'_' | b'-' | b'.' | b'/' | b':');
+    let end = at + 1 + name.take_while(is_part).count();
+    let next = unit(text, end).filter(|next| next.is_space() && is_property)?;
+    let value = unit(text, spaces(text, end, false))?;
+    (next.is_line_feed() || !matches!(value.byte, b'&' if text.get(at) == Some(&b'&'))).then_some(end)
+}
+
+/// A value of YAML on the lines below its key: all that are indented more, and items of a list at the key's own indent.
+fn block_below(text: &[u8], name: &Name<'_>, reached: &Reached, at: usize) -> Option<Found> {
+    if reached.sign != Sign::Assigns || !name.text.get(name.end..reached.at)?.contains(&b':') {
+        return None;
+    }
+    let indent =
+        |line: usize| text.get(line..).unwrap_or_default().iter().take_while(|b| matches!(b, b' ' | b'\t')).count();
+    let before = name.text.get(name.row_start..name.open.map_or(name.start, |open| open.start))?;
+    let own = before.iter().rev().take(LONGEST_INDENT).take_while(|b| matches!(b, b' ' | b'\t')).count();
+    // Where other text stands before the key on its line, any indent is more.
+    let line = name.row_start + before.len() - own;
+    let is_first = unit_before(text, name.row_start, line).is_none_or(|b| b.is_line_feed());
+    let own = if is_first { own } else { 0 };
+    let is_item = |line: usize| text.get(line + indent(line)..).is_some_and(|rest| rest.starts_with(b"- "));
+    let is_part = |line: usize| indent(line) > own || (indent(line) == own && is_item(line));
+    let mut line = unit(text, at).filter(Unit::is_line_feed)?.end;
+    // A line feed of two characters.
+    line = unit(text, line).filter(|next| next.is_line_feed() && ends_with_return(text, line)).map_or(line, |n| n.end);
+    let first = line + indent(line);
+    let next = unit(text, first)?;
+    // Quotes and brackets are read as such.
+    if !is_part(line) || next.is_quote() || next.is_line_feed() || matches!(next.byte, b'{' | b'[' | b'(') {
+        return None;
+    }
+    let mut end = first;
+    loop {
+        let stop = line_end(text, line);
+        end = end.max(stop);
+        match unit(text, stop) {
+            Some(feed) if is_part(feed.end) => line = feed.end,
+            _ => break,
+        }
+    }
+    let start = if is_item(first) { first + 2 } else { first };
+    (start < end && !is_nothing(text, start, end)).then_some(Found { start, end, place: Place::Text })
+}
+
+/// Whether a line feed is a carriage return.
+fn ends_with_return(text: &[u8], at: usize) -> bool {
+    at.checked_sub(1).and_then(|last| text.get(last)).is_some_and(|b| matches!(b, b'\r' | b'r'))
 }
 
 /// A value without quotes.
