@@ -78,11 +78,13 @@ fn requests_of_all_calls_for_one_batch_share_its_budget() {
 fn the_work_that_decisions_cost_counts_against_the_time_of_the_call() {
     let folder = folder();
     folder.write("in.log", format!("{{\"a\":0,\"pad\":\"{}\"}}\n{{\"a\":0}}\n", "x".repeat(4 << 20)));
-    let config = config("", "mode = \"sets\", times = 100000", "follow = false\nmax_line_bytes = \"8MiB\"")
-        .replace("artifact = \"capable.wasm\"", "artifact = \"capable.wasm\"\nlimits = { time_per_kib = \"100us\" }");
+    let config = config("", "mode = \"sets\", times = 9000", "follow = false\nmax_line_bytes = \"8MiB\"").replace(
+        "artifact = \"capable.wasm\"",
+        "artifact = \"capable.wasm\"\nlimits = { time = \"200ms\", time_per_kib = \"10us\" }",
+    );
     let since = Instant::now();
     folder.once(&config);
-    // Applied to the end, they rewrite 400 GB in each of several calls: more than any machine does within the limit.
+    // Applied to the end, they rewrite 36 GB in each of several calls: more than any machine does within 241 ms.
     assert!(since.elapsed() < Duration::from_secs(25), "{:?}", since.elapsed());
     let failed = folder.events("fails.ndjson");
     assert_eq!(failed.len(), 1);
