@@ -14,13 +14,14 @@ use wattle_source::cloudtrail::{self, Generator, Shape};
 
 const RECORDS: usize = 200;
 
-const RULES: [&str; 22] = [
+const RULES: [&str; 23] = [
     r#"{"json_key": "accessKeyId"}"#,
     r#"{"json_key": "assumedRoleId"}"#,
     r#"{"json_key": "sessionToken"}"#,
     r#"{"json_key": ["accessKeyId", "AccessKeyId"]}"#,
     r#"{"json_key": ["accessKeyId", "assumedRoleId", "sessionToken"]}"#,
     r#"{"json_key": "accessKeyId", "ignore_case": true}"#,
+    r#"{"json_key": ["accessKeyId", "awsAccessKeyId"], "any_spelling": true}"#,
     r#"{"pattern": "\"accessKeyId\":\"([^\"]*)\""}"#,
     r#"{"preset": "aws-access-key-id"}"#,
     r#"{"preset": "aws-role-id"}"#,

@@ -215,12 +215,14 @@ fn spelled(text: &[u8], at: usize, key: &[u8], rest: usize) -> Option<(usize, us
 /// Where the joints that begin here end: no more than a few count as joints.
 fn joints_after(text: &[u8], mut at: usize) -> usize {
     for _ in 0..JOINTS {
-        at += match text.get(at) {
-            Some(byte) if is_joint(*byte) => 1,
-            Some(0x1b | b'\\') => colour_after(text, at).map_or(0, |end| end - at),
-            Some(b'%') => escape(text, at).filter(|(byte, _)| is_joint(*byte)).map_or(0, |(_, length)| length),
-            _ => 0,
+        let end = match text.get(at) {
+            Some(byte) if is_joint(*byte) => Some(at + 1),
+            Some(0x1b | b'\\') => colour_after(text, at),
+            Some(b'%') => escape(text, at).filter(|(byte, _)| is_joint(*byte)).map(|(_, length)| at + length),
+            _ => None,
         };
+        let Some(end) = end else { break };
+        at = end;
     }
     at
 }
@@ -228,7 +230,8 @@ fn joints_after(text: &[u8], mut at: usize) -> usize {
 /// Where the joints that end here begin: no more than a few count as joints.
 fn joints_before(text: &[u8], mut at: usize) -> usize {
     for _ in 0..JOINTS {
-        at = joint_before(text, at).unwrap_or(at);
+        let Some(start) = joint_before(text, at) else { break };
+        at = start;
     }
     at
 }
