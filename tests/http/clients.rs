@@ -1,5 +1,5 @@
 //! Clients as they really are: they announce what they do not send, pack much into little, keep connections for nothing,
-//! and repeat what they are not told to stop repeating.
+//! and repeat requests until a status tells them to stop.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};

@@ -125,7 +125,7 @@ fn no_form_shows_a_secret_over_http() {
 }
 
 /// The forms that fit on a line, one line after the other. A value on another line than its key would be another event,
-/// of which nothing tells what it is.
+/// without anything that identifies it.
 fn lines() -> (Vec<u8>, usize) {
     let forms = all();
     let lines: Vec<&[u8]> = forms.iter().map(|form| &*form.bytes).filter(|bytes| !bytes.contains(&b'\n')).collect();

@@ -158,7 +158,7 @@ impl Reader {
         self.context.stats.skip(&self.context.name, &path, &read.skipped);
         add(&self.context.stats.read_bytes, read.taken);
         if let Some(file) = plain {
-            // The one made before the last events were handed on: whoever has them may write the file again at once.
+            // The one made before the last events were handed on: their receiver may rewrite the file at once.
             let made = self.last_proof.take().filter(|made| made.at == read.position);
             watched.proof = made.or_else(|| proof(file, read.position)).or(watched.proof);
         }

@@ -27,7 +27,7 @@ pub(super) fn update(folder: &Path, test: &PackTest, observed: &Observed) -> Res
 }
 
 /// The text of an expectation that these events meet; `None` if they meet the old one. A line that its event meets stays as
-/// it is. A line that is written anew has the keys of the one that stood there, or of the last one before.
+/// it is. A rewritten line has the keys of the line that it replaces, or of the last line before it.
 fn rewritten(old: Option<&str>, events: &[Value]) -> Result<Option<String>, Failure> {
     let lines: Vec<&str> = old.unwrap_or_default().lines().filter(|line| !line.trim().is_empty()).collect();
     let expected: Vec<Value> = lines.iter().map(|line| serde_json::from_str(line)).collect::<Result<_, _>>()?;
