@@ -12,6 +12,7 @@ use axum::http::{HeaderMap, StatusCode};
 use serde_json::Value;
 use tokio::runtime::Runtime;
 
+use crate::agent::wait_until;
 use crate::records::json_lines;
 
 /// An answer to a request.
@@ -87,7 +88,14 @@ impl Endpoint {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let seen = Arc::new(Seen { status: AtomicU16::new(200), ..Seen::default() });
         let app = Router::new().fallback(take).with_state(seen.clone());
-        let listener = runtime.block_on(tokio::net::TcpListener::bind(address)).unwrap();
+        let mut listener = None;
+        // A child process that another test starts holds a copy of every socket until it runs its program, so an address
+        // can stay in use for a moment after its listener is closed.
+        wait_until("the address is free", || match runtime.block_on(tokio::net::TcpListener::bind(address)) {
+            Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => false,
+            bound => listener.replace(bound.unwrap()).is_none(),
+        });
+        let listener = listener.unwrap();
         runtime.spawn(async move { axum::serve(listener, app).await });
         Self { runtime: Some(runtime), seen }
     }
