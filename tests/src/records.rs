@@ -1,7 +1,7 @@
 //! Taking JSON apart, independently of the agent, and knowing which events a generated run must hold.
 
 use serde_json::Value;
-use wattle_source::cloudtrail::{DocumentSize, Generator, Options};
+use wattle_generator::{DocumentSize, Generator, Options};
 
 /// The values of complete lines of JSON.
 #[track_caller]
@@ -70,7 +70,7 @@ impl Trail {
     }
 
     /// What was generated so far.
-    pub fn truth(&self) -> wattle_source::cloudtrail::Truth {
+    pub fn truth(&self) -> wattle_generator::Truth {
         self.generator.truth()
     }
 }

@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use wattle_batch::ColumnBuilder;
+use wattle_generator::{DocumentSize, Generator};
 
 use crate::assemble::Chunk;
-use crate::cloudtrail::{self, DocumentSize, Generator};
+
 use crate::options::{OptionError, verdict};
 use crate::outbox::{Intake, Outbox};
 use crate::quantity::{Number, Period};
@@ -53,7 +54,7 @@ pub(crate) struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        let generator = cloudtrail::Options::default();
+        let generator = wattle_generator::Options::default();
         Self {
             _format: Format::default(),
             seed: Number(0),
@@ -165,22 +166,22 @@ impl Demo {
                 errors.push(OptionError::new(name, format!("`{}` is not a share from 0 to 1", share.0)));
             }
         }
-        let generator = Generator::new(cloudtrail::Options {
+        let generator = Generator::new(wattle_generator::Options {
             seed: options.seed.0,
             form: match options.form {
-                Form::Compact => cloudtrail::Form::Compact,
-                Form::Pretty => cloudtrail::Form::Pretty,
+                Form::Compact => wattle_generator::Form::Compact,
+                Form::Pretty => wattle_generator::Form::Pretty,
             },
             shape: match options.shape {
-                Shape::Records => cloudtrail::Shape::Records,
-                Shape::Array => cloudtrail::Shape::Array,
-                Shape::Ndjson => cloudtrail::Shape::Ndjson,
-                Shape::CloudWatch => cloudtrail::Shape::CloudWatch,
+                Shape::Records => wattle_generator::Shape::Records,
+                Shape::Array => wattle_generator::Shape::Array,
+                Shape::Ndjson => wattle_generator::Shape::Ndjson,
+                Shape::CloudWatch => wattle_generator::Shape::CloudWatch,
             },
             records_per_document: size.unwrap_or_default(),
             error_rate: options.error_rate.0,
             secret_rate: options.secret_rate.0,
-            ..cloudtrail::Options::default()
+            ..wattle_generator::Options::default()
         });
         let demo = Self {
             generator,

@@ -10,7 +10,6 @@
 //! - Nothing that was read is dropped in silence: what cannot become an event is a failure, counted and logged.
 
 mod assemble;
-pub mod cloudtrail;
 mod decompress;
 mod demo;
 mod file;

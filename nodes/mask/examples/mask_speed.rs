@@ -8,9 +8,9 @@
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
+use wattle_generator::{Generator, Shape};
 use wattle_node::{Batch, Column, ColumnWriter, Form, Io, Node, Resolve, configure};
 use wattle_node_mask::Mask;
-use wattle_source::cloudtrail::{self, Generator, Shape};
 
 const RECORDS: usize = 200;
 
@@ -41,9 +41,9 @@ const RULES: [&str; 23] = [
 ];
 
 fn main() {
-    let compact = document(cloudtrail::Form::Compact, Shape::Records);
-    let pretty = document(cloudtrail::Form::Pretty, Shape::Records);
-    let envelope = document(cloudtrail::Form::Compact, Shape::CloudWatch);
+    let compact = document(wattle_generator::Form::Compact, Shape::Records);
+    let pretty = document(wattle_generator::Form::Pretty, Shape::Records);
+    let envelope = document(wattle_generator::Form::Compact, Shape::CloudWatch);
     let text = String::from_utf8(envelope.clone()).expect("generated text");
     let by_code = text.replace(r#"\""#, r"\u0022").into_bytes();
     println!("compact, {} bytes", compact.len());
@@ -67,18 +67,24 @@ fn main() {
     measure_rows(r#"{"preset": "email"}"#, r#", "on_undecidable": "pass""#, &records);
 }
 
-fn generator(form: cloudtrail::Form, shape: Shape) -> Generator {
-    Generator::new(cloudtrail::Options { seed: 1, form, shape, bulk_rate: 0.0, ..cloudtrail::Options::default() })
+fn generator(form: wattle_generator::Form, shape: Shape) -> Generator {
+    Generator::new(wattle_generator::Options {
+        seed: 1,
+        form,
+        shape,
+        bulk_rate: 0.0,
+        ..wattle_generator::Options::default()
+    })
 }
 
-fn document(form: cloudtrail::Form, shape: Shape) -> Vec<u8> {
+fn document(form: wattle_generator::Form, shape: Shape) -> Vec<u8> {
     let mut out = Vec::new();
     generator(form, shape).next_document(RECORDS, &mut out);
     out
 }
 
 fn compact_records() -> Vec<Vec<u8>> {
-    let mut generator = generator(cloudtrail::Form::Compact, Shape::Records);
+    let mut generator = generator(wattle_generator::Form::Compact, Shape::Records);
     let record = |_| {
         let mut out = Vec::new();
         generator.next_record(&mut out);

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use wattle_source::cloudtrail::{DocumentSize, Generator, Options, Shape};
+use wattle_generator::{DocumentSize, Generator, Options, Shape};
 
 const SEED: u64 = 1;
 

@@ -2,7 +2,7 @@
 
 use std::io::{BufWriter, Write as _};
 
-use wattle_source::cloudtrail::{DocumentSize, Form, Generator, Options, Shape};
+use wattle_generator::{DocumentSize, Form, Generator, Options, Shape};
 
 use crate::cli::{GenerateOptions, GenerateShape};
 use crate::exit::{Done, Failure, say};

@@ -1,14 +1,14 @@
-//! What the generator has put into its output: the figures that a test compares a pipeline's result with.
+//! Counts of the generator's output; tests compare the result of a pipeline with them.
 
-/// Counts of what was generated so far.
+/// Counts of the records that were generated so far.
 ///
 /// A *secret* is a value of `accessKeyId`, `assumedRoleId` or `sessionToken`. The three counts named after these keys
-/// hold values that are readable (neither empty nor hidden by AWS) and stand in the record's own JSON, at any depth.
+/// include readable values (neither empty nor hidden by AWS) in the JSON of the record itself, at any depth.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Truth {
     /// Documents: calls of `next_document`.
     pub documents: u64,
-    /// Records, in documents or alone.
+    /// Records, within documents or separate.
     pub records: u64,
     /// Records with at least one readable `accessKeyId`.
     pub records_with_access_key: u64,
@@ -18,7 +18,7 @@ pub struct Truth {
     pub assumed_role_ids: u64,
     /// Readable values of `sessionToken`.
     pub session_tokens: u64,
-    /// Readable secrets in JSON that is itself a string of the record, so that their quotes are escaped.
+    /// Readable secrets in JSON that is a string value of the record, so that its quotes are escaped.
     pub escaped_secrets: u64,
     /// Values of `accessKeyId` that are the empty string.
     pub empty_access_key_ids: u64,
@@ -31,7 +31,7 @@ pub struct Truth {
 }
 
 impl Truth {
-    /// Returns all readable secrets: in the record's own JSON and in strings of it.
+    /// Returns the number of all readable secrets, in the JSON of records and in their string values.
     pub fn secrets(&self) -> u64 {
         self.access_key_ids + self.assumed_role_ids + self.session_tokens + self.escaped_secrets
     }

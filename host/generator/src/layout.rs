@@ -1,11 +1,11 @@
-//! Other spellings of compact JSON: indented, or escaped as the inside of a JSON string.
+//! Other layouts of compact JSON: indented, or escaped as the contents of a JSON string.
 //!
-//! Records are generated compact, in one way only; these two passes make every other form from that.
+//! The generator writes compact records only; these two passes derive all other layouts from them.
 
 use memchr::{memchr2, memchr3};
 
-/// Appends `compact` (one well-formed JSON text without white space) with two spaces per level, as `jq` prints it.
-pub(super) fn pretty(compact: &[u8], out: &mut Vec<u8>) {
+/// Appends `compact` (one well-formed JSON text without whitespace), indented by two spaces per level like `jq` does.
+pub(crate) fn pretty(compact: &[u8], out: &mut Vec<u8>) {
     let mut depth = 0_usize;
     let mut bytes = compact;
     while let Some((&byte, rest)) = bytes.split_first() {
@@ -45,10 +45,10 @@ pub(super) fn pretty(compact: &[u8], out: &mut Vec<u8>) {
     }
 }
 
-/// Appends `text` as it stands between the quotes of a JSON string.
+/// Appends `text`, escaped for the inside of a JSON string.
 ///
-/// The text holds no control characters but line feeds, which is true of all that is generated here.
-pub(super) fn escape(text: &[u8], out: &mut Vec<u8>) {
+/// `text` must not contain control characters other than line feeds; generated text never does.
+pub(crate) fn escape(text: &[u8], out: &mut Vec<u8>) {
     let mut left = text;
     while let Some(at) = memchr3(b'"', b'\\', b'\n', left) {
         let (plain, special) = left.split_at_checked(at).unwrap_or((left, &[]));
@@ -63,13 +63,13 @@ pub(super) fn escape(text: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(left);
 }
 
-/// Starts a line `depth` levels in.
+/// Starts a line that is indented by `depth` levels.
 fn new_line(depth: usize, out: &mut Vec<u8>) {
     out.push(b'\n');
     out.extend(std::iter::repeat_n(b' ', depth * 2));
 }
 
-/// Splits what follows an opening quote after the closing one.
+/// Splits the text that follows an opening quote just after the closing quote.
 fn split_string(text: &[u8]) -> (&[u8], &[u8]) {
     let mut end = 0;
     loop {

@@ -1,7 +1,7 @@
-//! From where and with what calls are made: `sourceIPAddress`, `userAgent` and services that call by themselves.
+//! Callers: values of `userAgent`, and AWS services that call by themselves.
 
-/// AWS services that call on a user's behalf or their own.
-pub(super) const SERVICES: [&str; 8] = [
+/// AWS services that call, either for a user or for themselves.
+pub(crate) const SERVICES: [&str; 8] = [
     "cloudtrail.amazonaws.com",
     "config.amazonaws.com",
     "autoscaling.amazonaws.com",
@@ -12,8 +12,8 @@ pub(super) const SERVICES: [&str; 8] = [
     "access-analyzer.amazonaws.com",
 ];
 
-/// Clients, as JSON string text: some hold escaped quotes, escapes of unicode, or unicode as it is.
-pub(super) const AGENTS: [&str; 20] = [
+/// Values of `userAgent`, as JSON string text: some contain escaped quotes, Unicode escapes, or raw Unicode.
+pub(crate) const AGENTS: [&str; 20] = [
     "aws-cli/2.15.30 md/awscrt#0.19.19 ua/2.0 os/linux#5.10.210-201.852.amzn2.x86_64 md/arch#x86_64 lang/python#3.11.8 md/pyimpl#CPython cfg/retry-mode#standard md/installer#exe md/distrib#amzn.2 md/prompt#off md/command#s3.cp",
     "Boto3/1.34.69 md/Botocore#1.34.69 ua/2.0 os/linux#6.1.79-99.167.amzn2023.x86_64 md/arch#x86_64 lang/python#3.12.2 md/pyimpl#CPython exec-env/AWS_Lambda_python3.12 cfg/retry-mode#legacy Botocore/1.34.69",
     "aws-sdk-go/1.51.6 (go1.22.1; linux; amd64) amazon-ssm-agent/3.3.1611.0",
@@ -37,8 +37,8 @@ pub(super) const AGENTS: [&str; 20] = [
 ];
 
 /// Machine types.
-pub(super) const MACHINES: [&str; 6] =
+pub(crate) const MACHINES: [&str; 6] =
     ["t3.micro", "t3.large", "m7g.xlarge", "c6i.4xlarge", "r7i.2xlarge", "p5.48xlarge"];
 
 /// Versions of the record format.
-pub(super) const VERSIONS: [&str; 4] = ["1.08", "1.09", "1.10", "1.11"];
+pub(crate) const VERSIONS: [&str; 4] = ["1.08", "1.09", "1.10", "1.11"];

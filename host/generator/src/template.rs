@@ -1,12 +1,12 @@
-//! Templates: compact JSON with `$(slot)` wherever something is drawn for each record.
+//! Templates: compact JSON with `$(slot)` for each value that differs between records.
 //!
-//! A template is split once, when the generator is made; filling it is copying literals and matching on slots.
+//! A generator splits each template once. Filling a template copies literals and matches on slots.
 
-use super::layout;
+use crate::layout;
 
-/// Something that differs from record to record; the comment shows what is written.
+/// A value that differs between records. Each comment describes or shows the text that the slot writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Slot {
+pub(crate) enum Slot {
     /// `123456789012`: the account of the document.
     Account,
     /// Another account.
@@ -63,17 +63,17 @@ pub(super) enum Slot {
     Version,
     /// `cloudtrail.amazonaws.com`: the AWS service that calls.
     Service,
-    /// Whatever `sourceIPAddress` holds.
+    /// The value of `sourceIPAddress`.
     Address,
-    /// Whatever `userAgent` holds, as JSON string text.
+    /// The value of `userAgent`, as JSON string text.
     Agent,
     /// `"false"`, `"true"`, `false` or `true`.
     Mfa,
-    /// `s3:GetObject`: what is called.
+    /// `s3:GetObject`: the action of the call.
     Action,
-    /// `true` or `false`, seldom as a string.
+    /// `true` or `false`, rarely as a string.
     ReadOnly,
-    /// `s3.eu-west-1.amazonaws.com`: the endpoint that is called.
+    /// `s3.eu-west-1.amazonaws.com`: the host name of the endpoint.
     Host,
     /// `"accessKeyId":"ASIA...",` or the same with an empty value, or nothing.
     SessionKey,
@@ -156,23 +156,23 @@ const SLOTS: [(&str, Slot); 47] = [
 
 /// A piece of a template.
 #[derive(Debug, Clone)]
-pub(super) enum Segment {
-    /// Written as it is.
+pub(crate) enum Segment {
+    /// Written unchanged.
     Text(Vec<u8>),
-    /// Drawn.
+    /// Replaced by a drawn value.
     Slot(Slot),
 }
 
-/// A text with slots, split.
+/// A text split at its slots.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Template {
+pub(crate) struct Template {
     segments: Vec<Segment>,
 }
 
 impl Template {
-    /// Splits `text`. A line feed and the blanks after it are left out, so that long templates can be broken.
-    /// An unknown slot stays as it is written; a test sees to it that there is none.
-    pub(super) fn parse(text: &str) -> Self {
+    /// Splits `text`. Line feeds and the indentation after them are removed, so that long templates can be wrapped.
+    /// An unknown slot stays literal text; a test checks that no template has one.
+    pub(crate) fn parse(text: &str) -> Self {
         let joined: String = text.lines().map(str::trim_start).collect();
         let mut pieces = joined.split("$(");
         let mut template = Self::default();
@@ -193,8 +193,8 @@ impl Template {
         template
     }
 
-    /// Splits `text`, which is to stand within a JSON string.
-    pub(super) fn parse_escaped(text: &str) -> Self {
+    /// Splits `text` and escapes its literals for the inside of a JSON string.
+    pub(crate) fn parse_escaped(text: &str) -> Self {
         let mut template = Self::parse(text);
         for segment in &mut template.segments {
             if let Segment::Text(text) = segment {
@@ -207,12 +207,12 @@ impl Template {
     }
 
     /// Returns the pieces in order.
-    pub(super) fn segments(&self) -> &[Segment] {
+    pub(crate) fn segments(&self) -> &[Segment] {
         &self.segments
     }
 
-    /// Tells whether one of `slots` occurs.
-    pub(super) fn has(&self, slots: &[Slot]) -> bool {
+    /// Returns whether the template contains one of `slots`.
+    pub(crate) fn has(&self, slots: &[Slot]) -> bool {
         self.segments.iter().any(|segment| matches!(segment, Segment::Slot(slot) if slots.contains(slot)))
     }
 

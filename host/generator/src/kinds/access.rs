@@ -1,13 +1,13 @@
-//! Identity, keys, secrets, sign-in and governance: iam, sts, kms, secretsmanager, signin, cloudtrail, organizations.
+//! Kinds about identity, keys, secrets, sign-in and governance: iam, sts, kms, secretsmanager, signin, cloudtrail, organizations.
 
-use super::{Kind, read, write};
+use super::kind::{Kind, read, write};
 
 const ROLE: &str = r#"{"accountId":"$(account)","type":"AWS::IAM::Role","ARN":"arn:aws:iam::$(account):role/$(role)"}"#;
 const KMS_KEY: &str =
     r#"{"accountId":"$(account)","type":"AWS::KMS::Key","ARN":"arn:aws:kms:$(region):$(account):key/$(kms-key)"}"#;
 const CREDENTIALS: &str = r#"{"credentials":{"accessKeyId":"$(access-key-id)","sessionToken":"$(session-token)","expiration":"$(expiration)"}}"#;
 
-pub(super) const KINDS: &[Kind] = &[
+pub(crate) const KINDS: &[Kind] = &[
     Kind {
         request: r#"{"roleArn":"arn:aws:iam::$(account):role/$(role)","roleSessionName":"$(session)",
             "externalId":"$(uuid)","durationSeconds":3600}"#,

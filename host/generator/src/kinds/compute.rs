@@ -1,10 +1,10 @@
-//! Machines, functions and their operation: ec2, lambda, ssm, logs, monitoring, states, eks, load balancing, config.
+//! Kinds about compute and operations: ec2, lambda, ssm, logs, monitoring, states, eks, load balancing, config.
 
-use super::{Kind, read, write};
+use super::kind::{Kind, read, write};
 
 const FUNCTION: &str = r#"{"accountId":"$(account)","type":"AWS::Lambda::Function","ARN":"arn:aws:lambda:$(region):$(account):function:$(resource)"}"#;
 
-pub(super) const KINDS: &[Kind] = &[
+pub(crate) const KINDS: &[Kind] = &[
     Kind {
         request: r#"{"maxResults":1000,"instancesSet":{"items":[$(instances)]},"filterSet":{"items":[
             {"name":"instance-state-name","valueSet":{"items":[{"value":"running"},{"value":"pending"}]}}]}}"#,

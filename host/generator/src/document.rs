@@ -1,19 +1,19 @@
-//! Documents: records wrapped in one of the shapes in which CloudTrail arrives.
+//! Document wrappers for the shapes in which CloudTrail is delivered.
 
-use super::Shape;
+use crate::options::Shape;
 
-/// What stands around the records of a document, as compact JSON.
+/// The text around the records of a document, as compact JSON.
 #[derive(Debug, Clone)]
-pub(super) struct Wrapping {
-    pub(super) open: String,
-    pub(super) close: &'static str,
+pub(crate) struct Wrapping {
+    pub(crate) open: String,
+    pub(crate) close: &'static str,
     /// Between two records.
-    pub(super) separator: &'static str,
+    pub(crate) separator: &'static str,
 }
 
 impl Wrapping {
     /// Returns the wrapping of `shape` for records of one account and region.
-    pub(super) fn new(shape: Shape, account: &str, region: &str) -> Self {
+    pub(crate) fn new(shape: Shape, account: &str, region: &str) -> Self {
         let (open, close) = match shape {
             Shape::Records => (r#"{"Records":["#.to_owned(), "]}"),
             Shape::Array => ("[".to_owned(), "]"),
@@ -31,7 +31,7 @@ impl Wrapping {
     }
 }
 
-/// Returns what precedes the text of message number `index` in a CloudWatch document; `"}` follows it.
-pub(super) fn message_start(index: u64, millisecond: i64) -> String {
+/// Returns the text before message number `index` in a CloudWatch document; `"}` must follow the message.
+pub(crate) fn message_start(index: u64, millisecond: i64) -> String {
     format!(r#"{{"id":"3568926364839183747297373978172801970{index:019}","timestamp":{millisecond},"message":""#)
 }

@@ -1,4 +1,4 @@
-//! The random numbers of the generator, and the character strings made of them.
+//! Random numbers of the generator, and random strings.
 //!
 //! The promise "same seed, same bytes, on every platform" rules out `rand::rngs::SmallRng`: its algorithm depends on
 //! the width of a pointer and may change with a release. SplitMix64 is fixed, and five lines long.
@@ -6,24 +6,24 @@
 const HEX: &[u8; 16] = b"0123456789abcdef";
 const BASE32: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-/// As base64 for URLs.
+/// The base64url alphabet.
 const URL64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-/// Letters and digits; two of them twice, so that six bits choose one.
+/// Letters and digits; two occur twice, so that six random bits select one.
 const ALPHANUMERIC: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789Zz";
-/// A sixteen-character request ID of S3.
+/// The alphabet of S3 request IDs.
 const REQUEST: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
-/// The base64 characters whose last four bits are zero, as they stand before `==`.
+/// The base64 characters whose last four bits are zero; only these can precede `==`.
 const BEFORE_TWO_PADS: [&str; 4] = ["A", "Q", "g", "w"];
 
 /// One seeded stream of random numbers.
 #[derive(Debug, Clone)]
-pub(super) struct Random {
+pub(crate) struct Random {
     state: u64,
 }
 
 impl Random {
     /// Starts stream number `stream` of `seed`; streams of one seed do not influence each other.
-    pub(super) fn new(seed: u64, stream: u64) -> Self {
+    pub(crate) fn new(seed: u64, stream: u64) -> Self {
         let mut mixer = Self { state: seed };
         let mixed = mixer.draw();
         let mut second = Self { state: mixed ^ stream.wrapping_mul(0xD1B5_4A32_D192_ED03) };
@@ -31,7 +31,7 @@ impl Random {
     }
 
     /// Draws 64 random bits.
-    pub(super) fn draw(&mut self) -> u64 {
+    pub(crate) fn draw(&mut self) -> u64 {
         self.state = self.state.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut mixed = self.state;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -40,49 +40,49 @@ impl Random {
     }
 
     /// Draws a number below `limit` (0 when `limit` is 0).
-    pub(super) fn below(&mut self, limit: u32) -> u32 {
+    pub(crate) fn below(&mut self, limit: u32) -> u32 {
         (((self.draw() >> 32) * u64::from(limit)) >> 32) as u32
     }
 
-    /// Draws a number from `low` to `high`, both included (`low` when they are the wrong way round).
-    pub(super) fn between(&mut self, low: u32, high: u32) -> u32 {
+    /// Draws a number from `low` to `high`, both included (`low` if `low` is greater).
+    pub(crate) fn between(&mut self, low: u32, high: u32) -> u32 {
         low.saturating_add(self.below(high.saturating_sub(low).saturating_add(1)))
     }
 
-    /// Is true in `parts` of a million draws.
-    pub(super) fn chance(&mut self, parts: u32) -> bool {
+    /// Returns true with a probability of `parts` in a million.
+    pub(crate) fn chance(&mut self, parts: u32) -> bool {
         self.below(1_000_000) < parts
     }
 
     /// Draws one element (the default of `T` from an empty slice).
-    pub(super) fn pick<T: Copy + Default>(&mut self, from: &[T]) -> T {
+    pub(crate) fn pick<T: Copy + Default>(&mut self, from: &[T]) -> T {
         let index = self.below(u32::try_from(from.len()).unwrap_or(u32::MAX));
         from.get(index as usize).copied().unwrap_or_default()
     }
 
-    pub(super) fn hex(&mut self, count: usize, out: &mut Vec<u8>) {
+    pub(crate) fn hex(&mut self, count: usize, out: &mut Vec<u8>) {
         self.letters(HEX, 4, count, out);
     }
 
-    pub(super) fn base32(&mut self, count: usize, out: &mut Vec<u8>) {
+    pub(crate) fn base32(&mut self, count: usize, out: &mut Vec<u8>) {
         self.letters(BASE32, 5, count, out);
     }
 
-    pub(super) fn alphanumeric(&mut self, count: usize, out: &mut Vec<u8>) {
+    pub(crate) fn alphanumeric(&mut self, count: usize, out: &mut Vec<u8>) {
         self.letters(ALPHANUMERIC, 6, count, out);
     }
 
-    pub(super) fn url64(&mut self, count: usize, out: &mut Vec<u8>) {
+    pub(crate) fn url64(&mut self, count: usize, out: &mut Vec<u8>) {
         self.letters(URL64, 6, count, out);
     }
 
-    /// Writes a request ID as S3 gives it: 16 capitals and digits.
-    pub(super) fn request_id(&mut self, out: &mut Vec<u8>) {
+    /// Writes a request ID in the format of S3: 16 capital letters and digits.
+    pub(crate) fn request_id(&mut self, out: &mut Vec<u8>) {
         self.letters(REQUEST, 5, 16, out);
     }
 
-    /// Writes well-formed base64 of `count` characters, rounded down to a multiple of 4; half of it ends in padding.
-    pub(super) fn base64(&mut self, count: usize, out: &mut Vec<u8>) {
+    /// Writes well-formed base64 of `count` characters, rounded down to a multiple of 4; half of the values end in padding.
+    pub(crate) fn base64(&mut self, count: usize, out: &mut Vec<u8>) {
         let quads = count / 4;
         if quads == 0 || self.below(2) == 0 {
             return self.letters(BASE64, 6, quads * 4, out);
@@ -93,7 +93,7 @@ impl Random {
     }
 
     /// Writes a random (version 4) UUID.
-    pub(super) fn uuid(&mut self, out: &mut Vec<u8>) {
+    pub(crate) fn uuid(&mut self, out: &mut Vec<u8>) {
         self.hex(8, out);
         out.push(b'-');
         self.hex(4, out);
@@ -106,7 +106,7 @@ impl Random {
         self.hex(12, out);
     }
 
-    /// Writes `count` characters of `alphabet`, each chosen by `bits` random bits (its length is two to that power).
+    /// Writes `count` characters of `alphabet`, whose length must be 2 to the power of `bits`.
     fn letters<const N: usize>(&mut self, alphabet: &[u8; N], bits: u32, count: usize, out: &mut Vec<u8>) {
         let per_draw = (64 / bits) as usize;
         let mut left = count;

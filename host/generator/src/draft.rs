@@ -1,20 +1,20 @@
-//! Writes one record: chooses its kind, caller and outcome, and fills the templates in.
+//! Writes one record: chooses its kind, caller and result, and fills the templates.
 
 use std::io::Write;
 
 use jiff::Timestamp;
 
-use super::Rates;
-use super::caller::{AGENTS, VERSIONS};
-use super::catalog::{Catalog, Prepared};
-use super::random::Random;
-use super::scene::{IdentityKey, Scene};
-use super::template::{Segment, Slot, Template};
-use super::truth::Truth;
+use crate::caller::{AGENTS, VERSIONS};
+use crate::catalog::{Catalog, Prepared};
+use crate::options::Rates;
+use crate::random::Random;
+use crate::scene::{IdentityKey, Scene};
+use crate::template::{Segment, Slot, Template};
+use crate::truth::Truth;
 
-/// What AWS writes in place of a value that it hides.
-pub(super) const HIDDEN: &str = "HIDDEN_DUE_TO_SECURITY_REASONS";
-/// How tokens of STS start; the rest is random.
+/// The text that AWS writes instead of a value that it hides.
+pub(crate) const HIDDEN: &str = "HIDDEN_DUE_TO_SECURITY_REASONS";
+/// The prefix of STS session tokens; the rest is random.
 const TOKEN_START: &str = "IQoJb3JpZ2luX2Vj";
 
 /// Shares in parts per million.
@@ -23,7 +23,7 @@ const EMPTY_KEY: u32 = 300_000;
 const HIDDEN_TOKEN: u32 = 30_000;
 const READ_ONLY_AS_STRING: u32 = 30_000;
 
-/// A record being written.
+/// A record that is being written.
 struct Draft<'a> {
     catalog: &'a Catalog,
     prepared: &'a Prepared,
@@ -33,8 +33,8 @@ struct Draft<'a> {
     out: &'a mut Vec<u8>,
 }
 
-/// Appends one record as compact JSON and counts what it holds.
-pub(super) fn write_record<'a>(
+/// Appends one record as compact JSON, and adds its contents to the counts in `truth`.
+pub(crate) fn write_record<'a>(
     catalog: &'a Catalog,
     mut scene: Scene<'a>,
     rates: &Rates,
@@ -47,7 +47,7 @@ pub(super) fn write_record<'a>(
     let bulky = random.chance(rates.bulk);
     let kinds = if carries { &catalog.any_kind } else { &catalog.kind_without_secret };
     let kind = random.pick(kinds);
-    // The tables are not empty, so neither `else` below is ever taken.
+    // The tables are never empty, so neither `else` branch below runs.
     let Some(prepared) = catalog.kinds.get(kind) else {
         return;
     };
@@ -67,7 +67,7 @@ pub(super) fn write_record<'a>(
         IdentityKey::Missing
     };
     if bulky {
-        // 4 to 98 KB, small ones more often.
+        // 4 to 98 KB; small sizes are more frequent.
         let doubled = 4_096_usize << random.below(5);
         let fraction = random.below(4_096) as usize * doubled / 4_096;
         scene.bulk_bytes = (doubled + fraction).min(98_000);
@@ -120,7 +120,7 @@ impl<'a> Draft<'a> {
         self.out.extend_from_slice(text.as_bytes());
     }
 
-    /// Appends `template` with all its slots filled in.
+    /// Appends `template` with all slots filled.
     fn fill(&mut self, template: &Template) {
         for segment in template.segments() {
             match segment {
@@ -241,10 +241,10 @@ impl<'a> Draft<'a> {
         self.push(text);
     }
 
-    /// Writes one to `most` elements.
-    fn list(&mut self, most: u32, element: &Template) {
+    /// Writes 1 to `max` elements.
+    fn list(&mut self, max: u32, element: &Template) {
         self.fill(element);
-        for _ in 0..self.random.below(most) {
+        for _ in 0..self.random.below(max) {
             self.push(",");
             self.fill(element);
         }
@@ -285,7 +285,7 @@ impl<'a> Draft<'a> {
         self.push(quote);
     }
 
-    /// Writes the source address: that of a service, `AWS Internal`, or an address.
+    /// Writes the source address: the name of a service, `AWS Internal`, or an IP address.
     fn address(&mut self) {
         if self.scene.from_service {
             return self.push(self.scene.service);
@@ -309,7 +309,7 @@ impl<'a> Draft<'a> {
         self.octets(3);
     }
 
-    /// Writes numbers below 255 with points between them.
+    /// Writes `count` numbers below 255, separated by dots.
     fn octets(&mut self, count: u32) {
         for index in 0..count {
             if index > 0 {
@@ -334,13 +334,13 @@ impl<'a> Draft<'a> {
     }
 
     fn display(&mut self, value: impl std::fmt::Display) {
-        // Writing to a vector does not fail, nor does formatting a number or a time.
+        // Neither writing to a vector nor formatting a number or a time can fail.
         let _ = write!(self.out, "{value}");
     }
 }
 
-/// Returns the time of `seconds` since the epoch, or the nearest one that can be shown.
-pub(super) fn timestamp(seconds: i64) -> Timestamp {
+/// Returns the time at `seconds` since the epoch, limited to the range of [`Timestamp`].
+pub(crate) fn timestamp(seconds: i64) -> Timestamp {
     let (first, last) = (Timestamp::MIN.as_second(), Timestamp::MAX.as_second());
     Timestamp::from_second(seconds.clamp(first, last)).unwrap_or(Timestamp::UNIX_EPOCH)
 }

@@ -1,10 +1,10 @@
-//! The invented company whose accounts, people and things the records are about.
+//! The fictional company whose accounts, users and resources occur in the records.
 //!
-//! All of it comes from the seed, so that names recur from record to record as they do in a genuine trail.
+//! Everything is derived from the seed, so that names recur between records as in a real trail.
 
-use super::random::Random;
+use crate::random::Random;
 
-/// How many of each there are.
+/// The number of accounts, of users, and so on.
 const SIZE: usize = 64;
 
 const FIRST_NAMES: [&str; 16] = [
@@ -35,7 +35,7 @@ const WORDS: [&str; 16] = [
 ];
 const PARTS: [&str; 8] = ["api", "worker", "events", "ingest", "index", "export", "backup", "scheduler"];
 const STAGES: [&str; 4] = ["prod", "staging", "dev", "shared"];
-pub(super) const REGIONS: [&str; 8] = [
+pub(crate) const REGIONS: [&str; 8] = [
     "us-east-1",
     "us-west-2",
     "eu-central-1",
@@ -46,8 +46,8 @@ pub(super) const REGIONS: [&str; 8] = [
     "ca-central-1",
 ];
 
-/// Where objects lie in buckets: the text before and after a hex number, as JSON string text.
-pub(super) const OBJECTS: [(&str, &str); 8] = [
+/// Object keys: the text before and after a hexadecimal number, as JSON string text.
+pub(crate) const OBJECTS: [(&str, &str); 8] = [
     ("raw/year=2025/month=01/day=01/part-00000-", ".snappy.parquet"),
     ("AWSLogs/vpcflowlogs/2025/01/01/", ".log.gz"),
     ("assets/images/", ".webp"),
@@ -60,21 +60,21 @@ pub(super) const OBJECTS: [(&str, &str); 8] = [
 
 /// The names that records draw from.
 #[derive(Debug, Clone)]
-pub(super) struct World {
-    pub(super) accounts: Vec<String>,
+pub(crate) struct World {
+    pub(crate) accounts: Vec<String>,
     /// Names and IDs.
-    pub(super) users: Vec<(String, String)>,
+    pub(crate) users: Vec<(String, String)>,
     /// Names and IDs.
-    pub(super) roles: Vec<(String, String)>,
-    pub(super) sessions: Vec<String>,
-    pub(super) buckets: Vec<String>,
-    pub(super) keys: Vec<String>,
-    pub(super) resources: Vec<String>,
+    pub(crate) roles: Vec<(String, String)>,
+    pub(crate) sessions: Vec<String>,
+    pub(crate) buckets: Vec<String>,
+    pub(crate) keys: Vec<String>,
+    pub(crate) resources: Vec<String>,
 }
 
 impl World {
-    /// Invents a world.
-    pub(super) fn new(mut random: Random) -> Self {
+    /// Draws all names.
+    pub(crate) fn new(mut random: Random) -> Self {
         let random = &mut random;
         Self {
             accounts: many(random, account),
@@ -109,8 +109,8 @@ fn many<T>(random: &mut Random, mut make: impl FnMut(&mut Random) -> T) -> Vec<T
     (0..SIZE).map(|_| make(random)).collect()
 }
 
-/// Returns what `write` appends; the writers of [`Random`] append ASCII only.
-pub(super) fn written(write: impl FnOnce(&mut Vec<u8>)) -> String {
+/// Returns the text that `write` appends; the writers of [`Random`] append only ASCII.
+pub(crate) fn written(write: impl FnOnce(&mut Vec<u8>)) -> String {
     let mut out = Vec::new();
     write(&mut out);
     String::from_utf8(out).unwrap_or_default()
@@ -125,7 +125,7 @@ fn principal_id(prefix: &str, random: &mut Random) -> String {
     format!("{prefix}{}", written(|out| random.base32(17, out)))
 }
 
-/// Makes up a session name; they hold letters, digits and any of `_+=,.@-`.
+/// Draws a session name, which consists of letters, digits and `_+=,.@-`.
 fn session(random: &mut Random) -> String {
     let first = random.pick(&FIRST_NAMES);
     let last = random.pick(&LAST_NAMES);

@@ -1,6 +1,6 @@
-//! Data at rest and in motion: s3, dynamodb, rds, ecr, sns, sqs.
+//! Kinds about storage and messaging: s3, dynamodb, rds, ecr, sns, sqs.
 
-use super::{Kind, read, write};
+use super::kind::{Kind, read, write};
 
 const TRANSFER: &str = r#""additionalEventData":{"SignatureVersion":"SigV4",
     "CipherSuite":"TLS_AES_128_GCM_SHA256","bytesTransferredIn":$(number),"SSEApplied":"SSE_S3",
@@ -10,7 +10,7 @@ const OBJECT: &str = r#"{"type":"AWS::S3::Object","ARN":"arn:aws:s3:::$(bucket)/
 const BUCKET: &str = r#"{"accountId":"$(account)","type":"AWS::S3::Bucket","ARN":"arn:aws:s3:::$(bucket)"}"#;
 const TABLE: &str = r#"{"accountId":"$(account)","type":"AWS::DynamoDB::Table","ARN":"arn:aws:dynamodb:$(region):$(account):table/$(resource)"}"#;
 
-/// An event of S3 about one object.
+/// An S3 event about one object.
 const fn object(kind: Kind) -> Kind {
     Kind {
         request: r#"{"bucketName":"$(bucket)","Host":"$(bucket).s3.$(region).amazonaws.com","key":"$(object)"}"#,
@@ -21,12 +21,12 @@ const fn object(kind: Kind) -> Kind {
     }
 }
 
-/// An event of S3 about one bucket.
+/// An S3 event about one bucket.
 const fn bucket(kind: Kind) -> Kind {
     Kind { after: TRANSFER, resources: BUCKET, ..kind }
 }
 
-pub(super) const KINDS: &[Kind] = &[
+pub(crate) const KINDS: &[Kind] = &[
     object(read("s3", "GetObject", 68)),
     object(read("s3", "HeadObject", 52)),
     object(write("s3", "DeleteObject", 8)),

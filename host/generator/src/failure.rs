@@ -1,4 +1,4 @@
-//! What went wrong: pairs of `errorCode` and `errorMessage`, by service.
+//! Errors of calls: pairs of `errorCode` and `errorMessage`, by service.
 
 const NOT_AUTHORISED: (&str, &str) = (
     "AccessDenied",
@@ -52,8 +52,8 @@ const OTHERS: &[(&str, &str)] = &[
     ),
 ];
 
-/// Returns the failures that calls of `service` meet, as templates.
-pub(super) fn of_service(service: &str) -> &'static [(&'static str, &'static str)] {
+/// Returns the errors of calls to `service`, as templates.
+pub(crate) fn of_service(service: &str) -> &'static [(&'static str, &'static str)] {
     match service {
         "ec2" => EC2,
         "s3" => S3,

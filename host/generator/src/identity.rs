@@ -1,16 +1,16 @@
-//! Who calls: the twelve types of `userIdentity`, with and without an access key.
+//! Identities of callers: the twelve types of `userIdentity`, with and without an access key.
 
 /// One form of `userIdentity`.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Identity {
-    /// How often it occurs among records whose identity shows an access key.
-    pub(super) weight_with_key: u32,
-    /// How often it occurs among the others.
-    pub(super) weight_without_key: u32,
-    /// Whether an AWS service calls, so that `sourceIPAddress` and `userAgent` name that service.
-    pub(super) service: bool,
-    /// The member `userIdentity` and a comma, or nothing.
-    pub(super) template: &'static str,
+pub(crate) struct Identity {
+    /// Relative frequency among records whose identity has an access key.
+    pub(crate) weight_with_key: u32,
+    /// Relative frequency among the other records.
+    pub(crate) weight_without_key: u32,
+    /// Whether the caller is an AWS service; `sourceIPAddress` and `userAgent` are then the name of that service.
+    pub(crate) service: bool,
+    /// The member `userIdentity` with a comma after it, or nothing.
+    pub(crate) template: &'static str,
 }
 
 const fn person(with_key: u32, without_key: u32, template: &'static str) -> Identity {
@@ -21,7 +21,7 @@ const fn service(weight: u32, template: &'static str) -> Identity {
     Identity { service: true, ..person(0, weight, template) }
 }
 
-pub(super) const IDENTITIES: &[Identity] = &[
+pub(crate) const IDENTITIES: &[Identity] = &[
     person(
         520,
         120,

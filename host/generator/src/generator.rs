@@ -1,108 +1,15 @@
-//! Generates CloudTrail as it is found in the wild, from a seed: for the `demo` source, `wattle generate`, benchmarks
-//! and tests.
-//!
-//! Records are made of templates whose slots are filled in with direct byte writing. The same options and the same
-//! sequence of calls give the same bytes on every platform, and [`Truth`] says what they hold.
+//! The generator: draws scenes, writes records and documents, and counts what they hold.
 
-mod caller;
-mod catalog;
-mod document;
-mod draft;
-mod failure;
-mod identity;
-mod key;
-mod kinds;
-mod layout;
-mod random;
-mod scene;
-mod size;
-mod template;
-mod truth;
-mod world;
-
-#[cfg(test)]
-mod tests;
-
-use jiff::Timestamp;
-
-use catalog::Catalog;
-use document::Wrapping;
-use random::Random;
-use scene::{Home, Scene};
-use world::{REGIONS, World};
-
-pub use key::object_key;
-pub use size::DocumentSize;
-pub use truth::Truth;
-
-/// How the JSON is laid out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Form {
-    /// Without white space, as S3 delivers it.
-    #[default]
-    Compact,
-    /// Two spaces per level, as `jq` prints it.
-    Pretty,
-}
-
-/// What a document consists of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Shape {
-    /// `{"Records":[...]}`, as S3 delivers it.
-    #[default]
-    Records,
-    /// `[...]`
-    Array,
-    /// One record to a line, with a line feed after each; always compact.
-    Ndjson,
-    /// A CloudWatch Logs subscription: each record is the string `logEvents[].message`, in the form asked for.
-    CloudWatch,
-}
-
-/// What to generate.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Options {
-    /// Decides every draw.
-    pub seed: u64,
-    /// How records and documents are laid out.
-    pub form: Form,
-    /// What documents consist of.
-    pub shape: Shape,
-    /// What [`Generator::document_size`] draws from.
-    pub records_per_document: DocumentSize,
-    /// The share of records with an `errorCode`, from 0 to 1.
-    pub error_rate: f64,
-    /// The share of records with a readable `accessKeyId`, from 0 to 1.
-    /// The others hold no `assumedRoleId`, `sessionToken` or escaped secret either.
-    pub secret_rate: f64,
-    /// The share of records with free-form `requestParameters` of 4 to 100 KB, from 0 to 1.
-    pub bulk_rate: f64,
-    /// The time of the first record; later ones follow at about five a second.
-    pub start: Timestamp,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            seed: 0,
-            form: Form::default(),
-            shape: Shape::default(),
-            records_per_document: DocumentSize::default(),
-            error_rate: 0.1,
-            secret_rate: 0.6,
-            bulk_rate: 0.0005,
-            start: Timestamp::constant(1_735_689_600, 0),
-        }
-    }
-}
-
-/// Shares in parts per million.
-#[derive(Debug, Clone, Copy)]
-struct Rates {
-    access_key: u32,
-    error: u32,
-    bulk: u32,
-}
+use crate::catalog::Catalog;
+use crate::document::{self, Wrapping};
+use crate::key::object_key;
+use crate::options::{Form, Options, Rates, Shape};
+use crate::random::Random;
+use crate::scene::{Home, Scene};
+use crate::size::DocumentSize;
+use crate::truth::Truth;
+use crate::world::{self, REGIONS, World};
+use crate::{draft, layout};
 
 /// A seeded stream of CloudTrail records and documents.
 #[derive(Debug, Clone)]
@@ -117,27 +24,23 @@ pub struct Generator {
     /// The time of the latest record, in milliseconds since the epoch.
     millisecond: i64,
     records: Random,
-    /// Sizes and keys have streams of their own, so that asking for them does not change the records.
+    /// Sizes and keys have separate streams, so that drawing them does not change the records.
     size_draws: Random,
     key_draws: Random,
     truth: Truth,
 }
 
 impl Generator {
-    /// Prepares a generator. Rates outside of 0 to 1 are taken as the nearer end.
+    /// Creates a generator. Rates are limited to the range from 0 to 1.
     pub fn new(options: Options) -> Self {
         let seed = options.seed;
         let mut generator = Self {
             catalog: Catalog::new(),
             world: World::new(Random::new(seed, 1)),
+            rates: Rates::new(&options),
             form: options.form,
             shape: options.shape,
             sizes: options.records_per_document,
-            rates: Rates {
-                access_key: parts(options.secret_rate),
-                error: parts(options.error_rate),
-                bulk: parts(options.bulk_rate),
-            },
             home: Home::default(),
             millisecond: options.start.as_millisecond(),
             records: Random::new(seed, 2),
@@ -149,7 +52,7 @@ impl Generator {
         generator
     }
 
-    /// Appends one record in the form asked for, without a line feed after it.
+    /// Appends one record in the selected form, without a line feed after it.
     pub fn next_record(&mut self, out: &mut Vec<u8>) {
         self.move_home();
         match self.form {
@@ -180,7 +83,7 @@ impl Generator {
         self.sizes.draw(&mut self.size_draws)
     }
 
-    /// Makes the S3 key under which CloudTrail would have delivered the latest document.
+    /// Returns the S3 key under which CloudTrail would have delivered the latest document.
     /// See [`object_key`] for `prefix` and `organization`.
     pub fn next_key(&mut self, prefix: &str, organization: Option<&str>) -> String {
         let unique = world::written(|out| self.key_draws.alphanumeric(16, out));
@@ -190,12 +93,12 @@ impl Generator {
         object_key(prefix, organization, account, region, delivered, &unique)
     }
 
-    /// Returns what all records and documents so far hold.
+    /// Returns the counts of all records and documents so far.
     pub fn truth(&self) -> Truth {
         self.truth
     }
 
-    /// Chooses the account and region of what comes next.
+    /// Draws the account and region of the next record or document.
     fn move_home(&mut self) {
         let index = self.records.below(self.world.accounts.len() as u32);
         if let Some(account) = self.world.accounts.get(index as usize) {
@@ -204,7 +107,7 @@ impl Generator {
         self.home.region = self.records.pick(&REGIONS);
     }
 
-    /// Appends a compact document (whose messages, where they are strings, are in the form asked for).
+    /// Appends a compact document. Messages that are strings have the selected form.
     fn write_document(&mut self, records: usize, out: &mut Vec<u8>) {
         let wrapping = Wrapping::new(self.shape, &self.home.account, self.home.region);
         out.extend_from_slice(wrapping.open.as_bytes());
@@ -245,10 +148,4 @@ impl Generator {
         let scene = Scene::draw(&self.world, &self.home, second, &mut self.records);
         draft::write_record(&self.catalog, scene, &self.rates, &mut self.records, &mut self.truth, out);
     }
-}
-
-/// Turns a share from 0 to 1 into parts per million.
-fn parts(share: f64) -> u32 {
-    // The cast takes a NaN for 0.
-    (share.clamp(0.0, 1.0) * 1e6).round() as u32
 }

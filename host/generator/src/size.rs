@@ -1,23 +1,23 @@
-//! How many records a document holds: a fixed number, a range, or what CloudTrail delivers.
+//! The number of records per document: fixed, from a range, or distributed as CloudTrail delivers.
 
 use std::ops::RangeInclusive;
 
-use super::random::Random;
+use crate::random::Random;
 
 /// The number of records in a document.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum DocumentSize {
-    /// As CloudTrail delivers: 6 in the median, with a long tail up to 7,677.
+    /// As CloudTrail delivers: a median of 6, with a long tail up to 7,677.
     #[default]
     Natural,
     /// Always the same number.
     Fixed(u32),
-    /// Evenly from a range; an empty range gives its start.
+    /// Uniformly from a range; an empty range gives its start.
     Between(RangeInclusive<u32>),
 }
 
-/// The natural distribution: up to this share (in parts per million), up to this many records.
-/// Whole numbers and straight lines between them, since logarithms differ between platforms in their last bit.
+/// The natural distribution as pairs of quantile (in parts per million) and number of records.
+/// It is interpolated linearly in integers, since logarithms differ between platforms in their last bit.
 const NATURAL: [(u32, u32); 9] = [
     (0, 1),
     (250_000, 2),
@@ -32,7 +32,7 @@ const NATURAL: [(u32, u32); 9] = [
 
 impl DocumentSize {
     /// Draws the number of records of one document.
-    pub(super) fn draw(&self, random: &mut Random) -> usize {
+    pub(crate) fn draw(&self, random: &mut Random) -> usize {
         let records = match self {
             Self::Natural => natural(random.between(0, 1_000_000)),
             Self::Fixed(records) => *records,

@@ -1,74 +1,74 @@
-//! Every template, split and weighed: what the generator prepares once.
+//! All templates, split and weighted once, when a generator is created.
 
-use super::failure;
-use super::identity::{IDENTITIES, Identity};
-use super::kinds::{self, Kind};
-use super::template::{Slot, Template};
+use crate::failure;
+use crate::identity::{IDENTITIES, Identity};
+use crate::kinds::{self, Kind};
+use crate::template::{Slot, Template};
 
 /// Slots that write a readable `accessKeyId` as a member of the record.
 const KEY_SLOTS: &[Slot] = &[Slot::AccessKeyId, Slot::UserAccessKeyId];
-/// Slots that write any secret.
+/// Slots that write a secret of any kind.
 const SECRET_SLOTS: &[Slot] =
     &[Slot::AccessKeyId, Slot::UserAccessKeyId, Slot::AssumedRoleId, Slot::SessionToken, Slot::Payload];
 
-/// An event kind, ready to be filled in.
+/// An event kind with its templates split.
 #[derive(Debug, Clone)]
-pub(super) struct Prepared {
-    pub(super) kind: &'static Kind,
+pub(crate) struct Prepared {
+    pub(crate) kind: &'static Kind,
     /// From `eventTime` to `userAgent`.
-    pub(super) start: Template,
-    /// Members before `requestParameters`, where there is no error.
-    pub(super) before: Template,
-    pub(super) request: Template,
-    pub(super) response: Template,
+    pub(crate) start: Template,
+    /// Members before `requestParameters`, for records without an error.
+    pub(crate) before: Template,
+    pub(crate) request: Template,
+    pub(crate) response: Template,
     /// From after `responseElements` to `eventCategory`.
-    pub(super) end: Template,
-    pub(super) failures: Vec<Template>,
-    /// Whether `request` or `response` holds a secret of any sort.
-    pub(super) holds_secret: bool,
-    pub(super) request_holds_key: bool,
-    pub(super) response_holds_key: bool,
+    pub(crate) end: Template,
+    pub(crate) failures: Vec<Template>,
+    /// Whether `request` or `response` contains a secret of any kind.
+    pub(crate) holds_secret: bool,
+    pub(crate) request_holds_key: bool,
+    pub(crate) response_holds_key: bool,
     /// Whether the name starts with `Get`, `List` or `Describe`.
-    pub(super) get_list_describe: bool,
+    pub(crate) get_list_describe: bool,
 }
 
-/// Templates of lists: each element is filled in anew.
+/// Templates of list elements; the slots of each element are drawn separately.
 #[derive(Debug, Clone)]
-pub(super) struct Elements {
-    pub(super) instance: Template,
-    pub(super) tag: Template,
-    pub(super) statement: Template,
-    pub(super) payload: Template,
-    pub(super) bulk: Template,
+pub(crate) struct Elements {
+    pub(crate) instance: Template,
+    pub(crate) tag: Template,
+    pub(crate) statement: Template,
+    pub(crate) payload: Template,
+    pub(crate) bulk: Template,
 }
 
-/// All templates, and lists of indices in which each index stands as often as it weighs.
+/// All templates, and lists of indices that contain each index as often as its weight.
 #[derive(Debug, Clone)]
-pub(super) struct Catalog {
-    pub(super) kinds: Vec<Prepared>,
+pub(crate) struct Catalog {
+    pub(crate) kinds: Vec<Prepared>,
     /// Indices of all kinds.
-    pub(super) any_kind: Vec<usize>,
-    /// Indices of kinds that hold no secret.
-    pub(super) kind_without_secret: Vec<usize>,
-    pub(super) identities: Vec<(&'static Identity, Template)>,
-    /// Indices of identities for records whose identity shows an access key.
-    pub(super) identity_with_key: Vec<usize>,
+    pub(crate) any_kind: Vec<usize>,
+    /// Indices of kinds without a secret.
+    pub(crate) kind_without_secret: Vec<usize>,
+    pub(crate) identities: Vec<(&'static Identity, Template)>,
+    /// Indices of identities for records whose identity has an access key.
+    pub(crate) identity_with_key: Vec<usize>,
     /// Indices of the other identities.
-    pub(super) identity_without_key: Vec<usize>,
+    pub(crate) identity_without_key: Vec<usize>,
     /// The start of every record.
-    pub(super) head: Template,
+    pub(crate) head: Template,
     /// Free-form `requestParameters`.
-    pub(super) bulk_request: Template,
-    /// Ends of records of people.
-    pub(super) tails: Vec<Template>,
-    /// The end of records of services.
-    pub(super) service_tail: Template,
-    pub(super) elements: Elements,
+    pub(crate) bulk_request: Template,
+    /// Ends of records whose caller is a person.
+    pub(crate) tails: Vec<Template>,
+    /// The end of records whose caller is a service.
+    pub(crate) service_tail: Template,
+    pub(crate) elements: Elements,
 }
 
 impl Catalog {
     /// Splits all templates.
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let kinds: Vec<Prepared> = kinds::all().map(Prepared::new).collect();
         let any_kind = tickets(kinds.iter().map(|kind| kind.kind.weight));
         let kind_without_secret =
@@ -131,7 +131,7 @@ impl Prepared {
     }
 }
 
-/// Ends of records, as likely as each other.
+/// Ends of records, equally likely.
 const TAILS: [&str; 5] = [
     r#","tlsDetails":{"tlsVersion":"TLSv1.3","cipherSuite":"TLS_AES_128_GCM_SHA256","clientProvidedHostHeader":"$(host)"}}"#,
     r#","tlsDetails":{"tlsVersion":"TLSv1.2","cipherSuite":"ECDHE-RSA-AES128-GCM-SHA256","clientProvidedHostHeader":"$(host)"}}"#,
@@ -144,10 +144,10 @@ const STATEMENT: &str = r#"{"Sid":"Allow$(small)","Effect":"Allow","Action":["s3
 
 const PAYLOAD: &str = r#"{"job":"$(uuid)","region":"$(region)","credentials":{"accessKeyId":"$(escaped-access-key-id)","secretAccessKey":"****","sessionToken":"$(escaped-session-token)"},"retries":$(small)}"#;
 
-/// 240 to 280 bytes when filled in.
+/// 240 to 280 bytes with its slots filled.
 const BULK: &str = r#"{"id":"$(uuid)","path":"s3://$(bucket)/part-$(hex).json","enabled":true,"weights":[$(small),$(small),-0.5,1e3],"note":null,"label":"\"$(resource)\" \u00fc","owner":{"account":"$(account)","settings":{}}}"#;
 
-/// The deepest nesting of the free-form parameters.
+/// Maximum nesting of the free-form parameters.
 const BULK_DEPTH: usize = 24;
 
 fn bulk_request() -> Template {
@@ -158,15 +158,15 @@ fn bulk_request() -> Template {
     ))
 }
 
-/// Repeats each index as often as its weight says.
+/// Repeats each index as often as its weight.
 fn tickets(weights: impl Iterator<Item = u32>) -> Vec<usize> {
     weights.enumerate().flat_map(|(index, weight)| std::iter::repeat_n(index, weight as usize)).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::template::Segment;
     use super::*;
+    use crate::template::Segment;
 
     #[test]
     fn no_template_has_an_unknown_slot() {

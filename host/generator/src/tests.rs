@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::draft::HIDDEN;
-use super::*;
+use crate::draft::HIDDEN;
+use crate::*;
 
 fn generator(change: impl FnOnce(&mut Options)) -> Generator {
     let mut options = Options { seed: 7, ..Options::default() };
@@ -129,7 +129,7 @@ fn same_seed_gives_the_same_bytes() {
     assert!(run(1, false) != run(2, false));
 }
 
-/// A digest that 64-bit and 32-bit builds agree on; a change of any template or draw is a change of it.
+/// A digest that is the same in 64-bit and 32-bit builds. It changes with every change of a template or a draw.
 #[test]
 fn bytes_are_those_of_every_other_platform() {
     let mut out = Vec::new();

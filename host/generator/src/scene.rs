@@ -1,61 +1,61 @@
-//! What one record is about: everything that must read the same wherever it stands in the record.
+//! The scene of one record: values that must be the same everywhere in the record.
 
-use super::caller::{MACHINES, SERVICES};
-use super::random::Random;
-use super::world::{OBJECTS, World};
+use crate::caller::{MACHINES, SERVICES};
+use crate::random::Random;
+use crate::world::{OBJECTS, World};
 
-/// The account and region that a document is about.
+/// The account and region of a document.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Home {
-    pub(super) account: String,
-    pub(super) region: &'static str,
+pub(crate) struct Home {
+    pub(crate) account: String,
+    pub(crate) region: &'static str,
 }
 
-/// What `accessKeyId` of the identity holds.
+/// The value of `accessKeyId` in the identity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum IdentityKey {
+pub(crate) enum IdentityKey {
     /// A readable value.
     Present,
     /// The empty string.
     Empty,
-    /// Nothing: there is no such member.
+    /// The member is absent.
     Missing,
 }
 
-/// The draws of one record.
+/// Values drawn for one record.
 #[derive(Debug, Clone)]
-pub(super) struct Scene<'a> {
-    pub(super) account: &'a str,
-    pub(super) region: &'static str,
-    pub(super) other_account: &'a str,
-    pub(super) user: &'a str,
-    pub(super) user_id: &'a str,
-    pub(super) role: &'a str,
-    pub(super) role_id: &'a str,
-    pub(super) session: &'a str,
-    pub(super) bucket: &'a str,
-    pub(super) kms_key: &'a str,
-    pub(super) resource: &'a str,
+pub(crate) struct Scene<'a> {
+    pub(crate) account: &'a str,
+    pub(crate) region: &'static str,
+    pub(crate) other_account: &'a str,
+    pub(crate) user: &'a str,
+    pub(crate) user_id: &'a str,
+    pub(crate) role: &'a str,
+    pub(crate) role_id: &'a str,
+    pub(crate) session: &'a str,
+    pub(crate) bucket: &'a str,
+    pub(crate) kms_key: &'a str,
+    pub(crate) resource: &'a str,
     /// The text before and after the entity in the key of an object.
-    pub(super) object: (&'static str, &'static str),
-    pub(super) machine: &'static str,
-    pub(super) service: &'static str,
+    pub(crate) object: (&'static str, &'static str),
+    pub(crate) machine: &'static str,
+    pub(crate) service: &'static str,
     /// 17 hex digits.
-    pub(super) entity: String,
+    pub(crate) entity: String,
     /// Seconds since the epoch.
-    pub(super) time: i64,
+    pub(crate) time: i64,
     /// Seconds since the epoch.
-    pub(super) created: i64,
-    /// Whether `service` calls.
-    pub(super) from_service: bool,
-    pub(super) identity_key: IdentityKey,
-    /// The size in bytes that free-form parameters grow to.
-    pub(super) bulk_bytes: usize,
+    pub(crate) created: i64,
+    /// Whether the caller is `service`.
+    pub(crate) from_service: bool,
+    pub(crate) identity_key: IdentityKey,
+    /// Minimum size of free-form parameters in bytes.
+    pub(crate) bulk_bytes: usize,
 }
 
 impl<'a> Scene<'a> {
-    /// Draws a scene at `time`; who calls is for the caller to say.
-    pub(super) fn draw(world: &'a World, home: &'a Home, time: i64, random: &mut Random) -> Self {
+    /// Draws a scene at `time`. The fields that depend on the identity are set later.
+    pub(crate) fn draw(world: &'a World, home: &'a Home, time: i64, random: &mut Random) -> Self {
         let (user, user_id) = pick_pair(&world.users, random);
         let (role, role_id) = pick_pair(&world.roles, random);
         let mut entity = Vec::with_capacity(17);
