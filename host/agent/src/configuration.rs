@@ -1,99 +1,48 @@
-//! Where a configuration comes from, and loading it: a file, or the one that `wattle run --pack` stands for.
+//! The configuration of a command: a file, or the one that `wattle run --pack` stands for.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use wattle_pack::{AgentSettings, ArtifactLimits, Diagnostic, Invalid, Library, Plan};
+use wattle_pack::{ArtifactLimits, Diagnostic, Invalid, Library, Plan};
 use wattle_runtime::{Catalog, Runtime};
+use wattle_supervisor::{Configuration, environment};
 
 use crate::builtin;
 use crate::cli::{Framing, RunOptions};
-use crate::components::Builtin;
 use crate::exit::{Failure, USAGE};
-use crate::remote::stored;
 use crate::waiting::Waiting;
-
-/// A configuration that can be loaded again and again.
-pub(crate) enum Configuration {
-    File(PathBuf),
-    Text(String),
-}
 
 /// Events of each output of `--pack` that a terminal shows.
 pub(crate) const PREVIEW: u32 = 5;
 
-/// What a text that is no file is called in diagnostics.
-const COMMAND_LINE: &str = "<command line>";
-
-impl Configuration {
-    /// The configuration that the command line asks for.
-    pub(crate) fn of(options: &RunOptions) -> Result<Self, Failure> {
-        match (&options.pack, options.config.path()?) {
-            (Some(_), Some(_)) if options.config.option().is_some() => {
-                Err(Failure::with(USAGE, "`--config` and `--pack` cannot be used together"))
-            }
-            (Some(pack), _) => quick(pack, options).map(Self::Text),
-            (None, Some(path)) => Ok(Self::File(path.to_owned())),
-            (None, None) => Err(Failure::with(
-                USAGE,
-                "name a configuration (`wattle run FILE` or `--config FILE`) or a pack (`--pack PACK`); \
-                 see `wattle run --help`",
-            )),
+/// The configuration that the command line asks for.
+pub(crate) fn of(options: &RunOptions) -> Result<Configuration, Failure> {
+    match (&options.pack, options.config.path()?) {
+        (Some(_), Some(_)) if options.config.option().is_some() => {
+            Err(Failure::with(USAGE, "`--config` and `--pack` cannot be used together"))
         }
-    }
-
-    /// What it is called in diagnostics.
-    pub(crate) fn name(&self) -> String {
-        match self {
-            Self::File(path) => path.display().to_string(),
-            Self::Text(_) => COMMAND_LINE.to_owned(),
-        }
-    }
-
-    fn folder(&self) -> &Path {
-        match self {
-            Self::File(path) => path.parent().unwrap_or(Path::new("")),
-            Self::Text(_) => Path::new(""),
-        }
-    }
-
-    /// The agent's settings alone, before anything can be compiled.
-    pub(crate) fn settings(&self) -> AgentSettings {
-        let text = match self {
-            Self::File(path) => std::fs::read_to_string(path).unwrap_or_default(),
-            Self::Text(text) => text.clone(),
-        };
-        wattle_pack::peek_settings(&text, self.folder(), &environment)
-    }
-
-    /// Loads and validates.
-    pub(crate) fn load(&self, catalog: &Catalog, library: &Library) -> Result<(Plan, Vec<Diagnostic>), Invalid> {
-        let _waiting = Waiting::compiling(catalog.runtime());
-        catalog.runtime().limit_describe(self.settings().limits);
-        // Only what is here counts, unless the library knows better: nothing is pulled.
-        let library = &library.clone().or_remote(|| stored(&self.settings().data_dir));
-        match self {
-            Self::File(path) => wattle_pack::load(path, &environment, catalog, &Builtin, library),
-            Self::Text(text) => {
-                wattle_pack::load_text(COMMAND_LINE, text, self.folder(), &environment, catalog, &Builtin, library)
-            }
-        }
+        (Some(pack), _) => quick(pack, options).map(Configuration::Text),
+        (None, Some(path)) => Ok(Configuration::File(path.to_owned())),
+        (None, None) => Err(Failure::with(
+            USAGE,
+            "name a configuration (`wattle run FILE` or `--config FILE`) or a pack (`--pack PACK`); \
+             see `wattle run --help`",
+        )),
     }
 }
 
-/// A variable of the environment; one that is not UTF-8 counts as unset.
-pub(crate) fn environment(name: &str) -> Option<String> {
-    std::env::var(name).ok()
+/// Loads a configuration, and shows what is compiled if that takes long.
+pub(crate) fn load(
+    configuration: &Configuration,
+    catalog: &Catalog,
+    library: &Library,
+) -> Result<(Plan, Vec<Diagnostic>), Invalid> {
+    let _waiting = Waiting::compiling(catalog.runtime());
+    configuration.load(catalog, library)
 }
 
 /// A runtime that keeps compiled code in the data folder, with the built-in artifacts.
 pub(crate) fn catalog(data_dir: &Path, limits: ArtifactLimits) -> Result<Catalog, Failure> {
     let runtime = Runtime::new(Some(&data_dir.join("cache")), limits)?;
-    Ok(Catalog::new(runtime, builtin::artifacts()))
-}
-
-/// The same for an agent that is there to stay, which begins before everything is optimized.
-pub(crate) fn lasting_catalog(data_dir: &Path, limits: ArtifactLimits) -> Result<Catalog, Failure> {
-    let runtime = Runtime::tiered(Some(&data_dir.join("cache")), limits)?;
     Ok(Catalog::new(runtime, builtin::artifacts()))
 }
 

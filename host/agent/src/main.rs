@@ -1,29 +1,18 @@
 //! `wattle`: the agent and its tools.
 
-mod admin;
 mod allocator;
 mod builtin;
 mod cli;
 mod commands;
 mod compiler;
-mod components;
 mod configuration;
 mod control;
-mod data_folder;
 mod exit;
-mod history;
 mod logging;
-mod pack_tests;
 mod progress;
-mod reload;
-mod remote;
-mod rollout;
-mod shadow;
 mod signals;
 mod summary;
-mod supervisor;
 mod waiting;
-mod watch;
 
 use std::process::ExitCode;
 

@@ -7,8 +7,9 @@ use wattle_pack::{ArtifactLimits, Invalid, PipelinePlan};
 use crate::builtin;
 use crate::cli::{DiagnosticFormat, GraphFormat, GraphOptions};
 use crate::commands::validate::show;
-use crate::configuration::{Configuration, catalog, environment};
+use crate::configuration::{catalog, load};
 use crate::exit::{Done, Failure, print};
+use wattle_supervisor::{Configuration, environment};
 
 pub(crate) fn graph(options: &GraphOptions, color: bool) -> Done {
     let refused = |invalid: Invalid| {
@@ -24,7 +25,7 @@ pub(crate) fn graph(options: &GraphOptions, color: bool) -> Done {
         let configuration = Configuration::File(path.into());
         let settings = configuration.settings();
         let catalog = catalog(&settings.data_dir, settings.artifacts)?;
-        let (plan, _) = configuration.load(&catalog, &builtin::library()).map_err(refused)?;
+        let (plan, _) = load(&configuration, &catalog, &builtin::library()).map_err(refused)?;
         for pipeline in &plan.pipelines {
             print(draw(pipeline).trim_end())?;
         }

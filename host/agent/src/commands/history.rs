@@ -1,9 +1,9 @@
 //! `wattle history`: what ran when, and why it changed.
 
 use crate::cli::HistoryOptions;
-use crate::commands::reload::data_dir;
+use crate::control::data_dir;
 use crate::exit::{Done, Failure, print, print_json};
-use crate::history::{self, Entry, Pipeline};
+use wattle_supervisor::history::{self, Entry, Pipeline};
 
 pub(crate) fn history(options: &HistoryOptions) -> Done {
     let folder = data_dir(&options.place)?;

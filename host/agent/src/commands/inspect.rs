@@ -7,8 +7,9 @@ use wattle_printable::Line;
 use wattle_runtime::Inspection;
 
 use crate::cli::InspectOptions;
-use crate::configuration::{catalog, environment};
+use crate::configuration::catalog;
 use crate::exit::{Done, Failure, print, print_json};
+use wattle_supervisor::environment;
 
 pub(crate) fn inspect(options: &InspectOptions) -> Done {
     let catalog = catalog(&wattle_pack::default_data_dir(&environment), ArtifactLimits::default())?;

@@ -24,9 +24,9 @@ use crate::cli::DiagnosticFormat;
 use crate::cli::pack::{LibraryOption, PackCommand};
 use crate::commands::registry::registry;
 use crate::commands::validate::show;
-use crate::configuration::{Configuration, environment};
 use crate::exit::{Done, Failure};
-use crate::remote::stored;
+use wattle_supervisor::stored;
+use wattle_supervisor::{Configuration, environment};
 
 pub(crate) fn pack(command: &PackCommand, color: bool) -> Done {
     match command {

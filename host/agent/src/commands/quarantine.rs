@@ -11,9 +11,10 @@ use wattle_topology::{QuarantineStore, Quarantined, TopologySettings, retry, san
 
 use crate::builtin;
 use crate::cli::{QuarantineCommand, QuarantinePlace, QuarantineSelection};
-use crate::configuration::{Configuration, catalog, environment};
-use crate::data_folder::lock;
+use crate::configuration::{catalog, load};
 use crate::exit::{Done, Failure, print, print_json, say};
+use wattle_supervisor::data_folder::lock;
+use wattle_supervisor::{Configuration, environment};
 
 /// Longest message that a list shows, in characters.
 const MESSAGE_CHARS: usize = 80;
@@ -134,11 +135,11 @@ fn retry_events(selection: &QuarantineSelection, config: &std::path::Path) -> Do
     let configuration = Configuration::File(config.to_owned());
     let agent = configuration.settings();
     // Two who write to the same files and checkpoints would spoil them.
-    let _lock = lock(&agent.data_dir)?;
+    let _lock = lock(&agent.data_dir).map_err(|error| Failure::config(error.to_string()))?;
     let store = find(&agent.data_dir, &selection.pipeline)?;
     let ids = select(&store, selection)?;
     let catalog = catalog(&agent.data_dir, agent.artifacts)?;
-    let (plan, _) = configuration.load(&catalog, &builtin::library()).map_err(|invalid| {
+    let (plan, _) = load(&configuration, &catalog, &builtin::library()).map_err(|invalid| {
         let all: Vec<String> = invalid.diagnostics.iter().map(|d| d.render(false)).collect();
         Failure::diagnostics(all.join("\n"))
     })?;

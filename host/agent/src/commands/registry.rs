@@ -14,8 +14,8 @@ use wattle_registry::files::{self, Files};
 use wattle_registry::{Image, archive as layout};
 
 use crate::cli::registry::RegistryCommand;
-use crate::configuration::{Configuration, environment};
 use crate::exit::{Done, Failure};
+use wattle_supervisor::{Configuration, environment};
 
 pub(crate) fn registry(command: &RegistryCommand) -> Done {
     match command {

@@ -1,36 +1,20 @@
 //! `wattle reload`: has a running agent load its configuration, and tells how that ended.
 
-use std::path::PathBuf;
-
 use hyper::Method;
 
-use crate::cli::{AgentPlace, ReloadOptions};
-use crate::configuration::{Configuration, environment};
-use crate::control::answer::Answer;
-use crate::control::client;
+use crate::cli::ReloadOptions;
+use crate::control::{self, data_dir};
 use crate::exit::{CONFIG, Done, FAILED, Failure, print, print_json, say};
+use wattle_supervisor::control::response::Response;
 
 pub(crate) fn reload(options: &ReloadOptions) -> Done {
-    let text = client::ask(&data_dir(&options.place)?, Method::POST, "/reload", options.timeout)?;
+    let text = control::send(&data_dir(&options.place)?, Method::POST, "/reload", options.timeout)?;
     show(&text, options.json)
-}
-
-/// The data folder of an agent.
-pub(crate) fn data_dir(place: &AgentPlace) -> Result<PathBuf, Failure> {
-    match (&place.data_dir, &place.config) {
-        (Some(folder), _) => Ok(folder.clone()),
-        (None, Some(config)) => {
-            // What is wrong in it, the agent tells; where its data is, must be known.
-            std::fs::metadata(config).map_err(|e| Failure::config(format!("`{}`: {e}", config.display())))?;
-            Ok(Configuration::File(config.clone()).settings().data_dir)
-        }
-        (None, None) => Ok(wattle_pack::default_data_dir(&environment)),
-    }
 }
 
 /// Prints an answer, and ends with the code that it means.
 pub(crate) fn show(text: &str, json: bool) -> Done {
-    let answer: Answer = serde_json::from_str(text)?;
+    let answer: Response = serde_json::from_str(text)?;
     if json {
         print_json(text.trim_end())?;
     } else {
@@ -39,7 +23,7 @@ pub(crate) fn show(text: &str, json: bool) -> Done {
     if !json {
         answer.notes.iter().for_each(|note| say(note));
     }
-    let Answer { generation, ms, error, emptied, .. } = answer;
+    let Response { generation, ms, error, emptied, .. } = answer;
     let error = error.unwrap_or_default();
     let failed = |code, message| Err(Failure::with(code, if json { String::new() } else { message }));
     match answer.outcome.as_str() {

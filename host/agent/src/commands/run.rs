@@ -1,25 +1,93 @@
 //! `wattle run`: the agent.
 
+use std::any::Any;
+use std::sync::Arc;
+use std::time::Instant;
+
+use wattle_pack::Diagnostic;
+use wattle_runtime::Runtime;
+use wattle_supervisor::{Frontend, Options, Report, StartError, Supervisor, requests};
+
+use crate::allocator::KeepPages;
+use crate::builtin;
 use crate::cli::RunOptions;
-use crate::configuration::Configuration;
-use crate::exit::{Done, Failure};
-use crate::supervisor::Supervisor;
+use crate::configuration::{self, PREVIEW};
+use crate::exit::{self, CONFIG, Done, FAILED, Failure};
+use crate::progress::Progress;
+use crate::signals;
+use crate::summary;
+use crate::waiting::Waiting;
 
 pub(crate) fn run(options: &RunOptions, color: bool) -> Done {
     check_memory()?;
     raise_descriptors();
-    let configuration = Configuration::of(options)?;
-    let supervisor = Supervisor::new(configuration, options, color)?;
+    let configuration = configuration::of(options)?;
+    let settings = Options { once: options.once, watch: !options.no_watch, workers: options.workers };
+    let library = builtin::library_for(options.locked);
+    let terminal = Box::new(Terminal { color });
+    let supervisor =
+        Supervisor::new(configuration, builtin::artifacts(), library, settings, terminal).map_err(not_started)?;
     // Two threads serve sources, sinks and timers; guests never run on them.
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).thread_name("wattle-io").enable_all().build()?;
-    let done = runtime.block_on(supervisor.run(options));
+    let done = runtime.block_on(supervise(supervisor, options));
     // A read of standard input cannot be interrupted; it must not hold up the end.
     runtime.shutdown_background();
     done
 }
 
-/// Lets the agent have as many files open as it may: the soft limit, often 1024, is there for old programs.
+/// Runs until the sources end or a signal asks for the end.
+async fn supervise(supervisor: Supervisor, options: &RunOptions) -> Done {
+    let (requester, requests) = requests();
+    // Before anything else, because a signal without a handler ends the process.
+    signals::handle(requester, supervisor.keeps_state())?;
+    let mut agent = supervisor.start(requests).await.map_err(not_started)?;
+    let observer = agent.observer().clone();
+    let progress = Progress::start(agent.is_bounded() && !options.quiet, &observer);
+    let end = agent.serve().await;
+    progress.end();
+    let waiting = Waiting::start("draining:", {
+        let (observer, until) = (observer.clone(), Instant::now() + agent.drain_timeout(&end));
+        move || Some(summary::render_left(&observer, until.saturating_duration_since(Instant::now())))
+    });
+    let Report { elapsed, is_closed, problems } = agent.drain(end).await;
+    drop(waiting);
+    if is_closed {
+        return Ok(());
+    }
+    if !options.quiet {
+        exit::say(&summary::render(&observer, elapsed));
+    }
+    if options.previews() {
+        exit::say(&summary::render_preview(&observer, PREVIEW.into()));
+    }
+    let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    if problems.is_empty() { Ok(()) } else { Err(Failure::new(problems.join("\n"))) }
+}
+
+/// Standard error, as the supervisor uses it.
+struct Terminal {
+    color: bool,
+}
+
+impl Frontend for Terminal {
+    fn show(&self, diagnostics: &[Diagnostic]) {
+        for diagnostic in diagnostics {
+            exit::say_styled(&diagnostic.render(self.color));
+        }
+    }
+
+    fn loading(&self, runtime: &Arc<Runtime>) -> Box<dyn Any> {
+        Box::new((KeepPages::new(), Waiting::compiling(runtime)))
+    }
+}
+
+fn not_started(error: StartError) -> Failure {
+    let code = if error.is_configuration() { CONFIG } else { FAILED };
+    Failure::with(code, error.to_string())
+}
+
+/// Raises the limit of open files as far as allowed: the soft limit, often 1024, is there for old programs.
 fn raise_descriptors() {
     match wattle_descriptors::raise() {
         Ok((before, after)) if before < after => tracing::debug!(before, after, "limit of open files raised"),
@@ -30,7 +98,7 @@ fn raise_descriptors() {
     }
 }
 
-/// Refuses to start where the control group leaves too little memory, and says so where it leaves little.
+/// Refuses to start where the control group leaves too little memory, and logs where it leaves little.
 fn check_memory() -> Done {
     let Some(bytes) = wattle_pack::memory_limit() else { return Ok(()) };
     let (mib, least_mib) = (bytes >> 20, wattle_pack::LEAST_BYTES >> 20);

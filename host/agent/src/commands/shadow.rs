@@ -6,16 +6,15 @@ use hyper::Method;
 use serde_json::Value;
 use wattle_printable::{Line, line};
 
-use super::reload::data_dir;
 use crate::cli::ShadowOptions;
-use crate::control::client;
+use crate::control::{self, data_dir};
 use crate::exit::{Done, Failure, print, print_json};
 
 /// The agent answers from memory, once it has ended what it is at.
 const PATIENCE: Duration = Duration::from_mins(1);
 
 pub(crate) fn shadow(options: &ShadowOptions) -> Done {
-    let text = client::ask(&data_dir(&options.place)?, Method::GET, "/shadow", PATIENCE)?;
+    let text = control::send(&data_dir(&options.place)?, Method::GET, "/shadow", PATIENCE)?;
     if options.json {
         return print_json(text.trim_end());
     }

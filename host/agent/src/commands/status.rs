@@ -11,11 +11,11 @@ use std::time::Duration;
 
 use hyper::Method;
 
-use crate::admin::status::Status;
 use crate::cli::{AgentPlace, Color, StatusOptions};
-use crate::configuration::Configuration;
 use crate::control;
 use crate::exit::{Done, FAILED, Failure, UNAVAILABLE, print_json, print_styled};
+use wattle_supervisor::Configuration;
+use wattle_supervisor::admin::status::Status;
 
 /// How long the agent may take. It answers from memory.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -26,7 +26,7 @@ pub(crate) fn status(options: &StatusOptions, color: Color) -> Done {
     let body = match &options.url {
         Some(url) => by_address(&client::address(url)?)?,
         // The socket is there with and without `[admin]`; its folder is closed to other users, whom the address is for.
-        None => match control::client::ask(&data_dir(options)?, Method::GET, "/status", PATIENCE) {
+        None => match control::send(&data_dir(options)?, Method::GET, "/status", PATIENCE) {
             Ok(body) => body,
             Err(unreached) => match &options.config {
                 Some(config) => by_address(&configured(config).map_err(|_| unreached)?)?,
@@ -57,7 +57,7 @@ fn by_address(address: &str) -> Result<String, Failure> {
 /// The data folder of the agent.
 fn data_dir(options: &StatusOptions) -> Result<PathBuf, Failure> {
     let place = AgentPlace { config: options.config.clone(), data_dir: options.data_dir.clone() };
-    super::reload::data_dir(&place)
+    control::data_dir(&place)
 }
 
 /// The address that a configuration names, as seen from this machine.

@@ -6,15 +6,16 @@ use wattle_pack::{Diagnostic, Severity};
 
 use crate::builtin;
 use crate::cli::{DiagnosticFormat, ValidateOptions};
-use crate::configuration::{Configuration, catalog};
+use crate::configuration::{catalog, load};
 use crate::exit::{Done, Failure, print, print_json, print_styled};
+use wattle_supervisor::Configuration;
 
 pub(crate) fn validate(options: &ValidateOptions, color: bool) -> Done {
     let path = options.config.path()?.unwrap_or(Path::new("agent.toml"));
     let configuration = Configuration::File(path.to_owned());
     let settings = configuration.settings();
     let catalog = catalog(&settings.data_dir, settings.artifacts)?;
-    let (summary, diagnostics) = match configuration.load(&catalog, &builtin::library_for(options.locked)) {
+    let (summary, diagnostics) = match load(&configuration, &catalog, &builtin::library_for(options.locked)) {
         Ok((plan, warnings)) => {
             let nodes: usize = plan.pipelines.iter().map(|p| p.nodes.len()).sum();
             let summary = format!(

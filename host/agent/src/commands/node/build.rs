@@ -10,7 +10,7 @@ use crate::exit::{Done, Failure, print};
 use crate::waiting::Waiting;
 
 use super::project::{Build, Need, Project, Step};
-use super::wrap::component_of;
+use super::wrap::{component_of, write_whole};
 
 pub(crate) fn build(options: &BuildOptions) -> Done {
     let project = Project::open(&options.project)?;
@@ -39,19 +39,6 @@ pub(crate) fn build_project(project: &Project) -> Result<usize, Failure> {
     let component = component_of(&bytes, &output)?;
     write_whole(&project.artifact(), &component)?;
     Ok(component.len())
-}
-
-/// Puts a file in place at once, so that an agent that watches it never reads half of it.
-pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Done {
-    if std::fs::read(path).is_ok_and(|old| old == bytes) {
-        return Ok(());
-    }
-    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        std::fs::create_dir_all(folder)?;
-    }
-    let new = path.with_extension("wasm.new");
-    std::fs::write(&new, bytes)?;
-    Ok(std::fs::rename(&new, path)?)
 }
 
 /// Everything that is missing, at once; else the programs by the name of their need.

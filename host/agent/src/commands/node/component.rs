@@ -8,9 +8,9 @@ use wattle_runtime::{Compiled, Runtime};
 use wattle_workbench::{Provided, Sandboxed};
 
 use crate::cli::node::ComponentOptions;
-use crate::configuration::environment;
 use crate::exit::Failure;
 use crate::waiting::Waiting;
+use wattle_supervisor::environment;
 
 use super::project::Project;
 

@@ -17,7 +17,7 @@ use wattle_cases::{Ran, Subject as _};
 
 use crate::cli::node::DevOptions;
 use crate::exit::{Done, Failure, print};
-use crate::watch::Watch;
+use wattle_supervisor::Watch;
 
 use super::build::build_project;
 use super::component::subject;

@@ -5,8 +5,6 @@ use std::path::Path;
 use crate::cli::node::WrapOptions;
 use crate::exit::{Done, Failure, print};
 
-use super::build::write_whole;
-
 pub(crate) fn wrap(options: &WrapOptions) -> Done {
     let bytes = std::fs::read(&options.module)
         .map_err(|error| Failure::new(format!("`{}`: {error}", options.module.display())))?;
@@ -21,4 +19,17 @@ pub(crate) fn component_of(bytes: &[u8], path: &Path) -> Result<Vec<u8>, Failure
         let hint = error.hint.map(|hint| format!("; {hint}")).unwrap_or_default();
         Failure::new(format!("`{}`: {}{hint}", path.display(), error.message))
     })
+}
+
+/// Puts a file in place at once, so that an agent that watches it never reads half of it.
+pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Done {
+    if std::fs::read(path).is_ok_and(|old| old == bytes) {
+        return Ok(());
+    }
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        std::fs::create_dir_all(folder)?;
+    }
+    let new = path.with_extension("wasm.new");
+    std::fs::write(&new, bytes)?;
+    Ok(std::fs::rename(&new, path)?)
 }

@@ -8,7 +8,7 @@ use wattle_cases::{compare, expectation};
 use wattle_pack::PackTest;
 
 use crate::exit::Failure;
-use crate::pack_tests::Observed;
+use wattle_supervisor::pack_tests::Observed;
 
 /// Writes the expectations of a test that are missing or not met, and answers with the names of their files.
 pub(super) fn update(folder: &Path, test: &PackTest, observed: &Observed) -> Result<Vec<String>, Failure> {

@@ -6,8 +6,9 @@ use wattle_pack::{LibraryEntry, PackUse};
 use super::{library, refused};
 use crate::builtin;
 use crate::cli::pack::ListOptions;
-use crate::configuration::{Configuration, catalog};
+use crate::configuration::{catalog, load};
 use crate::exit::{Done, Failure, print, print_json};
+use wattle_supervisor::Configuration;
 
 pub(super) fn list(options: &ListOptions, color: bool) -> Done {
     let packs = library(&options.library).list();
@@ -41,6 +42,6 @@ fn uses(options: &ListOptions, color: bool) -> Result<Vec<PackUse>, Failure> {
     let configuration = Configuration::File(config.clone());
     let settings = configuration.settings();
     let catalog = catalog(&settings.data_dir, settings.artifacts)?;
-    let (plan, _) = configuration.load(&catalog, &builtin::library()).map_err(|invalid| refused(&invalid, color))?;
+    let (plan, _) = load(&configuration, &catalog, &builtin::library()).map_err(|invalid| refused(&invalid, color))?;
     Ok(plan.packs)
 }

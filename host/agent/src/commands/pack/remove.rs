@@ -7,8 +7,9 @@ use wattle_pack::{LOCK_FILE, Lock};
 use super::{library_folder, refused};
 use crate::builtin;
 use crate::cli::pack::RemoveOptions;
-use crate::configuration::{Configuration, catalog};
+use crate::configuration::{catalog, load};
 use crate::exit::{Done, Failure, print};
+use wattle_supervisor::Configuration;
 
 pub(super) fn remove(options: &RemoveOptions, color: bool) -> Done {
     let Some((name, version)) = options.pack.split_once('@') else {
@@ -46,7 +47,7 @@ fn user(config: &Path, name: &str, version: &str, color: bool) -> Result<Option<
     let settings = configuration.settings();
     let catalog = catalog(&settings.data_dir, settings.artifacts)?;
     // A configuration that is invalid uses nothing that could be told.
-    let Ok((plan, _)) = configuration.load(&catalog, &builtin::library()) else { return Ok(None) };
+    let Ok((plan, _)) = load(&configuration, &catalog, &builtin::library()) else { return Ok(None) };
     let used = plan.packs.iter().find(|used| used.name == name && used.version.to_string() == version);
     Ok(used.map(|used| format!("which names it as `{}`", used.reference)))
 }

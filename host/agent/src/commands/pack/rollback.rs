@@ -5,9 +5,9 @@ use wattle_pack::{Invalid, LOCK_FILE, Library, Lock, Pin};
 use super::refused;
 use crate::builtin;
 use crate::cli::pack::RollbackOptions;
-use crate::configuration::Configuration;
 use crate::exit::{Done, Failure, print};
-use crate::remote::stored;
+use wattle_supervisor::Configuration;
+use wattle_supervisor::stored;
 
 pub(super) fn rollback(options: &RollbackOptions, color: bool) -> Done {
     let path = options.config.with_file_name(LOCK_FILE);

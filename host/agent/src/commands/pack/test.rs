@@ -9,8 +9,8 @@ use crate::cli::pack::TestOptions;
 use crate::commands::tally::Tally;
 use crate::configuration::plain_catalog;
 use crate::exit::{Done, Failure};
-use crate::pack_tests::Bench;
 use crate::waiting::Waiting;
+use wattle_supervisor::pack_tests::Bench;
 
 pub(super) fn test(options: &TestOptions, color: bool) -> Done {
     let folder = Path::new(&options.pack);

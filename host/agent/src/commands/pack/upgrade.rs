@@ -12,9 +12,10 @@ use super::refused;
 use super::view::view;
 use crate::builtin;
 use crate::cli::pack::UpgradeOptions;
-use crate::configuration::{Configuration, catalog};
+use crate::configuration::{catalog, load};
 use crate::exit::{Done, Failure, print};
-use crate::remote::stored;
+use wattle_supervisor::Configuration;
+use wattle_supervisor::stored;
 
 pub(super) fn upgrade(options: &UpgradeOptions, color: bool) -> Done {
     let path = options.config.with_file_name(LOCK_FILE);
@@ -26,7 +27,7 @@ pub(super) fn upgrade(options: &UpgradeOptions, color: bool) -> Done {
     let settings = configuration.settings();
     let catalog = catalog(&settings.data_dir, settings.artifacts)?;
     let free = builtin::library().with_pinning(Pinning::Ignored(names.clone()));
-    let (plan, _) = configuration.load(&catalog, &free).map_err(|invalid| refused(&invalid, color))?;
+    let (plan, _) = load(&configuration, &catalog, &free).map_err(|invalid| refused(&invalid, color))?;
     if let Some(name) = options.name.as_ref().filter(|name| plan.packs.iter().all(|used| used.name != **name)) {
         return Err(Failure::config(format!("`{}` uses no pack `{name}`", options.config.display())));
     }

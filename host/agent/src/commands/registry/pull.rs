@@ -9,7 +9,7 @@ use wattle_registry::{Client, Reference, Store};
 use super::{distrusted, settings};
 use crate::cli::registry::PullOptions;
 use crate::exit::{Done, print};
-use crate::remote::client_options;
+use wattle_supervisor::client_options;
 
 pub(crate) fn pull(options: &PullOptions) -> Done {
     let reference: Reference = options.reference.parse()?;

@@ -5,7 +5,7 @@ use wattle_registry::{Client, Reference};
 use super::{image, settings};
 use crate::cli::registry::PushOptions;
 use crate::exit::{Done, print};
-use crate::remote::client_options;
+use wattle_supervisor::client_options;
 
 pub(crate) fn push(options: &PushOptions) -> Done {
     let reference: Reference = options.reference.parse()?;

@@ -8,8 +8,8 @@ use wattle_registry::sign::SecretKey;
 
 use super::{read_folder, refused};
 use crate::cli::registry::SignOptions;
-use crate::configuration::environment;
 use crate::exit::{Done, Failure, print};
+use wattle_supervisor::environment;
 
 pub(crate) fn sign(options: &SignOptions) -> Done {
     let secret = match (&options.key, environment("WATTLE_SIGN_KEY")) {

@@ -8,7 +8,7 @@ use wattle_printable::{Line, line};
 use super::table::Align::{Left, Right};
 use super::table::table;
 use super::units::{ago, size};
-use crate::admin::status::{Backlog, Queue, Registry, Status};
+use wattle_supervisor::admin::status::{Backlog, Queue, Registry, Status};
 
 /// Renders a status.
 pub(crate) fn render(status: &Status, color: bool) -> String {
@@ -302,7 +302,7 @@ fn fill(queue: &Queue) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::admin::status::{
+    use wattle_supervisor::admin::status::{
         Canary, Fault, LastFailure, LastReload, Node, Pipeline, Quarantined, Reloads, Sink, Source,
     };
 

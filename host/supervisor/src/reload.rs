@@ -14,10 +14,9 @@ use wattle_runtime::Catalog;
 use wattle_topology::{Swapped, Topology};
 
 use crate::admin::{Admin, Outcome, State};
-use crate::allocator::KeepPages;
 use crate::configuration::Configuration;
-use crate::control::answer::Answer;
-use crate::exit;
+use crate::control::response::Response;
+use crate::frontend::Frontend;
 use crate::history::{Entry, History};
 use crate::pack_tests::PackTests;
 use crate::remote::Remotes;
@@ -25,20 +24,20 @@ use crate::rollout::{Decision, Rollout, version_name};
 use crate::shadow;
 use crate::watch::{Change, Watch};
 
-/// Why a configuration is loaded anew.
+/// ReloadCause a configuration is loaded anew.
 #[derive(Clone, Debug)]
-pub(crate) enum Why {
+pub(crate) enum ReloadCause {
     /// Files changed.
     Changed(Change),
     /// SIGHUP.
     Signal,
     /// `wattle reload`.
-    Asked,
+    Command,
     /// A tag in a registry names another image.
     Registry,
 }
 
-impl fmt::Display for Why {
+impl fmt::Display for ReloadCause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Changed(change) => {
@@ -46,7 +45,7 @@ impl fmt::Display for Why {
                 write!(f, "changed: {}", names.into_iter().collect::<Vec<_>>().join(", "))
             }
             Self::Signal => f.write_str("SIGHUP"),
-            Self::Asked => f.write_str("wattle reload"),
+            Self::Command => f.write_str("wattle reload"),
             Self::Registry => f.write_str("a pack in a registry changed"),
         }
     }
@@ -59,12 +58,12 @@ pub(crate) struct Loader {
     pub(crate) library: Library,
     /// Packs of registries, which the library knows too.
     pub(crate) remotes: Remotes,
-    pub(crate) color: bool,
+    pub(crate) frontend: Box<dyn Frontend>,
 }
 
 impl Loader {
     pub(crate) fn load(&self) -> Result<(Plan, Vec<Diagnostic>), Invalid> {
-        let _pages = KeepPages::new();
+        let _loading = self.frontend.loading(self.catalog.runtime());
         // Compiling takes its time; the workers have threads of their own.
         tokio::task::block_in_place(|| {
             let loaded =
@@ -87,9 +86,7 @@ impl Loader {
     }
 
     pub(crate) fn show(&self, diagnostics: &[Diagnostic]) {
-        for diagnostic in diagnostics {
-            exit::say_styled(&diagnostic.render(self.color));
-        }
+        self.frontend.show(diagnostics);
     }
 }
 
@@ -110,17 +107,17 @@ pub(crate) struct Running {
 
 impl Running {
     /// Loads the configuration anew and swaps to it. `None` if a change that came early was not whole, and is waited for.
-    pub(crate) async fn reload(&mut self, loader: &Loader, why: Why) -> Option<Answer> {
+    pub(crate) async fn reload(&mut self, loader: &Loader, why: ReloadCause) -> Option<Response> {
         let since = Instant::now();
         let loaded = loader.load();
         let why = match (why, &loaded, &mut self.watch) {
-            (Why::Changed(change), Err(_), Some(watch)) if change.is_early => {
+            (ReloadCause::Changed(change), Err(_), Some(watch)) if change.is_early => {
                 watch.wait_for_more(change);
                 return None;
             }
             (why, ..) => why,
         };
-        let mut answer = match loaded {
+        let mut response = match loaded {
             Ok((plan, warnings)) => {
                 loader.show(&warnings);
                 self.follow(&plan.files);
@@ -132,9 +129,9 @@ impl Running {
                 self.refuse(Outcome::Invalid, &format!("{invalid}; see the log"), &why).with(&invalid.diagnostics)
             }
         };
-        loader.remotes.poller().settle(answer.error.is_none());
-        answer.ms = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
-        Some(answer)
+        loader.remotes.poller().settle(response.error.is_none());
+        response.ms = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
+        Some(response)
     }
 
     fn follow(&mut self, files: &BTreeSet<PathBuf>) {
@@ -144,7 +141,7 @@ impl Running {
     }
 
     /// Runs what was loaded, with what was decided about its pipelines.
-    async fn take_up(&mut self, loader: &Loader, loaded: Plan, why: &Why, since: Instant) -> Answer {
+    async fn take_up(&mut self, loader: &Loader, loaded: Plan, why: &ReloadCause, since: Instant) -> Response {
         let plan = self.rollout.apply(loaded.clone());
         let notes = self.rollout.notes(&loaded);
         Rollout::log_notes(&notes);
@@ -155,17 +152,17 @@ impl Running {
             tracing::info!(generation, %why, "nothing changed");
             self.state.note_reload(Outcome::Unchanged, None);
             self.loaded = loaded;
-            return Answer { notes, ..self.answer(Outcome::Unchanged, None) };
+            return Response { notes, ..self.response(Outcome::Unchanged, None) };
         }
         if plan.agent.pack_tests
-            && let Err(failed) = self.tests.pass(loader, &self.plan, &plan)
+            && let Err(failed) = self.tests.pass(&loader.catalog, &loader.library, &self.plan, &plan)
         {
             return self.refuse(Outcome::Failed, &failed, why);
         }
         match self.change(plan, &why.to_string(), Outcome::Applied.name(), since).await {
             Ok(emptied) => {
                 self.loaded = loaded;
-                Answer { emptied, notes, ..self.answer(Outcome::Applied, None) }
+                Response { emptied, notes, ..self.response(Outcome::Applied, None) }
             }
             Err(error) => self.refuse(Outcome::Failed, &error, why),
         }
@@ -202,7 +199,7 @@ impl Running {
     }
 
     /// Rolls pipelines back, one or all that can be, because somebody asked for it.
-    pub(crate) async fn roll_back(&mut self, pipeline: Option<String>) -> Answer {
+    pub(crate) async fn roll_back(&mut self, pipeline: Option<String>) -> Response {
         let since = Instant::now();
         let all = pipeline.map_or_else(|| self.rollout.reversible(&self.plan), |name| vec![name]);
         let (mut errors, mut notes) = (Vec::new(), Vec::new());
@@ -220,7 +217,7 @@ impl Running {
         let outcome = if errors.is_empty() { Outcome::Applied } else { Outcome::Failed };
         let error = (!errors.is_empty()).then(|| errors.join("; "));
         let ms = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
-        Answer { ms, notes, ..self.answer(outcome, error) }
+        Response { ms, notes, ..self.response(outcome, error) }
     }
 
     /// Promotes a canary, or rolls a pipeline back. Answers with what ran and what runs now.
@@ -265,7 +262,7 @@ impl Running {
     }
 
     /// Notes that what runs stays.
-    fn refuse(&self, outcome: Outcome, error: &str, why: &Why) -> Answer {
+    fn refuse(&self, outcome: Outcome, error: &str, why: &ReloadCause) -> Response {
         let generation = self.topology.generation();
         match outcome {
             Outcome::Invalid => {
@@ -276,11 +273,16 @@ impl Running {
         self.state.note_reload(outcome, Some(error.to_owned()));
         let entry = Entry::new(generation, outcome.name(), why.to_string());
         self.history.add(&Entry { error: Some(error.to_owned()), ..entry });
-        self.answer(outcome, Some(error.to_owned()))
+        self.response(outcome, Some(error.to_owned()))
     }
 
-    fn answer(&self, outcome: Outcome, error: Option<String>) -> Answer {
-        Answer { outcome: outcome.name().into(), generation: self.topology.generation(), error, ..Answer::default() }
+    fn response(&self, outcome: Outcome, error: Option<String>) -> Response {
+        Response {
+            outcome: outcome.name().into(),
+            generation: self.topology.generation(),
+            error,
+            ..Response::default()
+        }
     }
 }
 

@@ -20,43 +20,45 @@ const MAX_BYTES: u64 = 1 << 20;
 /// A generation that began, or one that did not.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub(crate) struct Entry {
+pub struct Entry {
     /// RFC 3339.
-    pub(crate) at: String,
+    pub at: String,
     /// The generation that ran from then on.
-    pub(crate) generation: u64,
+    pub generation: u64,
     /// `started`, `applied`, `invalid`, `failed`, `promoted` or `rolled-back`.
-    pub(crate) what: String,
+    pub what: String,
     /// What it was for: which files changed, who asked.
-    pub(crate) why: String,
+    pub why: String,
     /// What was wrong.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) error: Option<String>,
+    pub error: Option<String>,
     /// Nodes that began with nothing instead of the state of their predecessors.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(crate) emptied: Vec<String>,
+    pub emptied: Vec<String>,
     /// What ran from then on; empty where nothing changed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(crate) pipelines: Vec<Pipeline>,
+    pub pipelines: Vec<Pipeline>,
 }
 
 /// A pipeline as it ran.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub(crate) struct Pipeline {
-    pub(crate) name: String,
+pub struct Pipeline {
+    /// Its name.
+    pub name: String,
     /// Name of its pack; none for a graph written inline.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) pack: Option<String>,
+    pub pack: Option<String>,
+    /// Version of its pack.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) version: Option<String>,
+    pub version: Option<String>,
     /// Digest of its pack's files.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) digest: Option<String>,
+    pub digest: Option<String>,
     /// Digest of what it does: its graph, options and artifacts.
-    pub(crate) fingerprint: String,
+    pub fingerprint: String,
     /// Name and digest of each node's artifact.
-    pub(crate) artifacts: Vec<(String, String)>,
+    pub artifacts: Vec<(String, String)>,
 }
 
 impl Entry {
@@ -139,7 +141,7 @@ fn shorten(path: &Path) -> io::Result<()> {
 /// # Errors
 ///
 /// The file cannot be read.
-pub(crate) fn read(data_dir: &Path) -> io::Result<Vec<Entry>> {
+pub fn read(data_dir: &Path) -> io::Result<Vec<Entry>> {
     let text = fs::read_to_string(data_dir.join(FILE))?;
     Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
 }

@@ -16,11 +16,11 @@ use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 use parking_lot::Mutex;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
-pub(crate) use self::settle::Change;
+pub use self::settle::Change;
 use self::settle::{Settle, Step};
 
 /// Watches the files of a plan.
-pub(crate) struct Watch {
+pub struct Watch {
     watcher: RecommendedWatcher,
     folders: BTreeSet<PathBuf>,
     files: Arc<Mutex<BTreeSet<PathBuf>>>,
@@ -30,7 +30,7 @@ pub(crate) struct Watch {
 
 impl Watch {
     /// Watches nothing yet. `alone` is the file that is often saved by itself: the configuration.
-    pub(crate) fn new(alone: &Path) -> notify::Result<Self> {
+    pub fn new(alone: &Path) -> notify::Result<Self> {
         let files: Arc<Mutex<BTreeSet<PathBuf>>> = Arc::default();
         let (sender, steps) = unbounded_channel();
         let known = files.clone();
@@ -52,7 +52,7 @@ impl Watch {
     }
 
     /// Watches these files and folders from now on. One that does not exist is noticed when it comes.
-    pub(crate) fn set(&mut self, files: &BTreeSet<PathBuf>) {
+    pub fn set(&mut self, files: &BTreeSet<PathBuf>) {
         let mut all = BTreeSet::new();
         let mut folders = BTreeSet::new();
         let links: BTreeSet<PathBuf> = files.iter().flat_map(|file| links(file)).collect();
@@ -99,7 +99,7 @@ impl Watch {
     /// # Cancel safety
     ///
     /// Nothing is forgotten if the wait is cancelled.
-    pub(crate) async fn changed(&mut self) -> Change {
+    pub async fn changed(&mut self) -> Change {
         loop {
             let until = self.settle.deadline();
             let settled = async {

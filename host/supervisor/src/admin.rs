@@ -22,15 +22,15 @@ mod names;
 mod process;
 mod rates;
 mod state;
-pub(crate) mod status;
+pub mod status;
 
 use std::sync::Arc;
 
 use wattle_pack::AdminSettings;
 
-use self::listener::{ListenError, Listener};
+pub use self::listener::ListenError;
+use self::listener::Listener;
 pub(crate) use self::state::{Outcome, State};
-pub(crate) use self::status::rfc3339;
 
 /// The listener, if there is one, and where it was told to be.
 pub(crate) struct Admin {

@@ -1,18 +1,17 @@
-//! Packs of registries for the agent: how registries are spoken to, and the thread that polls them.
+//! Packs of registries for the agent: the options of the client, and the thread that polls tags.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
 
 use tokio::sync::Notify;
-use wattle_pack::{RegistrySettings, Remote};
+use wattle_pack::RegistrySettings;
 use wattle_registry::client::{ClientOptions, RegistryOptions};
 use wattle_registry::{Credentials, Poller, Store};
 
 use crate::configuration::{Configuration, environment};
 
-/// What a configuration says of registries, as a client takes it.
-pub(crate) fn client_options(settings: &RegistrySettings) -> ClientOptions {
+/// The options of a registry client from those of a configuration.
+pub fn client_options(settings: &RegistrySettings) -> ClientOptions {
     let host = |(name, host): &(String, wattle_pack::RegistryHost)| {
         let login = host.login.clone();
         let credentials = login.map(|(username, password)| Credentials { username, password });
@@ -20,11 +19,6 @@ pub(crate) fn client_options(settings: &RegistrySettings) -> ClientOptions {
     };
     let registries: BTreeMap<String, RegistryOptions> = settings.hosts.iter().map(host).collect();
     ClientOptions { registries, timeout: settings.timeout, env: Arc::new(environment) }
-}
-
-/// What was pulled to a data folder, for those who pull nothing.
-pub(crate) fn stored(data_dir: &Path) -> Arc<dyn Remote> {
-    Arc::new(Store::new(data_dir))
 }
 
 /// The packs of registries that an agent uses, polled until this goes.

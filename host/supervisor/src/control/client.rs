@@ -1,7 +1,7 @@
 //! One request to the control socket.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use http_body_util::{BodyExt as _, Empty, Limited};
@@ -13,34 +13,46 @@ use tokio::net::UnixStream;
 use tokio::time::timeout;
 
 use super::SOCKET;
-use crate::exit::{Failure, UNAVAILABLE};
 
 /// Most bytes of an answer.
 const MAX_BODY_BYTES: usize = 64 << 20;
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
 
-/// Sends a request to the agent of a data folder, and gives its answer, which is JSON.
+/// Why a request got no response.
+#[derive(Debug, thiserror::Error)]
+pub enum RequestError {
+    /// No agent runs with this data folder, or it does not respond as one.
+    #[error("no agent answers at `{}`: {error}; is it running with this data folder?", .socket.display())]
+    Unavailable {
+        /// The control socket.
+        socket: PathBuf,
+        /// What is wrong.
+        error: String,
+    },
+    /// The agent did not respond in time.
+    #[error("the agent did not answer within {timeout:?}; it may still do what it was asked to")]
+    Timeout {
+        /// How long the client waited.
+        timeout: Duration,
+    },
+    /// The client cannot start.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+/// Sends a request to the agent of a data folder, and returns the response, which is JSON.
 ///
 /// # Errors
 ///
-/// No agent runs there, or it does not answer in time.
-pub(crate) fn ask(data_dir: &Path, method: Method, path: &str, patience: Duration) -> Result<String, Failure> {
+/// No agent runs there, or it does not respond in time.
+pub fn send(data_dir: &Path, method: Method, path: &str, limit: Duration) -> Result<String, RequestError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let asked = runtime.block_on(async { timeout(patience, request(data_dir, method, path)).await });
-    let place = data_dir.join(SOCKET);
-    let failed = |code, message: String| Failure::with(code, message);
-    match asked {
-        Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(error)) => {
-            let message =
-                format!("no agent answers at `{}`: {error}; is it running with this data folder?", place.display());
-            Err(failed(UNAVAILABLE, message))
-        }
-        Err(_) => {
-            let message = format!("the agent did not answer within {patience:?}; it may still do what it was asked to");
-            Err(failed(crate::exit::FAILED, message))
-        }
+    let response = runtime.block_on(async { timeout(limit, request(data_dir, method, path)).await });
+    match response {
+        Ok(Ok(response)) => Ok(response),
+        Ok(Err(error)) => Err(RequestError::Unavailable { socket: data_dir.join(SOCKET), error: error.to_string() }),
+        Err(_) => Err(RequestError::Timeout { timeout: limit }),
     }
 }
 

@@ -3,33 +3,58 @@
 use std::fs::{self, DirBuilder, File, Metadata, OpenOptions, Permissions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
-use std::path::Path;
-
-use crate::exit::Failure;
+use std::path::{Path, PathBuf};
 
 /// The lock file in the data folder.
 const LOCK: &str = "lock";
 
-/// Creates the data folder with mode 0700, or tightens it, and keeps a second agent out of it for as long as the file
+/// Why the agent cannot use a data folder.
+#[derive(Debug, thiserror::Error)]
+pub enum DataFolderError {
+    /// It cannot be created.
+    #[error("data folder `{}` cannot be created: {error}; {HINT}", .path.display())]
+    Create {
+        /// The data folder.
+        path: PathBuf,
+        /// What is wrong.
+        error: io::Error,
+    },
+    /// It cannot be locked.
+    #[error("data folder `{}` cannot be locked: {error}; {HINT}", .path.display())]
+    Lock {
+        /// The data folder.
+        path: PathBuf,
+        /// What is wrong.
+        error: io::Error,
+    },
+    /// Another agent uses it.
+    #[error(
+        "data folder `{}` is used by another agent; stop that one, or set [agent] data_dir to another folder",
+        .path.display()
+    )]
+    InUse {
+        /// The data folder.
+        path: PathBuf,
+    },
+}
+
+const HINT: &str = "set [agent] data_dir or WATTLE_DATA_DIR to a folder that this user may write";
+
+/// Creates the data folder with mode 0700, or restricts it, and keeps a second agent out of it for as long as the file
 /// lives.
-pub(crate) fn lock(data_dir: &Path) -> Result<File, Failure> {
-    let wrong = |what: &str, error: &io::Error| {
-        let hint = "set [agent] data_dir or WATTLE_DATA_DIR to a folder that this user may write";
-        Failure::config(format!("data folder `{}` {what}: {error}; {hint}", data_dir.display()))
-    };
-    create(data_dir).map_err(|e| wrong("cannot be created", &e))?;
-    let path = data_dir.join(LOCK);
-    let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path);
-    let file = file.map_err(|e| wrong("cannot be locked", &e))?;
+///
+/// # Errors
+///
+/// The folder cannot be created or locked, or another agent uses it.
+pub fn lock(data_dir: &Path) -> Result<File, DataFolderError> {
+    let path = || data_dir.to_owned();
+    create(data_dir).map_err(|error| DataFolderError::Create { path: path(), error })?;
+    let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(data_dir.join(LOCK));
+    let file = file.map_err(|error| DataFolderError::Lock { path: path(), error })?;
     match file.try_lock() {
         Ok(()) => {}
-        Err(fs::TryLockError::WouldBlock) => {
-            return Err(Failure::config(format!(
-                "data folder `{}` is used by another agent; stop that one, or set [agent] data_dir to another folder",
-                data_dir.display()
-            )));
-        }
-        Err(fs::TryLockError::Error(error)) => return Err(wrong("cannot be locked", &error)),
+        Err(fs::TryLockError::WouldBlock) => return Err(DataFolderError::InUse { path: path() }),
+        Err(fs::TryLockError::Error(error)) => return Err(DataFolderError::Lock { path: path(), error }),
     }
     // An agent of an earlier version created it with another mode, so that any user could hold the lock.
     if let Ok(metadata) = file.metadata()
@@ -108,7 +133,7 @@ mod tests {
         let _lock = lock(&folder).ok().unwrap();
         assert_eq!(mode(&folder), 0o700);
         assert_eq!(mode(&folder.join(LOCK)), 0o600);
-        assert!(lock(&folder).is_err_and(|failure| failure.message.contains("used by another agent")));
+        assert!(lock(&folder).is_err_and(|error| matches!(error, DataFolderError::InUse { .. })));
     }
 
     #[test]

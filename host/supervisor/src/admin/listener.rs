@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,11 +31,25 @@ const CONNECTION_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long to wait when a connection cannot be accepted, which is when there are too many open files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Why nothing listens.
+/// Why the admin listener cannot listen.
 #[derive(Debug, thiserror::Error)]
-#[error("{message}")]
-pub(crate) struct ListenError {
-    message: String,
+pub enum ListenError {
+    /// Another program uses the address.
+    #[error(
+        "admin address `{address}` is taken; stop the program that listens there, or set another `listen` in [admin]"
+    )]
+    Taken {
+        /// The address of the configuration.
+        address: SocketAddr,
+    },
+    /// The system refuses the address.
+    #[error("cannot listen on admin address `{address}`: {error}; set another `listen` in [admin]")]
+    Refused {
+        /// The address of the configuration.
+        address: SocketAddr,
+        /// What is wrong.
+        error: io::Error,
+    },
 }
 
 /// A listener that serves requests until it is closed.
@@ -48,17 +63,11 @@ impl Listener {
         let bound = async {
             let listener = TcpListener::bind(address).await?;
             let at = listener.local_addr()?;
-            std::io::Result::Ok((listener, at))
+            io::Result::Ok((listener, at))
         };
-        let (listener, at) = bound.await.map_err(|error| {
-            let message = match error.kind() {
-                std::io::ErrorKind::AddrInUse => format!(
-                    "admin address `{address}` is taken; stop the program that listens there, or set another `listen` \
-                     in [admin]"
-                ),
-                _ => format!("cannot listen on admin address `{address}`: {error}; set another `listen` in [admin]"),
-            };
-            ListenError { message }
+        let (listener, at) = bound.await.map_err(|error| match error.kind() {
+            io::ErrorKind::AddrInUse => ListenError::Taken { address },
+            _ => ListenError::Refused { address, error },
         })?;
         tracing::info!(address = %at, "admin listening");
         let (stop, stopped) = oneshot::channel();

@@ -1,8 +1,10 @@
 //! `/status`: what the agent does now, for people and their scripts.
 
+#![expect(missing_docs, reason = "names of fields are those of the JSON document, which says what they are")]
+
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 use wattle_registry::PollState;
@@ -11,234 +13,235 @@ use wattle_topology::{Buffer, Component, ComponentState, Observer, canary_name};
 use super::process::Process;
 use super::state::{CanaryInfo, Outcome, PipelineInfo, State};
 use crate::shadow;
+use crate::time::rfc3339;
 
 /// The whole answer. Fields are only ever added; a reader must pass over those that it does not know.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
-pub(crate) struct Status {
-    pub(crate) version: String,
+pub struct Status {
+    pub version: String,
     /// `starting`, `running` or `draining`.
-    pub(crate) phase: String,
-    pub(crate) ready: bool,
+    pub phase: String,
+    pub ready: bool,
     /// Why it is not ready.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) reason: Option<String>,
-    pub(crate) pid: u32,
+    pub reason: Option<String>,
+    pub pid: u32,
     /// RFC 3339, as all times here.
-    pub(crate) started_at: String,
-    pub(crate) uptime_seconds: f64,
-    pub(crate) config: String,
-    pub(crate) workers: usize,
-    pub(crate) cpu_seconds: f64,
-    pub(crate) resident_memory_bytes: u64,
-    pub(crate) generation: u64,
-    pub(crate) loaded_at: String,
-    pub(crate) reloads: Reloads,
-    pub(crate) sources: Vec<Source>,
-    pub(crate) pipelines: Vec<Pipeline>,
-    pub(crate) sinks: Vec<Sink>,
-    pub(crate) canaries: Vec<Canary>,
+    pub started_at: String,
+    pub uptime_seconds: f64,
+    pub config: String,
+    pub workers: usize,
+    pub cpu_seconds: f64,
+    pub resident_memory_bytes: u64,
+    pub generation: u64,
+    pub loaded_at: String,
+    pub reloads: Reloads,
+    pub sources: Vec<Source>,
+    pub pipelines: Vec<Pipeline>,
+    pub sinks: Vec<Sink>,
+    pub canaries: Vec<Canary>,
     /// What shadows found, by pipeline, without events.
-    pub(crate) shadows: BTreeMap<String, serde_json::Value>,
-    pub(crate) registries: Vec<Registry>,
+    pub shadows: BTreeMap<String, serde_json::Value>,
+    pub registries: Vec<Registry>,
     /// Quarantines that hold something.
-    pub(crate) quarantines: Vec<Quarantined>,
+    pub quarantines: Vec<Quarantined>,
 }
 
 /// A version that takes a share of a pipeline's batches.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
-pub(crate) struct Canary {
-    pub(crate) pipeline: String,
+pub struct Canary {
+    pub pipeline: String,
     /// As `name@version`; none for a graph written inline.
-    pub(crate) candidate: Option<String>,
+    pub candidate: Option<String>,
     /// Share of the batches that it takes, at most 1.
-    pub(crate) share: f64,
-    pub(crate) received_events: u64,
-    pub(crate) failed_events: u64,
-    pub(crate) faulted_batches: u64,
+    pub share: f64,
+    pub received_events: u64,
+    pub failed_events: u64,
+    pub faulted_batches: u64,
     /// How long it must do well before it is promoted.
-    pub(crate) promoted_after_seconds: f64,
+    pub promoted_after_seconds: f64,
     /// Events that it must have received before it is promoted.
-    pub(crate) min_events: u64,
+    pub min_events: u64,
 }
 
 /// What a sink has not delivered.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
-pub(crate) struct Backlog {
-    pub(crate) events: u64,
-    pub(crate) bytes: u64,
+pub struct Backlog {
+    pub events: u64,
+    pub bytes: u64,
     /// How long the oldest event has waited for this sink, as far as it is in memory.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) oldest_seconds: Option<f64>,
+    pub oldest_seconds: Option<f64>,
 }
 
 /// A pack of a registry.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
-pub(crate) struct Registry {
+pub struct Registry {
     /// As the configuration has it.
-    pub(crate) reference: String,
+    pub reference: String,
     /// Digest of the image that runs.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) digest: Option<String>,
+    pub digest: Option<String>,
     /// Digest of the image that the tag is, but that the configuration refuses.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) refused: Option<String>,
+    pub refused: Option<String>,
     /// When the registry last gave a good answer.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) answered_at: Option<String>,
-    pub(crate) unchanged_polls: u64,
-    pub(crate) changed_polls: u64,
-    pub(crate) failed_polls: u64,
+    pub answered_at: Option<String>,
+    pub unchanged_polls: u64,
+    pub changed_polls: u64,
+    pub failed_polls: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) error: Option<String>,
+    pub error: Option<String>,
 }
 
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
-pub(crate) struct Reloads {
-    pub(crate) applied: u64,
-    pub(crate) unchanged: u64,
-    pub(crate) invalid: u64,
-    pub(crate) failed: u64,
+pub struct Reloads {
+    pub applied: u64,
+    pub unchanged: u64,
+    pub invalid: u64,
+    pub failed: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) last: Option<LastReload>,
+    pub last: Option<LastReload>,
 }
 
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
-pub(crate) struct LastReload {
+pub struct LastReload {
     /// `applied`, `unchanged`, `invalid` or `failed`.
-    pub(crate) outcome: String,
-    pub(crate) at: String,
+    pub outcome: String,
+    pub at: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) error: Option<String>,
+    pub error: Option<String>,
 }
 
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
-pub(crate) struct Queue {
-    pub(crate) events: usize,
-    pub(crate) bytes: usize,
-    pub(crate) max_bytes: usize,
+pub struct Queue {
+    pub events: usize,
+    pub bytes: usize,
+    pub max_bytes: usize,
 }
 
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
-pub(crate) struct Source {
-    pub(crate) name: String,
+pub struct Source {
+    pub name: String,
     #[serde(rename = "type")]
-    pub(crate) type_name: String,
+    pub type_name: String,
     /// `starting`, `running`, `ended` or `failed`.
-    pub(crate) state: String,
+    pub state: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) error: Option<String>,
-    pub(crate) received_events: u64,
-    pub(crate) received_bytes: u64,
-    pub(crate) failures: u64,
+    pub error: Option<String>,
+    pub received_events: u64,
+    pub received_bytes: u64,
+    pub failures: u64,
     /// When the last input failed, and why.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) last_failure: Option<LastFailure>,
-    pub(crate) retried_batches: u64,
-    pub(crate) lost_events: u64,
+    pub last_failure: Option<LastFailure>,
+    pub retried_batches: u64,
+    pub lost_events: u64,
     /// Bytes of files that went away before they were read.
-    pub(crate) lost_bytes: u64,
+    pub lost_bytes: u64,
     /// Globs that find no file, each with the likely reason.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(crate) unmatched: Vec<String>,
-    pub(crate) buffer: Queue,
-    pub(crate) blocked_seconds: f64,
+    pub unmatched: Vec<String>,
+    pub buffer: Queue,
+    pub blocked_seconds: f64,
 }
 
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
-pub(crate) struct LastFailure {
-    pub(crate) at: String,
-    pub(crate) reason: String,
+pub struct LastFailure {
+    pub at: String,
+    pub reason: String,
 }
 
 /// A pipeline's events that could not be masked, whether or not the pipeline is still there.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
-pub(crate) struct Quarantined {
-    pub(crate) pipeline: String,
-    pub(crate) bytes: u64,
+pub struct Quarantined {
+    pub pipeline: String,
+    pub bytes: u64,
 }
 
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
-pub(crate) struct Pipeline {
-    pub(crate) name: String,
+pub struct Pipeline {
+    pub name: String,
     /// As `name@version`; none for a graph written inline.
-    pub(crate) pack: Option<String>,
-    pub(crate) received_events: u64,
-    pub(crate) received_bytes: u64,
-    pub(crate) split_parents: u64,
-    pub(crate) split_children: u64,
-    pub(crate) copied_events: u64,
-    pub(crate) delivered_events: u64,
-    pub(crate) failed_events: u64,
-    pub(crate) dropped_events: u64,
+    pub pack: Option<String>,
+    pub received_events: u64,
+    pub received_bytes: u64,
+    pub split_parents: u64,
+    pub split_children: u64,
+    pub copied_events: u64,
+    pub delivered_events: u64,
+    pub failed_events: u64,
+    pub dropped_events: u64,
     /// Received events a second, over the last ten.
-    pub(crate) events_per_second: f64,
-    pub(crate) bytes_per_second: f64,
-    pub(crate) nodes: Vec<Node>,
+    pub events_per_second: f64,
+    pub bytes_per_second: f64,
+    pub nodes: Vec<Node>,
 }
 
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
-pub(crate) struct Node {
-    pub(crate) name: String,
+pub struct Node {
+    pub name: String,
     /// As `type@version`.
     #[serde(rename = "type")]
-    pub(crate) type_name: String,
-    pub(crate) received_events: u64,
-    pub(crate) failed_events: u64,
-    pub(crate) dropped_events: u64,
-    pub(crate) quarantined_events: u64,
+    pub type_name: String,
+    pub received_events: u64,
+    pub failed_events: u64,
+    pub dropped_events: u64,
+    pub quarantined_events: u64,
     /// Values that a masking node masked, by rule.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub(crate) masked_values: BTreeMap<String, u64>,
+    pub masked_values: BTreeMap<String, u64>,
     /// What another node counted itself, by name.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub(crate) counts: BTreeMap<String, u64>,
-    pub(crate) calls: u64,
-    pub(crate) call_seconds: f64,
-    pub(crate) memory_bytes: u64,
-    pub(crate) faults: Vec<Fault>,
+    pub counts: BTreeMap<String, u64>,
+    pub calls: u64,
+    pub call_seconds: f64,
+    pub memory_bytes: u64,
+    pub faults: Vec<Fault>,
 }
 
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
-pub(crate) struct Fault {
-    pub(crate) kind: String,
+pub struct Fault {
+    pub kind: String,
     /// `guest` or `host`.
-    pub(crate) blame: String,
-    pub(crate) count: u64,
+    pub blame: String,
+    pub count: u64,
 }
 
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
-pub(crate) struct Sink {
-    pub(crate) name: String,
+pub struct Sink {
+    pub name: String,
     #[serde(rename = "type")]
-    pub(crate) type_name: String,
+    pub type_name: String,
     /// `running`, `retrying` or `failed`.
-    pub(crate) state: String,
+    pub state: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) error: Option<String>,
+    pub error: Option<String>,
     /// How long its attempts have failed.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) retrying_seconds: Option<f64>,
-    pub(crate) backlog: Backlog,
-    pub(crate) received_events: u64,
-    pub(crate) delivered_events: u64,
-    pub(crate) delivered_bytes: u64,
-    pub(crate) failed_events: u64,
-    pub(crate) retries: u64,
-    pub(crate) buffer: Queue,
+    pub retrying_seconds: Option<f64>,
+    pub backlog: Backlog,
+    pub received_events: u64,
+    pub delivered_events: u64,
+    pub delivered_bytes: u64,
+    pub failed_events: u64,
+    pub retries: u64,
+    pub buffer: Queue,
 }
 
 /// Reads the status of this moment.
@@ -303,11 +306,6 @@ fn registry((reference, state): (String, PollState)) -> Registry {
 
 fn load(count: &AtomicU64) -> u64 {
     count.load(Ordering::Relaxed)
-}
-
-pub(crate) fn rfc3339(time: SystemTime) -> String {
-    let seconds = time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    wattle_batch::format_rfc3339(i64::try_from(seconds).unwrap_or(0).saturating_mul(1_000_000_000))
 }
 
 fn is_there<S>(component: &Component<S>) -> bool {

@@ -11,10 +11,8 @@ use wattle_pack::{Expectations, Framing, Library, PackTest, PipelinePlan, Plan};
 use wattle_runtime::Catalog;
 use wattle_topology::{run_offline, sandboxed};
 
-use crate::reload::Loader;
-
 /// Runs tests of one pack. A pipeline is built once for all tests with the same parameters.
-pub(crate) struct Bench<'a> {
+pub struct Bench<'a> {
     pack: &'a str,
     catalog: &'a Catalog,
     library: &'a Library,
@@ -23,7 +21,7 @@ pub(crate) struct Bench<'a> {
 
 impl<'a> Bench<'a> {
     /// For a pack as a command line names it.
-    pub(crate) fn new(pack: &'a str, catalog: &'a Catalog, library: &'a Library) -> Self {
+    pub fn new(pack: &'a str, catalog: &'a Catalog, library: &'a Library) -> Self {
         Self { pack, catalog, library, plans: HashMap::new() }
     }
 
@@ -32,7 +30,7 @@ impl<'a> Bench<'a> {
     /// # Errors
     ///
     /// Why it could not be run.
-    pub(crate) fn run(&mut self, test: &PackTest) -> Result<Vec<String>, String> {
+    pub fn run(&mut self, test: &PackTest) -> Result<Vec<String>, String> {
         Ok(self.observe(test)?.problems(test))
     }
 
@@ -41,7 +39,7 @@ impl<'a> Bench<'a> {
     /// # Errors
     ///
     /// Why it could not be run.
-    pub(crate) fn observe(&mut self, test: &PackTest) -> Result<Observed, String> {
+    pub fn observe(&mut self, test: &PackTest) -> Result<Observed, String> {
         let bodies = events(test)?;
         let make = sandboxed(self.catalog.runtime().clone(), self.catalog.services().clone());
         let plan = self.plan(test)?;
@@ -69,16 +67,16 @@ impl<'a> Bench<'a> {
 }
 
 /// What came out of a test.
-pub(crate) struct Observed {
+pub struct Observed {
     /// Events by output, as the codec `json` writes them.
-    pub(crate) outputs: BTreeMap<String, Vec<Value>>,
+    pub outputs: BTreeMap<String, Vec<Value>>,
     /// Numbers of events that do not agree.
     lost: Option<String>,
 }
 
 impl Observed {
     /// What is not as the test expects.
-    pub(crate) fn problems(&self, test: &PackTest) -> Vec<String> {
+    pub fn problems(&self, test: &PackTest) -> Vec<String> {
         let mut problems = Vec::new();
         for (output, expected) in &test.expected {
             let actual = self.outputs.get(output).map(Vec::as_slice).unwrap_or_default();
@@ -90,7 +88,7 @@ impl Observed {
     }
 
     /// What is wrong whatever the test expects.
-    pub(crate) fn lost(&self) -> Vec<String> {
+    pub fn lost(&self) -> Vec<String> {
         self.lost.iter().cloned().collect()
     }
 }
@@ -108,8 +106,14 @@ impl PackTests {
     /// # Errors
     ///
     /// Every test that failed.
-    pub(crate) fn pass(&mut self, loader: &Loader, running: &Plan, plan: &Plan) -> Result<(), String> {
-        let library = loader.library.clone().with_folder(&plan.agent.packs);
+    pub(crate) fn pass(
+        &mut self,
+        catalog: &Catalog,
+        library: &Library,
+        running: &Plan,
+        plan: &Plan,
+    ) -> Result<(), String> {
+        let library = library.clone().with_folder(&plan.agent.packs);
         let known: Vec<&PipelinePlan> = running.pipelines.iter().flat_map(PipelinePlan::versions).collect();
         let mut failed = Vec::new();
         for pipeline in plan.pipelines.iter().flat_map(PipelinePlan::versions) {
@@ -126,7 +130,7 @@ impl PackTests {
                 // What has been loaded and found to be trusted, and not what lies there by now.
                 let found = library.clone().with_found(&plan.packs, reference, pack);
                 // The guests of a test run on this thread; others serve what flows.
-                tokio::task::block_in_place(|| verdict(reference, &loader.catalog, &found))
+                tokio::task::block_in_place(|| verdict(reference, catalog, &found))
             };
             failed.extend(kept.or_insert_with(test).clone());
         }

@@ -1,9 +1,9 @@
-//! What is told of a shadow.
+//! The report of a shadow.
 
 use serde_json::{Value, json};
 use wattle_topology::ShadowSnapshot;
 
-use crate::admin::rfc3339;
+use crate::time::rfc3339;
 
 /// Processor time of a candidate by that of the version that runs; 0 before anything was compared.
 pub(crate) fn cost(shadow: &ShadowSnapshot) -> f64 {

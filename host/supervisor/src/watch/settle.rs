@@ -35,11 +35,11 @@ pub(crate) enum Step {
 
 /// Files that changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Change {
+pub struct Change {
     /// Which; a path that is empty stands for nobody knows what.
-    pub(crate) files: BTreeSet<PathBuf>,
+    pub files: BTreeSet<PathBuf>,
     /// Whether more may follow if what is there now makes no sense.
-    pub(crate) is_early: bool,
+    pub is_early: bool,
 }
 
 /// What has happened since the last change was taken.

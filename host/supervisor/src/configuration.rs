@@ -1,0 +1,76 @@
+//! Where a configuration comes from, and loading it: from a file, or from a text that the command line stands for.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use wattle_pack::{AgentSettings, Diagnostic, Invalid, Library, Plan, Remote};
+use wattle_registry::Store;
+use wattle_runtime::Catalog;
+
+use crate::components::Builtin;
+
+/// A configuration that can be loaded again and again.
+#[derive(Clone, Debug)]
+pub enum Configuration {
+    /// The path of a file.
+    File(PathBuf),
+    /// A text without a file. Such a run keeps nothing in the data folder and cannot be reloaded.
+    Text(String),
+}
+
+/// What a text without a file is called in diagnostics.
+const COMMAND_LINE: &str = "<command line>";
+
+impl Configuration {
+    /// What it is called in diagnostics.
+    pub fn name(&self) -> String {
+        match self {
+            Self::File(path) => path.display().to_string(),
+            Self::Text(_) => COMMAND_LINE.to_owned(),
+        }
+    }
+
+    fn folder(&self) -> &Path {
+        match self {
+            Self::File(path) => path.parent().unwrap_or(Path::new("")),
+            Self::Text(_) => Path::new(""),
+        }
+    }
+
+    /// The agent's settings alone, before anything can be compiled.
+    pub fn settings(&self) -> AgentSettings {
+        let text = match self {
+            Self::File(path) => std::fs::read_to_string(path).unwrap_or_default(),
+            Self::Text(text) => text.clone(),
+        };
+        wattle_pack::peek_settings(&text, self.folder(), &environment)
+    }
+
+    /// Loads and validates the configuration, and returns its plan and warnings.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong with it.
+    pub fn load(&self, catalog: &Catalog, library: &Library) -> Result<(Plan, Vec<Diagnostic>), Invalid> {
+        let settings = self.settings();
+        catalog.runtime().limit_describe(settings.limits);
+        // Commands use only images that were pulled before. The library of an agent knows more.
+        let library = &library.clone().or_remote(|| stored(&settings.data_dir));
+        match self {
+            Self::File(path) => wattle_pack::load(path, &environment, catalog, &Builtin, library),
+            Self::Text(text) => {
+                wattle_pack::load_text(COMMAND_LINE, text, self.folder(), &environment, catalog, &Builtin, library)
+            }
+        }
+    }
+}
+
+/// A variable of the environment; one that is not UTF-8 counts as unset.
+pub fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+/// The images in a data folder, for commands that pull nothing.
+pub fn stored(data_dir: &Path) -> Arc<dyn Remote> {
+    Arc::new(Store::new(data_dir))
+}

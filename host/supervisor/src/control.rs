@@ -1,0 +1,194 @@
+//! The control socket: commands that change a running agent, over HTTP on a Unix socket in its data folder.
+//!
+//! | request | answers |
+//! | --- | --- |
+//! | `POST /reload` | how the reload ended |
+//! | `POST /rollback`, `/rollback/<pipeline>` | how the swap to what ran before ended |
+//! | `GET /shadow` | what shadows found, with the first events that differ |
+//! | `GET /status` | what the agent does now, as the admin listener has it |
+//!
+//! Whoever may open the socket may change the agent; that is the user it runs as. It is in its place, with mode 0600,
+//! before anybody can connect.
+//!
+//! # Invariants
+//!
+//! - A command is answered when its outcome is known, and not before. The status waits for no command.
+//! - The agent goes on while a client reads slowly or not at all.
+
+pub mod client;
+pub mod response;
+
+use std::convert::Infallible;
+use std::fs::{self, File, Permissions};
+use std::io;
+use std::os::fd::AsRawFd as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use http_body_util::Full;
+use hyper::body::{Bytes, Incoming};
+use hyper::header::CONTENT_TYPE;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::task::JoinHandle;
+
+use crate::admin::{State, status};
+
+/// Name of the socket in the data folder.
+const SOCKET: &str = "control.sock";
+/// Connections at once.
+const MAX_CONNECTIONS: usize = 16;
+/// How long a request may take to come.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long to wait when a connection cannot be accepted.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// What the agent is asked to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Command {
+    /// Load the configuration anew.
+    Reload,
+    /// Go back to what ran before, with this pipeline or with all.
+    RollBack(Option<String>),
+    /// Tell what shadows found.
+    Shadow,
+}
+
+/// A command, and where its answer goes.
+pub(crate) struct CommandRequest {
+    pub(crate) command: Command,
+    pub(crate) response: oneshot::Sender<serde_json::Value>,
+}
+
+/// The socket, as long as it is listened to.
+pub(crate) struct Control {
+    path: PathBuf,
+    task: JoinHandle<()>,
+    asked: mpsc::Receiver<CommandRequest>,
+}
+
+impl Control {
+    /// Listens in a data folder, which nobody else may use.
+    ///
+    /// # Errors
+    ///
+    /// The socket cannot be made.
+    pub(crate) fn listen(data_dir: &Path, state: &Arc<State>) -> io::Result<Self> {
+        let path = data_dir.join(SOCKET);
+        // Made where nobody else can look, and moved once its mode is right.
+        let private = tempfile::Builder::new().prefix(".control-").tempdir_in(data_dir)?;
+        let made = private.path().join(SOCKET);
+        let listener = at(&made, |path| UnixListener::bind(path))?;
+        fs::set_permissions(&made, Permissions::from_mode(0o600))?;
+        fs::rename(&made, &path)?;
+        let (sender, asked) = mpsc::channel(MAX_CONNECTIONS);
+        Ok(Self { path, task: tokio::spawn(serve(listener, sender, state.clone())), asked })
+    }
+
+    /// The next command.
+    ///
+    /// # Cancel safety
+    ///
+    /// No command is lost.
+    pub(crate) async fn next(&mut self) -> CommandRequest {
+        match self.asked.recv().await {
+            Some(asked) => asked,
+            // The listener has ended, which it does not.
+            None => std::future::pending().await,
+        }
+    }
+}
+
+impl Drop for Control {
+    fn drop(&mut self) {
+        self.task.abort();
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+/// Calls something with a path to a socket. Those have room for some 100 bytes, so the folder of a longer one is named by a
+/// descriptor.
+fn at<T>(path: &Path, call: impl FnOnce(&Path) -> io::Result<T>) -> io::Result<T> {
+    const ROOM: usize = 100;
+    match (path.parent(), path.file_name()) {
+        (Some(folder), Some(name)) if path.as_os_str().len() > ROOM => {
+            let folder = File::open(folder)?;
+            call(&Path::new("/proc/self/fd").join(folder.as_raw_fd().to_string()).join(name))
+        }
+        _ => call(path),
+    }
+}
+
+async fn serve(listener: UnixListener, asked: mpsc::Sender<CommandRequest>, state: Arc<State>) {
+    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    loop {
+        // The semaphore is never closed.
+        let Ok(place) = places.clone().acquire_owned().await else { continue };
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let (asked, state) = (asked.clone(), state.clone());
+                tokio::spawn(async move {
+                    converse(stream, asked, state).await;
+                    drop(place);
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a control connection cannot be accepted");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+async fn converse(stream: UnixStream, asked: mpsc::Sender<CommandRequest>, state: Arc<State>) {
+    let service = service_fn(move |request| {
+        let (asked, state) = (asked.clone(), state.clone());
+        async move { Ok::<_, Infallible>(answer(&request, &asked, &state).await) }
+    });
+    let connection = http1::Builder::new()
+        .keep_alive(false)
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .serve_connection(TokioIo::new(stream), service);
+    // How it ended concerns the client alone.
+    let _ = connection.await;
+}
+
+async fn answer(
+    request: &Request<Incoming>,
+    asked: &mpsc::Sender<CommandRequest>,
+    state: &State,
+) -> Response<Full<Bytes>> {
+    let command = match (request.method(), request.uri().path()) {
+        (&Method::POST, "/reload") => Command::Reload,
+        (&Method::POST, "/rollback") => Command::RollBack(None),
+        (&Method::GET, "/status") => {
+            let status = serde_json::to_string(&status::collect(state));
+            return respond(StatusCode::OK, status.unwrap_or_default());
+        }
+        (&Method::GET, "/shadow") => Command::Shadow,
+        (&Method::POST, path) if path.starts_with("/rollback/") => {
+            Command::RollBack(path.strip_prefix("/rollback/").map(str::to_owned))
+        }
+        _ => return respond(StatusCode::NOT_FOUND, "{\"error\":\"there is nothing here\"}".into()),
+    };
+    let (sender, receiver) = oneshot::channel();
+    let ending = || respond(StatusCode::SERVICE_UNAVAILABLE, "{\"error\":\"the agent is ending\"}".into());
+    if asked.send(CommandRequest { command, response: sender }).await.is_err() {
+        return ending();
+    }
+    receiver.await.map_or_else(|_| ending(), |answer| respond(StatusCode::OK, answer.to_string()))
+}
+
+fn respond(status: StatusCode, json: String) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::from(json + "\n")));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, hyper::header::HeaderValue::from_static("application/json"));
+    response
+}

@@ -1,0 +1,34 @@
+//! The supervisor of the agent: loads the configuration, runs the topology, reloads it, and reports on it.
+//!
+//! Read [`Agent`] first: it waits for changed files, commands, signals and decisions about new versions, and applies each
+//! of them. [`reload`] leads from a changed configuration to the generation that runs it, [`rollout`] decides which version
+//! of a pipeline runs, [`control`] and [`admin`] serve the sockets.
+//!
+//! # Invariants
+//!
+//! - Nothing here writes to a terminal or ends the process: the program around it does, see [`Frontend`] and [`Requests`].
+//! - If a step of a reload fails, the running generation stays.
+
+pub mod admin;
+mod components;
+mod configuration;
+pub mod control;
+pub mod data_folder;
+mod frontend;
+pub mod history;
+pub mod pack_tests;
+mod reload;
+mod remote;
+mod requests;
+mod rollout;
+mod shadow;
+mod supervisor;
+mod time;
+mod watch;
+
+pub use configuration::{Configuration, environment, stored};
+pub use frontend::Frontend;
+pub use remote::client_options;
+pub use requests::{Requester, Requests, requests};
+pub use supervisor::{Agent, End, Options, Problem, Report, StartError, Supervisor};
+pub use watch::{Change, Watch};

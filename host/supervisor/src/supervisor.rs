@@ -1,0 +1,481 @@
+//! The running agent: loads its configuration, starts the topology, handles requests, drains at the end.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::fs::File;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant, SystemTime};
+
+use tokio::task::JoinHandle;
+use wattle_pack::{AdminSettings, Artifact, Diagnostic, Invalid, Library, Severity, SinkPlan};
+use wattle_runtime::{Catalog, Runtime, RuntimeError};
+use wattle_sink::SinkStats;
+use wattle_source::SourceError;
+use wattle_topology::{
+    BuildError, Component, Left, MakeNode, Observer, Stopped, Topology, TopologySettings, sandboxed,
+};
+
+use crate::admin::{Admin, ListenError, State};
+use crate::configuration::Configuration;
+use crate::control::{Command, CommandRequest, Control};
+use crate::data_folder::{self, DataFolderError};
+use crate::frontend::Frontend;
+use crate::history::{Entry, History};
+use crate::pack_tests::PackTests;
+use crate::reload::{Loader, ReloadCause, Running};
+use crate::remote::Remotes;
+use crate::requests::{Request, Requests};
+use crate::rollout::Rollout;
+use crate::watch::Watch;
+
+/// How often rollout rules are evaluated.
+const DECIDE_INTERVAL: Duration = Duration::from_millis(200);
+/// How often the outputs of sinks are checked in a run that may end because of them.
+const CHECK_INTERVAL: Duration = Duration::from_millis(50);
+/// How often the services of capabilities write what they keep.
+const SETTLE_INTERVAL: Duration = Duration::from_secs(1);
+/// How long a sink must be unable to deliver before a run that ends by itself gives up.
+const MAX_BROKEN: Duration = Duration::from_secs(3);
+/// How long such a run drains.
+const LAST_DRAIN: Duration = Duration::from_secs(1);
+
+/// What the command line adds to a configuration.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
+    /// Sources take what is there now, and end.
+    pub once: bool,
+    /// Reload when a file of the configuration changes.
+    pub watch: bool,
+    /// Number of worker threads, in place of that of the configuration.
+    pub workers: Option<usize>,
+}
+
+/// Why an agent does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The data folder cannot be used.
+    #[error(transparent)]
+    DataFolder(#[from] DataFolderError),
+    /// The sandbox cannot be set up.
+    #[error(transparent)]
+    Runtime(#[from] RuntimeError),
+    /// The admin listener cannot listen.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// The configuration has errors. They were passed to [`Frontend::show`].
+    #[error("the configuration has {errors} error{}", if *.errors == 1 { "" } else { "s" })]
+    Invalid {
+        /// Number of errors.
+        errors: usize,
+    },
+    /// The configuration is valid but cannot be built.
+    #[error(transparent)]
+    Build(#[from] BuildError),
+    /// The system does not start a thread.
+    #[error(transparent)]
+    Thread(std::io::Error),
+}
+
+impl StartError {
+    /// Whether a change of the configuration solves the problem.
+    pub fn is_configuration(&self) -> bool {
+        match self {
+            Self::DataFolder(_) | Self::Listen(_) | Self::Invalid { .. } | Self::Build(_) => true,
+            Self::Runtime(_) | Self::Thread(_) => false,
+        }
+    }
+}
+
+/// An agent before it starts.
+pub struct Supervisor {
+    loader: Loader,
+    make: Arc<MakeNode>,
+    settings: TopologySettings,
+    options: Options,
+    drain_timeout: Duration,
+    /// Where to listen until the configuration is loaded.
+    admin: Option<AdminSettings>,
+    state: Arc<State>,
+    lock: Option<File>,
+}
+
+impl Supervisor {
+    /// Locks the data folder and sets up the sandbox, with `artifacts` as built-in nodes and `library` as packs.
+    ///
+    /// # Errors
+    ///
+    /// The data folder or the sandbox cannot be used.
+    pub fn new(
+        configuration: Configuration,
+        artifacts: Vec<Artifact>,
+        library: Library,
+        options: Options,
+        frontend: Box<dyn Frontend>,
+    ) -> Result<Self, StartError> {
+        let agent = configuration.settings();
+        let is_file = matches!(configuration, Configuration::File(_));
+        // A run without a file keeps nothing in the data folder, so any number of such agents may run.
+        let lock = if is_file { Some(data_folder::lock(&agent.data_dir)?) } else { None };
+        // A run that ends with its input optimizes at once, so that the cache has the code for the next run.
+        let is_lasting = is_file && !options.once && agent.artifacts.baseline;
+        let runtime = if is_lasting { Runtime::tiered } else { Runtime::new };
+        let catalog = Catalog::new(runtime(Some(&agent.data_dir.join("cache")), agent.artifacts)?, artifacts);
+        let make = sandboxed(catalog.runtime().clone(), catalog.services().clone());
+        let settings = TopologySettings {
+            data_dir: agent.data_dir,
+            workers: options.workers.unwrap_or(agent.workers).max(1),
+            once: options.once,
+            keeps_state: is_file,
+        };
+        let state =
+            State::new(configuration.name(), settings.workers, catalog.runtime().clone(), catalog.services().clone());
+        let remotes = Remotes::new(&configuration);
+        state.watch(remotes.poller());
+        let library = library.with_remote(remotes.poller().clone());
+        let loader = Loader { configuration, catalog, library, remotes, frontend };
+        let (admin, drain_timeout) = (agent.admin, agent.drain_timeout);
+        Ok(Self { loader, make, settings, options, drain_timeout, admin, state: Arc::new(state), lock })
+    }
+
+    /// Whether the agent keeps its state, so that it can be reloaded.
+    pub fn keeps_state(&self) -> bool {
+        self.settings.keeps_state
+    }
+
+    /// Loads the configuration and starts what it describes.
+    ///
+    /// # Errors
+    ///
+    /// The configuration is invalid, or it cannot be built.
+    pub async fn start(self, requests: Requests) -> Result<Agent, StartError> {
+        let (since, loading) = (Instant::now(), SystemTime::now());
+        // Before anything that takes time, so that a probe sees that the agent is starting.
+        let mut admin = Admin::start(self.admin.clone(), self.state.clone()).await?;
+        let control = self.settings.keeps_state.then(|| self.listen()).flatten();
+        let (loaded, warnings) = self.loader.load().map_err(|invalid| self.refused(&invalid))?;
+        self.loader.show(&warnings);
+        let data_dir = self.settings.keeps_state.then_some(self.settings.data_dir.as_path());
+        let mut rollout = Rollout::open(data_dir);
+        let plan = rollout.apply(loaded.clone());
+        Rollout::log_notes(&rollout.notes(&loaded));
+        admin.follow(&plan.agent.admin).await?;
+        let is_bounded = self.options.once || plan.sources.iter().all(|s| s.type_name == "stdin");
+        let topology = Topology::start(&plan, self.settings.clone(), self.make.clone()).await?;
+        tracing::info!(
+            sources = plan.sources.len(),
+            pipelines = plan.pipelines.len(),
+            sinks = plan.sinks.len(),
+            workers = self.settings.workers,
+            start_ms = since.elapsed().as_millis(),
+            "running"
+        );
+        let observer = topology.observer().clone();
+        self.state.run(observer.clone(), &plan);
+        self.loader.remotes.poller().settle(true);
+        self.loader.remotes.start().map_err(StartError::Thread)?;
+        rollout.began(None, &plan, &observer);
+        let history = History::new(data_dir);
+        history.add(&Entry::new(topology.generation(), "started", "the agent started").running(&plan));
+        let started = Instant::now();
+        let watch = self.watch(&plan.files, loading);
+        let running = Running {
+            topology,
+            admin,
+            watch,
+            history,
+            state: self.state.clone(),
+            loaded,
+            plan,
+            rollout,
+            tests: PackTests::default(),
+        };
+        let services = self.state.services.clone();
+        let settling = tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(SETTLE_INTERVAL).await;
+                services.settle(false);
+            }
+        });
+        Ok(Agent {
+            loader: self.loader,
+            running,
+            control,
+            requests,
+            observer,
+            started,
+            is_bounded,
+            drain_timeout: self.drain_timeout,
+            settling,
+            _lock: self.lock,
+        })
+    }
+
+    /// Listens for commands. An agent that cannot listen runs without them.
+    fn listen(&self) -> Option<Control> {
+        let made = Control::listen(&self.settings.data_dir, &self.state);
+        made.inspect_err(|error| tracing::warn!(%error, "no control socket; `wattle reload` does not reach this agent"))
+            .ok()
+    }
+
+    /// Watches the files of the configuration, with what changed in them since they were loaded.
+    fn watch(&self, files: &BTreeSet<PathBuf>, loading: SystemTime) -> Option<Watch> {
+        let Configuration::File(path) = &self.loader.configuration else { return None };
+        if !self.options.watch {
+            return None;
+        }
+        let made = Watch::new(path);
+        let made = made.inspect_err(|error| tracing::warn!(%error, "changes are not noticed; send SIGHUP to reload"));
+        let mut watch = made.ok()?;
+        watch.set(files);
+        watch.catch_up(loading);
+        Some(watch)
+    }
+
+    fn refused(&self, invalid: &Invalid) -> StartError {
+        self.loader.show(&invalid.diagnostics);
+        let is_error = |diagnostic: &&Diagnostic| diagnostic.severity == Severity::Error;
+        StartError::Invalid { errors: invalid.diagnostics.iter().filter(is_error).count() }
+    }
+}
+
+/// Why an agent stops running.
+#[derive(Debug)]
+pub enum End {
+    /// Every source has ended; the name and error of each one that failed.
+    Finished(Vec<(String, SourceError)>),
+    /// A request asked for it.
+    Requested,
+    /// The reader of the only output has closed it.
+    Closed,
+    /// A run that ends by itself has sinks that cannot deliver until an operator acts.
+    Broken(Vec<Problem>),
+}
+
+/// A reason why a run did not end well.
+#[derive(Debug)]
+pub enum Problem {
+    /// A source ended with an error.
+    Source {
+        /// Its name.
+        name: String,
+        /// What is wrong.
+        error: SourceError,
+    },
+    /// A source has inputs that it did not read to their end.
+    Unread {
+        /// Name of the source.
+        source: String,
+        /// Number of inputs.
+        failures: u64,
+    },
+    /// A sink cannot deliver.
+    Sink {
+        /// Its name.
+        name: String,
+        /// What is wrong.
+        error: String,
+    },
+    /// A pipeline stopped.
+    Stopped(Stopped),
+    /// The drain reached its deadline.
+    Undelivered,
+    /// What a sink did not deliver before the deadline.
+    Left(Left),
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Source { name, error } => write!(f, "source `{name}`: {error}"),
+            Self::Unread { source, failures } => {
+                write!(f, "source `{source}`: {failures} inputs were not read in full; see the log")
+            }
+            Self::Sink { name, error } => write!(f, "sink `{name}`: {error}"),
+            Self::Stopped(stopped) => stopped.fmt(f),
+            Self::Undelivered => {
+                f.write_str("not everything was delivered in time; the sources offer it again at the next start")
+            }
+            Self::Left(Left { sink, events, bytes }) => {
+                write!(f, "sink `{sink}` did not deliver {events} events ({bytes} bytes)")
+            }
+        }
+    }
+}
+
+/// How a run ended.
+#[derive(Debug)]
+pub struct Report {
+    /// Time from the start to the beginning of the drain.
+    pub elapsed: Duration,
+    /// Whether the run ended because the reader of its only output closed it, as for any filter.
+    pub is_closed: bool,
+    /// What went wrong; empty for a run that ended well.
+    pub problems: Vec<Problem>,
+}
+
+/// An agent that runs.
+pub struct Agent {
+    loader: Loader,
+    running: Running,
+    control: Option<Control>,
+    requests: Requests,
+    observer: Observer,
+    started: Instant,
+    is_bounded: bool,
+    drain_timeout: Duration,
+    settling: JoinHandle<()>,
+    /// Held as long as the agent uses its data folder.
+    _lock: Option<File>,
+}
+
+impl Agent {
+    /// Reads the counts and states of what runs.
+    pub fn observer(&self) -> &Observer {
+        &self.observer
+    }
+
+    /// Whether the run ends by itself, with its input.
+    pub fn is_bounded(&self) -> bool {
+        self.is_bounded
+    }
+
+    /// How long [`Self::drain`] takes at most after this end.
+    pub fn drain_timeout(&self, end: &End) -> Duration {
+        match end {
+            End::Broken(_) => self.drain_timeout.min(LAST_DRAIN),
+            End::Finished(_) | End::Requested | End::Closed => self.drain_timeout,
+        }
+    }
+
+    /// Runs until the agent has to end. Until then it reloads, promotes and rolls back.
+    pub async fn serve(&mut self) -> End {
+        let Self { loader, running, control, requests, is_bounded, .. } = self;
+        let mut is_closed = false;
+        loop {
+            let changed = async {
+                match &mut running.watch {
+                    Some(watch) => watch.changed().await,
+                    None => std::future::pending().await,
+                }
+            };
+            let command = async {
+                match control {
+                    Some(control) => control.next().await,
+                    None => std::future::pending().await,
+                }
+            };
+            let is_busy = running.rollout.is_busy();
+            let observer = running.topology.observer().clone();
+            let is_console = |sink: &SinkPlan| sink.component.type_name == "console";
+            let has_console = !is_closed && running.plan.sinks.iter().any(is_console);
+            let is_filter = has_console && running.plan.sinks.iter().all(is_console);
+            let cause = tokio::select! {
+                request = requests.next() => match request {
+                    Request::Stop => return End::Requested,
+                    Request::Reload => ReloadCause::Signal,
+                },
+                change = changed => ReloadCause::Changed(change),
+                () = loader.remotes.changed() => ReloadCause::Registry,
+                request = command => {
+                    respond(loader, running, request).await;
+                    continue;
+                }
+                () = tokio::time::sleep(DECIDE_INTERVAL), if is_busy => {
+                    running.decide().await;
+                    continue;
+                }
+                sink = closed(&observer), if has_console => {
+                    if is_filter {
+                        return End::Closed;
+                    }
+                    is_closed = true;
+                    tracing::error!(
+                        %sink,
+                        "output is closed by its reader; events for this sink count as failed, other sinks go on"
+                    );
+                    continue;
+                }
+                problems = broken(&observer), if *is_bounded => return End::Broken(problems),
+                errors = running.topology.finished(*is_bounded) => return End::Finished(errors),
+            };
+            running.reload(loader, cause).await;
+        }
+    }
+
+    /// Stops the sources and delivers what is under way, for at most [`Self::drain_timeout`].
+    pub async fn drain(self, end: End) -> Report {
+        let drain_timeout = self.drain_timeout(&end);
+        let Running { topology, admin: _admin, state, .. } = self.running;
+        self.settling.abort();
+        state.drain();
+        let is_closed = matches!(end, End::Closed);
+        let mut problems = Vec::new();
+        match end {
+            End::Finished(errors) => {
+                let unread = unread(&self.observer, |name| errors.iter().any(|(failed, _)| failed == name));
+                problems.extend(errors.into_iter().map(|(name, error)| Problem::Source { name, error }));
+                problems.extend(unread);
+            }
+            End::Broken(broken) => problems.extend(broken),
+            End::Requested | End::Closed => {}
+        }
+        problems.extend(self.observer.stops().list().iter().cloned().map(Problem::Stopped));
+        let elapsed = self.started.elapsed();
+        let drained = topology.drain(drain_timeout).await;
+        state.services.settle(true);
+        if !drained.is_clean {
+            problems.push(Problem::Undelivered);
+            problems.extend(drained.left.into_iter().map(Problem::Left));
+        }
+        Report { elapsed, is_closed, problems }
+    }
+}
+
+/// Runs a command of the control socket and responds. The client may have closed the connection by then.
+async fn respond(loader: &Loader, running: &mut Running, request: CommandRequest) {
+    let response = match request.command {
+        Command::Reload => json(running.reload(loader, ReloadCause::Command).await),
+        Command::RollBack(pipeline) => json(running.roll_back(pipeline).await),
+        Command::Shadow => running.shadows(),
+    };
+    let _ = request.response.send(response);
+}
+
+fn json(response: impl serde::Serialize) -> serde_json::Value {
+    serde_json::to_value(response).unwrap_or_default()
+}
+
+/// Waits until the reader of a sink's output has closed it, and returns the name of the sink.
+async fn closed(observer: &Observer) -> String {
+    loop {
+        if let Some(sink) = observer.sinks().into_iter().find(|sink| sink.stats.is_closed()) {
+            return sink.name;
+        }
+        tokio::time::sleep(CHECK_INTERVAL).await;
+    }
+}
+
+/// Waits until sinks cannot deliver before an operator acts, and returns their errors.
+async fn broken(observer: &Observer) -> Vec<Problem> {
+    loop {
+        let problem = |sink: Component<SinkStats>| {
+            let error = sink.stats.broken(MAX_BROKEN)?;
+            Some(Problem::Sink { name: sink.name, error })
+        };
+        let problems: Vec<Problem> = observer.sinks().into_iter().filter_map(problem).collect();
+        if !problems.is_empty() {
+            return problems;
+        }
+        tokio::time::sleep(CHECK_INTERVAL).await;
+    }
+}
+
+/// Sources with inputs that they did not read to the end, except those whose errors are known.
+fn unread(observer: &Observer, is_known: impl Fn(&str) -> bool) -> Vec<Problem> {
+    let sources = observer.sources().into_iter().filter(|source| !is_known(&source.name));
+    let failed = sources.map(|source| (source.stats.failures.load(Ordering::Relaxed), source.name));
+    let failed = failed.filter(|(failures, _)| *failures > 0);
+    failed.map(|(failures, source)| Problem::Unread { source, failures }).collect()
+}
