@@ -12,10 +12,11 @@ use wattle_generator::{DocumentSize, Generator};
 
 use crate::assemble::Chunk;
 
+use crate::error::SourceError;
 use crate::options::{OptionError, verdict};
 use crate::outbox::{Intake, Outbox};
 use crate::quantity::{Number, Period};
-use crate::source::{BatchLimits, Source, SourceContext, SourceError, Stop};
+use crate::source::{BatchLimits, Source, SourceContext, Stop};
 use crate::stats::{SourceStats, add};
 use crate::thread::Worker;
 

@@ -53,8 +53,9 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use wattle_batch::Batch;
 
+use crate::error::SourceError;
 use crate::options::OptionError;
-use crate::source::{Batches, Source, SourceContext, SourceError};
+use crate::source::{Batches, Source, SourceContext};
 use crate::stats::add;
 use crate::thread::Worker;
 use checkpoint::{Saved, Store};
@@ -199,5 +200,5 @@ async fn save(store: &Arc<Store>, tracker: &Arc<Tracker>) -> Result<(), SourceEr
     let saved =
         tokio::task::spawn_blocking(move || store.save(|| tracker.snapshot()).inspect_err(|_| tracker.not_saved()))
             .await;
-    saved.unwrap_or_else(|error| Err(SourceError { message: format!("saving positions broke off: {error}") }))
+    saved.unwrap_or_else(|_| Err(SourceError::ThreadPanicked("save positions".to_owned())))
 }

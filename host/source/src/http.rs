@@ -21,7 +21,6 @@
 pub(crate) mod body;
 mod connections;
 mod handler;
-mod listeners;
 pub(crate) mod options;
 pub(crate) mod share;
 
@@ -42,8 +41,10 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
+use crate::error::SourceError;
+use crate::listeners::{Listeners, Registration};
 use crate::options::OptionError;
-use crate::source::{Source, SourceContext, SourceError};
+use crate::source::{Source, SourceContext};
 use connections::{Connections, Registered};
 use handler::Handler;
 pub(crate) use options::Options;
@@ -61,27 +62,29 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// The source, ready to run.
 pub(crate) struct HttpSource {
     settings: Settings,
-    /// Where it will listen, unless that is only known when it runs.
+    /// The socket, unless the source must bind it when it runs.
     socket: Option<std::net::TcpListener>,
+    listeners: Listeners,
 }
 
 impl HttpSource {
     pub(crate) fn new(options: Options) -> Result<Self, Vec<OptionError>> {
-        Ok(Self { settings: Settings::new(options)?, socket: None })
-    }
-
-    /// Takes its address, from a source that runs there and is to be replaced if there is one.
-    pub(crate) fn listen(mut self) -> Result<Self, SourceError> {
-        let address = &self.settings.address;
-        self.socket = listeners::prepare(address).map_err(|error| cannot_listen(address, &error))?;
-        Ok(self)
+        Ok(Self { settings: Settings::new(options)?, socket: None, listeners: Listeners::default() })
     }
 }
 
 impl Source for HttpSource {
+    fn listen(&mut self, listeners: &Listeners) -> Result<(), SourceError> {
+        let address = &self.settings.address;
+        self.socket = listeners.prepare(address).map_err(|error| SourceError::listen(address, error))?;
+        self.listeners = listeners.clone();
+        Ok(())
+    }
+
     fn run(self: Box<Self>, context: SourceContext) -> Pin<Box<dyn Future<Output = Result<(), SourceError>> + Send>> {
         Box::pin(async move {
-            let (listener, shown) = listen(&self.settings.address, self.socket, &context).await?;
+            let (listener, registration) =
+                listen(&self.settings.address, self.socket, &self.listeners, &context).await?;
             context.stats.start();
             let idle_timeout = self.settings.idle_timeout;
             let mut stop = context.stop.clone();
@@ -104,7 +107,7 @@ impl Source for HttpSource {
             }
             // No further connection. What is being answered is answered: a client whose connection just goes away cannot
             // know whether the request that it has sent was taken. Clients that send nothing are not waited for.
-            drop((listener, shown));
+            drop((listener, registration));
             let all = async { while connections.join_next().await.is_some() {} };
             tokio::select! {
                 () = all => {}
@@ -118,31 +121,22 @@ impl Source for HttpSource {
 async fn listen(
     address: &str,
     socket: Option<std::net::TcpListener>,
+    listeners: &Listeners,
     context: &SourceContext,
-) -> Result<(TcpListener, listeners::Shown), SourceError> {
+) -> Result<(TcpListener, Registration), SourceError> {
     let bound = async {
         let listener = match socket {
             Some(socket) => TcpListener::from_std(socket)?,
             None => TcpListener::bind(address).await?,
         };
         let at = listener.local_addr()?;
-        let shown = listeners::show(address, &listener)?;
-        std::io::Result::Ok((listener, shown, at))
+        let registration = listeners.register(address, &listener)?;
+        std::io::Result::Ok((listener, registration, at))
     };
-    let (listener, shown, at) = bound.await.map_err(|error| cannot_listen(address, &error))?;
+    let (listener, registration, at) = bound.await.map_err(|error| SourceError::listen(address, error))?;
     let _ = context.stats.address.set(at);
     tracing::info!(source = %context.name, address = %at, "listening");
-    Ok((listener, shown))
-}
-
-fn cannot_listen(address: &str, error: &std::io::Error) -> SourceError {
-    let message = match error.kind() {
-        std::io::ErrorKind::AddrInUse => {
-            format!("address `{address}` is taken; stop the program that listens there or set another `address`")
-        }
-        _ => format!("cannot listen on address `{address}`: {error}"),
-    };
-    SourceError { message }
+    Ok((listener, registration))
 }
 
 async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {

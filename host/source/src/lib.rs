@@ -12,11 +12,13 @@
 mod assemble;
 mod decompress;
 mod demo;
+mod error;
 mod file;
 mod frame;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 mod http;
+mod listeners;
 mod options;
 mod outbox;
 mod pool;
@@ -28,7 +30,11 @@ mod stdin;
 mod testing;
 mod thread;
 mod transcode;
+mod types;
 
-pub use options::{OptionError, TYPES, build, check, files, schema};
-pub use source::{BatchLimits, Batches, Source, SourceContext, SourceError, Stop};
+pub use error::SourceError;
+pub use listeners::Listeners;
+pub use options::OptionError;
+pub use source::{BatchLimits, Batches, Source, SourceContext, Stop};
 pub use stats::{LostBytes, SourceStats};
+pub use types::{TYPES, build, check, files, schema};

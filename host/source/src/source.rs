@@ -10,6 +10,8 @@ use tokio::sync::watch;
 use wattle_batch::{Batch, Origin};
 use wattle_buffer::{Queue, Sized};
 
+use crate::error::SourceError;
+use crate::listeners::Listeners;
 use crate::stats::SourceStats;
 
 /// A batch on its way to the workers.
@@ -97,17 +99,23 @@ impl SourceContext {
     }
 }
 
-/// Why a source could not be built or ended before its time.
-#[derive(Debug, thiserror::Error)]
-#[error("{message}")]
-pub struct SourceError {
-    /// What, where, and how to mend it.
-    pub message: String,
-}
-
 /// A source that is ready to run.
 pub trait Source: Send {
-    /// Runs until there is nothing more to take, or until told to stop; then waits for the acknowledgements of what it
-    /// sent, so that its position is safe when it returns. The caller limits that wait by dropping the future.
+    /// Takes the listening socket of the source, if it has one, before the source runs. So an address that is in use
+    /// refuses a new configuration instead of ending a running source.
+    ///
+    /// # Errors
+    ///
+    /// The source cannot listen on its address.
+    fn listen(&mut self, _listeners: &Listeners) -> Result<(), SourceError> {
+        Ok(())
+    }
+
+    /// Runs until the input ends or the context stops the source; then waits for the acknowledgements of all batches, so
+    /// that positions are saved when it returns. The caller limits this wait by dropping the future.
+    ///
+    /// # Errors
+    ///
+    /// The source ended before its input did.
     fn run(self: Box<Self>, context: SourceContext) -> Pin<Box<dyn Future<Output = Result<(), SourceError>> + Send>>;
 }

@@ -16,6 +16,7 @@ use serde::Deserialize;
 
 use crate::assemble::{self, Chunk};
 use crate::decompress::{Caps, Compression, Decoder, Decompression, MAGIC_BYTES, ReadFailure};
+use crate::error::SourceError;
 use crate::frame::{
     DEFAULT_MAX_EVENT_BYTES, DEFAULT_MAX_LINE_BYTES, EventTooLong, Framer, Framing, LineFormat, Rules, check_max_bytes,
     multiline,
@@ -23,7 +24,7 @@ use crate::frame::{
 use crate::options::{OptionError, verdict};
 use crate::outbox::{Intake, Outbox, Unwanted};
 use crate::quantity::Size;
-use crate::source::{BatchLimits, Source, SourceContext, SourceError, Stop};
+use crate::source::{BatchLimits, Source, SourceContext, Stop};
 use crate::stats::{SourceStats, add};
 use crate::thread::Worker;
 use crate::transcode::{Encoding, MARK_BYTES, Transcoder, transcode};
@@ -104,9 +105,8 @@ impl Source for Stdin {
     fn run(self: Box<Self>, context: SourceContext) -> Pin<Box<dyn Future<Output = Result<(), SourceError>> + Send>> {
         Box::pin(async move {
             let input = self.input.map_or_else(|| io::stdin().as_fd().try_clone_to_owned(), Ok);
-            let input = File::from(input.map_err(|error| SourceError {
-                message: format!("source `{}`: standard input cannot be read: {error}", context.name),
-            })?);
+            let failed = |error: StdinError| SourceError::Input { name: context.name.to_string(), error: error.into() };
+            let input = File::from(input.map_err(|error| failed(ReadFailure::Io(error).into()))?);
             add(
                 &context.stats.total_bytes,
                 input.metadata().map_or(0, |meta| if meta.is_file() { meta.len() } else { 0 }),
@@ -130,7 +130,7 @@ impl Source for Stdin {
             worker.finished().await.map_err(|error| {
                 stats.fail(format!("standard input was not read to its end: {error}"));
                 tracing::error!(source = %name, error = %error, "standard input was not read to its end");
-                SourceError { message: format!("source `{name}`: {error}") }
+                error
             })
         })
     }
@@ -203,7 +203,7 @@ impl Pump {
             tracing::info!("standard input was left before its end");
             return Ok(());
         }
-        result.map_err(|error| SourceError { message: error.to_string() })
+        result.map_err(|error| SourceError::Input { name: self.name, error: error.into() })
     }
 
     fn frame(&self, file: File) -> Result<(), StdinError> {

@@ -10,9 +10,11 @@ use tokio::task::JoinHandle;
 use wattle_batch::Batch;
 use wattle_buffer::Queue;
 
-use crate::options::build;
-use crate::source::{BatchLimits, Batches, Source, SourceContext, SourceError, Stop};
+use crate::error::SourceError;
+use crate::listeners::Listeners;
+use crate::source::{BatchLimits, Batches, Source, SourceContext, Stop};
 use crate::stats::SourceStats;
+use crate::types::build;
 
 /// How long anything in a test may take.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -24,6 +26,7 @@ pub(crate) struct Rig {
     pub(crate) limits: BatchLimits,
     pub(crate) once: bool,
     pub(crate) data_dir: PathBuf,
+    pub(crate) listeners: Listeners,
     stop: watch::Sender<bool>,
     stopped: Stop,
 }
@@ -40,6 +43,7 @@ impl Rig {
             limits: BatchLimits { max_bytes: 256 << 10, max_events: 4096, max_age: Duration::from_millis(20) },
             once: false,
             data_dir: data_dir.to_owned(),
+            listeners: Listeners::default(),
             stop,
             stopped,
         }
@@ -63,7 +67,7 @@ impl Rig {
     }
 
     pub(crate) fn start(&self, type_name: &str, options: Value) -> Running {
-        self.start_source(build(type_name, &options).unwrap())
+        self.start_source(build(type_name, &options, &self.listeners).unwrap())
     }
 
     pub(crate) fn start_source(&self, source: Box<dyn Source>) -> Running {

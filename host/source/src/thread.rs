@@ -1,10 +1,10 @@
-//! Threads for work that blocks, and how a future hears of their end.
+//! Threads for blocking work.
 
 use tokio::sync::oneshot;
 
-use crate::source::SourceError;
+use crate::error::SourceError;
 
-/// A thread at work. Dropping this does not end the thread: it must notice by itself that nobody listens.
+/// A running thread. Dropping this does not end the thread: it ends when it finds that its receiver is closed.
 pub(crate) struct Worker {
     result: oneshot::Receiver<Result<(), SourceError>>,
     name: String,
@@ -13,7 +13,7 @@ pub(crate) struct Worker {
 impl Worker {
     /// Starts a thread.
     ///
-    /// Threads of their own rather than tokio's: a read that never comes back must not keep the runtime from ending.
+    /// It is not a thread of tokio, since a read that never returns would keep the runtime from ending.
     pub(crate) fn spawn(
         name: String,
         work: impl FnOnce() -> Result<(), SourceError> + Send + 'static,
@@ -24,7 +24,7 @@ impl Worker {
             .spawn(move || {
                 let _ = sender.send(work());
             })
-            .map_err(|error| SourceError { message: format!("thread `{name}` cannot be started: {error}") })?;
+            .map_err(|error| SourceError::Thread { name: name.clone(), error })?;
         Ok(Self { result, name })
     }
 
@@ -32,7 +32,7 @@ impl Worker {
     pub(crate) async fn finished(self) -> Result<(), SourceError> {
         match self.result.await {
             Ok(result) => result,
-            Err(_) => Err(SourceError { message: format!("thread `{}` broke off; this is a bug", self.name) }),
+            Err(_) => Err(SourceError::ThreadPanicked(self.name)),
         }
     }
 }

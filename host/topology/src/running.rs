@@ -16,7 +16,7 @@ use wattle_buffer::Queue;
 use wattle_buffer::disk::Folder;
 use wattle_pack::{BufferKind, ComponentPlan, PipelinePlan, Plan, SinkPlan, WhenFull};
 use wattle_sink::{Hurry, SinkContext};
-use wattle_source::{BatchLimits, Source, SourceContext, SourceError, Stop};
+use wattle_source::{BatchLimits, Listeners, Source, SourceContext, SourceError, Stop};
 
 pub use self::drain::{Drained, Left};
 use self::drain::{end_source, stalled};
@@ -80,6 +80,8 @@ struct RunningSink {
 pub struct Topology {
     settings: TopologySettings,
     make: Arc<MakeNode>,
+    /// Sockets of sources, which a source takes over from its predecessor.
+    listeners: Listeners,
     /// Sources that are not made from the plan, until they are started.
     given: HashMap<String, Box<dyn Source>>,
     observer: Observer,
@@ -137,6 +139,7 @@ impl Topology {
             settings,
             make,
             given,
+            listeners: Listeners::default(),
             observer,
             states,
             lanes,
@@ -281,10 +284,10 @@ impl Topology {
             if is_used && !is_same {
                 let made = match self.given.remove(&source.name) {
                     Some(given) => Ok(given),
-                    None => wattle_source::build(&source.type_name, &source.options),
+                    None => wattle_source::build(&source.type_name, &source.options, &self.listeners),
                 };
                 let made =
-                    made.map_err(|e| BuildError { what: "source", name: source.name.clone(), message: e.message })?;
+                    made.map_err(|e| BuildError { what: "source", name: source.name.clone(), message: e.to_string() })?;
                 built.sources.push((source.clone(), made));
             }
         }

@@ -16,7 +16,7 @@ use parking_lot::Mutex;
 use serde::{Deserialize, Serialize, Serializer};
 
 use super::identity::{FileId, Fingerprint, Proof, Version};
-use crate::source::SourceError;
+use crate::error::SourceError;
 
 /// The version of the format that is written.
 const VERSION: u32 = 1;
@@ -102,9 +102,11 @@ static OPENED: AtomicU64 = AtomicU64::new(0);
 impl Store {
     /// Opens the store in this folder, which is made if it is not there.
     pub(crate) fn open(folder: &Path) -> Result<Self, SourceError> {
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|error| SourceError {
-            message: format!("folder `{}` for positions cannot be made: {error}", folder.display()),
-        })?;
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(folder)
+            .map_err(SourceError::positions("create folder", folder))?;
         let number = OPENED.fetch_add(1, Ordering::Relaxed);
         let temporary = folder.join(format!("{TEMPORARY}{number}"));
         // What a killed agent left, which may have another number.
@@ -148,10 +150,7 @@ impl Store {
         let text = match fs::read(path) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Loaded::Missing),
-            Err(error) => {
-                let message = format!("positions in `{}` cannot be read: {error}", path.display());
-                return Err(SourceError { message });
-            }
+            Err(error) => return Err(SourceError::positions("read positions from", path)(error)),
         };
         let reason = match serde_json::from_slice::<Checkpoints>(&text) {
             Ok(checkpoints) if checkpoints.version == VERSION => return Ok(Loaded::Entries(checkpoints.files)),
@@ -159,9 +158,7 @@ impl Store {
             Err(error) => error.to_string(),
         };
         let aside = self.folder.join(format!("checkpoints.json.corrupt-{}", now()));
-        fs::rename(path, &aside).map_err(|error| SourceError {
-            message: format!("positions in `{}` are damaged and cannot be set aside: {error}", path.display()),
-        })?;
+        fs::rename(path, &aside).map_err(SourceError::positions("set aside damaged positions in", path))?;
         tracing::warn!(
             path = %path.display(), aside = %aside.display(), reason = %reason,
             "positions are damaged and were set aside"
@@ -173,9 +170,8 @@ impl Store {
     pub(crate) fn save(&self, snapshot: impl FnOnce() -> Option<Vec<Entry>>) -> Result<(), SourceError> {
         let _saving = self.saving.lock();
         let Some(files) = snapshot() else { return Ok(()) };
-        self.write(Checkpoints { version: VERSION, files }).map_err(|error| SourceError {
-            message: format!("positions cannot be saved to `{}`: {error}", self.path().display()),
-        })
+        self.write(Checkpoints { version: VERSION, files })
+            .map_err(SourceError::positions("save positions to", self.path()))
     }
 
     fn write(&self, checkpoints: Checkpoints) -> io::Result<()> {

@@ -347,9 +347,12 @@ async fn a_stop_is_told_by_the_next_answer_and_silent_connections_do_not_delay_i
 #[tokio::test]
 async fn a_taken_address_is_an_error_that_says_what_to_do() {
     let world = start(json!({})).await;
-    let refused = |address: &str| crate::build("http", &json!({ "address": address })).err().unwrap().to_string();
+    // Other listeners stand for another program.
+    let refused = |address: &str| {
+        crate::build("http", &json!({ "address": address }), &Listeners::default()).err().unwrap().to_string()
+    };
     let error = refused(&world.address.to_string());
-    assert!(error.starts_with(&format!("address `{}` is taken; ", world.address)), "{error}");
+    assert!(error.starts_with(&format!("address `{}` is in use; ", world.address)), "{error}");
     let error = refused("no.such.host.invalid:1");
     assert!(error.contains("cannot listen on address `no.such.host.invalid:1`"), "{error}");
     world.end().await;
@@ -390,7 +393,7 @@ async fn a_successor_goes_on_with_the_socket() {
     let first = rig();
     let running = first.start("http", options.clone());
     first.until(|| first.stats.address.get().is_some()).await;
-    let successor = crate::build("http", &options).unwrap();
+    let successor = crate::build("http", &options, &first.listeners).unwrap();
     first.stop();
     running.ended().await.unwrap();
     // Nobody accepts at this moment, and yet nobody is refused.

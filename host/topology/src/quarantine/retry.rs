@@ -139,7 +139,7 @@ impl Source for Events {
             // Reading blocks; the queue makes it wait, so that memory is bounded.
             let handle = tokio::runtime::Handle::current();
             let read = tokio::task::spawn_blocking(move || self.send(&context, &open, &handle));
-            let sent = read.await.map_err(|error| SourceError { message: error.to_string() })?;
+            let sent = read.await.map_err(|error| SourceError::External(error.into()))?;
             // An error means that nobody counts any more.
             let _ = left.wait_for(|open| *open == 0).await;
             sent
@@ -175,6 +175,6 @@ impl Events {
                 }
             }
         });
-        done.map(drop).map_err(|error| SourceError { message: error.to_string() })
+        done.map(drop).map_err(|error| SourceError::External(error.into()))
     }
 }
