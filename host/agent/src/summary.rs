@@ -5,18 +5,19 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use wattle_printable::Line;
+use wattle_supervisor::counts::{self, Count};
 use wattle_topology::Observer;
 
 /// Renders the summary.
 pub(crate) fn render(observer: &Observer, elapsed: Duration) -> String {
-    let counts = observer.counts();
+    let pipelines = observer.counts().pipelines();
     let mut out = String::new();
     let load = |count: &AtomicU64| count.load(Ordering::Relaxed);
-    let bytes: u64 = counts.pipelines().values().map(|p| load(&p.received_bytes)).sum();
+    let bytes: u64 = pipelines.values().map(|p| load(&p.received_bytes)).sum();
     let seconds = elapsed.as_secs_f64();
     // Writing to a string does not fail.
     let _ = writeln!(out, "{} in {seconds:.2} s, {:.1} MB/s", megabytes(bytes), rate(bytes, seconds));
-    for (name, pipeline) in counts.pipelines() {
+    for (name, pipeline) in pipelines {
         let s = pipeline.snapshot();
         let _ = writeln!(out, "pipeline {name}");
         let mut parts = format!("{} received", s.received);
@@ -37,6 +38,9 @@ pub(crate) fn render(observer: &Observer, elapsed: Duration) -> String {
             s.failed,
             s.dropped
         );
+        for (count, note) in notes(counts::PIPELINES, &pipeline) {
+            let _ = writeln!(out, "    {count} {note}");
+        }
         for (output, counted) in pipeline.outputs() {
             let events = load(&counted.events);
             let _ =
@@ -52,6 +56,9 @@ pub(crate) fn render(observer: &Observer, elapsed: Duration) -> String {
                     let _ = writeln!(out, "    {what} at {node}: {count} {}", Line(code));
                 }
             }
+            for (count, note) in notes(counts::NODES, &counted) {
+                let _ = writeln!(out, "    {node}: {count} {note}");
+            }
             for (kind, blame, count) in counted.stats.faults.list() {
                 let _ = writeln!(out, "    faults of {node}: {count} {} ({})", kind.name(), blame.name());
             }
@@ -66,11 +73,8 @@ pub(crate) fn render(observer: &Observer, elapsed: Duration) -> String {
     for sink in observer.sinks() {
         let (name, stats) = (sink.name, sink.stats);
         let _ = write!(out, "sink {name}: {} events delivered", load(&stats.delivered_events));
-        if load(&stats.rejected_events) > 0 {
-            let _ = write!(out, ", {} rejected", load(&stats.rejected_events));
-        }
-        if load(&stats.retries) > 0 {
-            let _ = write!(out, ", {} retries", load(&stats.retries));
+        for (count, note) in notes(counts::SINKS, &stats) {
+            let _ = write!(out, ", {count} {note}");
         }
         if let Some(buffer) = observer.buffer(&name) {
             for (count, what) in [
@@ -88,19 +92,18 @@ pub(crate) fn render(observer: &Observer, elapsed: Duration) -> String {
     }
     for source in observer.sources() {
         let (name, stats) = (source.name, source.stats);
-        for (count, what) in [
-            (load(&stats.failures), "inputs failed"),
-            (load(&stats.lost), "events came back undelivered and are lost"),
-            (stats.lost_bytes.total(), "bytes of files were lost before they were read"),
-            (load(&stats.retries), "batches were offered again"),
-        ] {
-            if count > 0 {
-                let _ = writeln!(out, "source {name}: {count} {what}; see the log");
-            }
+        for (count, note) in notes(counts::SOURCES, &stats) {
+            let _ = writeln!(out, "source {name}: {count} {note}");
         }
     }
     out.truncate(out.trim_end().len());
     out
+}
+
+/// The counts of a table that are not zero and have a note for the summary.
+fn notes<S>(table: &[Count<S>], subject: &S) -> Vec<(u64, &'static str)> {
+    let note = |count: &Count<S>| Some((count.total(subject), count.summary_note()?));
+    table.iter().filter_map(note).filter(|(count, _)| *count > 0).collect()
 }
 
 /// Says what a drain waits for, and how much time it has left.

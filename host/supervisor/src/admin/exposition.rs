@@ -4,7 +4,8 @@ use std::fmt::{Display, Write as _};
 
 use wattle_runtime::{CALL_SECONDS, HistogramSnapshot};
 
-use super::names::Metric;
+use crate::counts::{Count, Read};
+use crate::metric::Metric;
 
 /// The text in the making.
 #[derive(Default)]
@@ -32,6 +33,24 @@ impl Exposition {
     /// A family of one sample without labels.
     pub(crate) fn single(&mut self, metric: Metric, value: impl Display) {
         self.family(metric).sample(&[], value);
+    }
+
+    /// A family for each row of a table of counts, with the samples of these subjects and their labels.
+    pub(crate) fn counts<S>(&mut self, table: &[Count<S>], subjects: &[(&[&str], &S)]) {
+        for count in table {
+            let mut family = self.family(count.metric);
+            for (labels, subject) in subjects {
+                match count.read {
+                    Read::One(read) => family.sample(labels, read(subject)),
+                    Read::By(read) => {
+                        for (value, number) in read(subject) {
+                            let all: Vec<&str> = labels.iter().copied().chain([value.as_str()]).collect();
+                            family.sample(&all, number);
+                        }
+                    }
+                }
+            }
+        }
     }
 
     pub(crate) fn finish(self) -> String {
@@ -87,8 +106,11 @@ fn escape(text: &str, quoted: bool, to: &mut String) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::names::{self, Kind};
+    use super::super::names;
     use super::*;
+    use crate::counts;
+    use crate::metric::Kind;
+    use std::collections::BTreeSet;
     use std::time::Duration;
 
     const SAMPLE: Metric = Metric {
@@ -138,5 +160,32 @@ mod tests {
         ] {
             assert_eq!(lines[line], format!("wattle_node_call_seconds{expected}"));
         }
+    }
+
+    fn check<S: Default>(table: &[Count<S>]) {
+        let subject = S::default();
+        let status = serde_json::to_value(counts::Counted::read(table, &subject)).unwrap();
+        let keys: BTreeSet<&str> = table.iter().map(Count::key).collect();
+        assert_eq!(keys.len(), table.len(), "a key is there twice");
+        let mut out = Exposition::default();
+        let labels = vec!["x"; if table[0].metric.labels.contains(&"node") { 2 } else { 1 }];
+        out.counts(table, &[(&labels, &subject)]);
+        let metrics = out.finish();
+        for count in table {
+            let name = count.metric.name;
+            assert_eq!(status[count.key()], 0, "{name} is in /status");
+            assert!(metrics.contains(&format!("# TYPE {name} ")), "{name} is in /metrics");
+            if let Read::One(_) = count.read {
+                assert!(metrics.contains(&format!("\n{name}{{")), "{name} has a sample");
+            }
+        }
+    }
+
+    #[test]
+    fn every_count_is_in_metrics_and_status() {
+        check(counts::SOURCES);
+        check(counts::PIPELINES);
+        check(counts::NODES);
+        check(counts::SINKS);
     }
 }

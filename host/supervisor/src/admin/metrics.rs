@@ -17,9 +17,11 @@ use wattle_topology::{
 
 use super::exposition::Exposition;
 use super::guest;
-use super::names::{self, Metric};
+use super::names;
 use super::process::{Process, unix_seconds};
 use super::state::{Outcome, State};
+use crate::counts::{self, Count};
+use crate::metric::Metric;
 
 /// Writes all metrics.
 pub(crate) fn render(state: &State) -> String {
@@ -38,6 +40,12 @@ pub(crate) fn render(state: &State) -> String {
     let mut text = out.finish();
     guest::render(&services, &mut text);
     text
+}
+
+/// Writes a table of counts for subjects with `N` labels.
+fn counts<S, const N: usize>(out: &mut Exposition, table: &[Count<S>], subjects: &[([&str; N], &S)]) {
+    let subjects: Vec<(&[&str], &S)> = subjects.iter().map(|(labels, subject)| (labels.as_slice(), *subject)).collect();
+    out.counts(table, &subjects);
 }
 
 fn load(count: &AtomicU64) -> u64 {
@@ -119,35 +127,8 @@ fn up<S>(out: &mut Exposition, metric: Metric, all: &[Component<S>]) {
 
 fn sources(out: &mut Exposition, all: &[Component<SourceStats>]) {
     up(out, names::SOURCE_UP, all);
-    type Read = fn(&SourceStats) -> u64;
-    let counters: [(Metric, Read); 9] = [
-        (names::SOURCE_EVENTS, |s| load(&s.events)),
-        (names::SOURCE_BYTES, |s| load(&s.bytes)),
-        (names::SOURCE_FAILURES, |s| load(&s.failures)),
-        (names::SOURCE_RETRIES, |s| load(&s.retries)),
-        (names::SOURCE_LOST, |s| load(&s.lost)),
-        (names::SOURCE_EMPTY, |s| load(&s.skipped_empty)),
-        (names::SOURCE_LONG, |s| load(&s.skipped_long)),
-        (names::SOURCE_LONG_BYTES, |s| load(&s.skipped_long_bytes)),
-        (names::SOURCE_NULS, |s| load(&s.skipped_nuls)),
-    ];
-    for (metric, read) in counters {
-        let mut family = out.family(metric);
-        for source in all {
-            family.sample(&[&source.name], read(&source.stats));
-        }
-    }
-    let mut family = out.family(names::SOURCE_LOST_BYTES);
-    for source in all {
-        let lost = &source.stats.lost_bytes;
-        for (reason, count) in [("truncated", &lost.truncated), ("removed", &lost.removed), ("closed", &lost.closed)] {
-            family.sample(&[&source.name, reason], load(count));
-        }
-    }
-    let mut family = out.family(names::SOURCE_UNMATCHED);
-    for source in all {
-        family.sample(&[&source.name], source.stats.unmatched.lock().len() as u64);
-    }
+    let subjects: Vec<_> = all.iter().map(|source| ([source.name.as_str()], &*source.stats)).collect();
+    counts(out, counts::SOURCES, &subjects);
     let mut family = out.family(names::SOURCE_BLOCKED);
     for source in all {
         family.sample(&[&source.name], source.blocked.as_secs_f64());
@@ -158,24 +139,8 @@ fn sources(out: &mut Exposition, all: &[Component<SourceStats>]) {
 }
 
 fn pipelines(out: &mut Exposition, all: &[(String, Arc<PipelineCounts>)]) {
-    type Read = fn(&PipelineCounts) -> u64;
-    let counters: [(Metric, Read); 9] = [
-        (names::PIPELINE_EVENTS, |p| load(&p.received)),
-        (names::PIPELINE_BYTES, |p| load(&p.received_bytes)),
-        (names::PIPELINE_PARENTS, |p| load(&p.parents)),
-        (names::PIPELINE_CHILDREN, |p| load(&p.children)),
-        (names::PIPELINE_COPIED, |p| load(&p.copied)),
-        (names::PIPELINE_DELIVERED, |p| load(&p.delivered)),
-        (names::PIPELINE_FAILED, |p| load(&p.failed)),
-        (names::PIPELINE_DROPPED, |p| load(&p.dropped)),
-        (names::PIPELINE_RETURNED, |p| load(&p.returned)),
-    ];
-    for (metric, read) in counters {
-        let mut family = out.family(metric);
-        for (name, counts) in all {
-            family.sample(&[name], read(counts));
-        }
-    }
+    let subjects: Vec<_> = all.iter().map(|(name, counts)| ([name.as_str()], &**counts)).collect();
+    counts(out, counts::PIPELINES, &subjects);
     let nodes = all.iter().flat_map(|(pipeline, counts)| {
         counts.nodes().into_iter().map(|(node, counts)| Node { pipeline, name: node, counts })
     });
@@ -203,27 +168,8 @@ struct Node<'a> {
 }
 
 fn write_nodes(out: &mut Exposition, nodes: &[Node<'_>]) {
-    let counter = |out: &mut Exposition, metric: Metric, read: fn(&NodeCounts) -> u64| {
-        let mut family = out.family(metric);
-        for node in nodes {
-            family.sample(&[node.pipeline, &node.name], read(&node.counts));
-        }
-    };
-    let by_name = |out: &mut Exposition, metric: Metric, read: fn(&NodeCounts) -> Vec<(String, u64)>| {
-        let mut family = out.family(metric);
-        for node in nodes {
-            for (name, count) in read(&node.counts) {
-                family.sample(&[node.pipeline, &node.name, &name], count);
-            }
-        }
-    };
-    counter(out, names::NODE_RECEIVED, |n| load(&n.received));
-    by_name(out, names::NODE_SENT, |n| n.sent().into_iter().collect());
-    counter(out, names::NODE_PARENTS, |n| load(&n.parents));
-    counter(out, names::NODE_CHILDREN, |n| load(&n.children));
-    counter(out, names::NODE_COPIED, |n| load(&n.copied));
-    by_name(out, names::NODE_DROPPED, |n| n.dropped.counts().into_iter().collect());
-    by_name(out, names::NODE_FAILED, |n| n.failed.counts().into_iter().collect());
+    let subjects: Vec<_> = nodes.iter().map(|node| ([node.pipeline, node.name.as_str()], &*node.counts)).collect();
+    counts(out, counts::NODES, &subjects);
     let counted = |masks: bool| move |n: &NodeCounts| n.masks.load(Ordering::Relaxed) == masks;
     for (metric, fits) in [(names::NODE_MASKED, counted(true)), (names::NODE_COUNTED, counted(false))] {
         let mut family = out.family(metric);
@@ -233,26 +179,16 @@ fn write_nodes(out: &mut Exposition, nodes: &[Node<'_>]) {
             }
         }
     }
-    counter(out, names::NODE_QUARANTINED, |n| load(&n.quarantined));
     let mut family = out.family(names::NODE_FAULTS);
     for node in nodes {
         for (kind, blame, count) in node.counts.stats.faults.list() {
             family.sample(&[node.pipeline, &node.name, kind.name(), blame.name()], count);
         }
     }
-    counter(out, names::NODE_CIRCUIT_OPENED, |n| load(&n.circuit_opened));
-    counter(out, names::NODE_CIRCUIT_OPEN, |n| u64::from(n.circuit_open.load(Ordering::Relaxed)));
-    counter(out, names::NODE_PASSED, |n| load(&n.passed));
-    counter(out, names::NODE_RESTARTS, |n| load(&n.stats.restarts));
     let mut family = out.family(names::NODE_CALLS);
     for node in nodes {
         family.histogram(&[node.pipeline, &node.name], &node.counts.stats.call_time.snapshot());
     }
-    counter(out, names::NODE_MEMORY, |n| load(&n.stats.memory_bytes));
-    counter(out, names::NODE_PEAK_MEMORY, |n| load(&n.stats.peak_memory_bytes));
-    counter(out, names::NODE_STATE, |n| load(&n.stats.state_bytes));
-    counter(out, names::NODE_STATE_RESTORED, |n| load(&n.stats.state_restored));
-    counter(out, names::NODE_STATE_LOST, |n| load(&n.stats.state_lost));
 }
 
 /// How much nodes use their capabilities.
@@ -304,20 +240,8 @@ fn trials(out: &mut Exposition, state: &State, observer: &Observer) {
 
 fn sinks(out: &mut Exposition, all: &[Component<SinkStats>]) {
     up(out, names::SINK_UP, all);
-    type Read = fn(&SinkStats) -> u64;
-    let counters: [(Metric, Read); 5] = [
-        (names::SINK_RECEIVED, |s| load(&s.received_events)),
-        (names::SINK_DELIVERED, |s| load(&s.delivered_events)),
-        (names::SINK_BYTES, |s| load(&s.delivered_bytes)),
-        (names::SINK_FAILED, |s| load(&s.rejected_events)),
-        (names::SINK_RETRIES, |s| load(&s.retries)),
-    ];
-    for (metric, read) in counters {
-        let mut family = out.family(metric);
-        for sink in all {
-            family.sample(&[&sink.name], read(&sink.stats));
-        }
-    }
+    let subjects: Vec<_> = all.iter().map(|sink| ([sink.name.as_str()], &*sink.stats)).collect();
+    counts(out, counts::SINKS, &subjects);
     gauge(out, names::SINK_BUFFER_EVENTS, all, |buffer| buffer.events);
     gauge(out, names::SINK_BUFFER_BYTES, all, |buffer| buffer.bytes);
     gauge(out, names::SINK_BUFFER_MAX, all, |buffer| buffer.max_bytes);
@@ -372,7 +296,7 @@ mod tests {
         );
         let text = render(&state);
         let written: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")).collect();
-        let expected: Vec<String> = names::ALL.iter().map(|m| format!("{} {}", m.name, m.kind.name())).collect();
+        let expected: Vec<String> = names::all().iter().map(|m| format!("{} {}", m.name, m.kind.name())).collect();
         assert_eq!(written, expected);
         assert!(text.contains("\nwattle_ready 0\n"), "it has not started: {text}");
     }

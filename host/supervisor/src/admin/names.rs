@@ -1,44 +1,22 @@
-//! Every metric of the agent: its name, type, labels and description. A test generates `docs/METRICS.md` from this table.
+//! Every metric of the agent that is not in the table of counts (`counts.rs`): its name, type, labels and description.
+//! A test generates `docs/METRICS.md` from both.
 //!
 //! Names follow Prometheus' conventions: prefix, subject, quantity, unit, and `_total` for counters. A
 //! counter belongs to names in the configuration and lives as long as the agent: a reload never sets it back, and it
 //! stays after its node, source or sink is removed.
 
-/// Type of a metric, as in a `# TYPE` line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
-    Counter,
-    Gauge,
-    Histogram,
-}
-
-impl Kind {
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Counter => "counter",
-            Self::Gauge => "gauge",
-            Self::Histogram => "histogram",
-        }
-    }
-}
-
-/// A family of time series.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Metric {
-    pub(crate) name: &'static str,
-    pub(crate) kind: Kind,
-    pub(crate) labels: &'static [&'static str],
-    pub(crate) help: &'static str,
-}
+#[cfg(test)]
+use crate::counts;
+use crate::metric::{Kind, Metric};
 
 macro_rules! metrics {
     ($($constant:ident $kind:ident $name:literal [$($label:literal),*] $help:literal;)*) => {
         $(pub(crate) const $constant: Metric =
             Metric { name: $name, kind: Kind::$kind, labels: &[$($label),*], help: $help };)*
 
+        /// The metrics of this file.
         #[cfg(test)]
-        /// All metrics, in the order in which they are written.
-        pub(crate) const ALL: &[Metric] = &[$($constant),*];
+        const OWN: &[Metric] = &[$($constant),*];
     };
 }
 
@@ -62,52 +40,15 @@ metrics! {
     REGISTRY_REFUSED Gauge "wattle_registry_image_refused" ["reference"] "1 if the image of a tag was refused and the previous image still runs.";
 
     SOURCE_UP Gauge "wattle_source_up" ["source"] "1 while a source reads, 0 while it starts or after it ended.";
-    SOURCE_EVENTS Counter "wattle_source_received_events_total" ["source"] "Events that a source sent to its queue; an event that is sent again counts again.";
-    SOURCE_BYTES Counter "wattle_source_received_bytes_total" ["source"] "Bytes of the bodies of those events.";
-    SOURCE_FAILURES Counter "wattle_source_failures_total" ["source"] "Files, requests or inputs that failed.";
-    SOURCE_RETRIES Counter "wattle_source_retried_batches_total" ["source"] "Batches that returned undelivered and are sent again.";
-    SOURCE_LOST Counter "wattle_source_lost_events_total" ["source"] "Events that returned undelivered and that the source could not send again.";
-    SOURCE_EMPTY Counter "wattle_source_skipped_empty_total" ["source"] "Empty lines and documents, which are no events.";
-    SOURCE_LONG Counter "wattle_source_skipped_long_total" ["source"] "Lines and documents that were skipped because they are longer than `max_line_bytes` or `max_event_bytes`.";
-    SOURCE_LONG_BYTES Counter "wattle_source_skipped_long_bytes_total" ["source"] "Bytes of those lines and documents.";
-    SOURCE_NULS Counter "wattle_source_skipped_zero_bytes_total" ["source"] "Zero bytes in front of events that were skipped; truncated files contain them.";
-    SOURCE_LOST_BYTES Counter "wattle_source_lost_bytes_total" ["source", "reason"] "Bytes of log files that the source saw but never read: the file was `truncated` or rewritten, `removed` while it was not open, or `closed` after its removal because too many files were open.";
-    SOURCE_UNMATCHED Gauge "wattle_source_unmatched_globs" ["source"] "Globs of `include` that match no file.";
     SOURCE_BLOCKED Counter "wattle_source_blocked_seconds_total" ["source"] "Time that a source waited for room in its queue.";
     SOURCE_BUFFER_EVENTS Gauge "wattle_source_buffer_events" ["source"] "Events in the queue behind a source.";
     SOURCE_BUFFER_BYTES Gauge "wattle_source_buffer_bytes" ["source"] "Bytes in the queue behind a source.";
     SOURCE_BUFFER_MAX Gauge "wattle_source_buffer_max_bytes" ["source"] "Size limit of that queue in bytes.";
 
-    PIPELINE_EVENTS Counter "wattle_pipeline_received_events_total" ["pipeline"] "Events that a pipeline received from its sources.";
-    PIPELINE_BYTES Counter "wattle_pipeline_received_bytes_total" ["pipeline"] "Bytes of the bodies of those events.";
-    PIPELINE_PARENTS Counter "wattle_pipeline_split_parents_total" ["pipeline"] "Events that were split.";
-    PIPELINE_CHILDREN Counter "wattle_pipeline_split_children_total" ["pipeline"] "Events that they were split into.";
-    PIPELINE_COPIED Counter "wattle_pipeline_copied_events_total" ["pipeline"] "Copies made for a second port or link.";
-    PIPELINE_DELIVERED Counter "wattle_pipeline_delivered_events_total" ["pipeline"] "Events that left through an output and had not failed.";
-    PIPELINE_FAILED Counter "wattle_pipeline_failed_events_total" ["pipeline"] "Events that left through an output after they failed at a node.";
-    PIPELINE_DROPPED Counter "wattle_pipeline_dropped_events_total" ["pipeline"] "Events that were dropped on purpose, by a node or by a discarded output.";
-    PIPELINE_RETURNED Counter "wattle_pipeline_returned_events_total" ["pipeline"] "Events that a pipeline returned undelivered because it stopped or its quarantine could not be written. The source sends them again.";
-    NODE_RECEIVED Counter "wattle_node_received_events_total" ["pipeline", "node"] "Events that a node received.";
-    NODE_SENT Counter "wattle_node_sent_events_total" ["pipeline", "node", "port"] "Events that left a node, by port; failed events leave on the port `failed`.";
-    NODE_PARENTS Counter "wattle_node_split_parents_total" ["pipeline", "node"] "Events that a node split.";
-    NODE_CHILDREN Counter "wattle_node_split_children_total" ["pipeline", "node"] "Events that a node made by splitting others.";
-    NODE_COPIED Counter "wattle_node_copied_events_total" ["pipeline", "node"] "Copies of events that left a node on more than one port.";
-    NODE_DROPPED Counter "wattle_node_dropped_events_total" ["pipeline", "node", "reason"] "Events that a node dropped on purpose. Reasons beyond the first 64 of a node are `other`.";
-    NODE_FAILED Counter "wattle_node_failed_events_total" ["pipeline", "node", "code"] "Events that failed at a node. Codes beyond the first 64 of a node are `other`.";
     NODE_MASKED Counter "wattle_node_masked_values_total" ["pipeline", "node", "rule"] "Values that a rule of a masking node masked. Rules beyond the first 64 of a node are `other`.";
     NODE_COUNTED Counter "wattle_node_counts_total" ["pipeline", "node", "name"] "Counts that a node reports itself, by name. Names beyond the first 64 of a node are `other`.";
-    NODE_QUARANTINED Counter "wattle_node_quarantined_events_total" ["pipeline", "node"] "Failed events of a masking node that were written to the quarantine.";
     NODE_FAULTS Counter "wattle_node_faults_total" ["pipeline", "node", "kind", "blame"] "Calls that faulted. `blame` is `guest` for the node, `host` for the agent or its machine.";
-    NODE_CIRCUIT_OPENED Counter "wattle_node_circuit_opened_total" ["pipeline", "node"] "How often the circuit of a node opened because the node faulted too often.";
-    NODE_CIRCUIT_OPEN Gauge "wattle_node_circuit_open" ["pipeline", "node"] "1 while the circuit of a node is open and the node is not called.";
-    NODE_PASSED Counter "wattle_node_passed_events_total" ["pipeline", "node"] "Events that passed a node unchanged while its circuit was open (`on_fault = \"pass\"`).";
-    NODE_RESTARTS Counter "wattle_node_restarts_total" ["pipeline", "node"] "Instances that replaced one that faulted or whose memory grew too large.";
     NODE_CALLS Histogram "wattle_node_call_seconds" ["pipeline", "node"] "Duration of the calls of a node, including the work of the host.";
-    NODE_MEMORY Gauge "wattle_node_memory_bytes" ["pipeline", "node"] "Linear memory of all instances of a node.";
-    NODE_PEAK_MEMORY Gauge "wattle_node_peak_memory_bytes" ["pipeline", "node"] "Peak linear memory of one instance of a node.";
-    NODE_STATE Gauge "wattle_node_state_bytes" ["pipeline", "node"] "Size of the last state snapshot of a stateful node on one worker.";
-    NODE_STATE_RESTORED Counter "wattle_node_state_restored_total" ["pipeline", "node"] "Instances of a stateful node that restored state.";
-    NODE_STATE_LOST Counter "wattle_node_state_lost_total" ["pipeline", "node"] "Instances of a node that started without state because they could not restore the saved state.";
 
     OUTPUT_EVENTS Counter "wattle_output_sent_events_total" ["pipeline", "output"] "Events that left through an output of a pipeline, including discarded outputs.";
     OUTPUT_FAILED Counter "wattle_output_failed_events_total" ["pipeline", "output"] "Events that left through an output of a pipeline after they failed at a node.";
@@ -125,11 +66,6 @@ metrics! {
     SHADOW_COST Gauge "wattle_shadow_cpu_ratio" ["pipeline"] "CPU time of a shadow divided by that of the running version, on the same batches.";
 
     SINK_UP Gauge "wattle_sink_up" ["sink"] "1 while a sink runs, 0 after it ended with an error.";
-    SINK_RECEIVED Counter "wattle_sink_received_events_total" ["sink"] "Events that were encoded for a sink; an event that is sent again counts again.";
-    SINK_DELIVERED Counter "wattle_sink_delivered_events_total" ["sink"] "Events that the destination of a sink accepted.";
-    SINK_BYTES Counter "wattle_sink_delivered_bytes_total" ["sink"] "Bytes that the destination of a sink accepted, before compression.";
-    SINK_FAILED Counter "wattle_sink_failed_events_total" ["sink"] "Events that a sink could not deliver: the destination rejected them, or the attempts ran out.";
-    SINK_RETRIES Counter "wattle_sink_retries_total" ["sink"] "Failed attempts to send that were repeated.";
     SINK_BUFFER_EVENTS Gauge "wattle_sink_buffer_events" ["sink"] "Events in the queue in front of a sink.";
     SINK_BUFFER_BYTES Gauge "wattle_sink_buffer_bytes" ["sink"] "Bytes in the queue in front of a sink.";
     SINK_BUFFER_MAX Gauge "wattle_sink_buffer_max_bytes" ["sink"] "Size limit of that queue in bytes.";
@@ -153,6 +89,25 @@ metrics! {
     PROCESS_MAX_FDS Gauge "process_max_fds" [] "Maximum number of open file descriptors.";
 }
 
+/// All metrics, in the order in which they are written.
+#[cfg(test)]
+pub(crate) fn all() -> Vec<Metric> {
+    fn rows<S>(table: &[counts::Count<S>]) -> impl Iterator<Item = Metric> {
+        table.iter().map(|count| count.metric)
+    }
+    let mut all = Vec::new();
+    for metric in OWN {
+        all.push(*metric);
+        match metric.name {
+            "wattle_source_up" => all.extend(rows(counts::SOURCES)),
+            "wattle_source_buffer_max_bytes" => all.extend(rows(counts::PIPELINES).chain(rows(counts::NODES))),
+            "wattle_sink_up" => all.extend(rows(counts::SINKS)),
+            _ => {}
+        }
+    }
+    all
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -162,8 +117,8 @@ mod tests {
     #[test]
     fn names_keep_the_conventions() {
         let mut seen = BTreeSet::new();
-        for metric in ALL {
-            let Metric { name, kind, labels, help } = *metric;
+        for metric in all() {
+            let Metric { name, kind, labels, help } = metric;
             assert!(seen.insert(name), "{name} is there twice");
             assert!(name.starts_with("wattle_") || name.starts_with("process_"), "{name}");
             assert!(name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'), "{name}");
@@ -176,7 +131,7 @@ mod tests {
     /// The page about metrics, from its hand-written head to its last table.
     fn page(head: &str) -> String {
         let mut page = head.to_owned();
-        for metric in ALL {
+        for metric in all() {
             let labels: Vec<String> = metric.labels.iter().map(|label| format!("`{label}`")).collect();
             let (name, kind) = (metric.name, metric.kind.name());
             writeln!(page, "| `{name}` | {kind} | {} | {} |", labels.join(", "), metric.help).unwrap();

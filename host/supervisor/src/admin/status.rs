@@ -12,6 +12,7 @@ use wattle_topology::{Buffer, Component, ComponentState, Observer, canary_name};
 
 use super::process::Process;
 use super::state::{CanaryInfo, Outcome, PipelineInfo, State};
+use crate::counts::{self, Counted};
 use crate::shadow;
 use crate::time::rfc3339;
 
@@ -138,21 +139,17 @@ pub struct Source {
     pub state: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
-    pub received_events: u64,
-    pub received_bytes: u64,
-    pub failures: u64,
     /// When the last input failed, and why.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_failure: Option<LastFailure>,
-    pub retried_batches: u64,
-    pub lost_events: u64,
-    /// Bytes of files that went away before they were read.
-    pub lost_bytes: u64,
     /// Globs that find no file, each with the likely reason.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unmatched: Vec<String>,
     pub buffer: Queue,
     pub blocked_seconds: f64,
+    /// The counts of the table, by key.
+    #[serde(flatten)]
+    pub counts: Counted,
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -176,18 +173,13 @@ pub struct Pipeline {
     pub name: String,
     /// As `name@version`; none for a graph written inline.
     pub pack: Option<String>,
-    pub received_events: u64,
-    pub received_bytes: u64,
-    pub split_parents: u64,
-    pub split_children: u64,
-    pub copied_events: u64,
-    pub delivered_events: u64,
-    pub failed_events: u64,
-    pub dropped_events: u64,
     /// Received events a second, over the last ten.
     pub events_per_second: f64,
     pub bytes_per_second: f64,
     pub nodes: Vec<Node>,
+    /// The counts of the table, by key.
+    #[serde(flatten)]
+    pub counts: Counted,
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -197,20 +189,18 @@ pub struct Node {
     /// As `type@version`.
     #[serde(rename = "type")]
     pub type_name: String,
-    pub received_events: u64,
-    pub failed_events: u64,
-    pub dropped_events: u64,
-    pub quarantined_events: u64,
     /// Values that a masking node masked, by rule.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub masked_values: BTreeMap<String, u64>,
     /// What another node counted itself, by name.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub counts: BTreeMap<String, u64>,
+    #[serde(rename = "counts", skip_serializing_if = "BTreeMap::is_empty")]
+    pub counts_by_name: BTreeMap<String, u64>,
     pub calls: u64,
     pub call_seconds: f64,
-    pub memory_bytes: u64,
     pub faults: Vec<Fault>,
+    /// The counts of the table, by key.
+    #[serde(flatten)]
+    pub counts: Counted,
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -236,12 +226,10 @@ pub struct Sink {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retrying_seconds: Option<f64>,
     pub backlog: Backlog,
-    pub received_events: u64,
-    pub delivered_events: u64,
-    pub delivered_bytes: u64,
-    pub failed_events: u64,
-    pub retries: u64,
     pub buffer: Queue,
+    /// The counts of the table, by key.
+    #[serde(flatten)]
+    pub counts: Counted,
 }
 
 /// Reads the status of this moment.
@@ -333,18 +321,13 @@ fn source(seen: Component<wattle_source::SourceStats>) -> Source {
         type_name: seen.type_name,
         state: state.into(),
         error,
-        received_events: load(&seen.stats.events),
-        received_bytes: load(&seen.stats.bytes),
-        failures: load(&seen.stats.failures),
         last_failure: seen
             .stats
             .last_failure
             .lock()
             .as_ref()
             .map(|(at, reason)| LastFailure { at: rfc3339(*at), reason: reason.clone() }),
-        retried_batches: load(&seen.stats.retries),
-        lost_events: load(&seen.stats.lost),
-        lost_bytes: seen.stats.lost_bytes.total(),
+        counts: Counted::read(counts::SOURCES, &seen.stats),
         unmatched: seen.stats.unmatched.lock().clone(),
         buffer: queue(seen.buffer),
         blocked_seconds: seen.blocked.as_secs_f64(),
@@ -387,11 +370,7 @@ fn sink(observer: &Observer, seen: Component<wattle_sink::SinkStats>) -> Sink {
         type_name: seen.type_name,
         state: state.into(),
         error,
-        received_events: load(&seen.stats.received_events),
-        delivered_events: load(&seen.stats.delivered_events),
-        delivered_bytes: load(&seen.stats.delivered_bytes),
-        failed_events: load(&seen.stats.rejected_events),
-        retries: load(&seen.stats.retries),
+        counts: Counted::read(counts::SINKS, &seen.stats),
         buffer: queue(seen.buffer),
     }
 }
@@ -409,15 +388,11 @@ fn pipeline(state: &State, info: &PipelineInfo) -> Pipeline {
         Node {
             name: name.clone(),
             type_name: type_name.clone(),
-            received_events: load(&counts.received),
-            failed_events: counts.failed.counts().values().sum(),
-            dropped_events: counts.dropped.counts().values().sum(),
-            quarantined_events: load(&counts.quarantined),
             masked_values,
-            counts: own,
+            counts_by_name: own,
             calls: calls.count,
             call_seconds: calls.sum.as_secs_f64(),
-            memory_bytes: load(&counts.stats.memory_bytes),
+            counts: Counted::read(counts::NODES, &counts),
             faults: faults
                 .map(|(kind, blame, count)| Fault { kind: kind.name().into(), blame: blame.name().into(), count })
                 .collect(),
@@ -426,14 +401,7 @@ fn pipeline(state: &State, info: &PipelineInfo) -> Pipeline {
     Pipeline {
         name: info.name.clone(),
         pack: info.pack.as_ref().map(ToString::to_string),
-        received_events: received.0,
-        received_bytes: received.1,
-        split_parents: load(&counts.parents),
-        split_children: load(&counts.children),
-        copied_events: load(&counts.copied),
-        delivered_events: load(&counts.delivered),
-        failed_events: load(&counts.failed),
-        dropped_events: load(&counts.dropped),
+        counts: Counted::read(counts::PIPELINES, &counts),
         events_per_second: rate.events,
         bytes_per_second: rate.bytes,
         nodes: nodes.collect(),

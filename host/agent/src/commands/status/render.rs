@@ -5,10 +5,11 @@ use std::fmt::Write as _;
 use serde_json::Value;
 use wattle_printable::{Line, line};
 
-use super::table::Align::{Left, Right};
+use super::table::Align::{self, Left, Right};
 use super::table::table;
 use super::units::{ago, size};
 use wattle_supervisor::admin::status::{Backlog, Queue, Registry, Status};
+use wattle_supervisor::counts::{self, Count, Counted};
 
 /// Renders a status.
 pub(crate) fn render(status: &Status, color: bool) -> String {
@@ -80,54 +81,41 @@ fn head(status: &Status, color: bool) -> String {
     out
 }
 
+/// The columns of a table of counts.
+fn titles<S>(table: &[Count<S>]) -> impl Iterator<Item = (&'static str, Align)> {
+    table.iter().filter_map(|count| Some((count.title()?, Right)))
+}
+
+/// The cells of these columns.
+fn cells<S>(table: &[Count<S>], counted: &Counted) -> impl Iterator<Item = String> {
+    table.iter().filter(|count| count.title().is_some()).map(|count| {
+        let number = counted.get(count.key());
+        if count.is_bytes() { size(number) } else { number.to_string() }
+    })
+}
+
 fn sources(status: &Status) -> String {
-    let columns = [
-        ("SOURCE", Left),
-        ("TYPE", Left),
-        ("STATE", Left),
-        ("EVENTS", Right),
-        ("BYTES", Right),
-        ("QUEUE", Right),
-        ("BLOCKED", Right),
-        ("LOST", Right),
-    ];
+    let mut columns = vec![("SOURCE", Left), ("TYPE", Left), ("STATE", Left)];
+    columns.extend(titles(counts::SOURCES));
+    columns.extend([("QUEUE", Right), ("BLOCKED", Right)]);
     let rows = status.sources.iter().map(|s| {
-        vec![
-            s.name.clone(),
-            s.type_name.clone(),
-            s.state.clone(),
-            s.received_events.to_string(),
-            size(s.received_bytes),
-            fill(&s.buffer),
-            ago(s.blocked_seconds),
-            s.lost_events.to_string(),
-        ]
+        let mut row = vec![s.name.clone(), s.type_name.clone(), s.state.clone()];
+        row.extend(cells(counts::SOURCES, &s.counts));
+        row.extend([fill(&s.buffer), ago(s.blocked_seconds)]);
+        row
     });
     table(&columns, &rows.collect::<Vec<_>>())
 }
 
 fn pipelines(status: &Status) -> String {
-    let columns = [
-        ("PIPELINE", Left),
-        ("PACK", Left),
-        ("IN", Right),
-        ("OUT", Right),
-        ("DROPPED", Right),
-        ("FAILED", Right),
-        ("IN/S", Right),
-        ("MB/S", Right),
-    ];
+    let mut columns = vec![("PIPELINE", Left), ("PACK", Left)];
+    columns.extend(titles(counts::PIPELINES));
+    columns.extend([("IN/S", Right), ("MB/S", Right)]);
     let rows = status.pipelines.iter().map(|p| {
-        vec![
-            p.name.clone(),
-            p.pack.clone().unwrap_or_else(|| "-".into()),
-            p.received_events.to_string(),
-            p.delivered_events.to_string(),
-            p.dropped_events.to_string(),
-            p.failed_events.to_string(),
-            format!("{:.0}", p.events_per_second),
-            format!("{:.1}", p.bytes_per_second / 1e6),
-        ]
+        let mut row = vec![p.name.clone(), p.pack.clone().unwrap_or_else(|| "-".into())];
+        row.extend(cells(counts::PIPELINES, &p.counts));
+        row.extend([format!("{:.0}", p.events_per_second), format!("{:.1}", p.bytes_per_second / 1e6)]);
+        row
     });
     table(&columns, &rows.collect::<Vec<_>>())
 }
@@ -147,27 +135,14 @@ fn masked(status: &Status) -> Option<String> {
 }
 
 fn sinks(status: &Status) -> String {
-    let columns = [
-        ("SINK", Left),
-        ("TYPE", Left),
-        ("STATE", Left),
-        ("DELIVERED", Right),
-        ("BYTES", Right),
-        ("FAILED", Right),
-        ("RETRIES", Right),
-        ("QUEUE", Right),
-    ];
+    let mut columns = vec![("SINK", Left), ("TYPE", Left), ("STATE", Left)];
+    columns.extend(titles(counts::SINKS));
+    columns.push(("QUEUE", Right));
     let rows = status.sinks.iter().map(|s| {
-        vec![
-            s.name.clone(),
-            s.type_name.clone(),
-            s.state.clone(),
-            s.delivered_events.to_string(),
-            size(s.delivered_bytes),
-            s.failed_events.to_string(),
-            s.retries.to_string(),
-            fill(&s.buffer),
-        ]
+        let mut row = vec![s.name.clone(), s.type_name.clone(), s.state.clone()];
+        row.extend(cells(counts::SINKS, &s.counts));
+        row.push(fill(&s.buffer));
+        row
     });
     table(&columns, &rows.collect::<Vec<_>>())
 }
@@ -264,19 +239,27 @@ fn faults(status: &Status) -> Option<String> {
 /// What people have to look after, each with where to read more.
 fn troubles(status: &Status) -> Vec<String> {
     let mut all = Vec::new();
-    for source in status.sources.iter().filter(|source| source.failures > 0) {
-        let mut text = format!("source `{}`: {} inputs failed; see the log", Line(&source.name), source.failures);
-        if let Some(last) = &source.last_failure {
-            let _ = write!(text, "\n  the last at {}:\n  {}", Line(&last.at), Line(&last.reason));
-        }
-        all.push(text);
-    }
     for source in &status.sources {
-        if source.lost_bytes > 0 {
-            let lost = size(source.lost_bytes);
-            all.push(format!("source `{}`: {lost} of files were lost before they were read; see the log", source.name));
+        all.extend(notes(counts::SOURCES, "source", &source.name, &source.counts));
+        if let Some(last) = &source.last_failure {
+            all.push(format!(
+                "source `{}`: last failure at {}:\n  {}",
+                Line(&source.name),
+                Line(&last.at),
+                Line(&last.reason)
+            ));
         }
         all.extend(source.unmatched.iter().map(|what| format!("source `{}`: {what}", source.name)));
+    }
+    for pipeline in &status.pipelines {
+        all.extend(notes(counts::PIPELINES, "pipeline", &pipeline.name, &pipeline.counts));
+        for node in &pipeline.nodes {
+            let name = format!("{}.{}", pipeline.name, node.name);
+            all.extend(notes(counts::NODES, "node", &name, &node.counts));
+        }
+    }
+    for sink in &status.sinks {
+        all.extend(notes(counts::SINKS, "sink", &sink.name, &sink.counts));
     }
     for sink in &status.sinks {
         if let Some(seconds) = sink.retrying_seconds {
@@ -291,6 +274,15 @@ fn troubles(status: &Status) -> Vec<String> {
         all.push(format!("pipeline `{pipeline}`: {bytes} in quarantine; see `wattle quarantine list`"));
     }
     all
+}
+
+/// A line for each count that has a note and is not zero.
+fn notes<S>(table: &[Count<S>], subject: &str, name: &str, counted: &Counted) -> Vec<String> {
+    let note = |count: &Count<S>| {
+        let number = Some(counted.get(count.key())).filter(|number| *number > 0)?;
+        Some(format!("{subject} `{}`: {number} {}", Line(name), count.status_note()?))
+    };
+    table.iter().filter_map(note).collect()
 }
 
 /// How full a queue is; it may hold one item more than its bound.
@@ -324,8 +316,7 @@ mod tests {
                 name: "trail".into(),
                 type_name: "file".into(),
                 state: "running".into(),
-                received_events: 1_234_567,
-                received_bytes: 3 << 30,
+                counts: [("received_events", 1_234_567), ("received_bytes", 3 << 30)].into_iter().collect(),
                 buffer: Queue { events: 3, bytes: 1 << 20, max_bytes: 4 << 20 },
                 blocked_seconds: 3.12,
                 ..Source::default()
@@ -333,10 +324,14 @@ mod tests {
             pipelines: vec![Pipeline {
                 name: "cloudtrail".into(),
                 pack: Some("cloudtrail@1.1.0".into()),
-                received_events: 1_234_567,
-                delivered_events: 12_345_678,
-                dropped_events: 3,
-                failed_events: 12,
+                counts: [
+                    ("received_events", 1_234_567),
+                    ("delivered_events", 12_345_678),
+                    ("dropped_events", 3),
+                    ("failed_events", 12),
+                ]
+                .into_iter()
+                .collect(),
                 events_per_second: 812.4,
                 bytes_per_second: 21_480_000.0,
                 ..Pipeline::default()
@@ -345,9 +340,9 @@ mod tests {
                 name: "archive".into(),
                 type_name: "http".into(),
                 state: "running".into(),
-                delivered_events: 12_345_690,
-                delivered_bytes: 999,
-                retries: 7,
+                counts: [("delivered_events", 12_345_690), ("delivered_bytes", 999), ("retries", 7)]
+                    .into_iter()
+                    .collect(),
                 ..Sink::default()
             }],
             ..Status::default()
@@ -364,11 +359,11 @@ mod tests {
      Config: /etc/wattle/agent.toml
  Generation: 3, loaded 2026-11-23T11:00:00Z
 
-SOURCE  TYPE  STATE     EVENTS    BYTES  QUEUE  BLOCKED  LOST
-trail   file  running  1234567  3.0 GiB    25%     3.1s     0
+SOURCE  TYPE  STATE     EVENTS    BYTES  LOST  QUEUE  BLOCKED
+trail   file  running  1234567  3.0 GiB     0    25%     3.1s
 
-PIPELINE    PACK                   IN       OUT  DROPPED  FAILED  IN/S  MB/S
-cloudtrail  cloudtrail@1.1.0  1234567  12345678        3      12   812  21.5
+PIPELINE    PACK                   IN       OUT  FAILED  DROPPED  IN/S  MB/S
+cloudtrail  cloudtrail@1.1.0  1234567  12345678      12        3   812  21.5
 
 SINK     TYPE  STATE    DELIVERED  BYTES  FAILED  RETRIES  QUEUE
 archive  http  running   12345690  999 B       0        7     0%";
@@ -457,24 +452,51 @@ sink `archive`: retrying for 1m12s; 1048 events (1.0 MiB) wait, the oldest for 1
     #[test]
     fn failed_inputs_and_quarantines_are_told_last() {
         let mut status = status();
-        status.sources[0].failures = 2;
+        status.sources[0].counts = [("failures", 2), ("lost_bytes", 3000)].into_iter().collect();
         status.sources[0].last_failure =
             Some(LastFailure { at: "2026-11-23T12:00:00Z".into(), reason: "file `/in/a.gz` is damaged".into() });
-        status.sources[0].lost_bytes = 3000;
         status.sources[0].unmatched = vec!["`~/x` finds no file: `~` is not expanded; write the whole path".into()];
         status.quarantines = vec![Quarantined { pipeline: "cloudtrail".into(), bytes: 2048 }];
         let text = render(&status, false);
         let expected = "\n
 source `trail`: 2 inputs failed; see the log
-  the last at 2026-11-23T12:00:00Z:
-  file `/in/a.gz` is damaged
 
-source `trail`: 2.9 KiB of files were lost before they were read; see the log
+source `trail`: 3000 bytes of files were lost before they were read; see the log
+
+source `trail`: last failure at 2026-11-23T12:00:00Z:
+  file `/in/a.gz` is damaged
 
 source `trail`: `~/x` finds no file: `~` is not expanded; write the whole path
 
 pipeline `cloudtrail`: 2.0 KiB in quarantine; see `wattle quarantine list`";
         assert!(text.ends_with(expected), "{text}");
+    }
+
+    #[test]
+    fn every_count_with_a_column_or_a_note_is_shown() {
+        fn numbers<S>(table: &[Count<S>]) -> Counted {
+            table.iter().zip(100..).map(|(count, number)| (count.key(), number)).collect()
+        }
+        fn check<S>(table: &[Count<S>], text: &str) {
+            for (count, number) in table.iter().zip(100..) {
+                if let Some(title) = count.title() {
+                    assert!(text.contains(title) && text.contains(&format!(" {number}")), "{title}: {text}");
+                }
+                if let Some(note) = count.status_note() {
+                    assert!(text.contains(&format!(": {number} {note}")), "{note}: {text}");
+                }
+            }
+        }
+        let mut status = status();
+        status.sources[0].counts = numbers(counts::SOURCES);
+        status.pipelines[0].counts = numbers(counts::PIPELINES);
+        status.pipelines[0].nodes = vec![Node { counts: numbers(counts::NODES), ..Node::default() }];
+        status.sinks[0].counts = numbers(counts::SINKS);
+        let text = render(&status, false);
+        check(counts::SOURCES, &text);
+        check(counts::PIPELINES, &text);
+        check(counts::NODES, &text);
+        check(counts::SINKS, &text);
     }
 
     #[test]

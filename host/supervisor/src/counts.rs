@@ -1,0 +1,244 @@
+//! The table of counts of sources, pipelines, nodes and sinks.
+//!
+//! A row has the name, the description and the accessor of a count. `/metrics`, `/status`, `wattle status`, the summary of
+//! a run and `docs/METRICS.md` read the table, so a new count is a new row. Its key in `/status` is its metric's name
+//! without `wattle_`, the subject and `_total`.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use wattle_sink::SinkStats;
+use wattle_source::{LostBytes, SourceStats};
+use wattle_topology::{NodeCounts, PipelineCounts};
+
+use crate::metric::{Kind, Metric};
+
+/// A count of the subject `S`.
+pub struct Count<S: 'static> {
+    pub(crate) metric: Metric,
+    pub(crate) read: Read<S>,
+    column: Option<&'static str>,
+    note: Option<&'static str>,
+    summary: Option<&'static str>,
+}
+
+/// How a count is read.
+pub(crate) enum Read<S: 'static> {
+    /// One number.
+    One(fn(&S) -> u64),
+    /// A number for each value of the last label of the metric. Everywhere else the sum counts.
+    By(fn(&S) -> Vec<(String, u64)>),
+}
+
+impl<S> Count<S> {
+    const fn one(
+        kind: Kind,
+        name: &'static str,
+        labels: &'static [&'static str],
+        help: &'static str,
+        read: fn(&S) -> u64,
+    ) -> Self {
+        Self {
+            metric: Metric { name, kind, labels, help },
+            read: Read::One(read),
+            column: None,
+            note: None,
+            summary: None,
+        }
+    }
+
+    const fn by(
+        kind: Kind,
+        name: &'static str,
+        labels: &'static [&'static str],
+        help: &'static str,
+        read: fn(&S) -> Vec<(String, u64)>,
+    ) -> Self {
+        Self {
+            metric: Metric { name, kind, labels, help },
+            read: Read::By(read),
+            column: None,
+            note: None,
+            summary: None,
+        }
+    }
+
+    /// Gives the count a column of `wattle status`.
+    const fn column(mut self, title: &'static str) -> Self {
+        self.column = Some(title);
+        self
+    }
+
+    /// Adds a line to the summary of a run if the count is not zero.
+    const fn summary(mut self, text: &'static str) -> Self {
+        self.summary = Some(text);
+        self
+    }
+
+    /// Adds a line to the summary of a run and to `wattle status` if the count is not zero.
+    const fn note(mut self, text: &'static str) -> Self {
+        self.note = Some(text);
+        self.summary(text)
+    }
+
+    /// The key in `/status`.
+    pub fn key(&self) -> &'static str {
+        let name = self.metric.name.splitn(3, '_').last().unwrap_or_default();
+        name.strip_suffix("_total").unwrap_or(name)
+    }
+
+    /// The title of the column in `wattle status`, if it has one.
+    pub fn title(&self) -> Option<&'static str> {
+        self.column
+    }
+
+    /// What follows the number in a line of `wattle status` that is there if the count is not zero.
+    pub fn status_note(&self) -> Option<&'static str> {
+        self.note
+    }
+
+    /// What follows the number in a line of the summary that is there if the count is not zero.
+    pub fn summary_note(&self) -> Option<&'static str> {
+        self.summary
+    }
+
+    /// Whether it counts bytes.
+    pub fn is_bytes(&self) -> bool {
+        self.key().ends_with("_bytes")
+    }
+
+    /// The number, summed over all values of the last label.
+    pub fn total(&self, subject: &S) -> u64 {
+        match self.read {
+            Read::One(read) => read(subject),
+            Read::By(read) => read(subject).iter().map(|(_, count)| count).sum(),
+        }
+    }
+}
+
+/// The counts of one subject in `/status`, by key.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Counted(Map<String, Value>);
+
+impl Counted {
+    /// Reads all counts of a table.
+    pub(crate) fn read<S>(table: &[Count<S>], subject: &S) -> Self {
+        table.iter().map(|count| (count.key(), count.total(subject))).collect()
+    }
+
+    /// A count by its key; 0 if the agent does not report it.
+    pub fn get(&self, key: &str) -> u64 {
+        self.0.get(key).and_then(Value::as_u64).unwrap_or_default()
+    }
+}
+
+impl<'a> FromIterator<(&'a str, u64)> for Counted {
+    fn from_iter<I: IntoIterator<Item = (&'a str, u64)>>(counts: I) -> Self {
+        Self(counts.into_iter().map(|(key, count)| (key.to_owned(), count.into())).collect())
+    }
+}
+
+fn load(count: &AtomicU64) -> u64 {
+    count.load(Ordering::Relaxed)
+}
+
+/// Rows of `one` number or of a number `by` the last label: type, name, labels and description of the metric, accessor,
+/// places on the terminal.
+macro_rules! table {
+    ($(#[$doc:meta])* $table:ident: $subject:ty, $it:ident;
+     $($how:ident $kind:ident $name:literal [$($label:literal),*] $help:literal $read:expr $(, $place:ident $text:literal)*;)*) => {
+        $(#[$doc])*
+        pub const $table: &[Count<$subject>] = &[
+            $(Count::$how(Kind::$kind, $name, &[$($label),*], $help, |$it: &$subject| $read)$(.$place($text))*),*
+        ];
+    };
+}
+
+table! {
+    /// Counts of a source.
+    SOURCES: SourceStats, s;
+    one Counter "wattle_source_received_events_total" ["source"] "Events that a source sent to its queue; an event that is sent again counts again." load(&s.events), column "EVENTS";
+    one Counter "wattle_source_received_bytes_total" ["source"] "Bytes of the bodies of those events." load(&s.bytes), column "BYTES";
+    one Counter "wattle_source_failures_total" ["source"] "Files, requests or inputs that failed." load(&s.failures), note "inputs failed; see the log";
+    one Counter "wattle_source_retried_batches_total" ["source"] "Batches that returned undelivered and are sent again." load(&s.retries), summary "batches were offered again; see the log";
+    one Counter "wattle_source_lost_events_total" ["source"] "Events that returned undelivered and that the source could not send again." load(&s.lost), column "LOST", summary "events came back undelivered and are lost; see the log";
+    one Counter "wattle_source_skipped_empty_total" ["source"] "Empty lines and documents, which are no events." load(&s.skipped_empty);
+    one Counter "wattle_source_skipped_long_total" ["source"] "Lines and documents that were skipped because they are longer than `max_line_bytes` or `max_event_bytes`." load(&s.skipped_long);
+    one Counter "wattle_source_skipped_long_bytes_total" ["source"] "Bytes of those lines and documents." load(&s.skipped_long_bytes);
+    one Counter "wattle_source_skipped_zero_bytes_total" ["source"] "Zero bytes in front of events that were skipped; truncated files contain them." load(&s.skipped_nuls);
+    by Counter "wattle_source_lost_bytes_total" ["source", "reason"] "Bytes of log files that the source saw but never read: the file was `truncated` or rewritten, `removed` while it was not open, or `closed` after its removal because too many files were open." reasons(&s.lost_bytes), note "bytes of files were lost before they were read; see the log";
+    one Gauge "wattle_source_unmatched_globs" ["source"] "Globs of `include` that match no file." s.unmatched.lock().len() as u64;
+}
+
+table! {
+    /// Counts of a pipeline.
+    PIPELINES: PipelineCounts, p;
+    one Counter "wattle_pipeline_received_events_total" ["pipeline"] "Events that a pipeline received from its sources." load(&p.received), column "IN";
+    one Counter "wattle_pipeline_received_bytes_total" ["pipeline"] "Bytes of the bodies of those events." load(&p.received_bytes);
+    one Counter "wattle_pipeline_split_parents_total" ["pipeline"] "Events that were split." load(&p.parents);
+    one Counter "wattle_pipeline_split_children_total" ["pipeline"] "Events that they were split into." load(&p.children);
+    one Counter "wattle_pipeline_copied_events_total" ["pipeline"] "Copies made for a second port or link." load(&p.copied);
+    one Counter "wattle_pipeline_delivered_events_total" ["pipeline"] "Events that left through an output and had not failed." load(&p.delivered), column "OUT";
+    one Counter "wattle_pipeline_failed_events_total" ["pipeline"] "Events that left through an output after they failed at a node." load(&p.failed), column "FAILED";
+    one Counter "wattle_pipeline_dropped_events_total" ["pipeline"] "Events that were dropped on purpose, by a node or by a discarded output." load(&p.dropped), column "DROPPED";
+    one Counter "wattle_pipeline_returned_events_total" ["pipeline"] "Events that a pipeline returned undelivered because it stopped or its quarantine could not be written. The source sends them again." load(&p.returned);
+}
+
+table! {
+    /// Counts of a node.
+    NODES: NodeCounts, n;
+    one Counter "wattle_node_received_events_total" ["pipeline", "node"] "Events that a node received." load(&n.received);
+    by Counter "wattle_node_sent_events_total" ["pipeline", "node", "port"] "Events that left a node, by port; failed events leave on the port `failed`." n.sent().into_iter().collect();
+    one Counter "wattle_node_split_parents_total" ["pipeline", "node"] "Events that a node split." load(&n.parents);
+    one Counter "wattle_node_split_children_total" ["pipeline", "node"] "Events that a node made by splitting others." load(&n.children);
+    one Counter "wattle_node_copied_events_total" ["pipeline", "node"] "Copies of events that left a node on more than one port." load(&n.copied);
+    by Counter "wattle_node_dropped_events_total" ["pipeline", "node", "reason"] "Events that a node dropped on purpose. Reasons beyond the first 64 of a node are `other`." n.dropped.counts().into_iter().collect();
+    by Counter "wattle_node_failed_events_total" ["pipeline", "node", "code"] "Events that failed at a node. Codes beyond the first 64 of a node are `other`." n.failed.counts().into_iter().collect();
+    one Counter "wattle_node_quarantined_events_total" ["pipeline", "node"] "Failed events of a masking node that were written to the quarantine." load(&n.quarantined);
+    one Counter "wattle_node_circuit_opened_total" ["pipeline", "node"] "How often the circuit of a node opened because the node faulted too often." load(&n.circuit_opened);
+    one Gauge "wattle_node_circuit_open" ["pipeline", "node"] "1 while the circuit of a node is open and the node is not called." u64::from(n.circuit_open.load(Ordering::Relaxed));
+    one Counter "wattle_node_passed_events_total" ["pipeline", "node"] "Events that passed a node unchanged while its circuit was open (`on_fault = \"pass\"`)." load(&n.passed);
+    one Counter "wattle_node_restarts_total" ["pipeline", "node"] "Instances that replaced one that faulted or whose memory grew too large." load(&n.stats.restarts);
+    one Gauge "wattle_node_memory_bytes" ["pipeline", "node"] "Linear memory of all instances of a node." load(&n.stats.memory_bytes);
+    one Gauge "wattle_node_peak_memory_bytes" ["pipeline", "node"] "Peak linear memory of one instance of a node." load(&n.stats.peak_memory_bytes);
+    one Gauge "wattle_node_state_bytes" ["pipeline", "node"] "Size of the last state snapshot of a stateful node on one worker." load(&n.stats.state_bytes);
+    one Counter "wattle_node_state_restored_total" ["pipeline", "node"] "Instances of a stateful node that restored state." load(&n.stats.state_restored);
+    one Counter "wattle_node_state_lost_total" ["pipeline", "node"] "Instances of a node that started without state because they could not restore the saved state." load(&n.stats.state_lost);
+}
+
+table! {
+    /// Counts of a sink.
+    SINKS: SinkStats, s;
+    one Counter "wattle_sink_received_events_total" ["sink"] "Events that were encoded for a sink; an event that is sent again counts again." load(&s.received_events);
+    one Counter "wattle_sink_delivered_events_total" ["sink"] "Events that the destination of a sink accepted." load(&s.delivered_events), column "DELIVERED";
+    one Counter "wattle_sink_delivered_bytes_total" ["sink"] "Bytes that the destination of a sink accepted, before compression." load(&s.delivered_bytes), column "BYTES";
+    one Counter "wattle_sink_failed_events_total" ["sink"] "Events that a sink could not deliver: the destination rejected them, or the attempts ran out." load(&s.rejected_events), column "FAILED", summary "rejected";
+    one Counter "wattle_sink_retries_total" ["sink"] "Failed attempts to send that were repeated." load(&s.retries), column "RETRIES", summary "retries";
+}
+
+fn reasons(lost: &LostBytes) -> Vec<(String, u64)> {
+    let reasons = [("truncated", &lost.truncated), ("removed", &lost.removed), ("closed", &lost.closed)];
+    reasons.map(|(reason, count)| (reason.to_owned(), load(count))).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_the_name_of_the_metric_without_its_subject() {
+        let keys: Vec<&str> = SOURCES.iter().take(4).map(Count::key).collect();
+        assert_eq!(keys, ["received_events", "received_bytes", "failures", "retried_batches"]);
+        assert_eq!(NODES.iter().filter(|count| count.key() == "memory_bytes").count(), 1);
+    }
+
+    #[test]
+    fn counts_by_label_are_summed_outside_of_metrics() {
+        let stats = SourceStats::default();
+        stats.lost_bytes.truncated.store(2, Ordering::Relaxed);
+        stats.lost_bytes.removed.store(3, Ordering::Relaxed);
+        assert_eq!(Counted::read(SOURCES, &stats).get("lost_bytes"), 5);
+    }
+}
