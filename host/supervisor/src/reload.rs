@@ -22,6 +22,7 @@ use crate::pack_tests::PackTests;
 use crate::remote::Remotes;
 use crate::rollout::{Decision, Rollout, version_name};
 use crate::shadow;
+use crate::time::Moment;
 use crate::watch::{Change, Watch};
 
 /// ReloadCause a configuration is loaded anew.
@@ -172,7 +173,7 @@ impl Running {
     async fn change(&mut self, plan: Plan, why: &str, what: &str, since: Instant) -> Result<Vec<String>, String> {
         let Swapped { generation, emptied } = self.swap(&plan).await?;
         // First of all, since what was done before it looks at the counts is not held against the new version.
-        self.rollout.began(Some(&self.plan), &plan, self.topology.observer());
+        self.rollout.began(Some(&self.plan), &plan, self.topology.observer(), Moment::now());
         if !emptied.is_empty() {
             tracing::warn!(nodes = emptied.join(" "), "these nodes begin with nothing instead of former state");
         }
@@ -191,8 +192,8 @@ impl Running {
     }
 
     /// Promotes or rolls back what is due.
-    pub(crate) async fn decide(&mut self) {
-        if let Some(decision) = self.rollout.decide(&self.plan, self.topology.observer()) {
+    pub(crate) async fn decide(&mut self, now: Moment) {
+        if let Some(decision) = self.rollout.decide(&self.plan, self.topology.observer(), now) {
             // Whatever comes of it is in the log and the history.
             let _ = self.settle(&decision).await;
         }

@@ -12,11 +12,13 @@ use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use wattle_pack::{CanarySettings, PipelinePlan, Plan, Trial};
 use wattle_topology::{Observer, Snapshot, canary_name};
+
+use crate::time::Moment;
 
 use self::judge::{Verdict, judge_canary, judge_probation};
 
@@ -187,7 +189,7 @@ impl Rollout {
     }
 
     /// Notes that a plan runs from now on; `before` is what ran until then.
-    pub(crate) fn began(&mut self, before: Option<&Plan>, plan: &Plan, observer: &Observer) {
+    pub(crate) fn began(&mut self, before: Option<&Plan>, plan: &Plan, observer: &Observer, at: Moment) {
         // An agent that starts counts from nothing, and may have counted something by now.
         let counts = |name: &str| match before {
             Some(_) => observer.counts().pipeline(name).snapshot(),
@@ -200,7 +202,7 @@ impl Rollout {
             let fingerprint = pipeline.fingerprint();
             if let Some(old) = find(before, name).filter(|old| old.fingerprint() != fingerprint) {
                 let was = self.baselines.get(name).map_or(now, |baseline| now.since(baseline));
-                let probation = Probation { since: Instant::now(), baseline: now, before: was };
+                let probation = Probation { since: at.instant, baseline: now, before: was };
                 // What was rolled back is not gone back to.
                 match self.refused.get(name).is_some_and(|refused| refused.good.fingerprint() == fingerprint) {
                     true => {
@@ -218,8 +220,7 @@ impl Rollout {
             let Some(trial) = &pipeline.canary else { continue };
             if self.record(pipeline, trial).is_none() {
                 let candidate = trial.candidate.fingerprint();
-                let began = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-                let record = Record { primary: fingerprint, candidate, began, promoted: None };
+                let record = Record { primary: fingerprint, candidate, began: at.unix_seconds, promoted: None };
                 self.canaries.insert(name.clone(), record);
                 self.watched.remove(name);
                 self.save();
@@ -241,7 +242,7 @@ impl Rollout {
     }
 
     /// What is to be done now, if anything.
-    pub(crate) fn decide(&mut self, plan: &Plan, observer: &Observer) -> Option<Decision> {
+    pub(crate) fn decide(&mut self, plan: &Plan, observer: &Observer, now: Moment) -> Option<Decision> {
         let counts = |name: &str| observer.counts().pipeline(name).snapshot();
         for pipeline in &plan.pipelines {
             let name = &pipeline.name;
@@ -251,8 +252,7 @@ impl Rollout {
             {
                 let primary = counts(name).since(&watched.primary);
                 let candidate = counts(&canary_name(name)).since(&watched.candidate);
-                let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-                let elapsed = Duration::from_secs(now.saturating_sub(record.began));
+                let elapsed = Duration::from_secs(now.unix_seconds.saturating_sub(record.began));
                 let verdict = judge_canary(&trial.settings, &primary, &candidate, elapsed);
                 let (is_promotion, why) = match verdict {
                     Verdict::Wait => continue,
@@ -268,7 +268,9 @@ impl Rollout {
                 Some(why) if self.previous.contains_key(name) => {
                     return Some(Decision { pipeline: name.clone(), is_promotion: false, why });
                 }
-                _ if probation.since.elapsed() >= settings.probation => _ = self.probation.remove(name),
+                _ if now.instant.saturating_duration_since(probation.since) >= settings.probation => {
+                    _ = self.probation.remove(name)
+                }
                 _ => {}
             }
         }
@@ -327,3 +329,6 @@ fn write(path: &Path, canaries: &BTreeMap<String, Record>) -> io::Result<()> {
     file.sync_all()?;
     fs::rename(new, path)
 }
+
+#[cfg(test)]
+mod tests;

@@ -28,6 +28,7 @@ use crate::reload::{Loader, ReloadCause, Running};
 use crate::remote::Remotes;
 use crate::requests::{Request, Requests};
 use crate::rollout::Rollout;
+use crate::time::Moment;
 use crate::watch::Watch;
 
 /// How often rollout rules are evaluated.
@@ -175,7 +176,7 @@ impl Supervisor {
         self.state.run(observer.clone(), &plan);
         self.loader.remotes.poller().settle(true);
         self.loader.remotes.start().map_err(StartError::Thread)?;
-        rollout.began(None, &plan, &observer);
+        rollout.began(None, &plan, &observer, Moment::now());
         let history = History::new(data_dir);
         history.add(&Entry::new(topology.generation(), "started", "the agent started").running(&plan));
         let started = Instant::now();
@@ -383,7 +384,7 @@ impl Agent {
                     continue;
                 }
                 () = tokio::time::sleep(DECIDE_INTERVAL), if is_busy => {
-                    running.decide().await;
+                    running.decide(Moment::now()).await;
                     continue;
                 }
                 sink = closed(&observer), if has_console => {
@@ -479,3 +480,6 @@ fn unread(observer: &Observer, is_known: impl Fn(&str) -> bool) -> Vec<Problem> 
     let failed = failed.filter(|(failures, _)| *failures > 0);
     failed.map(|(failures, source)| Problem::Unread { source, failures }).collect()
 }
+
+#[cfg(test)]
+mod tests;

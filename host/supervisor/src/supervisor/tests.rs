@@ -1,0 +1,142 @@
+//! Reloads of an agent in this process.
+
+use std::any::Any;
+use std::path::Path;
+use std::sync::Arc;
+
+use tempfile::TempDir;
+use wattle_topology::BatchTotals;
+
+use super::*;
+use crate::history;
+use crate::requests::requests;
+use crate::watch::Change;
+
+struct Silent;
+
+impl Frontend for Silent {
+    fn show(&self, _: &[Diagnostic]) {}
+
+    fn loading(&self, _: &Arc<Runtime>) -> Box<dyn Any> {
+        Box::new(())
+    }
+}
+
+struct Rig {
+    folder: TempDir,
+    agent: Agent,
+}
+
+impl Rig {
+    async fn start(outputs: &[&str]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        configure(folder.path(), outputs);
+        let configuration = Configuration::File(folder.path().join("agent.toml"));
+        let options = Options { watch: true, ..Options::default() };
+        let supervisor =
+            Supervisor::new(configuration, Vec::new(), Library::new(Vec::new()), options, Box::new(Silent)).unwrap();
+        // Without a sender no request comes.
+        let (_, requests) = requests();
+        let agent = supervisor.start(requests).await.unwrap();
+        Self { folder, agent }
+    }
+
+    fn configure(&self, outputs: &[&str]) {
+        configure(self.folder.path(), outputs);
+    }
+
+    fn break_configuration(&self) {
+        std::fs::write(self.folder.path().join("agent.toml"), "[sources.in]\ntype = \"none\"\n").unwrap();
+    }
+
+    /// Reloads and returns the outcome and the generation that runs.
+    async fn reload(&mut self) -> (String, u64) {
+        let response = self.agent.running.reload(&self.agent.loader, ReloadCause::Command).await.unwrap();
+        (response.outcome, response.generation)
+    }
+
+    /// What the history has of each generation.
+    fn history(&self) -> Vec<(String, u64)> {
+        let entries = history::read(&self.folder.path().join("data")).unwrap();
+        entries.into_iter().map(|entry| (entry.what, entry.generation)).collect()
+    }
+
+    async fn end(self) {
+        let report = self.agent.drain(End::Requested).await;
+        assert!(report.problems.is_empty(), "{:?}", report.problems);
+    }
+}
+
+/// Writes a configuration whose versions differ in their number of outputs.
+fn configure(folder: &Path, outputs: &[&str]) {
+    let root = folder.display();
+    let mut text = format!(
+        "[agent]\ndata_dir = \"{root}/data\"\nworkers = 1\n[sources.in]\ntype = \"file\"\n\
+         include = [\"{root}/*.log\"]\n[sinks.out]\ntype = \"blackhole\"\ninputs = [\"main.*\"]\n\
+         [pipelines.main]\ninputs = [\"in\"]\n"
+    );
+    for output in outputs {
+        text += &format!("[pipelines.main.outputs.{output}]\ninputs = [\"input\"]\n");
+    }
+    std::fs::write(folder.join("agent.toml"), text).unwrap();
+}
+
+fn pairs(expected: &[(&str, u64)]) -> Vec<(String, u64)> {
+    expected.iter().map(|(what, generation)| ((*what).to_owned(), *generation)).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_outcome_of_a_reload_has_its_answer_and_its_entry_in_the_history() {
+    let mut rig = Rig::start(&["all"]).await;
+    assert_eq!(rig.reload().await, ("unchanged".to_owned(), 1));
+    rig.break_configuration();
+    assert_eq!(rig.reload().await, ("invalid".to_owned(), 1));
+    rig.configure(&["all", "more"]);
+    assert_eq!(rig.reload().await, ("applied".to_owned(), 2));
+    assert_eq!(rig.history(), pairs(&[("started", 1), ("invalid", 1), ("applied", 2)]));
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_version_that_faults_after_a_reload_is_rolled_back_to_the_one_before() {
+    let mut rig = Rig::start(&["all"]).await;
+    let before = rig.agent.running.plan.pipelines[0].fingerprint();
+    rig.configure(&["all", "more"]);
+    assert_eq!(rig.reload().await, ("applied".to_owned(), 2));
+    let counts = rig.agent.observer().counts().pipeline("main");
+    for _ in 0..100 {
+        counts.observe(BatchTotals::default(), true, 1000, 1000);
+    }
+    rig.agent.running.decide(Moment::now()).await;
+    assert_eq!(rig.agent.running.plan.pipelines[0].fingerprint(), before);
+    assert_eq!(rig.reload().await, ("unchanged".to_owned(), 3));
+    assert_eq!(rig.history(), pairs(&[("started", 1), ("applied", 2), ("rolled-back", 3)]));
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_rolls_back_once() {
+    let mut rig = Rig::start(&["all"]).await;
+    rig.configure(&["all", "more"]);
+    assert_eq!(rig.reload().await, ("applied".to_owned(), 2));
+    let response = rig.agent.running.roll_back(None).await;
+    assert_eq!((response.outcome.as_str(), response.generation, response.notes.len()), ("applied", 3, 1));
+    let response = rig.agent.running.roll_back(Some("main".into())).await;
+    assert_eq!((response.outcome.as_str(), response.generation), ("failed", 3));
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_early_change_that_is_invalid_is_not_reported_but_waited_for() {
+    let mut rig = Rig::start(&["all"]).await;
+    rig.break_configuration();
+    let change = Change { files: [rig.folder.path().join("agent.toml")].into(), is_early: true };
+    let response = rig.agent.running.reload(&rig.agent.loader, ReloadCause::Changed(change)).await;
+    assert!(response.is_none());
+    let change = rig.agent.running.watch.as_mut().unwrap().changed().await;
+    assert!(!change.is_early);
+    let response = rig.agent.running.reload(&rig.agent.loader, ReloadCause::Changed(change)).await;
+    assert_eq!(response.map(|response| response.outcome), Some("invalid".to_owned()));
+    assert_eq!(rig.history(), pairs(&[("started", 1), ("invalid", 1)]));
+    rig.end().await;
+}
