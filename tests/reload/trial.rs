@@ -272,16 +272,6 @@ fn a_canary_that_does_well_is_promoted_and_can_be_rolled_back() {
     rig.assert_conserved(agent);
 }
 
-#[test]
-fn a_canary_that_is_what_runs_already_is_said_to_be_nothing_to_try() {
-    let mut rig = Rig::new();
-    let agent = rig.start("pack = \"./good\"\ncanary = { pack = \"./good\", share = 0.5, for = \"1s\" }");
-    assert!(agent.log().contains("is the same as the running version"), "{}", agent.log());
-    rig.write(100, 0);
-    wait_until("all lines", || rig.lines().len() == rig.written);
-    rig.assert_conserved(agent);
-}
-
 /// A version that counts rows. Only what runs counts as another version, so each has another limit.
 fn counting(version: &str, time: &str) -> String {
     format!(
