@@ -1,15 +1,67 @@
-//! The tests of packs, offline, through the real data path in the real sandbox: for `wattle test`, and before a reload
-//! takes a changed pack up.
+//! The tests of packs, offline, on the real data path and sandbox: for `wattle pack test`, and before a reload applies a
+//! changed pack.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
-use std::io::Read as _;
+use std::io::{self, Read as _};
 use std::thread::{self, available_parallelism};
 
 use serde_json::Value;
-use wattle_batch::Column;
-use wattle_pack::{Expectations, Framing, Library, PackTest, PipelinePlan, Plan};
+use wattle_batch::{Column, ColumnTooLarge};
+use wattle_pack::{Expectations, Framing, Invalid, Library, PackTest, PipelinePlan, Plan};
 use wattle_runtime::Catalog;
-use wattle_topology::{run_offline, sandboxed};
+use wattle_topology::{BuildError, run_offline, sandboxed};
+
+/// Why a test cannot be run.
+#[derive(Debug, thiserror::Error)]
+pub enum TestError {
+    /// The input cannot be unpacked.
+    #[error("{name}: {error}")]
+    Unpack {
+        /// Name of the input file.
+        name: String,
+        /// What is wrong.
+        error: io::Error,
+    },
+    /// The input is too large for a batch.
+    #[error(transparent)]
+    Input(#[from] ColumnTooLarge),
+    /// The pack is invalid with the parameters of the test.
+    #[error("{}", .0.join("\n    "))]
+    Pack(Vec<String>),
+    /// The pipeline cannot be built.
+    #[error(transparent)]
+    Build(#[from] BuildError),
+    /// An output holds an event that is not JSON.
+    #[error(transparent)]
+    Output(#[from] serde_json::Error),
+}
+
+/// Packs that fail their tests.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+pub struct PackTestsError(Vec<PackFailure>);
+
+/// Why a pack does not pass.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PackFailure {
+    /// Its tests are invalid.
+    #[error("tests of pack `{reference}` cannot be read: {}", .diagnostics.join("; "))]
+    Unreadable {
+        /// The pack as the configuration names it.
+        reference: String,
+        /// Everything that is wrong, a line each.
+        diagnostics: Vec<String>,
+    },
+    /// Tests failed.
+    #[error("pack `{reference}` fails its tests: {}", .problems.join("; "))]
+    Failed {
+        /// The pack as the configuration names it.
+        reference: String,
+        /// Every difference from the expectations.
+        problems: Vec<String>,
+    },
+}
 
 /// Runs tests of one pack. A pipeline is built once for all tests with the same parameters.
 pub struct Bench<'a> {
@@ -25,57 +77,61 @@ impl<'a> Bench<'a> {
         Self { pack, catalog, library, plans: HashMap::new() }
     }
 
-    /// Runs a test. Answers with what is not as expected.
+    /// Runs a test and returns every difference from its expectations.
     ///
     /// # Errors
     ///
-    /// Why it could not be run.
-    pub fn run(&mut self, test: &PackTest) -> Result<Vec<String>, String> {
+    /// The test cannot be run.
+    pub fn run(&mut self, test: &PackTest) -> Result<Vec<String>, TestError> {
         Ok(self.observe(test)?.problems(test))
     }
 
-    /// Runs a test. Answers with what came out of it.
+    /// Runs a test and returns its outputs.
     ///
     /// # Errors
     ///
-    /// Why it could not be run.
-    pub fn observe(&mut self, test: &PackTest) -> Result<Observed, String> {
+    /// The test cannot be run.
+    pub fn observe(&mut self, test: &PackTest) -> Result<Observed, TestError> {
         let bodies = events(test)?;
         let make = sandboxed(self.catalog.runtime().clone(), self.catalog.services().clone());
         let plan = self.plan(test)?;
-        let ran = run_offline(plan, &*make, bodies).map_err(|e| e.to_string())?;
+        let ran = run_offline(plan, &*make, bodies)?;
         let mut outputs = BTreeMap::new();
         for (output, lines) in &ran.outputs {
             let events = lines.iter().map(|line| serde_json::from_slice(line)).collect::<Result<Vec<Value>, _>>();
-            outputs.insert(output.clone(), events.map_err(|e| e.to_string())?);
+            outputs.insert(output.clone(), events?);
         }
         let lost = (!ran.counts.is_conserved())
             .then(|| format!("{} events in, {} events out", ran.counts.events_in(), ran.counts.events_out()));
         Ok(Observed { outputs, lost })
     }
 
-    fn plan(&mut self, test: &PackTest) -> Result<&PipelinePlan, String> {
-        let key = Value::Object(test.params.clone()).to_string();
-        if !self.plans.contains_key(&key) {
-            let loaded = wattle_pack::load_pack(self.pack, &test.params, self.catalog, self.library);
-            let (plan, _) =
-                loaded.map_err(|i| i.diagnostics.iter().map(|d| d.render_line()).collect::<Vec<_>>().join("\n    "))?;
-            self.plans.insert(key.clone(), plan);
+    fn plan(&mut self, test: &PackTest) -> Result<&PipelinePlan, TestError> {
+        let vacant = match self.plans.entry(Value::Object(test.params.clone()).to_string()) {
+            Entry::Occupied(plan) => return Ok(plan.into_mut()),
+            Entry::Vacant(vacant) => vacant,
+        };
+        match wattle_pack::load_pack(self.pack, &test.params, self.catalog, self.library) {
+            Ok((plan, _)) => Ok(vacant.insert(plan)),
+            Err(invalid) => Err(TestError::Pack(lines(&invalid))),
         }
-        self.plans.get(&key).ok_or_else(|| "the pipeline of a test was lost; please report this".to_owned())
     }
 }
 
-/// What came out of a test.
+fn lines(invalid: &Invalid) -> Vec<String> {
+    invalid.diagnostics.iter().map(|diagnostic| diagnostic.render_line()).collect()
+}
+
+/// The outputs of a test.
 pub struct Observed {
     /// Events by output, as the codec `json` writes them.
     pub outputs: BTreeMap<String, Vec<Value>>,
-    /// Numbers of events that do not agree.
+    /// The numbers of events that came in and went out, if they differ.
     lost: Option<String>,
 }
 
 impl Observed {
-    /// What is not as the test expects.
+    /// Every difference from the expectations of the test.
     pub fn problems(&self, test: &PackTest) -> Vec<String> {
         let mut problems = Vec::new();
         for (output, expected) in &test.expected {
@@ -87,17 +143,17 @@ impl Observed {
         problems
     }
 
-    /// What is wrong whatever the test expects.
+    /// Events that were lost, which is wrong whatever the test expects.
     pub fn lost(&self) -> Vec<String> {
         self.lost.iter().cloned().collect()
     }
 }
 
-/// Verdicts about packs, so that a pack that comes back is not tested again.
+/// Results of tests, so that a pack is tested once.
 #[derive(Default)]
 pub(crate) struct PackTests {
     /// By digest of the pack and fingerprint of the pipeline; `None` for a pack that passed.
-    verdicts: HashMap<(String, String), Option<String>>,
+    verdicts: HashMap<(String, String), Option<PackFailure>>,
 }
 
 impl PackTests {
@@ -112,7 +168,7 @@ impl PackTests {
         library: &Library,
         running: &Plan,
         plan: &Plan,
-    ) -> Result<(), String> {
+    ) -> Result<(), PackTestsError> {
         let library = library.clone().with_folder(&plan.agent.packs);
         let known: Vec<&PipelinePlan> = running.pipelines.iter().flat_map(PipelinePlan::versions).collect();
         let mut failed = Vec::new();
@@ -127,27 +183,26 @@ impl PackTests {
             }
             let kept = self.verdicts.entry((pack.digest.clone(), pipeline.fingerprint()));
             let test = || {
-                // What has been loaded and found to be trusted, and not what lies there by now.
+                // The files that were loaded and whose signature was checked. Those on disk may have changed since.
                 let found = library.clone().with_found(&plan.packs, reference, pack);
-                // The guests of a test run on this thread; others serve what flows.
+                // The guests of a test run on this thread; other threads serve sources and sinks.
                 tokio::task::block_in_place(|| verdict(reference, catalog, &found))
             };
             failed.extend(kept.or_insert_with(test).clone());
         }
-        if failed.is_empty() { Ok(()) } else { Err(failed.join("; ")) }
+        if failed.is_empty() { Ok(()) } else { Err(PackTestsError(failed)) }
     }
 }
 
 /// Runs the tests of a pack; `None` if it passes them all.
-fn verdict(reference: &str, catalog: &Catalog, library: &Library) -> Option<String> {
+fn verdict(reference: &str, catalog: &Catalog, library: &Library) -> Option<PackFailure> {
     let tests = match wattle_pack::load_tests(reference, library, Expectations::Required) {
         Ok(tests) => tests,
         Err(invalid) => {
-            let all: Vec<String> = invalid.diagnostics.iter().map(|d| d.render_line()).collect();
-            return Some(format!("tests of pack `{reference}` cannot be read: {}", all.join("; ")));
+            return Some(PackFailure::Unreadable { reference: reference.to_owned(), diagnostics: lines(&invalid) });
         }
     };
-    // Side by side: somebody waits for the swap.
+    // In parallel: the swap waits for them.
     let cores = available_parallelism().map_or(1, usize::from);
     let share = tests.len().div_ceil(cores).max(1);
     let problems: Vec<String> = thread::scope(|scope| {
@@ -156,10 +211,10 @@ fn verdict(reference: &str, catalog: &Catalog, library: &Library) -> Option<Stri
         let lost = |_| vec!["a test was lost; please report this".to_owned()];
         shares.into_iter().flat_map(|share| share.join().unwrap_or_else(lost)).collect()
     });
-    (!problems.is_empty()).then(|| format!("pack `{reference}` fails its tests: {}", problems.join("; ")))
+    (!problems.is_empty()).then(|| PackFailure::Failed { reference: reference.to_owned(), problems })
 }
 
-/// Everything that is not as these tests expect.
+/// Every difference from the expectations of these tests.
 fn problems(mut bench: Bench<'_>, tests: &[PackTest]) -> Vec<String> {
     let mut problems = Vec::new();
     for test in tests {
@@ -172,19 +227,21 @@ fn problems(mut bench: Bench<'_>, tests: &[PackTest]) -> Vec<String> {
 }
 
 /// The events of a test's input.
-fn events(test: &PackTest) -> Result<Column, String> {
+fn events(test: &PackTest) -> Result<Column, TestError> {
     let mut input = test.input.clone();
     if test.input_name.ends_with(".gz") {
         let mut unpacked = Vec::new();
         let mut reader = flate2::read::MultiGzDecoder::new(input.as_slice());
-        reader.read_to_end(&mut unpacked).map_err(|e| format!("{}: {e}", test.input_name))?;
+        reader
+            .read_to_end(&mut unpacked)
+            .map_err(|error| TestError::Unpack { name: test.input_name.clone(), error })?;
         input = unpacked;
     }
     match test.framing {
-        Framing::Document => Column::from_document(input.into()).map_err(|e| e.to_string()),
+        Framing::Document => Ok(Column::from_document(input.into())?),
         Framing::Lines => {
             let lines = input.split(|&b| b == b'\n').map(|l| l.strip_suffix(b"\r").unwrap_or(l));
-            Column::from_rows(lines.filter(|l| !l.is_empty())).map_err(|e| e.to_string())
+            Ok(Column::from_rows(lines.filter(|l| !l.is_empty()))?)
         }
     }
 }

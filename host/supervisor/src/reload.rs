@@ -1,7 +1,8 @@
-//! Reloading: from a changed configuration to the generation that runs it, or to every reason why not.
+//! Reloading: from a changed configuration to the generation that runs it, or to all errors.
 //!
-//! Load and validate (which compiles and configures every node once), pass the packs' tests, build, swap. A failure
-//! anywhere leaves what runs as it is, and is told in the log, the metrics, `/status`, the history, and to whoever asked.
+//! The steps: load and validate, which compiles and configures every node once; run the tests of new packs; build; swap. If
+//! a step fails, the running generation stays. The error goes to the log, the metrics, `/status`, the history and the
+//! caller.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -11,21 +12,38 @@ use std::time::Instant;
 
 use wattle_pack::{Diagnostic, Invalid, Library, Plan};
 use wattle_runtime::Catalog;
-use wattle_topology::{Swapped, Topology};
+use wattle_topology::{BuildError, Swapped, Topology};
 
-use crate::admin::{Admin, Outcome, State};
+use crate::admin::{Admin, ListenError, Outcome, State};
 use crate::configuration::Configuration;
 use crate::control::response::Response;
 use crate::frontend::Frontend;
 use crate::history::{Entry, History};
-use crate::pack_tests::PackTests;
+use crate::pack_tests::{PackTests, PackTestsError};
 use crate::remote::Remotes;
-use crate::rollout::{Decision, Rollout, version_name};
+use crate::rollout::{Decision, RollbackError, Rollout, version_name};
 use crate::shadow;
 use crate::time::Moment;
 use crate::watch::{Change, Watch};
 
-/// ReloadCause a configuration is loaded anew.
+/// Why a plan does not take effect. The running generation stays.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ChangeError {
+    /// There is nothing to roll back to.
+    #[error(transparent)]
+    Rollback(#[from] RollbackError),
+    /// Packs fail their tests.
+    #[error(transparent)]
+    Tests(#[from] PackTestsError),
+    /// The admin listener cannot move.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// The topology cannot build the plan.
+    #[error(transparent)]
+    Build(#[from] BuildError),
+}
+
+/// Why the configuration is loaded again.
 #[derive(Clone, Debug)]
 pub(crate) enum ReloadCause {
     /// Files changed.
@@ -52,7 +70,7 @@ impl fmt::Display for ReloadCause {
     }
 }
 
-/// Loads the configuration, again and again.
+/// Loads the configuration, at the start and for each reload.
 pub(crate) struct Loader {
     pub(crate) configuration: Configuration,
     pub(crate) catalog: Catalog,
@@ -65,20 +83,20 @@ pub(crate) struct Loader {
 impl Loader {
     pub(crate) fn load(&self) -> Result<(Plan, Vec<Diagnostic>), Invalid> {
         let _loading = self.frontend.loading(self.catalog.runtime());
-        // Compiling takes its time; the workers have threads of their own.
+        // Loading compiles and can take seconds. Workers do not need the threads of this runtime.
         tokio::task::block_in_place(|| {
             let loaded =
                 self.remotes.load(&self.configuration, || self.configuration.load(&self.catalog, &self.library))?;
-            self.wait_for_trials(&loaded.0);
+            self.wait_for_optimized(&loaded.0);
             Ok(loaded)
         })
     }
 
-    /// Versions that are compared must not differ by how far the compiler has got.
-    fn wait_for_trials(&self, plan: &Plan) {
+    /// Waits until the code of canaries and shadows is optimized: a comparison must compare versions and not compilers.
+    fn wait_for_optimized(&self, plan: &Plan) {
         for pipeline in plan.pipelines.iter().filter(|pipeline| pipeline.versions().count() > 1) {
             for node in pipeline.versions().flat_map(|version| &version.nodes) {
-                // It has been compiled just now; if that fails nevertheless, building the pipeline says so.
+                // It was compiled a moment ago. If this fails nevertheless, building the pipeline reports it.
                 if let Ok(compiled) = self.catalog.runtime().compile(&node.artifact) {
                     compiled.wait_optimized();
                 }
@@ -91,7 +109,7 @@ impl Loader {
     }
 }
 
-/// What runs, and what a reload changes of it.
+/// Everything that a reload changes.
 pub(crate) struct Running {
     pub(crate) topology: Topology,
     pub(crate) admin: Admin,
@@ -100,14 +118,14 @@ pub(crate) struct Running {
     pub(crate) state: Arc<State>,
     /// The plan as the configuration has it.
     pub(crate) loaded: Plan,
-    /// The plan that runs: with what was decided about its pipelines.
+    /// The running plan: `loaded` with all decisions about its pipelines.
     pub(crate) plan: Plan,
     pub(crate) rollout: Rollout,
     pub(crate) tests: PackTests,
 }
 
 impl Running {
-    /// Loads the configuration anew and swaps to it. `None` if a change that came early was not whole, and is waited for.
+    /// Loads the configuration and swaps to it. Returns `None` if the change of files was early and is not complete.
     pub(crate) async fn reload(&mut self, loader: &Loader, why: ReloadCause) -> Option<Response> {
         let since = Instant::now();
         let loaded = loader.load();
@@ -122,7 +140,7 @@ impl Running {
             Ok((plan, warnings)) => {
                 loader.show(&warnings);
                 self.follow(&plan.files);
-                self.take_up(loader, plan, &why, since).await.with(&warnings)
+                self.apply(loader, plan, &why, since).await.with(&warnings)
             }
             Err(invalid) => {
                 loader.show(&invalid.diagnostics);
@@ -141,12 +159,12 @@ impl Running {
         }
     }
 
-    /// Runs what was loaded, with what was decided about its pipelines.
-    async fn take_up(&mut self, loader: &Loader, loaded: Plan, why: &ReloadCause, since: Instant) -> Response {
+    /// Applies the loaded plan, with all decisions about its pipelines.
+    async fn apply(&mut self, loader: &Loader, loaded: Plan, why: &ReloadCause, since: Instant) -> Response {
         let plan = self.rollout.apply(loaded.clone());
         let notes = self.rollout.notes(&loaded);
         Rollout::log_notes(&notes);
-        // A pipeline that stopped begins again with any reload.
+        // Every reload restarts pipelines that stopped.
         let has_stopped = !self.topology.observer().stops().list().is_empty();
         if plan.fingerprint() == self.plan.fingerprint() && !has_stopped {
             let generation = self.topology.generation();
@@ -158,24 +176,24 @@ impl Running {
         if plan.agent.pack_tests
             && let Err(failed) = self.tests.pass(&loader.catalog, &loader.library, &self.plan, &plan)
         {
-            return self.refuse(Outcome::Failed, &failed, why);
+            return self.refuse(Outcome::Failed, &failed.to_string(), why);
         }
         match self.change(plan, &why.to_string(), Outcome::Applied.name(), since).await {
             Ok(emptied) => {
                 self.loaded = loaded;
                 Response { emptied, notes, ..self.response(Outcome::Applied, None) }
             }
-            Err(error) => self.refuse(Outcome::Failed, &error, why),
+            Err(error) => self.refuse(Outcome::Failed, &error.to_string(), why),
         }
     }
 
-    /// Runs another plan from now on. Answers with the nodes that begin without former state.
-    async fn change(&mut self, plan: Plan, why: &str, what: &str, since: Instant) -> Result<Vec<String>, String> {
+    /// Swaps to another plan. Returns the nodes that start without the state of their predecessors.
+    async fn change(&mut self, plan: Plan, why: &str, what: &str, since: Instant) -> Result<Vec<String>, ChangeError> {
         let Swapped { generation, emptied } = self.swap(&plan).await?;
-        // First of all, since what was done before it looks at the counts is not held against the new version.
+        // First, because it reads the counts: what the old version counts must not be held against the new one.
         self.rollout.began(Some(&self.plan), &plan, self.topology.observer(), Moment::now());
         if !emptied.is_empty() {
-            tracing::warn!(nodes = emptied.join(" "), "these nodes begin with nothing instead of former state");
+            tracing::warn!(nodes = emptied.join(" "), "nodes start without the state of their predecessors");
         }
         self.state.reloaded(&plan);
         let packs: Vec<String> = plan
@@ -191,15 +209,15 @@ impl Running {
         Ok(emptied)
     }
 
-    /// Promotes or rolls back what is due.
+    /// Evaluates the rules of rollouts, and promotes or rolls back.
     pub(crate) async fn decide(&mut self, now: Moment) {
         if let Some(decision) = self.rollout.decide(&self.plan, self.topology.observer(), now) {
-            // Whatever comes of it is in the log and the history.
-            let _ = self.settle(&decision).await;
+            // The log and the history have the result.
+            let _ = self.carry_out(&decision).await;
         }
     }
 
-    /// Rolls pipelines back, one or all that can be, because somebody asked for it.
+    /// Rolls back one pipeline, or all that can be rolled back, at the request of an operator.
     pub(crate) async fn roll_back(&mut self, pipeline: Option<String>) -> Response {
         let since = Instant::now();
         let all = pipeline.map_or_else(|| self.rollout.reversible(&self.plan), |name| vec![name]);
@@ -207,9 +225,9 @@ impl Running {
         for pipeline in &all {
             let why = "wattle rollback".to_owned();
             let decision = Decision { pipeline: pipeline.clone(), is_promotion: false, why };
-            match self.settle(&decision).await {
+            match self.carry_out(&decision).await {
                 Ok(note) => notes.push(note),
-                Err(error) => errors.push(error),
+                Err(error) => errors.push(error.to_string()),
             }
         }
         if all.is_empty() {
@@ -221,13 +239,13 @@ impl Running {
         Response { ms, notes, ..self.response(outcome, error) }
     }
 
-    /// Promotes a canary, or rolls a pipeline back. Answers with what ran and what runs now.
-    async fn settle(&mut self, decision: &Decision) -> Result<String, String> {
+    /// Promotes a canary or rolls a pipeline back. Returns a sentence with both versions.
+    async fn carry_out(&mut self, decision: &Decision) -> Result<String, ChangeError> {
         let since = Instant::now();
         let before = running(&self.plan, &decision.pipeline);
         let Decision { pipeline, is_promotion, why } = decision;
         let what = if *is_promotion { "promoted" } else { "rolled-back" };
-        self.rollout.settle(decision, &self.plan)?;
+        self.rollout.record_decision(decision, &self.plan)?;
         let plan = self.rollout.apply(self.loaded.clone());
         let (from, to) = (before, running(&plan, pipeline));
         match *is_promotion {
@@ -237,32 +255,32 @@ impl Running {
         self.state.note_rollout(pipeline, *is_promotion);
         let done = self.change(plan, &format!("{pipeline}: from {from} to {to}: {why}"), what, since).await;
         if let Err(error) = &done {
-            tracing::error!(pipeline, error, "what was decided cannot be built; the running generation stays");
+            tracing::error!(pipeline, %error, "cannot build the decided version; the running generation stays");
         }
         done.map(|_| format!("pipeline `{pipeline}`: from {from} to {to}"))
     }
 
-    /// What shadows have found, with the first events that are not the same.
+    /// The reports of all shadows, with the first events that differ.
     pub(crate) fn shadows(&self) -> serde_json::Value {
         let all = self.topology.observer().shadows();
         serde_json::Value::Object(all.iter().map(|(name, s)| (name.clone(), shadow::json(s, true))).collect())
     }
 
-    async fn swap(&mut self, plan: &Plan) -> Result<Swapped, String> {
+    async fn swap(&mut self, plan: &Plan) -> Result<Swapped, ChangeError> {
         let listened = self.admin.settings().clone();
-        self.admin.follow(&plan.agent.admin).await.map_err(|error| error.to_string())?;
+        self.admin.follow(&plan.agent.admin).await?;
         match self.topology.swap(plan).await {
             Ok(swapped) => Ok(swapped),
             Err(error) => {
                 if let Err(error) = self.admin.follow(&listened).await {
                     tracing::error!(%error, "the admin listener stays where the refused configuration has it");
                 }
-                Err(error.to_string())
+                Err(error.into())
             }
         }
     }
 
-    /// Notes that what runs stays.
+    /// Reports that a reload failed and the running generation stays.
     fn refuse(&self, outcome: Outcome, error: &str, why: &ReloadCause) -> Response {
         let generation = self.topology.generation();
         match outcome {
@@ -287,7 +305,7 @@ impl Running {
     }
 }
 
-/// What runs of a pipeline, for people: its version, and that of its canary.
+/// The running version of a pipeline and of its canary, for people.
 fn running(plan: &Plan, pipeline: &str) -> String {
     let Some(pipeline) = plan.pipelines.iter().find(|p| p.name == pipeline) else { return "nothing".into() };
     let canary = pipeline.canary.as_ref().map(|trial| format!(" with canary {}", version_name(&trial.candidate)));

@@ -1,9 +1,9 @@
-//! Which version of a pipeline runs, where that is not for the configuration alone to say: canaries and what was decided
-//! about them, versions that were rolled back, and what ran before.
+//! Which version of a pipeline runs, where the configuration alone does not decide it: canaries and the decisions about
+//! them, versions that were rolled back, and the versions before.
 //!
-//! What was decided about a canary is kept in `rollout.json` of the data folder, by the fingerprints of both versions, so
-//! it holds until one of them changes. A version that was rolled back stays so, by its fingerprint, until the
-//! configuration asks for another one or the agent is started anew.
+//! Decisions about canaries are in `rollout.json` of the data folder, with the fingerprints of both versions, so they hold
+//! until one of the versions changes. A version that was rolled back does not run again until the configuration asks for
+//! another one or the agent restarts; its fingerprint identifies it.
 
 mod judge;
 
@@ -25,7 +25,7 @@ use self::judge::{Verdict, judge_canary, judge_probation};
 /// Name of the file in the data folder.
 const FILE: &str = "rollout.json";
 
-/// What is known of a canary.
+/// A canary and the decision about it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Record {
     /// Fingerprints of the version that runs and of the candidate.
@@ -33,7 +33,7 @@ struct Record {
     candidate: String,
     /// When it began, in seconds since 1970.
     began: u64,
-    /// Whether it was promoted; `None` while that is open.
+    /// Whether it was promoted; `None` before the decision.
     promoted: Option<bool>,
 }
 
@@ -44,7 +44,7 @@ enum Settled {
     Promoted,
     /// It was rolled back earlier.
     RolledBack,
-    /// It is what runs anyway.
+    /// It is the running version.
     Same,
 }
 
@@ -54,10 +54,10 @@ struct Refused {
     good: PipelinePlan,
 }
 
-/// A version that was taken up lately.
+/// A version that was applied a short time ago.
 struct Probation {
     since: Instant,
-    /// Counts when it was taken up.
+    /// Counts when it was applied.
     baseline: Snapshot,
     /// Counts of the version before it, from its beginning to its end.
     before: Snapshot,
@@ -69,13 +69,24 @@ struct Watched {
     candidate: Snapshot,
 }
 
-/// What is to be done.
+/// A promotion or a rollback.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Decision {
     pub(crate) pipeline: String,
     pub(crate) is_promotion: bool,
     /// Why, in words.
     pub(crate) why: String,
+}
+
+/// Why a pipeline cannot be rolled back.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum RollbackError {
+    /// The configuration does not have the pipeline.
+    #[error("there is no pipeline `{0}`")]
+    NoPipeline(String),
+    /// No other version ran since the agent started or since the last rollback.
+    #[error("no other version of pipeline `{0}` ran before this one")]
+    NoVersion(String),
 }
 
 #[derive(Default)]
@@ -91,7 +102,7 @@ pub(crate) struct Rollout {
 }
 
 impl Rollout {
-    /// Reads what was decided before; `None` for a run that keeps nothing.
+    /// Reads the decisions in a data folder; `None` for a run that keeps nothing.
     pub(crate) fn open(data_dir: Option<&Path>) -> Self {
         let path = data_dir.map(|dir| dir.join(FILE));
         let canaries = path.as_ref().and_then(|path| match fs::read(path).map(|text| serde_json::from_slice(&text)) {
@@ -105,7 +116,7 @@ impl Rollout {
         Self { path, canaries: canaries.unwrap_or_default(), ..Self::default() }
     }
 
-    /// The plan as it is to run: with what was decided.
+    /// The plan with all decisions applied: the one that has to run.
     pub(crate) fn apply(&mut self, mut plan: Plan) -> Plan {
         for index in 0..plan.pipelines.len() {
             let Some(pipeline) = plan.pipelines.get_mut(index) else { continue };
@@ -128,7 +139,7 @@ impl Rollout {
         plan
     }
 
-    /// What is known of a canary of these two versions.
+    /// The record of a canary of these two versions.
     fn record(&self, pipeline: &PipelinePlan, trial: &Trial<CanarySettings>) -> Option<&Record> {
         let record = self.canaries.get(&pipeline.name)?;
         let is_it = record.primary == pipeline.fingerprint() && record.candidate == trial.candidate.fingerprint();
@@ -188,9 +199,9 @@ impl Rollout {
         notes
     }
 
-    /// Notes that a plan runs from now on; `before` is what ran until then.
+    /// Notes that a plan runs from `at` on, and `before` ran until then.
     pub(crate) fn began(&mut self, before: Option<&Plan>, plan: &Plan, observer: &Observer, at: Moment) {
-        // An agent that starts counts from nothing, and may have counted something by now.
+        // The counts of an agent start at zero, and the topology may have counted events before this call.
         let counts = |name: &str| match before {
             Some(_) => observer.counts().pipeline(name).snapshot(),
             None => Snapshot::default(),
@@ -203,7 +214,7 @@ impl Rollout {
             if let Some(old) = find(before, name).filter(|old| old.fingerprint() != fingerprint) {
                 let was = self.baselines.get(name).map_or(now, |baseline| now.since(baseline));
                 let probation = Probation { since: at.instant, baseline: now, before: was };
-                // What was rolled back is not gone back to.
+                // The version that was rolled back must not become the one to roll back to.
                 match self.refused.get(name).is_some_and(|refused| refused.good.fingerprint() == fingerprint) {
                     true => {
                         self.previous.remove(name);
@@ -236,12 +247,12 @@ impl Rollout {
         self.baselines.retain(|name, _| is_there(name));
     }
 
-    /// Whether there is anything to decide.
+    /// Whether a canary or a version on probation needs decisions.
     pub(crate) fn is_busy(&self) -> bool {
         !self.watched.is_empty() || !self.probation.is_empty()
     }
 
-    /// What is to be done now, if anything.
+    /// The promotion or rollback that is due now.
     pub(crate) fn decide(&mut self, plan: &Plan, observer: &Observer, now: Moment) -> Option<Decision> {
         let counts = |name: &str| observer.counts().pipeline(name).snapshot();
         for pipeline in &plan.pipelines {
@@ -277,22 +288,22 @@ impl Rollout {
         None
     }
 
-    /// Takes a decision over, so that [`Self::apply`] follows it.
+    /// Records a decision, so that [`Self::apply`] follows it.
     ///
     /// # Errors
     ///
-    /// Nothing ran before that could be gone back to.
-    pub(crate) fn settle(&mut self, decision: &Decision, plan: &Plan) -> Result<(), String> {
+    /// No other version ran before.
+    pub(crate) fn record_decision(&mut self, decision: &Decision, plan: &Plan) -> Result<(), RollbackError> {
         let name = &decision.pipeline;
         let pipeline = plan.pipelines.iter().find(|pipeline| pipeline.name == *name);
-        let pipeline = pipeline.ok_or_else(|| format!("there is no pipeline `{name}`"))?;
+        let pipeline = pipeline.ok_or_else(|| RollbackError::NoPipeline(name.clone()))?;
         if let (Some(_), Some(record)) = (&pipeline.canary, self.canaries.get_mut(name)) {
             record.promoted = Some(decision.is_promotion);
             self.save();
             return Ok(());
         }
         let good = self.previous.remove(name);
-        let good = good.ok_or_else(|| format!("no other version of pipeline `{name}` ran before this one"))?;
+        let good = good.ok_or_else(|| RollbackError::NoVersion(name.clone()))?;
         self.probation.remove(name);
         self.refused.insert(name.clone(), Refused { fingerprint: pipeline.fingerprint(), good });
         Ok(())

@@ -75,7 +75,7 @@ fn a_version_that_faults_after_a_reload_is_rolled_back_until_the_configuration_c
     observe(&observer, "main", 100, 50);
     let decision = rollout.decide(&new(), &observer, now).unwrap();
     assert!(!decision.is_promotion && decision.why.contains("50 of 100 batches since the change"), "{decision:?}");
-    rollout.settle(&decision, &new()).unwrap();
+    rollout.record_decision(&decision, &new()).unwrap();
     assert_eq!(runs(&rollout.apply(new())), runs(&old()));
     let notes = rollout.notes(&new());
     assert!(notes.len() == 1 && notes[0].contains("was rolled back and does not run"), "{notes:?}");
@@ -112,11 +112,11 @@ fn a_version_is_rolled_back_only_once() {
     let (observer, now) = (Observer::default(), Moment::now());
     let mut rollout = reloaded(&observer, now);
     let decision = Decision { pipeline: "main".into(), is_promotion: false, why: "a test".into() };
-    rollout.settle(&decision, &new()).unwrap();
+    rollout.record_decision(&decision, &new()).unwrap();
     let back = rollout.apply(new());
     rollout.began(Some(&new()), &back, &observer, now);
     assert!(!rollout.is_busy() && rollout.reversible(&back).is_empty());
-    assert!(rollout.settle(&decision, &back).is_err());
+    assert_eq!(rollout.record_decision(&decision, &back), Err(RollbackError::NoVersion("main".into())));
 }
 
 fn began_with_canary(data_dir: &Path, observer: &Observer, at: Moment) -> Rollout {
@@ -137,7 +137,7 @@ fn a_canary_is_promoted_after_its_time_and_stays_so_after_a_restart() {
     assert_eq!(rollout.decide(&with_canary(), &observer, now), None, "its time is not over");
     let decision = rollout.decide(&with_canary(), &observer, now.after(24 * HOUR)).unwrap();
     assert!(decision.is_promotion && decision.why.contains("kept to all rules"), "{decision:?}");
-    rollout.settle(&decision, &with_canary()).unwrap();
+    rollout.record_decision(&decision, &with_canary()).unwrap();
     for mut rollout in [rollout, Rollout::open(Some(data.path()))] {
         let plan = rollout.apply(with_canary());
         assert!(plan.pipelines[0].canary.is_none());
@@ -168,7 +168,7 @@ fn a_canary_that_faults_is_rolled_back_and_gets_no_batches_after_a_restart() {
     observe(&observer, &canary_name("main"), 100, 50);
     let decision = rollout.decide(&with_canary(), &observer, now).unwrap();
     assert!(!decision.is_promotion, "{decision:?}");
-    rollout.settle(&decision, &with_canary()).unwrap();
+    rollout.record_decision(&decision, &with_canary()).unwrap();
     for mut rollout in [rollout, Rollout::open(Some(data.path()))] {
         let plan = rollout.apply(with_canary());
         assert!(plan.pipelines[0].canary.is_none());

@@ -35,15 +35,31 @@ pub(super) fn rollback(options: &RollbackOptions, color: bool) -> Done {
     Ok(())
 }
 
-/// Tells why a former pin cannot be in force again, so that the lock never pins what is not there.
-fn check(former: &Pin, library: &Library) -> Result<(), String> {
+/// Why a former pin cannot be restored.
+#[derive(Debug, thiserror::Error)]
+enum PinError {
+    /// The pack has other files now.
+    #[error("has the digest `{actual}` now, and had `{expected}`")]
+    DigestMismatch {
+        /// Digest of the pin.
+        expected: String,
+        /// Digest of the pack in the library.
+        actual: String,
+    },
+    /// The library does not have the pack.
+    #[error("is not in the library any more")]
+    Missing,
+}
+
+/// Checks that the pack of a former pin is there, so that the lock never pins a missing pack.
+fn check(former: &Pin, library: &Library) -> Result<(), PinError> {
     if !matches!(former.source.as_str(), "builtin" | "library") {
         return Ok(());
     }
     let found = wattle_pack::outline(&format!("{}@{}", former.name, former.version), library);
     match found {
         Ok(outline) if outline.digest == former.digest => Ok(()),
-        Ok(outline) => Err(format!("has the digest `{}` now, and had `{}`", outline.digest, former.digest)),
-        Err(Invalid { .. }) => Err("is not in the library any more".to_owned()),
+        Ok(outline) => Err(PinError::DigestMismatch { expected: former.digest.clone(), actual: outline.digest }),
+        Err(Invalid { .. }) => Err(PinError::Missing),
     }
 }

@@ -30,7 +30,7 @@ pub(super) fn test(options: &TestOptions, color: bool) -> Done {
         let observed = match bench.observe(test) {
             Ok(observed) => observed,
             Err(problem) => {
-                tally.failed(&test.name, &problem)?;
+                tally.failed(&test.name, &problem.to_string())?;
                 continue;
             }
         };

@@ -5,15 +5,15 @@ use std::time::Duration;
 use http_body_util::{BodyExt as _, Empty, Limited};
 use hyper::body::Bytes;
 use hyper::header::HOST;
-use hyper::{Request, Uri};
+use hyper::{Request, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::exit::Failure;
 
-/// How long the agent may take. It answers from memory.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long the agent may take. It responds from memory.
+const TIMEOUT: Duration = Duration::from_secs(5);
 /// Most bytes of an answer; some hundred pipelines fit.
 const MAX_BODY_BYTES: usize = 16 << 20;
 
@@ -32,28 +32,47 @@ pub(crate) fn address(url: &str) -> Result<String, Failure> {
     Ok(format!("{}:{}", authority.host(), authority.port_u16().unwrap_or(80)))
 }
 
-/// Gets a path; the reason if there is no answer.
-pub(crate) fn get(address: &str, path: &str) -> Result<String, String> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| e.to_string())?;
-    runtime.block_on(async {
-        let answer = timeout(PATIENCE, request(address, path)).await;
-        let answer = answer.map_err(|_| format!("it did not answer within {} s", PATIENCE.as_secs()))?;
-        answer.map_err(|error| error.to_string())
-    })
+/// Why there is no response.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum GetError {
+    /// The agent did not respond in time.
+    #[error("it did not answer within {} s", TIMEOUT.as_secs())]
+    Timeout,
+    /// The server responded with another status than 2xx.
+    #[error("it answers with {0}")]
+    Status(StatusCode),
+    /// The request failed.
+    #[error(transparent)]
+    Failed(Error),
 }
 
-async fn request(address: &str, path: &str) -> Result<String, Error> {
-    let stream = TcpStream::connect(address).await?;
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-    let request = Request::get(path).header(HOST, address).body(Empty::<Bytes>::new())?;
+/// Gets a path.
+///
+/// # Errors
+///
+/// There is no response, or it is not a success.
+pub(crate) fn get(address: &str, path: &str) -> Result<String, GetError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
+    runtime.block_on(async { timeout(TIMEOUT, request(address, path)).await.map_err(|_| GetError::Timeout)? })
+}
+
+fn failed(error: impl Into<Error>) -> GetError {
+    GetError::Failed(error.into())
+}
+
+async fn request(address: &str, path: &str) -> Result<String, GetError> {
+    let stream = TcpStream::connect(address).await.map_err(failed)?;
+    let handshake = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await;
+    let (mut sender, connection) = handshake.map_err(failed)?;
+    let request = Request::get(path).header(HOST, address).body(Empty::<Bytes>::new()).map_err(failed)?;
     let answer = async {
-        let response = sender.send_request(request).await?;
+        let response = sender.send_request(request).await.map_err(failed)?;
         let status = response.status();
         if !status.is_success() {
-            return Err(format!("it answers with {status}").into());
+            return Err(GetError::Status(status));
         }
-        let body = Limited::new(response.into_body(), MAX_BODY_BYTES).collect().await?.to_bytes();
-        Ok(String::from_utf8(body.into())?)
+        let body = Limited::new(response.into_body(), MAX_BODY_BYTES).collect().await.map_err(failed)?.to_bytes();
+        String::from_utf8(body.into()).map_err(failed)
     };
     tokio::pin!(answer);
     tokio::select! {
