@@ -143,7 +143,7 @@ fn texts_of_a_pack_are_escaped() {
         &["pack", "install", "./a", "--library", "library"],
         &["pack", "list", "--library", "library"],
         &["pack", "list", "--json", "--library", "library"],
-        &["pack", "pack", "./a"],
+        &["pack", "archive", "./a"],
         &["pack", "verify", "./a"],
         &["graph", "./a"],
         &["graph", "--format", "dot", "./a"],

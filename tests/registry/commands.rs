@@ -51,7 +51,7 @@ fn an_archive_is_the_same_bytes_everywhere_and_is_pushed_as_it_is() {
     let archives = folders.each_ref().map(|folder| {
         write(folder, "a/sample", "1.0.0", "first");
         folder.write("a/sample/.swp", "an editor's");
-        let packed = folder.run(&["pack", "pack", "a/sample"]);
+        let packed = folder.run(&["pack", "archive", "a/sample"]);
         assert_eq!(packed.code, 0, "{}", packed.log);
         (folder.read("sample-1.0.0.tar"), packed.text().to_owned())
     });
@@ -124,8 +124,8 @@ fn bad_usage_says_what_to_do() {
     folder.write("empty/README.md", "");
     folder.write("broken/pack.toml", "[pack]\nname = \"Bad Name\"\nversion = \"1\"\ncontract = \"0.1\"\n");
     for (arguments, text) in [
-        (vec!["pack", "pack", "empty"], "it has no `pack.toml`"),
-        (vec!["pack", "pack", "broken"], "bad pack name `Bad Name`"),
+        (vec!["pack", "archive", "empty"], "it has no `pack.toml`"),
+        (vec!["pack", "archive", "broken"], "bad pack name `Bad Name`"),
         (vec!["pack", "sign", "broken"], "WATTLE_SIGN_KEY"),
         (vec!["pack", "push", "empty", "registry.example.com/a:1"], "write `oci://host/repository:tag`"),
         (vec!["pack", "pull", "oci://127.0.0.1:5000/a"], "name a tag or a digest"),

@@ -66,7 +66,7 @@ fn every_flipped_byte_of_an_archive_is_named() {
     let key = keygen(&folder, "acme.key");
     write(&folder, "sample", "1.0.0", "first");
     sign(&folder, "sample", "acme.key");
-    assert_eq!(folder.run(&["pack", "pack", "sample"]).code, 0);
+    assert_eq!(folder.run(&["pack", "archive", "sample"]).code, 0);
     let verify = || folder.run(&["pack", "verify", "sample-1.0.0.tar", "--key", &key]);
     assert_eq!(verify().code, 0);
     flip(&folder.path("sample-1.0.0.tar"), 10 * PLACES, |at| {

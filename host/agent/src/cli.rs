@@ -14,22 +14,22 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub(crate) use self::config_file::ConfigFile;
 pub(crate) use self::control::{AgentPlace, HistoryOptions, ReloadOptions, RollbackOptions, ShadowOptions};
 
-/// An edge telemetry agent whose every pipeline node is a sandboxed WebAssembly component.
+/// An edge telemetry agent. Every pipeline node is a sandboxed WebAssembly component.
 #[derive(Parser)]
 #[command(
     version,
-    after_help = "Exit codes: 0 success, 1 something failed, 2 wrong usage, 69 no agent answers, 78 invalid\n\
-                  configuration or pack.\n\n\
+    after_help = "Exit codes: 0 success, 1 failure, 2 wrong usage, 69 no agent answers, 78 invalid configuration\n\
+                  or pack.\n\n\
                   Try: wattle generate | wattle run --pack cloudtrail --out out"
 )]
 pub(crate) struct Cli {
-    /// How much to log to standard error: off, error, warn, info, debug, trace, or a filter such as wattle_source=debug
+    /// Log level on standard error: off, error, warn, info, debug, trace, or a filter such as wattle_source=debug
     #[arg(long, global = true, env = "WATTLE_LOG", default_value = "info", value_name = "FILTER")]
     pub(crate) log: String,
-    /// Form of the log lines
+    /// Format of the log
     #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text)]
     pub(crate) log_format: LogFormat,
-    /// When to use colours
+    /// When to use colors
     #[arg(long, global = true, value_enum, default_value_t = Color::Auto)]
     pub(crate) color: Color,
     #[command(subcommand)]
@@ -37,7 +37,7 @@ pub(crate) struct Cli {
 }
 
 impl Cli {
-    /// Whether to colour what goes to standard error.
+    /// Whether output on standard error has colors.
     pub(crate) fn use_color(&self) -> bool {
         self.color.wanted(std::io::stderr().is_terminal())
     }
@@ -54,7 +54,7 @@ pub(crate) enum Color {
 }
 
 impl Color {
-    /// Whether to colour what goes to a terminal, or to something else.
+    /// Whether output has colors, on a terminal or elsewhere.
     pub(crate) fn wanted(self, is_terminal: bool) -> bool {
         match self {
             Self::Always => true,
@@ -66,65 +66,63 @@ impl Color {
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum LogFormat {
-    /// For people
+    /// Readable text
     Text,
-    /// One JSON object a line
+    /// One JSON object per line
     Json,
 }
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// Runs the agent
+    /// Run the agent
     Run(RunOptions),
-    /// Shows what a running agent does: sources, pipelines, sinks, faults
+    /// Show the status of a running agent: sources, pipelines, sinks, faults
     Status(StatusOptions),
-    /// Has a running agent load its configuration, and tells how that ended
+    /// Reload the configuration of a running agent and report the result
     Reload(ReloadOptions),
-    /// Has a running agent go back to the version of a pipeline that ran before
+    /// Roll a pipeline of a running agent back to its previous version
     Rollback(RollbackOptions),
-    /// Shows what the shadows of a running agent found
+    /// Show the reports of the shadows of a running agent
     Shadow(ShadowOptions),
-    /// Shows what an agent ran when, and why it changed
+    /// Show which generations an agent ran, and why each one started
     History(HistoryOptions),
-    /// Checks a configuration and reports everything that is wrong with it
+    /// Check a configuration and report all errors
     Validate(ValidateOptions),
-    /// Makes, tests, compares, installs and upgrades packs
+    /// Create, test, compare, install and upgrade packs
     Pack {
         #[command(subcommand)]
         command: pack::PackCommand,
     },
-    /// Draws the graph of a pack or of a configuration's pipelines
+    /// Draw the graph of a pack or of the pipelines of a configuration
     Graph(GraphOptions),
-    /// Shows what an artifact imports, exports and takes as options
+    /// Show the imports, exports and options of an artifact
     Inspect(InspectOptions),
-    /// Writes, builds, tests and measures nodes of one's own
+    /// Create, build, test and measure nodes
     Node {
         #[command(subcommand)]
         command: node::NodeCommand,
     },
-    /// Generates sample data, the same for the same seed
+    /// Generate sample data; the same seed gives the same data
     Generate(GenerateOptions),
-    /// Prints the JSON schema of a file, for editors
-    #[command(
-        after_help = "For an editor that knows Taplo, write the schema to a file and name it in the first line:\n  \
-                            wattle schema agent > agent.schema.json\n  #:schema ./agent.schema.json"
-    )]
+    /// Print the JSON schema of a file, for editors
+    #[command(after_help = "For an editor with Taplo, write the schema to a file and name it in the first line:\n  \
+                            wattle schema agent > agent.schema.json\n  #:schema ./agent.schema.json")]
     Schema {
         /// The file
         #[arg(value_enum)]
         file: SchemaFile,
     },
-    /// Shows, sends again or drops events that a masking node could not process
+    /// Show, retry or drop events that a masking node could not process
     Quarantine {
         #[command(subcommand)]
         command: QuarantineCommand,
     },
-    /// Explains a diagnostic code such as E0203, or lists all
+    /// Explain a diagnostic code such as E0203, or list all codes
     Explain {
         /// The code
         code: Option<String>,
     },
-    /// Prints completions for a shell
+    /// Print completions for a shell
     Completions {
         /// The shell
         shell: clap_complete::Shell,
@@ -132,44 +130,44 @@ pub(crate) enum Command {
 }
 
 #[derive(Args)]
-#[command(after_help = "Signals: SIGTERM and SIGINT drain and end (a second one ends at once), SIGHUP reloads.\n\n\
+#[command(after_help = "Signals: SIGTERM and SIGINT drain and exit (a second one exits at once), SIGHUP reloads.\n\n\
                         Examples:\n  wattle run agent.toml\n  wattle run agent.toml --once\n  \
                         zcat *.json.gz | wattle run --pack cloudtrail@1.2.0 --out out")]
 pub(crate) struct RunOptions {
     #[command(flatten)]
     pub(crate) config: ConfigFile,
-    /// Without a configuration: runs standard input through this pack (name, name@version, or a folder)
+    /// Run standard input through this pack (name, name@version, or a folder), without a configuration
     #[arg(short, long, value_name = "PACK", conflicts_with = "file")]
     pub(crate) pack: Option<String>,
-    /// A parameter of that pack, as NAME=VALUE; may be repeated
+    /// Parameter of the pack; can be repeated
     #[arg(long = "param", value_name = "NAME=VALUE", requires = "pack")]
     pub(crate) params: Vec<String>,
-    /// Write each output of that pack to <DIR>/<output>.ndjson, one JSON value a line. Without it a terminal shows the
-    /// first 5 events of each output, and a pipe gets all events
+    /// Write each output of the pack to <DIR>/<output>.ndjson, one JSON value per line. Without this option, a terminal
+    /// shows the first 5 events of each output, and a pipe gets all events
     #[arg(short, long, value_name = "DIR", requires = "pack")]
     pub(crate) out: Option<PathBuf>,
-    /// How standard input becomes events
+    /// How to split standard input into events
     #[arg(long, value_enum, default_value_t = Framing::Auto, requires = "pack")]
     pub(crate) framing: Framing,
-    /// Number of worker threads, in place of the configuration's
+    /// Number of worker threads; overrides the configuration
     #[arg(long, value_name = "N")]
     pub(crate) workers: Option<usize>,
-    /// Runs only packs that wattle.lock beside the configuration pins
+    /// Run only packs that are pinned in the wattle.lock next to the configuration
     #[arg(long, conflicts_with = "pack")]
     pub(crate) locked: bool,
-    /// Takes what the sources hold now, delivers it, and ends
+    /// Process the events that the sources hold now, deliver them, and exit
     #[arg(long)]
     pub(crate) once: bool,
-    /// Does not reload when a file of the configuration changes
+    /// Do not reload when a file of the configuration changes
     #[arg(long)]
     pub(crate) no_watch: bool,
-    /// Prints no summary at the end
+    /// Print no summary at the end
     #[arg(short, long)]
     pub(crate) quiet: bool,
 }
 
 impl RunOptions {
-    /// Whether a person is to see a few events of each output instead of all of them.
+    /// Whether a terminal shows the first events of each output instead of all.
     pub(crate) fn previews(&self) -> bool {
         self.pack.is_some() && self.out.is_none() && std::io::stdout().is_terminal()
     }
@@ -177,28 +175,28 @@ impl RunOptions {
 
 #[derive(Args)]
 #[command(
-    after_help = "Without --url the control socket in the data folder answers, and where that cannot be reached the\n\
-                        admin listener of the configuration, or 127.0.0.1:9598.\n\n\
+    after_help = "Without --url, the command asks the control socket in the data folder. If that does not answer, it\n\
+                        asks the admin listener of the configuration, or 127.0.0.1:9598.\n\n\
                         Exit codes: 0 ready, 1 not ready, 69 no agent answers, 78 the configuration cannot be read."
 )]
 pub(crate) struct StatusOptions {
     /// Address of the agent's admin listener, such as http://127.0.0.1:9598
     #[arg(short, long, value_name = "URL")]
     pub(crate) url: Option<String>,
-    /// The agent's configuration, which names its data folder and its admin listener
+    /// Configuration of the agent; names its data folder and admin listener
     #[arg(short, long, env = "WATTLE_CONFIG", value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// The agent's data folder
+    /// Data folder of the agent
     #[arg(long, value_name = "DIR", conflicts_with = "config")]
     pub(crate) data_dir: Option<PathBuf>,
-    /// Prints all that the agent says of itself, as JSON
+    /// Print the whole status as JSON
     #[arg(long)]
     pub(crate) json: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Framing {
-    /// Each JSON document is an event, wherever its lines end, and each line that is not JSON
+    /// Each JSON document is an event, on one line or many, and so is each line that is not JSON
     Auto,
     /// Each line is an event
     Lines,
@@ -218,23 +216,23 @@ pub(crate) enum SchemaFile {
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum DiagnosticFormat {
-    /// With the place in the file
+    /// With an excerpt of the file
     Text,
-    /// A line each
+    /// One line each
     Short,
-    /// A JSON object each
+    /// One JSON object each
     Json,
 }
 
 #[derive(Args)]
-#[command(after_help = "Without FILE and --config, `agent.toml` in the current folder is checked.")]
+#[command(after_help = "Without FILE and --config, the command checks `agent.toml` in the current folder.")]
 pub(crate) struct ValidateOptions {
     #[command(flatten)]
     pub(crate) config: ConfigFile,
-    /// Form of the diagnostics
+    /// Format of the diagnostics
     #[arg(long, value_enum, default_value_t = DiagnosticFormat::Text)]
     pub(crate) format: DiagnosticFormat,
-    /// Refuses packs that wattle.lock does not pin
+    /// Refuse packs that are not pinned in wattle.lock
     #[arg(long)]
     pub(crate) locked: bool,
 }
@@ -251,7 +249,7 @@ pub(crate) enum GraphFormat {
 pub(crate) struct GraphOptions {
     /// A pack (name, name@version, folder) or a configuration (a `.toml` file)
     pub(crate) pack: String,
-    /// Language of the drawing
+    /// Format of the drawing
     #[arg(long, value_enum, default_value_t = GraphFormat::Mermaid)]
     pub(crate) format: GraphFormat,
 }
@@ -260,7 +258,7 @@ pub(crate) struct GraphOptions {
 pub(crate) struct InspectOptions {
     /// A `.wasm` file, or the name of a built-in node such as mask
     pub(crate) artifact: String,
-    /// Prints JSON
+    /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -271,7 +269,7 @@ pub(crate) enum GenerateShape {
     Records,
     /// A bare array
     Array,
-    /// A record a line
+    /// One record per line
     Ndjson,
     /// A CloudWatch Logs subscription, records as strings
     Cloudwatch,
@@ -282,20 +280,20 @@ pub(crate) struct GenerateOptions {
     /// Number of documents
     #[arg(short = 'n', long, default_value_t = 100)]
     pub(crate) documents: u64,
-    /// Records in each document; without it as in real log files, 6 in the median
+    /// Records in each document. By default as in real log files, with a median of 6
     #[arg(short, long)]
     pub(crate) records: Option<u32>,
-    /// Seed; the same seed gives the same bytes
+    /// Seed of the generator
     #[arg(short, long, default_value_t = 1)]
     pub(crate) seed: u64,
     /// Shape of the documents
     #[arg(long, value_enum, default_value_t = GenerateShape::Records)]
     pub(crate) shape: GenerateShape,
-    /// Pretty-prints the documents
+    /// Pretty-print the documents
     #[arg(long)]
     pub(crate) pretty: bool,
-    /// Writes a gzip file for each document to this folder, named as CloudTrail names them, instead of lines to
-    /// standard output
+    /// Write a gzip file for each document to this folder, with a name as in CloudTrail, instead of lines to standard
+    /// output
     #[arg(short, long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
 }
@@ -303,20 +301,20 @@ pub(crate) struct GenerateOptions {
 /// Where a quarantine is.
 #[derive(Args)]
 pub(crate) struct QuarantinePlace {
-    /// The configuration whose data folder it is in
+    /// Configuration of the agent; names its data folder
     #[arg(short, long, env = "WATTLE_CONFIG", value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// The data folder itself
+    /// Data folder of the agent
     #[arg(long, value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,
 }
 
-/// Which events a command is about.
+/// The events that a command selects.
 #[derive(Args)]
 pub(crate) struct QuarantineSelection {
     /// The pipeline
     pub(crate) pipeline: String,
-    /// Ids of events, as `list` shows them
+    /// Ids of events; `list` shows them
     #[arg(value_name = "ID", required_unless_present = "all", conflicts_with = "all")]
     pub(crate) ids: Vec<String>,
     /// All events of the pipeline
@@ -326,39 +324,39 @@ pub(crate) struct QuarantineSelection {
 
 #[derive(Subcommand)]
 pub(crate) enum QuarantineCommand {
-    /// Lists the pipelines with events in quarantine, or the events of one
+    /// List the pipelines with events in quarantine, or the events of one pipeline
     List {
         /// The pipeline
         pipeline: Option<String>,
         #[command(flatten)]
         place: QuarantinePlace,
     },
-    /// Prints events as they are, which is in clear
+    /// Print events unmasked
     Show {
         /// The pipeline
         pipeline: String,
-        /// Ids of events, as `list` shows them
+        /// Ids of events; `list` shows them
         #[arg(value_name = "ID", required = true)]
         ids: Vec<String>,
         #[command(flatten)]
         place: QuarantinePlace,
     },
-    /// Sends events through the pipeline again, from the node that failed, to its sinks
+    /// Send events through the pipeline again, from the node that failed
     ///
-    /// No agent may run on the data folder meanwhile. An event is taken out when every sink has it; one that fails again
-    /// comes back under a new id.
+    /// Stop the agent of the data folder first. The command removes an event after every sink has it. An event that fails
+    /// again gets a new id.
     Retry {
         #[command(flatten)]
         selection: QuarantineSelection,
-        /// The configuration, with the node mended
+        /// Configuration in which the node is fixed
         #[arg(short, long, env = "WATTLE_CONFIG", value_name = "FILE")]
         config: PathBuf,
     },
-    /// Drops events for ever
+    /// Drop events permanently
     Drop {
         #[command(flatten)]
         selection: QuarantineSelection,
-        /// Does not ask
+        /// Do not ask for confirmation
         #[arg(short, long)]
         yes: bool,
         #[command(flatten)]

@@ -57,7 +57,7 @@ pub enum FilesError {
     #[error("more than {0}")]
     TooLarge(&'static str),
     /// It holds these files, but not in the one form.
-    #[error("not in the form that `wattle pack pack` writes, from byte {0} on")]
+    #[error("not in the form that `wattle pack archive` writes, from byte {0} on")]
     NotCanonical(usize),
 }
 

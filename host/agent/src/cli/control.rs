@@ -1,4 +1,4 @@
-//! Options of commands to a running agent, and about what it ran.
+//! Options of commands to a running agent, and of its history.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,42 +8,42 @@ use clap::Args;
 /// Which agent.
 #[derive(Args)]
 pub(crate) struct AgentPlace {
-    /// The configuration of the agent, which names its data folder
+    /// Configuration of the agent; names its data folder
     #[arg(short, long, env = "WATTLE_CONFIG", value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// The data folder itself
+    /// Data folder of the agent
     #[arg(long, value_name = "DIR", conflicts_with = "config")]
     pub(crate) data_dir: Option<PathBuf>,
 }
 
 #[derive(Args)]
 #[command(
-    after_help = "Exit codes: 0 the configuration runs, 1 it could not be built or there was no answer in time,\n\
-                        69 no agent answers, 78 the configuration is invalid. Unless it is 0, what ran before runs on."
+    after_help = "Exit codes: 0 the configuration runs, 1 it cannot be built or the agent did not answer in time,\n\
+                        69 no agent answers, 78 the configuration is invalid. Unless 0, the running generation stays."
 )]
 pub(crate) struct ReloadOptions {
     #[command(flatten)]
     pub(crate) place: AgentPlace,
-    /// How long to wait for the outcome
+    /// How long to wait for the result
     #[arg(long, value_name = "TIME", default_value = "2m", value_parser = duration)]
     pub(crate) timeout: Duration,
-    /// Prints the outcome as JSON
+    /// Print the result as JSON
     #[arg(long)]
     pub(crate) json: bool,
 }
 
 #[derive(Args)]
-#[command(after_help = "What was rolled back stays so until the configuration asks for another version.\n\n\
-                        Exit codes: 0 done, 1 nothing to go back to, 69 no agent answers.")]
+#[command(after_help = "A rollback lasts until the configuration names another version or the agent restarts.\n\n\
+                        Exit codes: 0 done, 1 there is no previous version, 69 no agent answers.")]
 pub(crate) struct RollbackOptions {
-    /// The pipeline; without it all that ran in another version before, or have a canary
+    /// Pipeline to roll back. The default is all pipelines with a previous version or a canary
     pub(crate) pipeline: Option<String>,
     #[command(flatten)]
     pub(crate) place: AgentPlace,
-    /// How long to wait for the outcome
+    /// How long to wait for the result
     #[arg(long, value_name = "TIME", default_value = "2m", value_parser = duration)]
     pub(crate) timeout: Duration,
-    /// Prints the outcome as JSON
+    /// Print the result as JSON
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -52,7 +52,7 @@ pub(crate) struct RollbackOptions {
 pub(crate) struct ShadowOptions {
     #[command(flatten)]
     pub(crate) place: AgentPlace,
-    /// Prints JSON
+    /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -61,10 +61,10 @@ pub(crate) struct ShadowOptions {
 pub(crate) struct HistoryOptions {
     #[command(flatten)]
     pub(crate) place: AgentPlace,
-    /// Prints the last so many entries
+    /// Print only the last N entries
     #[arg(short = 'n', long, value_name = "N")]
     pub(crate) last: Option<usize>,
-    /// Prints a JSON object a line
+    /// Print one JSON object per line
     #[arg(long)]
     pub(crate) json: bool,
 }

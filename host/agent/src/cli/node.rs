@@ -6,19 +6,19 @@ use clap::{Args, Subcommand, ValueEnum};
 
 #[derive(Subcommand)]
 pub(crate) enum NodeCommand {
-    /// Begins a project for a node: code, options, cases, one command to build it
+    /// Create a project for a node, with code, options, and test cases
     New(NewOptions),
-    /// Builds the node of a project with the tools of its language
+    /// Build the node of a project with the tools of its language
     Build(BuildOptions),
-    /// Runs the cases of a project on the real sandbox
+    /// Run the test cases of a project in the sandbox
     Test(TestOptions),
-    /// Measures what a node costs: time by size of batch, fuel, memory, size, start
+    /// Measure a node: time by batch size, fuel, memory, size, startup
     Bench(BenchOptions),
-    /// Builds and runs a node again whenever its code is saved, and shows what became of the same events
+    /// Rebuild and rerun a node when its code is saved, and compare its output on the same events
     Dev(DevOptions),
-    /// Checks that a component keeps the contract, whatever it does
+    /// Check that a component complies with the contract
     Conformance(ConformanceOptions),
-    /// Makes a component of a core module that was written to the contract
+    /// Convert a core module that implements the contract to a component
     Wrap(WrapOptions),
 }
 
@@ -44,42 +44,42 @@ pub(crate) enum Language {
     after_help = "Examples:\n  wattle node new --lang rust shout\n  cd shout && wattle node build && wattle node test"
 )]
 pub(crate) struct NewOptions {
-    /// Name of the node, in kebab-case; the folder is made here
+    /// Name of the node in kebab-case, and of the new folder
     pub(crate) name: String,
     /// Language
     #[arg(short, long, value_enum)]
     pub(crate) lang: Language,
-    /// Works on columns instead of one event at a time: faster, and somewhat more to write
+    /// Process columns instead of single events: faster, with somewhat more code
     #[arg(long)]
     pub(crate) columns: bool,
 }
 
 #[derive(Args)]
 pub(crate) struct BuildOptions {
-    /// The project
+    /// Folder of the project
     #[arg(default_value = ".", value_name = "DIR")]
     pub(crate) project: PathBuf,
 }
 
 #[derive(Args)]
 pub(crate) struct TestOptions {
-    /// Runs only cases whose name holds this text
+    /// Run only cases whose name contains this text
     #[arg(value_name = "FILTER", default_value = "")]
     pub(crate) filter: String,
-    /// The project
+    /// Folder of the project
     #[arg(short, long, default_value = ".", value_name = "DIR")]
     pub(crate) project: PathBuf,
 }
 
 #[derive(Args)]
 pub(crate) struct ComponentOptions {
-    /// A component, or a project whose node is built
+    /// A component, or a project with a built node
     #[arg(default_value = ".", value_name = "FILE.wasm|DIR")]
     pub(crate) component: PathBuf,
-    /// Options of the node, a JSON object; a project has its own in `node.toml`
+    /// Options of the node as a JSON object; by default those in `node.toml` of the project
     #[arg(long, value_name = "JSON")]
     pub(crate) options: Option<String>,
-    /// Prints JSON
+    /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -88,23 +88,23 @@ pub(crate) struct ComponentOptions {
 pub(crate) struct BenchOptions {
     #[command(flatten)]
     pub(crate) component: ComponentOptions,
-    /// Events to measure with, one a line, repeated as often as needed; a log line of 180 bytes if not given
+    /// Events to measure with, one per line, repeated as often as needed. The default is a log line of 180 bytes
     #[arg(long, value_name = "FILE")]
     pub(crate) input: Option<PathBuf>,
-    /// Does not compile the node a second time to count its fuel
+    /// Do not count fuel, which compiles the node a second time
     #[arg(long)]
     pub(crate) no_fuel: bool,
 }
 
 #[derive(Args)]
 pub(crate) struct DevOptions {
-    /// The project
+    /// Folder of the project
     #[arg(default_value = ".", value_name = "DIR")]
     pub(crate) project: PathBuf,
-    /// Events to show, one a line; the inputs of the cases if not given
+    /// Events to show, one per line. The default is the inputs of the test cases
     #[arg(long, value_name = "FILE")]
     pub(crate) input: Option<PathBuf>,
-    /// How many events to show
+    /// Number of events to show
     #[arg(long, default_value_t = 5, value_name = "N")]
     pub(crate) events: usize,
 }
@@ -113,7 +113,7 @@ pub(crate) struct DevOptions {
 pub(crate) struct ConformanceOptions {
     #[command(flatten)]
     pub(crate) component: ComponentOptions,
-    /// The component is the example nodes: checks that they do what they do in every language
+    /// The component holds the example nodes: check that they behave as in every other language
     #[arg(long)]
     pub(crate) examples: bool,
 }
@@ -123,7 +123,7 @@ pub(crate) struct WrapOptions {
     /// The core module
     #[arg(value_name = "MODULE.wasm")]
     pub(crate) module: PathBuf,
-    /// Where the component goes
+    /// File to write the component to
     #[arg(short, long, value_name = "FILE.wasm")]
     pub(crate) out: PathBuf,
 }

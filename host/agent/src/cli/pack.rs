@@ -8,39 +8,39 @@ use super::DiagnosticFormat;
 
 #[derive(Subcommand)]
 pub(crate) enum PackCommand {
-    /// Makes a folder with a pack that works, to begin from
+    /// Create a folder with a working pack
     New(NewOptions),
-    /// Builds the nodes of a pack and writes the digests of its artifacts
+    /// Build the nodes of a pack and write the digests of its artifacts
     Build(BuildOptions),
-    /// Runs the tests of a pack, offline, on the real sandbox
+    /// Run the tests of a pack offline in the sandbox
     Test(TestOptions),
-    /// Checks a pack, and what is usual for packs: tests, README, licence, digests
+    /// Check a pack, and recommended files: tests, README, license, digests
     Lint(LintOptions),
-    /// Lists the packs that can be used
+    /// List all available packs
     List(ListOptions),
-    /// Shows what a pack takes, does and gives
+    /// Show the inputs, parameters, nodes and outputs of a pack
     Show(ShowOptions),
-    /// Shows what is different between two packs or versions
+    /// Show the differences between two packs or versions
     Diff(DiffOptions),
-    /// Puts a pack into the library folder, whole or not at all
+    /// Install a pack into the library folder
     Install(InstallOptions),
-    /// Pins the newest versions that a configuration allows in its wattle.lock, after showing what changes
+    /// Show which newer versions a configuration allows, and pin them in its wattle.lock
     Upgrade(UpgradeOptions),
-    /// Goes back to the version that was pinned before
+    /// Restore the previous pin of a pack
     Rollback(RollbackOptions),
-    /// Takes a version out of the library folder
+    /// Remove a version from the library folder
     Remove(RemoveOptions),
     #[command(flatten)]
     Travel(super::registry::RegistryCommand),
 }
 
-/// Where packs are looked for besides the built-in ones.
+/// Where to look for packs that are not built in.
 #[derive(Args)]
 pub(crate) struct LibraryOption {
-    /// The library folder; without it that of the configuration, else `packs` in the data folder
+    /// Library folder. The default is that of the configuration, or `packs` in the data folder
     #[arg(long, value_name = "DIR")]
     pub(crate) library: Option<PathBuf>,
-    /// The configuration whose library folder is used
+    /// Configuration; names the library folder
     #[arg(short, long, env = "WATTLE_CONFIG", value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
 }
@@ -48,37 +48,39 @@ pub(crate) struct LibraryOption {
 #[derive(Args)]
 #[command(after_help = "Example:\n  wattle pack new my-pack && cd my-pack && wattle pack test .")]
 pub(crate) struct NewOptions {
-    /// Name of the pack: small letters, digits and `-`
+    /// Name of the pack: lower-case letters, digits and `-`
     pub(crate) name: String,
-    /// The folder to make; without it the name, here
+    /// Folder to create. The default is the name of the pack
     #[arg(long, value_name = "DIR")]
     pub(crate) folder: Option<PathBuf>,
 }
 
 #[derive(Args)]
-#[command(after_help = "A folder `nodes/NAME` with a `Cargo.toml` is built to `nodes/NAME.wasm`. Then each node of \
-                        `pack.toml` whose artifact is a file of the pack gets its `digest`; everything else in the \
-                        file stays as it is.")]
+#[command(
+    after_help = "Builds each folder `nodes/NAME` with a `Cargo.toml` to `nodes/NAME.wasm`. Then sets the `digest` of \
+                        each node in `pack.toml` whose artifact is a file of the pack, and leaves the rest of the file \
+                        unchanged."
+)]
 pub(crate) struct BuildOptions {
     /// The folder of the pack
     #[arg(default_value = ".")]
     pub(crate) folder: PathBuf,
-    /// Changes nothing, and fails if something would change
+    /// Change nothing; fail if something would change
     #[arg(long)]
     pub(crate) check: bool,
 }
 
 #[derive(Args)]
-#[command(after_help = "docs/PACKS.md says how events are compared with the expectations.\n\n\
+#[command(after_help = "docs/PACKS.md describes how events are compared with the expectations.\n\n\
                         Exit codes: 0 all passed, 1 some failed, 78 the pack or its tests are invalid.")]
 pub(crate) struct TestOptions {
     /// A pack: name, name@version, or a folder
     pub(crate) pack: String,
-    /// Runs only tests whose name holds this text
+    /// Run only tests whose name contains this text
     #[arg(value_name = "FILTER")]
     pub(crate) filter: Option<String>,
-    /// Write what the tests give to their `expected.OUTPUT.ndjson`, where that differs or is missing. Lines that match
-    /// stay as they are, and new lines have the keys of the old ones
+    /// Write the actual events to `expected.OUTPUT.ndjson` where they differ or the file is missing. Matching lines stay,
+    /// and new lines have the keys of the old ones
     #[arg(long)]
     pub(crate) update: bool,
     #[command(flatten)]
@@ -86,12 +88,12 @@ pub(crate) struct TestOptions {
 }
 
 #[derive(Args)]
-#[command(after_help = "Exit codes: 0 nothing to say, 1 something unusual, 78 the pack is invalid.")]
+#[command(after_help = "Exit codes: 0 no findings, 1 warnings, 78 the pack is invalid.")]
 pub(crate) struct LintOptions {
     /// A pack: name, name@version, or a folder
     #[arg(default_value = ".")]
     pub(crate) pack: String,
-    /// Form of the diagnostics
+    /// Format of the diagnostics
     #[arg(long, value_enum, default_value_t = DiagnosticFormat::Text)]
     pub(crate) format: DiagnosticFormat,
     #[command(flatten)]
@@ -100,7 +102,7 @@ pub(crate) struct LintOptions {
 
 #[derive(Args)]
 pub(crate) struct ListOptions {
-    /// Prints JSON
+    /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
     #[command(flatten)]
@@ -111,7 +113,7 @@ pub(crate) struct ListOptions {
 pub(crate) struct ShowOptions {
     /// A pack: name, name@version, or a folder
     pub(crate) pack: String,
-    /// Prints JSON
+    /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
     #[command(flatten)]
@@ -125,7 +127,7 @@ pub(crate) struct DiffOptions {
     pub(crate) from: String,
     /// The pack after
     pub(crate) to: String,
-    /// Prints JSON
+    /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
     #[command(flatten)]
@@ -133,8 +135,8 @@ pub(crate) struct DiffOptions {
 }
 
 #[derive(Args)]
-#[command(after_help = "A pack lies in the library as NAME/VERSION. The same pack twice is nothing new; another pack \
-                        under the same version is refused.")]
+#[command(after_help = "The library stores a pack as NAME/VERSION. Installing the same pack again changes nothing; a \
+                        different pack with the same version is refused.")]
 pub(crate) struct InstallOptions {
     /// A folder, or the name@version of a built-in pack to change
     pub(crate) pack: String,
@@ -143,23 +145,23 @@ pub(crate) struct InstallOptions {
 }
 
 #[derive(Args)]
-#[command(after_help = "The lock lies beside the configuration. A running agent sees that it changed and swaps.\n\n\
+#[command(after_help = "The lock is next to the configuration. A running agent reloads when it changes.\n\n\
                         Example:\n  wattle pack upgrade --config agent.toml cloudtrail")]
 pub(crate) struct UpgradeOptions {
-    /// Only this pack; without it all
+    /// Only this pack. The default is all packs
     #[arg(value_name = "NAME")]
     pub(crate) name: Option<String>,
     /// The configuration
     #[arg(short, long, env = "WATTLE_CONFIG", value_name = "FILE", default_value = "agent.toml")]
     pub(crate) config: PathBuf,
-    /// Does not ask
+    /// Do not ask for confirmation
     #[arg(short, long)]
     pub(crate) yes: bool,
 }
 
 #[derive(Args)]
-#[command(after_help = "Each call goes one pin further back. The version that is left is not kept as a former one; \
-                        `upgrade` finds it again.")]
+#[command(after_help = "Each call goes back by one pin. The lock does not keep the version that it leaves; `upgrade` \
+                        finds it again.")]
 pub(crate) struct RollbackOptions {
     /// The pack
     #[arg(value_name = "NAME")]
@@ -174,13 +176,13 @@ pub(crate) struct RemoveOptions {
     /// The version, as name@version
     #[arg(value_name = "NAME@VERSION")]
     pub(crate) pack: String,
-    /// The library folder; without it that of the configuration, else `packs` in the data folder
+    /// Library folder. The default is that of the configuration, or `packs` in the data folder
     #[arg(long, value_name = "DIR")]
     pub(crate) library: Option<PathBuf>,
-    /// A configuration that may use it; may be repeated. Without one, `agent.toml` here if there is one
+    /// Configuration that may use it; can be repeated. The default is `agent.toml` in the current folder, if it exists
     #[arg(short, long, env = "WATTLE_CONFIG", value_name = "FILE")]
     pub(crate) config: Vec<PathBuf>,
-    /// Removes it even if a configuration uses it
+    /// Remove it even if a configuration uses it
     #[arg(long)]
     pub(crate) force: bool,
 }

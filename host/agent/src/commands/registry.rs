@@ -1,4 +1,4 @@
-//! `wattle pack pack|keygen|sign|verify|push|pull`: packs that travel, a file for each command.
+//! `wattle pack archive|keygen|sign|verify|push|pull`: archives, registries and signatures, a file for each command.
 
 mod archive;
 mod keygen;
@@ -19,7 +19,7 @@ use wattle_supervisor::{Configuration, environment};
 
 pub(crate) fn registry(command: &RegistryCommand) -> Done {
     match command {
-        RegistryCommand::Pack(options) => archive::pack(options),
+        RegistryCommand::Archive(options) => archive::archive(options),
         RegistryCommand::Keygen(options) => keygen::keygen(options),
         RegistryCommand::Sign(options) => sign::sign(options),
         RegistryCommand::Verify(options) => verify::verify(options),
