@@ -1,17 +1,17 @@
-//! The admin listener: health, metrics and status over HTTP, on loopback unless told otherwise.
+//! The admin listener: health, metrics and status over HTTP, by default on loopback.
 //!
-//! | path | answers |
+//! | path | response |
 //! | --- | --- |
 //! | `/healthz` | 200 as long as the process serves requests |
 //! | `/readyz` | 200 when every source and sink of the configuration runs, else 503 and the reason |
-//! | `/metrics` | counts and gauges in Prometheus' text format; [`names`] has all of them |
+//! | `/metrics` | counts and gauges in Prometheus' text format; see [`names`] and `counts.rs` |
 //! | `/status` | what `wattle status` shows, as JSON |
 //!
 //! # Invariants
 //!
-//! - A request reads counters and never waits for the data path; an answer is made at once and sent afterwards, so a
-//!   client that reads slowly holds nothing but its own copy.
-//! - Connections, their lifetime and what they may send are bounded.
+//! - A request reads counters and never waits for the data path. A response is complete before it is sent, so a client
+//!   that reads slowly holds only its own copy.
+//! - The number of connections, their lifetime and the size of requests are bounded.
 
 mod answer;
 mod exposition;
@@ -32,7 +32,7 @@ pub use self::listener::ListenError;
 use self::listener::Listener;
 pub(crate) use self::state::{Outcome, State};
 
-/// The listener, if there is one, and where it was told to be.
+/// The listener, if there is one, and its settings.
 pub(crate) struct Admin {
     state: Arc<State>,
     settings: Option<AdminSettings>,
@@ -40,7 +40,7 @@ pub(crate) struct Admin {
 }
 
 impl Admin {
-    /// Listens as the settings say.
+    /// Starts to listen, if the settings have an address.
     ///
     /// # Errors
     ///
@@ -51,16 +51,16 @@ impl Admin {
         Ok(admin)
     }
 
-    /// Where it was told to listen.
+    /// The settings that it follows.
     pub(crate) fn settings(&self) -> &Option<AdminSettings> {
         &self.settings
     }
 
-    /// Moves to where the settings say. The new place is taken before the old one is left, unless they share a port.
+    /// Moves to the address in the settings. Binds the new address before it closes the old one, unless they share a port.
     ///
     /// # Errors
     ///
-    /// The address is taken or cannot be used; everything is as before then.
+    /// The address is taken or cannot be used. The listener stays at the old address.
     pub(crate) async fn follow(&mut self, settings: &Option<AdminSettings>) -> Result<(), ListenError> {
         if *settings == self.settings {
             return Ok(());

@@ -32,7 +32,7 @@ impl Components for Builtin {
     }
 }
 
-/// Collects the files that options name: in sources and sinks, that is what options whose names end in `_file` do.
+/// Collects the files that options name. In sources and sinks, the names of such options end in `_file`.
 fn named_files(options: &Value, files: &mut Vec<PathBuf>) {
     match options {
         Value::Object(fields) => {

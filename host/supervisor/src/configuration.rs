@@ -1,4 +1,4 @@
-//! Where a configuration comes from, and loading it: from a file, or from a text that the command line stands for.
+//! Loads a configuration from a file, or from the text that stands for a command line.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,11 +18,11 @@ pub enum Configuration {
     Text(String),
 }
 
-/// What a text without a file is called in diagnostics.
+/// The name of a text in diagnostics.
 const COMMAND_LINE: &str = "<command line>";
 
 impl Configuration {
-    /// What it is called in diagnostics.
+    /// Its name in diagnostics.
     pub fn name(&self) -> String {
         match self {
             Self::File(path) => path.display().to_string(),

@@ -1,19 +1,19 @@
 //! The control socket: commands that change a running agent, over HTTP on a Unix socket in its data folder.
 //!
-//! | request | answers |
+//! | request | response |
 //! | --- | --- |
-//! | `POST /reload` | how the reload ended |
-//! | `POST /rollback`, `/rollback/<pipeline>` | how the swap to what ran before ended |
-//! | `GET /shadow` | what shadows found, with the first events that differ |
-//! | `GET /status` | what the agent does now, as the admin listener has it |
+//! | `POST /reload` | result of the reload |
+//! | `POST /rollback`, `/rollback/<pipeline>` | result of the rollback |
+//! | `GET /shadow` | reports of shadows, with the first events that differ |
+//! | `GET /status` | the status, as on the admin listener |
 //!
-//! Whoever may open the socket may change the agent; that is the user it runs as. It is in its place, with mode 0600,
-//! before anybody can connect.
+//! Only the user of the agent can open the socket, because opening it is enough to change the agent. The socket has mode
+//! 0600 before it is in place.
 //!
 //! # Invariants
 //!
-//! - A command is answered when its outcome is known, and not before. The status waits for no command.
-//! - The agent goes on while a client reads slowly or not at all.
+//! - The response to a command is sent when its result is known. A request for the status waits for no command.
+//! - A client that reads slowly or not at all does not stop the agent.
 
 pub mod client;
 pub mod response;
@@ -42,31 +42,31 @@ use crate::admin::{State, status};
 
 /// Name of the socket in the data folder.
 const SOCKET: &str = "control.sock";
-/// Connections at once.
+/// Maximum number of connections.
 const MAX_CONNECTIONS: usize = 16;
-/// How long a request may take to come.
+/// Time to receive the head of a request.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long to wait when a connection cannot be accepted.
+/// Pause after a failed accept.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// What the agent is asked to do.
+/// A command to the agent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Command {
-    /// Load the configuration anew.
+    /// Reload the configuration.
     Reload,
-    /// Go back to what ran before, with this pipeline or with all.
+    /// Roll back this pipeline, or all.
     RollBack(Option<String>),
-    /// Tell what shadows found.
+    /// Report on shadows.
     Shadow,
 }
 
-/// A command, and where its answer goes.
+/// A command, and the channel for its response.
 pub(crate) struct CommandRequest {
     pub(crate) command: Command,
     pub(crate) response: oneshot::Sender<serde_json::Value>,
 }
 
-/// The socket, as long as it is listened to.
+/// The listening socket.
 pub(crate) struct Control {
     path: PathBuf,
     task: JoinHandle<()>,
@@ -74,14 +74,14 @@ pub(crate) struct Control {
 }
 
 impl Control {
-    /// Listens in a data folder, which nobody else may use.
+    /// Listens in a data folder, which must be locked.
     ///
     /// # Errors
     ///
-    /// The socket cannot be made.
+    /// The socket cannot be created.
     pub(crate) fn listen(data_dir: &Path, state: &Arc<State>) -> io::Result<Self> {
         let path = data_dir.join(SOCKET);
-        // Made where nobody else can look, and moved once its mode is right.
+        // Created in a private folder and moved after its mode is set.
         let private = tempfile::Builder::new().prefix(".control-").tempdir_in(data_dir)?;
         let made = private.path().join(SOCKET);
         let listener = at(&made, |path| UnixListener::bind(path))?;
@@ -99,7 +99,7 @@ impl Control {
     pub(crate) async fn next(&mut self) -> CommandRequest {
         match self.asked.recv().await {
             Some(asked) => asked,
-            // The listener has ended, which it does not.
+            // Unreachable: the listener does not end before `self`.
             None => std::future::pending().await,
         }
     }
@@ -112,8 +112,8 @@ impl Drop for Control {
     }
 }
 
-/// Calls something with a path to a socket. Those have room for some 100 bytes, so the folder of a longer one is named by a
-/// descriptor.
+/// Calls a function with the path of a socket. The system limits such paths to some 100 bytes, so a longer one names its
+/// folder by a descriptor.
 fn at<T>(path: &Path, call: impl FnOnce(&Path) -> io::Result<T>) -> io::Result<T> {
     const ROOM: usize = 100;
     match (path.parent(), path.file_name()) {
@@ -139,7 +139,7 @@ async fn serve(listener: UnixListener, asked: mpsc::Sender<CommandRequest>, stat
                 });
             }
             Err(error) => {
-                tracing::warn!(%error, "a control connection cannot be accepted");
+                tracing::warn!(%error, "cannot accept a control connection");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
@@ -156,7 +156,7 @@ async fn converse(stream: UnixStream, asked: mpsc::Sender<CommandRequest>, state
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
         .serve_connection(TokioIo::new(stream), service);
-    // How it ended concerns the client alone.
+    // Only the client needs to know how the connection ended.
     let _ = connection.await;
 }
 
@@ -176,7 +176,7 @@ async fn answer(
         (&Method::POST, path) if path.starts_with("/rollback/") => {
             Command::RollBack(path.strip_prefix("/rollback/").map(str::to_owned))
         }
-        _ => return respond(StatusCode::NOT_FOUND, "{\"error\":\"there is nothing here\"}".into()),
+        _ => return respond(StatusCode::NOT_FOUND, "{\"error\":\"not found\"}".into()),
     };
     let (sender, receiver) = oneshot::channel();
     let ending = || respond(StatusCode::SERVICE_UNAVAILABLE, "{\"error\":\"the agent is ending\"}".into());

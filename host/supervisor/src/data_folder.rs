@@ -1,4 +1,4 @@
-//! The data folder: private to the user of the agent, and used by one agent at a time.
+//! The data folder: private to the user of the agent, for one agent at a time.
 
 use std::fs::{self, DirBuilder, File, Metadata, OpenOptions, Permissions};
 use std::io;
@@ -56,7 +56,7 @@ pub fn lock(data_dir: &Path) -> Result<File, DataFolderError> {
         Err(fs::TryLockError::WouldBlock) => return Err(DataFolderError::InUse { path: path() }),
         Err(fs::TryLockError::Error(error)) => return Err(DataFolderError::Lock { path: path(), error }),
     }
-    // An agent of an earlier version created it with another mode, so that any user could hold the lock.
+    // With another mode, any user could hold the lock.
     if let Ok(metadata) = file.metadata()
         && is_ours(&metadata, data_dir)
         && let Err(error) = file.set_permissions(Permissions::from_mode(0o600))
@@ -82,11 +82,11 @@ fn create(data_dir: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Closes a data folder that is open to other users. A failure is logged; the agent goes on.
+/// Restricts a data folder that is open to other users. A failure is only logged.
 fn tighten(data_dir: &Path, metadata: &Metadata) {
     let mode = metadata.mode() & 0o7777;
     let path = data_dir.display();
-    // A sticky folder, such as /tmp, is shared on purpose, and the root folder is not for the agent alone.
+    // A folder with the sticky bit, such as /tmp, is shared on purpose, and so is the root folder.
     let is_shared = mode & 0o1000 != 0 || data_dir.parent().is_none();
     if mode & 0o077 == 0 {
         return;
@@ -95,7 +95,7 @@ fn tighten(data_dir: &Path, metadata: &Metadata) {
         if mode & 0o007 != 0 {
             tracing::warn!(
                 %path, mode = %format_args!("{mode:04o}"),
-                "other users can open the data folder, and its mode is not the agent's to change; use a folder of its own"
+                "other users can open the data folder, and the agent must not change its mode; use a separate folder"
             );
         }
         return;
@@ -103,16 +103,16 @@ fn tighten(data_dir: &Path, metadata: &Metadata) {
     match fs::set_permissions(data_dir, Permissions::from_mode(mode & !0o077)) {
         Ok(()) => tracing::warn!(
             %path, before = %format_args!("{mode:04o}"), after = %format_args!("{:04o}", mode & !0o077),
-            "the data folder was open to other users; its mode is changed"
+            "the data folder was open to other users; changed its mode"
         ),
         Err(error) => {
-            tracing::warn!(%path, %error, "the data folder is open to other users, and its mode cannot be changed")
+            tracing::warn!(%path, %error, "the data folder is open to other users; cannot change its mode")
         }
     }
 }
 
-/// Whether the owner of a file in the data folder, or of the folder, is this user. Root can change the mode of folders of
-/// other users, so a failure of the change is not enough to know.
+/// Whether this user owns the data folder or a file in it. Trying to change the mode does not tell, since root can change
+/// the mode of any folder.
 fn is_ours(metadata: &Metadata, data_dir: &Path) -> bool {
     let own = tempfile::tempfile_in(data_dir).and_then(|file| file.metadata());
     own.is_ok_and(|own| own.uid() == metadata.uid())

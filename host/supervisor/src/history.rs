@@ -1,7 +1,7 @@
-//! What ran when, and why it changed: a line of JSON for each generation that began or was refused, in
-//! `history.ndjson` of the data folder.
+//! The history of an agent: a line of JSON for each generation that started or was refused, in `history.ndjson` of the
+//! data folder.
 //!
-//! A line is appended and synced. When the file has grown beyond its bound, its older half is left out.
+//! Each line is appended and synced. When the file exceeds its maximum size, its older half is removed.
 
 use std::fs::{self, File, Permissions};
 use std::io::{self, Write as _};
@@ -14,33 +14,33 @@ use wattle_pack::Plan;
 
 /// Name of the file in the data folder.
 const FILE: &str = "history.ndjson";
-/// Most bytes of the file; some thousand changes fit.
+/// Maximum size of the file in bytes, for some thousand entries.
 const MAX_BYTES: u64 = 1 << 20;
 
-/// A generation that began, or one that did not.
+/// A generation that started or was refused.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Entry {
     /// RFC 3339.
     pub at: String,
-    /// The generation that ran from then on.
+    /// The generation that runs after it.
     pub generation: u64,
     /// `started`, `applied`, `invalid`, `failed`, `promoted` or `rolled-back`.
     pub what: String,
-    /// What it was for: which files changed, who asked.
+    /// The cause: the changed files, or the request.
     pub why: String,
-    /// What was wrong.
+    /// The error.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
-    /// Nodes that began with nothing instead of the state of their predecessors.
+    /// Nodes that started without the state of their predecessors.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub emptied: Vec<String>,
-    /// What ran from then on; empty where nothing changed.
+    /// The running pipelines; empty if the generation was refused.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub pipelines: Vec<Pipeline>,
 }
 
-/// A pipeline as it ran.
+/// A running pipeline.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Pipeline {
@@ -55,21 +55,21 @@ pub struct Pipeline {
     /// Digest of its pack's files.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub digest: Option<String>,
-    /// Digest of what it does: its graph, options and artifacts.
+    /// Digest of its graph, options and artifacts.
     pub fingerprint: String,
     /// Name and digest of each node's artifact.
     pub artifacts: Vec<(String, String)>,
 }
 
 impl Entry {
-    /// An entry of this moment.
+    /// An entry with the current time.
     pub(crate) fn new(generation: u64, what: &str, why: impl Into<String>) -> Self {
         let at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
         let at = wattle_batch::format_rfc3339(i64::try_from(at).unwrap_or(i64::MAX));
         Self { at, generation, what: what.into(), why: why.into(), ..Self::default() }
     }
 
-    /// With the pipelines of the plan that runs from then on.
+    /// Adds the pipelines of the plan that runs.
     pub(crate) fn running(mut self, plan: &Plan) -> Self {
         let pipelines = plan.pipelines.iter().map(|pipeline| Pipeline {
             name: pipeline.name.clone(),
@@ -84,7 +84,7 @@ impl Entry {
     }
 }
 
-/// Where entries are written.
+/// Writes entries.
 pub(crate) struct History {
     /// `None` for a run that keeps nothing.
     path: Option<PathBuf>,
@@ -95,11 +95,11 @@ impl History {
         Self { path: data_dir.map(|dir| dir.join(FILE)) }
     }
 
-    /// Adds an entry. One that cannot be written is said in the log; the agent goes on.
+    /// Adds an entry. A failure is logged and changes nothing else.
     pub(crate) fn add(&self, entry: &Entry) {
         let Some(path) = &self.path else { return };
         if let Err(error) = append(path, entry, MAX_BYTES) {
-            tracing::warn!(path = %path.display(), %error, "the history cannot be written");
+            tracing::warn!(path = %path.display(), %error, "cannot write the history");
         }
     }
 }
@@ -108,7 +108,7 @@ fn append(path: &Path, entry: &Entry, max_bytes: u64) -> io::Result<()> {
     let line = serde_json::to_string(entry)? + "\n";
     let mut file = File::options().create(true).append(true).mode(0o600).open(path)?;
     file.set_permissions(Permissions::from_mode(0o600))?;
-    // A line that a crash tore must not take this one with it.
+    // Without a line break, this line would become a part of one that a crash cut off.
     let begin = if is_torn(path)? { "\n" } else { "" };
     file.write_all(format!("{begin}{line}").as_bytes())?;
     file.sync_data()?;
@@ -136,7 +136,7 @@ fn shorten(path: &Path) -> io::Result<()> {
     fs::rename(&new, path)
 }
 
-/// Reads the history of a data folder, oldest first. Lines that cannot be understood are passed over.
+/// Reads the history of a data folder, oldest entry first. Invalid lines are skipped.
 ///
 /// # Errors
 ///

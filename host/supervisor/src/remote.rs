@@ -21,14 +21,14 @@ pub fn client_options(settings: &RegistrySettings) -> ClientOptions {
     ClientOptions { registries, timeout: settings.timeout, env: Arc::new(environment) }
 }
 
-/// The packs of registries that an agent uses, polled until this goes.
+/// The packs of registries that an agent uses. Polling ends when this is dropped.
 pub(crate) struct Remotes {
     poller: Arc<Poller>,
     changed: Arc<Notify>,
 }
 
 impl Remotes {
-    /// For the data folder and the registries of a configuration. Nothing is asked yet.
+    /// For the data folder and the registries of a configuration. Sends no request yet.
     pub(crate) fn new(configuration: &Configuration) -> Self {
         let settings = configuration.settings();
         let (options, interval) = (client_options(&settings.registry), settings.registry.poll);
@@ -40,7 +40,7 @@ impl Remotes {
         &self.poller
     }
 
-    /// Loads a configuration by this, and once more if a pack that was not here could be pulled.
+    /// Loads a configuration, and again if missing packs could be pulled.
     pub(crate) fn load<T, E>(&self, configuration: &Configuration, load: impl Fn() -> Result<T, E>) -> Result<T, E> {
         let settings = configuration.settings();
         self.poller.configure(client_options(&settings.registry), Some(settings.registry.poll));
@@ -52,22 +52,22 @@ impl Remotes {
         loaded
     }
 
-    /// Polls from now on, on a thread of its own.
+    /// Starts a thread that polls.
     ///
     /// # Errors
     ///
-    /// The system gives no thread.
+    /// The thread cannot start.
     pub(crate) fn start(&self) -> std::io::Result<()> {
         let (poller, changed) = (self.poller.clone(), self.changed.clone());
         let run = move || poller.run(&|| changed.notify_one());
         std::thread::Builder::new().name("wattle-registry".into()).spawn(run).map(drop)
     }
 
-    /// Waits until the image of a tag that changed is here.
+    /// Waits until a tag has a new image and that image is pulled.
     ///
     /// # Cancel safety
     ///
-    /// Nothing is forgotten if the wait is cancelled.
+    /// No change is lost if the wait is cancelled.
     pub(crate) async fn changed(&self) {
         self.changed.notified().await;
     }

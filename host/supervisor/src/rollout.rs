@@ -37,7 +37,7 @@ struct Record {
     promoted: Option<bool>,
 }
 
-/// Why a canary does not begin.
+/// Why a canary does not start.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Settled {
     /// It was promoted earlier, and is what runs.
@@ -59,11 +59,11 @@ struct Probation {
     since: Instant,
     /// Counts when it was applied.
     baseline: Snapshot,
-    /// Counts of the version before it, from its beginning to its end.
+    /// Counts of the version before it, over its whole time.
     before: Snapshot,
 }
 
-/// Counts of both versions when a canary began in this process.
+/// Counts of both versions when a canary started in this process.
 struct Watched {
     primary: Snapshot,
     candidate: Snapshot,
@@ -97,7 +97,7 @@ pub(crate) struct Rollout {
     refused: BTreeMap<String, Refused>,
     previous: BTreeMap<String, PipelinePlan>,
     probation: BTreeMap<String, Probation>,
-    /// Counts when the generation that runs began.
+    /// Counts when the running version started.
     baselines: BTreeMap<String, Snapshot>,
 }
 
@@ -130,7 +130,7 @@ impl Rollout {
             let fingerprint = plan.pipelines.get(index).map(PipelinePlan::fingerprint);
             let Some(refused) = self.refused.get(&name) else { continue };
             if Some(&refused.fingerprint) != fingerprint.as_ref() {
-                // The configuration asks for something else.
+                // The configuration has another version.
                 self.refused.remove(&name);
             } else if let Ok(changed) = plan.with_pipeline(&name, &refused.good) {
                 plan = changed;
@@ -146,7 +146,7 @@ impl Rollout {
         is_it.then_some(record)
     }
 
-    /// Why a canary does not begin; `None` if it does, or has begun.
+    /// Why a canary does not start; `None` if it starts or runs.
     fn settled(&self, pipeline: &PipelinePlan, trial: &Trial<CanarySettings>) -> Option<Settled> {
         match self.record(pipeline, trial).and_then(|record| record.promoted) {
             Some(true) => Some(Settled::Promoted),
@@ -162,7 +162,7 @@ impl Rollout {
         }
     }
 
-    /// Which parts of a configuration do not take effect because of earlier decisions, a sentence for each pipeline.
+    /// Sentences about parts of a configuration that do not take effect because of earlier decisions.
     /// Call it after [`Self::apply`].
     pub(crate) fn notes(&self, loaded: &Plan) -> Vec<String> {
         let mut notes = Vec::new();
@@ -323,8 +323,8 @@ impl Rollout {
     }
 }
 
-/// The version of a pipeline for people: its pack with the version, and the beginning of the fingerprint, since parameters
-/// and options differ without a new version.
+/// The name of a version for people: its pack, and the first digits of the fingerprint, because parameters and options can
+/// differ within a version of a pack.
 pub(crate) fn version_name(pipeline: &PipelinePlan) -> String {
     let fingerprint: String = pipeline.fingerprint().chars().take(8).collect();
     match &pipeline.pack {

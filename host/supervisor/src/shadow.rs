@@ -5,13 +5,13 @@ use wattle_topology::ShadowSnapshot;
 
 use crate::time::rfc3339;
 
-/// Processor time of a candidate by that of the version that runs; 0 before anything was compared.
+/// CPU time of a candidate divided by that of the running version; 0 before the first comparison.
 pub(crate) fn cost(shadow: &ShadowSnapshot) -> f64 {
     let primary = shadow.primary_time.as_secs_f64();
     if primary > 0.0 { shadow.candidate_time.as_secs_f64() / primary } else { 0.0 }
 }
 
-/// The report as JSON; `events` says whether with the first events that differ, which only the control socket shows.
+/// The report as JSON, with `events` including the first events that differ, which only the control socket shows.
 pub(crate) fn json(shadow: &ShadowSnapshot, events: bool) -> Value {
     let outputs: serde_json::Map<String, Value> = shadow
         .outputs

@@ -1,7 +1,7 @@
-//! Noticing that a file of the configuration changed.
+//! Watches the files of the configuration.
 //!
-//! Folders are watched rather than files, because editors replace a file by renaming another over it. When a change is
-//! whole, [`settle`] says.
+//! It watches folders and not files, because editors replace a file by renaming another one over it. [`settle`] decides
+//! when a change is complete.
 
 mod settle;
 
@@ -29,7 +29,11 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Watches nothing yet. `alone` is the file that is often saved by itself: the configuration.
+    /// A watch without files. `alone` is the file that is often saved by itself: the configuration.
+    ///
+    /// # Errors
+    ///
+    /// The system cannot watch files.
     pub fn new(alone: &Path) -> notify::Result<Self> {
         let files: Arc<Mutex<BTreeSet<PathBuf>>> = Arc::default();
         let (sender, steps) = unbounded_channel();
@@ -37,7 +41,7 @@ impl Watch {
         let watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
             let now = Instant::now();
             let Ok(event) = event else {
-                // The queue of the kernel ran over: something changed, though nobody knows what.
+                // The queue of the kernel overflowed: some file changed, but not which one is known.
                 let _ = sender.send((now, Step::Changed, PathBuf::new()));
                 return;
             };
@@ -51,7 +55,7 @@ impl Watch {
         Ok(Self { watcher, folders: BTreeSet::new(), files, steps, settle: Settle::new(absolute(alone)) })
     }
 
-    /// Watches these files and folders from now on. One that does not exist is noticed when it comes.
+    /// Replaces the watched files and folders. Those that do not exist yet count as changed when they appear.
     pub fn set(&mut self, files: &BTreeSet<PathBuf>) {
         let mut all = BTreeSet::new();
         let mut folders = BTreeSet::new();
@@ -61,7 +65,7 @@ impl Watch {
             let folder =
                 if file.is_dir() { Some(file.as_path()) } else { file.ancestors().skip(1).find(|p| p.is_dir()) };
             folders.extend(folder.map(Path::to_path_buf));
-            // Until the folder of a file exists, what appears on the way to it matters.
+            // Until the folder of a file exists, a new folder on its path is a change.
             all.extend(file.ancestors().skip(1).take_while(|p| !p.is_dir()).map(Path::to_path_buf));
             all.insert(file);
         }
@@ -71,34 +75,34 @@ impl Watch {
         }
         for new in folders.difference(&self.folders) {
             if let Err(error) = self.watcher.watch(new, RecursiveMode::NonRecursive) {
-                tracing::warn!(folder = %new.display(), %error, "folder cannot be watched; changes in it need SIGHUP");
+                tracing::warn!(folder = %new.display(), %error, "cannot watch folder; send SIGHUP after changes in it");
             }
         }
         self.folders = folders;
     }
 
-    /// Notices also what was written or renamed after a moment, but before it was watched.
+    /// Adds files that were written or renamed after a moment but before they were watched.
     pub(crate) fn catch_up(&mut self, moment: SystemTime) {
         let changed = |file: &PathBuf| {
-            // A link that leads elsewhere now is a change, whatever the age of the file at its end.
+            // A link with another target is a change, whatever the age of the target.
             let metadata = file.symlink_metadata().ok().filter(|found| found.is_file() || found.is_symlink())?;
-            // A file that is renamed keeps the time at which it was written, but not this one.
+            // A rename keeps the modification time of a file and sets this one.
             let nanoseconds = u32::try_from(metadata.ctime_nsec()).ok()?;
             let since = Duration::new(u64::try_from(metadata.ctime()).ok()?, nanoseconds);
             Some(SystemTime::UNIX_EPOCH + since)
         };
         let files = self.files.lock();
         for file in files.iter().filter(|file| changed(file).is_some_and(|at| at > moment)) {
-            // Whether it is still being written, nobody has seen.
+            // A writer may still have it open.
             self.settle.note(Instant::now(), Step::Written, file.clone());
         }
     }
 
-    /// Waits for a change, and until it is whole as far as can be told.
+    /// Waits for a change and until it is complete, see [`settle`].
     ///
     /// # Cancel safety
     ///
-    /// Nothing is forgotten if the wait is cancelled.
+    /// No change is lost if the wait is cancelled.
     pub async fn changed(&mut self) -> Change {
         loop {
             let until = self.settle.deadline();
@@ -110,7 +114,7 @@ impl Watch {
             };
             tokio::select! {
                 biased;
-                // The sender is in the watcher, which lives as long as this.
+                // The watcher holds the sender, so this never returns `None`.
                 Some((at, step, path)) = self.steps.recv() => {
                     self.enter(&path);
                     self.settle.note(at, step, path);
@@ -120,26 +124,26 @@ impl Watch {
         }
     }
 
-    /// Watches a folder that came into one that is watched, until the next reload says what matters in it.
+    /// Watches a new folder inside a watched one until the next call of [`Self::set`].
     fn enter(&mut self, path: &Path) {
         if !path.is_dir() || !self.folders.insert(path.to_path_buf()) {
             return;
         }
         self.files.lock().insert(path.to_path_buf());
-        // One that is gone again is of no interest.
+        // It may have been removed again.
         let _ = self.watcher.watch(path, RecursiveMode::NonRecursive);
         for entry in std::fs::read_dir(path).into_iter().flatten().flatten() {
             self.enter(&entry.path());
         }
     }
 
-    /// Goes on waiting for a change that turned out not to be whole.
+    /// Continues to wait after a change that was not complete.
     pub(crate) fn wait_for_more(&mut self, change: Change) {
         self.settle.put_back(Instant::now(), change);
     }
 }
 
-/// What an event means for the file that it names; `None` for one that only looks.
+/// The step that an event stands for; `None` if it changes nothing.
 fn step(kind: EventKind) -> Option<Step> {
     match kind {
         EventKind::Access(AccessKind::Close(AccessMode::Write)) => Some(Step::Closed),
@@ -151,10 +155,10 @@ fn step(kind: EventKind) -> Option<Step> {
     }
 }
 
-/// Most links on the way to a file, as the kernel has it.
+/// Maximum number of links in a path, as in the kernel.
 const MAX_LINKS: usize = 40;
 
-/// The links on the way to a file, and the file at the end: a volume of Kubernetes replaces a link in the folder above.
+/// The links in a path, and the file at the end. A Kubernetes volume changes by replacing a link in a parent folder.
 fn links(path: &Path) -> Vec<PathBuf> {
     let Ok(path) = std::path::absolute(path) else { return Vec::new() };
     let mut found = Vec::new();
@@ -181,7 +185,7 @@ fn links(path: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// The path as events name it: absolute, with links in its folder resolved.
+/// The path as in events: absolute, with the links of its folder resolved.
 fn absolute(path: &Path) -> PathBuf {
     let path = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
     match (path.parent().and_then(|p| p.canonicalize().ok()), path.file_name()) {

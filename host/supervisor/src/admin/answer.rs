@@ -1,4 +1,4 @@
-//! The answer to a request.
+//! The response to a request.
 
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
@@ -11,7 +11,7 @@ use super::{metrics, status};
 
 const TEXT: &str = "text/plain; charset=utf-8";
 const JSON: &str = "application/json";
-/// As Prometheus' exposition formats ask for it.
+/// The content type of Prometheus' text format.
 const EXPOSITION: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 pub(crate) fn answer(state: &State, request: &Request<Incoming>) -> Response<Full<Bytes>> {
@@ -32,8 +32,8 @@ pub(crate) fn answer(state: &State, request: &Request<Incoming>) -> Response<Ful
             Err(error) => respond(StatusCode::INTERNAL_SERVER_ERROR, TEXT, format!("{error}\n")),
         },
         _ => {
-            let there_is = "there is nothing here; ask for /healthz, /readyz, /metrics or /status\n";
-            respond(StatusCode::NOT_FOUND, TEXT, there_is.into())
+            let not_found = "not found; use /healthz, /readyz, /metrics or /status\n";
+            respond(StatusCode::NOT_FOUND, TEXT, not_found.into())
         }
     }
 }

@@ -1,11 +1,11 @@
-//! Metrics that nodes count themselves: families by name over all nodes, after those of the agent.
+//! Metrics that nodes report themselves, grouped by name over all nodes. They follow the metrics of the agent.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use wattle_capability::{FamilySnapshot, NodeSnapshot, PREFIX, write_labels};
 
-/// A node and what it has of one name.
+/// A node, and its family of one name.
 type Part<'a> = (&'a NodeSnapshot, &'a FamilySnapshot);
 
 /// Writes them.
@@ -18,7 +18,7 @@ pub(crate) fn render(nodes: &[NodeSnapshot], text: &mut String) {
     }
     for (name, parts) in families {
         let kinds = || parts.iter().map(|(_, family)| family.kind);
-        // Two nodes that use a name in two ways are no reason to serve a page that cannot be read.
+        // Two nodes can use one name for two types. The page must stay valid nevertheless.
         let kind = kinds().next().filter(|first| kinds().all(|kind| kind == *first)).unwrap_or("untyped");
         // Writing to a string does not fail.
         let _ = writeln!(text, "# HELP {PREFIX}{name} Counted by a node.\n# TYPE {PREFIX}{name} {kind}");

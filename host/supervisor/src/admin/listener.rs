@@ -1,4 +1,4 @@
-//! Accepting connections: a bounded number of them, one request each, and a time by which it must be over.
+//! Accepts connections: a bounded number, one request each, with a timeout.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -19,16 +19,16 @@ use super::answer::answer;
 use super::rates;
 use super::state::State;
 
-/// Connections at once. A further one ends the oldest: an answer takes a millisecond, so the oldest of so many hangs, and
-/// a probe of the agent's health must not wait for it.
+/// Maximum number of connections. One more ends the oldest: a response takes a millisecond, so the oldest of 32 hangs,
+/// and a health probe must not wait for it.
 const MAX_CONNECTIONS: usize = 32;
-/// Bytes of a request's head.
+/// Maximum size of the head of a request in bytes.
 const MAX_HEAD_BYTES: usize = 16 << 10;
-/// How long a request may take to come, so that who connects and says nothing soon makes room for others.
+/// Time to receive the head of a request, so that an idle connection soon makes room for others.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a connection may take altogether; Prometheus gives a scrape as long.
+/// Time for a whole connection; the default timeout of a Prometheus scrape.
 const CONNECTION_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long to wait when a connection cannot be accepted, which is when there are too many open files.
+/// Pause after a failed accept. The usual cause is too many open files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Why the admin listener cannot listen.
@@ -75,7 +75,7 @@ impl Listener {
         Ok(Self { stop, task })
     }
 
-    /// Gives the address free. Requests that are being answered are answered.
+    /// Closes the address. Requests in progress still get their responses.
     pub(crate) async fn close(self) {
         let _ = self.stop.send(());
         let _ = self.task.await;
@@ -96,7 +96,7 @@ async fn serve(listener: TcpListener, state: Arc<State>, mut stopped: oneshot::R
                 connections.push_back(tokio::spawn(converse(stream, state.clone())).abort_handle());
             }
             _ = tick.tick() => state.sample(),
-            // A sender that is gone means the same.
+            // A dropped sender means the same.
             _ = &mut stopped => return,
         }
     }
@@ -104,13 +104,13 @@ async fn serve(listener: TcpListener, state: Arc<State>, mut stopped: oneshot::R
 
 /// # Cancel safety
 ///
-/// A cancelled wait has accepted nothing.
+/// A cancelled wait has not accepted a connection.
 async fn accept(listener: &TcpListener) -> TcpStream {
     loop {
         match listener.accept().await {
             Ok((stream, _)) => return stream,
             Err(error) => {
-                tracing::warn!(%error, "an admin connection cannot be accepted");
+                tracing::warn!(%error, "cannot accept an admin connection");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
@@ -128,6 +128,6 @@ async fn converse(stream: TcpStream, state: Arc<State>) {
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
         .serve_connection(TokioIo::new(stream), service);
-    // How it ended concerns the client alone.
+    // Only the client needs to know how the connection ended.
     let _ = timeout(CONNECTION_TIMEOUT, connection).await;
 }

@@ -1,7 +1,7 @@
 //! `/metrics`: reads every counter and gauge of the agent.
 //!
-//! Counters live where they are counted, as plain atomics, so that the crates of the data path know nothing of metrics
-//! and counting costs an addition a batch. They are read one after the other: sums agree when nothing is under way.
+//! Counters are atomics in the code that counts, so the crates of the data path do not depend on metrics and counting
+//! costs one addition per batch. They are read one after the other, so sums agree only when no batch is in progress.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -110,7 +110,7 @@ fn registries(out: &mut Exposition, state: &State) {
     }
 }
 
-/// A gauge that only those have that are in the running configuration.
+/// A gauge of the sources or sinks of the running configuration.
 fn gauge<S>(out: &mut Exposition, metric: Metric, all: &[Component<S>], value: impl Fn(Buffer) -> usize) {
     let mut family = out.family(metric);
     for (name, buffer) in all.iter().filter_map(|component| Some((&component.name, component.buffer?))) {
@@ -191,7 +191,7 @@ fn write_nodes(out: &mut Exposition, nodes: &[Node<'_>]) {
     }
 }
 
-/// How much nodes use their capabilities.
+/// Calls of nodes to capabilities.
 fn capabilities(out: &mut Exposition, nodes: &[NodeSnapshot]) {
     let metrics = [names::CAPABILITY_CALLS, names::CAPABILITY_ERRORS, names::CAPABILITY_SUPPRESSED];
     for (index, metric) in metrics.into_iter().enumerate() {
@@ -247,7 +247,7 @@ fn sinks(out: &mut Exposition, all: &[Component<SinkStats>]) {
     gauge(out, names::SINK_BUFFER_MAX, all, |buffer| buffer.max_bytes);
 }
 
-/// Buffers of sinks that are on disk or drop.
+/// Buffers of sinks that are on disk or drop events.
 fn buffers(out: &mut Exposition, observer: &Observer) {
     let all: Vec<_> = observer.sinks().into_iter().filter_map(|s| Some((observer.buffer(&s.name)?, s.name))).collect();
     type Read = fn(&BufferStats) -> u64;

@@ -1,13 +1,13 @@
-//! What the system says of this process, as Prometheus' client libraries report it.
+//! Figures of this process from `/proc`, as Prometheus' client libraries report them.
 
 use std::fs;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Ticks a second in `/proc`: 100 on every architecture that Linux gives us (`USER_HZ`); Prometheus' own library says so
-/// too, since asking `sysconf` takes C.
+/// Ticks per second in `/proc` (`USER_HZ`): 100 on every architecture of Linux. Prometheus' library has the same constant,
+/// because `sysconf` needs C.
 const TICKS_PER_SECOND: f64 = 100.0;
 
-/// Figures of this process; those that the system does not give are 0.
+/// Figures of this process; 0 where the system has none.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Process {
     /// User and system time of all threads.
@@ -16,7 +16,7 @@ pub(crate) struct Process {
     pub(crate) virtual_memory_bytes: u64,
     pub(crate) threads: u64,
     pub(crate) open_fds: u64,
-    /// Most descriptors that it may have open.
+    /// Maximum number of open descriptors.
     pub(crate) max_fds: u64,
 }
 
@@ -30,7 +30,7 @@ impl Process {
             resident_memory_bytes: field(&status, "VmRSS:") << 10,
             virtual_memory_bytes: field(&status, "VmSize:") << 10,
             threads: field(&status, "Threads:"),
-            // Reading the folder takes a descriptor of its own.
+            // Reading the folder opens one more descriptor.
             open_fds: fs::read_dir("/proc/self/fd").map_or(0, |all| (all.count() as u64).saturating_sub(1)),
             max_fds: field(&limits, "Max open files"),
         }
@@ -50,7 +50,7 @@ fn field(text: &str, name: &str) -> u64 {
 
 #[expect(clippy::cast_precision_loss, reason = "ticks of a century fit")]
 fn cpu_seconds(stat: &str) -> f64 {
-    // The name of the program, in parentheses, may hold anything; fields are counted behind it.
+    // The program name in parentheses can contain any character, so count the fields after it.
     let fields = stat.rsplit(") ").next().unwrap_or_default();
     let ticks: u64 = fields.split_whitespace().skip(11).take(2).filter_map(|ticks| ticks.parse::<u64>().ok()).sum();
     ticks as f64 / TICKS_PER_SECOND

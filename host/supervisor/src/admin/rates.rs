@@ -1,13 +1,13 @@
-//! How fast pipelines receive: counts of the last seconds.
+//! Rates of pipelines, from the counts of the last seconds.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use wattle_topology::Counts;
 
-/// How often counts are noted.
+/// Time between two samples.
 pub(crate) const INTERVAL: Duration = Duration::from_secs(1);
-/// How many notes are kept; a rate is the mean over as many intervals.
+/// Number of samples; a rate is the mean over as many intervals.
 const NOTES: usize = 10;
 
 /// Events and bytes that a pipeline received.
@@ -18,7 +18,7 @@ pub(crate) struct Rates {
     notes: VecDeque<(Instant, BTreeMap<String, Received>)>,
 }
 
-/// Events and bytes a second.
+/// Events and bytes per second.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Rate {
     pub(crate) events: f64,
@@ -26,7 +26,7 @@ pub(crate) struct Rate {
 }
 
 impl Rates {
-    /// Notes what was received by now.
+    /// Adds a sample of all pipelines.
     pub(crate) fn note(&mut self, now: Instant, counts: &Counts) {
         let received = counts.pipelines().into_iter().map(|(name, pipeline)| {
             let snapshot = pipeline.snapshot();
@@ -38,11 +38,11 @@ impl Rates {
         }
     }
 
-    /// The rate of a pipeline that has received so much by now.
+    /// The rate of a pipeline, from its current count.
     #[expect(clippy::cast_precision_loss, reason = "a rounded figure for people")]
     pub(crate) fn of(&self, pipeline: &str, now: Instant, (events, bytes): Received) -> Rate {
         let Some((then, received)) = self.notes.front() else { return Rate::default() };
-        // A pipeline that was not there yet had received nothing.
+        // A pipeline that is missing in the sample had not started.
         let (events_then, bytes_then) = received.get(pipeline).copied().unwrap_or_default();
         let seconds = now.saturating_duration_since(*then).as_secs_f64();
         if seconds <= 0.0 {

@@ -1,4 +1,4 @@
-//! What the admin listener knows: how far the agent is, what runs, and how its reloads went.
+//! The state that the admin listener reports: phase, running pipelines, results of reloads.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -15,14 +15,14 @@ use wattle_topology::{ComponentState, Observer, QuarantineStore};
 
 use super::rates::Rates;
 
-/// How far the agent is.
+/// Phase of the agent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
     /// It reads its configuration and compiles.
     Starting,
     /// Its topology runs.
     Running,
-    /// Its sources stop, and what is under way is delivered.
+    /// Its sources stop, and it delivers the events in progress.
     Draining,
 }
 
@@ -36,23 +36,23 @@ impl Phase {
     }
 }
 
-/// How a reload ended.
+/// Outcome of a reload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
     /// The changed configuration runs.
     Applied,
-    /// There was nothing to change.
+    /// The configuration is the same.
     Unchanged,
-    /// It has errors; the former one runs on.
+    /// It has errors; the running configuration stays.
     Invalid,
-    /// It could not be built; the former one runs on.
+    /// It could not be built; the running configuration stays.
     Failed,
 }
 
 impl Outcome {
     pub(crate) const ALL: [Self; 4] = [Self::Applied, Self::Unchanged, Self::Invalid, Self::Failed];
 
-    /// Whether what is configured runs.
+    /// Whether the configuration on disk runs.
     pub(crate) fn is_good(self) -> bool {
         matches!(self, Self::Applied | Self::Unchanged)
     }
@@ -90,7 +90,7 @@ pub(crate) struct CanaryInfo {
 pub(crate) struct LastReload {
     pub(crate) outcome: Outcome,
     pub(crate) at: SystemTime,
-    /// What was wrong, if something was.
+    /// The error, if it failed.
     pub(crate) error: Option<String>,
 }
 
@@ -101,7 +101,7 @@ struct Current {
     /// None before anything runs.
     data_dir: Option<PathBuf>,
     pipelines: Arc<[PipelineInfo]>,
-    /// When the running configuration was taken up.
+    /// Time at which the running configuration was applied.
     loaded: SystemTime,
     last_reload: Option<LastReload>,
 }
@@ -109,7 +109,7 @@ struct Current {
 pub(crate) struct State {
     pub(crate) started: SystemTime,
     pub(crate) since: Instant,
-    /// The file of the configuration, or what stands for it.
+    /// Name of the configuration in diagnostics.
     pub(crate) config: String,
     pub(crate) workers: usize,
     pub(crate) runtime: Arc<Runtime>,
@@ -147,18 +147,18 @@ impl State {
         }
     }
 
-    /// Shows from now on what this knows of registries.
+    /// Sets the source of the states of registries.
     pub(crate) fn watch(&self, poller: &Arc<Poller>) {
         let _ = self.poller.set(poller.clone());
     }
 
-    /// What is known of the packs of registries that a configuration used, by their references.
+    /// The states of all packs of registries that a configuration used, by reference.
     pub(crate) fn registries(&self) -> Vec<(String, PollState)> {
         let states = self.poller.get().map(|poller| poller.states()).unwrap_or_default();
         states.into_iter().map(|(reference, state)| (reference.to_string(), state)).collect()
     }
 
-    /// Notes that a topology runs.
+    /// Records that a topology runs.
     pub(crate) fn run(&self, observer: Observer, plan: &Plan) {
         let mut current = self.current.lock();
         current.observer = observer;
@@ -168,12 +168,12 @@ impl State {
         current.phase = Phase::Running;
     }
 
-    /// Notes that the topology comes to its end.
+    /// Records that the topology drains.
     pub(crate) fn drain(&self) {
         self.current.lock().phase = Phase::Draining;
     }
 
-    /// Notes a reload that took effect.
+    /// Records a reload that took effect.
     pub(crate) fn reloaded(&self, plan: &Plan) {
         let mut current = self.current.lock();
         current.pipelines = pipelines(plan);
@@ -182,7 +182,7 @@ impl State {
         self.note_reload(Outcome::Applied, None);
     }
 
-    /// Notes how a reload ended.
+    /// Records the outcome of a reload.
     pub(crate) fn note_reload(&self, outcome: Outcome, error: Option<String>) {
         if let Some(count) = self.reloads.get(outcome as usize) {
             count.fetch_add(1, Ordering::Relaxed);
@@ -190,7 +190,7 @@ impl State {
         self.current.lock().last_reload = Some(LastReload { outcome, at: SystemTime::now(), error });
     }
 
-    /// Notes that a canary was promoted, or that something was rolled back.
+    /// Records a promotion or a rollback.
     pub(crate) fn note_rollout(&self, pipeline: &str, is_promotion: bool) {
         let mut all = self.rollouts.lock();
         let [promoted, rolled_back] = all.entry(pipeline.to_owned()).or_default();
@@ -202,7 +202,7 @@ impl State {
         self.rollouts.lock().clone()
     }
 
-    /// Notes counts for the rates.
+    /// Samples the counts for the rates.
     pub(crate) fn sample(&self) {
         self.rates.lock().note(Instant::now(), self.observer().counts());
     }
@@ -216,7 +216,7 @@ impl State {
         self.current.lock().phase
     }
 
-    /// What can be seen of the topology; nothing before there is one.
+    /// The observer of the topology; empty before it starts.
     pub(crate) fn observer(&self) -> Observer {
         self.current.lock().observer.clone()
     }
@@ -233,25 +233,25 @@ impl State {
         self.current.lock().last_reload.clone()
     }
 
-    /// Bytes in quarantine, of every pipeline that runs or has left something there.
+    /// Bytes in quarantine, of each pipeline that runs or has events there.
     pub(crate) fn quarantines(&self) -> BTreeMap<String, u64> {
         let (data_dir, pipelines) = {
             let current = self.current.lock();
             (current.data_dir.clone(), current.pipelines.clone())
         };
         let mut all: BTreeMap<String, u64> = pipelines.iter().map(|info| (info.name.clone(), 0)).collect();
-        // A folder that cannot be read keeps nothing either, which the pipelines say for themselves.
+        // Pipelines report a quarantine folder that cannot be read.
         let stores = data_dir.and_then(|data_dir| QuarantineStore::all(&data_dir).ok()).unwrap_or_default();
         all.extend(stores.iter().map(|store| (store.pipeline().to_owned(), store.size())));
         all
     }
 
-    /// Number of reloads that ended so.
+    /// Number of reloads with this outcome.
     pub(crate) fn reloads(&self, outcome: Outcome) -> u64 {
         self.reloads.get(outcome as usize).map_or(0, |count| count.load(Ordering::Relaxed))
     }
 
-    /// Why the agent does not do its work yet, any more, or in full; `None` if it does.
+    /// The reason why the agent is not ready; `None` if it is.
     pub(crate) fn unready(&self) -> Option<String> {
         let (phase, observer) = {
             let current = self.current.lock();

@@ -1,6 +1,6 @@
-//! `/status`: what the agent does now, for people and their scripts.
+//! `/status`: the current state of the agent as JSON, for `wattle status` and scripts.
 
-#![expect(missing_docs, reason = "names of fields are those of the JSON document, which says what they are")]
+#![expect(missing_docs, reason = "the fields are those of the JSON document, with the same names")]
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,7 +16,7 @@ use crate::counts::{self, Counted};
 use crate::shadow;
 use crate::time::rfc3339;
 
-/// The whole answer. Fields are only ever added; a reader must pass over those that it does not know.
+/// The whole document. Versions only add fields, and readers must ignore unknown ones.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Status {
@@ -42,10 +42,10 @@ pub struct Status {
     pub pipelines: Vec<Pipeline>,
     pub sinks: Vec<Sink>,
     pub canaries: Vec<Canary>,
-    /// What shadows found, by pipeline, without events.
+    /// Reports of shadows, by pipeline, without events.
     pub shadows: BTreeMap<String, serde_json::Value>,
     pub registries: Vec<Registry>,
-    /// Quarantines that hold something.
+    /// Quarantines with events.
     pub quarantines: Vec<Quarantined>,
 }
 
@@ -61,9 +61,9 @@ pub struct Canary {
     pub received_events: u64,
     pub failed_events: u64,
     pub faulted_batches: u64,
-    /// How long it must do well before it is promoted.
+    /// Minimum time before it is promoted.
     pub promoted_after_seconds: f64,
-    /// Events that it must have received before it is promoted.
+    /// Minimum number of events before it is promoted.
     pub min_events: u64,
 }
 
@@ -73,7 +73,7 @@ pub struct Canary {
 pub struct Backlog {
     pub events: u64,
     pub bytes: u64,
-    /// How long the oldest event has waited for this sink, as far as it is in memory.
+    /// Age of the oldest event in memory that waits for this sink.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub oldest_seconds: Option<f64>,
 }
@@ -82,15 +82,15 @@ pub struct Backlog {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Registry {
-    /// As the configuration has it.
+    /// As in the configuration.
     pub reference: String,
     /// Digest of the image that runs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub digest: Option<String>,
-    /// Digest of the image that the tag is, but that the configuration refuses.
+    /// Digest of the image that the tag names and the configuration refuses.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refused: Option<String>,
-    /// When the registry last gave a good answer.
+    /// Time of the last successful response of the registry.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub answered_at: Option<String>,
     pub unchanged_polls: u64,
@@ -139,10 +139,10 @@ pub struct Source {
     pub state: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
-    /// When the last input failed, and why.
+    /// Time and reason of the last failed input.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_failure: Option<LastFailure>,
-    /// Globs that find no file, each with the likely reason.
+    /// Globs that match no file, each with the likely reason.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unmatched: Vec<String>,
     pub buffer: Queue,
@@ -159,7 +159,7 @@ pub struct LastFailure {
     pub reason: String,
 }
 
-/// A pipeline's events that could not be masked, whether or not the pipeline is still there.
+/// Events of a pipeline that could not be masked. The pipeline may no longer exist.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Quarantined {
@@ -192,7 +192,7 @@ pub struct Node {
     /// Values that a masking node masked, by rule.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub masked_values: BTreeMap<String, u64>,
-    /// What another node counted itself, by name.
+    /// Counts that another node reports itself, by name.
     #[serde(rename = "counts", skip_serializing_if = "BTreeMap::is_empty")]
     pub counts_by_name: BTreeMap<String, u64>,
     pub calls: u64,
@@ -232,7 +232,7 @@ pub struct Sink {
     pub counts: Counted,
 }
 
-/// Reads the status of this moment.
+/// Reads the current status.
 pub(crate) fn collect(state: &State) -> Status {
     let observer = state.observer();
     let process = Process::read();

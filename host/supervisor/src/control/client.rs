@@ -14,7 +14,7 @@ use tokio::time::timeout;
 
 use super::SOCKET;
 
-/// Most bytes of an answer.
+/// Maximum size of a response in bytes.
 const MAX_BODY_BYTES: usize = 64 << 20;
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
@@ -72,7 +72,7 @@ async fn request(data_dir: &Path, method: Method, path: &str) -> Result<String, 
     tokio::pin!(answer);
     tokio::select! {
         answer = &mut answer => answer,
-        // The connection may end before its last bytes are read; the answer knows.
+        // The connection can end before its last bytes are read.
         _ = connection => answer.await,
     }
 }

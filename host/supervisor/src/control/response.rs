@@ -3,29 +3,29 @@
 use serde::{Deserialize, Serialize};
 use wattle_pack::Diagnostic;
 
-/// How a command ended.
+/// Result of a command.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Response {
     /// `applied`, `unchanged`, `invalid` or `failed`.
     pub outcome: String,
-    /// The generation that runs now.
+    /// The running generation.
     pub generation: u64,
-    /// Why nothing changed, if something was wrong.
+    /// The error, if the command failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
-    /// Everything that is wrong with the configuration, and warnings.
+    /// Errors and warnings of the configuration.
     #[serde(default)]
     pub diagnostics: Vec<serde_json::Value>,
-    /// The same for people.
+    /// The same as text.
     #[serde(default)]
     pub rendered: Vec<String>,
-    /// Nodes that began with nothing instead of the state of their predecessors.
+    /// Nodes that started without the state of their predecessors.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub emptied: Vec<String>,
-    /// Sentences for people about what did not take effect and why, and about what replaced what.
+    /// Sentences about parts of the configuration that did not take effect, and about replaced versions.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
-    /// How long it took, in milliseconds.
+    /// Duration in milliseconds.
     pub ms: u64,
 }
 

@@ -1,33 +1,33 @@
-//! When a change of files is whole.
+//! Decides when a change of files is complete.
 //!
-//! A save is several steps, and a folder is copied file by file; one reload of the state at their end is wanted, soon.
+//! An editor saves in several steps, and a folder is copied file by file. The agent must reload once, at the end, and soon.
 //!
-//! - A file that is open and being written is not whole; its writer closes it. One that is never closed is given up on.
-//! - A configuration that is renamed into its place is whole, and is all that changed: nearly nothing to wait for. Should
-//!   it be invalid all the same, something else belongs to it, so the caller waits as for everything else.
-//! - Everything else counts once it is quiet for a moment.
+//! - A file that is open for writing is not complete until its writer closes it. After a timeout it counts as complete.
+//! - A configuration that is renamed into place is complete at once. If it is invalid, other files may belong to the
+//!   change, so the caller waits for them as in all other cases.
+//! - All other changes are complete when no step follows for a moment.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-/// How long it must be quiet after a change.
+/// Time without a step after which a change is complete.
 const QUIET: Duration = Duration::from_millis(60);
-/// The same after the configuration alone was renamed into its place.
+/// The same after a rename of the configuration alone.
 const QUIET_AFTER_RENAME: Duration = Duration::from_millis(5);
-/// How long a file may be open without being written to.
+/// The same while a file is open for writing.
 const OPEN: Duration = Duration::from_secs(1);
 
 /// What happened to a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
-    /// It was made or written to, and is still open.
+    /// It was created or written to, and is open.
     Written,
     /// It was closed after that.
     Closed,
-    /// It came into its place as a whole.
+    /// It was renamed into place.
     RenamedTo,
-    /// It went away.
+    /// It was removed or renamed.
     Gone,
     /// Something else: its mode changed.
     Changed,
@@ -36,13 +36,13 @@ pub(crate) enum Step {
 /// Files that changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Change {
-    /// Which; a path that is empty stands for nobody knows what.
+    /// The files; an empty path stands for unknown files.
     pub files: BTreeSet<PathBuf>,
-    /// Whether more may follow if what is there now makes no sense.
+    /// Whether other files may follow if the configuration is invalid now.
     pub is_early: bool,
 }
 
-/// What has happened since the last change was taken.
+/// The steps since the last change was taken.
 pub(crate) struct Settle {
     alone: PathBuf,
     files: BTreeSet<PathBuf>,
@@ -68,7 +68,7 @@ impl Settle {
         self.last = Some(at);
     }
 
-    /// When the change is whole if nothing further happens; `None` while there is none.
+    /// Time at which the change is complete if no step follows; `None` without a change.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         let quiet = match (self.open.is_empty(), self.is_rename) {
             (false, _) => OPEN,
@@ -85,7 +85,7 @@ impl Settle {
         Change { files: std::mem::take(&mut self.files), is_early }
     }
 
-    /// Goes on with a change as if its last step had been now.
+    /// Continues with a change as if its last step were now.
     pub(crate) fn put_back(&mut self, now: Instant, change: Change) {
         self.files.extend(change.files);
         self.is_rename = false;
