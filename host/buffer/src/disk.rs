@@ -10,17 +10,19 @@
 //! | `NUMBER.segment.damaged` | a segment with a place that could not be read; for people, never read or removed again |
 //! | `position` | up to where everything is acknowledged |
 //!
-//! All numbers are little-endian. A segment begins with a header of 44 bytes:
+//! All numbers are little-endian. A segment begins with a header of 56 bytes:
 //!
 //! | at | what |
 //! | --- | --- |
 //! | 0 | `WATTLEBF` |
-//! | 8 | u32: version of the format, 1 |
+//! | 8 | u32: version of the format, 2 |
 //! | 12 | u32: salt, random; every checksum in the segment begins with it, so that nothing inside of an event can pass for a record |
 //! | 16 | u64: number of the segment |
 //! | 24 | u64: number of the segment before, 0 for none |
 //! | 32 | u64: bytes of the segment before that count; whatever follows them was never acknowledged to anybody |
 //! | 40 | u32: CRC-32C of the bytes before |
+//! | 44 | u64: bytes of this segment that are synced; written after each sync and not synced itself |
+//! | 52 | u32: CRC-32C of the eight bytes before |
 //!
 //! Records follow without gaps, each a header of 24 bytes and the content:
 //!
@@ -55,8 +57,8 @@
 //!
 //! [`open`] reads the position, removes segments before it, and follows the chain of segments from the last one back.
 //! In a segment with a successor all bytes that count are known to have been synced, so a place that cannot be read is
-//! damage. In the last segment a bad place is damage if a later record says that it was synced; else it is a torn tail:
-//! a group that was being written and was never acknowledged. A torn tail is reported, and cut off, unless it is
+//! damage. In the last segment a bad place is damage if the header or a later record says that it was synced; else it is a torn
+//! tail: a group that was being written and was never acknowledged. A torn tail is reported, and cut off, unless it is
 //! what tells that damage before it is none. If nothing is left of a segment then, its file stays all the same as long as
 //! the one before it, whose end it tells. Around damage the
 //! reader goes on with the next valid record, and the segment is renamed to `.damaged` where others are removed. New

@@ -2,8 +2,10 @@
 
 use super::state::Position;
 
-/// Bytes of a segment's header.
-pub(super) const SEGMENT_HEADER: u64 = 44;
+/// Bytes of a segment's header, with the mark of what is synced.
+pub(super) const SEGMENT_HEADER: u64 = MARK_OFFSET + MARK as u64;
+/// Where the mark stands in a segment.
+pub(super) const MARK_OFFSET: u64 = 44;
 /// Bytes of a record's header.
 pub(super) const RECORD_HEADER: u64 = 24;
 /// Bytes between the beginnings of the slots of the position.
@@ -18,8 +20,9 @@ pub(super) const RECORD_MAGIC: &[u8; 4] = b"WREC";
 const NUMBERS: u64 = 1 << 62;
 const SEGMENT_MAGIC: &[u8; 8] = b"WATTLEBF";
 const SLOT_MAGIC: &[u8; 8] = b"WATTLEBP";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const SLOT: usize = 40;
+const MARK: usize = 12;
 
 /// CRC-32C of bytes, beginning with a salt.
 pub(super) fn checksum(salt: u32, bytes: &[u8]) -> u32 {
@@ -77,13 +80,32 @@ impl SegmentHeader {
         seal(out, start, 0);
     }
 
-    pub(super) fn read(bytes: &[u8; SEGMENT_HEADER as usize]) -> Option<Self> {
+    pub(super) fn read(bytes: &[u8; MARK_OFFSET as usize]) -> Option<Self> {
         let mut take = checked(0, bytes)?;
         if &take.array::<8>() != SEGMENT_MAGIC || take.u32() != VERSION {
             return None;
         }
         let (salt, sequence) = (take.u32(), take.u64());
         Some(Self { salt, sequence, previous: Position { sequence: take.u64(), offset: take.u64() } })
+    }
+}
+
+/// The end of what is synced in a segment, as its header says. It is written after each sync and is not synced itself:
+/// after a kill it is exact, and after a loss of power it may be older, but never newer than the data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Mark(pub(super) u64);
+
+impl Mark {
+    pub(super) const BYTES: usize = MARK;
+
+    pub(super) fn write(self, salt: u32, out: &mut Vec<u8>) {
+        let start = out.len();
+        out.extend(self.0.to_le_bytes());
+        seal(out, start, salt);
+    }
+
+    pub(super) fn read(salt: u32, bytes: &[u8; MARK]) -> Option<Self> {
+        Some(Self(checked(salt, bytes)?.u64()))
     }
 }
 

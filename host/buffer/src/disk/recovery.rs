@@ -8,7 +8,9 @@ use parking_lot::Mutex;
 
 use super::acknowledge::Acknowledger;
 use super::files::{Storage, StoredFile, read_whole, write_whole};
-use super::format::{POSITION_BYTES, SEGMENT_HEADER, SegmentHeader, Slot, segment_name, sequence_of};
+use super::format::{
+    MARK_OFFSET, Mark, POSITION_BYTES, SEGMENT_HEADER, SegmentHeader, Slot, segment_name, sequence_of,
+};
 use super::keeper::{Keeper, POSITION, PositionFile, place};
 use super::reader::Reader;
 use super::scan::{count, measure};
@@ -164,12 +166,24 @@ fn open_segment<S: Storage>(storage: &S, sequence: u64, settings: &DiskSettings)
     let name = segment_name(sequence);
     let file = storage.open(&name)?;
     let size = file.size()?;
-    let mut bytes = [0; SEGMENT_HEADER as usize];
-    let whole = read_whole(&file, &mut bytes, 0)?;
+    let mut bytes = [0; MARK_OFFSET as usize];
+    let whole = size >= SEGMENT_HEADER && read_whole(&file, &mut bytes, 0)?;
     if let Some(header) = SegmentHeader::read(&bytes).filter(|header| whole && header.sequence == sequence) {
         return Ok(Some(Found { file, header, size }));
     }
-    if !whole || bytes == [0; SEGMENT_HEADER as usize] {
+    // A crash before the first sync leaves a short file or zeros, and after a loss of power later blocks without the first
+    // one. The last looks like damage to events that are acknowledged, so the file stays.
+    if whole && bytes == [0; MARK_OFFSET as usize] && !is_zero(&file, size)? {
+        tracing::warn!(
+            sink = %settings.name, segment = name, bytes = size,
+            "a segment of the disk buffer has no header: a loss of power interrupted its first write, or it is damaged; \
+             it is kept as `.damaged`"
+        );
+        storage.rename(&name, &format!("{name}.damaged"))?;
+        add(&settings.stats.torn_bytes, size);
+        return Ok(None);
+    }
+    if !whole || bytes == [0; MARK_OFFSET as usize] {
         tracing::warn!(sink = %settings.name, segment = name, bytes = size, "disk buffer: an unfinished segment is removed");
         add(&settings.stats.torn_bytes, size);
         storage.remove(&name)?;
@@ -183,6 +197,28 @@ fn open_segment<S: Storage>(storage: &S, sequence: u64, settings: &DiskSettings)
     add(&settings.stats.damaged_bytes, size);
     add(&settings.stats.damaged_segments, 1);
     Ok(None)
+}
+
+/// Whether a file holds nothing but zero bytes.
+fn is_zero(file: &impl StoredFile, size: u64) -> io::Result<bool> {
+    let mut buffer = vec![0; 64 << 10];
+    let mut at = 0;
+    while at < size {
+        let count = usize::try_from(size - at).unwrap_or(usize::MAX).min(buffer.len());
+        let part = buffer.get_mut(..count).unwrap_or_default();
+        if !read_whole(file, part, at)? || part.iter().any(|byte| *byte != 0) {
+            return Ok(false);
+        }
+        at += count as u64;
+    }
+    Ok(true)
+}
+
+/// Reads the mark of a segment; 0 if there is none that can be read.
+fn mark_of(file: &impl StoredFile, salt: u32) -> io::Result<u64> {
+    let mut bytes = [0; Mark::BYTES];
+    let is_whole = read_whole(file, &mut bytes, MARK_OFFSET)?;
+    Ok(Mark::read(salt, &bytes).filter(|_| is_whole).map_or(0, |Mark(end)| end))
 }
 
 /// Follows the segments from the last one back, and finds out where each one ends. Answers with them, and with the numbers
@@ -244,11 +280,7 @@ fn end_known(
     let end = end.max(SEGMENT_HEADER);
     let damaged = size < end;
     if damaged && from < end {
-        add(&settings.stats.damaged_bytes, end - size.max(from));
-        tracing::error!(
-            sink = %settings.name, segment = segment_name(header.sequence), bytes = end - size,
-            "a segment of the disk buffer is shorter than it was; what is left of it is delivered"
-        );
+        report_cut(header.sequence, end - size.max(from), settings);
     }
     let end = end.min(size);
     if size > end {
@@ -266,7 +298,12 @@ fn end_unknown(
     mut size: u64,
     settings: &DiskSettings,
 ) -> io::Result<Segment> {
-    let extent = measure(file, header.salt, from.min(size), size)?;
+    let known = mark_of(file, header.salt)?;
+    let is_cut = size < known;
+    if is_cut && from < known {
+        report_cut(header.sequence, known - size.max(from), settings);
+    }
+    let extent = measure(file, header.salt, from.min(size), known, size)?;
     if extent.end < size {
         let bytes = size - extent.end;
         tracing::warn!(
@@ -288,7 +325,8 @@ fn end_unknown(
     }
     file.sync()?;
     let (sequence, salt, end) = (header.sequence, header.salt, extent.end);
-    Ok(Segment { sequence, salt, end, size, sealed: true, damaged: extent.damaged > 0, events: extent.events })
+    let damaged = is_cut || extent.damaged > 0;
+    Ok(Segment { sequence, salt, end, size, sealed: true, damaged, events: extent.events })
 }
 
 /// Writes over bytes with themselves.
@@ -305,6 +343,15 @@ fn write_again(file: &impl StoredFile, from: u64, end: u64) -> io::Result<()> {
         at += count as u64;
     }
     Ok(())
+}
+
+/// Reports a segment that lost synced bytes at its end.
+fn report_cut(sequence: u64, bytes: u64, settings: &DiskSettings) {
+    add(&settings.stats.damaged_bytes, bytes);
+    tracing::error!(
+        sink = %settings.name, segment = segment_name(sequence), bytes,
+        "a segment of the disk buffer is shorter than it was; its other events are delivered"
+    );
 }
 
 /// Reports a segment that should be there. It was acknowledged if it lies before the position.

@@ -82,12 +82,12 @@ pub(super) struct Extent {
     pub(super) unsure: Option<u64>,
 }
 
-/// Measures a segment of which nobody knows where it ends.
-pub(super) fn measure(file: &impl StoredFile, salt: u32, from: u64, size: u64) -> io::Result<Extent> {
+/// Measures a segment without a successor. What lies before `known`, the mark in its header, was synced.
+pub(super) fn measure(file: &impl StoredFile, salt: u32, from: u64, known: u64, size: u64) -> io::Result<Extent> {
     let mut extent = Extent { end: from, ..Extent::default() };
     // What came after the first bad places, as it would be if they were damage: end, events, damage.
     let mut gaps: Vec<(u64, Extent)> = Vec::new();
-    let mut synced = from;
+    let mut synced = from.max(known);
     let mut offset = from;
     while offset < size {
         match record_at(file, salt, offset, size)? {
@@ -108,7 +108,10 @@ pub(super) fn measure(file: &impl StoredFile, salt: u32, from: u64, size: u64) -
     }
     // The first bad place that no later record has seen synced: there the tail is torn.
     let torn = gaps.into_iter().find(|(offset, _)| *offset >= synced);
-    Ok(torn.map_or(extent, |(offset, before)| Extent { end: offset, ..before }))
+    let mut extent = torn.map_or(extent, |(offset, before)| Extent { end: offset, ..before });
+    // Synced bytes at the end without a whole record behind them are damage. The reader passes over them and reports them.
+    extent.end = extent.end.max(known.min(size));
+    Ok(extent)
 }
 
 /// Counts events in a segment whose end is known, by its headers alone, as far as they lead.

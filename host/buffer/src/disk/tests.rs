@@ -4,6 +4,7 @@ mod fake;
 mod model;
 
 use std::fs;
+use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -70,6 +71,12 @@ fn segment(path: &Path, sequence: u64) -> std::path::PathBuf {
     path.join(format::segment_name(sequence))
 }
 
+/// Leaves a header as it is after a loss of power that came before the mark reached the disk.
+fn forget_mark(segment: &Path) {
+    let file = fs::OpenOptions::new().write(true).open(segment).unwrap();
+    file.write_all_at(&[0; format::Mark::BYTES], format::MARK_OFFSET).unwrap();
+}
+
 fn spoil(path: &Path, offset: usize) {
     let mut bytes = fs::read(path).unwrap();
     bytes[offset] ^= 0x10;
@@ -118,7 +125,7 @@ fn files_are_the_owners_alone_and_go_when_all_is_acknowledged() {
     use std::os::unix::fs::PermissionsExt as _;
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("buffer/out");
-    let settings = settings(format::POSITION_BYTES + 44 + 3 * 25);
+    let settings = settings(format::POSITION_BYTES + format::SEGMENT_HEADER + 3 * 25);
     let mut queue = open_folder(&path, &settings);
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     fill(&mut queue, &["x"; 3]);
@@ -182,6 +189,7 @@ fn a_torn_tail_is_cut_off_wherever_it_tears() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("out");
     fill(&mut open_folder(&path, &settings(LARGE)), &["first", "second"]);
+    forget_mark(&segment(&path, 1));
     let whole = fs::read(segment(&path, 1)).unwrap();
     let second = whole.len() - (24 + 6);
     for end in (second + 1..whole.len()).step_by(5) {
@@ -202,12 +210,59 @@ fn a_torn_tail_is_cut_off_wherever_it_tears() {
 }
 
 #[test]
+fn damage_to_what_was_synced_last_is_no_torn_tail() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("out");
+    fill(&mut open_folder(&path, &settings(LARGE)), &["first", "second"]);
+    let whole = fs::read(segment(&path, 1)).unwrap();
+    let second = whole.len() - (24 + 6);
+    let spoilt = |at: usize| {
+        let mut bytes = whole.clone();
+        bytes[at] ^= 1;
+        bytes
+    };
+    for bytes in
+        [whole[..whole.len() - 3].to_vec(), whole[..second].to_vec(), spoilt(second + 2), spoilt(whole.len() - 1)]
+    {
+        fs::write(segment(&path, 1), &bytes).unwrap();
+        let settings = settings(LARGE);
+        let mut queue = open_folder(&path, &settings);
+        let read = read_all(&mut queue);
+        assert_eq!(read.iter().map(|(_, text)| text.as_str()).collect::<Vec<_>>(), ["first"]);
+        assert_eq!(settings.stats.damaged_bytes.load(Ordering::Relaxed), 24 + 6, "{} bytes", bytes.len());
+        assert_eq!(settings.stats.torn_bytes.load(Ordering::Relaxed), 0);
+        read.iter().for_each(|(id, _)| queue.acknowledger.end(*id, true));
+        queue.keeper.tend(true).unwrap();
+        drop(queue);
+        assert_eq!(names(&path), ["00000000000000000001.segment.damaged", "position"], "{} bytes", bytes.len());
+        fs::remove_file(path.join("00000000000000000001.segment.damaged")).unwrap();
+        fs::remove_file(path.join("position")).unwrap();
+    }
+}
+
+#[test]
+fn a_segment_without_a_header_is_removed_only_if_it_is_empty() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("out");
+    fill(&mut open_folder(&path, &settings(LARGE)), &["first"]);
+    let whole = fs::read(segment(&path, 1)).unwrap();
+    for (bytes, left) in [
+        (vec![0; whole.len()], vec!["position"]),
+        ([&[0; 56], &whole[56..]].concat(), vec!["00000000000000000001.segment.damaged", "position"]),
+    ] {
+        fs::write(segment(&path, 1), bytes).unwrap();
+        assert_eq!(texts(&mut open_folder(&path, &settings(LARGE))), Vec::<String>::new());
+        assert_eq!(names(&path), left);
+    }
+}
+
+#[test]
 fn around_damage_all_other_records_are_delivered_and_the_file_is_kept() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("out");
     fill(&mut open_folder(&path, &settings(LARGE)), &["first", "second", "third", "fourth"]);
     let whole = fs::read(segment(&path, 1)).unwrap();
-    let second = 44 + 24 + 5;
+    let second = format::SEGMENT_HEADER as usize + 24 + 5;
     let bytes = [0, 5, 9, 13, 17, 21, 24, 29].map(|byte| second + byte);
     for offset in bytes {
         fs::write(segment(&path, 1), &whole).unwrap();
@@ -240,7 +295,7 @@ fn damage_in_an_earlier_segment_is_found_by_the_reader() {
         fill(&mut open_folder(&path, &settings(LARGE)), &[text]);
     }
     // The last byte of a segment: without a successor it would be a torn tail.
-    spoil(&segment(&path, 2), 44 + 24 + 5);
+    spoil(&segment(&path, 2), format::SEGMENT_HEADER as usize + 24 + 5);
     let settings = settings(LARGE);
     let mut queue = open_folder(&path, &settings);
     assert_eq!(texts(&mut queue), ["first", "third"]);
@@ -287,7 +342,7 @@ fn an_event_that_looks_like_a_record_is_never_one() {
     assert_eq!(queue.writer.commit(&[Item(forged)]).unwrap(), 1);
     fill(&mut queue, &["honest"]);
     drop(queue);
-    spoil(&segment(&path, 1), 44);
+    spoil(&segment(&path, 1), format::SEGMENT_HEADER as usize);
     assert_eq!(texts(&mut open_folder(&path, &settings(LARGE))), ["honest"]);
 }
 
@@ -327,11 +382,12 @@ fn a_torn_successor_still_tells_that_the_segment_before_it_was_synced() {
     let path = folder.path();
     // Segments of 1 KiB: three records in a group, and one in the next.
     let mut queue = open_folder(path, &settings(8 << 10));
-    let items = ["one", "two", "six"].map(|text| item(&text.repeat(100)));
+    let items = ["one", "two", "six"].map(|text| item(&text.repeat(95)));
     assert_eq!(queue.writer.commit(&items).unwrap(), 3);
     fill(&mut queue, &["four".repeat(100).as_str()]);
     drop(queue);
     let segments: Vec<_> = (1..=2).map(|number| path.join(format!("{number:020}.segment"))).collect();
+    forget_mark(&segments[1]);
     // The last record is torn, and the first of the segment before it is spoilt.
     let mut second = fs::read(&segments[1]).unwrap();
     second.truncate(second.len() - 1);
@@ -341,14 +397,14 @@ fn a_torn_successor_still_tells_that_the_segment_before_it_was_synced() {
     fs::write(&segments[0], first).unwrap();
     for opening in 0..3 {
         let mut queue = open_folder(path, &settings(8 << 10));
-        assert_eq!(texts(&mut queue), ["two".repeat(100), "six".repeat(100)], "opening {opening}");
+        assert_eq!(texts(&mut queue), ["two".repeat(95), "six".repeat(95)], "opening {opening}");
     }
     let mut queue = open_folder(path, &settings(8 << 10));
     for (id, _) in read_all(&mut queue) {
         queue.acknowledger.end(id, true);
     }
     queue.keeper.tend(true).unwrap();
-    assert!(!segments[1].exists(), "nobody needs it any more");
+    assert!(!segments[1].exists(), "its end is not needed any more");
 }
 
 #[test]
@@ -361,12 +417,13 @@ fn a_torn_group_still_tells_that_the_groups_before_it_were_synced() {
     assert_eq!(queue.writer.commit(&second).unwrap(), 3);
     drop(queue);
     let segment = path.join(format!("{:020}.segment", 1));
+    forget_mark(&segment);
     let mut bytes = fs::read(&segment).unwrap();
     // The first record of each group is spoilt: damage in the first, for the second says that it was synced, and a torn
     // tail in the second.
     let record = 24 + 3;
-    bytes[44 + 25] ^= 1;
-    bytes[44 + 3 * record + 25] ^= 1;
+    bytes[format::SEGMENT_HEADER as usize + 25] ^= 1;
+    bytes[format::SEGMENT_HEADER as usize + 3 * record + 25] ^= 1;
     fs::write(&segment, bytes).unwrap();
     for opening in 0..3 {
         let mut queue = open_folder(path, &settings(1 << 20));

@@ -4,7 +4,9 @@ use std::io;
 use std::sync::Arc;
 
 use super::files::{Storage, StoredFile, write_whole};
-use super::format::{RECORD_HEADER, RecordHeader, SEGMENT_HEADER, SegmentHeader, checksum, segment_name};
+use super::format::{
+    MARK_OFFSET, Mark, RECORD_HEADER, RecordHeader, SEGMENT_HEADER, SegmentHeader, checksum, segment_name,
+};
 use super::state::{Position, Segment, Shared};
 use super::stats::add;
 
@@ -150,6 +152,7 @@ impl<S: Storage> Writer<S> {
         }
         let written = self.buffer.len() as u64;
         active.end += written;
+        mark(&active);
         self.added(active.sequence, &group, written);
         self.active = Some(active);
         Ok(group.items)
@@ -167,6 +170,7 @@ impl<S: Storage> Writer<S> {
         let salt = fastrand::u32(..);
         self.buffer.clear();
         SegmentHeader { salt, sequence, previous }.write(&mut self.buffer);
+        Mark(0).write(salt, &mut self.buffer);
         let group = self.encode(items, salt, 0, room);
         let name = segment_name(sequence);
         let made = self.shared.storage.create(&name).and_then(|file| {
@@ -190,7 +194,9 @@ impl<S: Storage> Writer<S> {
             events: 0,
         });
         self.added(sequence, &group, end - SEGMENT_HEADER);
-        self.active = Some(Active { file, sequence, salt, end });
+        let active = Active { file, sequence, salt, end };
+        mark(&active);
+        self.active = Some(active);
         Ok(group.items)
     }
 
@@ -232,6 +238,14 @@ impl<S: Storage> Writer<S> {
         // The keeper may have been waiting for nothing but this.
         self.shared.events.acknowledged.notify_one();
     }
+}
+
+/// Notes in the header how much is synced: opening tells damage to acknowledged events from a torn tail by it.
+fn mark(active: &Active<impl StoredFile>) {
+    let mut bytes = Vec::with_capacity(Mark::BYTES);
+    Mark(active.end).write(active.salt, &mut bytes);
+    // The events are safe without it. A disk that refuses it will refuse the next group, which is reported.
+    let _ = write_whole(&active.file, &bytes, MARK_OFFSET);
 }
 
 fn segment_end(segments: &std::collections::VecDeque<Segment>) -> Position {

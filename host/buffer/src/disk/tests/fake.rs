@@ -138,8 +138,11 @@ impl FakeDisk {
         live.map(|(_, id)| disk.files[*id].now.len() as u64).sum()
     }
 
+    /// Whether a file was set aside as damaged, other than one whose first block was never synced.
     pub(super) fn has_damaged(&self) -> bool {
-        self.0.lock().names.keys().any(|name| name.ends_with(".damaged"))
+        let disk = self.0.lock();
+        let has_header = |id: &usize| disk.files[*id].now.iter().take(44).any(|byte| *byte != 0);
+        disk.names.iter().any(|(name, id)| name.ends_with(".damaged") && has_header(id))
     }
 
     /// Loses power: of all that was not synced any part may survive.
