@@ -47,10 +47,10 @@ fn a_pack_asks_with_a_reason_and_the_operator_grants() {
 fn an_inspected_artifact_shows_what_it_asks_for() {
     let folder = folder(&[]);
     let shown = folder.run(&["inspect", "capable.wasm"]);
-    let all = "asks for the capabilities log, metrics, clock, random, lookup, kv, http-client";
+    let all = "requests the capabilities log, metrics, clock, random, lookup, kv, http-client";
     assert!(shown.text().contains(all), "{}{}", shown.text(), shown.log);
     let plain = folder.run(&["inspect", "builtin:mask"]);
-    assert!(plain.code == 0 && !plain.text().contains("asks for"), "{}", plain.text());
+    assert!(plain.code == 0 && !plain.text().contains("requests the capabilities"), "{}", plain.text());
 }
 
 #[test]

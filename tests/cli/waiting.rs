@@ -38,5 +38,5 @@ fn a_drain_names_the_sinks_that_it_waits_for() {
     let ended = agent.ended();
     assert_eq!(ended.code, 1, "{}", ended.log);
     let line = ended.log.lines().find(|line| line.contains("draining")).unwrap_or_else(|| panic!("{}", ended.log));
-    assert!(line.contains("sink `down` has 2 events left; ends in "), "{line}");
+    assert!(line.contains("sink `down` has 2 events left; exits in "), "{line}");
 }

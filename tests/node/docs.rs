@@ -83,7 +83,7 @@ fn asks_and_is_answered(language: &str, page: &str, source: &str) {
     let tested = good(&folder, &["node", "test", "--project", "own"]);
     assert!(tested.text().contains("1 passed, 0 failed"), "{}", tested.text());
     let seen = good(&folder, &["inspect", "own/own.wasm"]);
-    assert!(seen.text().contains("asks for the capabilities log, metrics, lookup\n"), "{}", seen.text());
+    assert!(seen.text().contains("requests the capabilities log, metrics, lookup\n"), "{}", seen.text());
 }
 
 #[test]

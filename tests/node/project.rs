@@ -83,7 +83,7 @@ fn a_project_is_not_begun_twice_nor_under_a_bad_name() {
     let folder = Folder::new();
     good(&folder, &["node", "new", "--lang", "python", "own"]);
     let again = folder.run(&["node", "new", "--lang", "python", "own"]);
-    assert_eq!((again.code, again.log.contains("is there already")), (1, true), "{}", again.log);
+    assert_eq!((again.code, again.log.contains("already exists")), (1, true), "{}", again.log);
     let bad = folder.run(&["node", "new", "--lang", "js", "../Up"]);
     assert_eq!((bad.code, bad.log.contains("kebab-case")), (78, true), "{}", bad.log);
     let none = folder.run(&["node", "build"]);

@@ -90,7 +90,7 @@ fn a_node_of_rust_is_built_and_its_digest_written_and_checked() {
 
     let again = build(&folder, &["--check"]);
     assert_eq!((again.code, again.text().lines().count()), (0, 1), "{}{}", again.text(), again.log);
-    assert_eq!(run(&folder, &["pack", "lint", "./p"]), "./p: nothing to say\n");
+    assert_eq!(run(&folder, &["pack", "lint", "./p"]), "./p: no findings\n");
     assert!(run(&folder, &["pack", "test", "./p"]).contains("1 passed"));
     let shown = run(&folder, &["pack", "show", "./p"]);
     assert!(shown.contains("drop-empty: drop-empty 0.3.0, sha256:"), "{shown}");

@@ -27,7 +27,7 @@ fn a_new_pack_passes_its_test_and_the_lints_and_runs() {
     let said = run(&folder, &["pack", "new", "my-logs"]);
     assert!(said.contains("wattle pack test ./my-logs"), "{said}");
     assert!(run(&folder, &["pack", "test", "./my-logs"]).ends_with("1 passed, 0 failed\n"));
-    assert_eq!(run(&folder, &["pack", "lint", "./my-logs"]), "./my-logs: nothing to say\n");
+    assert_eq!(run(&folder, &["pack", "lint", "./my-logs"]), "./my-logs: no findings\n");
     let manifest = folder.read("my-logs/pack.toml");
     let built = run(&folder, &["pack", "build", "./my-logs"]);
     assert!(built.starts_with("./my-logs: 8 files, sha256:"), "{built}");
@@ -77,7 +77,7 @@ fn a_new_pack_takes_no_bad_name_and_no_folder_that_is_there() {
     let folder = Folder::new();
     assert!(fails(&folder, 78, &["pack", "new", "My Logs"]).contains("bad pack name"));
     folder.write("there/x", "");
-    assert!(fails(&folder, 1, &["pack", "new", "there"]).contains("is there already"));
+    assert!(fails(&folder, 1, &["pack", "new", "there"]).contains("already exists"));
     run(&folder, &["pack", "new", "there", "--folder", "elsewhere/there"]);
     assert!(run(&folder, &["pack", "test", "elsewhere/there"]).contains("1 passed"));
 }
@@ -96,7 +96,7 @@ fn the_lints_find_what_is_unusual_and_what_is_wrong() {
     assert!(said.contains("error[E0203]") && said.contains("did you mean `builtin:parse`?"), "{said}");
     for version in ["1.0.0", "1.1.0", "1.2.0"] {
         let pack = format!("cloudtrail@{version}");
-        assert_eq!(run(&folder, &["pack", "lint", &pack]), format!("{pack}: nothing to say\n"));
+        assert_eq!(run(&folder, &["pack", "lint", &pack]), format!("{pack}: no findings\n"));
     }
 }
 

@@ -88,7 +88,7 @@ fn going_back_takes_the_former_pin_and_checks_that_it_is_still_there() {
     let folder = place(&["0.1.0"]);
     assert!(fails(&folder, 78, &["pack", "rollback", "p"]).contains("wattle pack upgrade"));
     upgrade(&folder, &["--yes"]);
-    assert!(fails(&folder, 1, &["pack", "rollback", "p"]).contains("no former pin of `p`"));
+    assert!(fails(&folder, 1, &["pack", "rollback", "p"]).contains("no previous pin of `p`"));
     for version in ["0.2.0", "0.3.0"] {
         publish(&folder, version);
         upgrade(&folder, &["--yes"]);
@@ -97,7 +97,7 @@ fn going_back_takes_the_former_pin_and_checks_that_it_is_still_there() {
     assert_eq!(used(&folder), "0.2.0");
     run(&folder, &["pack", "remove", "p@0.1.0"]);
     let said = fails(&folder, 1, &["pack", "rollback", "p"]);
-    assert!(said.contains("p@0.1.0") && said.contains("is not in the library any more"), "{said}");
+    assert!(said.contains("p@0.1.0") && said.contains("is no longer in the library"), "{said}");
     assert_eq!(used(&folder), "0.2.0", "nothing changed");
 }
 

@@ -1,14 +1,14 @@
 //! The allocator of the agent.
 //!
-//! Batches are large, short-lived buffers that cross threads. glibc gives each back to the kernel and faults it in anew;
-//! that was a tenth of the CPU time of the CloudTrail pack. mimalloc keeps them, by default a while too long: with
-//! documents of 16 MB one after the other it held 168 MB where 119 do at the same speed. Where it does not keep them from
-//! one document to the next, the kernel clears a huge page for each buffer again: at 4 ms instead of 20, a third of the
-//! time of `.json.gz` files on a busy machine, for no less memory.
+//! Batches are large, short-lived buffers that cross threads. glibc returns each one to the kernel and faults it in again,
+//! which took a tenth of the CPU time of the CloudTrail pack. mimalloc keeps freed pages, by default for too long: with
+//! consecutive documents of 16 MB it held 168 MB, where 119 MB give the same speed. If the delay is too short, the kernel
+//! clears pages again for each buffer: with 4 ms instead of 20, this took a third of the time of `.json.gz` files on a busy
+//! machine and saved no memory.
 //!
-//! Huge pages are off. With them the CloudTrail pack takes 5 % less CPU, and an agent under a light load holds 88 to 125 MB
-//! instead of 49, in steps up and down: the kernel makes a whole huge page of every 2 MiB in which one page is in use, long
-//! after the others were given back. `MIMALLOC_ALLOW_THP=1` of the environment keeps them on, where memory is no matter.
+//! Huge pages are off. With them the CloudTrail pack takes 5 % less CPU, but an agent under light load holds 88 to 125 MB
+//! instead of 49: the kernel turns every 2 MiB with one used page into a huge page, long after the other pages were
+//! returned. The variable `MIMALLOC_ALLOW_THP=1` keeps them on.
 
 use std::ffi::{c_int, c_long};
 use std::os::unix::process::CommandExt as _;
@@ -28,13 +28,13 @@ const PURGE_DELAY: c_int = 15;
 /// Address space in bytes in which the allocator must not reserve a gigabyte at once.
 const SMALL_ADDRESS_SPACE: u64 = 8 << 30;
 
-/// The delay while batches are all that is allocated.
+/// The delay while only batches are allocated.
 const SOON_MS: c_long = 20;
 
-/// The delay while something is compiled, which allocates and frees a hundred times what it keeps: a twelfth less time.
+/// The delay while the agent compiles, which allocates and frees a hundred times what it keeps. Saves a twelfth of the time.
 const LATER_MS: c_long = 1000;
 
-/// Freed pages are kept for longer as long as this lives.
+/// Keeps freed pages for longer while it lives.
 pub(crate) struct KeepPages;
 
 impl KeepPages {
@@ -50,19 +50,19 @@ impl Drop for KeepPages {
     }
 }
 
-/// Gives freed pages back sooner, and does without huge pages. `MIMALLOC_PURGE_DELAY` and `MIMALLOC_ALLOW_THP` of the
-/// environment have precedence. To be called first of all.
+/// Returns freed pages sooner and turns huge pages off. The variables `MIMALLOC_PURGE_DELAY` and `MIMALLOC_ALLOW_THP` take
+/// precedence. Must be the first call of the program.
 pub(crate) fn configure() {
     #[cfg(target_os = "linux")]
     if std::env::var_os("MIMALLOC_ALLOW_THP").is_none() {
-        // A kernel that knows no huge pages is as good.
+        // A kernel without huge pages returns an error, which is fine.
         let _ = rustix::thread::disable_transparent_huge_pages(true);
     }
     set_purge_delay(SOON_MS);
 }
 
-/// Starts this program again where its address space is small, with an allocator that reserves little of it: that is
-/// decided before `main`. It goes on as it is if that fails, and where the environment decides.
+/// Restarts the program if its address space is small, with an allocator that reserves less. A restart is necessary because
+/// the allocator reads this option before `main`. Continues without it if the restart fails or the variable is set.
 pub(crate) fn fit_address_space() {
     const VARIABLE: &str = "MIMALLOC_ARENA_RESERVE";
     let is_small = wattle_runtime::address_space().is_some_and(|bytes| bytes < SMALL_ADDRESS_SPACE);
@@ -74,7 +74,7 @@ pub(crate) fn fit_address_space() {
     if let Some(name) = arguments.next() {
         command.arg0(name);
     }
-    // One arena of the C library for each thread would take 64 MiB each.
+    // glibc would reserve an arena of 64 MiB for each thread.
     let _ = command.args(arguments).env(VARIABLE, "16M").env("MALLOC_ARENA_MAX", "1").exec();
 }
 
@@ -91,7 +91,7 @@ fn set_purge_delay(milliseconds: c_long) {
 mod tests {
     use super::*;
 
-    /// One test, since options are of the whole process.
+    /// One test, because options belong to the whole process.
     #[test]
     fn options_are_those_that_are_meant() {
         #[expect(unsafe_code, reason = "mimalloc has no safe interface for its options")]

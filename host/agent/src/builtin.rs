@@ -1,4 +1,4 @@
-//! What the binary carries: the artifacts of the built-in nodes and the built-in packs.
+//! The artifacts of the built-in nodes and the built-in packs, which are in the binary.
 
 use wattle_pack::{Artifact, BuiltinPack, Library, Pinning};
 
@@ -21,7 +21,7 @@ pub(crate) fn library() -> Library {
     Library::new(embedded::PACKS.iter().map(pack).collect())
 }
 
-/// That library for a configuration, of whose packs `locked` allows only what is pinned.
+/// The library for a configuration; with `locked`, only pinned packs can be used.
 pub(crate) fn library_for(locked: bool) -> Library {
     library().with_pinning(if locked { Pinning::Required } else { Pinning::Obeyed })
 }
@@ -39,7 +39,7 @@ mod tests {
         }
     }
 
-    /// The catalog does not look whether they do.
+    /// The catalog does not check it.
     #[test]
     fn no_built_in_node_asks_for_a_capability() {
         let contract = ["types", "fields", "batch", "diagnostics"].map(|name| format!("wattle:node/{name}@0.1.0"));

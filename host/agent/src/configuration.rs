@@ -30,7 +30,7 @@ pub(crate) fn of(options: &RunOptions) -> Result<Configuration, Failure> {
     }
 }
 
-/// Loads a configuration, and shows what is compiled if that takes long.
+/// Loads a configuration, and shows the artifacts that it compiles if that takes long.
 pub(crate) fn load(
     configuration: &Configuration,
     catalog: &Catalog,
@@ -46,7 +46,7 @@ pub(crate) fn catalog(data_dir: &Path, limits: ArtifactLimits) -> Result<Catalog
     Ok(Catalog::new(runtime, builtin::artifacts()))
 }
 
-/// The same for a command that has no configuration of its own.
+/// The same for a command without a configuration.
 pub(crate) fn plain_catalog() -> Result<Catalog, Failure> {
     catalog(&wattle_pack::default_data_dir(&environment), ArtifactLimits::default())
 }
@@ -63,7 +63,7 @@ fn quick(pack: &str, options: &RunOptions) -> Result<String, Failure> {
     let mut params = toml::Table::new();
     for param in &options.params {
         let Some((name, value)) = param.split_once('=') else {
-            return Err(Failure::config(format!("parameter `{param}` has not the form NAME=VALUE")));
+            return Err(Failure::config(format!("parameter `{param}` does not have the form NAME=VALUE")));
         };
         // A value that is TOML keeps its type; everything else is text.
         let typed = format!("v = {value}").parse::<toml::Table>().ok().and_then(|mut t| t.remove("v"));
@@ -78,7 +78,7 @@ fn quick(pack: &str, options: &RunOptions) -> Result<String, Failure> {
         Some(folder) => {
             for output in outputs(&pack, &params)? {
                 let path = folder.join(format!("{output}.ndjson"));
-                // Failed events carry their reason; of all others only the body is written, as JSON whatever it is.
+                // Failed events are written with their reason; of all others only the body, as JSON.
                 let codec = if output == "fails" { "json" } else { "ndjson" };
                 let sink = table(vec![
                     ("type", "file".into()),
@@ -89,7 +89,7 @@ fn quick(pack: &str, options: &RunOptions) -> Result<String, Failure> {
                 sinks.insert(output, sink);
             }
         }
-        // A sink for each output, so that a person sees which output an event left on.
+        // A sink for each output, so that the terminal shows the output of each event.
         None if options.previews() => {
             for output in outputs(&pack, &params)? {
                 let sink = table(vec![
@@ -118,7 +118,7 @@ fn quick(pack: &str, options: &RunOptions) -> Result<String, Failure> {
     Ok(toml::to_string(&whole)?)
 }
 
-/// A dollar that is meant as such.
+/// Escapes dollar signs, which the configuration would replace.
 fn escape_dollar(text: &str) -> String {
     text.replace('$', "$$")
 }

@@ -1,7 +1,7 @@
-//! How the program ends: its exit codes, and writing to the terminal.
+//! Exit codes, and output to the terminal.
 //!
-//! Everything that commands print goes through the functions here, and [`print`] and [`say`] escape what a terminal would
-//! execute. Text inside a line is escaped where the line is built (`printable::line`), so that it cannot begin another.
+//! All output of commands goes through the functions here. [`print`] and [`say`] escape control sequences of terminals.
+//! Text inside a line is escaped where the line is built (`printable::line`), so that it cannot start another line.
 
 use std::io::Write as _;
 
@@ -9,21 +9,21 @@ use wattle_printable as printable;
 
 use crate::waiting::clear_line;
 
-/// Something could not be done, or did not come out well.
+/// The command failed.
 pub(crate) const FAILED: u8 = 1;
-/// The command line is wrong, as clap ends the program.
+/// The command line is wrong; clap uses the same code.
 pub(crate) const USAGE: u8 = 2;
 /// No agent answers (`EX_UNAVAILABLE` of sysexits.h).
 pub(crate) const UNAVAILABLE: u8 = 69;
 /// A configuration or a pack is invalid (`EX_CONFIG` of sysexits.h, as Vector uses it).
 pub(crate) const CONFIG: u8 = 78;
 
-/// Why the program ends with another code than 0.
+/// An error with its exit code.
 pub(crate) struct Failure {
     pub(crate) code: u8,
-    /// Printed to standard error; empty if everything has been said.
+    /// Goes to standard error; empty if the command has printed everything.
     pub(crate) message: String,
-    /// Whether the message has styles of a terminal in it. Foreign text in it was escaped when it was rendered.
+    /// Whether the message contains terminal styles. Then foreign text in it is escaped already.
     pub(crate) is_styled: bool,
 }
 
@@ -40,12 +40,12 @@ impl Failure {
         Self { code, message: message.into(), is_styled: false }
     }
 
-    /// An exit code, after everything has been printed.
+    /// An exit code without a message.
     pub(crate) fn silent(code: u8) -> Self {
         Self::with(code, "")
     }
 
-    /// Rendered diagnostics, which can have styles of a terminal in them.
+    /// Rendered diagnostics, which can contain terminal styles.
     pub(crate) fn diagnostics(rendered: impl Into<String>) -> Self {
         Self { is_styled: true, ..Self::config(rendered) }
     }
@@ -64,7 +64,7 @@ pub(crate) fn say(text: &str) {
     say_styled(&printable::text(text));
 }
 
-/// Writes a line with styles of a terminal to standard error. The caller has escaped foreign text in it.
+/// Writes a line with terminal styles to standard error. The caller has escaped foreign text in it.
 pub(crate) fn say_styled(text: &str) {
     let _ = writeln!(std::io::stderr(), "{}{text}", clear_line());
 }
@@ -79,7 +79,7 @@ pub(crate) fn print_json(document: &str) -> Done {
     print_styled(&printable::json(document))
 }
 
-/// Writes a line with styles of a terminal to standard output. The caller has escaped foreign text in it.
+/// Writes a line with terminal styles to standard output. The caller has escaped foreign text in it.
 pub(crate) fn print_styled(text: &str) -> Done {
     match writeln!(std::io::stdout(), "{text}") {
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Err(Failure::silent(0)),

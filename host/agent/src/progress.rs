@@ -14,7 +14,7 @@ use crate::waiting::Drawn;
 pub(crate) struct Progress(Option<(ProgressBar, tokio::task::JoinHandle<()>, Drawn)>);
 
 impl Progress {
-    /// Shows the bar, if it is wanted and standard error is a terminal.
+    /// Shows the bar if `wanted` and standard error is a terminal.
     pub(crate) fn start(wanted: bool, observer: &Observer) -> Self {
         if !wanted || !std::io::stderr().is_terminal() {
             return Self(None);
@@ -45,7 +45,7 @@ impl Progress {
         Self(Some((bar, task, Drawn::new())))
     }
 
-    /// Takes the bar away.
+    /// Removes the bar.
     pub(crate) fn end(self) {
         if let Some((bar, task, _drawn)) = self.0 {
             task.abort();

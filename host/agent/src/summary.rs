@@ -1,4 +1,4 @@
-//! What is printed at the end of a run: what came in and where every event of it went.
+//! The summary of a run: how many events came in and where they went.
 
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -106,18 +106,18 @@ fn notes<S>(table: &[Count<S>], subject: &S) -> Vec<(u64, &'static str)> {
     table.iter().filter_map(note).filter(|(count, _)| *count > 0).collect()
 }
 
-/// Says what a drain waits for, and how much time it has left.
+/// What a drain waits for, and the remaining time.
 pub(crate) fn render_left(observer: &Observer, left: Duration) -> String {
     let sinks = observer.sinks().into_iter().map(|sink| (sink.name, sink.stats.backlog().events));
     let sinks = sinks.filter(|(_, events)| *events > 0);
     let mut what: Vec<String> = sinks.map(|(name, events)| format!("sink `{name}` has {events} events left")).collect();
     if what.is_empty() {
-        what.push("events are under way".into());
+        what.push("events are in progress".into());
     }
-    format!("{}; ends in {} s at the latest, a second signal ends it at once", what.join(", "), left.as_secs())
+    format!("{}; exits in {} s at the latest, a second signal exits at once", what.join(", "), left.as_secs())
 }
 
-/// Says how many events a terminal showed, `most` of each output, and how to get the others.
+/// How many events a terminal showed, at most `most` of each output, and how to get all.
 pub(crate) fn render_preview(observer: &Observer, most: u64) -> String {
     let outputs = observer.counts().pipelines().into_values().flat_map(|pipeline| pipeline.outputs().into_values());
     let events: Vec<u64> = outputs.map(|output| output.events.load(Ordering::Relaxed)).collect();

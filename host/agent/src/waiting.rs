@@ -1,6 +1,6 @@
-//! Says what takes longer than a second: compiling, building, waiting for sinks.
+//! Shows work that takes longer than a second: compiling, building, waiting for sinks.
 //!
-//! A terminal shows the text with a spinner until the work is done. Elsewhere the log gets one line.
+//! A terminal shows the text with a spinner until the work ends. Without a terminal, the log gets one line.
 
 use std::io::IsTerminal as _;
 use std::sync::Arc;
@@ -13,20 +13,20 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use wattle_printable as printable;
 use wattle_runtime::Runtime;
 
-/// What takes less is not mentioned.
-const PATIENCE: Duration = Duration::from_secs(1);
-/// How often the text is made again.
+/// Shorter work is not shown.
+const DELAY: Duration = Duration::from_secs(1);
+/// How often the text is updated.
 const TICK: Duration = Duration::from_millis(100);
 
-/// Lines that are drawn on standard error and drawn again by their owners.
+/// Number of lines on standard error that their owners redraw.
 static DRAWN: AtomicUsize = AtomicUsize::new(0);
 
-/// What to write to standard error before a line of output, so that it does not end up behind a spinner or progress bar.
+/// The prefix of a line on standard error, which clears a spinner or progress bar.
 pub(crate) fn clear_line() -> &'static str {
     if DRAWN.load(Ordering::Relaxed) > 0 { "\r\x1b[K" } else { "" }
 }
 
-/// Counts a line that is drawn on standard error as long as it lives.
+/// Counts a redrawn line on standard error for as long as it lives.
 pub(crate) struct Drawn;
 
 impl Drawn {
@@ -42,24 +42,24 @@ impl Drop for Drawn {
     }
 }
 
-/// Work under way. When it is dropped, the work is done.
+/// Work in progress. Dropping it ends the display.
 pub(crate) struct Waiting {
     done: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Waiting {
-    /// Begins to wait. `verb` and what `what` answers make the text; `None` means that there is nothing to say now.
+    /// Starts the display. The text is `verb` and the result of `what`; `None` shows nothing for now.
     pub(crate) fn start(verb: &'static str, what: impl Fn() -> Option<String> + Send + 'static) -> Self {
         Self::show(verb, what, std::io::stderr().is_terminal())
     }
 
-    /// The same where other programs write to the terminal meanwhile, such as compilers: one line of the log.
+    /// The same while other programs write to the terminal, such as compilers: one line in the log.
     pub(crate) fn beside_programs(verb: &'static str, what: String) -> Self {
         Self::show(verb, move || Some(what.clone()), false)
     }
 
-    /// Names the artifacts that a runtime compiles.
+    /// Shows the artifacts that a runtime compiles.
     pub(crate) fn compiling(runtime: &Arc<Runtime>) -> Self {
         let runtime = Arc::downgrade(runtime);
         Self::start("compiling", move || {
@@ -75,13 +75,13 @@ impl Waiting {
             let mut since = None;
             while is_done.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
                 let Some(what) = what() else { continue };
-                if since.get_or_insert_with(Instant::now).elapsed() < PATIENCE {
+                if since.get_or_insert_with(Instant::now).elapsed() < DELAY {
                     continue;
                 }
                 line.get_or_insert_with(|| Line::new(verb, &what, is_drawn)).update(verb, &what);
             }
         };
-        // Without the thread nothing is said; the work goes on.
+        // Without the thread nothing is shown, but the work continues.
         let thread = std::thread::Builder::new().name("wattle-waiting".into()).spawn(run).ok();
         Self { done: Some(done), thread }
     }
@@ -109,8 +109,8 @@ impl Line {
         if let Ok(style) = ProgressStyle::with_template("{spinner} {wide_msg} {elapsed}") {
             bar.set_style(style);
         }
-        // The work began before the line appears.
-        Self(Some((bar.with_elapsed(PATIENCE), Drawn::new())))
+        // The work started before the line appears.
+        Self(Some((bar.with_elapsed(DELAY), Drawn::new())))
     }
 
     fn update(&self, verb: &str, what: &str) {

@@ -13,7 +13,6 @@
 //!   that reads slowly holds only its own copy.
 //! - The number of connections, their lifetime and the size of requests are bounded.
 
-mod answer;
 mod exposition;
 mod guest;
 mod listener;
@@ -21,6 +20,7 @@ mod metrics;
 mod names;
 mod process;
 mod rates;
+mod response;
 mod state;
 pub mod status;
 
@@ -30,7 +30,7 @@ use wattle_pack::AdminSettings;
 
 pub use self::listener::ListenError;
 use self::listener::Listener;
-pub(crate) use self::state::{Outcome, State};
+pub(crate) use self::state::State;
 
 /// The listener, if there is one, and its settings.
 pub(crate) struct Admin {

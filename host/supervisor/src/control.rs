@@ -70,7 +70,7 @@ pub(crate) struct CommandRequest {
 pub(crate) struct Control {
     path: PathBuf,
     task: JoinHandle<()>,
-    asked: mpsc::Receiver<CommandRequest>,
+    commands: mpsc::Receiver<CommandRequest>,
 }
 
 impl Control {
@@ -87,8 +87,8 @@ impl Control {
         let listener = at(&made, |path| UnixListener::bind(path))?;
         fs::set_permissions(&made, Permissions::from_mode(0o600))?;
         fs::rename(&made, &path)?;
-        let (sender, asked) = mpsc::channel(MAX_CONNECTIONS);
-        Ok(Self { path, task: tokio::spawn(serve(listener, sender, state.clone())), asked })
+        let (sender, commands) = mpsc::channel(MAX_CONNECTIONS);
+        Ok(Self { path, task: tokio::spawn(serve(listener, sender, state.clone())), commands })
     }
 
     /// The next command.
@@ -97,8 +97,8 @@ impl Control {
     ///
     /// No command is lost.
     pub(crate) async fn next(&mut self) -> CommandRequest {
-        match self.asked.recv().await {
-            Some(asked) => asked,
+        match self.commands.recv().await {
+            Some(request) => request,
             // Unreachable: the listener does not end before `self`.
             None => std::future::pending().await,
         }
@@ -125,16 +125,16 @@ fn at<T>(path: &Path, call: impl FnOnce(&Path) -> io::Result<T>) -> io::Result<T
     }
 }
 
-async fn serve(listener: UnixListener, asked: mpsc::Sender<CommandRequest>, state: Arc<State>) {
+async fn serve(listener: UnixListener, commands: mpsc::Sender<CommandRequest>, state: Arc<State>) {
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
         // The semaphore is never closed.
         let Ok(place) = places.clone().acquire_owned().await else { continue };
         match listener.accept().await {
             Ok((stream, _)) => {
-                let (asked, state) = (asked.clone(), state.clone());
+                let (commands, state) = (commands.clone(), state.clone());
                 tokio::spawn(async move {
-                    converse(stream, asked, state).await;
+                    converse(stream, commands, state).await;
                     drop(place);
                 });
             }
@@ -146,10 +146,10 @@ async fn serve(listener: UnixListener, asked: mpsc::Sender<CommandRequest>, stat
     }
 }
 
-async fn converse(stream: UnixStream, asked: mpsc::Sender<CommandRequest>, state: Arc<State>) {
+async fn converse(stream: UnixStream, commands: mpsc::Sender<CommandRequest>, state: Arc<State>) {
     let service = service_fn(move |request| {
-        let (asked, state) = (asked.clone(), state.clone());
-        async move { Ok::<_, Infallible>(answer(&request, &asked, &state).await) }
+        let (commands, state) = (commands.clone(), state.clone());
+        async move { Ok::<_, Infallible>(respond(&request, &commands, &state).await) }
     });
     let connection = http1::Builder::new()
         .keep_alive(false)
@@ -160,9 +160,9 @@ async fn converse(stream: UnixStream, asked: mpsc::Sender<CommandRequest>, state
     let _ = connection.await;
 }
 
-async fn answer(
+async fn respond(
     request: &Request<Incoming>,
-    asked: &mpsc::Sender<CommandRequest>,
+    commands: &mpsc::Sender<CommandRequest>,
     state: &State,
 ) -> Response<Full<Bytes>> {
     let command = match (request.method(), request.uri().path()) {
@@ -170,23 +170,23 @@ async fn answer(
         (&Method::POST, "/rollback") => Command::RollBack(None),
         (&Method::GET, "/status") => {
             let status = serde_json::to_string(&status::collect(state));
-            return respond(StatusCode::OK, status.unwrap_or_default());
+            return with_status(StatusCode::OK, status.unwrap_or_default());
         }
         (&Method::GET, "/shadow") => Command::Shadow,
         (&Method::POST, path) if path.starts_with("/rollback/") => {
             Command::RollBack(path.strip_prefix("/rollback/").map(str::to_owned))
         }
-        _ => return respond(StatusCode::NOT_FOUND, "{\"error\":\"not found\"}".into()),
+        _ => return with_status(StatusCode::NOT_FOUND, "{\"error\":\"not found\"}".into()),
     };
     let (sender, receiver) = oneshot::channel();
-    let ending = || respond(StatusCode::SERVICE_UNAVAILABLE, "{\"error\":\"the agent is ending\"}".into());
-    if asked.send(CommandRequest { command, response: sender }).await.is_err() {
+    let ending = || with_status(StatusCode::SERVICE_UNAVAILABLE, "{\"error\":\"the agent is ending\"}".into());
+    if commands.send(CommandRequest { command, response: sender }).await.is_err() {
         return ending();
     }
-    receiver.await.map_or_else(|_| ending(), |answer| respond(StatusCode::OK, answer.to_string()))
+    receiver.await.map_or_else(|_| ending(), |response| with_status(StatusCode::OK, response.to_string()))
 }
 
-fn respond(status: StatusCode, json: String) -> Response<Full<Bytes>> {
+fn with_status(status: StatusCode, json: String) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(Bytes::from(json + "\n")));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, hyper::header::HeaderValue::from_static("application/json"));

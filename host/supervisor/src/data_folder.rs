@@ -111,8 +111,8 @@ fn tighten(data_dir: &Path, metadata: &Metadata) {
     }
 }
 
-/// Whether this user owns the data folder or a file in it. Trying to change the mode does not tell, since root can change
-/// the mode of any folder.
+/// Whether this user owns the data folder or a file in it. Trying to change the mode is not enough, because root can
+/// change the mode of any folder.
 fn is_ours(metadata: &Metadata, data_dir: &Path) -> bool {
     let own = tempfile::tempfile_in(data_dir).and_then(|file| file.metadata());
     own.is_ok_and(|own| own.uid() == metadata.uid())

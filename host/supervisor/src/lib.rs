@@ -18,6 +18,7 @@ pub mod data_folder;
 mod frontend;
 pub mod history;
 mod metric;
+mod outcome;
 pub mod pack_tests;
 mod reload;
 mod remote;
@@ -30,6 +31,7 @@ mod watch;
 
 pub use configuration::{Configuration, environment, stored};
 pub use frontend::Frontend;
+pub use outcome::Outcome;
 pub use remote::client_options;
 pub use requests::{Requester, Requests, requests};
 pub use supervisor::{Agent, End, Options, Problem, Report, StartError, Supervisor};

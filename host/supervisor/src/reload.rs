@@ -14,11 +14,12 @@ use wattle_pack::{Diagnostic, Invalid, Library, Plan};
 use wattle_runtime::Catalog;
 use wattle_topology::{BuildError, Swapped, Topology};
 
-use crate::admin::{Admin, ListenError, Outcome, State};
+use crate::admin::{Admin, ListenError, State};
 use crate::configuration::Configuration;
 use crate::control::response::Response;
 use crate::frontend::Frontend;
 use crate::history::{Entry, History};
+use crate::outcome::Outcome;
 use crate::pack_tests::{PackTests, PackTestsError};
 use crate::remote::Remotes;
 use crate::rollout::{Decision, RollbackError, Rollout, version_name};
@@ -296,12 +297,7 @@ impl Running {
     }
 
     fn response(&self, outcome: Outcome, error: Option<String>) -> Response {
-        Response {
-            outcome: outcome.name().into(),
-            generation: self.topology.generation(),
-            error,
-            ..Response::default()
-        }
+        Response { outcome, generation: self.topology.generation(), error, ..Response::default() }
     }
 }
 

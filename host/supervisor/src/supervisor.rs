@@ -405,7 +405,7 @@ impl Agent {
         }
     }
 
-    /// Stops the sources and delivers what is under way, for at most [`Self::drain_timeout`].
+    /// Stops the sources and delivers the events in progress, for at most [`Self::drain_timeout`].
     pub async fn drain(self, end: End) -> Report {
         let drain_timeout = self.drain_timeout(&end);
         let Running { topology, admin: _admin, state, .. } = self.running;

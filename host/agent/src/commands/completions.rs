@@ -1,4 +1,4 @@
-//! `wattle completions`: for the shell.
+//! `wattle completions`: prints completions for a shell.
 
 use clap::CommandFactory as _;
 

@@ -1,4 +1,4 @@
-//! `wattle explain`: what a diagnostic code means.
+//! `wattle explain`: explains a diagnostic code.
 
 use wattle_pack::codes;
 
@@ -9,7 +9,7 @@ pub(crate) fn explain(code: Option<&str>) -> Done {
         None => codes::ALL.iter().try_for_each(|code| print(&format!("{} {}", code.id, code.explanation))),
         Some(id) => match codes::find(id) {
             Some(code) => print(&format!("{} ({}): {}", code.id, code.severity, code.explanation)),
-            None => Err(Failure::new(format!("there is no code `{id}`; `wattle explain` lists them all"))),
+            None => Err(Failure::new(format!("there is no code `{id}`; `wattle explain` lists all codes"))),
         },
     }
 }

@@ -1,4 +1,4 @@
-//! `wattle generate`: CloudTrail that looks real and is the same for the same seed.
+//! `wattle generate`: generates CloudTrail logs; the same seed gives the same logs.
 
 use std::io::{BufWriter, Write as _};
 

@@ -1,4 +1,4 @@
-//! `wattle graph`: a drawing of what is connected with what.
+//! `wattle graph`: draws the graph of pipelines.
 
 use std::path::Path;
 

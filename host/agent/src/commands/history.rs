@@ -1,4 +1,4 @@
-//! `wattle history`: what ran when, and why it changed.
+//! `wattle history`: shows the generations that an agent ran.
 
 use crate::cli::HistoryOptions;
 use crate::control::data_dir;
@@ -23,14 +23,14 @@ fn text(entry: &Entry) -> String {
     let mut lines = vec![format!("{at}Z  generation {generation:<5} {what:<12} {why}")];
     lines.extend(error.as_ref().map(|error| format!("    {}", error.trim_end().replace('\n', "\n    "))));
     if !emptied.is_empty() {
-        lines.push(format!("    began without former state: {}", emptied.join(", ")));
+        lines.push(format!("    started without state: {}", emptied.join(", ")));
     }
     for Pipeline { name, pack, version, fingerprint, .. } in pipelines {
         let pack = match (pack, version) {
             (Some(pack), Some(version)) => format!("{pack}@{version}"),
             _ => "inline".to_owned(),
         };
-        // As many digits as tell versions apart at a glance.
+        // Enough digits to distinguish versions.
         let digest: String = fingerprint.chars().take("sha256:".len() + 12).collect();
         lines.push(format!("    {name:<20} {pack:<24} {digest}"));
     }

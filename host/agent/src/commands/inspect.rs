@@ -1,4 +1,4 @@
-//! `wattle inspect`: what an artifact is, imports and takes as options.
+//! `wattle inspect`: shows the imports, exports and options of an artifact.
 
 use std::path::Path;
 
@@ -55,10 +55,10 @@ fn text(seen: &Inspection) -> String {
         Ok(d) => {
             lines.push(format!("{} {}: {}", Line(&d.name), Line(&d.version), Line(&d.summary)));
             if d.masks {
-                lines.push("hides data: rows that it cannot process never leave in clear".into());
+                lines.push("masks data: rows that it cannot process never leave unmasked".into());
             }
             if let Some(version) = d.state_version {
-                lines.push(format!("keeps state between batches, of version {version}"));
+                lines.push(format!("keeps state between batches, version {version}"));
             }
         }
         Err(error) => {
@@ -69,7 +69,7 @@ fn text(seen: &Inspection) -> String {
     lines.push(format!("{} bytes, {}", seen.bytes, seen.digest));
     if !seen.capabilities.is_empty() {
         let names: Vec<&str> = seen.capabilities.iter().map(|capability| capability.name()).collect();
-        lines.push(format!("asks for the capabilities {}", names.join(", ")));
+        lines.push(format!("requests the capabilities {}", names.join(", ")));
     }
     for (title, names) in [("imports", &seen.imports), ("exports", &seen.exports)] {
         lines.push(format!("{title}:"));

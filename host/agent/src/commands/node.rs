@@ -1,4 +1,4 @@
-//! `wattle node`: writing, building, testing and measuring nodes.
+//! `wattle node`: creates, builds, tests and measures nodes.
 
 mod bench;
 mod build;

@@ -1,4 +1,4 @@
-//! `wattle pack`: the life of a pack, a file for each command.
+//! `wattle pack`: commands on packs, a file for each.
 
 mod build;
 mod diff;
@@ -45,7 +45,7 @@ pub(crate) fn pack(command: &PackCommand, color: bool) -> Done {
     }
 }
 
-/// The library folder that is meant.
+/// The library folder that the options name.
 fn library_folder(library: Option<&Path>, config: Option<&Path>) -> PathBuf {
     match (library, config) {
         (Some(folder), _) => folder.to_owned(),
@@ -70,7 +70,7 @@ fn texts(diagnostics: &[Diagnostic], color: bool) -> String {
     all.join("\n")
 }
 
-/// An invalid pack or configuration, with everything that is wrong.
+/// An invalid pack or configuration, with all errors.
 fn refused(invalid: &Invalid, color: bool) -> Failure {
     Failure::diagnostics(texts(&invalid.diagnostics, color))
 }

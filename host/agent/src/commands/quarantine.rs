@@ -1,4 +1,4 @@
-//! `wattle quarantine`: events that a masking node could not process, and what is to become of them.
+//! `wattle quarantine`: shows, retries and drops events that a masking node could not process.
 
 use std::collections::HashSet;
 use std::fmt::Write as _;
@@ -16,8 +16,8 @@ use crate::exit::{Done, Failure, print, print_json, say};
 use wattle_supervisor::data_folder::lock;
 use wattle_supervisor::{Configuration, environment};
 
-/// Longest message that a list shows, in characters.
-const MESSAGE_CHARS: usize = 80;
+/// Maximum length of a message in a list, in characters.
+const MAX_MESSAGE_CHARS: usize = 80;
 
 pub(crate) fn quarantine(command: &QuarantineCommand) -> Done {
     match command {
@@ -81,7 +81,7 @@ fn list_all(place: &QuarantinePlace) -> Done {
 fn list(store: &QuarantineStore) -> Done {
     let mut rows = vec![["ID", "AGE", "NODE", "CODE", "MESSAGE"].map(str::to_owned).to_vec()];
     let unreadable = store.for_each(|event| {
-        let message: String = event.message.chars().take(MESSAGE_CHARS).collect();
+        let message: String = event.message.chars().take(MAX_MESSAGE_CHARS).collect();
         let [id, node, code, message] =
             [event.id, event.node, event.code, message].map(|text| line(&text).into_owned());
         rows.push(vec![id, age(event.kept), node, code, message]);
@@ -102,7 +102,7 @@ fn show(store: &QuarantineStore, ids: &[String]) -> Done {
         !missing.is_empty()
     })?;
     if std::io::stdout().is_terminal() && !found.is_empty() {
-        say("warning: what follows was not masked");
+        say("warning: these events are not masked");
     }
     for event in found {
         print_json(&String::from_utf8_lossy(&event.event))?;
@@ -114,9 +114,9 @@ fn drop_events(selection: &QuarantineSelection, yes: bool, place: &QuarantinePla
     let store = open(place, &selection.pipeline)?;
     let ids = select(&store, selection)?;
     if !yes {
-        let question = format!("drop {} events of `{}` for ever?", ids.len(), selection.pipeline);
+        let question = format!("drop {} events of `{}` permanently?", ids.len(), selection.pipeline);
         if !std::io::stdin().is_terminal() {
-            return Err(Failure::new(format!("{question} nobody is here to answer; say --yes")));
+            return Err(Failure::new(format!("{question} standard input is not a terminal; add --yes")));
         }
         let mut terminal = std::io::stderr();
         write!(terminal, "{question} [y/N] ")?;
@@ -134,7 +134,7 @@ fn drop_events(selection: &QuarantineSelection, yes: bool, place: &QuarantinePla
 fn retry_events(selection: &QuarantineSelection, config: &std::path::Path) -> Done {
     let configuration = Configuration::File(config.to_owned());
     let agent = configuration.settings();
-    // Two who write to the same files and checkpoints would spoil them.
+    // Two processes that write to the same files and checkpoints would corrupt them.
     let _lock = lock(&agent.data_dir).map_err(|error| Failure::config(error.to_string()))?;
     let store = find(&agent.data_dir, &selection.pipeline)?;
     let ids = select(&store, selection)?;
@@ -157,7 +157,7 @@ fn retry_events(selection: &QuarantineSelection, config: &std::path::Path) -> Do
     }
 }
 
-/// The events that a command is about, all of which must exist.
+/// The selected events, all of which must exist.
 fn select(store: &QuarantineStore, selection: &QuarantineSelection) -> Result<HashSet<String>, Failure> {
     let mut all = HashSet::new();
     store.for_each(|event| {
@@ -185,7 +185,7 @@ fn refuse_missing<'a>(store: &QuarantineStore, missing: impl Iterator<Item = &'a
 
 fn say_unreadable(lines: usize) {
     if lines > 0 {
-        say(&format!("{lines} lines of the quarantine cannot be understood; they stay where they are"));
+        say(&format!("{lines} lines of the quarantine are invalid; they stay in the file"));
     }
 }
 
@@ -207,7 +207,7 @@ fn table(rows: &[Vec<String>]) -> String {
     out
 }
 
-/// How long ago that was, in its largest unit, as `kubectl` writes it.
+/// An age in its largest unit, as in `kubectl`.
 fn age(nanoseconds: Option<i64>) -> String {
     let Some(then) = nanoseconds.and_then(|n| u64::try_from(n).ok()) else { return "?".into() };
     let then = UNIX_EPOCH + Duration::from_nanos(then);

@@ -28,10 +28,10 @@ pub(crate) fn registry(command: &RegistryCommand) -> Done {
     }
 }
 
-/// The settings of a configuration, or those without one.
+/// The settings of a configuration, or the defaults.
 fn settings(config: Option<&Path>) -> Result<AgentSettings, Failure> {
     match config {
-        Some(path) if !path.is_file() => Err(Failure::config(format!("`{}` is not there", path.display()))),
+        Some(path) if !path.is_file() => Err(Failure::config(format!("`{}` does not exist", path.display()))),
         Some(path) => Ok(Configuration::File(path.to_owned()).settings()),
         None => Ok(wattle_pack::peek_settings("", Path::new(""), &environment)),
     }
@@ -42,7 +42,7 @@ fn read(path: &Path) -> Result<Files, Failure> {
     if path.is_dir() { read_folder(path) } else { Ok(read_archive(path)?.unpack().map_err(|e| refused(path, e))?) }
 }
 
-/// The files of a folder, which has a manifest.
+/// The files of a folder with a manifest.
 fn read_folder(folder: &Path) -> Result<Files, Failure> {
     let files = files::read_folder(folder).map_err(|error| refused(folder, error))?;
     if files.contains_key("pack.toml") {
@@ -68,7 +68,7 @@ fn refused(path: &Path, error: impl std::fmt::Display) -> Failure {
     Failure::config(format!("{}: {error}", path.display()))
 }
 
-/// What a trust policy has against a pack.
+/// The reasons why a pack is not trusted.
 fn distrusted(problems: &[Distrust]) -> Failure {
     let lines = problems.iter().map(|problem| {
         let hint = problem.hint.as_ref().map(|hint| format!("\n  = help: {hint}")).unwrap_or_default();

@@ -1,10 +1,11 @@
-//! `wattle reload`: has a running agent load its configuration, and tells how that ended.
+//! `wattle reload`: reloads the configuration of a running agent and reports the result.
 
 use hyper::Method;
 
 use crate::cli::ReloadOptions;
 use crate::control::{self, data_dir};
 use crate::exit::{CONFIG, Done, FAILED, Failure, print, print_json, say};
+use wattle_supervisor::Outcome;
 use wattle_supervisor::control::response::Response;
 
 pub(crate) fn reload(options: &ReloadOptions) -> Done {
@@ -12,30 +13,30 @@ pub(crate) fn reload(options: &ReloadOptions) -> Done {
     show(&text, options.json)
 }
 
-/// Prints an answer, and ends with the code that it means.
+/// Prints a response and returns its exit code.
 pub(crate) fn show(text: &str, json: bool) -> Done {
-    let answer: Response = serde_json::from_str(text)?;
+    let response: Response = serde_json::from_str(text)?;
     if json {
         print_json(text.trim_end())?;
     } else {
-        answer.rendered.iter().for_each(|diagnostic| say(diagnostic));
+        response.rendered.iter().for_each(|diagnostic| say(diagnostic));
     }
     if !json {
-        answer.notes.iter().for_each(|note| say(note));
+        response.notes.iter().for_each(|note| say(note));
     }
-    let Response { generation, ms, error, emptied, .. } = answer;
+    let Response { generation, ms, error, emptied, .. } = response;
     let error = error.unwrap_or_default();
     let failed = |code, message| Err(Failure::with(code, if json { String::new() } else { message }));
-    match answer.outcome.as_str() {
-        "applied" | "unchanged" if json => Ok(()),
-        "applied" => {
+    match response.outcome {
+        Outcome::Applied | Outcome::Unchanged if json => Ok(()),
+        Outcome::Applied => {
             if !emptied.is_empty() {
-                say(&format!("these nodes begin with nothing instead of former state: {}", emptied.join(", ")));
+                say(&format!("these nodes started without the state of their predecessors: {}", emptied.join(", ")));
             }
             print(&format!("generation {generation} runs, after {ms} ms"))
         }
-        "unchanged" => print(&format!("nothing changed; generation {generation} runs on")),
-        "invalid" => failed(CONFIG, format!("the configuration is invalid; generation {generation} runs on")),
-        _ => failed(FAILED, format!("{error}; generation {generation} runs on")),
+        Outcome::Unchanged => print(&format!("nothing changed; generation {generation} runs on")),
+        Outcome::Invalid => failed(CONFIG, format!("the configuration is invalid; generation {generation} runs on")),
+        Outcome::Failed => failed(FAILED, format!("{error}; generation {generation} runs on")),
     }
 }

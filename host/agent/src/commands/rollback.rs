@@ -1,4 +1,4 @@
-//! `wattle rollback`: has a running agent go back to what ran before.
+//! `wattle rollback`: rolls pipelines of a running agent back.
 
 use hyper::Method;
 
@@ -10,7 +10,7 @@ use crate::exit::{Done, Failure};
 pub(crate) fn rollback(options: &RollbackOptions) -> Done {
     let path = match &options.pipeline {
         Some(name) if name.contains(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != '-') => {
-            return Err(Failure::new(format!("`{name}` is no name of a pipeline")));
+            return Err(Failure::new(format!("`{name}` is not a valid name of a pipeline")));
         }
         Some(name) => format!("/rollback/{name}"),
         None => "/rollback".to_owned(),

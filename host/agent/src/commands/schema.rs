@@ -1,4 +1,4 @@
-//! `wattle schema`: JSON schemas of the configuration and of manifests, from which editors complete and check.
+//! `wattle schema`: prints the JSON schemas of the configuration and of manifests, for editors.
 
 use wattle_pack::{OptionSchemas, agent_schema, node_schema, pack_schema};
 use wattle_runtime::Catalog;

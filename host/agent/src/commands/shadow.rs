@@ -1,4 +1,4 @@
-//! `wattle shadow`: what the shadows of a running agent found.
+//! `wattle shadow`: shows the reports of shadows.
 
 use std::time::Duration;
 
@@ -10,11 +10,11 @@ use crate::cli::ShadowOptions;
 use crate::control::{self, data_dir};
 use crate::exit::{Done, Failure, print, print_json};
 
-/// The agent answers from memory, once it has ended what it is at.
-const PATIENCE: Duration = Duration::from_mins(1);
+/// The agent responds from memory, after a reload in progress.
+const TIMEOUT: Duration = Duration::from_mins(1);
 
 pub(crate) fn shadow(options: &ShadowOptions) -> Done {
-    let text = control::send(&data_dir(&options.place)?, Method::GET, "/shadow", PATIENCE)?;
+    let text = control::send(&data_dir(&options.place)?, Method::GET, "/shadow", TIMEOUT)?;
     if options.json {
         return print_json(text.trim_end());
     }
@@ -33,7 +33,7 @@ fn render(pipeline: &str, shadow: &Value) -> String {
     let mut lines = vec![
         format!("{pipeline}: {} since {}", Line(text("candidate")), Line(text("since"))),
         format!(
-            "  {} batches compared, {} passed over, {} faulted, {} events differ, {:.2} times the cost",
+            "  {} batches compared, {} skipped, {} faulted, {} events differ, {:.2} times the cost",
             number("batches"),
             number("skipped_batches"),
             number("faulted_batches"),
@@ -64,11 +64,11 @@ fn render(pipeline: &str, shadow: &Value) -> String {
     lines.join("\n")
 }
 
-/// Characters that are shown before the first that differs, and from there on.
+/// Number of characters to show before the first difference, and after it.
 const BEFORE: usize = 60;
 const AFTER: usize = 100;
 
-/// The part of an event around its first character that differs; `--json` has the whole.
+/// The part of an event around the first difference; `--json` shows the whole event.
 fn part(event: Option<&str>, same: usize) -> String {
     let Some(event) = event else { return "(not there)".to_owned() };
     let skipped = same.saturating_sub(BEFORE);

@@ -1,4 +1,4 @@
-//! `wattle status`: shows what a running agent does, by its control socket or its admin listener.
+//! `wattle status`: shows the status of a running agent, from its control socket or its admin listener.
 
 mod client;
 mod render;
@@ -17,16 +17,16 @@ use crate::exit::{Done, FAILED, Failure, UNAVAILABLE, print_json, print_styled};
 use wattle_supervisor::Configuration;
 use wattle_supervisor::admin::status::Status;
 
-/// How long the agent may take. It answers from memory.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// Where an agent listens if neither an address nor a configuration is given: the one that the documents use.
+/// How long the agent may take. It responds from memory.
+const TIMEOUT: Duration = Duration::from_secs(5);
+/// The address in the documentation, for a command line without address and configuration.
 const DEFAULT_ADDRESS: &str = "127.0.0.1:9598";
 
 pub(crate) fn status(options: &StatusOptions, color: Color) -> Done {
     let body = match &options.url {
         Some(url) => by_address(&client::address(url)?)?,
-        // The socket is there with and without `[admin]`; its folder is closed to other users, whom the address is for.
-        None => match control::send(&data_dir(options)?, Method::GET, "/status", PATIENCE) {
+        // The socket exists without `[admin]` as well. Other users cannot open it and use the address.
+        None => match control::send(&data_dir(options)?, Method::GET, "/status", TIMEOUT) {
             Ok(body) => body,
             Err(unreached) => match &options.config {
                 Some(config) => by_address(&configured(config).map_err(|_| unreached)?)?,
@@ -35,15 +35,15 @@ pub(crate) fn status(options: &StatusOptions, color: Color) -> Done {
         },
     };
     let status: Status = serde_json::from_str(&body)
-        .map_err(|error| Failure::with(UNAVAILABLE, format!("what answers is not an agent: {error}")))?;
+        .map_err(|error| Failure::with(UNAVAILABLE, format!("the response is not from an agent: {error}")))?;
     if options.json {
-        // As the agent wrote it, with fields that this version may not know.
+        // The original document, with fields that this version may not know.
         let value: serde_json::Value = serde_json::from_str(&body)?;
         print_json(&serde_json::to_string_pretty(&value)?)?;
     } else {
         print_styled(&render::render(&status, color.wanted(std::io::stdout().is_terminal())))?;
     }
-    // Everything has been said.
+    // The status names the reason.
     if status.ready { Ok(()) } else { Err(Failure::silent(FAILED)) }
 }
 
@@ -60,20 +60,18 @@ fn data_dir(options: &StatusOptions) -> Result<PathBuf, Failure> {
     control::data_dir(&place)
 }
 
-/// The address that a configuration names, as seen from this machine.
+/// The address in a configuration, as a local client reaches it.
 fn configured(config: &Path) -> Result<String, Failure> {
     let file = config.display();
     if let Err(error) = std::fs::metadata(config) {
         return Err(Failure::config(format!("`{file}`: {error}")));
     }
     let Some(admin) = Configuration::File(config.into()).settings().admin else {
-        let message = format!("`{file}` has no valid `[admin] listen`; add it, or say where with --url");
+        let message = format!("`{file}` has no valid `[admin] listen`; add it, or use --url");
         return Err(Failure::config(message));
     };
     match admin.listen.port() {
-        0 => Err(Failure::config(format!(
-            "`{file}` listens at any free port; its log says at which, give that to --url"
-        ))),
+        0 => Err(Failure::config(format!("`{file}` listens on any free port; find the port in the log and use --url"))),
         port if admin.listen.ip().is_unspecified() && admin.listen.is_ipv4() => Ok(format!("127.0.0.1:{port}")),
         port if admin.listen.ip().is_unspecified() => Ok(format!("[::1]:{port}")),
         _ => Ok(admin.listen.to_string()),

@@ -1,4 +1,4 @@
-//! The outcomes of tests as every command prints them: cases of nodes and tests of packs.
+//! The output of test commands: cases of nodes and tests of packs.
 
 use crate::exit::{Done, FAILED, Failure, print};
 
@@ -16,7 +16,7 @@ impl Tally {
         print(&format!("test {name} ... ok"))
     }
 
-    /// A test with its problems, one a line.
+    /// A failed test with its problems, one per line.
     pub(crate) fn failed(&mut self, name: &str, problems: &str) -> Done {
         self.failed += 1;
         print(&format!("test {name} ... FAILED\n    {}", problems.replace('\n', "\n    ")))
@@ -28,12 +28,12 @@ impl Tally {
         print(&format!("test {name} ... updated {}", files.join(", ")))
     }
 
-    /// Prints the sum. `what` names what had no test, in the error for that.
+    /// Prints the totals. If no test ran, the error names `what`.
     pub(crate) fn end(self, what: &str) -> Done {
         let updated = if self.updated > 0 { format!(", {} updated", self.updated) } else { String::new() };
         print(&format!("{} passed, {} failed{updated}", self.passed, self.failed))?;
         match (self.passed + self.updated, self.failed) {
-            (0, 0) => Err(Failure::new(format!("no test of `{what}` was run"))),
+            (0, 0) => Err(Failure::new(format!("no test of `{what}` ran"))),
             (_, 0) => Ok(()),
             _ => Err(Failure::silent(FAILED)),
         }

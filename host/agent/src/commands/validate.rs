@@ -1,4 +1,4 @@
-//! `wattle validate`: everything that is wrong with a configuration, at once.
+//! `wattle validate`: reports all errors of a configuration.
 
 use std::path::Path;
 

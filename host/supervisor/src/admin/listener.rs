@@ -15,8 +15,8 @@ use tokio::sync::oneshot;
 use tokio::task::{AbortHandle, JoinHandle};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
-use super::answer::answer;
 use super::rates;
+use super::response::respond;
 use super::state::State;
 
 /// Maximum number of connections. One more ends the oldest: a response takes a millisecond, so the oldest of 32 hangs,
@@ -119,8 +119,8 @@ async fn accept(listener: &TcpListener) -> TcpStream {
 
 async fn converse(stream: TcpStream, state: Arc<State>) {
     let service = service_fn(move |request| {
-        let answer = answer(&state, &request);
-        async move { Ok::<_, Infallible>(answer) }
+        let response = respond(&state, &request);
+        async move { Ok::<_, Infallible>(response) }
     });
     let connection = http1::Builder::new()
         .keep_alive(false)

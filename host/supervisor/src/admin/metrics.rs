@@ -19,9 +19,10 @@ use super::exposition::Exposition;
 use super::guest;
 use super::names;
 use super::process::{Process, unix_seconds};
-use super::state::{Outcome, State};
+use super::state::State;
 use crate::counts::{self, Count};
 use crate::metric::Metric;
+use crate::outcome::Outcome;
 
 /// Writes all metrics.
 pub(crate) fn render(state: &State) -> String {

@@ -149,6 +149,6 @@ mod tests {
         if std::env::var_os("UPDATE_EXPECT").is_some() {
             std::fs::write(path, &page).unwrap();
         }
-        assert!(std::fs::read_to_string(path).unwrap() == page, "set UPDATE_EXPECT=1 to write docs/METRICS.md anew");
+        assert!(std::fs::read_to_string(path).unwrap() == page, "set UPDATE_EXPECT=1 to write docs/METRICS.md");
     }
 }

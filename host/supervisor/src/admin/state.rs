@@ -14,6 +14,7 @@ use wattle_runtime::Runtime;
 use wattle_topology::{ComponentState, Observer, QuarantineStore};
 
 use super::rates::Rates;
+use crate::outcome::Outcome;
 
 /// Phase of the agent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,37 +33,6 @@ impl Phase {
             Self::Starting => "starting",
             Self::Running => "running",
             Self::Draining => "draining",
-        }
-    }
-}
-
-/// Outcome of a reload.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Outcome {
-    /// The changed configuration runs.
-    Applied,
-    /// The configuration is the same.
-    Unchanged,
-    /// It has errors; the running configuration stays.
-    Invalid,
-    /// It could not be built; the running configuration stays.
-    Failed,
-}
-
-impl Outcome {
-    pub(crate) const ALL: [Self; 4] = [Self::Applied, Self::Unchanged, Self::Invalid, Self::Failed];
-
-    /// Whether the configuration on disk runs.
-    pub(crate) fn is_good(self) -> bool {
-        matches!(self, Self::Applied | Self::Unchanged)
-    }
-
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Applied => "applied",
-            Self::Unchanged => "unchanged",
-            Self::Invalid => "invalid",
-            Self::Failed => "failed",
         }
     }
 }

@@ -11,8 +11,9 @@ use wattle_registry::PollState;
 use wattle_topology::{Buffer, Component, ComponentState, Observer, canary_name};
 
 use super::process::Process;
-use super::state::{CanaryInfo, Outcome, PipelineInfo, State};
+use super::state::{CanaryInfo, PipelineInfo, State};
 use crate::counts::{self, Counted};
+use crate::outcome::Outcome;
 use crate::shadow;
 use crate::time::rfc3339;
 

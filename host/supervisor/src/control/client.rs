@@ -60,7 +60,7 @@ async fn request(data_dir: &Path, method: Method, path: &str) -> Result<String, 
     let stream = connect(&data_dir.join(SOCKET))?;
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     let request = Request::builder().method(method).uri(path).header(HOST, "wattle").body(Empty::<Bytes>::new())?;
-    let answer = async {
+    let response = async {
         let response = sender.send_request(request).await?;
         let status = response.status();
         let body = Limited::new(response.into_body(), MAX_BODY_BYTES).collect().await?.to_bytes();
@@ -69,11 +69,11 @@ async fn request(data_dir: &Path, method: Method, path: &str) -> Result<String, 
         }
         Ok(String::from_utf8(body.into())?)
     };
-    tokio::pin!(answer);
+    tokio::pin!(response);
     tokio::select! {
-        answer = &mut answer => answer,
+        response = &mut response => response,
         // The connection can end before its last bytes are read.
-        _ = connection => answer.await,
+        _ = connection => response.await,
     }
 }
 

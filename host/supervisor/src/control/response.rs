@@ -3,11 +3,13 @@
 use serde::{Deserialize, Serialize};
 use wattle_pack::Diagnostic;
 
+use crate::outcome::Outcome;
+
 /// Result of a command.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Response {
-    /// `applied`, `unchanged`, `invalid` or `failed`.
-    pub outcome: String,
+    /// Whether it took effect.
+    pub outcome: Outcome,
     /// The running generation.
     pub generation: u64,
     /// The error, if the command failed.

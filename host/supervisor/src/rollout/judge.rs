@@ -1,4 +1,4 @@
-//! The rules by which a canary is promoted or rolled back, and by which a new version is rolled back soon after a reload.
+//! The rules that promote canaries, and that roll back canaries and new versions.
 //!
 //! A rule compares a rate of the candidate with the rate of the version that runs, plus an allowance. The rates of two
 //! identical versions differ by chance, and rules are evaluated every second. So a rule acts only on a difference that
@@ -15,7 +15,7 @@ const MIN_BATCHES: f64 = 20.0;
 /// Batches of each version before their times are compared: the first ones warm up caches.
 const MIN_BATCHES_FOR_TIMES: f64 = 200.0;
 /// Probability, for each evaluation, that a rule acts on chance alone. Small, because each canary is evaluated hundreds of
-/// times; `identical_versions_are_not_told_apart` measures what is left of it over whole canaries.
+/// times; `identical_versions_are_not_rolled_back` measures what is left of it over whole canaries.
 const CHANCE: f64 = 1e-6;
 /// The same for times, in standard errors of a normal distribution.
 const SIGMAS: f64 = 5.0;
@@ -59,13 +59,13 @@ fn loss(counts: &Ratio, rate: f64) -> f64 {
     term - counts.whole * (counts.rate() - rate)
 }
 
-/// Whether `after` takes more than `most` times as long for a byte as `before`, beyond chance.
-fn is_slower(before: &Ratio, after: &Ratio, most: f64) -> bool {
+/// Whether `after` takes more than `max_ratio` times as long per byte as `before`, beyond chance.
+fn is_slower(before: &Ratio, after: &Ratio, max_ratio: f64) -> bool {
     if before.batches.min(after.batches) < MIN_BATCHES_FOR_TIMES {
         return false;
     }
-    let excess = after.rate() - most * before.rate();
-    excess > SIGMAS * (after.variance() + most * most * before.variance()).sqrt()
+    let excess = after.rate() - max_ratio * before.rate();
+    excess > SIGMAS * (after.variance() + max_ratio * max_ratio * before.variance()).sqrt()
 }
 
 fn percent(rate: f64) -> String {
@@ -109,10 +109,10 @@ pub(super) fn judge_canary(
     Verdict::Wait
 }
 
-/// Why a version is rolled back soon after it began; `before` has the counts of the version before it.
+/// Why a version on probation is rolled back; `before` has the counts of the version before it.
 pub(super) fn judge_probation(settings: &RollbackSettings, before: &Snapshot, counts: &Snapshot) -> Option<String> {
     let seen = &counts.rates.faulted;
-    // A version that ran only briefly says little about its faults; then the allowance alone counts.
+    // A version that ran only for a short time has too few batches to compare with. Then only the allowance counts.
     let mut reference = before.rates.faulted;
     if reference.batches < seen.batches {
         reference.batches = seen.batches;

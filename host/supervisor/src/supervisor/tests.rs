@@ -9,6 +9,7 @@ use wattle_topology::BatchTotals;
 
 use super::*;
 use crate::history;
+use crate::outcome::Outcome;
 use crate::requests::requests;
 use crate::watch::Change;
 
@@ -50,7 +51,7 @@ impl Rig {
     }
 
     /// Reloads and returns the outcome and the generation that runs.
-    async fn reload(&mut self) -> (String, u64) {
+    async fn reload(&mut self) -> (Outcome, u64) {
         let response = self.agent.running.reload(&self.agent.loader, ReloadCause::Command).await.unwrap();
         (response.outcome, response.generation)
     }
@@ -88,11 +89,11 @@ fn pairs(expected: &[(&str, u64)]) -> Vec<(String, u64)> {
 #[tokio::test(flavor = "multi_thread")]
 async fn each_outcome_of_a_reload_has_its_answer_and_its_entry_in_the_history() {
     let mut rig = Rig::start(&["all"]).await;
-    assert_eq!(rig.reload().await, ("unchanged".to_owned(), 1));
+    assert_eq!(rig.reload().await, (Outcome::Unchanged, 1));
     rig.break_configuration();
-    assert_eq!(rig.reload().await, ("invalid".to_owned(), 1));
+    assert_eq!(rig.reload().await, (Outcome::Invalid, 1));
     rig.configure(&["all", "more"]);
-    assert_eq!(rig.reload().await, ("applied".to_owned(), 2));
+    assert_eq!(rig.reload().await, (Outcome::Applied, 2));
     assert_eq!(rig.history(), pairs(&[("started", 1), ("invalid", 1), ("applied", 2)]));
     rig.end().await;
 }
@@ -102,14 +103,14 @@ async fn a_version_that_faults_after_a_reload_is_rolled_back_to_the_one_before()
     let mut rig = Rig::start(&["all"]).await;
     let before = rig.agent.running.plan.pipelines[0].fingerprint();
     rig.configure(&["all", "more"]);
-    assert_eq!(rig.reload().await, ("applied".to_owned(), 2));
+    assert_eq!(rig.reload().await, (Outcome::Applied, 2));
     let counts = rig.agent.observer().counts().pipeline("main");
     for _ in 0..100 {
         counts.observe(BatchTotals::default(), true, 1000, 1000);
     }
     rig.agent.running.decide(Moment::now()).await;
     assert_eq!(rig.agent.running.plan.pipelines[0].fingerprint(), before);
-    assert_eq!(rig.reload().await, ("unchanged".to_owned(), 3));
+    assert_eq!(rig.reload().await, (Outcome::Unchanged, 3));
     assert_eq!(rig.history(), pairs(&[("started", 1), ("applied", 2), ("rolled-back", 3)]));
     rig.end().await;
 }
@@ -118,11 +119,11 @@ async fn a_version_that_faults_after_a_reload_is_rolled_back_to_the_one_before()
 async fn an_operator_rolls_back_once() {
     let mut rig = Rig::start(&["all"]).await;
     rig.configure(&["all", "more"]);
-    assert_eq!(rig.reload().await, ("applied".to_owned(), 2));
+    assert_eq!(rig.reload().await, (Outcome::Applied, 2));
     let response = rig.agent.running.roll_back(None).await;
-    assert_eq!((response.outcome.as_str(), response.generation, response.notes.len()), ("applied", 3, 1));
+    assert_eq!((response.outcome, response.generation, response.notes.len()), (Outcome::Applied, 3, 1));
     let response = rig.agent.running.roll_back(Some("main".into())).await;
-    assert_eq!((response.outcome.as_str(), response.generation), ("failed", 3));
+    assert_eq!((response.outcome, response.generation), (Outcome::Failed, 3));
     rig.end().await;
 }
 
@@ -136,7 +137,7 @@ async fn an_early_change_that_is_invalid_is_not_reported_but_waited_for() {
     let change = rig.agent.running.watch.as_mut().unwrap().changed().await;
     assert!(!change.is_early);
     let response = rig.agent.running.reload(&rig.agent.loader, ReloadCause::Changed(change)).await;
-    assert_eq!(response.map(|response| response.outcome), Some("invalid".to_owned()));
+    assert_eq!(response.map(|response| response.outcome), Some(Outcome::Invalid));
     assert_eq!(rig.history(), pairs(&[("started", 1), ("invalid", 1)]));
     rig.end().await;
 }

@@ -1,4 +1,4 @@
-//! `wattle node bench`: what a node costs.
+//! `wattle node bench`: measures a node.
 
 use serde_json::json;
 use wattle_workbench::Figures;
@@ -9,7 +9,7 @@ use crate::exit::{Done, Failure, print, print_json};
 use super::component::Component;
 use super::project::Project;
 
-/// What is measured with if nothing is given.
+/// The default event.
 const LINE: &str = r#"{"time":"2026-01-01T12:00:00Z","level":"info","name":"checkout","message":"order placed","user":{"id":4711,"plan":"free"},"tags":["shop","eu-central-1"],"took_ms":12.5,"status":"done"}"#;
 
 pub(crate) fn bench(options: &BenchOptions) -> Done {
@@ -50,7 +50,7 @@ fn json_of(figures: &Figures) -> serde_json::Value {
 fn text(figures: &Figures) -> String {
     let mut lines = vec![
         format!("size          {:>10.1} kB", figures.size as f64 / 1e3),
-        format!("compile       {:>10.1} ms, once an artifact", figures.compile.as_secs_f64() * 1e3),
+        format!("compile       {:>10.1} ms, once per artifact", figures.compile.as_secs_f64() * 1e3),
         format!("start         {:>10.1} us", figures.start.as_secs_f64() * 1e6),
         format!("memory        {:>10.1} kB at the start", figures.memory_at_start as f64 / 1e3),
         format!("              {:>10.1} kB after batches of up to 1000 rows", figures.memory as f64 / 1e3),
@@ -59,9 +59,9 @@ fn text(figures: &Figures) -> String {
         lines.push(format!("              {:>10} instances replaced because of their memory", figures.replaced));
     }
     if let Some(fuel) = figures.fuel_per_byte {
-        lines.push(format!("fuel          {fuel:>10.2} a byte"));
+        lines.push(format!("fuel          {fuel:>10.2} per byte"));
     }
-    lines.push(format!("\n{:>8} {:>12} {:>10}", "rows", "ns a row", "MB/s"));
+    lines.push(format!("\n{:>8} {:>12} {:>10}", "rows", "ns/row", "MB/s"));
     for call in &figures.calls {
         lines.push(format!("{:>8} {:>12.0} {:>10.1}", call.rows, call.ns_per_row(), call.mb_per_s()));
     }

@@ -1,4 +1,4 @@
-//! `wattle node build`: runs the commands of a project, and makes a component of what they leave.
+//! `wattle node build`: runs the commands of a project and builds a component from their output.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -24,7 +24,7 @@ pub(crate) fn build(options: &BuildOptions) -> Done {
     ))
 }
 
-/// Builds a project and answers with the size of its component.
+/// Builds a project and returns the size of its component.
 pub(crate) fn build_project(project: &Project) -> Result<usize, Failure> {
     let build = &project.manifest.build;
     let found = check_needs(build)?;
@@ -34,14 +34,18 @@ pub(crate) fn build_project(project: &Project) -> Result<usize, Failure> {
     let output = project.root.join(&build.output);
     let bytes = std::fs::read(&output).map_err(|error| {
         let output = output.display();
-        Failure::new(format!("`{output}`: {error}; the commands of `node.toml` went well but did not make it"))
+        Failure::new(format!("`{output}`: {error}; the commands of `node.toml` succeeded but did not write it"))
     })?;
     let component = component_of(&bytes, &output)?;
     write_whole(&project.artifact(), &component)?;
     Ok(component.len())
 }
 
-/// Everything that is missing, at once; else the programs by the name of their need.
+/// The programs by the name of their need.
+///
+/// # Errors
+///
+/// All needs that are missing.
 fn check_needs(build: &Build) -> Result<BTreeMap<String, String>, Failure> {
     let mut found = BTreeMap::new();
     let mut missing = Vec::new();
@@ -74,7 +78,7 @@ fn on_path(program: &str) -> Option<String> {
     Some(found.to_string_lossy().into_owned())
 }
 
-/// A tool that a toolchain of Rust brings for its own use.
+/// A tool inside a Rust toolchain.
 fn in_rust(tool: &str) -> Option<String> {
     let printed = Command::new("rustc").args(["--print", "target-libdir"]).output().ok()?;
     let libraries = PathBuf::from(String::from_utf8(printed.stdout).ok()?.trim());
@@ -89,7 +93,7 @@ fn run_step(project: &Project, step: &Step, found: &BTreeMap<String, String>) ->
     let filled = |word: &String| found.iter().fold(word.clone(), |word, (name, program)| word.replace(name, program));
     let words: Vec<String> = step.run.iter().map(filled).collect();
     let Some((program, arguments)) = words.split_first() else { return Ok(()) };
-    // A program of the project itself, such as one that an earlier step installed.
+    // A program inside the project, such as one that an earlier step installed.
     let own = project.root.join(program);
     let program = match own.is_file() {
         true => std::path::absolute(own)?.to_string_lossy().into_owned(),
@@ -97,7 +101,7 @@ fn run_step(project: &Project, step: &Step, found: &BTreeMap<String, String>) ->
     };
     let mut command = Command::new(&program);
     command.args(arguments).current_dir(&project.root);
-    // What a cargo around this one has set up is not for the project.
+    // Variables of an outer cargo must not affect the project.
     for name in ["CARGO_TARGET_DIR", "CARGO_BUILD_TARGET", "RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS"] {
         command.env_remove(name);
     }

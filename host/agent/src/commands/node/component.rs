@@ -1,4 +1,4 @@
-//! The component that a command is about: a file, or what a project has built.
+//! The component of a command: a file, or the artifact of a project.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use wattle_supervisor::environment;
 
 use super::project::Project;
 
-/// A component, the options to run it with, and what it has beyond its batches.
+/// A component, its options, and its project.
 pub(crate) struct Component {
     pub(crate) artifact: Artifact,
     pub(crate) options: String,
@@ -43,7 +43,7 @@ impl Component {
     }
 }
 
-/// What a project has built.
+/// The artifact of a project.
 pub(crate) fn built(project: &Project) -> Result<Artifact, Failure> {
     read(&project.artifact(), "; build it with `wattle node build`")
 }
@@ -54,14 +54,14 @@ fn read(path: &Path, hint: &str) -> Result<Artifact, Failure> {
     Ok(Artifact::new(name, bytes, Origin::File(path.into())))
 }
 
-/// Compiles the node of a project as the subject of cases, with what the project provides.
+/// Compiles the node of a project for test cases, with the grants and mocks of the project.
 pub(crate) fn subject(project: &Project) -> Result<Sandboxed, Failure> {
     let compiled = compile(&runtime()?, &project.manifest.name, &built(project)?)?;
     project.provided.check(&compiled).map_err(Failure::config)?;
     Ok(Sandboxed::new(compiled, project.provided.clone()))
 }
 
-/// Compiles a component, and says so if that takes long.
+/// Compiles a component, and shows it if that takes long.
 fn compile(runtime: &Arc<Runtime>, name: &str, artifact: &Artifact) -> Result<Arc<Compiled>, Failure> {
     let _waiting = Waiting::compiling(runtime);
     runtime.compile(artifact).map_err(|error| {
@@ -70,7 +70,7 @@ fn compile(runtime: &Arc<Runtime>, name: &str, artifact: &Artifact) -> Result<Ar
     })
 }
 
-/// A runtime that keeps compiled code where the agent does.
+/// A runtime with the cache folder of the agent.
 pub(crate) fn runtime() -> Result<Arc<Runtime>, Failure> {
     let cache = wattle_pack::default_data_dir(&environment).join("cache");
     Ok(Runtime::new(Some(&cache), ArtifactLimits::default())?)

@@ -1,4 +1,4 @@
-//! `wattle node conformance`: whether a component keeps the contract.
+//! `wattle node conformance`: checks that a component complies with the contract.
 
 use serde_json::json;
 use wattle_workbench::Report;

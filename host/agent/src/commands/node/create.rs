@@ -1,4 +1,4 @@
-//! `wattle node new`: a project from the templates that the program carries.
+//! `wattle node new`: creates a project from a template.
 
 use std::path::Path;
 
@@ -15,28 +15,28 @@ pub(crate) fn create(options: &NewOptions) -> Done {
     }
     let root = Path::new(name);
     if root.exists() {
-        return Err(Failure::new(format!("`{name}` is there already; take another name, or remove it")));
+        return Err(Failure::new(format!("`{name}` already exists; use another name, or remove it")));
     }
     for (path, bytes) in templates::files(options.lang, options.columns) {
-        // A real one would keep files of the template out of this repository.
+        // A file with its real name would hide files of the template from git.
         let path = if path == "gitignore" { ".gitignore".to_owned() } else { path };
         let path = root.join(renamed(&path, name));
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder)?;
         }
-        // What is shared by all projects is copied as it is; the rest is about the node.
+        // Shared files are copied unchanged; the others contain the name of the node.
         match std::str::from_utf8(bytes) {
             Ok(text) if !path.starts_with(root.join("sdk")) => std::fs::write(&path, renamed(text, name))?,
             _ => std::fs::write(&path, bytes)?,
         }
     }
     print(&format!(
-        "{name}: a node in {}\n\n  cd {name}\n  wattle node build\n  wattle node test\n\nREADME.md says more.",
+        "{name}: a node in {}\n\n  cd {name}\n  wattle node build\n  wattle node test\n\nSee README.md.",
         templates::title(options.lang)
     ))
 }
 
-/// The name of the template's node in its three spellings, replaced.
+/// Replaces the name of the template's node in its three spellings.
 fn renamed(text: &str, name: &str) -> String {
     text.replace("my-node", name).replace("my_node", &name.replace('-', "_"))
 }

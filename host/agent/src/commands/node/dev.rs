@@ -1,8 +1,8 @@
-//! `wattle node dev`: a node is built and swapped whenever its code is saved.
+//! `wattle node dev`: builds and swaps a node when its code is saved.
 //!
-//! The agent runs beside it with the project's `agent.toml`, and swaps the artifact because it watches its files like any
-//! other agent. What became of the sample events is shown from an instance of our own, event by event, so that it can be
-//! compared with what became of them before.
+//! An agent runs in a child process with the `agent.toml` of the project. It watches its files like any other agent, so it
+//! swaps the artifact by itself. The output for the sample events comes from an instance in this process, event by event,
+//! so that it can be compared with the output before.
 
 use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader};
@@ -23,18 +23,18 @@ use super::build::build_project;
 use super::component::subject;
 use super::project::Project;
 
-/// How long the agent may take to swap an artifact, which it compiles first.
-const PATIENCE: Duration = Duration::from_mins(2);
-/// Characters of a line that are shown.
-const WIDTH: usize = 160;
+/// How long the agent may take to compile and swap an artifact.
+const TIMEOUT: Duration = Duration::from_mins(2);
+/// Maximum number of characters in a line.
+const MAX_WIDTH: usize = 160;
 
 pub(crate) fn dev(options: &DevOptions) -> Done {
     let project = Project::open(&options.project)?;
     let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     tokio.block_on(async {
-        // Before anything is built or said: who saves after that must not be missed.
+        // Before the first build and output, so that no change after them is missed.
         let watch = Watch::new(&project.root);
-        let mut watch = watch.map_err(|error| Failure::new(format!("changes cannot be noticed: {error}")))?;
+        let mut watch = watch.map_err(|error| Failure::new(format!("cannot watch files: {error}")))?;
         watch.set(&watched(&project));
         build_project(&project)?;
         let events = sample(&project, options)?;
@@ -42,20 +42,20 @@ pub(crate) fn dev(options: &DevOptions) -> Done {
         let agent = Agent::start(&project)?;
         agent.wait_for("running")?;
         let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-        print(&format!("watching {}; end with ctrl-c", watched_names(&project)))?;
+        print(&format!("watching {}; stop with ctrl-c", watched_names(&project)))?;
         loop {
             tokio::select! {
                 _ = watch.changed() => {}
                 _ = interrupt.recv() => return Ok(()),
                 _ = terminate.recv() => return Ok(()),
             }
-            // Folders that are new are watched too.
+            // The project may have new folders.
             watch.set(&watched(&project));
             let since = Instant::now();
             let before = std::fs::read(project.artifact())?;
             match build_project(&project) {
-                Err(failure) => print(&format!("not built, the node before stays: {}", failure.message))?,
-                Ok(_) if std::fs::read(project.artifact())? == before => print("built, and the same as before")?,
+                Err(failure) => print(&format!("build failed, the running node stays: {}", failure.message))?,
+                Ok(_) if std::fs::read(project.artifact())? == before => print("built, unchanged")?,
                 Ok(_) => {
                     let built_in = since.elapsed();
                     let said = agent.wait_for("reload")?;
@@ -74,7 +74,7 @@ pub(crate) fn dev(options: &DevOptions) -> Done {
     })
 }
 
-/// Everything whose change asks for another build, folders with all that is below them.
+/// All files and folders whose change starts a build, with all subfolders.
 fn watched(project: &Project) -> BTreeSet<PathBuf> {
     fn add(path: PathBuf, all: &mut BTreeSet<PathBuf>) {
         let below = std::fs::read_dir(&path).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
@@ -112,7 +112,7 @@ fn sample(project: &Project, options: &DevOptions) -> Result<Vec<Value>, Failure
     Ok(events)
 }
 
-/// Shows what becomes of each event, and what became of it before where that differs.
+/// Shows the output for each event, and the output before where it differs.
 fn show(project: &Project, events: &[Value], before: Option<&[String]>) -> Result<Vec<String>, Failure> {
     let mut subject = subject(project)?;
     let ports = subject.configure(&project.options()?).map_err(|refusal| Failure::new(refusal.to_string()))?;
@@ -135,7 +135,7 @@ fn show(project: &Project, events: &[Value], before: Option<&[String]>) -> Resul
     Ok(shown)
 }
 
-/// Where an event left, and as what.
+/// The port and the contents of an output event.
 fn describe(ran: &Ran) -> String {
     let shown = |event: &Value| {
         let mut event = event.clone();
@@ -161,11 +161,11 @@ fn describe(ran: &Ran) -> String {
 /// The beginning of a text, on one line.
 fn cut(text: &str) -> String {
     let line = text.lines().next().unwrap_or_default();
-    let cut: String = line.chars().take(WIDTH).collect();
+    let cut: String = line.chars().take(MAX_WIDTH).collect();
     if cut.len() < line.len() { format!("{cut}...") } else { cut }
 }
 
-/// The agent beside us.
+/// The agent in a child process.
 struct Agent {
     child: Child,
     lines: Receiver<String>,
@@ -192,15 +192,15 @@ impl Agent {
         Ok(Self { child, lines })
     }
 
-    /// Waits for a line of its log that holds a text; every line on the way is printed.
+    /// Waits for a log line that contains a text, and prints all lines before it.
     fn wait_for(&self, text: &str) -> Result<String, Failure> {
-        let until = Instant::now() + PATIENCE;
+        let until = Instant::now() + TIMEOUT;
         loop {
             match self.lines.recv_timeout(until.saturating_duration_since(Instant::now())) {
                 Ok(line) if line.contains(text) => return Ok(line),
                 Ok(line) => print(&format!("  agent: {line}"))?,
                 Err(RecvTimeoutError::Timeout) => {
-                    return Err(Failure::new(format!("the agent did not say `{text}` within {PATIENCE:?}")));
+                    return Err(Failure::new(format!("the agent did not log `{text}` within {TIMEOUT:?}")));
                 }
                 Err(RecvTimeoutError::Disconnected) => return Err(Failure::new("the agent ended")),
             }

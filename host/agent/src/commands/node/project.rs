@@ -1,4 +1,4 @@
-//! The project of a node: what `node.toml` says.
+//! The project of a node, from `node.toml`.
 
 use std::path::{Path, PathBuf};
 
@@ -16,7 +16,7 @@ const FILE: &str = "node.toml";
 pub(crate) struct Project {
     /// Its folder.
     pub(crate) root: PathBuf,
-    /// What its file says.
+    /// The contents of its file.
     pub(crate) manifest: Manifest,
     /// Grants and mocks.
     pub(crate) provided: Provided,
@@ -28,46 +28,46 @@ pub(crate) struct Project {
 pub(crate) struct Manifest {
     /// Name of the node.
     pub(crate) name: String,
-    /// Where the component goes.
+    /// Path of the component.
     pub(crate) artifact: PathBuf,
-    /// Options that the node is measured, checked and shown with.
+    /// Options for the commands `bench`, `conformance` and `dev`.
     #[serde(default)]
     pub(crate) options: toml::Table,
-    /// Capabilities that the commands give to the node; read by `wattle_pack`, which knows the form. Default: all.
+    /// Capabilities of the node in commands; the reader of manifests parses them. Default: all.
     #[serde(default, rename = "grants")]
     _grants: toml::Table,
-    /// What capabilities answer.
+    /// Responses of capabilities.
     #[serde(default)]
     mocks: toml::Table,
-    /// How it is built.
+    /// Its build.
     pub(crate) build: Build,
 }
 
-/// How a node is built.
+/// The build of a node.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Build {
-    /// What the last step makes: a core module, or a component.
+    /// Output of the last step: a core module, or a component.
     pub(crate) output: PathBuf,
-    /// Files and folders whose change asks for another build.
+    /// Files and folders whose change starts a build.
     pub(crate) watch: Vec<PathBuf>,
-    /// Programs and what else must be there.
+    /// Programs and other requirements.
     #[serde(default)]
     pub(crate) needs: Vec<Need>,
     /// Commands, in order.
     pub(crate) steps: Vec<Step>,
 }
 
-/// Something that must be there before anything is built.
+/// A requirement of the build.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Need {
-    /// What it is called in messages; `{name}` in a command stands for the program that was found.
+    /// Name in messages; `{name}` in a command stands for the program that was found.
     pub(crate) name: String,
-    /// Programs, the first of which that is there is taken; `rust:` looks in the toolchain of Rust.
+    /// Programs; the build uses the first that exists. `rust:` looks in the Rust toolchain.
     #[serde(default)]
     pub(crate) any: Vec<String>,
-    /// A command that must say `says`.
+    /// A command that must print `says`.
     #[serde(default)]
     pub(crate) check: Vec<String>,
     /// A line that `check` must print.
@@ -83,7 +83,7 @@ pub(crate) struct Need {
 pub(crate) struct Step {
     /// Program and arguments.
     pub(crate) run: Vec<String>,
-    /// It is passed over if this file is there, and not older than `newer_than`.
+    /// The step is skipped if this file exists and is not older than `newer_than`.
     pub(crate) unless: Option<PathBuf>,
     /// See `unless`.
     pub(crate) newer_than: Option<PathBuf>,
@@ -95,7 +95,7 @@ impl Project {
         let path = root.join(FILE);
         let text = std::fs::read_to_string(&path).map_err(|error| {
             let path = path.display();
-            Failure::config(format!("`{path}`: {error}; `wattle node new` begins a project"))
+            Failure::config(format!("`{path}`: {error}; `wattle node new` creates a project"))
         })?;
         let wrong = |error: &dyn std::fmt::Display| Failure::config(format!("`{}`: {error}", path.display()));
         let manifest: Manifest = toml::from_str(&text).map_err(|error| wrong(&error))?;
@@ -108,7 +108,7 @@ impl Project {
         Ok(Self { root: root.to_owned(), manifest, provided })
     }
 
-    /// Says which requests had no mock, each with what to write.
+    /// Prints each request without a mock, with the lines to add.
     pub(crate) fn report_missing_mocks(&self) {
         for request in self.provided.missing() {
             let key = serde_json::Value::from(request.as_str());
@@ -120,7 +120,7 @@ impl Project {
         }
     }
 
-    /// Where the component goes.
+    /// Path of the component.
     pub(crate) fn artifact(&self) -> PathBuf {
         self.root.join(&self.manifest.artifact)
     }

@@ -1,5 +1,5 @@
-//! The templates and SDKs that the program carries. They are real projects in the repository: `templates/`, `sdk/` and
-//! `nodes/sdk`; `build.rs` puts them together.
+//! The templates and SDKs in the binary. They are real projects in the repository: `templates/`, `sdk/` and `nodes/sdk`;
+//! `build.rs` collects them.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ mod embedded {
     include!(concat!(env!("OUT_DIR"), "/templates.rs"));
 }
 
-/// Trees of files that make a project, each with the folder that it goes to; a later one replaces files of an earlier.
+/// Trees of files in a project, each with its folder; a later tree replaces files of an earlier one.
 fn trees(language: Language, columns: bool) -> Vec<(&'static str, &'static str)> {
     let (template, over, sdk): (_, _, &[(&str, &str)]) = match language {
         Language::Rust => (

@@ -1,4 +1,4 @@
-//! `wattle node test`: the cases of a project on the real sandbox.
+//! `wattle node test`: runs the test cases of a project in the sandbox.
 
 use crate::cli::node::TestOptions;
 use crate::commands::tally::Tally;

@@ -1,4 +1,4 @@
-//! `wattle node wrap`: a component of a core module.
+//! `wattle node wrap`: converts a core module to a component.
 
 use std::path::Path;
 
@@ -13,7 +13,7 @@ pub(crate) fn wrap(options: &WrapOptions) -> Done {
     print(&format!("{}: {} bytes", options.out.display(), component.len()))
 }
 
-/// The component of a module; one that is a component already stays as it is.
+/// The component of a module; a component stays unchanged.
 pub(crate) fn component_of(bytes: &[u8], path: &Path) -> Result<Vec<u8>, Failure> {
     wattle_wrap::wrap(bytes).map_err(|error| {
         let hint = error.hint.map(|hint| format!("; {hint}")).unwrap_or_default();
@@ -21,7 +21,7 @@ pub(crate) fn component_of(bytes: &[u8], path: &Path) -> Result<Vec<u8>, Failure
     })
 }
 
-/// Puts a file in place at once, so that an agent that watches it never reads half of it.
+/// Writes a file by a rename, so that an agent that watches it never reads a part of it.
 pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Done {
     if std::fs::read(path).is_ok_and(|old| old == bytes) {
         return Ok(());

@@ -1,6 +1,6 @@
-//! `wattle pack build`: the nodes of a pack from their sources, and the digests of its artifacts.
+//! `wattle pack build`: builds the nodes of a pack and writes the digests of its artifacts.
 //!
-//! A project of Rust is built by cargo to a core module that carries its WIT; `wattle_wrap` makes a component of it.
+//! cargo builds a Rust project to a core module with its WIT; `wattle_wrap` converts it to a component.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use crate::cli::pack::BuildOptions;
 use crate::exit::{Done, Failure, print};
 use crate::waiting::Waiting;
 
-/// What nodes are built for: no WASI, so that they import nothing but the contract.
+/// The target of nodes, without WASI, so that they import only the contract.
 const TARGET: &str = "wasm32-unknown-unknown";
 /// Folder of the nodes in a pack.
 const NODES: &str = "nodes";
@@ -23,7 +23,7 @@ pub(super) fn build(options: &BuildOptions) -> Done {
     let folder = &options.folder;
     let manifest = folder.join("pack.toml");
     let text = fs::read_to_string(&manifest)
-        .map_err(|error| Failure::config(format!("`{}` cannot be read: {error}", manifest.display())))?;
+        .map_err(|error| Failure::config(format!("cannot read `{}`: {error}", manifest.display())))?;
     let mut changes = Vec::new();
     for project in projects(folder) {
         let component = build_project(&project)?;
@@ -62,24 +62,27 @@ fn projects(folder: &Path) -> Vec<PathBuf> {
     projects
 }
 
-/// Builds a project and makes a component of it.
+/// Builds a project to a component.
 fn build_project(project: &Path) -> Result<Vec<u8>, Failure> {
     let module = compile(project)?;
     let failed = |error: &dyn std::fmt::Display| {
-        Failure::new(format!("`{}` gives no component: {error}; does it call `export_node!`?", project.display()))
+        Failure::new(format!(
+            "cannot build a component from `{}`: {error}; does it call `export_node!`?",
+            project.display()
+        ))
     };
     let bytes = fs::read(&module)?;
     wattle_wrap::wrap(&bytes).map_err(|error| failed(&error))
 }
 
-/// Calls cargo and answers with the module that it made.
+/// Runs cargo and returns the module.
 fn compile(project: &Path) -> Result<PathBuf, Failure> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command.args(["build", "--release", "--target", TARGET, "--message-format", "json-render-diagnostics"]);
     let _waiting = Waiting::beside_programs("building", project.display().to_string());
     let ran = command.current_dir(project).stdin(Stdio::null()).stderr(Stdio::inherit()).output();
-    let ran = ran.map_err(|error| Failure::new(format!("cargo cannot be run: {error}; install it from rustup.rs")))?;
+    let ran = ran.map_err(|error| Failure::new(format!("cannot run cargo: {error}; install it from rustup.rs")))?;
     if !ran.status.success() {
         let hint = format!("if the target is missing: `rustup target add {TARGET}`");
         return Err(Failure::new(format!("cargo could not build `{}`; {hint}", project.display())));
@@ -92,6 +95,6 @@ fn compile(project: &Path) -> Result<PathBuf, Failure> {
         .flatten();
     let mut modules = files.filter_map(|file| file.as_str().filter(|path| path.ends_with(".wasm")).map(PathBuf::from));
     modules.next_back().ok_or_else(|| {
-        Failure::new(format!("`{}` gives no module; set `crate-type = [\"cdylib\"]` in its [lib]", project.display()))
+        Failure::new(format!("`{}` builds no module; set `crate-type = [\"cdylib\"]` in its [lib]", project.display()))
     })
 }

@@ -1,4 +1,4 @@
-//! `wattle pack diff`: what is different between two packs or versions.
+//! `wattle pack diff`: shows the differences between two packs or versions.
 
 use serde_json::json;
 use wattle_pack::{Change, PackView, Section};

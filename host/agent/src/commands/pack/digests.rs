@@ -1,4 +1,4 @@
-//! Writes digests of artifacts into a manifest and leaves every other byte of it as it is.
+//! Writes digests of artifacts to a manifest and leaves all other bytes unchanged.
 
 use std::fs;
 use std::ops::Range;
@@ -24,14 +24,13 @@ struct Node {
 /// The manifest with the digest of every artifact that is a file of the pack, and a line for each that changes.
 pub(super) fn with_digests(folder: &Path, text: &str) -> Result<(String, Vec<String>), Failure> {
     let mut nodes = nodes(text)?;
-    // From the end, so that an edit moves nothing that is still to be edited.
+    // From the end, so that an edit does not move the places of later edits.
     nodes.sort_by_key(|node| std::cmp::Reverse(node.key));
     let mut new = text.to_owned();
     let mut changes = Vec::new();
     for Node { name, path, key, artifact, digest } in nodes {
-        let bytes = fs::read(folder.join(&path)).map_err(|error| {
-            Failure::config(format!("the artifact `{path}` of node `{name}` cannot be read: {error}"))
-        })?;
+        let bytes = fs::read(folder.join(&path))
+            .map_err(|error| Failure::config(format!("cannot read the artifact `{path}` of node `{name}`: {error}")))?;
         let now = Artifact::new("", bytes, Origin::Builtin).digest;
         match digest {
             Some((_, before)) if before == now => continue,
@@ -41,12 +40,10 @@ pub(super) fn with_digests(folder: &Path, text: &str) -> Result<(String, Vec<Str
         changes.push(format!("node {name}: {now}"));
     }
     changes.reverse();
-    // What was written must read as it was meant, whatever form the manifest has.
+    // Checks the result, because a manifest can have unusual forms.
     match nodes_have(&new, &changes) {
         true => Ok((new, changes)),
-        false => {
-            Err(Failure::new("the digests cannot be put into this form of `pack.toml`; write a table for each node"))
-        }
+        false => Err(Failure::new("cannot write digests to this form of `pack.toml`; write a table for each node")),
     }
 }
 

@@ -1,4 +1,4 @@
-//! `wattle pack test --update`: writes what a test gave as what it expects.
+//! `wattle pack test --update`: writes the actual events of a test as its expectations.
 
 use std::fs;
 use std::path::Path;
@@ -10,7 +10,7 @@ use wattle_pack::PackTest;
 use crate::exit::Failure;
 use wattle_supervisor::pack_tests::Observed;
 
-/// Writes the expectations of a test that are missing or not met, and answers with the names of their files.
+/// Writes the expectations of a test that are missing or not met, and returns the names of their files.
 pub(super) fn update(folder: &Path, test: &PackTest, observed: &Observed) -> Result<Vec<String>, Failure> {
     let mut written = Vec::new();
     for output in test.expected.keys() {

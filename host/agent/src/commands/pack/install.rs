@@ -1,4 +1,4 @@
-//! `wattle pack install`: a pack into the library folder, whole or not at all.
+//! `wattle pack install`: installs a pack into the library folder, completely or not at all.
 
 use wattle_pack::InstallError;
 
@@ -10,7 +10,7 @@ use crate::exit::{Done, Failure, print};
 
 pub(super) fn install(options: &InstallOptions, color: bool) -> Done {
     let library = library(&options.library);
-    // A pack that cannot be built would only be found out when a configuration uses it.
+    // Checked here, because a configuration would use a broken pack only later.
     let view = view(&options.pack, &library, &plain_catalog()?).map_err(|invalid| refused(&invalid, color))?;
     if view.plan.is_none() {
         let linted = wattle_pack::lint_pack(&options.pack, &plain_catalog()?, &library);

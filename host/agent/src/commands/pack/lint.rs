@@ -1,4 +1,4 @@
-//! `wattle pack lint`: what is wrong with a pack, and what is unusual.
+//! `wattle pack lint`: reports errors and unusual parts of a pack.
 
 use wattle_pack::Severity;
 
@@ -19,7 +19,7 @@ pub(super) fn lint(options: &LintOptions, color: bool) -> Done {
     let warnings = diagnostics.len() - errors;
     let code = match (errors, warnings) {
         (0, 0) if options.format == DiagnosticFormat::Json => return Ok(()),
-        (0, 0) => return print(&format!("{}: nothing to say", options.pack)),
+        (0, 0) => return print(&format!("{}: no findings", options.pack)),
         (0, _) => FAILED,
         _ => CONFIG,
     };

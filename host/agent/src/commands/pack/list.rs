@@ -1,4 +1,4 @@
-//! `wattle pack list`: what can be named in `pack = "..."`, where it is, and what a configuration uses of it.
+//! `wattle pack list`: lists the packs for `pack = "..."`, with their folders and their use in a configuration.
 
 use serde_json::json;
 use wattle_pack::{LibraryEntry, PackUse};

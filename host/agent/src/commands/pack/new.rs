@@ -1,4 +1,4 @@
-//! `wattle pack new`: a pack that validates, passes its test and builds as it is.
+//! `wattle pack new`: creates a pack that is valid and passes its test.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::cli::pack::NewOptions;
 use crate::exit::{Done, Failure, print};
 
-/// Stands in the templates for the name of the pack.
+/// Placeholder for the name of the pack in templates.
 const NAME: &str = "NAME";
 
 const FILES: &[(&str, &str)] = &[
@@ -25,12 +25,12 @@ pub(super) fn new(options: &NewOptions) -> Done {
     let is_name = name.starts_with(|c: char| c.is_ascii_lowercase())
         && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
     if !is_name {
-        let rule = "names of packs are a small letter and then small letters, digits and `-`";
+        let rule = "a name is a lower-case letter, then lower-case letters, digits and `-`";
         return Err(Failure::config(format!("bad pack name `{}`; {rule}", name.escape_debug())));
     }
     let folder = options.folder.clone().unwrap_or_else(|| PathBuf::from(name));
     if folder.exists() {
-        return Err(Failure::new(format!("`{}` is there already", folder.display())));
+        return Err(Failure::new(format!("`{}` already exists", folder.display())));
     }
     for (path, content) in FILES {
         let content = match *path {

@@ -1,4 +1,4 @@
-//! `wattle pack remove`: a version out of the library folder, unless a configuration needs it.
+//! `wattle pack remove`: removes a version from the library folder, unless a configuration needs it.
 
 use std::path::{Path, PathBuf};
 
@@ -36,7 +36,7 @@ pub(super) fn remove(options: &RemoveOptions, color: bool) -> Done {
     print(&format!("{} removed from {}", options.pack, gone.display()))
 }
 
-/// How a configuration uses a version: by its lock, or because nothing else is left to its requirement.
+/// How a configuration uses a version: by its lock, or because no other version fulfills its requirement.
 fn user(config: &Path, name: &str, version: &str, color: bool) -> Result<Option<String>, Failure> {
     let lock = Lock::read(&config.with_file_name(LOCK_FILE)).map_err(|invalid| refused(&invalid, color))?;
     let pins = lock.map(|lock| lock.pins).unwrap_or_default();
@@ -46,7 +46,7 @@ fn user(config: &Path, name: &str, version: &str, color: bool) -> Result<Option<
     let configuration = Configuration::File(config.to_owned());
     let settings = configuration.settings();
     let catalog = catalog(&settings.data_dir, settings.artifacts)?;
-    // A configuration that is invalid uses nothing that could be told.
+    // The packs of an invalid configuration are not known.
     let Ok((plan, _)) = load(&configuration, &catalog, &builtin::library()) else { return Ok(None) };
     let used = plan.packs.iter().find(|used| used.name == name && used.version.to_string() == version);
     Ok(used.map(|used| format!("which names it as `{}`", used.reference)))

@@ -1,4 +1,4 @@
-//! `wattle pack rollback`: the version that was pinned before.
+//! `wattle pack rollback`: restores the previous pin.
 
 use wattle_pack::{Invalid, LOCK_FILE, Library, Lock, Pin};
 
@@ -17,7 +17,7 @@ pub(super) fn rollback(options: &RollbackOptions, color: bool) -> Done {
     };
     let changes = lock.roll_back(&options.name);
     if changes.is_empty() {
-        let message = format!("`{}` has no former pin of `{}`", path.display(), options.name);
+        let message = format!("`{}` has no previous pin of `{}`", path.display(), options.name);
         return Err(Failure::new(message));
     }
     let settings = Configuration::File(options.config.clone()).settings();
@@ -25,7 +25,7 @@ pub(super) fn rollback(options: &RollbackOptions, color: bool) -> Done {
     for (_, former) in &changes {
         check(former, &library).map_err(|why| {
             let id = format!("{}@{}", former.name, former.version);
-            Failure::new(format!("{id}, which was pinned before, {why}; nothing is changed"))
+            Failure::new(format!("{id}, the previous pin, {why}; nothing changed"))
         })?;
     }
     lock.write(&path)?;
@@ -47,7 +47,7 @@ enum PinError {
         actual: String,
     },
     /// The library does not have the pack.
-    #[error("is not in the library any more")]
+    #[error("is no longer in the library")]
     Missing,
 }
 

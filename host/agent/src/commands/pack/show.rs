@@ -1,4 +1,4 @@
-//! `wattle pack show`: what a pack takes, does and gives, for those who want to use it.
+//! `wattle pack show`: shows the inputs, parameters, nodes and outputs of a pack.
 
 use serde_json::json;
 use wattle_pack::{PackOutline, PackView, ParamOutline};
@@ -73,7 +73,7 @@ fn text(view: &PackView) -> String {
         lines.extend([String::new(), "imports of its artifacts".into()]);
         lines.extend(imports.into_iter().map(|import| format!("  {}", Line(import))));
     } else {
-        lines.push("the graph cannot be built without parameters, so artifacts and imports are not shown".into());
+        lines.push("the graph needs parameters, so artifacts and imports are not shown".into());
     }
     let tests = outline.tests.len();
     lines.extend([String::new(), format!("{tests} tests, {} files, {}", outline.files.len(), outline.digest)]);
@@ -109,7 +109,7 @@ fn kind(param: &ParamOutline) -> String {
     text
 }
 
-/// Rows of three cells under each other, the last as long as it is.
+/// Rows of three aligned cells; the last cell has any length.
 fn table(rows: Vec<[String; 3]>) -> Vec<String> {
     let rows: Vec<[String; 3]> = rows.into_iter().map(|row| row.map(|cell| line(&cell).into_owned())).collect();
     let width = |cell: fn(&[String; 3]) -> &String| rows.iter().map(|row| cell(row).chars().count()).max().unwrap_or(0);

@@ -1,4 +1,4 @@
-//! `wattle pack test`: the tests of a pack, offline, through the real data path in the real sandbox.
+//! `wattle pack test`: runs the tests of a pack offline, on the real data path and sandbox.
 
 use std::path::Path;
 
@@ -15,8 +15,8 @@ use wattle_supervisor::pack_tests::Bench;
 pub(super) fn test(options: &TestOptions, color: bool) -> Done {
     let folder = Path::new(&options.pack);
     if options.update && !folder.join("pack.toml").is_file() {
-        let hint = "name the folder of a pack; `wattle pack install` makes one of a built-in pack";
-        return Err(Failure::config(format!("`{}` is no folder whose tests could be written; {hint}", options.pack)));
+        let hint = "name the folder of a pack; `wattle pack install` creates one for a built-in pack";
+        return Err(Failure::config(format!("`{}` is not a folder; {hint}", options.pack)));
     }
     let catalog = plain_catalog()?;
     let _waiting = Waiting::compiling(catalog.runtime());
@@ -35,7 +35,7 @@ pub(super) fn test(options: &TestOptions, color: bool) -> Done {
             }
         };
         let written = if options.update { expectations::update(folder, test, &observed)? } else { Vec::new() };
-        // What was just written is met; events that were lost are a problem whatever is expected.
+        // Expectations that were just written are met, but lost events are a problem in any case.
         let problems = if options.update { observed.lost() } else { observed.problems(test) };
         match (problems.as_slice(), written.as_slice()) {
             ([], []) => tally.passed(&test.name)?,

@@ -46,21 +46,21 @@ pub(super) fn upgrade(options: &UpgradeOptions, color: bool) -> Done {
         }
     }
     for gone in old.pins.iter().filter(|pin| new.pin(&pin.reference).is_none()) {
-        print(&format!("{}: not used any more, no longer pinned", gone.reference))?;
+        print(&format!("{}: not used, no longer pinned", gone.reference))?;
     }
     if !options.yes && !confirmed(&path)? {
-        return Err(Failure::new("nothing is written"));
+        return Err(Failure::new("nothing written"));
     }
     new.write(&path)?;
     let plural = if new.pins.len() == 1 { "" } else { "s" };
     print(&format!("{}: {} pin{plural}", path.display(), new.pins.len()))
 }
 
-/// Asks, where somebody is there to answer.
+/// Asks for confirmation on a terminal.
 fn confirmed(path: &Path) -> Result<bool, Failure> {
     let input = std::io::stdin();
     if !input.is_terminal() {
-        return Err(Failure::new("nothing is written; add --yes where nobody can be asked"));
+        return Err(Failure::new("nothing written; standard input is not a terminal, so add --yes"));
     }
     let mut out = std::io::stderr();
     write!(out, "write this to {}? [y/N] ", path.display())?;
@@ -77,7 +77,7 @@ struct Shower<'a> {
 }
 
 impl Shower<'_> {
-    /// Shows what changes from one pin to another.
+    /// Shows the changes from one pin to another.
     fn show(&self, before: Option<&Pin>, pin: &Pin) -> Done {
         let Some(before) = before else {
             return print(&format!("{}: {} {} ({})", pin.reference, pin.version, pin.digest, pin.source));
@@ -86,17 +86,17 @@ impl Shower<'_> {
         print(&format!("  {} ({})\n  {} ({})", before.digest, before.source, pin.digest, pin.source))?;
         let both = self.view(before).and_then(|old| Some((old, self.view(pin)?)));
         match both {
-            // A list of files says what is in the sections above it already.
+            // The list of files repeats the sections above it.
             Some((old, new)) => {
                 let changes = wattle_pack::diff(&old, &new);
                 let text = render(&changes);
                 print(&text.lines().map(|line| format!("  {line}")).collect::<Vec<_>>().join("\n"))
             }
-            None => print("  the files that were pinned are not there any more, so only digests can be compared"),
+            None => print("  the pinned files no longer exist, so only digests can be compared"),
         }
     }
 
-    /// The pack of a pin, if its files are still those.
+    /// The pack of a pin, if its files are unchanged.
     fn view(&self, pin: &Pin) -> Option<wattle_pack::PackView> {
         let reference = match pin.source.as_str() {
             "folder" => self.folder.join(&pin.reference).display().to_string(),

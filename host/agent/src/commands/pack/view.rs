@@ -1,4 +1,4 @@
-//! A pack with everything about it that can be shown or compared.
+//! A pack with all parts that commands show or compare.
 
 use std::collections::BTreeMap;
 

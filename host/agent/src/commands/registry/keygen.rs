@@ -1,4 +1,4 @@
-//! `wattle pack keygen`: the key of a publisher.
+//! `wattle pack keygen`: creates the key pair of a publisher.
 
 use std::fs::OpenOptions;
 use std::io::Write as _;
@@ -14,7 +14,7 @@ pub(crate) fn keygen(options: &KeygenOptions) -> Done {
     let key = SecretKey::generate()?;
     let mut public = options.file.clone().into_os_string();
     public.push(".pub");
-    // A key that is there is never overwritten: what was signed with it could not be signed again.
+    // An existing key is never overwritten, because its signatures could not be renewed.
     for (path, text, mode) in [(&options.file, key.secret(), 0o600), (&public.into(), key.public(), 0o644)] {
         let file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path);
         let written = file.and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()));

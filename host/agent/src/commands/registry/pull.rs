@@ -1,4 +1,4 @@
-//! `wattle pack pull`: a pack from a registry, for the agent and for the library.
+//! `wattle pack pull`: pulls a pack from a registry into the store and the library folder.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! `wattle pack push`: a pack to a registry.
+//! `wattle pack push`: pushes a pack to a registry.
 
 use wattle_registry::{Client, Reference};
 

@@ -1,4 +1,4 @@
-//! `wattle pack sign`: the list of a pack's files, and the signature of it.
+//! `wattle pack sign`: signs the list of the files of a pack.
 
 use wattle_pack::SIGNATURE_FILE;
 use wattle_pack::digest::LIST_FILE;
@@ -28,7 +28,7 @@ pub(crate) fn sign(options: &SignOptions) -> Done {
     let signature = key.sign(&text, &format!("{}@{}", head.name, head.version));
     for (name, content) in [(LIST_FILE, &text), (SIGNATURE_FILE, &signature)] {
         let path = folder.join(name);
-        // A watched pack is never to be seen with half a signature.
+        // An agent that watches the pack must never read a part of a signature.
         let temporary = folder.join(format!(".{name}.tmp"));
         std::fs::write(&temporary, content).map_err(|error| refused(&temporary, error))?;
         std::fs::rename(&temporary, &path).map_err(|error| refused(&path, error))?;

@@ -1,4 +1,4 @@
-//! `wattle pack verify`: who signed a pack, and whether it is still what was signed.
+//! `wattle pack verify`: checks the signature of a pack and its files.
 
 use std::path::Path;
 

@@ -14,7 +14,7 @@ use crate::exit::Failure;
 
 /// How long the agent may take. It responds from memory.
 const TIMEOUT: Duration = Duration::from_secs(5);
-/// Most bytes of an answer; some hundred pipelines fit.
+/// Maximum size of a response in bytes, enough for some hundred pipelines.
 const MAX_BODY_BYTES: usize = 16 << 20;
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
@@ -77,7 +77,7 @@ async fn request(address: &str, path: &str) -> Result<String, GetError> {
     tokio::pin!(answer);
     tokio::select! {
         answer = &mut answer => answer,
-        // The connection may end before its last bytes are read; the answer knows.
+        // The connection can end before its last bytes are read.
         _ = connection => answer.await,
     }
 }

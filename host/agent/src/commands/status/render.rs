@@ -1,4 +1,4 @@
-//! The status for people: a head as `systemctl status` has it, then tables.
+//! Renders the status as text: a head as in `systemctl status`, then tables.
 
 use std::fmt::Write as _;
 
@@ -120,7 +120,7 @@ fn pipelines(status: &Status) -> String {
     table(&columns, &rows.collect::<Vec<_>>())
 }
 
-/// Values masked by rule; nothing before the first one.
+/// Masked values by rule, if there are any.
 fn masked(status: &Status) -> Option<String> {
     let columns = [("MASK", Left), ("RULE", Left), ("VALUES", Right)];
     let mut rows = Vec::new();
@@ -171,7 +171,7 @@ fn canaries(status: &Status) -> String {
     table(&columns, &rows.collect::<Vec<_>>())
 }
 
-/// Shadows; `wattle shadow` shows what differs.
+/// Shadows; `wattle shadow` shows the differences.
 fn shadows(status: &Status) -> String {
     let columns = [
         ("SHADOW OF", Left),
@@ -216,7 +216,7 @@ fn registry(registry: &Registry) -> String {
     out
 }
 
-/// Nodes whose calls faulted; nothing if all went well.
+/// Nodes whose calls faulted, if there are any.
 fn faults(status: &Status) -> Option<String> {
     let columns = [("NODE", Left), ("TYPE", Left), ("FAULT", Left), ("BLAME", Left), ("COUNT", Right)];
     let mut rows = Vec::new();
@@ -236,7 +236,7 @@ fn faults(status: &Status) -> Option<String> {
     (!rows.is_empty()).then(|| table(&columns, &rows))
 }
 
-/// What people have to look after, each with where to read more.
+/// Problems for an operator, each with the place to read more.
 fn troubles(status: &Status) -> Vec<String> {
     let mut all = Vec::new();
     for source in &status.sources {
@@ -285,7 +285,7 @@ fn notes<S>(table: &[Count<S>], subject: &str, name: &str, counted: &Counted) ->
     table.iter().filter_map(note).collect()
 }
 
-/// How full a queue is; it may hold one item more than its bound.
+/// The fill level of a queue; it can exceed 100% by one item.
 fn fill(queue: &Queue) -> String {
     let percent = (queue.bytes.saturating_mul(100)).checked_div(queue.max_bytes).unwrap_or(0);
     format!("{percent}%")
@@ -384,7 +384,7 @@ cloudtrail  cloudtrail@1.2.0      812        3        0          1  1.07x";
     }
 
     #[test]
-    fn what_is_wrong_is_said_at_the_top_and_faults_at_the_end() {
+    fn problems_are_at_the_top_and_faults_at_the_end() {
         let mut status = status();
         status.ready = false;
         status.reason = Some("source `trail` ended: it is gone".into());
@@ -450,7 +450,7 @@ sink `archive`: retrying for 1m12s; 1048 events (1.0 MiB) wait, the oldest for 1
     }
 
     #[test]
-    fn failed_inputs_and_quarantines_are_told_last() {
+    fn failed_inputs_and_quarantines_are_last() {
         let mut status = status();
         status.sources[0].counts = [("failures", 2), ("lost_bytes", 3000)].into_iter().collect();
         status.sources[0].last_failure =

@@ -1,4 +1,4 @@
-//! Tables as `kubectl get` has them: no lines, two spaces between columns, numbers to the right.
+//! Tables as in `kubectl get`: no lines, two spaces between columns, numbers aligned right.
 
 use wattle_printable as printable;
 

@@ -67,7 +67,7 @@ fn rolled_back_after(
 }
 
 #[test]
-fn identical_versions_are_not_told_apart() {
+fn identical_versions_are_not_rolled_back() {
     let kinds = [
         Traffic::default(),
         Traffic { failed: 0.02, ..Traffic::default() },
