@@ -41,7 +41,7 @@ void host_fail(const void *rows, size_t rows_len, const void *which, size_t whic
 
 IMPORT("batch", "count") void host_count(const void *name, size_t len, uint64_t value);
 
-/* Capabilities: the linker leaves out what nobody calls, so an artifact asks for what it uses. */
+/* Capabilities: the linker drops imports that are not called, so an artifact asks only for what it uses. */
 IMPORT("log", "write") void host_log(uint32_t level, const void *message, size_t len);
 IMPORT("metrics", "counter")
 uint32_t host_counter(const void *name, size_t len, const void *labels, size_t labels_len);
@@ -669,7 +669,7 @@ EXPORT("describe") const void *export_describe(void) {
 
 EXPORT("configure") const void *export_configure(const uint8_t *json, size_t len) {
   static struct {
-    uint32_t is_error; /* one byte, and three that nobody reads */
+    uint32_t is_error; /* one byte and three bytes of padding */
     const void *list;
     size_t len;
   } result;

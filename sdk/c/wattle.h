@@ -55,7 +55,7 @@ void wattle_configure(void);
 wattle_text wattle_option_text(const char *name);
 int64_t wattle_option_integer(const char *name);
 bool wattle_option_bool(const char *name);
-/* Whether an option is given. Options that nobody asks about are refused. */
+/* Whether an option is given. An option that the node never reads is refused. */
 bool wattle_has_option(const char *name);
 /* Reports something wrong with an option. */
 void wattle_option_error(const char *name, wattle_text message);

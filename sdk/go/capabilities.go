@@ -158,7 +158,7 @@ func (t Table) Find(keys Column) []Column {
 	return columns
 }
 
-// KvGet is the value of each key, Missing where there is none.
+// KvGet returns the value of each key, Missing for a key without a value.
 func KvGet(keys Column) Column {
 	b, bn, o, on, k, kn := columnTaken(keys)
 	var result [6]uint32
@@ -239,7 +239,7 @@ func Send(requests []Request) []Response {
 	return responses
 }
 
-// labelsOf is a list of pairs of texts as memory has it: whoever calls keeps the texts alive.
+// labelsOf lays out the labels in memory as the host reads them. The caller keeps the texts alive.
 func labelsOf(labels []Label) (unsafe.Pointer, uint32) {
 	var list []uint32
 	for _, label := range labels {

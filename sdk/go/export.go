@@ -33,7 +33,7 @@ func exportDescribe() uint32 {
 
 //go:wasmexport wattle:node/node@0.1.0#configure
 func exportConfigure(text, length uint32) uint32 {
-	defer abi.Told()
+	defer abi.ReportPanic()
 	options := Options{known: map[string]bool{}, ports: []string{"out"}}
 	if err := json.Unmarshal(abi.Given[byte](text, length), &options.given); err != nil || options.given == nil {
 		options.Error("", fmt.Sprint("the options must be a JSON object: ", err))
@@ -62,7 +62,7 @@ func exportConfigure(text, length uint32) uint32 {
 
 //go:wasmexport wattle:node/node@0.1.0#process
 func exportProcess() uint32 {
-	defer abi.Told()
+	defer abi.ReportPanic()
 	err := process(&Batch{})
 	abi.Begin()
 	return abi.Failed(err)

@@ -38,7 +38,7 @@ func (o *Options) Bool(name string) bool {
 	return value
 }
 
-// Has says whether an option is given. Options that nobody asks about are refused.
+// Has reports whether an option is given. An option that the node never reads is refused.
 func (o *Options) Has(name string) bool {
 	o.known[name] = true
 	_, has := o.given[name]

@@ -17,7 +17,7 @@ type Node struct {
 	Summary string
 	// OptionsSchema is the JSON schema of the options.
 	OptionsSchema string
-	// Masks says that the node hides data, so that a row it could not process must not leave in clear.
+	// Masks says that the node hides data. The host never lets a row out unmasked that such a node could not process.
 	Masks bool
 	// Configure prepares the node. What is wrong with the options is reported to them.
 	Configure func(options *Options) Process

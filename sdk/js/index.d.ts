@@ -39,7 +39,7 @@ export interface Definition<Decide> {
   /** One sentence. */
   summary: string;
   options?: Record<string, Option>;
-  /** Whether the node hides data, so that a row it could not process must not leave in clear. */
+  /** Whether the node hides data. The host never lets a row out unmasked that such a node could not process. */
   masks?: boolean;
   /** Prepares the node; answers with the function that decides. */
   // eslint-disable-next-line @typescript-eslint/no-explicit-any

@@ -281,7 +281,7 @@ function checked(spec, text, errors) {
     const [title, fits] = TYPES[type];
     if (!fits(value)) errors.push({ path: key, message: `must be ${title}` });
     else if (allowed && !allowed.includes(value)) {
-      errors.push({ path: key, message: `${JSON.stringify(value)} is none of ${allowed.join(", ")}` });
+      errors.push({ path: key, message: `${JSON.stringify(value)} is not one of ${allowed.join(", ")}` });
     }
     found[key] = value;
   }

@@ -1,5 +1,5 @@
-//! The admin listener: health follows the agent's life, metrics account for every event, and nobody who asks can hurt
-//! those who deliver.
+//! The admin listener: health follows the agent's state, metrics account for every event, and no client can slow down
+//! delivery.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -93,7 +93,7 @@ fn readiness_begins_when_the_sources_run_and_ends_when_they_drain() {
     wait_until("the agent is ready", || is_ready(admin));
     assert!(scrape(admin).sum("wattle_compile_cache_misses_total", &[]) > 0.0);
     wait_until("requests that are refused", || endpoint.refused() > 0);
-    assert!(is_ready(admin), "a far side that is down is no reason to restart the agent");
+    assert!(is_ready(admin), "a server that is down is no reason to restart the agent");
 
     agent.signal("TERM");
     wait_until("it drains", || get(admin, "/readyz").is_some_and(|answer| answer.text.starts_with("draining")));

@@ -207,7 +207,7 @@ fn a_file_of_which_nothing_can_be_read_is_counted_and_explained_once() {
          [pipelines.main]\ninputs = [\"files\"]\npack = \"cloudtrail@1.0.0\"\n\
          [sinks.all]\ntype = \"blackhole\"\ninputs = [\"main.*\"]\n"
     );
-    // Its head says gzip, and the rest is none.
+    // Its header says gzip, but the rest is not gzip.
     folder.write("in/bad.json.gz", b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03\xff\xff\xff\xff");
     let failures = |metrics: &Metrics| metrics.sum("wattle_source_failures_total", &[("source", "files")]);
     let agent = folder.start(&config);

@@ -33,7 +33,7 @@ fn dropped(log: &str) -> usize {
 }
 
 #[test]
-fn a_full_buffer_that_drops_counts_what_it_drops_and_stops_nobody() {
+fn a_full_buffer_that_drops_counts_its_drops_and_blocks_no_source() {
     for kind in ["type = \"disk\", max_size = \"4MiB\"", "type = \"memory\", max_size = \"1MiB\""] {
         let folder = Folder::new();
         let to = free_address();

@@ -107,7 +107,7 @@ fn what_a_killed_agent_had_on_disk_is_delivered_in_order_by_the_next() {
 }
 
 #[test]
-fn a_stop_leaves_on_disk_what_the_far_side_does_not_take() {
+fn a_stop_leaves_undelivered_events_on_disk() {
     let folder = Folder::new();
     let to = free_address();
     let text = lines(0..2000, 50);
@@ -116,7 +116,7 @@ fn a_stop_leaves_on_disk_what_the_far_side_does_not_take() {
     wait_until_taken(&folder, "in/a.log");
     let since = std::time::Instant::now();
     let ended = agent.stop();
-    assert!(since.elapsed().as_secs() < 30, "a drain does not wait for a far side that is down");
+    assert!(since.elapsed().as_secs() < 30, "a drain does not wait for a server that is down");
     assert!(ended.log.contains("2000 wait in the disk buffer"), "{}", ended.log);
     let endpoint = Endpoint::listen(to);
     let agent = folder.start(&config(to, DISK));

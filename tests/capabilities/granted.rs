@@ -15,7 +15,7 @@ fn a_node_that_asks_for_what_it_was_not_granted_does_not_start() {
     for part in ["wattle:node/kv@0.1.0", "node `cap`", "pipeline `main`", "`kv = true`", "agent.toml:"] {
         assert!(ended.log.contains(part), "`{part}` is not in {}", ended.log);
     }
-    assert!(!ended.log.contains("node/log@"), "what is granted is not told: {}", ended.log);
+    assert!(!ended.log.contains("node/log@"), "a granted import is not reported: {}", ended.log);
     folder.write("agent.toml", config("mode = \"log\"", ALL, false));
     assert_eq!(folder.run(&["validate", "agent.toml"]).code, 0);
 }

@@ -117,8 +117,8 @@ fn a_server_that_does_not_answer_costs_its_budget_and_no_fault() {
 }
 
 #[test]
-fn a_table_of_a_million_rows_is_looked_up_and_loaded_anew_when_it_changes() {
-    let lines = folder(&["id-0", "id-999999", "nobody"]);
+fn a_table_of_a_million_rows_is_looked_up_and_reloaded_when_it_changes() {
+    let lines = folder(&["id-0", "id-999999", "missing"]);
     let table = |team: &str| {
         let rows = (0..1_000_000).map(|i| format!("id-{i},{team}-{}\n", i % 100));
         std::iter::once("id,team\n".to_owned()).chain(rows).collect::<String>()
@@ -136,7 +136,7 @@ fn a_table_of_a_million_rows_is_looked_up_and_loaded_anew_when_it_changes() {
     append(&lines, "id-5");
     wattle_tests::wait_until("the fourth row is there", || answers(&lines).len() == 4);
     assert_eq!(answers(&lines)[3], "crew-5");
-    // A table that is none leaves the one that is there.
+    // An invalid table does not replace the current one.
     lines.replace("accounts.csv", "nothing,of\nthe,kind\n");
     let refused = lines.run(&["reload", "--config", "agent.toml"]);
     assert_ne!(refused.code, 0, "{}", refused.text());

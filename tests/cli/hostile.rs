@@ -1,5 +1,5 @@
-//! No command prints what a terminal would execute, or what makes a line read differently from what it holds, whoever
-//! wrote the text: a node, a pack, a registry, the author of an event, or whoever named a file.
+//! No command prints control characters that a terminal executes, or characters that make a line look different from its
+//! contents, whatever the origin of the text: a node, a pack, a registry, an event or a file name.
 
 use std::fs;
 

@@ -209,7 +209,7 @@ fn the_binary_alone_runs_the_pack_in_an_empty_environment() {
     let document = Trail::new(8, 20).document();
     let mut command = Command::new(&alone);
     let arguments = ["run", "--pack", "cloudtrail", "--framing", "document", "--out", "out"];
-    // Whoever runs this as root has a data folder in /var/lib unless it is named, and a test must leave nothing there.
+    // For root the default data folder is in /var/lib, and a test must leave nothing there.
     command.args(arguments).env_clear().env("WATTLE_DATA_DIR", place.path().join("data")).current_dir(place.path());
     let ended = finish(&mut command, &document);
     assert_eq!(ended.code, 0, "{}", ended.log);

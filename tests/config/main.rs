@@ -1,7 +1,7 @@
-//! Every kind of bad configuration, with the real nodes: `wattle validate` names file, line and what is wrong.
+//! Every kind of bad configuration, with the real nodes: `wattle validate` names the file, the line and the problem.
 //!
 //! A case is a folder in `golden` with an `agent.toml`; `expected.err` holds what is printed, and `UPDATE_EXPECT=1`
-//! writes it anew. `host/pack` has a case for every code; here is what only real nodes and artifacts can say.
+//! writes it again. `host/pack` has a case for every code; here are the cases that need real nodes and artifacts.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -22,7 +22,7 @@ use wattle_tests::{Ended, Folder, built};
 
 const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/config/golden");
 
-/// Each kind that must be told, with the code that tells it.
+/// Each kind of error that must be reported, with its code.
 const KINDS: &[(&str, &str)] = &[
     ("unknown-key", "E0103"),
     ("unknown-node", "E0203"),
@@ -81,7 +81,7 @@ fn validate(case: &str, format: &str) -> Ended {
 }
 
 #[test]
-fn each_kind_is_told_as_expected() {
+fn each_kind_is_reported_as_expected() {
     let mut wrong = Vec::new();
     for (case, code) in KINDS {
         let printed = validate(case, "text").text().to_owned();

@@ -83,7 +83,7 @@ fn a_circuit_closes_when_a_trial_goes_well() {
 }
 
 #[test]
-fn a_pipeline_that_is_to_stop_keeps_its_events_with_the_source_until_the_node_is_mended() {
+fn a_stopped_pipeline_keeps_its_events_with_the_source_until_the_node_is_fixed() {
     const ROWS: usize = 200;
     let folder = folder(ROWS, &(0..ROWS).collect::<Vec<_>>());
     let node = pipeline("panic", "", &format!("{EARLY}\non_fault = \"stop\""));
@@ -125,8 +125,8 @@ fn a_run_that_is_to_end_ends_with_an_error_when_its_pipeline_stops() {
     let first = folder.events("panic-fails.ndjson").len();
     assert!(first < ROWS, "what came after is not failed: {first}");
     // With the pipeline as it should be, the next run takes up what was left.
-    let mended = config.replace("on_fault = \"stop\"", "on_fault = \"fail\"");
-    assert!(folder.once(&mended).summary().pipeline().failed >= (ROWS - first) as u64);
+    let fixed = config.replace("on_fault = \"stop\"", "on_fault = \"fail\"");
+    assert!(folder.once(&fixed).summary().pipeline().failed >= (ROWS - first) as u64);
     let events: Vec<Value> = folder.events("panic-fails.ndjson");
     let mut bodies: Vec<&str> = events.iter().map(|event| event["body"].as_str().unwrap()).collect();
     bodies.sort_unstable();

@@ -1,4 +1,4 @@
-//! State on disk that is corrupt: it is set aside or made anew with a message, and the agent runs.
+//! State on disk that is corrupt: the agent sets it aside or creates it again, with a message, and runs.
 
 use std::fs;
 use std::path::PathBuf;
@@ -75,7 +75,7 @@ fn cached_code_that_is_not_what_was_written_is_compiled_again() {
 }
 
 #[test]
-fn a_key_of_the_cache_that_is_cut_off_is_made_anew() {
+fn a_truncated_cache_key_is_replaced() {
     let folder = folder();
     folder.write("data/cache/key", "short");
     let ended = folder.once(CONFIG);

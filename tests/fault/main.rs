@@ -1,5 +1,5 @@
-//! Guests that misbehave, and state that is corrupt: the agent lives, healthy events all arrive, poisonous ones fail with
-//! the right code, and what must not leave in clear does not.
+//! Misbehaving guests and corrupt state: the agent stays up, healthy events all arrive, poisonous events fail with the
+//! right code, and unmasked events never leave.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

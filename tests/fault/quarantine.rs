@@ -9,9 +9,9 @@ fn secret(row: usize) -> String {
     format!("AKIA{row:0>16}")
 }
 
-/// A mask that faults on every row (it calls the host more often than that), unless it is `mended`.
-fn config(mended: bool, follow: bool) -> String {
-    let limits = if mended { "" } else { "limits = { host_calls = 3 }" };
+/// A mask that faults on every row (it exceeds its limit of host calls), unless it is `fixed`.
+fn config(fixed: bool, follow: bool) -> String {
+    let limits = if fixed { "" } else { "limits = { host_calls = 3 }" };
     format!(
         r#"
         [agent]
@@ -100,14 +100,14 @@ fn events_are_listed_shown_and_dropped() {
     assert_eq!(event["attributes"]["key"], secret(7));
 
     let unsure = folder.run(&["quarantine", "drop", "trail", &ids[7]]);
-    assert_eq!((unsure.code, ids.len()), (1, ROWS), "nobody was there to say yes");
+    assert_eq!((unsure.code, ids.len()), (1, ROWS), "there was no confirmation");
     assert!(unsure.log.contains("--yes"), "{}", unsure.log);
     let dropped = folder.run(&["quarantine", "drop", "trail", &ids[7], &ids[9], "--yes"]);
     assert_eq!((dropped.code, dropped.text()), (0, "2 events dropped\n"));
     assert_eq!(crate::quarantine::ids(&folder).len(), ROWS - 2);
 
     for (arguments, text) in [
-        (vec!["quarantine", "show", "trail", "nobody"], "has no `nobody` in quarantine"),
+        (vec!["quarantine", "show", "trail", "missing"], "has no `missing` in quarantine"),
         (vec!["quarantine", "show", "trail", &ids[7]], "in quarantine"),
         (vec!["quarantine", "list", "tail"], "holds `trail`"),
     ] {
@@ -121,7 +121,7 @@ fn events_are_listed_shown_and_dropped() {
 }
 
 #[test]
-fn a_mended_mask_takes_events_out_of_quarantine_and_each_arrives_once() {
+fn a_fixed_mask_takes_events_out_of_quarantine_and_each_arrives_once() {
     let folder = quarantined();
     folder.write("agent.toml", config(true, false));
     let one = ids(&folder)[3].clone();
@@ -184,5 +184,5 @@ fn a_full_quarantine_keeps_rows_with_their_source() {
     };
     assert!(ended.summary().pipeline().returned > 0, "{}", ended.log);
     let summary = folder.once(&config(true, false)).summary();
-    assert_eq!(summary.pipeline().delivered, 1, "with room, or a mended node, it is processed: {summary:?}");
+    assert_eq!(summary.pipeline().delivered, 1, "with room, or a fixed node, it is processed: {summary:?}");
 }

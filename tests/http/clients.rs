@@ -36,7 +36,7 @@ fn raw(address: SocketAddr, bytes: &[u8]) -> TcpStream {
 }
 
 #[test]
-fn announced_bodies_that_never_come_block_nobody() {
+fn announced_bodies_that_never_arrive_block_no_other_request() {
     let folder = Folder::new();
     let from = free_address();
     let agent = start(&folder, from, "read_timeout = \"10m\"");

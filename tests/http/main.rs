@@ -89,7 +89,7 @@ fn an_endpoint_that_comes_and_goes_loses_nothing() {
     let mut got = Vec::new();
     let mut trail = Trail::new(32, 10);
     for _ in 0..3 {
-        // Nobody listens while these are sent.
+        // No server listens while these are sent.
         let requests: Vec<_> = (0..8)
             .map(|_| {
                 let document = trail.document();
@@ -149,7 +149,7 @@ fn json_lines_and_arrays_and_compressed_bodies_are_taken() {
 }
 
 #[test]
-fn what_the_far_side_can_never_take_is_a_dead_letter() {
+fn events_that_the_server_never_accepts_become_dead_letters() {
     let folder = Folder::new();
     let (from, to) = (free_address(), free_address());
     let endpoint = Endpoint::listen(to);

@@ -84,7 +84,7 @@ fn state_goes_from_one_instance_to_the_next() {
 }
 
 #[test]
-fn a_node_that_breaks_the_contract_is_told_how() {
+fn a_node_that_breaks_the_contract_fails_with_the_rule() {
     let folder = Folder::new();
     let faulty = built("guests/faulty.wasm");
     let run = |fault: &str| {
@@ -104,7 +104,7 @@ fn a_node_that_breaks_the_contract_is_told_how() {
 }
 
 #[test]
-fn what_is_no_component_of_the_contract_is_told_by_the_first_check() {
+fn the_first_check_rejects_what_is_not_a_component_of_the_contract() {
     let folder = Folder::new();
     for (text, part) in [
         ("(module)", "core module"),

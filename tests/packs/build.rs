@@ -113,7 +113,7 @@ fn a_node_of_rust_is_built_and_its_digest_written_and_checked() {
 }
 
 #[test]
-fn what_cargo_cannot_build_is_told_and_changes_nothing() {
+fn a_build_error_of_cargo_is_reported_and_changes_nothing() {
     let folder = Folder::new();
     pack(&folder, "broken");
     folder.write("p/nodes/drop-empty/src/lib.rs", "fn broken( {");

@@ -35,7 +35,7 @@ fn a_pack_goes_from_one_data_folder_to_a_registry_and_runs_from_a_second_one() {
     runs(&user, &reference, "first");
     runs(&user, &pinned, "first");
 
-    // Without having been pulled by hand, and again when nobody answers any more.
+    // Works without a manual pull, and again when the registry no longer responds.
     let other = Folder::new();
     runs(&other, &pinned, "first");
     runs(&other, &reference, "first");

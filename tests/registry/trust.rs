@@ -1,4 +1,4 @@
-//! Under `require = true` nothing runs that nobody vouches for.
+//! With `require = true` no unsigned pack runs.
 
 use wattle_tests::signing::{keygen, policy, sign};
 use wattle_tests::{FakeRegistry, Folder, free_address};

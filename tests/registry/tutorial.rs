@@ -55,7 +55,7 @@ fn every_command_of_the_tutorial_does_what_it_says() {
     let mut shell = Command::new("bash");
     shell.arg("tutorial.sh").current_dir(folder.path("")).env("PATH", path).env("WATTLE_DATA_DIR", folder.path("data"));
     shell.env("HOME", folder.path("")).env_remove("WATTLE_CONFIG").env_remove("WATTLE_SIGN_KEY");
-    // Nobody waits for ever, whatever a block waits for.
+    // A block that hangs must not hang the test.
     let ended = finish(
         Command::new("timeout")
             .args(["--kill-after=10", "300"])

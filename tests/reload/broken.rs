@@ -1,4 +1,4 @@
-//! Every way in which a candidate can be broken: what runs goes on, and whoever asked for the reload hears why.
+//! Every way in which a candidate can be broken: the running generation stays, and the caller gets the reason.
 
 use serde_json::Value;
 use wattle_tests::signing::{keygen, policy, sign};
@@ -56,7 +56,7 @@ const ALL: &[Broken] = &[
         says: &["error[E0421]"],
     },
     Broken {
-        name: "signature of a key that nobody trusts",
+        name: "signature of an untrusted key",
         break_it: |folder| {
             let trusted = keygen(folder, "acme.key");
             keygen(folder, "other.key");
@@ -217,7 +217,7 @@ fn restore(folder: &Folder) {
 }
 
 #[test]
-fn a_broken_candidate_never_stops_what_runs_and_the_caller_hears_why() {
+fn a_broken_candidate_never_stops_the_running_generation_and_the_caller_gets_the_reason() {
     let folder = Folder::new();
     std::fs::create_dir(folder.path("pack")).unwrap();
     restore(&folder);
@@ -226,12 +226,12 @@ fn a_broken_candidate_never_stops_what_runs_and_the_caller_hears_why() {
     let reload = |more: &[&str]| folder.run(&[&["reload", "--config", "agent.toml"], more].concat());
     for Broken { name, break_it, code, says } in ALL {
         break_it(&folder);
-        let told = reload(&[]);
-        assert_eq!(told.code, *code, "{name}: {}", told.log);
+        let reloaded = reload(&[]);
+        assert_eq!(reloaded.code, *code, "{name}: {}", reloaded.log);
         for part in *says {
-            assert!(told.log.contains(part), "{name}: `{part}` is missing in {}", told.log);
+            assert!(reloaded.log.contains(part), "{name}: `{part}` is missing in {}", reloaded.log);
         }
-        assert!(told.log.contains("generation 1 runs on"), "{name}: {}", told.log);
+        assert!(reloaded.log.contains("generation 1 runs on"), "{name}: {}", reloaded.log);
         let json: Value = serde_json::from_slice(&reload(&["--json"]).output).unwrap();
         let outcome = if *code == 78 { "invalid" } else { "failed" };
         assert_eq!((&json["outcome"], &json["generation"]), (&outcome.into(), &1.into()), "{name}: {json}");

@@ -22,9 +22,9 @@ fn a_reload_answers_with_its_outcome() {
     let folder = Folder::new();
     let load = Load { seed: 31, ..Load::default() };
     folder.write("agent.toml", load.config());
-    let nobody = reload(&folder, &[]);
-    assert_eq!(nobody.code, 69, "{}", nobody.log);
-    assert!(nobody.log.contains("control.sock"), "{}", nobody.log);
+    let stopped = reload(&folder, &[]);
+    assert_eq!(stopped.code, 69, "{}", stopped.log);
+    assert!(stopped.log.contains("control.sock"), "{}", stopped.log);
 
     let agent = start(&folder, &load);
     let same = reload(&folder, &[]);

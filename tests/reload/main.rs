@@ -142,7 +142,7 @@ fn an_edited_pack_takes_effect_and_a_broken_one_does_not() {
 }
 
 #[test]
-fn a_signal_reloads_where_nobody_watches() {
+fn a_signal_reloads_without_a_file_watcher() {
     let folder = Folder::new();
     let load = Load { seed: 26, ..Load::default() };
     folder.write("agent.toml", load.config());

@@ -169,8 +169,8 @@ fn a_shadow_finds_the_one_event_of_a_hundred_thousand() {
     }
     assert_eq!(rig.metric("wattle_shadow_differing_events_total{pipeline=\"main\"}"), 1.0);
     assert_eq!(rig.metric("wattle_shadow_skipped_batches_total{pipeline=\"main\"}"), 0.0);
-    let told = rig.folder.run(&["shadow", "--config", "agent.toml", "--json"]);
-    let report: Value = serde_json::from_slice(&told.output).unwrap();
+    let shadow = rig.folder.run(&["shadow", "--config", "agent.toml", "--json"]);
+    let report: Value = serde_json::from_slice(&shadow.output).unwrap();
     let report = &report["main"];
     assert_eq!(report["outputs"]["ok"]["changed"], 1, "{report}");
     assert!(report["cpu_ratio"].as_f64().unwrap() > 0.0, "{report}");
@@ -235,7 +235,7 @@ fn a_canary_that_traps_on_one_batch_of_a_hundred_is_rolled_back_and_stays_so() {
     assert_eq!(rig.metric("wattle_rollouts_total{pipeline=\"main\",outcome=\"rolled-back\"}"), 1.0);
     assert_eq!(rig.history().last().unwrap()["what"], "rolled-back");
     agent.stop();
-    // The decision is about these two versions, whoever asks again.
+    // The decision applies to these two versions, also after a restart.
     let agent = rig.start(pipeline);
     assert!(agent.log().contains("was rolled back earlier and gets no batches"), "{}", agent.log());
     rig.write(5_000, 10);

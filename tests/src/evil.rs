@@ -1,4 +1,4 @@
-//! Every way in which the guest `faulty` misbehaves, and what is to become of it: the one table for tests and chaos.
+//! Every way in which the guest `faulty` misbehaves, and the expected result: one table for tests and chaos.
 
 use std::collections::BTreeSet;
 

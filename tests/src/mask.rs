@@ -7,7 +7,7 @@ use serde_json::Value;
 pub const SECRET_KEYS: &[&str] =
     &["accessKeyId", "AccessKeyId", "assumedRoleId", "AssumedRoleId", "sessionToken", "SessionToken"];
 
-/// What stands in place of a value, unless the pack is told otherwise.
+/// The default replacement of a masked value.
 const MASK: &str = "*******************";
 
 /// What one text became by masking.

@@ -43,7 +43,7 @@ pub fn samples(name: &str) -> Option<Vec<PathBuf>> {
     Some(files)
 }
 
-/// A data folder whose cache holds the compiled nodes, so that not every test compiles them anew.
+/// A data folder whose cache holds the compiled nodes, so that not every test compiles them again.
 pub(crate) fn shared_data() -> PathBuf {
     use std::sync::OnceLock;
     static READY: OnceLock<PathBuf> = OnceLock::new();

@@ -34,7 +34,7 @@ impl DockerRegistry {
         Self::with("")
     }
 
-    /// Starts one that lets in `reader` with the password `secret`, and nobody else.
+    /// Starts one that accepts only the user `reader` with the password `secret`.
     ///
     /// # Panics
     ///

@@ -37,7 +37,7 @@ impl Summary {
     ///
     /// # Panics
     ///
-    /// There is none, or in one of its pipelines more or fewer events went out than came in.
+    /// There is no summary, or one of its pipelines lost or duplicated events.
     #[track_caller]
     pub fn read(log: &str) -> Self {
         let mut summary = Self::default();

@@ -1,4 +1,4 @@
-//! The far sides of HTTP: a client, and an endpoint that tests turn on and off.
+//! HTTP peers of the agent: a client, and an endpoint that tests turn on and off.
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -37,7 +37,7 @@ pub fn send(address: SocketAddr, headers: &[(&str, &str)], body: &[u8]) -> Answe
     Answer { status: response.status().as_u16(), text: response.body_mut().read_to_string().unwrap() }
 }
 
-/// Gets a path; `None` where nobody listens.
+/// Gets a path; `None` if no server listens.
 #[track_caller]
 pub fn get(address: SocketAddr, path: &str) -> Option<Answer> {
     let config =
@@ -52,7 +52,7 @@ pub fn get(address: SocketAddr, path: &str) -> Option<Answer> {
     }
 }
 
-/// An address on loopback that nobody listens at.
+/// An address on loopback that is free.
 pub fn free_address() -> SocketAddr {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     // Below the ports that the system gives to outgoing connections, one of which could take it before it is listened to;

@@ -97,7 +97,7 @@ fn what_the_baseline_does_not_compile_is_optimized_at_once() {
 fn faults_on_the_baseline_are_those_of_optimized_code() {
     let artifact = guest("faulty");
     for evil in EVIL {
-        // Each compiles it anew, so that it runs before the optimizer gets to it.
+        // Compile it again for each case, so that it runs before the optimizer is done.
         let compiled = compile(None, &artifact);
         assert!(!compiled.is_optimized(), "{}", evil.fault);
         let time = Duration::from_millis(if evil.fault.starts_with("spin") { 100 } else { 10_000 });

@@ -24,8 +24,8 @@ pub struct FieldOptions {
     /// Default: none. Example: `^arn:aws:\w+::(\d+):`.
     #[serde(default)]
     pub pattern: Option<String>,
-    /// Group of the pattern, by number or name, that is the value. Default: the first group, or the whole match where
-    /// there is none. Example: `account`.
+    /// Group of the pattern, by number or name, that is the value. Default: the first group, or the whole match if
+    /// the pattern has no group. Example: `account`.
     #[serde(default)]
     pub group: Option<Group>,
     /// Where the value goes: `attributes.<key>`, `resource.<key>`, `body` or `timestamp`. No default.
@@ -93,7 +93,7 @@ pub enum TimeFormat {
     EpochUs,
     /// Nanoseconds since 1970.
     EpochNs,
-    /// A time of ISO 8601, where a time without a zone is UTC, or a number since 1970 whose unit is told by its size.
+    /// A time of ISO 8601, where a time without a zone is UTC, or a number since 1970 whose unit follows from its size.
     Auto,
 }
 

@@ -145,7 +145,7 @@ impl Rule {
 /// The field to read and, where `[*]` stands in the path, the way from there on.
 fn source(at: &str, from: &str, setup: &mut Setup<'_>) -> Option<(Field, Option<Path>)> {
     let option = format!("{at}.from");
-    // Errors of a path without `[*]` are told by the host, which knows the roots.
+    // The host reports errors of a path without `[*]`, because it knows the roots.
     let Some(path) = Path::parse(from).ok().filter(|path| path.around_each().is_some()) else {
         return Some((setup.read(&option, from)?, None));
     };
@@ -155,11 +155,11 @@ fn source(at: &str, from: &str, setup: &mut Setup<'_>) -> Option<(Field, Option<
     Some((setup.read(&option, &before)?, Some(each.into())))
 }
 
-/// The pattern, if one is asked for; none where `setup` was told of an error.
+/// The pattern, if the options have one. Returns `None` after it reported an error to `setup`.
 fn pattern(at: &str, options: &FieldOptions, setup: &mut Setup<'_>) -> Option<Option<Pattern>> {
     let Some(pattern) = &options.pattern else {
         if options.group.is_some() {
-            setup.error(format!("{at}.group"), "a group belongs to a `pattern`, and there is none");
+            setup.error(format!("{at}.group"), "`group` needs a `pattern`; add one or remove `group`");
         }
         return Some(None);
     };

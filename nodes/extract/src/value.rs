@@ -50,8 +50,8 @@ pub(crate) struct Finder {
 const MAX_DEPTH: usize = 512;
 
 impl Finder {
-    /// A finder. `each` leads from what is read to every value that counts; `unchecked` says that what is read is JSON
-    /// that nobody has checked yet.
+    /// A finder. `each` is the path from the field to every value that counts; `unchecked` means that the field is JSON
+    /// that was not validated yet.
     pub(crate) fn new(each: Option<Path>, pattern: Option<Pattern>, unchecked: bool) -> Self {
         Self { each, pattern, unchecked, text: Vec::new() }
     }

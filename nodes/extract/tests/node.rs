@@ -28,7 +28,7 @@ fn refuse(options: Value, expected: &[(&str, &str)]) {
 }
 
 #[test]
-fn wrong_options_are_told_all_at_once() {
+fn wrong_options_are_reported_all_at_once() {
     refuse(json!({}), &[("", "missing field `fields`")]);
     refuse(json!({"fields": []}), &[("fields", "at least one")]);
     refuse(

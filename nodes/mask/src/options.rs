@@ -113,7 +113,7 @@ pub struct Replacement {
     pub fill: Option<String>,
     /// This character, as often as the value has characters. Example: `"*"`.
     pub same_length: Option<String>,
-    /// A keyed hash, so that equal values can still be told from others: `hmac-sha256:` and the first 32 hexadecimal digits
+    /// A keyed hash, so that equal values still look equal: `hmac-sha256:` and the first 32 hexadecimal digits
     /// (128 bits) of the HMAC-SHA-256 of the value under this key. Use at least 32 random characters and keep them secret.
     /// An empty key means `fixed`, so that a parameter can switch between the two. Example: `"${MASK_KEY}"`.
     pub hmac_key: Option<String>,

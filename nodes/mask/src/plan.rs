@@ -11,7 +11,7 @@ use crate::pattern::PatternRule;
 use crate::preset::{PRESETS, PresetRule};
 use crate::replacement::{DEFAULT, Replacement, is_plain, is_plain_char};
 
-/// Checks the rules of the options; `None` if something is wrong with them, which `setup` is told.
+/// Checks the rules of the options. Reports errors to `setup` and then returns `None`.
 pub(crate) fn masker(options: &Options, setup: &mut Setup<'_>) -> Option<Masker> {
     if options.rules.is_empty() {
         setup.error("rules", "there is no rule, so nothing would be masked; add one");

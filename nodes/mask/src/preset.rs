@@ -1,4 +1,4 @@
-//! Ready-made rules for secrets and personal data that can be told by their form.
+//! Ready-made rules for secrets and personal data that have a recognisable format.
 //!
 //! Each preset is found by a literal that its values hold, searched for with SIMD; a check of the surroundings decides.
 //! Values begin and end at the edges of words, where an escape (`\n`, `\u003c`) or a percent escape counts as an edge.

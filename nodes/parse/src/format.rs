@@ -30,7 +30,7 @@ pub(crate) enum Reader {
 }
 
 impl Reader {
-    /// Prepares the format that the options name; none for JSON, or where `setup` was told of errors.
+    /// Prepares the format that the options name. Returns `None` for JSON, and after it reported errors to `setup`.
     pub(crate) fn new(options: &Options, setup: &mut Setup<'_>) -> Option<Self> {
         let given = [
             ("pattern", options.pattern.is_some(), Format::Regex),

@@ -56,7 +56,7 @@ fn is_value(kind: u8) -> bool {
     kind > Kind::Null as u8
 }
 
-/// JSON: the host has it already, so it is told which rows to take, and no text crosses the border.
+/// JSON: the host holds the text already, so the node only names the rows, and no text crosses the sandbox boundary.
 #[derive(Default)]
 pub(crate) struct Stored {
     marks: Vec<u8>,

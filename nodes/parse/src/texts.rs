@@ -28,7 +28,7 @@ impl Texts {
         self.ends.len()
     }
 
-    /// The text of this number; empty where there is none.
+    /// The text at this index; empty beyond the end.
     pub(crate) fn get(&self, number: usize) -> &[u8] {
         get(&self.bytes, &self.ends, number)
     }

@@ -86,7 +86,8 @@ impl Compiler {
         self.fields.into_iter().map(|(_, field)| field).collect()
     }
 
-    /// Compiles a condition; `at` is how the options call it. None where `setup` was told of errors.
+    /// Compiles a condition; `at` is its path in the options. Returns `None` after it reported
+    /// errors to `setup`.
     pub(crate) fn condition(&mut self, at: &str, condition: &Condition, setup: &mut Setup<'_>) -> Option<Check> {
         let tests = tests(at, condition, setup);
         match (&condition.all, &condition.any, &condition.not) {
@@ -132,7 +133,7 @@ impl Compiler {
             setup.error(at, "at least one condition is needed");
         }
         let each = list.iter().enumerate();
-        // All are compiled before the first that failed ends it, so that every error is told.
+        // Compile all conditions before the first `None` ends the collection, to report every error at once.
         let checks: Vec<_> = each.map(|(i, one)| self.condition(&format!("{at}[{i}]"), one, setup)).collect();
         checks.into_iter().collect()
     }

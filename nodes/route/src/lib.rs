@@ -30,7 +30,7 @@ impl Node for Route {
         for (number, path) in options.paths.iter().enumerate() {
             let at = format!("paths[{number}]");
             paths.add_name(&at, &path.name, setup);
-            // Every condition is looked at, so that every error is told.
+            // Compile every condition, also after an error, to report all errors at once.
             if let Some(condition) = compiler.condition(&format!("{at}.when"), &path.when, setup) {
                 paths.add(condition, path.goes_on);
             }

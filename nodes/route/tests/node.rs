@@ -29,7 +29,7 @@ fn refuse(options: Value, expected: &[(&str, &str)]) {
 }
 
 #[test]
-fn wrong_options_are_told_all_at_once() {
+fn wrong_options_are_reported_all_at_once() {
     let good = json!({"field": "body", "exists": true});
     refuse(json!({"paths": []}), &[("paths", "at least one")]);
     refuse(

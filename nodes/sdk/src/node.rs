@@ -10,52 +10,52 @@ pub trait Node: Sized {
     const NAME: &'static str;
     /// Semantic version; usually `env!("CARGO_PKG_VERSION")`.
     const VERSION: &'static str;
-    /// One sentence for people.
+    /// One sentence that describes the node.
     const SUMMARY: &'static str;
     /// JSON schema of the options.
     const OPTIONS_SCHEMA: &'static str;
-    /// Whether the node hides data, so that a row it could not process must not leave in clear.
+    /// Whether the node hides data. The host never lets a row out unmasked that such a node could not process.
     const MASKS: bool = false;
     /// The options, usually with `#[serde(deny_unknown_fields)]`.
     type Options: DeserializeOwned;
 
-    /// Prepares the node. Everything wrong with the options is reported to `setup`; `None` means that something was.
+    /// Prepares the node. Reports all errors in the options to `setup` and then returns `None`.
     fn configure(options: Self::Options, setup: &mut Setup<'_>) -> Option<Self>;
 
     /// Processes one batch. An error fails every row of it with the code `node-error`.
     fn process(&mut self, batch: &mut Batch<'_>) -> Result<(), String>;
 }
 
-/// State at one moment, as only the node understands it.
+/// State of a node at one moment. Only the node knows its format.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Snapshot {
-    /// Version of the form of `bytes`.
+    /// Version of the format of `bytes`.
     pub version: u32,
     /// The state.
     pub bytes: Vec<u8>,
 }
 
-/// A node whose state outlives its instance: it is handed to the next version of the node, to the next start of the
-/// agent, and to the fresh instance after a fault. Exported by [`export_stateful_node!`](crate::export_stateful_node).
+/// A node whose state outlives its instance. The host passes it to the next version of the node, to the next start of
+/// the agent, and to the new instance after a fault. Exported by [`export_stateful_node!`](crate::export_stateful_node).
 pub trait Stateful: Node {
-    /// Version of the form in which [`save`](Stateful::save) writes; raise it when that form changes.
+    /// Version of the format that [`save`](Stateful::save) writes; raise it when the format changes.
     const STATE_VERSION: u32;
 
     /// Writes the state.
     fn save(&self) -> Vec<u8>;
 
-    /// Takes over state, before the first batch: mostly one snapshot, several where fewer workers run than when they were
-    /// taken, or where a canary ended. An error says what cannot be understood; the operator decides whether the node then
-    /// begins with nothing.
+    /// Restores state before the first batch. Usually there is one snapshot; there are several if fewer workers run than
+    /// when they were saved, or if a canary ended. An error says why a snapshot cannot be read; `on_state_mismatch` then
+    /// decides whether the node starts without state.
     fn restore(&mut self, snapshots: Vec<Snapshot>) -> Result<(), String>;
 }
 
-/// One thing wrong with the options.
+/// An error in the options.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OptionError {
-    /// Where: a path such as `rules[0].pattern`; empty for the whole.
+    /// The option: a path such as `rules[0].pattern`; empty for the options as a whole.
     pub path: String,
-    /// What, and how to mend it.
+    /// The problem and how to fix it.
     pub message: String,
 }
 
@@ -120,7 +120,7 @@ pub fn configure<N: Node>(options: &str, resolve: &mut dyn Resolve) -> Result<(N
     let options: N::Options = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let path = error.path().to_string();
         let path = if path == "." { String::new() } else { path };
-        // serde_json ends its messages with a place in the JSON text, which nobody wrote.
+        // serde_json appends a position in the JSON text. The user wrote TOML, so that position would mislead.
         let message = error.inner().to_string();
         let message = message.split(" at line ").next().unwrap_or_default().to_owned();
         vec![OptionError { path, message }]

@@ -84,7 +84,7 @@ impl Children {
         done
     }
 
-    /// Adds what can be told behind the records found before a fault. A row without any record is at fault as a whole.
+    /// Adds the records that follow a broken part. A row without any record fails as a whole.
     fn salvage(
         &mut self,
         base: u32,

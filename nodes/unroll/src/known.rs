@@ -1,11 +1,11 @@
-//! Documents that are known and not taken, by the keys of one object.
+//! Documents that are recognised and refused, by the keys of one object.
 
 use wattle_node::Setup;
 use wattle_node::json::{Kind, Value, members};
 
 use crate::options::Unsupported;
 
-/// As many keys as one document is told by at most, all entries together.
+/// Maximum number of keys of all entries together.
 const MAX_KEYS: usize = 64;
 
 /// The entries of `unsupported`, ready for use.
@@ -51,7 +51,7 @@ impl Known {
         }
         let mut bits = 0_u64;
         let object = Value { start, end: text.len(), kind: Kind::Object };
-        // An object that breaks off is told by the keys before that; what follows it in the text is no error here.
+        // In a truncated object the keys before its end decide. What follows it in the text is not an error here.
         let _ = members(text, object, |key, _| {
             let name = text.get(key.start + 1..key.end.saturating_sub(1)).unwrap_or_default();
             if let Some(index) = self.keys.iter().position(|known| **known == *name) {

@@ -26,7 +26,7 @@ pub struct Options {
     /// missing. Default: `fail`.
     #[serde(default)]
     pub broken: Broken,
-    /// Documents that are known and not taken. One that has all keys of an entry, at its root or in the first element of
+    /// Documents that are recognised and refused. One that has all keys of an entry, at its root or in the first element of
     /// its array, fails under the code `unsupported` with the entry's message. Default: `[]`.
     /// Example: `[{ keys = ["detail-type", "detail"], message = "this looks like an EventBridge event" }]`.
     #[serde(default)]
@@ -41,13 +41,13 @@ pub enum Broken {
     /// The event fails as a whole.
     #[default]
     Fail,
-    /// Records that can be told by their `single` key, which must be set, go on. Each broken part becomes an event of
-    /// its own, as it stands and without `into`; the node that parses the records fails it. A text without any record
-    /// fails as a whole.
+    /// Records that are recognised by their `single` key, which must be set, continue. Each broken part becomes a separate
+    /// event, unchanged and without `into`; the node that parses the records fails it. A text without any record fails as
+    /// a whole.
     Apart,
 }
 
-/// A document that is known and not taken.
+/// A document that is recognised and refused.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]

@@ -10,13 +10,13 @@ pub(crate) struct Shapes {
     pub(crate) paths: Vec<Path>,
     /// The member that makes a root object one record.
     pub(crate) single: Option<Path>,
-    /// Documents that are known and not taken.
+    /// Documents that are recognised and refused.
     pub(crate) known: Known,
     /// Whether records around a broken part go on.
     pub(crate) salvages: bool,
 }
 
-/// Why a text holds no records that could be told.
+/// Why no records were found in a text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
     /// It is not JSON.
@@ -96,7 +96,7 @@ impl Shapes {
             found(root);
             return Ok(root.end);
         }
-        // A text that breaks off is told as such, whatever it lacks besides.
+        // Report a truncated text as truncated, even if the path is missing as well.
         let root = skip(text, 0)?;
         Err(Fault::MissingPath(root.start))
     }

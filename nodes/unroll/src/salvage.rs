@@ -1,4 +1,4 @@
-//! The rest of a text behind a broken part: records that can be told by their key, and the parts between them.
+//! Recovers what follows a broken part of a text: records that are recognised by their key, and the parts between them.
 
 use std::ops::Range;
 
@@ -6,14 +6,14 @@ use wattle_node::json::{Kind, Value, check, locate, skip};
 
 use crate::records::Shapes;
 
-/// How often the text behind the broken part may be looked at, all tries together: what is nested in a broken part
-/// is tried as a record too, and such tries must not take quadratic time.
+/// Maximum passes over the text after the broken part, for all attempts together. Values nested in a broken part are
+/// tried as records too, and these attempts must not take quadratic time.
 const MAX_PASSES: usize = 8;
-/// The depth to which the host takes JSON.
+/// Maximum depth of JSON that the host accepts.
 const MAX_JSON_DEPTH: usize = 512;
 
 impl Shapes {
-    /// Calls back with every record from `at` on, and with every part that is none, in order.
+    /// Calls `record` for every record from `at` on, and `broken` for every part between records, in order.
     pub(crate) fn salvage(
         &self,
         text: &[u8],
@@ -22,7 +22,7 @@ impl Shapes {
         mut broken: impl FnMut(Range<usize>),
     ) {
         let mut budget = text.len().saturating_sub(at).saturating_mul(MAX_PASSES);
-        // Where the part begins that is no record.
+        // Start of the part that is not a record.
         let mut from = at;
         let mut candidate = begin(text, at);
         while let Some(start) = candidate {

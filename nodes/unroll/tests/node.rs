@@ -22,7 +22,7 @@ fn schema_is_up_to_date() {
 }
 
 #[test]
-fn wrong_options_are_told_all_at_once() {
+fn wrong_options_are_reported_all_at_once() {
     let options = json!({"from": "nowhere", "path": ["a[*]", "b..c", "d"]});
     let errors: Vec<String> =
         option_errors::<Unroll>(&options).into_iter().map(|e| format!("{}: {}", e.path, e.message)).collect();

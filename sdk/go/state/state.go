@@ -32,7 +32,7 @@ func exportVersion() uint32 { return version }
 
 //go:wasmexport wattle:node/state@0.1.0#save
 func exportSave() uint32 {
-	defer abi.Told()
+	defer abi.ReportPanic()
 	abi.Begin()
 	bytes := save()
 	return abi.Answered(append([]uint32{version}, abi.Bytes(bytes)...), bytes)
@@ -40,7 +40,7 @@ func exportSave() uint32 {
 
 //go:wasmexport wattle:node/state@0.1.0#restore
 func exportRestore(list, length uint32) uint32 {
-	defer abi.Told()
+	defer abi.ReportPanic()
 	// Each snapshot is a version, an address and a length.
 	words := abi.Given[uint32](list, 3*length)
 	snapshots := make([]Snapshot, 0, length)

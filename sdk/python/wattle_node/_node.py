@@ -178,7 +178,7 @@ def _checked(spec: Dict[str, Option], text: str, setup: Setup) -> Dict[str, Any]
         elif not option.fits(given[key]):
             setup.error(key, f"must be {_TYPES[option.type][1]}")
         elif option.enum is not None and given[key] not in option.enum:
-            setup.error(key, f"{json.dumps(given[key])} is none of {', '.join(map(str, option.enum))}")
+            setup.error(key, f"{json.dumps(given[key])} is not one of {', '.join(map(str, option.enum))}")
         else:
             found[key] = given[key]
     return found

@@ -34,7 +34,7 @@ pub(crate) fn measure(bench: &Bench, report: &mut Report) -> anyhow::Result<()> 
 
 /// Posts each document when the one before was answered, and answers with the peak of memory.
 fn one_at_a_time(bench: &Bench, input: &Input) -> anyhow::Result<f64> {
-    // Free now, and nobody else here opens ports.
+    // Free now, and no other process here opens ports.
     let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
     let source = format!("type = \"http\"\naddress = \"{address}\"\nframing = \"document\"");
     let path = bench.work.join("posted.toml");

@@ -190,7 +190,7 @@ struct OneByOne(Runner);
 
 impl Process for OneByOne {
     fn process(&mut self, batch: Batch) -> Vec<Outcome> {
-        // The counts of the pipeline do not see that rows were split; nobody looks at them here.
+        // The counts of the pipeline do not see that rows were split; this benchmark does not use them.
         let mut gathered = Outcome::default();
         let mut ports: Vec<ColumnBuilder> = Vec::new();
         for row in 0..u32::try_from(batch.rows()).unwrap_or(u32::MAX) {

@@ -44,7 +44,7 @@ const PEERS: &[Peer] = &[
 
 /// CPU seconds of jq for the unrolling alone, on one core.
 pub(crate) fn jq(program: &Path, input: &Input) -> anyhow::Result<f64> {
-    // Through a shell, so that the output goes where nobody has to read it.
+    // Through a shell, which discards the output.
     let job = Job::new("sh").args(["-c", "exec \"$0\" -c '.Records[]' > /dev/null"]).args([program]);
     Ok(job.stdin(&input.path).on_cores("0").run()?.cpu_s)
 }

@@ -15,10 +15,10 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use wattle_tests::{Agent, Folder, Summary};
 
-use crate::far::Far;
 use crate::load::{Known, Load, OUTPUTS, gzip};
 use crate::outputs::{Tail, ids_in_folder, ids_in_gzip, tally, tear_end};
 use crate::report::{Outcome, Report};
+use crate::server::Server;
 
 const RECORDS: u32 = 20;
 /// A kill comes at latest so long after the start.
@@ -40,7 +40,7 @@ pub fn section(report: &mut Report, seed: u64, rounds: u64) {
     report.count_lost(outcome.as_ref());
 }
 
-fn config(far: &Far) -> String {
+fn config(server: &Server) -> String {
     let mut config = r#"
 [sources.documents]
 type = "file"
@@ -76,7 +76,7 @@ path = "out/fails"
 "#
     .to_owned();
     for output in OUTPUTS {
-        let address = far.address;
+        let address = server.address;
         config += &format!(
             r#"
 [sinks.file-{output}]
@@ -198,8 +198,8 @@ impl Seen {
 pub fn run(seed: u64, rounds: u64) -> Outcome {
     let mut random = fastrand::Rng::with_seed(seed);
     let folder = Folder::new();
-    let far = Far::start();
-    folder.write("agent.toml", config(&far));
+    let server = Server::start();
+    folder.write("agent.toml", config(&server));
     for name in ["in/documents", "in/lines"] {
         std::fs::create_dir_all(folder.path(name)).unwrap();
     }
@@ -231,18 +231,18 @@ pub fn run(seed: u64, rounds: u64) -> Outcome {
         let ended = agent.kill();
         warned += ended.log.matches("a line break is added").count() as u64;
         file.write_all(&cut).unwrap();
-        far.wait_until_left_alone();
+        server.wait_until_left_alone();
         let first = index.len();
         index.extend(inputs.known.iter().enumerate().skip(first).map(|(at, known)| (known.id.clone(), at)));
         let covered = inputs.acknowledge(&folder);
-        // A kill leaves what is written whole; a crash of the machine leaves a part of what nobody synced.
+        // A kill keeps all written bytes; a crash of the machine keeps only a part of the bytes that were not synced.
         let is_safe = |id: &str| index.get(id).is_some_and(|event| inputs.acked.contains(event));
         torn += tails.iter().map(|tail| u64::from(random.bool() && tail.tear(&mut random, is_safe))).sum::<u64>();
         torn += u64::from(random.bool() && tear_end(&folder.path("rotated/all"), &mut random));
         for (at, seen) in seen.iter_mut().enumerate() {
             let ids = match at.checked_sub(OUTPUTS.len()) {
                 None => tails[at].read_after_kill(),
-                Some(output) => far.take(OUTPUTS[output]),
+                Some(output) => server.take(OUTPUTS[output]),
             };
             seen.take(&ids, &index, &inputs.known, &before);
         }
@@ -251,14 +251,14 @@ pub fn run(seed: u64, rounds: u64) -> Outcome {
             missing += places.filter(|seen| !seen.counts.contains_key(&event)).count() as u64;
         }
     }
-    finish(&folder, &far, &inputs, &index, &mut tails, &mut seen, missing, (warned, torn))
+    finish(&folder, &server, &inputs, &index, &mut tails, &mut seen, missing, (warned, torn))
 }
 
 /// Lets the agent finish, counts, and makes sure that another start brings nothing again.
 #[expect(clippy::too_many_arguments, reason = "the state of the run, taken apart once")]
 fn finish(
     folder: &Folder,
-    far: &Far,
+    server: &Server,
     inputs: &Inputs,
     index: &HashMap<String, usize>,
     tails: &mut [Tail],
@@ -273,7 +273,7 @@ fn finish(
         for (at, seen) in seen.iter_mut().enumerate() {
             let ids = match at.checked_sub(OUTPUTS.len()) {
                 None => tails[at].read(),
-                Some(output) => far.take(OUTPUTS[output]),
+                Some(output) => server.take(OUTPUTS[output]),
             };
             seen.take(&ids, index, &inputs.known, &inputs.acked);
             done &= seen.counts.len() == inputs.known.iter().filter(|known| known.output == seen.output).count();
@@ -306,7 +306,7 @@ fn finish(
         String::from_utf8_lossy(&folder.read("out/fails"))
     );
     let broken = tails.iter().map(|tail| tail.broken).sum::<u64>() + broken_in_rotated;
-    assert!(broken <= warned, "{broken} broken lines, of which the agent told {warned}");
+    assert!(broken <= warned, "{broken} broken lines, of which the agent reported {warned}");
     let mut lost = missing + in_gzip.lost + in_gzip.misplaced + in_rotated.lost + in_rotated.misplaced;
     let (mut outside, mut inside, mut places) = (0, 0, Vec::new());
     for seen in seen.iter() {

@@ -12,11 +12,11 @@
 )]
 
 pub mod evil;
-mod far;
 pub mod kill;
 mod load;
 mod outputs;
 mod report;
+mod server;
 pub mod sinks;
 pub mod soak;
 pub mod sources;

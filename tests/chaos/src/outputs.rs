@@ -48,9 +48,9 @@ impl Tail {
         ids
     }
 
-    /// Damages the end of the file as a crash does that came while its last bytes were written: lines that nobody has
-    /// acknowledged end somewhere in the middle; where there are none, a part of one more is there. Answers with whether
-    /// it did, which it does not where the file is torn already.
+    /// Damages the end of the file as a crash during the last write does: cuts unacknowledged lines in the middle, or, if
+    /// there are none, appends a part of one more line. Returns whether it did so; a file that is already torn stays as it
+    /// is.
     pub(crate) fn tear(&self, random: &mut fastrand::Rng, is_safe: impl Fn(&str) -> bool) -> bool {
         let Ok(bytes) = std::fs::read(&self.path) else { return false };
         let known = usize::try_from(self.offset).unwrap() - self.rest.len();
@@ -187,7 +187,7 @@ mod tests {
         folder.write("out", line("a") + "{\"Rec\n" + &line("b"));
         assert_eq!((tail.read(), tail.broken), (vec!["b".to_owned()], 1));
         folder.write("out", line("a") + "{\"Rec\n" + &line("b") + "{\"Rec\n");
-        assert!(std::panic::catch_unwind(move || tail.read()).is_err(), "broken by nobody");
+        assert!(std::panic::catch_unwind(move || tail.read()).is_err(), "broken without a cause");
     }
 
     #[test]

@@ -103,8 +103,7 @@ impl Report {
         self.rows.push(json!({ "remark": text }));
     }
 
-    /// Adds to `lost` what a scenario lost. Where one came to no end nobody knows how much was lost, and the figure is
-    /// none from then on.
+    /// Adds the loss of a scenario to `lost`. If a scenario did not end, its loss is unknown, and `lost` stays `null`.
     pub fn count_lost(&mut self, outcome: Option<&Outcome>) {
         match outcome {
             Some(outcome) => self.add("lost", outcome.lost),

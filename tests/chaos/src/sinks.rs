@@ -1,5 +1,5 @@
-//! Far sides and disks that fail for a while: nothing is lost, memory stays within its bound, and the agent goes on by
-//! itself when the trouble is over.
+//! Servers and disks that fail for a while: no event is lost, memory stays within its bound, and the agent recovers
+//! without help.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 
 use wattle_tests::{Agent, Folder};
 
-use crate::far::{Far, Mode};
 use crate::load::{Known, Load, OUTPUTS};
 use crate::outputs::{Tail, tally};
 use crate::report::{Outcome, Report};
+use crate::server::{Mode, Server};
 
-/// Memory that the agent may hold while its sinks take nothing: two workers with their instances, and the queues and
+/// Memory that the agent may hold while its sinks accept nothing: two workers with their instances, and the queues and
 /// batches on the way to three sinks, which are bounded in bytes. Memory that grew with the backlog would pass it.
 const MEMORY_BOUND: u64 = 192 << 20;
 /// Records of a generated document; they go in as lines.
@@ -23,7 +23,7 @@ const RECORDS: u32 = 500;
 pub struct Size {
     /// How long a trouble lasts.
     pub trouble: Duration,
-    /// How long the far side is down.
+    /// How long the server is down.
     pub down: Duration,
     /// Documents of 500 events each that come meanwhile.
     pub documents: usize,
@@ -44,10 +44,10 @@ impl Size {
 /// A fault of a sink.
 #[derive(Clone, Copy, Debug)]
 pub enum Fault {
-    /// Nobody listens.
+    /// No server listens.
     Down,
-    /// The far side does this.
-    Far(&'static str),
+    /// The server behaves like this.
+    Server(&'static str),
     /// The disk is full.
     DiskFull,
     /// The folder cannot be written to.
@@ -57,12 +57,12 @@ pub enum Fault {
 /// Every fault.
 pub const FAULTS: &[(&str, Fault)] = &[
     ("down", Fault::Down),
-    ("slow", Fault::Far("slow")),
-    ("429 with Retry-After", Fault::Far("429")),
-    ("500", Fault::Far("500")),
-    ("hanging", Fault::Far("hang")),
-    ("reset in mid-request", Fault::Far("cut-request")),
-    ("reset in mid-answer", Fault::Far("cut-answer")),
+    ("slow", Fault::Server("slow")),
+    ("429 with Retry-After", Fault::Server("429")),
+    ("500", Fault::Server("500")),
+    ("hanging", Fault::Server("hang")),
+    ("reset in mid-request", Fault::Server("cut-request")),
+    ("reset in mid-answer", Fault::Server("cut-answer")),
     ("full disk", Fault::DiskFull),
     ("read-only folder", Fault::ReadOnly),
 ];
@@ -83,7 +83,7 @@ pub fn section(report: &mut Report, seed: u64, size: Size) {
 pub fn run(fault: Fault, seed: u64, size: Size) -> Outcome {
     match fault {
         Fault::Down => down(seed, size),
-        Fault::Far(what) => trouble(what, seed, size),
+        Fault::Server(what) => trouble(what, seed, size),
         Fault::DiskFull => disk_full(seed, size),
         Fault::ReadOnly => read_only(seed, size),
     }
@@ -103,14 +103,14 @@ inputs = ["main.fails"]
 path = "fails"
 "#;
 
-fn http(far: &Far) -> String {
+fn http(server: &Server) -> String {
     let mut config = SOURCE.to_owned();
     for output in OUTPUTS {
         config += &format!(
             "[sinks.{output}]\ntype = \"http\"\ninputs = [\"main.{output}\"]\nuri = \"http://{}/{output}\"\n\
              encoding.codec = \"text\"\nbatch.timeout = \"50ms\"\n[sinks.{output}.request]\ntimeout = \"1s\"\n\
              retry_initial_backoff = \"50ms\"\nretry_max_backoff = \"500ms\"\n",
-            far.address
+            server.address
         );
     }
     config
@@ -216,36 +216,36 @@ fn finish(
     outcome
 }
 
-fn from_far(far: &Far) -> [Vec<String>; 2] {
-    OUTPUTS.map(|output| far.take(output))
+fn from_server(server: &Server) -> [Vec<String>; 2] {
+    OUTPUTS.map(|output| server.take(output))
 }
 
 /// Starts with some load while all is well, so that memory has a level to compare with.
-fn warm_up(folder: &Folder, config: &str, input: &mut Input, far: &Far) -> (Agent, u64) {
+fn warm_up(folder: &Folder, config: &str, input: &mut Input, server: &Server) -> (Agent, u64) {
     let agent = folder.start(config);
     input.grow(20);
-    settle(input.known.len(), || far.len());
+    settle(input.known.len(), || server.len());
     let before = agent.memory();
     (agent, before)
 }
 
 fn down(seed: u64, size: Size) -> Outcome {
-    let (folder, mut far) = (Folder::new(), Far::start());
+    let (folder, mut server) = (Folder::new(), Server::start());
     let mut input = Input::new(&folder, seed);
-    let (agent, before) = warm_up(&folder, &http(&far), &mut input, &far);
-    far.down();
+    let (agent, before) = warm_up(&folder, &http(&server), &mut input, &server);
+    server.down();
     input.grow(size.documents);
     let most = watch(&agent, size.down);
-    far.up();
-    let recovered = settle(input.known.len(), || far.len());
-    finish(&folder, agent, &input, &from_far(&far), &Watched { before, most, recovered }, "")
+    server.up();
+    let recovered = settle(input.known.len(), || server.len());
+    finish(&folder, agent, &input, &from_server(&server), &Watched { before, most, recovered }, "")
 }
 
 fn trouble(what: &str, seed: u64, size: Size) -> Outcome {
-    let (folder, far) = (Folder::new(), Far::start());
+    let (folder, server) = (Folder::new(), Server::start());
     let mut input = Input::new(&folder, seed);
-    let (agent, before) = warm_up(&folder, &http(&far), &mut input, &far);
-    far.set(match what {
+    let (agent, before) = warm_up(&folder, &http(&server), &mut input, &server);
+    server.set(match what {
         "slow" => Mode::Slow(Duration::from_millis(700)),
         "429" => Mode::Refuse(429, Some(1)),
         "500" => Mode::Refuse(500, None),
@@ -255,21 +255,21 @@ fn trouble(what: &str, seed: u64, size: Size) -> Outcome {
     });
     input.grow(size.documents);
     let most = watch(&agent, size.trouble);
-    let troubled = far.troubled();
+    let troubled = server.troubled();
     assert!(troubled > 0, "no request met the fault");
-    far.set(Mode::Take);
+    server.set(Mode::Take);
     let recovered = settle(input.known.len(), || {
         if what == "cut-answer" {
             // Events that came with a broken answer come again, so a number says nothing.
-            let mut ids: Vec<String> = far.peek();
+            let mut ids: Vec<String> = server.peek();
             ids.sort_unstable();
             ids.dedup();
             return ids.len();
         }
-        far.len()
+        server.len()
     });
     let extra = format!(", {troubled} requests met it");
-    finish(&folder, agent, &input, &from_far(&far), &Watched { before, most, recovered }, &extra)
+    finish(&folder, agent, &input, &from_server(&server), &Watched { before, most, recovered }, &extra)
 }
 
 fn is_root() -> bool {

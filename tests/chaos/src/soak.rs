@@ -4,12 +4,12 @@ use std::time::{Duration, Instant};
 
 use wattle_tests::{Folder, free_address, send, wait_until};
 
-use crate::far::Far;
 use crate::load::{Load, OUTPUTS, gzip};
 use crate::outputs::tally;
 use crate::report::{Outcome, Report};
+use crate::server::Server;
 
-/// Growth that is none: what an allocator does in half an hour.
+/// Growth that counts as flat: the noise of an allocator in half an hour.
 const FLAT_KB_PER_MIN: f64 = 100.0;
 /// Descriptors may come and go with files and connections.
 const FLAT_DESCRIPTORS: usize = 16;
@@ -25,7 +25,7 @@ pub fn section(report: &mut Report, seed: u64, time: Duration) {
     }
 }
 
-fn config(version: &str, far: &Far, requests: std::net::SocketAddr) -> String {
+fn config(version: &str, server: &Server, requests: std::net::SocketAddr) -> String {
     let mut config = format!(
         r#"
 [sources.documents]
@@ -61,7 +61,7 @@ path = "fails"
 "#
     );
     for output in OUTPUTS {
-        let address = far.address;
+        let address = server.address;
         config += &format!(
             "[sinks.{output}]\ntype = \"http\"\ninputs = [\"main.{output}\"]\nuri = \"http://{address}/{output}\"\n\
              encoding.codec = \"text\"\nbatch.timeout = \"50ms\"\n"
@@ -92,12 +92,12 @@ fn tenths(points: &[(f64, f64)]) -> String {
 
 /// Runs the soak; gives the slope of the memory in KB a minute.
 pub fn run(seed: u64, time: Duration, found_slope: &mut Option<f64>) -> Outcome {
-    let (folder, far, requests) = (Folder::new(), Far::start(), free_address());
+    let (folder, server, requests) = (Folder::new(), Server::start(), free_address());
     std::fs::create_dir_all(folder.path("in")).unwrap();
     let mut load = Load::new(seed, 20);
     let mut known = Vec::new();
     let versions = ["1.0.0", "1.1.0"];
-    let mut agent = folder.start(&config(versions[0], &far, requests));
+    let mut agent = folder.start(&config(versions[0], &server, requests));
     wait_until("the http source", || std::net::TcpStream::connect(requests).is_ok());
     let since = Instant::now();
     let (mut memory, mut descriptors, mut reloads, mut second) = (Vec::new(), Vec::new(), 0_usize, 0);
@@ -116,7 +116,7 @@ pub fn run(seed: u64, time: Duration, found_slope: &mut Option<f64>) -> Outcome 
         if since.elapsed().as_secs() > second {
             second = since.elapsed().as_secs();
             reloads += 1;
-            folder.replace("agent.toml", config(versions[reloads % 2], &far, requests));
+            folder.replace("agent.toml", config(versions[reloads % 2], &server, requests));
             agent.wait_for("reloaded");
             #[expect(clippy::cast_precision_loss, reason = "megabytes")]
             memory.push((since.elapsed().as_secs_f64() / 60.0, agent.memory() as f64 / 1024.0));
@@ -131,12 +131,12 @@ pub fn run(seed: u64, time: Duration, found_slope: &mut Option<f64>) -> Outcome 
         }
         std::thread::sleep(Duration::from_millis(20));
     }
-    wait_until("every event", || far.len() >= known.len());
+    wait_until("every event", || server.len() >= known.len());
     assert!(agent.is_running());
     let ended = agent.stop();
     // Reading the summary checks that nothing was lost between the nodes.
     let summary = ended.summary();
-    let found = OUTPUTS.map(|output| far.take(output));
+    let found = OUTPUTS.map(|output| server.take(output));
     assert!(folder.read("fails").is_empty());
     // The first fifth is the warm-up.
     let warm = memory.len() / 5;

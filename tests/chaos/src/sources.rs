@@ -115,7 +115,7 @@ fn append(folder: &Folder, text: &str) -> File {
 /// The writer renames its file again and again, and goes on in the old one for a moment.
 fn rename(random: &mut fastrand::Rng) -> Outcome {
     let (folder, mut lines) = (Folder::new(), Lines { next: 0 });
-    // A file that is renamed before the agent has seen it is none that `include` names.
+    // A file that is renamed before the agent has seen it does not match `include`.
     append(&folder, &lines.some(1, random));
     let agent = folder.start(&config("in/app.log", ""));
     wait_for_lines(&folder, lines.next);
@@ -126,7 +126,7 @@ fn rename(random: &mut fastrand::Rng) -> Outcome {
         // A writer notices the rotation only after a while.
         file.write_all(lines.some(random.usize(..50), random).as_bytes()).unwrap();
         append(&folder, &lines.some(random.usize(1..20), random));
-        // Two within one look of the source cannot be told from one; logrotate works by the day.
+        // The source cannot distinguish two rotations between two of its scans from one; logrotate rotates daily.
         let so_far = lines.next;
         wait_for_lines(&folder, so_far);
     }
@@ -194,7 +194,7 @@ fn replaced(random: &mut fastrand::Rng) -> Outcome {
     finish(&folder, agent, &expected, ", 30 of them twice as they are in two files")
 }
 
-/// The file itself is written anew: it begins as before, and is shorter.
+/// The file is overwritten: it begins as before, and is shorter.
 fn cut(random: &mut fastrand::Rng) -> Outcome {
     let (folder, mut lines) = (Folder::new(), Lines { next: 0 });
     let old = lines.some(100, random);
@@ -240,8 +240,8 @@ fn once(folder: &Folder, options: &str) -> Ended {
 fn check_failure(ended: &Ended, file: &str, reason: &str) {
     ended.summary();
     assert!(ended.log.contains("source files: 1 inputs failed"), "the failure is counted: {}", ended.log);
-    let told = ended.log.lines().any(|line| line.contains(file) && line.contains(reason));
-    assert!(told, "the log says that {file} {reason}: {}", ended.log);
+    let logged = ended.log.lines().any(|line| line.contains(file) && line.contains(reason));
+    assert!(logged, "the log says that {file} {reason}: {}", ended.log);
 }
 
 fn truncated(random: &mut fastrand::Rng) -> Outcome {

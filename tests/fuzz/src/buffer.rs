@@ -170,7 +170,7 @@ pub fn buffer(bytes: &[u8]) {
     keeper.tend(true).unwrap();
     assert_eq!(load(&second.stats.events), 0);
     let left: Vec<String> = memory.files().into_keys().filter(|name| format::sequence_of(name).is_some()).collect();
-    assert!(left.is_empty(), "segments that nobody needs: {left:?}");
+    assert!(left.is_empty(), "segments that are not needed: {left:?}");
     let third = settings(LARGE);
     let mut queue = open(memory, &third).unwrap();
     assert!(read_all(&mut queue).is_empty(), "what was acknowledged comes again");

@@ -157,8 +157,8 @@ pub fn decisions(bytes: &[u8]) {
     let end = bytes.windows(2).position(|pair| pair == b"\n\n").unwrap_or(0);
     let bodies: Vec<&[u8]> = bytes[..end].split(|b| *b == b'\n').take(40).collect();
     let mut source = Unstructured::new(bytes.get(end + 2..).unwrap_or_default());
-    let heard = Arc::new(Mutex::new(Vec::new()));
-    let to = heard.clone();
+    let reported = Arc::new(Mutex::new(Vec::new()));
+    let to = reported.clone();
     let origin = Arc::new(Origin { source: "in".into(), resource: "{\"host\":\"h\"}".into(), observed: 0 });
     let ack = Ack::new(move |disposition| to.lock().unwrap().push(disposition));
     let batch = Batch::new(Column::from_rows(&bodies).unwrap(), origin, ack);
@@ -180,12 +180,12 @@ pub fn decisions(bytes: &[u8]) {
         }
         let Ok(decision) = Decision::arbitrary(&mut source) else { break };
         if decide(&mut call, &decision).is_err() {
-            return given_back(call.abort(), rows, &before, &heard);
+            return given_back(call.abort(), rows, &before, &reported);
         }
     }
     let outcome = match call.finish() {
         Ok(outcome) => outcome,
-        Err(refused) => return given_back(refused.0, rows, &before, &heard),
+        Err(refused) => return given_back(refused.0, rows, &before, &reported),
     };
     let count = |batches: &[(usize, Batch)]| batches.iter().map(|(_, batch)| batch.rows()).sum::<usize>();
     let failed = outcome.failed.as_ref().map_or(0, Batch::rows);
@@ -210,13 +210,13 @@ pub fn decisions(bytes: &[u8]) {
         assert!((0..batch.rows()).all(|row| batch.failure(row).is_some()));
         batch.into_ack().deliver();
     }
-    assert_eq!(*heard.lock().unwrap(), [Disposition::Delivered], "heard once, when all of it is delivered");
+    assert_eq!(*reported.lock().unwrap(), [Disposition::Delivered], "reported once, after all of it is delivered");
 }
 
-/// A refused call has no effect: the batch is what it was, and nobody has been told anything.
-fn given_back(batch: Batch, rows: usize, before: &[u8], heard: &Mutex<Vec<Disposition>>) {
+/// A refused call has no effect: the batch is unchanged, and its acknowledgement is still open.
+fn given_back(batch: Batch, rows: usize, before: &[u8], reported: &Mutex<Vec<Disposition>>) {
     assert_eq!((batch.rows(), text(&batch)), (rows, before.to_vec()));
-    assert_eq!(*heard.lock().unwrap(), []);
+    assert_eq!(*reported.lock().unwrap(), []);
     batch.into_ack().deliver();
-    assert_eq!(*heard.lock().unwrap(), [Disposition::Delivered]);
+    assert_eq!(*reported.lock().unwrap(), [Disposition::Delivered]);
 }

@@ -35,7 +35,7 @@ pub enum Manner {
     ImageIndex,
     /// The manifest is OCI's, of something else.
     ForeignArtifact,
-    /// It names a layer of a type that is none of ours.
+    /// It names a layer of an unknown type.
     ForeignLayer,
     /// The manifest never ends.
     EndlessManifest,
@@ -47,13 +47,13 @@ pub enum Manner {
     HugeLayer,
     /// Headers that never end.
     EndlessHeaders,
-    /// It sends everybody in a circle.
+    /// It redirects in a circle.
     RedirectLoop,
-    /// It sends everybody to another machine in clear.
+    /// It redirects to another machine over plain HTTP.
     RedirectAway,
-    /// It wants a password that nobody has.
+    /// It wants a password that no client has.
     Unauthorized,
-    /// It wants a token from another machine in clear.
+    /// It wants a token from another machine over plain HTTP.
     EvilRealm,
     /// It wants a token, and the answer to that never ends.
     EndlessToken,
@@ -160,7 +160,7 @@ impl FakeRegistry {
                     return;
                 }
                 let state = shared.clone();
-                // Whoever hangs up in the midst of an answer is what is tested.
+                // Errors are expected: some tests close the connection in the middle of a response.
                 std::thread::spawn(move || stream.map(|stream| drop(serve(stream, &state))));
             }
         });
@@ -332,7 +332,7 @@ fn send_manifest(
     let said = match manner {
         Manner::LyingHeader => image::digest(b"something else"),
         Manner::WrongManifest => image::digest(manifest),
-        // Nobody is told by a header alone that something else is there.
+        // A header alone must not announce other contents.
         _ => image::digest(changed.as_bytes()),
     };
     let headers = [("content-type", oci), ("docker-content-digest", said.as_str())];

@@ -4,8 +4,8 @@
     compare.py wattle target/release/wattle [source]
     compare.py vector path/to/vector [source]
 
-Both do the same job (mask access keys, unroll records, split off reads, two files), answer a request when its events are
-written, and are told to reload by SIGHUP as soon as the changed file is in place. A version is known by the text that
+Both do the same job (mask access keys, unroll records, split off reads, two files) and answer a request when its events
+are written. The script sends SIGHUP as soon as the changed file is in place. A version is known by the text that
 stands in the place of a key. With `source`, an option of the HTTP source changes as well, which asks for another one.
 """
 
@@ -132,7 +132,7 @@ class Client(threading.Thread):
             if taken:
                 self.sent.append(number)
             else:
-                # Nobody promised anything about it; another document is sent in its place.
+                # The request was not acknowledged, so it does not count; another document is sent in its place.
                 self.refused += 1
             self.samples.append((since, time.monotonic()))
             number += 1

@@ -27,7 +27,7 @@ const TEMPLATES: usize = 200;
 /// When a request began, and when it was answered.
 pub(crate) type Sample = (Instant, Instant);
 
-/// A thread that feeds until it is told to stop.
+/// A thread that feeds until it is stopped.
 pub(crate) struct Feed {
     stop: Arc<AtomicBool>,
     thread: JoinHandle<()>,
@@ -98,8 +98,8 @@ impl Feed {
 
     fn start(feed: impl FnOnce(&AtomicBool) + Send + 'static) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
-        let told = stop.clone();
-        Self { stop, thread: std::thread::spawn(move || feed(&told)) }
+        let stopped = stop.clone();
+        Self { stop, thread: std::thread::spawn(move || feed(&stopped)) }
     }
 
     pub(crate) fn end(self) {

@@ -161,7 +161,7 @@ impl Rig {
         self.swap(&pack, save)
     }
 
-    /// A copy of a version whose artifacts nobody has compiled yet.
+    /// A copy of a version whose artifacts are not compiled yet.
     fn cold_pack(&self, number: usize) -> String {
         let from = workspace().join("packs/cloudtrail").join(self.version());
         let name = format!("cold-{number}");

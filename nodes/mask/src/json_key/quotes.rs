@@ -1,6 +1,6 @@
-//! How often a quote was escaped, told by the backslashes before it.
+//! How often a quote was escaped, derived from the backslashes before it.
 
-/// How often a quote behind so many backslashes is escaped: escaping `d` times gives it `2^d - 1` of its own, and every
+/// How often a quote after this many backslashes is escaped: escaping `d` times gives it `2^d - 1` of its own, and every
 /// backslash that stands before it `2^d`.
 pub(crate) fn depth_of(backslashes: usize) -> u32 {
     (backslashes + 1).trailing_zeros()

@@ -1,4 +1,4 @@
-//! Tests of what is told behind a broken part.
+//! Tests of records that are recovered after a broken part.
 
 use std::cell::RefCell;
 
@@ -28,7 +28,7 @@ fn salvaged(text: &str) -> Vec<String> {
 }
 
 #[test]
-fn records_around_a_broken_part_are_told_by_their_key() {
+fn records_around_a_broken_part_are_recognised_by_their_key() {
     let (a, b) = (r#"{"eventVersion":"1","a":[{}]}"#, r#"{"eventVersion":"2"}"#);
     let cases = [
         (format!("{a}\n{{\"x\":\n{b}\n"), vec![a, "!{\"x\":", b]),

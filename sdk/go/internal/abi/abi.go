@@ -56,8 +56,8 @@ func ListOf(words []uint32, length int) []uint32 {
 	return []uint32{uint32(uintptr(unsafe.Pointer(unsafe.SliceData(words)))), uint32(length)}
 }
 
-// Told tells the host of a panic before it ends the call: with its message, and where it was. It is deferred.
-func Told() {
+// ReportPanic sends the message and the stack of a panic to the host before the panic ends the call. It is deferred.
+func ReportPanic() {
 	if message := recover(); message != nil {
 		hostPanicked(fmt.Sprint("panic: ", message, "\n", string(debug.Stack())))
 		panic(message)
@@ -77,12 +77,12 @@ func Taken[T any](slice []T) (unsafe.Pointer, uint32) {
 	return unsafe.Pointer(unsafe.SliceData(slice)), uint32(len(slice))
 }
 
-// Address is a string as memory has it: whoever calls keeps the string alive.
+// Address returns the address and length of a string. The caller keeps the string alive.
 func Address(text string) []uint32 {
 	return []uint32{uint32(uintptr(unsafe.Pointer(unsafe.StringData(text)))), uint32(len(text))}
 }
 
-// Bytes are the same for bytes.
+// Bytes does the same for bytes.
 func Bytes(bytes []byte) []uint32 {
 	at, length := Taken(bytes)
 	return []uint32{uint32(uintptr(at)), length}

@@ -26,7 +26,7 @@ pub(super) enum Damage<'a> {
     Copy(u8, u8),
     /// Two files change their contents.
     Swap(u8, u8),
-    /// A file that nobody knows.
+    /// An unknown file.
     Make(Name, &'a [u8]),
     /// A segment that is whole and says anything.
     Forge(Header, u32, Vec<Forged<'a>>),

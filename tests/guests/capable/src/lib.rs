@@ -15,7 +15,7 @@ pub enum Mode {
     Metrics,
     /// Counts rows, their sizes, and their number in the batch.
     Count,
-    /// Asks for a metric by a name that is none.
+    /// Asks for a metric by an invalid name.
     BadMetric,
     /// Answers with the time.
     Clock,

@@ -202,7 +202,7 @@ fn report(message: &str) {
     wattle_node::bindings::wattle::node::diagnostics::panicked(message);
 }
 
-/// Native code has nobody to report to.
+/// Native code has no host to report to.
 #[cfg(not(target_family = "wasm"))]
 fn report(message: &str) {
     drop(std::hint::black_box(message.to_owned()));
@@ -215,10 +215,10 @@ fn spin() {
     }
 }
 
-/// A string that is none, as a guest in C could give it.
+/// A string that is not UTF-8, as a guest in C could return it.
 #[expect(unsafe_code, reason = "what this guest is for")]
 fn not_utf8() -> String {
-    // SAFETY: there is none to be had; the host must not believe that texts are text.
+    // SAFETY: this is unsound on purpose; the host must not trust that strings are UTF-8.
     unsafe { String::from_utf8_unchecked(vec![0xff, 0xfe, b'x']) }
 }
 
@@ -227,7 +227,7 @@ fn not_utf8() -> String {
 #[expect(unsafe_code, reason = "what this guest is for")]
 fn corrupt_memory() {
     let bytes = core::arch::wasm32::memory_size(0) << 16;
-    // SAFETY: there is none to be had; what happens then is the point, and it happens inside the sandbox.
+    // SAFETY: this is unsound on purpose; the damage stays inside the sandbox, which is what the test checks.
     unsafe { core::ptr::write_bytes(std::hint::black_box(16) as *mut u8, 0xa5, bytes - 16) };
 }
 

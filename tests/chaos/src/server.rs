@@ -1,4 +1,4 @@
-//! The far side of an `http` sink: counts what it takes, and fails in every way that far sides do.
+//! The server of an `http` sink: counts the events that it receives, and fails in every way that servers fail.
 
 use std::collections::HashMap;
 use std::io;
@@ -22,12 +22,12 @@ use wattle_tests::{free_address, wait_until};
 
 use crate::load::id_of;
 
-/// What the far side does with a request.
+/// How the server treats a request.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Mode {
-    /// Takes it, and says so.
+    /// Accepts it.
     Take,
-    /// Takes it after a while.
+    /// Accepts it after a delay.
     Slow(Duration),
     /// Answers with this status, and with `Retry-After` in seconds.
     Refuse(u16, Option<u64>),
@@ -49,14 +49,14 @@ struct State {
     connections: AtomicUsize,
 }
 
-/// A far side on loopback.
-pub(crate) struct Far {
+/// A server on loopback.
+pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     state: Arc<State>,
     runtime: Option<Runtime>,
 }
 
-impl Far {
+impl Server {
     pub(crate) fn start() -> Self {
         let state = State {
             mode: Mutex::new(Mode::Take),
@@ -65,9 +65,9 @@ impl Far {
             broken: AtomicUsize::new(0),
             connections: AtomicUsize::new(0),
         };
-        let mut far = Self { address: free_address(), state: Arc::new(state), runtime: None };
-        far.up();
-        far
+        let mut server = Self { address: free_address(), state: Arc::new(state), runtime: None };
+        server.up();
+        server
     }
 
     pub(crate) fn set(&self, mode: Mode) {
@@ -102,7 +102,7 @@ impl Far {
         self.state.connections.store(0, Ordering::SeqCst);
     }
 
-    /// Waits until nobody is connected, so that all that was sent is counted.
+    /// Waits until all connections are closed, so that every sent event is counted.
     pub(crate) fn wait_until_left_alone(&self) {
         wait_until("the end of all connections", || self.state.connections.load(Ordering::SeqCst) == 0);
     }
@@ -129,7 +129,7 @@ impl Far {
     }
 }
 
-impl Drop for Far {
+impl Drop for Server {
     fn drop(&mut self) {
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
