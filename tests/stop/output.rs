@@ -1,12 +1,12 @@
 //! Outputs that are closed, or that can never be written; inputs that cannot be read to their end.
 
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use wattle_tests::{Endpoint, Folder, free_address, wait_until};
+use wattle_tests::{Agent, Endpoint, Folder, binary, finish, free_address, wait_until};
 
-use super::{append, file, head, http, lines, numbers, text};
+use super::{append, assert_in_order, file, head, http, lines, numbers, text};
 
 /// Starts a run and reads one line of its output, whose reader then goes away.
 fn read_one_line(child: &mut Child) -> String {
@@ -125,4 +125,38 @@ fn an_input_that_is_cut_off_ends_a_run_with_an_error() {
         assert_eq!(ended.log.contains("source `lines`: 1 inputs were not read in full"), code == 1, "{}", ended.log);
         assert!(text(&folder_in, "out.txt").ends_with(&lines(0..3, 10)), "other inputs are read in full");
     }
+}
+
+/// The log of the agent goes to a full disk, or its reader ended. Neither may cost an event.
+#[test]
+fn a_log_that_cannot_be_written_costs_no_event() {
+    for errors in ["2>/dev/full", "2>&1 >/dev/null | head -c 1 >/dev/null"] {
+        let folder = Folder::new();
+        folder.write("in/a.log", lines(0..10, 10));
+        folder.write("agent.toml", format!("{}{}", head(""), file("out", "out")));
+        let script = format!("{} run --log debug --once agent.toml {errors}", binary().display());
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &script]).current_dir(folder.path("")).env("WATTLE_DATA_DIR", folder.path("data"));
+        let ended = finish(&mut shell, b"");
+        assert_eq!(ended.code, 0, "{errors}: {}", ended.log);
+        assert_eq!(numbers(&text(&folder, "out")), (0..10).collect::<Vec<_>>(), "{errors}");
+    }
+}
+
+/// `ulimit -f` and `LimitFSIZE=` end a process by SIGXFSZ unless it handles the signal.
+#[test]
+fn a_limit_of_the_size_of_files_is_an_error_and_does_not_end_the_agent() {
+    let folder = Folder::new();
+    folder.write("in/a.log", lines(0..3000, 100));
+    folder.write("agent.toml", format!("{}{}", head(""), file("out", "out")));
+    let script = format!("ulimit -f 100; exec {} run agent.toml", binary().display());
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &script]).current_dir(folder.path("")).env("WATTLE_DATA_DIR", folder.path("data"));
+    let mut agent = Agent::start(&mut shell);
+    agent.wait_for("file cannot be written");
+    assert!(agent.is_running());
+    agent.kill();
+    let ended = folder.once(&format!("{}{}", head(""), file("out", "out")));
+    ended.summary();
+    assert_in_order(&numbers(&text(&folder, "out")), 3000);
 }

@@ -140,18 +140,18 @@ pub(crate) struct RunOptions {
     #[arg(short, long, value_name = "PACK", conflicts_with = "file")]
     pub(crate) pack: Option<String>,
     /// Parameter of the pack; can be repeated
-    #[arg(long = "param", value_name = "NAME=VALUE", requires = "pack")]
+    #[arg(long = "param", value_name = "NAME=VALUE", requires = "pack", conflicts_with = "file")]
     pub(crate) params: Vec<String>,
     /// Write each output of the pack to <DIR>/<output>.ndjson, one JSON value per line. Without this option, a terminal
     /// shows the first 5 events of each output, and a pipe gets all events
-    #[arg(short, long, value_name = "DIR", requires = "pack")]
+    #[arg(short, long, value_name = "DIR", requires = "pack", conflicts_with = "file")]
     pub(crate) out: Option<PathBuf>,
     /// How to split standard input into events
-    #[arg(long, value_enum, default_value_t = Framing::Auto, requires = "pack")]
+    #[arg(long, value_enum, default_value_t = Framing::Auto, requires = "pack", conflicts_with = "file")]
     pub(crate) framing: Framing,
     /// Number of worker threads; overrides the configuration
-    #[arg(long, value_name = "N")]
-    pub(crate) workers: Option<usize>,
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) workers: Option<u16>,
     /// Run only packs that are pinned in the wattle.lock next to the configuration
     #[arg(long, conflicts_with = "pack")]
     pub(crate) locked: bool,

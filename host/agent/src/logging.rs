@@ -39,7 +39,9 @@ impl Write for Escaped {
     /// Takes one event; the subscriber writes each with one call.
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let line = String::from_utf8_lossy(bytes);
-        io::stderr().write_all([clear_line(), &(self.escape)(&line)].concat().as_bytes())?;
+        // A log that cannot be written, on a full disk or after its reader ended, must not stop events. The subscriber
+        // would report the error on standard error again, and panic.
+        let _ = io::stderr().write_all([clear_line(), &(self.escape)(&line)].concat().as_bytes());
         Ok(bytes.len())
     }
 

@@ -41,6 +41,9 @@ fn listen(requester: &Requester, reloads: bool, ready: &mpsc::Sender<io::Result<
     runtime.block_on(async {
         let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
         let mut hangup = if reloads { Some(signal(SignalKind::hangup())?) } else { None };
+        // Without a handler, the kernel ends the process when a file reaches its limit (`ulimit -f`, `LimitFSIZE=`). With
+        // one, the write fails with EFBIG, and the sink handles it like a full disk.
+        let _file_size = signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?;
         let _ = ready.send(Ok(()));
         let mut first: Option<Instant> = None;
         loop {

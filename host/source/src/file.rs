@@ -69,7 +69,7 @@ const SAVE_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Positions are saved at most this often when many events come, and in the first moments: what was delivered and not
 /// saved comes again after a kill.
-const BUSY_SAVE_INTERVAL: Duration = Duration::from_millis(50);
+const BUSY_SAVE_INTERVAL: Duration = Duration::from_millis(10);
 
 /// So many delivered events are not left unsaved for long.
 const MANY_EVENTS: u64 = 1000;

@@ -22,7 +22,7 @@ pub(crate) fn run(options: &RunOptions, color: bool) -> Done {
     check_memory()?;
     raise_descriptors();
     let configuration = configuration::of(options)?;
-    let settings = Options { once: options.once, watch: !options.no_watch, workers: options.workers };
+    let settings = Options { once: options.once, watch: !options.no_watch, workers: options.workers.map(usize::from) };
     let library = builtin::library_for(options.locked);
     let terminal = Box::new(Terminal { color });
     let supervisor =

@@ -172,6 +172,10 @@ pub(crate) fn unpack(body: Bytes, kinds: &Kinds, settings: &Settings, share: &mu
             return Err(refuse(ReadFailure::TooLarge(settings.max_body_bytes)));
         }
         if (read as u64) < free {
+            if decoder.has_junk() {
+                let reason = "the body has other data behind the end of its compressed part";
+                return Err(Refusal::new(StatusCode::BAD_REQUEST, reason));
+            }
             return Ok(unpacked.into());
         }
         room = room.saturating_mul(2).min(limit);

@@ -48,6 +48,38 @@ async fn probes_are_answered_and_are_no_failures() {
 }
 
 #[tokio::test]
+async fn requests_that_a_proxy_could_read_in_another_way_are_refused() {
+    let world = start(json!({})).await;
+    for (headers, body, status, reason) in [
+        ("host: a\r\nhost: b\r\ncontent-length: 2", "ab", 400, "more than one `Host`"),
+        ("host: a\r\ntransfer-encoding: gzip, chunked", "2\r\nab\r\n0\r\n\r\n", 501, "`chunked`"),
+        ("host: a\r\ncontent-length: 2\r\ncontent-length: 3", "abc", 400, ""),
+        ("host: a\r\ntransfer-encoding: chunked", "zz\r\nab\r\n0\r\n\r\n", 400, "check its chunks"),
+    ] {
+        let request = format!("POST / HTTP/1.1\r\nconnection: close\r\n{headers}\r\n\r\n{body}");
+        let answer = rest(raw(world.address, request.as_bytes()).await).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{headers}: {answer}");
+        assert!(answer.contains(reason), "{headers}: {answer}");
+    }
+    assert!(world.rig.queue.is_empty());
+    world.end().await;
+}
+
+#[tokio::test]
+async fn data_behind_a_compressed_body_is_refused_and_not_dropped() {
+    let world = start(json!({})).await;
+    let zstd = zstd::encode_all(&b"first\n"[..], 1).unwrap();
+    for (encoding, mut body) in [("gzip", gzip(b"first\n")), ("zstd", zstd)] {
+        body.extend(b"second, plain\n");
+        let answer = world.send(&[("content-encoding", encoding)], &body).await;
+        assert_eq!(answer.status, 400, "{encoding}: {}", answer.body);
+        assert!(answer.body["error"].as_str().unwrap().contains("other data"), "{encoding}: {}", answer.body);
+    }
+    assert!(world.rig.queue.is_empty());
+    world.end().await;
+}
+
+#[tokio::test]
 async fn the_health_path_can_be_another_one_or_none() {
     for (health_path, at, status) in [("/live", "/live", 200), ("/live", "/health", 404), ("", "/health", 404)] {
         let world = start(json!({ "health_path": health_path })).await;

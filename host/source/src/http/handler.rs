@@ -186,6 +186,17 @@ impl Handler {
             Method::OPTIONS => return Ok(Asks::Methods),
             _ => return Err(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "send events with POST or PUT")),
         }
+        // A proxy in front could understand such a request in another way and see two requests in it. hyper refuses
+        // different lengths itself.
+        if request.headers().get_all(header::HOST).iter().count() > 1 {
+            return Err(Refusal::new(StatusCode::BAD_REQUEST, "the request has more than one `Host` header"));
+        }
+        let mut codings = request.headers().get_all(header::TRANSFER_ENCODING).iter();
+        if codings.any(|coding| !coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked")) {
+            let reason =
+                "the only transfer coding that is supported is `chunked`; use `Content-Encoding` for compression";
+            return Err(Refusal::new(StatusCode::NOT_IMPLEMENTED, reason));
+        }
         if let Some(expected) = request.headers().get(header::EXPECT)
             && !expected.as_bytes().eq_ignore_ascii_case(b"100-continue")
         {
@@ -216,8 +227,14 @@ impl Handler {
         let most = usize::try_from(body.size_hint().upper().map_or(max, |upper| upper.min(max))).unwrap_or(usize::MAX);
         let mut read = Vec::new();
         while let Some(frame) = body.frame().await {
-            let frame = frame.map_err(|_| {
-                Refusal::new(StatusCode::BAD_REQUEST, "the body broke off: the client closed the connection within it")
+            let frame = frame.map_err(|error| {
+                let is_cut = error.is_incomplete_message() || error.is_closed();
+                let reason = if is_cut {
+                    "the body broke off: the client closed the connection within it"
+                } else {
+                    "the body cannot be read; check its chunks"
+                };
+                Refusal::new(StatusCode::BAD_REQUEST, reason)
             })?;
             let Ok(data) = frame.into_data() else { continue };
             connection.received();

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::io::Write as _;
+use std::time::{Duration, Instant};
 
 use wattle_tests::{Agent, Folder, wait_until};
 
@@ -11,11 +12,15 @@ use crate::report::Outcome;
 /// Bytes of a line: writing it takes milliseconds.
 const LINE: usize = 4 << 20;
 
+/// How long a line may take to its output.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 const CONFIG: &str = r#"
 [sources.lines]
 type = "file"
 include = ["in"]
 glob_interval = "20ms"
+max_line_bytes = "8MiB"
 [pipelines.main]
 inputs = ["lines"]
 [pipelines.main.nodes.route]
@@ -55,7 +60,10 @@ pub fn run(rounds: usize) -> Outcome {
         wait_until("the lines so far", || size() >= known && ends_whole(size()));
         let before = size();
         writeln!(input, "{}", line(round)).unwrap();
+        // Spins, because the write takes only milliseconds.
+        let deadline = Instant::now() + PATIENCE;
         while size() <= before {
+            assert!(Instant::now() < deadline, "line {round} is not written");
             std::hint::spin_loop();
         }
         let ended = agent.kill();
