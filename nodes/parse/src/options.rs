@@ -26,8 +26,8 @@ pub struct Options {
     /// Example: `^(?<ip>\S+) (?<status>\d+)$`.
     #[serde(default)]
     pub pattern: Option<String>,
-    /// For `key_value`: what stands between pairs. Default: one space; empty pairs are passed over.
-    /// Example: `;`.
+    /// For `key_value`: the separator of pairs. Default: one space, which means any white space. Empty pairs are
+    /// skipped. Example: `;`.
     #[serde(default)]
     pub field_split: Option<String>,
     /// For `key_value`: what stands between key and value. Default: `=`. Example: `:`.

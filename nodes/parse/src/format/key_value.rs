@@ -11,7 +11,7 @@ use crate::typed::{write_string, write_value};
 
 /// Separators and the memory for one row.
 pub(crate) struct KeyValue {
-    between_pairs: Finder<'static>,
+    between_pairs: Separator,
     within_pair: Finder<'static>,
     /// White space is part of nothing, unless pairs are separated by it.
     spaces_separate: bool,
@@ -19,6 +19,35 @@ pub(crate) struct KeyValue {
     types: Vec<(String, Type)>,
     keys: Texts,
     values: Texts,
+}
+
+/// What separates pairs.
+enum Separator {
+    /// Any white space: what a space stands for, since logs mix spaces and tabs.
+    WhiteSpace,
+    Text(Finder<'static>),
+}
+
+impl Separator {
+    fn new(text: &str) -> Self {
+        if text == " " { Self::WhiteSpace } else { Self::Text(Finder::new(text).into_owned()) }
+    }
+
+    /// Where the first one begins.
+    fn find(&self, text: &[u8]) -> Option<usize> {
+        match self {
+            Self::WhiteSpace => text.iter().position(u8::is_ascii_whitespace),
+            Self::Text(finder) => finder.find(text),
+        }
+    }
+
+    /// Length of the one that the text begins with.
+    fn at_start_of(&self, text: &[u8]) -> Option<usize> {
+        match self {
+            Self::WhiteSpace => text.first().filter(|byte| byte.is_ascii_whitespace()).map(|_| 1),
+            Self::Text(finder) => text.starts_with(finder.needle()).then(|| finder.needle().len()),
+        }
+    }
 }
 
 impl KeyValue {
@@ -37,7 +66,7 @@ impl KeyValue {
             good = false;
         }
         good.then(|| Self {
-            between_pairs: Finder::new(pairs).into_owned(),
+            between_pairs: Separator::new(pairs),
             within_pair: Finder::new(pair).into_owned(),
             spaces_separate: pairs.starts_with(|c: char| c.is_ascii_whitespace()),
             bare_keys: options.bare_keys.unwrap_or_default(),
@@ -98,10 +127,9 @@ impl KeyValue {
     fn next_pair(&self, text: &[u8], mut at: usize) -> usize {
         loop {
             at = after_spaces(text, at);
-            let separator = self.between_pairs.needle();
-            match text.get(at..) {
-                Some(rest) if rest.starts_with(separator) => at += separator.len(),
-                _ => return at,
+            match text.get(at..).and_then(|rest| self.between_pairs.at_start_of(rest)) {
+                Some(length) => at += length,
+                None => return at,
             }
         }
     }
@@ -150,7 +178,7 @@ impl KeyValue {
         let end = memchr::memchr_iter(b'\'', inner).find(|&end| {
             let after = inner.get(end + 1..).unwrap_or_default();
             let after = if self.spaces_separate { after } else { after.trim_ascii_start() };
-            after.is_empty() || after.starts_with(self.between_pairs.needle())
+            after.is_empty() || self.between_pairs.at_start_of(after).is_some()
         })?;
         self.values.add(|out| out.extend_from_slice(inner.get(..end).unwrap_or_default()));
         Some(start + 1 + end + 1)
@@ -167,8 +195,8 @@ impl KeyValue {
             let end = quoted(text, start, &mut self.values)?;
             let after = if self.spaces_separate { end } else { after_spaces(text, end) };
             let rest = text.get(after..).unwrap_or_default();
-            if !rest.is_empty() && !rest.starts_with(self.between_pairs.needle()) && after_spaces(text, after) == after
-            {
+            let ends = rest.is_empty() || self.between_pairs.at_start_of(rest).is_some();
+            if !ends && after_spaces(text, after) == after {
                 return fault(format!("has text after the closing quote before byte {after}"));
             }
             return Ok(after);
