@@ -13,7 +13,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use wattle_batch::{Ack, Batch, Column, Origin, Outcome};
-use wattle_pack::{Artifact, ArtifactLimits, NodeLimits, Origin as From};
+use wattle_plan::{Artifact, ArtifactLimits, NodeLimits, Origin as From};
 use wattle_runtime::{Compiled, NodeStats, Process, Refused, Runner, RunnerSettings, Runtime, StateSlot, Trial};
 use wattle_tests::built;
 use wattle_tests::evil::{Cost, EVIL, row};

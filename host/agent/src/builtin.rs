@@ -1,6 +1,7 @@
 //! The artifacts of the built-in nodes and the built-in packs, which are in the binary.
 
-use wattle_pack::{Artifact, BuiltinPack, Library, Pinning};
+use wattle_pack::{BuiltinPack, Library, Pinning};
+use wattle_plan::Artifact;
 
 mod embedded {
     include!(concat!(env!("OUT_DIR"), "/builtin.rs"));
@@ -29,7 +30,7 @@ pub(crate) fn library_for(locked: bool) -> Library {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use wattle_pack::Origin;
+    use wattle_plan::Origin;
 
     #[test]
     fn digests_are_those_of_the_bytes() {

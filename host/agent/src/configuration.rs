@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use wattle_pack::{ArtifactLimits, Diagnostic, Invalid, Library, Plan};
+use wattle_diagnostics::{Diagnostic, Invalid};
+use wattle_pack::Library;
+use wattle_plan::{ArtifactLimits, Plan};
 use wattle_runtime::{Catalog, Runtime};
 use wattle_supervisor::{Configuration, environment};
 
@@ -48,7 +50,7 @@ pub(crate) fn catalog(data_dir: &Path, limits: ArtifactLimits) -> Result<Catalog
 
 /// The same for a command without a configuration.
 pub(crate) fn plain_catalog() -> Result<Catalog, Failure> {
-    catalog(&wattle_pack::default_data_dir(&environment), ArtifactLimits::default())
+    catalog(&wattle_manifest::default_data_dir(&environment), ArtifactLimits::default())
 }
 
 /// The configuration that `--pack` stands for: standard input, the pack, and its outputs to files or standard output.
@@ -125,7 +127,7 @@ fn escape_dollar(text: &str) -> String {
 
 /// Names of a pack's outputs.
 fn outputs(pack: &str, params: &toml::Table) -> Result<Vec<String>, Failure> {
-    let data_dir = wattle_pack::default_data_dir(&environment);
+    let data_dir = wattle_manifest::default_data_dir(&environment);
     let catalog = catalog(&data_dir, ArtifactLimits::default())?;
     let library = builtin::library().with_folder(data_dir.join("packs"));
     let params = match serde_json::to_value(params) {
@@ -133,7 +135,7 @@ fn outputs(pack: &str, params: &toml::Table) -> Result<Vec<String>, Failure> {
         _ => serde_json::Map::new(),
     };
     let _waiting = Waiting::compiling(catalog.runtime());
-    match wattle_pack::load_pack(pack, &params, &catalog, &library) {
+    match wattle_manifest::load_pack(pack, &params, &catalog, &library) {
         Ok((plan, _)) => Ok(plan.outputs.into_iter().map(|o| o.name).collect()),
         Err(invalid) => {
             let all: Vec<String> = invalid.diagnostics.iter().map(|d| d.render(false)).collect();

@@ -19,7 +19,7 @@ pub(crate) fn data_dir(place: &AgentPlace) -> Result<PathBuf, Failure> {
             std::fs::metadata(config).map_err(|e| Failure::config(format!("`{}`: {e}", config.display())))?;
             Ok(Configuration::File(config.clone()).settings().data_dir)
         }
-        (None, None) => Ok(wattle_pack::default_data_dir(&environment)),
+        (None, None) => Ok(wattle_manifest::default_data_dir(&environment)),
     }
 }
 

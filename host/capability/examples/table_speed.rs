@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Instant, UNIX_EPOCH};
 
 use wattle_capability::{OpenTable, Table, Values, ValuesBuilder};
-use wattle_pack::{TableGrant, TableKind};
+use wattle_plan::{TableGrant, TableKind};
 
 const ROWS: u64 = 1_000_000;
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use wattle_pack::KvGrant;
+use wattle_plan::KvGrant;
 
 use crate::values::{Values, ValuesBuilder};
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use wattle_pack::{LogGrant, LogLevel};
+use wattle_plan::{LogGrant, LogLevel};
 
 /// Lines of one call that are written.
 pub const LINES_PER_CALL: u32 = 100;

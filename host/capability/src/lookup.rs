@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use wattle_pack::{TableGrant, TableKind};
+use wattle_plan::{TableGrant, TableKind};
 
 pub use self::table::Table;
 use crate::values::{Values, ValuesBuilder};

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use wattle_pack::{Grants, KvGrant, LogLevel};
+use wattle_plan::{Grants, KvGrant, LogLevel};
 
 use crate::ambient::{Clock, Random};
 use crate::capability::Capability;

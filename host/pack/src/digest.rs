@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
 
-use crate::artifact::{hex_digest, to_hex};
+use wattle_plan::{hex_digest, to_hex};
 
 /// File name of a pack's list of files.
 pub const LIST_FILE: &str = "pack.sum";

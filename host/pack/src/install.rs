@@ -5,12 +5,9 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-use crate::diagnostic::Invalid;
 use crate::digest::{FileList, FileListError, LIST_FILE};
-use crate::findings::Findings;
-use crate::library::{Library, PackFiles};
-use crate::load::find_named;
-use crate::outline::outline;
+use crate::library::PackFiles;
+use wattle_diagnostics::Invalid;
 
 /// What became of an installation.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,22 +57,25 @@ pub enum InstallError {
     },
 }
 
-/// Copies a pack into a library folder as `<name>/<version>`, with its list of files and their signatures if it has
-/// them. `reference` is as for [`crate::load_pack`].
+/// Copies the files of a pack into a library folder as `<name>/<version>`, with its list of files and their signatures if
+/// it has them.
 ///
 /// At any instant the version is there as a whole or not at all. Below a folder that is closed to other users, such as the
 /// data folder of an agent, all of it is closed to them as well.
 ///
 /// # Errors
 ///
-/// The pack is none, another one has its place, or the folder cannot be written.
-pub fn install(reference: &str, library: &Library, folder: &Path) -> Result<Installed, InstallError> {
-    let outline = outline(reference, library)?;
-    let mut findings = Findings::default();
-    let (found, _) = find_named(reference, library, &mut findings);
-    let (files, _, _) = findings.finish(found.map(|found| found.files))?;
-    let (id, digest) = (format!("{}@{}", outline.name, outline.version), outline.digest);
-    let target = folder.join(&outline.name).join(&outline.version);
+/// Another pack has its place, the files are not those of the list, or the folder cannot be written.
+pub fn install(
+    files: &PackFiles,
+    list: &FileList,
+    name: &str,
+    version: &str,
+    folder: &Path,
+) -> Result<Installed, InstallError> {
+    let (id, digest) = (format!("{name}@{version}"), list.digest());
+    let parent = folder.join(name);
+    let target = parent.join(version);
     if target.exists() {
         let there = FileList::of_folder(&target)?.digest();
         if there != digest {
@@ -83,12 +83,11 @@ pub fn install(reference: &str, library: &Library, folder: &Path) -> Result<Inst
         }
         return Ok(Installed { folder: target, id, digest, is_new: false });
     }
-    let parent = folder.join(&outline.name);
     let modes = Modes::below(folder);
     modes.create_folder(&parent).map_err(|error| io_error(&parent, error))?;
     // A hidden name is no version, so nobody takes what is half written for a pack.
-    let partial = parent.join(format!(".installing-{}-{}", outline.version, std::process::id()));
-    let copied = copy(&files, &outline.files, &partial, modes).and_then(|()| {
+    let partial = parent.join(format!(".installing-{}-{}", version, std::process::id()));
+    let copied = copy(files, list, &partial, modes).and_then(|()| {
         if FileList::of_folder(&partial)?.digest() != digest {
             return Err(InstallError::Changed);
         }
@@ -181,76 +180,4 @@ fn open_plain(path: &Path) -> io::Result<fs::File> {
 
 fn io_error(path: &Path, error: io::Error) -> InstallError {
     InstallError::Io { path: path.to_owned(), error }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::library::BuiltinPack;
-
-    const MANIFEST: &str = "[pack]\nname = \"p\"\nversion = \"1.0.0\"\ncontract = \"0.1\"\n";
-
-    fn pack(folder: &Path, extra: &str) {
-        fs::create_dir_all(folder.join("tests/a")).unwrap();
-        fs::create_dir_all(folder.join(".git")).unwrap();
-        fs::write(folder.join("pack.toml"), MANIFEST).unwrap();
-        fs::write(folder.join("tests/a/input.txt"), extra).unwrap();
-        fs::write(folder.join("pack.sum.minisig"), "signature").unwrap();
-        fs::write(folder.join(".git/HEAD"), "x").unwrap();
-    }
-
-    #[test]
-    fn a_pack_is_installed_whole_and_the_same_pack_once() {
-        let place = tempfile::tempdir().unwrap();
-        let (from, library) = (place.path().join("from"), place.path().join("library"));
-        pack(&from, "1");
-        let from = from.to_str().unwrap();
-        let first = install(from, &Library::default(), &library).unwrap();
-        assert!(first.is_new);
-        assert_eq!((first.id.as_str(), &first.folder), ("p@1.0.0", &library.join("p/1.0.0")));
-        assert_eq!(FileList::of_folder(&first.folder).unwrap().digest(), first.digest);
-        assert_eq!(fs::read_to_string(first.folder.join("pack.sum.minisig")).unwrap(), "signature");
-        assert!(!first.folder.join(".git").exists());
-        let names: Vec<_> = fs::read_dir(library.join("p")).unwrap().map(|e| e.unwrap().file_name()).collect();
-        assert_eq!(names, ["1.0.0"], "nothing is left beside it");
-        let again = install(from, &Library::default(), &library).unwrap();
-        assert_eq!(again, Installed { is_new: false, ..first });
-        let found: Vec<_> = Library::default().with_folder(&library).list().into_iter().map(|p| p.version).collect();
-        assert_eq!(found.len(), 1);
-    }
-
-    #[test]
-    fn another_content_under_the_same_version_is_refused_and_what_is_there_stays() {
-        let place = tempfile::tempdir().unwrap();
-        let (from, library) = (place.path().join("from"), place.path().join("library"));
-        pack(&from, "1");
-        let first = install(from.to_str().unwrap(), &Library::default(), &library).unwrap();
-        pack(&from, "2");
-        let refused = install(from.to_str().unwrap(), &Library::default(), &library);
-        assert!(matches!(refused, Err(InstallError::Different { .. })), "{refused:?}");
-        assert_eq!(FileList::of_folder(&first.folder).unwrap().digest(), first.digest);
-    }
-
-    #[test]
-    fn a_built_in_pack_can_be_installed_and_removed() {
-        let place = tempfile::tempdir().unwrap();
-        let files = vec![("pack.toml".to_owned(), MANIFEST.as_bytes()), ("a/b".to_owned(), b"c".as_slice())];
-        let builtin = BuiltinPack { name: "p".into(), version: "1.0.0".into(), files };
-        let digest = builtin.file_list().unwrap().digest();
-        let installed = install("p@1.0.0", &Library::new(vec![builtin]), place.path()).unwrap();
-        assert_eq!(installed.digest, digest);
-        assert_eq!(remove(place.path(), "p", "1.0.0").unwrap(), place.path().join("p/1.0.0"));
-        assert!(!place.path().join("p").exists());
-        assert!(matches!(remove(place.path(), "p", "1.0.0"), Err(InstallError::Io { .. })));
-    }
-
-    #[test]
-    fn what_is_no_pack_is_not_installed() {
-        let place = tempfile::tempdir().unwrap();
-        fs::write(place.path().join("pack.toml"), "[pack]\nname = \"P\"\n").unwrap();
-        let library = place.path().join("library");
-        let refused = install(place.path().to_str().unwrap(), &Library::default(), &library);
-        assert!(matches!(refused, Err(InstallError::Invalid(_))), "{refused:?}");
-        assert!(!library.exists());
-    }
 }

@@ -7,17 +7,15 @@ use std::sync::Arc;
 use semver::Version;
 
 use crate::digest::{FileList, FileListError};
-use crate::findings::{Findings, Place};
 use crate::lock::{self, Choice, LockManifest, PinManifest, Pinning};
-use crate::manifest::pack::is_pack_name;
-use crate::plan::{PackId, PackUse};
-use crate::reference::{self, Requirement};
+use crate::reference::{self, Requirement, is_pack_name};
 use crate::remote::{Located, REMOTE, Remote};
 use crate::trust::CheckedFiles;
-use crate::{codes, suggest};
+use wattle_diagnostics::{Findings, Place, codes, suggest};
+use wattle_plan::{PackId, PackUse};
 
 /// File name of a pack's manifest.
-pub(crate) const MANIFEST: &str = "pack.toml";
+pub const MANIFEST: &str = "pack.toml";
 
 /// A pack that the agent carries.
 #[derive(Debug, Clone)]
@@ -67,22 +65,25 @@ pub struct LibraryEntry {
 
 /// The files of one pack.
 #[derive(Debug, Clone)]
-pub(crate) enum PackFiles {
+pub enum PackFiles {
+    /// A folder.
     Folder(PathBuf),
+    /// A pack that the agent carries.
     Builtin(Arc<BuiltinPack>),
     /// A folder as it was when it was checked.
     Checked(Arc<CheckedFiles>),
 }
 
 /// A pack that was found, with what the library says of it.
-pub(crate) struct Found {
-    pub(crate) files: PackFiles,
+pub struct Found {
+    /// Its files.
+    pub files: PackFiles,
     /// Name and version by which it was found; what a folder outside the library is, only its manifest knows.
-    pub(crate) expected: Option<(String, Option<Version>)>,
+    pub expected: Option<(String, Option<Version>)>,
     /// The reference that found it.
-    pub(crate) reference: String,
+    pub reference: String,
     /// Where it comes from, as a lock says it.
-    pub(crate) source: String,
+    pub source: String,
     /// What the operator calls it, as a trust policy does: its name in the library, its folder, or its repository.
     pub(crate) called: String,
     /// The pin that chose it.
@@ -127,7 +128,7 @@ impl Library {
     }
 
     /// Takes the lock of the configuration that is being read.
-    pub(crate) fn with_lock(mut self, lock: Option<LockManifest>) -> Self {
+    pub fn with_lock(mut self, lock: Option<LockManifest>) -> Self {
         self.lock = lock.map(Arc::new);
         self
     }
@@ -189,7 +190,7 @@ impl Library {
     }
 
     /// Finds the pack of a reference: `name`, `name@requirement`, or a folder relative to `base`.
-    pub(crate) fn find(&self, reference: &str, place: Place, base: &Path, findings: &mut Findings) -> Option<Found> {
+    pub fn find(&self, reference: &str, place: Place, base: &Path, findings: &mut Findings) -> Option<Found> {
         let lock = self.lock.as_deref();
         if reference.starts_with(REMOTE) {
             return self.find_remote(reference, place, findings);
@@ -332,7 +333,7 @@ fn find_folder(reference: &str, place: Place, base: &Path, findings: &mut Findin
 
 impl PackFiles {
     /// The name of a file for people and for watchers.
-    pub(crate) fn path(&self, relative: &str) -> PathBuf {
+    pub fn path(&self, relative: &str) -> PathBuf {
         match self {
             Self::Folder(folder) => folder.join(relative),
             Self::Checked(files) => files.folder().join(relative),
@@ -341,7 +342,7 @@ impl PackFiles {
     }
 
     /// The folder, unless the agent carries the pack.
-    pub(crate) fn folder(&self) -> Option<&Path> {
+    pub fn folder(&self) -> Option<&Path> {
         match self {
             Self::Folder(folder) => Some(folder),
             Self::Checked(files) => Some(files.folder()),
@@ -349,11 +350,17 @@ impl PackFiles {
         }
     }
 
-    pub(crate) fn is_builtin(&self) -> bool {
+    /// True for a pack that the agent carries.
+    pub fn is_builtin(&self) -> bool {
         matches!(self, Self::Builtin(_))
     }
 
-    pub(crate) fn read(&self, relative: &str) -> io::Result<Vec<u8>> {
+    /// Reads a file.
+    ///
+    /// # Errors
+    ///
+    /// The pack has no such file, it cannot be read, or it changed after the pack was checked.
+    pub fn read(&self, relative: &str) -> io::Result<Vec<u8>> {
         match self {
             Self::Folder(folder) => read_plain(&folder.join(relative)),
             Self::Checked(files) => files.read(&clean(Path::new(relative)).to_string_lossy()),
@@ -367,7 +374,11 @@ impl PackFiles {
     }
 
     /// Lists all files with their digests.
-    pub(crate) fn file_list(&self) -> Result<FileList, FileListError> {
+    ///
+    /// # Errors
+    ///
+    /// A file cannot be read, or cannot be part of a pack.
+    pub fn file_list(&self) -> Result<FileList, FileListError> {
         match self {
             Self::Folder(folder) => FileList::of_folder(folder),
             Self::Checked(files) => Ok(files.list().clone()),
@@ -376,7 +387,7 @@ impl PackFiles {
     }
 
     /// Names what a folder of the pack holds, in order; the pack's own is the empty path.
-    pub(crate) fn list(&self, relative: &str) -> Vec<String> {
+    pub fn list(&self, relative: &str) -> Vec<String> {
         match self {
             Self::Folder(folder) => entries(&folder.join(relative)),
             Self::Checked(files) => names_in(files.paths(), relative),
@@ -405,7 +416,11 @@ fn names_in<'a>(paths: impl Iterator<Item = &'a str>, folder: &str) -> Vec<Strin
 }
 
 /// Reads a file, but nothing that could block or have no end.
-pub(crate) fn read_plain(path: &Path) -> io::Result<Vec<u8>> {
+///
+/// # Errors
+///
+/// The file cannot be read, or is not a plain file.
+pub fn read_plain(path: &Path) -> io::Result<Vec<u8>> {
     let metadata = std::fs::metadata(path)?;
     if !metadata.is_file() && !metadata.is_dir() {
         return Err(io::Error::other("it is not a plain file"));
@@ -422,7 +437,20 @@ fn entries(folder: &Path) -> Vec<String> {
 }
 
 /// Leaves out `.` in a path, so that it reads as people write it.
-pub(crate) fn clean(path: &Path) -> PathBuf {
+pub fn clean(path: &Path) -> PathBuf {
     let path: PathBuf = path.components().filter(|part| !matches!(part, Component::CurDir)).collect();
     if path.as_os_str().is_empty() { PathBuf::from(".") } else { path }
+}
+
+/// Finds the pack that a command names, and gives the place of its name. What was given on a command line has no text to
+/// point at.
+pub fn find_named(reference: &str, library: &Library, findings: &mut Findings) -> (Option<Found>, Place) {
+    let place = Place::file(findings.add_manifest(Path::new(reference), ""));
+    (library.find(&as_folder(reference), place, Path::new(""), findings), place)
+}
+
+/// On a command line a folder needs no `./` if it is one.
+fn as_folder(reference: &str) -> String {
+    let is_folder = Path::new(reference).join(MANIFEST).is_file();
+    if is_folder && !reference.contains('/') { format!("./{reference}") } else { reference.to_owned() }
 }

@@ -19,14 +19,8 @@ use semver::Version;
 
 pub(crate) use check::{Choice, check_digest, choose};
 
-use crate::artifact::hex_digest;
-use crate::codes;
-use crate::diagnostic::Invalid;
-use crate::findings::{Findings, Place};
-use crate::load::read_text;
-use crate::plan::PackUse;
-use crate::reader::{Reader, Text};
-use crate::value::{self, Data, Table};
+use wattle_diagnostics::{Data, Findings, Invalid, Place, Reader, Table, Text, codes, read_text, value};
+use wattle_plan::{PackUse, hex_digest};
 
 /// File name of the lock.
 pub const LOCK_FILE: &str = "wattle.lock";
@@ -82,7 +76,7 @@ pub enum Pinning {
 
 /// A lock with the places of what it says.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct LockManifest {
+pub struct LockManifest {
     pub(crate) pins: Vec<PinManifest>,
     former: Vec<FormerPin>,
 }
@@ -122,7 +116,7 @@ impl LockManifest {
     }
 
     /// Reads a lock, or reports what is wrong with it; `None` where there is no file.
-    pub(crate) fn read(path: &Path, findings: &mut Findings) -> Option<Self> {
+    pub fn read(path: &Path, findings: &mut Findings) -> Option<Self> {
         findings.watch(path);
         if !path.exists() {
             return None;
@@ -171,7 +165,7 @@ fn tables<'a>(reader: &mut Reader<'a>, key: &'static str, findings: &mut Finding
         findings.report(codes::WRONG_TYPE.at(entry.item.place, format!("`{key}` must be a list of tables")));
         return Vec::new();
     };
-    let table = |item: &'a crate::value::Item| match &item.data {
+    let table = |item: &'a wattle_diagnostics::Item| match &item.data {
         Data::Table(table) => Some((table, item.place)),
         _ => None,
     };
@@ -205,7 +199,7 @@ fn read_pin(table: &Table, place: Place, former: bool, findings: &mut Findings) 
 }
 
 fn read_artifacts(table: &Table) -> BTreeMap<String, String> {
-    let text = |entry: &crate::value::Entry| match &entry.item.data {
+    let text = |entry: &wattle_diagnostics::Entry| match &entry.item.data {
         Data::String(text) => Some((entry.key.clone(), text.clone())),
         _ => None,
     };

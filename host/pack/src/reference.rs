@@ -2,9 +2,7 @@
 
 use semver::{Version, VersionReq};
 
-use crate::codes;
-use crate::findings::{Findings, Place};
-use crate::manifest::pack::is_pack_name;
+use wattle_diagnostics::{Findings, Place, codes};
 
 /// What versions of a pack will do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,12 +31,12 @@ impl Requirement {
 }
 
 /// Tells whether a reference names a folder.
-pub(crate) fn is_folder(reference: &str) -> bool {
+pub fn is_folder(reference: &str) -> bool {
     reference.starts_with('.') || reference.contains(['/', '\\'])
 }
 
 /// The name in a reference that is no folder, well formed or not.
-pub(crate) fn name_of(reference: &str) -> &str {
+pub fn name_of(reference: &str) -> &str {
     reference.split_once('@').map_or(reference, |(name, _)| name)
 }
 
@@ -61,4 +59,10 @@ pub(crate) fn parse<'a>(reference: &'a str, place: Place, findings: &mut Finding
         return None;
     }
     Some((name, requirement))
+}
+
+/// Tells whether text can be the name of a pack.
+pub fn is_pack_name(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_lowercase())
+        && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
 }

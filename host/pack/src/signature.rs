@@ -5,41 +5,13 @@
 //! enough to read (`minisign-verify`, without dependencies). sigstore's bundles bring some 200 crates and a trust root
 //! that has to be kept up to date.
 
-use std::fmt;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use minisign_verify::{Error, PublicKey, Signature};
+use minisign_verify::{Error, Signature};
+use wattle_plan::{TrustedKey, key_id};
 
 /// What nothing signs in front of a signature; these texts and no others, so that no byte of a signature is free.
 const COMMENTS: [&str; 2] = ["signature from minisign secret key", "signature from rsign secret key"];
-
-/// A publisher's public key.
-#[derive(Clone, PartialEq, Eq)]
-pub struct TrustedKey {
-    key: PublicKey,
-    id: String,
-}
-
-impl fmt::Debug for TrustedKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "TrustedKey({})", self.id)
-    }
-}
-
-impl TrustedKey {
-    /// Reads a key: the line that begins with `RW`, or the text of a `.pub` file.
-    pub fn parse(text: &str) -> Option<Self> {
-        let line = text.trim().lines().last().unwrap_or_default().trim();
-        let key = PublicKey::from_base64(line).ok()?;
-        Some(Self { key, id: key_id(line)? })
-    }
-
-    /// The id that minisign shows: 16 hexadecimal digits.
-    pub fn id(&self) -> &str {
-        &self.id
-    }
-}
 
 /// A signature that is written as it must be; nothing is known of who made it.
 pub(crate) struct PackSignature {
@@ -68,7 +40,7 @@ impl PackSignature {
 
     /// Checks that a key signed this text.
     pub(crate) fn check(&self, text: &str, key: &TrustedKey) -> Result<(), String> {
-        key.key.verify(text.as_bytes(), &self.signature, false).map_err(|error| in_words(&error))
+        key.public().verify(text.as_bytes(), &self.signature, false).map_err(|error| in_words(&error))
     }
 }
 
@@ -79,11 +51,4 @@ fn in_words(error: &Error) -> String {
         Error::UnexpectedKeyId => "it was made with another key".to_owned(),
         other => other.to_string().to_lowercase(),
     }
-}
-
-/// The id of the key in the base64 text of a key or a signature: 2 bytes of algorithm, then 8 of id, the least first.
-fn key_id(base64: &str) -> Option<String> {
-    let bytes = STANDARD.decode(base64).ok()?;
-    let id: [u8; 8] = bytes.get(2..10)?.try_into().ok()?;
-    Some(format!("{:016X}", u64::from_le_bytes(id)))
 }

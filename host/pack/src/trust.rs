@@ -12,37 +12,15 @@ use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 
-use crate::artifact::to_hex;
-use crate::codes::{self, Code};
 use crate::digest::{FileList, FileListError, LIST_FILE};
-use crate::findings::{Findings, Place};
 use crate::library::{Found, PackFiles, read_plain};
 use crate::lock;
-use crate::signature::{PackSignature, TrustedKey};
-use crate::suggest;
+use crate::signature::PackSignature;
+use wattle_diagnostics::{Findings, Place, codes, codes::Code, suggest};
+use wattle_plan::{TrustPolicy, TrustedKey, hex_digest, to_hex};
 
 /// Signature of a pack's list of files, beside it.
 pub const SIGNATURE_FILE: &str = "pack.sum.minisig";
-
-/// What an operator asks of packs: `[packs.trust]`.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct TrustPolicy {
-    /// Whether a pack must be signed.
-    pub require: bool,
-    /// Keys of publishers; one publisher can have several.
-    pub keys: Vec<(String, TrustedKey)>,
-    /// What holds for some packs instead: name in the library, folder as written, or repository of a registry.
-    pub packs: BTreeMap<String, PackTrust>,
-}
-
-/// What holds for one pack.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct PackTrust {
-    /// Whether it must be signed, instead of what holds for all.
-    pub require: Option<bool>,
-    /// The publishers whose signature counts; all if there is no list.
-    pub publishers: Option<Vec<String>>,
-}
 
 /// One thing wrong with a pack that is to be trusted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,7 +70,7 @@ const MAX_LIST: u64 = 4 << 20;
 /// A folder as it was when it was checked. Small files are in memory; of the others the digest is, so that a read gives
 /// the bytes that were checked or fails.
 #[derive(Debug)]
-pub(crate) struct CheckedFiles {
+pub struct CheckedFiles {
     folder: PathBuf,
     list: FileList,
     held: PackBytes,
@@ -155,97 +133,90 @@ fn altered(message: String) -> Vec<Distrust> {
     vec![Distrust::new(codes::ALTERED_PACK, message)]
 }
 
-impl TrustPolicy {
-    /// Whether a pack must be signed. `source` is what the operator calls it, never what it calls itself.
-    pub fn requires(&self, source: &str) -> bool {
-        self.packs.get(source).and_then(|pack| pack.require).unwrap_or(self.require)
-    }
+/// Checks the signature of a pack, and that every file is the one that was signed.
+///
+/// # Errors
+///
+/// Everything that is wrong.
+pub fn verify(policy: &TrustPolicy, source: &str, files: &PackBytes) -> Result<Signer, Vec<Distrust>> {
+    let found = list_of(files).map_err(|error| altered(format!("the pack `{source}`: {error}")))?;
+    verify_files(policy, source, &found, |name| files.get(name).cloned())
+}
 
-    /// Checks the signature of a pack, and that every file is the one that was signed.
-    ///
-    /// # Errors
-    ///
-    /// Everything that is wrong.
-    pub fn verify(&self, source: &str, files: &PackBytes) -> Result<Signer, Vec<Distrust>> {
-        let found = list_of(files).map_err(|error| altered(format!("the pack `{source}`: {error}")))?;
-        self.verify_files(source, &found, |name| files.get(name).cloned())
-    }
+/// Checks the signature of a pack in a folder whose files have these digests, and that every file is the one that was
+/// signed.
+///
+/// # Errors
+///
+/// Everything that is wrong.
+pub fn verify_folder(
+    policy: &TrustPolicy,
+    source: &str,
+    folder: &Path,
+    found: &FileList,
+) -> Result<Signer, Vec<Distrust>> {
+    verify_files(policy, source, found, |name| read_list(&folder.join(name)).ok())
+}
 
-    /// Checks the signature of a pack in a folder whose files have these digests, and that every file is the one that was
-    /// signed.
-    ///
-    /// # Errors
-    ///
-    /// Everything that is wrong.
-    pub fn verify_folder(&self, source: &str, folder: &Path, found: &FileList) -> Result<Signer, Vec<Distrust>> {
-        self.verify_files(source, found, |name| read_list(&folder.join(name)).ok())
-    }
-
-    /// `read` gives the list of files and its signature.
-    pub(crate) fn verify_files(
-        &self,
-        source: &str,
-        found: &FileList,
-        read: impl Fn(&str) -> Option<Vec<u8>>,
-    ) -> Result<Signer, Vec<Distrust>> {
-        let text = |name: &str| read(name).map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
-        let (list, signature) = match (text(LIST_FILE), text(SIGNATURE_FILE)) {
-            (Some(list), Some(signature)) => (list, signature),
-            (list, _) => {
-                let missing = if list.is_some() { SIGNATURE_FILE } else { LIST_FILE };
-                let message = format!("the pack `{source}` is not signed: it has no `{missing}`");
-                let hint =
-                    "sign it with `wattle pack sign`, or write `require = false` for it under `[packs.trust.packs]`";
-                return Err(vec![Distrust::new(codes::UNSIGNED_PACK, message).hint(hint)]);
-            }
-        };
-        let signer = self.signer(source, &list, &signature).map_err(|problem| vec![problem])?;
-        let expected = FileList::parse(&list)
-            .map_err(|error| altered(format!("`{LIST_FILE}` of the pack `{source}` is no list of files: {error}")))?;
-        let problems = differences(source, &expected, found, "signed", &signer.key_id);
-        if problems.is_empty() { Ok(signer) } else { Err(problems) }
-    }
-
-    fn signer(&self, source: &str, list: &str, signature: &str) -> Result<Signer, Distrust> {
-        let bad = |why: String| {
-            let message = format!("the signature `{SIGNATURE_FILE}` of the pack `{source}` is refused: {why}");
-            Distrust::new(codes::BAD_SIGNATURE, message).hint("take the pack anew from its publisher, or sign it anew")
-        };
-        let signature = PackSignature::parse(signature).map_err(bad)?;
-        let id = &signature.key_id;
-        let known: Vec<&(String, TrustedKey)> = self.keys.iter().filter(|(_, key)| key.id() == id).collect();
-        let publishers = self.packs.get(source).and_then(|pack| pack.publishers.as_ref());
-        let counts = |publisher: &String| publishers.is_none_or(|publishers| publishers.contains(publisher));
-        let Some((publisher, key)) = known.iter().find(|(publisher, _)| counts(publisher)) else {
-            let (message, hint) = match (known.first(), publishers) {
-                (Some((publisher, _)), Some(publishers)) => (
-                    format!(
-                        "the pack `{source}` is signed by `{publisher}` with the key `{id}`, which does not count for it"
-                    ),
-                    format!("the signature of {} counts", suggest::list(publishers.iter().map(String::as_str))),
-                ),
-                _ => (
-                    format!(
-                        "the pack `{source}` is signed (`{SIGNATURE_FILE}`) with the key `{id}`, which is not trusted"
-                    ),
-                    match self.keys.as_slice() {
-                        [] => "no key is trusted; add one under `[packs.trust.keys]`".to_owned(),
-                        keys => {
-                            let keys: Vec<String> =
-                                keys.iter().map(|(publisher, key)| format!("{publisher}: {}", key.id())).collect();
-                            format!("trusted are {}", suggest::list(keys.iter().map(String::as_str)))
-                        }
-                    },
-                ),
-            };
-            return Err(Distrust::new(codes::UNTRUSTED_KEY, message).hint(hint));
-        };
-        match signature.check(list, key) {
-            Ok(()) => Ok(Signer { publisher: publisher.clone(), key_id: id.clone() }),
-            Err(why) => {
-                Err(bad(format!("{why} (`{LIST_FILE}`, {}, key `{id}`)", crate::artifact::hex_digest(list.as_bytes()))))
-            }
+/// `read` gives the list of files and its signature.
+pub(crate) fn verify_files(
+    policy: &TrustPolicy,
+    source: &str,
+    found: &FileList,
+    read: impl Fn(&str) -> Option<Vec<u8>>,
+) -> Result<Signer, Vec<Distrust>> {
+    let text = |name: &str| read(name).map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+    let (list, signature) = match (text(LIST_FILE), text(SIGNATURE_FILE)) {
+        (Some(list), Some(signature)) => (list, signature),
+        (list, _) => {
+            let missing = if list.is_some() { SIGNATURE_FILE } else { LIST_FILE };
+            let message = format!("the pack `{source}` is not signed: it has no `{missing}`");
+            let hint = "sign it with `wattle pack sign`, or write `require = false` for it under `[packs.trust.packs]`";
+            return Err(vec![Distrust::new(codes::UNSIGNED_PACK, message).hint(hint)]);
         }
+    };
+    let signer = find_signer(policy, source, &list, &signature).map_err(|problem| vec![problem])?;
+    let expected = FileList::parse(&list)
+        .map_err(|error| altered(format!("`{LIST_FILE}` of the pack `{source}` is no list of files: {error}")))?;
+    let problems = differences(source, &expected, found, "signed", &signer.key_id);
+    if problems.is_empty() { Ok(signer) } else { Err(problems) }
+}
+
+fn find_signer(policy: &TrustPolicy, source: &str, list: &str, signature: &str) -> Result<Signer, Distrust> {
+    let bad = |why: String| {
+        let message = format!("the signature `{SIGNATURE_FILE}` of the pack `{source}` is refused: {why}");
+        Distrust::new(codes::BAD_SIGNATURE, message).hint("take the pack anew from its publisher, or sign it anew")
+    };
+    let signature = PackSignature::parse(signature).map_err(bad)?;
+    let id = &signature.key_id;
+    let known: Vec<&(String, TrustedKey)> = policy.keys.iter().filter(|(_, key)| key.id() == id).collect();
+    let publishers = policy.packs.get(source).and_then(|pack| pack.publishers.as_ref());
+    let counts = |publisher: &String| publishers.is_none_or(|publishers| publishers.contains(publisher));
+    let Some((publisher, key)) = known.iter().find(|(publisher, _)| counts(publisher)) else {
+        let (message, hint) = match (known.first(), publishers) {
+            (Some((publisher, _)), Some(publishers)) => (
+                format!(
+                    "the pack `{source}` is signed by `{publisher}` with the key `{id}`, which does not count for it"
+                ),
+                format!("the signature of {} counts", suggest::list(publishers.iter().map(String::as_str))),
+            ),
+            _ => (
+                format!("the pack `{source}` is signed (`{SIGNATURE_FILE}`) with the key `{id}`, which is not trusted"),
+                match policy.keys.as_slice() {
+                    [] => "no key is trusted; add one under `[packs.trust.keys]`".to_owned(),
+                    keys => {
+                        let keys: Vec<String> =
+                            keys.iter().map(|(publisher, key)| format!("{publisher}: {}", key.id())).collect();
+                        format!("trusted are {}", suggest::list(keys.iter().map(String::as_str)))
+                    }
+                },
+            ),
+        };
+        return Err(Distrust::new(codes::UNTRUSTED_KEY, message).hint(hint));
+    };
+    match signature.check(list, key) {
+        Ok(()) => Ok(Signer { publisher: publisher.clone(), key_id: id.clone() }),
+        Err(why) => Err(bad(format!("{why} (`{LIST_FILE}`, {}, key `{id}`)", hex_digest(list.as_bytes())))),
     }
 }
 
@@ -271,7 +242,7 @@ pub fn read_files(folder: &Path) -> Result<PackBytes, FileListError> {
 
 /// Opens a pack that was found: checks its files against the lock, against what was pulled, and against what was signed,
 /// and gives the files that were checked, with their list. `None` where something is wrong, which is reported.
-pub(crate) fn open(
+pub fn open(
     found: &Found,
     policy: &TrustPolicy,
     user: Place,
@@ -318,7 +289,7 @@ pub(crate) fn open(
         problems = differences(&found.called, &pulled.list, &list, "pulled", &pulled.pinned);
     }
     if let (PackFiles::Checked(checked), true) = (&files, required && problems.is_empty())
-        && let Err(distrust) = policy.verify_files(&found.called, &list, |name| checked.read(name).ok())
+        && let Err(distrust) = verify_files(policy, &found.called, &list, |name| checked.read(name).ok())
     {
         problems = distrust;
     }

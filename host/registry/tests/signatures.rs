@@ -1,6 +1,7 @@
 //! Signatures: what one library makes, another checks, and no byte of them is free.
 
-use wattle_pack::{PackBytes, TrustPolicy, TrustedKey};
+use wattle_pack::{PackBytes, verify};
+use wattle_plan::{TrustPolicy, TrustedKey};
 use wattle_registry::files;
 use wattle_registry::sign::SecretKey;
 
@@ -30,7 +31,7 @@ fn policy(key: &SecretKey) -> TrustPolicy {
 #[test]
 fn a_signed_pack_is_trusted() {
     let key = SecretKey::generate().unwrap();
-    let signer = policy(&key).verify("sample", &signed(&key)).unwrap();
+    let signer = verify(&policy(&key), "sample", &signed(&key)).unwrap();
     assert_eq!((signer.publisher.as_str(), signer.key_id), ("acme", key.id()));
     assert_eq!(TrustedKey::parse(&key.public()), TrustedKey::parse(&key.public_line()));
 }
@@ -42,7 +43,7 @@ fn a_secret_key_is_read_from_its_file_and_from_its_line() {
     for written in [text.as_str(), text.lines().last().unwrap(), &format!("\n{text}\n")] {
         let read = SecretKey::parse(written).unwrap();
         assert_eq!(read.public(), key.public());
-        policy(&key).verify("sample", &signed(&read)).unwrap();
+        verify(&policy(&key), "sample", &signed(&read)).unwrap();
     }
 }
 
@@ -83,7 +84,7 @@ fn every_flipped_byte_of_a_signed_pack_is_named() {
             for flip in [0x01, 0x20, 0x80] {
                 let mut altered = files.clone();
                 altered.get_mut(path).unwrap()[at] ^= flip;
-                let problems = policy.verify("sample", &altered).unwrap_err();
+                let problems = verify(&policy, "sample", &altered).unwrap_err();
                 let named = if path.starts_with("pack.sum") { "pack.sum" } else { path.as_str() };
                 assert_eq!(problems.len(), 1, "{path} byte {at}: {problems:?}");
                 assert!(problems[0].message.contains(named), "{path} byte {at}: {problems:?}");
@@ -99,7 +100,7 @@ fn files_that_are_missing_added_or_swapped_are_named() {
     let problems = |change: &dyn Fn(&mut PackBytes)| {
         let mut files = files.clone();
         change(&mut files);
-        policy.verify("sample", &files).unwrap_err().into_iter().map(|p| (p.code(), p.message)).collect::<Vec<_>>()
+        verify(&policy, "sample", &files).unwrap_err().into_iter().map(|p| (p.code(), p.message)).collect::<Vec<_>>()
     };
     let missing = problems(&|files| drop(files.remove("nodes/noise.wasm")));
     assert!(missing[0].0 == "E0424" && missing[0].1.contains("is missing"), "{missing:?}");
@@ -117,7 +118,7 @@ fn files_that_are_missing_added_or_swapped_are_named() {
     });
     assert!(relisted[0].0 == "E0422", "{relisted:?}");
     let other = SecretKey::generate().unwrap();
-    let untrusted = policy.verify("sample", &signed(&other)).unwrap_err();
+    let untrusted = verify(&policy, "sample", &signed(&other)).unwrap_err();
     assert_eq!(untrusted[0].code(), "E0423");
     assert!(untrusted[0].message.contains(&other.id()), "{untrusted:?}");
 }
@@ -126,14 +127,14 @@ fn files_that_are_missing_added_or_swapped_are_named() {
 fn a_publisher_counts_only_for_its_packs() {
     let key = SecretKey::generate().unwrap();
     let (files, mut policy) = (signed(&key), policy(&key));
-    let only = |publishers: &[&str]| wattle_pack::PackTrust {
+    let only = |publishers: &[&str]| wattle_plan::PackTrust {
         require: None,
         publishers: Some(publishers.iter().map(|&p| p.to_owned()).collect()),
     };
     policy.packs.insert("sample".into(), only(&["somebody"]));
-    let problems = policy.verify("sample", &files).unwrap_err();
+    let problems = verify(&policy, "sample", &files).unwrap_err();
     assert!(problems[0].code() == "E0423" && problems[0].message.contains("`acme`"), "{problems:?}");
     policy.packs.insert("sample".into(), only(&["acme", "somebody"]));
-    policy.verify("sample", &files).unwrap();
-    policy.verify("other", &files).unwrap();
+    verify(&policy, "sample", &files).unwrap();
+    verify(&policy, "other", &files).unwrap();
 }

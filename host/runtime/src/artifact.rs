@@ -7,7 +7,7 @@ use parking_lot::RwLock;
 use wasmtime::component::{Component, InstancePre};
 use wasmtime::{Engine, Store};
 use wattle_capability::Capability;
-use wattle_pack::{Artifact, NodeLimits};
+use wattle_plan::{Artifact, NodeLimits};
 
 use crate::bindings::{CONTRACT, GivenDescription, NODE};
 use crate::fault::{Fault, FaultKind};

@@ -16,7 +16,7 @@ use wattle_capability::Values;
 use crate::state::State;
 
 /// Version of the contract that this host serves.
-pub(crate) const CONTRACT: &str = wattle_pack::CONTRACT_VERSION;
+pub(crate) const CONTRACT: &str = wattle_plan::CONTRACT_VERSION;
 /// The instance that a node exports, with the contract's version.
 pub(crate) const NODE: &str = "wattle:node/node@0.1.0";
 /// The instance that a stateful node exports besides.

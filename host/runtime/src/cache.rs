@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 
 use wasmtime::Engine;
 use wasmtime::component::Component;
-use wattle_pack::ArtifactLimits;
+use wattle_plan::ArtifactLimits;
 
 const KEY_BYTES: usize = blake3::KEY_LEN;
 const CODE_BYTES: usize = blake3::OUT_LEN;

@@ -7,7 +7,7 @@ use std::thread::{self, available_parallelism};
 
 use parking_lot::Mutex;
 use wattle_capability::Services;
-use wattle_pack::{Artifact, Grants, NodeError, NodeLimits, NodeShape, Nodes, Origin};
+use wattle_plan::{Artifact, Grants, NodeError, NodeLimits, NodeShape, Nodes, Origin};
 
 use crate::artifact::{ArtifactError, Compiled};
 use crate::bindings::is_contract;

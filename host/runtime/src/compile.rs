@@ -19,7 +19,7 @@ use parking_lot::Mutex;
 use wasmparser::{Encoding, Parser, Payload};
 use wasmtime::Engine;
 use wasmtime::component::Component;
-use wattle_pack::{Artifact, ArtifactLimits, Origin};
+use wattle_plan::{Artifact, ArtifactLimits, Origin};
 
 use crate::artifact::ArtifactError;
 use crate::cache::{Cache, load_compiled};

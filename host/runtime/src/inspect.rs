@@ -7,7 +7,7 @@ use wasmtime::Engine;
 use wasmtime::component::Component;
 use wasmtime::component::types::ComponentItem;
 use wattle_capability::Capability;
-use wattle_pack::Artifact;
+use wattle_plan::Artifact;
 
 use crate::artifact::{ArtifactError, Description};
 use crate::runtime::Runtime;
@@ -117,7 +117,7 @@ pub(crate) fn other_contract(engine: &Engine, component: &Component) -> Option<S
 #[cfg(test)]
 mod tests {
     use super::*;
-    use wattle_pack::Origin;
+    use wattle_plan::Origin;
 
     #[test]
     fn imports_are_those_of_the_outermost_component() {

@@ -8,7 +8,7 @@ use wasmtime::Store;
 use wasmtime::component::{Component, ComponentExportIndex, TypedFunc};
 use wattle_batch::{Batch, Call, NodeInfo, Outcome, Refusal};
 use wattle_capability::{Budget, Capability, NodeServices};
-use wattle_pack::{NodeLimits, OptionError};
+use wattle_plan::{NodeLimits, OptionError};
 
 use crate::artifact::Compiled;
 use crate::bindings::{Configured, GivenOptionError, NODE, Snapshot};

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use wattle_pack::Artifact;
+use wattle_plan::Artifact;
 
 use crate::artifact::{Code, Compiled};
 

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use wattle_batch::{Batch, Failure, NodeInfo, Outcome};
 use wattle_capability::{Budget, NodeServices};
-use wattle_pack::{NodeLimits, NodePlan};
+use wattle_plan::{NodeLimits, NodePlan};
 
 use crate::artifact::Compiled;
 use crate::bindings::Snapshot;

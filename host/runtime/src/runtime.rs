@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use wattle_pack::{Artifact, ArtifactLimits, NodeLimits};
+use wattle_plan::{Artifact, ArtifactLimits, NodeLimits};
 
 use crate::artifact::{ArtifactError, Compiled};
 use crate::cache::Cache;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use wasmtime::ResourceLimiter;
 use wattle_batch::{Call, Field, FieldPath, InvalidDecision};
-use wattle_pack::NodeLimits;
+use wattle_plan::NodeLimits;
 
 use crate::fault::{Fault, FaultKind};
 use capabilities::Held;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use wattle_batch::{Batch, NodeInfo, Outcome};
 use wattle_capability::NodeServices;
-use wattle_pack::{NodeLimits, OptionError};
+use wattle_plan::{NodeLimits, OptionError};
 
 use crate::artifact::Compiled;
 use crate::bindings::Snapshot;

@@ -26,7 +26,7 @@ pub mod status;
 
 use std::sync::Arc;
 
-use wattle_pack::AdminSettings;
+use wattle_plan::AdminSettings;
 
 pub use self::listener::ListenError;
 use self::listener::Listener;

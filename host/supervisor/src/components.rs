@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use serde_json::Value;
-use wattle_pack::{ComponentKind, Components, OptionError};
+use wattle_manifest::{ComponentKind, Components};
+use wattle_plan::OptionError;
 
 /// Built-in sources and sinks.
 pub(crate) struct Builtin;

@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use wattle_pack::{AgentSettings, Diagnostic, Invalid, Library, Plan, Remote};
+use wattle_diagnostics::{Diagnostic, Invalid};
+use wattle_pack::{Library, Remote};
+use wattle_plan::{AgentSettings, Plan};
 use wattle_registry::Store;
 use wattle_runtime::Catalog;
 
@@ -43,7 +45,7 @@ impl Configuration {
             Self::File(path) => std::fs::read_to_string(path).unwrap_or_default(),
             Self::Text(text) => text.clone(),
         };
-        wattle_pack::peek_settings(&text, self.folder(), &environment)
+        wattle_manifest::peek_settings(&text, self.folder(), &environment)
     }
 
     /// Loads and validates the configuration, and returns its plan and warnings.
@@ -57,9 +59,9 @@ impl Configuration {
         // Commands use only images that were pulled before. The library of an agent knows more.
         let library = &library.clone().or_remote(|| stored(&settings.data_dir));
         match self {
-            Self::File(path) => wattle_pack::load(path, &environment, catalog, &Builtin, library),
+            Self::File(path) => wattle_manifest::load(path, &environment, catalog, &Builtin, library),
             Self::Text(text) => {
-                wattle_pack::load_text(COMMAND_LINE, text, self.folder(), &environment, catalog, &Builtin, library)
+                wattle_manifest::load_text(COMMAND_LINE, text, self.folder(), &environment, catalog, &Builtin, library)
             }
         }
     }

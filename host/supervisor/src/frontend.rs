@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::sync::Arc;
 
-use wattle_pack::Diagnostic;
+use wattle_diagnostics::Diagnostic;
 use wattle_runtime::Runtime;
 
 /// The program around the supervisor. The supervisor calls it and prints nothing itself.

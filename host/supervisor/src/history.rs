@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
-use wattle_pack::Plan;
+use wattle_plan::Plan;
 
 /// Name of the file in the data folder.
 const FILE: &str = "history.ndjson";

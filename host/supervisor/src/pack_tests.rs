@@ -8,7 +8,10 @@ use std::thread::{self, available_parallelism};
 
 use serde_json::Value;
 use wattle_batch::{Column, ColumnTooLarge};
-use wattle_pack::{Expectations, Framing, Invalid, Library, PackTest, PipelinePlan, Plan};
+use wattle_diagnostics::Invalid;
+use wattle_manifest::{Expectations, Framing, PackTest};
+use wattle_pack::Library;
+use wattle_plan::{PipelinePlan, Plan};
 use wattle_runtime::Catalog;
 use wattle_topology::{BuildError, run_offline, sandboxed};
 
@@ -111,7 +114,7 @@ impl<'a> Bench<'a> {
             Entry::Occupied(plan) => return Ok(plan.into_mut()),
             Entry::Vacant(vacant) => vacant,
         };
-        match wattle_pack::load_pack(self.pack, &test.params, self.catalog, self.library) {
+        match wattle_manifest::load_pack(self.pack, &test.params, self.catalog, self.library) {
             Ok((plan, _)) => Ok(vacant.insert(plan)),
             Err(invalid) => Err(TestError::Pack(lines(&invalid))),
         }
@@ -196,7 +199,7 @@ impl PackTests {
 
 /// Runs the tests of a pack; `None` if it passes them all.
 fn verdict(reference: &str, catalog: &Catalog, library: &Library) -> Option<PackFailure> {
-    let tests = match wattle_pack::load_tests(reference, library, Expectations::Required) {
+    let tests = match wattle_manifest::load_tests(reference, library, Expectations::Required) {
         Ok(tests) => tests,
         Err(invalid) => {
             return Some(PackFailure::Unreadable { reference: reference.to_owned(), diagnostics: lines(&invalid) });
@@ -250,7 +253,7 @@ fn events(test: &PackTest) -> Result<Column, TestError> {
 mod tests {
     #[test]
     fn every_key_of_an_expectation_that_is_read_is_compared() {
-        // `wattle_pack` reads expectations and does not depend on what compares them.
-        assert_eq!(wattle_pack::EVENT_KEYS, wattle_cases::EVENT_KEYS);
+        // `wattle_manifest` reads expectations and does not depend on what compares them.
+        assert_eq!(wattle_manifest::EVENT_KEYS, wattle_cases::EVENT_KEYS);
     }
 }

@@ -10,7 +10,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use wattle_pack::{Diagnostic, Invalid, Library, Plan};
+use wattle_diagnostics::{Diagnostic, Invalid};
+use wattle_pack::Library;
+use wattle_plan::Plan;
 use wattle_runtime::Catalog;
 use wattle_topology::{BuildError, Swapped, Topology};
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tokio::sync::Notify;
-use wattle_pack::RegistrySettings;
+use wattle_plan::RegistrySettings;
 use wattle_registry::client::{ClientOptions, RegistryOptions};
 use wattle_registry::{Credentials, Poller, Store};
 
@@ -12,7 +12,7 @@ use crate::configuration::{Configuration, environment};
 
 /// The options of a registry client from those of a configuration.
 pub fn client_options(settings: &RegistrySettings) -> ClientOptions {
-    let host = |(name, host): &(String, wattle_pack::RegistryHost)| {
+    let host = |(name, host): &(String, wattle_plan::RegistryHost)| {
         let login = host.login.clone();
         let credentials = login.map(|(username, password)| Credentials { username, password });
         (name.clone(), RegistryOptions { insecure: host.insecure, credentials })

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
-use wattle_pack::{CanarySettings, PipelinePlan, Plan, Trial};
+use wattle_plan::{CanarySettings, PipelinePlan, Plan, Trial};
 use wattle_topology::{Observer, Snapshot, canary_name};
 
 use crate::time::Moment;

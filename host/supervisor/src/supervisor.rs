@@ -9,7 +9,9 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime};
 
 use tokio::task::JoinHandle;
-use wattle_pack::{AdminSettings, Artifact, Diagnostic, Invalid, Library, Severity, SinkPlan};
+use wattle_diagnostics::{Diagnostic, Invalid, Severity};
+use wattle_pack::Library;
+use wattle_plan::{AdminSettings, Artifact, SinkPlan};
 use wattle_runtime::{Catalog, Runtime, RuntimeError};
 use wattle_sink::SinkStats;
 use wattle_source::SourceError;

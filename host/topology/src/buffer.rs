@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use wattle_buffer::disk::{Acknowledger, BufferStats, DiskQueue, DiskSettings, Events, Folder, Keeper, open};
 use wattle_buffer::{Queue, Sized as _};
-use wattle_pack::{BufferKind, BufferPlan, WhenFull};
+use wattle_plan::{BufferKind, BufferPlan, WhenFull};
 use wattle_sink::{Payload, Sink, SinkContext, SinkError};
 
 use self::fetch::Fetch;

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use wattle_pack::{CircuitSettings, OnFault};
+use wattle_plan::{CircuitSettings, OnFault};
 
 /// Whether a node may be called for a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

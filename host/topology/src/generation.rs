@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use wattle_buffer::Queue;
 use wattle_buffer::disk::BufferStats;
 use wattle_capability::Services;
-use wattle_pack::{NodePlan, OnStateMismatch, PipelinePlan, Plan, ShadowSettings, SinkPlan, Trial};
+use wattle_plan::{NodePlan, OnStateMismatch, PipelinePlan, Plan, ShadowSettings, SinkPlan, Trial};
 use wattle_runtime::{NodeStats, Process, Runner, RunnerSettings, Runtime, StateSlot};
 use wattle_sink::{Encoder, Payload, SinkStats};
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use wattle_batch::{Ack, Batch, Column, Origin};
 use wattle_buffer::Queue;
-use wattle_pack::{
+use wattle_plan::{
     AgentSettings, ArtifactLimits, BatchSettings, BufferPlan, CircuitSettings, ComponentPlan, NodeLimits, NodePlan,
     PipelinePlan, Plan, QuarantineSettings, RegistrySettings, RollbackSettings, SinkPlan, TrustPolicy,
 };

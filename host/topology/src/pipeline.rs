@@ -10,7 +10,7 @@ use std::time::{Instant, SystemTime};
 
 use wattle_batch::{Batch, Failure, Outcome};
 use wattle_buffer::Sized;
-use wattle_pack::{OnFault, Target};
+use wattle_plan::{OnFault, Target};
 use wattle_runtime::Process;
 use wattle_sink::Payload;
 

@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use wattle_buffer::Queue;
 use wattle_buffer::disk::Folder;
-use wattle_pack::{BufferKind, ComponentPlan, PipelinePlan, Plan, SinkPlan, WhenFull};
+use wattle_plan::{BufferKind, ComponentPlan, PipelinePlan, Plan, SinkPlan, WhenFull};
 use wattle_sink::{Hurry, SinkContext};
 use wattle_source::{BatchLimits, Listeners, Source, SourceContext, SourceError, Stop};
 

@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use wattle_batch::Batch;
-use wattle_pack::{PipelinePlan, Plan, ShadowSettings};
+use wattle_plan::{PipelinePlan, Plan, ShadowSettings};
 use wattle_runtime::Process;
 
 pub use self::report::{Difference, OutputReport, ShadowReport, ShadowSnapshot};

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 use wattle_cases::Case;
-use wattle_pack::Artifact;
+use wattle_plan::Artifact;
 use wattle_runtime::Runtime;
 
 use crate::provided::Provided;

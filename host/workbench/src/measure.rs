@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use wattle_batch::{Ack, Batch, Column, Origin};
 use wattle_capability::LogTarget;
-use wattle_pack::{Artifact, NodeLimits};
+use wattle_plan::{Artifact, NodeLimits};
 use wattle_runtime::{Compiled, Refused, Runtime, Trial};
 
 use crate::provided::Provided;
@@ -77,7 +77,7 @@ pub fn measure(
     bodies: &[Vec<u8>],
     fuel: bool,
 ) -> Result<Figures, String> {
-    let limits = wattle_pack::ArtifactLimits::default();
+    let limits = wattle_plan::ArtifactLimits::default();
     let runtime = Runtime::new(None, limits.clone()).map_err(|e| e.to_string())?;
     let since = Instant::now();
     let compiled = runtime.compile(artifact).map_err(|e| e.message)?;

@@ -10,7 +10,7 @@ use wattle_capability::{
     Clock, FAILURES, Failure, LogTarget, MissingMocks, Mock, MockHttp, NodeServices, Random, Response, Table,
 };
 use wattle_cases::{MockAnswer, MockTable, Mocks};
-use wattle_pack::{Grants, TableKind};
+use wattle_plan::{Grants, TableKind};
 use wattle_runtime::Compiled;
 
 /// Grants and mocks of a project.

@@ -6,7 +6,7 @@ use parking_lot::Mutex;
 use wattle_batch::{Batch, Outcome};
 use wattle_capability::{LogTarget, NodeServices, level_name, samples};
 use wattle_cases::{CaseFault, Mocks, Observed, Refusal, Subject};
-use wattle_pack::{LogLevel, NodeLimits};
+use wattle_plan::{LogLevel, NodeLimits};
 use wattle_runtime::{Compiled, Fault, Refused, Trial};
 
 use crate::provided::Provided;

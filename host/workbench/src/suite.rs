@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use wattle_capability::LogTarget;
-use wattle_pack::{Artifact, NodeLimits, OptionError};
+use wattle_plan::{Artifact, NodeLimits, OptionError};
 use wattle_runtime::{Compiled, Refused, Runtime, Trial};
 
 use crate::provided::Provided;

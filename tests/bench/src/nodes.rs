@@ -7,9 +7,11 @@ use std::sync::Arc;
 use anyhow::{Context as _, bail};
 use serde_json::{Value, json};
 use wattle_batch::{Batch, ColumnBuilder, Failure, Outcome};
+use wattle_manifest::{ComponentKind, Components};
 use wattle_node::Node;
 use wattle_node::native::Native;
-use wattle_pack::{Artifact, ArtifactLimits, ComponentKind, Components, Library, NodePlan, OptionError, Origin, Plan};
+use wattle_pack::Library;
+use wattle_plan::{Artifact, ArtifactLimits, NodePlan, OptionError, Origin, Plan};
 use wattle_runtime::{Catalog, Compiled, NodeStats, Process, Runner, RunnerSettings, Runtime};
 use wattle_topology::{MakeNode, sandboxed};
 
@@ -63,7 +65,7 @@ impl Workbench {
     pub(crate) fn plan(&self, configuration: &str) -> anyhow::Result<Plan> {
         let environment = |name: &str| std::env::var(name).ok();
         let folder = Path::new("");
-        let loaded = wattle_pack::load_text(
+        let loaded = wattle_manifest::load_text(
             "bench",
             configuration,
             folder,

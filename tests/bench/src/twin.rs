@@ -11,7 +11,7 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use cpu_time::{ProcessTime, ThreadTime};
 use wattle_batch::{Ack, Batch, Column, Origin};
-use wattle_pack::Plan;
+use wattle_plan::Plan;
 use wattle_runtime::{NodeStats, Process};
 use wattle_topology::{Owner, Topology, TopologySettings};
 

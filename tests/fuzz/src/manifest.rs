@@ -3,9 +3,11 @@
 use std::cell::RefCell;
 
 use serde_json::Map;
-use wattle_pack::{Invalid, Severity, dot, load_pack, mermaid};
+use wattle_diagnostics::{Invalid, Severity};
+use wattle_manifest::load_pack;
+use wattle_plan::{dot, mermaid};
 
-#[path = "../../../host/pack/tests/fakes.rs"]
+#[path = "../../../host/manifest/tests/fakes.rs"]
 mod fakes;
 
 /// Takes bytes as `agent.toml`, or as `pack.toml` if they begin with its head.
@@ -41,7 +43,7 @@ fn refused(invalid: &Invalid) {
     invalid.diagnostics.iter().for_each(show);
 }
 
-fn show(diagnostic: &wattle_pack::Diagnostic) {
+fn show(diagnostic: &wattle_diagnostics::Diagnostic) {
     assert!(!diagnostic.render(true).is_empty() && !diagnostic.render_line().is_empty());
     diagnostic.render_json();
 }

@@ -70,5 +70,5 @@ pub(crate) struct HistoryOptions {
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
-    wattle_pack::parse_duration(text).map_err(|error| error.to_string())
+    wattle_diagnostics::parse_duration(text).map_err(|error| error.to_string())
 }

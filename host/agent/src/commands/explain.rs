@@ -1,6 +1,6 @@
 //! `wattle explain`: explains a diagnostic code.
 
-use wattle_pack::codes;
+use wattle_diagnostics::codes;
 
 use crate::exit::{Done, Failure, print};
 

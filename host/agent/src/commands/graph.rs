@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use wattle_pack::{ArtifactLimits, Invalid, PipelinePlan};
+use wattle_diagnostics::Invalid;
+use wattle_plan::{ArtifactLimits, PipelinePlan};
 
 use crate::builtin;
 use crate::cli::{DiagnosticFormat, GraphFormat, GraphOptions};
@@ -17,8 +18,8 @@ pub(crate) fn graph(options: &GraphOptions, color: bool) -> Done {
         Failure::diagnostics(all.join("\n"))
     };
     let draw = |plan: &PipelinePlan| match options.format {
-        GraphFormat::Mermaid => wattle_pack::mermaid(plan),
-        GraphFormat::Dot => wattle_pack::dot(plan),
+        GraphFormat::Mermaid => wattle_plan::mermaid(plan),
+        GraphFormat::Dot => wattle_plan::dot(plan),
     };
     let path = Path::new(&options.pack);
     if path.extension().is_some_and(|e| e == "toml") && path.file_name().is_none_or(|n| n != "pack.toml") {
@@ -31,11 +32,12 @@ pub(crate) fn graph(options: &GraphOptions, color: bool) -> Done {
         }
         return Ok(());
     }
-    let data_dir = wattle_pack::default_data_dir(&environment);
+    let data_dir = wattle_manifest::default_data_dir(&environment);
     let library = builtin::library().with_folder(data_dir.join("packs"));
     let folder = path.parent().filter(|_| path.file_name().is_some_and(|n| n == "pack.toml"));
     let reference = folder.map_or_else(|| options.pack.clone(), |f| format!("./{}", f.display()));
     let catalog = catalog(&data_dir, ArtifactLimits::default())?;
-    let (plan, _) = wattle_pack::load_pack(&reference, &serde_json::Map::new(), &catalog, &library).map_err(refused)?;
+    let (plan, _) =
+        wattle_manifest::load_pack(&reference, &serde_json::Map::new(), &catalog, &library).map_err(refused)?;
     print(draw(&plan).trim_end())
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use wattle_pack::{Artifact, ArtifactLimits, Nodes as _, Origin};
+use wattle_plan::{Artifact, ArtifactLimits, Nodes as _, Origin};
 use wattle_printable::Line;
 use wattle_runtime::Inspection;
 
@@ -12,7 +12,7 @@ use crate::exit::{Done, Failure, print, print_json};
 use wattle_supervisor::environment;
 
 pub(crate) fn inspect(options: &InspectOptions) -> Done {
-    let catalog = catalog(&wattle_pack::default_data_dir(&environment), ArtifactLimits::default())?;
+    let catalog = catalog(&wattle_manifest::default_data_dir(&environment), ArtifactLimits::default())?;
     let path = Path::new(&options.artifact);
     let name = options.artifact.strip_prefix("builtin:").unwrap_or(&options.artifact);
     let builtin = if path.is_file() { None } else { catalog.builtin(name) };

@@ -17,7 +17,8 @@ mod view;
 
 use std::path::{Path, PathBuf};
 
-use wattle_pack::{Diagnostic, Invalid, Library};
+use wattle_diagnostics::{Diagnostic, Invalid};
+use wattle_pack::Library;
 
 use crate::builtin;
 use crate::cli::DiagnosticFormat;
@@ -50,7 +51,7 @@ fn library_folder(library: Option<&Path>, config: Option<&Path>) -> PathBuf {
     match (library, config) {
         (Some(folder), _) => folder.to_owned(),
         (None, Some(config)) => Configuration::File(config.to_owned()).settings().packs,
-        (None, None) => wattle_pack::default_data_dir(&environment).join("packs"),
+        (None, None) => wattle_manifest::default_data_dir(&environment).join("packs"),
     }
 }
 
@@ -58,7 +59,7 @@ fn library_folder(library: Option<&Path>, config: Option<&Path>) -> PathBuf {
 fn library(option: &LibraryOption) -> Library {
     let data_dir = match &option.config {
         Some(config) => Configuration::File(config.clone()).settings().data_dir,
-        None => wattle_pack::default_data_dir(&environment),
+        None => wattle_manifest::default_data_dir(&environment),
     };
     let folder = library_folder(option.library.as_deref(), option.config.as_deref());
     builtin::library().with_folder(folder).with_remote(stored(&data_dir))

@@ -33,7 +33,7 @@ fn data_dir(place: &QuarantinePlace) -> PathBuf {
     match (&place.data_dir, &place.config) {
         (Some(folder), _) => folder.clone(),
         (None, Some(config)) => Configuration::File(config.clone()).settings().data_dir,
-        (None, None) => wattle_pack::default_data_dir(&environment),
+        (None, None) => wattle_manifest::default_data_dir(&environment),
     }
 }
 

@@ -9,7 +9,8 @@ mod verify;
 
 use std::path::Path;
 
-use wattle_pack::{AgentSettings, Distrust};
+use wattle_pack::Distrust;
+use wattle_plan::AgentSettings;
 use wattle_registry::files::{self, Files};
 use wattle_registry::{Image, archive as layout};
 
@@ -33,7 +34,7 @@ fn settings(config: Option<&Path>) -> Result<AgentSettings, Failure> {
     match config {
         Some(path) if !path.is_file() => Err(Failure::config(format!("`{}` does not exist", path.display()))),
         Some(path) => Ok(Configuration::File(path.to_owned()).settings()),
-        None => Ok(wattle_pack::peek_settings("", Path::new(""), &environment)),
+        None => Ok(wattle_manifest::peek_settings("", Path::new(""), &environment)),
     }
 }
 

@@ -4,7 +4,7 @@ use std::any::Any;
 use std::sync::Arc;
 use std::time::Instant;
 
-use wattle_pack::Diagnostic;
+use wattle_diagnostics::Diagnostic;
 use wattle_runtime::Runtime;
 use wattle_supervisor::{Frontend, Options, Report, StartError, Supervisor, requests};
 
@@ -100,14 +100,14 @@ fn raise_descriptors() {
 
 /// Refuses to start where the control group leaves too little memory, and logs where it leaves little.
 fn check_memory() -> Done {
-    let Some(bytes) = wattle_pack::memory_limit() else { return Ok(()) };
-    let (mib, least_mib) = (bytes >> 20, wattle_pack::LEAST_BYTES >> 20);
-    if bytes < wattle_pack::LEAST_BYTES {
+    let Some(bytes) = wattle_manifest::memory_limit() else { return Ok(()) };
+    let (mib, least_mib) = (bytes >> 20, wattle_manifest::LEAST_BYTES >> 20);
+    if bytes < wattle_manifest::LEAST_BYTES {
         return Err(Failure::config(format!(
             "the control group of this process may use {mib} MiB of memory; the agent needs {least_mib} MiB at least"
         )));
     }
-    if bytes < wattle_pack::SMALL_BYTES {
+    if bytes < wattle_manifest::SMALL_BYTES {
         tracing::info!(memory_mib = mib, "little memory: defaults are those of the small profile (docs/LIMITS.md)");
     }
     Ok(())

@@ -1,6 +1,6 @@
 //! `wattle schema`: prints the JSON schemas of the configuration and of manifests, for editors.
 
-use wattle_pack::{OptionSchemas, agent_schema, node_schema, pack_schema};
+use wattle_manifest::{OptionSchemas, agent_schema, node_schema, pack_schema};
 use wattle_runtime::Catalog;
 
 use crate::cli::SchemaFile;
@@ -27,7 +27,7 @@ fn schemas(types: &[&str], of: fn(&str) -> Option<serde_json::Value>) -> Vec<(St
 
 /// The options of the built-in nodes, as their artifacts describe them.
 fn nodes(catalog: &Catalog) -> Result<Vec<(String, serde_json::Value)>, Failure> {
-    use wattle_pack::Nodes as _;
+    use wattle_plan::Nodes as _;
     let mut nodes = Vec::new();
     for name in catalog.builtin_names() {
         let Some(artifact) = catalog.builtin(&name) else { continue };

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use wattle_pack::{Diagnostic, Severity};
+use wattle_diagnostics::{Diagnostic, Severity};
 
 use crate::builtin;
 use crate::cli::{DiagnosticFormat, ValidateOptions};

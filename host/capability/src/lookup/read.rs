@@ -7,7 +7,7 @@ use std::path::Path;
 use serde::Deserializer as _;
 use serde::de::{Error as _, SeqAccess, Visitor};
 use serde_json::{Map, Value};
-use wattle_pack::TableGrant;
+use wattle_plan::TableGrant;
 
 use super::table::Cells;
 

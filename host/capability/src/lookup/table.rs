@@ -3,7 +3,7 @@
 use std::hash::{BuildHasher as _, RandomState};
 
 use hashbrown::HashTable;
-use wattle_pack::{TableGrant, TableKind};
+use wattle_plan::{TableGrant, TableKind};
 
 use super::cidr::Networks;
 use super::read;

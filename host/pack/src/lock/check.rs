@@ -3,10 +3,9 @@
 use semver::Version;
 
 use super::{LockManifest, PinManifest, Pinning};
-use crate::codes;
 use crate::digest::FileList;
-use crate::findings::{Findings, Place};
 use crate::reference::{Requirement, name_of};
+use wattle_diagnostics::{Findings, Place, codes};
 
 /// How to mend a lock that does not fit.
 const UPGRADE: &str = "run `wattle pack upgrade --config FILE`, which shows what changes and pins it";

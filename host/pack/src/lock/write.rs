@@ -5,8 +5,7 @@ use std::io;
 use std::path::Path;
 
 use super::{FORMAT, FormerPin, Lock, Pin};
-use crate::artifact::hex_digest;
-use crate::plan::PackUse;
+use wattle_plan::{PackUse, hex_digest};
 
 /// Former pins that are kept for each reference.
 const MOST_FORMER: usize = 10;

@@ -2,7 +2,7 @@
 
 use wasmtime::component::{ComponentType, Lift, Linker, Lower};
 use wattle_capability::{Capability, Kind, MetricChange};
-use wattle_pack::LogLevel;
+use wattle_plan::LogLevel;
 
 use super::{Done, GivenColumn, ReadColumn, Store};
 use crate::state::State;

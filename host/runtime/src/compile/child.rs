@@ -16,7 +16,7 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use bytes::Bytes;
 use rlimit::Resource;
 use wasmtime::Engine;
-use wattle_pack::ArtifactLimits;
+use wattle_plan::ArtifactLimits;
 
 use crate::memory;
 use crate::tier::Kind;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use wattle_capability::{
     Budget, Capability, Changes, Failure, Kind, Label, MetricChange, NodeServices, OpenTable, Request, Response, Values,
 };
-use wattle_pack::LogLevel;
+use wattle_plan::LogLevel;
 
 use super::State;
 use crate::fault::{Fault, FaultKind};

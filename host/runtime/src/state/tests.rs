@@ -87,8 +87,8 @@ fn a_capability_is_refused_where_it_is_not_granted_or_not_the_time() {
     };
     let mut state = State::new(NodeLimits::default());
     assert!(call(&mut state, Capability::Clock, When::Configured).contains("as in `describe`"));
-    let mut grants = wattle_pack::Grants { clock: true, ..Default::default() };
-    grants.kv = Some(wattle_pack::KvGrant::default());
+    let mut grants = wattle_plan::Grants { clock: true, ..Default::default() };
+    grants.kv = Some(wattle_plan::KvGrant::default());
     let mock = Mock { grants, clock: Clock::Fixed(5), ..Mock::default() };
     state.held.services = Some(NodeServices::mocked(mock).unwrap());
     assert!(call(&mut state, Capability::Random, When::Configured).contains("not granted"));

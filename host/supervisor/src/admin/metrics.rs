@@ -292,7 +292,7 @@ mod tests {
         let state = State::new(
             "agent.toml".into(),
             1,
-            Runtime::new(None, wattle_pack::ArtifactLimits::default()).unwrap(),
+            Runtime::new(None, wattle_plan::ArtifactLimits::default()).unwrap(),
             Arc::default(),
         );
         let text = render(&state);

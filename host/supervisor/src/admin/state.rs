@@ -8,7 +8,7 @@ use std::time::{Instant, SystemTime};
 
 use parking_lot::Mutex;
 use wattle_capability::Services;
-use wattle_pack::{CanarySettings, PackId, Plan};
+use wattle_plan::{CanarySettings, PackId, Plan};
 use wattle_registry::{PollState, Poller};
 use wattle_runtime::Runtime;
 use wattle_topology::{ComponentState, Observer, QuarantineStore};

@@ -1,7 +1,7 @@
 //! The response to a command.
 
 use serde::{Deserialize, Serialize};
-use wattle_pack::Diagnostic;
+use wattle_diagnostics::Diagnostic;
 
 use crate::outcome::Outcome;
 

@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use wattle_pack::{CanarySettings, RollbackSettings};
+use wattle_plan::{CanarySettings, RollbackSettings};
 use wattle_topology::{Ratio, Snapshot};
 
 /// Batches of each version before a rule may roll back.

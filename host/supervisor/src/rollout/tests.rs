@@ -3,7 +3,8 @@
 use std::path::Path;
 use std::sync::atomic::Ordering;
 
-use wattle_pack::{ArtifactLimits, Library};
+use wattle_pack::Library;
+use wattle_plan::ArtifactLimits;
 use wattle_runtime::{Catalog, Runtime};
 use wattle_topology::BatchTotals;
 

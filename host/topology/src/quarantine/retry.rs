@@ -14,7 +14,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use wattle_batch::{Ack, Batch, Disposition};
-use wattle_pack::{ComponentPlan, PipelinePlan, Plan, SinkPlan, Target};
+use wattle_plan::{ComponentPlan, PipelinePlan, Plan, SinkPlan, Target};
 use wattle_source::{Batches, Source, SourceContext, SourceError};
 
 use super::store::{QuarantineError, QuarantineStore, Quarantined};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use wattle_capability::Capability;
-use wattle_pack::Artifact;
+use wattle_plan::Artifact;
 use wattle_runtime::{Compiled, Refused, Runtime};
 
 use super::{Report, Subject};

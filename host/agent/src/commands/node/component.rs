@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use wattle_pack::{Artifact, ArtifactLimits, Origin};
+use wattle_plan::{Artifact, ArtifactLimits, Origin};
 use wattle_runtime::{Compiled, Runtime};
 use wattle_workbench::{Provided, Sandboxed};
 
@@ -72,6 +72,6 @@ fn compile(runtime: &Arc<Runtime>, name: &str, artifact: &Artifact) -> Result<Ar
 
 /// A runtime with the cache folder of the agent.
 pub(crate) fn runtime() -> Result<Arc<Runtime>, Failure> {
-    let cache = wattle_pack::default_data_dir(&environment).join("cache");
+    let cache = wattle_manifest::default_data_dir(&environment).join("cache");
     Ok(Runtime::new(Some(&cache), ArtifactLimits::default())?)
 }

@@ -99,7 +99,7 @@ impl Project {
         })?;
         let wrong = |error: &dyn std::fmt::Display| Failure::config(format!("`{}`: {error}", path.display()));
         let manifest: Manifest = toml::from_str(&text).map_err(|error| wrong(&error))?;
-        let grants = wattle_pack::read_grants(&path, &text).map_err(|invalid| {
+        let grants = wattle_manifest::read_grants(&path, &text).map_err(|invalid| {
             Failure::config(invalid.diagnostics.iter().map(|d| d.render(false)).collect::<Vec<_>>().join("\n"))
         })?;
         let mocks =

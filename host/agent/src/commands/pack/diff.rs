@@ -1,7 +1,7 @@
 //! `wattle pack diff`: shows the differences between two packs or versions.
 
 use serde_json::json;
-use wattle_pack::{Change, PackView, Section};
+use wattle_manifest::{Change, PackView, Section};
 use wattle_printable::Line;
 
 use super::view::view;
@@ -14,7 +14,7 @@ pub(super) fn diff(options: &DiffOptions, color: bool) -> Done {
     let (library, catalog) = (library(&options.library), plain_catalog()?);
     let view = |reference: &str| view(reference, &library, &catalog).map_err(|invalid| refused(&invalid, color));
     let (from, to) = (view(&options.from)?, view(&options.to)?);
-    let changes = wattle_pack::diff(&from, &to);
+    let changes = wattle_manifest::diff(&from, &to);
     if options.json {
         let of = |view: &PackView| json!({ "name": view.outline.name, "version": view.outline.version, "digest": view.outline.digest });
         return print_json(&json!({ "from": of(&from), "to": of(&to), "changes": changes }).to_string());

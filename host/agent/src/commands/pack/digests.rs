@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::path::Path;
 
 use toml::de::{DeTable, DeValue};
-use wattle_pack::{Artifact, Origin};
+use wattle_plan::{Artifact, Origin};
 
 use crate::exit::Failure;
 

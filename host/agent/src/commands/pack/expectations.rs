@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::Value;
 use wattle_cases::{compare, expectation};
-use wattle_pack::PackTest;
+use wattle_manifest::PackTest;
 
 use crate::exit::Failure;
 use wattle_supervisor::pack_tests::Observed;

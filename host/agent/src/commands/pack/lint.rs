@@ -1,6 +1,6 @@
 //! `wattle pack lint`: reports errors and unusual parts of a pack.
 
-use wattle_pack::Severity;
+use wattle_diagnostics::Severity;
 
 use super::library;
 use crate::cli::DiagnosticFormat;
@@ -10,7 +10,7 @@ use crate::configuration::plain_catalog;
 use crate::exit::{CONFIG, Done, FAILED, Failure, print};
 
 pub(super) fn lint(options: &LintOptions, color: bool) -> Done {
-    let linted = wattle_pack::lint_pack(&options.pack, &plain_catalog()?, &library(&options.library));
+    let linted = wattle_manifest::lint_pack(&options.pack, &plain_catalog()?, &library(&options.library));
     let diagnostics = linted.unwrap_or_else(|invalid| invalid.diagnostics);
     for diagnostic in &diagnostics {
         print_diagnostic(diagnostic, options.format, color)?;

@@ -1,7 +1,8 @@
 //! `wattle pack list`: lists the packs for `pack = "..."`, with their folders and their use in a configuration.
 
 use serde_json::json;
-use wattle_pack::{LibraryEntry, PackUse};
+use wattle_pack::LibraryEntry;
+use wattle_plan::PackUse;
 
 use super::{library, refused};
 use crate::builtin;

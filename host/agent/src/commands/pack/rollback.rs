@@ -1,6 +1,7 @@
 //! `wattle pack rollback`: restores the previous pin.
 
-use wattle_pack::{Invalid, LOCK_FILE, Library, Lock, Pin};
+use wattle_diagnostics::Invalid;
+use wattle_pack::{LOCK_FILE, Library, Lock, Pin};
 
 use super::refused;
 use crate::builtin;
@@ -56,7 +57,7 @@ fn check(former: &Pin, library: &Library) -> Result<(), PinError> {
     if !matches!(former.source.as_str(), "builtin" | "library") {
         return Ok(());
     }
-    let found = wattle_pack::outline(&format!("{}@{}", former.name, former.version), library);
+    let found = wattle_manifest::outline(&format!("{}@{}", former.name, former.version), library);
     match found {
         Ok(outline) if outline.digest == former.digest => Ok(()),
         Ok(outline) => Err(PinError::DigestMismatch { expected: former.digest.clone(), actual: outline.digest }),

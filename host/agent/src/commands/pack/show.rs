@@ -1,7 +1,7 @@
 //! `wattle pack show`: shows the inputs, parameters, nodes and outputs of a pack.
 
 use serde_json::json;
-use wattle_pack::{PackOutline, PackView, ParamOutline};
+use wattle_manifest::{PackOutline, PackView, ParamOutline};
 use wattle_printable::{Line, line};
 
 use super::view::view;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use wattle_pack::{Expectations, PackTest};
+use wattle_manifest::{Expectations, PackTest};
 
 use super::{expectations, library, refused};
 use crate::cli::pack::TestOptions;
@@ -22,7 +22,8 @@ pub(super) fn test(options: &TestOptions, color: bool) -> Done {
     let _waiting = Waiting::compiling(catalog.runtime());
     let library = library(&options.library);
     let rule = if options.update { Expectations::Optional } else { Expectations::Required };
-    let tests = wattle_pack::load_tests(&options.pack, &library, rule).map_err(|invalid| refused(&invalid, color))?;
+    let tests =
+        wattle_manifest::load_tests(&options.pack, &library, rule).map_err(|invalid| refused(&invalid, color))?;
     let wanted = |test: &&PackTest| options.filter.as_ref().is_none_or(|f| test.name.contains(f.as_str()));
     let mut tally = Tally::default();
     let mut bench = Bench::new(&options.pack, &catalog, &library);

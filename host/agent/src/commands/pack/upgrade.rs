@@ -88,7 +88,7 @@ impl Shower<'_> {
         match both {
             // The list of files repeats the sections above it.
             Some((old, new)) => {
-                let changes = wattle_pack::diff(&old, &new);
+                let changes = wattle_manifest::diff(&old, &new);
                 let text = render(&changes);
                 print(&text.lines().map(|line| format!("  {line}")).collect::<Vec<_>>().join("\n"))
             }
@@ -97,7 +97,7 @@ impl Shower<'_> {
     }
 
     /// The pack of a pin, if its files are unchanged.
-    fn view(&self, pin: &Pin) -> Option<wattle_pack::PackView> {
+    fn view(&self, pin: &Pin) -> Option<wattle_manifest::PackView> {
         let reference = match pin.source.as_str() {
             "folder" => self.folder.join(&pin.reference).display().to_string(),
             _ => format!("{}@{}", pin.name, pin.version),

@@ -2,16 +2,19 @@
 
 use std::collections::BTreeMap;
 
-use wattle_pack::{Expectations, Invalid, Library, PackView, PipelinePlan};
+use wattle_diagnostics::Invalid;
+use wattle_manifest::{Expectations, PackView};
+use wattle_pack::Library;
+use wattle_plan::PipelinePlan;
 use wattle_runtime::Catalog;
 
 /// Reads a pack. Parameters without a default have the values of its first test that gives any; a graph that cannot be
 /// built even so is left out.
 pub(super) fn view(reference: &str, library: &Library, catalog: &Catalog) -> Result<PackView, Invalid> {
-    let outline = wattle_pack::outline(reference, library)?;
-    let tests = wattle_pack::load_tests(reference, library, Expectations::Required).unwrap_or_default();
+    let outline = wattle_manifest::outline(reference, library)?;
+    let tests = wattle_manifest::load_tests(reference, library, Expectations::Required).unwrap_or_default();
     let params = tests.into_iter().map(|test| test.params).find(|params| !params.is_empty()).unwrap_or_default();
-    let plan = wattle_pack::load_pack(reference, &params, catalog, library).ok().map(|(plan, _)| plan);
+    let plan = wattle_manifest::load_pack(reference, &params, catalog, library).ok().map(|(plan, _)| plan);
     let imports = plan.as_ref().map(imports).unwrap_or_default();
     Ok(PackView { outline, plan, imports })
 }

@@ -20,7 +20,7 @@ pub(crate) fn pull(options: &PullOptions) -> Done {
     // Before as much as its name is read.
     let source = reference.source();
     if settings.trust.requires(&source) {
-        let verified = settings.trust.verify_folder(&source, &staged.folder(), staged.list());
+        let verified = wattle_pack::verify_folder(&settings.trust, &source, &staged.folder(), staged.list());
         verified.map_err(|problems| distrusted(&problems))?;
     }
     let head = Head::of_folder(&staged.folder())?;
@@ -32,7 +32,7 @@ pub(crate) fn pull(options: &PullOptions) -> Done {
     let library = options.library.clone().unwrap_or(settings.packs);
     let here = Library::default().with_remote(Arc::new(store));
     let pinned = reference.pinned(&stored.digest).to_string();
-    let installed = wattle_pack::install(&pinned, &here, &library)?;
+    let installed = wattle_manifest::install(&pinned, &here, &library)?;
     print(&format!("pulled {}@{} from {reference}", head.name, head.version))?;
     print(&format!("pack  {}\nimage {}", stored.pack.digest, stored.digest))?;
     print(&format!("{}\n{pinned}", installed.folder.display()))

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use wattle_pack::{TrustPolicy, TrustedKey};
+use wattle_plan::{TrustPolicy, TrustedKey};
 use wattle_registry::files;
 
 use super::{distrusted, read, refused, settings};
@@ -19,7 +19,7 @@ pub(crate) fn verify(options: &VerifyOptions) -> Done {
     };
     let pack = read(&options.pack)?;
     let source = options.pack.display().to_string();
-    let signer = policy.verify(&source, &pack).map_err(|problems| distrusted(&problems))?;
+    let signer = wattle_pack::verify(&policy, &source, &pack).map_err(|problems| distrusted(&problems))?;
     let list = files::list(&pack).map_err(|error| refused(&options.pack, error))?;
     print(&format!("{source}: signed by `{}` with the key {}, {} files", signer.publisher, signer.key_id, list.len()))?;
     print(&list.digest())

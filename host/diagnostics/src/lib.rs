@@ -1,0 +1,27 @@
+//! Diagnostics of configurations, and TOML that keeps the place of each value so that a diagnostic can point at it.
+//!
+//! [`value::parse`] reads a file to a tree of [`Item`]s. A [`Reader`] reads typed values from a table of it. Both report
+//! problems to [`Findings`], which makes [`Diagnostic`]s of them at the end, all at once.
+//!
+//! # Invariants
+//!
+//! - No text makes this crate panic.
+//! - A diagnostic shows no value that was marked as secret.
+
+pub mod codes;
+pub mod reader;
+pub mod suggest;
+pub mod value;
+
+mod diagnostic;
+mod findings;
+mod quantity;
+mod read;
+mod unclosed;
+
+pub use diagnostic::{Diagnostic, Excerpt, Invalid, Severity};
+pub use findings::{Finding, Findings, Place};
+pub use quantity::{QuantityError, parse_duration, parse_size};
+pub use read::{bytes_to_text, in_words, read_text};
+pub use reader::{Reader, Text};
+pub use value::{Data, Entry, Item, Table};

@@ -1,0 +1,274 @@
+//! Reads typed values from a table and reports what is missing, unknown, or of another type.
+
+use std::fmt::Display;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use crate::codes;
+use crate::findings::{Findings, Place};
+use crate::quantity::{parse_duration, parse_size, write_size};
+use crate::suggest;
+use crate::value::{Data, Entry, Item, Table};
+
+/// A string and where it stands.
+#[derive(Clone)]
+pub struct Text {
+    /// The string.
+    pub text: String,
+    /// Its place.
+    pub place: Place,
+}
+
+/// Reads one table; keys that were never asked for are unknown.
+pub struct Reader<'a> {
+    table: &'a Table,
+    place: Place,
+    name: String,
+    known: Vec<&'static str>,
+}
+
+impl<'a> Reader<'a> {
+    /// Begins to read a table that a reader knows by `name`, such as `[agent]`.
+    pub fn new(table: &'a Table, place: Place, name: impl Into<String>) -> Self {
+        Self { table, place, name: name.into(), known: Vec::new() }
+    }
+
+    /// The entry of a key that may be missing.
+    pub fn optional(&mut self, key: &'static str) -> Option<&'a Entry> {
+        if !self.known.contains(&key) {
+            self.known.push(key);
+        }
+        self.table.entry(key)
+    }
+
+    /// The entry of a key; reports that it is missing.
+    pub fn required(&mut self, key: &'static str, findings: &mut Findings) -> Option<&'a Entry> {
+        let entry = self.optional(key);
+        if entry.is_none() {
+            let message = format!("missing key `{key}` in {}", self.name);
+            // A misspelt key is reported as unknown, with this key as the suggestion.
+            findings.report(codes::MISSING_KEY.at(self.place, message));
+        }
+        entry
+    }
+
+    /// Reads a string.
+    pub fn string(&mut self, key: &'static str, findings: &mut Findings) -> Option<Text> {
+        self.optional(key).and_then(|entry| string(entry, findings))
+    }
+
+    /// Reads a string, which must be there.
+    pub fn required_string(&mut self, key: &'static str, findings: &mut Findings) -> Option<Text> {
+        self.required(key, findings).and_then(|entry| string(entry, findings))
+    }
+
+    /// Reads a list of strings.
+    pub fn strings(&mut self, key: &'static str, findings: &mut Findings) -> Option<Vec<Text>> {
+        self.optional(key).and_then(|entry| strings(entry, findings))
+    }
+
+    /// Reads a list of strings, which must be there.
+    pub fn required_strings(&mut self, key: &'static str, findings: &mut Findings) -> Option<Vec<Text>> {
+        self.required(key, findings).and_then(|entry| strings(entry, findings))
+    }
+
+    /// Reads a table.
+    pub fn table(&mut self, key: &'static str, findings: &mut Findings) -> Option<(&'a Table, &'a Entry)> {
+        self.optional(key).and_then(|entry| table(entry, findings).map(|table| (table, entry)))
+    }
+
+    /// The tables inside a table of names, as in `[sources.NAME]`.
+    pub fn named(&mut self, key: &'static str, findings: &mut Findings) -> Vec<(&'a Table, &'a Entry)> {
+        let Some((outer, _)) = self.table(key, findings) else { return Vec::new() };
+        outer.0.iter().filter_map(|entry| table(entry, findings).map(|table| (table, entry))).collect()
+    }
+
+    /// Reads a number in a range; a string of digits will do, since variables give strings.
+    pub fn number(&mut self, key: &'static str, range: RangeInclusive<u64>, findings: &mut Findings) -> Option<u64> {
+        let entry = self.optional(key)?;
+        let number = match &entry.item.data {
+            Data::Integer(number) => u64::try_from(*number).ok(),
+            Data::String(text) => text.trim().parse().ok(),
+            _ => return wrong_type(entry, "an integer", findings),
+        };
+        in_range(entry, number, range, |number| number.to_string(), findings)
+    }
+
+    /// Reads a boolean.
+    pub fn boolean(&mut self, key: &'static str, findings: &mut Findings) -> Option<bool> {
+        self.optional(key).and_then(|entry| boolean(entry, findings))
+    }
+
+    /// Reads a size in bytes.
+    pub fn size(&mut self, key: &'static str, range: RangeInclusive<u64>, findings: &mut Findings) -> Option<u64> {
+        let entry = self.optional(key)?;
+        let size = match &entry.item.data {
+            Data::Integer(number) => u64::try_from(*number).ok(),
+            Data::String(text) => match parse_size(text) {
+                Ok(size) => Some(size),
+                Err(error) => return bad_value(entry, error, findings),
+            },
+            _ => return wrong_type(entry, "a size such as `\"16MiB\"`", findings),
+        };
+        in_range(entry, size, range, |size| write_size(*size), findings)
+    }
+
+    /// Reads a duration.
+    pub fn duration(
+        &mut self,
+        key: &'static str,
+        range: RangeInclusive<Duration>,
+        findings: &mut Findings,
+    ) -> Option<Duration> {
+        let entry = self.optional(key)?;
+        match &entry.item.data {
+            Data::String(text) => match parse_duration(text) {
+                Ok(duration) => in_range(entry, Some(duration), range, |time| format!("{time:?}"), findings),
+                Err(error) => bad_value(entry, error, findings),
+            },
+            _ => wrong_type(entry, "a duration such as `\"100ms\"`", findings),
+        }
+    }
+
+    /// Reads a number in a range that need not be whole.
+    pub fn fraction(&mut self, key: &'static str, range: RangeInclusive<f64>, findings: &mut Findings) -> Option<f64> {
+        let entry = self.optional(key)?;
+        #[expect(clippy::cast_precision_loss, reason = "no range has numbers that large")]
+        let number = match &entry.item.data {
+            Data::Float(number) => Some(*number),
+            Data::Integer(number) => Some(*number as f64),
+            Data::String(text) => text.trim().parse().ok(),
+            _ => return wrong_type(entry, "a number", findings),
+        };
+        in_range(entry, number, range, f64::to_string, findings)
+    }
+
+    /// Reads a share: more than 0, at most 1.
+    pub fn share(&mut self, key: &'static str, findings: &mut Findings) -> Option<f64> {
+        self.fraction(key, 0.0001..=1.0, findings)
+    }
+
+    /// Reads one of a few words.
+    pub fn choice<T: Copy>(
+        &mut self,
+        key: &'static str,
+        choices: &[(&'static str, T)],
+        findings: &mut Findings,
+    ) -> Option<T> {
+        let entry = self.optional(key)?;
+        let text = string(entry, findings)?.text;
+        let found = choices.iter().find(|(word, _)| *word == text);
+        if found.is_none() {
+            let rule = format!("it is one of {}", suggest::list(choices.iter().map(|(word, _)| *word)));
+            return bad_value(entry, rule, findings);
+        }
+        found.map(|(_, choice)| *choice)
+    }
+
+    /// Reports the keys that were never asked for.
+    pub fn finish(self, findings: &mut Findings) {
+        let is_unknown = |entry: &&Entry| !self.known.contains(&entry.key.as_str());
+        if !self.table.0.iter().any(|entry| is_unknown(&entry)) {
+            return;
+        }
+        let unused: Vec<&str> = self.known.iter().copied().filter(|key| self.table.entry(key).is_none()).collect();
+        for entry in self.table.0.iter().filter(is_unknown) {
+            let message = format!("unknown key `{}` in {}", entry.key, self.name);
+            let hint = suggest::closest(&entry.key, unused.iter().copied())
+                .map(|key| format!("did you mean `{key}`?"))
+                .unwrap_or_else(|| format!("{} takes {}", self.name, suggest::list(self.known.iter().copied())));
+            findings.report(codes::UNKNOWN_KEY.at(entry.place, message).hint(hint));
+        }
+    }
+}
+
+fn string(entry: &Entry, findings: &mut Findings) -> Option<Text> {
+    match &entry.item.data {
+        Data::String(text) => Some(Text { text: text.clone(), place: entry.item.place }),
+        _ => wrong_type(entry, "a string", findings),
+    }
+}
+
+/// The table that an entry holds; reports any other type.
+pub fn table<'a>(entry: &'a Entry, findings: &mut Findings) -> Option<&'a Table> {
+    match &entry.item.data {
+        Data::Table(table) => Some(table),
+        _ => wrong_type(entry, "a table", findings),
+    }
+}
+
+/// The boolean that an entry holds; reports any other type. The strings `true` and `false` count, since variables give strings.
+pub fn boolean(entry: &Entry, findings: &mut Findings) -> Option<bool> {
+    match &entry.item.data {
+        Data::Boolean(value) => Some(*value),
+        Data::String(text) if text == "true" => Some(true),
+        Data::String(text) if text == "false" => Some(false),
+        _ => wrong_type(entry, "a boolean", findings),
+    }
+}
+
+/// The strings of the list that an entry holds; reports any other type.
+pub fn strings(entry: &Entry, findings: &mut Findings) -> Option<Vec<Text>> {
+    let Data::List(items) = &entry.item.data else { return wrong_type(entry, "a list of strings", findings) };
+    let mut texts = Vec::new();
+    for item in items {
+        match &item.data {
+            Data::String(text) => texts.push(Text { text: text.clone(), place: item.place }),
+            Data::Unknown => {}
+            _ => {
+                let message = format!("`{}` must be a list of strings, but holds {}", entry.key, item.kind());
+                findings.report(codes::WRONG_TYPE.at(item.place, message));
+            }
+        }
+    }
+    Some(texts)
+}
+
+fn wrong_type<T>(entry: &Entry, expected: &str, findings: &mut Findings) -> Option<T> {
+    let item: &Item = &entry.item;
+    if !matches!(item.data, Data::Unknown) {
+        let message = format!("`{}` must be {expected}, not {}", entry.key, item.kind());
+        let brackets = matches!(item.data, Data::String(_)) && expected.starts_with("a list");
+        let hint = brackets.then(|| "write it in brackets, as in `[\"a\"]`".to_owned());
+        findings.report(codes::WRONG_TYPE.at(item.place, message).hint_if(hint));
+    }
+    None
+}
+
+fn bad_value<T>(entry: &Entry, rule: impl Display, findings: &mut Findings) -> Option<T> {
+    let written = match &entry.item.data {
+        Data::String(text) => text.clone(),
+        Data::Integer(number) => number.to_string(),
+        Data::Float(number) => number.to_string(),
+        _ => String::new(),
+    };
+    findings.report(codes::BAD_VALUE.at(entry.item.place, format!("bad `{}`: `{written}`; {rule}", entry.key)));
+    None
+}
+
+fn in_range<T: PartialOrd>(
+    entry: &Entry,
+    value: Option<T>,
+    range: RangeInclusive<T>,
+    write: impl Fn(&T) -> String,
+    findings: &mut Findings,
+) -> Option<T> {
+    match value {
+        Some(value) if range.contains(&value) => Some(value),
+        _ => {
+            let rule = format!("it must be between {} and {}", write(range.start()), write(range.end()));
+            bad_value(entry, rule, findings)
+        }
+    }
+}
+
+/// Refuses a name that has other characters than letters, digits, `_` and `-`, or does not begin with a letter.
+pub fn check_name(kind: &str, name: &str, place: Place, findings: &mut Findings) {
+    let fits = name.starts_with(|c: char| c.is_ascii_alphabetic())
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
+    if !fits {
+        let message = format!("bad {kind} name `{}`", name.escape_debug());
+        let hint = "names are a letter and then letters, digits, `_` and `-`";
+        findings.report(codes::BAD_NAME.at(place, message).hint(hint));
+    }
+}

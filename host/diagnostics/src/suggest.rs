@@ -1,0 +1,88 @@
+//! "Did you mean": the closest of the names there are.
+
+/// Finds the candidate that is closest to a name, if one is close enough to have been meant.
+pub fn closest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let limit = (name.chars().count() / 3).max(1);
+    candidates
+        .into_iter()
+        .filter(|candidate| !candidate.is_empty())
+        .map(|candidate| (distance(name, candidate), candidate))
+        .filter(|(distance, _)| *distance <= limit)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
+}
+
+/// Writes the hint for an unknown name: the closest candidate, else what there is.
+pub fn hint<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    let candidates: Vec<&str> = candidates.into_iter().collect();
+    match closest(name, candidates.iter().copied()) {
+        Some(candidate) => Some(format!("did you mean `{candidate}`?")),
+        None if candidates.is_empty() => None,
+        None => Some(format!("there is {}", list(candidates))),
+    }
+}
+
+/// Writes names in backticks with commas between them.
+pub fn list<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
+    names.into_iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+}
+
+/// Number of characters to insert, remove, change, or swap with their neighbour to make one name of the other.
+fn distance(left: &str, right: &str) -> usize {
+    let left: Vec<char> = left.chars().map(|c| if c == '_' { '-' } else { c.to_ascii_lowercase() }).collect();
+    let right: Vec<char> = right.chars().map(|c| if c == '_' { '-' } else { c.to_ascii_lowercase() }).collect();
+    // Names are short; what is far longer than the other cannot be close, and need not cost a table.
+    if left.len().abs_diff(right.len()) > left.len().min(right.len()).max(3) {
+        return usize::MAX;
+    }
+    let mut before: Vec<usize> = Vec::new();
+    let mut previous: Vec<usize> = (0..=right.len()).collect();
+    for (row, &from) in left.iter().enumerate() {
+        let mut current = vec![row + 1];
+        for (column, &to) in right.iter().enumerate() {
+            let at = |line: &[usize], index: usize| line.get(index).copied().unwrap_or(usize::MAX / 2);
+            let mut cost = (at(&previous, column) + usize::from(from != to))
+                .min(at(&previous, column + 1) + 1)
+                .min(at(&current, column) + 1);
+            let swapped =
+                row > 0 && column > 0 && left.get(row - 1) == Some(&to) && right.get(column - 1) == Some(&from);
+            if swapped {
+                cost = cost.min(at(&before, column - 1) + 1);
+            }
+            current.push(cost);
+        }
+        before = std::mem::replace(&mut previous, current);
+    }
+    previous.last().copied().unwrap_or(usize::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_edits() {
+        let cases = [
+            ("", "", 0),
+            ("abc", "abc", 0),
+            ("unrol", "unroll", 1),
+            ("mas_text", "mask-text", 1),
+            ("ruote", "route", 1),
+            ("abc", "xyz", 3),
+        ];
+        for (left, right, expected) in cases {
+            assert_eq!(distance(left, right), expected, "{left} {right}");
+            assert_eq!(distance(right, left), expected, "{right} {left}");
+        }
+    }
+
+    #[test]
+    fn suggests_only_what_is_close() {
+        let names = ["processed", "get_describe_list", "fails"];
+        assert_eq!(closest("procesed", names), Some("processed"));
+        assert_eq!(closest("fail", names), Some("fails"));
+        assert_eq!(closest("other", names), None);
+        assert_eq!(hint("other", ["a", "b"]), Some("there is `a`, `b`".to_owned()));
+        assert_eq!(hint("other", []), None);
+    }
+}

@@ -1,0 +1,229 @@
+//! Tests of a pack, as its folder has them: an input, and what is expected of each output.
+//!
+//! A test is a folder `tests/<case>/` with exactly one `input.json`, `.ndjson`, `.txt` or any of these with `.gz`
+//! after it, one `expected.<output>.ndjson` for every output, and perhaps a `case.toml`. Each line of an expectation is
+//! an event in order. `docs/PACKS.md` says how events are compared; who runs the tests compares them.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value as Json};
+
+use crate::pipeline::read_manifest;
+use crate::raw::graph::GraphManifest;
+use wattle_diagnostics::{Data, Findings, Invalid, Place, Reader, bytes_to_text, codes, suggest, value};
+use wattle_pack::{Library, PackFiles, find_named, trust};
+use wattle_plan::TrustPolicy;
+
+/// Keys of a line of an expectation: those that an event has as the codec `json` writes it, and `body_json`.
+pub const EVENT_KEYS: [&str; 7] =
+    ["timestamp", "body", "body_base64", "body_json", "attributes", "resource", "failure"];
+
+/// Folder of the tests in a pack.
+pub(crate) const TESTS: &str = "tests";
+
+/// How an input is cut into events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Framing {
+    /// The whole input is one event.
+    Document,
+    /// Each line is one event.
+    Lines,
+}
+
+/// What tests must have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expectations {
+    /// A file for each output.
+    Required,
+    /// Files that can be read, or none: they are about to be written.
+    Optional,
+}
+
+/// A test of a pack.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PackTest {
+    /// Name of its folder.
+    pub name: String,
+    /// Parameters of the pack in this test; the others have their defaults.
+    pub params: Map<String, Json>,
+    /// How the input is cut into events.
+    pub framing: Framing,
+    /// Name of the input's file, from which its compression is known.
+    pub input_name: String,
+    /// The input as its file has it.
+    pub input: Vec<u8>,
+    /// For each output the events that are expected, in order.
+    pub expected: BTreeMap<String, Vec<Json>>,
+}
+
+/// Reads the tests of a pack; `reference` is as for [`crate::load_pack`]. A pack without tests gives none.
+///
+/// # Errors
+///
+/// Everything that is wrong with the tests or the manifest of the pack.
+pub fn load_tests(reference: &str, library: &Library, rule: Expectations) -> Result<Vec<PackTest>, Invalid> {
+    let mut findings = Findings::default();
+    let (found, place) = find_named(reference, library, &mut findings);
+    let tests = found.and_then(|found| {
+        let (files, _) = trust::open(&found, &TrustPolicy::default(), place, &mut findings)?;
+        let (manifest, _) = read_manifest(&files, &mut findings)?;
+        Some(load_all(&files, &manifest.graph, rule, &mut findings))
+    });
+    findings.finish(tests).map(|(tests, _, _)| tests)
+}
+
+/// Reads all tests; what is wrong with one is reported, and leaves it out.
+pub(crate) fn load_all(
+    files: &PackFiles,
+    graph: &GraphManifest,
+    rule: Expectations,
+    findings: &mut Findings,
+) -> Vec<PackTest> {
+    test_names(files, TESTS).into_iter().filter_map(|name| load_test(files, name, graph, rule, findings)).collect()
+}
+
+/// Names the tests in a folder of a pack.
+pub(crate) fn test_names(files: &PackFiles, folder: &str) -> Vec<String> {
+    let names = files.list(folder).into_iter();
+    names.filter(|name| !files.list(&format!("{folder}/{name}")).is_empty()).collect()
+}
+
+fn load_test(
+    files: &PackFiles,
+    name: String,
+    graph: &GraphManifest,
+    rule: Expectations,
+    findings: &mut Findings,
+) -> Option<PackTest> {
+    let folder = format!("{TESTS}/{name}");
+    let entries = files.list(&folder);
+    let place = Place::file(findings.add_manifest(&files.path(&folder), ""));
+    let (params, framing) = if entries.iter().any(|entry| entry == "case.toml") {
+        read_case(files, &format!("{folder}/case.toml"), findings)?
+    } else {
+        (Map::new(), Framing::Document)
+    };
+    let input = read_input(files, &folder, &entries, place, findings);
+    let mut expected = BTreeMap::new();
+    for output in &graph.outputs {
+        let file = format!("expected.{}.ndjson", output.name);
+        if entries.contains(&file) {
+            expected.insert(output.name.clone(), read_expectation(files, &format!("{folder}/{file}"), findings));
+        } else if rule == Expectations::Optional {
+            expected.insert(output.name.clone(), Vec::new());
+        } else {
+            let message = format!("the test `{name}` has no `{file}`");
+            let hint = "`wattle pack test --update` writes what comes; an empty file expects nothing there";
+            findings.report(codes::TEST_EXPECTATION.at(place, message).hint(hint));
+        }
+    }
+    for entry in &entries {
+        let output = entry.strip_prefix("expected.").and_then(|rest| rest.strip_suffix(".ndjson"));
+        if let Some(output) = output.filter(|output| !expected.contains_key(*output) && !has_output(graph, output)) {
+            let message = format!("the test `{name}` expects something of `{output}`, which is no output of the pack");
+            let hint = format!("the outputs are {}", graph.output_names());
+            findings.report(codes::TEST_EXPECTATION.at(place, message).hint(hint));
+        }
+    }
+    let (input_name, input) = input?;
+    Some(PackTest { name, params, framing, input_name, input, expected })
+}
+
+fn has_output(graph: &GraphManifest, name: &str) -> bool {
+    graph.outputs.iter().any(|output| output.name == name)
+}
+
+fn read_case(files: &PackFiles, relative: &str, findings: &mut Findings) -> Option<(Map<String, Json>, Framing)> {
+    let path = files.path(relative);
+    let text = bytes_to_text(&path, files.read(relative), findings)?;
+    let number = findings.add_manifest(&path, &text);
+    let table = value::parse(number, &text, findings)?;
+    let mut reader = Reader::new(&table, Place::file(number), "the file");
+    let params = match reader.table("params", findings) {
+        Some((table, _)) => match value::table_to_json(table) {
+            Json::Object(params) => params,
+            _ => Map::new(),
+        },
+        None => Map::new(),
+    };
+    reader.string("description", findings);
+    let framing = match reader.optional("framing").map(|entry| (&entry.item.data, entry)) {
+        None => Framing::Document,
+        Some((Data::String(text), _)) if text == "document" => Framing::Document,
+        Some((Data::String(text), _)) if text == "lines" => Framing::Lines,
+        Some((_, entry)) => {
+            let finding = codes::BAD_VALUE.at(entry.item.place, "bad `framing`");
+            findings.report(finding.hint("write `\"document\"` or `\"lines\"`"));
+            Framing::Document
+        }
+    };
+    reader.finish(findings);
+    Some((params, framing))
+}
+
+fn read_input(
+    files: &PackFiles,
+    folder: &str,
+    entries: &[String],
+    place: Place,
+    findings: &mut Findings,
+) -> Option<(String, Vec<u8>)> {
+    let inputs: Vec<&String> = entries.iter().filter(|entry| entry.starts_with("input.")).collect();
+    let hint = "give it one `input.json`, `input.ndjson` or `input.txt`, as it is or with `.gz` after that";
+    let [input] = inputs.as_slice() else {
+        let message = match inputs.as_slice() {
+            [] => "the test has no input".to_owned(),
+            several => {
+                format!("the test has several inputs: {}", suggest::list(several.iter().map(|name| name.as_str())))
+            }
+        };
+        findings.report(codes::TEST_INPUT.at(place, message).hint(hint));
+        return None;
+    };
+    let form = input.strip_suffix(".gz").unwrap_or(input);
+    if !matches!(form, "input" | "input.json" | "input.ndjson" | "input.txt") {
+        let finding = codes::TEST_INPUT.at(place, format!("the form of the input `{input}` is not known"));
+        findings.report(finding.hint(hint));
+        return None;
+    }
+    match files.read(&format!("{folder}/{input}")) {
+        Ok(bytes) => Some(((*input).clone(), bytes)),
+        Err(error) => {
+            let message = format!("the input `{input}` cannot be read: {}", wattle_diagnostics::in_words(&error));
+            findings.report(codes::UNREADABLE.at(place, message));
+            None
+        }
+    }
+}
+
+fn read_expectation(files: &PackFiles, relative: &str, findings: &mut Findings) -> Vec<Json> {
+    let path = files.path(relative);
+    let Some(text) = bytes_to_text(&path, files.read(relative), findings) else { return Vec::new() };
+    let number = findings.add_manifest(&path, &text);
+    let mut events = Vec::new();
+    let mut start = 0;
+    for line in text.split_inclusive('\n') {
+        let place = Place::new(number, start..start + line.len());
+        start += line.len();
+        if line.trim().is_empty() {
+            continue;
+        }
+        match serde_json::from_str::<Json>(line) {
+            Ok(Json::Object(event)) => {
+                for key in event.keys().filter(|key| !EVENT_KEYS.contains(&key.as_str())) {
+                    let finding = codes::TEST_LINE.at(place, format!("an event has no `{key}`"));
+                    findings.report(finding.hint(format!("keys are {}", suggest::list(EVENT_KEYS.iter().copied()))));
+                }
+                events.push(Json::Object(event));
+            }
+            Ok(_) => findings.report(codes::TEST_LINE.at(place, "an event must be a JSON object")),
+            Err(error) => {
+                // The parser counts lines from where it began, which is this line.
+                let error = error.to_string();
+                let problem = error.split(" at line ").next().unwrap_or_default();
+                findings.report(codes::TEST_LINE.at(place, format!("not JSON: {problem}")));
+            }
+        }
+    }
+    events
+}

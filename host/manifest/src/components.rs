@@ -1,0 +1,37 @@
+//! What validation asks about sources and sinks.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use serde_json::Value as Json;
+use wattle_plan::OptionError;
+
+/// The two kinds of components that are not nodes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ComponentKind {
+    /// Where events begin.
+    Source,
+    /// Where events end.
+    Sink,
+}
+
+impl fmt::Display for ComponentKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Source => "source",
+            Self::Sink => "sink",
+        })
+    }
+}
+
+/// Those who know sources and sinks.
+pub trait Components {
+    /// Names the types of a kind.
+    fn types(&self, kind: ComponentKind) -> Vec<&str>;
+    /// Checks the options of a type that is among [`Components::types`]; every error is given.
+    fn check(&self, kind: ComponentKind, type_name: &str, options: &Json) -> Result<(), Vec<OptionError>>;
+    /// Names the files that options name, whose contents are part of the configuration: certificates, keys, secrets.
+    fn files(&self, _kind: ComponentKind, _type_name: &str, _options: &Json) -> Vec<PathBuf> {
+        Vec::new()
+    }
+}

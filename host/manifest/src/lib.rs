@@ -1,0 +1,44 @@
+//! From text to a validated plan: `agent.toml` and packs in, a [`Plan`](wattle_plan::Plan) or every
+//! [`Diagnostic`](wattle_diagnostics::Diagnostic) at once out.
+//!
+//! A manifest is a file as written; a plan is what it means. [`load()`] parses the manifests, fills in environment
+//! variables and parameters of packs, checks options with [`Nodes`](wattle_plan::Nodes) and [`Components`], links ports to
+//! nodes and outputs, and returns a plan that needs no further checks.
+//!
+//! # Invariants
+//!
+//! - Nothing is built or run here except by [`Nodes::configure`](wattle_plan::Nodes::configure); there are no threads, no
+//!   network and no clock.
+//! - No text makes this crate panic.
+//! - No diagnostic shows a value that came from the environment or from a secret parameter.
+
+mod agent_links;
+mod case;
+mod components;
+mod diff;
+mod install;
+mod lint;
+mod load;
+mod machine;
+mod option_path;
+mod outline;
+mod params;
+mod pattern;
+mod pipeline;
+mod plain;
+mod raw;
+mod schema;
+mod template;
+mod wire;
+
+pub use case::{EVENT_KEYS, Expectations, Framing, PackTest, load_tests};
+pub use components::{ComponentKind, Components};
+pub use diff::{Change, PackView, Section, diff};
+pub use install::install;
+pub use lint::lint_pack;
+pub use load::{Env, load, load_pack, load_text, peek_settings};
+pub use machine::{LEAST_BYTES, SMALL_BYTES, memory_limit};
+pub use outline::{CapabilityOutline, NodeOutline, OutputOutline, PackOutline, ParamOutline, outline};
+pub use raw::agent::default_data_dir;
+pub use raw::grants::read_grants;
+pub use schema::{OptionSchemas, agent_schema, node_schema, pack_schema};

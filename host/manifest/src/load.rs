@@ -1,0 +1,255 @@
+//! From files to a plan: reads a configuration, validates all of it, and reports everything that is wrong at once.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde_json::Value as Json;
+
+use crate::agent_links;
+use crate::components::ComponentKind;
+use crate::components::Components;
+use crate::option_path;
+use crate::pipeline::Builder;
+use crate::raw::agent::{AgentManifest, ComponentManifest};
+use crate::template;
+use wattle_diagnostics::{Data, Diagnostic, Findings, Invalid, Item, Place, Table, codes, read_text, suggest, value};
+use wattle_pack::{LOCK_FILE, Library, LockManifest, clean, find_named};
+use wattle_plan::{
+    AgentSettings, BufferPlan, CircuitSettings, ComponentPlan, NodeLimits, Nodes, PackUse, PipelinePlan, Plan,
+    SinkPlan, TrustPolicy, hex_digest,
+};
+
+/// Gives the value of an environment variable, if it is set.
+pub type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// Reads and validates the configuration in a file.
+///
+/// Gives the plan and the warnings.
+///
+/// # Errors
+///
+/// Every problem there is, and the files to watch for their mending.
+pub fn load(
+    path: &Path,
+    env: Env<'_>,
+    nodes: &dyn Nodes,
+    components: &dyn Components,
+    library: &Library,
+) -> Result<(Plan, Vec<Diagnostic>), Invalid> {
+    let mut findings = Findings::default();
+    findings.watch(path);
+    let text = read_text(path, &mut findings);
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let lock = LockManifest::read(&path.with_file_name(LOCK_FILE), &mut findings);
+    let validation = Validation { env, nodes, components, library, folder, lock };
+    let plan = text.and_then(|text| validation.run(path, &text, &mut findings));
+    finish(plan, findings)
+}
+
+/// Validates a configuration that is not a file. `name` stands for it in diagnostics; paths in it are relative to
+/// `folder`.
+///
+/// # Errors
+///
+/// As of [`load`].
+pub fn load_text(
+    name: &str,
+    text: &str,
+    folder: &Path,
+    env: Env<'_>,
+    nodes: &dyn Nodes,
+    components: &dyn Components,
+    library: &Library,
+) -> Result<(Plan, Vec<Diagnostic>), Invalid> {
+    let mut findings = Findings::default();
+    let validation = Validation { env, nodes, components, library, folder, lock: None };
+    let plan = validation.run(Path::new(name), text, &mut findings);
+    finish(plan, findings)
+}
+
+/// Reads and validates one pack by itself, with parameters given as JSON. `reference` is a folder, or a name with or
+/// without a version as in a configuration.
+///
+/// # Errors
+///
+/// As of [`load`].
+pub fn load_pack(
+    reference: &str,
+    params: &serde_json::Map<String, Json>,
+    nodes: &dyn Nodes,
+    library: &Library,
+) -> Result<(PipelinePlan, Vec<Diagnostic>), Invalid> {
+    let mut findings = Findings::default();
+    let (found, place) = find_named(reference, library, &mut findings);
+    for (name, _) in params.iter().filter(|(_, value)| Item::from_json(place, value).is_unknown()) {
+        let message = format!("parameter `{name}` must have a value, not null");
+        findings.report(codes::PARAM_TYPE.at(place, message));
+    }
+    let given = match Item::from_json(place, &Json::Object(params.clone())).data {
+        Data::Table(table) => table,
+        _ => Table::default(),
+    };
+    let (limits, circuit) = (NodeLimits::default(), CircuitSettings::default());
+    // A command line has no policy; `wattle pack verify` asks for one.
+    let trust = TrustPolicy::default();
+    let mut builder = Builder::new(nodes, library, &limits, &circuit, &trust);
+    let pipeline = found.and_then(|found| builder.build_pack(&found, Some(&given), place, &mut findings));
+    let plan = pipeline.and_then(|built| {
+        let name = built.pack.as_ref().map(|pack| pack.name.clone())?;
+        built.into_plan(name, Vec::new(), &[])
+    });
+    let (plan, warnings, _) = findings.finish(plan)?;
+    Ok((plan, warnings))
+}
+
+/// Reads the agent's own settings and nothing else: what must be known before nodes can be configured. Problems are left
+/// for [`load`] to report.
+pub fn peek_settings(text: &str, folder: &Path, env: Env<'_>) -> AgentSettings {
+    let mut findings = Findings::default();
+    let number = findings.add_manifest(Path::new(""), text);
+    let file = Place::file(number);
+    let mut root = Item::new(file, Data::Table(value::parse(number, text, &mut findings).unwrap_or_default()));
+    template::fill_environment(&mut root, env, &mut findings);
+    let empty = Table::default();
+    let table = match &root.data {
+        Data::Table(table) => table,
+        _ => &empty,
+    };
+    AgentManifest::read(table, file, folder, env, &mut findings).settings
+}
+
+fn finish(plan: Option<Plan>, findings: Findings) -> Result<(Plan, Vec<Diagnostic>), Invalid> {
+    let (mut plan, warnings, files) = findings.finish(plan)?;
+    plan.files = files;
+    Ok((plan, warnings))
+}
+
+/// What a validation needs besides the text.
+struct Validation<'a> {
+    env: Env<'a>,
+    nodes: &'a dyn Nodes,
+    components: &'a dyn Components,
+    library: &'a Library,
+    folder: &'a Path,
+    lock: Option<LockManifest>,
+}
+
+impl Validation<'_> {
+    fn run(&self, name: &Path, text: &str, findings: &mut Findings) -> Option<Plan> {
+        let number = findings.add_manifest(name, text);
+        let table = value::parse(number, text, findings)?;
+        let file = Place::file(number);
+        let mut root = Item::new(file, Data::Table(table));
+        template::fill_environment(&mut root, self.env, findings);
+        let Data::Table(table) = &root.data else { return None };
+        let manifest = AgentManifest::read(table, file, self.folder, self.env, findings);
+
+        let sources = self.check_components(ComponentKind::Source, &manifest.sources, findings);
+        let sinks = self.check_components(ComponentKind::Sink, &manifest.sinks, findings);
+        agent_links::report_two_writers(&manifest.sinks, findings);
+        agent_links::report_two_listeners(&manifest.sources, findings);
+        let (pipelines, packs) = self.build_pipelines(&manifest, findings);
+        let inputs = agent_links::link(&manifest, &pipelines, findings);
+
+        let buffers: Vec<BufferPlan> = manifest.sinks.iter().map(|sink| sink.buffer).collect();
+        let agent: AgentSettings = manifest.settings;
+        let sources = sources.into_iter().collect::<Option<Vec<_>>>()?;
+        let sinks = sinks
+            .into_iter()
+            .zip(inputs)
+            .zip(buffers)
+            .map(|((component, inputs), buffer)| component.map(|component| SinkPlan { component, inputs, buffer }))
+            .collect::<Option<Vec<_>>>()?;
+        let pipelines = pipelines.into_iter().map(Pipeline::into_plan).collect::<Option<Vec<_>>>()?;
+        Some(Plan { agent, sources, sinks, pipelines, packs, files: Default::default() })
+    }
+
+    fn check_components(
+        &self,
+        kind: ComponentKind,
+        manifests: &[ComponentManifest],
+        findings: &mut Findings,
+    ) -> Vec<Option<ComponentPlan>> {
+        manifests.iter().map(|manifest| self.check_component(kind, manifest, findings)).collect()
+    }
+
+    fn check_component(
+        &self,
+        kind: ComponentKind,
+        manifest: &ComponentManifest,
+        findings: &mut Findings,
+    ) -> Option<ComponentPlan> {
+        let type_name = manifest.type_name.as_ref()?;
+        let types = self.components.types(kind);
+        if !types.contains(&type_name.text.as_str()) {
+            let code = match kind {
+                ComponentKind::Source => codes::UNKNOWN_SOURCE_TYPE,
+                ComponentKind::Sink => codes::UNKNOWN_SINK_TYPE,
+            };
+            let hint = suggest::hint(&type_name.text, types);
+            findings
+                .report(code.at(type_name.place, format!("unknown {kind} type `{}`", type_name.text)).hint_if(hint));
+            return None;
+        }
+        if manifest.options.0.iter().any(|entry| entry.item.is_unknown()) {
+            return None;
+        }
+        let options = value::table_to_json(&manifest.options);
+        if let Err(errors) = self.components.check(kind, &type_name.text, &options) {
+            let code = match kind {
+                ComponentKind::Source => codes::SOURCE_OPTION,
+                ComponentKind::Sink => codes::SINK_OPTION,
+            };
+            let owner = format!("{kind} `{}`", manifest.name);
+            option_path::report(code, errors, &owner, &manifest.options, manifest.place, findings);
+        }
+        let mut files = BTreeMap::new();
+        for file in self.components.files(kind, &type_name.text, &options) {
+            findings.watch(&file);
+            // A file that cannot be read is reported where it is used.
+            let digest = std::fs::read(&file).map_or_else(|_| String::new(), |content| hex_digest(&content));
+            files.insert(file, digest);
+        }
+        Some(ComponentPlan { name: manifest.name.clone(), type_name: type_name.text.clone(), options, files })
+    }
+
+    fn build_pipelines(&self, manifest: &AgentManifest, findings: &mut Findings) -> (Vec<Pipeline>, Vec<PackUse>) {
+        let library = self.library.clone().with_folder(clean(&manifest.settings.packs)).with_lock(self.lock.clone());
+        let settings = &manifest.settings;
+        let mut builder = Builder::new(self.nodes, &library, &settings.limits, &settings.circuit, &settings.trust);
+        let mut used = vec![false; manifest.sources.len()];
+        let mut pipelines = Vec::new();
+        let mut sure = true;
+        for pipeline in &manifest.pipelines {
+            let sources = agent_links::link_sources(pipeline, &manifest.sources, &mut sure, findings);
+            for source in &sources {
+                used.iter_mut().skip(*source).take(1).for_each(|used| *used = true);
+            }
+            let built = builder.build(pipeline, self.folder, findings);
+            let discard = agent_links::discarded(pipeline, built.as_ref(), findings);
+            pipelines.push(Pipeline { name: pipeline.name.clone(), sources, built, discard });
+        }
+        for (source, _) in manifest.sources.iter().zip(used).filter(|(_, used)| sure && !used) {
+            let message = format!("no pipeline takes the source `{}`", source.name);
+            let hint = format!("add `\"{}\"` to the `inputs` of a pipeline, or remove the source", source.name);
+            findings.report(codes::UNUSED_SOURCE.at(source.place, message).hint(hint));
+        }
+        (pipelines, builder.uses)
+    }
+}
+
+/// A pipeline on its way from manifest to plan.
+pub(crate) struct Pipeline {
+    pub(crate) name: String,
+    pub(crate) sources: Vec<usize>,
+    /// `None` where not even the outputs are known.
+    pub(crate) built: Option<crate::pipeline::Built>,
+    /// For each output whether the operator throws it away.
+    pub(crate) discard: Vec<bool>,
+}
+
+impl Pipeline {
+    fn into_plan(self) -> Option<PipelinePlan> {
+        self.built?.into_plan(self.name, self.sources, &self.discard)
+    }
+}

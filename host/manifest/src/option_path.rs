@@ -1,0 +1,130 @@
+//! From the path of an option, as those who check options name it, to its place in the manifest.
+
+use crate::plain::plain;
+use wattle_diagnostics::{Data, Findings, Item, Place, Table, codes::Code};
+use wattle_plan::OptionError;
+
+/// A step of a path such as `rules[0]."a key"`.
+#[derive(Debug, PartialEq, Eq)]
+enum Step<'a> {
+    Key(&'a str),
+    Index(usize),
+}
+
+/// Takes a path apart as far as it makes sense; what does not is left off, so that the parent is shown.
+fn steps(path: &str) -> Vec<Step<'_>> {
+    let mut steps = Vec::new();
+    let mut rest = path;
+    while !rest.is_empty() {
+        let (step, after) = if let Some(after) = rest.strip_prefix('[') {
+            let Some((index, after)) = after.split_once(']') else { break };
+            let Ok(index) = index.parse() else { break };
+            (Step::Index(index), after)
+        } else if let Some(after) = rest.strip_prefix('"') {
+            let Some((key, after)) = after.split_once('"') else { break };
+            (Step::Key(key), after)
+        } else {
+            let end = rest.find(['.', '[']).unwrap_or(rest.len());
+            let Some((key, after)) = rest.split_at_checked(end) else { break };
+            (Step::Key(key), after)
+        };
+        steps.push(step);
+        rest = after.strip_prefix('.').unwrap_or(after);
+    }
+    steps
+}
+
+/// Where an option stands.
+struct Located {
+    /// The value, else the name of its nearest parent.
+    value: Place,
+    /// Its name, else that of its nearest parent.
+    name: Place,
+    /// The note of the parameter that it came from.
+    note: Option<String>,
+}
+
+/// Finds the option at a path, else its nearest parent.
+fn locate(path: &str, table: &Table, whole: Place) -> Located {
+    let mut place = whole;
+    let mut item: Option<&Item> = None;
+    let mut name = whole;
+    for step in steps(path) {
+        let next = match (item.map(|item| &item.data), &step) {
+            (None, Step::Key(key)) => table.entry(key).map(|entry| (entry.place, &entry.item)),
+            (Some(Data::Table(table)), Step::Key(key)) => table.entry(key).map(|entry| (entry.place, &entry.item)),
+            (Some(Data::List(items)), Step::Index(index)) => items.get(*index).map(|item| (item.place, item)),
+            _ => None,
+        };
+        let Some((key_place, next)) = next else {
+            // What is asked for is absent; the name of what lacks it says more than its whole text.
+            return Located { value: name, name, note: item.and_then(|item| item.param.clone()) };
+        };
+        item = Some(next);
+        name = key_place;
+        place = next.place;
+    }
+    Located { value: place, name, note: item.and_then(|item| item.param.clone()) }
+}
+
+/// Reports what those who check options found wrong; `owner` is such as ``node `mask` ``.
+pub(crate) fn report(
+    code: Code,
+    errors: Vec<OptionError>,
+    owner: &str,
+    options: &Table,
+    whole: Place,
+    findings: &mut Findings,
+) {
+    for OptionError { path, message } in errors {
+        let Located { value, name, note } = locate(&path, options, whole);
+        let plain = plain(&message);
+        let (message, place) = match (&plain.unknown, path.as_str()) {
+            (Some(unknown), path) => {
+                let is_named = matches!(steps(path).last(), Some(Step::Key(last)) if last == unknown);
+                let dot = if path.is_empty() { "" } else { "." };
+                let full = if is_named { path.to_owned() } else { format!("{path}{dot}{unknown}") };
+                (format!("unknown option `{full}` of {owner}"), name)
+            }
+            (None, "") => (format!("bad options of {owner}: {}", plain.message), value),
+            (None, path) => (format!("bad option `{path}` of {owner}: {}", plain.message), value),
+        };
+        findings.report(code.at(place, message).hint_if(plain.hint).note_if(note));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    #[test]
+    fn takes_paths_apart() {
+        let cases = [
+            ("", vec![]),
+            ("rules[0].pattern", vec![Step::Key("rules"), Step::Index(0), Step::Key("pattern")]),
+            ("a.\"b.c\"[12][0]", vec![Step::Key("a"), Step::Key("b.c"), Step::Index(12), Step::Index(0)]),
+            ("a[x].b", vec![Step::Key("a")]),
+            ("a[0", vec![Step::Key("a")]),
+        ];
+        for (path, expected) in cases {
+            assert_eq!(steps(path), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn falls_back_to_the_nearest_parent() {
+        let text = "options = { rules = [{ pattern = \"(\" }] }";
+        let mut findings = Findings::default();
+        let manifest = findings.add_manifest(Path::new("a"), text);
+        let root = wattle_diagnostics::value::parse(manifest, text, &mut findings).unwrap();
+        let Data::Table(options) = &root.entry("options").unwrap().item.data else { panic!("a table") };
+        let whole = root.entry("options").unwrap().place;
+        for (path, column) in
+            [("rules[0].pattern", 34), ("rules[0].group", 22), ("rules[7].group", 13), ("fields", 1), ("", 1)]
+        {
+            let place = locate(path, options, whole).value;
+            assert_eq!(findings.describe(place), format!("a:1:{column}"), "{path}");
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! Parameters of a pack: the values given, and their use in options.
+
+mod declaration;
+
+pub(crate) use declaration::{KINDS, ParamManifest};
+
+use crate::template::{Piece, pieces, report_unclosed};
+use wattle_diagnostics::{Data, Entry, Findings, Item, Place, Table, codes, suggest};
+
+/// Parameters with their values.
+pub(crate) struct Params(Vec<Param>);
+
+struct Param {
+    name: String,
+    place: Place,
+    /// `None` where it is reported already.
+    value: Option<Data>,
+    /// Where the value comes from, for a note.
+    origin: String,
+    used: bool,
+}
+
+impl Params {
+    /// Gives each declared parameter its value. `given` is what the user wrote, `user` the place of who uses the pack.
+    pub(crate) fn resolve(
+        declared: &[ParamManifest],
+        given: Option<&Table>,
+        user: Place,
+        findings: &mut Findings,
+    ) -> Self {
+        let mut unknown: Vec<&Entry> = given.map(|table| table.0.iter().collect()).unwrap_or_default();
+        let mut params = Vec::new();
+        for manifest in declared {
+            let entry = given.and_then(|table| table.entry(&manifest.name));
+            unknown.retain(|other| other.key != manifest.name);
+            if let Some(entry) = entry.filter(|_| manifest.secret) {
+                findings.keep_place_secret(entry.item.place);
+                entry.item.clone().map_strings(&mut |_, text| {
+                    findings.keep_secret(text);
+                    None
+                });
+            }
+            let (value, origin) = match (entry, &manifest.default) {
+                (Some(entry), _) => {
+                    let origin = format!("given at {}", findings.describe(entry.item.place));
+                    (manifest.take(&entry.item, findings), origin)
+                }
+                // The declaration has been checked and reported by itself.
+                (None, Some(default)) => (manifest.kind.and_then(|kind| kind.take(default)), "its default".to_owned()),
+                (None, None) => {
+                    let message = format!("missing parameter `{}`", manifest.name);
+                    let hint = format!("add it, as in `params = {{ {} = ... }}`", manifest.name);
+                    let note = format!("declared at {}", findings.describe(manifest.place));
+                    findings.report(codes::MISSING_PARAM.at(user, message).hint(hint).note(note));
+                    (None, String::new())
+                }
+            };
+            params.push(Param { name: manifest.name.clone(), place: manifest.place, value, origin, used: false });
+        }
+        for entry in unknown {
+            let message = format!("unknown parameter `{}`", entry.key);
+            let names = declared.iter().map(|manifest| manifest.name.as_str());
+            let hint = suggest::hint(&entry.key, names).unwrap_or_else(|| "the pack has no parameters".to_owned());
+            findings.report(codes::UNKNOWN_PARAM.at(entry.place, message).hint(hint));
+        }
+        Self(params)
+    }
+
+    /// Puts the values into every string of options.
+    pub(crate) fn fill(&mut self, options: &mut Item, findings: &mut Findings) {
+        options.map_strings(&mut |place, text| self.fill_string(place, text, findings));
+    }
+
+    fn fill_string(&mut self, place: Place, text: &str, findings: &mut Findings) -> Option<Item> {
+        let Some(pieces) = pieces(text) else {
+            report_unclosed(place, findings);
+            return None;
+        };
+        // A string that is nothing but a reference takes the value with its type.
+        if let [Piece::Reference(reference)] = pieces.as_slice() {
+            let param = self.find(place, reference, findings)?;
+            let mut item = Item::new(place, param.value.clone()?);
+            mark(&mut item, place, &param.note());
+            return Some(item);
+        }
+        let mut filled = Some(String::new());
+        let mut note = None;
+        for piece in pieces {
+            let part = match piece {
+                Piece::Text(text) => Some(text.to_owned()),
+                Piece::Reference(reference) => self.find(place, reference, findings).and_then(|param| {
+                    note = Some(param.note());
+                    let item = Item::new(place, param.value.clone()?);
+                    let text = plain(&item);
+                    if text.is_none() {
+                        let message = format!("parameter `{}` is a list and cannot be part of a string", param.name);
+                        let hint = format!("write it alone, as in `\"${{params.{}}}\"`", param.name);
+                        findings.report(codes::PARAM_TYPE.at(place, message).hint(hint));
+                    }
+                    text
+                }),
+            };
+            filled = filled.zip(part).map(|(text, part)| text + &part);
+        }
+        filled.map(|text| Item { param: note, ..Item::new(place, Data::String(text)) })
+    }
+
+    fn find(&mut self, place: Place, reference: &str, findings: &mut Findings) -> Option<&Param> {
+        let Some(name) = reference.strip_prefix("params.") else {
+            let message = format!("bad reference: `${{{reference}}}`; a pack sees nothing but its parameters");
+            let hint = "write `${params.NAME}`, or `$$` for a literal dollar";
+            findings.report(codes::BAD_REFERENCE.at(place, message).hint(hint));
+            return None;
+        };
+        let Some(index) = self.0.iter().position(|param| param.name == name) else {
+            let names = self.0.iter().map(|param| param.name.as_str());
+            let hint = suggest::hint(name, names).unwrap_or_else(|| format!("declare it as `[params.{name}]`"));
+            findings.report(codes::UNKNOWN_PARAM.at(place, format!("unknown parameter `{name}`")).hint(hint));
+            return None;
+        };
+        let param = self.0.get_mut(index)?;
+        param.used = true;
+        Some(param)
+    }
+
+    /// Warns of parameters that no options used.
+    pub(crate) fn report_unused(&self, findings: &mut Findings) {
+        for param in self.0.iter().filter(|param| !param.used) {
+            let message = format!("no node uses the parameter `{}`", param.name);
+            let hint = format!("write `${{params.{}}}` in the options of a node, or remove it", param.name);
+            findings.report(codes::UNUSED_PARAM.at(param.place, message).hint(hint));
+        }
+    }
+}
+
+impl Param {
+    fn note(&self) -> String {
+        format!("the value comes from the parameter `{}`, {}", self.name, self.origin)
+    }
+}
+
+fn mark(item: &mut Item, place: Place, note: &str) {
+    item.place = place;
+    item.param = Some(note.to_owned());
+    if let Data::List(items) = &mut item.data {
+        items.iter_mut().for_each(|item| mark(item, place, note));
+    }
+}
+
+/// A value as it stands in the middle of a string.
+fn plain(item: &Item) -> Option<String> {
+    match &item.data {
+        Data::String(text) => Some(text.clone()),
+        Data::Integer(number) => Some(number.to_string()),
+        Data::Float(number) => Some(number.to_string()),
+        Data::Boolean(value) => Some(value.to_string()),
+        _ => None,
+    }
+}

@@ -1,0 +1,473 @@
+//! Builds the graph of a pipeline: finds its pack, fills in parameters, takes its artifacts, configures its nodes.
+//!
+//! A pack can be a node of another pack, or of a graph that is written inline. It is built by itself, with its outputs as
+//! the ports of that node, and its graph then takes the place of the node (`compound.rs`).
+
+mod artifact;
+mod compound;
+mod trial;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::params::Params;
+use crate::raw::agent::{PipelineGraph, PipelineManifest};
+use crate::raw::capabilities::CapabilityManifest;
+use crate::raw::graph::{ArtifactManifest, GraphManifest, NodeManifest, NodeWork};
+use crate::raw::pack::PackManifest;
+use crate::wire;
+use wattle_diagnostics::{Data, Entry, Findings, Item, Place, Table, Text, bytes_to_text, codes, value};
+use wattle_pack::{FileList, Found, Library, MANIFEST, PackFiles, trust};
+use wattle_plan::{
+    Artifact, CanarySettings, CircuitSettings, Grants, NodeLimits, NodePlan, NodeShape, Nodes, OutputPlan, PackId,
+    PackUse, PipelinePlan, PortPlan, ShadowSettings, Target, Trial, TrustPolicy,
+};
+
+/// Deepest nesting of packs in packs.
+const MOST_DEPTH: usize = 8;
+/// Most nodes of a pipeline whose packs hold packs.
+const MOST_NODES: usize = 1000;
+
+/// A graph whose outputs are known, and the rest if nothing was wrong.
+pub(crate) struct Built {
+    pub(crate) pack: Option<PackId>,
+    pub(crate) outputs: Vec<OutputPlan>,
+    reference: Option<String>,
+    shadow: Option<Box<Trial<ShadowSettings>>>,
+    canary: Option<Box<Trial<CanarySettings>>>,
+    graph: Option<(Vec<Target>, Vec<NodePlan>)>,
+}
+
+impl Built {
+    pub(crate) fn into_plan(self, name: String, sources: Vec<usize>, discard: &[bool]) -> Option<PipelinePlan> {
+        let Self { pack, mut outputs, reference, shadow, canary, graph } = self;
+        for (output, discard) in outputs.iter_mut().zip(discard) {
+            output.discard = *discard;
+        }
+        let (entry, nodes) = graph?;
+        Some(PipelinePlan { name, pack, sources, entry, nodes, outputs, reference, shadow, canary })
+    }
+}
+
+/// Where a graph is written.
+enum Root<'a> {
+    Pack {
+        files: &'a PackFiles,
+        list: &'a FileList,
+    },
+    /// Folder of the configuration with an inline graph.
+    Folder(&'a Path),
+}
+
+/// A graph with what its nodes see.
+struct Scope<'a> {
+    root: Root<'a>,
+    /// Parameters of the pack; a graph that is written inline has none.
+    params: Option<&'a mut Params>,
+    capabilities: &'a [CapabilityManifest],
+    /// Capabilities that its artifacts turned out to need.
+    needed: BTreeSet<&'static str>,
+}
+
+/// What a node is made of, before it is configured.
+struct Collected {
+    artifact: Arc<Artifact>,
+    options: Table,
+}
+
+/// What a node became.
+enum Part {
+    Node { artifact: Arc<Artifact>, options: String, shape: NodeShape },
+    Pack(Built),
+}
+
+/// Builds pipelines; an artifact that several use is read once.
+pub(crate) struct Builder<'a> {
+    nodes: &'a dyn Nodes,
+    library: &'a Library,
+    limits: &'a NodeLimits,
+    circuit: &'a CircuitSettings,
+    trust: &'a TrustPolicy,
+    artifacts: BTreeMap<PathBuf, Arc<Artifact>>,
+    /// The pipeline of a configuration that is being built, and what it grants. A pack that is looked at by itself has
+    /// none, and gets what tests give.
+    granted: Option<(String, Place)>,
+    grants: Arc<Grants>,
+    /// The packs that are being built, each inside the one before: their manifests and their names.
+    inside: Vec<(PathBuf, String)>,
+    /// Nodes that the pipeline may still have.
+    room: usize,
+    /// Every pack that was found, by reference.
+    pub(crate) uses: Vec<PackUse>,
+}
+
+impl<'a> Builder<'a> {
+    pub(crate) fn new(
+        nodes: &'a dyn Nodes,
+        library: &'a Library,
+        limits: &'a NodeLimits,
+        circuit: &'a CircuitSettings,
+        trust: &'a TrustPolicy,
+    ) -> Self {
+        Self {
+            nodes,
+            library,
+            limits,
+            circuit,
+            trust,
+            artifacts: BTreeMap::new(),
+            granted: None,
+            grants: Arc::new(Grants::of_tests()),
+            inside: Vec::new(),
+            room: MOST_NODES,
+            uses: Vec::new(),
+        }
+    }
+
+    /// Builds a pipeline of a configuration.
+    pub(crate) fn build(
+        &mut self,
+        pipeline: &PipelineManifest,
+        folder: &Path,
+        findings: &mut Findings,
+    ) -> Option<Built> {
+        self.granted = Some((pipeline.name.clone(), pipeline.place));
+        self.grants = Arc::new(pipeline.grants.clone());
+        match &pipeline.graph {
+            PipelineGraph::Pack { reference, params } => {
+                let mut built = self.find_and_build(reference, params.as_ref(), folder, findings);
+                let trials = self.build_trials(built.as_ref(), pipeline, folder, findings);
+                if let Some(built) = &mut built {
+                    (built.shadow, built.canary) = trials;
+                }
+                built
+            }
+            PipelineGraph::Inline(_) if pipeline.shadow.is_some() || pipeline.canary.is_some() => {
+                let message =
+                    format!("`[pipelines.{}]` has a graph written inline, and a `shadow` or a `canary`", pipeline.name);
+                let hint = "make a pack of the graph; then another version of it can be tried";
+                findings.report(codes::PIPELINE_FORM.at(pipeline.place, message).hint(hint));
+                None
+            }
+            PipelineGraph::Inline(graph) => {
+                self.room = MOST_NODES;
+                let root = Root::Folder(folder);
+                let mut scope = Scope { root, params: None, capabilities: &[], needed: BTreeSet::new() };
+                Some(self.build_graph(graph, &mut scope, findings))
+            }
+            PipelineGraph::Unknown => None,
+        }
+    }
+
+    /// Builds a pack that was found; `user` is the place of what names it.
+    pub(crate) fn build_pack(
+        &mut self,
+        found: &Found,
+        given: Option<&Table>,
+        user: Place,
+        findings: &mut Findings,
+    ) -> Option<Built> {
+        if self.inside.is_empty() {
+            self.room = MOST_NODES;
+        }
+        // Before anything in it is as much as parsed.
+        let (files, list) = trust::open(found, self.trust, user, findings)?;
+        let (manifest, file) = read_manifest(&files, findings)?;
+        check_identity(found, &manifest, file, findings);
+        let id = manifest.head.name.as_ref().zip(manifest.head.version.as_ref());
+        let id = id.map(|(name, (version, _))| PackId {
+            name: name.text.clone(),
+            version: version.clone(),
+            digest: list.digest(),
+        });
+        if let Some(id) = &id {
+            self.note_use(found, id, &list);
+        }
+        let name = id.as_ref().map_or_else(|| found.reference.clone(), PackId::to_string);
+        self.enter(found, name, user, findings)?;
+        let mut params = Params::resolve(&manifest.params, given, user, findings);
+        let mut scope = Scope {
+            root: Root::Pack { files: &files, list: &list },
+            params: Some(&mut params),
+            capabilities: &manifest.capabilities,
+            needed: BTreeSet::new(),
+        };
+        let built = self.build_graph(&manifest.graph, &mut scope, findings);
+        self.inside.pop();
+        if built.graph.is_some() {
+            artifact::report_unused(&manifest.capabilities, &scope.needed, findings);
+        }
+        params.report_unused(findings);
+        Some(Built { pack: id, ..built })
+    }
+
+    /// Begins to build a pack inside those that are being built, unless it is one of them.
+    fn enter(&mut self, found: &Found, name: String, user: Place, findings: &mut Findings) -> Option<()> {
+        let manifest = found.files.path(MANIFEST);
+        if let Some(first) = self.inside.iter().position(|(path, _)| *path == manifest) {
+            let path = self.inside.iter().skip(first).map(|(_, name)| name).chain([&name]);
+            let path: Vec<String> = path.map(|name| format!("`{name}`")).collect();
+            let finding =
+                codes::PACK_CYCLE.at(user, format!("packs use each other in a circle: {}", path.join(" -> ")));
+            findings.report(finding.hint("take this node out, or write what it does into the pack"));
+            return None;
+        }
+        if self.inside.len() >= MOST_DEPTH {
+            let message = format!("packs are nested more than {MOST_DEPTH} deep");
+            findings.report(codes::PACK_DEPTH.at(user, message).hint("use the inner pack's nodes directly"));
+            return None;
+        }
+        self.inside.push((manifest, name));
+        Some(())
+    }
+
+    /// Remembers which pack answered a reference.
+    fn note_use(&mut self, found: &Found, id: &PackId, list: &FileList) {
+        if self.uses.iter().any(|used| used.reference == found.reference) {
+            return;
+        }
+        let artifacts = list.iter().filter(|(path, _)| path.ends_with(".wasm"));
+        self.uses.push(PackUse {
+            reference: found.reference.clone(),
+            name: id.name.clone(),
+            version: id.version.clone(),
+            source: found.source.clone(),
+            digest: id.digest.clone(),
+            artifacts: artifacts.map(|(path, digest)| (path.to_owned(), format!("sha256:{digest}"))).collect(),
+        });
+    }
+
+    fn build_graph(&mut self, graph: &GraphManifest, scope: &mut Scope<'_>, findings: &mut Findings) -> Built {
+        let mut ports = Vec::new();
+        let mut parts = Vec::new();
+        let collected = self.collect(graph, scope, findings);
+        for (node, collected) in graph.nodes.iter().zip(collected) {
+            let part = match &node.work {
+                NodeWork::Artifact(manifest) => {
+                    collected.and_then(|collected| self.build_node(node, manifest, collected, findings))
+                }
+                NodeWork::Pack { reference, params } => {
+                    self.build_inner(reference, params.as_ref(), scope, findings).map(Part::Pack)
+                }
+                NodeWork::Unknown => None,
+            };
+            ports.push(part.as_ref().map(Part::ports));
+            parts.push(part);
+        }
+        let wires = wire::wire(graph, &ports, findings);
+        let mut placed = Some(Vec::new());
+        for index in wires.order {
+            let node = graph.nodes.get(index).zip(parts.get_mut(index).and_then(Option::take));
+            let targets = wires.ports.get(index).cloned().unwrap_or_default();
+            let part = node.and_then(|(node, part)| self.place(node, part, targets));
+            placed = placed.zip(part).map(|(mut placed, part)| {
+                placed.push(part);
+                placed
+            });
+        }
+        let graph_plan = placed.and_then(|placed| compound::flatten(wires.entry, placed, findings));
+        let outputs = graph.outputs.iter().map(|output| OutputPlan {
+            name: output.name.clone(),
+            title: output.title.clone().unwrap_or_else(|| output.name.clone()),
+            description: output.description.clone().unwrap_or_default(),
+            discard: false,
+        });
+        Built { pack: None, outputs: outputs.collect(), reference: None, shadow: None, canary: None, graph: graph_plan }
+    }
+
+    /// Collects what the nodes of a graph are made of, all of it before any of it is compiled: nothing is of a graph in
+    /// which something is missing or not what it should be. `None` for nodes that are packs or are refused.
+    fn collect(
+        &mut self,
+        graph: &GraphManifest,
+        scope: &mut Scope<'_>,
+        findings: &mut Findings,
+    ) -> Vec<Option<Collected>> {
+        let mut is_whole = true;
+        let mut all = Vec::with_capacity(graph.nodes.len());
+        for node in &graph.nodes {
+            let collected = match &node.work {
+                NodeWork::Artifact(manifest) => self.collect_node(node, manifest, scope, findings),
+                NodeWork::Pack { .. } | NodeWork::Unknown => {
+                    all.push(None);
+                    continue;
+                }
+            };
+            is_whole &= collected.is_some();
+            all.push(collected);
+        }
+        if is_whole {
+            let artifacts: Vec<_> = all.iter().flatten().map(|collected| collected.artifact.clone()).collect();
+            self.nodes.prepare(&artifacts);
+        }
+        all
+    }
+
+    fn collect_node(
+        &mut self,
+        node: &NodeManifest,
+        manifest: &ArtifactManifest,
+        scope: &mut Scope<'_>,
+        findings: &mut Findings,
+    ) -> Option<Collected> {
+        if self.inside.len() > 1 {
+            let Some(room) = self.room.checked_sub(1) else {
+                let message = format!("the packs in this pack have more than {MOST_NODES} nodes together");
+                findings.report(codes::PACK_DEPTH.at(node.place, message));
+                return None;
+            };
+            self.room = room;
+        }
+        let options = fill_options(node, manifest, scope.params.as_deref_mut(), findings);
+        let artifact = self.artifact(&manifest.artifact, &scope.root, findings)?;
+        artifact::check_digest(&artifact, manifest, &node.name, findings)?;
+        self.check_capabilities(node, manifest, &artifact, scope, findings)?;
+        Some(Collected { artifact, options: options? })
+    }
+
+    fn build_node(
+        &self,
+        node: &NodeManifest,
+        manifest: &ArtifactManifest,
+        collected: Collected,
+        findings: &mut Findings,
+    ) -> Option<Part> {
+        let Collected { artifact, options } = collected;
+        let text = value::table_to_json(&options).to_string();
+        let shape = self.configure(node, manifest, &artifact, &options, &text, findings)?;
+        Some(Part::Node { artifact, options: text, shape })
+    }
+
+    /// Builds a pack that is a node.
+    fn build_inner(
+        &mut self,
+        reference: &Text,
+        params: Option<&Entry>,
+        scope: &mut Scope<'_>,
+        findings: &mut Findings,
+    ) -> Option<Built> {
+        let folder = scope.root.folder_of(reference, findings)?;
+        let found = self.library.find(&reference.text, reference.place, folder, findings)?;
+        let mut given = params.map(|entry| entry.item.clone());
+        if let Some((given, params)) = given.as_mut().zip(scope.params.as_deref_mut()) {
+            params.fill(given, findings);
+        }
+        let given = given.as_ref().and_then(|item| match &item.data {
+            Data::Table(table) => Some(table),
+            _ => None,
+        });
+        self.build_pack(&found, given, reference.place, findings)
+    }
+
+    /// Gives a node its limits and links.
+    fn place<'n>(&self, node: &'n NodeManifest, part: Part, targets: Vec<Vec<Target>>) -> Option<compound::Placed<'n>> {
+        match (part, &node.work) {
+            (Part::Node { artifact, options, shape }, NodeWork::Artifact(manifest)) => {
+                let names = wire::ports(&shape).map(str::to_owned).collect::<Vec<_>>();
+                Some(compound::Placed::Node(Box::new(NodePlan {
+                    name: node.name.clone(),
+                    artifact,
+                    options,
+                    limits: manifest.limits.over(self.limits),
+                    grants: self.grants.clone(),
+                    circuit: manifest.circuit.over(self.circuit),
+                    on_fault: manifest.on_fault.map(|(policy, _)| policy).unwrap_or_default(),
+                    on_state_mismatch: manifest.on_state_mismatch,
+                    ports: names.into_iter().zip(targets).map(|(name, targets)| PortPlan { name, targets }).collect(),
+                    shape,
+                })))
+            }
+            (Part::Pack(built), _) => {
+                let (entry, nodes) = built.graph?;
+                Some(compound::Placed::Pack { node, entry, nodes, targets })
+            }
+            (Part::Node { .. }, _) => None,
+        }
+    }
+}
+
+impl Part {
+    fn ports(&self) -> wire::Ports {
+        match self {
+            Self::Node { shape, .. } => wire::ports(shape).map(str::to_owned).collect(),
+            Self::Pack(built) => built.outputs.iter().map(|output| output.name.clone()).collect(),
+        }
+    }
+}
+
+impl<'a> Root<'a> {
+    /// The folder that a reference to a pack is relative to; in a pack there is none.
+    fn folder_of(&self, reference: &Text, findings: &mut Findings) -> Option<&'a Path> {
+        match self {
+            Self::Folder(folder) => Some(folder),
+            Self::Pack { .. } if wattle_pack::reference::is_folder(&reference.text) => {
+                let message = format!("the pack names another one by its folder: `{}`", reference.text);
+                let hint = "put that one into the library, and name it as in `\"name@^1\"`";
+                findings.report(codes::PACK_IN_PACK.at(reference.place, message).hint(hint));
+                None
+            }
+            Self::Pack { .. } => Some(Path::new("")),
+        }
+    }
+}
+
+/// The table of an entry.
+fn table_of(entry: &Entry) -> Option<&Table> {
+    match &entry.item.data {
+        Data::Table(table) => Some(table),
+        _ => None,
+    }
+}
+
+/// Reads the manifest of a pack.
+pub(crate) fn read_manifest(files: &PackFiles, findings: &mut Findings) -> Option<(PackManifest, Place)> {
+    let path = files.path(MANIFEST);
+    if !files.is_builtin() {
+        findings.watch(&path);
+    }
+    let text = bytes_to_text(&path, files.read(MANIFEST), findings)?;
+    let number = findings.add_manifest(&path, &text);
+    let table = value::parse(number, &text, findings)?;
+    let file = Place::file(number);
+    Some((PackManifest::read(&table, file, findings), file))
+}
+
+/// A pack of the library must be what its folder says, else the versions of a configuration mean nothing.
+fn check_identity(found: &Found, manifest: &PackManifest, file: Place, findings: &mut Findings) {
+    let Some((name, version)) = &found.expected else { return };
+    if let Some(own) = manifest.head.name.as_ref().filter(|own| own.text != *name) {
+        let message = format!("the pack `{}` lies in the library's folder of `{name}`", own.text);
+        findings.report(codes::MISPLACED_PACK.at(own.place, message).hint("rename the folder, or the pack"));
+    }
+    if let (Some(expected), Some((own, place))) = (version, &manifest.head.version)
+        && own != expected
+    {
+        let message = format!("version `{own}` of the pack `{name}` lies in the library's folder of `{expected}`");
+        findings.report(codes::MISPLACED_PACK.at(*place, message).hint("rename the folder, or change the version"));
+    }
+    if version.is_none() && manifest.head.version.is_some() {
+        // Its version could not be read when the library looked for it, so the file has changed since.
+        findings.report(codes::UNREADABLE.at(file, "the pack changed while it was read").hint("load it once more"));
+    }
+}
+
+/// The options of a node with parameters filled in; `None` where one of them is reported already.
+fn fill_options(
+    node: &NodeManifest,
+    manifest: &ArtifactManifest,
+    params: Option<&mut Params>,
+    findings: &mut Findings,
+) -> Option<Table> {
+    let mut options = match &manifest.options {
+        Some(entry) => entry.item.clone(),
+        None => Item::new(node.place, Data::Table(Table::default())),
+    };
+    if let Some(params) = params {
+        params.fill(&mut options, findings);
+    }
+    match options.data {
+        Data::Table(table) if !table.0.iter().any(|entry| entry.item.is_unknown()) => Some(table),
+        _ => None,
+    }
+}

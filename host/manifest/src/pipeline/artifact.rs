@@ -1,0 +1,271 @@
+//! Artifacts of nodes: finding one, checking its digest, and asking it about its options.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::path::{Component, Path};
+use std::sync::Arc;
+
+use super::{Builder, Root, Scope};
+use crate::option_path;
+use crate::raw::capabilities::{CapabilityManifest, capability_of};
+use crate::raw::graph::{ArtifactManifest, NodeManifest};
+use crate::wire;
+use wattle_diagnostics::{Findings, Place, Table, Text, codes, in_words, suggest};
+use wattle_pack::{FileList, PackFiles, clean, read_plain, reference::is_folder, trust};
+use wattle_plan::{Artifact, NodeError, NodeShape, OnFault, Origin, PackId};
+
+/// Prefix of artifacts that the agent carries.
+const BUILTIN: &str = "builtin:";
+/// Prefix of artifacts that another pack holds: `pack:other@^1/nodes/foo.wasm`.
+const OF_PACK: &str = "pack:";
+
+impl Builder<'_> {
+    /// Gives the artifact that a node names.
+    pub(super) fn artifact(&mut self, text: &Text, root: &Root<'_>, findings: &mut Findings) -> Option<Arc<Artifact>> {
+        if let Some(name) = text.text.strip_prefix(BUILTIN) {
+            let artifact = self.nodes.builtin(name);
+            if artifact.is_none() {
+                let names = self.nodes.builtin_names();
+                let hint = match suggest::closest(name, names.iter().map(String::as_str)) {
+                    Some(meant) => format!("did you mean `{BUILTIN}{meant}`?"),
+                    None => format!("there is {}", suggest::list(names.iter().map(String::as_str))),
+                };
+                let message = format!("unknown node type `{name}`");
+                findings.report(codes::UNKNOWN_NODE_TYPE.at(text.place, message).hint(hint));
+            }
+            return artifact;
+        }
+        if let Some(rest) = text.text.strip_prefix(OF_PACK) {
+            return self.artifact_of_pack(rest, text, findings);
+        }
+        match root {
+            Root::Pack { files, list } => self.pack_artifact(files, list, &text.text, text.place, findings),
+            Root::Folder(folder) => {
+                let path = clean(&folder.join(&text.text));
+                self.read_artifact(&path, Origin::File(path.clone()), text.place, findings, || read_plain(&path))
+            }
+        }
+    }
+
+    /// Gives an artifact that another pack of the library holds.
+    fn artifact_of_pack(&mut self, rest: &str, text: &Text, findings: &mut Findings) -> Option<Arc<Artifact>> {
+        let Some((reference, path)) = rest.split_once('/').filter(|(reference, _)| !is_folder(reference)) else {
+            let message =
+                format!("bad artifact `{}`: it does not name a pack of the library and a file in it", text.text);
+            let hint = format!("write it as in `{OF_PACK}name@^1/nodes/node.wasm`");
+            findings.report(codes::MISSING_ARTIFACT.at(text.place, message).hint(hint));
+            return None;
+        };
+        let found = self.library.find(reference, text.place, Path::new(""), findings)?;
+        let (files, list) = trust::open(&found, self.trust, text.place, findings)?;
+        if let Some((name, Some(version))) = &found.expected {
+            let id = PackId { name: name.clone(), version: version.clone(), digest: list.digest() };
+            self.note_use(&found, &id, &list);
+        }
+        self.pack_artifact(&files, &list, path, text.place, findings)
+    }
+
+    fn pack_artifact(
+        &mut self,
+        files: &PackFiles,
+        list: &FileList,
+        relative: &str,
+        place: Place,
+        findings: &mut Findings,
+    ) -> Option<Arc<Artifact>> {
+        if !is_inside(files, relative) {
+            let message = format!("the artifact `{relative}` is outside the pack's folder");
+            let hint = "copy it into the pack, so that the pack is whole wherever it goes";
+            findings.report(codes::OUTSIDE_ARTIFACT.at(place, message).hint(hint));
+            return None;
+        }
+        let path = clean(&files.path(relative));
+        let plain = relative.trim_start_matches("./");
+        if list.get(plain).is_none() && files.read(plain).is_ok() {
+            let message = format!("the artifact `{relative}` does not count as a file of the pack");
+            let hint = "hidden files, and folders of compilers, are no part of a pack; copy it to another folder in it";
+            findings.report(codes::OUTSIDE_ARTIFACT.at(place, message).hint(hint));
+            return None;
+        }
+        let origin = if files.is_builtin() { Origin::Embedded } else { Origin::File(path.clone()) };
+        self.read_artifact(&path, origin, place, findings, || files.read(plain))
+    }
+
+    fn read_artifact(
+        &mut self,
+        path: &Path,
+        origin: Origin,
+        place: Place,
+        findings: &mut Findings,
+        read: impl FnOnce() -> io::Result<Vec<u8>>,
+    ) -> Option<Arc<Artifact>> {
+        if matches!(origin, Origin::File(_)) {
+            findings.watch(path);
+        }
+        if let Some(artifact) = self.artifacts.get(path) {
+            return Some(Arc::clone(artifact));
+        }
+        match read() {
+            Ok(bytes) => {
+                let name = path.file_stem().and_then(|name| name.to_str()).unwrap_or_default();
+                let artifact = Arc::new(Artifact::new(name, bytes, origin));
+                self.artifacts.insert(path.to_owned(), Arc::clone(&artifact));
+                Some(artifact)
+            }
+            Err(error) => {
+                let message = format!("the artifact `{}` cannot be read: {}", path.display(), in_words(&error));
+                let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+                let hint = match self.nodes.builtin(name) {
+                    Some(_) => format!("did you mean `{BUILTIN}{name}`?"),
+                    None => format!("artifacts are files, or `{BUILTIN}NAME`"),
+                };
+                findings.report(codes::MISSING_ARTIFACT.at(place, message).hint(hint));
+                None
+            }
+        }
+    }
+
+    pub(super) fn configure(
+        &self,
+        node: &NodeManifest,
+        manifest: &ArtifactManifest,
+        artifact: &Arc<Artifact>,
+        options: &Table,
+        text: &str,
+        findings: &mut Findings,
+    ) -> Option<NodeShape> {
+        let place = manifest.artifact.place;
+        let owner = owner(node);
+        match self.nodes.configure(artifact, text, &manifest.limits.over(self.limits), &self.grants) {
+            Ok(shape) => match bad_ports(&shape) {
+                None => {
+                    check_on_fault(node, manifest, &shape, findings);
+                    return Some(shape);
+                }
+                Some(problem) => {
+                    let message = format!("the artifact of {owner} is refused: {problem}");
+                    findings.report(codes::REFUSED_ARTIFACT.at(place, message));
+                }
+            },
+            Err(NodeError::Options(errors)) => {
+                let whole = manifest.options.as_ref().map_or(place, |entry| entry.place);
+                option_path::report(codes::NODE_OPTION, errors, &owner, options, whole, findings);
+            }
+            Err(NodeError::Artifact { message, hint }) => {
+                let message = format!("the artifact of {owner} is refused: {message}");
+                findings.report(codes::REFUSED_ARTIFACT.at(place, message).hint_if(hint));
+            }
+        }
+        None
+    }
+
+    /// Compares the capabilities that an artifact imports with what its pack asks for and the configuration grants.
+    /// `None` if it may not have all of them. Other imports are for [`Nodes::configure`](crate::Nodes) to refuse.
+    pub(super) fn check_capabilities(
+        &self,
+        node: &NodeManifest,
+        manifest: &ArtifactManifest,
+        artifact: &Artifact,
+        scope: &mut Scope<'_>,
+        findings: &mut Findings,
+    ) -> Option<()> {
+        let (place, owner) = (manifest.artifact.place, owner(node));
+        let mut has_all = true;
+        for import in self.nodes.imports(artifact) {
+            let Some((capability, line)) = capability_of(&import) else { continue };
+            scope.needed.insert(capability);
+            let asked = scope.capabilities.iter().find(|asked| asked.name == capability);
+            let of_pack = self.inside.last().map(|(_, name)| format!(" of pack `{name}`")).unwrap_or_default();
+            if matches!(scope.root, Root::Pack { .. }) && asked.is_none() {
+                let message = format!("{owner}{of_pack} imports `{import}`, which the pack does not ask for");
+                let hint =
+                    format!("build it without, or add `[capabilities.{capability}]` with a `reason` to its pack.toml");
+                findings.report(codes::CAPABILITY_NOT_ASKED.at(place, message).hint(hint));
+                has_all = false;
+            }
+            if let Some((pipeline, place)) = &self.granted
+                && !self.grants.has(capability)
+            {
+                let message =
+                    format!("{owner}{of_pack} imports `{import}`, which pipeline `{pipeline}` does not grant");
+                let finding = codes::CAPABILITY_NOT_GRANTED.at(*place, message);
+                let finding = finding.hint(format!("if it may, add below `[pipelines.{pipeline}.grants]`: `{line}`"));
+                let reason = asked.and_then(|asked| asked.reason.as_ref());
+                findings.report(finding.note_if(reason.map(|reason| format!("the pack's reason: {reason}"))));
+                has_all = false;
+            }
+        }
+        has_all.then_some(())
+    }
+}
+
+/// A node as messages name it.
+fn owner(node: &NodeManifest) -> String {
+    format!("node `{}`", node.name)
+}
+
+/// Warns of capabilities that no artifact needs.
+pub(super) fn report_unused(asked: &[CapabilityManifest], needed: &BTreeSet<&str>, findings: &mut Findings) {
+    for capability in asked.iter().filter(|asked| !needed.contains(asked.name.as_str())) {
+        let message = format!("no artifact of the pack needs the capability `{}`", capability.name);
+        findings.report(codes::UNUSED_CAPABILITY.at(capability.place, message).hint("remove it"));
+    }
+}
+
+/// Refuses an artifact that has another digest than its node says.
+pub(super) fn check_digest(
+    artifact: &Artifact,
+    manifest: &ArtifactManifest,
+    node: &str,
+    findings: &mut Findings,
+) -> Option<()> {
+    let Some(written) = manifest.digest.as_ref().filter(|written| written.text != artifact.digest) else {
+        return Some(());
+    };
+    let message = format!(
+        "the artifact `{}` of node `{node}` has the digest `{}`, not `{}`",
+        manifest.artifact.text, artifact.digest, written.text
+    );
+    let hint = "put the artifact back that belongs to the pack; if it is the right one, run `wattle pack build`";
+    findings.report(codes::WRONG_DIGEST.at(written.place, message).hint(hint));
+    None
+}
+
+/// Tells whether a path stays in the folder of its pack, also after links of the file system are followed.
+fn is_inside(files: &PackFiles, relative: &str) -> bool {
+    let plain = Path::new(relative).components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
+    let PackFiles::Folder(folder) = files else { return plain };
+    match (folder.canonicalize(), folder.join(relative).canonicalize()) {
+        (Ok(folder), Ok(path)) => plain && path.starts_with(folder),
+        // A file that is absent is reported as that.
+        _ => plain,
+    }
+}
+
+/// Refuses to pass on unchanged what must not leave in clear, or what would have to choose one of several ports.
+fn check_on_fault(node: &NodeManifest, manifest: &ArtifactManifest, shape: &NodeShape, findings: &mut Findings) {
+    let Some((OnFault::Pass, place)) = manifest.on_fault else { return };
+    let why = if shape.masks {
+        "hides data, so its events must not go on unchanged"
+    } else if shape.ports.len() > 1 {
+        "has several output ports, and unchanged events belong to none of them"
+    } else {
+        return;
+    };
+    let finding = codes::PASS_REFUSED.at(place, format!("node `{}` {why}", node.name));
+    findings.report(finding.hint("write `\"fail\"` or `\"stop\"`"));
+}
+
+fn bad_ports(shape: &NodeShape) -> Option<String> {
+    if shape.ports.is_empty() {
+        return Some("it has no output port".to_owned());
+    }
+    let mut seen = Vec::new();
+    for port in wire::ports(shape) {
+        if seen.contains(&port) {
+            return Some(format!("it has two ports `{port}`"));
+        }
+        seen.push(port);
+    }
+    None
+}

@@ -1,0 +1,90 @@
+//! The candidates of a pipeline: another version of its pack, tried as a shadow or as a canary.
+
+use std::path::Path;
+
+use super::{Builder, Built, table_of};
+use crate::raw::agent::{PipelineGraph, PipelineManifest};
+use crate::raw::trial::TrialManifest;
+use wattle_diagnostics::{Entry, Findings, Text, codes};
+use wattle_pack::{clean, reference};
+use wattle_plan::{CanarySettings, OutputPlan, PackId, ShadowSettings, Trial};
+
+type Trials = (Option<Box<Trial<ShadowSettings>>>, Option<Box<Trial<CanarySettings>>>);
+
+impl Builder<'_> {
+    /// Builds the pack that a pipeline or one of its trials names.
+    pub(super) fn find_and_build(
+        &mut self,
+        reference: &Text,
+        params: Option<&Entry>,
+        folder: &Path,
+        findings: &mut Findings,
+    ) -> Option<Built> {
+        let found = self.library.find(&reference.text, reference.place, folder, findings)?;
+        let mut built = self.build_pack(&found, params.and_then(table_of), reference.place, findings)?;
+        built.reference = Some(as_named(&reference.text, folder, built.pack.as_ref()));
+        Some(built)
+    }
+
+    /// Builds the shadow and the canary of a pipeline, where it has them.
+    pub(super) fn build_trials(
+        &mut self,
+        primary: Option<&Built>,
+        pipeline: &PipelineManifest,
+        folder: &Path,
+        findings: &mut Findings,
+    ) -> Trials {
+        let shadow = pipeline.shadow.as_ref();
+        let shadow = shadow.and_then(|trial| self.build_trial(trial, "shadow", primary, pipeline, folder, findings));
+        let canary = pipeline.canary.as_ref();
+        let canary = canary.and_then(|trial| self.build_trial(trial, "canary", primary, pipeline, folder, findings));
+        (shadow, canary)
+    }
+
+    fn build_trial<S: Copy>(
+        &mut self,
+        trial: &TrialManifest<S>,
+        key: &str,
+        primary: Option<&Built>,
+        pipeline: &PipelineManifest,
+        folder: &Path,
+        findings: &mut Findings,
+    ) -> Option<Box<Trial<S>>> {
+        let PipelineGraph::Pack { reference, params } = &pipeline.graph else { return None };
+        let pack = primary.and_then(|built| built.pack.as_ref());
+        let text = match pack {
+            Some(pack) if is_version(&trial.pack.text) => format!("{}@{}", pack.name, trial.pack.text),
+            _ => trial.pack.text.clone(),
+        };
+        let candidate = Text { text, place: trial.pack.place };
+        let params = trial.params.as_ref().or(params.as_ref());
+        let built = self.find_and_build(&candidate, params, folder, findings)?;
+        let primary = primary?;
+        let missing = |output: &&OutputPlan| !primary.outputs.iter().any(|known| known.name == output.name);
+        for output in built.outputs.iter().filter(missing) {
+            let message = format!("the {key} has the output `{}`, which `{}` has not", output.name, reference.text);
+            let hint = "nothing takes what leaves there; change `pack` and its sinks, without a trial";
+            findings.report(codes::TRIAL_OUTPUT.at(trial.pack.place, message).hint(hint));
+        }
+        let candidate = built.into_plan(pipeline.name.clone(), Vec::new(), &[])?;
+        Some(Box::new(Trial { candidate, settings: trial.settings }))
+    }
+}
+
+/// Whether the candidate is named by its version alone, as in `shadow = "1.1.0"`.
+fn is_version(text: &str) -> bool {
+    !text.contains(['@', '/', ':']) && !text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '.')
+}
+
+/// A reference as a command line would have it: of a folder from where the agent was started, of a name with its version.
+fn as_named(text: &str, folder: &Path, pack: Option<&PackId>) -> String {
+    match pack {
+        _ if text.contains("://") => text.to_owned(),
+        _ if reference::is_folder(text) => {
+            let path = clean(&folder.join(text)).display().to_string();
+            if path.contains('/') { path } else { format!("./{path}") }
+        }
+        Some(pack) => pack.to_string(),
+        None => text.to_owned(),
+    }
+}

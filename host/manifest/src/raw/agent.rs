@@ -1,0 +1,300 @@
+//! `agent.toml` as written.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::buffer;
+use super::grants;
+use super::graph::GraphManifest;
+use super::limits::{CircuitManifest, LimitsManifest, read_artifacts};
+use super::packs::PacksManifest;
+use super::trial::{TrialManifest, read_canary, read_rollback, read_shadow};
+use crate::machine;
+use wattle_diagnostics::{Entry, Findings, Place, Reader, Table, Text, codes, reader::check_name};
+use wattle_plan::{
+    AdminSettings, AgentSettings, ArtifactLimits, BatchSettings, BufferPlan, CanarySettings, CircuitSettings, Grants,
+    NodeLimits, QuarantineSettings, RollbackSettings, ShadowSettings,
+};
+
+/// Most worker threads that make sense on any machine.
+const MOST_WORKERS: u64 = 1024;
+/// How long a drain may take unless the configuration says.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(25);
+const SINK_HANDOVER_TIMEOUT: Duration = Duration::from_secs(5);
+
+pub(crate) struct AgentManifest {
+    pub(crate) settings: AgentSettings,
+    pub(crate) sources: Vec<ComponentManifest>,
+    pub(crate) pipelines: Vec<PipelineManifest>,
+    pub(crate) sinks: Vec<ComponentManifest>,
+}
+
+/// A source or a sink.
+pub(crate) struct ComponentManifest {
+    pub(crate) name: String,
+    pub(crate) place: Place,
+    pub(crate) type_name: Option<Text>,
+    /// Inputs of a sink; sources have none.
+    pub(crate) inputs: Option<Vec<Text>>,
+    /// Buffer of a sink; sources have none.
+    pub(crate) buffer: BufferPlan,
+    /// Everything that is not read here: for the component itself.
+    pub(crate) options: Table,
+}
+
+pub(crate) struct PipelineManifest {
+    pub(crate) name: String,
+    pub(crate) place: Place,
+    pub(crate) inputs: Option<Vec<Text>>,
+    pub(crate) discard: Vec<Text>,
+    pub(crate) grants: Grants,
+    pub(crate) graph: PipelineGraph,
+    pub(crate) shadow: Option<TrialManifest<ShadowSettings>>,
+    pub(crate) canary: Option<TrialManifest<CanarySettings>>,
+}
+
+pub(crate) enum PipelineGraph {
+    Pack {
+        reference: Text,
+        params: Option<Entry>,
+    },
+    Inline(GraphManifest),
+    /// Reported already.
+    Unknown,
+}
+
+impl AgentManifest {
+    /// Reads the whole file; paths in it are relative to `folder`.
+    pub(crate) fn read(
+        table: &Table,
+        file: Place,
+        folder: &Path,
+        env: &dyn Fn(&str) -> Option<String>,
+        findings: &mut Findings,
+    ) -> Self {
+        let mut reader = Reader::new(table, file, "the file");
+        let settings = read_settings(&mut reader, folder, env, findings);
+        let sources = read_components(&mut reader, "sources", "source", findings);
+        let pipelines = reader.named("pipelines", findings);
+        let pipelines =
+            pipelines.into_iter().map(|(table, entry)| read_pipeline(table, entry, folder, findings)).collect();
+        let sinks = read_components(&mut reader, "sinks", "sink", findings);
+        reader.finish(findings);
+        Self { settings, sources, pipelines, sinks }
+    }
+}
+
+fn read_settings(
+    file: &mut Reader<'_>,
+    folder: &Path,
+    env: &dyn Fn(&str) -> Option<String>,
+    findings: &mut Findings,
+) -> AgentSettings {
+    let mut data_dir = None;
+    let mut workers = None;
+    let mut drain_timeout = None;
+    let mut sink_handover_timeout = None;
+    let mut batch = machine::default_batch();
+    let mut limits = NodeLimits::default();
+    let mut circuit = CircuitSettings::default();
+    let mut artifacts = ArtifactLimits::default();
+    let mut quarantine = QuarantineSettings::default();
+    let mut rollback = RollbackSettings::default();
+    let mut pack_tests = None;
+    if let Some((table, entry)) = file.table("agent", findings) {
+        let mut reader = Reader::new(table, entry.place, "`[agent]`");
+        data_dir = reader.string("data_dir", findings).map(|text| folder.join(text.text));
+        workers = reader.number("workers", 1..=MOST_WORKERS, findings).and_then(|n| usize::try_from(n).ok());
+        drain_timeout = reader.duration("drain_timeout", Duration::from_secs(1)..=Duration::from_hours(1), findings);
+        let handover = Duration::from_millis(1)..=Duration::from_mins(10);
+        sink_handover_timeout = reader.duration("sink_handover_timeout", handover, findings);
+        if let Some((table, entry)) = reader.table("batch", findings) {
+            batch = read_batch(table, entry.place, findings);
+        }
+        if let Some((table, entry)) = reader.table("limits", findings) {
+            limits = LimitsManifest::read(table, entry.place, "`[agent.limits]`", findings).over(&limits);
+        }
+        if let Some((table, entry)) = reader.table("circuit", findings) {
+            circuit = CircuitManifest::read(table, entry.place, "`[agent.circuit]`", findings).over(&circuit);
+        }
+        if let Some((table, entry)) = reader.table("artifacts", findings) {
+            artifacts = read_artifacts(table, entry.place, findings);
+        }
+        if let Some((table, entry)) = reader.table("quarantine", findings) {
+            quarantine = read_quarantine(table, entry.place, findings);
+        }
+        if let Some((table, entry)) = reader.table("rollback", findings) {
+            rollback = read_rollback(table, entry.place, findings);
+        }
+        pack_tests = reader.boolean("pack_tests", findings);
+        reader.finish(findings);
+    }
+    let data_dir = data_dir.unwrap_or_else(|| default_data_dir(env));
+    let packs = file.table("packs", findings);
+    let packs = packs.map(|(table, entry)| PacksManifest::read(table, entry.place, folder, findings));
+    let PacksManifest { path: packs, registry, trust } = packs.unwrap_or_default();
+    let admin = file.table("admin", findings).and_then(|(table, entry)| read_admin(table, entry.place, findings));
+    AgentSettings {
+        admin,
+        packs: packs.unwrap_or_else(|| data_dir.join("packs")),
+        registry,
+        trust,
+        workers: workers.unwrap_or_else(machine::default_workers),
+        drain_timeout: drain_timeout.unwrap_or(DRAIN_TIMEOUT),
+        sink_handover_timeout: sink_handover_timeout.unwrap_or(SINK_HANDOVER_TIMEOUT),
+        data_dir,
+        batch,
+        limits,
+        circuit,
+        artifacts,
+        quarantine,
+        rollback,
+        pack_tests: pack_tests.unwrap_or(true),
+    }
+}
+
+fn read_quarantine(table: &Table, place: Place, findings: &mut Findings) -> QuarantineSettings {
+    let default = QuarantineSettings::default();
+    let mut reader = Reader::new(table, place, "`[agent.quarantine]`");
+    let max_bytes = reader.size("max_size", 1..=1 << 50, findings);
+    reader.finish(findings);
+    QuarantineSettings { max_bytes: max_bytes.unwrap_or(default.max_bytes) }
+}
+
+fn read_batch(table: &Table, place: Place, findings: &mut Findings) -> BatchSettings {
+    let default = machine::default_batch();
+    let mut reader = Reader::new(table, place, "`[agent.batch]`");
+    let max_bytes = reader.size("max_bytes", 1..=1 << 30, findings);
+    let max_events = reader.number("max_events", 1..=10_000_000, findings).and_then(|n| usize::try_from(n).ok());
+    let max_age = reader.duration("max_age", Duration::from_millis(1)..=Duration::from_mins(10), findings);
+    reader.finish(findings);
+    BatchSettings {
+        max_bytes: max_bytes.unwrap_or(default.max_bytes),
+        max_events: max_events.unwrap_or(default.max_events),
+        max_age: max_age.unwrap_or(default.max_age),
+    }
+}
+
+/// Reads `[admin]`. It refuses an address beyond loopback unless that was meant: whoever reaches the listener reads it.
+fn read_admin(table: &Table, place: Place, findings: &mut Findings) -> Option<AdminSettings> {
+    let mut reader = Reader::new(table, place, "`[admin]`");
+    let listen = reader.required_string("listen", findings);
+    let allow_remote = reader.boolean("allow_remote", findings).unwrap_or(false);
+    reader.finish(findings);
+    let Text { text, place } = listen?;
+    let Ok(listen) = text.trim().parse::<SocketAddr>() else {
+        let message = format!("bad `listen`: `{text}`; it must be an IP address and a port such as `127.0.0.1:9598`");
+        findings.report(codes::BAD_VALUE.at(place, message));
+        return None;
+    };
+    if !listen.ip().to_canonical().is_loopback() && !allow_remote {
+        let message = format!("the admin listener at `{listen}` can be reached from other machines");
+        let hint = "listen at `127.0.0.1`; or add `allow_remote = true` if a firewall or a proxy guards it";
+        findings.report(codes::REMOTE_ADMIN.at(place, message).hint(hint));
+        return None;
+    }
+    Some(AdminSettings { listen })
+}
+
+/// The data folder where the configuration names none: `WATTLE_DATA_DIR`, else a place of the system for root and of
+/// the user for others.
+pub fn default_data_dir(env: &dyn Fn(&str) -> Option<String>) -> PathBuf {
+    let variable = |name: &str| env(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    if let Some(folder) = variable("WATTLE_DATA_DIR") {
+        return folder;
+    }
+    let home = || variable("HOME").map(|home| home.join(".local/share"));
+    match variable("XDG_DATA_HOME").or_else(home) {
+        Some(folder) if !is_root() => folder.join("wattle"),
+        _ => PathBuf::from("/var/lib/wattle"),
+    }
+}
+
+/// The owner of a process's folder in `/proc` is its effective user.
+#[cfg(unix)]
+fn is_root() -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    std::fs::metadata("/proc/self").is_ok_and(|metadata| metadata.uid() == 0)
+}
+
+#[cfg(not(unix))]
+fn is_root() -> bool {
+    false
+}
+
+fn read_components(
+    file: &mut Reader<'_>,
+    key: &'static str,
+    kind: &str,
+    findings: &mut Findings,
+) -> Vec<ComponentManifest> {
+    let mut components = Vec::new();
+    for (table, entry) in file.named(key, findings) {
+        check_name(kind, &entry.key, entry.place, findings);
+        // The component itself knows its other keys, so `finish` is not for this reader.
+        let mut reader = Reader::new(table, entry.place, format!("`[{key}.{}]`", entry.key));
+        let type_name = reader.required_string("type", findings);
+        let (inputs, buffer, common): (_, _, &[&str]) = match key {
+            "sinks" => {
+                let inputs = reader.required_strings("inputs", findings);
+                (inputs, buffer::read(&mut reader, &entry.key, findings), &["type", "inputs", "buffer"])
+            }
+            _ => (None, BufferPlan::default(), &["type"]),
+        };
+        let own = table.0.iter().filter(|entry| !common.contains(&entry.key.as_str()));
+        let options = Table(own.cloned().collect());
+        let (name, place) = (entry.key.clone(), entry.place);
+        components.push(ComponentManifest { name, place, type_name, inputs, buffer, options });
+    }
+    components
+}
+
+fn read_pipeline(table: &Table, entry: &Entry, folder: &Path, findings: &mut Findings) -> PipelineManifest {
+    check_name("pipeline", &entry.key, entry.place, findings);
+    let name = format!("`[pipelines.{}]`", entry.key);
+    let mut reader = Reader::new(table, entry.place, &name);
+    let inputs = reader.required_strings("inputs", findings);
+    let discard = reader.strings("discard", findings).unwrap_or_default();
+    let params = reader.table("params", findings).map(|(_, entry)| entry.clone());
+    let grants = grants::read(&mut reader, &name, folder, findings);
+    let shadow = read_shadow(&mut reader, &name, findings);
+    let canary = read_canary(&mut reader, &name, findings);
+    let pack = reader.optional("pack");
+    let inline = table.entry("nodes").or_else(|| table.entry("outputs"));
+    let graph = match (pack, inline) {
+        (Some(_), None) => match reader.string("pack", findings) {
+            Some(reference) => PipelineGraph::Pack { reference, params },
+            None => PipelineGraph::Unknown,
+        },
+        (None, Some(_)) => {
+            if let Some(params) = params {
+                let finding = codes::PIPELINE_FORM.at(params.place, format!("{name} has `params` but no `pack`"));
+                findings.report(finding.hint("a graph written inline has no parameters; write values in its options"));
+            }
+            PipelineGraph::Inline(GraphManifest::read(
+                &mut reader,
+                entry.place,
+                &format!("pipelines.{}.", entry.key),
+                findings,
+            ))
+        }
+        (Some(_), Some(inline)) => {
+            let message = format!("{name} has both `pack` and `{}`", inline.key);
+            let finding = codes::PIPELINE_FORM.at(inline.place, message);
+            findings.report(finding.hint("copy the pack into a folder of your own to change its graph"));
+            PipelineGraph::Unknown
+        }
+        (None, None) => {
+            let finding = codes::PIPELINE_FORM.at(entry.place, format!("{name} has no `pack` and no `nodes`"));
+            findings.report(finding.hint("add `pack = \"name@version\"`, or `nodes` and `outputs`"));
+            PipelineGraph::Unknown
+        }
+    };
+    // In the arms above that do not read them, these keys are known all the same.
+    for key in ["pack", "nodes", "outputs"] {
+        reader.optional(key);
+    }
+    reader.finish(findings);
+    PipelineManifest { name: entry.key.clone(), place: entry.place, inputs, discard, grants, graph, shadow, canary }
+}

@@ -1,0 +1,52 @@
+//! `[capabilities.NAME]` of a pack: what its nodes need beyond the contract, and why.
+//!
+//! What an artifact imports is its request, the pack says why, and the operator grants it.
+
+use wattle_diagnostics::{Findings, Place, Reader, codes, suggest};
+
+/// The capabilities that there are, each an interface of the contract's package, and how an operator grants it.
+pub(crate) const CAPABILITIES: &[(&str, &str)] = &[
+    ("clock", "clock = true"),
+    ("http-client", "http-client = { hosts = [\"api.example.com\"] }"),
+    ("kv", "kv = true"),
+    ("log", "log = true"),
+    ("lookup", "lookup = { tables = { NAME = \"FILE.csv\" } }"),
+    ("metrics", "metrics = true"),
+    ("random", "random = true"),
+];
+
+/// A capability that a pack asks for.
+pub(crate) struct CapabilityManifest {
+    pub(crate) name: String,
+    pub(crate) place: Place,
+    /// `None` where it is missing, which is reported.
+    pub(crate) reason: Option<String>,
+}
+
+/// The capability that an import is, such as `log` for `wattle:node/log@0.1.0`, and how it is granted.
+pub(crate) fn capability_of(import: &str) -> Option<(&'static str, &'static str)> {
+    let name = import.strip_prefix("wattle:node/")?.split('@').next()?;
+    CAPABILITIES.iter().find(|(known, _)| *known == name).copied()
+}
+
+pub(crate) fn read(file: &mut Reader<'_>, findings: &mut Findings) -> Vec<CapabilityManifest> {
+    let mut capabilities = Vec::new();
+    for (table, entry) in file.named("capabilities", findings) {
+        let mut reader = Reader::new(table, entry.place, format!("`[capabilities.{}]`", entry.key));
+        let reason = reader.required_string("reason", findings);
+        reader.finish(findings);
+        if let Some(reason) = reason.as_ref().filter(|reason| reason.text.trim().is_empty()) {
+            let finding = codes::BAD_VALUE.at(reason.place, "bad `reason`: it is empty");
+            findings.report(finding.hint("say what the pack needs the capability for; operators decide by it"));
+        }
+        if CAPABILITIES.iter().any(|(name, _)| *name == entry.key) {
+            let (name, place) = (entry.key.clone(), entry.place);
+            capabilities.push(CapabilityManifest { name, place, reason: reason.map(|reason| reason.text) });
+        } else {
+            let message = format!("unknown capability `{}`", entry.key);
+            let hint = suggest::hint(&entry.key, CAPABILITIES.iter().map(|(name, _)| *name));
+            findings.report(codes::UNKNOWN_CAPABILITY.at(entry.place, message).hint_if(hint));
+        }
+    }
+    capabilities
+}

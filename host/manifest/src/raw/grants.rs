@@ -1,0 +1,174 @@
+//! `[pipelines.NAME.grants]` as written, and `[grants]` of a node's project, which has the same form.
+
+use std::path::Path;
+use std::time::{Duration, UNIX_EPOCH};
+
+use wattle_diagnostics::{Data, Entry, Findings, Invalid, Place, Reader, Table, codes, in_words, reader, value};
+use wattle_pack::clean;
+use wattle_plan::{Grants, HttpGrant, KvGrant, LogGrant, LogLevel, LookupGrant, MetricsGrant, TableGrant, TableKind};
+
+const LONGEST: Duration = Duration::from_mins(1);
+const MILLISECOND: Duration = Duration::from_millis(1);
+
+/// Reads the table `grants` of a project, the text of whose `node.toml` this is; `None` if it has none. Paths in it are
+/// relative to the file. Other keys are left to the reader of the project.
+///
+/// # Errors
+///
+/// Everything that is wrong with the table.
+pub fn read_grants(path: &Path, text: &str) -> Result<Option<Grants>, Invalid> {
+    let mut findings = Findings::default();
+    let number = findings.add_manifest(path, text);
+    let grants = value::parse(number, text, &mut findings).map(|table| {
+        let mut project = Reader::new(&table, Place::file(number), "the file");
+        let folder = path.parent().unwrap_or(Path::new(""));
+        project.optional("grants").is_some().then(|| read(&mut project, "the project", folder, &mut findings))
+    });
+    findings.finish(grants).map(|(grants, ..)| grants)
+}
+
+/// Reads the key `grants` of a pipeline; paths in it are relative to `folder`.
+pub(crate) fn read(pipeline: &mut Reader<'_>, owner: &str, folder: &Path, findings: &mut Findings) -> Grants {
+    let Some((table, entry)) = pipeline.table("grants", findings) else { return Grants::default() };
+    let mut grants = Reader::new(table, entry.place, format!("`grants` of {owner}"));
+    let grants_read = Grants {
+        log: with_settings(&mut grants, "log", findings, read_log),
+        metrics: with_settings(&mut grants, "metrics", findings, |reader, findings| MetricsGrant {
+            max_series: reader
+                .number("max_series", 1..=100_000, findings)
+                .and_then(|number| u32::try_from(number).ok())
+                .unwrap_or(MetricsGrant::default().max_series),
+        }),
+        clock: grants.boolean("clock", findings).unwrap_or(false),
+        random: grants.boolean("random", findings).unwrap_or(false),
+        lookup: grants
+            .table("lookup", findings)
+            .map(|(table, entry)| read_lookup(Reader::new(table, entry.place, "`lookup`"), folder, findings)),
+        kv: with_settings(&mut grants, "kv", findings, |reader, findings| {
+            let default = KvGrant::default();
+            KvGrant {
+                max_bytes: reader.size("max_size", 1..=1 << 30, findings).unwrap_or(default.max_bytes),
+                max_keys: reader.number("max_keys", 1..=10_000_000, findings).unwrap_or(default.max_keys),
+            }
+        }),
+        http_client: grants.table("http-client", findings).map(|(table, entry)| {
+            let mut reader = Reader::new(table, entry.place, "`http-client`");
+            let grant = read_http(&mut reader, findings);
+            reader.finish(findings);
+            grant
+        }),
+    };
+    grants.finish(findings);
+    grants_read
+}
+
+/// Reads a grant that is `true`, or a table of settings; `false` grants nothing.
+fn with_settings<T>(
+    grants: &mut Reader<'_>,
+    key: &'static str,
+    findings: &mut Findings,
+    read: impl FnOnce(&mut Reader<'_>, &mut Findings) -> T,
+) -> Option<T> {
+    let entry = grants.optional(key)?;
+    let empty = Table::default();
+    let table = match &entry.item.data {
+        Data::Table(table) => table,
+        Data::Unknown => return None,
+        _ => match reader::boolean(entry, findings)? {
+            true => &empty,
+            false => return None,
+        },
+    };
+    let mut reader = Reader::new(table, entry.place, format!("`{key}`"));
+    let grant = read(&mut reader, findings);
+    reader.finish(findings);
+    Some(grant)
+}
+
+fn read_log(reader: &mut Reader<'_>, findings: &mut Findings) -> LogGrant {
+    const LEVELS: &[(&str, LogLevel)] =
+        &[("debug", LogLevel::Debug), ("info", LogLevel::Info), ("warn", LogLevel::Warn), ("error", LogLevel::Error)];
+    let default = LogGrant::default();
+    LogGrant {
+        level: reader.choice("level", LEVELS, findings).unwrap_or(default.level),
+        lines_per_second: reader
+            .number("lines_per_second", 1..=1_000_000, findings)
+            .and_then(|number| u32::try_from(number).ok())
+            .unwrap_or(default.lines_per_second),
+    }
+}
+
+fn read_lookup(mut reader: Reader<'_>, folder: &Path, findings: &mut Findings) -> LookupGrant {
+    let mut grant = LookupGrant::default();
+    let tables = reader.table("tables", findings);
+    for entry in tables.map(|(table, _)| table.0.as_slice()).unwrap_or_default() {
+        if let Some(table) = read_table(entry, folder, findings) {
+            grant.tables.insert(entry.key.clone(), table);
+        }
+    }
+    reader.finish(findings);
+    grant
+}
+
+/// Reads a table: its path, or settings with a path.
+fn read_table(entry: &Entry, folder: &Path, findings: &mut Findings) -> Option<TableGrant> {
+    const KINDS: &[(&str, TableKind)] = &[("exact", TableKind::Exact), ("cidr", TableKind::Cidr)];
+    let (path, kind, key) = match &entry.item.data {
+        Data::String(text) => (reader::Text { text: text.clone(), place: entry.item.place }, TableKind::Exact, None),
+        _ => {
+            let table = reader::table(entry, findings)?;
+            let mut reader = Reader::new(table, entry.place, format!("the table `{}`", entry.key));
+            let path = reader.required_string("path", findings);
+            let kind = reader.choice("kind", KINDS, findings).unwrap_or_default();
+            let key = reader.string("key", findings);
+            reader.finish(findings);
+            (path?, kind, key.map(|text| text.text))
+        }
+    };
+    let file = clean(&folder.join(&path.text));
+    // A file that is not there yet may come.
+    findings.watch(&file);
+    let found = std::fs::metadata(&file);
+    let wrong = match &found {
+        Err(error) => Some(in_words(error)),
+        Ok(found) if !found.is_file() => Some("it is not a file".into()),
+        Ok(found) if found.len() > TableGrant::MAX_BYTES => {
+            Some(format!("it has {} bytes; at most {} are taken", found.len(), TableGrant::MAX_BYTES))
+        }
+        Ok(_) => None,
+    };
+    if let Some(wrong) = wrong {
+        let message = format!("the table `{}` cannot be read from `{}`: {wrong}", entry.key, file.display());
+        findings.report(codes::LOOKUP_TABLE.at(path.place, message).hint("it is a CSV or JSON file"));
+        return None;
+    }
+    let changed = found.as_ref().ok().and_then(|found| found.modified().ok());
+    let nanoseconds = changed.and_then(|time| time.duration_since(UNIX_EPOCH).ok()).map_or(0, |time| time.as_nanos());
+    Some(TableGrant { path: file, kind, key, stamp: (found.map_or(0, |found| found.len()), nanoseconds) })
+}
+
+fn read_http(reader: &mut Reader<'_>, findings: &mut Findings) -> HttpGrant {
+    let default = HttpGrant::default();
+    let hosts = reader.required_strings("hosts", findings).unwrap_or_default();
+    for host in &hosts {
+        let name = host.text.strip_prefix("http://").unwrap_or(&host.text);
+        if name.is_empty() || name.contains(['/', '@', ' ']) || name.trim_start_matches("*.").contains('*') {
+            let message = format!("bad host `{}`; it must be as in `api.example.com`", host.text);
+            let hint = "`*.example.com` is every host below, `host:8443` another port, `http://host` one without TLS";
+            findings.report(codes::BAD_VALUE.at(host.place, message).hint(hint));
+        }
+    }
+    HttpGrant {
+        hosts: hosts.into_iter().map(|host| host.text).collect(),
+        timeout: reader.duration("timeout", MILLISECOND..=LONGEST, findings).unwrap_or(default.timeout),
+        max_response_bytes: reader.size("max_response", 0..=1 << 30, findings).unwrap_or(default.max_response_bytes),
+        time_per_batch: reader
+            .duration("time_per_batch", MILLISECOND..=LONGEST, findings)
+            .unwrap_or(default.time_per_batch),
+        requests_per_batch: reader
+            .number("requests_per_batch", 1..=100_000, findings)
+            .and_then(|number| u32::try_from(number).ok())
+            .unwrap_or(default.requests_per_batch),
+        allow_private: reader.boolean("allow_private", findings).unwrap_or(default.allow_private),
+    }
+}

@@ -1,0 +1,137 @@
+//! A graph of nodes and outputs as written, in a pack or inline in a pipeline.
+
+use super::limits::{CircuitManifest, LimitsManifest, read_on_fault};
+use wattle_diagnostics::{Entry, Findings, Place, Reader, Table, Text, codes, reader::check_name, suggest};
+use wattle_plan::{OnFault, OnStateMismatch};
+
+/// Name of what comes in, in links.
+pub(crate) const INPUT: &str = "input";
+
+pub(crate) struct GraphManifest {
+    /// Where to report what the graph as a whole lacks.
+    pub(crate) place: Place,
+    pub(crate) nodes: Vec<NodeManifest>,
+    pub(crate) outputs: Vec<OutputManifest>,
+}
+
+pub(crate) struct NodeManifest {
+    pub(crate) name: String,
+    pub(crate) place: Place,
+    /// `None` where the list is missing or not a list, which is reported.
+    pub(crate) inputs: Option<Vec<Text>>,
+    pub(crate) work: NodeWork,
+}
+
+/// What a node does: an artifact's work, or a whole pack's.
+pub(crate) enum NodeWork {
+    Artifact(Box<ArtifactManifest>),
+    Pack {
+        reference: Text,
+        params: Option<Entry>,
+    },
+    /// Reported already.
+    Unknown,
+}
+
+pub(crate) struct ArtifactManifest {
+    pub(crate) artifact: Text,
+    /// Digest that the artifact must have.
+    pub(crate) digest: Option<Text>,
+    /// The entry `options`; a node without one has no options.
+    pub(crate) options: Option<Entry>,
+    pub(crate) limits: LimitsManifest,
+    pub(crate) circuit: CircuitManifest,
+    /// The policy and where it is written.
+    pub(crate) on_fault: Option<(OnFault, Place)>,
+    pub(crate) on_state_mismatch: OnStateMismatch,
+}
+
+pub(crate) struct OutputManifest {
+    pub(crate) name: String,
+    pub(crate) place: Place,
+    pub(crate) title: Option<String>,
+    pub(crate) description: Option<String>,
+    pub(crate) inputs: Option<Vec<Text>>,
+}
+
+impl GraphManifest {
+    /// Reads the keys `nodes` and `outputs` of a table; `prefix` is how the file names that table, with its dot.
+    pub(crate) fn read(reader: &mut Reader<'_>, place: Place, prefix: &str, findings: &mut Findings) -> Self {
+        let nodes = reader.named("nodes", findings);
+        let nodes = nodes.into_iter().map(|(table, entry)| read_node(table, entry, prefix, findings)).collect();
+        let outputs = reader.named("outputs", findings);
+        let outputs = outputs.into_iter().map(|(table, entry)| read_output(table, entry, prefix, findings)).collect();
+        Self { place, nodes, outputs }
+    }
+}
+
+fn read_node(table: &Table, entry: &Entry, prefix: &str, findings: &mut Findings) -> NodeManifest {
+    check_name("node", &entry.key, entry.place, findings);
+    if entry.key == INPUT {
+        let finding = codes::BAD_NAME.at(entry.place, "bad node name `input`");
+        findings.report(finding.hint("`input` is what comes into the graph; choose another name"));
+    }
+    let name = format!("`[{prefix}nodes.{}]`", entry.key);
+    let mut reader = Reader::new(table, entry.place, &name);
+    let inputs = reader.required_strings("inputs", findings);
+    let work = if reader.optional("pack").is_some() {
+        let params = reader.table("params", findings).map(|(_, entry)| entry.clone());
+        match reader.string("pack", findings) {
+            Some(reference) => NodeWork::Pack { reference, params },
+            None => NodeWork::Unknown,
+        }
+    } else {
+        read_artifact(&mut reader, &entry.key, prefix, findings)
+    };
+    reader.finish(findings);
+    NodeManifest { name: entry.key.clone(), place: entry.place, inputs, work }
+}
+
+fn read_artifact(reader: &mut Reader<'_>, node: &str, prefix: &str, findings: &mut Findings) -> NodeWork {
+    let artifact = reader.required_string("artifact", findings);
+    let digest = reader.string("digest", findings);
+    let options = reader.table("options", findings).map(|(_, entry)| entry.clone());
+    let limits = match reader.table("limits", findings) {
+        Some((limits, at)) => {
+            LimitsManifest::read(limits, at.place, &format!("`[{prefix}nodes.{node}.limits]`"), findings)
+        }
+        None => LimitsManifest::default(),
+    };
+    let circuit = match reader.table("circuit", findings) {
+        Some((circuit, at)) => {
+            CircuitManifest::read(circuit, at.place, &format!("`[{prefix}nodes.{node}.circuit]`"), findings)
+        }
+        None => CircuitManifest::default(),
+    };
+    let on_fault = read_on_fault(reader, findings);
+    let on_state_mismatch = reader.choice("on_state_mismatch", &OnStateMismatch::ALL, findings).unwrap_or_default();
+    match artifact {
+        Some(artifact) => NodeWork::Artifact(Box::new(ArtifactManifest {
+            artifact,
+            digest,
+            options,
+            limits,
+            circuit,
+            on_fault,
+            on_state_mismatch,
+        })),
+        None => NodeWork::Unknown,
+    }
+}
+
+fn read_output(table: &Table, entry: &Entry, prefix: &str, findings: &mut Findings) -> OutputManifest {
+    check_name("output", &entry.key, entry.place, findings);
+    let mut reader = Reader::new(table, entry.place, format!("`[{prefix}outputs.{}]`", entry.key));
+    let title = reader.string("title", findings).map(|text| text.text);
+    let description = reader.string("description", findings).map(|text| text.text);
+    let inputs = reader.required_strings("inputs", findings);
+    reader.finish(findings);
+    OutputManifest { name: entry.key.clone(), place: entry.place, title, description, inputs }
+}
+
+impl GraphManifest {
+    /// Names of the outputs for a hint.
+    pub(crate) fn output_names(&self) -> String {
+        suggest::list(self.outputs.iter().map(|output| output.name.as_str()))
+    }
+}

@@ -1,0 +1,172 @@
+//! Stand-ins for the sandbox and the components of the agent: as strict as these are about options, without running
+//! anything.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use serde_json::Value as Json;
+use wattle_diagnostics::{Diagnostic, Invalid};
+use wattle_manifest::{ComponentKind, Components, load_text};
+use wattle_pack::{BuiltinPack, Library};
+use wattle_plan::{Artifact, Grants, NodeError, NodeLimits, NodeShape, Nodes, OptionError, Origin, Plan};
+
+/// Nodes with the ports of those that the agent carries. The artifact of any other node is a text of this crate's
+/// tests: `ports a b` is a node with these ports, `imports a b` one that imports
+/// these, and anything else is refused with that text as the reason.
+pub(crate) struct FakeNodes;
+
+/// Options that each built-in node takes.
+const OPTIONS: &[(&str, &[&str])] = &[
+    ("extract", &["fields"]),
+    ("mask", &["fields", "rules", "replacement", "skip_values"]),
+    ("parse", &["field", "format", "into", "on_conflict"]),
+    ("route", &["paths"]),
+    ("unroll", &["from", "path", "into", "single", "broken", "unsupported"]),
+];
+
+impl Nodes for FakeNodes {
+    fn builtin(&self, name: &str) -> Option<Arc<Artifact>> {
+        let (name, _) = OPTIONS.iter().find(|(known, _)| *known == name)?;
+        Some(Arc::new(Artifact::new(*name, name.as_bytes(), Origin::Builtin)))
+    }
+
+    fn builtin_names(&self) -> Vec<String> {
+        OPTIONS.iter().map(|(name, _)| (*name).to_owned()).collect()
+    }
+
+    fn imports(&self, artifact: &Artifact) -> Vec<String> {
+        let text = String::from_utf8_lossy(&artifact.bytes);
+        let imports = text.trim().strip_prefix("imports ").unwrap_or_default();
+        imports.split_whitespace().map(str::to_owned).collect()
+    }
+
+    fn configure(
+        &self,
+        artifact: &Arc<Artifact>,
+        options: &str,
+        _: &NodeLimits,
+        _: &Grants,
+    ) -> Result<NodeShape, NodeError> {
+        let options: Json = serde_json::from_str(options).unwrap();
+        let ports = if artifact.origin == Origin::Builtin {
+            let known = OPTIONS.iter().find(|(name, _)| *name == artifact.name).unwrap().1;
+            let mut errors = unknown_options(&options, known);
+            find_bad_patterns(&options, "", &mut errors);
+            if !errors.is_empty() {
+                return Err(NodeError::Options(errors));
+            }
+            match artifact.name.as_str() {
+                "route" => route_ports(&options)?,
+                _ => vec!["out".to_owned()],
+            }
+        } else {
+            let text = String::from_utf8_lossy(&artifact.bytes).trim().to_owned();
+            match text.strip_prefix("ports") {
+                Some(ports) => ports.split_whitespace().map(str::to_owned).collect(),
+                None => {
+                    let hint = text.contains("wasi").then(|| "build it for `wasm32-unknown-unknown`".to_owned());
+                    return Err(NodeError::Artifact { message: text, hint });
+                }
+            }
+        };
+        let masks = artifact.name == "mask";
+        Ok(NodeShape { ports, name: artifact.name.clone(), version: "0.1.0".to_owned(), masks })
+    }
+}
+
+fn route_ports(options: &Json) -> Result<Vec<String>, NodeError> {
+    let error = |path: String| NodeError::Options(vec![OptionError { path, message: "missing".to_owned() }]);
+    let paths = options["paths"].as_array().ok_or_else(|| error("paths".to_owned()))?;
+    let name = |(index, path): (usize, &Json)| {
+        path["name"].as_str().map(str::to_owned).ok_or_else(|| error(format!("paths[{index}].name")))
+    };
+    paths.iter().enumerate().map(name).chain([Ok("unmatched".to_owned())]).collect()
+}
+
+fn unknown_options(options: &Json, known: &[&str]) -> Vec<OptionError> {
+    let keys = options.as_object().unwrap().keys().filter(|key| !known.contains(&key.as_str()));
+    keys.map(|key| OptionError { path: key.clone(), message: "unknown option".to_owned() }).collect()
+}
+
+/// Finds strings under the keys `pattern` and `regex` that hold a parenthesis without its match.
+fn find_bad_patterns(value: &Json, path: &str, errors: &mut Vec<OptionError>) {
+    match value {
+        Json::Array(items) => {
+            for (index, item) in items.iter().enumerate() {
+                find_bad_patterns(item, &format!("{path}[{index}]"), errors);
+            }
+        }
+        Json::Object(members) => {
+            for (key, member) in members {
+                let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+                find_bad_patterns(member, &path, errors);
+            }
+        }
+        Json::String(text) => {
+            let pattern = path.ends_with("pattern") || path.ends_with("regex");
+            if pattern && text.matches('(').count() != text.matches(')').count() {
+                let message = format!("regex parse error: unclosed group in `{text}`");
+                errors.push(OptionError { path: path.to_owned(), message });
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Sources and sinks that take a few options.
+pub(crate) struct FakeComponents;
+
+impl Components for FakeComponents {
+    fn types(&self, kind: ComponentKind) -> Vec<&str> {
+        match kind {
+            ComponentKind::Source => vec!["demo", "file", "http", "stdin"],
+            ComponentKind::Sink => vec!["blackhole", "console", "file"],
+        }
+    }
+
+    fn check(&self, _: ComponentKind, type_name: &str, options: &Json) -> Result<(), Vec<OptionError>> {
+        let known: &[&str] = match type_name {
+            "file" => &["path", "framing", "token"],
+            "http" => &["address", "token"],
+            _ => &["token"],
+        };
+        let mut errors = unknown_options(options, known);
+        if type_name == "file" && !options["path"].is_string() {
+            errors.push(OptionError { path: "path".to_owned(), message: "a path is needed".to_owned() });
+        }
+        if let Some(token) = options["token"].as_str().filter(|token| !token.starts_with("token-")) {
+            let message = format!("`{token}` does not begin with `token-`");
+            errors.push(OptionError { path: "token".to_owned(), message });
+        }
+        if errors.is_empty() { Ok(()) } else { Err(errors) }
+    }
+}
+
+/// Environment of all tests.
+pub(crate) fn env(name: &str) -> Option<String> {
+    let value = match name {
+        "WATTLE_DATA_DIR" => "/nonexistent/wattle",
+        "SECRET" => "swordfish",
+        "FOUR" => "4",
+        _ => return None,
+    };
+    Some(value.to_owned())
+}
+
+/// A library with the pack `sample` in two versions: input, one mask, outputs `masked` and `fails`.
+pub(crate) fn library() -> Library {
+    let pack = |version: &str, manifest: &'static [u8]| BuiltinPack {
+        name: "sample".to_owned(),
+        version: version.to_owned(),
+        files: vec![("pack.toml".to_owned(), manifest)],
+    };
+    Library::new(vec![
+        pack("1.0.0", include_bytes!("sample/1.0.0.toml")),
+        pack("1.1.0", include_bytes!("sample/1.1.0.toml")),
+    ])
+}
+
+/// Loads a configuration from text.
+pub(crate) fn load(text: &str) -> Result<(Plan, Vec<Diagnostic>), Invalid> {
+    load_text("agent.toml", text, Path::new(""), &env, &FakeNodes, &FakeComponents, &library())
+}

@@ -1,0 +1,81 @@
+//! Every kind of bad configuration, and what is said about it.
+//!
+//! A case is a folder in `golden` with an `agent.toml`, or with a pack in `pack` that is loaded by itself together with
+//! its tests. In a case whose name begins with `locked-`, only pinned packs may run; in one with
+//! `lint-`, the pack is also looked at for what is not wrong but unusual. Its `.wasm` files are text, which `fakes.rs`
+//! reads in the place of a runtime. `expected.err` holds all diagnostics as they are rendered; `UPDATE_EXPECT=1` writes it
+//! anew.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use wattle_diagnostics::{Diagnostic, codes};
+use wattle_manifest::{Expectations, lint_pack, load, load_pack, load_tests};
+use wattle_pack::Pinning;
+
+use crate::fakes::{FakeComponents, FakeNodes, env, library};
+
+/// Relative to the package, where tests are run; so are the paths that the diagnostics name.
+const FOLDER: &str = "tests/golden";
+
+fn cases() -> Vec<String> {
+    let mut cases: Vec<String> =
+        fs::read_dir(FOLDER).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    cases.sort();
+    cases
+}
+
+fn diagnostics(case: &str) -> Vec<Diagnostic> {
+    let folder = Path::new(FOLDER).join(case);
+    let file = folder.join("agent.toml");
+    if file.exists() || !folder.join("pack").exists() {
+        let pinning = if case.starts_with("locked-") { Pinning::Required } else { Pinning::Obeyed };
+        let loaded = load(&file, &env, &FakeNodes, &FakeComponents, &library().with_pinning(pinning));
+        return loaded.map_or_else(|invalid| invalid.diagnostics, |(_, warnings)| warnings);
+    }
+    let pack = format!("{FOLDER}/{case}/pack");
+    if case.starts_with("lint-") {
+        return lint_pack(&pack, &FakeNodes, &library()).unwrap_or_else(|invalid| invalid.diagnostics);
+    }
+    match load_pack(&pack, &serde_json::Map::new(), &FakeNodes, &library()) {
+        Err(invalid) => invalid.diagnostics,
+        Ok((_, warnings)) => load_tests(&pack, &library(), Expectations::Required)
+            .map_or_else(|invalid| invalid.diagnostics, |_| warnings),
+    }
+}
+
+#[test]
+fn diagnostics_are_as_expected() {
+    let mut wrong = Vec::new();
+    for case in cases() {
+        let found = diagnostics(&case);
+        let rendered: Vec<String> = found.iter().map(|diagnostic| diagnostic.render(false)).collect();
+        let rendered = rendered.join("\n").replace(&format!("{FOLDER}/{case}/"), "");
+        assert!(!rendered.is_empty(), "{case}: nothing is wrong with it");
+        let file = Path::new(FOLDER).join(&case).join("expected.err");
+        if std::env::var_os("UPDATE_EXPECT").is_some() {
+            fs::write(&file, &rendered).unwrap();
+        }
+        let expected = fs::read_to_string(&file).unwrap_or_default();
+        if rendered != expected {
+            wrong.push(format!("--- {case}: expected\n{expected}\n--- {case}: got\n{rendered}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}\nset UPDATE_EXPECT=1 to accept", wrong.join("\n"));
+}
+
+#[test]
+fn every_code_has_a_case() {
+    let seen: BTreeSet<&str> = cases().iter().flat_map(|case| diagnostics(case)).map(|d| d.code).collect();
+    let missing: Vec<&str> = codes::ALL.iter().map(|code| code.id).filter(|id| !seen.contains(id)).collect();
+    assert!(missing.is_empty(), "codes without a golden case: {missing:?}");
+}
+
+#[test]
+fn each_diagnostic_is_in_the_table_with_its_severity() {
+    for diagnostic in cases().iter().flat_map(|case| diagnostics(case)) {
+        let code = codes::find(diagnostic.code).unwrap();
+        assert_eq!(code.severity, diagnostic.severity);
+    }
+}

@@ -1,0 +1,453 @@
+//! What good configurations mean.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde_json::{Map, Value as Json, json};
+use wattle_diagnostics::Invalid;
+use wattle_manifest::{Expectations, Framing, load_pack, load_tests};
+use wattle_pack::Library;
+use wattle_plan::{
+    ArtifactLimits, BatchSettings, BufferKind, BufferPlan, CircuitSettings, NodeLimits, OnFault, Origin, PipelinePlan,
+    Plan, QuarantineSettings, Target, WhenFull,
+};
+
+use crate::fakes::{FakeComponents, FakeNodes, env, library, load};
+
+/// A configuration around one pipeline.
+fn around(pipeline: &str) -> String {
+    format!(
+        "[sources.trail]\ntype = \"stdin\"\n\n[pipelines.main]\ninputs = [\"trail\"]\n{pipeline}\n\n\
+         [sinks.all]\ntype = \"console\"\ninputs = [\"main.*\"]\n"
+    )
+}
+
+#[track_caller]
+fn plan(text: &str) -> Plan {
+    match load(text) {
+        Ok((plan, warnings)) => {
+            assert!(warnings.is_empty(), "{warnings:?}");
+            plan
+        }
+        Err(invalid) => panic!("{}", render(&invalid)),
+    }
+}
+
+fn render(invalid: &Invalid) -> String {
+    invalid.diagnostics.iter().map(|diagnostic| diagnostic.render(false)).collect()
+}
+
+fn options(pipeline: &PipelinePlan, node: usize) -> Json {
+    serde_json::from_str(&pipeline.nodes[node].options).unwrap()
+}
+
+#[test]
+fn an_empty_file_has_all_defaults() {
+    let plan = plan("");
+    assert_eq!(plan.agent.data_dir, Path::new("/nonexistent/wattle"));
+    assert_eq!(plan.agent.packs, Path::new("/nonexistent/wattle/packs"));
+    assert!(plan.agent.workers >= 1);
+    assert_eq!(plan.agent.batch, BatchSettings::default());
+    assert_eq!(plan.agent.limits, NodeLimits::default());
+    assert_eq!(plan.agent.admin, None);
+    assert!(plan.sources.is_empty() && plan.sinks.is_empty() && plan.pipelines.is_empty());
+}
+
+#[test]
+fn the_admin_listener_stays_on_loopback_unless_that_is_allowed() {
+    let listen = |text: &str| plan(&format!("[admin]\n{text}")).agent.admin.map(|admin| admin.listen.to_string());
+    assert_eq!(listen("listen = \"127.0.0.1:9598\"").as_deref(), Some("127.0.0.1:9598"));
+    assert_eq!(listen("listen = \"[::1]:0\"").as_deref(), Some("[::1]:0"));
+    assert_eq!(listen("listen = \"0.0.0.0:80\"\nallow_remote = true").as_deref(), Some("0.0.0.0:80"));
+}
+
+#[test]
+fn settings_take_sizes_durations_and_variables() {
+    let plan = plan(
+        r#"
+        [agent]
+        data_dir = "data"
+        workers = "${FOUR}"
+        [agent.batch]
+        max_bytes = "1MB"
+        max_events = 5
+        max_age = "2s"
+        [agent.limits]
+        memory = 1048576
+        time = "${NONE:-250ms}"
+        time_per_kib = "10us"
+        output_ratio = "8"
+        host_calls = 7
+        log_lines = 0
+        fields = 9
+        table_elements = 10
+        instances = 11
+        state = "23KiB"
+        retry_calls = 12
+        retry_time = "13s"
+        [agent.circuit]
+        fault_percent = 14
+        window = 15
+        min_batches = 16
+        cool_down = "17s"
+        max_cool_down = "18s"
+        [agent.artifacts]
+        max_size = "19KiB"
+        max_functions = 20
+        max_compile_time = "21s"
+        max_compile_memory = "96MiB"
+        baseline = false
+        [agent.quarantine]
+        max_size = "22KiB"
+        [packs]
+        path = "library"
+        "#,
+    );
+    assert_eq!(plan.agent.data_dir, Path::new("data"));
+    assert_eq!(plan.agent.packs, Path::new("library"));
+    assert_eq!(plan.agent.workers, 4);
+    let batch = BatchSettings { max_bytes: 1_000_000, max_events: 5, max_age: Duration::from_secs(2) };
+    assert_eq!(plan.agent.batch, batch);
+    let limits = NodeLimits {
+        memory_bytes: 1 << 20,
+        time: Duration::from_millis(250),
+        time_per_kib: Duration::from_micros(10),
+        output_ratio: 8,
+        host_calls: 7,
+        log_lines: 0,
+        fields: 9,
+        table_elements: 10,
+        instances: 11,
+        state_bytes: 23 << 10,
+        retry_calls: 12,
+        retry_time: Duration::from_secs(13),
+    };
+    assert_eq!(plan.agent.limits, limits);
+    let circuit = CircuitSettings {
+        fault_percent: 14,
+        window: 15,
+        min_batches: 16,
+        cool_down: Duration::from_secs(17),
+        max_cool_down: Duration::from_secs(18),
+    };
+    assert_eq!(plan.agent.circuit, circuit);
+    let artifacts = ArtifactLimits {
+        max_bytes: 19 << 10,
+        max_functions: 20,
+        max_compile_time: Duration::from_secs(21),
+        max_compile_bytes: 96 << 20,
+        baseline: false,
+    };
+    assert_eq!(plan.agent.artifacts, artifacts);
+    assert_eq!(plan.agent.quarantine, QuarantineSettings { max_bytes: 22 << 10 });
+}
+
+#[test]
+fn nodes_stand_in_the_order_of_flow_whatever_the_order_of_the_file() {
+    let plan = plan(&around(
+        r#"
+        [pipelines.main.nodes.last]
+        artifact = "builtin:route"
+        inputs = ["middle", "first.failed"]
+        options = { paths = [{ name = "a", when = { field = "body", regex = "x" } }] }
+        [pipelines.main.nodes.middle]
+        artifact = "builtin:parse"
+        inputs = ["first"]
+        limits = { memory = "2GiB" }
+        circuit = { window = 7 }
+        on_fault = "pass"
+        [pipelines.main.nodes.first]
+        artifact = "builtin:mask"
+        inputs = ["input"]
+        [pipelines.main.outputs.raw]
+        title = "Raw copy"
+        inputs = ["input", "last.a"]
+        [pipelines.main.outputs.rest]
+        inputs = ["middle", "last.unmatched", "m*.failed", "last.failed"]
+        "#,
+    ));
+    let pipeline = &plan.pipelines[0];
+    assert_eq!(pipeline.nodes.iter().map(|node| node.name.as_str()).collect::<Vec<_>>(), ["first", "middle", "last"]);
+    assert_eq!(pipeline.entry, [Target::Node(0), Target::Output(0)]);
+    let ports = |node: usize| {
+        pipeline.nodes[node].ports.iter().map(|port| (port.name.as_str(), port.targets.clone())).collect::<Vec<_>>()
+    };
+    assert_eq!(ports(0), [("out", vec![Target::Node(1)]), ("failed", vec![Target::Node(2)])]);
+    assert_eq!(ports(1), [("out", vec![Target::Node(2), Target::Output(1)]), ("failed", vec![Target::Output(1)])]);
+    assert_eq!(
+        ports(2),
+        [("a", vec![Target::Output(0)]), ("unmatched", vec![Target::Output(1)]), ("failed", vec![Target::Output(1)])]
+    );
+    assert_eq!(pipeline.nodes[1].limits, NodeLimits { memory_bytes: 2 << 30, ..NodeLimits::default() });
+    assert_eq!(pipeline.nodes[0].limits, NodeLimits::default());
+    assert_eq!(pipeline.nodes[1].circuit, CircuitSettings { window: 7, ..CircuitSettings::default() });
+    let policies: Vec<OnFault> = pipeline.nodes.iter().map(|node| node.on_fault).collect();
+    assert_eq!(policies, [OnFault::Fail, OnFault::Pass, OnFault::Fail]);
+    assert!(pipeline.nodes[0].shape.masks && !pipeline.nodes[1].shape.masks);
+    let outputs: Vec<_> = pipeline.outputs.iter().map(|output| (output.name.as_str(), output.title.as_str())).collect();
+    assert_eq!(outputs, [("raw", "Raw copy"), ("rest", "rest")]);
+    assert_eq!(plan.sinks[0].inputs, [(0, 0), (0, 1)]);
+}
+
+#[test]
+fn parameters_keep_their_types() {
+    let plan = plan(&around(
+        r#"
+        pack = "sample@1"
+        params = { keep = ["a", "$$b"], width = "${FOUR}", mode = "strict", pattern = "^x$" }
+        "#,
+    ));
+    assert_eq!(
+        options(&plan.pipelines[0], 0),
+        json!({
+            "fields": ["body"],
+            "skip_values": ["a", "$b"],
+            "rules": [{ "pattern": "^x$", "mode": "strict", "width": 4 }],
+            "replacement": { "fixed": "***", "note": "strict:4", "hmac_key": "" },
+        })
+    );
+}
+
+#[test]
+fn an_exact_version_is_that_one_and_a_range_takes_the_highest() {
+    for (reference, expected) in
+        [("sample@1.0.0", "1.0.0"), ("sample@1", "1.1.0"), ("sample@~1.0", "1.0.0"), ("sample", "1.1.0")]
+    {
+        let plan = plan(&around(&format!("pack = \"{reference}\"")));
+        assert_eq!(plan.pipelines[0].pack.as_ref().unwrap().to_string(), format!("sample@{expected}"));
+    }
+}
+
+#[test]
+fn sinks_take_by_name_by_pattern_and_leave_what_is_discarded() {
+    let text = r#"
+        [sources.a]
+        type = "stdin"
+        [sources.b]
+        type = "demo"
+        [pipelines.one]
+        inputs = ["a", "b"]
+        pack = "sample@1"
+        [pipelines.two]
+        inputs = ["*"]
+        pack = "sample@1"
+        discard = ["fails"]
+        [sinks.all]
+        type = "console"
+        inputs = ["*.*"]
+        [sinks.fails]
+        type = "blackhole"
+        inputs = ["one.fails"]
+    "#;
+    let plan = plan(text);
+    assert_eq!(plan.pipelines[0].sources, [0, 1]);
+    assert_eq!(plan.pipelines[1].sources, [0, 1]);
+    assert_eq!(plan.sinks[0].inputs, [(0, 0), (0, 1), (1, 0)]);
+    assert_eq!(plan.sinks[1].inputs, [(0, 1)]);
+    assert!(plan.pipelines[1].outputs[1].discard && !plan.pipelines[0].outputs[1].discard);
+}
+
+#[test]
+fn a_component_has_its_options_and_a_digest_of_them() {
+    let source = |options: &str| {
+        let text = around("pack = \"sample@1\"").replace("type = \"stdin\"", options);
+        plan(&text).sources.remove(0)
+    };
+    let one = source("type = \"file\"\npath = \"a\"\nframing = \"lines\"");
+    assert_eq!(one.options, json!({ "path": "a", "framing": "lines" }));
+    assert_eq!(one.digest(), source("framing = \"lines\"\npath = \"${NONE:-a}\"\ntype = \"file\"").digest());
+    assert_ne!(one.digest(), source("type = \"file\"\npath = \"b\"\nframing = \"lines\"").digest());
+}
+
+#[test]
+fn debug_shows_no_values_of_options() {
+    let text = around("pack = \"sample@1\"\nparams = { key = \"${SECRET}\" }")
+        .replace("\"console\"", "\"console\"\ntoken = \"token-${SECRET}\"");
+    let plan = plan(&text);
+    assert_eq!(plan.sinks[0].component.options["token"], "token-swordfish");
+    assert_eq!(options(&plan.pipelines[0], 0)["replacement"]["hmac_key"], "swordfish");
+    let shown = format!("{plan:?}");
+    assert!(!shown.contains("swordfish"), "{shown}");
+    assert!(shown.contains("token"), "{shown}");
+}
+
+#[test]
+fn a_secret_is_in_no_form_of_a_diagnostic() {
+    let text = around("pack = \"sample@1\"\nparams = { key = \"plainsecret\", widht = 3 }")
+        .replace("\"console\"", "\"console\"\ntoken = \"${SECRET}\"");
+    let invalid = load(&text).unwrap_err();
+    assert_eq!(invalid.to_string(), "2 errors in the configuration");
+    for diagnostic in &invalid.diagnostics {
+        for form in
+            [diagnostic.render(true), diagnostic.render_line(), diagnostic.render_json(), format!("{invalid:?}")]
+        {
+            assert!(!form.contains("swordfish") && !form.contains("plainsecret"), "{form}");
+        }
+    }
+}
+
+/// Writes files below a fresh folder.
+fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, text) in files {
+        let path = folder.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+    folder
+}
+
+const LOCAL: &str = r#"
+[pack]
+name = "local"
+version = "0.3.0"
+contract = "^0.1"
+[nodes.own]
+artifact = "nodes/own.wasm"
+inputs = ["input"]
+[nodes.again]
+artifact = "./nodes/own.wasm"
+inputs = ["own.left"]
+[outputs.out]
+inputs = ["own.right", "again.*", "own.failed"]
+"#;
+
+#[test]
+fn a_pack_in_a_folder_brings_its_artifacts_and_all_files_are_watched() {
+    let folder = folder(&[
+        ("agent.toml", &around("pack = \"./packs/local\"")),
+        ("packs/local/pack.toml", LOCAL),
+        ("packs/local/nodes/own.wasm", "ports left right"),
+    ]);
+    let at = |name: &str| folder.path().join(name);
+    let loaded = wattle_manifest::load(&at("agent.toml"), &env, &FakeNodes, &FakeComponents, &library());
+    let (plan, _) = loaded.unwrap_or_else(|invalid| panic!("{}", render(&invalid)));
+    let nodes = &plan.pipelines[0].nodes;
+    assert_eq!(nodes[0].artifact.origin, Origin::File(at("packs/local/nodes/own.wasm")));
+    assert_eq!(nodes[0].artifact.name, "own");
+    assert!(std::sync::Arc::ptr_eq(&nodes[0].artifact, &nodes[1].artifact));
+    // Folders too, since what is copied into them makes the pack another; and what may come: a signature, a lock.
+    let expected: Vec<PathBuf> = [
+        "agent.toml",
+        "packs/local",
+        "packs/local/nodes",
+        "packs/local/nodes/own.wasm",
+        "packs/local/pack.sum",
+        "packs/local/pack.sum.minisig",
+        "packs/local/pack.toml",
+        "wattle.lock",
+    ]
+    .map(at)
+    .into_iter()
+    .collect();
+    assert_eq!(plan.files.into_iter().collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn what_is_missing_is_watched_too() {
+    let text = around("pack = \"./packs/local\"");
+    let folder = folder(&[("agent.toml", &text), ("packs/local/pack.toml", LOCAL)]);
+    let at = |name: &str| folder.path().join(name);
+    let load = || wattle_manifest::load(&at("agent.toml"), &env, &FakeNodes, &FakeComponents, &library());
+    let invalid = load().unwrap_err();
+    assert!(invalid.files.contains(&at("packs/local/nodes/own.wasm")), "{:?}", invalid.files);
+    fs::remove_dir_all(at("packs")).unwrap();
+    assert!(load().unwrap_err().files.contains(&at("packs/local/pack.toml")));
+    fs::write(at("agent.toml"), around("pack = \"new@1\"\n[packs]\npath = \"library\"")).unwrap();
+    assert!(load().unwrap_err().files.contains(&at("library/new")));
+}
+
+#[cfg(unix)]
+#[test]
+fn an_artifact_may_not_leave_its_pack_by_a_link() {
+    let folder = folder(&[("outside.wasm", "ports left right"), ("pack/pack.toml", LOCAL), ("pack/nodes/x", "")]);
+    std::os::unix::fs::symlink(folder.path().join("outside.wasm"), folder.path().join("pack/nodes/own.wasm")).unwrap();
+    let pack = folder.path().join("pack");
+    let invalid = load_pack(pack.to_str().unwrap(), &Map::new(), &FakeNodes, &library()).unwrap_err();
+    // A pack holds no links at all, wherever they lead.
+    assert_eq!(invalid.diagnostics[0].code, "E0406", "{}", render(&invalid));
+}
+
+#[test]
+fn a_library_folder_goes_before_what_is_built_in() {
+    let manifest = include_str!("sample/1.1.0.toml").replace("Masked", "Mended");
+    let newer = manifest.replace("1.1.0", "1.2.0");
+    let folder = folder(&[("sample/1.1.0/pack.toml", &manifest), ("sample/pack.toml", &newer), ("x/readme", "")]);
+    let library = library().with_folder(folder.path());
+    let versions: Vec<String> = library.list().iter().map(|pack| format!("{}@{}", pack.name, pack.version)).collect();
+    assert_eq!(versions, ["sample@1.0.0", "sample@1.1.0", "sample@1.1.0", "sample@1.2.0"]);
+    let own: Vec<bool> = library.list().iter().map(|pack| pack.folder.is_some()).collect();
+    assert_eq!(own, [false, true, false, true], "what lies in the folder comes before what is built in");
+    for (reference, title) in
+        [("sample@1.0.0", "Masked"), ("sample@1.1.0", "Mended"), ("sample@=1.1.0", "Mended"), ("sample", "Mended")]
+    {
+        let (pipeline, _) = load_pack(reference, &Map::new(), &FakeNodes, &library).unwrap();
+        assert_eq!(pipeline.outputs[0].title, title, "{reference}");
+    }
+}
+
+#[test]
+fn a_pack_by_itself_takes_parameters_as_json() {
+    let Json::Object(params) = json!({ "width": 3, "keep": ["x"] }) else { panic!("an object") };
+    let (pipeline, warnings) = load_pack("sample@1.0.0", &params, &FakeNodes, &library()).unwrap();
+    assert_eq!(pipeline.name, "sample");
+    assert!(pipeline.sources.is_empty() && warnings.is_empty());
+    assert_eq!(options(&pipeline, 0)["rules"][0]["width"], 3);
+    let Json::Object(params) = json!({ "width": null, "other": 1 }) else { panic!("an object") };
+    let invalid = load_pack("sample@1.0.0", &params, &FakeNodes, &library()).unwrap_err();
+    let codes: Vec<&str> = invalid.diagnostics.iter().map(|diagnostic| diagnostic.code).collect();
+    assert_eq!(codes, ["E0413", "E0411"], "{}", render(&invalid));
+}
+
+#[test]
+fn tests_of_a_pack_are_read_from_a_folder_and_from_the_agent() {
+    let files: &[(&str, &str)] = &[
+        (
+            "pack.toml",
+            "[pack]\nname = \"p\"\nversion = \"1.0.0\"\ncontract = \"0.1\"\n[outputs.o]\ninputs = [\"input\"]\n",
+        ),
+        ("tests/b/input.ndjson.gz", "gz"),
+        ("tests/b/expected.o.ndjson", ""),
+        ("tests/a/case.toml", "framing = \"lines\"\nparams = { x = 1 }\ndescription = \"d\"\n"),
+        ("tests/a/input.txt", "one\n"),
+        ("tests/a/expected.o.ndjson", "{\"body\":\"one\"}\n\n{\"failure\":null}\n"),
+        ("tests/notes.md", "no test"),
+    ];
+    let folder = folder(files);
+    let builtin = wattle_pack::BuiltinPack {
+        name: "p".to_owned(),
+        version: "1.0.0".to_owned(),
+        files: files.iter().map(|(name, text)| ((*name).to_owned(), text.as_bytes())).collect(),
+    };
+    let library = Library::new(vec![builtin]);
+    let tests = load_tests(folder.path().to_str().unwrap(), &library, Expectations::Required).unwrap();
+    assert_eq!(tests, load_tests("p@1.0.0", &library, Expectations::Required).unwrap());
+    let [a, b] = tests.as_slice() else { panic!("{tests:?}") };
+    assert_eq!((a.name.as_str(), a.framing, a.input_name.as_str()), ("a", Framing::Lines, "input.txt"));
+    assert_eq!((a.input.as_slice(), a.params["x"].as_i64()), (b"one\n".as_slice(), Some(1)));
+    assert_eq!(a.expected["o"], [json!({ "body": "one" }), json!({ "failure": null })]);
+    assert_eq!((b.name.as_str(), b.framing, b.input_name.as_str()), ("b", Framing::Document, "input.ndjson.gz"));
+    assert!(b.expected["o"].is_empty());
+}
+
+#[test]
+fn a_buffer_is_in_memory_unless_it_is_asked_to_be_on_disk() {
+    let buffer = |text: &str| {
+        let config = around("pack = \"sample@1.0.0\"");
+        plan(&format!("{config}{text}")).sinks[0].buffer
+    };
+    assert_eq!(buffer(""), BufferPlan::default());
+    assert_eq!(buffer("buffer = {}"), BufferPlan::default());
+    let memory = BufferPlan { max_size: 1 << 20, when_full: WhenFull::DropNewest, ..BufferPlan::default() };
+    assert_eq!(buffer("buffer = { max_size = \"1MiB\", when_full = \"drop_newest\" }"), memory);
+    let disk = |millis, max_size| BufferPlan {
+        kind: BufferKind::Disk { gather: Duration::from_millis(millis) },
+        max_size,
+        when_full: WhenFull::Block,
+    };
+    assert_eq!(buffer("buffer.type = \"disk\""), disk(0, 1 << 30));
+    let interval = "buffer = { type = \"disk\", max_size = \"2GiB\", fsync = \"interval\"";
+    assert_eq!(buffer(&format!("{interval} }}")), disk(500, 2 << 30));
+    assert_eq!(buffer(&format!("{interval}, fsync_interval = \"2s\" }}")), disk(2000, 2 << 30));
+}

@@ -1,0 +1,31 @@
+//! The types of a validated configuration: a [`Plan`], its pipelines, nodes, limits, grants and settings.
+//!
+//! `host/manifest` makes plans from text. Everything that builds or runs one needs only this crate.
+//!
+//! # Invariants
+//!
+//! - Every index in a plan is in range, every port leads somewhere, links have no cycle, and nodes stand in the order of
+//!   flow.
+//! - The `Debug` form of a plan shows no value that came from the environment or from a secret parameter.
+
+mod artifact;
+mod fingerprint;
+mod grants;
+mod graph;
+mod limits;
+mod plan;
+mod registry;
+mod trial;
+mod trust;
+
+pub use artifact::{Artifact, CONTRACT_VERSION, NodeError, NodeShape, Nodes, OptionError, Origin, hex_digest, to_hex};
+pub use grants::{Grants, HttpGrant, KvGrant, LogGrant, LogLevel, LookupGrant, MetricsGrant, TableGrant, TableKind};
+pub use graph::{dot, mermaid};
+pub use limits::{ArtifactLimits, CircuitSettings, NodeLimits, OnFault, OnStateMismatch};
+pub use plan::{
+    AdminSettings, AgentSettings, BatchSettings, BufferKind, BufferPlan, ComponentPlan, FAILED, NodePlan, OutputPlan,
+    PackId, PackUse, PipelinePlan, Plan, PortPlan, QuarantineSettings, SinkPlan, Target, Trial, WhenFull,
+};
+pub use registry::{RegistryHost, RegistrySettings};
+pub use trial::{CanarySettings, RollbackSettings, ShadowSettings};
+pub use trust::{PackTrust, TrustPolicy, TrustedKey, key_id};
