@@ -1,33 +1,22 @@
 //! Whether two plans mean the same, and a plan with another version of one of its pipelines.
 
-use std::fmt::Write as _;
-
 use crate::artifact::hex_digest;
-use crate::plan::{NodePlan, PipelinePlan, Plan};
+use crate::plan::{PipelinePlan, Plan};
 
-impl NodePlan {
-    fn describe(&self, text: &mut String) {
-        let Self { name, artifact, options, limits, grants, circuit, on_fault, on_state_mismatch, shape, ports } = self;
-        let digest = &artifact.digest;
-        // Writing to a string does not fail.
-        let _ = writeln!(
-            text,
-            "{name:?} {digest} {options:?} {limits:?} {grants:?} {circuit:?} {on_fault:?} {on_state_mismatch:?} {shape:?} {ports:?}"
-        );
-    }
-}
+mod canonical;
 
 impl PipelinePlan {
     /// Digest of what the pipeline does with events: equal ones do the same, whatever pack they come from.
+    ///
+    /// The history and the records of canaries keep it on disk, so it does not depend on the version of the agent.
     pub fn fingerprint(&self) -> String {
-        let mut text = format!("{:?} {:?}\n", self.entry, self.outputs);
-        self.nodes.iter().for_each(|node| node.describe(&mut text));
-        hex_digest(text.as_bytes())
+        hex_digest(canonical::pipeline(self).to_string().as_bytes())
     }
 }
 
 impl Plan {
-    /// Digest of the whole plan: equal ones need no swap. Neither files nor the order of anything that has a name count.
+    /// Digest of the whole plan: equal ones need no swap. It is only compared within one process, so the form of its
+    /// parts may change with any version. Neither files nor the order of anything that has a name count.
     pub fn fingerprint(&self) -> String {
         let mut parts = vec![format!("{:?}", self.agent)];
         let source = |&index: &usize| self.sources.get(index).map(|source| &source.name);

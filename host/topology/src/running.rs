@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use wattle_buffer::Queue;
 use wattle_buffer::disk::Folder;
-use wattle_plan::{BufferKind, ComponentPlan, PipelinePlan, Plan, SinkPlan, WhenFull};
+use wattle_plan::{BufferKind, BufferPlan, ComponentPlan, PipelinePlan, Plan, SinkPlan, WhenFull};
 use wattle_sink::{Hurry, SinkContext};
 use wattle_source::{BatchLimits, Listeners, Source, SourceContext, SourceError, Stop};
 
@@ -65,7 +65,7 @@ struct RunningSource {
 }
 
 struct RunningSink {
-    digest: String,
+    digest: (String, BufferPlan),
     handle: Arc<SinkHandle>,
     /// Ends with the sink; a successor that writes to the same place waits for it.
     ended: watch::Receiver<bool>,
@@ -446,6 +446,6 @@ fn feeds(plan: &Plan) -> HashMap<String, Vec<String>> {
 }
 
 /// Equal digests mean that a sink and its buffer go on as they are.
-fn digest(sink: &SinkPlan) -> String {
-    format!("{} {:?}", sink.component.digest(), sink.buffer)
+fn digest(sink: &SinkPlan) -> (String, BufferPlan) {
+    (sink.component.digest(), sink.buffer)
 }
