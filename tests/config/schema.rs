@@ -109,9 +109,11 @@ fn what_the_documents_show_fits() {
     let folder = Folder::new();
     let agent = schema(&folder, "agent");
     let mut seen = 0;
-    for block in blocks("README.md").iter().filter(|block| block.contains("[sources.")) {
-        assert_fits(&agent, "README.md", block);
-        seen += 1;
+    for document in ["README.md", "docs/OPERATING.md"] {
+        for block in blocks(document).iter().filter(|block| block.contains("[sources.")) {
+            assert_fits(&agent, document, block);
+            seen += 1;
+        }
     }
     let pack = schema(&folder, "pack");
     for block in blocks("docs/PACKS.md").iter().filter(|block| block.contains("[pack]")) {
@@ -119,7 +121,7 @@ fn what_the_documents_show_fits() {
         assert_fits(&pack, "docs/PACKS.md", &block.replace("sha256:…", &format!("sha256:{}", "0".repeat(64))));
         seen += 1;
     }
-    assert_eq!(seen, 2);
+    assert_eq!(seen, 3);
 }
 
 /// Configurations that hold one of everything.

@@ -1,6 +1,6 @@
 //! `cargo xtask demo`: the CloudTrail pack on generated CloudTrail, then a swap of its version under load.
 //!
-//! Everything that is shown is looked up in what the agent wrote, and the demo fails if it is not as it should be.
+//! All figures come from the agent's output. The demo fails if one is wrong.
 
 use std::collections::HashSet;
 use std::fs;
@@ -15,7 +15,7 @@ use serde_json::Value;
 use crate::nodes;
 use crate::process::target_dir;
 
-/// Names of keys whose values must not be readable.
+/// Keys whose values must be masked.
 const SECRETS: &[&str] = &["accessKeyId", "assumedRoleId", "sessionToken"];
 const OUTPUTS: &[&str] = &["processed", "get_describe_list", "fails"];
 
@@ -30,7 +30,11 @@ pub(crate) struct Options {
 }
 
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
-    step("Building the nodes as WebAssembly components, and the agent with them inside");
+    say(
+        "The demo builds the nodes and the agent, which takes several minutes the first time (later: seconds). Then it",
+    );
+    say("runs the CloudTrail pack on generated logs and swaps its version under load, in about half a minute.");
+    step("Building the nodes as WebAssembly components, and the agent that contains them");
     let wattle = nodes::build_agent()?;
     let root = target_dir()?.join("demo");
     let _ = fs::remove_dir_all(&root);
@@ -38,11 +42,11 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     files(&wattle, &root, options.files)?;
     swap(&wattle, &root, Duration::from_secs(options.seconds))?;
     step("Done");
-    say(&format!("All of it is in {}; the two agent.toml there show how it was run.", root.display()));
+    say(&format!("All files are in {}, with the two agent.toml that were used.", root.display()));
     Ok(())
 }
 
-/// Generated log files through the pack, once.
+/// Runs generated log files through the pack once.
 fn files(wattle: &Path, root: &Path, count: u32) -> anyhow::Result<()> {
     step(&format!("Generating {count} CloudTrail log files, gzip, named as AWS names them"));
     let logs = root.join("logs");
@@ -60,7 +64,7 @@ fn files(wattle: &Path, root: &Path, count: u32) -> anyhow::Result<()> {
     let status = Command::new(wattle).args(["--log", "warn", "run", "--once", "--config"]).arg(&config).status()?;
     ensure!(status.success(), "wattle run ended with {status}");
 
-    step("What came of it");
+    step("Results");
     let mut masked = 0;
     for output in OUTPUTS {
         let events = read_events(&folder.join(format!("{output}.ndjson")))?;
@@ -84,10 +88,12 @@ fn files(wattle: &Path, root: &Path, count: u32) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The pack's version swapped while events flow.
+/// Swaps the version of the pack while events flow.
 fn swap(wattle: &Path, root: &Path, load: Duration) -> anyhow::Result<()> {
     step("Swapping pack 1.0.0 for 1.1.0 under load");
-    say("1.0.0 routes every Get, List and Describe aside; 1.1.0 keeps those that are evidence, such as errors.");
+    say(
+        "1.0.0 routes every Get, List and Describe to a separate output; 1.1.0 keeps those that are evidence, such as errors.",
+    );
     let folder = root.join("swap");
     let source = "type = \"demo\"\nseed = 11\nrate = 200\nrecords_per_document = 50";
     let config = configuration(&folder, source, "1.0.0")?;
@@ -146,7 +152,7 @@ fn swap(wattle: &Path, root: &Path, load: Duration) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Writes an agent.toml that takes a source through the pack to a file for each output.
+/// Writes an agent.toml from a source through the pack to one file per output.
 fn configuration(folder: &Path, source: &str, version: &str) -> anyhow::Result<PathBuf> {
     fs::create_dir_all(folder)?;
     let mut text = format!(
@@ -155,7 +161,7 @@ fn configuration(folder: &Path, source: &str, version: &str) -> anyhow::Result<P
         folder.join("data").display()
     );
     for output in OUTPUTS {
-        // What went well is written as it is; what failed, with its reason.
+        // Processed events are written unchanged, failed events with the reason.
         let codec = if *output == "fails" { "json" } else { "text" };
         text.push_str(&format!(
             "\n[sinks.{output}]\ntype = \"file\"\ninputs = [\"trail.{output}\"]\npath = \

@@ -88,6 +88,7 @@ pub(crate) fn languages(options: &Options) -> anyhow::Result<()> {
         bail!("there is no language `{unknown}`; there are {}", all.join(", "));
     }
     tools::add_languages();
+    nodes::build()?;
     let wattle = nodes::build_agent()?;
     let folder = target_dir()?.join("languages");
     // What was compiled for an earlier run would make the first start look fast.

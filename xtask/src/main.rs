@@ -1,4 +1,4 @@
-//! The project's own commands: `cargo xtask <command>`. Everything that a command needs, it sets up itself.
+//! Commands for development: `cargo xtask <command>`. Each command installs and builds what it needs.
 
 mod bench;
 mod chaos;
@@ -7,6 +7,7 @@ mod deny;
 mod fuzz;
 mod languages;
 mod nodes;
+mod picture;
 mod process;
 mod swap;
 mod test;
@@ -15,7 +16,7 @@ mod tools;
 use clap::{Parser, Subcommand};
 
 #[derive(Parser)]
-#[command(name = "cargo xtask", about = "Builds, shows, tests and measures Wattle")]
+#[command(name = "cargo xtask", about = "Build, demonstrate, test and measure Wattle")]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -23,27 +24,29 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Builds the nodes that are built into the agent, and the test guests, as WebAssembly components
+    /// Build the built-in nodes and the test guests as WebAssembly components
     Nodes,
-    /// Builds the agent with its nodes and packs inside: target/release/wattle, and its symbols in wattle.debug
+    /// Build the agent with its nodes and packs: target/release/wattle, with symbols in wattle.debug
     Build,
-    /// Runs the CloudTrail pack on generated CloudTrail and swaps its version under load
+    /// Run the CloudTrail pack on generated logs and swap its version under load
     Demo(demo::Options),
-    /// Sets everything up and passes all tests
+    /// Render the demo's `wattle run` to docs/demo.svg
+    Picture(picture::Options),
+    /// Install the tools and run all tests
     Test,
-    /// Measures speed, memory and start-up, and writes target/bench.json
+    /// Measure speed, memory and start-up, and write target/bench.json
     Bench(bench::Options),
-    /// Breaks things around a running agent, counts what became of every event, and writes target/chaos.json
+    /// Inject faults around a running agent, account for every event, and write target/chaos.json
     Chaos(chaos::Options),
-    /// Swaps a pack's version under full load, proves that nothing was lost, and writes target/swap.json
+    /// Swap the version of a pack under full load, verify that no event is lost, and write target/swap.json
     Swap(swap::Options),
-    /// Feeds made-up bytes to everything that reads what others wrote
+    /// Fuzz every parser of untrusted input
     Fuzz(fuzz::Options),
-    /// Builds, checks and measures nodes in every language whose tools can be had, and writes target/languages.json
+    /// Build, check and measure nodes in every available language, and write target/languages.json
     Languages(languages::Options),
-    /// Checks licences, sources and advisories of all dependencies
+    /// Check licences, sources and advisories of all dependencies
     Deny,
-    /// Formatting and lints, as the landing gate checks them
+    /// Check formatting and lints
     Lint,
 }
 
@@ -54,6 +57,7 @@ fn main() -> anyhow::Result<()> {
         Command::Nodes => nodes::build(),
         Command::Build => nodes::build_agent().map(drop),
         Command::Demo(options) => demo::run(&options),
+        Command::Picture(options) => picture::picture(&options),
         Command::Test => test::test(),
         Command::Bench(options) => bench::bench(&options),
         Command::Chaos(options) => chaos::chaos(&options),

@@ -1,9 +1,7 @@
-//! Building nodes to components, and the agent that carries them.
+//! Builds nodes as components, and the agent that contains them.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-
-use anyhow::Context as _;
 
 use crate::process::{cargo, run, target_dir};
 
@@ -11,7 +9,7 @@ const TARGET: &str = "wasm32-unknown-unknown";
 
 /// Nodes that are built into the agent: folder in `nodes/`, which is also the name of the artifact.
 const BUILTIN: &[&str] = &["extract", "mask", "parse", "route", "unroll"];
-/// Guests that only tests use: folder in `tests/guests/`.
+/// Guests for tests only: folder in `tests/guests/`.
 const GUESTS: &[&str] = &["capable", "counter", "counter-2", "faulty", "hostile", "json-per-event", "shifty"];
 
 /// The example nodes in Rust, in one component.
@@ -19,39 +17,48 @@ const EXAMPLES: &str = "wattle-examples";
 
 /// Builds all nodes and test guests to `target/nodes/` and `target/guests/`.
 pub(crate) fn build() -> anyhow::Result<()> {
+    build_artifacts(GUESTS, &[EXAMPLES])
+}
+
+/// Builds the built-in nodes, these test guests, and these further packages, in one call of cargo.
+fn build_artifacts(guests: &[&str], examples: &[&str]) -> anyhow::Result<()> {
     add_target()?;
     let target = target_dir()?;
     let mut command = cargo();
-    command.args(["build", "--quiet", "--profile", "node", "--target", TARGET]);
-    for name in BUILTIN {
-        command.args(["--package", &format!("wattle-node-{name}")]);
-    }
-    for name in GUESTS {
-        command.args(["--package", &format!("wattle-guest-{name}")]);
-    }
-    command.args(["--package", EXAMPLES]);
-    run(&mut command)?;
-    let built = target.join(TARGET).join("node");
-    for (kind, folder, names) in [("node", "nodes", BUILTIN), ("guest", "guests", GUESTS)] {
+    command.args(["build", "--profile", "node", "--target", TARGET]);
+    let mut artifacts = Vec::new();
+    for (kind, folder, names) in [("node", "nodes", BUILTIN), ("guest", "guests", guests)] {
         for name in names {
-            let core = built.join(format!("wattle_{kind}_{}.wasm", name.replace('-', "_")));
-            componentize(&core, &target.join(folder).join(format!("{name}.wasm")))?;
+            let package = format!("wattle-{kind}-{name}");
+            artifacts.push((package.replace('-', "_"), format!("{folder}/{name}.wasm")));
+            command.args(["--package", &package]);
         }
     }
-    let core = built.join(format!("{}.wasm", EXAMPLES.replace('-', "_")));
-    componentize(&core, &target.join("guests/examples.wasm"))
+    for package in examples {
+        artifacts.push((package.replace('-', "_"), "guests/examples.wasm".to_owned()));
+        command.args(["--package", package]);
+    }
+    run(&mut command)?;
+    // Unoptimized, the WIT libraries compile in a quarter of the time, and wrapping takes 0.3 s a node.
+    let mut wrap = cargo();
+    wrap.args(["run", "--profile", "xtask", "--package", "wattle-wrap", "--"]);
+    for (module, component) in artifacts {
+        wrap.arg(target.join(TARGET).join("node").join(module).with_extension("wasm")).arg(target.join(component));
+    }
+    run(&mut wrap)
 }
 
-/// Builds the agent, moves its symbols to `wattle.debug` beside it, and answers with the path of the binary.
+/// Builds the agent with its built-in nodes, moves its symbols to `wattle.debug` beside it, and returns the path of the
+/// binary. It leaves out the test guests, which take as long again.
 pub(crate) fn build_agent() -> anyhow::Result<PathBuf> {
-    build()?;
+    build_artifacts(&[], &[])?;
     run(cargo().args(["build", "--release", "--package", "wattle"]))?;
     let binary = target_dir()?.join("release/wattle");
     split_symbols(&binary)?;
     Ok(binary)
 }
 
-/// Moves the symbols of a binary to a file beside it, where debuggers look for them: a fifth of its size.
+/// Moves the symbols of a binary to a file beside it, where debuggers find them. They are a fifth of its size.
 fn split_symbols(binary: &Path) -> anyhow::Result<()> {
     let symbols = binary.with_extension("debug");
     let changed = |path: &Path| path.metadata().and_then(|metadata| metadata.modified()).ok();
@@ -67,35 +74,21 @@ fn split_symbols(binary: &Path) -> anyhow::Result<()> {
     let mut link = std::ffi::OsString::from("--add-gnu-debuglink=");
     link.push(&symbols);
     run(objcopy().arg("--strip-all").arg(link).arg(binary))?;
-    // So that the next call sees that this is done.
+    // Marks the split as done for the next call.
     run(Command::new("touch").arg(&symbols))
 }
 
-/// Builds everything: nodes, the agent, tests. All together, because cargo chooses features of dependencies by what is
-/// built together: `--package wattle` would compile wasmtime a second time.
+/// Builds nodes, the agent and tests. The agent and the tests share one call, because cargo unifies features per call:
+/// `--package wattle` would compile wasmtime a second time.
 pub(crate) fn build_all() -> anyhow::Result<()> {
     build()?;
     run(cargo().args(["build", "--release", "--workspace", "--all-targets"]))
 }
 
-/// Adds the compilation target for guests. `rust-toolchain.toml` names it too, but a toolchain that is there already is
-/// not extended by that on every version of rustup.
+/// Adds the compilation target for guests. `rust-toolchain.toml` names it too, but not every version of rustup extends an
+/// installed toolchain.
 fn add_target() -> anyhow::Result<()> {
     let installed = Command::new("rustup").args(["target", "list", "--installed"]).output();
     let is_there = installed.is_ok_and(|o| String::from_utf8_lossy(&o.stdout).lines().any(|l| l.trim() == TARGET));
     if is_there { Ok(()) } else { run(Command::new("rustup").args(["target", "add", TARGET])) }
-}
-
-/// Wraps a core module, which carries its WIT in a custom section, to a component.
-fn componentize(core: &Path, to: &Path) -> anyhow::Result<()> {
-    let module = std::fs::read(core).with_context(|| core.display().to_string())?;
-    let component = wattle_wrap::wrap(&module).with_context(|| core.display().to_string())?;
-    if let Some(folder) = to.parent() {
-        std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
-    }
-    // An unchanged artifact keeps its time, so that the agent is not linked again for nothing.
-    if std::fs::read(to).is_ok_and(|old| old == component) {
-        return Ok(());
-    }
-    std::fs::write(to, component).with_context(|| to.display().to_string())
 }
