@@ -37,7 +37,7 @@ encoding.codec = "text"
 fsync_interval = "20ms"
 "#;
 
-/// The line of a round, and where it is cut nobody can take it for that of another one.
+/// The line of a round. Even when it is torn it cannot be confused with the line of another round.
 fn line(round: usize) -> String {
     let digit = char::from(b'a' + u8::try_from(round % 26).unwrap());
     format!("{round:04} {} end", String::from(digit).repeat(LINE))
@@ -50,7 +50,7 @@ pub fn run(rounds: usize) -> Outcome {
     let mut input = std::fs::File::create(folder.write("in", "")).unwrap();
     let size = || std::fs::metadata(folder.path("out")).map_or(0, |metadata| metadata.len());
     let ends_whole = |length: u64| length == 0 || tail(&folder, length) == b'\n';
-    let (mut torn, mut told) = (0, 0);
+    let (mut torn, mut reported) = (0, 0);
     let start = || Agent::start(folder.wattle().args(["run", "--config", "agent.toml"]));
     for round in 0..rounds {
         let mut agent = start();
@@ -67,7 +67,7 @@ pub fn run(rounds: usize) -> Outcome {
             std::hint::spin_loop();
         }
         let ended = agent.kill();
-        told += ended.log.matches("a line break is added").count();
+        reported += ended.log.matches("a line break is added").count();
         torn += usize::from(!ends_whole(size()));
     }
     let mut agent = start();
@@ -84,7 +84,7 @@ pub fn run(rounds: usize) -> Outcome {
     };
     wait_until("every line", || whole() == rounds);
     let ended = agent.stop();
-    told += ended.log.matches("a line break is added").count();
+    reported += ended.log.matches("a line break is added").count();
     ended.summary();
     // Each line of the output is one that went in, or the beginning of one that was torn.
     let output = String::from_utf8(folder.read("out")).unwrap();
@@ -95,8 +95,8 @@ pub fn run(rounds: usize) -> Outcome {
         "{rounds} kills while a line of {} MB was written: {torn} torn by it, {broken} torn lines closed, none without a word",
         LINE >> 20
     ));
-    if broken > told {
-        outcome.broken = Some(format!("{broken} torn lines, of which the agent told {told}"));
+    if broken > reported {
+        outcome.broken = Some(format!("{broken} torn lines, of which the agent reported {reported}"));
     }
     outcome
 }
