@@ -25,9 +25,9 @@ use wattle_plan::{
 };
 
 /// Deepest nesting of packs in packs.
-const MOST_DEPTH: usize = 8;
+const MAX_DEPTH: usize = 8;
 /// Most nodes of a pipeline whose packs hold packs.
-const MOST_NODES: usize = 1000;
+const MAX_NODES: usize = 1000;
 
 /// A graph whose outputs are known, and the rest if nothing was wrong.
 pub(crate) struct Built {
@@ -120,7 +120,7 @@ impl<'a> Builder<'a> {
             granted: None,
             grants: Arc::new(Grants::of_tests()),
             inside: Vec::new(),
-            room: MOST_NODES,
+            room: MAX_NODES,
             uses: Vec::new(),
         }
     }
@@ -151,7 +151,7 @@ impl<'a> Builder<'a> {
                 None
             }
             PipelineGraph::Inline(graph) => {
-                self.room = MOST_NODES;
+                self.room = MAX_NODES;
                 let root = Root::Folder(folder);
                 let mut scope = Scope { root, params: None, capabilities: &[], needed: BTreeSet::new() };
                 Some(self.build_graph(graph, &mut scope, findings))
@@ -169,7 +169,7 @@ impl<'a> Builder<'a> {
         findings: &mut Findings,
     ) -> Option<Built> {
         if self.inside.is_empty() {
-            self.room = MOST_NODES;
+            self.room = MAX_NODES;
         }
         // Before anything in it is as much as parsed.
         let (files, list) = trust::open(found, self.trust, user, findings)?;
@@ -213,8 +213,8 @@ impl<'a> Builder<'a> {
             findings.report(finding.hint("take this node out, or write what it does into the pack"));
             return None;
         }
-        if self.inside.len() >= MOST_DEPTH {
-            let message = format!("packs are nested more than {MOST_DEPTH} deep");
+        if self.inside.len() >= MAX_DEPTH {
+            let message = format!("packs are nested more than {MAX_DEPTH} deep");
             findings.report(codes::PACK_DEPTH.at(user, message).hint("use the inner pack's nodes directly"));
             return None;
         }
@@ -313,7 +313,7 @@ impl<'a> Builder<'a> {
     ) -> Option<Collected> {
         if self.inside.len() > 1 {
             let Some(room) = self.room.checked_sub(1) else {
-                let message = format!("the packs in this pack have more than {MOST_NODES} nodes together");
+                let message = format!("the packs in this pack have more than {MAX_NODES} nodes together");
                 findings.report(codes::PACK_DEPTH.at(node.place, message));
                 return None;
             };

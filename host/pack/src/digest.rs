@@ -24,11 +24,11 @@ use wattle_plan::{hex_digest, to_hex};
 /// File name of a pack's list of files.
 pub const LIST_FILE: &str = "pack.sum";
 /// Most files that a pack may have.
-pub const MOST_FILES: usize = 10_000;
+pub const MAX_FILES: usize = 10_000;
 /// Most bytes that the files of a pack may have together.
-pub const MOST_BYTES: u64 = 1 << 30;
+pub const MAX_BYTES: u64 = 1 << 30;
 /// Deepest nesting of folders in a pack.
-const MOST_FOLDERS: usize = 32;
+const MAX_FOLDERS: usize = 32;
 /// A folder with this file holds what can be made anew (<https://bford.info/cachedir/>).
 const CACHE_TAG: &str = "CACHEDIR.TAG";
 
@@ -111,7 +111,7 @@ impl FileList {
         let mut total = 0_u64;
         for (path, bytes) in files.into_iter().filter(|(path, _)| is_part(path)) {
             total = total.saturating_add(bytes.len() as u64);
-            if total > MOST_BYTES {
+            if total > MAX_BYTES {
                 return Err(FileListError::TooLarge("1 GiB"));
             }
             list.add(path.to_owned(), to_hex(&Sha256::digest(bytes)))?;
@@ -212,7 +212,7 @@ impl FileList {
         if !is_path(&path) {
             return Err(FileListError::BadPath(path));
         }
-        if self.files.len() >= MOST_FILES {
+        if self.files.len() >= MAX_FILES {
             return Err(FileListError::TooLarge("10,000 files"));
         }
         if self.files.contains_key(&path) {
@@ -253,7 +253,7 @@ struct Held {
 
 impl Walk {
     fn folder(&mut self, folder: &Path, prefix: &str, depth: usize) -> Result<(), FileListError> {
-        if depth > MOST_FOLDERS {
+        if depth > MAX_FOLDERS {
             return Err(FileListError::TooLarge("32 folders inside each other"));
         }
         let unreadable = |error| FileListError::Unreadable { path: folder.to_owned(), error };
@@ -299,7 +299,7 @@ impl Walk {
                 return Ok((to_hex(&sha.finalize()), content));
             }
             self.bytes = self.bytes.saturating_add(read as u64);
-            if self.bytes > MOST_BYTES {
+            if self.bytes > MAX_BYTES {
                 return Err(FileListError::TooLarge("1 GiB"));
             }
             let bytes = self.buffer.get(..read).unwrap_or_default();

@@ -18,7 +18,7 @@ use wattle_plan::{
 };
 
 /// Most worker threads that make sense on any machine.
-const MOST_WORKERS: u64 = 1024;
+const MAX_WORKERS: u64 = 1024;
 /// How long a drain may take unless the configuration says.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(25);
 const SINK_HANDOVER_TIMEOUT: Duration = Duration::from_secs(5);
@@ -105,7 +105,7 @@ fn read_settings(
     if let Some((table, entry)) = file.table("agent", findings) {
         let mut reader = Reader::new(table, entry.place, "`[agent]`");
         data_dir = reader.string("data_dir", findings).map(|text| folder.join(text.text));
-        workers = reader.number("workers", 1..=MOST_WORKERS, findings).and_then(|n| usize::try_from(n).ok());
+        workers = reader.number("workers", 1..=MAX_WORKERS, findings).and_then(|n| usize::try_from(n).ok());
         drain_timeout = reader.duration("drain_timeout", Duration::from_secs(1)..=Duration::from_hours(1), findings);
         let handover = Duration::from_millis(1)..=Duration::from_mins(10);
         sink_handover_timeout = reader.duration("sink_handover_timeout", handover, findings);

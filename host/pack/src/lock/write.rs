@@ -8,7 +8,7 @@ use super::{FORMAT, FormerPin, Lock, Pin};
 use wattle_plan::{PackUse, hex_digest};
 
 /// Former pins that are kept for each reference.
-const MOST_FORMER: usize = 10;
+const MAX_FORMER: usize = 10;
 
 impl Lock {
     /// Pins what a plan uses. Where `names` is not empty, only packs of these names change; what the plan uses no more
@@ -59,7 +59,7 @@ impl Lock {
         };
         self.former.retain(|_| {
             index += 1;
-            newer(index - 1) < MOST_FORMER
+            newer(index - 1) < MAX_FORMER
         });
     }
 
@@ -217,7 +217,7 @@ mod tests {
         for patch in 0..30 {
             lock = upgraded(&lock, &[used("a@^1", &format!("1.0.{patch}"), &format!("{patch}"))], &[]);
         }
-        assert_eq!(lock.former.len(), MOST_FORMER);
+        assert_eq!(lock.former.len(), MAX_FORMER);
         assert_eq!(lock.former.last().unwrap().pin.version.patch, 28);
     }
 }
