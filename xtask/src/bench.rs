@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: builds the agent and the benchmark, and runs it.
+//! `cargo xtask bench`: builds the agent and the benchmark, and runs the benchmark.
 
 use std::process::Command;
 
@@ -7,13 +7,13 @@ use crate::process::{run, target_dir};
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// A small corpus and fewer repetitions: under two minutes once all is built
+    /// Use a small corpus and fewer repetitions: under two minutes after the build
     #[arg(long)]
     quick: bool,
-    /// Where the figures go; target/bench.json without it
+    /// File for the figures; default: target/bench.json
     #[arg(long, value_name = "FILE")]
     out: Option<std::path::PathBuf>,
-    /// Only these sections: whole, memory, twin, start, small, copies, growth, flame
+    /// Run only these sections: whole, memory, twin, start, small, copies, growth, flame
     #[arg(long, value_name = "SECTIONS")]
     only: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! `cargo xtask chaos`: builds the agent and what breaks things around it, and runs it.
+//! `cargo xtask chaos`: builds the agent and the fault injector, and runs the injector.
 
 use std::process::Command;
 
@@ -7,19 +7,19 @@ use crate::process::{run, target_dir};
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// Fewer kills and shorter troubles, no soak: under five minutes once all is built
+    /// Run fewer kills and shorter faults, without soak: under five minutes after the build
     #[arg(long)]
     quick: bool,
-    /// Only these sections: kill, evil, sinks, sources, soak
+    /// Run only these sections: kill, evil, sinks, sources, soak
     #[arg(long, value_name = "SECTIONS")]
     only: Option<String>,
-    /// Decides every random choice; without it a new one is drawn and printed
+    /// Seed of every random choice; default: a new one, which is printed
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
-    /// Rounds of kill -9; 200, or 25 with --quick
+    /// Rounds of kill -9; default: 200, or 25 with --quick
     #[arg(long, value_name = "N")]
     rounds: Option<u64>,
-    /// How long to soak, such as 30m
+    /// Duration of the soak, such as 30m
     #[arg(long, value_name = "TIME")]
     soak: Option<String>,
 }

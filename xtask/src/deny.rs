@@ -15,8 +15,8 @@ pub(crate) fn deny() -> anyhow::Result<()> {
         command
     };
     run(deny().args(["check", "--hide-inclusion-graph", "bans", "licenses", "sources"]))?;
-    // The database of advisories is a git repository, which not every machine can reach. Where it can be had, an
-    // advisory fails the check.
+    // The advisory database is a git repository that not every machine can reach. If it is reachable, an advisory fails
+    // the check.
     if run(deny().args(["fetch", "db"])).is_ok() {
         return run(deny().args(["check", "advisories"]));
     }

@@ -1,4 +1,4 @@
-//! `cargo xtask fuzz`: runs the fuzz targets, one after the other, beginning with the corpus in `fuzz/corpus`.
+//! `cargo xtask fuzz`: runs the fuzz targets, one after the other, starting with the corpus in `fuzz/corpus`.
 
 use anyhow::{Context as _, ensure};
 
@@ -9,9 +9,9 @@ const CARGO_FUZZ: Tool = Tool { name: "cargo-fuzz", version: "0.13.2" };
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// Only this target
+    /// Run only this target
     target: Option<String>,
-    /// How long each target runs
+    /// Seconds for each target
     #[arg(long, value_name = "N", default_value_t = 60)]
     seconds: u64,
 }
@@ -30,14 +30,14 @@ pub(crate) fn fuzz(options: &Options) -> anyhow::Result<()> {
     let tools = CARGO_FUZZ.installed()?;
     for target in targets {
         println!("\n{target}, {} s", options.seconds);
-        // What is new goes to a folder of its own: the corpus in the repository stays small and is chosen by hand.
+        // New inputs go to a separate folder: the corpus in the repository stays small and is chosen by hand.
         let found = format!("fuzz/target/found/{target}");
         std::fs::create_dir_all(&found).with_context(|| found.clone())?;
         let mut command = cargo();
         let folders = std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()).collect::<Vec<_>>();
         let folders = tools.parent().map(ToOwned::to_owned).into_iter().chain(folders);
         command.env("PATH", std::env::join_paths(folders)?);
-        // The instrumentation is a flag that stable compilers do not take otherwise. All is safe code, so that the
+        // Stable compilers accept the flag for instrumentation only with this variable. The targets are safe code, so the
         // address sanitizer would find nothing and halve the speed.
         command.env("RUSTC_BOOTSTRAP", "1");
         // Assertions and overflow are checked as in a debug build.

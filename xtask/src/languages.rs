@@ -19,7 +19,7 @@ use crate::tools;
 
 #[derive(Args)]
 pub(crate) struct Options {
-    /// Only these languages, separated by commas
+    /// Run only these languages, separated by commas
     #[arg(long, value_delimiter = ',', value_name = "LANG")]
     only: Vec<String>,
 }
@@ -91,7 +91,7 @@ pub(crate) fn languages(options: &Options) -> anyhow::Result<()> {
     nodes::build()?;
     let wattle = nodes::build_agent()?;
     let folder = target_dir()?.join("languages");
-    // What was compiled for an earlier run would make the first start look fast.
+    // Cached code of an earlier run would make the first start look fast.
     let _ = fs::remove_dir_all(&folder);
     fs::create_dir_all(&folder)?;
     let mut all = serde_json::Map::new();
@@ -111,7 +111,7 @@ pub(crate) fn languages(options: &Options) -> anyhow::Result<()> {
     println!("\n{}", table::of(&all));
     println!("written to {}", file.display());
     if !failed.is_empty() {
-        bail!("not everything went well for {}", failed.join(", "));
+        bail!("some steps failed for {}", failed.join(", "));
     }
     Ok(())
 }

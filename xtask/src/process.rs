@@ -1,4 +1,4 @@
-//! Running other programs, with errors that say which one failed.
+//! Runs other programs. Errors name the program that failed.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -11,11 +11,11 @@ pub(crate) fn enter_root() -> anyhow::Result<()> {
     std::env::set_current_dir(root).with_context(|| root.display().to_string())
 }
 
-/// Cargo as it was called, so that the same toolchain is used.
+/// The cargo that started this program, so that the toolchain stays the same.
 pub(crate) fn cargo() -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    // What cargo tells this program about itself. Build scripts that look at it would run, and compile, once more
-    // whenever cargo is called directly.
+    // Cargo sets these variables for this program. Build scripts that read them would otherwise run again, and compile
+    // again, at the next direct call of cargo.
     for (name, _) in std::env::vars_os() {
         if name.to_str().is_some_and(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")) {
             command.env_remove(name);

@@ -1,4 +1,4 @@
-//! `cargo xtask swap`: builds the agent and what swaps its packs, and runs it.
+//! `cargo xtask swap`: builds the agent and the test that swaps its packs, and runs the test.
 
 use std::process::Command;
 
@@ -7,7 +7,7 @@ use crate::process::{run, target_dir};
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// A hundred swaps instead of a thousand: under two minutes once all is built
+    /// Run a hundred swaps instead of a thousand: under two minutes after the build
     #[arg(long)]
     quick: bool,
     /// Number of swaps

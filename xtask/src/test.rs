@@ -1,4 +1,4 @@
-//! Running all tests, and the lints.
+//! Runs all tests and the lints.
 
 use std::io::{BufRead as _, BufReader};
 use std::process::Stdio;
@@ -26,7 +26,7 @@ pub(crate) fn test() -> anyhow::Result<()> {
         failed += count(&line, "failed");
     }
     let status = tests.wait()?;
-    // Cargo closes each test binary with a line of its own; this one is for all of them.
+    // Cargo prints one result per test binary; this line sums them up.
     println!("{passed} passed, {failed} failed");
     ensure!(status.success(), "cargo test ended with {status}");
     ensure!(passed > 0, "no test was run");

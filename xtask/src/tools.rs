@@ -1,4 +1,4 @@
-//! Tools from crates.io that rustup does not bring: installed once, at a version of ours, below the target folder.
+//! Tools from crates.io that rustup does not provide: installed once, at a fixed version, below the target folder.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -12,7 +12,7 @@ pub(crate) struct Tool {
 }
 
 impl Tool {
-    /// Installs the tool if it is not there, and answers with the path of its program.
+    /// Installs the tool if it is missing, and returns the path of its program.
     pub(crate) fn installed(&self) -> anyhow::Result<PathBuf> {
         let root = target_dir()?.join("tools");
         let program = root.join("bin").join(self.name);
@@ -23,7 +23,7 @@ impl Tool {
         if !is_there {
             println!("installing {} {}", self.name, self.version);
             let version = format!("{}@{}", self.name, self.version);
-            // They run for seconds; compiling them with all optimisation would take minutes more.
+            // The tools run for seconds; full optimization would compile for minutes longer.
             let quick = [("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1"), ("CARGO_PROFILE_RELEASE_LTO", "off")];
             let mut install = cargo();
             install.args(["install", "--quiet", "--locked", "--force", &version, "--root"]).arg(&root);
@@ -33,7 +33,7 @@ impl Tool {
     }
 }
 
-/// Installs what nodes in C, JavaScript, Python and Go are built with; the projects fetch the rest from npm and PyPI.
+/// Installs the compilers for nodes in C, JavaScript, Python and Go; the projects fetch the rest from npm and PyPI.
 pub(crate) fn add_languages() {
     add_from_debian(&["clang", "wasm-ld"], &["clang", "lld"], "tests of nodes in C fail");
     add_from_debian(&["node", "npm"], &["nodejs", "npm"], "tests of nodes in JavaScript fail");
@@ -45,14 +45,14 @@ pub(crate) fn add_docker_registry() {
     add_from_debian(&["docker-registry"], &["docker-registry"], "tests of registries fail");
 }
 
-/// Installs programs from Debian where they are not there. Where that is not allowed it says so, and so do the tests that
-/// need them.
+/// Installs missing programs from Debian. If that is not permitted, it prints a message, and the tests that need the
+/// programs fail.
 fn add_from_debian(programs: &[&str], packages: &[&str], otherwise: &str) {
     let is_there = |program: &&str| Command::new(program).arg("--version").output().is_ok_and(|o| o.status.success());
     let apt =
         |arguments: &[&str]| Command::new("apt-get").args(arguments).status().is_ok_and(|status| status.success());
     let install = [&["install", "--yes", "--quiet", "--no-install-recommends"], packages].concat();
-    // A machine that was just made has no lists of packages yet.
+    // A fresh machine has no package lists yet.
     let has = programs.iter().all(is_there) || apt(&install) || (apt(&["update", "--quiet"]) && apt(&install));
     if !has {
         println!("{} could not be installed; {otherwise}", packages.join(" and "));
