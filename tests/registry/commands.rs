@@ -128,7 +128,7 @@ fn bad_usage_says_what_to_do() {
         (vec!["pack", "archive", "broken"], "bad pack name `Bad Name`"),
         (vec!["pack", "sign", "broken"], "WATTLE_SIGN_KEY"),
         (vec!["pack", "push", "empty", "registry.example.com/a:1"], "write `oci://host/repository:tag`"),
-        (vec!["pack", "pull", "oci://127.0.0.1:5000/a"], "name a tag or a digest"),
+        (vec!["pack", "pull", "oci://127.0.0.1:5000/a"], "add a tag or a digest"),
         (vec!["pack", "verify", "absent", "--key", "absent"], "absent"),
     ] {
         let ended = folder.run(&arguments);

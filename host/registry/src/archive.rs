@@ -1,7 +1,7 @@
-//! The artifact in one file: an OCI image layout in a tar, as oras and skopeo read it.
+//! The artifact in one file: an OCI image layout in a tar, which oras and skopeo can read.
 //!
-//! `oci-layout`, `index.json`, and under `blobs/sha256/` the three parts by their digests. There is one such file for an
-//! image; a file that differs from it in a byte is refused with the place.
+//! It contains `oci-layout`, `index.json`, and the three parts by digest in `blobs/sha256/`. Each image has exactly one
+//! archive. An archive that differs in a single byte is refused, and the error names the position.
 
 use std::collections::BTreeMap;
 
@@ -16,28 +16,26 @@ const INDEX: &str = "index.json";
 const INDEX_TYPE: &str = "application/vnd.oci.image.index.v1+json";
 const REF_NAME: &str = "org.opencontainers.image.ref.name";
 
-/// Why a file is not the archive of a pack.
+/// An error in the archive of a pack.
 #[derive(Debug, thiserror::Error)]
 pub enum ArchiveError {
-    /// The tar is damaged, or in another form.
+    /// The tar is damaged, or not canonical.
     #[error("the archive is refused: {0}")]
     Files(#[from] FilesError),
-    /// A part is damaged, or of something else.
+    /// A part is damaged, or not that of a pack.
     #[error(transparent)]
     Image(#[from] ImageError),
-    /// A part is not there, or is too many.
+    /// A part is missing, or there are too many.
     #[error("the archive {0}")]
     Layout(String),
-    /// The parts are right, but the file that ties them together is not the one that belongs to them.
-    #[error(
-        "`{path}` of the archive is not what belongs to its image: `{found}` is its digest, `{expected}` is expected"
-    )]
+    /// The parts are valid, but `index.json` or `oci-layout` does not match them.
+    #[error("`{path}` of the archive does not match its image: expected digest `{expected}`, found `{found}`")]
     Tied {
         /// `index.json` or `oci-layout`.
         path: &'static str,
-        /// Digest of what it must be.
+        /// Expected digest.
         expected: String,
-        /// Digest of what it is.
+        /// Actual digest.
         found: String,
     },
 }
@@ -55,7 +53,7 @@ struct Index {
 ///
 /// # Errors
 ///
-/// The index cannot be written, which does not happen.
+/// The layer cannot be read.
 pub fn write(image: &Image) -> Result<Vec<u8>, ArchiveError> {
     let mut files = Files::new();
     files.insert(LAYOUT.to_owned(), LAYOUT_TEXT.as_bytes().to_vec());
@@ -71,7 +69,7 @@ pub fn write(image: &Image) -> Result<Vec<u8>, ArchiveError> {
 ///
 /// # Errors
 ///
-/// It is not the archive of a pack, or a byte of it was changed.
+/// The file is not the archive of a pack, or it was altered.
 pub fn read(archive: &[u8]) -> Result<Image, ArchiveError> {
     let mut files = files::from_tar(archive)?;
     let index_bytes = take(&mut files, INDEX)?;
@@ -79,13 +77,13 @@ pub fn read(archive: &[u8]) -> Result<Image, ArchiveError> {
     let index: Index = serde_json::from_slice(&index_bytes)
         .map_err(|error| ArchiveError::Layout(format!("has a damaged `{INDEX}`: {error}")))?;
     let [descriptor] = <[Descriptor; 1]>::try_from(index.manifests)
-        .map_err(|all| ArchiveError::Layout(format!("holds {} images instead of one", all.len())))?;
+        .map_err(|all| ArchiveError::Layout(format!("has {} images instead of one", all.len())))?;
     let manifest = part(&mut files, &descriptor, "the manifest")?;
     let parts = Parts::read(&manifest)?;
     let config = part(&mut files, &parts.config, "the configuration")?;
     let layer = part(&mut files, &parts.layer, "the layer")?;
     if let Some(path) = files.keys().next() {
-        return Err(ArchiveError::Layout(format!("holds `{path}`, which belongs to nothing")));
+        return Err(ArchiveError::Layout(format!("has a file `{path}` that is not part of the image")));
     }
     let image = Image::of_parts(manifest, config, layer)?;
     let ties = [(INDEX, self::index(&image)?, index_bytes), (LAYOUT, LAYOUT_TEXT.as_bytes().to_vec(), layout)];
@@ -105,7 +103,7 @@ fn index(image: &Image) -> Result<Vec<u8>, ArchiveError> {
     serde_json::to_vec(&index).map_err(|error| ArchiveError::Layout(format!("has no `{INDEX}`: {error}")))
 }
 
-/// The tag for a version: tags have no `+`.
+/// Returns the tag for a version. Tags cannot contain `+`.
 pub fn tag(version: &str) -> String {
     version.replace('+', "_")
 }
@@ -120,7 +118,10 @@ fn take(files: &mut Files, path: &str) -> Result<Vec<u8>, ArchiveError> {
 
 fn part(files: &mut Files, descriptor: &Descriptor, name: &str) -> Result<Vec<u8>, ArchiveError> {
     if !image::is_digest(&descriptor.digest) {
-        return Err(ArchiveError::Layout(format!("names {name} by `{}`", descriptor.digest.escape_debug())));
+        return Err(ArchiveError::Layout(format!(
+            "refers to {name} by `{}`, which is not a digest",
+            descriptor.digest.escape_debug()
+        )));
     }
     let path = blob(&descriptor.digest);
     let Some(bytes) = files.remove(&path) else {

@@ -1,16 +1,16 @@
-//! What a registry demands before it answers: `Www-Authenticate`.
+//! Authentication challenges of registries: the header `WWW-Authenticate`.
 
 /// A challenge of a registry.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Challenge {
-    /// Name and password.
+    /// User name and password.
     Basic,
     /// A token from a token server.
     Bearer { realm: String, query: String },
 }
 
 impl Challenge {
-    /// Reads the value of a `Www-Authenticate` header; `None` for a scheme that this client does not have.
+    /// Parses the value of a `WWW-Authenticate` header; `None` for an unsupported scheme.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let (scheme, mut rest) = text.split_once(' ').unwrap_or((text, ""));
         if scheme.eq_ignore_ascii_case("basic") {
@@ -37,7 +37,7 @@ impl Challenge {
     }
 }
 
-/// Percent-encodes what a query does not take as it is.
+/// Percent-encodes characters that a query cannot contain.
 pub(crate) fn encode(text: &str) -> String {
     let mut encoded = String::new();
     for byte in text.bytes() {
@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn challenges_are_read_in_the_forms_that_registries_write() {
+    fn all_forms_of_challenges_are_parsed() {
         let text =
             r#"Bearer realm="https://auth.example.com/token",service="registry",scope="repository:a/b:pull,push""#;
         let expected = Challenge::Bearer {

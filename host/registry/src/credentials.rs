@@ -1,7 +1,11 @@
-//! Who to be at a registry: from the configuration, the environment, or docker's configuration.
+//! Credentials for registries, from the configuration, the environment, or Docker's configuration.
 //!
-//! In this order: `[packs.registries."host"]`; `WATTLE_REGISTRY_USERNAME` and `WATTLE_REGISTRY_PASSWORD`, which count
-//! for the host in `WATTLE_REGISTRY` and no other; `auths`, `credHelpers` and `credsStore` of docker's `config.json`.
+//! In this order: `[packs.registries."host"]`; `WATTLE_REGISTRY_USERNAME` and `WATTLE_REGISTRY_PASSWORD`, which apply only
+//! to the host in `WATTLE_REGISTRY`; `auths`, `credHelpers` and `credsStore` of Docker's `config.json`.
+//!
+//! Docker's configuration is read by hand. The crate `docker_credential` (1.4) runs a credential helper of any name,
+//! including one with a path in it, finds hosts only if they are written exactly like the reference, reads the environment
+//! of the process instead of [`Env`], and returns the output of a failed helper in its error.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,7 +17,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 
-/// Gives the value of an environment variable, if it is set.
+/// Looks up an environment variable.
 pub(crate) type Env = dyn Fn(&str) -> Option<String> + Send + Sync;
 
 /// A name and a password. `Debug` shows neither.
@@ -32,7 +36,7 @@ impl fmt::Debug for Credentials {
 }
 
 impl Credentials {
-    /// The value of an `Authorization` header.
+    /// Returns the value of an `Authorization` header.
     pub(crate) fn basic(&self) -> String {
         format!("Basic {}", STANDARD.encode(format!("{}:{}", self.username, self.password)))
     }
@@ -56,12 +60,12 @@ struct DockerAuth {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Helped {
+struct HelperOutput {
     username: String,
     secret: String,
 }
 
-/// Finds the credentials for a host outside of the configuration.
+/// Finds credentials for a host in the environment or in Docker's configuration.
 pub(crate) fn find(host: &str, env: &Env) -> Option<Credentials> {
     let variable = |name: &str| env(name).filter(|value| !value.is_empty());
     if variable("WATTLE_REGISTRY").as_deref() == Some(host) {
@@ -79,7 +83,7 @@ pub(crate) fn find(host: &str, env: &Env) -> Option<Credentials> {
     match serde_json::from_slice::<DockerConfig>(&text) {
         Ok(config) => of_docker(&config, host),
         Err(error) => {
-            tracing::warn!(path = %path.display(), %error, "docker's configuration is not used: it is not understood");
+            tracing::warn!(path = %path.display(), %error, "Docker's configuration cannot be parsed; ignoring it");
             None
         }
     }
@@ -91,10 +95,10 @@ fn of_docker(config: &DockerConfig, host: &str) -> Option<Credentials> {
         return Some(found);
     }
     let helper = config.cred_helpers.iter().find(|(key, _)| host_of(key) == host).map(|(_, helper)| helper);
-    helper.or(config.creds_store.as_ref()).and_then(|helper| ask(helper, host))
+    helper.or(config.creds_store.as_ref()).and_then(|helper| run_helper(helper, host))
 }
 
-/// Docker writes hosts also as URLs.
+/// Returns the host of a key, which Docker sometimes writes as a URL.
 fn host_of(key: &str) -> &str {
     let rest = key.strip_prefix("https://").or_else(|| key.strip_prefix("http://")).unwrap_or(key);
     rest.split('/').next().unwrap_or_default()
@@ -109,10 +113,12 @@ fn decode(auth: &DockerAuth) -> Option<Credentials> {
     Some(Credentials { username: username.to_owned(), password: password.trim_end_matches('\0').to_owned() })
 }
 
-/// Asks a credential helper of docker.
-fn ask(helper: &str, host: &str) -> Option<Credentials> {
+/// Runs a credential helper of Docker.
+fn run_helper(helper: &str, host: &str) -> Option<Credentials> {
     if !helper.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.')) {
-        tracing::warn!("docker's configuration names a strange credential helper; it is not run");
+        tracing::warn!(
+            "the name of a credential helper in Docker's configuration has invalid characters; not running it"
+        );
         return None;
     }
     let program = format!("docker-credential-{helper}");
@@ -130,13 +136,13 @@ fn ask(helper: &str, host: &str) -> Option<Credentials> {
     };
     match run() {
         Ok(output) if output.status.success() => {
-            let helped: Helped = serde_json::from_slice(&output.stdout).ok()?;
+            let helped: HelperOutput = serde_json::from_slice(&output.stdout).ok()?;
             Some(Credentials { username: helped.username, password: helped.secret })
         }
-        // It knows nothing of this host.
+        // The helper has no credentials for this host.
         Ok(_) => None,
         Err(error) => {
-            tracing::warn!(program, %error, "credential helper of docker does not run");
+            tracing::warn!(program, %error, "cannot run a credential helper of Docker");
             None
         }
     }
@@ -155,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn variables_count_for_their_host_only() {
+    fn variables_apply_to_their_host_only() {
         let env = env(vec![
             ("WATTLE_REGISTRY", "a.example.com".into()),
             ("WATTLE_REGISTRY_USERNAME", "u".into()),
@@ -166,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn docker_s_configuration_is_read_in_its_forms() {
+    fn all_forms_of_docker_s_configuration_are_read() {
         let folder = tempfile::tempdir().unwrap();
         let config = r#"{"auths":{"a.example.com":{"auth":"dTpwOng="},"https://b.example.com/v1/":
             {"username":"v","password":"q"},"c.example.com":{}},"credHelpers":{"c.example.com":"../../bin/sh"}}"#;

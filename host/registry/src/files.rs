@@ -1,8 +1,8 @@
-//! The files of a pack in memory, and the one tar that they make.
+//! The files of a pack in memory, and their canonical tar.
 //!
-//! The tar has an entry for each file and nothing else, in the order of the bytes of the paths, with mode 0644, owner 0
-//! and time 0. [`crate::unpack`] reads one and compares each header with the one that belongs to the entry: links, other
-//! owners, data behind the end and everything else that a list of files does not show is refused that way.
+//! The tar has one entry per file and nothing else, sorted by the bytes of the paths, with mode 0644, owner 0 and time 0.
+//! [`crate::unpack`] compares the header of each entry with the canonical one. So it refuses links, other owners, data
+//! after the end, and everything else that a list of files does not show.
 
 use std::fs::File;
 use std::io;
@@ -19,44 +19,44 @@ use crate::unpack::{self, Paths};
 pub const MAX_FILES: usize = 4096;
 /// Maximum size of all files together, in bytes.
 pub const MAX_BYTES: u64 = 256 << 20;
-/// Longest path of a file, in bytes.
+/// Maximum length of a path, in bytes.
 pub const MAX_PATH: usize = 240;
 
 /// Paths with `/`, and contents.
 pub type Files = PackBytes;
 
-/// Why files cannot be a pack, or a tar is not the one of a pack.
+/// An error in the files of a pack, or in their tar.
 #[derive(Debug, thiserror::Error)]
 pub enum FilesError {
     /// A file cannot be read, or the tar is damaged.
     #[error("{what}: {error}")]
     Unreadable {
-        /// What could not be read.
+        /// What cannot be read.
         what: String,
-        /// Why.
+        /// Cause.
         error: io::Error,
     },
-    /// The folder holds something that no pack holds.
+    /// The folder contains something that a pack cannot contain.
     #[error(transparent)]
     List(#[from] FileListError),
-    /// An entry that is no plain file.
-    #[error("`{}` is {kind}; only plain files are allowed", path.escape_debug())]
+    /// An entry that is not a regular file.
+    #[error("`{}` is {kind}; only regular files are allowed", path.escape_debug())]
     NotAFile {
-        /// The path as the tar has it.
+        /// The path in the tar.
         path: String,
-        /// Such as `a link`.
+        /// Kind of the entry, such as `a hard link`.
         kind: &'static str,
     },
-    /// A path that leads outside, or that cannot be shown.
+    /// A path that leads outside of the folder, or that is not printable.
     #[error("bad path `{}`; it must be relative, without `..`, and printable", .0.escape_debug())]
     BadPath(String),
-    /// Two entries with one path, also where only the case of letters tells them apart, or a file that is a folder too.
+    /// Two entries with the same path, also if they differ by case only, or a file that is also a folder.
     #[error("`{}` and `{}` are the same file on some machines", .0.escape_debug(), .1.escape_debug())]
     SamePath(String, String),
-    /// More than a pack may have.
+    /// A limit is exceeded.
     #[error("more than {0}")]
     TooLarge(&'static str),
-    /// It holds these files, but not in the one form.
+    /// The tar is not canonical.
     #[error("not in the form that `wattle pack archive` writes, from byte {0} on")]
     NotCanonical(usize),
 }
@@ -68,11 +68,11 @@ impl FilesError {
     }
 }
 
-/// Reads the files of a pack's folder, with the list and its signature where they are there.
+/// Reads the files of a pack's folder, with the list and its signature if they exist.
 ///
 /// # Errors
 ///
-/// The folder cannot be read, or holds what no pack holds.
+/// The folder cannot be read, or contains something that a pack cannot contain.
 pub fn read_folder(folder: &Path) -> Result<Files, FilesError> {
     let files = wattle_pack::read_files(folder)?;
     check(&files)?;
@@ -85,7 +85,8 @@ pub(crate) fn check(files: &Files) -> Result<(), FilesError> {
     files.iter().try_for_each(|(path, bytes)| paths.add(path, bytes.len() as u64))
 }
 
-/// Lists the files without the list and the signature; its digest is the digest of the pack.
+/// Returns the list of the files, without the list and the signature themselves. The digest of the list is the digest of
+/// the pack.
 ///
 /// # Errors
 ///
@@ -94,19 +95,19 @@ pub fn list(files: &Files) -> Result<FileList, FileListError> {
     FileList::of_files(files.iter().map(|(path, bytes)| (path.as_str(), bytes.as_slice())))
 }
 
-/// Creates a file that must be new, for its owner alone, whatever the umask is.
+/// Creates a new file with mode 0600, independent of the umask. Fails if it exists.
 pub(crate) fn create_private(path: &Path) -> io::Result<File> {
     File::options().write(true).create_new(true).mode(0o600).open(path)
 }
 
-/// Writes a file that must be new, for its owner alone, and syncs it.
+/// Writes a new file with mode 0600 and syncs it. Fails if it exists.
 pub(crate) fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut file = create_private(path)?;
     io::Write::write_all(&mut file, bytes)?;
     file.sync_all()
 }
 
-/// Makes the tar of files.
+/// Writes the canonical tar of files.
 ///
 /// # Errors
 ///
@@ -121,11 +122,11 @@ pub fn to_tar(files: &Files) -> Result<Vec<u8>, FilesError> {
     tar.into_inner().map_err(FilesError::unreadable("the tar"))
 }
 
-/// Reads the files of a tar that [`to_tar`] made, and refuses every other.
+/// Reads the files of a canonical tar.
 ///
 /// # Errors
 ///
-/// The tar holds something else than plain files with good paths, too much, or is not in the one form.
+/// The tar is not canonical, exceeds a limit, or contains bad paths or anything but regular files.
 pub fn from_tar(mut tar: &[u8]) -> Result<Files, FilesError> {
     let mut files = Files::new();
     unpack::unpack(&mut tar, &mut files)?;

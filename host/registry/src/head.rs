@@ -1,4 +1,4 @@
-//! What a pack's manifest says of the pack itself: name, version, and the contract that it needs.
+//! The head of a pack's manifest: name, version, and required contract.
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -10,7 +10,7 @@ use serde::Deserialize;
 use crate::files::Files;
 use crate::image::{ImageError, PackConfig};
 
-/// Maximum size of a `pack.toml` that was pulled, in bytes.
+/// Maximum size of a pulled `pack.toml`, in bytes.
 const MAX_MANIFEST_FILE: u64 = 1 << 20;
 
 fn wrong(error: String) -> ImageError {
@@ -24,7 +24,7 @@ pub struct Head {
     pub name: String,
     /// Version of the pack.
     pub version: String,
-    /// Version of the contract that it needs.
+    /// Version of the contract that the pack requires.
     pub contract: String,
 }
 
@@ -41,13 +41,13 @@ struct Pack {
 }
 
 impl Head {
-    /// Reads the head of a pack's `pack.toml`. Name and version are such that they can be names of folders.
+    /// Reads the head of a pack's `pack.toml`. Name and version can be used as names of folders.
     ///
     /// # Errors
     ///
-    /// There is no such file, or its head is wrong; everything else in it is for others to check.
+    /// The file is missing, or its head is not valid. The rest of the file is not checked.
     pub fn of_files(files: &Files) -> Result<Self, ImageError> {
-        let text = files.get("pack.toml").ok_or_else(|| wrong("there is none".to_owned()))?;
+        let text = files.get("pack.toml").ok_or_else(|| wrong("the file is missing".to_owned()))?;
         Self::of_manifest(text)
     }
 
@@ -55,7 +55,7 @@ impl Head {
     ///
     /// # Errors
     ///
-    /// As of [`Head::of_files`], or the file has more than 1 MiB.
+    /// As for [`Head::of_files`], or the file has more than 1 MiB.
     pub fn of_folder(folder: &Path) -> Result<Self, ImageError> {
         let read = || -> io::Result<Vec<u8>> {
             let mut text = Vec::new();
@@ -83,11 +83,11 @@ impl Head {
         Ok(Self { name, version, contract })
     }
 
-    /// Checks that this is what the configuration of an image says.
+    /// Checks that the configuration of an image has the same name, version and contract.
     ///
     /// # Errors
     ///
-    /// It is not.
+    /// One of them differs.
     pub fn check(&self, config: &PackConfig) -> Result<(), ImageError> {
         let Self { name, version, contract } = self;
         if (name, version, contract) == (&config.name, &config.version, &config.contract) {
@@ -95,7 +95,7 @@ impl Head {
         }
         Err(ImageError::Malformed {
             part: "the configuration",
-            error: format!("it says `{}@{}`, but `pack.toml` says `{name}@{version}`", config.name, config.version),
+            error: format!("it has `{}@{}`, but `pack.toml` has `{name}@{version}`", config.name, config.version),
         })
     }
 }

@@ -1,6 +1,6 @@
 //! HTTP client for one registry: credentials, redirects, retries, timeouts, size limits.
 //!
-//! [`crate::origin`] has the rules for plain http and for who gets credentials.
+//! [`crate::origin`] has the rules for plain HTTP and for the servers that get credentials.
 
 use std::fs::File;
 use std::io::{self, Read, Seek as _, SeekFrom, Write as _};
@@ -13,7 +13,7 @@ use sha2::{Digest as _, Sha256};
 use ureq::http::header::{
     ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE,
 };
-use ureq::http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
+use ureq::http::{self, HeaderMap, Method, StatusCode, Uri};
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 use ureq::{Agent, Body};
 
@@ -22,61 +22,61 @@ use crate::credentials::Credentials;
 use crate::image;
 use crate::origin::{Home, resolve, shown};
 
-/// How often a request is sent that came to no answer, or to one that says to come again.
+/// Attempts for a request that fails with a transient error.
 const ATTEMPTS: u32 = 3;
 /// Pause before the second attempt; it doubles after that, with jitter.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
-/// Longest that a server may have us wait.
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-/// How often a request is sent on to another address.
-const MOST_REDIRECTS: u32 = 5;
-/// Bytes of a token's answer, and of an answer that only says what is wrong.
-const MOST_ANSWER: u64 = 64 << 10;
-/// How much of what a registry says of an error is passed on, in characters.
-const MOST_REASON: usize = 200;
+/// Maximum pause, also if `Retry-After` asks for more.
+const MAX_PAUSE: Duration = Duration::from_secs(5);
+/// Maximum number of redirects that a request follows.
+const MAX_REDIRECTS: u32 = 5;
+/// Maximum size of a token response and of an error response, in bytes.
+const MAX_SMALL_RESPONSE: u64 = 64 << 10;
+/// Maximum length of the error text of a registry in messages, in characters.
+const MAX_REASON: usize = 200;
 
-/// Why a registry did not do what it was asked.
+/// An error of a request to a registry.
 #[derive(Debug, thiserror::Error)]
 pub enum HttpError {
-    /// No answer, or one that broke off.
+    /// No response, or an incomplete one.
     #[error("{url}: {error}")]
     Failed {
-        /// What was asked for.
+        /// The requested URL.
         url: String,
-        /// Why.
+        /// Cause.
         error: String,
     },
-    /// An answer that is no success.
-    #[error("{url}: the registry answers {status}{reason}")]
+    /// A response with an unexpected status.
+    #[error("{url}: the registry responded with {status}{reason}")]
     Status {
-        /// What was asked for.
+        /// The requested URL.
         url: String,
         /// Status code.
         status: u16,
-        /// What the registry says, with a colon in front; can be empty.
+        /// The error text of the registry, after a colon; can be empty.
         reason: String,
     },
-    /// Plain http to another machine.
-    #[error("{0}: plain http goes to this machine only; use https, or write `insecure = true` for this registry")]
+    /// Plain HTTP to another machine.
+    #[error("{0}: plain HTTP is allowed to this machine only; use https, or set `insecure = true` for this registry")]
     Insecure(String),
-    /// A registry that names a token server at another host, over plain http.
-    #[error("{realm}: the registry `{registry}` names a token server at another host; such a server needs https")]
+    /// A registry that names a token server on another host, over plain HTTP.
+    #[error("{realm}: the registry `{registry}` names a token server on another host; such a server must use https")]
     ForeignRealm {
         /// Address of the token server.
         realm: String,
         /// Host of the registry.
         registry: String,
     },
-    /// It is sent from one address to the next.
+    /// Too many redirects.
     #[error("{0}: redirected more than 5 times")]
     Redirects(String),
-    /// More bytes than there may be.
-    #[error("{url}: more than {most} bytes, which is refused")]
+    /// The response is too large.
+    #[error("{url}: the response has more than {max} bytes")]
     TooLarge {
-        /// What was asked for.
+        /// The requested URL.
         url: String,
-        /// Bytes there may be.
-        most: u64,
+        /// Maximum size in bytes.
+        max: u64,
     },
 }
 
@@ -85,8 +85,8 @@ impl HttpError {
         Self::Failed { url: shown(url), error: error.to_string() }
     }
 
-    /// Whether to ask once more can help.
-    fn is_passing(&self) -> bool {
+    /// Returns whether a retry can succeed.
+    fn is_transient(&self) -> bool {
         match self {
             Self::Failed { .. } => true,
             Self::Status { status, .. } => *status == 429 || *status >= 500,
@@ -98,47 +98,47 @@ impl HttpError {
 /// Options for the requests to a registry.
 #[derive(Debug, Clone)]
 pub(crate) struct HttpOptions {
-    /// Plain http although the host is another machine.
+    /// Use plain HTTP although the host is another machine.
     pub(crate) insecure: bool,
-    /// Name and password, if there are any.
+    /// Credentials, if any.
     pub(crate) credentials: Option<Credentials>,
-    /// How long a small answer may take; a layer may take ten times as long.
+    /// Timeout of a small response; a layer may take ten times as long.
     pub(crate) timeout: Duration,
 }
 
-/// One registry.
+/// HTTP client for one registry.
 pub(crate) struct Http {
     agent: Agent,
     home: Home,
     options: HttpOptions,
-    /// What to send as `Authorization`, once the registry has said what it wants.
+    /// Value of `Authorization`, once the registry has sent a challenge.
     authorization: Mutex<Option<String>>,
 }
 
-/// What to ask for.
-pub(crate) struct Ask<'a> {
+/// A request.
+pub(crate) struct Request<'a> {
     pub(crate) method: Method,
     pub(crate) url: String,
     pub(crate) accept: Option<&'a str>,
     pub(crate) content: Option<(&'a str, &'a [u8])>,
-    /// Bytes of the answer that are read.
-    pub(crate) most: u64,
-    /// Takes as long as a layer may.
+    /// Maximum size of the response body in bytes.
+    pub(crate) max_bytes: u64,
+    /// Use the timeout of a layer.
     pub(crate) is_long: bool,
-    /// Receives the body of an answer with status 200, instead of memory.
+    /// Receives the body of a response with status 200; other bodies stay in memory.
     pub(crate) file: Option<&'a File>,
-    /// The content of a blob is asked for: no redirect gets credentials.
+    /// The request is for a blob: it carries no credentials after a redirect.
     pub(crate) is_blob: bool,
 }
 
-impl<'a> Ask<'a> {
+impl<'a> Request<'a> {
     pub(crate) fn new(method: Method, url: impl Into<String>) -> Self {
         Self {
             method,
             url: url.into(),
             accept: None,
             content: None,
-            most: MOST_ANSWER,
+            max_bytes: MAX_SMALL_RESPONSE,
             is_long: false,
             file: None,
             is_blob: false,
@@ -153,8 +153,8 @@ impl<'a> Ask<'a> {
         Self { content: Some((media_type, bytes)), ..self }
     }
 
-    pub(crate) fn most(self, most: u64) -> Self {
-        Self { most, ..self }
+    pub(crate) fn max_bytes(self, max_bytes: u64) -> Self {
+        Self { max_bytes, ..self }
     }
 
     pub(crate) fn long(self) -> Self {
@@ -172,24 +172,24 @@ impl<'a> Ask<'a> {
 
 /// The response to a request.
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub(crate) struct Response {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Vec<u8>,
-    /// Address that the answer comes from, after redirects.
+    /// URL of the response, after redirects.
     pub(crate) url: String,
     /// Length in bytes and SHA-256 digest of a body that went to a file.
     pub(crate) written: Option<(u64, String)>,
-    /// Whether the home registry answers, and no other server was asked on the way.
+    /// Whether the home registry responded, and no redirect led to another server.
     is_home: bool,
 }
 
-impl Answer {
+impl Response {
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
 
-    /// The answer if it has this status.
+    /// Returns the response if it has one of these statuses.
     pub(crate) fn expect(self, statuses: &[u16]) -> Result<Self, HttpError> {
         if statuses.contains(&self.status.as_u16()) {
             return Ok(self);
@@ -203,7 +203,7 @@ impl Answer {
         Err(HttpError::Status { url: shown(&self.url), status: self.status.as_u16(), reason })
     }
 
-    /// What the registry says is wrong, cut short and without what a terminal would obey.
+    /// Returns the error text of the registry, shortened and without control characters.
     fn reason(&self) -> String {
         #[derive(Deserialize)]
         struct Errors {
@@ -217,7 +217,7 @@ impl Answer {
         let Ok(Errors { errors }) = serde_json::from_slice(&self.body) else { return String::new() };
         let Some(One { code, message }) = errors.into_iter().next() else { return String::new() };
         let text: Vec<String> = [code, message].into_iter().flatten().collect();
-        let text: String = text.join(", ").chars().filter(|c| !c.is_control()).take(MOST_REASON).collect();
+        let text: String = text.join(", ").chars().filter(|c| !c.is_control()).take(MAX_REASON).collect();
         if text.is_empty() { text } else { format!(": {text}") }
     }
 }
@@ -239,7 +239,7 @@ impl Http {
         let config = Agent::config_builder()
             .tls_config(tls)
             .http_status_as_error(false)
-            // Redirects are followed here, where it is known what may go where.
+            // `follow` follows redirects, since it knows which server may get what.
             .max_redirects(0)
             .user_agent(concat!("wattle/", env!("CARGO_PKG_VERSION")))
             .timeout_resolve(Some(timeout))
@@ -252,91 +252,91 @@ impl Http {
         Self { agent: config.new_agent(), home, options, authorization: Mutex::new(None) }
     }
 
-    /// Address of the registry.
+    /// Returns the URL of the registry.
     pub(crate) fn base(&self) -> String {
         self.home.base()
     }
 
-    /// Asks, and asks again where that can help.
-    pub(crate) fn ask(&self, ask: &Ask<'_>) -> Result<Answer, HttpError> {
+    /// Sends a request, and retries after transient errors.
+    pub(crate) fn request(&self, request: &Request<'_>) -> Result<Response, HttpError> {
         let mut pause = FIRST_PAUSE;
         let mut attempt = 1;
         loop {
             let mut wait = pause;
-            let error = match self.ask_once(ask) {
-                Ok(answer) if answer.status.as_u16() == 429 || answer.status.is_server_error() => {
-                    if let Some(seconds) = answer.header(RETRY_AFTER.as_str()).and_then(|text| text.parse().ok()) {
+            let error = match self.request_once(request) {
+                Ok(response) if response.status.as_u16() == 429 || response.status.is_server_error() => {
+                    if let Some(seconds) = response.header(RETRY_AFTER.as_str()).and_then(|text| text.parse().ok()) {
                         wait = Duration::from_secs(seconds);
                     }
-                    match answer.expect(&[]) {
-                        Ok(answer) => return Ok(answer),
+                    match response.expect(&[]) {
+                        Ok(response) => return Ok(response),
                         Err(error) => error,
                     }
                 }
-                Ok(answer) => return Ok(answer),
+                Ok(response) => return Ok(response),
                 Err(error) => error,
             };
-            if !error.is_passing() || attempt >= ATTEMPTS {
+            if !error.is_transient() || attempt >= ATTEMPTS {
                 return Err(error);
             }
-            tracing::debug!(%error, attempt, "a registry is asked once more");
-            std::thread::sleep(wait.min(LONGEST_PAUSE).mul_f64(0.5 + fastrand::f64()));
+            tracing::debug!(%error, attempt, "retrying a request to a registry");
+            std::thread::sleep(wait.min(MAX_PAUSE).mul_f64(0.5 + fastrand::f64()));
             pause *= 2;
             attempt += 1;
         }
     }
 
-    /// Asks, with credentials if the registry wants them.
-    fn ask_once(&self, ask: &Ask<'_>) -> Result<Answer, HttpError> {
+    /// Sends a request, with credentials if the registry requires them.
+    fn request_once(&self, request: &Request<'_>) -> Result<Response, HttpError> {
         let known = self.authorization.lock().clone();
-        let answer = self.follow(ask, known.as_deref())?;
-        // A challenge counts from the home registry only: another server could name a token server of its own and
-        // receive the name and password (as in CVE-2020-15157).
-        if answer.status != StatusCode::UNAUTHORIZED || !answer.is_home {
-            return Ok(answer);
+        let response = self.follow(request, known.as_deref())?;
+        // Only challenges of the home registry are accepted: another server could name its own token server and receive
+        // the user name and password (as in CVE-2020-15157).
+        if response.status != StatusCode::UNAUTHORIZED || !response.is_home {
+            return Ok(response);
         }
-        let challenges: Vec<Challenge> = answer
+        let challenges: Vec<Challenge> = response
             .headers
             .get_all(WWW_AUTHENTICATE)
             .iter()
             .filter_map(|v| Challenge::parse(v.to_str().ok()?))
             .collect();
-        let Some(authorization) = self.authorize(&challenges)? else { return Ok(answer) };
+        let Some(authorization) = self.authorize(&challenges)? else { return Ok(response) };
         if known.as_ref() == Some(&authorization) {
-            return Ok(answer);
+            return Ok(response);
         }
         *self.authorization.lock() = Some(authorization.clone());
-        self.follow(ask, Some(&authorization))
+        self.follow(request, Some(&authorization))
     }
 
     /// Sends a request and follows redirects.
-    fn follow(&self, ask: &Ask<'_>, authorization: Option<&str>) -> Result<Answer, HttpError> {
-        let mut url: Uri = ask.url.parse().map_err(|error| HttpError::failed(&ask.url, error))?;
+    fn follow(&self, request: &Request<'_>, authorization: Option<&str>) -> Result<Response, HttpError> {
+        let mut url: Uri = request.url.parse().map_err(|error| HttpError::failed(&request.url, error))?;
         let mut is_home = self.home.is_at(&url);
         let mut may_authorize = is_home;
-        for _ in 0..=MOST_REDIRECTS {
+        for _ in 0..=MAX_REDIRECTS {
             self.allow(&url)?;
-            let mut request = Request::builder().method(ask.method.clone()).uri(&url);
-            if let Some(accept) = ask.accept {
-                request = request.header(ACCEPT, accept);
+            let mut builder = http::Request::builder().method(request.method.clone()).uri(&url);
+            if let Some(accept) = request.accept {
+                builder = builder.header(ACCEPT, accept);
             }
             if let Some(authorization) = authorization.filter(|_| may_authorize) {
-                request = request.header(AUTHORIZATION, authorization);
+                builder = builder.header(AUTHORIZATION, authorization);
             }
-            let answer = self.send(ask, request, &url)?;
-            let follows = answer.status().is_redirection() && matches!(ask.method, Method::GET | Method::HEAD);
+            let response = self.send(request, builder, &url)?;
+            let follows = response.status().is_redirection() && matches!(request.method, Method::GET | Method::HEAD);
             if !follows {
-                return self.read(ask, answer, &url, is_home);
+                return self.read(request, response, &url, is_home);
             }
             let at = url.to_string();
-            let location = answer.headers().get(LOCATION).and_then(|value| value.to_str().ok());
-            let location = location.ok_or_else(|| HttpError::failed(&at, "redirected to nowhere"))?;
-            url = resolve(&url, location).ok_or_else(|| HttpError::failed(&at, "redirected to a bad address"))?;
-            // Once another server has chosen the address, the chain stays foreign, also if it leads back.
+            let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok());
+            let location = location.ok_or_else(|| HttpError::failed(&at, "redirect without a location"))?;
+            url = resolve(&url, location).ok_or_else(|| HttpError::failed(&at, "redirect to an invalid location"))?;
+            // After a redirect by another server the chain stays foreign, even if it leads back to the home registry.
             is_home = is_home && self.home.is_at(&url);
-            may_authorize = is_home && !ask.is_blob;
+            may_authorize = is_home && !request.is_blob;
         }
-        Err(HttpError::Redirects(shown(&ask.url)))
+        Err(HttpError::Redirects(shown(&request.url)))
     }
 
     /// Refuses addresses that would send anything unencrypted over a network.
@@ -346,37 +346,43 @@ impl Http {
 
     fn send(
         &self,
-        ask: &Ask<'_>,
-        request: ureq::http::request::Builder,
+        request: &Request<'_>,
+        builder: http::request::Builder,
         url: &Uri,
-    ) -> Result<Response<Body>, HttpError> {
-        let timeout = if ask.is_long { self.options.timeout * 10 } else { self.options.timeout };
+    ) -> Result<http::Response<Body>, HttpError> {
+        let timeout = if request.is_long { self.options.timeout * 10 } else { self.options.timeout };
         let at = url.to_string();
         let wrong = |error: ureq::Error| HttpError::failed(&at, error);
-        match ask.content {
+        match request.content {
             Some((media_type, bytes)) => {
-                let request = request.header(CONTENT_TYPE, media_type).header(CONTENT_LENGTH, bytes.len());
-                let request = request.body(bytes).map_err(|error| HttpError::failed(&at, error))?;
-                let request = self.agent.configure_request(request);
-                let request = request.timeout_send_body(Some(timeout)).timeout_recv_body(Some(timeout)).build();
-                self.agent.run(request).map_err(wrong)
+                let builder = builder.header(CONTENT_TYPE, media_type).header(CONTENT_LENGTH, bytes.len());
+                let sent = builder.body(bytes).map_err(|error| HttpError::failed(&at, error))?;
+                let sent = self.agent.configure_request(sent);
+                let sent = sent.timeout_send_body(Some(timeout)).timeout_recv_body(Some(timeout)).build();
+                self.agent.run(sent).map_err(wrong)
             }
             None => {
-                let request = request.body(()).map_err(|error| HttpError::failed(&at, error))?;
-                let request = self.agent.configure_request(request).timeout_recv_body(Some(timeout)).build();
-                self.agent.run(request).map_err(wrong)
+                let sent = builder.body(()).map_err(|error| HttpError::failed(&at, error))?;
+                let sent = self.agent.configure_request(sent).timeout_recv_body(Some(timeout)).build();
+                self.agent.run(sent).map_err(wrong)
             }
         }
     }
 
-    fn read(&self, ask: &Ask<'_>, answer: Response<Body>, url: &Uri, is_home: bool) -> Result<Answer, HttpError> {
-        let (head, body) = answer.into_parts();
+    fn read(
+        &self,
+        request: &Request<'_>,
+        response: http::Response<Body>,
+        url: &Uri,
+        is_home: bool,
+    ) -> Result<Response, HttpError> {
+        let (head, body) = response.into_parts();
         let url = url.to_string();
-        let file = ask.file.filter(|_| head.status == StatusCode::OK);
-        let max = if file.is_some() || head.status.is_success() { ask.most } else { MOST_ANSWER };
-        let too_large = || HttpError::TooLarge { url: shown(&url), most: max };
+        let file = request.file.filter(|_| head.status == StatusCode::OK);
+        let max = if file.is_some() || head.status.is_success() { request.max_bytes } else { MAX_SMALL_RESPONSE };
+        let too_large = || HttpError::TooLarge { url: shown(&url), max };
         let (mut bytes, mut written) = (Vec::new(), None);
-        if ask.method != Method::HEAD {
+        if request.method != Method::HEAD {
             if body.content_length().is_some_and(|length| length > max) {
                 return Err(too_large());
             }
@@ -389,16 +395,17 @@ impl Http {
                 }),
                 None => body.read_to_end(&mut bytes).map(|read| read as u64),
             };
-            let read = read
-                .map_err(|error| HttpError::failed(&url, format!("broke off after {:?}: {error}", since.elapsed())))?;
+            let read = read.map_err(|error| {
+                HttpError::failed(&url, format!("the response broke off after {:?}: {error}", since.elapsed()))
+            })?;
             if read > max {
                 return Err(too_large());
             }
         }
-        Ok(Answer { status: head.status, headers: head.headers, body: bytes, url, written, is_home })
+        Ok(Response { status: head.status, headers: head.headers, body: bytes, url, written, is_home })
     }
 
-    /// What to send as `Authorization`, by what the registry wants; `None` where nothing can be.
+    /// Returns the value of `Authorization` that answers a challenge; `None` if no challenge can be answered.
     fn authorize(&self, challenges: &[Challenge]) -> Result<Option<String>, HttpError> {
         let credentials = self.options.credentials.as_ref();
         for challenge in challenges {
@@ -429,23 +436,23 @@ impl Http {
         if !self.home.trusts_realm(&uri) {
             return Err(HttpError::ForeignRealm { realm: shown(realm), registry: self.home.host().to_owned() });
         }
-        let ask = Ask::new(Method::GET, &url);
-        let mut request = Request::builder().method(Method::GET).uri(&uri);
+        let request = Request::new(Method::GET, &url);
+        let mut builder = http::Request::builder().method(Method::GET).uri(&uri);
         if let Some(credentials) = credentials {
-            request = request.header(AUTHORIZATION, credentials.basic());
+            builder = builder.header(AUTHORIZATION, credentials.basic());
         }
-        // A token server that redirects is an error: what it redirects to is not the server that was checked.
-        let answer = self.send(&ask, request, &uri)?;
-        let answer = self.read(&ask, answer, &uri, true)?.expect(&[200])?;
-        let token: Token = serde_json::from_slice(&answer.body).map_err(|error| HttpError::failed(realm, error))?;
+        // A redirect of a token server is an error, since only the token server itself was checked.
+        let response = self.send(&request, builder, &uri)?;
+        let response = self.read(&request, response, &uri, true)?.expect(&[200])?;
+        let token: Token = serde_json::from_slice(&response.body).map_err(|error| HttpError::failed(realm, error))?;
         let token = token.token.or(token.access_token);
-        token.ok_or_else(|| HttpError::failed(realm, "the answer holds no token"))
+        token.ok_or_else(|| HttpError::failed(realm, "the response contains no token"))
     }
 }
 
 /// Writes a body to a file from its beginning, and returns the length in bytes and the digest.
 fn spool(body: &mut impl Read, mut file: &File) -> io::Result<(u64, String)> {
-    // An attempt that broke off may have left something.
+    // An earlier attempt that broke off may have written something.
     file.set_len(0)?;
     file.seek(SeekFrom::Start(0))?;
     let mut sha = Sha256::new();

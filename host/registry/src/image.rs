@@ -1,13 +1,13 @@
-//! The artifact that a pack travels as: an OCI image manifest, a configuration, one layer.
+//! The artifact of a pack: an OCI image manifest, a configuration, one layer.
 //!
 //! | part | media type | content |
 //! | --- | --- | --- |
 //! | manifest | `application/vnd.oci.image.manifest.v1+json` | with `artifactType` [`ARTIFACT`] |
 //! | configuration | [`CONFIG`] | name, version, contract and digest of the pack, as JSON |
-//! | layer | [`LAYER`] | the tar of [`crate::files`], through gzip |
+//! | layer | [`LAYER`] | the tar of [`crate::files`], compressed with gzip |
 //!
-//! gzip is written by libdeflate, which gives the same bytes on every machine; zlib's relatives choose by what the
-//! processor can do.
+//! libdeflate writes the gzip, since it gives the same bytes on every machine. zlib and its forks select the algorithm by
+//! the features of the processor.
 
 mod layer;
 
@@ -28,76 +28,76 @@ use crate::unpack::{self, Discard, Unpack};
 use layer::Capped;
 pub(crate) use layer::Layer;
 
-/// What the artifact is.
+/// Type of the artifact.
 pub const ARTIFACT: &str = "application/vnd.wattle.pack.v1";
-/// Media type of its configuration.
+/// Media type of the configuration.
 pub const CONFIG: &str = "application/vnd.wattle.pack.config.v1+json";
-/// Media type of its layer.
+/// Media type of the layer.
 pub const LAYER: &str = "application/vnd.wattle.pack.layer.v1.tar+gzip";
-/// Media type of its manifest.
+/// Media type of the manifest.
 pub const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 
-/// Largest manifest, in bytes.
-pub const MOST_MANIFEST: u64 = 256 << 10;
-/// Largest configuration, in bytes.
-pub const MOST_CONFIG: u64 = 64 << 10;
-/// Largest layer, in bytes as it travels.
-pub const MOST_LAYER: u64 = 128 << 20;
-/// How many bytes may come of one byte of a layer, beyond what is small anyway.
-const MOST_RATIO: u64 = 100;
-/// What is small anyway.
-const SMALL: u64 = 4 << 20;
-/// Level of compression; part of the form, since another gives other bytes.
+/// Maximum size of a manifest, in bytes.
+pub const MAX_MANIFEST: u64 = 256 << 10;
+/// Maximum size of a configuration, in bytes.
+pub const MAX_CONFIG: u64 = 64 << 10;
+/// Maximum size of a compressed layer, in bytes.
+pub const MAX_LAYER: u64 = 128 << 20;
+/// Maximum decompression ratio of a layer.
+const MAX_RATIO: u64 = 100;
+/// Layers that unpack to less than this many bytes are exempt from [`MAX_RATIO`].
+const RATIO_EXEMPT: u64 = 4 << 20;
+/// Compression level. It is part of the canonical form, since another level gives other bytes.
 const LEVEL: i32 = 9;
 
-/// Why something is not the artifact of a pack.
+/// An error in the artifact of a pack.
 #[derive(Debug, thiserror::Error)]
 pub enum ImageError {
-    /// A part has a media type of something else.
-    #[error("{part} has the media type `{found}`, but of a pack it is `{expected}`; this is not a pack of Wattle")]
+    /// A part has the media type of another kind of artifact.
+    #[error("{part} has the media type `{found}` instead of `{expected}`; this is not a Wattle pack")]
     ForeignMedia {
-        /// Which part.
+        /// The part.
         part: &'static str,
-        /// What it says.
+        /// Actual media type.
         found: String,
-        /// What a pack has.
+        /// Expected media type.
         expected: &'static str,
     },
-    /// A part is not the JSON that it must be.
-    #[error("{part} is not what it must be: {error}")]
+    /// A part cannot be parsed, or has invalid contents.
+    #[error("{part} is not valid: {error}")]
     Malformed {
-        /// Which part.
+        /// The part.
         part: &'static str,
-        /// Why.
+        /// Cause.
         error: String,
     },
-    /// A part has other bytes than its digest says.
+    /// The digest of a part is not the expected one.
     #[error("{part} has the digest `{found}`, but `{expected}` is expected")]
     WrongDigest {
-        /// Which part.
+        /// The part.
         part: String,
-        /// What was to be.
+        /// Expected digest.
         expected: String,
-        /// What is.
+        /// Actual digest.
         found: String,
     },
-    /// A part is larger than it may be.
-    #[error("{part} has {size} bytes; at most {most} are allowed")]
+    /// A part is too large.
+    #[error("{part} has {size} bytes; at most {max} are allowed")]
     TooLarge {
-        /// Which part.
+        /// The part.
         part: &'static str,
-        /// Bytes it has, or says it has.
+        /// Size in bytes.
         size: u64,
-        /// Bytes it may have.
-        most: u64,
+        /// Maximum size in bytes.
+        max: u64,
     },
-    /// The layer unpacks to far more than it is.
-    #[error("the layer unpacks to more than {0} bytes, which is refused")]
+    /// The layer exceeds the maximum decompression ratio.
+    #[error("the layer unpacks to more than {0} bytes")]
     Bomb(u64),
-    /// There is something behind the end of the layer's gzip member.
-    #[error("the layer has {0} bytes behind its end")]
+    /// There is data after the end of the layer's gzip member.
+    #[error("the layer has {0} bytes after its end")]
     Trailing(u64),
-    /// The files are wrong.
+    /// The files are not valid.
     #[error("the layer is refused: {0}")]
     Files(#[from] FilesError),
 }
@@ -108,7 +108,7 @@ impl From<FileListError> for ImageError {
     }
 }
 
-/// What a pack says of itself, beside its files.
+/// The configuration of an image: the identity of the pack.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PackConfig {
@@ -116,13 +116,13 @@ pub struct PackConfig {
     pub name: String,
     /// Version as in `pack.toml`.
     pub version: String,
-    /// Version of the contract that the pack needs.
+    /// Version of the contract that the pack requires.
     pub contract: String,
-    /// Digest of the pack: of the list of its files.
+    /// Digest of the pack, which is the digest of the list of its files.
     pub digest: String,
 }
 
-/// A part of an image, as the manifest names it.
+/// A descriptor: the reference of a manifest to a part of the image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Descriptor {
@@ -132,16 +132,16 @@ pub struct Descriptor {
     pub digest: String,
     /// Bytes.
     pub size: u64,
-    /// For an index: what it is.
+    /// Type of the artifact; used in an index.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub artifact_type: Option<String>,
-    /// Names and the like.
+    /// Annotations.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub annotations: BTreeMap<String, String>,
 }
 
 impl Descriptor {
-    /// Describes bytes.
+    /// Returns the descriptor of bytes.
     pub fn of(media_type: &str, bytes: &[u8]) -> Self {
         Self {
             media_type: media_type.to_owned(),
@@ -152,11 +152,11 @@ impl Descriptor {
         }
     }
 
-    /// Checks that these are the bytes.
+    /// Checks the digest of bytes.
     ///
     /// # Errors
     ///
-    /// They are not.
+    /// The digest differs.
     pub fn check(&self, part: &str, bytes: &[u8]) -> Result<(), ImageError> {
         let found = digest(bytes);
         if found == self.digest {
@@ -181,7 +181,7 @@ struct Manifest {
     annotations: BTreeMap<String, String>,
 }
 
-/// The parts that a manifest names, each with a media type and a size that a pack may have.
+/// The parts that a manifest refers to, with valid media types and sizes.
 #[derive(Debug, Clone)]
 pub struct Parts {
     /// The configuration.
@@ -195,26 +195,26 @@ impl Parts {
     ///
     /// # Errors
     ///
-    /// It is not the manifest of a pack.
+    /// The manifest is not that of a pack.
     pub fn read(manifest: &[u8]) -> Result<Self, ImageError> {
         let malformed = |error: String| ImageError::Malformed { part: "the manifest", error };
-        // Of something else it can have another shape altogether; its own word says most.
+        // The manifest of another kind of artifact can have another structure. Its media type gives the best error.
         let head: Head = serde_json::from_slice(manifest).map_err(|error| malformed(error.to_string()))?;
         expect("the manifest", head.media_type.unwrap_or_else(|| MANIFEST.to_owned()), MANIFEST)?;
         let manifest: Manifest = serde_json::from_slice(manifest).map_err(|error| malformed(error.to_string()))?;
         let config_type = manifest.config.media_type.clone();
-        // Where there is no type of the artifact, that of the configuration says what it is.
+        // Without an artifact type, the media type of the configuration identifies the artifact.
         let artifact = if manifest.artifact_type.is_empty() { config_type.clone() } else { manifest.artifact_type };
         expect("the artifact", artifact, ARTIFACT)?;
         expect("the configuration", config_type, CONFIG)?;
         let [layer] = <[Descriptor; 1]>::try_from(manifest.layers)
             .map_err(|layers| malformed(format!("it has {} layers instead of one", layers.len())))?;
         expect("the layer", layer.media_type.clone(), LAYER)?;
-        for (part, size, most) in
-            [("the configuration", manifest.config.size, MOST_CONFIG), ("the layer", layer.size, MOST_LAYER)]
+        for (part, size, max) in
+            [("the configuration", manifest.config.size, MAX_CONFIG), ("the layer", layer.size, MAX_LAYER)]
         {
-            if size > most {
-                return Err(ImageError::TooLarge { part, size, most });
+            if size > max {
+                return Err(ImageError::TooLarge { part, size, max });
             }
         }
         for descriptor in [&manifest.config, &layer] {
@@ -232,7 +232,7 @@ struct Head {
     media_type: Option<String>,
 }
 
-/// A pack as an OCI artifact. Its bytes belong together: every digest in it is right.
+/// A pack as an OCI artifact. Every digest in it was verified.
 #[derive(Debug, Clone)]
 pub struct Image {
     manifest: Vec<u8>,
@@ -241,7 +241,7 @@ pub struct Image {
     pack: PackConfig,
 }
 
-/// The manifest names the other parts by digest.
+/// The manifest determines the other parts by their digests.
 impl PartialEq for Image {
     fn eq(&self, other: &Self) -> bool {
         self.manifest == other.manifest
@@ -251,11 +251,11 @@ impl PartialEq for Image {
 impl Eq for Image {}
 
 impl Image {
-    /// Makes the image of a pack's files. `head` has its name, version and contract.
+    /// Builds the image of a pack from its files.
     ///
     /// # Errors
     ///
-    /// The files are more or longer than a pack may have.
+    /// The files exceed a limit of packs.
     pub fn pack(files: &Files, name: &str, version: &str, contract: &str) -> Result<Self, ImageError> {
         files::check(files)?;
         let pack = PackConfig {
@@ -281,26 +281,26 @@ impl Image {
         };
         let manifest = serde_json::to_vec(&manifest).map_err(|error| json("the manifest", error))?;
         let image = Self { manifest, config, layer: Layer::Memory(layer), pack };
-        // Limits are reported to the author of a pack, not to the users who pull it.
+        // Unpacking checks the limits here, so that the author of a pack sees the error and not the users who pull it.
         image.unpack_into(&mut Discard)?;
         Ok(image)
     }
 
-    /// Makes the image of a pack's files, with the head that its manifest has.
+    /// Builds the image of a pack from its files, with the head of its manifest.
     ///
     /// # Errors
     ///
-    /// As of [`Image::pack`], or the manifest has no good head.
+    /// As for [`Image::pack`], or the head of the manifest is not valid.
     pub fn of_files(files: &Files) -> Result<Self, ImageError> {
         let head = crate::head::Head::of_files(files)?;
         Self::pack(files, &head.name, &head.version, &head.contract)
     }
 
-    /// Puts an image together of its parts.
+    /// Builds an image from its parts.
     ///
     /// # Errors
     ///
-    /// They do not belong together, or are not those of a pack.
+    /// A digest is wrong, or the parts are not those of a pack.
     pub fn of_parts(manifest: Vec<u8>, config: Vec<u8>, layer: Vec<u8>) -> Result<Self, ImageError> {
         let parts = Parts::read(&manifest)?;
         parts.config.check("the configuration", &config)?;
@@ -309,7 +309,7 @@ impl Image {
         Ok(Self { manifest, config, layer: Layer::Memory(layer), pack })
     }
 
-    /// Puts an image together with a layer in a file whose digest was checked while it was written.
+    /// Builds an image with a layer in a file. The caller must have verified the digest of the layer.
     pub(crate) fn with_spooled(
         manifest: Vec<u8>,
         config: Vec<u8>,
@@ -322,17 +322,17 @@ impl Image {
         Ok(Self { manifest, config, layer: Layer::Spooled(Arc::new(layer), length), pack })
     }
 
-    /// The manifest, as it is.
+    /// Bytes of the manifest.
     pub fn manifest(&self) -> &[u8] {
         &self.manifest
     }
 
-    /// The configuration, as it is.
+    /// Bytes of the configuration.
     pub fn config(&self) -> &[u8] {
         &self.config
     }
 
-    /// The layer, as it is. A layer that was pulled is read from disk.
+    /// Bytes of the layer. A pulled layer is read from disk.
     ///
     /// # Errors
     ///
@@ -348,36 +348,36 @@ impl Image {
         }
     }
 
-    /// What the pack says of itself.
+    /// The parsed configuration.
     pub fn pack_config(&self) -> &PackConfig {
         &self.pack
     }
 
-    /// Digest of the manifest: the digest by which a registry knows the image.
+    /// Digest of the manifest, which identifies the image in a registry.
     pub fn digest(&self) -> String {
         digest(&self.manifest)
     }
 
-    /// Unpacks the files to memory.
+    /// Unpacks the files into memory.
     ///
     /// # Errors
     ///
-    /// The layer is not that of a pack, or its files are not those that the configuration names.
+    /// The layer is not that of a pack, or the digest of its files differs from the configuration.
     pub fn unpack(&self) -> Result<Files, ImageError> {
         let mut files = Files::new();
         self.unpack_into(&mut files)?;
         Ok(files)
     }
 
-    /// Unpacks the files in pieces, and returns their list, whose digest is the one in the configuration.
+    /// Unpacks the files in pieces, and returns their list after comparing its digest with the configuration.
     pub(crate) fn unpack_into(&self, into: &mut dyn Unpack) -> Result<FileList, ImageError> {
-        // A tar has a block for each file and two at its end.
-        let max = self.layer.len().saturating_mul(MOST_RATIO).clamp(SMALL, MAX_BYTES + (8 << 20));
+        // 8 MiB for headers and padding: a tar has one block per file and two at its end.
+        let max = self.layer.len().saturating_mul(MAX_RATIO).clamp(RATIO_EXEMPT, MAX_BYTES + (8 << 20));
         let mut decoder = GzDecoder::new(BufReader::with_capacity(64 << 10, self.layer.open()));
         let mut capped = Capped { inner: &mut decoder, left: max, is_exceeded: false, broken: None };
         let unpacked = unpack::unpack(&mut capped, into);
         if matches!(unpacked, Err(FilesError::NotCanonical(_))) {
-            // A layer that unpacks to far too much is named as such.
+            // Reads on, so that a decompression bomb is reported as one.
             let _ = io::copy(&mut capped, &mut io::sink());
         }
         let Capped { is_exceeded, broken, .. } = capped;
@@ -398,7 +398,7 @@ impl Image {
             let part = format!("the list of the files of `{}@{}`", self.pack.name, self.pack.version);
             return Err(ImageError::WrongDigest { part, expected: self.pack.digest.clone(), found });
         }
-        // Files that are no part of a pack are covered by no digest of it.
+        // The digest of the pack does not cover files that are not part of it.
         if let Some(path) = list.others.into_iter().find(|path| !is_known(path)) {
             return Err(FilesError::BadPath(path).into());
         }
@@ -414,7 +414,7 @@ fn is_known(path: &str) -> bool {
 ///
 /// # Errors
 ///
-/// It is not that of a pack.
+/// It is not the configuration of a pack.
 pub fn read_config(config: &[u8]) -> Result<PackConfig, ImageError> {
     let malformed = |error: String| ImageError::Malformed { part: "the configuration", error };
     let pack: PackConfig = serde_json::from_slice(config).map_err(|error| malformed(error.to_string()))?;
@@ -425,16 +425,16 @@ pub fn read_config(config: &[u8]) -> Result<PackConfig, ImageError> {
 }
 
 fn expect(part: &'static str, found: String, expected: &'static str) -> Result<(), ImageError> {
-    // Media types know no case.
+    // Media types are case-insensitive.
     if found.eq_ignore_ascii_case(expected) { Ok(()) } else { Err(ImageError::ForeignMedia { part, found, expected }) }
 }
 
-/// SHA-256 of bytes, as `sha256:` and hexadecimal digits.
+/// Returns the SHA-256 of bytes as `sha256:` and hexadecimal digits.
 pub fn digest(bytes: &[u8]) -> String {
     digest_text(&Sha256::digest(bytes))
 }
 
-/// A digest as text.
+/// Formats a digest.
 pub(crate) fn digest_text(digest: &[u8]) -> String {
     let mut text = "sha256:".to_owned();
     for byte in digest {
@@ -443,7 +443,7 @@ pub(crate) fn digest_text(digest: &[u8]) -> String {
     text
 }
 
-/// Tells whether text is a digest as this crate writes them.
+/// Returns whether text is a digest in the form that [`digest`] returns.
 pub fn is_digest(text: &str) -> bool {
     text.strip_prefix("sha256:")
         .is_some_and(|hex| hex.len() == 64 && hex.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')))
@@ -452,7 +452,7 @@ pub fn is_digest(text: &str) -> bool {
 fn compress(bytes: &[u8]) -> Result<Vec<u8>, ImageError> {
     let malformed = |error: String| ImageError::Malformed { part: "the layer", error };
     let level =
-        CompressionLvl::new(LEVEL).map_err(|_| malformed(format!("level {LEVEL} of compression is not supported")))?;
+        CompressionLvl::new(LEVEL).map_err(|_| malformed(format!("compression level {LEVEL} is not supported")))?;
     let mut compressor = Compressor::new(level);
     let mut packed = vec![0; compressor.gzip_compress_bound(bytes.len())];
     let written = compressor.gzip_compress(bytes, &mut packed).map_err(|error| malformed(error.to_string()))?;

@@ -1,28 +1,29 @@
-//! Packs on their way: archives, registries, signatures.
+//! Distribution of packs: archives, registries, signatures.
 //!
-//! A pack travels as an OCI artifact: a manifest, a small configuration and one layer with all files. It has one form
-//! only, so the same folder gives the same bytes everywhere, and nothing can hide in another form of them.
+//! A pack is distributed as an OCI artifact: a manifest, a small configuration and one layer with all files. Only the
+//! canonical form is accepted, so the same folder gives the same bytes everywhere, and an archive contains nothing but the
+//! files of the pack.
 //!
-//! | module | what |
+//! | module | contents |
 //! | --- | --- |
-//! | [`files`] | the files of a pack in memory, and the canonical tar of them |
-//! | [`head`] | what its manifest says of a pack |
+//! | [`files`] | the files of a pack in memory, and their canonical tar |
+//! | [`head`] | name, version and contract in the manifest of a pack |
 //! | [`image`] | the artifact: manifest, configuration, layer |
 //! | [`archive`] | the artifact in one file, as an OCI image layout in a tar |
 //! | [`reference`] | `oci://host/repository:tag` |
-//! | [`client`] | `push` and `pull` by the OCI distribution protocol |
-//! | [`store`] | what was pulled, by digest, in the data folder |
-//! | [`poll`] | notices tags that changed |
+//! | [`client`] | `push` and `pull` with the OCI distribution protocol |
+//! | [`store`] | pulled images in the data folder, by digest |
+//! | [`poll`] | polls tags for new images |
 //! | [`sign`] | keys and signatures of publishers |
 //!
 //! # Invariants
 //!
-//! - Nothing that came from outside is used before its digest is right, read beyond its cap, or written outside of its
+//! - Downloaded data is never used before its digest is verified, read beyond its size limit, or written outside of its
 //!   folder.
-//! - Everything here blocks; nothing of it runs on the threads that move events.
-//! - Credentials go to the registry that they are for, and to the token server that it names; plain http goes to
-//!   loopback or where `insecure` allows it (`origin.rs`).
-//! - A layer is never held in memory as a whole: it is downloaded, compared and unpacked in pieces.
+//! - All calls block; none runs on a thread that moves events.
+//! - Credentials are sent only to their registry and to the token server that it names. Plain HTTP is used only for
+//!   loopback and for registries with `insecure` (`origin.rs`).
+//! - A layer is never in memory as a whole: it is downloaded, verified and unpacked in pieces.
 
 pub mod archive;
 pub mod client;

@@ -1,12 +1,13 @@
-//! Which servers a registry may lead a request to, and which of them may get its credentials.
+//! Rules for the servers that a request may be sent to, and for the servers that get credentials.
 //!
-//! - The *home registry* is the scheme, host and port that a reference and `[packs.registries]` give. It gets the
-//!   credentials when it asks for them. A challenge of any other server does not count.
-//! - Redirects are followed without credentials: another origin never gets `Authorization`, a redirected request for a
-//!   blob never carries it, and a chain of redirects that leaves the home registry does not get it when it leads back.
-//! - A token server that the home registry names gets the credentials over https, whatever its host (Docker Hub's is
-//!   `auth.docker.io`). Over plain http it gets them only on the host of a home registry that uses plain http itself.
-//! - Plain http goes to loopback if the home registry is on loopback, and to the home registry with `insecure = true`.
+//! - The *home registry* is the scheme, host and port from a reference and `[packs.registries]`. It gets the credentials
+//!   after a challenge. Challenges of other servers are ignored.
+//! - Redirects carry no credentials: another origin never gets `Authorization`, a redirected request for a blob never
+//!   carries it, and a chain of redirects that leaves the home registry does not get it when it leads back.
+//! - A token server that the home registry names gets the credentials over HTTPS on any host (Docker Hub's is
+//!   `auth.docker.io`). Over plain HTTP it gets them only on the host of a home registry that uses plain HTTP itself.
+//! - Plain HTTP is allowed to loopback if the home registry is on loopback, and to a home registry with
+//!   `insecure = true`.
 
 use std::net::IpAddr;
 
@@ -24,7 +25,7 @@ struct Origin {
 }
 
 impl Origin {
-    /// The origin of an address; `None` for another scheme than http, and for an address with a name or password in it.
+    /// Returns the origin of a URL; `None` for schemes other than HTTP and HTTPS, and for a URL with user information.
     fn of(url: &Uri) -> Option<Self> {
         let is_https = match url.scheme_str()? {
             "https" => true,
@@ -44,7 +45,7 @@ impl Origin {
     }
 }
 
-/// The registry that a reference names.
+/// The home registry.
 #[derive(Debug, Clone)]
 pub(crate) struct Home {
     /// Host with the port, as written.
@@ -54,7 +55,7 @@ pub(crate) struct Home {
 }
 
 impl Home {
-    /// For a host with an optional port. `insecure` allows plain http to it.
+    /// Creates the home registry of a host with an optional port. `insecure` selects plain HTTP.
     pub(crate) fn new(host: &str, insecure: bool) -> Self {
         let is_https = !insecure && !is_loopback(host);
         let home = Self { host: host.to_owned(), is_https, origin: None };
@@ -62,7 +63,7 @@ impl Home {
         Self { origin, ..home }
     }
 
-    /// Address of the registry.
+    /// URL of the registry.
     pub(crate) fn base(&self) -> String {
         format!("{}://{}", if self.is_https { "https" } else { "http" }, self.host)
     }
@@ -72,25 +73,25 @@ impl Home {
         &self.host
     }
 
-    /// Whether an address is of this registry: same scheme, host and port.
+    /// Returns whether a URL has the scheme, host and port of this registry.
     pub(crate) fn is_at(&self, url: &Uri) -> bool {
         self.origin.is_some() && Origin::of(url) == self.origin
     }
 
-    /// Whether a request may go to an address at all.
+    /// Returns whether a request may be sent to a URL.
     pub(crate) fn allows(&self, url: &Uri) -> bool {
         let (Some(origin), Some(home)) = (Origin::of(url), &self.origin) else { return false };
         origin.is_https || (origin.is_loopback() && home.is_loopback()) || (!self.is_https && origin == *home)
     }
 
-    /// Whether a token server that the registry names may get the credentials.
+    /// Returns whether a token server that the registry names may get the credentials.
     pub(crate) fn trusts_realm(&self, url: &Uri) -> bool {
         let (Some(origin), Some(home)) = (Origin::of(url), &self.origin) else { return false };
         origin.is_https || (!self.is_https && origin.host == home.host)
     }
 }
 
-/// The address that a `Location` header gives, relative to the address that answered with it.
+/// Resolves the value of a `Location` header relative to the URL of the response.
 pub(crate) fn resolve(at: &Uri, location: &str) -> Option<Uri> {
     if location.contains("://") {
         return location.parse().ok();
@@ -107,7 +108,7 @@ pub(crate) fn resolve(at: &Uri, location: &str) -> Option<Uri> {
     format!("{}://{}{path}", at.scheme_str()?, at.authority()?).parse().ok()
 }
 
-/// An address for messages: without the query, which can be a signature, and without a name or password.
+/// Returns a URL for messages, without the query, which can contain a signature, and without user information.
 pub(crate) fn shown(url: &str) -> String {
     let url = url.split(['?', '#']).next().unwrap_or_default();
     let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };

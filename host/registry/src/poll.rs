@@ -1,8 +1,8 @@
-//! Packs of registries for a running agent: which image each reference is, and noticing tags that changed.
+//! Packs of registries for a running agent: the current image of each reference, and polling of tags.
 //!
-//! A tag that changed is pulled and checked, and offered: whoever loads the configuration next sees the new image. When
-//! that has taken effect, and not before, the tag is the new image for good; if it is refused, the tag stays what it was,
-//! also over a restart. So nothing that a registry does can stop what runs.
+//! When a tag changed, the poller pulls, verifies and offers the new image: the next load of the configuration uses it. Only
+//! when that load takes effect does the new image become the current image of the tag. If the load is refused, the tag
+//! keeps its image, also over a restart. So a registry cannot stop the running configuration.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -16,24 +16,24 @@ use crate::client::{Client, ClientOptions};
 use crate::reference::Reference;
 use crate::store::{Store, StoreError};
 
-/// Longest pause between two polls of a registry that does not answer, in intervals.
-const LONGEST_BACKOFF: u32 = 10;
-/// After how many intervals an image that was refused is offered again.
+/// Maximum pause between two polls of a registry that does not respond, in intervals.
+const MAX_BACKOFF: u32 = 10;
+/// Number of intervals after which a refused image is offered again.
 const FORGIVEN_AFTER: u32 = 10;
 
-/// How one poll ended.
+/// The outcome of a poll.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Polling {
-    /// The tag is what it was.
+    /// The tag has the same image.
     Unchanged,
-    /// The tag is another image, which was pulled and offered.
+    /// The tag has a new image, which was pulled and offered.
     Changed,
-    /// The registry could not be asked, or what it gave is refused.
+    /// The request failed, or the image is not valid.
     Failed,
 }
 
 impl Polling {
-    /// All ends.
+    /// All outcomes.
     pub const ALL: [Self; 3] = [Self::Unchanged, Self::Changed, Self::Failed];
 
     /// Name for metrics.
@@ -46,20 +46,20 @@ impl Polling {
     }
 }
 
-/// What is known of one reference.
+/// State of one reference.
 #[derive(Debug, Clone, Default)]
 pub struct PollState {
-    /// Whether the configuration that runs uses it.
+    /// Whether the running configuration uses the reference.
     pub is_used: bool,
-    /// Digest of the image that runs.
+    /// Digest of the running image.
     pub digest: Option<String>,
-    /// Digest of an image that was refused.
+    /// Digest of the refused image.
     pub refused: Option<String>,
-    /// How many polls ended how, in the order of [`Polling::ALL`].
+    /// Number of polls by outcome, in the order of [`Polling::ALL`].
     pub polls: [u64; Polling::ALL.len()],
-    /// When the registry last gave a good answer.
+    /// Time of the last successful response of the registry.
     pub answered: Option<SystemTime>,
-    /// What is wrong, if something is.
+    /// The last error, until it is resolved.
     pub error: Option<String>,
 }
 
@@ -67,11 +67,11 @@ pub struct PollState {
 #[derive(Default)]
 struct Entry {
     state: PollState,
-    /// Image that waits for a configuration to be loaded with it.
+    /// Digest of an image that the next load uses.
     offered: Option<String>,
-    /// Image that the load under way uses.
+    /// Digest of the offered image that the current load uses.
     tried: Option<String>,
-    /// When it is asked for next.
+    /// Time of the next poll.
     next: Option<Instant>,
     failures: u32,
     /// Polls since an image was refused.
@@ -81,9 +81,9 @@ struct Entry {
 #[derive(Default)]
 struct Inner {
     entries: BTreeMap<Reference, Entry>,
-    /// References of the load under way, or of the last.
-    asked: BTreeSet<Reference>,
-    /// Those that were not here.
+    /// References of the current load, or of the last one.
+    requested: BTreeSet<Reference>,
+    /// References of the load whose image is not in the store.
     missing: BTreeSet<Reference>,
     ends: bool,
 }
@@ -104,7 +104,7 @@ impl fmt::Debug for Poller {
 }
 
 impl Poller {
-    /// For a store and registries. `interval` is the time between two polls of a tag; without one, nothing is polled.
+    /// Creates a poller. `interval` is the time between two polls of a tag; `None` disables polling.
     pub fn new(store: Store, options: ClientOptions, interval: Option<Duration>) -> Self {
         Self {
             store,
@@ -115,30 +115,30 @@ impl Poller {
         }
     }
 
-    /// Takes other options from now on.
+    /// Replaces the options.
     pub fn configure(&self, options: ClientOptions, interval: Option<Duration>) {
         *self.client.lock() = Arc::new(Client::new(options));
         *self.interval.lock() = interval;
         self.changed.notify_all();
     }
 
-    /// Begins a load: what is asked for from now on is what the configuration uses.
+    /// Begins a load. The references that are located until its end are the references of the configuration.
     pub fn begin(&self) {
         let mut inner = self.inner.lock();
-        inner.asked.clear();
+        inner.requested.clear();
         inner.missing.clear();
         for entry in inner.entries.values_mut() {
             entry.tried = None;
         }
     }
 
-    /// Pulls what the load did not find, once each. True where a second load can find more.
+    /// Pulls the missing images of the load, each once. Returns whether a second load can find more.
     pub fn fetch_missing(&self) -> bool {
         let missing: Vec<Reference> = self.inner.lock().missing.iter().cloned().collect();
         let mut found = false;
         for reference in missing {
             let client = self.client.lock().clone();
-            // One that was here and is spoilt comes again as it was.
+            // A damaged image is pulled again by its digest, so that the tag keeps its image.
             let wanted = match self.store.digest(&reference) {
                 Some(digest) => reference.pinned(&digest),
                 None => reference.clone(),
@@ -157,7 +157,7 @@ impl Poller {
                     self.note(&reference, Polling::Changed, None);
                 }
                 Err(error) => {
-                    tracing::warn!(%reference, error, "a pack cannot be pulled");
+                    tracing::warn!(%reference, error, "cannot pull a pack");
                     self.note(&reference, Polling::Failed, Some(error));
                 }
             }
@@ -165,14 +165,15 @@ impl Poller {
         found
     }
 
-    /// Ends a load: the configuration took effect, or was refused. Only then is an offered image what its tag is.
-    pub fn settle(&self, applied: bool) {
+    /// Ends a load. If the configuration was applied, offered images become the current images of their tags; otherwise
+    /// they are refused.
+    pub fn end_load(&self, applied: bool) {
         let mut inner = self.inner.lock();
-        let asked = inner.asked.clone();
+        let requested = inner.requested.clone();
         for (reference, entry) in &mut inner.entries {
             let Some(tried) = entry.tried.take() else {
                 if applied {
-                    // Something else was mended; what was refused may do now.
+                    // The configuration changed, so an image that was refused before may be accepted now.
                     entry.state.refused = None;
                 }
                 continue;
@@ -181,23 +182,23 @@ impl Poller {
                 entry.offered = None;
             }
             if !applied {
-                tracing::warn!(%reference, digest = tried, "the image of a tag is refused; the one before it stays");
-                entry.state.error = Some(format!("the image `{tried}` is refused by the configuration; see the log"));
+                tracing::warn!(%reference, digest = tried, "the new image of a tag is refused; the previous image stays");
+                entry.state.error = Some(format!("the configuration with the image `{tried}` is refused; see the log"));
                 entry.state.refused = Some(tried);
                 entry.since_refused = 0;
                 continue;
             }
             if let Err(error) = self.store.set(reference, &tried) {
-                tracing::error!(%reference, %error, "which image a tag is cannot be kept");
+                tracing::error!(%reference, %error, "cannot save the current image of a tag");
             }
             entry.state.refused = None;
             entry.state.error = None;
             entry.state.digest = Some(tried);
         }
         if applied {
-            // What is used no longer keeps its counts, but is not polled.
+            // Unused references keep their counts, but are not polled.
             for (reference, entry) in &mut inner.entries {
-                entry.state.is_used = asked.contains(reference);
+                entry.state.is_used = requested.contains(reference);
                 if entry.state.is_used {
                     entry.state.digest = self.store.digest(reference);
                 }
@@ -207,12 +208,12 @@ impl Poller {
         self.changed.notify_all();
     }
 
-    /// What is known of each reference that a configuration used.
+    /// Returns the state of each reference that a configuration used.
     pub fn states(&self) -> Vec<(Reference, PollState)> {
         self.inner.lock().entries.iter().map(|(reference, entry)| (reference.clone(), entry.state.clone())).collect()
     }
 
-    /// Polls until [`Poller::end`]; `changed` is called when an image is offered. Runs on a thread of its own.
+    /// Polls until [`Poller::end`], and calls `changed` when an image is offered. Blocks its thread.
     pub fn run(&self, changed: &dyn Fn()) {
         loop {
             let Some(reference) = self.wait() else { return };
@@ -221,7 +222,7 @@ impl Poller {
             match polled {
                 Ok(polling) => self.note(&reference, polling, None),
                 Err(error) => {
-                    tracing::warn!(%reference, error, "a registry is not polled; the running version stays");
+                    tracing::warn!(%reference, error, "cannot poll a tag; the running version stays");
                     self.note(&reference, Polling::Failed, Some(error));
                 }
             }
@@ -231,13 +232,13 @@ impl Poller {
         }
     }
 
-    /// Ends [`Poller::run`] after what it is at.
+    /// Ends [`Poller::run`] after the current poll.
     pub fn end(&self) {
         self.inner.lock().ends = true;
         self.changed.notify_all();
     }
 
-    /// Waits until a tag is due.
+    /// Waits until a tag is due. Returns `None` at the end.
     fn wait(&self) -> Option<Reference> {
         let mut inner = self.inner.lock();
         loop {
@@ -251,7 +252,7 @@ impl Poller {
                 let polled =
                     |(reference, entry): &(&Reference, &mut Entry)| entry.state.is_used && reference.digest.is_none();
                 for (reference, entry) in inner.entries.iter_mut().filter(polled) {
-                    // All agents of a fleet start at once after a power cut; they must not ask at once.
+                    // The first poll is at a random time: after a power failure all agents of a fleet start at once.
                     let due = *entry.next.get_or_insert_with(|| now + interval.mul_f64(fastrand::f64()));
                     if soonest.as_ref().is_none_or(|(soonest, _)| due < *soonest) {
                         soonest = Some((due, reference.clone()));
@@ -291,7 +292,7 @@ impl Poller {
             return Ok(Polling::Unchanged);
         }
         self.store.insert(&image).map_err(|error| error.to_string())?;
-        tracing::info!(%reference, digest, "a tag changed; its image is pulled");
+        tracing::info!(%reference, digest, "a tag changed; its new image was pulled");
         self.inner.lock().entries.entry(reference.clone()).or_default().offered = Some(digest);
         Ok(Polling::Changed)
     }
@@ -309,12 +310,12 @@ impl Poller {
         } else {
             entry.failures = 0;
             entry.state.answered = Some(SystemTime::now());
-            // A refusal stays to be seen until the tag is another image.
+            // The error of a refused image stays visible until the tag has another image.
             if entry.state.refused.is_none() {
                 entry.state.error = None;
             }
         }
-        let backoff = 2_u32.saturating_pow(entry.failures.min(8)).clamp(1, LONGEST_BACKOFF);
+        let backoff = 2_u32.saturating_pow(entry.failures.min(8)).clamp(1, MAX_BACKOFF);
         entry.next = Some(Instant::now() + (interval * backoff).mul_f64(0.8 + 0.4 * fastrand::f64()));
     }
 }
@@ -327,7 +328,7 @@ impl Remote for Poller {
             hint: None,
         })?;
         let mut inner = self.inner.lock();
-        inner.asked.insert(reference.clone());
+        inner.requested.insert(reference.clone());
         let entry = inner.entries.entry(reference.clone()).or_default();
         let digest = entry.offered.clone().or_else(|| self.store.digest(&reference));
         entry.tried.clone_from(&entry.offered);
@@ -370,8 +371,8 @@ fn located(reference: &Reference, stored: crate::store::Stored) -> Located {
 fn not_located(reference: &Reference, problem: &StoreError, error: Option<String>) -> NotLocated {
     NotLocated {
         message: match error {
-            Some(error) => format!("the pack `{reference}` is not here: {problem}; {error}"),
-            None => format!("the pack `{reference}` is not here: {problem}"),
+            Some(error) => format!("the pack `{reference}` is not available: {problem}; {error}"),
+            None => format!("the pack `{reference}` is not available: {problem}"),
         },
         is_malformed: false,
         hint: Some(format!("pull it with `wattle pack pull {reference}`")),

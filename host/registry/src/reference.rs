@@ -1,4 +1,4 @@
-//! `oci://host/repository:tag` and `oci://host/repository@sha256:…`: where a pack is in a registry.
+//! References to packs in registries: `oci://host/repository:tag` and `oci://host/repository@sha256:…`.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -6,23 +6,23 @@ use std::str::FromStr;
 
 use crate::image::is_digest;
 
-/// What references to registries begin with.
+/// Prefix of references to registries.
 pub const SCHEME: &str = "oci://";
 
-/// A pack in a registry.
+/// A reference to a pack in a registry.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Reference {
-    /// Name or address, with the port if one was given.
+    /// Host name or IP address, with the port if there is one.
     pub host: String,
     /// Path of the repository.
     pub repository: String,
-    /// The tag; with a digest it is for people only.
+    /// The tag. It is only informative if there is a digest.
     pub tag: Option<String>,
-    /// The digest of the manifest, which pins the image.
+    /// Digest of the manifest; it pins the image.
     pub digest: Option<String>,
 }
 
-/// Why text is not a reference.
+/// An error in a reference.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("bad reference `{}`; {why}", text.escape_debug())]
 pub struct BadReference {
@@ -47,19 +47,21 @@ impl FromStr for Reference {
             None => (path, None),
         };
         if !is_host(host) {
-            return Err(bad("the host is a name or an address, with a port if it needs one"));
+            return Err(bad("the host must be a host name or an IP address, with an optional port"));
         }
         if !repository.split('/').all(is_component) || repository.len() > 255 {
-            return Err(bad("a repository is small letters and digits, with `.`, `_` and `-` between them, and `/`"));
+            return Err(bad(
+                "the repository must consist of lower-case letters and digits, separated by `.`, `_`, `-` and `/`",
+            ));
         }
         if tag.is_some_and(|tag| !is_tag(tag)) {
-            return Err(bad("a tag is up to 128 letters, digits, `_`, `.` and `-`"));
+            return Err(bad("the tag must consist of at most 128 letters, digits, `_`, `.` and `-`"));
         }
         if digest.is_some_and(|digest| !is_digest(digest)) {
-            return Err(bad("a digest is `sha256:` and 64 hexadecimal digits, in small letters"));
+            return Err(bad("the digest must be `sha256:` and 64 lower-case hexadecimal digits"));
         }
         if tag.is_none() && digest.is_none() {
-            return Err(bad("name a tag or a digest; there is no `latest` here"));
+            return Err(bad("add a tag or a digest; there is no default tag"));
         }
         Ok(Self {
             host: host.to_owned(),
@@ -84,34 +86,34 @@ impl fmt::Display for Reference {
 }
 
 impl Reference {
-    /// This repository, pinned to a digest.
+    /// Returns a reference to the same repository, pinned to a digest.
     pub fn pinned(&self, digest: &str) -> Self {
         Self { digest: Some(digest.to_owned()), tag: None, ..self.clone() }
     }
 
-    /// The repository without tag and digest, as a trust policy names it.
+    /// Returns the repository without tag and digest, as written in a trust policy.
     pub fn source(&self) -> String {
         format!("{SCHEME}{}/{}", self.host, self.repository)
     }
 
-    /// What a registry knows the manifest by: the digest before the tag.
+    /// Returns the digest, or the tag if there is no digest.
     pub fn version(&self) -> &str {
         self.digest.as_deref().or(self.tag.as_deref()).unwrap_or_default()
     }
 
-    /// True where the host is this machine.
+    /// Returns whether the host is this machine.
     pub fn is_loopback(&self) -> bool {
         is_loopback(&self.host)
     }
 }
 
-/// Tells whether a host (with or without port) is this machine.
+/// Returns whether a host (with or without port) is this machine.
 pub(crate) fn is_loopback(host: &str) -> bool {
     let name = name_of(host);
     name.eq_ignore_ascii_case("localhost") || name.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
-/// A host without its port and brackets.
+/// Returns a host without its port and brackets.
 fn name_of(host: &str) -> &str {
     match host.strip_prefix('[') {
         Some(rest) => rest.split(']').next().unwrap_or_default(),
@@ -165,7 +167,7 @@ mod tests {
     const DIGEST: &str = "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
 
     #[test]
-    fn references_are_read_and_written_alike() {
+    fn references_are_displayed_as_they_were_parsed() {
         for text in [
             "oci://registry.example.com/packs/cloudtrail:1.0.0",
             "oci://localhost:5000/cloudtrail:v1_2",
@@ -179,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_else_is_refused() {
+    fn invalid_references_are_errors() {
         for text in [
             "http://host/a:1",
             "oci://host",
@@ -205,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn loopback_is_this_machine_and_no_other() {
+    fn loopback_is_this_machine_only() {
         for host in ["localhost", "localhost:5000", "127.0.0.1:80", "127.9.9.9", "[::1]:5000"] {
             assert!(is_loopback(host), "{host}");
         }

@@ -1,8 +1,11 @@
-//! Keys and signatures of publishers, as minisign has them.
+//! Keys and signatures of publishers, in the formats of minisign.
 //!
-//! What is signed is `pack.sum`, the list of all files of a pack, so whoever has minisign and sha256sum can check a pack
-//! without Wattle. Keys that minisign made without a password (`minisign -G -W`) will do, and the other way round; with
-//! a key that has one, minisign itself signs `pack.sum`. Signatures are checked in `wattle-pack`, by another library.
+//! The signed file is `pack.sum`, the list of all files of a pack. So a pack can be verified with minisign and sha256sum,
+//! without Wattle. Keys without a password (`minisign -G -W`) work in both programs; with a password, minisign itself signs
+//! `pack.sum`. `wattle-pack` verifies signatures with another library, minisign-verify.
+//!
+//! Signing is written by hand: the format is a few lines over the Ed25519 of ring, and the crate `minisign` brings its own
+//! implementation of Ed25519 and of scrypt, which only keys with passwords need.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -10,37 +13,37 @@ use blake2b_simd::Params;
 use ring::rand::{SecureRandom as _, SystemRandom};
 use ring::signature::{Ed25519KeyPair, KeyPair as _};
 
-/// Written in front of a signature. Nothing signs it, so it is one fixed text, the one that minisign writes.
+/// The untrusted comment of signatures. No signature covers it, so it is the fixed text that minisign writes.
 const UNTRUSTED_COMMENT: &str = "signature from minisign secret key";
-/// Algorithm of keys: Ed25519.
+/// Key algorithm: Ed25519.
 const ED25519: [u8; 2] = *b"Ed";
-/// Algorithm of signatures: Ed25519 over BLAKE2b.
+/// Signature algorithm: Ed25519 of a BLAKE2b hash.
 const PREHASHED: [u8; 2] = *b"ED";
-/// No password.
+/// Key derivation: none, since the key has no password.
 const PLAIN: [u8; 2] = [0, 0];
-/// Checksum of a secret key: BLAKE2b.
+/// Checksum algorithm of secret keys: BLAKE2b.
 const CHECKSUM: [u8; 2] = *b"B2";
-/// Salt and costs of a password, which is not there.
+/// Length in bytes of the salt and limits of the key derivation, which are zero without a password.
 const COSTS: usize = 48;
 
-/// Why there is no key or no signature.
+/// An error of a secret key.
 #[derive(Debug, thiserror::Error)]
 pub enum SignError {
-    /// The secret key is damaged, or is none.
-    #[error("this is no secret key of minisign: {0}")]
+    /// The text is not a valid secret key.
+    #[error("this is not a minisign secret key: {0}")]
     BadKey(&'static str),
     /// The secret key has a password.
     #[error(
-        "the secret key is protected by a password; sign with minisign itself (`minisign -S -m pack.sum`), or take a key \
-         without one"
+        "the secret key is protected by a password; sign with minisign itself (`minisign -S -m pack.sum`), or use a key \
+         without a password"
     )]
     HasPassword,
-    /// The system gives no random bytes.
-    #[error("the system gives no random bytes")]
+    /// The random generator of the system failed.
+    #[error("the random generator of the system failed")]
     NoRandom,
 }
 
-/// A publisher's key, both halves.
+/// The key pair of a publisher.
 pub struct SecretKey {
     id: [u8; 8],
     seed: [u8; 32],
@@ -48,11 +51,11 @@ pub struct SecretKey {
 }
 
 impl SecretKey {
-    /// Makes a key.
+    /// Generates a key.
     ///
     /// # Errors
     ///
-    /// The system gives no random bytes.
+    /// The random generator of the system failed.
     pub fn generate() -> Result<Self, SignError> {
         let random = SystemRandom::new();
         let (mut id, mut seed) = ([0; 8], [0; 32]);
@@ -61,15 +64,15 @@ impl SecretKey {
         Ok(Self { id, seed, pair })
     }
 
-    /// Reads a key, as a file holds it or as its last line alone, as a variable may.
+    /// Parses a key: the contents of a key file, or only its last line, as in an environment variable.
     ///
     /// # Errors
     ///
-    /// It is none, is damaged, or has a password.
+    /// The text is not a valid secret key, or the key has a password.
     pub fn parse(text: &str) -> Result<Self, SignError> {
         let line = text.trim().lines().last().unwrap_or_default().trim();
-        let bytes = STANDARD.decode(line).map_err(|_| SignError::BadKey("it is not base64"))?;
-        let short = SignError::BadKey("it has another length");
+        let bytes = STANDARD.decode(line).map_err(|_| SignError::BadKey("not base64"))?;
+        let short = SignError::BadKey("wrong length");
         let Some((algorithm, rest)) = bytes.split_first_chunk::<2>() else { return Err(short) };
         let Some((password, rest)) = rest.split_first_chunk::<2>() else { return Err(short) };
         let Some((_, rest)) = rest.split_first_chunk::<2>() else { return Err(short) };
@@ -78,22 +81,22 @@ impl SecretKey {
         let Some((seed, rest)) = rest.split_first_chunk::<32>() else { return Err(short) };
         let Some((public, checksum)) = rest.split_first_chunk::<32>() else { return Err(short) };
         if *algorithm != ED25519 {
-            return Err(SignError::BadKey("it is for another algorithm"));
+            return Err(SignError::BadKey("unsupported algorithm"));
         }
         if *password != PLAIN {
             return Err(SignError::HasPassword);
         }
         let pair = Ed25519KeyPair::from_seed_and_public_key(seed, public)
-            .map_err(|_| SignError::BadKey("its halves do not belong together"))?;
+            .map_err(|_| SignError::BadKey("the public key does not match the secret key"))?;
         let key = Self { id: *id, seed: *seed, pair };
-        // minisign leaves it out where there is no password; the halves have been compared already.
+        // minisign leaves the checksum empty in keys without a password. The key pair itself was compared above.
         if key.checksum() != checksum && checksum != [0; 32] {
-            return Err(SignError::BadKey("it is damaged"));
+            return Err(SignError::BadKey("wrong checksum"));
         }
         Ok(key)
     }
 
-    /// The secret half, as a file holds it.
+    /// The secret key, in the format of a key file.
     pub fn secret(&self) -> String {
         let mut bytes = [ED25519, PLAIN, CHECKSUM].concat();
         bytes.extend([0; COSTS]);
@@ -104,12 +107,12 @@ impl SecretKey {
         format!("untrusted comment: minisign secret key {}\n{}\n", self.id(), STANDARD.encode(bytes))
     }
 
-    /// The public half, as a file holds it.
+    /// The public key, in the format of a key file.
     pub fn public(&self) -> String {
         format!("untrusted comment: minisign public key {}\n{}\n", self.id(), self.public_line())
     }
 
-    /// The public half in one line, as a trust policy holds it.
+    /// The public key in one line, as in a trust policy.
     pub fn public_line(&self) -> String {
         let mut bytes = ED25519.to_vec();
         bytes.extend(self.id);
@@ -117,12 +120,12 @@ impl SecretKey {
         STANDARD.encode(bytes)
     }
 
-    /// The id that minisign shows: 16 hexadecimal digits.
+    /// The key id that minisign shows: 16 hexadecimal digits.
     pub fn id(&self) -> String {
         format!("{:016X}", u64::from_le_bytes(self.id))
     }
 
-    /// Signs the text of a list of files, and with it a comment of one line. Gives the signature as a file holds it.
+    /// Signs the text of a list of files and a comment of one line. Returns the contents of the signature file.
     pub fn sign(&self, text: &str, comment: &str) -> String {
         let comment = comment.replace(['\n', '\r'], " ");
         let hash = Params::new().hash_length(64).hash(text.as_bytes());

@@ -1,18 +1,18 @@
-//! What was pulled, in the data folder, by digest.
+//! The store of pulled images in the data folder, by digest.
 //!
 //! ```text
-//! oci/images/<digest of the manifest>/manifest.json   as the registry gave it
-//!                                     config.json     which the manifest names by digest
-//!                                     files.sum       the list of files, whose digest the configuration has
+//! oci/images/<digest of the manifest>/manifest.json   as received from the registry
+//!                                     config.json     its digest is in the manifest
+//!                                     files.sum       the list of files; its digest is in the configuration
 //!                                     pack/           the files
-//! oci/tags/<digest of the reference>.json             which image a tag is for this agent
+//! oci/tags/<digest of the reference>.json             the current image of a tag on this agent
 //! ```
 //!
-//! Each part names the next by digest, from the manifest to the last file, so whoever knows the digest of the manifest
-//! can tell that nothing was changed since, years later and without the registry. An image is never changed: it comes
-//! whole, by rename. What a tag is changes only when a configuration with the new image has taken effect.
+//! Each part contains the digest of the next, from the manifest to the last file. So the digest of the manifest is enough to
+//! verify an image years later and without the registry. An image never changes: it is renamed into place as a whole. The
+//! image of a tag changes only when a configuration with the new image took effect.
 //!
-//! The images that were used last stay, for going back; older ones go when a new one comes, unless a tag is one of them.
+//! The most recently used images stay, for rollbacks. A new image removes older ones, except the current images of tags.
 
 use std::cmp::Reverse;
 use std::collections::HashSet;
@@ -31,29 +31,29 @@ use crate::image::{self, Image, ImageError, PackConfig, Parts};
 use crate::reference::Reference;
 use crate::unpack::{IntoFolder, private_folder};
 
-/// Why something is not in the store.
+/// An error of the store.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// It was never pulled.
+    /// The image is not in the store.
     #[error("it was not pulled yet")]
     Absent,
-    /// The system refuses.
+    /// A file operation failed.
     #[error("`{}`: {error}", path.display())]
     Io {
-        /// Where.
+        /// The file or folder.
         path: PathBuf,
-        /// Why.
+        /// Cause.
         error: io::Error,
     },
-    /// A part was changed on disk.
+    /// A part was altered on disk.
     #[error("`{}` was altered: {error}", path.display())]
     Altered {
-        /// Where.
+        /// The file or folder.
         path: PathBuf,
-        /// How it shows.
+        /// The failed check.
         error: String,
     },
-    /// What came is no pack.
+    /// The image is not a valid pack.
     #[error(transparent)]
     Image(#[from] ImageError),
 }
@@ -65,20 +65,20 @@ impl StoreError {
     }
 }
 
-/// An image that is here.
+/// An image in the store.
 #[derive(Debug, Clone)]
 pub struct Stored {
     /// Digest of the manifest.
     pub digest: String,
-    /// What the pack says of itself.
+    /// Identity of the pack.
     pub pack: PackConfig,
     /// Folder of its files.
     pub folder: PathBuf,
-    /// The files that the folder must hold.
+    /// List of the files that the folder must contain.
     pub list: FileList,
 }
 
-/// An image that is unpacked and does not count yet. Dropping it removes its files.
+/// An unpacked image that is not in the store yet. Dropping it removes its files.
 #[derive(Debug)]
 pub struct Staged<'a> {
     store: &'a Store,
@@ -93,26 +93,26 @@ impl Staged<'_> {
         self.temporary.join("pack")
     }
 
-    /// The files that the folder holds, as they were unpacked.
+    /// List of the unpacked files.
     pub fn list(&self) -> &FileList {
         &self.list
     }
 
-    /// Puts the image into the store.
+    /// Moves the image into the store.
     ///
     /// # Errors
     ///
-    /// The system refuses.
+    /// A file operation failed.
     pub fn commit(self) -> Result<Stored, StoreError> {
         let (store, place) = (self.store, self.store.image(&self.digest));
         let replace = || -> io::Result<()> {
             let images = store.root.join("images");
             private_folder(&images)?;
             if place.exists() {
-                // It is there, but not whole.
-                let spoilt = store.temporary();
-                fs::rename(&place, &spoilt)?;
-                fs::remove_dir_all(&spoilt)?;
+                // The existing image is damaged: `Store::insert` keeps an intact one.
+                let damaged = store.temporary();
+                fs::rename(&place, &damaged)?;
+                fs::remove_dir_all(&damaged)?;
             }
             fs::rename(&self.temporary, &place)?;
             sync_folder(&images)
@@ -130,27 +130,28 @@ impl Drop for Staged<'_> {
     }
 }
 
-/// Which image a tag is.
+/// The current image of a tag.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Tag {
     reference: String,
     digest: String,
 }
 
-/// What was pulled.
+/// The store of pulled images.
 #[derive(Debug, Clone)]
 pub struct Store {
     root: PathBuf,
 }
 
-/// Images that stay, tags apart. A configuration uses its own each time it is read, so they are among the last used.
-const MOST_IMAGES: usize = 20;
+/// Maximum number of images, without the current images of tags. Each load of a configuration uses its images again, so
+/// that they are among the most recently used.
+const MAX_IMAGES: usize = 20;
 
-/// Temporary names of one process differ.
+/// Makes the temporary names of one process unique.
 static COUNT: AtomicU64 = AtomicU64::new(0);
 
 impl Store {
-    /// The store of a data folder, which need not exist yet.
+    /// Creates the store of a data folder. The folder need not exist.
     pub fn new(data_dir: &Path) -> Self {
         Self { root: data_dir.join("oci") }
     }
@@ -169,11 +170,11 @@ impl Store {
         self.root.join(format!("tmp-{}-{count}", std::process::id()))
     }
 
-    /// Puts an image in, whole. One that is here and whole already stays as it is.
+    /// Adds an image. An intact image in the store stays unchanged.
     ///
     /// # Errors
     ///
-    /// Its files are refused, or the system refuses.
+    /// The image is not valid, or a file operation failed.
     pub fn insert(&self, image: &Image) -> Result<Stored, StoreError> {
         let digest = image.digest();
         if let Ok(stored) = self.get(&digest)
@@ -184,11 +185,11 @@ impl Store {
         self.stage(image)?.commit()
     }
 
-    /// Unpacks an image beside the others, in pieces, for checks before it counts.
+    /// Unpacks an image to a temporary folder, for checks before it is added.
     ///
     /// # Errors
     ///
-    /// Its files are refused, or the system refuses.
+    /// The image is not valid, or a file operation failed.
     pub fn stage(&self, image: &Image) -> Result<Staged<'_>, StoreError> {
         self.clean();
         let temporary = self.temporary();
@@ -210,7 +211,7 @@ impl Store {
         Ok(staged)
     }
 
-    /// Creates a file without a name for what is being pulled; it goes with the last handle.
+    /// Creates an unlinked file for a layer during a pull; the system removes it with its last handle.
     pub(crate) fn spool(&self) -> Result<fs::File, StoreError> {
         let path = self.temporary();
         let create = || -> io::Result<fs::File> {
@@ -222,7 +223,7 @@ impl Store {
         create().map_err(StoreError::io(&path))
     }
 
-    /// Removes the images that were not used for longest, and that no tag is.
+    /// Removes the least recently used images that are not the current image of a tag.
     fn prune(&self) {
         let files = |folder: &str| fs::read_dir(self.root.join(folder)).into_iter().flatten().flatten();
         let tags = files("tags").filter_map(|entry| serde_json::from_slice::<Tag>(&fs::read(entry.path()).ok()?).ok());
@@ -233,19 +234,20 @@ impl Store {
             .map(|image| (Reverse(used(&image).unwrap_or(SystemTime::UNIX_EPOCH)), image))
             .collect();
         images.sort();
-        for (_, image) in images.into_iter().skip(MOST_IMAGES).filter(|(_, image)| !named.contains(image)) {
+        for (_, image) in images.into_iter().skip(MAX_IMAGES).filter(|(_, image)| !named.contains(image)) {
             let temporary = self.temporary();
             let removed = fs::rename(&image, &temporary).and_then(|()| fs::remove_dir_all(&temporary));
             let error = removed.err().map(|error| error.to_string());
-            tracing::info!(image = %image.display(), error, "an image that was not used for long is removed");
+            tracing::info!(image = %image.display(), error, "removed an unused image");
         }
     }
 
-    /// Finds an image. Its manifest, configuration and list are checked; the files are checked by who reads them.
+    /// Finds an image, and verifies its manifest, configuration and list of files. The caller must verify the files
+    /// themselves.
     ///
     /// # Errors
     ///
-    /// It is not here, or was altered.
+    /// The image is not in the store, or was altered.
     pub fn get(&self, digest: &str) -> Result<Stored, StoreError> {
         let place = self.image(digest);
         if !image::is_digest(digest) || !place.is_dir() {
@@ -271,12 +273,12 @@ impl Store {
         expect(&path, &list, &pack.digest)?;
         let list =
             FileList::parse(&String::from_utf8_lossy(&list)).map_err(|error| altered(path, error.to_string()))?;
-        // Notes the use. Where that fails, the image seems older than it is, and is pulled again some day.
+        // Records the use. If that fails, the image may be removed too early, and is then pulled again.
         let _ = fs::File::open(place.join("manifest.json")).and_then(|file| file.set_modified(SystemTime::now()));
         Ok(Stored { digest: digest.to_owned(), pack, folder: place.join("pack"), list })
     }
 
-    /// Digest of the image that a reference is: its own, or the one that its tag was when it was last taken up.
+    /// Returns the digest of a reference, or of the current image of its tag.
     pub fn digest(&self, reference: &Reference) -> Option<String> {
         match &reference.digest {
             Some(digest) => Some(digest.clone()),
@@ -290,17 +292,17 @@ impl Store {
         match serde_json::from_slice::<Tag>(&text) {
             Ok(tag) if tag.reference == reference.to_string() && image::is_digest(&tag.digest) => Some(tag),
             _ => {
-                tracing::warn!(path = %path.display(), "what a tag is cannot be read; it is pulled again");
+                tracing::warn!(path = %path.display(), "cannot read the current image of a tag; pulling it again");
                 None
             }
         }
     }
 
-    /// Notes which image a tag is from now on.
+    /// Sets the current image of a tag.
     ///
     /// # Errors
     ///
-    /// The system refuses.
+    /// A file operation failed.
     pub fn set(&self, reference: &Reference, digest: &str) -> Result<(), StoreError> {
         let path = self.tag_file(reference);
         if self.tag(reference).is_some_and(|tag| tag.digest == digest) {
@@ -318,7 +320,7 @@ impl Store {
         write().map_err(StoreError::io(&path))
     }
 
-    /// Removes what processes that are gone left behind.
+    /// Removes temporary files of processes that no longer run.
     fn clean(&self) {
         let Ok(entries) = fs::read_dir(&self.root) else { return };
         for entry in entries.flatten() {

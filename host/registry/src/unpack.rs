@@ -1,4 +1,4 @@
-//! Reads the canonical tar of a pack in pieces, so that an archive costs no memory beyond one block and its paths.
+//! Reads the canonical tar of a pack in pieces, so that it needs memory only for one block and the paths.
 //!
 //! The reader generates the header that [`crate::files::to_tar`] writes for each entry and compares it with the header
 //! in the archive. Contents go to an [`Unpack`] as a stream and are hashed on the way.
@@ -15,14 +15,14 @@ use wattle_pack::digest::{FileList, is_part, is_path};
 
 use crate::files::{Files, FilesError, MAX_BYTES, MAX_FILES, MAX_PATH, create_private};
 
-/// Bytes of a block of a tar.
+/// Size of a tar block in bytes.
 const BLOCK: usize = 512;
-/// Longest extension header for a long path, in bytes. The longest allowed path needs less.
+/// Maximum size of an extension header for a long path, in bytes. The longest allowed path needs less.
 const MAX_EXTENSION: u64 = 1024;
 
 /// Receives the files of an archive, one after the other.
 pub(crate) trait Unpack {
-    /// Takes one file. `path` was checked; `content` ends at the end of the file.
+    /// Receives one file. `path` is valid; `content` ends at the end of the file.
     ///
     /// # Errors
     ///
@@ -55,7 +55,7 @@ pub(crate) struct IntoFolder {
 }
 
 impl IntoFolder {
-    /// Creates the folder for the owner alone.
+    /// Creates the folder with mode 0700.
     pub(crate) fn create(folder: &Path) -> io::Result<Self> {
         private_folder(folder)?;
         Ok(Self { folder: folder.to_owned() })
@@ -74,12 +74,12 @@ impl Unpack for IntoFolder {
     }
 }
 
-/// Creates a folder, with its parents, for the owner alone.
+/// Creates a folder and its parents with mode 0700.
 pub(crate) fn private_folder(folder: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
 
-/// The paths of an archive so far. Refuses bad paths, paths that are one file on some machines, and too many.
+/// The paths of an archive so far. Refuses bad paths, paths that are the same file on some machines, and too many files.
 #[derive(Default)]
 pub(crate) struct Paths {
     /// From the path in lower case to the path.
@@ -117,7 +117,7 @@ impl Paths {
             if let Some(file) = self.files.get(&lower) {
                 return same(file);
             }
-            // Folders that differ by case only are one folder on some machines.
+            // Folders that differ by case only are the same folder on some machines.
             match self.folders.get(&lower) {
                 Some(other) if other != folder => return same(other),
                 Some(_) => {}
@@ -129,16 +129,16 @@ impl Paths {
     }
 }
 
-/// Reads a canonical tar, gives each file to `into`, and returns the list of the files with their digests.
+/// Reads a canonical tar, passes each file to `into`, and returns the list of the files with their digests.
 ///
 /// # Errors
 ///
-/// The tar holds something other than plain files with good paths, too much, or is not canonical; or `into` fails.
+/// The tar is not canonical, exceeds a limit, contains bad paths or anything but regular files; or `into` fails.
 pub(crate) fn unpack(tar: &mut dyn Read, into: &mut dyn Unpack) -> Result<Unpacked, FilesError> {
     let mut blocks = Blocks { tar, offset: 0 };
     let mut paths = Paths::default();
     let mut digests: Vec<(String, [u8; 32])> = Vec::new();
-    // Reported last: a path that occurs twice is the better message.
+    // Reported last, since the error about a path that occurs twice is more helpful.
     let mut unordered = None;
     while let Some(head) = blocks.head()? {
         let Head { path, size, start } = head;
@@ -164,11 +164,11 @@ pub(crate) fn unpack(tar: &mut dyn Read, into: &mut dyn Unpack) -> Result<Unpack
     Ok(Unpacked { list: FileList::of_digests(digests)?, others })
 }
 
-/// What an archive held.
+/// Contents of an archive.
 pub(crate) struct Unpacked {
     /// The files of the pack.
     pub(crate) list: FileList,
-    /// Paths of files that a list leaves out: the list itself, its signatures, hidden files.
+    /// Paths of files that are not in the list: the list itself, its signatures, hidden files.
     pub(crate) others: Vec<String>,
 }
 
@@ -179,7 +179,7 @@ struct Head {
     start: usize,
 }
 
-/// The tar as blocks, with the offset for messages.
+/// Reads the blocks of a tar, and counts the offset for messages.
 struct Blocks<'a> {
     tar: &'a mut dyn Read,
     offset: usize,
@@ -241,7 +241,7 @@ impl Blocks<'_> {
         Ok(Some(Head { path, size, start }))
     }
 
-    /// Reads one whole block.
+    /// Reads one complete block.
     fn block(&mut self) -> Result<Vec<u8>, FilesError> {
         let mut block = vec![0; BLOCK];
         match self.read(&mut block)? {
@@ -262,7 +262,7 @@ impl Blocks<'_> {
         }
     }
 
-    /// Fills a buffer as far as the tar goes.
+    /// Fills a buffer up to the end of the tar.
     fn read(&mut self, mut bytes: &mut [u8]) -> Result<usize, FilesError> {
         let mut total = 0;
         while !bytes.is_empty() {
@@ -281,7 +281,7 @@ impl Blocks<'_> {
     }
 }
 
-/// The content of one entry, hashed as it is read.
+/// The content of one entry, hashed while it is read.
 struct Content<'a> {
     tar: &'a mut dyn Read,
     left: u64,
@@ -290,8 +290,8 @@ struct Content<'a> {
 
 impl Read for Content<'_> {
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
-        let most = usize::try_from(self.left).unwrap_or(usize::MAX).min(bytes.len());
-        let bytes = bytes.get_mut(..most).unwrap_or_default();
+        let max = usize::try_from(self.left).unwrap_or(usize::MAX).min(bytes.len());
+        let bytes = bytes.get_mut(..max).unwrap_or_default();
         if bytes.is_empty() {
             return Ok(0);
         }
@@ -331,6 +331,6 @@ fn name_of(kind: EntryType) -> &'static str {
         EntryType::Fifo => "a pipe",
         EntryType::GNUSparse => "a sparse file",
         EntryType::XGlobalHeader => "an extended header",
-        _ => "an entry of a strange type",
+        _ => "an entry of an unknown type",
     }
 }

@@ -51,9 +51,9 @@ fn links_and_special_files_are_refused() {
         (EntryType::Char, "a device"),
         (EntryType::Block, "a device"),
         (EntryType::Fifo, "a pipe"),
-        (EntryType::Continuous, "strange"),
+        (EntryType::Continuous, "unknown type"),
         (EntryType::XGlobalHeader, "extended header"),
-        (EntryType::new(b'Z'), "strange"),
+        (EntryType::new(b'Z'), "unknown type"),
     ] {
         let bad = entry("evil", kind, "/etc/passwd", b"");
         refused(end([file("a"), bad].concat()), name);
@@ -167,7 +167,7 @@ fn layers_with_something_behind_their_end_are_refused() {
     let mut layer = gzip(&end(file("a")));
     layer.extend(gzip(b"more"));
     let error = with_layer(layer).unpack().unwrap_err().to_string();
-    assert!(error.contains("behind its end"), "{error}");
+    assert!(error.contains("after its end"), "{error}");
 }
 
 #[test]

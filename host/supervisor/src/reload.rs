@@ -151,7 +151,7 @@ impl Running {
                 self.refuse(Outcome::Invalid, &format!("{invalid}; see the log"), &why).with(&invalid.diagnostics)
             }
         };
-        loader.remotes.poller().settle(response.error.is_none());
+        loader.remotes.poller().end_load(response.error.is_none());
         response.ms = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
         Some(response)
     }

@@ -176,7 +176,7 @@ impl Supervisor {
         );
         let observer = topology.observer().clone();
         self.state.run(observer.clone(), &plan);
-        self.loader.remotes.poller().settle(true);
+        self.loader.remotes.poller().end_load(true);
         self.loader.remotes.start().map_err(StartError::Thread)?;
         rollout.began(None, &plan, &observer, Moment::now());
         let history = History::new(data_dir);

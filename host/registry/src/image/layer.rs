@@ -1,11 +1,11 @@
-//! The layer of an image: in memory or in a file, and read within a bound.
+//! The layer of an image, in memory or in a file, and a reader with a size limit.
 
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
 
-/// The layer of an image, as it travels.
+/// The compressed layer of an image.
 #[derive(Debug, Clone)]
 pub(crate) enum Layer {
     Memory(Vec<u8>),
@@ -14,7 +14,7 @@ pub(crate) enum Layer {
 }
 
 impl Layer {
-    /// How many bytes it has.
+    /// Size in bytes.
     pub(crate) fn len(&self) -> u64 {
         match self {
             Self::Memory(bytes) => bytes.len() as u64,
@@ -22,7 +22,7 @@ impl Layer {
         }
     }
 
-    /// Reads it from its beginning.
+    /// Opens the layer for reading from its start.
     pub(crate) fn open(&self) -> Box<dyn Read + '_> {
         match self {
             Self::Memory(bytes) => Box::new(bytes.as_slice()),
@@ -31,7 +31,7 @@ impl Layer {
     }
 }
 
-/// Reads a shared file from its beginning, whatever its own position is.
+/// Reads a shared file from its start, independent of the position of the file.
 struct At<'a> {
     file: &'a File,
     offset: u64,
@@ -45,10 +45,10 @@ impl Read for At<'_> {
     }
 }
 
-/// A reader of a limited number of bytes that keeps what went wrong below it.
+/// A reader with a size limit that keeps the error of the inner reader.
 pub(crate) struct Capped<'a> {
     pub(crate) inner: &'a mut dyn Read,
-    /// How many bytes may still be read.
+    /// Remaining bytes.
     pub(crate) left: u64,
     pub(crate) is_exceeded: bool,
     pub(crate) broken: Option<io::Error>,
@@ -69,7 +69,7 @@ impl Read for Capped<'_> {
             Some(left) => self.left = left,
             None => {
                 self.is_exceeded = true;
-                return Err(io::Error::other("too much"));
+                return Err(io::Error::other("size limit exceeded"));
             }
         }
         Ok(read)
