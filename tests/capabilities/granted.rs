@@ -73,7 +73,7 @@ fn what_breaks_a_rule_of_a_capability_is_a_fault_of_the_node() {
     let lines = folder(&["one"]);
     lines.once(&config("mode = \"bad-metric\"", ALL, false));
     let failures = failures(&lines);
-    assert!(failures.len() == 1 && failures[0].contains("`no name` is no name for a metric"), "{failures:?}");
+    assert!(failures.len() == 1 && failures[0].contains("`no name` is not a metric name"), "{failures:?}");
     assert!(failures[0].starts_with("invalid-decision"), "{failures:?}");
     let lines = folder(&["one"]);
     lines.write("agent.toml", config("mode = \"kv-on-configure\"", ALL, false));

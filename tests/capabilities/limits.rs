@@ -9,7 +9,7 @@ fn a_flood_of_lines_is_left_out_counted_and_summarised() {
     let grants = all_but(&[("log", "{ level = \"info\", lines_per_second = 5 }")]);
     let config = format!("[admin]\nlisten = \"{address}\"\n{}", config("mode = \"log\", times = 1000", &grants, true));
     let mut agent = lines.start(&config);
-    agent.wait_for("log lines of a node were left out");
+    agent.wait_for("suppressed log lines of a node");
     wattle_tests::wait_until("all rows are there", || answers(&lines).len() == 3);
     let left_out = scrape(address).sum("wattle_capability_suppressed_total", &[("capability", "log")]);
     let log = agent.stop().log;

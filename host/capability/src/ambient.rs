@@ -1,4 +1,4 @@
-//! `clock` and `random`: what a machine has, or what a test says that it has.
+//! `clock` and `random`, of the machine or as a test sets them.
 
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,15 +7,15 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 /// The time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Clock {
-    /// The machine's.
+    /// The clock of the machine.
     #[default]
     Machine,
-    /// One that stands still, in nanoseconds since 1970.
+    /// A constant time in nanoseconds since 1970, for tests.
     Fixed(i64),
 }
 
 impl Clock {
-    /// Nanoseconds since 1970.
+    /// Returns the nanoseconds since 1970.
     pub fn now(self) -> i64 {
         match self {
             Self::Machine => {
@@ -26,7 +26,7 @@ impl Clock {
         }
     }
 
-    /// Nanoseconds since some moment.
+    /// Returns the nanoseconds since an unspecified start; never decreases.
     pub fn monotonic(self) -> u64 {
         static BEGAN: LazyLock<Instant> = LazyLock::new(Instant::now);
         match self {
@@ -39,19 +39,19 @@ impl Clock {
 /// Randomness.
 #[derive(Debug, Default)]
 pub enum Random {
-    /// The operating system's.
+    /// The random generator of the system.
     #[default]
     Machine,
-    /// Always the same, from a seed.
+    /// A seeded sequence, for tests.
     Seeded(AtomicU64),
 }
 
 impl Random {
-    /// So many bytes.
+    /// Returns `len` random bytes.
     ///
     /// # Errors
     ///
-    /// The operating system has none.
+    /// The random generator of the system failed.
     pub fn bytes(&self, len: usize) -> Result<Vec<u8>, String> {
         let mut bytes = vec![0; len];
         match self {
@@ -69,7 +69,7 @@ impl Random {
     }
 }
 
-/// SplitMix64: well mixed, and nothing to keep a secret with.
+/// SplitMix64. Not cryptographic: only tests use it.
 fn split_mix(state: u64) -> u64 {
     let mut z = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
     z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);

@@ -1,9 +1,9 @@
-//! The capabilities by name.
+//! The capabilities and their names.
 
-/// An interface beyond the batch.
+/// An interface that a node may use in addition to the batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Capability {
-    /// Lines for the agent's log.
+    /// Lines in the agent's log.
     Log,
     /// Metrics on `/metrics`.
     Metrics,
@@ -13,18 +13,18 @@ pub enum Capability {
     Random,
     /// Tables in files.
     Lookup,
-    /// Keys and values that outlive instances.
+    /// A key-value store that outlives instances.
     Kv,
     /// HTTP requests.
     HttpClient,
 }
 
 impl Capability {
-    /// All; each stands at the place of its number.
+    /// All capabilities, indexed by their discriminants.
     pub const ALL: [Self; 7] =
         [Self::Log, Self::Metrics, Self::Clock, Self::Random, Self::Lookup, Self::Kv, Self::HttpClient];
 
-    /// Name of its interface, and of its key in configurations.
+    /// Name of the interface and of the key in configurations.
     pub fn name(self) -> &'static str {
         match self {
             Self::Log => "log",
@@ -37,7 +37,7 @@ impl Capability {
         }
     }
 
-    /// The capability that an import belongs to, such as `wattle:node/kv@0.1.0#get`.
+    /// Returns the capability of an import, such as `wattle:node/kv@0.1.0#get`.
     pub fn of_import(import: &str) -> Option<Self> {
         let name = import.strip_prefix("wattle:node/")?.split(['@', '#']).next()?;
         Self::ALL.into_iter().find(|capability| capability.name() == name)

@@ -1,11 +1,11 @@
-//! Requests over HTTP, to hosts that are granted and nowhere else.
+//! HTTP requests of nodes, to granted hosts only.
 //!
 //! # Invariants
 //!
-//! - A name is resolved once, and the addresses that were looked at are those that are connected to, so that a name cannot
-//!   have another address for the check than for the connection.
-//! - Unless it is granted, no address of this machine, of private networks, or of a cloud's metadata service is connected to.
-//! - A redirect is an answer, never followed; there are no proxies.
+//! - A name is resolved once, and the client connects only to the addresses that were checked. So a name cannot resolve to
+//!   another address between check and connection.
+//! - Without `allow_private`, no connection goes to this machine, a private network, or a cloud's metadata service.
+//! - A redirect is a response and is never followed; proxies are not used.
 
 mod address;
 
@@ -25,19 +25,19 @@ use wattle_plan::HttpGrant;
 
 use self::address::is_public;
 
-/// Requests of one call that are under way at once.
+/// Maximum number of concurrent requests of one call.
 const CONCURRENT: usize = 8;
-/// Headers that the connection is made of; they are the agent's.
+/// Headers that the agent sets.
 const OWN_HEADERS: &[&str] = &["connection", "content-length", "host", "transfer-encoding", "upgrade", "te", "trailer"];
-/// The methods that there are.
+/// Allowed methods.
 const METHODS: &[&str] = &["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"];
 
-/// What a node asks for.
+/// A request of a node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
     /// `GET`, `HEAD`, `POST`, `PUT`, `PATCH` or `DELETE`.
     pub method: String,
-    /// With scheme and host.
+    /// URL with scheme and host.
     pub url: String,
     /// Names and values.
     pub headers: Vec<(String, String)>,
@@ -45,23 +45,23 @@ pub struct Request {
     pub body: Vec<u8>,
 }
 
-/// What came.
+/// A response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Response {
-    /// Status code, whatever it says.
+    /// Status code; error statuses are responses too.
     pub status: u16,
-    /// Names in lower case, and values; those that are no text are left out.
+    /// Names in lower case, and values. Values that are not text are omitted.
     pub headers: Vec<(String, String)>,
-    /// At most as many bytes as are granted.
+    /// Body, at most `max_response` of the grant.
     pub body: Vec<u8>,
 }
 
-/// Why there is no response.
+/// A failed request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
     /// `bad-request`, `host-not-allowed`, `address-not-allowed`, `budget`, `timeout`, `connect` or `too-large`.
     pub code: &'static str,
-    /// A sentence for people.
+    /// Text for people.
     pub message: String,
 }
 
@@ -69,7 +69,7 @@ fn failure(code: &'static str, message: impl Into<String>) -> Failure {
     Failure { code, message: message.into() }
 }
 
-/// What is left for the requests of one batch.
+/// Remaining budget for the requests of one batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Budget {
     /// Time.
@@ -79,13 +79,13 @@ pub struct Budget {
 }
 
 impl Budget {
-    /// All that is granted for a batch.
+    /// Returns the full budget of a batch.
     pub fn of(grant: &HttpGrant) -> Self {
         Self { time: grant.time_per_batch, requests: grant.requests_per_batch }
     }
 }
 
-/// A client. Connections are made when they are needed, and kept for a while.
+/// HTTP client. It opens connections on demand and keeps them for 10 s.
 #[derive(Debug, Default)]
 pub struct Client {
     public: OnceLock<Agent>,
@@ -93,7 +93,7 @@ pub struct Client {
 }
 
 impl Client {
-    /// Sends requests, several at once, and answers in their order. What is taken of the budget is taken away from it.
+    /// Sends requests concurrently, returns the responses in the same order, and reduces the budget.
     pub fn send(&self, grant: &HttpGrant, requests: &[Request], budget: &mut Budget) -> Vec<Result<Response, Failure>> {
         let since = Instant::now();
         let until = since + budget.time;
@@ -107,11 +107,8 @@ impl Client {
                 let answer = match index < allowed {
                     true => self.send_one(grant, request, until),
                     false => {
-                        let most = grant.requests_per_batch;
-                        Err(failure(
-                            "budget",
-                            format!("more than {most} requests for one batch (`requests_per_batch`)"),
-                        ))
+                        let max = grant.requests_per_batch;
+                        Err(failure("budget", format!("more than {max} requests for one batch (`requests_per_batch`)")))
                     }
                 };
                 if let Some(place) = answers.lock().get_mut(index) {
@@ -121,7 +118,7 @@ impl Client {
         };
         std::thread::scope(|scope| {
             for _ in 1..requests.len().min(CONCURRENT) {
-                // With fewer threads it takes longer, and the budget ends it.
+                // With fewer threads the requests take longer; the budget bounds that.
                 let _ = std::thread::Builder::new().name("wattle-http".into()).spawn_scoped(scope, work);
             }
             work();
@@ -142,17 +139,14 @@ impl Client {
         let mut built = http::Request::builder().method(request.method.as_str()).uri(uri);
         for (name, value) in &request.headers {
             if OWN_HEADERS.iter().any(|own| own.eq_ignore_ascii_case(name)) {
-                return Err(bad(format!("the header `{name}` is the agent's")));
+                return Err(bad(format!("the agent sets the header `{name}`")));
             }
             built = built.header(name, value);
         }
         let left = until.saturating_duration_since(Instant::now());
         if left.is_zero() {
-            let most = grant.time_per_batch;
-            return Err(failure(
-                "budget",
-                format!("requests took more than {most:?} for one batch (`time_per_batch`)"),
-            ));
+            let max = grant.time_per_batch;
+            return Err(failure("budget", format!("requests took more than {max:?} for one batch (`time_per_batch`)")));
         }
         let timeout = grant.timeout.min(left);
         let agent = self.agent(grant.allow_private);
@@ -160,7 +154,7 @@ impl Client {
         match request.body.is_empty() {
             true => run(agent, built.body(()).map_err(wrong)?, grant, timeout),
             false if matches!(request.method.as_str(), "GET" | "HEAD") => {
-                Err(bad(format!("{} has no body", request.method)))
+                Err(bad(format!("{} cannot have a body", request.method)))
             }
             false => run(agent, built.body(request.body.as_slice()).map_err(wrong)?, grant, timeout),
         }
@@ -170,6 +164,9 @@ impl Client {
         let made = || {
             let provider = Arc::new(rustls::crypto::ring::default_provider());
             let found = rustls_native_certs::load_native_certs();
+            for error in &found.errors {
+                tracing::debug!(%error, "cannot load a root certificate of the system");
+            }
             let roots: Vec<Certificate<'static>> =
                 found.certs.iter().map(|der| Certificate::from_der(der).to_owned()).collect();
             let tls = TlsConfig::builder()
@@ -204,8 +201,8 @@ fn run(
     let failed = |error: ureq::Error| match error {
         ureq::Error::Timeout(_) => failure("timeout", format!("`{host}` took more than {timeout:?}")),
         ureq::Error::BodyExceedsLimit(_) => {
-            let most = grant.max_response_bytes;
-            failure("too-large", format!("`{host}` answers with more than {most} bytes (`max_response`)"))
+            let max = grant.max_response_bytes;
+            failure("too-large", format!("the response of `{host}` has more than {max} bytes (`max_response`)"))
         }
         ureq::Error::Io(error) if error.kind() == io::ErrorKind::PermissionDenied => {
             failure("address-not-allowed", error.to_string())
@@ -216,10 +213,10 @@ fn run(
     let request = agent.configure_request(request).timeout_global(Some(timeout)).build();
     let mut answer = agent.run(request).map_err(&failed)?;
     let mut body = Vec::new();
-    // One byte more than there may be tells that there are more.
-    let most = grant.max_response_bytes.saturating_add(1);
+    // One byte more than the limit shows that it is exceeded.
+    let max = grant.max_response_bytes.saturating_add(1);
     let reader = answer.body_mut().with_config().limit(u64::MAX).reader();
-    reader.take(most).read_to_end(&mut body).map_err(|error| failed(error.into()))?;
+    reader.take(max).read_to_end(&mut body).map_err(|error| failed(error.into()))?;
     if body.len() as u64 > grant.max_response_bytes {
         return Err(failed(ureq::Error::BodyExceedsLimit(grant.max_response_bytes)));
     }
@@ -230,7 +227,7 @@ fn run(
     Ok(Response { status: answer.status().as_u16(), headers, body })
 }
 
-/// Refuses what is not granted by name.
+/// Refuses hosts that are not granted.
 fn check_host(grant: &HttpGrant, uri: &Uri) -> Result<(), Failure> {
     let (scheme, host) = (uri.scheme_str().unwrap_or_default(), uri.host().unwrap_or_default());
     let default_port = match scheme {
@@ -239,7 +236,7 @@ fn check_host(grant: &HttpGrant, uri: &Uri) -> Result<(), Failure> {
         _ => return Err(failure("bad-request", format!("`{uri}` has neither https:// nor http://"))),
     };
     if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
-        return Err(failure("bad-request", "names and passwords go to a header, not into the address"));
+        return Err(failure("bad-request", "user names and passwords belong in a header, not in the URL"));
     }
     let port = uri.port_u16().unwrap_or(default_port);
     let is_granted = grant.hosts.iter().any(|granted| {
@@ -249,7 +246,7 @@ fn check_host(grant: &HttpGrant, uri: &Uri) -> Result<(), Failure> {
         };
         let (name, granted_port) = split_port(granted, if clear { 80 } else { 443 });
         let is_host = match name.strip_prefix("*.") {
-            // A label in front, at least.
+            // The wildcard needs at least one label.
             Some(parent) => {
                 let below =
                     host.len().checked_sub(parent.len()).and_then(|at| Some((host.get(..at)?, host.get(at..)?)));
@@ -264,12 +261,11 @@ fn check_host(grant: &HttpGrant, uri: &Uri) -> Result<(), Failure> {
     if is_granted {
         return Ok(());
     }
-    let message =
-        format!("{scheme}://{host}:{port} is not one of the hosts that are granted: {}", grant.hosts.join(", "));
+    let message = format!("{scheme}://{host}:{port} is not one of the granted hosts: {}", grant.hosts.join(", "));
     Err(failure("host-not-allowed", message))
 }
 
-/// A host and its port; the colons of an IPv6 address stand in brackets.
+/// Splits a host and its port. IPv6 addresses are in brackets.
 fn split_port(text: &str, default: u16) -> (&str, u16) {
     match text.rsplit_once(':').and_then(|(name, port)| Some((name, port.parse().ok()?))) {
         Some((name, port)) if !name.contains(':') || name.ends_with(']') => (name, port),
@@ -277,7 +273,7 @@ fn split_port(text: &str, default: u16) -> (&str, u16) {
     }
 }
 
-/// Resolves names, and leaves out the addresses that are not granted.
+/// Resolver that removes addresses that are not granted.
 #[derive(Debug)]
 struct Checked {
     allow_private: bool,

@@ -1,4 +1,4 @@
-//! Keys and values of one node: shared by its instances on all workers, kept for as long as the agent runs.
+//! The key-value store of one node. Its instances on all workers share it, and it lives as long as the agent.
 
 use std::collections::HashMap;
 
@@ -8,19 +8,19 @@ use wattle_plan::KvGrant;
 
 use crate::values::{Values, ValuesBuilder};
 
-/// What a key costs besides its bytes and those of its value, so that empty ones are bounded too.
+/// Fixed cost of an entry in bytes, so that the number of empty entries is bounded too.
 const ENTRY_BYTES: usize = 64;
 
-/// What takes back one change of a key.
+/// How to revert one change of a key.
 #[derive(Debug)]
 enum Undo {
-    /// Subtracts what was added, so that what other workers added since stays. Removes the key if it was made here.
+    /// Subtracts the added amount, so that later additions of other workers stay. Removes the key if the change created it.
     Add { key: Bytes, amount: i64, made: bool },
-    /// Puts the old value back, unless another worker has changed the key since.
+    /// Restores the old value, unless another worker has changed the key since.
     Set { key: Bytes, old: Option<Bytes>, new: Option<Bytes> },
 }
 
-/// What a call changed, so that it can be taken back if the call faults.
+/// The changes of a call, which are reverted if the call faults.
 #[derive(Debug, Default)]
 pub struct Changes(Vec<Undo>);
 
@@ -33,7 +33,7 @@ pub struct Store {
 #[derive(Debug, Default)]
 struct Entries {
     values: HashMap<Bytes, Bytes>,
-    /// Bytes of keys and values, and what each entry costs besides.
+    /// Bytes of keys and values, plus the fixed cost of each entry.
     bytes: usize,
 }
 
@@ -58,12 +58,12 @@ impl Entries {
         Some((key, value))
     }
 
-    /// The number that is the value of a key.
+    /// Returns the value of a key as a number.
     fn number(&self, key: &[u8]) -> Option<i64> {
         std::str::from_utf8(self.values.get(key)?).ok()?.parse().ok()
     }
 
-    /// Whether all of these can be put; the last of several values of one key counts.
+    /// Checks that the grant allows all these changes.
     fn check(&self, grant: &KvGrant, changes: &HashMap<&[u8], &[u8]>) -> Result<(), String> {
         let (mut keys, mut bytes, mut freed) = (self.values.len(), self.bytes, 0);
         for (&key, value) in changes {
@@ -88,11 +88,11 @@ impl Entries {
 }
 
 impl Store {
-    /// The value of each key, none where there is none.
+    /// Returns the value of each key, if any.
     ///
     /// # Errors
     ///
-    /// The values have more than `max_bytes` together.
+    /// The values have more than `max_bytes` in total.
     pub fn get(&self, keys: &Values, max_bytes: usize) -> Result<Values, String> {
         let entries = self.entries.lock();
         let mut found = ValuesBuilder::with_rows(keys.rows());
@@ -103,11 +103,11 @@ impl Store {
         Ok(found.finish())
     }
 
-    /// Sets the value of each key; rows without a key or a value are passed over.
+    /// Sets the value of each key, and skips rows without a key or a value. The last of several values of a key counts.
     ///
     /// # Errors
     ///
-    /// More would be kept than is granted. Nothing is set then.
+    /// The grant would be exceeded. Then nothing is set.
     pub fn set(&self, grant: &KvGrant, keys: &Values, values: &Values, undo: &mut Changes) -> Result<(), String> {
         if keys.rows() != values.rows() {
             return Err(format!("{} keys and {} values", keys.rows(), values.rows()));
@@ -125,12 +125,12 @@ impl Store {
         Ok(())
     }
 
-    /// Adds to the number that is the value of each key, 0 where there is none, and answers with the sums; a row without
-    /// a key has the sum 0. No other worker comes in between. Sums stay within the range of 64 bits.
+    /// Adds to the value of each key as a number, starting from 0 for an absent key, and returns the sums. A row without a
+    /// key has the sum 0. The operation is atomic, and sums saturate at 64 bits.
     ///
     /// # Errors
     ///
-    /// A value is no number, or more would be kept than is granted. Nothing is changed then.
+    /// A value is not a number, or the grant would be exceeded. Then nothing is changed.
     pub fn add(&self, grant: &KvGrant, keys: &Values, amounts: &[i64], undo: &mut Changes) -> Result<Vec<i64>, String> {
         if keys.rows() != amounts.len() {
             return Err(format!("{} keys and {} amounts", keys.rows(), amounts.len()));
@@ -176,9 +176,9 @@ impl Store {
         }
     }
 
-    /// Takes changes back, the last first. What other workers changed in between stays: sums lose what was added here,
-    /// and a key that has another value by now keeps it.
-    pub fn take_back(&self, changes: Changes) {
+    /// Reverts changes, the last one first. Changes of other workers stay: sums lose only the amount that was added here,
+    /// and a key that has another value now keeps it.
+    pub fn revert(&self, changes: Changes) {
         let mut entries = self.entries.lock();
         for undo in changes.0.into_iter().rev() {
             match undo {
@@ -200,7 +200,7 @@ impl Store {
         }
     }
 
-    /// Number of keys, and bytes as they count against the grant.
+    /// Returns the number of keys, and the bytes that count against the grant.
     pub fn usage(&self) -> (usize, usize) {
         let entries = self.entries.lock();
         (entries.values.len(), entries.bytes)
@@ -290,7 +290,7 @@ mod tests {
         // Another worker comes in between.
         store.add(&grant, &values(&["n"]), &[100], &mut others).unwrap();
         store.set(&grant, &values(&["shared"]), &values(&["foreign"]), &mut others).unwrap();
-        store.take_back(own);
+        store.revert(own);
         let found = store.get(&values(&["n", "new", "kept", "shared", "made"]), 100).unwrap();
         let text = |text: &str| Some(text.to_owned());
         assert_eq!(texts(&found), [text("105"), None, text("old"), text("foreign"), None]);

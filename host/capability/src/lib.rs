@@ -1,13 +1,13 @@
-//! What nodes get beyond their batches: the agent's side of the interfaces `log`, `metrics`, `clock`, `random`, `lookup`,
-//! `kv` and `http-client`.
+//! Capabilities of nodes: the agent's side of the interfaces `log`, `metrics`, `clock`, `random`, `lookup`, `kv` and
+//! `http-client`.
 //!
-//! [`Services`] live as long as the agent; generations come and go. A node's instances hold its [`NodeServices`]. Whether
-//! something is granted is asked by who calls; how much of it, here.
+//! [`Services`] live as long as the agent, over all generations. The instances of a node hold its [`NodeServices`]. The
+//! caller checks whether a capability is granted; this crate enforces its limits.
 //!
 //! # Invariants
 //!
-//! - Whatever a guest asks for, memory and time that it takes are bounded by its grants.
-//! - What is made by [`Services::dry`] has no effect that anybody else could see.
+//! - The grants of a guest bound the memory and time that it can use.
+//! - Services made by [`Services::dry`] have no side effects.
 
 mod ambient;
 mod capability;

@@ -1,4 +1,4 @@
-//! `log`: what nodes write to the agent's log, so much a second and a call and no more.
+//! `log`: lines of nodes in the agent's log, limited per second and per call.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use wattle_plan::{LogGrant, LogLevel};
 
-/// Lines of one call that are written.
+/// Maximum number of lines per call.
 pub const LINES_PER_CALL: u32 = 100;
-/// Bytes of a line that are written.
+/// Maximum length of a line in bytes; longer lines are cut.
 const MAX_LINE_BYTES: usize = 2 << 10;
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -22,28 +22,28 @@ pub fn level_name(level: LogLevel) -> &'static str {
     }
 }
 
-/// Where lines go.
+/// Destination of lines.
 #[derive(Clone, Debug, Default)]
 pub enum LogTarget {
-    /// To the agent's log.
+    /// The agent's log.
     #[default]
     Agent,
-    /// Nowhere: a shadow, a measurement.
+    /// Discarded, for shadows and measurements.
     Nowhere,
-    /// To whoever tests the node, limits or not.
+    /// Collected for a test of the node, without limits.
     Kept(Arc<Mutex<Vec<(LogLevel, String)>>>),
 }
 
-/// Lines of the second that runs.
+/// Counts of the current second.
 #[derive(Debug)]
 struct Window {
     began: Instant,
     lines: u32,
-    /// Lines left out since the last summary.
-    left_out: u64,
+    /// Lines suppressed since the last summary.
+    suppressed: u64,
 }
 
-/// How much one node has written of late, over all its instances.
+/// Rate limit of one node, over all its instances.
 #[derive(Debug)]
 pub(crate) struct LogBudget {
     pipeline: String,
@@ -52,27 +52,28 @@ pub(crate) struct LogBudget {
 }
 
 impl LogBudget {
-    /// The budget of a node that has written nothing.
+    /// Creates the budget of a node.
     pub(crate) fn new(pipeline: &str, node: &str) -> Self {
-        let window = Window { began: Instant::now(), lines: 0, left_out: 0 };
+        let window = Window { began: Instant::now(), lines: 0, suppressed: 0 };
         Self { pipeline: pipeline.into(), node: node.into(), window: Mutex::new(window) }
     }
 
-    /// Takes a place for a line. `None` if there is none; else how many lines were left out before it.
+    /// Reserves one line. Returns `None` if the limit is reached, else the number of lines suppressed before it.
     fn take(&self, lines_per_second: u32, is_beyond_call: bool, now: Instant) -> Option<u64> {
         let mut window = self.window.lock();
         if now.duration_since(window.began) >= SECOND {
             (window.began, window.lines) = (now, 0);
         }
         if is_beyond_call || window.lines >= lines_per_second {
-            window.left_out += 1;
+            window.suppressed += 1;
             return None;
         }
         window.lines += 1;
-        Some(std::mem::take(&mut window.left_out))
+        Some(std::mem::take(&mut window.suppressed))
     }
 
-    /// Writes a line of a node. `line_of_call` is how many its call wrote before. Answers whether it was written.
+    /// Writes a line of a node. `line_of_call` is the number of lines that its call wrote before. Returns false if the line
+    /// was suppressed.
     pub(crate) fn write(
         &self,
         target: &LogTarget,
@@ -88,11 +89,11 @@ impl LogBudget {
         if level < grant.level {
             return true;
         }
-        let Some(left_out) = self.take(grant.lines_per_second, line_of_call >= LINES_PER_CALL, Instant::now()) else {
+        let Some(suppressed) = self.take(grant.lines_per_second, line_of_call >= LINES_PER_CALL, Instant::now()) else {
             return false;
         };
         if matches!(target, LogTarget::Agent) {
-            self.summarise(left_out);
+            self.summarise(suppressed);
             self.say(level, &on_one_line(message));
         }
         true
@@ -111,25 +112,24 @@ impl LogBudget {
     fn summarise(&self, lines: u64) {
         if lines > 0 {
             let (pipeline, node) = (&self.pipeline, &self.node);
-            tracing::warn!(%pipeline, %node, lines, "log lines of a node were left out; it wrote more than is granted");
+            tracing::warn!(%pipeline, %node, lines, "suppressed log lines of a node; it wrote more than granted");
         }
     }
 
-    /// Says how many lines were left out, where no line came after them to say it: those of a second that has passed, or at
-    /// the end all of them.
-    pub(crate) fn settle(&self, is_end: bool) {
-        let left_out = {
+    /// Logs the number of suppressed lines if no later line reported it: those of a past second, or all of them at the end.
+    pub(crate) fn report_suppressed(&self, is_end: bool) {
+        let suppressed = {
             let mut window = self.window.lock();
-            if window.left_out == 0 || !is_end && window.began.elapsed() < SECOND {
+            if window.suppressed == 0 || !is_end && window.began.elapsed() < SECOND {
                 return;
             }
-            std::mem::take(&mut window.left_out)
+            std::mem::take(&mut window.suppressed)
         };
-        self.summarise(left_out);
+        self.summarise(suppressed);
     }
 }
 
-/// The line as it may stand in a log: nothing in it can look like another line.
+/// Escapes and cuts a message, so that it cannot look like another line of the log.
 fn on_one_line(message: &str) -> String {
     let mut end = message.len().min(MAX_LINE_BYTES);
     while !message.is_char_boundary(end) {
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn a_level_below_the_granted_one_is_no_line_left_out() {
+    fn a_level_below_the_granted_one_is_no_line_suppressed() {
         let budget = LogBudget::new("main", "n");
         let grant = LogGrant { level: LogLevel::Warn, lines_per_second: 0 };
         assert!(budget.write(&LogTarget::Nowhere, &grant, LogLevel::Info, "quiet", 0));

@@ -1,7 +1,7 @@
-//! Tables from files, looked up by key: as text, or an address by the network that it is in.
+//! Lookup tables from files, by exact key or by the network of an IP address.
 //!
-//! A table is loaded once for all workers. A file that changes makes another plan, and its generation opens the table
-//! anew; the old one goes with the last instance that has it.
+//! A table is loaded once for all workers. When the file changes, the plan changes too, and the new generation loads the
+//! table again. The old table is dropped with the last instance that uses it.
 
 mod cidr;
 mod read;
@@ -18,10 +18,10 @@ use wattle_plan::{TableGrant, TableKind};
 pub use self::table::Table;
 use crate::values::{Values, ValuesBuilder};
 
-/// How long a table that nobody uses is kept: a reload opens it for its checks first, and for the workers after that.
+/// How long an unused table stays loaded: a reload opens it for its checks first, and then for the workers.
 const KEPT: Duration = Duration::from_mins(1);
 
-/// The tables that are loaded.
+/// The loaded tables.
 #[derive(Debug, Default)]
 pub struct Tables {
     loaded: Mutex<HashMap<Place, Loaded>>,
@@ -37,14 +37,14 @@ struct Loaded {
 }
 
 impl Tables {
-    /// Opens a table for these columns, and loads it if it is not there as its file is now.
+    /// Opens a table with these columns. Loads it if it is not loaded, or if its file changed.
     ///
     /// # Errors
     ///
-    /// The file cannot be read, is no table, or lacks a column; the text says where and what.
+    /// The file cannot be read, is not a table, or lacks a column; the text has the position and the reason.
     pub fn open(&self, grant: &TableGrant, columns: &[String]) -> Result<OpenTable, String> {
         let place = (grant.path.clone(), grant.kind, grant.key.clone());
-        // Held while it is loaded, so that several workers do not load it at once.
+        // Locked during loading, so that several workers do not load the table at once.
         let mut loaded = self.loaded.lock();
         loaded.retain(|_, loaded| Arc::strong_count(&loaded.table) > 1 || loaded.used.elapsed() < KEPT);
         let known = loaded.get_mut(&place).filter(|known| known.stamp == grant.stamp);
@@ -64,7 +64,7 @@ impl Tables {
     }
 }
 
-/// A table with the columns that a node asked for.
+/// A table with the columns that a node selected.
 #[derive(Clone, Debug)]
 pub struct OpenTable {
     table: Arc<Table>,
@@ -72,11 +72,11 @@ pub struct OpenTable {
 }
 
 impl OpenTable {
-    /// A table with these columns.
+    /// Selects columns of a table.
     ///
     /// # Errors
     ///
-    /// It lacks one of them.
+    /// The table lacks a column.
     pub fn new(table: Arc<Table>, columns: &[String]) -> Result<Self, String> {
         let find = |name: &String| {
             let missing = || format!("there is no column `{name}`; there is {}", table.columns().join(", "));
@@ -86,12 +86,12 @@ impl OpenTable {
         Ok(Self { table, columns })
     }
 
-    /// For each opened column, the cells of the rows that these keys find, none where a key finds no row or the row has no
-    /// such cell.
+    /// Looks up keys. Returns for each selected column the cells of the found rows; a key without a row and a missing cell
+    /// give no value.
     ///
     /// # Errors
     ///
-    /// The cells have more than `max_bytes` together.
+    /// The cells have more than `max_bytes` in total.
     pub fn find(&self, keys: &Values, max_bytes: usize) -> Result<Vec<Values>, String> {
         let rows: Vec<Option<usize>> = keys.iter().map(|key| self.table.find(key?)).collect();
         let mut left = max_bytes;
@@ -100,7 +100,7 @@ impl OpenTable {
             let mut cells = ValuesBuilder::with_rows(rows.len());
             for row in &rows {
                 let cell = row.and_then(|row| self.table.cell(row, column));
-                cells.push(cell, left).map_err(|_| format!("what is found has more than {max_bytes} bytes"))?;
+                cells.push(cell, left).map_err(|_| format!("the result has more than {max_bytes} bytes"))?;
             }
             left = left.saturating_sub(cells.byte_len());
             all.push(cells.finish());

@@ -1,10 +1,10 @@
-//! How much a node uses its capabilities.
+//! Counts of a node's use of its capabilities.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::capability::Capability;
 
-/// How much a node uses one capability.
+/// Counts of a node's use of one capability.
 #[derive(Debug, Default)]
 pub struct Meter {
     calls: AtomicU64,
@@ -18,17 +18,17 @@ impl Meter {
         self.calls.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Counts an error: a rule that was broken, or an answer that is one.
+    /// Counts an error: a violation of the contract, or a call that returned an error.
     pub fn error(&self) {
         self.errors.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Counts something that was left out because it was beyond what is granted.
+    /// Counts an item that was suppressed because it exceeds the grant.
     pub fn suppress(&self) {
         self.suppressed.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Calls, errors, and what was left out.
+    /// Returns the number of calls, errors, and suppressed items.
     pub fn read(&self) -> [u64; 3] {
         [&self.calls, &self.errors, &self.suppressed].map(|count| count.load(Ordering::Relaxed))
     }
@@ -41,7 +41,7 @@ pub struct Meters([Meter; Capability::ALL.len()]);
 impl Meters {
     /// The meter of a capability.
     pub fn of(&self, capability: Capability) -> &Meter {
-        // Each stands at the place of its number; there is always one.
+        // The index is always valid, since the discriminants index `ALL`.
         let [first, ..] = &self.0;
         self.0.get(capability as usize).unwrap_or(first)
     }

@@ -1,6 +1,6 @@
-//! `metrics`: what nodes count, in so many series a node and no more.
+//! `metrics`: metrics of nodes, with a limit of series per node.
 //!
-//! A metric belongs to its node by name, not to an instance: workers add to the same, and a swap finds it again.
+//! A metric belongs to a node by name, not to an instance: all workers add to the same metric, and it survives a swap.
 
 mod change;
 
@@ -12,31 +12,31 @@ pub use change::MetricChange;
 
 use parking_lot::{Mutex, RwLock};
 
-/// What stands before the name of each metric of a guest.
+/// Prefix of the names of guest metrics.
 pub const PREFIX: &str = "wattle_guest_";
-/// Value of the labels of the series that stands for all beyond the limit.
+/// Label value of the series that collects all series beyond the limit.
 pub(crate) const OTHER: &str = "_other";
 
 const MAX_NAME_BYTES: usize = 64;
 const MAX_VALUE_BYTES: usize = 128;
 const MAX_LABELS: usize = 8;
 const MAX_BOUNDS: usize = 32;
-/// Labels that the agent or the format sets.
+/// Reserved labels, which the agent or the format sets.
 const TAKEN: [&str; 4] = ["pipeline", "node", "le", "quantile"];
-/// How names of samples end that belong to a counter or a histogram.
+/// Suffixes of sample names of counters and histograms.
 const SUFFIXES: [&str; 4] = ["_total", "_bucket", "_sum", "_count"];
 
 /// A label and its value.
 pub type Label = (String, String);
 
-/// What a metric is.
+/// Kind of a metric.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Kind {
-    /// It only grows.
+    /// A number that only grows.
     Counter,
-    /// It holds what was set last.
+    /// The last set value.
     Gauge,
-    /// It counts values by these upper bounds.
+    /// Counts of values by these upper bounds.
     Histogram(Vec<f64>),
 }
 
@@ -50,7 +50,7 @@ impl Kind {
         }
     }
 
-    /// The value of a series of this kind that nothing was given to.
+    /// Initial value of a series of this kind.
     fn empty(&self) -> Value {
         match self {
             Self::Counter => Value::Counter(AtomicU64::new(0)),
@@ -67,7 +67,7 @@ impl Kind {
 #[derive(Debug)]
 struct Histogram {
     bounds: Vec<f64>,
-    /// How many values fell between each bound and the one before; the last, above all.
+    /// Number of values per bucket; the last bucket is above all bounds.
     buckets: Vec<u64>,
     sum: f64,
 }
@@ -83,7 +83,7 @@ enum Value {
 #[derive(Debug)]
 struct Family {
     kind: Kind,
-    /// Handles of the series by their labels, which are sorted.
+    /// Handles of the series by their sorted labels.
     series: HashMap<Vec<Label>, u32>,
 }
 
@@ -92,7 +92,7 @@ struct Families {
     by_name: BTreeMap<String, Family>,
     /// Series that count against the limit.
     count: usize,
-    /// Handles of what is given by names beyond the limit, and shown nowhere; one a kind.
+    /// Handles for metrics beyond the limit, which are not exposed; one per kind.
     hidden: Vec<(&'static str, u32)>,
 }
 
@@ -100,7 +100,7 @@ struct Families {
 #[derive(Debug, Default)]
 pub struct NodeMetrics {
     families: Mutex<Families>,
-    /// By handle. Bounded as the series are.
+    /// By handle. Bounded like the series.
     values: RwLock<Vec<Arc<Value>>>,
 }
 
@@ -112,11 +112,11 @@ impl NodeMetrics {
         handle
     }
 
-    /// The handle of a series, and whether it is one of its own: beyond `max_series` it is a shared one.
+    /// Returns the handle of a series, and whether the series is its own. Beyond `max_series` it is a shared one.
     ///
     /// # Errors
     ///
-    /// Which rule the name, the labels or the bounds break.
+    /// The name, the labels or the bounds break a rule; the text names it.
     pub fn series(
         &self,
         name: &str,
@@ -130,7 +130,7 @@ impl NodeMetrics {
         let room = families.count < max_series;
         if !families.by_name.contains_key(name) && !room {
             if let Kind::Histogram(_) = kind {
-                // Bounds are of no use where nothing is shown.
+                // A hidden histogram needs no bounds.
                 return Ok((self.hidden(families, &Kind::Histogram(vec![0.0])), false));
             }
             return Ok((self.hidden(families, kind), false));
@@ -143,9 +143,9 @@ impl NodeMetrics {
             let known = family.kind.name();
             return Err(match kind {
                 Kind::Histogram(_) if known == kind.name() => {
-                    format!("the histogram `{name}` is there with other bounds; take another name for these")
+                    format!("the histogram `{name}` exists with other bounds; use another name")
                 }
-                _ => format!("the metric `{name}` is there as a {known}; take another name for a {}", kind.name()),
+                _ => format!("the metric `{name}` exists as a {known}; use another name for a {}", kind.name()),
             });
         }
         if let Some(&handle) = family.series.get(&labels) {
@@ -160,7 +160,7 @@ impl NodeMetrics {
         for (_, value) in &mut labels {
             OTHER.clone_into(value);
         }
-        // One a name: labels of any other names share it.
+        // One per metric, shared by all sets of label names.
         let other = family.series.iter().find(|(labels, _)| labels.iter().all(|(_, value)| value == OTHER));
         if let Some((_, &handle)) = other.filter(|(labels, _)| !labels.is_empty()) {
             return Ok((handle, false));
@@ -191,15 +191,15 @@ impl NodeMetrics {
     ///
     /// # Errors
     ///
-    /// The handle is none, or of another kind.
+    /// The handle does not exist, or belongs to another kind of metric.
     pub fn add(&self, handle: u32, amount: u64) -> Result<(), String> {
         match &*self.value(handle)? {
             Value::Counter(count) => {
-                // A guest must not make it go backwards, not even by a very large amount.
+                // Saturates, so that a guest cannot make a counter wrap around.
                 let _ = count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| Some(n.saturating_add(amount)));
                 Ok(())
             }
-            _ => Err(format!("the metric with the handle {handle} is no counter")),
+            _ => Err(format!("the metric with the handle {handle} is not a counter")),
         }
     }
 
@@ -214,7 +214,7 @@ impl NodeMetrics {
                 bits.store(value.to_bits(), Ordering::Relaxed);
                 Ok(())
             }
-            _ => Err(format!("the metric with the handle {handle} is no gauge")),
+            _ => Err(format!("the metric with the handle {handle} is not a gauge")),
         }
     }
 
@@ -237,11 +237,11 @@ impl NodeMetrics {
                 }
                 Ok(())
             }
-            _ => Err(format!("the metric with the handle {handle} is no histogram")),
+            _ => Err(format!("the metric with the handle {handle} is not a histogram")),
         }
     }
 
-    /// What it holds, sorted by name and labels.
+    /// Returns all metrics, sorted by name and labels.
     pub fn snapshot(&self) -> Vec<FamilySnapshot> {
         let families = self.families.lock();
         let values = self.values.read();
@@ -260,10 +260,10 @@ impl NodeMetrics {
     }
 }
 
-/// One metric of a node at a moment.
+/// One metric of a node at a point in time.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FamilySnapshot {
-    /// Its name as it is shown, without [`PREFIX`].
+    /// Exposed name, without [`PREFIX`].
     pub name: String,
     /// Counter, gauge or histogram.
     pub kind: &'static str,
@@ -271,7 +271,7 @@ pub struct FamilySnapshot {
     pub series: Vec<(Vec<Label>, Reading)>,
 }
 
-/// The value of a series at a moment.
+/// The value of a series at a point in time.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Reading {
     /// Of a counter.
@@ -280,17 +280,17 @@ pub enum Reading {
     Level(f64),
     /// Of a histogram.
     Distribution {
-        /// Values up to each bound; all bounds before included.
+        /// Cumulative number of values up to each bound.
         at_most: Vec<(f64, u64)>,
-        /// All values.
+        /// Number of values.
         count: u64,
-        /// Their sum.
+        /// Sum of the values.
         sum: f64,
     },
 }
 
-/// Each sample of these metrics, as `/metrics` shows it but for prefix and the labels of the agent, such as
-/// `rows_total{kind="any"}`, with its value.
+/// Returns each sample of these metrics with its value. Names are as in `/metrics`, without the prefix and the labels of the
+/// agent, such as `rows_total{kind="any"}`.
 pub fn samples(families: &[FamilySnapshot]) -> Vec<(String, f64)> {
     let mut all = Vec::new();
     for family in families {
@@ -305,7 +305,8 @@ pub fn samples(families: &[FamilySnapshot]) -> Vec<(String, f64)> {
     all
 }
 
-/// Writes labels as the text format of Prometheus has them, or nothing where there are none.
+/// Writes labels in the Prometheus text format; nothing if there are no labels. The exposition is written by hand, since the
+/// labels of guests are known only at run time and each sample goes straight to the output.
 pub fn write_labels<'a>(labels: impl Iterator<Item = (&'a str, &'a str)>, bound: Option<&'a str>, to: &mut String) {
     let mut separator = '{';
     for (label, value) in labels.chain(bound.map(|bound| ("le", bound))) {
@@ -329,7 +330,7 @@ pub fn write_labels<'a>(labels: impl Iterator<Item = (&'a str, &'a str)>, bound:
 }
 
 impl Reading {
-    /// Calls with each of its samples: the suffix of the name, the bound of a bucket, and the value.
+    /// Calls `sample` for each sample with the suffix of its name, the bound of its bucket, and its value.
     pub fn each(&self, mut sample: impl FnMut(&str, Option<&str>, f64)) {
         match self {
             Self::Count(count) => sample("", None, *count as f64),
@@ -365,12 +366,12 @@ fn read(value: &Value) -> Reading {
     }
 }
 
-/// Checks what a guest asks for, and sorts the labels.
+/// Checks the metric that a guest requests, and sorts the labels.
 fn check(name: &str, labels: &mut [Label], kind: &Kind) -> Result<(), String> {
     if !is_name(name) {
         return Err(format!(
-            "`{}` is no name for a metric; it has letters, digits and underscores, no digit first, at most \
-             {MAX_NAME_BYTES} bytes",
+            "`{}` is not a metric name; names consist of letters, digits and underscores, start with no digit, and have \
+             at most {MAX_NAME_BYTES} bytes",
             shortened(name)
         ));
     }
@@ -378,7 +379,7 @@ fn check(name: &str, labels: &mut [Label], kind: &Kind) -> Result<(), String> {
         return Err(format!("the name `{name}` of a {} must not end with `{suffix}`", kind.name()));
     }
     if labels.len() > MAX_LABELS {
-        return Err(format!("the metric `{name}` has {} labels; at most {MAX_LABELS} are possible", labels.len()));
+        return Err(format!("the metric `{name}` has {} labels; at most {MAX_LABELS} are allowed", labels.len()));
     }
     labels.sort();
     for (label, value) in labels.iter() {
@@ -387,7 +388,7 @@ fn check(name: &str, labels: &mut [Label], kind: &Kind) -> Result<(), String> {
         }
         if value.len() > MAX_VALUE_BYTES {
             return Err(format!(
-                "the label `{label}` of the metric `{name}` has {} bytes; at most {MAX_VALUE_BYTES} are possible",
+                "the label `{label}` of the metric `{name}` has {} bytes; at most {MAX_VALUE_BYTES} are allowed",
                 value.len()
             ));
         }
@@ -398,9 +399,7 @@ fn check(name: &str, labels: &mut [Label], kind: &Kind) -> Result<(), String> {
     if let Kind::Histogram(bounds) = kind {
         let increase = bounds.windows(2).all(|pair| matches!(pair, [a, b] if a < b));
         if bounds.is_empty() || bounds.len() > MAX_BOUNDS || !increase || !bounds.iter().all(|b| b.is_finite()) {
-            return Err(format!(
-                "the bounds of the histogram `{name}` must be 1 to {MAX_BOUNDS} numbers that increase"
-            ));
+            return Err(format!("the bounds of the histogram `{name}` must be 1 to {MAX_BOUNDS} increasing numbers"));
         }
     }
     Ok(())
@@ -475,15 +474,15 @@ mod tests {
         let ask = |name: &str, pairs: &[(&str, &str)], kind: &Kind| {
             metrics.series(name, labels(pairs), kind, 10).map(|_| ()).unwrap_err()
         };
-        assert!(ask("a b", &[], &Kind::Counter).contains("no name"));
+        assert!(ask("a b", &[], &Kind::Counter).contains("not a metric name"));
         assert!(ask("x_sum", &[], &Kind::Gauge).contains("_sum"));
         assert!(ask("x", &[("node", "n")], &Kind::Gauge).contains("cannot be a label"));
         assert!(ask("x", &[("a", "1"), ("a", "2")], &Kind::Gauge).contains("twice"));
         assert!(ask("x", &[("a", &"v".repeat(129))], &Kind::Gauge).contains("129 bytes"));
         assert!(ask("x", &[], &Kind::Histogram(vec![2.0, 1.0])).contains("bounds"));
         metrics.series("taken", Vec::new(), &Kind::Counter, 10).unwrap();
-        assert!(ask("taken", &[], &Kind::Gauge).contains("is there as a counter"));
-        assert!(metrics.set(0, 1.0).unwrap_err().contains("no gauge"));
+        assert!(ask("taken", &[], &Kind::Gauge).contains("exists as a counter"));
+        assert!(metrics.set(0, 1.0).unwrap_err().contains("not a gauge"));
         assert!(metrics.add(7, 1).unwrap_err().contains("no metric"));
     }
 }

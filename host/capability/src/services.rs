@@ -1,4 +1,4 @@
-//! What the agent keeps for nodes, whichever generation runs, and what one node sees of it.
+//! Services that the agent keeps for nodes over all generations, and the view of one node.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -16,16 +16,16 @@ use crate::meters::{Meter, Meters};
 use crate::metrics::{FamilySnapshot, Kind, Label, NodeMetrics};
 use crate::values::{Values, ValuesBuilder};
 
-/// What is kept for one node as long as the agent lives.
+/// State of one node, which lives as long as the agent.
 #[derive(Debug)]
-struct Kept {
+struct NodeState {
     log: LogBudget,
     metrics: NodeMetrics,
     meters: Meters,
     values: Store,
 }
 
-impl Kept {
+impl NodeState {
     fn new(pipeline: &str, node: &str) -> Arc<Self> {
         Arc::new(Self {
             log: LogBudget::new(pipeline, node),
@@ -42,47 +42,47 @@ type NodeName = (String, String);
 /// All services of an agent.
 #[derive(Debug, Default)]
 pub struct Services {
-    nodes: Mutex<BTreeMap<NodeName, Arc<Kept>>>,
+    nodes: Mutex<BTreeMap<NodeName, Arc<NodeState>>>,
     tables: Arc<Tables>,
     client: Arc<Client>,
 }
 
-/// What one node did with its capabilities.
+/// How one node used its capabilities.
 #[derive(Clone, Debug)]
 pub struct NodeSnapshot {
     /// The pipeline.
     pub pipeline: String,
     /// The node.
     pub node: String,
-    /// Calls, errors and what was left out, for each capability that it used.
+    /// Number of calls, errors and suppressed items, for each capability that the node used.
     pub used: Vec<(Capability, [u64; 3])>,
-    /// Its own metrics.
+    /// The metrics of the node.
     pub metrics: Vec<FamilySnapshot>,
 }
 
 impl Services {
-    /// The services of a node; the same again for its successor of that name.
+    /// Returns the services of a node. A later node of the same name gets the same state.
     pub fn node(&self, pipeline: &str, node: &str, grants: &Grants) -> NodeServices {
         let name = (pipeline.to_owned(), node.to_owned());
-        let kept = self.nodes.lock().entry(name).or_insert_with(|| Kept::new(pipeline, node)).clone();
+        let kept = self.nodes.lock().entry(name).or_insert_with(|| NodeState::new(pipeline, node)).clone();
         self.serve(kept, grants, LogTarget::Agent, Http::Sent(self.client.clone()))
     }
 
-    /// Services without an effect on anything: log and metrics go nowhere, no request is sent, and what is kept is gone
-    /// with the node. Tables are the same.
+    /// Returns services without side effects: log lines are discarded, no request is sent, and metrics, keys and values are
+    /// dropped with the node. Tables are shared with other nodes.
     pub fn dry(&self, pipeline: &str, node: &str, grants: &Grants) -> NodeServices {
-        self.serve(Kept::new(pipeline, node), grants, LogTarget::Nowhere, Http::Refused)
+        self.serve(NodeState::new(pipeline, node), grants, LogTarget::Nowhere, Http::Refused)
     }
 
-    fn serve(&self, kept: Arc<Kept>, grants: &Grants, target: LogTarget, http: Http) -> NodeServices {
+    fn serve(&self, kept: Arc<NodeState>, grants: &Grants, target: LogTarget, http: Http) -> NodeServices {
         let (clock, random) = (Clock::default(), Random::default());
         let (grants, tables) = (grants.clone(), Lookup::Files(self.tables.clone()));
         NodeServices(Arc::new(Inner { kept, grants, target, clock, random, tables, http }))
     }
 
-    /// What all nodes did so far.
+    /// Returns how all nodes used their capabilities so far.
     pub fn snapshot(&self) -> Vec<NodeSnapshot> {
-        let nodes: Vec<(NodeName, Arc<Kept>)> =
+        let nodes: Vec<(NodeName, Arc<NodeState>)> =
             self.nodes.lock().iter().map(|(name, kept)| (name.clone(), kept.clone())).collect();
         let snapshots = nodes.into_iter().map(|((pipeline, node), kept)| {
             let used = Capability::ALL.into_iter().map(|c| (c, kept.meters.of(c).read()));
@@ -92,48 +92,48 @@ impl Services {
         snapshots.collect()
     }
 
-    /// Says how many lines of logs were left out of late. For who calls about every second, and at the end.
-    pub fn settle(&self, is_end: bool) {
-        let nodes: Vec<Arc<Kept>> = self.nodes.lock().values().cloned().collect();
-        nodes.iter().for_each(|kept| kept.log.settle(is_end));
+    /// Logs how many log lines were suppressed recently. Call it about every second, and at the end with `is_end`.
+    pub fn report_suppressed(&self, is_end: bool) {
+        let nodes: Vec<Arc<NodeState>> = self.nodes.lock().values().cloned().collect();
+        nodes.iter().for_each(|kept| kept.log.report_suppressed(is_end));
     }
 }
 
-/// What a test says that the services are.
+/// Services as a test defines them.
 #[derive(Debug, Default)]
 pub struct Mock {
-    /// What is granted.
+    /// The grants.
     pub grants: Grants,
     /// The time.
     pub clock: Clock,
     /// Randomness.
     pub random: Random,
-    /// Where lines of the log go.
+    /// Destination of log lines.
     pub log: LogTarget,
     /// Tables by name.
     pub tables: BTreeMap<String, Arc<Table>>,
-    /// What is kept under keys.
+    /// Initial keys and values.
     pub values: Vec<(String, String)>,
-    /// Answers by method and URL, with a space between.
+    /// Responses by method and URL, separated by a space.
     pub http: MockHttp,
-    /// Takes the requests that have no answer, for who says which are missing.
+    /// Receives the requests that have no mock.
     pub missing: MissingMocks,
 }
 
-/// Requests that had no mock, by method and URL.
+/// Method and URL of requests that had no mock.
 pub type MissingMocks = Arc<Mutex<BTreeSet<String>>>;
 
-/// Requests that are remembered as missing.
+/// Maximum number of recorded requests without a mock.
 const MAX_MISSING: usize = 100;
 
 /// Every code of a [`Failure`].
 pub const FAILURES: [&str; 7] =
     ["bad-request", "host-not-allowed", "address-not-allowed", "budget", "timeout", "connect", "too-large"];
 
-/// Answers to requests, by method and URL with a space between.
+/// Responses to requests by method and URL, separated by a space.
 pub type MockHttp = BTreeMap<String, Result<Response, Failure>>;
 
-/// Where requests go.
+/// Destination of requests.
 #[derive(Debug)]
 enum Http {
     Sent(Arc<Client>),
@@ -141,7 +141,7 @@ enum Http {
     Mocked(MockHttp, MissingMocks),
 }
 
-/// Where tables come from.
+/// Source of tables.
 #[derive(Debug)]
 enum Lookup {
     Files(Arc<Tables>),
@@ -150,7 +150,7 @@ enum Lookup {
 
 #[derive(Debug)]
 struct Inner {
-    kept: Arc<Kept>,
+    kept: Arc<NodeState>,
     grants: Grants,
     target: LogTarget,
     clock: Clock,
@@ -159,19 +159,19 @@ struct Inner {
     http: Http,
 }
 
-/// What one node has of the services. Cheap to clone.
+/// The services of one node. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct NodeServices(Arc<Inner>);
 
 impl NodeServices {
-    /// Services for a test: what it says, and everything else without an effect.
+    /// Creates services for a test, without side effects.
     ///
     /// # Errors
     ///
-    /// What is to be kept under keys is more than is granted.
+    /// The initial keys and values exceed the grant.
     pub fn mocked(mock: Mock) -> Result<Self, String> {
         let Mock { grants, clock, random, log: target, tables, values, http, missing } = mock;
-        let kept = Kept::new("", "");
+        let kept = NodeState::new("", "");
         let column = |text: fn(&(String, String)) -> &String| {
             let mut column = ValuesBuilder::with_rows(values.len());
             values.iter().try_for_each(|pair| column.push(Some(text(pair).as_bytes()), usize::MAX))?;
@@ -185,7 +185,7 @@ impl NodeServices {
         Ok(Self(Arc::new(Inner { kept, grants, target, clock, random, tables, http })))
     }
 
-    /// What is granted.
+    /// The grants.
     pub fn grants(&self) -> &Grants {
         &self.0.grants
     }
@@ -195,7 +195,7 @@ impl NodeServices {
         self.0.kept.meters.of(capability)
     }
 
-    /// Writes a line to the log. `line_of_call` is how many the call of the node wrote before.
+    /// Writes a line to the log. `line_of_call` is the number of lines that this call of the node wrote before.
     pub fn log(&self, level: LogLevel, message: &str, line_of_call: u32) {
         let Some(grant) = &self.0.grants.log else { return };
         if !self.0.kept.log.write(&self.0.target, grant, level, message, line_of_call) {
@@ -203,14 +203,14 @@ impl NodeServices {
         }
     }
 
-    /// The handle of a series of metrics.
+    /// Returns the handle of a metric series.
     ///
     /// # Errors
     ///
-    /// Which rule is broken.
+    /// The name, the labels or the bounds break a rule; the text names it.
     pub fn series(&self, name: &str, labels: Vec<Label>, kind: &Kind) -> Result<u32, String> {
-        let most = self.0.grants.metrics.as_ref().map_or(0, |grant| grant.max_series as usize);
-        let (handle, is_own) = self.0.kept.metrics.series(name, labels, kind, most)?;
+        let max = self.0.grants.metrics.as_ref().map_or(0, |grant| grant.max_series as usize);
+        let (handle, is_own) = self.0.kept.metrics.series(name, labels, kind, max)?;
         if !is_own {
             self.meter(Capability::Metrics).suppress();
         }
@@ -236,7 +236,7 @@ impl NodeServices {
     ///
     /// # Errors
     ///
-    /// It is not granted, cannot be loaded, or lacks a column.
+    /// The table is not granted, cannot be loaded, or lacks a column.
     pub fn open(&self, table: &str, columns: &[String]) -> Result<OpenTable, String> {
         let none = |names: Vec<&String>| {
             let names: Vec<&str> = names.into_iter().map(String::as_str).collect();
@@ -258,11 +258,11 @@ impl NodeServices {
         }
     }
 
-    /// The values of keys.
+    /// Returns the values of keys.
     ///
     /// # Errors
     ///
-    /// They have more than `max_bytes` together.
+    /// The values have more than `max_bytes` in total.
     pub fn kv_get(&self, keys: &Values, max_bytes: usize) -> Result<Values, String> {
         self.0.kept.values.get(keys, max_bytes)
     }
@@ -271,7 +271,7 @@ impl NodeServices {
     ///
     /// # Errors
     ///
-    /// It would be more than is granted.
+    /// The grant would be exceeded.
     pub fn kv_set(&self, keys: &Values, values: &Values, undo: &mut Changes) -> Result<(), String> {
         self.0.kept.values.set(&self.kv_grant(), keys, values, undo)
     }
@@ -280,7 +280,7 @@ impl NodeServices {
     ///
     /// # Errors
     ///
-    /// A value is no number, or it would be more than is granted.
+    /// A value is not a number, or the grant would be exceeded.
     pub fn kv_add(&self, keys: &Values, amounts: &[i64], undo: &mut Changes) -> Result<Vec<i64>, String> {
         self.0.kept.values.add(&self.kv_grant(), keys, amounts, undo)
     }
@@ -290,16 +290,16 @@ impl NodeServices {
         self.0.kept.values.delete(keys, undo);
     }
 
-    /// Takes back what a call changed that faulted.
-    pub fn kv_take_back(&self, changes: Changes) {
-        self.0.kept.values.take_back(changes);
+    /// Reverts the changes of a call that faulted.
+    pub fn kv_revert(&self, changes: Changes) {
+        self.0.kept.values.revert(changes);
     }
 
     fn kv_grant(&self) -> KvGrant {
         self.0.grants.kv.clone().unwrap_or(KvGrant { max_bytes: 0, max_keys: 0 })
     }
 
-    /// Sends requests. `budget` is what is left for the batch; none yet at its first.
+    /// Sends requests. `budget` is the remaining budget of the batch; `None` before its first request.
     pub fn send(&self, requests: &[Request], budget: &mut Option<Budget>) -> Vec<Result<Response, Failure>> {
         let refused = |message: String| Failure { code: "host-not-allowed", message };
         match &self.0.http {
@@ -309,8 +309,7 @@ impl NodeServices {
                 client.send(&grant, requests, budget)
             }
             Http::Refused => {
-                let all =
-                    requests.iter().map(|r| Err(refused(format!("`{}` is not sent where it is only tried", r.url))));
+                let all = requests.iter().map(|r| Err(refused(format!("`{}` is not sent by a dry run", r.url))));
                 all.collect()
             }
             Http::Mocked(answers, missing) => {

@@ -1,15 +1,15 @@
-//! A column as it crosses the border to a guest.
+//! Columns that are passed to and from a guest.
 
 use bytes::Bytes;
 
 /// One value per row: row i is `bytes[offsets[i]..offsets[i + 1]]`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Values {
-    /// All values, one after the other.
+    /// The concatenated values.
     pub bytes: Bytes,
-    /// One more than there are rows: they begin at 0, never decrease, and end at the length of `bytes`.
+    /// Number of rows plus one: starts at 0, never decreases, and ends at the length of `bytes`.
     pub offsets: Vec<u32>,
-    /// One a row, 0 for a row without a value; or none at all, where every row has one.
+    /// One per row, 0 for a row without a value. Empty if every row has a value.
     pub kinds: Vec<u8>,
 }
 
@@ -19,12 +19,12 @@ impl Values {
         self.offsets.len().saturating_sub(1)
     }
 
-    /// Bytes of all that crosses the border.
+    /// Number of bytes that are passed.
     pub fn byte_len(&self) -> usize {
         self.bytes.len() + 4 * self.offsets.len() + self.kinds.len()
     }
 
-    /// The value of each row, if it has one.
+    /// Returns the value of each row, if any.
     pub fn iter(&self) -> impl Iterator<Item = Option<&[u8]>> + '_ {
         self.offsets.windows(2).enumerate().map(|(row, pair)| match *pair {
             _ if self.kinds.get(row) == Some(&0) => None,
@@ -34,7 +34,7 @@ impl Values {
     }
 }
 
-/// Kind of a value that is a string.
+/// Kind of string values.
 const STRING: u8 = 4;
 
 /// Builds a column.
@@ -46,23 +46,23 @@ pub struct ValuesBuilder {
 }
 
 impl ValuesBuilder {
-    /// A builder with room for this many rows.
+    /// Creates a builder with capacity for this many rows.
     pub fn with_rows(rows: usize) -> Self {
         let mut offsets = Vec::with_capacity(rows + 1);
         offsets.push(0);
         Self { bytes: Vec::new(), offsets, kinds: Vec::with_capacity(rows) }
     }
 
-    /// Appends a row. `Err` where the column would hold more than this many bytes.
+    /// Appends a row.
     ///
     /// # Errors
     ///
-    /// It has no room.
+    /// The column would have more than `max_bytes`.
     pub fn push(&mut self, value: Option<&[u8]>, max_bytes: usize) -> Result<(), String> {
         let value_bytes = value.unwrap_or_default();
         let end = self.bytes.len() + value_bytes.len();
         let Some(offset) = u32::try_from(end).ok().filter(|_| end <= max_bytes) else {
-            return Err(format!("what was found has more than {max_bytes} bytes"));
+            return Err(format!("the result has more than {max_bytes} bytes"));
         };
         self.bytes.extend_from_slice(value_bytes);
         self.offsets.push(offset);
@@ -70,12 +70,12 @@ impl ValuesBuilder {
         Ok(())
     }
 
-    /// Bytes so far.
+    /// Number of bytes so far.
     pub fn byte_len(&self) -> usize {
         self.bytes.len()
     }
 
-    /// The column.
+    /// Returns the column.
     pub fn finish(self) -> Values {
         Values { bytes: self.bytes.into(), offsets: self.offsets, kinds: self.kinds }
     }

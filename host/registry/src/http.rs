@@ -228,7 +228,7 @@ impl Http {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let found = rustls_native_certs::load_native_certs();
         for error in &found.errors {
-            tracing::debug!(%error, "certificates of the system");
+            tracing::debug!(%error, "cannot load a root certificate of the system");
         }
         let roots: Vec<Certificate<'static>> =
             found.certs.iter().map(|der| Certificate::from_der(der).to_owned()).collect();

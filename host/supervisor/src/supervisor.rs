@@ -198,7 +198,7 @@ impl Supervisor {
         let settling = tokio::spawn(async move {
             loop {
                 tokio::time::sleep(SETTLE_INTERVAL).await;
-                services.settle(false);
+                services.report_suppressed(false);
             }
         });
         Ok(Agent {
@@ -427,7 +427,7 @@ impl Agent {
         problems.extend(self.observer.stops().list().iter().cloned().map(Problem::Stopped));
         let elapsed = self.started.elapsed();
         let drained = topology.drain(drain_timeout).await;
-        state.services.settle(true);
+        state.services.report_suppressed(true);
         if !drained.is_clean {
             problems.push(Problem::Undelivered);
             problems.extend(drained.left.into_iter().map(Problem::Left));

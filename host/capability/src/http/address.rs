@@ -1,10 +1,10 @@
-//! Which addresses are public.
+//! Classification of public IP addresses.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Whether an address is one of the internet: not of this machine, of a private network, of a cloud's metadata service, or
-/// of several machines. By the special-purpose registries of IANA (RFC 6890 and its successors). An IPv4 address inside of
-/// an IPv6 one counts as itself, and so do those of gateways that translate (NAT64, 6to4, Teredo).
+/// Returns whether an address is public: not loopback, private, link-local (such as a cloud's metadata service) or
+/// multicast, by the special-purpose registries of IANA (RFC 6890 and its successors). An IPv4 address embedded in an IPv6
+/// address (IPv4-mapped, NAT64, 6to4) is classified by itself; Teredo is not public.
 pub(super) fn is_public(address: IpAddr) -> bool {
     match address.to_canonical() {
         IpAddr::V4(address) => is_public_v4(address),
@@ -20,7 +20,7 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
         || address.is_multicast()
         || address.is_broadcast()
         || address.is_documentation()
-        // This network; shared address space (RFC 6598); protocol assignments; benchmarks; reserved.
+        // "This network"; shared address space (RFC 6598); protocol assignments; benchmarks; reserved.
         || a == 0
         || (a == 100 && (64..128).contains(&b))
         || (a == 192 && b == 0 && c == 0)
@@ -32,10 +32,10 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
 fn is_public_v6(address: Ipv6Addr) -> bool {
     let [first, second, ..] = address.segments();
     match address.octets() {
-        // NAT64 and 6to4 lead to the IPv4 address in them.
+        // NAT64 and 6to4 embed an IPv4 address.
         [0, 0x64, 0xff, 0x9b, 0, 0, 0, 0, 0, 0, 0, 0, a, b, c, d] => is_public_v4(Ipv4Addr::new(a, b, c, d)),
         [0x20, 0x02, a, b, c, d, ..] => is_public_v4(Ipv4Addr::new(a, b, c, d)),
-        // Global unicast, without Teredo and what is for documentation.
+        // Global unicast, without Teredo and documentation.
         _ => {
             (0x2000..0x4000).contains(&first)
                 && !(first == 0x2001 && (second < 0x200 || second == 0xdb8))

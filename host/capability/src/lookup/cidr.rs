@@ -1,25 +1,26 @@
-//! Networks by prefix: an address finds the longest one that it is in.
+//! Networks by prefix, with a lookup of the longest match.
+//!
+//! Written by hand: `ip_network_table` had no release since 2020, its trie uses `unsafe`, and it does not report its memory.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
 
-/// Networks of both families, each with its row.
+/// IPv4 and IPv6 networks with their rows.
 #[derive(Debug, Default)]
 pub(super) struct Networks {
     v4: Family,
     v6: Family,
 }
 
-/// Networks of one family: by length of the prefix and the bits in it.
+/// Networks of one family, by length and bits of the prefix.
 #[derive(Debug, Default)]
 struct Family {
     rows: HashMap<(u8, u128), u32>,
-    /// The lengths that occur, the longest first.
+    /// Prefix lengths that occur, longest first.
     lengths: Vec<u8>,
 }
 
-/// The bits of an address, at the top of 128, and how many there are. An IPv4 address that is written as one of IPv6 is
-/// one of IPv4.
+/// Returns the bits of an address, left-aligned in 128 bits, and their number. An IPv4-mapped IPv6 address counts as IPv4.
 fn bits(address: IpAddr) -> (u128, u8) {
     match address.to_canonical() {
         IpAddr::V4(address) => (u128::from(u32::from(address)) << 96, 32),
@@ -46,12 +47,12 @@ impl Networks {
             return Err(wrong());
         }
         if prefix(bits, length) != bits {
-            return Err(format!("`{text}` has bits beyond its prefix"));
+            return Err(format!("`{text}` has bits outside of its prefix"));
         }
         let row = u32::try_from(row).map_err(|_| "it has too many rows".to_owned())?;
         let family = if width == 32 { &mut self.v4 } else { &mut self.v6 };
         if let Some(other) = family.rows.insert((length, bits), row) {
-            return Err(format!("`{text}` is the network of row {} too", other + 1));
+            return Err(format!("`{text}` is also the network of row {}", other + 1));
         }
         if let Err(place) = family.lengths.binary_search_by(|known| length.cmp(known)) {
             family.lengths.insert(place, length);
@@ -59,7 +60,7 @@ impl Networks {
         Ok(())
     }
 
-    /// The row of the longest prefix that an address has; none for what is no address.
+    /// Returns the row of the longest prefix of an address; `None` if there is none, or if `text` is not an address.
     pub(super) fn find(&self, text: &[u8]) -> Option<usize> {
         let (bits, width) = bits(std::str::from_utf8(text).ok()?.trim().parse().ok()?);
         let family = if width == 32 { &self.v4 } else { &self.v6 };

@@ -1,4 +1,4 @@
-//! Reading files of tables.
+//! Reads the files of tables.
 
 use std::fs::File;
 use std::io::{BufReader, Read as _};
@@ -11,7 +11,7 @@ use wattle_plan::TableGrant;
 
 use super::table::Cells;
 
-/// The cells of a file: JSON if its name says so or it begins like it, else CSV with a header.
+/// Reads the cells of a file: JSON if its name ends with `.json`, else CSV with a header.
 pub(super) fn file(path: &Path) -> Result<Cells, String> {
     let file = File::open(path).map_err(|error| error.to_string())?;
     let is_json = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"));
@@ -30,13 +30,13 @@ pub(super) fn file(path: &Path) -> Result<Cells, String> {
 fn csv(from: &mut dyn std::io::Read) -> Result<Cells, String> {
     let mut reader = csv::ReaderBuilder::new().from_reader(from);
     let header = reader.byte_headers().map_err(|error| error.to_string())?;
-    // What Excel puts in front of UTF-8.
+    // Excel writes a byte order mark.
     let name = |cell: &[u8]| String::from_utf8_lossy(cell.strip_prefix(b"\xef\xbb\xbf").unwrap_or(cell)).into_owned();
     let columns: Vec<String> = header.iter().map(name).collect();
     check_columns(&columns)?;
     let mut cells = Cells::new(columns);
     let mut record = csv::ByteRecord::new();
-    // A row with another number of cells is an error of the crate's, with its line.
+    // The csv crate reports a row with another number of cells, with its line.
     while reader.read_byte_record(&mut record).map_err(|error| error.to_string())? {
         for cell in &record {
             if std::str::from_utf8(cell).is_err() {
@@ -69,8 +69,8 @@ fn check_rows(cells: &Cells) -> Result<(), String> {
     }
 }
 
-/// The cells of an array of objects. Strings are taken as their text, other values as JSON; a key that an object lacks, or
-/// has as null, is a missing cell. Read twice, the names of the columns first, so that there is never a tree of it all.
+/// Reads the cells of an array of objects. Strings give their text, other values their JSON; an absent or null member is a
+/// missing cell. The text is read twice, first for the names of the columns, so that no tree of all objects is built.
 pub(super) fn json(text: &[u8]) -> Result<Cells, String> {
     let mut columns: Map<String, Value> = Map::new();
     each_object(text, |object| {
@@ -94,13 +94,13 @@ pub(super) fn json(text: &[u8]) -> Result<Cells, String> {
 }
 
 fn each_object(text: &[u8], take: impl FnMut(Map<String, Value>) -> Result<(), String>) -> Result<(), String> {
-    let wrong = |error: serde_json::Error| format!("it is no JSON array of objects: {error}");
+    let wrong = |error: serde_json::Error| format!("it is not a JSON array of objects: {error}");
     let mut deserializer = serde_json::Deserializer::from_slice(text);
     deserializer.deserialize_seq(Objects(take)).map_err(wrong)?;
     deserializer.end().map_err(wrong)
 }
 
-/// Gives the objects of an array one after the other.
+/// Visits the objects of an array one by one.
 struct Objects<F>(F);
 
 impl<'de, F: FnMut(Map<String, Value>) -> Result<(), String>> Visitor<'de> for Objects<F> {

@@ -1,4 +1,4 @@
-//! A table in memory: one buffer of text, where each cell ends, and an index of the keys.
+//! A table in memory: one text buffer, the end of each cell, and an index of the keys.
 
 use std::hash::{BuildHasher as _, RandomState};
 
@@ -8,15 +8,15 @@ use wattle_plan::{TableGrant, TableKind};
 use super::cidr::Networks;
 use super::read;
 
-/// Rows of cells, found by key.
+/// Rows of cells with a lookup by key.
 #[derive(Debug)]
 pub struct Table {
     columns: Vec<String>,
     /// The cells, row by row.
     text: Vec<u8>,
-    /// Where each cell ends.
+    /// End of each cell in `text`.
     ends: Vec<u32>,
-    /// Whether a cell is missing; empty if none is.
+    /// Whether each cell is missing; empty if no cell is.
     missing: Vec<bool>,
     index: Index,
 }
@@ -27,7 +27,7 @@ enum Index {
     Cidr(Networks),
 }
 
-/// Cells while they are read.
+/// Cells of a table that is being read.
 #[derive(Default)]
 pub(super) struct Cells {
     pub(super) columns: Vec<String>,
@@ -60,22 +60,22 @@ impl Cells {
 }
 
 impl Table {
-    /// Loads the table of a file.
+    /// Loads a table from a file.
     ///
     /// # Errors
     ///
-    /// The file cannot be read or is no table, with its path, and the line where there is one.
+    /// The file cannot be read or is not a table; the text has the path, and the line if known.
     pub fn load(grant: &TableGrant) -> Result<Self, String> {
         let wrong = |error: String| format!("`{}`: {error}", grant.path.display());
         let cells = read::file(&grant.path).map_err(wrong)?;
         Self::new(cells, grant.kind, grant.key.as_deref()).map_err(wrong)
     }
 
-    /// The table of JSON: an array of objects.
+    /// Creates a table from JSON, an array of objects.
     ///
     /// # Errors
     ///
-    /// It is something else, or lacks the column of the keys.
+    /// The text is not an array of objects, or lacks the key column.
     pub fn from_json(text: &[u8], kind: TableKind, key: Option<&str>) -> Result<Self, String> {
         Self::new(read::json(text)?, kind, key)
     }
@@ -88,7 +88,7 @@ impl Table {
         };
         let Cells { columns, text, ends, missing } = cells;
         let Some(key) = key.filter(|key| *key < columns.len()) else {
-            return Err(format!("there is no column of keys; there is {}", columns.join(", ")));
+            return Err(format!("there is no key column; there is {}", columns.join(", ")));
         };
         let index = Index::Cidr(Networks::default());
         let mut table = Self { columns, text, ends, missing, index };
@@ -132,7 +132,7 @@ impl Table {
         &self.columns
     }
 
-    /// The place of a column.
+    /// Returns the index of a column.
     pub fn column(&self, name: &str) -> Option<usize> {
         self.columns.iter().position(|column| column == name)
     }
@@ -142,7 +142,7 @@ impl Table {
         self.ends.len().checked_div(self.columns.len()).unwrap_or(0)
     }
 
-    /// The row that a key finds.
+    /// Returns the row of a key.
     pub fn find(&self, key: &[u8]) -> Option<usize> {
         match &self.index {
             Index::Exact { rows, key: column, hasher } => {
@@ -153,7 +153,7 @@ impl Table {
         }
     }
 
-    /// A cell.
+    /// Returns a cell; `None` if it is missing.
     pub fn cell(&self, row: usize, column: usize) -> Option<&[u8]> {
         let index = row.checked_mul(self.columns.len())?.checked_add(column)?;
         if column >= self.columns.len() || self.missing.get(index) == Some(&true) {
@@ -163,7 +163,7 @@ impl Table {
         self.text.get(start as usize..*self.ends.get(index)? as usize)
     }
 
-    /// Bytes of memory that it takes.
+    /// Memory of the table in bytes.
     pub fn memory_bytes(&self) -> usize {
         let index = match &self.index {
             Index::Exact { rows, .. } => rows.allocation_size(),

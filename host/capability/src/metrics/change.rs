@@ -1,4 +1,4 @@
-//! Changes of metrics, which a call makes only if it ends well.
+//! Changes of metrics, which take effect only if the call succeeds.
 
 use super::{NodeMetrics, Value};
 
@@ -22,11 +22,11 @@ impl MetricChange {
 }
 
 impl NodeMetrics {
-    /// Makes a change, or keeps it in `pending` for [`apply`](Self::apply) where there is a list.
+    /// Applies a change, or adds it to `pending` for a later [`apply`](Self::apply).
     ///
     /// # Errors
     ///
-    /// The handle does not exist, or is of another kind.
+    /// The handle does not exist, or belongs to another kind of metric.
     pub fn change(&self, change: MetricChange, pending: Option<&mut Vec<MetricChange>>) -> Result<(), String> {
         let is_right = matches!(
             (&*self.value(change.handle())?, &change),
@@ -35,7 +35,7 @@ impl NodeMetrics {
                 | (Value::Histogram(_), MetricChange::Observe(..))
         );
         match pending {
-            // The error is that of the change itself.
+            // A wrong handle takes the other branch, which returns the error.
             Some(pending) if is_right => {
                 pending.push(change);
                 Ok(())
@@ -44,11 +44,11 @@ impl NodeMetrics {
         }
     }
 
-    /// Makes a change.
+    /// Applies a change.
     ///
     /// # Errors
     ///
-    /// The handle does not exist, or is of another kind.
+    /// The handle does not exist, or belongs to another kind of metric.
     pub fn apply(&self, change: MetricChange) -> Result<(), String> {
         match change {
             MetricChange::Add(handle, amount) => self.add(handle, amount),

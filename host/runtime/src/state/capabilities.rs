@@ -80,7 +80,7 @@ impl Effects {
     /// Takes them back.
     pub(crate) fn roll_back(self, services: Option<&NodeServices>) {
         if let Some(services) = services {
-            services.kv_take_back(self.kept);
+            services.kv_revert(self.kept);
         }
     }
 }
