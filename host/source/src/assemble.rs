@@ -1,4 +1,4 @@
-//! Closes batches: cuts framed events into columns by bytes and by number.
+//! Closes batches: splits framed events into columns by bytes and by number.
 
 use bytes::Bytes;
 use wattle_batch::{Column, ColumnTooLarge, Span};
@@ -13,16 +13,16 @@ pub(crate) struct Chunk {
 }
 
 impl BatchLimits {
-    /// Whether a batch of this size takes no more.
+    /// Returns whether a batch of this size is full.
     pub(crate) fn reached(&self, bytes: usize, events: usize) -> bool {
         bytes >= self.max_bytes || events >= self.max_events
     }
 }
 
-/// Cuts the events in one buffer into as many columns as the limits ask for; all share the buffer.
+/// Splits the events in one buffer into as many columns as the limits require; all share the buffer.
 ///
-/// The buffer begins at the position `base` of the input, and the last column ends at `end`. An earlier one ends where
-/// the next begins, so whatever was skipped between two columns belongs to the first.
+/// The buffer starts at the position `base` of the input, and the last column ends at `end`. Each other one ends where
+/// the next starts, so that skipped data between two columns belongs to the first.
 pub(crate) fn cut(bytes: &Bytes, spans: Vec<Span>, base: u64, end: u64, limits: &BatchLimits) -> Vec<Chunk> {
     let total: usize = spans.iter().map(|span| span.len()).sum();
     if total <= limits.max_bytes && spans.len() <= limits.max_events {
@@ -47,14 +47,14 @@ fn chunk(bytes: &Bytes, spans: Vec<Span>, end: u64) -> Option<Chunk> {
     if spans.is_empty() {
         return None;
     }
-    // Spans were made for this buffer, whose length the framing keeps below 4 GiB.
+    // The framing keeps the buffer below 4 GiB, so its spans are valid.
     Column::from_spans(bytes.clone(), spans).map(|column| Chunk { column, end })
 }
 
 /// A whole document as one event.
 pub(crate) fn document(mut bytes: Vec<u8>) -> Result<Chunk, ColumnTooLarge> {
     let end = bytes.len() as u64;
-    // The queue counts what is used.
+    // The queue counts only the used bytes.
     if bytes.len() < bytes.capacity() / 4 * 3 {
         bytes.shrink_to_fit();
     }

@@ -5,28 +5,28 @@ use std::io::{self, BufRead, BufReader, Read};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-/// Bytes that tell the formats apart.
+/// Number of bytes that identify the format.
 pub(crate) const MAGIC_BYTES: usize = 4;
 
-/// Below this many decompressed bytes no ratio is too high: headers and small repetitive texts compress extremely well.
+/// Up to this many decompressed bytes any ratio is allowed: headers and small repetitive texts compress extremely well.
 const RATIO_FREE_BYTES: u64 = 1 << 20;
 
-/// Compressed bytes read before they are decompressed; few, so that the ratio is known well.
+/// Size of compressed reads; small, so that the ratio is accurate.
 const INPUT_BYTES: usize = 32 << 10;
 
-/// The largest output that is decompressed in one step. It is one buffer of a known size.
+/// Maximum output of decompression in one step, into one buffer of a known size.
 const MAX_WHOLE: usize = 64 << 20;
 
-/// The reason of a compressed input that is not complete.
+/// Reason for incomplete compressed input.
 pub(crate) const ENDS_EARLY: &str = "it ends too early";
 
-/// The reason where a whole input must be compressed and is not.
+/// Reason for input that must be compressed and is not.
 const JUNK: &str = "something that is not compressed follows";
 
-/// The reason of a zstd frame whose window is larger than allowed.
+/// Reason for a zstd frame with a larger window than allowed.
 const WINDOW: &str = "its zstd window, as `zstd --long` makes it, is larger than `max_zstd_window`; raise that option";
 
-/// How bytes are compressed.
+/// Compression formats.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Compression {
     None,
@@ -39,24 +39,24 @@ pub(crate) enum Compression {
 }
 
 impl Compression {
-    /// Recognises a compression by its magic bytes.
+    /// Detects a compression by its magic bytes.
     pub(crate) fn detect(head: &[u8]) -> Self {
         match head {
             [0x1f, 0x8b, 0x08, ..] => Self::Gzip,
             [0x28, 0xb5, 0x2f, 0xfd, ..] => Self::Zstd,
-            // A skippable frame, with which parallel and seekable zstd files begin.
+            // A skippable frame, at the start of parallel and seekable zstd files.
             [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Self::Zstd,
             _ => Self::None,
         }
     }
 }
 
-/// How far a decompression may go.
+/// Limits of decompression.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Caps {
-    /// Decompressed bytes.
+    /// Maximum number of decompressed bytes.
     pub(crate) max_bytes: u64,
-    /// Decompressed bytes for each compressed one.
+    /// Maximum number of decompressed bytes per compressed byte.
     pub(crate) max_ratio: u64,
 }
 
@@ -69,13 +69,13 @@ pub(crate) enum Decompression {
     None,
 }
 
-/// Why an input could not be read to its end.
+/// An error that prevents reading an input to its end.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ReadFailure {
-    /// It could not be read at all.
+    /// The input cannot be read.
     #[error("cannot be read: {0}")]
     Io(io::Error),
-    /// The compressed form is wrong or ends too early.
+    /// The compressed data is damaged or incomplete.
     #[error("is damaged after {after} decompressed bytes: {reason}")]
     Damaged { after: u64, reason: String },
     #[error("holds more than {0} decompressed bytes; raise the limit if that is right")]
@@ -84,7 +84,7 @@ pub(crate) enum ReadFailure {
     TooDense(u64),
 }
 
-/// A limit of [`Caps`] was passed; travels inside of an [`io::Error`].
+/// A limit of [`Caps`] is exceeded; wrapped in an [`io::Error`].
 #[derive(Debug, thiserror::Error)]
 enum Exceeded {
     #[error("too large")]
@@ -93,7 +93,7 @@ enum Exceeded {
     Ratio,
 }
 
-/// Counts what is read, and remembers whether it was the reading that failed.
+/// Counts bytes, and remembers whether the inner reader failed.
 struct Counted<R> {
     inner: R,
     bytes: u64,
@@ -119,25 +119,25 @@ type Input<R> = BufReader<Counted<R>>;
 
 enum Inner<R: Read> {
     Plain(Counted<R>),
-    /// One member at a time, so that what follows a member can be looked at.
+    /// One member at a time, so that the data after a member can be examined.
     Gzip(flate2::bufread::GzDecoder<Input<R>>),
     Zlib(flate2::bufread::ZlibDecoder<Input<R>>),
     Deflate(flate2::bufread::DeflateDecoder<Input<R>>),
     Zstd(zstd::stream::read::Decoder<'static, Input<R>>),
-    /// While one member follows another.
+    /// Members that follow each other.
     Changing,
 }
 
-/// Reads the decompressed form of an input: gzip with any number of members, zstd with any number of frames.
+/// Decompresses an input: gzip with any number of members, zstd with any number of frames.
 ///
-/// An input that says [`io::ErrorKind::WouldBlock`] can be read on later.
+/// After [`io::ErrorKind::WouldBlock`] of the input, reading can continue.
 pub(crate) struct Decoder<R: Read> {
     inner: Inner<R>,
     caps: Caps,
     produced: u64,
-    /// The compressed data is over.
+    /// The compressed data ended.
     is_over: bool,
-    /// Something else follows the compressed data, and was not read.
+    /// Other data follows the compressed data, and was not read.
     has_junk: bool,
 }
 
@@ -155,7 +155,7 @@ impl<R: Read> Decoder<R> {
         Ok(Self { inner, caps, produced: 0, is_over: false, has_junk: false })
     }
 
-    /// Accepts zstd windows of up to two to the power of `log` bytes.
+    /// Accepts zstd windows of up to 2 to the power of `log` bytes.
     pub(crate) fn with_window(mut self, log: u32) -> io::Result<Self> {
         if let Inner::Zstd(decoder) = &mut self.inner {
             decoder.window_log_max(log)?;
@@ -163,14 +163,14 @@ impl<R: Read> Decoder<R> {
         Ok(self)
     }
 
-    /// Whether something that is neither compressed nor zero bytes follows the compressed data.
+    /// Returns whether data that is neither compressed nor zero bytes follows the compressed data.
     pub(crate) fn has_junk(&self) -> bool {
         self.has_junk
     }
 
-    /// Whether an error says that what follows a complete member or frame is not another one.
+    /// Returns whether an error means that no further member or frame follows a complete one.
     fn is_behind_the_end(&self, error: &io::Error) -> bool {
-        // Both libraries say it in words only.
+        // Both libraries report it only as text.
         self.produced > 0
             && match &self.inner {
                 Inner::Gzip(_) => error.to_string().contains("invalid gzip header"),
@@ -179,7 +179,7 @@ impl<R: Read> Decoder<R> {
             }
     }
 
-    /// Passes over what follows the compressed data; padding with zero bytes is usual, everything else is junk.
+    /// Skips the data after the compressed data; zero bytes are usual padding, everything else is junk.
     fn pass_over_rest(&mut self) -> io::Result<()> {
         fn is_junk(input: &mut impl BufRead) -> io::Result<bool> {
             let mut is_junk = false;
@@ -201,12 +201,12 @@ impl<R: Read> Decoder<R> {
         Ok(())
     }
 
-    /// Bytes taken from the input so far, decompressed or not.
+    /// Number of bytes taken from the input, decompressed or not.
     pub(crate) fn taken(&self) -> u64 {
         self.counted().0
     }
 
-    /// Says what an error of [`read`](Read::read) means.
+    /// Explains an error of [`read`](Read::read).
     pub(crate) fn explain(&self, error: io::Error) -> ReadFailure {
         match error.get_ref().and_then(|inner| inner.downcast_ref::<Exceeded>()) {
             Some(Exceeded::Size) => return ReadFailure::TooLarge(self.caps.max_bytes),
@@ -226,7 +226,7 @@ impl<R: Read> Decoder<R> {
         ReadFailure::Damaged { after: self.produced, reason }
     }
 
-    /// Bytes taken from the input, how many of them are not decompressed yet, and whether reading it failed.
+    /// Returns the bytes taken from the input, the number of bytes not yet decompressed, and whether the input failed.
     fn counted(&self) -> (u64, usize, bool) {
         fn of<R>(input: &Input<R>) -> (u64, usize, bool) {
             (input.get_ref().bytes, input.buffer().len(), input.get_ref().failed)
@@ -241,7 +241,7 @@ impl<R: Read> Decoder<R> {
         }
     }
 
-    /// Goes on to the next member behind a complete one; returns whether there is one.
+    /// Advances to the next member; returns whether there is one.
     fn next_member(&mut self) -> io::Result<bool> {
         let Inner::Gzip(decoder) = &mut self.inner else { return Ok(false) };
         let first = decoder.get_mut().fill_buf()?.first().copied();
@@ -279,7 +279,7 @@ impl<R: Read> Read for Decoder<R> {
         }
         loop {
             let result = match &mut self.inner {
-                // What is not compressed is not limited here.
+                // Uncompressed input is not limited here.
                 Inner::Plain(input) => {
                     let n = input.read(out)?;
                     self.produced += n as u64;
@@ -311,9 +311,9 @@ impl<R: Read> Read for Decoder<R> {
 
 /// Decompresses gzip in one step if it is one member of moderate size, about twice as fast as [`Decoder`].
 ///
-/// `None` means that [`Decoder`] must look at it, which finds out what is special or wrong.
+/// Returns `None` if [`Decoder`] must handle the input, which detects special cases and errors.
 pub(crate) fn gunzip_whole(compressed: &[u8], caps: Caps) -> Option<Vec<u8>> {
-    // A further member would begin with these bytes. Elsewhere they are rare, and harmless: the slow way is taken.
+    // Another member would start with these bytes. Elsewhere they are rare, and only cost the slow path.
     if memchr::memmem::find_iter(compressed, b"\x1f\x8b\x08").nth(1).is_some() {
         return None;
     }
@@ -328,9 +328,9 @@ pub(crate) fn gunzip_whole(compressed: &[u8], caps: Caps) -> Option<Vec<u8>> {
     (written == size).then_some(out)
 }
 
-/// Reads a whole input of at most `max_bytes` decompressed bytes and one more, so that a longer one shows.
+/// Reads a whole input, at most `max_bytes` decompressed bytes and one more, which shows that it is longer.
 ///
-/// What could be read comes back in any case, with the failure that ended it.
+/// Returns the readable part in any case, with the error that ended it.
 pub(crate) fn read_whole<R: Read>(decoder: &mut Decoder<R>, max_bytes: u64) -> (Vec<u8>, Option<ReadFailure>) {
     let mut out = Vec::new();
     let result = decoder.by_ref().take(max_bytes.saturating_add(1)).read_to_end(&mut out);
@@ -342,7 +342,7 @@ pub(crate) fn read_whole<R: Read>(decoder: &mut Decoder<R>, max_bytes: u64) -> (
     (out, failure)
 }
 
-/// Decompresses bytes in memory, at most `max_bytes` and one more as [`read_whole`] does.
+/// Decompresses bytes in memory, at most `max_bytes` and one more, like [`read_whole`].
 pub(crate) fn decompress(
     compression: Compression,
     bytes: &[u8],
@@ -361,7 +361,7 @@ pub(crate) fn decompress(
     }
 }
 
-/// Passes over decompressed bytes that are known already. Fewer are passed over only where the input ends.
+/// Skips decompressed bytes. Skips fewer only at the end of the input.
 pub(crate) fn skip(reader: &mut impl Read, bytes: u64) -> io::Result<u64> {
     io::copy(&mut reader.by_ref().take(bytes), &mut io::sink())
 }

@@ -20,10 +20,10 @@ use crate::source::{BatchLimits, Source, SourceContext, Stop};
 use crate::stats::{SourceStats, add};
 use crate::thread::Worker;
 
-/// How long a stop may go unnoticed.
+/// Interval at which a stop is checked.
 const STOP_CHECK: Duration = Duration::from_millis(50);
 
-/// What "all there is now" means for a generator without an end.
+/// Number of documents with `once`, since the generator has no end.
 const DOCUMENTS_ONCE: u64 = 100;
 
 /// The options of a `demo` source.
@@ -110,7 +110,7 @@ enum Natural {
     Natural,
 }
 
-/// The most records in one document; about 800 MB.
+/// Maximum number of records in one document; about 800 MB.
 const MAX_RECORDS: u64 = 500_000;
 
 impl Records {
@@ -222,7 +222,7 @@ struct Producer {
     output: Intake,
 }
 
-/// The batch in the making.
+/// The batch that is being filled.
 struct Draft {
     builder: ColumnBuilder,
     since: Instant,
@@ -234,7 +234,7 @@ impl Producer {
         let mut made = 0_u64;
         let mut draft = None;
         while self.documents.is_none_or(|documents| made < documents) && !self.stop.is_stopped() {
-            // Counted from the start, so that time spent waiting for the queue is made up for.
+            // Relative to the start, so that the source catches up after it waited for the queue.
             let due = start + self.demo.period.mul_f64(made as f64);
             let flush = draft.as_ref().map(|draft: &Draft| draft.since + self.limits.max_age);
             if flush.is_some_and(|flush| flush < due) && !self.send(draft.take()) {
@@ -253,11 +253,11 @@ impl Producer {
         self.send(draft);
     }
 
-    /// Appends a document, which is one event, or one for each of its lines.
+    /// Appends a document, as one event or as one event per line.
     fn write_document(&mut self, draft: Option<Draft>) -> Option<Draft> {
         let mut draft = draft.unwrap_or_else(|| Draft { builder: ColumnBuilder::default(), since: Instant::now() });
         let records = self.demo.generator.document_size();
-        // A column takes 4 GiB, of which a batch within its limits and a document use a fraction.
+        // A column can have 4 GiB, of which a batch within its limits and a document need a fraction.
         if self.demo.is_lines {
             let mut lines = Vec::new();
             self.demo.generator.next_document(records, &mut lines);
@@ -271,7 +271,7 @@ impl Producer {
         (draft.builder.rows() > 0).then_some(draft)
     }
 
-    /// Returns whether somebody still takes batches.
+    /// Returns whether the receiver still takes batches.
     fn send(&self, draft: Option<Draft>) -> bool {
         let Some(draft) = draft else { return true };
         let column = draft.builder.finish();
@@ -279,7 +279,7 @@ impl Producer {
         self.output.send(Chunk { column, end: 0 }).is_ok()
     }
 
-    /// Returns whether the time has come, rather than the end.
+    /// Waits; returns false if the source stops before.
     fn wait_until(&self, due: Instant) -> bool {
         loop {
             let left = due.saturating_duration_since(Instant::now());

@@ -1,21 +1,21 @@
-//! The source `file`: reads files that globs name, follows them, and remembers how far it came.
+//! The source `file`: reads and follows the files that its globs match, and saves its positions.
 //!
-//! One thread reads, file after file in the order of their names, and sends batches to the task that pushes them. Each
-//! batch has an acknowledgement that moves the position of its file, and positions are saved. What is read how:
+//! One thread reads the files in the order of their names, and sends batches to the task that pushes them. Each
+//! batch has an acknowledgement that moves the position of its file. How files are read:
 //!
-//! | file | is read | is finished |
+//! | file | read | finished |
 //! | --- | --- | --- |
-//! | not compressed, `follow` | as it grows, over renames and truncation | when it is gone and read to its end |
-//! | the same, named `.json` | as it grows | when it has not changed for `stable_after` and ends behind a document |
+//! | not compressed, `follow` | as it grows, over renames and truncation | when it is removed and read to its end |
+//! | the same, named `.json` | as it grows | when it has not changed for `stable_after` and ends after a document |
 //! | compressed or without `follow` | when it has not changed for `stable_after` | at its end |
 //! | framing `document` | when it has not changed for `stable_after` | as one event |
 //!
-//! With `once` every file is read to its end as it is.
+//! With `once` every file is read to its current end.
 //!
-//! A file of lines is its content: how it begins, and what stands before the position up to which it was read; then its
-//! inode and path. So it is read on after it was renamed, compressed, copied and truncated, moved to another device, or
-//! after a reboot that gave the device another number. While events cannot be delivered, all of this is still followed,
-//! with a bounded number of open files. What can never be read is counted in bytes and logged.
+//! The identity of a file of lines is its content: its start and the bytes before its position; then its
+//! inode and path. So reading continues after the file was renamed, compressed, copied and truncated, moved to another
+//! device, or after a reboot that changed the device number. This also works while events cannot be delivered,
+//! with a bounded number of open files. Data that can never be read is counted in bytes and logged.
 //!
 //! # Invariants
 //!
@@ -64,20 +64,20 @@ use options::Settings;
 use reader::Reader;
 use track::Tracker;
 
-/// Positions are saved at most this often when few events come.
+/// Interval of saves with few events.
 const SAVE_INTERVAL: Duration = Duration::from_millis(500);
 
-/// Positions are saved at most this often when many events come, and in the first moments: what was delivered and not
-/// saved comes again after a kill.
+/// Interval of saves with many events, and shortly after the start: delivered events whose position is not
+/// saved are sent again after a kill.
 const BUSY_SAVE_INTERVAL: Duration = Duration::from_millis(10);
 
-/// So many delivered events are not left unsaved for long.
+/// Number of delivered events after which a save is due early.
 const MANY_EVENTS: u64 = 1000;
 
-/// How long after the start positions are saved as if many events came: an agent that crashes soon must get on.
+/// How long after the start saves use the short interval: an agent that crashes repeatedly must still make progress.
 const FIRST_MOMENTS: Duration = Duration::from_secs(2);
 
-/// How long to wait after saving failed.
+/// Pause after a failed save.
 const SAVE_PAUSE: Duration = Duration::from_secs(2);
 
 /// The source, ready to run.
@@ -125,7 +125,7 @@ impl Drop for StopOnDrop {
     }
 }
 
-/// Pushes what the thread reads until it is done or the source is stopped, then waits for the acknowledgements.
+/// Pushes batches of the thread until it ends or the source is stopped, then waits for the acknowledgements.
 async fn read_and_settle(
     context: &SourceContext,
     tracker: &Tracker,
@@ -138,7 +138,7 @@ async fn read_and_settle(
         () = stop.stopped() => {}
     }
     tracker.stop();
-    // The thread may be waiting to send. What it could not send counts as undelivered and is read again next time.
+    // The thread may wait to send. Unsent batches count as undelivered and are read again after the next start.
     drop(batches);
     let result = worker.finished().await;
     tracker.settled().await;
@@ -164,7 +164,7 @@ async fn keep_saving(context: &SourceContext, store: &Arc<Store>, tracker: &Arc<
         tracker.changed().await;
         let start = Instant::now();
         let saved = save(store, tracker).await;
-        // With very many files writing takes long, and must not be all that is done.
+        // With very many files a save takes long; the pause keeps saves below a tenth of the time.
         let pace = start.elapsed() * 10;
         match saved {
             Ok(()) => {
@@ -181,11 +181,11 @@ async fn keep_saving(context: &SourceContext, store: &Arc<Store>, tracker: &Arc<
                 }
             }
             Err(error) => {
-                // The positions of before stay valid; events would come twice after a restart.
+                // The previous positions stay valid; after a restart, later events are sent again.
                 if !std::mem::replace(&mut outage, true) {
                     tracing::warn!(
                         source = %context.name, error = %error,
-                        "positions cannot be saved, trying again; after a restart, events since then would come twice"
+                        "cannot save positions; retrying; after a restart, events since then are sent again"
                     );
                 }
                 tokio::time::sleep(SAVE_PAUSE).await;

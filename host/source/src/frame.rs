@@ -1,7 +1,7 @@
-//! Framing: where one event ends and the next begins.
+//! Framing: finds the start and end of each event.
 //!
-//! Events are found in the buffer that the input was read to, and that buffer becomes the column: no event is copied on
-//! its own, only the unfinished last one moves on to the next buffer.
+//! Events are found in the buffer that the input was read into, and that buffer becomes the column. No event is copied
+//! separately; only the unfinished last event moves to the next buffer.
 
 mod cri;
 pub(crate) mod multiline;
@@ -26,19 +26,19 @@ pub(crate) use cri::LineFormat;
 use multiline::Multiline;
 use state::State;
 
-/// Bytes that one read asks for.
+/// Bytes per read.
 pub(crate) const READ_BYTES: usize = 256 << 10;
 
-/// The most that `max_event_bytes` may be, so that a buffer with one such event and others stays below 4 GiB.
+/// Maximum of `max_event_bytes`, so that a buffer with one such event and others stays below 4 GiB.
 const MAX_EVENT_BYTES: u64 = 2 << 30;
 
-/// The value of `max_event_bytes` that applies without one.
+/// Default of `max_event_bytes`.
 pub(crate) const DEFAULT_MAX_EVENT_BYTES: u64 = 1 << 30;
 
-/// The value of `max_line_bytes` that applies without one.
+/// Default of `max_line_bytes`.
 pub(crate) const DEFAULT_MAX_LINE_BYTES: u64 = 1 << 20;
 
-/// How long a document with nothing behind it, or the parts of a line, wait for more.
+/// How long a document without a following line, or the parts of a line, wait for more.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Checks an option that limits the length of an event.
@@ -61,28 +61,28 @@ pub(crate) enum Framing {
     Document,
 }
 
-/// How events are found in a stream of bytes.
+/// How to find events in a stream of bytes.
 #[derive(Clone, Debug)]
 pub(crate) struct Rules {
     /// Whether JSON documents are recognised.
     pub(crate) documents: bool,
     /// Longer lines are skipped.
     pub(crate) max_line_bytes: u64,
-    /// Longer documents, and events of several lines, are skipped or cut.
+    /// Longer documents are skipped; longer events of several lines are skipped or split.
     pub(crate) max_event_bytes: u64,
     pub(crate) line_format: LineFormat,
     pub(crate) multiline: Option<Arc<Multiline>>,
-    /// What the text was before it was decoded, for positions.
+    /// Encoding of the input, for positions.
     pub(crate) encoding: Encoding,
 }
 
 impl Rules {
-    /// How long an event that may go on waits for more.
+    /// Returns how long an event that may continue waits for more.
     pub(crate) fn patience(&self) -> Duration {
         self.multiline.as_ref().map_or(PATIENCE, |multiline| multiline.timeout)
     }
 
-    /// Lines up to this length, and nothing else.
+    /// Only lines, up to this length.
     #[cfg(any(test, feature = "fuzzing"))]
     pub(crate) fn lines(max_line_bytes: u64) -> Self {
         let max_event_bytes = max_line_bytes;
@@ -102,58 +102,58 @@ impl Rules {
 #[error("an event is longer than `max_event_bytes`, {max} bytes; it begins at byte {position}")]
 pub(crate) struct EventTooLong {
     pub(crate) max: u64,
-    /// Where the event begins in the decompressed input.
+    /// Position of the event in the decompressed input.
     pub(crate) position: u64,
 }
 
-/// What was passed over since it was last asked for.
+/// Skipped data since the last query.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Skipped {
     /// Empty lines.
     pub(crate) empty: u64,
     /// Lines and documents beyond the limits.
     pub(crate) too_long: u64,
-    /// Bytes of those.
+    /// Bytes of these lines and documents.
     pub(crate) too_long_bytes: u64,
-    /// Where the first of those begins in the decompressed input.
+    /// Position of the first of them in the decompressed input.
     pub(crate) too_long_at: Option<u64>,
-    /// Zero bytes in front of events, as a truncated or sparse file has them.
+    /// Zero bytes before events, as in truncated or sparse files.
     pub(crate) nuls: u64,
 }
 
-/// Lines of an event that goes on.
+/// Lines of an event that continues.
 #[derive(Clone, Copy, Debug)]
 struct Group {
     lines: u64,
-    /// Where its last line ends, counted from the event's start.
+    /// End of its last line, relative to the start of the event.
     end: usize,
 }
 
-/// Finds the events of an input that is read piece by piece.
+/// Finds the events of an input that is read in pieces.
 #[derive(Debug)]
 pub(crate) struct Framer {
     rules: Rules,
-    /// Initialised to its end; what was read ends at `filled`.
+    /// Initialized up to its end; the data ends at `filled`.
     buffer: Vec<u8>,
     filled: usize,
-    /// Where the event begins that is not finished yet; all before it is in `spans`, held or skipped.
+    /// Start of the unfinished event; everything before it is in `spans`, held or skipped.
     start: usize,
     state: State,
-    /// How far the unfinished event was searched for its end, counted from `start`.
+    /// How far the unfinished event was searched for its end, relative to `start`.
     scan: usize,
-    /// Where the current line of the unfinished event begins, counted from `start`.
+    /// Start of the current line of the unfinished event, relative to `start`.
     line: usize,
     group: Option<Group>,
     joiner: Joiner,
     spans: Vec<Span>,
-    /// Texts of events that are not in the buffer, each with its index in `spans`.
+    /// Texts of events that are not in the buffer, with their indices in `spans`.
     joined: Vec<(usize, Vec<u8>)>,
     span_bytes: usize,
-    /// The position of the buffer's first byte, counted in decoded text.
+    /// Position of the first byte of the buffer in the decoded text.
     base: u64,
-    /// The same, counted in the input.
+    /// The same position in the input.
     input_base: u64,
-    /// Events whose last line begins before this position were sent before.
+    /// Events whose last line starts before this position were sent before.
     sent_to: u64,
     buffer_bytes: usize,
     skipped: Skipped,
@@ -161,7 +161,7 @@ pub(crate) struct Framer {
 }
 
 impl Framer {
-    /// Starts at this position of the input. A batch wants about `batch_bytes`.
+    /// Creates a framer at this position of the input. A batch has about `batch_bytes`.
     pub(crate) fn new(rules: Rules, position: u64, batch_bytes: usize) -> Self {
         Self {
             rules,
@@ -185,18 +185,18 @@ impl Framer {
         }
     }
 
-    /// Leaves out events whose last line begins before this position: they were sent when the input was last read.
+    /// Skips events whose last line starts before this position: they were sent when the input was last read.
     pub(crate) fn sent_to(mut self, position: u64) -> Self {
         self.sent_to = position;
         self
     }
 
-    /// Room to read to; never empty.
+    /// Returns the space to read into; never empty.
     pub(crate) fn space(&mut self) -> &mut [u8] {
         if self.buffer.is_empty() {
             self.buffer = self.pool.take(self.buffer_bytes);
         } else if self.buffer.len() == self.filled && self.spans.is_empty() && self.start > 0 {
-            // What is in front was skipped.
+            // The bytes at the front were skipped.
             self.input_base = self.input_position(self.start);
             self.buffer.copy_within(self.start..self.filled, 0);
             self.filled -= self.start;
@@ -214,7 +214,7 @@ impl Framer {
         self.buffer.get_mut(self.filled..end).unwrap_or_default()
     }
 
-    /// Takes a whole input that is in memory already, instead of reading it; nothing is copied.
+    /// Takes a complete input from memory instead of reading it, without a copy.
     pub(crate) fn fill(&mut self, input: Vec<u8>) {
         self.start = usize::try_from(self.base).unwrap_or(usize::MAX).min(input.len());
         self.base = 0;
@@ -224,19 +224,19 @@ impl Framer {
         self.split(false);
     }
 
-    /// Finds the events in the bytes that were just read to [`space`](Self::space).
+    /// Finds the events in the bytes that were just read into [`space`](Self::space).
     pub(crate) fn advance(&mut self, bytes: usize) {
         self.filled = (self.filled + bytes).min(self.buffer.len());
         self.split(false);
     }
 
-    /// Whether it is time to [`take`](Self::take): the limits are reached or the buffer is full.
+    /// Returns whether to [`take`](Self::take): the limits are reached or the buffer is full.
     pub(crate) fn is_full(&self, limits: &BatchLimits) -> bool {
         !self.spans.is_empty()
             && (limits.reached(self.span_bytes, self.spans.len()) || self.filled == self.buffer.len())
     }
 
-    /// Whether there is a finished event to take.
+    /// Returns whether there is a finished event to take.
     pub(crate) fn has_events(&self) -> bool {
         !self.spans.is_empty()
     }
@@ -248,7 +248,7 @@ impl Framer {
         let tail = self.buffer.get(used..self.filled).unwrap_or_default();
         let mut next = Vec::new();
         if !tail.is_empty() {
-            // The next batch will be about as long as this one.
+            // The next batch will be about as large as this one.
             next = self.pool.take(tail.len() + used.max(self.buffer_bytes));
             if let Some(start) = next.get_mut(..tail.len()) {
                 start.copy_from_slice(tail);
@@ -278,20 +278,20 @@ impl Framer {
                 let at = usize::try_from(chunk.end - base).unwrap_or(used);
                 chunk.end = input_base + units.len(full.get(..at).unwrap_or_default());
             }
-            // What is held or not finished must be read again after a restart.
+            // Held and unfinished events must be read again after a restart.
             chunk.end = chunk.end.min(end);
         }
         chunks
     }
 
-    /// Makes events of what is left at the end of the input, and takes everything.
+    /// Turns the rest of the input into events, and takes all of them.
     pub(crate) fn finish(&mut self, limits: &BatchLimits) -> Vec<Chunk> {
         self.split(true);
         self.flush();
         self.take(limits)
     }
 
-    /// The position in the input up to which nothing needs to be read again.
+    /// Returns the position in the input up to which nothing must be read again.
     pub(crate) fn position(&self) -> u64 {
         let at = match self.state {
             State::Skip { from_input, .. } => from_input,
@@ -300,7 +300,7 @@ impl Framer {
         self.joiner.held_from().map_or(at, |held| held.min(at))
     }
 
-    /// Up to where events were sent or skipped, for [`sent_to`](Self::sent_to).
+    /// Returns the position up to which events were sent or skipped, for [`sent_to`](Self::sent_to).
     pub(crate) fn sent_position(&self) -> u64 {
         match self.state {
             State::Skip { from, .. } => from,
@@ -308,23 +308,23 @@ impl Framer {
         }
     }
 
-    /// Where the event begins that is not finished, counted in decoded text.
+    /// Returns the position of the unfinished event in the decoded text.
     fn read_position(&self) -> u64 {
         self.base + self.start as u64
     }
 
-    /// The position in the input of a place in the buffer.
+    /// Returns the position in the input of an offset in the buffer.
     fn input_position(&self, at: usize) -> u64 {
         self.input_base + self.rules.encoding.units().len(self.buffer.get(..at).unwrap_or_default())
     }
 
-    /// What was passed over since the last call.
+    /// Returns the skipped data since the last call.
     pub(crate) fn take_skipped(&mut self) -> Skipped {
         std::mem::take(&mut self.skipped)
     }
 }
 
-/// A column of events in the buffer and events beside it.
+/// Builds a column of events in the buffer and events outside of it.
 fn with_joined(buffer: &[u8], spans: &[Span], joined: Vec<(usize, Vec<u8>)>) -> Option<Column> {
     let mut bytes = Vec::new();
     let mut placed = Vec::with_capacity(spans.len());

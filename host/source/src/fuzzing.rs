@@ -1,6 +1,6 @@
 //! A way in to what is private for the fuzz targets of `tests/fuzz`: framing, decompression, bodies of requests.
 //!
-//! Nothing but calls of the real functions, their results in types of the standard library.
+//! Only calls of the real functions, with results in types of the standard library.
 
 use bytes::Bytes;
 use serde_json::json;
@@ -16,7 +16,7 @@ use crate::source::BatchLimits;
 /// Events of one batch, and the position in the input just after them.
 pub type Events = (Vec<Vec<u8>>, u64);
 
-/// What became of an input that was framed.
+/// Result of framing an input.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Framed {
     /// The batches in order.
@@ -33,8 +33,8 @@ fn events(chunk: &Chunk) -> Events {
     (chunk.column.iter().map(<[u8]>::to_vec).collect(), chunk.end)
 }
 
-/// Frames an input that comes in these pieces and begins at this position, as the sources `file` and `stdin` do. With
-/// `documents` JSON documents are recognised.
+/// Frames an input that arrives in these pieces and starts at this position, as the sources `file` and `stdin` do. With
+/// `documents` JSON documents are recognized.
 pub fn frame<'a>(
     pieces: impl IntoIterator<Item = &'a [u8]>,
     position: u64,
@@ -69,8 +69,8 @@ pub fn frame<'a>(
     framed
 }
 
-/// Decompresses bytes in the ways that there are: as sources do it, piece by piece, and in one step where that works.
-/// An error is the reason in words.
+/// Decompresses bytes both ways: in pieces, as sources do, and in one step if possible.
+/// An error is its text.
 #[expect(clippy::type_complexity, reason = "three results, each with its bytes")]
 pub fn unpack(
     encoding: &str,
@@ -89,7 +89,7 @@ pub fn unpack(
     Some((whole, pieces, at_once))
 }
 
-/// Takes the body of a request apart, as the source `http` does: events and empty lines, or the status of the refusal.
+/// Splits the body of a request, as the source `http` does: into events and empty lines, or the status of the refusal.
 ///
 /// # Errors
 ///

@@ -1,22 +1,22 @@
 //! The source `http`: takes events from the bodies of requests.
 //!
-//! A request is answered with 200 when all of its events are delivered. Any other answer says whether it
-//! helps to send the request again:
+//! The source responds with 200 when all events of a request are delivered. Any other status says whether the client
+//! should send the request again:
 //!
-//! | status | means |
+//! | status | meaning |
 //! | --- | --- |
 //! | 200 | every event was delivered, or dropped on purpose by a node (202: was queued, with `acknowledge = false`) |
 //! | 400 | the body breaks off, cannot be decompressed, or is sent as JSON and is not valid JSON |
 //! | 401 | the bearer token is missing or wrong |
-//! | 404, 405, 415, 417 | another path, method, content encoding or expectation is wanted |
+//! | 404, 405, 415, 417 | the path, method, content encoding or expectation is not supported |
 //! | 408 | the body did not arrive within `read_timeout` |
 //! | 413 | the body, decompressed or not, is larger than `max_body_bytes` |
-//! | 422 | some events can never be delivered; the others were |
+//! | 422 | some events can never be delivered; the others were delivered |
 //! | 429 | requests hold `max_in_flight_bytes`, or the queue stayed full for `max_wait`; with `Retry-After` |
 //! | 503 | delivery failed, took longer than `acknowledge_timeout`, or the agent is stopping; with `Retry-After` |
 //!
-//! So a client that repeats a request after 5xx and 429, and never after another 4xx, loses nothing and sends nothing for
-//! ever.
+//! So a client that repeats a request after 5xx and 429, and never after another 4xx, loses no events and repeats no
+//! request forever.
 
 pub(crate) mod body;
 mod connections;
@@ -50,13 +50,13 @@ use handler::Handler;
 pub(crate) use options::Options;
 use options::Settings;
 
-/// The largest head of a request, and the largest part of a body that is read at a time.
+/// Maximum size of the head of a request, and of one read of a body.
 const MAX_HEAD_BYTES: usize = 128 << 10;
 
-/// How long a connection that is being closed has for its last answer.
+/// Time for the last response on a connection that is being closed.
 const LAST_ANSWER: Duration = Duration::from_millis(50);
 
-/// How long to wait when a connection cannot be accepted, which is when there are too many open files.
+/// Pause after cannot accept a connection, which happens with too many open files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// The source, ready to run.
@@ -90,7 +90,7 @@ impl Source for HttpSource {
             let mut stop = context.stop.clone();
             let open = Arc::new(Connections::new(context.name.clone(), self.settings.max_connections));
             let handler = Arc::new(Handler::new(self.settings, context, open.clone()));
-            // Dropping the set ends the connections, when the source is dropped.
+            // Dropping the source drops the set, which ends the connections.
             let mut connections = JoinSet::new();
             loop {
                 let (stream, peer) = tokio::select! {
@@ -98,15 +98,15 @@ impl Source for HttpSource {
                     Some(_) = connections.join_next() => continue,
                     () = stop.stopped() => break,
                 };
-                // A connection that was accepted is served, also by a source that stops.
+                // An accepted connection is served, also while the source stops.
                 let place = tokio::select! {
                     place = open.place() => Some(place),
                     () = stop.stopped() => None,
                 };
                 connections.spawn(serve(stream, peer, handler.clone(), open.register(place), idle_timeout));
             }
-            // No further connection. What is being answered is answered: a client whose connection just goes away cannot
-            // know whether the request that it has sent was taken. Clients that send nothing are not waited for.
+            // No new connections. Requests in progress get their response: a client whose connection just closes cannot
+            // know whether the source accepted its request. Clients that send nothing do not delay the stop.
             drop((listener, registration));
             let all = async { while connections.join_next().await.is_some() {} };
             tokio::select! {
@@ -144,7 +144,7 @@ async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
         match listener.accept().await {
             Ok(accepted) => return accepted,
             Err(error) => {
-                tracing::warn!(error = %error, "a connection cannot be accepted");
+                tracing::warn!(error = %error, "cannot accept a connection");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
@@ -158,7 +158,7 @@ async fn serve(
     registered: Registered,
     idle_timeout: Duration,
 ) {
-    // Answers are small and should leave at once.
+    // Responses are small and should be sent at once.
     let _ = stream.set_nodelay(true);
     let connection = &registered.connection;
     let service = service_fn(|request| {
@@ -179,7 +179,7 @@ async fn serve(
         }
     };
     if let Err(error) = ended {
-        // A client that went away; whether its events count is seen in the answer that it did not get.
+        // The client disconnected. It got no response, so it must send its events again.
         tracing::debug!(peer = %peer, error = %error, "connection ended");
     }
 }

@@ -1,13 +1,13 @@
-//! Where batches begin: the sources of the agent.
+//! The sources of the agent, where batches begin.
 //!
-//! A source is described by options (checked by [`check`]), built by [`build`] and [run](Source::run) until it has
-//! nothing more or is told to stop. It frames bytes into events, closes batches by bytes, events or age, and gives each
-//! batch an acknowledgement that moves its own position: a source may forget an event only after that report.
+//! A source is described by options (checked by [`check`]), built by [`build`] and [run](Source::run) until its input
+//! ends or it is stopped. It frames bytes into events, closes batches by bytes, events or age, and gives each batch an
+//! acknowledgement that moves its position. A source may forget an event only after its acknowledgement.
 //!
 //! # Invariants
 //!
-//! - No source holds more than a queue's bound, a few batches in the making, and the event that it is reading.
-//! - Nothing that was read is dropped in silence: what cannot become an event is a failure, counted and logged.
+//! - A source holds at most its queue's limit, a few unfinished batches, and the event that it is reading.
+//! - No data is dropped silently: input that cannot become an event is a failure, which is counted and logged.
 
 mod assemble;
 mod decompress;

@@ -1,7 +1,7 @@
-//! Sends the batches of a source that cannot read anything twice, and keeps each until it is acknowledged.
+//! Sends the batches of a source that cannot read its input again, and keeps each until it is acknowledged.
 //!
-//! A batch that comes back undelivered is offered again after a pause. What is kept shares its bytes with the batch on
-//! its way, so it costs memory only for as long as the batch is in flight, and what is in flight is bounded.
+//! A batch that returns undelivered is sent again after a pause. The kept batch shares its bytes with the one in
+//! flight, so it costs memory only while that is in flight, and the bytes in flight are bounded.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,27 +15,27 @@ use crate::assemble::Chunk;
 use crate::source::{Batches, SourceContext, Stop};
 use crate::stats::add;
 
-/// The first pause before a batch is offered again; it doubles up to the last.
+/// First pause before a batch is sent again; it doubles up to the maximum.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LAST_PAUSE: Duration = Duration::from_secs(30);
-/// With so many bytes on their way, what comes next waits.
+/// With this many bytes in flight, new chunks wait.
 const MAX_HELD_BYTES: usize = 16 << 20;
-/// How long a stop may go unnoticed.
+/// Interval at which a stop is checked.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
-/// Events that were sent and not acknowledged yet.
+/// Events that were sent and are not acknowledged yet.
 struct Kept {
     column: Column,
     origin: Arc<Origin>,
     attempt: u32,
-    /// Its place in the order of the source.
+    /// Position in the order of the source.
     number: u64,
 }
 
 #[derive(Default)]
 struct State {
     outstanding: usize,
-    /// Bytes taken in and not acknowledged.
+    /// Bytes received and not acknowledged.
     held_bytes: usize,
     returned: Vec<Kept>,
 }
@@ -47,10 +47,10 @@ struct Shared {
     room: Condvar,
 }
 
-/// Nobody takes chunks any more.
+/// The receiver of chunks is gone.
 pub(crate) struct Unwanted;
 
-/// Where a thread hands in what it frames.
+/// The sender of framed chunks, for a thread.
 pub(crate) struct Intake {
     chunks: mpsc::Sender<Chunk>,
     shared: Arc<Shared>,
@@ -58,12 +58,12 @@ pub(crate) struct Intake {
 }
 
 impl Intake {
-    /// Whether nobody takes chunks any more.
+    /// Returns whether the receiver of chunks is gone.
     pub(crate) fn is_unwanted(&self) -> bool {
         self.chunks.is_closed()
     }
 
-    /// Hands in a chunk; waits while too many bytes are unacknowledged.
+    /// Sends a chunk; waits while too many bytes are unacknowledged.
     pub(crate) fn send(&self, chunk: Chunk) -> Result<(), Unwanted> {
         let bytes = chunk.column.byte_len();
         let mut state = self.shared.state.lock();
@@ -79,7 +79,7 @@ impl Intake {
     }
 }
 
-/// Sends what a thread frames, until the thread is done and everything is acknowledged.
+/// Sends the chunks of a thread until the thread ends and everything is acknowledged.
 pub(crate) struct Outbox {
     context: SourceContext,
     type_name: &'static str,
@@ -88,7 +88,7 @@ pub(crate) struct Outbox {
 }
 
 impl Outbox {
-    /// An outbox, and what to fill it by.
+    /// Creates an outbox and its sender.
     pub(crate) fn new(context: SourceContext, type_name: &'static str) -> (Intake, Self) {
         let (sender, chunks) = mpsc::channel(1);
         let shared: Arc<Shared> = Arc::default();
@@ -96,8 +96,8 @@ impl Outbox {
         (intake, Self { context, type_name, chunks, shared })
     }
 
-    /// Sends every chunk that comes, and returns when no more can come and nothing is outstanding. When the source is
-    /// stopped or the queue closed, what comes back undelivered is counted as lost.
+    /// Sends every chunk, and returns after the last one is acknowledged. When the source is
+    /// stopped or the queue closed, returned batches count as lost.
     pub(crate) async fn run(mut self) {
         let mut retry_at: Option<Instant> = None;
         let mut open = true;
@@ -118,7 +118,7 @@ impl Outbox {
             }
             let due = retry_at.unwrap_or_else(Instant::now);
             tokio::select! {
-                // What comes next waits until what came back has been offered again, so that the order stays.
+                // New chunks wait until returned batches are sent again, so that the order is kept.
                 chunk = self.chunks.recv(), if open && (retry_at.is_none() || stopped) => match chunk {
                     Some(chunk) => {
                         let origin = self.context.origin(self.type_name, &[]);
@@ -161,7 +161,7 @@ impl Outbox {
             shared.room.notify_all();
             shared.changed.notify_one();
         });
-        // A queue that is closed gives the batch back, and dropping it returns it here.
+        // A closed queue returns the batch; dropping it returns it here.
         if self.context.output.push(Batches(Batch::new(column, origin, ack))).await.is_ok() {
             add(&self.context.stats.events, events);
             add(&self.context.stats.bytes, bytes as u64);
@@ -175,7 +175,7 @@ impl Outbox {
         let mut returned = std::mem::take(&mut self.shared.state.lock().returned);
         returned.sort_unstable_by_key(|kept| kept.number);
         let count = returned.len();
-        tracing::warn!(source = %self.context.name, batches = count, "batches came back undelivered; offering them again");
+        tracing::warn!(source = %self.context.name, batches = count, "batches returned undelivered; sending them again");
         add(&self.context.stats.retries, count as u64);
         for kept in returned {
             self.send(kept).await;

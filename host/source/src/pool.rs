@@ -1,25 +1,25 @@
-//! Read buffers that are used again, because a fresh one costs a page fault for every 4 KiB: a seventh of the CPU time
+//! Reusable read buffers. A fresh buffer costs a page fault per 4 KiB, which took a seventh of the CPU time
 //! of the CloudTrail pack on standard input.
 //!
-//! A buffer travels with its batch as [`Bytes`] and comes back to the pool when the last slice of it is gone.
+//! A batch holds its buffer as [`Bytes`]. The buffer returns to the pool when its last slice is dropped.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 
-/// Bytes in all buffers that a pool keeps; more can be under way.
+/// Maximum size of all free buffers in bytes; more can be in use.
 const MAX_KEPT_BYTES: usize = 16 << 20;
-/// Buffers larger than this are given back to the system: one huge event must not stay in memory.
+/// Larger buffers are freed, so that one huge event does not keep memory.
 const MAX_BUFFER_BYTES: usize = 4 << 20;
 
-/// Buffers waiting to be used again. Clones are the same pool.
+/// Free buffers. Clones share the pool.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Pool(Arc<Mutex<Vec<Vec<u8>>>>);
 
 impl Pool {
-    /// A buffer of at least this length, and at most twice it; what it holds is of no meaning.
+    /// Returns a buffer of at least this length, and at most twice it, with undefined contents.
     pub(crate) fn take(&self, len: usize) -> Vec<u8> {
-        // Few lengths, so that what comes back fits the next.
+        // Few different lengths, so that a returned buffer fits the next use.
         let len = len.next_power_of_two();
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(index) = kept.iter().rposition(|b| b.len() == len) {
@@ -29,9 +29,9 @@ impl Pool {
         vec![0; len]
     }
 
-    /// The first `used` bytes of a buffer, which comes back when they are let go of.
+    /// Returns the first `used` bytes of a buffer, which returns to the pool when they are dropped.
     pub(crate) fn share(&self, buffer: Vec<u8>, used: usize) -> Bytes {
-        // A few bytes must not hold a whole buffer while they wait in a queue that counts only them.
+        // A few bytes must not hold a whole buffer while they wait in a queue that counts only the bytes.
         if used < buffer.len() / 4 {
             let few = Bytes::copy_from_slice(buffer.get(..used).unwrap_or_default());
             self.give_back(buffer);
@@ -46,7 +46,7 @@ impl Pool {
         }
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut bytes: usize = buffer.len() + kept.iter().map(Vec::len).sum::<usize>();
-        // Those of a length that nobody asks for any more go first: what is used moves to the end.
+        // Buffers of unused lengths go first, since used ones move to the end.
         while bytes > MAX_KEPT_BYTES && !kept.is_empty() {
             bytes -= kept.remove(0).len();
         }

@@ -22,11 +22,11 @@ pub(crate) struct Period(pub(crate) Duration);
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
 pub(crate) struct Number<T>(pub(crate) T);
 
-/// A truth value: `true`, `"true"`.
+/// A boolean: `true`, `"true"`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Flag(pub(crate) bool);
 
-/// Something that can be read from a JSON number or from text.
+/// A value that can be parsed from a JSON number or from text.
 trait FromScalar: Sized {
     const EXPECTED: &'static str;
 
@@ -154,7 +154,7 @@ impl<T: FromScalar> Visitor<'_> for ScalarVisitor<T> {
     }
 }
 
-/// One `Deserialize` for each type; a blanket one for all is not allowed by the orphan rule.
+/// One `Deserialize` per type; the orphan rule does not allow a blanket implementation.
 macro_rules! deserialize_scalar {
     ($($scalar:ty),*) => {$(
         impl<'de> Deserialize<'de> for $scalar {
@@ -167,7 +167,7 @@ macro_rules! deserialize_scalar {
 
 deserialize_scalar!(Size, Period, Number<u64>, Number<f64>, Flag);
 
-/// Schemas for editors: a type of JSON, and the texts that will do as well; a variable, written `${NAME}`, always does.
+/// Schemas for editors: a JSON type, or text in the accepted format. A variable, written `${NAME}`, is always accepted.
 macro_rules! schema_scalar {
     ($($scalar:ty: $type:literal, $text:literal, $description:literal;)*) => {$(
         impl JsonSchema for $scalar {

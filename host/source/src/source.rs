@@ -1,4 +1,4 @@
-//! What a source is, and what it is given to run.
+//! The trait of sources, and the context in which a source runs.
 
 use std::future::Future;
 use std::path::PathBuf;
@@ -14,12 +14,12 @@ use crate::error::SourceError;
 use crate::listeners::Listeners;
 use crate::stats::SourceStats;
 
-/// A batch on its way to the workers.
+/// A batch for the workers.
 pub struct Batches(pub Batch);
 
 impl Sized for Batches {
     fn byte_len(&self) -> usize {
-        // An empty body takes a place all the same.
+        // Empty bodies count too.
         self.0.byte_len() + 64 * self.0.rows()
     }
 
@@ -28,7 +28,7 @@ impl Sized for Batches {
     }
 }
 
-/// When a batch is closed.
+/// Limits at which a batch is closed.
 #[derive(Clone, Copy, Debug)]
 pub struct BatchLimits {
     /// Bytes of bodies; one event may be larger.
@@ -39,49 +39,49 @@ pub struct BatchLimits {
     pub max_age: Duration,
 }
 
-/// Tells a source to stop taking in. Clones hear the same.
+/// The stop signal of a source. Clones share the signal.
 #[derive(Clone, Debug)]
 pub struct Stop(watch::Receiver<bool>);
 
 impl Stop {
-    /// A stop signal and the sender that gives it by sending `true`.
+    /// Creates a stop signal; sending `true` stops the source.
     pub fn new() -> (watch::Sender<bool>, Self) {
         let (sender, receiver) = watch::channel(false);
         (sender, Self(receiver))
     }
 
-    /// Whether it is time to stop.
+    /// Returns whether the source must stop.
     pub fn is_stopped(&self) -> bool {
         *self.0.borrow()
     }
 
-    /// Waits until it is time to stop.
+    /// Waits until the source must stop.
     pub async fn stopped(&mut self) {
-        // A sender that is gone means the same.
+        // A dropped sender means the same.
         let _ = self.0.wait_for(|stop| *stop).await;
     }
 }
 
-/// What a source is given to run.
+/// The context of a running source.
 pub struct SourceContext {
     /// Name of the source in the configuration.
     pub name: Arc<str>,
-    /// Where batches go. A full queue makes the source wait; a closed one means stop.
+    /// Queue for batches. A full queue makes the source wait; a closed one stops it.
     pub output: Queue<Batches>,
-    /// When to stop.
+    /// The stop signal.
     pub stop: Stop,
-    /// Take what is there now, and end.
+    /// Read the existing input, and end.
     pub once: bool,
     /// The agent's data folder; a source keeps its own files in `sources/<name>/` below it.
     pub data_dir: PathBuf,
-    /// When to close a batch.
+    /// Limits of batches.
     pub limits: BatchLimits,
-    /// Where to count.
+    /// Counts of the source.
     pub stats: Arc<SourceStats>,
 }
 
 impl SourceContext {
-    /// The origin of events taken in now. `resource` is added to the object `source` of the resource, such as
+    /// Returns the origin of events received now. `resource` is added to the object `source` of the resource, such as
     /// `("path", "/var/log/a.json")`.
     pub fn origin(&self, type_name: &str, resource: &[(&str, &str)]) -> Arc<Origin> {
         let mut source = serde_json::Map::new();

@@ -1,4 +1,4 @@
-//! What a source counts.
+//! Counts of a source.
 
 use std::net::SocketAddr;
 use std::sync::OnceLock;
@@ -10,67 +10,67 @@ use parking_lot::Mutex;
 /// Counts of a source, read by metrics, the summary and the progress bar.
 #[derive(Debug, Default)]
 pub struct SourceStats {
-    /// Whether the source takes in: it has opened what it needs, and listens if it is one that does.
+    /// Whether the source runs: it has opened its input, or listens.
     pub started: AtomicBool,
-    /// Events handed to the queue; events that are offered again count again.
+    /// Events pushed to the queue; events that are sent again count again.
     pub events: AtomicU64,
     /// Bytes of the bodies of those events.
     pub bytes: AtomicU64,
     /// Files, requests or inputs that failed as a whole, each with a line in the log.
     pub failures: AtomicU64,
-    /// When the last of them failed, and why, as the log has it.
+    /// Time and text of the last failure, as in the log.
     pub last_failure: Mutex<Option<(SystemTime, String)>>,
-    /// Batches that came back undelivered and were, or will be, offered again.
+    /// Batches that returned undelivered and were, or will be, sent again.
     pub retries: AtomicU64,
-    /// Events that came back undelivered and cannot be offered again, each loss with a line in the log.
+    /// Events that returned undelivered and cannot be sent again; each loss is logged.
     pub lost: AtomicU64,
-    /// Bytes of files that went away before they were read, each loss with a line in the log.
+    /// Bytes of files that were removed before they were read; each loss is logged.
     pub lost_bytes: LostBytes,
-    /// How often a file source looked at all that its globs find.
+    /// Number of full scans of a file source.
     pub looks: AtomicU64,
-    /// Globs that find no file, each with the likely reason.
+    /// Globs that match no file, each with the likely reason.
     pub unmatched: Mutex<Vec<String>>,
-    /// Empty lines and empty documents, which are no events.
+    /// Empty lines and empty documents, which are not events.
     pub skipped_empty: AtomicU64,
-    /// Lines and documents beyond the limits, which were skipped; each input that has some has a line in the log.
+    /// Lines and documents that were skipped because of the limits; logged once per input.
     pub skipped_long: AtomicU64,
-    /// Bytes of those.
+    /// Bytes of these lines and documents.
     pub skipped_long_bytes: AtomicU64,
-    /// Zero bytes in front of events, as sparse or truncated files have them.
+    /// Zero bytes before events, as in sparse or truncated files.
     pub skipped_nuls: AtomicU64,
-    /// Bytes known to be there to read, before decompression; 0 where the end is not known.
+    /// Known size of the input before decompression in bytes; 0 if unknown.
     pub total_bytes: AtomicU64,
-    /// Bytes of those that have been read.
+    /// Bytes of the input that were read.
     pub read_bytes: AtomicU64,
-    /// Where a listening source listens, once it does.
+    /// Address of a listening source.
     pub address: OnceLock<SocketAddr>,
 }
 
-/// Bytes that were seen in files and never read, by what became of the files.
+/// Bytes that were seen in files and never read, by reason.
 #[derive(Debug, Default)]
 pub struct LostBytes {
-    /// The file was truncated or written again.
+    /// The file was truncated or rewritten.
     pub truncated: AtomicU64,
     /// The file was removed while it was not open.
     pub removed: AtomicU64,
-    /// The file was removed while it was open, and closed because too many were.
+    /// The file was removed while it was open, and closed because too many files were open.
     pub closed: AtomicU64,
 }
 
 impl LostBytes {
-    /// All of them.
+    /// All reasons.
     pub fn total(&self) -> u64 {
         [&self.truncated, &self.removed, &self.closed].iter().map(|count| count.load(Ordering::Relaxed)).sum()
     }
 }
 
 impl SourceStats {
-    /// Notes that the source takes in from now on.
+    /// Marks the source as running.
     pub(crate) fn start(&self) {
         self.started.store(true, Ordering::Release);
     }
 
-    /// Counts an input that failed as a whole, and remembers why; the caller logs it.
+    /// Counts an input that failed as a whole, and stores the reason; the caller logs it.
     pub(crate) fn fail(&self, why: String) {
         add(&self.failures, 1);
         *self.last_failure.lock() = Some((SystemTime::now(), why));
@@ -78,7 +78,7 @@ impl SourceStats {
 }
 
 impl SourceStats {
-    /// Counts what the framing passed over, and logs what was too long; `path` names the input.
+    /// Counts data that the framing skipped, and logs events that are too long; `path` names the input.
     pub(crate) fn skip(&self, source: &str, path: &str, skipped: &crate::frame::Skipped) {
         add(&self.skipped_empty, skipped.empty);
         add(&self.skipped_nuls, skipped.nuls);
@@ -94,7 +94,7 @@ impl SourceStats {
                 events = skipped.too_long,
                 bytes = skipped.too_long_bytes,
                 first_at = position,
-                "skipped what is longer than `max_line_bytes` or `max_event_bytes`; raise the option to read it"
+                "skipped events longer than `max_line_bytes` or `max_event_bytes`; raise the option to read them"
             );
         }
     }

@@ -1,7 +1,7 @@
 //! The source `stdin`: reads standard input to its end.
 //!
-//! A thread reads straight to the buffers that become columns. A read from a terminal or a pipe cannot be interrupted, so
-//! it is polled for first, and a stop is noticed in between.
+//! A thread reads into the buffers that become columns. A read from a terminal or a pipe cannot be interrupted, so
+//! it is preceded by a poll with a timeout, after which a stop is noticed.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -29,7 +29,7 @@ use crate::stats::{SourceStats, add};
 use crate::thread::Worker;
 use crate::transcode::{Encoding, MARK_BYTES, Transcoder, transcode};
 
-/// How long a stop may go unnoticed.
+/// Interval at which a stop is checked.
 const STOP_CHECK: Timespec = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
 
 /// The options of a `stdin` source.
@@ -77,7 +77,7 @@ pub(crate) struct Stdin {
     framing: Framing,
     decompression: Decompression,
     rules: Rules,
-    /// Stands in for standard input.
+    /// Replaces standard input in tests.
     input: Option<OwnedFd>,
 }
 
@@ -136,7 +136,7 @@ impl Source for Stdin {
     }
 }
 
-/// Standard input that says `WouldBlock` where it has waited long enough, and ends when the source is stopped.
+/// Standard input that returns `WouldBlock` after a timeout, and ends when the source is stopped.
 struct Input {
     file: File,
     stop: Stop,
@@ -144,7 +144,7 @@ struct Input {
 }
 
 impl Input {
-    /// The first bytes, enough to recognise a compression.
+    /// Reads the first bytes, enough to detect a compression.
     fn head(&mut self) -> io::Result<Vec<u8>> {
         let mut head = Vec::new();
         while head.len() < MAGIC_BYTES {
@@ -176,7 +176,7 @@ impl Read for Input {
     }
 }
 
-/// Why standard input was not read to its end.
+/// An error that prevents reading standard input to its end.
 #[derive(Debug, thiserror::Error)]
 enum StdinError {
     #[error("standard input {0}")]
@@ -217,7 +217,7 @@ impl Pump {
             }
         };
         let input = io::Cursor::new(head).chain(input);
-        // `max_event_bytes` bounds what is held here, and the queue what has left.
+        // `max_event_bytes` bounds the memory here, and the queue bounds sent batches.
         let caps = Caps { max_bytes: u64::MAX, max_ratio: u64::MAX };
         let decoder = Decoder::new(compression, input, caps).map_err(ReadFailure::Io)?;
         match self.framing {
@@ -262,7 +262,7 @@ impl Pump {
                 }
             }
         };
-        // After an error too: the unfinished event was read and cannot be read again.
+        // Also after an error, since the unfinished event cannot be read again.
         let rest = framer.finish(&self.limits);
         self.stats.skip(&self.name, "standard input", &framer.take_skipped());
         let _ = self.send(rest);
@@ -287,7 +287,7 @@ impl Pump {
             add(&self.stats.skipped_empty, 1);
         } else {
             let document = transcode(document, self.rules.encoding);
-            // What could be read of a damaged document is an event too, and fails where it is taken apart.
+            // The readable part of a damaged document is an event too; nodes that parse it will fail it.
             let _ = self.send([assemble::document(document).map_err(|_| too_long)?]);
         }
         result
@@ -298,7 +298,7 @@ impl Pump {
     }
 }
 
-/// The first bytes of an input, as many as a byte order mark has; fewer where it ends.
+/// Reads the first bytes of an input, up to the length of a byte order mark.
 fn head_of(input: &mut impl Read) -> io::Result<Vec<u8>> {
     let mut head = Vec::new();
     loop {

@@ -16,10 +16,10 @@ use crate::source::{BatchLimits, Batches, Source, SourceContext, Stop};
 use crate::stats::SourceStats;
 use crate::types::build;
 
-/// How long anything in a test may take.
+/// Maximum time of any step in a test.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// The world around one source.
+/// The environment of one source.
 pub(crate) struct Rig {
     pub(crate) queue: Queue<Batches>,
     pub(crate) stats: Arc<SourceStats>,
@@ -31,7 +31,7 @@ pub(crate) struct Rig {
     stopped: Stop,
 }
 
-/// A source at work.
+/// A running source.
 pub(crate) struct Running(JoinHandle<Result<(), SourceError>>);
 
 impl Rig {
@@ -89,7 +89,7 @@ impl Rig {
         }
     }
 
-    /// Takes and delivers batches until this many events have come; gives their bodies.
+    /// Takes and delivers batches until this many events arrived; returns their bodies.
     #[track_caller]
     pub(crate) fn take(&self, events: usize) -> impl Future<Output = Vec<String>> {
         let next = (0..).map(|_| self.pop());
@@ -108,7 +108,7 @@ impl Rig {
         }
     }
 
-    /// Delivers everything until the source ends; gives the bodies and how it ended.
+    /// Delivers everything until the source ends; returns the bodies and the result of the source.
     pub(crate) async fn drain(&self, running: Running) -> (Vec<String>, Result<(), SourceError>) {
         let mut task = running.0;
         let mut bodies = Vec::new();
@@ -129,13 +129,13 @@ impl Rig {
         (bodies, ended)
     }
 
-    /// Waits a little and makes sure that no batch came.
+    /// Waits a little and checks that no batch arrived.
     pub(crate) async fn expect_quiet(&self, time: Duration) {
         let came = tokio::time::timeout(time, self.queue.pop()).await;
         assert!(came.is_err(), "unexpected batch {:?}", came.map(|b| b.map(|b| texts(&b.0))));
     }
 
-    /// Waits until something holds.
+    /// Waits until a condition holds.
     #[track_caller]
     pub(crate) fn until(&self, mut holds: impl FnMut() -> bool) -> impl Future<Output = ()> {
         let caller = std::panic::Location::caller();
@@ -157,7 +157,7 @@ impl Running {
         tokio::time::timeout(PATIENCE, self.0).await.expect("the source ends").unwrap()
     }
 
-    /// Drops the source where it stands, as a kill would.
+    /// Drops the source without a stop, like a kill.
     pub(crate) async fn kill(self) {
         self.0.abort();
         let _ = self.0.await;

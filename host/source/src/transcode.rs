@@ -1,6 +1,6 @@
-//! Input in other encodings than UTF-8, turned into UTF-8 as it is read.
+//! Converts input in other encodings to UTF-8 while it is read.
 //!
-//! A source remembers positions in bytes of its input. [`Units`] says how many of those a piece of the UTF-8 text was.
+//! A source saves positions in bytes of its input. [`Units`] converts the length of UTF-8 text to that of the input.
 
 use std::io::{self, Read};
 
@@ -8,10 +8,10 @@ use encoding_rs::{CoderResult, Decoder, UTF_16BE, UTF_16LE, WINDOWS_1252};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-/// Bytes of a byte order mark that tell the encodings apart.
+/// Length of a byte order mark that identifies the encoding.
 pub(crate) const MARK_BYTES: usize = 2;
 
-/// Bytes of the input that are decoded at a time.
+/// Bytes that are decoded at a time.
 const INPUT_BYTES: usize = 32 << 10;
 
 /// How text is encoded.
@@ -33,8 +33,8 @@ pub(crate) enum Encoding {
 }
 
 impl Encoding {
-    /// The encoding of an input that begins like this, and how long its byte order mark is. The mark of UTF-8 is left to
-    /// the framing.
+    /// Returns the encoding of an input with this start, and the length of its byte order mark. The framing removes the
+    /// mark of UTF-8.
     pub(crate) fn of(self, head: &[u8]) -> (Self, u64) {
         match head {
             [0xff, 0xfe, ..] if self != Self::Windows1252 => (Self::Utf16Le, MARK_BYTES as u64),
@@ -43,7 +43,7 @@ impl Encoding {
         }
     }
 
-    /// How positions in the text become positions in the input.
+    /// Converts positions in the text to positions in the input.
     pub(crate) fn units(self) -> Units {
         match self {
             Self::Utf8 => Units::Bytes,
@@ -63,7 +63,7 @@ impl Encoding {
     }
 }
 
-/// What a character of the text was in the input.
+/// Length of a character of the text in the input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Units {
     /// The same bytes.
@@ -75,8 +75,8 @@ pub(crate) enum Units {
 }
 
 impl Units {
-    /// Bytes that this text was in the input. What could not be decoded is a replacement character in the text, and was
-    /// as long as that is.
+    /// Returns the length of this text in the input. Undecodable bytes give a replacement character, which counts with
+    /// its own length.
     pub(crate) fn len(self, text: &[u8]) -> u64 {
         let characters = || text.iter().filter(|byte| **byte & 0xc0 != 0x80).count() as u64;
         match self {
@@ -91,16 +91,16 @@ impl Units {
 pub(crate) struct Transcoder<R> {
     pub(crate) input: R,
     decoder: Option<Decoder>,
-    /// Read and not decoded yet.
+    /// Read, but not decoded.
     waiting: Vec<u8>,
-    /// Decoded and not handed out yet, from `given` on.
+    /// Decoded, but not returned from `given` on.
     ready: Vec<u8>,
     given: usize,
     is_at_end: bool,
 }
 
 impl<R: Read> Transcoder<R> {
-    /// The input must begin behind its byte order mark.
+    /// The input must start after its byte order mark.
     pub(crate) fn new(input: R, encoding: Encoding) -> Self {
         let decoder = encoding.decoder();
         Self { input, decoder, waiting: Vec::new(), ready: Vec::new(), given: 0, is_at_end: false }
@@ -117,7 +117,7 @@ impl<R: Read> Read for Transcoder<R> {
             let bytes = self.waiting.get(..n).unwrap_or_default();
             self.ready.clear();
             self.given = 0;
-            // A text takes at most three bytes for each byte of its input, and the end a replacement character.
+            // A text has at most three bytes per byte of its input, and the end adds a replacement character.
             self.ready.resize(3 * n + 16, 0);
             let (result, _, written, _) = decoder.decode_to_utf8(bytes, &mut self.ready, self.is_at_end);
             self.ready.truncate(written);
@@ -135,7 +135,7 @@ impl<R: Read> Read for Transcoder<R> {
     }
 }
 
-/// Turns a whole text into UTF-8, without its byte order mark.
+/// Converts a whole text to UTF-8, without its byte order mark.
 pub(crate) fn transcode(text: Vec<u8>, encoding: Encoding) -> Vec<u8> {
     let (encoding, mark) = encoding.of(&text);
     if encoding == Encoding::Utf8 {
@@ -159,7 +159,7 @@ mod tests {
         text.encode_utf16().flat_map(|unit| if big { unit.to_be_bytes() } else { unit.to_le_bytes() }).collect()
     }
 
-    /// Gives a few bytes at a time.
+    /// Returns a few bytes at a time.
     struct Slow<'a>(&'a [u8], usize);
 
     impl Read for Slow<'_> {

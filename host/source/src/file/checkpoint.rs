@@ -1,9 +1,8 @@
-//! Positions on disk: one JSON file per source, replaced as a whole.
+//! Positions on disk: one JSON file per source, which is always replaced as a whole.
 //!
-//! `{"version":1,"files":[...]}` with an [`Entry`] for each file. It is written to a file beside it and synced. Then the
-//! former version becomes `checkpoints.json.previous`, the new one takes its place, and the folder is synced. So one
-//! whole version is there at any instant, and one that was cut or deleted costs no more than what changed since the one
-//! before it.
+//! `{"version":1,"files":[...]}` with an [`Entry`] per file. A new version is written to a temporary file and
+//! synced. Then the current version is renamed to `checkpoints.json.previous`, and the new one takes its name. So one
+//! complete version exists at any time. If it is damaged, only the changes since the previous one are lost.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -18,40 +17,40 @@ use serde::{Deserialize, Serialize, Serializer};
 use super::identity::{FileId, Fingerprint, Proof, Version};
 use crate::error::SourceError;
 
-/// The version of the format that is written.
+/// Version of the format.
 const VERSION: u32 = 1;
 
-/// What is known of a file.
+/// State of a file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Entry {
     #[serde(flatten)]
     pub(crate) id: FileId,
     pub(crate) fingerprint: Fingerprint,
-    /// Where it was last seen, as well as JSON can say it.
+    /// Path where the file was last seen, as far as JSON can express it.
     #[serde(serialize_with = "lossy")]
     pub(crate) path: PathBuf,
-    /// All before this byte, decompressed, is delivered.
+    /// Everything before this decompressed byte is delivered.
     pub(crate) position: u64,
-    /// The bytes before a position up to which the file was read.
+    /// Proof of the bytes before the position up to which the file was read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) proof: Option<Proof>,
-    /// When the inode was made, in nanoseconds since the epoch, where the file system knows.
+    /// Birth time of the inode in nanoseconds since the epoch, if the file system has it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) born: Option<i64>,
-    /// Where the file ends, once it was read as far as it can be.
+    /// End of the file, once it was read completely.
     pub(crate) end: Option<u64>,
-    /// What follows `end` cannot be read.
+    /// The data after `end` cannot be read.
     pub(crate) failed: bool,
-    /// It was there before the source, which was told to begin at the end.
+    /// The file existed before the source, and the options say to start at the end.
     pub(crate) passed_over: bool,
-    /// The version of the file that `end` is about.
+    /// Version of the file that `end` applies to.
     pub(crate) read: Version,
-    /// When it was last there, in seconds since the epoch.
+    /// When the file was last seen, in seconds since the epoch.
     pub(crate) seen: u64,
 }
 
 impl Entry {
-    /// Whether nothing is left to do as long as the file does not change.
+    /// Returns whether nothing is left to read unless the file changes.
     pub(crate) fn is_done(&self) -> bool {
         self.end == Some(self.position)
     }
@@ -67,12 +66,12 @@ fn lossy<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&path.to_string_lossy())
 }
 
-/// What was saved by earlier runs.
+/// Saved positions of earlier runs.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Saved {
-    /// Nothing ever was.
+    /// No position was ever saved.
     Never,
-    /// Something was, and it cannot be read any more.
+    /// Positions were saved, but cannot be read.
     Lost,
     Entries(Vec<Entry>),
 }
@@ -83,24 +82,24 @@ enum Loaded {
     Entries(Vec<Entry>),
 }
 
-/// The file of one source.
+/// The positions file of one source.
 pub(crate) struct Store {
     folder: PathBuf,
-    /// Where positions are written before they take the place of the former: another place for each store, since one that
-    /// was left may still be saving.
+    /// Temporary file for a new version. Each store has its own, since an abandoned store may
+    /// still be saving.
     temporary: PathBuf,
-    /// Held while saving, so that what is saved last is also the newest.
+    /// Locked during a save, so that the last saved version is also the newest.
     saving: Mutex<()>,
 }
 
-/// How the names of files begin that are not finished.
+/// Prefix of temporary files.
 const TEMPORARY: &str = "checkpoints.json.new-";
 
-/// Stores opened by this process.
+/// Number of stores that this process opened.
 static OPENED: AtomicU64 = AtomicU64::new(0);
 
 impl Store {
-    /// Opens the store in this folder, which is made if it is not there.
+    /// Opens the store in this folder, and creates the folder if needed.
     pub(crate) fn open(folder: &Path) -> Result<Self, SourceError> {
         fs::DirBuilder::new()
             .recursive(true)
@@ -109,7 +108,7 @@ impl Store {
             .map_err(SourceError::positions("create folder", folder))?;
         let number = OPENED.fetch_add(1, Ordering::Relaxed);
         let temporary = folder.join(format!("{TEMPORARY}{number}"));
-        // What a killed agent left, which may have another number.
+        // Temporary files of a killed agent, which may have other numbers.
         for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
             if entry.file_name().to_string_lossy().starts_with(TEMPORARY) {
                 let _ = fs::remove_file(entry.path());
@@ -126,7 +125,7 @@ impl Store {
         self.folder.join("checkpoints.json.previous")
     }
 
-    /// Reads what was saved. A file that cannot be understood is set aside, and the version before it is used.
+    /// Reads the saved positions. Sets a damaged file aside and uses the previous version.
     pub(crate) fn load(&self) -> Result<Saved, SourceError> {
         let path = self.path();
         let current = self.load_from(&path)?;
@@ -137,7 +136,7 @@ impl Store {
             Loaded::Entries(entries) => {
                 tracing::warn!(
                     path = %path.display(),
-                    "positions are missing or damaged, using the version before; what was delivered since comes again"
+                    "positions are missing or damaged; using the previous version, so events delivered since then are sent again"
                 );
                 Ok(Saved::Entries(entries))
             }
@@ -166,7 +165,7 @@ impl Store {
         Ok(Loaded::Damaged)
     }
 
-    /// Saves what `snapshot` gives, if it gives something.
+    /// Saves the result of `snapshot`, unless it is `None`.
     pub(crate) fn save(&self, snapshot: impl FnOnce() -> Option<Vec<Entry>>) -> Result<(), SourceError> {
         let _saving = self.saving.lock();
         let Some(files) = snapshot() else { return Ok(()) };

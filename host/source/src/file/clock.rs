@@ -1,9 +1,9 @@
-//! The time as the reading thread sees it. A test may run the reader in its own thread, with a time of its own and in
-//! charge of what happens while the reader waits.
+//! The clock of the reading thread. A test can run the reader in its own thread, with a simulated time and
+//! control over events while the reader waits.
 
 use std::time::{Duration, Instant, SystemTime};
 
-/// The present.
+/// Returns the current time.
 pub(super) fn now() -> Instant {
     #[cfg(test)]
     if let Some(now) = fake::now() {
@@ -12,12 +12,12 @@ pub(super) fn now() -> Instant {
     Instant::now()
 }
 
-/// How long ago something was.
+/// Returns the time since an instant.
 pub(super) fn since(then: Instant) -> Duration {
     now().saturating_duration_since(then)
 }
 
-/// The present as files have it.
+/// Returns the current time of the file system.
 pub(super) fn wall() -> SystemTime {
     #[cfg(test)]
     if let Some(wall) = fake::wall() {
@@ -34,7 +34,7 @@ pub(super) mod fake {
     type OnWait = Box<dyn FnMut()>;
 
     thread_local! {
-        /// When it began, and how much of it has passed.
+        /// Start of the simulated time, and the elapsed part of it.
         static NOW: Cell<Option<(Instant, Duration)>> = const { Cell::new(None) };
         static ON_WAIT: RefCell<Option<OnWait>> = const { RefCell::new(None) };
     }
@@ -43,18 +43,18 @@ pub(super) mod fake {
         NOW.get().map(|(start, passed)| start + passed)
     }
 
-    /// How much of the time of the test has passed.
+    /// Returns the elapsed simulated time.
     pub(in crate::file) fn passed() -> Duration {
         NOW.get().map(|(_, passed)| passed).unwrap_or_default()
     }
 
-    /// The time that files get.
+    /// Returns the time for new files.
     pub(in crate::file) fn wall() -> Option<SystemTime> {
         NOW.get().map(|(_, passed)| SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000) + passed)
     }
 
-    /// Runs something in this thread with a time that passes only while it waits. Each time that it waits,
-    /// `on_wait` is called.
+    /// Runs a closure in this thread with a time that passes only during waits. Each wait
+    /// calls `on_wait`.
     pub(in crate::file) fn run<T>(on_wait: impl FnMut() + 'static, run: impl FnOnce() -> T) -> T {
         NOW.set(Some(NOW.get().unwrap_or_else(|| (Instant::now(), Duration::ZERO))));
         ON_WAIT.set(Some(Box::new(on_wait)));
@@ -63,7 +63,7 @@ pub(super) mod fake {
         result
     }
 
-    /// Waits in the time of the test, if there is one; returns whether there is.
+    /// Waits in simulated time, if there is one; returns whether there is.
     pub(in crate::file) fn wait(longest: Duration) -> bool {
         let Some((start, passed)) = NOW.get() else { return false };
         NOW.set(Some((start, passed + longest)));

@@ -1,9 +1,9 @@
-//! Contents and the files that they are in: rotation copies and compresses what was read, and empties what is written to.
+//! Contents and the files that hold them. Rotation copies and compresses read files, and truncates written ones.
 //!
-//! A [`Key`] stands for a content. What is new is compared with what is known: the rest of a file that was compressed or
-//! moved to another device is read on where it was left. A copy of a file that is still there waits. If the original is
-//! emptied, the content goes on in the copy; if it goes away, the copy is what is left of it; as long as both are there,
-//! there is nothing to read twice.
+//! A [`Key`] identifies a content. New files are compared with known contents: a file that was compressed or
+//! moved to another device continues at its position. A copy waits while the original exists. If the original is
+//! truncated, the content continues in the copy; if it is removed, the copy replaces it. As long as both exist,
+//! nothing is read twice.
 
 use std::fs::{self, File, Metadata};
 use std::io;
@@ -21,29 +21,29 @@ use super::watched::Watched;
 use crate::decompress::Compression;
 use crate::frame::Framing;
 
-/// With so many bytes in common, two files are the same content whatever their names.
+/// With this many bytes in common, two files have the same content, whatever their names.
 const ENOUGH_BYTES: u64 = 256;
 
-/// How long to wait for events in flight that decide where to read on.
+/// Maximum wait for events in flight that decide where to continue.
 const IN_FLIGHT_PAUSE: Duration = Duration::from_millis(100);
 
 /// A file that holds a known content.
 pub(super) struct Copy {
     path: PathBuf,
     file: File,
-    /// As what it is watched already.
+    /// Key under which it is already watched.
     key: Option<Key>,
 }
 
 impl Reader {
-    /// Compares a file of lines that is about to be read for the first time with what is known. Returns whether it can be
+    /// Compares a file of lines with the known contents before its first read. Returns whether it can be
     /// read now.
     pub(super) fn resolve(&mut self, key: Key, watched: &mut Watched) -> bool {
         self.held.remove(&key);
         watched.copy_of = None;
         let Some(file) = &watched.file else { return true };
         let content = self.content(watched, file);
-        // What cannot be read is dealt with where it is read.
+        // `turn.rs` handles errors when it reads the file.
         let Ok(head) = content.head() else { return true };
         if head.is_empty() || watched.position > 0 {
             watched.is_resolved |= watched.position > 0;
@@ -71,7 +71,7 @@ impl Reader {
         true
     }
 
-    /// Goes on in a file where its content was left under another name.
+    /// Continues in a file at the position of its content under another name.
     fn read_on(&self, key: Key, watched: &mut Watched, entry: &Entry) {
         tracing::debug!(
             source = %self.context.name, path = %watched.path.display(), before = %entry.path.display(),
@@ -86,8 +86,8 @@ impl Reader {
         });
     }
 
-    /// Looks for known contents in files that were just found. A file may be removed before its turn, and what was
-    /// delivered of it under another name does not count as lost.
+    /// Looks for known contents in files that were just found. A file may be removed before it is read; events that
+    /// were delivered under another name must not count as lost.
     pub(super) fn recognize(&mut self, found: &[Key]) {
         if !self.tracker.knows_files() {
             return;
@@ -114,11 +114,11 @@ impl Reader {
         Content { file, compression: watched.compression(&self.settings), caps: self.settings.caps }
     }
 
-    /// What is known of this content from a file that is not watched any more, taken out of the list.
+    /// Takes the entry of this content from the list of files that are no longer watched.
     fn known_content(&self, watched: &Watched, content: &Content<'_>, head: &[u8]) -> Option<Entry> {
         let mut heads = vec![head.to_vec()];
         if content.compression != Compression::None {
-            // A compressed file that was moved begins with the same compressed bytes.
+            // A compressed file that was moved starts with the same compressed bytes.
             heads.push(read_head(content.file).unwrap_or_default());
         }
         for head in heads {
@@ -141,7 +141,7 @@ impl Reader {
         None
     }
 
-    /// The watched file that this one is a copy of, whole or in part. Copies get a longer name than the original.
+    /// Returns the watched file that this one is a full or partial copy of. Copies have longer names than the original.
     fn original_of(&self, key: Key, watched: &Watched, content: &Content<'_>, head: &[u8]) -> Option<Key> {
         let name = watched.path.file_name()?.to_string_lossy();
         if name == watched.base {
@@ -166,7 +166,7 @@ impl Reader {
             Some(file) => file,
             None => {
                 opened = match self.settings.links.open(&other.path, self.settings.patterns.root_of(&other.path)) {
-                    // It is gone, and something of it is in flight: until that has ended, the copy waits.
+                    // The original is removed and has events in flight: the copy waits for them.
                     Err(error) if error.kind() == io::ErrorKind::NotFound => {
                         let is_it = other.head.fingerprint.begins(head);
                         return Ok(is_it && other.proof.map_or(Ok(false), |proof| proof.holds(content))?);
@@ -184,7 +184,7 @@ impl Reader {
         Ok(length > 0 && Proof::before(content, length)? == Proof::before(&Content::plain(file), length)?)
     }
 
-    /// Copies wait no longer for this file.
+    /// Ends the waiting of copies for this file.
     pub(super) fn release_copies(&mut self, original: Key) {
         let waiting: Vec<Key> = self.held.iter().copied().collect();
         for key in waiting {
@@ -196,8 +196,8 @@ impl Reader {
         }
     }
 
-    /// The file of a content was emptied or written again. The content goes on in a copy, if there is one; the file is
-    /// read from its beginning.
+    /// Handles a file that was truncated or rewritten. The content continues in a copy, if there is one; the file is
+    /// read from its start.
     pub(super) fn content_left(&mut self, key: Key, metadata: &Metadata) {
         let Some(watched) = self.files.get_mut(&key) else { return };
         let file = watched.file.take();
@@ -220,7 +220,7 @@ impl Reader {
             self.forget(key, true);
         }
         if self.by_id.contains_key(&self.id_of(metadata)) {
-            // It is another file that got the inode, and is watched as that already.
+            // Another file got the inode, and is already watched.
             return;
         }
         match file {
@@ -235,7 +235,7 @@ impl Reader {
         }
     }
 
-    /// Lets the content of a file that is gone go on in a copy, such as a compressed one, if there is one.
+    /// Continues the content of a removed file in a copy, such as a compressed one, if there is one.
     pub(super) fn go_on_in_copy(&mut self, key: Key) -> bool {
         let has_lines = self.files.get(&key).is_some_and(|w| w.framing == Framing::Lines && w.copy_of.is_none());
         let Some(copy) = self.find_copy(key).filter(|_| has_lines) else { return false };
@@ -243,7 +243,7 @@ impl Reader {
         true
     }
 
-    /// A file that holds what the file of this key held.
+    /// Returns a file that holds the content of this key.
     pub(super) fn find_copy(&mut self, key: Key) -> Option<Copy> {
         let watched = self.files.get(&key)?;
         if watched.compression(&self.settings) != Compression::None || watched.head.fingerprint.length() == 0 {
@@ -291,12 +291,12 @@ impl Reader {
         is_it.then_some(file)
     }
 
-    /// Lets a content go on in another file, with all that is in flight of it.
+    /// Moves a content with its events in flight to another file.
     fn go_on_in(&mut self, key: Key, copy: Copy) {
         let Ok(metadata) = copy.file.metadata() else { return };
         let Ok(head) = Head::of(&copy.file) else { return };
         let id = self.id_of(&metadata);
-        // Rotation may have renamed the file that was watched under this path; then it is not the copy.
+        // Rotation may have renamed the watched file, so that the file at this path is not the copy.
         let is_copy = |watched: &Watched| watched.id.inode == id.inode;
         if let Some(other) = copy.key.filter(|other| self.files.get(other).is_some_and(is_copy)) {
             self.forget(other, false);
@@ -307,9 +307,9 @@ impl Reader {
         let mut next = Watched::new(copy.path.clone(), id, &metadata, head, Framing::Lines);
         next.position = watched.position;
         next.proof = watched.proof;
-        // What waited to be compared with known contents still does.
+        // Files that wait for a comparison with known contents still wait.
         next.is_resolved = watched.is_resolved || watched.position > 0;
-        // What no glob finds is read to its end and then left.
+        // A file that no glob matches is read to its end and then released.
         next.gone_since = (!is_meant).then(clock::now);
         *watched = next;
         if self.by_id.get(&old) == Some(&key) {
@@ -328,7 +328,7 @@ impl Reader {
         self.keep_open(key, copy.file);
     }
 
-    /// Whether an entry is about this file, of which inode or path are the same.
+    /// Returns whether an entry is about this file: the inode or the path is the same.
     pub(super) fn is_about(&self, entry: &Entry, watched: &Watched, file: &File, head: &[u8]) -> bool {
         let is_plain_lines =
             watched.framing == Framing::Lines && watched.compression(&self.settings) == Compression::None;

@@ -1,4 +1,4 @@
-//! Finds the files that the globs name.
+//! Finds the files that the globs match.
 
 use std::cmp::Ordering;
 use std::collections::{HashMap, HashSet};
@@ -14,10 +14,10 @@ use walkdir::{DirEntry, WalkDir};
 use super::links::Links;
 use crate::options::OptionError;
 
-/// How often links may lead to one folder in a search: folders that link to each other would have endless names.
+/// Maximum number of times that links may lead to the same folder: folders that link to each other have endless paths.
 const MAX_LINKS_TO_FOLDER: usize = 8;
 
-/// Which files are meant.
+/// Selects files.
 #[derive(Clone, Debug)]
 pub(crate) struct Patterns {
     include: GlobSet,
@@ -25,20 +25,20 @@ pub(crate) struct Patterns {
     roots: Vec<Root>,
     /// The globs of `include` as written.
     written: Vec<String>,
-    /// Finished files go here, and are not taken up again.
+    /// Folder for finished files, which are not read again.
     moved_to: Option<PathBuf>,
 }
 
-/// A folder to walk, the longest part of a glob that has no wildcard.
+/// A folder to walk: the longest part of a glob without a wildcard.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Root {
     folder: PathBuf,
-    /// Levels below the folder; none for any number.
+    /// Maximum depth below the folder; `None` for any depth.
     depth: Option<usize>,
 }
 
 impl Patterns {
-    /// Compiles the globs; relative ones are taken from the current folder.
+    /// Compiles the globs. Relative globs start at the current folder.
     pub(crate) fn new(
         include: &[String],
         exclude: &[String],
@@ -58,7 +58,7 @@ impl Patterns {
         }
     }
 
-    /// The files that there are, by name, each with what is known of it. Folders that cannot be read are complained of
+    /// Returns the existing files by name with their metadata. Logs each folder that cannot be read
     /// once.
     pub(crate) fn find(&self, links: Links, complaints: &mut Complaints) -> Found {
         let mut found = Found { files: Vec::new(), unread: Vec::new() };
@@ -86,12 +86,12 @@ impl Patterns {
             }
         }
         found.files.sort_unstable_by(|(one, _), (other, _)| by_name(one, other));
-        // One root may be below another.
+        // One root can be below another.
         found.files.dedup_by(|(one, _), (other, _)| one.as_os_str() == other.as_os_str());
         found
     }
 
-    /// The globs of `include` that none of these files match, each with the likely reason.
+    /// Returns the globs of `include` that match none of these files, each with the likely reason.
     pub(crate) fn unmatched<'p>(&self, files: impl Iterator<Item = &'p PathBuf>) -> Vec<String> {
         let mut is_matched = vec![false; self.written.len()];
         let mut matches = Vec::new();
@@ -110,40 +110,40 @@ impl Patterns {
         all.filter(|(_, matched)| !matched).map(|((glob, root), _)| hint(glob, &root.folder)).collect()
     }
 
-    /// The folder of the glob that a file was found by.
+    /// Returns the folder of the glob that matched a file.
     pub(crate) fn root_of<'a>(&'a self, path: &'a Path) -> &'a Path {
         let roots = self.roots.iter().map(|root| root.folder.as_path()).filter(|root| path.starts_with(root));
         roots.max_by_key(|root| root.as_os_str().len()).unwrap_or(path.parent().unwrap_or(path))
     }
 
-    /// Whether the options exclude a file, whatever `include` says.
+    /// Returns whether the options exclude a file.
     pub(crate) fn is_excluded(&self, path: &Path) -> bool {
         self.exclude.is_match(path) || self.moved_to.as_ref().is_some_and(|folder| path.starts_with(folder))
     }
 
-    /// Whether the options name this file.
+    /// Returns whether the options select a file.
     pub(crate) fn is_meant(&self, path: &Path) -> bool {
         self.include.is_match(path) && !self.is_excluded(path)
     }
 }
 
-/// The order of paths by their components. `Path` has the same, but parses the components each time, which takes most of
-/// a search of many files.
+/// Compares paths by components. `Path` has the same order, but parses the components each time, which takes most
+/// of the time of a search of many files.
 fn by_name(one: &Path, other: &Path) -> Ordering {
-    // A separator ends a name, so it comes before all that a longer name may have there.
+    // A separator ends a name, so it sorts before all characters of a longer name.
     let rank = |byte: &u8| if *byte == b'/' { 0 } else { *byte };
     one.as_os_str().as_bytes().iter().map(rank).cmp(other.as_os_str().as_bytes().iter().map(rank))
 }
 
-/// What a search found.
+/// Result of a search.
 pub(crate) struct Found {
-    /// In order of name.
+    /// Sorted by name.
     pub(crate) files: Vec<(PathBuf, Metadata)>,
-    /// Folders that could not be read: what is below them may well be there.
+    /// Folders that could not be read: files below them may exist.
     pub(crate) unread: Vec<PathBuf>,
 }
 
-/// Whether a search goes into an entry. Only links to folders are refused here; those to files are checked when the file
+/// Returns whether a search enters an entry. Only links to folders are refused here; those to files when the file
 /// is opened.
 fn is_entered(entry: &DirEntry, links: Links, linked: &mut HashMap<(u64, u64), usize>) -> bool {
     if !entry.path_is_symlink() || !entry.file_type().is_dir() {
@@ -159,7 +159,7 @@ fn is_entered(entry: &DirEntry, links: Links, linked: &mut HashMap<(u64, u64), u
     *times <= MAX_LINKS_TO_FOLDER
 }
 
-/// Says that a glob finds nothing, and what may be wrong with it.
+/// Logs that a glob matches nothing, with the likely reason.
 fn hint(glob: &str, root: &Path) -> String {
     let trimmed = glob.trim_end_matches('/');
     let reason = if glob.starts_with('~') {
@@ -180,21 +180,21 @@ fn hint(glob: &str, root: &Path) -> String {
     format!("`{glob}` finds no file: {reason}")
 }
 
-/// Remembers what was complained of.
+/// Errors that were already logged.
 #[derive(Debug, Default)]
 pub(crate) struct Complaints(HashSet<PathBuf>);
 
 impl Complaints {
-    /// Logs what is new. Returns the folder that could not be read.
+    /// Logs a new error. Returns the folder that could not be read.
     fn note(&mut self, error: &walkdir::Error) -> Option<PathBuf> {
-        // A folder may come later, and a file may vanish while it is looked at. A link that leads back is no trouble.
+        // A folder can appear later, and a file can vanish during the search. A link that leads back is no problem.
         let is_absent = error.io_error().is_some_and(|e| e.kind() == io::ErrorKind::NotFound);
         if is_absent || error.loop_ancestor().is_some() {
             return None;
         }
         let path = error.path().unwrap_or(Path::new("/"));
         if self.0.insert(path.to_owned()) {
-            tracing::warn!(path = %path.display(), error = %error, "folder cannot be read, files below it are not found");
+            tracing::warn!(path = %path.display(), error = %error, "cannot read a folder; files below it are not found");
         }
         Some(path.to_owned())
     }
@@ -229,14 +229,14 @@ fn absolute_glob(glob: &str) -> String {
     }
 }
 
-/// Where to start looking for what an absolute glob names.
+/// Returns where a search for an absolute glob starts.
 fn root(glob: &str) -> Root {
     let mut folder = PathBuf::new();
     let mut depth = 0;
     let mut is_endless = false;
     for component in Path::new(glob).components() {
         let text = component.as_os_str().to_string_lossy();
-        // `[x]` is how an `x` that is a wildcard is escaped.
+        // `[x]` escapes the wildcard `x`.
         let is_literal = !text.contains(['*', '?', '[', '{', '\\']);
         if depth == 0 && (is_literal || component == Component::RootDir) {
             folder.push(component);
@@ -282,7 +282,7 @@ mod tests {
     #[test]
     fn finds_what_the_globs_name_in_order_of_name() {
         let temporary = tempfile::tempdir().unwrap();
-        // A folder whose name looks like a wildcard.
+        // A folder whose name contains a wildcard character.
         let folder = temporary.path().join("a[b]c");
         for name in ["b.log", "a.log", "c.txt", "x/a.log", "x/y/z.log", "done/a.log"] {
             let path = folder.join(name);

@@ -1,4 +1,4 @@
-//! What becomes of files that are delivered to their end.
+//! Deletes or moves files that are completely delivered.
 
 use std::fs::{self, File};
 use std::io;
@@ -12,7 +12,7 @@ use super::track::Key;
 use super::watched::Watched;
 
 impl Reader {
-    /// Deals with files that are delivered to their end.
+    /// Handles files that are completely delivered.
     pub(super) fn finish_delivered(&mut self) {
         self.finish_at = clock::now() + LOOK_INTERVAL;
         let delivered: Vec<Key> =
@@ -28,9 +28,10 @@ impl Reader {
                         self.forget(key, false);
                     }
                     Ok(false) => {}
-                    Err(error) => {
-                        self.count_failure(&watched.path, &format!("is finished, but cannot be put away: {error}"))
-                    }
+                    Err(error) => self.count_failure(
+                        &watched.path,
+                        &format!("is delivered, but cannot be deleted or moved: {error}"),
+                    ),
                 }
             }
         }
@@ -51,7 +52,7 @@ impl Reader {
     }
 }
 
-/// Moves a file to a folder, under its name or, if that is taken, with a number after it.
+/// Moves a file to a folder under its name, with a number after it if the name exists.
 fn move_to(path: &Path, folder: &Path) -> io::Result<()> {
     fs::create_dir_all(folder)?;
     let name = path.file_name().unwrap_or_default();

@@ -1,7 +1,7 @@
-//! Which file a file is, whatever its name and device: how it begins, and what stands before a position in it.
+//! Identifies a file independent of its name and device, by its start and by the bytes before a position.
 //!
-//! The beginning tells most files apart. Files with the same header need more, so a position comes with a [`Proof`] of
-//! the bytes before it. Device numbers change at reboots and remounts, so they only tell files apart within one scan.
+//! The start distinguishes most files. Files with the same header need more, so a position has a [`Proof`] of
+//! the bytes before it. Device numbers change at reboots and remounts, so they distinguish files only within one scan.
 
 use std::fs::{File, Metadata};
 use std::io::{self, Read};
@@ -11,13 +11,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::decompress::{Caps, Compression, Decoder, skip};
 
-/// Bytes of a file's beginning that are looked at.
+/// Length of the examined start of a file in bytes.
 pub(super) const FINGERPRINT_BYTES: usize = 1024;
 
-/// Bytes before a position that prove it.
+/// Number of bytes before a position that prove it.
 const PROOF_BYTES: u64 = 256;
 
-/// A place on a device.
+/// Device and inode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) struct FileId {
     pub(super) device: u64,
@@ -30,7 +30,7 @@ impl FileId {
     }
 }
 
-/// How a file began when it was looked at.
+/// Fingerprint of the start of a file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) struct Fingerprint {
     length: usize,
@@ -42,46 +42,46 @@ impl Fingerprint {
         Self { length: bytes.len(), crc: crc(bytes) }
     }
 
-    /// Whether a longer beginning would tell more.
+    /// Returns whether a longer start would identify the file better.
     pub(crate) fn is_short(&self) -> bool {
         self.length < FINGERPRINT_BYTES
     }
 
-    /// How many bytes it is about.
+    /// Returns the number of bytes that the fingerprint covers.
     pub(super) fn length(&self) -> usize {
         self.length
     }
 
-    /// Whether a file that begins with these bytes begins like this.
+    /// Returns whether a file that starts with these bytes matches.
     pub(super) fn begins(&self, head: &[u8]) -> bool {
         head.get(..self.length).is_some_and(|head| Self::of(head) == *self)
     }
 }
 
-/// The bytes before a position, by which a file that grew is told from one that was written again with the same
-/// beginning.
+/// Hash of the bytes before a position. It distinguishes a file that grew from a rewritten file with the same
+/// start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Proof {
-    /// The position, decompressed.
+    /// The position in decompressed bytes.
     pub(super) at: u64,
     crc: u32,
 }
 
 impl Proof {
-    /// The proof of a position; `None` at the very beginning and behind the end.
+    /// Returns the proof of a position; `None` at the start of the content and after its end.
     pub(super) fn before(content: &Content<'_>, at: u64) -> io::Result<Option<Self>> {
         let bytes = content.read(at.saturating_sub(PROOF_BYTES), at.min(PROOF_BYTES))?;
         let is_whole = at > 0 && bytes.len() as u64 == at.min(PROOF_BYTES);
         Ok(is_whole.then(|| Self { at, crc: crc(&bytes) }))
     }
 
-    /// Whether this content has the same bytes there.
+    /// Returns whether a content has the same bytes at the position.
     pub(super) fn holds(&self, content: &Content<'_>) -> io::Result<bool> {
         Ok(Self::before(content, self.at)? == Some(*self))
     }
 }
 
-/// What a file holds, decompressed.
+/// The decompressed content of a file.
 pub(super) struct Content<'f> {
     pub(super) file: &'f File,
     pub(super) compression: Compression,
@@ -93,7 +93,7 @@ impl<'f> Content<'f> {
         Self { file, compression: Compression::None, caps: Caps { max_bytes: u64::MAX, max_ratio: u64::MAX } }
     }
 
-    /// Up to `length` bytes from a position on; fewer where the content ends or is damaged.
+    /// Returns up to `length` bytes from a position; fewer if the content ends or is damaged.
     fn read(&self, from: u64, length: u64) -> io::Result<Vec<u8>> {
         let mut bytes = vec![0; usize::try_from(length).unwrap_or(0)];
         if self.compression == Compression::None {
@@ -103,7 +103,7 @@ impl<'f> Content<'f> {
         }
         let mut decoder = Decoder::new(self.compression, At { file: self.file, at: 0 }, self.caps)?;
         let mut filled = 0;
-        // Damage means that there is no more, so what is read is too short to match anything.
+        // After damage nothing more can be read, so the result is too short to match anything.
         if skip(&mut decoder, from).is_ok_and(|skipped| skipped == from) {
             while let Some(free) = bytes.get_mut(filled..).filter(|free| !free.is_empty()) {
                 match decoder.read(free) {
@@ -116,12 +116,12 @@ impl<'f> Content<'f> {
         Ok(bytes)
     }
 
-    /// How it begins.
+    /// Returns the fingerprint of the start.
     pub(super) fn head(&self) -> io::Result<Vec<u8>> {
         self.read(0, FINGERPRINT_BYTES as u64)
     }
 
-    /// How long it is, if that is at most `most`.
+    /// Returns the length, if it is at most `most`.
     pub(super) fn length_within(&self, most: u64) -> io::Result<Option<u64>> {
         if self.compression == Compression::None {
             return Ok(Some(self.file.metadata()?.len()).filter(|length| *length <= most));
@@ -132,7 +132,7 @@ impl<'f> Content<'f> {
     }
 }
 
-/// A file read from a place of its own.
+/// A file that is read at an explicit offset.
 struct At<'f> {
     file: &'f File,
     at: u64,
@@ -146,7 +146,7 @@ impl Read for At<'_> {
     }
 }
 
-/// Size and time of the last change, to see whether a file changed.
+/// Size and modification time, to detect changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Version {
     pub(crate) size: u64,
@@ -161,7 +161,7 @@ impl Version {
     }
 }
 
-/// What the beginning of a file tells.
+/// Information from the start of a file.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Head {
     pub(crate) fingerprint: Fingerprint,
@@ -178,7 +178,7 @@ impl Head {
     }
 }
 
-/// The first bytes of a file, as they are.
+/// Reads the first bytes of a file without decompression.
 pub(super) fn read_head(file: &File) -> io::Result<Vec<u8>> {
     let mut head = vec![0; FINGERPRINT_BYTES];
     let filled = read_at_most(file, 0, &mut head)?;

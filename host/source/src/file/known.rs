@@ -1,4 +1,4 @@
-//! What is known of files that are not watched now, found by inode, by path and by content.
+//! State of files that are not watched now, by inode, path and content.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
@@ -6,20 +6,20 @@ use std::path::{Path, PathBuf};
 use super::checkpoint::Entry;
 use super::identity::Fingerprint;
 
-/// Contents of one inode that are remembered; each truncation adds one.
+/// Maximum number of remembered contents per inode; each truncation adds one.
 const MAX_PER_INODE: usize = 8;
 
-/// Stands for an entry.
+/// Identifies an entry.
 pub(super) type Serial = u64;
 
-/// Entries of files that were watched once.
+/// Entries of files that were watched before.
 #[derive(Default)]
 pub(super) struct Known {
     entries: BTreeMap<Serial, Entry>,
     next: Serial,
     by_inode: HashMap<u64, Vec<Serial>>,
     by_path: HashMap<PathBuf, Vec<Serial>>,
-    /// By length and then by sum of the fingerprint.
+    /// By length, then by hash of the fingerprint.
     by_content: BTreeMap<usize, HashMap<Fingerprint, Vec<Serial>>>,
 }
 
@@ -66,17 +66,17 @@ impl Known {
         self.entries.iter()
     }
 
-    /// Entries of this inode or path, the likeliest first.
+    /// Returns entries of this inode or path, the most likely first.
     pub(super) fn at(&self, inode: u64, path: &Path) -> Vec<Serial> {
         let by_inode = self.by_inode.get(&inode).map(Vec::as_slice).unwrap_or_default();
         let by_path = self.by_path.get(path).map(Vec::as_slice).unwrap_or_default();
-        // The latest is the likeliest.
+        // The latest entry is the most likely.
         let mut found: Vec<Serial> = by_inode.iter().rev().copied().collect();
         found.extend(by_path.iter().rev().filter(|serial| !by_inode.contains(serial)));
         found
     }
 
-    /// Entries of files that began like this, those of which most is known first.
+    /// Returns entries of files with this start, those with the most information first.
     pub(super) fn like(&self, head: &[u8]) -> Vec<Serial> {
         let mut found = Vec::new();
         if head.is_empty() {

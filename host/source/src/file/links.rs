@@ -1,9 +1,9 @@
-//! Opens files by path without following links that the operator did not mean.
+//! Opens files by path, and follows only trusted symbolic links.
 //!
-//! Anyone who may write to a watched folder can put a link there, and an agent that runs as root would ship what only
-//! root may read. So a link counts only if root or the agent's own user made it, or if its target belongs to the owner
-//! of the link, as Linux has it for sticky folders (`protected_symlinks`). Each link of a chain is checked, and the file
-//! is opened below folders that are open already, so that nothing can be exchanged in between.
+//! A user who can write to a watched folder can create a link there, and an agent run by root would ship files that
+//! root may read. So a link is trusted only if root or the agent's user created it, or if its target has the owner
+//! of the link, as Linux does for sticky folders (`protected_symlinks`). Each link of a chain is checked, and the file
+//! is opened relative to open folders, so that no component can be replaced in between.
 
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
@@ -19,7 +19,7 @@ use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, Stat, fstat, openat,
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-/// How many links a path may have, as in the kernel.
+/// Maximum number of links in a path, as in the kernel.
 const MAX_LINKS: usize = 40;
 
 const READ: OFlags =
@@ -41,7 +41,7 @@ pub(crate) enum Links {
 }
 
 impl Links {
-    /// Whether a link of this owner to something of that owner is followed.
+    /// Returns whether a link with one owner to a target with another owner is followed.
     pub(super) fn allow(self, link: u32, target: u32) -> bool {
         let own = own_user();
         match self {
@@ -51,16 +51,16 @@ impl Links {
         }
     }
 
-    /// Opens a file for reading. What the path is below `root` must be a regular file.
+    /// Opens a file for reading. The path below `root` must lead to a regular file.
     ///
     /// # Errors
     ///
-    /// It is not there, is not a regular file, may not be read, or is behind a link that is not followed.
+    /// The file does not exist, is not a regular file, cannot be read, or is behind a link that is not followed.
     pub(super) fn open(self, path: &Path, root: &Path) -> io::Result<File> {
         if self == Self::Never {
             return self.open_below(path, root);
         }
-        // Most paths have no link, and then the kernel does all of it in one call.
+        // Most paths have no link; then the kernel does everything in one call.
         let direct = openat2(CWD, path, READ, Mode::empty(), ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS);
         match direct {
             Ok(file) => regular(file.into()),
@@ -69,11 +69,11 @@ impl Links {
         }
     }
 
-    /// The folder that the operator named may be behind links; what is below it may not.
+    /// The folder in the configuration may be behind links; paths below it may not.
     fn open_below(self, path: &Path, root: &Path) -> io::Result<File> {
         let (root, below) = match path.strip_prefix(root) {
             Ok(below) if !below.as_os_str().is_empty() => (root, below),
-            // A glob without wildcards names the file itself.
+            // A glob without wildcards is the path of the file itself.
             _ => (path.parent().unwrap_or(path), Path::new(path.file_name().unwrap_or_default())),
         };
         self.walk(&std::fs::canonicalize(root)?.join(below))
@@ -84,7 +84,7 @@ impl Links {
         push(&mut rest, path);
         let mut folder = root_folder()?;
         let mut links = 0;
-        // Owners of links, and how many names are left when the target of each is reached.
+        // Owners of links, with the number of names left when the target of each is reached.
         let mut followed: Vec<(u32, usize)> = Vec::new();
         while let Some(name) = rest.pop_front() {
             let found = openat(&folder, &*name, LOOK, Mode::empty())?;
@@ -114,7 +114,7 @@ impl Links {
                     }
                     let before = rest.len();
                     push(&mut rest, target);
-                    // `/` and `.` have no name that would be looked at.
+                    // `/` and `.` have no name to look up.
                     if rest.len() == before && followed.pop().is_some() {
                         let target = fstat(&folder)?.st_uid;
                         if !self.allow(stat.st_uid, target) {
@@ -130,7 +130,7 @@ impl Links {
     }
 }
 
-/// The effective user of the process. What the kernel does not say counts as root, for which most is refused.
+/// Returns the effective user of the process. An unknown user counts as root, which has the strictest rules.
 fn own_user() -> u32 {
     static USER: OnceLock<u32> = OnceLock::new();
     *USER.get_or_init(|| std::fs::metadata("/proc/self").map_or(0, |own| own.uid()))
@@ -218,7 +218,7 @@ mod tests {
             let path = root.join(name);
             assert_eq!(read(Links::SameOwner, &path, &root).unwrap(), "text", "{name}");
             assert_eq!(read(Links::Never, &path, &root).is_ok(), never, "{name}");
-            // Named as it is, without a wildcard.
+            // A path without a wildcard.
             assert_eq!(read(Links::Never, &path, &path).is_ok(), name != "a.log" && name != "pods/x/0.log", "{name}");
         }
         let error = read(Links::Never, &root.join("a.log"), &root).unwrap_err();

@@ -1,4 +1,4 @@
-//! Recognizes watched files under another device number, and other files under the inode of a watched one.
+//! Recognizes watched files with another device number, and other files with the inode of a watched one.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs::Metadata;
@@ -11,7 +11,7 @@ use super::watched::born;
 use crate::decompress::Compression;
 use crate::frame::Framing;
 
-/// Files that were not found where they were.
+/// Files that are no longer at their paths.
 #[derive(Default)]
 pub(super) struct Moved {
     by_inode: HashMap<u64, Key>,
@@ -19,7 +19,7 @@ pub(super) struct Moved {
 }
 
 impl Reader {
-    /// Files that were not found where they were, by what may tell them elsewhere.
+    /// Files that are no longer at their paths, by the properties that identify them elsewhere.
     pub(super) fn may_have_moved(&self, gone: &BTreeSet<Key>) -> Moved {
         let mut moved = Moved::default();
         for (key, watched) in gone.iter().filter_map(|key| Some((*key, self.files.get(key)?))) {
@@ -29,13 +29,13 @@ impl Reader {
         moved
     }
 
-    /// Whether this is another file, which got the inode of a watched one that was removed.
+    /// Returns whether this is another file that reused the inode of a removed watched file.
     pub(super) fn is_replaced(&self, key: Key, path: &Path, metadata: &Metadata) -> bool {
-        // A file that is open, or whose turn it is, keeps its inode.
+        // A file that is open, or that is being read, keeps its inode.
         let Some(watched) = self.files.get(&key).filter(|watched| watched.file.is_none()) else { return false };
         let is_reborn = watched.born.zip(born(metadata)).is_some_and(|(before, now)| before != now);
-        // File systems take the time of birth from a clock of some milliseconds, so two files may share it. Overlays
-        // change it when they copy a file, so it does not prove that the file is another.
+        // File systems round birth times to some milliseconds, so two files may share one. Overlays
+        // change it when they copy a file, so a different birth time does not prove a different file.
         let is_suspect = is_reborn || (watched.path != path && watched.version != Version::of(metadata));
         is_suspect
             && self.settings.links.open(path, self.settings.patterns.root_of(path)).is_ok_and(|file| {
@@ -44,7 +44,7 @@ impl Reader {
             })
     }
 
-    /// The watched file that is found here now, on another device or restored.
+    /// Returns the watched file that is found here now, on another device or restored.
     pub(super) fn moved_to(&mut self, moved: &Moved, path: &PathBuf, metadata: &Metadata) -> Option<Key> {
         let id = self.id_of(metadata);
         let by_inode = moved.by_inode.get(&id.inode).copied();
@@ -59,7 +59,7 @@ impl Reader {
                 return false;
             };
             if watched.head.fingerprint.length() == 0 && watched.position == 0 {
-                // Nothing is known of what it holds, and nothing of it was sent.
+                // Its content is unknown, and nothing of it was sent.
                 return watched.id.inode == id.inode && watched.path == *path;
             }
             let is_same = if watched.framing == Framing::Document {
@@ -77,7 +77,7 @@ impl Reader {
         })
     }
 
-    /// The file whose turn it is, if its device got another number meanwhile.
+    /// Returns the file that is being read, if the number of its device changed.
     pub(super) fn moved_in_turn(&mut self, path: &Path, metadata: &Metadata) -> Option<Key> {
         let new = self.id_of(metadata);
         let (key, id, own_path) = self.in_turn.as_mut()?;
@@ -90,14 +90,14 @@ impl Reader {
         Some(key)
     }
 
-    /// A file is on another device now.
+    /// Moves a file to another device.
     pub(super) fn see_elsewhere(&mut self, key: Key, path: PathBuf, metadata: &Metadata) {
         let id = self.id_of(metadata);
         let Some(watched) = self.files.get_mut(&key) else { return };
         tracing::info!(source = %self.context.name, path = %path.display(), "file is on another device now, reading on");
         let old = std::mem::replace(&mut watched.id, id);
         watched.born = born(metadata);
-        // What was open is the one on the old device, which may have to be released.
+        // The open handle is on the old device, which may have to be unmounted.
         watched.file = None;
         let born_at = watched.born;
         self.open.remove(&key);

@@ -1,11 +1,11 @@
-//! Whether two names look like the same log before and after rotation.
+//! Compares names of logs before and after rotation.
 
 use std::path::Path;
 
-/// What rotation and people add behind a name.
+/// Suffixes that rotation and people add to a name.
 const ENDINGS: [&str; 10] = ["gz", "zst", "z", "old", "bak", "orig", "save", "copy", "prev", "rotated"];
 
-/// The name without what rotation adds: `app.log` for `app.log.1`, `app.log.2.gz`, `app.log-20260101` and
+/// Returns the name without suffixes of rotation: `app.log` for `app.log.1`, `app.log.2.gz`, `app.log-20260101` and
 /// `app-20260101.log`.
 pub(super) fn base(path: &Path) -> String {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
@@ -18,7 +18,7 @@ pub(super) fn base(path: &Path) -> String {
         }
     }
     match name.rsplit_once('.') {
-        // Dates in front of the ending, as logrotate's `extension` has it.
+        // Dates before the extension, as with logrotate's `extension`.
         Some((stem, ending)) if !stem.is_empty() => {
             let mut stem = stem;
             while let Some(shorter) = without_number(stem).filter(|shorter| !shorter.is_empty()) {

@@ -1,4 +1,4 @@
-//! Which files are open: a bounded number, of which those that could not be opened again are closed last.
+//! A bounded number of open files. Files that could not be opened again are closed last.
 
 use std::fs::{self, File};
 use std::io;
@@ -24,7 +24,7 @@ pub(super) enum Loss {
 }
 
 impl Reader {
-    /// Opens a file, after closing others if there are too few descriptors.
+    /// Opens a file, after closing others if descriptors are short.
     pub(super) fn open(&mut self, path: &Path) -> io::Result<File> {
         loop {
             let opened = self.settings.links.open(path, self.settings.patterns.root_of(path));
@@ -35,17 +35,17 @@ impl Reader {
         }
     }
 
-    /// Opens the file that is meant.
+    /// Opens the expected file.
     pub(super) fn open_watched(&mut self, watched: &Watched) -> io::Result<File> {
         let file = self.open(&watched.path)?;
-        // A device may have got another number; what the file holds is checked before it is read.
+        // A device can get another number; the content is checked before it is read.
         if self.id_of(&file.metadata()?).inode != watched.id.inode {
             return Err(io::Error::new(io::ErrorKind::NotFound, "another file has its name"));
         }
         Ok(file)
     }
 
-    /// Whether an error is the lack of descriptors, which is logged once and not for each file.
+    /// Returns whether an error is a lack of descriptors, which is logged once and not per file.
     pub(super) fn note_shortage(&mut self, error: &io::Error) -> bool {
         if !is_short(error) {
             return false;
@@ -54,27 +54,27 @@ impl Reader {
             self.is_short = true;
             tracing::error!(
                 source = %self.context.name, files = self.files.len(), open = self.open.len(), cure = %cure(),
-                "too many files are open, some cannot be read now; trying again"
+                "too many open files; some cannot be read now; retrying"
             );
             self.context.stats.fail(format!("too many files are open: {}", cure()));
         }
         true
     }
 
-    /// Keeps a file open for its next turn, within the bound.
+    /// Keeps a file open for its next read, within the limit.
     pub(super) fn keep_open(&mut self, key: Key, file: File) {
         let Some(watched) = self.files.get_mut(&key) else { return };
         watched.file = Some(file);
         self.open.insert(key);
-        // One place is for the file that is being read. One that is gone gets a place in any case.
+        // One descriptor is for the file that is being read. A removed file gets one in any case.
         let is_gone = watched.gone_since.is_some();
         let most = (self.share.most(self.settings.max_open_files) - 1).max(usize::from(is_gone));
         while self.open.len() > most && self.close_one(Some(key)) {}
     }
 
-    /// Closes the file that can be spared most: the one that was not read for longest of those that can be opened again,
-    /// the one kept last of all. Of files that are gone, the one of which least is unread, and that is lost. Returns
-    /// whether there was one.
+    /// Closes the most expendable file: of those that can be opened again, the one that was not read for longest,
+    /// the last kept one first. Of removed files, the one with the fewest unread bytes, which are lost. Returns
+    /// whether a file was closed.
     fn close_one(&mut self, kept: Option<Key>) -> bool {
         let open = || self.open.iter().filter_map(|key| Some((*key, self.files.get(key)?)));
         let there = open().filter(|(_, watched)| watched.gone_since.is_none());
@@ -91,7 +91,7 @@ impl Reader {
         true
     }
 
-    /// Counts and logs what of a file will never be read.
+    /// Counts and logs the bytes of a file that will never be read.
     pub(super) fn count_loss(&self, key: Key, loss: Loss) {
         let Some(watched) = self.files.get(&key) else { return };
         let is_plain = watched.compression(&self.settings) == Compression::None;
@@ -114,13 +114,13 @@ impl Reader {
                 add(&lost.closed, bytes);
                 tracing::error!(
                     %source, %path, bytes, max_open_files = self.share.most(self.settings.max_open_files),
-                    "file is gone and was closed before all of it was read, because too many are open; these bytes are lost"
+                    "file was removed and closed before all of it was read, because too many files are open; these bytes are lost"
                 );
             }
         }
     }
 
-    /// Counts what is lost of files that were removed and are open, now that the source ends.
+    /// Counts the lost bytes of removed open files when the source ends.
     pub(super) fn give_up_removed(&mut self) {
         self.searches = usize::MAX;
         let is_removed = |watched: &Watched| match &watched.file {
@@ -133,13 +133,13 @@ impl Reader {
             // The next start finds the content in the copy.
             if self.find_copy(key).is_none() {
                 self.count_loss(key, Loss::Removed);
-                // What is in flight and comes back can never be read again; it is counted then.
+                // Events in flight that return can never be read again; they are counted then.
                 self.tracker.unwatch(key, true);
             }
         }
     }
 
-    /// Gives up a file that is not there any more and not open.
+    /// Gives up a removed file that is not open.
     pub(super) fn vanish(&mut self, key: Key) {
         if let Some(watched) = self.files.get_mut(&key) {
             watched.keep_last_size(&self.settings);
@@ -154,7 +154,7 @@ impl Reader {
         }
     }
 
-    /// Looks for the name that a file got which is not open, so that it can be read to its end.
+    /// Searches for the new name of a renamed file that is not open, to read it to its end.
     pub(super) fn reopen_renamed(&mut self, key: Key) -> bool {
         let Some(watched) = self.files.get(&key) else { return false };
         if watched.unread() == 0 || self.searches == 0 {
@@ -171,7 +171,7 @@ impl Reader {
                 continue;
             }
             let Ok(file) = self.open(&path) else { continue };
-            // Another file may have got its inode.
+            // Another file may have reused its inode.
             if !self.files.get(&key).is_some_and(|watched| is_same(watched, &file).unwrap_or(false)) {
                 continue;
             }
@@ -188,7 +188,7 @@ impl Reader {
     }
 }
 
-/// Whether a file that is not open is still in its folder, under whatever name. Another file may have its name or its
+/// Returns whether a file that is not open is still in its folder, under any name. Another file may have its name or
 /// inode.
 fn is_beside(watched: &Watched) -> bool {
     let siblings = watched.path.parent().and_then(|folder| fs::read_dir(folder).ok()).into_iter().flatten().flatten();

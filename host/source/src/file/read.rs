@@ -1,4 +1,4 @@
-//! Reads one file, once: its lines from a position on, or all of it as a document.
+//! Reads one file once: its lines from a position, or the whole file as a document.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -10,26 +10,26 @@ use crate::frame::{EventTooLong, Framer, Rules, Skipped};
 use crate::source::BatchLimits;
 use crate::transcode::{Encoding, MARK_BYTES, Transcoder, transcode};
 
-/// Gzip files of events up to this size are decompressed in one step if they hold no more than this.
+/// Maximum size of gzip files of events that are decompressed in one step, and of their contents.
 const MAX_SMALL_GZIP: u64 = 2 << 20;
 const MAX_SMALL_BYTES: u64 = 16 << 20;
 
-/// Compressed documents up to this size are read in one go, and decompressed in one if possible.
+/// Compressed documents up to this size are read, and if possible decompressed, in one step.
 const MAX_COMPRESSED_WHOLE: u64 = 64 << 20;
 
-/// Nobody takes what is read any more.
+/// The receiver of events is gone.
 #[derive(Debug)]
 pub(crate) struct Unwanted;
 
-/// Whether to read on.
+/// Whether to continue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Flow {
     Continue,
-    /// Stop after the events that are framed already.
+    /// Stop after the events that are already framed.
     Pause,
 }
 
-/// Why a file was not read to its end.
+/// An error that prevents reading a file to its end.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum FileFailure {
     #[error(transparent)]
@@ -38,7 +38,7 @@ pub(crate) enum FileFailure {
     TooLong(#[from] EventTooLong),
 }
 
-/// How to read.
+/// How to read a file.
 #[derive(Clone, Debug)]
 pub(crate) struct Reading {
     pub(crate) compression: Compression,
@@ -49,50 +49,50 @@ pub(crate) struct Reading {
     pub(crate) limits: BatchLimits,
 }
 
-/// What part of a file to read, in decompressed bytes.
+/// The part of a file to read, in decompressed bytes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Part {
     pub(crate) from: u64,
-    /// Where to stop in a file that is not compressed.
+    /// End of the part in a file that is not compressed.
     pub(crate) until: u64,
     /// Events up to here were sent when this part was read before.
     pub(crate) sent_to: u64,
     pub(crate) end: End,
 }
 
-/// What becomes of the last event, which may go on when the file grows.
+/// Treatment of the last event, which may continue when the file grows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum End {
-    /// It waits for the rest.
+    /// The event waits for more data.
     Open,
-    /// It is an event if it is complete as it is: several lines that belong together, a JSON document.
+    /// The event ends if it is complete: several joined lines, a JSON document.
     Settled,
-    /// The file does not grow any more: it is an event as it is.
+    /// The file does not grow any more: the event ends as it is.
     Last,
-    /// As `Last`, and so is what was read of an event when a damaged file ends early.
+    /// As `Last`; also the part of an event before damage ends as an event.
     LastDamaged,
 }
 
-/// What reading events came to.
+/// Result of reading events.
 #[derive(Debug)]
 pub(crate) struct EventsRead {
-    /// Just after the last event, decompressed; in front of an event that is held.
+    /// Just after the last event, decompressed, and before an event that is held.
     pub(crate) position: u64,
-    /// Up to where events were sent.
+    /// Position up to which events were sent.
     pub(crate) sent_to: u64,
     /// Whether an event waits that [`End::Settled`] would end.
     pub(crate) is_waiting: bool,
-    /// Bytes taken from the file.
+    /// Bytes read from the file.
     pub(crate) taken: u64,
     pub(crate) skipped: Skipped,
-    /// Whether something that is not compressed follows the compressed data.
+    /// Whether uncompressed data follows the compressed data.
     pub(crate) has_junk: bool,
     pub(crate) failure: Option<FileFailure>,
-    /// Reading stopped because it was asked to.
+    /// Reading paused as the receiver requested.
     pub(crate) is_paused: bool,
 }
 
-/// A file read from a place of its own, so that handles need no order.
+/// A file that is read at an explicit offset, so that the position of the handle does not matter.
 struct At<'f> {
     file: &'f File,
     at: u64,
@@ -147,7 +147,7 @@ impl Reading {
         if !is_plain && let Err(error) = skip(&mut decoder, from) {
             return Ok(EventsRead { failure: Some(decoder.explain(error).into()), ..read });
         }
-        // A small file needs no large buffer. The byte more shows the end without growing it.
+        // A small file needs no large buffer. One more byte shows the end without growing the buffer.
         let most = if is_plain { until.saturating_sub(from).saturating_add(1) } else { u64::MAX };
         let batch_bytes = usize::try_from(most).unwrap_or(usize::MAX).min(self.limits.max_bytes);
         let mut framer = Framer::new(rules, from, batch_bytes).sent_to(part.sent_to);
@@ -160,7 +160,7 @@ impl Reading {
         self.end(framer, part, read, emit)
     }
 
-    /// Emits what the framing still holds.
+    /// Emits the events that the framer still holds.
     fn end(
         &self,
         mut framer: Framer,
@@ -170,7 +170,7 @@ impl Reading {
     ) -> Result<EventsRead, Unwanted> {
         let ends = match &read.failure {
             None => part.end == End::Last || part.end == End::LastDamaged,
-            // What was read of the last event will never be followed by the rest of it.
+            // The rest of the last event will never follow.
             Some(FileFailure::Read(ReadFailure::Damaged { .. })) => part.end == End::LastDamaged,
             Some(_) => false,
         };
@@ -179,12 +179,12 @@ impl Reading {
         }
         let rest = if ends && !read.is_paused { framer.finish(&self.limits) } else { framer.take(&self.limits) };
         for chunk in rest {
-            // What is left is all there is.
+            // These are the last events, so a request to pause has no effect.
             let _ = emit(chunk)?;
         }
         read.position = framer.position();
         if self.compression == Compression::None {
-            // A file that ends in half a character is not longer than it is.
+            // A file that ends within a character has no bytes after its end.
             read.position = read.position.min(part.until.max(part.from));
         }
         read.sent_to = framer.sent_position().max(part.sent_to);
@@ -193,7 +193,7 @@ impl Reading {
         Ok(read)
     }
 
-    /// All of a small gzip file, decompressed in one step, which is twice as fast, and how long it is.
+    /// Decompresses a small gzip file in one step, which is twice as fast; returns the contents and the file's size.
     fn small_gzip(&self, file: &File) -> Option<(Vec<u8>, u64)> {
         let size = file.metadata().ok().map(|metadata| metadata.len())?;
         if self.compression != Compression::Gzip || size > MAX_SMALL_GZIP {
@@ -205,11 +205,11 @@ impl Reading {
         gunzip_whole(&compressed, caps).map(|bytes| (bytes, compressed.len() as u64))
     }
 
-    /// The encoding of the file, and how long its byte order mark is.
+    /// Returns the encoding of the file, and the length of its byte order mark.
     fn encoding(&self, file: &File) -> (Encoding, u64) {
         let input = At { file, at: 0 };
         let mut head = Vec::new();
-        // An error shows again when the file is read.
+        // The error occurs again when the file is read.
         if let Ok(decoder) =
             Decoder::new(self.compression, input, self.caps).and_then(|d| d.with_window(self.max_window_log))
         {
@@ -245,8 +245,8 @@ impl Reading {
         }
     }
 
-    /// Reads all of a file of about this size, in one buffer. Of a damaged file comes what could be read; of one beyond
-    /// a limit comes nothing.
+    /// Reads a whole file of about this size into one buffer. Returns the readable part of a damaged file, and nothing
+    /// of a file that exceeds a limit.
     pub(crate) fn document(&self, file: &File, size: u64) -> (Vec<u8>, Option<FileFailure>) {
         let max = self.rules.max_event_bytes;
         let too_long = EventTooLong { max, position: 0 };
@@ -273,7 +273,7 @@ impl Reading {
         }
         let most = if self.compression == Compression::None { max } else { MAX_COMPRESSED_WHOLE };
         let mut bytes = Vec::new();
-        // Room for one byte more lets the end show without growing.
+        // Room for one more byte shows the end without growing the buffer.
         bytes.reserve_exact(usize::try_from(size.min(most)).unwrap_or(0).saturating_add(1));
         if let Err(error) = input.by_ref().take(most.saturating_add(1)).read_to_end(&mut bytes) {
             return (Vec::new(), Some(ReadFailure::Io(error)));

@@ -1,4 +1,4 @@
-//! The reading thread: its state, and which file it reads next.
+//! The reading thread: its state, and the choice of the next file.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::fs::{File, Metadata};
@@ -24,7 +24,7 @@ use crate::decompress::Compression;
 use crate::source::SourceContext;
 use crate::stats::add;
 
-/// How often open files are looked at.
+/// Interval at which open files are checked.
 pub(super) const LOOK_INTERVAL: Duration = Duration::from_millis(200);
 
 /// State of the thread.
@@ -33,48 +33,48 @@ pub(crate) struct Reader {
     pub(super) context: Arc<SourceContext>,
     pub(super) tracker: Arc<Tracker>,
     pub(super) output: mpsc::Sender<Batch>,
-    /// The proof of the position after the last chunk.
+    /// Proof of the position after the last chunk.
     pub(super) last_proof: Option<Proof>,
-    /// Batches that the output had no room for.
+    /// Batches for which the output had no room.
     pub(super) waiting: VecDeque<(Key, Batch)>,
-    /// The reader looks around in the middle of a file, so changed files are not read next.
+    /// The reader checks files in the middle of reading one, so changed files are not read next.
     pub(super) is_looking_around: bool,
-    /// The file whose turn it is: it is not among the others meanwhile.
+    /// The file that is being read. It is not in `files` meanwhile.
     pub(super) in_turn: Option<(Key, FileId, PathBuf)>,
-    /// How many files it may have open.
+    /// Maximum number of open files.
     pub(super) share: Share,
     pub(super) files: BTreeMap<Key, Watched>,
     pub(super) by_id: HashMap<FileId, Key>,
-    /// Watched files by what is left of their names without what rotation adds.
+    /// Watched files by their names without suffixes of rotation.
     pub(super) by_base: HashMap<String, BTreeSet<Key>>,
-    /// Copies that wait for what becomes of their originals.
+    /// Copies that wait until their originals are truncated or removed.
     pub(super) held: BTreeSet<Key>,
-    /// Files read to their end of which something may be in flight.
+    /// Files that were read to their end and may have events in flight.
     pub(super) unsettled: BTreeSet<Key>,
-    /// Files that are kept open.
+    /// Files that stay open.
     pub(super) open: BTreeSet<Key>,
-    /// Files to read before the list is made again, so that each has its turn.
+    /// Files to read before the list is built again, so that each file gets a turn.
     round: VecDeque<Key>,
     pub(super) next_key: Key,
-    /// No position was ever saved, or none can be read.
+    /// No position was ever saved, or the positions cannot be read.
     pub(super) is_first_run: bool,
-    /// Positions were saved and cannot be read.
+    /// Positions were saved, but cannot be read.
     pub(super) has_lost_positions: bool,
     pub(super) has_scanned: bool,
-    /// When to look for files again.
+    /// Time of the next search for files.
     pub(super) scan_at: Instant,
-    /// When to look at open files again. A turn ends then.
+    /// Time of the next check of open files. It ends the current turn.
     pub(super) look_at: Instant,
-    /// When to look at delivered files again.
+    /// Time of the next check of delivered files.
     pub(super) finish_at: Instant,
     pub(super) complaints: Complaints,
-    /// Files that cannot be opened, and why.
+    /// Files that cannot be opened, with the reason.
     pub(super) unreadable: HashMap<PathBuf, String>,
     /// The lack of descriptors was logged.
     pub(super) is_short: bool,
-    /// How many folders may still be searched for renamed files until the next look at everything.
+    /// Remaining number of folders to search for renamed files until the next full scan.
     pub(super) searches: usize,
-    /// How many files the last look found.
+    /// Number of files that the last search found.
     pub(super) found: usize,
 }
 
@@ -118,7 +118,7 @@ impl Reader {
         }
     }
 
-    /// Reads until told to stop, or, when taking only what is there now, until all of it is delivered.
+    /// Reads until the source stops or, with `once`, until all existing files are delivered.
     pub(crate) fn run(mut self) {
         self.read_all();
         self.give_up_removed();
@@ -151,7 +151,7 @@ impl Reader {
                 }
                 continue;
             }
-            // Asked before, so that what is delivered meanwhile is not left undone.
+            // Checked first, so that events that are delivered meanwhile are not missed.
             let is_settled = self.tracker.is_settled();
             self.finish_delivered();
             if self.context.once && is_settled {
@@ -166,7 +166,7 @@ impl Reader {
         }
     }
 
-    /// The next file to read, in rounds in order of name.
+    /// Returns the next file to read, in rounds sorted by name.
     fn next(&mut self) -> Option<Key> {
         if self.round.is_empty() {
             let mut ready: Vec<(&Path, Key)> = self
@@ -182,7 +182,7 @@ impl Reader {
         }
         while let Some(key) = self.round.pop_front() {
             let is_ready = |watched: &Watched| watched.is_ready(&self.settings, self.context.once);
-            // What is read of a file that goes back first would only come twice.
+            // A file with undelivered events goes back first; otherwise its events would be read twice.
             if self.files.get(&key).is_some_and(is_ready) && !self.tracker.is_going_back(key) {
                 return Some(key);
             }
@@ -190,13 +190,13 @@ impl Reader {
         None
     }
 
-    /// Goes back in files of which something came back undelivered.
+    /// Moves back in files with undelivered events.
     fn rewind(&mut self) {
         for (key, position, proof) in self.tracker.take_rewinds() {
             let Some(watched) = self.files.get_mut(&key) else { continue };
             tracing::warn!(
                 source = %self.context.name, path = %watched.path.display(), position,
-                "events came back undelivered; reading them again"
+                "events returned undelivered; reading them again"
             );
             add(&self.context.stats.retries, 1);
             watched.position = position;
@@ -206,7 +206,7 @@ impl Reader {
             watched.is_complete = false;
             watched.has_failed = false;
             self.unsettled.remove(&key);
-            // It is among what is read again.
+            // The events are read again.
             self.waiting.retain(|(waiting, _)| *waiting != key);
         }
     }
@@ -216,7 +216,7 @@ impl Reader {
         tracing::error!(source = %self.context.name, path = %path.display(), "file {message}");
     }
 
-    /// Which file it is on this machine.
+    /// Returns the id of the file on this machine.
     pub(super) fn id_of(&self, metadata: &Metadata) -> FileId {
         let mut id = FileId::of(metadata);
         id.device = id.device.wrapping_add(self.settings.device_shift.load(Ordering::Relaxed));
@@ -224,7 +224,7 @@ impl Reader {
     }
 }
 
-/// Whether an open file still holds what it did, as far as it was read.
+/// Returns whether an open file still has the content that was read.
 pub(super) fn is_same(watched: &Watched, file: &File) -> io::Result<bool> {
     if !watched.head.fingerprint.begins(&read_head(file)?) {
         return Ok(false);

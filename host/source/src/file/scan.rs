@@ -1,4 +1,4 @@
-//! Keeps the list of watched files in step with the file system.
+//! Keeps the list of watched files in sync with the file system.
 
 use std::collections::{BTreeSet, HashSet};
 use std::fs::{self, File, Metadata};
@@ -19,11 +19,11 @@ use crate::decompress::Compression;
 use crate::frame::Framing;
 use crate::stats::add;
 
-/// How many folders are searched for renamed files between two looks at everything.
+/// Maximum number of folders that are searched for renamed files between two full scans.
 const MAX_SEARCHES: usize = 16;
 
 impl Reader {
-    /// Looks for new files, and at what became of the known ones.
+    /// Searches for new files, and checks the known ones.
     pub(super) fn scan(&mut self) {
         let start = clock::now();
         self.searches = MAX_SEARCHES;
@@ -52,12 +52,12 @@ impl Reader {
             }
         }
         let is_unread = |path: &PathBuf| found.unread.iter().any(|folder| path.starts_with(folder));
-        // Usually nothing is gone, and then the counts show it.
+        // Usually no file is removed, and then the counts are equal.
         let is_as_before = new.is_empty() && replaced.is_empty() && there.len() == self.by_id.len();
         let mut gone: BTreeSet<Key> = BTreeSet::new();
         if !is_as_before || self.files.len() > self.by_id.len() {
             let is_there = |key: &Key, id: &FileId| {
-                // Another file may have its inode.
+                // Another file may have reused its inode.
                 there.contains(id) && self.by_id.get(id) == Some(key) && !replaced.contains(key)
             };
             let is_gone = |key: &Key, watched: &Watched| !is_there(key, &watched.id) && !is_unread(&watched.path);
@@ -79,7 +79,7 @@ impl Reader {
                 },
             }
         }
-        // After all of them are found, since a file that kept its name or inode comes before its copies.
+        // After the search, since a file with the same name or inode takes precedence over its copies.
         let found: Vec<Key> = self.files.range(first_new..).map(|(key, _)| *key).collect();
         self.recognize(&found);
         for key in gone {
@@ -92,11 +92,11 @@ impl Reader {
             self.tracker.scanned();
         }
         add(&self.context.stats.looks, 1);
-        // Looking must not be all that is done.
+        // The interval grows with the duration of a scan, so that scans do not take all the time.
         self.scan_at = clock::now() + self.settings.glob_interval.max(clock::since(start) * 5);
     }
 
-    /// Logs globs that find nothing, once, and when they find something after all.
+    /// Logs globs without matches once, and again when they match.
     fn note_unmatched(&mut self, files: &[(PathBuf, Metadata)]) {
         let mut known = self.context.stats.unmatched.lock();
         let is_first = !self.has_scanned;
@@ -115,7 +115,7 @@ impl Reader {
         *known = unmatched;
     }
 
-    /// Says what the loss of the positions means.
+    /// Logs the consequences of lost positions.
     fn explain_lost_positions(&self) {
         if !self.has_lost_positions {
             return;
@@ -135,11 +135,11 @@ impl Reader {
         }
     }
 
-    /// Starts to watch a file. One that is known goes on where it was left, if it still begins as it did.
+    /// Starts to watch a file. A known file continues at its position if it still has the same start.
     pub(super) fn watch(&mut self, path: PathBuf, metadata: &Metadata, fresh: bool) {
         let opened = self.open(&path).and_then(|file| Ok((file.metadata()?, file)));
         let (id, file) = match opened {
-            // It was exchanged since it was found; the next look finds out.
+            // The file was replaced since the search; the next scan finds the new one.
             Ok((now, _)) if self.id_of(&now) != self.id_of(metadata) => return,
             Ok((now, file)) => (self.id_of(&now), file),
             Err(error) => return self.cannot_open(path, &error),
@@ -152,12 +152,12 @@ impl Reader {
             && let Some(watched) = self.files.get(&key)
             && watched.is_followed(&self.settings, self.context.once)
         {
-            // Open from the start, so that it can be read to its end when it is renamed or deleted.
+            // Open from the start, so that the file can be read to its end after it is renamed or deleted.
             self.keep_open(key, file);
         }
     }
 
-    /// What is known of a file of this inode or path, taken out of the list.
+    /// Takes the entry of a file with this inode or path from the list.
     fn known_here(&self, path: &Path, file: &File, metadata: &Metadata) -> Option<Entry> {
         let id = self.id_of(metadata);
         let known = self.tracker.known_at(id.inode, path);
@@ -190,7 +190,7 @@ impl Reader {
                     watched.position = entry.position;
                     watched.proof = entry.proof;
                 }
-                // What was never read may still be a copy of something.
+                // A file that was never read can still be a copy of another one.
                 watched.is_resolved = watched.position > 0;
                 end = entry.end.filter(|_| watched.is_complete);
                 watched.has_failed = watched.is_complete && entry.failed;
@@ -231,7 +231,7 @@ impl Reader {
         };
         self.tracker.watch(key, entry);
         if watched.is_complete && !is_passed_over {
-            // It may be that it was delivered, but not put away before the source ended.
+            // The file may have been delivered, but not deleted or moved before the source ended.
             self.unsettled.insert(key);
         }
         self.by_id.insert(watched.id, key);
@@ -241,7 +241,7 @@ impl Reader {
     }
 
     fn cannot_open(&mut self, path: PathBuf, error: &io::Error) {
-        // It vanished since it was found.
+        // The file vanished since the search.
         if error.kind() == io::ErrorKind::NotFound || self.note_shortage(error) {
             return;
         }
@@ -269,7 +269,7 @@ impl Reader {
         self.notice(key, metadata);
     }
 
-    /// Takes note of a change, and of what it means for a file that was read already.
+    /// Records a change, and its consequences for a file that was already read.
     pub(super) fn notice(&mut self, key: Key, metadata: &Metadata) {
         let Some(watched) = self.files.get_mut(&key) else { return };
         let before = watched.version;
@@ -280,14 +280,14 @@ impl Reader {
         watched.trouble = None;
         add(&self.context.stats.total_bytes, metadata.len().saturating_sub(before.size));
         let is_plain = watched.compression(&self.settings) == Compression::None;
-        // Also what was never read is missed.
+        // Unread data counts as lost too.
         let is_cut = metadata.len() < if is_plain { watched.seen_size.max(watched.position) } else { before.size };
         let has_shrunk = is_plain && metadata.len() < before.size;
         let is_same = !is_cut && self.is_still_same(key, had_news || has_shrunk);
         let Some(watched) = self.files.get_mut(&key) else { return };
         if !is_same {
             if has_shrunk {
-                // What was there at the last look is gone, whether or not it was compared with what was read.
+                // The data of the last check is lost, whether or not it was compared with the read data.
                 watched.seen_size = watched.seen_size.max(before.size);
             }
             self.content_left(key, metadata);
@@ -295,7 +295,7 @@ impl Reader {
             match watched.framing {
                 // Another document under the same name.
                 Framing::Document => self.content_left(key, metadata),
-                // It was written again in its place.
+                // The file was rewritten in place.
                 Framing::Auto if metadata.len() <= before.size => self.content_left(key, metadata),
                 Framing::Auto | Framing::Lines => {
                     watched.is_complete = false;
@@ -309,7 +309,7 @@ impl Reader {
         }
     }
 
-    /// Whether a log that changed still holds what it did. It is not opened for that if it will be read next anyway.
+    /// Returns whether a changed log still has its content. Does not open the file if it is read next anyway.
     fn is_still_same(&mut self, key: Key, had_news: bool) -> bool {
         let Some(watched) = self.files.get(&key) else { return true };
         let is_log = watched.framing != Framing::Document && watched.compression(&self.settings) == Compression::None;
@@ -336,7 +336,7 @@ impl Reader {
         if let Some(watched) = self.files.get_mut(&key) {
             watched.seen_size = watched.seen_size.max(metadata.len());
             if let Some(head) = head {
-                // By more of its beginning it is found again in a copy, even if it was never read.
+                // A longer start finds the content in a copy, even if it was never read.
                 watched.head = head;
                 self.tracker.update(key, |entry| entry.fingerprint = head.fingerprint);
             }
@@ -344,7 +344,7 @@ impl Reader {
         true
     }
 
-    /// Ceases to watch a file.
+    /// Stops watching a file.
     pub(super) fn forget(&mut self, key: Key, remember: bool) -> Option<Watched> {
         let watched = self.files.remove(&key)?;
         if self.by_id.get(&watched.id) == Some(&key) {
@@ -386,7 +386,7 @@ impl Reader {
         }
     }
 
-    /// Looks at the files that are open, which is cheaper than looking for all.
+    /// Checks the open files, which is cheaper than a search for all files.
     pub(super) fn look_at_open(&mut self) {
         self.look_at = clock::now() + LOOK_INTERVAL;
         let open: Vec<(Key, Metadata)> = self
@@ -399,8 +399,8 @@ impl Reader {
         }
     }
 
-    /// Looks beside where a followed file was for the name that it got while the agent was not running, so that its
-    /// last lines are read even if no glob finds them there. Files that the options do not name any more are left alone.
+    /// Searches the folder of a followed file for the name that it got while the agent did not run, so that its
+    /// last lines are read even if no glob matches the new name. Files that the options do not select are not searched.
     fn find_renamed(&mut self) {
         for (serial, entry) in self.tracker.all_known() {
             let is_lines = self.settings.framing_of(&entry.path) == Framing::Lines;
@@ -421,14 +421,14 @@ impl Reader {
         }
     }
 
-    /// Goes on with a known content under this name, if it is in this file.
+    /// Continues with a known content in a file of this name, if the file has that content.
     fn go_on_renamed(&mut self, entry: &Entry, path: PathBuf) -> bool {
         let Ok(metadata) = fs::symlink_metadata(&path) else { return false };
         let id = self.id_of(&metadata);
         if !metadata.is_file() || self.by_id.contains_key(&id) || self.settings.patterns.is_excluded(&path) {
             return false;
         }
-        // Without a proof, a beginning that many files may have is not enough.
+        // Without a proof, a start that many files may share is not enough.
         if entry.proof.is_none() && id.inode != entry.id.inode {
             return false;
         }

@@ -1,4 +1,4 @@
-//! Hands events on, and keeps looking at files while there is no room for them or they leave slowly.
+//! Sends events, and keeps checking files while the output has no room or is slow.
 
 use std::fs::File;
 
@@ -13,11 +13,11 @@ use super::turn::proof;
 use crate::assemble::Chunk;
 
 impl Reader {
-    /// Hands a chunk on. While there is no room for it, the world is looked at as usual: logs rotate whether or not
-    /// events can be delivered. The turn of a file that may be cut (`plain`) ends for that, and the chunk waits.
+    /// Sends a chunk. While the output has no room, file checks continue: logs rotate whether or not
+    /// events can be delivered. The turn of an uncompressed file (`plain`) ends meanwhile, and the chunk waits.
     pub(super) fn send(&mut self, key: Key, path: &str, plain: Option<&File>, chunk: Chunk) -> Result<Flow, Unwanted> {
         if self.tracker.is_going_back(key) {
-            // It is read again from before this chunk. If the file is lost before that, these events are lost as well.
+            // The file is read again from before this chunk. If the file is lost before, these events are lost too.
             drop(self.tracker.ack(key, chunk.end, None, chunk.column.rows() as u64));
             return Ok(Flow::Pause);
         }
@@ -52,7 +52,7 @@ impl Reader {
             }
             self.look_around();
         }
-        // The sink may be slow and still have room each time.
+        // A slow sink may have room each time.
         match self.is_time_to_look() {
             true if plain.is_some() => return Ok(Flow::Pause),
             true => self.look_around(),
@@ -61,16 +61,16 @@ impl Reader {
         Ok(Flow::Continue)
     }
 
-    /// Whether the turn of a file has lasted so long that the reader has to look at the others.
+    /// Returns whether the turn of a file took so long that the reader must check the others.
     fn is_time_to_look(&self) -> bool {
         !self.context.once && self.look_at <= clock::now()
     }
 
-    /// Hands on what waits for room. Returns whether all of it is.
+    /// Sends waiting batches. Returns whether all were sent.
     pub(super) fn send_waiting(&mut self) -> Result<bool, Unwanted> {
         while let Some((key, batch)) = self.waiting.pop_front() {
             if self.tracker.is_going_back(key) {
-                // It is among what is read again.
+                // The events are read again.
                 continue;
             }
             match self.output.try_send(batch) {
@@ -85,12 +85,12 @@ impl Reader {
         Ok(true)
     }
 
-    /// Whether files are not read now because what was read has no room.
+    /// Returns whether reading pauses because read batches have no room.
     pub(super) fn is_blocked(&self) -> bool {
         self.is_looking_around || !self.waiting.is_empty()
     }
 
-    /// Looks at what became of the files in the middle of one.
+    /// Checks all files in the middle of reading one.
     fn look_around(&mut self) {
         self.is_looking_around = true;
         if self.scan_at <= clock::now() {

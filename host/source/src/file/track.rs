@@ -1,4 +1,4 @@
-//! Follows acknowledgements: how far each file is delivered, without gaps.
+//! Tracks acknowledgements: the position of each file up to which everything is delivered.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
@@ -15,14 +15,14 @@ use super::identity::Proof;
 use super::known::{Known, Serial};
 use crate::stats::{SourceStats, add};
 
-/// The first pause before undelivered events are read again; it doubles up to the last.
+/// First pause before undelivered events are read again; it doubles up to the maximum.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LAST_PAUSE: Duration = Duration::from_secs(30);
 
-/// How long a file that is not there any more is remembered, in seconds: a volume may come back.
+/// How long a removed file is remembered, in seconds: a volume may be mounted again.
 const REMEMBERED: u64 = 24 * 60 * 60;
 
-/// Stands for a watched file; a file that is started anew gets a new one, so that late acknowledgements miss it.
+/// Identifies a watched file. A file that starts again gets a new key, so that late acknowledgements do not match.
 pub(crate) type Key = u64;
 
 /// Positions of all files, shared by the reading thread, the task and the acknowledgements.
@@ -31,43 +31,43 @@ pub(crate) struct Tracker {
     state: Mutex<State>,
     reader: Condvar,
     task: Notify,
-    /// Something is there to be saved.
+    /// Notifies about positions to save.
     changed: Notify,
 }
 
 #[derive(Default)]
 struct State {
     files: BTreeMap<Key, Progress>,
-    /// Files that were known and are not watched now.
+    /// Known files that are not watched now.
     known: Known,
     /// Events delivered since the last snapshot.
     unsaved_events: u64,
-    /// Files to read again, and when.
+    /// Files to read again, with the time.
     rewinds: BTreeMap<Key, Instant>,
-    /// Batches that are in flight.
+    /// Batches in flight.
     outstanding: usize,
-    /// Something changed since the last snapshot.
+    /// Positions changed since the last snapshot.
     is_dirty: bool,
-    /// The reader looked for files, so that what is saved is about all of them.
+    /// The reader searched for files, so that a snapshot covers all of them.
     has_scanned: bool,
-    /// The reader should look around.
+    /// The reader should check its files.
     is_woken: bool,
     is_stopped: bool,
 }
 
 struct Progress {
     entry: Entry,
-    /// Raised when the file is read again from its position; what was sent before does not count any more.
+    /// Increased when the file is read again from its position; earlier batches do not count any more.
     epoch: u32,
     /// Parts of the file in flight, in order. The first has the number `first`.
     parts: VecDeque<Part>,
     first: u64,
-    /// Batches of it that the sinks have not answered for, since it was last read again.
+    /// Unacknowledged batches since the file was last read again.
     in_flight: u64,
     attempt: u32,
-    /// Events that came back since it was last read again.
+    /// Returned events since the file was last read again.
     returned_events: u64,
-    /// It is not watched any more, and is remembered once nothing of it is in flight.
+    /// The file is no longer watched, and is remembered once it has nothing in flight.
     is_leaving: bool,
 }
 
@@ -77,7 +77,7 @@ struct Part {
     is_done: bool,
 }
 
-/// Names a part.
+/// Identifies a part.
 struct Ticket {
     key: Key,
     epoch: u32,
@@ -90,33 +90,33 @@ impl Tracker {
         Self { stats, state: Mutex::default(), reader: Condvar::new(), task: Notify::new(), changed: Notify::new() }
     }
 
-    /// Takes over what was saved.
+    /// Restores saved positions.
     pub(crate) fn restore(&self, saved: Vec<Entry>) {
         let mut state = self.state.lock();
         saved.into_iter().for_each(|entry| state.known.insert(entry));
-        // So that the next start knows that there was one.
+        // So that the next start finds an earlier run.
         state.is_dirty = true;
     }
 
-    /// Notes that the reader looked for files.
+    /// Records that the reader searched for files.
     pub(crate) fn scanned(&self) {
         self.state.lock().has_scanned = true;
         self.changed.notify_one();
     }
 
-    /// What is known of files of this inode or path that are not watched, the likeliest first.
+    /// Returns entries of unwatched files of this inode or path, the most likely first.
     pub(super) fn known_at(&self, inode: u64, path: &Path) -> Vec<(Serial, Entry)> {
         let state = self.state.lock();
         with_entries(&state.known, state.known.at(inode, path))
     }
 
-    /// What is known of files that began like this and are not watched, the likeliest first.
+    /// Returns entries of unwatched files with this start, the most likely first.
     pub(super) fn known_like(&self, head: &[u8]) -> Vec<(Serial, Entry)> {
         let state = self.state.lock();
         with_entries(&state.known, state.known.like(head))
     }
 
-    /// Whether a file that began like this is not watched any more, but something of it is in flight.
+    /// Returns whether an unwatched file with this start has events in flight.
     pub(super) fn is_leaving_like(&self, head: &[u8]) -> bool {
         let state = self.state.lock();
         state
@@ -125,22 +125,22 @@ impl Tracker {
             .any(|p| p.is_leaving && p.entry.fingerprint.length() > 0 && p.entry.fingerprint.begins(head))
     }
 
-    /// Whether anything is known of files that are not watched.
+    /// Returns whether there are entries of unwatched files.
     pub(super) fn knows_files(&self) -> bool {
         self.state.lock().known.iter().next().is_some()
     }
 
-    /// Takes what is known out of the list, because it is watched again.
+    /// Takes an entry from the list, because its file is watched again.
     pub(super) fn take_known(&self, serial: Serial) {
         self.state.lock().known.take(serial);
     }
 
-    /// Everything that is known and not watched.
+    /// Returns all entries of unwatched files.
     pub(super) fn all_known(&self) -> Vec<(Serial, Entry)> {
         self.state.lock().known.iter().map(|(serial, entry)| (*serial, entry.clone())).collect()
     }
 
-    /// Starts to follow a file.
+    /// Starts to track a file.
     pub(crate) fn watch(&self, key: Key, entry: Entry) {
         let mut state = self.state.lock();
         let progress = Progress {
@@ -158,7 +158,7 @@ impl Tracker {
         self.changed.notify_one();
     }
 
-    /// Ceases to follow a file, which is remembered for a while if it may come back.
+    /// Stops tracking a file. It is remembered for a while if it may return.
     pub(crate) fn unwatch(&self, key: Key, remember: bool) {
         let mut state = self.state.lock();
         let came_back = state.rewinds.remove(&key).is_some();
@@ -177,7 +177,7 @@ impl Tracker {
         }
     }
 
-    /// Changes what is known of a file.
+    /// Changes the entry of a file.
     pub(crate) fn update(&self, key: Key, change: impl FnOnce(&mut Entry)) {
         let mut state = self.state.lock();
         if let Some(progress) = state.files.get_mut(&key) {
@@ -187,7 +187,7 @@ impl Tracker {
         }
     }
 
-    /// Makes the acknowledgement of the next part of a file, which holds some events and ends at `end`.
+    /// Creates the acknowledgement of the next part of a file, which has some events and ends at `end`.
     pub(crate) fn ack(self: &Arc<Self>, key: Key, end: u64, proof: Option<Proof>, events: u64) -> Ack {
         let mut state = self.state.lock();
         state.outstanding += 1;
@@ -203,7 +203,7 @@ impl Tracker {
         Ack::new(move |disposition| tracker.report(&ticket, disposition))
     }
 
-    /// Notes that what lies between the last part of a file and `end` holds no event.
+    /// Records that there are no events between the last part of a file and `end`.
     pub(crate) fn pass(&self, key: Key, end: u64, proof: Option<Proof>) {
         let mut state = self.state.lock();
         if let Some(progress) = state.files.get_mut(&key)
@@ -241,7 +241,7 @@ impl Tracker {
                 wake |= progress.parts.is_empty();
             }
             gone if disposition == Disposition::Retry => {
-                // What was sent before it may still be delivered, and moves the position.
+                // Earlier parts may still be delivered, and move the position.
                 has_left = gone.is_some_and(|progress| progress.in_flight == 0);
                 self.count_lost(ticket.events);
             }
@@ -269,10 +269,10 @@ impl Tracker {
 
     fn count_lost(&self, events: u64) {
         add(&self.stats.lost, events);
-        tracing::error!(events, "events were not delivered, and their file was replaced or is gone");
+        tracing::error!(events, "events were not delivered, and their file was replaced or removed");
     }
 
-    /// Files to read again now, with the position to go back to and its proof.
+    /// Returns the files to read again now, with the position to return to and its proof.
     pub(crate) fn take_rewinds(&self) -> Vec<(Key, u64, Option<Proof>)> {
         let now = clock::now();
         let mut state = self.state.lock();
@@ -287,28 +287,28 @@ impl Tracker {
             .collect()
     }
 
-    /// Whether a file is to be read again from before what was read last.
+    /// Returns whether a file must be read again from an earlier position.
     pub(crate) fn is_going_back(&self, key: Key) -> bool {
         self.state.lock().rewinds.contains_key(&key)
     }
 
-    /// When the next file is to be read again.
+    /// Returns when the next file must be read again.
     pub(crate) fn next_rewind(&self) -> Option<Instant> {
         self.state.lock().rewinds.values().min().copied()
     }
 
-    /// Whether all that was read of the file is delivered, to its end.
+    /// Returns whether a file is delivered to its end.
     pub(crate) fn is_delivered(&self, key: Key) -> bool {
         let state = self.state.lock();
         state.files.get(&key).is_some_and(|p| p.parts.is_empty() && p.entry.end == Some(p.entry.position))
     }
 
-    /// Whether nothing of the file is in flight.
+    /// Returns whether a file has nothing in flight.
     pub(crate) fn is_idle(&self, key: Key) -> bool {
         self.state.lock().files.get(&key).is_none_or(|progress| progress.parts.is_empty())
     }
 
-    /// Whether nothing is in flight and nothing waits to be read again.
+    /// Returns whether nothing is in flight and nothing waits to be read again.
     pub(crate) fn is_settled(&self) -> bool {
         let state = self.state.lock();
         state.outstanding == 0 && state.rewinds.is_empty()
@@ -321,7 +321,7 @@ impl Tracker {
         }
     }
 
-    /// Lets the reading thread sleep until something happens.
+    /// Blocks the reading thread until something happens.
     pub(crate) fn wait(&self, longest: Duration) {
         #[cfg(test)]
         if !self.is_stopped() && clock::fake::wait(longest) {
@@ -334,13 +334,13 @@ impl Tracker {
         state.is_woken = false;
     }
 
-    /// Wakes the reading thread: a batch was taken, so there is room for the next.
+    /// Wakes the reading thread: a batch was taken, so the output has room.
     pub(crate) fn wake(&self) {
         self.state.lock().is_woken = true;
         self.reader.notify_one();
     }
 
-    /// Tells the reading thread to end.
+    /// Stops the reading thread.
     pub(crate) fn stop(&self) {
         self.state.lock().is_stopped = true;
         self.reader.notify_one();
@@ -350,27 +350,27 @@ impl Tracker {
         self.state.lock().is_stopped
     }
 
-    /// Waits until there is something to save.
+    /// Waits until there are positions to save.
     pub(crate) async fn changed(&self) {
         while !self.state.lock().is_to_be_saved() {
             self.changed.notified().await;
         }
     }
 
-    /// Waits until at least so many events were delivered since the last snapshot.
+    /// Waits until at least this many events were delivered since the last snapshot.
     pub(crate) async fn delivered(&self, events: u64) {
         while self.state.lock().unsaved_events < events {
             self.changed.notified().await;
         }
     }
 
-    /// What was to be saved was not.
+    /// Records that a save failed.
     pub(crate) fn not_saved(&self) {
         self.state.lock().is_dirty = true;
         self.changed.notify_one();
     }
 
-    /// What to save, if anything changed since the last call.
+    /// Returns the entries to save, if any changed since the last call.
     pub(crate) fn snapshot(&self) -> Option<Vec<Entry>> {
         let now = now();
         let mut state = self.state.lock();
@@ -382,7 +382,7 @@ impl Tracker {
         state.known.retain(|entry| entry.seen.saturating_add(REMEMBERED) >= now);
         let State { files, known, .. } = &*state;
         let seen = files.values().map(|progress| Entry { seen: now, ..progress.entry.clone() });
-        // Those that are watched come last: of several with one inode, an older agent takes the last.
+        // Watched files come last: of several entries with one inode, an older agent uses the last.
         Some(known.iter().map(|(_, entry)| entry.clone()).chain(seen).collect())
     }
 }
@@ -392,7 +392,7 @@ impl State {
         self.is_dirty && self.has_scanned
     }
 
-    /// Moves a file that is not watched any more to those that are known.
+    /// Moves an unwatched file to the known files.
     fn remember(&mut self, key: Key) {
         if let Some(progress) = self.files.remove(&key)
             && progress.is_leaving
@@ -407,7 +407,7 @@ fn with_entries(known: &Known, serials: Vec<Serial>) -> Vec<(Serial, Entry)> {
 }
 
 impl Progress {
-    /// Takes a part as delivered; returns whether the position moved.
+    /// Marks a part as delivered; returns whether the position moved.
     fn deliver(&mut self, number: u64) -> bool {
         let index = usize::try_from(number.saturating_sub(self.first)).unwrap_or(usize::MAX);
         if let Some(part) = self.parts.get_mut(index) {
@@ -416,7 +416,7 @@ impl Progress {
         self.advance()
     }
 
-    /// Moves the position over the parts that are done; returns whether there were any.
+    /// Moves the position past the parts that are done; returns whether there were any.
     fn advance(&mut self) -> bool {
         let before = self.first;
         while let Some(part) = self.parts.pop_front_if(|part| part.is_done) {

@@ -1,4 +1,4 @@
-//! Reads one file in its turn: as far as it goes, or until it is time to look at the others.
+//! Reads one file in its turn: to its end, or until the other files must be checked.
 
 use std::fs::{File, Metadata};
 use std::io;
@@ -15,26 +15,26 @@ use crate::decompress::{Compression, ENDS_EARLY, ReadFailure};
 use crate::frame::Framing;
 use crate::stats::add;
 
-/// How long after trouble a file is tried again.
+/// Pause before a file is tried again after an error.
 const TROUBLE_PAUSE: Duration = Duration::from_secs(1);
 
-/// How long a file that ends inside of a document or of its compressed form must not change to count as damaged.
+/// How long a file that ends within a document or within compressed data must not change to count as damaged.
 const PARTIAL_PATIENCE: Duration = Duration::from_secs(60);
 
 /// How the turn of a file ended.
 enum Turn {
-    /// It was read as far as it goes.
+    /// The file was read to its current end.
     Read,
-    /// There is more to read, and the file has to be looked at before.
+    /// There is more to read, but the file must be checked first.
     Paused,
-    /// It holds something else than it did.
+    /// The content of the file changed.
     Replaced,
 }
 
 impl Reader {
-    /// Reads one file as far as it goes now.
+    /// Reads one file to its current end.
     pub(super) fn turn(&mut self, key: Key) -> Result<(), Unwanted> {
-        // Out of the list for the time of its turn, so that the rest of the reader is free.
+        // The file leaves the list for its turn, so that the rest of the reader can be borrowed.
         let Some(mut watched) = self.files.remove(&key) else { return Ok(()) };
         self.open.remove(&key);
         let opened = watched.file.take().map_or_else(|| self.open_watched(&watched), Ok);
@@ -59,7 +59,7 @@ impl Reader {
             watched.id = id;
             self.tracker.update(key, |entry| entry.id = id);
         }
-        // One that is gone cannot be opened again if something of it comes back.
+        // A removed file cannot be opened again if some of its events return.
         let keep = watched.is_followed(&self.settings, self.context.once)
             && (!watched.is_complete || watched.gone_since.is_some());
         let file = watched.file.take();
@@ -71,12 +71,12 @@ impl Reader {
                 }
             }
             (Turn::Paused, file) => {
-                // It goes on in the next round, which has all files with news. In this one, they would wait for it.
+                // The file continues in the next round, so that the others do not wait for it in this one.
                 if let Some(file) = file {
                     self.keep_open(key, file);
                 }
             }
-            // The file is another one than it was.
+            // The file was replaced.
             (Turn::Replaced, file) => {
                 let metadata = file.as_ref().and_then(|file| file.metadata().ok());
                 if let (Some(metadata), Some(watched)) = (metadata, self.files.get_mut(&key)) {
@@ -158,7 +158,7 @@ impl Reader {
         self.context.stats.skip(&self.context.name, &path, &read.skipped);
         add(&self.context.stats.read_bytes, read.taken);
         if let Some(file) = plain {
-            // The one made before the last events were handed on: their receiver may rewrite the file at once.
+            // The proof from before the last send: after it, a receiver may rewrite the file at once.
             let made = self.last_proof.take().filter(|made| made.at == read.position);
             watched.proof = made.or_else(|| proof(file, read.position)).or(watched.proof);
         }
@@ -193,18 +193,18 @@ impl Reader {
             && !self.context.once
             && clock::since(watched.changed_at) < PARTIAL_PATIENCE
         {
-            // It may be that it is still being copied. Reading all of it again is for when it has changed, or for when it counts as damaged.
+            // The file may still be copied. It is read again when it changes, or when it counts as damaged.
             watched.trouble = Some((ENDS_EARLY.to_owned(), watched.changed_at + PARTIAL_PATIENCE));
             self.say(watched, "the compressed file is not complete; waiting for the rest");
             return Ok(Turn::Read);
         }
-        // A file of JSON that does not change any more is complete, unless a document is not.
+        // A file of JSON that no longer changes is complete, unless its last document is incomplete.
         let is_complete = is_last || is_given_up || (is_json && is_settled && read.position == metadata.len());
         self.conclude(key, watched, read.failure, is_complete);
         Ok(Turn::Read)
     }
 
-    /// Logs something about a file, once.
+    /// Logs a message about a file once.
     fn say(&self, watched: &mut Watched, what: &'static str) {
         if watched.said != Some(what) {
             watched.said = Some(what);
@@ -217,7 +217,7 @@ impl Reader {
         let (document, failure) = self.reading(watched).document(file, metadata.len());
         let is_unchanged = file.metadata().is_ok_and(|after| Version::of(&after) == watched.version);
         if !is_unchanged && !self.context.once {
-            // Somebody wrote while it was read; it is taken when that is over.
+            // The file was written during the read; it is read again when that ends.
             watched.changed_at = clock::now();
             return Ok(Turn::Read);
         }
@@ -236,10 +236,10 @@ impl Reader {
         Ok(Turn::Read)
     }
 
-    /// Draws the conclusion from what reading came to.
+    /// Evaluates the result of reading.
     fn conclude(&mut self, key: Key, watched: &mut Watched, failure: Option<FileFailure>, is_last: bool) {
         match failure {
-            // Not the file's fault, and perhaps over soon.
+            // Not an error of the file, and possibly transient.
             Some(FileFailure::Read(ReadFailure::Io(error))) => {
                 watched.has_news = true;
                 return self.trouble(watched, &format!("cannot be read: {error}"), true);
@@ -262,7 +262,7 @@ impl Reader {
         self.unsettled.insert(key);
     }
 
-    /// Remembers trouble that may pass. Counts and logs it when it is new; without a later try it counts as the end.
+    /// Records a transient error. Counts and logs it if it is new; without a later retry it counts as the end.
     fn trouble(&self, watched: &mut Watched, message: &str, is_new_to_log: bool) {
         let is_known = watched.trouble.as_ref().is_some_and(|(known, _)| known == message);
         if is_new_to_log && !is_known {

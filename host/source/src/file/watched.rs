@@ -1,4 +1,4 @@
-//! A file that is being watched.
+//! A watched file.
 
 use std::fs::{File, Metadata};
 use std::path::PathBuf;
@@ -12,51 +12,51 @@ use super::track::Key;
 use crate::decompress::{Compression, Decompression};
 use crate::frame::Framing;
 
-/// A file and how far it was read, acknowledged or not.
+/// A watched file and the position up to which it was read, acknowledged or not.
 #[derive(Debug)]
 pub(crate) struct Watched {
-    /// Where it was last seen.
+    /// Path where the file was last seen.
     pub(crate) path: PathBuf,
-    /// Its name without what rotation adds.
+    /// Its name without suffixes of rotation.
     pub(crate) base: String,
     pub(crate) id: FileId,
-    /// When its inode was made, in nanoseconds since the epoch, where the file system knows.
+    /// Birth time of its inode in nanoseconds since the epoch, if the file system has it.
     pub(crate) born: Option<i64>,
     pub(crate) head: Head,
     pub(crate) framing: Framing,
     pub(crate) file: Option<File>,
-    /// Just after the last event that was sent, decompressed.
+    /// Position just after the last sent event, decompressed.
     pub(crate) position: u64,
-    /// What stands before the position; a file that was written again has something else there.
+    /// Proof of the bytes before the position; a rewritten file has other bytes.
     pub(crate) proof: Option<Proof>,
-    /// The largest size that this content was seen to have, so that what a truncation costs can be counted.
+    /// Largest size of this content so far, to count the loss of a truncation.
     pub(crate) seen_size: u64,
-    /// Its content was compared with that of all other files.
+    /// Its content was compared with all other files.
     pub(crate) is_resolved: bool,
-    /// It is a copy of a watched file, and waits for what becomes of that.
+    /// The file is a copy of a watched file, and waits until that is truncated or removed.
     pub(crate) copy_of: Option<Key>,
-    /// The size up to which it was read; larger than `position` by an unfinished line.
+    /// Size up to which the file was read; greater than `position` by an unfinished line.
     pub(crate) read_to: u64,
-    /// Events up to here were sent, decompressed; beyond `position` while parts of a line are held.
+    /// Position up to which events were sent, decompressed; after `position` while parts of a line are held.
     pub(crate) sent_to: u64,
-    /// How long it must not change until an event that waits for more is complete.
+    /// How long the file must not change until an event that waits for more is complete.
     pub(crate) settles_after: Option<Duration>,
-    /// The last thing that was said about it and need not be repeated.
+    /// The last message about the file, which is not repeated.
     pub(crate) said: Option<&'static str>,
-    /// It changed since it was last read, or is to be read again.
+    /// The file changed since it was last read, or must be read again.
     pub(crate) has_news: bool,
     pub(crate) version: Version,
     pub(crate) changed_at: Instant,
     pub(crate) used_at: Instant,
-    /// Since when no glob finds it, because it was renamed or deleted.
+    /// Since when no glob matches it, because it was renamed or deleted.
     pub(crate) gone_since: Option<Instant>,
-    /// It was read as far as it can be; only a change starts it again.
+    /// The file was read completely; only a change starts it again.
     pub(crate) is_complete: bool,
-    /// What it holds cannot be read to its end.
+    /// The content cannot be read to its end.
     pub(crate) has_failed: bool,
-    /// It is not read before this time.
+    /// The file is not read before this time.
     pub(crate) not_before: Option<Instant>,
-    /// The last error in opening or reading, and when to try again.
+    /// The last error of opening or reading, and the time of the next attempt.
     pub(crate) trouble: Option<(String, Instant)>,
 }
 
@@ -93,7 +93,7 @@ impl Watched {
         }
     }
 
-    /// How to decompress it.
+    /// Returns how to decompress the file.
     pub(crate) fn compression(&self, settings: &Settings) -> Compression {
         match settings.decompression {
             Decompression::Auto => self.head.compression,
@@ -101,16 +101,16 @@ impl Watched {
         }
     }
 
-    /// Whether it is read as it grows.
+    /// Returns whether the file is read as it grows.
     pub(crate) fn is_followed(&self, settings: &Settings, once: bool) -> bool {
         settings.follow && !once && self.framing != Framing::Document && self.compression(settings) == Compression::None
     }
 
-    /// Whether there is something to read now.
+    /// Returns whether there is something to read now.
     pub(crate) fn is_ready(&self, settings: &Settings, once: bool) -> bool {
         let is_waiting = self.settles_after.is_some() || self.gone_since.is_some();
         if self.is_complete || (!self.has_news && !is_waiting && self.is_followed(settings, once)) {
-            // So it is with nearly all files nearly always. The rest is slower.
+            // This is the case for nearly all files nearly always. The rest is slower.
             return false;
         }
         let now = clock::now();
@@ -127,22 +127,22 @@ impl Watched {
         once || self.is_stable(settings)
     }
 
-    /// Whether it has not changed for as long as a file must that is read as a whole.
+    /// Returns whether the file has not changed for `stable_after`.
     pub(crate) fn is_stable(&self, settings: &Settings) -> bool {
         clock::since(self.changed_at) >= settings.stable_after
     }
 
-    /// Whether an event that waits for more has waited long enough.
+    /// Returns whether an event that waits for more has waited long enough.
     pub(crate) fn is_settled(&self) -> bool {
         self.settles_after.is_some_and(|after| clock::since(self.changed_at) >= after)
     }
 
-    /// Whether it is gone, and nobody has written to it since for so long that nobody will.
+    /// Returns whether the file is removed or renamed, and has not been written for so long that its writer is gone.
     pub(crate) fn is_over(&self, wait: Duration) -> bool {
         self.gone_since.is_some_and(|since| clock::since(since) >= wait) && clock::since(self.changed_at) >= wait
     }
 
-    /// Takes note of what the file is like now; returns whether that is new.
+    /// Updates the version of the file; returns whether it changed.
     pub(crate) fn notice(&mut self, metadata: &Metadata) -> bool {
         let version = Version::of(metadata);
         let is_new = version != self.version;
@@ -154,25 +154,25 @@ impl Watched {
         is_new
     }
 
-    /// Whether it is read as it is.
+    /// Returns whether the file is read without decompression.
     pub(crate) fn is_plain(&self, settings: &Settings) -> bool {
         self.compression(settings) == Compression::None
     }
 
-    /// What was in it at the last look was its own, although it may not have been opened then.
+    /// Records that the content at the last check was its own, although it may not have been opened.
     pub(crate) fn keep_last_size(&mut self, settings: &Settings) {
         if self.is_plain(settings) && self.framing != Framing::Document {
             self.seen_size = self.seen_size.max(self.version.size);
         }
     }
 
-    /// Bytes of an uncompressed file that were seen and not read as events.
+    /// Returns the number of uncompressed bytes that were seen and not read as events.
     pub(crate) fn unread(&self) -> u64 {
         self.seen_size.saturating_sub(self.position)
     }
 }
 
-/// When an inode was made, in nanoseconds since the epoch. Tells a file from a later one that got its inode.
+/// Returns the birth time of an inode in nanoseconds since the epoch. It distinguishes files that used the same inode.
 pub(super) fn born(metadata: &Metadata) -> Option<i64> {
     let since = metadata.created().ok()?.duration_since(SystemTime::UNIX_EPOCH).ok()?;
     i64::try_from(since.as_nanos()).ok()

@@ -1,7 +1,7 @@
-//! The log format of container runtimes: `TIME STREAM TAG MESSAGE`, where the tag `P` marks a part of a longer line.
+//! The log format of container runtimes: `TIME STREAM TAG MESSAGE`. The tag `P` marks a part of a longer line.
 //!
-//! containerd and CRI-O cut lines at 16 KiB. The parts of a line are joined when the one with the tag `F` arrives; those
-//! of `stdout` and `stderr` may be mixed.
+//! containerd and CRI-O split lines at 16 KiB. The parts are joined when the part with the tag `F` arrives;
+//! parts of `stdout` and `stderr` may be interleaved.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -19,10 +19,10 @@ pub(crate) enum LineFormat {
     Cri,
 }
 
-/// A line of the format, taken apart.
+/// A parsed line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Line<'a> {
-    /// The time and the stream, with the space after them.
+    /// Time and stream, with the space after them.
     head: &'a [u8],
     stream: usize,
     is_part: bool,
@@ -40,7 +40,7 @@ impl<'a> Line<'a> {
         let stream = [&b"stdout "[..], b"stderr "].iter().position(|name| rest.starts_with(name))?;
         let head_end = time_end + 1 + 7;
         let (head, rest) = line.split_at_checked(head_end)?;
-        // Tags are separated by colons; the first says whether it is a part.
+        // Colons separate tags; the first tells parts from complete lines.
         let tags_end = memchr::memchr(b' ', rest).unwrap_or(rest.len());
         let is_part = match rest.get(..tags_end)? {
             [b'P'] | [b'P', b':', ..] => true,
@@ -51,25 +51,25 @@ impl<'a> Line<'a> {
     }
 }
 
-/// The parts of a line that is not complete.
+/// The parts of an incomplete line.
 #[derive(Debug)]
 struct Parts {
     text: Vec<u8>,
-    /// Where the first part begins in the input.
+    /// Position of the first part in the input.
     from: u64,
     is_too_long: bool,
 }
 
-/// What becomes of a line.
+/// Result of a line.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
-    /// It is an event as it is, without the first so many bytes.
+    /// The line is an event, without this many bytes at its start.
     Whole(usize),
-    /// It is a part; the event comes later.
+    /// The line is a part; the event follows later.
     Held,
-    /// It completes this event.
+    /// The line completes this event.
     Joined(Vec<u8>),
-    /// It completes an event that is too long, of so many bytes.
+    /// The line completes an event of this many bytes, which is too long.
     TooLong(u64),
 }
 
@@ -113,12 +113,12 @@ impl Joiner {
         }
     }
 
-    /// Where the first part of what is not complete begins.
+    /// Returns the position of the first incomplete part.
     pub(super) fn held_from(&self) -> Option<u64> {
         self.open.iter().flatten().map(|parts| parts.from).min()
     }
 
-    /// What was held, in the order of its beginnings; nothing is held any more.
+    /// Returns the incomplete lines in the order of their positions, and removes them.
     pub(super) fn flush(&mut self) -> Vec<Vec<u8>> {
         let mut open: Vec<Parts> = self.open.iter_mut().filter_map(Option::take).collect();
         open.sort_by_key(|parts| parts.from);

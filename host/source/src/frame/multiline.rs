@@ -1,4 +1,4 @@
-//! Lines that belong together, such as a stack trace, as one event.
+//! Joins lines to one event, such as a stack trace.
 
 use regex::bytes::Regex;
 use schemars::JsonSchema;
@@ -48,7 +48,7 @@ pub(crate) enum Mode {
     ContinuePast,
 }
 
-/// The options as checked.
+/// The checked options.
 #[derive(Clone, Debug)]
 pub(crate) struct Multiline {
     start: Regex,
@@ -58,18 +58,18 @@ pub(crate) struct Multiline {
     pub(crate) timeout: std::time::Duration,
 }
 
-/// What a line means for the open event.
+/// The role of a line for the open event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Meaning {
-    /// It belongs to no event of several lines.
+    /// The line is not part of an event of several lines.
     Single,
-    /// It is the first of several lines.
+    /// The line is the first of several lines.
     Begins,
-    /// It belongs to the open event.
+    /// The line continues the open event.
     Continues,
-    /// It is the last line of the open event.
+    /// The line is the last one of the open event.
     Ends,
-    /// The open event ended before it.
+    /// The open event ended before the line.
     EndedBefore,
 }
 
@@ -97,7 +97,7 @@ impl Multiline {
         })
     }
 
-    /// What a line means while an event of several lines is open or not.
+    /// Returns the role of a line, depending on whether an event is open.
     pub(super) fn judge(&self, line: &[u8], is_open: bool) -> Meaning {
         if !is_open {
             if !self.start.is_match(line) {

@@ -1,10 +1,10 @@
-//! The rules by which the framing finds the ends of events.
+//! Rules for the ends of events.
 //!
 //! # Invariants
 //!
-//! - The events depend on the bytes of the input only, never on how they were read.
-//! - A broken JSON document ends at a line feed or where the next document begins: it never takes a document with it
-//!   that begins at the start of a line.
+//! - The events depend only on the bytes of the input, never on how they were read.
+//! - A broken JSON document ends at a line feed or where the next document starts. It never includes a document
+//! that starts at the start of a line.
 
 use memchr::{memchr, memmem, memrchr};
 use wattle_batch::{MAX_JSON_DEPTH, Span};
@@ -15,24 +15,24 @@ use super::multiline::Meaning;
 use super::state::{Skip, State};
 use super::{Framer, Group};
 
-/// The end of a document and the beginning of the next, which no valid document holds outside of strings, and which
-/// inside of them would have its quote escaped.
+/// The end of a document and the start of the next. No valid document contains these bytes: outside of strings
+/// they are invalid, and inside of strings the quote would be escaped.
 const NEXT_DOCUMENT: &[u8] = b"}{\"";
 
-/// A fault is found at the latest when this many bytes behind it are there.
+/// The parser finds a fault after at most this many more bytes.
 const FAULT_REACH: u64 = 256;
 
-/// The byte order mark of UTF-8, which says nothing and is dropped.
+/// The byte order mark of UTF-8, which is removed.
 const BYTE_ORDER_MARK: &[u8; 3] = b"\xef\xbb\xbf";
 
-/// Up to this distance from its beginning, a broken document is taken apart at the first line that may begin another one;
-/// beyond it at the last one, so that no byte is read very often.
+/// Up to this distance from its start, a broken document is split at the first line that may start another one;
+/// after it at the last one, so that no byte is read very often.
 const CLOSE_BY: usize = 1 << 20;
 
 impl Framer {
-    /// Finds the events in what is in the buffer; `is_end` says that the input ends there.
+    /// Finds the events in the buffer; `is_end` marks the end of the input.
     pub(super) fn split(&mut self, is_end: bool) {
-        // Out of the way of the borrow checker, and back; nothing is copied.
+        // Taken out of `self` for the borrow checker; nothing is copied.
         let buffer = std::mem::take(&mut self.buffer);
         let text = buffer.get(..self.filled).unwrap_or_default();
         loop {
@@ -50,7 +50,7 @@ impl Framer {
         self.buffer = buffer;
     }
 
-    /// Goes one step; returns whether there may be another one. `rest` is all that is there from `start` on.
+    /// Makes one step; returns whether another one may follow. `rest` is all data from `start`.
     fn step(&mut self, rest: &[u8], is_end: bool) -> bool {
         match std::mem::take(&mut self.state) {
             State::Idle => self.begin(rest, is_end),
@@ -64,7 +64,7 @@ impl Framer {
 
     fn begin(&mut self, rest: &[u8], is_end: bool) -> bool {
         let Some(first) = rest.first() else { return false };
-        // A byte order mark, at the beginning or where files were concatenated.
+        // A byte order mark, at the start of the input or where files were concatenated.
         if *first == BYTE_ORDER_MARK[0] {
             if rest.starts_with(BYTE_ORDER_MARK) {
                 self.start += BYTE_ORDER_MARK.len();
@@ -74,7 +74,7 @@ impl Framer {
                 return false;
             }
         }
-        // Zero bytes of a hole; in a sequence of JSON texts, record separators.
+        // Zero bytes of a hole, or record separators in a sequence of JSON texts.
         if *first == 0 || (*first == 0x1e && self.rules.documents) {
             let junk = rest.iter().take_while(|byte| **byte == *first).count();
             self.skipped.nuls += if *first == 0 { junk as u64 } else { 0 };
@@ -124,7 +124,7 @@ impl Framer {
                 self.start < self.filled
             }
             None => {
-                // Where two bytes of a boundary are there, the third decides.
+                // After two bytes of a boundary, the third decides.
                 let is_too_long = (rest.len() - self.line) as u64 > max + if like_json { 2 } else { 0 };
                 self.scan = if like_json { rest.len().saturating_sub(2).max(self.scan) } else { rest.len() };
                 self.state = State::Line { like_json, max };
@@ -156,7 +156,7 @@ impl Framer {
         let mut meaning = multiline.judge(line, lines > 0);
         if meaning == Meaning::EndedBefore || (is_full && lines > 0) {
             self.end_group();
-            // A group that is full goes on in the next event.
+            // A full group continues in the next event.
             meaning = if meaning == Meaning::EndedBefore { multiline.judge(line, false) } else { Meaning::Begins };
             let moved = begin;
             self.after_line(meaning, lines, end - moved, next - moved);
@@ -197,10 +197,10 @@ impl Framer {
         self.start += next;
     }
 
-    /// Ends the event of several lines that is open, if there is one.
+    /// Ends the open event of several lines, if any.
     fn end_group(&mut self) {
         if let Some(group) = self.group.take() {
-            // The group's last line begins somewhere before the line at hand, which was not sent before either.
+            // The last line of the group starts before the current line, which was not sent before either.
             let line = std::mem::take(&mut self.line);
             self.push(0, group.end);
             self.start += line;
@@ -214,7 +214,7 @@ impl Framer {
             && !is_end
             && let Some(feed) = memrchr(b'\n', rest.get(self.scan..).unwrap_or_default())
         {
-            // Up to the line feed all is known, and a line that is no JSON must not wait for the next one.
+            // Everything up to the line feed is known, and a line that is not JSON must not wait for the next one.
             let end = self.scan + feed + 1;
             boundary = document.look(rest.get(..end).unwrap_or_default(), true);
             self.scan = end;
@@ -224,7 +224,7 @@ impl Framer {
             Boundary::End(len) if len as u64 <= max => self.state = State::Complete(len),
             Boundary::Wrong(fault) if fault as u64 <= max => self.fault(rest, fault),
             Boundary::Open if is_end && rest.len() as u64 <= max => self.cut_document(rest),
-            // A fault is found when some bytes behind it are there.
+            // The parser finds a fault only some bytes later.
             Boundary::Open if !is_end && rest.len() as u64 <= max.saturating_add(FAULT_REACH) => {
                 self.state = State::Document(document);
                 return false;
@@ -239,14 +239,14 @@ impl Framer {
         let space = behind.iter().take_while(|byte| matches!(byte, b' ' | b'\t' | b'\r' | 0 | 0x1e)).count();
         match behind.get(space) {
             Some(b'\n') => self.finish_event(len, len + space + 1),
-            // Text may begin like `[1] {"a": 2}`.
+            // Text may start like `[1] {"a": 2}`.
             Some(b'{' | b'[') if space == 0 || rest.first() == Some(&b'{') => self.finish_event(len, len + space),
             None if is_end => self.finish_event(len, len + space),
             None => {
                 self.state = State::Complete(len);
                 return false;
             }
-            // A line of text that begins like a document, such as `[INFO] ...`.
+            // A line of text that starts like a document, such as `[INFO] ...`.
             Some(_) => {
                 self.scan = len;
                 self.state = State::Line { like_json: true, max: len as u64 + self.rules.max_line_bytes };
@@ -255,12 +255,12 @@ impl Framer {
         true
     }
 
-    /// Decides what the event is that begins like a document and has its first fault here.
+    /// Classifies an event that starts like a document and has its first fault here.
     fn fault(&mut self, rest: &[u8], fault: usize) {
         let max = fault as u64 + self.rules.max_line_bytes;
         let Some(first) = memchr(b'\n', rest.get(..fault).unwrap_or_default()) else {
             self.scan = fault.saturating_sub(1);
-            // What has its fault at once is text; what was a document up to here may be as long as one.
+            // An immediate fault means text; text that was a document so far may have the length of one.
             let max = if fault < 64 { self.rules.max_line_bytes } else { max };
             self.state = State::Line { like_json: true, max };
             return;
@@ -269,7 +269,7 @@ impl Framer {
         let is_text = !matches!(rest.get(line), Some(b' ' | b'\t' | b'\r' | b'\n' | b'}' | b']' | b'"'));
         match next_beginning(rest, first, fault + 1) {
             Some(next) => self.finish_lines(rest, next),
-            // A line of text behind one that could have been the beginning of a document.
+            // A line of text after a line that could have been the start of a document.
             None if is_text => self.finish_lines(rest, line),
             None => {
                 self.scan = fault;
@@ -278,7 +278,7 @@ impl Framer {
         }
     }
 
-    /// The input ends inside of a document.
+    /// Handles the end of the input within a document.
     fn cut_document(&mut self, rest: &[u8]) {
         let next = memchr(b'\n', rest).and_then(|first| next_beginning(rest, first, rest.len()));
         self.finish_lines(rest, next.unwrap_or(rest.len()));
@@ -291,7 +291,7 @@ impl Framer {
                     self.scan = feed;
                     break;
                 }
-                // The bracket that ends the document.
+                // The closing bracket of the document.
                 Some(b'}' | b']') => match memchr(b'\n', rest.get(feed + 1..).unwrap_or_default()) {
                     Some(at) => {
                         self.finish_lines(rest, feed + 1 + at + 1);
@@ -321,9 +321,9 @@ impl Framer {
         false
     }
 
-    /// Gives up the event at hand, of which this much was looked at.
+    /// Skips the current event, of which this many bytes were examined.
     fn begin_skip(&mut self, kind: Skip, looked_at: usize) {
-        // The position in the input is filled in where the whole buffer is at hand.
+        // The caller fills in the position in the input.
         self.state = State::Skip { kind, from: self.read_position(), from_input: u64::MAX };
         self.start = (self.start + looked_at).min(self.filled);
     }
@@ -331,7 +331,7 @@ impl Framer {
     fn skip(&mut self, rest: &[u8], kind: Skip, (from, from_input): (u64, u64), is_end: bool) -> bool {
         let mut searched = 0;
         let mut ends_at = None;
-        // Where bytes begin that may turn out to be an end when more is there.
+        // Returns the offset of bytes that may become an end when more data arrives.
         let mut keep = rest.len();
         while let Some(feed) = memchr(b'\n', rest.get(searched..).unwrap_or_default()).map(|at| searched + at) {
             searched = feed + 1;
@@ -366,7 +366,7 @@ impl Framer {
         true
     }
 
-    /// Ends what waits for more: an event of several lines, parts of lines, a document with nothing behind it.
+    /// Ends events that wait for more: an event of several lines, parts of lines, a document at the end of its line.
     pub(crate) fn flush(&mut self) {
         if let State::Complete(len) = self.state {
             self.state = State::Idle;
@@ -381,7 +381,7 @@ impl Framer {
         }
     }
 
-    /// Whether [`flush`](Self::flush) would end something.
+    /// Returns whether [`flush`](Self::flush) would end an event.
     pub(crate) fn is_waiting(&self) -> bool {
         self.group.is_some() || self.joiner.held_from().is_some() || matches!(self.state, State::Complete(_))
     }
@@ -391,19 +391,19 @@ impl Framer {
         self.start += next;
     }
 
-    /// Makes an event of whole lines, without the last line feed.
+    /// Creates an event of whole lines, without the last line feed.
     fn finish_lines(&mut self, rest: &[u8], next: usize) {
         let lines = rest.get(..next).unwrap_or_default();
         let end = lines.iter().rposition(|byte| !matches!(byte, b'\n' | b'\r')).map_or(0, |last| last + 1);
         self.finish_event(end, next);
     }
 
-    /// Adds the event that begins `skip` bytes after `start` and ends at `end`, both counted from there.
+    /// Adds the event from `skip` to `end`, both relative to `start`.
     fn push(&mut self, skip: usize, end: usize) {
         if end <= skip {
             self.skipped.empty += 1;
         } else if self.read_position() + (self.line as u64) < self.sent_to {
-            // It was sent when this part of the input was read before.
+            // The event was sent when this part of the input was read before.
         } else if let (Ok(start), Ok(end)) = (u32::try_from(self.start + skip), u32::try_from(self.start + end)) {
             self.span_bytes += (end - start) as usize;
             self.spans.push(Span { start, end });
@@ -433,7 +433,7 @@ impl Framer {
     }
 }
 
-/// Returns where the next document may begin, behind the line feed at `first` and before `until`.
+/// Returns where the next document may start, after the line feed at `first` and before `until`.
 fn next_beginning(rest: &[u8], first: usize, until: usize) -> Option<usize> {
     let lines = rest.get(first..until.min(rest.len()))?;
     let mut found = memchr::memchr_iter(b'\n', lines)

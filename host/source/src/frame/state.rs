@@ -1,32 +1,32 @@
-//! What the framing knows of the event that is not finished yet.
+//! State of the unfinished event.
 
 use wattle_json::DocumentEnd;
 
-/// What the unfinished event is.
+/// Kind of the unfinished event.
 #[derive(Debug, Default)]
 pub(super) enum State {
-    /// None of it was looked at.
+    /// Nothing of it was examined.
     #[default]
     Idle,
-    /// A line. One that begins like JSON may also end where the next document begins.
+    /// A line. A line that starts like JSON can also end where the next document starts.
     Line { like_json: bool, max: u64 },
     /// A JSON document.
     Document(Box<DocumentEnd>),
-    /// A JSON document of this length; what follows on its line decides.
+    /// A JSON document of this length; the rest of its line decides.
     Complete(usize),
-    /// A JSON document of several lines that is broken; it goes on to a line that does not look like its rest.
+    /// A broken JSON document of several lines; it ends before a line that does not look like its rest.
     Broken { max: u64 },
-    /// Too long, and not kept; it began at this position of the text and of the input.
+    /// Too long, and discarded; it started at this position of the text and of the input.
     Skip { kind: Skip, from: u64, from_input: u64 },
 }
 
-/// What is skipped, which says where it ends.
+/// Kind of a skipped event, which determines its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Skip {
-    /// A line: at its line feed.
+    /// A line: ends at its line feed.
     Text,
-    /// A line that began like JSON: at its line feed, or where the next document begins.
+    /// A line that started like JSON: ends at its line feed, or where the next document starts.
     LikeJson,
-    /// A document: in front of a line that does not look like the rest of it, or where the next document begins.
+    /// A document: ends before a line that does not look like its rest, or where the next document starts.
     Document,
 }

@@ -1,4 +1,4 @@
-//! From the body of a request to events: decompressed within limits, and cut as its content type asks.
+//! Turns the body of a request into events: decompresses it within limits, and splits it by its content type.
 
 use std::io::{self, Read as _};
 
@@ -13,10 +13,10 @@ use crate::assemble::{Chunk, cut};
 use crate::decompress::{Compression, Decoder, ReadFailure, gunzip_whole};
 use crate::source::BatchLimits;
 
-/// Decompressed bodies grow from this many bytes.
+/// Initial capacity for decompressed bodies.
 const FIRST_ROOM: usize = 64 << 10;
 
-/// Why a request is refused: the status, and what is wrong.
+/// A refused request: the status and the reason.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Refusal {
     pub(crate) status: StatusCode,
@@ -33,30 +33,30 @@ impl Refusal {
     }
 }
 
-/// What a client says of a body.
+/// Headers of a body.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Kinds {
-    /// `None` where the client says nothing.
+    /// `None` without a header.
     compression: Option<Compression>,
     is_json: bool,
     utf16: Option<Utf16>,
 }
 
-/// Order of the bytes of UTF-16.
+/// Byte order of UTF-16.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Utf16 {
     Little,
     Big,
-    /// A byte order mark decides; big without one.
+    /// From the byte order mark; big-endian without one.
     Marked,
 }
 
 impl Kinds {
-    /// Reads the headers `content-encoding` and `content-type`.
+    /// Parses the headers `content-encoding` and `content-type`.
     ///
     /// # Errors
     ///
-    /// The body is compressed in a way that is not supported.
+    /// The content encoding is not supported.
     pub(crate) fn of(content_encoding: &str, content_type: &str) -> Result<Self, Refusal> {
         let mut parts = content_type.split(';').map(str::trim);
         let media_type = parts.next().unwrap_or_default().to_ascii_lowercase();
@@ -76,13 +76,13 @@ impl Kinds {
 }
 
 impl Kinds {
-    /// Whether a body is not compressed.
+    /// Returns whether a body is not compressed.
     pub(crate) fn is_plain(&self, body: &[u8]) -> bool {
         compression(body, self) == Compression::None
     }
 }
 
-/// The compression that a `Content-Encoding` names; `None` where it names none.
+/// Returns the compression of a `Content-Encoding`; `None` for an unsupported one.
 pub(crate) fn encoding(names: &str) -> Result<Option<Compression>, Refusal> {
     let mut found = None;
     for name in names.split(',').map(|name| name.trim().to_ascii_lowercase()) {
@@ -105,11 +105,11 @@ pub(crate) fn encoding(names: &str) -> Result<Option<Compression>, Refusal> {
     Ok(found)
 }
 
-/// How a body is compressed. Text never begins with the magic bytes of gzip or zstd, so a client need not say it.
+/// Returns the compression of a body. Text never starts with the magic bytes of gzip or zstd, so no header is needed.
 fn compression(body: &[u8], kinds: &Kinds) -> Compression {
     match kinds.compression {
         None => Compression::detect(body),
-        // A zlib wrapper begins with its method, 8, and with a number that 31 divides.
+        // A zlib wrapper starts with its method, 8, and its first two bytes are a multiple of 31.
         Some(Compression::Zlib) => match body {
             [first, second, ..] if first & 15 == 8 && u16::from_be_bytes([*first, *second]) % 31 == 0 => {
                 Compression::Zlib
@@ -120,7 +120,7 @@ fn compression(body: &[u8], kinds: &Kinds) -> Compression {
     }
 }
 
-/// How many bytes a compressed body says that it holds; 0 where it does not say.
+/// Returns the decompressed size that a body announces; 0 if unknown.
 fn announced(body: &[u8], compression: Compression) -> usize {
     match compression {
         Compression::Gzip => body.last_chunk().map_or(0, |size| u32::from_le_bytes(*size) as usize),
@@ -139,7 +139,7 @@ pub(crate) fn unpack(body: Bytes, kinds: &Kinds, settings: &Settings, share: &mu
         return Ok(body);
     }
     let max = usize::try_from(settings.max_body_bytes).unwrap_or(usize::MAX);
-    // What a body says of itself can be wrong, but not more wrong than its compression allows.
+    // The announced size can be wrong, but not by more than the compression allows.
     let ratio = usize::try_from(settings.caps.max_ratio).unwrap_or(usize::MAX);
     let most = body.len().saturating_mul(ratio).max(FIRST_ROOM).min(max);
     let announced = announced(&body, compression).min(most);
@@ -159,7 +159,7 @@ pub(crate) fn unpack(body: Bytes, kinds: &Kinds, settings: &Settings, share: &mu
     let mut decoder =
         Decoder::new(compression, &body[..], settings.caps).map_err(|error| refuse(ReadFailure::Io(error)))?;
     let mut unpacked = Vec::new();
-    // One byte more than is allowed shows that there is more.
+    // One byte more than the limit shows that the body is longer.
     let limit = max.saturating_add(1);
     let mut room = announced.saturating_add(1).max(FIRST_ROOM).min(limit);
     loop {
@@ -182,7 +182,7 @@ pub(crate) fn unpack(body: Bytes, kinds: &Kinds, settings: &Settings, share: &mu
     }
 }
 
-/// Turns UTF-16 into UTF-8 and removes a byte order mark.
+/// Converts UTF-16 to UTF-8 and removes a byte order mark.
 pub(crate) fn decode(body: Bytes, kinds: &Kinds, settings: &Settings, share: &mut Share) -> Result<Bytes, Refusal> {
     if settings.framing == HttpFraming::Document {
         return Ok(body);
@@ -215,7 +215,7 @@ pub(crate) fn decode(body: Bytes, kinds: &Kinds, settings: &Settings, share: &mu
     Ok(text.into())
 }
 
-/// Cuts a body into events, in batches; also gives the number of empty lines.
+/// Splits a body into events, in batches; also returns the number of empty lines.
 pub(crate) fn frame(
     body: &Bytes,
     kinds: &Kinds,
@@ -229,7 +229,7 @@ pub(crate) fn frame(
             Ok(spans) if spans.is_empty() => (spans, u64::from(body.is_empty())),
             Ok(spans) => (spans, 0),
             Err(error) if settings.invalid_json == InvalidJson::Reject => return Err(invalid(body, &error)),
-            // It fails where it is taken apart.
+            // Nodes that parse the event will fail it.
             Err(_) => document(body),
         },
         HttpFraming::Auto | HttpFraming::Lines => lines(body, share)?,
@@ -248,7 +248,7 @@ fn invalid(body: &[u8], error: &wattle_json::Error) -> Refusal {
     ))
 }
 
-/// Covers the body and this many events of it.
+/// Grows the share to cover the body and this many events.
 fn cover(body: &[u8], events: usize, share: &mut Share) -> Result<(), Refusal> {
     share.cover((body.len() + events.saturating_mul(size_of::<Span>())) as u64)
 }
@@ -281,8 +281,8 @@ fn lines(body: &Bytes, share: &mut Share) -> Result<(Vec<Span>, u64), Refusal> {
     Ok((spans, empty))
 }
 
-/// Cuts JSON documents, one after the other: an array into its elements, anything else is one event. A body that is one
-/// document which is not an array is taken whole, with the white space around it.
+/// Splits JSON documents that follow each other: an array into its elements; any other document is one event. A body
+/// that is one document and not an array stays whole, with the whitespace around it.
 fn documents(body: &Bytes, share: &mut Share) -> Result<Result<Vec<Span>, wattle_json::Error>, Refusal> {
     let mut spans = Vec::new();
     if let Ok(kind) = wattle_json::check(body, MAX_JSON_DEPTH) {
@@ -301,7 +301,7 @@ fn documents(body: &Bytes, share: &mut Share) -> Result<Result<Vec<Span>, wattle
                 let checked = wattle_json::check(body.get(at..value.end).unwrap_or_default(), MAX_JSON_DEPTH);
                 checked.map(|kind| (value.end, kind)).map_err(|error| (error.kind, at + error.offset))
             }
-            // `check` says more exactly where the fault is.
+            // `check` finds the exact position of the fault.
             Err(_) => match wattle_json::check(body.get(at..).unwrap_or_default(), MAX_JSON_DEPTH) {
                 Ok(kind) => Ok((body.len(), kind)),
                 Err(error) => Err((error.kind, at + error.offset)),
@@ -317,7 +317,7 @@ fn documents(body: &Bytes, share: &mut Share) -> Result<Result<Vec<Span>, wattle
     }
 }
 
-/// Adds one document: an array, which begins at this offset, as its elements, and anything else as this span.
+/// Adds one document: an array, which starts at this offset, as its elements; any other document as this span.
 fn push(
     body: &Bytes,
     spans: &mut Vec<Span>,
@@ -328,7 +328,7 @@ fn push(
     let mut count = 1;
     if kind == Kind::Array {
         count = 0;
-        // The text is valid, so that neither pass fails.
+        // The text is valid, so neither pass fails.
         let _ = wattle_json::elements_from(body, start, |_| count += 1);
     }
     let free = spans.capacity() - spans.len();

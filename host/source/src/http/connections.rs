@@ -1,9 +1,9 @@
-//! Open connections of a source: how many there may be, and which of them make room for new ones.
+//! Open connections of a source: their limit, and which ones are closed for new ones.
 //!
-//! A connection is either at work, which means that a request is complete and its events are on their way, or it waits for
-//! its client: for a request, for the rest of one, or for the client to read an answer. Only connections that wait are
-//! ever closed, and of those the one whose client did nothing for the longest time comes first. So clients that keep
-//! connections without using them, or send half a request, cannot keep others out.
+//! A connection is busy while the events of a complete request are processed. Otherwise it waits for its client: for a
+//! request, for the rest of one, or until the client has read a response. Only waiting connections are
+//! closed, starting with the one whose client was inactive for the longest time. So clients that keep
+//! connections without using them, or send half a request, cannot block others.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,20 +14,20 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
-/// How long a client may do nothing when the source stops.
+/// How long a client may be inactive when the source stops.
 const SILENCE: Duration = Duration::from_millis(100);
 
-/// How long a client may do nothing while others need its place, or the memory of its body. A client that has just
+/// How long a client may be inactive while others need its slot, or the memory of its body. A client that has just
 /// connected is about to send its request.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// How long clients may go on sending a request when the source stops.
+/// How long clients may continue to send a request when the source stops.
 const LAST_REQUEST: Duration = Duration::from_millis(500);
 
-/// How often connections are looked at while the source stops or all of them are at work.
+/// Interval at which connections are checked while the source stops or all of them are busy.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// At least this much time lies between two lines in the log about connections that were closed.
+/// Minimum time between two log lines about closed connections.
 const LOG_PAUSE: Duration = Duration::from_secs(60);
 
 const WAITING: u8 = 0;
@@ -56,18 +56,18 @@ struct Log {
     closed: u64,
 }
 
-/// One connection, as its task, its requests and the source see it.
+/// One connection, shared by its task, its requests and the source.
 pub(super) struct Connection {
     began: Instant,
     phase: AtomicU8,
-    /// When the client last did something, in milliseconds since `began`.
+    /// Last activity of the client, in milliseconds since `began`.
     active: AtomicU64,
-    /// Whether a part of a body has come.
+    /// Whether a part of a body arrived.
     has_body: AtomicBool,
     changed: Notify,
 }
 
-/// Keeps a connection registered, and its place taken.
+/// Keeps a connection registered, and its slot occupied.
 pub(super) struct Registered {
     all: Arc<Connections>,
     number: u64,
@@ -75,7 +75,7 @@ pub(super) struct Registered {
     _place: Option<OwnedSemaphorePermit>,
 }
 
-/// A request at work. Dropping it lets the connection wait for the next one.
+/// A busy request. Dropping it lets the connection wait for the next one.
 pub(super) struct Work<'c>(&'c Connection);
 
 impl Connections {
@@ -90,7 +90,7 @@ impl Connections {
         }
     }
 
-    /// A place for one more connection; closes one whose client is silent if there is none.
+    /// Waits for a slot for one more connection; closes the connection of an inactive client if there is none.
     pub(super) async fn place(&self) -> OwnedSemaphorePermit {
         loop {
             if let Ok(place) = self.places.clone().try_acquire_owned() {
@@ -105,7 +105,7 @@ impl Connections {
         }
     }
 
-    /// Registers a connection that was accepted.
+    /// Registers an accepted connection.
     pub(super) fn register(self: &Arc<Self>, place: Option<OwnedSemaphorePermit>) -> Registered {
         let connection = Arc::new(Connection {
             began: self.began,
@@ -130,7 +130,7 @@ impl Connections {
         waiting.min_by_key(|connection| connection.active.load(Ordering::Relaxed)).is_some_and(|found| found.close())
     }
 
-    /// Closes connections with a part of a body whose clients have been silent; says whether there were any.
+    /// Closes connections of inactive clients with a partial body; returns whether there were any.
     pub(super) fn close_silent_bodies(&self) -> bool {
         let now = self.now();
         let open = self.open.lock();
@@ -142,8 +142,8 @@ impl Connections {
         silent.filter(|connection| connection.close()).count() > 0
     }
 
-    /// Closes connections that wait for their clients, because the source stops: those that are silent after a moment, the
-    /// others a little later. Connections at work are left to end. Never returns.
+    /// Closes waiting connections when the source stops: inactive ones after a moment, the
+    /// others a little later. Busy connections finish first. Never returns.
     pub(super) async fn close_waiting(&self) -> std::convert::Infallible {
         let stopped = Instant::now();
         loop {
@@ -177,27 +177,27 @@ impl Connections {
 }
 
 impl Connection {
-    /// Notes that the client did something.
+    /// Records activity of the client.
     pub(super) fn touch(&self) {
         self.active.store(millis(self.began), Ordering::Relaxed);
     }
 
-    /// Notes that a part of a body came.
+    /// Records that a part of a body arrived.
     pub(super) fn received(&self) {
         self.has_body.store(true, Ordering::Relaxed);
         self.touch();
     }
 
-    /// Begins the work on a request that is complete; `None` if the connection is being closed.
+    /// Starts to process a complete request; `None` if the connection is being closed.
     pub(super) fn work(&self) -> Option<Work<'_>> {
         let began = self.phase.compare_exchange(WAITING, WORKING, Ordering::AcqRel, Ordering::Acquire);
         began.ok().map(|_| Work(self))
     }
 
-    /// Waits until the connection is to be closed.
+    /// Waits until the connection must close.
     pub(super) async fn closing(&self) {
         loop {
-            // Made before the look at the phase, so that a change in between wakes it.
+            // Created before the check of the phase, so that a change in between wakes it.
             let changed = self.changed.notified();
             if self.phase.load(Ordering::Acquire) == CLOSING {
                 return;
@@ -214,7 +214,7 @@ impl Connection {
         Duration::from_millis(now.saturating_sub(self.active.load(Ordering::Relaxed)))
     }
 
-    /// Has the connection close, unless it is at work; says whether it does so now.
+    /// Closes the connection unless it is busy; returns whether it closes now.
     fn close(&self) -> bool {
         let closes = self.phase.compare_exchange(WAITING, CLOSING, Ordering::AcqRel, Ordering::Acquire).is_ok();
         if closes {
@@ -256,7 +256,7 @@ mod tests {
         Arc::new(Connections { began, ..Connections::new("in".into(), max) })
     }
 
-    /// Makes the client's last sign of life so many seconds old.
+    /// Moves the last activity of the client back by this many seconds.
     fn age(registered: &Registered, seconds: u64) {
         registered.connection.active.store(100_000 - seconds * 1000, Ordering::Relaxed);
     }
@@ -268,7 +268,7 @@ mod tests {
         for _ in 0..3 {
             open.push(all.register(Some(all.place().await)));
         }
-        // The first is at work, the second sent something lately; so it is the third.
+        // The first is busy, the second sent something recently; so the third is closed.
         let first = open[0].connection.clone();
         let work = first.work().unwrap();
         age(&open[0], 3);
@@ -283,7 +283,7 @@ mod tests {
         assert!(open[2].connection.work().is_none(), "a request that comes now is refused");
         open.truncate(2);
         let fourth = all.register(Some(waiting.await.unwrap()));
-        // All at work: a new one waits until one of them has ended.
+        // All are busy: a new one waits until one of them ends.
         let (second, new) = (open[1].connection.clone(), fourth.connection.clone());
         let works = (second.work().unwrap(), new.work().unwrap());
         assert!(tokio::time::timeout(PAUSE * 3, all.place()).await.is_err());

@@ -1,4 +1,4 @@
-//! What becomes of one request.
+//! Handles one request.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -23,33 +23,33 @@ use crate::assemble::Chunk;
 use crate::source::{Batches, SourceContext};
 use crate::stats::add;
 
-/// Bodies up to this size are unpacked and framed on the spot; larger ones where blocking is allowed.
+/// Bodies up to this size are decompressed and framed in place; larger ones on a blocking thread.
 const SMALL_BODY: usize = 64 << 10;
 
-/// How long a request waits for memory that silent clients give up.
+/// How long a request waits for memory of inactive clients.
 const ROOM_WAIT: Duration = Duration::from_millis(200);
 
-/// At least this much time lies between two lines in the log about refused requests.
+/// Minimum time between two log lines about refused requests.
 const LOG_PAUSE: Duration = Duration::from_secs(1);
 
-/// What the path for events answers to.
+/// Methods of the path for events.
 const METHODS: &str = "OPTIONS, POST, PUT";
 
-/// What a client should wait before it tries again, in seconds.
+/// Value of `Retry-After` in seconds.
 const RETRY_AFTER: &str = "1";
 
-/// Answers requests; shared by all connections.
+/// Handles requests; shared by all connections.
 pub(crate) struct Handler {
     settings: Arc<Settings>,
     context: SourceContext,
     connections: Arc<Connections>,
     in_flight: InFlight,
-    /// As many large bodies are unpacked at a time as there are cores, so that what they grow to is bounded.
+    /// At most one large body per core is decompressed at a time, which bounds the memory.
     unpacking: Arc<Semaphore>,
     refusals: Mutex<Refusals>,
 }
 
-/// Keeps a client that is refused over and over from filling the log.
+/// Keeps a client that is refused repeatedly from flooding the log.
 #[derive(Default)]
 struct Refusals {
     quiet_until: Option<Instant>,
@@ -57,7 +57,7 @@ struct Refusals {
 }
 
 impl Refusals {
-    /// Whether to log the next one, and how many were not.
+    /// Returns whether to log the next refusal, and how many were not logged.
     fn log(&mut self) -> Option<u64> {
         let now = Instant::now();
         if self.quiet_until.is_some_and(|until| until > now) {
@@ -69,13 +69,13 @@ impl Refusals {
     }
 }
 
-/// What a request asks for.
+/// Purpose of a request.
 enum Asks {
-    /// To take events.
+    /// Send events.
     Events,
-    /// Whether the source runs.
+    /// Check whether the source runs.
     Health,
-    /// Which methods there are.
+    /// List the allowed methods.
     Methods,
 }
 
@@ -92,7 +92,7 @@ impl Handler {
         }
     }
 
-    /// Answers a request, when it is known what became of its events.
+    /// Responds to a request once the result of its events is known.
     pub(crate) async fn answer(
         &self,
         peer: SocketAddr,
@@ -163,7 +163,7 @@ impl Handler {
         self.deliver(peer, chunks, share).await
     }
 
-    /// The answer to a request whose connection is being closed.
+    /// The response to a request whose connection is being closed.
     fn closed(&self) -> Refusal {
         if self.context.stop.is_stopped() {
             return unavailable("the agent is stopping");
@@ -214,7 +214,7 @@ impl Handler {
         Ok(Asks::Events)
     }
 
-    /// Reads a body, no further than is allowed. Memory is taken for what comes, not for what is announced.
+    /// Reads a body up to the limit. Reserves memory for received bytes, not for the announced length.
     async fn read(&self, connection: &Connection, mut body: Incoming, share: &mut Share) -> Result<Bytes, Refusal> {
         let max = self.settings.max_body_bytes;
         let too_large = || {
@@ -252,7 +252,7 @@ impl Handler {
         Ok(read.into())
     }
 
-    /// Grows a share. Where others hold too much, clients that stopped in the middle of their bodies give way.
+    /// Grows a share. If others hold too much, connections of clients that stopped within a body are closed.
     async fn cover(&self, bytes: u64, share: &mut Share) -> Result<(), Refusal> {
         let covered = share.cover(bytes);
         if covered.is_err() && self.connections.close_silent_bodies() {
@@ -261,7 +261,7 @@ impl Handler {
         covered
     }
 
-    /// Unpacks and frames a body; gives the batches, the number of empty lines, and the share that covers them.
+    /// Decompresses and frames a body; returns the batches, the number of empty lines, and the share that covers them.
     async fn prepare(&self, body: Bytes, kinds: Kinds, mut share: Share) -> Result<(Vec<Chunk>, u64, Share), Refusal> {
         let (settings, limits) = (self.settings.clone(), self.context.limits);
         let is_small = body.len() <= SMALL_BODY / if kinds.is_plain(&body) { 1 } else { 16 };
@@ -278,12 +278,12 @@ impl Handler {
         tokio::task::spawn_blocking(work).await.unwrap_or_else(|_| Err(unavailable("unpacking the body broke off")))
     }
 
-    /// Hands the batches to the queue and waits for what becomes of them. They share one acknowledgement.
+    /// Pushes the batches to the queue and waits for their result. They share one acknowledgement.
     async fn deliver(&self, peer: SocketAddr, chunks: Vec<Chunk>, share: Share) -> Result<usize, Refusal> {
         let origin = self.context.origin("http", &[("remote", &peer.ip().to_string())]);
         let (report, reported) = oneshot::channel();
         let ack = Ack::new(move |disposition| {
-            // What is in flight ends with the last event, also when the client is gone.
+            // The count of events in flight ends with the last event, also after the client disconnected.
             drop(share);
             let _ = report.send(disposition);
         });
@@ -297,7 +297,7 @@ impl Handler {
             add(&self.context.stats.events, rows as u64);
             add(&self.context.stats.bytes, bytes);
             events += rows;
-            // The rest is not turned away for a full queue: the client would send again what was taken already.
+            // The rest is not refused for a full queue: the client would send the accepted events again.
             patience = until.saturating_duration_since(Instant::now());
         }
         ack.deliver();
@@ -306,7 +306,7 @@ impl Handler {
         }
         match timeout_at(until, reported).await {
             Ok(Ok(Disposition::Delivered)) => Ok(events),
-            // A status that says to try again would only repeat what was delivered.
+            // A status that asks for a retry would only repeat delivered events.
             Ok(Ok(Disposition::Rejected)) => Err(Refusal::new(
                 StatusCode::UNPROCESSABLE_ENTITY,
                 "the destination refused some of the events for good, and took the others; do not send them again",

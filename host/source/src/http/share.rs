@@ -1,4 +1,4 @@
-//! Memory of requests: each holds a share of `max_in_flight_bytes`, which grows with what the request really takes.
+//! Memory of requests: each holds a share of `max_in_flight_bytes`, which grows with its actual use.
 
 use std::sync::Arc;
 
@@ -7,17 +7,17 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::body::Refusal;
 
-/// A semaphore has enough permits for units of this many bytes.
+/// Bytes per permit, so that a semaphore has enough permits.
 const UNIT: u64 = 1 << 10;
 
-/// The bytes that all requests of a source may hold.
+/// The limit of bytes that all requests of a source may hold.
 #[derive(Clone, Debug)]
 pub(crate) struct InFlight {
     units: Arc<Semaphore>,
     max_bytes: u64,
 }
 
-/// What one request holds. Dropping it gives the bytes back.
+/// The share of one request. Dropping it releases the bytes.
 #[derive(Debug)]
 pub(crate) struct Share {
     all: InFlight,
@@ -25,20 +25,20 @@ pub(crate) struct Share {
 }
 
 impl InFlight {
-    /// Room for this many bytes.
+    /// Creates a limit of this many bytes.
     pub(crate) fn new(max_bytes: u64) -> Self {
         let units = usize::try_from(max_bytes.div_ceil(UNIT)).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
         Self { units: Arc::new(Semaphore::new(units)), max_bytes }
     }
 
-    /// A share that holds nothing yet.
+    /// Creates an empty share.
     pub(crate) fn share(&self) -> Share {
         Share { all: self.clone(), held: None }
     }
 }
 
 impl Share {
-    /// Units that are missing until the share covers this many bytes. One request alone always fits.
+    /// Returns the missing units until the share covers this many bytes. A single request always fits.
     fn missing(&self, bytes: u64) -> u32 {
         let units = usize::try_from(bytes.min(self.all.max_bytes).div_ceil(UNIT)).unwrap_or(usize::MAX);
         let held = self.held.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
@@ -56,7 +56,7 @@ impl Share {
     ///
     /// # Errors
     ///
-    /// Other requests hold too much; 429.
+    /// Other requests hold too much; status 429.
     pub(crate) fn cover(&mut self, bytes: u64) -> Result<(), Refusal> {
         match self.missing(bytes) {
             0 => Ok(()),
@@ -68,7 +68,7 @@ impl Share {
         }
     }
 
-    /// Grows the share as [`cover`](Self::cover) does, but waits for room.
+    /// Grows the share like [`cover`](Self::cover), but waits for room.
     pub(crate) async fn wait_for(&mut self, bytes: u64) {
         let missing = self.missing(bytes);
         // The semaphore is never closed.
@@ -78,7 +78,7 @@ impl Share {
     }
 }
 
-/// The answer for want of room.
+/// The refusal when there is no room.
 pub(crate) fn too_much() -> Refusal {
     Refusal::new(
         StatusCode::TOO_MANY_REQUESTS,
