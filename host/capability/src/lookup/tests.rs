@@ -35,7 +35,7 @@ fn csv_is_found_by_its_first_column_or_the_one_that_is_named() {
     let found = open.find(&values(&["2", "1", "3"]), 100).unwrap();
     assert_eq!(cells(&found[0]), [Some(""), Some("x"), None]);
     assert_eq!(cells(&found[1]), [Some("c"), Some("a, b"), None]);
-    assert_eq!(open.find(&values(&["1", "1"]), 9).unwrap_err(), "what is found has more than 9 bytes");
+    assert_eq!(open.find(&values(&["1", "1"]), 9).unwrap_err(), "the result has more than 9 bytes");
     assert_eq!(
         OpenTable::new(table, &["tame".into()]).unwrap_err(),
         "there is no column `tame`; there is account, name, team"
@@ -89,20 +89,20 @@ fn what_is_no_table_is_refused_with_what_and_where() {
         (
             "t.json",
             b"{}",
-            "it is no JSON array of objects: invalid type: map, expected an array of objects at line 1 column 0",
+            "it is not a JSON array of objects: invalid type: map, expected an array of objects at line 1 column 0",
         ),
-        ("t.json", b"[{\"a\": 1}", "it is no JSON array of objects: EOF while parsing a list at line 1 column 9"),
+        ("t.json", b"[{\"a\": 1}", "it is not a JSON array of objects: EOF while parsing a list at line 1 column 9"),
         ("t.json", b"[{\"key\": \"a\"}, {\"b\": 1}]", "row 2 has no key"),
     ] {
         assert_eq!(exact(name, text), format!("`/{name}`: {error}"));
     }
     let cidr = |network: &str| load("t.csv", format!("n\n{network}\n").as_bytes(), TableKind::Cidr, None).unwrap_err();
-    assert_eq!(cidr("10.0.0.1/8"), "`/t.csv`: row 1: `10.0.0.1/8` has bits beyond its prefix");
+    assert_eq!(cidr("10.0.0.1/8"), "`/t.csv`: row 1: `10.0.0.1/8` has bits outside of its prefix");
     assert_eq!(cidr("10.0.0.0/33"), "`/t.csv`: row 1: `10.0.0.0/33` is not a network such as `10.0.0.0/8`");
-    assert_eq!(cidr("10.0.0.0/8\n10.0.0.0/8"), "`/t.csv`: row 2: `10.0.0.0/8` is the network of row 1 too");
+    assert_eq!(cidr("10.0.0.0/8\n10.0.0.0/8"), "`/t.csv`: row 2: `10.0.0.0/8` is also the network of row 1");
     assert_eq!(
         load("t.csv", b"a\n1\n", TableKind::Exact, Some("b")).unwrap_err(),
-        "`/t.csv`: there is no column of keys; there is a"
+        "`/t.csv`: there is no key column; there is a"
     );
 }
 
