@@ -4,7 +4,7 @@
 //!
 //! - The events depend only on the bytes of the input, never on how they were read.
 //! - A broken JSON document ends at a line feed or where the next document starts. It never includes a document
-//! that starts at the start of a line.
+//!   that starts at the start of a line.
 
 use memchr::{memchr, memmem, memrchr};
 use wattle_batch::{MAX_JSON_DEPTH, Span};
