@@ -17,6 +17,43 @@ const FILE: &str = "history.ndjson";
 /// Maximum size of the file in bytes, for some thousand entries.
 const MAX_BYTES: u64 = 1 << 20;
 
+/// Why a generation started, or why it did not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Event {
+    /// The agent started.
+    Started,
+    /// A reload applied a changed configuration.
+    Applied,
+    /// A reload refused an invalid configuration.
+    Invalid,
+    /// A reload could not build a configuration.
+    Failed,
+    /// A canary was promoted.
+    Promoted,
+    /// A version was rolled back.
+    RolledBack,
+    /// An event of another version of the agent.
+    #[default]
+    #[serde(other)]
+    Unknown,
+}
+
+impl Event {
+    /// The name in the file.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Started => "started",
+            Self::Applied => "applied",
+            Self::Invalid => "invalid",
+            Self::Failed => "failed",
+            Self::Promoted => "promoted",
+            Self::RolledBack => "rolled-back",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
 /// A generation that started or was refused.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -25,8 +62,8 @@ pub struct Entry {
     pub at: String,
     /// The generation that runs after it.
     pub generation: u64,
-    /// `started`, `applied`, `invalid`, `failed`, `promoted` or `rolled-back`.
-    pub what: String,
+    /// What happened.
+    pub what: Event,
     /// The cause: the changed files, or the request.
     pub why: String,
     /// The error.
@@ -63,10 +100,10 @@ pub struct Pipeline {
 
 impl Entry {
     /// An entry with the current time.
-    pub(crate) fn new(generation: u64, what: &str, why: impl Into<String>) -> Self {
+    pub(crate) fn new(generation: u64, what: Event, why: impl Into<String>) -> Self {
         let at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
         let at = wattle_batch::format_rfc3339(i64::try_from(at).unwrap_or(i64::MAX));
-        Self { at, generation, what: what.into(), why: why.into(), ..Self::default() }
+        Self { at, generation, what, why: why.into(), ..Self::default() }
     }
 
     /// Adds the pipelines of the plan that runs.
@@ -155,7 +192,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join(FILE);
         for generation in 0..100 {
-            append(&path, &Entry::new(generation, "applied", "a test"), 1000).unwrap();
+            append(&path, &Entry::new(generation, Event::Applied, "a test"), 1000).unwrap();
             assert!(fs::metadata(&path).unwrap().len() <= 1000);
         }
         let kept: Vec<u64> = read(dir.path()).unwrap().iter().map(|entry| entry.generation).collect();
@@ -165,10 +202,20 @@ mod tests {
     }
 
     #[test]
+    fn events_have_the_same_names_in_the_file_and_on_the_terminal() {
+        use Event::{Applied, Failed, Invalid, Promoted, RolledBack, Started};
+        for event in [Started, Applied, Invalid, Failed, Promoted, RolledBack] {
+            assert_eq!(serde_json::to_value(event).unwrap(), event.name());
+        }
+        let newer: Entry = serde_json::from_str("{\"what\":\"paused\"}").unwrap();
+        assert_eq!(newer.what, Event::Unknown);
+    }
+
+    #[test]
     fn a_torn_line_takes_no_other_with_it() {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join(FILE), "{\"generation\":1}\n{\"genera").unwrap();
-        append(&dir.path().join(FILE), &Entry::new(2, "applied", "a test"), MAX_BYTES).unwrap();
+        append(&dir.path().join(FILE), &Entry::new(2, Event::Applied, "a test"), MAX_BYTES).unwrap();
         let kept: Vec<u64> = read(dir.path()).unwrap().iter().map(|entry| entry.generation).collect();
         assert_eq!(kept, [1, 2]);
     }

@@ -20,7 +20,7 @@ use crate::admin::{Admin, ListenError, State};
 use crate::configuration::Configuration;
 use crate::control::response::Response;
 use crate::frontend::Frontend;
-use crate::history::{Entry, History};
+use crate::history::{Entry, Event, History};
 use crate::outcome::Outcome;
 use crate::pack_tests::{PackTests, PackTestsError};
 use crate::remote::Remotes;
@@ -181,7 +181,7 @@ impl Running {
         {
             return self.refuse(Outcome::Failed, &failed.to_string(), why);
         }
-        match self.change(plan, &why.to_string(), Outcome::Applied.name(), since).await {
+        match self.change(plan, &why.to_string(), Event::Applied, since).await {
             Ok(emptied) => {
                 self.loaded = loaded;
                 Response { emptied, notes, ..self.response(Outcome::Applied, None) }
@@ -191,7 +191,7 @@ impl Running {
     }
 
     /// Swaps to another plan. Returns the nodes that start without the state of their predecessors.
-    async fn change(&mut self, plan: Plan, why: &str, what: &str, since: Instant) -> Result<Vec<String>, ChangeError> {
+    async fn change(&mut self, plan: Plan, why: &str, what: Event, since: Instant) -> Result<Vec<String>, ChangeError> {
         let Swapped { generation, emptied } = self.swap(&plan).await?;
         // First, because it reads the counts: what the old version counts must not be held against the new one.
         self.rollout.began(Some(&self.plan), &plan, self.topology.observer(), Moment::now());
@@ -247,7 +247,7 @@ impl Running {
         let since = Instant::now();
         let before = running(&self.plan, &decision.pipeline);
         let Decision { pipeline, is_promotion, why } = decision;
-        let what = if *is_promotion { "promoted" } else { "rolled-back" };
+        let what = if *is_promotion { Event::Promoted } else { Event::RolledBack };
         self.rollout.record_decision(decision, &self.plan)?;
         let plan = self.rollout.apply(self.loaded.clone());
         let (from, to) = (before, running(&plan, pipeline));
@@ -286,14 +286,15 @@ impl Running {
     /// Reports that a reload failed and the running generation stays.
     fn refuse(&self, outcome: Outcome, error: &str, why: &ReloadCause) -> Response {
         let generation = self.topology.generation();
-        match outcome {
-            Outcome::Invalid => {
-                tracing::error!(generation, %why, "the changed configuration is invalid; the running one stays");
-            }
-            _ => tracing::error!(error, generation, %why, "reload failed; the running generation stays"),
-        }
+        let event = if outcome == Outcome::Invalid {
+            tracing::error!(generation, %why, "the changed configuration is invalid; the running one stays");
+            Event::Invalid
+        } else {
+            tracing::error!(error, generation, %why, "reload failed; the running generation stays");
+            Event::Failed
+        };
         self.state.note_reload(outcome, Some(error.to_owned()));
-        let entry = Entry::new(generation, outcome.name(), why.to_string());
+        let entry = Entry::new(generation, event, why.to_string());
         self.history.add(&Entry { error: Some(error.to_owned()), ..entry });
         self.response(outcome, Some(error.to_owned()))
     }

@@ -24,7 +24,7 @@ use crate::configuration::Configuration;
 use crate::control::{Command, CommandRequest, Control};
 use crate::data_folder::{self, DataFolderError};
 use crate::frontend::Frontend;
-use crate::history::{Entry, History};
+use crate::history::{Entry, Event, History};
 use crate::pack_tests::PackTests;
 use crate::reload::{Loader, ReloadCause, Running};
 use crate::remote::Remotes;
@@ -180,7 +180,7 @@ impl Supervisor {
         self.loader.remotes.start().map_err(StartError::Thread)?;
         rollout.began(None, &plan, &observer, Moment::now());
         let history = History::new(data_dir);
-        history.add(&Entry::new(topology.generation(), "started", "the agent started").running(&plan));
+        history.add(&Entry::new(topology.generation(), Event::Started, "the agent started").running(&plan));
         let started = Instant::now();
         let watch = self.watch(&plan.files, loading);
         let running = Running {

@@ -20,7 +20,7 @@ pub(crate) fn history(options: &HistoryOptions) -> Done {
 fn text(entry: &Entry) -> String {
     let Entry { at, generation, what, why, error, emptied, pipelines } = entry;
     let at = at.split('.').next().unwrap_or_default().trim_end_matches('Z');
-    let mut lines = vec![format!("{at}Z  generation {generation:<5} {what:<12} {why}")];
+    let mut lines = vec![format!("{at}Z  generation {generation:<5} {:<12} {why}", what.name())];
     lines.extend(error.as_ref().map(|error| format!("    {}", error.trim_end().replace('\n', "\n    "))));
     if !emptied.is_empty() {
         lines.push(format!("    started without state: {}", emptied.join(", ")));

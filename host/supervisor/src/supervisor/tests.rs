@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use wattle_topology::BatchTotals;
 
 use super::*;
-use crate::history;
+use crate::history::{self, Event};
 use crate::outcome::Outcome;
 use crate::requests::requests;
 use crate::watch::Change;
@@ -57,7 +57,7 @@ impl Rig {
     }
 
     /// What the history has of each generation.
-    fn history(&self) -> Vec<(String, u64)> {
+    fn history(&self) -> Vec<(Event, u64)> {
         let entries = history::read(&self.folder.path().join("data")).unwrap();
         entries.into_iter().map(|entry| (entry.what, entry.generation)).collect()
     }
@@ -82,10 +82,6 @@ fn configure(folder: &Path, outputs: &[&str]) {
     std::fs::write(folder.join("agent.toml"), text).unwrap();
 }
 
-fn pairs(expected: &[(&str, u64)]) -> Vec<(String, u64)> {
-    expected.iter().map(|(what, generation)| ((*what).to_owned(), *generation)).collect()
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn each_outcome_of_a_reload_has_its_answer_and_its_entry_in_the_history() {
     let mut rig = Rig::start(&["all"]).await;
@@ -94,7 +90,7 @@ async fn each_outcome_of_a_reload_has_its_answer_and_its_entry_in_the_history() 
     assert_eq!(rig.reload().await, (Outcome::Invalid, 1));
     rig.configure(&["all", "more"]);
     assert_eq!(rig.reload().await, (Outcome::Applied, 2));
-    assert_eq!(rig.history(), pairs(&[("started", 1), ("invalid", 1), ("applied", 2)]));
+    assert_eq!(rig.history(), [(Event::Started, 1), (Event::Invalid, 1), (Event::Applied, 2)]);
     rig.end().await;
 }
 
@@ -111,7 +107,7 @@ async fn a_version_that_faults_after_a_reload_is_rolled_back_to_the_one_before()
     rig.agent.running.decide(Moment::now()).await;
     assert_eq!(rig.agent.running.plan.pipelines[0].fingerprint(), before);
     assert_eq!(rig.reload().await, (Outcome::Unchanged, 3));
-    assert_eq!(rig.history(), pairs(&[("started", 1), ("applied", 2), ("rolled-back", 3)]));
+    assert_eq!(rig.history(), [(Event::Started, 1), (Event::Applied, 2), (Event::RolledBack, 3)]);
     rig.end().await;
 }
 
@@ -138,6 +134,6 @@ async fn an_early_change_that_is_invalid_is_not_reported_but_waited_for() {
     assert!(!change.is_early);
     let response = rig.agent.running.reload(&rig.agent.loader, ReloadCause::Changed(change)).await;
     assert_eq!(response.map(|response| response.outcome), Some(Outcome::Invalid));
-    assert_eq!(rig.history(), pairs(&[("started", 1), ("invalid", 1)]));
+    assert_eq!(rig.history(), [(Event::Started, 1), (Event::Invalid, 1)]);
     rig.end().await;
 }
