@@ -1,4 +1,4 @@
-//! Logs of the agent itself: to standard error, for people or as JSON.
+//! The log of the agent on standard error, as text or JSON.
 
 use std::borrow::Cow;
 use std::io::{self, Write};
@@ -13,7 +13,7 @@ use crate::waiting::clear_line;
 /// Sets up logging for the process.
 pub(crate) fn init(cli: &Cli) {
     let filter = EnvFilter::try_new(&cli.log).unwrap_or_else(|error| {
-        exit::say(&format!("wattle: log filter `{}` is not understood ({error}); using info", cli.log));
+        exit::say(&format!("wattle: invalid log filter `{}` ({error}); using info", cli.log));
         EnvFilter::new("info")
     });
     let builder = tracing_subscriber::fmt().with_env_filter(filter);
@@ -29,14 +29,14 @@ pub(crate) fn init(cli: &Cli) {
     }
 }
 
-/// Standard error. The subscriber escapes control characters in fields; this also escapes what only looks harmless, such
-/// as a change of the writing direction.
+/// Standard error. The subscriber escapes control characters in fields; this also escapes bidirectional and invisible
+/// characters.
 struct Escaped {
     escape: for<'a> fn(&'a str) -> Cow<'a, str>,
 }
 
 impl Write for Escaped {
-    /// Takes one event; the subscriber writes each with one call.
+    /// Writes one event; the subscriber makes one call per event.
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let line = String::from_utf8_lossy(bytes);
         // A log that cannot be written, on a full disk or after its reader ended, must not stop events. The subscriber

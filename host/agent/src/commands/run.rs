@@ -31,7 +31,7 @@ pub(crate) fn run(options: &RunOptions, color: bool) -> Done {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).thread_name("wattle-io").enable_all().build()?;
     let done = runtime.block_on(supervise(supervisor, options));
-    // A read of standard input cannot be interrupted; it must not hold up the end.
+    // A read of standard input cannot be interrupted and must not delay the exit.
     runtime.shutdown_background();
     done
 }
@@ -93,7 +93,7 @@ fn raise_descriptors() {
         Ok((before, after)) if before < after => tracing::debug!(before, after, "limit of open files raised"),
         Ok(_) => {}
         Err(error) => {
-            tracing::warn!(%error, limit = wattle_descriptors::limit(), "limit of open files cannot be raised");
+            tracing::warn!(%error, limit = wattle_descriptors::limit(), "cannot raise the limit of open files");
         }
     }
 }
