@@ -49,7 +49,12 @@ impl<S: Storage> Reader<S> {
                     }
                 }
             }
-            let Some((segment, offset)) = self.place() else { return Ok(None) };
+            let Some((segment, offset)) = self.place() else {
+                // A removed file occupies its blocks while it is open. On a full volume, the writer may need them for the
+                // next segment, and without that segment this reader would never close the file.
+                self.file = None;
+                return Ok(None);
+            };
             let start = Position { sequence: segment.sequence, offset };
             let file = self.open(segment.sequence)?;
             if let Some(record) = record_at(file, segment.salt, offset, segment.end)? {

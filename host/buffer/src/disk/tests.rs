@@ -42,13 +42,13 @@ fn open_folder(path: &Path, settings: &DiskSettings) -> DiskQueue<Folder> {
 }
 
 /// Commits all, one group each.
-fn fill(queue: &mut DiskQueue<Folder>, texts: &[&str]) {
+fn fill(queue: &mut DiskQueue<impl Storage>, texts: &[&str]) {
     for text in texts {
         assert_eq!(queue.writer.commit(&[item(text)]).unwrap(), 1);
     }
 }
 
-fn read_all(queue: &mut DiskQueue<Folder>) -> Vec<(u64, String)> {
+fn read_all(queue: &mut DiskQueue<impl Storage>) -> Vec<(u64, String)> {
     let mut all = Vec::new();
     while let Some(delivery) = queue.reader.read().unwrap() {
         all.push((delivery.id, String::from_utf8(delivery.content).unwrap()));
@@ -56,7 +56,7 @@ fn read_all(queue: &mut DiskQueue<Folder>) -> Vec<(u64, String)> {
     all
 }
 
-fn texts(queue: &mut DiskQueue<Folder>) -> Vec<String> {
+fn texts(queue: &mut DiskQueue<impl Storage>) -> Vec<String> {
     read_all(queue).into_iter().map(|(_, text)| text).collect()
 }
 
@@ -435,4 +435,20 @@ fn a_torn_group_still_tells_that_the_groups_before_it_were_synced() {
     drop(queue);
     let mut queue = open_folder(path, &settings(1 << 20));
     assert_eq!(texts(&mut queue), ["two", "six", "new"], "with a successor");
+}
+
+#[test]
+fn a_removed_segment_frees_its_room_on_a_full_volume() {
+    let disk = fake::FakeDisk::default();
+    let mut queue = open(disk.clone(), &settings(LARGE)).unwrap();
+    fill(&mut queue, &["a", "b"]);
+    let read = read_all(&mut queue);
+    disk.limit(0);
+    // The volume is full, so the writer closes the segment, and needs its room for the next one.
+    assert!(matches!(queue.writer.commit(&[item("c")]), Err(CommitError::Io(_))));
+    read.iter().for_each(|(id, _)| queue.acknowledger.end(*id, true));
+    queue.keeper.tend(false).unwrap();
+    fill(&mut queue, &["c"]);
+    let read: Vec<String> = texts(&mut queue);
+    assert_eq!(read, ["c"]);
 }

@@ -52,8 +52,10 @@ struct Disk {
     changes: Vec<Change>,
     failures: Vec<Failure>,
     random: Option<fastrand::Rng>,
-    /// Bytes of all files at most.
+    /// Maximum bytes of all files that have a name or are open.
     capacity: Option<u64>,
+    /// Number of open handles of each file.
+    handles: BTreeMap<usize, usize>,
 }
 
 /// A handle to the disk.
@@ -69,8 +71,21 @@ impl Disk {
         Some(self.failures.remove(index))
     }
 
+    /// Bytes that files occupy. As on a real volume, a removed file occupies them until its last handle is closed.
     fn used(&self) -> u64 {
-        self.names.values().map(|id| self.files[*id].now.len() as u64).sum()
+        let ids: BTreeSet<usize> = self.names.values().chain(self.handles.keys()).copied().collect();
+        ids.into_iter().map(|id| self.files[id].now.len() as u64).sum()
+    }
+
+    fn open(&mut self, id: usize) {
+        *self.handles.entry(id).or_default() += 1;
+    }
+
+    fn close(&mut self, id: usize) {
+        if let Some(handles) = self.handles.get_mut(&id) {
+            *handles -= 1;
+        }
+        self.handles.retain(|_, handles| *handles > 0);
     }
 
     fn chance(&mut self) -> bool {
@@ -174,6 +189,12 @@ impl FakeDisk {
     }
 }
 
+impl Drop for FakeFile {
+    fn drop(&mut self) {
+        self.0.lock().close(self.1);
+    }
+}
+
 fn error(text: &str) -> io::Error {
     io::Error::other(text.to_owned())
 }
@@ -195,12 +216,14 @@ impl Storage for FakeDisk {
         disk.files.push(Content::default());
         disk.names.insert(name.to_owned(), id);
         disk.changes.push(Change::Made(name.to_owned(), id));
+        disk.open(id);
         Ok(FakeFile(self.0.clone(), id))
     }
 
     fn open(&self, name: &str) -> io::Result<FakeFile> {
-        let disk = self.0.lock();
+        let mut disk = self.0.lock();
         let id = *disk.names.get(name).ok_or(ErrorKind::NotFound)?;
+        disk.open(id);
         Ok(FakeFile(self.0.clone(), id))
     }
 
