@@ -3,6 +3,7 @@
 //! Most rows are text, so only small parts of each are looked at, windows at fixed distances. What is dense (binary data,
 //! UTF-16, base64 of compressed data) fills some of them.
 
+mod base64_row;
 mod compressed;
 mod cut;
 mod encoded;
@@ -34,6 +35,8 @@ pub(crate) enum Undecided {
     Compressed,
     /// Base64 of compressed data.
     Encoded,
+    /// Nothing but base64 or hexadecimal digits.
+    Base64Row,
     /// The end of a JSON text whose beginning is missing.
     Cut,
     /// Escapes of escapes of escapes.
@@ -46,6 +49,7 @@ impl Undecided {
         match self {
             Self::Wide | Self::NotUtf8 => "not-text",
             Self::Compressed | Self::Encoded => "compressed",
+            Self::Base64Row => "encoded",
             Self::Cut => "cut",
             Self::TooDeep => "escaped-too-often",
         }
@@ -58,6 +62,7 @@ impl Undecided {
             Self::NotUtf8 => "is not UTF-8 text; set the encoding at the source",
             Self::Compressed => "looks compressed; decompress it before the mask",
             Self::Encoded => "holds base64 of compressed data; decode and decompress it before the mask",
+            Self::Base64Row => "is one run of base64 or hexadecimal digits; decode it before the mask",
             Self::Cut => "begins in the middle of a JSON text, so that the keys of its first values are unknown",
             Self::TooDeep => "is escaped more than 16 times, so that it could not be searched in full",
         }
@@ -77,6 +82,7 @@ pub(crate) fn each(rows: Rows<'_>, keys: bool, mut found: impl FnMut(usize, Unde
             Some(b'{' | b'[') if !is_encoded && is_plain(text) => continue,
             Some(_) => if is_odd(text) { binary(text) } else { None }
                 .or_else(|| is_encoded.then_some(Undecided::Encoded))
+                .or_else(|| base64_row::is_base64_row(text).then_some(Undecided::Base64Row))
                 .or_else(|| (keys && cut::has_no_head(text)).then_some(Undecided::Cut)),
         };
         if let Some(undecided) = undecided {
@@ -238,6 +244,11 @@ mod tests {
             "error in \"foo\": bar",
             "\x1b[31mred\x1b[0m",
             "H4sI is the beginning, H4sIAAAA too short",
+            "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
+            "/usr/share/doc/Some-Package-1.2/examples/a/b/c/README",
+            "/var/lib/containers/Storage/overlay/volumes/data-of-service-7/_data",
+            "ThisIsAnIdentifierInCamelCaseThatIsVeryLongButHoldsNoDigitAtAll",
+            "AROAIOSFODNN7EXAMPLE",
             "id=aGVsbG8gd29ybGQgaGVsbG8gd29ybGQgaGVsbG8gd29ybGQgaGVsbG8gd29ybGQgaGVsbG8gd29ybGQ",
         ] {
             check(line.as_bytes(), None);
@@ -289,6 +300,34 @@ mod tests {
             }
         }
         check(b"{\"d\":\"KLUv/QRYAQEAeyJhIjoiYiJ9eyJhIjoiYiJ9eyJhIjoiYiJ9eyJhIjoiYiJ9eyJhIjoiYiJ9eyJhIjoiYiJ9eyJhIjoiYiJ9\"}", Some(Undecided::Encoded));
+    }
+
+    #[test]
+    fn rows_of_nothing_but_digits_of_an_encoding_are_undecided() {
+        let text = br#"{"eventName":"x","userIdentity":{"accessKeyId":"ASIAIOSFODNN7EXAMPLE","type":"IAMUser"}}"#;
+        for alphabet in [b"+/", b"-_"] {
+            let encoded = base64(text, alphabet);
+            for row in [encoded.clone(), format!("{encoded}\r"), format!("  {encoded}="), encoded[4..68].to_owned()] {
+                check(row.as_bytes(), Some(Undecided::Base64Row));
+            }
+        }
+        // A line of an RSA key in PEM.
+        check(b"MIIEpAIBAAKCAQEA3Tz2mr7SZiAMfQyuvBjM9OiZ1BjP5CE/Wm/Rr500P+RK+Lh9", Some(Undecided::Base64Row));
+        let hex: String = text.iter().map(|byte| format!("{byte:02x}")).collect();
+        check(hex.as_bytes(), Some(Undecided::Base64Row));
+        check(hex.to_uppercase().as_bytes(), Some(Undecided::Base64Row));
+    }
+
+    #[test]
+    fn base64_of_zlib_is_undecided() {
+        use std::io::Write as _;
+        for level in [0, 1, 6, 9] {
+            let mut zlib = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::new(level));
+            zlib.write_all(br#"{"accessKeyId":"ASIAIOSFODNN7EXAMPLE","sessionToken":"FwoGZXIvYXdzEJr"}"#).unwrap();
+            let text = base64(&zlib.finish().unwrap(), b"+/");
+            check(format!("{{\"data\":\"{text}\"}}").as_bytes(), Some(Undecided::Encoded));
+            check(text.as_bytes(), Some(Undecided::Encoded));
+        }
     }
 
     fn base64(bytes: &[u8], last: &[u8; 2]) -> String {

@@ -25,12 +25,12 @@ pub(crate) struct KeyValue {
 enum Separator {
     /// Any white space: what a space stands for, since logs mix spaces and tabs.
     WhiteSpace,
-    Text(Finder<'static>),
+    Text(Box<Finder<'static>>),
 }
 
 impl Separator {
     fn new(text: &str) -> Self {
-        if text == " " { Self::WhiteSpace } else { Self::Text(Finder::new(text).into_owned()) }
+        if text == " " { Self::WhiteSpace } else { Self::Text(Box::new(Finder::new(text).into_owned())) }
     }
 
     /// Where the first one begins.
