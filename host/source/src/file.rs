@@ -26,6 +26,7 @@ mod checkpoint;
 mod clock;
 mod content;
 mod discover;
+mod exclude;
 mod finish;
 mod identity;
 mod known;

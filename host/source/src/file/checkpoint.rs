@@ -13,6 +13,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize, Serializer};
+use serde_json::error::Category;
 
 use super::identity::{FileId, Fingerprint, Proof, Version};
 use crate::error::SourceError;
@@ -153,8 +154,8 @@ impl Store {
         };
         let reason = match serde_json::from_slice::<Checkpoints>(&text) {
             Ok(checkpoints) if checkpoints.version == VERSION => return Ok(Loaded::Entries(checkpoints.files)),
-            Ok(checkpoints) => format!("version {} is not {VERSION}", checkpoints.version),
-            Err(error) => error.to_string(),
+            Ok(checkpoints) => format!("its format is version {}; this agent reads {VERSION}", checkpoints.version),
+            Err(error) => damage(&error),
         };
         let aside = self.folder.join(format!("checkpoints.json.corrupt-{}", now()));
         fs::rename(path, &aside).map_err(SourceError::positions("set aside damaged positions in", path))?;
@@ -184,6 +185,17 @@ impl Store {
         }
         File::open(&self.folder)?.sync_all()
     }
+}
+
+/// Describes the damage without the names of Rust types.
+fn damage(error: &serde_json::Error) -> String {
+    let what = match error.classify() {
+        Category::Eof if error.line() <= 1 && error.column() == 0 => return "it is empty".to_owned(),
+        Category::Eof => "it was cut off",
+        Category::Data => "it is JSON, but not in the form that the agent writes",
+        Category::Syntax | Category::Io => "it is not JSON",
+    };
+    format!("{what}, at line {} column {}", error.line(), error.column())
 }
 
 /// Seconds since the epoch.
@@ -245,6 +257,20 @@ mod tests {
             let names = names(folder.path());
             assert!(names.len() == 1 && names[0].starts_with("checkpoints.json.corrupt-"), "{names:?}");
             assert_eq!(fs::read_to_string(folder.path().join(&names[0])).unwrap(), text);
+        }
+    }
+
+    #[test]
+    fn damage_is_said_in_words() {
+        for (text, expected) in [
+            ("", "it is empty"),
+            ("{\"version\":1,", "it was cut off, at line 1 column 13"),
+            ("\0\0\0", "it is not JSON, at line 1 column 1"),
+            ("{}", "it is JSON, but not in the form that the agent writes, at line 1 column 2"),
+            ("{\"version\":-5}", "it is JSON, but not in the form that the agent writes, at line 1 column 13"),
+        ] {
+            let error = serde_json::from_str::<Checkpoints>(text).err().unwrap();
+            assert_eq!(damage(&error), expected, "{text}");
         }
     }
 

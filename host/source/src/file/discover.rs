@@ -2,15 +2,16 @@
 
 use std::cmp::Ordering;
 use std::collections::{HashMap, HashSet};
-use std::fs::{self, Metadata};
+use std::fs::{self, FileType, Metadata};
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt};
 use std::path::{Component, Path, PathBuf};
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use walkdir::{DirEntry, WalkDir};
 
+use super::exclude::Exclude;
 use super::links::Links;
 use crate::options::OptionError;
 
@@ -21,7 +22,7 @@ const MAX_LINKS_TO_FOLDER: usize = 8;
 #[derive(Clone, Debug)]
 pub(crate) struct Patterns {
     include: GlobSet,
-    exclude: GlobSet,
+    exclude: Exclude,
     roots: Vec<Root>,
     /// The globs of `include` as written.
     written: Vec<String>,
@@ -50,8 +51,8 @@ impl Patterns {
         }
         let roots = include.iter().map(|glob| root(&absolute_glob(glob))).collect();
         Self {
-            include: compile("include", include, errors),
-            exclude: compile("exclude", exclude, errors),
+            include: compile(include, errors),
+            exclude: Exclude::new(include, exclude, errors),
             roots,
             written: include.to_vec(),
             moved_to: moved_to.and_then(|folder| std::path::absolute(folder).ok()),
@@ -61,7 +62,7 @@ impl Patterns {
     /// Returns the existing files by name with their metadata. Logs each folder that cannot be read
     /// once.
     pub(crate) fn find(&self, links: Links, complaints: &mut Complaints) -> Found {
-        let mut found = Found { files: Vec::new(), unread: Vec::new() };
+        let mut found = Found { files: Vec::new(), unread: Vec::new(), special: Vec::new() };
         for root in &self.roots {
             let mut linked: HashMap<(u64, u64), usize> = HashMap::new();
             let walk = WalkDir::new(&root.folder)
@@ -77,10 +78,13 @@ impl Patterns {
                         continue;
                     }
                 };
-                if entry.file_type().is_file()
-                    && self.is_meant(entry.path())
-                    && let Ok(metadata) = entry.metadata()
-                {
+                let kind = entry.file_type();
+                if kind.is_dir() || !self.is_meant(entry.path()) {
+                    continue;
+                }
+                if !kind.is_file() {
+                    found.special.extend(special(kind).map(|what| (entry.into_path(), what)));
+                } else if let Ok(metadata) = entry.metadata() {
                     found.files.push((entry.into_path(), metadata));
                 }
             }
@@ -91,11 +95,16 @@ impl Patterns {
         found
     }
 
-    /// Returns the globs of `include` that match none of these files, each with the likely reason.
-    pub(crate) fn unmatched<'p>(&self, files: impl Iterator<Item = &'p PathBuf>) -> Vec<String> {
+    /// Returns the globs of `exclude` that can match nothing that `include` finds, as warnings.
+    pub(crate) fn idle(&self) -> &[String] {
+        self.exclude.idle()
+    }
+
+    /// Returns the globs of `include` that match none of the files found, each with the likely reason.
+    pub(crate) fn unmatched(&self, found: &Found) -> Vec<String> {
         let mut is_matched = vec![false; self.written.len()];
         let mut matches = Vec::new();
-        for file in files {
+        for (file, _) in &found.files {
             if is_matched.iter().all(|matched| *matched) {
                 return Vec::new();
             }
@@ -106,8 +115,22 @@ impl Patterns {
                 }
             }
         }
-        let all = self.written.iter().zip(&self.roots).zip(is_matched);
-        all.filter(|(_, matched)| !matched).map(|((glob, root), _)| hint(glob, &root.folder)).collect()
+        let mut special: HashMap<usize, String> = HashMap::new();
+        for (path, what) in &found.special {
+            for index in self.include.matches(path) {
+                special.entry(index).or_insert_with(|| format!("`{}` is {what}", path.display()));
+            }
+        }
+        let all = self.written.iter().zip(&self.roots).zip(is_matched).enumerate();
+        all.filter(|(_, (_, matched))| !matched)
+            .map(|(index, ((glob, root), _))| match special.get(&index) {
+                Some(what) => format!(
+                    "`{glob}` finds no file: {what}; a source of type `file` reads regular files only, pass it to the \
+                     standard input of `wattle run` and use `type = \"stdin\"`"
+                ),
+                None => hint(glob, &root.folder),
+            })
+            .collect()
     }
 
     /// Returns the folder of the glob that matched a file.
@@ -141,6 +164,21 @@ pub(crate) struct Found {
     pub(crate) files: Vec<(PathBuf, Metadata)>,
     /// Folders that could not be read: files below them may exist.
     pub(crate) unread: Vec<PathBuf>,
+    /// Pipes, devices and sockets that the globs match, each with its kind.
+    pub(crate) special: Vec<(PathBuf, &'static str)>,
+}
+
+/// Names a kind of file that the source does not read; none for a link that it does not follow.
+fn special(kind: FileType) -> Option<&'static str> {
+    if kind.is_fifo() {
+        Some("a named pipe")
+    } else if kind.is_char_device() || kind.is_block_device() {
+        Some("a device")
+    } else if kind.is_socket() {
+        Some("a socket")
+    } else {
+        None
+    }
 }
 
 /// Returns whether a search enters an entry. Only links to folders are refused here; those to files when the file
@@ -194,13 +232,25 @@ impl Complaints {
         }
         let path = error.path().unwrap_or(Path::new("/"));
         if self.0.insert(path.to_owned()) {
-            tracing::warn!(path = %path.display(), error = %error, "cannot read a folder; files below it are not found");
+            let error = reason(error);
+            tracing::warn!(path = %path.display(), error, "cannot read a folder; files below it are not found");
         }
         Some(path.to_owned())
     }
 }
 
-fn compile(option: &str, globs: &[String], errors: &mut Vec<OptionError>) -> GlobSet {
+/// Returns why a folder cannot be read. The text of `walkdir` repeats the path.
+fn reason(error: &walkdir::Error) -> String {
+    match error.io_error() {
+        Some(error) if rustix::io::Errno::from_io_error(error) == Some(rustix::io::Errno::LOOP) => {
+            "it is a link that leads to itself".to_owned()
+        }
+        Some(error) => error.to_string(),
+        None => "it is a link to a folder that it is in".to_owned(),
+    }
+}
+
+fn compile(globs: &[String], errors: &mut Vec<OptionError>) -> GlobSet {
     let mut set = GlobSetBuilder::new();
     for (index, glob) in globs.iter().enumerate() {
         match GlobBuilder::new(&absolute_glob(glob)).literal_separator(true).build() {
@@ -209,17 +259,18 @@ fn compile(option: &str, globs: &[String], errors: &mut Vec<OptionError>) -> Glo
             }
             Err(error) => {
                 let message = format!("`{glob}` is not a valid glob: {}", error.kind());
-                errors.push(OptionError::new(&format!("{option}[{index}]"), message));
+                errors.push(OptionError::new(&format!("include[{index}]"), message));
             }
         }
     }
     set.build().unwrap_or_else(|error| {
-        errors.push(OptionError::new(option, format!("the globs are too large together: {error}")));
+        errors.push(OptionError::new("include", format!("the globs are too large together: {error}")));
         GlobSet::empty()
     })
 }
 
-fn absolute_glob(glob: &str) -> String {
+/// Returns the glob as one of absolute paths; a relative one begins in the current folder.
+pub(super) fn absolute_glob(glob: &str) -> String {
     let glob = glob.strip_prefix("./").unwrap_or(glob);
     match std::env::current_dir() {
         Ok(folder) if !glob.starts_with('/') => {
@@ -328,6 +379,9 @@ mod tests {
         let folder = temporary.path().to_str().unwrap();
         fs::create_dir(temporary.path().join("sub")).unwrap();
         fs::write(temporary.path().join("sub/a.log"), "").unwrap();
+        let pipe = temporary.path().join("pipe");
+        rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+        let _socket = std::os::unix::net::UnixListener::bind(temporary.path().join("socket")).unwrap();
         for (glob, expected) in [
             ("~/logs/*.log", "`~` is not expanded"),
             ("$HOME/*.log", "`$` stands for itself"),
@@ -337,17 +391,29 @@ mod tests {
             (&format!("{folder}/**.log"), "alone between slashes"),
             ("/no/such/folder/*.log", "`/no/such/folder` does not exist"),
             (&format!("{folder}/*.txt"), "no file matches"),
+            (&format!("{folder}/pipe"), "pipe` is a named pipe; a source of type `file` reads regular files only"),
+            (&format!("{folder}/p*"), "pipe` is a named pipe"),
+            (&format!("{folder}/socket"), "socket` is a socket"),
+            ("/dev/null", "`/dev/null` is a device"),
         ] {
             let found = format!("{folder}/**/*.log");
             let patterns = Patterns::new(&[found, glob.to_owned()], &[], None, &mut Vec::new());
-            let files = patterns.find(Links::SameOwner, &mut Complaints::default()).files;
-            let unmatched = patterns.unmatched(files.iter().map(|(path, _)| path));
+            let unmatched = patterns.unmatched(&patterns.find(Links::SameOwner, &mut Complaints::default()));
             assert_eq!(unmatched.len(), 1, "{unmatched:?}");
             assert!(
                 unmatched[0].starts_with(&format!("`{glob}` finds no file: ")) && unmatched[0].contains(expected),
                 "{unmatched:?}"
             );
         }
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_read_is_explained_without_the_path() {
+        let temporary = tempfile::tempdir().unwrap();
+        let link = temporary.path().join("link");
+        std::os::unix::fs::symlink(&link, &link).unwrap();
+        let entry = WalkDir::new(link.join("x")).into_iter().next().unwrap();
+        assert_eq!(reason(&entry.unwrap_err()), "it is a link that leads to itself");
     }
 
     #[test]

@@ -24,7 +24,8 @@ use crate::transcode::Encoding;
 pub(crate) struct Options {
     /// Globs of the files to read, such as `/var/log/*.log`; `**` stands for any number of folders.
     include: Vec<String>,
-    /// Globs of files to leave out. Default: none.
+    /// Globs of files to leave out. A glob without `/`, such as `*.gz`, is compared with the file name; any other with the
+    /// whole path, and one that names a folder leaves out all below it. Default: none.
     #[serde(default)]
     exclude: Vec<String>,
     /// How bytes become events. `auto`: JSON documents one after the other, compact or pretty, with or without line feeds

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::checkpoint::{Entry, now};
 use super::clock;
+use super::discover::Found;
 use super::identity::{Content, FileId, Head, Proof, read_head};
 use super::moved::Moved;
 use super::names::base;
@@ -28,7 +29,7 @@ impl Reader {
         let start = clock::now();
         self.searches = MAX_SEARCHES;
         let found = self.settings.patterns.find(self.settings.links, &mut self.complaints);
-        self.note_unmatched(&found.files);
+        self.note_unmatched(&found);
         if !self.unreadable.is_empty() {
             let paths: HashSet<&PathBuf> = found.files.iter().map(|(path, _)| path).collect();
             self.unreadable.retain(|path, _| paths.contains(path));
@@ -96,17 +97,17 @@ impl Reader {
         self.scan_at = clock::now() + self.settings.glob_interval.max(clock::since(start) * 5);
     }
 
-    /// Logs globs without matches once, and again when they match.
-    fn note_unmatched(&mut self, files: &[(PathBuf, Metadata)]) {
+    /// Logs globs that match or exclude nothing once, and again when they match.
+    fn note_unmatched(&mut self, found: &Found) {
         let mut known = self.context.stats.unmatched.lock();
         let is_first = !self.has_scanned;
-        if !is_first && (known.is_empty() || self.found == files.len()) {
+        if !is_first && (known.is_empty() || self.found == found.files.len()) {
             return;
         }
-        self.found = files.len();
-        let unmatched = self.settings.patterns.unmatched(files.iter().map(|(path, _)| path));
+        self.found = found.files.len();
+        let unmatched = self.settings.patterns.unmatched(found);
         if is_first {
-            for what in &unmatched {
+            for what in unmatched.iter().chain(self.settings.patterns.idle()) {
                 tracing::warn!(source = %self.context.name, "{what}");
             }
         } else if unmatched.len() < known.len() {

@@ -77,7 +77,7 @@ impl Multiline {
     pub(crate) fn new(options: &Options, errors: &mut Vec<OptionError>) -> Option<Self> {
         let mut compile = |key: &str, pattern: &str| {
             Regex::new(pattern)
-                .map_err(|error| errors.push(OptionError::new(&format!("multiline.{key}"), error.to_string())))
+                .map_err(|error| errors.push(OptionError::new(&format!("multiline.{key}"), no_regex(pattern, &error))))
                 .ok()
         };
         let start = compile("start_pattern", &options.start_pattern);
@@ -113,6 +113,50 @@ impl Multiline {
                 Meaning::Continues
             }
             (Mode::HaltWith, true) | (Mode::ContinuePast, false) => Meaning::Ends,
+        }
+    }
+}
+
+/// Describes on one line what is wrong with a pattern, as the nodes do.
+fn no_regex(pattern: &str, error: &regex::Error) -> String {
+    let problem = error.to_string();
+    // The other lines show the pattern with a mark below it.
+    let problem = problem.lines().last().unwrap_or_default();
+    let problem = problem.strip_prefix("error: ").unwrap_or(problem);
+    let cure = if problem.contains("unclosed group") {
+        "; close it by `)`, or write `\\(` for the character"
+    } else if problem.contains("look-around") {
+        "; match what is around the text too"
+    } else if problem.contains("backreferences") {
+        "; list what may be repeated instead"
+    } else {
+        ""
+    };
+    format!("`{pattern}` is not a regular expression: {problem}{cure}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pattern_that_is_wrong_is_explained_on_one_line() {
+        for (pattern, expected) in [
+            ("(", "`(` is not a regular expression: unclosed group; close it by `)`, or write `\\(` for the character"),
+            (
+                "a{2,1}",
+                "`a{2,1}` is not a regular expression: invalid repetition count range, the start must be <= the end",
+            ),
+            (
+                "(?=x)",
+                "`(?=x)` is not a regular expression: look-around, including look-ahead and look-behind, is not \
+              supported; match what is around the text too",
+            ),
+        ] {
+            let options = serde_json::json!({ "start_pattern": "x", "condition_pattern": pattern });
+            let mut errors = Vec::new();
+            Multiline::new(&serde_json::from_value(options).unwrap(), &mut errors);
+            assert_eq!(errors, [OptionError::new("multiline.condition_pattern", expected)]);
         }
     }
 }

@@ -124,8 +124,8 @@ impl Framer {
                 self.start < self.filled
             }
             None => {
-                // After two bytes of a boundary, the third decides.
-                let is_too_long = (rest.len() - self.line) as u64 > max + if like_json { 2 } else { 0 };
+                // After two bytes of a boundary, the third decides. A final carriage return does not count.
+                let is_too_long = (rest.len() - self.line) as u64 > max + if like_json { 2 } else { 1 };
                 self.scan = if like_json { rest.len().saturating_sub(2).max(self.scan) } else { rest.len() };
                 self.state = State::Line { like_json, max };
                 if is_too_long {
@@ -137,10 +137,10 @@ impl Framer {
         }
     }
 
-    /// Ends the line that begins at `line`: its text ends at `end`, its length counts up to `full`, the next is at `next`.
+    /// Ends the line that begins at `line`: its text ends at `end`, its bytes end at `full`, the next is at `next`.
     fn end_line(&mut self, rest: &[u8], end: usize, full: usize, next: usize, max: u64) {
         let begin = self.line;
-        if (full - begin) as u64 > max {
+        if (end - begin) as u64 > max {
             self.end_group();
             self.count_too_long((full - begin) as u64);
             self.start += next - begin;

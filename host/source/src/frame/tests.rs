@@ -107,7 +107,8 @@ fn check_auto(input: &str, expected: &[&str]) {
 fn lines_beyond_the_limit_are_skipped_and_counted_and_all_others_come() {
     for (input, bytes) in [
         ("ok\n0123456789A\nok\n", 11),
-        ("ok\n0123456789\r\nok\n", 11),
+        ("ok\n0123456789A\r\nok\n", 12),
+        ("ok\n0123456789\r\r\nok\n", 12),
         (&format!("ok\n{}\nok", "x".repeat(100_000)), 100_000),
     ] {
         for at_once in [1, 7, 5000, 1 << 20] {
@@ -117,7 +118,12 @@ fn lines_beyond_the_limit_are_skipped_and_counted_and_all_others_come() {
             assert_eq!(skipped, expected);
         }
     }
-    assert_eq!(events(&Rules::lines(10), b"0123456789\n0123456789", 3).0.len(), 2);
+    for at_once in [1, 3, 11, 12, 100] {
+        assert_eq!(events(&Rules::lines(10), b"0123456789\n0123456789", at_once).0.len(), 2);
+        // The carriage return belongs to the end of the line.
+        let input = b"0123456789\r\n0123456789\r\n";
+        assert_eq!(events(&Rules::lines(10), input, at_once).0, ["0123456789", "0123456789"], "{at_once}");
+    }
     assert_eq!(events(&Rules::lines(10), b"0123456789A", 3).1.too_long, 1, "without a line feed too");
 }
 
