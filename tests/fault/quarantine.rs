@@ -1,7 +1,7 @@
 //! Events that a mask could not process, and the commands that deal with them.
 
 use serde_json::Value;
-use wattle_tests::Folder;
+use wattle_tests::{Folder, finish};
 
 const ROWS: usize = 60;
 
@@ -185,4 +185,78 @@ fn a_full_quarantine_keeps_rows_with_their_source() {
     assert!(ended.summary().pipeline().returned > 0, "{}", ended.log);
     let summary = folder.once(&config(true, false)).summary();
     assert_eq!(summary.pipeline().delivered, 1, "with room, or a fixed node, it is processed: {summary:?}");
+}
+
+/// A mask that hides nothing of lines of text, and quarantines what it cannot read.
+fn unreadable(source: &str, quarantine: &str) -> String {
+    format!(
+        r#"
+        [agent]
+        {quarantine}
+        [agent.batch]
+        max_events = 10
+        [sources.lines]
+        {source}
+        [pipelines.trail]
+        inputs = ["lines"]
+        [pipelines.trail.nodes.hide]
+        artifact = "builtin:mask"
+        inputs = ["input"]
+        options = {{ fields = ["body"], rules = [{{ pattern = "AKIA[A-Z0-9]{{16}}" }}] }}
+        [pipelines.trail.outputs.ok]
+        inputs = ["hide"]
+        [pipelines.trail.outputs.fails]
+        inputs = ["hide.failed"]
+        [sinks.ok]
+        type = "file"
+        inputs = ["trail.ok"]
+        path = "ok.txt"
+        encoding.codec = "text"
+        [sinks.fails]
+        type = "blackhole"
+        inputs = ["trail.fails"]
+        "#
+    )
+}
+
+/// Lines with one in the middle that is base64 of gzip.
+fn with_one_unreadable(rows: usize) -> String {
+    let unreadable = "H4sIAAAAAAAAA6tWSkxOTi0u9k6t9ExRslJyDPZ09PQPdvN38fMzd41w9A3wcVWqBQDQoUjnJgAAAA==";
+    (0..rows).map(|row| if row == rows / 2 { format!("{unreadable}\n") } else { format!("row {row}\n") }).collect()
+}
+
+fn delivered(folder: &Folder) -> Vec<String> {
+    let text = std::fs::read_to_string(folder.path("ok.txt")).unwrap_or_default();
+    text.lines().map(str::to_owned).collect()
+}
+
+/// Nothing of the batch leaves, however often it is tried, and the next run delivers each line once.
+#[test]
+fn a_run_whose_quarantine_cannot_be_written_ends_with_an_error_and_without_doubles() {
+    let folder = Folder::new();
+    folder.write("in.log", with_one_unreadable(100));
+    // A file where the folder has to be stops every user, root too.
+    folder.write("data/quarantine", "");
+    let config = unreadable("type = \"file\"\ninclude = [\"in.log\"]", "");
+    let ended = folder.once_in_part(&config);
+    assert!(ended.log.contains("pipeline `trail` stopped at node `hide`: quarantine `"), "{}", ended.log);
+    assert!(!delivered(&folder).iter().any(|line| line == "row 51"), "it is in the batch of the failed line");
+    std::fs::remove_file(folder.path("data/quarantine")).unwrap();
+    folder.once(&config);
+    let rows: Vec<String> = (0..100).filter(|row| *row != 50).map(|row| format!("row {row}")).collect();
+    assert_eq!(delivered(&folder), rows);
+}
+
+#[test]
+fn a_run_whose_quarantine_is_full_ends_with_an_error() {
+    let folder = Folder::new();
+    folder.write("agent.toml", unreadable("type = \"stdin\"", "quarantine.max_size = 10"));
+    let ended = finish(folder.wattle().args(["run", "--config", "agent.toml"]), with_one_unreadable(100).as_bytes());
+    assert_eq!(ended.code, 1, "{}", ended.log);
+    assert!(ended.log.contains("pipeline `trail` stopped at node `hide`: quarantine `"), "{}", ended.log);
+    assert!(ended.log.contains("is full (10 bytes)"), "{}", ended.log);
+    let mut lines = delivered(&folder);
+    let all = lines.len();
+    lines.dedup();
+    assert_eq!(lines.len(), all, "none came twice");
 }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use wattle_buffer::Queue;
@@ -21,6 +22,9 @@ use crate::shadow::{Candidate, Shadow, Shadows};
 use crate::states::{Slots, States};
 use crate::stops::Stops;
 use crate::trial::{Canary, Share, canary_name};
+
+/// How long a run that ends by itself tries to write to a quarantine before its pipeline stops.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Why a plan could not be built. The running generation is untouched.
 #[derive(Debug, thiserror::Error)]
@@ -105,6 +109,8 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) make: &'a MakeNode,
     /// Whether nodes must have no effect.
     pub(crate) is_dry: bool,
+    /// Whether the run ends by itself, with its input.
+    pub(crate) is_bounded: bool,
 }
 
 pub(crate) struct Generation {
@@ -324,10 +330,11 @@ impl Builder<'_> {
 
     fn quarantine(&mut self, index: usize) -> Arc<Quarantine> {
         let agent = &self.plan.agent;
+        let patience = if self.around.is_bounded { PATIENCE } else { Duration::ZERO };
         let name = self.plan.pipelines.get(index).map_or("", |pipeline| &pipeline.name);
         let made = || {
             let store = QuarantineStore::new(&agent.data_dir, name);
-            Arc::new(Quarantine::new(store, agent.quarantine.max_bytes))
+            Arc::new(Quarantine::new(store, agent.quarantine.max_bytes, patience))
         };
         self.quarantines.entry(index).or_insert_with(made).clone()
     }
@@ -362,6 +369,7 @@ impl Builder<'_> {
             generation: self.number,
             stopped: AtomicBool::new(false),
             stops: self.around.stops.clone(),
+            stops_without_quarantine: self.around.is_bounded,
             bugs: self.around.counts.bugs().clone(),
             entry: planned.entry.clone(),
             nodes: links.collect(),

@@ -220,6 +220,21 @@ impl Lane {
         self.moved.notify_all();
     }
 
+    /// Returns what a turn has for the sinks to the source, unacknowledged; with `later`, also that of all turns after it.
+    /// What the sinks have already stays with them.
+    pub(crate) fn void(&self, turn: u64, later: bool) {
+        let mut state = self.state.lock();
+        let mut bytes = 0;
+        for (_, turn) in state.turns.range_mut(turn..=if later { u64::MAX } else { turn }) {
+            turn.void = true;
+            bytes += turn.payloads.drain(..).map(|(_, payload)| payload.byte_len()).sum::<usize>();
+        }
+        state.waiting_bytes = state.waiting_bytes.saturating_sub(bytes);
+        self.flush(&mut state);
+        drop(state);
+        self.moved.notify_all();
+    }
+
     /// Gives up what is in the lane; open acknowledgements tell the source.
     pub(crate) fn close(&self) {
         self.queue.close();

@@ -117,6 +117,7 @@ pub fn run_offline(pipeline: &PipelinePlan, make: &MakeNode, bodies: Column) -> 
         shadows: &shadows,
         make,
         is_dry: true,
+        is_bounded: false,
     };
     let generation = Generation::build(1, &plan, &around)?;
     let mut nodes = generation.take_nodes(0);

@@ -19,7 +19,7 @@ use crate::circuit::{Admission, Change, Circuit};
 use crate::counts::{BatchTotals, NodeCounts, OutputCounts, PipelineCounts};
 use crate::generation::SinkHandle;
 use crate::lane::Lane;
-use crate::quarantine::Quarantine;
+use crate::quarantine::{Quarantine, QuarantineError};
 use crate::shadow::Shadow;
 use crate::states::Slots;
 use crate::stops::{Stopped, Stops};
@@ -39,6 +39,8 @@ pub(crate) struct Pipeline {
     /// Set when a node stopped it: its sources are not read any more.
     pub(crate) stopped: AtomicBool,
     pub(crate) stops: Stops,
+    /// Whether it stops when its quarantine cannot be written. An agent that keeps running lets the source retry.
+    pub(crate) stops_without_quarantine: bool,
     pub(crate) bugs: Bugs,
     pub(crate) entry: Vec<Target>,
     pub(crate) nodes: Vec<NodeLinks>,
@@ -144,6 +146,14 @@ impl<'a> Emitter<'a> {
         }
     }
 
+    /// Returns the events of the turn to their source; with `later`, also those of later turns. Without this, the source
+    /// would send events again that had left beside those that were not safe.
+    fn withdraw(&mut self, later: bool) {
+        self.payloads.clear();
+        self.bytes = 0;
+        self.lane.void(self.turn, later);
+    }
+
     /// Ends the turn.
     pub(crate) fn finish(self) {
         self.lane.put(self.turn, self.payloads, true);
@@ -202,11 +212,22 @@ impl Pipeline {
     }
 
     /// Sends what a node decided on its way.
-    fn settle(&self, nodes: &mut [Box<dyn Process>], links: &NodeLinks, outcome: Outcome, emitter: &mut Emitter<'_>) {
+    fn settle(
+        &self,
+        nodes: &mut [Box<dyn Process>],
+        links: &NodeLinks,
+        mut outcome: Outcome,
+        emitter: &mut Emitter<'_>,
+    ) {
         self.count(&links.counts, &outcome);
         let dropped: usize = outcome.dropped.iter().map(|(_, rows)| rows).sum();
         emitter.totals.dropped += dropped as u64;
         emitter.totals.events += dropped as u64;
+        // Before anything leaves: if failed rows cannot be kept, the source sends the whole batch again.
+        let failed = match outcome.failed.take().map(|failed| self.keep(links, failed)).transpose() {
+            Ok(failed) => failed,
+            Err(error) => return self.withdraw(links, outcome, &error, emitter),
+        };
         for (port, batch) in outcome.emitted {
             self.leave(nodes, links, port, batch, emitter);
         }
@@ -219,17 +240,46 @@ impl Pipeline {
                 self.bugs.report(&self.name, "children of a split that could not be made");
             }
         }
-        let Some(failed) = outcome.failed else { return };
-        let kept = match &links.quarantine {
-            Some(quarantine) => quarantine.keep(failed).inspect(|kept| {
-                links.counts.quarantined.fetch_add(kept.rows() as u64, Ordering::Relaxed);
-            }),
-            None => Ok(failed),
-        };
-        match kept {
-            Ok(batch) => self.leave(nodes, links, links.ports.len().saturating_sub(1), batch, emitter),
-            Err(batch) => self.give_back(*batch),
+        if let Some(failed) = failed {
+            self.leave(nodes, links, links.ports.len().saturating_sub(1), failed, emitter);
         }
+    }
+
+    /// Writes failed rows to the quarantine, if the node has one. Returns what may leave in their place.
+    fn keep(&self, links: &NodeLinks, failed: Batch) -> Result<Batch, QuarantineError> {
+        let Some(quarantine) = &links.quarantine else { return Ok(failed) };
+        let rows = failed.rows() as u64;
+        let kept = quarantine.keep(failed);
+        let count = if kept.is_ok() { &links.counts.quarantined } else { &self.counts.returned };
+        count.fetch_add(rows, Ordering::Relaxed);
+        kept
+    }
+
+    /// Returns the whole batch to its source after failed rows of it could not be kept.
+    fn withdraw(&self, links: &NodeLinks, outcome: Outcome, error: &QuarantineError, emitter: &mut Emitter<'_>) {
+        if self.stops_without_quarantine {
+            tracing::error!(pipeline = self.name, node = %links.name, %error, "the pipeline stopped");
+            self.stop(links, error.to_string());
+        }
+        let emitted: usize = outcome.emitted.iter().map(|(_, batch)| batch.rows()).sum();
+        let children = outcome.children.as_ref().map_or(0, |children| children.remaining());
+        self.counts.returned.fetch_add((emitted + children) as u64, Ordering::Relaxed);
+        drop(outcome);
+        emitter.withdraw(self.stops_without_quarantine);
+    }
+
+    /// Stops the pipeline: workers take nothing more from its sources.
+    fn stop(&self, links: &NodeLinks, reason: String) {
+        if self.stopped.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        self.stops.add(Stopped {
+            pipeline: self.name.clone(),
+            node: links.name.to_string(),
+            reason,
+            since: SystemTime::now(),
+            generation: self.generation,
+        });
     }
 
     /// Sends a batch past a node whose circuit is open, to where its policy says.
@@ -280,7 +330,6 @@ impl Pipeline {
                 links.counts.circuit_opened.fetch_add(1, Ordering::Relaxed);
                 let on_fault = links.circuit.policy.name();
                 if links.circuit.policy == OnFault::Stop {
-                    self.stopped.store(true, Ordering::Release);
                     tracing::error!(
                         pipeline,
                         node,
@@ -289,13 +338,7 @@ impl Pipeline {
                         on_fault,
                         "circuit opened and the pipeline stopped; mend the node and load the configuration again"
                     );
-                    self.stops.add(Stopped {
-                        pipeline: self.name.clone(),
-                        node: node.to_owned(),
-                        reason: format!("it faulted on {faulted} of the last {of} batches"),
-                        since: SystemTime::now(),
-                        generation: self.generation,
-                    });
+                    self.stop(links, format!("it faulted on {faulted} of the last {of} batches"));
                 } else {
                     tracing::warn!(pipeline, node, faulted, of, on_fault, "circuit opened; the node is not called");
                 }

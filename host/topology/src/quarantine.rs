@@ -19,25 +19,29 @@ pub use store::{QuarantineError, QuarantineStore, Quarantined};
 const PIECE_BYTES: usize = 4 << 20;
 /// How often it is said that rows cannot be kept; their source offers them again and again.
 const SAY_AGAIN: Duration = Duration::from_secs(10);
+/// Interval between attempts to write.
+const RETRY_INTERVAL: Duration = Duration::from_millis(50);
 
 /// The quarantine of one pipeline, as its nodes use it.
 pub(crate) struct Quarantine {
     store: QuarantineStore,
     max_bytes: u64,
+    patience: Duration,
     said: Mutex<Option<Instant>>,
 }
 
 impl Quarantine {
-    pub(crate) fn new(store: QuarantineStore, max_bytes: u64) -> Self {
-        Self { store, max_bytes, said: Mutex::default() }
+    /// A quarantine of at most `max_bytes`. A write that fails is repeated for `patience`, unless the quarantine is full.
+    pub(crate) fn new(store: QuarantineStore, max_bytes: u64, patience: Duration) -> Self {
+        Self { store, max_bytes, patience, said: Mutex::default() }
     }
 
     /// Keeps the rows of a failed batch, and gives what may leave in their place: reasons without contents.
     ///
     /// # Errors
     ///
-    /// They could not be kept; the batch comes back, and none of it may leave.
-    pub(crate) fn keep(&self, batch: Batch) -> Result<Batch, Box<Batch>> {
+    /// They could not be kept. The batch is dropped unacknowledged, and none of it may leave.
+    pub(crate) fn keep(&self, batch: Batch) -> Result<Batch, QuarantineError> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
         let time = format_rfc3339(i64::try_from(now).unwrap_or(i64::MAX));
         // If a later piece finds no room, the source offers all rows again, and those before it are kept twice.
@@ -50,7 +54,7 @@ impl Quarantine {
             batch.write_json(row, &mut lines);
             lines.extend_from_slice(b"}\n");
             if lines.len() >= PIECE_BYTES {
-                kept = kept.and_then(|()| self.store.append(&lines, self.max_bytes));
+                kept = kept.and_then(|()| self.append(&lines));
                 lines.clear();
             }
             if let Some(failure) = batch.failure(row) {
@@ -58,7 +62,7 @@ impl Quarantine {
                 failures.push(Failure { message, ..failure.clone() });
             }
         }
-        match kept.and_then(|()| self.store.append(&lines, self.max_bytes)) {
+        match kept.and_then(|()| self.append(&lines)) {
             Ok(()) => Ok(batch.without_contents().with_failures(failures)),
             Err(error) => {
                 let mut said = self.said.lock();
@@ -66,7 +70,19 @@ impl Quarantine {
                     *said = Some(Instant::now());
                     tracing::error!(%error, "rows that could not be masked cannot be kept; they stay with their source");
                 }
-                Err(Box::new(batch))
+                Err(error)
+            }
+        }
+    }
+
+    fn append(&self, lines: &[u8]) -> Result<(), QuarantineError> {
+        let since = Instant::now();
+        loop {
+            match self.store.append(lines, self.max_bytes) {
+                Err(QuarantineError::Io { .. }) if since.elapsed() < self.patience => {
+                    std::thread::sleep(RETRY_INTERVAL);
+                }
+                done => return done,
             }
         }
     }
@@ -93,7 +109,7 @@ mod tests {
     #[test]
     fn contents_stay_here_and_reasons_leave() {
         let folder = tempfile::tempdir().unwrap();
-        let quarantine = Quarantine::new(QuarantineStore::new(folder.path(), "trail"), 1 << 20);
+        let quarantine = Quarantine::new(QuarantineStore::new(folder.path(), "trail"), 1 << 20, Duration::ZERO);
         let left = quarantine.keep(failed(&["secret one", "secret two"])).ok().unwrap();
         assert_eq!(left.rows(), 2);
         let mut out = Vec::new();
@@ -109,10 +125,24 @@ mod tests {
 
     #[test]
     fn what_cannot_be_kept_does_not_leave() {
-        let nowhere = Quarantine::new(QuarantineStore::new(std::path::Path::new("/dev/null"), "trail"), 1 << 20);
-        assert_eq!(nowhere.keep(failed(&["secret"])).err().unwrap().rows(), 1);
+        let store = QuarantineStore::new(std::path::Path::new("/dev/null"), "trail");
+        let nowhere = Quarantine::new(store, 1 << 20, Duration::ZERO);
+        assert!(matches!(nowhere.keep(failed(&["secret"])), Err(QuarantineError::Io { .. })));
         let folder = tempfile::tempdir().unwrap();
-        let full = Quarantine::new(QuarantineStore::new(folder.path(), "trail"), 10);
-        assert_eq!(full.keep(failed(&["secret"])).err().unwrap().rows(), 1);
+        // Only an operator makes room, so patience does not help.
+        let full = Quarantine::new(QuarantineStore::new(folder.path(), "trail"), 10, Duration::from_secs(3600));
+        assert!(matches!(full.keep(failed(&["secret"])), Err(QuarantineError::Full { .. })));
+    }
+
+    #[test]
+    fn a_write_that_fails_is_repeated_until_the_patience_ends() {
+        let folder = tempfile::tempdir().unwrap();
+        let occupied = folder.path().join("quarantine");
+        std::fs::write(&occupied, "").unwrap();
+        let store = QuarantineStore::new(folder.path(), "trail");
+        let patient = Quarantine::new(store, 1 << 20, Duration::from_secs(60));
+        let operator = std::thread::spawn(move || std::fs::remove_file(occupied).unwrap());
+        assert_eq!(patient.keep(failed(&["secret"])).unwrap().rows(), 1);
+        operator.join().unwrap();
     }
 }

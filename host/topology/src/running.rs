@@ -226,6 +226,7 @@ impl Topology {
             shadows: self.observer.shadow_reports(),
             make: &*self.make,
             is_dry: false,
+            is_bounded: self.settings.once || plan.sources.iter().all(|source| source.type_name == "stdin"),
         };
         let mut generation = Generation::build(number, plan, &around)?;
         let emptied = std::mem::take(&mut generation.emptied);

@@ -1,4 +1,5 @@
-//! Pipelines that stopped by themselves, because a node faulted too often and is to `stop` them then.
+//! Pipelines that stopped by themselves: a node with `on_fault = "stop"` faulted too often, or the quarantine could not be
+//! written in a run that ends by itself.
 //!
 //! A stop belongs to a generation: loading the configuration again starts every pipeline anew.
 
@@ -11,7 +12,7 @@ use tokio::sync::watch;
 pub struct Stopped {
     /// Its name.
     pub pipeline: String,
-    /// The node whose circuit opened.
+    /// The node whose circuit opened, or whose failed rows could not be kept.
     pub node: String,
     /// Why, in words.
     pub reason: String,

@@ -186,3 +186,50 @@ fn what_a_lane_returns_reaches_no_sink_and_what_comes_after_it_does() {
     lane.put(third.turn, payload("new"), true);
     assert_eq!(queue.try_pop().unwrap().bytes, b"new");
 }
+
+/// A sink whose queue has no room, so that payloads for it wait in the lane.
+fn full_sink() -> Arc<SinkHandle> {
+    struct Never;
+    impl wattle_sink::Encoder for Never {
+        fn encode(&self, _: Batch) -> Vec<Payload> {
+            Vec::new()
+        }
+    }
+    let queue = Queue::new(1, None, None);
+    assert!(queue.try_push(payload(Ack::none())).is_ok());
+    Arc::new(SinkHandle { encoder: Arc::new(Never), queue, stats: Arc::default(), drop_newest: None })
+}
+
+fn payload(ack: Ack) -> Payload {
+    Payload { key: None, bytes: vec![0; 10], events: 1, ends: Vec::new(), ack }
+}
+
+#[test]
+fn a_turn_that_is_void_returns_its_events_and_those_of_later_turns_if_asked() {
+    for (later, returned) in [(false, vec![1]), (true, vec![1, 2])] {
+        let (lanes, [lane]) = lanes(3, ["in"]);
+        fill(&lane, 3);
+        let works: Vec<Work> = (0..3).map(|_| take(&lanes).unwrap().1).collect();
+        let sink = full_sink();
+        let ends = Arc::new(Mutex::new(Vec::new()));
+        for work in &works {
+            let (ends, turn) = (ends.clone(), work.turn);
+            let ack = Ack::new(move |end| ends.lock().push((turn, end)));
+            lane.put(turn, vec![(sink.clone(), payload(ack))], false);
+        }
+        lane.void(1, later);
+        let expected: Vec<_> = returned.iter().map(|turn| (*turn, wattle_batch::Disposition::Retry)).collect();
+        assert_eq!(*ends.lock(), expected);
+        // What a void turn still makes returns, too.
+        let seen = Arc::new(Mutex::new(None));
+        let ack = Ack::new({
+            let seen = seen.clone();
+            move |end| *seen.lock() = Some(end)
+        });
+        lane.put(1, vec![(sink.clone(), payload(ack))], false);
+        assert_eq!(*seen.lock(), Some(wattle_batch::Disposition::Retry));
+        works.into_iter().for_each(end);
+        assert_eq!(ends.lock().len(), returned.len(), "other turns wait for their sink");
+        lane.close();
+    }
+}
