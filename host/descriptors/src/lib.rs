@@ -1,8 +1,8 @@
-//! How many files the process may have open, and how they are shared among sources and sinks.
+//! The limit of open files, and how sources and sinks share it.
 //!
-//! The operating system limits the open descriptors of a process. Sockets, state, checkpoints and the cache need some
-//! at any time, so sources and sinks together use what is left above a reserve, half each. Within a half, everybody gets
-//! the same share, at least [`MIN_SHARE`] and at most what it asks for.
+//! The operating system limits the open descriptors of a process. Sockets, state, checkpoints and the cache always need
+//! some, so a reserve is kept for them. Sources and sinks get half of the rest each. Within a half, each source or sink
+//! gets an equal share: at least [`MIN_SHARE`], and at most the number that it requests.
 
 use std::io;
 use std::sync::Arc;
@@ -10,21 +10,21 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rlimit::Resource;
 
-/// The fewest files that a source or sink may keep open, whatever the limit.
+/// Minimum number of files that a source or sink may keep open, regardless of the limit.
 pub const MIN_SHARE: usize = 2;
 
-/// Descriptors kept free for sockets, state, checkpoints and the cache, if the limit allows that many.
+/// Descriptors reserved for sockets, state, checkpoints and the cache, if the limit allows.
 const RESERVE: usize = 128;
 
-/// The machine has too many files open, on every architecture of Linux.
+/// Too many open files on the machine; the same number on every architecture of Linux.
 const ENFILE: i32 = 23;
-/// The process has too many files open.
+/// Too many open files in the process.
 const EMFILE: i32 = 24;
 
 static SOURCES: AtomicUsize = AtomicUsize::new(0);
 static SINKS: AtomicUsize = AtomicUsize::new(0);
 
-/// Raises the soft limit of open files to the hard limit. Returns the limit before and after; `usize::MAX` means
+/// Raises the soft limit of open files to the hard limit. Returns the limit before and after the call; `usize::MAX` means
 /// unlimited.
 ///
 /// # Errors
@@ -38,7 +38,7 @@ pub fn raise() -> io::Result<(usize, usize)> {
     Ok((size(soft), size(hard)))
 }
 
-/// How many files the process may have open now.
+/// The current limit of open files.
 pub fn limit() -> usize {
     Resource::NOFILE.get().map_or(usize::MAX, |(soft, _)| size(soft))
 }
@@ -47,21 +47,21 @@ fn size(limit: u64) -> usize {
     usize::try_from(limit).unwrap_or(usize::MAX)
 }
 
-/// Whether a file could not be opened because the process or the machine has too many open.
+/// Whether an error means that the process or the machine has too many open files.
 pub fn is_short(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(ENFILE | EMFILE))
 }
 
-/// What an operator can do when there are too few descriptors.
-pub fn cure() -> String {
+/// What an operator can do about a shortage of descriptors.
+pub fn help() -> String {
     format!(
-        "the process may have {} files open; raise the limit (`LimitNOFILE=` of the service, `ulimit -n` of the shell) \
+        "the limit of open files is {}; raise the limit (`LimitNOFILE=` of the service, `ulimit -n` of the shell) \
          or lower `max_open_files`",
         limit()
     )
 }
 
-/// Who shares descriptors.
+/// The two groups that share descriptors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// Sources that keep files open.
@@ -93,14 +93,15 @@ impl Drop for Member {
 }
 
 impl Share {
-    /// Takes part in the division from now on.
+    /// Registers a member of the group.
     pub fn new(kind: Kind) -> Self {
         kind.count().fetch_add(1, Ordering::Relaxed);
         Self(Arc::new(Member(kind)))
     }
 
-    /// How many files may be open at a time, where `wanted` are asked for. Changes as others come and go.
-    pub fn most(&self, wanted: usize) -> usize {
+    /// Maximum number of files that this member may keep open if it requests `wanted`. Changes when other members join or
+    /// leave.
+    pub fn max(&self, wanted: usize) -> usize {
         share(limit(), self.0.0.count().load(Ordering::Relaxed), wanted)
     }
 }
@@ -115,7 +116,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn shares_leave_a_reserve_and_never_exceed_what_is_wanted() {
+    fn shares_leave_a_reserve_and_never_exceed_the_request() {
         for (limit, members, wanted, expected) in [
             (64, 1, 256, 16),
             (64, 4, 256, 4),
@@ -131,12 +132,12 @@ mod tests {
     }
 
     #[test]
-    fn only_the_lack_of_descriptors_counts_as_short() {
+    fn only_a_shortage_of_descriptors_is_short() {
         for (code, short) in [(24, true), (23, true), (2, false)] {
             assert_eq!(is_short(&io::Error::from_raw_os_error(code)), short);
         }
         assert!(!is_short(&io::Error::other("x")));
-        assert!(cure().contains("LimitNOFILE="));
+        assert!(help().contains("LimitNOFILE="));
     }
 
     #[test]

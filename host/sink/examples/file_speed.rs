@@ -48,7 +48,7 @@ async fn measure(path: &str, what: &str, mut options: serde_json::Value, batches
         input: input.clone(),
         data_dir: std::env::temp_dir(),
         stats: stats.clone(),
-        hurry: wattle_sink::Hurry::new().1,
+        flush: wattle_sink::FlushSignal::new().1,
     };
     let task = tokio::spawn(built.sink.run(context));
     // 166 records of 1.5 KB, which differ so that compression has something to do.

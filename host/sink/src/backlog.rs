@@ -1,4 +1,4 @@
-//! What a sink has been given and has not ended: how much it is, and how long the oldest of it has waited.
+//! The backlog of a sink: events that it received and has not ended, and the age of the oldest.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,18 +7,18 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use wattle_batch::{Ack, Disposition};
 
-/// What waits in a sink and in front of it.
+/// Events that wait in a sink and in its queue.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Backlog {
     /// Number of events.
     pub events: u64,
-    /// Their bytes as they leave the agent, before compression.
+    /// Their encoded bytes, before compression.
     pub bytes: u64,
-    /// How long the oldest of them has waited; `None` if there are none.
+    /// How long the oldest event has waited; `None` if there are no events.
     pub oldest: Option<Duration>,
 }
 
-/// One payload that was handed to a sink.
+/// One payload that the sink received.
 #[derive(Debug)]
 struct Entry {
     since: Instant,
@@ -39,7 +39,7 @@ struct State {
 pub(crate) struct Pending(Mutex<State>);
 
 impl Pending {
-    /// Counts a payload from now until the acknowledgement that takes the place of its own ends.
+    /// Adds a payload, and replaces its acknowledgement by one that removes the payload when it ends.
     pub(crate) fn add(self: &Arc<Self>, events: usize, bytes: usize, ack: &mut Ack) {
         let (events, bytes) = (events as u64, bytes as u64);
         let mut state = self.0.lock();
@@ -82,11 +82,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_backlog_holds_what_has_not_ended_and_the_age_of_its_oldest() {
+    fn the_backlog_counts_payloads_until_they_end_and_has_the_age_of_the_oldest() {
         let pending = Arc::new(Pending::default());
-        let heard = Arc::new(std::sync::Mutex::new(Vec::new()));
+        let reported = Arc::new(std::sync::Mutex::new(Vec::new()));
         let add = |events| {
-            let to = heard.clone();
+            let to = reported.clone();
             let mut ack = Ack::new(move |disposition| to.lock().unwrap().push(disposition));
             pending.add(events, 10 * events, &mut ack);
             ack
@@ -112,6 +112,6 @@ mod tests {
         drop(fourth);
         backlog(0);
         use Disposition::{Delivered, GivenUp, Rejected, Retry};
-        assert_eq!(*heard.lock().unwrap(), [Delivered, Rejected, GivenUp, Retry]);
+        assert_eq!(*reported.lock().unwrap(), [Delivered, Rejected, GivenUp, Retry]);
     }
 }

@@ -1,4 +1,4 @@
-//! The sink `blackhole`: counts events, acknowledges them and forgets them. For measuring what comes before it.
+//! The sink `blackhole`: counts events, acknowledges them and discards them. Used to measure a pipeline without a sink.
 
 use std::sync::Arc;
 
@@ -7,25 +7,26 @@ use serde::Deserialize;
 use serde_json::Value;
 use wattle_batch::Batch;
 
+use crate::error::SinkError;
 use crate::options::{self, OptionError};
-use crate::sink::{Built, Encoder, Payload, Running, Sink, SinkContext, SinkError};
+use crate::sink::{Built, Encoder, Payload, Running, Sink, SinkContext};
 
-/// Options of the sink `blackhole`: there are none.
+/// Options of the sink `blackhole`: none.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct BlackholeOptions {}
 
 pub(crate) fn check(options: &Value) -> Result<(), Vec<OptionError>> {
-    options::read::<BlackholeOptions>(options).map(|_| ())
+    options::read(options, |BlackholeOptions {}, _| Some(()))
 }
 
-/// The schema of the options.
+/// The JSON schema of the options.
 pub(crate) fn schema() -> Value {
     options::schema_of::<BlackholeOptions>()
 }
 
 pub(crate) fn build(options: &Value) -> Result<Built, SinkError> {
-    check(options).map_err(|errors| SinkError { message: options::summary(&errors) })?;
+    check(options).map_err(SinkError::Options)?;
     Ok(Built { encoder: Arc::new(Blackhole), sink: Box::new(Blackhole) })
 }
 

@@ -1,4 +1,4 @@
-//! Compression of what leaves the agent: whole bodies, and streams that go on for long.
+//! Compression of whole bodies and of long streams.
 
 use std::io::{self, Write};
 
@@ -9,12 +9,12 @@ use serde::Deserialize;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Compression {
-    /// Not at all.
+    /// No compression.
     #[default]
     None,
-    /// Gzip, at the usual level.
+    /// Gzip, at the default level.
     Gzip,
-    /// Zstandard, at the usual level.
+    /// Zstandard, at the default level.
     Zstd,
 }
 
@@ -28,8 +28,8 @@ impl Compression {
         Ok(out)
     }
 
-    /// A complete, empty stream. It decodes to nothing, so it can follow any stream as a mark that this one is
-    /// complete: a reader of the last bytes of a file need not decode the rest to know.
+    /// A complete, empty stream. It decodes to nothing, so it can follow any stream and mark it as complete: the last
+    /// bytes of a file then show whether the file is complete, without decoding the rest.
     pub(crate) fn end_mark(self) -> &'static [u8] {
         match self {
             Self::None => &[],
@@ -39,14 +39,14 @@ impl Compression {
     }
 }
 
-/// A compressed stream: a member of gzip, or a frame of Zstandard.
+/// A compressed stream: a gzip member or a Zstandard frame.
 pub(crate) enum Stream {
     Gzip(flate2::write::GzEncoder<Vec<u8>>),
     Zstd(zstd::stream::write::Encoder<'static, Vec<u8>>),
 }
 
 impl Stream {
-    /// A fresh stream, or none where nothing is compressed.
+    /// A new stream; `None` without compression.
     pub(crate) fn new(compression: Compression) -> io::Result<Option<Self>> {
         Ok(match compression {
             Compression::None => None,
@@ -61,7 +61,7 @@ impl Stream {
         })
     }
 
-    /// Takes bytes in; what comes out is kept until [`drain`](Self::drain).
+    /// Compresses bytes. The stream keeps its output until [`drain`](Self::drain).
     pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         match self {
             Self::Gzip(encoder) => encoder.write_all(bytes),
@@ -69,7 +69,7 @@ impl Stream {
         }
     }
 
-    /// Moves what has come out to `out`.
+    /// Appends the output so far to `out`.
     pub(crate) fn drain(&mut self, out: &mut Vec<u8>) {
         match self {
             Self::Gzip(encoder) => out.append(encoder.get_mut()),
@@ -77,7 +77,7 @@ impl Stream {
         }
     }
 
-    /// Brings out everything that was taken in, so that it can be decoded even if nothing follows.
+    /// Flushes the stream, so that everything written so far can be decoded even if nothing follows.
     pub(crate) fn flush(&mut self, out: &mut Vec<u8>) -> io::Result<()> {
         match self {
             Self::Gzip(encoder) => encoder.flush()?,
@@ -87,7 +87,7 @@ impl Stream {
         Ok(())
     }
 
-    /// Ends the stream.
+    /// Ends the stream and appends its remaining output.
     pub(crate) fn finish(self, out: &mut Vec<u8>) -> io::Result<()> {
         match self {
             Self::Gzip(encoder) => out.append(&mut encoder.finish()?),
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_flushed_can_be_decoded_without_an_end() {
+    fn flushed_bytes_can_be_decoded_without_an_end() {
         use std::io::Read;
         for compression in [Compression::Gzip, Compression::Zstd] {
             let mut stream = Stream::new(compression).unwrap().unwrap();

@@ -13,31 +13,33 @@ use serde_json::Value;
 use wattle_printable as printable;
 
 use crate::encode::{Encoding, EncodingOptions};
+use crate::error::SinkError;
 use crate::options::{self, Count, OptionError};
 use crate::output::{Output, Todo};
 use crate::preview::{self, Preview};
 use crate::retry::{Backoff, Outage};
-use crate::sink::{Built, Payload, Running, Sink, SinkContext, SinkError};
+use crate::sink::{Built, Payload, Running, Sink, SinkContext};
 
-/// Waits between attempts to write.
+/// Initial and maximum wait between attempts to write.
 const RETRY: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));
 
 /// Options of the sink `console`.
 ///
-/// Events are acknowledged when the pipe, terminal or file behind the target has taken them. When the reader of a pipe
-/// closes it, a run whose only sinks are of this type ends without an error, as any filter does. An agent with other sinks
-/// goes on: the sink logs an error, and counts what it cannot write as failed, so that other sinks get no event twice.
+/// Events are acknowledged when the pipe, terminal or file behind the target has accepted them. If the reader of a pipe
+/// closes it, a run whose only sinks are of this type ends without an error, like other filters. An agent with other
+/// sinks continues: the sink logs an error and counts the events that it cannot write as failed, so that other sinks
+/// do not receive events twice.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct ConsoleOptions {
     /// Where to write. Default: `stdout`.
     #[serde(default)]
     target: Target,
-    /// What to write of an event.
+    /// How to write an event.
     #[serde(default)]
     encoding: EncodingOptions,
-    /// On a terminal, show only the first so many events, one line each: the name of the sink, why the event failed, and
-    /// the body, cut to the width of the terminal. A pipe or file gets all events. Default: all events, whole.
+    /// Number of events that a terminal shows, one line each: the name of the sink, the reason if the event failed, and the
+    /// body, cut to the width of the terminal. A pipe or file gets all events. Default: all events, in full.
     preview: Option<Count>,
 }
 
@@ -53,7 +55,7 @@ enum Target {
 }
 
 impl Target {
-    /// The file behind it, without the buffer and the search for line ends that `std::io::stdout` has.
+    /// The file behind the output, without the line buffer of `std::io::stdout`.
     fn open(self) -> std::io::Result<File> {
         let descriptor = match self {
             Self::Stdout => std::io::stdout().as_fd().try_clone_to_owned()?,
@@ -63,30 +65,33 @@ impl Target {
     }
 }
 
-pub(crate) fn check(options: &Value) -> Result<(), Vec<OptionError>> {
-    options::read::<ConsoleOptions>(options).map(|_| ())
+fn read(options: &Value) -> Result<ConsoleOptions, Vec<OptionError>> {
+    options::read(options, |options: ConsoleOptions, _| Some(options))
 }
 
-/// The schema of the options.
+pub(crate) fn check(options: &Value) -> Result<(), Vec<OptionError>> {
+    read(options).map(|_| ())
+}
+
+/// The JSON schema of the options.
 pub(crate) fn schema() -> Value {
     options::schema_of::<ConsoleOptions>()
 }
 
 pub(crate) fn build(name: &Arc<str>, options: &Value) -> Result<Built, SinkError> {
-    let fail = |message| SinkError { message };
-    let options = options::read::<ConsoleOptions>(options).map_err(|errors| fail(options::summary(&errors)))?;
-    let output = options.target.open().map_err(|error| fail(format!("the console cannot be opened: {error}")))?;
+    let options = read(options).map_err(SinkError::Options)?;
+    let output = options.target.open().map_err(SinkError::Console)?;
     let encoder = Arc::new(Encoding::new(&options.encoding));
     if !output.is_terminal() {
         return Ok(Built { encoder, sink: Box::new(Console { output: Box::new(output) }) });
     }
-    let Some(Count(most)) = options.preview else {
+    let Some(Count(max_events)) = options.preview else {
         let output = Box::new(Terminal::new(output, |_, part| escape(part)));
         return Ok(Built { encoder, sink: Box::new(Console { output }) });
     };
     let name = name.clone();
     let output = Box::new(Terminal::new(output, move |terminal: &File, lines| preview::render(&name, lines, terminal)));
-    Ok(Built { encoder: Arc::new(Preview::new(most)), sink: Box::new(Console { output }) })
+    Ok(Built { encoder: Arc::new(Preview::new(max_events)), sink: Box::new(Console { output }) })
 }
 
 /// Escapes whole events for a terminal.
@@ -99,12 +104,12 @@ fn escape(part: &[u8]) -> String {
     escaped.into_owned()
 }
 
-/// A terminal, which gets events with control characters escaped. A pipe or file gets them as they are.
+/// A terminal. Events are escaped, so that control characters in them have no effect.
 struct Terminal<W, R> {
     inner: W,
-    /// Turns a payload into what the terminal gets.
+    /// Formats a payload for the terminal.
     render: R,
-    /// An escaped payload of which the terminal has taken `taken` bytes.
+    /// The escaped payload; the terminal has accepted the first `taken` bytes.
     escaped: Vec<u8>,
     taken: usize,
 }
@@ -116,7 +121,7 @@ impl<W, R: Fn(&W, &[u8]) -> String> Terminal<W, R> {
 }
 
 impl<W: Write + Send, R: Fn(&W, &[u8]) -> String + Send> Output for Terminal<W, R> {
-    /// Writes the first part. After an error the caller comes again with the same part, and the rest of it goes on.
+    /// Writes the first part. After an error the caller passes the same part again, and the rest of it is written.
     fn write_parts(&mut self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
         let Some(part) = parts.iter().find(|part| !part.is_empty()) else { return Ok(0) };
         if self.escaped.is_empty() {
@@ -164,20 +169,19 @@ async fn write_all(mut output: Box<dyn Output>, context: SinkContext) -> Result<
                 (todo, output, done)
             });
             let done;
-            (todo, output, done) = task.await.map_err(|error| SinkError {
-                message: format!("sink `{}`: the thread that writes ended: {error}", context.name),
-            })?;
+            (todo, output, done) =
+                task.await.map_err(|error| SinkError::task("the thread that writes to the console", error))?;
             match done {
                 Ok(()) => {
                     backoff.reset();
                     if let Some(lasted) = outage.over() {
-                        tracing::info!(sink = %context.name, ?lasted, "console takes events again");
+                        tracing::info!(sink = %context.name, ?lasted, "console accepts events again");
                     }
                 }
                 Err(error) if error.kind() == ErrorKind::BrokenPipe => {
                     context.stats.close();
                     todo.payloads.drain(..).for_each(|payload| give_up(payload, &context));
-                    // A sink that ended would return events to sources that offer them to all sinks again.
+                    // If the sink ended here, the sources would send these events to all sinks again.
                     while let Some(payload) = context.input.pop().await {
                         give_up(payload, &context);
                     }
@@ -185,11 +189,11 @@ async fn write_all(mut output: Box<dyn Output>, context: SinkContext) -> Result<
                 }
                 Err(error) => {
                     context.stats.retried();
-                    // Another process that shares the terminal can make it non-blocking; then this is no trouble.
+                    // Another process that shares the terminal can make it non-blocking; this is not an outage.
                     if error.kind() != ErrorKind::WouldBlock
                         && let Some(attempts) = outage.failed()
                     {
-                        tracing::warn!(sink = %context.name, %error, attempts, "console takes no events, trying again");
+                        tracing::warn!(sink = %context.name, %error, attempts, "cannot write to the console; retrying");
                     }
                     tokio::time::sleep(backoff.next()).await;
                 }
@@ -199,7 +203,7 @@ async fn write_all(mut output: Box<dyn Output>, context: SinkContext) -> Result<
     Ok(())
 }
 
-/// Ends a payload that no reader takes any more.
+/// Counts a payload that has no reader any more as failed.
 fn give_up(payload: Payload, context: &SinkContext) {
     context.stats.rejected_events.fetch_add(payload.events as u64, Ordering::Relaxed);
     payload.ack.deliver();
@@ -209,11 +213,11 @@ fn give_up(payload: Payload, context: &SinkContext) {
 mod tests {
     use super::*;
     use crate::output::fake::FakeOutput;
-    use crate::testing::Far;
+    use crate::testing::Rig;
     use std::io::Read;
     use wattle_batch::Disposition;
 
-    /// A terminal that takes a few bytes at a time, and nothing every other time.
+    /// A terminal that accepts a few bytes at a time, and fails every second write.
     #[derive(Default)]
     struct Slow {
         shown: Vec<u8>,
@@ -253,54 +257,54 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn writes_in_order_and_acknowledges_what_was_taken() {
-        let far = Far::new();
+    async fn payloads_are_written_in_order_and_acknowledged_when_accepted() {
+        let rig = Rig::new();
         let output = FakeOutput::default();
         output.0.lock().unwrap().plan = [Ok(1), Err(ErrorKind::StorageFull), Ok(3), Err(ErrorKind::WouldBlock)].into();
         for text in ["one\n", "two\n", "three\n"] {
-            far.push(text, 1);
+            rig.push(text, 1);
         }
-        far.context().input.close();
-        write_all(Box::new(output.clone()), far.context()).await.unwrap();
+        rig.context().input.close();
+        write_all(Box::new(output.clone()), rig.context()).await.unwrap();
         assert_eq!(output.0.lock().unwrap().written, b"one\ntwo\nthree\n");
-        assert_eq!(far.heard(), [Disposition::Delivered; 3]);
-        assert_eq!(far.counts(), (3, 14, 0, 2));
+        assert_eq!(rig.acks(), [Disposition::Delivered; 3]);
+        assert_eq!(rig.counts(), (3, 14, 0, 2));
     }
 
     #[tokio::test]
-    async fn goes_on_without_a_reader_and_counts_what_it_cannot_write() {
-        let far = Far::new();
+    async fn without_a_reader_the_sink_continues_and_counts_events_as_failed() {
+        let rig = Rig::new();
         let (mut reader, writer) = std::io::pipe().unwrap();
         let writer = File::from(std::os::fd::OwnedFd::from(writer));
-        far.push("one\n", 1);
-        let task = tokio::spawn(write_all(Box::new(writer), far.context()));
+        rig.push("one\n", 1);
+        let task = tokio::spawn(write_all(Box::new(writer), rig.context()));
         let reader = tokio::task::spawn_blocking(move || {
             let mut got = [0; 4];
             reader.read_exact(&mut got).unwrap();
             got
         });
         assert_eq!(&reader.await.unwrap(), b"one\n");
-        far.wait(1).await;
-        far.push("two\n", 1);
-        far.wait(2).await;
-        assert!(far.context().stats.is_closed());
-        far.push("three\n", 2);
-        far.context().input.close();
+        rig.wait(1).await;
+        rig.push("two\n", 1);
+        rig.wait(2).await;
+        assert!(rig.context().stats.is_closed());
+        rig.push("three\n", 2);
+        rig.context().input.close();
         task.await.unwrap().unwrap();
-        assert_eq!(far.heard(), [Disposition::Delivered; 3], "no source offers these again to other sinks");
-        assert_eq!(far.counts(), (1, 4, 3, 0));
+        assert_eq!(rig.acks(), [Disposition::Delivered; 3], "no source sends these to other sinks again");
+        assert_eq!(rig.counts(), (1, 4, 3, 0));
     }
 
     #[tokio::test]
-    async fn what_waits_when_the_sink_is_dropped_is_not_acknowledged() {
-        let far = Far::new();
+    async fn payloads_of_a_dropped_sink_are_not_acknowledged() {
+        let rig = Rig::new();
         let output = FakeOutput::default();
         output.0.lock().unwrap().plan = std::iter::repeat_n(Err(ErrorKind::StorageFull), 1000).collect();
-        far.push("one\n", 1);
-        let task = tokio::spawn(write_all(Box::new(output), far.context()));
-        far.wait_for_retries(2).await;
+        rig.push("one\n", 1);
+        let task = tokio::spawn(write_all(Box::new(output), rig.context()));
+        rig.wait_for_retries(2).await;
         task.abort();
-        far.wait(1).await;
-        assert_eq!(far.heard(), [Disposition::Retry]);
+        rig.wait(1).await;
+        assert_eq!(rig.acks(), [Disposition::Retry]);
     }
 }

@@ -1,4 +1,4 @@
-//! From batches to bytes: which part of an event is written, and how events are kept apart.
+//! Encodes batches: which part of an event is written, and how events are separated.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -9,17 +9,17 @@ use wattle_batch::{Batch, MAX_JSON_DEPTH};
 use crate::options::Switch;
 use crate::sink::{Encoder, Payload};
 
-/// Options `encoding` of a sink: what it writes of an event.
+/// Options `encoding` of a sink: how it writes an event.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct EncodingOptions {
     /// Which part of an event is written. Default: `json`.
     pub(crate) codec: Codec,
-    /// What stands after each event. Default: `newline`.
+    /// What follows each event. Default: `newline`.
     pub(crate) framing: Option<Framing>,
-    /// With codec `text`: writes a body that is valid JSON and holds line breaks on one line, without the white space
-    /// outside its strings, so that every line of the output is one event. Default: `true` where `framing` is
-    /// `newline`, and for `http`.
+    /// With codec `text`: writes a body that is valid JSON with line breaks on one line, without white space outside
+    /// strings, so that every line of the output is one event. Default: `true` if `framing` is `newline`, and for
+    /// `http`.
     pub(crate) minify: Option<Switch>,
 }
 
@@ -27,18 +27,18 @@ pub(crate) struct EncodingOptions {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Codec {
-    /// The whole event as JSON on one line: body, attributes, resource, timestamp and why it failed.
+    /// The whole event as JSON on one line: body, attributes, resource, timestamp and the reason if it failed.
     #[default]
     Json,
-    /// The body only, byte for byte, except for what `minify` says of JSON with line breaks.
+    /// The body only, byte for byte, unless `minify` applies.
     Text,
-    /// The body as one JSON value on one line. A body that is valid JSON stays byte for byte, without the white space
-    /// outside its strings if it has line breaks. Other text becomes a JSON string, and bytes that are not UTF-8 become
+    /// The body as one JSON value on one line. A body that is valid JSON stays byte for byte; if it has line breaks, white
+    /// space outside strings is removed. Other text becomes a JSON string, and bytes that are not UTF-8 become
     /// `{"body_base64":"..."}`.
     Ndjson,
 }
 
-/// What stands after each event.
+/// What follows each event.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Framing {
@@ -54,16 +54,16 @@ pub(crate) enum Framing {
 pub(crate) struct Encoding {
     pub(crate) codec: Codec,
     pub(crate) framing: Framing,
-    /// Bodies that are JSON stand on one line.
+    /// Writes bodies that are JSON on one line.
     pub(crate) minify: bool,
     /// Writes every body as the codec `ndjson` does, see [`write_value`].
     pub(crate) values: bool,
-    /// The sink takes payloads apart, so it must know where events end.
+    /// Records where each event ends, for sinks that split payloads.
     pub(crate) ends: bool,
 }
 
 impl Encoding {
-    /// As the options say, for sinks that take payloads as they are.
+    /// The encoding of the options, for sinks that do not split payloads.
     pub(crate) fn new(options: &EncodingOptions) -> Self {
         let framing = options.framing.unwrap_or_default();
         Self {
@@ -95,7 +95,7 @@ impl Encoding {
     fn write_body(&self, batch: &Batch, row: usize, out: &mut Vec<u8>) {
         let body = batch.body().row(row);
         if self.values || self.codec == Codec::Ndjson {
-            // Most batches were checked by `parse` already; the batch remembers the result.
+            // The batch has this result already if a node checked the bodies, as `parse` does.
             let is_json = batch.body_kinds().get(row).is_some_and(|&kind| kind != 0);
             write_value(body, is_json, out);
         } else if self.minify {
@@ -105,10 +105,10 @@ impl Encoding {
         }
     }
 
-    /// Writes every event of a batch; returns the bytes and, if the sink needs them, the ends of the events.
+    /// Encodes every event of a batch. Returns the bytes and, if `ends` is set, the ends of the events.
     fn write_all(&self, batch: &Batch) -> (Vec<u8>, Vec<usize>) {
         let rows = batch.rows();
-        // JSON of a body with its escapes and the fields around it; a guess that is seldom too small.
+        // An estimate of escapes and other fields around the body; rarely too small.
         let spare = if self.codec == Codec::Json { batch.byte_len() / 4 + 256 * rows } else { rows };
         let mut out = Vec::with_capacity(batch.byte_len() + spare);
         let mut ends = Vec::with_capacity(if self.ends { rows } else { 0 });
@@ -122,7 +122,7 @@ impl Encoding {
     }
 }
 
-/// Writes a body on one line if it is JSON, as it is otherwise.
+/// Writes a body that is JSON on one line, and any other body unchanged.
 fn write_line(body: &[u8], out: &mut Vec<u8>) {
     if memchr::memchr2(b'\n', b'\r', body).is_some() && wattle_json::check(body, MAX_JSON_DEPTH).is_ok() {
         wattle_json::minify(body, out);
@@ -131,8 +131,8 @@ fn write_line(body: &[u8], out: &mut Vec<u8>) {
     }
 }
 
-/// Writes a body as a JSON value on one line: the body itself if it is JSON, a string if it is text, and otherwise an
-/// object with the key that the codec `json` uses for bytes.
+/// Writes a body as a JSON value on one line: JSON unchanged, text as a string, and bytes that are not UTF-8 as an object
+/// with the key that the codec `json` uses for them.
 fn write_value(body: &[u8], is_json: bool, out: &mut Vec<u8>) {
     if is_json && memchr::memchr2(b'\n', b'\r', body).is_some() {
         wattle_json::minify(body, out);
@@ -149,7 +149,7 @@ fn write_value(body: &[u8], is_json: bool, out: &mut Vec<u8>) {
     }
 }
 
-/// One payload for each batch.
+/// Makes one payload of each batch.
 impl Encoder for Encoding {
     fn encode(&self, batch: Batch) -> Vec<Payload> {
         let events = batch.rows();
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn minified_bodies_that_are_json_stand_on_one_line() {
+    fn minified_json_bodies_are_on_one_line() {
         let rows: &[&[u8]] = &[PRETTY, b"{\"a\": 1}", b"no\njson", b"{\n}x"];
         let (text, ends) = encode(r#"{"codec":"text","minify":true}"#, |e| e.ends = true, rows);
         assert_eq!(text, "{\"a\":\"b c\"}\n{\"a\": 1}\nno\njson\n{\n}x\n");
@@ -241,12 +241,12 @@ mod tests {
 
     #[test]
     fn a_batch_without_events_is_delivered_at_once() {
-        let heard = Arc::new(Mutex::new(None));
-        let to = heard.clone();
+        let reported = Arc::new(Mutex::new(None));
+        let to = reported.clone();
         let origin = Arc::new(Origin { source: "in".into(), resource: "{}".into(), observed: 0 });
         let ack = Ack::new(move |d| *to.lock().unwrap() = Some(d));
         let encoding = Encoding::new(&EncodingOptions::default());
         assert!(encoding.encode(Batch::new(Column::default(), origin, ack)).is_empty());
-        assert_eq!(*heard.lock().unwrap(), Some(Disposition::Delivered));
+        assert_eq!(*reported.lock().unwrap(), Some(Disposition::Delivered));
     }
 }

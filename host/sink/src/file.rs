@@ -1,7 +1,7 @@
 //! The sink `file`: writes events to files, at one path or at paths made from the events.
 //!
-//! Encoding and choosing the path run on the workers ([`encoder`]), everything that touches the disk on threads that may
-//! block ([`writer`]); the task in between moves payloads from the queue to there and waits.
+//! Workers encode the events and choose their paths ([`encoder`]). All file I/O runs on blocking threads ([`writer`]). The
+//! task in between passes payloads from the queue to the writer, and waits before it retries.
 
 mod encoder;
 mod open;
@@ -10,8 +10,6 @@ mod options;
 mod rotate;
 mod template;
 mod writer;
-
-pub(crate) use self::open::{ends_with, open_or_create};
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,25 +20,25 @@ use tokio::time::Instant;
 use self::encoder::SortingEncoder;
 use self::options::Settings;
 use self::writer::{Files, WriteError};
-use crate::options::{OptionError, summary};
+use crate::error::SinkError;
+use crate::options::OptionError;
 use crate::retry::{Backoff, Outage};
-use crate::sink::{Built, Encoder, Running, Sink, SinkContext, SinkError};
+use crate::sink::{Built, Encoder, Running, Sink, SinkContext};
 
-/// Waits between attempts to write.
+/// Initial and maximum wait between attempts to write.
 const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 
 pub(crate) fn check(options: &Value) -> Result<(), Vec<OptionError>> {
     options::read(options).map(|_| ())
 }
 
-/// The schema of the options.
+/// The JSON schema of the options.
 pub(crate) fn schema() -> Value {
     options::schema()
 }
 
 pub(crate) fn build(options: &Value) -> Result<Built, SinkError> {
-    let (template, encoding, settings) =
-        options::read(options).map_err(|errors| SinkError { message: summary(&errors) })?;
+    let (template, encoding, settings) = options::read(options).map_err(SinkError::Options)?;
     let encoder: Arc<dyn Encoder> = match template.literal() {
         Some(_) => Arc::new(encoding),
         None => Arc::new(SortingEncoder { encoding, template }),
@@ -58,9 +56,9 @@ impl Sink for FileSink {
     }
 }
 
-/// The least time between the starts of two rounds of writing under load: each costs some switches between threads, and
-/// at hundreds of megabytes a second one for each batch took a tenth of a core.
-const PACE: Duration = Duration::from_millis(2);
+/// Minimum interval between the starts of two writes under load. Each write costs several thread switches; at hundreds of
+/// megabytes per second, a write for each batch took a tenth of a core.
+const WRITE_INTERVAL: Duration = Duration::from_millis(2);
 
 async fn write_all(settings: Settings, context: SinkContext) -> Result<(), SinkError> {
     let mut files = Files::new(settings, context.name.clone(), context.stats.clone());
@@ -74,22 +72,20 @@ async fn write_all(settings: Settings, context: SinkContext) -> Result<(), SinkE
                 tokio::time::sleep_until(next).await;
             }
             closed = !take(&mut files, &context).await;
-            next = Instant::now() + PACE;
+            next = Instant::now() + WRITE_INTERVAL;
         }
-        files.hurry = context.hurry.is_on();
+        files.flush_now = context.flush.is_on();
         let task = tokio::task::spawn_blocking(move || {
             let done = files.step(closed);
             (files, done)
         });
         let done;
-        (files, done) = task.await.map_err(|error| SinkError {
-            message: format!("sink `{}`: the thread that writes files ended: {error}", context.name),
-        })?;
+        (files, done) = task.await.map_err(|error| SinkError::task("the thread that writes files", error))?;
         match done {
             Ok(()) => {
                 backoff.reset();
                 if let Some(lasted) = outage.over() {
-                    tracing::info!(sink = %context.name, ?lasted, "files can be written again");
+                    tracing::info!(sink = %context.name, ?lasted, "files are writable again");
                 }
                 if closed && files.is_done() {
                     return Ok(());
@@ -98,11 +94,11 @@ async fn write_all(settings: Settings, context: SinkContext) -> Result<(), SinkE
             Err(error) => {
                 context.stats.retried();
                 match needs_operator(&error) {
-                    true => context.stats.note_broken(|| error.to_string()),
-                    false => context.stats.note_passing(),
+                    true => context.stats.set_broken(|| error.to_string()),
+                    false => context.stats.clear_broken(),
                 }
                 if let Some(attempts) = outage.failed() {
-                    tracing::warn!(sink = %context.name, %error, attempts, "file cannot be written, trying again");
+                    tracing::warn!(sink = %context.name, %error, attempts, "cannot write to the file; retrying");
                 }
                 tokio::time::sleep(backoff.next()).await;
             }
@@ -110,11 +106,11 @@ async fn write_all(settings: Settings, context: SinkContext) -> Result<(), SinkE
     }
 }
 
-/// Whether trying again does not help before somebody changes permissions, mounts or names.
+/// Whether retries are useless until an operator changes permissions, mounts or names.
 fn needs_operator(error: &WriteError) -> bool {
     use std::io::ErrorKind;
     let lasting = [
-        // A file is where a folder is needed.
+        // A file exists where the path needs a folder.
         ErrorKind::AlreadyExists,
         ErrorKind::InvalidFilename,
         ErrorKind::IsADirectory,
@@ -125,12 +121,12 @@ fn needs_operator(error: &WriteError) -> bool {
     lasting.contains(&error.source.kind())
 }
 
-/// Waits for payloads, or until the open files need care. Returns false when there will be no more payloads.
+/// Waits for payloads, or until open files must be synced, rotated or closed. Returns false when the queue has ended.
 async fn take(files: &mut Files, context: &SinkContext) -> bool {
     let due = files.deadline();
-    let mut hurry = context.hurry.clone();
-    let has_unsafe = files.has_unsafe();
-    let care = async {
+    let mut flush = context.flush.clone();
+    let has_unsynced = files.has_unsynced();
+    let maintenance = async {
         match due {
             Some(due) => tokio::time::sleep_until(due.into()).await,
             None => std::future::pending().await,
@@ -141,8 +137,8 @@ async fn take(files: &mut Files, context: &SinkContext) -> bool {
             Some(first) => files.todo.gather(first, &context.input),
             None => return false,
         },
-        () = care => {}
-        () = hurry.on(), if has_unsafe => {}
+        () = maintenance => {}
+        () = flush.on(), if has_unsynced => {}
     }
     true
 }

@@ -1,19 +1,19 @@
-//! The sink `http`: sends events to a server in requests of many.
+//! The sink `http`: sends events to a server, many per request.
 //!
-//! The task gathers events into requests ([`group`]) and runs a bounded number of them at a time ([`deliver`]). A request
-//! ends when the far side has its events or refused them for good ([`answer`]); until then its place is taken, so a far
-//! side that is down stops the sink, its queue fills, and the sources wait.
+//! The task collects events into request batches ([`Batcher`]) and runs a bounded number of requests concurrently
+//! ([`deliver`]). A request ends when the server has accepted or rejected its events ([`response`]). Until then it occupies
+//! its place: if the server is down, all places are occupied, the queue fills up, and the sources wait.
 
-mod answer;
+mod body;
 mod client;
 mod connect;
-mod dead_letter;
 mod deliver;
-mod group;
+mod error;
 mod options;
 mod proxy;
-mod tls;
-mod trouble;
+mod response;
+
+pub use self::proxy::{ProxyAddressError, ProxyError};
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -22,11 +22,12 @@ use serde_json::Value;
 use tokio::task::JoinSet;
 
 use self::client::Client;
-use self::deliver::Courier;
-use self::group::Gatherer;
+use self::deliver::Delivery;
 use self::options::Settings;
-use crate::options::{OptionError, summary};
-use crate::sink::{Built, Running, Sink, SinkContext, SinkError};
+use crate::batcher::Batcher;
+use crate::error::SinkError;
+use crate::options::OptionError;
+use crate::sink::{Built, Running, Sink, SinkContext};
 
 pub(crate) fn check(options: &Value) -> Result<(), Vec<OptionError>> {
     options::read(options).map(|_| ())
@@ -37,14 +38,14 @@ pub(crate) fn files(options: &Value) -> Vec<PathBuf> {
     options::files(options)
 }
 
-/// The schema of the options.
+/// The JSON schema of the options.
 pub(crate) fn schema() -> Value {
     options::schema()
 }
 
 pub(crate) fn build(name: &Arc<str>, options: &Value) -> Result<Built, SinkError> {
-    let (encoding, settings) = options::read(options).map_err(|errors| SinkError { message: summary(&errors) })?;
-    let client = Client::new(name, &settings).map_err(|message| SinkError { message })?;
+    let (encoding, settings) = options::read(options).map_err(SinkError::Options)?;
+    let client = Client::new(name, &settings)?;
     Ok(Built { encoder: Arc::new(encoding), sink: Box::new(HttpSink { settings, client }) })
 }
 
@@ -62,23 +63,23 @@ impl Sink for HttpSink {
 async fn send_all(sink: HttpSink, context: SinkContext) -> Result<(), SinkError> {
     let HttpSink { settings, client } = sink;
     let concurrency = settings.concurrency;
-    let mut gatherer = Gatherer::new(settings.limits);
-    let courier = Arc::new(Courier::new(context.name.clone(), settings, client, context.stats.clone()));
-    // Dropping the set stops the requests that are on their way, and their events stay unacknowledged.
+    let mut batcher = Batcher::new(settings.limits);
+    let delivery = Arc::new(Delivery::new(context.name.clone(), settings, client, context.stats.clone()));
+    // Dropping the set cancels the requests in flight; their events stay unacknowledged.
     let mut requests = JoinSet::new();
     let mut closed = false;
-    let mut hurry = context.hurry.clone();
+    let mut flush_signal = context.flush.clone();
     loop {
-        let flush = closed || hurry.is_on();
+        let flush = closed || flush_signal.is_on();
         while requests.len() < concurrency
-            && let Some(group) = gatherer.take(flush)
+            && let Some(batch) = batcher.take(flush)
         {
-            requests.spawn(courier.clone().deliver(group));
+            requests.spawn(delivery.clone().deliver(batch));
         }
-        if closed && gatherer.is_empty() && requests.is_empty() {
+        if closed && batcher.is_empty() && requests.is_empty() {
             return Ok(());
         }
-        let waits = gatherer.deadline().filter(|_| requests.len() < concurrency);
+        let waits = batcher.deadline().filter(|_| requests.len() < concurrency);
         let due = async {
             match waits {
                 Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
@@ -86,23 +87,23 @@ async fn send_all(sink: HttpSink, context: SinkContext) -> Result<(), SinkError>
             }
         };
         tokio::select! {
-            Some(ended) = requests.join_next(), if !requests.is_empty() => ended.map_err(|error| SinkError {
-                message: format!("sink `{}`: a request ended before its time: {error}", context.name),
-            })?,
-            payload = context.input.pop(), if !closed && !gatherer.is_full() => match payload {
-                Some(payload) => gatherer.push(payload),
+            Some(ended) = requests.join_next(), if !requests.is_empty() => {
+                ended.map_err(|error| SinkError::task("a request", error))?;
+            }
+            payload = context.input.pop(), if !closed && !batcher.is_full() => match payload {
+                Some(payload) => batcher.push(payload),
                 None => closed = true,
             },
             () = due => {}
-            () = hurry.on(), if !flush => {}
+            () = flush_signal.on(), if !flush => {}
         }
     }
 }
 
 #[cfg(test)]
-mod answers_tests;
-#[cfg(test)]
 mod proxy_tests;
+#[cfg(test)]
+mod response_tests;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]

@@ -1,29 +1,36 @@
-//! Where batches end: the sinks of the agent.
+//! Sinks: they deliver events to a destination outside the agent.
 //!
-//! A sink has two halves. Its [`Encoder`] runs on a worker and turns a batch into [`Payload`]s, bytes as they leave the
-//! agent. Its [`Sink`] runs as a task, takes payloads from a queue bounded in bytes, and sends them. A payload's
-//! acknowledgement is delivered only when the far side has it.
+//! A sink has two halves. Its [`Encoder`] runs on a worker and encodes a batch into [`Payload`]s. Its [`Sink`] runs as a
+//! task, takes payloads from a queue bounded in bytes, and sends them. A payload is acknowledged as delivered only after
+//! the destination has accepted it.
 //!
-//! | type | far side | options |
+//! | type | destination | options |
 //! | --- | --- | --- |
-//! | `blackhole` | nobody; events are counted and forgotten | none |
+//! | `blackhole` | none; events are counted and discarded | none |
 //! | `console` | standard output or standard error | `ConsoleOptions` |
-//! | `file` | files, at a literal or a templated path | `FileOptions` |
-//! | `http` | a server that takes NDJSON or JSON arrays | `HttpOptions` |
+//! | `file` | files, at one path or at paths made from the events | `FileOptions` |
+//! | `http` | a server that accepts NDJSON or JSON arrays | `HttpOptions` |
 //!
-//! [`check`] validates options without touching the world, [`build`] makes both halves.
+//! [`check`] validates options without I/O; [`build`] makes both halves.
+//!
+//! A new sink that sends requests uses [`batcher`] (which events go into one request), [`dead_letter`] (events that the
+//! destination rejected) and [`retry`] (backoff, and log lines of a long outage).
 //!
 //! # Invariants
 //!
-//! - A sink whose future is dropped leaves the acknowledgements of what it had not sent undelivered.
-//! - A sink holds in memory what its far side has not taken, at most a fixed amount beyond its queue.
+//! - If the future of a sink is dropped, events that were not delivered stay unacknowledged.
+//! - Beyond its queue, a sink holds a bounded number of bytes in memory.
 //! - Secrets appear neither in logs nor in `Debug` output.
 
+mod append;
 mod backlog;
+mod batcher;
 mod blackhole;
 mod compress;
 mod console;
+mod dead_letter;
 mod encode;
+mod error;
 mod file;
 mod http;
 mod options;
@@ -36,8 +43,11 @@ mod specs;
 mod stored;
 #[cfg(test)]
 mod testing;
+mod tls;
 
 pub use backlog::Backlog;
+pub use error::SinkError;
+pub use http::{ProxyAddressError, ProxyError};
 pub use options::OptionError;
-pub use sink::{Built, Encoder, Hurry, Payload, Sink, SinkContext, SinkError, SinkStats};
+pub use sink::{Built, Encoder, FlushSignal, Payload, Sink, SinkContext, SinkStats};
 pub use specs::{TYPES, build, check, files, schema};

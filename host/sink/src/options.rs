@@ -1,4 +1,4 @@
-//! Options as they are written: reading them, and what numbers, sizes and durations look like.
+//! Reads the options of a sink, with numbers, sizes and durations, and collects every error in them.
 
 use std::fmt;
 use std::time::Duration;
@@ -8,8 +8,9 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{DeserializeOwned, Error, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
+use serde_path_to_error::{Path, Segment};
 
-/// What is wrong with an option.
+/// An error in one option.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OptionError {
     /// Path of the option, such as `encoding.codec`; empty for the options as a whole.
@@ -35,23 +36,81 @@ impl fmt::Display for OptionError {
 
 impl std::error::Error for OptionError {}
 
-/// Reads options into a struct.
-pub(crate) fn read<T: DeserializeOwned>(options: &Value) -> Result<T, Vec<OptionError>> {
-    serde_path_to_error::deserialize(options).map_err(|error| {
-        let path = match error.path().to_string().as_str() {
-            "." => String::new(),
-            path => path.to_owned(),
-        };
-        vec![OptionError::new(path, error.into_inner().to_string())]
-    })
+/// Reads options of type `T` and validates them. Every sink reads its options here, so that an operator gets all errors
+/// at once.
+///
+/// An option that cannot be read is reported and left out; reading and validation continue without it.
+///
+/// # Errors
+///
+/// Every error that was found, in the order of reading and then of validation.
+pub(crate) fn read<T: DeserializeOwned, V>(
+    options: &Value,
+    validate: impl FnOnce(T, &mut OptionErrors) -> Option<V>,
+) -> Result<V, Vec<OptionError>> {
+    let mut errors = OptionErrors::default();
+    let parsed = parse(options.clone(), &mut errors);
+    let value = parsed.and_then(|parsed| validate(parsed, &mut errors));
+    match value {
+        Some(value) if errors.0.is_empty() => Ok(value),
+        _ => Err(errors.0),
+    }
 }
 
-/// One text of all errors, for those who have no place for a list.
+/// Deserializes options and leaves out each option that is wrong. `None` if what remains is not complete.
+fn parse<T: DeserializeOwned>(mut left: Value, errors: &mut OptionErrors) -> Option<T> {
+    loop {
+        let error = match serde_path_to_error::deserialize::<_, T>(&left) {
+            Ok(parsed) => return Some(parsed),
+            Err(error) => error,
+        };
+        let keys = keys(error.path());
+        let path = match error.path().to_string() {
+            path if path == "." => String::new(),
+            path => path,
+        };
+        let message = error.inner().to_string();
+        // A required option that was left out is missing now, which is no error of its own.
+        if !errors.0.iter().any(|known| is_missing(&message, &path, &known.path)) {
+            errors.add(&path, message);
+        }
+        if !remove(&mut left, &keys) {
+            return None;
+        }
+    }
+}
+
+/// The keys of a path, up to the first list in it: a list is left out as a whole.
+fn keys(path: &Path) -> Vec<String> {
+    let keys = path.iter().map_while(|segment| match segment {
+        Segment::Map { key } => Some(key.clone()),
+        _ => None,
+    });
+    keys.collect()
+}
+
+/// Whether an error says that `option` is missing in `table`.
+fn is_missing(message: &str, table: &str, option: &str) -> bool {
+    let key =
+        if table.is_empty() { Some(option) } else { option.strip_prefix(table).and_then(|k| k.strip_prefix('.')) };
+    key.is_some_and(|key| message == format!("missing field `{key}`"))
+}
+
+/// Removes the value at a path; false if there is none.
+fn remove(options: &mut Value, keys: &[String]) -> bool {
+    let Some((last, tables)) = keys.split_last() else { return false };
+    let table = tables.iter().try_fold(options, |value, key| value.get_mut(key));
+    let table = table.and_then(Value::as_object_mut);
+    // `shift_remove` keeps the order of the other options, and with it the order of the errors.
+    table.is_some_and(|table| table.shift_remove(last).is_some())
+}
+
+/// The text of all errors, for callers without a list of diagnostics.
 pub(crate) fn summary(errors: &[OptionError]) -> String {
     errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
-/// A whole number, also as a string, which is what a configuration holds after `${NAME}` was filled in.
+/// A whole number. May be a string, because a configuration holds strings where it refers to variables (`${NAME}`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Count(pub(crate) usize);
 
@@ -63,11 +122,11 @@ pub(crate) struct Size(pub(crate) u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Time(pub(crate) Duration);
 
-/// On or off, also as a string.
+/// A boolean. May be a string.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Switch(pub(crate) bool);
 
-/// A value that is written as a scalar of several kinds.
+/// A scalar that can be written as several JSON types.
 trait Scalar: Sized {
     const EXPECTED: &'static str;
 
@@ -189,7 +248,7 @@ macro_rules! deserialize_scalar {
 
 deserialize_scalar!(Count, Size, Time, Switch);
 
-/// Schemas for editors: a type of JSON, and the texts that will do as well; a variable, written `${NAME}`, always does.
+/// Schemas for editors: a JSON type, and a pattern for strings. A reference to a variable, `${NAME}`, is always valid.
 macro_rules! schema_scalar {
     ($($scalar:ty: $type:literal, $text:literal, $description:literal;)*) => {$(
         impl JsonSchema for $scalar {
@@ -212,35 +271,39 @@ schema_scalar! {
     Switch: "boolean", r"(true|false)", "`true` or `false`.";
 }
 
-/// The schema of options, in one piece.
+/// The JSON schema of options, with all types inlined.
 pub(crate) fn schema_of<T: JsonSchema>() -> Value {
     let settings = SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
     settings.into_generator().into_root_schema_for::<T>().to_value()
 }
 
-/// Collects what is wrong with options that could be read.
+/// The errors found so far.
 #[derive(Debug, Default)]
-pub(crate) struct Faults(Vec<OptionError>);
+pub(crate) struct OptionErrors(Vec<OptionError>);
 
-impl Faults {
-    /// Notes an error.
+impl OptionErrors {
+    /// Adds an error.
     pub(crate) fn add(&mut self, path: &str, message: impl Into<String>) {
         self.0.push(OptionError::new(path, message));
     }
 
-    /// Notes an error unless a number is at least 1.
+    /// Adds an error if a number is 0.
     pub(crate) fn at_least_one(&mut self, path: &str, number: u64) {
         if number == 0 {
             self.add(path, "must be at least 1");
         }
     }
 
-    /// The value, if nothing was wrong.
-    pub(crate) fn finish<T>(self, value: Option<T>) -> Result<T, Vec<OptionError>> {
-        match value {
-            Some(value) if self.0.is_empty() => Ok(value),
-            _ => Err(self.0),
+    /// Adds an error if a duration is 0.
+    pub(crate) fn not_zero(&mut self, path: &str, time: Time) {
+        if time.0.is_zero() {
+            self.add(path, "must be longer than 0");
         }
+    }
+
+    /// The value, or `None` and its error.
+    pub(crate) fn check<V>(&mut self, path: &str, result: Result<V, impl fmt::Display>) -> Option<V> {
+        result.map_err(|error| self.add(path, error.to_string())).ok()
     }
 }
 
@@ -284,5 +347,46 @@ mod tests {
             assert_eq!(parse::<Time>(value.clone()), None, "{value}");
             assert_eq!(parse::<Size>(value.clone()), None, "{value}");
         }
+    }
+
+    #[derive(Debug, Deserialize, PartialEq)]
+    #[serde(deny_unknown_fields)]
+    struct Sample {
+        name: String,
+        size: Option<Size>,
+        #[serde(default)]
+        inner: Inner,
+    }
+
+    #[derive(Debug, Default, Deserialize, PartialEq)]
+    #[serde(default, deny_unknown_fields)]
+    struct Inner {
+        time: Option<Time>,
+        on: Option<Switch>,
+        list: Vec<String>,
+    }
+
+    #[track_caller]
+    fn errors(options: Value) -> Vec<String> {
+        let read = read::<Sample, _>(&options, |sample, errors| {
+            errors.at_least_one("size", sample.size.map_or(1, |size| size.0));
+            Some(sample)
+        });
+        read.unwrap_err().into_iter().map(|error| error.path).collect()
+    }
+
+    #[test]
+    fn every_error_is_reported_at_once() {
+        let options = json!({"inner": {"time": "x", "on": 5, "list": ["a", 1], "more": 1}, "size": 0, "name": "n"});
+        assert_eq!(errors(options), ["inner.time", "inner.on", "inner.list[1]", "inner.more", "size"]);
+        assert_eq!(errors(json!({"name": "n", "size": "many", "inner": 5})), ["size", "inner"]);
+    }
+
+    #[test]
+    fn an_option_that_is_left_out_causes_no_further_error() {
+        assert_eq!(errors(json!({"name": 5, "inner": {"on": "maybe"}})), ["name", "inner.on"]);
+        assert_eq!(errors(json!({"inner": {"on": "maybe"}})), ["inner.on", ""]);
+        assert_eq!(errors(json!({})), [""]);
+        assert_eq!(errors(json!(5)), [""]);
     }
 }

@@ -1,4 +1,4 @@
-//! Writing payloads to something that may take only part of them, or nothing for a while.
+//! Writes payloads to an output that may accept only a part of them, or fail temporarily.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -9,21 +9,21 @@ use wattle_buffer::Queue;
 
 use crate::sink::Payload;
 
-/// How many buffers one call to the system takes at most.
+/// Maximum number of buffers in one system call.
 const MAX_PARTS: usize = 64;
 
-/// Bytes of payloads that are taken from the queue for one write.
+/// Bytes of payloads that are collected from the queue for one write.
 const GATHER_BYTES: usize = 2 << 20;
 
-/// Somewhere to write to.
+/// An output.
 pub(crate) trait Output: Send {
-    /// Writes from the start of the parts and returns how many bytes were taken.
+    /// Writes the beginning of the parts and returns the number of bytes written.
     fn write_parts(&mut self, parts: &[IoSlice<'_>]) -> io::Result<usize>;
 
-    /// Waits until what was written is on the medium.
+    /// Waits until everything written is on the storage medium.
     fn sync(&mut self) -> io::Result<()>;
 
-    /// Whether what was written has no name any more, so that it goes when it is closed.
+    /// Whether the file has no name any more, so that its contents are lost when it is closed.
     fn is_removed(&self) -> bool {
         false
     }
@@ -36,7 +36,7 @@ impl Output for File {
 
     fn sync(&mut self) -> io::Result<()> {
         match self.sync_data() {
-            // Pipes and devices have no medium.
+            // Pipes and devices have no storage medium.
             Err(error) if matches!(error.kind(), ErrorKind::InvalidInput | ErrorKind::Unsupported) => Ok(()),
             done => done,
         }
@@ -47,7 +47,7 @@ impl Output for File {
     }
 }
 
-/// Payloads to be written in order, and how much of the first one already is.
+/// Payloads to write in order, and the number of bytes of the first one that are already written.
 #[derive(Debug, Default)]
 pub(crate) struct Todo {
     pub(crate) payloads: VecDeque<Payload>,
@@ -60,7 +60,7 @@ impl Todo {
         self.payloads.is_empty()
     }
 
-    /// Takes in a payload and what else is queued, up to a fixed number of bytes.
+    /// Adds a payload and further payloads of the queue, up to [`GATHER_BYTES`].
     pub(crate) fn gather(&mut self, first: Payload, queue: &Queue<Payload>) {
         let mut bytes = first.bytes.len();
         self.payloads.push_back(first);
@@ -71,12 +71,12 @@ impl Todo {
         }
     }
 
-    /// What is not yet written of the first payload.
+    /// The bytes of the first payload that are not written yet.
     pub(crate) fn first(&self) -> &[u8] {
         self.payloads.front().and_then(|p| p.bytes.get(self.offset..)).unwrap_or_default()
     }
 
-    /// Notes that so many bytes are written, and hands over the payloads that are complete.
+    /// Records that `count` bytes are written, and passes completed payloads to `done`.
     fn advance(&mut self, mut count: usize, done: &mut impl FnMut(Payload)) {
         while let Some(first) = self.payloads.front() {
             let rest = first.bytes.len().saturating_sub(self.offset);
@@ -95,8 +95,8 @@ impl Todo {
         }
     }
 
-    /// Writes the first `count` payloads, and hands over each that is complete. After an error the next call goes on
-    /// with the byte after the last one that was taken.
+    /// Writes the first `count` payloads, and passes each completed payload to `done`. After an error the next call
+    /// continues with the first byte that was not written.
     pub(crate) fn write(
         &mut self,
         count: usize,
@@ -121,7 +121,7 @@ impl Todo {
     }
 }
 
-/// Writes at least one byte of parts that have some.
+/// Writes at least one byte. The parts must not be empty.
 fn write_some(output: &mut dyn Output, parts: &[IoSlice<'_>]) -> io::Result<usize> {
     loop {
         match output.write_parts(parts) {
@@ -132,7 +132,7 @@ fn write_some(output: &mut dyn Output, parts: &[IoSlice<'_>]) -> io::Result<usiz
     }
 }
 
-/// Writes bytes from `at` on, moving it along, so that a call after an error goes on where this one stopped.
+/// Writes `bytes` from `at` on and advances `at`, so that a call after an error continues where this one stopped.
 pub(crate) fn write_rest(output: &mut dyn Output, bytes: &[u8], at: &mut usize) -> io::Result<()> {
     while let Some(rest) = bytes.get(*at..).filter(|rest| !rest.is_empty()) {
         *at += write_some(output, &[IoSlice::new(rest)])?;
@@ -142,23 +142,23 @@ pub(crate) fn write_rest(output: &mut dyn Output, bytes: &[u8], at: &mut usize) 
 
 #[cfg(test)]
 pub(crate) mod fake {
-    //! An output that takes what it is told to.
+    //! An output with programmed results.
 
     use super::*;
     use std::sync::{Arc, Mutex};
 
-    /// What became of an output, and what becomes of its next writes.
+    /// The state of a fake output, and the results of its next writes.
     #[derive(Debug, Default)]
     pub(crate) struct Fake {
         pub(crate) written: Vec<u8>,
-        /// Results of the next writes: at most so many bytes, or an error. Then everything is taken.
+        /// Results of the next writes: a maximum of bytes, or an error. After them, every write succeeds.
         pub(crate) plan: VecDeque<Result<usize, ErrorKind>>,
         pub(crate) syncs: usize,
         pub(crate) sync_error: Option<ErrorKind>,
         pub(crate) is_removed: bool,
     }
 
-    /// A handle to one.
+    /// A handle to a fake output.
     #[derive(Clone, Debug, Default)]
     pub(crate) struct FakeOutput(pub(crate) Arc<Mutex<Fake>>);
 
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn goes_on_where_a_partial_write_stopped() {
+    fn writing_continues_where_a_partial_write_stopped() {
         let texts = ["one\n", "", "two\n", "three\n", ""];
         for first in 0..15 {
             let mut todo = Todo { payloads: texts.iter().map(|t| payload(t)).collect(), offset: 0 };
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn writes_no_more_payloads_than_asked_and_many_at_once() {
+    fn only_the_given_number_of_payloads_is_written() {
         let mut todo = Todo { payloads: (0..1000).map(|i| payload(&format!("{i}\n"))).collect(), offset: 0 };
         let mut output = FakeOutput::default();
         todo.write(999, &mut output, drop).unwrap();
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn an_output_that_takes_nothing_is_an_error() {
+    fn an_output_that_accepts_nothing_is_an_error() {
         let mut output = FakeOutput::default();
         output.0.lock().unwrap().plan = [Ok(0)].into();
         let mut todo = Todo { payloads: [payload("x")].into(), offset: 0 };

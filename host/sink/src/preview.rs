@@ -1,7 +1,7 @@
 //! The option `preview` of the sink `console`: a terminal shows the first events, one short line each.
 //!
-//! Encoding picks the events and escapes them on the worker; the sink adds its name and cuts each line to the width that the
-//! terminal has when the line is written.
+//! The encoder selects and escapes the events on the worker. The sink adds its name and cuts each line to the width of the
+//! terminal at the time of writing.
 
 use std::fs::File;
 use std::sync::Arc;
@@ -13,26 +13,26 @@ use wattle_printable as printable;
 
 use crate::sink::{Encoder, Payload};
 
-/// Bytes of a body that are looked at; no terminal is as wide.
+/// Maximum bytes of a body that are escaped; no terminal is wider.
 const MAX_BYTES: usize = 8 << 10;
 /// Columns for the name of the sink, so that the lines of several sinks align.
 const NAME_WIDTH: usize = 18;
-/// Columns of an event that are shown however narrow the terminal is.
+/// Minimum columns of an event, even on a narrower terminal.
 const MIN_WIDTH: usize = 20;
-/// Width of a terminal that does not tell it.
+/// Width in columns if the terminal does not report it.
 const DEFAULT_WIDTH: usize = 80;
-/// Stands for the rest of a line that was cut.
+/// Replaces the rest of a line that was cut.
 const REST: &str = "...";
 
 /// Writes the first events of a sink as escaped lines, and counts the others as delivered.
 pub(crate) struct Preview {
-    most: usize,
+    max_events: usize,
     shown: AtomicUsize,
 }
 
 impl Preview {
-    pub(crate) fn new(most: usize) -> Self {
-        Self { most, shown: AtomicUsize::new(0) }
+    pub(crate) fn new(max_events: usize) -> Self {
+        Self { max_events, shown: AtomicUsize::new(0) }
     }
 }
 
@@ -40,9 +40,9 @@ impl Encoder for Preview {
     fn encode(&self, batch: Batch) -> Vec<Payload> {
         let (events, mut bytes) = (batch.rows(), Vec::new());
         for row in 0..events {
-            // Workers encode side by side; each event takes one of the places.
-            if self.shown.load(Ordering::Relaxed) >= self.most
-                || self.shown.fetch_add(1, Ordering::Relaxed) >= self.most
+            // Workers encode concurrently, so each event claims one place of the counter.
+            if self.shown.load(Ordering::Relaxed) >= self.max_events
+                || self.shown.fetch_add(1, Ordering::Relaxed) >= self.max_events
             {
                 break;
             }
@@ -57,7 +57,7 @@ impl Encoder for Preview {
     }
 }
 
-/// Writes why an event failed, if it did, and its body, on one line.
+/// Writes the body of an event on one line, after the reason if the event failed.
 fn write_line(batch: &Batch, row: usize, out: &mut Vec<u8>) {
     if let Some(failure) = batch.failure(row) {
         let reason = format!("{}: {} | ", failure.code, failure.message);
@@ -75,7 +75,7 @@ fn write_line(batch: &Batch, row: usize, out: &mut Vec<u8>) {
     out.push(b'\n');
 }
 
-/// Lines as a terminal gets them: the name of the sink, and the event as far as it fits.
+/// Formats lines for a terminal: the name of the sink, and as much of the event as fits.
 pub(crate) fn render(name: &Arc<str>, lines: &[u8], terminal: &File) -> String {
     let width = terminal_size::terminal_size_of(terminal).map_or(DEFAULT_WIDTH, |(width, _)| width.0.into());
     render_to(name, &String::from_utf8_lossy(lines), width)
@@ -86,7 +86,7 @@ fn render_to(name: &str, lines: &str, width: usize) -> String {
     for line in lines.lines() {
         let head = format!("{:<NAME_WIDTH$}  ", printable::Line(name));
         let rest = width.saturating_sub(head.chars().count()).max(MIN_WIDTH);
-        // A progress bar may stand in this line of the terminal; it is drawn again below.
+        // A progress bar may occupy this line of the terminal; the agent draws it again below.
         out.push_str("\r\x1b[K");
         out.push_str(&head);
         push_cut(line, rest, &mut out);
@@ -95,7 +95,7 @@ fn render_to(name: &str, lines: &str, width: usize) -> String {
     out
 }
 
-/// Appends as much of a text as fits into so many columns.
+/// Appends as much of a text as fits into `columns`.
 fn push_cut(text: &str, columns: usize, out: &mut String) {
     let width = |c: char| c.width().unwrap_or(0);
     if text.chars().map(width).sum::<usize>() <= columns {

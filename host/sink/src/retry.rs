@@ -1,11 +1,11 @@
-//! Trying again: how long to wait, and how much to say about it.
+//! Retries: how long to wait, and how often to log.
 
 use std::time::{Duration, Instant};
 
-/// How often a trouble that goes on is logged.
+/// Interval between two log lines of the same outage.
 const LOG_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Exponential backoff with full jitter: a wait is anything up to a bound that doubles with each failure.
+/// Exponential backoff with full jitter: each wait is random below a bound that doubles with each failure.
 #[derive(Clone, Debug)]
 pub(crate) struct Backoff {
     initial: Duration,
@@ -19,20 +19,20 @@ impl Backoff {
         Self { initial, max, bound: initial }
     }
 
-    /// How long to wait after one more failure.
+    /// How long to wait after a further failure.
     pub(crate) fn next(&mut self) -> Duration {
         let wait = self.bound.mul_f64(fastrand::f64());
         self.bound = self.bound.saturating_mul(2).min(self.max);
         wait
     }
 
-    /// Begins anew after a success.
+    /// Starts from the initial bound again, after a success.
     pub(crate) fn reset(&mut self) {
         self.bound = self.initial;
     }
 }
 
-/// A trouble that may go on for long: logged when it begins, every ten seconds, and when it ends.
+/// An outage that may last: logged when it begins, every ten seconds, and when it ends.
 #[derive(Debug, Default)]
 pub(crate) struct Outage {
     attempts: u64,
@@ -53,10 +53,10 @@ impl Outage {
         Some(self.attempts)
     }
 
-    /// Notes a success; returns how long the trouble lasted, if there was one.
+    /// Ends the outage after a success; returns how long it lasted, if there was one.
     pub(crate) fn over(&mut self) -> Option<Duration> {
         self.attempts = 0;
-        // The time of the last log stays, so that a trouble that flickers is not logged at each turn.
+        // `logged` keeps its value, so that attempts that alternately fail and succeed do not flood the log.
         self.since.take().map(|since| since.elapsed())
     }
 }
@@ -80,12 +80,12 @@ mod tests {
     }
 
     #[test]
-    fn a_long_trouble_is_logged_once_in_a_while() {
+    fn a_long_outage_is_logged_at_intervals() {
         let mut outage = Outage::default();
         assert_eq!(outage.over(), None);
         assert_eq!(outage.failed(), Some(1));
         assert_eq!(outage.failed(), None);
         assert!(outage.over().is_some());
-        assert_eq!(outage.failed(), None, "it flickers");
+        assert_eq!(outage.failed(), None, "the interval also counts after a success");
     }
 }

@@ -1,4 +1,4 @@
-//! Text that must not be seen.
+//! Values that must not appear in logs.
 
 use std::fmt;
 
@@ -7,12 +7,12 @@ use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-/// A password or token. Shows stars in `Debug` and has no other way into a log than [`reveal`](Self::reveal).
+/// A password or token. `Debug` prints stars; only [`reveal`](Self::reveal) returns the text.
 #[derive(Clone)]
 pub(crate) struct Secret(String);
 
 impl Secret {
-    /// The text itself, for the one place that sends it.
+    /// The text itself, for the code that sends it.
     pub(crate) fn reveal(&self) -> &str {
         &self.0
     }
@@ -20,7 +20,7 @@ impl Secret {
 
 impl<'de> Deserialize<'de> for Secret {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        // Serde's own message would hold the value.
+        // Serde's own error message would contain the value.
         match Value::deserialize(deserializer)? {
             Value::String(text) => Ok(Self(text)),
             _ => Err(D::Error::custom("must be a string")),
@@ -34,7 +34,7 @@ impl JsonSchema for Secret {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "description": "A secret, best a variable as in `${TOKEN}`." })
+        json_schema!({ "type": "string", "description": "A secret. Use a variable, such as `${TOKEN}`." })
     }
 }
 

@@ -1,4 +1,4 @@
-//! What a sink is, and what it is given to run.
+//! The traits of a sink, its payloads, its counters, and the context that it runs in.
 
 use std::future::Future;
 use std::path::PathBuf;
@@ -13,19 +13,20 @@ use wattle_batch::{Ack, Batch};
 use wattle_buffer::{Queue, Sized};
 
 use crate::backlog::{Backlog, Pending};
+use crate::error::SinkError;
 
-/// Encoded events on their way out.
+/// Encoded events.
 #[derive(Debug)]
 pub struct Payload {
-    /// Where they go inside the sink, for a sink with several places: the rendered path of a file.
+    /// The target inside the sink, if it has several: for example, the rendered path of a file.
     pub key: Option<Arc<str>>,
-    /// The bytes, framed as the sink writes them.
+    /// The events as the sink writes them, with framing.
     pub bytes: Vec<u8>,
-    /// Number of events in them.
+    /// Number of events in `bytes`.
     pub events: usize,
-    /// Ends of the events within `bytes` (each after its framing), for sinks that must take payloads apart; may be empty.
+    /// Offset in `bytes` after each event and its framing. Empty for sinks that never split a payload.
     pub ends: Vec<usize>,
-    /// Responsibility for these events.
+    /// Acknowledgement of these events.
     pub ack: Ack,
 }
 
@@ -40,8 +41,8 @@ impl Sized for Payload {
 }
 
 impl Payload {
-    /// Takes the later half of the events off, with a share of the acknowledgement. `None` if there is only one, or if
-    /// nobody knows where they end.
+    /// Splits off the second half of the events, with a share of the acknowledgement. `None` if there is only one event,
+    /// or if the payload has no `ends`.
     pub fn split_half(&mut self) -> Option<Self> {
         let half = self.ends.len() / 2;
         let (cut, ends) = split_ends(&mut self.ends, half)?;
@@ -50,21 +51,21 @@ impl Payload {
         Some(Self { key: self.key.clone(), bytes, events: ends.len(), ends, ack: self.ack.share() })
     }
 
-    /// What is left of the payload when its bytes are written.
+    /// What the acknowledgement needs after the bytes are written.
     pub(crate) fn into_written(self) -> Written {
         Written { events: self.events, bytes: self.bytes.len(), ack: self.ack }
     }
 }
 
-/// Takes the ends of all but the first `count` events off, as they are in what remains of the bytes when the first are cut
-/// off, and says where that is. `None` if that leaves nothing on either side.
+/// Splits the ends after the first `count` events. Returns the offset at which to split the bytes, and the ends of the
+/// second part relative to that offset. `None` if either part would be empty.
 pub(crate) fn split_ends(ends: &mut Vec<usize>, count: usize) -> Option<(usize, Vec<usize>)> {
     let cut = count.checked_sub(1).and_then(|last| ends.get(last).copied())?;
     let rest: Vec<usize> = ends.split_off(count).into_iter().map(|end| end - cut).collect();
     (!rest.is_empty()).then_some((cut, rest))
 }
 
-/// Events that are on their way but not yet safe.
+/// Events that are written but not yet acknowledged.
 #[derive(Debug)]
 pub(crate) struct Written {
     pub(crate) events: usize,
@@ -74,50 +75,50 @@ pub(crate) struct Written {
 
 /// Turns batches into payloads, on the workers.
 pub trait Encoder: Send + Sync {
-    /// Encodes every event of the batch, in order, and moves its acknowledgement into the payloads.
+    /// Encodes every event of the batch, in order, and passes its acknowledgement to the payloads.
     fn encode(&self, batch: Batch) -> Vec<Payload>;
 }
 
-/// Counts of a sink, read by metrics and the summary.
+/// Counters and state of a sink, read by metrics, `/status` and the summary.
 #[derive(Debug, Default)]
 pub struct SinkStats {
     /// Events that were encoded for the sink.
     pub received_events: AtomicU64,
-    /// Events that the far side has.
+    /// Events that the destination accepted.
     pub delivered_events: AtomicU64,
-    /// Bytes that the far side has, before compression.
+    /// Bytes that the destination accepted, before compression.
     pub delivered_bytes: AtomicU64,
-    /// Events that the far side will never take.
+    /// Events that the sink could not deliver: the destination rejected them, or the attempts ran out.
     pub rejected_events: AtomicU64,
-    /// Attempts that failed and were repeated.
+    /// Failed attempts that were repeated.
     pub retries: AtomicU64,
-    /// Since when attempts have failed without a delivery in between.
-    troubled: Mutex<Option<Instant>>,
+    /// Time of the first failed attempt since the last delivery.
+    failing: Mutex<Option<Instant>>,
     pending: Arc<Pending>,
-    /// Whether the reader of the sink's output has closed it for good.
+    /// Whether the reader closed the sink's output, for example the pipe behind standard output.
     closed: AtomicBool,
-    /// The error that keeps the sink from delivering until an operator acts, and since when.
+    /// An error that only an operator can fix, and the time when it began.
     broken: Mutex<Option<(Instant, String)>>,
 }
 
 impl SinkStats {
-    /// Counts the events of a payload as a backlog of the sink until their acknowledgement ends.
+    /// Adds a payload to the backlog of the sink until the payload's acknowledgement ends.
     pub fn expect(&self, payload: &mut Payload) {
         let bytes = payload.bytes.len();
         self.pending.add(payload.events, bytes, &mut payload.ack);
     }
 
-    /// Events that were handed to the sink and are neither delivered, rejected nor returned.
+    /// Events that the sink received and that are neither delivered, rejected nor returned.
     pub fn backlog(&self) -> Backlog {
         self.pending.backlog()
     }
 
-    /// Since when the sink's attempts have failed; `None` after a delivery.
-    pub fn troubled_since(&self) -> Option<Instant> {
-        *self.troubled.lock()
+    /// Time of the first failed attempt since the last delivery; `None` while attempts succeed.
+    pub fn failing_since(&self) -> Option<Instant> {
+        *self.failing.lock()
     }
 
-    /// Whether the reader of the sink's output has closed it, as `head` does.
+    /// Whether the reader closed the sink's output, as `head` does.
     pub fn is_closed(&self) -> bool {
         self.closed.load(Ordering::Acquire)
     }
@@ -126,25 +127,25 @@ impl SinkStats {
         self.closed.store(true, Ordering::Release);
     }
 
-    /// The error that keeps the sink from delivering anything until an operator acts, if it has lasted for so long.
+    /// The error that only an operator can fix, if it has lasted for `at_least`.
     pub fn broken(&self, at_least: Duration) -> Option<String> {
         let broken = self.broken.lock();
         broken.as_ref().filter(|(since, _)| since.elapsed() >= at_least).map(|(_, error)| error.clone())
     }
 
-    /// Notes an error that does not pass by itself.
-    pub(crate) fn note_broken(&self, error: impl FnOnce() -> String) {
+    /// Records an error that only an operator can fix.
+    pub(crate) fn set_broken(&self, error: impl FnOnce() -> String) {
         self.broken.lock().get_or_insert_with(|| (Instant::now(), error()));
     }
 
-    /// Notes an error that may pass by itself.
-    pub(crate) fn note_passing(&self) {
+    /// Records that the last error is temporary.
+    pub(crate) fn clear_broken(&self) {
         *self.broken.lock() = None;
     }
 
-    /// Counts events that the far side has, and acknowledges them.
+    /// Counts events that the destination accepted, and acknowledges them.
     pub(crate) fn deliver(&self, written: Written) {
-        *self.troubled.lock() = None;
+        *self.failing.lock() = None;
         *self.broken.lock() = None;
         self.delivered_events.fetch_add(written.events as u64, Ordering::Relaxed);
         self.delivered_bytes.fetch_add(written.bytes as u64, Ordering::Relaxed);
@@ -154,60 +155,52 @@ impl SinkStats {
     /// Counts a failed attempt.
     pub(crate) fn retried(&self) {
         self.retries.fetch_add(1, Ordering::Relaxed);
-        self.troubled.lock().get_or_insert_with(Instant::now);
+        self.failing.lock().get_or_insert_with(Instant::now);
     }
 }
 
-/// What a sink is given to run.
+/// What a sink needs to run.
 pub struct SinkContext {
     /// Name of the sink in the configuration.
     pub name: Arc<str>,
-    /// What to send. When it is closed and empty, the sink flushes and ends.
+    /// Payloads to send. When the queue is closed and empty, the sink flushes and ends.
     pub input: Queue<Payload>,
-    /// The agent's data folder; a sink keeps its own files in `sinks/<name>/` below it.
+    /// The agent's data folder; a sink stores its own files in `sinks/<name>/` below it.
     pub data_dir: PathBuf,
-    /// Where to count.
+    /// Counters of the sink.
     pub stats: Arc<SinkStats>,
-    /// When to deliver at once.
-    pub hurry: Hurry,
+    /// Whether to deliver without waiting for full requests.
+    pub flush: FlushSignal,
 }
 
-/// Tells a sink to deliver at once what it holds back: events that wait for a full request or for the next sync. It is
-/// on while the agent stops, and while a reload waits for the sink or its sources.
+/// Requests that a sink delivers at once the events that wait for a full request or for the next sync. The signal is on
+/// while the agent stops, and while a reload waits for the sink or its sources.
 #[derive(Clone, Debug)]
-pub struct Hurry(watch::Receiver<bool>);
+pub struct FlushSignal(watch::Receiver<bool>);
 
-impl Hurry {
-    /// The signal, off, and the sender that turns it on and off.
+impl FlushSignal {
+    /// A signal that is off, and the sender that switches it.
     pub fn new() -> (watch::Sender<bool>, Self) {
         let (sender, receiver) = watch::channel(false);
         (sender, Self(receiver))
     }
 
-    /// Whether it is on.
+    /// Whether the signal is on.
     pub fn is_on(&self) -> bool {
         *self.0.borrow()
     }
 
-    /// Waits until it is on.
+    /// Waits until the signal is on.
     ///
     /// # Cancel safety
     ///
     /// The wait can be cancelled and repeated.
     pub async fn on(&mut self) {
         if self.0.wait_for(|on| *on).await.is_err() {
-            // Without a sender it stays off.
+            // Without a sender the signal stays off.
             std::future::pending::<()>().await;
         }
     }
-}
-
-/// Why a sink could not be built or ended before its time.
-#[derive(Debug, thiserror::Error)]
-#[error("{message}")]
-pub struct SinkError {
-    /// What, where, and how to mend it.
-    pub message: String,
 }
 
 /// Both halves of a sink.
@@ -223,8 +216,8 @@ pub(crate) type Running = Pin<Box<dyn Future<Output = Result<(), SinkError>> + S
 
 /// A sink that is ready to run.
 pub trait Sink: Send {
-    /// Sends payloads in order until the queue is closed and empty. Temporary troubles of the far side are waited out
-    /// inside, with backoff; the queue fills up meanwhile and stops the sources.
+    /// Sends payloads in order until the queue is closed and empty. The sink retries temporary errors of the destination
+    /// with backoff; meanwhile the queue fills up and the sources wait.
     fn run(self: Box<Self>, context: SinkContext) -> Pin<Box<dyn Future<Output = Result<(), SinkError>> + Send>>;
 }
 
@@ -236,22 +229,22 @@ mod tests {
 
     #[test]
     fn halves_hold_all_events_and_share_the_acknowledgement() {
-        let told = Arc::new(Mutex::new(None));
+        let reported = Arc::new(Mutex::new(None));
         let ack = Ack::new({
-            let told = told.clone();
-            move |disposition| *told.lock().unwrap() = Some(disposition)
+            let reported = reported.clone();
+            move |disposition| *reported.lock().unwrap() = Some(disposition)
         });
         let mut first = Payload { key: None, bytes: b"a\nbb\nccc\n".to_vec(), events: 3, ends: vec![2, 5, 9], ack };
         let mut second = first.split_half().unwrap();
         assert_eq!((&first.bytes[..], &first.ends[..], first.events), (&b"a\n"[..], &[2][..], 1));
         assert_eq!((&second.bytes[..], &second.ends[..], second.events), (&b"bb\nccc\n"[..], &[3, 7][..], 2));
-        assert!(first.split_half().is_none(), "one event stays whole");
+        assert!(first.split_half().is_none(), "a single event cannot be split");
         let third = second.split_half().unwrap();
         assert_eq!((&second.bytes[..], &third.bytes[..], &third.ends[..]), (&b"bb\n"[..], &b"ccc\n"[..], &[4][..]));
         first.ack.deliver();
         third.ack.deliver();
-        assert_eq!(*told.lock().unwrap(), None, "a share is still out");
+        assert_eq!(*reported.lock().unwrap(), None, "a share is still out");
         second.ack.deliver();
-        assert_eq!(*told.lock().unwrap(), Some(Disposition::Delivered));
+        assert_eq!(*reported.lock().unwrap(), Some(Disposition::Delivered));
     }
 }

@@ -1,70 +1,91 @@
-//! The list of sink types, and the way from options to a sink.
+//! The table of sink types.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde_json::Value;
 
+use crate::error::SinkError;
 use crate::options::OptionError;
-use crate::sink::{Built, SinkError};
+use crate::sink::Built;
 use crate::{blackhole, console, file, http};
 
-type Check = fn(&Value) -> Result<(), Vec<OptionError>>;
-type Build = fn(&Arc<str>, &Value) -> Result<Built, SinkError>;
-type SchemaOf = fn() -> Value;
+/// The functions of a sink type.
+struct Spec {
+    /// The value of `type` in the configuration.
+    name: &'static str,
+    /// Validates options without I/O.
+    check: fn(&Value) -> Result<(), Vec<OptionError>>,
+    /// Builds the sink of this name.
+    build: fn(&Arc<str>, &Value) -> Result<Built, SinkError>,
+    /// The JSON schema of the options.
+    schema: fn() -> Value,
+    /// The files that the options name and the sink reads.
+    files: fn(&Value) -> Vec<PathBuf>,
+}
 
-/// Every sink type with its functions, in the order of [`TYPES`].
-const SPECS: [(&str, Check, Build, SchemaOf); 4] = [
-    ("blackhole", blackhole::check, |_, options| blackhole::build(options), blackhole::schema),
-    ("console", console::check, console::build, console::schema),
-    ("file", file::check, |_, options| file::build(options), file::schema),
-    ("http", http::check, http::build, http::schema),
+/// Every sink type, in the order of [`TYPES`].
+const SPECS: [Spec; 4] = [
+    Spec {
+        name: "blackhole",
+        check: blackhole::check,
+        build: |_, options| blackhole::build(options),
+        schema: blackhole::schema,
+        files: no_files,
+    },
+    Spec { name: "console", check: console::check, build: console::build, schema: console::schema, files: no_files },
+    Spec {
+        name: "file",
+        check: file::check,
+        build: |_, options| file::build(options),
+        schema: file::schema,
+        files: no_files,
+    },
+    Spec { name: "http", check: http::check, build: http::build, schema: http::schema, files: http::files },
 ];
 
 /// Names of the sink types, as `type` in the configuration.
 pub const TYPES: &[&str] = &["blackhole", "console", "file", "http"];
 
-fn spec(type_name: &str) -> Option<(Check, Build)> {
-    SPECS.iter().find(|(name, ..)| *name == type_name).map(|&(_, check, build, _)| (check, build))
+fn no_files(_: &Value) -> Vec<PathBuf> {
+    Vec::new()
 }
 
-/// The JSON schema of the options of a type that is among [`TYPES`], without `type` and `inputs`.
+fn spec(type_name: &str) -> Result<&'static Spec, Vec<OptionError>> {
+    SPECS.iter().find(|spec| spec.name == type_name).ok_or_else(|| {
+        let types = TYPES.join("`, `");
+        vec![OptionError::new("type", format!("unknown sink type `{type_name}`; the types are `{types}`"))]
+    })
+}
+
+/// The JSON schema of the options of a sink type, without `type` and `inputs`. `None` if [`TYPES`] does not have the type.
 pub fn schema(type_name: &str) -> Option<Value> {
-    SPECS.iter().find(|(name, ..)| *name == type_name).map(|(.., schema)| schema())
+    spec(type_name).ok().map(|spec| (spec.schema)())
 }
 
-fn unknown(type_name: &str) -> String {
-    format!("there is no sink of type `{type_name}`; the types are `{}`", TYPES.join("`, `"))
-}
-
-/// Validates the options of a sink, without `type` and `inputs`. Touches no file and no network.
+/// Validates the options of a sink, without `type` and `inputs`. Uses no file and no network.
 ///
 /// # Errors
 ///
-/// Everything that is wrong, each with the path of the option.
+/// All errors, each with the path of the option.
 pub fn check(type_name: &str, options: &Value) -> Result<(), Vec<OptionError>> {
-    let (check, _) = spec(type_name).ok_or_else(|| vec![OptionError::new("type", unknown(type_name))])?;
-    check(options)
+    (spec(type_name)?.check)(options)
 }
 
-/// Makes the sink `name`. Reads what its options name, such as certificates, but opens nothing for writing yet.
+/// Builds the sink `name`. Reads the files that its options name, such as certificates, but opens no file for writing.
 ///
 /// # Errors
 ///
 /// The options are not valid, or a file that they name cannot be read.
 pub fn build(name: &str, type_name: &str, options: &Value) -> Result<Built, SinkError> {
-    let of = |message: String| SinkError { message: format!("sink `{name}`: {message}") };
-    let (_, build) = spec(type_name).ok_or_else(|| of(unknown(type_name)))?;
-    build(&name.into(), options).map_err(|error| of(error.message))
+    let spec = spec(type_name).map_err(SinkError::Options)?;
+    (spec.build)(&name.into(), options)
 }
 
-/// The files that the options of a sink name and that it reads, such as certificates, as they are written. A sink that runs
-/// reads them again by itself when they change. Options that are not valid name none.
+/// The files that the options of a sink name and that it reads, such as certificates. Paths are as in the options. A
+/// running sink reads changed files by itself. Options that are not valid name no files.
 pub fn files(type_name: &str, options: &Value) -> Vec<PathBuf> {
-    match type_name {
-        "http" => http::files(options),
-        _ => Vec::new(),
-    }
+    spec(type_name).map_or_else(|_| Vec::new(), |spec| (spec.files)(options))
 }
 
 #[cfg(test)]
@@ -80,12 +101,12 @@ mod tests {
 
     #[test]
     fn every_type_is_in_the_list() {
-        let names: Vec<_> = SPECS.iter().map(|(name, ..)| *name).collect();
+        let names: Vec<_> = SPECS.iter().map(|spec| spec.name).collect();
         assert_eq!(names, TYPES);
     }
 
     #[test]
-    fn takes_good_options() {
+    fn valid_options_are_accepted() {
         for (type_name, options) in [
             ("blackhole", json!({})),
             ("console", json!({})),
@@ -111,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn says_where_and_what_is_wrong() {
+    fn an_error_names_the_option_and_what_is_expected() {
         for (type_name, options, path, part) in [
             ("kafka", json!({}), "type", "the types are `blackhole`"),
             ("blackhole", json!({"x": 1}), "x", "unknown field"),
@@ -125,7 +146,7 @@ mod tests {
             ("console", json!({"encoding": {"kodec": 1}}), "encoding.kodec", "unknown field"),
             ("file", json!({}), "", "missing field `path`"),
             ("file", json!({"path": ""}), "path", "empty"),
-            ("file", json!({"path": "{{ message }}"}), "path", "none of `body`"),
+            ("file", json!({"path": "{{ message }}"}), "path", "`body`"),
             ("file", json!({"path": "{{ body"}), "path", "`}}`"),
             ("file", json!({"path": "%Q.log"}), "path", "%Q"),
             ("file", json!({"path": "a", "rotate_bytes": "many"}), "rotate_bytes", "`16MiB`"),
@@ -159,9 +180,11 @@ mod tests {
     }
 
     #[test]
-    fn reports_several_at_once() {
+    fn errors_of_reading_and_of_validation_are_reported_together() {
         let options = json!({"uri": "nowhere", "method": "B AD", "batch": {"max_events": 0}});
-        let paths: Vec<_> = wrong("http", &options).into_iter().map(|(path, _)| path).collect();
-        assert_eq!(paths, ["uri", "method", "batch.max_events"]);
+        let paths = |options| wrong("http", &options).into_iter().map(|(path, _)| path).collect::<Vec<_>>();
+        assert_eq!(paths(options), ["uri", "method", "batch.max_events"]);
+        let options = json!({"uri": "nowhere", "batch": {"max_bytes": "x", "timeout": "y"}, "tls": {"verify": "z"}});
+        assert_eq!(paths(options), ["batch.max_bytes", "batch.timeout", "tls.verify", "uri"]);
     }
 }

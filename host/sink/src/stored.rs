@@ -1,7 +1,7 @@
-//! A payload as bytes in a disk buffer, whose checksums have been checked when they are read.
+//! The format of a payload in a disk buffer. The buffer verifies checksums before it returns a payload.
 //!
-//! The payload's bytes come first, so that reading copies nothing. Then the key, the ends (u32 each), and at the end 12
-//! bytes: u32 length of the key (`u32::MAX` without one), u32 number of ends, u32 version of this form. Little-endian.
+//! The payload's bytes come first, so that decoding copies nothing. Then the key, the ends (u32 each), and a footer of 12
+//! bytes: u32 length of the key (`u32::MAX` without a key), u32 number of ends, u32 version of the format. Little-endian.
 
 use wattle_batch::Ack;
 use wattle_buffer::disk::Stored;
@@ -22,7 +22,7 @@ impl Stored for Payload {
     }
 
     fn encode(&self, out: &mut Vec<u8>) {
-        // A record holds less than 4 GiB, so its parts do.
+        // A record has less than 4 GiB, so every length in it fits.
         let short = |number: usize| u32::try_from(number).unwrap_or(u32::MAX).to_le_bytes();
         out.extend_from_slice(&self.bytes);
         if let Some(key) = &self.key {
@@ -38,7 +38,7 @@ impl Stored for Payload {
 }
 
 impl Payload {
-    /// Makes a payload of what [`Stored::encode`] wrote; `None` if it is of another form.
+    /// Decodes a payload that [`Stored::encode`] wrote; `None` if the content has another format.
     pub fn decode(mut content: Vec<u8>, events: usize, ack: Ack) -> Option<Self> {
         let number = |bytes: &[u8; 4]| u32::from_le_bytes(*bytes);
         let (rest, version) = content.split_last_chunk()?;
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn is_read_as_it_was_written() {
+    fn a_payload_survives_encoding_and_decoding() {
         for written in [
             payload(None, "", &[]),
             payload(Some(""), "one\ntwo\n", &[4, 8]),
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn other_forms_are_refused() {
+    fn other_formats_are_rejected() {
         let mut good = Vec::new();
         payload(Some("key"), "one\n", &[4]).encode(&mut good);
         let len = good.len();

@@ -1,4 +1,4 @@
-//! What a sink runs between in tests: a queue before it, and the acknowledgements of what it was given.
+//! Test rig of a sink: its queue, and the acknowledgements of the payloads that it received.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
@@ -7,23 +7,28 @@ use std::time::Duration;
 use wattle_batch::{Ack, Batch, Column, Disposition, Origin};
 use wattle_buffer::Queue;
 
-use crate::sink::{Encoder, Hurry, Payload, SinkContext, SinkStats};
+use crate::sink::{Encoder, FlushSignal, Payload, SinkContext, SinkStats};
 
-pub(crate) struct Far {
+pub(crate) struct Rig {
     input: Queue<Payload>,
     stats: Arc<SinkStats>,
-    heard: Arc<Mutex<Vec<Disposition>>>,
-    hurry: (tokio::sync::watch::Sender<bool>, Hurry),
+    acks: Arc<Mutex<Vec<Disposition>>>,
+    flush: (tokio::sync::watch::Sender<bool>, FlushSignal),
 }
 
-impl Far {
+impl Rig {
     pub(crate) fn new() -> Self {
         Self::with_queue(64 << 20)
     }
 
-    /// With a queue that holds so many bytes.
+    /// A rig whose queue holds `bytes`.
     pub(crate) fn with_queue(bytes: usize) -> Self {
-        Self { input: Queue::new(bytes, None, None), stats: Arc::default(), heard: Arc::default(), hurry: Hurry::new() }
+        Self {
+            input: Queue::new(bytes, None, None),
+            stats: Arc::default(),
+            acks: Arc::default(),
+            flush: FlushSignal::new(),
+        }
     }
 
     pub(crate) fn context(&self) -> SinkContext {
@@ -32,13 +37,13 @@ impl Far {
             input: self.input.clone(),
             data_dir: std::path::PathBuf::new(),
             stats: self.stats.clone(),
-            hurry: self.hurry.1.clone(),
+            flush: self.flush.1.clone(),
         }
     }
 
     pub(crate) fn ack(&self) -> Ack {
-        let heard = self.heard.clone();
-        Ack::new(move |disposition| heard.lock().unwrap().push(disposition))
+        let acks = self.acks.clone();
+        Ack::new(move |disposition| acks.lock().unwrap().push(disposition))
     }
 
     pub(crate) fn payload(&self, key: Option<&str>, text: &str, events: usize) -> Payload {
@@ -65,8 +70,9 @@ impl Far {
         Batch::new(Column::from_rows(bodies).unwrap(), origin, self.ack())
     }
 
-    pub(crate) fn heard(&self) -> Vec<Disposition> {
-        self.heard.lock().unwrap().clone()
+    /// How the acknowledgements ended, in that order.
+    pub(crate) fn acks(&self) -> Vec<Disposition> {
+        self.acks.lock().unwrap().clone()
     }
 
     /// Events delivered, bytes delivered, events rejected, retries.
@@ -76,12 +82,12 @@ impl Far {
         (get(&stats.delivered_events), get(&stats.delivered_bytes), get(&stats.rejected_events), get(&stats.retries))
     }
 
-    /// Waits until so many acknowledgements have ended.
+    /// Waits until this number of acknowledgements has ended.
     pub(crate) async fn wait(&self, acks: usize) {
-        self.until("acknowledgements", || self.heard.lock().unwrap().len() >= acks).await;
+        self.until("acknowledgements", || self.acks.lock().unwrap().len() >= acks).await;
     }
 
-    /// Waits until so many attempts have failed.
+    /// Waits until this number of attempts has failed.
     pub(crate) async fn wait_for_retries(&self, retries: u64) {
         self.until("retries", || self.counts().3 >= retries).await;
     }
@@ -93,6 +99,6 @@ impl Far {
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        panic!("waited in vain for {what}; heard {:?}, counts {:?}", self.heard(), self.counts());
+        panic!("timed out waiting for {what}; acknowledgements {:?}, counts {:?}", self.acks(), self.counts());
     }
 }

@@ -195,7 +195,7 @@ impl DiskBuffer {
                 DiskSettings { name: self.name.clone(), max_size: self.plan.max_size, stats: self.stats.clone() };
             let folder = self.folder.clone();
             let opened = tokio::task::spawn_blocking(move || open(folder, &settings)).await;
-            match opened.map_err(|error| ended(&self.name, &error))? {
+            match opened.map_err(ended)? {
                 Ok(queue) => return Ok(Some(queue)),
                 Err(_) if self.input.is_closed() => return Ok(None),
                 Err(error) => {
@@ -211,8 +211,8 @@ impl DiskBuffer {
 }
 
 /// What a thread that did I/O left instead of a result.
-fn ended(name: &str, error: &tokio::task::JoinError) -> SinkError {
-    SinkError { message: format!("sink `{name}`: a thread of its disk buffer ended: {error}") }
+fn ended(error: tokio::task::JoinError) -> SinkError {
+    SinkError::task("a thread of the disk buffer", error)
 }
 
 /// Waits until a queue takes no more.

@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 use wattle_buffer::Queue;
 use wattle_buffer::disk::Folder;
 use wattle_plan::{BufferKind, BufferPlan, ComponentPlan, PipelinePlan, Plan, SinkPlan, WhenFull};
-use wattle_sink::{Hurry, SinkContext};
+use wattle_sink::{FlushSignal, SinkContext};
 use wattle_source::{BatchLimits, Listeners, Source, SourceContext, SourceError, Stop};
 
 pub use self::drain::{Drained, Left};
@@ -70,7 +70,7 @@ struct RunningSink {
     /// Ends with the sink; a successor that writes to the same place waits for it.
     ended: watch::Receiver<bool>,
     /// Tells it to deliver at once.
-    hurry: watch::Sender<bool>,
+    flush: watch::Sender<bool>,
     /// Whether its buffer is on disk.
     is_disk: bool,
     task: JoinHandle<()>,
@@ -272,7 +272,7 @@ impl Topology {
             if self.sinks.get(&sink.name).is_none_or(|s| s.digest != digest(planned)) {
                 let wrong = |message| BuildError { what: "sink", name: sink.name.clone(), message };
                 let made = wattle_sink::build(&sink.name, &sink.type_name, &sink.options);
-                let made = made.map_err(|e| wrong(e.message))?;
+                let made = made.map_err(|e| wrong(e.to_string()))?;
                 let was_disk = self.sinks.get(&sink.name).is_some_and(|former| former.is_disk);
                 let folder = buffer::folder_for(&self.settings.data_dir, &sink.name, &planned.buffer, was_disk);
                 let folder = folder.map_err(|e| wrong(format!("the folder of its disk buffer cannot be made: {e}")))?;
@@ -310,8 +310,8 @@ impl Topology {
         if names.is_empty() {
             return;
         }
-        let hurry = |on| self.sinks.values().for_each(|sink| _ = sink.hurry.send_replace(on));
-        hurry(true);
+        let flush = |on| self.sinks.values().for_each(|sink| _ = sink.flush.send_replace(on));
+        flush(true);
         for name in names {
             if let Some(source) = self.sources.remove(&name) {
                 if self.current.load().is_stopped(&name) {
@@ -322,18 +322,18 @@ impl Topology {
                 end_source(&name, source, &self.lanes, stalled).await;
             }
         }
-        hurry(false);
+        flush(false);
     }
 
     /// Begins the handover of a running sink to what the new generation has instead, which is `successor` if that has its
     /// name. Answers what a successor waits for.
     fn leave(&mut self, name: &str, successor: Option<&SinkPlan>, until: Instant) -> Option<watch::Receiver<bool>> {
-        let RunningSink { handle, ended, hurry, is_disk, task, .. } = self.sinks.remove(name)?;
+        let RunningSink { handle, ended, flush, is_disk, task, .. } = self.sinks.remove(name)?;
         let handover = Handover {
             name: name.to_owned(),
             queue: handle.queue.clone(),
             stats: handle.stats.clone(),
-            hurry,
+            flush,
             ended: ended.clone(),
             task: SinkTask(task),
             is_disk,
@@ -355,14 +355,14 @@ impl Topology {
         until: Instant,
     ) {
         let name = plan.component.name.clone();
-        let (hurry, hurried) = Hurry::new();
+        let (flush, signal) = FlushSignal::new();
         let is_disk = disk.is_some();
         let context = SinkContext {
             name: name.as_str().into(),
             input: handle.queue.clone(),
             data_dir: self.settings.data_dir.clone(),
             stats: handle.stats.clone(),
-            hurry: hurried,
+            flush: signal,
         };
         let end = self.observer.start_sink(&name, &plan.component.type_name, &handle.queue);
         let former_ended = self.leave(&name, Some(plan), until);
@@ -386,7 +386,7 @@ impl Topology {
             }
             let _ = ended_sender.send(true);
         });
-        let running = RunningSink { digest: digest(plan), handle, ended, hurry, is_disk, task };
+        let running = RunningSink { digest: digest(plan), handle, ended, flush, is_disk, task };
         self.sinks.insert(plan.component.name.clone(), running);
     }
 

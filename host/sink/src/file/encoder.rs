@@ -1,4 +1,4 @@
-//! The half of the file sink that runs on the workers: encodes events and sorts them by the file they go to.
+//! The encoder of the file sink: encodes events and groups them by file.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,8 +15,8 @@ pub(crate) struct SortingEncoder {
     pub(crate) template: Template,
 }
 
-/// What goes to one file.
-struct Pile {
+/// The events of one file.
+struct Group {
     key: Arc<str>,
     bytes: Vec<u8>,
     events: usize,
@@ -27,38 +27,38 @@ impl Encoder for SortingEncoder {
         let mut rendering = self.template.bind(&batch);
         let mut path = String::new();
         let mut places: HashMap<Arc<str>, usize> = HashMap::new();
-        let mut piles: Vec<Pile> = Vec::new();
+        let mut groups: Vec<Group> = Vec::new();
         let mut last = 0;
         for row in 0..batch.rows() {
             rendering.write(row, &mut path);
-            // Neighbours mostly go to the same file.
-            if piles.get(last).is_none_or(|pile| *pile.key != *path) {
+            // Neighbouring events usually have the same file.
+            if groups.get(last).is_none_or(|group| *group.key != *path) {
                 last = match places.get(path.as_str()) {
                     Some(&place) => place,
                     None => {
                         let key: Arc<str> = path.as_str().into();
-                        places.insert(key.clone(), piles.len());
-                        piles.push(Pile { key, bytes: Vec::new(), events: 0 });
-                        piles.len() - 1
+                        places.insert(key.clone(), groups.len());
+                        groups.push(Group { key, bytes: Vec::new(), events: 0 });
+                        groups.len() - 1
                     }
                 };
             }
-            if let Some(pile) = piles.get_mut(last) {
-                self.encoding.write(&batch, row, &mut pile.bytes);
-                pile.events += 1;
+            if let Some(group) = groups.get_mut(last) {
+                self.encoding.write(&batch, row, &mut group.bytes);
+                group.events += 1;
             }
         }
         drop(rendering);
         let ack = batch.into_ack();
-        let payloads = piles.into_iter().map(|pile| Payload {
-            key: Some(pile.key),
-            bytes: pile.bytes,
-            events: pile.events,
+        let payloads = groups.into_iter().map(|group| Payload {
+            key: Some(group.key),
+            bytes: group.bytes,
+            events: group.events,
             ends: Vec::new(),
             ack: ack.share(),
         });
         let payloads = payloads.collect();
-        // Each payload answers for its part; this share has nothing left to answer for.
+        // Each payload has a share of its own, so this share ends here.
         ack.deliver();
         payloads
     }
@@ -68,16 +68,16 @@ impl Encoder for SortingEncoder {
 mod tests {
     use super::*;
     use crate::encode::EncodingOptions;
-    use crate::testing::Far;
+    use crate::testing::Rig;
     use wattle_batch::Disposition;
 
     #[test]
-    fn sorts_events_by_path_and_shares_the_acknowledgement() {
+    fn events_are_grouped_by_path_and_share_the_acknowledgement() {
         let encoding = Encoding::new(&serde_json::from_str::<EncodingOptions>(r#"{"codec":"text"}"#).unwrap());
         let encoder = SortingEncoder { encoding, template: Template::parse("{{ body.k }}").unwrap() };
-        let far = Far::new();
+        let rig = Rig::new();
         let rows = [r#"{"k":"a"}"#, r#"{"k":"b"}"#, r#"{"k":"a","n":2}"#, r#"{"k":"b","n":2}"#, r#"{"k":"b","n":3}"#];
-        let payloads = encoder.encode(far.batch(&rows));
+        let payloads = encoder.encode(rig.batch(&rows));
         let got: Vec<_> = payloads
             .iter()
             .map(|p| (p.key.as_deref().unwrap(), std::str::from_utf8(&p.bytes).unwrap(), p.events))
@@ -91,10 +91,10 @@ mod tests {
         );
         let mut payloads = payloads.into_iter();
         payloads.next().unwrap().ack.deliver();
-        assert_eq!(far.heard(), []);
+        assert_eq!(rig.acks(), []);
         drop(payloads);
-        assert_eq!(far.heard(), [Disposition::Retry]);
-        assert!(encoder.encode(far.batch(&[])).is_empty());
-        assert_eq!(far.heard()[1], Disposition::Delivered);
+        assert_eq!(rig.acks(), [Disposition::Retry]);
+        assert!(encoder.encode(rig.batch(&[])).is_empty());
+        assert_eq!(rig.acks()[1], Disposition::Delivered);
     }
 }

@@ -1,4 +1,4 @@
-//! One file that is being written: bytes on their way into it, and events that wait to be safe.
+//! One open output file: bytes that are not written yet, and events that are not synced yet.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,41 +10,43 @@ use crate::compress::{Compression, Stream};
 use crate::output::{Output, Todo, write_rest};
 use crate::sink::{SinkStats, Written};
 
-/// Bytes that are compressed at a time.
+/// Bytes that are compressed in one step.
 const PIECE: usize = 256 << 10;
 
-/// A file that is being written.
+/// An open output file.
 pub(crate) struct OpenFile {
     pub(crate) path: PathBuf,
     pub(crate) identity: Identity,
     output: Box<dyn Output>,
     compression: Compression,
     stream: Option<Stream>,
-    /// Bytes that go before anything else, and how many of them are written: what came out of the stream, or the line
-    /// break after a torn event.
+    /// Bytes to write before anything else: output of the stream, or the line break after an incomplete event.
+    /// `pending_at` is the number of bytes of it that are written.
     pending: Vec<u8>,
     pending_at: usize,
-    /// The stream has taken something in.
+    /// Whether the stream received input.
     stream_used: bool,
-    /// The stream holds bytes that it has not brought out.
+    /// Whether the stream holds input that it has not written to its output.
     unflushed: bool,
-    /// Something was written since the last sync.
+    /// Whether bytes were written since the last sync.
     dirty: bool,
-    /// It is a file, not a device or a pipe.
+    /// Whether it is a regular file, not a device or a pipe.
     pub(crate) regular: bool,
-    /// Bytes in the file.
+    /// Size of the file in bytes.
     pub(crate) size: u64,
-    /// When it was made.
+    /// When the file was created.
     pub(crate) made: Option<Instant>,
-    /// When it was last written to.
+    /// When the file was last written to.
     pub(crate) used: Instant,
-    /// Events that are written and not yet safe, and since when the first of them waits.
+    /// Events that are written and not acknowledged.
     written: Vec<Written>,
+    /// When the first of them was written.
     pub(crate) waiting_since: Option<Instant>,
-    /// Bytes of the events that wait.
+    /// Bytes of these events.
     pub(crate) waiting_bytes: usize,
+    /// Folders with a new entry that is not synced.
     folders: Vec<PathBuf>,
-    /// When renaming it may be tried again after it failed.
+    /// Earliest time of the next rotation, after one that failed.
     pub(crate) rotate_after: Option<Instant>,
 }
 
@@ -86,7 +88,7 @@ impl OpenFile {
         })
     }
 
-    /// Writes the first `count` payloads. After an error the next call goes on where this one stopped.
+    /// Writes the first `count` payloads. After an error the next call continues where this one stopped.
     pub(crate) fn write(&mut self, todo: &mut Todo, count: usize) -> io::Result<()> {
         self.write_pending()?;
         let now = Instant::now();
@@ -102,23 +104,23 @@ impl OpenFile {
             *waiting_bytes += bytes;
             *size = (*size + bytes as u64 + todo.offset as u64).saturating_sub(before);
             self.dirty = true;
-            self.note_waiting(now);
+            self.start_waiting(now);
             return done;
         }
         for _ in 0..count {
             self.compress_first(todo)?;
-            self.note_waiting(now);
+            self.start_waiting(now);
         }
         Ok(())
     }
 
-    fn note_waiting(&mut self, now: Instant) {
+    fn start_waiting(&mut self, now: Instant) {
         if !self.written.is_empty() {
             self.waiting_since.get_or_insert(now);
         }
     }
 
-    /// Compresses the first payload piece by piece, so that its compressed form is never in memory as a whole.
+    /// Compresses the first payload in pieces, so that memory never holds all of its compressed form.
     fn compress_first(&mut self, todo: &mut Todo) -> io::Result<()> {
         loop {
             self.write_pending()?;
@@ -155,7 +157,7 @@ impl OpenFile {
         Ok(())
     }
 
-    /// Brings everything to the operating system.
+    /// Passes everything to the operating system.
     pub(crate) fn flush(&mut self) -> io::Result<()> {
         if std::mem::take(&mut self.unflushed)
             && let Some(stream) = &mut self.stream
@@ -165,9 +167,9 @@ impl OpenFile {
         self.write_pending()
     }
 
-    /// Ends the compressed stream and begins a new one, which stays empty until the next event.
+    /// Ends the compressed stream and starts a new one, which is empty until the next event.
     pub(crate) fn end_stream(&mut self) -> io::Result<()> {
-        // A stream that never took anything in would be written too, as a header and an end of nothing.
+        // Without this check, a stream without input would be written as a header and an end.
         if std::mem::take(&mut self.stream_used)
             && let Some(stream) = std::mem::replace(&mut self.stream, Stream::new(self.compression)?)
         {
@@ -178,7 +180,7 @@ impl OpenFile {
         self.write_pending()
     }
 
-    /// Waits until what was written is on the disk.
+    /// Syncs everything written to the disk.
     pub(crate) fn sync(&mut self) -> io::Result<()> {
         if std::mem::take(&mut self.dirty) {
             self.output.sync()?;
@@ -189,31 +191,31 @@ impl OpenFile {
         Ok(())
     }
 
-    /// Whether the file has no name any more, so that what was written is gone when it is closed.
+    /// Whether the file has no name any more, so that its contents are lost when it is closed.
     pub(crate) fn is_removed(&self) -> bool {
         self.output.is_removed()
     }
 
-    /// Events that are written and not yet acknowledged.
+    /// Number of events that are written and not acknowledged.
     pub(crate) fn waiting_events(&self) -> usize {
         self.written.iter().map(|written| written.events).sum()
     }
 
-    /// Whether its path names another file now, or none.
+    /// Whether its path now names another file or no file.
     pub(crate) fn has_lost_its_name(&self) -> bool {
         self.regular && identity_at(&self.path) != Some(self.identity)
     }
 
-    /// Acknowledges the events that were written.
+    /// Acknowledges the written events.
     pub(crate) fn deliver(&mut self, stats: &SinkStats) {
         self.waiting_since = None;
         self.waiting_bytes = 0;
         self.written.drain(..).for_each(|written| stats.deliver(written));
     }
 
-    /// How old the file is.
+    /// Age of the file.
     pub(crate) fn age(&self, now: Instant) -> Duration {
-        // A file older than the clock can say is older than any limit.
+        // `None`: the file is older than the monotonic clock can express.
         self.made.map_or(Duration::MAX, |made| now.saturating_duration_since(made))
     }
 }

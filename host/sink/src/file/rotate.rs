@@ -1,4 +1,4 @@
-//! Names of rotated files, and giving a file such a name.
+//! Renames files at a rotation.
 
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 /// Renames a file to the first free name for this time; returns the name.
 ///
-/// Nobody but this sink makes such names, so that looking first and renaming then is safe.
+/// Only this sink creates such names, so the check for a free name cannot race with other writers.
 pub(crate) fn set_aside(path: &Path, time: Timestamp) -> io::Result<PathBuf> {
     for number in 1_u64.. {
         let name = rotated(path, time, number);
@@ -30,11 +30,11 @@ fn rotated(path: &Path, time: Timestamp, number: u64) -> PathBuf {
         Some(visible) => (".", visible),
         None => ("", &*name),
     };
-    let (stem, dot, ending) = match visible.split_once('.') {
-        Some((stem, ending)) => (stem, ".", ending),
+    let (stem, dot, extension) = match visible.split_once('.') {
+        Some((stem, extension)) => (stem, ".", extension),
         None => (visible, "", ""),
     };
-    path.with_file_name(format!("{hidden}{stem}-{}-{number}{dot}{ending}", time.strftime("%Y%m%dT%H%M%SZ")))
+    path.with_file_name(format!("{hidden}{stem}-{}-{number}{dot}{extension}", time.strftime("%Y%m%dT%H%M%SZ")))
 }
 
 #[cfg(test)]
@@ -42,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_time_stands_before_the_ending() {
+    fn the_time_comes_before_the_extension() {
         let time = "2023-10-17T04:53:21.5Z".parse().unwrap();
         for (path, expected) in [
             ("a.d/b.json.gz", "a.d/b-20231017T045321Z-3.json.gz"),
@@ -64,6 +64,6 @@ mod tests {
             assert_eq!(std::fs::read_to_string(name).unwrap(), text);
         }
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2);
-        assert!(set_aside(&path, time).is_err(), "there is nothing to rename");
+        assert!(set_aside(&path, time).is_err(), "the file does not exist");
     }
 }

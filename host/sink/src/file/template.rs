@@ -1,39 +1,60 @@
-//! Paths with holes: `logs/%Y-%m-%d/{{ attributes.Record.eventName }}.log`.
+//! Path templates: `logs/%Y-%m-%d/{{ attributes.Record.eventName }}.log`.
 //!
-//! `{{ field }}` stands for a field of the event, `%` directives for its time in UTC, in strftime's letters; `%%` is a
-//! percent sign. An event without a time of its own has the time when the agent saw it.
+//! `{{ field }}` is replaced by a field of the event, and strftime directives by its time in UTC; `%%` is a percent sign.
+//! For an event without a timestamp, the time is when the agent received it.
 //!
 //! # Invariants
 //!
-//! - A value from an event never leaves its folder: it holds no `/`, no control character, and never consists of dots.
-//! - It is at most [`MAX_VALUE_BYTES`] long, so that no event can make a name that a file system refuses. An empty or
+//! - A value from an event never leaves its folder: it contains no `/` and no control character, and never consists of
+//!   dots only.
+//! - A value has at most [`MAX_VALUE_BYTES`], so that no event can make a name that the file system rejects. An empty or
 //!   missing value is `_`.
 
 use std::fmt::Write;
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use wattle_batch::{Batch, FieldPath, Form};
+use wattle_batch::{Batch, FieldPath, FieldPathError, Form};
 
-/// How many bytes of a value stand in a path.
+/// Maximum bytes of a value in a path.
 pub(crate) const MAX_VALUE_BYTES: usize = 80;
 
-/// How many bytes a name may have; file systems allow 255, and a rotated file has a time in its name.
+/// Maximum bytes of a file name. File systems allow 255; a rotated file also has a time in its name.
 const MAX_NAME_BYTES: usize = 215;
+
+/// Why a text is not a path template.
+#[derive(Debug, PartialEq, thiserror::Error)]
+pub(crate) enum TemplateError {
+    #[error("a path must not be empty")]
+    Empty,
+    #[error("a path must not contain a NUL character")]
+    Nul,
+    #[error("`{0}` ends with `/`, so it names a folder; add a file name")]
+    Folder(String),
+    #[error("`{{{{{0}` has no closing `}}}}`")]
+    Unclosed(String),
+    #[error(transparent)]
+    Field(#[from] FieldPathError),
+    #[error(
+        "`{0}` is not a supported time directive; use `%Y`, `%m`, `%d`, `%F`, `%j`, `%y`, `%G`, `%V`, `%u`, `%a`, `%b`, \
+         `%H`, `%M`, `%S` or `%s`, or `%%` for a percent sign"
+    )]
+    Directive(String),
+}
 
 #[derive(Debug)]
 enum Part {
     Literal(String),
-    /// A format with directives, and the number of seconds within which it gives the same text.
+    /// A format with directives, and the number of seconds for which its text stays the same.
     Time {
         format: String,
         seconds: i64,
     },
-    /// A field, by its place in the list of fields.
+    /// A field: its index in `Template::fields`.
     Field(usize),
 }
 
-/// A parsed path.
+/// A parsed path template.
 #[derive(Debug)]
 pub(crate) struct Template {
     parts: Vec<Part>,
@@ -41,39 +62,38 @@ pub(crate) struct Template {
 }
 
 impl Template {
-    /// Parses a path.
+    /// Parses a template.
     ///
     /// # Errors
     ///
-    /// Says which hole is wrong.
-    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+    /// The first error in the text.
+    pub(crate) fn parse(text: &str) -> Result<Self, TemplateError> {
         let mut template = Self { parts: Vec::new(), fields: Vec::new() };
         let mut rest = text;
         while let Some((before, after)) = rest.split_once("{{") {
             template.push_literal(before)?;
-            let (field, after) =
-                after.split_once("}}").ok_or_else(|| format!("`{{{{{after}` is not closed by `}}}}`"))?;
-            let path = FieldPath::parse(field.trim()).map_err(|error| error.to_string())?;
+            let (field, after) = after.split_once("}}").ok_or_else(|| TemplateError::Unclosed(after.to_owned()))?;
+            let path = FieldPath::parse(field.trim())?;
             template.parts.push(Part::Field(template.fields.len()));
             template.fields.push(path);
             rest = after;
         }
         template.push_literal(rest)?;
         if template.parts.is_empty() {
-            return Err("a path must not be empty".to_owned());
+            return Err(TemplateError::Empty);
         }
         if text.ends_with('/') {
-            return Err(format!("`{text}` ends with `/`, so it names a folder; add the name of a file"));
+            return Err(TemplateError::Folder(text.to_owned()));
         }
         Ok(template)
     }
 
-    fn push_literal(&mut self, text: &str) -> Result<(), String> {
+    fn push_literal(&mut self, text: &str) -> Result<(), TemplateError> {
         if text.is_empty() {
             return Ok(());
         }
         if text.contains('\0') {
-            return Err("a path must not hold a NUL character".to_owned());
+            return Err(TemplateError::Nul);
         }
         let part = match coarseness(text)? {
             Some(seconds) => Part::Time { format: text.to_owned(), seconds },
@@ -83,7 +103,7 @@ impl Template {
         Ok(())
     }
 
-    /// The path, if it has no holes.
+    /// The path, if the template has no fields and no directives.
     pub(crate) fn literal(&self) -> Option<&str> {
         match &self.parts[..] {
             [Part::Literal(text)] => Some(text),
@@ -99,8 +119,8 @@ impl Template {
     }
 }
 
-/// For how many seconds a strftime format gives the same text; none if it holds no directive.
-fn coarseness(format: &str) -> Result<Option<i64>, String> {
+/// The number of seconds for which a strftime format gives the same text; `None` if it has no directive.
+fn coarseness(format: &str) -> Result<Option<i64>, TemplateError> {
     let mut chars = format.chars();
     let mut seconds: Option<i64> = None;
     while let Some(char) = chars.next() {
@@ -114,14 +134,9 @@ fn coarseness(format: &str) -> Result<Option<i64>, String> {
             "%H" => 3_600,
             "%M" => 60,
             "%S" | "%s" => 1,
-            _ => {
-                return Err(format!(
-                    "`{directive}` is no part of a time that a path can hold; there are `%Y`, `%m`, `%d`, `%F`, `%j`, \
-                     `%y`, `%G`, `%V`, `%u`, `%a`, `%b`, `%H`, `%M`, `%S`, `%s`, and `%%` for a percent sign"
-                ));
-            }
+            _ => return Err(TemplateError::Directive(directive)),
         };
-        seconds = Some(seconds.map_or(step, |least| least.min(step)));
+        seconds = Some(seconds.map_or(step, |smallest| smallest.min(step)));
     }
     Ok(seconds)
 }
@@ -131,7 +146,7 @@ pub(crate) struct Rendering<'a> {
     template: &'a Template,
     batch: &'a Batch,
     columns: Vec<(Bytes, Vec<u32>, Vec<u8>)>,
-    /// For each part that is a time, the last text and the span of time that it is right for.
+    /// For each time part, the index of the time span and its text.
     times: Vec<(i64, String)>,
 }
 
@@ -164,7 +179,7 @@ impl Rendering<'_> {
 
 fn write_time(nanoseconds: i64, format: &str, out: &mut String) {
     let Ok(time) = Timestamp::from_nanosecond(i128::from(nanoseconds)) else { return };
-    // Writing to a string fails only for a directive that is unknown, and those were refused.
+    // Writing to a string fails only for an unknown directive, and `parse` rejects those.
     let _ = write!(out, "{}", time.strftime(format));
 }
 
@@ -176,17 +191,17 @@ fn value((bytes, offsets, kinds): &(Bytes, Vec<u32>, Vec<u8>), row: usize) -> &[
     bytes.get(start as usize..end as usize).unwrap_or_default()
 }
 
-/// Writes a value so that it is a part of a name and nothing else.
+/// Writes a value so that it cannot be more than a part of a file name.
 fn write_value(value: &[u8], out: &mut String) {
     if value.iter().all(|&b| b == b'.') {
         return out.push('_');
     }
     let mut room = MAX_VALUE_BYTES;
-    // Enough for the text that is kept, since a char has four bytes at most.
+    // Enough for the part that is kept, because a char has at most four bytes.
     let value = value.get(..MAX_VALUE_BYTES * 4).unwrap_or(value);
     for chunk in value.utf8_chunks() {
-        let broken = if chunk.invalid().is_empty() { "" } else { "_" };
-        for char in chunk.valid().chars().chain(broken.chars()) {
+        let invalid = if chunk.invalid().is_empty() { "" } else { "_" };
+        for char in chunk.valid().chars().chain(invalid.chars()) {
             let char = if char == '/' || char == '\\' || char.is_control() { '_' } else { char };
             match room.checked_sub(char.len_utf8()) {
                 Some(left) => room = left,
@@ -197,7 +212,7 @@ fn write_value(value: &[u8], out: &mut String) {
     }
 }
 
-/// Cuts names that are longer than file systems allow, keeping what follows the first dot of the last 16 bytes.
+/// Cuts file names that are longer than file systems allow. Keeps the extension: the last 16 bytes from their first dot.
 fn shorten_names(path: &mut String) {
     if path.len() <= MAX_NAME_BYTES || path.split('/').all(|name| name.len() <= MAX_NAME_BYTES) {
         return;
@@ -219,10 +234,10 @@ fn shorten(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::Far;
+    use crate::testing::Rig;
 
     fn render(template: &str, bodies: &[&str], seconds: &[i64]) -> Vec<String> {
-        let mut batch = Far::new().batch(bodies);
+        let mut batch = Rig::new().batch(bodies);
         batch.set_timestamps(&seconds.iter().map(|s| s * 1_000_000_000).collect::<Vec<_>>());
         let template = Template::parse(template).unwrap();
         let mut rendering = template.bind(&batch);
@@ -240,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn fills_in_fields_and_time() {
+    fn fields_and_times_are_filled_in() {
         let bodies = [r#"{"r":"us-east-1","n":7}"#, r#"{"r":"eu","n":[1]}"#, "none"];
         assert_eq!(
             render("a/{{ body.r }}/%Y-%m-%d/{{resource.host.name}}-{{ body.n }}.log", &bodies, &[0, 86_399, 86_400]),
@@ -250,11 +265,11 @@ mod tests {
             render("%F/%H:%M:%S", &["", "", "", ""], &[0, 1, 3_600, -1]),
             ["1970-01-01/00:00:00", "1970-01-01/00:00:01", "1970-01-01/01:00:00", "1969-12-31/23:59:59"]
         );
-        assert_eq!(one("%F", "an event without a time has the time when it was seen"), "1970-01-01");
+        assert_eq!(one("%F", "an event without a timestamp"), "1970-01-01");
     }
 
     #[test]
-    fn a_path_without_holes_is_literal() {
+    fn a_path_without_fields_and_directives_is_literal() {
         assert_eq!(Template::parse("a/b%%.log").unwrap().literal(), Some("a/b%.log"));
         assert_eq!(Template::parse("%Y").unwrap().literal(), None);
         assert_eq!(Template::parse("{{ body }}").unwrap().literal(), None);
@@ -288,17 +303,17 @@ mod tests {
     }
 
     #[test]
-    fn says_what_is_wrong() {
+    fn an_error_names_the_wrong_part() {
         for (text, part) in [
             ("", "must not be empty"),
             ("a/", "names a folder"),
             ("a\0", "NUL"),
-            ("{{ body", "not closed"),
-            ("{{ nobody }}", "none of `body`"),
-            ("%f", "`%f` is no part"),
-            ("50%", "`%` is no part"),
+            ("{{ body", "no closing"),
+            ("{{ nobody }}", "`body`"),
+            ("%f", "`%f` is not a supported"),
+            ("50%", "`%` is not a supported"),
         ] {
-            let error = Template::parse(text).unwrap_err();
+            let error = Template::parse(text).unwrap_err().to_string();
             assert!(error.contains(part), "{text}: {error}");
         }
     }

@@ -9,12 +9,12 @@ use wattle_batch::Disposition::{Delivered, Retry};
 
 use super::*;
 use crate::compress::{Compression, decompress};
-use crate::testing::Far;
+use crate::testing::Rig;
 
 /// A running sink and the folder that it writes to.
 struct Running {
     folder: TempDir,
-    far: Far,
+    rig: Rig,
     encoder: Arc<dyn Encoder>,
     task: tokio::task::JoinHandle<Result<(), SinkError>>,
 }
@@ -30,13 +30,13 @@ impl Running {
         options["path"] = path.to_str().unwrap().into();
         options.as_object_mut().unwrap().entry("encoding").or_insert(json!({"codec": "text"}));
         let built = crate::build("out", "file", &options).unwrap();
-        let far = Far::new();
-        let task = tokio::spawn(built.sink.run(far.context()));
-        Self { folder, far, encoder: built.encoder, task }
+        let rig = Rig::new();
+        let task = tokio::spawn(built.sink.run(rig.context()));
+        Self { folder, rig, encoder: built.encoder, task }
     }
 
     fn push(&self, bodies: &[&str]) {
-        self.far.push_batch(&*self.encoder, bodies);
+        self.rig.push_batch(&*self.encoder, bodies);
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -48,10 +48,10 @@ impl Running {
     }
 
     /// Ends the input and waits until the sink has ended.
-    async fn finish(self) -> (TempDir, Far) {
-        self.far.context().input.close();
+    async fn finish(self) -> (TempDir, Rig) {
+        self.rig.context().input.close();
         tokio::time::timeout(Duration::from_secs(20), self.task).await.unwrap().unwrap().unwrap();
-        (self.folder, self.far)
+        (self.folder, self.rig)
     }
 }
 
@@ -74,17 +74,17 @@ async fn events_are_acknowledged_when_fsync_has_kept_its_promise() {
         let sink = Running::start("a.log", json!({"fsync": fsync, "fsync_interval": interval}));
         sink.push(&["one", "two"]);
         sink.push(&["three"]);
-        sink.far.until("the file", || sink.text("a.log") == "one\ntwo\nthree\n").await;
+        sink.rig.until("the file", || sink.text("a.log") == "one\ntwo\nthree\n").await;
         if at_once {
-            sink.far.wait(2).await;
+            sink.rig.wait(2).await;
         } else {
             tokio::time::sleep(Duration::from_millis(200)).await;
-            assert_eq!(sink.far.heard(), [], "nothing is synced yet");
-            assert_eq!(sink.far.counts().0, 0);
+            assert_eq!(sink.rig.acks(), [], "nothing is synced yet");
+            assert_eq!(sink.rig.counts().0, 0);
         }
-        let (_folder, far) = sink.finish().await;
-        assert_eq!(far.heard(), [Delivered; 2], "{fsync} {interval}");
-        assert_eq!(far.counts(), (3, 14, 0, 0));
+        let (_folder, rig) = sink.finish().await;
+        assert_eq!(rig.acks(), [Delivered; 2], "{fsync} {interval}");
+        assert_eq!(rig.counts(), (3, 14, 0, 0));
     }
 }
 
@@ -92,10 +92,10 @@ async fn events_are_acknowledged_when_fsync_has_kept_its_promise() {
 async fn what_is_not_synced_when_the_sink_is_dropped_is_not_acknowledged() {
     let sink = Running::start("a.log", json!({"fsync_interval": "100s"}));
     sink.push(&["one"]);
-    sink.far.until("the file", || sink.text("a.log") == "one\n").await;
+    sink.rig.until("the file", || sink.text("a.log") == "one\n").await;
     sink.task.abort();
-    sink.far.wait(1).await;
-    assert_eq!(sink.far.heard(), [Retry]);
+    sink.rig.wait(1).await;
+    assert_eq!(sink.rig.acks(), [Retry]);
 }
 
 #[tokio::test]
@@ -106,14 +106,14 @@ async fn events_are_sorted_into_folders_with_few_files_open() {
             let bodies: Vec<_> = ["a", "b", "../c"].iter().map(|k| json!({"k": k, "n": n}).to_string()).collect();
             sink.push(&bodies.iter().map(String::as_str).collect::<Vec<_>>());
         }
-        let (folder, far) = sink.finish().await;
+        let (folder, rig) = sink.finish().await;
         assert_eq!(names(folder.path()), [".._c", "a", "b"]);
         let text = read(folder.path(), "a/1970.log");
         let numbers: Vec<u64> =
             text.lines().map(|l| serde_json::from_str::<Value>(l).unwrap()["n"].as_u64().unwrap()).collect();
         assert_eq!(numbers, (0..20).collect::<Vec<_>>());
-        assert_eq!(far.heard(), [Delivered; 20]);
-        assert_eq!(far.counts().0, 60);
+        assert_eq!(rig.acks(), [Delivered; 20]);
+        assert_eq!(rig.counts().0, 60);
     }
 }
 
@@ -130,7 +130,7 @@ async fn a_file_that_exists_is_added_to_or_emptied_and_a_torn_line_is_ended() {
         let options = json!({"mode": mode, "idle_timeout": "10ms", "fsync": "never"});
         let sink = Running::start_in(folder, "a.log", options);
         sink.push(&["new"]);
-        sink.far.wait(1).await;
+        sink.rig.wait(1).await;
         // Long enough for the file to be closed; it is not emptied again when it is opened again.
         tokio::time::sleep(Duration::from_millis(100)).await;
         sink.push(&["newer"]);
@@ -156,11 +156,11 @@ async fn compressed_files_follow_each_other() {
         for run in ["one", "two", "three"] {
             let sink = Running::start_in(folder, "a", json!({"compression": name, "fsync": "never"}));
             sink.push(&[run, "x"]);
-            sink.far.wait(1).await;
+            sink.rig.wait(1).await;
             sink.push(&["y"]);
-            let far;
-            (folder, far) = sink.finish().await;
-            assert_eq!(far.heard(), [Delivered; 2]);
+            let rig;
+            (folder, rig) = sink.finish().await;
+            assert_eq!(rig.acks(), [Delivered; 2]);
         }
         // A run that writes nothing adds nothing.
         let size = std::fs::metadata(folder.path().join("a")).unwrap().len();
@@ -180,7 +180,7 @@ async fn an_idle_compressed_file_is_complete() {
         let bytes = std::fs::read(sink.path("a.gz")).unwrap_or_default();
         decompress(Compression::Gzip, &bytes).is_ok_and(|text| text == b"one\n")
     };
-    sink.far.until("a complete file", complete).await;
+    sink.rig.until("a complete file", complete).await;
     sink.push(&["two"]);
     let (folder, _) = sink.finish().await;
     let bytes = std::fs::read(folder.path().join("a.gz")).unwrap();
@@ -239,11 +239,11 @@ async fn files_are_rotated_by_size() {
                 tokio::time::sleep(Duration::from_millis(2)).await;
             }
         }
-        let (folder, far) = sink.finish().await;
+        let (folder, rig) = sink.finish().await;
         let (count, text) = rotated(folder.path(), compression, max);
         assert_eq!(text, expected, "{name}");
         assert!(if compression == Compression::None { count == 20 } else { count > 1 }, "{name}: {count} files");
-        assert_eq!(far.heard(), [Delivered; 100]);
+        assert_eq!(rig.acks(), [Delivered; 100]);
     }
 }
 
@@ -263,8 +263,8 @@ async fn a_payload_larger_than_the_limit_has_a_file_of_its_own() {
 async fn files_are_rotated_by_age_although_nothing_is_written() {
     let sink = Running::start("a.log", json!({"rotate_every": "100ms"}));
     sink.push(&["one"]);
-    sink.far.until("a rotated file", || names(sink.folder.path()).iter().any(|n| n.starts_with("a-"))).await;
-    assert_eq!(sink.far.heard(), [Delivered], "what was rotated is safe");
+    sink.rig.until("a rotated file", || names(sink.folder.path()).iter().any(|n| n.starts_with("a-"))).await;
+    assert_eq!(sink.rig.acks(), [Delivered], "what was rotated is safe");
     assert!(!sink.path("a.log").exists());
     tokio::time::sleep(Duration::from_millis(300)).await;
     assert_eq!(names(sink.folder.path()).len(), 1, "no empty files are made");
@@ -277,7 +277,7 @@ async fn files_are_rotated_by_age_although_nothing_is_written() {
 async fn a_file_that_others_moved_away_is_made_anew() {
     let sink = Running::start("a.log", json!({"fsync": "never"}));
     sink.push(&["one"]);
-    sink.far.wait(1).await;
+    sink.rig.wait(1).await;
     std::fs::rename(sink.path("a.log"), sink.path("moved")).unwrap();
     tokio::time::sleep(Duration::from_millis(1500)).await;
     sink.push(&["two"]);
@@ -293,13 +293,13 @@ async fn a_folder_that_cannot_be_made_is_waited_for() {
     let sink = Running::start_in(folder, "d/a.log", json!({}));
     sink.push(&["one"]);
     sink.push(&["two"]);
-    sink.far.wait_for_retries(2).await;
-    assert_eq!(sink.far.heard(), []);
+    sink.rig.wait_for_retries(2).await;
+    assert_eq!(sink.rig.acks(), []);
     std::fs::remove_file(sink.path("d")).unwrap();
-    sink.far.wait(2).await;
-    let (folder, far) = sink.finish().await;
+    sink.rig.wait(2).await;
+    let (folder, rig) = sink.finish().await;
     assert_eq!(read(folder.path(), "d/a.log"), "one\ntwo\n");
-    assert_eq!(far.heard(), [Delivered; 2]);
+    assert_eq!(rig.acks(), [Delivered; 2]);
 }
 
 #[tokio::test]
@@ -310,14 +310,14 @@ async fn a_full_disk_holds_up_the_queue_and_nothing_is_acknowledged() {
     }
     let options = json!({"path": "/dev/full", "fsync": "never", "encoding": {"codec": "text"}});
     let built = crate::build("out", "file", &options).unwrap();
-    let far = Far::with_queue(1 << 20);
-    let task = tokio::spawn(built.sink.run(far.context()));
+    let rig = Rig::with_queue(1 << 20);
+    let task = tokio::spawn(built.sink.run(rig.context()));
     let body = "x".repeat(100 << 10);
     let mut accepted = 0;
     let mut quiet = 0;
     while quiet < 40 {
-        let payload = built.encoder.encode(far.batch(&[&body])).remove(0);
-        if far.context().input.try_push(payload).is_ok() {
+        let payload = built.encoder.encode(rig.batch(&[&body])).remove(0);
+        if rig.context().input.try_push(payload).is_ok() {
             accepted += 1;
             quiet = 0;
         } else {
@@ -327,9 +327,9 @@ async fn a_full_disk_holds_up_the_queue_and_nothing_is_acknowledged() {
     }
     // What the queue holds, what the sink has taken from it, and one on the way in each.
     assert!(accepted <= 24, "{accepted} payloads of 100 KiB are in memory");
-    far.wait_for_retries(2).await;
-    assert_eq!(far.heard().iter().filter(|&&d| d == Delivered).count(), 0);
-    assert_eq!(far.counts().0, 0);
+    rig.wait_for_retries(2).await;
+    assert_eq!(rig.acks().iter().filter(|&&d| d == Delivered).count(), 0);
+    assert_eq!(rig.counts().0, 0);
     task.abort();
     let _ = task.await;
 }

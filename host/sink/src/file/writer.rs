@@ -1,6 +1,6 @@
-//! The half of the file sink that writes: which files are open, and when events in them are safe.
+//! The writing half of the file sink: opens, writes, syncs, rotates and closes files.
 //!
-//! Everything here blocks. Each call does what can be done now and returns; waiting and trying again is the caller's.
+//! All calls block on I/O. A call does the work that is due and returns; the caller waits and retries.
 
 use std::collections::{HashMap, HashSet};
 use std::io::{self, ErrorKind};
@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use wattle_descriptors::{Kind, Share, cure, is_short};
+use wattle_descriptors::{Kind, Share, help, is_short};
 
 use super::open::open;
 use super::open_file::OpenFile;
@@ -19,17 +19,17 @@ use crate::compress::Compression;
 use crate::output::Todo;
 use crate::sink::SinkStats;
 
-/// How often open files are looked at: whether they are idle, old, or have been moved away.
-const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+/// Interval between checks whether open files are idle, due for rotation, or were renamed or removed.
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How long after a rotation failed the next is tried.
-const ROTATE_AGAIN: Duration = Duration::from_secs(10);
+/// Time after a failed rotation until the next attempt.
+const ROTATE_RETRY: Duration = Duration::from_secs(10);
 
-/// With `fsync = "interval"`, files are synced early once so many bytes of events wait for it in all of them: sources hold
-/// what is not acknowledged, and some wait when they hold too much.
+/// With `fsync = "interval"`, files are synced early when all of them together have this number of bytes of unsynced
+/// events: sources hold unacknowledged events, and some stop reading when they hold too many.
 const SYNC_BYTES: usize = 4 << 20;
 
-/// A file could not be written.
+/// A file cannot be written.
 #[derive(Debug, thiserror::Error)]
 #[error("`{}`: {source}", path.display())]
 pub(crate) struct WriteError {
@@ -37,22 +37,23 @@ pub(crate) struct WriteError {
     pub(crate) source: io::Error,
 }
 
-/// The open files of a sink, and what is to be written to them.
+/// The open files of a sink, and the payloads to write to them.
 pub(crate) struct Files {
     settings: Settings,
     stats: Arc<SinkStats>,
     sink: Arc<str>,
     open: HashMap<Arc<str>, OpenFile>,
     pub(crate) todo: Todo,
-    /// Files that were emptied already.
+    /// Files that were truncated already.
     truncated: HashSet<Arc<str>>,
-    looked: Instant,
-    /// How many files may be open.
+    /// Time of the last check of open files.
+    checked: Instant,
+    /// Share of the process's file descriptors.
     share: Share,
-    /// The lack of descriptors was logged.
+    /// Whether the shortage of descriptors was logged.
     is_short: bool,
-    /// Events are to be safe at once, whatever `fsync_interval` is.
-    pub(crate) hurry: bool,
+    /// Whether to sync events at once, without waiting for `fsync_interval`.
+    pub(crate) flush_now: bool,
 }
 
 impl Files {
@@ -64,44 +65,44 @@ impl Files {
             open: HashMap::new(),
             todo: Todo::default(),
             truncated: HashSet::new(),
-            looked: Instant::now(),
+            checked: Instant::now(),
             share: Share::new(Kind::Sink),
             is_short: false,
-            hurry: false,
+            flush_now: false,
         }
     }
 
-    /// Whether nothing is open and nothing is to be written.
+    /// Whether no file is open and no payload is left.
     pub(crate) fn is_done(&self) -> bool {
         self.open.is_empty() && self.todo.is_empty()
     }
 
     /// Whether events wait for a sync.
-    pub(crate) fn has_unsafe(&self) -> bool {
+    pub(crate) fn has_unsynced(&self) -> bool {
         self.open.values().any(|file| file.waiting_since.is_some())
     }
 
-    /// When the next call is due although nothing came.
+    /// When the next call is due if no payload arrives.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         if self.open.is_empty() {
             return None;
         }
         let syncs = self.open.values().filter_map(|file| file.waiting_since).map(|s| s + self.settings.fsync_interval);
-        syncs.chain([self.looked + self.look_interval()]).min()
+        syncs.chain([self.checked + self.check_interval()]).min()
     }
 
-    fn look_interval(&self) -> Duration {
-        let every = self.settings.rotate_every.unwrap_or(LOOK_INTERVAL);
-        LOOK_INTERVAL.min(self.settings.idle_timeout).min(every)
+    fn check_interval(&self) -> Duration {
+        let every = self.settings.rotate_every.unwrap_or(CHECK_INTERVAL);
+        CHECK_INTERVAL.min(self.settings.idle_timeout).min(every)
     }
 
-    /// Writes what is to be written, makes events safe whose time has come, and closes or renames files if it is time
-    /// to. With `last`, closes all of them.
+    /// Writes all payloads, syncs files that are due, and rotates or closes files that are due. With `last`, closes all
+    /// files.
     pub(crate) fn step(&mut self, last: bool) -> Result<(), WriteError> {
         let written = self.write_all();
-        let secured = self.secure_due(Instant::now());
-        let looked = self.look(last && self.todo.is_empty());
-        written.and(secured).and(looked)
+        let synced = self.sync_due(Instant::now());
+        let checked = self.check(last && self.todo.is_empty());
+        written.and(synced).and(checked)
     }
 
     fn write_all(&mut self) -> Result<(), WriteError> {
@@ -113,7 +114,7 @@ impl Files {
         Ok(())
     }
 
-    /// Writes the first `same` payloads, or some of them, to the file that they belong to.
+    /// Writes some or all of the first `same` payloads to their file.
     fn write_to(&mut self, key: &Arc<str>, same: usize) -> Result<(), WriteError> {
         if self.todo.offset == 0 && self.open.get(key).is_some_and(OpenFile::has_lost_its_name) {
             self.leave(key)?;
@@ -126,7 +127,7 @@ impl Files {
             self.open(key)?;
             if self.open.get(key).is_some_and(|file| self.is_full(file)) {
                 self.rotate(key)?;
-                // A file that could not be renamed is still open.
+                // If the file could not be renamed, it is still open.
                 return Ok(());
             }
         }
@@ -142,7 +143,7 @@ impl Files {
         let truncate = self.settings.mode == Mode::Truncate && !self.truncated.contains(key);
         let mut opened = open(path, &self.settings, truncate);
         while opened.as_ref().is_err_and(is_short) && self.close_oldest()? {
-            self.note_shortage();
+            self.log_shortage();
             opened = open(path, &self.settings, truncate);
         }
         let file = opened.and_then(|opened| OpenFile::new(path, opened, &self.settings));
@@ -154,13 +155,13 @@ impl Files {
         Ok(())
     }
 
-    /// Closes the file that was unused for longest if there are as many as there may be.
+    /// Closes least recently used files until another one may be opened.
     fn make_room(&mut self) -> Result<(), WriteError> {
-        while self.open.len() >= self.share.most(self.settings.max_open_files) && self.close_oldest()? {}
+        while self.open.len() >= self.share.max(self.settings.max_open_files) && self.close_oldest()? {}
         Ok(())
     }
 
-    /// Closes the file that was unused for longest; returns whether there was one.
+    /// Closes the least recently used file; returns whether there was one.
     fn close_oldest(&mut self) -> Result<bool, WriteError> {
         let oldest = self.open.iter().min_by_key(|(_, file)| file.used).map(|(key, _)| key.clone());
         let Some(oldest) = oldest else { return Ok(false) };
@@ -168,33 +169,33 @@ impl Files {
         Ok(true)
     }
 
-    fn note_shortage(&mut self) {
+    fn log_shortage(&mut self) {
         if !std::mem::replace(&mut self.is_short, true) {
             tracing::warn!(
-                sink = %self.sink, open = self.open.len(), cure = %cure(),
-                "too many files are open, closing those unused for longest"
+                sink = %self.sink, open = self.open.len(), help = %help(),
+                "too many open files; closing the least recently used"
             );
         }
     }
 
-    /// Leaves a file that was renamed or removed by others.
+    /// Closes a file that another process renamed or removed.
     fn leave(&mut self, key: &Arc<str>) -> Result<(), WriteError> {
-        tracing::info!(sink = %self.sink, path = %key, "file was renamed or removed by others, a new one begins");
+        tracing::info!(sink = %self.sink, path = %key, "another process renamed or removed the file; a new file is created");
         self.close(key)
     }
 
-    /// Whether a file has to be rotated before the next payload is written to it.
+    /// Whether a file must be rotated before the next payload.
     fn is_full(&self, file: &OpenFile) -> bool {
         let Some(max) = self.settings.rotate_bytes else { return false };
         let more = match self.settings.compression {
             Compression::None => self.todo.first().len() as u64,
-            // How much the next events take is known only when they are written.
+            // The compressed size of the next events is not known yet.
             _ => 1,
         };
         file.size > 0 && file.size + more > max && may_rotate(file)
     }
 
-    /// How many of the first payloads a file takes before it has to be looked at again; at least one.
+    /// How many of the first payloads fit into a file before the next check for rotation; at least one.
     fn fitting(&self, file: &OpenFile, same: usize) -> usize {
         let Some(max) = self.settings.rotate_bytes else { return same };
         if self.settings.compression != Compression::None {
@@ -208,13 +209,15 @@ impl Files {
         fits.count().max(1)
     }
 
-    /// What to do with a file after an error: one that is only full stays open, so that writing goes on where it
-    /// stopped. Any other is given up and opened again, and what of it is not certain to be safe is not acknowledged.
+    /// Handles an error of a file. If the disk is full, the file stays open and writing continues where it stopped. After
+    /// any other error the file is abandoned and opened again, and only events that a sync proves to be on disk are
+    /// acknowledged.
     fn fail(&mut self, key: &Arc<str>, source: io::Error) -> WriteError {
         let path = PathBuf::from(&**key);
-        let patient = [ErrorKind::StorageFull, ErrorKind::QuotaExceeded, ErrorKind::WouldBlock, ErrorKind::OutOfMemory];
-        if !patient.contains(&source.kind())
-            && let Some(mut file) = self.give_up(key)
+        let temporary =
+            [ErrorKind::StorageFull, ErrorKind::QuotaExceeded, ErrorKind::WouldBlock, ErrorKind::OutOfMemory];
+        if !temporary.contains(&source.kind())
+            && let Some(mut file) = self.abandon(key)
             && self.settings.compression == Compression::None
             && file.sync().is_ok()
         {
@@ -223,7 +226,8 @@ impl Files {
         WriteError { path, source }
     }
 
-    fn give_up(&mut self, key: &Arc<str>) -> Option<OpenFile> {
+    /// Removes a file from the open ones without syncing it. A partly written payload starts from its beginning again.
+    fn abandon(&mut self, key: &Arc<str>) -> Option<OpenFile> {
         if self.is_first(key) {
             self.todo.offset = 0;
         }
@@ -236,22 +240,22 @@ impl Files {
         first.is_some_and(|first| first.key.as_ref().or(self.settings.literal.as_ref()) == Some(key))
     }
 
-    /// Makes events safe that have waited for as long as they may.
-    fn secure_due(&mut self, now: Instant) -> Result<(), WriteError> {
+    /// Syncs the files whose events have waited for the interval.
+    fn sync_due(&mut self, now: Instant) -> Result<(), WriteError> {
         let interval = match self.settings.fsync {
             Fsync::Batch | Fsync::Never => Duration::ZERO,
-            Fsync::Interval if self.hurry => Duration::ZERO,
+            Fsync::Interval if self.flush_now => Duration::ZERO,
             Fsync::Interval => self.settings.fsync_interval,
         };
         let waiting: usize = self.open.values().map(|file| file.waiting_bytes).sum();
         let due =
             |file: &OpenFile| file.waiting_since.is_some_and(|since| since + interval <= now || waiting >= SYNC_BYTES);
         let due: Vec<Arc<str>> = self.open.iter().filter(|(_, file)| due(file)).map(|(key, _)| key.clone()).collect();
-        due.iter().map(|key| self.secure(key)).fold(Ok(()), Result::and)
+        due.iter().map(|key| self.sync(key)).fold(Ok(()), Result::and)
     }
 
-    /// Makes the events of a file safe, as `fsync` has it, and acknowledges them.
-    fn secure(&mut self, key: &Arc<str>) -> Result<(), WriteError> {
+    /// Syncs a file as `fsync` requires, and acknowledges its events.
+    fn sync(&mut self, key: &Arc<str>) -> Result<(), WriteError> {
         let Some(file) = self.open.get_mut(key) else { return Ok(()) };
         if let Err(source) = file.flush() {
             return Err(self.fail(key, source));
@@ -259,43 +263,43 @@ impl Files {
         if self.settings.fsync != Fsync::Never
             && let Err(source) = file.sync()
         {
-            // After a failed sync the system has forgotten what it could not write, so nothing of it counts as safe.
+            // After a failed sync, Linux drops the pages that it could not write, so no event of the file is safe.
             let path = PathBuf::from(&**key);
-            drop(self.give_up(key));
+            drop(self.abandon(key));
             return Err(WriteError { path, source });
         }
         if file.is_removed() && file.waiting_events() > 0 {
-            // Nobody will ever read it.
+            // The contents are lost when the file is closed.
             tracing::warn!(
                 sink = %self.sink, path = %key, events = file.waiting_events(),
-                "file was removed before its events were acknowledged, they are written again to a new file"
+                "file was removed before its events were acknowledged; writing them to a new file"
             );
-            drop(self.give_up(key));
+            drop(self.abandon(key));
             return Ok(());
         }
         file.deliver(&self.stats);
         Ok(())
     }
 
-    /// Closes and renames files whose time has come; all are closed if it is the last time.
-    fn look(&mut self, last: bool) -> Result<(), WriteError> {
+    /// Rotates and closes files that are due; closes all files if `last` is set.
+    fn check(&mut self, last: bool) -> Result<(), WriteError> {
         let now = Instant::now();
-        if !last && now.duration_since(self.looked) < self.look_interval() {
+        if !last && now.duration_since(self.checked) < self.check_interval() {
             return Ok(());
         }
-        self.looked = now;
+        self.checked = now;
         let keys: Vec<Arc<str>> = self.open.keys().cloned().collect();
         let mut result = Ok(());
         for key in keys {
             if self.todo.offset > 0 && self.is_first(&key) {
                 continue;
             }
-            result = result.and(self.look_at(&key, now, last));
+            result = result.and(self.check_file(&key, now, last));
         }
         result
     }
 
-    fn look_at(&mut self, key: &Arc<str>, now: Instant, last: bool) -> Result<(), WriteError> {
+    fn check_file(&mut self, key: &Arc<str>, now: Instant, last: bool) -> Result<(), WriteError> {
         let Some(file) = self.open.get(key) else { return Ok(()) };
         let idle = now.saturating_duration_since(file.used) >= self.settings.idle_timeout;
         let old = self.settings.rotate_every.is_some_and(|every| file.age(now) >= every);
@@ -309,39 +313,39 @@ impl Files {
     }
 
     fn close(&mut self, key: &Arc<str>) -> Result<(), WriteError> {
-        self.end(key)?;
+        self.complete(key)?;
         self.open.remove(key);
         Ok(())
     }
 
-    /// Brings a file to an end at which it can be left.
-    fn end(&mut self, key: &Arc<str>) -> Result<(), WriteError> {
+    /// Ends the stream of a file and syncs it, so that the file is complete.
+    fn complete(&mut self, key: &Arc<str>) -> Result<(), WriteError> {
         let Some(file) = self.open.get_mut(key) else { return Ok(()) };
         if let Err(source) = file.end_stream() {
             return Err(self.fail(key, source));
         }
-        self.secure(key)
+        self.sync(key)
     }
 
-    /// Renames a file and closes it. If it cannot be renamed, it stays open and grows on.
+    /// Renames a file and closes it. If it cannot be renamed, it stays open and continues to grow.
     fn rotate(&mut self, key: &Arc<str>) -> Result<(), WriteError> {
-        self.end(key)?;
+        self.complete(key)?;
         let Some(file) = self.open.get_mut(key) else { return Ok(()) };
         match set_aside(&file.path, Timestamp::now()) {
             Ok(aside) => {
-                tracing::debug!(sink = %self.sink, path = %key, aside = %aside.display(), "file was rotated");
+                tracing::debug!(sink = %self.sink, path = %key, aside = %aside.display(), "file rotated");
                 self.open.remove(key);
             }
             Err(error) => {
-                tracing::warn!(sink = %self.sink, path = %key, %error, "file cannot be renamed, it grows on");
-                file.rotate_after = Some(Instant::now() + ROTATE_AGAIN);
+                tracing::warn!(sink = %self.sink, path = %key, %error, "cannot rotate the file; it continues to grow");
+                file.rotate_after = Some(Instant::now() + ROTATE_RETRY);
             }
         }
         Ok(())
     }
 }
 
-/// Devices and pipes are never renamed, and a file that could not be is left alone for a while.
+/// Whether a file may be renamed now: not devices and pipes, and not soon after a failed attempt.
 fn may_rotate(file: &OpenFile) -> bool {
     file.regular && file.rotate_after.is_none_or(|after| after <= Instant::now())
 }

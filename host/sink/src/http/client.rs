@@ -1,4 +1,4 @@
-//! Sending one request: connections, TLS, and what comes back.
+//! Sends one request and reads its response.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,58 +11,59 @@ use hyper_util::client::legacy::Client as Pool;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
 use super::connect::{Connector, place};
+use super::error::RequestError;
 use super::options::{Format, Settings};
 use super::proxy;
-use super::tls::Tls;
-use super::trouble::explain;
+use crate::error::SinkError;
+use crate::tls::Tls;
 
-/// How long a connection is kept without use; servers close theirs after a minute or more.
-const KEEP_IDLE: Duration = Duration::from_secs(30);
+/// How long an idle connection stays open. Servers close idle connections after a minute or more.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How often a request follows a redirect.
+/// Maximum number of redirects that a request follows.
 const MAX_REDIRECTS: usize = 3;
 
-/// How much of an answer's body is kept for people to read.
+/// Maximum bytes of a response body in logs and dead letters.
 const MAX_REASON_BYTES: usize = 300;
 
-/// How much of it is read at most, so that the connection can be used again.
-const MAX_ANSWER_BYTES: usize = 64 << 10;
+/// Maximum bytes of a response body that are read, so that the connection can be reused.
+const MAX_RESPONSE_BYTES: usize = 64 << 10;
 
-/// The same where the body tells of every event. OpenSearch says some 200 bytes of one that it took.
+/// Maximum bytes of a response body with an item per event. OpenSearch writes about 200 bytes for an accepted event.
 const MAX_ITEMS_BYTES: usize = 64 << 20;
 
-/// Sends requests over connections that it keeps.
+/// Sends requests over a pool of connections.
 pub(crate) struct Client {
     pool: Pool<Connector, Full<Bytes>>,
     tls: Arc<Tls>,
     /// Host and port of the server.
     address: String,
-    /// Headers of every request; with the credentials for the proxy where it reads them.
+    /// Headers of every request, with the credentials of a proxy that forwards plain HTTP.
     headers: HeaderMap,
 }
 
-/// As much of a text as people read.
+/// The beginning of a text, for logs and dead letters.
 pub(super) fn beginning(text: &[u8]) -> String {
     let start = text.get(..MAX_REASON_BYTES).unwrap_or(text);
     String::from_utf8_lossy(start).trim().to_owned()
 }
 
-/// What came back.
+/// The response to a request.
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub(crate) struct Response {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     /// The body, or its beginning.
     body: Vec<u8>,
 }
 
-impl Answer {
-    /// The beginning of the body, for people.
+impl Response {
+    /// The beginning of the body, for logs and dead letters.
     pub(crate) fn reason(&self) -> String {
         beginning(&self.body)
     }
 
-    /// The body, of which only the beginning is kept where it does not tell of every event.
+    /// The body: complete in format `bulk`, otherwise its beginning.
     pub(crate) fn body(&self) -> &[u8] {
         &self.body
     }
@@ -73,18 +74,17 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// The files with certificates cannot be read or hold none, or a proxy that the environment names is of no use.
-    pub(crate) fn new(sink: &Arc<str>, settings: &Settings) -> Result<Self, String> {
+    /// A certificate file cannot be used, or the proxy of the environment cannot.
+    pub(crate) fn new(sink: &Arc<str>, settings: &Settings) -> Result<Self, SinkError> {
         let variable = |name: &str| std::env::var(name).ok();
-        let proxy = proxy::find(settings.proxy.as_ref(), &settings.uri, variable)
-            .map_err(|(origin, message)| format!("{origin}: {message}"))?;
+        let proxy = proxy::find(settings.proxy.as_ref(), &settings.uri, variable).map_err(SinkError::Proxy)?;
         let is_https = |uri: &Uri| uri.scheme_str() == Some("https");
         let uses_tls = is_https(&settings.uri) || proxy.as_ref().is_some_and(|proxy| is_https(&proxy.uri));
-        let tls = Arc::new(Tls::new(sink.clone(), &settings.tls, uses_tls)?);
-        if uses_tls && !settings.tls.verifies() {
+        let tls = Arc::new(Tls::new(sink.clone(), settings.tls.clone(), uses_tls).map_err(SinkError::Tls)?);
+        if uses_tls && !settings.tls.verify {
             tracing::warn!(
                 sink = %sink,
-                "`tls.verify` is false: the server's certificate is not checked, and anyone in between can read and change events"
+                "`tls.verify` is false: the server's certificate is not verified, so others on the network path can read and change events"
             );
         }
         let mut headers = settings.headers.clone();
@@ -98,74 +98,76 @@ impl Client {
         let connector = Connector::new(&settings.uri, &tls, proxy.as_ref());
         let pool = Pool::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(KEEP_IDLE)
+            .pool_idle_timeout(IDLE_TIMEOUT)
             .build(connector);
         let (host, port) = place(&settings.uri);
         Ok(Self { pool, tls, address: format!("{host}:{port}"), headers })
     }
 
-    /// Waits until the files that TLS uses changed; for ever, if there are none.
+    /// Waits until the certificate files have changed; forever if there are none.
     pub(crate) async fn files_changed(&self) {
         self.tls.changed().await;
     }
 
-    /// Sends a body and waits for the whole answer. A redirect to another path of the same server is followed.
+    /// Sends a body and waits for the complete response. Follows redirects within the same server.
     ///
     /// # Errors
     ///
-    /// There was none; the text says why.
-    pub(crate) async fn send(&self, settings: &Settings, body: Bytes) -> Result<Answer, String> {
-        let most = if settings.format == Format::Bulk { MAX_ITEMS_BYTES } else { MAX_ANSWER_BYTES };
+    /// There was no complete response.
+    pub(crate) async fn send(&self, settings: &Settings, body: Bytes) -> Result<Response, RequestError> {
+        let max = if settings.format == Format::Bulk { MAX_ITEMS_BYTES } else { MAX_RESPONSE_BYTES };
         let exchanges = async {
             let mut uri = settings.uri.clone();
             for _ in 0..MAX_REDIRECTS {
-                let answer = self.exchange(settings, &uri, body.clone(), most).await?;
-                match answer.redirect(&uri) {
+                let response = self.exchange(settings, &uri, body.clone(), max).await?;
+                match response.redirect(&uri) {
                     Some(next) => uri = next,
-                    None => return Ok(answer),
+                    None => return Ok(response),
                 }
             }
-            self.exchange(settings, &uri, body, most).await
+            self.exchange(settings, &uri, body, max).await
         };
         match tokio::time::timeout(settings.timeout, exchanges).await {
-            Ok(answer) => answer,
-            Err(_) => {
-                Err(format!("no answer from `{}` within {:?} (`request.timeout`)", self.address, settings.timeout))
-            }
+            Ok(response) => response,
+            Err(_) => Err(RequestError::Timeout { address: self.address.clone(), limit: settings.timeout }),
         }
     }
 
-    async fn exchange(&self, settings: &Settings, uri: &Uri, body: Bytes, most: usize) -> Result<Answer, String> {
+    async fn exchange(
+        &self,
+        settings: &Settings,
+        uri: &Uri,
+        body: Bytes,
+        max: usize,
+    ) -> Result<Response, RequestError> {
         let mut request = Request::new(Full::new(body));
         *request.method_mut() = settings.method.clone();
         *request.uri_mut() = uri.clone();
         *request.headers_mut() = self.headers.clone();
-        let response = self.pool.request(request).await.map_err(|error| explain(&self.address, &error))?;
+        let response = self.pool.request(request).await.map_err(|error| RequestError::of(&self.address, &error))?;
         let (head, mut rest) = response.into_parts();
         let mut body = Vec::new();
         while let Some(frame) = rest.frame().await {
             match frame {
                 Ok(frame) => body.extend_from_slice(&frame.into_data().unwrap_or_default()),
-                // A server that breaks off while it says that it has the events may have failed.
+                // A server that breaks off a response with status 2xx may have failed before it stored the events.
                 Err(_) if head.status.is_success() => {
-                    return Err(format!(
-                        "`{}` broke off its answer with status {}",
-                        self.address,
-                        head.status.as_u16()
-                    ));
+                    let (address, status) = (self.address.clone(), head.status.as_u16());
+                    return Err(RequestError::Truncated { address, status });
                 }
                 Err(_) => break,
             }
-            if body.len() > most {
+            if body.len() > max {
                 break;
             }
         }
-        Ok(Answer { status: head.status, headers: head.headers, body })
+        Ok(Response { status: head.status, headers: head.headers, body })
     }
 }
 
-impl Answer {
-    /// Where a redirect leads that keeps method and body, if it stays at the same server; credentials go nowhere else.
+impl Response {
+    /// The target of a redirect that keeps method and body. `None` if it leads to another server, which must not receive
+    /// the credentials.
     fn redirect(&self, from: &Uri) -> Option<Uri> {
         if !matches!(self.status, StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT) {
             return None;
@@ -186,7 +188,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_redirects_that_stay_at_the_server_are_followed() {
+    fn only_redirects_within_the_server_are_followed() {
         let from = Uri::from_static("https://h.example.com/in?x=1");
         for (status, location, to) in [
             (308, "/new", Some("https://h.example.com/new")),
@@ -200,8 +202,8 @@ mod tests {
             (308, "new", None),
         ] {
             let headers = HeaderMap::from_iter([(LOCATION, location.parse().unwrap())]);
-            let answer = Answer { status: StatusCode::from_u16(status).unwrap(), headers, body: Vec::new() };
-            assert_eq!(answer.redirect(&from).map(|uri| uri.to_string()).as_deref(), to, "{status} {location}");
+            let response = Response { status: StatusCode::from_u16(status).unwrap(), headers, body: Vec::new() };
+            assert_eq!(response.redirect(&from).map(|uri| uri.to_string()).as_deref(), to, "{status} {location}");
         }
     }
 }

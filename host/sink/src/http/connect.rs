@@ -1,4 +1,4 @@
-//! Connections of the sink: to the server or to a proxy, through a tunnel, with TLS or without.
+//! Makes connections: to the server or through a proxy, with or without TLS.
 
 use std::future::Future;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -17,28 +17,28 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio_rustls::TlsConnector;
 use tower_service::Service;
 
+use super::error::ConnectError;
 use super::proxy::Proxy;
-use super::tls::Tls;
-use super::trouble::Trouble;
+use crate::tls::Tls;
 
-/// How long a TCP connection may take to any of the addresses of a name.
+/// Time limit for a TCP connection, shared by all addresses of a name.
 pub(super) const TCP_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long making a connection may take: name, TCP, proxy and TLS.
+/// Time limit for a connection: name resolution, TCP, proxy and TLS.
 const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// How much of a proxy's answer is read.
+/// Maximum bytes of the head of a proxy's response.
 const MAX_PROXY_HEAD: usize = 8 << 10;
 
-/// What bytes go over.
+/// A byte stream.
 trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
 
-/// A connection that is made.
+/// An open connection.
 pub(super) struct Link {
     io: TokioIo<Box<dyn Io>>,
-    /// Whether requests over it are for a proxy to pass on.
+    /// Whether a proxy forwards the requests on it.
     is_proxied: bool,
 }
 
@@ -49,11 +49,11 @@ pub(super) struct Connector {
     http: HttpConnector<Names>,
 }
 
-/// The way to a server.
+/// How to reach a server.
 struct Route {
     host: String,
     port: u16,
-    /// None for plain HTTP.
+    /// `None` for plain HTTP.
     tls: Option<Arc<Tls>>,
     proxy: Option<ProxyRoute>,
 }
@@ -65,7 +65,7 @@ struct ProxyRoute {
     credentials: Option<HeaderValue>,
 }
 
-/// Resolves names. `localhost` is this machine, by IPv4 and by IPv6, whatever the system knows of it (RFC 6761).
+/// Resolves names. `localhost` is always the loopback address of IPv4 and IPv6, without asking the system (RFC 6761).
 #[derive(Clone)]
 struct Names {
     system: GaiResolver,
@@ -90,7 +90,7 @@ impl Service<Name> for Names {
     }
 }
 
-/// Host and port of an address; brackets stay around IPv6.
+/// Host and port of an address. An IPv6 host keeps its brackets.
 pub(super) fn place(uri: &Uri) -> (String, u16) {
     let port = uri.port_u16().unwrap_or(if uri.scheme_str() == Some("https") { 443 } else { 80 });
     (uri.host().unwrap_or_default().to_owned(), port)
@@ -101,7 +101,7 @@ impl Connector {
         let mut http = HttpConnector::new_with_resolver(Names { system: GaiResolver::new() });
         http.enforce_http(true);
         http.set_nodelay(true);
-        // Each address gets its part, so that one that does not answer leaves time for the others.
+        // Each address gets an equal part of the limit, so that one that does not respond leaves time for the others.
         http.set_connect_timeout(Some(TCP_TIMEOUT));
         let secured = |uri: &Uri| (uri.scheme_str() == Some("https")).then(|| tls.clone());
         let (host, port) = place(uri);
@@ -115,10 +115,10 @@ impl Connector {
 
 impl Service<Uri> for Connector {
     type Response = Link;
-    type Error = Trouble;
-    type Future = Pin<Box<dyn Future<Output = Result<Link, Trouble>> + Send>>;
+    type Error = ConnectError;
+    type Future = Pin<Box<dyn Future<Output = Result<Link, ConnectError>> + Send>>;
 
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Trouble>> {
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), ConnectError>> {
         Poll::Ready(Ok(()))
     }
 
@@ -128,14 +128,14 @@ impl Service<Uri> for Connector {
             let made = tokio::time::timeout(TIMEOUT, to.connect(http)).await;
             made.unwrap_or_else(|_| {
                 let (host, port) = to.proxy.as_ref().map_or((&to.host, to.port), |proxy| (&proxy.host, proxy.port));
-                Err(Trouble::Slow { address: format!("{host}:{port}"), limit: TIMEOUT })
+                Err(ConnectError::Timeout { address: format!("{host}:{port}"), limit: TIMEOUT })
             })
         })
     }
 }
 
 impl Route {
-    async fn connect(&self, http: HttpConnector<Names>) -> Result<Link, Trouble> {
+    async fn connect(&self, http: HttpConnector<Names>) -> Result<Link, ConnectError> {
         let Some(proxy) = &self.proxy else {
             let io = dial(http, &self.host, self.port).await?;
             return Ok(Link {
@@ -154,33 +154,33 @@ impl Route {
     }
 }
 
-async fn dial(mut http: HttpConnector<Names>, host: &str, port: u16) -> Result<Box<dyn Io>, Trouble> {
+async fn dial(mut http: HttpConnector<Names>, host: &str, port: u16) -> Result<Box<dyn Io>, ConnectError> {
     let address = format!("{host}:{port}");
     let uri = Uri::builder().scheme("http").authority(address.as_str()).path_and_query("/").build();
-    let uri = uri.map_err(|_| Trouble::NoHost { address: address.clone() })?;
-    let stream = http.call(uri).await.map_err(|error| Trouble::connect(address, &error))?;
+    let uri = uri.map_err(|_| ConnectError::NoHost { address: address.clone() })?;
+    let stream = http.call(uri).await.map_err(|error| ConnectError::connect(address, &error))?;
     Ok(Box::new(stream.into_inner()))
 }
 
-/// Begins TLS, where it is wanted.
-async fn secure(io: Box<dyn Io>, tls: &Option<Arc<Tls>>, host: &str, port: u16) -> Result<Box<dyn Io>, Trouble> {
+/// Starts TLS, if configured.
+async fn secure(io: Box<dyn Io>, tls: &Option<Arc<Tls>>, host: &str, port: u16) -> Result<Box<dyn Io>, ConnectError> {
     let Some(tls) = tls else { return Ok(io) };
     let address = format!("{host}:{port}");
     let name = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-    let Ok(name) = ServerName::try_from(name.to_owned()) else { return Err(Trouble::NoHost { address }) };
+    let Ok(name) = ServerName::try_from(name.to_owned()) else { return Err(ConnectError::NoHost { address }) };
     let tls = tls.clone();
-    // Looks at files.
+    // Reads files.
     let config = tokio::task::spawn_blocking(move || tls.current()).await;
-    let Ok(config) = config else { return Err(Trouble::Closed { address }) };
+    let Ok(config) = config else { return Err(ConnectError::Closed { address }) };
     match TlsConnector::from(config).connect(name, io).await {
         Ok(stream) => Ok(Box::new(stream)),
-        Err(error) => Err(Trouble::tls(address, &error)),
+        Err(error) => Err(ConnectError::tls(address, &error)),
     }
 }
 
 impl ProxyRoute {
-    /// Asks the proxy for a connection to `to`.
-    async fn tunnel(&self, io: &mut Box<dyn Io>, to: &str) -> Result<(), Trouble> {
+    /// Requests a connection to `to` from the proxy.
+    async fn tunnel(&self, io: &mut Box<dyn Io>, to: &str) -> Result<(), ConnectError> {
         let proxy = format!("{}:{}", self.host, self.port);
         let mut head = format!("CONNECT {to} HTTP/1.1\r\nhost: {to}\r\n").into_bytes();
         if let Some(credentials) = &self.credentials {
@@ -189,26 +189,31 @@ impl ProxyRoute {
             head.extend_from_slice(b"\r\n");
         }
         head.extend_from_slice(b"\r\n");
-        let closed = |_| Trouble::Closed { address: format!("proxy {proxy}") };
+        let closed = |_| ConnectError::Closed { address: format!("proxy {proxy}") };
         io.write_all(&head).await.map_err(closed)?;
         io.flush().await.map_err(closed)?;
-        // Byte by byte, so that nothing is taken of what comes through the tunnel. This happens once a connection.
-        let mut answer = Vec::new();
-        while !answer.ends_with(b"\r\n\r\n") {
-            if answer.len() >= MAX_PROXY_HEAD {
-                return Err(Trouble::NotHttp { address: format!("proxy {proxy}") });
+        // Byte by byte, so that no byte of the tunnel is consumed. This happens once per connection.
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            if head.len() >= MAX_PROXY_HEAD {
+                return Err(ConnectError::NotHttp { address: format!("proxy {proxy}") });
             }
-            answer.push(io.read_u8().await.map_err(closed)?);
+            head.push(io.read_u8().await.map_err(closed)?);
         }
-        let status = status(&answer).ok_or_else(|| Trouble::NotHttp { address: format!("proxy {proxy}") })?;
+        let status = status(&head).ok_or_else(|| ConnectError::NotHttp { address: format!("proxy {proxy}") })?;
         match status {
             200..=299 => Ok(()),
-            _ => Err(Trouble::Proxy { proxy, to: to.to_owned(), status, has_credentials: self.credentials.is_some() }),
+            _ => Err(ConnectError::Proxy {
+                proxy,
+                to: to.to_owned(),
+                status,
+                has_credentials: self.credentials.is_some(),
+            }),
         }
     }
 }
 
-/// The status of an answer's head.
+/// The status in the head of a response.
 fn status(head: &[u8]) -> Option<u16> {
     let line = std::str::from_utf8(head.split(|byte| *byte == b'\r').next()?).ok()?;
     let (version, rest) = line.split_once(' ')?;
@@ -263,7 +268,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_status_of_a_proxy_is_read() {
+    fn the_status_of_a_proxy_response_is_parsed() {
         assert_eq!(status(b"HTTP/1.1 200 Connection established\r\n\r\n"), Some(200));
         assert_eq!(status(b"HTTP/1.0 407\r\nproxy-authenticate: Basic\r\n\r\n"), Some(407));
         for text in [&b"SSH-2.0-x\r\n\r\n"[..], b"HTTP/2 200\r\n\r\n", b"HTTP/1.1 ok\r\n\r\n", b"\r\n\r\n"] {

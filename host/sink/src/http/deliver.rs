@@ -1,7 +1,6 @@
-//! The way of one request: it is sent until the far side has its events, or refuses them for good.
+//! Delivers one request batch: sends it until the server has accepted its events or has rejected them for good.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -9,165 +8,166 @@ use jiff::Timestamp;
 use parking_lot::Mutex;
 use wattle_batch::Ack;
 
-use super::answer::{Item, Verdict, items, retry_after};
+use super::body::body;
 use super::client::Client;
-use super::dead_letter::{DeadLetter, Refusal};
-use super::group::Group;
+use super::error::RequestError;
 use super::options::{Format, Settings};
+use super::response::{Item, Outcome, items, retry_after};
+use crate::batcher::RequestBatch;
 use crate::compress::Compression;
+use crate::dead_letter::{DeadLetters, Rejection};
 use crate::retry::{Backoff, Outage};
 use crate::sink::SinkStats;
 
-/// What all requests of a sink share.
-pub(crate) struct Courier {
+/// Maximum number of requests that search for the rejected events of one request batch. After that, all events that are
+/// still in doubt are rejected together.
+const MAX_SEARCH_REQUESTS: u32 = 1000;
+
+/// State shared by all requests of a sink.
+pub(crate) struct Delivery {
     sink: Arc<str>,
-    /// Address without what could be secret in it.
+    /// Address of the server, without query and credentials.
     address: String,
     settings: Settings,
     client: Client,
     stats: Arc<SinkStats>,
-    dead_letter: Option<DeadLetter>,
+    dead_letters: DeadLetters,
     outage: Mutex<Outage>,
-    refusals: Mutex<Outage>,
 }
 
-/// Requests that are sent to find out which events of one are refused; then those that are still in question are refused
-/// together.
-const MOST_PARTS: u32 = 1000;
-
-/// What came of one attempt.
+/// The result of one attempt.
 struct Attempt {
-    verdict: Verdict,
-    refusal: Refusal,
-    /// How long the far side asks to wait.
-    asked: Option<Duration>,
-    /// What became of each event, where the answer tells and it is not the same for all.
+    outcome: Outcome,
+    rejection: Rejection,
+    /// The wait that the server requests.
+    retry_after: Option<Duration>,
+    /// The outcome of each event, if the response has one per event and not all were accepted.
     items: Option<Vec<Item>>,
 }
 
-/// How sending a request ended.
+/// How sending a request batch ended.
 enum End {
     Delivered,
-    TooLarge(Refusal),
-    /// The far side does not take all of it.
-    Refused(Refusal),
-    /// It takes nothing, and the attempts are used up.
-    GivenUp(Refusal),
+    TooLarge(Rejection),
+    /// The server rejects the batch, or a part of it.
+    Rejected(Rejection),
+    /// The attempts are used up.
+    GivenUp(Rejection),
 }
 
-impl Courier {
+impl Delivery {
     pub(crate) fn new(sink: Arc<str>, settings: Settings, client: Client, stats: Arc<SinkStats>) -> Self {
         let uri = &settings.uri;
         let authority = uri.authority().map_or("", |authority| authority.as_str());
         let address = format!("{}://{authority}{}", uri.scheme_str().unwrap_or_default(), uri.path());
-        let dead_letter = settings.dead_letter.clone().map(DeadLetter::new);
-        let (outage, refusals) = (Mutex::default(), Mutex::default());
-        Self { sink, address, settings, client, stats, dead_letter, outage, refusals }
+        let backoff = Backoff::new(settings.retry_initial_backoff, settings.retry_max_backoff);
+        let dead_letters =
+            DeadLetters::new(sink.clone(), address.clone(), stats.clone(), settings.dead_letter.clone(), backoff);
+        Self { sink, address, settings, client, stats, dead_letters, outage: Mutex::default() }
     }
 
-    /// Brings events to where they belong, however long it takes, and ends their acknowledgements.
+    /// Delivers or rejects every event of a batch and ends its acknowledgements, however long that takes.
     ///
     /// # Cancel safety
     ///
     /// If the future is dropped, events that were not delivered are not acknowledged.
-    pub(crate) async fn deliver(self: Arc<Self>, group: Group) {
-        let mut groups = vec![group];
-        let mut parts = MOST_PARTS;
-        while let Some(mut group) = groups.pop() {
-            match self.send(&mut group).await {
-                End::Delivered => group.deliver(&self.stats),
-                // One event that the far side cannot take must not cost those that it came with.
-                end @ (End::TooLarge(_) | End::Refused(_)) if group.len() > 1 && parts > 1 => {
-                    if matches!(end, End::Refused(_)) {
-                        parts -= 2;
+    pub(crate) async fn deliver(self: Arc<Self>, batch: RequestBatch) {
+        let mut batches = vec![batch];
+        let mut requests = MAX_SEARCH_REQUESTS;
+        while let Some(mut batch) = batches.pop() {
+            match self.send(&mut batch).await {
+                End::Delivered => batch.deliver(&self.stats),
+                // The batch is halved until the rejected events are alone, so that the others are delivered.
+                end @ (End::TooLarge(_) | End::Rejected(_)) if batch.len() > 1 && requests > 1 => {
+                    if matches!(end, End::Rejected(_)) {
+                        requests -= 2;
                     }
                     self.stats.retried();
-                    let first = group.split_first(group.len() / 2);
-                    groups.push(group);
-                    groups.push(first);
+                    let first = batch.split_first(batch.len() / 2);
+                    batches.push(batch);
+                    batches.push(first);
                 }
-                End::TooLarge(refusal) | End::Refused(refusal) => self.refuse(group, &refusal, Ack::reject).await,
-                End::GivenUp(refusal) => self.refuse(group, &refusal, Ack::give_up).await,
+                End::TooLarge(rejection) | End::Rejected(rejection) => {
+                    self.dead_letters.reject(batch, &rejection, Ack::reject).await;
+                }
+                End::GivenUp(rejection) => self.dead_letters.reject(batch, &rejection, Ack::give_up).await,
             }
         }
     }
 
-    /// Sends a request until its end. Events whose end the far side tells by themselves leave the group before.
-    async fn send(&self, group: &mut Group) -> End {
+    /// Sends a batch until its end. Events with an outcome of their own leave the batch earlier.
+    async fn send(&self, batch: &mut RequestBatch) -> End {
         let mut backoff = Backoff::new(self.settings.retry_initial_backoff, self.settings.retry_max_backoff);
         let mut attempts = 0;
         let mut body: Option<Bytes> = None;
         loop {
-            let mut attempt = self.attempt(group, &mut body).await.unwrap_or_else(|reason| Attempt {
-                verdict: Verdict::Later,
-                refusal: Refusal { status: None, reason },
-                asked: None,
+            let mut attempt = self.attempt(batch, &mut body).await.unwrap_or_else(|error| Attempt {
+                outcome: Outcome::Retry,
+                rejection: Rejection { status: None, reason: error.to_string() },
+                retry_after: None,
                 items: None,
             });
             if let Some(items) = attempt.items.take() {
-                let Some(left) = self.settle(group, items).await else {
+                let Some(left) = self.apply_items(batch, items).await else {
                     self.recovered();
                     return End::Delivered;
                 };
-                (attempt.verdict, attempt.refusal) = (left.verdict, left.refusal);
+                (attempt.outcome, attempt.rejection) = (left.outcome, left.rejection);
                 body = None;
             }
-            match attempt.verdict {
-                Verdict::Delivered => {
+            match attempt.outcome {
+                Outcome::Delivered => {
                     self.recovered();
                     return End::Delivered;
                 }
-                Verdict::TooLarge => return End::TooLarge(attempt.refusal),
-                Verdict::Refused => return End::Refused(attempt.refusal),
-                Verdict::Later | Verdict::Mend => {}
+                Outcome::TooLarge => return End::TooLarge(attempt.rejection),
+                Outcome::Rejected => return End::Rejected(attempt.rejection),
+                Outcome::Retry => self.stats.clear_broken(),
+                Outcome::NeedsOperator => self.stats.set_broken(|| self.describe(&attempt.rejection)),
             }
-            match attempt.verdict {
-                Verdict::Mend => self.stats.note_broken(|| self.describe(&attempt.refusal)),
-                _ => self.stats.note_passing(),
-            }
-            self.log_trouble(&attempt.refusal, attempt.verdict == Verdict::Mend);
-            if self.settings.retry_attempts.is_some_and(|most| attempts >= most) {
-                return End::GivenUp(attempt.refusal);
+            self.log_failure(&attempt.rejection, attempt.outcome == Outcome::NeedsOperator);
+            if self.settings.retry_attempts.is_some_and(|max| attempts >= max) {
+                return End::GivenUp(attempt.rejection);
             }
             attempts += 1;
             self.stats.retried();
-            let wait = backoff.next().max(attempt.asked.unwrap_or_default());
+            let wait = backoff.next().max(attempt.retry_after.unwrap_or_default());
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
-                // Other certificates can be what the server waited for.
+                // New certificates may be what the request failed for, so it is sent again at once.
                 () = self.client.files_changed() => {}
             }
         }
     }
 
-    /// Sends once. The body is made at the first attempt and kept for the next ones.
-    async fn attempt(&self, group: &Group, body: &mut Option<Bytes>) -> Result<Attempt, String> {
+    /// Sends a batch once. The first attempt makes the body; the next ones reuse it.
+    async fn attempt(&self, batch: &RequestBatch, body: &mut Option<Bytes>) -> Result<Attempt, RequestError> {
         let bytes = match body {
             Some(bytes) => bytes.clone(),
-            None => body.insert(self.body(group).await?).clone(),
+            None => body.insert(self.body(batch).await?).clone(),
         };
-        let answer = self.client.send(&self.settings, bytes).await?;
-        let verdict = Verdict::of(answer.status);
-        let tells = self.settings.format == Format::Bulk && verdict == Verdict::Delivered;
+        let response = self.client.send(&self.settings, bytes).await?;
+        let outcome = Outcome::of(response.status);
+        let has_items = self.settings.format == Format::Bulk && outcome == Outcome::Delivered;
         Ok(Attempt {
-            verdict,
-            refusal: Refusal { status: Some(answer.status.as_u16()), reason: answer.reason() },
-            asked: retry_after(&answer.headers, Timestamp::now()),
-            items: if tells { items(answer.body(), group.len())? } else { None },
+            outcome,
+            rejection: Rejection { status: Some(response.status.as_u16()), reason: response.reason() },
+            retry_after: retry_after(&response.headers, Timestamp::now()),
+            items: if has_items { items(response.body(), batch.len())? } else { None },
         })
     }
 
-    /// Ends events as the far side tells of each. The group keeps those that are to be sent again; answers with what was
-    /// said of the first of them, or `None` if there are none.
-    async fn settle(&self, group: &mut Group, items: Vec<Item>) -> Option<Item> {
+    /// Delivers and rejects events as their items say. The events to send again stay in the batch; returns the item of the
+    /// first of them, or `None` if none is left.
+    async fn apply_items(&self, batch: &mut RequestBatch, items: Vec<Item>) -> Option<Item> {
         let mut left: Option<Item> = None;
-        let mut again = Group::default();
+        let mut again = RequestBatch::default();
         for run in items.chunk_by(|one, next| one == next) {
-            let part = group.split_first(run.len());
+            let part = batch.split_first(run.len());
             match run.first() {
-                Some(Item { verdict: Verdict::Delivered, .. }) => part.deliver(&self.stats),
-                Some(Item { verdict: Verdict::Refused | Verdict::TooLarge, refusal }) => {
-                    self.refuse(part, refusal, Ack::reject).await;
+                Some(Item { outcome: Outcome::Delivered, .. }) => part.deliver(&self.stats),
+                Some(Item { outcome: Outcome::Rejected | Outcome::TooLarge, rejection }) => {
+                    self.dead_letters.reject(part, rejection, Ack::reject).await;
                 }
                 other => {
                     again.append(part);
@@ -175,49 +175,23 @@ impl Courier {
                 }
             }
         }
-        *group = again;
+        *batch = again;
         left
     }
 
-    async fn body(&self, group: &Group) -> Result<Bytes, String> {
-        let body = group.body(self.settings.format);
+    async fn body(&self, batch: &RequestBatch) -> Result<Bytes, RequestError> {
+        let body = body(batch, self.settings.format);
         let compression = self.settings.compression;
         if compression == Compression::None {
             return Ok(body);
         }
-        // Milliseconds of pure computing are too long for a thread that serves others.
-        let task = tokio::task::spawn_blocking(move || compression.compress(&body));
-        let done = task.await.map_err(|error| error.to_string())?;
-        done.map(Bytes::from).map_err(|error| format!("events cannot be compressed: {error}"))
+        // Compression takes milliseconds, which would delay the other tasks of the thread.
+        let compressed = tokio::task::spawn_blocking(move || compression.compress(&body)).await;
+        let compressed = compressed.map_err(std::io::Error::from).flatten();
+        compressed.map(Bytes::from).map_err(RequestError::Compression)
     }
 
-    /// Writes events that are not delivered to the dead letters, or counts them as lost and ends their acknowledgements
-    /// with `end`.
-    async fn refuse(&self, group: Group, refusal: &Refusal, end: fn(Ack)) {
-        let events = group.len();
-        let Refusal { status, reason } = refusal;
-        if let Some(count) = self.refusals.lock().failed() {
-            let kept = self.dead_letter.is_some();
-            let (sink, address) = (&self.sink, &self.address);
-            tracing::error!(%sink, address, status, reason = ?reason, events, count, kept, "server refused events for good");
-        }
-        if let Some(dead_letter) = &self.dead_letter {
-            let mut backoff = Backoff::new(self.settings.retry_initial_backoff, self.settings.retry_max_backoff);
-            while let Err(error) = dead_letter.add(&self.sink, &group, refusal).await {
-                self.stats.retried();
-                if let Some(attempts) = self.outage.lock().failed() {
-                    tracing::warn!(sink = %self.sink, %error, attempts, "dead letters cannot be written, trying again");
-                }
-                tokio::time::sleep(backoff.next()).await;
-            }
-        }
-        self.stats.rejected_events.fetch_add(events as u64, Ordering::Relaxed);
-        for ack in group.into_acks() {
-            if self.dead_letter.is_some() { ack.deliver() } else { end(ack) }
-        }
-    }
-
-    fn describe(&self, Refusal { status, reason }: &Refusal) -> String {
+    fn describe(&self, Rejection { status, reason }: &Rejection) -> String {
         let status = status.map_or_else(String::new, |status| format!(" with status {status}"));
         format!(
             "server at `{}` rejects requests{status}: {reason}; check the sink's options and credentials",
@@ -225,11 +199,11 @@ impl Courier {
         )
     }
 
-    fn log_trouble(&self, trouble: &Refusal, mend: bool) {
+    fn log_failure(&self, rejection: &Rejection, needs_operator: bool) {
         let Some(attempts) = self.outage.lock().failed() else { return };
-        let Refusal { status, reason } = trouble;
+        let Rejection { status, reason } = rejection;
         let (sink, address) = (&self.sink, &self.address);
-        if mend {
+        if needs_operator {
             tracing::error!(
                 %sink, address, status, reason = ?reason, attempts,
                 "server rejects requests; check the sink's options and credentials; retrying"

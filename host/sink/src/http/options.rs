@@ -1,4 +1,4 @@
-//! Options of the sink `http`, as written and as meant.
+//! Options of the sink `http`: as written, and validated.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -10,76 +10,77 @@ use hyper::{Method, Uri};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
+use wattle_tls::ClientOptions;
 
-use super::group::Limits;
 use super::proxy::{self, ProxyOptions};
+use crate::batcher::BatchLimits;
 use crate::compress::Compression;
 use crate::encode::{Encoding, EncodingOptions, Framing};
-use crate::options::{self, Count, Faults, OptionError, Size, Switch, Time};
+use crate::options::{self, Count, OptionError, OptionErrors, Size, Switch, Time};
 use crate::secret::Secret;
 
 /// Options of the sink `http`.
 ///
-/// # What is tried again
+/// # Requests that are retried
 ///
-/// An answer of 2xx acknowledges the events of the request. Tried again until it works, or `request.retry_attempts` are
-/// used up: no answer (the far side cannot be reached, the connection breaks, no answer within `request.timeout`), and
-/// the answers 408, 425, 429, 5xx; also 3xx (but 307 and 308 within the same server, which are followed) and all other 4xx
-/// than those below (401, 403, 404, 405, 415 and so on), which
-/// are logged as errors, since somebody has to mend the far side or the options. `Retry-After` is honoured up to 15
-/// minutes. A request that is too large (413) is sent again in halves.
+/// A response with status 2xx acknowledges the events of the request. The sink retries until it succeeds, or until
+/// `request.retry_attempts` are used up, if there is no response (the server cannot be reached, the connection breaks, or
+/// `request.timeout` passes), and for the statuses 408, 425, 429 and 5xx. It also retries 3xx (except 307 and 308 within
+/// the same server, which it follows) and all 4xx other than those below (401, 403, 404, 405, 415 and so on); these are
+/// logged as errors, because an operator must fix the server or the options. A `Retry-After` of up to 15 minutes is
+/// respected. A request that is too large (413) is sent again in halves.
 ///
-/// # What is not
+/// # Requests that are rejected
 ///
-/// 400, 409 and 422 say that the far side takes some or all of the events never, and so does 207, which says that it took
-/// a part. The request is sent again in halves, down to the events that are refused alone: those go to `dead_letter` if
-/// that is set, and count as rejected. Where a part was taken, events of it come twice. At most 1,000 requests go into the
-/// search for one request; then all that are still in question are refused.
+/// With 400, 409 and 422 the server rejects some or all events for good; with 207 it accepted a part. The sink sends the
+/// request again in halves until the rejected events are alone. They go to `dead_letter` if it is set, and count as
+/// rejected. If the server accepted a part, it receives some of those events twice. The search sends at most 1,000
+/// requests for one request; after that, all events still in doubt are rejected.
 ///
-/// # Where the answer tells of each event
+/// # Responses with a status for each event
 ///
-/// With `format = "bulk"` an answer of 2xx is read: each event has a status of its own in it, which means what is said
-/// above. Those that were taken are acknowledged, those that are refused go to `dead_letter` each with its own reason,
-/// and the others are sent again. An answer that cannot be read acknowledges nothing: the request is sent again.
+/// With `format = "bulk"` the sink reads the body of a 2xx response, which has a status for each event, with the meanings
+/// above. Accepted events are acknowledged, rejected ones go to `dead_letter` with their own reasons, and the others are
+/// sent again. A response that cannot be read acknowledges nothing, and the request is sent again.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct HttpOptions {
-    /// Address of the server, such as `https://example.com/ingest`. User and password go to `auth`.
+    /// Address of the server, such as `https://example.com/ingest`. Set user and password with `auth`.
     uri: String,
     /// Method of the requests. Default: `POST`.
     #[serde(default = "default_method")]
     method: String,
-    /// More headers of every request; they replace those that the sink sets itself. Default: none.
+    /// Additional headers of every request. They replace headers that the sink sets. Default: none.
     #[serde(default)]
     headers: BTreeMap<String, Secret>,
     /// Credentials for the server. Default: none.
     auth: Option<AuthOptions>,
-    /// Which servers to trust over `https`, and which certificate to show them.
+    /// Trusted servers, and the client certificate.
     #[serde(default)]
     tls: TlsOptions,
     /// The proxy that requests go through: an address such as `http://user:password@proxy.example.com:3128`, or a table.
-    /// Default: what the environment variables `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` say, as for curl.
+    /// Default: the environment variables `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY`, as in curl.
     proxy: Option<ProxyOptions>,
-    /// How many events go into a request.
+    /// When a request is full.
     #[serde(default)]
     batch: BatchOptions,
-    /// How to write an event. `framing` is not for this sink, see `format`; `minify` is on by default.
+    /// How to write an event. This sink has `format` instead of `framing`; `minify` is on by default.
     #[serde(default)]
     encoding: EncodingOptions,
-    /// How events stand in a request. `ndjson`: one line for each event. `array`: a JSON array of events; with codec `text` bodies stand in it
-    /// as the codec `ndjson` writes them. `bulk`: what the `_bulk` API of Elasticsearch and OpenSearch takes, each
-    /// event with `{"create":{}}` on a line before it; the index or data stream is in `uri`. Default: `ndjson`.
+    /// Format of a request. `ndjson`: one line for each event. `array`: a JSON array of events; with codec `text`, bodies
+    /// are written as by the codec `ndjson`. `bulk`: the `_bulk` API of Elasticsearch and OpenSearch, with a line
+    /// `{"create":{}}` before each event; `uri` has the index or data stream. Default: `ndjson`.
     #[serde(default)]
     format: Format,
     /// Compression of the bodies, with the header `content-encoding`: `none`, `gzip` or `zstd`. Default: `none`.
     #[serde(default)]
     compression: Compression,
-    /// How requests are made and repeated.
+    /// Timeout, concurrency and retries.
     #[serde(default)]
     request: RequestOptions,
-    /// File that takes refused events, one JSON object on a line for each: `time`, `sink`, `status`, `reason`, and the
-    /// event as it was sent under `event`, or as base64 under `event_base64` if it is not UTF-8. Default: none; refused
-    /// events are counted and given up.
+    /// File for rejected events, one JSON object per line: `time`, `sink`, `status`, `reason`, and the event as it was sent
+    /// in `event`, or as base64 in `event_base64` if it is not UTF-8. Default: none; rejected events are counted and
+    /// discarded.
     dead_letter: Option<PathBuf>,
 }
 
@@ -95,43 +96,42 @@ enum AuthOptions {
     Basic {
         /// Name of the user.
         user: String,
-        /// The user's password, best a variable as in `${PASSWORD}`.
+        /// Password of the user. Use a variable, such as `${PASSWORD}`.
         password: Secret,
     },
     /// A token.
     Bearer {
-        /// The token, best a variable as in `${TOKEN}`.
+        /// The token. Use a variable, such as `${TOKEN}`.
         token: Secret,
     },
 }
 
-/// Which servers to trust over `https`, and which certificate to show them. The files are read again when they change;
-/// connections that are made afterwards use what they hold then.
+/// Trusted servers, and the client certificate. The sink reads changed files again; new connections use them.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct TlsOptions {
-    /// File with certificates (PEM) of authorities to trust in place of the system's. The certificate of the server itself
-    /// will do as well. Default: the system's authorities.
+    /// File with certificates (PEM) of authorities to trust instead of the system's. May contain the certificate of the
+    /// server itself. Default: the system's authorities.
     pub(crate) ca_file: Option<PathBuf>,
-    /// File with the client certificate (PEM) for servers that want one, followed by the certificates of its authorities.
-    /// Goes with `key_file`. Default: none.
+    /// File with the client certificate (PEM), followed by the certificates of its authorities. Requires `key_file`.
+    /// Default: none.
     pub(crate) crt_file: Option<PathBuf>,
     /// File with the private key (PEM, without a passphrase) of the certificate in `crt_file`. Default: none.
     pub(crate) key_file: Option<PathBuf>,
-    /// Whether the server's certificate is checked. `false` lets anyone in between read and change what is sent, and is
-    /// warned about in the log at every start. Default: true.
+    /// Whether to verify the server's certificate. With `false`, others on the network path can read and change events; the
+    /// log has a warning at every start. Default: true.
     pub(crate) verify: Option<Switch>,
 }
 
-/// How many events go into a request.
+/// When a request is full.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 struct BatchOptions {
-    /// Bytes before compression; a single event may be larger. Default: `1MiB`.
+    /// Maximum bytes before compression. A single event may be larger. Default: `1MiB`.
     max_bytes: Size,
-    /// Number of events. Default: no limit.
+    /// Maximum number of events. Default: no limit.
     max_events: Option<Count>,
-    /// How long an event waits for others to fill the request. Default: `1s`.
+    /// Maximum time that an event waits for others. Default: `1s`.
     timeout: Time,
 }
 
@@ -141,20 +141,21 @@ impl Default for BatchOptions {
     }
 }
 
-/// How requests are made and repeated.
+/// Timeout, concurrency and retries.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 struct RequestOptions {
-    /// How long a request may take, answer included. Default: `30s`.
+    /// Time limit of a request, including the response. Default: `30s`.
     timeout: Time,
-    /// How many requests run at the same time. Default: 4. Events arrive in order only with 1.
+    /// Maximum number of concurrent requests. Events arrive in order only with 1. Default: 4.
     concurrency: Count,
-    /// Upper bound of the wait before the first repetition; it doubles with each further one. The wait is random below
-    /// that. Default: `1s`.
+    /// Upper bound of the wait before the first retry. It doubles with each retry; the wait is random below it. Default:
+    /// `1s`.
     retry_initial_backoff: Time,
-    /// Where the bound stops doubling. Default: `30s`.
+    /// Maximum of that bound. Default: `30s`.
     retry_max_backoff: Time,
-    /// How often a request is repeated before its events count as lost. Source `http` then answers 503. Default: no limit.
+    /// Maximum number of retries of a request. After them its events count as failed, and a source `http` responds with
+    /// 503. Default: no limit.
     retry_attempts: Option<Count>,
 }
 
@@ -170,29 +171,29 @@ impl Default for RequestOptions {
     }
 }
 
-/// How events stand in a request.
+/// Format of a request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Format {
-    /// One line each.
+    /// One line for each event.
     #[default]
     Ndjson,
-    /// Elements of a JSON array.
+    /// A JSON array.
     Array,
-    /// Lines of Elasticsearch's bulk API.
+    /// The bulk API of Elasticsearch and OpenSearch.
     Bulk,
 }
 
-/// What the half that sends has to know.
+/// Validated options of the sending half.
 #[derive(Debug)]
 pub(crate) struct Settings {
     pub(crate) uri: Uri,
     pub(crate) method: Method,
-    /// Every header of a request but its length; those that hold secrets are marked, so that nobody prints them.
+    /// Every header of a request except its length. Headers with secrets are marked as sensitive, so that `Debug` hides them.
     pub(crate) headers: HeaderMap,
-    pub(crate) tls: TlsOptions,
+    pub(crate) tls: ClientOptions,
     pub(super) proxy: Option<ProxyOptions>,
-    pub(crate) limits: Limits,
+    pub(crate) limits: BatchLimits,
     pub(crate) format: Format,
     pub(crate) compression: Compression,
     pub(crate) timeout: Duration,
@@ -203,7 +204,7 @@ pub(crate) struct Settings {
     pub(crate) dead_letter: Option<PathBuf>,
 }
 
-/// The schema of the options.
+/// The JSON schema of the options.
 pub(crate) fn schema() -> Value {
     options::schema_of::<HttpOptions>()
 }
@@ -211,35 +212,53 @@ pub(crate) fn schema() -> Value {
 /// The files that options name and the sink reads.
 pub(crate) fn files(options: &Value) -> Vec<PathBuf> {
     let tls = options.get("tls").and_then(|tls| TlsOptions::deserialize(tls).ok());
-    tls.iter().flat_map(TlsOptions::files).cloned().collect()
+    tls.iter().flat_map(|tls| tls.client().files().cloned().collect::<Vec<_>>()).collect()
 }
 
-/// Validates options.
+impl TlsOptions {
+    /// The same options without their notation.
+    fn client(&self) -> ClientOptions {
+        ClientOptions {
+            ca_file: self.ca_file.clone(),
+            crt_file: self.crt_file.clone(),
+            key_file: self.key_file.clone(),
+            verify: self.verify.is_none_or(|verify| verify.0),
+        }
+    }
+}
+
+/// Reads and validates options.
+///
+/// # Errors
+///
+/// Every error that was found.
 pub(crate) fn read(options: &Value) -> Result<(Encoding, Settings), Vec<OptionError>> {
-    let options: HttpOptions = options::read(options)?;
-    let mut faults = Faults::default();
-    let uri = read_uri(&options.uri).map_err(|message| faults.add("uri", message)).ok();
+    options::read(options, validate)
+}
+
+fn validate(options: HttpOptions, errors: &mut OptionErrors) -> Option<(Encoding, Settings)> {
+    let uri = errors.check("uri", parse_uri(&options.uri));
     let method = Method::from_bytes(options.method.as_bytes());
-    let method = method.map_err(|_| faults.add("method", format!("`{}` is no method of HTTP", options.method))).ok();
-    let headers = read_headers(&options, &mut faults);
+    let method = errors.check("method", method.map_err(|_| format!("`{}` is not an HTTP method", options.method)));
+    let headers = read_headers(&options, errors);
     if options.encoding.framing.is_some() {
-        faults.add("encoding.framing", "is not for this sink; `format` says how events stand in a request");
+        errors.add("encoding.framing", "is not an option of this sink; use `format`");
     }
-    faults.at_least_one("batch.max_bytes", options.batch.max_bytes.0);
-    faults.at_least_one("batch.max_events", options.batch.max_events.map_or(1, |count| count.0 as u64));
-    faults.at_least_one("request.concurrency", options.request.concurrency.0 as u64);
-    if options.request.timeout.0.is_zero() {
-        faults.add("request.timeout", "must be more than no time at all");
-    }
+    errors.at_least_one("batch.max_bytes", options.batch.max_bytes.0);
+    errors.at_least_one("batch.max_events", options.batch.max_events.map_or(1, |count| count.0 as u64));
+    errors.at_least_one("request.concurrency", options.request.concurrency.0 as u64);
+    errors.not_zero("request.timeout", options.request.timeout);
     if options.dead_letter.as_ref().is_some_and(|path| path.as_os_str().is_empty()) {
-        faults.add("dead_letter", "a path must not be empty");
+        errors.add("dead_letter", "a path must not be empty");
     }
     if let Some(proxy) = &options.proxy {
-        proxy::check(proxy, |path, message| faults.add(path, message));
+        proxy::check(proxy, errors);
     }
     match (&options.tls.crt_file, &options.tls.key_file) {
-        (Some(_), None) => faults.add("tls.crt_file", "needs the certificate's private key; set `tls.key_file`"),
-        (None, Some(_)) => faults.add("tls.key_file", "needs the certificate of the key; set `tls.crt_file`"),
+        (Some(_), None) => {
+            errors.add("tls.crt_file", "requires the private key of the certificate; set `tls.key_file`")
+        }
+        (None, Some(_)) => errors.add("tls.key_file", "requires the certificate of the key; set `tls.crt_file`"),
         _ => {}
     }
     let array = options.format == Format::Array;
@@ -251,13 +270,13 @@ pub(crate) fn read(options: &Value) -> Result<(Encoding, Settings), Vec<OptionEr
         ..Encoding::new(&options.encoding)
     };
     let request = &options.request;
-    let settings = uri.zip(method).map(|(uri, method)| Settings {
-        uri,
-        method,
+    let settings = Settings {
+        uri: uri?,
+        method: method?,
         headers,
-        tls: options.tls,
+        tls: options.tls.client(),
         proxy: options.proxy,
-        limits: Limits {
+        limits: BatchLimits {
             max_bytes: usize::try_from(options.batch.max_bytes.0).unwrap_or(usize::MAX),
             max_events: options.batch.max_events.map_or(usize::MAX, |count| count.0),
             timeout: options.batch.timeout.0,
@@ -270,23 +289,33 @@ pub(crate) fn read(options: &Value) -> Result<(Encoding, Settings), Vec<OptionEr
         retry_max_backoff: request.retry_max_backoff.0,
         retry_attempts: request.retry_attempts.map(|count| count.0),
         dead_letter: options.dead_letter,
-    });
-    faults.finish(settings.map(|settings| (encoding, settings)))
+    };
+    Some((encoding, settings))
 }
 
-/// Reads the address; messages do not repeat it, since it may hold a password.
-fn read_uri(text: &str) -> Result<Uri, String> {
-    let uri: Uri = text.parse().map_err(|error| format!("is no address: {error}"))?;
+/// Why a text is not the address of a server. The texts do not repeat the address, which may contain a password.
+#[derive(Debug, thiserror::Error)]
+enum UriError {
+    #[error("is not a valid address: {0}")]
+    Invalid(hyper::http::uri::InvalidUri),
+    #[error("must begin with `http://` or `https://` and a host name")]
+    NotHttp,
+    #[error("must not contain a user and a password; use `auth`")]
+    Credentials,
+}
+
+fn parse_uri(text: &str) -> Result<Uri, UriError> {
+    let uri: Uri = text.parse().map_err(UriError::Invalid)?;
     if !matches!(uri.scheme_str(), Some("http" | "https")) || uri.host().is_none_or(str::is_empty) {
-        return Err("must begin with `http://` or `https://` and the name of a host".to_owned());
+        return Err(UriError::NotHttp);
     }
     if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
-        return Err("must not hold user and password; use `auth`".to_owned());
+        return Err(UriError::Credentials);
     }
     Ok(uri)
 }
 
-fn read_headers(options: &HttpOptions, faults: &mut Faults) -> HeaderMap {
+fn read_headers(options: &HttpOptions, errors: &mut OptionErrors) -> HeaderMap {
     let mut headers = HeaderMap::new();
     let kind = match options.format {
         Format::Ndjson | Format::Bulk => "application/x-ndjson",
@@ -302,7 +331,7 @@ fn read_headers(options: &HttpOptions, faults: &mut Faults) -> HeaderMap {
     if let Some(auth) = &options.auth {
         let (path, value) = match auth {
             AuthOptions::Basic { user, .. } if user.contains(':') => {
-                faults.add("auth.user", "must not hold a colon");
+                errors.add("auth.user", "must not contain a colon");
                 return headers;
             }
             AuthOptions::Basic { user, password } => {
@@ -312,24 +341,24 @@ fn read_headers(options: &HttpOptions, faults: &mut Faults) -> HeaderMap {
             AuthOptions::Bearer { token } => ("auth.token", format!("Bearer {}", token.reveal())),
         };
         match HeaderValue::from_str(&value) {
-            Ok(value) => drop(headers.insert(AUTHORIZATION, hidden(value))),
-            Err(_) => faults.add(path, "holds characters that a header cannot hold, such as a line break"),
+            Ok(value) => drop(headers.insert(AUTHORIZATION, sensitive(value))),
+            Err(_) => errors.add(path, "contains characters that a header must not contain, such as a line break"),
         }
     }
     for (name, value) in &options.headers {
         let path = format!("headers.{name}");
         let (name, value) = (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_str(value.reveal()));
         match (name, value) {
-            (Ok(name), Ok(value)) => drop(headers.insert(name, hidden(value))),
-            (Err(_), _) => faults.add(&path, "is no name of a header"),
-            (_, Err(_)) => faults.add(&path, "its value holds characters that a header cannot hold"),
+            (Ok(name), Ok(value)) => drop(headers.insert(name, sensitive(value))),
+            (Err(_), _) => errors.add(&path, "is not a valid header name"),
+            (_, Err(_)) => errors.add(&path, "the value contains characters that a header must not contain"),
         }
     }
     headers
 }
 
-/// A header that nobody prints: those that people set may hold keys.
-fn hidden(mut value: HeaderValue) -> HeaderValue {
+/// Marks a header as sensitive: headers from options may contain keys.
+fn sensitive(mut value: HeaderValue) -> HeaderValue {
     value.set_sensitive(true);
     value
 }
@@ -340,13 +369,13 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn secrets_do_not_show() {
+    fn secrets_are_never_printed() {
         for auth in [
             json!({"strategy": "basic", "user": "me", "password": "geheim"}),
             json!({"strategy": "bearer", "token": "geheim"}),
         ] {
             let options = json!({"uri": "http://h/", "auth": auth, "headers": {"x-api-key": "geheim"}});
-            let raw: HttpOptions = options::read(&options).unwrap();
+            let raw = options::read(&options, |raw: HttpOptions, _| Some(raw)).unwrap();
             let (_, settings) = read(&options).unwrap();
             let shown = format!("{raw:?} {settings:?}");
             assert!(!shown.contains("geheim"), "{shown}");
@@ -364,7 +393,7 @@ mod tests {
     }
 
     #[test]
-    fn own_headers_replace_those_of_the_sink() {
+    fn headers_of_the_options_replace_those_of_the_sink() {
         let (_, settings) = read(&json!({"uri": "http://h/", "headers": {"Content-Type": "text/plain"}})).unwrap();
         assert_eq!(settings.headers.get_all("content-type").iter().collect::<Vec<_>>(), ["text/plain"]);
     }

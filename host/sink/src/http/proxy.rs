@@ -1,4 +1,4 @@
-//! The proxy of the sink: from its options, or from the environment as curl has it.
+//! The proxy of the sink: from its options, or from the environment variables that curl uses.
 
 use std::fmt;
 
@@ -9,42 +9,42 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-use crate::options::Switch;
+use crate::options::{OptionErrors, Switch};
 use crate::secret::Secret;
 
 /// The proxy that requests go through: an address, or a table.
 ///
 /// An address, such as `http://user:password@proxy.example.com:3128`, is the proxy for every request. Without the option,
-/// the environment variables `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY` say it, also in lower case, which goes
-/// first.
+/// the environment variables `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY` apply; names in lower case take
+/// precedence.
 #[derive(Clone, Debug, JsonSchema)]
 #[schemars(untagged)]
 pub(super) enum ProxyOptions {
-    /// Address of the proxy for all requests: `http://` or `https://`, with user and password where it wants them.
+    /// Address of the proxy for all requests: `http://` or `https://`, with user and password if it requires them.
     Address(Secret),
-    /// The proxy for each scheme, and what is reached without one.
+    /// A proxy for each scheme, and hosts that are reached directly.
     Table(ProxyTable),
 }
 
-/// The proxy for each scheme, and what is reached without one.
+/// A proxy for each scheme, and hosts that are reached directly.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ProxyTable {
-    /// Whether to use a proxy at all; `false` also ignores the environment. Default: true.
+    /// Whether to use a proxy. `false` also ignores the environment. Default: true.
     enabled: Option<Switch>,
     /// Address of the proxy for requests to `http://`. Default: the environment variable `HTTP_PROXY`.
     http: Option<Secret>,
     /// Address of the proxy for requests to `https://`. Default: the environment variable `HTTPS_PROXY`.
     https: Option<Secret>,
-    /// What is reached without a proxy: names of hosts, which include all names below them, IP addresses, networks such as
-    /// `10.0.0.0/8`, or `*` for everything. Default: the environment variable `NO_PROXY`.
+    /// Hosts that are reached directly: host names, which include their subdomains, IP addresses, networks such as
+    /// `10.0.0.0/8`, or `*` for all hosts. Default: the environment variable `NO_PROXY`.
     no_proxy: Option<Vec<String>>,
 }
 
 impl<'de> Deserialize<'de> for ProxyOptions {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         use serde::de::Error as _;
-        // Not `untagged`, whose errors do not say what is wrong.
+        // `untagged` would lose the error message of the inner type.
         match Value::deserialize(deserializer)? {
             address @ Value::String(_) => Secret::deserialize(address).map(Self::Address).map_err(D::Error::custom),
             table @ Value::Object(_) => ProxyTable::deserialize(table).map(Self::Table).map_err(D::Error::custom),
@@ -56,11 +56,11 @@ impl<'de> Deserialize<'de> for ProxyOptions {
 /// A proxy that requests go through.
 #[derive(Clone)]
 pub(super) struct Proxy {
-    /// Scheme, host and perhaps port; without credentials.
+    /// Scheme, host and optional port, without credentials.
     pub(super) uri: Uri,
     /// Value of `proxy-authorization`.
     pub(super) credentials: Option<HeaderValue>,
-    /// Where it is written, for people.
+    /// The option or variable that names the proxy, for messages.
     pub(super) origin: String,
 }
 
@@ -70,16 +70,37 @@ impl fmt::Debug for Proxy {
     }
 }
 
+/// Why an address is not the address of a proxy. The text does not repeat the address, which may contain a password.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ProxyAddressError {
+    /// It cannot be parsed.
+    #[error("is not the address of a proxy; write it like `http://proxy.example.com:3128`")]
+    Invalid,
+    /// It has another scheme, such as `socks5`.
+    #[error("is a kind of proxy that is not supported; the address must begin with `http://` or `https://`")]
+    Scheme,
+}
+
+/// The address of a proxy cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{origin}: {error}")]
+pub struct ProxyError {
+    /// The option or variable that holds the address.
+    pub origin: String,
+    /// What is wrong with it.
+    pub error: ProxyAddressError,
+}
+
 /// Finds the proxy for requests to an address; `variable` reads the environment.
 ///
 /// # Errors
 ///
-/// An address of a proxy cannot be used: where it is written, and why. The text does not repeat the address.
+/// The address of the proxy cannot be used.
 pub(super) fn find(
     options: Option<&ProxyOptions>,
     uri: &Uri,
     variable: impl Fn(&str) -> Option<String>,
-) -> Result<Option<Proxy>, (String, String)> {
+) -> Result<Option<Proxy>, ProxyError> {
     let variable = |name: &str| {
         let names = [name.to_ascii_lowercase(), name.to_owned()];
         names.into_iter().find_map(|name| variable(&name).filter(|value| !value.trim().is_empty()).map(|v| (name, v)))
@@ -104,22 +125,22 @@ pub(super) fn find(
         None => environment(),
     };
     let Some((origin, address)) = found else { return Ok(None) };
-    // `NO_PROXY` is for the proxies of the environment, and for tables that do not say otherwise.
+    // `NO_PROXY` applies to proxies of the environment, and to tables without `no_proxy`.
     if excluded.is_none() && !matches!(options, Some(ProxyOptions::Address(_))) {
         excluded = variable("NO_PROXY").map(|(_, value)| value);
     }
-    let proxy = read(&address).map_err(|message| (origin.clone(), message.to_owned()))?;
+    let proxy = parse(&address).map_err(|error| ProxyError { origin: origin.clone(), error })?;
     let matcher = Matcher::builder().all(address.trim()).no(excluded.unwrap_or_default()).build();
     Ok(matcher.intercept(uri).map(|_| Proxy { origin, ..proxy }))
 }
 
-fn read(address: &str) -> Result<Proxy, &'static str> {
+fn parse(address: &str) -> Result<Proxy, ProxyAddressError> {
     let matcher = Matcher::builder().all(address.trim()).build();
     let Some(found) = matcher.intercept(&Uri::from_static("http://any/")) else {
-        return Err("is not the address of a proxy; write it like `http://proxy.example.com:3128`");
+        return Err(ProxyAddressError::Invalid);
     };
     if !matches!(found.uri().scheme_str(), Some("http" | "https")) {
-        return Err("names a kind of proxy that is not supported; it must begin with `http://` or `https://`");
+        return Err(ProxyAddressError::Scheme);
     }
     let credentials = found.basic_auth().cloned().map(|mut value| {
         value.set_sensitive(true);
@@ -128,15 +149,15 @@ fn read(address: &str) -> Result<Proxy, &'static str> {
     Ok(Proxy { uri: found.uri().clone(), credentials, origin: String::new() })
 }
 
-/// Checks the addresses in options, also those that no request goes to.
-pub(super) fn check(options: &ProxyOptions, mut wrong: impl FnMut(&str, &str)) {
+/// Checks every address in the options, including the one for the other scheme.
+pub(super) fn check(options: &ProxyOptions, errors: &mut OptionErrors) {
     let addresses = match options {
         ProxyOptions::Address(address) => vec![("proxy", Some(address))],
         ProxyOptions::Table(table) => vec![("proxy.http", table.http.as_ref()), ("proxy.https", table.https.as_ref())],
     };
     for (path, address) in addresses {
-        if let Some(Err(message)) = address.map(|address| read(address.reveal())) {
-            wrong(path, message);
+        if let Some(address) = address {
+            errors.check(path, parse(address.reveal()));
         }
     }
 }
@@ -146,7 +167,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    /// Host of the proxy, where it is written, and its credentials.
+    /// Host of the proxy, its origin, and its credentials.
     fn found(options: Value, uri: &str, variables: &[(&str, &str)]) -> Option<(String, String, Option<String>)> {
         let options: Option<ProxyOptions> = serde_json::from_value(options).unwrap();
         let variable = |name: &str| variables.iter().find(|(n, _)| *n == name).map(|(_, value)| (*value).to_owned());
@@ -163,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn the_environment_is_honoured_as_curl_does() {
+    fn the_variables_of_curl_name_the_proxy() {
         let (http, https) = ("http://in.example.com/", "https://in.example.com/");
         let both = [("HTTP_PROXY", "http://plain:1"), ("https_proxy", "http://secure:2")];
         check(json!(null), http, &both, Some("plain:1"));
@@ -190,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn options_go_before_the_environment() {
+    fn options_take_precedence_over_the_environment() {
         let uri = "https://in.example.com/";
         let variables = [("HTTPS_PROXY", "http://env:1"), ("NO_PROXY", "example.com")];
         check(json!("http://opt:1"), uri, &variables, Some("opt:1"));
@@ -202,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn credentials_are_taken_from_the_address_and_shown_nowhere() {
+    fn credentials_come_from_the_address_and_are_never_printed() {
         let uri = "http://h/";
         let (host, origin, credentials) = found(json!("http://me:geheim%40x@p:3128"), uri, &[]).unwrap();
         assert_eq!((host.as_str(), origin.as_str()), ("p:3128", "proxy"));
@@ -212,13 +233,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_proxy_is_refused_with_its_place() {
+    fn a_bad_address_is_reported_with_its_origin() {
         for (address, part) in
             [("socks5://p:1", "not supported"), ("http://", "not the address"), ("p:1 x", "not the address")]
         {
             let variable = |name: &str| (name == "http_proxy").then(|| address.to_owned());
-            let (origin, message) = find(None, &Uri::from_static("http://h/"), variable).unwrap_err();
-            assert_eq!(origin, "environment variable `http_proxy`");
+            let error = find(None, &Uri::from_static("http://h/"), variable).unwrap_err();
+            assert_eq!(error.origin, "environment variable `http_proxy`");
+            let message = error.to_string();
             assert!(message.contains(part) && !message.contains("p:1"), "{message}");
         }
     }

@@ -11,7 +11,7 @@ use super::client::Client;
 use super::options::read;
 use super::tls_tests::any_server;
 
-/// A proxy that answers 200 to requests and makes tunnels, or answers everything with another status.
+/// A proxy that responds with 200 and makes tunnels, or responds to every request with another status.
 struct Proxy {
     port: u16,
     heads: Arc<Mutex<Vec<String>>>,
@@ -53,7 +53,7 @@ async fn pass(mut stream: TcpStream, status: u16, seen: Arc<Mutex<Vec<String>>>)
     if status != 200 || to.is_none() {
         let answer = format!("HTTP/1.1 {status} Because\r\ncontent-length: 0\r\n\r\n");
         stream.write_all(answer.as_bytes()).await.unwrap();
-        // What is left of the request is read, or the connection is reset.
+        // Without reading the rest of the request, the connection would be reset.
         let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
         return;
     }
@@ -64,22 +64,23 @@ async fn pass(mut stream: TcpStream, status: u16, seen: Arc<Mutex<Vec<String>>>)
 
 async fn attempt(uri: &str, proxy: Value, tls: Value) -> Result<u16, String> {
     let (_, settings) = read(&json!({ "uri": uri, "proxy": proxy, "tls": tls })).unwrap();
-    let client = Client::new(&"out".into(), &settings)?;
-    client.send(&settings, Bytes::from_static(b"one")).await.map(|answer| answer.status.as_u16())
+    let client = Client::new(&"out".into(), &settings).map_err(|error| error.to_string())?;
+    let response = client.send(&settings, Bytes::from_static(b"one")).await;
+    response.map(|response| response.status.as_u16()).map_err(|error| error.to_string())
 }
 
 #[tokio::test]
-async fn plain_requests_are_passed_on_by_the_proxy() {
+async fn plain_requests_are_forwarded_by_the_proxy() {
     let proxy = Proxy::start(200).await;
     let uri = "http://in.example.invalid/in?x=1";
     assert_eq!(attempt(uri, json!(proxy.address("me:geheim@")), json!({})).await, Ok(200));
     let [head] = &proxy.heads()[..] else { panic!("one request") };
     assert!(head.starts_with("post http://in.example.invalid/in?x=1 http/1.1\r\n"), "{head}");
     assert!(head.contains("\r\nproxy-authorization: basic bwu6z2vozwlt\r\n"), "{head}");
-    // Excluded, so that the name is looked up here, in vain.
+    // The host is excluded, so the sink resolves its name itself and fails.
     let excluded = json!({ "http": proxy.address(""), "no_proxy": ["example.invalid"] });
     let error = attempt(uri, excluded, json!({})).await.unwrap_err();
-    assert!(error.contains("the name of `in.example.invalid:80` cannot be resolved"), "{error}");
+    assert!(error.contains("cannot resolve the name of `in.example.invalid:80`"), "{error}");
     assert!(proxy.heads().is_empty());
 }
 
@@ -98,16 +99,16 @@ async fn https_goes_through_a_tunnel_to_the_server_itself() {
         "{head}"
     );
     assert!(head.contains("\r\nproxy-authorization: basic bwu6z2vozwlt\r\n"), "{head}");
-    // The proxy sees nothing else, and the certificate is checked against the name of the server.
+    // The certificate is verified against the name of the server, not of the proxy.
     let other = uri.replace("localhost", "127.0.0.1");
     let error = attempt(&other, json!(proxy.address("")), tls).await.unwrap_err();
     assert!(error.contains("its certificate is for another name"), "{error}");
 }
 
 #[tokio::test]
-async fn what_a_proxy_refuses_is_said_with_its_address() {
+async fn a_rejection_by_a_proxy_names_its_address() {
     for (status, credentials, part) in [
-        (407, "", "it wants a user and a password"),
+        (407, "", "it requires a user and a password"),
         (407, "me:geheim@", "it does not accept the user and the password"),
         (403, "", "its rules do not allow it"),
         (502, "", "with status 502"),
@@ -117,7 +118,7 @@ async fn what_a_proxy_refuses_is_said_with_its_address() {
             attempt("https://in.example.invalid/", json!(proxy.address(credentials)), json!({ "verify": false }))
                 .await
                 .unwrap_err();
-        let text = format!("the proxy `localhost:{}` refuses a connection to `in.example.invalid:443`", proxy.port);
+        let text = format!("the proxy `localhost:{}` rejects a connection to `in.example.invalid:443`", proxy.port);
         assert!(error.starts_with(&text) && error.contains(part) && !error.contains("geheim"), "{error}");
     }
     let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();

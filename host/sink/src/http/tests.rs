@@ -1,4 +1,4 @@
-//! Behaviour of the sink against a real server on the loopback interface.
+//! Behaviour of the sink with a real server on the loopback interface.
 
 use std::collections::VecDeque;
 use std::sync::Mutex;
@@ -14,9 +14,9 @@ use wattle_batch::Disposition::{Delivered, GivenUp, Rejected, Retry};
 use super::*;
 use crate::compress::{Compression, decompress};
 use crate::sink::Encoder;
-use crate::testing::Far;
+use crate::testing::Rig;
 
-/// What the server does with a request.
+/// How the server handles a request.
 #[derive(Clone, Debug)]
 enum Act {
     Answer(u16),
@@ -33,18 +33,18 @@ enum Act {
 #[derive(Default)]
 struct Log {
     acts: VecDeque<Act>,
-    /// When `acts` is used up; 200 if there is none.
+    /// After `acts`; `None` means 200.
     then: Option<Act>,
-    /// Requests with 2xx as answer.
+    /// Requests with a 2xx response.
     taken: Vec<(HeaderMap, Bytes)>,
     /// Length and time of every request.
     seen: Vec<(usize, Instant)>,
     running: usize,
-    most_running: usize,
+    max_running: usize,
     pause: Duration,
 }
 
-/// A server and what it saw.
+/// A server and its log.
 #[derive(Clone)]
 struct Server {
     log: Arc<Mutex<Log>>,
@@ -74,7 +74,7 @@ impl Server {
         look(&mut self.log.lock().unwrap())
     }
 
-    /// Bodies that were taken.
+    /// Bodies that were accepted.
     fn bodies(&self) -> Vec<String> {
         self.log(|log| log.taken.iter().map(|(_, body)| String::from_utf8(body.to_vec()).unwrap()).collect())
     }
@@ -85,7 +85,7 @@ async fn answer(log: Arc<Mutex<Log>>, headers: HeaderMap, body: Bytes) -> Respon
         let mut log = log.lock().unwrap();
         log.seen.push((body.len(), Instant::now()));
         log.running += 1;
-        log.most_running = log.most_running.max(log.running);
+        log.max_running = log.max_running.max(log.running);
         let then = log.then.clone().unwrap_or(Act::Answer(200));
         (log.acts.pop_front().unwrap_or(then), log.pause)
     };
@@ -99,8 +99,8 @@ async fn answer(log: Arc<Mutex<Log>>, headers: HeaderMap, body: Bytes) -> Respon
             response = response.header(name, value);
             status
         }
-        Act::Limit(most) => {
-            if body.len() > most {
+        Act::Limit(max) => {
+            if body.len() > max {
                 413
             } else {
                 200
@@ -127,13 +127,13 @@ async fn answer(log: Arc<Mutex<Log>>, headers: HeaderMap, body: Bytes) -> Respon
 }
 
 struct Running {
-    far: Far,
+    rig: Rig,
     encoder: Arc<dyn Encoder>,
     task: tokio::task::JoinHandle<Result<(), SinkError>>,
 }
 
 impl Running {
-    /// Starts a sink with these options; text, small requests and quick repetitions unless they say otherwise.
+    /// Starts a sink with these options, and with defaults of text, small requests and short retries.
     fn start(uri: &str, mut options: Value) -> Self {
         let defaults = json!({
             "uri": uri,
@@ -148,34 +148,34 @@ impl Running {
             options["request"].as_object_mut().unwrap().entry(key).or_insert(value.into());
         }
         let built = crate::build("out", "http", &options).unwrap();
-        let far = Far::new();
-        let task = tokio::spawn(built.sink.run(far.context()));
-        Self { far, encoder: built.encoder, task }
+        let rig = Rig::new();
+        let task = tokio::spawn(built.sink.run(rig.context()));
+        Self { rig, encoder: built.encoder, task }
     }
 
     fn push(&self, bodies: &[&str]) {
-        self.far.push_batch(&*self.encoder, bodies);
+        self.rig.push_batch(&*self.encoder, bodies);
     }
 
-    async fn finish(self) -> Far {
-        self.far.context().input.close();
+    async fn finish(self) -> Rig {
+        self.rig.context().input.close();
         tokio::time::timeout(Duration::from_secs(20), self.task).await.unwrap().unwrap().unwrap();
-        self.far
+        self.rig
     }
 }
 
 #[tokio::test]
-async fn events_go_out_together_and_count_when_they_are_taken() {
+async fn events_are_sent_together_and_counted_when_accepted() {
     let server = Server::start(&[]).await;
     let sink = Running::start(&server.uri(), json!({"batch": {"timeout": "100s"}}));
     sink.push(&["one", "two"]);
     sink.push(&["{\n \"three\": 3\n}"]);
     tokio::time::sleep(Duration::from_millis(50)).await;
-    assert_eq!(sink.far.heard(), [], "the request waits for more events");
-    let far = sink.finish().await;
+    assert_eq!(sink.rig.acks(), [], "the request waits for more events");
+    let rig = sink.finish().await;
     assert_eq!(server.bodies(), ["one\ntwo\n{\"three\":3}\n"]);
-    assert_eq!(far.heard(), [Delivered; 2]);
-    assert_eq!(far.counts(), (3, 20, 0, 0));
+    assert_eq!(rig.acks(), [Delivered; 2]);
+    assert_eq!(rig.counts(), (3, 20, 0, 0));
     let headers = server.log(|log| log.taken[0].0.clone());
     assert_eq!(headers["content-type"], "application/x-ndjson");
     assert_eq!(headers["content-length"], "20");
@@ -183,7 +183,7 @@ async fn events_go_out_together_and_count_when_they_are_taken() {
 }
 
 #[tokio::test]
-async fn format_compression_method_and_headers_are_as_the_options_say() {
+async fn format_compression_method_and_headers_follow_the_options() {
     for (name, compression) in [("none", Compression::None), ("gzip", Compression::Gzip), ("zstd", Compression::Zstd)] {
         let server = Server::start(&[]).await;
         let options = json!({"format": "array", "compression": name, "method": "PUT", "headers": {"x-a": "b"},
@@ -201,40 +201,40 @@ async fn format_compression_method_and_headers_are_as_the_options_say() {
 }
 
 #[tokio::test]
-async fn temporary_answers_are_tried_again_until_it_works() {
+async fn temporary_errors_are_retried_until_success() {
     let acts: Vec<Act> = [429, 500, 503, 401, 403, 404, 408, 425, 302].map(Act::Answer).to_vec();
     let server = Server::start(&acts).await;
     let sink = Running::start(&server.uri(), json!({}));
     sink.push(&["one"]);
-    sink.far.wait(1).await;
-    let far = sink.finish().await;
+    sink.rig.wait(1).await;
+    let rig = sink.finish().await;
     assert_eq!(server.bodies(), ["one\n"]);
-    assert_eq!(far.heard(), [Delivered]);
-    assert_eq!(far.counts(), (1, 4, 0, 9));
+    assert_eq!(rig.acks(), [Delivered]);
+    assert_eq!(rig.counts(), (1, 4, 0, 9));
 }
 
 #[tokio::test]
-async fn a_far_side_that_is_down_or_hangs_or_breaks_off_is_waited_for() {
+async fn a_server_that_is_down_or_hangs_or_disconnects_is_retried() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);
     let sink = Running::start(&format!("http://{address}/"), json!({"request": {"timeout": "200ms"}}));
     sink.push(&["one"]);
-    sink.far.wait_for_retries(2).await;
-    // One that takes a connection and closes it.
+    sink.rig.wait_for_retries(2).await;
+    // A server that accepts a connection and closes it.
     let listener = TcpListener::bind(address).await.unwrap();
     drop(listener.accept().await.unwrap());
-    let before = sink.far.counts().3;
+    let before = sink.rig.counts().3;
     let server = Server::on(listener, &[Act::Hang]);
-    sink.far.wait_for_retries(before + 1).await;
-    let far = sink.finish().await;
+    sink.rig.wait_for_retries(before + 1).await;
+    let rig = sink.finish().await;
     assert_eq!(server.bodies(), ["one\n"]);
     assert_eq!(server.log(|log| log.seen.len()), 2, "one request hung");
-    assert_eq!(far.heard(), [Delivered]);
+    assert_eq!(rig.acks(), [Delivered]);
 }
 
 #[tokio::test]
-async fn the_far_side_says_how_long_to_wait() {
+async fn retry_after_is_respected() {
     let server = Server::start(&[Act::AnswerWith(429, "retry-after", "1")]).await;
     let sink = Running::start(&server.uri(), json!({}));
     sink.push(&["one"]);
@@ -251,28 +251,28 @@ async fn requests_that_are_too_large_are_halved() {
     let sink = Running::start(&server.uri(), json!({"request": {"concurrency": 1}}));
     let bodies: Vec<String> = (0..10).map(|n| format!("ev-{n}")).collect();
     sink.push(&bodies.iter().map(String::as_str).collect::<Vec<_>>());
-    let far = sink.finish().await;
+    let rig = sink.finish().await;
     assert_eq!(server.bodies().concat(), bodies.iter().map(|b| format!("{b}\n")).collect::<String>());
-    assert_eq!(far.heard(), [Delivered]);
-    assert_eq!(far.counts().0, 10);
+    assert_eq!(rig.acks(), [Delivered]);
+    assert_eq!(rig.counts().0, 10);
 }
 
 #[tokio::test]
-async fn an_event_that_is_too_large_alone_is_refused_and_the_others_are_not() {
+async fn a_single_event_that_is_too_large_is_rejected_and_the_others_are_not() {
     let server = Server::start(&[]).await;
     server.log(|log| log.then = Some(Act::Limit(12)));
     let sink = Running::start(&server.uri(), json!({}));
     sink.push(&["one", "much too large for this", "two"]);
-    let far = sink.finish().await;
-    assert_eq!(far.heard(), [Rejected]);
-    assert_eq!((far.counts().0, far.counts().2), (2, 1));
+    let rig = sink.finish().await;
+    assert_eq!(rig.acks(), [Rejected]);
+    assert_eq!((rig.counts().0, rig.counts().2), (2, 1));
     let mut taken = server.bodies();
     taken.sort();
     assert_eq!(taken, ["one\n", "two\n"]);
 }
 
 #[tokio::test]
-async fn refused_events_go_to_the_dead_letters() {
+async fn rejected_events_go_to_the_dead_letter_file() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("new/dead.jsonl");
     for with_file in [true, false] {
@@ -284,9 +284,9 @@ async fn refused_events_go_to_the_dead_letters() {
         }
         let sink = Running::start(&server.uri(), options);
         sink.push(&["good", "good too", "bad", "its neighbour"]);
-        let far = sink.finish().await;
-        assert_eq!(far.heard(), [if with_file { Delivered } else { Rejected }]);
-        assert_eq!(far.counts(), (3, 28, 1, 1), "its neighbour is not refused");
+        let rig = sink.finish().await;
+        assert_eq!(rig.acks(), [if with_file { Delivered } else { Rejected }]);
+        assert_eq!(rig.counts(), (3, 28, 1, 1), "its neighbour is not rejected");
         let mut taken = server.bodies();
         taken.sort();
         assert_eq!(taken, ["good\ngood too\n", "its neighbour\n"]);
@@ -301,7 +301,7 @@ async fn refused_events_go_to_the_dead_letters() {
 }
 
 #[tokio::test]
-async fn of_a_large_request_only_the_events_that_are_refused_alone_are_refused() {
+async fn of_a_large_request_only_the_bad_events_are_rejected() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("dead.jsonl");
     let server = Server::start(&[]).await;
@@ -309,8 +309,8 @@ async fn of_a_large_request_only_the_events_that_are_refused_alone_are_refused()
     let sink = Running::start(&server.uri(), json!({"dead_letter": path, "request": {"concurrency": 1}}));
     let events: Vec<String> = (0..100).map(|n| if n % 50 == 7 { format!("bad {n}") } else { format!("{n}") }).collect();
     sink.push(&events.iter().map(String::as_str).collect::<Vec<_>>());
-    let far = sink.finish().await;
-    assert_eq!((far.counts().0, far.counts().2), (98, 2));
+    let rig = sink.finish().await;
+    assert_eq!((rig.counts().0, rig.counts().2), (98, 2));
     let expected: String = events.iter().filter(|e| !e.starts_with("bad")).map(|e| format!("{e}\n")).collect();
     assert_eq!(server.bodies().concat(), expected, "each once, in their order");
     let dead = std::fs::read_to_string(path).unwrap();
@@ -319,28 +319,28 @@ async fn of_a_large_request_only_the_events_that_are_refused_alone_are_refused()
 }
 
 #[tokio::test]
-async fn a_far_side_that_refuses_everything_is_not_asked_for_ever() {
+async fn the_search_for_rejected_events_is_bounded() {
     let server = Server::start(&[]).await;
     server.log(|log| log.then = Some(Act::Answer(400)));
     let sink = Running::start(&server.uri(), json!({"request": {"concurrency": 1}}));
     sink.push(&["x"; 5000]);
-    let far = sink.finish().await;
-    assert_eq!((far.counts().0, far.counts().2), (0, 5000));
+    let rig = sink.finish().await;
+    assert_eq!((rig.counts().0, rig.counts().2), (0, 5000));
     assert_eq!(server.log(|log| log.seen.len()), 1001);
 }
 
 #[tokio::test]
-async fn an_answer_that_says_a_part_was_taken_is_no_delivery() {
+async fn a_multi_status_response_is_not_a_delivery() {
     let server = Server::start(&[Act::Answer(207)]).await;
     let sink = Running::start(&server.uri(), json!({"request": {"concurrency": 1}}));
     sink.push(&["one", "two"]);
-    let far = sink.finish().await;
-    assert_eq!(far.heard(), [Delivered]);
+    let rig = sink.finish().await;
+    assert_eq!(rig.acks(), [Delivered]);
     assert_eq!(server.bodies(), ["one\ntwo\n", "one\n", "two\n"]);
 }
 
 #[tokio::test]
-async fn of_a_bulk_request_each_event_ends_as_the_answer_says() {
+async fn each_event_of_a_bulk_request_has_its_own_outcome() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("dead.jsonl");
     let answers = [
@@ -358,13 +358,13 @@ async fn of_a_bulk_request_each_event_ends_as_the_answer_says() {
     let sink = Running::start(&server.uri(), json!({"format": "bulk", "dead_letter": path}));
     sink.push(&["{\"a\": 1}", "no json", "3"]);
     sink.push(&["4", "5"]);
-    sink.far.wait(2).await;
-    let far = sink.finish().await;
+    sink.rig.wait(2).await;
+    let rig = sink.finish().await;
     let sent = |bodies: &[&str]| bodies.iter().map(|body| format!("{{\"create\":{{}}}}\n{body}\n")).collect::<String>();
     let all = sent(&["{\"a\": 1}", "\"no json\"", "3", "4", "5"]);
     assert_eq!(server.bodies(), [all.clone(), all, sent(&["\"no json\"", "5"]), sent(&["5"])]);
-    assert_eq!(far.heard(), [Delivered; 2]);
-    assert_eq!(far.counts(), (4, 23, 1, 4), "each once, but for the request that nobody could tell of");
+    assert_eq!(rig.acks(), [Delivered; 2]);
+    assert_eq!(rig.counts(), (4, 23, 1, 4), "each once, except for the request without a readable response");
     let line: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
     assert_eq!(line["event"], "3");
     assert_eq!(line["status"], 400);
@@ -372,26 +372,26 @@ async fn of_a_bulk_request_each_event_ends_as_the_answer_says() {
 }
 
 #[tokio::test]
-async fn an_address_that_is_wrong_refuses_nothing() {
+async fn a_wrong_address_rejects_nothing() {
     for status in [404, 405, 415] {
         let server = Server::start(&[Act::Answer(status)]).await;
         let sink = Running::start(&server.uri(), json!({}));
         sink.push(&["one"]);
-        let far = sink.finish().await;
-        assert_eq!((far.heard(), far.counts().2), (vec![Delivered], 0), "{status}");
+        let rig = sink.finish().await;
+        assert_eq!((rig.acks(), rig.counts().2), (vec![Delivered], 0), "{status}");
     }
 }
 
 #[tokio::test]
-async fn bytes_that_are_no_text_reach_the_dead_letters_whole() {
+async fn bytes_that_are_not_utf8_reach_the_dead_letter_file_unchanged() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("dead.jsonl");
     let server = Server::start(&[Act::Answer(422)]).await;
     let sink = Running::start(&server.uri(), json!({"dead_letter": path}));
     let column = wattle_batch::Column::from_rows([&b"\xff\x00\n\n"[..]]).unwrap();
-    let batch = wattle_batch::Batch::new(column, sink.far.batch(&[]).origin().clone(), sink.far.ack());
+    let batch = wattle_batch::Batch::new(column, sink.rig.batch(&[]).origin().clone(), sink.rig.ack());
     for payload in sink.encoder.encode(batch) {
-        assert!(sink.far.context().input.try_push(payload).is_ok());
+        assert!(sink.rig.context().input.try_push(payload).is_ok());
     }
     sink.finish().await;
     let line: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
@@ -404,13 +404,13 @@ async fn attempts_can_be_limited() {
     server.log(|log| log.then = Some(Act::Answer(500)));
     let sink = Running::start(&server.uri(), json!({"request": {"retry_attempts": 2}}));
     sink.push(&["one"]);
-    let far = sink.finish().await;
+    let rig = sink.finish().await;
     assert_eq!(server.log(|log| log.seen.len()), 3);
-    assert_eq!(far.heard(), [GivenUp]);
+    assert_eq!(rig.acks(), [GivenUp]);
 }
 
 #[tokio::test]
-async fn one_request_at_a_time_keeps_the_order_and_more_run_together() {
+async fn one_request_at_a_time_keeps_the_order_and_more_run_concurrently() {
     for concurrency in [1, 3] {
         let server = Server::start(&[Act::Answer(500), Act::Answer(200), Act::Answer(503)]).await;
         server.log(|log| log.pause = Duration::from_millis(20));
@@ -418,9 +418,9 @@ async fn one_request_at_a_time_keeps_the_order_and_more_run_together() {
         let sink = Running::start(&server.uri(), options);
         let bodies: Vec<String> = (0..12).map(|n| n.to_string()).collect();
         bodies.iter().for_each(|body| sink.push(&[body]));
-        let far = sink.finish().await;
-        assert_eq!(far.counts().0, 12);
-        assert_eq!(server.log(|log| log.most_running), concurrency);
+        let rig = sink.finish().await;
+        assert_eq!(rig.counts().0, 12);
+        assert_eq!(server.log(|log| log.max_running), concurrency);
         let taken: Vec<String> = server.bodies().iter().map(|b| b.trim_end().to_owned()).collect();
         if concurrency == 1 {
             assert_eq!(taken, bodies);
@@ -429,19 +429,19 @@ async fn one_request_at_a_time_keeps_the_order_and_more_run_together() {
 }
 
 #[tokio::test]
-async fn a_far_side_that_takes_nothing_holds_up_the_queue() {
+async fn a_server_that_accepts_nothing_blocks_the_queue() {
     let server = Server::start(&[]).await;
     server.log(|log| log.then = Some(Act::Answer(503)));
     let sink = Running::start(&server.uri(), json!({"batch": {"max_bytes": "10KiB"}, "request": {"concurrency": 2}}));
     let body = "x".repeat(10 << 10);
     (0..50).for_each(|_| sink.push(&[&body]));
-    sink.far.wait_for_retries(5).await;
-    let held = 50 - sink.far.context().input.byte_len() / body.len();
+    sink.rig.wait_for_retries(5).await;
+    let held = 50 - sink.rig.context().input.byte_len() / body.len();
     assert!(held <= 4, "{held} payloads were taken from the queue");
     sink.task.abort();
-    sink.far.wait(held).await;
-    assert!(sink.far.heard().iter().all(|&d| d == Retry));
-    assert_eq!(sink.far.counts().0, 0);
+    sink.rig.wait(held).await;
+    assert!(sink.rig.acks().iter().all(|&d| d == Retry));
+    assert_eq!(sink.rig.counts().0, 0);
 }
 
 #[tokio::test]
@@ -450,9 +450,9 @@ async fn a_document_larger_than_a_request_is_sent_in_parts_under_one_acknowledge
     let sink = Running::start(&server.uri(), json!({"batch": {"max_bytes": "1KiB"}}));
     let bodies: Vec<String> = (0..1000).map(|n| format!("{n:0>50}")).collect();
     sink.push(&bodies.iter().map(String::as_str).collect::<Vec<_>>());
-    let far = sink.finish().await;
-    assert_eq!(far.heard(), [Delivered]);
-    assert_eq!(far.counts(), (1000, 51_000, 0, 0));
+    let rig = sink.finish().await;
+    assert_eq!(rig.acks(), [Delivered]);
+    assert_eq!(rig.counts(), (1000, 51_000, 0, 0));
     assert!(server.bodies().iter().all(|body| body.len() <= 1024));
     assert_eq!(server.bodies().concat().lines().count(), 1000);
 }

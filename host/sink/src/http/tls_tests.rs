@@ -18,7 +18,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::client::Client;
 use super::options::read;
-use crate::testing::Far;
+use crate::testing::Rig;
 
 /// A certificate and its key, in PEM.
 #[derive(Clone)]
@@ -37,14 +37,14 @@ fn params(name: &str, is_authority: bool) -> CertificateParams {
     params
 }
 
-/// Signs itself; as `openssl req -x509` makes it if it is an authority.
+/// A self-signed certificate; as an authority, it is like one made by `openssl req -x509`.
 fn self_signed(params: &CertificateParams) -> Identity {
     let key = KeyPair::generate().unwrap();
     let certificate = params.self_signed(&key).unwrap();
     Identity { certificate: certificate.pem(), key: key.serialize_pem() }
 }
 
-/// An authority, and what it issues.
+/// An authority that issues certificates.
 struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 impl Authority {
@@ -63,7 +63,7 @@ impl Authority {
     }
 }
 
-/// Listens with an identity and answers 200 to everything; clients need a certificate of `clients`, if there is one.
+/// A server with an identity that responds 200 to every request. With `clients`, it requires a certificate of them.
 pub(super) struct Server {
     pub(super) port: u16,
     task: tokio::task::JoinHandle<()>,
@@ -98,12 +98,12 @@ impl Server {
                 let (stream, _) = listener.accept().await.unwrap();
                 let acceptor = acceptor.clone();
                 connections.spawn(async move {
-                    // A client that does not trust the certificate goes away here.
+                    // A client that does not trust the certificate closes the connection here.
                     let Ok(mut stream) = acceptor.accept(stream).await else { return };
                     let mut buffer = [0; 4096];
                     while stream.read(&mut buffer).await.is_ok_and(|read| read > 0) {
-                        let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
-                        stream.write_all(answer).await.unwrap();
+                        let response = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+                        stream.write_all(response).await.unwrap();
                     }
                 });
             }
@@ -115,7 +115,7 @@ impl Server {
         format!("https://localhost:{}/", self.port)
     }
 
-    /// Ends it with all of its connections, so that another can have its port.
+    /// Stops the server and its connections, so that another server can use the port.
     async fn stop(self) -> u16 {
         self.task.abort();
         let _ = self.task.await;
@@ -123,13 +123,13 @@ impl Server {
     }
 }
 
-/// A server with a certificate of its own, and the certificate.
+/// A server with a self-signed certificate, and the certificate.
 pub(super) async fn any_server() -> (Server, String) {
     let identity = self_signed(&params("localhost", true));
     (Server::start(&identity, None).await, identity.certificate)
 }
 
-/// Writes files as cert-manager does it: another file takes the place of the old one.
+/// Replaces files atomically, as cert-manager does.
 struct Files(TempDir);
 
 impl Files {
@@ -149,11 +149,12 @@ impl Files {
     }
 }
 
-/// Sends one request; the status of the answer, or why there was none.
+/// Sends one request; returns the status of the response, or the error.
 async fn attempt(uri: &str, tls: Value) -> Result<u16, String> {
     let (_, settings) = read(&json!({ "uri": uri, "tls": tls })).unwrap();
-    let client = Client::new(&"out".into(), &settings)?;
-    client.send(&settings, Bytes::from_static(b"one")).await.map(|answer| answer.status.as_u16())
+    let client = Client::new(&"out".into(), &settings).map_err(|error| error.to_string())?;
+    let response = client.send(&settings, Bytes::from_static(b"one")).await;
+    response.map(|response| response.status.as_u16()).map_err(|error| error.to_string())
 }
 
 #[track_caller]
@@ -163,7 +164,7 @@ fn expect(found: Result<u16, String>, part: &str) {
 }
 
 #[tokio::test]
-async fn only_certificates_that_are_trusted_get_events() {
+async fn only_servers_with_trusted_certificates_receive_events() {
     let (authority, other, files) = (Authority::new("ca"), Authority::new("other"), Files::new());
     let server = Server::start(&authority.issue("localhost"), None).await;
     let uri = server.uri();
@@ -180,10 +181,10 @@ async fn only_certificates_that_are_trusted_get_events() {
     assert_eq!(attempt(&other_name, json!({ "ca_file": good, "verify": "false" })).await, Ok(200));
 }
 
-/// What `openssl req -x509` makes: a certificate that is its own authority. It is trusted where it is listed itself, for its
-/// own name and as long as it is valid, and in no other way.
+/// A certificate made by `openssl req -x509` is its own authority. It is trusted only if it is listed itself, for its own
+/// name, and while it is valid.
 #[tokio::test]
-async fn a_certificate_that_signs_itself_is_trusted_where_it_is_listed() {
+async fn a_self_signed_certificate_is_trusted_if_it_is_listed() {
     let files = Files::new();
     let mut expired = params("localhost", true);
     expired.not_after = rcgen::date_time_ymd(2020, 1, 1);
@@ -205,14 +206,14 @@ async fn a_certificate_that_signs_itself_is_trusted_where_it_is_listed() {
             None => assert_eq!(found, Ok(200)),
             Some(part) => expect(found, part),
         }
-        // The same name and another key.
+        // The same name with another key.
         let impostor = files.write("other.pem", &self_signed(&params).certificate);
         assert!(attempt(&server.uri(), json!({ "ca_file": impostor })).await.is_err());
     }
 }
 
 #[tokio::test]
-async fn a_server_that_wants_a_certificate_gets_it() {
+async fn a_server_that_requires_a_certificate_gets_it() {
     let (authority, strangers, files) = (Authority::new("ca"), Authority::new("strangers"), Files::new());
     let server = Server::start(&authority.issue("localhost"), Some(&authority)).await;
     let (uri, ca) = (server.uri(), files.write("ca.pem", &authority.pem()));
@@ -224,21 +225,24 @@ async fn a_server_that_wants_a_certificate_gets_it() {
     let good = pair("good", &authority.issue("agent"));
     assert_eq!(attempt(&uri, good.clone()).await, Ok(200));
     let stranger = pair("stranger", &strangers.issue("agent"));
-    expect(attempt(&uri, stranger.clone()).await, "does not accept the client certificate in `tls.crt_file`");
+    expect(
+        attempt(&uri, stranger.clone()).await,
+        "does not accept the client certificate; check the certificate in `tls.crt_file`",
+    );
     let mut mixed = good;
     mixed["key_file"] = stranger["key_file"].clone();
     expect(attempt(&uri, mixed).await, "does not belong to the certificate");
 }
 
-/// Starts a sink that hardly ever tries again by itself, and gives it one event.
-fn start(uri: &str, tls: &Value) -> (Far, tokio::task::JoinHandle<Result<(), crate::SinkError>>) {
+/// Starts a sink with long waits between retries, and sends it one event.
+fn start(uri: &str, tls: &Value) -> (Rig, tokio::task::JoinHandle<Result<(), crate::SinkError>>) {
     let request = json!({ "retry_initial_backoff": "10m", "retry_max_backoff": "10m" });
     let options = json!({ "uri": uri, "tls": tls, "batch": { "timeout": "1ms" }, "request": request });
     let built = crate::build("out", "http", &options).unwrap();
-    let far = Far::new();
-    far.push_batch(&*built.encoder, &["one"]);
-    let task = tokio::spawn(built.sink.run(far.context()));
-    (far, task)
+    let rig = Rig::new();
+    rig.push_batch(&*built.encoder, &["one"]);
+    let task = tokio::spawn(built.sink.run(rig.context()));
+    (rig, task)
 }
 
 #[tokio::test]
@@ -246,13 +250,13 @@ async fn a_renewed_authority_is_used_without_a_restart() {
     let (old, new, files) = (Authority::new("ca"), Authority::new("ca"), Files::new());
     let server = Server::start(&new.issue("localhost"), None).await;
     let tls = json!({ "ca_file": files.write("ca.pem", &old.pem()) });
-    let (far, task) = start(&server.uri(), &tls);
-    far.wait_for_retries(1).await;
-    // Half a file changes nothing; the whole file is enough.
+    let (rig, task) = start(&server.uri(), &tls);
+    rig.wait_for_retries(1).await;
+    // An incomplete file changes nothing; the complete file does.
     files.write("ca.pem", new.pem().get(..100).unwrap());
     tokio::time::sleep(Duration::from_millis(50)).await;
     files.write("ca.pem", &new.pem());
-    far.until("the event", || far.counts().0 == 1).await;
+    rig.until("the event", || rig.counts().0 == 1).await;
     task.abort();
 }
 
@@ -270,16 +274,19 @@ async fn a_renewed_client_certificate_is_used_for_the_next_connection() {
     });
     let (_, settings) = read(&json!({ "uri": uri, "tls": tls })).unwrap();
     let client = Client::new(&"out".into(), &settings).unwrap();
-    let send = async || client.send(&settings, Bytes::from_static(b"one")).await.map(|answer| answer.status.as_u16());
+    let send = async || {
+        let response = client.send(&settings, Bytes::from_static(b"one")).await;
+        response.map(|response| response.status.as_u16()).map_err(|error| error.to_string())
+    };
     assert_eq!(send().await, Ok(200));
-    // The server begins to ask for certificates of another authority.
+    // The server now requires certificates of another authority.
     let _server = Server::at(server.stop().await, &server_identity, Some(&new)).await;
     let mut last = send().await;
     for _ in 0..3 {
         last = send().await;
     }
     expect(last, "does not accept the client certificate");
-    // The key comes after its certificate: in between, the old pair stays.
+    // The key is replaced after the certificate. In between, the sink keeps the old pair.
     let identity = new.issue("agent");
     files.write("crt.pem", &identity.certificate);
     expect(send().await, "does not accept the client certificate");
@@ -288,7 +295,7 @@ async fn a_renewed_client_certificate_is_used_for_the_next_connection() {
 }
 
 #[test]
-fn files_must_hold_what_they_are_named_for() {
+fn an_error_names_the_option_of_a_bad_file() {
     let files = Files::new();
     let authority = Authority::new("ca");
     let identity = authority.issue("agent");
@@ -296,16 +303,16 @@ fn files_must_hold_what_they_are_named_for() {
     let crt = files.write("crt.pem", &identity.certificate);
     let cut = files.write("cut.pem", authority.pem().get(..200).unwrap());
     for (tls, option, part) in [
-        (json!({ "ca_file": files.missing() }), "tls.ca_file", "cannot be read"),
-        (json!({ "ca_file": empty }), "tls.ca_file", "holds no certificate"),
-        (json!({ "ca_file": key }), "tls.ca_file", "holds no certificate"),
+        (json!({ "ca_file": files.missing() }), "tls.ca_file", "cannot read"),
+        (json!({ "ca_file": empty }), "tls.ca_file", "contains no PEM certificate"),
+        (json!({ "ca_file": key }), "tls.ca_file", "contains no PEM certificate"),
         (json!({ "ca_file": cut }), "tls.ca_file", "not valid PEM"),
-        (json!({ "ca_file": crt, "crt_file": files.missing(), "key_file": key }), "tls.crt_file", "cannot be read"),
-        (json!({ "ca_file": crt, "crt_file": crt, "key_file": crt }), "tls.key_file", "holds no private key"),
+        (json!({ "ca_file": crt, "crt_file": files.missing(), "key_file": key }), "tls.crt_file", "cannot read"),
+        (json!({ "ca_file": crt, "crt_file": crt, "key_file": crt }), "tls.key_file", "contains no PEM private key"),
     ] {
         let options = json!({ "uri": "https://localhost/", "tls": tls });
         let error = crate::build("out", "http", &options).err().unwrap().to_string();
-        assert!(error.starts_with(&format!("sink `out`: option `{option}`: `")) && error.contains(part), "{error}");
+        assert!(error.starts_with(&format!("option `{option}`: ")) && error.contains(part), "{error}");
         assert!(!error.contains("::") && !error.contains("(\""), "no names of types: {error}");
     }
     let named = json!({ "uri": "https://h/", "tls": { "ca_file": "a", "crt_file": "b", "key_file": "c" } });
@@ -316,7 +323,7 @@ fn files_must_hold_what_they_are_named_for() {
 }
 
 #[tokio::test]
-async fn a_server_without_tls_is_named_as_such() {
+async fn a_server_without_tls_is_reported() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     tokio::spawn(async move {

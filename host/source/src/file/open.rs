@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::{DirEntryExt, MetadataExt};
 use std::path::Path;
 
-use wattle_descriptors::{cure, is_short};
+use wattle_descriptors::{help, is_short};
 
 use super::clock;
 use super::reader::{Reader, is_same};
@@ -53,10 +53,10 @@ impl Reader {
         if !self.is_short {
             self.is_short = true;
             tracing::error!(
-                source = %self.context.name, files = self.files.len(), open = self.open.len(), cure = %cure(),
+                source = %self.context.name, files = self.files.len(), open = self.open.len(), help = %help(),
                 "too many open files; some cannot be read now; retrying"
             );
-            self.context.stats.fail(format!("too many files are open: {}", cure()));
+            self.context.stats.fail(format!("too many files are open: {}", help()));
         }
         true
     }
@@ -68,7 +68,7 @@ impl Reader {
         self.open.insert(key);
         // One descriptor is for the file that is being read. A removed file gets one in any case.
         let is_gone = watched.gone_since.is_some();
-        let most = (self.share.most(self.settings.max_open_files) - 1).max(usize::from(is_gone));
+        let most = (self.share.max(self.settings.max_open_files) - 1).max(usize::from(is_gone));
         while self.open.len() > most && self.close_one(Some(key)) {}
     }
 
@@ -113,7 +113,7 @@ impl Reader {
             Loss::Closed => {
                 add(&lost.closed, bytes);
                 tracing::error!(
-                    %source, %path, bytes, max_open_files = self.share.most(self.settings.max_open_files),
+                    %source, %path, bytes, max_open_files = self.share.max(self.settings.max_open_files),
                     "file was removed and closed before all of it was read, because too many files are open; these bytes are lost"
                 );
             }

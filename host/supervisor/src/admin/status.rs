@@ -352,7 +352,7 @@ fn canary(observer: &Observer, info: &PipelineInfo) -> Option<Canary> {
 
 fn sink(observer: &Observer, seen: Component<wattle_sink::SinkStats>) -> Sink {
     let (mut state, mut error) = describe(seen.state);
-    let retrying = seen.stats.troubled_since().map(|since| since.elapsed().as_secs_f64());
+    let retrying = seen.stats.failing_since().map(|since| since.elapsed().as_secs_f64());
     if seen.stats.is_closed() {
         (state, error) = ("failed", Some("its output is closed by the reader".into()));
     } else if state == "running" && retrying.is_some() {

@@ -87,7 +87,7 @@ impl Topology {
                 sinks.map(|sink| (sink.name, sink.stats.backlog())).collect::<Vec<(String, Backlog)>>()
             }
         });
-        self.sinks.values().for_each(|sink| _ = sink.hurry.send_replace(true));
+        self.sinks.values().for_each(|sink| _ = sink.flush.send_replace(true));
         for source in self.sources.values() {
             let _ = source.stop.send(true);
         }

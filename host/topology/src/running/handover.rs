@@ -39,7 +39,7 @@ pub(super) struct Handover {
     pub(super) queue: Queue<Payload>,
     pub(super) stats: Arc<SinkStats>,
     /// Tells it to deliver at once.
-    pub(super) hurry: watch::Sender<bool>,
+    pub(super) flush: watch::Sender<bool>,
     /// Whether it has ended.
     pub(super) ended: watch::Receiver<bool>,
     pub(super) task: SinkTask,
@@ -56,7 +56,7 @@ pub(super) struct Handover {
 impl Handover {
     /// Waits for the end of the sink, or lets it go.
     pub(super) async fn run(mut self) {
-        self.hurry.send_replace(true);
+        self.flush.send_replace(true);
         if !self.ends_by(self.until).await {
             self.let_go().await;
         }

@@ -3,14 +3,14 @@
 use super::*;
 use crate::compress::decompress;
 use crate::output::fake::FakeOutput;
-use crate::testing::Far;
+use crate::testing::Rig;
 use wattle_batch::Disposition::{self, Delivered, Retry};
 
 /// Files of a sink of which one is on an output that fails as told.
 struct Bench {
     files: Files,
     output: FakeOutput,
-    far: Far,
+    rig: Rig,
 }
 
 impl Bench {
@@ -18,16 +18,16 @@ impl Bench {
         let options =
             serde_json::json!({"path": "a", "compression": compression, "fsync": fsync, "idle_timeout": "1h"});
         let (_, _, settings) = super::super::options::read(&options).unwrap();
-        let far = Far::new();
+        let rig = Rig::new();
         let output = FakeOutput::default();
         let file = OpenFile::on(Path::new("a"), Box::new(output.clone()), settings.compression).unwrap();
-        let mut files = Files::new(settings, "out".into(), far.context().stats);
+        let mut files = Files::new(settings, "out".into(), rig.context().stats);
         files.open.insert("a".into(), file);
-        Self { files, output, far }
+        Self { files, output, rig }
     }
 
     fn push(&mut self, text: &str) {
-        self.files.todo.payloads.push_back(self.far.payload(None, text, 1));
+        self.files.todo.payloads.push_back(self.rig.payload(None, text, 1));
     }
 
     fn plan(&self, plan: impl IntoIterator<Item = Result<usize, ErrorKind>>) {
@@ -43,8 +43,8 @@ impl Bench {
         self.output.0.lock().unwrap().written.clone()
     }
 
-    fn heard(&self) -> Vec<Disposition> {
-        self.far.heard()
+    fn acks(&self) -> Vec<Disposition> {
+        self.rig.acks()
     }
 }
 
@@ -60,7 +60,7 @@ fn a_disk_that_is_full_for_a_while_tears_and_doubles_nothing() {
             bench.push("four\n");
             assert_eq!(failures + bench.step(true), 4, "{fsync} {first}");
             assert_eq!(bench.written(), b"one\ntwo\nthree\nfour\n", "{fsync} {first}");
-            assert_eq!(bench.heard(), [Delivered; 4]);
+            assert_eq!(bench.acks(), [Delivered; 4]);
             assert!(bench.files.is_done());
         }
     }
@@ -83,7 +83,7 @@ fn a_compressed_stream_goes_on_after_the_disk_was_full() {
                 failures += bench.step(true);
                 assert!(failures > 0);
                 assert_eq!(decompress(compression, &bench.written()).unwrap(), texts.concat().as_bytes());
-                assert_eq!(bench.heard(), [Delivered; 20]);
+                assert_eq!(bench.acks(), [Delivered; 20]);
             }
         }
     }
@@ -96,7 +96,7 @@ fn events_that_are_complete_are_acknowledged_though_the_next_one_is_stuck() {
     bench.push("one\n");
     bench.push("two\n");
     assert!(bench.files.step(false).is_err());
-    assert_eq!(bench.heard(), [Delivered]);
+    assert_eq!(bench.acks(), [Delivered]);
     assert_eq!(bench.files.todo.offset, 2);
 }
 
@@ -110,7 +110,7 @@ fn a_broken_file_is_given_up_and_what_is_synced_counts() {
         bench.push("two\n");
         let error = bench.files.step(false).unwrap_err();
         assert!(error.to_string().starts_with("`a`: "), "{error}");
-        assert_eq!(bench.heard(), [expected]);
+        assert_eq!(bench.acks(), [expected]);
         assert_eq!(bench.files.todo.offset, 0, "the event that was torn is written again as a whole");
         assert_eq!(bench.files.todo.first(), b"two\n");
         assert!(bench.files.open.is_empty());
@@ -124,7 +124,7 @@ fn a_broken_compressed_file_acknowledges_nothing_that_was_not_synced() {
     assert!(bench.files.step(false).is_ok());
     bench.plan([Err(ErrorKind::Other)]);
     assert!(bench.files.step(true).is_err());
-    assert_eq!(bench.heard(), [Retry]);
+    assert_eq!(bench.acks(), [Retry]);
 }
 
 #[test]
@@ -133,7 +133,7 @@ fn after_a_failed_sync_the_events_are_asked_for_again() {
     bench.output.0.lock().unwrap().sync_error = Some(ErrorKind::Other);
     bench.push("one\n");
     assert!(bench.files.step(false).is_err());
-    assert_eq!(bench.heard(), [Retry]);
+    assert_eq!(bench.acks(), [Retry]);
     assert!(bench.files.is_done());
 }
 
@@ -156,7 +156,7 @@ fn nothing_is_acknowledged_into_a_file_that_was_removed() {
             bench.push("one\n");
             bench.output.0.lock().unwrap().is_removed = true;
             bench.step(true);
-            assert_eq!(bench.heard(), [Retry], "{fsync} {compression}");
+            assert_eq!(bench.acks(), [Retry], "{fsync} {compression}");
             assert!(bench.files.is_done());
         }
     }
@@ -169,10 +169,10 @@ fn the_path_gets_a_new_file_with_the_next_write_after_the_old_one_was_renamed_or
         let path = folder.path().join("out");
         let options = serde_json::json!({"path": path, "fsync": "batch", "idle_timeout": "1h"});
         let (_, _, settings) = super::super::options::read(&options).unwrap();
-        let far = Far::new();
-        let mut files = Files::new(settings, "out".into(), far.context().stats);
+        let rig = Rig::new();
+        let mut files = Files::new(settings, "out".into(), rig.context().stats);
         for text in ["one\n", "two\n"] {
-            files.todo.payloads.push_back(far.payload(None, text, 1));
+            files.todo.payloads.push_back(rig.payload(None, text, 1));
             files.step(false).unwrap();
             if text == "one\n" {
                 if removed {
@@ -183,7 +183,7 @@ fn the_path_gets_a_new_file_with_the_next_write_after_the_old_one_was_renamed_or
             }
         }
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "two\n");
-        assert_eq!(far.heard(), [Delivered; 2]);
+        assert_eq!(rig.acks(), [Delivered; 2]);
     }
 }
 
@@ -193,15 +193,15 @@ fn files_unused_for_longest_are_closed_when_there_are_too_few_descriptors() {
     let folder = tempfile::tempdir().unwrap();
     let options = serde_json::json!({"path": "{{ attributes.k }}", "fsync": "never", "idle_timeout": "1h"});
     let (_, _, settings) = super::super::options::read(&options).unwrap();
-    let far = Far::new();
-    let mut files = Files::new(settings, "out".into(), far.context().stats);
+    let rig = Rig::new();
+    let mut files = Files::new(settings, "out".into(), rig.context().stats);
     let key = |n: usize| -> Arc<str> { folder.path().join(format!("{n}")).to_string_lossy().into() };
     for n in 0..10 {
-        files.todo.payloads.push_back(far.payload(Some(&key(n)), &format!("{n}\n"), 1));
+        files.todo.payloads.push_back(rig.payload(Some(&key(n)), &format!("{n}\n"), 1));
         files.step(false).unwrap();
     }
     assert_eq!(files.open.len(), 10);
     assert!(files.close_oldest().unwrap());
     assert!(!files.open.contains_key(&key(0)) && files.open.contains_key(&key(9)));
-    assert_eq!(far.heard(), [Delivered; 10]);
+    assert_eq!(rig.acks(), [Delivered; 10]);
 }

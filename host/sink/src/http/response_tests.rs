@@ -1,4 +1,4 @@
-//! Servers whose answers are odd: they break off, lead elsewhere, or close connections without a word.
+//! Behaviour of the sink with unusual responses: incomplete ones, redirects, and closed connections.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -10,7 +10,7 @@ use tokio::net::TcpListener;
 
 use super::client::Client;
 use super::options::read;
-use crate::testing::Far;
+use crate::testing::Rig;
 
 /// Answers one request for each connection with these texts, the last of them for ever, and closes it; keeps the first line
 /// and the body of each request.
@@ -33,7 +33,7 @@ async fn server(at: &str, answers: &[&'static str]) -> (SocketAddr, Arc<Mutex<Ve
     (address, seen)
 }
 
-/// Sends one event until it is delivered; the first lines of the requests that it took.
+/// Sends one event until it is delivered; returns the first line of each request.
 async fn deliver(at: &str, uri: impl Fn(SocketAddr) -> String, answers: &[&'static str]) -> Vec<String> {
     let (address, seen) = server(at, answers).await;
     let request = json!({ "retry_initial_backoff": "5ms", "retry_max_backoff": "10ms" });
@@ -41,10 +41,10 @@ async fn deliver(at: &str, uri: impl Fn(SocketAddr) -> String, answers: &[&'stat
     let options =
         json!({ "uri": uri(address), "encoding": encoding, "batch": { "timeout": "1ms" }, "request": request });
     let built = crate::build("out", "http", &options).unwrap();
-    let far = Far::new();
-    far.push_batch(&*built.encoder, &["event"]);
-    let task = tokio::spawn(built.sink.run(far.context()));
-    far.until("the event", || far.counts().0 == 1).await;
+    let rig = Rig::new();
+    rig.push_batch(&*built.encoder, &["event"]);
+    let task = tokio::spawn(built.sink.run(rig.context()));
+    rig.until("the event", || rig.counts().0 == 1).await;
     task.abort();
     let seen = seen.lock().unwrap();
     seen.clone()
@@ -53,7 +53,7 @@ async fn deliver(at: &str, uri: impl Fn(SocketAddr) -> String, answers: &[&'stat
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
 
 #[tokio::test]
-async fn an_answer_that_breaks_off_is_no_answer() {
+async fn an_incomplete_response_is_retried() {
     let uri = |address: SocketAddr| format!("http://{address}/in");
     for broken in ["", "HTTP/1.1 200 OK\r\n", "HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\nhalf"] {
         let seen = deliver("127.0.0.1:0", uri, &[broken, broken, OK]).await;
@@ -71,13 +71,13 @@ async fn redirects_within_a_server_are_followed() {
         let seen = deliver("127.0.0.1:0", uri, &[redirect, OK]).await;
         assert_eq!(seen, ["POST /in HTTP/1.1", "POST /new HTTP/1.1"]);
     }
-    // It never ends.
+    // An endless redirect.
     let circle = "HTTP/1.1 308 Permanent Redirect\r\nlocation: /in\r\ncontent-length: 0\r\n\r\n";
     let (address, seen) = server("127.0.0.1:0", &[circle]).await;
     let (_, settings) = read(&json!({ "uri": uri(address) })).unwrap();
     let client = Client::new(&"out".into(), &settings).unwrap();
-    let answer = client.send(&settings, Bytes::from_static(b"event\n")).await.unwrap();
-    assert_eq!((answer.status.as_u16(), seen.lock().unwrap().len()), (308, 4));
+    let response = client.send(&settings, Bytes::from_static(b"event\n")).await.unwrap();
+    assert_eq!((response.status.as_u16(), seen.lock().unwrap().len()), (308, 4));
 }
 
 #[tokio::test]
@@ -90,22 +90,19 @@ async fn localhost_is_found_by_either_protocol() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_is_said_with_the_address_and_its_port() {
+async fn errors_name_the_address_and_its_port() {
     let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let (silent, _) = server("127.0.0.1:0", &[""]).await;
     let (other, _) = server("127.0.0.1:0", &["SSH-2.0-OpenSSH_9.6\r\n\r\n"]).await;
     for (uri, text) in [
         (format!("http://{closed}/"), format!("nothing listens at `{closed}` (connection refused)")),
-        (format!("http://{silent}/"), format!("`{silent}` closed the connection before it answered")),
-        (format!("http://{other}/"), format!("`{other}` does not answer with HTTP/1.1; check the port")),
-        (
-            "http://no.such.host.invalid/".to_owned(),
-            "the name of `no.such.host.invalid:80` cannot be resolved".to_owned(),
-        ),
+        (format!("http://{silent}/"), format!("`{silent}` closed the connection before it responded")),
+        (format!("http://{other}/"), format!("`{other}` does not speak HTTP/1.1; check the port")),
+        ("http://no.such.host.invalid/".to_owned(), "cannot resolve the name of `no.such.host.invalid:80`".to_owned()),
     ] {
         let (_, settings) = read(&json!({ "uri": uri, "proxy": { "enabled": false } })).unwrap();
         let client = Client::new(&"out".into(), &settings).unwrap();
-        let error = client.send(&settings, Bytes::from_static(b"event\n")).await.unwrap_err();
+        let error = client.send(&settings, Bytes::from_static(b"event\n")).await.unwrap_err().to_string();
         assert!(error.starts_with(&text), "{error}");
     }
 }

@@ -1,4 +1,4 @@
-//! What an answer means for the events of its request.
+//! What a response means for the events of its request.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,54 +10,54 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::client::beginning;
-use super::dead_letter::Refusal;
+use super::error::RequestError;
+use crate::dead_letter::Rejection;
 
-/// How long the far side may ask to wait.
+/// Maximum wait that a server can request.
 const MAX_RETRY_AFTER: Duration = Duration::from_mins(15);
 
-/// What to do with the events.
+/// The outcome of a request, or of one of its events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
-    /// The far side has them.
+pub(crate) enum Outcome {
+    /// The server accepted the events.
     Delivered,
-    /// Send them again. The trouble passes by itself.
-    Later,
-    /// Send them again. Somebody has to mend something first.
-    Mend,
-    /// Send them again in smaller requests.
+    /// A temporary error: send the events again.
+    Retry,
+    /// An error that only an operator can fix: send the events again until then.
+    NeedsOperator,
+    /// The request is too large: send the events again in smaller requests.
     TooLarge,
-    /// The far side will never take some or all of them.
-    Refused,
+    /// The server will never accept some or all of the events.
+    Rejected,
 }
 
-impl Verdict {
+impl Outcome {
     /// The meaning of a status.
     pub(crate) fn of(status: StatusCode) -> Self {
         match status.as_u16() {
-            // What of it was taken and what was not: nobody can say but by asking for less.
-            207 => Self::Refused,
+            // A part was accepted. Only smaller requests show which.
+            207 => Self::Rejected,
             200..=299 => Self::Delivered,
-            408 | 425 | 429 | 500..=599 => Self::Later,
+            408 | 425 | 429 | 500..=599 => Self::Retry,
             413 => Self::TooLarge,
-            // What these complain of can be the events.
-            400 | 409 | 422 => Self::Refused,
-            // All others complain of the request or the address, the same for every event; or HTTP does not know them,
-            // and something else answers.
-            _ => Self::Mend,
+            // These can be errors in the events.
+            400 | 409 | 422 => Self::Rejected,
+            // All others are errors of the request or the address, the same for every event, or are not HTTP.
+            _ => Self::NeedsOperator,
         }
     }
 }
 
-/// What became of one event of a request of format `bulk`.
+/// The outcome of one event of a request in format `bulk`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Item {
-    /// What to do with it. `TooLarge` is `Refused`: one event has no halves.
-    pub(crate) verdict: Verdict,
-    /// What the far side says of it.
-    pub(crate) refusal: Refusal,
+    /// The outcome. Never `TooLarge`: a single event cannot be halved, so it is `Rejected` instead.
+    pub(crate) outcome: Outcome,
+    /// Status and reason of the event.
+    pub(crate) rejection: Rejection,
 }
 
-/// The answer of Elasticsearch's and OpenSearch's bulk API:
+/// The response of the bulk API of Elasticsearch and OpenSearch:
 /// <https://www.elastic.co/docs/api/doc/elasticsearch/operation/operation-bulk>.
 #[derive(Deserialize)]
 struct Bulk {
@@ -72,46 +72,46 @@ struct BulkItem {
     error: Option<Value>,
 }
 
-/// What a body with the status 2xx says of each event of a request of format `bulk`; `None` if the far side has all.
+/// The outcome of each event, from the body of a response with status 2xx to a request in format `bulk`; `None` if the
+/// server accepted all events.
 ///
 /// # Errors
 ///
-/// It is no such answer, so nobody knows what became of the events.
-pub(crate) fn items(body: &[u8], events: usize) -> Result<Option<Vec<Item>>, String> {
-    let bulk: Bulk = serde_json::from_slice(body)
-        .map_err(|error| format!("the answer is not that of a bulk API, which format `bulk` is for: {error}"))?;
+/// The body is not the response of a bulk API, so the outcome of the events is unknown.
+pub(crate) fn items(body: &[u8], events: usize) -> Result<Option<Vec<Item>>, RequestError> {
+    let bulk: Bulk = serde_json::from_slice(body).map_err(RequestError::NotBulk)?;
     if !bulk.errors {
         return Ok(None);
     }
     let items: Vec<Item> = bulk.items.into_iter().flat_map(BTreeMap::into_values).map(item).collect();
     if items.len() != events {
-        return Err(format!("the answer tells of {} events and the request held {events}", items.len()));
+        return Err(RequestError::BulkItems { found: items.len(), expected: events });
     }
     Ok(Some(items))
 }
 
 fn item(item: BulkItem) -> Item {
     let status = StatusCode::from_u16(item.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let verdict = match Verdict::of(status) {
-        Verdict::TooLarge => Verdict::Refused,
-        verdict => verdict,
+    let outcome = match Outcome::of(status) {
+        Outcome::TooLarge => Outcome::Rejected,
+        outcome => outcome,
     };
     let reason = match item.error {
         Some(Value::String(text)) => beginning(text.as_bytes()),
         Some(error) => beginning(error.to_string().as_bytes()),
         None => String::new(),
     };
-    Item { verdict, refusal: Refusal { status: Some(item.status), reason } }
+    Item { outcome, rejection: Rejection { status: Some(item.status), reason } }
 }
 
-/// How long the far side asks to wait: a number of seconds, or a date.
+/// The wait that the server requests: a number of seconds, or a date.
 pub(crate) fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     let wait = match text.parse() {
         Ok(seconds) => Duration::from_secs(seconds),
         Err(_) => {
             let date = jiff::fmt::rfc2822::parse(text).ok()?.timestamp();
-            // A date that has passed asks for no wait.
+            // A date in the past means no wait.
             Duration::try_from(date.duration_since(now)).unwrap_or_default()
         }
     };
@@ -124,44 +124,50 @@ mod tests {
     use hyper::header::HeaderValue;
 
     #[test]
-    fn every_status_has_a_meaning() {
-        for (verdict, codes) in [
-            (Verdict::Delivered, &[200, 201, 202, 204][..]),
-            (Verdict::Later, &[408, 425, 429, 500, 502, 503, 504, 599]),
-            (Verdict::Mend, &[301, 302, 307, 401, 402, 403, 404, 405, 406, 410, 411, 414, 415, 431, 451, 600, 999]),
-            (Verdict::TooLarge, &[413]),
-            (Verdict::Refused, &[207, 400, 409, 422]),
+    fn every_status_has_an_outcome() {
+        for (outcome, codes) in [
+            (Outcome::Delivered, &[200, 201, 202, 204][..]),
+            (Outcome::Retry, &[408, 425, 429, 500, 502, 503, 504, 599]),
+            (
+                Outcome::NeedsOperator,
+                &[301, 302, 307, 401, 402, 403, 404, 405, 406, 410, 411, 414, 415, 431, 451, 600, 999],
+            ),
+            (Outcome::TooLarge, &[413]),
+            (Outcome::Rejected, &[207, 400, 409, 422]),
         ] {
             for &code in codes {
-                assert_eq!(Verdict::of(StatusCode::from_u16(code).unwrap()), verdict, "{code}");
+                assert_eq!(Outcome::of(StatusCode::from_u16(code).unwrap()), outcome, "{code}");
             }
         }
     }
 
     #[test]
-    fn a_bulk_answer_tells_of_every_event() {
+    fn a_bulk_response_has_the_outcome_of_every_event() {
         let body = br#"{"took":3,"errors":true,"items":[{"create":{"_index":"a","status":201}},{"create":{"status":429,
             "error":{"type":"es_rejected_execution_exception"}}},{"index":{"status":400,"error":"old form"}},
             {"create":{"status":413}},{"create":{"status":403}}]}"#;
         let items = items(body, 5).unwrap().unwrap();
-        let verdicts: Vec<Verdict> = items.iter().map(|item| item.verdict).collect();
-        assert_eq!(verdicts, [Verdict::Delivered, Verdict::Later, Verdict::Refused, Verdict::Refused, Verdict::Mend]);
-        assert_eq!(items[1].refusal.reason, r#"{"type":"es_rejected_execution_exception"}"#);
-        assert_eq!(items[2].refusal, Refusal { status: Some(400), reason: "old form".to_owned() });
+        let outcomes: Vec<Outcome> = items.iter().map(|item| item.outcome).collect();
+        assert_eq!(
+            outcomes,
+            [Outcome::Delivered, Outcome::Retry, Outcome::Rejected, Outcome::Rejected, Outcome::NeedsOperator]
+        );
+        assert_eq!(items[1].rejection.reason, r#"{"type":"es_rejected_execution_exception"}"#);
+        assert_eq!(items[2].rejection, Rejection { status: Some(400), reason: "old form".to_owned() });
     }
 
     #[test]
-    fn of_a_long_reason_the_beginning_is_kept() {
+    fn only_the_beginning_of_a_long_reason_is_kept() {
         let error = "a field is not what the mapping says; ".repeat(1000);
         let body = serde_json::json!({"errors": true, "items": [{"create": {"status": 400, "error": error}}]});
         let items = items(body.to_string().as_bytes(), 1).unwrap().unwrap();
-        let reason = &items[0].refusal.reason;
+        let reason = &items[0].rejection.reason;
         assert!(reason.len() <= 300 && error.starts_with(reason.as_str()) && reason.starts_with("a field"), "{reason}");
     }
 
     #[test]
-    fn an_answer_that_does_not_tell_is_none() {
-        assert_eq!(items(br#"{"errors":false}"#, 2), Ok(None));
+    fn a_response_without_the_outcome_of_every_event_is_an_error() {
+        assert!(items(br#"{"errors":false}"#, 2).unwrap().is_none());
         for body in [
             &b""[..],
             b"ok",
@@ -176,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_seconds_and_dates() {
+    fn retry_after_is_seconds_or_a_date() {
         let now = "2015-10-21T07:28:00Z".parse().unwrap();
         for (text, seconds) in [
             ("120", Some(120)),

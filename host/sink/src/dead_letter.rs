@@ -1,0 +1,148 @@
+//! Events that the destination rejected: counts them, logs them, and appends them to a dead-letter file.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use base64::Engine as _;
+use jiff::Timestamp;
+use parking_lot::Mutex;
+use serde_json::json;
+use wattle_batch::Ack;
+
+use crate::append::{ends_with, open_or_create};
+use crate::batcher::RequestBatch;
+use crate::retry::{Backoff, Outage};
+use crate::sink::SinkStats;
+
+/// Why events were rejected.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Rejection {
+    /// Status code of the response; `None` if there was no response.
+    pub(crate) status: Option<u16>,
+    /// The reason that the destination gave.
+    pub(crate) reason: String,
+}
+
+/// What happens to the rejected events of a sink.
+#[derive(Debug)]
+pub(crate) struct DeadLetters {
+    sink: Arc<str>,
+    /// Address of the destination, without secrets. For the log.
+    address: String,
+    stats: Arc<SinkStats>,
+    /// The dead-letter file, if the options name one.
+    path: Option<PathBuf>,
+    /// Waits between attempts to write to the file.
+    backoff: Backoff,
+    /// Held while writing, so that lines of concurrent requests do not mix.
+    writing: tokio::sync::Mutex<()>,
+    rejections: Mutex<Outage>,
+    write_failures: Mutex<Outage>,
+}
+
+impl DeadLetters {
+    pub(crate) fn new(
+        sink: Arc<str>,
+        address: String,
+        stats: Arc<SinkStats>,
+        path: Option<PathBuf>,
+        backoff: Backoff,
+    ) -> Self {
+        Self {
+            sink,
+            address,
+            stats,
+            path,
+            backoff,
+            writing: tokio::sync::Mutex::new(()),
+            rejections: Mutex::default(),
+            write_failures: Mutex::default(),
+        }
+    }
+
+    /// Counts events as not delivered. With a dead-letter file, writes them there and acknowledges them as delivered;
+    /// retries until that succeeds. Without one, ends their acknowledgements with `end`.
+    pub(crate) async fn reject(&self, batch: RequestBatch, rejection: &Rejection, end: fn(Ack)) {
+        let events = batch.len();
+        let Rejection { status, reason } = rejection;
+        if let Some(count) = self.rejections.lock().failed() {
+            let (sink, address, kept) = (&self.sink, &self.address, self.path.is_some());
+            tracing::error!(%sink, address, status, reason = ?reason, events, count, kept, "server rejected events");
+        }
+        if let Some(path) = &self.path {
+            let mut backoff = self.backoff.clone();
+            while let Err(error) = self.append(path, &batch, rejection).await {
+                self.stats.retried();
+                if let Some(attempts) = self.write_failures.lock().failed() {
+                    tracing::warn!(
+                        sink = %self.sink, path = %path.display(), %error, attempts,
+                        "cannot write to the dead-letter file; retrying"
+                    );
+                }
+                tokio::time::sleep(backoff.next()).await;
+            }
+            self.write_failures.lock().over();
+        }
+        self.stats.rejected_events.fetch_add(events as u64, Ordering::Relaxed);
+        for ack in batch.into_acks() {
+            if self.path.is_some() { ack.deliver() } else { end(ack) }
+        }
+    }
+
+    /// Appends events to the file and syncs it. After an error, a further call appends all of them again.
+    async fn append(&self, path: &Path, batch: &RequestBatch, rejection: &Rejection) -> io::Result<()> {
+        let lines = lines(&self.sink, batch, rejection);
+        let path = path.to_owned();
+        let _writing = self.writing.lock().await;
+        tokio::task::spawn_blocking(move || append(&path, &lines)).await?
+    }
+}
+
+/// One line of JSON for each event.
+fn lines(sink: &str, batch: &RequestBatch, rejection: &Rejection) -> Vec<u8> {
+    let time = Timestamp::now().to_string();
+    let Rejection { status, reason } = rejection;
+    let mut out = Vec::new();
+    for event in batch.events() {
+        let event = event.strip_suffix(b"\n").unwrap_or(event);
+        let (key, text) = match std::str::from_utf8(event) {
+            Ok(text) => ("event", text.to_owned()),
+            Err(_) => ("event_base64", base64::engine::general_purpose::STANDARD.encode(event)),
+        };
+        let line = json!({"time": time, "sink": sink, "status": status, "reason": reason, key: text});
+        out.extend_from_slice(line.to_string().as_bytes());
+        out.push(b'\n');
+    }
+    out
+}
+
+fn append(path: &Path, lines: &[u8]) -> io::Result<()> {
+    let (mut file, folders) = open_or_create(path)?;
+    let metadata = file.metadata()?;
+    let regular = metadata.is_file();
+    if regular && metadata.len() > 0 && ends_with(path, metadata.len(), b"\n") == Some(false) {
+        file.write_all(b"\n")?;
+    }
+    file.write_all(lines)?;
+    if regular {
+        file.sync_data()?;
+    }
+    folders.iter().try_for_each(|folder| std::fs::File::open(folder)?.sync_all())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_incomplete_line_is_ended_before_the_next() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("new/dead.jsonl");
+        append(&path, b"one\n").unwrap();
+        append(&path, b"to").unwrap();
+        append(&path, b"two\n").unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "one\nto\ntwo\n");
+    }
+}

@@ -1,0 +1,52 @@
+//! Errors that prevent a sink from starting, or that end it. Callers know the sink's name, so no text repeats it.
+
+use std::io;
+
+use tokio::task::JoinError;
+use wattle_tls::TlsConfigError;
+
+use crate::http::ProxyError;
+use crate::options::{OptionError, summary};
+
+/// Why a sink cannot be built, or why it ended although its queue is open.
+#[derive(Debug, thiserror::Error)]
+pub enum SinkError {
+    /// The options are not valid. Holds every error that was found.
+    #[error("{}", summary(.0))]
+    Options(Vec<OptionError>),
+    /// Standard output or standard error cannot be opened.
+    #[error("cannot open the console: {0}")]
+    Console(io::Error),
+    /// The certificates that the options name cannot be used.
+    #[error(transparent)]
+    Tls(TlsConfigError),
+    /// The proxy that the options or the environment name cannot be used.
+    #[error(transparent)]
+    Proxy(ProxyError),
+    /// A task or thread of the sink panicked or was cancelled.
+    #[error("{task} stopped unexpectedly: {error}")]
+    Task {
+        /// What stopped, such as `the thread that writes files`.
+        task: &'static str,
+        /// How it ended.
+        error: JoinError,
+    },
+}
+
+impl SinkError {
+    /// The kind of the error as a label: `options`, `console`, `tls`, `proxy` or `task`.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Options(_) => "options",
+            Self::Console(_) => "console",
+            Self::Tls(_) => "tls",
+            Self::Proxy(_) => "proxy",
+            Self::Task { .. } => "task",
+        }
+    }
+
+    /// An error for a task that did not run to its end.
+    pub fn task(task: &'static str, error: JoinError) -> Self {
+        Self::Task { task, error }
+    }
+}

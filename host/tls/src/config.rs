@@ -1,0 +1,185 @@
+//! The TLS configuration of a client, from the files that its options name.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem};
+use rustls::{ClientConfig, RootCertStore};
+
+use crate::roots::system_roots;
+use crate::verify::{Listed, TrustAnyone};
+
+/// Name of the option with trusted authorities.
+const CA_FILE: &str = "tls.ca_file";
+/// Name of the option with the client certificate.
+const CRT_FILE: &str = "tls.crt_file";
+/// Name of the option with the private key.
+const KEY_FILE: &str = "tls.key_file";
+
+/// The TLS options of a client.
+#[derive(Clone, Debug)]
+pub struct ClientOptions {
+    /// Certificates to trust instead of the system's authorities (option `tls.ca_file`).
+    pub ca_file: Option<PathBuf>,
+    /// The client certificate (option `tls.crt_file`). Requires `key_file`.
+    pub crt_file: Option<PathBuf>,
+    /// The private key of the client certificate (option `tls.key_file`).
+    pub key_file: Option<PathBuf>,
+    /// Whether to verify the certificate of the server.
+    pub verify: bool,
+}
+
+impl ClientOptions {
+    /// The files that the options name.
+    pub fn files(&self) -> impl Iterator<Item = &PathBuf> {
+        [&self.ca_file, &self.crt_file, &self.key_file].into_iter().flatten()
+    }
+}
+
+/// Why a TLS configuration cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsConfigError {
+    /// A file cannot be read.
+    #[error("option `{option}`: cannot read `{}`: {error}", .path.display())]
+    Unreadable {
+        /// Name of the option.
+        option: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// The error of the system.
+        error: io::Error,
+    },
+    /// A file is not PEM.
+    #[error("option `{option}`: `{}` is not valid PEM; it may be incomplete", .path.display())]
+    NotPem {
+        /// Name of the option.
+        option: &'static str,
+        /// The file.
+        path: PathBuf,
+    },
+    /// A file has no certificate.
+    #[error("option `{option}`: `{}` contains no PEM certificate", .path.display())]
+    NoCertificate {
+        /// Name of the option.
+        option: &'static str,
+        /// The file.
+        path: PathBuf,
+    },
+    /// The key file has no private key.
+    #[error("option `tls.key_file`: `{}` contains no PEM private key without a passphrase", .0.display())]
+    NoKey(PathBuf),
+    /// No certificate in the file is usable as an authority.
+    #[error("option `tls.ca_file`: `{}` contains no usable certificate of an authority", .0.display())]
+    NoAuthority(PathBuf),
+    /// The key belongs to another certificate.
+    #[error(
+        "option `tls.key_file`: the key in `{}` does not belong to the certificate in `{}`",
+        .key.display(),
+        .crt.display()
+    )]
+    KeyMismatch {
+        /// The file with the key.
+        key: PathBuf,
+        /// The file with the certificate.
+        crt: PathBuf,
+    },
+    /// Certificate and key cannot be used for another reason.
+    #[error(
+        "options `tls.crt_file` and `tls.key_file`: cannot use `{}` and `{}`: {error}",
+        .crt.display(),
+        .key.display()
+    )]
+    Unusable {
+        /// The file with the certificate.
+        crt: PathBuf,
+        /// The file with the key.
+        key: PathBuf,
+        /// The error of the TLS library.
+        error: rustls::Error,
+    },
+    /// The system has no trusted authorities.
+    #[error(
+        "the system has no trusted certificate authorities; install them (package `ca-certificates`), or name a file \
+         with `tls.ca_file`"
+    )]
+    NoSystemRoots,
+    /// The TLS library cannot be set up.
+    #[error("cannot set up TLS: {0}")]
+    Library(rustls::Error),
+}
+
+impl TlsConfigError {
+    /// The kind of the error as a label.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Unreadable { .. } => "unreadable",
+            Self::NotPem { .. } => "not-pem",
+            Self::NoCertificate { .. } => "no-certificate",
+            Self::NoKey(_) => "no-key",
+            Self::NoAuthority(_) => "no-authority",
+            Self::KeyMismatch { .. } => "key-mismatch",
+            Self::Unusable { .. } => "unusable",
+            Self::NoSystemRoots => "no-system-roots",
+            Self::Library(_) => "library",
+        }
+    }
+
+    fn pem(option: &'static str, path: &Path, error: pem::Error) -> Self {
+        let path = path.to_owned();
+        match error {
+            pem::Error::Io(error) => Self::Unreadable { option, path, error },
+            _ => Self::NotPem { option, path },
+        }
+    }
+}
+
+/// Makes the TLS configuration of a client. `used` says whether any connection uses TLS: if not, a system without trusted
+/// authorities is no error.
+///
+/// # Errors
+///
+/// A file cannot be read, or does not contain what its option requires.
+pub fn client_config(options: &ClientOptions, used: bool) -> Result<ClientConfig, TlsConfigError> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider.clone())
+        .with_safe_default_protocol_versions()
+        .map_err(TlsConfigError::Library)?;
+    let builder = if !options.verify {
+        builder.dangerous().with_custom_certificate_verifier(Arc::new(TrustAnyone { provider }))
+    } else if let Some(path) = &options.ca_file {
+        let listed = Listed::new(certificates(CA_FILE, path)?, provider);
+        let listed = listed.ok_or_else(|| TlsConfigError::NoAuthority(path.clone()))?;
+        builder.dangerous().with_custom_certificate_verifier(Arc::new(listed))
+    } else {
+        let mut roots = RootCertStore::empty();
+        if used && roots.add_parsable_certificates(system_roots()).0 == 0 {
+            return Err(TlsConfigError::NoSystemRoots);
+        }
+        builder.with_root_certificates(roots)
+    };
+    let (Some(crt), Some(key)) = (&options.crt_file, &options.key_file) else {
+        return Ok(builder.with_no_client_auth());
+    };
+    let chain = certificates(CRT_FILE, crt)?;
+    let private_key = PrivateKeyDer::from_pem_file(key).map_err(|error| match error {
+        pem::Error::NoItemsFound => TlsConfigError::NoKey(key.clone()),
+        error => TlsConfigError::pem(KEY_FILE, key, error),
+    })?;
+    builder.with_client_auth_cert(chain, private_key).map_err(|error| match error {
+        rustls::Error::InconsistentKeys(_) => TlsConfigError::KeyMismatch { key: key.clone(), crt: crt.clone() },
+        error => TlsConfigError::Unusable { crt: crt.clone(), key: key.clone(), error },
+    })
+}
+
+/// The certificates in a file, at least one.
+fn certificates(option: &'static str, path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsConfigError> {
+    let found = CertificateDer::pem_file_iter(path)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .map_err(|error| TlsConfigError::pem(option, path, error))?;
+    if found.is_empty() {
+        return Err(TlsConfigError::NoCertificate { option, path: path.to_owned() });
+    }
+    Ok(found)
+}
