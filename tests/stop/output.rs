@@ -91,6 +91,56 @@ fn a_run_with_an_output_that_cannot_be_written_ends_with_an_error() {
     assert!(ended.log.contains("sink `out`") && ended.log.contains("occupied/out.txt"), "{}", ended.log);
 }
 
+/// The same for a disk that is full, for standard output, and for a named pipe that no process reads.
+#[test]
+fn a_run_whose_output_can_take_nothing_ends_with_an_error() {
+    let folder = Folder::new();
+    folder.write("in/a.log", lines(0..10, 10));
+    let pipe = folder.path("pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let console = "[sinks.out]\ntype = \"console\"\ninputs = [\"main.all\"]\nencoding.codec = \"text\"\n".to_owned();
+    let cases = [
+        (file("out", "/dev/full"), "/dev/null", "No space left on device"),
+        (file("out", "/proc/missing/out.txt"), "/dev/null", "No such file or directory"),
+        (file("out", pipe.to_str().unwrap()), "/dev/null", "no process reads this named pipe"),
+        (console, "/dev/full", "cannot write to standard output: No space left on device"),
+    ];
+    // All at once, since each takes three seconds.
+    let runs = cases.iter().enumerate().map(|(number, (sink, output, _))| {
+        let config = format!("agent{number}.toml");
+        folder.write(&config, head(&format!("data_dir = \"data{number}\"")) + sink);
+        let mut command = folder.wattle();
+        command.env_remove("WATTLE_DATA_DIR").args(["run", "--once", "--config", &config]);
+        let output = std::fs::File::options().write(true).open(output).unwrap();
+        command.stdout(output).stderr(Stdio::piped()).spawn().unwrap()
+    });
+    for (run, (_, _, error)) in runs.collect::<Vec<_>>().into_iter().zip(&cases) {
+        let (code, log) = wait(run);
+        assert_eq!(code, Some(1), "{log}");
+        assert!(log.contains("sink `out`: ") && log.contains(error), "{error}: {log}");
+    }
+}
+
+/// Events that the server rejects for good, or accepts in none of the attempts, fail the run unless dead letters keep them.
+#[test]
+fn a_run_that_loses_events_ends_with_an_error() {
+    let to = free_address();
+    let server = Endpoint::listen(to);
+    for (status, more, code) in
+        [(400, "", 1), (413, "", 1), (500, "request.retry_attempts = 1", 1), (400, "dead_letter = \"dead.ndjson\"", 0)]
+    {
+        server.answer(status);
+        let folder = Folder::new();
+        folder.write("in/a.log", lines(0..5, 10));
+        folder.write("agent.toml", head("") + &http("out", to, more));
+        let ended = folder.run(&["run", "--once", "--config", "agent.toml"]);
+        assert_eq!(ended.code, code, "{status} {more}: {}", ended.log);
+        let lost = ended.log.contains("sink `out` lost 5 events that its destination rejected; see the log");
+        assert_eq!(lost, code == 1, "{}", ended.log);
+        assert_eq!(ended.log.contains("5 in dead letters"), code == 0, "{}", ended.log);
+    }
+}
+
 /// The same where a server rejects the credentials, which trying again does not change.
 #[test]
 fn a_run_whose_server_rejects_its_credentials_ends_with_an_error() {

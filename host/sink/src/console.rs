@@ -1,5 +1,6 @@
 //! The sink `console`: writes events to standard output or standard error.
 
+use std::fmt;
 use std::fs::File;
 use std::io::{self, ErrorKind, IoSlice, IsTerminal as _, Write};
 use std::os::fd::AsFd;
@@ -12,6 +13,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use wattle_printable as printable;
 
+use crate::append::needs_operator;
 use crate::encode::{Encoding, EncodingOptions};
 use crate::error::SinkError;
 use crate::options::{self, Count, OptionError};
@@ -54,6 +56,15 @@ enum Target {
     Stderr,
 }
 
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Stdout => "standard output",
+            Self::Stderr => "standard error",
+        })
+    }
+}
+
 impl Target {
     /// The file behind the output, without the line buffer of `std::io::stdout`.
     fn open(self) -> std::io::Result<File> {
@@ -80,18 +91,19 @@ pub(crate) fn schema() -> Value {
 
 pub(crate) fn build(name: &Arc<str>, options: &Value) -> Result<Built, SinkError> {
     let options = read(options).map_err(SinkError::Options)?;
-    let output = options.target.open().map_err(SinkError::Console)?;
+    let target = options.target;
+    let output = target.open().map_err(SinkError::Console)?;
     let encoder = Arc::new(Encoding::new(&options.encoding));
     if !output.is_terminal() {
-        return Ok(Built { encoder, sink: Box::new(Console { output: Box::new(output) }) });
+        return Ok(Built { encoder, sink: Box::new(Console { target, output: Box::new(output) }) });
     }
     let Some(Count(max_events)) = options.preview else {
         let output = Box::new(Terminal::new(output, |_, part| escape(part)));
-        return Ok(Built { encoder, sink: Box::new(Console { output }) });
+        return Ok(Built { encoder, sink: Box::new(Console { target, output }) });
     };
     let name = name.clone();
     let output = Box::new(Terminal::new(output, move |terminal: &File, lines| preview::render(&name, lines, terminal)));
-    Ok(Built { encoder: Arc::new(Preview::new(max_events)), sink: Box::new(Console { output }) })
+    Ok(Built { encoder: Arc::new(Preview::new(max_events)), sink: Box::new(Console { target, output }) })
 }
 
 /// Escapes whole events for a terminal.
@@ -146,16 +158,17 @@ impl<W: Write + Send, R: Fn(&W, &[u8]) -> String + Send> Output for Terminal<W, 
 }
 
 struct Console {
+    target: Target,
     output: Box<dyn Output>,
 }
 
 impl Sink for Console {
     fn run(self: Box<Self>, context: SinkContext) -> Running {
-        Box::pin(write_all(self.output, context))
+        Box::pin(write_all(self.target, self.output, context))
     }
 }
 
-async fn write_all(mut output: Box<dyn Output>, context: SinkContext) -> Result<(), SinkError> {
+async fn write_all(target: Target, mut output: Box<dyn Output>, context: SinkContext) -> Result<(), SinkError> {
     let mut todo = Todo::default();
     let mut backoff = Backoff::new(RETRY.0, RETRY.1);
     let mut outage = Outage::default();
@@ -189,6 +202,9 @@ async fn write_all(mut output: Box<dyn Output>, context: SinkContext) -> Result<
                 }
                 Err(error) => {
                     context.stats.retried();
+                    if needs_operator(&error) {
+                        context.stats.set_broken(|| format!("cannot write to {target}: {error}"));
+                    }
                     // Another process that shares the terminal can make it non-blocking; this is not an outage.
                     if error.kind() != ErrorKind::WouldBlock
                         && let Some(attempts) = outage.failed()
@@ -265,7 +281,7 @@ mod tests {
             rig.push(text, 1);
         }
         rig.context().input.close();
-        write_all(Box::new(output.clone()), rig.context()).await.unwrap();
+        write_all(Target::Stdout, Box::new(output.clone()), rig.context()).await.unwrap();
         assert_eq!(output.0.lock().unwrap().written, b"one\ntwo\nthree\n");
         assert_eq!(rig.acks(), [Disposition::Delivered; 3]);
         assert_eq!(rig.counts(), (3, 14, 0, 2));
@@ -277,7 +293,7 @@ mod tests {
         let (mut reader, writer) = std::io::pipe().unwrap();
         let writer = File::from(std::os::fd::OwnedFd::from(writer));
         rig.push("one\n", 1);
-        let task = tokio::spawn(write_all(Box::new(writer), rig.context()));
+        let task = tokio::spawn(write_all(Target::Stdout, Box::new(writer), rig.context()));
         let reader = tokio::task::spawn_blocking(move || {
             let mut got = [0; 4];
             reader.read_exact(&mut got).unwrap();
@@ -296,12 +312,31 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn an_output_on_a_full_disk_needs_an_operator_until_it_is_written() {
+        let rig = Rig::new();
+        let output = FakeOutput::default();
+        output.0.lock().unwrap().plan = [Err(ErrorKind::StorageFull), Err(ErrorKind::WouldBlock)].into();
+        rig.push("one\n", 1);
+        let task = tokio::spawn(write_all(Target::Stdout, Box::new(output), rig.context()));
+        let stats = rig.context().stats;
+        let mut error = None;
+        rig.until("the error or the delivery", || {
+            error = error.take().or_else(|| stats.broken(Duration::ZERO));
+            rig.counts().0 == 1
+        })
+        .await;
+        assert!(stats.broken(Duration::ZERO).is_none());
+        rig.context().input.close();
+        task.await.unwrap().unwrap();
+    }
+
+    #[tokio::test]
     async fn payloads_of_a_dropped_sink_are_not_acknowledged() {
         let rig = Rig::new();
         let output = FakeOutput::default();
         output.0.lock().unwrap().plan = std::iter::repeat_n(Err(ErrorKind::StorageFull), 1000).collect();
         rig.push("one\n", 1);
-        let task = tokio::spawn(write_all(Box::new(output), rig.context()));
+        let task = tokio::spawn(write_all(Target::Stdout, Box::new(output), rig.context()));
         rig.wait_for_retries(2).await;
         task.abort();
         rig.wait(1).await;

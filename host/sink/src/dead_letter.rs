@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use serde_json::json;
 use wattle_batch::Ack;
 
-use crate::append::{ends_with, open_or_create};
+use crate::append::{ends_with, needs_operator, open_or_create};
 use crate::batcher::RequestBatch;
 use crate::retry::{Backoff, Outage};
 use crate::sink::SinkStats;
@@ -75,6 +75,10 @@ impl DeadLetters {
             let mut backoff = self.backoff.clone();
             while let Err(error) = self.append(path, &batch, rejection).await {
                 self.stats.retried();
+                match needs_operator(&error) {
+                    true => self.stats.set_broken(|| format!("dead-letter file `{}`: {error}", path.display())),
+                    false => self.stats.clear_broken(),
+                }
                 if let Some(attempts) = self.write_failures.lock().failed() {
                     tracing::warn!(
                         sink = %self.sink, path = %path.display(), %error, attempts,
@@ -84,8 +88,11 @@ impl DeadLetters {
                 tokio::time::sleep(backoff.next()).await;
             }
             self.write_failures.lock().over();
+            self.stats.clear_broken();
         }
         self.stats.rejected_events.fetch_add(events as u64, Ordering::Relaxed);
+        let kept = if self.path.is_some() { &self.stats.dead_letter_events } else { &self.stats.lost_events };
+        kept.fetch_add(events as u64, Ordering::Relaxed);
         for ack in batch.into_acks() {
             if self.path.is_some() { ack.deliver() } else { end(ack) }
         }

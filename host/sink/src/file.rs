@@ -19,7 +19,8 @@ use tokio::time::Instant;
 
 use self::encoder::SortingEncoder;
 use self::options::Settings;
-use self::writer::{Files, WriteError};
+use self::writer::Files;
+use crate::append::needs_operator;
 use crate::error::SinkError;
 use crate::options::OptionError;
 use crate::retry::{Backoff, Outage};
@@ -84,6 +85,8 @@ async fn write_all(settings: Settings, context: SinkContext) -> Result<(), SinkE
         match done {
             Ok(()) => {
                 backoff.reset();
+                // Events may wait for a sync until they count as delivered, which clears the error as well.
+                context.stats.clear_broken();
                 if let Some(lasted) = outage.over() {
                     tracing::info!(sink = %context.name, ?lasted, "files are writable again");
                 }
@@ -93,7 +96,7 @@ async fn write_all(settings: Settings, context: SinkContext) -> Result<(), SinkE
             }
             Err(error) => {
                 context.stats.retried();
-                match needs_operator(&error) {
+                match needs_operator(&error.source) {
                     true => context.stats.set_broken(|| error.to_string()),
                     false => context.stats.clear_broken(),
                 }
@@ -104,21 +107,6 @@ async fn write_all(settings: Settings, context: SinkContext) -> Result<(), SinkE
             }
         }
     }
-}
-
-/// Whether retries are useless until an operator changes permissions, mounts or names.
-fn needs_operator(error: &WriteError) -> bool {
-    use std::io::ErrorKind;
-    let lasting = [
-        // A file exists where the path needs a folder.
-        ErrorKind::AlreadyExists,
-        ErrorKind::InvalidFilename,
-        ErrorKind::IsADirectory,
-        ErrorKind::NotADirectory,
-        ErrorKind::PermissionDenied,
-        ErrorKind::ReadOnlyFilesystem,
-    ];
-    lasting.contains(&error.source.kind())
 }
 
 /// Waits for payloads, or until open files must be synced, rotated or closed. Returns false when the queue has ended.

@@ -45,6 +45,7 @@ mod stored;
 mod testing;
 mod tls;
 
+pub use append::needs_operator;
 pub use backlog::Backlog;
 pub use error::SinkError;
 pub use http::{ProxyAddressError, ProxyError};

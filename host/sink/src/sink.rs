@@ -90,6 +90,10 @@ pub struct SinkStats {
     pub delivered_bytes: AtomicU64,
     /// Events that the sink could not deliver: the destination rejected them, or the attempts ran out.
     pub rejected_events: AtomicU64,
+    /// Rejected events that the sink wrote to its dead-letter file.
+    pub dead_letter_events: AtomicU64,
+    /// Events that the destination rejected, or for which the attempts ran out, and that no dead-letter file has.
+    pub lost_events: AtomicU64,
     /// Failed attempts that were repeated.
     pub retries: AtomicU64,
     /// Time of the first failed attempt since the last delivery.
@@ -134,12 +138,12 @@ impl SinkStats {
     }
 
     /// Records an error that only an operator can fix.
-    pub(crate) fn set_broken(&self, error: impl FnOnce() -> String) {
+    pub fn set_broken(&self, error: impl FnOnce() -> String) {
         self.broken.lock().get_or_insert_with(|| (Instant::now(), error()));
     }
 
     /// Records that the last error is temporary.
-    pub(crate) fn clear_broken(&self) {
+    pub fn clear_broken(&self) {
         *self.broken.lock() = None;
     }
 

@@ -215,6 +215,8 @@ table! {
     one Counter "wattle_sink_delivered_events_total" ["sink"] "Events that the destination of a sink accepted." load(&s.delivered_events), column "DELIVERED";
     one Counter "wattle_sink_delivered_bytes_total" ["sink"] "Bytes that the destination of a sink accepted, before compression." load(&s.delivered_bytes), column "BYTES";
     one Counter "wattle_sink_failed_events_total" ["sink"] "Events that a sink could not deliver: the destination rejected them, or the attempts ran out." load(&s.rejected_events), column "FAILED", summary "rejected";
+    one Counter "wattle_sink_dead_letter_events_total" ["sink"] "Failed events that a sink wrote to its dead-letter file." load(&s.dead_letter_events), summary "in dead letters";
+    one Counter "wattle_sink_lost_events_total" ["sink"] "Events that the destination rejected, or for which the attempts ran out, and that no dead-letter file has." load(&s.lost_events);
     one Counter "wattle_sink_retries_total" ["sink"] "Failed attempts to send that were repeated." load(&s.retries), column "RETRIES", summary "retries";
 }
 

@@ -1,11 +1,11 @@
 //! The running agent: loads its configuration, starts the topology, handles requests, drains at the end.
 
+mod problem;
+
 use std::collections::BTreeSet;
-use std::fmt;
 use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime};
 
 use tokio::task::JoinHandle;
@@ -13,12 +13,11 @@ use wattle_diagnostics::{Diagnostic, Invalid, Severity};
 use wattle_pack::Library;
 use wattle_plan::{AdminSettings, Artifact, SinkPlan};
 use wattle_runtime::{Catalog, Runtime, RuntimeError};
-use wattle_sink::SinkStats;
 use wattle_source::SourceError;
-use wattle_topology::{
-    BuildError, Component, Left, MakeNode, Observer, Stopped, Topology, TopologySettings, sandboxed,
-};
+use wattle_topology::{BuildError, MakeNode, Observer, Topology, TopologySettings, sandboxed};
 
+pub use self::problem::Problem;
+use self::problem::{broken, lost, unread};
 use crate::admin::{Admin, ListenError, State};
 use crate::configuration::Configuration;
 use crate::control::{Command, CommandRequest, Control};
@@ -39,9 +38,7 @@ const DECIDE_INTERVAL: Duration = Duration::from_millis(200);
 const CHECK_INTERVAL: Duration = Duration::from_millis(50);
 /// How often the services of capabilities write what they keep.
 const SETTLE_INTERVAL: Duration = Duration::from_secs(1);
-/// How long a sink must be unable to deliver before a run that ends by itself gives up.
-const MAX_BROKEN: Duration = Duration::from_secs(3);
-/// How long such a run drains.
+/// How long a run drains whose sinks cannot deliver.
 const LAST_DRAIN: Duration = Duration::from_secs(1);
 
 /// What the command line adds to a configuration.
@@ -256,57 +253,6 @@ pub enum End {
     Broken(Vec<Problem>),
 }
 
-/// A reason why a run did not end well.
-#[derive(Debug)]
-pub enum Problem {
-    /// A source ended with an error.
-    Source {
-        /// Its name.
-        name: String,
-        /// What is wrong.
-        error: SourceError,
-    },
-    /// A source has inputs that it did not read to their end.
-    Unread {
-        /// Name of the source.
-        source: String,
-        /// Number of inputs.
-        failures: u64,
-    },
-    /// A sink cannot deliver.
-    Sink {
-        /// Its name.
-        name: String,
-        /// What is wrong.
-        error: String,
-    },
-    /// A pipeline stopped.
-    Stopped(Stopped),
-    /// The drain reached its deadline.
-    Undelivered,
-    /// What a sink did not deliver before the deadline.
-    Left(Left),
-}
-
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Source { name, error } => write!(f, "source `{name}`: {error}"),
-            Self::Unread { source, failures } => {
-                write!(f, "source `{source}`: {failures} inputs were not read in full; see the log")
-            }
-            Self::Sink { name, error } => write!(f, "sink `{name}`: {error}"),
-            Self::Stopped(stopped) => stopped.fmt(f),
-            Self::Undelivered => {
-                f.write_str("not everything was delivered in time; the sources offer it again at the next start")
-            }
-            Self::Left(Left { sink, events, bytes }) => {
-                write!(f, "sink `{sink}` did not deliver {events} events ({bytes} bytes)")
-            }
-        }
-    }
-}
-
 /// How a run ended.
 #[derive(Debug)]
 pub struct Report {
@@ -428,6 +374,10 @@ impl Agent {
         let elapsed = self.started.elapsed();
         let drained = topology.drain(drain_timeout).await;
         state.services.report_suppressed(true);
+        // An agent that keeps running has counted and logged them; they are no failure of its end.
+        if self.is_bounded {
+            problems.extend(lost(&self.observer));
+        }
         if !drained.is_clean {
             problems.push(Problem::Undelivered);
             problems.extend(drained.left.into_iter().map(Problem::Left));
@@ -458,29 +408,6 @@ async fn closed(observer: &Observer) -> String {
         }
         tokio::time::sleep(CHECK_INTERVAL).await;
     }
-}
-
-/// Waits until sinks cannot deliver before an operator acts, and returns their errors.
-async fn broken(observer: &Observer) -> Vec<Problem> {
-    loop {
-        let problem = |sink: Component<SinkStats>| {
-            let error = sink.stats.broken(MAX_BROKEN)?;
-            Some(Problem::Sink { name: sink.name, error })
-        };
-        let problems: Vec<Problem> = observer.sinks().into_iter().filter_map(problem).collect();
-        if !problems.is_empty() {
-            return problems;
-        }
-        tokio::time::sleep(CHECK_INTERVAL).await;
-    }
-}
-
-/// Sources with inputs that they did not read to the end, except those whose errors are known.
-fn unread(observer: &Observer, is_known: impl Fn(&str) -> bool) -> Vec<Problem> {
-    let sources = observer.sources().into_iter().filter(|source| !is_known(&source.name));
-    let failed = sources.map(|source| (source.stats.failures.load(Ordering::Relaxed), source.name));
-    let failed = failed.filter(|(failures, _)| *failures > 0);
-    failed.map(|(failures, source)| Problem::Unread { source, failures }).collect()
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Mutex;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use axum::Router;
@@ -287,6 +288,9 @@ async fn rejected_events_go_to_the_dead_letter_file() {
         let rig = sink.finish().await;
         assert_eq!(rig.acks(), [if with_file { Delivered } else { Rejected }]);
         assert_eq!(rig.counts(), (3, 28, 1, 1), "its neighbour is not rejected");
+        let stats = rig.context().stats;
+        let kept = [&stats.dead_letter_events, &stats.lost_events].map(|count| count.load(Ordering::Relaxed));
+        assert_eq!(kept, if with_file { [1, 0] } else { [0, 1] });
         let mut taken = server.bodies();
         taken.sort();
         assert_eq!(taken, ["good\ngood too\n", "its neighbour\n"]);
