@@ -198,3 +198,14 @@ fn a_buffer_whose_sink_is_gone_is_kept_and_named() {
     agent.stop();
     assert!(bytes_on_disk(&folder, "out") > 0);
 }
+
+/// A run that ends by itself does not try for ever to open a buffer that only an operator can repair.
+#[test]
+fn a_run_whose_disk_buffer_cannot_be_opened_ends_with_an_error() {
+    let folder = Folder::new();
+    folder.write("in/a.log", lines(0..10, 10));
+    // A folder where the file has to be stops every user, root too.
+    folder.write("data/buffer/out/position/occupied", "");
+    let ended = folder.once_in_part(&config(free_address(), DISK));
+    assert!(ended.log.contains("sink `out`: disk buffer: "), "{}", ended.log);
+}

@@ -26,7 +26,7 @@ use tokio::sync::watch;
 use wattle_buffer::disk::{Acknowledger, BufferStats, DiskQueue, DiskSettings, Events, Folder, Keeper, open};
 use wattle_buffer::{Queue, Sized as _};
 use wattle_plan::{BufferKind, BufferPlan, WhenFull};
-use wattle_sink::{Payload, Sink, SinkContext, SinkError};
+use wattle_sink::{Payload, Sink, SinkContext, SinkError, SinkStats, needs_operator};
 
 use self::fetch::Fetch;
 use self::store::Store;
@@ -101,7 +101,7 @@ pub(crate) fn report_orphans(data_dir: &Path, is_configured: impl Fn(&str) -> bo
 impl DiskBuffer {
     /// Runs the sink behind the buffer, until the lanes have closed the queue.
     pub(crate) async fn run(self, sink: Box<dyn Sink>, mut context: SinkContext) -> Result<(), SinkError> {
-        let Some(queue) = self.open().await? else { return Ok(()) };
+        let Some(queue) = self.open(&context.stats).await? else { return Ok(()) };
         let output = Queue::new(MEMORY_BYTES, None, None);
         context.input = output.clone();
         let DiskQueue { writer, reader, acknowledger, keeper, events } = queue;
@@ -117,6 +117,7 @@ impl DiskBuffer {
             },
             drop_newest: self.plan.when_full == WhenFull::DropNewest,
             events: events.clone(),
+            sink: context.stats.clone(),
         };
         let fetch = Fetch {
             name: self.name.clone(),
@@ -188,7 +189,7 @@ impl DiskBuffer {
     }
 
     /// Opens the folder, again and again if the disk refuses. `None` if the sink was stopped before.
-    async fn open(&self) -> Result<Option<DiskQueue<Folder>>, SinkError> {
+    async fn open(&self, sink: &SinkStats) -> Result<Option<DiskQueue<Folder>>, SinkError> {
         let mut failed = false;
         loop {
             let settings =
@@ -196,9 +197,15 @@ impl DiskBuffer {
             let folder = self.folder.clone();
             let opened = tokio::task::spawn_blocking(move || open(folder, &settings)).await;
             match opened.map_err(ended)? {
-                Ok(queue) => return Ok(Some(queue)),
+                Ok(queue) => {
+                    sink.clear_broken();
+                    return Ok(Some(queue));
+                }
                 Err(_) if self.input.is_closed() => return Ok(None),
                 Err(error) => {
+                    if needs_operator(&error) {
+                        sink.set_broken(|| format!("disk buffer: {error}"));
+                    }
                     if !std::mem::replace(&mut failed, true) {
                         tracing::error!(sink = %self.name, %error, "disk buffer cannot be opened, trying again");
                     }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use tokio::time::timeout_at;
 use wattle_buffer::disk::{BufferStats, CommitError, Events, Folder, Stored as _, Writer};
 use wattle_buffer::{Queue, Sized as _};
-use wattle_sink::Payload;
+use wattle_sink::{Payload, SinkStats, needs_operator};
 
 use super::{MEMORY_BYTES, RETRY, size};
 
@@ -29,6 +29,8 @@ pub(super) struct Store {
     pub(super) gather: Duration,
     pub(super) drop_newest: bool,
     pub(super) events: Arc<Events>,
+    /// Counters and state of the sink behind the buffer.
+    pub(super) sink: Arc<SinkStats>,
 }
 
 /// A trouble that keeps the buffer from taking anything, or makes it drop.
@@ -36,6 +38,8 @@ pub(super) struct Store {
 struct Trouble {
     since: Option<Instant>,
     logged: Option<Instant>,
+    /// Whether it was reported as an error that only an operator can fix.
+    is_broken: bool,
 }
 
 impl Trouble {
@@ -136,6 +140,14 @@ impl Store {
             if self.gives_up(&error, &mut group, trouble) {
                 continue;
             }
+            // Events that the sink delivers free room, so there is hope as long as the buffer has some.
+            if let CommitError::Io(cause) = &error
+                && needs_operator(cause)
+                && self.stats.events.load(Ordering::Relaxed) == 0
+            {
+                trouble.is_broken = true;
+                self.sink.set_broken(|| format!("disk buffer: {cause}"));
+            }
             if self.input.is_closed() {
                 tracing::warn!(
                     sink = %self.name, events = group.iter().map(|payload| payload.events).sum::<usize>(), %error,
@@ -190,6 +202,9 @@ impl Store {
     }
 
     fn over(&self, trouble: &mut Trouble) {
+        if std::mem::take(&mut trouble.is_broken) {
+            self.sink.clear_broken();
+        }
         if let Some(since) = trouble.since.take() {
             let dropped = self.stats.dropped_events.load(Ordering::Relaxed);
             tracing::info!(sink = %self.name, lasted = ?since.elapsed(), dropped, "disk buffer takes events again");
@@ -216,6 +231,7 @@ mod tests {
             gather: Duration::from_hours(1),
             drop_newest: false,
             events: Arc::default(),
+            sink: Arc::default(),
         };
         let payload = || Payload { key: None, bytes: vec![b'x'; 10], events: 1, ends: vec![10], ack: Ack::none() };
         for _ in 0..3 {
