@@ -1,7 +1,7 @@
 //! `wattle node bench`: measures a node.
 
 use serde_json::json;
-use wattle_workbench::Figures;
+use wattle_devkit::Figures;
 
 use crate::cli::node::BenchOptions;
 use crate::exit::{Done, Failure, print, print_json};
@@ -23,7 +23,7 @@ pub(crate) fn bench(options: &BenchOptions) -> Done {
     };
     let provided = component.provided();
     let fuel = !options.no_fuel;
-    let figures = wattle_workbench::measure(&component.artifact, &component.options, &provided, &bodies, fuel)
+    let figures = wattle_devkit::measure(&component.artifact, &component.options, &provided, &bodies, fuel)
         .map_err(Failure::new)?;
     component.project.iter().for_each(Project::report_missing_mocks);
     if options.component.json { print_json(&json_of(&figures).to_string()) } else { print(&text(&figures)) }

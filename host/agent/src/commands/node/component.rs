@@ -3,9 +3,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use wattle_devkit::{Provided, Sandboxed};
 use wattle_plan::{Artifact, ArtifactLimits, Origin};
 use wattle_runtime::{Compiled, Runtime};
-use wattle_workbench::{Provided, Sandboxed};
 
 use crate::cli::node::ComponentOptions;
 use crate::exit::Failure;

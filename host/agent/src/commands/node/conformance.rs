@@ -1,7 +1,7 @@
 //! `wattle node conformance`: checks that a component complies with the contract.
 
 use serde_json::json;
-use wattle_workbench::Report;
+use wattle_devkit::Report;
 
 use crate::cli::node::ConformanceOptions;
 use crate::exit::{Done, FAILED, Failure, print, print_json};
@@ -14,9 +14,9 @@ pub(crate) fn conformance(options: &ConformanceOptions) -> Done {
     let runtime = runtime()?;
     let _waiting = Waiting::compiling(&runtime);
     let report = if options.examples {
-        wattle_workbench::examples(&runtime, &component.artifact)
+        wattle_devkit::examples(&runtime, &component.artifact)
     } else {
-        wattle_workbench::conformance(&runtime, &component.artifact, &component.options, &component.provided())
+        wattle_devkit::conformance(&runtime, &component.artifact, &component.options, &component.provided())
     };
     if options.component.json {
         print_json(&json_of(&report).to_string())?

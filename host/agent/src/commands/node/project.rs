@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use wattle_cases::Mocks;
+use wattle_devkit::Provided;
 use wattle_printable as printable;
-use wattle_workbench::Provided;
 
 use crate::exit::{self, Failure};
 
