@@ -9,7 +9,7 @@ use wattle_plan::BatchSettings;
 /// Below this much memory defaults are those of the small profile.
 pub const SMALL_BYTES: u64 = 192 << 20;
 /// Least memory that an agent starts with: the program, the code of its built-in nodes and one instance of each.
-pub const LEAST_BYTES: u64 = 32 << 20;
+pub const MIN_MEMORY_BYTES: u64 = 32 << 20;
 /// Bytes of a batch in the small profile.
 const SMALL_BATCH_BYTES: u64 = 64 << 10;
 

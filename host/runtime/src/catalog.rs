@@ -28,7 +28,7 @@ pub struct Catalog {
 }
 
 /// Configured nodes that are remembered.
-const MOST_SHAPES: usize = 10_000;
+const MAX_SHAPES: usize = 10_000;
 
 impl Catalog {
     /// A catalog of these built-in artifacts.
@@ -134,7 +134,7 @@ impl Nodes for Catalog {
                     masks: compiled.description.masks,
                 };
                 let mut shapes = self.shapes.lock();
-                if shapes.len() >= MOST_SHAPES {
+                if shapes.len() >= MAX_SHAPES {
                     shapes.clear();
                 }
                 shapes.insert(key, shape.clone());

@@ -46,7 +46,7 @@ use crate::span::Span;
 const MARGIN: usize = 128;
 
 /// How many spaces may stand at an edge of a key.
-const LONGEST_EDGE: usize = 64;
+const MAX_EDGE: usize = 64;
 
 /// The keys of all rules.
 pub(crate) struct KeySearch {
@@ -268,7 +268,7 @@ fn edges(text: &[u8], row_start: usize, start: usize, end: usize) -> (usize, usi
         return (start, end);
     }
     let (mut first, mut last) = (start, end);
-    for _ in 0..LONGEST_EDGE {
+    for _ in 0..MAX_EDGE {
         first = match text.get(row_start..first).and_then(<[u8]>::last) {
             Some(b' ' | b'\t') => first - 1,
             Some(b'm') => match needle::colour_before(text, first).filter(|at| *at >= row_start) {
@@ -278,7 +278,7 @@ fn edges(text: &[u8], row_start: usize, start: usize, end: usize) -> (usize, usi
             _ => break,
         };
     }
-    for _ in 0..LONGEST_EDGE {
+    for _ in 0..MAX_EDGE {
         last = match text.get(last) {
             Some(b' ' | b'\t') => last + 1,
             Some(0x1b | b'\\') => match needle::colour_after(text, last) {

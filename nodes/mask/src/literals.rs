@@ -10,11 +10,11 @@ use regex_syntax::hir::literal::Extractor;
 use crate::column::{Rows, Walk};
 
 /// Shorter literals are in nearly every row.
-const SHORTEST: usize = 3;
+const MIN_LEN: usize = 3;
 /// More spellings than this of what one pattern begins with, and it is tried on every row.
-const MOST_SPELLINGS: usize = 64;
+const MAX_SPELLINGS: usize = 64;
 /// Fewer patterns are searched faster one by one, each with its own vectors.
-const FEWEST_PATTERNS: usize = 8;
+const MIN_PATTERNS: usize = 8;
 
 /// The literals of some patterns.
 pub(crate) struct Literals {
@@ -29,7 +29,7 @@ impl Literals {
     /// Prepares the search for patterns as they are written; none where it would not pay.
     pub(crate) fn new<'p>(patterns: impl Iterator<Item = &'p str>) -> Option<Self> {
         let literals: Vec<Option<Vec<Vec<u8>>>> = patterns.map(beginnings).collect();
-        if literals.iter().flatten().count() < FEWEST_PATTERNS {
+        if literals.iter().flatten().count() < MIN_PATTERNS {
             return None;
         }
         let rows = literals.iter().map(|l| l.as_ref().map(|_| Vec::new())).collect();
@@ -75,7 +75,7 @@ fn beginnings(pattern: &str) -> Option<Vec<Vec<u8>>> {
     let parsed = ParserBuilder::new().utf8(false).build().parse(pattern).ok()?;
     let sequence = Extractor::new().extract(&parsed);
     let literals = sequence.literals()?;
-    let is_useful = (1..=MOST_SPELLINGS).contains(&literals.len()) && literals.iter().all(|l| l.len() >= SHORTEST);
+    let is_useful = (1..=MAX_SPELLINGS).contains(&literals.len()) && literals.iter().all(|l| l.len() >= MIN_LEN);
     is_useful.then(|| literals.iter().map(|literal| literal.as_bytes().to_vec()).collect())
 }
 

@@ -187,8 +187,8 @@ fn add(spans: &mut Vec<Span>, rule: usize, row: &[u8], row_start: usize, found: 
 
 fn is_skipped(skip: &[Box<[u8]>], writer: &mut Writer, raw: &[u8], place: Place) -> bool {
     // A character takes six bytes as an escape, and more in escaped text; a longer text cannot be an escaped form of the value.
-    const LONGEST_SPELLING: usize = 24;
-    if !skip.iter().any(|s| s.len() <= raw.len() && raw.len() <= LONGEST_SPELLING * s.len()) {
+    const MAX_SPELLING: usize = 24;
+    if !skip.iter().any(|s| s.len() <= raw.len() && raw.len() <= MAX_SPELLING * s.len()) {
         return false;
     }
     let value = if raw.contains(&b'\\') { writer.value(raw, place) } else { raw };

@@ -22,7 +22,7 @@ use crate::server::Server;
 
 const RECORDS: u32 = 20;
 /// A kill comes at latest so long after the start.
-const LONGEST_LIFE_MS: u64 = 1200;
+const MAX_LIFE_MS: u64 = 1200;
 /// How often more input comes.
 const TICK: Duration = Duration::from_millis(10);
 
@@ -216,7 +216,7 @@ pub fn run(seed: u64, rounds: u64) -> Outcome {
     for round in 0..rounds {
         let before = inputs.acked.clone();
         let agent = Agent::start(folder.wattle().args(["run", "--config", "agent.toml"]));
-        let kill_at = Instant::now() + Duration::from_millis(random.u64(1..LONGEST_LIFE_MS));
+        let kill_at = Instant::now() + Duration::from_millis(random.u64(1..MAX_LIFE_MS));
         let name = format!("{round:06}.ndjson");
         let mut file = File::create(folder.path(format!("in/lines/{name}"))).unwrap();
         let (mut cut, mut end) = (Vec::new(), 0);

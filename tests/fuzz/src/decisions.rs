@@ -8,7 +8,7 @@ use wattle_batch::{Ack, Batch, Call, Column, Disposition, Field, FieldPath, Form
 
 const FIELDS: &[&str] = &["body", "attributes", "timestamp", "body.a", "attributes.b.c", "body.a.d", "resource"];
 const PORTS: usize = 3;
-const MOST_DECISIONS: usize = 12;
+const MAX_DECISIONS: usize = 12;
 
 /// A column as a guest gives it: not necessarily one.
 type Raw<'a> = (&'a [u8], Vec<u8>);
@@ -174,7 +174,7 @@ pub fn decisions(bytes: &[u8]) {
     };
     let (rows, before) = (batch.rows(), text(&batch));
     let mut call = Call::new(batch, Arc::new(node));
-    for _ in 0..MOST_DECISIONS {
+    for _ in 0..MAX_DECISIONS {
         if source.is_empty() {
             break;
         }

@@ -101,8 +101,8 @@ fn raise_descriptors() {
 /// Refuses to start where the control group leaves too little memory, and logs where it leaves little.
 fn check_memory() -> Done {
     let Some(bytes) = wattle_manifest::memory_limit() else { return Ok(()) };
-    let (mib, least_mib) = (bytes >> 20, wattle_manifest::LEAST_BYTES >> 20);
-    if bytes < wattle_manifest::LEAST_BYTES {
+    let (mib, least_mib) = (bytes >> 20, wattle_manifest::MIN_MEMORY_BYTES >> 20);
+    if bytes < wattle_manifest::MIN_MEMORY_BYTES {
         return Err(Failure::config(format!(
             "the control group of this process may use {mib} MiB of memory; the agent needs {least_mib} MiB at least"
         )));

@@ -7,7 +7,7 @@ use wattle_diagnostics::{Data, Entry, Findings, Invalid, Place, Reader, Table, c
 use wattle_pack::clean;
 use wattle_plan::{Grants, HttpGrant, KvGrant, LogGrant, LogLevel, LookupGrant, MetricsGrant, TableGrant, TableKind};
 
-const LONGEST: Duration = Duration::from_mins(1);
+const MAX_TIME: Duration = Duration::from_mins(1);
 const MILLISECOND: Duration = Duration::from_millis(1);
 
 /// Reads the table `grants` of a project, the text of whose `node.toml` this is; `None` if it has none. Paths in it are
@@ -160,10 +160,10 @@ fn read_http(reader: &mut Reader<'_>, findings: &mut Findings) -> HttpGrant {
     }
     HttpGrant {
         hosts: hosts.into_iter().map(|host| host.text).collect(),
-        timeout: reader.duration("timeout", MILLISECOND..=LONGEST, findings).unwrap_or(default.timeout),
+        timeout: reader.duration("timeout", MILLISECOND..=MAX_TIME, findings).unwrap_or(default.timeout),
         max_response_bytes: reader.size("max_response", 0..=1 << 30, findings).unwrap_or(default.max_response_bytes),
         time_per_batch: reader
-            .duration("time_per_batch", MILLISECOND..=LONGEST, findings)
+            .duration("time_per_batch", MILLISECOND..=MAX_TIME, findings)
             .unwrap_or(default.time_per_batch),
         requests_per_batch: reader
             .number("requests_per_batch", 1..=100_000, findings)

@@ -6,7 +6,7 @@ use wattle_diagnostics::{Findings, Place, Reader, Table, codes, suggest};
 use wattle_plan::{ArtifactLimits, CircuitSettings, NodeLimits, OnFault};
 
 /// Longest time that a limit may give.
-const LONGEST: Duration = Duration::from_hours(1);
+const MAX_TIME: Duration = Duration::from_hours(1);
 const MILLISECOND: Duration = Duration::from_millis(1);
 
 #[derive(Default)]
@@ -31,8 +31,8 @@ impl LimitsManifest {
         let limits = Self {
             // A component addresses its memory with 32 bits, and has it in pages of 64 KiB.
             memory: reader.size("memory", 64 << 10..=4 << 30, findings),
-            time: reader.duration("time", MILLISECOND..=LONGEST, findings),
-            time_per_kib: reader.duration("time_per_kib", Duration::ZERO..=LONGEST, findings),
+            time: reader.duration("time", MILLISECOND..=MAX_TIME, findings),
+            time_per_kib: reader.duration("time_per_kib", Duration::ZERO..=MAX_TIME, findings),
             output_ratio: count(&mut reader, "output_ratio", 1..=1_000_000, findings),
             host_calls: count(&mut reader, "host_calls", 1..=1_000_000_000, findings),
             log_lines: count(&mut reader, "log_lines", 0..=1_000_000, findings),
@@ -41,7 +41,7 @@ impl LimitsManifest {
             instances: count(&mut reader, "instances", 1..=10_000, findings),
             state: reader.size("state", 0..=1 << 30, findings),
             retry_calls: count(&mut reader, "retry_calls", 1..=1_000_000, findings),
-            retry_time: reader.duration("retry_time", MILLISECOND..=LONGEST, findings),
+            retry_time: reader.duration("retry_time", MILLISECOND..=MAX_TIME, findings),
         };
         reader.finish(findings);
         limits
@@ -90,8 +90,8 @@ impl CircuitManifest {
             fault_percent: count(&mut reader, "fault_percent", 1..=100, findings),
             window: count(&mut reader, "window", 1..=10_000, findings),
             min_batches: count(&mut reader, "min_batches", 1..=10_000, findings),
-            cool_down: reader.duration("cool_down", MILLISECOND..=LONGEST, findings),
-            max_cool_down: reader.duration("max_cool_down", MILLISECOND..=LONGEST, findings),
+            cool_down: reader.duration("cool_down", MILLISECOND..=MAX_TIME, findings),
+            max_cool_down: reader.duration("max_cool_down", MILLISECOND..=MAX_TIME, findings),
         };
         reader.finish(findings);
         circuit
@@ -130,7 +130,7 @@ pub(crate) fn read_artifacts(table: &Table, place: Place, findings: &mut Finding
         max_bytes: reader.size("max_size", 1..=4 << 30, findings).unwrap_or(default.max_bytes),
         max_functions: count(&mut reader, "max_functions", 1..=1_000_000, findings).unwrap_or(default.max_functions),
         max_compile_time: reader
-            .duration("max_compile_time", MILLISECOND..=LONGEST, findings)
+            .duration("max_compile_time", MILLISECOND..=MAX_TIME, findings)
             .unwrap_or(default.max_compile_time),
         max_compile_bytes: reader
             .size("max_compile_memory", 64 << 20..=1 << 40, findings)

@@ -6,7 +6,7 @@ use wattle_diagnostics::{Data, Entry, Findings, Place, Reader, Table, Text};
 use wattle_plan::{CanarySettings, RollbackSettings, ShadowSettings};
 
 /// Longest time of a canary or a probation.
-const LONGEST: Duration = Duration::from_hours(24 * 30);
+const MAX_TIME: Duration = Duration::from_hours(24 * 30);
 
 /// A candidate as written.
 pub(crate) struct TrialManifest<S> {
@@ -39,7 +39,7 @@ pub(crate) fn read_canary(
     let default = CanarySettings::default();
     read(reader, "canary", owner, findings, |reader, findings| CanarySettings {
         share: reader.share("share", findings).unwrap_or(default.share),
-        time: reader.duration("for", Duration::from_secs(1)..=LONGEST, findings).unwrap_or(default.time),
+        time: reader.duration("for", Duration::from_secs(1)..=MAX_TIME, findings).unwrap_or(default.time),
         min_events: reader.number("min_events", 0..=u64::MAX / 2, findings).unwrap_or(default.min_events),
         max_fault_rate: reader.fraction("max_fault_rate", 0.0..=1.0, findings).unwrap_or(default.max_fault_rate),
         max_drop_rate: reader.fraction("max_drop_rate", 0.0..=1.0, findings).unwrap_or(default.max_drop_rate),
@@ -80,7 +80,7 @@ pub(crate) fn read_rollback(table: &Table, place: Place, findings: &mut Findings
     let settings = RollbackSettings {
         enabled: reader.boolean("enabled", findings).unwrap_or(default.enabled),
         probation: reader
-            .duration("probation", Duration::from_secs(1)..=LONGEST, findings)
+            .duration("probation", Duration::from_secs(1)..=MAX_TIME, findings)
             .unwrap_or(default.probation),
         max_fault_rate: reader.fraction("max_fault_rate", 0.0..=1.0, findings).unwrap_or(default.max_fault_rate),
         min_batches: reader.number("min_batches", 1..=u64::MAX / 2, findings).unwrap_or(default.min_batches),

@@ -86,7 +86,7 @@ impl Effects {
 }
 
 /// Tables that an instance may open.
-const MOST_TABLES: usize = 256;
+const MAX_TABLES: usize = 256;
 
 /// Answers of requests, and the ticks that are left for the call after them.
 type Sent = (Vec<Result<Response, Failure>>, u64);
@@ -161,8 +161,8 @@ impl State {
         }
         let given = table.len() + columns.iter().map(String::len).sum::<usize>();
         self.capability(Capability::Lookup, When::Configured, given, |services, held| {
-            if held.tables.len() >= MOST_TABLES {
-                return Err(format!("opened more than {MOST_TABLES} tables"));
+            if held.tables.len() >= MAX_TABLES {
+                return Err(format!("opened more than {MAX_TABLES} tables"));
             }
             Ok(services.open(table, columns).map(|opened| {
                 held.tables.push(opened);

@@ -5,16 +5,16 @@ use memchr::memchr2_iter;
 use super::{Spelling, is_joint};
 
 /// Endings shorter than this are too common for one search to be worth it.
-const SHORTEST_ENDING: usize = 5;
+const MIN_ENDING: usize = 5;
 
 /// The longest sequence that sets a colour, in any spelling.
-const LONGEST_COLOUR: usize = 40;
+const MAX_COLOUR: usize = 40;
 
 /// How many joints may stand next to each other.
 const JOINTS: usize = 2;
 
 /// How often punctuation in a key may be percent-encoded again.
-const LONGEST_ESCAPE: usize = 4;
+const MAX_ESCAPE: usize = 4;
 
 /// Letters, from those that are rare in English text, and so mostly in logs, to the common ones.
 const FROM_RARE_TO_COMMON: &[u8; 26] = b"zqxjkvbpygwfmucldrhsnioate";
@@ -53,7 +53,7 @@ pub(super) fn needles(all: &[Box<[u8]>], spelling: Spelling) -> Vec<Needle> {
             continue;
         }
         let shared = |ending: &[u8]| ending.iter().rev().zip(key.iter().rev()).take_while(|(a, b)| a == b).count();
-        match groups.iter_mut().find(|(ending, _)| shared(ending) >= SHORTEST_ENDING) {
+        match groups.iter_mut().find(|(ending, _)| shared(ending) >= MIN_ENDING) {
             Some((ending, members)) => {
                 ending.drain(..ending.len() - shared(ending));
                 members.push(index);
@@ -172,7 +172,7 @@ fn encoded(text: &[u8], at: usize, key: &[u8], rest: usize, spelling: Spelling) 
 /// The percent escape that begins here: its byte, and its length.
 fn escape(text: &[u8], at: usize) -> Option<(u8, usize)> {
     let rest = text.get(at..)?.strip_prefix(b"%")?;
-    let again = 2 * rest.as_chunks::<2>().0.iter().take(LONGEST_ESCAPE).take_while(|digits| *digits == b"25").count();
+    let again = 2 * rest.as_chunks::<2>().0.iter().take(MAX_ESCAPE).take_while(|digits| *digits == b"25").count();
     let digits = str::from_utf8(rest.get(again..again + 2)?).ok()?;
     Some((u8::from_str_radix(digits, 16).ok()?, 3 + again))
 }
@@ -180,7 +180,7 @@ fn escape(text: &[u8], at: usize) -> Option<(u8, usize)> {
 /// The percent escape that ends here: its byte, and where it begins.
 fn escape_before(text: &[u8], end: usize) -> Option<(u8, usize)> {
     let mut start = end.checked_sub(2)?;
-    for _ in 0..=LONGEST_ESCAPE {
+    for _ in 0..=MAX_ESCAPE {
         if text.get(start.checked_sub(1)?) == Some(&b'%') {
             return escape(text, start - 1).map(|(byte, _)| (byte, start - 1));
         }
@@ -241,7 +241,7 @@ pub(super) fn colour_after(text: &[u8], at: usize) -> Option<usize> {
     if !matches!(text.get(at)?, 0x1b | b'\\') {
         return None;
     }
-    let window = text.get(at..text.len().min(at + LONGEST_COLOUR))?;
+    let window = text.get(at..text.len().min(at + MAX_COLOUR))?;
     let bracket = memchr::memchr(b'[', window)?;
     let is_escape = ends_with_escape(window.get(..bracket)?) == Some(0);
     let numbers = window.get(bracket + 1..)?.iter().take_while(|b| b.is_ascii_digit() || **b == b';').count();
@@ -251,7 +251,7 @@ pub(super) fn colour_after(text: &[u8], at: usize) -> Option<usize> {
 
 /// Where a sequence that sets a colour begins, if one ends here.
 pub(super) fn colour_before(text: &[u8], at: usize) -> Option<usize> {
-    let before = text.get(at.saturating_sub(LONGEST_COLOUR)..at)?.strip_suffix(b"m")?;
+    let before = text.get(at.saturating_sub(MAX_COLOUR)..at)?.strip_suffix(b"m")?;
     let numbers = before.iter().rev().take_while(|b| b.is_ascii_digit() || **b == b';').count();
     let before = before.get(..before.len() - numbers)?.strip_suffix(b"[")?;
     ends_with_escape(before).map(|start| at - 2 - numbers - before.len() + start)

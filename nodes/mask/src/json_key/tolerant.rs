@@ -25,7 +25,7 @@ use super::value::Found;
 use crate::span::Place;
 
 /// The longest prefix of a name of XML.
-const LONGEST_PREFIX: usize = 64;
+const MAX_PREFIX: usize = 64;
 
 /// What is known of a key's name when its value is looked for.
 struct Name<'t> {
@@ -239,7 +239,7 @@ fn tag_start(text: &[u8], from: usize, at: usize) -> Option<Unit> {
 fn prefix_start(text: &[u8], from: usize, at: usize) -> usize {
     let Some(colon) = unit_before(text, from, at).filter(|before| before.byte == b':') else { return at };
     let mut start = colon.start;
-    while let Some(before) = unit_before(text, from, start).filter(|_| colon.start - start < LONGEST_PREFIX)
+    while let Some(before) = unit_before(text, from, start).filter(|_| colon.start - start < MAX_PREFIX)
         && (before.byte.is_ascii_alphanumeric() || matches!(before.byte, b'_' | b'-' | b'.') || !before.byte.is_ascii())
     {
         start = before.start;

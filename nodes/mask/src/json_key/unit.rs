@@ -32,7 +32,7 @@ pub(super) enum Style {
 }
 
 /// The longest spelling that is looked for before a place.
-const LONGEST: usize = 24;
+const MAX_LEN: usize = 24;
 
 /// The names of HTML entities that matter, and what they stand for.
 /// Source: HTML, section 13.5, <https://html.spec.whatwg.org/multipage/named-characters.html>
@@ -185,7 +185,7 @@ fn entity(rest: &[u8]) -> Option<(u8, usize, Style)> {
     let times = rest.get(1..)?.chunks_exact(4).take_while(|name| *name == b"amp;").count();
     for times in [Some(times), times.checked_sub(1)].into_iter().flatten() {
         let start = 1 + 4 * times;
-        let name = rest.get(start..rest.len().min(start + LONGEST))?;
+        let name = rest.get(start..rest.len().min(start + MAX_LEN))?;
         let Some(length) = memchr::memchr(b';', name) else { continue };
         let name = name.get(..length)?;
         let byte = match name {
@@ -210,7 +210,7 @@ pub(super) fn unit_before(text: &[u8], from: usize, at: usize) -> Option<Unit> {
     }
     // Only these bytes end a longer spelling.
     if byte.is_ascii_alphanumeric() || byte == b';' || !byte.is_ascii() {
-        for start in (from.max(at.saturating_sub(LONGEST))..last).rev() {
+        for start in (from.max(at.saturating_sub(MAX_LEN))..last).rev() {
             let Some(&first) = text.get(start) else { continue };
             if first == b'\\' {
                 let start = start - backslashes_before(text, from, start);

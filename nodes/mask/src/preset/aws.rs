@@ -16,14 +16,14 @@ const PREFIXES: [&[u8; 4]; 12] =
 const ID_LENGTH: std::ops::RangeInclusive<usize> = 16..=128;
 
 /// From so many characters on an identifier counts with which a cut row ends. The prefix is four of them.
-const SHORTEST_CUT_ID: usize = 8;
+const MIN_CUT_ID: usize = 8;
 
 /// A secret access key has 40 characters of base64 without padding.
 /// Source: <https://github.com/awslabs/git-secrets>, `--register-aws`. Cut and longer ones are masked too.
-const SHORTEST_SECRET: usize = 16;
+const MIN_SECRET: usize = 16;
 
 /// What is found of a name is shorter.
-const LONGEST_NAME: usize = 20;
+const MAX_NAME: usize = 20;
 
 /// An identifier whose prefix is at this place.
 pub(super) fn id(text: &[u8], at: usize) -> Option<Range<usize>> {
@@ -39,7 +39,7 @@ pub(super) fn id(text: &[u8], at: usize) -> Option<Range<usize>> {
 /// Whether a row was cut inside of an identifier: it ends there, and is no plain line of words, for it has quotes.
 fn is_cut(text: &[u8], start: usize, end: usize) -> bool {
     end == text.len()
-        && (SHORTEST_CUT_ID..*ID_LENGTH.start()).contains(&(end - start))
+        && (MIN_CUT_ID..*ID_LENGTH.start()).contains(&(end - start))
         && memchr2(b'"', b'\'', text.get(..start).unwrap_or_default()).is_some()
 }
 
@@ -88,7 +88,7 @@ pub(super) fn session_token(text: &[u8], at: usize) -> Option<Range<usize>> {
 /// Base64, also in a URL (`%2B`), or in JSON of PHP (`\/`).
 fn assigned(text: &[u8], at: usize) -> Option<Range<usize>> {
     let space = |b: u8| matches!(b, b' ' | b'\t' | b'"' | b'\'' | b'\\');
-    let name = text.get(..text.len().min(at + LONGEST_NAME))?;
+    let name = text.get(..text.len().min(at + MAX_NAME))?;
     let sign = run(text, run(name, at, |b| b.is_ascii_alphabetic() || matches!(b, b'_' | b'-')), space);
     let after = match (byte(text, sign), byte(text, sign + 1)) {
         (b'=', b'>') => sign + 2,
@@ -101,5 +101,5 @@ fn assigned(text: &[u8], at: usize) -> Option<Range<usize>> {
     while byte(text, end) == b'\\' && byte(text, end + 1) == b'/' {
         end = run(text, end + 1, part);
     }
-    (end - start >= SHORTEST_SECRET).then_some(start..end)
+    (end - start >= MIN_SECRET).then_some(start..end)
 }

@@ -6,7 +6,7 @@ use std::ops::Range;
 const LENGTH: std::ops::RangeInclusive<usize> = 13..=19;
 
 /// Digits of the shortest group that numbers are written in.
-const SHORTEST_GROUP: usize = 3;
+const MIN_GROUP: usize = 3;
 
 /// Calls `check` at the first digit of every run of digits, single spaces, dashes and dots that is long enough for a card
 /// number. It answers with the end of what it found.
@@ -63,13 +63,13 @@ pub(super) fn number(text: &[u8], at: usize) -> Option<Range<usize>> {
                 let known = digits.get(..count).unwrap_or_default();
                 let dotted = next == Some(&b'.') && text.get(index + 2).is_some_and(u8::is_ascii_digit);
                 let dashed = next == Some(&b'-') && text.get(index + 2).is_some_and(u8::is_ascii_alphanumeric);
-                let ends = ends && !dotted && !dashed && (group >= SHORTEST_GROUP || separator.is_none());
+                let ends = ends && !dotted && !dashed && (group >= MIN_GROUP || separator.is_none());
                 if ends && LENGTH.contains(&count) && is_card(known) && passes_luhn(known) {
                     found = Some(at..index + 1);
                 }
             }
             b' ' | b'-' | b'.' if text.get(index + 1).is_some_and(u8::is_ascii_digit) => {
-                if group < SHORTEST_GROUP || separator.is_some_and(|s| s != byte) {
+                if group < MIN_GROUP || separator.is_some_and(|s| s != byte) {
                     break;
                 }
                 (separator, group) = (Some(byte), 0);

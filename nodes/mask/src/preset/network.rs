@@ -41,27 +41,27 @@ pub(super) fn email(text: &[u8], at: usize) -> Option<Range<usize>> {
 
 /// Where a local part in quotes begins, as in `"john doe"@example.com`, also with the quotes escaped.
 fn quoted_local_part(text: &[u8], at: usize) -> Option<usize> {
-    const LONGEST: usize = 64;
+    const MAX_LEN: usize = 64;
     let close = at.checked_sub(1).filter(|&close| byte(text, close) == b'"')?;
     let escapes = |quote: usize| quote - run_before(text, quote, 16, |b| b == b'\\');
     let depth = escapes(close);
-    let inside = text.get(close.saturating_sub(depth + LONGEST)..close - depth)?;
-    let open = memchr::memrchr(b'"', inside)? + close.saturating_sub(depth + LONGEST);
+    let inside = text.get(close.saturating_sub(depth + MAX_LEN)..close - depth)?;
+    let open = memchr::memrchr(b'"', inside)? + close.saturating_sub(depth + MAX_LEN);
     // `"name"@` with letters only before the quote is the end of another string.
-    (escapes(open) == depth && !inside.get(open - close.saturating_sub(depth + LONGEST) + 1..)?.is_empty())
+    (escapes(open) == depth && !inside.get(open - close.saturating_sub(depth + MAX_LEN) + 1..)?.is_empty())
         .then_some(open - depth)
 }
 
 /// Where a local part of plain characters begins.
 fn local_part(text: &[u8], at: usize) -> Option<usize> {
-    const LONGEST_USER: usize = 64;
+    const MAX_USER: usize = 64;
     let is_plain = |b: u8| {
         b.is_ascii_alphanumeric()
             || matches!(b, b'.' | b'_' | b'+' | b'-' | b'\'' | b'!' | b'#' | b'$' | b'*' | b'~')
             || !b.is_ascii()
     };
     let mut start = at;
-    let floor = at.saturating_sub(LONGEST_USER);
+    let floor = at.saturating_sub(MAX_USER);
     loop {
         start = run_before(text, start, start - floor, is_plain);
         // Percent escapes belong to it, unless they are what separates in a URL: `mailto=%3Cbob@example.com`.
@@ -173,7 +173,7 @@ fn octet(digits: &[u8]) -> Option<()> {
 /// An IPv6 address whose first colon is here.
 /// Source: RFC 4291 section 2.2, <https://www.rfc-editor.org/rfc/rfc4291>
 pub(super) fn ipv6(text: &[u8], at: usize) -> Option<Range<usize>> {
-    const LONGEST: usize = 45;
+    const MAX_LEN: usize = 45;
     let next = byte(text, at + 1);
     if next != b':' && !next.is_ascii_hexdigit() {
         return None;
@@ -188,7 +188,7 @@ pub(super) fn ipv6(text: &[u8], at: usize) -> Option<Range<usize>> {
         return None;
     }
     let all = run(text, start, |b| b.is_ascii_hexdigit() || matches!(b, b':' | b'.'));
-    let mut end = all.min(start + LONGEST + 1);
+    let mut end = all.min(start + MAX_LEN + 1);
     // What ends a sentence is no part of it, nor is a colon that something else follows.
     while end > start
         && (byte(text, end - 1) == b'.' || (byte(text, end - 1) == b':' && byte(text, end.checked_sub(2)?) != b':'))

@@ -14,18 +14,14 @@ fn is_base64url(byte: u8) -> bool {
 /// JSON object, so its text begins with `eyJ`.
 /// Source: RFC 7515 section 7.1, RFC 7516 section 7.1, <https://www.rfc-editor.org/rfc/rfc7515>
 pub(super) fn jwt(text: &[u8], at: usize) -> Option<Range<usize>> {
-    const SHORTEST_HEADER: usize = 10;
-    const SHORTEST_BODY: usize = 4;
+    const MIN_HEADER: usize = 10;
+    const MIN_BODY: usize = 4;
     if !begins_apart(text, at) {
         return None;
     }
     let header = run(text, at, is_base64url);
     let body = run(text, header + 1, is_base64url);
-    if byte(text, header) != b'.'
-        || header - at < SHORTEST_HEADER
-        || body - header <= SHORTEST_BODY
-        || byte(text, body) != b'.'
-    {
+    if byte(text, header) != b'.' || header - at < MIN_HEADER || body - header <= MIN_BODY || byte(text, body) != b'.' {
         return None;
     }
     // The signature of an unsecured token is empty.
@@ -46,7 +42,7 @@ fn begins_apart(text: &[u8], at: usize) -> bool {
 /// The token behind `Bearer `, whose `earer ` is here. Prose goes on with shorter words.
 /// Source: RFC 6750 section 2.1, <https://www.rfc-editor.org/rfc/rfc6750>
 pub(super) fn bearer(text: &[u8], at: usize) -> Option<Range<usize>> {
-    const SHORTEST: usize = 16;
+    const MIN_LEN: usize = 16;
     let word = at.checked_sub(1)?;
     if !matches!(byte(text, word), b'b' | b'B') || !begins(text, word) {
         return None;
@@ -54,7 +50,7 @@ pub(super) fn bearer(text: &[u8], at: usize) -> Option<Range<usize>> {
     let start = run(text, at + "earer".len(), |b| b == b' ');
     let end =
         run(text, start, |b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~' | b'+' | b'/' | b'='));
-    (end - start >= SHORTEST).then_some(start..end)
+    (end - start >= MIN_LEN).then_some(start..end)
 }
 
 /// The credentials behind `Basic `, whose `asic ` is here: base64 of a name, a colon and a password.
@@ -181,7 +177,7 @@ pub(super) fn github(text: &[u8], at: usize) -> Option<Range<usize>> {
 /// A token of Slack that begins here.
 /// Source: <https://docs.slack.dev/authentication/tokens/>
 pub(super) fn slack(text: &[u8], at: usize) -> Option<Range<usize>> {
-    const SHORTEST: usize = 15;
+    const MIN_LEN: usize = 15;
     if !begins_apart(text, at) {
         return None;
     }
@@ -191,7 +187,7 @@ pub(super) fn slack(text: &[u8], at: usize) -> Option<Range<usize>> {
     let is_token = (at + 4..at + 12).contains(&kind) && byte(text, kind) == b'-';
     // A full stop may end the sentence.
     let end = run_before(text, end, end - at, |b| b == b'.');
-    (is_token && end - at >= SHORTEST && ends(text, end)).then_some(at..end)
+    (is_token && end - at >= MIN_LEN && ends(text, end)).then_some(at..end)
 }
 
 /// The password in a URL whose `://` is here.

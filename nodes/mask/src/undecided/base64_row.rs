@@ -2,7 +2,7 @@
 //! see what they hold.
 
 /// Shorter rows are identifiers.
-const SHORTEST: usize = 48;
+const MIN_LEN: usize = 48;
 /// The longest digests in hexadecimal, of SHA-512, have this many digits. They are no secrets, and logs have lines of them.
 const DIGEST: usize = 128;
 /// At least one in so many characters of base64 is a capital letter, and at least one a small one. Of random data it is two
@@ -17,7 +17,7 @@ pub(super) fn is_base64_row(text: &[u8]) -> bool {
     let text = text.trim_ascii();
     let padding = text.iter().rev().take(2).take_while(|byte| **byte == b'=').count();
     let text = text.get(..text.len() - padding).unwrap_or_default();
-    if text.len() < SHORTEST || !text.iter().all(|byte| is_digit(*byte)) {
+    if text.len() < MIN_LEN || !text.iter().all(|byte| is_digit(*byte)) {
         return false;
     }
     let count = |is: fn(&u8) -> bool| text.iter().filter(|byte| is(byte)).count();

@@ -29,7 +29,7 @@ const WANTED: [[u8x16; 2]; 5] = {
     [splat(a), splat(b), splat(c), splat(d), splat(e)]
 };
 /// The smallest file of gzip, which holds nothing, has 20 bytes.
-const SHORTEST: usize = 27;
+const MIN_LEN: usize = 27;
 
 /// Bytes of a vector.
 const LANES: usize = 16;
@@ -231,7 +231,7 @@ fn begins(text: &[u8], at: usize) -> bool {
         [] => true,
     };
     (is_first || is_gzip(text.get(at..).unwrap_or_default()))
-        && text.get(at..).unwrap_or_default().iter().take_while(|b| is_part(**b)).take(SHORTEST).count() == SHORTEST
+        && text.get(at..).unwrap_or_default().iter().take_while(|b| is_part(**b)).take(MIN_LEN).count() == MIN_LEN
 }
 
 /// Whether this is surely a header of gzip: then it may stand directly behind a word. Base64 of other data looks like it

@@ -7,11 +7,11 @@ use super::super::quotes::backslashes_after;
 use super::super::unit::{Style, Unit, spaces, unit};
 
 /// The longest comment that is passed over, and how many of them: comments may hold keys, each of which looks ahead.
-const LONGEST_COMMENT: usize = 4096;
+const MAX_COMMENT: usize = 4096;
 const COMMENTS: usize = 4;
 
 /// The longest sequence that sets a colour.
-const LONGEST_COLOUR: usize = 32;
+const MAX_COLOUR: usize = 32;
 
 /// Where all that means nothing ends.
 pub(super) fn gap(text: &[u8], mut at: usize, line_feeds: bool) -> usize {
@@ -61,14 +61,14 @@ fn blank(text: &[u8], at: usize) -> usize {
 fn colour_end(text: &[u8], at: usize) -> Option<usize> {
     let escape = unit(text, at).filter(|next| next.byte == 0x1b)?;
     let rest = text.get(escape.end..)?.strip_prefix(b"[")?;
-    let numbers = rest.iter().take(LONGEST_COLOUR).take_while(|b| b.is_ascii_digit() || **b == b';').count();
+    let numbers = rest.iter().take(MAX_COLOUR).take_while(|b| b.is_ascii_digit() || **b == b';').count();
     matches!(rest.get(numbers), Some(b'm' | b'K')).then_some(escape.end + 1 + numbers + 1)
 }
 
 /// Where a comment ends, if one begins here; one that goes to the end of the line only with `line_feeds`.
 fn comment_end(text: &[u8], at: usize, line_feeds: bool) -> Option<usize> {
     let rest = text.get(at..)?;
-    let rest = rest.get(..rest.len().min(LONGEST_COMMENT))?;
+    let rest = rest.get(..rest.len().min(MAX_COMMENT))?;
     match rest {
         [b'/', b'*', comment @ ..] => memmem::find(comment, b"*/").map(|end| at + 2 + end + 2),
         [b'/', b'/', ..] if line_feeds => Some(line_end(text.get(..at + rest.len())?, at)),

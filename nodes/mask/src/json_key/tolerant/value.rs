@@ -18,10 +18,10 @@ const SCHEMES: [&[u8]; 9] =
     [b"basic", b"bearer", b"digest", b"negotiate", b"ntlm", b"token", b"apikey", b"hoba", b"aws4-hmac-sha256"];
 
 /// The deepest indent of a key.
-const LONGEST_INDENT: usize = 256;
+const MAX_INDENT: usize = 256;
 
 /// The longest word before a quote that says what kind of string follows, as in `rb'...'` or `N'...'`.
-const LONGEST_PREFIX: usize = 3;
+const MAX_PREFIX: usize = 3;
 
 /// Reads a value; `text` ends where it may reach to.
 pub(super) fn value(text: &[u8], name: &Name<'_>, reached: &Reached) -> Option<Found> {
@@ -86,7 +86,7 @@ fn value_proper(text: &[u8], name: &Name<'_>, reached: &Reached) -> Option<Found
         + text.get(at..)?.iter().take_while(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b':')).count();
     let next = unit(text, word);
     match next {
-        Some(quote) if quote.is_quote() && word - at <= LONGEST_PREFIX => {
+        Some(quote) if quote.is_quote() && word - at <= MAX_PREFIX => {
             let is_prefix = text.get(at..word)?.iter().all(u8::is_ascii_alphabetic);
             if is_prefix { quoted(text, quote, reached.quotes) } else { bare(text, at, reached) }
         }
@@ -305,13 +305,13 @@ fn block_scalar(text: &[u8], at: usize) -> Option<Found> {
 }
 
 /// The longest tag or anchor of YAML; a value may have one of each.
-const LONGEST_PROPERTY: usize = 64;
+const MAX_PROPERTY: usize = 64;
 
 /// Where a tag or an anchor ends that stands before a value.
 fn property_end(text: &[u8], at: usize) -> Option<usize> {
     let is_property =
         matches!(text.get(at..)?, [b'!', ..] | [b'&', b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'_', ..]);
-    let name = text.get(at + 1..)?.iter().take(LONGEST_PROPERTY);
+    let name = text.get(at + 1..)?.iter().take(MAX_PROPERTY);
     let is_part = |b: &&u8| b.is_ascii_alphanumeric() || matches!(b, b'!' | b'_' | b'-' | b'.' | b'/' | b':');
     let end = at + 1 + name.take_while(is_part).count();
     let next = unit(text, end).filter(|next| next.is_space() && is_property)?;
@@ -327,7 +327,7 @@ fn block_below(text: &[u8], name: &Name<'_>, reached: &Reached, at: usize) -> Op
     let indent =
         |line: usize| text.get(line..).unwrap_or_default().iter().take_while(|b| matches!(b, b' ' | b'\t')).count();
     let before = name.text.get(name.row_start..name.open.map_or(name.start, |open| open.start))?;
-    let own = before.iter().rev().take(LONGEST_INDENT).take_while(|b| matches!(b, b' ' | b'\t')).count();
+    let own = before.iter().rev().take(MAX_INDENT).take_while(|b| matches!(b, b' ' | b'\t')).count();
     // Where other text stands before the key on its line, any indent is more.
     let line = name.row_start + before.len() - own;
     let is_first = unit_before(text, name.row_start, line).is_none_or(|b| b.is_line_feed());
