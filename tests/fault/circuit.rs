@@ -64,7 +64,7 @@ fn events_pass_unchanged_where_the_operator_wants_it_so() {
 }
 
 #[test]
-fn a_circuit_closes_when_a_trial_goes_well() {
+fn a_circuit_closes_when_a_probe_succeeds() {
     let folder = folder(20, &(0..20).collect::<Vec<_>>());
     let circuit = "circuit = { window = 10, min_batches = 5, cool_down = \"50ms\" }";
     let config = agent(1) + &LINES.replace("follow = false", "") + &pipeline("panic", "", circuit);

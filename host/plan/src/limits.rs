@@ -136,9 +136,9 @@ pub struct CircuitSettings {
     pub window: u32,
     /// Batches that must have been seen first; more than `window` is as many as `window`.
     pub min_batches: u32,
-    /// Time until the node is tried again. It doubles with each trial that faults.
+    /// Time until the node is tried again. It doubles with each probe that faults.
     pub cool_down: Duration,
-    /// Longest time between two trials.
+    /// Longest time between two probes.
     pub max_cool_down: Duration,
 }
 

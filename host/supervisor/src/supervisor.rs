@@ -14,7 +14,7 @@ use wattle_pack::Library;
 use wattle_plan::{AdminSettings, Artifact, SinkPlan};
 use wattle_runtime::{Catalog, Runtime, RuntimeError};
 use wattle_source::SourceError;
-use wattle_topology::{BuildError, MakeNode, Observer, Topology, TopologySettings, sandboxed};
+use wattle_topology::{BuildError, NodeFactory, Observer, Topology, TopologySettings, sandboxed};
 
 pub use self::problem::Problem;
 use self::problem::{broken, lost, unread};
@@ -91,7 +91,7 @@ impl StartError {
 /// An agent before it starts.
 pub struct Supervisor {
     loader: Loader,
-    make: Arc<MakeNode>,
+    make: Arc<NodeFactory>,
     settings: TopologySettings,
     options: Options,
     drain_timeout: Duration,

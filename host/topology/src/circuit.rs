@@ -1,7 +1,7 @@
 //! The circuit of a node: when it faults on too many batches it is not called any more, and tried again now and then.
 //!
 //! Closed, it counts which of the last batches faulted. It opens when more than the configured share did. Open, it
-//! refuses batches until the cool-down is over; then one batch is let through as a trial. A trial that faults doubles
+//! refuses batches until the cool-down is over; then one batch is let through as a probe. A probe that faults doubles
 //! the cool-down, one that does not closes the circuit. A circuit that opens again before it has seen a whole window
 //! goes on doubling, so a node that works now and then costs little too.
 //!
@@ -19,8 +19,8 @@ use wattle_plan::{CircuitSettings, OnFault};
 pub(crate) enum Admission {
     /// It may.
     Call,
-    /// It may, and what comes of it decides whether the circuit closes.
-    Trial,
+    /// It may, and the result decides whether the circuit closes.
+    Probe,
     /// It may not.
     Refused,
 }
@@ -80,9 +80,9 @@ impl Circuit {
                 if now < until {
                     return Admission::Refused;
                 }
-                // Nobody else tries meanwhile; should this trial never end, there is another.
+                // No other batch is a probe meanwhile. If this one never ends, another follows after the cool-down.
                 state.open_until = Some(now + state.cool_down);
-                Admission::Trial
+                Admission::Probe
             }
         }
     }
@@ -91,19 +91,19 @@ impl Circuit {
     pub(crate) fn record(&self, admission: Admission, faulted: bool, now: impl FnOnce() -> Instant) -> Option<Change> {
         let mut state = self.state.lock();
         match (admission, state.open_until) {
-            (Admission::Trial, Some(_)) if faulted => {
+            (Admission::Probe, Some(_)) if faulted => {
                 state.cool_down = self.next(state.cool_down);
                 state.open_until = Some(now() + state.cool_down);
                 None
             }
-            (Admission::Trial, Some(_)) => {
+            (Admission::Probe, Some(_)) => {
                 state.open_until = None;
                 state.since_closed = 0;
                 self.open.store(false, Ordering::Release);
                 Some(Change::Closed)
             }
             (Admission::Call, None) => self.count(&mut state, faulted, now),
-            // Called before the circuit opened, or tried before a trial that was quicker: too late to matter.
+            // Called before the circuit opened, or as a probe before one that was quicker: too late to matter.
             _ => None,
         }
     }

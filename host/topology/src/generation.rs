@@ -14,6 +14,7 @@ use wattle_runtime::{NodeStats, Process, Runner, RunnerSettings, Runtime, StateS
 use wattle_sink::{Encoder, Payload, SinkStats};
 
 use crate::bugs::Bugs;
+use crate::canary::{Canary, Share, canary_name};
 use crate::circuit::Circuit;
 use crate::counts::{Counts, PipelineCounts};
 use crate::pipeline::{NodeLinks, Output, Pipeline, Port};
@@ -21,7 +22,6 @@ use crate::quarantine::{Quarantine, QuarantineStore};
 use crate::shadow::{Candidate, Shadow, Shadows};
 use crate::states::{Slots, States};
 use crate::stops::Stops;
-use crate::trial::{Canary, Share, canary_name};
 
 /// How long a run that ends by itself tries to write to a quarantine before its pipeline stops.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -39,24 +39,25 @@ pub struct BuildError {
 }
 
 /// Makes one worker's instance of a node.
-pub type MakeNode = dyn Fn(&NodePlan, &Owner<'_>, Arc<NodeStats>) -> Result<Box<dyn Process>, String> + Send + Sync;
+pub type NodeFactory =
+    dyn Fn(&NodePlan, &NodeScope<'_>, Arc<NodeStats>) -> Result<Box<dyn Process>, String> + Send + Sync;
 
-/// Whose node is made.
+/// The pipeline that a node instance belongs to, and whether it may have side effects.
 #[derive(Clone, Copy, Debug)]
-pub struct Owner<'a> {
+pub struct NodeScope<'a> {
     /// The pipeline, also for its canary: what nodes keep in capabilities belongs to both.
     pub pipeline: &'a str,
-    /// Whether it must have no effect on anything: a shadow, a test of a pack.
+    /// Whether the instance must have no side effects, as in a shadow or a test of a pack.
     pub is_dry: bool,
 }
 
 /// Nodes as sandboxed guests of a runtime: what the agent uses.
-pub fn sandboxed(runtime: Arc<Runtime>, services: Arc<Services>) -> Arc<MakeNode> {
-    Arc::new(move |plan: &NodePlan, owner: &Owner<'_>, stats: Arc<NodeStats>| {
+pub fn sandboxed(runtime: Arc<Runtime>, services: Arc<Services>) -> Arc<NodeFactory> {
+    Arc::new(move |plan: &NodePlan, scope: &NodeScope<'_>, stats: Arc<NodeStats>| {
         let compiled = runtime.compile(&plan.artifact).map_err(|e| e.to_string())?;
-        let own = match owner.is_dry {
-            true => services.dry(owner.pipeline, &plan.name, &plan.grants),
-            false => services.node(owner.pipeline, &plan.name, &plan.grants),
+        let own = match scope.is_dry {
+            true => services.dry(scope.pipeline, &plan.name, &plan.grants),
+            false => services.node(scope.pipeline, &plan.name, &plan.grants),
         };
         let runner = Runner::new(compiled, RunnerSettings::new(plan, own), stats).map_err(|fault| fault.message)?;
         check_ports(plan, &runner.info().ports)?;
@@ -98,15 +99,15 @@ impl Drop for SinkHandle {
 /// One worker's instances: for each pipeline, for each node.
 pub(crate) type NodeSet = Vec<Vec<Box<dyn Process>>>;
 
-/// What a generation is built in: all that outlives it.
-pub(crate) struct Surroundings<'a> {
+/// What [`Generation::build`] uses and does not own: all of it outlives the generation.
+pub(crate) struct BuildContext<'a> {
     pub(crate) workers: usize,
     pub(crate) sinks: &'a HashMap<String, Arc<SinkHandle>>,
     pub(crate) counts: &'a Counts,
     pub(crate) stops: &'a Stops,
     pub(crate) states: &'a States,
     pub(crate) shadows: &'a Shadows,
-    pub(crate) make: &'a MakeNode,
+    pub(crate) make: &'a NodeFactory,
     /// Whether nodes must have no effect.
     pub(crate) is_dry: bool,
     /// Whether the run ends by itself, with its input.
@@ -133,12 +134,12 @@ impl Generation {
     }
 
     /// Builds the pipelines of a plan and their trials, with instances for every worker and the spare one.
-    pub(crate) fn build(number: u64, plan: &Plan, around: &Surroundings<'_>) -> Result<Self, BuildError> {
+    pub(crate) fn build(number: u64, plan: &Plan, context: &BuildContext<'_>) -> Result<Self, BuildError> {
         let mut builder = Builder {
             number,
             plan,
-            around,
-            nodes: (0..=around.workers).map(|_| Vec::new()).collect(),
+            context,
+            nodes: (0..=context.workers).map(|_| Vec::new()).collect(),
             quarantines: HashMap::new(),
             emptied: Vec::new(),
         };
@@ -167,8 +168,8 @@ impl Generation {
             }
         }
         let Builder { mut nodes, emptied, .. } = builder;
-        nodes.iter_mut().skip(around.workers).flatten().flatten().for_each(|node: &mut Box<dyn Process>| node.rest());
-        let bugs = around.counts.bugs().clone();
+        nodes.iter_mut().skip(context.workers).flatten().flatten().for_each(|node: &mut Box<dyn Process>| node.rest());
+        let bugs = context.counts.bugs().clone();
         Ok(Self { number, bugs, pipelines, by_source, nodes: Mutex::new(nodes), emptied })
     }
 
@@ -254,7 +255,7 @@ impl Generation {
 struct Builder<'a> {
     number: u64,
     plan: &'a Plan,
-    around: &'a Surroundings<'a>,
+    context: &'a BuildContext<'a>,
     /// Instances for each worker, and the spare.
     nodes: Vec<NodeSet>,
     /// A pipeline and its canary write to the same one.
@@ -265,19 +266,20 @@ struct Builder<'a> {
 impl Builder<'_> {
     /// Builds a pipeline that has the sinks and the quarantine of the planned one at `index`, and makes its instances.
     fn pipeline(&mut self, index: usize, planned: &PipelinePlan, name: &str) -> Result<Pipeline, BuildError> {
-        let &Surroundings { counts, states, is_dry, .. } = self.around;
-        let owner = Owner { pipeline: self.plan.pipelines.get(index).map_or(name, |primary| &primary.name), is_dry };
+        let &BuildContext { counts, states, is_dry, .. } = self.context;
+        let scope =
+            NodeScope { pipeline: self.plan.pipelines.get(index).map_or(name, |primary| &primary.name), is_dry };
         let counted = counts.pipeline(name);
         let mut instances = Vec::with_capacity(self.nodes.len());
-        for _ in 0..self.around.workers {
-            instances.push(self.instances(planned, name, owner, &counted)?);
+        for _ in 0..self.context.workers {
+            instances.push(self.instances(planned, name, scope, &counted)?);
         }
         // The spare's are made when it has to help.
         let first: Option<&Vec<Box<dyn Process>>> = instances.first();
         let twins: Option<Vec<_>> = first.and_then(|first| first.iter().map(|node| node.resting_twin()).collect());
         instances.push(match twins {
             Some(twins) => twins,
-            None => self.instances(planned, name, owner, &counted)?,
+            None => self.instances(planned, name, scope, &counted)?,
         });
         // A canary ends by a plan without one, promoted or not: what its nodes gathered is of batches that nobody else saw.
         let ended = self.plan.pipelines.get(index).is_some_and(|p| p.canary.is_none()).then(|| canary_name(name));
@@ -304,7 +306,7 @@ impl Builder<'_> {
             let place = primary.and_then(|p| p.outputs.iter().position(|o| o.name == output.name));
             let takes = |sink: &&SinkPlan| place.is_some_and(|place| sink.inputs.contains(&(index, place)));
             let sinks = plan.sinks.iter().filter(takes);
-            let sinks = sinks.filter_map(|s| self.around.sinks.get(&s.component.name).cloned());
+            let sinks = sinks.filter_map(|s| self.context.sinks.get(&s.component.name).cloned());
             Output { sinks: sinks.collect(), counts: counted.output(&output.name) }
         });
         let outputs = outputs.collect();
@@ -315,22 +317,20 @@ impl Builder<'_> {
         &self,
         planned: &PipelinePlan,
         name: &str,
-        owner: Owner<'_>,
+        scope: NodeScope<'_>,
         counted: &PipelineCounts,
     ) -> Result<Vec<Box<dyn Process>>, BuildError> {
-        let make = |node: &NodePlan| {
-            (self.around.make)(node, &owner, counted.node(&node.name).stats.clone()).map_err(|message| BuildError {
-                what: "node",
-                name: format!("{name}.{}", node.name),
-                message,
-            })
-        };
+        let make =
+            |node: &NodePlan| {
+                (self.context.make)(node, &scope, counted.node(&node.name).stats.clone())
+                    .map_err(|message| BuildError { what: "node", name: format!("{name}.{}", node.name), message })
+            };
         planned.nodes.iter().map(make).collect()
     }
 
     fn quarantine(&mut self, index: usize) -> Arc<Quarantine> {
         let agent = &self.plan.agent;
-        let patience = if self.around.is_bounded { PATIENCE } else { Duration::ZERO };
+        let patience = if self.context.is_bounded { PATIENCE } else { Duration::ZERO };
         let name = self.plan.pipelines.get(index).map_or("", |pipeline| &pipeline.name);
         let made = || {
             let store = QuarantineStore::new(&agent.data_dir, name);
@@ -368,9 +368,9 @@ impl Builder<'_> {
             name: name.to_owned(),
             generation: self.number,
             stopped: AtomicBool::new(false),
-            stops: self.around.stops.clone(),
-            stops_without_quarantine: self.around.is_bounded,
-            bugs: self.around.counts.bugs().clone(),
+            stops: self.context.stops.clone(),
+            stops_without_quarantine: self.context.is_bounded,
+            bugs: self.context.counts.bugs().clone(),
             entry: planned.entry.clone(),
             nodes: links.collect(),
             outputs,
@@ -386,7 +386,7 @@ impl Builder<'_> {
         let Trial { candidate, settings } = trial;
         let counted = Arc::new(PipelineCounts::default());
         let nodes =
-            self.instances(candidate, &planned.name, Owner { pipeline: &planned.name, is_dry: true }, &counted)?;
+            self.instances(candidate, &planned.name, NodeScope { pipeline: &planned.name, is_dry: true }, &counted)?;
         let outputs = candidate.outputs.iter().map(|o| Output { sinks: Vec::new(), counts: counted.output(&o.name) });
         let outputs = outputs.collect();
         // Nobody else has its state, so it begins with nothing and keeps nothing.
@@ -395,7 +395,7 @@ impl Builder<'_> {
         pipeline.stops = Stops::default();
         let names = |plan: &PipelinePlan| plan.outputs.iter().map(|output| output.name.clone()).collect();
         let (outputs, own_outputs) = (names(planned), names(candidate));
-        let report = self.around.shadows.report(planned, candidate);
+        let report = self.context.shadows.report(planned, candidate);
         let candidate = Candidate { pipeline, nodes, outputs, own_outputs };
         Shadow::start(candidate, settings, report).map_err(|error| BuildError {
             what: "shadow",

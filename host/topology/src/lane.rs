@@ -1,7 +1,7 @@
 //! The lane of one source: its batches in order, into the workers and out of them.
 //!
-//! Workers take batches of a lane in any number at once; each gets a turn. What comes of a turn is sent to the sinks
-//! only when all earlier turns are through, so the order of the source is kept. A sink without room stops its lane, not
+//! Any number of workers can take batches of a lane at once. Each batch gets a sequence number, and its results go to the
+//! sinks only after those of all earlier batches, so the order of the source is kept. A sink without room stops its lane, not
 //! a worker: what waits is kept in the lane, and no further batch is taken from it while too much waits. Only a document
 //! whose own outputs exceed the bound makes its worker wait.
 //!
@@ -32,9 +32,9 @@ const LOOK_AGAIN: Duration = Duration::from_millis(50);
 /// How long a lane is a suspect after a slow fault: some hundred times what such a fault may take unnoticed.
 const SUSPICION: Duration = Duration::from_secs(10);
 
-/// Payloads of one turn, each with the sink that it goes to.
+/// Payloads of one batch, each with the sink that it goes to.
 #[derive(Default)]
-struct Turn {
+struct BatchResults {
     payloads: VecDeque<(Arc<SinkHandle>, Payload)>,
     done: bool,
     /// Its source offers its events again, so nothing of it goes to a sink any more.
@@ -43,13 +43,13 @@ struct Turn {
 
 #[derive(Default)]
 struct State {
-    /// Number of the next turn to give out.
-    next_turn: u64,
-    /// Number of the turn whose payloads go to the sinks now.
+    /// Sequence number of the next batch that a worker takes.
+    next_sequence: u64,
+    /// Sequence number of the batch whose payloads go to the sinks now.
     sending: u64,
-    turns: BTreeMap<u64, Turn>,
+    results: BTreeMap<u64, BatchResults>,
     waiting_bytes: usize,
-    /// Workers that are at work on a turn.
+    /// Workers that process a batch of this lane.
     working: usize,
     suspect_until: Option<Instant>,
     closed: bool,
@@ -69,7 +69,7 @@ pub(crate) struct Lane {
 /// A batch that a worker has taken.
 pub(crate) struct Work {
     pub(crate) lane: Arc<Lane>,
-    pub(crate) turn: u64,
+    pub(crate) sequence: u64,
     pub(crate) batch: Batch,
 }
 
@@ -126,17 +126,17 @@ impl Lane {
             return None;
         }
         let Batches(batch) = self.queue.try_pop()?;
-        let turn = state.next_turn;
-        state.next_turn += 1;
+        let sequence = state.next_sequence;
+        state.next_sequence += 1;
         state.working += 1;
-        state.turns.insert(turn, Turn::default());
-        Some(Work { lane: self.clone(), turn, batch })
+        state.results.insert(sequence, BatchResults::default());
+        Some(Work { lane: self.clone(), sequence, batch })
     }
 
-    /// Adds payloads of a turn. With `done` the turn ends. Waits while the turn's own payloads exceed the bound.
-    pub(crate) fn put(&self, turn: u64, payloads: Vec<(Arc<SinkHandle>, Payload)>, done: bool) {
+    /// Adds payloads of a batch. With `done` these are its last. Waits while the payloads of this batch exceed the bound.
+    pub(crate) fn put(&self, sequence: u64, payloads: Vec<(Arc<SinkHandle>, Payload)>, done: bool) {
         let mut state = self.state.lock();
-        if let Some(entry) = state.turns.get_mut(&turn) {
+        if let Some(entry) = state.results.get_mut(&sequence) {
             entry.done = done;
             if !entry.void {
                 let bytes = payloads.iter().map(|(_, p)| p.byte_len()).sum::<usize>();
@@ -146,7 +146,7 @@ impl Lane {
         }
         state.working = state.working.saturating_sub(usize::from(done));
         self.flush(&mut state);
-        while !done && !state.closed && Self::is_over(&state, turn) {
+        while !done && !state.closed && Self::is_over(&state, sequence) {
             self.moved.wait_for(&mut state, LOOK_AGAIN);
             self.flush(&mut state);
         }
@@ -154,15 +154,16 @@ impl Lane {
         self.moved.notify_all();
     }
 
-    fn is_over(state: &State, turn: u64) -> bool {
-        let waiting = state.turns.get(&turn).map_or(0, |t| t.payloads.iter().map(|(_, p)| p.byte_len()).sum());
+    fn is_over(state: &State, sequence: u64) -> bool {
+        let waiting =
+            state.results.get(&sequence).map_or(0, |own| own.payloads.iter().map(|(_, p)| p.byte_len()).sum());
         waiting >= MAX_WAITING_BYTES
     }
 
-    /// Sends what can be sent, in order of turns.
+    /// Sends what can be sent, in the order of sequence numbers.
     fn flush(&self, state: &mut State) {
-        while let Some(turn) = state.turns.get_mut(&state.sending) {
-            while let Some((sink, payload)) = turn.payloads.pop_front() {
+        while let Some(results) = state.results.get_mut(&state.sending) {
+            while let Some((sink, payload)) = results.payloads.pop_front() {
                 let bytes = payload.byte_len();
                 match sink.queue.try_push(payload) {
                     Ok(()) => {}
@@ -178,7 +179,7 @@ impl Lane {
                         payload.ack.deliver();
                     }
                     Err(payload) => {
-                        turn.payloads.push_front((sink.clone(), payload));
+                        results.payloads.push_front((sink.clone(), payload));
                         if let Some(lanes) = self.lanes.upgrade() {
                             lanes.blocked.store(true, Ordering::Release);
                         }
@@ -191,10 +192,10 @@ impl Lane {
                 }
                 state.waiting_bytes = state.waiting_bytes.saturating_sub(bytes);
             }
-            if !turn.done {
+            if !results.done {
                 return;
             }
-            state.turns.remove(&state.sending);
+            state.results.remove(&state.sending);
             state.sending += 1;
         }
     }
@@ -203,16 +204,16 @@ impl Lane {
     pub(crate) fn is_drained(&self) -> bool {
         let mut state = self.state.lock();
         self.flush(&mut state);
-        self.queue.is_closed() && self.queue.is_empty() && state.turns.is_empty()
+        self.queue.is_closed() && self.queue.is_empty() && state.results.is_empty()
     }
 
     /// Returns everything in the lane to the source, unacknowledged. The lane itself stays open.
     pub(crate) fn return_all(&self) {
         while self.queue.try_pop().is_some() {}
         let mut state = self.state.lock();
-        for turn in state.turns.values_mut() {
-            turn.void = true;
-            turn.payloads.clear();
+        for results in state.results.values_mut() {
+            results.void = true;
+            results.payloads.clear();
         }
         state.waiting_bytes = 0;
         self.flush(&mut state);
@@ -220,14 +221,14 @@ impl Lane {
         self.moved.notify_all();
     }
 
-    /// Returns what a turn has for the sinks to the source, unacknowledged; with `later`, also that of all turns after it.
+    /// Returns the payloads of a batch to the source, unacknowledged; with `later`, also those of all later batches.
     /// What the sinks have already stays with them.
-    pub(crate) fn void(&self, turn: u64, later: bool) {
+    pub(crate) fn void(&self, sequence: u64, later: bool) {
         let mut state = self.state.lock();
         let mut bytes = 0;
-        for (_, turn) in state.turns.range_mut(turn..=if later { u64::MAX } else { turn }) {
-            turn.void = true;
-            bytes += turn.payloads.drain(..).map(|(_, payload)| payload.byte_len()).sum::<usize>();
+        for (_, results) in state.results.range_mut(sequence..=if later { u64::MAX } else { sequence }) {
+            results.void = true;
+            bytes += results.payloads.drain(..).map(|(_, payload)| payload.byte_len()).sum::<usize>();
         }
         state.waiting_bytes = state.waiting_bytes.saturating_sub(bytes);
         self.flush(&mut state);
@@ -241,8 +242,8 @@ impl Lane {
         while self.queue.try_pop().is_some() {}
         let mut state = self.state.lock();
         state.closed = true;
-        for turn in state.turns.values_mut() {
-            turn.payloads.clear();
+        for results in state.results.values_mut() {
+            results.payloads.clear();
         }
         drop(state);
         self.moved.notify_all();

@@ -14,6 +14,7 @@
 
 mod buffer;
 mod bugs;
+mod canary;
 mod circuit;
 mod counts;
 mod generation;
@@ -28,13 +29,13 @@ mod shadow;
 mod states;
 mod stops;
 mod tally;
-mod trial;
 mod watch;
 mod worker;
 
 pub use bugs::Bugs;
+pub use canary::canary_name;
 pub use counts::{BatchTotals, Counts, NodeCounts, OutputCounts, PipelineCounts, Rates, Snapshot};
-pub use generation::{BuildError, MakeNode, Owner, sandboxed};
+pub use generation::{BuildError, NodeFactory, NodeScope, sandboxed};
 pub use observer::{Buffer, Component, ComponentState, Observer};
 pub use offline::{Offline, run_offline};
 pub use quarantine::{QuarantineError, QuarantineStore, Quarantined, Retried, RetryError, retry};
@@ -43,4 +44,3 @@ pub use running::{Drained, Left, Swapped, Topology, TopologySettings};
 pub use shadow::{Difference, OutputReport, ShadowReport, ShadowSnapshot};
 pub use stops::{Stopped, Stops};
 pub use tally::Tally;
-pub use trial::canary_name;

@@ -16,7 +16,7 @@ use wattle_sink::{Encoder, Payload, SinkStats};
 use wattle_source::Batches;
 
 use crate::counts::{Counts, Snapshot};
-use crate::generation::{BuildError, Generation, MakeNode, SinkHandle, Surroundings};
+use crate::generation::{BuildContext, BuildError, Generation, NodeFactory, SinkHandle};
 use crate::lane::{Lane, Lanes};
 use crate::shadow::Shadows;
 use crate::states::States;
@@ -55,7 +55,7 @@ impl Encoder for JsonLines {
 /// # Errors
 ///
 /// A node could not be made.
-pub fn run_offline(pipeline: &PipelinePlan, make: &MakeNode, bodies: Column) -> Result<Offline, BuildError> {
+pub fn run_offline(pipeline: &PipelinePlan, make: &NodeFactory, bodies: Column) -> Result<Offline, BuildError> {
     let component = |name: &str| ComponentPlan {
         name: name.into(),
         type_name: SOURCE.into(),
@@ -108,7 +108,7 @@ pub fn run_offline(pipeline: &PipelinePlan, make: &MakeNode, bodies: Column) -> 
         .collect();
     let counts = Counts::default();
     let (stops, states, shadows) = (Stops::default(), States::new(None, 1), Shadows::default());
-    let around = Surroundings {
+    let context = BuildContext {
         workers: 1,
         sinks: &handles,
         counts: &counts,
@@ -119,7 +119,7 @@ pub fn run_offline(pipeline: &PipelinePlan, make: &MakeNode, bodies: Column) -> 
         is_dry: true,
         is_bounded: false,
     };
-    let generation = Generation::build(1, &plan, &around)?;
+    let generation = Generation::build(1, &plan, &context)?;
     let mut nodes = generation.take_nodes(0);
     let lanes = Lanes::new(1);
     let lane = Lane::new(SOURCE.into(), usize::MAX, &lanes);

@@ -15,6 +15,7 @@ use wattle_runtime::Process;
 use wattle_sink::Payload;
 
 use crate::bugs::Bugs;
+use crate::canary::Canary;
 use crate::circuit::{Admission, Change, Circuit};
 use crate::counts::{BatchTotals, NodeCounts, OutputCounts, PipelineCounts};
 use crate::generation::SinkHandle;
@@ -23,7 +24,6 @@ use crate::quarantine::{Quarantine, QuarantineError};
 use crate::shadow::Shadow;
 use crate::states::Slots;
 use crate::stops::{Stopped, Stops};
-use crate::trial::Canary;
 
 /// Code of rows that failed because their node was not called.
 const CIRCUIT_OPEN: &str = "circuit-open";
@@ -92,10 +92,10 @@ pub(crate) struct Output {
     pub(crate) counts: Arc<OutputCounts>,
 }
 
-/// What a turn has for the sinks.
+/// The payloads of one batch for the sinks.
 pub(crate) struct Emitter<'a> {
     lane: &'a Lane,
-    turn: u64,
+    sequence: u64,
     payloads: Vec<(Arc<SinkHandle>, Payload)>,
     bytes: usize,
     /// Whether a node faulted.
@@ -107,8 +107,16 @@ pub(crate) struct Emitter<'a> {
 }
 
 impl<'a> Emitter<'a> {
-    pub(crate) fn new(lane: &'a Lane, turn: u64) -> Self {
-        Self { lane, turn, payloads: Vec::new(), bytes: 0, faulted: false, totals: BatchTotals::default(), seen: None }
+    pub(crate) fn new(lane: &'a Lane, sequence: u64) -> Self {
+        Self {
+            lane,
+            sequence,
+            payloads: Vec::new(),
+            bytes: 0,
+            faulted: false,
+            totals: BatchTotals::default(),
+            seen: None,
+        }
     }
 
     /// Encodes a batch for a sink, in pieces where it would make a large payload: rows share what they carry, but encoded
@@ -142,21 +150,21 @@ impl<'a> Emitter<'a> {
         }
         if self.bytes >= HAND_OVER_BYTES {
             self.bytes = 0;
-            self.lane.put(self.turn, std::mem::take(&mut self.payloads), false);
+            self.lane.put(self.sequence, std::mem::take(&mut self.payloads), false);
         }
     }
 
-    /// Returns the events of the turn to their source; with `later`, also those of later turns. Without this, the source
+    /// Returns the events of the batch to their source; with `later`, also those of later batches. Without this, the source
     /// would send events again that had left beside those that were not safe.
     fn withdraw(&mut self, later: bool) {
         self.payloads.clear();
         self.bytes = 0;
-        self.lane.void(self.turn, later);
+        self.lane.void(self.sequence, later);
     }
 
-    /// Ends the turn.
+    /// Ends the batch: the lane may go on to the next sequence number.
     pub(crate) fn finish(self) {
-        self.lane.put(self.turn, self.payloads, true);
+        self.lane.put(self.sequence, self.payloads, true);
     }
 }
 
@@ -199,7 +207,7 @@ impl Pipeline {
         let admission = links.circuit.admit(Instant::now);
         if admission == Admission::Refused {
             emitter.totals.is_bypassed = true;
-            return self.go_around(nodes, links, batch, emitter);
+            return self.bypass(nodes, links, batch, emitter);
         }
         let outcomes = node.process(batch);
         emitter.faulted |= node.has_faulted();
@@ -207,12 +215,12 @@ impl Pipeline {
             self.note(links, change);
         }
         for outcome in outcomes {
-            self.settle(nodes, links, outcome, emitter);
+            self.apply(nodes, links, outcome, emitter);
         }
     }
 
-    /// Sends what a node decided on its way.
-    fn settle(
+    /// Applies the outcome of a call: counts it and sends events on to their ports.
+    fn apply(
         &self,
         nodes: &mut [Box<dyn Process>],
         links: &NodeLinks,
@@ -283,9 +291,9 @@ impl Pipeline {
     }
 
     /// Sends a batch past a node whose circuit is open, to where its policy says.
-    fn go_around(&self, nodes: &mut [Box<dyn Process>], links: &NodeLinks, batch: Batch, emitter: &mut Emitter<'_>) {
+    fn bypass(&self, nodes: &mut [Box<dyn Process>], links: &NodeLinks, batch: Batch, emitter: &mut Emitter<'_>) {
         let outcome = match links.circuit.policy {
-            OnFault::Stop => return self.give_back(batch),
+            OnFault::Stop => return self.return_unacked(batch),
             OnFault::Pass => {
                 links.counts.passed.fetch_add(batch.rows() as u64, Ordering::Relaxed);
                 Outcome { emitted: vec![(0, batch)], ..Outcome::default() }
@@ -295,17 +303,17 @@ impl Pipeline {
                     node: links.name.clone(),
                     version: links.version.clone(),
                     code: CIRCUIT_OPEN.into(),
-                    message: "the node faulted on too many batches; it is not called until a trial goes well".into(),
+                    message: "the node faulted on too many batches; it is not called until a probe succeeds".into(),
                 };
                 let failures = vec![failure; batch.rows()];
                 Outcome { failed: Some(batch.with_failures(failures)), ..Outcome::default() }
             }
         };
-        self.settle(nodes, links, outcome, emitter);
+        self.apply(nodes, links, outcome, emitter);
     }
 
     /// Lets go of a batch without a word, so that its source offers it again.
-    fn give_back(&self, batch: Batch) {
+    fn return_unacked(&self, batch: Batch) {
         self.counts.returned.fetch_add(batch.rows() as u64, Ordering::Relaxed);
         drop(batch);
     }
@@ -314,7 +322,7 @@ impl Pipeline {
     /// bug delays events and never loses them.
     fn bug(&self, batch: Batch, what: &'static str) {
         self.bugs.report(&self.name, what);
-        self.give_back(batch);
+        self.return_unacked(batch);
     }
 
     /// Says that a circuit opened or closed.

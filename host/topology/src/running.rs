@@ -22,11 +22,11 @@ pub use self::drain::{Drained, Left};
 use self::drain::{end_source, stalled};
 use self::handover::{Handover, SinkTask};
 use crate::buffer::{self, DiskBuffer};
-use crate::generation::{BuildError, Generation, MakeNode, SinkHandle, Surroundings};
+use crate::canary::canary_name;
+use crate::generation::{BuildContext, BuildError, Generation, NodeFactory, SinkHandle};
 use crate::lane::{Lane, Lanes};
 use crate::observer::Observer;
 use crate::states::States;
-use crate::trial::canary_name;
 use crate::worker::Worker;
 
 /// Bytes that may wait between a source and the workers.
@@ -79,7 +79,7 @@ struct RunningSink {
 /// Sources, workers and sinks as they run.
 pub struct Topology {
     settings: TopologySettings,
-    make: Arc<MakeNode>,
+    make: Arc<NodeFactory>,
     /// Sockets of sources, which a source takes over from its predecessor.
     listeners: Listeners,
     /// Sources that are not made from the plan, until they are started.
@@ -111,7 +111,7 @@ impl Topology {
     /// # Errors
     ///
     /// What could not be built; nothing runs then.
-    pub async fn start(plan: &Plan, settings: TopologySettings, make: Arc<MakeNode>) -> Result<Self, BuildError> {
+    pub async fn start(plan: &Plan, settings: TopologySettings, make: Arc<NodeFactory>) -> Result<Self, BuildError> {
         Self::begin(plan, settings, make, HashMap::new()).await
     }
 
@@ -119,7 +119,7 @@ impl Topology {
     pub(crate) async fn start_with(
         plan: &Plan,
         settings: TopologySettings,
-        make: Arc<MakeNode>,
+        make: Arc<NodeFactory>,
         (name, source): (&str, Box<dyn Source>),
     ) -> Result<Self, BuildError> {
         Self::begin(plan, settings, make, HashMap::from([(name.to_owned(), source)])).await
@@ -128,7 +128,7 @@ impl Topology {
     async fn begin(
         plan: &Plan,
         settings: TopologySettings,
-        make: Arc<MakeNode>,
+        make: Arc<NodeFactory>,
         given: HashMap<String, Box<dyn Source>>,
     ) -> Result<Self, BuildError> {
         let observer = Observer::default();
@@ -217,7 +217,7 @@ impl Topology {
             fresh.push((sink, handle, built.sink, disk));
         }
         let number = self.current.load().number + 1;
-        let around = Surroundings {
+        let context = BuildContext {
             workers: self.settings.workers,
             sinks: &handles,
             counts: self.observer.counts(),
@@ -228,7 +228,7 @@ impl Topology {
             is_dry: false,
             is_bounded: self.settings.once || plan.sources.iter().all(|source| source.type_name == "stdin"),
         };
-        let mut generation = Generation::build(number, plan, &around)?;
+        let mut generation = Generation::build(number, plan, &context)?;
         let emptied = std::mem::take(&mut generation.emptied);
 
         // From here on nothing fails.

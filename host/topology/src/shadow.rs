@@ -25,9 +25,9 @@ use wattle_plan::{PipelinePlan, Plan, ShadowSettings};
 use wattle_runtime::Process;
 
 pub use self::report::{Difference, OutputReport, ShadowReport, ShadowSnapshot};
+use crate::canary::Share;
 use crate::lane::{Lane, Lanes};
 use crate::pipeline::{Emitter, Pipeline};
-use crate::trial::Share;
 
 /// The reports of all shadows, by pipeline. One stays as long as it is about the same two versions.
 #[derive(Clone, Debug, Default)]

@@ -86,9 +86,9 @@ fn save(nodes: &mut NodeSet) {
 }
 
 pub(crate) fn process(generation: &Generation, nodes: &mut NodeSet, work: Work) {
-    let Work { lane, turn, batch } = work;
+    let Work { lane, sequence, batch } = work;
     let since = Instant::now();
-    let mut emitter = Emitter::new(&lane, turn);
+    let mut emitter = Emitter::new(&lane, sequence);
     let targets = generation.pipelines_of(&lane.source);
     match targets.split_last() {
         Some((last, others)) => {

@@ -13,7 +13,7 @@ use wattle_node::native::Native;
 use wattle_pack::Library;
 use wattle_plan::{Artifact, ArtifactLimits, NodePlan, OptionError, Origin, Plan};
 use wattle_runtime::{Catalog, Compiled, NodeStats, Process, Runner, RunnerSettings, Runtime};
-use wattle_topology::{MakeNode, sandboxed};
+use wattle_topology::{NodeFactory, sandboxed};
 
 /// How nodes are made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -83,7 +83,7 @@ impl Workbench {
         }
     }
 
-    pub(crate) fn make(&self, kind: Kind) -> anyhow::Result<Arc<MakeNode>> {
+    pub(crate) fn make(&self, kind: Kind) -> anyhow::Result<Arc<NodeFactory>> {
         Ok(match kind {
             Kind::Sandbox => sandboxed(self.catalog.runtime().clone(), self.catalog.services().clone()),
             Kind::Native => Arc::new(|plan, _, _| native(plan)),

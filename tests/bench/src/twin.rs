@@ -13,7 +13,7 @@ use cpu_time::{ProcessTime, ThreadTime};
 use wattle_batch::{Ack, Batch, Column, Origin};
 use wattle_plan::Plan;
 use wattle_runtime::{NodeStats, Process};
-use wattle_topology::{Owner, Topology, TopologySettings};
+use wattle_topology::{NodeScope, Topology, TopologySettings};
 
 use crate::bench::{Bench, configuration, file_sinks};
 use crate::figures::{Report, Samples};
@@ -80,9 +80,9 @@ pub(crate) fn pack_plan(bench: &Bench, workbench: &Workbench) -> anyhow::Result<
 pub(crate) fn make_all(workbench: &Workbench, plan: &Plan, kind: Kind) -> anyhow::Result<Vec<Box<dyn Process>>> {
     let make = workbench.make(kind)?;
     let pipeline = plan.pipelines.first().context("a pipeline")?;
-    let owner = Owner { pipeline: &pipeline.name, is_dry: true };
+    let scope = NodeScope { pipeline: &pipeline.name, is_dry: true };
     let made =
-        pipeline.nodes.iter().map(|node| make(node, &owner, Arc::<NodeStats>::default()).map_err(anyhow::Error::msg));
+        pipeline.nodes.iter().map(|node| make(node, &scope, Arc::<NodeStats>::default()).map_err(anyhow::Error::msg));
     made.collect()
 }
 

@@ -1,5 +1,5 @@
 use super::*;
-use Admission::{Call, Refused, Trial};
+use Admission::{Call, Probe, Refused};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -62,13 +62,13 @@ fn an_open_circuit_refuses_until_its_cool_down_is_over_and_then_tries_one_batch(
     bench.open();
     assert_eq!(bench.admit(), Refused);
     bench.now += SECOND;
-    assert_eq!((bench.admit(), bench.admit()), (Trial, Refused), "one batch, not all that wait");
-    assert_eq!(bench.circuit.record(Trial, false, || bench.now), Some(Change::Closed));
+    assert_eq!((bench.admit(), bench.admit()), (Probe, Refused), "one batch, not all that wait");
+    assert_eq!(bench.circuit.record(Probe, false, || bench.now), Some(Change::Closed));
     assert_eq!(bench.admit(), Call);
 }
 
 #[test]
-fn each_trial_that_faults_doubles_the_cool_down_up_to_its_bound() {
+fn each_probe_that_faults_doubles_the_cool_down_up_to_its_bound() {
     let mut bench = Bench::new(OnFault::Fail);
     bench.open();
     for seconds in [1, 2, 4, 4] {
@@ -93,7 +93,7 @@ fn a_node_that_relapses_at_once_waits_longer_and_one_that_held_out_does_not() {
     (0..10).for_each(|_| assert_eq!(bench.batch(false), None));
     bench.open();
     bench.now += SECOND;
-    assert_eq!(bench.admit(), Trial);
+    assert_eq!(bench.admit(), Probe);
 }
 
 #[test]
@@ -106,13 +106,13 @@ fn a_late_result_of_a_batch_from_before_changes_nothing() {
 }
 
 #[test]
-fn a_trial_that_never_ends_does_not_keep_the_circuit_open_for_ever() {
+fn a_probe_that_never_ends_does_not_keep_the_circuit_open_for_ever() {
     let mut bench = Bench::new(OnFault::Fail);
     bench.open();
     bench.now += SECOND;
-    assert_eq!(bench.admit(), Trial);
+    assert_eq!(bench.admit(), Probe);
     bench.now += SECOND;
-    assert_eq!(bench.admit(), Trial);
+    assert_eq!(bench.admit(), Probe);
 }
 
 #[test]

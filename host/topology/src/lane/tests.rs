@@ -29,7 +29,7 @@ fn take(lanes: &Lanes) -> Option<(String, Work)> {
 }
 
 fn end(work: Work) {
-    work.lane.put(work.turn, Vec::new(), true);
+    work.lane.put(work.sequence, Vec::new(), true);
 }
 
 #[test]
@@ -173,17 +173,17 @@ fn what_a_lane_returns_reaches_no_sink_and_what_comes_after_it_does() {
     fill(&lane, 4);
     let works: Vec<Work> = (0..2).map(|_| take(&lanes).unwrap().1).collect();
     let [first, second] = works.try_into().unwrap_or_else(|_| panic!("two were taken"));
-    lane.put(first.turn, payload("with the sink"), false);
-    lane.put(first.turn, payload("waits in the lane"), true);
+    lane.put(first.sequence, payload("with the sink"), false);
+    lane.put(first.sequence, payload("waits in the lane"), true);
     lanes.return_all(&["lane".into()]);
-    lane.put(second.turn, payload("comes later"), true);
+    lane.put(second.sequence, payload("comes later"), true);
     use wattle_batch::Disposition::Retry;
     assert_eq!(*heard.lock(), [Retry, Retry], "what is with the sink stays there");
     assert!(take(&lanes).is_none(), "what waited for workers is returned too");
     assert_eq!(queue.try_pop().unwrap().bytes, b"with the sink");
     fill(&lane, 1);
     let (_, third) = take(&lanes).unwrap();
-    lane.put(third.turn, payload("new"), true);
+    lane.put(third.sequence, payload("new"), true);
     assert_eq!(queue.try_pop().unwrap().bytes, b"new");
 }
 
@@ -213,14 +213,14 @@ fn a_turn_that_is_void_returns_its_events_and_those_of_later_turns_if_asked() {
         let sink = full_sink();
         let ends = Arc::new(Mutex::new(Vec::new()));
         for work in &works {
-            let (ends, turn) = (ends.clone(), work.turn);
-            let ack = Ack::new(move |end| ends.lock().push((turn, end)));
-            lane.put(turn, vec![(sink.clone(), payload(ack))], false);
+            let (ends, sequence) = (ends.clone(), work.sequence);
+            let ack = Ack::new(move |end| ends.lock().push((sequence, end)));
+            lane.put(sequence, vec![(sink.clone(), payload(ack))], false);
         }
         lane.void(1, later);
-        let expected: Vec<_> = returned.iter().map(|turn| (*turn, wattle_batch::Disposition::Retry)).collect();
+        let expected: Vec<_> = returned.iter().map(|sequence| (*sequence, wattle_batch::Disposition::Retry)).collect();
         assert_eq!(*ends.lock(), expected);
-        // What a void turn still makes returns, too.
+        // Payloads of a withdrawn batch that follow return, too.
         let seen = Arc::new(Mutex::new(None));
         let ack = Ack::new({
             let seen = seen.clone();
@@ -229,7 +229,7 @@ fn a_turn_that_is_void_returns_its_events_and_those_of_later_turns_if_asked() {
         lane.put(1, vec![(sink.clone(), payload(ack))], false);
         assert_eq!(*seen.lock(), Some(wattle_batch::Disposition::Retry));
         works.into_iter().for_each(end);
-        assert_eq!(ends.lock().len(), returned.len(), "other turns wait for their sink");
+        assert_eq!(ends.lock().len(), returned.len(), "other batches wait for their sink");
         lane.close();
     }
 }

@@ -18,7 +18,7 @@ use wattle_plan::{ComponentPlan, PipelinePlan, Plan, SinkPlan, Target};
 use wattle_source::{Batches, Source, SourceContext, SourceError};
 
 use super::store::{QuarantineError, QuarantineStore, Quarantined};
-use crate::generation::{BuildError, MakeNode};
+use crate::generation::{BuildError, NodeFactory};
 use crate::running::{Topology, TopologySettings};
 
 /// Name of the source that the events come from.
@@ -61,7 +61,7 @@ pub async fn retry(
     pipeline: &str,
     ids: &HashSet<String>,
     settings: &TopologySettings,
-    make: &Arc<MakeNode>,
+    make: &Arc<NodeFactory>,
 ) -> Result<Retried, RetryError> {
     let found = plan.pipelines.iter().position(|p| p.name == pipeline);
     let Some((index, planned)) = found.and_then(|i| plan.pipelines.get(i).map(|p| (i, p))) else {

@@ -1,7 +1,7 @@
 //! A canary: another version of a pipeline that takes a share of its batches, for real.
 //!
 //! It is a pipeline of the same generation, with the same sinks and quarantine, instances of its own on every worker, and
-//! counts of its own under [`canary_name`]. Turns keep the order of a source, whichever version took a batch. Whether it
+//! counts of its own under [`canary_name`]. Sequence numbers keep the order of a source, whichever version took a batch. Whether it
 //! is promoted or rolled back is for the agent to say; either is a swap like any other.
 
 use std::sync::atomic::{AtomicU64, Ordering};
