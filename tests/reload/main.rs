@@ -13,9 +13,9 @@ mod artifact;
 mod broken;
 mod control;
 mod load;
+mod rollout;
 mod save;
 mod state;
-mod trial;
 
 use serde_json::Value;
 use wattle_tests::{Agent, Folder, Trail, event_id, wait_until, workspace};

@@ -14,7 +14,9 @@ use std::time::Duration;
 
 use wattle_batch::{Ack, Batch, Column, Origin, Outcome};
 use wattle_plan::{Artifact, ArtifactLimits, NodeLimits, Origin as From};
-use wattle_runtime::{Compiled, NodeStats, Process, Refused, Runner, RunnerSettings, Runtime, StateSlot, Trial};
+use wattle_runtime::{
+    Compiled, NodeStats, Process, Refused, Runner, RunnerSettings, Runtime, SingleInstance, StateSlot,
+};
 use wattle_tests::built;
 use wattle_tests::evil::{Cost, EVIL, row};
 
@@ -103,10 +105,10 @@ fn faults_on_the_baseline_are_those_of_optimized_code() {
         let time = Duration::from_millis(if evil.fault.starts_with("spin") { 100 } else { 10_000 });
         let limits = NodeLimits { memory_bytes: 32 << 20, time, ..NodeLimits::default() };
         let options = format!(r#"{{"fault":"{}"}}"#, evil.fault);
-        let made = Trial::new(compiled.clone(), "faulty", &options, &limits, None);
+        let made = SingleInstance::new(compiled.clone(), "faulty", &options, &limits, None);
         let fault = match made {
             Err(Refused::Fault(fault)) if evil.cost == Cost::Refused => fault,
-            Ok(mut trial) if evil.cost != Cost::Refused => trial.process(batch(&[row(0, true)])).err().unwrap(),
+            Ok(mut instance) if evil.cost != Cost::Refused => instance.process(batch(&[row(0, true)])).err().unwrap(),
             _ => panic!("{}: refused or not", evil.fault),
         };
         assert_eq!(fault.kind.name(), evil.code, "{}: {fault}", evil.fault);

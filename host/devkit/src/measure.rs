@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use wattle_batch::{Ack, Batch, Column, Origin};
 use wattle_capability::LogTarget;
 use wattle_plan::{Artifact, NodeLimits};
-use wattle_runtime::{Compiled, Refused, Runtime, Trial};
+use wattle_runtime::{Compiled, Refused, Runtime, SingleInstance};
 
 use crate::provided::Provided;
 
@@ -87,28 +87,28 @@ pub fn measure(
     for _ in 0..STARTS {
         start = start.min(begin(&compiled, options, provided)?.started_in());
     }
-    let mut trial = begin(&compiled, options, provided)?;
-    let memory_at_start = trial.memory_bytes();
+    let mut instance = begin(&compiled, options, provided)?;
+    let memory_at_start = instance.memory_bytes();
     let mut memory = memory_at_start;
     let mut calls = Vec::new();
     for &rows in ROWS {
         let batch = batch(bodies, rows)?;
-        calls.push(time(&mut trial, &batch)?);
+        calls.push(time(&mut instance, &batch)?);
         if rows == FUEL_ROWS {
-            memory = trial.memory_bytes();
+            memory = instance.memory_bytes();
         }
     }
-    let replaced = trial.replaced();
+    let replaced = instance.replaced();
     let fuel_per_byte = if fuel {
         let runtime = Runtime::metered(limits).map_err(|e| e.to_string())?;
         let compiled = runtime.compile(artifact).map_err(|e| e.message)?;
         let batch = batch(bodies, FUEL_ROWS)?;
-        let mut trial = begin(&compiled, options, provided)?;
+        let mut instance = begin(&compiled, options, provided)?;
         // The first call pays for what an SDK prepares once.
         for _ in 0..2 {
-            trial.process(batch.share()).map_err(|fault| fault.to_string())?;
+            instance.process(batch.share()).map_err(|fault| fault.to_string())?;
         }
-        trial.fuel().map(|fuel| fuel as f64 / batch.byte_len().max(1) as f64)
+        instance.fuel().map(|fuel| fuel as f64 / batch.byte_len().max(1) as f64)
     } else {
         None
     };
@@ -116,9 +116,9 @@ pub fn measure(
     Ok(Figures { size, compile, start, memory_at_start, memory, replaced, calls, fuel_per_byte })
 }
 
-fn begin(compiled: &Arc<Compiled>, options: &str, provided: &Provided) -> Result<Trial, String> {
+fn begin(compiled: &Arc<Compiled>, options: &str, provided: &Provided) -> Result<SingleInstance, String> {
     let services = provided.services(LogTarget::Nowhere)?;
-    Trial::new(compiled.clone(), "node", options, &NodeLimits::default(), Some(services)).map_err(|refused| {
+    SingleInstance::new(compiled.clone(), "node", options, &NodeLimits::default(), Some(services)).map_err(|refused| {
         match refused {
             Refused::Fault(fault) => fault.to_string(),
             Refused::Options(all) => {
@@ -138,13 +138,13 @@ fn batch(bodies: &[Vec<u8>], rows: usize) -> Result<Batch, String> {
     Ok(Batch::new(bodies, Arc::new(origin), Ack::none()))
 }
 
-fn time(trial: &mut Trial, batch: &Batch) -> Result<Measured, String> {
+fn time(instance: &mut SingleInstance, batch: &Batch) -> Result<Measured, String> {
     let mut times = Vec::new();
     let until = Instant::now() + TIME;
     while times.len() < CALLS || Instant::now() < until {
         let shared = batch.share();
         let since = Instant::now();
-        let done = trial.process(shared);
+        let done = instance.process(shared);
         times.push(since.elapsed());
         done.map_err(|fault| fault.to_string())?;
     }

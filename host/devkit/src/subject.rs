@@ -7,7 +7,7 @@ use wattle_batch::{Batch, Outcome};
 use wattle_capability::{LogTarget, NodeServices, level_name, samples};
 use wattle_cases::{CaseFault, Mocks, Observed, Refusal, Subject};
 use wattle_plan::{LogLevel, NodeLimits};
-use wattle_runtime::{Compiled, Fault, Refused, Trial};
+use wattle_runtime::{Compiled, Fault, Refused, SingleInstance};
 
 use crate::provided::Provided;
 
@@ -18,7 +18,7 @@ pub struct Sandboxed {
     provided: Provided,
     log: Lines,
     services: Option<NodeServices>,
-    trial: Option<Trial>,
+    instance: Option<SingleInstance>,
 }
 
 /// Lines of a log as they come.
@@ -29,7 +29,7 @@ impl Sandboxed {
     /// otherwise.
     pub fn new(compiled: Arc<Compiled>, provided: Provided) -> Self {
         let (limits, log) = (NodeLimits::default(), Lines::default());
-        Self { compiled, limits, provided, log, services: None, trial: None }
+        Self { compiled, limits, provided, log, services: None, instance: None }
     }
 }
 
@@ -57,25 +57,23 @@ impl Subject for Sandboxed {
             Some(services) => services.clone(),
             None => self.provided.services(LogTarget::Nowhere).map_err(fault)?,
         };
-        let trial =
-            Trial::new(self.compiled.clone(), &name, options, &self.limits, Some(services)).map_err(|refused| {
-                match refused {
-                    Refused::Options(all) => Refusal::Options(all.into_iter().map(|e| (e.path, e.message)).collect()),
-                    Refused::Fault(fault) => Refusal::Fault(case_fault(fault)),
-                }
+        let instance = SingleInstance::new(self.compiled.clone(), &name, options, &self.limits, Some(services))
+            .map_err(|refused| match refused {
+                Refused::Options(all) => Refusal::Options(all.into_iter().map(|e| (e.path, e.message)).collect()),
+                Refused::Fault(fault) => Refusal::Fault(case_fault(fault)),
             })?;
-        let ports = trial.info().ports.clone();
-        self.trial = Some(trial);
+        let ports = instance.info().ports.clone();
+        self.instance = Some(instance);
         Ok(ports)
     }
 
     fn restart(&mut self) -> Result<(), String> {
-        self.trial.as_mut().ok_or("it was not configured")?.restart()
+        self.instance.as_mut().ok_or("it was not configured")?.restart()
     }
 
     fn process(&mut self, batch: Batch) -> Result<Outcome, CaseFault> {
-        match &mut self.trial {
-            Some(trial) => trial.process(batch).map_err(case_fault),
+        match &mut self.instance {
+            Some(instance) => instance.process(batch).map_err(case_fault),
             None => Err(CaseFault { kind: "node-error".into(), message: "it was not configured".into() }),
         }
     }

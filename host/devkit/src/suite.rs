@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use wattle_capability::LogTarget;
 use wattle_plan::{Artifact, NodeLimits, OptionError};
-use wattle_runtime::{Compiled, Refused, Runtime, Trial};
+use wattle_runtime::{Compiled, Refused, Runtime, SingleInstance};
 
 use crate::provided::Provided;
 
@@ -89,14 +89,14 @@ pub(crate) struct Subject<'a> {
 
 impl Subject<'_> {
     /// A fresh instance with other options, and with services of its own, so that no instance sees what another kept.
-    fn configure(&self, options: &str) -> Result<Trial, Refused> {
+    fn configure(&self, options: &str) -> Result<SingleInstance, Refused> {
         let wrong = |message| Refused::Options(vec![OptionError { path: "mocks".into(), message }]);
         let services = self.provided.services(LogTarget::Nowhere).map_err(wrong)?;
-        Trial::new(self.compiled.clone(), "node", options, &NodeLimits::default(), Some(services))
+        SingleInstance::new(self.compiled.clone(), "node", options, &NodeLimits::default(), Some(services))
     }
 
     /// A fresh instance.
-    fn start(&self) -> Result<Trial, String> {
+    fn start(&self) -> Result<SingleInstance, String> {
         self.configure(self.options).map_err(|_| "options were refused that were taken before".to_owned())
     }
 }

@@ -94,7 +94,7 @@ codes! {
     PIN_NOT_FOUND Error "E0433" "The version that `wattle.lock` pins is not in the library.";
     PIN_DIGEST Error "E0434" "A pack is not the one that `wattle.lock` pins: its files have another digest.";
     NOT_PINNED Error "E0435" "`wattle.lock` does not pin a pack, and the agent was told to run pinned packs only.";
-    TRIAL_OUTPUT Error "E0441" "A shadow or a canary has an output that the pipeline's pack has not, so nothing takes what leaves there.";
+    CANDIDATE_OUTPUT Error "E0441" "A shadow or a canary has an output that the pipeline's pack has not, so nothing takes what leaves there.";
     TEST_INPUT Error "E0501" "A test of a pack does not have exactly one file `input.*` of a known form.";
     TEST_EXPECTATION Error "E0502" "A test of a pack lacks the expectation for an output, or has one for an output that does not exist.";
     TEST_LINE Error "E0503" "A line of an expectation is not a JSON object with the keys of an event.";

@@ -4,8 +4,8 @@
 //! the ports of that node, and its graph then takes the place of the node (`compound.rs`).
 
 mod artifact;
+mod candidate;
 mod compound;
-mod trial;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -20,8 +20,8 @@ use crate::wire;
 use wattle_diagnostics::{Data, Entry, Findings, Item, Place, Table, Text, bytes_to_text, codes, value};
 use wattle_pack::{FileList, Found, Library, MANIFEST, PackFiles, trust};
 use wattle_plan::{
-    Artifact, CanarySettings, CircuitSettings, Grants, NodeLimits, NodePlan, NodeShape, Nodes, OutputPlan, PackId,
-    PackUse, PipelinePlan, PortPlan, ShadowSettings, Target, Trial, TrustPolicy,
+    Artifact, CanarySettings, CandidatePlan, CircuitSettings, Grants, NodeLimits, NodePlan, NodeShape, Nodes,
+    OutputPlan, PackId, PackUse, PipelinePlan, PortPlan, ShadowSettings, Target, TrustPolicy,
 };
 
 /// Deepest nesting of packs in packs.
@@ -34,8 +34,8 @@ pub(crate) struct Built {
     pub(crate) pack: Option<PackId>,
     pub(crate) outputs: Vec<OutputPlan>,
     reference: Option<String>,
-    shadow: Option<Box<Trial<ShadowSettings>>>,
-    canary: Option<Box<Trial<CanarySettings>>>,
+    shadow: Option<Box<CandidatePlan<ShadowSettings>>>,
+    canary: Option<Box<CandidatePlan<CanarySettings>>>,
     graph: Option<(Vec<Target>, Vec<NodePlan>)>,
 }
 
@@ -137,9 +137,9 @@ impl<'a> Builder<'a> {
         match &pipeline.graph {
             PipelineGraph::Pack { reference, params } => {
                 let mut built = self.find_and_build(reference, params.as_ref(), folder, findings);
-                let trials = self.build_trials(built.as_ref(), pipeline, folder, findings);
+                let candidates = self.build_candidates(built.as_ref(), pipeline, folder, findings);
                 if let Some(built) = &mut built {
-                    (built.shadow, built.canary) = trials;
+                    (built.shadow, built.canary) = candidates;
                 }
                 built
             }

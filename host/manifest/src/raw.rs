@@ -8,4 +8,4 @@ pub(crate) mod graph;
 pub(crate) mod limits;
 pub(crate) mod pack;
 pub(crate) mod packs;
-pub(crate) mod trial;
+pub(crate) mod rollout;

@@ -43,7 +43,7 @@ impl Plan {
 }
 
 impl Plan {
-    /// The plan with a pipeline replaced by another version of it, without trials: same sources, same sinks.
+    /// The plan with a pipeline replaced by another version of it, without shadow and canary: same sources, same sinks.
     ///
     /// # Errors
     ///

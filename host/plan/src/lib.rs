@@ -15,7 +15,7 @@ mod graph;
 mod limits;
 mod plan;
 mod registry;
-mod trial;
+mod rollout;
 mod trust;
 
 pub use artifact::{Artifact, CONTRACT_VERSION, NodeError, NodeShape, Nodes, OptionError, Origin, hex_digest, to_hex};
@@ -23,9 +23,10 @@ pub use grants::{Grants, HttpGrant, KvGrant, LogGrant, LogLevel, LookupGrant, Me
 pub use graph::{dot, mermaid};
 pub use limits::{ArtifactLimits, CircuitSettings, NodeLimits, OnFault, OnStateMismatch};
 pub use plan::{
-    AdminSettings, AgentSettings, BatchSettings, BufferKind, BufferPlan, ComponentPlan, FAILED, NodePlan, OutputPlan,
-    PackId, PackUse, PipelinePlan, Plan, PortPlan, QuarantineSettings, SinkPlan, Target, Trial, WhenFull,
+    AdminSettings, AgentSettings, BatchSettings, BufferKind, BufferPlan, CandidatePlan, ComponentPlan, FAILED,
+    NodePlan, OutputPlan, PackId, PackUse, PipelinePlan, Plan, PortPlan, QuarantineSettings, SinkPlan, Target,
+    WhenFull,
 };
 pub use registry::{RegistryHost, RegistrySettings};
-pub use trial::{CanarySettings, RollbackSettings, ShadowSettings};
+pub use rollout::{CanarySettings, RollbackSettings, ShadowSettings};
 pub use trust::{PackTrust, TrustPolicy, TrustedKey, key_id};

@@ -14,7 +14,7 @@ use crate::artifact::{Artifact, NodeShape, hex_digest};
 use crate::grants::Grants;
 use crate::limits::{ArtifactLimits, CircuitSettings, NodeLimits, OnFault, OnStateMismatch};
 use crate::registry::RegistrySettings;
-use crate::trial::{CanarySettings, RollbackSettings, ShadowSettings};
+use crate::rollout::{CanarySettings, RollbackSettings, ShadowSettings};
 use crate::trust::TrustPolicy;
 
 /// A whole agent: where events begin, what happens to them, where they end.
@@ -252,24 +252,24 @@ pub struct PipelinePlan {
     /// The pack as a command line would name it; none for a graph written inline.
     pub reference: Option<String>,
     /// Another version that is tried on copies.
-    pub shadow: Option<Box<Trial<ShadowSettings>>>,
+    pub shadow: Option<Box<CandidatePlan<ShadowSettings>>>,
     /// Another version that takes a share.
-    pub canary: Option<Box<Trial<CanarySettings>>>,
+    pub canary: Option<Box<CandidatePlan<CanarySettings>>>,
 }
 
 impl PipelinePlan {
     /// The pipeline as it is, and the versions of it that are tried.
     pub fn versions(&self) -> impl Iterator<Item = &Self> {
-        let shadow = self.shadow.as_ref().map(|trial| &trial.candidate);
-        let canary = self.canary.as_ref().map(|trial| &trial.candidate);
+        let shadow = self.shadow.as_ref().map(|shadow| &shadow.candidate);
+        let canary = self.canary.as_ref().map(|canary| &canary.candidate);
         [Some(self), shadow, canary].into_iter().flatten()
     }
 }
 
 /// Another version of a pipeline. Its outputs are among those of the pipeline, by name.
 #[derive(Debug, Clone)]
-pub struct Trial<S> {
-    /// What is tried; it has neither sources nor trials of its own.
+pub struct CandidatePlan<S> {
+    /// The candidate; it has neither sources nor candidates itself.
     pub candidate: PipelinePlan,
     /// How.
     pub settings: S,

@@ -307,6 +307,6 @@ impl Running {
 /// The running version of a pipeline and of its canary, for people.
 fn running(plan: &Plan, pipeline: &str) -> String {
     let Some(pipeline) = plan.pipelines.iter().find(|p| p.name == pipeline) else { return "nothing".into() };
-    let canary = pipeline.canary.as_ref().map(|trial| format!(" with canary {}", version_name(&trial.candidate)));
+    let canary = pipeline.canary.as_ref().map(|canary| format!(" with canary {}", version_name(&canary.candidate)));
     version_name(pipeline) + &canary.unwrap_or_default()
 }

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
-use wattle_plan::{CanarySettings, PipelinePlan, Plan, Trial};
+use wattle_plan::{CanarySettings, CandidatePlan, PipelinePlan, Plan};
 use wattle_topology::{Observer, Snapshot, canary_name};
 
 use crate::time::Moment;
@@ -121,9 +121,9 @@ impl Rollout {
         for index in 0..plan.pipelines.len() {
             let Some(pipeline) = plan.pipelines.get_mut(index) else { continue };
             let name = pipeline.name.clone();
-            if let Some(settled) = pipeline.canary.as_ref().and_then(|trial| self.settled(pipeline, trial)) {
-                let trial = pipeline.canary.take().filter(|_| settled == Settled::Promoted);
-                if let Some(changed) = trial.and_then(|trial| plan.with_pipeline(&name, &trial.candidate).ok()) {
+            if let Some(settled) = pipeline.canary.as_ref().and_then(|canary| self.settled(pipeline, canary)) {
+                let canary = pipeline.canary.take().filter(|_| settled == Settled::Promoted);
+                if let Some(changed) = canary.and_then(|canary| plan.with_pipeline(&name, &canary.candidate).ok()) {
                     plan = changed;
                 }
             }
@@ -140,18 +140,18 @@ impl Rollout {
     }
 
     /// The record of a canary of these two versions.
-    fn record(&self, pipeline: &PipelinePlan, trial: &Trial<CanarySettings>) -> Option<&Record> {
+    fn record(&self, pipeline: &PipelinePlan, canary: &CandidatePlan<CanarySettings>) -> Option<&Record> {
         let record = self.canaries.get(&pipeline.name)?;
-        let is_it = record.primary == pipeline.fingerprint() && record.candidate == trial.candidate.fingerprint();
+        let is_it = record.primary == pipeline.fingerprint() && record.candidate == canary.candidate.fingerprint();
         is_it.then_some(record)
     }
 
     /// Why a canary does not start; `None` if it starts or runs.
-    fn settled(&self, pipeline: &PipelinePlan, trial: &Trial<CanarySettings>) -> Option<Settled> {
-        match self.record(pipeline, trial).and_then(|record| record.promoted) {
+    fn settled(&self, pipeline: &PipelinePlan, canary: &CandidatePlan<CanarySettings>) -> Option<Settled> {
+        match self.record(pipeline, canary).and_then(|record| record.promoted) {
             Some(true) => Some(Settled::Promoted),
             Some(false) => Some(Settled::RolledBack),
-            None => (trial.candidate.fingerprint() == pipeline.fingerprint()).then_some(Settled::Same),
+            None => (canary.candidate.fingerprint() == pipeline.fingerprint()).then_some(Settled::Same),
         }
     }
 
@@ -168,10 +168,10 @@ impl Rollout {
         let mut notes = Vec::new();
         for pipeline in &loaded.pipelines {
             let name = &pipeline.name;
-            if let Some(trial) = &pipeline.canary
-                && let Some(settled) = self.settled(pipeline, trial)
+            if let Some(canary) = &pipeline.canary
+                && let Some(settled) = self.settled(pipeline, canary)
             {
-                let candidate = version_name(&trial.candidate);
+                let candidate = version_name(&canary.candidate);
                 notes.push(match settled {
                     Settled::Promoted => {
                         format!("pipeline `{name}`: canary {candidate} was promoted earlier; it takes all batches")
@@ -228,9 +228,9 @@ impl Rollout {
                 self.baselines.insert(name.clone(), now);
             }
             self.baselines.entry(name.clone()).or_insert(now);
-            let Some(trial) = &pipeline.canary else { continue };
-            if self.record(pipeline, trial).is_none() {
-                let candidate = trial.candidate.fingerprint();
+            let Some(canary) = &pipeline.canary else { continue };
+            if self.record(pipeline, canary).is_none() {
+                let candidate = canary.candidate.fingerprint();
                 let record = Record { primary: fingerprint, candidate, began: at.unix_seconds, promoted: None };
                 self.canaries.insert(name.clone(), record);
                 self.watched.remove(name);
@@ -257,14 +257,14 @@ impl Rollout {
         let counts = |name: &str| observer.counts().pipeline(name).snapshot();
         for pipeline in &plan.pipelines {
             let name = &pipeline.name;
-            if let (Some(trial), Some(watched), Some(record)) =
+            if let (Some(canary), Some(watched), Some(record)) =
                 (&pipeline.canary, self.watched.get(name), self.canaries.get(name))
                 && record.promoted.is_none()
             {
                 let primary = counts(name).since(&watched.primary);
                 let candidate = counts(&canary_name(name)).since(&watched.candidate);
                 let elapsed = Duration::from_secs(now.unix_seconds.saturating_sub(record.began));
-                let verdict = judge_canary(&trial.settings, &primary, &candidate, elapsed);
+                let verdict = judge_canary(&canary.settings, &primary, &candidate, elapsed);
                 let (is_promotion, why) = match verdict {
                     Verdict::Wait => continue,
                     Verdict::Promote(why) => (true, why),

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use wattle_buffer::Queue;
 use wattle_buffer::disk::BufferStats;
 use wattle_capability::Services;
-use wattle_plan::{NodePlan, OnStateMismatch, PipelinePlan, Plan, ShadowSettings, SinkPlan, Trial};
+use wattle_plan::{CandidatePlan, NodePlan, OnStateMismatch, PipelinePlan, Plan, ShadowSettings, SinkPlan};
 use wattle_runtime::{NodeStats, Process, Runner, RunnerSettings, Runtime, StateSlot};
 use wattle_sink::{Encoder, Payload, SinkStats};
 
@@ -133,7 +133,7 @@ impl Generation {
         Self { number, bugs, pipelines: Vec::new(), by_source: HashMap::new(), nodes, emptied: Vec::new() }
     }
 
-    /// Builds the pipelines of a plan and their trials, with instances for every worker and the spare one.
+    /// Builds the pipelines of a plan and their candidates, with instances for every worker and the spare one.
     pub(crate) fn build(number: u64, plan: &Plan, context: &BuildContext<'_>) -> Result<Self, BuildError> {
         let mut builder = Builder {
             number,
@@ -152,16 +152,16 @@ impl Generation {
             pipelines.push(builder.pipeline(index, pipeline, &pipeline.name)?);
         }
         for (index, planned) in plan.pipelines.iter().enumerate() {
-            if let Some(trial) = &planned.canary {
-                let candidate = builder.pipeline(index, &trial.candidate, &canary_name(&planned.name))?;
-                let canary = Canary { candidate: pipelines.len(), share: Share::new(trial.settings.share) };
+            if let Some(canary) = &planned.canary {
+                let candidate = builder.pipeline(index, &canary.candidate, &canary_name(&planned.name))?;
+                let canary = Canary { candidate: pipelines.len(), share: Share::new(canary.settings.share) };
                 pipelines.push(candidate);
                 if let Some(primary) = pipelines.get_mut(index) {
                     primary.canary = Some(canary);
                 }
             }
-            if let Some(trial) = &planned.shadow {
-                let shadow = builder.shadow(planned, trial)?;
+            if let Some(shadow) = &planned.shadow {
+                let shadow = builder.shadow(planned, shadow)?;
                 if let Some(primary) = pipelines.get_mut(index) {
                     primary.shadow = Some(shadow);
                 }
@@ -382,8 +382,8 @@ impl Builder<'_> {
     }
 
     /// Builds and starts the shadow of a pipeline: without sinks, quarantine, or anything else that others see.
-    fn shadow(&self, planned: &PipelinePlan, trial: &Trial<ShadowSettings>) -> Result<Shadow, BuildError> {
-        let Trial { candidate, settings } = trial;
+    fn shadow(&self, planned: &PipelinePlan, shadow: &CandidatePlan<ShadowSettings>) -> Result<Shadow, BuildError> {
+        let CandidatePlan { candidate, settings } = shadow;
         let counted = Arc::new(PipelineCounts::default());
         let nodes =
             self.instances(candidate, &planned.name, NodeScope { pipeline: &planned.name, is_dry: true }, &counted)?;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use wattle_batch::{Ack, Batch, Column, Origin, Outcome};
-use wattle_runtime::{FaultKind, Trial};
+use wattle_runtime::{FaultKind, SingleInstance};
 
 use super::itself::is_kebab;
 use super::{Report, Subject};
@@ -44,16 +44,16 @@ pub(super) fn checks(report: &mut Report, node: &Subject<'_>) {
     let kinds = kinds();
     for (name, bodies) in &kinds {
         report.check(*name, || {
-            let mut trial = start()?;
-            let outcome = call(&mut trial, bodies)?;
+            let mut instance = start()?;
+            let outcome = call(&mut instance, bodies)?;
             accounted(&outcome, bodies.len())?;
             codes(&outcome)
         });
     }
     report.check("one-instance-takes-all", || {
-        let mut trial = start()?;
+        let mut instance = start()?;
         for (name, bodies) in &kinds {
-            let outcome = call(&mut trial, bodies).map_err(|error| format!("{name}: {error}"))?;
+            let outcome = call(&mut instance, bodies).map_err(|error| format!("{name}: {error}"))?;
             accounted(&outcome, bodies.len()).map_err(|error| format!("{name}: {error}"))?;
         }
         Ok(())
@@ -62,8 +62,8 @@ pub(super) fn checks(report: &mut Report, node: &Subject<'_>) {
         for (name, bodies) in kinds.iter().filter(|(name, _)| *name != "huge-field") {
             let bodies = bodies.get(..bodies.len().min(1000)).unwrap_or_default();
             let once = || -> Result<Vec<(String, Vec<u8>)>, String> {
-                let mut trial = start()?;
-                Ok(written(call(&mut trial, bodies)?))
+                let mut instance = start()?;
+                Ok(written(call(&mut instance, bodies)?))
             };
             if once()? != once()? {
                 return Err(format!("{name}: two fresh instances gave different results for the same batch"));
@@ -80,8 +80,8 @@ fn batch(bodies: &[Vec<u8>]) -> Result<Batch, String> {
 }
 
 /// Calls the node. An error that it answers with on purpose is its right: all rows fail then.
-pub(super) fn call(trial: &mut Trial, bodies: &[Vec<u8>]) -> Result<Outcome, String> {
-    match trial.process(batch(bodies)?) {
+pub(super) fn call(instance: &mut SingleInstance, bodies: &[Vec<u8>]) -> Result<Outcome, String> {
+    match instance.process(batch(bodies)?) {
         Ok(outcome) => Ok(outcome),
         Err(fault) if fault.kind == FaultKind::NodeError => {
             Ok(Outcome { failed: Some(batch(bodies)?), ..Outcome::default() })

@@ -36,14 +36,14 @@ pub(super) fn checks(report: &mut Report, runtime: &Arc<Runtime>, artifact: &Art
     }
     let configure = |options: &str| node.configure(options);
     let taken = report.check("options-taken", || {
-        let trial = configure(options).map_err(|refused| match refused {
+        let instance = configure(options).map_err(|refused| match refused {
             Refused::Options(all) => {
                 let all: Vec<String> = all.iter().map(|e| format!("`{}`: {}", e.path, e.message)).collect();
                 format!("{}; give options that it takes with --options", all.join("; "))
             }
             Refused::Fault(fault) => fault.to_string(),
         })?;
-        let ports = &trial.info().ports;
+        let ports = &instance.info().ports;
         let once: BTreeSet<&String> = ports.iter().collect();
         if once.len() == ports.len() { Ok(()) } else { Err(format!("ports are named twice: {}", ports.join(", "))) }
     });

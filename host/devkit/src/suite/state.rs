@@ -1,7 +1,7 @@
 //! State of a node that keeps some: what is saved, restored to a fresh instance, goes on as if nothing had happened; what
 //! is not its own is refused.
 
-use wattle_runtime::{Snapshot, Trial};
+use wattle_runtime::{SingleInstance, Snapshot};
 
 use super::batches::{call, written};
 use super::{Report, Subject};
@@ -19,13 +19,13 @@ fn bodies(number: usize) -> Vec<Vec<u8>> {
 pub(super) fn checks(report: &mut Report, node: &Subject<'_>) {
     let Some(version) = node.compiled.description.state_version else { return };
     let start = || node.start();
-    let used = || -> Result<(Trial, Snapshot), String> {
-        let mut trial = start()?;
+    let used = || -> Result<(SingleInstance, Snapshot), String> {
+        let mut instance = start()?;
         for number in 0..BATCHES {
-            call(&mut trial, &bodies(number))?;
+            call(&mut instance, &bodies(number))?;
         }
-        let snapshot = save(&mut trial)?;
-        Ok((trial, snapshot))
+        let snapshot = save(&mut instance)?;
+        Ok((instance, snapshot))
     };
     report.check("state-version", || {
         let (_, snapshot) = used()?;
@@ -50,19 +50,19 @@ pub(super) fn checks(report: &mut Report, node: &Subject<'_>) {
         }
     });
     report.check("state-saving-changes-nothing", || {
-        let (mut trial, once) = used()?;
-        match save(&mut trial)? == once {
+        let (mut instance, once) = used()?;
+        match save(&mut instance)? == once {
             true => Ok(()),
             false => Err("saved twice in a row, the state is not the same".into()),
         }
     });
     report.check("state-of-several", || {
         let (_, snapshot) = used()?;
-        let mut trial = start()?;
-        trial.restore(&[snapshot.clone(), snapshot]).map_err(|error| {
+        let mut instance = start()?;
+        instance.restore(&[snapshot.clone(), snapshot]).map_err(|error| {
             format!("does not make one state of two, which is asked for where fewer workers start: {error}")
         })?;
-        call(&mut trial, &bodies(0)).map(drop)
+        call(&mut instance, &bodies(0)).map(drop)
     });
     report.check("state-of-another-version-refused", || {
         let (_, snapshot) = used()?;
@@ -75,8 +75,8 @@ pub(super) fn checks(report: &mut Report, node: &Subject<'_>) {
     });
 }
 
-fn save(trial: &mut Trial) -> Result<Snapshot, String> {
-    let saved = trial.save().map_err(|fault| format!("faults when its state is saved: {fault}"))?;
+fn save(instance: &mut SingleInstance) -> Result<Snapshot, String> {
+    let saved = instance.save().map_err(|fault| format!("faults when its state is saved: {fault}"))?;
     saved.ok_or_else(|| "has no state after all".into())
 }
 

@@ -9,7 +9,7 @@ use super::grants;
 use super::graph::GraphManifest;
 use super::limits::{CircuitManifest, LimitsManifest, read_artifacts};
 use super::packs::PacksManifest;
-use super::trial::{TrialManifest, read_canary, read_rollback, read_shadow};
+use super::rollout::{CandidateManifest, read_canary, read_rollback, read_shadow};
 use crate::machine;
 use wattle_diagnostics::{Entry, Findings, Place, Reader, Table, Text, codes, reader::check_name};
 use wattle_plan::{
@@ -50,8 +50,8 @@ pub(crate) struct PipelineManifest {
     pub(crate) discard: Vec<Text>,
     pub(crate) grants: Grants,
     pub(crate) graph: PipelineGraph,
-    pub(crate) shadow: Option<TrialManifest<ShadowSettings>>,
-    pub(crate) canary: Option<TrialManifest<CanarySettings>>,
+    pub(crate) shadow: Option<CandidateManifest<ShadowSettings>>,
+    pub(crate) canary: Option<CandidateManifest<CanarySettings>>,
 }
 
 pub(crate) enum PipelineGraph {

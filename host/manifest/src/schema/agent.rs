@@ -199,7 +199,7 @@ fn component(kind: &str, types: &[(String, Json)], own: &Json, definitions: &mut
 }
 
 /// A candidate: named by its version or reference alone, or with settings of its own.
-fn trial(settings: Vec<Key>) -> Json {
+fn candidate(settings: Vec<Key>) -> Json {
     let mut keys = vec![
         ("pack", MUST, "A version of the pipeline's pack, or a reference to a pack.", string()),
         ("params", MAY, "Parameters of the candidate. Default: those of the pipeline.", json!({ "type": "object" })),
@@ -327,13 +327,13 @@ fn pipeline(options: &OptionSchemas, definitions: &mut Map<String, Json>) -> Jso
             "shadow",
             MAY,
             "A candidate that processes copies of the batches: a version, a reference, or a table. Default: none.",
-            trial(shadow()),
+            candidate(shadow()),
         ),
         (
             "canary",
             MAY,
             "A candidate that processes a share of the batches until it is promoted or rolled back: a version, a reference, or a table. Default: none.",
-            trial(canary()),
+            candidate(canary()),
         ),
     ];
     keys.extend(graph::keys(&options.nodes, definitions));

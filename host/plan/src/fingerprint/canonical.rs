@@ -17,7 +17,7 @@ use crate::plan::{NodePlan, OutputPlan, PipelinePlan, PortPlan, Target};
 /// Version of the form.
 const VERSION: u32 = 1;
 
-/// What a pipeline does with events, without its name, its pack, its sources and its trials.
+/// What a pipeline does with events, without its name, its pack, its sources, its shadow and its canary.
 pub(super) fn pipeline(plan: &PipelinePlan) -> Value {
     let PipelinePlan { name: _, pack: _, sources: _, entry, nodes, outputs, reference: _, shadow: _, canary: _ } = plan;
     let mut canonical = json!({

@@ -34,7 +34,7 @@ pub(crate) fn render(state: &State) -> String {
     sources(&mut out, &observer.sources());
     pipelines(&mut out, &observer.counts().pipelines().into_iter().collect::<Vec<_>>());
     capabilities(&mut out, &services);
-    trials(&mut out, state, &observer);
+    rollouts(&mut out, state, &observer);
     sinks(&mut out, &observer.sinks());
     buffers(&mut out, &observer);
     process(&mut out, state);
@@ -207,7 +207,7 @@ fn capabilities(out: &mut Exposition, nodes: &[NodeSnapshot]) {
 }
 
 /// Canaries and shadows.
-fn trials(out: &mut Exposition, state: &State, observer: &Observer) {
+fn rollouts(out: &mut Exposition, state: &State, observer: &Observer) {
     let mut family = out.family(names::ROLLOUTS);
     for (pipeline, [promoted, rolled_back]) in state.rollouts() {
         family.sample(&[&pipeline, "promoted"], promoted);

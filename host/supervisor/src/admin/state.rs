@@ -260,7 +260,7 @@ fn pipelines(plan: &Plan) -> Arc<[PipelineInfo]> {
         canary: pipeline
             .canary
             .as_ref()
-            .map(|trial| CanaryInfo { pack: trial.candidate.pack.clone(), settings: trial.settings }),
+            .map(|canary| CanaryInfo { pack: canary.candidate.pack.clone(), settings: canary.settings }),
     });
     info.collect()
 }

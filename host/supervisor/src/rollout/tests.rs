@@ -39,7 +39,7 @@ fn new() -> Plan {
 fn with_canary() -> Plan {
     let mut plan = new();
     let candidate = old().pipelines.remove(0);
-    plan.pipelines[0].canary = Some(Box::new(Trial { candidate, settings: CanarySettings::default() }));
+    plan.pipelines[0].canary = Some(Box::new(CandidatePlan { candidate, settings: CanarySettings::default() }));
     plan
 }
 
@@ -183,7 +183,7 @@ fn a_canary_that_faults_is_rolled_back_and_gets_no_batches_after_a_restart() {
 fn a_canary_that_is_the_running_version_does_not_begin() {
     let mut plan = new();
     let candidate = new().pipelines.remove(0);
-    plan.pipelines[0].canary = Some(Box::new(Trial { candidate, settings: CanarySettings::default() }));
+    plan.pipelines[0].canary = Some(Box::new(CandidatePlan { candidate, settings: CanarySettings::default() }));
     let mut rollout = Rollout::open(None);
     assert!(rollout.apply(plan.clone()).pipelines[0].canary.is_none());
     let notes = rollout.notes(&plan);

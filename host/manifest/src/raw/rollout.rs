@@ -9,7 +9,7 @@ use wattle_plan::{CanarySettings, RollbackSettings, ShadowSettings};
 const MAX_TIME: Duration = Duration::from_hours(24 * 30);
 
 /// A candidate as written.
-pub(crate) struct TrialManifest<S> {
+pub(crate) struct CandidateManifest<S> {
     /// A version of the pipeline's own pack, or a reference.
     pub(crate) pack: Text,
     /// Parameters; without them those of the pipeline.
@@ -22,7 +22,7 @@ pub(crate) fn read_shadow(
     reader: &mut Reader<'_>,
     owner: &str,
     findings: &mut Findings,
-) -> Option<TrialManifest<ShadowSettings>> {
+) -> Option<CandidateManifest<ShadowSettings>> {
     let default = ShadowSettings::default();
     read(reader, "shadow", owner, findings, |reader, findings| ShadowSettings {
         share: reader.share("share", findings).unwrap_or(default.share),
@@ -35,7 +35,7 @@ pub(crate) fn read_canary(
     reader: &mut Reader<'_>,
     owner: &str,
     findings: &mut Findings,
-) -> Option<TrialManifest<CanarySettings>> {
+) -> Option<CandidateManifest<CanarySettings>> {
     let default = CanarySettings::default();
     read(reader, "canary", owner, findings, |reader, findings| CanarySettings {
         share: reader.share("share", findings).unwrap_or(default.share),
@@ -56,13 +56,13 @@ fn read<S>(
     owner: &str,
     findings: &mut Findings,
     settings: impl FnOnce(&mut Reader<'_>, &mut Findings) -> S,
-) -> Option<TrialManifest<S>> {
+) -> Option<CandidateManifest<S>> {
     let entry = reader.optional(key)?;
     if let Data::String(text) = &entry.item.data {
         let pack = Text { text: text.clone(), place: entry.item.place };
         let empty = Table::default();
         let mut own = Reader::new(&empty, entry.place, key);
-        return Some(TrialManifest { pack, params: None, settings: settings(&mut own, findings) });
+        return Some(CandidateManifest { pack, params: None, settings: settings(&mut own, findings) });
     }
     let (table, entry) = reader.table(key, findings)?;
     let mut own = Reader::new(table, entry.place, format!("`{key}` of {owner}"));
@@ -70,7 +70,7 @@ fn read<S>(
     let params = own.table("params", findings).map(|(_, entry)| entry.clone());
     let settings = settings(&mut own, findings);
     own.finish(findings);
-    Some(TrialManifest { pack: pack?, params, settings })
+    Some(CandidateManifest { pack: pack?, params, settings })
 }
 
 /// Reads the table `[agent.rollback]`.

@@ -23,7 +23,7 @@ pub enum Refused {
 }
 
 /// An instance under test.
-pub struct Trial {
+pub struct SingleInstance {
     compiled: Arc<Compiled>,
     name: Arc<str>,
     options: String,
@@ -37,7 +37,7 @@ pub struct Trial {
     fuel: Option<u64>,
 }
 
-impl Trial {
+impl SingleInstance {
     /// Makes an instance and configures it.
     ///
     /// # Errors

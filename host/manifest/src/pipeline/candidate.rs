@@ -4,15 +4,15 @@ use std::path::Path;
 
 use super::{Builder, Built, table_of};
 use crate::raw::agent::{PipelineGraph, PipelineManifest};
-use crate::raw::trial::TrialManifest;
+use crate::raw::rollout::CandidateManifest;
 use wattle_diagnostics::{Entry, Findings, Text, codes};
 use wattle_pack::{clean, reference};
-use wattle_plan::{CanarySettings, OutputPlan, PackId, ShadowSettings, Trial};
+use wattle_plan::{CanarySettings, CandidatePlan, OutputPlan, PackId, ShadowSettings};
 
-type Trials = (Option<Box<Trial<ShadowSettings>>>, Option<Box<Trial<CanarySettings>>>);
+type Candidates = (Option<Box<CandidatePlan<ShadowSettings>>>, Option<Box<CandidatePlan<CanarySettings>>>);
 
 impl Builder<'_> {
-    /// Builds the pack that a pipeline or one of its trials names.
+    /// Builds the pack that a pipeline or one of its candidates names.
     pub(super) fn find_and_build(
         &mut self,
         reference: &Text,
@@ -27,47 +27,49 @@ impl Builder<'_> {
     }
 
     /// Builds the shadow and the canary of a pipeline, where it has them.
-    pub(super) fn build_trials(
+    pub(super) fn build_candidates(
         &mut self,
         primary: Option<&Built>,
         pipeline: &PipelineManifest,
         folder: &Path,
         findings: &mut Findings,
-    ) -> Trials {
+    ) -> Candidates {
         let shadow = pipeline.shadow.as_ref();
-        let shadow = shadow.and_then(|trial| self.build_trial(trial, "shadow", primary, pipeline, folder, findings));
+        let shadow =
+            shadow.and_then(|shadow| self.build_candidate(shadow, "shadow", primary, pipeline, folder, findings));
         let canary = pipeline.canary.as_ref();
-        let canary = canary.and_then(|trial| self.build_trial(trial, "canary", primary, pipeline, folder, findings));
+        let canary =
+            canary.and_then(|canary| self.build_candidate(canary, "canary", primary, pipeline, folder, findings));
         (shadow, canary)
     }
 
-    fn build_trial<S: Copy>(
+    fn build_candidate<S: Copy>(
         &mut self,
-        trial: &TrialManifest<S>,
+        manifest: &CandidateManifest<S>,
         key: &str,
         primary: Option<&Built>,
         pipeline: &PipelineManifest,
         folder: &Path,
         findings: &mut Findings,
-    ) -> Option<Box<Trial<S>>> {
+    ) -> Option<Box<CandidatePlan<S>>> {
         let PipelineGraph::Pack { reference, params } = &pipeline.graph else { return None };
         let pack = primary.and_then(|built| built.pack.as_ref());
         let text = match pack {
-            Some(pack) if is_version(&trial.pack.text) => format!("{}@{}", pack.name, trial.pack.text),
-            _ => trial.pack.text.clone(),
+            Some(pack) if is_version(&manifest.pack.text) => format!("{}@{}", pack.name, manifest.pack.text),
+            _ => manifest.pack.text.clone(),
         };
-        let candidate = Text { text, place: trial.pack.place };
-        let params = trial.params.as_ref().or(params.as_ref());
+        let candidate = Text { text, place: manifest.pack.place };
+        let params = manifest.params.as_ref().or(params.as_ref());
         let built = self.find_and_build(&candidate, params, folder, findings)?;
         let primary = primary?;
         let missing = |output: &&OutputPlan| !primary.outputs.iter().any(|known| known.name == output.name);
         for output in built.outputs.iter().filter(missing) {
             let message = format!("the {key} has the output `{}`, which `{}` has not", output.name, reference.text);
-            let hint = "nothing takes what leaves there; change `pack` and its sinks, without a trial";
-            findings.report(codes::TRIAL_OUTPUT.at(trial.pack.place, message).hint(hint));
+            let hint = "nothing takes what leaves there; change `pack` and its sinks, without a canary or shadow";
+            findings.report(codes::CANDIDATE_OUTPUT.at(manifest.pack.place, message).hint(hint));
         }
         let candidate = built.into_plan(pipeline.name.clone(), Vec::new(), &[])?;
-        Some(Box::new(Trial { candidate, settings: trial.settings }))
+        Some(Box::new(CandidatePlan { candidate, settings: manifest.settings }))
     }
 }
 

@@ -301,14 +301,15 @@ fn what_a_canary_counted_is_not_lost_when_it_ends() {
         rig.folder.write(format!("{pack}/pack.toml"), counting(version, time));
         rig.folder.write(format!("{pack}/counter.wasm"), std::fs::read(built("guests/counter.wasm")).unwrap());
     }
-    let trial = |pack, canary, wait| {
+    let with_canary = |pack, canary, wait| {
         let rule = format!("share = 0.5, for = \"{wait}\", min_events = 100");
         format!("pack = \"./{pack}\"\ncanary = {{ pack = \"./{canary}\", {rule} }}")
     };
     // With one worker, the last count is that of all lines.
     let one_worker =
         |pipeline: &str| rig.config(pipeline).replace("[agent.batch]", "[agent]\nworkers = 1\n[agent.batch]");
-    let (start, back) = (one_worker(&trial("first", "second", "1s")), one_worker(&trial("second", "first", "1h")));
+    let (start, back) =
+        (one_worker(&with_canary("first", "second", "1s")), one_worker(&with_canary("second", "first", "1h")));
     let without = one_worker("pack = \"./second\"");
     let mut agent = rig.folder.start(&start);
     let counted = |rig: &Rig| -> Vec<usize> {
