@@ -291,9 +291,9 @@ fn every_source_and_sink_has_the_keys_that_its_reader_takes() {
     let schema = schema(&folder, "agent");
     let mut seen = 0;
     for kind in ["sources", "sinks"] {
-        let component = schema["properties"][kind]["patternProperties"].as_object().unwrap().values().next().unwrap();
-        let own: BTreeSet<String> = component["properties"].as_object().unwrap().keys().cloned().collect();
-        for rule in component["allOf"].as_array().unwrap() {
+        let endpoint = schema["properties"][kind]["patternProperties"].as_object().unwrap().values().next().unwrap();
+        let own: BTreeSet<String> = endpoint["properties"].as_object().unwrap().keys().cloned().collect();
+        for rule in endpoint["allOf"].as_array().unwrap() {
             let name = rule["if"]["properties"]["type"]["const"].as_str().unwrap();
             let empty = Map::new();
             let properties = rule["then"]["properties"].as_object().unwrap_or(&empty);

@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use crate::load::Pipeline;
 use crate::pattern::{is_pattern, matches};
 use crate::pipeline::Built;
-use crate::raw::agent::{AgentManifest, ComponentManifest, PipelineManifest};
+use crate::raw::agent::{AgentManifest, EndpointManifest, PipelineManifest};
 use wattle_diagnostics::{Data, Findings, Place, Text, codes, suggest};
 use wattle_plan::OutputPlan;
 
 /// Finds the sources of a pipeline. `sure` becomes false where a link is not understood, since it may have meant any.
 pub(crate) fn link_sources(
     pipeline: &PipelineManifest,
-    sources: &[ComponentManifest],
+    sources: &[EndpointManifest],
     sure: &mut bool,
     findings: &mut Findings,
 ) -> Vec<usize> {
@@ -185,8 +185,8 @@ fn known_matches(known: &[String], pipeline: &str, output: &str) -> bool {
 }
 
 /// Reports sinks of the type `file` that have the same path.
-pub(crate) fn report_two_writers(sinks: &[ComponentManifest], findings: &mut Findings) {
-    let mut writers: BTreeMap<std::path::PathBuf, &ComponentManifest> = BTreeMap::new();
+pub(crate) fn report_two_writers(sinks: &[EndpointManifest], findings: &mut Findings) {
+    let mut writers: BTreeMap<std::path::PathBuf, &EndpointManifest> = BTreeMap::new();
     for sink in sinks {
         if sink.type_name.as_ref().is_none_or(|type_name| type_name.text != "file") {
             continue;
@@ -210,8 +210,8 @@ pub(crate) fn report_two_writers(sinks: &[ComponentManifest], findings: &mut Fin
 
 /// Reports HTTP sources that listen at the same address. It would be found out when they are built, but not where one is
 /// added while another runs: that looks like one that takes the other's place.
-pub(crate) fn report_two_listeners(sources: &[ComponentManifest], findings: &mut Findings) {
-    let mut listeners: BTreeMap<&str, &ComponentManifest> = BTreeMap::new();
+pub(crate) fn report_two_listeners(sources: &[EndpointManifest], findings: &mut Findings) {
+    let mut listeners: BTreeMap<&str, &EndpointManifest> = BTreeMap::new();
     for source in sources.iter().filter(|s| s.type_name.as_ref().is_some_and(|type_name| type_name.text == "http")) {
         // Without one it is the default of both.
         let (address, place) = match source.options.entry("address").map(|entry| (&entry.item.data, entry.item.place)) {

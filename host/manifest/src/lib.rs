@@ -2,7 +2,7 @@
 //! [`Diagnostic`](wattle_diagnostics::Diagnostic) at once out.
 //!
 //! A manifest is a file as written; a plan is what it means. [`load()`] parses the manifests, fills in environment
-//! variables and parameters of packs, checks options with [`Nodes`](wattle_plan::Nodes) and [`Components`], links ports to
+//! variables and parameters of packs, checks options with [`Nodes`](wattle_plan::Nodes) and [`Endpoints`], links ports to
 //! nodes and outputs, and returns a plan that needs no further checks.
 //!
 //! # Invariants
@@ -14,8 +14,8 @@
 
 mod agent_links;
 mod case;
-mod components;
 mod diff;
+mod endpoints;
 mod install;
 mod lint;
 mod load;
@@ -32,8 +32,8 @@ mod template;
 mod wire;
 
 pub use case::{EVENT_KEYS, Expectations, Framing, PackTest, load_tests};
-pub use components::{ComponentKind, Components};
 pub use diff::{Change, PackView, Section, diff};
+pub use endpoints::{EndpointKind, Endpoints};
 pub use install::install;
 pub use lint::lint_pack;
 pub use load::{Env, load, load_pack, load_text, peek_settings};

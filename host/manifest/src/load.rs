@@ -6,17 +6,16 @@ use std::path::Path;
 use serde_json::Value as Json;
 
 use crate::agent_links;
-use crate::components::ComponentKind;
-use crate::components::Components;
+use crate::endpoints::{EndpointKind, Endpoints};
 use crate::option_path;
 use crate::pipeline::Builder;
-use crate::raw::agent::{AgentManifest, ComponentManifest};
+use crate::raw::agent::{AgentManifest, EndpointManifest};
 use crate::template;
 use wattle_diagnostics::{Data, Diagnostic, Findings, Invalid, Item, Place, Table, codes, read_text, suggest, value};
 use wattle_pack::{LOCK_FILE, Library, LockManifest, clean, find_named};
 use wattle_plan::{
-    AgentSettings, BufferPlan, CircuitSettings, ComponentPlan, NodeLimits, Nodes, PackUse, PipelinePlan, Plan,
-    SinkPlan, TrustPolicy, hex_digest,
+    AgentSettings, BufferPlan, CircuitSettings, EndpointPlan, NodeLimits, Nodes, PackUse, PipelinePlan, Plan, SinkPlan,
+    TrustPolicy, hex_digest,
 };
 
 /// Gives the value of an environment variable, if it is set.
@@ -33,7 +32,7 @@ pub fn load(
     path: &Path,
     env: Env<'_>,
     nodes: &dyn Nodes,
-    components: &dyn Components,
+    endpoints: &dyn Endpoints,
     library: &Library,
 ) -> Result<(Plan, Vec<Diagnostic>), Invalid> {
     let mut findings = Findings::default();
@@ -41,7 +40,7 @@ pub fn load(
     let text = read_text(path, &mut findings);
     let folder = path.parent().unwrap_or(Path::new(""));
     let lock = LockManifest::read(&path.with_file_name(LOCK_FILE), &mut findings);
-    let validation = Validation { env, nodes, components, library, folder, lock };
+    let validation = Validation { env, nodes, endpoints, library, folder, lock };
     let plan = text.and_then(|text| validation.run(path, &text, &mut findings));
     finish(plan, findings)
 }
@@ -58,11 +57,11 @@ pub fn load_text(
     folder: &Path,
     env: Env<'_>,
     nodes: &dyn Nodes,
-    components: &dyn Components,
+    endpoints: &dyn Endpoints,
     library: &Library,
 ) -> Result<(Plan, Vec<Diagnostic>), Invalid> {
     let mut findings = Findings::default();
-    let validation = Validation { env, nodes, components, library, folder, lock: None };
+    let validation = Validation { env, nodes, endpoints, library, folder, lock: None };
     let plan = validation.run(Path::new(name), text, &mut findings);
     finish(plan, findings)
 }
@@ -128,7 +127,7 @@ fn finish(plan: Option<Plan>, findings: Findings) -> Result<(Plan, Vec<Diagnosti
 struct Validation<'a> {
     env: Env<'a>,
     nodes: &'a dyn Nodes,
-    components: &'a dyn Components,
+    endpoints: &'a dyn Endpoints,
     library: &'a Library,
     folder: &'a Path,
     lock: Option<LockManifest>,
@@ -144,8 +143,8 @@ impl Validation<'_> {
         let Data::Table(table) = &root.data else { return None };
         let manifest = AgentManifest::read(table, file, self.folder, self.env, findings);
 
-        let sources = self.check_components(ComponentKind::Source, &manifest.sources, findings);
-        let sinks = self.check_components(ComponentKind::Sink, &manifest.sinks, findings);
+        let sources = self.check_endpoints(EndpointKind::Source, &manifest.sources, findings);
+        let sinks = self.check_endpoints(EndpointKind::Sink, &manifest.sinks, findings);
         agent_links::report_two_writers(&manifest.sinks, findings);
         agent_links::report_two_listeners(&manifest.sources, findings);
         let (pipelines, packs) = self.build_pipelines(&manifest, findings);
@@ -158,33 +157,33 @@ impl Validation<'_> {
             .into_iter()
             .zip(inputs)
             .zip(buffers)
-            .map(|((component, inputs), buffer)| component.map(|component| SinkPlan { component, inputs, buffer }))
+            .map(|((endpoint, inputs), buffer)| endpoint.map(|endpoint| SinkPlan { endpoint, inputs, buffer }))
             .collect::<Option<Vec<_>>>()?;
         let pipelines = pipelines.into_iter().map(Pipeline::into_plan).collect::<Option<Vec<_>>>()?;
         Some(Plan { agent, sources, sinks, pipelines, packs, files: Default::default() })
     }
 
-    fn check_components(
+    fn check_endpoints(
         &self,
-        kind: ComponentKind,
-        manifests: &[ComponentManifest],
+        kind: EndpointKind,
+        manifests: &[EndpointManifest],
         findings: &mut Findings,
-    ) -> Vec<Option<ComponentPlan>> {
-        manifests.iter().map(|manifest| self.check_component(kind, manifest, findings)).collect()
+    ) -> Vec<Option<EndpointPlan>> {
+        manifests.iter().map(|manifest| self.check_endpoint(kind, manifest, findings)).collect()
     }
 
-    fn check_component(
+    fn check_endpoint(
         &self,
-        kind: ComponentKind,
-        manifest: &ComponentManifest,
+        kind: EndpointKind,
+        manifest: &EndpointManifest,
         findings: &mut Findings,
-    ) -> Option<ComponentPlan> {
+    ) -> Option<EndpointPlan> {
         let type_name = manifest.type_name.as_ref()?;
-        let types = self.components.types(kind);
+        let types = self.endpoints.types(kind);
         if !types.contains(&type_name.text.as_str()) {
             let code = match kind {
-                ComponentKind::Source => codes::UNKNOWN_SOURCE_TYPE,
-                ComponentKind::Sink => codes::UNKNOWN_SINK_TYPE,
+                EndpointKind::Source => codes::UNKNOWN_SOURCE_TYPE,
+                EndpointKind::Sink => codes::UNKNOWN_SINK_TYPE,
             };
             let hint = suggest::hint(&type_name.text, types);
             findings
@@ -195,22 +194,22 @@ impl Validation<'_> {
             return None;
         }
         let options = value::table_to_json(&manifest.options);
-        if let Err(errors) = self.components.check(kind, &type_name.text, &options) {
+        if let Err(errors) = self.endpoints.check(kind, &type_name.text, &options) {
             let code = match kind {
-                ComponentKind::Source => codes::SOURCE_OPTION,
-                ComponentKind::Sink => codes::SINK_OPTION,
+                EndpointKind::Source => codes::SOURCE_OPTION,
+                EndpointKind::Sink => codes::SINK_OPTION,
             };
             let owner = format!("{kind} `{}`", manifest.name);
             option_path::report(code, errors, &owner, &manifest.options, manifest.place, findings);
         }
         let mut files = BTreeMap::new();
-        for file in self.components.files(kind, &type_name.text, &options) {
+        for file in self.endpoints.files(kind, &type_name.text, &options) {
             findings.watch(&file);
             // A file that cannot be read is reported where it is used.
             let digest = std::fs::read(&file).map_or_else(|_| String::new(), |content| hex_digest(&content));
             files.insert(file, digest);
         }
-        Some(ComponentPlan { name: manifest.name.clone(), type_name: type_name.text.clone(), options, files })
+        Some(EndpointPlan { name: manifest.name.clone(), type_name: type_name.text.clone(), options, files })
     }
 
     fn build_pipelines(&self, manifest: &AgentManifest, findings: &mut Findings) -> (Vec<Pipeline>, Vec<PackUse>) {

@@ -8,7 +8,7 @@ use wattle_manifest::{load_pack, load_text};
 use wattle_pack::Library;
 use wattle_plan::{PipelinePlan, Target};
 
-use crate::fakes::{FakeComponents, FakeNodes, env};
+use crate::fakes::{FakeEndpoints, FakeNodes, env};
 
 const INNER: &str = r#"
 [pack]
@@ -138,7 +138,7 @@ fn a_graph_in_a_configuration_can_use_packs_and_every_pack_is_named() {
          [pipelines.p.outputs.o]\ninputs = [\"all.*\"]",
         folder.path(),
     );
-    let (plan, _) = load_text("agent.toml", &text, Path::new(""), &env, &FakeNodes, &FakeComponents, &library).unwrap();
+    let (plan, _) = load_text("agent.toml", &text, Path::new(""), &env, &FakeNodes, &FakeEndpoints, &library).unwrap();
     let names: Vec<&str> = plan.pipelines[0].nodes.iter().map(|node| node.name.as_str()).collect();
     assert_eq!(names, ["all/first", "all/in/hide", "all/in/split", "all/last"]);
     let uses: Vec<(&str, String, usize)> = plan
@@ -163,7 +163,7 @@ fn what_a_plan_has_found_is_found_again_or_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let library = library(folder.path());
     let text = configuration("pack = \"outer@^0\"", folder.path());
-    let load = |text| load_text("agent.toml", text, Path::new(""), &env, &FakeNodes, &FakeComponents, &library);
+    let load = |text| load_text("agent.toml", text, Path::new(""), &env, &FakeNodes, &FakeEndpoints, &library);
     let (plan, _) = load(&text).unwrap();
     let pipeline = &plan.pipelines[0];
     let (reference, pack) = (pipeline.reference.as_ref().unwrap(), pipeline.pack.as_ref().unwrap());

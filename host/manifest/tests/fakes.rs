@@ -1,4 +1,4 @@
-//! Stand-ins for the sandbox and the components of the agent: as strict as these are about options, without running
+//! Stand-ins for the sandbox and the sources and sinks of the agent: as strict as these are about options, without running
 //! anything.
 
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde_json::Value as Json;
 use wattle_diagnostics::{Diagnostic, Invalid};
-use wattle_manifest::{ComponentKind, Components, load_text};
+use wattle_manifest::{EndpointKind, Endpoints, load_text};
 use wattle_pack::{BuiltinPack, Library};
 use wattle_plan::{Artifact, Grants, NodeError, NodeLimits, NodeShape, Nodes, OptionError, Origin, Plan};
 
@@ -114,17 +114,17 @@ fn find_bad_patterns(value: &Json, path: &str, errors: &mut Vec<OptionError>) {
 }
 
 /// Sources and sinks that take a few options.
-pub(crate) struct FakeComponents;
+pub(crate) struct FakeEndpoints;
 
-impl Components for FakeComponents {
-    fn types(&self, kind: ComponentKind) -> Vec<&str> {
+impl Endpoints for FakeEndpoints {
+    fn types(&self, kind: EndpointKind) -> Vec<&str> {
         match kind {
-            ComponentKind::Source => vec!["demo", "file", "http", "stdin"],
-            ComponentKind::Sink => vec!["blackhole", "console", "file"],
+            EndpointKind::Source => vec!["demo", "file", "http", "stdin"],
+            EndpointKind::Sink => vec!["blackhole", "console", "file"],
         }
     }
 
-    fn check(&self, _: ComponentKind, type_name: &str, options: &Json) -> Result<(), Vec<OptionError>> {
+    fn check(&self, _: EndpointKind, type_name: &str, options: &Json) -> Result<(), Vec<OptionError>> {
         let known: &[&str] = match type_name {
             "file" => &["path", "framing", "token"],
             "http" => &["address", "token"],
@@ -168,5 +168,5 @@ pub(crate) fn library() -> Library {
 
 /// Loads a configuration from text.
 pub(crate) fn load(text: &str) -> Result<(Plan, Vec<Diagnostic>), Invalid> {
-    load_text("agent.toml", text, Path::new(""), &env, &FakeNodes, &FakeComponents, &library())
+    load_text("agent.toml", text, Path::new(""), &env, &FakeNodes, &FakeEndpoints, &library())
 }

@@ -14,7 +14,7 @@ use wattle_diagnostics::{Diagnostic, codes};
 use wattle_manifest::{Expectations, lint_pack, load, load_pack, load_tests};
 use wattle_pack::Pinning;
 
-use crate::fakes::{FakeComponents, FakeNodes, env, library};
+use crate::fakes::{FakeEndpoints, FakeNodes, env, library};
 
 /// Relative to the package, where tests are run; so are the paths that the diagnostics name.
 const FOLDER: &str = "tests/golden";
@@ -31,7 +31,7 @@ fn diagnostics(case: &str) -> Vec<Diagnostic> {
     let file = folder.join("agent.toml");
     if file.exists() || !folder.join("pack").exists() {
         let pinning = if case.starts_with("locked-") { Pinning::Required } else { Pinning::Obeyed };
-        let loaded = load(&file, &env, &FakeNodes, &FakeComponents, &library().with_pinning(pinning));
+        let loaded = load(&file, &env, &FakeNodes, &FakeEndpoints, &library().with_pinning(pinning));
         return loaded.map_or_else(|invalid| invalid.diagnostics, |(_, warnings)| warnings);
     }
     let pack = format!("{FOLDER}/{case}/pack");

@@ -1,7 +1,7 @@
 //! Tests of the crate as its users see it.
 //!
 //! `golden` holds one folder per kind of bad configuration, `plan` what good ones mean, `builtin` the packs of this
-//! project, `robust` that no text makes the crate panic. `fakes` stands in for those who know nodes and components.
+//! project, `robust` that no text makes the crate panic. `fakes` stands in for those who know nodes, sources and sinks.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,

@@ -13,7 +13,7 @@ use wattle_plan::{
     Plan, QuarantineSettings, Target, WhenFull,
 };
 
-use crate::fakes::{FakeComponents, FakeNodes, env, library, load};
+use crate::fakes::{FakeEndpoints, FakeNodes, env, library, load};
 
 /// A configuration around one pipeline.
 fn around(pipeline: &str) -> String {
@@ -249,7 +249,7 @@ fn sinks_take_by_name_by_pattern_and_leave_what_is_discarded() {
 }
 
 #[test]
-fn a_component_has_its_options_and_a_digest_of_them() {
+fn an_endpoint_has_its_options_and_a_digest_of_them() {
     let source = |options: &str| {
         let text = around("pack = \"sample@1\"").replace("type = \"stdin\"", options);
         plan(&text).sources.remove(0)
@@ -265,7 +265,7 @@ fn debug_shows_no_values_of_options() {
     let text = around("pack = \"sample@1\"\nparams = { key = \"${SECRET}\" }")
         .replace("\"console\"", "\"console\"\ntoken = \"token-${SECRET}\"");
     let plan = plan(&text);
-    assert_eq!(plan.sinks[0].component.options["token"], "token-swordfish");
+    assert_eq!(plan.sinks[0].endpoint.options["token"], "token-swordfish");
     assert_eq!(options(&plan.pipelines[0], 0)["replacement"]["hmac_key"], "swordfish");
     let shown = format!("{plan:?}");
     assert!(!shown.contains("swordfish"), "{shown}");
@@ -321,7 +321,7 @@ fn a_pack_in_a_folder_brings_its_artifacts_and_all_files_are_watched() {
         ("packs/local/nodes/own.wasm", "ports left right"),
     ]);
     let at = |name: &str| folder.path().join(name);
-    let loaded = wattle_manifest::load(&at("agent.toml"), &env, &FakeNodes, &FakeComponents, &library());
+    let loaded = wattle_manifest::load(&at("agent.toml"), &env, &FakeNodes, &FakeEndpoints, &library());
     let (plan, _) = loaded.unwrap_or_else(|invalid| panic!("{}", render(&invalid)));
     let nodes = &plan.pipelines[0].nodes;
     assert_eq!(nodes[0].artifact.origin, Origin::File(at("packs/local/nodes/own.wasm")));
@@ -349,7 +349,7 @@ fn what_is_missing_is_watched_too() {
     let text = around("pack = \"./packs/local\"");
     let folder = folder(&[("agent.toml", &text), ("packs/local/pack.toml", LOCAL)]);
     let at = |name: &str| folder.path().join(name);
-    let load = || wattle_manifest::load(&at("agent.toml"), &env, &FakeNodes, &FakeComponents, &library());
+    let load = || wattle_manifest::load(&at("agent.toml"), &env, &FakeNodes, &FakeEndpoints, &library());
     let invalid = load().unwrap_err();
     assert!(invalid.files.contains(&at("packs/local/nodes/own.wasm")), "{:?}", invalid.files);
     fs::remove_dir_all(at("packs")).unwrap();

@@ -10,7 +10,7 @@ use wattle_manifest::{PackView, Section, diff, load, load_pack, outline};
 use wattle_pack::{LOCK_FILE, Library, Lock, Pinning};
 use wattle_plan::Plan;
 
-use crate::fakes::{FakeComponents, FakeNodes, env};
+use crate::fakes::{FakeEndpoints, FakeNodes, env};
 
 struct Place {
     folder: tempfile::TempDir,
@@ -57,7 +57,7 @@ impl Place {
 
     fn load(&self, pinning: Pinning) -> Result<Plan, Invalid> {
         let library = Library::default().with_pinning(pinning);
-        load(&self.at("agent.toml"), &env, &FakeNodes, &FakeComponents, &library).map(|(plan, _)| plan)
+        load(&self.at("agent.toml"), &env, &FakeNodes, &FakeEndpoints, &library).map(|(plan, _)| plan)
     }
 
     /// What runs, or the code of what is wrong.

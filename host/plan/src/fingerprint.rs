@@ -27,8 +27,8 @@ impl Plan {
         parts.extend(self.sources.iter().map(|source| format!("source {:?} {}", source.name, source.digest())));
         parts.extend(self.sinks.iter().map(|sink| {
             let inputs: Vec<_> = sink.inputs.iter().map(input).collect();
-            let component = &sink.component;
-            format!("sink {:?} {} {inputs:?} {:?}", component.name, component.digest(), sink.buffer)
+            let endpoint = &sink.endpoint;
+            format!("sink {:?} {} {inputs:?} {:?}", endpoint.name, endpoint.digest(), sink.buffer)
         }));
         parts.extend(self.pipelines.iter().map(|pipeline| {
             let sources: Vec<_> = pipeline.sources.iter().map(source).collect();

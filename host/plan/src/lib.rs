@@ -23,9 +23,8 @@ pub use grants::{Grants, HttpGrant, KvGrant, LogGrant, LogLevel, LookupGrant, Me
 pub use graph::{dot, mermaid};
 pub use limits::{ArtifactLimits, CircuitSettings, NodeLimits, OnFault, OnStateMismatch};
 pub use plan::{
-    AdminSettings, AgentSettings, BatchSettings, BufferKind, BufferPlan, CandidatePlan, ComponentPlan, FAILED,
-    NodePlan, OutputPlan, PackId, PackUse, PipelinePlan, Plan, PortPlan, QuarantineSettings, SinkPlan, Target,
-    WhenFull,
+    AdminSettings, AgentSettings, BatchSettings, BufferKind, BufferPlan, CandidatePlan, EndpointPlan, FAILED, NodePlan,
+    OutputPlan, PackId, PackUse, PipelinePlan, Plan, PortPlan, QuarantineSettings, SinkPlan, Target, WhenFull,
 };
 pub use registry::{RegistryHost, RegistrySettings};
 pub use rollout::{CanarySettings, RollbackSettings, ShadowSettings};

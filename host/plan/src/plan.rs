@@ -25,7 +25,7 @@ pub struct Plan {
     /// Settings of the agent itself.
     pub agent: AgentSettings,
     /// Sources in the order of the file.
-    pub sources: Vec<ComponentPlan>,
+    pub sources: Vec<EndpointPlan>,
     /// Sinks in the order of the file.
     pub sinks: Vec<SinkPlan>,
     /// Pipelines in the order of the file.
@@ -113,7 +113,7 @@ impl Default for QuarantineSettings {
 ///
 /// `Debug` shows names of options and no values, since these can be secrets.
 #[derive(Clone)]
-pub struct ComponentPlan {
+pub struct EndpointPlan {
     /// Name in the configuration.
     pub name: String,
     /// Type such as `file`.
@@ -125,7 +125,7 @@ pub struct ComponentPlan {
     pub files: BTreeMap<PathBuf, String>,
 }
 
-impl ComponentPlan {
+impl EndpointPlan {
     /// Digest of type, options and the files that these name; equal digests mean that nothing changed but perhaps the name
     /// or the inputs.
     pub fn digest(&self) -> String {
@@ -140,10 +140,10 @@ impl ComponentPlan {
     }
 }
 
-impl fmt::Debug for ComponentPlan {
+impl fmt::Debug for EndpointPlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let keys: Vec<&String> = self.options.as_object().map(|o| o.keys().collect()).unwrap_or_default();
-        f.debug_struct("ComponentPlan")
+        f.debug_struct("EndpointPlan")
             .field("name", &self.name)
             .field("type_name", &self.type_name)
             .field("options", &keys)
@@ -155,7 +155,7 @@ impl fmt::Debug for ComponentPlan {
 #[derive(Debug, Clone)]
 pub struct SinkPlan {
     /// Name, type and options.
-    pub component: ComponentPlan,
+    pub endpoint: EndpointPlan,
     /// Index of a pipeline and of an output in it.
     pub inputs: Vec<(usize, usize)>,
     /// What waits in front of it, and where.

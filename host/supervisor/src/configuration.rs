@@ -9,7 +9,7 @@ use wattle_plan::{AgentSettings, Plan};
 use wattle_registry::Store;
 use wattle_runtime::Catalog;
 
-use crate::components::Builtin;
+use crate::endpoints::Builtin;
 
 /// A configuration that can be loaded again and again.
 #[derive(Clone, Debug)]

@@ -10,11 +10,11 @@
 //! - If a step of a reload fails, the running generation stays.
 
 pub mod admin;
-mod components;
 mod configuration;
 pub mod control;
 pub mod counts;
 pub mod data_folder;
+mod endpoints;
 mod frontend;
 pub mod history;
 mod metric;

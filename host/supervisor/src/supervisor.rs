@@ -317,7 +317,7 @@ impl Agent {
             };
             let is_busy = running.rollout.is_busy();
             let observer = running.topology.observer().clone();
-            let is_console = |sink: &SinkPlan| sink.component.type_name == "console";
+            let is_console = |sink: &SinkPlan| sink.endpoint.type_name == "console";
             let has_console = !is_closed && running.plan.sinks.iter().any(is_console);
             let is_filter = has_console && running.plan.sinks.iter().all(is_console);
             let cause = tokio::select! {

@@ -30,7 +30,7 @@ const PATIENCE: Duration = Duration::from_secs(3);
 #[derive(Debug, thiserror::Error)]
 #[error("{what} `{name}`: {message}")]
 pub struct BuildError {
-    /// Kind of the component: source, sink or node.
+    /// What the plan calls it: `source`, `sink`, `node` or `shadow`.
     pub what: &'static str,
     /// Its name.
     pub name: String,
@@ -306,7 +306,7 @@ impl Builder<'_> {
             let place = primary.and_then(|p| p.outputs.iter().position(|o| o.name == output.name));
             let takes = |sink: &&SinkPlan| place.is_some_and(|place| sink.inputs.contains(&(index, place)));
             let sinks = plan.sinks.iter().filter(takes);
-            let sinks = sinks.filter_map(|s| self.context.sinks.get(&s.component.name).cloned());
+            let sinks = sinks.filter_map(|s| self.context.sinks.get(&s.endpoint.name).cloned());
             Output { sinks: sinks.collect(), counts: counted.output(&output.name) }
         });
         let outputs = outputs.collect();

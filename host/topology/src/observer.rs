@@ -30,22 +30,22 @@ pub struct Observer {
     generation: Arc<AtomicU64>,
 }
 
-/// What becomes of a component that runs; empty while it does. Errors are as they are logged.
+/// What becomes of an endpoint that runs; empty while it does. Errors are as they are logged.
 pub(crate) type End = Arc<OnceLock<Result<(), String>>>;
 
-/// A name, over all components that had it.
+/// A name, over all endpoints that had it.
 struct Entry<S, T> {
     type_name: String,
     stats: Arc<S>,
-    /// The queue in front of the component (of a sink) or behind it (of a source), while it runs.
+    /// The queue in front of the endpoint (of a sink) or behind it (of a source), while it runs.
     running: Option<(Queue<T>, End)>,
-    /// How long the queues of former components were blocked.
+    /// How long the queues of former endpoints were blocked.
     blocked_before: Duration,
 }
 
 /// State of a source or a sink.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ComponentState {
+pub enum EndpointState {
     /// It was told to start and does not take in yet.
     Starting,
     /// It takes in.
@@ -71,13 +71,13 @@ pub struct Buffer {
 
 /// A source or a sink at one moment.
 #[derive(Clone, Debug)]
-pub struct Component<S> {
+pub struct Endpoint<S> {
     /// Name in the configuration.
     pub name: String,
     /// Type such as `file`.
     pub type_name: String,
     /// Whether it runs.
-    pub state: ComponentState,
+    pub state: EndpointState,
     /// Its counts.
     pub stats: Arc<S>,
     /// Its queue, unless it was removed.
@@ -105,16 +105,16 @@ impl<S: Default, T: Sized> Entry<S, T> {
         }
     }
 
-    fn see(&self, name: &str, started: impl Fn(&S) -> bool) -> Component<S> {
+    fn see(&self, name: &str, started: impl Fn(&S) -> bool) -> Endpoint<S> {
         let state = match self.running.as_ref().map(|(_, end)| end.get()) {
-            None => ComponentState::Removed,
-            Some(Some(Ok(()))) => ComponentState::Ended,
-            Some(Some(Err(error))) => ComponentState::Failed(error.clone()),
-            Some(None) if started(&self.stats) => ComponentState::Running,
-            Some(None) => ComponentState::Starting,
+            None => EndpointState::Removed,
+            Some(Some(Ok(()))) => EndpointState::Ended,
+            Some(Some(Err(error))) => EndpointState::Failed(error.clone()),
+            Some(None) if started(&self.stats) => EndpointState::Running,
+            Some(None) => EndpointState::Starting,
         };
         let queue = self.running.as_ref().map(|(queue, _)| queue);
-        Component {
+        Endpoint {
             name: name.to_owned(),
             type_name: self.type_name.clone(),
             state,
@@ -163,13 +163,13 @@ impl Observer {
     }
 
     /// All sources by name, with those that were removed.
-    pub fn sources(&self) -> Vec<Component<SourceStats>> {
+    pub fn sources(&self) -> Vec<Endpoint<SourceStats>> {
         let started = |stats: &SourceStats| stats.started.load(Ordering::Acquire);
         self.sources.lock().iter().map(|(name, entry)| entry.see(name, started)).collect()
     }
 
     /// All sinks by name, with those that were removed.
-    pub fn sinks(&self) -> Vec<Component<SinkStats>> {
+    pub fn sinks(&self) -> Vec<Endpoint<SinkStats>> {
         self.sinks.lock().iter().map(|(name, entry)| entry.see(name, |_| true)).collect()
     }
 
@@ -221,25 +221,25 @@ mod tests {
         let see = || observer.sources().remove(0);
         let queue = || Queue::<Batches>::new(1000, None, None);
         let end = observer.start_source("in", "file", &queue());
-        assert_eq!((see().state, see().type_name.as_str()), (ComponentState::Starting, "file"));
+        assert_eq!((see().state, see().type_name.as_str()), (EndpointState::Starting, "file"));
         see().stats.started.store(true, Ordering::Release);
         see().stats.events.store(7, Ordering::Relaxed);
-        assert_eq!(see().state, ComponentState::Running);
+        assert_eq!(see().state, EndpointState::Running);
         end.set(Err("gone".into())).unwrap();
-        assert_eq!(see().state, ComponentState::Failed("gone".into()));
+        assert_eq!(see().state, EndpointState::Failed("gone".into()));
 
         let next = observer.start_source("in", "http", &queue());
         assert_eq!(
             (see().state, see().type_name.as_str()),
-            (ComponentState::Starting, "http"),
+            (EndpointState::Starting, "http"),
             "not as its predecessor"
         );
         assert_eq!(see().stats.events.load(Ordering::Relaxed), 7);
         assert_eq!(see().buffer, Some(Buffer { events: 0, bytes: 0, max_bytes: 1000 }));
         next.set(Ok(())).unwrap();
-        assert_eq!(see().state, ComponentState::Ended);
+        assert_eq!(see().state, EndpointState::Ended);
         observer.remove_source("in");
-        assert_eq!((see().state, see().buffer), (ComponentState::Removed, None));
+        assert_eq!((see().state, see().buffer), (EndpointState::Removed, None));
         assert_eq!(see().stats.events.load(Ordering::Relaxed), 7);
     }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use wattle_batch::{Ack, Batch, Column, Origin};
 use wattle_buffer::Queue;
 use wattle_plan::{
-    AgentSettings, ArtifactLimits, BatchSettings, BufferPlan, CircuitSettings, ComponentPlan, NodeLimits, NodePlan,
+    AgentSettings, ArtifactLimits, BatchSettings, BufferPlan, CircuitSettings, EndpointPlan, NodeLimits, NodePlan,
     PipelinePlan, Plan, QuarantineSettings, RegistrySettings, RollbackSettings, SinkPlan, TrustPolicy,
 };
 use wattle_sink::{Encoder, Payload, SinkStats};
@@ -56,7 +56,7 @@ impl Encoder for JsonLines {
 ///
 /// A node could not be made.
 pub fn run_offline(pipeline: &PipelinePlan, make: &NodeFactory, bodies: Column) -> Result<Offline, BuildError> {
-    let component = |name: &str| ComponentPlan {
+    let endpoint = |name: &str| EndpointPlan {
         name: name.into(),
         type_name: SOURCE.into(),
         options: Default::default(),
@@ -85,13 +85,9 @@ pub fn run_offline(pipeline: &PipelinePlan, make: &NodeFactory, bodies: Column) 
             trust: TrustPolicy::default(),
             admin: None,
         },
-        sources: vec![component(SOURCE)],
+        sources: vec![endpoint(SOURCE)],
         sinks: sinks
-            .map(|(i, name)| SinkPlan {
-                component: component(name),
-                inputs: vec![(0, i)],
-                buffer: BufferPlan::default(),
-            })
+            .map(|(i, name)| SinkPlan { endpoint: endpoint(name), inputs: vec![(0, i)], buffer: BufferPlan::default() })
             .collect(),
         pipelines: vec![PipelinePlan { sources: vec![0], nodes, ..pipeline.clone() }],
         packs: Vec::new(),

@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use wattle_buffer::Queue;
 use wattle_buffer::disk::Folder;
-use wattle_plan::{BufferKind, BufferPlan, ComponentPlan, PipelinePlan, Plan, SinkPlan, WhenFull};
+use wattle_plan::{BufferKind, BufferPlan, EndpointPlan, PipelinePlan, Plan, SinkPlan, WhenFull};
 use wattle_sink::{FlushSignal, SinkContext};
 use wattle_source::{BatchLimits, Listeners, Source, SourceContext, SourceError, Stop};
 
@@ -99,10 +99,10 @@ pub struct Topology {
     deliver_until: watch::Sender<Option<Instant>>,
 }
 
-/// Components of a plan that are built but not started.
+/// Endpoints of a plan that are built but not started.
 struct Built {
     sinks: Vec<(SinkPlan, wattle_sink::Built, Option<Folder>)>,
-    sources: Vec<(ComponentPlan, Box<dyn Source>)>,
+    sources: Vec<(EndpointPlan, Box<dyn Source>)>,
 }
 
 impl Topology {
@@ -153,7 +153,7 @@ impl Topology {
         };
         topology.spawn_workers()?;
         buffer::report_orphans(&topology.settings.data_dir, |name| {
-            plan.sinks.iter().any(|sink| sink.component.name == name)
+            plan.sinks.iter().any(|sink| sink.endpoint.name == name)
         });
         match topology.swap(plan).await {
             Ok(_) => Ok(topology),
@@ -189,7 +189,7 @@ impl Topology {
             self.sinks.iter().map(|(name, sink)| (name.clone(), sink.handle.clone())).collect();
         let mut fresh = Vec::new();
         for (sink, built, folder) in built.sinks {
-            let name = &sink.component.name;
+            let name = &sink.endpoint.name;
             let stats = self.observer.sink_stats(name);
             let memory = sink.buffer.kind == BufferKind::Memory;
             let max_bytes =
@@ -234,7 +234,7 @@ impl Topology {
         // From here on nothing fails.
         let until = Instant::now() + plan.agent.sink_handover_timeout;
         self.stop_sources(plan).await;
-        let is_removed = |name: &&String| !plan.sinks.iter().any(|sink| sink.component.name == **name);
+        let is_removed = |name: &&String| !plan.sinks.iter().any(|sink| sink.endpoint.name == **name);
         for name in self.sinks.keys().filter(is_removed).cloned().collect::<Vec<_>>() {
             self.observer.remove_sink(&name);
             self.leave(&name, None, until);
@@ -248,8 +248,8 @@ impl Topology {
         self.observer.set_generation(number);
         self.observer.stops().begin(number);
         self.lanes.wake_all();
-        for (component, source) in built.sources {
-            self.start_source(&component, source, plan);
+        for (endpoint, source) in built.sources {
+            self.start_source(&endpoint, source, plan);
         }
         self.leaving.retain(|task| !task.is_finished());
         let current = self.current.load();
@@ -268,7 +268,7 @@ impl Topology {
     fn build_changed(&mut self, plan: &Plan) -> Result<Built, BuildError> {
         let mut built = Built { sinks: Vec::new(), sources: Vec::new() };
         for planned in &plan.sinks {
-            let sink = &planned.component;
+            let sink = &planned.endpoint;
             if self.sinks.get(&sink.name).is_none_or(|s| s.digest != digest(planned)) {
                 let wrong = |message| BuildError { what: "sink", name: sink.name.clone(), message };
                 let made = wattle_sink::build(&sink.name, &sink.type_name, &sink.options);
@@ -354,7 +354,7 @@ impl Topology {
         disk: Option<DiskBuffer>,
         until: Instant,
     ) {
-        let name = plan.component.name.clone();
+        let name = plan.endpoint.name.clone();
         let (flush, signal) = FlushSignal::new();
         let is_disk = disk.is_some();
         let context = SinkContext {
@@ -364,7 +364,7 @@ impl Topology {
             stats: handle.stats.clone(),
             flush: signal,
         };
-        let end = self.observer.start_sink(&name, &plan.component.type_name, &handle.queue);
+        let end = self.observer.start_sink(&name, &plan.endpoint.type_name, &handle.queue);
         let former_ended = self.leave(&name, Some(plan), until);
         let (ended_sender, ended) = watch::channel(false);
         let task = tokio::spawn(async move {
@@ -387,16 +387,16 @@ impl Topology {
             let _ = ended_sender.send(true);
         });
         let running = RunningSink { digest: digest(plan), handle, ended, flush, is_disk, task };
-        self.sinks.insert(plan.component.name.clone(), running);
+        self.sinks.insert(plan.endpoint.name.clone(), running);
     }
 
-    fn start_source(&mut self, component: &ComponentPlan, source: Box<dyn Source>, plan: &Plan) {
-        let name: Arc<str> = component.name.as_str().into();
+    fn start_source(&mut self, endpoint: &EndpointPlan, source: Box<dyn Source>, plan: &Plan) {
+        let name: Arc<str> = endpoint.name.as_str().into();
         let lane = Lane::new(name.clone(), SOURCE_QUEUE_BYTES, &self.lanes);
         self.lanes.add(lane.clone());
         let (stop, stopped) = Stop::new();
-        let stats = self.observer.source_stats(&component.name);
-        let end = self.observer.start_source(&name, &component.type_name, &lane.queue);
+        let stats = self.observer.source_stats(&endpoint.name);
+        let end = self.observer.start_source(&name, &endpoint.type_name, &lane.queue);
         let batch = &plan.agent.batch;
         let context = SourceContext {
             name: name.clone(),
@@ -419,8 +419,8 @@ impl Topology {
             let _ = end.set(done.as_ref().copied().map_err(ToString::to_string));
             done
         });
-        let digest = component.digest();
-        self.sources.insert(component.name.clone(), RunningSource { digest, lane, stop, task: Some(task) });
+        let digest = endpoint.digest();
+        self.sources.insert(endpoint.name.clone(), RunningSource { digest, lane, stop, task: Some(task) });
     }
 
     /// What can be seen of the topology, also when it has ended.
@@ -443,10 +443,10 @@ fn feeds(plan: &Plan) -> HashMap<String, Vec<String>> {
             indices.filter_map(|&source| plan.sources.get(source)).map(|source| &source.name).collect();
         names.into_iter().cloned().collect()
     };
-    plan.sinks.iter().map(|sink| (sink.component.name.clone(), sources(sink))).collect()
+    plan.sinks.iter().map(|sink| (sink.endpoint.name.clone(), sources(sink))).collect()
 }
 
 /// Equal digests mean that a sink and its buffer go on as they are.
 fn digest(sink: &SinkPlan) -> (String, BufferPlan) {
-    (sink.component.digest(), sink.buffer)
+    (sink.endpoint.digest(), sink.buffer)
 }

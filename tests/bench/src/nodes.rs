@@ -7,7 +7,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, bail};
 use serde_json::{Value, json};
 use wattle_batch::{Batch, ColumnBuilder, Failure, Outcome};
-use wattle_manifest::{ComponentKind, Components};
+use wattle_manifest::{EndpointKind, Endpoints};
 use wattle_node::Node;
 use wattle_node::native::Native;
 use wattle_pack::Library;
@@ -18,7 +18,7 @@ use wattle_topology::{NodeFactory, sandboxed};
 /// How nodes are made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Kind {
-    /// Components in the sandbox.
+    /// Endpoints in the sandbox.
     Sandbox,
     /// Linked into this program.
     Native,
@@ -71,7 +71,7 @@ impl Workbench {
             folder,
             &environment,
             &self.catalog,
-            &BuiltinComponents,
+            &BuiltinEndpoints,
             &self.library,
         );
         match loaded {
@@ -104,17 +104,17 @@ impl Workbench {
     }
 }
 
-struct BuiltinComponents;
+struct BuiltinEndpoints;
 
-impl Components for BuiltinComponents {
-    fn types(&self, kind: ComponentKind) -> Vec<&str> {
+impl Endpoints for BuiltinEndpoints {
+    fn types(&self, kind: EndpointKind) -> Vec<&str> {
         match kind {
-            ComponentKind::Source => wattle_source::TYPES.to_vec(),
-            ComponentKind::Sink => wattle_sink::TYPES.to_vec(),
+            EndpointKind::Source => wattle_source::TYPES.to_vec(),
+            EndpointKind::Sink => wattle_sink::TYPES.to_vec(),
         }
     }
 
-    fn check(&self, _: ComponentKind, _: &str, _: &Value) -> Result<(), Vec<OptionError>> {
+    fn check(&self, _: EndpointKind, _: &str, _: &Value) -> Result<(), Vec<OptionError>> {
         Ok(())
     }
 }

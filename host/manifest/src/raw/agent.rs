@@ -25,13 +25,13 @@ const SINK_HANDOVER_TIMEOUT: Duration = Duration::from_secs(5);
 
 pub(crate) struct AgentManifest {
     pub(crate) settings: AgentSettings,
-    pub(crate) sources: Vec<ComponentManifest>,
+    pub(crate) sources: Vec<EndpointManifest>,
     pub(crate) pipelines: Vec<PipelineManifest>,
-    pub(crate) sinks: Vec<ComponentManifest>,
+    pub(crate) sinks: Vec<EndpointManifest>,
 }
 
 /// A source or a sink.
-pub(crate) struct ComponentManifest {
+pub(crate) struct EndpointManifest {
     pub(crate) name: String,
     pub(crate) place: Place,
     pub(crate) type_name: Option<Text>,
@@ -39,7 +39,7 @@ pub(crate) struct ComponentManifest {
     pub(crate) inputs: Option<Vec<Text>>,
     /// Buffer of a sink; sources have none.
     pub(crate) buffer: BufferPlan,
-    /// Everything that is not read here: for the component itself.
+    /// Everything that is not read here: for the endpoint itself.
     pub(crate) options: Table,
 }
 
@@ -75,11 +75,11 @@ impl AgentManifest {
     ) -> Self {
         let mut reader = Reader::new(table, file, "the file");
         let settings = read_settings(&mut reader, folder, env, findings);
-        let sources = read_components(&mut reader, "sources", "source", findings);
+        let sources = read_endpoints(&mut reader, "sources", "source", findings);
         let pipelines = reader.named("pipelines", findings);
         let pipelines =
             pipelines.into_iter().map(|(table, entry)| read_pipeline(table, entry, folder, findings)).collect();
-        let sinks = read_components(&mut reader, "sinks", "sink", findings);
+        let sinks = read_endpoints(&mut reader, "sinks", "sink", findings);
         reader.finish(findings);
         Self { settings, sources, pipelines, sinks }
     }
@@ -223,16 +223,16 @@ fn is_root() -> bool {
     false
 }
 
-fn read_components(
+fn read_endpoints(
     file: &mut Reader<'_>,
     key: &'static str,
     kind: &str,
     findings: &mut Findings,
-) -> Vec<ComponentManifest> {
-    let mut components = Vec::new();
+) -> Vec<EndpointManifest> {
+    let mut endpoints = Vec::new();
     for (table, entry) in file.named(key, findings) {
         check_name(kind, &entry.key, entry.place, findings);
-        // The component itself knows its other keys, so `finish` is not for this reader.
+        // The endpoint itself knows its other keys, so `finish` is not for this reader.
         let mut reader = Reader::new(table, entry.place, format!("`[{key}.{}]`", entry.key));
         let type_name = reader.required_string("type", findings);
         let (inputs, buffer, common): (_, _, &[&str]) = match key {
@@ -245,9 +245,9 @@ fn read_components(
         let own = table.0.iter().filter(|entry| !common.contains(&entry.key.as_str()));
         let options = Table(own.cloned().collect());
         let (name, place) = (entry.key.clone(), entry.place);
-        components.push(ComponentManifest { name, place, type_name, inputs, buffer, options });
+        endpoints.push(EndpointManifest { name, place, type_name, inputs, buffer, options });
     }
-    components
+    endpoints
 }
 
 fn read_pipeline(table: &Table, entry: &Entry, folder: &Path, findings: &mut Findings) -> PipelineManifest {

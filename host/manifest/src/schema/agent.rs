@@ -12,8 +12,8 @@ use super::{
 pub fn agent_schema(options: &OptionSchemas) -> Json {
     let mut definitions = Map::new();
     let inputs = json!({ "inputs": inputs(), "buffer": buffer() });
-    let sources = component("source", &options.sources, &json!({}), &mut definitions);
-    let sinks = component("sink", &options.sinks, &inputs, &mut definitions);
+    let sources = endpoint("source", &options.sources, &json!({}), &mut definitions);
+    let sinks = endpoint("sink", &options.sinks, &inputs, &mut definitions);
     let keys = vec![
         ("agent", MAY, "Settings of the agent itself.", agent()),
         ("packs", MAY, "Where packs are, and which ones are trusted.", packs()),
@@ -179,7 +179,7 @@ fn buffer() -> Json {
 }
 
 /// A source or a sink: its type says which other keys it takes. `own` are the keys that the agent itself reads.
-fn component(kind: &str, types: &[(String, Json)], own: &Json, definitions: &mut Map<String, Json>) -> Json {
+fn endpoint(kind: &str, types: &[(String, Json)], own: &Json, definitions: &mut Map<String, Json>) -> Json {
     let names: Vec<&str> = types.iter().map(|(name, _)| name.as_str()).collect();
     let mut keys = json!({ "type": { "enum": names, "description": format!("Type of the {kind}.") } });
     if let (Json::Object(keys), Json::Object(own)) = (&mut keys, own) {

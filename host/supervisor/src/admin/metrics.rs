@@ -12,7 +12,7 @@ use wattle_registry::Polling;
 use wattle_sink::SinkStats;
 use wattle_source::SourceStats;
 use wattle_topology::{
-    Buffer, Component, ComponentState, NodeCounts, Observer, OutputCounts, PipelineCounts, ShadowSnapshot,
+    Buffer, Endpoint, EndpointState, NodeCounts, Observer, OutputCounts, PipelineCounts, ShadowSnapshot,
 };
 
 use super::exposition::Exposition;
@@ -112,21 +112,21 @@ fn registries(out: &mut Exposition, state: &State) {
 }
 
 /// A gauge of the sources or sinks of the running configuration.
-fn gauge<S>(out: &mut Exposition, metric: Metric, all: &[Component<S>], value: impl Fn(Buffer) -> usize) {
+fn gauge<S>(out: &mut Exposition, metric: Metric, all: &[Endpoint<S>], value: impl Fn(Buffer) -> usize) {
     let mut family = out.family(metric);
-    for (name, buffer) in all.iter().filter_map(|component| Some((&component.name, component.buffer?))) {
+    for (name, buffer) in all.iter().filter_map(|endpoint| Some((&endpoint.name, endpoint.buffer?))) {
         family.sample(&[name], value(buffer));
     }
 }
 
-fn up<S>(out: &mut Exposition, metric: Metric, all: &[Component<S>]) {
+fn up<S>(out: &mut Exposition, metric: Metric, all: &[Endpoint<S>]) {
     let mut family = out.family(metric);
-    for component in all.iter().filter(|component| component.state != ComponentState::Removed) {
-        family.sample(&[&component.name], u8::from(component.state == ComponentState::Running));
+    for endpoint in all.iter().filter(|endpoint| endpoint.state != EndpointState::Removed) {
+        family.sample(&[&endpoint.name], u8::from(endpoint.state == EndpointState::Running));
     }
 }
 
-fn sources(out: &mut Exposition, all: &[Component<SourceStats>]) {
+fn sources(out: &mut Exposition, all: &[Endpoint<SourceStats>]) {
     up(out, names::SOURCE_UP, all);
     let subjects: Vec<_> = all.iter().map(|source| ([source.name.as_str()], &*source.stats)).collect();
     counts(out, counts::SOURCES, &subjects);
@@ -239,7 +239,7 @@ fn rollouts(out: &mut Exposition, state: &State, observer: &Observer) {
     }
 }
 
-fn sinks(out: &mut Exposition, all: &[Component<SinkStats>]) {
+fn sinks(out: &mut Exposition, all: &[Endpoint<SinkStats>]) {
     up(out, names::SINK_UP, all);
     let subjects: Vec<_> = all.iter().map(|sink| ([sink.name.as_str()], &*sink.stats)).collect();
     counts(out, counts::SINKS, &subjects);

@@ -11,7 +11,7 @@ use wattle_capability::Services;
 use wattle_plan::{CanarySettings, PackId, Plan};
 use wattle_registry::{PollState, Poller};
 use wattle_runtime::Runtime;
-use wattle_topology::{ComponentState, Observer, QuarantineStore};
+use wattle_topology::{EndpointState, Observer, QuarantineStore};
 
 use super::rates::Rates;
 use crate::outcome::Outcome;
@@ -232,10 +232,10 @@ impl State {
             Phase::Draining => return Some("draining: the agent delivers what it has, and ends".into()),
             Phase::Running => {}
         }
-        let trouble = |kind: &str, name: &str, state: &ComponentState| match state {
-            ComponentState::Starting => Some(format!("{kind} `{name}` is starting")),
-            ComponentState::Failed(error) => Some(format!("{kind} `{name}` ended: {error}")),
-            ComponentState::Running | ComponentState::Ended | ComponentState::Removed => None,
+        let trouble = |kind: &str, name: &str, state: &EndpointState| match state {
+            EndpointState::Starting => Some(format!("{kind} `{name}` is starting")),
+            EndpointState::Failed(error) => Some(format!("{kind} `{name}` ended: {error}")),
+            EndpointState::Running | EndpointState::Ended | EndpointState::Removed => None,
         };
         let sources = observer.sources();
         let sinks = observer.sinks();

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 use wattle_registry::PollState;
-use wattle_topology::{Buffer, Component, ComponentState, Observer, canary_name};
+use wattle_topology::{Buffer, Endpoint, EndpointState, Observer, canary_name};
 
 use super::process::Process;
 use super::state::{CanaryInfo, PipelineInfo, State};
@@ -297,17 +297,17 @@ fn load(count: &AtomicU64) -> u64 {
     count.load(Ordering::Relaxed)
 }
 
-fn is_there<S>(component: &Component<S>) -> bool {
-    component.state != ComponentState::Removed
+fn is_there<S>(endpoint: &Endpoint<S>) -> bool {
+    endpoint.state != EndpointState::Removed
 }
 
-fn describe(state: ComponentState) -> (&'static str, Option<String>) {
+fn describe(state: EndpointState) -> (&'static str, Option<String>) {
     match state {
-        ComponentState::Starting => ("starting", None),
-        ComponentState::Running => ("running", None),
-        ComponentState::Ended => ("ended", None),
-        ComponentState::Removed => ("removed", None),
-        ComponentState::Failed(error) => ("failed", Some(error)),
+        EndpointState::Starting => ("starting", None),
+        EndpointState::Running => ("running", None),
+        EndpointState::Ended => ("ended", None),
+        EndpointState::Removed => ("removed", None),
+        EndpointState::Failed(error) => ("failed", Some(error)),
     }
 }
 
@@ -315,7 +315,7 @@ fn queue(buffer: Option<Buffer>) -> Queue {
     buffer.map_or_else(Queue::default, |Buffer { events, bytes, max_bytes }| Queue { events, bytes, max_bytes })
 }
 
-fn source(seen: Component<wattle_source::SourceStats>) -> Source {
+fn source(seen: Endpoint<wattle_source::SourceStats>) -> Source {
     let (state, error) = describe(seen.state);
     Source {
         name: seen.name,
@@ -350,7 +350,7 @@ fn canary(observer: &Observer, info: &PipelineInfo) -> Option<Canary> {
     })
 }
 
-fn sink(observer: &Observer, seen: Component<wattle_sink::SinkStats>) -> Sink {
+fn sink(observer: &Observer, seen: Endpoint<wattle_sink::SinkStats>) -> Sink {
     let (mut state, mut error) = describe(seen.state);
     let retrying = seen.stats.failing_since().map(|since| since.elapsed().as_secs_f64());
     if seen.stats.is_closed() {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use wattle_sink::SinkStats;
 use wattle_source::SourceError;
-use wattle_topology::{Component, Left, Observer, Stopped};
+use wattle_topology::{Endpoint, Left, Observer, Stopped};
 
 use super::CHECK_INTERVAL;
 
@@ -78,7 +78,7 @@ impl fmt::Display for Problem {
 /// Waits until sinks cannot deliver before an operator acts, and returns their errors.
 pub(super) async fn broken(observer: &Observer) -> Vec<Problem> {
     loop {
-        let problem = |sink: Component<SinkStats>| {
+        let problem = |sink: Endpoint<SinkStats>| {
             let error = sink.stats.broken(MAX_BROKEN)?;
             Some(Problem::Sink { name: sink.name, error })
         };

@@ -14,7 +14,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use wattle_batch::{Ack, Batch, Disposition};
-use wattle_plan::{ComponentPlan, PipelinePlan, Plan, SinkPlan, Target};
+use wattle_plan::{EndpointPlan, PipelinePlan, Plan, SinkPlan, Target};
 use wattle_source::{Batches, Source, SourceContext, SourceError};
 
 use super::store::{QuarantineError, QuarantineStore, Quarantined};
@@ -110,7 +110,7 @@ fn narrowed(plan: &Plan, index: usize, pipeline: &PipelinePlan, entry: Vec<Targe
         let inputs: Vec<_> = inputs.collect();
         (!inputs.is_empty()).then(|| SinkPlan { inputs, ..sink.clone() })
     };
-    let source = ComponentPlan {
+    let source = EndpointPlan {
         name: SOURCE.into(),
         type_name: SOURCE.into(),
         options: Default::default(),

@@ -3,30 +3,30 @@
 use std::path::PathBuf;
 
 use serde_json::Value;
-use wattle_manifest::{ComponentKind, Components};
+use wattle_manifest::{EndpointKind, Endpoints};
 use wattle_plan::OptionError;
 
 /// Built-in sources and sinks.
 pub(crate) struct Builtin;
 
-impl Components for Builtin {
-    fn types(&self, kind: ComponentKind) -> Vec<&str> {
+impl Endpoints for Builtin {
+    fn types(&self, kind: EndpointKind) -> Vec<&str> {
         match kind {
-            ComponentKind::Source => wattle_source::TYPES.to_vec(),
-            ComponentKind::Sink => wattle_sink::TYPES.to_vec(),
+            EndpointKind::Source => wattle_source::TYPES.to_vec(),
+            EndpointKind::Sink => wattle_sink::TYPES.to_vec(),
         }
     }
 
-    fn check(&self, kind: ComponentKind, type_name: &str, options: &Value) -> Result<(), Vec<OptionError>> {
+    fn check(&self, kind: EndpointKind, type_name: &str, options: &Value) -> Result<(), Vec<OptionError>> {
         match kind {
-            ComponentKind::Source => wattle_source::check(type_name, options)
+            EndpointKind::Source => wattle_source::check(type_name, options)
                 .map_err(|all| all.into_iter().map(|e| OptionError { path: e.path, message: e.message }).collect()),
-            ComponentKind::Sink => wattle_sink::check(type_name, options)
+            EndpointKind::Sink => wattle_sink::check(type_name, options)
                 .map_err(|all| all.into_iter().map(|e| OptionError { path: e.path, message: e.message }).collect()),
         }
     }
 
-    fn files(&self, _kind: ComponentKind, _type_name: &str, options: &Value) -> Vec<PathBuf> {
+    fn files(&self, _kind: EndpointKind, _type_name: &str, options: &Value) -> Vec<PathBuf> {
         let mut files = Vec::new();
         named_files(options, &mut files);
         files
@@ -57,7 +57,7 @@ mod tests {
     fn files_are_found_at_any_depth_of_the_options() {
         let options = serde_json::json!({ "uri": "https://h/", "tls": { "ca_file": "ca.pem", "key_file": "/k", "verify": true },
             "more": [{ "token_file": "t" }], "path": "out.txt", "crt_file": "" });
-        let files = Builtin.files(ComponentKind::Sink, "http", &options);
+        let files = Builtin.files(EndpointKind::Sink, "http", &options);
         let mut names: Vec<_> = files.iter().map(|file| file.to_str().unwrap()).collect();
         names.sort_unstable();
         assert_eq!(names, ["/k", "ca.pem", "t"]);
