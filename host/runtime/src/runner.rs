@@ -98,8 +98,8 @@ const SAY_AGAIN: Duration = Duration::from_secs(10);
 /// fiftieth of the time; state that is small is saved after nearly every call.
 const SAVE_PAUSE: u32 = 50;
 
-/// What a stateful node's runner knows of its state.
-struct Kept {
+/// The state of a stateful node, as far as it is saved.
+struct SavedState {
     slot: Arc<StateSlot>,
     /// Whether the instance has more than the slot.
     is_newer: bool,
@@ -122,8 +122,8 @@ pub struct Runner {
     said: Option<Instant>,
     /// Rows that failed since then.
     unsaid: usize,
-    /// For a stateful node, from when it has taken over.
-    kept: Option<Kept>,
+    /// `None` for a node without state, and before it takes over the state of its predecessor.
+    saved: Option<SavedState>,
 }
 
 /// What is left for finding the poisonous rows of one batch.
@@ -161,7 +161,7 @@ impl Runner {
             resting: false,
             said: None,
             unsaid: 0,
-            kept: None,
+            saved: None,
         })
     }
 
@@ -210,8 +210,8 @@ impl Runner {
     /// Makes an instance, with the state that was kept last.
     fn fresh(&mut self) -> Result<Instance, Fault> {
         let mut instance = self.same()?;
-        let Some(kept) = &self.kept else { return Ok(instance) };
-        let snapshots = kept.slot.get();
+        let Some(saved) = &self.saved else { return Ok(instance) };
+        let snapshots = saved.slot.get();
         if snapshots.is_empty() {
             return Ok(instance);
         }
@@ -243,8 +243,8 @@ impl Runner {
 
     fn lose_state<'e>(&self, error: &'e str) -> &'e str {
         self.stats.state_lost.fetch_add(1, Ordering::Relaxed);
-        if let Some(kept) = &self.kept {
-            kept.slot.set(Vec::new());
+        if let Some(saved) = &self.saved {
+            saved.slot.set(Vec::new());
         }
         error
     }
@@ -254,9 +254,9 @@ impl Runner {
     fn keep(&mut self) {
         let is = |test: &dyn Fn(&Instance) -> bool| self.instance.as_ref().is_some_and(test);
         let (is_outgrown, is_superseded) = (is(&Instance::is_outgrown), is(&|i| i.is_superseded(&self.compiled)));
-        if let Some(kept) = &mut self.kept {
-            kept.is_newer = true;
-            if is_outgrown || is_superseded || Instant::now() >= kept.next {
+        if let Some(saved) = &mut self.saved {
+            saved.is_newer = true;
+            if is_outgrown || is_superseded || Instant::now() >= saved.next {
                 self.save();
             }
         } else if self.is_stateful() {
@@ -360,7 +360,7 @@ impl Process for Runner {
             resting: true,
             said: None,
             unsaid: 0,
-            kept: None,
+            saved: None,
         }))
     }
 
@@ -380,7 +380,7 @@ impl Process for Runner {
         if !self.is_stateful() {
             return Ok(());
         }
-        self.kept = Some(Kept { slot: slot.clone(), is_newer: false, next: Instant::now() });
+        self.saved = Some(SavedState { slot: slot.clone(), is_newer: false, next: Instant::now() });
         let snapshots = slot.get();
         // A node at rest takes it over when it is needed.
         let Some(instance) = self.instance.as_mut().filter(|_| !snapshots.is_empty()) else { return Ok(()) };
@@ -397,13 +397,13 @@ impl Process for Runner {
     }
 
     fn save(&mut self) {
-        let Some(kept) = self.kept.as_mut().filter(|kept| kept.is_newer) else { return };
+        let Some(saved) = self.saved.as_mut().filter(|saved| saved.is_newer) else { return };
         let Some(instance) = &mut self.instance else { return };
         let since = Instant::now();
         match instance.save() {
             Ok(Some(snapshot)) => {
                 self.stats.state_bytes.store(snapshot.bytes.len() as u64, Ordering::Relaxed);
-                kept.slot.set(vec![snapshot]);
+                saved.slot.set(vec![snapshot]);
             }
             Ok(None) => {}
             Err(fault) => {
@@ -414,8 +414,8 @@ impl Process for Runner {
                 self.memory.set(0);
             }
         }
-        kept.is_newer = false;
-        kept.next = Instant::now() + since.elapsed() * SAVE_PAUSE;
+        saved.is_newer = false;
+        saved.next = Instant::now() + since.elapsed() * SAVE_PAUSE;
     }
 
     fn rest(&mut self) {

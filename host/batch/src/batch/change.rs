@@ -74,7 +74,8 @@ impl Batch {
     /// Sets a field of the rows whose kind is not 0 (all rows if `kinds` is empty). In form [`Form::Json`] the values
     /// must be valid JSON, which the caller has checked.
     ///
-    /// Returns the rows in which the value had no place, because something on its path is not an object.
+    /// Returns the rows in which the value had no place: something on its path is not an object, or the field is the
+    /// timestamp.
     pub fn set(
         &mut self,
         field: &FieldPath,
@@ -88,7 +89,11 @@ impl Batch {
                 Root::Body => self.set_body(values, &present)?,
                 Root::Attributes => self.attributes.set_whole(values, &present)?,
                 Root::Resource => self.resource.set_whole(values, &present)?,
-                Root::Timestamp => {}
+                // A timestamp takes no text; `Call` refuses such a decision before it gets here.
+                Root::Timestamp => {
+                    let rows = (0_u32..).zip(&present).filter(|&(_, &is_present)| is_present != 0);
+                    return Ok(rows.map(|(row, _)| RowFailed { row }).collect());
+                }
             }
             return Ok(Vec::new());
         }

@@ -89,6 +89,14 @@ fn sets_below_attributes_and_bodies_and_reports_rows_without_a_place() {
 }
 
 #[test]
+fn text_has_no_place_in_a_timestamp() {
+    let mut b = batch(&["a", "b"]);
+    let values = Column::from_rows(["1", "2"]).unwrap();
+    assert_eq!(b.set(&field("timestamp"), Form::Text, &values, &[4, 0]).unwrap(), [RowFailed { row: 0 }]);
+    assert_eq!(b.set(&field("timestamp"), Form::Json, &values, &[]).unwrap(), [0, 1].map(|row| RowFailed { row }));
+}
+
+#[test]
 fn replaces_spans_of_bodies_and_of_fields() {
     let mut b = batch(&["key=AAA;", "", "key=BBB;key=CCC"]);
     let mask = Replacement(Column::from_rows(["**"]).unwrap());
