@@ -58,7 +58,7 @@ pub struct Compiled {
     pub(crate) runtime: Arc<Runtime>,
     code: RwLock<Arc<Code>>,
     /// Set when the code stays as it is.
-    settled: OnceLock<()>,
+    finalized: OnceLock<()>,
     /// What it says of itself.
     pub description: Description,
     /// Capabilities that it imports, and so asks for.
@@ -85,11 +85,11 @@ impl Compiled {
             capabilities: capabilities(&imports(&tier.engine, &component)),
             digest: artifact.digest.clone(),
             code: RwLock::new(Arc::new(code)),
-            settled: OnceLock::new(),
+            finalized: OnceLock::new(),
         });
         match tier.kind {
             Kind::Baseline => Optimizer::add(&compiled, artifact),
-            Kind::Optimized => compiled.settle(),
+            Kind::Optimized => compiled.finalize(),
         }
         Ok(compiled)
     }
@@ -103,8 +103,8 @@ impl Compiled {
         *self.code.write() = Arc::new(code);
     }
 
-    pub(crate) fn settle(&self) {
-        let _ = self.settled.set(());
+    pub(crate) fn finalize(&self) {
+        let _ = self.finalized.set(());
     }
 
     /// Whether its code is as fast as it gets.
@@ -114,7 +114,7 @@ impl Compiled {
 
     /// Waits until its code is as fast as it gets, which is at once unless the runtime is tiered.
     pub fn wait_optimized(&self) {
-        self.settled.wait();
+        self.finalized.wait();
     }
 }
 

@@ -46,14 +46,14 @@ impl Optimizer {
                 if catch_unwind(AssertUnwindSafe(|| optimize(&compiled, &artifact))).is_err() {
                     tracing::error!(artifact = artifact.name, "the optimizer panicked; please report this");
                 }
-                compiled.settle();
+                compiled.finalize();
             }
         };
         match std::thread::Builder::new().name("wattle-optimize".into()).spawn(work) {
             Ok(_) => jobs.is_running = true,
             Err(error) => {
                 tracing::warn!(%error, "no thread to optimize on; code stays as it is");
-                jobs.waiting.drain(..).for_each(|(compiled, _)| compiled.settle());
+                jobs.waiting.drain(..).for_each(|(compiled, _)| compiled.finalize());
             }
         }
     }

@@ -109,7 +109,7 @@ impl Source for FileSource {
                 Ok(())
             })?;
             let result = tokio::select! {
-                result = read_and_settle(&context, &tracker, batches, worker) => result,
+                result = read_and_drain(&context, &tracker, batches, worker) => result,
                 () = keep_saving(&context, &store, &tracker) => Ok(()),
             };
             result.and(save(&store, &tracker).await)
@@ -127,7 +127,7 @@ impl Drop for StopOnDrop {
 }
 
 /// Pushes batches of the thread until it ends or the source is stopped, then waits for the acknowledgements.
-async fn read_and_settle(
+async fn read_and_drain(
     context: &SourceContext,
     tracker: &Tracker,
     mut batches: mpsc::Receiver<Batch>,
@@ -142,7 +142,7 @@ async fn read_and_settle(
     // The thread may wait to send. Unsent batches count as undelivered and are read again after the next start.
     drop(batches);
     let result = worker.finished().await;
-    tracker.settled().await;
+    tracker.drained().await;
     result
 }
 

@@ -113,7 +113,7 @@ impl Outbox {
                     retry_at.get_or_insert_with(|| Instant::now() + pause(attempt));
                 }
             }
-            if !open && self.is_settled() {
+            if !open && self.is_done() {
                 return;
             }
             let due = retry_at.unwrap_or_else(Instant::now);
@@ -194,7 +194,7 @@ impl Outbox {
         }
     }
 
-    fn is_settled(&self) -> bool {
+    fn is_done(&self) -> bool {
         let state = self.shared.state.lock();
         state.outstanding == 0 && state.returned.is_empty()
     }

@@ -39,7 +39,7 @@ struct Record {
 
 /// Why a canary does not start.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Settled {
+enum SkipReason {
     /// It was promoted earlier, and is what runs.
     Promoted,
     /// It was rolled back earlier.
@@ -121,8 +121,8 @@ impl Rollout {
         for index in 0..plan.pipelines.len() {
             let Some(pipeline) = plan.pipelines.get_mut(index) else { continue };
             let name = pipeline.name.clone();
-            if let Some(settled) = pipeline.canary.as_ref().and_then(|canary| self.settled(pipeline, canary)) {
-                let canary = pipeline.canary.take().filter(|_| settled == Settled::Promoted);
+            if let Some(reason) = pipeline.canary.as_ref().and_then(|canary| self.skip_reason(pipeline, canary)) {
+                let canary = pipeline.canary.take().filter(|_| reason == SkipReason::Promoted);
                 if let Some(changed) = canary.and_then(|canary| plan.with_pipeline(&name, &canary.candidate).ok()) {
                     plan = changed;
                 }
@@ -147,11 +147,11 @@ impl Rollout {
     }
 
     /// Why a canary does not start; `None` if it starts or runs.
-    fn settled(&self, pipeline: &PipelinePlan, canary: &CandidatePlan<CanarySettings>) -> Option<Settled> {
+    fn skip_reason(&self, pipeline: &PipelinePlan, canary: &CandidatePlan<CanarySettings>) -> Option<SkipReason> {
         match self.record(pipeline, canary).and_then(|record| record.promoted) {
-            Some(true) => Some(Settled::Promoted),
-            Some(false) => Some(Settled::RolledBack),
-            None => (canary.candidate.fingerprint() == pipeline.fingerprint()).then_some(Settled::Same),
+            Some(true) => Some(SkipReason::Promoted),
+            Some(false) => Some(SkipReason::RolledBack),
+            None => (canary.candidate.fingerprint() == pipeline.fingerprint()).then_some(SkipReason::Same),
         }
     }
 
@@ -169,18 +169,18 @@ impl Rollout {
         for pipeline in &loaded.pipelines {
             let name = &pipeline.name;
             if let Some(canary) = &pipeline.canary
-                && let Some(settled) = self.settled(pipeline, canary)
+                && let Some(reason) = self.skip_reason(pipeline, canary)
             {
                 let candidate = version_name(&canary.candidate);
-                notes.push(match settled {
-                    Settled::Promoted => {
+                notes.push(match reason {
+                    SkipReason::Promoted => {
                         format!("pipeline `{name}`: canary {candidate} was promoted earlier; it takes all batches")
                     }
-                    Settled::RolledBack => format!(
+                    SkipReason::RolledBack => format!(
                         "pipeline `{name}`: canary {candidate} was rolled back earlier and gets no batches; \
                          remove `canary`, or change its version, parameters or options"
                     ),
-                    Settled::Same => {
+                    SkipReason::Same => {
                         format!(
                             "pipeline `{name}`: canary {candidate} is the same as the running version; nothing to try"
                         )

@@ -36,8 +36,8 @@ use crate::watch::Watch;
 const DECIDE_INTERVAL: Duration = Duration::from_millis(200);
 /// How often the outputs of sinks are checked in a run that may end because of them.
 const CHECK_INTERVAL: Duration = Duration::from_millis(50);
-/// How often the services of capabilities write what they keep.
-const SETTLE_INTERVAL: Duration = Duration::from_secs(1);
+/// How often log lines that nodes wrote above their limit are reported.
+const SUPPRESSED_REPORT_INTERVAL: Duration = Duration::from_secs(1);
 /// How long a run drains whose sinks cannot deliver.
 const LAST_DRAIN: Duration = Duration::from_secs(1);
 
@@ -192,9 +192,9 @@ impl Supervisor {
             tests: PackTests::default(),
         };
         let services = self.state.services.clone();
-        let settling = tokio::spawn(async move {
+        let suppressed_reports = tokio::spawn(async move {
             loop {
-                tokio::time::sleep(SETTLE_INTERVAL).await;
+                tokio::time::sleep(SUPPRESSED_REPORT_INTERVAL).await;
                 services.report_suppressed(false);
             }
         });
@@ -207,7 +207,7 @@ impl Supervisor {
             started,
             is_bounded,
             drain_timeout: self.drain_timeout,
-            settling,
+            suppressed_reports,
             _lock: self.lock,
         })
     }
@@ -274,7 +274,7 @@ pub struct Agent {
     started: Instant,
     is_bounded: bool,
     drain_timeout: Duration,
-    settling: JoinHandle<()>,
+    suppressed_reports: JoinHandle<()>,
     /// Held as long as the agent uses its data folder.
     _lock: Option<File>,
 }
@@ -357,7 +357,7 @@ impl Agent {
     pub async fn drain(self, end: End) -> Report {
         let drain_timeout = self.drain_timeout(&end);
         let Running { topology, admin: _admin, state, .. } = self.running;
-        self.settling.abort();
+        self.suppressed_reports.abort();
         state.drain();
         let is_closed = matches!(end, End::Closed);
         let mut problems = Vec::new();

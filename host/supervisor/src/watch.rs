@@ -1,9 +1,9 @@
 //! Watches the files of the configuration.
 //!
-//! It watches folders and not files, because editors replace a file by renaming another one over it. [`settle`] decides
+//! It watches folders and not files, because editors replace a file by renaming another one over it. [`debounce`] decides
 //! when a change is complete.
 
-mod settle;
+mod debounce;
 
 use std::collections::BTreeSet;
 use std::os::unix::fs::MetadataExt as _;
@@ -16,8 +16,8 @@ use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 use parking_lot::Mutex;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
-pub use self::settle::Change;
-use self::settle::{Settle, Step};
+pub use self::debounce::Change;
+use self::debounce::{Debounce, Step};
 
 /// Watches the files of a plan.
 pub struct Watch {
@@ -25,7 +25,7 @@ pub struct Watch {
     folders: BTreeSet<PathBuf>,
     files: Arc<Mutex<BTreeSet<PathBuf>>>,
     steps: UnboundedReceiver<(Instant, Step, PathBuf)>,
-    settle: Settle,
+    debounce: Debounce,
 }
 
 impl Watch {
@@ -52,7 +52,7 @@ impl Watch {
                 let _ = sender.send((now, step, path));
             }
         })?;
-        Ok(Self { watcher, folders: BTreeSet::new(), files, steps, settle: Settle::new(absolute(alone)) })
+        Ok(Self { watcher, folders: BTreeSet::new(), files, steps, debounce: Debounce::new(absolute(alone)) })
     }
 
     /// Replaces the watched files and folders. Those that do not exist yet count as changed when they appear.
@@ -94,19 +94,19 @@ impl Watch {
         let files = self.files.lock();
         for file in files.iter().filter(|file| changed(file).is_some_and(|at| at > moment)) {
             // A writer may still have it open.
-            self.settle.note(Instant::now(), Step::Written, file.clone());
+            self.debounce.note(Instant::now(), Step::Written, file.clone());
         }
     }
 
-    /// Waits for a change and until it is complete, see [`settle`].
+    /// Waits for a change and until it is complete, see [`debounce`].
     ///
     /// # Cancel safety
     ///
     /// No change is lost if the wait is cancelled.
     pub async fn changed(&mut self) -> Change {
         loop {
-            let until = self.settle.deadline();
-            let settled = async {
+            let until = self.debounce.deadline();
+            let complete = async {
                 match until {
                     Some(until) => tokio::time::sleep_until(until.into()).await,
                     None => std::future::pending().await,
@@ -117,9 +117,9 @@ impl Watch {
                 // The watcher holds the sender, so this never returns `None`.
                 Some((at, step, path)) = self.steps.recv() => {
                     self.enter(&path);
-                    self.settle.note(at, step, path);
+                    self.debounce.note(at, step, path);
                 }
-                () = settled => return self.settle.take(),
+                () = complete => return self.debounce.take(),
             }
         }
     }
@@ -139,7 +139,7 @@ impl Watch {
 
     /// Continues to wait after a change that was not complete.
     pub(crate) fn wait_for_more(&mut self, change: Change) {
-        self.settle.put_back(Instant::now(), change);
+        self.debounce.put_back(Instant::now(), change);
     }
 }
 

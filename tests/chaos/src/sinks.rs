@@ -164,7 +164,7 @@ fn watch(agent: &Agent, time: Duration) -> u64 {
 }
 
 /// Waits until everything came or nothing came for long.
-fn settle(known: usize, mut count: impl FnMut() -> usize) -> Duration {
+fn wait_for_events(known: usize, mut count: impl FnMut() -> usize) -> Duration {
     let since = Instant::now();
     let (mut seen, mut moved) = (0, since);
     loop {
@@ -224,7 +224,7 @@ fn from_server(server: &Server) -> [Vec<String>; 2] {
 fn warm_up(folder: &Folder, config: &str, input: &mut Input, server: &Server) -> (Agent, u64) {
     let agent = folder.start(config);
     input.grow(20);
-    settle(input.known.len(), || server.len());
+    wait_for_events(input.known.len(), || server.len());
     let before = agent.memory();
     (agent, before)
 }
@@ -237,7 +237,7 @@ fn down(seed: u64, size: Size) -> Outcome {
     input.grow(size.documents);
     let most = watch(&agent, size.down);
     server.up();
-    let recovered = settle(input.known.len(), || server.len());
+    let recovered = wait_for_events(input.known.len(), || server.len());
     finish(&folder, agent, &input, &from_server(&server), &Watched { before, most, recovered }, "")
 }
 
@@ -258,7 +258,7 @@ fn trouble(what: &str, seed: u64, size: Size) -> Outcome {
     let troubled = server.troubled();
     assert!(troubled > 0, "no request met the fault");
     server.set(Mode::Take);
-    let recovered = settle(input.known.len(), || {
+    let recovered = wait_for_events(input.known.len(), || {
         if what == "cut-answer" {
             // Events that came with a broken answer come again, so a number says nothing.
             let mut ids: Vec<String> = server.peek();
@@ -344,7 +344,7 @@ fn disk_full(seed: u64, size: Size) -> Outcome {
         None => assert!(command("prlimit", &["--pid", &agent.id().to_string(), "--fsize=unlimited"])),
     }
     let (mut tails, mut found) = (tails(&out), [Vec::new(), Vec::new()]);
-    let recovered = settle(input.known.len(), || collect(&mut tails, &mut found));
+    let recovered = wait_for_events(input.known.len(), || collect(&mut tails, &mut found));
     let extra = if mount.is_some() { ", tmpfs of 8 MiB" } else { ", files of at most 4 MiB" };
     finish(&folder, agent, &input, &found, &Watched { before, most, recovered }, extra)
 }
@@ -370,6 +370,6 @@ fn read_only(seed: u64, size: Size) -> Outcome {
         None => chmod("0755"),
     }
     let (mut tails, mut found) = (tails(&out), [Vec::new(), Vec::new()]);
-    let recovered = settle(input.known.len(), || collect(&mut tails, &mut found));
+    let recovered = wait_for_events(input.known.len(), || collect(&mut tails, &mut found));
     finish(&folder, agent, &input, &found, &Watched { before, most, recovered }, "")
 }

@@ -316,7 +316,7 @@ impl Reader {
             self.by_id.remove(&old);
         }
         self.by_id.insert(id, key);
-        self.unsettled.remove(&key);
+        self.finishing.remove(&key);
         let born = super::watched::born(&metadata);
         self.tracker.update(key, |entry| {
             entry.id = id;

@@ -16,9 +16,9 @@ impl Reader {
     pub(super) fn finish_delivered(&mut self) {
         self.finish_at = clock::now() + LOOK_INTERVAL;
         let delivered: Vec<Key> =
-            self.unsettled.iter().copied().filter(|key| self.tracker.is_delivered(*key)).collect();
+            self.finishing.iter().copied().filter(|key| self.tracker.is_delivered(*key)).collect();
         for key in delivered {
-            self.unsettled.remove(&key);
+            self.finishing.remove(&key);
             let Some(watched) = self.files.get(&key) else { continue };
             if watched.gone_since.is_some() {
                 self.forget(key, true);

@@ -66,7 +66,7 @@ pub(crate) enum End {
     /// The event waits for more data.
     Open,
     /// The event ends if it is complete: several joined lines, a JSON document.
-    Settled,
+    Quiet,
     /// The file does not grow any more: the event ends as it is.
     Last,
     /// As `Last`; also the part of an event before damage ends as an event.
@@ -80,7 +80,7 @@ pub(crate) struct EventsRead {
     pub(crate) position: u64,
     /// Position up to which events were sent.
     pub(crate) sent_to: u64,
-    /// Whether an event waits that [`End::Settled`] would end.
+    /// Whether an event waits that [`End::Quiet`] would end.
     pub(crate) is_waiting: bool,
     /// Bytes read from the file.
     pub(crate) taken: u64,
@@ -174,7 +174,7 @@ impl Reading {
             Some(FileFailure::Read(ReadFailure::Damaged { .. })) => part.end == End::LastDamaged,
             Some(_) => false,
         };
-        if part.end == End::Settled && read.failure.is_none() && !read.is_paused {
+        if part.end == End::Quiet && read.failure.is_none() && !read.is_paused {
             framer.flush();
         }
         let rest = if ends && !read.is_paused { framer.finish(&self.limits) } else { framer.take(&self.limits) };

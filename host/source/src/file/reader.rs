@@ -50,7 +50,7 @@ pub(crate) struct Reader {
     /// Copies that wait until their originals are truncated or removed.
     pub(super) held: BTreeSet<Key>,
     /// Files that were read to their end and may have events in flight.
-    pub(super) unsettled: BTreeSet<Key>,
+    pub(super) finishing: BTreeSet<Key>,
     /// Files that stay open.
     pub(super) open: BTreeSet<Key>,
     /// Files to read before the list is built again, so that each file gets a turn.
@@ -100,7 +100,7 @@ impl Reader {
             by_id: HashMap::new(),
             by_base: HashMap::new(),
             held: BTreeSet::new(),
-            unsettled: BTreeSet::new(),
+            finishing: BTreeSet::new(),
             open: BTreeSet::new(),
             round: VecDeque::new(),
             next_key: 0,
@@ -152,9 +152,9 @@ impl Reader {
                 continue;
             }
             // Checked first, so that events that are delivered meanwhile are not missed.
-            let is_settled = self.tracker.is_settled();
+            let is_done = self.tracker.is_done();
             self.finish_delivered();
-            if self.context.once && is_settled {
+            if self.context.once && is_done {
                 return;
             }
             let tick = LOOK_INTERVAL.min(self.settings.glob_interval);
@@ -205,7 +205,7 @@ impl Reader {
             watched.has_news = true;
             watched.is_complete = false;
             watched.has_failed = false;
-            self.unsettled.remove(&key);
+            self.finishing.remove(&key);
             // The events are read again.
             self.waiting.retain(|(waiting, _)| *waiting != key);
         }

@@ -233,7 +233,7 @@ impl Reader {
         self.tracker.watch(key, entry);
         if watched.is_complete && !is_passed_over {
             // The file may have been delivered, but not deleted or moved before the source ended.
-            self.unsettled.insert(key);
+            self.finishing.insert(key);
         }
         self.by_id.insert(watched.id, key);
         self.by_base.entry(watched.base.clone()).or_default().insert(key);
@@ -352,7 +352,7 @@ impl Reader {
             self.by_id.remove(&watched.id);
         }
         self.drop_base(&watched.base, key);
-        self.unsettled.remove(&key);
+        self.finishing.remove(&key);
         self.open.remove(&key);
         self.held.remove(&key);
         self.tracker.unwatch(key, remember);

@@ -221,8 +221,8 @@ impl Tracker {
         let mut state = self.state.lock();
         let State { files, rewinds, outstanding, .. } = &mut *state;
         *outstanding -= 1;
-        let is_settled = *outstanding == 0;
-        let mut wake = is_settled;
+        let is_drained = *outstanding == 0;
+        let mut wake = is_drained;
         let mut moved = false;
         let mut has_left = false;
         if let Some(progress) = files.get_mut(&ticket.key).filter(|progress| progress.epoch == ticket.epoch) {
@@ -262,7 +262,7 @@ impl Tracker {
         if wake {
             self.reader.notify_one();
         }
-        if is_settled {
+        if is_drained {
             self.task.notify_one();
         }
     }
@@ -309,13 +309,13 @@ impl Tracker {
     }
 
     /// Returns whether nothing is in flight and nothing waits to be read again.
-    pub(crate) fn is_settled(&self) -> bool {
+    pub(crate) fn is_done(&self) -> bool {
         let state = self.state.lock();
         state.outstanding == 0 && state.rewinds.is_empty()
     }
 
     /// Waits until nothing is in flight.
-    pub(crate) async fn settled(&self) {
+    pub(crate) async fn drained(&self) {
         while self.state.lock().outstanding > 0 {
             self.task.notified().await;
         }

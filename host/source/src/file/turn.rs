@@ -113,8 +113,8 @@ impl Reader {
         add(&self.context.stats.total_bytes, metadata.len().saturating_sub(watched.version.size));
         watched.notice(&metadata);
         watched.seen_size = watched.seen_size.max(metadata.len());
-        let is_settling = !watched.is_followed(&self.settings, self.context.once) && !watched.is_stable(&self.settings);
-        if is_settling && !self.context.once {
+        let is_unstable = !watched.is_followed(&self.settings, self.context.once) && !watched.is_stable(&self.settings);
+        if is_unstable && !self.context.once {
             return Ok(Turn::Read);
         }
         if watched.framing == Framing::Lines && !watched.is_resolved && !self.resolve(key, watched) {
@@ -141,12 +141,12 @@ impl Reader {
         let is_followed = watched.is_followed(&self.settings, self.context.once);
         let is_last = !is_followed || watched.is_over(self.settings.rotate_wait);
         let is_json = watched.framing == Framing::Auto;
-        let is_settled = watched.is_settled();
-        let is_given_up = is_json && is_settled && clock::since(watched.changed_at) >= PARTIAL_PATIENCE;
+        let is_quiet = watched.is_quiet();
+        let is_given_up = is_json && is_quiet && clock::since(watched.changed_at) >= PARTIAL_PATIENCE;
         let end = match (is_last || is_given_up, self.context.once) {
             (true, true) => End::LastDamaged,
             (true, false) => End::Last,
-            (false, _) if is_settled => End::Settled,
+            (false, _) if is_quiet => End::Quiet,
             (false, _) => End::Open,
         };
         let Some(file) = &watched.file else { return Ok(Turn::Read) };
@@ -175,10 +175,10 @@ impl Reader {
         }
         // A long event that was skipped would be lost with the file.
         watched.has_failed |= read.skipped.too_long > 0;
-        let is_partial = is_json && is_settled && read.position < metadata.len();
-        watched.settles_after = if is_partial {
+        let is_partial = is_json && is_quiet && read.position < metadata.len();
+        watched.quiet_after = if is_partial {
             Some(PARTIAL_PATIENCE)
-        } else if !is_followed || is_settled {
+        } else if !is_followed || is_quiet {
             None
         } else if is_json {
             Some(self.settings.stable_after)
@@ -199,7 +199,7 @@ impl Reader {
             return Ok(Turn::Read);
         }
         // A file of JSON that no longer changes is complete, unless its last document is incomplete.
-        let is_complete = is_last || is_given_up || (is_json && is_settled && read.position == metadata.len());
+        let is_complete = is_last || is_given_up || (is_json && is_quiet && read.position == metadata.len());
         self.conclude(key, watched, read.failure, is_complete);
         Ok(Turn::Read)
     }
@@ -259,7 +259,7 @@ impl Reader {
             entry.failed = failed;
             entry.read = version;
         });
-        self.unsettled.insert(key);
+        self.finishing.insert(key);
     }
 
     /// Records a transient error. Counts and logs it if it is new; without a later retry it counts as the end.

@@ -40,7 +40,7 @@ pub(crate) struct Watched {
     /// Position up to which events were sent, decompressed; after `position` while parts of a line are held.
     pub(crate) sent_to: u64,
     /// How long the file must not change until an event that waits for more is complete.
-    pub(crate) settles_after: Option<Duration>,
+    pub(crate) quiet_after: Option<Duration>,
     /// The last message about the file, which is not repeated.
     pub(crate) said: Option<&'static str>,
     /// The file changed since it was last read, or must be read again.
@@ -79,7 +79,7 @@ impl Watched {
             copy_of: None,
             read_to: 0,
             sent_to: 0,
-            settles_after: None,
+            quiet_after: None,
             said: None,
             has_news: true,
             version: Version::of(metadata),
@@ -108,7 +108,7 @@ impl Watched {
 
     /// Returns whether there is something to read now.
     pub(crate) fn is_ready(&self, settings: &Settings, once: bool) -> bool {
-        let is_waiting = self.settles_after.is_some() || self.gone_since.is_some();
+        let is_waiting = self.quiet_after.is_some() || self.gone_since.is_some();
         if self.is_complete || (!self.has_news && !is_waiting && self.is_followed(settings, once)) {
             // This is the case for nearly all files nearly always. The rest is slower.
             return false;
@@ -122,7 +122,7 @@ impl Watched {
             return false;
         }
         if self.is_followed(settings, once) {
-            return self.has_news || self.is_settled() || self.is_over(settings.rotate_wait);
+            return self.has_news || self.is_quiet() || self.is_over(settings.rotate_wait);
         }
         once || self.is_stable(settings)
     }
@@ -133,8 +133,8 @@ impl Watched {
     }
 
     /// Returns whether an event that waits for more has waited long enough.
-    pub(crate) fn is_settled(&self) -> bool {
-        self.settles_after.is_some_and(|after| clock::since(self.changed_at) >= after)
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.quiet_after.is_some_and(|after| clock::since(self.changed_at) >= after)
     }
 
     /// Returns whether the file is removed or renamed, and has not been written for so long that its writer is gone.

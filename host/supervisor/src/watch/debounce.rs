@@ -43,7 +43,7 @@ pub struct Change {
 }
 
 /// The steps since the last change was taken.
-pub(crate) struct Settle {
+pub(crate) struct Debounce {
     alone: PathBuf,
     files: BTreeSet<PathBuf>,
     open: BTreeSet<PathBuf>,
@@ -52,7 +52,7 @@ pub(crate) struct Settle {
     is_rename: bool,
 }
 
-impl Settle {
+impl Debounce {
     pub(crate) fn new(alone: PathBuf) -> Self {
         Self { alone, files: BTreeSet::new(), open: BTreeSet::new(), last: None, is_rename: true }
     }
@@ -102,16 +102,16 @@ mod tests {
 
     /// Milliseconds after the last step at which a change counts.
     fn quiet_after(steps: &[(Step, &str)]) -> u128 {
-        let mut settle = Settle::new(CONFIG.into());
+        let mut debounce = Debounce::new(CONFIG.into());
         let now = Instant::now();
-        assert_eq!(settle.deadline(), None);
+        assert_eq!(debounce.deadline(), None);
         for (step, path) in steps {
-            settle.note(now, *step, path.into());
+            debounce.note(now, *step, path.into());
         }
-        let quiet = settle.deadline().unwrap().duration_since(now).as_millis();
+        let quiet = debounce.deadline().unwrap().duration_since(now).as_millis();
         let paths: BTreeSet<PathBuf> = steps.iter().map(|(_, path)| path.into()).collect();
-        assert_eq!(settle.take().files, paths);
-        assert_eq!(settle.deadline(), None);
+        assert_eq!(debounce.take().files, paths);
+        assert_eq!(debounce.deadline(), None);
         quiet
     }
 
@@ -135,15 +135,15 @@ mod tests {
 
     #[test]
     fn a_change_that_made_no_sense_waits_as_long_as_any_other() {
-        let mut settle = Settle::new(CONFIG.into());
+        let mut debounce = Debounce::new(CONFIG.into());
         let now = Instant::now();
-        settle.note(now, Step::RenamedTo, CONFIG.into());
-        let change = settle.take();
+        debounce.note(now, Step::RenamedTo, CONFIG.into());
+        let change = debounce.take();
         assert!(change.is_early);
-        settle.put_back(now, change);
-        settle.note(now, Step::RenamedTo, CONFIG.into());
-        assert_eq!(settle.deadline(), Some(now + QUIET));
-        let change = settle.take();
+        debounce.put_back(now, change);
+        debounce.note(now, Step::RenamedTo, CONFIG.into());
+        assert_eq!(debounce.deadline(), Some(now + QUIET));
+        let change = debounce.take();
         assert!(!change.is_early && change.files.contains(&PathBuf::from(CONFIG)));
     }
 }

@@ -205,7 +205,7 @@ fn payload(ack: Ack) -> Payload {
 }
 
 #[test]
-fn a_turn_that_is_void_returns_its_events_and_those_of_later_turns_if_asked() {
+fn a_withdrawn_batch_returns_its_events_and_those_of_later_batches_if_asked() {
     for (later, returned) in [(false, vec![1]), (true, vec![1, 2])] {
         let (lanes, [lane]) = lanes(3, ["in"]);
         fill(&lane, 3);

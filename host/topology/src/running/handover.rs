@@ -21,8 +21,8 @@ use crate::lane::{Hold, Lanes};
 const STORE: Duration = Duration::from_secs(4);
 /// For so long after events were returned, what a source still sends of those behind them is returned as well. Sources
 /// pause for longer before they offer anything again.
-const SETTLE: Duration = Duration::from_millis(100);
-const SETTLE_STEP: Duration = Duration::from_millis(5);
+const RETURN_TIME: Duration = Duration::from_millis(100);
+const RETURN_INTERVAL: Duration = Duration::from_millis(5);
 
 /// A task that ends with this handle.
 pub(super) struct SinkTask(pub(super) JoinHandle<()>);
@@ -85,10 +85,10 @@ impl Handover {
             while self.queue.try_pop().is_some() {}
             ended(&mut self.ended).await;
         }
-        let until = Instant::now() + SETTLE;
+        let until = Instant::now() + RETURN_TIME;
         while Instant::now() < until {
             self.lanes.return_all(&self.hold.sources);
-            tokio::time::sleep(SETTLE_STEP).await;
+            tokio::time::sleep(RETURN_INTERVAL).await;
         }
     }
 }

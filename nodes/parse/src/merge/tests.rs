@@ -31,7 +31,7 @@ fn keys_of_both_stay() {
 }
 
 #[test]
-fn a_key_of_both_is_settled_as_asked() {
+fn a_key_of_both_is_resolved_as_asked() {
     let (old, new) = (r#"{"a":{"x":1},"b":2}"#, r#"{"c":3,"\u0061":{"y":1}}"#);
     check(old, new, Overwrite, r#"{"b":2,"c":3,"\u0061":{"y":1}}"#);
     check(old, new, Keep, r#"{"a":{"x":1},"b":2,"c":3}"#);
@@ -39,7 +39,7 @@ fn a_key_of_both_is_settled_as_asked() {
 }
 
 #[test]
-fn values_other_than_objects_are_settled_as_a_whole() {
+fn values_other_than_objects_are_resolved_as_a_whole() {
     check("5", r#"{"a":1}"#, Overwrite, r#"{"a":1}"#);
     check("5", r#"{"a":1}"#, Keep, "5");
     check(r#"{"a":1}"#, "[1]", Overwrite, "[1]");

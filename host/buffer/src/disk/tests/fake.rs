@@ -103,7 +103,7 @@ impl Disk {
     }
 
     /// Brings dirty blocks to the medium: all, or some.
-    fn settle(&mut self, id: usize, all: bool) {
+    fn write_back(&mut self, id: usize, all: bool) {
         let dirty = std::mem::take(&mut self.files[id].dirty);
         let (now, safe) = (self.files[id].now.len(), self.files[id].safe.len());
         if all || (now != safe && self.chance()) {
@@ -182,7 +182,7 @@ impl FakeDisk {
             }
         }
         for id in 0..disk.files.len() {
-            disk.settle(id, false);
+            disk.write_back(id, false);
             disk.files[id].now = disk.files[id].safe.clone();
         }
         disk.names = disk.safe_names.clone();
@@ -316,7 +316,7 @@ impl StoredFile for FakeFile {
         let mut disk = self.0.lock();
         let failed = disk.fails(|failure| *failure == Failure::Sync).is_some();
         // After a failed sync the system takes the blocks for clean, whether the medium has them or not.
-        disk.settle(self.1, !failed);
+        disk.write_back(self.1, !failed);
         if failed { Err(error("sync")) } else { Ok(()) }
     }
 }

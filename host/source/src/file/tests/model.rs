@@ -54,7 +54,7 @@ enum Phase {
         is_kill: bool,
     },
     /// The steps are over; everything is to be delivered.
-    Settle,
+    Deliver,
     Done,
 }
 
@@ -180,7 +180,7 @@ impl Model {
         }
         match self.phase {
             Phase::Steps if self.taken == STEPS => {
-                self.phase = Phase::Settle;
+                self.phase = Phase::Deliver;
                 self.is_blocked = false;
                 self.waits = 0;
             }
@@ -190,9 +190,9 @@ impl Model {
                 self.step();
                 self.looks = get(&self.world.rig.stats.looks) + 1;
             }
-            Phase::Settle => {
+            Phase::Deliver => {
                 self.waits += 1;
-                self.quiet = if self.missing().is_empty() && self.tracker.is_settled() { self.quiet + 1 } else { 0 };
+                self.quiet = if self.missing().is_empty() && self.tracker.is_done() { self.quiet + 1 } else { 0 };
                 if self.quiet > QUIET || self.waits > PATIENCE {
                     self.phase = Phase::Done;
                     self.tracker.stop();
