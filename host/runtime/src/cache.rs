@@ -42,7 +42,7 @@ impl Cache {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => tracing::warn!(%error, path = %path.display(), "key of the compile cache is unusable"),
         }
-        File::open("/dev/urandom")?.read_exact(&mut key)?;
+        getrandom::fill(&mut key).map_err(|error| io::Error::other(error.to_string()))?;
         let temporary = dir.join(format!("key.{}", std::process::id()));
         let _ = fs::remove_file(&temporary);
         OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?.write_all(&key)?;
