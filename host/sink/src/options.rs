@@ -175,7 +175,11 @@ impl Scalar for Time {
     fn from_text(text: &str) -> Option<Self> {
         match text.parse() {
             Ok(number) => Self::from_decimal(number),
-            Err(_) => humantime::parse_duration(text).ok().map(Self),
+            Err(_) => {
+                let span: jiff::Span = text.parse().ok()?;
+                let span = span.to_duration(jiff::SpanRelativeTo::days_are_24_hours()).ok()?;
+                Duration::try_from(span).ok().map(Self)
+            }
         }
     }
 

@@ -65,7 +65,8 @@ impl FromScalar for Period {
         if let Ok(seconds) = text.parse::<f64>() {
             return Self::from_float(seconds);
         }
-        let span: jiff::SignedDuration = text.parse().ok()?;
+        let span: jiff::Span = text.parse().ok()?;
+        let span = span.to_duration(jiff::SpanRelativeTo::days_are_24_hours()).ok()?;
         Duration::try_from(span).ok().map(Self)
     }
 

@@ -27,8 +27,12 @@ struct Cli {
     #[arg(long)]
     rounds: Option<u64>,
     /// How long to soak; without it 30m, and not at all with --quick unless --only asks for it
-    #[arg(long, value_parser = humantime::parse_duration)]
+    #[arg(long, value_parser = duration)]
     soak: Option<Duration>,
+}
+
+fn duration(text: &str) -> Result<Duration, jiff::Error> {
+    text.parse::<jiff::SignedDuration>()?.try_into()
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]

@@ -69,8 +69,7 @@ pub const FAULTS: &[(&str, Fault)] = &[
 
 /// Runs every fault, and notes the figures.
 pub fn section(report: &mut Report, seed: u64, size: Size) {
-    let (trouble, down) = (humantime::format_duration(size.trouble), humantime::format_duration(size.down));
-    report.section(&format!("Sinks: trouble of {trouble}, down for {down}"));
+    report.section(&format!("Sinks: trouble of {:?}, down for {:?}", size.trouble, size.down));
     for (name, fault) in FAULTS {
         report.add("sink_faults", 1);
         let outcome = report.run(name, || run(*fault, seed, size));

@@ -16,7 +16,7 @@ const FLAT_DESCRIPTORS: usize = 16;
 
 /// Runs the soak, and notes the figures.
 pub fn section(report: &mut Report, seed: u64, time: Duration) {
-    report.section(&format!("Soak: {} of mixed load, a reload every second", humantime::format_duration(time)));
+    report.section(&format!("Soak: {time:?} of mixed load, a reload every second"));
     let mut slope = None;
     let outcome = report.run("soak", || run(seed, time, &mut slope));
     report.count_lost(outcome.as_ref());

@@ -2,8 +2,8 @@
 
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use std::path::Path;
-use std::time::SystemTime;
 
+use jiff::Timestamp;
 use wattle_pack::{LOCK_FILE, Library, Lock, Pin, Pinning};
 use wattle_runtime::Catalog;
 
@@ -31,7 +31,7 @@ pub(super) fn upgrade(options: &UpgradeOptions, color: bool) -> Done {
     if let Some(name) = options.name.as_ref().filter(|name| plan.packs.iter().all(|used| used.name != **name)) {
         return Err(Failure::config(format!("`{}` uses no pack `{name}`", options.config.display())));
     }
-    let now = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
+    let now = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
     let new = old.pin_uses(&plan.packs, &names, &now);
     if new.pins == old.pins && !is_first {
         return print("every pin is the newest that the configuration allows");
