@@ -27,13 +27,16 @@ pub(crate) struct Quarantine {
     store: QuarantineStore,
     max_bytes: u64,
     patience: Duration,
+    /// Time of the first failed write since the last one that succeeded.
+    failing: Mutex<Option<Instant>>,
     said: Mutex<Option<Instant>>,
 }
 
 impl Quarantine {
-    /// A quarantine of at most `max_bytes`. A write that fails is repeated for `patience`, unless the quarantine is full.
+    /// A quarantine of at most `max_bytes`. While writes fail, they are repeated until `patience` is over, unless
+    /// the quarantine is full.
     pub(crate) fn new(store: QuarantineStore, max_bytes: u64, patience: Duration) -> Self {
-        Self { store, max_bytes, patience, said: Mutex::default() }
+        Self { store, max_bytes, patience, failing: Mutex::default(), said: Mutex::default() }
     }
 
     /// Keeps the rows of a failed batch, and gives what may leave in their place: reasons without contents.
@@ -76,14 +79,19 @@ impl Quarantine {
     }
 
     fn append(&self, lines: &[u8]) -> Result<(), QuarantineError> {
-        let since = Instant::now();
         loop {
-            match self.store.append(lines, self.max_bytes) {
-                Err(QuarantineError::Io { .. }) if since.elapsed() < self.patience => {
-                    std::thread::sleep(RETRY_INTERVAL);
+            let error = match self.store.append(lines, self.max_bytes) {
+                Ok(()) => {
+                    *self.failing.lock() = None;
+                    return Ok(());
                 }
-                done => return done,
+                Err(error) => error,
+            };
+            let since = *self.failing.lock().get_or_insert_with(Instant::now);
+            if matches!(error, QuarantineError::Full { .. }) || since.elapsed() >= self.patience {
+                return Err(error);
             }
+            std::thread::sleep(RETRY_INTERVAL);
         }
     }
 }
@@ -144,5 +152,15 @@ mod tests {
         let operator = std::thread::spawn(move || std::fs::remove_file(occupied).unwrap());
         assert_eq!(patient.keep(failed(&["secret"])).unwrap().rows(), 1);
         operator.join().unwrap();
+    }
+
+    #[test]
+    fn the_patience_is_that_of_all_writes_together() {
+        let store = QuarantineStore::new(std::path::Path::new("/dev/null"), "trail");
+        let patient = Quarantine::new(store, 1 << 20, Duration::from_secs(1));
+        *patient.failing.lock() = Instant::now().checked_sub(Duration::from_secs(2));
+        let since = Instant::now();
+        assert!(patient.keep(failed(&["secret"])).is_err());
+        assert!(since.elapsed() < Duration::from_secs(1), "it has been failing for longer");
     }
 }
