@@ -43,7 +43,7 @@ fn wrong_options_are_reported_all_at_once() {
             ("fields[0].pattern", "unclosed group"),
             ("fields[0].format", "set `into` to `timestamp`"),
             ("fields[0].into", "a value goes to"),
-            ("fields[1].group", "belongs to a `pattern`"),
+            ("fields[1].group", "needs a `pattern`"),
             ("fields[1].from", "an array is no time"),
             ("fields[2].group", "no group `2`"),
             ("fields[2].into", "none of `body`"),

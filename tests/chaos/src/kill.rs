@@ -229,7 +229,7 @@ pub fn run(seed: u64, rounds: u64) -> Outcome {
             std::thread::sleep(TICK.min(kill_at.saturating_duration_since(Instant::now())));
         }
         let ended = agent.kill();
-        warned += ended.log.matches("a line break is added").count() as u64;
+        warned += ended.log.matches("adding a line break after it").count() as u64;
         file.write_all(&cut).unwrap();
         server.wait_until_left_alone();
         let first = index.len();
@@ -286,7 +286,7 @@ fn finish(
         std::thread::sleep(Duration::from_millis(50));
     }
     let ended = agent.stop();
-    warned += ended.log.matches("a line break is added").count() as u64;
+    warned += ended.log.matches("adding a line break after it").count() as u64;
     Summary::read(&ended.log);
     collect(inputs);
     let compressed = ids_in_gzip(&folder.path("gz"));

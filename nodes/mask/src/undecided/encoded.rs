@@ -13,19 +13,13 @@ use crate::preset::ends_with_percent_escape;
 
 /// What gzip, zstd, xz and zip begin with, in base64 of both alphabets.
 const BEGINNINGS: [&[u8]; 6] = [b"H4sI", b"KLUv/", b"KLUv_", b"/Td6WFoA", b"_Td6WFoA", b"UEsDB"];
-/// The same for zlib: the third character also holds the first bits of the data. One for each level of compression.
-/// Source: RFC 1950, section 2.2
-const ZLIB: [([u8; 2], &[u8]); 4] = [(*b"eA", b"EFGH"), (*b"eF", b"4567"), (*b"eJ", b"wxyz"), (*b"eN", b"opqr")];
 /// The same for bzip2: a part that is the same for all block sizes, and where it stands.
 const BZIP2: (&[u8], &[u8], usize) = (b"Qlpo", b"WSZT", 8);
 /// Two bytes of each of these, and where they stand in it.
-const PAIRS: [([u8; 2], usize); 9] = {
-    let [(a, _), (b, _), (c, _), (d, _)] = ZLIB;
-    [(*b"H4", 0), (*b"KL", 0), (*b"Td", 1), (*b"UE", 0), (*b"Ql", 0), (a, 0), (b, 0), (c, 0), (d, 0)]
-};
-/// Vectors of the bytes of each pair, but for those of zlib.
+const PAIRS: [([u8; 2], usize); 5] = [(*b"H4", 0), (*b"KL", 0), (*b"Td", 1), (*b"UE", 0), (*b"Ql", 0)];
+/// Vectors of the bytes of each pair.
 const WANTED: [[u8x16; 2]; 5] = {
-    let [(a, _), (b, _), (c, _), (d, _), (e, _), ..] = PAIRS;
+    let [(a, _), (b, _), (c, _), (d, _), (e, _)] = PAIRS;
     [splat(a), splat(b), splat(c), splat(d), splat(e)]
 };
 /// The smallest file of gzip, which holds nothing, has 20 bytes.
@@ -184,10 +178,7 @@ fn any_pair(text: &[u8], part: Range<usize>, mut is_it: impl FnMut(usize) -> boo
         let [first, second] = [lanes::<0>(block), lanes::<1>(block)];
         let is = |[a, b]: &[u8x16; 2]| first.simd_eq(*a) & second.simd_eq(*b);
         let [a, b, c, d, e] = &WANTED;
-        // The pairs of zlib share their first byte.
-        let level = |byte| second.simd_eq(u8x16::splat(byte));
-        let zlib = first.simd_eq(u8x16::splat(b'e')) & (level(b'A') | level(b'F') | level(b'J') | level(b'N'));
-        let mut places = (is(a) | is(b) | is(c) | is(d) | is(e) | zlib).to_bitmask();
+        let mut places = (is(a) | is(b) | is(c) | is(d) | is(e)).to_bitmask();
         while places != 0 {
             if is_it(at + places.trailing_zeros() as usize) {
                 return true;
@@ -213,11 +204,7 @@ fn begins_near(text: &[u8], at: usize) -> bool {
 
 fn is_beginning(text: &[u8]) -> bool {
     let (size, block, place) = BZIP2;
-    let is_zlib = |(pair, third): &([u8; 2], &[u8])| {
-        text.strip_prefix(pair).and_then(<[u8]>::first).is_some_and(|byte| third.contains(byte))
-    };
-    ZLIB.iter().any(is_zlib)
-        || BEGINNINGS.iter().any(|beginning| text.starts_with(beginning))
+    BEGINNINGS.iter().any(|beginning| text.starts_with(beginning))
         || (text.starts_with(size) && text.get(place..).is_some_and(|rest| rest.starts_with(block)))
 }
 

@@ -67,7 +67,7 @@ pub fn run(rounds: usize) -> Outcome {
             std::hint::spin_loop();
         }
         let ended = agent.kill();
-        reported += ended.log.matches("a line break is added").count();
+        reported += ended.log.matches("adding a line break after it").count();
         torn += usize::from(!ends_whole(size()));
     }
     let mut agent = start();
@@ -84,7 +84,7 @@ pub fn run(rounds: usize) -> Outcome {
     };
     wait_until("every line", || whole() == rounds);
     let ended = agent.stop();
-    reported += ended.log.matches("a line break is added").count();
+    reported += ended.log.matches("adding a line break after it").count();
     ended.summary();
     // Each line of the output is one that went in, or the beginning of one that was torn.
     let output = String::from_utf8(folder.read("out")).unwrap();

@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 
-/// Bytes of a segment's header.
-pub(super) const HEADER: usize = 44;
+/// Bytes of a segment's header, with the mark of what is synced at its end.
+pub(super) const HEADER: usize = 56;
 /// Bytes of a record's header.
 pub(super) const RECORD: usize = 24;
 
@@ -52,7 +52,7 @@ pub(super) fn header(name: &str, bytes: &[u8]) -> Option<(Header, u32)> {
     let sequence = sequence_of(name)?;
     let head = bytes.get(..HEADER)?;
     let right = head.starts_with(b"WATTLEBF")
-        && u32_at(head, 8) == 1
+        && u32_at(head, 8) == 2
         && u64_at(head, 16) == sequence
         && u32_at(head, 40) == crc32c::crc32c(&head[..40]);
     let header = Header { sequence, previous: u64_at(head, 24), previous_end: u64_at(head, 32) };
@@ -95,10 +95,14 @@ pub(super) struct Forged<'a> {
 /// A segment whose checksums are right, with any numbers in it.
 pub(super) fn segment(header: Header, salt: u32, records: &[Forged<'_>]) -> Vec<u8> {
     let mut out = b"WATTLEBF".to_vec();
-    out.extend(1_u32.to_le_bytes());
+    out.extend(2_u32.to_le_bytes());
     out.extend(salt.to_le_bytes());
     [header.sequence, header.previous, header.previous_end].iter().for_each(|n| out.extend(n.to_le_bytes()));
     out.extend(crc32c::crc32c(&out).to_le_bytes());
+    // Nothing is known to be synced.
+    let mark = 0_u64.to_le_bytes();
+    out.extend(mark);
+    out.extend(crc32c::crc32c_append(salt, &mark).to_le_bytes());
     for record in records {
         let start = out.len();
         out.extend(b"WREC");
