@@ -49,7 +49,7 @@ fn build_artifacts(guests: &[&str], examples: &[&str]) -> anyhow::Result<()> {
 }
 
 /// Builds the agent with its built-in nodes, moves its symbols to `wattle.debug` beside it, and returns the path of the
-/// binary. It leaves out the test guests, which take as long again.
+/// binary. It leaves out the test guests.
 pub(crate) fn build_agent() -> anyhow::Result<PathBuf> {
     build_artifacts(&[], &[])?;
     run(cargo().args(["build", "--release", "--package", "wattle"]))?;

@@ -149,8 +149,8 @@ struct RequestOptions {
     timeout: Time,
     /// Maximum number of concurrent requests. Events arrive in order only with 1. Default: 4.
     concurrency: Count,
-    /// Upper bound of the wait before the first retry. It doubles with each retry; the wait is random below it. Default:
-    /// `1s`.
+    /// Upper bound of the wait before the first retry. It doubles with each retry; the wait is random below it.
+    /// Default: `1s`.
     retry_initial_backoff: Time,
     /// Maximum of that bound. Default: `30s`.
     retry_max_backoff: Time,
