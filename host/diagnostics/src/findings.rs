@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use crate::codes::Code;
 use crate::diagnostic::{Diagnostic, Excerpt, Invalid, Severity};
+use crate::secrets;
 
 /// Longest part of a line that a diagnostic shows, in characters.
 const EXCERPT_CHARS: usize = 160;
@@ -103,8 +104,15 @@ impl Findings {
         if let Some(number) = self.manifests.iter().position(|manifest| manifest.name == name) {
             return number;
         }
+        let number = self.manifests.len();
+        for span in secrets::spans(text) {
+            if let Some(value) = text.get(span.clone()) {
+                self.keep_secret(value);
+            }
+            self.secret_places.push(Place::new(number, span));
+        }
         self.manifests.push(Manifest { name: name.to_owned(), text: text.to_owned() });
-        self.manifests.len() - 1
+        number
     }
 
     /// Notes a file or folder whose change would change the result.
@@ -122,6 +130,19 @@ impl Findings {
     /// Notes a part of a manifest that no excerpt may show.
     pub fn keep_place_secret(&mut self, place: Place) {
         self.secret_places.push(place);
+    }
+
+    /// Notes the value of a string that is secret as it stands in the manifest, where it may have escapes.
+    pub(crate) fn keep_decoded_secret(&mut self, place: Place, value: &str) {
+        let is_within =
+            |secret: &Place| secret.manifest == place.manifest && secret.start < place.end && place.start < secret.end;
+        let has_escapes = self
+            .manifests
+            .get(place.manifest)
+            .is_some_and(|manifest| manifest.text.get(place.start..place.end).is_some_and(|raw| !raw.contains(value)));
+        if has_escapes && self.secret_places.iter().any(is_within) {
+            self.keep_secret(value);
+        }
     }
 
     /// Adds a problem.

@@ -6,7 +6,7 @@
 //! # Invariants
 //!
 //! - No text makes this crate panic.
-//! - A diagnostic shows no value that was marked as secret.
+//! - A diagnostic shows no value that was marked as secret, or whose key names a secret.
 
 pub mod codes;
 pub mod reader;
@@ -17,6 +17,7 @@ mod diagnostic;
 mod findings;
 mod quantity;
 mod read;
+mod secrets;
 mod unclosed;
 
 pub use diagnostic::{Diagnostic, Excerpt, Invalid, Severity};

@@ -184,7 +184,10 @@ fn convert_table(manifest: usize, table: &DeTable<'_>, findings: &mut Findings) 
 fn convert(manifest: usize, value: &Spanned<DeValue<'_>>, findings: &mut Findings) -> Item {
     let place = Place::new(manifest, value.span());
     let data = match value.get_ref() {
-        DeValue::String(text) => Data::String(text.to_string()),
+        DeValue::String(text) => {
+            findings.keep_decoded_secret(place, text);
+            Data::String(text.to_string())
+        }
         DeValue::Integer(number) => match i64::from_str_radix(number.as_str(), number.radix()) {
             Ok(number) => Data::Integer(number),
             Err(_) => {

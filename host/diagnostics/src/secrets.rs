@@ -1,0 +1,382 @@
+//! Finds the values in the text of a manifest that no diagnostic may show.
+//!
+//! A diagnostic is printed to terminals, logs and `/status`, together with the line that it is about. So the values of keys
+//! that name a secret are found in the text itself, which may not be valid TOML and may hold several values in one line.
+//! What is shown by mistake cannot be taken back, so the rules hide too much rather than too little.
+
+use std::ops::Range;
+
+use crate::suggest::closest;
+
+/// What a key holds if its name has one of these in it.
+const PARTS: &[&str] =
+    &["token", "password", "passwd", "passphrase", "secret", "credential", "authorization", "cookie"];
+
+/// What a key holds if its last word is `key` and the one before it is one of these.
+const KEYS: &[&str] = &[
+    "hmac",
+    "mask",
+    "private",
+    "api",
+    "access",
+    "signing",
+    "encryption",
+    "auth",
+    "master",
+    "session",
+    "shared",
+    "account",
+];
+
+/// Last words of names that are about a secret and do not hold it: `token_file`.
+const ABOUT: &[&str] =
+    &["file", "files", "path", "paths", "folder", "dir", "name", "names", "header", "ttl", "timeout"];
+
+/// Names of secrets as they may be misspelt.
+const NAMES: &[&str] =
+    &["token", "password", "secret", "passphrase", "hmac_key", "private_key", "api_key", "credentials"];
+
+/// Tables whose values are all secret, whatever their keys: a header of a request may hold a credential.
+const TABLES: &[&str] = &["headers"];
+
+/// Whether a key names a secret.
+fn is_secret_name(key: &str) -> bool {
+    let name: String = key.trim().to_ascii_lowercase().replace(['-', ' '], "_");
+    let words: Vec<&str> = name.split('_').filter(|word| !word.is_empty()).collect();
+    if words.last().is_some_and(|last| ABOUT.contains(last)) {
+        return false;
+    }
+    let letters: String = words.concat();
+    PARTS.iter().any(|part| letters.contains(part))
+        || letters.strip_suffix("key").is_some_and(|before| KEYS.iter().any(|word| before.ends_with(word)))
+        || closest(&name, NAMES.iter().copied()).is_some()
+}
+
+/// The spans of all values that name or form say are secret, in ascending order.
+pub(crate) fn spans(text: &str) -> Vec<Range<usize>> {
+    let mut scan = Scan { text, at: 0, open: Vec::new(), in_header: false, key: Key::None, found: Vec::new() };
+    scan.begin_line();
+    while scan.at < text.len() {
+        scan.step();
+    }
+    scan.found
+}
+
+/// What was read of a `key = value`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Key {
+    None,
+    /// A name, and whether its value is secret.
+    Name(bool),
+    /// The name and a sign of assignment.
+    Assigned(bool),
+    /// A secret value was read, and more of it may follow in the line.
+    Secret,
+}
+
+impl Key {
+    fn is_secret(self) -> bool {
+        matches!(self, Self::Name(true) | Self::Assigned(true) | Self::Secret)
+    }
+}
+
+struct Scan<'a> {
+    text: &'a str,
+    at: usize,
+    /// For each bracket that is open, its kind and whether all in it is secret.
+    open: Vec<(u8, bool)>,
+    /// All values of the table that the last header names are secret.
+    in_header: bool,
+    key: Key,
+    found: Vec<Range<usize>>,
+}
+
+impl Scan<'_> {
+    fn step(&mut self) {
+        let rest = self.text.get(self.at..).unwrap_or_default();
+        let Some(first) = rest.bytes().next() else {
+            self.at = self.text.len();
+            return;
+        };
+        match first {
+            b'\n' => {
+                self.at += 1;
+                // After an equals sign the value may follow, in a text that is not valid.
+                if !matches!(self.key, Key::Assigned(true)) {
+                    self.key = Key::None;
+                }
+                self.begin_line();
+            }
+            b'#' => self.comment(rest),
+            b'"' | b'\'' => self.string(rest, first),
+            b'=' | b':' => {
+                self.at += 1;
+                if let Key::Name(secret) = self.key {
+                    self.key = Key::Assigned(secret);
+                }
+            }
+            b'[' | b'{' => {
+                let inherited = self.open.last().is_some_and(|(_, secret)| *secret);
+                self.open.push((first, inherited || self.key.is_secret()));
+                self.key = Key::None;
+                self.at += 1;
+            }
+            b']' | b'}' => {
+                self.open.pop();
+                self.key = Key::None;
+                self.at += 1;
+            }
+            b',' => {
+                self.key = Key::None;
+                self.at += 1;
+            }
+            _ if first.is_ascii_whitespace() || first == b'.' => self.at += 1,
+            _ => self.word(rest),
+        }
+    }
+
+    /// The header of a table ends whatever was left open above it.
+    fn begin_line(&mut self) {
+        let rest = self.text.get(self.at..).unwrap_or_default();
+        let line = rest.lines().next().unwrap_or_default();
+        let trimmed = line.trim();
+        let Some(inner) = trimmed.strip_prefix('[') else { return };
+        let inner = inner.split(']').next().unwrap_or_default().trim_start_matches('[');
+        let is_header = !inner.is_empty() && !inner.contains(['"', '\'', ',', '=', '{']);
+        if is_header && (self.open.is_empty() || inner.chars().any(|c| c.is_ascii_alphabetic())) {
+            self.open.clear();
+            self.key = Key::None;
+            self.in_header = inner.split('.').any(is_table);
+            self.at += line.len() - line.trim_start().len() + trimmed.find(']').unwrap_or(trimmed.len());
+            self.at += self.text.get(self.at..).unwrap_or_default().bytes().take_while(|b| *b == b']').count();
+        }
+    }
+
+    fn comment(&mut self, rest: &str) {
+        let line = rest.lines().next().unwrap_or_default();
+        if let Some(sign) = line.find(['=', ':'])
+            && line.split(|c: char| !c.is_ascii_alphanumeric() && !matches!(c, '_' | '-')).any(is_secret_name)
+        {
+            self.hide(self.at + sign + 1..self.at + line.len());
+        }
+        self.at += line.len();
+    }
+
+    /// A word outside of quotes: a key, a number, `true`, or a text whose quotes were forgotten.
+    fn word(&mut self, rest: &str) {
+        if let Key::Assigned(_) | Key::Secret = self.key {
+            let secret = self.key.is_secret();
+            let line = rest.lines().next().unwrap_or_default();
+            let word = line.split([',', '}', ']', ' ', '\t', '#']).next().unwrap_or_default();
+            let is_literal = matches!(word, "true" | "false") || word.parse::<f64>().is_ok();
+            let end = if is_literal || !secret { word.len() } else { line.trim_end().len() };
+            if (secret || self.is_within_secret()) && !matches!(word, "true" | "false") {
+                self.hide(self.at..self.at + end);
+            }
+            self.key = Key::None;
+            self.at += end.max(1);
+            self.align();
+            return;
+        }
+        let is_part = |c: &char| c.is_alphanumeric() || matches!(c, '_' | '-');
+        let word: usize = rest.chars().take_while(is_part).map(char::len_utf8).sum();
+        let end = if word == 0 { rest.chars().next().map_or(1, char::len_utf8) } else { word };
+        self.name(rest.get(..word).unwrap_or_default());
+        self.at += end;
+    }
+
+    /// Takes a word for a key, or for a further part of a dotted one.
+    fn name(&mut self, name: &str) {
+        let before = self.key.is_secret();
+        self.key = Key::Name(before || is_table(name) || is_secret_name(name));
+    }
+
+    fn string(&mut self, rest: &str, quote: u8) {
+        let (inner, end) = string(rest, quote);
+        let (start, after) = (self.at, rest.get(end..).unwrap_or_default().trim_start_matches([' ', '\t']));
+        self.at += end;
+        let text = rest.get(inner.clone()).unwrap_or_default();
+        let inner = start + inner.start..start + inner.end;
+        if !matches!(self.key, Key::Assigned(_)) && after.starts_with(['=', ':', '.']) {
+            self.name(text);
+            return;
+        }
+        let is_secret = self.key.is_secret() || self.is_within_secret();
+        if !is_secret {
+            self.hide_login(text, inner.start);
+        } else if !is_reference(text) {
+            self.hide(inner);
+        }
+        self.key = match text.trim_end().strip_suffix(['=', ':']) {
+            // A quote is missing before, and what seems to be between strings is in one.
+            Some(before)
+                if before.rsplit([' ', ',', '{', '.']).find(|word| !word.is_empty()).is_some_and(is_secret_name) =>
+            {
+                Key::Assigned(true)
+            }
+            _ if self.key.is_secret() => Key::Secret,
+            _ => Key::None,
+        };
+    }
+
+    fn is_within_secret(&self) -> bool {
+        match self.open.last() {
+            Some((_, secret)) => *secret,
+            None => self.in_header,
+        }
+    }
+
+    /// Hides `user:password` of an address.
+    fn hide_login(&mut self, text: &str, start: usize) {
+        for (at, sign) in text.match_indices("://") {
+            let begin = at + sign.len();
+            let rest = text.get(begin..).unwrap_or_default();
+            let authority = rest.split(['/', '?', '#', ' ']).next().unwrap_or_default();
+            if let Some((login, _)) = authority.rsplit_once('@')
+                && !is_reference(login)
+            {
+                self.hide(start + begin..start + begin + login.len());
+            }
+        }
+    }
+
+    fn hide(&mut self, span: Range<usize>) {
+        if !span.is_empty() {
+            self.found.push(span);
+        }
+    }
+
+    /// Moves on to the beginning of a character.
+    fn align(&mut self) {
+        while self.at < self.text.len() && !self.text.is_char_boundary(self.at) {
+            self.at += 1;
+        }
+    }
+}
+
+fn is_table(name: &str) -> bool {
+    TABLES.contains(&name.trim().to_ascii_lowercase().as_str())
+}
+
+/// Whether a text is nothing but a variable, which says more than it gives away.
+fn is_reference(text: &str) -> bool {
+    let inner = text.strip_prefix("${").and_then(|rest| rest.strip_suffix('}'));
+    inner.is_some_and(|name| name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.')))
+}
+
+/// Where the text inside of a string is, and where the string ends. One that is never closed ends with its line, and one
+/// of several lines with the manifest.
+fn string(rest: &str, quote: u8) -> (Range<usize>, usize) {
+    let bytes = rest.as_bytes();
+    let long = [quote; 3];
+    let is_long = bytes.starts_with(&long);
+    let start = if is_long { 3 } else { 1 };
+    let mut at = start;
+    while let Some(byte) = bytes.get(at) {
+        match *byte {
+            b'\\' if quote == b'"' => at += 1,
+            b'\n' if !is_long => break,
+            byte if byte == quote && !is_long => return (start..at, at + 1),
+            byte if byte == quote && bytes.get(at..).is_some_and(|rest| rest.starts_with(&long)) => {
+                let quotes = bytes.get(at..).unwrap_or_default().iter().take_while(|b| **b == quote).count();
+                return (start..at, at + quotes);
+            }
+            _ => {}
+        }
+        at += 1;
+    }
+    let at = rest.floor_char_boundary(at.min(rest.len()));
+    (start.min(at)..at, at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The text with stars in place of what is hidden.
+    fn hidden(text: &str) -> String {
+        let spans = spans(text);
+        let is_hidden = |at: usize| spans.iter().any(|span| span.contains(&at));
+        text.char_indices().map(|(at, c)| if is_hidden(at) && c != '\n' { '*' } else { c }).collect()
+    }
+
+    #[test]
+    fn values_of_keys_that_name_a_secret_are_found() {
+        for (text, expected) in [
+            ("token = \"abc\"", "token = \"***\""),
+            ("token='abc' # x", "token='***' # x"),
+            ("auth = { strtegy = \"bearer\", token = \"abc\" }", "auth = { strtegy = \"bearer\", token = \"***\" }"),
+            ("auth.token = \"abc\"", "auth.token = \"***\""),
+            ("\"token\" = \"abc\"", "\"token\" = \"***\""),
+            ("hmac_key = \"abc\"\nb = \"x\"", "hmac_key = \"***\"\nb = \"x\""),
+            ("Private-Key = \"\"\"\nab\ncd\n\"\"\"\nb = 'x'", "Private-Key = \"\"\"\n**\n**\n\"\"\"\nb = 'x'"),
+            ("tokens = [\"ab\", 'cd']\nx = 'y'", "tokens = [\"**\", '**']\nx = 'y'"),
+            ("[sinks.a.headers]\nX = \"ab\"\n[b]\nX = \"ab\"", "[sinks.a.headers]\nX = \"**\"\n[b]\nX = \"ab\""),
+            ("headers = { X = \"ab\" }\nx = 'y'", "headers = { X = \"**\" }\nx = 'y'"),
+            ("headers.X = \"ab\"", "headers.X = \"**\""),
+            ("tokne = \"abc\"", "tokne = \"***\""),
+            ("password = 1234", "password = ****"),
+            ("proxy = \"http://me:abc@host:1/x\"", "proxy = \"http://******@host:1/x\""),
+            ("{\"token\":\"abc\",\"x\":\"y\"}", "{\"token\":\"***\",\"x\":\"y\"}"),
+            ("a = 1 # token = \"abc\"", "a = 1 # token =******"),
+            ("token = \"a\\\"b\" ", "token = \"****\" "),
+        ] {
+            assert_eq!(hidden(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn text_that_is_not_toml_hides_no_less() {
+        for text in [
+            "token = \"SECRET\nb = 1",
+            "token = SECRET",
+            "token = SECRET # SECRET",
+            "token \"SECRET\"",
+            "token: 'SECRET'",
+            "token: SECRET",
+            "token =\n\"SECRET\"",
+            "token = \"SEC\"RET\"",
+            "token == \"SECRET\"",
+            "a = { b = \"x\" token = \"SECRET\" }",
+            "a = { b = \"x, token = \"SECRET\" }",
+            "token = [\"SECRET\"\nb = 1",
+            "token = [\"SECRET\", \"SECRET",
+            "token = \"\"\"\nSECRET\n",
+            "headers = { a = \"SECRET\"",
+            "[x\ntoken = \"SECRET\"",
+        ] {
+            assert!(!hidden(text).contains("SECRET"), "{text}: {}", hidden(text));
+        }
+    }
+
+    #[test]
+    fn everything_else_stays_readable() {
+        for text in [
+            "token_file = \"/run/token\"\nkey_file = \"x\"\njson_key = \"accessKeyId\"\nkey = \"x\"\ntype = \"file\"",
+            "token = \"${TOKEN}\"",
+            "mask_client_tokens = true",
+            "rules = [{ json_key = [\"secretKey\", \"token\"] }, { pattern = \"password=(.*)\" }]",
+            "[sinks.out]\nuri = \"https://example.com/a@b\"\ninclude = [\"a\"]",
+            "a = [\n  \"x\", # a comment: with signs\n]\n[b]\nc = \"d\"",
+        ] {
+            assert_eq!(hidden(text), text);
+        }
+    }
+
+    #[test]
+    fn no_text_makes_the_search_fail_or_find_what_is_not_there() {
+        let parts = [
+            "token", "=", "\"", "'", "[", "]", "{", "}", "\n", "#", "\"\"\"", "ä", "\\", ":", ".", ",", "://", "@", "x",
+        ];
+        let mut state = 1_usize;
+        for _ in 0..5_000 {
+            let mut text = String::new();
+            for _ in 0..12 {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                text.push_str(parts[(state >> 33) % parts.len()]);
+            }
+            let found = spans(&text);
+            assert!(found.iter().all(|span| text.get(span.clone()).is_some()), "{text:?}: {found:?}");
+        }
+    }
+}
