@@ -38,7 +38,7 @@ const ALL: &[Broken] = &[
             folder.replace("pack/guest.wasm", &whole[..whole.len() / 2]);
         },
         code: 78,
-        says: &["error[E0206]", "not a webassembly component"],
+        says: &["error[E0206]", "artifact is "],
     },
     Broken {
         name: "wrong digest of an artifact",

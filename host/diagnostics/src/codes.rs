@@ -71,6 +71,7 @@ codes! {
     TWO_WRITERS Error "E0315" "Two sinks write the same file and would spoil each other's lines.";
     PASS_REFUSED Error "E0316" "A node has `on_fault = \"pass\"`, but its events must not or cannot go on unchanged: it hides data, or it has several output ports.";
     TWO_LISTENERS Error "E0317" "Two sources listen at the same address; only one of them can.";
+    NOTHING_TO_RUN Error "E0318" "A configuration has no source, no pipeline and no sink, so there is nothing to run.";
     PACK_NOT_FOUND Error "E0401" "No pack of this name is built in or in the library folder, or a folder is not a pack.";
     VERSION_NOT_FOUND Error "E0402" "The pack exists, but in no version that meets the requirement.";
     CONTRACT_VERSION Error "E0403" "A pack needs a version of the node contract that this agent does not serve.";

@@ -18,6 +18,7 @@ mod findings;
 mod quantity;
 mod read;
 mod secrets;
+mod syntax;
 mod unclosed;
 
 pub use diagnostic::{Diagnostic, Excerpt, Invalid, Severity};

@@ -46,8 +46,10 @@ impl<'a> Reader<'a> {
         let entry = self.optional(key);
         if entry.is_none() {
             let message = format!("missing key `{key}` in {}", self.name);
-            // A misspelt key is reported as unknown, with this key as the suggestion.
-            findings.report(codes::MISSING_KEY.at(self.place, message));
+            // Any other misspelt key is reported as unknown, with this key as the suggestion.
+            let same = self.table.0.iter().find(|entry| entry.key.eq_ignore_ascii_case(key));
+            let hint = same.map(|same| format!("did you mean `{key}` by `{}`? Keys are in lower case", same.key));
+            findings.report(codes::MISSING_KEY.at(self.place, message).hint_if(hint));
         }
         entry
     }
@@ -174,7 +176,13 @@ impl<'a> Reader<'a> {
         let unused: Vec<&str> = self.known.iter().copied().filter(|key| self.table.entry(key).is_none()).collect();
         for entry in self.table.0.iter().filter(is_unknown) {
             let message = format!("unknown key `{}` in {}", entry.key, self.name);
-            let hint = suggest::closest(&entry.key, unused.iter().copied())
+            let is_same = |key: &&&str| key.eq_ignore_ascii_case(&entry.key);
+            let hint = self
+                .known
+                .iter()
+                .find(is_same)
+                .copied()
+                .or_else(|| suggest::closest(&entry.key, unused.iter().copied()))
                 .map(|key| format!("did you mean `{key}`?"))
                 .unwrap_or_else(|| format!("{} takes {}", self.name, suggest::list(self.known.iter().copied())));
             findings.report(codes::UNKNOWN_KEY.at(entry.place, message).hint(hint));
@@ -270,5 +278,29 @@ pub fn check_name(kind: &str, name: &str, place: Place, findings: &mut Findings)
         let message = format!("bad {kind} name `{}`", name.escape_debug());
         let hint = "names are a letter and then letters, digits, `_` and `-`";
         findings.report(codes::BAD_NAME.at(place, message).hint(hint));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::value::parse;
+    use std::path::Path;
+
+    #[test]
+    fn keys_that_differ_in_capitals_only_are_suggested() {
+        let text = "Type = \"file\"\nPATH = 1\npath = \"x\"\n";
+        let mut findings = Findings::default();
+        let number = findings.add_manifest(Path::new("a"), text);
+        let table = parse(number, text, &mut findings).unwrap();
+        let mut reader = Reader::new(&table, Place::new(number, 0..4), "[sinks.out]");
+        reader.required("type", &mut findings);
+        reader.optional("path");
+        reader.finish(&mut findings);
+        let hints: Vec<Option<String>> =
+            findings.finish::<()>(None).unwrap_err().diagnostics.into_iter().map(|d| d.hint).collect();
+        let expected =
+            ["did you mean `type` by `Type`? Keys are in lower case", "did you mean `type`?", "did you mean `path`?"];
+        assert_eq!(hints, expected.map(|hint| Some(hint.to_owned())));
     }
 }

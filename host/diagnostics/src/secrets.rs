@@ -204,8 +204,8 @@ impl Scan<'_> {
         let is_secret = self.key.is_secret() || self.is_within_secret();
         if !is_secret {
             self.hide_login(text, inner.start);
-        } else if !is_reference(text) {
-            self.hide(inner);
+        } else {
+            self.hide_literals(text, inner.start);
         }
         self.key = match text.trim_end().strip_suffix(['=', ':']) {
             // A quote is missing before, and what seems to be between strings is in one.
@@ -223,6 +223,24 @@ impl Scan<'_> {
         match self.open.last() {
             Some((_, secret)) => *secret,
             None => self.in_header,
+        }
+    }
+
+    /// Hides a text but for its variables, which say more than they give away; their defaults are hidden too.
+    fn hide_literals(&mut self, text: &str, start: usize) {
+        let mut at = 0;
+        while let Some(rest) = text.get(at..).filter(|rest| !rest.is_empty()) {
+            let begin = rest.find("${").unwrap_or(rest.len());
+            self.hide(start + at..start + at + begin);
+            let reference = rest.get(begin..).unwrap_or_default();
+            let close = reference.find('}').unwrap_or(reference.len());
+            let end = reference.len().min(close + 1);
+            let name = reference.get(..end).unwrap_or_default();
+            if !is_reference(name) {
+                let shown = name.find(":-").map_or(0, |sign| sign + 2);
+                self.hide(start + at + begin + shown..start + at + begin + close.max(shown));
+            }
+            at += begin + end;
         }
     }
 
@@ -320,6 +338,8 @@ mod tests {
             ("{\"token\":\"abc\",\"x\":\"y\"}", "{\"token\":\"***\",\"x\":\"y\"}"),
             ("a = 1 # token = \"abc\"", "a = 1 # token =******"),
             ("token = \"a\\\"b\" ", "token = \"****\" "),
+            ("token = \"${ab\"", "token = \"****\""),
+            ("token = \"ab${T}c${U:-de}\"", "token = \"**${T}*${U:-**}\""),
         ] {
             assert_eq!(hidden(text), expected, "{text}");
         }

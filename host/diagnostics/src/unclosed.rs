@@ -1,4 +1,4 @@
-//! Finds the bracket that is never closed in TOML that does not parse.
+//! Finds the bracket or quote that is never closed in TOML that does not parse.
 //!
 //! A parser goes on after an unclosed bracket and reports each further line of the file as an error of the array that never
 //! ends. One error at the bracket says more.
@@ -50,6 +50,59 @@ pub(crate) fn unclosed(text: &str) -> Option<(usize, char)> {
         at += 1;
     }
     open.last().map(|&(place, bracket)| (place, char::from(bracket)))
+}
+
+/// A string that is not closed.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Quote {
+    /// Byte position of the opening quote.
+    pub(crate) start: usize,
+    /// The quote that is missing: one character, or three for a text of several lines.
+    pub(crate) quote: &'static str,
+    /// An array or inline table is open, so that the parser cannot continue with the next line.
+    pub(crate) is_in_brackets: bool,
+}
+
+/// Finds the first string that ends neither in its line nor, if it begins with three quotes, anywhere.
+pub(crate) fn unclosed_quote(text: &str) -> Option<Quote> {
+    let bytes = text.as_bytes();
+    let mut at = 0;
+    let mut depth = 0_usize;
+    // The string before, if what follows it in its line cannot follow a string.
+    let mut suspect: Option<usize> = None;
+    while let Some(&byte) = bytes.get(at) {
+        match byte {
+            b'\n' => suspect = None,
+            b'#' => {
+                at += text.get(at..).unwrap_or_default().lines().next().unwrap_or_default().len();
+                continue;
+            }
+            b'"' | b'\'' => match string_end(bytes, at) {
+                Some(end) => {
+                    let after = text.get(end..).unwrap_or_default().trim_start_matches([' ', '\t', '\r']);
+                    let is_followed = after.is_empty() || after.starts_with([',', ']', '}', '\n', '#', '=', '.']);
+                    suspect = suspect.or((!is_followed).then_some(at));
+                    at = end;
+                    continue;
+                }
+                None => {
+                    let is_long = bytes.get(at..at + 3) == Some(&[byte; 3]);
+                    let quote = match (byte, is_long) {
+                        (b'"', false) => "\"",
+                        (b'"', true) => "\"\"\"",
+                        (_, false) => "'",
+                        (_, true) => "\'\'\'",
+                    };
+                    return Some(Quote { start: suspect.unwrap_or(at), quote, is_in_brackets: depth > 0 });
+                }
+            },
+            b'[' | b'{' => depth += 1,
+            b']' | b'}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        at += 1;
+    }
+    None
 }
 
 /// Where the string that begins at `start` ends; `None` if it does not, which is an error of its own.
@@ -124,6 +177,23 @@ mod tests {
             ("[pipelines.main\na = 1\n", None),
         ] {
             assert_eq!(before(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn finds_the_quote_that_is_not_closed() {
+        for (text, expected) in [
+            ("a = [\"x]\nb = [\"y\"]\n", Some(("a = [", "\"", true))),
+            ("a = [\"x, \"y\"]\n", Some(("a = [", "\"", true))),
+            ("a = [\n  'x',\n  'y\n]\n", Some(("a = [\n  'x',\n  ", "'", true))),
+            ("a = \"x\nb = 1\n", Some(("a = ", "\"", false))),
+            ("a = \"\"\"x\n\"y\"\n", Some(("a = ", "\"\"\"", false))),
+            ("a = \"x\"\nb = 'it' # it's\n", None),
+        ] {
+            let found = unclosed_quote(text);
+            let found =
+                found.as_ref().map(|quote| (text.get(..quote.start).unwrap(), quote.quote, quote.is_in_brackets));
+            assert_eq!(found, expected, "{text}");
         }
     }
 

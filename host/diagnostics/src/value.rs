@@ -6,7 +6,7 @@ use toml::de::{DeTable, DeValue};
 
 use crate::codes;
 use crate::findings::{Findings, Place};
-use crate::unclosed::unclosed;
+pub use crate::syntax::parse;
 
 /// A value and where it stands.
 #[derive(Clone)]
@@ -141,38 +141,7 @@ pub fn table_to_json(table: &Table) -> Json {
     table.0.iter().map(|entry| (entry.key.clone(), entry.item.to_json())).collect()
 }
 
-/// Parses a manifest; reports the first syntax error of each line, and one error for a bracket that is never closed.
-pub fn parse(manifest: usize, text: &str, findings: &mut Findings) -> Option<Table> {
-    let (table, errors) = DeTable::parse_recoverable(text);
-    if errors.is_empty() {
-        return Some(convert_table(manifest, table.get_ref(), findings));
-    }
-    // What follows an unclosed bracket is read as if it stood inside, so errors from there on mean nothing.
-    let last_error = errors.iter().filter_map(|e| e.span()).map(|span| span.start).max().unwrap_or(0);
-    let open = unclosed(text).filter(|(at, _)| last_error >= *at);
-    let end = open.map_or(text.len(), |(at, _)| at);
-    let mut reported_until = None;
-    for error in &errors {
-        let span = error.span().unwrap_or(0..text.len().min(1));
-        if span.start > end || reported_until.is_some_and(|line_end| span.start <= line_end) {
-            continue;
-        }
-        let rest = text.get(span.start..).unwrap_or_default();
-        reported_until = Some(span.start + rest.find('\n').unwrap_or(rest.len()));
-        // An empty span at the very start would read as the file as a whole.
-        let span = span.start..span.end.max(1);
-        findings.report(codes::SYNTAX.at(Place::new(manifest, span), lower_first(error.message())));
-    }
-    if let Some((at, bracket)) = open {
-        let (what, partner) = if bracket == '[' { ("array", ']') } else { ("inline table", '}') };
-        let message = format!("the {what} that begins here is never closed");
-        let finding = codes::SYNTAX.at(Place::new(manifest, at..at + 1), message);
-        findings.report(finding.hint(format!("add `{partner}` at its end")));
-    }
-    None
-}
-
-fn convert_table(manifest: usize, table: &DeTable<'_>, findings: &mut Findings) -> Table {
+pub(crate) fn convert_table(manifest: usize, table: &DeTable<'_>, findings: &mut Findings) -> Table {
     let entry = |(key, value): (&Spanned<_>, &Spanned<DeValue<'_>>)| Entry {
         key: String::from(AsRef::<str>::as_ref(key.get_ref() as &std::borrow::Cow<'_, str>)),
         place: Place::new(manifest, key.span()),
@@ -210,10 +179,4 @@ fn convert(manifest: usize, value: &Spanned<DeValue<'_>>, findings: &mut Finding
         DeValue::Table(table) => Data::Table(convert_table(manifest, table, findings)),
     };
     Item::new(place, data)
-}
-
-/// Messages of the parser begin with a capital letter here and there; ours do not.
-fn lower_first(text: &str) -> String {
-    let mut chars = text.chars();
-    chars.next().map(|first| first.to_lowercase().chain(chars).collect()).unwrap_or_default()
 }

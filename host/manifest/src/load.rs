@@ -11,7 +11,9 @@ use crate::option_path;
 use crate::pipeline::Builder;
 use crate::raw::agent::{AgentManifest, EndpointManifest};
 use crate::template;
-use wattle_diagnostics::{Data, Diagnostic, Findings, Invalid, Item, Place, Table, codes, read_text, suggest, value};
+use wattle_diagnostics::{
+    Data, Diagnostic, Entry, Findings, Invalid, Item, Place, Table, codes, read_text, suggest, value,
+};
 use wattle_pack::{LOCK_FILE, Library, LockManifest, clean, find_named};
 use wattle_plan::{
     AgentSettings, BufferPlan, CircuitSettings, EndpointPlan, NodeLimits, Nodes, PackUse, PipelinePlan, Plan, SinkPlan,
@@ -106,15 +108,50 @@ pub fn load_pack(
 pub fn peek_settings(text: &str, folder: &Path, env: Env<'_>) -> AgentSettings {
     let mut findings = Findings::default();
     let number = findings.add_manifest(Path::new(""), text);
-    let file = Place::file(number);
-    let mut root = Item::new(file, Data::Table(value::parse(number, text, &mut findings).unwrap_or_default()));
-    template::fill_environment(&mut root, env, &mut findings);
+    let table = value::parse(number, text, &mut findings).unwrap_or_default();
+    settings_of(table, Place::file(number), folder, env, &mut findings)
+}
+
+/// Reads the agent's own settings from a file, for commands that do not load the rest of it.
+///
+/// # Errors
+///
+/// The file cannot be read or is not TOML, or `data_dir` is not a folder name: the agent has other settings than the
+/// defaults, and the command must not act on its folders.
+pub fn read_settings(path: &Path, env: Env<'_>) -> Result<AgentSettings, Invalid> {
+    let mut findings = Findings::default();
+    let Some(text) = read_text(path, &mut findings) else { return refuse(findings) };
+    let number = findings.add_manifest(path, &text);
+    let Some(table) = value::parse(number, &text, &mut findings) else { return refuse(findings) };
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let agent = table.entry("agent").map(|entry| entry.item.data.clone());
+    let settings = settings_of(table, Place::file(number), folder, env, &mut findings);
+    // Other problems are for the agent to report.
+    let is_known = match agent {
+        None => true,
+        Some(Data::Table(agent)) => agent.entry("data_dir").is_none_or(|entry| {
+            let mut filled = entry.item.clone();
+            template::fill_environment(&mut filled, env, &mut Findings::default());
+            matches!(filled.data, Data::String(_))
+        }),
+        Some(_) => false,
+    };
+    if is_known { Ok(settings) } else { refuse(findings) }
+}
+
+fn refuse<T>(findings: Findings) -> Result<T, Invalid> {
+    findings.finish(None).map(|(value, _, _)| value)
+}
+
+fn settings_of(table: Table, file: Place, folder: &Path, env: Env<'_>, findings: &mut Findings) -> AgentSettings {
+    let mut root = Item::new(file, Data::Table(table));
+    template::fill_environment(&mut root, env, findings);
     let empty = Table::default();
     let table = match &root.data {
         Data::Table(table) => table,
         _ => &empty,
     };
-    AgentManifest::read(table, file, folder, env, &mut findings).settings
+    AgentManifest::read(table, file, folder, env, findings).settings
 }
 
 fn finish(plan: Option<Plan>, findings: Findings) -> Result<(Plan, Vec<Diagnostic>), Invalid> {
@@ -142,6 +179,15 @@ impl Validation<'_> {
         template::fill_environment(&mut root, self.env, findings);
         let Data::Table(table) = &root.data else { return None };
         let manifest = AgentManifest::read(table, file, self.folder, self.env, findings);
+        // What is there and cannot be read, or is misspelt, is reported by itself.
+        let is_empty = |entry: &Entry| matches!(&entry.item.data, Data::Table(table) if table.0.is_empty());
+        let is_of_agent = |entry: &Entry| matches!(entry.key.as_str(), "agent" | "admin" | "packs");
+        if table.0.iter().all(|entry| is_of_agent(entry) || is_empty(entry)) {
+            let finding = codes::NOTHING_TO_RUN.at(file, "the configuration has no sources, pipelines and sinks");
+            findings.report(finding.hint(
+                "write `[sources.NAME]`, `[pipelines.NAME]` and `[sinks.NAME]`; docs/CONFIGURATION.md has an example",
+            ));
+        }
 
         let sources = self.check_endpoints(EndpointKind::Source, &manifest.sources, findings);
         let sinks = self.check_endpoints(EndpointKind::Sink, &manifest.sinks, findings);

@@ -16,4 +16,5 @@ mod fakes;
 mod golden;
 mod plan;
 mod robust;
+mod settings;
 mod versions;

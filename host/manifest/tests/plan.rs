@@ -23,6 +23,10 @@ fn around(pipeline: &str) -> String {
     )
 }
 
+/// The smallest configuration that does something.
+const SMALLEST: &str = "[sources.a]\ntype = \"stdin\"\n[pipelines.p]\ninputs = [\"a\"]\n[pipelines.p.outputs.o]\n\
+                        inputs = [\"input\"]\n[sinks.s]\ntype = \"console\"\ninputs = [\"p.o\"]\n";
+
 #[track_caller]
 fn plan(text: &str) -> Plan {
     match load(text) {
@@ -43,20 +47,20 @@ fn options(pipeline: &PipelinePlan, node: usize) -> Json {
 }
 
 #[test]
-fn an_empty_file_has_all_defaults() {
-    let plan = plan("");
+fn settings_have_defaults() {
+    let plan = plan(SMALLEST);
     assert_eq!(plan.agent.data_dir, Path::new("/nonexistent/wattle"));
     assert_eq!(plan.agent.packs, Path::new("/nonexistent/wattle/packs"));
     assert!(plan.agent.workers >= 1);
     assert_eq!(plan.agent.batch, BatchSettings::default());
     assert_eq!(plan.agent.limits, NodeLimits::default());
     assert_eq!(plan.agent.admin, None);
-    assert!(plan.sources.is_empty() && plan.sinks.is_empty() && plan.pipelines.is_empty());
 }
 
 #[test]
 fn the_admin_listener_stays_on_loopback_unless_that_is_allowed() {
-    let listen = |text: &str| plan(&format!("[admin]\n{text}")).agent.admin.map(|admin| admin.listen.to_string());
+    let listen =
+        |text: &str| plan(&format!("{SMALLEST}[admin]\n{text}")).agent.admin.map(|admin| admin.listen.to_string());
     assert_eq!(listen("listen = \"127.0.0.1:9598\"").as_deref(), Some("127.0.0.1:9598"));
     assert_eq!(listen("listen = \"[::1]:0\"").as_deref(), Some("[::1]:0"));
     assert_eq!(listen("listen = \"0.0.0.0:80\"\nallow_remote = true").as_deref(), Some("0.0.0.0:80"));
@@ -64,7 +68,8 @@ fn the_admin_listener_stays_on_loopback_unless_that_is_allowed() {
 
 #[test]
 fn settings_take_sizes_durations_and_variables() {
-    let plan = plan(
+    let plan = plan(&format!(
+        "{SMALLEST}{}",
         r#"
         [agent]
         data_dir = "data"
@@ -102,8 +107,8 @@ fn settings_take_sizes_durations_and_variables() {
         max_size = "22KiB"
         [packs]
         path = "library"
-        "#,
-    );
+        "#
+    ));
     assert_eq!(plan.agent.data_dir, Path::new("data"));
     assert_eq!(plan.agent.packs, Path::new("library"));
     assert_eq!(plan.agent.workers, 4);

@@ -210,8 +210,15 @@ impl Library {
         let candidates = self.candidates(name);
         if candidates.is_empty() {
             let names = self.names();
-            let hint = suggest::hint(name, names.iter().map(String::as_str))
-                .unwrap_or_else(|| "the library is empty; a folder is written with `./`".to_owned());
+            let folder = base.join(name);
+            let hint = if folder.join(MANIFEST).is_file() {
+                format!("`{name}` is a folder here; write `./{name}` for the pack in it")
+            } else if folder.is_dir() {
+                format!("`{name}` is a folder here, but has no `{MANIFEST}`; a folder is written as `./{name}`")
+            } else {
+                suggest::hint(name, names.iter().map(String::as_str))
+                    .unwrap_or_else(|| "the library is empty; a folder is written with `./`".to_owned())
+            };
             findings.report(codes::PACK_NOT_FOUND.at(place, format!("no pack `{name}` in the library")).hint(hint));
             return None;
         }

@@ -186,9 +186,10 @@ fn read_pin(table: &Table, place: Place, former: bool, findings: &mut Findings) 
     let version = version?;
     let parsed = match Version::parse(&version.text) {
         Ok(parsed) => parsed,
-        Err(error) => {
-            let message = format!("bad `version`: `{}`; {error}", version.text);
-            findings.report(codes::BAD_VALUE.at(version.place, message));
+        Err(_) => {
+            let message = format!("bad `version`: `{}`; it is not three numbers with dots", version.text);
+            let hint = "`wattle pack upgrade` writes the lock again";
+            findings.report(codes::BAD_VALUE.at(version.place, message).hint(hint));
             return None;
         }
     };

@@ -14,11 +14,9 @@ pub(crate) enum Requirement {
 
 impl Requirement {
     /// All three numbers mean this version and no other; fewer, or an operator, mean a range.
-    fn parse(text: &str) -> Result<Self, semver::Error> {
-        match Version::parse(text) {
-            Ok(version) => Ok(Self::Exact(version)),
-            Err(_) => VersionReq::parse(text).map(Self::Range),
-        }
+    fn parse(text: &str) -> Option<Self> {
+        let exact = Version::parse(text).ok().map(Self::Exact);
+        exact.or_else(|| VersionReq::parse(text).ok().map(Self::Range))
     }
 
     pub(crate) fn matches(&self, version: &Version) -> bool {
@@ -44,9 +42,11 @@ pub fn name_of(reference: &str) -> &str {
 pub(crate) fn parse<'a>(reference: &'a str, place: Place, findings: &mut Findings) -> Option<(&'a str, Requirement)> {
     let (name, requirement) = match reference.split_once('@') {
         Some((name, requirement)) => match Requirement::parse(requirement) {
-            Ok(parsed) => (name, parsed),
-            Err(error) => {
-                let finding = codes::BAD_VALUE.at(place, format!("bad pack version `{requirement}`; {error}"));
+            Some(parsed) => (name, parsed),
+            None => {
+                let message =
+                    format!("bad pack version `{requirement}`; it is neither a version nor a range of versions");
+                let finding = codes::BAD_VALUE.at(place, message);
                 findings.report(finding.hint("write `name@1.0.0` for that version, `name@1` for any compatible one"));
                 return None;
             }

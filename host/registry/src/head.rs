@@ -78,8 +78,9 @@ impl Head {
         if !name_fits {
             return Err(wrong(format!("bad pack name `{}`", name.escape_debug())));
         }
-        Version::parse(&version)
-            .map_err(|error| wrong(format!("bad version `{}`: {error}", version.escape_debug())))?;
+        Version::parse(&version).map_err(|_| {
+            wrong(format!("bad version `{}`: it is not three numbers with dots", version.escape_debug()))
+        })?;
         Ok(Self { name, version, contract })
     }
 

@@ -218,11 +218,21 @@ impl Compiler {
     }
 }
 
-/// What a compiler says of bytes that are no component: its first line says what; the rest is for those who write
-/// compilers.
+/// Explains what a parser or compiler reports about bytes that are not a component. Only its first line says what.
 fn not_a_component(text: &str) -> ArtifactError {
     let first = text.lines().next().unwrap_or_default();
-    ArtifactError::new(format!("artifact is not a webassembly component: {first}"), "")
+    let (what, offset) = match first.rsplit_once("(at offset 0x") {
+        Some((what, offset)) => (what.trim_end(), u64::from_str_radix(offset.trim_end_matches(')'), 16).ok()),
+        None => (first, None),
+    };
+    let what = what.strip_prefix("failed to parse WebAssembly module: ").unwrap_or(what);
+    let place = offset.map_or(String::new(), |offset| format!(" at byte {offset}"));
+    if what.contains("unexpected end") {
+        let message = format!("artifact is cut off: it ends{place} inside a section");
+        return ArtifactError::new(message, "copy or build the artifact again");
+    }
+    let message = format!("artifact is not a valid WebAssembly component{place}: {what}");
+    ArtifactError::new(message, "build it again; `wasm-tools validate` reports the details")
 }
 
 /// What is counted in the bytes of an artifact, as far as they can be read; what cannot be is refused by the compiler,
@@ -298,6 +308,25 @@ mod tests {
     }
 
     #[test]
+    fn a_broken_artifact_is_explained() {
+        let whole = wat::parse_str(FOUR).unwrap();
+        let compile = |bytes: &[u8]| {
+            let artifact = Artifact::new("test", bytes.to_owned(), Origin::Builtin);
+            let compiler = Compiler::new(ArtifactLimits::default());
+            compiler.compile(&Tier::optimized(false, false).unwrap(), None, &artifact).err().unwrap()
+        };
+        let cut = compile(&whole[..12]);
+        assert!(cut.message.starts_with("artifact is cut off: it ends at byte "), "{cut}");
+        assert_eq!(cut.hint.as_deref(), Some("copy or build the artifact again"));
+        let mut damaged = whole;
+        damaged.truncate(8);
+        damaged.extend([0x7f, 1, 0]);
+        let error = compile(&damaged);
+        assert!(error.message.starts_with("artifact is not a valid WebAssembly component at byte "), "{error}");
+        assert!(!error.message.contains("offset") && !error.message.contains("failed to parse"), "{error}");
+    }
+
+    #[test]
     fn size_is_limited() {
         let size = wat::parse_str(FOUR).unwrap().len() as u64;
         let limits = |max_bytes| ArtifactLimits { max_bytes, ..ArtifactLimits::default() };
@@ -340,7 +369,7 @@ mod tests {
             .compile(&Tier::optimized(false, false).unwrap(), None, &artifact)
             .err()
             .unwrap();
-        assert!(error.message.starts_with("artifact is not a webassembly component"), "{error}");
+        assert!(error.message.starts_with("artifact is "), "{error}");
     }
 
     /// A component, as bytes, that holds these bytes as a nested component.

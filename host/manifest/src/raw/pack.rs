@@ -76,8 +76,8 @@ fn read_head(table: &Table, place: Place, findings: &mut Findings) -> PackHead {
     }
     let version = reader.required_string("version", findings).and_then(|text| match Version::parse(&text.text) {
         Ok(version) => Some((version, text.place)),
-        Err(error) => {
-            let message = format!("bad `version`: `{}`; {error}", text.text);
+        Err(_) => {
+            let message = format!("bad `version`: `{}`; it is not three numbers with dots", text.text);
             findings.report(codes::BAD_VALUE.at(text.place, message).hint("write three numbers, as in `\"1.0.0\"`"));
             None
         }
@@ -107,8 +107,8 @@ fn check_contract(contract: &Text, findings: &mut Findings) {
             let hint = "take a version of the pack or of the agent that fits the other";
             findings.report(codes::CONTRACT_VERSION.at(contract.place, message).hint(hint));
         }
-        (Err(error), _) => {
-            let message = format!("bad `contract`: `{}`; {error}", contract.text);
+        (Err(_), _) => {
+            let message = format!("bad `contract`: `{}`; it is not a version", contract.text);
             findings.report(codes::BAD_VALUE.at(contract.place, message).hint("write a version, as in `\"0.1\"`"));
         }
         _ => {}
