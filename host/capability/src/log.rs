@@ -31,7 +31,7 @@ pub enum LogTarget {
     /// Discarded, for shadows and measurements.
     Nowhere,
     /// Collected for a test of the node, without limits.
-    Kept(Arc<Mutex<Vec<(LogLevel, String)>>>),
+    Collected(Arc<Mutex<Vec<(LogLevel, String)>>>),
 }
 
 /// Counts of the current second.
@@ -82,7 +82,7 @@ impl LogBudget {
         message: &str,
         line_of_call: u32,
     ) -> bool {
-        if let LogTarget::Kept(lines) = target {
+        if let LogTarget::Collected(lines) = target {
             lines.lock().push((level, message.to_owned()));
             return true;
         }

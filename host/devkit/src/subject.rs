@@ -40,7 +40,7 @@ pub(crate) fn case_fault(fault: Fault) -> CaseFault {
 impl Subject for Sandboxed {
     fn mock(&mut self, mocks: &Mocks) -> Result<(), String> {
         self.log = Lines::default();
-        self.services = Some(self.provided.with(mocks)?.services(LogTarget::Kept(self.log.clone()))?);
+        self.services = Some(self.provided.with(mocks)?.services(LogTarget::Collected(self.log.clone()))?);
         Ok(())
     }
 

@@ -344,6 +344,7 @@ mod tests {
             (json!("100ms"), 100),
             (json!("0.5s"), 500),
             (json!("1m 1s"), 61_000),
+            (json!("1d"), 86_400_000),
         ] {
             assert_eq!(parse(value.clone()), Some(Time(Duration::from_millis(millis))), "{value}");
         }

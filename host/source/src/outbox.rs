@@ -1,6 +1,6 @@
 //! Sends the batches of a source that cannot read its input again, and keeps each until it is acknowledged.
 //!
-//! A batch that returns undelivered is sent again after a pause. The kept batch shares its bytes with the one in
+//! A batch that returns undelivered is sent again after a pause. The retained batch shares its bytes with the one in
 //! flight, so it costs memory only while that is in flight, and the bytes in flight are bounded.
 
 use std::sync::Arc;
@@ -24,7 +24,7 @@ const MAX_HELD_BYTES: usize = 16 << 20;
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// Events that were sent and are not acknowledged yet.
-struct Kept {
+struct Retained {
     column: Column,
     origin: Arc<Origin>,
     attempt: u32,
@@ -37,7 +37,7 @@ struct State {
     outstanding: usize,
     /// Bytes received and not acknowledged.
     held_bytes: usize,
-    returned: Vec<Kept>,
+    returned: Vec<Retained>,
 }
 
 #[derive(Default)]
@@ -105,7 +105,7 @@ impl Outbox {
         let mut stop = self.context.stop.clone();
         let mut stopped = false;
         loop {
-            let returned = self.shared.state.lock().returned.iter().map(|kept| kept.attempt).max();
+            let returned = self.shared.state.lock().returned.iter().map(|retained| retained.attempt).max();
             if let Some(attempt) = returned {
                 if stopped {
                     self.give_up();
@@ -123,7 +123,7 @@ impl Outbox {
                     Some(chunk) => {
                         let origin = self.context.origin(self.type_name, &[]);
                         number += 1;
-                        if !self.send(Kept { column: chunk.column, origin, attempt: 0, number }).await {
+                        if !self.send(Retained { column: chunk.column, origin, attempt: 0, number }).await {
                             open = false;
                             self.chunks.close();
                         }
@@ -141,8 +141,8 @@ impl Outbox {
     }
 
     /// Returns whether the queue still takes batches.
-    async fn send(&self, kept: Kept) -> bool {
-        let Kept { column, origin, attempt, number } = kept;
+    async fn send(&self, retained: Retained) -> bool {
+        let Retained { column, origin, attempt, number } = retained;
         let events = column.rows() as u64;
         let bytes = column.byte_len();
         self.shared.state.lock().outstanding += 1;
@@ -152,7 +152,7 @@ impl Outbox {
             let mut state = shared.state.lock();
             state.outstanding -= 1;
             if disposition == Disposition::Retry {
-                state.returned.push(Kept { column: again, origin: again_origin, attempt: attempt + 1, number });
+                state.returned.push(Retained { column: again, origin: again_origin, attempt: attempt + 1, number });
             } else {
                 state.held_bytes -= bytes;
                 drop(again);
@@ -173,18 +173,18 @@ impl Outbox {
 
     async fn offer_again(&self) {
         let mut returned = std::mem::take(&mut self.shared.state.lock().returned);
-        returned.sort_unstable_by_key(|kept| kept.number);
+        returned.sort_unstable_by_key(|retained| retained.number);
         let count = returned.len();
         tracing::warn!(source = %self.context.name, batches = count, "batches returned undelivered; sending them again");
         add(&self.context.stats.retries, count as u64);
-        for kept in returned {
-            self.send(kept).await;
+        for retained in returned {
+            self.send(retained).await;
         }
     }
 
     fn give_up(&self) {
         let returned = std::mem::take(&mut self.shared.state.lock().returned);
-        let events: usize = returned.iter().map(|kept| kept.column.rows()).sum();
+        let events: usize = returned.iter().map(|retained| retained.column.rows()).sum();
         if events > 0 {
             add(&self.context.stats.lost, events as u64);
             tracing::error!(

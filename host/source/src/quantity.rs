@@ -226,6 +226,7 @@ mod tests {
             (json!("100ms"), Some(Period(Duration::from_millis(100)))),
             (json!("5s"), Some(Period(Duration::from_secs(5)))),
             (json!("1h 30m"), Some(Period(Duration::from_mins(90)))),
+            (json!("1d"), Some(Period(Duration::from_hours(24)))),
             (json!("0.5s"), Some(Period(Duration::from_millis(500)))),
             (json!(2), Some(Period(Duration::from_secs(2)))),
             (json!("2"), Some(Period(Duration::from_secs(2)))),
