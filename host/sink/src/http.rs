@@ -30,7 +30,8 @@ use crate::options::OptionError;
 use crate::sink::{Built, Running, Sink, SinkContext};
 
 pub(crate) fn check(options: &Value) -> Result<(), Vec<OptionError>> {
-    options::read(options).map(|_| ())
+    let (_, settings) = options::read(options)?;
+    client::check(&settings).map_err(|error| vec![error])
 }
 
 /// The files that options name and the sink reads.

@@ -14,7 +14,7 @@ use crate::{blackhole, console, file, http};
 struct Spec {
     /// The value of `type` in the configuration.
     name: &'static str,
-    /// Validates options without I/O.
+    /// Validates options, and the files that they name.
     check: fn(&Value) -> Result<(), Vec<OptionError>>,
     /// Builds the sink of this name.
     build: fn(&Arc<str>, &Value) -> Result<Built, SinkError>,
@@ -63,7 +63,7 @@ pub fn schema(type_name: &str) -> Option<Value> {
     spec(type_name).ok().map(|spec| (spec.schema)())
 }
 
-/// Validates the options of a sink, without `type` and `inputs`. Uses no file and no network.
+/// Validates the options of a sink, without `type` and `inputs`, and the files that they name. Uses no network.
 ///
 /// # Errors
 ///
@@ -177,6 +177,28 @@ mod tests {
             assert!(found, "{options}: {errors:?}");
             assert!(!format!("{errors:?}").contains("secret"), "{errors:?}");
         }
+    }
+
+    #[test]
+    fn files_that_cannot_be_used_are_found_before_the_sink_is_built() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+        std::fs::write(path("garbage"), "garbage").unwrap();
+        let (absent, garbage, directory) = (path("absent"), path("garbage"), path(""));
+        for (file, why) in [(&absent, "cannot read"), (&directory, "cannot read"), (&garbage, "contains no PEM")] {
+            for (option, tls) in [
+                ("tls.ca_file", json!({"ca_file": file})),
+                ("tls.crt_file", json!({"crt_file": file, "key_file": file})),
+            ] {
+                let errors = wrong("http", &json!({"uri": "https://h/", "tls": tls}));
+                assert_eq!(errors.len(), 1, "{errors:?}");
+                assert_eq!(errors[0].0, option);
+                assert!(errors[0].1.contains(why) && !errors[0].1.contains("option `"), "{errors:?}");
+            }
+        }
+        let errors = wrong("file", &json!({"path": directory}));
+        assert_eq!(errors[0].0, "path");
+        assert!(errors[0].1.contains("is a folder; name a file in it"), "{errors:?}");
     }
 
     #[test]

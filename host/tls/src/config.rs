@@ -111,6 +111,19 @@ pub enum TlsConfigError {
 }
 
 impl TlsConfigError {
+    /// The option whose file cannot be used. The text of such an error begins with it.
+    pub fn option(&self) -> Option<&'static str> {
+        match self {
+            Self::Unreadable { option, .. } | Self::NotPem { option, .. } | Self::NoCertificate { option, .. } => {
+                Some(option)
+            }
+            Self::NoKey(_) | Self::KeyMismatch { .. } => Some(KEY_FILE),
+            Self::NoAuthority(_) => Some(CA_FILE),
+            Self::Unusable { .. } => Some(CRT_FILE),
+            Self::NoSystemRoots | Self::Library(_) => None,
+        }
+    }
+
     /// The kind of the error as a label.
     pub fn kind(&self) -> &'static str {
         match self {

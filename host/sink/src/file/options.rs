@@ -145,6 +145,10 @@ fn validate(options: FileOptions, errors: &mut OptionErrors) -> Option<(Template
     errors.not_zero("fsync_interval", options.fsync_interval);
     let encoding = Encoding::new(&options.encoding);
     let template = template?;
+    if let Some(path) = template.literal().filter(|path| std::path::Path::new(path).is_dir()) {
+        let folder = path.trim_end_matches('/');
+        errors.add("path", format!("`{path}` is a folder; name a file in it, such as `{folder}/events.ndjson`"));
+    }
     let settings = Settings {
         literal: template.literal().map(Into::into),
         compression: options.compression,

@@ -13,8 +13,9 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use super::connect::{Connector, place};
 use super::error::RequestError;
 use super::options::{Format, Settings};
-use super::proxy;
+use super::proxy::{self, Proxy};
 use crate::error::SinkError;
+use crate::options::OptionError;
 use crate::tls::Tls;
 
 /// How long an idle connection stays open. Servers close idle connections after a minute or more.
@@ -69,6 +70,34 @@ impl Response {
     }
 }
 
+/// Checks what [`Client::new`] needs besides the options: the files of `tls` and the proxy of the environment.
+///
+/// # Errors
+///
+/// A certificate file or the proxy cannot be used.
+pub(crate) fn check(settings: &Settings) -> Result<(), OptionError> {
+    let variable = |name: &str| std::env::var(name).ok();
+    let proxy = proxy::find(settings.proxy.as_ref(), &settings.uri, variable)
+        .map_err(|error| OptionError::new("", error.to_string()))?;
+    let uses_tls = uses_tls(settings, proxy.as_ref());
+    wattle_tls::client_config(&settings.tls, uses_tls).map(drop).map_err(|error| {
+        let text = error.to_string();
+        match error.option() {
+            // The caller names the option.
+            Some(option) => OptionError::new(option, text.split_once(": ").map_or(text.as_str(), |(_, why)| why)),
+            None => OptionError::new("", text),
+        }
+    })
+}
+
+fn is_https(uri: &Uri) -> bool {
+    uri.scheme_str() == Some("https")
+}
+
+fn uses_tls(settings: &Settings, proxy: Option<&Proxy>) -> bool {
+    is_https(&settings.uri) || proxy.is_some_and(|proxy| is_https(&proxy.uri))
+}
+
 impl Client {
     /// A client for these settings of the sink `sink`.
     ///
@@ -78,8 +107,7 @@ impl Client {
     pub(crate) fn new(sink: &Arc<str>, settings: &Settings) -> Result<Self, SinkError> {
         let variable = |name: &str| std::env::var(name).ok();
         let proxy = proxy::find(settings.proxy.as_ref(), &settings.uri, variable).map_err(SinkError::Proxy)?;
-        let is_https = |uri: &Uri| uri.scheme_str() == Some("https");
-        let uses_tls = is_https(&settings.uri) || proxy.as_ref().is_some_and(|proxy| is_https(&proxy.uri));
+        let uses_tls = uses_tls(settings, proxy.as_ref());
         let tls = Arc::new(Tls::new(sink.clone(), settings.tls.clone(), uses_tls).map_err(SinkError::Tls)?);
         if uses_tls && !settings.tls.verify {
             tracing::warn!(

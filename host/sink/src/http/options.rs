@@ -296,8 +296,8 @@ fn validate(options: HttpOptions, errors: &mut OptionErrors) -> Option<(Encoding
 /// Why a text is not the address of a server. The texts do not repeat the address, which may contain a password.
 #[derive(Debug, thiserror::Error)]
 enum UriError {
-    #[error("is not a valid address: {0}")]
-    Invalid(hyper::http::uri::InvalidUri),
+    #[error("is not a valid address; write it as `https://example.com/ingest`")]
+    Invalid,
     #[error("must begin with `http://` or `https://` and a host name")]
     NotHttp,
     #[error("must not contain a user and a password; use `auth`")]
@@ -305,7 +305,7 @@ enum UriError {
 }
 
 fn parse_uri(text: &str) -> Result<Uri, UriError> {
-    let uri: Uri = text.parse().map_err(UriError::Invalid)?;
+    let uri: Uri = text.parse().map_err(|_| UriError::Invalid)?;
     if !matches!(uri.scheme_str(), Some("http" | "https")) || uri.host().is_none_or(str::is_empty) {
         return Err(UriError::NotHttp);
     }

@@ -107,8 +107,11 @@ fn item(item: BulkItem) -> Item {
 /// The wait that the server requests: a number of seconds, or a date.
 pub(crate) fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let wait = match text.parse() {
         Ok(seconds) => Duration::from_secs(seconds),
+        // More than any integer holds is a long wait as well.
+        Err(_) if is_number => MAX_RETRY_AFTER,
         Err(_) => {
             let date = jiff::fmt::rfc2822::parse(text).ok()?.timestamp();
             // A date in the past means no wait.
@@ -190,6 +193,7 @@ mod tests {
             ("Wed, 21 Oct 2015 07:28:30 GMT", Some(30)),
             ("Wed, 21 Oct 2015 07:00:00 GMT", Some(0)),
             ("9999999999", Some(900)),
+            ("99999999999999999999", Some(900)),
             ("Fri, 31 Dec 2100 23:59:59 GMT", Some(900)),
             ("-1", None),
             ("soon", None),
