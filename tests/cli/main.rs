@@ -228,3 +228,39 @@ fn a_first_signal_drains_and_ends_well() {
     let summary = agent.stop().summary();
     assert_eq!(folder.events("all.ndjson").len() as u64, summary.pipeline().delivered);
 }
+
+#[test]
+fn a_configuration_that_cannot_be_read_never_leads_to_the_folder_of_another_agent() {
+    let folder = Folder::new();
+    folder.write("agent.toml", "[agent]\ndata_dir = \"data\"\ntoken = \"hunter2\"\ngarbage [\n");
+    for arguments in [
+        vec!["reload"],
+        vec!["status"],
+        vec!["rollback"],
+        vec!["history"],
+        vec!["shadow"],
+        vec!["quarantine", "list"],
+        vec!["quarantine", "retry", "p", "--all"],
+        vec!["pack", "list"],
+    ] {
+        let ended = folder.run(&[arguments.as_slice(), &["--config", "agent.toml"]].concat());
+        assert_eq!(ended.code, 78, "{arguments:?}: {}", ended.log);
+        assert!(ended.log.contains("does not say which folders the agent uses"), "{arguments:?}: {}", ended.log);
+        assert!(ended.log.contains("error[E0102]") && ended.log.contains("agent.toml:4:"), "{}", ended.log);
+        assert!(!ended.log.contains("hunter2") && !ended.log.contains("/var/lib/wattle"), "{}", ended.log);
+    }
+    let ended = folder.run(&["reload", "--config", "agent.toml"]);
+    assert!(ended.log.contains("name the folder with `--data-dir`"), "{}", ended.log);
+}
+
+#[test]
+fn an_empty_configuration_is_an_error_that_says_what_to_write() {
+    let folder = Folder::new();
+    folder.write("agent.toml", "");
+    for command in ["run", "validate"] {
+        let ended = folder.run(&[command, "agent.toml"]);
+        assert_eq!(ended.code, 78);
+        let said = format!("{}{}", ended.text(), ended.log);
+        assert!(said.contains("error[E0318]") && said.contains("write `[sources.NAME]`"), "{said}");
+    }
+}

@@ -159,7 +159,7 @@ fn events_are_not_sent_again_beside_a_running_agent_but_can_be_dropped() {
     let agent = folder.start(&config(false, true));
     let ended = folder.run(&["quarantine", "retry", "trail", "--all", "--config", "agent.toml"]);
     assert_eq!(ended.code, 78);
-    assert!(ended.log.contains("is used by another agent"), "{}", ended.log);
+    assert!(ended.log.contains("stop it, retry, and start it again"), "{}", ended.log);
     assert_eq!(folder.run(&["quarantine", "drop", "trail", "--all", "--yes"]).code, 0);
     let mut file = std::fs::File::options().append(true).open(folder.path("in.log")).unwrap();
     std::io::Write::write_all(&mut file, b"{\"row\":1000,\"key\":\"AKIA0000000000001000\"}\n").unwrap();

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use hyper::Method;
+use wattle_plan::AgentSettings;
 use wattle_supervisor::control::client::{self, RequestError};
 use wattle_supervisor::{Configuration, environment};
 
@@ -15,12 +16,21 @@ pub(crate) fn data_dir(place: &AgentPlace) -> Result<PathBuf, Failure> {
     match (&place.data_dir, &place.config) {
         (Some(folder), _) => Ok(folder.clone()),
         (None, Some(config)) => {
-            // The agent reports what is wrong in the file. Its data folder has to be known before that.
-            std::fs::metadata(config).map_err(|e| Failure::config(format!("`{}`: {e}", config.display())))?;
-            Ok(Configuration::File(config.clone()).settings().data_dir)
+            Ok(settings(config, "name the folder with `--data-dir` in place of `--config`")?.data_dir)
         }
         (None, None) => Ok(wattle_manifest::default_data_dir(&environment)),
     }
+}
+
+/// The settings that a configuration has for the agent. A command must not guess them, since it would act on the folders
+/// of another agent. `otherwise` is what to do without the file.
+pub(crate) fn settings(config: &Path, otherwise: &str) -> Result<AgentSettings, Failure> {
+    Configuration::File(config.to_owned()).known_settings().map_err(|invalid| {
+        let all: Vec<String> = invalid.diagnostics.iter().map(|d| d.render(false)).collect();
+        let file = config.display();
+        let message = format!("`{file}` does not say which folders the agent uses; correct it, or {otherwise}");
+        Failure::config(format!("{message}\n{}", all.join("\n").trim_end()))
+    })
 }
 
 /// Sends a request and returns the response, which is JSON.

@@ -48,6 +48,18 @@ impl Configuration {
         wattle_manifest::peek_settings(&text, self.folder(), &environment)
     }
 
+    /// The agent's settings, for commands that do not load the rest of the configuration.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read, is not TOML, or does not say where the data folder is.
+    pub fn known_settings(&self) -> Result<AgentSettings, Invalid> {
+        match self {
+            Self::File(path) => wattle_manifest::read_settings(path, &environment),
+            Self::Text(_) => Ok(self.settings()),
+        }
+    }
+
     /// Loads and validates the configuration, and returns its plan and warnings.
     ///
     /// # Errors

@@ -25,9 +25,10 @@ use crate::cli::DiagnosticFormat;
 use crate::cli::pack::{LibraryOption, PackCommand};
 use crate::commands::registry::registry;
 use crate::commands::validate::show;
+use crate::control::settings;
 use crate::exit::{Done, Failure};
+use wattle_supervisor::environment;
 use wattle_supervisor::stored;
-use wattle_supervisor::{Configuration, environment};
 
 pub(crate) fn pack(command: &PackCommand, color: bool) -> Done {
     match command {
@@ -46,23 +47,26 @@ pub(crate) fn pack(command: &PackCommand, color: bool) -> Done {
     }
 }
 
+/// What to do if the configuration cannot be read.
+const WITHOUT_CONFIG: &str = "name the folder with `--library` in place of `--config`";
+
 /// The library folder that the options name.
-fn library_folder(library: Option<&Path>, config: Option<&Path>) -> PathBuf {
+fn library_folder(library: Option<&Path>, config: Option<&Path>) -> Result<PathBuf, Failure> {
     match (library, config) {
-        (Some(folder), _) => folder.to_owned(),
-        (None, Some(config)) => Configuration::File(config.to_owned()).settings().packs,
-        (None, None) => wattle_manifest::default_data_dir(&environment).join("packs"),
+        (Some(folder), _) => Ok(folder.to_owned()),
+        (None, Some(config)) => Ok(settings(config, WITHOUT_CONFIG)?.packs),
+        (None, None) => Ok(wattle_manifest::default_data_dir(&environment).join("packs")),
     }
 }
 
 /// The built-in packs with those of the library folder.
-fn library(option: &LibraryOption) -> Library {
+fn library(option: &LibraryOption) -> Result<Library, Failure> {
     let data_dir = match &option.config {
-        Some(config) => Configuration::File(config.clone()).settings().data_dir,
+        Some(config) => settings(config, WITHOUT_CONFIG)?.data_dir,
         None => wattle_manifest::default_data_dir(&environment),
     };
-    let folder = library_folder(option.library.as_deref(), option.config.as_deref());
-    builtin::library().with_folder(folder).with_remote(stored(&data_dir))
+    let folder = library_folder(option.library.as_deref(), option.config.as_deref())?;
+    Ok(builtin::library().with_folder(folder).with_remote(stored(&data_dir)))
 }
 
 /// Every diagnostic as text.

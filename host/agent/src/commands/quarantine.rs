@@ -10,11 +10,12 @@ use wattle_printable::line;
 use wattle_topology::{QuarantineStore, Quarantined, TopologySettings, retry, sandboxed};
 
 use crate::builtin;
-use crate::cli::{QuarantineCommand, QuarantinePlace, QuarantineSelection};
+use crate::cli::{AgentPlace, QuarantineCommand, QuarantinePlace, QuarantineSelection};
 use crate::configuration::{catalog, load};
+use crate::control;
 use crate::exit::{Done, Failure, print, print_json, say};
-use wattle_supervisor::data_folder::lock;
-use wattle_supervisor::{Configuration, environment};
+use wattle_supervisor::Configuration;
+use wattle_supervisor::data_folder::{DataFolderError, lock};
 
 /// Maximum length of a message in a list, in characters.
 const MAX_MESSAGE_CHARS: usize = 80;
@@ -29,17 +30,13 @@ pub(crate) fn quarantine(command: &QuarantineCommand) -> Done {
     }
 }
 
-fn data_dir(place: &QuarantinePlace) -> PathBuf {
-    match (&place.data_dir, &place.config) {
-        (Some(folder), _) => folder.clone(),
-        (None, Some(config)) => Configuration::File(config.clone()).settings().data_dir,
-        (None, None) => wattle_manifest::default_data_dir(&environment),
-    }
+fn data_dir(place: &QuarantinePlace) -> Result<PathBuf, Failure> {
+    control::data_dir(&AgentPlace { config: place.config.clone(), data_dir: place.data_dir.clone() })
 }
 
 /// The quarantine of a pipeline, which must exist: a misspelt name must not look like an empty quarantine.
 fn open(place: &QuarantinePlace, pipeline: &str) -> Result<QuarantineStore, Failure> {
-    find(&data_dir(place), pipeline)
+    find(&data_dir(place)?, pipeline)
 }
 
 fn find(folder: &std::path::Path, pipeline: &str) -> Result<QuarantineStore, Failure> {
@@ -55,7 +52,7 @@ fn find(folder: &std::path::Path, pipeline: &str) -> Result<QuarantineStore, Fai
 }
 
 fn list_all(place: &QuarantinePlace) -> Done {
-    let folder = data_dir(place);
+    let folder = data_dir(place)?;
     let mut rows = vec![["PIPELINE", "EVENTS", "SIZE", "OLDEST", "NEWEST", "UNREADABLE"].map(str::to_owned).to_vec()];
     for store in QuarantineStore::all(&folder)? {
         let (mut events, mut oldest, mut newest) = (0_usize, None, None);
@@ -133,9 +130,16 @@ fn drop_events(selection: &QuarantineSelection, yes: bool, place: &QuarantinePla
 
 fn retry_events(selection: &QuarantineSelection, config: &std::path::Path) -> Done {
     let configuration = Configuration::File(config.to_owned());
-    let agent = configuration.settings();
+    let agent = control::settings(config, "correct the configuration that the events are retried with")?;
     // Two processes that write to the same files and checkpoints would corrupt them.
-    let _lock = lock(&agent.data_dir).map_err(|error| Failure::config(error.to_string()))?;
+    let _lock = lock(&agent.data_dir).map_err(|error| match error {
+        DataFolderError::InUse { .. } => Failure::config(format!(
+            "an agent runs with the data folder `{}`: stop it, retry, and start it again; events stay in quarantine \
+             meanwhile",
+            agent.data_dir.display()
+        )),
+        error => Failure::config(error.to_string()),
+    })?;
     let store = find(&agent.data_dir, &selection.pipeline)?;
     let ids = select(&store, selection)?;
     let catalog = catalog(&agent.data_dir, agent.artifacts)?;

@@ -15,8 +15,9 @@ use wattle_registry::files::{self, Files};
 use wattle_registry::{Image, archive as layout};
 
 use crate::cli::registry::RegistryCommand;
+use crate::control;
 use crate::exit::{Done, Failure};
-use wattle_supervisor::{Configuration, environment};
+use wattle_supervisor::environment;
 
 pub(crate) fn registry(command: &RegistryCommand) -> Done {
     match command {
@@ -32,8 +33,7 @@ pub(crate) fn registry(command: &RegistryCommand) -> Done {
 /// The settings of a configuration, or the defaults.
 fn settings(config: Option<&Path>) -> Result<AgentSettings, Failure> {
     match config {
-        Some(path) if !path.is_file() => Err(Failure::config(format!("`{}` does not exist", path.display()))),
-        Some(path) => Ok(Configuration::File(path.to_owned()).settings()),
+        Some(path) => control::settings(path, "leave out `--config`"),
         None => Ok(wattle_manifest::peek_settings("", Path::new(""), &environment)),
     }
 }

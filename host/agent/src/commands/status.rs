@@ -14,7 +14,6 @@ use hyper::Method;
 use crate::cli::{AgentPlace, Color, StatusOptions};
 use crate::control;
 use crate::exit::{Done, FAILED, Failure, UNAVAILABLE, print_json, print_styled};
-use wattle_supervisor::Configuration;
 use wattle_supervisor::admin::status::Status;
 
 /// How long the agent may take. It responds from memory.
@@ -63,10 +62,7 @@ fn data_dir(options: &StatusOptions) -> Result<PathBuf, Failure> {
 /// The address in a configuration, as a local client reaches it.
 fn configured(config: &Path) -> Result<String, Failure> {
     let file = config.display();
-    if let Err(error) = std::fs::metadata(config) {
-        return Err(Failure::config(format!("`{file}`: {error}")));
-    }
-    let Some(admin) = Configuration::File(config.into()).settings().admin else {
+    let Some(admin) = control::settings(config, "say where with --url")?.admin else {
         let message = format!("`{file}` has no valid `[admin] listen`; add it, or use --url");
         return Err(Failure::config(message));
     };

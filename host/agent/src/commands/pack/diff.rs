@@ -11,7 +11,7 @@ use crate::configuration::plain_catalog;
 use crate::exit::{Done, print, print_json};
 
 pub(super) fn diff(options: &DiffOptions, color: bool) -> Done {
-    let (library, catalog) = (library(&options.library), plain_catalog()?);
+    let (library, catalog) = (library(&options.library)?, plain_catalog()?);
     let view = |reference: &str| view(reference, &library, &catalog).map_err(|invalid| refused(&invalid, color));
     let (from, to) = (view(&options.from)?, view(&options.to)?);
     let changes = wattle_manifest::diff(&from, &to);

@@ -9,14 +9,14 @@ use crate::configuration::plain_catalog;
 use crate::exit::{Done, Failure, print};
 
 pub(super) fn install(options: &InstallOptions, color: bool) -> Done {
-    let library = library(&options.library);
+    let library = library(&options.library)?;
     // Checked here, because a configuration would use a broken pack only later.
     let view = view(&options.pack, &library, &plain_catalog()?).map_err(|invalid| refused(&invalid, color))?;
     if view.plan.is_none() {
         let linted = wattle_manifest::lint_pack(&options.pack, &plain_catalog()?, &library);
         linted.map_err(|invalid| refused(&invalid, color))?;
     }
-    let folder = library_folder(options.library.library.as_deref(), options.library.config.as_deref());
+    let folder = library_folder(options.library.library.as_deref(), options.library.config.as_deref())?;
     let installed = wattle_manifest::install(&options.pack, &library, &folder).map_err(|error| match error {
         InstallError::Invalid(invalid) => refused(&invalid, color),
         error => Failure::new(error.to_string()),

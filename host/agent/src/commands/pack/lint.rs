@@ -10,7 +10,7 @@ use crate::configuration::plain_catalog;
 use crate::exit::{CONFIG, Done, FAILED, Failure, print};
 
 pub(super) fn lint(options: &LintOptions, color: bool) -> Done {
-    let linted = wattle_manifest::lint_pack(&options.pack, &plain_catalog()?, &library(&options.library));
+    let linted = wattle_manifest::lint_pack(&options.pack, &plain_catalog()?, &library(&options.library)?);
     let diagnostics = linted.unwrap_or_else(|invalid| invalid.diagnostics);
     for diagnostic in &diagnostics {
         print_diagnostic(diagnostic, options.format, color)?;

@@ -12,7 +12,7 @@ use crate::exit::{Done, Failure, print, print_json};
 use wattle_supervisor::Configuration;
 
 pub(super) fn list(options: &ListOptions, color: bool) -> Done {
-    let packs = library(&options.library).list();
+    let packs = library(&options.library)?.list();
     let uses = match &options.library.config {
         Some(_) => uses(options, color)?,
         None => Vec::new(),

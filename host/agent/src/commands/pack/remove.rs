@@ -15,7 +15,7 @@ pub(super) fn remove(options: &RemoveOptions, color: bool) -> Done {
     let Some((name, version)) = options.pack.split_once('@') else {
         return Err(Failure::config(format!("`{}` is not of the form name@version", options.pack)));
     };
-    let folder = library_folder(options.library.as_deref(), options.config.first().map(PathBuf::as_path));
+    let folder = library_folder(options.library.as_deref(), options.config.first().map(PathBuf::as_path))?;
     let libraries = builtin::library().with_folder(&folder).list();
     let is_version = |v: &wattle_pack::LibraryEntry| v.name == name && v.version.to_string() == version;
     if !libraries.iter().any(|entry| is_version(entry) && entry.folder.is_some()) {

@@ -6,8 +6,8 @@ use wattle_pack::{LOCK_FILE, Library, Lock, Pin};
 use super::refused;
 use crate::builtin;
 use crate::cli::pack::RollbackOptions;
+use crate::control::settings;
 use crate::exit::{Done, Failure, print};
-use wattle_supervisor::Configuration;
 use wattle_supervisor::stored;
 
 pub(super) fn rollback(options: &RollbackOptions, color: bool) -> Done {
@@ -21,7 +21,7 @@ pub(super) fn rollback(options: &RollbackOptions, color: bool) -> Done {
         let message = format!("`{}` has no previous pin of `{}`", path.display(), options.name);
         return Err(Failure::new(message));
     }
-    let settings = Configuration::File(options.config.clone()).settings();
+    let settings = settings(&options.config, "change the pin in the lock")?;
     let library = builtin::library().with_folder(settings.packs).with_remote(stored(&settings.data_dir));
     for (_, former) in &changes {
         check(former, &library).map_err(|why| {

@@ -11,7 +11,7 @@ use crate::configuration::plain_catalog;
 use crate::exit::{Done, print, print_json};
 
 pub(super) fn show(options: &ShowOptions, color: bool) -> Done {
-    let view = view(&options.pack, &library(&options.library), &plain_catalog()?);
+    let view = view(&options.pack, &library(&options.library)?, &plain_catalog()?);
     let view = view.map_err(|invalid| refused(&invalid, color))?;
     if options.json { print_json(&json(&view).to_string()) } else { print(&text(&view)) }
 }

@@ -20,7 +20,7 @@ pub(super) fn test(options: &TestOptions, color: bool) -> Done {
     }
     let catalog = plain_catalog()?;
     let _waiting = Waiting::compiling(catalog.runtime());
-    let library = library(&options.library);
+    let library = library(&options.library)?;
     let rule = if options.update { Expectations::Optional } else { Expectations::Required };
     let tests =
         wattle_manifest::load_tests(&options.pack, &library, rule).map_err(|invalid| refused(&invalid, color))?;
