@@ -1,4 +1,4 @@
-//! One problem of a configuration: its code, where it is, and how to mend it.
+//! A diagnostic: one problem in a configuration, with its code, its place, and a fix.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -7,13 +7,13 @@ use serde::Serialize;
 
 mod render;
 
-/// How bad a problem is.
+/// Severity of a problem.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
-    /// The configuration is refused.
+    /// The agent refuses the configuration.
     Error,
-    /// The configuration runs, but hardly as it was meant.
+    /// The configuration runs, but probably not as intended.
     Warning,
 }
 
@@ -26,12 +26,13 @@ impl fmt::Display for Severity {
     }
 }
 
-/// The line of a file that a diagnostic is about, as it can be shown: no control characters, no secrets, not too long.
+/// The line that a diagnostic points at, safe to display: shortened, and without control characters
+/// and secrets.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Excerpt {
     /// The line, or the part of a long line around the place.
     pub text: String,
-    /// Where in `text` the place begins, in characters from 0.
+    /// Start of the place in `text`, in characters from 0.
     pub start: usize,
 }
 
@@ -41,24 +42,24 @@ pub struct Excerpt {
 /// inside the file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Diagnostic {
-    /// Whether the configuration is refused.
+    /// Whether the agent refuses the configuration.
     pub severity: Severity,
     /// Stable code; [`crate::codes::find`] explains it.
     pub code: &'static str,
-    /// What is wrong.
+    /// Description of the problem.
     pub message: String,
-    /// The file as the caller or a configuration named it.
+    /// Path of the file as the caller or a configuration gave it.
     pub file: PathBuf,
     /// Line of the place.
     pub line: usize,
     /// Column of the place.
     pub column: usize,
-    /// Characters of the place that are in its first line.
+    /// Length of the place in its first line, in characters.
     pub length: usize,
-    /// How to mend it.
+    /// How to fix it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
-    /// What else helps to understand it.
+    /// Further facts that help to understand it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
     /// The line of the place.
@@ -66,13 +67,13 @@ pub struct Diagnostic {
     pub excerpt: Option<Excerpt>,
 }
 
-/// Why a configuration is refused, and which files would have to change.
+/// The errors of a refused configuration, and the files to watch for a correction.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{} in the configuration", self.summary())]
 pub struct Invalid {
     /// Every problem, errors and warnings, in the order of the files.
     pub diagnostics: Vec<Diagnostic>,
-    /// Files and folders that were read or looked for, so that a watcher can wait for the mended ones.
+    /// Files and folders that were read or looked for, so that a watcher can wait for corrections.
     pub files: std::collections::BTreeSet<PathBuf>,
 }
 

@@ -1,7 +1,7 @@
-//! What is gathered while a configuration is read: the manifests, the problems in them, and the files involved.
+//! Collects the manifests, problems and files while a configuration is read.
 //!
-//! Problems are kept as places in manifests until the end; only then are they made into diagnostics, in the order of
-//! the text, once each, and with secrets blanked.
+//! Problems keep places in manifests until the end. [`Findings::finish`] then converts them to
+//! diagnostics in the order of the text, without duplicates and with secrets blanked.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -10,14 +10,14 @@ use crate::codes::Code;
 use crate::diagnostic::{Diagnostic, Excerpt, Invalid, Severity};
 use crate::secrets;
 
-/// Longest part of a line that a diagnostic shows, in characters.
+/// Maximum length of an excerpt, in characters.
 const EXCERPT_CHARS: usize = 160;
-/// How much of a long line is shown before the place.
+/// Characters of a long line that an excerpt shows before the place.
 const EXCERPT_LEAD: usize = 40;
-/// Values shorter than this are no secrets worth the name, and blanking them would garble messages.
+/// Shorter values are not treated as secrets: blanking them would garble messages.
 const SECRET_BYTES: usize = 4;
 
-/// A span of a manifest, in bytes.
+/// A range of bytes in a manifest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
     manifest: usize,
@@ -26,12 +26,12 @@ pub struct Place {
 }
 
 impl Place {
-    /// A span of bytes in the manifest with this number.
+    /// A range of bytes in the manifest with this number.
     pub fn new(manifest: usize, span: std::ops::Range<usize>) -> Self {
         Self { manifest, start: span.start, end: span.end }
     }
 
-    /// The file as a whole.
+    /// A whole file.
     pub fn file(manifest: usize) -> Self {
         Self::new(manifest, 0..0)
     }
@@ -46,7 +46,7 @@ struct Manifest {
     text: String,
 }
 
-/// One problem as long as others are looked for.
+/// A problem before it becomes a diagnostic.
 pub struct Finding {
     code: Code,
     place: Place,
@@ -56,24 +56,24 @@ pub struct Finding {
 }
 
 impl Code {
-    /// Begins a finding of this kind.
+    /// Starts a finding of this kind.
     pub fn at(self, place: Place, message: impl Into<String>) -> Finding {
         Finding { code: self, place, message: message.into(), hint: None, notes: Vec::new() }
     }
 }
 
 impl Finding {
-    /// Adds what to do about it.
+    /// Adds a fix.
     pub fn hint(self, hint: impl Into<String>) -> Self {
         Self { hint: Some(hint.into()), ..self }
     }
 
-    /// Adds what to do about it, if that is known.
+    /// Adds a fix, if one is known.
     pub fn hint_if(self, hint: Option<String>) -> Self {
         Self { hint, ..self }
     }
 
-    /// Adds something that helps to understand it.
+    /// Adds a fact that helps to understand the problem.
     pub fn note(mut self, note: impl Into<String>) -> Self {
         self.notes.push(note.into());
         self
@@ -88,7 +88,7 @@ impl Finding {
     }
 }
 
-/// Everything found so far.
+/// All findings so far.
 #[derive(Default)]
 pub struct Findings {
     manifests: Vec<Manifest>,
@@ -99,7 +99,8 @@ pub struct Findings {
 }
 
 impl Findings {
-    /// Adds a manifest; one that is there already keeps its number, so that nothing is reported twice.
+    /// Adds a manifest. One that was added before keeps its number, so that no problem is reported
+    /// twice.
     pub fn add_manifest(&mut self, name: &Path, text: &str) -> usize {
         if let Some(number) = self.manifests.iter().position(|manifest| manifest.name == name) {
             return number;
@@ -115,19 +116,19 @@ impl Findings {
         number
     }
 
-    /// Notes a file or folder whose change would change the result.
+    /// Adds a file or folder whose change could change the result.
     pub fn watch(&mut self, file: impl Into<PathBuf>) {
         self.files.insert(file.into());
     }
 
-    /// Notes a value that no message may show.
+    /// Adds a value that no message may show.
     pub fn keep_secret(&mut self, value: &str) {
         if value.len() >= SECRET_BYTES {
             self.secrets.insert(value.to_owned());
         }
     }
 
-    /// Notes a part of a manifest that no excerpt may show.
+    /// Marks a part of a manifest that no excerpt may show.
     pub fn keep_place_secret(&mut self, place: Place) {
         self.secret_places.push(place);
     }
@@ -150,7 +151,7 @@ impl Findings {
         self.found.push(finding);
     }
 
-    /// Writes a place as `file:line:column`.
+    /// Formats a place as `file:line:column`.
     pub fn describe(&self, place: Place) -> String {
         let Some(manifest) = self.manifests.get(place.manifest) else { return String::new() };
         let name = manifest.name.display();
@@ -162,7 +163,8 @@ impl Findings {
         format!("{name}:{number}:{}", line.column)
     }
 
-    /// Makes the answer: the value where there is one and no error, together with the warnings and the files.
+    /// Returns the value if there is one and no error was reported, together with the warnings and
+    /// the files.
     pub fn finish<T>(self, value: Option<T>) -> Result<(T, Vec<Diagnostic>, BTreeSet<PathBuf>), Invalid> {
         let Self { manifests, mut found, secrets, secret_places, files } = self;
         found.sort_by_key(|finding| (finding.place.manifest, finding.place.start));
@@ -206,7 +208,7 @@ fn diagnose(
     diagnostic.file.clone_from(&manifest.name);
     if !place.is_file() {
         let line = Line::around(&manifest.text, place);
-        // Counting from the beginning for each would take the square of many findings.
+        // Counting lines from the start for each finding would take quadratic time.
         let before = |breaks: &Vec<usize>| breaks.partition_point(|at| *at < line.offset);
         diagnostic.line = breaks.get(place.manifest).map_or(0, before) + 1;
         diagnostic.column = line.column;
@@ -216,7 +218,7 @@ fn diagnose(
     diagnostic
 }
 
-/// Places in order, those that overlap as one.
+/// Sorts places and merges those that overlap.
 fn merged(mut places: Vec<Place>) -> Vec<Place> {
     places.sort_by_key(|place| (place.manifest, place.start));
     let mut all: Vec<Place> = Vec::with_capacity(places.len());
@@ -269,7 +271,7 @@ impl<'a> Line<'a> {
             if hidden(self.offset + at) {
                 '*'
             } else if wattle_printable::is_harmful(c) && c != '\t' {
-                // A terminal must not obey what a manifest holds.
+                // Control characters of a manifest must not reach the terminal.
                 char::REPLACEMENT_CHARACTER
             } else {
                 c

@@ -1,7 +1,9 @@
-//! Diagnostics of configurations, and TOML that keeps the place of each value so that a diagnostic can point at it.
+//! Diagnostics of configurations, and a TOML reader that keeps the place of each value for
+//! diagnostics.
 //!
-//! [`value::parse`] reads a file to a tree of [`Item`]s. A [`Reader`] reads typed values from a table of it. Both report
-//! problems to [`Findings`], which makes [`Diagnostic`]s of them at the end, all at once.
+//! [`value::parse`] parses a file to a tree of [`Item`]s. A [`Reader`] reads typed values from a
+//! table of it. Both report problems to [`Findings`], which converts all of them to [`Diagnostic`]s
+//! at the end.
 //!
 //! # Invariants
 //!

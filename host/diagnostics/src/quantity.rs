@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// Unit names with how many bytes each has.
+/// Units with their number of bytes.
 const SIZES: &[(&str, u64)] = &[
     ("b", 1),
     ("kb", 1_000),
@@ -15,7 +15,7 @@ const SIZES: &[(&str, u64)] = &[
     ("tib", 1 << 40),
 ];
 
-/// Unit names with how many nanoseconds each has.
+/// Units with their number of nanoseconds.
 const TIMES: &[(&str, u64)] = &[
     ("ns", 1),
     ("us", 1_000),
@@ -26,7 +26,7 @@ const TIMES: &[(&str, u64)] = &[
     ("d", 86_400_000_000_000),
 ];
 
-/// What was expected instead of what is there.
+/// The expected format of a size or duration that could not be parsed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum QuantityError {
     /// Not a size.
@@ -57,7 +57,8 @@ pub(crate) fn write_size(bytes: u64) -> String {
     }
 }
 
-/// Numbers may have a decimal part, as in `1.5GiB`; it is worked out in whole units, so that nothing is rounded twice.
+/// Parses a number, optionally with a decimal part as in `1.5GiB`. Computes in whole units, so that
+/// rounding happens only once.
 fn parse(text: &str, units: &[(&str, u64)], without_unit: Option<u64>) -> Option<u64> {
     let text = text.trim();
     let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());

@@ -5,13 +5,13 @@ use std::path::Path;
 use crate::codes;
 use crate::findings::{Findings, Place};
 
-/// Reads a file as text, or reports why it cannot be.
+/// Reads a file as text, or reports the error.
 pub fn read_text(path: &Path, findings: &mut Findings) -> Option<String> {
     let read = std::fs::read(path);
     bytes_to_text(path, read, findings)
 }
 
-/// Makes text of the bytes that were read from a file, or reports why there is none.
+/// Converts the bytes of a file to text, or reports the error.
 pub fn bytes_to_text(path: &Path, read: std::io::Result<Vec<u8>>, findings: &mut Findings) -> Option<String> {
     let mut hint = None;
     let problem = match read.map(String::from_utf8) {

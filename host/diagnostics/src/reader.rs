@@ -1,4 +1,4 @@
-//! Reads typed values from a table and reports what is missing, unknown, or of another type.
+//! Reads typed values from a table and reports missing keys, unknown keys and wrong types.
 
 use std::fmt::Display;
 use std::ops::RangeInclusive;
@@ -10,7 +10,7 @@ use crate::quantity::{parse_duration, parse_size, write_size};
 use crate::suggest;
 use crate::value::{Data, Entry, Item, Table};
 
-/// A string and where it stands.
+/// A string and its place.
 #[derive(Clone)]
 pub struct Text {
     /// The string.
@@ -19,7 +19,7 @@ pub struct Text {
     pub place: Place,
 }
 
-/// Reads one table; keys that were never asked for are unknown.
+/// Reads one table; keys that are never requested are reported as unknown.
 pub struct Reader<'a> {
     table: &'a Table,
     place: Place,
@@ -28,12 +28,12 @@ pub struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    /// Begins to read a table that a reader knows by `name`, such as `[agent]`.
+    /// Creates a reader for a table; messages refer to it by `name`, such as `[agent]`.
     pub fn new(table: &'a Table, place: Place, name: impl Into<String>) -> Self {
         Self { table, place, name: name.into(), known: Vec::new() }
     }
 
-    /// The entry of a key that may be missing.
+    /// Returns the entry of an optional key.
     pub fn optional(&mut self, key: &'static str) -> Option<&'a Entry> {
         if !self.known.contains(&key) {
             self.known.push(key);
@@ -41,7 +41,7 @@ impl<'a> Reader<'a> {
         self.table.entry(key)
     }
 
-    /// The entry of a key; reports that it is missing.
+    /// Returns the entry of a required key, or reports that it is missing.
     pub fn required(&mut self, key: &'static str, findings: &mut Findings) -> Option<&'a Entry> {
         let entry = self.optional(key);
         if entry.is_none() {
@@ -59,7 +59,7 @@ impl<'a> Reader<'a> {
         self.optional(key).and_then(|entry| string(entry, findings))
     }
 
-    /// Reads a string, which must be there.
+    /// Reads a required string.
     pub fn required_string(&mut self, key: &'static str, findings: &mut Findings) -> Option<Text> {
         self.required(key, findings).and_then(|entry| string(entry, findings))
     }
@@ -69,7 +69,7 @@ impl<'a> Reader<'a> {
         self.optional(key).and_then(|entry| strings(entry, findings))
     }
 
-    /// Reads a list of strings, which must be there.
+    /// Reads a required list of strings.
     pub fn required_strings(&mut self, key: &'static str, findings: &mut Findings) -> Option<Vec<Text>> {
         self.required(key, findings).and_then(|entry| strings(entry, findings))
     }
@@ -79,13 +79,13 @@ impl<'a> Reader<'a> {
         self.optional(key).and_then(|entry| table(entry, findings).map(|table| (table, entry)))
     }
 
-    /// The tables inside a table of names, as in `[sources.NAME]`.
+    /// Returns the tables inside a table of names, as in `[sources.NAME]`.
     pub fn named(&mut self, key: &'static str, findings: &mut Findings) -> Vec<(&'a Table, &'a Entry)> {
         let Some((outer, _)) = self.table(key, findings) else { return Vec::new() };
         outer.0.iter().filter_map(|entry| table(entry, findings).map(|table| (table, entry))).collect()
     }
 
-    /// Reads a number in a range; a string of digits will do, since variables give strings.
+    /// Reads a number in a range; accepts a string of digits, since variables are strings.
     pub fn number(&mut self, key: &'static str, range: RangeInclusive<u64>, findings: &mut Findings) -> Option<u64> {
         let entry = self.optional(key)?;
         let number = match &entry.item.data {
@@ -132,7 +132,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Reads a number in a range that need not be whole.
+    /// Reads a number in a range that can have a decimal part.
     pub fn fraction(&mut self, key: &'static str, range: RangeInclusive<f64>, findings: &mut Findings) -> Option<f64> {
         let entry = self.optional(key)?;
         #[expect(clippy::cast_precision_loss, reason = "no range has numbers that large")]
@@ -145,12 +145,12 @@ impl<'a> Reader<'a> {
         in_range(entry, number, range, f64::to_string, findings)
     }
 
-    /// Reads a share: more than 0, at most 1.
+    /// Reads a share: greater than 0, at most 1.
     pub fn share(&mut self, key: &'static str, findings: &mut Findings) -> Option<f64> {
         self.fraction(key, 0.0001..=1.0, findings)
     }
 
-    /// Reads one of a few words.
+    /// Reads one of several words.
     pub fn choice<T: Copy>(
         &mut self,
         key: &'static str,
@@ -167,7 +167,7 @@ impl<'a> Reader<'a> {
         found.map(|(_, choice)| *choice)
     }
 
-    /// Reports the keys that were never asked for.
+    /// Reports the keys that were never requested.
     pub fn finish(self, findings: &mut Findings) {
         let is_unknown = |entry: &&Entry| !self.known.contains(&entry.key.as_str());
         if !self.table.0.iter().any(|entry| is_unknown(&entry)) {
@@ -184,7 +184,7 @@ impl<'a> Reader<'a> {
                 .copied()
                 .or_else(|| suggest::closest(&entry.key, unused.iter().copied()))
                 .map(|key| format!("did you mean `{key}`?"))
-                .unwrap_or_else(|| format!("{} takes {}", self.name, suggest::list(self.known.iter().copied())));
+                .unwrap_or_else(|| format!("{} accepts {}", self.name, suggest::list(self.known.iter().copied())));
             findings.report(codes::UNKNOWN_KEY.at(entry.place, message).hint(hint));
         }
     }
@@ -197,7 +197,7 @@ fn string(entry: &Entry, findings: &mut Findings) -> Option<Text> {
     }
 }
 
-/// The table that an entry holds; reports any other type.
+/// Returns the table of an entry; reports any other type.
 pub fn table<'a>(entry: &'a Entry, findings: &mut Findings) -> Option<&'a Table> {
     match &entry.item.data {
         Data::Table(table) => Some(table),
@@ -205,7 +205,8 @@ pub fn table<'a>(entry: &'a Entry, findings: &mut Findings) -> Option<&'a Table>
     }
 }
 
-/// The boolean that an entry holds; reports any other type. The strings `true` and `false` count, since variables give strings.
+/// Returns the boolean of an entry; reports any other type. Accepts the strings `true` and `false`,
+/// since variables are strings.
 pub fn boolean(entry: &Entry, findings: &mut Findings) -> Option<bool> {
     match &entry.item.data {
         Data::Boolean(value) => Some(*value),
@@ -215,7 +216,7 @@ pub fn boolean(entry: &Entry, findings: &mut Findings) -> Option<bool> {
     }
 }
 
-/// The strings of the list that an entry holds; reports any other type.
+/// Returns the strings of a list; reports any other type.
 pub fn strings(entry: &Entry, findings: &mut Findings) -> Option<Vec<Text>> {
     let Data::List(items) = &entry.item.data else { return wrong_type(entry, "a list of strings", findings) };
     let mut texts = Vec::new();
@@ -224,7 +225,7 @@ pub fn strings(entry: &Entry, findings: &mut Findings) -> Option<Vec<Text>> {
             Data::String(text) => texts.push(Text { text: text.clone(), place: item.place }),
             Data::Unknown => {}
             _ => {
-                let message = format!("`{}` must be a list of strings, but holds {}", entry.key, item.kind());
+                let message = format!("`{}` must be a list of strings, but contains {}", entry.key, item.kind());
                 findings.report(codes::WRONG_TYPE.at(item.place, message));
             }
         }
@@ -270,13 +271,14 @@ fn in_range<T: PartialOrd>(
     }
 }
 
-/// Refuses a name that has other characters than letters, digits, `_` and `-`, or does not begin with a letter.
+/// Refuses a name that does not begin with a letter, or has characters other than letters, digits,
+/// `_` and `-`.
 pub fn check_name(kind: &str, name: &str, place: Place, findings: &mut Findings) {
     let fits = name.starts_with(|c: char| c.is_ascii_alphabetic())
         && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
     if !fits {
         let message = format!("bad {kind} name `{}`", name.escape_debug());
-        let hint = "names are a letter and then letters, digits, `_` and `-`";
+        let hint = "names begin with a letter, followed by letters, digits, `_` and `-`";
         findings.report(codes::BAD_NAME.at(place, message).hint(hint));
     }
 }

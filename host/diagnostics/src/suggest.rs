@@ -1,6 +1,6 @@
-//! "Did you mean": the closest of the names there are.
+//! Suggestions for misspelt names.
 
-/// Finds the candidate that is closest to a name, if one is close enough to have been meant.
+/// Finds the candidate that is closest to a name, if it is close enough to be a likely intention.
 pub fn closest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let limit = (name.chars().count() / 3).max(1);
     candidates
@@ -12,26 +12,27 @@ pub fn closest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         .map(|(_, candidate)| candidate)
 }
 
-/// Writes the hint for an unknown name: the closest candidate, else what there is.
+/// Formats the hint for an unknown name: the closest candidate, or else all candidates.
 pub fn hint<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<String> {
     let candidates: Vec<&str> = candidates.into_iter().collect();
     match closest(name, candidates.iter().copied()) {
         Some(candidate) => Some(format!("did you mean `{candidate}`?")),
         None if candidates.is_empty() => None,
-        None => Some(format!("there is {}", list(candidates))),
+        None => Some(format!("available: {}", list(candidates))),
     }
 }
 
-/// Writes names in backticks with commas between them.
+/// Formats names in backticks, separated by commas.
 pub fn list<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     names.into_iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }
 
-/// Number of characters to insert, remove, change, or swap with their neighbour to make one name of the other.
+/// Number of insertions, removals, changes and swaps of neighbours that turn one name into the
+/// other.
 fn distance(left: &str, right: &str) -> usize {
     let left: Vec<char> = left.chars().map(|c| if c == '_' { '-' } else { c.to_ascii_lowercase() }).collect();
     let right: Vec<char> = right.chars().map(|c| if c == '_' { '-' } else { c.to_ascii_lowercase() }).collect();
-    // Names are short; what is far longer than the other cannot be close, and need not cost a table.
+    // A name of very different length cannot be close, so skip the table.
     if left.len().abs_diff(right.len()) > left.len().min(right.len()).max(3) {
         return usize::MAX;
     }
@@ -82,7 +83,7 @@ mod tests {
         assert_eq!(closest("procesed", names), Some("processed"));
         assert_eq!(closest("fail", names), Some("fails"));
         assert_eq!(closest("other", names), None);
-        assert_eq!(hint("other", ["a", "b"]), Some("there is `a`, `b`".to_owned()));
+        assert_eq!(hint("other", ["a", "b"]), Some("available: `a`, `b`".to_owned()));
         assert_eq!(hint("other", []), None);
     }
 }

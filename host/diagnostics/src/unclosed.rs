@@ -1,12 +1,12 @@
 //! Finds the bracket or quote that is never closed in TOML that does not parse.
 //!
-//! A parser goes on after an unclosed bracket and reports each further line of the file as an error of the array that never
-//! ends. One error at the bracket says more.
+//! A parser continues after an unclosed bracket and reports each further line of the file as an
+//! error of the array. One error at the bracket is more useful.
 
-/// The opening bracket that has no partner: its byte position and its character.
+/// Returns the byte position and character of the unclosed opening bracket.
 ///
-/// An array or inline table is taken to have ended where a line begins like the header of a table, or, in an array, like
-/// `key = `; neither can begin a line inside of an array.
+/// An array or inline table is assumed to end at a line that looks like a table header or, for an
+/// array, like `key = `; neither can begin a line inside an array.
 pub(crate) fn unclosed(text: &str) -> Option<(usize, char)> {
     let bytes = text.as_bytes();
     let mut open: Vec<(usize, u8)> = Vec::new();
@@ -21,7 +21,7 @@ pub(crate) fn unclosed(text: &str) -> Option<(usize, char)> {
                 return Some((place, char::from(bracket)));
             }
             if open.is_empty() && line.trim_start().starts_with('[') {
-                // A header of a table; what is wrong in it is an error of its own.
+                // A table header; errors in it are reported separately.
                 at += line.len();
                 is_line_start = false;
                 continue;
@@ -40,9 +40,9 @@ pub(crate) fn unclosed(text: &str) -> Option<(usize, char)> {
             b'[' | b'{' => open.push((at, byte)),
             b']' | b'}' => match open.pop() {
                 Some((_, bracket)) if (bracket == b'[') == (byte == b']') => {}
-                // Closed by the partner of another one: the inner one is open still.
+                // The closing bracket belongs to an outer bracket, so the inner one is unclosed.
                 Some((place, bracket)) => return Some((place, char::from(bracket))),
-                // One too many is no bracket that is open.
+                // A surplus closing bracket is not an unclosed one.
                 None => return None,
             },
             _ => {}
@@ -143,7 +143,7 @@ fn is_assignment(line: &str) -> bool {
     line.split_once('=').is_some_and(|(key, _)| is_key(key))
 }
 
-/// Whether a text is a key, perhaps with dots.
+/// Whether a text is a key, possibly dotted.
 fn is_key(text: &str) -> bool {
     let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '"' | '\'' | ' ' | '@');
     let is_even = |quote| text.matches(quote).count() % 2 == 0;
@@ -154,7 +154,7 @@ fn is_key(text: &str) -> bool {
 mod tests {
     use super::*;
 
-    /// The text before the bracket that is found.
+    /// Returns the text before the bracket that is found.
     fn before(text: &str) -> Option<&str> {
         unclosed(text).and_then(|(at, _)| text.get(..at))
     }

@@ -1,4 +1,5 @@
-//! The tree of a manifest: TOML values, each with its place and with what flowed into it.
+//! The value tree of a manifest: TOML values with their places and the parameters that supplied
+//! them.
 
 use serde_json::Value as Json;
 use toml::Spanned;
@@ -8,14 +9,14 @@ use crate::codes;
 use crate::findings::{Findings, Place};
 pub use crate::syntax::parse;
 
-/// A value and where it stands.
+/// A value and its place.
 #[derive(Clone)]
 pub struct Item {
     /// Place of the value.
     pub place: Place,
     /// The value.
     pub data: Data,
-    /// The parameter that the value came from, with where that was given.
+    /// The parameter that supplied the value, with the place where it was given.
     pub param: Option<String>,
 }
 
@@ -34,7 +35,8 @@ pub enum Data {
     List(Vec<Item>),
     /// A table.
     Table(Table),
-    /// What is reported already; checks pass over it, so that one mistake gives one diagnostic.
+    /// A value with an error that was already reported; checks ignore it, so that one mistake gives
+    /// one diagnostic.
     Unknown,
 }
 
@@ -54,19 +56,20 @@ pub struct Entry {
 }
 
 impl Table {
-    /// The entry of a key.
+    /// Returns the entry of a key.
     pub fn entry(&self, key: &str) -> Option<&Entry> {
         self.0.iter().find(|entry| entry.key == key)
     }
 }
 
 impl Item {
-    /// A value that came from no parameter.
+    /// Creates a value that no parameter supplied.
     pub fn new(place: Place, data: Data) -> Self {
         Self { place, data, param: None }
     }
 
-    /// Calls for every string in the tree with its place; an answer of `None` leaves it unknown.
+    /// Applies `map` to every string in the tree with its place; a string for which it returns
+    /// `None` becomes unknown.
     pub fn map_strings(&mut self, map: &mut dyn FnMut(Place, &str) -> Option<Item>) {
         match &mut self.data {
             Data::String(text) => match map(self.place, text) {
@@ -79,7 +82,7 @@ impl Item {
         }
     }
 
-    /// The kind of value in words.
+    /// Names the type of the value for messages.
     pub fn kind(&self) -> &'static str {
         match self.data {
             Data::String(_) => "a string",
@@ -92,7 +95,7 @@ impl Item {
         }
     }
 
-    /// True if a problem of the value, or of one inside it, is already reported.
+    /// Whether an error of the value, or of one inside it, was already reported.
     pub fn is_unknown(&self) -> bool {
         match &self.data {
             Data::Unknown => true,
@@ -102,7 +105,7 @@ impl Item {
         }
     }
 
-    /// Makes JSON of the value.
+    /// Converts the value to JSON.
     pub fn to_json(&self) -> Json {
         match &self.data {
             Data::String(text) => Json::from(text.as_str()),
@@ -115,7 +118,7 @@ impl Item {
         }
     }
 
-    /// Takes JSON that has no place of its own; TOML has no `null`, so it is unknown.
+    /// Converts JSON that has no place of its own; `null` becomes unknown, since TOML has none.
     pub fn from_json(place: Place, value: &Json) -> Self {
         let data = match value {
             Json::Null => Data::Unknown,
@@ -136,7 +139,7 @@ impl Item {
     }
 }
 
-/// Makes a JSON object of a table.
+/// Converts a table to a JSON object.
 pub fn table_to_json(table: &Table) -> Json {
     table.0.iter().map(|entry| (entry.key.clone(), entry.item.to_json())).collect()
 }
@@ -166,7 +169,7 @@ fn convert(manifest: usize, value: &Spanned<DeValue<'_>>, findings: &mut Finding
             }
         },
         DeValue::Float(number) => match number.as_str().parse::<f64>() {
-            // JSON, which options become, has no other numbers.
+            // Options become JSON, which has no other numbers.
             Ok(number) if number.is_finite() => Data::Float(number),
             _ => {
                 findings.report(codes::BAD_VALUE.at(place, format!("bad number: `{number}`; it must be finite")));

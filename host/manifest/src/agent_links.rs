@@ -1,4 +1,4 @@
-//! Links between pipelines and the world: sources into pipelines, outputs into sinks or thrown away.
+//! Links outside of pipelines: sources to pipelines, and outputs to sinks or to `discard`.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,8 @@ use crate::raw::agent::{AgentManifest, EndpointManifest, PipelineManifest};
 use wattle_diagnostics::{Data, Findings, Place, Text, codes, suggest};
 use wattle_plan::OutputPlan;
 
-/// Finds the sources of a pipeline. `sure` becomes false where a link is not understood, since it may have meant any.
+/// Finds the sources of a pipeline. Sets `sure` to false when a link cannot be resolved, since it
+/// may have meant any source.
 pub(crate) fn link_sources(
     pipeline: &PipelineManifest,
     sources: &[EndpointManifest],
@@ -53,7 +54,7 @@ fn report_duplicate(message: String, place: Place, first: Place, findings: &mut 
     findings.report(finding.hint("remove one; each event would arrive twice"));
 }
 
-/// Finds which outputs of a pipeline are thrown away, in the order of the outputs.
+/// Finds the outputs that a pipeline discards, in the order of the outputs.
 pub(crate) fn discarded(pipeline: &PipelineManifest, built: Option<&Built>, findings: &mut Findings) -> Vec<bool> {
     let Some(built) = built else { return Vec::new() };
     for text in &pipeline.discard {
@@ -67,7 +68,7 @@ pub(crate) fn discarded(pipeline: &PipelineManifest, built: Option<&Built>, find
     built.outputs.iter().map(thrown).collect()
 }
 
-/// Links outputs to sinks; gives the inputs of each sink.
+/// Links outputs to sinks and returns the inputs of each sink.
 pub(crate) fn link(
     manifest: &AgentManifest,
     pipelines: &[Pipeline],
@@ -75,7 +76,8 @@ pub(crate) fn link(
 ) -> Vec<Vec<(usize, usize)>> {
     let mut taken: BTreeMap<(usize, usize), ()> = BTreeMap::new();
     let mut all = Vec::new();
-    // Of a link that is not understood nobody knows which output it would take.
+    // An input that cannot be resolved may have meant any output, so no output is reported as
+    // untaken.
     let mut sure = true;
     for sink in &manifest.sinks {
         let mut inputs: BTreeMap<(usize, usize), Place> = BTreeMap::new();
@@ -155,7 +157,8 @@ fn resolve(
         for (output, (plan, discard)) in built.outputs.iter().zip(&pipeline.discard).enumerate() {
             known.push(format!("{}.{}", pipeline.name, plan.name));
             let Some(wanted) = output_name.filter(|wanted| matches(wanted, &plan.name)) else { continue };
-            // A pattern means what is left; a name that is also thrown away is a contradiction.
+            // A pattern covers the outputs that are not discarded. A plain name that is also
+            // discarded is a contradiction.
             if *discard && !is_pattern(wanted) {
                 let message = format!("output `{}` is discarded and sink inputs name it as well", input.text);
                 let hint = "remove it from `discard` of the pipeline, or from the `inputs` of the sink";
@@ -172,7 +175,7 @@ fn resolve(
         *sure = false;
         let message = match output_name {
             Some(output) => format!("pipeline `{pipeline_name}` has no output `{output}`"),
-            None => format!("`{pipeline_name}` is a pipeline; which of its outputs is meant?"),
+            None => format!("`{pipeline_name}` is a pipeline; name one of its outputs"),
         };
         let hint = suggest::hint(&input.text, known.iter().map(String::as_str));
         findings.report(codes::UNKNOWN_OUTPUT.at(input.place, message).hint_if(hint));
@@ -193,12 +196,12 @@ pub(crate) fn report_two_writers(sinks: &[EndpointManifest], findings: &mut Find
         }
         let Some(entry) = sink.options.entry("path") else { continue };
         let Data::String(path) = &entry.item.data else { continue };
-        // `./a` and `a` are one file.
+        // `./a` and `a` are the same file.
         let same = wattle_pack::clean(path.as_ref());
         match writers.get(&same) {
             Some(first) => {
                 let message = format!("sinks `{}` and `{}` write the same file `{path}`", first.name, sink.name);
-                let hint = "give each its own path, or link all outputs to one of them";
+                let hint = "give each sink its own path, or link all outputs to one of them";
                 findings.report(codes::TWO_WRITERS.at(entry.item.place, message).hint(hint));
             }
             None => {
@@ -208,14 +211,14 @@ pub(crate) fn report_two_writers(sinks: &[EndpointManifest], findings: &mut Find
     }
 }
 
-/// Reports HTTP sources that listen at the same address. It would be found out when they are built, but not where one is
-/// added while another runs: that looks like one that takes the other's place.
+/// Reports HTTP sources that listen at the same address. Building them would fail too, but not when
+/// a reload adds one while the other runs: that looks like a source that replaces the other.
 pub(crate) fn report_two_listeners(sources: &[EndpointManifest], findings: &mut Findings) {
     let mut listeners: BTreeMap<&str, &EndpointManifest> = BTreeMap::new();
     for source in sources.iter().filter(|s| s.type_name.as_ref().is_some_and(|type_name| type_name.text == "http")) {
-        // Without one it is the default of both.
+        // A source without an `address` uses the default.
         let (address, place) = match source.options.entry("address").map(|entry| (&entry.item.data, entry.item.place)) {
-            // Port 0 is any free one.
+            // Port 0 stands for any free port, so two of them do not collide.
             Some((Data::String(address), place)) if !address.ends_with(":0") => (address.as_str(), place),
             Some(_) => continue,
             None => ("", source.place),
@@ -223,7 +226,7 @@ pub(crate) fn report_two_listeners(sources: &[EndpointManifest], findings: &mut 
         match listeners.get(address) {
             Some(first) => {
                 let message = format!("sources `{}` and `{}` listen at the same address", first.name, source.name);
-                let hint = "give each an `address` of its own, or let a pipeline take both kinds of events from one";
+                let hint = "give each source a different `address`, or let one source receive both kinds of events";
                 findings.report(codes::TWO_LISTENERS.at(place, message).hint(hint));
             }
             None => _ = listeners.insert(address, source),

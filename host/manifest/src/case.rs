@@ -1,8 +1,9 @@
-//! Tests of a pack, as its folder has them: an input, and what is expected of each output.
+//! Reads the tests of a pack: an input, and the expected events of each output.
 //!
-//! A test is a folder `tests/<case>/` with exactly one `input.json`, `.ndjson`, `.txt` or any of these with `.gz`
-//! after it, one `expected.<output>.ndjson` for every output, and perhaps a `case.toml`. Each line of an expectation is
-//! an event in order. `docs/PACKS.md` says how events are compared; who runs the tests compares them.
+//! A test is a folder `tests/<case>/` with exactly one `input.json`, `input.ndjson` or `input.txt`,
+//! each optionally with `.gz` appended, one `expected.<output>.ndjson` for every output, and
+//! optionally a `case.toml`. Each line of an expectation is one event, in order. `docs/PACKS.md`
+//! describes how events are compared; the crate that runs the tests compares them.
 
 use std::collections::BTreeMap;
 
@@ -14,14 +15,15 @@ use wattle_diagnostics::{Data, Findings, Invalid, Place, Reader, bytes_to_text, 
 use wattle_pack::{Library, PackFiles, find_named, trust};
 use wattle_plan::TrustPolicy;
 
-/// Keys of a line of an expectation: those that an event has as the codec `json` writes it, and `body_json`.
+/// Keys that a line of an expectation can have: those that the codec `json` writes for an event,
+/// and `body_json`.
 pub const EVENT_KEYS: [&str; 7] =
     ["timestamp", "body", "body_base64", "body_json", "attributes", "resource", "failure"];
 
 /// Folder of the tests in a pack.
 pub(crate) const TESTS: &str = "tests";
 
-/// How an input is cut into events.
+/// How the input is split into events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Framing {
     /// The whole input is one event.
@@ -30,37 +32,38 @@ pub enum Framing {
     Lines,
 }
 
-/// What tests must have.
+/// Which expectations a test must have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Expectations {
-    /// A file for each output.
+    /// One file for each output.
     Required,
-    /// Files that can be read, or none: they are about to be written.
+    /// Missing files are accepted, since the caller is about to write them.
     Optional,
 }
 
 /// A test of a pack.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PackTest {
-    /// Name of its folder.
+    /// Name of the test's folder.
     pub name: String,
-    /// Parameters of the pack in this test; the others have their defaults.
+    /// Parameters of the pack in this test; all others have their defaults.
     pub params: Map<String, Json>,
-    /// How the input is cut into events.
+    /// How the input is split into events.
     pub framing: Framing,
-    /// Name of the input's file, from which its compression is known.
+    /// File name of the input; its extension gives the compression.
     pub input_name: String,
-    /// The input as its file has it.
+    /// Content of the input file, not decompressed.
     pub input: Vec<u8>,
-    /// For each output the events that are expected, in order.
+    /// Expected events of each output, in order.
     pub expected: BTreeMap<String, Vec<Json>>,
 }
 
-/// Reads the tests of a pack; `reference` is as for [`crate::load_pack`]. A pack without tests gives none.
+/// Reads the tests of a pack; [`crate::load_pack`] describes `reference`. Returns an empty list for
+/// a pack without tests.
 ///
 /// # Errors
 ///
-/// Everything that is wrong with the tests or the manifest of the pack.
+/// Every error in the tests or in the manifest of the pack.
 pub fn load_tests(reference: &str, library: &Library, rule: Expectations) -> Result<Vec<PackTest>, Invalid> {
     let mut findings = Findings::default();
     let (found, place) = find_named(reference, library, &mut findings);
@@ -72,7 +75,7 @@ pub fn load_tests(reference: &str, library: &Library, rule: Expectations) -> Res
     findings.finish(tests).map(|(tests, _, _)| tests)
 }
 
-/// Reads all tests; what is wrong with one is reported, and leaves it out.
+/// Reads all tests; reports the errors of a test and leaves that test out.
 pub(crate) fn load_all(
     files: &PackFiles,
     graph: &GraphManifest,
@@ -82,7 +85,7 @@ pub(crate) fn load_all(
     test_names(files, TESTS).into_iter().filter_map(|name| load_test(files, name, graph, rule, findings)).collect()
 }
 
-/// Names the tests in a folder of a pack.
+/// Lists the names of the tests in a folder of a pack.
 pub(crate) fn test_names(files: &PackFiles, folder: &str) -> Vec<String> {
     let names = files.list(folder).into_iter();
     names.filter(|name| !files.list(&format!("{folder}/{name}")).is_empty()).collect()
@@ -113,14 +116,15 @@ fn load_test(
             expected.insert(output.name.clone(), Vec::new());
         } else {
             let message = format!("the test `{name}` has no `{file}`");
-            let hint = "`wattle pack test --update` writes what comes; an empty file expects nothing there";
+            let hint = "`wattle pack test --update` writes it; an empty file expects no events";
             findings.report(codes::TEST_EXPECTATION.at(place, message).hint(hint));
         }
     }
     for entry in &entries {
         let output = entry.strip_prefix("expected.").and_then(|rest| rest.strip_suffix(".ndjson"));
         if let Some(output) = output.filter(|output| !expected.contains_key(*output) && !has_output(graph, output)) {
-            let message = format!("the test `{name}` expects something of `{output}`, which is no output of the pack");
+            let message =
+                format!("the test `{name}` has expectations for `{output}`, which is not an output of the pack");
             let hint = format!("the outputs are {}", graph.output_names());
             findings.report(codes::TEST_EXPECTATION.at(place, message).hint(hint));
         }
@@ -169,7 +173,7 @@ fn read_input(
     findings: &mut Findings,
 ) -> Option<(String, Vec<u8>)> {
     let inputs: Vec<&String> = entries.iter().filter(|entry| entry.starts_with("input.")).collect();
-    let hint = "give it one `input.json`, `input.ndjson` or `input.txt`, as it is or with `.gz` after that";
+    let hint = "add one `input.json`, `input.ndjson` or `input.txt`, plain or compressed with `.gz` appended";
     let [input] = inputs.as_slice() else {
         let message = match inputs.as_slice() {
             [] => "the test has no input".to_owned(),
@@ -182,7 +186,7 @@ fn read_input(
     };
     let form = input.strip_suffix(".gz").unwrap_or(input);
     if !matches!(form, "input" | "input.json" | "input.ndjson" | "input.txt") {
-        let finding = codes::TEST_INPUT.at(place, format!("the form of the input `{input}` is not known"));
+        let finding = codes::TEST_INPUT.at(place, format!("the input `{input}` has an unknown extension"));
         findings.report(finding.hint(hint));
         return None;
     }
@@ -218,7 +222,8 @@ fn read_expectation(files: &PackFiles, relative: &str, findings: &mut Findings) 
             }
             Ok(_) => findings.report(codes::TEST_LINE.at(place, "an event must be a JSON object")),
             Err(error) => {
-                // The parser counts lines from where it began, which is this line.
+                // The parser counts lines from the start of its text, which is this line, so its
+                // line number would mislead.
                 let error = error.to_string();
                 let problem = error.split(" at line ").next().unwrap_or_default();
                 findings.report(codes::TEST_LINE.at(place, format!("not JSON: {problem}")));

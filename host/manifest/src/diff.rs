@@ -1,4 +1,4 @@
-//! What is different between two versions of a pack, in the words of their manifests.
+//! Compares two versions of a pack by their manifests and graphs.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,14 +10,14 @@ use crate::outline::{OutputOutline, PackOutline, ParamOutline};
 use wattle_pack::FileChange;
 use wattle_plan::PipelinePlan;
 
-/// A pack with all that can be compared of it.
+/// A pack with everything that a comparison needs.
 #[derive(Debug, Clone)]
 pub struct PackView {
     /// Its manifest.
     pub outline: PackOutline,
-    /// Its graph, with packs in it expanded; `None` where it cannot be built without parameters.
+    /// Its graph, with nested packs expanded; `None` if it cannot be built without parameters.
     pub plan: Option<PipelinePlan>,
-    /// What the artifact of each node of the plan imports, by name of the node.
+    /// Imports of the artifact of each node of the plan, by name of the node.
     pub imports: BTreeMap<String, Vec<String>>,
 }
 
@@ -29,19 +29,19 @@ pub enum Section {
     Pack,
     /// Parameters.
     Params,
-    /// Capabilities that it asks for.
+    /// Capabilities that the pack requests.
     Capabilities,
-    /// Nodes and what they take.
+    /// Nodes and their inputs.
     Graph,
     /// Options of nodes.
     Options,
     /// Ports of nodes.
     Ports,
-    /// Outputs and what they take.
+    /// Outputs and their inputs.
     Outputs,
     /// Artifacts and their digests.
     Artifacts,
-    /// What artifacts import.
+    /// Imports of artifacts.
     Imports,
     /// Files.
     Files,
@@ -50,13 +50,13 @@ pub enum Section {
 /// One difference.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Change {
-    /// Where.
+    /// The part of the pack.
     pub section: Section,
-    /// Of what, such as `node mask` or `params.mask_text.default`.
+    /// The changed item, such as `node mask` or `params.mask_text.default`.
     pub what: String,
-    /// Before; `None` for what is new.
+    /// Old value; `None` for a new item.
     pub from: Option<String>,
-    /// After; `None` for what is gone.
+    /// New value; `None` for a removed item.
     pub to: Option<String>,
 }
 
@@ -94,7 +94,7 @@ impl fmt::Display for Change {
     }
 }
 
-/// Things of a section by name, each in words.
+/// Items of a section by name, each as readable text.
 type Named = BTreeMap<String, String>;
 type NamesOf = fn(&PackView) -> Named;
 
@@ -157,7 +157,7 @@ fn params(view: &PackView) -> Named {
     view.outline.params.iter().map(|param| (param.name.clone(), describe(param))).collect()
 }
 
-/// A parameter in a few words.
+/// Describes a parameter in a few words.
 fn describe(param: &ParamOutline) -> String {
     let mut text = param.kind.clone();
     match &param.default {
@@ -192,7 +192,7 @@ fn options(view: &PackView) -> Named {
     named
 }
 
-/// Values with the path to each.
+/// Flattens values to leaves, each with its path.
 fn flatten(path: &str, value: &Json, named: &mut Named) {
     match value {
         Json::Object(members) => {

@@ -1,4 +1,4 @@
-//! What validation asks about sources and sinks.
+//! The interface through which validation checks sources and sinks.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -9,9 +9,9 @@ use wattle_plan::OptionError;
 /// The two kinds of endpoints.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EndpointKind {
-    /// Where events begin.
+    /// Where events enter the agent.
     Source,
-    /// Where events end.
+    /// Where events leave the agent.
     Sink,
 }
 
@@ -24,13 +24,14 @@ impl fmt::Display for EndpointKind {
     }
 }
 
-/// Knows the types of sources and sinks.
+/// The sources and sinks that this agent has.
 pub trait Endpoints {
-    /// Names the types of a kind.
+    /// Lists the types of a kind.
     fn types(&self, kind: EndpointKind) -> Vec<&str>;
-    /// Checks the options of a type that is among [`Endpoints::types`]; every error is given.
+    /// Checks the options of a type from [`Endpoints::types`] and returns every error.
     fn check(&self, kind: EndpointKind, type_name: &str, options: &Json) -> Result<(), Vec<OptionError>>;
-    /// Names the files that options name, whose contents are part of the configuration: certificates, keys, secrets.
+    /// Lists the files that options name and whose contents are part of the configuration:
+    /// certificates, keys, secrets.
     fn files(&self, _kind: EndpointKind, _type_name: &str, _options: &Json) -> Vec<PathBuf> {
         Vec::new()
     }

@@ -1,4 +1,4 @@
-//! Installs a pack after reading its manifest, so that only a valid pack gets into a library.
+//! Validates a pack and then installs it, so that a library holds only valid packs.
 
 use std::path::Path;
 
@@ -7,11 +7,12 @@ use wattle_pack::{InstallError, Installed, Library, find_named};
 
 use crate::outline::outline;
 
-/// Copies a pack into a library folder as `<name>/<version>`; `reference` is as for [`crate::load_pack`].
+/// Copies a pack into a library folder as `<name>/<version>`; [`crate::load_pack`] describes
+/// `reference`.
 ///
 /// # Errors
 ///
-/// The manifest of the pack is invalid, and as of [`wattle_pack::install`].
+/// The manifest of the pack is invalid, or [`wattle_pack::install`] fails.
 pub fn install(reference: &str, library: &Library, folder: &Path) -> Result<Installed, InstallError> {
     let outline = outline(reference, library)?;
     let mut findings = Findings::default();
@@ -40,7 +41,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pack_is_installed_whole_and_the_same_pack_once() {
+    fn installs_a_pack_completely_and_only_once() {
         let place = tempfile::tempdir().unwrap();
         let (from, library) = (place.path().join("from"), place.path().join("library"));
         pack(&from, "1");
@@ -52,7 +53,7 @@ mod tests {
         assert_eq!(fs::read_to_string(first.folder.join("pack.sum.minisig")).unwrap(), "signature");
         assert!(!first.folder.join(".git").exists());
         let names: Vec<_> = fs::read_dir(library.join("p")).unwrap().map(|e| e.unwrap().file_name()).collect();
-        assert_eq!(names, ["1.0.0"], "nothing is left beside it");
+        assert_eq!(names, ["1.0.0"], "no temporary folder is left");
         let again = install(from, &Library::default(), &library).unwrap();
         assert_eq!(again, Installed { is_new: false, ..first });
         let found: Vec<_> = Library::default().with_folder(&library).list().into_iter().map(|p| p.version).collect();
@@ -60,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn another_content_under_the_same_version_is_refused_and_what_is_there_stays() {
+    fn refuses_other_content_under_the_same_version_and_keeps_the_installed_pack() {
         let place = tempfile::tempdir().unwrap();
         let (from, library) = (place.path().join("from"), place.path().join("library"));
         pack(&from, "1");
@@ -85,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_pack_is_not_installed() {
+    fn refuses_a_folder_that_is_not_a_pack() {
         let place = tempfile::tempdir().unwrap();
         fs::write(place.path().join("pack.toml"), "[pack]\nname = \"P\"\n").unwrap();
         let library = place.path().join("library");

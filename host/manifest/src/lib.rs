@@ -1,15 +1,16 @@
-//! From text to a validated plan: `agent.toml` and packs in, a [`Plan`](wattle_plan::Plan) or every
-//! [`Diagnostic`](wattle_diagnostics::Diagnostic) at once out.
+//! Loads and validates configurations: reads `agent.toml` and packs, and returns a
+//! [`Plan`](wattle_plan::Plan) or every [`Diagnostic`](wattle_diagnostics::Diagnostic) at once.
 //!
-//! A manifest is a file as written; a plan is what it means. [`load()`] parses the manifests, fills in environment
-//! variables and parameters of packs, checks options with [`Nodes`](wattle_plan::Nodes) and [`Endpoints`], links ports to
-//! nodes and outputs, and returns a plan that needs no further checks.
+//! A manifest is a file as written; a plan is its validated meaning. [`load()`] parses the
+//! manifests, fills in environment variables and parameters of packs, checks options with
+//! [`Nodes`](wattle_plan::Nodes) and [`Endpoints`], links ports to nodes and outputs, and returns
+//! a plan that needs no further checks.
 //!
 //! # Invariants
 //!
-//! - Nothing is built or run here except by [`Nodes::configure`](wattle_plan::Nodes::configure); there are no threads, no
-//!   network and no clock.
-//! - No text makes this crate panic.
+//! - Nothing is built or run here except by [`Nodes::configure`](wattle_plan::Nodes::configure);
+//!   the crate uses no threads, no network and no clock.
+//! - No input makes this crate panic.
 //! - No diagnostic shows a value that came from the environment or from a secret parameter.
 
 mod agent_links;

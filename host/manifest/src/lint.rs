@@ -1,4 +1,5 @@
-//! What is not wrong with a pack, but not as others expect it: no tests, no README, secrets with a default, and so on.
+//! Warns about valid packs that lack what users expect: tests, a README, a licence, secrets without
+//! defaults, and so on.
 
 use serde_json::Value as Json;
 
@@ -10,12 +11,12 @@ use wattle_diagnostics::{Data, Diagnostic, Findings, Invalid, Item, Place, codes
 use wattle_pack::{FileList, Found, Library, find_named, trust};
 use wattle_plan::{CircuitSettings, NodeLimits, Nodes, TrustPolicy};
 
-/// Checks a pack as [`crate::load_pack`] and [`crate::load_tests`] do, and whether it is as packs should be. Parameters
-/// without a default have the values of its first test that gives any.
+/// Checks a pack as [`crate::load_pack`] and [`crate::load_tests`] do, and adds the warnings of
+/// this module. Parameters without a default take the values of the first test that has any.
 ///
 /// # Errors
 ///
-/// The pack is invalid; what else there is to say is among the diagnostics.
+/// The pack is invalid; the diagnostics include the warnings too.
 pub fn lint_pack(reference: &str, nodes: &dyn Nodes, library: &Library) -> Result<Vec<Diagnostic>, Invalid> {
     let mut findings = Findings::default();
     let (found, place) = find_named(reference, library, &mut findings);
@@ -51,8 +52,8 @@ fn lint(found: &Found, manifest: &PackManifest, file: Place, list: &FileList, fi
         findings.report(codes::NO_README.at(place, format!("the pack has no `{}`", head.readme_path())));
     }
     if head.license.as_ref().is_none_or(|license| license.trim().is_empty()) {
-        let finding = codes::NO_LICENSE.at(file, "the pack does not say its licence");
-        findings.report(finding.hint("add `license = \"Apache-2.0\"`, or what it is, to `[pack]`"));
+        let finding = codes::NO_LICENSE.at(file, "the pack has no `license`");
+        findings.report(finding.hint("add `license = \"Apache-2.0\"`, or another SPDX identifier, to `[pack]`"));
     } else if !list.iter().any(|(path, _)| path.starts_with("LICENSE") || path.starts_with("LICENCE")) {
         let finding = codes::NO_LICENSE.at(file, "the pack has no file `LICENSE`");
         findings.report(finding.hint("add the text of the licence that `[pack]` names"));
@@ -63,7 +64,8 @@ fn lint(found: &Found, manifest: &PackManifest, file: Place, list: &FileList, fi
             param.default.as_ref().filter(|item| !matches!(&item.data, Data::String(text) if text.is_empty()));
         if let Some(default) = default {
             findings.keep_place_secret(default.place);
-            let message = format!("the secret parameter `{}` has a default, which everybody can read", param.name);
+            let message =
+                format!("the secret parameter `{}` has a default, which every reader of the pack can see", param.name);
             findings.report(codes::SECRET_DEFAULT.at(default.place, message).hint("remove it, or make it empty"));
         }
     }
@@ -74,8 +76,8 @@ fn lint(found: &Found, manifest: &PackManifest, file: Place, list: &FileList, fi
                 findings.report(codes::NO_DIGEST.at(artifact.artifact.place, message).hint("run `wattle pack build`"));
             }
             NodeWork::Pack { reference, .. } if !reference.text.contains('@') => {
-                let message = format!("node `{}` takes any version of `{}`", node.name, reference.text);
-                let hint = "say which, as in `\"name@^1\"`; another one can have other outputs";
+                let message = format!("node `{}` accepts any version of `{}`", node.name, reference.text);
+                let hint = "add a requirement, as in `\"name@^1\"`; other versions can have other outputs";
                 findings.report(codes::ANY_VERSION.at(reference.place, message).hint(hint));
             }
             _ => {}
@@ -87,7 +89,7 @@ fn lint_descriptions(manifest: &PackManifest, file: Place, findings: &mut Findin
     let is_empty = |text: &Option<String>| text.as_ref().is_none_or(|text| text.trim().is_empty());
     let mut report = |place: Place, owner: String| {
         let finding = codes::NO_DESCRIPTION.at(place, format!("{owner} has no `description`"));
-        findings.report(finding.hint("say it in a sentence; `wattle pack show` prints it"));
+        findings.report(finding.hint("describe it in one sentence; `wattle pack show` prints it"));
     };
     if is_empty(&manifest.head.description) {
         report(file, "the pack".to_owned());

@@ -1,4 +1,5 @@
-//! From files to a plan: reads a configuration, validates all of it, and reports everything that is wrong at once.
+//! Loads a configuration: reads its files, validates everything, and returns a plan or all errors
+//! at once.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -20,16 +21,14 @@ use wattle_plan::{
     TrustPolicy, hex_digest,
 };
 
-/// Gives the value of an environment variable, if it is set.
+/// Returns the value of an environment variable, if it is set.
 pub type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
 
-/// Reads and validates the configuration in a file.
-///
-/// Gives the plan and the warnings.
+/// Reads and validates the configuration in a file. Returns the plan and the warnings.
 ///
 /// # Errors
 ///
-/// Every problem there is, and the files to watch for their mending.
+/// Every error in the configuration, with the files to watch for a correction.
 pub fn load(
     path: &Path,
     env: Env<'_>,
@@ -47,12 +46,12 @@ pub fn load(
     finish(plan, findings)
 }
 
-/// Validates a configuration that is not a file. `name` stands for it in diagnostics; paths in it are relative to
-/// `folder`.
+/// Validates a configuration that is not in a file. `name` stands for it in diagnostics; its paths
+/// are relative to `folder`.
 ///
 /// # Errors
 ///
-/// As of [`load`].
+/// See [`load`].
 pub fn load_text(
     name: &str,
     text: &str,
@@ -68,12 +67,12 @@ pub fn load_text(
     finish(plan, findings)
 }
 
-/// Reads and validates one pack by itself, with parameters given as JSON. `reference` is a folder, or a name with or
-/// without a version as in a configuration.
+/// Reads and validates one pack on its own, with parameters as JSON. `reference` is a folder, or a
+/// name with an optional version as in a configuration.
 ///
 /// # Errors
 ///
-/// As of [`load`].
+/// See [`load`].
 pub fn load_pack(
     reference: &str,
     params: &serde_json::Map<String, Json>,
@@ -91,7 +90,7 @@ pub fn load_pack(
         _ => Table::default(),
     };
     let (limits, circuit) = (NodeLimits::default(), CircuitSettings::default());
-    // A command line has no policy; `wattle pack verify` asks for one.
+    // A command line has no trust policy; `wattle pack verify` takes one explicitly.
     let trust = TrustPolicy::default();
     let mut builder = Builder::new(nodes, library, &limits, &circuit, &trust);
     let pipeline = found.and_then(|found| builder.build_pack(&found, Some(&given), place, &mut findings));
@@ -103,8 +102,8 @@ pub fn load_pack(
     Ok((plan, warnings))
 }
 
-/// Reads the agent's own settings and nothing else: what must be known before nodes can be configured. Problems are left
-/// for [`load`] to report.
+/// Reads only the settings of the agent itself, which are needed before nodes can be configured.
+/// Ignores errors, since [`load`] reports them.
 pub fn peek_settings(text: &str, folder: &Path, env: Env<'_>) -> AgentSettings {
     let mut findings = Findings::default();
     let number = findings.add_manifest(Path::new(""), text);
@@ -160,7 +159,7 @@ fn finish(plan: Option<Plan>, findings: Findings) -> Result<(Plan, Vec<Diagnosti
     Ok((plan, warnings))
 }
 
-/// What a validation needs besides the text.
+/// Everything that validation needs besides the text.
 struct Validation<'a> {
     env: Env<'a>,
     nodes: &'a dyn Nodes,
@@ -251,7 +250,7 @@ impl Validation<'_> {
         let mut files = BTreeMap::new();
         for file in self.endpoints.files(kind, &type_name.text, &options) {
             findings.watch(&file);
-            // A file that cannot be read is reported where it is used.
+            // If the file cannot be read, the endpoint that uses it reports the error.
             let digest = std::fs::read(&file).map_or_else(|_| String::new(), |content| hex_digest(&content));
             files.insert(file, digest);
         }
@@ -275,7 +274,7 @@ impl Validation<'_> {
             pipelines.push(Pipeline { name: pipeline.name.clone(), sources, built, discard });
         }
         for (source, _) in manifest.sources.iter().zip(used).filter(|(_, used)| sure && !used) {
-            let message = format!("no pipeline takes the source `{}`", source.name);
+            let message = format!("no pipeline reads the source `{}`", source.name);
             let hint = format!("add `\"{}\"` to the `inputs` of a pipeline, or remove the source", source.name);
             findings.report(codes::UNUSED_SOURCE.at(source.place, message).hint(hint));
         }
@@ -283,13 +282,13 @@ impl Validation<'_> {
     }
 }
 
-/// A pipeline on its way from manifest to plan.
+/// A pipeline between its manifest and its plan.
 pub(crate) struct Pipeline {
     pub(crate) name: String,
     pub(crate) sources: Vec<usize>,
-    /// `None` where not even the outputs are known.
+    /// `None` if not even the outputs are known.
     pub(crate) built: Option<crate::pipeline::Built>,
-    /// For each output whether the operator throws it away.
+    /// For each output, whether the operator discards it.
     pub(crate) discard: Vec<bool>,
 }
 

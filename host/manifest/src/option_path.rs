@@ -1,4 +1,5 @@
-//! From the path of an option, as those who check options name it, to its place in the manifest.
+//! Finds the place of an option in the manifest from the path that the checker of the option
+//! reports.
 
 use crate::plain::plain;
 use wattle_diagnostics::{Data, Findings, Item, Place, Table, codes::Code};
@@ -11,7 +12,8 @@ enum Step<'a> {
     Index(usize),
 }
 
-/// Takes a path apart as far as it makes sense; what does not is left off, so that the parent is shown.
+/// Splits a path into steps. Stops at the first part that it cannot parse, so that the diagnostic
+/// points at the parent.
 fn steps(path: &str) -> Vec<Step<'_>> {
     let mut steps = Vec::new();
     let mut rest = path;
@@ -34,17 +36,17 @@ fn steps(path: &str) -> Vec<Step<'_>> {
     steps
 }
 
-/// Where an option stands.
+/// The place of an option.
 struct Located {
-    /// The value, else the name of its nearest parent.
+    /// Place of the value, or of the name of its nearest parent.
     value: Place,
-    /// Its name, else that of its nearest parent.
+    /// Place of the name, or of the name of its nearest parent.
     name: Place,
-    /// The note of the parameter that it came from.
+    /// Note about the parameter that supplied the value.
     note: Option<String>,
 }
 
-/// Finds the option at a path, else its nearest parent.
+/// Finds the option at a path, or its nearest parent.
 fn locate(path: &str, table: &Table, whole: Place) -> Located {
     let mut place = whole;
     let mut item: Option<&Item> = None;
@@ -57,7 +59,8 @@ fn locate(path: &str, table: &Table, whole: Place) -> Located {
             _ => None,
         };
         let Some((key_place, next)) = next else {
-            // What is asked for is absent; the name of what lacks it says more than its whole text.
+            // The option is absent. The name of its parent is more useful than the parent's whole
+            // text.
             return Located { value: name, name, note: item.and_then(|item| item.param.clone()) };
         };
         item = Some(next);
@@ -67,7 +70,7 @@ fn locate(path: &str, table: &Table, whole: Place) -> Located {
     Located { value: place, name, note: item.and_then(|item| item.param.clone()) }
 }
 
-/// Reports what those who check options found wrong; `owner` is such as ``node `mask` ``.
+/// Reports errors in options; `owner` names the node or endpoint, such as ``node `mask` ``.
 pub(crate) fn report(
     code: Code,
     errors: Vec<OptionError>,

@@ -1,4 +1,4 @@
-//! What a pack is, as its manifest has it: for people who read it, and for comparing versions.
+//! Summarises a pack from its manifest, for `wattle pack show` and for comparing versions.
 
 use std::path::{Path, PathBuf};
 
@@ -14,32 +14,32 @@ use wattle_diagnostics::{Findings, Invalid, Item, Text};
 use wattle_pack::{FileList, Found, Library, find_named, trust};
 use wattle_plan::TrustPolicy;
 
-/// A pack as written. What its manifest lacks is empty.
+/// A pack as written. Fields that the manifest lacks are empty.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct PackOutline {
     /// Name of the pack.
     pub name: String,
-    /// Its version.
+    /// Version of the pack.
     pub version: String,
-    /// Needed version of the contract.
+    /// Contract version that the pack needs.
     pub contract: String,
     /// What it does.
     pub description: String,
     /// Licence.
     pub license: String,
-    /// Who made it.
+    /// Names of the authors.
     pub authors: Vec<String>,
-    /// Where it comes from, as a lock says it.
+    /// Origin of the pack, in the form that a lock uses.
     pub source: String,
-    /// Its folder, unless the agent carries it.
+    /// Folder of the pack; `None` if it is built in.
     pub folder: Option<PathBuf>,
     /// Digest of its file list.
     pub digest: String,
-    /// What it takes.
+    /// Description of the events that the pack takes.
     pub input: String,
     /// Parameters in the order of the file.
     pub params: Vec<ParamOutline>,
-    /// Capabilities that it asks for.
+    /// Capabilities that the pack requests.
     pub capabilities: Vec<CapabilityOutline>,
     /// Nodes in the order of the file.
     pub nodes: Vec<NodeOutline>,
@@ -60,13 +60,13 @@ pub struct ParamOutline {
     /// Type as written.
     #[serde(rename = "type")]
     pub kind: String,
-    /// Value where none is given; a secret one is not shown.
+    /// Default value; hidden for a secret parameter.
     pub default: Option<Json>,
-    /// What it allows, in words; empty if everything of its type.
+    /// Restrictions in words; empty if every value of the type is allowed.
     pub allowed: String,
-    /// True for one that no message shows.
+    /// Whether messages must hide the value.
     pub secret: bool,
-    /// What it is for.
+    /// Purpose of the parameter.
     pub description: String,
 }
 
@@ -75,7 +75,7 @@ pub struct ParamOutline {
 pub struct CapabilityOutline {
     /// Name.
     pub name: String,
-    /// What the pack needs it for.
+    /// Why the pack needs it.
     pub reason: String,
 }
 
@@ -84,13 +84,13 @@ pub struct CapabilityOutline {
 pub struct NodeOutline {
     /// Name.
     pub name: String,
-    /// What it takes.
+    /// Links to its inputs.
     pub inputs: Vec<String>,
-    /// Its artifact as written, or the pack that it is.
+    /// Artifact as written, or reference of the pack that the node stands for.
     pub uses: String,
-    /// Digest that is written for the artifact.
+    /// Digest that the manifest gives for the artifact.
     pub digest: Option<String>,
-    /// Options, or parameters of the pack that it is, as written.
+    /// Options of the node, or parameters of its pack, as written.
     pub options: Json,
 }
 
@@ -99,19 +99,19 @@ pub struct NodeOutline {
 pub struct OutputOutline {
     /// Name for links.
     pub name: String,
-    /// Name for people.
+    /// Display name.
     pub title: String,
-    /// What leaves here.
+    /// Description of the events that leave here.
     pub description: String,
-    /// What it takes.
+    /// Links to its inputs.
     pub inputs: Vec<String>,
 }
 
-/// Reads a pack without configuring its nodes; `reference` is as for [`crate::load_pack`].
+/// Reads a pack without configuring its nodes; [`crate::load_pack`] describes `reference`.
 ///
 /// # Errors
 ///
-/// Everything that is wrong with the manifest.
+/// Every error in the manifest.
 pub fn outline(reference: &str, library: &Library) -> Result<PackOutline, Invalid> {
     let mut findings = Findings::default();
     let (found, place) = find_named(reference, library, &mut findings);

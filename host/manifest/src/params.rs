@@ -13,15 +13,16 @@ pub(crate) struct Params(Vec<Param>);
 struct Param {
     name: String,
     place: Place,
-    /// `None` where it is reported already.
+    /// `None` if an error was already reported.
     value: Option<Data>,
-    /// Where the value comes from, for a note.
+    /// Origin of the value, for a note.
     origin: String,
     used: bool,
 }
 
 impl Params {
-    /// Gives each declared parameter its value. `given` is what the user wrote, `user` the place of who uses the pack.
+    /// Resolves the value of each declared parameter. `given` is the table that the user wrote,
+    /// `user` the place that names the pack.
     pub(crate) fn resolve(
         declared: &[ParamManifest],
         given: Option<&Table>,
@@ -45,7 +46,7 @@ impl Params {
                     let origin = format!("given at {}", findings.describe(entry.item.place));
                     (manifest.take(&entry.item, findings), origin)
                 }
-                // The declaration has been checked and reported by itself.
+                // The declaration checks its default and reports it.
                 (None, Some(default)) => (manifest.kind.and_then(|kind| kind.take(default)), "its default".to_owned()),
                 (None, None) => {
                     let message = format!("missing parameter `{}`", manifest.name);
@@ -66,7 +67,7 @@ impl Params {
         Self(params)
     }
 
-    /// Puts the values into every string of options.
+    /// Substitutes the values into every string of the options.
     pub(crate) fn fill(&mut self, options: &mut Item, findings: &mut Findings) {
         options.map_strings(&mut |place, text| self.fill_string(place, text, findings));
     }
@@ -76,7 +77,7 @@ impl Params {
             report_unclosed(place, findings);
             return None;
         };
-        // A string that is nothing but a reference takes the value with its type.
+        // A string that consists of one reference takes the value with its type.
         if let [Piece::Reference(reference)] = pieces.as_slice() {
             let param = self.find(place, reference, findings)?;
             let mut item = Item::new(place, param.value.clone()?);
@@ -107,7 +108,7 @@ impl Params {
 
     fn find(&mut self, place: Place, reference: &str, findings: &mut Findings) -> Option<&Param> {
         let Some(name) = reference.strip_prefix("params.") else {
-            let message = format!("bad reference: `${{{reference}}}`; a pack sees nothing but its parameters");
+            let message = format!("bad reference: `${{{reference}}}`; a pack can refer only to its parameters");
             let hint = "write `${params.NAME}`, or `$$` for a literal dollar";
             findings.report(codes::BAD_REFERENCE.at(place, message).hint(hint));
             return None;
@@ -123,7 +124,7 @@ impl Params {
         Some(param)
     }
 
-    /// Warns of parameters that no options used.
+    /// Warns about parameters that no option uses.
     pub(crate) fn report_unused(&self, findings: &mut Findings) {
         for param in self.0.iter().filter(|param| !param.used) {
             let message = format!("no node uses the parameter `{}`", param.name);
@@ -147,7 +148,7 @@ fn mark(item: &mut Item, place: Place, note: &str) {
     }
 }
 
-/// A value as it stands in the middle of a string.
+/// Formats a value for use inside a string.
 fn plain(item: &Item) -> Option<String> {
     match &item.data {
         Data::String(text) => Some(text.clone()),

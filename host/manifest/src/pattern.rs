@@ -1,15 +1,15 @@
-//! Names with `*` for any run of characters, as links may have.
+//! Patterns in links: names in which `*` stands for any run of characters.
 
-/// Tells whether text is a pattern and not just a name.
+/// Whether the text is a pattern and not a plain name.
 pub(crate) fn is_pattern(text: &str) -> bool {
     text.contains('*')
 }
 
-/// Tells whether a name fits a pattern.
+/// Whether a name matches a pattern.
 pub(crate) fn matches(pattern: &str, name: &str) -> bool {
     let Some((head, tail)) = pattern.split_once('*') else { return pattern == name };
     let Some(mut rest) = name.strip_prefix(head) else { return false };
-    // The earliest place of each middle part leaves the most room for those after it.
+    // Matching each middle part as early as possible leaves the most text for the parts after it.
     let mut parts: Vec<&str> = tail.split('*').collect();
     let last = parts.pop().unwrap_or_default();
     for part in parts {

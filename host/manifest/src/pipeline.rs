@@ -1,7 +1,8 @@
-//! Builds the graph of a pipeline: finds its pack, fills in parameters, takes its artifacts, configures its nodes.
+//! Builds the graph of a pipeline: finds its pack, fills in parameters, loads its artifacts,
+//! configures its nodes.
 //!
-//! A pack can be a node of another pack, or of a graph that is written inline. It is built by itself, with its outputs as
-//! the ports of that node, and its graph then takes the place of the node (`compound.rs`).
+//! A pack can be a node of another pack, or of an inline graph. It is built separately, with its
+//! outputs as the ports of that node, and its graph then replaces the node (`compound.rs`).
 
 mod artifact;
 mod candidate;
@@ -24,12 +25,12 @@ use wattle_plan::{
     OutputPlan, PackId, PackUse, PipelinePlan, PortPlan, ShadowSettings, Target, TrustPolicy,
 };
 
-/// Deepest nesting of packs in packs.
+/// Maximum nesting of packs in packs.
 const MAX_DEPTH: usize = 8;
-/// Most nodes of a pipeline whose packs hold packs.
+/// Maximum number of nodes of a pipeline with nested packs.
 const MAX_NODES: usize = 1000;
 
-/// A graph whose outputs are known, and the rest if nothing was wrong.
+/// A graph with known outputs, and with its plan if there were no errors.
 pub(crate) struct Built {
     pub(crate) pack: Option<PackId>,
     pub(crate) outputs: Vec<OutputPlan>,
@@ -50,39 +51,39 @@ impl Built {
     }
 }
 
-/// Where a graph is written.
+/// Where a graph is defined.
 enum Root<'a> {
     Pack {
         files: &'a PackFiles,
         list: &'a FileList,
     },
-    /// Folder of the configuration with an inline graph.
+    /// Folder of the configuration that has the inline graph.
     Folder(&'a Path),
 }
 
-/// A graph with what its nodes see.
+/// A graph with everything that its nodes can refer to.
 struct Scope<'a> {
     root: Root<'a>,
-    /// Parameters of the pack; a graph that is written inline has none.
+    /// Parameters of the pack; an inline graph has none.
     params: Option<&'a mut Params>,
     capabilities: &'a [CapabilityManifest],
-    /// Capabilities that its artifacts turned out to need.
+    /// Capabilities that its artifacts import.
     needed: BTreeSet<&'static str>,
 }
 
-/// What a node is made of, before it is configured.
+/// The inputs of a node before it is configured.
 struct Collected {
     artifact: Arc<Artifact>,
     options: Table,
 }
 
-/// What a node became.
+/// Result of building a node.
 enum Part {
     Node { artifact: Arc<Artifact>, options: String, shape: NodeShape },
     Pack(Built),
 }
 
-/// Builds pipelines; an artifact that several use is read once.
+/// Builds pipelines; reads an artifact that several pipelines use only once.
 pub(crate) struct Builder<'a> {
     nodes: &'a dyn Nodes,
     library: &'a Library,
@@ -90,15 +91,15 @@ pub(crate) struct Builder<'a> {
     circuit: &'a CircuitSettings,
     trust: &'a TrustPolicy,
     artifacts: BTreeMap<PathBuf, Arc<Artifact>>,
-    /// The pipeline of a configuration that is being built, and what it grants. A pack that is looked at by itself has
-    /// none, and gets what tests give.
+    /// Name of the pipeline that is being built, and what it grants. `None` for a pack that is
+    /// built on its own; such a pack gets what its tests grant.
     granted: Option<(String, Place)>,
     grants: Arc<Grants>,
-    /// The packs that are being built, each inside the one before: their manifests and their names.
+    /// Packs that are being built, from the outermost to the innermost: their manifests and names.
     inside: Vec<(PathBuf, String)>,
-    /// Nodes that the pipeline may still have.
+    /// Number of nodes that the pipeline can still add.
     room: usize,
-    /// Every pack that was found, by reference.
+    /// Every resolved pack, by reference.
     pub(crate) uses: Vec<PackUse>,
 }
 
@@ -146,7 +147,7 @@ impl<'a> Builder<'a> {
             PipelineGraph::Inline(_) if pipeline.shadow.is_some() || pipeline.canary.is_some() => {
                 let message =
                     format!("`[pipelines.{}]` has a graph written inline, and a `shadow` or a `canary`", pipeline.name);
-                let hint = "make a pack of the graph; then another version of it can be tried";
+                let hint = "move the graph into a pack; a trial needs a second version of it";
                 findings.report(codes::PIPELINE_FORM.at(pipeline.place, message).hint(hint));
                 None
             }
@@ -160,7 +161,7 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// Builds a pack that was found; `user` is the place of what names it.
+    /// Builds a resolved pack; `user` is the place that names it.
     pub(crate) fn build_pack(
         &mut self,
         found: &Found,
@@ -171,7 +172,7 @@ impl<'a> Builder<'a> {
         if self.inside.is_empty() {
             self.room = MAX_NODES;
         }
-        // Before anything in it is as much as parsed.
+        // Verify the signature before anything of the pack is parsed.
         let (files, list) = trust::open(found, self.trust, user, findings)?;
         let (manifest, file) = read_manifest(&files, findings)?;
         check_identity(found, &manifest, file, findings);
@@ -202,7 +203,7 @@ impl<'a> Builder<'a> {
         Some(Built { pack: id, ..built })
     }
 
-    /// Begins to build a pack inside those that are being built, unless it is one of them.
+    /// Starts to build a pack inside the packs that are being built, and refuses a cycle.
     fn enter(&mut self, found: &Found, name: String, user: Place, findings: &mut Findings) -> Option<()> {
         let manifest = found.files.path(MANIFEST);
         if let Some(first) = self.inside.iter().position(|(path, _)| *path == manifest) {
@@ -210,19 +211,19 @@ impl<'a> Builder<'a> {
             let path: Vec<String> = path.map(|name| format!("`{name}`")).collect();
             let finding =
                 codes::PACK_CYCLE.at(user, format!("packs use each other in a circle: {}", path.join(" -> ")));
-            findings.report(finding.hint("take this node out, or write what it does into the pack"));
+            findings.report(finding.hint("remove this node, or copy its nodes into the pack"));
             return None;
         }
         if self.inside.len() >= MAX_DEPTH {
             let message = format!("packs are nested more than {MAX_DEPTH} deep");
-            findings.report(codes::PACK_DEPTH.at(user, message).hint("use the inner pack's nodes directly"));
+            findings.report(codes::PACK_DEPTH.at(user, message).hint("use the nodes of the inner pack directly"));
             return None;
         }
         self.inside.push((manifest, name));
         Some(())
     }
 
-    /// Remembers which pack answered a reference.
+    /// Records which pack a reference resolved to.
     fn note_use(&mut self, found: &Found, id: &PackId, list: &FileList) {
         if self.uses.iter().any(|used| used.reference == found.reference) {
             return;
@@ -276,8 +277,9 @@ impl<'a> Builder<'a> {
         Built { pack: None, outputs: outputs.collect(), reference: None, shadow: None, canary: None, graph: graph_plan }
     }
 
-    /// Collects what the nodes of a graph are made of, all of it before any of it is compiled: nothing is of a graph in
-    /// which something is missing or not what it should be. `None` for nodes that are packs or are refused.
+    /// Collects the artifacts of all nodes of a graph before any of them is compiled, so that a
+    /// graph with a missing or altered artifact compiles nothing. The result has `None` for nodes
+    /// that are packs or were refused.
     fn collect(
         &mut self,
         graph: &GraphManifest,
@@ -339,7 +341,7 @@ impl<'a> Builder<'a> {
         Some(Part::Node { artifact, options: text, shape })
     }
 
-    /// Builds a pack that is a node.
+    /// Builds a pack that is used as a node.
     fn build_inner(
         &mut self,
         reference: &Text,
@@ -360,7 +362,7 @@ impl<'a> Builder<'a> {
         self.build_pack(&found, given, reference.place, findings)
     }
 
-    /// Gives a node its limits and links.
+    /// Adds limits and links to a node.
     fn place<'n>(&self, node: &'n NodeManifest, part: Part, targets: Vec<Vec<Target>>) -> Option<compound::Placed<'n>> {
         match (part, &node.work) {
             (Part::Node { artifact, options, shape }, NodeWork::Artifact(manifest)) => {
@@ -397,13 +399,14 @@ impl Part {
 }
 
 impl<'a> Root<'a> {
-    /// The folder that a reference to a pack is relative to; in a pack there is none.
+    /// Folder that references to packs are relative to. Inside a pack there is none, since a pack
+    /// must be complete wherever it is copied.
     fn folder_of(&self, reference: &Text, findings: &mut Findings) -> Option<&'a Path> {
         match self {
             Self::Folder(folder) => Some(folder),
             Self::Pack { .. } if wattle_pack::reference::is_folder(&reference.text) => {
-                let message = format!("the pack names another one by its folder: `{}`", reference.text);
-                let hint = "put that one into the library, and name it as in `\"name@^1\"`";
+                let message = format!("the pack refers to another pack by folder: `{}`", reference.text);
+                let hint = "install that pack into the library, and refer to it as `\"name@^1\"`";
                 findings.report(codes::PACK_IN_PACK.at(reference.place, message).hint(hint));
                 None
             }
@@ -412,7 +415,7 @@ impl<'a> Root<'a> {
     }
 }
 
-/// The table of an entry.
+/// Returns the table of an entry.
 fn table_of(entry: &Entry) -> Option<&Table> {
     match &entry.item.data {
         Data::Table(table) => Some(table),
@@ -433,26 +436,27 @@ pub(crate) fn read_manifest(files: &PackFiles, findings: &mut Findings) -> Optio
     Some((PackManifest::read(&table, file, findings), file))
 }
 
-/// A pack of the library must be what its folder says, else the versions of a configuration mean nothing.
+/// Requires that a pack of the library has the name and version of its folder; otherwise the
+/// versions in a configuration would mean nothing.
 fn check_identity(found: &Found, manifest: &PackManifest, file: Place, findings: &mut Findings) {
     let Some((name, version)) = &found.expected else { return };
     if let Some(own) = manifest.head.name.as_ref().filter(|own| own.text != *name) {
-        let message = format!("the pack `{}` lies in the library's folder of `{name}`", own.text);
+        let message = format!("the pack `{}` is in the library folder of `{name}`", own.text);
         findings.report(codes::MISPLACED_PACK.at(own.place, message).hint("rename the folder, or the pack"));
     }
     if let (Some(expected), Some((own, place))) = (version, &manifest.head.version)
         && own != expected
     {
-        let message = format!("version `{own}` of the pack `{name}` lies in the library's folder of `{expected}`");
+        let message = format!("version `{own}` of the pack `{name}` is in the library folder of `{expected}`");
         findings.report(codes::MISPLACED_PACK.at(*place, message).hint("rename the folder, or change the version"));
     }
     if version.is_none() && manifest.head.version.is_some() {
-        // Its version could not be read when the library looked for it, so the file has changed since.
-        findings.report(codes::UNREADABLE.at(file, "the pack changed while it was read").hint("load it once more"));
+        // The library could not read a version here, so the file changed in between.
+        findings.report(codes::UNREADABLE.at(file, "the pack changed while it was read").hint("load it again"));
     }
 }
 
-/// The options of a node with parameters filled in; `None` where one of them is reported already.
+/// Fills parameters into the options of a node; `None` if an error was already reported.
 fn fill_options(
     node: &NodeManifest,
     manifest: &ArtifactManifest,

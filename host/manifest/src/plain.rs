@@ -1,17 +1,17 @@
-//! Messages about options for people.
+//! Readable messages for errors in options.
 //!
-//! Sources, sinks and nodes read their options with serde, whose messages name Rust types and every option there is. This
-//! is the one place where such a message becomes a diagnostic: what is wrong, and a hint what to write instead. A message
-//! of another form is kept as it is.
+//! Sources, sinks and nodes read their options with serde, whose messages name Rust types and list
+//! every option. This module is the only place that converts such a message to a diagnostic: the
+//! problem, and a hint with a correct form. It keeps messages that it does not recognise.
 
 use wattle_diagnostics::suggest;
 
-/// A message for people.
+/// A readable message.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Plain {
     pub(crate) message: String,
     pub(crate) hint: Option<String>,
-    /// The name of an option that there is not; the message is about it, not about a value.
+    /// Name of an unknown option; the message is about the name, not about a value.
     pub(crate) unknown: Option<String>,
 }
 
@@ -21,7 +21,7 @@ impl Plain {
     }
 }
 
-/// Translates a message of serde; any other comes back unchanged.
+/// Converts a message of serde; returns any other message unchanged.
 pub(crate) fn plain(message: &str) -> Plain {
     translate(message).unwrap_or_else(|| Plain::new(message, None))
 }
@@ -30,7 +30,7 @@ fn translate(message: &str) -> Option<Plain> {
     if let Some(rest) = message.strip_prefix("unknown field `") {
         let (name, rest) = rest.split_once('`')?;
         let hint = if rest.contains("there are no fields") {
-            Some("there are no options here".to_owned())
+            Some("no options are allowed here".to_owned())
         } else {
             suggest::hint(name, names(rest))
         };
@@ -52,30 +52,30 @@ fn translate(message: &str) -> Option<Plain> {
     }
     if let Some(rest) = message.strip_prefix("duplicate field `") {
         let (name, _) = rest.split_once('`')?;
-        return Some(Plain::new(format!("`{name}` is there twice"), Some("remove one of them".to_owned())));
+        return Some(Plain::new(format!("`{name}` is given twice"), Some("remove one of them".to_owned())));
     }
     if message.starts_with("data did not match any variant of untagged enum ") {
-        let hint = "`wattle schema agent` and docs/CONFIGURATION.md have the forms of every option";
-        return Some(Plain::new("the value has none of the forms that this option takes", Some(hint.to_owned())));
+        let hint = "`wattle schema agent` and docs/CONFIGURATION.md describe every option";
+        return Some(Plain::new("the value matches no form that this option accepts", Some(hint.to_owned())));
     }
     for prefix in ["invalid type: ", "invalid value: "] {
         if let Some((found, expected)) = message.strip_prefix(prefix).and_then(|rest| rest.split_once(", expected ")) {
             return Some(Plain::new(
-                format!("{} is wrong here: write {}", found_words(found), expected_words(expected)),
+                format!("invalid value {}: expected {}", found_words(found), expected_words(expected)),
                 None,
             ));
         }
     }
     let (length, expected) = message.strip_prefix("invalid length ")?.split_once(", expected ")?;
-    Some(Plain::new(format!("{length} elements are wrong here: write {}", expected_words(expected)), None))
+    Some(Plain::new(format!("{length} elements: expected {}", expected_words(expected)), None))
 }
 
-/// The words in backticks.
+/// Lists the words in backticks.
 fn names(text: &str) -> Vec<&str> {
     text.split('`').skip(1).step_by(2).collect()
 }
 
-/// What serde calls a value, in the words of TOML.
+/// Translates serde's name for a found value to TOML's.
 fn found_words(found: &str) -> String {
     match found {
         "sequence" => "a list".into(),
@@ -88,7 +88,7 @@ fn found_words(found: &str) -> String {
     }
 }
 
-/// What serde wants, in the words of TOML.
+/// Translates serde's name for an expected value to TOML's.
 fn expected_words(expected: &str) -> String {
     let is_type = |names: &[&str]| names.contains(&expected);
     if expected.starts_with("a sequence") {
@@ -108,7 +108,7 @@ fn expected_words(expected: &str) -> String {
     } else if is_type(&["a string", "string", "path string", "a borrowed string"]) {
         "a string".into()
     } else if expected == "string or map" || expected.starts_with("enum ") || expected == "variant identifier" {
-        "one of the words that this option takes, as a string".into()
+        "one of the words that this option accepts, as a string".into()
     } else if let Some(size) = expected.strip_prefix("a tuple of size ") {
         format!("a list of {size} elements")
     } else if let Some(rest) = expected.strip_prefix("tuple struct ") {
@@ -126,7 +126,7 @@ mod tests {
 
     #[derive(Debug, Deserialize)]
     #[serde(deny_unknown_fields)]
-    #[allow(dead_code, reason = "only the errors of reading it are of interest")]
+    #[allow(dead_code, reason = "only the errors of reading it matter")]
     struct Options {
         include: Vec<String>,
         #[serde(default)]
@@ -153,7 +153,7 @@ mod tests {
 
     #[derive(Debug, Deserialize)]
     #[serde(tag = "strategy", rename_all = "lowercase")]
-    #[allow(dead_code, reason = "only the errors of reading it are of interest")]
+    #[allow(dead_code, reason = "only the errors of reading it matter")]
     enum Auth {
         Basic { user: String },
     }
@@ -164,13 +164,13 @@ mod tests {
 
     #[derive(Debug, Deserialize)]
     #[serde(untagged)]
-    #[allow(dead_code, reason = "only the errors of reading it are of interest")]
+    #[allow(dead_code, reason = "only the errors of reading it matter")]
     enum Either {
         One(u8),
         Many(Vec<u8>),
     }
 
-    /// What a person reads about options that serde refuses.
+    /// Returns the final message for options that serde refuses.
     fn read(options: Value) -> String {
         let error = serde_json::from_value::<Options>(options).unwrap_err().to_string();
         let Plain { message, hint, .. } = plain(&error);
@@ -178,41 +178,41 @@ mod tests {
     }
 
     #[test]
-    fn says_what_is_wrong_in_the_words_of_toml() {
+    fn explains_an_error_in_the_terms_of_toml() {
         for (options, expected) in [
             (json!({ "inlcude": [] }), "unknown option `inlcude`; did you mean `include`?"),
-            (json!({ "include": [], "inner": { "x": 1 } }), "unknown option `x`; there are no options here"),
+            (json!({ "include": [], "inner": { "x": 1 } }), "unknown option `x`; no options are allowed here"),
             (json!({}), "`include` is missing; add `include`"),
-            (json!({ "include": "x" }), "\"x\" is wrong here: write a list"),
-            (json!({ "include": [3] }), "`3` is wrong here: write a string"),
-            (json!({ "include": { "a": 1 } }), "a table is wrong here: write a list"),
-            (json!({ "include": [], "number": -1 }), "`-1` is wrong here: write a whole number, 0 or more"),
-            (json!({ "include": [], "number": "x" }), "\"x\" is wrong here: write a whole number, 0 or more"),
-            (json!({ "include": [], "number": 1.5 }), "`1.5` is wrong here: write a whole number, 0 or more"),
-            (json!({ "include": [], "signed": "x" }), "\"x\" is wrong here: write a whole number"),
-            (json!({ "include": [], "share": true }), "`true` is wrong here: write a number"),
-            (json!({ "include": [], "switch": 1 }), "`1` is wrong here: write `true` or `false`"),
+            (json!({ "include": "x" }), "invalid value \"x\": expected a list"),
+            (json!({ "include": [3] }), "invalid value `3`: expected a string"),
+            (json!({ "include": { "a": 1 } }), "invalid value a table: expected a list"),
+            (json!({ "include": [], "number": -1 }), "invalid value `-1`: expected a whole number, 0 or more"),
+            (json!({ "include": [], "number": "x" }), "invalid value \"x\": expected a whole number, 0 or more"),
+            (json!({ "include": [], "number": 1.5 }), "invalid value `1.5`: expected a whole number, 0 or more"),
+            (json!({ "include": [], "signed": "x" }), "invalid value \"x\": expected a whole number"),
+            (json!({ "include": [], "share": true }), "invalid value `true`: expected a number"),
+            (json!({ "include": [], "switch": 1 }), "invalid value `1`: expected `true` or `false`"),
             (json!({ "include": [], "word": "frist" }), "unknown value `frist`; did you mean `first`?"),
             (json!({ "include": [], "word": "zzz" }), "unknown value `zzz`; write one of `first`, `second`"),
             (
                 json!({ "include": [], "word": 3 }),
-                "`3` is wrong here: write one of the words that this option takes, as a string",
+                "invalid value `3`: expected one of the words that this option accepts, as a string",
             ),
-            (json!({ "include": [], "auth": "x" }), "\"x\" is wrong here: write a table"),
+            (json!({ "include": [], "auth": "x" }), "invalid value \"x\": expected a table"),
             (json!({ "include": [], "auth": {} }), "`strategy` is missing; add `strategy`"),
             (json!({ "include": [], "auth": { "strategy": "basic" } }), "`user` is missing; add `user`"),
-            (json!({ "include": [], "inner": 5 }), "`5` is wrong here: write a table"),
-            (json!({ "include": [], "pair": [1] }), "1 elements are wrong here: write a list of 2 elements"),
-            (json!({ "include": [], "path": 5 }), "`5` is wrong here: write a string"),
+            (json!({ "include": [], "inner": 5 }), "invalid value `5`: expected a table"),
+            (json!({ "include": [], "pair": [1] }), "1 elements: expected a list of 2 elements"),
+            (json!({ "include": [], "path": 5 }), "invalid value `5`: expected a string"),
         ] {
             assert_eq!(read(options.clone()), expected, "{options}");
         }
         let either = read(json!({ "include": [], "either": "x" }));
-        assert!(either.starts_with("the value has none of the forms that this option takes"), "{either}");
+        assert!(either.starts_with("the value matches no form that this option accepts"), "{either}");
     }
 
     #[test]
-    fn no_message_names_a_type_of_rust() {
+    fn no_message_names_a_rust_type() {
         let values = [json!(null), json!(true), json!(-3), json!(0.5), json!("text"), json!(["x"]), json!({ "k": 1 })];
         for option in
             ["include", "number", "signed", "share", "switch", "word", "auth", "inner", "either", "pair", "path"]
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn other_messages_stay_as_they_are() {
+    fn keeps_other_messages_unchanged() {
         for message in ["not a valid glob: `a[b`", "`perhaps` is not `true` or `false`", "", "invalid type: odd"] {
             assert_eq!(plain(message), Plain::new(message, None));
         }

@@ -1,4 +1,4 @@
-//! Manifests with types: what was written in `agent.toml` and `pack.toml`, not yet what it means.
+//! The manifests as typed values, as written in `agent.toml` and `pack.toml` and before validation.
 
 pub(crate) mod agent;
 mod buffer;

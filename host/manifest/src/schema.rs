@@ -1,11 +1,12 @@
-//! JSON schemas of `agent.toml`, `pack.toml` and `node.toml`, from which editors complete and check.
+//! JSON schemas of `agent.toml`, `pack.toml` and `node.toml`, for completion and checks in editors.
 //!
-//! Options of sources, sinks and nodes come from those who read them; words that have a table (types of parameters,
-//! capabilities, policies) come from it. The tables of the files themselves are written here, beside what each key is for,
-//! and a test walks both: every table takes exactly the keys that its reader takes.
+//! Schemas of options come from the endpoints and nodes that read them. Words that have a table
+//! (types of parameters, capabilities, policies) come from that table. The keys of the files
+//! themselves are written here with their descriptions; a test compares them with the keys that the
+//! readers accept.
 //!
-//! A schema is a little more lenient than the reader: it does not follow links, and where a variable or a parameter is
-//! written in place of a value it believes it.
+//! A schema is a little more lenient than the reader: it does not follow links, and it accepts a
+//! variable or parameter reference in place of any value.
 
 mod agent;
 mod embed;
@@ -19,10 +20,10 @@ pub use agent::agent_schema;
 pub use node::node_schema;
 pub use pack::pack_schema;
 
-/// What a variable or a parameter looks like where another type is expected.
+/// Matches a variable or parameter reference in a string.
 const REFERENCE: &str = r"\$\{";
 
-/// Options of everything that has options of its own, each a name and its schema.
+/// Schemas of the options of sources, sinks and nodes, each with its type name.
 #[derive(Debug, Clone, Default)]
 pub struct OptionSchemas {
     /// Types of sources.
@@ -33,13 +34,13 @@ pub struct OptionSchemas {
     pub nodes: Vec<(String, Json)>,
 }
 
-/// A key of a table: its name, whether it must be there, what it is for, and its schema.
+/// A key of a table: name, whether it is required, description, and schema.
 type Key = (&'static str, bool, &'static str, Json);
 
 const MUST: bool = true;
 const MAY: bool = false;
 
-/// A table with these keys and no others.
+/// A table with exactly these keys.
 fn table(keys: Vec<Key>) -> Json {
     let required: Vec<&str> = keys.iter().filter(|(_, must, ..)| *must).map(|(name, ..)| *name).collect();
     let properties: Map<String, Json> =
@@ -77,7 +78,7 @@ fn strings() -> Json {
     json!({ "type": "array", "items": { "type": "string" } })
 }
 
-/// One of a few words, or a variable that holds one.
+/// One of several words, or a variable reference.
 fn one_of<'a>(words: impl IntoIterator<Item = &'a str>) -> Json {
     let words: Vec<&str> = words.into_iter().collect();
     json!({ "anyOf": [{ "enum": words }, { "type": "string", "pattern": REFERENCE }] })
@@ -106,10 +107,10 @@ fn duration() -> Json {
     json!({ "type": "string", "pattern": format!(r"{REFERENCE}|^\s*[0-9.]+ ?[a-zµ]+( ?[0-9.]+ ?[a-zµ]+)*\s*$") })
 }
 
-/// Names of nodes, outputs, parameters, sources, sinks and pipelines.
+/// Pattern for names of nodes, outputs, parameters, sources, sinks and pipelines.
 const NAMES: &str = "^[A-Za-z][A-Za-z0-9_-]*$";
 
-/// The outermost schema of a file.
+/// The root schema of a file.
 fn root(title: &str, description: &str, mut schema: Json, definitions: Map<String, Json>) -> Json {
     set(&mut schema, "$schema", json!("https://json-schema.org/draft/2020-12/schema"));
     set(&mut schema, "title", json!(title));

@@ -1,16 +1,17 @@
-//! References in strings: `${NAME}` from the environment, `${params.NAME}` in packs, `$$` for a dollar.
+//! References in strings: `${NAME}` for environment variables, `${params.NAME}` in packs, `$$` for
+//! a literal dollar.
 
 use wattle_diagnostics::{Data, Findings, Item, Place, codes};
 
-/// A piece of a string.
+/// A part of a string.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Piece<'a> {
     Text(&'a str),
-    /// What stands between `${` and `}`.
+    /// The text between `${` and `}`.
     Reference(&'a str),
 }
 
-/// Takes a string apart; `None` where a `${` has no `}`.
+/// Splits a string into parts; `None` if a `${` has no `}`.
 pub(crate) fn pieces(text: &str) -> Option<Vec<Piece<'_>>> {
     let mut pieces = Vec::new();
     let mut rest = text;
@@ -33,13 +34,13 @@ pub(crate) fn pieces(text: &str) -> Option<Vec<Piece<'_>>> {
     Some(pieces)
 }
 
-/// Reports a `${` without its `}`.
+/// Reports a `${` without `}`.
 pub(crate) fn report_unclosed(place: Place, findings: &mut Findings) {
     let finding = codes::BAD_REFERENCE.at(place, "`${` without `}`");
     findings.report(finding.hint("write `$$` for a literal dollar"));
 }
 
-/// Puts the values of environment variables into every string of a tree.
+/// Substitutes environment variables in every string of a tree.
 pub(crate) fn fill_environment(item: &mut Item, env: &dyn Fn(&str) -> Option<String>, findings: &mut Findings) {
     item.map_strings(&mut |place, text| {
         fill(place, text, env, findings).map(|text| Item::new(place, Data::String(text)))
@@ -57,7 +58,7 @@ fn fill(place: Place, text: &str, env: &dyn Fn(&str) -> Option<String>, findings
             Piece::Text(text) => Some(text.to_owned()),
             Piece::Reference(reference) => variable(place, reference, env, findings),
         };
-        // Goes on after a variable that is not set, to report all of them.
+        // Continue after an unset variable, to report all of them.
         filled = filled.zip(value).map(|(text, value)| text + &value);
     }
     filled
@@ -77,14 +78,14 @@ fn variable(
     if !starts || !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
         let message = format!("bad name of an environment variable `{name}`");
         let hint = if name.starts_with("params.") {
-            "parameters exist only in the nodes of a pack; write `$$` for a literal dollar"
+            "parameters can be used only in the nodes of a pack; write `$$` for a literal dollar"
         } else {
             "names are letters, digits and `_`; write `$$` for a literal dollar"
         };
         findings.report(codes::BAD_REFERENCE.at(place, message).hint(hint));
         return None;
     }
-    // As in a shell, a default stands in for an empty variable as well.
+    // As in a shell, the default replaces an empty variable as well.
     match (env(name), default) {
         (Some(value), None) => Some(value),
         (Some(value), Some(_)) if !value.is_empty() => Some(value),
@@ -132,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn keeps_dollars_that_are_no_references() {
+    fn keeps_dollars_outside_of_references() {
         check("^a$", Ok("^a$"));
         check("$HOME", Ok("$HOME"));
         check("$$", Ok("$"));

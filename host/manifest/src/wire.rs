@@ -1,4 +1,5 @@
-//! Links of a graph: from the texts in `inputs` to targets of ports, with every port linked and no cycle.
+//! Links of a graph: resolves the texts in `inputs` to targets of ports, and requires that every
+//! port is linked and no cycle exists.
 
 mod link;
 mod order;
@@ -15,29 +16,29 @@ use wattle_plan::{FAILED, NodeShape, Target};
 enum Start {
     Input,
     Port(usize, usize),
-    /// A node whose ports are not known, since it could not be configured.
+    /// A node with unknown ports, since its configuration failed.
     Node(usize),
 }
 
 /// The links of a graph.
 pub(crate) struct Wires {
-    /// Nodes in topological order, as indices in the manifest.
+    /// Nodes in topological order, as indices into the manifest.
     pub(crate) order: Vec<usize>,
-    /// What takes the input, as places in `order`.
+    /// Targets of the input, as indices into `order`.
     pub(crate) entry: Vec<Target>,
-    /// For each node of the manifest and each of its ports where it leads, as places in `order`.
+    /// Targets of each port of each node of the manifest, as indices into `order`.
     pub(crate) ports: Vec<Vec<Vec<Target>>>,
 }
 
-/// Names of the ports of a node, `failed` last.
+/// Names of the ports of a node, with `failed` last.
 pub(crate) fn ports(shape: &NodeShape) -> impl Iterator<Item = &str> {
     shape.ports.iter().map(String::as_str).chain([FAILED])
 }
 
-/// The names of a node's ports; of an artifact [`FAILED`] is the last.
+/// Names of a node's ports; for an artifact, [`FAILED`] is the last.
 pub(crate) type Ports = Vec<String>;
 
-/// Links a graph. `shapes` has the ports of each node, `None` for one whose ports are not known.
+/// Links a graph. `shapes` has the ports of each node, or `None` if they are not known.
 pub(crate) fn wire(graph: &GraphManifest, shapes: &[Option<Ports>], findings: &mut Findings) -> Wires {
     let mut links: BTreeMap<(Start, Target), Place> = BTreeMap::new();
     let mut resolver = Resolver { graph, shapes, sure: true };
@@ -66,7 +67,7 @@ pub(crate) fn wire(graph: &GraphManifest, shapes: &[Option<Ports>], findings: &m
     }
     if resolver.sure && !links.keys().any(|(from, _)| *from == Start::Input) {
         let finding =
-            codes::UNUSED_INPUT.at(graph.place, format!("nothing takes `{INPUT}`, so events have nowhere to go"));
+            codes::UNUSED_INPUT.at(graph.place, format!("nothing takes `{INPUT}`, so its events have no destination"));
         findings.report(finding.hint("add `inputs = [\"input\"]` to the first node"));
     }
     report_unlinked(&links, graph, shapes, findings);
@@ -74,7 +75,7 @@ pub(crate) fn wire(graph: &GraphManifest, shapes: &[Option<Ports>], findings: &m
     targets(&links, shapes, order)
 }
 
-#[expect(clippy::too_many_arguments, reason = "one step of the loop above, apart for its length")]
+#[expect(clippy::too_many_arguments, reason = "one step of the loop above, split off for its length")]
 fn add(
     links: &mut BTreeMap<(Start, Target), Place>,
     from: Start,
@@ -86,7 +87,7 @@ fn add(
     findings: &mut Findings,
 ) {
     match links.get(&(from, target)) {
-        // Two ports of a node whose ports are not known look the same.
+        // Links to two different unknown ports of a node look alike here.
         Some(_) if matches!(from, Start::Node(_)) => {}
         Some(first) => {
             let message = format!("{} is linked to {owner} twice", describe(from, graph, shapes));
@@ -110,7 +111,7 @@ fn report_unlinked(
         let Some(shape) = shape else { continue };
         for (port, name) in shape.iter().enumerate() {
             if !links.keys().any(|(from, _)| *from == Start::Port(index, port)) {
-                let message = format!("port `{name}` of node `{}` leads nowhere", node.name);
+                let message = format!("port `{name}` of node `{}` is not linked", node.name);
                 let hint = format!("add `\"{}.{name}\"` to the `inputs` of a node or an output", node.name);
                 findings.report(codes::UNLINKED_PORT.at(node.place, message).hint(hint));
             }

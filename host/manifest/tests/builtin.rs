@@ -1,6 +1,6 @@
-//! The packs of this project: that they are valid, and that their tests can be read.
+//! Checks that the built-in packs are valid and that their tests can be read.
 //!
-//! Here the nodes are stand-ins; the tests of the packs run elsewhere, on the real ones.
+//! Nodes are fakes here; another test runs the packs on the real nodes.
 
 use expect_test::{Expect, expect};
 use serde_json::Map;
@@ -92,7 +92,7 @@ fn the_third_version_delivers_what_the_second_delivers() {
 }
 
 #[test]
-fn what_no_switch_masks_differs_only_in_the_test_without_masks() {
+fn only_the_test_without_masks_expects_unmasked_values() {
     let personal =
         ["192.0.2.7", "bob@example.com", "ct-1234", "page-2", "AAAAC3NzaC1lZDI1NTE5", "AIDAEXAMPLEEXAMPLE123"];
     let secret = ["hunter2", "MIIEow", "wJalrXUtnFEMI", "FwoG", "AROAEXAMPLEEXAMPLE123", "AKIAI44QH8DHBEXAMPLE"];

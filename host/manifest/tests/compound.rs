@@ -1,4 +1,4 @@
-//! Packs that use nodes of other packs and other packs as nodes: the flat graph that they become.
+//! Packs that use nodes of other packs, and other packs as nodes: checks the flat graph.
 
 use std::fs;
 use std::path::Path;
@@ -150,7 +150,7 @@ fn a_graph_in_a_configuration_can_use_packs_and_every_pack_is_named() {
         uses,
         [
             ("outer", "outer@0.1.0".to_owned(), 0),
-            // Artifacts are collected before packs are built.
+            // Artifacts are collected before nested packs are built.
             ("inner@1", "inner@1.2.0".to_owned(), 1),
             ("inner@^1", "inner@1.2.0".to_owned(), 1)
         ]
@@ -159,7 +159,7 @@ fn a_graph_in_a_configuration_can_use_packs_and_every_pack_is_named() {
 }
 
 #[test]
-fn what_a_plan_has_found_is_found_again_or_nothing() {
+fn a_second_load_finds_the_same_packs_or_fails() {
     let folder = tempfile::tempdir().unwrap();
     let library = library(folder.path());
     let text = configuration("pack = \"outer@^0\"", folder.path());
@@ -172,7 +172,7 @@ fn what_a_plan_has_found_is_found_again_or_nothing() {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, content).unwrap();
     };
-    // A newer version that the node in the pack would take.
+    // A newer version that would satisfy the node in the pack.
     write("inner/1.3.0/pack.toml", &INNER.replace("1.2.0", "1.3.0").replace("hide", "conceal"));
     write("inner/1.3.0/nodes/split.wasm", "ports left right");
     let names = |library: &Library| -> Vec<String> {
@@ -182,7 +182,7 @@ fn what_a_plan_has_found_is_found_again_or_nothing() {
     let found = library.clone().with_found(&plan.packs, reference, pack);
     assert_eq!(names(&library)[1], "in/conceal");
     assert_eq!(names(&found)[1], "in/hide");
-    // Another content is refused, in the pack itself as well as in what it uses.
+    // Changed content is refused, both in the pack itself and in a pack that it uses.
     for (path, text) in [("inner/1.2.0/pack.toml", INNER), ("outer/0.1.0/pack.toml", OUTER)] {
         write(path, &format!("{text}# changed\n"));
         let invalid = load_pack(reference, &Map::new(), &FakeNodes, &found).unwrap_err();
@@ -194,7 +194,7 @@ fn what_a_plan_has_found_is_found_again_or_nothing() {
 }
 
 #[test]
-fn what_is_wrong_with_a_value_that_was_passed_on_names_where_it_comes_from() {
+fn an_error_in_a_parameter_passed_to_an_inner_pack_names_its_origin() {
     let folder = tempfile::tempdir().unwrap();
     let library = library(folder.path());
     let params = Map::from_iter([("what".to_owned(), json!("(secret-group"))]);

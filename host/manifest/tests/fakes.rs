@@ -1,5 +1,5 @@
-//! Stand-ins for the sandbox and the sources and sinks of the agent: as strict as these are about options, without running
-//! anything.
+//! Fakes of the sandbox and of the endpoints: they check options as strictly as the real ones, and
+//! run nothing.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -10,12 +10,12 @@ use wattle_manifest::{EndpointKind, Endpoints, load_text};
 use wattle_pack::{BuiltinPack, Library};
 use wattle_plan::{Artifact, Grants, NodeError, NodeLimits, NodeShape, Nodes, OptionError, Origin, Plan};
 
-/// Nodes with the ports of those that the agent carries. The artifact of any other node is a text of this crate's
-/// tests: `ports a b` is a node with these ports, `imports a b` one that imports
-/// these, and anything else is refused with that text as the reason.
+/// Nodes with the ports of the built-in nodes. The artifact of any other node is a text: `ports a
+/// b` is a node with these ports, `imports a b` a node with these imports, and any other text is
+/// refused with that text as the reason.
 pub(crate) struct FakeNodes;
 
-/// Options that each built-in node takes.
+/// Options of each built-in node.
 const OPTIONS: &[(&str, &[&str])] = &[
     ("extract", &["fields"]),
     ("mask", &["fields", "rules", "replacement", "skip_values"]),
@@ -88,7 +88,7 @@ fn unknown_options(options: &Json, known: &[&str]) -> Vec<OptionError> {
     keys.map(|key| OptionError { path: key.clone(), message: "unknown option".to_owned() }).collect()
 }
 
-/// Finds strings under the keys `pattern` and `regex` that hold a parenthesis without its match.
+/// Finds strings under the keys `pattern` and `regex` with an unclosed parenthesis.
 fn find_bad_patterns(value: &Json, path: &str, errors: &mut Vec<OptionError>) {
     match value {
         Json::Array(items) => {
@@ -142,7 +142,7 @@ impl Endpoints for FakeEndpoints {
     }
 }
 
-/// Environment of all tests.
+/// Environment for all tests.
 pub(crate) fn env(name: &str) -> Option<String> {
     let value = match name {
         "WATTLE_DATA_DIR" => "/nonexistent/wattle",

@@ -1,10 +1,10 @@
-//! Every kind of bad configuration, and what is said about it.
+//! Every kind of invalid configuration and its diagnostics.
 //!
-//! A case is a folder in `golden` with an `agent.toml`, or with a pack in `pack` that is loaded by itself together with
-//! its tests. In a case whose name begins with `locked-`, only pinned packs may run; in one with
-//! `lint-`, the pack is also looked at for what is not wrong but unusual. Its `.wasm` files are text, which `fakes.rs`
-//! reads in the place of a runtime. `expected.err` holds all diagnostics as they are rendered; `UPDATE_EXPECT=1` writes it
-//! anew.
+//! A case is a folder in `golden` with an `agent.toml`, or with a pack in `pack` that is loaded on
+//! its own together with its tests. In a case named `locked-*` only pinned packs may run; in one
+//! named `lint-*` the pack is linted too. Its `.wasm` files are text, which `fakes.rs` reads in
+//! place of a runtime. `expected.err` holds all rendered diagnostics; `UPDATE_EXPECT=1` writes it
+//! again.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -16,7 +16,7 @@ use wattle_pack::Pinning;
 
 use crate::fakes::{FakeEndpoints, FakeNodes, env, library};
 
-/// Relative to the package, where tests are run; so are the paths that the diagnostics name.
+/// Relative to the package, where cargo runs tests; so are the paths in diagnostics.
 const FOLDER: &str = "tests/golden";
 
 fn cases() -> Vec<String> {
@@ -52,7 +52,7 @@ fn diagnostics_are_as_expected() {
         let found = diagnostics(&case);
         let rendered: Vec<String> = found.iter().map(|diagnostic| diagnostic.render(false)).collect();
         let rendered = rendered.join("\n").replace(&format!("{FOLDER}/{case}/"), "");
-        assert!(!rendered.is_empty(), "{case}: nothing is wrong with it");
+        assert!(!rendered.is_empty(), "{case}: it has no diagnostics");
         let file = Path::new(FOLDER).join(&case).join("expected.err");
         if std::env::var_os("UPDATE_EXPECT").is_some() {
             fs::write(&file, &rendered).unwrap();

@@ -1,7 +1,8 @@
-//! Tests of the crate as its users see it.
+//! Tests of the public interface of the crate.
 //!
-//! `golden` holds one folder per kind of bad configuration, `plan` what good ones mean, `builtin` the packs of this
-//! project, `robust` that no text makes the crate panic. `fakes` stands in for those who know nodes, sources and sinks.
+//! `golden` has one folder for each kind of invalid configuration, `plan` checks valid ones,
+//! `builtin` the built-in packs, and `robust` that no input makes the crate panic. `fakes` replaces
+//! the nodes and endpoints.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,

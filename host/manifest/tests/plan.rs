@@ -1,4 +1,4 @@
-//! What good configurations mean.
+//! The plans of valid configurations.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ use wattle_plan::{
 
 use crate::fakes::{FakeEndpoints, FakeNodes, env, library, load};
 
-/// A configuration around one pipeline.
+/// Puts one pipeline into a complete configuration.
 fn around(pipeline: &str) -> String {
     format!(
         "[sources.trail]\ntype = \"stdin\"\n\n[pipelines.main]\ninputs = [\"trail\"]\n{pipeline}\n\n\
@@ -278,7 +278,7 @@ fn debug_shows_no_values_of_options() {
 }
 
 #[test]
-fn a_secret_is_in_no_form_of_a_diagnostic() {
+fn no_form_of_a_diagnostic_shows_a_secret() {
     let text = around("pack = \"sample@1\"\nparams = { key = \"plainsecret\", widht = 3 }")
         .replace("\"console\"", "\"console\"\ntoken = \"${SECRET}\"");
     let invalid = load(&text).unwrap_err();
@@ -292,7 +292,7 @@ fn a_secret_is_in_no_form_of_a_diagnostic() {
     }
 }
 
-/// Writes files below a fresh folder.
+/// Writes files into a new folder.
 fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     for (name, text) in files {
@@ -332,7 +332,8 @@ fn a_pack_in_a_folder_brings_its_artifacts_and_all_files_are_watched() {
     assert_eq!(nodes[0].artifact.origin, Origin::File(at("packs/local/nodes/own.wasm")));
     assert_eq!(nodes[0].artifact.name, "own");
     assert!(std::sync::Arc::ptr_eq(&nodes[0].artifact, &nodes[1].artifact));
-    // Folders too, since what is copied into them makes the pack another; and what may come: a signature, a lock.
+    // Folders too, since a file that is copied into one changes the pack; and files that can appear
+    // later: a signature, a lock.
     let expected: Vec<PathBuf> = [
         "agent.toml",
         "packs/local",
@@ -370,7 +371,7 @@ fn an_artifact_may_not_leave_its_pack_by_a_link() {
     std::os::unix::fs::symlink(folder.path().join("outside.wasm"), folder.path().join("pack/nodes/own.wasm")).unwrap();
     let pack = folder.path().join("pack");
     let invalid = load_pack(pack.to_str().unwrap(), &Map::new(), &FakeNodes, &library()).unwrap_err();
-    // A pack holds no links at all, wherever they lead.
+    // A pack must not contain links, whatever their target.
     assert_eq!(invalid.diagnostics[0].code, "E0406", "{}", render(&invalid));
 }
 

@@ -1,4 +1,4 @@
-//! No text makes the crate panic, and no error is without a diagnostic.
+//! No input makes the crate panic, and every failure has a diagnostic.
 
 use proptest::prelude::*;
 use serde_json::Map;
@@ -67,7 +67,7 @@ fn deep_and_long_texts_are_answered() {
     check("\u{feff}[agent]\r\nworkers = \"\u{1b}[31m\"\r\n");
 }
 
-/// Text with the pieces of a configuration in any order.
+/// Text with the parts of a configuration in any order.
 fn pieces() -> impl Strategy<Value = String> {
     let lines: Vec<&'static str> = GOOD.lines().collect();
     proptest::collection::vec(

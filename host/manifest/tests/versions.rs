@@ -1,4 +1,5 @@
-//! Versions of packs: what a lock pins, how an upgrade moves it, and what is different between two versions.
+//! Versions of packs: what a lock pins, how an upgrade moves a pin, and the differences between two
+//! versions.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -60,7 +61,7 @@ impl Place {
         load(&self.at("agent.toml"), &env, &FakeNodes, &FakeEndpoints, &library).map(|(plan, _)| plan)
     }
 
-    /// What runs, or the code of what is wrong.
+    /// What runs, or the code of the first error.
     fn runs(&self) -> String {
         match self.load(Pinning::Obeyed) {
             Ok(plan) => plan.pipelines[0].pack.as_ref().unwrap().to_string(),
@@ -173,7 +174,7 @@ fn lines(old: &PackView, new: &PackView) -> Vec<String> {
 }
 
 #[test]
-fn the_difference_of_two_versions_is_told_section_by_section() {
+fn lists_the_differences_of_two_versions_by_section() {
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| {
         let path = folder.path().join(name);
@@ -207,7 +208,7 @@ fn the_difference_of_two_versions_is_told_section_by_section() {
         "pack: ~ version: 1.0.0 -> 1.1.0",
         "pack: + license: MIT",
         "params: + key: string, default \"\", secret",
-        "params: ~ width: integer, default 3, 9 at most -> integer, default 4, 9 at most",
+        "params: ~ width: integer, default 3, at most 9 -> integer, default 4, at most 9",
         "graph: - node old: builtin:parse after n.*",
         "options: + n.key: \"${params.key}\"",
         "options: ~ n.keys: [\"a\"] -> [\"a\",\"b\"]",

@@ -316,7 +316,7 @@ fn there_is(candidates: &[Candidate]) -> String {
     versions.sort();
     versions.dedup();
     let versions: Vec<String> = versions.into_iter().map(Version::to_string).collect();
-    format!("there is {}", suggest::list(versions.iter().map(String::as_str)))
+    format!("available: {}", suggest::list(versions.iter().map(String::as_str)))
 }
 
 fn find_folder(reference: &str, place: Place, base: &Path, findings: &mut Findings) -> Option<Found> {

@@ -1,4 +1,5 @@
-//! Diagnostics as text: at length with the line in question, on one line, and as JSON.
+//! Formats diagnostics as text over several lines with an excerpt, as text on one line, and as
+//! JSON.
 
 use std::fmt::Write as _;
 
@@ -13,7 +14,8 @@ const BOLD: &str = "\x1b[1m";
 const PLAIN: &str = "\x1b[0m";
 
 impl Diagnostic {
-    /// Renders the diagnostic over several lines in the manner of rustc, each line ended by a line feed.
+    /// Renders the diagnostic over several lines in the style of rustc; each line ends with a line
+    /// feed.
     pub fn render(&self, color: bool) -> String {
         let paint = |style: &str, text: &str| if color { format!("{style}{text}{PLAIN}") } else { text.to_owned() };
         let tone = if self.severity == Severity::Error { RED } else { YELLOW };
@@ -25,7 +27,7 @@ impl Diagnostic {
         let _ = writeln!(out, "{}", paint(BOLD, &format!(": {}", continued(&self.message))));
         let _ = writeln!(out, "{gutter}{} {}", paint(BLUE, "-->"), self.position());
         if let Some(excerpt) = &self.excerpt {
-            // Tabs are kept in front of the carets, so that these stand under their text however wide a tab is.
+            // Keep tabs before the carets, so that the carets stay aligned at any tab width.
             let indent: String =
                 excerpt.text.chars().take(excerpt.start).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
             let carets = paint(tone, &"^".repeat(self.length.max(1)));
@@ -63,7 +65,7 @@ impl Diagnostic {
     }
 }
 
-/// A text whose further lines are indented, so that none of them looks like another diagnostic.
+/// Indents the continuation lines of a text, so that none of them looks like another diagnostic.
 fn continued(shown: &str) -> String {
     text(shown).replace('\n', "\n      ")
 }

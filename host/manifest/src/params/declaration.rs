@@ -1,4 +1,4 @@
-//! Declarations of parameters: their type, their default, and the values that they allow.
+//! Declarations of parameters: type, default and allowed values.
 
 use regex::Regex;
 
@@ -38,12 +38,13 @@ impl Kind {
         }
     }
 
-    /// Its name in manifests.
+    /// Name of the type in manifests.
     pub(crate) fn name(self) -> &'static str {
         KINDS.iter().find(|(_, kind)| *kind == self).map(|(name, _)| *name).unwrap_or_default()
     }
 
-    /// Takes a value as this type; strings will do for numbers and booleans, since variables give strings.
+    /// Converts a value to this type. Accepts strings for numbers and booleans, since environment
+    /// variables are strings.
     pub(super) fn take(self, item: &Item) -> Option<Data> {
         match (self, &item.data) {
             (Self::Integer, Data::String(text)) => text.trim().parse().ok().map(Data::Integer),
@@ -67,7 +68,7 @@ impl Kind {
 pub(crate) struct ParamManifest {
     pub(crate) name: String,
     pub(crate) place: Place,
-    /// `None` where it is reported already.
+    /// `None` if an error was already reported.
     pub(crate) kind: Option<Kind>,
     pub(crate) default: Option<Item>,
     pub(crate) rules: Rules,
@@ -75,7 +76,8 @@ pub(crate) struct ParamManifest {
     pub(crate) description: Option<String>,
 }
 
-/// Which values a parameter allows: those that every rule allows. Of a list, each element has to be allowed.
+/// Restrictions on the values of a parameter. A value must meet all of them; for a list, each
+/// element must.
 #[derive(Default)]
 pub(crate) struct Rules {
     pub(crate) allowed: Vec<Item>,
@@ -110,7 +112,7 @@ impl ParamManifest {
         manifest
     }
 
-    /// Takes a value for this parameter, or reports why it cannot.
+    /// Converts a value for this parameter, or reports why it is not allowed.
     pub(super) fn take(&self, item: &Item, findings: &mut Findings) -> Option<Data> {
         let kind = self.kind?;
         if matches!(item.data, Data::Unknown) {
@@ -164,7 +166,7 @@ impl Rules {
         Self { allowed, pattern, min: min.map(|(number, _)| number), max: max.map(|(number, _)| number) }
     }
 
-    /// What the rules say; empty where there are none.
+    /// Describes the restrictions; empty if there are none.
     pub(crate) fn in_words(&self) -> String {
         let mut words = Vec::new();
         if !self.allowed.is_empty() {
@@ -172,12 +174,12 @@ impl Rules {
             words.push(format!("one of {}", suggest::list(texts.iter().map(String::as_str))));
         }
         words.extend(self.pattern.as_ref().map(|pattern| format!("matches `{pattern}`")));
-        words.extend(self.min.map(|min| format!("{min} at least")));
-        words.extend(self.max.map(|max| format!("{max} at most")));
+        words.extend(self.min.map(|min| format!("at least {min}")));
+        words.extend(self.max.map(|max| format!("at most {max}")));
         words.join(", ")
     }
 
-    /// What a value would have to be, if it breaks a rule.
+    /// Describes the restriction that a value violates.
     fn broken_by(&self, item: &Item) -> Option<String> {
         let allowed: Vec<_> = self.allowed.iter().map(Item::to_json).collect();
         if !allowed.is_empty() && !allowed.contains(&item.to_json()) {
@@ -191,8 +193,8 @@ impl Rules {
             }
             Data::Integer(_) | Data::Float(_) => {
                 let number = number(item)?;
-                let low = self.min.filter(|min| number < *min).map(|min| format!("it must be {min} at least"));
-                low.or_else(|| self.max.filter(|max| number > *max).map(|max| format!("it must be {max} at most")))
+                let low = self.min.filter(|min| number < *min).map(|min| format!("it must be at least {min}"));
+                low.or_else(|| self.max.filter(|max| number > *max).map(|max| format!("it must be at most {max}")))
             }
             _ => None,
         }
@@ -208,7 +210,7 @@ fn read_pattern(text: &Text, kind: Option<Kind>, findings: &mut Findings) -> Opt
     match Regex::new(&text.text) {
         Ok(pattern) => Some(pattern),
         Err(error) => {
-            // The parser draws the place over several lines; the last one says what is wrong.
+            // The regex parser prints an excerpt over several lines; the last line has the reason.
             let error = error.to_string();
             let problem = error.lines().last().unwrap_or_default().trim_start_matches("error: ");
             findings.report(codes::BAD_VALUE.at(text.place, format!("bad `pattern`: `{}`; {problem}", text.text)));

@@ -1,4 +1,4 @@
-//! Artifacts of nodes: finding one, checking its digest, and asking it about its options.
+//! Artifacts of nodes: finds one, checks its digest, and lets it check its options.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -14,13 +14,13 @@ use wattle_diagnostics::{Findings, Place, Table, Text, codes, in_words, suggest}
 use wattle_pack::{FileList, PackFiles, clean, read_plain, reference::is_folder, trust};
 use wattle_plan::{Artifact, NodeError, NodeShape, OnFault, Origin, PackId};
 
-/// Prefix of artifacts that the agent carries.
+/// Prefix of built-in artifacts.
 const BUILTIN: &str = "builtin:";
-/// Prefix of artifacts that another pack holds: `pack:other@^1/nodes/foo.wasm`.
+/// Prefix of artifacts in another pack: `pack:other@^1/nodes/foo.wasm`.
 const OF_PACK: &str = "pack:";
 
 impl Builder<'_> {
-    /// Gives the artifact that a node names.
+    /// Finds the artifact that a node names.
     pub(super) fn artifact(&mut self, text: &Text, root: &Root<'_>, findings: &mut Findings) -> Option<Arc<Artifact>> {
         if let Some(name) = text.text.strip_prefix(BUILTIN) {
             let artifact = self.nodes.builtin(name);
@@ -28,7 +28,7 @@ impl Builder<'_> {
                 let names = self.nodes.builtin_names();
                 let hint = match suggest::closest(name, names.iter().map(String::as_str)) {
                     Some(meant) => format!("did you mean `{BUILTIN}{meant}`?"),
-                    None => format!("there is {}", suggest::list(names.iter().map(String::as_str))),
+                    None => format!("available: {}", suggest::list(names.iter().map(String::as_str))),
                 };
                 let message = format!("unknown node type `{name}`");
                 findings.report(codes::UNKNOWN_NODE_TYPE.at(text.place, message).hint(hint));
@@ -47,7 +47,7 @@ impl Builder<'_> {
         }
     }
 
-    /// Gives an artifact that another pack of the library holds.
+    /// Finds an artifact in another pack of the library.
     fn artifact_of_pack(&mut self, rest: &str, text: &Text, findings: &mut Findings) -> Option<Arc<Artifact>> {
         let Some((reference, path)) = rest.split_once('/').filter(|(reference, _)| !is_folder(reference)) else {
             let message =
@@ -75,15 +75,15 @@ impl Builder<'_> {
     ) -> Option<Arc<Artifact>> {
         if !is_inside(files, relative) {
             let message = format!("the artifact `{relative}` is outside the pack's folder");
-            let hint = "copy it into the pack, so that the pack is whole wherever it goes";
+            let hint = "copy it into the pack; a pack must contain everything that it uses";
             findings.report(codes::OUTSIDE_ARTIFACT.at(place, message).hint(hint));
             return None;
         }
         let path = clean(&files.path(relative));
         let plain = relative.trim_start_matches("./");
         if list.get(plain).is_none() && files.read(plain).is_ok() {
-            let message = format!("the artifact `{relative}` does not count as a file of the pack");
-            let hint = "hidden files, and folders of compilers, are no part of a pack; copy it to another folder in it";
+            let message = format!("the artifact `{relative}` is not a file of the pack");
+            let hint = "packs exclude hidden files and build folders; copy it to another folder of the pack";
             findings.report(codes::OUTSIDE_ARTIFACT.at(place, message).hint(hint));
             return None;
         }
@@ -159,8 +159,9 @@ impl Builder<'_> {
         None
     }
 
-    /// Compares the capabilities that an artifact imports with what its pack asks for and the configuration grants.
-    /// `None` if it may not have all of them. Other imports are for [`Nodes::configure`](crate::Nodes) to refuse.
+    /// Compares the imports of an artifact with the capabilities that its pack requests and the
+    /// configuration grants. Returns `None` if one is missing. [`Nodes::configure`](crate::Nodes)
+    /// refuses all other imports.
     pub(super) fn check_capabilities(
         &self,
         node: &NodeManifest,
@@ -177,9 +178,10 @@ impl Builder<'_> {
             let asked = scope.capabilities.iter().find(|asked| asked.name == capability);
             let of_pack = self.inside.last().map(|(_, name)| format!(" of pack `{name}`")).unwrap_or_default();
             if matches!(scope.root, Root::Pack { .. }) && asked.is_none() {
-                let message = format!("{owner}{of_pack} imports `{import}`, which the pack does not ask for");
-                let hint =
-                    format!("build it without, or add `[capabilities.{capability}]` with a `reason` to its pack.toml");
+                let message = format!("{owner}{of_pack} imports `{import}`, which the pack does not request");
+                let hint = format!(
+                    "build it without that import, or add `[capabilities.{capability}]` with a `reason` to its pack.toml"
+                );
                 findings.report(codes::CAPABILITY_NOT_ASKED.at(place, message).hint(hint));
                 has_all = false;
             }
@@ -189,7 +191,7 @@ impl Builder<'_> {
                 let message =
                     format!("{owner}{of_pack} imports `{import}`, which pipeline `{pipeline}` does not grant");
                 let finding = codes::CAPABILITY_NOT_GRANTED.at(*place, message);
-                let finding = finding.hint(format!("if it may, add below `[pipelines.{pipeline}.grants]`: `{line}`"));
+                let finding = finding.hint(format!("to allow it, add below `[pipelines.{pipeline}.grants]`: `{line}`"));
                 let reason = asked.and_then(|asked| asked.reason.as_ref());
                 findings.report(finding.note_if(reason.map(|reason| format!("the pack's reason: {reason}"))));
                 has_all = false;
@@ -199,12 +201,12 @@ impl Builder<'_> {
     }
 }
 
-/// A node as messages name it.
+/// Names a node for messages.
 fn owner(node: &NodeManifest) -> String {
     format!("node `{}`", node.name)
 }
 
-/// Warns of capabilities that no artifact needs.
+/// Warns about capabilities that no artifact imports.
 pub(super) fn report_unused(asked: &[CapabilityManifest], needed: &BTreeSet<&str>, findings: &mut Findings) {
     for capability in asked.iter().filter(|asked| !needed.contains(asked.name.as_str())) {
         let message = format!("no artifact of the pack needs the capability `{}`", capability.name);
@@ -212,7 +214,7 @@ pub(super) fn report_unused(asked: &[CapabilityManifest], needed: &BTreeSet<&str
     }
 }
 
-/// Refuses an artifact that has another digest than its node says.
+/// Refuses an artifact whose digest differs from the one that its node gives.
 pub(super) fn check_digest(
     artifact: &Artifact,
     manifest: &ArtifactManifest,
@@ -226,29 +228,30 @@ pub(super) fn check_digest(
         "the artifact `{}` of node `{node}` has the digest `{}`, not `{}`",
         manifest.artifact.text, artifact.digest, written.text
     );
-    let hint = "put the artifact back that belongs to the pack; if it is the right one, run `wattle pack build`";
+    let hint = "restore the artifact of the pack; if this one is correct, run `wattle pack build`";
     findings.report(codes::WRONG_DIGEST.at(written.place, message).hint(hint));
     None
 }
 
-/// Tells whether a path stays in the folder of its pack, also after links of the file system are followed.
+/// Whether a path stays inside the folder of its pack after symbolic links are resolved.
 fn is_inside(files: &PackFiles, relative: &str) -> bool {
     let plain = Path::new(relative).components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
     let PackFiles::Folder(folder) = files else { return plain };
     match (folder.canonicalize(), folder.join(relative).canonicalize()) {
         (Ok(folder), Ok(path)) => plain && path.starts_with(folder),
-        // A file that is absent is reported as that.
+        // Another check reports a file that is absent.
         _ => plain,
     }
 }
 
-/// Refuses to pass on unchanged what must not leave in clear, or what would have to choose one of several ports.
+/// Refuses `on_fault = "pass"` for a node that masks data, since its events would leave unmasked,
+/// and for a node with several output ports, since no port is the right one.
 fn check_on_fault(node: &NodeManifest, manifest: &ArtifactManifest, shape: &NodeShape, findings: &mut Findings) {
     let Some((OnFault::Pass, place)) = manifest.on_fault else { return };
     let why = if shape.masks {
-        "hides data, so its events must not go on unchanged"
+        "masks data, so its events must not pass unchanged"
     } else if shape.ports.len() > 1 {
-        "has several output ports, and unchanged events belong to none of them"
+        "has several output ports, and none is the right one for unchanged events"
     } else {
         return;
     };

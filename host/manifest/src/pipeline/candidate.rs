@@ -1,4 +1,4 @@
-//! The candidates of a pipeline: another version of its pack, tried as a shadow or as a canary.
+//! Candidates of a pipeline: another version of its pack as a shadow or a canary.
 
 use std::path::Path;
 
@@ -12,7 +12,7 @@ use wattle_plan::{CanarySettings, CandidatePlan, OutputPlan, PackId, ShadowSetti
 type Candidates = (Option<Box<CandidatePlan<ShadowSettings>>>, Option<Box<CandidatePlan<CanarySettings>>>);
 
 impl Builder<'_> {
-    /// Builds the pack that a pipeline or one of its candidates names.
+    /// Builds the pack that a pipeline or a candidate names.
     pub(super) fn find_and_build(
         &mut self,
         reference: &Text,
@@ -26,7 +26,7 @@ impl Builder<'_> {
         Some(built)
     }
 
-    /// Builds the shadow and the canary of a pipeline, where it has them.
+    /// Builds the shadow and the canary of a pipeline, if it has them.
     pub(super) fn build_candidates(
         &mut self,
         primary: Option<&Built>,
@@ -64,8 +64,9 @@ impl Builder<'_> {
         let primary = primary?;
         let missing = |output: &&OutputPlan| !primary.outputs.iter().any(|known| known.name == output.name);
         for output in built.outputs.iter().filter(missing) {
-            let message = format!("the {key} has the output `{}`, which `{}` has not", output.name, reference.text);
-            let hint = "nothing takes what leaves there; change `pack` and its sinks, without a canary or shadow";
+            let message =
+                format!("the {key} has the output `{}`, which `{}` does not have", output.name, reference.text);
+            let hint = "no sink is linked to it; change `pack` and the sinks directly instead";
             findings.report(codes::CANDIDATE_OUTPUT.at(manifest.pack.place, message).hint(hint));
         }
         let candidate = built.into_plan(pipeline.name.clone(), Vec::new(), &[])?;
@@ -73,12 +74,13 @@ impl Builder<'_> {
     }
 }
 
-/// Whether the candidate is named by its version alone, as in `shadow = "1.1.0"`.
+/// Whether the candidate is given as a version only, as in `shadow = "1.1.0"`.
 fn is_version(text: &str) -> bool {
     !text.contains(['@', '/', ':']) && !text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '.')
 }
 
-/// A reference as a command line would have it: of a folder from where the agent was started, of a name with its version.
+/// Formats a reference for a command line: a folder relative to the agent's working directory, or a
+/// name with its version.
 fn as_named(text: &str, folder: &Path, pack: Option<&PackId>) -> String {
     match pack {
         _ if text.contains("://") => text.to_owned(),

@@ -1,26 +1,26 @@
-//! Puts the graphs of packs in the places of the nodes that they are, so that one flat graph is left.
+//! Replaces each node that is a pack with the graph of that pack, so that one flat graph remains.
 
 use crate::raw::graph::NodeManifest;
 use wattle_diagnostics::{Findings, codes};
 use wattle_plan::{NodePlan, Target};
 
-/// Between the name of a pack's node and the names of the nodes in it.
+/// Separates the name of a pack's node from the names of the nodes in the pack.
 const INSIDE: char = '/';
 
-/// A node with its links; targets are places in the order of the graph that it is in.
+/// A node with its links; targets are indices in the order of its own graph.
 pub(super) enum Placed<'a> {
     Node(Box<NodePlan>),
     Pack {
         node: &'a NodeManifest,
-        /// What takes the input of the inner graph.
+        /// Targets of the input of the inner graph.
         entry: Vec<Target>,
         nodes: Vec<NodePlan>,
-        /// For each output of the inner graph where it leads in the outer one.
+        /// Targets of each output of the inner graph in the outer graph.
         targets: Vec<Vec<Target>>,
     },
 }
 
-/// Makes one graph of nodes and packs, which are in the order of flow.
+/// Flattens nodes and packs, given in topological order, into one graph.
 pub(super) fn flatten(
     entry: Vec<Target>,
     placed: Vec<Placed<'_>>,
@@ -64,7 +64,7 @@ pub(super) fn flatten(
             let Placed::Pack { node, .. } = part else { continue };
             let message =
                 format!("two outputs of the pack `{}` that carry the same events lead to one place", node.name);
-            let hint = "link one of them; each event would arrive twice";
+            let hint = "link only one of them; each event would arrive twice";
             findings.report(codes::DUPLICATE_LINK.at(node.place, message).hint(hint));
         }
         return None;
@@ -73,7 +73,7 @@ pub(super) fn flatten(
 }
 
 struct Flat<'a, 'p> {
-    /// For each part of the outer graph where its first node is in the flat one.
+    /// Index in the flat graph of the first node of each part of the outer graph.
     starts: Vec<usize>,
     placed: &'a [Placed<'p>],
 }
@@ -83,12 +83,12 @@ impl Flat<'_, '_> {
         self.starts.get(place).copied().unwrap_or_default()
     }
 
-    /// Targets of a node of the outer graph.
+    /// Converts targets of a node of the outer graph.
     fn outer(&self, targets: &[Target], from: usize) -> Vec<Target> {
         self.resolve(targets, Some(from))
     }
 
-    /// Targets of a node inside the pack at a place.
+    /// Converts targets of a node inside the pack at `place`.
     fn inner(&self, targets: &[Target], place: usize) -> Vec<Target> {
         let mut resolved = Vec::new();
         self.add_inner(targets, place, &mut resolved);
@@ -103,8 +103,8 @@ impl Flat<'_, '_> {
         resolved
     }
 
-    /// Adds what targets of the outer graph are in the flat one. Links lead forward except in a graph with a cycle, which
-    /// is reported already and must not be followed for ever.
+    /// Adds the flat targets of targets in the outer graph. Links lead forward, except in a graph
+    /// with a cycle: that is reported already, and following it would never end.
     fn add(&self, targets: &[Target], from: Option<usize>, resolved: &mut Vec<Target>) {
         for target in targets {
             match target {

@@ -17,9 +17,9 @@ use wattle_plan::{
     NodeLimits, QuarantineSettings, RollbackSettings, ShadowSettings,
 };
 
-/// Most worker threads that make sense on any machine.
+/// Maximum number of worker threads; no machine benefits from more.
 const MAX_WORKERS: u64 = 1024;
-/// How long a drain may take unless the configuration says.
+/// Default drain timeout.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(25);
 const SINK_HANDOVER_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -30,7 +30,7 @@ pub(crate) struct AgentManifest {
     pub(crate) sinks: Vec<EndpointManifest>,
 }
 
-/// A source or a sink.
+/// A source or a sink as written.
 pub(crate) struct EndpointManifest {
     pub(crate) name: String,
     pub(crate) place: Place,
@@ -39,7 +39,7 @@ pub(crate) struct EndpointManifest {
     pub(crate) inputs: Option<Vec<Text>>,
     /// Buffer of a sink; sources have none.
     pub(crate) buffer: BufferPlan,
-    /// Everything that is not read here: for the endpoint itself.
+    /// All other keys; the endpoint itself reads them.
     pub(crate) options: Table,
 }
 
@@ -60,7 +60,7 @@ pub(crate) enum PipelineGraph {
         params: Option<Entry>,
     },
     Inline(GraphManifest),
-    /// Reported already.
+    /// An error was already reported.
     Unknown,
 }
 
@@ -176,7 +176,8 @@ fn read_batch(table: &Table, place: Place, findings: &mut Findings) -> BatchSett
     }
 }
 
-/// Reads `[admin]`. It refuses an address beyond loopback unless that was meant: whoever reaches the listener reads it.
+/// Reads `[admin]`. Refuses an address beyond loopback without `allow_remote`, since the listener
+/// has no authentication.
 fn read_admin(table: &Table, place: Place, findings: &mut Findings) -> Option<AdminSettings> {
     let mut reader = Reader::new(table, place, "`[admin]`");
     let listen = reader.required_string("listen", findings);
@@ -197,8 +198,8 @@ fn read_admin(table: &Table, place: Place, findings: &mut Findings) -> Option<Ad
     Some(AdminSettings { listen })
 }
 
-/// The data folder where the configuration names none: `WATTLE_DATA_DIR`, else a place of the system for root and of
-/// the user for others.
+/// Default data folder: `WATTLE_DATA_DIR`, or else the system folder for root and the home folder
+/// for other users.
 pub fn default_data_dir(env: &dyn Fn(&str) -> Option<String>) -> PathBuf {
     let variable = |name: &str| env(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     if let Some(folder) = variable("WATTLE_DATA_DIR") {
@@ -232,7 +233,7 @@ fn read_endpoints(
     let mut endpoints = Vec::new();
     for (table, entry) in file.named(key, findings) {
         check_name(kind, &entry.key, entry.place, findings);
-        // The endpoint itself knows its other keys, so `finish` is not for this reader.
+        // The endpoint itself checks its other keys, so this reader does not call `finish`.
         let mut reader = Reader::new(table, entry.place, format!("`[{key}.{}]`", entry.key));
         let type_name = reader.required_string("type", findings);
         let (inputs, buffer, common): (_, _, &[&str]) = match key {
@@ -270,7 +271,8 @@ fn read_pipeline(table: &Table, entry: &Entry, folder: &Path, findings: &mut Fin
         (None, Some(_)) => {
             if let Some(params) = params {
                 let finding = codes::PIPELINE_FORM.at(params.place, format!("{name} has `params` but no `pack`"));
-                findings.report(finding.hint("a graph written inline has no parameters; write values in its options"));
+                findings
+                    .report(finding.hint("a graph written inline has no parameters; write the values in its options"));
             }
             PipelineGraph::Inline(GraphManifest::read(
                 &mut reader,
@@ -282,7 +284,7 @@ fn read_pipeline(table: &Table, entry: &Entry, folder: &Path, findings: &mut Fin
         (Some(_), Some(inline)) => {
             let message = format!("{name} has both `pack` and `{}`", inline.key);
             let finding = codes::PIPELINE_FORM.at(inline.place, message);
-            findings.report(finding.hint("copy the pack into a folder of your own to change its graph"));
+            findings.report(finding.hint("to change its graph, copy the pack to a folder"));
             PipelineGraph::Unknown
         }
         (None, None) => {
@@ -291,7 +293,8 @@ fn read_pipeline(table: &Table, entry: &Entry, folder: &Path, findings: &mut Fin
             PipelineGraph::Unknown
         }
     };
-    // In the arms above that do not read them, these keys are known all the same.
+    // The arms above do not read these keys; mark them as known, so that they are not reported as
+    // unknown.
     for key in ["pack", "nodes", "outputs"] {
         reader.optional(key);
     }

@@ -5,9 +5,9 @@ use std::time::Duration;
 use wattle_diagnostics::{Findings, Reader, codes};
 use wattle_plan::{BufferKind, BufferPlan, WhenFull};
 
-/// Bound of a disk buffer that names none.
+/// Default size of a disk buffer.
 const DISK_BYTES: u64 = 1 << 30;
-/// Time between two syncs where `fsync = "interval"` names none.
+/// Default interval with `fsync = "interval"`.
 const FSYNC_INTERVAL: Duration = Duration::from_millis(500);
 
 #[derive(Clone, Copy, PartialEq)]
@@ -22,7 +22,7 @@ enum Fsync {
     Interval,
 }
 
-/// Reads the buffer of the sink `name`; without one it is in memory.
+/// Reads the buffer of the sink `name`; the default is a buffer in memory.
 pub(crate) fn read(sink: &mut Reader<'_>, name: &str, findings: &mut Findings) -> BufferPlan {
     let default = BufferPlan::default();
     let Some((table, entry)) = sink.table("buffer", findings) else { return default };
@@ -43,7 +43,7 @@ pub(crate) fn read(sink: &mut Reader<'_>, name: &str, findings: &mut Findings) -
     ] {
         if let Some(entry) = reader.optional(key).filter(|_| !applies) {
             let message = format!("`{key}` has no effect without {rule}");
-            findings.report(codes::BAD_VALUE.at(entry.place, message).hint("remove it, or set that as well"));
+            findings.report(codes::BAD_VALUE.at(entry.place, message).hint("remove it, or add that setting"));
         }
     }
     reader.finish(findings);

@@ -1,10 +1,10 @@
 //! `[capabilities.NAME]` of a pack: what its nodes need beyond the contract, and why.
 //!
-//! What an artifact imports is its request, the pack says why, and the operator grants it.
+//! An import of an artifact is the request, the pack gives the reason, and the operator grants it.
 
 use wattle_diagnostics::{Findings, Place, Reader, codes, suggest};
 
-/// The capabilities that there are, each an interface of the contract's package, and how an operator grants it.
+/// All capabilities, each an interface of the contract's package, with an example of its grant.
 pub(crate) const CAPABILITIES: &[(&str, &str)] = &[
     ("clock", "clock = true"),
     ("http-client", "http-client = { hosts = [\"api.example.com\"] }"),
@@ -15,15 +15,16 @@ pub(crate) const CAPABILITIES: &[(&str, &str)] = &[
     ("random", "random = true"),
 ];
 
-/// A capability that a pack asks for.
+/// A capability that a pack requests.
 pub(crate) struct CapabilityManifest {
     pub(crate) name: String,
     pub(crate) place: Place,
-    /// `None` where it is missing, which is reported.
+    /// `None` if it is missing, which was reported.
     pub(crate) reason: Option<String>,
 }
 
-/// The capability that an import is, such as `log` for `wattle:node/log@0.1.0`, and how it is granted.
+/// Returns the capability of an import, such as `log` for `wattle:node/log@0.1.0`, and an example
+/// of its grant.
 pub(crate) fn capability_of(import: &str) -> Option<(&'static str, &'static str)> {
     let name = import.strip_prefix("wattle:node/")?.split('@').next()?;
     CAPABILITIES.iter().find(|(known, _)| *known == name).copied()
@@ -37,7 +38,7 @@ pub(crate) fn read(file: &mut Reader<'_>, findings: &mut Findings) -> Vec<Capabi
         reader.finish(findings);
         if let Some(reason) = reason.as_ref().filter(|reason| reason.text.trim().is_empty()) {
             let finding = codes::BAD_VALUE.at(reason.place, "bad `reason`: it is empty");
-            findings.report(finding.hint("say what the pack needs the capability for; operators decide by it"));
+            findings.report(finding.hint("explain why the pack needs the capability; operators decide by this text"));
         }
         if CAPABILITIES.iter().any(|(name, _)| *name == entry.key) {
             let (name, place) = (entry.key.clone(), entry.place);

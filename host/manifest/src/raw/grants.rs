@@ -1,4 +1,4 @@
-//! `[pipelines.NAME.grants]` as written, and `[grants]` of a node's project, which has the same form.
+//! `[pipelines.NAME.grants]` as written, and `[grants]` of a node project, which has the same form.
 
 use std::path::Path;
 use std::time::{Duration, UNIX_EPOCH};
@@ -10,12 +10,12 @@ use wattle_plan::{Grants, HttpGrant, KvGrant, LogGrant, LogLevel, LookupGrant, M
 const MAX_TIME: Duration = Duration::from_mins(1);
 const MILLISECOND: Duration = Duration::from_millis(1);
 
-/// Reads the table `grants` of a project, the text of whose `node.toml` this is; `None` if it has none. Paths in it are
-/// relative to the file. Other keys are left to the reader of the project.
+/// Reads the table `grants` from the text of a project's `node.toml`; `None` if it has none. Paths
+/// in it are relative to the file. Leaves all other keys to the reader of the project.
 ///
 /// # Errors
 ///
-/// Everything that is wrong with the table.
+/// Every error in the table.
 pub fn read_grants(path: &Path, text: &str) -> Result<Option<Grants>, Invalid> {
     let mut findings = Findings::default();
     let number = findings.add_manifest(path, text);
@@ -62,7 +62,7 @@ pub(crate) fn read(pipeline: &mut Reader<'_>, owner: &str, folder: &Path, findin
     grants_read
 }
 
-/// Reads a grant that is `true`, or a table of settings; `false` grants nothing.
+/// Reads a grant that is `true` or a table of settings; `false` grants nothing.
 fn with_settings<T>(
     grants: &mut Reader<'_>,
     key: &'static str,
@@ -110,7 +110,7 @@ fn read_lookup(mut reader: Reader<'_>, folder: &Path, findings: &mut Findings) -
     grant
 }
 
-/// Reads a table: its path, or settings with a path.
+/// Reads a table for lookups: a path, or settings with a path.
 fn read_table(entry: &Entry, folder: &Path, findings: &mut Findings) -> Option<TableGrant> {
     const KINDS: &[(&str, TableKind)] = &[("exact", TableKind::Exact), ("cidr", TableKind::Cidr)];
     let (path, kind, key) = match &entry.item.data {
@@ -126,20 +126,20 @@ fn read_table(entry: &Entry, folder: &Path, findings: &mut Findings) -> Option<T
         }
     };
     let file = clean(&folder.join(&path.text));
-    // A file that is not there yet may come.
+    // Watch a missing file too, since it can appear later.
     findings.watch(&file);
     let found = std::fs::metadata(&file);
     let wrong = match &found {
         Err(error) => Some(in_words(error)),
         Ok(found) if !found.is_file() => Some("it is not a file".into()),
         Ok(found) if found.len() > TableGrant::MAX_BYTES => {
-            Some(format!("it has {} bytes; at most {} are taken", found.len(), TableGrant::MAX_BYTES))
+            Some(format!("it has {} bytes; at most {} are allowed", found.len(), TableGrant::MAX_BYTES))
         }
         Ok(_) => None,
     };
     if let Some(wrong) = wrong {
         let message = format!("the table `{}` cannot be read from `{}`: {wrong}", entry.key, file.display());
-        findings.report(codes::LOOKUP_TABLE.at(path.place, message).hint("it is a CSV or JSON file"));
+        findings.report(codes::LOOKUP_TABLE.at(path.place, message).hint("give the path of a CSV or JSON file"));
         return None;
     }
     let changed = found.as_ref().ok().and_then(|found| found.modified().ok());
@@ -153,8 +153,9 @@ fn read_http(reader: &mut Reader<'_>, findings: &mut Findings) -> HttpGrant {
     for host in &hosts {
         let name = host.text.strip_prefix("http://").unwrap_or(&host.text);
         if name.is_empty() || name.contains(['/', '@', ' ']) || name.trim_start_matches("*.").contains('*') {
-            let message = format!("bad host `{}`; it must be as in `api.example.com`", host.text);
-            let hint = "`*.example.com` is every host below, `host:8443` another port, `http://host` one without TLS";
+            let message = format!("bad host `{}`; it must be a host name such as `api.example.com`", host.text);
+            let hint =
+                "`*.example.com` matches all subdomains, `host:8443` sets a port, `http://host` allows plain HTTP";
             findings.report(codes::BAD_VALUE.at(host.place, message).hint(hint));
         }
     }

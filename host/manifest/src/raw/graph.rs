@@ -4,11 +4,11 @@ use super::limits::{CircuitManifest, LimitsManifest, read_on_fault};
 use wattle_diagnostics::{Entry, Findings, Place, Reader, Table, Text, codes, reader::check_name, suggest};
 use wattle_plan::{OnFault, OnStateMismatch};
 
-/// Name of what comes in, in links.
+/// Name of a graph's input in links.
 pub(crate) const INPUT: &str = "input";
 
 pub(crate) struct GraphManifest {
-    /// Where to report what the graph as a whole lacks.
+    /// Place for errors about the graph as a whole.
     pub(crate) place: Place,
     pub(crate) nodes: Vec<NodeManifest>,
     pub(crate) outputs: Vec<OutputManifest>,
@@ -17,19 +17,19 @@ pub(crate) struct GraphManifest {
 pub(crate) struct NodeManifest {
     pub(crate) name: String,
     pub(crate) place: Place,
-    /// `None` where the list is missing or not a list, which is reported.
+    /// `None` if the list is missing or has another type, which was reported.
     pub(crate) inputs: Option<Vec<Text>>,
     pub(crate) work: NodeWork,
 }
 
-/// What a node does: an artifact's work, or a whole pack's.
+/// What a node runs: an artifact or a pack.
 pub(crate) enum NodeWork {
     Artifact(Box<ArtifactManifest>),
     Pack {
         reference: Text,
         params: Option<Entry>,
     },
-    /// Reported already.
+    /// An error was already reported.
     Unknown,
 }
 
@@ -37,11 +37,11 @@ pub(crate) struct ArtifactManifest {
     pub(crate) artifact: Text,
     /// Digest that the artifact must have.
     pub(crate) digest: Option<Text>,
-    /// The entry `options`; a node without one has no options.
+    /// The entry `options`; `None` for a node without options.
     pub(crate) options: Option<Entry>,
     pub(crate) limits: LimitsManifest,
     pub(crate) circuit: CircuitManifest,
-    /// The policy and where it is written.
+    /// The policy and its place.
     pub(crate) on_fault: Option<(OnFault, Place)>,
     pub(crate) on_state_mismatch: OnStateMismatch,
 }
@@ -55,7 +55,8 @@ pub(crate) struct OutputManifest {
 }
 
 impl GraphManifest {
-    /// Reads the keys `nodes` and `outputs` of a table; `prefix` is how the file names that table, with its dot.
+    /// Reads the keys `nodes` and `outputs` of a table; `prefix` is the path of that table in the
+    /// file, with its dot.
     pub(crate) fn read(reader: &mut Reader<'_>, place: Place, prefix: &str, findings: &mut Findings) -> Self {
         let nodes = reader.named("nodes", findings);
         let nodes = nodes.into_iter().map(|(table, entry)| read_node(table, entry, prefix, findings)).collect();
@@ -69,7 +70,7 @@ fn read_node(table: &Table, entry: &Entry, prefix: &str, findings: &mut Findings
     check_name("node", &entry.key, entry.place, findings);
     if entry.key == INPUT {
         let finding = codes::BAD_NAME.at(entry.place, "bad node name `input`");
-        findings.report(finding.hint("`input` is what comes into the graph; choose another name"));
+        findings.report(finding.hint("`input` stands for the input of the graph; choose another name"));
     }
     let name = format!("`[{prefix}nodes.{}]`", entry.key);
     let mut reader = Reader::new(table, entry.place, &name);
@@ -130,7 +131,7 @@ fn read_output(table: &Table, entry: &Entry, prefix: &str, findings: &mut Findin
 }
 
 impl GraphManifest {
-    /// Names of the outputs for a hint.
+    /// Lists the names of the outputs for a hint.
     pub(crate) fn output_names(&self) -> String {
         suggest::list(self.outputs.iter().map(|output| output.name.as_str()))
     }

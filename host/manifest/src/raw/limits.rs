@@ -1,11 +1,12 @@
-//! Limits and circuits as written; what is not written is taken from the agent's, and those from the defaults.
+//! Limits and circuits as written; missing settings come from `[agent]`, and those from the
+//! defaults.
 
 use std::time::Duration;
 
 use wattle_diagnostics::{Findings, Place, Reader, Table, codes, suggest};
 use wattle_plan::{ArtifactLimits, CircuitSettings, NodeLimits, OnFault};
 
-/// Longest time that a limit may give.
+/// Maximum duration of a limit.
 const MAX_TIME: Duration = Duration::from_hours(1);
 const MILLISECOND: Duration = Duration::from_millis(1);
 
@@ -108,7 +109,7 @@ impl CircuitManifest {
     }
 }
 
-/// Reads the key `on_fault` of a node, with the place of its value.
+/// Reads the key `on_fault` of a node and the place of its value.
 pub(crate) fn read_on_fault(reader: &mut Reader<'_>, findings: &mut Findings) -> Option<(OnFault, Place)> {
     let text = reader.string("on_fault", findings)?;
     let known = OnFault::ALL.into_iter().find(|(name, _)| *name == text.text);

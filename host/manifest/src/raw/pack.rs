@@ -9,19 +9,19 @@ use wattle_diagnostics::{Findings, Place, Reader, Table, Text, codes};
 use wattle_pack::reference::is_pack_name;
 use wattle_plan::CONTRACT_VERSION;
 
-/// File of a pack that people read first, where the manifest names no other.
+/// Default README file of a pack.
 const README: &str = "README.md";
 
 pub(crate) struct PackManifest {
     pub(crate) head: PackHead,
-    /// What the pack takes, for people.
+    /// Description of the events that the pack takes.
     pub(crate) input: Option<String>,
     pub(crate) params: Vec<ParamManifest>,
     pub(crate) capabilities: Vec<CapabilityManifest>,
     pub(crate) graph: GraphManifest,
 }
 
-/// `[pack]`; what is `None` but has to be there is reported.
+/// `[pack]` as written; a missing required key is `None` and was reported.
 #[derive(Default)]
 pub(crate) struct PackHead {
     pub(crate) name: Option<Text>,
@@ -71,7 +71,7 @@ fn read_head(table: &Table, place: Place, findings: &mut Findings) -> PackHead {
     let name = reader.required_string("name", findings);
     if let Some(name) = name.as_ref().filter(|name| !is_pack_name(&name.text)) {
         let message = format!("bad pack name `{}`", name.text.escape_debug());
-        let hint = "names of packs are a small letter and then small letters, digits and `-`";
+        let hint = "pack names begin with a lower-case letter, followed by lower-case letters, digits and `-`";
         findings.report(codes::BAD_NAME.at(name.place, message).hint(hint));
     }
     let version = reader.required_string("version", findings).and_then(|text| match Version::parse(&text.text) {
@@ -104,7 +104,7 @@ fn check_contract(contract: &Text, findings: &mut Findings) {
         (Ok(needed), Ok(served)) if !needed.matches(&served) => {
             let message =
                 format!("the pack needs contract `{}`, but this agent serves `{CONTRACT_VERSION}`", contract.text);
-            let hint = "take a version of the pack or of the agent that fits the other";
+            let hint = "use a version of the pack or of the agent with a matching contract";
             findings.report(codes::CONTRACT_VERSION.at(contract.place, message).hint(hint));
         }
         (Err(_), _) => {

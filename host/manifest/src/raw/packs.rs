@@ -1,4 +1,4 @@
-//! `[packs]` of `agent.toml`: where packs are, which registries they come from, and whose packs are trusted.
+//! `[packs]` of `agent.toml`: the library, the registries, and the trust policy.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -78,7 +78,7 @@ fn read_trust(table: &Table, place: Place, findings: &mut Findings) -> TrustPoli
     policy
 }
 
-/// Reads the keys of a publisher: one, or a list while one is replaced by another.
+/// Reads the keys of a publisher: one key, or a list during a key rotation.
 fn read_keys(entry: &Entry, findings: &mut Findings) -> Vec<(String, TrustedKey)> {
     let texts = match &entry.item.data {
         Data::String(text) => Some(vec![Text { text: text.clone(), place: entry.item.place }]),
@@ -89,8 +89,8 @@ fn read_keys(entry: &Entry, findings: &mut Findings) -> Vec<(String, TrustedKey)
         match TrustedKey::parse(&text.text) {
             Some(key) => keys.push((entry.key.clone(), key)),
             None => {
-                let message = format!("bad key of the publisher `{}`: it is not a public key of minisign", entry.key);
-                let hint = "write the line that begins with `RW`, from the `.pub` file of `wattle pack keygen`";
+                let message = format!("bad key of the publisher `{}`: it is not a minisign public key", entry.key);
+                let hint = "copy the line that begins with `RW` from the `.pub` file of `wattle pack keygen`";
                 findings.report(codes::BAD_VALUE.at(text.place, message).hint(hint));
             }
         }

@@ -5,14 +5,14 @@ use std::time::Duration;
 use wattle_diagnostics::{Data, Entry, Findings, Place, Reader, Table, Text};
 use wattle_plan::{CanarySettings, RollbackSettings, ShadowSettings};
 
-/// Longest time of a canary or a probation.
+/// Maximum duration of a canary or a probation.
 const MAX_TIME: Duration = Duration::from_hours(24 * 30);
 
 /// A candidate as written.
 pub(crate) struct CandidateManifest<S> {
-    /// A version of the pipeline's own pack, or a reference.
+    /// A version of the pipeline's own pack, or a reference to another one.
     pub(crate) pack: Text,
-    /// Parameters; without them those of the pipeline.
+    /// Parameters; the default is those of the pipeline.
     pub(crate) params: Option<Entry>,
     pub(crate) settings: S,
 }

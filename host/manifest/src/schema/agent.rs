@@ -32,7 +32,7 @@ fn inputs() -> Json {
     )
 }
 
-/// Names that are no identifiers, such as hosts.
+/// Pattern for names that are not identifiers, such as hosts.
 pub(super) const ANY: &str = "";
 
 fn agent() -> Json {
@@ -178,7 +178,8 @@ fn buffer() -> Json {
     ])
 }
 
-/// A source or a sink: its type says which other keys it takes. `own` are the keys that the agent itself reads.
+/// A source or a sink: its type determines which other keys are allowed. `own` holds the keys that
+/// the agent itself reads.
 fn endpoint(kind: &str, types: &[(String, Json)], own: &Json, definitions: &mut Map<String, Json>) -> Json {
     let names: Vec<&str> = types.iter().map(|(name, _)| name.as_str()).collect();
     let mut keys = json!({ "type": { "enum": names, "description": format!("Type of the {kind}.") } });
@@ -198,7 +199,7 @@ fn endpoint(kind: &str, types: &[(String, Json)], own: &Json, definitions: &mut 
     json!({ "type": "object", "properties": keys, "required": required, "allOf": rules })
 }
 
-/// A candidate: named by its version or reference alone, or with settings of its own.
+/// A candidate: a version or reference alone, or a table of settings.
 fn candidate(settings: Vec<Key>) -> Json {
     let mut keys = vec![
         ("pack", MUST, "A version of the pipeline's pack, or a reference to a pack.", string()),

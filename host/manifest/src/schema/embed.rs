@@ -1,16 +1,16 @@
-//! Puts the schema of somebody's options into the schema of a file.
+//! Embeds the schema of an endpoint's or node's options into the schema of a file.
 
 use serde_json::{Map, Value as Json, json};
 
 use super::{REFERENCE, set};
 
-/// Keys under which a schema holds further ones, by name or as a list.
+/// Keywords whose value holds further schemas, by name or as a list.
 const BY_NAME: &[&str] = &["properties", "patternProperties", "$defs"];
 const AS_LIST: &[&str] = &["anyOf", "oneOf", "allOf", "prefixItems"];
 const ALONE: &[&str] = &["items", "additionalProperties", "not", "if", "then", "else"];
 
-/// Takes the schema of options in: its definitions move to those of the file under a name of their own, and wherever
-/// another type than a string is expected, a reference such as `${params.x}` will do.
+/// Embeds a schema of options: moves its definitions to those of the file under a prefixed name,
+/// and allows a reference such as `${params.x}` wherever a type other than string is expected.
 pub(super) fn embed(name: &str, mut schema: Json, definitions: &mut Map<String, Json>) -> Json {
     rename(&mut schema, name);
     if let Json::Object(members) = &mut schema {
@@ -24,18 +24,18 @@ pub(super) fn embed(name: &str, mut schema: Json, definitions: &mut Map<String, 
     allow_references(schema, false)
 }
 
-/// Adds keys that the file reads itself to the table of somebody's options.
+/// Adds keys that the file itself reads to the table of options.
 pub(super) fn with_keys(mut schema: Json, keys: &Json) -> Json {
     if let (Some(Json::Object(own)), Json::Object(keys)) = (schema.get_mut("properties"), keys) {
         own.extend(keys.clone());
         return schema;
     }
-    // Options that have no key at all.
+    // These options have no keys of their own.
     set(&mut schema, "properties", keys.clone());
     schema
 }
 
-/// Points references into the renamed definitions.
+/// Renames references to the definitions that moved.
 fn rename(schema: &mut Json, name: &str) {
     match schema {
         Json::Object(members) => {
@@ -54,7 +54,8 @@ fn rename(schema: &mut Json, name: &str) {
     }
 }
 
-/// Allows a reference for every value that is no string, table or list of anything; `inside` is false for the whole.
+/// Allows a reference for every value that is not a string, a table or an unrestricted list;
+/// `inside` is false for the root.
 fn allow_references(schema: Json, inside: bool) -> Json {
     let Json::Object(members) = schema else { return schema };
     let mut allowed = Map::new();
@@ -83,7 +84,7 @@ fn allow_references(schema: Json, inside: bool) -> Json {
     either
 }
 
-/// Tells whether any text will do already.
+/// Whether the schema already accepts any string.
 fn takes_text(schema: &Json) -> bool {
     let narrowed = ["enum", "const", "pattern", "oneOf", "anyOf", "$ref"].iter().any(|key| schema.get(key).is_some());
     let text = match schema.get("type") {

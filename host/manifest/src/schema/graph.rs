@@ -1,4 +1,4 @@
-//! Nodes, outputs, limits and circuits: what packs and pipelines have in common.
+//! Nodes, outputs, limits and circuits, which packs and pipelines share.
 
 use serde_json::{Map, Value as Json, json};
 

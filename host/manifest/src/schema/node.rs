@@ -1,11 +1,11 @@
-//! The schema of `node.toml`, the project of a node.
+//! The schema of `node.toml`, the manifest of a node project.
 
 use serde_json::{Map, Value as Json, json};
 
 use super::agent::{ANY, grants};
 use super::{MAY, MUST, named, one_of, root, string, strings, table};
 
-/// Method and URL.
+/// Pattern of a request: method and URL.
 const REQUESTS: &str = "^[A-Z]+ https?://.+$";
 
 /// The JSON schema of `node.toml`.

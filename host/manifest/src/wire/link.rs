@@ -1,4 +1,4 @@
-//! What the text of a link means: `node`, `node.port`, `input`, and patterns with `*`.
+//! Resolves the text of a link: `node`, `node.port`, `input`, and patterns with `*`.
 
 use super::{Ports, Start};
 use crate::pattern::{is_pattern, matches};
@@ -6,19 +6,19 @@ use crate::raw::graph::{GraphManifest, INPUT};
 use wattle_diagnostics::{Findings, Text, codes, suggest};
 use wattle_plan::Target;
 
-/// Port that a link means when it names only a node.
+/// Port that a link without a port name means.
 const DEFAULT_PORT: &str = "out";
 
 pub(super) struct Resolver<'a> {
     pub(super) graph: &'a GraphManifest,
     pub(super) shapes: &'a [Option<Ports>],
-    /// False once a link was left out, so that what seems to be missing may not be.
+    /// False after a link could not be resolved: what seems to be missing may then be its target.
     pub(super) sure: bool,
 }
 
 impl<'a> Resolver<'a> {
-    /// Finds where a link begins. After a misspelt name it goes on with the one that was meant, so that one mistake
-    /// gives one diagnostic.
+    /// Finds the start of a link. For a misspelt name it continues with the suggested one, so that
+    /// one mistake gives one diagnostic.
     pub(super) fn resolve(&mut self, link: &Text, target: Target, findings: &mut Findings) -> Vec<Start> {
         if link.text == INPUT {
             return vec![Start::Input];
@@ -44,7 +44,7 @@ impl<'a> Resolver<'a> {
         let mut from = Vec::new();
         let mut any = false;
         for (index, manifest) in self.graph.nodes.iter().enumerate() {
-            // "All nodes" in a node's own inputs are all others.
+            // A pattern in the inputs of a node excludes the node itself.
             if matches(node, &manifest.name) && target != Target::Node(index) {
                 any = true;
                 from.extend(self.ports_of(index, port));
@@ -55,7 +55,8 @@ impl<'a> Resolver<'a> {
             findings.report(finding.hint_if(suggest::hint(node, self.node_names())));
         } else if from.is_empty() {
             let message = format!("no port of the nodes that match `{node}` matches `{port}`");
-            findings.report(codes::UNKNOWN_PORT.at(link.place, message).hint("a node alone means its port `out`"));
+            findings
+                .report(codes::UNKNOWN_PORT.at(link.place, message).hint("a link without a port means the port `out`"));
         }
         from
     }
@@ -85,7 +86,7 @@ impl<'a> Resolver<'a> {
             Some(meant) => format!("did you mean `{name}.{meant}`?"),
             None => {
                 let all: Vec<String> = shape.iter().map(|port| format!("{name}.{port}")).collect();
-                format!("there is {}", suggest::list(all.iter().map(String::as_str)))
+                format!("available: {}", suggest::list(all.iter().map(String::as_str)))
             }
         };
         findings.report(codes::UNKNOWN_PORT.at(link.place, format!("node `{name}` has no port `{port}`")).hint(hint));
@@ -106,7 +107,7 @@ impl<'a> Resolver<'a> {
     }
 }
 
-/// Writes where a link begins.
+/// Formats the start of a link for messages.
 pub(super) fn describe(from: Start, graph: &GraphManifest, shapes: &[Option<Ports>]) -> String {
     let name = |node: usize| graph.nodes.get(node).map_or("", |manifest| manifest.name.as_str());
     match from {

@@ -7,7 +7,8 @@ use crate::raw::graph::GraphManifest;
 use wattle_diagnostics::{Findings, Place, codes};
 use wattle_plan::Target;
 
-/// Sorts nodes so that links lead forward, in the order of the file where that leaves a choice. Each cycle is reported.
+/// Sorts nodes so that links lead forward, and otherwise in the order of the file. Reports each
+/// cycle.
 pub(super) fn sort(
     graph: &GraphManifest,
     links: &BTreeMap<(Start, Target), Place>,
@@ -28,7 +29,8 @@ pub(super) fn sort(
             order.push(next);
             continue;
         }
-        // Every node left waits for another, so going back from any of them runs into a cycle.
+        // Every remaining node waits for another one, so following them backward always reaches a
+        // cycle.
         let cycle = find_cycle(&left, &before);
         report(&cycle, graph, &before, findings);
         for node in cycle {
@@ -39,7 +41,7 @@ pub(super) fn sort(
     order
 }
 
-/// The nodes of a cycle in the direction of flow, beginning with the one that the file has first.
+/// Returns the nodes of a cycle in the direction of flow, starting with the first one in the file.
 fn find_cycle(left: &BTreeSet<usize>, before: &BTreeMap<usize, BTreeMap<usize, Place>>) -> Vec<usize> {
     let mut path: Vec<usize> = left.first().copied().into_iter().collect();
     while let Some(node) = path.last() {
@@ -68,5 +70,5 @@ fn report(
     let names: Vec<String> = names.map(|node| format!("`{}`", node.name)).collect();
     let place = before.get(first).and_then(|from| from.get(last)).copied().unwrap_or(graph.place);
     let finding = codes::CYCLE.at(place, format!("nodes are linked in a circle: {}", names.join(" -> ")));
-    findings.report(finding.hint("take this link out of the `inputs`, or link it from an earlier node"));
+    findings.report(finding.hint("remove this link from the `inputs`, or link an earlier node instead"));
 }
