@@ -58,7 +58,7 @@ fn update_writes_what_the_tests_give_and_leaves_what_matches() {
     let spaced = urgent.replacen('{', "{ ", 1);
     folder.write("p/tests/sample/expected.urgent.ndjson", format!("{spaced}{{\"failure\":{{\"code\":\"gone\"}}}}\n"));
     fs::remove_file(folder.path("p/tests/sample/expected.rest.ndjson")).unwrap();
-    assert!(fails(&folder, 78, &["pack", "test", "./p"]).contains("`wattle pack test --update` writes what comes"));
+    assert!(fails(&folder, 78, &["pack", "test", "./p"]).contains("`wattle pack test --update` writes it"));
     let said = run(&folder, &["pack", "test", "./p", "--update"]);
     assert!(said.starts_with("test sample ... updated "), "{said}");
     assert!(said.contains("expected.rest.ndjson") && said.contains("expected.urgent.ndjson"), "{said}");
@@ -200,7 +200,7 @@ fn a_pack_is_installed_once_listed_and_removed() {
     assert!(listed.contains("\np@0.1.0           /") && listed.contains("cloudtrail@1.1.0  built in\n"), "{listed}");
     folder.write("p/README.md", "# Other\n");
     let said = fails(&folder, 1, &["pack", "install", "./p"]);
-    assert!(said.contains("give it a new version"), "{said}");
+    assert!(said.contains("give the new pack another version"), "{said}");
     assert_ne!(folder.read("data/packs/p/0.1.0/README.md"), folder.read("p/README.md"));
     assert!(run(&folder, &["pack", "remove", "p@0.1.0"]).starts_with("p@0.1.0 removed"));
     assert!(!folder.path("data/packs/p").exists());

@@ -147,7 +147,7 @@ impl<'a> Builder<'a> {
             PipelineGraph::Inline(_) if pipeline.shadow.is_some() || pipeline.canary.is_some() => {
                 let message =
                     format!("`[pipelines.{}]` has a graph written inline, and a `shadow` or a `canary`", pipeline.name);
-                let hint = "move the graph into a pack; a trial needs a second version of it";
+                let hint = "move the graph into a pack; a shadow or a canary needs a second version of it";
                 findings.report(codes::PIPELINE_FORM.at(pipeline.place, message).hint(hint));
                 None
             }

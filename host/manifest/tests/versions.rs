@@ -122,8 +122,8 @@ fn one_changed_byte_of_any_file_of_a_pinned_pack_is_noticed_and_named() {
     place.upgrade();
     for (file, told) in [
         ("nodes/n.wasm", "artifact `nodes/n.wasm` is"),
-        ("pack.toml", "another file of it changed"),
-        ("tests/a/input.txt", "another file of it changed"),
+        ("pack.toml", "another of its files changed"),
+        ("tests/a/input.txt", "another of its files changed"),
     ] {
         let path = place.at(&format!("library/p/1.0.0/{file}"));
         let good = fs::read(&path).unwrap();

@@ -1,15 +1,18 @@
-//! The file list of a pack and its digest: what a lock pins, what a publisher signs, what an archive holds.
+//! The file list of a pack and its digest: a lock pins it, a publisher signs it, and an archive
+//! contains its files.
 //!
-//! The list has a line for each file, `<sha256 in hexadecimal>  <path>`, in the order of the bytes of the paths: the
-//! format of `sha256sum`, so that `sha256sum --check pack.sum` in the folder of a pack needs nothing of Wattle. The
-//! digest of the pack is the SHA-256 of that text. A folder, a pack that the agent carries, and an archive of either
-//! have the same list and so the same digest.
+//! The list has one line for each file, `<sha256 in hexadecimal>  <path>`, sorted by the bytes of
+//! the paths: the format of `sha256sum`, so that `sha256sum --check pack.sum` in the folder of a
+//! pack works without Wattle. The digest of the pack is the SHA-256 of that text. A folder, a
+//! built-in pack and an archive with the same files have the same list and so the same digest.
 //!
 //! # Invariants
 //!
-//! - Only plain files count. Links, sockets and the like are refused, and so are paths that a list cannot show.
-//! - Left out are the list itself and its signatures (`pack.sum*`), names that begin with a dot, and folders that hold a
-//!   `CACHEDIR.TAG` (what a compiler leaves behind). What is left out is no part of the pack: nothing reads it.
+//! - Only plain files count. Links, sockets and the like are refused, and so are paths that a
+//!   list cannot show.
+//! - The list excludes itself and its signatures (`pack.sum*`), names that begin with a dot, and
+//!   folders with a `CACHEDIR.TAG` (build output of compilers). Excluded files are not part of the
+//!   pack, and nothing reads them.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -23,46 +26,46 @@ use wattle_plan::{hex_digest, to_hex};
 
 /// File name of a pack's list of files.
 pub const LIST_FILE: &str = "pack.sum";
-/// Most files that a pack may have.
+/// Maximum number of files in a pack.
 pub const MAX_FILES: usize = 10_000;
-/// Most bytes that the files of a pack may have together.
+/// Maximum size of all files of a pack, in bytes.
 pub const MAX_BYTES: u64 = 1 << 30;
-/// Deepest nesting of folders in a pack.
+/// Maximum nesting of folders in a pack.
 const MAX_FOLDERS: usize = 32;
-/// A folder with this file holds what can be made anew (<https://bford.info/cachedir/>).
+/// A folder with this file holds only reproducible content (<https://bford.info/cachedir/>).
 const CACHE_TAG: &str = "CACHEDIR.TAG";
 
-/// The files of a pack, each with its digest.
+/// The files of a pack with their digests.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FileList {
-    /// From paths with `/` to digests in hexadecimal.
+    /// Paths with `/`, mapped to digests in hexadecimal.
     files: BTreeMap<String, String>,
 }
 
-/// Why there is no list of a pack's files.
+/// Why the files of a pack cannot be listed.
 #[derive(Debug, thiserror::Error)]
 pub enum FileListError {
     /// A file or folder cannot be read.
     #[error("`{}` cannot be read: {error}", path.display())]
     Unreadable {
-        /// Where.
+        /// Path of the file or folder.
         path: PathBuf,
-        /// Why.
+        /// Cause.
         error: io::Error,
     },
     /// Something other than a plain file or a folder.
-    #[error("`{}` is neither a plain file nor a folder; a pack holds nothing else, and no links", .0.display())]
+    #[error("`{}` is neither a plain file nor a folder; a pack can contain only these, and no links", .0.display())]
     NotPlain(PathBuf),
-    /// A path that cannot stand in a list, or that would lead out of the pack.
+    /// A path that a list cannot show, or that would leave the pack.
     #[error("`{}` cannot be the path of a file in a pack", .0.escape_debug())]
     BadPath(String),
     /// A path that occurs twice.
     #[error("the file `{0}` is listed twice")]
     Twice(String),
-    /// A line of a list that has another form.
+    /// A malformed line of a list.
     #[error("line {0} of the file list is not `<sha256>  <path>`")]
     BadLine(usize),
-    /// More files, bytes or nested folders than a pack may have.
+    /// The pack exceeds the limit of files, bytes or nested folders.
     #[error("the pack has more than {0}")]
     TooLarge(&'static str),
 }
@@ -74,7 +77,7 @@ pub enum FileChange {
     Added(String),
     /// Only the first list has it.
     Removed(String),
-    /// Both have it, with other bytes.
+    /// Both have it, with different content.
     Changed(String),
 }
 
@@ -88,8 +91,8 @@ impl FileList {
         Self::of_folder_holding(folder, 0, 0).map(|(list, _)| list)
     }
 
-    /// Lists the files of a folder, and returns the content of those that have at most `max_file` bytes each and
-    /// `max_total` together.
+    /// Lists the files of a folder, and returns the content of the files with at most `max_file`
+    /// bytes each and `max_total` together.
     pub(crate) fn of_folder_holding(
         folder: &Path,
         max_file: u64,
@@ -101,11 +104,11 @@ impl FileList {
         Ok((walk.list, walk.held.files))
     }
 
-    /// Lists files that are given with their paths, which have `/` between their parts.
+    /// Lists files given with their paths, whose parts are separated by `/`.
     ///
     /// # Errors
     ///
-    /// A path cannot be part of a pack, or there is too much of something.
+    /// A path cannot be part of a pack, or a limit is exceeded.
     pub fn of_files<'a>(files: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> Result<Self, FileListError> {
         let mut list = Self::default();
         let mut total = 0_u64;
@@ -119,7 +122,8 @@ impl FileList {
         Ok(list)
     }
 
-    /// Makes the list of files whose SHA-256 digests are known. Paths that are no part of a pack are left out.
+    /// Creates the list of files with known SHA-256 digests. Skips paths that are not part of a
+    /// pack.
     ///
     /// # Errors
     ///
@@ -132,11 +136,12 @@ impl FileList {
         Ok(list)
     }
 
-    /// Reads a list as [`FileList::text`] writes it.
+    /// Parses a list in the format of [`FileList::text`].
     ///
     /// # Errors
     ///
-    /// The text is not the list of a pack, down to the last byte: equal lists have equal texts.
+    /// The text differs in any byte from what [`FileList::text`] writes: equal lists have equal
+    /// texts.
     pub fn parse(text: &str) -> Result<Self, FileListError> {
         let mut list = Self::default();
         let mut before = "";
@@ -173,7 +178,7 @@ impl FileList {
         hex_digest(self.text().as_bytes())
     }
 
-    /// The digest of a file in hexadecimal, if the pack has it.
+    /// The digest of a file in hexadecimal, if the pack has the file.
     pub fn get(&self, path: &str) -> Option<&str> {
         self.files.get(path).map(String::as_str)
     }
@@ -188,12 +193,12 @@ impl FileList {
         self.files.len()
     }
 
-    /// True where there is no file at all.
+    /// Whether the pack has no files.
     pub fn is_empty(&self) -> bool {
         self.files.is_empty()
     }
 
-    /// What is different in another list, by path.
+    /// Lists the differences to another list, by path.
     pub fn changes(&self, other: &Self) -> Vec<FileChange> {
         let mut changes: Vec<FileChange> = Vec::new();
         for (path, digest) in &self.files {
@@ -223,20 +228,20 @@ impl FileList {
     }
 }
 
-/// Tells whether a path is relative, plain, and can be shown in a line.
+/// Whether a path is relative, plain, and fits in a line of the list.
 pub fn is_path(path: &str) -> bool {
     !path.chars().any(|c| c.is_control() || c == '\\')
         && path.split('/').all(|part| !part.is_empty() && part != "." && part != "..")
 }
 
-/// Tells whether a file with this path counts as a file of its pack.
+/// Whether a file with this path is part of its pack.
 pub fn is_part(path: &str) -> bool {
     let is_list = path.starts_with(LIST_FILE) && !path.contains('/');
     let is_hidden = path.split('/').any(|part| part.starts_with('.') && part != "." && part != "..");
     !is_list && !is_hidden
 }
 
-/// Reading a folder.
+/// State of reading a folder.
 struct Walk {
     list: FileList,
     bytes: u64,
@@ -286,7 +291,7 @@ impl Walk {
         Ok(())
     }
 
-    /// The digest of a file in hexadecimal, and its content if that is to be held.
+    /// Returns the digest of a file in hexadecimal, and its content if that is to be kept.
     fn digest(&mut self, path: &Path) -> Result<(String, Option<Vec<u8>>), FileListError> {
         let unreadable = |error| FileListError::Unreadable { path: path.to_owned(), error };
         let mut file = File::open(path).map_err(unreadable)?;

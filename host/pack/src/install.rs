@@ -1,4 +1,4 @@
-//! Putting packs into a library folder, and taking them out: whole or not at all.
+//! Installs packs into a library folder and removes them, atomically.
 
 use std::fs;
 use std::io;
@@ -9,63 +9,65 @@ use crate::digest::{FileList, FileListError, LIST_FILE};
 use crate::library::PackFiles;
 use wattle_diagnostics::Invalid;
 
-/// What became of an installation.
+/// Result of an installation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Installed {
-    /// Where the pack is.
+    /// Folder of the pack.
     pub folder: PathBuf,
     /// Name and version.
     pub id: String,
     /// Digest of its file list.
     pub digest: String,
-    /// False where the same pack was there already.
+    /// False if the same pack was already installed.
     pub is_new: bool,
 }
 
-/// Why a pack was not put into a library, or not taken out.
+/// Why a pack was not installed or not removed.
 #[derive(Debug, thiserror::Error)]
 pub enum InstallError {
-    /// The pack is no pack.
+    /// The manifest of the pack is invalid.
     #[error(transparent)]
     Invalid(#[from] Invalid),
     /// Its files cannot be listed.
     #[error(transparent)]
     Files(#[from] FileListError),
-    /// The library has another pack under the same name and version.
+    /// The library has another pack with the same name and version.
     #[error(
-        "`{}` has the digest `{there}`, and the pack to install has `{wanted}`: give it a new version, or remove the other",
+        "`{}` has the digest `{there}`, and the pack to install has `{wanted}`: give the new pack another version, or remove the installed one",
         folder.display()
     )]
     Different {
-        /// Where.
+        /// Folder of the installed pack.
         folder: PathBuf,
-        /// Digest of what is there.
+        /// Digest of the installed pack.
         there: String,
-        /// Digest of what was to be installed.
+        /// Digest of the pack to install.
         wanted: String,
     },
-    /// What was copied is not what was read.
-    #[error("the pack changed while it was copied; install it once more")]
+    /// The copy differs from the pack that was read.
+    #[error("the pack changed during the copy; install it again")]
     Changed,
     /// A folder cannot be written.
     #[error("`{}`: {error}", path.display())]
     Io {
-        /// Where.
+        /// Path of the folder.
         path: PathBuf,
-        /// Why.
+        /// Cause.
         error: io::Error,
     },
 }
 
-/// Copies the files of a pack into a library folder as `<name>/<version>`, with its list of files and their signatures if
-/// it has them.
+/// Copies the files of a pack into a library folder as `<name>/<version>`, with its file list and
+/// signatures if it has them.
 ///
-/// At any instant the version is there as a whole or not at all. Below a folder that is closed to other users, such as the
-/// data folder of an agent, all of it is closed to them as well.
+/// The installation is atomic: at any instant the version is there completely or not at all. Below
+/// a folder that is closed to other users, such as the data folder of an agent, all new files are
+/// closed to them as well.
 ///
 /// # Errors
 ///
-/// Another pack has its place, the files are not those of the list, or the folder cannot be written.
+/// Another pack has its place, the files differ from those of the list, or the folder cannot be
+/// written.
 pub fn install(
     files: &PackFiles,
     list: &FileList,
@@ -85,7 +87,7 @@ pub fn install(
     }
     let modes = Modes::below(folder);
     modes.create_folder(&parent).map_err(|error| io_error(&parent, error))?;
-    // A hidden name is no version, so nobody takes what is half written for a pack.
+    // A hidden name is not a version, so no reader takes a partial copy for a pack.
     let partial = parent.join(format!(".installing-{}-{}", version, std::process::id()));
     let copied = copy(files, list, &partial, modes).and_then(|()| {
         if FileList::of_folder(&partial)?.digest() != digest {
@@ -99,23 +101,23 @@ pub fn install(
     copied.map(|()| Installed { folder: target, id, digest, is_new: true })
 }
 
-/// Takes a version out of a library folder.
+/// Removes a version from a library folder.
 ///
 /// # Errors
 ///
-/// It is not there, or cannot be removed.
+/// The version is not installed, or cannot be removed.
 pub fn remove(folder: &Path, name: &str, version: &str) -> Result<PathBuf, InstallError> {
     let target = folder.join(name).join(version);
     let gone = folder.join(name).join(format!(".removing-{version}-{}", std::process::id()));
-    // Out of sight at once; what then fails to be deleted is no pack any more.
+    // Rename first: if the deletion then fails, the remains are no longer a pack.
     fs::rename(&target, &gone).map_err(|error| io_error(&target, error))?;
     fs::remove_dir_all(&gone).map_err(|error| io_error(&gone, error))?;
-    // The folder of the name goes with its last version.
+    // Remove the folder of the name if this was its last version.
     let _ = fs::remove_dir(folder.join(name));
     Ok(target)
 }
 
-/// Modes of what is created, before the umask.
+/// Modes of new files and folders, before the umask.
 #[derive(Clone, Copy)]
 struct Modes {
     folders: u32,
@@ -123,7 +125,7 @@ struct Modes {
 }
 
 impl Modes {
-    /// Private where the nearest folder that exists is private, since a umask may leave everything open.
+    /// Private if the nearest existing folder is private, since a umask may leave everything open.
     fn below(folder: &Path) -> Self {
         let absolute = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
         let nearest = absolute.ancestors().find_map(|folder| fs::metadata(folder).ok());
@@ -152,7 +154,7 @@ fn copy(files: &PackFiles, list: &FileList, to: &Path, modes: Modes) -> Result<(
         if let Some(parent) = target.parent() {
             modes.create_folder(parent).map_err(|error| io_error(parent, error))?;
         }
-        // A file of a folder can be large, so it is copied in pieces; what was copied is compared with the digest.
+        // A file can be large, so copy it in pieces, and compare the copy with the digest.
         let mut source: Box<dyn io::Read> = match files.folder() {
             Some(_) => Box::new(open_plain(&files.path(&path)).map_err(|error| io_error(&files.path(&path), error))?),
             None => {
@@ -170,7 +172,7 @@ fn copy(files: &PackFiles, list: &FileList, to: &Path, modes: Modes) -> Result<(
     Ok(())
 }
 
-/// Opens a file, but nothing that could block or have no end.
+/// Opens a file; refuses anything that could block or be endless.
 fn open_plain(path: &Path) -> io::Result<fs::File> {
     if !fs::metadata(path)?.is_file() {
         return Err(io::Error::other("it is not a plain file"));

@@ -1,6 +1,6 @@
-//! Packs as files: the library finds them, their digests, locks and signatures say whether they are the expected ones.
+//! Packs as files: the library finds them; digests, locks and signatures verify them.
 //!
-//! `host/manifest` reads what a pack says; this crate reads nothing of it but its version.
+//! `host/manifest` interprets the manifest of a pack; this crate reads only its version.
 //!
 //! # Invariants
 //!

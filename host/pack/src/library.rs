@@ -1,4 +1,5 @@
-//! Where packs are: built into the agent, in library folders, or in a folder that a configuration names.
+//! Finds packs: built into the agent, in library folders, or in a folder that a configuration
+//! names.
 
 use std::io;
 use std::path::{Component, Path, PathBuf};
@@ -17,7 +18,7 @@ use wattle_plan::{PackId, PackUse};
 /// File name of a pack's manifest.
 pub const MANIFEST: &str = "pack.toml";
 
-/// A pack that the agent carries.
+/// A built-in pack.
 #[derive(Debug, Clone)]
 pub struct BuiltinPack {
     /// Name of the pack.
@@ -33,7 +34,7 @@ impl BuiltinPack {
     ///
     /// # Errors
     ///
-    /// It holds what no pack may hold.
+    /// It has contents that packs cannot have.
     pub fn file_list(&self) -> Result<FileList, FileListError> {
         FileList::of_files(self.files.iter().map(|(path, bytes)| (path.as_str(), *bytes)))
     }
@@ -41,8 +42,8 @@ impl BuiltinPack {
 
 /// Finds packs by name and version.
 ///
-/// A library folder holds `<name>/<version>/` or `<name>/`. Of two equal versions the one in a folder is taken, so that
-/// an operator can mend what is built in.
+/// A library folder holds `<name>/<version>/` or `<name>/`. Of two equal versions the one in a
+/// folder wins, so that an operator can fix a built-in pack.
 #[derive(Debug, Clone, Default)]
 pub struct Library {
     builtins: Vec<Arc<BuiltinPack>>,
@@ -52,14 +53,14 @@ pub struct Library {
     remote: Option<Arc<dyn Remote>>,
 }
 
-/// Where a version of a pack is.
+/// A version of a pack in the library.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LibraryEntry {
     /// Name of the pack.
     pub name: String,
     /// Its version.
     pub version: Version,
-    /// Its folder; `None` for a pack that the agent carries.
+    /// Its folder; `None` for a built-in pack.
     pub folder: Option<PathBuf>,
 }
 
@@ -68,27 +69,29 @@ pub struct LibraryEntry {
 pub enum PackFiles {
     /// A folder.
     Folder(PathBuf),
-    /// A pack that the agent carries.
+    /// A built-in pack.
     Builtin(Arc<BuiltinPack>),
-    /// A folder as it was when it was checked.
+    /// The verified content of a folder.
     Checked(Arc<CheckedFiles>),
 }
 
-/// A pack that was found, with what the library says of it.
+/// A resolved pack.
 pub struct Found {
     /// Its files.
     pub files: PackFiles,
-    /// Name and version by which it was found; what a folder outside the library is, only its manifest knows.
+    /// Name and version by which the library found it. For a folder outside the library, only the
+    /// manifest has them.
     pub expected: Option<(String, Option<Version>)>,
-    /// The reference that found it.
+    /// The reference that resolved to it.
     pub reference: String,
-    /// Where it comes from, as a lock says it.
+    /// Origin, in the form that a lock uses.
     pub source: String,
-    /// What the operator calls it, as a trust policy does: its name in the library, its folder, or its repository.
+    /// The operator's name for it in a trust policy: its name in the library, its folder, or its
+    /// repository.
     pub(crate) called: String,
-    /// The pin that chose it.
+    /// The pin that selected it.
     pub(crate) pin: Option<PinManifest>,
-    /// For a pack of a registry: what was pulled.
+    /// The pulled image, for a pack of a registry.
     pub(crate) pulled: Option<Located>,
 }
 
@@ -98,44 +101,44 @@ struct Candidate {
 }
 
 impl Library {
-    /// Makes a library of the packs that the agent carries.
+    /// Creates a library of the built-in packs.
     pub fn new(builtins: Vec<BuiltinPack>) -> Self {
         Self { builtins: builtins.into_iter().map(Arc::new).collect(), ..Self::default() }
     }
 
-    /// Adds a library folder; it may be absent.
+    /// Adds a library folder, which need not exist.
     pub fn with_folder(mut self, folder: impl Into<PathBuf>) -> Self {
         self.folders.push(folder.into());
         self
     }
 
-    /// Says how far the lock of a configuration binds; without a word it is obeyed.
+    /// Sets how strictly the lock of a configuration applies; the default is [`Pinning::Obeyed`].
     pub fn with_pinning(mut self, pinning: Pinning) -> Self {
         self.pinning = pinning;
         self
     }
 
-    /// Asks for packs of registries there; without it, there are none.
+    /// Sets the store for packs of registries; without one, none are found.
     pub fn with_remote(mut self, remote: Arc<dyn Remote>) -> Self {
         self.remote = Some(remote);
         self
     }
 
-    /// Asks for packs of registries there, unless somebody else is asked already.
+    /// Sets the store for packs of registries, unless one is set already.
     pub fn or_remote(mut self, remote: impl FnOnce() -> Arc<dyn Remote>) -> Self {
         self.remote.get_or_insert_with(remote);
         self
     }
 
-    /// Takes the lock of the configuration that is being read.
+    /// Sets the lock of the configuration that is being read.
     pub fn with_lock(mut self, lock: Option<LockManifest>) -> Self {
         self.lock = lock.map(Arc::new);
         self
     }
 
-    /// Finds what a plan has found, or nothing: every pack of its `uses` is the version that it was, with the files that it
-    /// had. The pack of one of its pipelines is found by the pipeline's reference, too, which is not always the one that
-    /// the configuration has.
+    /// Restricts the library to the packs that a plan used: every pack of `uses` resolves to the
+    /// same version with the same files, or not at all. The pack of one of the plan's pipelines is
+    /// also found by the pipeline's reference, which can differ from that in the configuration.
     pub fn with_found(self, uses: &[PackUse], reference: &str, pack: &PackId) -> Self {
         let is_it = |used: &&PackUse| used.name == pack.name && used.digest == pack.digest;
         let named = uses.iter().find(is_it).map(|used| PackUse { reference: reference.to_owned(), ..used.clone() });
@@ -143,8 +146,8 @@ impl Library {
         self.with_lock(Some(lock))
     }
 
-    /// Lists all packs by name and version, without those whose manifest does not say a version. What a folder has
-    /// comes before an equal version that the agent carries.
+    /// Lists all packs by name and version, without those whose manifest has no readable version.
+    /// An equal version in a folder hides a built-in pack.
     pub fn list(&self) -> Vec<LibraryEntry> {
         let mut packs = Vec::new();
         for name in self.names() {
@@ -189,7 +192,7 @@ impl Library {
         candidates
     }
 
-    /// Finds the pack of a reference: `name`, `name@requirement`, or a folder relative to `base`.
+    /// Resolves a reference: `name`, `name@requirement`, or a folder relative to `base`.
     pub fn find(&self, reference: &str, place: Place, base: &Path, findings: &mut Findings) -> Option<Found> {
         let lock = self.lock.as_deref();
         if reference.starts_with(REMOTE) {
@@ -217,7 +220,7 @@ impl Library {
                 format!("`{name}` is a folder here, but has no `{MANIFEST}`; a folder is written as `./{name}`")
             } else {
                 suggest::hint(name, names.iter().map(String::as_str))
-                    .unwrap_or_else(|| "the library is empty; a folder is written with `./`".to_owned())
+                    .unwrap_or_else(|| "the library is empty; a folder reference begins with `./`".to_owned())
             };
             findings.report(codes::PACK_NOT_FOUND.at(place, format!("no pack `{name}` in the library")).hint(hint));
             return None;
@@ -253,7 +256,7 @@ impl Library {
 }
 
 impl Library {
-    /// Finds a pack of a registry, among those that are here.
+    /// Finds a pack of a registry among the pulled packs.
     fn find_remote(&self, reference: &str, place: Place, findings: &mut Findings) -> Option<Found> {
         let pin = match lock::choose(self.lock.as_deref(), &self.pinning, reference, None, place, findings) {
             Choice::Refused => return None,
@@ -261,11 +264,11 @@ impl Library {
             Choice::Pinned(pin) => Some(pin.clone()),
         };
         let Some(remote) = &self.remote else {
-            let finding = codes::NOT_PULLED.at(place, format!("the pack `{reference}` is not here"));
-            findings.report(finding.hint("pull it with `wattle pack pull`, and name the folder that it gives"));
+            let finding = codes::NOT_PULLED.at(place, format!("the pack `{reference}` was not pulled"));
+            findings.report(finding.hint("run `wattle pack pull`, and refer to the folder that it prints"));
             return None;
         };
-        // What is pinned stays what it is, whatever becomes of the tag.
+        // A pin holds even if the tag moves.
         let pinned = pin.as_ref().map(|pin| pin.pin.source.as_str()).filter(|source| source.starts_with(REMOTE));
         match remote.locate(pinned.unwrap_or(reference)) {
             Ok(located) => Some(Found {
@@ -286,7 +289,7 @@ impl Library {
     }
 }
 
-/// The highest version that meets a requirement.
+/// Returns the highest version that meets a requirement.
 fn choose<'a>(
     candidates: &'a [Candidate],
     requirement: &Requirement,
@@ -297,12 +300,13 @@ fn choose<'a>(
     let mut best: Option<&Candidate> = None;
     for candidate in candidates {
         let fits = candidate.version.as_ref().is_some_and(|version| requirement.matches(version));
-        // Folders come first, and an equal version does not displace what was found.
+        // Folders come first, and an equal version does not replace an earlier one.
         if fits && best.is_none_or(|best| best.version < candidate.version) {
             best = Some(candidate);
         }
     }
-    // A manifest that says no version may be the one that was meant; its own errors then tell.
+    // A pack without a readable version may be the intended one; the errors of its manifest then
+    // say more.
     let best = best.or_else(|| candidates.iter().find(|candidate| candidate.version.is_none()));
     if best.is_none() {
         let message = format!("no version of the pack `{}` meets `{reference}`", reference::name_of(reference));
@@ -334,12 +338,13 @@ fn find_folder(reference: &str, place: Place, base: &Path, findings: &mut Findin
         });
     }
     let message = format!("`{}` is not a pack: it has no `{MANIFEST}`", folder.display());
-    findings.report(codes::PACK_NOT_FOUND.at(place, message).hint("folders are relative to the file that names them"));
+    findings
+        .report(codes::PACK_NOT_FOUND.at(place, message).hint("folders are relative to the file that refers to them"));
     None
 }
 
 impl PackFiles {
-    /// The name of a file for people and for watchers.
+    /// Path of a file, for messages and for watchers.
     pub fn path(&self, relative: &str) -> PathBuf {
         match self {
             Self::Folder(folder) => folder.join(relative),
@@ -348,7 +353,7 @@ impl PackFiles {
         }
     }
 
-    /// The folder, unless the agent carries the pack.
+    /// The folder; `None` for a built-in pack.
     pub fn folder(&self) -> Option<&Path> {
         match self {
             Self::Folder(folder) => Some(folder),
@@ -357,7 +362,7 @@ impl PackFiles {
         }
     }
 
-    /// True for a pack that the agent carries.
+    /// Whether this is a built-in pack.
     pub fn is_builtin(&self) -> bool {
         matches!(self, Self::Builtin(_))
     }
@@ -393,7 +398,7 @@ impl PackFiles {
         }
     }
 
-    /// Names what a folder of the pack holds, in order; the pack's own is the empty path.
+    /// Lists the names in a folder of the pack, sorted; the empty path is the root.
     pub fn list(&self, relative: &str) -> Vec<String> {
         match self {
             Self::Folder(folder) => entries(&folder.join(relative)),
@@ -402,7 +407,7 @@ impl PackFiles {
         }
     }
 
-    /// The version that the manifest says, if it can be read.
+    /// The version in the manifest, if it can be read.
     fn version(&self) -> Option<Version> {
         let text = String::from_utf8(self.read(MANIFEST).ok()?).ok()?;
         let table: toml::Table = text.parse().ok()?;
@@ -410,7 +415,7 @@ impl PackFiles {
     }
 }
 
-/// Names what a folder holds, by the paths of all files.
+/// Lists the names in a folder, from the paths of all files.
 fn names_in<'a>(paths: impl Iterator<Item = &'a str>, folder: &str) -> Vec<String> {
     let below = |path: &'a str| match folder {
         "" => Some(path),
@@ -422,7 +427,7 @@ fn names_in<'a>(paths: impl Iterator<Item = &'a str>, folder: &str) -> Vec<Strin
     names
 }
 
-/// Reads a file, but nothing that could block or have no end.
+/// Reads a file; refuses anything that could block or be endless.
 ///
 /// # Errors
 ///
@@ -435,7 +440,7 @@ pub fn read_plain(path: &Path) -> io::Result<Vec<u8>> {
     std::fs::read(path)
 }
 
-/// Names what a folder holds, in order; nothing where it cannot be read.
+/// Lists the names in a folder, sorted; empty if it cannot be read.
 fn entries(folder: &Path) -> Vec<String> {
     let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
     let mut names: Vec<String> = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect();
@@ -443,20 +448,20 @@ fn entries(folder: &Path) -> Vec<String> {
     names
 }
 
-/// Leaves out `.` in a path, so that it reads as people write it.
+/// Removes `.` components from a path for display.
 pub fn clean(path: &Path) -> PathBuf {
     let path: PathBuf = path.components().filter(|part| !matches!(part, Component::CurDir)).collect();
     if path.as_os_str().is_empty() { PathBuf::from(".") } else { path }
 }
 
-/// Finds the pack that a command names, and gives the place of its name. What was given on a command line has no text to
-/// point at.
+/// Finds the pack that a command names, and returns the place of its name. The place is a whole
+/// file, since a command line has no text to point at.
 pub fn find_named(reference: &str, library: &Library, findings: &mut Findings) -> (Option<Found>, Place) {
     let place = Place::file(findings.add_manifest(Path::new(reference), ""));
     (library.find(&as_folder(reference), place, Path::new(""), findings), place)
 }
 
-/// On a command line a folder needs no `./` if it is one.
+/// On a command line, an existing folder needs no `./`.
 fn as_folder(reference: &str) -> String {
     let is_folder = Path::new(reference).join(MANIFEST).is_file();
     if is_folder && !reference.contains('/') { format!("./{reference}") } else { reference.to_owned() }

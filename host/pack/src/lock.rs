@@ -1,12 +1,15 @@
-//! `wattle.lock`: which version of each pack a configuration runs, and the digests of all that belongs to it.
+//! `wattle.lock`: the version of each pack that a configuration runs, and the digests of all its
+//! parts.
 //!
-//! The file lies beside the configuration. Commands write it whole; `wattle run` and `wattle validate` obey it and never
-//! write it. A pin belongs to a reference as it is written, such as `cloudtrail@^1`, in the configuration or in a pack
-//! that uses another. A reference without a pin of its own takes a pin of the same pack that meets its requirement.
+//! The file is beside the configuration. Commands write it as a whole; `wattle run` and `wattle
+//! validate` obey it and never write it. A pin belongs to a reference as written, such as
+//! `cloudtrail@^1`, in the configuration or in a pack that uses another. A reference without its
+//! own pin uses a pin of the same pack that meets its requirement.
 //!
 //! # Invariants
 //!
-//! - The first key is a checksum of everything after it, so that no byte of the file can change unnoticed.
+//! - The first key is a checksum of everything after it, so that no byte of the file can change
+//!   unnoticed.
 //! - A pinned pack runs with the pinned digest or not at all.
 
 mod check;
@@ -30,51 +33,51 @@ const FORMAT: u64 = 1;
 /// The pinned version of a pack.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pin {
-    /// The reference that it answers, as written.
+    /// The pinned reference, as written.
     pub reference: String,
     /// Name of the pack.
     pub name: String,
     /// Its version.
     pub version: Version,
-    /// Where it came from: `builtin`, `library`, `folder`, or the address of a registry with a digest.
+    /// Origin: `builtin`, `library`, `folder`, or the address of a registry with a digest.
     pub source: String,
     /// Digest of its file list.
     pub digest: String,
-    /// Digests of the artifacts that it holds, by path in the pack.
+    /// Digests of its artifacts, by path in the pack.
     pub artifacts: BTreeMap<String, String>,
 }
 
-/// A pin that was in force before.
+/// A replaced pin.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FormerPin {
-    /// What was pinned.
+    /// The pin.
     pub pin: Pin,
-    /// When it was replaced, as RFC 3339.
+    /// Time at which it was replaced, as RFC 3339.
     pub until: String,
 }
 
-/// What a lock says.
+/// Contents of a lock.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Lock {
     /// Pins in the order of their references.
     pub pins: Vec<Pin>,
-    /// Former pins, the latest last.
+    /// Former pins, oldest first.
     pub former: Vec<FormerPin>,
 }
 
-/// How far a lock binds.
+/// How strictly a lock applies.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Pinning {
-    /// What is pinned is taken as pinned; the rest is free.
+    /// Pinned packs use their pins; all others are free.
     #[default]
     Obeyed,
-    /// As [`Pinning::Obeyed`], and what is not pinned is refused.
+    /// Like [`Pinning::Obeyed`], and packs without a pin are refused.
     Required,
-    /// These packs are free, by name; with none named all are.
+    /// The pins of these packs, by name, are ignored; with an empty list, all pins are.
     Ignored(Vec<String>),
 }
 
-/// A lock with the places of what it says.
+/// A lock with the places of its contents.
 #[derive(Debug, Clone, Default)]
 pub struct LockManifest {
     pub(crate) pins: Vec<PinManifest>,
@@ -89,11 +92,11 @@ pub(crate) struct PinManifest {
 }
 
 impl Lock {
-    /// Reads the lock of a configuration; `None` where it has none.
+    /// Reads the lock of a configuration; `None` if it has none.
     ///
     /// # Errors
     ///
-    /// Everything that is wrong with the file.
+    /// Every error in the file.
     pub fn read(path: &Path) -> Result<Option<Self>, Invalid> {
         let mut findings = Findings::default();
         let lock = LockManifest::read(path, &mut findings);
@@ -101,21 +104,22 @@ impl Lock {
         Ok(lock.map(LockManifest::into_lock))
     }
 
-    /// The pin of a reference.
+    /// Returns the pin of a reference.
     pub fn pin(&self, reference: &str) -> Option<&Pin> {
         self.pins.iter().find(|pin| pin.reference == reference)
     }
 }
 
 impl LockManifest {
-    /// Pins that no file holds. What is said about them is said of whatever is read first.
+    /// Creates pins that are not in a file. Errors about them point at the first file that was
+    /// read.
     pub(crate) fn of_uses<'a>(uses: impl Iterator<Item = &'a PackUse>) -> Self {
         let place = Place::file(0);
         let pins = uses.map(|used| PinManifest { pin: Pin::from(used), version: place, digest: place });
         Self { pins: pins.collect(), former: Vec::new() }
     }
 
-    /// Reads a lock, or reports what is wrong with it; `None` where there is no file.
+    /// Reads a lock, or reports its errors; `None` if there is no file.
     pub fn read(path: &Path, findings: &mut Findings) -> Option<Self> {
         findings.watch(path);
         if !path.exists() {
@@ -131,7 +135,7 @@ impl LockManifest {
         {
             let finding = codes::ALTERED_LOCK.at(file, format!("`{}` was altered or damaged", path.display()));
             findings.report(finding.hint(
-                "take back the change; or delete the file, and pin again with `wattle pack upgrade`, which shows what changes",
+                "undo the change; or delete the file, and pin again with `wattle pack upgrade`, which shows all changes",
             ));
             return None;
         }
@@ -151,11 +155,11 @@ impl LockManifest {
     }
 }
 
-/// What the checksum covers: everything after its own line.
+/// The content that the checksum covers: everything after its line.
 fn body(text: &str) -> Option<&str> {
     let (before, rest) = text.split_once("checksum = ")?;
     let comments = before.lines().all(|line| line.starts_with('#') && line == line.trim());
-    // Comments stand before the checksum, and nothing has to keep them; but no table may hide there.
+    // Comments before the checksum are not covered, but a table must not hide there.
     comments.then(|| rest.split_once('\n').map(|(_, body)| body)).flatten()
 }
 
@@ -172,7 +176,7 @@ fn tables<'a>(reader: &mut Reader<'a>, key: &'static str, findings: &mut Finding
     items.iter().filter_map(table).collect()
 }
 
-/// Reads a pin; of a former one also when it ended.
+/// Reads a pin; for a former one also the time at which it ended.
 fn read_pin(table: &Table, place: Place, former: bool, findings: &mut Findings) -> Option<(PinManifest, String)> {
     let mut reader = Reader::new(table, place, if former { "`[[former]]`" } else { "`[[pin]]`" });
     let reference = reader.required_string("reference", findings);

@@ -1,10 +1,10 @@
-//! References to packs as configurations and packs write them: `name`, `name@requirement`, or a folder.
+//! References to packs in configurations and packs: `name`, `name@requirement`, or a folder.
 
 use semver::{Version, VersionReq};
 
 use wattle_diagnostics::{Findings, Place, codes};
 
-/// What versions of a pack will do.
+/// Acceptable versions of a pack.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Requirement {
     Any,
@@ -28,17 +28,17 @@ impl Requirement {
     }
 }
 
-/// Tells whether a reference names a folder.
+/// Whether a reference names a folder.
 pub fn is_folder(reference: &str) -> bool {
     reference.starts_with('.') || reference.contains(['/', '\\'])
 }
 
-/// The name in a reference that is no folder, well formed or not.
+/// The name in a reference that is not a folder, valid or not.
 pub fn name_of(reference: &str) -> &str {
     reference.split_once('@').map_or(reference, |(name, _)| name)
 }
 
-/// Takes a reference that is no folder apart, or reports what is wrong with it.
+/// Splits a reference that is not a folder, or reports its errors.
 pub(crate) fn parse<'a>(reference: &'a str, place: Place, findings: &mut Findings) -> Option<(&'a str, Requirement)> {
     let (name, requirement) = match reference.split_once('@') {
         Some((name, requirement)) => match Requirement::parse(requirement) {
@@ -61,7 +61,7 @@ pub(crate) fn parse<'a>(reference: &'a str, place: Place, findings: &mut Finding
     Some((name, requirement))
 }
 
-/// Tells whether text can be the name of a pack.
+/// Whether a text can be the name of a pack.
 pub fn is_pack_name(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_lowercase())
         && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')

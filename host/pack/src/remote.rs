@@ -1,19 +1,19 @@
-//! What a library asks of those who keep packs that came from registries.
+//! The interface between a library and the store of packs from registries.
 
 use std::fmt;
 use std::path::PathBuf;
 
 use crate::digest::FileList;
 
-/// What references to packs of registries begin with.
+/// Prefix of references to packs of registries.
 pub const REMOTE: &str = "oci://";
 
-/// A pack that was pulled.
+/// A pulled pack.
 #[derive(Debug, Clone)]
 pub struct Located {
     /// Its folder.
     pub folder: PathBuf,
-    /// What the folder must hold, by the digest under which the pack was pulled.
+    /// File list that the folder must match, verified by the digest of the pulled image.
     pub list: FileList,
     /// The reference, pinned to the digest of the image.
     pub pinned: String,
@@ -21,23 +21,23 @@ pub struct Located {
     pub source: String,
 }
 
-/// Why a pack of a registry is not here.
+/// Why a pack of a registry is not available.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NotLocated {
-    /// What is wrong.
+    /// Description of the problem.
     pub message: String,
-    /// True where the reference itself is wrong.
+    /// Whether the reference itself is malformed.
     pub is_malformed: bool,
-    /// How to mend it.
+    /// How to fix it.
     pub hint: Option<String>,
 }
 
-/// Those who keep packs that came from registries. They answer from what is here, without the network.
+/// A store of packs from registries. It uses only what was pulled before, without network access.
 pub trait Remote: fmt::Debug + Send + Sync {
     /// Finds the pack of a reference that begins with [`REMOTE`].
     ///
     /// # Errors
     ///
-    /// It is not here.
+    /// The pack was not pulled, or the reference is malformed.
     fn locate(&self, reference: &str) -> Result<Located, NotLocated>;
 }

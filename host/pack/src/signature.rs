@@ -1,38 +1,40 @@
-//! Public keys and signatures in the format of minisign: Ed25519 over the text of a pack's list of files.
+//! Public keys and signatures in minisign's format: Ed25519 over the text of a pack's file list.
 //!
-//! minisign was chosen because a signature needs no service, no clock and no network to be checked, which an agent at
-//! the edge may not have; because its tools are in every distribution; and because the library that checks is small
-//! enough to read (`minisign-verify`, without dependencies). sigstore's bundles bring some 200 crates and a trust root
-//! that has to be kept up to date.
+//! minisign was chosen for three reasons. Checking a signature needs no service, no clock and no
+//! network, which an agent at the edge may not have. Every distribution has its tools. The library
+//! that checks is small enough to read (`minisign-verify`, without dependencies). sigstore's
+//! bundles would add some 200 crates and a trust root that must be kept up to date.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use minisign_verify::{Error, Signature};
 use wattle_plan::{TrustedKey, key_id};
 
-/// What nothing signs in front of a signature; these texts and no others, so that no byte of a signature is free.
+/// The first line of a signature file is not signed. Only these texts are accepted, so that every
+/// byte of a signature is fixed.
 const COMMENTS: [&str; 2] = ["signature from minisign secret key", "signature from rsign secret key"];
 
-/// A signature that is written as it must be; nothing is known of who made it.
+/// A well-formed signature; its signer is not verified yet.
 pub(crate) struct PackSignature {
     signature: Signature,
-    /// Id of the key that it names.
+    /// ID of the key that it names.
     pub(crate) key_id: String,
 }
 
 impl PackSignature {
-    /// Reads the text of a `.minisig` file; the error says what is wrong.
+    /// Parses the text of a `.minisig` file; the error describes the problem.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let signature = Signature::decode(text).map_err(|error| in_words(&error))?;
         let comment = signature.untrusted_comment().strip_prefix("untrusted comment: ").unwrap_or_default();
         if !COMMENTS.contains(&comment) {
-            return Err("its first line is none that minisign writes by itself".to_owned());
+            return Err("its first line is not one that minisign writes".to_owned());
         }
         let lines: Vec<&str> = text.split('\n').collect();
-        let [_, line, _, global, ""] = lines.as_slice() else { return Err("it has not four lines".to_owned()) };
-        // Strict: bits behind the end of what base64 holds are no free ones either.
+        let [_, line, _, global, ""] = lines.as_slice() else { return Err("it does not have four lines".to_owned()) };
+        // Strict decoding refuses unused bits at the end of base64, which would be a second form of
+        // the same signature.
         if [line, global].iter().any(|line| STANDARD.decode(line).is_err()) {
-            return Err("its base64 is not in the one form".to_owned());
+            return Err("its base64 is not canonical".to_owned());
         }
         let key_id = key_id(line).ok_or("it names no key")?;
         Ok(Self { signature, key_id })
@@ -46,8 +48,8 @@ impl PackSignature {
 
 fn in_words(error: &Error) -> String {
     match error {
-        Error::InvalidEncoding => "it is not written as minisign writes signatures".to_owned(),
-        Error::InvalidSignature => "it does not belong to the list of files".to_owned(),
+        Error::InvalidEncoding => "it is not in minisign's format".to_owned(),
+        Error::InvalidSignature => "it was not made for this list of files".to_owned(),
         Error::UnexpectedKeyId => "it was made with another key".to_owned(),
         other => other.to_string().to_lowercase(),
     }

@@ -1,9 +1,10 @@
-//! Which packs are trusted, and the check that stands in front of everything else that is done with a pack.
+//! The trust policy, and the verification of a pack before anything else is done with it.
 //!
-//! The files of a pack are read once and compared with the list that was signed (`pack.sum`), pulled, or both; what is
-//! built is built of those very bytes. Small files stay in memory. A large one is read again when it is needed and
-//! compared with its digest, so a pack of 256 MiB does not cost 256 MiB. Nothing is parsed or compiled that was not
-//! checked, and a file that changes in between is an error.
+//! The files of a pack are read once and compared with the list that was signed (`pack.sum`),
+//! pulled, or both; the pipeline is built from exactly those bytes. Small files stay in memory. A
+//! large file is read again when it is needed and compared with its digest, so a pack of 256 MiB
+//! does not cost 256 MiB. Nothing is parsed or compiled before it is verified, and a file that
+//! changes in between is an error.
 
 use std::collections::BTreeMap;
 use std::io::{self, Read as _};
@@ -19,16 +20,16 @@ use crate::signature::PackSignature;
 use wattle_diagnostics::{Findings, Place, codes, codes::Code, suggest};
 use wattle_plan::{TrustPolicy, TrustedKey, hex_digest, to_hex};
 
-/// Signature of a pack's list of files, beside it.
+/// Signature file, beside the file list.
 pub const SIGNATURE_FILE: &str = "pack.sum.minisig";
 
-/// One thing wrong with a pack that is to be trusted.
+/// One reason not to trust a pack.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Distrust {
     code: Code,
-    /// What is wrong: file, expected and found digest, key.
+    /// Description of the problem: file, expected and actual digest, key.
     pub message: String,
-    /// How to mend it.
+    /// How to fix it.
     pub hint: Option<String>,
 }
 
@@ -41,22 +42,22 @@ impl Distrust {
         Self { hint: Some(hint.into()), ..self }
     }
 
-    /// Stable code of the problem.
+    /// Diagnostic code of the problem.
     pub fn code(&self) -> &'static str {
         self.code.id
     }
 }
 
-/// Who signed a pack.
+/// The signer of a pack.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Signer {
-    /// The publisher, by the name that the policy gives the key.
+    /// The publisher, by the key's name in the policy.
     pub publisher: String,
-    /// Id of the key.
+    /// ID of the key.
     pub key_id: String,
 }
 
-/// The files of a pack, as bytes.
+/// The files of a pack in memory.
 pub type PackBytes = BTreeMap<String, Vec<u8>>;
 
 /// Maximum size of a file that a checked pack keeps in memory, in bytes. A larger one is read from disk and compared
@@ -67,8 +68,8 @@ const MAX_HELD: u64 = 16 << 20;
 /// Maximum size of a file list and of a signature, in bytes: 10,000 files with long paths.
 const MAX_LIST: u64 = 4 << 20;
 
-/// A folder as it was when it was checked. Small files are in memory; of the others the digest is, so that a read gives
-/// the bytes that were checked or fails.
+/// The verified content of a folder. Small files are in memory; for the others only the digest is
+/// kept, so that a read returns the verified bytes or fails.
 #[derive(Debug)]
 pub struct CheckedFiles {
     folder: PathBuf,
@@ -99,13 +100,13 @@ impl CheckedFiles {
         &self.list
     }
 
-    /// Paths of all files, the list and its signature included.
+    /// Paths of all files, including the list and its signature.
     pub(crate) fn paths(&self) -> impl Iterator<Item = &str> {
         let lists = [LIST_FILE, SIGNATURE_FILE].into_iter().filter(|name| self.held.contains_key(*name));
         self.list.iter().map(|(path, _)| path).chain(lists)
     }
 
-    /// Gives the bytes of a file that were checked.
+    /// Returns the verified bytes of a file.
     pub(crate) fn read(&self, path: &str) -> io::Result<Vec<u8>> {
         if let Some(bytes) = self.held.get(path) {
             return Ok(bytes.clone());
@@ -133,22 +134,22 @@ fn altered(message: String) -> Vec<Distrust> {
     vec![Distrust::new(codes::ALTERED_PACK, message)]
 }
 
-/// Checks the signature of a pack, and that every file is the one that was signed.
+/// Verifies the signature of a pack, and that every file matches the signed list.
 ///
 /// # Errors
 ///
-/// Everything that is wrong.
+/// All problems that were found.
 pub fn verify(policy: &TrustPolicy, source: &str, files: &PackBytes) -> Result<Signer, Vec<Distrust>> {
     let found = list_of(files).map_err(|error| altered(format!("the pack `{source}`: {error}")))?;
     verify_files(policy, source, &found, |name| files.get(name).cloned())
 }
 
-/// Checks the signature of a pack in a folder whose files have these digests, and that every file is the one that was
-/// signed.
+/// Verifies the signature of a pack in a folder with these digests, and that every file matches the
+/// signed list.
 ///
 /// # Errors
 ///
-/// Everything that is wrong.
+/// All problems that were found.
 pub fn verify_folder(
     policy: &TrustPolicy,
     source: &str,
@@ -158,7 +159,7 @@ pub fn verify_folder(
     verify_files(policy, source, found, |name| read_list(&folder.join(name)).ok())
 }
 
-/// `read` gives the list of files and its signature.
+/// `read` returns the file list or its signature.
 pub(crate) fn verify_files(
     policy: &TrustPolicy,
     source: &str,
@@ -171,13 +172,13 @@ pub(crate) fn verify_files(
         (list, _) => {
             let missing = if list.is_some() { SIGNATURE_FILE } else { LIST_FILE };
             let message = format!("the pack `{source}` is not signed: it has no `{missing}`");
-            let hint = "sign it with `wattle pack sign`, or write `require = false` for it under `[packs.trust.packs]`";
+            let hint = "sign it with `wattle pack sign`, or set `require = false` for it under `[packs.trust.packs]`";
             return Err(vec![Distrust::new(codes::UNSIGNED_PACK, message).hint(hint)]);
         }
     };
     let signer = find_signer(policy, source, &list, &signature).map_err(|problem| vec![problem])?;
     let expected = FileList::parse(&list)
-        .map_err(|error| altered(format!("`{LIST_FILE}` of the pack `{source}` is no list of files: {error}")))?;
+        .map_err(|error| altered(format!("`{LIST_FILE}` of the pack `{source}` is not a file list: {error}")))?;
     let problems = differences(source, &expected, found, "signed", &signer.key_id);
     if problems.is_empty() { Ok(signer) } else { Err(problems) }
 }
@@ -185,7 +186,7 @@ pub(crate) fn verify_files(
 fn find_signer(policy: &TrustPolicy, source: &str, list: &str, signature: &str) -> Result<Signer, Distrust> {
     let bad = |why: String| {
         let message = format!("the signature `{SIGNATURE_FILE}` of the pack `{source}` is refused: {why}");
-        Distrust::new(codes::BAD_SIGNATURE, message).hint("take the pack anew from its publisher, or sign it anew")
+        Distrust::new(codes::BAD_SIGNATURE, message).hint("get the pack from its publisher again, or sign it again")
     };
     let signature = PackSignature::parse(signature).map_err(bad)?;
     let id = &signature.key_id;
@@ -196,18 +197,20 @@ fn find_signer(policy: &TrustPolicy, source: &str, list: &str, signature: &str) 
         let (message, hint) = match (known.first(), publishers) {
             (Some((publisher, _)), Some(publishers)) => (
                 format!(
-                    "the pack `{source}` is signed by `{publisher}` with the key `{id}`, which does not count for it"
+                    "the pack `{source}` is signed by `{publisher}` with the key `{id}`, which is not accepted for it"
                 ),
-                format!("the signature of {} counts", suggest::list(publishers.iter().map(String::as_str))),
+                format!("accepted signers: {}", suggest::list(publishers.iter().map(String::as_str))),
             ),
             _ => (
-                format!("the pack `{source}` is signed (`{SIGNATURE_FILE}`) with the key `{id}`, which is not trusted"),
+                format!(
+                    "the pack `{source}` is signed (`{SIGNATURE_FILE}`) with the key `{id}`, which the trust policy does not contain"
+                ),
                 match policy.keys.as_slice() {
-                    [] => "no key is trusted; add one under `[packs.trust.keys]`".to_owned(),
+                    [] => "the trust policy has no keys; add one under `[packs.trust.keys]`".to_owned(),
                     keys => {
                         let keys: Vec<String> =
                             keys.iter().map(|(publisher, key)| format!("{publisher}: {}", key.id())).collect();
-                        format!("trusted are {}", suggest::list(keys.iter().map(String::as_str)))
+                        format!("trusted keys: {}", suggest::list(keys.iter().map(String::as_str)))
                     }
                 },
             ),
@@ -220,12 +223,12 @@ fn find_signer(policy: &TrustPolicy, source: &str, list: &str, signature: &str) 
     }
 }
 
-/// Reads the files of a pack's folder to memory, with the list and its signature where they are there. What is hidden or
-/// a cache is no part of a pack, and is not there for whoever reads what this gives.
+/// Reads the files of a pack's folder into memory, with the list and its signature if they exist.
+/// Skips hidden files and caches, which are not part of a pack.
 ///
 /// # Errors
 ///
-/// The folder cannot be read, or holds what no pack holds.
+/// The folder cannot be read, or has contents that packs cannot have.
 pub fn read_files(folder: &Path) -> Result<PackBytes, FileListError> {
     let list = FileList::of_folder(folder)?;
     let mut files = PackBytes::new();
@@ -240,8 +243,8 @@ pub fn read_files(folder: &Path) -> Result<PackBytes, FileListError> {
     Ok(files)
 }
 
-/// Opens a pack that was found: checks its files against the lock, against what was pulled, and against what was signed,
-/// and gives the files that were checked, with their list. `None` where something is wrong, which is reported.
+/// Opens a resolved pack: verifies its files against the lock, the pulled image and the signature,
+/// and returns the verified files with their list. Returns `None` after reporting errors.
 pub fn open(
     found: &Found,
     policy: &TrustPolicy,
@@ -250,7 +253,7 @@ pub fn open(
 ) -> Option<(PackFiles, FileList)> {
     let required = match &found.files {
         PackFiles::Folder(_) => policy.requires(&found.called),
-        // What the agent carries is trusted as the agent is.
+        // A built-in pack is trusted like the agent itself.
         PackFiles::Builtin(_) | PackFiles::Checked(_) => false,
     };
     let read = match &found.files {
@@ -271,7 +274,7 @@ pub fn open(
         }
     };
     if let Some(folder) = files.folder() {
-        // Any file can be the one that makes it what it must be, or another.
+        // A change of any file can fix or break the pack, so watch all of them.
         for (path, _) in list.iter() {
             findings.watch(folder.join(path).parent().unwrap_or(folder));
         }
@@ -305,13 +308,13 @@ pub(crate) fn list_of(files: &PackBytes) -> Result<FileList, FileListError> {
     FileList::of_files(files.iter().map(|(path, bytes)| (path.as_str(), bytes.as_slice())))
 }
 
-/// What is wrong with files, against the list that they must be; `how` says whose list it is.
+/// Compares files with the expected list; `how` names the origin of that list.
 fn differences(source: &str, expected: &FileList, found: &FileList, how: &str, who: &str) -> Vec<Distrust> {
     let mut problems = Vec::new();
     let mut problem = |what: String| {
         let hint = match how {
-            "signed" => "take the pack anew from its publisher, or sign it anew".to_owned(),
-            _ => format!("pull it anew with `wattle pack pull {who}`"),
+            "signed" => "get the pack from its publisher again, or sign it again".to_owned(),
+            _ => format!("pull it again with `wattle pack pull {who}`"),
         };
         problems.push(Distrust::new(codes::ALTERED_PACK, what).hint(hint));
     };
@@ -320,18 +323,18 @@ fn differences(source: &str, expected: &FileList, found: &FileList, how: &str, w
         match found.get(path) {
             Some(same) if same == digest => {}
             Some(other) => problem(format!(
-                "`{path}` of the pack `{source}` is not the file that was {by}: `sha256:{digest}` is expected, \
-                 `sha256:{other}` was found"
+                "`{path}` of the pack `{source}` differs from the file that was {by}: expected `sha256:{digest}`, \
+                 found `sha256:{other}`"
             )),
             None => problem(format!(
-                "`{path}` of the pack `{source}`, which was {by}, is missing: `sha256:{digest}` is expected"
+                "`{path}` of the pack `{source}`, which was {by}, is missing: expected `sha256:{digest}`"
             )),
         }
     }
     for (path, digest) in found.iter().filter(|(path, _)| expected.get(path).is_none()) {
         problem(format!(
-            "`{path}` of the pack `{source}` is not among the files that were {by}: nothing is expected, \
-             `sha256:{digest}` was found"
+            "`{path}` of the pack `{source}` is not among the files that were {by}: expected nothing, \
+             found `sha256:{digest}`"
         ));
     }
     problems

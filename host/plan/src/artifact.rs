@@ -27,7 +27,7 @@ pub enum Origin {
 /// A node's WebAssembly component.
 #[derive(Clone)]
 pub struct Artifact {
-    /// Name of a built-in artifact, else the file name without `.wasm`.
+    /// Name of a built-in artifact, or the file name without `.wasm`.
     pub name: String,
     /// `sha256:` and the digest of the bytes in hexadecimal.
     pub digest: String,
@@ -38,14 +38,14 @@ pub struct Artifact {
 }
 
 impl Artifact {
-    /// Makes an artifact of bytes and works out their digest.
+    /// Creates an artifact from bytes and computes their digest.
     pub fn new(name: impl Into<String>, bytes: impl Into<Bytes>, origin: Origin) -> Self {
         let bytes = bytes.into();
         Self { name: name.into(), digest: hex_digest(&bytes), bytes, origin }
     }
 
-    /// An artifact that is part of the program, which knows its digest: none of its bytes is touched until it has to be
-    /// compiled.
+    /// Creates an artifact that is part of the program, with a precomputed digest: its bytes are
+    /// not read before it has to be compiled.
     pub fn builtin(name: &str, bytes: &'static [u8], digest: &str) -> Self {
         Self { name: name.into(), digest: digest.into(), bytes: Bytes::from_static(bytes), origin: Origin::Builtin }
     }
@@ -62,70 +62,71 @@ impl fmt::Debug for Artifact {
     }
 }
 
-/// Writes the SHA-256 of bytes as `sha256:` and hexadecimal digits.
+/// Formats the SHA-256 of bytes as `sha256:` and hexadecimal digits.
 pub fn hex_digest(bytes: &[u8]) -> String {
     format!("sha256:{}", to_hex(&Sha256::digest(bytes)))
 }
 
-/// Writes bytes as hexadecimal digits.
+/// Formats bytes as hexadecimal digits.
 pub fn to_hex(bytes: &[u8]) -> String {
-    // Two digits a byte; `from_digit` knows every digit below 16.
+    // `from_digit` accepts every value below 16, so no digit is lost.
     let halves = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
     halves.filter_map(|half| char::from_digit(u32::from(half), 16)).collect()
 }
 
-/// One thing wrong with options.
+/// One error in options.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OptionError {
-    /// Where, such as `rules[0].pattern`; empty for the whole.
+    /// Path of the option, such as `rules[0].pattern`; empty for the options as a whole.
     pub path: String,
-    /// What, and how to mend it.
+    /// Description of the error and how to fix it.
     pub message: String,
 }
 
-/// What an artifact is with its options.
+/// Properties of an artifact after it was configured with its options.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NodeShape {
-    /// Output ports without `failed`, at least one.
+    /// Output ports without `failed`; at least one.
     pub ports: Vec<String>,
     /// Name of the node type.
     pub name: String,
     /// Version of the node type.
     pub version: String,
-    /// True for a node that hides data.
+    /// Whether the node masks data.
     pub masks: bool,
 }
 
 /// Why an artifact was not configured.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NodeError {
-    /// It runs, but refuses its options.
+    /// It runs, but refused its options.
     Options(Vec<OptionError>),
     /// It cannot run at all.
     Artifact {
-        /// What is wrong with it.
+        /// Description of the problem.
         message: String,
-        /// How to mend it.
+        /// How to fix it.
         hint: Option<String>,
     },
 }
 
-/// Those who can run nodes: validation configures each node once, in its sandbox.
+/// A host that can run nodes. Validation configures each node once, in the sandbox.
 pub trait Nodes {
-    /// Gives a built-in artifact.
+    /// Returns a built-in artifact.
     fn builtin(&self, name: &str) -> Option<Arc<Artifact>>;
-    /// Names the built-in artifacts.
+    /// Lists the built-in artifacts.
     fn builtin_names(&self) -> Vec<String>;
-    /// The interfaces that an artifact imports beyond the contract, such as `wattle:node/log@0.1.0`. Empty for what is no
-    /// component; [`Nodes::configure`] says so.
+    /// Lists the interfaces that an artifact imports beyond the contract, such as
+    /// `wattle:node/log@0.1.0`. Returns an empty list for bytes that are not a component;
+    /// [`Nodes::configure`] reports that error.
     fn imports(&self, artifact: &Artifact) -> Vec<String>;
-    /// Says which artifacts will be configured next, so that they can be compiled side by side. What is wrong with them
-    /// is for [`Nodes::configure`] to say.
+    /// Announces the artifacts that will be configured next, so that they can be compiled in
+    /// parallel. [`Nodes::configure`] reports their errors.
     fn prepare(&self, artifacts: &[Arc<Artifact>]) {
         let _ = artifacts;
     }
-    /// Instantiates an artifact within these limits, with these capabilities, and configures it with options, a JSON
-    /// object as text.
+    /// Instantiates an artifact with these limits and capabilities, and configures it with
+    /// `options`, a JSON object as text.
     fn configure(
         &self,
         artifact: &Arc<Artifact>,

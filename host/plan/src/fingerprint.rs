@@ -1,4 +1,4 @@
-//! Whether two plans mean the same, and a plan with another version of one of its pipelines.
+//! Compares plans by digest, and replaces a pipeline of a plan by another version.
 
 use crate::artifact::hex_digest;
 use crate::plan::{PipelinePlan, Plan};
@@ -6,17 +6,20 @@ use crate::plan::{PipelinePlan, Plan};
 mod canonical;
 
 impl PipelinePlan {
-    /// Digest of what the pipeline does with events: equal ones do the same, whatever pack they come from.
+    /// Digest of what the pipeline does with events. Pipelines with equal digests process events in
+    /// the same way, whatever pack they come from.
     ///
-    /// The history and the records of canaries keep it on disk, so it does not depend on the version of the agent.
+    /// The history and the records of canaries keep it on disk, so it does not depend on the
+    /// version of the agent.
     pub fn fingerprint(&self) -> String {
         hex_digest(canonical::pipeline(self).to_string().as_bytes())
     }
 }
 
 impl Plan {
-    /// Digest of the whole plan: equal ones need no swap. It is only compared within one process, so the form of its
-    /// parts may change with any version. Neither files nor the order of anything that has a name count.
+    /// Digest of the whole plan; a reload to a plan with an equal digest needs no swap. It is
+    /// compared only within one process, so its input may change with any version. Files and the
+    /// order of named items do not count.
     pub fn fingerprint(&self) -> String {
         let mut parts = vec![format!("{:?}", self.agent)];
         let source = |&index: &usize| self.sources.get(index).map(|source| &source.name);
@@ -43,15 +46,16 @@ impl Plan {
 }
 
 impl Plan {
-    /// The plan with a pipeline replaced by another version of it, without shadow and canary: same sources, same sinks.
+    /// Returns the plan with one pipeline replaced by another version of it, without shadow and canary and
+    /// with the same sources and sinks.
     ///
     /// # Errors
     ///
-    /// The other version has an output that nothing takes.
+    /// The other version has an output that no sink receives.
     pub fn with_pipeline(&self, name: &str, other: &PipelinePlan) -> Result<Self, String> {
         let mut plan = self.clone();
         let Some(index) = plan.pipelines.iter().position(|pipeline| pipeline.name == name) else {
-            return Err(format!("there is no pipeline `{name}`"));
+            return Err(format!("no pipeline `{name}`"));
         };
         let Some(pipeline) = plan.pipelines.get_mut(index) else { return Ok(plan) };
         let mut other = PipelinePlan {
@@ -64,7 +68,7 @@ impl Plan {
         for output in &mut other.outputs {
             match pipeline.outputs.iter().find(|known| known.name == output.name) {
                 Some(known) => output.discard = known.discard,
-                None => return Err(format!("its output `{}` leads nowhere in the configuration", output.name)),
+                None => return Err(format!("no sink of the configuration receives its output `{}`", output.name)),
             }
         }
         let place = |output: usize| {

@@ -1,33 +1,34 @@
-//! What the operator lets the nodes of a pipeline use beyond their batch: `[pipelines.NAME.grants]`, with the one table of
-//! defaults. `docs/LIMITS.md` shows it to operators.
+//! Grants of a pipeline, `[pipelines.NAME.grants]`, and the only table of their defaults.
+//! `docs/LIMITS.md` documents it.
 //!
-//! A capability that is not here is not served: a node that imports it does not start.
+//! A capability that is not listed here does not exist: a node that imports it does not start.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// What the nodes of one pipeline may use. Each `None` or `false` is a capability that they do not have.
+/// Capabilities that the nodes of one pipeline may use. `None` or `false` means not granted.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Grants {
-    /// Lines in the agent's log.
+    /// Writing to the agent's log.
     pub log: Option<LogGrant>,
-    /// Metrics of their own.
+    /// Custom metrics.
     pub metrics: Option<MetricsGrant>,
-    /// The time.
+    /// Reading the time.
     pub clock: bool,
     /// Random bytes.
     pub random: bool,
-    /// Tables from files.
+    /// Lookup tables from files.
     pub lookup: Option<LookupGrant>,
-    /// A store of keys and values.
+    /// A key-value store.
     pub kv: Option<KvGrant>,
-    /// Requests over HTTP.
+    /// HTTP requests.
     pub http_client: Option<HttpGrant>,
 }
 
 impl Grants {
-    /// Everything that needs nothing from the operator: what a pack is checked and tested with by itself.
+    /// All capabilities that need no settings from the operator. A pack that is checked or tested
+    /// on its own gets these.
     pub fn of_tests() -> Self {
         Self {
             log: Some(LogGrant::default()),
@@ -40,7 +41,7 @@ impl Grants {
         }
     }
 
-    /// Whether a capability is granted, by its name.
+    /// Whether the capability with this name is granted.
     pub fn has(&self, capability: &str) -> bool {
         match capability {
             "log" => self.log.is_some(),
@@ -55,25 +56,25 @@ impl Grants {
     }
 }
 
-/// The least severe line that is written.
+/// Severity of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum LogLevel {
-    /// For the author of the node.
+    /// Details for the author of the node.
     Debug,
-    /// What an operator may want to know.
+    /// Information for operators.
     Info,
-    /// What an operator should look at.
+    /// Warnings that operators should look at.
     Warn,
-    /// What went wrong.
+    /// Errors.
     Error,
 }
 
 /// `log`
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct LogGrant {
-    /// Less severe lines are left out.
+    /// Lowest severity that is logged.
     pub level: LogLevel,
-    /// Lines a second, for each node, that are written; more are counted and left out.
+    /// Log lines per second and node; further lines are counted and dropped.
     pub lines_per_second: u32,
 }
 
@@ -86,7 +87,8 @@ impl Default for LogGrant {
 /// `metrics`
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct MetricsGrant {
-    /// Series, each a name with its labels, of one node; what comes after shares one series a name.
+    /// Maximum number of series of one node, each a name with labels; further series of a name
+    /// share one series.
     pub max_series: u32,
 }
 
@@ -99,7 +101,7 @@ impl Default for MetricsGrant {
 /// `lookup`
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct LookupGrant {
-    /// Tables by the name that nodes open them by.
+    /// Tables by the name that nodes use to open them.
     pub tables: BTreeMap<String, TableGrant>,
 }
 
@@ -110,16 +112,17 @@ pub struct TableGrant {
     pub path: PathBuf,
     /// How keys are compared.
     pub kind: TableKind,
-    /// The column of the keys; the first of a CSV file, `key` in JSON.
+    /// Column with the keys. Default: the first column of a CSV file, `key` in JSON.
     pub key: Option<String>,
-    /// Length and time of the file when the configuration was read: another file makes another plan, which is swapped in.
+    /// Length and modification time of the file when the configuration was read. A changed file
+    /// changes the plan, so that a reload swaps it in.
     pub stamp: (u64, u128),
 }
 
 impl TableGrant {
-    /// Bytes of a file that are taken.
+    /// Maximum size of a table file, in bytes.
     pub const MAX_BYTES: u64 = 1 << 30;
-    /// Rows that are taken.
+    /// Maximum number of rows.
     pub const MAX_ROWS: u32 = 10_000_000;
 }
 
@@ -129,16 +132,17 @@ pub enum TableKind {
     /// As text, byte for byte.
     #[default]
     Exact,
-    /// The keys of the table are networks such as `10.0.0.0/8`, what is looked up are addresses; the longest prefix wins.
+    /// The keys are networks such as `10.0.0.0/8`, and lookups are by address; the longest matching
+    /// prefix wins.
     Cidr,
 }
 
 /// `kv`
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct KvGrant {
-    /// Bytes of keys and values that one node keeps.
+    /// Maximum bytes of keys and values of one node.
     pub max_bytes: u64,
-    /// Keys that one node keeps.
+    /// Maximum number of keys of one node.
     pub max_keys: u64,
 }
 
@@ -151,18 +155,18 @@ impl Default for KvGrant {
 /// `http-client`
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct HttpGrant {
-    /// Hosts that may be asked, over HTTPS: `api.example.com`, `*.example.com`, with a port or without (443). With
-    /// `http://` before it a host may be asked in clear (port 80).
+    /// Allowed hosts, over HTTPS: `api.example.com` or `*.example.com`, with an optional port
+    /// (default 443). The prefix `http://` allows plain HTTP to a host (default port 80).
     pub hosts: Vec<String>,
-    /// Time of one request.
+    /// Timeout of one request.
     pub timeout: Duration,
-    /// Bytes of a response's body.
+    /// Maximum size of a response body, in bytes.
     pub max_response_bytes: u64,
-    /// Time of all requests for one batch.
+    /// Total time of all requests for one batch.
     pub time_per_batch: Duration,
-    /// Requests for one batch.
+    /// Maximum number of requests for one batch.
     pub requests_per_batch: u32,
-    /// Whether hosts may have addresses of loopback, private or link-local networks.
+    /// Whether hosts may resolve to loopback, private or link-local addresses.
     pub allow_private: bool,
 }
 

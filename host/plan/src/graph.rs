@@ -1,10 +1,10 @@
-//! A pipeline as a picture, in the languages of Mermaid and Graphviz.
+//! Draws a pipeline as a Mermaid or Graphviz graph.
 
 use std::fmt::Write as _;
 
 use crate::plan::{PipelinePlan, PortPlan, Target};
 
-/// A link as it is drawn.
+/// A link of the drawing.
 struct Edge<'a> {
     from: String,
     to: String,
@@ -12,7 +12,7 @@ struct Edge<'a> {
     failed: bool,
 }
 
-/// Lists the links: those of the input first, then node by node.
+/// Lists the links: those of the input first, then those of each node.
 fn edges(pipeline: &PipelinePlan) -> Vec<Edge<'_>> {
     let mut edges = Vec::new();
     for target in &pipeline.entry {
@@ -20,7 +20,7 @@ fn edges(pipeline: &PipelinePlan) -> Vec<Edge<'_>> {
     }
     for (index, node) in pipeline.nodes.iter().enumerate() {
         for PortPlan { name, targets } in &node.ports {
-            // The only port of a simple node says nothing.
+            // The label of a node's only port would add nothing.
             let port = if name == "out" { "" } else { name };
             for target in targets {
                 let failed = name == crate::plan::FAILED;
@@ -38,13 +38,14 @@ fn id(target: Target) -> String {
     }
 }
 
-/// Draws a pipeline as a Mermaid flowchart: nodes with their type, ports as labels, links of failures dotted.
+/// Draws a pipeline as a Mermaid flowchart: nodes with their type, ports as labels, dotted links
+/// for failures.
 pub fn mermaid(pipeline: &PipelinePlan) -> String {
     let text = |text: &str| {
         let mut out = String::new();
         for c in text.chars() {
             match c {
-                // Mermaid has its own escapes, written with a number sign.
+                // Mermaid has its own escapes, which begin with a number sign.
                 '"' | '#' | '<' | '>' | '&' | '|' => {
                     let _ = write!(out, "#{};", u32::from(c));
                 }
@@ -71,7 +72,7 @@ pub fn mermaid(pipeline: &PipelinePlan) -> String {
     out
 }
 
-/// Draws a pipeline in the DOT language of Graphviz.
+/// Draws a pipeline in Graphviz's DOT language.
 pub fn dot(pipeline: &PipelinePlan) -> String {
     let text = |text: &str| {
         let plain: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();

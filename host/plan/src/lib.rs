@@ -1,12 +1,15 @@
-//! The types of a validated configuration: a [`Plan`], its pipelines, nodes, limits, grants and settings.
+//! The types of a validated configuration: a [`Plan`] with its pipelines, nodes, limits, grants and
+//! settings.
 //!
-//! `host/manifest` makes plans from text. Everything that builds or runs one needs only this crate.
+//! `host/manifest` creates plans from text. All crates that build or run a plan need only this
+//! crate.
 //!
 //! # Invariants
 //!
-//! - Every index in a plan is in range, every port leads somewhere, links have no cycle, and nodes stand in the order of
-//!   flow.
-//! - The `Debug` form of a plan shows no value that came from the environment or from a secret parameter.
+//! - Every index in a plan is in range, every port has a target, links have no cycle, and nodes
+//!   are in topological order.
+//! - The `Debug` form of a plan shows no value that came from the environment or from a secret
+//!   parameter.
 
 mod artifact;
 mod fingerprint;

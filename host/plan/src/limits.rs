@@ -1,41 +1,44 @@
-//! What nodes and their artifacts may use, and when a node that faults is not called any more: the one table of
-//! defaults. `docs/LIMITS.md` shows it to operators; a test keeps the two the same.
+//! Limits of nodes and artifacts, settings of circuits, and the only table of their defaults.
+//! `docs/LIMITS.md` documents it; a test compares the two.
 
 use std::time::Duration;
 
-/// What one instance of a node may use.
+/// Limits of one instance of a node.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct NodeLimits {
-    /// Linear memory in bytes, all memories of the instance together.
+    /// Linear memory of all memories of the instance, in bytes.
     pub memory_bytes: u64,
-    /// Time of a call, whatever its input.
+    /// Base time of a call.
     pub time: Duration,
     /// Time added for each KiB of input.
     pub time_per_kib: Duration,
-    /// Bytes of output for each byte of input, with [`NodeLimits::OUTPUT_FLOOR_BYTES`] as the least.
+    /// Bytes of output for each byte of input; every call may return
+    /// [`NodeLimits::OUTPUT_FLOOR_BYTES`].
     pub output_ratio: u32,
-    /// Calls of the host in one call. No node needs a number that grows with its rows.
+    /// Host calls in one call. No node needs a number of host calls that grows with its rows.
     pub host_calls: u32,
-    /// Messages of the interface `diagnostics` in one call.
+    /// Messages through the interface `diagnostics` in one call.
     pub log_lines: u32,
     /// Field handles that a node may resolve.
     pub fields: u32,
-    /// Elements of all tables together; a guest's tables hold its functions.
+    /// Elements of all tables; a guest's tables hold its functions.
     pub table_elements: u64,
-    /// Core instances, and as many memories and tables, of one component.
+    /// Core instances of one component, and likewise its memories and its tables.
     pub instances: u32,
     /// Bytes of state that a stateful node may save.
     pub state_bytes: u64,
-    /// Calls made to find the poisonous rows of one batch; what is not found by then fails with them.
+    /// Maximum calls to find the rows of one batch that cause a fault; rows that are not cleared by
+    /// then fail with them.
     pub retry_calls: u32,
-    /// Time that those calls may take together.
+    /// Maximum total time of those calls.
     pub retry_time: Duration,
 }
 
 impl NodeLimits {
-    /// Output that any call may give, so that the ratio does not starve small inputs.
+    /// Output that every call may return, so that the ratio does not starve small inputs.
     pub const OUTPUT_FLOOR_BYTES: u64 = 1 << 20;
-    /// `configure` may take this many times the time of a call: compiling large patterns takes its time, once.
+    /// `configure` may take this many times the time of a call, since compiling large patterns is
+    /// slow but happens once.
     pub const CONFIGURE_TIMES: u32 = 10;
 }
 
@@ -58,24 +61,25 @@ impl Default for NodeLimits {
     }
 }
 
-/// What an artifact may be, before it is run.
+/// Limits of an artifact before it runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ArtifactLimits {
-    /// Bytes of the file.
+    /// Maximum file size in bytes.
     pub max_bytes: u64,
-    /// Functions of all its modules.
+    /// Maximum number of functions of all its modules.
     pub max_functions: u32,
-    /// Time that compiling it may take.
+    /// Maximum time to compile it.
     pub max_compile_time: Duration,
-    /// Memory in bytes that compiling it may take.
+    /// Maximum memory to compile it, in bytes.
     pub max_compile_bytes: u64,
-    /// Whether a running agent may start it on code that is compiled fast, before it is optimized.
+    /// Whether a running agent may start it on baseline code before it is optimized.
     pub baseline: bool,
 }
 
 impl Default for ArtifactLimits {
     fn default() -> Self {
-        // Python's artifact has 18 MB and about 30,000 functions, and compiles in 10 s on two cores.
+        // An artifact in Python has 18 MB and about 30,000 functions, and compiles in 10 s on two
+        // cores.
         Self {
             max_bytes: 64 << 20,
             max_functions: 200_000,
@@ -86,23 +90,23 @@ impl Default for ArtifactLimits {
     }
 }
 
-/// What becomes of events while the circuit of their node is open.
+/// What happens to events while the circuit of their node is open.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum OnFault {
     /// They leave on the port `failed`.
     #[default]
     Fail,
-    /// They go on unchanged.
+    /// They pass unchanged.
     Pass,
-    /// They stay with their source: the pipeline stops until its configuration is loaded again.
+    /// They stay with their source: the pipeline stops until the configuration is reloaded.
     Stop,
 }
 
 impl OnFault {
-    /// All, with the names they have in the configuration.
+    /// All values with their names in the configuration.
     pub const ALL: [(&'static str, Self); 3] = [("fail", Self::Fail), ("pass", Self::Pass), ("stop", Self::Stop)];
 
-    /// The name in the configuration.
+    /// Name in the configuration.
     pub fn name(self) -> &'static str {
         match self {
             Self::Fail => "fail",
@@ -112,33 +116,34 @@ impl OnFault {
     }
 }
 
-/// What becomes of state that a changed node cannot take over.
+/// What a reload does if a changed node cannot read the state of its predecessor.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum OnStateMismatch {
-    /// The change is refused; what ran before goes on.
+    /// The reload is refused, and the old version continues.
     #[default]
     Refuse,
-    /// The node begins with nothing.
+    /// The node starts without state.
     Empty,
 }
 
 impl OnStateMismatch {
-    /// All, with the names they have in the configuration.
+    /// All values with their names in the configuration.
     pub const ALL: [(&'static str, Self); 2] = [("refuse", Self::Refuse), ("empty", Self::Empty)];
 }
 
-/// When a node that faults is not called any more, and when it is tried again.
+/// When the agent stops calling a node that faults, and when it probes the node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CircuitSettings {
-    /// The circuit opens when more than this share of the last batches faulted. With 100 it never opens.
+    /// The circuit opens when more than this percentage of the last batches faulted. With 100 it
+    /// never opens.
     pub fault_percent: u32,
-    /// How many of the last batches count.
+    /// Number of the last batches that count.
     pub window: u32,
-    /// Batches that must have been seen first; more than `window` is as many as `window`.
+    /// Minimum number of batches before the circuit can open; capped at `window`.
     pub min_batches: u32,
-    /// Time until the node is tried again. It doubles with each probe that faults.
+    /// Time before the node is probed. It doubles with each probe that faults.
     pub cool_down: Duration,
-    /// Longest time between two probes.
+    /// Maximum time between two probes.
     pub max_cool_down: Duration,
 }
 

@@ -1,4 +1,4 @@
-//! The validated meaning of a configuration; the only thing that is built and run.
+//! The validated configuration. Only a plan is built and run.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -17,9 +17,10 @@ use crate::registry::RegistrySettings;
 use crate::rollout::{CanarySettings, RollbackSettings, ShadowSettings};
 use crate::trust::TrustPolicy;
 
-/// A whole agent: where events begin, what happens to them, where they end.
+/// A whole agent: its sources, pipelines and sinks.
 ///
-/// Indices refer to the vectors of this plan. They are always in range, and the links have no cycle.
+/// Indices refer to the vectors of this plan. They are always in range, and the links have no
+/// cycle.
 #[derive(Debug, Clone)]
 pub struct Plan {
     /// Settings of the agent itself.
@@ -30,7 +31,7 @@ pub struct Plan {
     pub sinks: Vec<SinkPlan>,
     /// Pipelines in the order of the file.
     pub pipelines: Vec<PipelinePlan>,
-    /// Every pack that they use, by reference.
+    /// Every pack that the pipelines use, by reference.
     pub packs: Vec<PackUse>,
     /// Files and folders whose change can change the plan; some may not exist yet.
     pub files: BTreeSet<PathBuf>,
@@ -43,43 +44,44 @@ pub struct AgentSettings {
     pub data_dir: PathBuf,
     /// Number of worker threads, at least 1.
     pub workers: usize,
-    /// How long a drain may take before the rest is left for the next start; read at the start only.
+    /// Time that a drain may take before the rest is left for the next start. Read only at start.
     pub drain_timeout: Duration,
-    /// How long a sink that a reload replaces or removes may take to deliver what it holds before that returns to its
-    /// sources.
+    /// Time that a sink which a reload replaces or removes may take to deliver its events; after
+    /// that they return to their sources.
     pub sink_handover_timeout: Duration,
     /// When a batch is closed.
     pub batch: BatchSettings,
-    /// Limits of nodes that name none of their own.
+    /// Limits of nodes without their own.
     pub limits: NodeLimits,
-    /// Circuits of nodes that name none of their own.
+    /// Circuits of nodes without their own.
     pub circuit: CircuitSettings,
-    /// What an artifact may be; read at the start only.
+    /// Limits of artifacts. Read only at start.
     pub artifacts: ArtifactLimits,
-    /// Bounds of the quarantine.
+    /// Limits of the quarantine.
     pub quarantine: QuarantineSettings,
-    /// When a version that was just taken up is given up again.
+    /// When the agent rolls back a version that a reload just applied.
     pub rollback: RollbackSettings,
     /// Whether a changed pack must pass its own tests before it runs.
     pub pack_tests: bool,
     /// Library folder of packs.
     pub packs: PathBuf,
-    /// How packs come from registries.
+    /// Settings of registries.
     pub registry: RegistrySettings,
-    /// Whose packs are trusted.
+    /// The trust policy for packs.
     pub trust: TrustPolicy,
-    /// Where health, metrics and status are served, if anywhere.
+    /// The admin listener for health, metrics and status, if configured.
     pub admin: Option<AdminSettings>,
 }
 
 /// The admin listener.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AdminSettings {
-    /// Address and port. It is one of loopback unless the operator allows others; port 0 is any free port.
+    /// Address and port. A loopback address unless the operator allows others; port 0 stands for
+    /// any free port.
     pub listen: SocketAddr,
 }
 
-/// When a batch is closed: by whichever comes first.
+/// When a batch is closed: at the first limit that is reached.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BatchSettings {
     /// Bytes of bodies.
@@ -96,10 +98,10 @@ impl Default for BatchSettings {
     }
 }
 
-/// How much may be kept of what must not leave.
+/// Limits of the quarantine, which holds events that must not leave unmasked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QuarantineSettings {
-    /// Bytes of the quarantine of one pipeline. Rows that find no room stay with their source.
+    /// Bytes of the quarantine of one pipeline. Rows that do not fit stay with their source.
     pub max_bytes: u64,
 }
 
@@ -109,9 +111,9 @@ impl Default for QuarantineSettings {
     }
 }
 
-/// A source, or what a sink is apart from its inputs.
+/// A source, or a sink without its inputs.
 ///
-/// `Debug` shows names of options and no values, since these can be secrets.
+/// `Debug` shows the names of options but not their values, which can be secrets.
 #[derive(Clone)]
 pub struct EndpointPlan {
     /// Name in the configuration.
@@ -120,14 +122,14 @@ pub struct EndpointPlan {
     pub type_name: String,
     /// Options with variables filled in, without `type` and `inputs`.
     pub options: Json,
-    /// Digests of the files that the options name, such as certificates, when the configuration was read; empty for one
-    /// that could not be read.
+    /// Digests of the files that the options name, such as certificates, at the time the
+    /// configuration was read; empty for a file that could not be read.
     pub files: BTreeMap<PathBuf, String>,
 }
 
 impl EndpointPlan {
-    /// Digest of type, options and the files that these name; equal digests mean that nothing changed but perhaps the name
-    /// or the inputs.
+    /// Digest of the type, the options and the files that they name. With equal digests, at most
+    /// the name or the inputs changed.
     pub fn digest(&self) -> String {
         let mut canonical = serde_json::json!({ "type": self.type_name, "options": self.options });
         if !self.files.is_empty() {
@@ -151,25 +153,25 @@ impl fmt::Debug for EndpointPlan {
     }
 }
 
-/// A sink and what it takes.
+/// A sink and its inputs.
 #[derive(Debug, Clone)]
 pub struct SinkPlan {
     /// Name, type and options.
     pub endpoint: EndpointPlan,
-    /// Index of a pipeline and of an output in it.
+    /// Indices of a pipeline and of one of its outputs.
     pub inputs: Vec<(usize, usize)>,
-    /// What waits in front of it, and where.
+    /// The buffer before the sink.
     pub buffer: BufferPlan,
 }
 
-/// Where events wait for a sink.
+/// The buffer before a sink.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BufferPlan {
     /// In memory or on disk.
     pub kind: BufferKind,
-    /// Bytes that may wait: of memory, or of disk.
+    /// Maximum bytes of waiting events, in memory or on disk.
     pub max_size: u64,
-    /// What becomes of further events when so many wait.
+    /// What happens to further events when the buffer is full.
     pub when_full: WhenFull,
 }
 
@@ -179,33 +181,34 @@ impl Default for BufferPlan {
     }
 }
 
-/// What holds the events that wait for a sink.
+/// Where events wait for a sink.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BufferKind {
-    /// Memory; a source keeps events until the sink has delivered them.
+    /// In memory; a source keeps events until the sink has delivered them.
     Memory,
-    /// Files; a source is done with events when they are synced.
+    /// On disk; a source is done with events when they are synced.
     Disk {
-        /// How long events are gathered before they are written and synced; zero syncs whatever is there at once.
+        /// How long events are collected before they are written and synced; with zero, each write
+        /// is synced at once.
         gather: Duration,
     },
 }
 
-/// What becomes of events for which a buffer has no room.
+/// What happens to events when the buffer is full.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WhenFull {
-    /// They wait, and so does their source.
+    /// Events wait, and so does their source.
     Block,
-    /// They are dropped and counted.
+    /// Events are dropped and counted.
     DropNewest,
 }
 
-/// Which pack a pipeline was made from.
+/// The pack of a pipeline.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PackId {
-    /// Name as the pack's manifest has it.
+    /// Name in the pack's manifest.
     pub name: String,
-    /// Version as the pack's manifest has it.
+    /// Version in the pack's manifest.
     pub version: Version,
     /// Digest of its file list.
     pub digest: String,
@@ -216,15 +219,15 @@ pub struct PackId {
 pub struct PackUse {
     /// The reference as written.
     pub reference: String,
-    /// Name of the pack that answered it.
+    /// Name of the pack that the reference resolved to.
     pub name: String,
     /// Its version.
     pub version: Version,
-    /// Where it comes from: `builtin`, `library`, `folder`, or the address of a registry with a digest.
+    /// Origin: `builtin`, `library`, `folder`, or the address of a registry with a digest.
     pub source: String,
     /// Digest of its file list.
     pub digest: String,
-    /// Digests of the artifacts that it holds, by path in the pack.
+    /// Digests of its artifacts, by path in the pack.
     pub artifacts: BTreeMap<String, String>,
 }
 
@@ -234,31 +237,31 @@ impl fmt::Display for PackId {
     }
 }
 
-/// A graph of nodes with the sources that feed it.
+/// A graph of nodes with its sources.
 #[derive(Debug, Clone)]
 pub struct PipelinePlan {
-    /// Name in the configuration, or the pack's where a pack is loaded by itself.
+    /// Name in the configuration, or the name of the pack if a pack was loaded on its own.
     pub name: String,
-    /// The pack, unless the graph was written inline.
+    /// The pack; `None` for an inline graph.
     pub pack: Option<PackId>,
-    /// Indices of sources; empty where a pack is loaded by itself.
+    /// Indices of sources; empty if a pack was loaded on its own.
     pub sources: Vec<usize>,
-    /// What takes the events that come in: nodes, or outputs that pass them through.
+    /// Targets of the input: nodes, or outputs that pass events through.
     pub entry: Vec<Target>,
     /// Nodes in topological order: every link leads to a later node or an output.
     pub nodes: Vec<NodePlan>,
     /// Outputs in the order of the file.
     pub outputs: Vec<OutputPlan>,
-    /// The pack as a command line would name it; none for a graph written inline.
+    /// The pack as a command line would name it; `None` for an inline graph.
     pub reference: Option<String>,
-    /// Another version that is tried on copies.
+    /// Candidate that processes copies of batches.
     pub shadow: Option<Box<CandidatePlan<ShadowSettings>>>,
-    /// Another version that takes a share.
+    /// Candidate that processes a share of the batches.
     pub canary: Option<Box<CandidatePlan<CanarySettings>>>,
 }
 
 impl PipelinePlan {
-    /// The pipeline as it is, and the versions of it that are tried.
+    /// The pipeline itself and its candidates.
     pub fn versions(&self) -> impl Iterator<Item = &Self> {
         let shadow = self.shadow.as_ref().map(|shadow| &shadow.candidate);
         let canary = self.canary.as_ref().map(|canary| &canary.candidate);
@@ -266,39 +269,39 @@ impl PipelinePlan {
     }
 }
 
-/// Another version of a pipeline. Its outputs are among those of the pipeline, by name.
+/// A candidate version of a pipeline. Its outputs are a subset of the pipeline's, by name.
 #[derive(Debug, Clone)]
 pub struct CandidatePlan<S> {
-    /// The candidate; it has neither sources nor candidates itself.
+    /// The candidate; it has neither sources nor candidates.
     pub candidate: PipelinePlan,
-    /// How.
+    /// Settings of the shadow or canary.
     pub settings: S,
 }
 
 /// A node with its artifact, options and links.
 ///
-/// `Debug` leaves the options out, since these can hold secrets.
+/// `Debug` omits the options, which can hold secrets.
 #[derive(Clone)]
 pub struct NodePlan {
     /// Name in its graph.
     pub name: String,
     /// What runs.
     pub artifact: Arc<Artifact>,
-    /// Options as JSON text, as they are given to the node.
+    /// Options as JSON text, as the node receives them.
     pub options: String,
-    /// What an instance may use.
+    /// Limits of one instance.
     pub limits: NodeLimits,
-    /// What it may use beyond its batch.
+    /// Capabilities that the node may use.
     pub grants: Arc<Grants>,
-    /// When it is not called any more.
+    /// When the agent stops calling the node.
     pub circuit: CircuitSettings,
-    /// What becomes of its events then.
+    /// What happens to its events while the circuit is open.
     pub on_fault: OnFault,
-    /// What becomes of state of a former version that it cannot take over.
+    /// What a reload does with state that the node cannot read.
     pub on_state_mismatch: OnStateMismatch,
-    /// What the artifact said of itself when it was configured.
+    /// What the artifact returned when it was configured.
     pub shape: NodeShape,
-    /// Ports in the order of the shape, and `failed` as the last.
+    /// Ports in the order of the shape, with `failed` last.
     pub ports: Vec<PortPlan>,
 }
 
@@ -318,19 +321,19 @@ impl fmt::Debug for NodePlan {
     }
 }
 
-/// Port that every node has for what it could not process.
+/// Port of every node for rows that it could not process.
 pub const FAILED: &str = "failed";
 
-/// A port and where it leads.
+/// A port and its targets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PortPlan {
     /// Name of the port.
     pub name: String,
-    /// At least one; each takes every event of the port.
+    /// At least one target; each receives every event of the port.
     pub targets: Vec<Target>,
 }
 
-/// Where a link leads, as an index in its pipeline.
+/// Target of a link, as an index into its pipeline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Target {
     /// A node.
@@ -339,15 +342,15 @@ pub enum Target {
     Output(usize),
 }
 
-/// A way out of a pipeline.
+/// An output of a pipeline.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OutputPlan {
     /// Name for links.
     pub name: String,
-    /// Name for people.
+    /// Display name.
     pub title: String,
-    /// What leaves here, for people; can be empty.
+    /// Description of the events that leave here; can be empty.
     pub description: String,
-    /// True where the operator throws it away on purpose; its events are counted as dropped.
+    /// Whether the operator discards the output; its events count as dropped.
     pub discard: bool,
 }

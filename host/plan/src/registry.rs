@@ -1,21 +1,21 @@
-//! How packs come from registries: `[packs]` and `[packs.registries]`.
+//! Settings of registries: `[packs]` and `[packs.registries]`.
 
 use std::fmt;
 use std::time::Duration;
 
-/// Time between two polls of a tag, unless the configuration says another.
+/// Default time between two polls of a tag.
 const POLL: Duration = Duration::from_mins(1);
-/// How long a registry may take for a small answer, unless the configuration says another.
+/// Default timeout for small responses of a registry.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How packs come from registries.
+/// Settings of registries.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RegistrySettings {
     /// Time between two polls of a tag.
     pub poll: Duration,
-    /// How long a registry may take for a small answer; the files of a pack may take ten times as long.
+    /// Timeout for small responses of a registry; the files of a pack may take ten times as long.
     pub timeout: Duration,
-    /// Hosts with settings of their own.
+    /// Settings by host.
     pub hosts: Vec<(String, RegistryHost)>,
 }
 
@@ -28,9 +28,9 @@ impl Default for RegistrySettings {
 /// Settings of one registry. `Debug` does not show the password.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct RegistryHost {
-    /// Plain http although it is another machine.
+    /// Whether plain HTTP to another machine is allowed.
     pub insecure: bool,
-    /// Name and password, if it has any here.
+    /// User name and password, if configured.
     pub login: Option<(String, String)>,
 }
 

@@ -1,13 +1,14 @@
-//! Trying another version of a pipeline's pack on what flows: settings of a shadow and of a canary.
+//! Settings of a shadow and of a canary, which run another version of a pipeline's pack on live
+//! events, and of the rollback.
 
 use std::time::Duration;
 
-/// A candidate runs on the same batches, and what it makes of them is compared and thrown away.
+/// A candidate processes copies of batches; its results are compared and discarded.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ShadowSettings {
-    /// Share of the batches that it is given, if it keeps up.
+    /// Share of the batches that it receives, if it keeps up.
     pub share: f64,
-    /// Share of one core that it may take; batches beyond that are passed over.
+    /// Share of one core that it may use; batches beyond that are skipped.
     pub max_cpu_share: f64,
 }
 
@@ -17,22 +18,22 @@ impl Default for ShadowSettings {
     }
 }
 
-/// A candidate takes a share of the batches for real, until it is promoted or rolled back.
+/// A candidate processes a share of the batches until it is promoted or rolled back.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct CanarySettings {
     /// Share of the batches that go to the candidate.
     pub share: f64,
-    /// How long it must do well.
+    /// How long it must keep to all rules.
     pub time: Duration,
-    /// Events that it must have seen besides.
+    /// Minimum number of events that it must have processed.
     pub min_events: u64,
-    /// By how much the share of its batches at which a node faults may exceed that of the running version.
+    /// Maximum excess of its fault rate per batch over that of the running version.
     pub max_fault_rate: f64,
-    /// By how much the share of its events that are dropped may exceed that of the running version.
+    /// Maximum excess of its share of dropped events over that of the running version.
     pub max_drop_rate: f64,
-    /// By how much the share of its events that fail may exceed that of the running version.
+    /// Maximum excess of its share of failed events over that of the running version.
     pub max_fail_rate: f64,
-    /// How many times as long as the running version it may take for a byte.
+    /// Maximum ratio of its time per byte to that of the running version.
     pub max_latency_ratio: f64,
 }
 
@@ -50,16 +51,16 @@ impl Default for CanarySettings {
     }
 }
 
-/// When a version that was just taken up is given up again by itself.
+/// When the agent rolls back a version that a reload just applied.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct RollbackSettings {
-    /// Whether that happens at all.
+    /// Whether automatic rollback is enabled.
     pub enabled: bool,
-    /// For how long after the change.
+    /// Time after the reload during which a rollback can happen.
     pub probation: Duration,
-    /// By how much the share of batches at which a node faults may exceed that of the version before.
+    /// Maximum excess of its fault rate per batch over that of the previous version.
     pub max_fault_rate: f64,
-    /// Batches that must have been seen first.
+    /// Minimum number of batches before a rollback.
     pub min_batches: u64,
 }
 

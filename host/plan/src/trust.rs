@@ -1,4 +1,4 @@
-//! Whose packs are trusted: `[packs.trust]`.
+//! The trust policy for packs: `[packs.trust]`.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,23 +7,24 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use minisign_verify::PublicKey;
 
-/// What an operator asks of packs: `[packs.trust]`.
+/// Requirements of the operator for packs: `[packs.trust]`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TrustPolicy {
     /// Whether a pack must be signed.
     pub require: bool,
-    /// Keys of publishers; one publisher can have several.
+    /// Public keys of publishers; one publisher can have several.
     pub keys: Vec<(String, TrustedKey)>,
-    /// What holds for some packs instead: name in the library, folder as written, or repository of a registry.
+    /// Rules for single packs, by name in the library, folder as written, or repository of a
+    /// registry.
     pub packs: BTreeMap<String, PackTrust>,
 }
 
-/// What holds for one pack.
+/// Rules for one pack.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PackTrust {
-    /// Whether it must be signed, instead of what holds for all.
+    /// Whether it must be signed; overrides the general rule.
     pub require: Option<bool>,
-    /// The publishers whose signature counts; all if there is no list.
+    /// Publishers whose signatures are accepted; all of them without a list.
     pub publishers: Option<Vec<String>>,
 }
 
@@ -41,14 +42,14 @@ impl fmt::Debug for TrustedKey {
 }
 
 impl TrustedKey {
-    /// Reads a key: the line that begins with `RW`, or the text of a `.pub` file.
+    /// Parses a key: the line that begins with `RW`, or the text of a `.pub` file.
     pub fn parse(text: &str) -> Option<Self> {
         let line = text.trim().lines().last().unwrap_or_default().trim();
         let key = PublicKey::from_base64(line).ok()?;
         Some(Self { key, id: key_id(line)? })
     }
 
-    /// The id that minisign shows: 16 hexadecimal digits.
+    /// Key ID as minisign shows it: 16 hexadecimal digits.
     pub fn id(&self) -> &str {
         &self.id
     }
@@ -60,13 +61,15 @@ impl TrustedKey {
 }
 
 impl TrustPolicy {
-    /// Whether a pack must be signed. `source` is what the operator calls it, never what it calls itself.
+    /// Whether a pack must be signed. `source` is the operator's name for it, never the name in its
+    /// manifest.
     pub fn requires(&self, source: &str) -> bool {
         self.packs.get(source).and_then(|pack| pack.require).unwrap_or(self.require)
     }
 }
 
-/// The id of the key in the base64 text of a key or a signature: 2 bytes of algorithm, then 8 of id, little-endian.
+/// Returns the key ID from the base64 text of a key or a signature: 2 bytes of algorithm, then 8
+/// bytes of ID, little-endian.
 pub fn key_id(base64: &str) -> Option<String> {
     let bytes = STANDARD.decode(base64).ok()?;
     let id: [u8; 8] = bytes.get(2..10)?.try_into().ok()?;

@@ -82,7 +82,7 @@ pub(crate) struct Decision {
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum RollbackError {
     /// The configuration does not have the pipeline.
-    #[error("there is no pipeline `{0}`")]
+    #[error("no pipeline `{0}`")]
     NoPipeline(String),
     /// No other version ran since the agent started or since the last rollback.
     #[error("no other version of pipeline `{0}` ran before this one")]

@@ -1,4 +1,4 @@
-//! What a lock says about a pack that is looked for, and about one that was found.
+//! Checks a reference and a resolved pack against the lock.
 
 use semver::Version;
 
@@ -7,20 +7,20 @@ use crate::digest::FileList;
 use crate::reference::{Requirement, name_of};
 use wattle_diagnostics::{Findings, Place, codes};
 
-/// How to mend a lock that does not fit.
-const UPGRADE: &str = "run `wattle pack upgrade --config FILE`, which shows what changes and pins it";
+/// Fix for a lock that does not match.
+const UPGRADE: &str = "run `wattle pack upgrade --config FILE`, which shows and pins all changes";
 
-/// What a lock says about a reference.
+/// What a lock requires for a reference.
 pub(crate) enum Choice<'a> {
-    /// Nothing: any version that meets the requirement will do.
+    /// Nothing: any version that meets the requirement is allowed.
     Free,
     /// This version.
     Pinned(&'a PinManifest),
-    /// It refuses the reference, which is reported.
+    /// The lock refuses the reference; the error was reported.
     Refused,
 }
 
-/// Finds what the lock says about a reference; `requirement` is `None` for a folder.
+/// Looks up what the lock requires for a reference; `requirement` is `None` for a folder.
 pub(crate) fn choose<'a>(
     lock: Option<&'a LockManifest>,
     pinning: &Pinning,
@@ -50,7 +50,8 @@ pub(crate) fn choose<'a>(
         return Choice::Pinned(pin);
     }
     match (requirement, same.first()) {
-        // Who writes an exact version has chosen it, as for a candidate beside the pinned version.
+        // An exact version is a deliberate choice, for example for a candidate beside the pinned
+        // version.
         (Some(Requirement::Exact(_)), _) | (_, None) if *pinning != Pinning::Required => Choice::Free,
         (_, Some(pin)) => {
             report_misfit(pin, reference, place, findings);
@@ -71,7 +72,8 @@ fn report_misfit(pin: &PinManifest, reference: &str, place: Place, findings: &mu
     findings.report(codes::PIN_MISFIT.at(place, message).hint(UPGRADE).note(note));
 }
 
-/// Compares a pack with its pin: `name` is what it is called in messages. Answers whether it may be used.
+/// Compares a pack with its pin; messages refer to it by `name`. Returns whether the pack may be
+/// used.
 pub(crate) fn check_digest(pin: &PinManifest, list: &FileList, name: &str, findings: &mut Findings) -> bool {
     let found = list.digest();
     if found == pin.pin.digest {
@@ -91,10 +93,10 @@ pub(crate) fn check_digest(pin: &PinManifest, list: &FileList, name: &str, findi
         finding = finding.note(note);
     }
     if !any {
-        finding = finding.note("its artifacts are those that are pinned; another file of it changed");
+        finding = finding.note("its artifacts match the pin; another of its files changed");
     }
     findings.report(finding.hint(
-        "put the pinned files back, for example with `wattle pack install`; if the change is meant, run `wattle pack upgrade`",
+        "restore the pinned files, for example with `wattle pack install`; if the change is intended, run `wattle pack upgrade`",
     ));
     false
 }

@@ -1,4 +1,4 @@
-//! Writing a lock, and what changes in it.
+//! Changes and writes a lock.
 
 use std::fmt::Write as _;
 use std::io;
@@ -11,8 +11,9 @@ use wattle_plan::{PackUse, hex_digest};
 const MAX_FORMER: usize = 10;
 
 impl Lock {
-    /// Pins what a plan uses. Where `names` is not empty, only packs of these names change; what the plan uses no more
-    /// is pinned no more. Pins that are replaced become former ones, with `now` as their end.
+    /// Pins the packs of a plan. If `names` is not empty, only packs with these names change.
+    /// References that the plan does not use lose their pins. Replaced pins become former ones,
+    /// with `now` as their end.
     pub fn pin_uses(&self, uses: &[PackUse], names: &[String], now: &str) -> Self {
         let mut new = Self { pins: Vec::new(), former: self.former.clone() };
         for used in uses {
@@ -35,8 +36,9 @@ impl Lock {
         new
     }
 
-    /// Goes back to the pins before: for every reference to the pack, its latest former pin is in force again, and no
-    /// longer former. What is left behind is forgotten; an upgrade finds it again. Answers with what was and what is.
+    /// Returns to the previous pins: for every reference to the pack, its latest former pin becomes
+    /// current again. The replaced pins are forgotten; an upgrade finds those versions again.
+    /// Returns each old and new pin.
     pub fn roll_back(&mut self, name: &str) -> Vec<(Pin, Pin)> {
         let mut changes = Vec::new();
         for pin in self.pins.iter_mut().filter(|pin| pin.name == name) {
@@ -49,7 +51,7 @@ impl Lock {
         changes
     }
 
-    /// Forgets the oldest of too many former pins.
+    /// Drops the oldest former pins beyond the limit.
     fn forget(&mut self) {
         let references: Vec<String> = self.former.iter().map(|former| former.pin.reference.clone()).collect();
         let mut index = 0;
@@ -76,13 +78,13 @@ impl Lock {
             let _ = writeln!(body, "until = {}", quoted(&former.until));
         }
         format!(
-            "# Written by `wattle pack upgrade`; it belongs into version control beside the configuration.\n\
+            "# Written by `wattle pack upgrade`; keep it in version control beside the configuration.\n\
              checksum = \"{}\"\n{body}",
             hex_digest(body.as_bytes())
         )
     }
 
-    /// Writes the lock, so that at any instant the file is the old or the new one.
+    /// Writes the lock atomically: at any instant the file is the old or the new one.
     ///
     /// # Errors
     ///
@@ -129,7 +131,8 @@ fn write_pin(text: &mut String, pin: &Pin) {
     }
 }
 
-/// A string of TOML. None of these holds control characters, and JSON escapes the others in the same way.
+/// Formats a TOML string. None of these strings has control characters, and JSON escapes all others
+/// in the same way.
 fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
@@ -164,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lock_is_read_as_it_was_written_and_no_byte_of_it_can_change() {
+    fn a_lock_reads_back_as_written_and_any_changed_byte_is_noticed() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(LOCK_FILE);
         assert_eq!(Lock::read(&path).unwrap(), None);

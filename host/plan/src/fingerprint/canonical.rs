@@ -1,9 +1,10 @@
 //! The canonical form of a pipeline, as JSON.
 //!
-//! Fingerprints are kept on disk, and an upgrade of the agent must not change them. So this form is written by hand, not
-//! derived. Every struct is taken apart with all of its fields: the compiler asks about a new one. Add a new field only
-//! where it differs from what the agent did before the field existed; anything else needs a new [`VERSION`], after which
-//! an agent forgets earlier decisions about canaries.
+//! Fingerprints are kept on disk, and an upgrade of the agent must not change them. So this form is
+//! written by hand and not derived. Each struct is destructured with all its fields, so that the
+//! compiler reports a new one. Include a new field only if its value differs from the behaviour
+//! before the field existed; any other change needs a new [`VERSION`], after which an agent forgets
+//! earlier decisions about canaries.
 
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ use crate::plan::{NodePlan, OutputPlan, PipelinePlan, PortPlan, Target};
 /// Version of the form.
 const VERSION: u32 = 1;
 
-/// What a pipeline does with events, without its name, its pack, its sources, its shadow and its canary.
+/// Describes what a pipeline does with events, without its name, pack, sources, shadow and canary.
 pub(super) fn pipeline(plan: &PipelinePlan) -> Value {
     let PipelinePlan { name: _, pack: _, sources: _, entry, nodes, outputs, reference: _, shadow: _, canary: _ } = plan;
     let mut canonical = json!({
@@ -246,7 +247,8 @@ mod tests {
 
     #[test]
     fn the_fingerprint_of_a_pipeline_is_the_same_in_every_version() {
-        // A change of this digest forgets what agents decided about canaries: see the text at the top of this file.
+        // A change of this digest makes agents forget their decisions about canaries; see the top
+        // of this file.
         assert_eq!(
             sample().fingerprint(),
             "sha256:a2e6d0b9caf2186047d9dad1ca8eed80236f0677de1f477a28e790c5c67df3dd",
