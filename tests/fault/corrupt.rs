@@ -79,7 +79,7 @@ fn a_truncated_cache_key_is_replaced() {
     let folder = folder();
     folder.write("data/cache/key", "short");
     let ended = folder.once(CONFIG);
-    assert!(ended.log.contains("key of the compile cache is unusable"), "{}", ended.log);
+    assert!(ended.log.contains("cannot use the key of the compile cache"), "{}", ended.log);
     assert!(!folder.once(CONFIG).log.contains("cache"));
 }
 

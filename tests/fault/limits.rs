@@ -27,8 +27,8 @@ fn an_instance_beyond_its_limits_is_a_diagnostic() {
 
 #[test]
 fn an_artifact_beyond_its_limits_is_a_diagnostic() {
-    assert_refused("[agent.artifacts]\nmax_size = \"1KiB\"", "", &["at most 1024 are taken", "raise `max_size`"]);
-    assert_refused("[agent.artifacts]\nmax_functions = 2", "", &["at most 2 are taken", "raise `max_functions`"]);
+    assert_refused("[agent.artifacts]\nmax_size = \"1KiB\"", "", &["at most 1024 are allowed", "raise `max_size`"]);
+    assert_refused("[agent.artifacts]\nmax_functions = 2", "", &["at most 2 are allowed", "raise `max_functions`"]);
     assert_refused(
         "[agent.artifacts]\nmax_compile_time = \"1ms\"",
         "",

@@ -90,6 +90,6 @@ fn the_work_that_decisions_cost_counts_against_the_time_of_the_call() {
     assert_eq!(failed.len(), 1);
     assert_eq!(failed[0]["failure"]["code"], "time-limit");
     let message = failed[0]["failure"]["message"].as_str().unwrap();
-    assert!(message.contains("together with the work that its decisions cost"), "{message}");
+    assert!(message.contains("including the time to apply its decisions"), "{message}");
     assert_eq!(folder.events("all.ndjson").len(), 1);
 }

@@ -100,7 +100,7 @@ fn a_node_that_breaks_the_contract_fails_with_the_rule() {
     assert!(configure.text().contains("check options-taken ... FAILED"), "{}", configure.text());
     assert!(configure.text().contains("configured to panic"), "{}", configure.text());
     let refused = folder.run(&["node", "conformance", faulty.to_str().unwrap()]);
-    assert!(refused.text().contains("give options that it takes with --options"), "{}", refused.text());
+    assert!(refused.text().contains("set valid options with --options"), "{}", refused.text());
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Comparing what came out with what was expected.
+//! Compares the output of a node with the expectations of a case.
 
 use std::collections::BTreeMap;
 
@@ -32,10 +32,10 @@ pub(crate) fn events(expected: &Map<String, Value>, ran: &Ran) -> Result<(), Str
 
 /// Reads the key `counts` of a case.
 pub(crate) fn read_counts(value: &Value) -> Result<BTreeMap<String, u64>, String> {
-    let object = value.as_object().ok_or("`counts` is an object of names and numbers")?;
+    let object = value.as_object().ok_or("`counts` must be an object of names and numbers")?;
     let number = |(name, count): (&String, &Value)| match count.as_u64() {
         Some(count) => Ok((name.clone(), count)),
-        None => Err(format!("`counts.{name}` is a whole number")),
+        None => Err(format!("`counts.{name}` must be a whole number")),
     };
     object.iter().map(number).collect()
 }

@@ -1,26 +1,26 @@
-//! Compares the events that came out with those that a case of a node or a test of a pack expects.
+//! Compares events with those that a case of a node or a test of a pack expects.
 //!
-//! One rule for both, which `docs/PACKS.md` has for authors: keys that an expected event does not give are not compared,
-//! and JSON is compared by value, never by spelling.
+//! Both use the rule that `docs/PACKS.md` documents: keys that an expected event does not give are not compared, and
+//! JSON is compared by value, never by spelling.
 
 use std::fmt;
 
 use serde_json::{Map, Number, Value as Json};
 
-/// Keys that an expected event may have: those of an event as the codec `json` writes it, and `body_json`.
+/// Keys that an expected event can have: those that the codec `json` writes, and `body_json`.
 pub const EVENT_KEYS: [&str; 7] =
     ["timestamp", "body", "body_base64", "body_json", "attributes", "resource", "failure"];
 
-/// A difference between what was expected and what came.
+/// A difference between an expected and an actual event.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Mismatch {
     /// Index of the event, from 0.
     pub index: usize,
-    /// Where in the event, such as `attributes.Record.eventName`; empty for the whole.
+    /// Path in the event, such as `attributes.Record.eventName`; empty for the whole event.
     pub path: String,
-    /// What was expected; `None` where an event came that was not expected.
+    /// Expected value; `None` for an unexpected event.
     pub expected: Option<Json>,
-    /// What came; `None` where nothing did.
+    /// Actual value; `None` for a missing event.
     pub actual: Option<Json>,
 }
 
@@ -36,12 +36,13 @@ impl fmt::Display for Mismatch {
     }
 }
 
-/// Compares events one by one, in order; no mismatch means that all is as expected.
+/// Compares events one by one, in order; returns no mismatch if all are as expected.
 ///
-/// Keys that an expected event does not give are not compared. A `body` that is a string must be equal as text; any other
-/// `body`, and `body_json` always, must equal the body parsed as JSON. `body_base64` and `timestamp` must be equal. Of
-/// `attributes`, `resource` and `failure` only what is given is compared, at every depth; arrays must have equal length.
-/// An expected `null` is met by `null` and by nothing. Keys of objects have no order, and `1` equals `1.0`.
+/// Keys that an expected event does not give are not compared. A `body` that is a string must be equal as text; any
+/// other `body`, and `body_json` always, must equal the body parsed as JSON. `body_base64` and `timestamp` must be
+/// equal. Of `attributes`, `resource` and `failure` only the given parts are compared, at every depth; arrays must have
+/// equal length. An expected `null` matches only `null`. The order of keys in objects does not matter, and `1` equals
+/// `1.0`.
 pub fn compare(expected: &[Json], actual: &[Json]) -> Vec<Mismatch> {
     let mut mismatches = Vec::new();
     for index in 0..expected.len().max(actual.len()) {
@@ -58,7 +59,7 @@ pub fn compare(expected: &[Json], actual: &[Json]) -> Vec<Mismatch> {
 pub(crate) fn body_json(event: &Json) -> Option<Json> {
     match event.get("body") {
         Some(Json::String(text)) => serde_json::from_str(text).ok(),
-        // A codec may have put the body in as it is.
+        // A codec may have embedded the body as JSON.
         other => other.cloned(),
     }
 }
@@ -122,7 +123,7 @@ impl Comparison<'_> {
     }
 }
 
-/// Whether two values are the same, whatever their spelling.
+/// Whether two values are equal, whatever their spelling.
 fn equal(left: &Json, right: &Json) -> bool {
     match (left, right) {
         (Json::Number(left), Json::Number(right)) => equal_numbers(left, right),
@@ -138,12 +139,12 @@ fn equal(left: &Json, right: &Json) -> bool {
 }
 
 fn equal_numbers(left: &Number, right: &Number) -> bool {
-    // Two whole numbers are compared exactly; a float has no more digits than a float.
+    // Compare two whole numbers exactly; a float has no more digits than a float.
     left == right || (left.is_f64() || right.is_f64()) && left.as_f64() == right.as_f64()
 }
 
-/// What an observed event is written as where an expectation is updated: with the keys of `like`, the line that stood
-/// there, and the parts of them that it gives. Without one, the body as JSON if it is some, and the code of a failure.
+/// Formats an actual event for an updated expectation: with the keys of `like`, the line that it replaces, and only the
+/// parts that `like` gives. Without `like`, the body as JSON if it is valid JSON, and the code of a failure.
 pub fn expectation(observed: &Json, like: Option<&Json>) -> Json {
     let mut keys = Map::new();
     match like.and_then(Json::as_object).filter(|like| !like.is_empty()) {
@@ -179,7 +180,7 @@ fn body_text(observed: &Json) -> Json {
     observed.get(body_key(observed)).cloned().unwrap_or_default()
 }
 
-/// Of a value those parts that another one gives.
+/// Returns those parts of a value that another one gives.
 fn part_of(value: &Json, like: &Json) -> Json {
     match (value, like) {
         (Json::Object(value), Json::Object(like)) => {

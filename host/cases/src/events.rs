@@ -1,4 +1,4 @@
-//! Events of a case to a batch, and what came out of a node back to events.
+//! Converts events of a case to a batch, and the output of a node back to events.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::Value;
 use wattle_batch::{Ack, Batch, Column, FieldPath, Form, Origin, Outcome, parse_rfc3339};
 
-/// What came out of a node.
+/// Output of a node.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Ran {
     /// Events by port, as the `json` codec writes them.
@@ -20,11 +20,11 @@ pub struct Ran {
 }
 
 impl Ran {
-    /// The events of an outcome; `rows` went in.
+    /// Converts the events of an outcome of `rows` input rows.
     ///
     /// # Errors
     ///
-    /// Not as many rows came out as went in, or an event is not JSON.
+    /// The number of output rows does not match the input, or an event is not JSON.
     pub fn of(ports: &[String], outcome: Outcome, rows: usize) -> Result<Self, String> {
         let mut ran = Self::default();
         let mut seen = outcome.parents;
@@ -58,7 +58,7 @@ impl Ran {
         Ok(ran)
     }
 
-    /// Adds what came out of a further batch.
+    /// Adds the output of a further batch.
     pub fn add(&mut self, other: Self) {
         for (port, events) in other.ports {
             self.ports.entry(port).or_default().extend(events);
@@ -72,7 +72,7 @@ impl Ran {
         }
     }
 
-    /// Bodies that left on a port.
+    /// Bodies of the events of a port.
     pub fn bodies(&self, port: &str) -> Vec<String> {
         let events = self.ports.get(port).map(Vec::as_slice).unwrap_or_default();
         events.iter().map(|e| e.get("body").and_then(Value::as_str).unwrap_or_default().to_owned()).collect()
@@ -95,11 +95,11 @@ fn events(batch: &Batch) -> Result<Vec<Value>, String> {
         .collect()
 }
 
-/// A batch of events as a case file has them.
+/// Creates a batch from the events of a case file.
 ///
 /// # Errors
 ///
-/// An event cannot be one: its attributes are no object, or all together are too large.
+/// An event is invalid: its attributes are not an object, or all events together are too large.
 pub fn batch(events: &[Value]) -> Result<Batch, String> {
     let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     let bodies = events.iter().map(|e| e.get("body").map(text).unwrap_or_default());

@@ -1,20 +1,21 @@
-//! Case files of nodes: what goes in, and what is expected to come out of each port.
+//! Case files of nodes: an input, and the expected events of each port.
 //!
 //! A case file is JSON: `{"options": {…}, "input": [event, …], "expected": {"<port>": [event, …], "failed": […],
 //! "dropped": {"<code>": 2}}}`. An input event has `body` (a string, or any other JSON value, which becomes its compact
-//! text) and may have `attributes` and `timestamp`. An expected event has the keys that are to be compared, in the shape
-//! of the `json` codec (`body`, `attributes`, `timestamp`, `failure`), and is compared as [`compare()`] says.
+//! text) and optionally `attributes` and `timestamp`. An expected event has the keys to compare, in the form of the
+//! `json` codec (`body`, `attributes`, `timestamp`, `failure`); [`compare()`] describes the comparison.
 //!
-//! In place of `expected` there may be `"fault": {"kind": "trap", "message": "a part of it"}` for a call that goes
-//! wrong, and in place of both and of the input `"options_errors": ["rules[0].pattern: a part of the message"]` for
-//! options that are refused. `"rows_per_batch": 2` cuts the input to batches, which one instance gets one after the
-//! other; with `"restarts": true` each of them goes to a fresh instance, which is given the state of the one before.
+//! Instead of `expected`, a case can have `"fault": {"kind": "trap", "message": "a part of it"}` for a call that
+//! faults, or, without an input, `"options_errors": ["rules[0].pattern: a part of the message"]` for refused options.
+//! `"rows_per_batch": 2` splits the input into batches, which one instance receives one after the other; with
+//! `"restarts": true` each batch goes to a fresh instance with the state of the previous one.
 //!
-//! `"counts": {"<name>": 3}` has what the node counts itself, all of it; without it, counts are not compared.
+//! `"counts": {"<name>": 3}` has all counts of the node; without it, counts are not compared.
 //!
-//! `"mocks"` says what capabilities answer, `"log"` and `"metrics"` what is expected of them: see [`Mocks`].
+//! `"mocks"` sets the responses of capabilities, `"log"` and `"metrics"` what the node must write to them: see
+//! [`Mocks`].
 //!
-//! What runs a case is a [`Subject`]: a component in its sandbox, or a node that is linked natively.
+//! A [`Subject`] runs a case: a component in its sandbox, or a node that is linked natively.
 
 mod compare;
 mod event;
@@ -31,9 +32,9 @@ pub use event::{EVENT_KEYS, Mismatch, compare, expectation};
 pub use events::{Ran, batch};
 pub use mocks::{MockAnswer, MockTable, Mocks, Observed};
 
-/// Something that can be configured and given batches.
+/// A node under test that can be configured and receive batches.
 pub trait Subject {
-    /// Says what capabilities answer from the next instance on. Comes before each case.
+    /// Sets the responses of capabilities from the next instance on. Called before each case.
     ///
     /// # Errors
     ///
@@ -42,23 +43,23 @@ pub trait Subject {
         if *mocks == Mocks::default() { Ok(()) } else { Err("mocks are for nodes in the sandbox".into()) }
     }
 
-    /// What the last instance did with its capabilities.
+    /// Effects of the last instance on its capabilities.
     fn observed(&self) -> Observed {
         Observed::default()
     }
 
-    /// Makes a fresh instance with these options, a JSON object as text, and answers with its ports.
+    /// Creates an instance with these options, a JSON object as text, and returns its ports.
     ///
     /// # Errors
     ///
     /// It refuses the options, or faults.
     fn configure(&mut self, options: &str) -> Result<Vec<String>, Refusal>;
 
-    /// Makes a fresh instance with the same options, and gives it the state of the one before.
+    /// Creates an instance with the same options and the state of the previous one.
     ///
     /// # Errors
     ///
-    /// The node keeps no state, or does not take its own.
+    /// The node is stateless, or cannot restore its own state.
     fn restart(&mut self) -> Result<(), String> {
         Err("restarts are for nodes in the sandbox".into())
     }
@@ -74,13 +75,13 @@ pub trait Subject {
 /// Why a node was not configured.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// It refuses its options: the path of each error, and its message.
+    /// It refused its options: the path and message of each error.
     Options(Vec<(String, String)>),
     /// It faulted.
     Fault(CaseFault),
 }
 
-/// A call that went wrong.
+/// A call that failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CaseFault {
     /// Kind in kebab-case, such as `trap` or `node-error`.
@@ -102,19 +103,19 @@ impl std::fmt::Display for Refusal {
                 let errors: Vec<String> = errors.iter().map(|(path, message)| format!("`{path}`: {message}")).collect();
                 write!(f, "options refused: {}", errors.join("; "))
             }
-            Self::Fault(fault) => write!(f, "faulted while it was configured: {fault}"),
+            Self::Fault(fault) => write!(f, "faulted in `configure`: {fault}"),
         }
     }
 }
 
-/// What is expected of a case.
+/// The expected result of a case.
 #[derive(Clone, Debug, PartialEq)]
 enum Expected {
     /// Events by port.
     Events(Map<String, Value>),
-    /// A fault of this kind, whose message holds this.
+    /// A fault of this kind, whose message contains this text.
     Fault(String, String),
-    /// Options refused, each error as `path: a part of the message`.
+    /// Refused options, each error as `path: a part of the message`.
     OptionErrors(Vec<String>),
 }
 
@@ -147,22 +148,22 @@ const KEYS: &[&str] = &[
 ];
 
 impl Case {
-    /// Reads a case.
+    /// Parses a case.
     ///
     /// # Errors
     ///
-    /// It is not JSON, has a key that is not known, or lacks one.
+    /// It is not JSON, has an unknown key, or lacks one.
     pub fn parse(text: &str) -> Result<Self, String> {
         let case: Map<String, Value> = serde_json::from_str(text).map_err(|e| e.to_string())?;
         if let Some(key) = case.keys().find(|k| !KEYS.contains(&k.as_str())) {
-            return Err(format!("unknown key `{key}`; there are {}", KEYS.join(", ")));
+            return Err(format!("unknown key `{key}`; available: {}", KEYS.join(", ")));
         }
         let options = case.get("options").cloned().unwrap_or_else(|| Value::Object(Map::new()));
         let rows = case.get("rows_per_batch").and_then(Value::as_u64).unwrap_or(u64::MAX);
         let rows_per_batch = usize::try_from(rows).unwrap_or(usize::MAX).max(1);
         let restarts = match case.get("restarts") {
             None => false,
-            Some(restarts) => restarts.as_bool().ok_or("`restarts` is `true` or `false`")?,
+            Some(restarts) => restarts.as_bool().ok_or("`restarts` must be `true` or `false`")?,
         };
         let mocks = case.get("mocks").map(Mocks::read).transpose()?.unwrap_or_default();
         let effects = mocks::Effects::read(&case)?;
@@ -179,9 +180,9 @@ impl Case {
                 Expected::Fault(text("kind"), text("message"))
             }
             (None, Some(expected)) => Expected::Events(
-                expected.as_object().ok_or("`expected` is an object with a key for each port")?.clone(),
+                expected.as_object().ok_or("`expected` must be an object with a key for each port")?.clone(),
             ),
-            _ => return Err("a case has one of `expected`, `fault` and `options_errors`".into()),
+            _ => return Err("a case must have one of `expected`, `fault` and `options_errors`".into()),
         };
         Ok(Self { options, input, rows_per_batch, restarts, mocks, effects, counts, expected })
     }
@@ -190,7 +191,7 @@ impl Case {
     ///
     /// # Errors
     ///
-    /// Every difference, one a line.
+    /// Every difference, one per line.
     pub fn run(&self, subject: &mut dyn Subject) -> Result<(), String> {
         subject.mock(&self.mocks)?;
         let configured = subject.configure(&self.options.to_string());
@@ -200,7 +201,7 @@ impl Case {
             }
             (Err(Refusal::Fault(fault)), Expected::Fault(kind, part)) => return compare::fault(kind, part, &fault),
             (Err(refusal), _) => return Err(refusal.to_string()),
-            (Ok(_), Expected::OptionErrors(_)) => return Err("the options were taken".into()),
+            (Ok(_), Expected::OptionErrors(_)) => return Err("the options were accepted".into()),
             (Ok(ports), _) => ports,
         };
         let mut all = Ran::default();
@@ -220,17 +221,17 @@ impl Case {
                 compare::counts(self.counts.as_ref(), &all.counts)?;
                 self.effects.compare(&subject.observed())
             }
-            Expected::Fault(kind, _) => Err(format!("expected the fault `{kind}`, but all went well")),
+            Expected::Fault(kind, _) => Err(format!("expected the fault `{kind}`, but the call succeeded")),
             Expected::OptionErrors(_) => Ok(()),
         }
     }
 }
 
-/// What came of the case files of a folder.
+/// Results of the case files of a folder.
 #[derive(Clone, Debug, Default)]
 pub struct Results(pub BTreeMap<String, Result<(), String>>);
 
-/// Runs every `*.json` case file of a folder whose name holds `filter`.
+/// Runs every `*.json` case file of a folder whose name contains `filter`.
 ///
 /// # Errors
 ///

@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-/// What capabilities answer.
+/// Responses of capabilities.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Mocks {
     /// The time, in nanoseconds since 1970.
@@ -23,9 +23,9 @@ pub struct Mocks {
     pub random: Option<u64>,
     /// Tables by name.
     pub lookup: BTreeMap<String, MockTable>,
-    /// What is kept under keys.
+    /// Values by key.
     pub kv: BTreeMap<String, String>,
-    /// Answers by method and URL, with a space between.
+    /// Responses by method and URL, separated by a space.
     pub http: BTreeMap<String, MockAnswer>,
 }
 
@@ -40,16 +40,16 @@ pub struct MockTable {
     pub rows: Vec<Value>,
 }
 
-/// What comes of a request.
+/// Result of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MockAnswer {
     /// A response: status, headers, body.
     Response(u16, Vec<(String, String)>, Vec<u8>),
-    /// No response, with this code.
+    /// A failed request, with this code.
     Failure(String),
 }
 
-/// What a node did with its capabilities.
+/// Effects of a node on its capabilities.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Observed {
     /// Lines as `level: text`.
@@ -61,21 +61,21 @@ pub struct Observed {
 const KEYS: &[&str] = &["clock", "random", "lookup", "kv", "http-client", "http"];
 
 impl Mocks {
-    /// Reads the mocks of a case or of a project.
+    /// Parses the mocks of a case or of a project.
     ///
     /// # Errors
     ///
-    /// A key is not known or has a value that it cannot have.
+    /// A key is unknown or has an invalid value.
     pub fn read(value: &Value) -> Result<Self, String> {
-        let object = value.as_object().ok_or("`mocks` is an object")?;
+        let object = value.as_object().ok_or("`mocks` must be an object")?;
         known(object, "mocks", KEYS)?;
         let mut mocks = Self::default();
         if let Some(clock) = object.get("clock") {
             let time = clock.as_i64().or_else(|| wattle_batch::parse_rfc3339(clock.as_str()?));
-            mocks.clock = Some(time.ok_or("`mocks.clock` is a time such as \"2024-05-01T00:00:00Z\"")?);
+            mocks.clock = Some(time.ok_or("`mocks.clock` must be a time such as \"2024-05-01T00:00:00Z\"")?);
         }
         if let Some(seed) = object.get("random") {
-            mocks.random = Some(seed.as_u64().ok_or("`mocks.random` is a number, the seed")?);
+            mocks.random = Some(seed.as_u64().ok_or("`mocks.random` must be a number, the seed")?);
         }
         for (name, table) in entries(object, "lookup")? {
             mocks
@@ -84,7 +84,7 @@ impl Mocks {
         }
         for (key, value) in entries(object, "kv")? {
             let text = value.as_str().map(str::to_owned).or_else(|| Some(value.as_i64()?.to_string()));
-            mocks.kv.insert(key.clone(), text.ok_or(format!("`mocks.kv.{key}` is a text or a whole number"))?);
+            mocks.kv.insert(key.clone(), text.ok_or(format!("`mocks.kv.{key}` must be a text or a whole number"))?);
         }
         for name in ["http", "http-client"] {
             for (request, answer) in entries(object, name)? {
@@ -99,7 +99,7 @@ impl Mocks {
         Ok(mocks)
     }
 
-    /// These mocks, with those of a case in place of the ones of the same name.
+    /// These mocks, with those of a case replacing the ones with the same name.
     #[must_use]
     pub fn with(&self, case: &Self) -> Self {
         fn merge<T: Clone>(own: &BTreeMap<String, T>, case: &BTreeMap<String, T>) -> BTreeMap<String, T> {
@@ -117,14 +117,14 @@ impl Mocks {
 
 impl MockTable {
     fn read(value: &Value) -> Result<Self, String> {
-        let object = value.as_object().ok_or("a table is an object with `key` and `rows`")?;
+        let object = value.as_object().ok_or("a table must be an object with `key` and `rows`")?;
         known(object, "table", &["key", "kind", "rows"])?;
         let key = object.get("key").and_then(Value::as_str).ok_or("`key`, the column of the key, is missing")?;
         let rows = object.get("rows").and_then(Value::as_array).ok_or("`rows`, a list of objects, is missing")?;
         let is_cidr = match object.get("kind").map(|kind| kind.as_str().unwrap_or_default()) {
             None | Some("exact") => false,
             Some("cidr") => true,
-            Some(other) => return Err(format!("unknown kind `{other}`; there are `exact` and `cidr`")),
+            Some(other) => return Err(format!("unknown kind `{other}`; available: `exact`, `cidr`")),
         };
         Ok(Self { key: key.into(), is_cidr, rows: rows.clone() })
     }
@@ -132,22 +132,22 @@ impl MockTable {
 
 impl MockAnswer {
     fn read(value: &Value) -> Result<Self, String> {
-        let object = value.as_object().ok_or("an answer is an object with `status` or `failure`")?;
+        let object = value.as_object().ok_or("a response must be an object with `status` or `failure`")?;
         known(object, "answer", &["status", "headers", "body", "failure"])?;
         if let Some(failure) = object.get("failure") {
-            return Ok(Self::Failure(failure.as_str().ok_or("`failure` is a code such as `timeout`")?.into()));
+            return Ok(Self::Failure(failure.as_str().ok_or("`failure` must be a code such as `timeout`")?.into()));
         }
         let status = object.get("status").map_or(Some(200), |s| u16::try_from(s.as_u64()?).ok());
         let mut headers = Vec::new();
         for (name, value) in entries(object, "headers")? {
-            headers.push((name.clone(), value.as_str().ok_or("values of headers are texts")?.to_owned()));
+            headers.push((name.clone(), value.as_str().ok_or("values of headers must be texts")?.to_owned()));
         }
         let body = match object.get("body") {
             None => String::new(),
             Some(Value::String(text)) => text.clone(),
             Some(json) => json.to_string(),
         };
-        Ok(Self::Response(status.ok_or("`status` is a number such as 200")?, headers, body.into_bytes()))
+        Ok(Self::Response(status.ok_or("`status` must be a number such as 200")?, headers, body.into_bytes()))
     }
 }
 
@@ -155,18 +155,18 @@ fn entries<'a>(object: &'a Map<String, Value>, key: &str) -> Result<Vec<(&'a Str
     match object.get(key) {
         None => Ok(Vec::new()),
         Some(Value::Object(entries)) => Ok(entries.iter().collect()),
-        Some(_) => Err(format!("`{key}` is an object")),
+        Some(_) => Err(format!("`{key}` must be an object")),
     }
 }
 
 fn known(object: &Map<String, Value>, what: &str, keys: &[&str]) -> Result<(), String> {
     match object.keys().find(|key| !keys.contains(&key.as_str())) {
-        Some(key) => Err(format!("unknown key `{key}` of {what}; there are {}", keys.join(", "))),
+        Some(key) => Err(format!("unknown key `{key}` of {what}; available: {}", keys.join(", "))),
         None => Ok(()),
     }
 }
 
-/// What is expected of [`Observed`].
+/// Expectations for [`Observed`].
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Effects {
     log: Option<Vec<String>>,
@@ -178,14 +178,14 @@ impl Effects {
         let log = match case.get("log") {
             None => None,
             Some(lines) => {
-                let lines = lines.as_array().ok_or("`log` is a list of `level: part of the line`")?;
-                let text = |line: &Value| line.as_str().map(str::to_owned).ok_or("lines of `log` are texts");
+                let lines = lines.as_array().ok_or("`log` must be a list of `level: part of the line`")?;
+                let text = |line: &Value| line.as_str().map(str::to_owned).ok_or("lines of `log` must be texts");
                 Some(lines.iter().map(text).collect::<Result<_, _>>()?)
             }
         };
         let mut metrics = BTreeMap::new();
         for (sample, value) in entries(case, "metrics")? {
-            metrics.insert(sample.clone(), value.as_f64().ok_or(format!("`metrics.{sample}` is a number"))?);
+            metrics.insert(sample.clone(), value.as_f64().ok_or(format!("`metrics.{sample}` must be a number"))?);
         }
         Ok(Self { log, metrics })
     }
@@ -206,7 +206,7 @@ impl Effects {
                 Some(got) => return Err(format!("metric `{sample}`: expected {wanted}, got {got}")),
                 None => {
                     let all: Vec<&str> = observed.metrics.keys().map(String::as_str).collect();
-                    return Err(format!("metric `{sample}` is not there; there are {}", all.join(", ")));
+                    return Err(format!("metric `{sample}` is missing; available: {}", all.join(", ")));
                 }
             }
         }
@@ -264,6 +264,6 @@ mod tests {
         assert!(effects.compare(&observed).unwrap_err().starts_with("log:"));
         observed.log.pop();
         observed.metrics.clear();
-        assert!(effects.compare(&observed).unwrap_err().contains("`rows_total` is not there"));
+        assert!(effects.compare(&observed).unwrap_err().contains("`rows_total` is missing"));
     }
 }

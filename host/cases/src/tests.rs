@@ -1,4 +1,4 @@
-//! Cases against a subject that is known through and through.
+//! Cases against a subject with known behaviour.
 
 use std::sync::Arc;
 
@@ -60,15 +60,15 @@ fn faults_and_refusals_can_be_expected() {
     let three = json!([{"body": "a"}, {"body": "b"}, {"body": "c"}]);
     run(&json!({"input": three, "fault": {"kind": "trap", "message": "three"}})).unwrap();
     assert!(run(&json!({"input": three, "fault": {"kind": "time-limit"}})).is_err());
-    assert!(run(&json!({"input": [{}], "fault": {"kind": "trap"}})).unwrap_err().contains("all went well"));
+    assert!(run(&json!({"input": [{}], "fault": {"kind": "trap"}})).unwrap_err().contains("the call succeeded"));
     run(&json!({"options": {"bad": 1}, "options_errors": ["bad: must not"]})).unwrap();
-    assert!(run(&json!({"options": {}, "options_errors": ["bad: must not"]})).unwrap_err().contains("taken"));
+    assert!(run(&json!({"options": {}, "options_errors": ["bad: must not"]})).unwrap_err().contains("accepted"));
 }
 
 #[test]
-fn a_misspelt_key_is_told() {
+fn a_misspelt_key_is_reported() {
     assert!(run(&json!({"inputs": [], "expected": {}})).unwrap_err().contains("unknown key `inputs`"));
     assert!(run(&json!({"input": []})).unwrap_err().contains("one of `expected`"));
     let mistaken = json!({"input": [], "expected": {}, "restarts": "yes"});
-    assert!(run(&mistaken).unwrap_err().contains("`restarts` is `true` or `false`"));
+    assert!(run(&mistaken).unwrap_err().contains("`restarts` must be `true` or `false`"));
 }

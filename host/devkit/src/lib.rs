@@ -1,10 +1,10 @@
-//! What authors of nodes run against a component, in the sandbox that the agent has: cases, the conformance suite, and
+//! Tools for authors of nodes, which run a component in the agent's sandbox: cases, the conformance suite, and
 //! measurements.
 //!
 //! - [`Sandboxed`] makes a component the subject of case files.
-//! - [`conformance`] checks that a component keeps the contract, whatever it does; [`examples`] checks in addition that
-//!   the five example nodes do the same in every language.
-//! - [`measure`] tells what a node costs.
+//! - [`conformance`] checks that a component keeps the contract, whatever it does; [`examples`] also checks that the
+//!   five example nodes behave the same in every language.
+//! - [`measure`] measures the cost of a node.
 //! - [`Provided`] is what a project provides to its node for all of them: grants and mocks.
 
 mod examples;

@@ -1,4 +1,4 @@
-//! What a node costs: time by size of batch, fuel, memory, size, start.
+//! Measures the cost of a node: time by size of batch, fuel, memory, size, start.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,18 +10,18 @@ use wattle_runtime::{Compiled, Refused, Runtime, SingleInstance};
 
 use crate::provided::Provided;
 
-/// Sizes of batches that are measured.
+/// Sizes of the measured batches, in rows.
 const ROWS: &[usize] = &[1, 10, 100, 1000, 10_000];
 /// Time that each size is measured for.
 const TIME: Duration = Duration::from_millis(300);
-/// Calls of each size at least, however long they take.
+/// Minimum number of calls for each size, however long they take.
 const CALLS: usize = 5;
-/// Rows of the batch that fuel and memory are told for.
+/// Rows of the batch for measuring fuel and memory.
 const FUEL_ROWS: usize = 1000;
-/// Starts, of which the fastest counts.
+/// Number of starts, of which the fastest counts.
 const STARTS: usize = 20;
 
-/// What calls with batches of one size cost.
+/// Cost of calls with batches of one size.
 #[derive(Clone, Copy, Debug)]
 pub struct Measured {
     /// Rows of each batch.
@@ -33,43 +33,44 @@ pub struct Measured {
 }
 
 impl Measured {
-    /// Nanoseconds a row.
+    /// Nanoseconds per row.
     pub fn ns_per_row(&self) -> f64 {
         self.median.as_secs_f64() * 1e9 / self.rows as f64
     }
 
-    /// Megabytes a second.
+    /// Megabytes per second.
     pub fn mb_per_s(&self) -> f64 {
         self.bytes as f64 / 1e6 / self.median.as_secs_f64()
     }
 }
 
-/// What a node costs.
+/// Cost of a node.
 #[derive(Clone, Debug)]
 pub struct Figures {
     /// Bytes of the artifact.
     pub size: usize,
     /// Time to compile it.
     pub compile: Duration,
-    /// Time to make and configure an instance, at best.
+    /// Minimum time to create and configure an instance.
     pub start: Duration,
     /// Linear memory after the start, in bytes.
     pub memory_at_start: usize,
     /// Linear memory after calls with 1000 rows, in bytes.
     pub memory: usize,
-    /// Instances that were made anew during the calls, because they had outgrown their memory.
+    /// Instances that were replaced during the calls because they outgrew their memory.
     pub replaced: u64,
     /// Calls, by size of batch.
     pub calls: Vec<Measured>,
-    /// Fuel for each byte of a batch of 1000 rows: what is executed, the same on every machine.
+    /// Fuel per byte of a batch of 1000 rows: a measure of executed instructions that is the same on every machine.
     pub fuel_per_byte: Option<f64>,
 }
 
-/// Measures a component on batches that repeat these bodies. Without `fuel` nothing is compiled a second time for it.
+/// Measures a component on batches that repeat these bodies. Without `fuel`, the component is not compiled a second
+/// time.
 ///
 /// # Errors
 ///
-/// The component cannot be run, refuses its options, or faults.
+/// The component cannot run, refuses its options, or faults.
 pub fn measure(
     artifact: &Artifact,
     options: &str,
@@ -104,7 +105,7 @@ pub fn measure(
         let compiled = runtime.compile(artifact).map_err(|e| e.message)?;
         let batch = batch(bodies, FUEL_ROWS)?;
         let mut instance = begin(&compiled, options, provided)?;
-        // The first call pays for what an SDK prepares once.
+        // The first call includes one-time preparations of an SDK.
         for _ in 0..2 {
             instance.process(batch.share()).map_err(|fault| fault.to_string())?;
         }
@@ -123,7 +124,7 @@ fn begin(compiled: &Arc<Compiled>, options: &str, provided: &Provided) -> Result
             Refused::Fault(fault) => fault.to_string(),
             Refused::Options(all) => {
                 let all: Vec<String> = all.iter().map(|e| format!("`{}`: {}", e.path, e.message)).collect();
-                format!("options refused: {}; give others with --options", all.join("; "))
+                format!("options refused: {}; set others with --options", all.join("; "))
             }
         }
     })

@@ -1,7 +1,7 @@
-//! What a node under test has beyond its batches: what a project grants, and what its mocks answer.
+//! What a project provides to a node under test beyond its batches: grants and mocks.
 //!
-//! Nothing of it has an effect on anything else, and all of it is the same every time: the clock stands still, random bytes
-//! have a seed, and no request is sent.
+//! It has no outside effect and is the same in every run: the clock stands still, random bytes have a seed, and no
+//! request is sent.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,14 +18,14 @@ use wattle_runtime::Compiled;
 pub struct Provided {
     grants: Grants,
     mocks: Mocks,
-    /// Tables of the mocks, and of the files that are granted where no mock has their name.
+    /// Tables of the mocks, and of the granted files without a mock of the same name.
     tables: BTreeMap<String, Arc<Table>>,
     http: MockHttp,
     missing: MissingMocks,
 }
 
 impl Default for Provided {
-    /// Every capability, without tables, keys and answers.
+    /// Every capability, without tables, keys and responses.
     fn default() -> Self {
         Self {
             grants: Grants::of_tests(),
@@ -42,7 +42,7 @@ impl Provided {
     ///
     /// # Errors
     ///
-    /// A table cannot be loaded, or a mock has a failure that does not exist.
+    /// A table cannot be loaded, or a mock has an unknown failure.
     pub fn new(grants: Option<Grants>, mocks: Mocks) -> Result<Self, String> {
         let grants = grants.unwrap_or_else(Grants::of_tests);
         let mut tables = BTreeMap::new();
@@ -56,11 +56,11 @@ impl Provided {
         project.with(&mocks)
     }
 
-    /// The same with the mocks of a case, which replace those of the project one by one.
+    /// The same, with the mocks of a case replacing those of the project one by one.
     ///
     /// # Errors
     ///
-    /// As of [`new`](Self::new).
+    /// See [`new`](Self::new).
     pub fn with(&self, case: &Mocks) -> Result<Self, String> {
         let mut provided = Self { mocks: self.mocks.with(case), ..self.clone() };
         for (name, table) in &case.lookup {
@@ -74,11 +74,11 @@ impl Provided {
         Ok(provided)
     }
 
-    /// Fresh services for an instance and those that follow it.
+    /// New services for an instance and its successors.
     ///
     /// # Errors
     ///
-    /// The mocks of keys are more than is granted.
+    /// The mocked keys exceed the grant.
     pub fn services(&self, log: LogTarget) -> Result<NodeServices, String> {
         NodeServices::mocked(Mock {
             grants: self.grants.clone(),
@@ -92,30 +92,30 @@ impl Provided {
         })
     }
 
-    /// Whether a component gets every capability that it imports.
+    /// Checks that a component gets every capability that it imports.
     ///
     /// # Errors
     ///
-    /// Those that are missing, with what to write.
+    /// The missing capabilities, with the lines to add.
     pub fn check(&self, compiled: &Compiled) -> Result<(), String> {
         let names = compiled.capabilities.iter().map(|capability| capability.name());
         let missing: Vec<String> = names.filter(|name| !self.grants.has(name)).map(line).collect();
         match missing.as_slice() {
             [] => Ok(()),
             lines => Err(format!(
-                "the node imports capabilities that `[grants]` of `node.toml` does not have; add {}",
+                "the node imports capabilities that `[grants]` in `node.toml` does not contain; add {}",
                 lines.join(", ")
             )),
         }
     }
 
-    /// Requests that had no mock so far, as the keys that mocks for them have.
+    /// Requests without a mock so far, in the form of the keys of mocks.
     pub fn missing(&self) -> Vec<String> {
         self.missing.lock().iter().cloned().collect()
     }
 }
 
-/// The line of `[grants]` that grants a capability.
+/// The line of `[grants]` for a capability.
 fn line(capability: &str) -> String {
     match capability {
         "lookup" => "`lookup = { tables = {} }`".into(),
@@ -136,8 +136,8 @@ fn answer_of(answer: &MockAnswer) -> Result<Result<Response, Failure>, String> {
             Ok(Ok(Response { status: *status, headers: headers.clone(), body: body.clone() }))
         }
         MockAnswer::Failure(code) => match FAILURES.iter().find(|known| *known == code) {
-            Some(code) => Ok(Err(Failure { code, message: "the mock says so".into() })),
-            None => Err(format!("unknown failure `{code}`; there are {}", FAILURES.join(", "))),
+            Some(code) => Ok(Err(Failure { code, message: "set by the mock".into() })),
+            None => Err(format!("unknown failure `{code}`; available: {}", FAILURES.join(", "))),
         },
     }
 }

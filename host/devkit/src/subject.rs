@@ -11,7 +11,7 @@ use wattle_runtime::{Compiled, Fault, Refused, SingleInstance};
 
 use crate::provided::Provided;
 
-/// A component that cases are run on. Each case gets a fresh instance.
+/// A component for running cases. Each case gets a fresh instance.
 pub struct Sandboxed {
     compiled: Arc<Compiled>,
     limits: NodeLimits,
@@ -21,12 +21,11 @@ pub struct Sandboxed {
     instance: Option<SingleInstance>,
 }
 
-/// Lines of a log as they come.
+/// Log lines as they arrive.
 type Lines = Arc<Mutex<Vec<(LogLevel, String)>>>;
 
 impl Sandboxed {
-    /// A component with what its project provides, and with the limits that a node has unless a configuration says
-    /// otherwise.
+    /// A component with what its project provides, and with the default limits of a node.
     pub fn new(compiled: Arc<Compiled>, provided: Provided) -> Self {
         let (limits, log) = (NodeLimits::default(), Lines::default());
         Self { compiled, limits, provided, log, services: None, instance: None }

@@ -1,4 +1,4 @@
-//! The conformance suite: what holds for every node, whatever it does.
+//! The conformance suite: rules that hold for every node.
 
 mod batches;
 mod itself;
@@ -13,12 +13,12 @@ use wattle_runtime::{Compiled, Refused, Runtime, SingleInstance};
 
 use crate::provided::Provided;
 
-/// One check and what came of it.
+/// A check and its result.
 #[derive(Clone, Debug)]
 pub struct Check {
     /// Name in kebab-case.
     pub name: String,
-    /// What is wrong, if anything is.
+    /// The problem, if there is one.
     pub outcome: Result<(), String>,
     /// Time it took.
     pub took: Duration,
@@ -32,12 +32,12 @@ pub struct Report {
 }
 
 impl Report {
-    /// How many went well.
+    /// Number of passed checks.
     pub fn passed(&self) -> usize {
         self.checks.iter().filter(|check| check.outcome.is_ok()).count()
     }
 
-    /// How many did not.
+    /// Number of failed checks.
     pub fn failed(&self) -> usize {
         self.checks.len() - self.passed()
     }
@@ -65,10 +65,10 @@ pub(crate) fn compile(report: &mut Report, runtime: &Arc<Runtime>, artifact: &Ar
     compiled
 }
 
-/// Checks a component with options that it takes and what its project provides.
+/// Checks a component with valid options and what its project provides.
 ///
-/// It stops after the first check when the component is none that this agent can run, or when it refuses the options:
-/// nothing else could be told then.
+/// Stops after the first check if the component cannot run in this agent or refuses the options, since no other check
+/// is possible then.
 pub fn conformance(runtime: &Arc<Runtime>, artifact: &Artifact, options: &str, provided: &Provided) -> Report {
     let mut report = Report::default();
     let Some(compiled) = compile(&mut report, runtime, artifact) else { return report };
@@ -80,7 +80,7 @@ pub fn conformance(runtime: &Arc<Runtime>, artifact: &Artifact, options: &str, p
     report
 }
 
-/// The component that is checked, and what its instances get.
+/// The component under test, with what its instances get.
 pub(crate) struct Subject<'a> {
     compiled: &'a Arc<Compiled>,
     options: &'a str,
@@ -88,15 +88,15 @@ pub(crate) struct Subject<'a> {
 }
 
 impl Subject<'_> {
-    /// A fresh instance with other options, and with services of its own, so that no instance sees what another kept.
+    /// Creates an instance with other options and its own services, so that instances do not share data.
     fn configure(&self, options: &str) -> Result<SingleInstance, Refused> {
         let wrong = |message| Refused::Options(vec![OptionError { path: "mocks".into(), message }]);
         let services = self.provided.services(LogTarget::Nowhere).map_err(wrong)?;
         SingleInstance::new(self.compiled.clone(), "node", options, &NodeLimits::default(), Some(services))
     }
 
-    /// A fresh instance.
+    /// Creates an instance.
     fn start(&self) -> Result<SingleInstance, String> {
-        self.configure(self.options).map_err(|_| "options were refused that were taken before".to_owned())
+        self.configure(self.options).map_err(|_| "refused options that it accepted before".to_owned())
     }
 }

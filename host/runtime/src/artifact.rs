@@ -18,15 +18,15 @@ use crate::runtime::Runtime;
 use crate::state::State;
 use crate::tier::{Kind, Tier};
 
-/// What is wrong with an artifact, and how to mend it.
+/// A problem of an artifact, and how to fix it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct ArtifactError {
-    /// What is wrong.
+    /// Description of the problem.
     pub message: String,
-    /// How to mend it.
+    /// How to fix it.
     pub hint: Option<String>,
-    /// Whether the artifact exhausted or crashed the compiler, so that no other is to be tried.
+    /// Whether the artifact exhausted or crashed the compiler, so that no other compiler is tried.
     pub is_fatal: bool,
 }
 
@@ -36,20 +36,20 @@ impl ArtifactError {
     }
 }
 
-/// What an artifact says of itself.
+/// The self-description of an artifact.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Description {
     /// Name of the node type.
     pub name: String,
     /// Semantic version.
     pub version: String,
-    /// One sentence.
+    /// One sentence about the node.
     pub summary: String,
     /// JSON schema of the options.
     pub options_schema: String,
-    /// Whether the node hides data.
+    /// Whether the node masks data.
     pub masks: bool,
-    /// Version of the state that it saves; `None` for a stateless node.
+    /// Version of its saved state; `None` for a stateless node.
     pub state_version: Option<u32>,
 }
 
@@ -57,17 +57,17 @@ pub struct Description {
 pub struct Compiled {
     pub(crate) runtime: Arc<Runtime>,
     code: RwLock<Arc<Code>>,
-    /// Set when the code stays as it is.
+    /// Set when the code is final.
     finalized: OnceLock<()>,
-    /// What it says of itself.
+    /// Self-description of the artifact.
     pub description: Description,
-    /// Capabilities that it imports, and so asks for.
+    /// Capabilities that it imports, and thereby requests.
     pub capabilities: Vec<Capability>,
     /// Digest of its bytes.
     pub digest: String,
 }
 
-/// Code of an artifact as one of the compilers made it, linked.
+/// Linked code of an artifact from one of the compilers.
 pub(crate) struct Code {
     pub(crate) kind: Kind,
     pub(crate) engine: Engine,
@@ -94,7 +94,7 @@ impl Compiled {
         Ok(compiled)
     }
 
-    /// The fastest code that there is by now.
+    /// Returns the fastest code that is ready.
     pub(crate) fn code(&self) -> Arc<Code> {
         self.code.read().clone()
     }
@@ -107,18 +107,18 @@ impl Compiled {
         let _ = self.finalized.set(());
     }
 
-    /// Whether its code is as fast as it gets.
+    /// Whether the code is final.
     pub fn is_optimized(&self) -> bool {
         self.code().kind == Kind::Optimized
     }
 
-    /// Waits until its code is as fast as it gets, which is at once unless the runtime is tiered.
+    /// Waits until the code is final; returns at once unless the runtime is tiered.
     pub fn wait_optimized(&self) {
         self.finalized.wait();
     }
 }
 
-/// Takes the code of an artifact from the cache, or compiles it.
+/// Loads the code of an artifact from the cache, or compiles it.
 fn obtain<'r>(runtime: &'r Runtime, artifact: &Artifact) -> Result<(&'r Tier, Component), ArtifactError> {
     let optimized = &runtime.optimized;
     let cached = |tier: &'r Tier| Some((tier, runtime.cache.as_ref()?.load(&tier.engine, &artifact.digest)?));
@@ -133,9 +133,9 @@ fn obtain<'r>(runtime: &'r Runtime, artifact: &Artifact) -> Result<(&'r Tier, Co
     };
     match runtime.baseline().map(compile) {
         Some(Ok(compiled)) => return Ok(compiled),
-        // What ended one compiler is not for the other.
+        // If one compiler died of it, do not try the other one.
         Some(Err(error)) if error.is_fatal => return Err(error),
-        // What the baseline's compiler refuses may still be for the other, which says why if it is not.
+        // The optimizing compiler may accept what the baseline refuses, and otherwise reports the reason.
         Some(Err(_)) | None => {}
     }
     let (tier, component) = compile(optimized)?;
@@ -149,13 +149,13 @@ impl Code {
     pub(crate) fn link(tier: &Tier, component: &Component) -> Result<Self, ArtifactError> {
         let engine = tier.engine.clone();
         check_imports(&engine, component)?;
-        // First of all the version: imports of another one do not fit either, and that would say less.
+        // Check the version first: imports of another version would fail as well, with a less useful message.
         let exports = Exports::find(component).ok_or_else(|| {
             let message = match other_contract(&engine, component) {
                 Some(version) => {
                     format!("artifact is built for wattle:node@{version}, this agent serves wattle:node@{CONTRACT}")
                 }
-                None => format!("artifact does not export `{NODE}`"),
+                None => format!("the artifact does not export `{NODE}`"),
             };
             ArtifactError::new(message, "build it again with the WIT files of this version")
         })?;
@@ -166,13 +166,13 @@ impl Code {
         Ok(Self { kind: tier.kind, engine, pre, exports })
     }
 
-    /// A store for an instance of it, where fuel is counted if the engine is made for that.
+    /// Creates a store for an instance; with a metered engine it counts fuel.
     pub(crate) fn store(&self, limits: NodeLimits, metered: bool) -> Store<State> {
         let times = self.kind.times();
         let (time, time_per_kib) = (limits.time.saturating_mul(times), limits.time_per_kib.saturating_mul(times));
         let mut store = Store::new(&self.engine, State::new(NodeLimits { time, time_per_kib, ..limits }));
         if metered {
-            // It is there to be counted and not to be a limit; setting it fails only where it is not counted.
+            // Fuel is counted here, not limited. Setting it fails only on an engine without metering.
             let _ = store.set_fuel(u64::MAX);
         }
         store
@@ -183,7 +183,7 @@ impl Code {
     }
 }
 
-/// Refuses imports that the contract does not have, all of them in one message.
+/// Refuses imports outside of the contract, all of them in one message.
 fn check_imports(engine: &Engine, component: &Component) -> Result<(), ArtifactError> {
     let foreign: Vec<String> =
         imports(engine, component).into_iter().filter(|i| !i.starts_with("wattle:node/")).collect();
@@ -191,11 +191,11 @@ fn check_imports(engine: &Engine, component: &Component) -> Result<(), ArtifactE
         return Ok(());
     }
     let hint = if foreign.iter().any(|i| i.starts_with("wasi:")) {
-        "nodes get no WASI; build for wasm32-unknown-unknown, or stub WASI out when the component is made"
+        "nodes cannot use WASI; build for wasm32-unknown-unknown, or stub out WASI in the component"
     } else {
-        "nodes may import interfaces of wattle:node only"
+        "nodes can import only interfaces of wattle:node"
     };
-    let message = format!("artifact imports what no node gets: {}", foreign.join(", "));
+    let message = format!("artifact has imports that no node can use: {}", foreign.join(", "));
     Err(ArtifactError::new(message, hint))
 }
 
@@ -207,9 +207,7 @@ fn describe(runtime: &Runtime, code: &Code) -> Result<Description, ArtifactError
     describe_in(&mut store, pre, exports).map_err(|error| {
         let fault = Fault::of(&error, store.data_mut());
         let hint = match fault.kind {
-            FaultKind::MemoryLimit | FaultKind::TimeLimit => {
-                "[agent.limits] applies while an artifact describes itself"
-            }
+            FaultKind::MemoryLimit | FaultKind::TimeLimit => "[agent.limits] applies to `describe`",
             _ => "",
         };
         ArtifactError::new(format!("`describe` of the artifact failed: {fault}"), hint)

@@ -1,7 +1,7 @@
-//! The only place of bindings on the host's side: the contract's types, and the functions that a guest may import.
+//! The host side of the bindings: the types of the contract, and the functions that a guest can import.
 //!
-//! Written by hand rather than generated, because a column that the host gives is lowered straight from its shared
-//! buffer into the guest's memory: one copy, where generated bindings would ask for a vector of its own. The shapes are
+//! They are written by hand rather than generated, because a column of the host is lowered straight from its shared
+//! buffer into the guest's memory: one copy, where generated bindings would need a separate vector. The shapes are
 //! those of `wit/`; wasmtime checks them against every artifact when it is linked.
 #![allow(unsafe_code, reason = "wasmtime's derives implement unsafe traits")]
 
@@ -17,22 +17,22 @@ use crate::state::State;
 
 /// Version of the contract that this host serves.
 pub(crate) const CONTRACT: &str = wattle_plan::CONTRACT_VERSION;
-/// The instance that a node exports, with the contract's version.
+/// The instance that every node exports, with the version of the contract.
 pub(crate) const NODE: &str = "wattle:node/node@0.1.0";
-/// The instance that a stateful node exports besides.
+/// The instance that a stateful node exports in addition.
 pub(crate) const STATE: &str = "wattle:node/state@0.1.0";
 const BATCH: &str = "wattle:node/batch@0.1.0";
 const FIELDS: &str = "wattle:node/fields@0.1.0";
 const DIAGNOSTICS: &str = "wattle:node/diagnostics@0.1.0";
-/// Holds types only, but a component that uses them imports it.
+/// It has only types, but a component that uses them imports it.
 const TYPES: &str = "wattle:node/types@0.1.0";
 
-/// Whether an import is of the contract that every node has.
+/// Whether an import belongs to the contract of every node.
 pub(crate) fn is_contract(import: &str) -> bool {
     [BATCH, FIELDS, DIAGNOSTICS, TYPES].contains(&import)
 }
 
-/// A column that the host gives.
+/// A column from the host.
 #[derive(ComponentType, Lower)]
 #[component(record)]
 struct ReadColumn {
@@ -48,7 +48,7 @@ impl ReadColumn {
     }
 }
 
-/// A column that the guest gives.
+/// A column from the guest.
 #[derive(ComponentType, Lift)]
 #[component(record)]
 struct GivenColumn {
@@ -62,7 +62,7 @@ impl GivenColumn {
         self.bytes.len() + 4 * self.offsets.len() + self.kinds.len()
     }
 
-    /// The same for capabilities, which want the offsets.
+    /// The same for capabilities, which need the offsets.
     fn values(self) -> Result<Values, String> {
         let Self { bytes, offsets, kinds } = self;
         let rows = offsets.len().saturating_sub(1);
@@ -89,7 +89,7 @@ impl GivenColumn {
 #[derive(Clone, Copy, ComponentType, Lift)]
 #[component(enum)]
 #[repr(u8)]
-#[expect(dead_code, reason = "made by lifting only")]
+#[expect(dead_code, reason = "constructed only by lifting")]
 enum Form {
     #[component(name = "text")]
     Text,
@@ -122,7 +122,7 @@ flags! {
     }
 }
 
-/// What `describe` answers.
+/// Result of `describe`.
 #[derive(ComponentType, Lift)]
 #[component(record)]
 pub(crate) struct GivenDescription {
@@ -134,14 +134,14 @@ pub(crate) struct GivenDescription {
     pub(crate) masks: bool,
 }
 
-/// What `configure` answers when the options are right.
+/// Result of `configure` for valid options.
 #[derive(ComponentType, Lift)]
 #[component(record)]
 pub(crate) struct Configured {
     pub(crate) ports: Vec<String>,
 }
 
-/// What `configure` answers when they are not.
+/// Error of `configure` for invalid options.
 #[derive(ComponentType, Lift)]
 #[component(record)]
 pub(crate) struct GivenOptionError {
@@ -149,11 +149,11 @@ pub(crate) struct GivenOptionError {
     pub(crate) message: String,
 }
 
-/// State of a node at one moment: what `save` answers and `restore` takes. Only the node understands the bytes.
+/// State of a node at one moment: `save` returns it and `restore` takes it. Only the node understands the bytes.
 #[derive(Clone, Debug, PartialEq, Eq, ComponentType, Lift, Lower)]
 #[component(record)]
 pub struct Snapshot {
-    /// Version of the form of the bytes.
+    /// Version of the format of the bytes.
     pub version: u32,
     /// The state.
     pub bytes: Bytes,
@@ -162,7 +162,7 @@ pub struct Snapshot {
 type Store<'a> = StoreContextMut<'a, State>;
 type Done<T> = wasmtime::Result<T>;
 
-/// A linker with everything that a processor may import, and nothing else.
+/// A linker with everything that a processor can import, and nothing else.
 pub(crate) fn linker(engine: &Engine) -> Done<Linker<State>> {
     let mut linker = Linker::new(engine);
     linker.instance(TYPES)?;
@@ -209,7 +209,7 @@ pub(crate) fn linker(engine: &Engine) -> Done<Linker<State>> {
 fn link_changes(batch: &mut wasmtime::component::LinkerInstance<'_, State>) -> Done<()> {
     type Replace = (u32, Form, Vec<u32>, Vec<u32>, GivenColumn);
     batch.func_wrap("replace", |mut store: Store<'_>, (field, form, starts, ends, texts): Replace| {
-        // A single text stands for every span.
+        // A single text applies to every span.
         let repeated = if texts.offsets.len() == 2 { texts.bytes.len().saturating_mul(starts.len()) } else { 0 };
         let given = repeated.saturating_add(texts.byte_len() + 8 * starts.len());
         store.data_mut().in_call(given, |call| {
@@ -233,7 +233,7 @@ fn link_changes(batch: &mut wasmtime::component::LinkerInstance<'_, State>) -> D
         })
     })?;
     batch.func_wrap("set-json-from", |mut store: Store<'_>, (target, source, rows): (u32, u32, Vec<u8>)| {
-        // What is set is a copy of what the batch holds.
+        // The new value is a copy of a part of the batch.
         let given = rows.len() + store.data().input_bytes();
         store.data_mut().in_call(given, |call| call.set_json_from(target, source, rows))
     })?;
@@ -242,7 +242,7 @@ fn link_changes(batch: &mut wasmtime::component::LinkerInstance<'_, State>) -> D
     })
 }
 
-/// Decisions about where rows go.
+/// Decisions that route rows.
 fn link_rows(batch: &mut wasmtime::component::LinkerInstance<'_, State>) -> Done<()> {
     type Split = (u32, Form, Vec<u32>, Vec<u32>, Vec<u32>, Vec<u8>, Vec<u8>);
     batch.func_wrap("split", |mut store: Store<'_>, (field, form, parents, starts, ends, prefix, suffix): Split| {
@@ -276,7 +276,7 @@ fn link_rows(batch: &mut wasmtime::component::LinkerInstance<'_, State>) -> Done
         })
     })?;
     batch.func_wrap("count", |mut store: Store<'_>, (name, value): (String, u64)| {
-        // Nothing is kept but a bounded number of short names.
+        // Only a bounded number of short names is kept.
         store.data_mut().in_call(0, |call| {
             call.count(&name, value);
             Ok(())

@@ -33,14 +33,14 @@ impl Cache {
         let mut key = [0; KEY_BYTES];
         match File::open(&path).and_then(|mut file| file.read_exact(&mut key)) {
             Ok(()) => {
-                // A key that others can read or write authenticates nothing.
+                // A key that other users can read or write authenticates nothing.
                 if fs::metadata(&path)?.permissions().mode() & 0o077 == 0 {
                     return Ok(Self { dir: dir.into(), key });
                 }
-                tracing::warn!(path = %path.display(), "key of the compile cache was open to others; a new one is made");
+                tracing::warn!(path = %path.display(), "the key of the compile cache was accessible to other users; creating a new key");
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => tracing::warn!(%error, path = %path.display(), "key of the compile cache is unusable"),
+            Err(error) => tracing::warn!(%error, path = %path.display(), "cannot use the key of the compile cache"),
         }
         getrandom::fill(&mut key).map_err(|error| io::Error::other(error.to_string()))?;
         let temporary = dir.join(format!("key.{}", std::process::id()));
@@ -50,29 +50,29 @@ impl Cache {
         Ok(Self { dir: dir.into(), key })
     }
 
-    /// The compiled component, if there is one for this engine and it is authentic.
+    /// Loads the compiled component for this engine, if it is in the cache and authentic.
     pub(crate) fn load(&self, engine: &Engine, digest: &str) -> Option<Component> {
         let path = self.path(engine, digest);
         match self.is_authentic(&path, engine, digest) {
             Ok(true) => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
             Ok(false) => {
-                tracing::warn!(path = %path.display(), "cached code is not authentic; it is compiled again");
+                tracing::warn!(path = %path.display(), "cached code is not authentic; compiling again");
                 return None;
             }
             Err(error) => {
-                tracing::warn!(%error, path = %path.display(), "cached code cannot be read; it is compiled again");
+                tracing::warn!(%error, path = %path.display(), "cannot read cached code; compiling again");
                 return None;
             }
         }
-        // SAFETY: the file holds what `Component::serialize` gave to this agent for this engine: only this agent has the
-        // key that authenticates it, and never writes to a file that has its name already.
+        // SAFETY: the file holds what `Component::serialize` gave to this agent for this engine: only this agent has
+        // the key that authenticates it, and it never writes to a file that has its name already.
         #[expect(unsafe_code, reason = "the only way to load precompiled code")]
         let component = unsafe { Component::deserialize_file(engine, &path) };
-        component.inspect_err(|error| tracing::warn!(%error, "cached code does not load; it is compiled again")).ok()
+        component.inspect_err(|error| tracing::warn!(%error, "cannot load cached code; compiling again")).ok()
     }
 
-    /// Why the compiler gave up on an artifact under limits that are no lower than these, and the file that says so.
+    /// Returns why the compiler gave up on an artifact under limits no lower than these, and the file that records it.
     pub(crate) fn refused(&self, engine: &Engine, digest: &str, limits: &ArtifactLimits) -> Option<(String, PathBuf)> {
         let path = self.refusal(engine, digest);
         let text = fs::read_to_string(&path).ok()?;
@@ -80,18 +80,18 @@ impl Cache {
         let bytes = lines.next()?.parse::<u64>().ok()?;
         let nanos = lines.next()?.parse::<u128>().ok()?;
         let reason = lines.next()?.to_owned();
-        // With more than it had then, it may get through.
+        // With higher limits than before, compiling may succeed.
         let is_same = bytes >= limits.max_compile_bytes && nanos >= limits.max_compile_time.as_nanos();
         is_same.then_some((reason, path))
     }
 
-    /// Remembers why the compiler gave up on an artifact, for the next start.
+    /// Records why the compiler gave up on an artifact, for the next start.
     pub(crate) fn refuse(&self, engine: &Engine, digest: &str, limits: &ArtifactLimits, reason: &str) {
         let path = self.refusal(engine, digest);
         let text = format!("{}\n{}\n{reason}\n", limits.max_compile_bytes, limits.max_compile_time.as_nanos());
         let temporary = path.with_extension(format!("tmp{}", std::process::id()));
         if let Err(error) = fs::write(&temporary, text).and_then(|()| fs::rename(&temporary, &path)) {
-            tracing::warn!(%error, path = %path.display(), "cannot remember that the compiler gave up on an artifact");
+            tracing::warn!(%error, path = %path.display(), "cannot record that the compiler gave up on an artifact");
         }
     }
 
@@ -99,7 +99,7 @@ impl Cache {
         self.path(engine, digest).with_extension("refused")
     }
 
-    /// Keeps a compiled component. Failing to is logged: the next start compiles again.
+    /// Stores a compiled component. Logs an error: the next start compiles again.
     pub(crate) fn store(&self, engine: &Engine, digest: &str, component: &Component) {
         let path = self.path(engine, digest);
         let write = || -> Result<(), wasmtime::Error> {
@@ -115,18 +115,18 @@ impl Cache {
             Ok(())
         };
         if let Err(error) = write() {
-            tracing::warn!(%error, path = %path.display(), "compiled code is not kept");
+            tracing::warn!(%error, path = %path.display(), "cannot store compiled code");
         }
     }
 
-    /// Keeps a compiled component unless it is there already.
+    /// Stores a compiled component unless it is in the cache already.
     pub(crate) fn keep(&self, engine: &Engine, digest: &str, component: &Component) {
         if !self.path(engine, digest).exists() {
             self.store(engine, digest, component);
         }
     }
 
-    /// Removes what is there for this engine.
+    /// Removes the entry for this engine.
     pub(crate) fn remove(&self, engine: &Engine, digest: &str) {
         let _ = fs::remove_file(self.path(engine, digest));
     }
@@ -155,10 +155,10 @@ impl Cache {
     }
 }
 
-/// Loads code that this agent's own compiler process has just written to its pipe.
+/// Loads code that this agent's own compiler process just wrote to its pipe.
 pub(crate) fn load_compiled(engine: &Engine, code: &[u8]) -> wasmtime::Result<Component> {
-    // SAFETY: the bytes are what `Engine::precompile_component` gave in a process that this one started from its own
-    // program, over a pipe that nobody else has.
+    // SAFETY: `Engine::precompile_component` produced the bytes in a process that this one started from its own
+    // program, over a pipe that no other process has.
     #[expect(unsafe_code, reason = "the only way to load precompiled code")]
     unsafe {
         Component::deserialize(engine, code)

@@ -1,4 +1,4 @@
-//! The nodes that validation may ask for: the built-in artifacts, and configuring any artifact in its sandbox.
+//! The nodes for validation: the built-in artifacts, and a way to configure any artifact in its sandbox.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,23 +15,23 @@ use crate::inspect::imported_interfaces;
 use crate::instance::{ConfigureError, Instance};
 use crate::runtime::Runtime;
 
-/// The runtime with the artifacts built into the agent.
+/// The runtime with the built-in artifacts.
 pub struct Catalog {
     runtime: Arc<Runtime>,
     services: Arc<Services>,
     builtin: Vec<Arc<Artifact>>,
-    /// What was configured without an error, by digest, options and limits: a reload asks for most of it again.
+    /// Successful configurations, by digest, options, limits and grants: a reload repeats most of them.
     shapes: Mutex<HashMap<(String, String, NodeLimits, Grants), NodeShape>>,
-    /// The artifacts of the graph that was prepared last, by digest. They stay until the next: what is validated is built
-    /// a little later.
+    /// Artifacts of the last prepared graph, by digest. They stay until the next one, since a validated configuration
+    /// is built a little later.
     prepared: Mutex<HashMap<String, Result<Arc<Compiled>, ArtifactError>>>,
 }
 
-/// Configured nodes that are remembered.
+/// Maximum number of configurations to remember.
 const MAX_SHAPES: usize = 10_000;
 
 impl Catalog {
-    /// A catalog of these built-in artifacts.
+    /// Creates a catalog of these built-in artifacts.
     pub fn new(runtime: Arc<Runtime>, builtin: Vec<Artifact>) -> Self {
         Self {
             runtime,
@@ -42,7 +42,7 @@ impl Catalog {
         }
     }
 
-    /// What nodes have beyond their batches.
+    /// The services for capabilities of nodes.
     pub fn services(&self) -> &Arc<Services> {
         &self.services
     }
@@ -56,7 +56,7 @@ impl Catalog {
         let mut prepared = self.prepared.lock();
         match prepared.get(&artifact.digest) {
             Some(Ok(compiled)) => return Ok(compiled.clone()),
-            // An error is told once; whoever asks again wants it tried again.
+            // Return an error only once, so that the next call tries again.
             Some(Err(_)) => {
                 if let Some(refused) = prepared.remove(&artifact.digest) {
                     return refused;
@@ -79,7 +79,7 @@ impl Nodes for Catalog {
     }
 
     fn imports(&self, artifact: &Artifact) -> Vec<String> {
-        // Those that the agent carries need none, and to look would bring all their bytes into memory.
+        // Built-in artifacts have none, and looking would load all their bytes into memory.
         if artifact.origin == Origin::Builtin {
             return Vec::new();
         }
@@ -101,7 +101,7 @@ impl Nodes for Catalog {
         let compiled = thread::scope(|scope| {
             let others: Vec<_> = (1..cores.min(artifacts.len())).map(|_| scope.spawn(compile)).collect();
             let mut compiled = compile();
-            // What a thread that failed did not compile is compiled when it is configured.
+            // If a thread failed, its artifacts are compiled when they are configured.
             compiled.extend(others.into_iter().flat_map(|other| other.join().unwrap_or_default()));
             compiled
         });
@@ -123,7 +123,7 @@ impl Nodes for Catalog {
         let compiled =
             self.compile(artifact).map_err(|error| NodeError::Artifact { message: error.message, hint: error.hint })?;
         let name: Arc<str> = artifact.name.as_str().into();
-        // Nobody must notice that it was tried.
+        // This trial configuration must have no visible effect.
         let services = self.services.dry("", &name, grants);
         match Instance::new(&compiled, &name, options, limits, Some(&services)) {
             Ok((_, info)) => {
@@ -141,10 +141,9 @@ impl Nodes for Catalog {
                 Ok(shape)
             }
             Err(ConfigureError::Options(errors)) => Err(NodeError::Options(errors)),
-            Err(ConfigureError::Fault(fault)) => Err(NodeError::Artifact {
-                message: format!("node faulted while it was configured: {fault}"),
-                hint: None,
-            }),
+            Err(ConfigureError::Fault(fault)) => {
+                Err(NodeError::Artifact { message: format!("the node faulted in `configure`: {fault}"), hint: None })
+            }
         }
     }
 }

@@ -1,12 +1,12 @@
-//! Compiling artifacts within limits.
+//! Compiles artifacts within limits.
 //!
-//! Size, functions, nesting and sections are counted before a compiler sees anything: its work is about linear in size
-//! and functions, and some of it grows with the square of the nesting. What is not built in is then compiled in a process
-//! of its own (`child.rs`), which ends when it exceeds its memory or its time. An artifact that ended it is remembered and
-//! refused, so that it costs an agent that starts again and again nothing.
+//! Size, functions, nesting and sections are checked before a compiler sees the artifact: its work is about linear in
+//! size and functions, and partly quadratic in the nesting. Artifacts that are not built in are then compiled in a
+//! separate process (`child.rs`), which ends when it exceeds its memory or time. An artifact that killed it is recorded
+//! and refused, so that it costs nothing when the agent restarts again and again.
 //!
-//! Without such a process (in tests), and for what the agent carries itself, a thread compiles. It cannot be
-//! interrupted: one that takes too long is left alone, and the artifact is refused for as long as that thread runs.
+//! Without such a process (in tests), and for built-in artifacts, a thread compiles. It cannot be interrupted: if it
+//! takes too long, the agent stops waiting for it and refuses the artifact while the thread runs.
 
 mod child;
 
@@ -30,20 +30,20 @@ pub use child::{ChildCompiler, serve_compiler};
 
 use child::ChildError;
 
-/// What all hints about limits say.
-const RAISE: &str = "if it is what it should be, raise";
-/// How deep components and modules may nest; what tools compose has 3 to 5 levels.
+/// Common start of hints about limits.
+const RAISE: &str = "if the artifact is correct, raise";
+/// Maximum nesting of components and modules; tools produce 3 to 5 levels.
 const MAX_NESTING: usize = 32;
-/// Modules and components inside one artifact.
+/// Maximum number of modules and components in one artifact.
 const MAX_PARTS: usize = 1000;
-/// Sections of all of them.
+/// Maximum number of sections of all of them.
 const MAX_SECTIONS: usize = 100_000;
 
 pub(crate) struct Compiler {
     limits: ArtifactLimits,
-    /// Digests of what was given up but is still being compiled.
+    /// Digests of artifacts that the agent gave up on while a thread still compiles them.
     abandoned: Arc<Mutex<HashSet<String>>>,
-    /// What ended a compiler of this process, with the reason, where there is no cache to remember it.
+    /// Artifacts that killed a compiler of this process, with the reason, if there is no cache to record them.
     refused: Mutex<HashMap<(Kind, String), String>>,
     /// Names of the artifacts that are being compiled now.
     active: Mutex<Vec<String>>,
@@ -75,7 +75,7 @@ impl Compiler {
     ///
     /// # Errors
     ///
-    /// It is no component, exceeds a limit, or ended a compiler before.
+    /// It is not a component, exceeds a limit, or killed a compiler before.
     pub(crate) fn compile(
         &self,
         tier: &Tier,
@@ -91,7 +91,7 @@ impl Compiler {
         }
     }
 
-    /// Compiles what is not trusted in a process of its own.
+    /// Compiles an untrusted artifact in a separate process.
     fn compile_elsewhere(
         &self,
         child: &ChildCompiler,
@@ -121,24 +121,24 @@ impl Compiler {
                 match cache {
                     Some(cache) => {
                         cache.refuse(&tier.engine, digest, &self.limits, &reason);
-                        clear = "; until then it is refused at once";
+                        clear = "; until then the agent refuses it without compiling";
                     }
                     None => _ = self.refused.lock().insert(key, reason.clone()),
                 }
-                tracing::warn!(artifact = artifact.name, digest, reason, "an artifact ended the compiler");
+                tracing::warn!(artifact = artifact.name, digest, reason, "an artifact killed the compiler");
                 Err(self.fatal(&reason, clear))
             }
             ChildError::Start(error) => {
-                let hint = "the agent starts its own program again to compile; check limits of processes and memory";
+                let hint = "the agent runs its own program as the compiler; check the limits of processes and memory";
                 Err(ArtifactError::new(format!("the compiler process cannot be started: {error}"), hint))
             }
             ChildError::Ended(what) => {
-                Err(ArtifactError::new(format!("the compiler process gave no code: {what}"), "try again"))
+                Err(ArtifactError::new(format!("the compiler process returned no code: {what}"), "try again"))
             }
         }
     }
 
-    /// The error for an artifact that ended the compiler.
+    /// The error for an artifact that killed the compiler.
     fn fatal(&self, reason: &str, clear: &str) -> ArtifactError {
         let is_time = reason.contains("longer than") || reason.contains("processor time");
         let option = if is_time { "max_compile_time" } else { "max_compile_memory" };
@@ -161,7 +161,7 @@ impl Compiler {
         let abandoned = self.abandoned.clone();
         let compiling = std::thread::Builder::new().name("wattle-compile".into()).spawn(move || {
             let compiled = Component::from_binary(&engine, &bytes);
-            // Held while sending, so that nobody gives up on what has just arrived.
+            // Hold the lock while sending, so that the waiting thread does not give up on code that just arrived.
             let mut abandoned = abandoned.lock();
             abandoned.remove(&digest);
             let _ = sender.send(compiled);
@@ -169,7 +169,7 @@ impl Compiler {
         if let Err(error) = compiling {
             return Err(ArtifactError::new(format!("no thread to compile on: {error}"), ""));
         }
-        // What the agent carries is known to come to an end, and a machine that is busy must not keep it from starting.
+        // Built-in artifacts are known to compile, and a busy machine must not keep the agent from starting.
         let longest = match artifact.origin {
             Origin::File(_) => self.limits.max_compile_time,
             Origin::Builtin | Origin::Embedded => Duration::MAX,
@@ -204,14 +204,14 @@ impl Compiler {
             ));
         }
         if bytes.len() as u64 > self.limits.max_bytes {
-            let message = format!("artifact has {} bytes; at most {} are taken", bytes.len(), self.limits.max_bytes);
+            let message = format!("artifact has {} bytes; at most {} are allowed", bytes.len(), self.limits.max_bytes);
             return Err(ArtifactError::new(message, &format!("{RAISE} `max_size` in [agent.artifacts]")));
         }
         let counts = Counts::of(bytes)?;
         let functions = counts.functions;
         if functions > u64::from(self.limits.max_functions) {
             let message =
-                format!("artifact has {functions} functions; at most {} are taken", self.limits.max_functions);
+                format!("artifact has {functions} functions; at most {} are allowed", self.limits.max_functions);
             return Err(ArtifactError::new(message, &format!("{RAISE} `max_functions` in [agent.artifacts]")));
         }
         Ok(())
@@ -235,8 +235,8 @@ fn not_a_component(text: &str) -> ArtifactError {
     ArtifactError::new(message, "build it again; `wasm-tools validate` reports the details")
 }
 
-/// What is counted in the bytes of an artifact, as far as they can be read; what cannot be is refused by the compiler,
-/// which says more about it.
+/// Counts of the structures in an artifact, as far as its bytes can be parsed; the compiler refuses the rest with a
+/// better message.
 #[derive(Debug, Default)]
 struct Counts {
     functions: u64,
@@ -245,11 +245,11 @@ struct Counts {
 }
 
 impl Counts {
-    /// Counts, and stops at the first structure that no tool makes.
+    /// Counts, and stops at the first structure that no tool produces.
     fn of(bytes: &[u8]) -> Result<Self, ArtifactError> {
         let mut counts = Self::default();
         let mut open = Vec::new();
-        let refused = |what: String| Err(ArtifactError::new(what, "it was not made by a tool for components"));
+        let refused = |what: String| Err(ArtifactError::new(what, "no known component tool produces such an artifact"));
         for payload in Parser::new(0).parse_all(bytes) {
             match payload {
                 Ok(Payload::Version { encoding, .. }) => {
@@ -267,7 +267,7 @@ impl Counts {
                     counts.functions += u64::from(count);
                     counts.sections += 1;
                 }
-                // Bodies of functions are bounded by `max_functions`.
+                // `max_functions` bounds the bodies of functions.
                 Ok(Payload::CodeSectionEntry(_)) => {}
                 Ok(_) => {
                     counts.sections += 1;
@@ -303,7 +303,7 @@ mod tests {
         let limits = |max_functions| ArtifactLimits { max_functions, ..ArtifactLimits::default() };
         assert!(compile(limits(4), FOUR).is_ok());
         let error = compile(limits(3), FOUR).err().unwrap();
-        assert_eq!(error.message, "artifact has 4 functions; at most 3 are taken");
+        assert_eq!(error.message, "artifact has 4 functions; at most 3 are allowed");
         assert!(error.hint.unwrap().contains("max_functions"));
     }
 
@@ -337,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn an_artifact_that_takes_too_long_is_refused_until_its_compiler_has_ended() {
+    fn an_artifact_that_takes_too_long_is_refused_until_its_compiler_ends() {
         // Far more than a millisecond of work for any compiler.
         let body = "(i64.mul (i64.add (local.get 0) (i64.const 7)) (i64.const 3)) (local.set 0)".repeat(20_000);
         let text = format!("(component (core module (func (param i64) {body})))");
@@ -355,7 +355,7 @@ mod tests {
             std::thread::yield_now();
         }
         let own = Artifact { origin: Origin::Builtin, ..artifact.clone() };
-        assert!(compiler.compile(&tier, None, &own).is_ok(), "what the agent carries takes as long as it takes");
+        assert!(compiler.compile(&tier, None, &own).is_ok(), "a built-in artifact has no time limit");
         let patient = Compiler::new(ArtifactLimits::default());
         assert!(patient.compile(&tier, None, &artifact).is_ok());
     }

@@ -1,10 +1,10 @@
-//! What can go wrong in a call of a guest, and whose fault it is.
+//! Faults of guest calls, and who caused them.
 
 use wasmtime::{Trap, WasmBacktrace};
 
 use crate::state::State;
 
-/// Bytes of a message that are kept: a node may answer with an error of any length.
+/// Maximum length of a message in bytes: a node can return an error of any length.
 const MAX_MESSAGE_BYTES: usize = 16 << 10;
 
 /// The kinds of faults: a closed set, used as metric label and as failure code of rows.
@@ -14,32 +14,32 @@ pub enum FaultKind {
     Trap,
     /// It recursed deeper than its stack.
     StackOverflow,
-    /// It ran longer than its time limit.
+    /// It exceeded its time limit.
     TimeLimit,
-    /// It asked for more memory than its limit.
+    /// It exceeded its memory limit.
     MemoryLimit,
-    /// It answered with more bytes than its limit.
+    /// It exceeded its output limit.
     OutputLimit,
-    /// It needs more table elements than its limit.
+    /// It exceeded its limit of table elements.
     TableLimit,
-    /// It called the host more often than its limit.
+    /// It exceeded its limit of host calls.
     HostCallLimit,
-    /// It sent more messages than its limit.
+    /// It exceeded its limit of messages.
     LogLimit,
-    /// It resolved more fields than its limit.
+    /// It exceeded its limit of fields.
     FieldLimit,
     /// A decision broke the contract.
     InvalidDecision,
-    /// It answered with an error for the whole batch.
+    /// It returned an error for the whole batch.
     NodeError,
-    /// A fresh instance could not be made or configured.
+    /// A new instance could not be created or configured.
     Instantiate,
-    /// The host went wrong while it worked for the guest.
+    /// The host failed while it worked for the guest.
     HostError,
 }
 
 impl FaultKind {
-    /// All kinds; each stands at the place of its number.
+    /// All kinds, each at the index of its number.
     pub const ALL: [Self; 13] = [
         Self::Trap,
         Self::StackOverflow,
@@ -76,7 +76,7 @@ impl FaultKind {
     }
 }
 
-/// Who has to mend it.
+/// Who must fix the cause.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Blame {
     /// The author of the node: it trapped, exceeded a limit, or broke the contract.
@@ -98,11 +98,11 @@ impl Blame {
 /// A fault of a guest call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
-    /// Which kind.
+    /// The kind of the fault.
     pub kind: FaultKind,
-    /// Who has to mend it.
+    /// Who must fix the cause.
     pub blame: Blame,
-    /// What happened, for people; may hold several lines (a backtrace) after the first.
+    /// A message for people; the lines after the first hold a backtrace.
     pub message: String,
 }
 
@@ -114,17 +114,17 @@ impl Fault {
         Self { kind, blame, message }
     }
 
-    /// A fault of the host itself, from what a panic of its code said.
+    /// Creates a fault of the host from the message of a panic in its code.
     pub(crate) fn of_host(panic: &(dyn std::any::Any + Send)) -> Self {
         let said = panic.downcast_ref::<&str>().copied().or(panic.downcast_ref::<String>().map(String::as_str));
         let said = said.unwrap_or("no message").lines().next().unwrap_or_default();
         Self::new(
             FaultKind::HostError,
-            format!("the agent went wrong on behalf of the node: {said}; please report this"),
+            format!("the agent failed while it worked for the node: {said}; please report this"),
         )
     }
 
-    /// The same fault, met while an instance was made.
+    /// The same fault, in the creation of an instance.
     pub(crate) fn while_instantiating(self) -> Self {
         Self { kind: FaultKind::Instantiate, message: self.to_string(), ..self }
     }
@@ -134,29 +134,29 @@ impl Fault {
         self.message.lines().next().unwrap_or_default()
     }
 
-    /// The fault of a guest that reported a panic, and then came back instead of trapping.
+    /// The fault of a guest that reported a panic and then returned instead of trapping.
     pub(crate) fn of_panic(state: &mut State) -> Self {
         let said = state.panic.take().unwrap_or_default();
-        // An exception because there was no memory is about the limit.
+        // An exception after a denied allocation is caused by the limit.
         let kind = if state.memory_denied { FaultKind::MemoryLimit } else { FaultKind::Trap };
         Self::new(kind, told(&said))
     }
 
-    /// Finds out what an error of a call was, from the error and from what the host noticed during the call.
+    /// Classifies an error of a call, from the error and from what the host recorded during the call.
     pub(crate) fn of(error: &wasmtime::Error, state: &mut State) -> Self {
         if let Some(noticed) = state.noticed.take() {
             return noticed;
         }
         let panic = state.panic.take();
         let kind = match error.downcast_ref::<Trap>() {
-            // An allocator whose growth was denied aborts; the denial is the cause.
+            // An allocator aborts when its growth is denied, so the denial is the cause.
             _ if state.memory_denied => FaultKind::MemoryLimit,
             _ if state.table_denied => FaultKind::TableLimit,
             Some(Trap::Interrupt) => FaultKind::TimeLimit,
             Some(Trap::StackOverflow) => FaultKind::StackOverflow,
             Some(_) => FaultKind::Trap,
             None if is_too_much(error) => FaultKind::OutputLimit,
-            // Without a trap, what crossed the border was wrong: a list that lies outside of memory, text that is none.
+            // Without a trap, a value at the boundary was invalid: a list outside of memory, or text that is not UTF-8.
             None => FaultKind::InvalidDecision,
         };
         let message = match (kind, panic) {
@@ -167,11 +167,11 @@ impl Fault {
             (FaultKind::TableLimit, _) => {
                 format!("needed more than {} table elements", state.limits.table_elements)
             }
-            (FaultKind::OutputLimit, _) => format!("answered with more than {} bytes", state.max_output_bytes()),
+            (FaultKind::OutputLimit, _) => format!("returned more than {} bytes", state.max_output_bytes()),
             (_, Some(panic)) => format!("{}\n{}", told(&panic), guest_side(error)),
             (_, None) => match error.downcast_ref::<Trap>() {
                 Some(trap) => format!("{trap}\n{}", guest_side(error)),
-                // The root says what, the context around it only where.
+                // The root cause is the reason; the context around it only gives the location.
                 None => format!("{}\n{}", error.root_cause(), guest_side(error)),
             },
         };
@@ -179,8 +179,8 @@ impl Fault {
     }
 }
 
-/// What a guest said of its panic, with a first line that says it all: Rust gives the place there, and the message on the
-/// next. Other languages begin with the message; where it was comes after it.
+/// Puts the reason of a guest's panic on the first line: Rust gives the location there, and the message on the next
+/// line. Other languages begin with the message.
 fn told(panic: &str) -> String {
     let mut lines = panic.lines().map(str::trim_end);
     let mut first = lines.next().unwrap_or_default().to_owned();
@@ -190,14 +190,14 @@ fn told(panic: &str) -> String {
     std::iter::once(first.as_str()).chain(lines).collect::<Vec<_>>().join("\n")
 }
 
-/// The guest's backtrace of an error, if it has one. Not the `Debug` form of the error: that resolves the symbols of a
-/// backtrace of the host, which allocates, and an error may be about memory.
+/// The guest's backtrace of an error, if it has one. The `Debug` form of the error is not used: it resolves the symbols
+/// of a host backtrace, which allocates, and an error may be about memory.
 fn guest_side(error: &wasmtime::Error) -> String {
     error.downcast_ref::<WasmBacktrace>().map(ToString::to_string).unwrap_or_default()
 }
 
-/// Whether wasmtime refused to copy what a guest gave, because it is more than the host takes in one call. Its error has
-/// no public type, so its text must do; a test notices should it change.
+/// Whether wasmtime refused to copy the guest's data because it exceeds the limit of one call. Its error has no public
+/// type, so the text must do; a test notices if it changes.
 fn is_too_much(error: &wasmtime::Error) -> bool {
     error.root_cause().to_string().starts_with("too much data is being copied")
 }

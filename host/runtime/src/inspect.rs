@@ -1,4 +1,4 @@
-//! Looking at an artifact without running a pipeline: what it imports, exports and says of itself.
+//! Inspects an artifact without running a pipeline: imports, exports and self-description.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use wattle_plan::Artifact;
 use crate::artifact::{ArtifactError, Description};
 use crate::runtime::Runtime;
 
-/// What can be seen of an artifact.
+/// The inspected properties of an artifact.
 #[derive(Clone, Debug)]
 pub struct Inspection {
     /// Size in bytes.
@@ -21,24 +21,24 @@ pub struct Inspection {
     pub digest: String,
     /// Names of the interfaces and functions that it imports.
     pub imports: Vec<String>,
-    /// Capabilities that it asks for by what it imports.
+    /// Capabilities that it requests by its imports.
     pub capabilities: Vec<Capability>,
     /// Names of the interfaces and functions that it exports.
     pub exports: Vec<String>,
-    /// What it says of itself, or why it cannot be used as a node.
+    /// Its self-description, or why it cannot be used as a node.
     pub description: Result<Description, ArtifactError>,
 }
 
-/// Looks at an artifact.
+/// Inspects an artifact.
 ///
 /// # Errors
 ///
-/// The bytes are no component at all.
+/// The bytes are not a component.
 pub fn inspect(runtime: &Arc<Runtime>, artifact: &Artifact) -> Result<Inspection, ArtifactError> {
     let compiled = runtime.compile(artifact);
     let component = match &compiled {
         Ok(compiled) => compiled.code().component().clone(),
-        // It may be a component, although no node.
+        // It may be a component, although not a node.
         Err(error) if error.is_fatal => return Err(error.clone()),
         Err(error) => {
             let (tier, cache) = (&runtime.optimized, runtime.cache.as_ref());
@@ -59,11 +59,11 @@ pub fn inspect(runtime: &Arc<Runtime>, artifact: &Artifact) -> Result<Inspection
     })
 }
 
-/// Names of the interfaces that an artifact imports, in order, read from its bytes without compiling anything; as many
-/// as can be read of what is no component.
+/// Lists the interfaces that an artifact imports, in order, from its bytes and without compiling; stops where the bytes
+/// are not a component.
 pub fn imported_interfaces(artifact: &Artifact) -> Vec<String> {
     let mut names = Vec::new();
-    // Modules and components inside have imports of their own, which are not the artifact's.
+    // Nested modules and components have their own imports, which do not count.
     let mut depth = 0_usize;
     for payload in Parser::new(0).parse_all(&artifact.bytes) {
         match payload {
@@ -81,14 +81,14 @@ pub fn imported_interfaces(artifact: &Artifact) -> Vec<String> {
     names
 }
 
-/// The capabilities that imports belong to, each once.
+/// The capabilities of imports, without duplicates.
 pub(crate) fn capabilities(imports: &[String]) -> Vec<Capability> {
     let asked =
         |capability: &Capability| imports.iter().any(|import| Capability::of_import(import) == Some(*capability));
     Capability::ALL.into_iter().filter(asked).collect()
 }
 
-/// Names of everything that a component imports, functions with their interface.
+/// Names of everything that a component imports; functions include their interface.
 pub(crate) fn imports(engine: &Engine, component: &Component) -> Vec<String> {
     component.component_type().imports(engine).flat_map(|(name, item)| names(engine, name, &item.ty)).collect()
 }
@@ -107,7 +107,7 @@ fn names(engine: &Engine, name: &str, item: &ComponentItem) -> Vec<String> {
     }
 }
 
-/// The version of `wattle:node` that a component exports, if it is another one.
+/// Returns the version of `wattle:node` that a component exports, if it differs from ours.
 pub(crate) fn other_contract(engine: &Engine, component: &Component) -> Option<String> {
     let ty = component.component_type();
     let mut versions = ty.exports(engine).filter_map(|(name, _)| name.strip_prefix("wattle:node/node@"));

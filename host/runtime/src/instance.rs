@@ -1,4 +1,4 @@
-//! One live instance of a node: configured, called batch by batch, thrown away at the first fault.
+//! One live instance of a node: configured, called batch by batch, discarded at the first fault.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -19,11 +19,11 @@ use crate::snapshot::{StateExports, StateFunctions};
 use crate::state::State;
 use crate::tier::Kind;
 
-/// An instance whose memory has grown beyond this is replaced after the call: linear memory never shrinks, and one huge
-/// document must not stay in memory for ever.
+/// An instance whose memory grew beyond this is replaced after the call: linear memory never shrinks, and one huge
+/// document must not occupy memory for ever.
 const RECYCLE_BYTES: usize = 16 << 20;
 
-/// Where the functions of a node are found in its component.
+/// Where to find the functions of a node in its component.
 pub(crate) struct Exports {
     pub(crate) describe: ComponentExportIndex,
     configure: ComponentExportIndex,
@@ -40,7 +40,7 @@ impl Exports {
     }
 }
 
-/// Gives a store its limits and starts the clock.
+/// Sets the limits of a store and starts the clock.
 pub(crate) fn arm(store: &mut Store<State>, time: Duration) {
     store.limiter(|state| state);
     start_clock(store, time);
@@ -53,14 +53,14 @@ pub(crate) fn start_clock(store: &mut Store<State>, time: Duration) {
     store.set_epoch_deadline(ticks(time));
 }
 
-/// Bounds what the guest can make the host copy in one call of the host, before any of it is looked at.
+/// Limits how much the guest can make the host copy in one host call, before the host reads any of it.
 fn allow_output(store: &mut Store<State>) {
-    // What it gives is counted exactly in `State::in_call`; the host's own form of it is somewhat larger.
+    // `State::in_call` counts the output exactly; the host's own form of it is somewhat larger.
     let fuel = usize::try_from(store.data().max_output_bytes()).unwrap_or(usize::MAX).saturating_mul(2);
     store.set_hostcall_fuel(fuel);
 }
 
-/// What came of configuring.
+/// Why `configure` failed.
 pub(crate) enum ConfigureError {
     Options(Vec<OptionError>),
     Fault(Fault),
@@ -69,15 +69,15 @@ pub(crate) enum ConfigureError {
 pub(crate) struct Instance {
     store: Store<State>,
     kind: Kind,
-    /// Whether fuel is counted. Asking for it where it is not makes an error, with a backtrace where those are wanted,
-    /// in each call.
+    /// Whether fuel is counted. Reading fuel without metering would create an error, possibly with a backtrace, in each
+    /// call.
     metered: bool,
     process: TypedFunc<(), (Result<(), String>,)>,
     state: Option<StateFunctions>,
 }
 
 impl Instance {
-    /// Makes an instance and configures it.
+    /// Creates an instance and configures it.
     pub(crate) fn new(
         compiled: &Compiled,
         name: &Arc<str>,
@@ -100,7 +100,7 @@ impl Instance {
         arm(&mut store, time.saturating_mul(NodeLimits::CONFIGURE_TIMES));
         store.data_mut().fields = Some(Vec::new());
         let instance = code.pre.instantiate(&mut store).map_err(|e| {
-            // Neither a trap of its start function nor a limit: the machine had no room for it, or the host is wrong.
+            // Neither a trap of its start function nor a limit: the machine has no room for it, or the host has a bug.
             let host = !e.is::<wasmtime::Trap>() && !store.data().denied() && !is_count_limit(&e);
             match fault(e, &mut store) {
                 ConfigureError::Fault(mut fault) if host => {
@@ -151,20 +151,20 @@ impl Instance {
         self.state.as_ref().map(|state| state.save(&mut self.store)).transpose()
     }
 
-    /// Takes over state; on an error it must not be used.
+    /// Restores state. After an error the instance must not be used.
     pub(crate) fn restore(&mut self, snapshots: &[Snapshot]) -> Result<(), String> {
         match &self.state {
             Some(state) => state.restore(&mut self.store, snapshots),
-            None => Err("the node keeps no state".into()),
+            None => Err("the node is stateless".into()),
         }
     }
 
-    /// Whether its memory has grown so much that it is to be replaced.
+    /// Whether its memory grew so much that it must be replaced.
     pub(crate) fn is_outgrown(&self) -> bool {
         self.memory_bytes() > RECYCLE_BYTES
     }
 
-    /// Whether there is faster code by now than it runs on.
+    /// Whether faster code than its own is ready.
     pub(crate) fn is_superseded(&self, compiled: &Compiled) -> bool {
         self.kind == Kind::Baseline && compiled.code().kind != self.kind
     }
@@ -180,11 +180,12 @@ impl Instance {
 
     /// Calls the node for a batch.
     ///
-    /// The instance comes back unless it must not be used again: it faulted, or outgrew its memory. That is given back
-    /// before the decisions take effect, which may take as much again; but not where it holds state, which the caller
-    /// saves first.
+    /// Returns the instance unless it must not be used again: it faulted, or outgrew its memory. Its memory is freed
+    /// before the decisions take effect, which may need as much again; but not for an instance with state, which the
+    /// caller saves first.
     ///
-    /// `requests` is what is left for HTTP requests of the batch that the source gave, whose calls may be many.
+    /// `requests` is the remaining budget for HTTP requests of the batch that the source sent, which may take several
+    /// calls.
     pub(crate) fn process(mut self, batch: Batch, info: &Arc<NodeInfo>, requests: &mut Option<Budget>) -> Processed {
         let input_bytes = batch.byte_len();
         let limits = &self.store.data().limits;
@@ -192,7 +193,7 @@ impl Instance {
         let time = limits.time.saturating_add(limits.time_per_kib.saturating_mul(kib));
         start_clock(&mut self.store, time);
         let charged_bytes = batch.charged_bytes();
-        // Stands in for the batch should the call be missing afterwards; events are not lost to a bug of ours.
+        // Replaces the batch if the call is missing afterwards, so that a bug of ours loses no events.
         let spare = batch.share();
         self.store.data_mut().begin(Call::new(batch, info.clone()), input_bytes, charged_bytes);
         self.store.data_mut().held.requested = requests.take();
@@ -210,11 +211,11 @@ impl Instance {
         let time_limit = state.time_limit;
         let Some(call) = state.end() else {
             effects.roll_back(services.as_ref());
-            let fault = Fault::new(FaultKind::HostError, "the call was lost; please report this");
+            let fault = Fault::new(FaultKind::HostError, "the call is missing; please report this");
             return Processed { done: Err(Box::new((spare, fault))), memory_bytes, instance: None, fuel };
         };
         let failed = match answer {
-            // A language that cannot trap on an exception of its own answers all the same; it has said what it was.
+            // A language that cannot trap on an exception returns anyway; it has reported the exception.
             Ok(_) if state.panic.is_some() => Some(Fault::of_panic(state)),
             Ok((Ok(()),)) => None,
             Ok((Err(message),)) => Some(Fault::new(FaultKind::NodeError, message)),
@@ -240,20 +241,20 @@ impl Instance {
                     Refusal::Invalid(error) => Fault::new(FaultKind::InvalidDecision, error.to_string()),
                     Refusal::TooMuch(carried) => {
                         let message = format!(
-                            "answered with more than {max_output} bytes, since its rows carry {carried} bytes of attributes, \
+                            "returned more than {max_output} bytes, since its rows carry {carried} bytes of attributes, \
                              resource and reasons; split events before their fields are parsed"
                         );
                         Fault::new(FaultKind::OutputLimit, message)
                     }
                     Refusal::TooLong => {
                         let ms = time_limit.as_millis();
-                        let message = format!("ran longer than {ms} ms together with the work that its decisions cost");
+                        let message = format!("ran longer than {ms} ms, including the time to apply its decisions");
                         Fault::new(FaultKind::TimeLimit, message)
                     }
                 };
                 (batch, fault)
             }
-            // The shares of the batch went down with the panic, so its source offers it again besides.
+            // The panic dropped the shares of the batch, so its source sends it again as well.
             Err(panic) => {
                 effects.roll_back(services.as_ref());
                 (spare, Fault::of_host(&*panic))
@@ -263,30 +264,30 @@ impl Instance {
     }
 }
 
-/// What came of a call.
+/// Result of a call.
 pub(crate) struct Processed {
-    /// The outcome; or the batch as it came, and the fault.
+    /// The outcome; or the unchanged batch and the fault.
     pub(crate) done: Result<Outcome, Box<(Batch, Fault)>>,
     /// Linear memory after the call, in bytes.
     pub(crate) memory_bytes: usize,
     /// The instance, if it can be used again.
     pub(crate) instance: Option<Instance>,
-    /// Fuel that the call took, where it is metered.
+    /// Fuel that the call used, if metered.
     pub(crate) fuel: Option<u64>,
 }
 
-/// Whether a component has more instances, memories or tables than its limit; wasmtime's error has no public type.
+/// Whether a component exceeds its limit of instances, memories or tables; wasmtime's error has no public type.
 fn is_count_limit(error: &wasmtime::Error) -> bool {
     error.root_cause().to_string().starts_with("resource limit exceeded")
 }
 
 fn check_ports(ports: &[String]) -> Result<(), String> {
     if ports.is_empty() || ports.len() > 255 {
-        return Err(format!("`configure` answered with {} ports; 1 to 255 are possible", ports.len()));
+        return Err(format!("`configure` returned {} ports; 1 to 255 are possible", ports.len()));
     }
     for (index, port) in ports.iter().enumerate() {
         if port == "failed" || ports.iter().take(index).any(|p| p == port) {
-            return Err(format!("`configure` answered with the port `{port}`, which is taken"));
+            return Err(format!("`configure` returned the port `{port}`, which is reserved or a duplicate"));
         }
     }
     Ok(())

@@ -1,16 +1,17 @@
-//! Running nodes: the only crate that knows wasmtime.
+//! Runs nodes. This is the only crate that depends on wasmtime.
 //!
-//! A [`Runtime`] (one a process) compiles an artifact once to a [`Compiled`]; each worker makes a [`Runner`] of it with
-//! the node's options and limits. A runner owns one instance, gives it batches, and answers with outcomes whatever the
-//! guest does: a call that faults is repeated on a fresh instance, then bisected until only the rows that cause the
-//! fault are left, which fail. See `wit/` for the contract and [`wattle_batch::Call`] for what decisions mean.
+//! A [`Runtime`] (one per process) compiles an artifact once to a [`Compiled`]; each worker creates a [`Runner`] from
+//! it with the node's options and limits. A runner owns one instance, calls it with batches, and returns outcomes
+//! whatever the guest does: it repeats a call that faults on a fresh instance, then bisects the batch until only the
+//! rows that cause the fault are left, which fail. See `wit/` for the contract and [`wattle_batch::Call`] for the
+//! meaning of decisions.
 //!
 //! # Invariants
 //!
-//! - A guest sees nothing but its batch, and the capabilities that it is granted: no WASI, no files.
-//! - Nothing a guest answers is believed unchecked.
+//! - A guest sees only its batch and the capabilities that it is granted: no WASI, no files.
+//! - The host checks everything that a guest returns.
 //! - An instance that faulted is never used again.
-//! - Precompiled code is loaded only from this agent's own cache, authenticated by a key that only it has.
+//! - Precompiled code is loaded only from this agent's own cache, authenticated by a key that only the agent has.
 
 mod artifact;
 mod bindings;

@@ -1,4 +1,4 @@
-//! Address space: engines that reserve little where it is limited, and what to raise where it ran out.
+//! Address space: makes engines reserve little if it is limited, and explains errors of mappings.
 
 use std::io::Read as _;
 use std::sync::OnceLock;
@@ -6,27 +6,27 @@ use std::sync::OnceLock;
 use rlimit::Resource;
 use wasmtime::Config;
 
-/// An address space below this is small: each linear memory would reserve more than 4 GiB of it.
+/// A smaller address space counts as small: each linear memory would reserve more than 4 GiB of it.
 const SMALL_BYTES: u64 = 256 << 30;
 
-/// Whether this process may have so little address space that linear memories must reserve no more than they use.
+/// Whether the address space of this process is so small that linear memories must reserve no more than they use.
 pub(crate) fn is_small() -> bool {
     static SMALL: OnceLock<bool> = OnceLock::new();
     *SMALL.get_or_init(|| address_space().is_some())
 }
 
-/// Address space that this process may have, in bytes; `None` where that is no matter.
+/// Limit of this process's address space, in bytes; `None` if it has no relevant limit.
 pub fn address_space() -> Option<u64> {
     Resource::AS.get_soft().ok().filter(|bytes| *bytes < SMALL_BYTES)
 }
 
-/// Has linear memories reserve what they use, and be moved when they grow; accesses are checked by code instead of by
-/// guard pages.
+/// Makes linear memories reserve only what they use, and move when they grow; code checks accesses instead of guard
+/// pages.
 pub(crate) fn reserve_little(config: &mut Config) {
     config.memory_reservation(0).memory_guard_size(0).memory_reservation_for_growth(1 << 20);
 }
 
-/// What an operator can do about an error that says that a mapping failed; `None` if it says something else.
+/// Suggests a fix for an error about a failed mapping; `None` for any other error.
 pub(crate) fn explain(error: &str) -> Option<String> {
     if !["mmap", "mprotect", "os error 12", "annot allocate memory"].iter().any(|text| error.contains(text)) {
         return None;
@@ -51,7 +51,7 @@ fn max_mappings() -> Option<usize> {
     std::fs::read_to_string("/proc/sys/vm/max_map_count").ok()?.trim().parse().ok()
 }
 
-/// Counts without holding the text, which can have many megabytes.
+/// Counts lines without holding the text, which can have many megabytes.
 fn count_mappings() -> Option<usize> {
     let mut file = std::fs::File::open("/proc/self/maps").ok()?;
     let mut buffer = [0; 8 << 10];

@@ -1,7 +1,7 @@
-//! Tier-up: what runs on the baseline is compiled once more, in the background, one artifact after the other.
+//! Tier-up: compiles artifacts that run on baseline code again, in the background, one after the other.
 //!
-//! A runner changes to the new code between two batches, in the way in which it replaces an instance that outgrew its
-//! memory; a stateful node's state goes along.
+//! A runner switches to the new code between two batches, in the same way as it replaces an instance that outgrew its
+//! memory; state of a stateful node moves along.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -13,7 +13,7 @@ use wattle_plan::Artifact;
 
 use crate::artifact::{Code, Compiled};
 
-/// What comes first is a swap, which has more to compile, test and configure on the same cores.
+/// A swap goes first: it has more to compile, test and configure on the same cores.
 const AFTER: Duration = Duration::from_secs(1);
 
 #[derive(Default)]
@@ -23,14 +23,14 @@ pub(crate) struct Optimizer {
 
 #[derive(Default)]
 struct Jobs {
-    /// Each keeps its artifact compiled until its code is in the cache: a validated configuration is built a little
-    /// later.
+    /// Each entry keeps its artifact compiled until its code is in the cache: a validated configuration is built a
+    /// little later.
     waiting: VecDeque<(Arc<Compiled>, Artifact)>,
     is_running: bool,
 }
 
 impl Optimizer {
-    /// Compiles an artifact once more as soon as those before it are done.
+    /// Queues an artifact for optimized compilation.
     pub(crate) fn add(compiled: &Arc<Compiled>, artifact: &Artifact) {
         let mut jobs = compiled.runtime.optimizer.jobs.lock();
         jobs.waiting.push_back((compiled.clone(), artifact.clone()));
@@ -42,7 +42,7 @@ impl Optimizer {
             std::thread::sleep(AFTER);
             loop {
                 let Some((compiled, artifact)) = runtime.optimizer.next() else { return };
-                // Whoever waits for it must not wait for ever.
+                // Threads that wait for the code must not wait for ever.
                 if catch_unwind(AssertUnwindSafe(|| optimize(&compiled, &artifact))).is_err() {
                     tracing::error!(artifact = artifact.name, "the optimizer panicked; please report this");
                 }
@@ -52,7 +52,7 @@ impl Optimizer {
         match std::thread::Builder::new().name("wattle-optimize".into()).spawn(work) {
             Ok(_) => jobs.is_running = true,
             Err(error) => {
-                tracing::warn!(%error, "no thread to optimize on; code stays as it is");
+                tracing::warn!(%error, "cannot start the optimizer thread; keeping baseline code");
                 jobs.waiting.drain(..).for_each(|(compiled, _)| compiled.finalize());
             }
         }
@@ -70,7 +70,7 @@ fn optimize(compiled: &Compiled, artifact: &Artifact) {
     let (runtime, since) = (&compiled.runtime, Instant::now());
     let (tier, baseline) = (&runtime.optimized, compiled.code());
     if let Some(cache) = &runtime.cache {
-        // So that a process that ends before this one is done does not begin at nothing the next time.
+        // So that a process that ends before this is done does not start from zero the next time.
         cache.keep(&baseline.engine, &artifact.digest, baseline.component());
     }
     let compiled_again = runtime.compiler.compile(tier, runtime.cache.as_ref(), artifact);
@@ -86,7 +86,7 @@ fn optimize(compiled: &Compiled, artifact: &Artifact) {
             tracing::info!(artifact = artifact.name, ms, "optimized code is ready");
         }
         Err(error) => {
-            tracing::warn!(artifact = artifact.name, %error, "artifact is not optimized; it runs on, more slowly");
+            tracing::warn!(artifact = artifact.name, %error, "cannot optimize the artifact; it continues on slower baseline code");
         }
     }
 }

@@ -1,9 +1,10 @@
-//! A node on one worker: an instance, and what is done when it faults.
+//! A node on one worker: its instance, and what happens when it faults.
 //!
-//! A batch whose call faults is tried once more on a fresh instance. If that faults too, it is cut in halves, each on a
-//! fresh instance, until single rows are left that fault; those fail, unchanged, with the fault's kind as their code.
-//! All other rows go on. So one poisonous row costs about 2 log2(rows) calls. How many calls, and how much time, may go
-//! into one batch is limited; when that is used up, the rows that are still in question fail together.
+//! If a call faults, the runner repeats the batch on a fresh instance. If that faults too, it splits the batch in
+//! halves, each on a fresh instance, until single rows that fault are left; those fail, unchanged, with the kind of the
+//! fault as their code. All other rows continue. So one poisonous row costs about 2 log2(rows) calls. The number of
+//! calls and the time for one batch are limited; when a limit is reached, the rows that are still in question fail
+//! together.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -20,17 +21,17 @@ use crate::instance::{ConfigureError, Instance, Processed};
 use crate::snapshot::StateSlot;
 use crate::stats::{MemoryShare, NodeStats};
 
-/// Something that processes batches in place of a node: a sandboxed guest, or a native one for comparison.
+/// Processes batches in the place of a node: a sandboxed guest, or native code for comparison.
 pub trait Process: Send {
-    /// Processes a batch. Whatever happens, every row of it is in the outcomes.
+    /// Processes a batch. Every row of it is in the outcomes, whatever happens.
     fn process(&mut self, batch: Batch) -> Vec<Outcome>;
 
-    /// Whether a call faulted while the last batch was processed.
+    /// Whether a call for the last batch faulted.
     fn has_faulted(&self) -> bool {
         false
     }
 
-    /// The same node at rest, for another worker; `None` if it has to be made.
+    /// A copy of the node at rest for another worker; `None` if it must be created.
     fn resting_twin(&self) -> Option<Box<dyn Process>> {
         None
     }
@@ -40,47 +41,47 @@ pub trait Process: Send {
         false
     }
 
-    /// Tries whether state could be taken over, without doing it.
+    /// Checks whether it could restore state, without restoring it.
     ///
     /// # Errors
     ///
     /// Why it cannot.
     fn check_state(&self, snapshots: &[Snapshot]) -> Result<(), String> {
-        if snapshots.is_empty() { Ok(()) } else { Err("the node keeps no state".into()) }
+        if snapshots.is_empty() { Ok(()) } else { Err("the node is stateless".into()) }
     }
 
-    /// Takes over what a slot holds, and keeps its own state there from now on. Comes once, before the first batch.
+    /// Restores the state of a slot, and saves its own state there from now on. Called once, before the first batch.
     ///
     /// # Errors
     ///
-    /// Why it cannot; it begins with nothing then, and the slot is empty.
+    /// Why it cannot; it then starts without state, and the slot is empty.
     fn take_over(&mut self, slot: &Arc<StateSlot>) -> Result<(), String> {
         let _ = slot;
         Ok(())
     }
 
-    /// Puts its state as it is now into its slot.
+    /// Saves its current state into its slot.
     fn save(&mut self) {}
 
-    /// Gives memory back until the next batch, which may take somewhat longer therefore.
+    /// Frees memory until the next batch, which may take somewhat longer as a result.
     fn rest(&mut self) {}
 }
 
-/// What a runner needs to make instances.
+/// Everything that a runner needs to create instances.
 #[derive(Clone)]
 pub struct RunnerSettings {
     /// Name of the node in the graph.
     pub name: Arc<str>,
     /// Options as JSON text.
     pub options: Arc<str>,
-    /// What an instance may use.
+    /// Limits of an instance.
     pub limits: NodeLimits,
-    /// What it has beyond its batch.
+    /// Services for its capabilities.
     pub services: Option<NodeServices>,
 }
 
 impl RunnerSettings {
-    /// Settings of a node as planned, with these services.
+    /// Settings of a planned node, with these services.
     pub fn new(plan: &NodePlan, services: NodeServices) -> Self {
         Self {
             name: plan.name.as_str().into(),
@@ -91,17 +92,17 @@ impl RunnerSettings {
     }
 }
 
-/// How often a node may say that it faults.
+/// Minimum interval between log lines about faults of a node.
 const SAY_AGAIN: Duration = Duration::from_secs(10);
 
-/// State is saved after a call when this many times as long has passed as saving took, so that it takes at most a
-/// fiftieth of the time; state that is small is saved after nearly every call.
+/// State is saved after a call when this many times the duration of the last save has passed, so that saving takes at
+/// most a fiftieth of the time; small state is saved after nearly every call.
 const SAVE_PAUSE: u32 = 50;
 
 /// The state of a stateful node, as far as it is saved.
 struct SavedState {
     slot: Arc<StateSlot>,
-    /// Whether the instance has more than the slot.
+    /// Whether the instance has newer state than the slot.
     is_newer: bool,
     next: Instant,
 }
@@ -115,9 +116,9 @@ pub struct Runner {
     memory: MemoryShare,
     stats: Arc<NodeStats>,
     faulted: bool,
-    /// What is left for HTTP requests of the batch, over all calls that it takes.
+    /// Remaining budget for HTTP requests of the batch, over all its calls.
     requests: Option<Budget>,
-    /// It has no instance because it is not used, and not because of a fault.
+    /// The instance is missing because the node is unused, not because of a fault.
     resting: bool,
     said: Option<Instant>,
     /// Rows that failed since then.
@@ -126,7 +127,7 @@ pub struct Runner {
     saved: Option<SavedState>,
 }
 
-/// What is left for finding the poisonous rows of one batch.
+/// Remaining budget to find the poisonous rows of one batch.
 struct Search {
     calls: u32,
     /// Set by the first fault.
@@ -140,7 +141,7 @@ impl Search {
 }
 
 impl Runner {
-    /// Makes and configures the first instance.
+    /// Creates and configures the first instance.
     ///
     /// # Errors
     ///
@@ -189,7 +190,7 @@ impl Runner {
         let since = Instant::now();
         let Processed { done, memory_bytes, instance, .. } = instance.process(batch, &self.info, &mut self.requests);
         self.stats.call_time.record(since.elapsed());
-        // Its share shows the peak even of an instance that is not kept.
+        // The share records the peak even of an instance that is not kept.
         self.memory.set(memory_bytes);
         if instance.is_none() {
             self.memory.set(0);
@@ -207,7 +208,7 @@ impl Runner {
         done
     }
 
-    /// Makes an instance, with the state that was kept last.
+    /// Creates an instance with the last saved state.
     fn fresh(&mut self) -> Result<Instance, Fault> {
         let mut instance = self.same()?;
         let Some(saved) = &self.saved else { return Ok(instance) };
@@ -222,22 +223,21 @@ impl Runner {
             }
             Err(error) => {
                 let error = self.lose_state(&error);
-                tracing::error!(node = %self.settings.name, error, "state cannot be restored; the node begins with none");
+                tracing::error!(node = %self.settings.name, error, "cannot restore the state; the node starts without state");
                 self.same()
             }
         }
     }
 
-    /// Makes a further instance, which must answer `configure` as the first did: decisions are checked against those
-    /// ports and fields.
+    /// Creates a further instance. Its `configure` must return the same result as the first: decisions are checked
+    /// against those ports and fields.
     fn same(&self) -> Result<Instance, Fault> {
         let (instance, info) = make(&self.compiled, &self.settings)?;
         if info.ports == self.info.ports && info.fields == self.info.fields {
             return Ok(instance);
         }
         let what = if info.ports == self.info.ports { "fields" } else { "ports" };
-        let message =
-            format!("`configure` answered with other {what} than before; they must depend on the options only");
+        let message = format!("`configure` returned other {what} than before; they must depend only on the options");
         Err(Fault::new(FaultKind::Instantiate, message))
     }
 
@@ -249,8 +249,8 @@ impl Runner {
         error
     }
 
-    /// After a call that went well: saves state if it is time, and lets go of an instance that outgrew its memory or
-    /// whose code has been superseded.
+    /// After a successful call: saves state if it is time, and drops an instance that outgrew its memory or whose code
+    /// was superseded.
     fn keep(&mut self) {
         let is = |test: &dyn Fn(&Instance) -> bool| self.instance.as_ref().is_some_and(test);
         let (is_outgrown, is_superseded) = (is(&Instance::is_outgrown), is(&|i| i.is_superseded(&self.compiled)));
@@ -260,7 +260,7 @@ impl Runner {
                 self.save();
             }
         } else if self.is_stateful() {
-            // Where state is not kept, it ends with the instance.
+            // Without a slot, the state ends with the instance.
             return;
         }
         if is_outgrown || is_superseded {
@@ -270,16 +270,16 @@ impl Runner {
         }
     }
 
-    /// Processes a batch, and cuts it up while it faults. `why` is the fault of the batch that this one is a half of.
+    /// Processes a batch, and splits it while it faults. `why` is the fault of the batch that this one is a half of.
     fn attempt(&mut self, batch: Batch, why: Option<&Fault>, search: &mut Search, outcomes: &mut Vec<Outcome>) {
         let tries = if why.is_none() { 2 } else { 1 };
         let mut batch = batch;
         for last in (0..tries).rev() {
             if let Some(fault) = why.filter(|_| search.is_over()) {
-                let message = format!("{}; the search for the rows that cause it took too long", fault.summary());
+                let message = format!("{}; the search for the rows that cause it exceeded its limit", fault.summary());
                 return self.fail(batch, &Fault { message, ..fault.clone() }, outcomes);
             }
-            // The first call is no search.
+            // The first call is not part of the search.
             search.calls = search.calls.saturating_sub(u32::from(self.faulted));
             match self.call(batch) {
                 Ok(outcome) => return outcomes.push(outcome),
@@ -289,7 +289,7 @@ impl Runner {
                         self.stats.searching.fetch_add(1, Ordering::Relaxed);
                     }
                     search.until.get_or_insert_with(|| Instant::now() + self.settings.limits.retry_time);
-                    // An error that the node gave on purpose is not luck: trying again changes nothing.
+                    // The node returned this error on purpose, so trying again changes nothing.
                     if last > 0 && fault.kind != FaultKind::NodeError {
                         batch = back;
                         continue;
@@ -315,7 +315,7 @@ impl Runner {
         self.fail(batch, fault, outcomes);
     }
 
-    /// Fails rows, unchanged, and says so; not for every row, because a node that faults often faults very often.
+    /// Fails rows, unchanged, and logs it; not for every row, since a node that faults often faults very often.
     fn fail(&mut self, batch: Batch, fault: &Fault, outcomes: &mut Vec<Outcome>) {
         self.unsaid += batch.rows();
         if self.said.is_none_or(|said| said.elapsed() >= SAY_AGAIN) {
@@ -382,7 +382,7 @@ impl Process for Runner {
         }
         self.saved = Some(SavedState { slot: slot.clone(), is_newer: false, next: Instant::now() });
         let snapshots = slot.get();
-        // A node at rest takes it over when it is needed.
+        // A node at rest restores it when it is needed.
         let Some(instance) = self.instance.as_mut().filter(|_| !snapshots.is_empty()) else { return Ok(()) };
         let restored = instance.restore(&snapshots);
         match &restored {
@@ -409,7 +409,7 @@ impl Process for Runner {
             Err(fault) => {
                 self.stats.faults.add(&fault);
                 let (kind, error) = (fault.kind.name(), fault.summary());
-                tracing::warn!(node = %self.settings.name, kind, error, "state cannot be saved; the last that was stays");
+                tracing::warn!(node = %self.settings.name, kind, error, "cannot save the state; keeping the previous snapshot");
                 self.instance = None;
                 self.memory.set(0);
             }

@@ -1,4 +1,4 @@
-//! The engines: a runtime a process, with a clock for time limits and a cache of compiled artifacts.
+//! The engines: one runtime per process, with a clock for time limits and a cache of compiled artifacts.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -16,17 +16,17 @@ use crate::memory;
 use crate::optimizer::Optimizer;
 use crate::tier::Tier;
 
-/// How often the clock for time limits ticks. Limits are exact to two ticks; a shorter tick costs wake-ups of an idle
+/// Interval of the clock for time limits. Limits are exact to two ticks; a shorter tick would cost wake-ups of an idle
 /// agent.
 pub(crate) const TICK: Duration = Duration::from_millis(10);
 
-/// So many ticks are at least this long. The current tick may end at once, so it is one more than that needs.
+/// Number of ticks that last at least this long: one more than it takes, since the current tick may end at once.
 pub(crate) fn ticks(time: Duration) -> u64 {
     let ticks = time.as_nanos().div_ceil(TICK.as_nanos());
     u64::try_from(ticks).unwrap_or(u64::MAX / 2).saturating_add(1)
 }
 
-/// The engine could not be made.
+/// The engine could not be created.
 #[derive(Debug, thiserror::Error)]
 #[error("webassembly engine: {0}")]
 pub struct RuntimeError(String);
@@ -45,54 +45,55 @@ impl RuntimeError {
 pub struct Runtime {
     pub(crate) optimized: Tier,
     is_tiered: bool,
-    /// Made when it is first needed; `None` inside if there is none on this machine.
+    /// Created when it is first needed; `None` inside if this machine does not support it.
     baseline: OnceLock<Option<Tier>>,
     pub(crate) metered: bool,
     pub(crate) compiler: Compiler,
     pub(crate) optimizer: Optimizer,
     pub(crate) cache: Option<Cache>,
-    /// What an artifact may use while it describes itself.
+    /// Limits of an artifact in `describe`.
     describe_limits: Mutex<NodeLimits>,
     compiled: Mutex<HashMap<String, Weak<Compiled>>>,
     pub(crate) hits: AtomicU64,
     pub(crate) misses: AtomicU64,
 }
 
-/// How often compiled code was found in the cache on disk.
+/// Counts of the cache on disk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CacheCounts {
-    /// Artifacts whose compiled code was there.
+    /// Artifacts whose compiled code was in the cache.
     pub hits: u64,
     /// Artifacts that were compiled.
     pub misses: u64,
 }
 
 impl Runtime {
-    /// A runtime that compiles artifacts within these limits, and keeps compiled code in `cache_dir`, or in memory only.
+    /// Creates a runtime that compiles artifacts within these limits, and stores compiled code in `cache_dir`, or only
+    /// in memory.
     ///
     /// # Errors
     ///
-    /// The engine does not run on this machine. A cache that cannot be used is logged and done without.
+    /// The engine does not run on this machine. A cache that cannot be used is logged and ignored.
     pub fn new(cache_dir: Option<&Path>, limits: ArtifactLimits) -> Result<Arc<Self>, RuntimeError> {
         Self::make(cache_dir, limits, false, false)
     }
 
-    /// The same for what runs long: an artifact that is not in the cache runs at once on code that is compiled fast, and
-    /// on fast code a few seconds later.
+    /// Like [`Runtime::new`], for a process that runs long: an artifact that is not in the cache starts at once on
+    /// baseline code, and on optimized code a few seconds later.
     ///
     /// # Errors
     ///
-    /// As [`Runtime::new`].
+    /// See [`Runtime::new`].
     pub fn tiered(cache_dir: Option<&Path>, limits: ArtifactLimits) -> Result<Arc<Self>, RuntimeError> {
         Self::make(cache_dir, limits, true, false)
     }
 
-    /// A runtime that counts what a guest executes as fuel, which does not depend on the machine; slower, and without a
-    /// cache.
+    /// Creates a runtime that counts the instructions of a guest as fuel, which does not depend on the machine; it is
+    /// slower and has no cache.
     ///
     /// # Errors
     ///
-    /// As [`Runtime::new`].
+    /// See [`Runtime::new`].
     pub fn metered(limits: ArtifactLimits) -> Result<Arc<Self>, RuntimeError> {
         Self::make(None, limits, false, true)
     }
@@ -105,7 +106,7 @@ impl Runtime {
     ) -> Result<Arc<Self>, RuntimeError> {
         let cache = cache_dir.and_then(|dir| {
             Cache::open(dir)
-                .inspect_err(|error| tracing::warn!(%error, dir = %dir.display(), "compile cache is not used"))
+                .inspect_err(|error| tracing::warn!(%error, dir = %dir.display(), "cannot use the compile cache"))
                 .ok()
         });
         let runtime = Arc::new(Self {
@@ -151,7 +152,7 @@ impl Runtime {
         self.baseline.get_or_init(make).as_ref()
     }
 
-    /// Sets what an artifact may use while it describes itself: the limits of the agent, since no node has any yet.
+    /// Sets the limits of `describe`: those of the agent, since no node has its own yet.
     pub fn limit_describe(&self, limits: NodeLimits) {
         *self.describe_limits.lock() = limits;
     }
@@ -160,21 +161,21 @@ impl Runtime {
         self.describe_limits.lock().clone()
     }
 
-    /// How often the cache helped so far.
+    /// Counts of the cache so far.
     pub fn cache_counts(&self) -> CacheCounts {
         CacheCounts { hits: self.hits.load(Ordering::Relaxed), misses: self.misses.load(Ordering::Relaxed) }
     }
 
-    /// Names of the artifacts that are being compiled at this moment, for who shows what takes long.
+    /// Names of the artifacts that are being compiled now, for progress reports.
     pub fn compiling(&self) -> Vec<String> {
         self.compiler.active()
     }
 
-    /// Compiles an artifact, or takes it from the cache.
+    /// Compiles an artifact, or loads it from the cache.
     ///
     /// # Errors
     ///
-    /// What is wrong with the artifact, and how to mend it.
+    /// The problem of the artifact, and how to fix it.
     pub fn compile(self: &Arc<Self>, artifact: &Artifact) -> Result<Arc<Compiled>, ArtifactError> {
         if let Some(known) = self.compiled.lock().get(&artifact.digest).and_then(Weak::upgrade) {
             return Ok(known);

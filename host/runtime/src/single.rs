@@ -1,5 +1,5 @@
-//! One instance of a node for those who test and measure nodes: every call answers with its own outcome or fault,
-//! nothing is tried again and nothing is cut in halves.
+//! One instance of a node for tests and measurements: every call returns its own outcome or fault, without retries and
+//! without splitting.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,7 +16,7 @@ use crate::instance::{ConfigureError, Instance, Processed};
 /// Why a node was not configured.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refused {
-    /// It refuses its options.
+    /// It refused its options.
     Options(Vec<OptionError>),
     /// It faulted.
     Fault(Fault),
@@ -38,7 +38,7 @@ pub struct SingleInstance {
 }
 
 impl SingleInstance {
-    /// Makes an instance and configures it.
+    /// Creates an instance and configures it.
     ///
     /// # Errors
     ///
@@ -73,7 +73,7 @@ impl SingleInstance {
         &self.info
     }
 
-    /// Time that instantiating and configuring took.
+    /// Time to instantiate and configure.
     pub fn started_in(&self) -> Duration {
         self.started_in
     }
@@ -83,12 +83,12 @@ impl SingleInstance {
         self.memory_bytes
     }
 
-    /// How often a further instance was made: the last one had faulted, or outgrown its memory.
+    /// How often the instance was replaced because it faulted or outgrew its memory.
     pub fn replaced(&self) -> u64 {
         self.replaced
     }
 
-    /// Fuel that the last call took, on a [`metered`](crate::Runtime::metered) runtime.
+    /// Fuel of the last call, on a [`metered`](crate::Runtime::metered) runtime.
     pub fn fuel(&self) -> Option<u64> {
         self.fuel
     }
@@ -102,34 +102,32 @@ impl SingleInstance {
         self.instance.as_mut().map_or(Ok(None), Instance::save)
     }
 
-    /// Gives it state.
+    /// Restores state.
     ///
     /// # Errors
     ///
-    /// It cannot take it; it must not be used then.
+    /// The instance cannot restore it and must not be used then.
     pub fn restore(&mut self, snapshots: &[Snapshot]) -> Result<(), String> {
-        self.instance.as_mut().map_or_else(|| Err("its instance is gone".into()), |i| i.restore(snapshots))
+        self.instance.as_mut().map_or_else(|| Err("it has no instance".into()), |i| i.restore(snapshots))
     }
 
-    /// Goes on with a fresh instance, which is given the state of the one before.
+    /// Continues on a fresh instance with the state of the current one.
     ///
     /// # Errors
     ///
-    /// The node keeps no state, or does not take its own.
+    /// The node is stateless, or cannot restore its own state.
     pub fn restart(&mut self) -> Result<(), String> {
-        let saved = self.save().map_err(|fault| format!("its state could not be saved: {fault}"))?;
-        let snapshot = saved.ok_or("the node keeps no state, so it cannot go on in another instance")?;
+        let saved = self.save().map_err(|fault| format!("cannot save its state: {fault}"))?;
+        let snapshot = saved.ok_or("the node is stateless, so another instance cannot continue for it")?;
         self.instance = Some(self.fresh().map_err(|fault| fault.to_string())?);
-        self.restore(&[snapshot]).map_err(|error| format!("its state was not taken: {error}"))
+        self.restore(&[snapshot]).map_err(|error| format!("cannot restore its state: {error}"))
     }
 
     fn fresh(&self) -> Result<Instance, Fault> {
         let made = make(&self.compiled, &self.name, &self.options, &self.limits, self.services.as_ref());
         made.map(|(instance, _)| instance).map_err(|refused| match refused {
             Refused::Fault(fault) => fault.while_instantiating(),
-            Refused::Options(_) => {
-                Fault::new(crate::FaultKind::Instantiate, "options were refused that were taken before")
-            }
+            Refused::Options(_) => Fault::new(crate::FaultKind::Instantiate, "refused options that it accepted before"),
         })
     }
 
@@ -137,7 +135,7 @@ impl SingleInstance {
     ///
     /// # Errors
     ///
-    /// The call faulted, or the fresh instance after a fault could not be made.
+    /// The call faulted, or no fresh instance could be created after a fault.
     pub fn process(&mut self, batch: Batch) -> Result<Outcome, Fault> {
         let instance = match self.instance.take() {
             Some(instance) => instance,

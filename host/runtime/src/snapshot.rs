@@ -1,4 +1,4 @@
-//! State of stateful nodes: calling what a component exports for it, and the place where snapshots are kept.
+//! State of stateful nodes: calls the exports of a component for it, and stores snapshots in slots.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::fault::{Fault, FaultKind};
 use crate::instance;
 use crate::state::State;
 
-/// Where the functions of state are found in a component.
+/// Where to find the functions for state in a component.
 pub(crate) struct StateExports {
     pub(crate) version: ComponentExportIndex,
     save: ComponentExportIndex,
@@ -26,7 +26,7 @@ impl StateExports {
     }
 }
 
-/// The functions of state of one instance.
+/// The functions for state of one instance.
 pub(crate) struct StateFunctions {
     save: TypedFunc<(), (Snapshot,)>,
     restore: TypedFunc<(Vec<Snapshot>,), (Result<(), String>,)>,
@@ -43,18 +43,18 @@ impl StateFunctions {
     pub(crate) fn save(&self, store: &mut Store<State>) -> Result<Snapshot, Fault> {
         instance::start_clock(store, store.data().limits.time);
         let most = store.data().limits.state_bytes;
-        // More than that is not even copied.
+        // A larger snapshot is not even copied.
         store.set_hostcall_fuel(usize::try_from(most).unwrap_or(usize::MAX).saturating_add(1 << 10));
         let saved = self.save.call(&mut *store, ());
         let (snapshot,) = saved.map_err(|error| Fault::of(&error, store.data_mut()))?;
         if snapshot.bytes.len() as u64 > most {
-            let message = format!("saved {} bytes of state; at most {most} are kept", snapshot.bytes.len());
+            let message = format!("saved {} bytes of state; at most {most} are allowed", snapshot.bytes.len());
             return Err(Fault::new(FaultKind::OutputLimit, message));
         }
         Ok(snapshot)
     }
 
-    /// Gives an instance state, or tells why it cannot take it; it must not be used then.
+    /// Restores the state of an instance, or returns why it cannot; the instance must not be used then.
     pub(crate) fn restore(&self, store: &mut Store<State>, snapshots: &[Snapshot]) -> Result<(), String> {
         instance::start_clock(store, store.data().limits.time);
         let restored = self.restore.call(&mut *store, (snapshots.to_vec(),));
@@ -62,24 +62,24 @@ impl StateFunctions {
     }
 }
 
-/// Where the state of one worker's node is kept, whichever instance holds it.
+/// The snapshots of one worker's node, whichever instance has the state.
 ///
-/// Mostly one snapshot: the last that was taken after a call that went well. Several where a former run had more workers.
+/// Usually one: the last one after a successful call. Several if an earlier run had more workers.
 #[derive(Debug, Default)]
 pub struct StateSlot(Mutex<Arc<[Snapshot]>>);
 
 impl StateSlot {
-    /// A slot that holds these.
+    /// Creates a slot with these snapshots.
     pub fn new(snapshots: Vec<Snapshot>) -> Self {
         Self(Mutex::new(snapshots.into()))
     }
 
-    /// What it holds.
+    /// The current snapshots.
     pub fn get(&self) -> Arc<[Snapshot]> {
         self.0.lock().clone()
     }
 
-    /// Takes what another one holds in addition.
+    /// Adds the snapshots of another slot.
     pub fn take_from(&self, other: &Self) {
         let more = std::mem::take(&mut *other.0.lock());
         if !more.is_empty() {

@@ -1,4 +1,4 @@
-//! What the host keeps for one instance while it runs: the call, and how much of its limits it has used.
+//! The host's data for one running instance: the call, and the use of its limits.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
@@ -10,19 +10,19 @@ use wattle_plan::NodeLimits;
 use crate::fault::{Fault, FaultKind};
 use capabilities::Held;
 
-/// Bytes of a panic message that are kept.
+/// Maximum length of a panic message, in bytes.
 const MAX_PANIC_BYTES: usize = 8 << 10;
 
 /// Data of a store.
 pub(crate) struct State {
     pub(crate) limits: NodeLimits,
-    /// Time that the current call may take.
+    /// Time limit of the current call.
     pub(crate) time_limit: Duration,
-    /// Set while `configure` runs; the fields resolved so far.
+    /// The fields resolved so far; set during `configure`.
     pub(crate) fields: Option<Vec<Field>>,
-    /// What it has of its capabilities.
+    /// State of its capabilities.
     pub(crate) held: Held,
-    /// Set while `process` runs.
+    /// Set during `process`.
     call: Option<Call>,
     input_bytes: usize,
     host_calls: u32,
@@ -31,7 +31,7 @@ pub(crate) struct State {
     max_output_bytes: u64,
     /// The last message that the guest reported before a trap.
     pub(crate) panic: Option<String>,
-    /// A fault that the host noticed; the trap that follows only ends the call.
+    /// A fault that the host found; the trap that follows only ends the call.
     pub(crate) noticed: Option<Fault>,
     pub(crate) memory_denied: bool,
     pub(crate) table_denied: bool,
@@ -62,8 +62,7 @@ impl State {
         }
     }
 
-    /// Begins a call of `process`.
-    /// `charged_bytes` is the measure for what may leave.
+    /// Starts a call of `process`. `charged_bytes` is the base of the output limit.
     pub(crate) fn begin(&mut self, call: Call, input_bytes: usize, charged_bytes: usize) {
         self.call = Some(call);
         self.input_bytes = input_bytes;
@@ -76,17 +75,17 @@ impl State {
         self.max_output_bytes = allowed.max(NodeLimits::OUTPUT_FLOOR_BYTES);
     }
 
-    /// Whether memory or table elements were asked for beyond the limit.
+    /// Whether a request for memory or table elements was denied.
     pub(crate) fn denied(&self) -> bool {
         self.memory_denied || self.table_denied
     }
 
-    /// Bytes that the current call may answer with.
+    /// Output limit of the current call, in bytes.
     pub(crate) fn max_output_bytes(&self) -> u64 {
         self.max_output_bytes
     }
 
-    /// Bytes that the current call may still answer with.
+    /// Remaining output of the current call, in bytes.
     pub(crate) fn room(&self) -> u64 {
         self.max_output_bytes.saturating_sub(self.output_bytes)
     }
@@ -96,7 +95,7 @@ impl State {
         self.input_bytes
     }
 
-    /// Bytes of these rows; a row that does not exist has none.
+    /// Bytes of these rows; a row that does not exist counts as empty.
     pub(crate) fn body_bytes(&self, rows: &[u32]) -> usize {
         self.call.as_ref().map_or(0, |call| call.body_bytes(rows))
     }
@@ -106,7 +105,7 @@ impl State {
         self.call.take()
     }
 
-    /// Counts a call of the host, whatever it is about.
+    /// Counts a host call of any kind.
     fn count_call(&mut self) -> wasmtime::Result<()> {
         self.host_calls = self.host_calls.saturating_add(1);
         if self.host_calls > self.limits.host_calls {
@@ -116,18 +115,18 @@ impl State {
         Ok(())
     }
 
-    /// Charges bytes that the guest gave, or made the host make.
+    /// Charges bytes that the guest returned, or made the host create.
     fn charge(&mut self, bytes: usize) -> wasmtime::Result<()> {
         self.output_bytes = self.output_bytes.saturating_add(bytes as u64);
         if self.output_bytes > self.max_output_bytes {
-            let message = format!("answered with more than {} bytes", self.max_output_bytes);
+            let message = format!("returned more than {} bytes", self.max_output_bytes);
             return self.notice(Fault::new(FaultKind::OutputLimit, message));
         }
         Ok(())
     }
 
-    /// Runs a function of the interface `batch`: counts it, charges what the guest gave or made the host repeat, and
-    /// turns a broken rule into a fault of the guest, a panic into one of the host.
+    /// Runs a function of the interface `batch`: counts the call, charges what the guest returned or made the host
+    /// repeat, and converts a broken rule to a fault of the guest, and a panic to one of the host.
     pub(crate) fn in_call<T>(
         &mut self,
         given_bytes: usize,
@@ -139,8 +138,8 @@ impl State {
             let message = "called the interface `batch` outside of `process`";
             return self.notice(Fault::new(FaultKind::InvalidDecision, message));
         };
-        // A panic would end the worker, and with it every pipeline on this thread. What the call holds after one is only
-        // given back, never read.
+        // A panic would end the worker, and with it every pipeline on this thread. After one, the batch of the call is
+        // only returned, never read.
         match catch_unwind(AssertUnwindSafe(|| run(call))) {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(error)) => self.notice(Fault::new(FaultKind::InvalidDecision, error.0)),
@@ -154,10 +153,12 @@ impl State {
         Err(error)
     }
 
-    /// Resolves a field path, while the node is configured.
+    /// Resolves a field path; allowed only in `configure`.
     pub(crate) fn resolve(&mut self, path: &str, read: bool, write: bool) -> wasmtime::Result<Result<u32, String>> {
         self.count_call()?;
-        let Some(fields) = &mut self.fields else { return Ok(Err("fields are resolved in `configure` only".into())) };
+        let Some(fields) = &mut self.fields else {
+            return Ok(Err("fields can be resolved only in `configure`".into()));
+        };
         let path = match FieldPath::parse(path) {
             Ok(path) => path,
             Err(error) => return Ok(Err(error.to_string())),
@@ -177,7 +178,7 @@ impl State {
         Ok(u32::try_from(index).map_err(|e| e.to_string()))
     }
 
-    /// Keeps the message of a panic.
+    /// Records the message of a panic.
     pub(crate) fn panicked(&mut self, mut message: String) -> wasmtime::Result<()> {
         self.count_call()?;
         self.log_lines = self.log_lines.saturating_add(1);

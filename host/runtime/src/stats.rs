@@ -1,4 +1,4 @@
-//! What is counted of one node over all workers: the time of its calls, its faults, and the memory of its instances.
+//! Counts of one node over all workers: time of its calls, faults, and memory of its instances.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -9,28 +9,28 @@ use crate::fault::{Blame, Fault, FaultKind};
 /// Counts of one node over all workers.
 #[derive(Debug, Default)]
 pub struct NodeStats {
-    /// Time of each call of `process`, the host's part included.
+    /// Time of each call of `process`, including the host's part.
     pub call_time: Histogram,
     /// Calls that faulted.
     pub faults: FaultCounts,
-    /// Workers that look for poisonous rows of a batch at this moment.
+    /// Workers that search for poisonous rows of a batch at this moment.
     pub searching: AtomicU32,
-    /// Fresh instances made after the first.
+    /// Instances that were created after the first.
     pub restarts: AtomicU64,
-    /// Linear memory of the instances that live now, in bytes.
+    /// Linear memory of all live instances, in bytes.
     pub memory_bytes: AtomicU64,
-    /// Largest linear memory that one instance ever had, in bytes.
+    /// Largest linear memory that an instance ever had, in bytes.
     pub peak_memory_bytes: AtomicU64,
     /// Bytes of the last snapshot of its state.
     pub state_bytes: AtomicU64,
-    /// How often an instance took over state.
+    /// How often an instance restored state.
     pub state_restored: AtomicU64,
-    /// How often state was lost: an instance that should have taken it over began with nothing.
+    /// How often state was lost: an instance that should have restored it started without state.
     pub state_lost: AtomicU64,
 }
 
-/// Upper bounds of the histogram of call times, in nanoseconds: two a decade. A call takes from some microseconds for a
-/// small batch to some hundred milliseconds for a huge document.
+/// Upper bounds of the histogram of call times, in nanoseconds: two per decade. A call takes from some microseconds for
+/// a small batch to some hundred milliseconds for a huge document.
 const BOUNDS: [u64; 12] = [
     10_000,
     30_000,
@@ -46,27 +46,27 @@ const BOUNDS: [u64; 12] = [
     10_000_000_000,
 ];
 
-/// The same bounds in seconds, as metrics have them.
+/// The same bounds in seconds, for metrics.
 pub const CALL_SECONDS: [f64; 12] = [1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 0.01, 0.03, 0.1, 0.3, 1.0, 10.0];
 
-/// A histogram of durations, for many threads; recording is two additions.
+/// A histogram of durations for many threads; recording takes two additions.
 #[derive(Debug, Default)]
 pub struct Histogram {
-    /// How many fell between each bound and the one before.
+    /// Number of durations between each bound and the one before.
     buckets: [AtomicU64; BOUNDS.len()],
-    /// How many were longer than all bounds.
+    /// Number of durations above all bounds.
     longer: AtomicU64,
     nanos: AtomicU64,
 }
 
-/// The figures of a histogram at one moment.
+/// A histogram at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HistogramSnapshot {
-    /// How many took at most as long as each bound of [`CALL_SECONDS`].
+    /// Number of durations up to each bound of [`CALL_SECONDS`].
     pub at_most: [u64; BOUNDS.len()],
-    /// How many there were.
+    /// Number of durations.
     pub count: u64,
-    /// The sum of them.
+    /// Sum of all durations.
     pub sum: Duration,
 }
 
@@ -79,7 +79,7 @@ impl Histogram {
         self.nanos.fetch_add(nanos, Ordering::Relaxed);
     }
 
-    /// The figures at this moment. The count is always that of the buckets.
+    /// The histogram at this moment. The count always matches the buckets.
     pub fn snapshot(&self) -> HistogramSnapshot {
         let mut count = 0;
         let at_most = self.buckets.each_ref().map(|bucket| {
@@ -93,7 +93,7 @@ impl Histogram {
 
 const KINDS: usize = FaultKind::ALL.len();
 
-/// Faults by kind and by whose fault they were: a closed set, so that counting one is a single addition.
+/// Faults by kind and blame: a closed set, so that counting one is a single addition.
 #[derive(Debug, Default)]
 pub struct FaultCounts {
     guest: [AtomicU64; KINDS],
@@ -114,7 +114,7 @@ impl FaultCounts {
         }
     }
 
-    /// Those that happened.
+    /// The kinds that occurred, with their numbers.
     pub fn list(&self) -> Vec<(FaultKind, Blame, u64)> {
         let both = [Blame::Guest, Blame::Host].into_iter();
         let all =
@@ -122,13 +122,13 @@ impl FaultCounts {
         all.map(|(kind, blame, count)| (kind, blame, count.load(Ordering::Relaxed))).filter(|(.., n)| *n > 0).collect()
     }
 
-    /// All faults.
+    /// Number of all faults.
     pub fn total(&self) -> u64 {
         self.guest.iter().chain(&self.host).map(|count| count.load(Ordering::Relaxed)).sum()
     }
 }
 
-/// What one worker's instance adds to the memory of its node; it is taken away again with the worker.
+/// Share of one worker's instance in the memory of its node; dropping it removes the share.
 pub(crate) struct MemoryShare {
     stats: Arc<NodeStats>,
     bytes: u64,
@@ -139,13 +139,13 @@ impl MemoryShare {
         Self { stats, bytes: 0 }
     }
 
-    /// Sets the share. Memory that did not change, which is nearly always so, costs a comparison.
+    /// Sets the share. Memory rarely changes, and then this is a comparison.
     pub(crate) fn set(&mut self, bytes: usize) {
         let bytes = bytes as u64;
         if bytes == self.bytes {
             return;
         }
-        // Wraps as intended where the share shrinks: the sum of all shares is never negative.
+        // Wraps as intended if the share shrinks: the sum of all shares is never negative.
         self.stats.memory_bytes.fetch_add(bytes.wrapping_sub(self.bytes), Ordering::Relaxed);
         self.stats.peak_memory_bytes.fetch_max(bytes, Ordering::Relaxed);
         self.bytes = bytes;

@@ -1,9 +1,9 @@
-//! The two compilers. Cranelift's code is fast; Winch compiles six times as fast, and its code is slower.
+//! The two compilers. Cranelift produces fast code; Winch compiles six times as fast, and its code is slower.
 //!
 //! A tiered runtime starts an artifact that is not in the cache on Winch's code, the baseline, so that a swap waits for
-//! half a second and not for three; the [`optimizer`](crate::optimizer) then compiles it with Cranelift beside the
-//! running pipelines. Both compilers are of wasmtime's first tier of support on x86-64; elsewhere, and for what Winch
-//! does not compile, there is no baseline and Cranelift compiles at once.
+//! half a second and not for three; the [`optimizer`](crate::optimizer) then compiles it with Cranelift while the
+//! pipelines run. wasmtime supports both compilers at tier 1 on x86-64; on other machines, and for artifacts that Winch
+//! cannot compile, there is no baseline and Cranelift compiles at once.
 
 use wasmtime::component::Linker;
 use wasmtime::{Config, Engine, OptLevel, RegallocAlgorithm, Strategy};
@@ -19,11 +19,11 @@ const STACK_BYTES: usize = 512 << 10;
 /// Winch keeps every local variable in the frame, so the same recursion takes more. Threads have 2 MiB.
 const BASELINE_STACK_BYTES: usize = 1 << 20;
 
-/// Time limits are for optimized code; this many times as long is allowed to the baseline. The nodes of the CloudTrail pack
-/// take up to 1.3 times as long on it, since the host does most of the work; tight loops take two to three times.
+/// Time limits are meant for optimized code; baseline code gets this many times as long. The nodes of the CloudTrail
+/// pack take up to 1.3 times as long on it, since the host does most of the work; tight loops take two to three times.
 const BASELINE_TIMES: u32 = 3;
 
-/// Which compiler made code.
+/// The compiler of a code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Kind {
     /// Winch.
@@ -32,7 +32,7 @@ pub(crate) enum Kind {
     Optimized,
 }
 
-/// A compiler, and what its code is linked to.
+/// A compiler, with the linker for its code.
 pub(crate) struct Tier {
     pub(crate) kind: Kind,
     pub(crate) engine: Engine,
@@ -42,8 +42,7 @@ pub(crate) struct Tier {
 }
 
 impl Tier {
-    /// The optimizing compiler, which also counts fuel if it is to be metered. One that works in the background must not
-    /// take all cores.
+    /// The optimizing compiler, which also counts fuel if it is metered. In the background it must not use all cores.
     pub(crate) fn optimized(metered: bool, in_background: bool) -> wasmtime::Result<Self> {
         Self::new(Kind::Optimized, metered, in_background)
     }
@@ -63,14 +62,14 @@ impl Tier {
         Ok(Self { kind, engine, linker, metered, in_background })
     }
 
-    /// What another process needs to know to compile for this tier.
+    /// What another process needs to compile for this tier.
     pub(crate) fn job(&self) -> Job {
         Job { kind: self.kind, metered: self.metered, in_background: self.in_background, is_small: memory::is_small() }
     }
 }
 
 impl Kind {
-    /// How the engine of a tier is made, here and in the process that compiles for it.
+    /// Settings of a tier's engine, here and in the process that compiles for it.
     pub(crate) fn config(self, metered: bool, in_background: bool, is_small: bool) -> wasmtime::Result<Config> {
         let mut config = Config::new();
         match self {
@@ -79,12 +78,12 @@ impl Kind {
                 .parallel_compilation(!in_background)
                 .consume_fuel(metered)
                 .max_wasm_stack(STACK_BYTES),
-            // Of the first tier of support on x86-64 only.
+            // Tier 1 support only on x86-64.
             Self::Baseline if !cfg!(target_arch = "x86_64") => {
                 return Err(wasmtime::Error::msg("not on this architecture"));
             }
-            // What is left to Cranelift are trampolines, one for each function whose address is taken, and these are
-            // small: optimizing them took an eighth of the time, and registers chosen well another tenth.
+            // Cranelift compiles only the trampolines here, one for each function whose address is taken, and these are
+            // small: optimizing them took an eighth of the time, and good register allocation another tenth.
             Self::Baseline => config
                 .strategy(Strategy::Winch)
                 .cranelift_opt_level(OptLevel::None)
@@ -98,7 +97,7 @@ impl Kind {
         Ok(config)
     }
 
-    /// How many times as long as on optimized code a call may take.
+    /// Factor by which a call may take longer than on optimized code.
     pub(crate) fn times(self) -> u32 {
         match self {
             Self::Baseline => BASELINE_TIMES,

@@ -1,10 +1,10 @@
-//! Makes a component of a core module, as `wasm-tools component embed` and `component new` would, for people who have
-//! neither.
+//! Converts a core module to a component, like `wasm-tools component embed` and `component new`, for users without
+//! these tools.
 //!
-//! A module says in a custom section which world it implements when a generator of bindings wrote it; one that was
-//! written by hand says nothing, and is taken for the contract's world. What a toolchain drags in of WASI (preview 1) is
-//! stubbed out: a node has no files, no clock and no environment, so everything answers with an error or with nothing,
-//! and the component imports the contract alone.
+//! If a bindings generator wrote the module, a custom section names the world that it implements; a module written by
+//! hand has none, and is treated as the contract's world. WASI imports (preview 1) of a toolchain are stubbed out: a
+//! node has no files, no clock and no environment, so every function returns an error or nothing, and the component
+//! imports only the contract.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -14,7 +14,7 @@ use wasmparser::{Encoding, Parser, Payload};
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::{Resolve, SourceMap};
 
-/// The files of the contract, name and text.
+/// The files of the contract: name and text.
 pub const WIT: &[(&str, &str)] = &[
     ("batch.wit", include_str!("../../../wit/batch.wit")),
     ("clock.wit", include_str!("../../../wit/clock.wit")),
@@ -32,30 +32,30 @@ pub const WIT: &[(&str, &str)] = &[
     ("world.wit", include_str!("../../../wit/world.wit")),
 ];
 
-/// The world that a node implements, and that of one that keeps state.
+/// The world of a node, and that of a stateful node.
 const WORLD: &str = "processor";
 const STATEFUL_WORLD: &str = "stateful-processor";
-/// What a module by hand is taken for: one of these, and the capabilities that it imports.
+/// World for a module written by hand: one of these, and the capabilities that it imports.
 const WRAPPED_WORLD: &str = "wrapped";
-/// Interfaces of the contract, and those of them that every node gets.
+/// Prefix of the contract's interfaces.
 const CONTRACT: &str = "wattle:node/";
 const ALWAYS: &[&str] = &["types", "fields", "batch", "diagnostics"];
-/// What a node's module exports, however it was made.
+/// Export of every node module.
 const EXPORT: &str = "wattle:node/node@";
-/// What it exports besides if it keeps state.
+/// Additional export of a stateful node module.
 const STATE: &str = "wattle:node/state@";
-/// Module that old toolchains import WASI from.
+/// Module name of WASI imports in old toolchains.
 const PREVIEW1: &str = "wasi_snapshot_preview1";
-/// Answers every import of WASI (preview 1) by itself: what `stub.wat` says, assembled. A test keeps the two the same.
+/// Implements every WASI import (preview 1): assembled from `stub.wat`. A test compares the two.
 const STUB: &[u8] = include_bytes!("stub.wasm");
 
-/// Why a module could not be made a component, and how to mend it.
+/// Why a module could not be converted to a component, and how to fix it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct WrapError {
-    /// What is wrong.
+    /// Description of the problem.
     pub message: String,
-    /// How to mend it.
+    /// How to fix it.
     pub hint: Option<String>,
 }
 
@@ -63,7 +63,7 @@ fn error(message: impl Into<String>, hint: &str) -> WrapError {
     WrapError { message: message.into(), hint: (!hint.is_empty()).then(|| hint.into()) }
 }
 
-/// What a module shows of itself.
+/// Properties of a module.
 #[derive(Default)]
 struct Seen {
     is_component: bool,
@@ -72,16 +72,16 @@ struct Seen {
     exports_state: bool,
     exports_realloc: bool,
     wants_preview1: bool,
-    /// Interfaces that it imports besides those that every node gets.
+    /// Interfaces that it imports in addition to those of every node.
     capabilities: BTreeSet<String>,
     foreign: Vec<String>,
 }
 
-/// Makes a component of a core module; a component stays as it is.
+/// Converts a core module to a component; returns a component unchanged.
 ///
 /// # Errors
 ///
-/// It is no module, lacks what a node exports, or imports what no node gets.
+/// The bytes are not a module, an export of a node is missing, or an import is not available to nodes.
 pub fn wrap(bytes: &[u8]) -> Result<Vec<u8>, WrapError> {
     let seen = look(bytes)?;
     if seen.is_component {
@@ -90,19 +90,19 @@ pub fn wrap(bytes: &[u8]) -> Result<Vec<u8>, WrapError> {
     if !seen.exports_node {
         return Err(error(
             format!("the module exports no `{EXPORT}…`"),
-            "a node exports describe, configure and process; does it use its SDK's way to export them?",
+            "a node exports describe, configure and process; check that it exports them as its SDK requires",
         ));
     }
     if !seen.exports_realloc {
         return Err(error(
             "the module exports no `cabi_realloc`",
-            "the agent puts what it gives to the node into memory that this function allocates; export it",
+            "export it; the agent uses it to allocate memory for the data that it passes to the node",
         ));
     }
     if let Some(import) = seen.foreign.first() {
         return Err(error(
-            format!("the module imports `{import}`, which no node gets"),
-            "link what it names into the module, or do without it",
+            format!("the module imports `{import}`, which is not available to nodes"),
+            "link its implementation into the module, or remove the import",
         ));
     }
     let mut module = bytes.to_vec();
@@ -123,7 +123,7 @@ pub fn wrap(bytes: &[u8]) -> Result<Vec<u8>, WrapError> {
 
 fn look(bytes: &[u8]) -> Result<Seen, WrapError> {
     if !bytes.starts_with(b"\0asm") {
-        return Err(error("this is not webassembly", "give a module or a component in binary form"));
+        return Err(error("this is not webassembly", "pass a module or a component in binary form"));
     }
     let mut seen = Seen::default();
     let broken = |e| error(format!("the module cannot be read: {e}"), "");
@@ -167,7 +167,7 @@ fn look(bytes: &[u8]) -> Result<Seen, WrapError> {
     Ok(seen)
 }
 
-/// A world of the contract that imports these capabilities besides, from the files that this program carries.
+/// A world of the contract that also imports these capabilities, from the embedded files.
 fn world(name: &str, capabilities: &BTreeSet<String>) -> Result<(Resolve, wit_parser::WorldId), WrapError> {
     let wrong = |e: String| error(format!("the contract cannot be read: {e}"), "please report this");
     let mut sources = SourceMap::default();

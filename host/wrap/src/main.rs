@@ -1,4 +1,4 @@
-//! `wattle-wrap FROM TO [FROM TO …]`: makes a component of each core module FROM and writes it to TO.
+//! `wattle-wrap FROM TO [FROM TO …]`: converts each core module FROM to a component and writes it to TO.
 //!
 //! A separate program, so that `cargo xtask` starts without compiling the WIT libraries first.
 

@@ -1,8 +1,8 @@
-//! Modules by hand, as somebody without any SDK writes them.
+//! Modules written by hand, without any SDK.
 
 use super::*;
 
-/// A node that does nothing: its options are taken, and it answers with the port `out`.
+/// A node that does nothing: it accepts any options and has the port `out`.
 fn module(more: &str) -> String {
     format!(
         r#"(module
@@ -66,7 +66,7 @@ fn a_module_asks_for_the_capabilities_that_it_imports_and_no_others() {
     assert_eq!(imports, ["wattle:node/clock@0.1.0", "wattle:node/log@0.1.0"]);
     let unknown = module(r#"(import "wattle:node/socket@0.1.0" "open" (func (param i32)))"#);
     assert!(
-        refused(&unknown).contains("imports `wattle:node/socket@0.1.0`, which no node gets"),
+        refused(&unknown).contains("imports `wattle:node/socket@0.1.0`, which is not available to nodes"),
         "{}",
         refused(&unknown)
     );
@@ -86,7 +86,7 @@ fn wasi_is_stubbed_out() {
     let wants = r#"(import "wasi_snapshot_preview1" "fd_write" (func (param i32 i32 i32 i32) (result i32)))"#;
     let component = wrap(&wat::parse_str(module(wants)).unwrap()).unwrap();
     let mut imports = Vec::new();
-    // What a component inside takes has names of its own; it comes from the one around it.
+    // A nested component has its own imports, which the outer one satisfies.
     let mut depth = 0;
     for payload in Parser::new(0).parse_all(&component) {
         match payload.unwrap() {

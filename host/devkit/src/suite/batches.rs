@@ -1,4 +1,4 @@
-//! What comes out of a component, whatever goes in: every row is accounted for, and nothing faults.
+//! Checks the output of a component for many inputs: every row is accounted for, and no call faults.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ const MANY: usize = 100_000;
 /// Bytes of the largest value.
 const HUGE: usize = 8 << 20;
 
-/// Bodies that a node may meet, by what is special about them.
+/// Bodies that a node can receive, by their special property.
 fn kinds() -> Vec<(&'static str, Vec<Vec<u8>>)> {
     let text = |all: &[&str]| all.iter().map(|t| t.as_bytes().to_vec()).collect::<Vec<_>>();
     let many = (0..MANY).map(|i| format!(r#"{{"n":{i},"level":"info","message":"line {i}"}}"#).into_bytes()).collect();
@@ -79,7 +79,7 @@ fn batch(bodies: &[Vec<u8>]) -> Result<Batch, String> {
     Ok(Batch::new(bodies, Arc::new(origin), Ack::none()))
 }
 
-/// Calls the node. An error that it answers with on purpose is its right: all rows fail then.
+/// Calls the node. It may return an error on purpose: all rows fail then.
 pub(super) fn call(instance: &mut SingleInstance, bodies: &[Vec<u8>]) -> Result<Outcome, String> {
     match instance.process(batch(bodies)?) {
         Ok(outcome) => Ok(outcome),
@@ -90,7 +90,7 @@ pub(super) fn call(instance: &mut SingleInstance, bodies: &[Vec<u8>]) -> Result<
     }
 }
 
-/// Where each event left, and as what: its JSON as text, because what is deeply nested is not for every reader of JSON.
+/// The port and content of each event, with JSON as text, since not every JSON reader accepts deep nesting.
 pub(super) fn written(outcome: Outcome) -> Vec<(String, Vec<u8>)> {
     fn add(place: &str, batch: &Batch, all: &mut Vec<(String, Vec<u8>)>) {
         for row in 0..batch.rows() {
@@ -121,10 +121,10 @@ fn accounted(outcome: &Outcome, rows: usize) -> Result<(), String> {
     let dropped: usize = outcome.dropped.iter().map(|(_, count)| count).sum();
     let seen = emitted + failed + dropped + outcome.parents;
     let expected = rows + outcome.copied;
-    if seen == expected { Ok(()) } else { Err(format!("{expected} rows were expected, {seen} came out")) }
+    if seen == expected { Ok(()) } else { Err(format!("expected {expected} rows, got {seen}")) }
 }
 
-/// Codes become labels of metrics, so they are words of a closed set.
+/// Checks failure codes: they become labels of metrics, so they must be words of a closed set.
 fn codes(outcome: &Outcome) -> Result<(), String> {
     let failed = outcome.failed.iter().flat_map(|b| (0..b.rows()).filter_map(|row| b.failure(row)));
     let codes = failed.map(|failure| &*failure.code).chain(outcome.dropped.iter().map(|(code, _)| code.as_str()));

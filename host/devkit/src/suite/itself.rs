@@ -1,4 +1,4 @@
-//! What a component is before it sees any event: imports, description, options.
+//! Checks a component before it sees any event: imports, description, options.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -10,13 +10,13 @@ use wattle_runtime::{Compiled, Refused, Runtime};
 
 use super::{Report, Subject};
 
-/// Everything that a node may import besides capabilities.
+/// Everything that a node can import in addition to capabilities.
 const INTERFACES: &[&str] = &["types", "fields", "batch", "diagnostics"];
 
-/// Times that the same options are given to a fresh instance.
+/// How often the same options are given to a fresh instance.
 const AGAIN: usize = 20;
 
-/// Runs the checks; whether the options were taken.
+/// Runs the checks; returns whether the options were accepted.
 pub(super) fn checks(report: &mut Report, runtime: &Arc<Runtime>, artifact: &Artifact, node: &Subject<'_>) -> bool {
     let options = node.options;
     report.check("imports", || {
@@ -39,7 +39,7 @@ pub(super) fn checks(report: &mut Report, runtime: &Arc<Runtime>, artifact: &Art
         let instance = configure(options).map_err(|refused| match refused {
             Refused::Options(all) => {
                 let all: Vec<String> = all.iter().map(|e| format!("`{}`: {}", e.path, e.message)).collect();
-                format!("{}; give options that it takes with --options", all.join("; "))
+                format!("{}; set valid options with --options", all.join("; "))
             }
             Refused::Fault(fault) => fault.to_string(),
         })?;
@@ -56,9 +56,9 @@ pub(super) fn checks(report: &mut Report, runtime: &Arc<Runtime>, artifact: &Art
         ("options-no-json-refused", "{\"cut".to_owned()),
     ] {
         report.check(name, || match configure(&wrong) {
-            Ok(_) => Err(format!("takes the options `{wrong}`; whoever misspells an option must hear of it")),
+            Ok(_) => Err(format!("accepts the options `{wrong}`; it must report misspelt options")),
             Err(Refused::Fault(fault)) => Err(format!("faults on the options `{wrong}`: {fault}")),
-            Err(Refused::Options(all)) if all.is_empty() => Err("refuses without saying why".into()),
+            Err(Refused::Options(all)) if all.is_empty() => Err("refuses options without a reason".into()),
             Err(Refused::Options(all)) => match all.iter().find(|e| e.message.trim().is_empty()) {
                 Some(error) => Err(format!("`{}` is refused without a message", error.path)),
                 None => Ok(()),
@@ -91,12 +91,12 @@ fn describe(compiled: &Compiled) -> Result<(), String> {
     }
     match serde_json::from_str::<Value>(&described.options_schema) {
         Ok(Value::Object(_)) => Ok(()),
-        Ok(_) => Err("the schema of the options is no object".into()),
+        Ok(_) => Err("the schema of the options is not an object".into()),
         Err(error) => Err(format!("the schema of the options is not JSON: {error}")),
     }
 }
 
-/// Letters in lower case, digits and single hyphens, beginning with a letter.
+/// Whether a text consists of lower-case letters, digits and single hyphens, beginning with a letter.
 pub(super) fn is_kebab(text: &str) -> bool {
     let word = |word: &str| !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
     text.starts_with(|first: char| first.is_ascii_lowercase()) && text.split('-').all(word)

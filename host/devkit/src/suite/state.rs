@@ -1,21 +1,21 @@
-//! State of a node that keeps some: what is saved, restored to a fresh instance, goes on as if nothing had happened; what
-//! is not its own is refused.
+//! Checks the state of a stateful node: an instance with restored state must behave like the one that saved it, and
+//! must refuse foreign state.
 
 use wattle_runtime::{SingleInstance, Snapshot};
 
 use super::batches::{call, written};
 use super::{Report, Subject};
 
-/// Batches before the state is saved, and after.
+/// Number of batches before the state is saved, and after.
 const BATCHES: usize = 3;
 
-/// Bodies of the batch of this number.
+/// Bodies of the batch with this number.
 fn bodies(number: usize) -> Vec<Vec<u8>> {
     let line = |row: usize| format!(r#"{{"n":{row},"level":"info","message":"line {}"}}"#, row % 5).into_bytes();
     (number * 10..number * 10 + 10).map(line).collect()
 }
 
-/// Runs the checks; none for a node without state.
+/// Runs the checks; none for a stateless node.
 pub(super) fn checks(report: &mut Report, node: &Subject<'_>) {
     let Some(version) = node.compiled.description.state_version else { return };
     let start = || node.start();
@@ -37,37 +37,37 @@ pub(super) fn checks(report: &mut Report, node: &Subject<'_>) {
     report.check("state-goes-on", || {
         let (mut first, snapshot) = used()?;
         let mut second = start()?;
-        second.restore(&[snapshot]).map_err(|error| format!("does not take its own state: {error}"))?;
+        second.restore(&[snapshot]).map_err(|error| format!("cannot restore its own state: {error}"))?;
         for number in BATCHES..2 * BATCHES {
             let (before, after) = (call(&mut first, &bodies(number))?, call(&mut second, &bodies(number))?);
             if written(before) != written(after) {
-                return Err("an instance with restored state decides otherwise than the one that saved it".into());
+                return Err("an instance with restored state decides differently from the one that saved it".into());
             }
         }
         match save(&mut first)?.bytes == save(&mut second)?.bytes {
             true => Ok(()),
-            false => Err("after the same batches the restored instance saves other state".into()),
+            false => Err("after the same batches the restored instance saves different state".into()),
         }
     });
     report.check("state-saving-changes-nothing", || {
         let (mut instance, once) = used()?;
         match save(&mut instance)? == once {
             true => Ok(()),
-            false => Err("saved twice in a row, the state is not the same".into()),
+            false => Err("two saves in a row return different state".into()),
         }
     });
     report.check("state-of-several", || {
         let (_, snapshot) = used()?;
         let mut instance = start()?;
-        instance.restore(&[snapshot.clone(), snapshot]).map_err(|error| {
-            format!("does not make one state of two, which is asked for where fewer workers start: {error}")
-        })?;
+        instance
+            .restore(&[snapshot.clone(), snapshot])
+            .map_err(|error| format!("cannot merge two states, as a start with fewer workers requires: {error}"))?;
         call(&mut instance, &bodies(0)).map(drop)
     });
     report.check("state-of-another-version-refused", || {
         let (_, snapshot) = used()?;
         let foreign = Snapshot { version: version.wrapping_add(1000), ..snapshot };
-        refused(start()?.restore(&[foreign]), "state of a version that it does not know")
+        refused(start()?.restore(&[foreign]), "state of an unknown version")
     });
     report.check("state-garbage-refused", || {
         let garbage = Snapshot { version, bytes: b"\xff\x00no state of anybody\xfe".as_slice().into() };
@@ -77,14 +77,14 @@ pub(super) fn checks(report: &mut Report, node: &Subject<'_>) {
 
 fn save(instance: &mut SingleInstance) -> Result<Snapshot, String> {
     let saved = instance.save().map_err(|fault| format!("faults when its state is saved: {fault}"))?;
-    saved.ok_or_else(|| "has no state after all".into())
+    saved.ok_or_else(|| "has no state to save".into())
 }
 
-/// Refused with a reason. A trap refuses as well, but says nothing to operators.
+/// Checks that state was refused with a reason. A trap refuses as well, but gives operators no reason.
 fn refused(restored: Result<(), String>, what: &str) -> Result<(), String> {
     match restored {
-        Ok(()) => Err(format!("takes {what}")),
-        Err(reason) if reason.trim().is_empty() => Err(format!("refuses {what} without saying why")),
+        Ok(()) => Err(format!("accepts {what}")),
+        Err(reason) if reason.trim().is_empty() => Err(format!("refuses {what} without a reason")),
         Err(reason) if reason.starts_with("trap") => Err(format!("traps on {what}: {reason}")),
         Err(_) => Ok(()),
     }

@@ -1,4 +1,4 @@
-//! The interfaces beyond the batch: linked for every guest, served where they are granted.
+//! The interfaces of capabilities: linked for every guest, served if they are granted.
 
 use wasmtime::component::{ComponentType, Lift, Linker, Lower};
 use wattle_capability::{Capability, Kind, MetricChange};
@@ -11,7 +11,7 @@ use crate::state::capabilities::When;
 #[derive(Clone, Copy, ComponentType, Lift)]
 #[component(enum)]
 #[repr(u8)]
-#[expect(dead_code, reason = "made by lifting only")]
+#[expect(dead_code, reason = "constructed only by lifting")]
 enum GivenLevel {
     #[component(name = "debug")]
     Debug,
@@ -34,7 +34,7 @@ impl From<GivenLevel> for LogLevel {
     }
 }
 
-/// A label of a metric, and a header of a request: their shapes are the same.
+/// A label of a metric or a header of a request; both have the same shape.
 #[derive(ComponentType, Lift, Lower)]
 #[component(record)]
 struct Pair {
@@ -96,7 +96,7 @@ pub(super) fn link(linker: &mut Linker<State>) -> Done<()> {
     })?;
     let mut random = linker.instance("wattle:node/random@0.1.0")?;
     random.func_wrap("bytes", |mut store: Store<'_>, (len,): (u32,)| {
-        // Charged before they are made.
+        // Charge the bytes before creating them.
         let given = len as usize;
         store
             .data_mut()

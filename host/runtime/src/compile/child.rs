@@ -1,9 +1,9 @@
-//! Compiling artifacts that are not trusted in a process of their own, whose memory and processor time are limited.
+//! Compiles untrusted artifacts in a separate process with limited memory and processor time.
 //!
-//! The program is this one, started with a hidden command: [`ChildCompiler`] is the agent's side, [`serve_compiler`] that
-//! of the child. The artifact goes to its standard input; one byte that tells code from a message, and then the code or
-//! the message, come back on its standard output. Nobody else has these pipes, so what comes back is as authentic as code
-//! that was compiled here.
+//! The process runs this program with a hidden command: [`ChildCompiler`] is the agent's side, [`serve_compiler`] the
+//! child's. The agent writes the artifact to its standard input. The child writes one byte that distinguishes code from
+//! a message to its standard output, followed by the code or the message. No other process has these pipes, so the
+//! result is as authentic as code that was compiled in this process.
 
 use std::ffi::OsString;
 use std::io::{self, Read as _, Write as _};
@@ -21,18 +21,18 @@ use wattle_plan::ArtifactLimits;
 use crate::memory;
 use crate::tier::Kind;
 
-/// Address space that the child may have besides its data: program, libraries, stacks.
+/// Address space of the child in addition to its data: program, libraries, stacks.
 const ADDRESS_SPACE_BESIDES: u64 = 4 << 30;
 /// Exit code of a panic in Rust.
 const PANIC: i32 = 101;
-/// First byte of the answer: code follows.
+/// First byte of the response: code follows.
 const CODE: u8 = 0;
-/// First byte of the answer: a message follows that says why the artifact is no component.
+/// First byte of the response: a message follows that explains why the artifact is not a component.
 const REFUSED: u8 = 1;
 
 static CHILD: OnceLock<ChildCompiler> = OnceLock::new();
 
-/// How to start the program that compiles: one whose `main` calls [`serve_compiler`] with the arguments that follow.
+/// How to start the compiler program, whose `main` calls [`serve_compiler`] with the arguments that follow.
 #[derive(Clone, Debug)]
 pub struct ChildCompiler {
     /// Path of the program.
@@ -42,8 +42,8 @@ pub struct ChildCompiler {
 }
 
 impl ChildCompiler {
-    /// From now on every runtime of this process compiles what is not built in with this program. Only the first call
-    /// counts. Without one, everything is compiled in this process, as tests and benchmarks do.
+    /// Makes every runtime of this process compile untrusted artifacts with this program. Only the first call counts.
+    /// Without it, everything is compiled in this process, as in tests and benchmarks.
     pub fn install(self) {
         let _ = CHILD.set(self);
     }
@@ -56,7 +56,7 @@ impl ChildCompiler {
     pub(super) fn compile(&self, job: Job, limits: &ArtifactLimits, bytes: &Bytes) -> Result<Vec<u8>, ChildError> {
         let mut command = Command::new(&self.program);
         command.args(&self.arguments).args(job.arguments(limits)).env_clear();
-        // A trace of a failed allocation allocates.
+        // A backtrace of a failed allocation would allocate.
         command.env("RUST_BACKTRACE", "0");
         // The program's allocator reserves memory in advance, which would count as used.
         command.env("MIMALLOC_ARENA_RESERVE", "16M");
@@ -89,15 +89,15 @@ impl ChildCompiler {
 pub(super) enum ChildError {
     /// The process could not be started or waited for.
     Start(io::Error),
-    /// It says why the artifact is no component.
+    /// The child explains why the artifact is not a component.
     Refused(String),
-    /// The artifact ended it: in words, without a subject.
+    /// The artifact killed the child: the reason as a phrase without a subject.
     Killed(String),
-    /// Something else ended it.
+    /// Something else ended the child.
     Ended(String),
 }
 
-/// What is to be compiled for.
+/// Target of a compilation.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Job {
     pub(crate) kind: Kind,
@@ -133,14 +133,14 @@ impl Job {
     }
 }
 
-/// Sends the artifact and reads the answer to its end.
+/// Sends the artifact and reads the complete response.
 fn exchange(child: &mut Child, limits: &ArtifactLimits, bytes: &Bytes) -> Result<Vec<u8>, ChildError> {
     let pipes = child.stdin.take().zip(child.stdout.take());
     let Some((mut input, output)) = pipes else { return Err(ChildError::Start(io::ErrorKind::BrokenPipe.into())) };
     let (sender, answered) = channel();
     let (bytes, most) = (bytes.clone(), limits.max_compile_bytes);
     let talk = move || {
-        // A child that ended early says why by its status.
+        // If the child ended early, its status explains why.
         let _ = input.write_all(&bytes);
         drop(input);
         let mut answer = Vec::new();
@@ -154,7 +154,7 @@ fn exchange(child: &mut Child, limits: &ArtifactLimits, bytes: &Bytes) -> Result
     })
 }
 
-/// What the status of a child says that gave no answer.
+/// Converts the status of a child that sent no response to an error.
 fn ended(status: ExitStatus, limits: &ArtifactLimits) -> ChildError {
     const SIGABRT: i32 = 6;
     const SIGKILL: i32 = 9;
@@ -169,21 +169,22 @@ fn ended(status: ExitStatus, limits: &ArtifactLimits) -> ChildError {
         }
         Some(SIGKILL) => ChildError::Killed("was killed, probably because the machine ran out of memory".into()),
         Some(signal @ (SIGSEGV | SIGBUS)) => ChildError::Killed(format!("crashed with signal {signal}")),
-        // An interrupt of the terminal or a stop of the service ends the child with the agent; the artifact is not to blame.
+        // An interrupt from the terminal or a stop of the service ends the child with the agent; the artifact is not to
+        // blame.
         Some(signal) => ChildError::Ended(format!("it was ended by signal {signal}")),
-        // Where memory ends, a thread that cannot start makes a panic.
+        // When memory runs out, a thread that cannot start causes a panic.
         None if status.code() == Some(PANIC) => {
-            ChildError::Killed(format!("needed more than {mib} MiB of memory, or met a bug of the compiler"))
+            ChildError::Killed(format!("needed more than {mib} MiB of memory, or the compiler has a bug"))
         }
         None => ChildError::Ended(format!("it ended with {status}")),
     }
 }
 
-/// Compiles what comes on standard input, as the child: limits itself, reads, compiles, answers. `arguments` are those
-/// after [`ChildCompiler::arguments`].
+/// Runs as the child: sets its own limits, reads the artifact from standard input, compiles it and writes the response.
+/// `arguments` are those after [`ChildCompiler::arguments`].
 pub fn serve_compiler(arguments: &[OsString]) -> ExitCode {
     let Some((job, bytes, seconds)) = Job::parse(arguments) else { return ExitCode::from(64) };
-    // Whatever of this the system refuses, the agent still has its clock.
+    // If the system refuses any of these limits, the agent still has its own timeout.
     let limit = |resource: Resource, wanted: u64| {
         let (_, hard) = resource.get().unwrap_or((wanted, u64::MAX));
         let _ = resource.set(wanted.min(hard), wanted.min(hard));
@@ -194,7 +195,7 @@ pub fn serve_compiler(arguments: &[OsString]) -> ExitCode {
     limit(Resource::AS, bytes.saturating_add(ADDRESS_SPACE_BESIDES));
     let (_, hard) = Resource::CPU.get().unwrap_or((seconds, u64::MAX));
     let _ = Resource::CPU.set(seconds.min(hard), seconds.saturating_add(1).min(hard));
-    // Where the machine has no memory left, this process goes before the agent does.
+    // If the machine runs out of memory, the kernel should kill this process before the agent.
     #[cfg(target_os = "linux")]
     let _ = std::fs::write("/proc/self/oom_score_adj", "1000");
     let mut artifact = Vec::new();
@@ -207,7 +208,7 @@ pub fn serve_compiler(arguments: &[OsString]) -> ExitCode {
         Err(error) => {
             let text = format!("{error:#}");
             if memory::explain(&text).is_some() {
-                // No more is known than that a mapping failed: the same as for an allocation.
+                // Only a failed mapping is known here, which is the same as a failed allocation.
                 std::process::abort();
             }
             (REFUSED, text.into_bytes())

@@ -1,4 +1,5 @@
-//! What an instance does with capabilities: counted, charged, and only where it is granted and allowed.
+//! Capabilities of an instance: counts and charges their calls, and refuses those that are not granted or not allowed
+//! at the time.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
@@ -15,27 +16,27 @@ use crate::runtime::ticks;
 /// When a function may be called.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum When {
-    /// Whenever the node was given its services: not in `describe`.
+    /// Whenever the node has its services: not in `describe`.
     Configured,
-    /// While it processes a batch.
+    /// During `process`.
     Process,
 }
 
-/// What an instance has of its capabilities.
+/// The capabilities of an instance.
 #[derive(Default)]
 pub(crate) struct Held {
-    /// Missing in `describe`.
+    /// `None` in `describe`.
     pub(crate) services: Option<NodeServices>,
     /// Tables by handle.
     tables: Vec<OpenTable>,
-    /// Lines that the current call wrote.
+    /// Log lines of the current call.
     lines: u32,
-    /// What is left for requests of the current batch, once there was one. The runner hands it from call to call, so that
-    /// calls that look for a poisonous row share it.
+    /// Remaining budget for requests of the current batch, set by the first request. The runner passes it from call to
+    /// call, so that calls that search for a poisonous row share it.
     pub(crate) requested: Option<Budget>,
-    /// What the current call did that others see.
+    /// Visible effects of the current call.
     pub(crate) effects: Effects,
-    /// When the current call must have ended.
+    /// Deadline of the current call.
     deadline: Option<Instant>,
 }
 
@@ -46,19 +47,20 @@ impl Held {
         self.effects = Effects::default();
     }
 
-    /// When the current call must have ended.
+    /// Deadline of the current call.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         self.deadline
     }
 
-    /// Notes when the current call must have ended.
+    /// Sets the deadline of the current call.
     pub(crate) fn start_clock(&mut self, time: Duration) {
         self.deadline = Instant::now().checked_add(time);
     }
 }
 
-/// What a call did to keys and values, and would do to metrics. Both take effect only if the call goes well: keys and
-/// values change at once, so that sums are right on all workers, and are taken back; metrics wait.
+/// Effects of a call on keys and values, and on metrics. They remain only if the call succeeds: keys and values change
+/// at once, so that sums are right on all workers, and are rolled back on failure; metrics wait for the end of the
+/// call.
 #[derive(Default)]
 pub(crate) struct Effects {
     kept: Changes,
@@ -66,18 +68,18 @@ pub(crate) struct Effects {
 }
 
 impl Effects {
-    /// Makes them take effect.
+    /// Applies the effects.
     pub(crate) fn commit(self, services: Option<&NodeServices>) {
         let Some(services) = services else { return };
         for change in self.metrics {
-            // It was checked when it was made.
+            // The change was validated when it was created.
             if let Err(error) = services.metrics().apply(change) {
-                tracing::debug!(error, "a metric of a node is gone");
+                tracing::debug!(error, "dropped a change of a node's metric");
             }
         }
     }
 
-    /// Takes them back.
+    /// Rolls the effects back.
     pub(crate) fn roll_back(self, services: Option<&NodeServices>) {
         if let Some(services) = services {
             services.kv_revert(self.kept);
@@ -85,15 +87,16 @@ impl Effects {
     }
 }
 
-/// Tables that an instance may open.
+/// Maximum number of tables that an instance can open.
 const MAX_TABLES: usize = 256;
 
-/// Answers of requests, and the ticks that are left for the call after them.
+/// Responses to requests, and the ticks that are left for the call after them.
 type Sent = (Vec<Result<Response, Failure>>, u64);
 
 impl State {
-    /// Runs a function of a capability: counts it, charges what the guest gave, refuses it where it is not granted or not
-    /// the time, and turns a broken rule into a fault of the guest, a panic into one of the host.
+    /// Runs a function of a capability: counts the call, charges what the guest returned, refuses it if it is not
+    /// granted or not allowed at this time, and converts a broken rule to a fault of the guest, and a panic to one of
+    /// the host.
     pub(crate) fn capability<T>(
         &mut self,
         capability: Capability,
@@ -137,7 +140,7 @@ impl State {
         })
     }
 
-    /// The handle of a metric.
+    /// Returns the handle of a metric.
     pub(crate) fn series(&mut self, name: &str, labels: Vec<Label>, kind: &Kind) -> wasmtime::Result<(u32,)> {
         let given = name.len() + labels.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
         self.capability(Capability::Metrics, When::Configured, given, |services, _| {
@@ -145,7 +148,7 @@ impl State {
         })
     }
 
-    /// Changes a metric; in a call of `process` not before that ends well.
+    /// Changes a metric; during `process` the change waits for a successful end of the call.
     pub(crate) fn change_metric(&mut self, given: usize, change: MetricChange) -> wasmtime::Result<()> {
         let is_called = self.call.is_some();
         self.capability(Capability::Metrics, When::Configured, given, |services, held| {
@@ -154,10 +157,10 @@ impl State {
         })
     }
 
-    /// Opens columns of a table, while the node is configured.
+    /// Opens columns of a table; allowed only in `configure`.
     pub(crate) fn open_table(&mut self, table: &str, columns: &[String]) -> wasmtime::Result<Result<u32, String>> {
         if self.fields.is_none() {
-            return Ok(Err("tables are opened in `configure` only".into()));
+            return Ok(Err("tables can be opened only in `configure`".into()));
         }
         let given = table.len() + columns.iter().map(String::len).sum::<usize>();
         self.capability(Capability::Lookup, When::Configured, given, |services, held| {
@@ -181,13 +184,13 @@ impl State {
         let room = usize::try_from(self.room()).unwrap_or(usize::MAX);
         let found = self.capability(Capability::Lookup, When::Process, given, |_, held| {
             let opened = held.tables.get(table as usize);
-            opened.ok_or_else(|| format!("there is no table with the handle {table}"))?.find(&keys?, room)
+            opened.ok_or_else(|| format!("no table has the handle {table}"))?.find(&keys?, room)
         })?;
         self.charge(found.iter().map(|column| column.byte_len()).sum())?;
         Ok(found)
     }
 
-    /// Runs a function of `kv` whose answer may be an error.
+    /// Runs a function of `kv` that can return an error.
     pub(crate) fn kv<T>(
         &mut self,
         given: usize,
@@ -212,7 +215,7 @@ impl State {
         Ok(found)
     }
 
-    /// Sends requests; the call may take that much longer.
+    /// Sends requests; extends the deadline of the call by their duration.
     pub(crate) fn send(&mut self, given: usize, requests: Vec<Request>) -> wasmtime::Result<Sent> {
         let since = Instant::now();
         let answers = self.capability(Capability::HttpClient, When::Process, given, |services, held| {
