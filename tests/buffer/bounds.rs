@@ -14,7 +14,7 @@ fn a_full_buffer_stops_its_source_and_goes_on_when_there_is_room() {
     let to = free_address();
     folder.write("in/a.log", lines(0..40_000, 1000));
     let mut agent = folder.start(&config(to, "buffer = { type = \"disk\", max_size = \"8MiB\" }"));
-    agent.wait_for("disk buffer is full, its sources wait");
+    agent.wait_for("the disk buffer is full, its sources wait");
     assert!(bytes_on_disk(&folder, "out") <= 8 << 20);
     let endpoint = Endpoint::listen(to);
     wait_until("all lines", || numbers(&endpoint).len() >= 40_000);
@@ -41,7 +41,7 @@ fn a_full_buffer_that_drops_counts_its_drops_and_blocks_no_source() {
         folder.write("in/a.log", &text);
         let buffer = format!("buffer = {{ {kind}, when_full = \"drop_newest\" }}");
         let mut agent = folder.start(&config(to, &buffer));
-        agent.wait_for("has no room, events are dropped");
+        agent.wait_for("is full, dropping events");
         let endpoint = Endpoint::listen(to);
         wait_until("what was kept", || !numbers(&endpoint).is_empty());
         wait_until_quiet(&endpoint);
@@ -96,10 +96,10 @@ fn a_full_disk_stops_the_source_and_goes_on_when_there_is_room() {
     folder.write("in/a.log", lines(0..20_000, 1000));
     fs::write(disk.0.join("ballast"), vec![0; 1 << 20]).unwrap();
     let mut agent = folder.start(&config(to, "buffer = { type = \"disk\", max_size = \"64MiB\" }"));
-    let line = agent.wait_for("disk buffer cannot be written, trying again; its sources wait");
+    let line = agent.wait_for("cannot write the disk buffer, retrying; its sources wait");
     assert!(line.contains("No space left"), "{line}");
     fs::remove_file(disk.0.join("ballast")).unwrap();
-    agent.wait_for("disk buffer takes events again");
+    agent.wait_for("the disk buffer stores events again");
     let endpoint = Endpoint::listen(to);
     wait_until("all lines", || numbers(&endpoint).len() >= 20_000);
     assert_came(&numbers(&endpoint), 20_000);

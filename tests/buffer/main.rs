@@ -192,7 +192,7 @@ fn a_buffer_whose_sink_is_gone_is_kept_and_named() {
     agent.kill();
     folder.write("agent.toml", config(to, DISK).replace("sinks.out", "sinks.other"));
     let mut agent = Agent::start(folder.wattle().args(["run", "--config", "agent.toml"]));
-    let line = agent.wait_for("of a sink that is not configured is kept");
+    let line = agent.wait_for("keeping the disk buffer of a sink that is not configured");
     assert!(line.contains("data/buffer/out"), "{line}");
     agent.wait_for("running");
     agent.stop();

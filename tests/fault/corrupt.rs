@@ -97,7 +97,7 @@ fn a_quarantine_that_a_crash_cut_off_goes_on_with_whole_lines() {
     folder.write("in.log", "a secret\nanother secret\na third secret\n");
     folder.write("data/quarantine/main.ndjson", "{\"id\":\"1-0\",\"event\":{\"body\":\"cut o");
     let ended = folder.once(&broken);
-    assert!(ended.log.contains("is set aside"), "{}", ended.log);
+    assert!(ended.log.contains("set aside an incomplete last line"), "{}", ended.log);
     assert!(!ended.log.contains("cut o\""), "no contents in the log: {}", ended.log);
     let listed = folder.run(&["quarantine", "list", "main"]);
     let failed = ended.summary().pipeline().failed;

@@ -176,7 +176,7 @@ fn a_full_quarantine_keeps_rows_with_their_source() {
     let late = "{\"row\":1000,\"key\":\"AKIA0000000000001000\"}\n";
     let mut file = std::fs::File::options().append(true).open(folder.path("in.log")).unwrap();
     std::io::Write::write_all(&mut file, late.as_bytes()).unwrap();
-    let said = agent.wait_for("cannot be kept");
+    let said = agent.wait_for("cannot store rows that could not be masked");
     assert!(said.contains("is full") && !said.contains("AKIA"), "{said}");
     let ended = {
         agent.signal("TERM");

@@ -41,7 +41,7 @@ fn a_drain_leaves_a_node_behind_that_does_not_come_back_and_loses_nothing() {
     agent.signal("TERM");
     let ended = agent.ended();
     assert_eq!(ended.code, 1, "{}", ended.log);
-    assert!(ended.log.contains("a node did not come back in time"), "{}", ended.log);
+    assert!(ended.log.contains("a node did not return in time"), "{}", ended.log);
     assert!(ended.log.contains("the sources offer it again at the next start"), "{}", ended.log);
     // The next start has all of it.
     folder.once(&(LINES.to_owned() + &pipeline("spin", "time = \"100ms\"", ""))).summary();

@@ -114,7 +114,7 @@ fn state_that_the_next_version_does_not_understand_refuses_it_or_is_given_up_as_
     rig.move_rows(5);
     let empty = "on_state_mismatch = \"empty\"";
     rig.folder.replace("agent.toml", config("counter-2", empty) + &admin);
-    agent.wait_for("state cannot be taken over");
+    agent.wait_for("cannot restore the state");
     rig.move_rows(5);
     let metrics = get(address, "/metrics").unwrap().text;
     assert!(metrics.contains("wattle_node_state_lost_total{pipeline=\"main\",node=\"count\"} 1"), "{metrics}");

@@ -123,7 +123,7 @@ fn the_disk_buffer_of_a_removed_sink_is_kept_and_named() {
     let config = |sink: String| head(AGENT) + &sink;
     let mut agent = stuck(&folder, &config(http("out", wrong, DISK)), &broken, 50, 10);
     reload(&folder, config(file("other", "out.txt")));
-    assert!(agent.wait_for("the disk buffer of a sink that is not configured is kept").contains("buffer/out"));
+    assert!(agent.wait_for("keeping the disk buffer of a sink that is not configured").contains("buffer/out"));
     append(&folder, "in/a.log", &lines(50..60, 10));
     wait_until("what came later", || numbers(&text(&folder, "out.txt")).len() == 10);
     // The sink comes back in memory, and has what the disk holds.

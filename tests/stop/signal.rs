@@ -101,7 +101,7 @@ fn a_stop_with_a_server_that_is_down_ends_in_time_and_names_what_is_left() {
     assert!(since.elapsed() >= Duration::from_secs(1) && since.elapsed() < Duration::from_secs(30));
     assert_eq!(ended.code, 1, "{}", ended.log);
     assert!(ended.log.contains("sink `out` did not deliver 100 events"), "{}", ended.log);
-    assert!(!ended.log.contains("did not come back in time"), "no node is at work: {}", ended.log);
+    assert!(!ended.log.contains("did not return in time"), "no node is at work: {}", ended.log);
     ended.summary();
     server.answer(200);
     let agent = folder.start(&config);

@@ -31,26 +31,26 @@ use wattle_sink::{Payload, Sink, SinkContext, SinkError, SinkStats, needs_operat
 use self::fetch::Fetch;
 use self::store::Store;
 
-/// Bytes that may wait in memory on either side of the disk.
+/// Bytes that may wait in memory on each side of the disk.
 pub(crate) const MEMORY_BYTES: usize = 4 << 20;
-/// How long a sink may take to end what it has begun when the rest stays on disk.
+/// How long a sink may take to finish requests in progress when the rest stays on disk.
 const GRACE: Duration = Duration::from_secs(2);
-/// Least time between two writes of the position.
+/// Minimum time between two writes of the position.
 const KEEP_INTERVAL: Duration = Duration::from_millis(10);
-/// Most time until a position that was written is synced.
+/// Maximum time until a written position is synced.
 const SYNC_INTERVAL: Duration = Duration::from_millis(500);
-/// Time between attempts at what the disk refuses, at most.
+/// Maximum time between retries after an error of the disk.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// Until when buffers deliver after their lanes have closed; none as long as the topology runs.
+/// Deadline for buffers to deliver after their lanes have closed; `None` while the topology runs.
 pub(crate) type DeliverUntil = watch::Receiver<Option<Instant>>;
 
-/// A sink's buffer on disk, before it is opened.
+/// A sink's buffer on disk before it is opened.
 pub(crate) struct DiskBuffer {
     pub(crate) name: Arc<str>,
     pub(crate) folder: Folder,
     pub(crate) plan: BufferPlan,
-    /// What the lanes fill.
+    /// The queue that lanes fill.
     pub(crate) input: Queue<Payload>,
     pub(crate) stats: Arc<BufferStats>,
     pub(crate) deliver_until: DeliverUntil,
@@ -61,8 +61,8 @@ fn path(data_dir: &Path, sink: &str) -> PathBuf {
     data_dir.join("buffer").join(sink)
 }
 
-/// The folder that a sink buffers in, if it does, or if an earlier buffer has left events there or may leave some
-/// (`was_disk`).
+/// The folder of a sink's buffer, if the sink has a disk buffer, or if an earlier one has left events there or may
+/// still leave some (`was_disk`).
 pub(crate) fn folder_for(data_dir: &Path, sink: &str, plan: &BufferPlan, was_disk: bool) -> io::Result<Option<Folder>> {
     let path = path(data_dir, sink);
     if was_disk || matches!(plan.kind, BufferKind::Disk { .. }) || holds_segments(&path)? {
@@ -84,7 +84,7 @@ fn holds_segments(path: &Path) -> io::Result<bool> {
     Ok(false)
 }
 
-/// Says which folders hold events of sinks that are not configured; they stay as they are.
+/// Logs folders with events of sinks that are not configured; leaves them as they are.
 pub(crate) fn report_orphans(data_dir: &Path, is_configured: impl Fn(&str) -> bool) {
     let Ok(entries) = std::fs::read_dir(data_dir.join("buffer")) else { return };
     for entry in entries.flatten() {
@@ -92,7 +92,7 @@ pub(crate) fn report_orphans(data_dir: &Path, is_configured: impl Fn(&str) -> bo
         if !is_configured(&name) && holds_segments(&entry.path()).unwrap_or(false) {
             tracing::warn!(
                 sink = name, folder = %entry.path().display(),
-                "the disk buffer of a sink that is not configured is kept; configure the sink to deliver what it holds, or remove the folder"
+                "keeping the disk buffer of a sink that is not configured; configure the sink to deliver its events, or remove the folder"
             );
         }
     }
@@ -128,7 +128,7 @@ impl DiskBuffer {
         };
         let fill = async {
             if in_memory {
-                // What is on disk goes first; meanwhile the queue of the lanes fills, as with a sink that is slow.
+                // Events on disk go first; meanwhile the queue of the lanes fills, as with a slow sink.
                 let drained = fetch.run(reader, stopped.clone(), true);
                 tokio::select! {
                     () = drained => {}
@@ -153,7 +153,7 @@ impl DiskBuffer {
             };
             tokio::join!(stored, fetch.run(reader, stopped.clone(), false));
             output.close();
-            // What the sink has not taken stays on disk; the acknowledgements say so.
+            // Events that the sink did not take stay on disk; dropping them returns their acknowledgements.
             while output.try_pop().is_some() {}
         };
         let mut ending = stopped.clone();
@@ -168,7 +168,7 @@ impl DiskBuffer {
                     tokio::time::sleep(GRACE).await;
                 } => Ok(()),
             };
-            // A sink that ended before its time takes nothing any more; the sources keep what is not stored.
+            // A sink that ended early takes no more events; the sources keep those that are not stored.
             self.input.close();
             output.close();
             while output.try_pop().is_some() {}
@@ -188,7 +188,7 @@ impl DiskBuffer {
         ended
     }
 
-    /// Opens the folder, again and again if the disk refuses. `None` if the sink was stopped before.
+    /// Opens the folder, and retries after errors. Returns `None` if the sink was stopped before it succeeded.
     async fn open(&self, sink: &SinkStats) -> Result<Option<DiskQueue<Folder>>, SinkError> {
         let mut failed = false;
         loop {
@@ -207,7 +207,7 @@ impl DiskBuffer {
                         sink.set_broken(|| format!("disk buffer: {error}"));
                     }
                     if !std::mem::replace(&mut failed, true) {
-                        tracing::error!(sink = %self.name, %error, "disk buffer cannot be opened, trying again");
+                        tracing::error!(sink = %self.name, %error, "cannot open the disk buffer, retrying");
                     }
                     self.stats.errors.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
                     tokio::time::sleep(RETRY).await;
@@ -217,12 +217,12 @@ impl DiskBuffer {
     }
 }
 
-/// What a thread that did I/O left instead of a result.
+/// Converts a failed I/O thread to an error.
 fn ended(error: tokio::task::JoinError) -> SinkError {
     SinkError::task("a thread of the disk buffer", error)
 }
 
-/// Waits until a queue takes no more.
+/// Waits until a queue is closed.
 async fn closed(queue: &Queue<Payload>) {
     while !queue.is_closed() {
         tokio::time::sleep(Duration::from_millis(50)).await;
@@ -236,7 +236,7 @@ async fn emptied(acknowledger: &Acknowledger<Folder>) {
     }
 }
 
-/// Writes the position and removes what is acknowledged, until the work is done.
+/// Writes the position and removes acknowledged segments, until the work is done.
 async fn keep(name: &str, mut keeper: Keeper<Folder>, events: &Events, mut working: watch::Receiver<()>) {
     let mut synced = Instant::now();
     let mut unsynced = false;
@@ -252,7 +252,7 @@ async fn keep(name: &str, mut keeper: Keeper<Folder>, events: &Events, mut worki
         tokio::select! {
             () = events.acknowledged.notified() => unsynced = true,
             () = sync_due => {}
-            // The other end is dropped when the work is done.
+            // The sender is dropped when the work is done.
             _ = working.changed() => working_on = false,
         }
         let sync = !working_on || synced.elapsed() >= SYNC_INTERVAL;
@@ -264,21 +264,21 @@ async fn keep(name: &str, mut keeper: Keeper<Folder>, events: &Events, mut worki
         (keeper, done) = match tended.await {
             Ok(tended) => tended,
             Err(error) => {
-                tracing::error!(sink = name, %error, "the thread that keeps the position of the disk buffer ended");
+                tracing::error!(sink = name, %error, "the thread that writes the position of the disk buffer ended");
                 return;
             }
         };
         match done {
             Ok(()) if failed => {
                 failed = false;
-                tracing::info!(sink = name, "the position of the disk buffer is written again");
+                tracing::info!(sink = name, "writing the position of the disk buffer works again");
             }
             Ok(()) => {}
             Err(error) => {
                 if !std::mem::replace(&mut failed, true) {
                     tracing::warn!(
                         sink = name, %error,
-                        "the position of the disk buffer cannot be written, trying again; after a crash more comes twice"
+                        "cannot write the position of the disk buffer, retrying; a crash now would duplicate more events"
                     );
                 }
                 unsynced = true;
@@ -294,7 +294,7 @@ async fn keep(name: &str, mut keeper: Keeper<Folder>, events: &Events, mut worki
     }
 }
 
-/// Bytes of a payload for counts.
+/// Bytes of a payload as counted.
 fn size(payload: &Payload) -> u64 {
     payload.byte_len() as u64
 }

@@ -1,20 +1,20 @@
-//! A canary: another version of a pipeline that takes a share of its batches, for real.
+//! A canary: another version of a pipeline that processes a share of its batches, with real effects.
 //!
-//! It is a pipeline of the same generation, with the same sinks and quarantine, instances of its own on every worker, and
-//! counts of its own under [`canary_name`]. Sequence numbers keep the order of a source, whichever version took a batch. Whether it
-//! is promoted or rolled back is for the agent to say; either is a swap like any other.
+//! It is a pipeline of the same generation with the same sinks and quarantine, but with its own instances on every
+//! worker, and its own counts under [`canary_name`]. Sequence numbers keep the order of a source, whichever version
+//! processed a batch. The supervisor decides whether to promote it or roll it back; either is a swap like any other.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// The name under which the canary of a pipeline is counted; no pipeline can have it.
+/// The name for the counts of a pipeline's canary; no pipeline can have this name.
 pub fn canary_name(pipeline: &str) -> String {
     format!("{pipeline}@canary")
 }
 
-/// Takes a share of what comes: one of each run of `1 / share`, at a place that looks random.
+/// Selects a share of the batches: one of each run of `1 / share`, at a pseudo-random place.
 ///
-/// Every n-th batch would be the batches of one and the same source where sources take turns, and a candidate that gets
-/// other events than the version that runs cannot be compared with it.
+/// Taking every n-th batch would always pick the same source where sources take turns, and a candidate with other
+/// events than the running version cannot be compared with it.
 #[derive(Debug)]
 pub(crate) struct Share {
     share: f64,
@@ -26,7 +26,7 @@ impl Share {
         Self { share, seen: AtomicU64::new(0) }
     }
 
-    /// Whether the next one is taken.
+    /// Whether the next batch is selected.
     pub(crate) fn takes(&self) -> bool {
         let before = self.seen.fetch_add(1, Ordering::Relaxed);
         #[expect(
@@ -43,7 +43,7 @@ impl Share {
     }
 }
 
-/// Bits that look random (SplitMix64, Steele, Lea and Flood 2014), the same at every start.
+/// Pseudo-random bits (SplitMix64, Steele, Lea and Flood 2014), the same at every start.
 fn mix(number: u64) -> u64 {
     let mut z = number.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -54,7 +54,7 @@ fn mix(number: u64) -> u64 {
 /// The canary of a pipeline.
 #[derive(Debug)]
 pub(crate) struct Canary {
-    /// Its place among the pipelines of the generation.
+    /// Its index among the pipelines of the generation.
     pub(crate) candidate: usize,
     pub(crate) share: Share,
 }

@@ -1,11 +1,13 @@
-//! The circuit of a node: when it faults on too many batches it is not called any more, and tried again now and then.
+//! The circuit of a node: after faults on too many batches the agent stops calling the node, and probes it from time to
+//! time.
 //!
 //! Closed, it counts which of the last batches faulted. It opens when more than the configured share did. Open, it
-//! refuses batches until the cool-down is over; then one batch is let through as a probe. A probe that faults doubles
-//! the cool-down, one that does not closes the circuit. A circuit that opens again before it has seen a whole window
-//! goes on doubling, so a node that works now and then costs little too.
+//! refuses batches until the cool-down is over; then it lets one batch through as a probe. A probe that faults doubles
+//! the cool-down, one that succeeds closes the circuit. A circuit that opens again before a whole window has passed
+//! keeps doubling, so a node that works only now and then costs little too.
 //!
-//! One circuit serves all workers of a generation; a reload begins with closed ones, since the node may be mended.
+//! One circuit serves all workers of a generation; a reload starts with closed circuits, since it may have fixed the
+//! node.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,15 +19,15 @@ use wattle_plan::{CircuitSettings, OnFault};
 /// Whether a node may be called for a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Admission {
-    /// It may.
+    /// The node may be called.
     Call,
-    /// It may, and the result decides whether the circuit closes.
+    /// The node may be called, and the result decides whether the circuit closes.
     Probe,
-    /// It may not.
+    /// The node must not be called.
     Refused,
 }
 
-/// What a result changed.
+/// A change that a result caused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Change {
     /// The circuit opened, as so many of so many batches faulted.
@@ -37,13 +39,13 @@ pub(crate) enum Change {
 pub(crate) struct Circuit {
     settings: CircuitSettings,
     pub(crate) policy: OnFault,
-    /// Whether `state.open_until` is set, so that a closed circuit is seen to be closed without a lock.
+    /// Whether `state.open_until` is set, so that workers can check a closed circuit without a lock.
     open: AtomicBool,
     state: Mutex<State>,
 }
 
 struct State {
-    /// For each of the last batches whether it faulted.
+    /// Whether each of the last batches faulted.
     window: VecDeque<bool>,
     faults: usize,
     /// Batches since the circuit closed, up to a whole window.
@@ -65,7 +67,7 @@ impl Circuit {
         Self { settings: settings.clone(), policy, open: AtomicBool::new(false), state: Mutex::new(state) }
     }
 
-    /// Asks whether the node may be called.
+    /// Decides whether the node may be called.
     pub(crate) fn admit(&self, now: impl FnOnce() -> Instant) -> Admission {
         if !self.open.load(Ordering::Acquire) {
             return Admission::Call;
@@ -73,21 +75,22 @@ impl Circuit {
         let mut state = self.state.lock();
         match state.open_until {
             None => Admission::Call,
-            // A pipeline that stopped has no batches to try.
+            // A stopped pipeline has no batches to probe with.
             Some(_) if self.policy == OnFault::Stop => Admission::Refused,
             Some(until) => {
                 let now = now();
                 if now < until {
                     return Admission::Refused;
                 }
-                // No other batch is a probe meanwhile. If this one never ends, another follows after the cool-down.
+                // No other batch becomes a probe meanwhile. If this one never ends, another follows after the
+                // cool-down.
                 state.open_until = Some(now + state.cool_down);
                 Admission::Probe
             }
         }
     }
 
-    /// Takes in what came of a call.
+    /// Records the result of a call.
     pub(crate) fn record(&self, admission: Admission, faulted: bool, now: impl FnOnce() -> Instant) -> Option<Change> {
         let mut state = self.state.lock();
         match (admission, state.open_until) {
@@ -103,7 +106,7 @@ impl Circuit {
                 Some(Change::Closed)
             }
             (Admission::Call, None) => self.count(&mut state, faulted, now),
-            // Called before the circuit opened, or as a probe before one that was quicker: too late to matter.
+            // The call began before the circuit opened, or a faster probe has already decided.
             _ => None,
         }
     }

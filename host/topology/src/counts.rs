@@ -1,7 +1,8 @@
-//! Counts that prove that nothing is lost: for each pipeline, node and output, over all generations.
+//! Counts that prove that no event is lost: for each pipeline, node and output, over all generations.
 //!
-//! For a pipeline `received + split + copied = delivered + failed + dropped + returned`, where `split` is what splitting added
-//! (children less the parents used up) and `copied` what left a node by a second port or link.
+//! For a pipeline `received + split + copied = delivered + failed + dropped + returned`, where `split` is the number of
+//! events that splitting added (children minus parents) and `copied` the number of additional copies for further ports
+//! or links.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -25,17 +26,17 @@ pub struct NodeCounts {
     pub children: AtomicU64,
     /// Copies that were made because an event left on more than one port.
     pub copied: AtomicU64,
-    /// Events dropped on purpose, by code.
+    /// Events that the node dropped on purpose, by code.
     pub dropped: Tally,
     /// Events that failed, by code. They left on the port `failed`.
     pub failed: Tally,
-    /// What the node counted itself, by name. For a node that masks: values masked, by rule.
+    /// Counts of the node itself, by name. For a masking node: masked values, by rule.
     pub counted: Tally,
     /// Whether the node masks. Set when a generation with the node is built.
     pub masks: AtomicBool,
     /// Failed events whose contents went to the quarantine.
     pub quarantined: AtomicU64,
-    /// Events that went on unchanged while the node's circuit was open.
+    /// Events that passed unchanged while the node's circuit was open.
     pub passed: AtomicU64,
     /// How often the node's circuit opened.
     pub circuit_opened: AtomicU64,
@@ -47,7 +48,7 @@ pub struct NodeCounts {
 }
 
 impl NodeCounts {
-    /// Events that left on a port; made at first use.
+    /// Events that left on a port; created at first use.
     pub fn port(&self, name: &str) -> Arc<AtomicU64> {
         self.ports.lock().entry(name.into()).or_default().clone()
     }
@@ -80,7 +81,7 @@ pub struct PipelineCounts {
     pub parents: AtomicU64,
     /// Events that they were split into.
     pub children: AtomicU64,
-    /// Copies made for a second port or link.
+    /// Copies for a second port or link.
     pub copied: AtomicU64,
     /// Events dropped on purpose, by nodes or by a discarded output.
     pub dropped: AtomicU64,
@@ -88,7 +89,7 @@ pub struct PipelineCounts {
     pub failed: AtomicU64,
     /// Events that left through an output and did not fail.
     pub delivered: AtomicU64,
-    /// Events that went back to their source unacknowledged, which offers them again.
+    /// Events that returned to their source unacknowledged; the source sends them again.
     pub returned: AtomicU64,
     /// Batches that came from sources.
     pub batches: AtomicU64,
@@ -102,23 +103,23 @@ pub struct PipelineCounts {
     outputs: Mutex<BTreeMap<String, Arc<OutputCounts>>>,
 }
 
-/// What one batch from a source came to, all its events included.
+/// Totals of one batch from a source.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct BatchTotals {
     /// Events that left, were dropped, failed or were returned.
     pub events: u64,
-    /// Those of them that failed.
+    /// Number of failed events.
     pub failed: u64,
-    /// Those of them that were dropped on purpose.
+    /// Number of events dropped on purpose.
     pub dropped: u64,
-    /// Whether events went past a node because its circuit was open.
+    /// Whether events bypassed a node because its circuit was open.
     pub is_bypassed: bool,
 }
 
 /// Rates of a pipeline with their uncertainty, batch by batch.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Rates {
-    /// Batches at which a node faulted, or was not called because it had faulted too often, of all batches.
+    /// Batches at which a node faulted, or was not called because of its open circuit, per batch.
     pub faulted: Ratio,
     /// Failed events, of all events.
     pub failed: Ratio,
@@ -140,7 +141,7 @@ impl Rates {
 }
 
 impl PipelineCounts {
-    /// Adds a batch that is done.
+    /// Adds a completed batch.
     pub fn observe(&self, totals: BatchTotals, has_faulted: bool, bytes: u64, nanos: u64) {
         self.busy_nanos.fetch_add(nanos, Ordering::Relaxed);
         self.batches.fetch_add(1, Ordering::Relaxed);
@@ -154,12 +155,12 @@ impl PipelineCounts {
         rates.nanos_per_byte.observe(nanos, bytes);
     }
 
-    /// Counts of a node, made at first use.
+    /// Counts of a node, created at first use.
     pub fn node(&self, name: &str) -> Arc<NodeCounts> {
         self.nodes.lock().entry(name.into()).or_default().clone()
     }
 
-    /// Counts of an output, made at first use.
+    /// Counts of an output, created at first use.
     pub fn output(&self, name: &str) -> Arc<OutputCounts> {
         self.outputs.lock().entry(name.into()).or_default().clone()
     }
@@ -213,7 +214,7 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// What has come since another snapshot of the same pipeline.
+    /// Counts since an earlier snapshot of the same pipeline.
     pub fn since(&self, before: &Self) -> Self {
         Self {
             received: self.received - before.received,
@@ -241,7 +242,7 @@ impl Snapshot {
         whole(self.delivered) + whole(self.failed) + whole(self.dropped) + whole(self.returned)
     }
 
-    /// Whether nothing is missing. Holds whenever no batch is under way.
+    /// Whether no event is missing. Holds whenever no batch is in progress.
     pub fn is_conserved(&self) -> bool {
         self.events_in() == self.events_out()
     }
@@ -255,12 +256,12 @@ pub struct Counts {
 }
 
 impl Counts {
-    /// Bugs of the agent that the data path met.
+    /// Bugs of the agent that the data path found.
     pub fn bugs(&self) -> &Bugs {
         &self.bugs
     }
 
-    /// Counts of a pipeline, made at first use.
+    /// Counts of a pipeline, created at first use.
     pub fn pipeline(&self, name: &str) -> Arc<PipelineCounts> {
         self.pipelines.lock().entry(name.into()).or_default().clone()
     }

@@ -1,4 +1,4 @@
-//! A generation: what one plan was built into. Workers use the current one until the next replaces it.
+//! A generation: the running form of one plan. Workers use the current one until the next replaces it.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -23,29 +23,29 @@ use crate::shadow::{Candidate, Shadow, Shadows};
 use crate::states::{Slots, States};
 use crate::stops::Stops;
 
-/// How long a run that ends by itself tries to write to a quarantine before its pipeline stops.
+/// How long a run that ends with its input retries writing to a quarantine before the pipeline stops.
 const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Why a plan could not be built. The running generation is untouched.
 #[derive(Debug, thiserror::Error)]
 #[error("{what} `{name}`: {message}")]
 pub struct BuildError {
-    /// What the plan calls it: `source`, `sink`, `node` or `shadow`.
+    /// The kind of the item: `source`, `sink`, `node` or `shadow`.
     pub what: &'static str,
     /// Its name.
     pub name: String,
-    /// What is wrong.
+    /// Description of the problem.
     pub message: String,
 }
 
-/// Makes one worker's instance of a node.
+/// Creates one worker's instance of a node.
 pub type NodeFactory =
     dyn Fn(&NodePlan, &NodeScope<'_>, Arc<NodeStats>) -> Result<Box<dyn Process>, String> + Send + Sync;
 
 /// The pipeline that a node instance belongs to, and whether it may have side effects.
 #[derive(Clone, Copy, Debug)]
 pub struct NodeScope<'a> {
-    /// The pipeline, also for its canary: what nodes keep in capabilities belongs to both.
+    /// The pipeline; the canary uses the same name, since both share the data that nodes keep in capabilities.
     pub pipeline: &'a str,
     /// Whether the instance must have no side effects, as in a shadow or a test of a pack.
     pub is_dry: bool,
@@ -65,8 +65,8 @@ pub fn sandboxed(runtime: Arc<Runtime>, services: Arc<Services>) -> Arc<NodeFact
     })
 }
 
-/// Checks that an instance has the ports that the node had when the plan was validated. A node may answer differently each
-/// time it is configured, and rows on a port that the plan does not have would lead nowhere.
+/// Checks that an instance has the ports of the validated plan. A node may return different ports each time it is
+/// configured, and rows on an unknown port would be lost.
 fn check_ports(plan: &NodePlan, ports: &[String]) -> Result<(), String> {
     let validated: Vec<&str> =
         plan.ports.iter().map(|port| port.name.as_str()).filter(|name| *name != "failed").collect();
@@ -81,12 +81,12 @@ fn check_ports(plan: &NodePlan, ports: &[String]) -> Result<(), String> {
     ))
 }
 
-/// A sink as workers see it. The queue closes when the last generation and lane let go of the handle.
+/// A sink as workers see it. The queue closes when the last generation and lane drop the handle.
 pub(crate) struct SinkHandle {
     pub(crate) encoder: Arc<dyn Encoder>,
     pub(crate) queue: Queue<Payload>,
     pub(crate) stats: Arc<SinkStats>,
-    /// Where to count what finds no room, for a sink with `when_full = "drop_newest"` and its buffer in memory.
+    /// Counts for events that do not fit, for a sink with `when_full = "drop_newest"` and a memory buffer.
     pub(crate) drop_newest: Option<Arc<BufferStats>>,
 }
 
@@ -99,7 +99,7 @@ impl Drop for SinkHandle {
 /// One worker's instances: for each pipeline, for each node.
 pub(crate) type NodeSet = Vec<Vec<Box<dyn Process>>>;
 
-/// What [`Generation::build`] uses and does not own: all of it outlives the generation.
+/// Borrowed context of [`Generation::build`]; all of it outlives the generation.
 pub(crate) struct BuildContext<'a> {
     pub(crate) workers: usize,
     pub(crate) sinks: &'a HashMap<String, Arc<SinkHandle>>,
@@ -108,9 +108,9 @@ pub(crate) struct BuildContext<'a> {
     pub(crate) states: &'a States,
     pub(crate) shadows: &'a Shadows,
     pub(crate) make: &'a NodeFactory,
-    /// Whether nodes must have no effect.
+    /// Whether nodes must have no side effects.
     pub(crate) is_dry: bool,
-    /// Whether the run ends by itself, with its input.
+    /// Whether the run ends with its input.
     pub(crate) is_bounded: bool,
 }
 
@@ -119,10 +119,10 @@ pub(crate) struct Generation {
     pub(crate) bugs: Bugs,
     pub(crate) pipelines: Vec<Pipeline>,
     by_source: HashMap<String, Vec<usize>>,
-    /// Instances made in advance, one set a worker, so that a swap costs no worker any time; the last is the spare
-    /// worker's, at rest.
+    /// Instances created in advance, one set per worker, so that a swap costs workers no time; the last set is the
+    /// spare worker's, at rest.
     nodes: Mutex<Vec<NodeSet>>,
-    /// Nodes, as `pipeline.node`, that cannot take over the state of their predecessor and may begin with none.
+    /// Nodes, as `pipeline.node`, that cannot restore the state of their predecessor and may start without state.
     pub(crate) emptied: Vec<String>,
 }
 
@@ -133,7 +133,7 @@ impl Generation {
         Self { number, bugs, pipelines: Vec::new(), by_source: HashMap::new(), nodes, emptied: Vec::new() }
     }
 
-    /// Builds the pipelines of a plan and their candidates, with instances for every worker and the spare one.
+    /// Builds the pipelines of a plan and their candidates, with instances for every worker and the spare worker.
     pub(crate) fn build(number: u64, plan: &Plan, context: &BuildContext<'_>) -> Result<Self, BuildError> {
         let mut builder = Builder {
             number,
@@ -173,7 +173,8 @@ impl Generation {
         Ok(Self { number, bugs, pipelines, by_source, nodes: Mutex::new(nodes), emptied })
     }
 
-    /// Which pipeline takes a batch for one of [`Self::pipelines_of`], and the shadow that watches it.
+    /// Selects the pipeline that processes a batch for one of [`Self::pipelines_of`], and the shadow that receives a
+    /// copy.
     pub(crate) fn choose(&self, index: usize) -> (usize, Option<&Shadow>) {
         let Some(pipeline) = self.pipelines.get(index) else { return (index, None) };
         match &pipeline.canary {
@@ -182,7 +183,7 @@ impl Generation {
         }
     }
 
-    /// The instances of one worker, with the state that those before have left; each worker takes its own, once.
+    /// Takes the instances of one worker, with the state of their predecessors; each worker calls this once.
     pub(crate) fn take_nodes(&self, worker: usize) -> NodeSet {
         let mut set = self.nodes.lock().get_mut(worker).map(std::mem::take).unwrap_or_default();
         for (pipeline, nodes) in self.pipelines.iter().zip(&mut set) {
@@ -196,7 +197,7 @@ impl Generation {
                         node,
                         worker,
                         error,
-                        "state cannot be taken over; the node begins with none"
+                        "cannot restore the state; the node starts without state"
                     );
                 }
             }
@@ -204,27 +205,28 @@ impl Generation {
         set
     }
 
-    /// Whether a node takes over what that one gathered in a canary that ended.
+    /// Whether a node inherits the state of that node in a canary that ended.
     pub(crate) fn is_heir_of(&self, pipeline: &str, node: &str) -> bool {
         let heirs = self.pipelines.iter().filter(|heir| canary_name(&heir.name) == pipeline);
         heirs.flat_map(|heir| &heir.nodes).any(|links| *links.name == *node && !links.inherits.is_empty())
     }
 
-    /// Has all state of canaries that ended taken over, also where no worker came to it. No worker must be running.
+    /// Merges the state of ended canaries into their successors, including slots that no worker visited. No worker must
+    /// be running.
     pub(crate) fn inherit(&self) {
         for links in self.pipelines.iter().flat_map(|pipeline| &pipeline.nodes) {
             (0..links.inherits.len()).for_each(|worker| links.inherit(worker));
         }
     }
 
-    /// Takes back the instances of a worker that does not keep them.
+    /// Returns the instances of a worker that does not keep them.
     pub(crate) fn give_back_nodes(&self, worker: usize, nodes: NodeSet) {
         if let Some(set) = self.nodes.lock().get_mut(worker) {
             *set = nodes;
         }
     }
 
-    /// Begins to serve: its circuits are closed, whatever those of the one before were.
+    /// Starts to serve with closed circuits, whatever those of the previous generation were.
     pub(crate) fn begin(&self) {
         for node in self.pipelines.iter().flat_map(|p| &p.nodes) {
             node.counts.circuit_open.store(false, Ordering::Relaxed);
@@ -235,7 +237,7 @@ impl Generation {
         self.pipelines_of(source).iter().filter_map(|&index| self.pipelines.get(index)).any(holds)
     }
 
-    /// Whether workers leave a source alone at this moment.
+    /// Whether workers must not take from a source at this moment.
     pub(crate) fn is_held(&self, source: &str) -> bool {
         self.any_of(source, Pipeline::is_held)
     }
@@ -264,7 +266,7 @@ struct Builder<'a> {
 }
 
 impl Builder<'_> {
-    /// Builds a pipeline that has the sinks and the quarantine of the planned one at `index`, and makes its instances.
+    /// Builds a pipeline with the sinks and the quarantine of the planned one at `index`, and creates its instances.
     fn pipeline(&mut self, index: usize, planned: &PipelinePlan, name: &str) -> Result<Pipeline, BuildError> {
         let &BuildContext { counts, states, is_dry, .. } = self.context;
         let scope =
@@ -274,14 +276,14 @@ impl Builder<'_> {
         for _ in 0..self.context.workers {
             instances.push(self.instances(planned, name, scope, &counted)?);
         }
-        // The spare's are made when it has to help.
+        // The spare worker's instances are created when it has to help.
         let first: Option<&Vec<Box<dyn Process>>> = instances.first();
         let twins: Option<Vec<_>> = first.and_then(|first| first.iter().map(|node| node.resting_twin()).collect());
         instances.push(match twins {
             Some(twins) => twins,
             None => self.instances(planned, name, scope, &counted)?,
         });
-        // A canary ends by a plan without one, promoted or not: what its nodes gathered is of batches that nobody else saw.
+        // A canary ends with a plan without one, promoted or not: only its nodes have the state of its batches.
         let ended = self.plan.pipelines.get(index).is_some_and(|p| p.canary.is_none()).then(|| canary_name(name));
         let mut slots = Vec::with_capacity(planned.nodes.len());
         for (place, node) in planned.nodes.iter().enumerate() {
@@ -381,7 +383,7 @@ impl Builder<'_> {
         }
     }
 
-    /// Builds and starts the shadow of a pipeline: without sinks, quarantine, or anything else that others see.
+    /// Builds and starts the shadow of a pipeline: without sinks, quarantine, or any other visible effect.
     fn shadow(&self, planned: &PipelinePlan, shadow: &CandidatePlan<ShadowSettings>) -> Result<Shadow, BuildError> {
         let CandidatePlan { candidate, settings } = shadow;
         let counted = Arc::new(PipelineCounts::default());
@@ -389,7 +391,7 @@ impl Builder<'_> {
             self.instances(candidate, &planned.name, NodeScope { pipeline: &planned.name, is_dry: true }, &counted)?;
         let outputs = candidate.outputs.iter().map(|o| Output { sinks: Vec::new(), counts: counted.output(&o.name) });
         let outputs = outputs.collect();
-        // Nobody else has its state, so it begins with nothing and keeps nothing.
+        // No other instance has its state, so it starts without state and saves none.
         let slots = vec![Default::default(); candidate.nodes.len()];
         let mut pipeline = self.connect(candidate, &planned.name, counted, slots, None, outputs);
         pipeline.stops = Stops::default();
@@ -405,8 +407,8 @@ impl Builder<'_> {
     }
 }
 
-/// What of a canary's state the instances of a node can take over besides their own: all, or none, and then it is logged
-/// when that state goes.
+/// The state of a canary that the instances of a node can restore in addition to their own: all of it, or none, and
+/// then the loss is logged.
 fn inheritable<'a>(instances: impl Iterator<Item = &'a Box<dyn Process>>, own: &Slots, left: Slots) -> Slots {
     let both = |own: &StateSlot, left: &StateSlot| [&*own.get(), &*left.get()].concat();
     let fits =
@@ -414,8 +416,8 @@ fn inheritable<'a>(instances: impl Iterator<Item = &'a Box<dyn Process>>, own: &
     if fits { left } else { Slots::new() }
 }
 
-/// Whether the instances of a node can take over what their workers hold of its predecessor. If they cannot, the node
-/// begins with nothing, where its policy lets it.
+/// Checks that the instances of a node can restore their workers' state of its predecessor. If they cannot, the node
+/// starts without state if its policy allows it.
 fn check_state<'a>(
     pipeline: &str,
     node: &NodePlan,
@@ -427,8 +429,8 @@ fn check_state<'a>(
         None => Ok(true),
         Some(_) if node.on_state_mismatch == OnStateMismatch::Empty => Ok(false),
         Some(error) => {
-            let hint = "give the node `on_state_mismatch = \"empty\"` to let it begin with none";
-            let message = format!("state of its predecessor cannot be taken over: {error}; {hint}");
+            let hint = "give the node `on_state_mismatch = \"empty\"` to let it start without state";
+            let message = format!("cannot restore the state of its predecessor: {error}; {hint}");
             Err(BuildError { what: "node", name: format!("{pipeline}.{}", node.name), message })
         }
     }

@@ -1,15 +1,16 @@
-//! The lane of one source: its batches in order, into the workers and out of them.
+//! The lane of one source: passes its batches to the workers in order, and their results to the sinks in the same
+//! order.
 //!
-//! Any number of workers can take batches of a lane at once. Each batch gets a sequence number, and its results go to the
-//! sinks only after those of all earlier batches, so the order of the source is kept. A sink without room stops its lane, not
-//! a worker: what waits is kept in the lane, and no further batch is taken from it while too much waits. Only a document
-//! whose own outputs exceed the bound makes its worker wait.
+//! Any number of workers can take batches of a lane at once. Each batch gets a sequence number, and its results go to
+//! the sinks only after those of all earlier batches, so the order of the source is kept. A sink without room stops the
+//! lane and not a worker: waiting results stay in the lane, and workers take no further batch from it while too much
+//! waits. Only a document whose own outputs exceed the limit makes its worker wait.
 //!
 //! # Invariants
 //!
-//! - While there are other lanes, those whose nodes lately faulted and took long (suspects) never have all workers
-//!   together, unless there is but one.
-//! - The spare worker takes only from lanes that have no other worker and are no suspects.
+//! - While there are other lanes, suspects (lanes whose nodes recently faulted and took long) together never occupy
+//!   all workers, unless there is only one.
+//! - The spare worker takes only from lanes that have no other worker and are not suspects.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -25,19 +26,19 @@ use wattle_source::Batches;
 use crate::generation::SinkHandle;
 use crate::watch::Watch;
 
-/// Bytes of outputs that may wait in a lane for sinks before its workers stop taking from it.
+/// Bytes of results that may wait in a lane for sinks before workers stop taking from it.
 const MAX_WAITING_BYTES: usize = 4 << 20;
-/// Safety net for a wake-up that was missed; every one that is needed is also signalled.
+/// Safety net for a missed wake-up; every needed wake-up is also signalled.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
-/// How long a lane is a suspect after a slow fault: some hundred times what such a fault may take unnoticed.
+/// How long a lane stays a suspect after a slow fault: some hundred times the duration of a fault that goes unnoticed.
 const SUSPICION: Duration = Duration::from_secs(10);
 
-/// Payloads of one batch, each with the sink that it goes to.
+/// Payloads of one batch, each with its sink.
 #[derive(Default)]
 struct BatchResults {
     payloads: VecDeque<(Arc<SinkHandle>, Payload)>,
     done: bool,
-    /// Its source offers its events again, so nothing of it goes to a sink any more.
+    /// The source sends its events again, so none of its payloads may go to a sink any more.
     void: bool,
 }
 
@@ -55,12 +56,12 @@ struct State {
     closed: bool,
 }
 
-/// Batches of one source on their way through the workers.
+/// Batches of one source that are in progress.
 pub(crate) struct Lane {
     lanes: Weak<Lanes>,
     pub(crate) source: Arc<str>,
     pub(crate) queue: Queue<Batches>,
-    /// Whether `state.suspect_until` is set, so that a lane is seen to be none without a lock.
+    /// Whether `state.suspect_until` is set, so that workers can check a lane without a lock.
     suspect: AtomicBool,
     state: Mutex<State>,
     moved: Condvar,
@@ -92,12 +93,12 @@ impl Lane {
         })
     }
 
-    /// Makes the lane a suspect for a while: one of its nodes faulted, and kept its worker for long.
+    /// Makes the lane a suspect for a while: one of its nodes faulted and occupied its worker for long.
     pub(crate) fn suspect(&self) {
         let mut state = self.state.lock();
         state.suspect_until = Some(Instant::now() + SUSPICION);
         if !self.suspect.swap(true, Ordering::AcqRel) {
-            tracing::debug!(source = %self.source, "nodes of a source fault slowly; a worker is kept free for others");
+            tracing::debug!(source = %self.source, "nodes of a source fault slowly; keeping a worker free for other sources");
         }
     }
 
@@ -167,12 +168,12 @@ impl Lane {
                 let bytes = payload.byte_len();
                 match sink.queue.try_push(payload) {
                     Ok(()) => {}
-                    // The sink is gone; its source offers the events again, since nobody acknowledges them.
+                    // The sink has ended; dropping the payload returns its events to the source unacknowledged.
                     Err(payload) if sink.queue.is_closed() => drop(payload),
                     Err(payload) if sink.drop_newest.is_some() => {
                         if let Some(stats) = &sink.drop_newest {
                             if stats.dropped_events.load(Ordering::Relaxed) == 0 {
-                                tracing::warn!(source = %self.source, "buffer of a sink has no room, events are dropped");
+                                tracing::warn!(source = %self.source, "the buffer of a sink is full, dropping events");
                             }
                             stats.dropped(payload.events as u64, bytes as u64);
                         }
@@ -183,7 +184,7 @@ impl Lane {
                         if let Some(lanes) = self.lanes.upgrade() {
                             lanes.blocked.store(true, Ordering::Release);
                         }
-                        // Room made between the attempt and the flag would wake nobody.
+                        // If room appeared between the attempt and the flag, no signal would follow.
                         if sink.queue.is_full() {
                             return;
                         }
@@ -200,7 +201,7 @@ impl Lane {
         }
     }
 
-    /// Whether the source has ended and everything of it is with the sinks.
+    /// Whether the source has ended and the sinks have all its events.
     pub(crate) fn is_drained(&self) -> bool {
         let mut state = self.state.lock();
         self.flush(&mut state);
@@ -222,7 +223,7 @@ impl Lane {
     }
 
     /// Returns the payloads of a batch to the source, unacknowledged; with `later`, also those of all later batches.
-    /// What the sinks have already stays with them.
+    /// Sinks keep the payloads that they already have.
     pub(crate) fn void(&self, sequence: u64, later: bool) {
         let mut state = self.state.lock();
         let mut bytes = 0;
@@ -236,7 +237,7 @@ impl Lane {
         self.moved.notify_all();
     }
 
-    /// Gives up what is in the lane; open acknowledgements tell the source.
+    /// Drops everything in the lane; dropped acknowledgements inform the source.
     pub(crate) fn close(&self) {
         self.queue.close();
         while self.queue.try_pop().is_some() {}
@@ -250,7 +251,7 @@ impl Lane {
     }
 }
 
-/// Keeps workers from taking from sources, as long as it lives.
+/// Keeps workers from taking from sources until it is dropped.
 pub(crate) struct Hold {
     lanes: Arc<Lanes>,
     pub(crate) sources: Vec<String>,
@@ -277,18 +278,18 @@ pub(crate) struct Lanes {
     signals: Mutex<u64>,
     signal: Condvar,
     pub(crate) watch: Watch,
-    /// Held while a worker takes from a suspect, so that two do not take the last place at once.
+    /// Held while a worker takes from a suspect, so that two workers do not take the last place at once.
     suspects: Mutex<()>,
-    /// Set while some lane waits for room in a sink, so that a sink that is never full wakes nobody.
+    /// Set while a lane waits for room in a sink, so that a sink that is never full sends no signals.
     blocked: AtomicBool,
-    /// Sources that are not taken from while a sink that they feed hands over, and for how many sinks.
+    /// Sources on hold while a sink that they feed hands over, with the number of such sinks.
     holds: RwLock<HashMap<String, usize>>,
-    /// Whether there are any, so that this is known without a lock.
+    /// Whether any source is on hold, so that workers can check without a lock.
     has_holds: AtomicBool,
 }
 
 impl Lanes {
-    /// No lanes yet, for so many workers.
+    /// Creates an empty set of lanes for this number of workers.
     pub(crate) fn new(workers: usize) -> Arc<Self> {
         Arc::new(Self {
             all: RwLock::default(),
@@ -325,7 +326,7 @@ impl Lanes {
         self.has_holds.load(Ordering::Acquire) && self.holds.read().contains_key(source)
     }
 
-    /// Returns what is in the lanes of these sources to them, unacknowledged.
+    /// Returns everything in the lanes of these sources to them, unacknowledged.
     pub(crate) fn return_all(&self, sources: &[String]) {
         let lanes: Vec<Arc<Lane>> = self.all.read().clone();
         lanes
@@ -334,8 +335,8 @@ impl Lanes {
             .for_each(|lane| lane.return_all());
     }
 
-    /// Takes work from some lane, beginning the search behind the one that gave work last.
-    /// Sources that are held are left alone, and suspects do not get the last worker.
+    /// Takes work from a lane, starting the search after the lane that gave work last. Skips sources on hold, and does
+    /// not give the last worker to suspects.
     pub(crate) fn take(&self, last: &mut usize, is_held: impl Fn(&str) -> bool) -> Option<Work> {
         let all = self.all.read();
         let count = all.len();
@@ -378,7 +379,7 @@ impl Lanes {
         *self.signals.lock()
     }
 
-    /// Waits for a signal after the given number, at most for so long.
+    /// Waits for a signal after the given number, at most for `time`.
     pub(crate) fn wait(&self, seen: u64, time: Duration) {
         let mut signals = self.signals.lock();
         if *signals == seen && !self.is_stopped() {
@@ -386,7 +387,7 @@ impl Lanes {
         }
     }
 
-    /// Signals that a batch has come.
+    /// Signals that a batch arrived.
     pub(crate) fn wake_one(&self) {
         *self.signals.lock() += 1;
         self.signal.notify_one();
@@ -399,7 +400,7 @@ impl Lanes {
         }
     }
 
-    /// Signals that much may have changed.
+    /// Signals that anything may have changed.
     pub(crate) fn wake_all(&self) {
         *self.signals.lock() += 1;
         self.signal.notify_all();

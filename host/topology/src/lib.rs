@@ -1,16 +1,16 @@
-//! The running graph: sources, lanes, workers, pipelines, sinks, and how one generation follows another.
+//! The running graph: sources, lanes, workers, pipelines, sinks, and the swap of generations.
 //!
 //! The data path is [`pipeline`]: read `Pipeline::run` first. Around it: a [`lane`] holds the batches of one source in
-//! order, a [`worker`] takes them from lanes and runs pipelines, a [`generation`] is what one configuration built, and
-//! [`Topology`] starts, swaps and drains.
+//! order, a [`worker`] takes them from lanes and runs pipelines, a [`generation`] is the running form of one
+//! configuration, and [`Topology`] starts, swaps and drains.
 //!
 //! # Invariants
 //!
-//! - Every batch that a lane gave out is either delivered, or dropped with its acknowledgement open, so that its source
-//!   offers it again. Nothing in between.
-//! - Outputs of one source reach a sink in the order in which the source gave its batches, however many workers run.
+//! - Every batch from a lane is either delivered, or dropped with its acknowledgement open, so that its source sends
+//!   it again.
+//! - Outputs of one source reach a sink in the order in which the source sent its batches, however many workers run.
 //! - A worker uses one generation for a whole batch.
-//! - A source that keeps all workers for long does not keep other sources waiting for long (`watch.rs`).
+//! - A source that occupies all workers for long does not keep other sources waiting for long (`watch.rs`).
 
 mod buffer;
 mod bugs;

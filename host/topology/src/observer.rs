@@ -1,7 +1,7 @@
-//! What can be seen of a running topology from outside: counts, states, and how full its queues are.
+//! Observes a running topology: counts, states, and fill levels of queues.
 //!
-//! Counts belong to a name and stay when its node, source or sink is gone or replaced, so they never go back and the sums
-//! of a pipeline still add up. Queues and states belong to what runs now.
+//! Counts belong to a name and stay when its node, source or sink is removed or replaced, so they never decrease and
+//! the sums of a pipeline still add up. Queues and states belong to the running endpoint.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -30,14 +30,14 @@ pub struct Observer {
     generation: Arc<AtomicU64>,
 }
 
-/// What becomes of an endpoint that runs; empty while it does. Errors are as they are logged.
+/// Result of a running endpoint; empty while it runs. Errors are as logged.
 pub(crate) type End = Arc<OnceLock<Result<(), String>>>;
 
-/// A name, over all endpoints that had it.
+/// A name, with all endpoints that had it.
 struct Entry<S, T> {
     type_name: String,
     stats: Arc<S>,
-    /// The queue in front of the endpoint (of a sink) or behind it (of a source), while it runs.
+    /// The queue of the endpoint (before a sink, after a source), while it runs.
     running: Option<(Queue<T>, End)>,
     /// How long the queues of former endpoints were blocked.
     blocked_before: Duration,
@@ -46,26 +46,26 @@ struct Entry<S, T> {
 /// State of a source or a sink.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EndpointState {
-    /// It was told to start and does not take in yet.
+    /// It was started and is not ready yet.
     Starting,
-    /// It takes in.
+    /// It is ready.
     Running,
-    /// It has come to its own end.
+    /// It ended regularly.
     Ended,
     /// It ended with this error.
     Failed(String),
-    /// The configuration does not have it any more.
+    /// It was removed from the configuration.
     Removed,
 }
 
-/// How full a queue is.
+/// Fill level of a queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Buffer {
     /// Events in it.
     pub events: usize,
     /// Bytes in it.
     pub bytes: usize,
-    /// Bytes at which it takes no more.
+    /// Size at which it is full, in bytes.
     pub max_bytes: usize,
 }
 
@@ -139,7 +139,7 @@ impl Observer {
         &self.stops
     }
 
-    /// What shadows found, by pipeline.
+    /// Results of shadows, by pipeline.
     pub fn shadows(&self) -> BTreeMap<String, ShadowSnapshot> {
         self.shadows.all().into_iter().map(|(name, report)| (name, report.snapshot())).collect()
     }
@@ -162,13 +162,13 @@ impl Observer {
         self.generation.load(Ordering::Acquire)
     }
 
-    /// All sources by name, with those that were removed.
+    /// All sources by name, including removed ones.
     pub fn sources(&self) -> Vec<Endpoint<SourceStats>> {
         let started = |stats: &SourceStats| stats.started.load(Ordering::Acquire);
         self.sources.lock().iter().map(|(name, entry)| entry.see(name, started)).collect()
     }
 
-    /// All sinks by name, with those that were removed.
+    /// All sinks by name, including removed ones.
     pub fn sinks(&self) -> Vec<Endpoint<SinkStats>> {
         self.sinks.lock().iter().map(|(name, entry)| entry.see(name, |_| true)).collect()
     }
@@ -185,7 +185,7 @@ impl Observer {
         self.sinks.lock().entry(name.into()).or_insert_with(Entry::new).stats.clone()
     }
 
-    /// Notes that a source starts; what is given back is to be told its end.
+    /// Registers a source that starts; the caller sets the returned value when the source ends.
     pub(crate) fn start_source(&self, name: &str, type_name: &str, queue: &Queue<Batches>) -> End {
         let mut sources = self.sources.lock();
         let entry = sources.entry(name.into()).or_insert_with(Entry::new);
@@ -193,7 +193,7 @@ impl Observer {
         entry.start(type_name, queue)
     }
 
-    /// As [`Self::start_source`], for a sink.
+    /// Like [`Self::start_source`], for a sink.
     pub(crate) fn start_sink(&self, name: &str, type_name: &str, queue: &Queue<Payload>) -> End {
         self.sinks.lock().entry(name.into()).or_insert_with(Entry::new).start(type_name, queue)
     }

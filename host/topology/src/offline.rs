@@ -1,6 +1,6 @@
-//! A pipeline over events that are given, without sources, sinks or threads: for a pack's own tests.
+//! Runs a pipeline over given events, without sources, sinks or threads: for the tests of a pack.
 //!
-//! It is the real data path: a lane, a generation, the same worker step.
+//! It uses the real data path: a lane, a generation, the same worker step.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
@@ -25,7 +25,7 @@ use crate::worker::process;
 
 const SOURCE: &str = "test";
 
-/// What came of a run.
+/// Result of a run.
 #[derive(Debug)]
 pub struct Offline {
     /// For each output its events in order, as the `json` codec writes them.
@@ -34,7 +34,7 @@ pub struct Offline {
     pub counts: Snapshot,
 }
 
-/// Every event as a line of JSON.
+/// Encodes every event as a line of JSON.
 struct JsonLines;
 
 impl Encoder for JsonLines {
@@ -54,7 +54,7 @@ impl Encoder for JsonLines {
 ///
 /// # Errors
 ///
-/// A node could not be made.
+/// A node could not be created.
 pub fn run_offline(pipeline: &PipelinePlan, make: &NodeFactory, bodies: Column) -> Result<Offline, BuildError> {
     let endpoint = |name: &str| EndpointPlan {
         name: name.into(),
@@ -64,7 +64,7 @@ pub fn run_offline(pipeline: &PipelinePlan, make: &NodeFactory, bodies: Column) 
     };
     let outputs: Vec<&str> = pipeline.outputs.iter().map(|o| o.name.as_str()).collect();
     let sinks = outputs.iter().enumerate();
-    // What comes out must not depend on how many rows faulted before, so no circuit opens.
+    // The result must not depend on the number of earlier faults, so no circuit opens.
     let circuit = CircuitSettings { fault_percent: 100, ..CircuitSettings::default() };
     let nodes = pipeline.nodes.iter().map(|node| NodePlan { circuit: circuit.clone(), ..node.clone() }).collect();
     let plan = Plan {
@@ -121,7 +121,7 @@ pub fn run_offline(pipeline: &PipelinePlan, make: &NodeFactory, bodies: Column) 
     let lane = Lane::new(SOURCE.into(), usize::MAX, &lanes);
     lanes.add(lane.clone());
     let origin = Origin { source: SOURCE.into(), resource: r#"{"source":{"name":"test"}}"#.into(), observed: 0 };
-    // Small batches, so that what a node does cannot depend on all events coming at once.
+    // Small batches, so that the result cannot depend on all events arriving at once.
     for row in 0..u32::try_from(bodies.rows()).unwrap_or(u32::MAX) {
         let batch = Batch::new(bodies.select(&[row]), Arc::new(origin.clone()), Ack::none());
         let _ = lane.queue.try_push(Batches(batch));

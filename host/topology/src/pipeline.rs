@@ -1,8 +1,8 @@
 //! The data path: a batch through the nodes of a pipeline to the sinks.
 //!
-//! [`Pipeline::run`] is the whole of it, read from top to bottom: a node processes the batch, its outcome says what
-//! failed, what was dropped and what leaves on which port; each port leads to further nodes or to an output; an output
-//! encodes for its sinks. Depth first, so that the children of a huge document are written piece by piece.
+//! [`Pipeline::run`] is all of it, from top to bottom: a node processes the batch; its outcome has the failed rows, the
+//! dropped rows and the rows for each port; each port leads to further nodes or to an output; an output encodes for its
+//! sinks. It works depth first, so that the children of a huge document are written piece by piece.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -27,16 +27,16 @@ use crate::stops::{Stopped, Stops};
 
 /// Code of rows that failed because their node was not called.
 const CIRCUIT_OPEN: &str = "circuit-open";
-/// Payload bytes that a worker gathers before it hands them to its lane.
+/// Payload bytes that a worker collects before it passes them to its lane.
 const HAND_OVER_BYTES: usize = 1 << 20;
 /// Bytes of rows that are encoded at once; a single row may have more.
 const PIECE_BYTES: usize = 4 << 20;
 
-/// A pipeline's graph, the same for all workers of a generation.
+/// The graph of a pipeline, shared by all workers of a generation.
 pub(crate) struct Pipeline {
     pub(crate) name: String,
     pub(crate) generation: u64,
-    /// Set when a node stopped it: its sources are not read any more.
+    /// Set when a node stopped the pipeline: workers no longer take from its sources.
     pub(crate) stopped: AtomicBool,
     pub(crate) stops: Stops,
     /// Whether it stops when its quarantine cannot be written. An agent that keeps running lets the source retry.
@@ -46,32 +46,32 @@ pub(crate) struct Pipeline {
     pub(crate) nodes: Vec<NodeLinks>,
     pub(crate) outputs: Vec<Output>,
     pub(crate) counts: Arc<PipelineCounts>,
-    /// Children of a split go on in batches of at most this many bytes.
+    /// Maximum bytes of a batch of children of a split.
     pub(crate) max_batch_bytes: usize,
-    /// Another version that takes a share of the batches.
+    /// Another version that processes a share of the batches.
     pub(crate) canary: Option<Canary>,
-    /// Another version that sees copies of batches.
+    /// Another version that receives copies of batches.
     pub(crate) shadow: Option<Shadow>,
 }
 
-/// Where the ports of a node lead; the last port is `failed`.
+/// Targets of the ports of a node; the last port is `failed`.
 pub(crate) struct NodeLinks {
     pub(crate) name: Arc<str>,
-    /// Type and version, for failures that the node does not make itself.
+    /// Type and version, for failures that the agent reports for the node.
     pub(crate) version: Arc<str>,
     pub(crate) circuit: Circuit,
     pub(crate) ports: Vec<Port>,
     pub(crate) counts: Arc<NodeCounts>,
-    /// Where each worker keeps the state of its instance.
+    /// State of each worker's instance.
     pub(crate) slots: Slots,
-    /// Where each worker kept the state of a canary that ended, which goes into that.
+    /// State of each worker's instance in a canary that ended, to be merged into `slots`.
     pub(crate) inherits: Slots,
-    /// For a node that hides data: rows that it could not process leave without their contents.
+    /// For a masking node: the quarantine for rows that it could not process; they leave without their contents.
     pub(crate) quarantine: Option<Arc<Quarantine>>,
 }
 
 impl NodeLinks {
-    /// Has a worker's slot take what its slot of a canary that ended holds. No instance of either must be using them.
+    /// Merges a worker's state of a canary that ended into its slot. No instance of either may be using the slots.
     pub(crate) fn inherit(&self, worker: usize) {
         if let Some((own, left)) = self.slots.get(worker).zip(self.inherits.get(worker)) {
             own.take_from(left);
@@ -86,7 +86,7 @@ pub(crate) struct Port {
     pub(crate) targets: Vec<Target>,
 }
 
-/// A way out of a pipeline.
+/// An output of a pipeline.
 pub(crate) struct Output {
     pub(crate) sinks: Vec<Arc<SinkHandle>>,
     pub(crate) counts: Arc<OutputCounts>,
@@ -100,9 +100,9 @@ pub(crate) struct Emitter<'a> {
     bytes: usize,
     /// Whether a node faulted.
     pub(crate) faulted: bool,
-    /// What the batch of this call of [`Pipeline::receive`] has come to so far.
+    /// Totals so far of the batch of this call of [`Pipeline::receive`].
     totals: BatchTotals,
-    /// What left by each output, where a shadow wants to know.
+    /// Events by output, if a shadow compares them.
     pub(crate) seen: Option<Vec<(usize, Batch)>>,
 }
 
@@ -119,8 +119,8 @@ impl<'a> Emitter<'a> {
         }
     }
 
-    /// Encodes a batch for a sink, in pieces where it would make a large payload: rows share what they carry, but encoded
-    /// they have it each.
+    /// Encodes a batch for a sink, in pieces if the payload would be large: rows share data in memory, but each encoded
+    /// row has its own copy.
     fn push(&mut self, sink: &Arc<SinkHandle>, batch: Batch) {
         if batch.written_bytes() <= PIECE_BYTES {
             return self.encode(sink, batch);
@@ -154,15 +154,15 @@ impl<'a> Emitter<'a> {
         }
     }
 
-    /// Returns the events of the batch to their source; with `later`, also those of later batches. Without this, the source
-    /// would send events again that had left beside those that were not safe.
+    /// Returns the events of the batch to their source; with `later`, also those of later batches. Otherwise the source
+    /// would send events again that had left together with those that were not stored.
     fn withdraw(&mut self, later: bool) {
         self.payloads.clear();
         self.bytes = 0;
         self.lane.void(self.sequence, later);
     }
 
-    /// Ends the batch: the lane may go on to the next sequence number.
+    /// Ends the batch, so that the lane can continue with the next sequence number.
     pub(crate) fn finish(self) {
         self.lane.put(self.sequence, self.payloads, true);
     }
@@ -194,7 +194,7 @@ impl Pipeline {
         self.run(nodes, *last, batch, emitter);
     }
 
-    /// Runs a batch through a node and all that follows it, or out of the pipeline.
+    /// Runs a batch through a node and everything after it, or out of the pipeline.
     fn run(&self, nodes: &mut [Box<dyn Process>], target: Target, batch: Batch, emitter: &mut Emitter<'_>) {
         let index = match target {
             Target::Output(index) => return self.emit(index, batch, emitter),
@@ -219,7 +219,7 @@ impl Pipeline {
         }
     }
 
-    /// Applies the outcome of a call: counts it and sends events on to their ports.
+    /// Applies the outcome of a call: counts it and sends events to the targets of their ports.
     fn apply(
         &self,
         nodes: &mut [Box<dyn Process>],
@@ -231,7 +231,7 @@ impl Pipeline {
         let dropped: usize = outcome.dropped.iter().map(|(_, rows)| rows).sum();
         emitter.totals.dropped += dropped as u64;
         emitter.totals.events += dropped as u64;
-        // Before anything leaves: if failed rows cannot be kept, the source sends the whole batch again.
+        // Before any event leaves: if failed rows cannot be stored, the source sends the whole batch again.
         let failed = match outcome.failed.take().map(|failed| self.keep(links, failed)).transpose() {
             Ok(failed) => failed,
             Err(error) => return self.withdraw(links, outcome, &error, emitter),
@@ -253,7 +253,7 @@ impl Pipeline {
         }
     }
 
-    /// Writes failed rows to the quarantine, if the node has one. Returns what may leave in their place.
+    /// Writes failed rows to the quarantine, if the node has one. Returns the batch that may leave in their place.
     fn keep(&self, links: &NodeLinks, failed: Batch) -> Result<Batch, QuarantineError> {
         let Some(quarantine) = &links.quarantine else { return Ok(failed) };
         let rows = failed.rows() as u64;
@@ -263,7 +263,7 @@ impl Pipeline {
         kept
     }
 
-    /// Returns the whole batch to its source after failed rows of it could not be kept.
+    /// Returns the whole batch to its source after failed rows of it could not be stored.
     fn withdraw(&self, links: &NodeLinks, outcome: Outcome, error: &QuarantineError, emitter: &mut Emitter<'_>) {
         if self.stops_without_quarantine {
             tracing::error!(pipeline = self.name, node = %links.name, %error, "the pipeline stopped");
@@ -276,7 +276,7 @@ impl Pipeline {
         emitter.withdraw(self.stops_without_quarantine);
     }
 
-    /// Stops the pipeline: workers take nothing more from its sources.
+    /// Stops the pipeline: workers take no further batches from its sources.
     fn stop(&self, links: &NodeLinks, reason: String) {
         if self.stopped.swap(true, Ordering::AcqRel) {
             return;
@@ -290,7 +290,7 @@ impl Pipeline {
         });
     }
 
-    /// Sends a batch past a node whose circuit is open, to where its policy says.
+    /// Sends a batch past a node with an open circuit, according to its policy.
     fn bypass(&self, nodes: &mut [Box<dyn Process>], links: &NodeLinks, batch: Batch, emitter: &mut Emitter<'_>) {
         let outcome = match links.circuit.policy {
             OnFault::Stop => return self.return_unacked(batch),
@@ -312,7 +312,7 @@ impl Pipeline {
         self.apply(nodes, links, outcome, emitter);
     }
 
-    /// Lets go of a batch without a word, so that its source offers it again.
+    /// Drops a batch unacknowledged, so that its source sends it again.
     fn return_unacked(&self, batch: Batch) {
         self.counts.returned.fetch_add(batch.rows() as u64, Ordering::Relaxed);
         drop(batch);
@@ -325,13 +325,13 @@ impl Pipeline {
         self.return_unacked(batch);
     }
 
-    /// Says that a circuit opened or closed.
+    /// Logs that a circuit opened or closed.
     fn note(&self, links: &NodeLinks, change: Change) {
         let (pipeline, node) = (self.name.as_str(), &*links.name);
         match change {
             Change::Closed => {
                 links.counts.circuit_open.store(false, Ordering::Relaxed);
-                tracing::info!(pipeline, node, "circuit closed; the node is called again");
+                tracing::info!(pipeline, node, "the circuit closed; calling the node again");
             }
             Change::Opened { faulted, of } => {
                 links.counts.circuit_open.store(true, Ordering::Relaxed);
@@ -344,18 +344,18 @@ impl Pipeline {
                         faulted,
                         of,
                         on_fault,
-                        "circuit opened and the pipeline stopped; mend the node and load the configuration again"
+                        "the circuit opened and the pipeline stopped; fix the node and reload the configuration"
                     );
                     self.stop(links, format!("it faulted on {faulted} of the last {of} batches"));
                 } else {
-                    tracing::warn!(pipeline, node, faulted, of, on_fault, "circuit opened; the node is not called");
+                    tracing::warn!(pipeline, node, faulted, of, on_fault, "the circuit opened; not calling the node");
                 }
             }
         }
     }
 
-    /// Whether workers leave the source of this pipeline alone: it stopped, or one of them is looking for the rows that
-    /// one of its nodes faults on. That can take long, and must not take every worker from the other pipelines.
+    /// Whether workers skip the source of this pipeline: it stopped, or a worker is searching for the rows at which a
+    /// node faults. Such a search can take long, and must not occupy every worker.
     pub(crate) fn is_held(&self) -> bool {
         let is_searching = |n: &NodeLinks| n.counts.stats.searching.load(Ordering::Relaxed) > 0;
         self.stopped.load(Ordering::Acquire) || self.nodes.iter().any(is_searching)
@@ -400,7 +400,7 @@ impl Pipeline {
         }
     }
 
-    /// Hands a batch to the sinks of an output, or ends it where the output is discarded.
+    /// Passes a batch to the sinks of an output, or ends it if the output is discarded.
     fn emit(&self, index: usize, batch: Batch, emitter: &mut Emitter<'_>) {
         let Some(output) = self.outputs.get(index) else {
             return self.bug(batch, "a link to an output that does not exist");
@@ -431,7 +431,7 @@ impl Pipeline {
     }
 }
 
-/// Counts failed rows by code: rows that follow each other mostly have the same.
+/// Counts failed rows by code; consecutive rows usually have the same code.
 fn count_failed(node: &NodeCounts, failed: &Batch) {
     let code = |row| failed.failure(row).map_or("", |failure| &*failure.code);
     let mut start = 0;

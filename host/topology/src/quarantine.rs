@@ -1,7 +1,7 @@
-//! Where rows stay that a masking node could not process: they must neither be lost nor leave in clear.
+//! Stores rows that a masking node could not process: they must neither be lost nor leave unmasked.
 //!
-//! Each row goes to the [`QuarantineStore`] of its pipeline before anything of it leaves. What leaves on the failure
-//! port has no body and no attributes, only the reason with the id under which the event is kept.
+//! Each row goes to the [`QuarantineStore`] of its pipeline before any part of it leaves. The event on the port
+//! `failed` has no body and no attributes, only the reason with the ID of the stored event.
 
 mod retry;
 mod store;
@@ -15,9 +15,9 @@ use wattle_batch::{Batch, Failure, format_rfc3339};
 pub use retry::{Retried, RetryError, retry};
 pub use store::{QuarantineError, QuarantineStore, Quarantined};
 
-/// Bytes of lines that are written at once.
+/// Bytes of lines per write.
 const PIECE_BYTES: usize = 4 << 20;
-/// How often it is said that rows cannot be kept; their source offers them again and again.
+/// Interval between log lines about rows that cannot be stored; their source sends them again and again.
 const SAY_AGAIN: Duration = Duration::from_secs(10);
 /// Interval between attempts to write.
 const RETRY_INTERVAL: Duration = Duration::from_millis(50);
@@ -39,15 +39,16 @@ impl Quarantine {
         Self { store, max_bytes, patience, failing: Mutex::default(), said: Mutex::default() }
     }
 
-    /// Keeps the rows of a failed batch, and gives what may leave in their place: reasons without contents.
+    /// Stores the rows of a failed batch, and returns the batch that may leave in their place: reasons without
+    /// contents.
     ///
     /// # Errors
     ///
-    /// They could not be kept. The batch is dropped unacknowledged, and none of it may leave.
+    /// The rows could not be stored. The batch is dropped unacknowledged, and none of it may leave.
     pub(crate) fn keep(&self, batch: Batch) -> Result<Batch, QuarantineError> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
         let time = format_rfc3339(i64::try_from(now).unwrap_or(i64::MAX));
-        // If a later piece finds no room, the source offers all rows again, and those before it are kept twice.
+        // If a later piece does not fit, the source sends all rows again, and those before it are stored twice.
         let mut kept = Ok(());
         let mut lines = Vec::new();
         let mut failures = Vec::with_capacity(batch.rows());
@@ -71,7 +72,7 @@ impl Quarantine {
                 let mut said = self.said.lock();
                 if said.is_none_or(|said| said.elapsed() >= SAY_AGAIN) {
                     *said = Some(Instant::now());
-                    tracing::error!(%error, "rows that could not be masked cannot be kept; they stay with their source");
+                    tracing::error!(%error, "cannot store rows that could not be masked; they stay with their source");
                 }
                 Err(error)
             }
@@ -137,7 +138,7 @@ mod tests {
         let nowhere = Quarantine::new(store, 1 << 20, Duration::ZERO);
         assert!(matches!(nowhere.keep(failed(&["secret"])), Err(QuarantineError::Io { .. })));
         let folder = tempfile::tempdir().unwrap();
-        // Only an operator makes room, so patience does not help.
+        // Only an operator can make room, so patience does not help.
         let full = Quarantine::new(QuarantineStore::new(folder.path(), "trail"), 10, Duration::from_secs(3600));
         assert!(matches!(full.keep(failed(&["secret"])), Err(QuarantineError::Full { .. })));
     }

@@ -1,8 +1,8 @@
-//! Ratios whose uncertainty is known, such as failed events per event: what the rules of canaries compare.
+//! Ratios with a known uncertainty, such as failed events per event, which the rules of canaries compare.
 //!
-//! Events of one batch are alike: a bad file fails as a whole. So the unit of observation is the batch, and the variance of
-//! the ratio is that of a ratio of sums over clusters (linearization; Cochran, Sampling Techniques, 3rd ed., 6.9 and 9A.3).
-//! Only sums are kept, so a ratio costs five additions a batch.
+//! Events of one batch are alike: a bad file fails as a whole. So the unit of observation is the batch, and the
+//! variance of the ratio is that of a ratio of sums over clusters (linearization; Cochran, Sampling Techniques, 3rd
+//! ed., 6.9 and 9A.3). Only sums are kept, so a ratio costs five additions per batch.
 
 /// Sums over batches of a part and of the whole that it belongs to.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -19,7 +19,7 @@ pub struct Ratio {
 }
 
 impl Ratio {
-    /// Adds what one batch had.
+    /// Adds the values of one batch.
     #[expect(clippy::cast_precision_loss, reason = "the rules compare shares, which need not be exact")]
     pub fn observe(&mut self, part: u64, whole: u64) {
         let (part, whole) = (part as f64, whole as f64);
@@ -31,7 +31,7 @@ impl Ratio {
         self.whole_squared += whole * whole;
     }
 
-    /// What has been added since an earlier copy of the same ratio.
+    /// The observations since an earlier copy of the same ratio.
     #[must_use]
     pub fn since(&self, before: &Self) -> Self {
         Self {
@@ -44,7 +44,7 @@ impl Ratio {
         }
     }
 
-    /// Part of the whole; 0 while there is no whole.
+    /// The part divided by the whole; 0 if the whole is 0.
     pub fn rate(&self) -> f64 {
         if self.whole > 0.0 { self.part / self.whole } else { 0.0 }
     }
@@ -55,7 +55,7 @@ impl Ratio {
         (self.part_squared - 2.0 * rate * self.product + rate * rate * self.whole_squared).max(0.0)
     }
 
-    /// Variance of the rate, from how much the batches differ. Infinite for fewer than two batches.
+    /// Variance of the rate, from the differences between batches. Infinite for fewer than two batches.
     pub fn variance(&self) -> f64 {
         if self.batches < 2.0 || self.whole <= 0.0 {
             return f64::INFINITY;
@@ -76,7 +76,7 @@ mod tests {
 
     #[test]
     fn the_variance_is_that_between_batches() {
-        // Ten events fail one by one, or in one bad batch: the same rate, another certainty.
+        // Ten events fail one by one, or in one bad batch: the same rate with different certainty.
         let scattered = of(&[(1, 100); 10]);
         let lumped =
             of(&[(10, 100), (0, 100), (0, 100), (0, 100), (0, 100), (0, 100), (0, 100), (0, 100), (0, 100), (0, 100)]);

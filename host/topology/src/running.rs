@@ -1,5 +1,5 @@
-//! The running topology: starting it, and swapping what changed. How a sink leaves is in `handover.rs`, the end of all in
-//! `drain.rs`.
+//! The running topology: starts it, and swaps the parts that changed. `handover.rs` describes how a sink leaves,
+//! `drain.rs` the end.
 
 mod drain;
 mod handover;
@@ -31,19 +31,19 @@ use crate::worker::Worker;
 
 /// Bytes that may wait between a source and the workers.
 const SOURCE_QUEUE_BYTES: usize = 4 << 20;
-/// How long a source that is replaced may take to hand over, as long as sinks deliver.
+/// How long a replaced source may take to hand over, as long as sinks deliver.
 const HAND_OVER: Duration = Duration::from_secs(30);
 
-/// What does not change while the topology runs.
+/// Settings that do not change while the topology runs.
 #[derive(Clone)]
 pub struct TopologySettings {
     /// The agent's data folder.
     pub data_dir: PathBuf,
     /// Number of worker threads.
     pub workers: usize,
-    /// Sources take what is there now, and end.
+    /// Sources read what exists now, and end.
     pub once: bool,
-    /// State of nodes is kept in the data folder from one run to the next.
+    /// Whether state of nodes is kept in the data folder between runs.
     pub keeps_state: bool,
 }
 
@@ -52,7 +52,7 @@ pub struct TopologySettings {
 pub struct Swapped {
     /// Number of the new generation.
     pub generation: u64,
-    /// Nodes, as `pipeline.node`, that began with nothing instead of the state of their predecessors.
+    /// Nodes, as `pipeline.node`, that started without the state of their predecessors.
     pub emptied: Vec<String>,
 }
 
@@ -60,29 +60,29 @@ struct RunningSource {
     digest: String,
     lane: Arc<Lane>,
     stop: watch::Sender<bool>,
-    /// None once its end was seen.
+    /// `None` after its end was observed.
     task: Option<JoinHandle<Result<(), SourceError>>>,
 }
 
 struct RunningSink {
     digest: (String, BufferPlan),
     handle: Arc<SinkHandle>,
-    /// Ends with the sink; a successor that writes to the same place waits for it.
+    /// Set when the sink ends; a successor that writes to the same place waits for it.
     ended: watch::Receiver<bool>,
-    /// Tells it to deliver at once.
+    /// Makes the sink deliver at once.
     flush: watch::Sender<bool>,
     /// Whether its buffer is on disk.
     is_disk: bool,
     task: JoinHandle<()>,
 }
 
-/// Sources, workers and sinks as they run.
+/// The running sources, workers and sinks.
 pub struct Topology {
     settings: TopologySettings,
     make: Arc<NodeFactory>,
-    /// Sockets of sources, which a source takes over from its predecessor.
+    /// Listening sockets, which a source takes over from its predecessor.
     listeners: Listeners,
-    /// Sources that are not made from the plan, until they are started.
+    /// Sources that do not come from the plan, until they are started.
     given: HashMap<String, Box<dyn Source>>,
     observer: Observer,
     states: States,
@@ -93,9 +93,9 @@ pub struct Topology {
     sinks: HashMap<String, RunningSink>,
     /// Sinks of former generations that are still writing.
     leaving: Vec<JoinHandle<()>>,
-    /// Names of the sources that lead to each sink.
+    /// Names of the sources that feed each sink.
     feeds: HashMap<String, Vec<String>>,
-    /// Set at the end: until when disk buffers are delivered.
+    /// Set at the end: the deadline for delivering disk buffers.
     deliver_until: watch::Sender<Option<Instant>>,
 }
 
@@ -110,12 +110,12 @@ impl Topology {
     ///
     /// # Errors
     ///
-    /// What could not be built; nothing runs then.
+    /// The part that could not be built; the topology then does not run.
     pub async fn start(plan: &Plan, settings: TopologySettings, make: Arc<NodeFactory>) -> Result<Self, BuildError> {
         Self::begin(plan, settings, make, HashMap::new()).await
     }
 
-    /// Does as [`Topology::start`], with a source of this name that the caller made.
+    /// Like [`Topology::start`], with a source that the caller created.
     pub(crate) async fn start_with(
         plan: &Plan,
         settings: TopologySettings,
@@ -177,12 +177,12 @@ impl Topology {
         Ok(())
     }
 
-    /// Replaces the running plan by another: everything new is built first, then the workers change over between two
-    /// batches. What did not change goes on running.
+    /// Replaces the running plan: builds everything new first, then the workers change over between two batches.
+    /// Unchanged parts continue to run.
     ///
     /// # Errors
     ///
-    /// What could not be built; everything goes on as before then.
+    /// The part that could not be built; the running plan then continues.
     pub async fn swap(&mut self, plan: &Plan) -> Result<Swapped, BuildError> {
         let built = self.build_changed(plan)?;
         let mut handles: HashMap<String, Arc<SinkHandle>> =
@@ -231,7 +231,7 @@ impl Topology {
         let mut generation = Generation::build(number, plan, &context)?;
         let emptied = std::mem::take(&mut generation.emptied);
 
-        // From here on nothing fails.
+        // No step after this one can fail.
         let until = Instant::now() + plan.agent.sink_handover_timeout;
         self.stop_sources(plan).await;
         let is_removed = |name: &&String| !plan.sinks.iter().any(|sink| sink.endpoint.name == **name);
@@ -264,7 +264,7 @@ impl Topology {
         Ok(Swapped { generation: number, emptied })
     }
 
-    /// Builds sources and sinks that are new or have other options.
+    /// Builds sources and sinks that are new or have changed options.
     fn build_changed(&mut self, plan: &Plan) -> Result<Built, BuildError> {
         let mut built = Built { sinks: Vec::new(), sources: Vec::new() };
         for planned in &plan.sinks {
@@ -295,8 +295,8 @@ impl Topology {
         Ok(built)
     }
 
-    /// Stops sources that are not in the plan any more or have other options, and waits for them to hand over, as long as
-    /// sinks deliver.
+    /// Stops sources that were removed from the plan or have changed options, and waits for them to hand over, as long
+    /// as sinks deliver.
     async fn stop_sources(&mut self, plan: &Plan) {
         let stays = |name: &str, digest: &str| {
             plan.sources.iter().enumerate().any(|(index, source)| {
@@ -325,8 +325,8 @@ impl Topology {
         flush(false);
     }
 
-    /// Begins the handover of a running sink to what the new generation has instead, which is `successor` if that has its
-    /// name. Answers what a successor waits for.
+    /// Starts the handover of a running sink to its successor in the new generation, which is `successor` if that has
+    /// its name. Returns the signal that a successor waits for.
     fn leave(&mut self, name: &str, successor: Option<&SinkPlan>, until: Instant) -> Option<watch::Receiver<bool>> {
         let RunningSink { handle, ended, flush, is_disk, task, .. } = self.sinks.remove(name)?;
         let handover = Handover {
@@ -369,7 +369,7 @@ impl Topology {
         let (ended_sender, ended) = watch::channel(false);
         let task = tokio::spawn(async move {
             if let Some(mut former) = former_ended {
-                // Two writers to one place would mix their lines; the queue holds what comes meanwhile.
+                // Two writers to one place would mix their lines; meanwhile the queue holds events.
                 handover::ended(&mut former).await;
             }
             let input = context.input.clone();
@@ -380,7 +380,7 @@ impl Topology {
             if let Err(error) = ended {
                 tracing::error!(sink = %name, %error, "sink ended");
                 let _ = end.set(Err(error.to_string()));
-                // Nobody takes from the queue any more: what is in it goes back to the sources.
+                // The sink takes no more from the queue: return its contents to the sources.
                 input.close();
                 while input.try_pop().is_some() {}
             }
@@ -423,7 +423,7 @@ impl Topology {
         self.sources.insert(endpoint.name.clone(), RunningSource { digest, lane, stop, task: Some(task) });
     }
 
-    /// What can be seen of the topology, also when it has ended.
+    /// Observes the topology, also after it has ended.
     pub fn observer(&self) -> &Observer {
         &self.observer
     }
@@ -434,7 +434,7 @@ impl Topology {
     }
 }
 
-/// Names of the sources that lead to each sink of a plan.
+/// Names of the sources that feed each sink of a plan.
 fn feeds(plan: &Plan) -> HashMap<String, Vec<String>> {
     let sources = |sink: &SinkPlan| {
         let pipelines = sink.inputs.iter().filter_map(|&(pipeline, _)| plan.pipelines.get(pipeline));
@@ -446,7 +446,7 @@ fn feeds(plan: &Plan) -> HashMap<String, Vec<String>> {
     plan.sinks.iter().map(|sink| (sink.endpoint.name.clone(), sources(sink))).collect()
 }
 
-/// Equal digests mean that a sink and its buffer go on as they are.
+/// With equal digests, a sink and its buffer continue unchanged.
 fn digest(sink: &SinkPlan) -> (String, BufferPlan) {
     (sink.endpoint.digest(), sink.buffer)
 }

@@ -1,15 +1,15 @@
-//! A shadow: another version of a pipeline that sees copies of its batches, and whose outputs are compared with what the
-//! running version made of them, and thrown away.
+//! A shadow: another version of a pipeline that processes copies of its batches; its outputs are compared with those of
+//! the running version, and discarded.
 //!
-//! A worker copies a batch (which copies no text), notes what its own version emits, and leaves both to the shadow's
+//! A worker copies a batch (which copies no text), records what its own version emits, and passes both to the shadow's
 //! thread, which has an instance of every node of the candidate.
 //!
 //! # Invariants
 //!
-//! - No worker ever waits for a shadow: what finds no room in its queue is passed over and counted.
-//! - The thread takes no more than its share of one core: after each batch it rests as long as that demands.
-//! - A shadow holds no acknowledgement, no sink and no quarantine. What a node of the candidate could not process is
-//!   compared by its code alone, so nothing that a mask failed to hide is shown.
+//! - No worker ever waits for a shadow: batches that do not fit in its queue are skipped and counted.
+//! - The thread uses no more than its share of one core: it pauses after each batch as long as necessary.
+//! - A shadow has no acknowledgement, no sink and no quarantine. Rows that a node of the candidate could not process
+//!   are compared only by code, so that no report shows data that a mask failed to hide.
 
 mod report;
 
@@ -29,12 +29,12 @@ use crate::canary::Share;
 use crate::lane::{Lane, Lanes};
 use crate::pipeline::{Emitter, Pipeline};
 
-/// The reports of all shadows, by pipeline. One stays as long as it is about the same two versions.
+/// The reports of all shadows, by pipeline. A report stays as long as both versions stay the same.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Shadows(Arc<Mutex<BTreeMap<String, Arc<ShadowReport>>>>);
 
 impl Shadows {
-    /// The report about a pipeline and its candidate, made at first use.
+    /// The report about a pipeline and its candidate, created at first use.
     pub(crate) fn report(&self, pipeline: &PipelinePlan, candidate: &PipelinePlan) -> Arc<ShadowReport> {
         let about = (pipeline.fingerprint(), candidate.fingerprint());
         let mut all = self.0.lock();
@@ -47,7 +47,7 @@ impl Shadows {
         report
     }
 
-    /// Forgets those that are not in a plan any more.
+    /// Removes reports of shadows that are no longer in the plan.
     pub(crate) fn retain(&self, plan: &Plan) {
         self.0.lock().retain(|name, _| plan.pipelines.iter().any(|p| p.name == *name && p.shadow.is_some()));
     }
@@ -57,14 +57,14 @@ impl Shadows {
     }
 }
 
-/// Batches that may wait for the thread; bytes are the bound that matters.
+/// Maximum number of batches that wait for the thread; the limit in bytes matters more.
 const WAITING: usize = 4096;
-/// Bytes of batches that may wait for it.
+/// Maximum bytes of batches that wait for the thread.
 const WAITING_BYTES: usize = 8 << 20;
-/// How soon a resting thread notices its end.
+/// Maximum time before a pausing thread notices its end.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
-/// What the thread gets of one batch.
+/// Everything about one batch that the thread needs.
 struct Sample {
     input: Batch,
     /// What the running version emitted, by output.
@@ -82,7 +82,7 @@ pub(crate) struct Shadow {
     report: Arc<ShadowReport>,
 }
 
-/// A batch that is watched on its way.
+/// A batch that the shadow compares.
 pub(crate) struct Watched<'a> {
     shadow: &'a Shadow,
     input: Batch,
@@ -120,7 +120,7 @@ impl Shadow {
         Ok(Self { share: Share::new(settings.share), queue, waiting_bytes, is_over, report })
     }
 
-    /// Watches a batch, if it is one of the shadow's share and there is room for it.
+    /// Selects a batch for comparison, if it belongs to the shadow's share and fits in the queue.
     pub(crate) fn watch(&self, batch: &Batch) -> Option<Watched<'_>> {
         if !self.share.takes() {
             return None;
@@ -140,7 +140,7 @@ impl Drop for Shadow {
 }
 
 impl Watched<'_> {
-    /// Runs the running version, and leaves what it did to the thread.
+    /// Runs the running version, and passes its results to the thread.
     pub(crate) fn compare(self, emitter: &mut Emitter<'_>, run: impl FnOnce(&mut Emitter<'_>)) {
         let since = cpu_time();
         emitter.seen = Some(Vec::new());
@@ -167,7 +167,7 @@ struct Thread {
 
 impl Thread {
     fn run(mut self) {
-        // Nothing goes to a sink, so nothing ever goes through this lane.
+        // No event goes to a sink, so this lane is never used.
         let lanes = Lanes::new(0);
         let lane = Lane::new("shadow".into(), 0, &lanes);
         while let Ok(sample) = self.samples.recv() {
@@ -188,7 +188,7 @@ impl Thread {
         }
     }
 
-    /// Rests until the time that was used is no more than the shadow's share.
+    /// Pauses until the used time is no more than the shadow's share.
     fn rest(&self, used: Duration) {
         let mut left = used.mul_f64((1.0 / self.max_cpu_share - 1.0).max(0.0));
         while !left.is_zero() && !self.is_over.load(Ordering::Acquire) {

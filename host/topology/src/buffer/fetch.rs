@@ -1,4 +1,4 @@
-//! From the disk to the sink.
+//! Delivers events from the disk to the sink.
 
 use std::io;
 use std::sync::Arc;
@@ -12,12 +12,12 @@ use wattle_sink::Payload;
 
 use super::RETRY;
 
-/// Bytes that are read before they are handed on.
+/// Bytes that are read before they are passed on.
 const READ_BYTES: usize = 1 << 20;
-/// How often a place is read that the disk does not give, before it is passed over.
+/// Number of failed reads of a place before it is skipped.
 const ATTEMPTS: u32 = 5;
 
-/// Hands what is on disk to the sink.
+/// Delivers events on disk to the sink.
 pub(super) struct Fetch {
     pub(super) name: Arc<str>,
     pub(super) output: Queue<Payload>,
@@ -27,7 +27,8 @@ pub(super) struct Fetch {
 }
 
 impl Fetch {
-    /// Goes on until it is stopped, or the sink takes no more, or with `once` until all on disk is acknowledged.
+    /// Runs until it is stopped or the sink takes no more events; with `once`, until everything on disk is
+    /// acknowledged.
     pub(super) async fn run(&self, reader: Reader<Folder>, mut stopped: watch::Receiver<bool>, once: bool) {
         tokio::select! {
             () = self.hand_on(reader, once) => {}
@@ -62,7 +63,7 @@ impl Fetch {
                 Some(error) => {
                     failures += 1;
                     self.stats.errors.fetch_add(1, Ordering::Relaxed);
-                    tracing::warn!(sink = %self.name, %error, attempt = failures, "disk buffer cannot be read");
+                    tracing::warn!(sink = %self.name, %error, attempt = failures, "cannot read the disk buffer");
                     if failures == ATTEMPTS {
                         failures = 0;
                         back.skip();
@@ -89,21 +90,21 @@ impl Fetch {
         }
     }
 
-    /// Makes a payload whose acknowledgement moves the position of the buffer.
+    /// Creates a payload whose acknowledgement moves the position of the buffer.
     fn payload(&self, reader: &mut Reader<Folder>, delivery: Delivery) -> Option<Payload> {
         let Delivery { id, events, content } = delivery;
         let acknowledger = self.acknowledger.clone();
         let ack = Ack::new(move |disposition| acknowledger.end(id, disposition != Disposition::Retry));
         let payload = Payload::decode(content, events, ack);
         if payload.is_none() {
-            // Dropping its acknowledgement has given it back; there is nobody who could take it.
+            // Dropping its acknowledgement has returned it, but no sink is left to take it.
             reader.reject(id);
         }
         payload
     }
 }
 
-/// Reads until there is enough, nothing more, or an error.
+/// Reads until there is enough, no more data, or an error.
 fn read_some(reader: &mut Reader<Folder>) -> (Vec<Delivery>, Option<io::Error>) {
     let mut deliveries = Vec::new();
     let mut bytes = 0;

@@ -1,4 +1,4 @@
-//! From the lanes to the disk.
+//! Stores events from the lanes on disk.
 
 use std::io::ErrorKind;
 use std::sync::Arc;
@@ -12,15 +12,15 @@ use wattle_sink::{Payload, SinkStats, needs_operator};
 
 use super::{MEMORY_BYTES, RETRY, size};
 
-/// First wait before what the disk refused is tried again.
+/// First delay before a failed write is retried.
 const FIRST_RETRY: Duration = Duration::from_millis(50);
-/// A group is stored before its time when nothing has come for so long, or for a tenth of the time for gathering: sources
-/// hold only so much that is not acknowledged, so they may be waiting for this very group.
+/// A group is stored early when no event arrives for this long, or for a tenth of the gathering time: sources hold only
+/// a limited number of unacknowledged events, so they may be waiting for this very group.
 const QUIET: Duration = Duration::from_millis(100);
-/// How often a trouble that goes on is logged.
+/// Interval between log lines about a persistent problem.
 const LOG_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Stores what the lanes have.
+/// Stores the events of the lanes.
 pub(super) struct Store {
     pub(super) name: Arc<str>,
     pub(super) input: Queue<Payload>,
@@ -33,7 +33,7 @@ pub(super) struct Store {
     pub(super) sink: Arc<SinkStats>,
 }
 
-/// A trouble that keeps the buffer from taking anything, or makes it drop.
+/// A problem that keeps the buffer from storing events, or makes it drop them.
 #[derive(Default)]
 struct Trouble {
     since: Option<Instant>,
@@ -64,7 +64,7 @@ impl Store {
             let group = self.gather(first).await;
             self.store(&mut writer, group, &mut trouble).await;
             if writer.is_none() {
-                // Nobody stores any more; the sources keep what they have.
+                // Storing has ended for good; the sources keep their events.
                 self.input.close();
                 while self.input.try_pop().is_some() {}
                 return;
@@ -94,11 +94,11 @@ impl Store {
         group
     }
 
-    /// Stores a group, or as `when_full` has it drops what finds no room. What is left when the sink is stopped stays
-    /// with its sources.
+    /// Stores a group, or drops events that do not fit if `when_full` says so. Events that are left when the sink is
+    /// stopped stay with their sources.
     async fn store(&self, writer: &mut Option<Writer<Folder>>, mut group: Vec<Payload>, trouble: &mut Trouble) {
         let mut wait = FIRST_RETRY;
-        // A disk that has no room for all of it may have room for some.
+        // A disk without room for the whole group may have room for a part.
         let mut most = usize::MAX;
         while !group.is_empty() {
             let Some(mut taken) = writer.take() else { return };
@@ -140,7 +140,7 @@ impl Store {
             if self.gives_up(&error, &mut group, trouble) {
                 continue;
             }
-            // Events that the sink delivers free room, so there is hope as long as the buffer has some.
+            // Events that the sink delivers free space, so retry as long as the buffer holds some.
             if let CommitError::Io(cause) = &error
                 && needs_operator(cause)
                 && self.stats.events.load(Ordering::Relaxed) == 0
@@ -163,7 +163,7 @@ impl Store {
         }
     }
 
-    /// Logs why nothing was stored, and drops what will not be tried again.
+    /// Logs why no event was stored, and drops events that will not be retried.
     fn gives_up(&self, error: &CommitError, group: &mut Vec<Payload>, trouble: &mut Trouble) -> bool {
         let full = match error {
             CommitError::TooLarge => {
@@ -185,11 +185,11 @@ impl Store {
         let drops = full && self.drop_newest;
         if trouble.is_to_be_logged() {
             if drops {
-                tracing::warn!(sink = %self.name, %error, "disk buffer has no room, events are dropped");
+                tracing::warn!(sink = %self.name, %error, "the disk buffer is full, dropping events");
             } else if matches!(error, CommitError::Full) {
-                tracing::warn!(sink = %self.name, "disk buffer is full, its sources wait");
+                tracing::warn!(sink = %self.name, "the disk buffer is full, its sources wait");
             } else {
-                tracing::warn!(sink = %self.name, %error, "disk buffer cannot be written, trying again; its sources wait");
+                tracing::warn!(sink = %self.name, %error, "cannot write the disk buffer, retrying; its sources wait");
             }
         }
         if drops {
@@ -207,7 +207,7 @@ impl Store {
         }
         if let Some(since) = trouble.since.take() {
             let dropped = self.stats.dropped_events.load(Ordering::Relaxed);
-            tracing::info!(sink = %self.name, lasted = ?since.elapsed(), dropped, "disk buffer takes events again");
+            tracing::info!(sink = %self.name, lasted = ?since.elapsed(), dropped, "the disk buffer stores events again");
         }
     }
 }
@@ -237,7 +237,7 @@ mod tests {
         for _ in 0..3 {
             assert!(store.input.try_push(payload()).is_ok());
         }
-        // Nothing else comes, and the queue stays open: only time can end this.
+        // No further event arrives, and the queue stays open, so only time can end this.
         let group = store.gather(payload()).await;
         assert_eq!(group.len(), 4, "what is there is gathered");
     }

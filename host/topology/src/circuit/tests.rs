@@ -7,7 +7,7 @@ fn settings() -> CircuitSettings {
     CircuitSettings { fault_percent: 50, window: 10, min_batches: 4, cool_down: SECOND, max_cool_down: 4 * SECOND }
 }
 
-/// A circuit with a clock of its own.
+/// A circuit with its own clock.
 struct Bench {
     circuit: Circuit,
     now: Instant,
@@ -22,7 +22,7 @@ impl Bench {
         self.circuit.admit(|| self.now)
     }
 
-    /// Passes a batch through, and says what changed.
+    /// Records a batch, and returns the change.
     fn batch(&self, faulted: bool) -> Option<Change> {
         let admission = self.admit();
         assert_ne!(admission, Refused);

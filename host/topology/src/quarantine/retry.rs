@@ -1,9 +1,10 @@
-//! Sending events of a quarantine through their pipeline again.
+//! Sends events of a quarantine through their pipeline again.
 //!
-//! An event goes on at the node that could not process it, since the nodes before have done their work; if the pipeline
-//! has no such node any more, it begins at the beginning. It is taken out of the quarantine after every sink has it,
-//! never before: a crash in between sends it once more, as everywhere in the agent. What fails again comes back to the
-//! quarantine under a new id. No agent may run on the data folder meanwhile, since both would write to the same sinks.
+//! An event continues at the node that could not process it, since the nodes before have done their work; if the
+//! pipeline no longer has that node, the event starts from the input. It is removed from the quarantine after every
+//! sink has it, never before: a crash in between sends it again, as everywhere in the agent. Events that fail again
+//! return to the quarantine under a new ID. No agent may run on the data folder meanwhile, since both would write to
+//! the same sinks.
 
 use std::collections::{BTreeMap, HashSet};
 use std::future::Future;
@@ -21,9 +22,9 @@ use super::store::{QuarantineError, QuarantineStore, Quarantined};
 use crate::generation::{BuildError, NodeFactory};
 use crate::running::{Topology, TopologySettings};
 
-/// Name of the source that the events come from.
+/// Name of the source of the events.
 const SOURCE: &str = "quarantine";
-/// How long the sinks may take to end.
+/// How long the sinks may take to finish.
 const DRAIN: Duration = Duration::from_secs(60);
 
 /// Events could not be sent again.
@@ -40,22 +41,22 @@ pub enum RetryError {
     Build(#[from] BuildError),
 }
 
-/// What came of sending events again.
+/// Result of sending events again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Retried {
-    /// Events that every sink has, or that were dropped on purpose.
+    /// Events that every sink has, or that a node dropped on purpose.
     pub delivered: usize,
-    /// Those of them that failed again and are back in the quarantine, under new ids, or at another node.
+    /// Those of them that failed again and are back in the quarantine under new IDs, or at another node.
     pub failed: u64,
-    /// Events that are still in the quarantine, because they could not be delivered or read.
+    /// Events that are still in the quarantine because they could not be delivered or read.
     pub kept: usize,
 }
 
-/// Sends those events of a pipeline's quarantine again that have these ids.
+/// Sends the events of a pipeline's quarantine with these IDs again.
 ///
 /// # Errors
 ///
-/// Nothing was sent, or what was delivered could not be taken out.
+/// No event was sent, or delivered events could not be removed.
 pub async fn retry(
     plan: &Plan,
     pipeline: &str,
@@ -95,7 +96,7 @@ pub async fn retry(
     Ok(retried)
 }
 
-/// Where an event goes on.
+/// Where an event continues.
 fn entry(pipeline: &PipelinePlan, event: &Quarantined) -> Vec<Target> {
     match pipeline.nodes.iter().position(|node| node.name == event.node) {
         Some(node) => vec![Target::Node(node)],
@@ -103,7 +104,7 @@ fn entry(pipeline: &PipelinePlan, event: &Quarantined) -> Vec<Target> {
     }
 }
 
-/// The plan with nothing but this pipeline, fed by the quarantine, and its sinks.
+/// The plan with only this pipeline, fed by the quarantine, and its sinks.
 fn narrowed(plan: &Plan, index: usize, pipeline: &PipelinePlan, entry: Vec<Target>) -> Plan {
     let of_pipeline = |sink: &SinkPlan| {
         let inputs = sink.inputs.iter().filter(|(from, _)| *from == index).map(|(_, output)| (0, *output));
@@ -124,7 +125,7 @@ fn narrowed(plan: &Plan, index: usize, pipeline: &PipelinePlan, entry: Vec<Targe
     }
 }
 
-/// The events of a quarantine as a source, each a batch of its own.
+/// The events of a quarantine as a source, one batch for each event.
 struct Events {
     store: QuarantineStore,
     wanted: HashSet<String>,
@@ -136,11 +137,11 @@ impl Source for Events {
         Box::pin(async move {
             let open = watch::Sender::new(0_usize);
             let mut left = open.subscribe();
-            // Reading blocks; the queue makes it wait, so that memory is bounded.
+            // Reading blocks; the bounded queue makes it wait, so that memory is bounded.
             let handle = tokio::runtime::Handle::current();
             let read = tokio::task::spawn_blocking(move || self.send(&context, &open, &handle));
             let sent = read.await.map_err(|error| SourceError::External(error.into()))?;
-            // An error means that nobody counts any more.
+            // An error means that the counting task has ended.
             let _ = left.wait_for(|open| *open == 0).await;
             sent
         })
@@ -170,7 +171,7 @@ impl Events {
             match Batch::read_json(&event.event, origin.clone(), ack) {
                 Ok(batch) => handle.block_on(context.output.push(Batches(batch))).is_ok(),
                 Err(reason) => {
-                    tracing::warn!(id = event.id, reason, "event of the quarantine cannot be read; it stays there");
+                    tracing::warn!(id = event.id, reason, "cannot read an event of the quarantine; it stays there");
                     true
                 }
             }

@@ -1,11 +1,11 @@
-//! The file of a pipeline's quarantine: `quarantine/<pipeline>.ndjson` of the data folder, readable by the agent's user
-//! alone. A line is `{"id":"…","kept":"<RFC 3339>","event":{…}}`, the event as `Batch::write_json` writes it.
+//! The file of a pipeline's quarantine: `quarantine/<pipeline>.ndjson` in the data folder, readable only by the agent's
+//! user. A line is `{"id":"…","kept":"<RFC 3339>","event":{…}}`, with the event as `Batch::write_json` writes it.
 //!
-//! The running agent appends, commands read and take lines out. Who writes holds the lock `quarantine/<pipeline>.lock`
-//! meanwhile and opens the file anew, so nobody writes to a file that was replaced. Lines are synced before anybody
-//! relies on them. Lines are taken out by writing the rest beside the file, syncing it, and renaming it over the file.
-//! A last line that a crash cut off was relied on by nobody; it is set aside before the next line is written. Lines that
-//! cannot be understood are counted and kept.
+//! The running agent appends; commands read and remove lines. Every writer holds the lock `quarantine/<pipeline>.lock`
+//! and opens the file again, so that no one writes to a replaced file. Lines are synced before they count as stored. To
+//! remove lines, the remaining ones are written to a file beside it, synced, and renamed over it. A last line that a
+//! crash cut off was never reported as stored; it is set aside before the next line is written. Lines that cannot be
+//! parsed are counted and kept.
 
 use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions};
@@ -17,7 +17,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use wattle_batch::parse_rfc3339;
 use wattle_json::Path as JsonPath;
 
-/// Bytes that are read at once to find the end of the last whole line.
+/// Bytes per read when searching for the end of the last complete line.
 const LOOK_BACK: u64 = 64 << 10;
 /// An event is nested in its line.
 const MAX_DEPTH: usize = wattle_batch::MAX_JSON_DEPTH + 8;
@@ -33,7 +33,7 @@ pub enum QuarantineError {
         /// Why.
         error: io::Error,
     },
-    /// There is no room.
+    /// The quarantine is full.
     #[error(
         "quarantine `{path}` is full ({max_bytes} bytes); see `wattle quarantine list`, or raise `max_size` in [agent.quarantine]"
     )]
@@ -48,9 +48,9 @@ pub enum QuarantineError {
 /// An event in quarantine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Quarantined {
-    /// Its id in its pipeline.
+    /// ID in its pipeline.
     pub id: String,
-    /// Since when it is here, in nanoseconds since the epoch.
+    /// Time at which it was stored, in nanoseconds since the epoch.
     pub kept: Option<i64>,
     /// Node that could not process it.
     pub node: String,
@@ -58,11 +58,11 @@ pub struct Quarantined {
     pub code: String,
     /// The failure in words.
     pub message: String,
-    /// The event as JSON, in clear.
+    /// The event as JSON, unmasked.
     pub event: Vec<u8>,
 }
 
-/// The quarantine of one pipeline on disk. The file is made with its first line.
+/// The quarantine of one pipeline on disk. The file is created with its first line.
 #[derive(Clone, Debug)]
 pub struct QuarantineStore {
     folder: PathBuf,
@@ -71,7 +71,7 @@ pub struct QuarantineStore {
 }
 
 impl QuarantineStore {
-    /// The quarantine of a pipeline, whether or not there is one yet.
+    /// The quarantine of a pipeline, whether or not it exists yet.
     pub fn new(data_dir: &Path, pipeline: &str) -> Self {
         let folder = data_dir.join("quarantine");
         Self { path: folder.join(format!("{pipeline}.ndjson")), folder, pipeline: pipeline.to_owned() }
@@ -81,7 +81,7 @@ impl QuarantineStore {
     ///
     /// # Errors
     ///
-    /// The folder cannot be read; that it is not there is no error.
+    /// The folder exists but cannot be read.
     pub fn all(data_dir: &Path) -> Result<Vec<Self>, QuarantineError> {
         let folder = data_dir.join("quarantine");
         let wrong = |error| QuarantineError::Io { path: folder.clone(), error };
@@ -113,7 +113,7 @@ impl QuarantineStore {
         QuarantineError::Io { path: self.path.clone(), error }
     }
 
-    /// Keeps other writers out for as long as the file that it gives lives.
+    /// Excludes other writers until the returned file is dropped.
     fn lock(&self) -> io::Result<File> {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.folder)?;
         let lock = self.folder.join(format!("{}.lock", self.pipeline));
@@ -126,11 +126,11 @@ impl QuarantineStore {
         File::open(&self.folder)?.sync_all()
     }
 
-    /// Adds whole lines, all of them or none, and syncs them.
+    /// Appends complete lines, all of them or none, and syncs them.
     ///
     /// # Errors
     ///
-    /// They are not kept.
+    /// The lines are not stored.
     pub(crate) fn append(&self, lines: &[u8], max_bytes: u64) -> Result<(), QuarantineError> {
         let _lock = self.lock().map_err(|e| self.wrong(e))?;
         let is_new = fs::symlink_metadata(&self.path).is_err();
@@ -143,14 +143,14 @@ impl QuarantineStore {
         }
         let at_end = file.seek(SeekFrom::Start(end)).map(drop);
         if let Err(error) = at_end.and_then(|()| file.write_all(lines)).and_then(|()| file.sync_data()) {
-            // On a full disk a part may be there; a later line must not continue it.
+            // On a full disk a part may have been written; a later line must not continue it.
             let _ = file.set_len(end);
             return Err(self.wrong(error));
         }
         if is_new { self.sync_folder().map_err(|e| self.wrong(e)) } else { Ok(()) }
     }
 
-    /// Sets aside a last line without an end, and gives the length of what stays.
+    /// Sets aside an incomplete last line, and returns the length of the rest.
     fn mend(&self, file: &mut File) -> io::Result<u64> {
         let len = file.metadata()?.len();
         let mut end = len;
@@ -178,17 +178,17 @@ impl QuarantineStore {
         file.set_len(end)?;
         tracing::warn!(
             path = %self.path.display(), aside = %aside.display(), bytes = len - end,
-            "the last line of the quarantine was cut off and is set aside; its event is offered by its source again"
+            "set aside an incomplete last line of the quarantine; the source sends its event again"
         );
         Ok(end)
     }
 
-    /// Calls back with every event in the order in which they came, as long as the answer is true. Gives the number of
-    /// lines that cannot be understood. What is added meanwhile is not looked at.
+    /// Calls `found` with every event in order, until it returns false. Returns the number of lines that cannot be
+    /// parsed. Ignores lines that are appended meanwhile.
     ///
     /// # Errors
     ///
-    /// The file cannot be read; that it is not there is no error.
+    /// The file exists but cannot be read.
     pub fn for_each(&self, mut found: impl FnMut(Quarantined) -> bool) -> Result<usize, QuarantineError> {
         let file = match File::open(&self.path) {
             Ok(file) => file,
@@ -215,11 +215,11 @@ impl QuarantineStore {
         }
     }
 
-    /// Takes events out, and gives how many there were.
+    /// Removes events, and returns their number.
     ///
     /// # Errors
     ///
-    /// Nothing is taken out.
+    /// No event was removed.
     pub fn remove(&self, ids: &HashSet<String>) -> Result<usize, QuarantineError> {
         self.rewrite(ids).map_err(|error| self.wrong(error))
     }

@@ -1,4 +1,4 @@
-//! The end: sources stop, what is under way is delivered, and what is not by the deadline stays unacknowledged.
+//! The drain: sources stop, events in progress are delivered, and events that miss the deadline stay unacknowledged.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -13,43 +13,43 @@ use crate::generation::Generation;
 use crate::lane::Lanes;
 use crate::observer::Observer;
 
-/// What is left of a drain for sinks to end what they have begun, or a quarter of it.
+/// Part of a drain that is reserved for sinks to finish requests in progress; at most a quarter of the drain.
 const HAND_OVER_SINK: Duration = Duration::from_secs(5);
-/// How long a worker may take to put away what a node gave it, also when the deadline is over.
+/// How long a worker may take to process the result of a node, even after the deadline.
 const PUT_AWAY: Duration = Duration::from_millis(250);
-/// So long before the sources give up, what is left is counted.
+/// Undelivered events are counted this long before the sources give up.
 const COUNT_BEFORE: Duration = Duration::from_millis(20);
 /// How often it is checked whether sinks deliver.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(20);
 
-/// How a drain ended.
+/// Result of a drain.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Drained {
     /// Whether everything is delivered or in disk buffers.
     pub is_clean: bool,
-    /// What sinks did not deliver. The sources offer it again at the next start.
+    /// Events that sinks did not deliver. The sources send them again at the next start.
     pub left: Vec<Left>,
 }
 
-/// What a sink did not deliver before the end.
+/// Undelivered events of a sink.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Left {
     /// Name of the sink.
     pub sink: String,
     /// Number of events.
     pub events: u64,
-    /// Their bytes as they leave the agent, before compression.
+    /// Their bytes as sent, before compression.
     pub bytes: u64,
 }
 
 impl Topology {
-    /// Waits until every source has ended by itself and all of its events are delivered. Answers with the errors of
-    /// those that ended before their time. A source whose pipeline stopped never ends by itself; `unless_stopped` says
-    /// not to wait for it.
+    /// Waits until every source has ended by itself and all of its events are delivered. Returns the errors of sources
+    /// that ended early. A source whose pipeline stopped never ends by itself; with `unless_stopped`, it is not waited
+    /// for.
     ///
     /// # Cancel safety
     ///
-    /// A cancelled wait can be taken up again.
+    /// A cancelled wait can be resumed.
     pub async fn finished(&mut self, unless_stopped: bool) -> Vec<(String, SourceError)> {
         let mut errors = Vec::new();
         for (name, source) in &mut self.sources {
@@ -70,9 +70,10 @@ impl Topology {
         errors
     }
 
-    /// Stops the sources, lets everything under way reach the sinks or their disk buffers, and ends. What has got to
-    /// neither within the deadline stays unacknowledged, and is named in the answer. What is on disk stays there for the next
-    /// start, unless the sources have ended by themselves: then it is delivered as far as the deadline lets it.
+    /// Stops the sources, lets all events in progress reach the sinks or their disk buffers, and ends. Events that
+    /// reach neither within the deadline stay unacknowledged and are named in the result. Events on disk stay there for
+    /// the next start, unless the sources have ended by themselves: then they are delivered as far as the deadline
+    /// allows.
     pub async fn drain(mut self, deadline: Duration) -> Drained {
         let until = Instant::now() + deadline;
         let finished = self.sources.values().all(|source| source.task.is_none());
@@ -92,7 +93,7 @@ impl Topology {
             let _ = source.stop.send(true);
         }
         for (name, source) in &self.sources {
-            // Nobody takes what waits there, so there is nothing to wait for.
+            // Workers take nothing from there, so there is nothing to wait for.
             if self.current.load().is_stopped(name) {
                 source.lane.close();
             }
@@ -110,7 +111,7 @@ impl Topology {
         current.inherit();
         self.states.write(|pipeline, node| current.is_heir_of(pipeline, node));
         drop(current);
-        // The last handles to the sinks: their queues close, and they flush.
+        // These are the last handles to the sinks: their queues close, and they flush.
         self.current.store(Arc::new(Generation::empty(u64::MAX)));
         let mut tasks: Vec<JoinHandle<()>> = std::mem::take(&mut self.leaving);
         tasks.extend(std::mem::take(&mut self.sinks).into_values().map(|sink| sink.task));
@@ -131,11 +132,11 @@ impl Topology {
         Drained { is_clean: false, left: left.collect() }
     }
 
-    /// Stops the workers. One that is in a call of a node is waited for no longer than until then, and left behind: its
-    /// time limit may be long, and nothing of what it does counts any more. Answers whether all have ended.
+    /// Stops the workers. Leaves a worker that is in a call of a node after `until`: its time limit may be long, and
+    /// its results no longer count. Returns whether all workers have ended.
     pub(super) async fn stop_workers(&mut self, until: Instant) -> bool {
         self.lanes.stop();
-        // A worker that waited for a sink goes on now that its lane is closed, so who is left then is in a node.
+        // A worker that waited for a sink continues now that its lane is closed, so the remaining ones are in a node.
         let until = until.max(Instant::now() + PUT_AWAY);
         let mut ended = true;
         for worker in self.workers.drain(..) {
@@ -143,7 +144,7 @@ impl Topology {
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
             if !worker.is_finished() {
-                tracing::warn!("a node did not come back in time; what it was called for is offered again");
+                tracing::warn!("a node did not return in time; the source sends its batch again");
                 ended = false;
             } else if worker.join().is_err() {
                 tracing::error!("a worker thread ended by a panic");
@@ -153,7 +154,7 @@ impl Topology {
     }
 }
 
-/// Stops a source, waits for its acknowledgements until `give_up` comes, and removes its lane. Answers whether all was
+/// Stops a source, waits for its acknowledgements until `give_up`, and removes its lane. Returns whether everything was
 /// delivered by then.
 pub(super) async fn end_source(
     name: &str,
@@ -170,7 +171,7 @@ pub(super) async fn end_source(
             () = give_up => {
                 in_time = false;
                 task.abort();
-                tracing::warn!(source = %name, "source did not stop in time; what is not delivered is offered again");
+                tracing::warn!(source = %name, "the source did not stop in time; it sends undelivered events again");
             }
         }
     }
@@ -186,7 +187,7 @@ pub(super) async fn end_source(
     clean
 }
 
-/// Waits until sinks have ended no event for so long, or at most for `most`.
+/// Waits until sinks have delivered no event for `quiet`, or at most for `most`.
 pub(super) async fn stalled(observer: &Observer, quiet: Duration, most: Duration) {
     let ended = || {
         let sinks = observer.sinks().into_iter();

@@ -1,9 +1,9 @@
-//! How a sink leaves that a reload replaced or removed.
+//! The handover of a sink that a reload replaced or removed.
 //!
-//! It gets a moment to deliver what it holds. Meanwhile the sources that feed it are on hold, so that no event overtakes
-//! those in the sink, whatever way the new generation sends it. A sink that is not done when the moment is over is let go:
-//! what it and the lanes of its sources hold returns to those sources, unacknowledged, and takes the new way. A buffer on
-//! disk keeps what it has stored, for the successor of the same name or for a later configuration.
+//! The sink gets a short time to deliver its events. Meanwhile its sources are on hold, so that no event overtakes
+//! those in the sink, whatever path it takes in the new generation. If the sink is not done in time, it is dropped: its
+//! events and those in the lanes of its sources return to those sources, unacknowledged, and take the new path. A disk
+//! buffer keeps its stored events for the successor of the same name or for a later configuration.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -17,14 +17,14 @@ use wattle_sink::{Backlog, Payload, SinkStats};
 use crate::buffer;
 use crate::lane::{Hold, Lanes};
 
-/// How long a disk buffer may take to store what it was given, after its time.
+/// How long a disk buffer may take to store events after its time is over.
 const STORE: Duration = Duration::from_secs(4);
-/// For so long after events were returned, what a source still sends of those behind them is returned as well. Sources
-/// pause for longer before they offer anything again.
+/// For this long after events were returned, later events of the same sources are returned as well. Sources pause for
+/// longer before they send anything again.
 const RETURN_TIME: Duration = Duration::from_millis(100);
 const RETURN_INTERVAL: Duration = Duration::from_millis(5);
 
-/// A task that ends with this handle.
+/// A task that is aborted when this handle is dropped.
 pub(super) struct SinkTask(pub(super) JoinHandle<()>);
 
 impl Drop for SinkTask {
@@ -33,12 +33,12 @@ impl Drop for SinkTask {
     }
 }
 
-/// A sink that leaves.
+/// A leaving sink.
 pub(super) struct Handover {
     pub(super) name: String,
     pub(super) queue: Queue<Payload>,
     pub(super) stats: Arc<SinkStats>,
-    /// Tells it to deliver at once.
+    /// Makes the sink deliver at once.
     pub(super) flush: watch::Sender<bool>,
     /// Whether it has ended.
     pub(super) ended: watch::Receiver<bool>,
@@ -49,12 +49,12 @@ pub(super) struct Handover {
     /// Its sources.
     pub(super) hold: Hold,
     pub(super) lanes: Arc<Lanes>,
-    /// When its time is over.
+    /// Deadline of the handover.
     pub(super) until: Instant,
 }
 
 impl Handover {
-    /// Waits for the end of the sink, or lets it go.
+    /// Waits for the end of the sink, or drops it at the deadline.
     pub(super) async fn run(mut self) {
         self.flush.send_replace(true);
         if !self.ends_by(self.until).await {
@@ -63,7 +63,7 @@ impl Handover {
         if let Some(data_dir) = self.removed_from.take().filter(|_| self.is_disk) {
             let name = self.name.clone();
             let report = move || buffer::report_orphans(&data_dir, |sink| sink != name);
-            // Whether it ran to its end does not matter to anything else.
+            // No other step depends on the result.
             let _ = tokio::task::spawn_blocking(report).await;
         }
     }
@@ -95,6 +95,6 @@ impl Handover {
 
 /// Waits until a sink has ended, by itself or because its task was aborted.
 pub(super) async fn ended(ended: &mut watch::Receiver<bool>) {
-    // A sender that is gone went with the task.
+    // The sender is dropped with the task.
     let _ = ended.wait_for(|ended| *ended).await;
 }

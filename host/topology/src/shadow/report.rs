@@ -1,4 +1,4 @@
-//! What a shadow found: how often the other version did something else, and the first events that show it.
+//! The report of a shadow: how often the candidate differed, and the first events that differ.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use parking_lot::Mutex;
 use wattle_batch::Batch;
 
-/// Differences that are kept; the first tell the most.
+/// Maximum number of differences to keep; the first are the most useful.
 const KEPT: usize = 20;
 /// Bytes of an event that are kept.
 const MAX_TEXT: usize = 8 << 10;
@@ -15,7 +15,7 @@ const MAX_TEXT: usize = 8 << 10;
 /// Comparison of a candidate with the version that runs, since it was configured.
 #[derive(Debug)]
 pub struct ShadowReport {
-    /// The version that runs, and the candidate, as fingerprints: a report is about these two.
+    /// The running version and the candidate, as fingerprints.
     pub(crate) about: (String, String),
     /// Name and version of the candidate's pack.
     pub candidate: String,
@@ -34,29 +34,29 @@ struct Found {
     first: Vec<Difference>,
 }
 
-/// What left by one output.
+/// Comparison of one output.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OutputReport {
-    /// Events of the version that runs.
+    /// Events of the running version.
     pub primary: u64,
     /// Events of the candidate.
     pub candidate: u64,
-    /// Events that only the version that runs had there.
+    /// Events that only the running version emitted.
     pub missing: u64,
-    /// Events that only the candidate had there.
+    /// Events that only the candidate emitted.
     pub added: u64,
-    /// Events that both had in the same place, and that are not the same.
+    /// Events that both emitted at the same place with different content.
     pub changed: u64,
 }
 
-/// One event that is not the same.
+/// A difference in one event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Difference {
-    /// The output.
+    /// Name of the output.
     pub output: String,
-    /// The event as the version that runs emitted it.
+    /// The event of the running version.
     pub primary: Option<String>,
-    /// The event as the candidate would have emitted it.
+    /// The event of the candidate.
     pub candidate: Option<String>,
 }
 
@@ -65,15 +65,15 @@ pub struct Difference {
 pub struct ShadowSnapshot {
     /// Name and version of the candidate's pack.
     pub candidate: String,
-    /// Since when it is compared.
+    /// Start of the comparison.
     pub since: SystemTime,
     /// Batches that were compared.
     pub batches: u64,
-    /// Batches of its share that were passed over because it was behind.
+    /// Batches of its share that were skipped because the shadow was behind.
     pub skipped: u64,
     /// Batches at which a node of the candidate faulted.
     pub faulted: u64,
-    /// Processor time of the version that runs, for what was compared.
+    /// Processor time of the running version for the compared batches.
     pub primary_time: Duration,
     /// Processor time of the candidate.
     pub candidate_time: Duration,
@@ -83,7 +83,7 @@ pub struct ShadowSnapshot {
     pub first: Vec<Difference>,
 }
 
-/// Names of outputs, and what left by them.
+/// Names of outputs, and the events that left by them.
 type Emitted<'a> = (&'a [String], &'a [(usize, Batch)]);
 
 impl ShadowReport {
@@ -113,7 +113,7 @@ impl ShadowReport {
         self.batches.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Compares what both versions made of one batch.
+    /// Compares the results of both versions for one batch.
     pub(crate) fn compare(&self, primary: Emitted<'_>, candidate: Emitted<'_>) {
         let (mut primary, mut candidate) = (by_output(primary), by_output(candidate));
         let mut names: Vec<&str> = primary.keys().chain(candidate.keys()).copied().collect();
@@ -166,7 +166,7 @@ impl ShadowReport {
 }
 
 impl ShadowSnapshot {
-    /// Events that are not the same; one that left by another output is one.
+    /// Number of events that differ; an event that left by another output counts as different.
     pub fn differing(&self) -> u64 {
         let sum = |count: fn(&OutputReport) -> u64| self.outputs.values().map(count).sum::<u64>();
         sum(|o| o.changed) + sum(|o| o.missing).max(sum(|o| o.added))
@@ -182,7 +182,7 @@ fn by_output<'a>((names, emitted): Emitted<'a>) -> HashMap<&'a str, Vec<Vec<u8>>
         for row in 0..batch.rows() {
             let mut line = Vec::new();
             match batch.failure(row) {
-                // Its version and its message differ for no matter, and its contents may be what a mask did not hide.
+                // Version and message may differ, and the contents may be data that a mask did not hide.
                 Some(failure) => line.extend_from_slice(format!("failed: {}", failure.code).as_bytes()),
                 None => batch.write_json(row, &mut line),
             }
@@ -194,8 +194,8 @@ fn by_output<'a>((names, emitted): Emitted<'a>) -> HashMap<&'a str, Vec<Vec<u8>>
 
 type Pair<'a> = (Option<&'a [u8]>, Option<&'a [u8]>);
 
-/// The events that are not the same: in the same place where there are as many on both sides, else those that only one
-/// side has.
+/// Lists the events that differ: place by place if both sides have the same number, otherwise those that only one side
+/// has.
 fn differences<'a>(left: &'a [Vec<u8>], right: &'a [Vec<u8>]) -> Vec<Pair<'a>> {
     let same = |(a, b): &(&Vec<u8>, &Vec<u8>)| a == b;
     let begin = left.iter().zip(right).take_while(same).count();

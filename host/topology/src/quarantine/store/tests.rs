@@ -69,7 +69,7 @@ fn events_are_taken_out_and_the_others_stay_as_they_were() {
 #[test]
 fn a_line_that_was_cut_off_is_set_aside_before_the_next() {
     let (_folder, store) = store(&["a"]);
-    // Longer than what is looked at at once.
+    // Longer than one read of the search.
     let torn = format!("{{\"id\":\"torn\",\"event\":{{\"body\":\"{}", "x".repeat(3 * LOOK_BACK as usize));
     let mut file = OpenOptions::new().append(true).open(&store.path).unwrap();
     file.write_all(torn.as_bytes()).unwrap();
@@ -82,7 +82,7 @@ fn a_line_that_was_cut_off_is_set_aside_before_the_next() {
 }
 
 #[test]
-fn a_file_that_is_one_torn_line_begins_anew() {
+fn a_file_with_only_a_torn_line_starts_empty() {
     let (_folder, store) = store(&[]);
     fs::create_dir_all(&store.folder).unwrap();
     fs::write(&store.path, "{\"id\":").unwrap();
@@ -91,7 +91,7 @@ fn a_file_that_is_one_torn_line_begins_anew() {
 }
 
 #[test]
-fn lines_that_nobody_understands_are_counted_and_kept() {
+fn unknown_lines_are_counted_and_kept() {
     let (_folder, store) = store(&["a"]);
     let mut file = OpenOptions::new().append(true).open(&store.path).unwrap();
     file.write_all(b"garbage \xff\n{\"event\":{}}\n").unwrap();
@@ -113,7 +113,7 @@ fn a_full_quarantine_takes_nothing_and_has_room_again_after_a_removal() {
 }
 
 #[test]
-fn nothing_is_lost_between_one_who_appends_and_one_who_takes_out() {
+fn concurrent_appends_and_removals_lose_no_event() {
     let (_folder, store) = store(&[]);
     let all: Vec<String> = (0..200).map(|n| format!("n-{n}")).collect();
     std::thread::scope(|scope| {
