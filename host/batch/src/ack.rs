@@ -1,19 +1,19 @@
 //! The acknowledgement that a batch and all its descendants share: the specification of "nothing is lost".
 //!
-//! A source makes an acknowledgement with [`Ack::new`] and gives it to the batch. Whoever takes over responsibility for
+//! A source makes an acknowledgement with [`Ack::new`] and gives it to the batch. Code that takes responsibility for
 //! some of the events (a split, a copy for a second output, a sink's buffer) takes a [share](Ack::share). Each share ends
 //! in exactly one way:
 //!
-//! - [`deliver`](Ack::deliver): the events are where they belong: accepted by the far side of a sink, written to a
+//! - [`deliver`](Ack::deliver): the events are where they belong: accepted by the destination of a sink, written to a
 //!   failure output, or dropped on purpose by a node;
 //! - [`reject`](Ack::reject): the events can never be delivered and have been counted as lost, with a reason;
 //! - [`give_up`](Ack::give_up): a sink used up its attempts, as it was configured to, and counted the events as lost; a
 //!   client that keeps its events may still send them again;
-//! - dropped without a word (a worker that went down, a drain that ran out of time): the events were not delivered.
+//! - dropped silently (a worker that went down, a drain that ran out of time): the events were not delivered.
 //!
-//! When the last share has ended, the source hears once, with the worst that any share reported: [`Disposition::Retry`]
-//! over [`Disposition::GivenUp`] over [`Disposition::Rejected`] over [`Disposition::Delivered`]. So forgetting a share can delay a checkpoint, but can
-//! never move one past events that are not safe.
+//! When the last share has ended, the source is notified once, with the worst report of any share:
+//! [`Disposition::Retry`] over [`Disposition::GivenUp`] over [`Disposition::Rejected`] over [`Disposition::Delivered`].
+//! So forgetting a share can delay a checkpoint, but can never move one past events that are not safe.
 //!
 //! # What sources do with it
 //!
@@ -79,7 +79,7 @@ impl Ack {
         Self { inner: Some(Arc::new(Inner { worst: AtomicU8::new(0), report: Some(Box::new(report)) })) }
     }
 
-    /// An acknowledgement that nobody waits for.
+    /// An acknowledgement without a source.
     pub fn none() -> Self {
         Self { inner: None }
     }
@@ -129,19 +129,19 @@ mod tests {
     use std::sync::Mutex;
 
     fn watched() -> (Ack, Arc<Mutex<Vec<Disposition>>>) {
-        let heard = Arc::new(Mutex::new(Vec::new()));
-        let to = heard.clone();
-        (Ack::new(move |d| to.lock().unwrap().push(d)), heard)
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let to = seen.clone();
+        (Ack::new(move |d| to.lock().unwrap().push(d)), seen)
     }
 
     #[test]
     fn reports_once_when_the_last_share_ends() {
-        let (ack, heard) = watched();
+        let (ack, seen) = watched();
         let second = ack.share();
         ack.deliver();
-        assert!(heard.lock().unwrap().is_empty());
+        assert!(seen.lock().unwrap().is_empty());
         second.deliver();
-        assert_eq!(*heard.lock().unwrap(), [Disposition::Delivered]);
+        assert_eq!(*seen.lock().unwrap(), [Disposition::Delivered]);
     }
 
     #[test]
@@ -154,7 +154,7 @@ mod tests {
             ("fd", Disposition::Retry),
             ("f", Disposition::Retry),
         ] {
-            let (ack, heard) = watched();
+            let (ack, seen) = watched();
             let shares: Vec<Ack> = ends.chars().map(|_| ack.share()).collect();
             ack.deliver();
             for (share, end) in shares.into_iter().zip(ends.chars()) {
@@ -165,15 +165,15 @@ mod tests {
                     _ => drop(share),
                 }
             }
-            assert_eq!(*heard.lock().unwrap(), [expected], "{ends}");
+            assert_eq!(*seen.lock().unwrap(), [expected], "{ends}");
         }
     }
 
     #[test]
     fn a_forgotten_share_means_retry_and_none_reports_nothing() {
-        let (ack, heard) = watched();
+        let (ack, seen) = watched();
         drop(ack);
-        assert_eq!(*heard.lock().unwrap(), [Disposition::Retry]);
+        assert_eq!(*seen.lock().unwrap(), [Disposition::Retry]);
         Ack::none().deliver();
     }
 }

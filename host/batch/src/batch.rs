@@ -29,7 +29,7 @@ pub struct Batch {
     failures: Option<Arc<[Failure]>>,
     origin: Arc<Origin>,
     ack: Ack,
-    /// Which JSON value each body is, once somebody asked.
+    /// JSON kind of each body, computed at first use.
     body_kinds: OnceLock<Arc<[u8]>>,
 }
 
@@ -181,7 +181,7 @@ impl Batch {
         Self { ack: self.ack.share(), ..self.detached() }
     }
 
-    /// The same events for somebody whose work nobody waits for: under no acknowledgement.
+    /// The same events without an acknowledgement, for work whose result does not matter to the source.
     pub fn detached(&self) -> Self {
         Self {
             body: self.body.clone(),
@@ -210,7 +210,8 @@ impl Batch {
         self
     }
 
-    /// As many rows with empty bodies and no attributes: what may be told of events that must not be seen.
+    /// The same number of rows with empty bodies and no attributes: a batch that can leave in place of events that must
+    /// stay unseen.
     pub fn without_contents(self) -> Self {
         let rows = self.rows();
         let body = Column::from_spans(Bytes::new(), vec![Span::default(); rows]).unwrap_or_default();

@@ -235,7 +235,7 @@ impl Call {
         Ok((bytes, offsets, values.kinds.to_vec()))
     }
 
-    /// Which JSON value the text of a field is, 0 where it is none.
+    /// JSON kind of the text of a field for each row; 0 for text that is not JSON.
     pub fn check_json(&self, handle: u32) -> Result<Arc<[u8]>, InvalidDecision> {
         Ok(self.batch.check_json(self.readable(handle)?))
     }

@@ -15,11 +15,11 @@ use crate::timestamp::parse_rfc3339;
 const KEYS: [&str; 5] = ["timestamp", "body", "body_base64", "attributes", "resource"];
 
 impl Batch {
-    /// A batch of the one event that this JSON object tells of; why it failed is left out.
+    /// Creates a batch with the one event of this JSON object; ignores why the event failed.
     ///
     /// # Errors
     ///
-    /// What is missing or wrong. Never holds contents of the event.
+    /// The missing or invalid part. Never contains contents of the event.
     pub fn read_json(event: &[u8], origin: Arc<Origin>, ack: Ack) -> Result<Self, String> {
         // Attributes are nested in the event.
         wattle_json::check(event, crate::MAX_JSON_DEPTH + 8)

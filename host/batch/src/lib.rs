@@ -1,19 +1,19 @@
-//! What flows through the agent: batches of events, held as columns of text.
+//! The data that flows through the agent: batches of events, stored as columns of text.
 //!
-//! The life of a batch: a source frames bytes into a [`Column`] of bodies and makes a [`Batch`] with an [`Ack`] that
-//! knows the source's position. Nodes read its fields as columns ([`Batch::read`]) and decide; the host applies what
-//! they decided ([`Batch::replace`], [`Batch::set`], [`Batch::split`], [`Batch::select`]). A sink writes the bodies, or
+//! The life of a batch: a source frames bytes into a [`Column`] of bodies and creates a [`Batch`] with an [`Ack`] that
+//! knows the source's position. Nodes read its fields as columns ([`Batch::read`]) and decide; the host applies their
+//! decisions ([`Batch::replace`], [`Batch::set`], [`Batch::split`], [`Batch::select`]). A sink writes the bodies, or
 //! whole events as JSON ([`Batch::write_json`]). When the last descendant of the batch has been delivered, the
-//! acknowledgement tells the source.
+//! acknowledgement notifies the source.
 //!
 //! No IO, no tokio, no wasmtime.
 //!
 //! # Invariants
 //!
-//! - Nothing is parsed to a tree: bodies and attributes stay the JSON text that came in, fields are found in it on
-//!   demand, and a body that no node changed reaches the sink byte for byte.
+//! - Nothing is parsed to a tree: bodies and attributes stay the JSON text that was received, fields are found in it
+//!   on demand, and a body that no node changed reaches the sink byte for byte.
 //! - Every column of a batch has one row per event.
-//! - A descendant of a batch holds a share of its acknowledgement; none can be dropped without the source hearing of it.
+//! - A descendant of a batch holds a share of its acknowledgement; dropping one always notifies the source.
 
 mod ack;
 mod batch;

@@ -137,7 +137,7 @@ impl Object {
         }
     }
 
-    /// The JSON text of a row's object, without the overlay; empty if there is none.
+    /// The JSON text of a row's object, without the overlay; empty for a row without an object.
     pub(crate) fn base(&self, row: usize) -> &[u8] {
         match &self.base {
             Base::None => &[],
@@ -214,7 +214,8 @@ impl Object {
         self.base(row).len() + 2 + overlay.sum::<usize>()
     }
 
-    /// Writes the row's object as compact JSON; `{}` if there is none. Keys keep their order, new ones come last.
+    /// Writes the row's object as compact JSON; `{}` for a row without an object. Keys keep their order, new ones come
+    /// last.
     pub(crate) fn write(&self, row: usize, out: &mut Vec<u8>) {
         let base = self.base(row);
         let set: Vec<(&str, &[u8])> =

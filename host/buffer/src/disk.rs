@@ -19,7 +19,7 @@
 //! | 12 | u32: salt, random; every checksum in the segment begins with it, so that nothing inside of an event can pass for a record |
 //! | 16 | u64: number of the segment |
 //! | 24 | u64: number of the segment before, 0 for none |
-//! | 32 | u64: bytes of the segment before that count; whatever follows them was never acknowledged to anybody |
+//! | 32 | u64: bytes of the segment before that count; whatever follows them was never acknowledged |
 //! | 40 | u32: CRC-32C of the bytes before |
 //! | 44 | u64: bytes of this segment that are synced; written after each sync and not synced itself |
 //! | 52 | u32: CRC-32C of the eight bytes before |
@@ -43,9 +43,9 @@
 //!
 //! - [`Writer::commit`] writes a group of records with one write, syncs the segment, and for a new segment the folder
 //!   too. Only then does it answer, and only then can the reader see the records. If the write or the sync fails,
-//!   nobody knows what the disk holds: the segment is closed as it was before, and the same records go to a new segment
+//!   the content of the disk is unknown: the segment is closed as it was before, and the same records go to a new segment
 //!   when the caller tries again. So a group is either in, or the caller still has it.
-//! - Reading deletes nothing. [`Acknowledger::end`] notes what the far side has; [`Keeper::tend`] writes the position up
+//! - Reading deletes nothing. [`Acknowledger::end`] notes which records were delivered; [`Keeper::tend`] writes the position up
 //!   to which all is acknowledged, and removes segments that lie wholly before it. The position is synced when the
 //!   caller asks for that.
 //!
@@ -57,12 +57,11 @@
 //!
 //! [`open`] reads the position, removes segments before it, and follows the chain of segments from the last one back.
 //! In a segment with a successor all bytes that count are known to have been synced, so a place that cannot be read is
-//! damage. In the last segment a bad place is damage if the header or a later record says that it was synced; else it is a torn
-//! tail: a group that was being written and was never acknowledged. A torn tail is reported, and cut off, unless it is
-//! what tells that damage before it is none. If nothing is left of a segment then, its file stays all the same as long as
-//! the one before it, whose end it tells. Around damage the
-//! reader goes on with the next valid record, and the segment is renamed to `.damaged` where others are removed. New
-//! records always begin a new segment.
+//! damage. In the last segment a bad place is damage if the header or a later record says that it was synced; else it
+//! is a torn tail: a group that was being written and was never acknowledged. A torn tail is reported, and cut off,
+//! unless it proves that a bad place before it is not damage. If nothing is left of a segment then, its file stays all
+//! the same as long as the one before it, whose end it records. Around damage the reader goes on with the next valid
+//! record, and the segment is renamed to `.damaged` where others are removed. New records always begin a new segment.
 //!
 //! # The bound
 //!

@@ -315,7 +315,7 @@ mod tests {
         }
         let after = queue.blocked();
         std::thread::sleep(Duration::from_millis(2));
-        assert_eq!(queue.blocked(), after, "nobody waits any more");
+        assert_eq!(queue.blocked(), after, "no sender waits any more");
     }
 
     #[tokio::test]

@@ -1,4 +1,4 @@
-//! Blocks of bytes turned into masks by SIMD: bit i of a mask tells something about byte i of the block.
+//! Converts blocks of bytes to masks by SIMD: bit i of a mask describes byte i of the block.
 
 use wide::u8x16;
 

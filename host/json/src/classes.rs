@@ -2,7 +2,7 @@
 
 use crate::block::{BLOCK, Block};
 
-/// Where bytes of each class stand in a block, in strings or not: bit i tells about byte i.
+/// Positions of each class in a block, inside and outside of strings: bit i describes byte i.
 pub(crate) struct Classes {
     pub(crate) quotes: u64,
     pub(crate) backslashes: u64,

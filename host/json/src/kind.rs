@@ -73,7 +73,7 @@ pub struct Value {
     pub start: usize,
     /// Offset after the last byte.
     pub end: usize,
-    /// The kind, as the first byte tells it.
+    /// The kind, determined by the first byte.
     pub kind: Kind,
 }
 

@@ -19,7 +19,7 @@ pub fn unescape(inner: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
 
 /// Does as [`unescape`] with any content: half of a surrogate pair becomes U+FFFD, a wrong escape stays as it is.
 pub fn unescape_lossy(inner: &[u8], out: &mut Vec<u8>) {
-    let mended = unescape_with(inner, out, |at, error, out| {
+    let repaired = unescape_with(inner, out, |at, error, out| {
         if error.kind == ErrorKind::LoneSurrogate {
             out.extend_from_slice("\u{fffd}".as_bytes());
             return Ok(at + 6);
@@ -27,15 +27,15 @@ pub fn unescape_lossy(inner: &[u8], out: &mut Vec<u8>) {
         out.push(b'\\');
         Ok(at + 1)
     });
-    // Every error is mended, so none comes out.
-    debug_assert!(mended.is_ok());
+    // Every error is repaired, so none is returned.
+    debug_assert!(repaired.is_ok());
 }
 
-/// Unescapes; `mend` is told of each wrong escape where its backslash stands, and answers where to go on.
+/// Unescapes; calls `repair` with the position of each wrong escape, which returns where to continue.
 fn unescape_with(
     inner: &[u8],
     out: &mut Vec<u8>,
-    mut mend: impl FnMut(usize, Error, &mut Vec<u8>) -> Result<usize, Error>,
+    mut repair: impl FnMut(usize, Error, &mut Vec<u8>) -> Result<usize, Error>,
 ) -> Result<(), Error> {
     rewrite(inner, out, backslashes, |at, out| match escape_at(inner, at) {
         Ok((char, next)) => {
@@ -46,7 +46,7 @@ fn unescape_with(
             }
             Ok(next)
         }
-        Err(error) => mend(at, error, out),
+        Err(error) => repair(at, error, out),
     })
 }
 

@@ -159,7 +159,7 @@ fn finish(plan: Option<Plan>, findings: Findings) -> Result<(Plan, Vec<Diagnosti
     Ok((plan, warnings))
 }
 
-/// Everything that validation needs besides the text.
+/// Inputs of a validation other than the text.
 struct Validation<'a> {
     env: Env<'a>,
     nodes: &'a dyn Nodes,

@@ -377,7 +377,7 @@ fn an_artifact_may_not_leave_its_pack_by_a_link() {
 
 #[test]
 fn a_library_folder_goes_before_what_is_built_in() {
-    let manifest = include_str!("sample/1.1.0.toml").replace("Masked", "Mended");
+    let manifest = include_str!("sample/1.1.0.toml").replace("Masked", "Fixed");
     let newer = manifest.replace("1.1.0", "1.2.0");
     let folder = folder(&[("sample/1.1.0/pack.toml", &manifest), ("sample/pack.toml", &newer), ("x/readme", "")]);
     let library = library().with_folder(folder.path());
@@ -386,7 +386,7 @@ fn a_library_folder_goes_before_what_is_built_in() {
     let own: Vec<bool> = library.list().iter().map(|pack| pack.folder.is_some()).collect();
     assert_eq!(own, [false, true, false, true], "what lies in the folder comes before what is built in");
     for (reference, title) in
-        [("sample@1.0.0", "Masked"), ("sample@1.1.0", "Mended"), ("sample@=1.1.0", "Mended"), ("sample", "Mended")]
+        [("sample@1.0.0", "Masked"), ("sample@1.1.0", "Fixed"), ("sample@=1.1.0", "Fixed"), ("sample", "Fixed")]
     {
         let (pipeline, _) = load_pack(reference, &Map::new(), &FakeNodes, &library).unwrap();
         assert_eq!(pipeline.outputs[0].title, title, "{reference}");

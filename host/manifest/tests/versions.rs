@@ -120,7 +120,7 @@ fn one_changed_byte_of_any_file_of_a_pinned_pack_is_noticed_and_named() {
     place.publish("1.0.0");
     place.write("library/p/1.0.0/tests/a/input.txt", "x");
     place.upgrade();
-    for (file, told) in [
+    for (file, expected) in [
         ("nodes/n.wasm", "artifact `nodes/n.wasm` is"),
         ("pack.toml", "another of its files changed"),
         ("tests/a/input.txt", "another of its files changed"),
@@ -134,7 +134,7 @@ fn one_changed_byte_of_any_file_of_a_pinned_pack_is_noticed_and_named() {
             let invalid = place.load(Pinning::Obeyed).unwrap_err();
             let first = &invalid.diagnostics[0];
             assert_eq!(first.code, "E0434", "{file} at {at}");
-            assert!(first.notes.iter().any(|note| note.contains(told)), "{file} at {at}: {first:?}");
+            assert!(first.notes.iter().any(|note| note.contains(expected)), "{file} at {at}: {first:?}");
         }
         fs::write(&path, good).unwrap();
         assert_eq!(place.runs(), "p@1.0.0");
@@ -203,7 +203,7 @@ fn lists_the_differences_of_two_versions_by_section() {
     let (old, new) = (view("p@1.0.0", &library), view("p@1.1.0", &library));
     assert!(old.plan.is_some() && new.plan.is_some());
     assert_eq!(lines(&old, &old), Vec::<String>::new());
-    let told = lines(&old, &new);
+    let changes = lines(&old, &new);
     for line in [
         "pack: ~ version: 1.0.0 -> 1.1.0",
         "pack: + license: MIT",
@@ -220,7 +220,7 @@ fn lists_the_differences_of_two_versions_by_section() {
         "files: ~ nodes/n.wasm",
         "files: ~ pack.toml",
     ] {
-        assert!(told.iter().any(|told| told == line), "`{line}` is not among {told:#?}");
+        assert!(changes.iter().any(|change| change == line), "`{line}` is not among {changes:#?}");
     }
     let artifacts: Vec<_> = diff(&old, &new).into_iter().filter(|c| c.section == Section::Artifacts).collect();
     assert_eq!(artifacts.len(), 2, "one changed, one gone: {artifacts:?}");

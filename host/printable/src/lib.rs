@@ -26,7 +26,7 @@ pub fn is_harmful(c: char) -> bool {
             // Word joiner, invisible operators, isolates, deprecated format controls.
             | '\u{2060}'..='\u{206f}'
             | '\u{3164}' | '\u{feff}' | '\u{ffa0}' | '\u{fff9}'..='\u{fffb}'
-            // Tags and the supplementary variation selectors, which can carry text that nobody sees.
+            // Tags and the supplementary variation selectors, which can carry invisible text.
             | '\u{e0000}'..='\u{e0fff}')
 }
 

@@ -110,7 +110,7 @@ fn files_that_are_missing_added_or_swapped_are_named() {
     assert_eq!(unsigned[0].0, "E0421");
     let unlisted = problems(&|files| drop(files.remove("pack.sum")));
     assert_eq!(unlisted[0].0, "E0421");
-    // Another list, signed by nobody, that fits the altered files.
+    // Another unsigned list, which matches the altered files.
     let relisted = problems(&|files| {
         files.insert("README.md".into(), b"changed".to_vec());
         let text = wattle_registry::files::list(files).unwrap().text();
@@ -131,10 +131,10 @@ fn a_publisher_counts_only_for_its_packs() {
         require: None,
         publishers: Some(publishers.iter().map(|&p| p.to_owned()).collect()),
     };
-    policy.packs.insert("sample".into(), only(&["somebody"]));
+    policy.packs.insert("sample".into(), only(&["other"]));
     let problems = verify(&policy, "sample", &files).unwrap_err();
     assert!(problems[0].code() == "E0423" && problems[0].message.contains("`acme`"), "{problems:?}");
-    policy.packs.insert("sample".into(), only(&["acme", "somebody"]));
+    policy.packs.insert("sample".into(), only(&["acme", "other"]));
     verify(&policy, "sample", &files).unwrap();
     verify(&policy, "other", &files).unwrap();
 }

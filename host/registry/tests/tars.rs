@@ -1,4 +1,4 @@
-//! Layers that somebody else made: everything that is no plain file in the one form is refused, and says why.
+//! Layers from other tools: anything that is not a plain file in the canonical form is refused with a reason.
 
 use std::io::Write as _;
 

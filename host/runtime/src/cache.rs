@@ -1,12 +1,12 @@
 //! Compiled code on disk, in the agent's own data folder.
 //!
-//! Compiled code runs outside of the sandbox's checks, so a file is loaded only if its authentication code is right:
-//! keyed BLAKE3 over artifact digest, engine hash and code, with a random key that lies in the same folder, readable by
-//! the agent's user alone. A `.cwasm` that somebody brings along does not have it.
+//! Compiled code runs outside of the sandbox's checks, so a file is loaded only if its authentication code is correct:
+//! keyed BLAKE3 over artifact digest, engine hash and code, with a random key in the same folder, readable only by the
+//! agent's user. A `.cwasm` from another origin does not have it.
 //!
-//! File `<digest>-<engine hash>.cwasm`: the code, then 32 bytes of authentication code. The code is mapped, not read to
-//! memory: what is never run costs none. A file is never changed, only replaced by rename, so a mapping stays as it was
-//! authenticated; whoever else could write to it could read the key as well.
+//! File `<digest>-<engine hash>.cwasm`: the code, then 32 bytes of authentication code. The code is memory-mapped, so
+//! code that never runs takes no memory. A file is never changed, only replaced by rename, so a mapping stays as it was
+//! authenticated; a process that could write to it could read the key as well.
 
 use std::fs::{self, File, OpenOptions};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};

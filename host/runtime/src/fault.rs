@@ -139,7 +139,7 @@ impl Fault {
         let said = state.panic.take().unwrap_or_default();
         // An exception after a denied allocation is caused by the limit.
         let kind = if state.memory_denied { FaultKind::MemoryLimit } else { FaultKind::Trap };
-        Self::new(kind, told(&said))
+        Self::new(kind, reason_first(&said))
     }
 
     /// Classifies an error of a call, from the error and from what the host recorded during the call.
@@ -168,7 +168,7 @@ impl Fault {
                 format!("needed more than {} table elements", state.limits.table_elements)
             }
             (FaultKind::OutputLimit, _) => format!("returned more than {} bytes", state.max_output_bytes()),
-            (_, Some(panic)) => format!("{}\n{}", told(&panic), guest_side(error)),
+            (_, Some(panic)) => format!("{}\n{}", reason_first(&panic), guest_side(error)),
             (_, None) => match error.downcast_ref::<Trap>() {
                 Some(trap) => format!("{trap}\n{}", guest_side(error)),
                 // The root cause is the reason; the context around it only gives the location.
@@ -181,7 +181,7 @@ impl Fault {
 
 /// Puts the reason of a guest's panic on the first line: Rust gives the location there, and the message on the next
 /// line. Other languages begin with the message.
-fn told(panic: &str) -> String {
+fn reason_first(panic: &str) -> String {
     let mut lines = panic.lines().map(str::trim_end);
     let mut first = lines.next().unwrap_or_default().to_owned();
     if first.ends_with(':') {

@@ -188,7 +188,7 @@ mod tests {
         let slots = states.slots("main", "count", || panic!("nothing is lost"));
         let [one, two, three] = all;
         assert_eq!(held(&slots), [vec![one.clone(), three.clone()], vec![two.clone()], vec![]]);
-        // What is written is what was read, whoever holds it.
+        // Writes back what was read, whichever slots hold it.
         states.write(|_, _| false);
         let alone = States::new(Some(dir.path()), 1).slots("main", "count", || panic!("nothing is lost"));
         assert_eq!(held(&alone), [vec![one, three, two], vec![]]);

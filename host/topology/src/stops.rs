@@ -1,7 +1,7 @@
-//! Pipelines that stopped by themselves: a node with `on_fault = "stop"` faulted too often, or the quarantine could not be
-//! written in a run that ends by itself.
+//! Pipelines that stopped by themselves: a node with `on_fault = "stop"` faulted too often, or the quarantine could not
+//! be written in a run that ends with its input.
 //!
-//! A stop belongs to a generation: loading the configuration again starts every pipeline anew.
+//! A stop belongs to a generation: a reload starts every pipeline again.
 
 use std::time::SystemTime;
 

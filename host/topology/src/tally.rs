@@ -6,9 +6,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 
-/// Codes that one tally tells apart. A metric has a time series for each, so a guest must not make them without end.
+/// Maximum number of distinct codes in a tally. Each is a time series of a metric, so a guest must not create them
+/// without limit.
 const MAX_CODES: usize = 64;
-/// Longest code in bytes that is told apart.
+/// Maximum length of a code in bytes; longer ones are cut.
 const MAX_CODE_BYTES: usize = 64;
 /// What the rest is counted under, and what has no code.
 const OTHER: &str = "other";

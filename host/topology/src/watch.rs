@@ -1,9 +1,9 @@
-//! Who is at work since when, and when the spare worker has to step in.
+//! Tracks since when each worker is busy, and when the spare worker must help.
 //!
-//! A worker is stuck when it is at work on one batch for longer than [`LONG`]: its node spins, its document is huge, or
-//! a sink has no room for what comes of it. When all workers are stuck the spare one serves the sources that none of them
-//! is at work on, until a worker is free. It sleeps while a worker is free, so an idle agent is not woken for it; while
-//! all are at work it looks on every [`LONG`] at most.
+//! A worker is stuck when it processes one batch for longer than [`LONG`]: its node spins, its document is huge, or a
+//! sink has no room for its results. When all workers are stuck, the spare worker serves the sources that none of them
+//! is processing, until a worker is free. It sleeps while a worker is free, so an idle agent has no extra wake-ups;
+//! while all are busy it checks at most every [`LONG`].
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};

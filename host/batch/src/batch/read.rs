@@ -51,8 +51,8 @@ impl Batch {
         (bytes, offsets, kinds)
     }
 
-    /// The JSON values of several fields. Fields of the same JSON text are found in one pass over it, and values that
-    /// nobody changed are spans of that text, not copies. A whole body counts as a string.
+    /// The JSON values of several fields. Fields of the same JSON text are found in one pass over it, and unchanged
+    /// values are spans of that text, not copies. A whole body counts as a string.
     pub fn project(&self, fields: &[&FieldPath]) -> Vec<ValueColumn> {
         let mut out: Vec<Option<ValueColumn>> = fields.iter().map(|f| self.project_whole(f)).collect();
         for root in [Root::Body, Root::Attributes] {

@@ -114,8 +114,8 @@ fn replaces_spans_of_bodies_and_of_fields() {
 
 #[test]
 fn children_inherit_everything_and_share_the_acknowledgement() {
-    let heard = Arc::new(Mutex::new(Vec::new()));
-    let to = heard.clone();
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let to = seen.clone();
     let mut b =
         Batch::new(Column::from_rows(["p0", "p1"]).unwrap(), origin(), Ack::new(move |d| to.lock().unwrap().push(d)));
     b.set(&field("attributes.k"), Form::Text, &Column::from_rows(["v0", "v1"]).unwrap(), &[]).unwrap();
@@ -126,10 +126,10 @@ fn children_inherit_everything_and_share_the_acknowledgement() {
     let last = children.select(&[2]);
     b.into_ack().deliver();
     children.into_ack().deliver();
-    assert!(heard.lock().unwrap().is_empty());
+    assert!(seen.lock().unwrap().is_empty());
     assert_eq!(last.body().row(0), b"c");
     last.into_ack().deliver();
-    assert_eq!(*heard.lock().unwrap(), [Disposition::Delivered]);
+    assert_eq!(*seen.lock().unwrap(), [Disposition::Delivered]);
     let b = batch(&["x", "y"]);
     let one = || Column::from_rows(["a"]).unwrap();
     assert_eq!(b.split(&[2], one()).unwrap_err(), SplitError::Parent(0));

@@ -1,8 +1,8 @@
 //! What a node counts in one call, with a bound on how many names there are.
 
-/// Names that one call tells apart.
+/// Maximum number of distinct names in one call.
 const MAX_NAMES: usize = 64;
-/// Longest name in bytes that is told apart.
+/// Maximum length of a name in bytes.
 const MAX_NAME_BYTES: usize = 64;
 /// Name of all counts beyond these bounds.
 const OTHER: &str = "other";

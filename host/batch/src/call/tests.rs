@@ -6,8 +6,8 @@ use crate::origin::Origin;
 use std::sync::Mutex;
 
 fn call(rows: &[&str], fields: &[&str], ports: usize) -> (Call, Arc<Mutex<Vec<Disposition>>>) {
-    let heard = Arc::new(Mutex::new(Vec::new()));
-    let to = heard.clone();
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let to = seen.clone();
     let origin = Arc::new(Origin { source: "in".into(), resource: "{}".into(), observed: 0 });
     let batch = Batch::new(Column::from_rows(rows).unwrap(), origin, Ack::new(move |d| to.lock().unwrap().push(d)));
     let info = NodeInfo {
@@ -16,7 +16,7 @@ fn call(rows: &[&str], fields: &[&str], ports: usize) -> (Call, Arc<Mutex<Vec<Di
         ports: (0..ports).map(|p| format!("p{p}")).collect(),
         fields: fields.iter().map(|f| Field { path: FieldPath::parse(f).unwrap(), read: true, write: true }).collect(),
     };
-    (Call::new(batch, Arc::new(info)), heard)
+    (Call::new(batch, Arc::new(info)), seen)
 }
 
 fn bodies(batch: &Batch) -> Vec<String> {
@@ -29,19 +29,19 @@ fn column(rows: &[&str]) -> Column {
 
 #[test]
 fn a_call_without_decisions_passes_the_batch_on() {
-    let (call, heard) = call(&["a", "b"], &[], 1);
+    let (call, seen) = call(&["a", "b"], &[], 1);
     let outcome = call.finish().unwrap();
     assert_eq!(outcome.emitted.len(), 1);
     assert_eq!(bodies(&outcome.emitted[0].1), ["a", "b"]);
     for (_, batch) in outcome.emitted {
         batch.into_ack().deliver();
     }
-    assert_eq!(*heard.lock().unwrap(), [Disposition::Delivered]);
+    assert_eq!(*seen.lock().unwrap(), [Disposition::Delivered]);
 }
 
 #[test]
 fn failed_rows_leave_unchanged_and_the_rest_goes_on() {
-    let (mut call, heard) = call(&["aa", "bb", "cc", "dd"], &["body"], 2);
+    let (mut call, seen) = call(&["aa", "bb", "cc", "dd"], &["body"], 2);
     call.replace(0, Form::Text, vec![0, 2, 4], vec![1, 3, 5], column(&["X"])).unwrap();
     call.drop_rows(&[3, 1], "noise".into()).unwrap();
     call.fail(&[1], &[0], vec![("bad".into(), "why".into())]).unwrap();
@@ -56,14 +56,14 @@ fn failed_rows_leave_unchanged_and_the_rest_goes_on() {
     let emitted: Vec<(usize, Vec<String>)> = outcome.emitted.iter().map(|(p, b)| (*p, bodies(b))).collect();
     assert_eq!(emitted, [(1, vec!["Xa".into()]), (0, vec!["Xa".into()]), (1, vec!["Xc".into()])]);
     failed.into_ack().deliver();
-    assert!(heard.lock().unwrap().is_empty());
+    assert!(seen.lock().unwrap().is_empty());
     outcome.emitted.into_iter().for_each(|(_, b)| b.into_ack().deliver());
-    assert_eq!(*heard.lock().unwrap(), [Disposition::Delivered]);
+    assert_eq!(*seen.lock().unwrap(), [Disposition::Delivered]);
 }
 
 #[test]
 fn children_come_in_pieces_and_childless_rows_count_as_dropped() {
-    let (mut call, heard) = call(&["aabb", "", "cc", "xx"], &["body"], 1);
+    let (mut call, seen) = call(&["aabb", "", "cc", "xx"], &["body"], 1);
     call.fail(&[3], &[0], vec![("bad".into(), "why".into())]).unwrap();
     call.split(0, Form::Text, vec![0, 0, 2, 3], vec![0, 2, 4, 6], vec![2, 4, 6, 8], b"<".into(), b">".into()).unwrap();
     let outcome = call.finish().unwrap();
@@ -78,7 +78,7 @@ fn children_come_in_pieces_and_childless_rows_count_as_dropped() {
     }
     assert_eq!(pieces, [vec!["<aa>", "<bb>"], vec!["<cc>"]]);
     outcome.failed.unwrap().into_ack().deliver();
-    assert_eq!(*heard.lock().unwrap(), [Disposition::Delivered]);
+    assert_eq!(*seen.lock().unwrap(), [Disposition::Delivered]);
 }
 
 #[test]
@@ -176,12 +176,12 @@ fn wrong_decisions_are_refused() {
 #[test]
 fn wrong_spans_give_the_batch_back_unchanged() {
     for (starts, ends) in [(vec![1], vec![3]), (vec![2, 0], vec![3, 1]), (vec![0], vec![9]), (vec![1], vec![0])] {
-        let (mut call, heard) = call(&["ab", "cd"], &["body"], 1);
+        let (mut call, seen) = call(&["ab", "cd"], &["body"], 1);
         call.replace(0, Form::Text, starts, ends, column(&["x"])).unwrap();
         let (batch, error) = *call.finish().unwrap_err();
         assert!(error.0.contains("out of order or out of bounds"), "{error}");
         assert_eq!(bodies(&batch), ["ab", "cd"]);
-        assert!(heard.lock().unwrap().is_empty());
+        assert!(seen.lock().unwrap().is_empty());
     }
 }
 
@@ -232,12 +232,12 @@ fn a_text_that_the_same_call_has_changed_is_checked_again_before_it_becomes_json
 
 /// A batch of one row whose attributes are `{"big":"xxx…"}` of about so many bytes.
 fn with_attributes(bytes: usize) -> (Call, Arc<Mutex<Vec<Disposition>>>) {
-    let (mut first, heard) = call(&["row"], &["attributes.big"], 2);
+    let (mut first, seen) = call(&["row"], &["attributes.big"], 2);
     first.set(0, Form::Text, column(&[&"x".repeat(bytes)]), Vec::new()).unwrap();
     let mut outcome = first.finish().unwrap();
     let (_, batch) = outcome.emitted.remove(0);
     let (spare, _) = call(&["row"], &["attributes.big"], 2);
-    (Call::new(batch, spare.node), heard)
+    (Call::new(batch, spare.node), seen)
 }
 
 #[test]
@@ -247,16 +247,16 @@ fn what_children_and_copies_inherit_counts_for_each_of_them() {
         let carried = (bytes + "big".len() + 4 + 2 + 2 + 2 + "{}".len() - crate::batch::ROW_ALLOWANCE_BYTES) as u64
             * u64::from(children);
         for (room, fits) in [(carried, true), (carried - 1, false)] {
-            let (mut call, heard) = with_attributes(bytes);
+            let (mut call, seen) = with_attributes(bytes);
             let bodies = vec!["b"; children as usize];
             call.split_into(vec![0; children as usize], column(&bodies)).unwrap();
             match call.finish_within(None, room) {
                 Ok(outcome) => assert!(fits && outcome.children.is_some(), "{children}"),
                 Err(refused) => {
                     assert!(!fits && refused.1 == Refusal::TooMuch(carried), "{children}: {}", refused.1);
-                    assert!(heard.lock().unwrap().is_empty(), "the batch came back under its acknowledgement");
+                    assert!(seen.lock().unwrap().is_empty(), "the batch came back under its acknowledgement");
                     refused.0.into_ack().deliver();
-                    assert_eq!(*heard.lock().unwrap(), [Disposition::Delivered]);
+                    assert_eq!(*seen.lock().unwrap(), [Disposition::Delivered]);
                 }
             }
         }
@@ -291,7 +291,7 @@ fn reasons_are_cut_to_whole_characters_and_count_for_each_row() {
 
 #[test]
 fn changes_stop_at_the_deadline() {
-    let (mut call, heard) = call(&[r#"{"a":1}"#], &["body.a"], 1);
+    let (mut call, seen) = call(&[r#"{"a":1}"#], &["body.a"], 1);
     for _ in 0..3 {
         call.set(0, Form::Json, column(&["2"]), Vec::new()).unwrap();
     }
@@ -299,5 +299,5 @@ fn changes_stop_at_the_deadline() {
     let (batch, refusal) = *call.finish_within(Some(past), u64::MAX).unwrap_err();
     assert_eq!(refusal, Refusal::TooLong);
     assert_eq!(bodies(&batch), [r#"{"a":1}"#], "unchanged");
-    assert!(heard.lock().unwrap().is_empty());
+    assert!(seen.lock().unwrap().is_empty());
 }

@@ -62,11 +62,11 @@ pub struct Folder {
 }
 
 impl Folder {
-    /// Makes the folder if it is not there, readable for nobody else.
+    /// Creates the folder if it does not exist, accessible only by the agent's user.
     ///
     /// # Errors
     ///
-    /// It cannot be made, or is not the agent's own.
+    /// It cannot be created, or belongs to another user.
     pub fn make(path: &Path) -> io::Result<Self> {
         if let Some(parent) = path.parent() {
             DirBuilder::new().recursive(true).mode(0o700).create(parent)?;

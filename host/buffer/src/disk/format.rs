@@ -15,8 +15,8 @@ pub(super) const POSITION_BYTES: u64 = SLOT_SPACING + SLOT as u64;
 /// What a record begins with.
 pub(super) const RECORD_MAGIC: &[u8; 4] = b"WREC";
 
-/// Numbers of segments and slots are less: no counting gets that far, so what says so is none of ours, and each number that
-/// is taken for one can be followed by another.
+/// Upper limit for numbers of segments and slots. A counter never reaches this value, so a file that holds it is
+/// corrupt, and each valid number has a successor.
 const NUMBERS: u64 = 1 << 62;
 const SEGMENT_MAGIC: &[u8; 8] = b"WATTLEBF";
 const SLOT_MAGIC: &[u8; 8] = b"WATTLEBP";

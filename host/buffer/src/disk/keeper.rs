@@ -113,7 +113,7 @@ impl<F: StoredFile> PositionFile<F> {
     pub(super) fn sync(&mut self) -> io::Result<()> {
         let Some(written) = self.written else { return Ok(()) };
         if let Err(error) = self.file.sync() {
-            // What the disk holds of the slot is unknown: it is written anew before it is synced again.
+            // The content of the slot on disk is unknown: write it again before syncing it.
             self.written = None;
             return Err(error);
         }

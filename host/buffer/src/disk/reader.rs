@@ -9,7 +9,7 @@ use super::scan::{next_record, record_at};
 use super::state::{Flight, Position, Segment, Shared};
 use super::stats::add;
 
-/// A record that was handed out. Whoever takes it ends it with [`Acknowledger::end`](super::Acknowledger::end).
+/// A record that was read. Its receiver ends it with [`Acknowledger::end`](super::Acknowledger::end).
 #[derive(Debug)]
 pub struct Delivery {
     /// Its number, for its end.
@@ -28,11 +28,12 @@ pub struct Reader<S: Storage> {
 }
 
 impl<S: Storage> Reader<S> {
-    /// Reads the next record: one that came back undelivered, else the next one that is safe. `None` if there is none now.
+    /// Reads the next record: one that was returned undelivered, or else the next stored one. Returns `None` if no
+    /// record is available now.
     ///
     /// # Errors
     ///
-    /// A file cannot be read. Nothing was taken, the next call tries the same again; see [`Reader::skip`].
+    /// A file cannot be read. Nothing was consumed, and the next call retries the same record; see [`Reader::skip`].
     pub fn read(&mut self) -> io::Result<Option<Delivery>> {
         loop {
             if let Some((id, flight)) = self.returned() {

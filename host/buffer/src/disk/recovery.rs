@@ -117,7 +117,8 @@ pub fn open<S: Storage>(storage: S, settings: &DiskSettings) -> io::Result<DiskQ
     })
 }
 
-/// Reads the position, and makes its file anew if there is none that can be read. `None` if everything is to be read.
+/// Reads the position, and creates its file again if it has no readable position. Returns `None` if everything must be
+/// read.
 fn open_position<S: Storage>(
     storage: &S,
     names: &[String],
@@ -135,7 +136,7 @@ fn open_position<S: Storage>(
             }
         }
         if let Some(slot) = slots.into_iter().max_by_key(|slot| slot.counter) {
-            // It may never have been synced, and writing it anew is what makes a sync mean it.
+            // The slot may never have been synced; only after writing it again does a sync guarantee it.
             write_whole(&file, &slot.write(), place(slot.counter))?;
             file.sync()?;
             return Ok((PositionFile { file, synced: slot, written: None }, Some(slot.position)));
@@ -214,16 +215,16 @@ fn is_zero(file: &impl StoredFile, size: u64) -> io::Result<bool> {
     Ok(true)
 }
 
-/// Reads the mark of a segment; 0 if there is none that can be read.
+/// Reads the mark of a segment; 0 if no mark can be read.
 fn mark_of(file: &impl StoredFile, salt: u32) -> io::Result<u64> {
     let mut bytes = [0; Mark::BYTES];
     let is_whole = read_whole(file, &mut bytes, MARK_OFFSET)?;
     Ok(Mark::read(salt, &bytes).filter(|_| is_whole).map_or(0, |Mark(end)| end))
 }
 
-/// Follows the segments from the last one back, and finds out where each one ends. Answers with them, and with the numbers
-/// of files besides that hold no record, but say where one of them ends: without that, damage in it could be taken for a
-/// torn tail the next time.
+/// Follows the segments from the last one back, and determines where each one ends. Returns them, and the numbers of
+/// further files that hold no record but record where one of the segments ends: without that, damage in it could be
+/// taken for a torn tail the next time.
 fn chain<S: Storage>(
     storage: &S,
     mut found: Vec<Found<S::File>>,
@@ -276,7 +277,7 @@ fn end_known(
     size: u64,
     settings: &DiskSettings,
 ) -> io::Result<Segment> {
-    // Whatever a successor says: the header stays, since it tells of the segment before.
+    // Whatever a successor says, the header stays, since it describes the segment before.
     let end = end.max(SEGMENT_HEADER);
     let damaged = size < end;
     if damaged && from < end {
@@ -315,11 +316,11 @@ fn end_unknown(
             file.truncate(extent.end)?;
             size = extent.end;
         }
-        // Otherwise what is torn may hold the only record that says that what is damaged before it was synced. It stays
-        // until a successor tells where this segment ends.
+        // Otherwise the torn part may hold the only record which proves that the damage before it was synced. It stays
+        // until a successor records where this segment ends.
     }
-    // After a sync that failed the system shows bytes that the medium may not have, and takes them for synced. From now
-    // on they are relied on, so they are written anew.
+    // After a failed sync the system shows bytes that the medium may not have, and takes them for synced. They are
+    // relied on from now on, so write them again.
     if let Some(unsure) = extent.unsure {
         write_again(file, unsure, extent.end)?;
     }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub struct BufferStats {
     /// Bytes on disk now, without damaged files.
     pub bytes: AtomicU64,
-    /// Events on disk now that the far side has not acknowledged.
+    /// Events on disk now that the sink has not acknowledged.
     pub events: AtomicU64,
     /// Events that were written and synced.
     pub received_events: AtomicU64,

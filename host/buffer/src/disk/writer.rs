@@ -240,7 +240,8 @@ impl<S: Storage> Writer<S> {
     }
 }
 
-/// Notes in the header how much is synced: opening tells damage to acknowledged events from a torn tail by it.
+/// Writes to the header how much is synced: with this mark, opening distinguishes damage to acknowledged events from a
+/// torn tail.
 fn mark(active: &Active<impl StoredFile>) {
     let mut bytes = Vec::with_capacity(Mark::BYTES);
     Mark(active.end).write(active.salt, &mut bytes);

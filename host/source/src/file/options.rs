@@ -59,8 +59,7 @@ pub(crate) struct Options {
     /// Default: `1s`.
     #[serde(default = "second")]
     stable_after: Period,
-    /// How long a followed file that is gone, renamed or deleted, is still read after its last change.
-    /// Default: `5s`.
+    /// How long a followed file that was renamed or deleted is still read after its last change. Default: `5s`.
     #[serde(default = "rotate_wait")]
     rotate_wait: Period,
     /// Maximum length of a line in bytes. Longer lines are skipped, counted and logged. Default: `1MiB`.

@@ -40,7 +40,7 @@ impl<'a> Line<'a> {
         let stream = [&b"stdout "[..], b"stderr "].iter().position(|name| rest.starts_with(name))?;
         let head_end = time_end + 1 + 7;
         let (head, rest) = line.split_at_checked(head_end)?;
-        // Colons separate tags; the first tells parts from complete lines.
+        // Colons separate tags; the first tag distinguishes parts from complete lines.
         let tags_end = memchr::memchr(b' ', rest).unwrap_or(rest.len());
         let is_part = match rest.get(..tags_end)? {
             [b'P'] | [b'P', b':', ..] => true,

@@ -382,7 +382,7 @@ fn few_bytes_do_not_hold_a_large_buffer() {
     let chunk = lines.take(&LIMITS).pop().unwrap();
     let bytes = chunk.column.bytes().clone();
     drop(chunk);
-    // A buffer that nobody else holds gives its capacity away.
+    // A buffer without other holders frees its capacity.
     assert!(bytes.try_into_mut().unwrap().capacity() < 1024);
 }
 

@@ -146,7 +146,7 @@ async fn bodies_that_grow_beyond_what_is_free_are_turned_away() {
             tokio::spawn(async move { send(address, "POST", "/", &[("content-encoding", "gzip")], &bomb).await.status })
         })
         .collect();
-    // One of them fits; nobody delivers it.
+    // One of them fits; it is never delivered.
     let batch = world.rig.pop().await;
     let mut refused = 0;
     while refused < 7 {

@@ -263,7 +263,7 @@ async fn a_full_queue_and_too_much_in_flight_are_answered_with_429() {
 #[tokio::test]
 async fn nobody_waits_for_ever() {
     let world = start(json!({ "acknowledge_timeout": "50ms", "read_timeout": "50ms" })).await;
-    let answer = world.send(&[], b"nobody takes this\n").await;
+    let answer = world.send(&[], b"never delivered\n").await;
     assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
     let mut stream = TcpStream::connect(world.address).await.unwrap();
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -396,7 +396,7 @@ async fn a_successor_goes_on_with_the_socket() {
     let successor = crate::build("http", &options, &first.listeners).unwrap();
     first.stop();
     running.ended().await.unwrap();
-    // Nobody accepts at this moment, and yet nobody is refused.
+    // The server accepts no connection at this moment, and yet refuses none.
     let mut waiting = connect(free).await;
     let second = rig();
     let running = second.start_source(successor);

@@ -163,9 +163,9 @@ fn what_a_lane_returns_reaches_no_sink_and_what_comes_after_it_does() {
     let encoder = wattle_sink::build("out", "blackhole", &"{}".parse().unwrap()).unwrap().encoder;
     let queue = Queue::new(1, None, None);
     let sink = Arc::new(SinkHandle { encoder, queue: queue.clone(), stats: Arc::default(), drop_newest: None });
-    let heard: Arc<Mutex<Vec<wattle_batch::Disposition>>> = Arc::default();
+    let seen: Arc<Mutex<Vec<wattle_batch::Disposition>>> = Arc::default();
     let payload = |text: &str| {
-        let to = heard.clone();
+        let to = seen.clone();
         let ack = Ack::new(move |disposition| to.lock().push(disposition));
         let payload = Payload { key: None, bytes: text.into(), events: 1, ends: Vec::new(), ack };
         vec![(sink.clone(), payload)]
@@ -178,7 +178,7 @@ fn what_a_lane_returns_reaches_no_sink_and_what_comes_after_it_does() {
     lanes.return_all(&["lane".into()]);
     lane.put(second.sequence, payload("comes later"), true);
     use wattle_batch::Disposition::Retry;
-    assert_eq!(*heard.lock(), [Retry, Retry], "what is with the sink stays there");
+    assert_eq!(*seen.lock(), [Retry, Retry], "what is with the sink stays there");
     assert!(take(&lanes).is_none(), "what waited for workers is returned too");
     assert_eq!(queue.try_pop().unwrap().bytes, b"with the sink");
     fill(&lane, 1);

@@ -137,7 +137,7 @@ impl QuarantineStore {
         let mut options = OpenOptions::new();
         let options = options.create(true).truncate(false).read(true).write(true).mode(0o600);
         let mut file = options.open(&self.path).map_err(|e| self.wrong(e))?;
-        let end = self.mend(&mut file).map_err(|e| self.wrong(e))?;
+        let end = self.cut_incomplete_line(&mut file).map_err(|e| self.wrong(e))?;
         if end + lines.len() as u64 > max_bytes {
             return Err(QuarantineError::Full { path: self.path.clone(), max_bytes });
         }
@@ -151,7 +151,7 @@ impl QuarantineStore {
     }
 
     /// Sets aside an incomplete last line, and returns the length of the rest.
-    fn mend(&self, file: &mut File) -> io::Result<u64> {
+    fn cut_incomplete_line(&self, file: &mut File) -> io::Result<u64> {
         let len = file.metadata()?.len();
         let mut end = len;
         let mut block = Vec::new();

@@ -1,4 +1,4 @@
-//! A disk that fails as it is told to, and forgets in a crash what was not synced: any part of it.
+//! A disk that fails on demand, and loses any part of its unsynced data in a crash.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, ErrorKind};

@@ -235,7 +235,7 @@ impl Model {
         assert_eq!(self.settings.stats.bytes.load(Ordering::Relaxed), self.used_at_open);
         self.handed.clear();
         self.order.clear();
-        // The counts begin anew; sources offer again what was not committed.
+        // The counts restart; sources send uncommitted events again.
         self.dropped = 0;
         if !power {
             // A position that was written is synced by opening.

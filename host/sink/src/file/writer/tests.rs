@@ -1,4 +1,4 @@
-//! Behaviour of writing under trouble, on outputs that fail as told.
+//! Behaviour of the writer on outputs that fail on demand.
 
 use super::*;
 use crate::compress::decompress;
@@ -6,7 +6,7 @@ use crate::output::fake::FakeOutput;
 use crate::testing::Rig;
 use wattle_batch::Disposition::{self, Delivered, Retry};
 
-/// Files of a sink of which one is on an output that fails as told.
+/// Files of a sink, one of them on an output that fails on demand.
 struct Bench {
     files: Files,
     output: FakeOutput,

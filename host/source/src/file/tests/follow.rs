@@ -40,7 +40,7 @@ async fn a_renamed_file_is_read_to_its_end_and_the_new_one_from_its_beginning() 
             world.append("a.log.1", " whole\n");
             assert_eq!(world.rig.take(1).await, ["five whole"]);
         } else {
-            assert_eq!(world.rig.take(1).await, ["five"], "nobody will end that line");
+            assert_eq!(world.rig.take(1).await, ["five"], "the line will never end");
         }
         world.append("a.log", "six\n");
         assert_eq!(world.rig.take(1).await, ["six"]);

@@ -309,7 +309,7 @@ async fn a_file_behind_several_links_is_read_once_and_followed_when_the_links_ch
     assert!(none.all(json!({ "follow_symlinks": "never" })).await.is_empty());
 }
 
-/// Hostile case 13: somebody who may write to a watched folder links what only root may read.
+/// Hostile case 13: a user who may write to a watched folder adds a link to a file that only root may read.
 #[tokio::test]
 async fn links_across_owners_are_refused_once_and_the_rest_is_read() {
     let world = World::once();
