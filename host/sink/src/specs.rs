@@ -184,7 +184,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
         std::fs::write(path("garbage"), "garbage").unwrap();
-        let (absent, garbage, directory) = (path("absent"), path("garbage"), path(""));
+        let (absent, garbage, directory) = (path("absent"), path("garbage"), path("folder"));
+        std::fs::create_dir(&directory).unwrap();
         for (file, why) in [(&absent, "cannot read"), (&directory, "cannot read"), (&garbage, "contains no PEM")] {
             for (option, tls) in [
                 ("tls.ca_file", json!({"ca_file": file})),
