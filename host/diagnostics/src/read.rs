@@ -48,7 +48,7 @@ fn is_utf16(bytes: &[u8]) -> bool {
     start.starts_with(b"\xff\xfe") || start.starts_with(b"\xfe\xff") || (has_nuls(0) != has_nuls(1))
 }
 
-/// What an error of the system means, in words that are the same everywhere.
+/// Describes an error of the operating system in the same words on every platform.
 pub fn in_words(error: &std::io::Error) -> String {
     match error.kind() {
         std::io::ErrorKind::NotFound => "there is no such file".to_owned(),

@@ -105,7 +105,7 @@ pub(crate) fn unclosed_quote(text: &str) -> Option<Quote> {
     None
 }
 
-/// Where the string that begins at `start` ends; `None` if it does not, which is an error of its own.
+/// Returns the end of the string that begins at `start`; `None` for an unterminated string, a separate error.
 fn string_end(bytes: &[u8], start: usize) -> Option<usize> {
     let quote = *bytes.get(start)?;
     let long = [quote; 3];

@@ -13,7 +13,7 @@ pub(crate) enum Requirement {
 }
 
 impl Requirement {
-    /// All three numbers mean this version and no other; fewer, or an operator, mean a range.
+    /// Three numbers mean exactly this version; fewer, or an operator, mean a range.
     fn parse(text: &str) -> Option<Self> {
         let exact = Version::parse(text).ok().map(Self::Exact);
         exact.or_else(|| VersionReq::parse(text).ok().map(Self::Range))

@@ -70,7 +70,7 @@ impl Response {
     }
 }
 
-/// Checks what [`Client::new`] needs besides the options: the files of `tls` and the proxy of the environment.
+/// Checks what [`Client::new`] needs in addition to the options: the files of `tls` and the proxy of the environment.
 ///
 /// # Errors
 ///
