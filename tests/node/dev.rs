@@ -68,7 +68,7 @@ fn a_save_is_built_swapped_and_shown() {
     let loud = "shout(wattle_utf8(text))";
     assert!(code.contains(loud));
     folder.replace("own/src/node.c", code.replace(loud, "broken("));
-    running.until("not built, the node before stays");
+    running.until("build failed, the running node stays");
     folder.replace("own/src/node.c", code.replace(loud, "WATTLE(\"quiet\")"));
     let swapped = running.until("+ out");
     assert!(swapped.contains("swapped") && swapped.contains("reloaded"), "{swapped}");

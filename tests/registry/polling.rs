@@ -89,7 +89,7 @@ fn an_image_that_the_configuration_refuses_is_not_what_its_tag_is_even_after_a_r
     folder.write("newer/pack.toml", manifest.replace("contract = \"0.1\"", "contract = \"9\""));
     registry.put("live", &image_of(&folder, "newer"));
     agent.wait_for("E0403");
-    agent.wait_for("the one before it stays");
+    agent.wait_for("the previous image stays");
     wait_until("the refusal is in the metrics", || metrics(admin).sum("wattle_registry_image_refused", &[]) > 0.0);
     wait_for_more(&folder, "first");
     assert_eq!(generation(admin), 1.0);
@@ -97,7 +97,7 @@ fn an_image_that_the_configuration_refuses_is_not_what_its_tag_is_even_after_a_r
 
     let mut agent: Agent = folder.start(&text);
     wait_for_more(&folder, "first");
-    agent.wait_for("the one before it stays");
+    agent.wait_for("the previous image stays");
     registry.put("live", &image(&folder, "2.0.1", "third"));
     agent.wait_for("reloaded");
     wait_for_more(&folder, "third");

@@ -26,10 +26,10 @@ fn only_what_a_trusted_key_signed_is_swapped_in() {
     wait_for_more(&folder, "first");
     put("1.1.0", "unsigned", None);
     agent.wait_for("E0421");
-    agent.wait_for("the one before it stays");
+    agent.wait_for("the previous image stays");
     put("1.1.1", "foreign", Some("other.key"));
     agent.wait_for("E0423");
-    agent.wait_for("the one before it stays");
+    agent.wait_for("the previous image stays");
     wait_for_more(&folder, "first");
     assert_eq!(generation(admin), 1.0);
     put("1.2.0", "second", Some("acme.key"));
