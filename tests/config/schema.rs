@@ -149,7 +149,7 @@ fn what_is_wrong_with_a_table_does_not_fit() {
     for (right, wrong) in [
         ("workers = 2", "workers = \"many\""),
         ("max_bytes = \"128KiB\"", "max_bytes = \"128 bananas\""),
-        ("max_age = \"50ms\"", "max_age = 50"),
+        ("max_age = \"50ms\"", "max_age = \"soon\""),
         ("listen = \"127.0.0.1:0\"", "listening = \"127.0.0.1:0\""),
         ("type = \"demo\"", "type = \"demos\""),
         ("seed = 7", "seeds = 7"),

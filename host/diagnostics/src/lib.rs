@@ -12,12 +12,10 @@
 
 pub mod codes;
 pub mod reader;
-pub mod suggest;
 pub mod value;
 
 mod diagnostic;
 mod findings;
-mod quantity;
 mod read;
 mod secrets;
 mod syntax;
@@ -25,7 +23,7 @@ mod unclosed;
 
 pub use diagnostic::{Diagnostic, Excerpt, Invalid, Severity};
 pub use findings::{Finding, Findings, Place};
-pub use quantity::{QuantityError, parse_duration, parse_size};
 pub use read::{bytes_to_text, in_words, read_text};
 pub use reader::{Reader, Text};
 pub use value::{Data, Entry, Item, Table};
+pub use wattle_options::suggest;

@@ -4,10 +4,10 @@ use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use wattle_options::{Period, Quantity, Size, suggest};
+
 use crate::codes;
 use crate::findings::{Findings, Place};
-use crate::quantity::{parse_duration, parse_size, write_size};
-use crate::suggest;
 use crate::value::{Data, Entry, Item, Table};
 
 /// A string and its place.
@@ -104,15 +104,8 @@ impl<'a> Reader<'a> {
     /// Reads a size in bytes.
     pub fn size(&mut self, key: &'static str, range: RangeInclusive<u64>, findings: &mut Findings) -> Option<u64> {
         let entry = self.optional(key)?;
-        let size = match &entry.item.data {
-            Data::Integer(number) => u64::try_from(*number).ok(),
-            Data::String(text) => match parse_size(text) {
-                Ok(size) => Some(size),
-                Err(error) => return bad_value(entry, error, findings),
-            },
-            _ => return wrong_type(entry, "a size such as `\"16MiB\"`", findings),
-        };
-        in_range(entry, size, range, |size| write_size(*size), findings)
+        let Size(size) = quantity(entry, findings)?;
+        in_range(entry, Some(size), range, |size| Size(*size).write(), findings)
     }
 
     /// Reads a duration.
@@ -123,13 +116,8 @@ impl<'a> Reader<'a> {
         findings: &mut Findings,
     ) -> Option<Duration> {
         let entry = self.optional(key)?;
-        match &entry.item.data {
-            Data::String(text) => match parse_duration(text) {
-                Ok(duration) => in_range(entry, Some(duration), range, |time| format!("{time:?}"), findings),
-                Err(error) => bad_value(entry, error, findings),
-            },
-            _ => wrong_type(entry, "a duration such as `\"100ms\"`", findings),
-        }
+        let Period(period) = quantity(entry, findings)?;
+        in_range(entry, Some(period), range, |time| format!("{time:?}"), findings)
     }
 
     /// Reads a number in a range that can have a decimal part.
@@ -188,6 +176,20 @@ impl<'a> Reader<'a> {
             findings.report(codes::UNKNOWN_KEY.at(entry.place, message).hint(hint));
         }
     }
+}
+
+/// Reads a size or a duration as sources and sinks do.
+fn quantity<Q: Quantity>(entry: &Entry, findings: &mut Findings) -> Option<Q> {
+    let read = match &entry.item.data {
+        Data::String(text) => Q::from_text(text),
+        Data::Integer(number) => u64::try_from(*number).ok().and_then(Q::from_integer),
+        Data::Float(number) => Q::from_float(*number),
+        _ => return wrong_type(entry, Q::EXPECTED, findings),
+    };
+    if read.is_none() {
+        return bad_value(entry, format_args!("it must be {}", Q::EXPECTED), findings);
+    }
+    read
 }
 
 fn string(entry: &Entry, findings: &mut Findings) -> Option<Text> {

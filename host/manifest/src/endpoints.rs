@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use serde_json::Value as Json;
-use wattle_plan::OptionError;
+use wattle_options::OptionError;
 
 /// The two kinds of endpoints.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

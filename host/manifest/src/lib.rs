@@ -26,7 +26,6 @@ mod outline;
 mod params;
 mod pattern;
 mod pipeline;
-mod plain;
 mod raw;
 mod schema;
 mod template;

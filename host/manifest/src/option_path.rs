@@ -1,9 +1,8 @@
 //! Finds the place of an option in the manifest from the path that the checker of the option
 //! reports.
 
-use crate::plain::plain;
 use wattle_diagnostics::{Data, Findings, Item, Place, Table, codes::Code};
-use wattle_plan::OptionError;
+use wattle_options::{OptionError, plain};
 
 /// A step of a path such as `rules[0]."a key"`.
 #[derive(Debug, PartialEq, Eq)]

@@ -15,6 +15,7 @@ mod node;
 mod pack;
 
 use serde_json::{Map, Value as Json, json};
+use wattle_options::{Period, Size, schema_of_value};
 
 pub use agent::agent_schema;
 pub use node::node_schema;
@@ -99,12 +100,11 @@ fn fraction(low: f64, high: f64) -> Json {
 }
 
 fn size() -> Json {
-    let pattern = format!(r"{REFERENCE}|^\s*[0-9.]+ ?([kKmMgGtTpP][iI]?)?[bB]?\s*$");
-    json!({ "type": ["integer", "string"], "minimum": 0, "pattern": pattern })
+    schema_of_value::<Size>()
 }
 
 fn duration() -> Json {
-    json!({ "type": "string", "pattern": format!(r"{REFERENCE}|^\s*[0-9.]+ ?[a-zµ]+( ?[0-9.]+ ?[a-zµ]+)*\s*$") })
+    schema_of_value::<Period>()
 }
 
 /// Pattern for names of nodes, outputs, parameters, sources, sinks and pipelines.

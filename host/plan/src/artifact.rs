@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
+use wattle_options::OptionError;
 
 use crate::grants::Grants;
 use crate::limits::NodeLimits;
@@ -72,15 +73,6 @@ pub fn to_hex(bytes: &[u8]) -> String {
     // `from_digit` accepts every value below 16, so no digit is lost.
     let halves = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
     halves.filter_map(|half| char::from_digit(u32::from(half), 16)).collect()
-}
-
-/// One error in options.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OptionError {
-    /// Path of the option, such as `rules[0].pattern`; empty for the options as a whole.
-    pub path: String,
-    /// Description of the error and how to fix it.
-    pub message: String,
 }
 
 /// Properties of an artifact after it was configured with its options.

@@ -21,7 +21,7 @@ mod registry;
 mod rollout;
 mod trust;
 
-pub use artifact::{Artifact, CONTRACT_VERSION, NodeError, NodeShape, Nodes, OptionError, Origin, hex_digest, to_hex};
+pub use artifact::{Artifact, CONTRACT_VERSION, NodeError, NodeShape, Nodes, Origin, hex_digest, to_hex};
 pub use grants::{Grants, HttpGrant, KvGrant, LogGrant, LogLevel, LookupGrant, MetricsGrant, TableGrant, TableKind};
 pub use graph::{dot, mermaid};
 pub use limits::{ArtifactLimits, CircuitSettings, NodeLimits, OnFault, OnStateMismatch};
@@ -32,3 +32,4 @@ pub use plan::{
 pub use registry::{RegistryHost, RegistrySettings};
 pub use rollout::{CanarySettings, RollbackSettings, ShadowSettings};
 pub use trust::{PackTrust, TrustPolicy, TrustedKey, key_id};
+pub use wattle_options::OptionError;

@@ -163,7 +163,7 @@ impl Default for CircuitSettings {
 mod tests {
     use super::*;
     use crate::plan::QuarantineSettings;
-    use wattle_diagnostics::{parse_duration, parse_size};
+    use wattle_options::{Period, Size};
 
     /// The rows `| option | default | ...` below the heading of a table.
     fn documented(table: &str) -> Vec<(String, String)> {
@@ -189,8 +189,8 @@ mod tests {
             assert_eq!(name, expected, "{table}");
             let same = match value {
                 Is::Number(number) => text.replace(',', "").parse() == Ok(*number),
-                Is::Size(bytes) => parse_size(text) == Ok(*bytes),
-                Is::Time(time) => parse_duration(text) == Ok(*time),
+                Is::Size(bytes) => text.parse() == Ok(Size(*bytes)),
+                Is::Time(time) => text.parse() == Ok(Period(*time)),
                 Is::Flag(flag) => text.parse() == Ok(*flag),
             };
             assert!(same, "{table}: `{name}` is documented as {text}");

@@ -6,28 +6,23 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 use wattle_batch::Batch;
+use wattle_options::OptionError;
 
-use crate::error::SinkError;
-use crate::options::{self, OptionError};
-use crate::sink::{Built, Encoder, Payload, Running, Sink, SinkContext};
+use crate::sink::{Built, Encoder, Payload, Prepared, Running, Sink, SinkContext};
 
 /// Options of the sink `blackhole`: none.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct BlackholeOptions {}
 
-pub(crate) fn check(options: &Value) -> Result<(), Vec<OptionError>> {
-    options::read(options, |BlackholeOptions {}, _| Some(()))
+pub(crate) fn prepare(options: &Value) -> Result<Prepared, Vec<OptionError>> {
+    let BlackholeOptions {} = wattle_options::read(options, |options, _| Some(options))?;
+    Ok(Box::new(|_: &Arc<str>| Ok(Built { encoder: Arc::new(Blackhole), sink: Box::new(Blackhole) })))
 }
 
 /// The JSON schema of the options.
 pub(crate) fn schema() -> Value {
-    options::schema_of::<BlackholeOptions>()
-}
-
-pub(crate) fn build(options: &Value) -> Result<Built, SinkError> {
-    check(options).map_err(SinkError::Options)?;
-    Ok(Built { encoder: Arc::new(Blackhole), sink: Box::new(Blackhole) })
+    wattle_options::schema_of::<BlackholeOptions>()
 }
 
 struct Blackhole;

@@ -11,16 +11,16 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
+use wattle_options::{Number, OptionError};
 use wattle_printable as printable;
 
 use crate::append::needs_operator;
 use crate::encode::{Encoding, EncodingOptions};
 use crate::error::SinkError;
-use crate::options::{self, Count, OptionError};
 use crate::output::{Output, Todo};
 use crate::preview::{self, Preview};
 use crate::retry::{Backoff, Outage};
-use crate::sink::{Built, Payload, Running, Sink, SinkContext};
+use crate::sink::{Built, Payload, Prepared, Running, Sink, SinkContext};
 
 /// Initial and maximum wait between attempts to write.
 const RETRY: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));
@@ -42,7 +42,7 @@ struct ConsoleOptions {
     encoding: EncodingOptions,
     /// Number of events that a terminal shows, one line each: the name of the sink, the reason if the event failed, and the
     /// body, cut to the width of the terminal. A pipe or file gets all events. Default: all events, in full.
-    preview: Option<Count>,
+    preview: Option<Number<usize>>,
 }
 
 /// One of the process's outputs.
@@ -76,28 +76,24 @@ impl Target {
     }
 }
 
-fn read(options: &Value) -> Result<ConsoleOptions, Vec<OptionError>> {
-    options::read(options, |options: ConsoleOptions, _| Some(options))
-}
-
-pub(crate) fn check(options: &Value) -> Result<(), Vec<OptionError>> {
-    read(options).map(|_| ())
+pub(crate) fn prepare(options: &Value) -> Result<Prepared, Vec<OptionError>> {
+    let options: ConsoleOptions = wattle_options::read(options, |options, _| Some(options))?;
+    Ok(Box::new(move |name: &Arc<str>| build(name, options)))
 }
 
 /// The JSON schema of the options.
 pub(crate) fn schema() -> Value {
-    options::schema_of::<ConsoleOptions>()
+    wattle_options::schema_of::<ConsoleOptions>()
 }
 
-pub(crate) fn build(name: &Arc<str>, options: &Value) -> Result<Built, SinkError> {
-    let options = read(options).map_err(SinkError::Options)?;
+fn build(name: &Arc<str>, options: ConsoleOptions) -> Result<Built, SinkError> {
     let target = options.target;
     let output = target.open().map_err(SinkError::Console)?;
     let encoder = Arc::new(Encoding::new(&options.encoding));
     if !output.is_terminal() {
         return Ok(Built { encoder, sink: Box::new(Console { target, output: Box::new(output) }) });
     }
-    let Some(Count(max_events)) = options.preview else {
+    let Some(Number(max_events)) = options.preview else {
         let output = Box::new(Terminal::new(output, |_, part| escape(part)));
         return Ok(Built { encoder, sink: Box::new(Console { target, output }) });
     };

@@ -5,8 +5,8 @@ use base64::engine::general_purpose::STANDARD;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use wattle_batch::{Batch, MAX_JSON_DEPTH};
+use wattle_options::Flag;
 
-use crate::options::Switch;
 use crate::sink::{Encoder, Payload};
 
 /// Options `encoding` of a sink: how it writes an event.
@@ -20,7 +20,7 @@ pub(crate) struct EncodingOptions {
     /// With codec `text`: writes a body that is valid JSON with line breaks on one line, without white space outside
     /// strings, so that every line of the output is one event. Default: `true` if `framing` is `newline`, and for
     /// `http`.
-    pub(crate) minify: Option<Switch>,
+    pub(crate) minify: Option<Flag>,
 }
 
 /// Which part of an event is written.

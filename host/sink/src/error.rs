@@ -3,10 +3,10 @@
 use std::io;
 
 use tokio::task::JoinError;
+use wattle_options::{OptionError, summary};
 use wattle_tls::TlsConfigError;
 
 use crate::http::ProxyError;
-use crate::options::{OptionError, summary};
 
 /// Why a sink cannot be built, or why it ended although its queue is open.
 #[derive(Debug, thiserror::Error)]

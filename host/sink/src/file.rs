@@ -16,35 +16,33 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tokio::time::Instant;
+use wattle_options::OptionError;
 
 use self::encoder::SortingEncoder;
 use self::options::Settings;
 use self::writer::Files;
 use crate::append::needs_operator;
 use crate::error::SinkError;
-use crate::options::OptionError;
 use crate::retry::{Backoff, Outage};
-use crate::sink::{Built, Encoder, Running, Sink, SinkContext};
+use crate::sink::{Built, Encoder, Prepared, Running, Sink, SinkContext};
 
 /// Initial and maximum wait between attempts to write.
 const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 
-pub(crate) fn check(options: &Value) -> Result<(), Vec<OptionError>> {
-    options::read(options).map(|_| ())
+pub(crate) fn prepare(options: &Value) -> Result<Prepared, Vec<OptionError>> {
+    let (template, encoding, settings) = options::read(options)?;
+    Ok(Box::new(move |_: &Arc<str>| {
+        let encoder: Arc<dyn Encoder> = match template.literal() {
+            Some(_) => Arc::new(encoding),
+            None => Arc::new(SortingEncoder { encoding, template }),
+        };
+        Ok(Built { encoder, sink: Box::new(FileSink { settings }) })
+    }))
 }
 
 /// The JSON schema of the options.
 pub(crate) fn schema() -> Value {
     options::schema()
-}
-
-pub(crate) fn build(options: &Value) -> Result<Built, SinkError> {
-    let (template, encoding, settings) = options::read(options).map_err(SinkError::Options)?;
-    let encoder: Arc<dyn Encoder> = match template.literal() {
-        Some(_) => Arc::new(encoding),
-        None => Arc::new(SortingEncoder { encoding, template }),
-    };
-    Ok(Built { encoder, sink: Box::new(FileSink { settings }) })
 }
 
 struct FileSink {

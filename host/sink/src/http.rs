@@ -20,18 +20,22 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use tokio::task::JoinSet;
+use wattle_options::OptionError;
 
 use self::client::Client;
 use self::deliver::Delivery;
 use self::options::Settings;
 use crate::batcher::Batcher;
 use crate::error::SinkError;
-use crate::options::OptionError;
-use crate::sink::{Built, Running, Sink, SinkContext};
+use crate::sink::{Built, Prepared, Running, Sink, SinkContext};
 
-pub(crate) fn check(options: &Value) -> Result<(), Vec<OptionError>> {
-    let (_, settings) = options::read(options)?;
-    client::check(&settings).map_err(|error| vec![error])
+pub(crate) fn prepare(options: &Value) -> Result<Prepared, Vec<OptionError>> {
+    let (encoding, settings) = options::read(options)?;
+    client::check(&settings).map_err(|error| vec![error])?;
+    Ok(Box::new(move |name: &Arc<str>| {
+        let client = Client::new(name, &settings)?;
+        Ok(Built { encoder: Arc::new(encoding), sink: Box::new(HttpSink { settings, client }) })
+    }))
 }
 
 /// The files that options name and the sink reads.
@@ -42,12 +46,6 @@ pub(crate) fn files(options: &Value) -> Vec<PathBuf> {
 /// The JSON schema of the options.
 pub(crate) fn schema() -> Value {
     options::schema()
-}
-
-pub(crate) fn build(name: &Arc<str>, options: &Value) -> Result<Built, SinkError> {
-    let (encoding, settings) = options::read(options).map_err(SinkError::Options)?;
-    let client = Client::new(name, &settings)?;
-    Ok(Built { encoder: Arc::new(encoding), sink: Box::new(HttpSink { settings, client }) })
 }
 
 struct HttpSink {

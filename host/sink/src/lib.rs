@@ -11,7 +11,7 @@
 //! | `file` | files, at one path or at paths made from the events | `FileOptions` |
 //! | `http` | a server that accepts NDJSON or JSON arrays | `HttpOptions` |
 //!
-//! [`check`] validates options without I/O; [`build`] makes both halves.
+//! [`TYPES`] has all types and validates options without I/O; [`build`] makes both halves.
 //!
 //! A new sink that sends requests uses [`batcher`] (which events go into one request), [`dead_letter`] (events that the
 //! destination rejected) and [`retry`] (backoff, and log lines of a long outage).
@@ -33,22 +33,21 @@ mod encode;
 mod error;
 mod file;
 mod http;
-mod options;
 mod output;
 mod preview;
 mod retry;
 mod secret;
 mod sink;
-mod specs;
 mod stored;
 #[cfg(test)]
 mod testing;
 mod tls;
+mod types;
 
 pub use append::needs_operator;
 pub use backlog::Backlog;
 pub use error::SinkError;
 pub use http::{ProxyAddressError, ProxyError};
-pub use options::OptionError;
-pub use sink::{Built, Encoder, FlushSignal, Payload, Sink, SinkContext, SinkStats};
-pub use specs::{TYPES, build, check, files, schema};
+pub use sink::{Built, Encoder, FlushSignal, Payload, Prepared, Sink, SinkContext, SinkStats};
+pub use types::{TYPES, build};
+pub use wattle_options::OptionError;

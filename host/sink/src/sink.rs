@@ -215,6 +215,10 @@ pub struct Built {
     pub sink: Box<dyn Sink>,
 }
 
+/// Builds a sink of this name from validated options. Reads the files that the options name, such as certificates, but
+/// opens no file for writing.
+pub type Prepared = Box<dyn FnOnce(&Arc<str>) -> Result<Built, SinkError>>;
+
 /// The future of a running sink.
 pub(crate) type Running = Pin<Box<dyn Future<Output = Result<(), SinkError>> + Send>>;
 

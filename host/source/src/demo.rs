@@ -9,13 +9,12 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use wattle_batch::ColumnBuilder;
 use wattle_generator::{DocumentSize, Generator};
+use wattle_options::{Number, OptionError, Period};
 
 use crate::assemble::Chunk;
 
 use crate::error::SourceError;
-use crate::options::{OptionError, verdict};
 use crate::outbox::{Intake, Outbox};
-use crate::quantity::{Number, Period};
 use crate::source::{BatchLimits, Source, SourceContext, Stop};
 use crate::stats::{SourceStats, add};
 use crate::thread::Worker;
@@ -190,7 +189,7 @@ impl Demo {
             period: period.unwrap_or_default(),
             is_lines: options.shape == Shape::Ndjson,
         };
-        verdict(demo, errors)
+        if errors.is_empty() { Ok(demo) } else { Err(errors) }
     }
 }
 

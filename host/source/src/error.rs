@@ -2,15 +2,14 @@
 
 use std::io;
 use std::path::PathBuf;
-
-use crate::options::OptionError;
+use wattle_options::{OptionError, summary};
 
 /// An error of a source, while it is built or while it runs.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SourceError {
-    /// The options do not pass [`check`](crate::check).
-    #[error("options of a `{type_name}` source are wrong: {}", join(errors))]
+    /// The options do not pass the check of [`TYPES`](crate::TYPES).
+    #[error("options of a `{type_name}` source are wrong: {}", summary(errors))]
     Options {
         /// Type of the source.
         type_name: String,
@@ -86,9 +85,4 @@ impl SourceError {
         let path = path.into();
         move |error| Self::Positions { action, path, error }
     }
-}
-
-fn join(errors: &[OptionError]) -> String {
-    let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
-    errors.join("; ")
 }

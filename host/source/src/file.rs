@@ -53,9 +53,9 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use wattle_batch::Batch;
+use wattle_options::OptionError;
 
 use crate::error::SourceError;
-use crate::options::OptionError;
 use crate::source::{Batches, Source, SourceContext};
 use crate::stats::add;
 use crate::thread::Worker;

@@ -14,11 +14,10 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use wattle_batch::{Column, Span};
+use wattle_options::{OptionError, Size};
 
 use crate::assemble::{Chunk, cut};
-use crate::options::OptionError;
 use crate::pool::Pool;
-use crate::quantity::Size;
 use crate::source::BatchLimits;
 use crate::transcode::{Encoding, Units};
 use cri::Joiner;

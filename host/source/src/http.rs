@@ -40,10 +40,10 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
+use wattle_options::OptionError;
 
 use crate::error::SourceError;
 use crate::listeners::{Listeners, Registration};
-use crate::options::OptionError;
 use crate::source::{Source, SourceContext};
 use connections::{Connections, Registered};
 use handler::Handler;

@@ -1,6 +1,6 @@
 //! The sources of the agent, where batches begin.
 //!
-//! A source is described by options (checked by [`check`]), built by [`build`] and [run](Source::run) until its input
+//! A source is described by options (checked by [`TYPES`]), built by [`build`] and [run](Source::run) until its input
 //! ends or it is stopped. It frames bytes into events, closes batches by bytes, events or age, and gives each batch an
 //! acknowledgement that moves its position. A source may forget an event only after its acknowledgement.
 //!
@@ -19,10 +19,8 @@ mod frame;
 pub mod fuzzing;
 mod http;
 mod listeners;
-mod options;
 mod outbox;
 mod pool;
-mod quantity;
 mod source;
 mod stats;
 mod stdin;
@@ -34,7 +32,7 @@ mod types;
 
 pub use error::SourceError;
 pub use listeners::Listeners;
-pub use options::OptionError;
 pub use source::{BatchLimits, Batches, Source, SourceContext, Stop};
 pub use stats::{LostBytes, SourceStats};
-pub use types::{TYPES, build, check, files, schema};
+pub use types::{TYPES, build};
+pub use wattle_options::OptionError;

@@ -13,6 +13,7 @@ use std::time::Instant;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use schemars::JsonSchema;
 use serde::Deserialize;
+use wattle_options::{OptionError, Size};
 
 use crate::assemble::{self, Chunk};
 use crate::decompress::{Caps, Compression, Decoder, Decompression, MAGIC_BYTES, ReadFailure};
@@ -21,9 +22,7 @@ use crate::frame::{
     DEFAULT_MAX_EVENT_BYTES, DEFAULT_MAX_LINE_BYTES, EventTooLong, Framer, Framing, LineFormat, Rules, check_max_bytes,
     multiline,
 };
-use crate::options::{OptionError, verdict};
 use crate::outbox::{Intake, Outbox, Unwanted};
-use crate::quantity::Size;
 use crate::source::{BatchLimits, Source, SourceContext, Stop};
 use crate::stats::{SourceStats, add};
 use crate::thread::Worker;
@@ -97,7 +96,7 @@ impl Stdin {
             encoding: options.encoding,
         };
         let (framing, decompression) = (options.framing, options.decompression);
-        verdict(Self { framing, decompression, rules, input: None }, errors)
+        if errors.is_empty() { Ok(Self { framing, decompression, rules, input: None }) } else { Err(errors) }
     }
 }
 

@@ -1,62 +1,52 @@
 //! The table of source types.
 
+use serde::de::DeserializeOwned;
 use serde_json::Value;
+use wattle_options::{OptionError, Row, Table, no_files, read, schema_of};
 
 use crate::error::SourceError;
 use crate::listeners::Listeners;
-use crate::options::{OptionError, parse, schema_of};
 use crate::source::Source;
 use crate::{demo, file, http, stdin};
 
-type New = Result<Box<dyn Source>, Vec<OptionError>>;
+type Prepared = Box<dyn Source>;
 
-struct SourceType {
-    name: &'static str,
-    /// Creates a source without touching anything outside of it.
-    new: fn(&Value) -> New,
-    schema: fn() -> Value,
-}
-
-const TABLE: [SourceType; 4] = [
-    SourceType {
-        name: "stdin",
-        new: |options| Ok(Box::new(stdin::Stdin::new(parse(options)?)?)),
-        schema: schema_of::<stdin::Options>,
-    },
-    SourceType {
-        name: "file",
-        new: |options| Ok(Box::new(file::FileSource::new(parse(options)?)?)),
-        schema: schema_of::<file::Options>,
-    },
-    SourceType {
-        name: "http",
-        new: |options| Ok(Box::new(http::HttpSource::new(parse(options)?)?)),
-        schema: schema_of::<http::Options>,
-    },
-    SourceType {
-        name: "demo",
-        new: |options| Ok(Box::new(demo::Demo::new(parse(options)?)?)),
-        schema: schema_of::<demo::Options>,
-    },
-];
-
-/// The types of sources that [`check`] and [`build`] accept.
-pub const TYPES: &[&str] = &{
-    let [a, b, c, d] = &TABLE;
-    [a.name, b.name, c.name, d.name]
+/// The types of sources. Preparing creates a source and has no effect outside of the process.
+pub const TYPES: &Table<Prepared> = &Table {
+    kind: "source",
+    rows: &[
+        Row {
+            name: "stdin",
+            prepare: |options| prepare(options, stdin::Stdin::new),
+            schema: schema_of::<stdin::Options>,
+            files: no_files,
+        },
+        Row {
+            name: "file",
+            prepare: |options| prepare(options, file::FileSource::new),
+            schema: schema_of::<file::Options>,
+            files: no_files,
+        },
+        Row {
+            name: "http",
+            prepare: |options| prepare(options, http::HttpSource::new),
+            schema: schema_of::<http::Options>,
+            files: no_files,
+        },
+        Row {
+            name: "demo",
+            prepare: |options| prepare(options, demo::Demo::new),
+            schema: schema_of::<demo::Options>,
+            files: no_files,
+        },
+    ],
 };
 
-fn find(type_name: &str) -> Option<&'static SourceType> {
-    const { &TABLE }.iter().find(|known| known.name == type_name)
-}
-
-/// Checks the options of a source, an object without the key `type`. It has no effect outside of the process.
-///
-/// # Errors
-///
-/// All errors of the options.
-pub fn check(type_name: &str, options: &Value) -> Result<(), Vec<OptionError>> {
-    new(type_name, options).map(drop)
+fn prepare<O: DeserializeOwned, S: Source + 'static>(
+    options: &Value,
+    new: fn(O) -> Result<S, Vec<OptionError>>,
+) -> Result<Prepared, Vec<OptionError>> {
+    read(options, |options, errors| errors.accept(new(options)).map(|source| Box::new(source) as Prepared))
 }
 
 /// Builds a source from its options, an object without the key `type`. A source that listens takes its socket from
@@ -64,31 +54,12 @@ pub fn check(type_name: &str, options: &Value) -> Result<(), Vec<OptionError>> {
 ///
 /// # Errors
 ///
-/// The options do not pass [`check`], or the source cannot listen on its address.
+/// The options are not valid, or the source cannot listen on its address.
 pub fn build(type_name: &str, options: &Value, listeners: &Listeners) -> Result<Box<dyn Source>, SourceError> {
     let wrong = |errors| SourceError::Options { type_name: type_name.to_owned(), errors };
-    let mut source = new(type_name, options).map_err(wrong)?;
+    let mut source = TYPES.prepare(type_name, options).map_err(wrong)?;
     source.listen(listeners)?;
     Ok(source)
-}
-
-fn new(type_name: &str, options: &Value) -> New {
-    let Some(known) = find(type_name) else {
-        let message = format!("there is no source `{type_name}`; there are `{}`", TYPES.join("`, `"));
-        return Err(vec![OptionError::new("type", message)]);
-    };
-    (known.new)(options)
-}
-
-/// Returns the files that the options of a source name and that it takes no events from, such as certificates. Paths are
-/// as written in the options. No type has any.
-pub fn files(_type_name: &str, _options: &Value) -> Vec<std::path::PathBuf> {
-    Vec::new()
-}
-
-/// Returns the JSON schema of the options of a type in [`TYPES`].
-pub fn schema(type_name: &str) -> Option<Value> {
-    find(type_name).map(|known| (known.schema)())
 }
 
 #[cfg(test)]
@@ -98,7 +69,7 @@ mod tests {
 
     #[track_caller]
     fn expect(type_name: &str, options: Value, expected: &[(&str, &str)]) {
-        let errors = check(type_name, &options).err().unwrap_or_default();
+        let errors = TYPES.check(type_name, &options).err().unwrap_or_default();
         let found: Vec<(&str, &str)> = errors.iter().map(|e| (e.path.as_str(), e.message.as_str())).collect();
         assert_eq!(found.len(), expected.len(), "{type_name} {options}: {found:?}");
         for ((path, message), (expected_path, part)) in found.iter().zip(expected) {
@@ -123,14 +94,14 @@ mod tests {
             ("demo", json!({})),
             ("demo", json!({ "records_per_document": [1, 5], "rate": "2.5", "seed": "7", "shape": "cloudwatch" })),
         ] {
-            assert_eq!(check(type_name, &options), Ok(()), "{type_name} {options}");
+            assert_eq!(TYPES.check(type_name, &options), Ok(()), "{type_name} {options}");
             assert!(build(type_name, &options, &Listeners::default()).is_ok());
         }
     }
 
     #[test]
     fn check_finds_all_errors_with_their_paths() {
-        expect("kafka", json!({}), &[("type", "there is no source `kafka`; there are `stdin`, `file`")]);
+        expect("kafka", json!({}), &[("type", "unknown source type `kafka`; the types are `stdin`, `file`")]);
         expect(
             "stdin",
             json!({ "framed": "lines" }),
@@ -177,6 +148,10 @@ mod tests {
         let error =
             build("stdin", &json!({ "framing": "xml", "limit": 1 }), &Listeners::default()).err().unwrap().to_string();
         assert!(error.starts_with("options of a `stdin` source are wrong: "), "{error}");
-        assert!(error.contains("framing: unknown variant `xml`") && error.contains("; limit: "), "{error}");
+        assert!(
+            error.contains("option `framing`: unknown value `xml`; ")
+                && error.contains("; option `limit`: unknown option"),
+            "{error}"
+        );
     }
 }

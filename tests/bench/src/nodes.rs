@@ -109,8 +109,8 @@ struct BuiltinEndpoints;
 impl Endpoints for BuiltinEndpoints {
     fn types(&self, kind: EndpointKind) -> Vec<&str> {
         match kind {
-            EndpointKind::Source => wattle_source::TYPES.to_vec(),
-            EndpointKind::Sink => wattle_sink::TYPES.to_vec(),
+            EndpointKind::Source => wattle_source::TYPES.types(),
+            EndpointKind::Sink => wattle_sink::TYPES.types(),
         }
     }
 

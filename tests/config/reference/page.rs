@@ -12,7 +12,7 @@ Every key of `agent.toml`, written from the schema that `wattle schema agent` pr
 | type | how to write it |
 | --- | --- |
 | size | bytes as a number, or with a unit: `512`, `"64KiB"`, `"1.5GB"` |
-| duration | with units: `"500ms"`, `"1h 30m"`; options of sources and sinks also take seconds as a number |
+| duration | with units: `"500ms"`, `"1h 30m"`, or seconds as a number: `0.5` |
 | table | further keys, written here as `table.key` |
 
 `NAME` stands for a name of your choice, `[]` for each element of a list.

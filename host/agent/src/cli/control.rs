@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use wattle_options::Period;
 
 /// Which agent.
 #[derive(Args)]
@@ -70,5 +71,5 @@ pub(crate) struct HistoryOptions {
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
-    wattle_diagnostics::parse_duration(text).map_err(|error| error.to_string())
+    text.parse::<Period>().map(|period| period.0).map_err(|error| error.to_string())
 }

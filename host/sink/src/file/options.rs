@@ -5,11 +5,11 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
+use wattle_options::{Number, OptionError, OptionErrors, Period, Size};
 
 use super::template::Template;
 use crate::compress::Compression;
 use crate::encode::{Encoding, EncodingOptions, Framing};
-use crate::options::{self, Count, OptionError, OptionErrors, Size, Time};
 
 /// Options of the sink `file`.
 ///
@@ -49,14 +49,14 @@ struct FileOptions {
     /// rotation in UTC and a number that makes the name unique.
     rotate_bytes: Option<Size>,
     /// Rotates a file at this age. Default: never.
-    rotate_every: Option<Time>,
+    rotate_every: Option<Period>,
     /// Closes a file after this time without writes. Default: `30s`.
     #[serde(default = "default_idle_timeout")]
-    idle_timeout: Time,
+    idle_timeout: Period,
     /// Maximum number of open files; beyond it, the least recently used file is closed. If the limit of the process is
     /// lower, the sinks share it. Default: `256`.
     #[serde(default = "default_max_open_files")]
-    max_open_files: Count,
+    max_open_files: Number<usize>,
     /// When events are synced to disk and acknowledged: `interval` (every `fsync_interval`), `batch` (after every write), or
     /// `never` (acknowledged when the operating system has them; a loss of power can lose events). Default: `interval`.
     #[serde(default)]
@@ -64,19 +64,19 @@ struct FileOptions {
     /// With `fsync = "interval"`: maximum time until events are synced and acknowledged. A longer interval makes sources
     /// hold more unacknowledged events, and delays the end of a run. Default: `200ms`.
     #[serde(default = "default_fsync_interval")]
-    fsync_interval: Time,
+    fsync_interval: Period,
 }
 
-fn default_idle_timeout() -> Time {
-    Time(Duration::from_secs(30))
+fn default_idle_timeout() -> Period {
+    Period(Duration::from_secs(30))
 }
 
-fn default_max_open_files() -> Count {
-    Count(256)
+fn default_max_open_files() -> Number<usize> {
+    Number(256)
 }
 
-fn default_fsync_interval() -> Time {
-    Time(Duration::from_millis(200))
+fn default_fsync_interval() -> Period {
+    Period(Duration::from_millis(200))
 }
 
 /// How to open a file that exists when the agent starts.
@@ -122,7 +122,7 @@ pub(crate) struct Settings {
 
 /// The JSON schema of the options.
 pub(crate) fn schema() -> Value {
-    options::schema_of::<FileOptions>()
+    wattle_options::schema_of::<FileOptions>()
 }
 
 /// Reads and validates options.
@@ -131,7 +131,7 @@ pub(crate) fn schema() -> Value {
 ///
 /// Every error that was found.
 pub(crate) fn read(options: &Value) -> Result<(Template, Encoding, Settings), Vec<OptionError>> {
-    options::read(options, validate)
+    wattle_options::read(options, validate)
 }
 
 fn validate(options: FileOptions, errors: &mut OptionErrors) -> Option<(Template, Encoding, Settings)> {

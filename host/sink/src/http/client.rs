@@ -9,13 +9,13 @@ use hyper::header::{HeaderMap, LOCATION, PROXY_AUTHORIZATION};
 use hyper::{Request, StatusCode, Uri};
 use hyper_util::client::legacy::Client as Pool;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use wattle_options::OptionError;
 
 use super::connect::{Connector, place};
 use super::error::RequestError;
 use super::options::{Format, Settings};
 use super::proxy::{self, Proxy};
 use crate::error::SinkError;
-use crate::options::OptionError;
 use crate::tls::Tls;
 
 /// How long an idle connection stays open. Servers close idle connections after a minute or more.

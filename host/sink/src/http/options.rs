@@ -10,13 +10,13 @@ use hyper::{Method, Uri};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
+use wattle_options::{Flag, Number, OptionError, OptionErrors, Period, Size};
 use wattle_tls::ClientOptions;
 
 use super::proxy::{self, ProxyOptions};
 use crate::batcher::BatchLimits;
 use crate::compress::Compression;
 use crate::encode::{Encoding, EncodingOptions, Framing};
-use crate::options::{self, Count, OptionError, OptionErrors, Size, Switch, Time};
 use crate::secret::Secret;
 
 /// Options of the sink `http`.
@@ -120,7 +120,7 @@ pub(crate) struct TlsOptions {
     pub(crate) key_file: Option<PathBuf>,
     /// Whether to verify the server's certificate. With `false`, others on the network path can read and change events; the
     /// log has a warning at every start. Default: true.
-    pub(crate) verify: Option<Switch>,
+    pub(crate) verify: Option<Flag>,
 }
 
 /// When a request is full.
@@ -130,14 +130,14 @@ struct BatchOptions {
     /// Maximum bytes before compression. A single event may be larger. Default: `1MiB`.
     max_bytes: Size,
     /// Maximum number of events. Default: no limit.
-    max_events: Option<Count>,
+    max_events: Option<Number<usize>>,
     /// Maximum time that an event waits for others. Default: `1s`.
-    timeout: Time,
+    timeout: Period,
 }
 
 impl Default for BatchOptions {
     fn default() -> Self {
-        Self { max_bytes: Size(1 << 20), max_events: None, timeout: Time(Duration::from_secs(1)) }
+        Self { max_bytes: Size(1 << 20), max_events: None, timeout: Period(Duration::from_secs(1)) }
     }
 }
 
@@ -146,26 +146,26 @@ impl Default for BatchOptions {
 #[serde(default, deny_unknown_fields)]
 struct RequestOptions {
     /// Time limit of a request, including the response. Default: `30s`.
-    timeout: Time,
+    timeout: Period,
     /// Maximum number of concurrent requests. Events arrive in order only with 1. Default: 4.
-    concurrency: Count,
+    concurrency: Number<usize>,
     /// Upper bound of the wait before the first retry. It doubles with each retry; the wait is random below it.
     /// Default: `1s`.
-    retry_initial_backoff: Time,
+    retry_initial_backoff: Period,
     /// Maximum of that bound. Default: `30s`.
-    retry_max_backoff: Time,
+    retry_max_backoff: Period,
     /// Maximum number of retries of a request. After them its events count as failed, and a source `http` responds with
     /// 503. Default: no limit.
-    retry_attempts: Option<Count>,
+    retry_attempts: Option<Number<usize>>,
 }
 
 impl Default for RequestOptions {
     fn default() -> Self {
         Self {
-            timeout: Time(Duration::from_secs(30)),
-            concurrency: Count(4),
-            retry_initial_backoff: Time(Duration::from_secs(1)),
-            retry_max_backoff: Time(Duration::from_secs(30)),
+            timeout: Period(Duration::from_secs(30)),
+            concurrency: Number(4),
+            retry_initial_backoff: Period(Duration::from_secs(1)),
+            retry_max_backoff: Period(Duration::from_secs(30)),
             retry_attempts: None,
         }
     }
@@ -206,13 +206,15 @@ pub(crate) struct Settings {
 
 /// The JSON schema of the options.
 pub(crate) fn schema() -> Value {
-    options::schema_of::<HttpOptions>()
+    wattle_options::schema_of::<HttpOptions>()
 }
 
 /// The files that options name and the sink reads.
 pub(crate) fn files(options: &Value) -> Vec<PathBuf> {
     let tls = options.get("tls").and_then(|tls| TlsOptions::deserialize(tls).ok());
-    tls.iter().flat_map(|tls| tls.client().files().cloned().collect::<Vec<_>>()).collect()
+    tls.iter()
+        .flat_map(|tls| tls.client().files().filter(|file| !file.as_os_str().is_empty()).cloned().collect::<Vec<_>>())
+        .collect()
 }
 
 impl TlsOptions {
@@ -233,7 +235,7 @@ impl TlsOptions {
 ///
 /// Every error that was found.
 pub(crate) fn read(options: &Value) -> Result<(Encoding, Settings), Vec<OptionError>> {
-    options::read(options, validate)
+    wattle_options::read(options, validate)
 }
 
 fn validate(options: HttpOptions, errors: &mut OptionErrors) -> Option<(Encoding, Settings)> {
@@ -375,7 +377,7 @@ mod tests {
             json!({"strategy": "bearer", "token": "geheim"}),
         ] {
             let options = json!({"uri": "http://h/", "auth": auth, "headers": {"x-api-key": "geheim"}});
-            let raw = options::read(&options, |raw: HttpOptions, _| Some(raw)).unwrap();
+            let raw = wattle_options::read(&options, |raw: HttpOptions, _| Some(raw)).unwrap();
             let (_, settings) = read(&options).unwrap();
             let shown = format!("{raw:?} {settings:?}");
             assert!(!shown.contains("geheim"), "{shown}");

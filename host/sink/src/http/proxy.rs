@@ -8,8 +8,8 @@ use hyper_util::client::proxy::matcher::Matcher;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
+use wattle_options::{Flag, OptionErrors};
 
-use crate::options::{OptionErrors, Switch};
 use crate::secret::Secret;
 
 /// The proxy that requests go through: an address, or a table.
@@ -31,7 +31,7 @@ pub(super) enum ProxyOptions {
 #[serde(deny_unknown_fields)]
 pub(super) struct ProxyTable {
     /// Whether to use a proxy. `false` also ignores the environment. Default: true.
-    enabled: Option<Switch>,
+    enabled: Option<Flag>,
     /// Address of the proxy for requests to `http://`. Default: the environment variable `HTTP_PROXY`.
     http: Option<Secret>,
     /// Address of the proxy for requests to `https://`. Default: the environment variable `HTTPS_PROXY`.

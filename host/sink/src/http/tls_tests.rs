@@ -316,9 +316,9 @@ fn an_error_names_the_option_of_a_bad_file() {
         assert!(!error.contains("::") && !error.contains("(\""), "no names of types: {error}");
     }
     let named = json!({ "uri": "https://h/", "tls": { "ca_file": "a", "crt_file": "b", "key_file": "c" } });
-    assert_eq!(crate::files("http", &named), ["a", "b", "c"].map(Path::new));
-    assert!(crate::files("http", &json!({ "tls": 5 })).is_empty());
-    let half = crate::check("http", &json!({ "uri": "https://h/", "tls": { "crt_file": "b" } })).unwrap_err();
+    assert_eq!(crate::TYPES.files("http", &named), ["a", "b", "c"].map(Path::new));
+    assert!(crate::TYPES.files("http", &json!({ "tls": 5 })).is_empty());
+    let half = crate::TYPES.check("http", &json!({ "uri": "https://h/", "tls": { "crt_file": "b" } })).unwrap_err();
     assert!(half[0].path == "tls.crt_file" && half[0].message.contains("set `tls.key_file`"), "{half:?}");
 }
 

@@ -10,10 +10,10 @@ use std::path::{Component, Path, PathBuf};
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use walkdir::{DirEntry, WalkDir};
+use wattle_options::OptionError;
 
 use super::exclude::Exclude;
 use super::links::Links;
-use crate::options::OptionError;
 
 /// Maximum number of times that links may lead to the same folder: folders that link to each other have endless paths.
 const MAX_LINKS_TO_FOLDER: usize = 8;
@@ -259,7 +259,7 @@ fn compile(globs: &[String], errors: &mut Vec<OptionError>) -> GlobSet {
             }
             Err(error) => {
                 let message = format!("`{glob}` is not a valid glob: {}", error.kind());
-                errors.push(OptionError::new(&format!("include[{index}]"), message));
+                errors.push(OptionError::new(format!("include[{index}]"), message));
             }
         }
     }

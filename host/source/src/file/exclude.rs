@@ -7,9 +7,9 @@
 use std::path::{Component, Path};
 
 use globset::{Glob, GlobBuilder, GlobSet, GlobSetBuilder};
+use wattle_options::OptionError;
 
 use super::discover::absolute_glob;
-use crate::options::OptionError;
 
 /// The compiled globs.
 #[derive(Clone, Debug)]
@@ -31,7 +31,7 @@ impl Exclude {
                     }
                     Err(error) => {
                         let message = format!("`{written}` is not a valid glob: {}", error.kind());
-                        errors.push(OptionError::new(&format!("exclude[{index}]"), message));
+                        errors.push(OptionError::new(format!("exclude[{index}]"), message));
                         break;
                     }
                 }

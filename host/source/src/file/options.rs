@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
+use wattle_options::{Flag, Number, OptionError, Period, Size};
 
 use super::discover::Patterns;
 use super::links::Links;
@@ -14,8 +15,6 @@ use crate::decompress::{Caps, Decompression};
 use crate::frame::{
     DEFAULT_MAX_EVENT_BYTES, DEFAULT_MAX_LINE_BYTES, Framing, LineFormat, Rules, check_max_bytes, multiline,
 };
-use crate::options::{OptionError, verdict};
-use crate::quantity::{Flag, Number, Period, Size};
 use crate::transcode::Encoding;
 
 /// The options as written.
@@ -227,7 +226,7 @@ impl Settings {
             caps: Caps { max_bytes: options.max_decompressed_bytes.0, max_ratio: options.max_decompression_ratio.0 },
             max_open_files: usize::try_from(options.max_open_files.0).unwrap_or(usize::MAX),
         };
-        verdict(settings, errors)
+        if errors.is_empty() { Ok(settings) } else { Err(errors) }
     }
 
     /// How the bytes of the file of this name become events; `Auto` for a file that may be one JSON document, which is

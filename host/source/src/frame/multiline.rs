@@ -3,9 +3,7 @@
 use regex::bytes::Regex;
 use schemars::JsonSchema;
 use serde::Deserialize;
-
-use crate::options::OptionError;
-use crate::quantity::Number;
+use wattle_options::{Number, OptionError};
 
 /// How lines are joined; the keys are those of Vector.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -77,7 +75,7 @@ impl Multiline {
     pub(crate) fn new(options: &Options, errors: &mut Vec<OptionError>) -> Option<Self> {
         let mut compile = |key: &str, pattern: &str| {
             Regex::new(pattern)
-                .map_err(|error| errors.push(OptionError::new(&format!("multiline.{key}"), no_regex(pattern, &error))))
+                .map_err(|error| errors.push(OptionError::new(format!("multiline.{key}"), no_regex(pattern, &error))))
                 .ok()
         };
         let start = compile("start_pattern", &options.start_pattern);

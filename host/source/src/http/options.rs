@@ -5,10 +5,9 @@ use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
+use wattle_options::{Flag, Number, OptionError, Period, Size};
 
 use crate::decompress::Caps;
-use crate::options::{OptionError, verdict};
-use crate::quantity::{Flag, Number, Period, Size};
 
 /// The options as written.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -182,7 +181,7 @@ impl Settings {
             acknowledge: options.acknowledge.0,
             acknowledge_timeout: options.acknowledge_timeout.0,
         };
-        verdict(settings, errors)
+        if errors.is_empty() { Ok(settings) } else { Err(errors) }
     }
 }
 

@@ -1,76 +1,22 @@
 //! The table of sink types.
 
-use std::path::PathBuf;
-use std::sync::Arc;
-
 use serde_json::Value;
+use wattle_options::{Row, Table, no_files};
 
 use crate::error::SinkError;
-use crate::options::OptionError;
-use crate::sink::Built;
+use crate::sink::{Built, Prepared};
 use crate::{blackhole, console, file, http};
 
-/// The functions of a sink type.
-struct Spec {
-    /// The value of `type` in the configuration.
-    name: &'static str,
-    /// Validates options, and the files that they name.
-    check: fn(&Value) -> Result<(), Vec<OptionError>>,
-    /// Builds the sink of this name.
-    build: fn(&Arc<str>, &Value) -> Result<Built, SinkError>,
-    /// The JSON schema of the options.
-    schema: fn() -> Value,
-    /// The files that the options name and the sink reads.
-    files: fn(&Value) -> Vec<PathBuf>,
-}
-
-/// Every sink type, in the order of [`TYPES`].
-const SPECS: [Spec; 4] = [
-    Spec {
-        name: "blackhole",
-        check: blackhole::check,
-        build: |_, options| blackhole::build(options),
-        schema: blackhole::schema,
-        files: no_files,
-    },
-    Spec { name: "console", check: console::check, build: console::build, schema: console::schema, files: no_files },
-    Spec {
-        name: "file",
-        check: file::check,
-        build: |_, options| file::build(options),
-        schema: file::schema,
-        files: no_files,
-    },
-    Spec { name: "http", check: http::check, build: http::build, schema: http::schema, files: http::files },
-];
-
-/// Names of the sink types, as `type` in the configuration.
-pub const TYPES: &[&str] = &["blackhole", "console", "file", "http"];
-
-fn no_files(_: &Value) -> Vec<PathBuf> {
-    Vec::new()
-}
-
-fn spec(type_name: &str) -> Result<&'static Spec, Vec<OptionError>> {
-    SPECS.iter().find(|spec| spec.name == type_name).ok_or_else(|| {
-        let types = TYPES.join("`, `");
-        vec![OptionError::new("type", format!("unknown sink type `{type_name}`; the types are `{types}`"))]
-    })
-}
-
-/// The JSON schema of the options of a sink type, without `type` and `inputs`. `None` if [`TYPES`] does not have the type.
-pub fn schema(type_name: &str) -> Option<Value> {
-    spec(type_name).ok().map(|spec| (spec.schema)())
-}
-
-/// Validates the options of a sink, without `type` and `inputs`, and the files that they name. Uses no network.
-///
-/// # Errors
-///
-/// All errors, each with the path of the option.
-pub fn check(type_name: &str, options: &Value) -> Result<(), Vec<OptionError>> {
-    (spec(type_name)?.check)(options)
-}
+/// The types of sinks. Preparing validates options and the files that they name, without the network.
+pub const TYPES: &Table<Prepared> = &Table {
+    kind: "sink",
+    rows: &[
+        Row { name: "blackhole", prepare: blackhole::prepare, schema: blackhole::schema, files: no_files },
+        Row { name: "console", prepare: console::prepare, schema: console::schema, files: no_files },
+        Row { name: "file", prepare: file::prepare, schema: file::schema, files: no_files },
+        Row { name: "http", prepare: http::prepare, schema: http::schema, files: http::files },
+    ],
+};
 
 /// Builds the sink `name`. Reads the files that its options name, such as certificates, but opens no file for writing.
 ///
@@ -78,14 +24,8 @@ pub fn check(type_name: &str, options: &Value) -> Result<(), Vec<OptionError>> {
 ///
 /// The options are not valid, or a file that they name cannot be read.
 pub fn build(name: &str, type_name: &str, options: &Value) -> Result<Built, SinkError> {
-    let spec = spec(type_name).map_err(SinkError::Options)?;
-    (spec.build)(&name.into(), options)
-}
-
-/// The files that the options of a sink name and that it reads, such as certificates. Paths are as in the options. A
-/// running sink reads changed files by itself. Options that are not valid name no files.
-pub fn files(type_name: &str, options: &Value) -> Vec<PathBuf> {
-    spec(type_name).map_or_else(|_| Vec::new(), |spec| (spec.files)(options))
+    let prepared = TYPES.prepare(type_name, options).map_err(SinkError::Options)?;
+    prepared(&name.into())
 }
 
 #[cfg(test)]
@@ -94,15 +34,9 @@ mod tests {
     use serde_json::json;
 
     fn wrong(type_name: &str, options: &Value) -> Vec<(String, String)> {
-        let errors = check(type_name, options).unwrap_err();
+        let errors = TYPES.check(type_name, options).unwrap_err();
         assert!(build("out", type_name, options).is_err(), "build refuses what check refuses");
         errors.into_iter().map(|e| (e.path, e.message)).collect()
-    }
-
-    #[test]
-    fn every_type_is_in_the_list() {
-        let names: Vec<_> = SPECS.iter().map(|spec| spec.name).collect();
-        assert_eq!(names, TYPES);
     }
 
     #[test]
@@ -126,7 +60,7 @@ mod tests {
                     "request": {"retry_attempts": 3, "concurrency": "1"}, "dead_letter": "dead.jsonl"}),
             ),
         ] {
-            assert_eq!(check(type_name, &options), Ok(()), "{options}");
+            assert_eq!(TYPES.check(type_name, &options), Ok(()), "{options}");
             assert!(build("out", type_name, &options).is_ok(), "{options}");
         }
     }

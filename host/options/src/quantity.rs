@@ -12,44 +12,64 @@ use serde::de::{Deserialize, Deserializer, Error, Visitor};
 
 /// A number of bytes: `65536`, `"65536"`, `"64KiB"`, `"10MB"`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Size(pub(crate) u64);
+pub struct Size(
+    /// Bytes.
+    pub u64,
+);
 
-/// A duration: `"100ms"`, `"5s"`, `"1h 30m"`, or a number of seconds.
+/// A duration: `"100ms"`, `"5s"`, `"1h 30m"`, or a number of seconds. Its name is not `Duration` because its callers also
+/// use [`Duration`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Period(pub(crate) Duration);
+pub struct Period(
+    /// The duration.
+    pub Duration,
+);
 
 /// A number: `5`, `"5"`.
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
-pub(crate) struct Number<T>(pub(crate) T);
+pub struct Number<T>(
+    /// The number.
+    pub T,
+);
 
 /// A boolean: `true`, `"true"`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Flag(pub(crate) bool);
+pub struct Flag(
+    /// The value.
+    pub bool,
+);
 
 /// A value that can be parsed from a JSON number or from text.
-trait FromScalar: Sized {
+pub trait Quantity: Sized {
+    /// Which values are valid, as words that follow "is not" or "must be".
     const EXPECTED: &'static str;
 
+    /// Parses text; `None` if it is not valid.
     fn from_text(text: &str) -> Option<Self>;
 
+    /// The value of a whole number; `None` if it is not valid.
     fn from_integer(_: u64) -> Option<Self> {
         None
     }
 
+    /// The value of a number with a decimal point; `None` if it is not valid.
     fn from_float(_: f64) -> Option<Self> {
         None
     }
 
+    /// The value of a boolean; `None` if it is not valid.
     fn from_flag(_: bool) -> Option<Self> {
         None
     }
 }
 
-impl FromScalar for Size {
-    const EXPECTED: &'static str = "a size: a number of bytes, or text such as `512KiB`, `16MiB` or `10MB`";
+impl Quantity for Size {
+    const EXPECTED: &'static str = "a size such as `512KiB`, `16MiB` or `10MB`, or a number of bytes";
 
     fn from_text(text: &str) -> Option<Self> {
-        text.trim().parse::<bytesize::ByteSize>().ok().map(|size| Self(size.as_u64()))
+        // `bytesize` turns a size that is too large into the largest, which is a typing error and no limit.
+        let size = text.trim().parse::<bytesize::ByteSize>().ok()?.as_u64();
+        (size < u64::MAX).then_some(Self(size))
     }
 
     fn from_integer(value: u64) -> Option<Self> {
@@ -57,8 +77,8 @@ impl FromScalar for Size {
     }
 }
 
-impl FromScalar for Period {
-    const EXPECTED: &'static str = "a duration: text such as `100ms`, `5s` or `1h`, or a number of seconds";
+impl Quantity for Period {
+    const EXPECTED: &'static str = "a duration such as `100ms`, `5s` or `1h 30m`, or a number of seconds";
 
     fn from_text(text: &str) -> Option<Self> {
         let text = text.trim();
@@ -79,7 +99,7 @@ impl FromScalar for Period {
     }
 }
 
-impl FromScalar for Number<u64> {
+impl Quantity for Number<u64> {
     const EXPECTED: &'static str = "a whole number, not negative";
 
     fn from_text(text: &str) -> Option<Self> {
@@ -91,7 +111,19 @@ impl FromScalar for Number<u64> {
     }
 }
 
-impl FromScalar for Number<f64> {
+impl Quantity for Number<usize> {
+    const EXPECTED: &'static str = Number::<u64>::EXPECTED;
+
+    fn from_text(text: &str) -> Option<Self> {
+        text.trim().parse().ok().map(Self)
+    }
+
+    fn from_integer(value: u64) -> Option<Self> {
+        value.try_into().ok().map(Self)
+    }
+}
+
+impl Quantity for Number<f64> {
     const EXPECTED: &'static str = "a number";
 
     fn from_text(text: &str) -> Option<Self> {
@@ -107,7 +139,7 @@ impl FromScalar for Number<f64> {
     }
 }
 
-impl FromScalar for Flag {
+impl Quantity for Flag {
     const EXPECTED: &'static str = "`true` or `false`";
 
     fn from_text(text: &str) -> Option<Self> {
@@ -119,15 +151,57 @@ impl FromScalar for Flag {
     }
 }
 
+/// Text that is not a size or duration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QuantityError(
+    /// What it must be.
+    pub &'static str,
+);
+
+impl fmt::Display for QuantityError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "it must be {}", self.0)
+    }
+}
+
+impl std::error::Error for QuantityError {}
+
+impl Size {
+    /// Writes the size with the largest binary unit that divides it.
+    pub fn write(self) -> String {
+        let units = [(30, "GiB"), (20, "MiB"), (10, "KiB")];
+        match units.into_iter().find(|(bits, _)| self.0 > 0 && self.0.trailing_zeros() >= *bits) {
+            Some((bits, unit)) => format!("{}{unit}", self.0 >> bits),
+            None => format!("{}B", self.0),
+        }
+    }
+}
+
+impl FromStr for Size {
+    type Err = QuantityError;
+
+    fn from_str(text: &str) -> Result<Self, QuantityError> {
+        Self::from_text(text).ok_or(QuantityError(Self::EXPECTED))
+    }
+}
+
+impl FromStr for Period {
+    type Err = QuantityError;
+
+    fn from_str(text: &str) -> Result<Self, QuantityError> {
+        Self::from_text(text).ok_or(QuantityError(Self::EXPECTED))
+    }
+}
+
 struct ScalarVisitor<T>(PhantomData<T>);
 
-impl<T: FromScalar> ScalarVisitor<T> {
+impl<T: Quantity> ScalarVisitor<T> {
     fn known<E: Error>(value: Option<T>, given: &dyn fmt::Display) -> Result<T, E> {
         value.ok_or_else(|| E::custom(format_args!("`{given}` is not {}", T::EXPECTED)))
     }
 }
 
-impl<T: FromScalar> Visitor<'_> for ScalarVisitor<T> {
+impl<T: Quantity> Visitor<'_> for ScalarVisitor<T> {
     type Value = T;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -166,7 +240,7 @@ macro_rules! deserialize_scalar {
     )*};
 }
 
-deserialize_scalar!(Size, Period, Number<u64>, Number<f64>, Flag);
+deserialize_scalar!(Size, Period, Number<u64>, Number<usize>, Number<f64>, Flag);
 
 /// Schemas for editors: a JSON type, or text in the accepted format. A variable, written `${NAME}`, is always accepted.
 macro_rules! schema_scalar {
@@ -188,6 +262,7 @@ schema_scalar! {
     Size: "integer", r"[0-9.]+ ?([kKmMgGtTpP][iI]?)?[bB]?", "A number of bytes, or a size such as `16MiB`.";
     Period: "number", r"[0-9.]+ ?[a-zµ]*( ?[0-9.]+ ?[a-zµ]+)*", "A duration such as `100ms` or `1h 30m`, or seconds.";
     Number<u64>: "integer", r"[0-9]+", "A whole number.";
+    Number<usize>: "integer", r"[0-9]+", "A whole number.";
     Number<f64>: "number", r"[0-9.eE+-]+", "A number.";
     Flag: "boolean", r"(true|false)", "`true` or `false`.";
 }
@@ -215,6 +290,9 @@ mod tests {
             (json!(-1), None),
             (json!(1.5), None),
             (json!("lots"), None),
+            (json!(""), None),
+            (json!("1 parsec"), None),
+            (json!("99999999999TiB"), None),
             (json!(true), None),
             (json!(null), None),
         ]);
@@ -232,6 +310,10 @@ mod tests {
             (json!("2"), Some(Period(Duration::from_secs(2)))),
             (json!("-5s"), None),
             (json!("soon"), None),
+            (json!("1 parsec"), None),
+            (json!("NaN"), None),
+            (json!("inf"), None),
+            (json!(""), None),
         ]);
         check(&[(json!(7), Some(Number(7_u64))), (json!("7"), Some(Number(7))), (json!("7.5"), None)]);
         check(&[(json!(0.5), Some(Number(0.5))), (json!("0.5"), Some(Number(0.5))), (json!("NaN"), None)]);
@@ -239,8 +321,16 @@ mod tests {
     }
 
     #[test]
+    fn writes_sizes_so_that_they_read_back() {
+        for (bytes, expected) in [(0, "0B"), (1000, "1000B"), (65536, "64KiB"), (4 << 30, "4GiB")] {
+            assert_eq!(Size(bytes).write(), expected);
+            assert_eq!(expected.parse(), Ok(Size(bytes)));
+        }
+    }
+
+    #[test]
     fn says_what_was_given_and_what_is_wanted() {
         let error = serde_json::from_value::<Size>(json!("lots")).unwrap_err().to_string();
-        assert!(error.starts_with("`lots` is not a size: a number of bytes, or text such as `512KiB`"), "{error}");
+        assert!(error.starts_with("`lots` is not a size such as `512KiB`"), "{error}");
     }
 }

@@ -4,15 +4,17 @@
 //! every option. This module is the only place that converts such a message to a diagnostic: the
 //! problem, and a hint with a correct form. It keeps messages that it does not recognise.
 
-use wattle_diagnostics::suggest;
+use crate::suggest;
 
 /// A readable message.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Plain {
-    pub(crate) message: String,
-    pub(crate) hint: Option<String>,
+pub struct Plain {
+    /// The problem.
+    pub message: String,
+    /// A correct form.
+    pub hint: Option<String>,
     /// Name of an unknown option; the message is about the name, not about a value.
-    pub(crate) unknown: Option<String>,
+    pub unknown: Option<String>,
 }
 
 impl Plain {
@@ -22,7 +24,7 @@ impl Plain {
 }
 
 /// Converts a message of serde; returns any other message unchanged.
-pub(crate) fn plain(message: &str) -> Plain {
+pub fn plain(message: &str) -> Plain {
     translate(message).unwrap_or_else(|| Plain::new(message, None))
 }
 

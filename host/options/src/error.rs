@@ -1,0 +1,75 @@
+//! Errors in options.
+
+use std::fmt;
+
+use crate::{Period, Plain, plain};
+
+/// An error in one option.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OptionError {
+    /// Path of the option, such as `encoding.codec` or `include[0]`; empty for the options as a whole.
+    pub path: String,
+    /// The error, and which values are valid. May be a text of serde, which [`plain`] turns into words for operators; so
+    /// does `Display`.
+    pub message: String,
+}
+
+impl OptionError {
+    /// An error in the option at `path`.
+    pub fn new(path: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { path: path.into(), message: message.into() }
+    }
+}
+
+impl fmt::Display for OptionError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.path.is_empty() {
+            write!(f, "option `{}`: ", self.path)?;
+        }
+        let Plain { message, hint, .. } = plain(&self.message);
+        f.write_str(&message)?;
+        hint.map_or(Ok(()), |hint| write!(f, "; {hint}"))
+    }
+}
+
+impl std::error::Error for OptionError {}
+
+/// The text of all errors, for callers without a list of diagnostics.
+pub fn summary(errors: &[OptionError]) -> String {
+    errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}
+
+/// The errors found so far.
+#[derive(Debug, Default)]
+pub struct OptionErrors(pub(crate) Vec<OptionError>);
+
+impl OptionErrors {
+    /// Adds an error.
+    pub fn add(&mut self, path: &str, message: impl Into<String>) {
+        self.0.push(OptionError::new(path, message));
+    }
+
+    /// Adds an error if a number is 0.
+    pub fn at_least_one(&mut self, path: &str, number: u64) {
+        if number == 0 {
+            self.add(path, "must be at least 1");
+        }
+    }
+
+    /// Adds an error if a duration is 0.
+    pub fn not_zero(&mut self, path: &str, period: Period) {
+        if period.0.is_zero() {
+            self.add(path, "must be longer than 0");
+        }
+    }
+
+    /// The value, or `None` and its error.
+    pub fn check<V>(&mut self, path: &str, result: Result<V, impl fmt::Display>) -> Option<V> {
+        result.map_err(|error| self.add(path, error.to_string())).ok()
+    }
+
+    /// The value, or `None` and its errors.
+    pub fn accept<V>(&mut self, result: Result<V, Vec<OptionError>>) -> Option<V> {
+        result.map_err(|errors| self.0.extend(errors)).ok()
+    }
+}

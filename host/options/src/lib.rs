@@ -1,0 +1,18 @@
+//! Options of sources and sinks: one grammar for values, one error type, one reader, one shape for tables of types.
+//!
+//! `[agent]` and the command line use the same [`Size`] and [`Period`], so that a value that is valid in one place is
+//! valid in all.
+
+pub mod suggest;
+
+mod error;
+mod plain;
+mod quantity;
+mod read;
+mod table;
+
+pub use error::{OptionError, OptionErrors, summary};
+pub use plain::{Plain, plain};
+pub use quantity::{Flag, Number, Period, Quantity, QuantityError, Size};
+pub use read::{read, schema_of, schema_of_value};
+pub use table::{Row, Table, no_files};
