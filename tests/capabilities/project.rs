@@ -144,7 +144,7 @@ fn a_capability_that_the_project_does_not_grant_is_named_with_the_line_to_add() 
         let ended = folder.run(&["node", command]);
         assert_ne!(ended.code, 0, "{command}");
         let said = format!("{}{}", ended.text(), ended.log);
-        assert!(said.contains("`[grants]` of `node.toml` does not have; add `kv = true`"), "{command}: {said}");
+        assert!(said.contains("`[grants]` in `node.toml` does not contain; add `kv = true`"), "{command}: {said}");
     }
 }
 

@@ -151,8 +151,7 @@ fn a_glob_that_matches_nothing_is_in_the_log_once_and_in_the_status() {
     folder.write("logs/a.log", "one\n");
     let admin = free_address().to_string();
     let config = CONFIG.replace("\"logs/**/*.log\"", "\"logs/*.log\", \"logs\", \"~/x/*.log\"");
-    let mut agent = folder.start(&format!("[admin]\nlisten = \"{admin}\"\n{config}"));
-    agent.wait_for("`~` is not expanded");
+    let agent = folder.start(&format!("[admin]\nlisten = \"{admin}\"\n{config}"));
     let mut status = String::new();
     wait_until("the status has it", || {
         status = folder.run(&["status", "--url", &format!("http://{admin}")]).text().to_owned();
@@ -160,6 +159,7 @@ fn a_glob_that_matches_nothing_is_in_the_log_once_and_in_the_status() {
     });
     assert!(status.contains("source `app`: `logs` finds no file: it is a folder; write `logs/*`"), "{status}");
     let log = agent.stop().log;
+    assert!(log.contains("`~` is not expanded"), "{log}");
     assert_eq!(log.matches("finds no file").count(), 2, "{log}");
 }
 

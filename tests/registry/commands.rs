@@ -106,7 +106,7 @@ fn name_and_password_come_from_the_configuration_the_environment_or_docker() {
         push("none", &variables("registry.example.com", "secret"), &[]),
         push("none", &variables(&host, "wrong-one"), &[]),
     ] {
-        assert!(refused.code != 0 && refused.log.contains("answers 401"), "{}", refused.log);
+        assert!(refused.code != 0 && refused.log.contains("responded with 401"), "{}", refused.log);
         assert!(!refused.log.contains("secret") && !refused.log.contains("wrong-one"), "{}", refused.log);
     }
     for pushed in [

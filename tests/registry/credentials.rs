@@ -254,7 +254,7 @@ fn a_token_server_at_another_host_needs_https() {
         let pulled = pull(&home);
         if by_name {
             let error = pulled.unwrap_err();
-            assert!(error.contains("needs https") && !error.contains("secret"), "{error}");
+            assert!(error.contains("must use https") && !error.contains("secret"), "{error}");
             assert_eq!(tokens.requests(), 0);
         } else {
             assert_eq!(pulled.unwrap(), image("1.0.0"));

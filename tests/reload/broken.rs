@@ -223,7 +223,9 @@ fn a_broken_candidate_never_stops_the_running_generation_and_the_caller_gets_the
     restore(&folder);
     let mut agent = Agent::start(folder.wattle().args(["run", "--no-watch", "--config", "agent.toml"]));
     agent.wait_for("running");
-    let reload = |more: &[&str]| folder.run(&[&["reload", "--config", "agent.toml"], more].concat());
+    // By its folder: a configuration that cannot be parsed does not name it.
+    let data = folder.path("data");
+    let reload = |more: &[&str]| folder.run(&[&["reload", "--data-dir", data.to_str().unwrap()], more].concat());
     for Broken { name, break_it, code, says } in ALL {
         break_it(&folder);
         let reloaded = reload(&[]);

@@ -203,7 +203,7 @@ fn a_limit_of_the_size_of_files_is_an_error_and_does_not_end_the_agent() {
     let mut shell = Command::new("sh");
     shell.args(["-c", &script]).current_dir(folder.path("")).env("WATTLE_DATA_DIR", folder.path("data"));
     let mut agent = Agent::start(&mut shell);
-    agent.wait_for("file cannot be written");
+    agent.wait_for("cannot write to the file");
     assert!(agent.is_running());
     agent.kill();
     let ended = folder.once(&format!("{}{}", head(""), file("out", "out")));

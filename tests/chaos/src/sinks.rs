@@ -336,7 +336,7 @@ fn disk_full(seed: u64, size: Size) -> Outcome {
     };
     let before = agent.memory();
     input.grow(size.documents);
-    agent.wait_for("file cannot be written");
+    agent.wait_for("cannot write to the file");
     let most = watch(&agent, size.trouble);
     match &mount {
         Some(mount) => mount.remount("size=4g"),
@@ -362,7 +362,7 @@ fn read_only(seed: u64, size: Size) -> Outcome {
     let mut agent = folder.start(&files("out"));
     let before = agent.memory();
     input.grow(size.documents);
-    agent.wait_for("file cannot be written");
+    agent.wait_for("cannot write to the file");
     let most = watch(&agent, size.trouble);
     match &mount {
         Some(mount) => mount.remount("rw"),
