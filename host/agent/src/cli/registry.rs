@@ -7,6 +7,8 @@ use clap::{Args, Subcommand};
 #[derive(Subcommand)]
 pub(crate) enum RegistryCommand {
     /// Write a pack to an archive; the same pack gives the same bytes
+    // `pack pack` was its name before, and scripts use it.
+    #[command(alias = "pack")]
     Archive(ArchiveOptions),
     /// Create the key pair of a publisher
     Keygen(KeygenOptions),
