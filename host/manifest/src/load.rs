@@ -240,12 +240,12 @@ impl Validation<'_> {
         }
         let options = value::table_to_json(&manifest.options);
         if let Err(errors) = self.endpoints.check(kind, &type_name.text, &options) {
-            let code = match kind {
-                EndpointKind::Source => codes::SOURCE_OPTION,
-                EndpointKind::Sink => codes::SINK_OPTION,
+            let (code, others): (_, &[&str]) = match kind {
+                EndpointKind::Source => (codes::SOURCE_OPTION, &["type"]),
+                EndpointKind::Sink => (codes::SINK_OPTION, &["type", "inputs", "buffer"]),
             };
             let owner = format!("{kind} `{}`", manifest.name);
-            option_path::report(code, errors, &owner, &manifest.options, manifest.place, findings);
+            option_path::report(code, errors, &owner, others, &manifest.options, manifest.place, findings);
         }
         let mut files = BTreeMap::new();
         for file in self.endpoints.files(kind, &type_name.text, &options) {

@@ -2,7 +2,7 @@
 //! reports.
 
 use wattle_diagnostics::{Data, Findings, Item, Place, Table, codes::Code};
-use wattle_options::{OptionError, plain};
+use wattle_options::{OptionError, plain, suggest};
 
 /// A step of a path such as `rules[0]."a key"`.
 #[derive(Debug, PartialEq, Eq)]
@@ -69,11 +69,13 @@ fn locate(path: &str, table: &Table, whole: Place) -> Located {
     Located { value: place, name, note: item.and_then(|item| item.param.clone()) }
 }
 
-/// Reports errors in options; `owner` names the node or endpoint, such as ``node `mask` ``.
+/// Reports errors in options; `owner` names the node or endpoint, such as ``node `mask` ``. `others` are the keys of the
+/// same table that the manifest reads itself: a misspelt one arrives here as an unknown option.
 pub(crate) fn report(
     code: Code,
     errors: Vec<OptionError>,
     owner: &str,
+    others: &[&str],
     options: &Table,
     whole: Place,
     findings: &mut Findings,
@@ -91,7 +93,11 @@ pub(crate) fn report(
             (None, "") => (format!("bad options of {owner}: {}", plain.message), value),
             (None, path) => (format!("bad option `{path}` of {owner}: {}", plain.message), value),
         };
-        findings.report(code.at(place, message).hint_if(plain.hint).note_if(note));
+        let is_key_of_table = steps(&path).len() <= 1;
+        let other = plain.unknown.as_deref().filter(|_| is_key_of_table);
+        let other = other.and_then(|unknown| suggest::closest(unknown, others.iter().copied()));
+        let hint = other.map(|key| format!("did you mean `{key}`?")).or(plain.hint);
+        findings.report(code.at(place, message).hint_if(hint).note_if(note));
     }
 }
 

@@ -149,7 +149,7 @@ impl Builder<'_> {
             },
             Err(NodeError::Options(errors)) => {
                 let whole = manifest.options.as_ref().map_or(place, |entry| entry.place);
-                option_path::report(codes::NODE_OPTION, errors, &owner, options, whole, findings);
+                option_path::report(codes::NODE_OPTION, errors, &owner, &[], options, whole, findings);
             }
             Err(NodeError::Artifact { message, hint }) => {
                 let message = format!("the artifact of {owner} is refused: {message}");
