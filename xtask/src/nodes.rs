@@ -40,8 +40,9 @@ fn build_artifacts(guests: &[&str], examples: &[&str]) -> anyhow::Result<()> {
     }
     run(&mut command)?;
     // Unoptimized, the WIT libraries compile in a quarter of the time, and wrapping takes 0.3 s a node.
-    let mut wrap = cargo();
-    wrap.args(["run", "--profile", "xtask", "--package", "wattle-wrap", "--"]);
+    run(cargo().args(["build", "--profile", "xtask", "--package", "wattle-wrap"]))?;
+    // Started directly, since `cargo run` prints the paths of all nodes in one long line.
+    let mut wrap = Command::new(target.join("xtask/wattle-wrap"));
     for (module, component) in artifacts {
         wrap.arg(target.join(TARGET).join("node").join(module).with_extension("wasm")).arg(target.join(component));
     }
