@@ -34,6 +34,7 @@ const KINDS: &[(&str, &str)] = &[
     ("bad-regex", "E0211"),
     ("wrong-option-type", "E0211"),
     ("wrong-source-option", "E0212"),
+    ("misspelt-inputs-of-sink", "E0213"),
     ("wrong-sink-option", "E0213"),
     ("wrong-param-type", "E0413"),
     ("missing-artifact", "E0204"),

@@ -251,11 +251,11 @@ impl Running {
         self.rollout.record_decision(decision, &self.plan)?;
         let plan = self.rollout.apply(self.loaded.clone());
         let (from, to) = (before, running(&plan, pipeline));
+        self.state.note_rollout(pipeline, *is_promotion);
         match *is_promotion {
             true => tracing::info!(pipeline, from, to, why, "canary promoted"),
             false => tracing::warn!(pipeline, from, to, why, "rolled back"),
         }
-        self.state.note_rollout(pipeline, *is_promotion);
         let done = self.change(plan, &format!("{pipeline}: from {from} to {to}: {why}"), what, since).await;
         if let Err(error) = &done {
             tracing::error!(pipeline, %error, "cannot build the decided version; the running generation stays");
@@ -285,6 +285,8 @@ impl Running {
 
     /// Reports that a reload failed and the running generation stays.
     fn refuse(&self, outcome: Outcome, error: &str, why: &ReloadCause) -> Response {
+        // Before the log: a reader of the log finds the reload in the metrics.
+        self.state.note_reload(outcome, Some(error.to_owned()));
         let generation = self.topology.generation();
         let event = if outcome == Outcome::Invalid {
             tracing::error!(generation, %why, "the changed configuration is invalid; the running one stays");
@@ -293,7 +295,6 @@ impl Running {
             tracing::error!(error, generation, %why, "reload failed; the running generation stays");
             Event::Failed
         };
-        self.state.note_reload(outcome, Some(error.to_owned()));
         let entry = Entry::new(generation, event, why.to_string());
         self.history.add(&Entry { error: Some(error.to_owned()), ..entry });
         self.response(outcome, Some(error.to_owned()))
