@@ -1,4 +1,4 @@
-//! The acknowledgement that a batch and all its descendants share: the specification of "nothing is lost".
+//! The acknowledgement that a batch and all its descendants share. It specifies "no event is lost".
 //!
 //! A source makes an acknowledgement with [`Ack::new`] and gives it to the batch. Code that takes responsibility for
 //! some of the events (a split, a copy for a second output, a sink's buffer) takes a [share](Ack::share). Each share ends
@@ -23,13 +23,14 @@
 //! | `http` | answers 200 | answers 422 | answers 503 | answers 503 |
 //! | `stdin`, `demo` | forgets the bytes | as delivered | as delivered | offers the batch again; when it is stopped, counts it as lost |
 //!
-//! Acknowledgements of one file come in any order; its checkpoint moves over a part only when all parts before it are
-//! done. A part that comes back takes all that was read after it with it: that is read again too, and comes twice.
+//! Acknowledgements of one file arrive in any order. The checkpoint moves over a part only when all
+//! parts before it are done. If a part is returned, the source reads it again together with all
+//! parts after it, so those events arrive twice.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
-/// What became of a batch as a whole.
+/// The result of a batch as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Disposition {
     /// Every event was delivered, failed to an output, or was dropped on purpose.
@@ -68,7 +69,7 @@ impl Drop for Inner {
     }
 }
 
-/// One share of an acknowledgement. See the module's head for its rules.
+/// One share of an acknowledgement. The documentation of the module has its rules.
 pub struct Ack {
     inner: Option<Arc<Inner>>,
 }
@@ -84,7 +85,7 @@ impl Ack {
         Self { inner: None }
     }
 
-    /// Takes a further share.
+    /// Takes another share.
     pub fn share(&self) -> Self {
         Self { inner: self.inner.clone() }
     }
@@ -94,12 +95,12 @@ impl Ack {
         self.end(Disposition::Delivered);
     }
 
-    /// Ends this share: its events can never be delivered.
+    /// Ends this share: its events can never be delivered and were counted as lost.
     pub fn reject(mut self) {
         self.end(Disposition::Rejected);
     }
 
-    /// Ends this share: its events were not delivered in as many attempts as the sink may make, and are counted as lost.
+    /// Ends this share: the sink used up its attempts and counted the events as lost.
     pub fn give_up(mut self) {
         self.end(Disposition::GivenUp);
     }

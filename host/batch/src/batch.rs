@@ -15,8 +15,8 @@ mod read;
 /// How deep JSON may nest before it counts as invalid; the deepest CloudTrail record seen nests 20 levels.
 pub const MAX_JSON_DEPTH: usize = 512;
 
-/// Bytes that each row may carry beside its body without being charged for it: small rows with a usual resource must be
-/// free to split and fail.
+/// Attributes, resource and failure of a row are charged only above this size, so that small rows
+/// with an ordinary resource can split and fail.
 pub(crate) const ROW_ALLOWANCE_BYTES: usize = 256;
 
 /// Events in columns. Cloning the columns shares their buffers.
@@ -33,21 +33,21 @@ pub struct Batch {
     body_kinds: OnceLock<Arc<[u8]>>,
 }
 
-/// Why a row kept its fields when a decision was applied: the value had no place.
+/// A row that kept its fields because the path of a decision does not exist in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RowFailed {
     /// Index of the row.
     pub row: u32,
 }
 
-/// Why spans cannot be replaced.
+/// Why a replacement of spans was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SpliceError {
     /// The span of this index is out of order, out of bounds, or without a text.
     Span(usize),
-    /// The value of this row, written as JSON, would be none afterwards.
+    /// The value of this row would no longer be valid JSON.
     NotJson(usize),
-    /// The attributes or the resource of this row would be no object afterwards.
+    /// The attributes or the resource of this row would no longer be an object.
     NotAnObject(usize),
     /// The column would exceed 4 GiB.
     TooLarge,
@@ -57,8 +57,8 @@ impl std::fmt::Display for SpliceError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Span(span) => write!(f, "span {span} is out of order or out of bounds"),
-            Self::NotJson(row) => write!(f, "the value of row {row} would be no JSON any more"),
-            Self::NotAnObject(row) => write!(f, "the value of row {row} would be no JSON object any more"),
+            Self::NotJson(row) => write!(f, "the value of row {row} would no longer be valid JSON"),
+            Self::NotAnObject(row) => write!(f, "the value of row {row} would no longer be a JSON object"),
             Self::TooLarge => f.write_str("the column would exceed 4 GiB"),
         }
     }
@@ -66,24 +66,26 @@ impl std::fmt::Display for SpliceError {
 
 impl std::error::Error for SpliceError {}
 
-/// Why a split cannot be carried out.
+/// Why a split was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SplitError {
-    /// Child of this index has a parent that does not exist or lies before its predecessor's.
+    /// The parent of this child does not exist, or precedes the parent of the child before.
     Parent(usize),
 }
 
 impl std::fmt::Display for SplitError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Parent(child) => write!(f, "the parent of child {child} does not exist or comes before the last one"),
+            Self::Parent(child) => {
+                write!(f, "the parent of child {child} does not exist or precedes the parent of the child before")
+            }
         }
     }
 }
 
 impl std::error::Error for SplitError {}
 
-/// Text for the spans of a replacement: one for all, or one for each.
+/// Replacement texts: one for all spans, or one for each.
 #[derive(Clone, Debug)]
 pub struct Replacement(pub Column);
 
@@ -119,24 +121,25 @@ impl Batch {
         self.body.byte_len()
     }
 
-    /// Bytes that a row carries beside its body: attributes, resource, and why it failed. Rows share these bytes in
-    /// memory; what is encoded has them for each row.
+    /// Size of what a row carries in addition to its body: attributes, resource and failure. Rows
+    /// share these bytes in memory, but each encoded row contains them.
     pub fn carried_bytes(&self, row: usize) -> usize {
         let failure = self.failure(row).map_or(0, |f| f.node.len() + f.version.len() + f.code.len() + f.message.len());
         self.attributes.byte_len(row) + self.resource.byte_len(row) + failure
     }
 
-    /// Bytes that limits count for the output: the bodies, and what each row carries beyond an allowance for small rows.
+    /// Bytes that limits count for the output: the bodies, and what each row carries above
+    /// `ROW_ALLOWANCE_BYTES`.
     pub fn charged_bytes(&self) -> usize {
         (0..self.rows()).fold(self.byte_len(), |sum, row| sum.saturating_add(self.charged_carried(row)))
     }
 
-    /// What a row carries beyond an allowance for small rows.
+    /// What a row carries above `ROW_ALLOWANCE_BYTES`.
     pub(crate) fn charged_carried(&self, row: usize) -> usize {
         self.carried_bytes(row).saturating_sub(ROW_ALLOWANCE_BYTES)
     }
 
-    /// About how many bytes all rows have when they are written with everything they carry.
+    /// Approximate size of all rows when a sink writes them as JSON.
     pub fn written_bytes(&self) -> usize {
         (0..self.rows()).fold(self.byte_len(), |sum, row| sum.saturating_add(self.carried_bytes(row)))
     }
@@ -156,17 +159,17 @@ impl Batch {
         &self.ack
     }
 
-    /// Ends the batch and hands its acknowledgement on.
+    /// Ends the batch and returns its acknowledgement.
     pub fn into_ack(self) -> Ack {
         self.ack
     }
 
-    /// The time of an event in nanoseconds since the epoch, if it has one of its own.
+    /// The event's own time in nanoseconds since the epoch, if it has one.
     pub fn timestamp(&self, row: usize) -> Option<i64> {
         *self.timestamps.as_ref()?.get(row)?
     }
 
-    /// Why the row failed, on batches that left on a failure port.
+    /// Why the row failed; only batches on a failure port have failures.
     pub fn failure(&self, row: usize) -> Option<&Failure> {
         self.failures.as_ref()?.get(row)
     }
@@ -176,7 +179,7 @@ impl Batch {
         self.failures.is_some()
     }
 
-    /// A further batch of the same events under a share of the acknowledgement.
+    /// A second batch of the same events with a share of the acknowledgement.
     pub fn share(&self) -> Self {
         Self { ack: self.ack.share(), ..self.detached() }
     }
@@ -195,7 +198,8 @@ impl Batch {
         }
     }
 
-    /// These rows, in this order, under a share of the acknowledgement. Copies no text.
+    /// The rows with these indices, in this order, with a share of the acknowledgement. Copies no
+    /// text.
     pub fn select(&self, rows: &[u32]) -> Self {
         let body_kinds = OnceLock::new();
         if let Some(kinds) = self.body_kinds.get() {
@@ -204,21 +208,21 @@ impl Batch {
         Self { body_kinds, ..self.heirs(rows, self.body.select(rows)) }
     }
 
-    /// The rows marked as failed for these reasons, one for each row.
+    /// Marks each row as failed for the reason at its index.
     pub fn with_failures(mut self, failures: Vec<Failure>) -> Self {
         self.failures = Some(failures.into());
         self
     }
 
-    /// The same number of rows with empty bodies and no attributes: a batch that can leave in place of events that must
-    /// stay unseen.
+    /// Replaces all bodies with empty ones and removes all attributes, so that the batch can leave
+    /// in place of events that must stay unseen.
     pub fn without_contents(self) -> Self {
         let rows = self.rows();
         let body = Column::from_spans(Bytes::new(), vec![Span::default(); rows]).unwrap_or_default();
         Self { body, attributes: Object::none(), body_kinds: OnceLock::new(), ..self }
     }
 
-    /// New bodies for heirs of these rows, with everything else inherited.
+    /// New bodies for descendants of these rows, which inherit everything else.
     fn heirs(&self, parents: &[u32], body: Column) -> Self {
         let pick = |row: &u32| *row as usize;
         Self {
@@ -236,7 +240,7 @@ impl Batch {
         }
     }
 
-    /// Sets the time of each row; the lowest value leaves a row as it is.
+    /// Sets the time of each row; `i64::MIN` leaves a row unchanged.
     pub fn set_timestamps(&mut self, nanoseconds: &[i64]) {
         let times = (0..self.rows()).map(|row| match nanoseconds.get(row) {
             Some(&i64::MIN) | None => self.timestamp(row),
@@ -245,7 +249,7 @@ impl Batch {
         self.timestamps = Some(times.collect());
     }
 
-    /// The children of rows, each with a body of its own; they inherit everything else.
+    /// Splits rows into children with new bodies; the children inherit everything else.
     ///
     /// # Errors
     ///

@@ -1,8 +1,8 @@
-//! One call of a node: what it reads of its batch, what it decides about it, and what comes of that.
+//! One call of a node: what it reads of its batch, what it decides, and the outcome.
 //!
-//! The semantics of the interface `batch` in `wit/`, once, for every way to run a node: in the sandbox, linked natively,
-//! and in the test harness. Every decision is checked when it is made; together they take effect in [`Call::finish`]
-//! (`call/effect.rs`).
+//! The only implementation of the interface `batch` in `wit/`. The sandbox, natively linked nodes
+//! and the test harness use it. [`Call`] checks every decision when the node makes it;
+//! [`Call::finish`] (`call/effect.rs`) applies all of them together.
 
 mod counts;
 mod effect;
@@ -20,10 +20,10 @@ use crate::origin::{Failure, cut};
 
 use counts::CallCounts;
 
-/// A field that a node resolved, and what for.
+/// A field that a node resolved, with its access rights.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Field {
-    /// Where it is.
+    /// Path of the field.
     pub path: FieldPath,
     /// Whether the node may read it.
     pub read: bool,
@@ -31,7 +31,7 @@ pub struct Field {
     pub write: bool,
 }
 
-/// What the host knows of a configured node.
+/// What the host knows about a configured node.
 #[derive(Debug)]
 pub struct NodeInfo {
     /// Name of the node in the graph.
@@ -40,11 +40,11 @@ pub struct NodeInfo {
     pub version: Arc<str>,
     /// The node's output ports, without `failed`.
     pub ports: Vec<String>,
-    /// The fields it resolved; a handle is an index into them.
+    /// The fields that it resolved; a handle is an index into this list.
     pub fields: Vec<Field>,
 }
 
-/// A decision that breaks the contract. The text says which rule, and never holds event data.
+/// A decision that breaks the contract. The text names the rule and never contains event data.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InvalidDecision(pub String);
 
@@ -56,14 +56,15 @@ impl std::fmt::Display for InvalidDecision {
 
 impl std::error::Error for InvalidDecision {}
 
-/// Why the decisions of a call do not take effect.
+/// Why the decisions of a call have no effect.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// One of them breaks the contract.
+    /// A decision breaks the contract.
     Invalid(InvalidDecision),
-    /// Rows that leave would carry so many bytes beside their bodies, which is more than they may.
+    /// The output rows would carry this many bytes of attributes, resource and reasons, more than
+    /// the limit.
     TooMuch(u64),
-    /// They took longer than they may.
+    /// Applying the decisions exceeded the deadline.
     TooLong,
 }
 
@@ -72,7 +73,7 @@ impl std::fmt::Display for Refusal {
         match self {
             Self::Invalid(error) => error.fmt(f),
             Self::TooMuch(bytes) => write!(f, "its rows carry {bytes} bytes of attributes, resource and reasons"),
-            Self::TooLong => f.write_str("the decisions took too long"),
+            Self::TooLong => f.write_str("applying the decisions took too long"),
         }
     }
 }
@@ -90,7 +91,7 @@ fn takes_objects_only(path: &FieldPath) -> bool {
     path.is_whole() && path.root != Root::Body
 }
 
-/// Checks that the text of a field holds what another one can be set to, in the marked rows.
+/// Checks that the text of `source` is valid for `target` in the marked rows.
 fn check_source(batch: &Batch, source: &FieldPath, target: &FieldPath, rows: &[u8]) -> Checked {
     let objects_only = takes_objects_only(target);
     let kinds = batch.check_json(source);
@@ -110,17 +111,17 @@ enum Change {
     Timestamps(Vec<i64>),
 }
 
-/// What becomes of a row.
+/// The fate of a row that does not leave on its port.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Fate {
     Goes,
-    /// Fails for the reason of this index.
+    /// The row fails for the reason with this index.
     Fails(u32),
-    /// Is dropped under the code of this index.
+    /// The row is dropped under the code with this index.
     Drops(u32),
 }
 
-/// A batch in a call, with the decisions so far.
+/// A batch in a call, with the decisions made so far.
 pub struct Call {
     batch: Batch,
     node: Arc<NodeInfo>,
@@ -135,22 +136,24 @@ pub struct Call {
     counts: CallCounts,
 }
 
-/// What a call came to. Every row of the batch is in exactly one of these, copies aside.
+/// The outcome of a call. Every row of the batch is in exactly one of these fields; copies are
+/// extra.
 #[derive(Debug, Default)]
 pub struct Outcome {
     /// Batches by port.
     pub emitted: Vec<(usize, Batch)>,
-    /// Children of a split; they leave on port 0.
+    /// Children of a split, which leave on port 0.
     pub children: Option<Children>,
-    /// Rows that failed, unchanged, with their reasons.
+    /// Rows that failed, unchanged, with reasons.
     pub failed: Option<Batch>,
     /// Rows dropped on purpose, by code.
     pub dropped: Vec<(String, usize)>,
-    /// Rows that the split used up.
+    /// Number of rows that the split replaced by children.
     pub parents: usize,
-    /// Rows that left on more than one port, counted for each further port.
+    /// Number of copies: a row that leaves on several ports counts once for each port after the
+    /// first.
     pub copied: usize,
-    /// What the node counted, by name.
+    /// Counts that the node reported, by name.
     pub counts: Vec<(String, u64)>,
 }
 
@@ -173,7 +176,7 @@ impl Call {
         }
     }
 
-    /// Ends the call without any effect and gives the batch back.
+    /// Ends the call without any effect and returns the batch.
     pub fn abort(self) -> Batch {
         self.batch
     }
@@ -183,7 +186,7 @@ impl Call {
         self.batch.rows()
     }
 
-    /// Bytes of the bodies of these rows; a row that does not exist has none.
+    /// Total size of the bodies of these rows; a row that does not exist counts 0.
     pub fn body_bytes(&self, rows: &[u32]) -> usize {
         rows.iter().map(|&row| self.batch.body().row(row as usize).len()).sum()
     }
@@ -213,7 +216,8 @@ impl Call {
         }
     }
 
-    /// A column in this form: bytes, offsets, kinds. The first read finds all readable fields in one pass.
+    /// Returns a column in this form: bytes, offsets and kinds. The first read finds all readable
+    /// fields in one pass.
     pub fn read(&mut self, handle: u32, form: Form) -> Result<(Bytes, Vec<u32>, Vec<u8>), InvalidDecision> {
         let path = self.readable(handle)?;
         if path.is_whole() {
@@ -235,7 +239,7 @@ impl Call {
         Ok((bytes, offsets, values.kinds.to_vec()))
     }
 
-    /// JSON kind of the text of a field for each row; 0 for text that is not JSON.
+    /// The JSON kind of a field's text in each row; 0 for text that is not JSON.
     pub fn check_json(&self, handle: u32) -> Result<Arc<[u8]>, InvalidDecision> {
         Ok(self.batch.check_json(self.readable(handle)?))
     }
@@ -263,7 +267,7 @@ impl Call {
         Ok(())
     }
 
-    /// Decides to set a field of the rows whose kind is not 0.
+    /// Decides to set a field in the rows with a kind other than 0.
     pub fn set(&mut self, handle: u32, form: Form, values: Column, kinds: Vec<u8>) -> Checked {
         let path = self.writable(handle)?;
         let rows = self.batch.rows();
@@ -296,7 +300,7 @@ impl Call {
         Ok(())
     }
 
-    /// Decides to set a field of the marked rows to the JSON in the text of another.
+    /// Decides to set a field in the marked rows to the JSON in the text of another field.
     pub fn set_json_from(&mut self, target: u32, source: u32, rows: Vec<u8>) -> Checked {
         let target_path = self.writable(target)?;
         let source_path = self.readable(source)?;
@@ -311,7 +315,8 @@ impl Call {
         Ok(())
     }
 
-    /// Decides the timestamp of each row, in nanoseconds since the epoch; the lowest value leaves a row as it is.
+    /// Decides the timestamp of each row in nanoseconds since the epoch; `i64::MIN` leaves a row
+    /// unchanged.
     pub fn set_timestamps(&mut self, nanoseconds: Vec<i64>) -> Checked {
         if nanoseconds.len() != self.batch.rows() {
             return invalid(format!("set-timestamp: {} times for {} rows", nanoseconds.len(), self.batch.rows()));
@@ -354,7 +359,7 @@ impl Call {
 
     fn set_split(&mut self, parents: Vec<u32>, bodies: Bodies) -> Checked {
         if self.split.is_some() {
-            return invalid("a second split in one call");
+            return invalid("split: one call can split only once");
         }
         if let Err(error) = self.batch.check_parents(&parents) {
             return invalid(format!("split: {error}"));
@@ -368,7 +373,7 @@ impl Call {
         let index = u32::try_from(self.drop_codes.len()).unwrap_or(u32::MAX);
         for &row in rows {
             match self.fates.get_mut(row as usize) {
-                // A failure stands before a drop: the row must not vanish.
+                // A failure wins over a drop, so that the row does not disappear.
                 Some(Fate::Fails(_)) => {}
                 Some(fate) => *fate = Fate::Drops(index),
                 None => return invalid(format!("drop: row {row} does not exist")),
@@ -402,7 +407,7 @@ impl Call {
         Ok(())
     }
 
-    /// Decides to fail rows, each for the reason (code, message) of the index at its place in `which`.
+    /// Decides to fail rows. `which` has, for each row, the index of its reason (code, message).
     pub fn fail(&mut self, rows: &[u32], which: &[u32], reasons: Vec<(String, String)>) -> Checked {
         if rows.len() != which.len() {
             return invalid(format!("fail: {} rows but {} reasons", rows.len(), which.len()));
@@ -421,7 +426,7 @@ impl Call {
         Ok(())
     }
 
-    /// Decides to add to a count of the node.
+    /// Decides to add to one of the node's counts.
     pub fn count(&mut self, name: &str, value: u64) {
         self.counts.add(name, value);
     }

@@ -1,4 +1,5 @@
-//! Children of split rows, made piece by piece, so that a document of any size needs no second copy of itself.
+//! Children of split rows. They are made piece by piece, so that a document of any size needs no
+//! second copy in memory.
 
 use bytes::Bytes;
 
@@ -15,7 +16,7 @@ pub(crate) enum Bodies {
 }
 
 impl Bodies {
-    /// Only the children marked in `keep`.
+    /// Keeps only the children marked in `keep`.
     pub(crate) fn retain(self, parents: Vec<u32>, keep: &[bool]) -> (Vec<u32>, Self) {
         fn pick<T: Copy>(all: &[T], keep: &[bool]) -> Vec<T> {
             all.iter().zip(keep).filter(|(_, k)| **k).map(|(item, _)| *item).collect()
@@ -34,7 +35,7 @@ impl Bodies {
     }
 }
 
-/// The children of a batch, still to be made.
+/// The remaining children of a batch.
 #[derive(Debug)]
 pub struct Children {
     batch: Option<Batch>,
@@ -48,19 +49,20 @@ impl Children {
         Self { batch: Some(batch), parents, bodies, next: 0 }
     }
 
-    /// How many children there are in all.
+    /// Number of all children.
     pub fn rows(&self) -> usize {
         self.parents.len()
     }
 
-    /// Children that [`next_batch`](Self::next_batch) has not made; more than none after its last answer is a bug.
+    /// Number of children that [`next_batch`](Self::next_batch) has not returned yet. More than 0
+    /// after it returned `None` is a bug.
     pub fn remaining(&self) -> usize {
         self.parents.len().saturating_sub(self.next)
     }
 
-    /// The next children, in order: at least one, and further ones up to `max_bytes` of bodies.
+    /// Returns the next children in order: at least one, and more up to `max_bytes` of bodies.
     ///
-    /// The acknowledgement of the parents ends with the last of them.
+    /// The last batch ends the acknowledgement of the parents.
     pub fn next_batch(&mut self, max_bytes: usize) -> Option<Batch> {
         let batch = self.batch.as_ref()?;
         let first = self.next;

@@ -1,7 +1,8 @@
 //! A column of text: one span of a shared buffer per row.
 //!
-//! Rows are spans rather than offsets so that selecting, splitting and aliasing rows moves no bytes. A column crosses
-//! the guest border as one contiguous buffer ([`Column::to_contiguous`]), which is a copy only where rows were selected.
+//! Rows are spans rather than offsets, so that selecting, splitting and aliasing rows moves no
+//! bytes. A column enters the guest as one contiguous buffer ([`Column::to_contiguous`]), which is
+//! a copy only if rows were selected.
 
 use std::sync::Arc;
 
@@ -12,7 +13,7 @@ use bytes::Bytes;
 pub struct Span {
     /// First byte.
     pub start: u32,
-    /// One after the last byte; never less than `start`.
+    /// One past the last byte; never less than `start`.
     pub end: u32,
 }
 
@@ -28,7 +29,7 @@ impl Span {
     }
 }
 
-/// A column would hold more bytes than 32-bit offsets can address.
+/// A column would exceed the range of 32-bit offsets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ColumnTooLarge;
 
@@ -40,12 +41,12 @@ impl std::fmt::Display for ColumnTooLarge {
 
 impl std::error::Error for ColumnTooLarge {}
 
-/// Text of every row, each a span of one shared buffer. Cloning shares both.
+/// The text of every row, as spans of one shared buffer. A clone shares buffer and spans.
 #[derive(Clone, Debug, Default)]
 pub struct Column {
     bytes: Bytes,
     spans: Arc<[Span]>,
-    /// Rows lie one after the other without gaps, from the first byte of the buffer to the last.
+    /// Whether the rows cover the buffer from the first byte to the last without gaps.
     contiguous: bool,
 }
 
@@ -83,7 +84,7 @@ impl Column {
         Some(Self { bytes, spans: spans.into(), contiguous: contiguous && at == len })
     }
 
-    /// A column with these rows, copied.
+    /// A column with copies of these rows.
     pub fn from_rows<R: AsRef<[u8]>>(rows: impl IntoIterator<Item = R>) -> Result<Self, ColumnTooLarge> {
         let mut builder = ColumnBuilder::default();
         for row in rows {
@@ -118,7 +119,7 @@ impl Column {
         &self.spans
     }
 
-    /// The shared buffer. It may hold bytes that belong to no row.
+    /// The shared buffer. It may contain bytes that belong to no row.
     pub fn bytes(&self) -> &Bytes {
         &self.bytes
     }
@@ -128,13 +129,14 @@ impl Column {
         if self.contiguous { self.bytes.len() } else { self.spans.iter().map(|s| s.len()).sum() }
     }
 
-    /// The same rows in the order given, without copying text. An index may repeat; one out of range is an empty row.
+    /// The rows with these indices, in this order, without a copy of the text. An index may repeat;
+    /// one out of range gives an empty row.
     pub fn select(&self, rows: &[u32]) -> Self {
         let spans: Vec<Span> = rows.iter().map(|&r| self.spans.get(r as usize).copied().unwrap_or_default()).collect();
         Self { bytes: self.bytes.clone(), spans: spans.into(), contiguous: false }
     }
 
-    /// One buffer with the rows one after the other, and the offsets of the rows in it. Copies only if there are gaps.
+    /// One buffer with all rows in order, and their offsets. Copies only if there are gaps.
     pub fn to_contiguous(&self) -> (Bytes, Vec<u32>) {
         let mut offsets = Vec::with_capacity(self.spans.len() + 1);
         offsets.push(0);
@@ -146,20 +148,21 @@ impl Column {
         let mut builder = Vec::with_capacity(self.byte_len());
         for row in self.iter() {
             builder.extend_from_slice(row);
-            // A selection repeats no row often enough to pass 4 GiB without `select` having been given 2^32 indices.
+            // Only a `select` with 2^32 indices could repeat rows often enough to exceed 4 GiB.
             offsets.push(u32::try_from(builder.len()).unwrap_or(u32::MAX));
         }
         (builder.into(), offsets)
     }
 
-    /// Whether both columns are the same spans of the same buffer, so that what holds for one text holds for the other.
+    /// Whether both columns are the same spans of the same buffer, so that a check of one is valid
+    /// for the other.
     pub fn is_same(&self, other: &Self) -> bool {
         self.bytes.as_ptr() == other.bytes.as_ptr()
             && self.bytes.len() == other.bytes.len()
             && (Arc::ptr_eq(&self.spans, &other.spans) || self.spans == other.spans)
     }
 
-    /// The part of the buffer that the rows tile without gaps, if they do.
+    /// The part of the buffer that the rows cover without gaps, if they do.
     fn tiled(&self) -> Option<Bytes> {
         if self.contiguous {
             return Some(self.bytes.clone());
@@ -200,12 +203,13 @@ impl ColumnBuilder {
         self.finish_row()
     }
 
-    /// The buffer, to write the next row piece by piece; [`finish_row`](Self::finish_row) ends the row.
+    /// The buffer, for writing the next row piece by piece; [`finish_row`](Self::finish_row) ends
+    /// the row.
     pub fn buffer(&mut self) -> &mut Vec<u8> {
         &mut self.bytes
     }
 
-    /// Ends the row that consists of what was written since the last one.
+    /// Ends the row: all bytes written since the last row belong to it.
     pub fn finish_row(&mut self) -> Result<(), ColumnTooLarge> {
         let end = u32::try_from(self.bytes.len()).map_err(|_| ColumnTooLarge)?;
         self.spans.push(Span { start: self.start, end });
@@ -223,7 +227,7 @@ impl ColumnBuilder {
         self.spans.len()
     }
 
-    /// The column. Bytes written after the last finished row are left out.
+    /// Returns the column. Bytes after the last finished row are not part of it.
     pub fn finish(mut self) -> Column {
         self.bytes.truncate(self.start as usize);
         Column { bytes: self.bytes.into(), spans: self.spans.into(), contiguous: true }
@@ -250,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn selecting_shares_the_buffer_and_gathers_only_at_the_border() {
+    fn selecting_shares_the_buffer_and_only_the_guest_gets_a_copy() {
         let column = Column::from_rows(["a", "bb", "ccc"]).unwrap();
         let picked = column.select(&[2, 0, 0]);
         assert_eq!(rows(&picked), ["ccc", "a", "a"]);

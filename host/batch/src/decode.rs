@@ -1,4 +1,4 @@
-//! Reading back what [`Batch::write_json`] wrote, for events that were kept aside and are to go on.
+//! Reads events that [`Batch::write_json`] wrote, so that quarantined events can continue.
 
 use std::sync::Arc;
 
@@ -15,13 +15,13 @@ use crate::timestamp::parse_rfc3339;
 const KEYS: [&str; 5] = ["timestamp", "body", "body_base64", "attributes", "resource"];
 
 impl Batch {
-    /// Creates a batch with the one event of this JSON object; ignores why the event failed.
+    /// Creates a batch of one event from this JSON object. Ignores the reason why the event failed.
     ///
     /// # Errors
     ///
-    /// The missing or invalid part. Never contains contents of the event.
+    /// The missing or invalid part; the text never contains data of the event.
     pub fn read_json(event: &[u8], origin: Arc<Origin>, ack: Ack) -> Result<Self, String> {
-        // Attributes are nested in the event.
+        // The event object adds levels around the attributes, which alone may reach the limit.
         wattle_json::check(event, crate::MAX_JSON_DEPTH + 8)
             .map_err(|error| format!("the event is not JSON: {error}"))?;
         let paths = KEYS.map(Path::parse).into_iter().collect::<Result<Vec<_>, _>>().map_err(|e| e.to_string())?;
@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_written_comes_back() {
+    fn a_written_event_reads_back_as_the_same_event() {
         let failure =
             Failure { node: "n".into(), version: "n@1".into(), code: "trap".into(), message: "it trapped".into() };
         let other = Origin { source: "other".into(), resource: "{}".into(), observed: 0 };
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_event_is_refused() {
+    fn json_that_is_not_an_event_is_refused() {
         for (text, reason) in [("{", "not JSON"), ("{}", "no `body`"), (r#"{"body_base64":"*"}"#, "base64")] {
             let error = Batch::read_json(text.as_bytes(), origin(), Ack::none()).err().unwrap();
             assert!(error.contains(reason), "{error}");

@@ -1,16 +1,17 @@
-//! Changing one value inside a JSON text, without parsing the text to a tree.
+//! Changes one value inside a JSON text without parsing the text to a tree.
 
 use wattle_json::{Kind, Path, Segment};
 
 use crate::object::write_string;
 
-/// A value could not be put where the path says, because something on the way is neither an object nor missing.
+/// A value cannot be set at its path, because something on the way is neither an object nor
+/// missing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct NotAnObject;
 
 /// Writes `text` to `out` with the value at `path` replaced by `value`, or added with the objects that lead to it.
 ///
-/// An empty text counts as `{}`. Everything else of the text stays byte for byte.
+/// An empty text counts as `{}`. All other bytes stay the same.
 pub(crate) fn set_value(text: &[u8], path: &Path, value: &[u8], out: &mut Vec<u8>) -> Result<(), NotAnObject> {
     let text = if text.is_empty() { b"{}".as_slice() } else { text };
     let segments = path.segments();
@@ -18,7 +19,7 @@ pub(crate) fn set_value(text: &[u8], path: &Path, value: &[u8], out: &mut Vec<u8
         splice(text, found.start, found.end, value, out);
         return Ok(());
     }
-    // The longest part of the path that exists must be an object; what follows is added to its end.
+    // The longest existing part of the path must be an object; the rest is added at its end.
     for known in (0..segments.len()).rev() {
         let (before, missing) = segments.split_at_checked(known).ok_or(NotAnObject)?;
         let Some(parent) = wattle_json::find(text, &before.to_vec().into()).map_err(|_| NotAnObject)? else {
@@ -70,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn replaces_adds_and_refuses() {
+    fn replaces_values_adds_missing_objects_and_refuses_paths_through_scalars() {
         check(r#"{"a": "x", "b":2}"#, "a", Some(r#"{"a": 1, "b":2}"#));
         check(r#"{"a": "x"}"#, "b", Some(r#"{"a": "x","b":1}"#));
         check("{ }", "b", Some(r#"{ "b":1}"#));

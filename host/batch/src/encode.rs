@@ -1,4 +1,4 @@
-//! Writing whole events as JSON, one line each.
+//! Writes whole events as JSON, one per line.
 
 use base64::Engine as _;
 
@@ -9,10 +9,11 @@ use crate::timestamp::format_rfc3339;
 impl Batch {
     /// Writes one event as a JSON object on one line, without the line break.
     ///
-    /// Shape: `{"timestamp":"<RFC 3339>","body":"<text>","attributes":{…},"resource":{…},"failure":{…}}`. The timestamp
-    /// is the event's own, or the time it was seen. `attributes` stands only where there are some, `failure`
-    /// (`node`, `version`, `code`, `message`) only on failed rows. A body that is not UTF-8 stands as base64 under
-    /// `body_base64`, so that no byte of it is lost.
+    /// Shape: `{"timestamp":"<RFC
+    /// 3339>","body":"<text>","attributes":{…},"resource":{…},"failure":{…}}`. The timestamp is the
+    /// event's own, or else the time when the agent read it. `attributes` is omitted if there are
+    /// none, `failure` (`node`, `version`, `code`, `message`) exists only on failed rows. A body
+    /// that is not UTF-8 is written as base64 in `body_base64`, so that no byte is lost.
     pub fn write_json(&self, row: usize, out: &mut Vec<u8>) {
         let nanoseconds = self.timestamp(row).unwrap_or(self.origin().observed);
         out.extend_from_slice(b"{\"timestamp\":\"");

@@ -1,21 +1,22 @@
-//! Paths to fields of an event, as options write them: `body`, `attributes.Record.eventName`, `resource.host.name`.
+//! Paths to fields of an event, as written in options: `body`, `attributes.Record.eventName`,
+//! `resource.host.name`.
 
 use wattle_json::{Path, Segment};
 
-/// The part of an event that a field path begins with.
+/// The part of an event at the start of a field path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Root {
-    /// The text of the event; deeper paths look into it as JSON.
+    /// The text of the event; longer paths read it as JSON.
     Body,
     /// The JSON object of attributes.
     Attributes,
-    /// The JSON object that says where the event came from.
+    /// The JSON object that describes the origin of the event.
     Resource,
     /// The time of the event.
     Timestamp,
 }
 
-/// How the values of a column are written.
+/// The form of the values in a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Form {
     /// Strings without quotes and unescaped, every other value as its JSON text.
@@ -27,20 +28,20 @@ pub enum Form {
 /// A parsed field path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FieldPath {
-    /// Where it begins.
+    /// Where the path begins.
     pub root: Root,
-    /// The first key below the root, for `attributes` and `resource` the name of the attribute.
+    /// The first key below the root; for `attributes` and `resource`, the name of the attribute.
     pub(crate) head: Option<Box<str>>,
-    /// What follows the first key.
+    /// The path after the first key.
     pub(crate) tail: Path,
     /// Everything below the root.
     pub(crate) below: Path,
 }
 
-/// Why a text is no field path.
+/// Why a text is not a field path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FieldPathError {
-    /// What is wrong, for people.
+    /// Explanation for the operator.
     pub message: String,
 }
 
@@ -67,7 +68,7 @@ impl FieldPath {
     ///
     /// # Errors
     ///
-    /// Says which root or which segment is wrong.
+    /// The root or segment that is wrong.
     pub fn parse(text: &str) -> Result<Self, FieldPathError> {
         let fail = |message: String| Err(FieldPathError { message });
         let end = text.find(['.', '[']).unwrap_or(text.len());
@@ -78,9 +79,7 @@ impl FieldPath {
             "resource" => Root::Resource,
             "timestamp" => Root::Timestamp,
             _ => {
-                return fail(format!(
-                    "field `{text}` begins with none of `body`, `attributes`, `resource`, `timestamp`"
-                ));
+                return fail(format!("field `{text}` must begin with `body`, `attributes`, `resource` or `timestamp`"));
             }
         };
         if rest.is_empty() {
@@ -96,7 +95,7 @@ impl FieldPath {
         let (head, tail) = match below.segments() {
             [] => return fail(format!("field `{text}` ends after the dot")),
             segments if segments.iter().any(|s| matches!(s, Segment::Each)) => {
-                return fail(format!("field `{text}`: `[*]` is not possible in a field path"));
+                return fail(format!("field `{text}`: a field path cannot contain `[*]`"));
             }
             [Segment::Key(key), tail @ ..] => (Some(key.clone()), tail),
             [_, ..] if root != Root::Body => {
@@ -107,7 +106,7 @@ impl FieldPath {
         Ok(Self { root, head, tail: tail.to_vec().into(), below })
     }
 
-    /// Whether the path names its root as a whole.
+    /// Whether the path is a root as a whole.
     pub fn is_whole(&self) -> bool {
         self.below.segments().is_empty()
     }
@@ -118,7 +117,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn parses_roots_and_what_is_below() {
+    fn parses_roots_and_paths_below_them() {
         let path = FieldPath::parse("attributes.Record.\"a.b\"[2]").unwrap();
         assert_eq!((path.root, path.head.as_deref()), (Root::Attributes, Some("Record")));
         assert_eq!(path.tail.segments().len(), 2);
@@ -128,13 +127,13 @@ mod tests {
     }
 
     #[test]
-    fn says_what_is_wrong() {
+    fn an_error_names_the_invalid_part() {
         for (text, part) in [
-            ("message", "none of `body`"),
-            ("", "none of `body`"),
+            ("message", "must begin with `body`"),
+            ("", "must begin with `body`"),
             ("timestamp.x", "no fields below"),
             ("attributes[0]", "a key must follow"),
-            ("attributes.a[*]", "`[*]` is not possible"),
+            ("attributes.a[*]", "cannot contain `[*]`"),
             ("attributes.", "attributes."),
         ] {
             let error = FieldPath::parse(text).unwrap_err();

@@ -10,8 +10,8 @@
 //!
 //! # Invariants
 //!
-//! - Nothing is parsed to a tree: bodies and attributes stay the JSON text that was received, fields are found in it
-//!   on demand, and a body that no node changed reaches the sink byte for byte.
+//! - Nothing is parsed to a tree. Bodies and attributes stay the received JSON text, and fields are
+//!   found in it on demand. A body that no node changed reaches the sink byte for byte.
 //! - Every column of a batch has one row per event.
 //! - A descendant of a batch holds a share of its acknowledgement; dropping one always notifies the source.
 

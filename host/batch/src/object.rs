@@ -1,7 +1,8 @@
-//! Attributes and resource of a batch: JSON text per row, plus an overlay of columns that nodes set.
+//! Attributes and resource of a batch: one JSON text per row, and an overlay of columns that nodes
+//! set.
 //!
-//! Setting one attribute of every row costs one small column; the JSON text below it is neither parsed nor copied.
-//! Overlay and text come together when a sink writes the event ([`Object::write`]).
+//! Setting one attribute of every row costs one small column; the JSON text is neither parsed nor
+//! copied. [`Object::write`] merges overlay and text when a sink writes the event.
 
 use std::sync::Arc;
 
@@ -10,7 +11,7 @@ use wattle_json::{Kind, Path};
 
 use crate::column::{Column, ColumnBuilder, ColumnTooLarge, Span};
 
-/// A column of JSON values: the text of each and what kind it is; kind 0 means that the row has none.
+/// A column of JSON values with their kinds; kind 0 means that the row has no value.
 #[derive(Clone, Debug)]
 pub struct ValueColumn {
     /// JSON texts, strings with their quotes.
@@ -28,7 +29,8 @@ impl ValueColumn {
         }
     }
 
-    /// JSON strings of these texts. Bytes that are not UTF-8 become U+FFFD. `kinds` empty means that all are present.
+    /// Converts texts to JSON strings. Bytes that are not UTF-8 become U+FFFD. An empty `kinds`
+    /// means that all rows have a value.
     pub fn from_text(text: &Column, kinds: &[u8]) -> Result<Self, ColumnTooLarge> {
         let mut builder = ColumnBuilder::with_capacity(text.byte_len() + 2 * text.rows(), text.rows());
         let mut out = Vec::with_capacity(text.rows());
@@ -43,7 +45,8 @@ impl ValueColumn {
         Ok(Self { values: builder.finish(), kinds: out.into() })
     }
 
-    /// The values in text form as one buffer with offsets: strings unquoted and unescaped.
+    /// Returns the values in text form as one buffer with offsets; strings are unquoted and
+    /// unescaped.
     pub fn to_text(&self) -> (Bytes, Vec<u32>) {
         let mut builder = ColumnBuilder::with_capacity(self.values.byte_len(), self.values.rows());
         for row in 0..self.values.rows() {
@@ -51,7 +54,7 @@ impl ValueColumn {
                 write_text_form(text, kind, builder.buffer());
             }
             if builder.finish_row().is_err() {
-                // Text form is never longer than the JSON it came from, and that fitted.
+                // Text form is never longer than the JSON, which fitted, so this cannot happen.
                 break;
             }
         }
@@ -78,7 +81,8 @@ pub(crate) fn write_text_form(json: &[u8], kind: Kind, out: &mut Vec<u8>) {
         Some(inner) if kind == Kind::String => {
             let before = out.len();
             if wattle_json::unescape(inner, out).is_err() {
-                // A string with a lone surrogate or a bad escape: its source text is the only honest reading.
+                // A string with a lone surrogate or an invalid escape has no text form, so it stays
+                // as it was written.
                 out.truncate(before);
                 out.extend_from_slice(inner);
             }
@@ -120,7 +124,7 @@ impl Object {
         Self { base, overlay: self.overlay.iter().map(|(k, v)| (k.clone(), v.select(rows))).collect() }
     }
 
-    /// The column that covers every row of an attribute, if a node set it for all.
+    /// The overlay column of an attribute, if a node set it on every row.
     pub(crate) fn full_overlay(&self, key: &str) -> Option<&ValueColumn> {
         self.overlay(key).filter(|c| c.kinds.iter().all(|&k| k != 0))
     }
@@ -129,7 +133,7 @@ impl Object {
         self.overlay.iter().find(|(k, _)| **k == *key).map(|(_, v)| v)
     }
 
-    /// The texts of all rows if no overlay stands before them.
+    /// The texts of all rows, if there is no overlay.
     pub(crate) fn base_column(&self) -> Option<&Column> {
         match &self.base {
             Base::Rows(column) => Some(column),
@@ -137,7 +141,7 @@ impl Object {
         }
     }
 
-    /// The JSON text of a row's object, without the overlay; empty for a row without an object.
+    /// The JSON text of a row's object without the overlay; empty if the row has no object.
     pub(crate) fn base(&self, row: usize) -> &[u8] {
         match &self.base {
             Base::None => &[],
@@ -146,7 +150,7 @@ impl Object {
         }
     }
 
-    /// Looks up `key` and then `tail` in one row.
+    /// Looks up `key`, then `tail` below it, in one row.
     pub(crate) fn get(&self, row: usize, key: &str, tail: &Path, below: &Path) -> Option<(&[u8], Kind)> {
         if let Some((text, kind)) = self.overlay(key).and_then(|c| c.get(row)) {
             return if tail.segments().is_empty() { Some((text, kind)) } else { find(text, tail) };
@@ -154,7 +158,7 @@ impl Object {
         find(self.base(row), below)
     }
 
-    /// Sets one attribute of the rows that `values` has.
+    /// Sets one attribute in the rows that have a value.
     pub(crate) fn set(&mut self, key: &str, values: ValueColumn) -> Result<(), ColumnTooLarge> {
         let all = values.kinds.iter().all(|&k| k != 0);
         let Some((_, old)) = self.overlay.iter_mut().find(|(k, _)| **k == *key) else {
@@ -176,7 +180,7 @@ impl Object {
         Ok(())
     }
 
-    /// Replaces the whole object of the rows in `which` by the texts of `texts`, overlay included.
+    /// Replaces the whole object, including the overlay, of the rows in `which`.
     pub(crate) fn set_whole(&mut self, texts: &Column, which: &[u8]) -> Result<(), ColumnTooLarge> {
         if which.iter().all(|&w| w != 0) {
             *self = Self { base: Base::Rows(texts.clone()), overlay: Vec::new() };
@@ -203,19 +207,19 @@ impl Object {
         Ok(())
     }
 
-    /// Whether the row has an object at all.
+    /// Whether the row has an object.
     pub(crate) fn is_present(&self, row: usize) -> bool {
         !self.base(row).is_empty() || self.overlay.iter().any(|(_, c)| c.get(row).is_some())
     }
 
-    /// About how many bytes [`write`](Self::write) gives for a row, at least as many as it has.
+    /// Estimates the size of [`write`](Self::write) for a row; never too low.
     pub(crate) fn byte_len(&self, row: usize) -> usize {
         let overlay = self.overlay.iter().filter_map(|(key, column)| Some(key.len() + 4 + column.get(row)?.0.len()));
         self.base(row).len() + 2 + overlay.sum::<usize>()
     }
 
-    /// Writes the row's object as compact JSON; `{}` for a row without an object. Keys keep their order, new ones come
-    /// last.
+    /// Writes the row's object as compact JSON; `{}` if the row has no object. Existing keys keep
+    /// their order, new keys follow.
     pub(crate) fn write(&self, row: usize, out: &mut Vec<u8>) {
         let base = self.base(row);
         let set: Vec<(&str, &[u8])> =
@@ -236,7 +240,7 @@ impl Object {
             }
         };
         let root = wattle_json::skip(base, 0).ok();
-        // The base was checked when it was set, so an error here has nothing left to report.
+        // The text was checked when it was set, so this cannot fail.
         let _ = root.map(|root| {
             wattle_json::members(base, root, |key, value| {
                 let name = decoded(key.text(base));
@@ -258,7 +262,7 @@ impl Object {
     }
 }
 
-/// Writes JSON so that it stays on one line.
+/// Writes JSON without line breaks.
 fn write_line(json: &[u8], out: &mut Vec<u8>) {
     if json.iter().any(|&b| b == b'\n' || b == b'\r') {
         wattle_json::minify(json, out);
@@ -278,7 +282,7 @@ fn decoded(string: &[u8]) -> std::borrow::Cow<'_, [u8]> {
     out.into()
 }
 
-/// Finds a path in a JSON text; a text that is not JSON has no fields.
+/// Finds a path in a JSON text; text that is not JSON has no fields.
 pub(crate) fn find<'t>(text: &'t [u8], path: &Path) -> Option<(&'t [u8], Kind)> {
     let value = wattle_json::find(text, path).ok()??;
     Some((value.text(text), value.kind))

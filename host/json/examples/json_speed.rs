@@ -1,8 +1,9 @@
 //! Measures the crate on generated CloudTrail: one document of 200 records, and the records one by one.
 //!
-//! Run with `cargo run --release -p wattle-json --example json_speed`. Each line gives the median and the best of many rounds
-//! for the whole document, and the throughput at the median. Not included: reading, decompressing, cold caches.
-#![allow(clippy::expect_used, clippy::indexing_slicing, reason = "a measurement may stop at what must not be")]
+//! Run with `cargo run --release -p wattle-json --example json_speed`. Each line shows the median
+//! and the best of many rounds over the whole document, and the throughput at the median. Reading,
+//! decompression and cold caches are not included.
+#![allow(clippy::expect_used, clippy::indexing_slicing, reason = "a measurement may stop at an impossible state")]
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -118,7 +119,7 @@ fn measure<T>(name: &str, bytes: usize, mut work: impl FnMut() -> T) {
     );
 }
 
-/// One record of about 1.3 KB, compact, in the shape of an assumed role's call.
+/// One compact record of about 1.3 KB, in the shape of a call with an assumed role.
 fn record(number: usize) -> String {
     let event = ["GetObject", "DescribeInstances", "PutBucketPolicy", "AssumeRole", "ListBuckets"][number % 5];
     let id = format!("{:08x}-1111-4222-8333-{:012x}", number * 2_654_435_761 % 4_294_967_296, number * 7_919);

@@ -1,4 +1,4 @@
-//! Converts blocks of bytes to masks by SIMD: bit i of a mask describes byte i of the block.
+//! Converts blocks of bytes to masks with SIMD: bit i of a mask describes byte i of the block.
 
 use wide::u8x16;
 
@@ -7,7 +7,7 @@ use crate::classes::Classes;
 /// Bytes in one block.
 pub(crate) const BLOCK: usize = 64;
 
-/// Bytes looked at in one step inside a string.
+/// Bytes that one step inside a string examines.
 pub(crate) const STEP: usize = 32;
 
 /// Every second bit, from bit 1.
@@ -17,7 +17,8 @@ const ODD: u64 = 0xaaaa_aaaa_aaaa_aaaa;
 pub(crate) struct Block([u8x16; 4]);
 
 impl Block {
-    /// Loads the block at `at`, filled up with spaces after the end of the text; none where nothing is left.
+    /// Loads the block at `at`, padded with spaces after the end of the text; `None` at the end of
+    /// the text.
     #[inline]
     pub(crate) fn at(text: &[u8], at: usize) -> Option<Self> {
         let rest = text.get(at..)?;
@@ -49,23 +50,24 @@ impl Block {
             | u64::from(test(d).to_bitmask()) << 48
     }
 
-    /// Where `byte` stands.
+    /// Returns where `byte` is.
     #[inline]
     pub(crate) fn positions(&self, byte: u8) -> u64 {
         let byte = u8x16::splat(byte);
         self.mask(|vector| vector.simd_eq(byte))
     }
 
-    /// Where a bracket opens, and where one closes, in strings or not.
+    /// Returns where brackets open and where they close, inside and outside of strings.
     #[inline]
     pub(crate) fn brackets(&self) -> (u64, u64) {
-        // Bit 5 is the difference between square and curly brackets; only they become curly ones by setting it.
+        // Square and curly brackets differ in bit 5. Setting it turns square brackets into curly
+        // ones and no other byte into a bracket.
         let fold = u8x16::splat(0x20);
         let (open, close) = (u8x16::splat(b'{'), u8x16::splat(b'}'));
         (self.mask(|vector| (vector | fold).simd_eq(open)), self.mask(|vector| (vector | fold).simd_eq(close)))
     }
 
-    /// Where bytes of all classes stand.
+    /// Returns where bytes of each class are.
     #[inline]
     pub(crate) fn classes(&self) -> Classes {
         let (open, close) = self.brackets();
@@ -83,24 +85,25 @@ impl Block {
         }
     }
 
-    /// Where white space stands, in strings or not.
+    /// Returns where white space is, inside and outside of strings.
     #[inline]
     pub(crate) fn white(&self) -> u64 {
         self.mask(white)
     }
 }
 
-/// What one block must know of the blocks before it: whether it begins inside a string, or behind a backslash.
+/// State that a block inherits from the blocks before it: whether it begins inside a string or
+/// after a backslash.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Strings {
-    /// 1 where the block's first byte is escaped, else 0.
+    /// 1 if the block's first byte is escaped, else 0.
     escaped: u64,
-    /// All ones where the block begins inside a string, else 0.
+    /// All ones if the block begins inside a string, else 0.
     inside: u64,
 }
 
 impl Strings {
-    /// Begins inside a string.
+    /// A state that begins inside a string.
     pub(crate) const fn begun() -> Self {
         Self { escaped: 0, inside: u64::MAX }
     }
@@ -112,30 +115,31 @@ impl Strings {
         block.positions(b'"') & !self.escaped(backslashes)
     }
 
-    /// Returns what is inside strings: opening quotes are, closing ones are not.
+    /// Returns the bytes inside strings, including opening quotes but not closing ones.
     #[inline]
     pub(crate) fn inside(&mut self, block: &Block) -> u64 {
         let quotes = self.quotes(block);
         self.inside_of(quotes)
     }
 
-    /// Does so for the block with these quotes, those that are escaped left out.
+    /// Like [`Strings::inside`], for the unescaped quotes of the block.
     #[inline]
     pub(crate) fn inside_of(&mut self, quotes: u64) -> u64 {
         let inside = prefix_xor(quotes) ^ self.inside;
-        // The last bit, spread over all.
+        // Copies the last bit to all bits: the next block begins where this one ends.
         self.inside = (inside >> 63).wrapping_neg();
         inside
     }
 
-    /// Returns the bytes that an odd number of backslashes stands before.
+    /// Returns the bytes after an odd number of backslashes.
     #[inline]
     pub(crate) fn escaped(&mut self, backslashes: u64) -> u64 {
         if backslashes == 0 {
             return std::mem::take(&mut self.escaped);
         }
-        // A backslash that is not escaped itself may begin a run. Subtracting the starts from the odd bits carries
-        // through each run, which leaves the bits of every second byte of it, whether it began at an even or odd place.
+        // A backslash that is not escaped may begin a run. Subtracting the starts from the odd bits
+        // carries through each run and leaves the bits of every second byte of it, whether the run
+        // began at an even or an odd place.
         let starts = backslashes & !self.escaped;
         let runs = ((starts << 1) | ODD).wrapping_sub(starts) ^ ODD;
         let escaped = runs ^ (backslashes | self.escaped);
@@ -144,10 +148,10 @@ impl Strings {
     }
 }
 
-/// Returns for each bit whether the number of bits up to it, itself included, is odd.
+/// Returns for each bit whether the number of set bits up to and including it is odd.
 #[inline]
 const fn prefix_xor(mut bits: u64) -> u64 {
-    // Six shifts; a carry-less multiplication would do it in one step, but has no portable safe form.
+    // Six shifts. A carry-less multiplication needs one step, but has no portable safe form.
     bits ^= bits << 1;
     bits ^= bits << 2;
     bits ^= bits << 4;
@@ -156,21 +160,22 @@ const fn prefix_xor(mut bits: u64) -> u64 {
     bits ^ bits << 32
 }
 
-/// Returns where quotes and backslashes stand.
+/// Returns where quotes and backslashes are.
 #[inline]
 pub(crate) fn string_ends(bytes: &[u8; STEP]) -> u32 {
     let (quote, backslash) = (u8x16::splat(b'"'), u8x16::splat(b'\\'));
     halves(bytes, |vector| (vector.simd_eq(quote) | vector.simd_eq(backslash)).to_bitmask())
 }
 
-/// Returns where backslashes stand.
+/// Returns where backslashes are.
 #[inline]
 pub(crate) fn backslashes(bytes: &[u8; STEP]) -> u32 {
     let backslash = u8x16::splat(b'\\');
     halves(bytes, |vector| vector.simd_eq(backslash).to_bitmask())
 }
 
-/// Returns where quotes, backslashes and control characters stand: all that a string cannot hold as it is.
+/// Returns where quotes, backslashes and control characters are: the bytes that a string must
+/// escape.
 #[inline]
 pub(crate) fn string_stops(bytes: &[u8; STEP]) -> u32 {
     let (quote, backslash, control) = (u8x16::splat(b'"'), u8x16::splat(b'\\'), u8x16::splat(0x1f));
@@ -179,13 +184,13 @@ pub(crate) fn string_stops(bytes: &[u8; STEP]) -> u32 {
     })
 }
 
-/// Returns where bytes outside of ASCII stand.
+/// Returns where bytes outside of ASCII are.
 #[inline]
 pub(crate) fn not_ascii(bytes: &[u8; STEP]) -> u32 {
     halves(bytes, u8x16::to_bitmask)
 }
 
-/// Returns where something else than a space stands.
+/// Returns where bytes other than spaces are.
 #[inline]
 pub(crate) fn not_spaces(bytes: &[u8; STEP]) -> u32 {
     let space = u8x16::splat(b' ');
@@ -211,7 +216,7 @@ fn halves(bytes: &[u8; STEP], test: impl Fn(u8x16) -> u32) -> u32 {
 mod tests {
     use super::*;
 
-    /// What the masks must say, byte by byte.
+    /// The expected masks, byte by byte.
     fn slow(text: &[u8]) -> Vec<bool> {
         let (mut inside, mut escaped) = (false, false);
         text.iter()

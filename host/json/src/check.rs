@@ -1,7 +1,8 @@
-//! Proves that a text is one JSON value as RFC 8259 has it.
+//! Checks that a text is one JSON value according to RFC 8259.
 //!
-//! Nearly every text that comes here is valid, so arrays and objects are judged block by block without a thought of where
-//! a fault might be ([`blocks`]). What fails there is read token by token ([`exact`]), which says what is wrong.
+//! Nearly every text is valid, so [`blocks`] checks arrays and objects block by block without
+//! looking for the place of an error. [`exact`] reads a text that fails there token by token and
+//! reports the error.
 
 mod blocks;
 mod boundary;
@@ -13,14 +14,14 @@ pub use boundary::{Boundary, DocumentEnd};
 use crate::scan::white;
 use crate::{Error, Kind};
 
-/// Returns the kind of the one value that `text` is, with white space around it or not.
+/// Checks `text`, which may have white space around it, and returns the kind of its one value.
 ///
-/// Containers may lie `max_depth` deep inside each other: 0 allows scalars only, 1 also `[]`. Numbers may have any size,
-/// keys may occur twice. Memory grows with one bit per level of depth.
+/// Containers may nest up to `max_depth` levels: 0 allows scalars only, 1 also `[]`. Numbers may
+/// have any size, and keys may repeat. Uses one bit of memory per level.
 ///
 /// # Errors
 ///
-/// The text is not valid: it breaks the grammar, is not UTF-8, holds half of a surrogate pair, or is too deep.
+/// The text breaks the grammar, is not UTF-8, contains half of a surrogate pair, or nests too deep.
 pub fn check(text: &[u8], max_depth: usize) -> Result<Kind, Error> {
     let kind = text.get(white(text, 0)).map_or(Kind::Missing, |&byte| Kind::of_first_byte(byte));
     if matches!(kind, Kind::Array | Kind::Object) && blocks::valid(text, max_depth) {

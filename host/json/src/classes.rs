@@ -1,4 +1,4 @@
-//! Blocks of 64 bytes turned into masks by vectors as wide as the processor has.
+//! Classifies blocks of 64 bytes with the widest vectors that the processor has.
 
 use crate::block::{BLOCK, Block};
 
@@ -13,7 +13,7 @@ pub(crate) struct Classes {
     /// `}` and `]`.
     pub(crate) close: u64,
     pub(crate) space: u64,
-    /// Spaces and all that is below them.
+    /// Spaces and all bytes below.
     pub(crate) low: u64,
     pub(crate) not_ascii: u64,
 }
@@ -23,14 +23,15 @@ pub(crate) trait Classify: Fn(&[u8; BLOCK]) -> Classes {}
 
 impl<F: Fn(&[u8; BLOCK]) -> Classes> Classify for F {}
 
-/// Work that classifies blocks; compiled once for each way to do that, so `run` must be inlined.
+/// Work that classifies blocks. It is compiled once for each instruction set, so `run` must be
+/// inlined.
 pub(crate) trait Work {
     type Answer;
 
     fn run(self, classify: impl Classify) -> Self::Answer;
 }
 
-/// Does the work with the best vectors of this processor.
+/// Runs the work with the widest vectors of this processor.
 #[inline]
 pub(crate) fn dispatch<W: Work>(work: W) -> W::Answer {
     #[cfg(target_arch = "x86_64")]
@@ -40,7 +41,7 @@ pub(crate) fn dispatch<W: Work>(work: W) -> W::Answer {
     work.run(|bytes| Block::load(bytes).classes())
 }
 
-/// Does the work in every way that this processor has, and answers with what each came to.
+/// Runs the work with each instruction set of this processor and returns all results.
 #[cfg(test)]
 pub(crate) fn in_every_way<W: Work>(work: impl Fn() -> W) -> Vec<W::Answer> {
     vec![work().run(|bytes| Block::load(bytes).classes()), dispatch(work())]
@@ -48,8 +49,8 @@ pub(crate) fn in_every_way<W: Work>(work: impl Fn() -> W) -> Vec<W::Answer> {
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
-    //! Vectors of 32 bytes, which nearly every processor has, but not all. Where they are there, everything that the work
-    //! does is compiled with them.
+    //! Vectors of 32 bytes, which nearly every processor has, but not all. The whole work is
+    //! compiled for them, not only the classification.
 
     use std::arch::is_x86_feature_detected as has;
     use std::arch::x86_64::{
@@ -63,12 +64,12 @@ mod x86 {
         has!("avx2") && has!("bmi1") && has!("bmi2")
     }
 
-    /// To be called only where [`has_wide_vectors`].
+    /// Must be called only if [`has_wide_vectors`].
     #[inline]
     pub(super) fn with_wide_vectors<W: Work>(work: W) -> W::Answer {
         debug_assert!(has_wide_vectors());
-        // SAFETY: the only caller has seen that the processor has the features.
-        #[expect(unsafe_code, reason = "what the processor can do is not known before it runs")]
+        // SAFETY: the only caller has checked that the processor has these features.
+        #[expect(unsafe_code, reason = "the features of the processor are known only at run time")]
         unsafe {
             wide(work)
         }
@@ -84,7 +85,7 @@ mod x86 {
                 low | high << 32
             };
             let positions = |byte| mask(&|half| _mm256_cmpeq_epi8(half, splat(byte)));
-            // As in `Block::brackets`.
+            // See `Block::brackets`.
             let brackets = |byte| mask(&|half| _mm256_cmpeq_epi8(_mm256_or_si256(half, splat(0x20)), splat(byte)));
             Classes {
                 quotes: positions(b'"'),

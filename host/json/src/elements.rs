@@ -1,9 +1,9 @@
-//! Walks the elements of an array and the members of an object.
+//! Visits the elements of an array and the members of an object.
 
 use crate::scan::{byte, string, value, white};
 use crate::{Error, ErrorKind, Value};
 
-/// What a walk over an array found.
+/// The result of a pass over an array.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Elements {
     /// How many elements the array has.
@@ -12,20 +12,21 @@ pub struct Elements {
     pub end: usize,
 }
 
-/// Calls back with each element of `array`, in order, and returns how many there are.
+/// Calls `found` with each element of `array` in order, and returns their number.
 ///
-/// Separators and spans are right; the inside of an element is not validated.
+/// Separators and spans are checked; the inside of an element is not.
 ///
 /// # Errors
 ///
-/// `array` is not an array, or its text is not well formed at this level. Elements before the fault were called back.
+/// `array` is not an array, or its text is invalid at this level. The elements before the error
+/// were visited.
 pub fn elements(text: &[u8], array: Value, found: impl FnMut(Value)) -> Result<usize, Error> {
     let text = text.get(..array.end).unwrap_or(text);
     let walked = elements_from(text, array.start, found)?;
     if walked.end == array.end { Ok(walked.count) } else { Err(Error::new(ErrorKind::AfterEnd, walked.end)) }
 }
 
-/// Does as [`elements`] for the array that begins at `start`, whose end need not be known: one pass instead of two.
+/// Same as [`elements`], for the array that begins at `start`: finds its end in the same pass.
 ///
 /// # Errors
 ///
@@ -38,17 +39,18 @@ pub fn elements_from(text: &[u8], start: usize, mut found: impl FnMut(Value)) ->
         count += 1;
         Ok(Some(element.end))
     })?;
-    // The walk is never stopped, so it knows the end.
+    // `found` never stops the walk, so the end is known.
     Ok(Elements { count, end: end.unwrap_or(text.len()) })
 }
 
-/// Calls back with key and value of each member of `object`, in order, and returns how many there are.
+/// Calls `found` with key and value of each member of `object` in order, and returns their number.
 ///
-/// Keys are strings with their quotes, as they stand in the text; a key that occurs twice comes twice.
+/// Keys are strings with their quotes, as written. A repeated key is visited each time.
 ///
 /// # Errors
 ///
-/// `object` is not an object, or its text is not well formed at this level. Members before the fault were called back.
+/// `object` is not an object, or its text is invalid at this level. The members before the error
+/// were visited.
 pub fn members(text: &[u8], object: Value, mut found: impl FnMut(Value, Value)) -> Result<usize, Error> {
     let text = text.get(..object.end).unwrap_or(text);
     let mut count = 0;
@@ -64,10 +66,10 @@ pub fn members(text: &[u8], object: Value, mut found: impl FnMut(Value, Value)) 
     }
 }
 
-/// Calls `found` with number and start of each element of the array at `start`; it answers with the end of the element,
-/// or none to stop.
+/// Calls `found` with number and start of each element of the array at `start`. `found` returns the
+/// end of the element, or `None` to stop.
 ///
-/// Returns the end of the array, or none when stopped.
+/// Returns the end of the array, or `None` if stopped.
 #[inline]
 pub(crate) fn walk_elements(
     text: &[u8],
@@ -94,7 +96,7 @@ pub(crate) fn walk_elements(
     Ok(None)
 }
 
-/// The key of one member, quotes included, and where its value begins.
+/// The key of one member, with quotes, and the start of its value.
 pub(crate) struct Key {
     pub(crate) start: usize,
     pub(crate) end: usize,
@@ -110,9 +112,10 @@ impl Key {
     }
 }
 
-/// Calls `found` with each key of the object at `start`; it answers with the end of the value, or none to stop.
+/// Calls `found` with each key of the object at `start`. `found` returns the end of the value, or
+/// `None` to stop.
 ///
-/// Returns the end of the object, or none when stopped.
+/// Returns the end of the object, or `None` if stopped.
 #[inline]
 pub(crate) fn walk_members(
     text: &[u8],

@@ -1,36 +1,36 @@
-//! What can be wrong with a text, and where.
+//! Errors in a JSON text, with their place.
 
 use std::fmt;
 
-/// What is wrong.
+/// The kind of an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
     /// The text ends inside a value.
     EndOfText,
-    /// Something else stands where a value must.
+    /// Not a value where one is required.
     ExpectedValue,
-    /// Something else stands where a member's key must.
+    /// Not a key where a member must begin.
     ExpectedKey,
-    /// Something else stands where an object's first key or its end must.
+    /// Neither a key nor the closing brace at the start of an object.
     ExpectedKeyOrClose,
-    /// Something else stands between a key and its value.
+    /// No colon between a key and its value.
     ExpectedColon,
-    /// Something else follows a member of an object.
+    /// Neither a comma nor a brace after a member of an object.
     ExpectedCommaOrBrace,
-    /// Something else follows an element of an array.
+    /// Neither a comma nor a bracket after an element of an array.
     ExpectedCommaOrBracket,
     /// The value to be split is not an array.
     ExpectedArray,
     /// The value to be walked is not an object.
     ExpectedObject,
-    /// A bracket closes one of the other kind.
+    /// A closing bracket does not match the opening one.
     Unbalanced,
     /// A word other than `true`, `false`, `null`.
     BadLiteral,
-    /// A number against the grammar.
+    /// A number that breaks the grammar.
     BadNumber,
-    /// A backslash that begins no escape.
+    /// A backslash without a valid escape.
     BadEscape,
     /// An escaped surrogate without its other half.
     LoneSurrogate,
@@ -38,11 +38,11 @@ pub enum ErrorKind {
     ControlCharacter,
     /// Bytes in a string that are not UTF-8.
     NotUtf8,
-    /// More containers inside each other than allowed.
+    /// More nested containers than allowed.
     TooDeep,
     /// Something after the end of the value.
     AfterEnd,
-    /// A path that names many values, where one is looked for.
+    /// A path that names many values where only one can be found.
     ManyPlaces,
 }
 
@@ -84,31 +84,31 @@ impl fmt::Display for ErrorKind {
             Self::ExpectedCommaOrBracket => "expected `,` or `]`",
             Self::ExpectedArray => "expected an array",
             Self::ExpectedObject => "expected an object",
-            Self::Unbalanced => "bracket of another kind than the one that it closes",
+            Self::Unbalanced => "closing bracket that does not match the opening one",
             Self::BadLiteral => "expected `true`, `false` or `null`",
-            Self::BadNumber => "number against the grammar of json",
-            Self::BadEscape => "backslash that begins no escape of json",
+            Self::BadNumber => "invalid number",
+            Self::BadEscape => "invalid escape",
             Self::LoneSurrogate => "surrogate without its other half",
-            Self::ControlCharacter => "control character in a string, to be escaped",
-            Self::NotUtf8 => "bytes that are not utf-8",
-            Self::TooDeep => "more containers inside each other than allowed",
+            Self::ControlCharacter => "unescaped control character in a string",
+            Self::NotUtf8 => "bytes that are not UTF-8",
+            Self::TooDeep => "more nested containers than allowed",
             Self::AfterEnd => "more text after the end of the value",
-            Self::ManyPlaces => "path with `[*]` where one value is looked for",
+            Self::ManyPlaces => "path with `[*]` where only one value can be found",
         })
     }
 }
 
-/// What is wrong with a text, and where.
+/// An error in a text, with its place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Error {
-    /// What is wrong.
+    /// The kind of the error.
     pub kind: ErrorKind,
-    /// Offset of the byte at fault, from the start of the text.
+    /// Offset of the invalid byte from the start of the text.
     pub offset: usize,
 }
 
 impl Error {
-    /// Builds an error; kept out of line, since the hot loops only branch to it.
+    /// Creates an error. Kept out of line, so that the hot loops only branch to it.
     #[cold]
     pub(crate) const fn new(kind: ErrorKind, offset: usize) -> Self {
         Self { kind, offset }

@@ -1,20 +1,22 @@
-//! Finds the value at one path, or all values at a path with `[*]`.
+//! Finds the value at a path, or all values at a path with `[*]`.
 
 use crate::elements::{walk_elements, walk_members};
 use crate::scan::{kind_at, value, white};
 use crate::text::same_key;
 use crate::{Error, ErrorKind, Kind, Path, Segment, Value};
 
-/// Returns the value at `path`, or none where the text has none there; looks at nothing behind it.
+/// Returns the value at `path`, or `None` if the text has no such value. Does not read the text
+/// after the value.
 ///
 /// # Errors
 ///
-/// The text is not well formed on the way, or the path holds `[*]`.
+/// The text is invalid before the value, or the path contains `[*]`.
 pub fn find(text: &[u8], path: &Path) -> Result<Option<Value>, Error> {
     locate(text, path)?.map(|at| value(text, at)).transpose()
 }
 
-/// Returns where the value at `path` begins: enough for [`crate::elements_from`], and cheap for a large value.
+/// Returns where the value at `path` begins. This suffices for [`crate::elements_from`] and is
+/// cheap for a large value.
 ///
 /// # Errors
 ///
@@ -23,13 +25,14 @@ pub fn locate(text: &[u8], path: &Path) -> Result<Option<usize>, Error> {
     descend(text, 0, path.segments())
 }
 
-/// Calls back with every value at `path`, in order, and returns how many there are.
+/// Calls `found` with every value at `path` in order, and returns their number.
 ///
-/// Elements that `[*]` passes and that lack the rest of the path are left out. Without `[*]` there is at most one value.
+/// Elements of `[*]` without the rest of the path are skipped. Without `[*]` there is at most one
+/// value.
 ///
 /// # Errors
 ///
-/// The text is not well formed on the way. Values before the fault were called back.
+/// The text is invalid before the last value. The values before the error were visited.
 pub fn each(text: &[u8], path: &Path, mut found: impl FnMut(Value)) -> Result<usize, Error> {
     let Some((before, after)) = path.around_each() else {
         return Ok(find(text, path)?.into_iter().map(found).count());
@@ -53,16 +56,17 @@ pub fn each(text: &[u8], path: &Path, mut found: impl FnMut(Value)) -> Result<us
     Ok(count)
 }
 
-/// Returns the value at `path` from an element; with the element's end known, the search cannot leave it.
+/// Returns the value at `path` below an element. The search cannot leave the element, since its end
+/// is known.
 fn within(text: &[u8], element: Value, path: &[Segment]) -> Result<Option<Value>, Error> {
     let text = text.get(..element.end).unwrap_or(text);
     descend(text, element.start, path)?.map(|at| value(text, at)).transpose()
 }
 
-/// Follows the segments from the value at `at`, and returns where the value that they name begins.
+/// Follows the segments from the value at `at`, and returns where their value begins.
 fn descend(text: &[u8], at: usize, path: &[Segment]) -> Result<Option<usize>, Error> {
     let mut at = white(text, at);
-    // A text without any value is at fault, whatever the path.
+    // A text without any value is an error for every path.
     let mut kind = kind_at(text, at)?;
     for segment in path {
         let next = match (segment, kind) {

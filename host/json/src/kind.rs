@@ -1,6 +1,6 @@
-//! What kind of value a piece of JSON is, and where it lies in the text.
+//! The kind of a JSON value and its place in the text.
 
-/// The kind of a JSON value; the numbers are part of the contract with the guests.
+/// The kind of a JSON value; the numbers are part of the guest contract.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum Kind {
@@ -22,7 +22,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// Returns the kind with this number, or none where no kind has it.
+    /// Returns the kind with this number, or `None` if there is no such kind.
     #[must_use]
     pub const fn from_u8(number: u8) -> Option<Self> {
         Some(match number {
@@ -37,7 +37,7 @@ impl Kind {
         })
     }
 
-    /// Returns the kind of a value that begins with this byte; [`Kind::Missing`] where no value can.
+    /// Returns the kind of a value that begins with this byte; [`Kind::Missing`] if no value can.
     #[must_use]
     pub const fn of_first_byte(byte: u8) -> Self {
         match byte {
@@ -66,7 +66,7 @@ impl Kind {
     }
 }
 
-/// The place of one value in a text; white space around it is not part of it.
+/// The place of a value in a text, without white space around it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Value {
     /// Offset of the first byte.
@@ -78,13 +78,15 @@ pub struct Value {
 }
 
 impl Value {
-    /// Returns the bytes of the value in `text`, quotes and brackets included; none where the span lies outside.
+    /// Returns the bytes of the value in `text`, including quotes and brackets; `None` if the span
+    /// lies outside.
     #[must_use]
     pub fn text<'a>(&self, text: &'a [u8]) -> &'a [u8] {
         text.get(self.start..self.end).unwrap_or_default()
     }
 
-    /// Returns the content of a string without its quotes, still escaped; none where the value is not a string.
+    /// Returns the content of a string without its quotes, still escaped; `None` if the value is
+    /// not a string.
     #[must_use]
     pub fn string<'a>(&self, text: &'a [u8]) -> Option<&'a [u8]> {
         match self.text(text) {

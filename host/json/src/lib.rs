@@ -1,13 +1,14 @@
 //! JSON as text: finds, checks, splits and unescapes it without building trees.
 //!
-//! The host projects fields of events with this crate and checks what guests claim; the guests split documents and
-//! look for values with it. What it does not do is turn JSON into values of Rust: building trees is what costs.
+//! The host finds fields of events with this crate and checks the claims of guests. Guests split
+//! documents and find values with it. It never turns JSON into Rust values: building trees is the
+//! expensive part.
 //!
 //! | to | use |
 //! | --- | --- |
 //! | prove that a text is one JSON value | [`check`] |
-//! | find where a document ends that arrives in pieces | [`DocumentEnd`] |
-//! | find one value, several in one pass, or all that `[*]` names | [`find`], [`find_many`], [`each`] |
+//! | find the end of a document that arrives in pieces | [`DocumentEnd`] |
+//! | find one value, several in one pass, or all values at a path with `[*]` | [`find`], [`find_many`], [`each`] |
 //! | walk an array or an object | [`elements`], [`elements_from`], [`members`] |
 //! | find the end of a value | [`skip`] |
 //! | turn string content into text and back | [`unescape`], [`unescape_lossy`], [`escape`] |
@@ -15,11 +16,13 @@
 //!
 //! # Invariants
 //!
-//! - Every function takes any bytes. None panics, recurses on the text's nesting, or takes more than linear time.
-//! - Only [`check`] and, but for UTF-8, [`DocumentEnd`] validate. The others demand what they need to find their way: right separators where they walk,
-//!   closed strings, and brackets that balance in number in what they skip.
-//! - A [`Value`] is a span and nothing more. It is right for the text that it came from, and harmless with any other.
-//! - Of members with the same key the first one counts.
+//! - Every function accepts any bytes. None panics, recurses on the nesting of the text, or takes
+//!   more than linear time.
+//! - Only [`check`] and, except for UTF-8, [`DocumentEnd`] validate. The others check what they
+//!   need to find their way: separators where they walk, closed strings, and the number of brackets
+//!   in skipped parts.
+//! - A [`Value`] is only a span. It is right for its own text and harmless with any other.
+//! - If members have the same key, the first one counts.
 //! - Containers are skipped by classifying blocks of 64 bytes with SIMD, after stage 1 of simdjson (Langdale and
 //!   Lemire, "Parsing gigabytes of JSON per second", 2019): masks of quotes and backslashes give a mask of what is
 //!   inside strings, and only brackets outside of it are visited.

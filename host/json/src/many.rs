@@ -5,16 +5,19 @@ use crate::scan::{container, kind_at, value, white};
 use crate::text::same_key;
 use crate::{Error, ErrorKind, Kind, Path, Segment, Value};
 
-/// Paths looked for in one pass: as many as a mask has bits.
+/// Maximum number of paths in one pass: the bits of a mask.
 const PASS: usize = 64;
 
-/// Puts the value at each of `paths`, or none, into the place of `out` with the same number; places beyond are left.
+/// Writes the value at each of `paths`, or `None`, to the same index of `out`. Further entries of
+/// `out` stay unchanged.
 ///
-/// What paths have in common is walked once, and nothing is looked at behind the last value found.
+/// Paths with a common beginning share that part of the search. The text after the last value found
+/// is not read.
 ///
 /// # Errors
 ///
-/// The text is not well formed on the way, or a path holds `[*]`. What was found before the fault stays in `out`.
+/// The text is invalid before the last value, or a path contains `[*]`. Values found before the
+/// error stay in `out`.
 pub fn find_many(text: &[u8], paths: &[&Path], out: &mut [Option<Value>]) -> Result<(), Error> {
     for (paths, out) in paths.chunks(PASS).zip(out.chunks_mut(PASS)) {
         let mut search = Search { text, paths, out, open: 0 };
@@ -31,7 +34,7 @@ struct Search<'a> {
     text: &'a [u8],
     paths: &'a [&'a Path],
     out: &'a mut [Option<Value>],
-    /// Paths about which nothing is decided yet. The pass ends when it is empty.
+    /// Paths without a result yet. The pass ends when this set is empty.
     open: Set,
 }
 
@@ -50,9 +53,10 @@ impl Search<'_> {
         Ok(())
     }
 
-    /// Walks the value at `start`, which the paths of `here` have reached after `level` segments.
+    /// Walks the value at `start`, which the paths in `here` reach after `level` segments.
     ///
-    /// Returns the end of the value, or none when the pass is over. Recursion is as deep as the longest path.
+    /// Returns the end of the value, or `None` when the pass is over. Recursion is as deep as the
+    /// longest path.
     fn value(&mut self, start: usize, level: usize, here: Set) -> Result<Option<usize>, Error> {
         let kind = kind_at(self.text, start)?;
         let (mut arrived, mut inside) = (0, 0);
@@ -87,7 +91,7 @@ impl Search<'_> {
     fn object(&mut self, start: usize, level: usize, inside: Set) -> Result<Option<usize>, Error> {
         let text = self.text;
         let mut wanted = inside;
-        // Lengths of the wanted keys, so that most keys are refused by one test.
+        // Lengths of the wanted keys as a bit set: one test refuses most keys.
         let mut lengths = 0_u64;
         for bit in bits(wanted) {
             if let Some(Segment::Key(key)) = self.segment(bit, level) {
@@ -147,7 +151,8 @@ impl Search<'_> {
         self.leave(end, rest, wanted, b']')
     }
 
-    /// Returns the end of a container: known (`end`), still to be looked for from `rest`, or of no interest any more.
+    /// Returns the end of a container: `end` if it is known, else found from `rest`, or `None` if
+    /// the pass is over.
     fn leave(
         &mut self,
         end: Option<usize>,
@@ -157,7 +162,7 @@ impl Search<'_> {
     ) -> Result<Option<usize>, Error> {
         match (end, rest) {
             (Some(end), _) => {
-                // The container has ended, so what is still wanted is not in it.
+                // The container has ended without these paths, so they have no value.
                 self.open &= !wanted;
                 Ok((self.open != 0).then_some(end))
             }
@@ -171,7 +176,7 @@ impl Search<'_> {
     }
 }
 
-/// Returns the numbers of the bits that are set.
+/// Returns the indices of the set bits.
 fn bits(mut set: Set) -> impl Iterator<Item = usize> {
     std::iter::from_fn(move || {
         let bit = (set != 0).then(|| set.trailing_zeros() as usize);
@@ -180,7 +185,7 @@ fn bits(mut set: Set) -> impl Iterator<Item = usize> {
     })
 }
 
-/// Returns the bit that stands for a key of this length.
+/// Returns the bit for a key of this length.
 const fn length_bit(length: usize) -> u64 {
     1 << if length < 63 { length } else { 63 }
 }

@@ -5,34 +5,34 @@ use std::str::FromStr;
 
 use crate::text::{escape, unescape};
 
-/// The longest path, in segments; a search recurses as deep as its longest path.
+/// Maximum number of segments of a path; a search recurses as deep as its longest path.
 pub const MAX_SEGMENTS: usize = 64;
 
 /// One step of a path.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Segment {
-    /// Into the member of an object with this key, unescaped.
+    /// The member of an object with this key, unescaped.
     Key(Box<str>),
-    /// Into the element of an array with this number, from 0.
+    /// The element of an array with this index.
     Index(usize),
-    /// Into every element of an array.
+    /// Every element of an array.
     Each,
 }
 
-/// A way from the root of a text to a value, or to many by one `[*]`.
+/// The path from the root of a text to a value, or with one `[*]` to many values.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Path {
     segments: Box<[Segment]>,
 }
 
-/// A path that cannot be read.
+/// A text that is not a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PathError {
     /// The path as written.
     pub path: Box<str>,
-    /// Offset in bytes of what is at fault.
+    /// Offset in bytes of the error.
     pub position: usize,
-    /// What should stand there.
+    /// What is expected there.
     pub expected: &'static str,
 }
 
@@ -45,20 +45,20 @@ impl fmt::Display for PathError {
 impl std::error::Error for PathError {}
 
 impl Path {
-    /// Reads a path.
+    /// Parses a path.
     ///
-    /// A key stands bare, or in quotes with the escapes of JSON where it holds a dot, a bracket, a quote or white space.
+    /// A key is bare, or a JSON string if it contains a dot, a bracket, a quote or white space.
     ///
     /// # Errors
     ///
-    /// The text is not a path; the error says where and what was expected.
+    /// The text is not a path; the error has the place and the expected text.
     pub fn parse(text: &str) -> Result<Self, PathError> {
         let mut reader = Reader { text, rest: text };
         let segments = reader.path()?;
         Ok(Self { segments: segments.into() })
     }
 
-    /// Returns the steps of the path; none for the root.
+    /// Returns the segments of the path; an empty slice for the root.
     #[must_use]
     pub fn segments(&self) -> &[Segment] {
         &self.segments
@@ -70,7 +70,7 @@ impl Path {
         self.segments.is_empty()
     }
 
-    /// Returns the steps before and after `[*]`, or none where the path names one value at most.
+    /// Returns the segments before and after `[*]`, or `None` if the path has no `[*]`.
     #[must_use]
     pub fn around_each(&self) -> Option<(&[Segment], &[Segment])> {
         let place = self.segments.iter().position(|segment| *segment == Segment::Each)?;
@@ -115,7 +115,7 @@ impl fmt::Display for Path {
 }
 
 fn write_key(key: &str, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-    // A bare `$` would be read as the root.
+    // Quote a key that is just `$`: bare, it is the root.
     if !key.is_empty() && key != "$" && !key.contains(ends_bare_key) {
         return out.write_str(key);
     }
@@ -128,7 +128,7 @@ fn ends_bare_key(char: char) -> bool {
     matches!(char, '.' | '[' | ']' | '"') || char.is_whitespace()
 }
 
-/// Reads a path from its text.
+/// Parses a path from its text.
 struct Reader<'a> {
     text: &'a str,
     rest: &'a str,
@@ -188,7 +188,7 @@ impl Reader<'_> {
         let mut key = Vec::with_capacity(inner.len());
         if let Err(error) = unescape(inner.as_bytes(), &mut key) {
             self.rest = self.rest.get(error.offset..).unwrap_or_default();
-            return Err(self.expected("an escape of json, such as `\\\"` or `\\\\`,"));
+            return Err(self.expected("a JSON escape, such as `\\\"` or `\\\\`,"));
         }
         self.rest = rest;
         self.take("\"");
@@ -197,7 +197,7 @@ impl Reader<'_> {
 
     fn bracket(&mut self, has_each: bool) -> Result<Segment, PathError> {
         if self.rest.starts_with('*') && has_each {
-            return Err(self.expected("a number, since `[*]` may stand once,"));
+            return Err(self.expected("a number, since a path can contain only one `[*]`,"));
         }
         let segment = if self.take("*") {
             Segment::Each
@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_and_shows_paths() {
+    fn parses_and_prints_paths() {
         check("$", &[], "$");
         check("a", &[key("a")], "a");
         check("$.a", &[key("a")], "a");
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn says_what_was_expected_and_where() {
+    fn an_error_has_the_place_and_the_expected_text() {
         refuse("", 0, "path ``: expected a key at byte 0");
         refuse("a.", 2, "expected a key");
         refuse("a..b", 2, "expected a key");
@@ -280,15 +280,15 @@ mod tests {
         refuse("a[99999999999999999999999]", 2, "the number of an element or `*`");
         refuse("a[1", 3, "`]`");
         refuse("a[1 ]", 3, "`]`");
-        refuse("a[*].b[*]", 7, "`[*]` may stand once");
+        refuse("a[*].b[*]", 7, "only one `[*]`");
         refuse("a.\"b", 4, "`\"` after the key");
-        refuse("a.\"bc\\x\"", 5, "an escape of json");
+        refuse("a.\"bc\\x\"", 5, "a JSON escape");
         refuse(&"a.".repeat(80), 127, "64 segments");
     }
 
     proptest! {
         #[test]
-        fn what_is_shown_reads_as_the_same_path(segments in prop::collection::vec(
+        fn a_printed_path_parses_to_the_same_path(segments in prop::collection::vec(
             prop_oneof![
                 any::<String>().prop_map(|key| Segment::Key(key.into())),
                 any::<u32>().prop_map(|index| Segment::Index(index as usize)),
@@ -303,7 +303,7 @@ mod tests {
         }
 
         #[test]
-        fn any_text_is_read_or_refused(text: String) {
+        fn any_text_is_parsed_or_refused(text: String) {
             if let Ok(path) = Path::parse(&text) {
                 prop_assert_eq!(Path::parse(&path.to_string()).unwrap(), path);
             }

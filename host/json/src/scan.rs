@@ -1,15 +1,16 @@
-//! Finds the end of a value, without looking at more of it than needed.
+//! Finds the end of a value and reads no more of it than needed.
 
 use crate::block::{BLOCK, Block, STEP, Strings, not_spaces, string_ends};
 use crate::{Error, ErrorKind, Kind, Value};
 
-/// Returns the value that begins at `at`, after white space that may stand before it.
+/// Returns the value that begins at `at`, after optional white space.
 ///
-/// Strings must be closed, numbers and words right, brackets balanced in number outside strings.
+/// Checks that strings are closed, numbers and words are valid, and the number of brackets outside
+/// strings balances.
 ///
 /// # Errors
 ///
-/// No value begins there, or the text ends before it does.
+/// No value begins there, or the text ends inside it.
 pub fn skip(text: &[u8], at: usize) -> Result<Value, Error> {
     value(text, white(text, at))
 }
@@ -28,7 +29,8 @@ pub(crate) fn value(text: &[u8], start: usize) -> Result<Value, Error> {
     Ok(Value { start, end, kind })
 }
 
-/// Returns the kind of the value whose first byte is at `start`, or the error that none can begin there.
+/// Returns the kind of the value whose first byte is at `start`, or an error if no value can begin
+/// there.
 #[inline]
 pub(crate) fn kind_at(text: &[u8], start: usize) -> Result<Kind, Error> {
     match Kind::of_first_byte(byte(text, start)?) {
@@ -37,7 +39,7 @@ pub(crate) fn kind_at(text: &[u8], start: usize) -> Result<Kind, Error> {
     }
 }
 
-/// Returns the byte at `at`, or the error that the text ends there.
+/// Returns the byte at `at`, or an error at the end of the text.
 #[inline]
 pub(crate) fn byte(text: &[u8], at: usize) -> Result<u8, Error> {
     text.get(at).copied().ok_or_else(|| Error::new(ErrorKind::EndOfText, text.len()))
@@ -47,13 +49,13 @@ pub(crate) fn byte(text: &[u8], at: usize) -> Result<u8, Error> {
 #[inline]
 pub(crate) fn white(text: &[u8], at: usize) -> usize {
     match text.get(at) {
-        // Nothing else below or at the space may stand outside strings, so the test can be this short.
+        // Outside strings, no other byte up to the space is valid, so the test can be this short.
         Some(..=b' ') => white_run(text, at),
         _ => at,
     }
 }
 
-/// Goes over white space; out of line, since compact text has none.
+/// Skips white space; out of line, since compact text has none.
 #[inline(never)]
 fn white_run(text: &[u8], mut at: usize) -> usize {
     loop {
@@ -79,7 +81,8 @@ fn indentation(text: &[u8], mut at: usize) -> usize {
     at
 }
 
-/// Returns the end of the string whose content begins at `start`, after its closing quote, and whether it holds escapes.
+/// Returns the end of the string whose content begins at `start`, after its closing quote, and
+/// whether it contains escapes.
 #[inline]
 pub(crate) fn string(text: &[u8], start: usize) -> Result<(usize, bool), Error> {
     let mut at = start;
@@ -103,7 +106,8 @@ pub(crate) fn string(text: &[u8], start: usize) -> Result<(usize, bool), Error> 
     }
 }
 
-/// Returns the end of the string that goes on at `at`, where escapes are many: in blocks, each at the same cost.
+/// Returns the end of a string from `at` in blocks. The cost per block does not depend on the
+/// number of escapes.
 fn escaped_string(text: &[u8], mut at: usize) -> Result<usize, Error> {
     let mut strings = Strings::begun();
     while let Some(block) = Block::at(text, at) {
@@ -116,7 +120,7 @@ fn escaped_string(text: &[u8], mut at: usize) -> Result<usize, Error> {
     Err(Error::new(ErrorKind::EndOfText, text.len()))
 }
 
-/// Returns the end of the container whose inside goes on at `at`, outside strings; `close` must end it.
+/// Returns the end of the container that continues at `at`, outside strings; `close` must end it.
 pub(crate) fn container(text: &[u8], mut at: usize, close: u8) -> Result<usize, Error> {
     if text.get(at) == Some(&close) {
         return Ok(at + 1);
@@ -130,7 +134,7 @@ pub(crate) fn container(text: &[u8], mut at: usize, close: u8) -> Result<usize, 
         let mut closing = closing & !inside;
         while closing != 0 {
             let lowest = closing & closing.wrapping_neg();
-            // Brackets that open before this one closes.
+            // Brackets that open before this closing bracket.
             let before = open & (lowest - 1);
             depth += before.count_ones() as usize;
             depth -= 1;
@@ -168,7 +172,7 @@ pub(crate) fn number(text: &[u8], start: usize) -> Result<usize, Error> {
         at = some_digits(text, at)?;
     }
     match text.get(at) {
-        // Such as `01`: said here, since "expected a comma" would mislead.
+        // A number such as `01`. A later "expected a comma" would be misleading.
         Some(b'0'..=b'9') => Err(Error::new(ErrorKind::BadNumber, at)),
         _ => Ok(at),
     }

@@ -1,4 +1,4 @@
-//! String content and the text that it stands for; and texts without white space.
+//! Escapes and unescapes string content, and removes white space from JSON.
 
 use std::convert::Infallible;
 
@@ -6,18 +6,21 @@ use crate::block::{BLOCK, Block, STEP, Strings, backslashes, string_stops};
 use crate::scan::byte;
 use crate::{Error, ErrorKind};
 
-/// Appends to `out` what `inner`, the content of a string without its quotes, stands for.
+/// Appends the unescaped text of `inner`, the content of a string without its quotes, to `out`.
 ///
-/// Everything but escapes is copied as it is; [`crate::check`] says whether the rest of the text is right.
+/// Everything except escapes is copied unchanged; only [`crate::check`] validates the rest of the
+/// text.
 ///
 /// # Errors
 ///
-/// A backslash begins no escape, or half of a surrogate pair stands alone. `out` then holds what came before.
+/// An escape is invalid, or half of a surrogate pair is alone. `out` then has the text before the
+/// error.
 pub fn unescape(inner: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
     unescape_with(inner, out, |_, error, _| Err(error))
 }
 
-/// Does as [`unescape`] with any content: half of a surrogate pair becomes U+FFFD, a wrong escape stays as it is.
+/// Like [`unescape`], but accepts any content: half of a surrogate pair becomes U+FFFD, an invalid
+/// escape stays as written.
 pub fn unescape_lossy(inner: &[u8], out: &mut Vec<u8>) {
     let repaired = unescape_with(inner, out, |at, error, out| {
         if error.kind == ErrorKind::LoneSurrogate {
@@ -27,11 +30,12 @@ pub fn unescape_lossy(inner: &[u8], out: &mut Vec<u8>) {
         out.push(b'\\');
         Ok(at + 1)
     });
-    // Every error is repaired, so none is returned.
+    // `repair` handles every error, so none is returned.
     debug_assert!(repaired.is_ok());
 }
 
-/// Unescapes; calls `repair` with the position of each wrong escape, which returns where to continue.
+/// Unescapes. Calls `repair` with the position of each invalid escape; it returns where to
+/// continue.
 fn unescape_with(
     inner: &[u8],
     out: &mut Vec<u8>,
@@ -50,8 +54,8 @@ fn unescape_with(
     })
 }
 
-/// Copies `text` to `out` but for the bytes that `stops` marks; `at_stop` writes what stands for those, and answers with
-/// the place after them.
+/// Copies `text` to `out` except for the bytes that `stops` marks. `at_stop` writes their
+/// replacement and returns the position after them.
 #[inline]
 fn rewrite<E>(
     text: &[u8],
@@ -59,7 +63,7 @@ fn rewrite<E>(
     stops: impl Fn(&[u8; STEP]) -> u32,
     mut at_stop: impl FnMut(usize, &mut Vec<u8>) -> Result<usize, E>,
 ) -> Result<(), E> {
-    // One step more than needed, since copies are cut after they were made.
+    // One step more than needed, because each step copies 32 bytes and then cuts the copy.
     out.reserve(text.len() + STEP);
     let mut at = 0;
     'steps: while let Some((rest, end)) = text.get(at..).filter(|rest| !rest.is_empty()).map(|rest| (rest, at + STEP)) {
@@ -68,7 +72,8 @@ fn rewrite<E>(
             padded.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
             &padded
         });
-        // All stops of the step are worked off one mask: to look again behind each would wait for each to be handled.
+        // All stops of the step come from one mask. Searching again after each stop would wait
+        // until it is handled.
         let mut marks = stops(step);
         let mut from = at;
         while marks != 0 {
@@ -87,12 +92,12 @@ fn rewrite<E>(
     Ok(())
 }
 
-/// Copies `from..to`, 32 bytes at most and not beyond the end of the text.
+/// Copies `from..to`: at most 32 bytes, which all lie in the text.
 #[inline]
 fn copy_short(text: &[u8], from: usize, to: usize, out: &mut Vec<u8>) {
     let rest = text.get(from..).unwrap_or_default();
     if let Some(step) = rest.first_chunk::<STEP>() {
-        // A copy of fixed length and a cut cost less than a copy of the right length.
+        // A copy of fixed length and a cut are faster than a copy of the exact length.
         let length = out.len();
         out.extend_from_slice(step);
         out.truncate(length + (to - from));
@@ -101,7 +106,7 @@ fn copy_short(text: &[u8], from: usize, to: usize, out: &mut Vec<u8>) {
     }
 }
 
-/// Reads the escape whose backslash is at `at`; returns what it stands for and where it ends.
+/// Reads the escape with its backslash at `at`; returns its character and where it ends.
 #[inline]
 pub(crate) fn escape_at(text: &[u8], at: usize) -> Result<(char, usize), Error> {
     let char = match byte(text, at + 1)? {
@@ -145,7 +150,7 @@ fn four_digits(text: &[u8], at: usize) -> Result<u32, Error> {
     Ok(number)
 }
 
-/// Returns whether `inner`, a key without its quotes, means `wanted`.
+/// Returns whether `inner`, a key without its quotes, equals `wanted` after unescaping.
 #[inline]
 pub(crate) fn same_key(inner: &[u8], escaped: bool, wanted: &str) -> bool {
     if escaped { same_escaped_key(inner, wanted) } else { inner == wanted.as_bytes() }
@@ -175,7 +180,8 @@ fn same_escaped_key(inner: &[u8], wanted: &str) -> bool {
     wanted.is_empty()
 }
 
-/// Appends `text` to `out` as the content of a string, without the quotes; escapes only what must be.
+/// Appends `text` to `out` as the content of a string without quotes. Escapes only what JSON
+/// requires.
 ///
 /// Bytes that are not UTF-8 become U+FFFD.
 pub fn escape(text: &[u8], out: &mut Vec<u8>) {
@@ -206,7 +212,7 @@ fn write_escape(stop: u8, out: &mut Vec<u8>) {
         12 => b'f',
         b'\r' => b'r',
         _ => {
-            // Control characters end at 0x1f, so the upper digit is 0 or 1.
+            // The highest control character is 0x1f, so the upper digit is 0 or 1.
             let low = stop & 0xf;
             let digit = if low < 10 { b'0' + low } else { b'a' - 10 + low };
             out.extend_from_slice(&[b'\\', b'u', b'0', b'0', b'0' + (stop >> 4), digit]);
@@ -216,7 +222,8 @@ fn write_escape(stop: u8, out: &mut Vec<u8>) {
     out.extend_from_slice(&[b'\\', short]);
 }
 
-/// Appends `text` to `out` without the white space outside strings; nothing else changes, be it valid or not.
+/// Appends `text` to `out` without the white space outside strings. Changes nothing else, even if
+/// the text is invalid.
 pub fn minify(text: &[u8], out: &mut Vec<u8>) {
     out.reserve(text.len());
     let mut strings = Strings::default();
@@ -231,7 +238,7 @@ pub fn minify(text: &[u8], out: &mut Vec<u8>) {
     }
 }
 
-/// Appends those of up to 64 bytes whose bits are set, run by run.
+/// Appends those of up to 64 bytes whose bits are set, one run at a time.
 #[inline]
 fn keep(mut bytes: &[u8], mut bits: u64, out: &mut Vec<u8>) {
     if bits == u64::MAX {
@@ -247,7 +254,7 @@ fn keep(mut bytes: &[u8], mut bits: u64, out: &mut Vec<u8>) {
         };
         out.extend_from_slice(kept);
         bytes = rest;
-        // A run of 64 is the case above, so this shift is less than 64.
+        // The case above handles a run of 64, so this shift is less than 64.
         bits >>= run;
     }
 }

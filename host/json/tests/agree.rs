@@ -1,5 +1,6 @@
-//! Agreement with serde_json: on generated values, on mutations of their text, and on real samples where those are.
-#![allow(clippy::expect_used, clippy::panic, reason = "a test may stop at what must not be")]
+//! Agreement with serde_json on generated values, on mutations of their text, and on real samples
+//! if they exist.
+#![allow(clippy::expect_used, clippy::panic, reason = "a test may stop at an impossible state")]
 
 use std::path::{Path as FilePath, PathBuf};
 
@@ -26,7 +27,7 @@ fn trees() -> impl Strategy<Value = Tree> {
     })
 }
 
-/// Returns the text of a tree: compact or pretty.
+/// Returns a tree and its text, compact or pretty.
 fn texts() -> impl Strategy<Value = (Tree, Vec<u8>)> {
     (trees(), any::<bool>()).prop_map(|(tree, pretty)| {
         let text = if pretty { serde_json::to_vec_pretty(&tree) } else { serde_json::to_vec(&tree) };
@@ -34,7 +35,8 @@ fn texts() -> impl Strategy<Value = (Tree, Vec<u8>)> {
     })
 }
 
-/// Whether serde_json takes the text; none where its own limits, which the grammar does not have, decide.
+/// Whether serde_json accepts the text; `None` if serde_json refuses it for a limit that the
+/// grammar does not have.
 fn accepts(text: &[u8]) -> Option<bool> {
     match serde_json::from_slice::<Tree>(text) {
         Ok(_) => Some(true),
@@ -56,17 +58,18 @@ fn kind(tree: &Tree) -> Kind {
 }
 
 fn parse(text: &[u8]) -> Tree {
-    serde_json::from_slice(text).expect("a span of valid json is valid")
+    serde_json::from_slice(text).expect("a span of valid JSON is valid")
 }
 
-/// Compares every value of the text with the tree, by all ways to get at it.
+/// Compares every value of the text with the tree, by every function that finds it.
 fn compare(text: &[u8], tree: &Tree) {
     assert_eq!(check(text, DEPTH), Ok(kind(tree)));
     let root = skip(text, 0).expect("valid json");
     assert_eq!((root.kind, &parse(root.text(text))), (kind(tree), tree));
     let mut small = Vec::new();
     minify(text, &mut small);
-    // Numbers are kept as written, so the text of the tree is not always the same; its meaning is.
+    // Numbers keep their spelling, so the text may differ from the tree's; the parsed value must
+    // not.
     assert_eq!(&parse(&small), tree);
     assert_eq!(minify_twice(&small), small);
     match tree {
@@ -142,7 +145,7 @@ fn paths_of<'a>(tree: &'a Tree, path: &mut String, places: &mut Vec<(String, &'a
     }
 }
 
-/// Runs everything on bytes that may be anything: nothing may panic, and spans must lie in the text.
+/// Runs every function on arbitrary bytes: none may panic, and spans must lie in the text.
 fn survive(text: &[u8]) {
     let path = |text: &str| text.parse::<Path>().expect("a path");
     let [a, b, all] = [path("a.b"), path("[1]"), path("[*].a")];
@@ -174,7 +177,7 @@ proptest! {
 
     #[test]
     fn agrees_on_valid_text((tree, text) in texts()) {
-        // Through the text once more: floats may not come back as they were.
+        // Parsed once more, because floats may change on the way through text.
         let read = parse(&text);
         prop_assert_eq!(kind(&read), kind(&tree));
         compare(&text, &read);
@@ -237,7 +240,7 @@ fn agrees_on_real_samples() {
     let mut compared = 0;
     for file in files {
         let bytes = std::fs::read(&file).expect("a sample can be read");
-        // Some samples are one document, some have one on each line, and some are garbage on purpose.
+        // A sample is one document or one document per line; some are invalid on purpose.
         let whole = std::iter::once(&bytes[..]);
         for text in whole.chain(bytes.split(|byte| *byte == b'\n')).filter(|text| !text.trim_ascii().is_empty()) {
             match serde_json::from_slice::<Tree>(text) {

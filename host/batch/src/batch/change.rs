@@ -1,4 +1,4 @@
-//! Changing a batch: replacing spans, setting fields.
+//! Changes to a batch: replaces spans and sets fields.
 
 use std::sync::OnceLock;
 
@@ -11,12 +11,12 @@ use crate::field::{FieldPath, Form, Root};
 use crate::object::ValueColumn;
 
 impl Batch {
-    /// Replaces spans of the text that [`read`](Self::read) gives for the body. `spans` must be sorted, must not
-    /// overlap, and each must lie inside one row.
+    /// Replaces spans of the body, as [`read`](Self::read) returns it. `spans` must be sorted and
+    /// must not overlap, and each must lie inside one row.
     ///
     /// # Errors
     ///
-    /// The first span that breaks a rule; nothing is changed then.
+    /// The first span that breaks a rule; the batch is then unchanged.
     pub fn replace_body(&mut self, starts: &[u32], ends: &[u32], with: &Replacement) -> Result<(), SpliceError> {
         let (bytes, offsets) = self.body.to_contiguous();
         let (bytes, offsets) = splice(&bytes, &offsets, starts, ends, with)?;
@@ -26,11 +26,12 @@ impl Batch {
         Ok(())
     }
 
-    /// Replaces spans of the column that [`read`](Self::read) gives for a field in this form.
+    /// Replaces spans of a field, as [`read`](Self::read) returns it in this form.
     ///
     /// # Errors
     ///
-    /// The first span that breaks a rule; nothing is changed then. Rows whose value has no place are returned.
+    /// The first span that breaks a rule; the batch is then unchanged. Returns the rows in which
+    /// the path of the field does not exist.
     pub fn replace(
         &mut self,
         field: &FieldPath,
@@ -44,7 +45,7 @@ impl Batch {
         }
         let (bytes, offsets, mut kinds) = self.read(field, form);
         let (new, new_offsets) = splice(&bytes, &offsets, starts, ends, with)?;
-        // Only rows with a span in them are set again.
+        // Set only rows that contain a span; the others keep their bytes.
         let mut spans = starts.iter().zip(ends).peekable();
         for (&row_end, kind) in offsets.iter().skip(1).zip(&mut kinds) {
             let mut touched = false;
@@ -71,11 +72,11 @@ impl Batch {
         self.set(field, form, &column, &kinds).map_err(|_| SpliceError::TooLarge)
     }
 
-    /// Sets a field of the rows whose kind is not 0 (all rows if `kinds` is empty). In form [`Form::Json`] the values
-    /// must be valid JSON, which the caller has checked.
+    /// Sets a field in the rows with a kind other than 0, or in all rows if `kinds` is empty. The
+    /// caller has checked that values in form [`Form::Json`] are valid JSON.
     ///
-    /// Returns the rows in which the value had no place: something on its path is not an object, or the field is the
-    /// timestamp.
+    /// Returns the rows that cannot hold the value: something on its path is not an object, or the
+    /// field is the timestamp.
     pub fn set(
         &mut self,
         field: &FieldPath,
@@ -89,7 +90,7 @@ impl Batch {
                 Root::Body => self.set_body(values, &present)?,
                 Root::Attributes => self.attributes.set_whole(values, &present)?,
                 Root::Resource => self.resource.set_whole(values, &present)?,
-                // A timestamp takes no text; `Call` refuses such a decision before it gets here.
+                // `Call` has already refused text for a timestamp.
                 Root::Timestamp => {
                     let rows = (0_u32..).zip(&present).filter(|&(_, &is_present)| is_present != 0);
                     return Ok(rows.map(|(row, _)| RowFailed { row }).collect());
@@ -109,7 +110,7 @@ impl Batch {
         self.set_values(field, values)
     }
 
-    /// Sets a field that is not a whole root to JSON values.
+    /// Sets a field below a root to JSON values.
     fn set_values(&mut self, field: &FieldPath, values: ValueColumn) -> Result<Vec<RowFailed>, ColumnTooLarge> {
         let mut failed = Vec::new();
         let (object, head) = match (field.root, field.head.as_deref()) {
@@ -130,7 +131,7 @@ impl Batch {
             object.set(head, values)?;
             return Ok(failed);
         }
-        // A path inside an attribute: the attribute as a whole gets a new text.
+        // The path leads into an attribute, so the attribute as a whole gets a new text.
         let root = wattle_json::Path::default();
         let first = wattle_json::Path::from(vec![wattle_json::Segment::Key(head.into())]);
         let mut builder = ColumnBuilder::with_capacity(values.values.byte_len(), values.values.rows());
@@ -164,8 +165,9 @@ impl Batch {
         self.body_kinds = OnceLock::new();
     }
 
-    /// Sets `target` of the marked rows to the JSON that the text of `source` holds. The caller has checked that text
-    /// with [`check_json`](Self::check_json). Where both are whole roots, the text is shared, not copied.
+    /// Sets `target` in the marked rows to the JSON in the text of `source`, which the caller has
+    /// checked with [`check_json`](Self::check_json). If both are whole roots, the rows share the
+    /// text without a copy.
     pub fn set_json_from(
         &mut self,
         target: &FieldPath,
@@ -200,7 +202,8 @@ fn finish_edit(
     builder.finish_row()
 }
 
-/// Copies `bytes` with the spans replaced; offsets move along. One linear pass checks and copies.
+/// Copies `bytes` with the spans replaced and moves the offsets accordingly. One linear pass checks
+/// and copies.
 fn splice(
     bytes: &[u8],
     offsets: &[u32],
@@ -218,7 +221,7 @@ fn splice(
     let mut ends_of_rows = offsets.iter().skip(1).copied().peekable();
     let mut at = 0_u32;
     let position = |out: &Vec<u8>, at: u32, row_end: u32| {
-        // Bytes between the last span and the end of the row are not copied yet.
+        // The bytes after the last span of the row are not copied yet, but count for its offset.
         u32::try_from(out.len() + (row_end - at) as usize)
     };
     for (index, (&start, &end)) in starts.iter().zip(ends).enumerate() {
@@ -242,13 +245,13 @@ fn splice(
     Ok((out, new_offsets))
 }
 
-/// The same rows without the white space that may stand around JSON. Copies no text.
+/// The same rows without white space around the JSON. Copies no text.
 fn without_white_space(values: &Column) -> Column {
     if values.iter().all(|text| text.trim_ascii().len() == text.len()) {
         return values.clone();
     }
     let trimmed = values.spans().iter().zip(values.iter()).map(|(span, text)| {
-        // Both are at most as long as the span.
+        // Neither can exceed the length of the span, which is a u32.
         let before = u32::try_from(text.len() - text.trim_ascii_start().len()).unwrap_or_default();
         let length = u32::try_from(text.trim_ascii().len()).unwrap_or_default();
         Span { start: span.start + before, end: span.start + before + length }

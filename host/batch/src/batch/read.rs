@@ -1,4 +1,4 @@
-//! Reading a batch: fields as columns, found in the text on demand.
+//! Reads a batch: finds fields in the text on demand and returns them as columns.
 
 use std::sync::Arc;
 
@@ -12,12 +12,14 @@ use crate::object::{ValueColumn, find};
 use crate::timestamp::format_rfc3339;
 
 impl Batch {
-    /// Which JSON value each body is: 0 where it is no valid JSON. Checked once and remembered.
+    /// The JSON kind of each body; 0 if it is not valid JSON. The batch checks once and keeps the
+    /// result.
     pub fn body_kinds(&self) -> &Arc<[u8]> {
         self.body_kinds.get_or_init(|| check_rows(self.body.iter()))
     }
 
-    /// Which JSON value the text of a field is, as in [`body_kinds`](Self::body_kinds), 0 also where it is missing.
+    /// The JSON kind of the text of a field, as in [`body_kinds`](Self::body_kinds); 0 also if the
+    /// field is missing.
     pub fn check_json(&self, field: &FieldPath) -> Arc<[u8]> {
         if field.root == Root::Body && field.is_whole() {
             return self.body_kinds().clone();
@@ -36,7 +38,8 @@ impl Batch {
         checked.into()
     }
 
-    /// A field of every row in this form: bytes, offsets and kinds as the guest contract describes them.
+    /// A field of every row in this form: bytes, offsets and kinds in the layout of the guest
+    /// contract.
     pub fn read(&self, field: &FieldPath, form: Form) -> (Bytes, Vec<u32>, Vec<u8>) {
         if field.is_whole() && field.root == Root::Body {
             let (bytes, offsets) = self.body.to_contiguous();
@@ -51,7 +54,7 @@ impl Batch {
         (bytes, offsets, kinds)
     }
 
-    /// The JSON values of several fields. Fields of the same JSON text are found in one pass over it, and unchanged
+    /// The JSON values of several fields. One pass over a JSON text finds all its fields; unchanged
     /// values are spans of that text, not copies. A whole body counts as a string.
     pub fn project(&self, fields: &[&FieldPath]) -> Vec<ValueColumn> {
         let mut out: Vec<Option<ValueColumn>> = fields.iter().map(|f| self.project_whole(f)).collect();
@@ -93,7 +96,7 @@ impl Batch {
         None
     }
 
-    /// Fields of one root whose text lies in one column without an overlay before it.
+    /// Fields of one root whose text lies in one column without an overlay.
     fn project_together(&self, root: Root, fields: &[&FieldPath], out: &mut [Option<ValueColumn>]) {
         let texts = match root {
             Root::Body => &self.body,
@@ -125,7 +128,7 @@ impl Batch {
             for (value, (spans, kinds)) in found.iter().zip(&mut columns) {
                 match value {
                     Some(value) => {
-                        // Positions inside a row are less than its length, which fits.
+                        // A position inside a row is less than its length, which is a u32.
                         let at = |position: usize| span.start + u32::try_from(position).unwrap_or(0);
                         spans.push(Span { start: at(value.start), end: at(value.end) });
                         kinds.push(value.kind as u8);
@@ -144,7 +147,7 @@ impl Batch {
         }
     }
 
-    /// A field looked up row by row, through the overlay.
+    /// Looks up a field row by row, through the overlay.
     fn project_each(&self, field: &FieldPath) -> ValueColumn {
         self.build_values(|row, out| {
             let (text, kind) = self.value(row, field)?;
@@ -153,7 +156,7 @@ impl Batch {
         })
     }
 
-    /// The JSON value of a field that is not a whole root.
+    /// The JSON value of a field below a root.
     fn value(&self, row: usize, field: &FieldPath) -> Option<(&[u8], Kind)> {
         match (field.root, field.head.as_deref()) {
             (Root::Body, _) => find(self.body.row(row), &field.below),

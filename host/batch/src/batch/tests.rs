@@ -1,4 +1,4 @@
-//! Behaviour of batches: reading, editing, splitting, writing.
+//! Reading, editing, splitting and writing batches.
 #![allow(clippy::string_slice, reason = "the model cuts ASCII")]
 
 use super::*;
@@ -55,7 +55,7 @@ fn reads_fields_of_every_root() {
 }
 
 #[test]
-fn attributes_come_from_the_body_without_a_copy_and_take_an_overlay() {
+fn attributes_share_the_bytes_of_the_body_and_take_an_overlay() {
     let mut b = batch(&[r#"{"Record":{"eventName":"GetX","z":[1, 2]}}"#, r#"{"Record":{}}"#]);
     b.set_json_from(&field("attributes"), &FieldPath::body(), &[]).unwrap();
     assert!(b.attributes.base_column().unwrap().is_same(b.body()));
@@ -74,7 +74,7 @@ fn attributes_come_from_the_body_without_a_copy_and_take_an_overlay() {
 }
 
 #[test]
-fn sets_below_attributes_and_bodies_and_reports_rows_without_a_place() {
+fn sets_fields_below_attributes_and_bodies_and_reports_rows_that_cannot_hold_them() {
     let mut b = batch(&[r#"{"a":1}"#, "[]"]);
     let ones = Column::from_rows(["1", "2"]).unwrap();
     let failed = b.set(&field("body.x.y"), Form::Json, &ones, &[]).unwrap();
@@ -89,7 +89,7 @@ fn sets_below_attributes_and_bodies_and_reports_rows_without_a_place() {
 }
 
 #[test]
-fn text_has_no_place_in_a_timestamp() {
+fn a_timestamp_does_not_take_text() {
     let mut b = batch(&["a", "b"]);
     let values = Column::from_rows(["1", "2"]).unwrap();
     assert_eq!(b.set(&field("timestamp"), Form::Text, &values, &[4, 0]).unwrap(), [RowFailed { row: 0 }]);
@@ -137,7 +137,7 @@ fn children_inherit_everything_and_share_the_acknowledgement() {
 }
 
 #[test]
-fn bodies_that_are_not_text_stand_as_base64() {
+fn bodies_that_are_not_utf8_are_written_as_base64() {
     let b = Batch::new(Column::from_rows([&b"\xff\x00"[..]]).unwrap(), origin(), Ack::none());
     assert_eq!(json(&b, 0)["body_base64"], "/wA=");
     let failed = batch(&["\0"]).with_failures(vec![Failure {
@@ -151,9 +151,9 @@ fn bodies_that_are_not_text_stand_as_base64() {
 }
 
 proptest! {
-    /// Replacing by the model: splitting every row at its spans.
+    /// The model of a replacement: splits every row at its spans.
     #[test]
-    fn replacing_equals_a_rebuild_row_by_row(
+    fn replacing_spans_equals_rebuilding_each_row(
         rows in proptest::collection::vec("[a-z]{0,12}", 0..8),
         picks in proptest::collection::vec((0usize..8, 0usize..12, 0usize..12), 0..6),
         with in "[A-Z]{0,3}",
@@ -191,7 +191,8 @@ proptest! {
         prop_assert_eq!(got, expected);
     }
 
-    /// Whatever spans a guest invents, the host answers with an error or a column of as many rows.
+    /// For any spans from a guest, the host returns an error or a column with the same number of
+    /// rows.
     #[test]
     fn arbitrary_spans_never_panic(
         rows in proptest::collection::vec("[a-z]{0,6}", 1..5),

@@ -1,13 +1,13 @@
-//! What a node counts in one call, with a bound on how many names there are.
+//! The counts that a node reports in one call, with a limit on the number of names.
 
 /// Maximum number of distinct names in one call.
 const MAX_NAMES: usize = 64;
 /// Maximum length of a name in bytes.
 const MAX_NAME_BYTES: usize = 64;
-/// Name of all counts beyond these bounds.
+/// Name under which all counts beyond these limits are added up.
 const OTHER: &str = "other";
 
-/// The counts of a call so far. Bounded, because a guest may count without end.
+/// The counts of a call so far. Bounded, because a guest may use any number of names.
 #[derive(Debug, Default)]
 pub(super) struct CallCounts(Vec<(String, u64)>);
 
@@ -26,7 +26,7 @@ impl CallCounts {
         }
     }
 
-    /// The counts by name, in the order of their first use.
+    /// Returns the counts by name, in the order of their first use.
     pub(super) fn take(&mut self) -> Vec<(String, u64)> {
         std::mem::take(&mut self.0)
     }
@@ -37,7 +37,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_add_up_and_what_is_beyond_the_bounds_is_other() {
+    fn counts_add_up_by_name_and_names_beyond_the_limits_become_other() {
         let mut counts = CallCounts::default();
         for name in 0..200 {
             counts.add(&format!("rule-{name}"), 2);

@@ -1,4 +1,4 @@
-//! The end of a call: all decisions take effect together, and the rows leave.
+//! The end of a call: applies all decisions together and sends the rows to their ports.
 
 use std::time::Instant;
 
@@ -8,11 +8,12 @@ use crate::children::{Bodies, Children};
 use crate::origin::Failure;
 
 impl Call {
-    /// Lets all decisions take effect.
+    /// Applies all decisions.
     ///
     /// # Errors
     ///
-    /// A decision that can only be checked against the others; the batch comes back unchanged.
+    /// A decision that can only be checked together with the others. The error returns the batch
+    /// unchanged.
     pub fn finish(self) -> Result<Outcome, Box<(Batch, InvalidDecision)>> {
         self.finish_within(None, u64::MAX).map_err(|refused| {
             let (batch, refusal) = *refused;
@@ -24,13 +25,13 @@ impl Call {
         })
     }
 
-    /// Does as [`finish`](Self::finish), and gives up after the change that ends later than the deadline: each may rewrite
-    /// every body, and a node may decide on thousands.
+    /// Like [`finish`](Self::finish), with a deadline that is checked after each change: one change
+    /// may rewrite every body, and a node may make thousands of changes.
     ///
     /// # Errors
     ///
-    /// As [`finish`](Self::finish), and that it took too long, or that the rows that leave carry more than `max_carried`
-    /// bytes beside their bodies.
+    /// Like [`finish`](Self::finish); also if the deadline passed, or if the output rows carry more
+    /// than `max_carried` bytes in addition to their bodies.
     pub fn finish_within(
         mut self,
         deadline: Option<Instant>,
@@ -60,7 +61,7 @@ impl Call {
         Ok(outcome)
     }
 
-    /// Lets a change take effect on what those before it left.
+    /// Applies one change to the result of the changes before it.
     fn apply(&mut self, change: Change, is_changed: bool, batch: &mut Batch) -> Checked {
         let node = self.node.clone();
         let path = |index: usize| match node.fields.get(index) {
@@ -78,7 +79,8 @@ impl Call {
             Change::SetJsonFrom { target, source, rows } => {
                 let (target, source) = (path(target)?, path(source)?);
                 if is_changed {
-                    // The text that was checked when the node decided may be another one now.
+                    // An earlier change of this call may have replaced the text that was checked at
+                    // the decision.
                     check_source(batch, source, target, &rows)?;
                 }
                 batch.set_json_from(target, source, &rows).map_err(too_large)?
@@ -101,15 +103,16 @@ impl Call {
         Ok(())
     }
 
-    /// Bytes that rows would carry beside their bodies which the batch did not: what children and copies inherit, and
-    /// reasons of failures. Nothing of it is copied before it is encoded, but then it is, for each row. Little per row is
-    /// not counted: small rows with a usual resource must be free to split and fail.
+    /// Bytes that the output rows carry in addition to their bodies and that the batch did not:
+    /// inherited attributes and resources of children and copies, and reasons of failures. They are
+    /// shared in memory, but each encoded row contains a copy. Amounts below an allowance per row
+    /// do not count, so that small rows with an ordinary resource can split and fail.
     fn carried(&self, changed: &Batch) -> u64 {
         let beyond = |bytes: usize| bytes.saturating_sub(ROW_ALLOWANCE_BYTES) as u64;
         let inherited = |row: &u32| if self.goes(*row) { changed.charged_carried(*row as usize) as u64 } else { 0 };
         let mut last = (u32::MAX, 0);
         let children = self.split.iter().flat_map(|(parents, _)| parents).map(|parent| {
-            // Siblings follow each other.
+            // Children of one parent are adjacent, so the last result is often the right one.
             if last.0 != *parent {
                 last = (*parent, inherited(parent));
             }

@@ -1,4 +1,4 @@
-//! What decisions come to, and which are refused.
+//! What decisions do, and which ones are refused.
 
 use super::*;
 use crate::ack::{Ack, Disposition};
@@ -40,7 +40,7 @@ fn a_call_without_decisions_passes_the_batch_on() {
 }
 
 #[test]
-fn failed_rows_leave_unchanged_and_the_rest_goes_on() {
+fn failed_rows_leave_unchanged_and_the_other_rows_continue() {
     let (mut call, seen) = call(&["aa", "bb", "cc", "dd"], &["body"], 2);
     call.replace(0, Form::Text, vec![0, 2, 4], vec![1, 3, 5], column(&["X"])).unwrap();
     call.drop_rows(&[3, 1], "noise".into()).unwrap();
@@ -62,7 +62,7 @@ fn failed_rows_leave_unchanged_and_the_rest_goes_on() {
 }
 
 #[test]
-fn children_come_in_pieces_and_childless_rows_count_as_dropped() {
+fn children_leave_in_pieces_and_childless_rows_count_as_dropped() {
     let (mut call, seen) = call(&["aabb", "", "cc", "xx"], &["body"], 1);
     call.fail(&[3], &[0], vec![("bad".into(), "why".into())]).unwrap();
     call.split(0, Form::Text, vec![0, 0, 2, 3], vec![0, 2, 4, 6], vec![2, 4, 6, 8], b"<".into(), b">".into()).unwrap();
@@ -82,7 +82,7 @@ fn children_come_in_pieces_and_childless_rows_count_as_dropped() {
 }
 
 #[test]
-fn a_huge_child_goes_alone() {
+fn a_huge_child_gets_its_own_batch() {
     let (mut call, _) = call(&["aaaaaaaaaabc"], &["body"], 1);
     call.split(0, Form::Text, vec![0; 3], vec![0, 10, 11], vec![10, 11, 12], vec![], vec![]).unwrap();
     let mut children = call.finish().unwrap().children.unwrap();
@@ -92,7 +92,7 @@ fn a_huge_child_goes_alone() {
 }
 
 #[test]
-fn fields_are_set_and_rows_without_a_place_fail() {
+fn fields_are_set_and_rows_that_cannot_hold_them_fail() {
     let (mut call, _) = call(&[r#"{"a":1}"#, "[2]", "no"], &["body", "attributes", "body.k", "attributes.e"], 1);
     assert_eq!(*call.check_json(0).unwrap(), [6, 5, 0]);
     call.set_json_from(1, 0, vec![1, 0, 0]).unwrap();
@@ -110,7 +110,7 @@ fn fields_are_set_and_rows_without_a_place_fail() {
 }
 
 #[test]
-fn json_with_white_space_before_it_is_set_like_any_other() {
+fn json_with_leading_white_space_is_set_like_any_other() {
     let (mut call, _) = call(&["a", "b"], &["attributes.x", "attributes.y.z"], 1);
     call.set(0, Form::Json, column(&[" \"one\" ", "\n{\"a\":2}"]), vec![]).unwrap();
     call.set(1, Form::Json, column(&["\ttrue", " null"]), vec![]).unwrap();
@@ -128,9 +128,9 @@ fn json_with_white_space_before_it_is_set_like_any_other() {
     assert_eq!(attributes[1], serde_json::json!({ "x": { "a": 2 }, "y": { "z": null } }));
 }
 
-/// One broken rule a line: every one must be refused, and none may panic.
+/// Each line breaks one rule. The call must refuse it without a panic.
 #[test]
-fn wrong_decisions_are_refused() {
+fn invalid_decisions_are_refused() {
     type Try = fn(&mut Call) -> Checked;
     let tries: &[(&str, Try)] = &[
         ("never resolved", |c| c.read(9, Form::Text).map(drop)),
@@ -174,7 +174,7 @@ fn wrong_decisions_are_refused() {
 }
 
 #[test]
-fn wrong_spans_give_the_batch_back_unchanged() {
+fn invalid_spans_return_the_batch_unchanged() {
     for (starts, ends) in [(vec![1], vec![3]), (vec![2, 0], vec![3, 1]), (vec![0], vec![9]), (vec![1], vec![0])] {
         let (mut call, seen) = call(&["ab", "cd"], &["body"], 1);
         call.replace(0, Form::Text, starts, ends, column(&["x"])).unwrap();
@@ -186,11 +186,11 @@ fn wrong_spans_give_the_batch_back_unchanged() {
 }
 
 #[test]
-fn replacing_may_not_break_the_json_of_a_field() {
+fn a_replacement_must_not_break_the_json_of_a_field() {
     let (mut call, _) = call(&[r#"{"a":[1,2]}"#], &["body.a"], 1);
     call.replace(0, Form::Json, vec![0], vec![1], column(&["{"])).unwrap();
     let (batch, error) = *call.finish().unwrap_err();
-    assert!(error.0.contains("no JSON any more"), "{error}");
+    assert!(error.0.contains("no longer be valid JSON"), "{error}");
     assert_eq!(bodies(&batch), [r#"{"a":[1,2]}"#]);
 }
 
@@ -205,11 +205,11 @@ fn attributes_stay_an_object_when_they_are_replaced() {
     // `{"x":"v"}` becomes `5`.
     call.replace(0, Form::Json, vec![0], vec![9], column(&["5"])).unwrap();
     let (_, error) = *call.finish().unwrap_err();
-    assert!(error.0.contains("no JSON object any more"), "{error}");
+    assert!(error.0.contains("no longer be a JSON object"), "{error}");
 }
 
 #[test]
-fn a_text_that_the_same_call_has_changed_is_checked_again_before_it_becomes_json() {
+fn a_text_that_the_same_call_changed_is_checked_again_before_it_becomes_json() {
     for (text, is_json) in [(r#"{"b":2}"#, true), ("[1]", false), (":[1", false)] {
         let (mut call, _) = call(&[r#"{"a":1}"#], &["body", "attributes"], 1);
         call.set(0, Form::Text, column(&[text]), vec![]).unwrap();
@@ -230,7 +230,7 @@ fn a_text_that_the_same_call_has_changed_is_checked_again_before_it_becomes_json
     }
 }
 
-/// A batch of one row whose attributes are `{"big":"xxx…"}` of about so many bytes.
+/// A batch of one row with the attributes `{"big":"xxx…"}` of about this size.
 fn with_attributes(bytes: usize) -> (Call, Arc<Mutex<Vec<Disposition>>>) {
     let (mut first, seen) = call(&["row"], &["attributes.big"], 2);
     first.set(0, Form::Text, column(&[&"x".repeat(bytes)]), Vec::new()).unwrap();
@@ -241,7 +241,7 @@ fn with_attributes(bytes: usize) -> (Call, Arc<Mutex<Vec<Disposition>>>) {
 }
 
 #[test]
-fn what_children_and_copies_inherit_counts_for_each_of_them() {
+fn inherited_bytes_count_for_each_child_and_copy() {
     for children in [1_u32, 10, 1000] {
         let bytes = 10_000;
         let carried = (bytes + "big".len() + 4 + 2 + 2 + 2 + "{}".len() - crate::batch::ROW_ALLOWANCE_BYTES) as u64
@@ -267,7 +267,7 @@ fn what_children_and_copies_inherit_counts_for_each_of_them() {
 }
 
 #[test]
-fn small_rows_carry_a_resource_and_a_reason_for_nothing() {
+fn small_rows_carry_a_resource_and_a_reason_without_charge() {
     let (mut call, _) = call(&["a"; 100], &[], 1);
     let rows: Vec<u32> = (0..100).collect();
     call.fail(&rows, &[0; 100], vec![("bad".into(), "x".repeat(200))]).unwrap();

@@ -1,10 +1,11 @@
-//! Judges a text in blocks of 64 bytes, without a branch for each token.
+//! Checks a text in blocks of 64 bytes, without a branch per token.
 //!
-//! JSON is right when each token may stand behind the one before it, keys stand where they must, and brackets match.
-//! What stands before a token depends on four things only: whether a key, a value, a colon, or a comma or the end of the
-//! container may come. So each rule is a mask: the places behind tokens of one sort, moved over white space by the carry
-//! of an addition. Only brackets, numbers, words and rarer escapes are visited one by one. Finding strings by masks of
-//! quotes and backslashes is stage 1 of simdjson; that the grammar, too, can be judged by masks replaces its stage 2.
+//! JSON is valid if each token may follow the one before it, keys are where they must be, and
+//! brackets match. Which token may follow depends on four cases only: a key, a value, a colon, or a
+//! comma or the end of the container. So each rule is a mask: the places after tokens of one kind,
+//! moved over white space by the carry of an addition. Only brackets, numbers, words and rare
+//! escapes are visited one by one. Masks of quotes and backslashes find strings, as in stage 1 of
+//! simdjson; masks for the grammar replace its stage 2.
 
 use super::nest::Nest;
 use crate::block::{BLOCK, Block, Strings};
@@ -12,12 +13,12 @@ use crate::classes::{Classes, Classify, Work};
 use crate::scan::{literal, number, white};
 use crate::text::escape_at;
 
-/// Returns whether `text`, which begins with a bracket, is one array or one object.
+/// Returns whether `text`, which begins with a bracket, is exactly one array or object.
 pub(super) fn valid(text: &[u8], max_depth: usize) -> bool {
     crate::classes::dispatch(Judge { text, max_depth }).is_some()
 }
 
-/// Does as [`valid`] in every way that this processor has.
+/// Runs [`valid`] with each instruction set that this processor has.
 #[cfg(test)]
 pub(super) fn valid_in_every_way(text: &[u8], max_depth: usize) -> Vec<bool> {
     crate::classes::in_every_way(|| Judge { text, max_depth }).into_iter().map(|valid| valid.is_some()).collect()
@@ -29,7 +30,7 @@ struct Judge<'a> {
 }
 
 impl Work for Judge<'_> {
-    /// None where the text is wrong.
+    /// `None` if the text is invalid.
     type Answer = Option<()>;
 
     #[inline(always)]
@@ -47,52 +48,54 @@ impl Work for Judge<'_> {
             block.get_mut(..rest.len())?.copy_from_slice(rest);
             state.block(text, at, &block, classify(&block))?;
         }
-        // An open string would leave open the container that it is in.
+        // The container of an unclosed string is still open, so the depth covers strings too.
         let is_complete = state.nest.depth == 0 && (state.not_ascii == 0 || std::str::from_utf8(text).is_ok());
         is_complete.then_some(())
     }
 }
 
-/// What a block must know of the blocks before it.
+/// State that a block inherits from the blocks before it.
 #[derive(Clone)]
 pub(super) struct State {
     pub(super) nest: Nest,
     strings: Strings,
-    /// 1 where the block begins inside a key.
+    /// 1 if the block begins inside a key.
     in_key: u64,
-    /// 1 where the block begins inside a number or a word.
+    /// 1 if the block begins inside a number or a word.
     in_scalar: u64,
-    /// Escapes before this offset are looked at.
+    /// Escapes before this offset are already checked.
     escapes_to: usize,
     not_ascii: u64,
-    /// Behind a bracket that opens or a comma: a key or an element comes, or a bracket closes what it opened.
+    /// After an opening bracket or a comma: a key or an element follows, or a closing bracket.
     begin: Behind,
-    /// Behind a key: a colon comes.
+    /// After a key: a colon follows.
     key: Behind,
-    /// Behind a colon: a value comes.
+    /// After a colon: a value follows.
     colon: Behind,
-    /// Behind a bracket that opens or a value: a bracket closes, or, behind a value, a comma comes.
+    /// After an opening bracket or a value: a closing bracket follows, or, after a value, a comma.
     end: Behind,
 }
 
-/// Whether the block begins behind such tokens, with nothing but white space between: then 1.
+/// 1 if the block begins after such a token, with only white space between.
 #[derive(Clone, Copy)]
 struct Behind(u64);
 
 impl Behind {
-    /// Returns the places behind tokens that end at the bits of `last` or before those of `next`, white space passed over.
+    /// Returns the places after tokens that end at the bits of `last` or before those of `next`,
+    /// with white space skipped.
     #[inline(always)]
     fn of(&mut self, last: u64, next: u64, white: u64) -> u64 {
         let next = last << 1 | next | self.0;
-        // Added to the first bit of a run of white space, a bit is carried to the place behind the run.
+        // Adding a bit to the first byte of a run of white space carries it to the place after the
+        // run.
         let (passed, over) = white.overflowing_add(next & white);
         self.0 = last >> 63 | u64::from(over);
         (next | passed) & !white
     }
 }
 
-/// The tokens of a block: of strings the bytes before their closing quotes and both quotes, of numbers and words the
-/// first bytes and the places behind them.
+/// The tokens of a block. For strings: both quotes, and the bytes before the closing quotes. For
+/// numbers and words: the first bytes, and the places after them.
 struct Tokens {
     inside: u64,
     quotes: u64,
@@ -115,13 +118,13 @@ impl State {
             not_ascii: 0,
             begin: Behind(0),
             key: Behind(0),
-            // The whole text is a value.
+            // The whole text is a value, as if a colon were before it.
             colon: Behind(1),
             end: Behind(0),
         }
     }
 
-    /// Judges the block at `at`; none where it is wrong.
+    /// Checks the block at `at`; returns `None` if it is invalid.
     #[inline(always)]
     pub(super) fn block(&mut self, text: &[u8], at: usize, block: &[u8; BLOCK], classes: Classes) -> Option<()> {
         self.not_ascii |= classes.not_ascii;
@@ -134,7 +137,8 @@ impl State {
         }
         let white = classes.low & outside;
         let control = classes.low & !classes.space;
-        // In strings none may stand, outside of them only those that are white space.
+        // Strings must not contain control characters; outside of strings only white space may be
+        // among them.
         if control != 0 && control & !(Block::load(block).white() & outside) != 0 {
             return None;
         }
@@ -156,11 +160,12 @@ impl State {
             scalar_starts,
             scalar_ends: before_is_scalar & !scalars,
         };
-        // Compact text has no white space, and what serves to pass it costs a tenth.
+        // Compact text has no white space. Skipping it would cost a tenth of the speed.
         if white == 0 { self.grammar(&tokens, in_object, 0) } else { self.grammar(&tokens, in_object, white) }
     }
 
-    /// Returns how many bytes of the block belong to the document if its outermost container closes here.
+    /// If the outermost container closes in this block, returns how many bytes of the block belong
+    /// to the document.
     #[inline(always)]
     pub(super) fn closes_in(&self, classes: &Classes) -> Option<usize> {
         let mut depth = self.nest.depth;
@@ -185,7 +190,7 @@ impl State {
         None
     }
 
-    /// Judges what stands behind what.
+    /// Checks the order of tokens.
     #[inline(always)]
     fn grammar(&mut self, tokens: &Tokens, in_object: u64, white: u64) -> Option<()> {
         let &Tokens { inside, quotes, open, close, colons, commas, scalar_starts, scalar_ends } = tokens;
@@ -193,7 +198,7 @@ impl State {
         let begin = self.begin.of(open | commas, 0, white);
         let value = self.colon.of(colons, 0, white) | begin & !in_object;
         let (string_starts, string_ends) = (quotes & inside, quotes & outside);
-        // Added to the first byte of a string, a bit is carried to its closing quote.
+        // Adding a bit to the first byte of a string carries it to the closing quote.
         let keys = string_starts & begin & in_object;
         let (key_ends, over) = inside.overflowing_add(keys | self.in_key);
         self.in_key = u64::from(over);
@@ -209,12 +214,13 @@ impl State {
         (wrong == 0).then_some(())
     }
 
-    /// Looks at escapes other than those of quotes and backslashes; `places` are the bytes after their backslashes.
+    /// Checks escapes other than those of quotes and backslashes; `places` are the bytes after
+    /// their backslashes.
     #[inline(always)]
     fn escapes(&mut self, text: &[u8], at: usize, mut places: u64) -> Option<()> {
         while places != 0 {
             let place = at + places.trailing_zeros() as usize;
-            // The second half of a surrogate pair was looked at with the first.
+            // The second half of a surrogate pair was checked with the first.
             if place >= self.escapes_to {
                 self.escapes_to = escape_at(text, place - 1).ok()?.1;
             }
@@ -223,7 +229,7 @@ impl State {
         Some(())
     }
 
-    /// Opens and closes containers; returns the bytes whose innermost container is an object.
+    /// Opens and closes containers. Returns the bytes whose innermost container is an object.
     #[inline(always)]
     fn brackets(&mut self, text: &[u8], at: usize, open: u64, close: u64) -> Option<u64> {
         let mut in_object = self.nest.in_object_mask();
@@ -249,7 +255,7 @@ impl State {
         Some(in_object)
     }
 
-    /// Looks at numbers and words.
+    /// Checks numbers and words.
     #[inline(always)]
     fn scalars(text: &[u8], at: usize, mut starts: u64) -> Option<()> {
         while starts != 0 {

@@ -1,7 +1,8 @@
-//! Finds where an array or object ends while its text arrives in pieces, and notices early that it is broken.
+//! Finds the end of an array or object that arrives in pieces, and detects early that it is broken.
 //!
-//! The text is judged in the blocks of [`check`](super::check). A block is judged for good only when nothing that may
-//! follow can change the verdict; the rest of the text is judged on a copy of the state. So however the text is cut into
+//! Checks the text in the blocks of [`check`](super::check). A block is final only when no later
+//! byte can change its result; the rest of the text is checked on a copy of the state. So the
+//! result does not depend on how the text is cut into pieces, and every byte is checked about once.
 //! pieces, the answers are the same, and every byte is looked at about once.
 
 use super::blocks::State;
@@ -9,45 +10,46 @@ use super::exact;
 use crate::block::{BLOCK, Block};
 use crate::classes::{Classify, Work, dispatch};
 
-/// Bytes after a block that an escape in it may reach to.
+/// Maximum distance between a block and the end of an escape that begins in it.
 const REACH: usize = 16;
 
-/// More bytes in one word or number are not looked at to find where it began.
+/// The search for the start of a word or number ends after this many bytes.
 const LONG_SCALAR: usize = 256;
 
-/// What is known of a document that began at the first byte.
+/// The state of a document that began at the first byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Boundary {
-    /// It is right so far, and not at its end.
+    /// Valid so far, and not complete.
     Open,
-    /// It has this many bytes, and is right except perhaps for UTF-8.
+    /// Complete with this many bytes; valid except perhaps for UTF-8.
     End(usize),
-    /// No text that goes on like this is right; the first fault is at this byte.
+    /// Broken: no continuation is valid. The first error is at this byte.
     Wrong(usize),
 }
 
-/// Reads a document, an array or an object, that arrives in pieces.
+/// Finds the end of one array or object that arrives in pieces.
 #[derive(Clone)]
 pub struct DocumentEnd {
     state: State,
-    /// Bytes judged for good; a multiple of the block.
+    /// Number of bytes with a final result; a multiple of the block size.
     at: usize,
     max_depth: usize,
 }
 
 impl DocumentEnd {
-    /// Begins a document whose containers may lie `max_depth` deep inside each other.
+    /// Starts a document whose containers may nest up to `max_depth` levels.
     #[must_use]
     pub fn new(max_depth: usize) -> Self {
         Self { state: State::new(max_depth), at: 0, max_depth }
     }
 
-    /// Looks at the document's text as far as it is there, always from its first byte, which must be a bracket.
+    /// Checks the text that has arrived so far. It always starts at the first byte, which must be a
+    /// bracket.
     ///
-    /// `is_cut_between_tokens` says that the text ends with white space or at the end of the input, so that its last
-    /// token is complete.
+    /// `is_cut_between_tokens` means that the text ends with white space or at the end of the
+    /// input, so that its last token is complete.
     pub fn look(&mut self, text: &[u8], is_cut_between_tokens: bool) -> Boundary {
-        // A number or word that touches the end may go on.
+        // A number or word at the end of the text may continue in the next piece.
         let sure = if is_cut_between_tokens { text.len() } else { end_of_tokens(text) };
         let Some(sure_text) = text.get(..sure) else { return Boundary::Open };
         let boundary = dispatch(Look { document: self, text: sure_text, is_whole: is_cut_between_tokens });
@@ -68,8 +70,8 @@ impl std::fmt::Debug for DocumentEnd {
     }
 }
 
-/// Returns where the last token ends that nothing can be added to. A run of bytes too long for a word is inside of a
-/// string, where any cut is right, or a number, which is cut behind a digit.
+/// Returns the end of the last complete token. A run of bytes that is too long for a word is inside
+/// a string, where any cut is right, or is a number, which is cut after a digit.
 fn end_of_tokens(text: &[u8]) -> usize {
     let start = text.len().saturating_sub(LONG_SCALAR);
     let last = text.get(start..).unwrap_or_default();
@@ -106,7 +108,7 @@ impl Work for Look<'_> {
                 other => return other,
             }
         }
-        // What follows may be looked at again with more behind it.
+        // These bytes are checked again when more have arrived, so the final state must not change.
         let mut state = document.state.clone();
         let mut at = document.at;
         while let Some(rest) = text.get(at..).filter(|rest| !rest.is_empty()) {
@@ -125,7 +127,7 @@ impl Work for Look<'_> {
     }
 }
 
-/// Judges one block of which `len` bytes are text. A fault is reported at the block.
+/// Checks one block of which `len` bytes are text. Reports an error at the start of the block.
 #[inline(always)]
 fn judge(
     state: &mut State,
@@ -140,7 +142,7 @@ fn judge(
     let Some(end) = end else {
         return if state.block(text, at, block, classes).is_some() { Boundary::Open } else { Boundary::Wrong(at) };
     };
-    // What follows the end is not part of this document.
+    // Bytes after the end belong to the next document.
     let mut last = [b' '; BLOCK];
     if let (Some(to), Some(from)) = (last.get_mut(..end), block.get(..end)) {
         to.copy_from_slice(from);
@@ -156,7 +158,7 @@ fn judge(
 mod tests {
     use super::*;
 
-    /// The answer after the text came in pieces of this size, each look with what is there; then the whole.
+    /// The result after the text arrived in pieces of this size.
     fn look(text: &[u8], piece: usize) -> Boundary {
         let mut document = DocumentEnd::new(8);
         for end in (piece..text.len()).step_by(piece) {
@@ -207,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_finished_is_open() {
+    fn an_incomplete_document_is_open() {
         for text in ["[", "{\"a\":", "[1, \"x", "[true"] {
             for piece in 1..text.len() + 1 {
                 assert_eq!(look(text.as_bytes(), piece), Boundary::Open, "{text}");

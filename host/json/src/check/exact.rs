@@ -1,4 +1,5 @@
-//! Checks a text token by token: slower than by blocks, and able to say what is wrong and where.
+//! Checks a text token by token: slower than by blocks, but finds the place and the kind of an
+//! error.
 
 use super::nest::Nest;
 use crate::block::{STEP, not_ascii, string_stops};
@@ -6,7 +7,7 @@ use crate::scan::{byte, literal, number, white};
 use crate::text::escape_at;
 use crate::{Error, ErrorKind, Kind};
 
-/// Does as [`super::check`].
+/// Same as [`super::check`].
 pub(super) fn check(text: &[u8], max_depth: usize) -> Result<Kind, Error> {
     let mut at = white(text, 0);
     let kind = Kind::of_first_byte(byte(text, at)?);
@@ -80,7 +81,8 @@ fn string(text: &[u8], start: usize) -> Result<usize, Error> {
     let mut at = start;
     let mut ascii = true;
     'steps: while let Some(step) = text.get(at..).and_then(|rest| rest.first_chunk::<STEP>()) {
-        // Bytes behind the string may be among these; then it is looked at once more, for nothing.
+        // Bytes after the string may be in this step. Then the check for UTF-8 runs once without
+        // need.
         ascii &= not_ascii(step) == 0;
         let mut stops = string_stops(step);
         while stops != 0 {
@@ -109,7 +111,8 @@ fn string(text: &[u8], start: usize) -> Result<usize, Error> {
     }
 }
 
-/// Checks the escape at `at`, where else is a control character; returns where the content goes on.
+/// Checks the escape at `at`, or reports the control character there. Returns where the content
+/// continues.
 #[inline]
 fn after_stop(text: &[u8], at: usize) -> Result<usize, Error> {
     match text.get(at) {
@@ -122,7 +125,7 @@ fn after_stop(text: &[u8], at: usize) -> Result<usize, Error> {
 #[inline]
 fn end(text: &[u8], start: usize, quote: usize, ascii: bool) -> Result<usize, Error> {
     if !ascii {
-        // The borders of a string are ASCII, so it can be judged by itself.
+        // The quotes are ASCII, so the content is a whole number of characters.
         let inner = text.get(start..quote).unwrap_or_default();
         std::str::from_utf8(inner).map_err(|error| Error::new(ErrorKind::NotUtf8, start + error.valid_up_to()))?;
     }

@@ -1,4 +1,4 @@
-//! The containers that are open while a text is checked.
+//! The containers that are open during a check.
 
 use crate::{Error, ErrorKind};
 
@@ -9,7 +9,7 @@ pub(super) struct Nest {
     max_depth: usize,
     /// The innermost 1 to 64.
     near: u64,
-    /// The others, in full words.
+    /// The outer ones, in full words.
     far: Vec<u64>,
 }
 
@@ -23,7 +23,7 @@ impl Nest {
         self.near & 1 == 1
     }
 
-    /// All ones where the innermost container is an object.
+    /// All ones if the innermost container is an object.
     #[inline]
     pub(super) const fn in_object_mask(&self) -> u64 {
         (self.near & 1).wrapping_neg()
@@ -42,7 +42,7 @@ impl Nest {
         Ok(())
     }
 
-    /// Leaves the innermost container, closed at `at`; returns the offset after that.
+    /// Closes the innermost container at `at`; returns the offset after the bracket.
     #[inline]
     pub(super) fn pop(&mut self, at: usize) -> usize {
         self.depth -= 1;

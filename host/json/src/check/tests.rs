@@ -1,10 +1,10 @@
-//! What is JSON and what is not, case by case, in the manner of JSONTestSuite.
+//! Valid and invalid JSON, case by case, in the manner of JSONTestSuite.
 
 use super::*;
 use crate::ErrorKind;
 use proptest::prelude::*;
 
-/// Checks, and sees that blocks and tokens agree, whatever the processor has.
+/// Checks the text, and that blocks and tokens agree with every instruction set of the processor.
 #[track_caller]
 fn check(text: &[u8], max_depth: usize) -> Result<Kind, Error> {
     let checked = exact::check(text, max_depth);
@@ -34,7 +34,7 @@ fn invalid(text: impl AsRef<[u8]>, kind: ErrorKind, offset: usize) {
 }
 
 #[test]
-fn accepts_what_is_json() {
+fn accepts_valid_json() {
     for text in ["0", "-0", "1", "-12", "0.0", "1e5", "1E+5", "1.25e-7", "-0e0", &"9".repeat(400), "1e999999"] {
         valid(text, Kind::Number);
     }
@@ -131,9 +131,9 @@ fn refuses_broken_scalars() {
 }
 
 #[test]
-fn refuses_broken_strings_wherever_they_stand() {
+fn refuses_broken_strings_at_every_position() {
     use ErrorKind::*;
-    // Before and behind, so that the fault is met in a step of 32 bytes and in the tail.
+    // At both positions, so that the error is found in a step of 32 bytes and in the tail.
     for before in (0..4).chain(29..36) {
         for after in [0, 3, 40] {
             let check = |content: &[u8], kind, at: usize| {
@@ -173,7 +173,7 @@ fn refuses_broken_strings_wherever_they_stand() {
 }
 
 #[test]
-fn depth_is_limited_and_costs_no_stack() {
+fn depth_is_limited_and_uses_no_stack() {
     let nested = |open: &str, close: &str, depth| format!("{}{}", open.repeat(depth), close.repeat(depth));
     for depth in [1, 2, 63, 64, 65, 127, 128, 129, 1_000, 100_000] {
         let arrays = nested("[", "]", depth);
@@ -185,7 +185,7 @@ fn depth_is_limited_and_costs_no_stack() {
         let too_deep = |offset| Err(Error { kind: ErrorKind::TooDeep, offset });
         assert_eq!(check(arrays.as_bytes(), depth - 1), too_deep(depth - 1));
         assert_eq!(check(objects.as_bytes(), depth - 1), too_deep((depth - 1) * 5));
-        // One bracket of the wrong kind, at the far end of the stack.
+        // One bracket of the wrong kind, at the bottom of the stack.
         let swapped = format!("{}{}", "[{\"a\":".repeat(depth), "[]") + &"}]".repeat(depth - 1) + "]]";
         assert_eq!(check(swapped.as_bytes(), usize::MAX).unwrap_err().kind, ErrorKind::ExpectedCommaOrBrace);
     }
@@ -202,7 +202,7 @@ fn errors_read_as_sentences() {
     assert_eq!(message("\"\\ud800\""), "surrogate without its other half at byte 1");
 }
 
-/// Pieces of which some stand where they may, so that faults of every sort are met, and texts without any.
+/// Pieces of JSON in mostly valid order, so that texts with and without errors occur.
 fn pieces() -> impl Strategy<Value = Vec<u8>> {
     let white = prop_oneof![4 => Just(String::new()), 1 => "[ \t\r\n]{1,3}", 1 => " {60,70}"];
     let string = prop_oneof![

@@ -1,4 +1,4 @@
-//! Spans of elements and members, and what is refused between them.
+//! Spans of elements and members, and errors between them.
 
 use super::*;
 use crate::{Kind, skip};
@@ -47,7 +47,7 @@ fn refuse(text: &str, kind: ErrorKind, offset: usize) {
 }
 
 #[test]
-fn refuses_what_is_not_an_array_of_values() {
+fn refuses_text_that_is_not_an_array_of_values() {
     use ErrorKind::{EndOfText, ExpectedArray, ExpectedCommaOrBracket, ExpectedValue, Unbalanced};
     refuse("", EndOfText, 0);
     refuse("{}", ExpectedArray, 0);
@@ -78,7 +78,7 @@ fn spans_that_are_not_the_array_are_refused() {
 }
 
 #[test]
-fn a_fault_comes_after_the_elements_before_it() {
+fn elements_before_an_error_are_visited() {
     let mut found = 0;
     assert!(elements_from(b"[{},{},x]", 0, |_| found += 1).is_err());
     assert_eq!(found, 2);

@@ -10,7 +10,7 @@ fn shown(text: &str, value: Value) -> &str {
     std::str::from_utf8(value.text(text.as_bytes())).unwrap()
 }
 
-/// Finds `path`, alone and among others, and expects the text of the value, or none.
+/// Finds `path` alone and together with others, and compares the text of the value.
 #[track_caller]
 fn check(text: &str, path: &str, expected: Option<&str>) {
     let path = Path::parse(path).unwrap();
@@ -48,7 +48,7 @@ fn finds_values_by_path() {
 }
 
 #[test]
-fn keys_are_compared_as_what_they_mean() {
+fn keys_are_compared_after_unescaping() {
     check(RECORD, "Records[1].café", Some("[[]]"));
     check(RECORD, "Records[1].\"d\\\\\"", Some("\"\\\\\""));
     check("{\"\\u0061\\ud83d\\ude00\":1}", "a😀", Some("1"));
@@ -60,13 +60,13 @@ fn keys_are_compared_as_what_they_mean() {
 }
 
 #[test]
-fn the_first_of_equal_keys_counts() {
+fn the_first_of_repeated_keys_counts() {
     check(RECORD, "Records[1].eventName", Some("null"));
     check("{\"a\":{},\"a\":{\"b\":1}}", "a.b", None);
 }
 
 #[test]
-fn what_is_not_there_is_missing() {
+fn a_path_that_does_not_exist_has_no_value() {
     for path in ["nothing", "Records.x", "Tail[0]", "Records[2]", "Records[0].n.x", "Records[0].eventName[0]", "Tail.x"]
     {
         check(RECORD, path, None);
@@ -77,14 +77,14 @@ fn what_is_not_there_is_missing() {
 }
 
 #[test]
-fn looks_at_nothing_behind_the_last_value() {
+fn does_not_read_after_the_last_value() {
     let text = b"{\"a\":{\"b\":1,\"c\":2},%%%";
     let [b, c, d] = ["a.b", "a.c", "d"].map(|path| Path::parse(path).unwrap());
     let mut out = [None; 2];
     assert!(find(text, &c).unwrap().is_some());
     find_many(text, &[&c, &b], &mut out).unwrap();
     assert!(out.iter().all(Option::is_some));
-    // `a.x` is known to be missing where `a` ends, so nothing is open behind `e`.
+    // `a.x` is known to be missing at the end of `a`, so the pass may stop after `e`.
     let [missing, e] = ["a.x", "e"].map(|path| Path::parse(path).unwrap());
     find_many(b"{\"a\":{\"b\":1},\"e\":2,%%%", &[&missing, &e], &mut out).unwrap();
     assert!(out[0].is_none() && out[1].is_some());
@@ -135,7 +135,7 @@ fn finds_all_values_at_a_path_with_each() {
 }
 
 #[test]
-fn faults_on_the_way_are_told() {
+fn errors_before_the_value_are_reported() {
     let path = |text| Path::parse(text).unwrap();
     let many = Err(Error { kind: ErrorKind::ManyPlaces, offset: 0 });
     assert_eq!(find(b"[1]", &path("[*]")), many);

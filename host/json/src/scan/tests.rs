@@ -1,8 +1,8 @@
-//! The end of a value: every kind, at every place of a block, and what is refused.
+//! The end of a value: every kind, at every place of a block, and errors.
 
 use super::*;
 
-/// Skips the value that `text` begins with, followed by `after`; it must end before that.
+/// Skips the value at the start of `text`, followed by `after`; the value must end before `after`.
 #[track_caller]
 fn check(text: &str, kind: Kind) {
     for before in (0..3).chain(60..68) {
@@ -31,7 +31,7 @@ fn finds_the_end_of_every_kind() {
 }
 
 #[test]
-fn structures_may_straddle_blocks() {
+fn structures_may_cross_blocks() {
     for filler in 0..140 {
         let run = "x".repeat(filler);
         check(&format!("\"{run}\\\"\\\\\""), Kind::String);
@@ -50,7 +50,7 @@ fn refuse(text: &[u8], kind: ErrorKind, offset: usize) {
 }
 
 #[test]
-fn says_what_is_wrong_and_where() {
+fn errors_have_a_kind_and_a_place() {
     use ErrorKind::{BadLiteral, BadNumber, EndOfText, ExpectedValue, Unbalanced};
     refuse(b"", EndOfText, 0);
     refuse(b"  ", EndOfText, 2);
@@ -74,14 +74,14 @@ fn says_what_is_wrong_and_where() {
 }
 
 #[test]
-fn offsets_behind_the_text_are_its_end() {
+fn offsets_past_the_end_count_as_the_end() {
     for at in [1, 2, 100, usize::MAX - 1, usize::MAX] {
         assert_eq!(skip(b"1", at), Err(Error { kind: ErrorKind::EndOfText, offset: 1 }));
     }
 }
 
 #[test]
-fn depth_costs_no_stack() {
+fn depth_uses_no_stack() {
     for depth in [100_000, 1_000_000] {
         let text = ["[".repeat(depth), "]".repeat(depth)].concat();
         assert_eq!(skip(text.as_bytes(), 0).unwrap().end, 2 * depth);

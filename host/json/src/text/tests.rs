@@ -1,9 +1,9 @@
-//! Escapes both ways, and white space.
+//! Escaping, unescaping and removing white space.
 
 use super::*;
 use crate::ErrorKind;
 
-/// What was appended to the `>` that each test begins with: what is there already must stay.
+/// The text appended to `>`, with which each test begins: existing content must stay.
 fn added(out: Vec<u8>) -> String {
     String::from_utf8(out).unwrap().strip_prefix('>').unwrap().to_owned()
 }
@@ -43,7 +43,7 @@ fn refuse(inner: &str, kind: ErrorKind, offset: usize, lossy: &str) {
 }
 
 #[test]
-fn wrong_escapes_are_errors_or_mended() {
+fn invalid_escapes_are_errors_or_repaired() {
     use ErrorKind::{BadEscape, EndOfText, LoneSurrogate};
     refuse(r"a\xb\n", BadEscape, 1, "a\\xb\n");
     refuse(r"a\", EndOfText, 2, "a\\");
@@ -56,7 +56,7 @@ fn wrong_escapes_are_errors_or_mended() {
 }
 
 #[test]
-fn escapes_only_what_must_be() {
+fn escapes_only_what_json_requires() {
     assert_eq!(escaped(b""), "");
     assert_eq!(escaped("a/é\u{7f}😀".as_bytes()), "a/é\u{7f}😀");
     assert_eq!(escaped(b"\"\\\x08\t\n\x0c\r\0\x0b\x1f"), r#"\"\\\b\t\n\f\r\u0000\u000b\u001f"#);
