@@ -1,8 +1,8 @@
-//! A queue bounded in bytes, for one or many on either side.
+//! A queue bounded in bytes for any number of producers and consumers.
 //!
-//! An item is accepted while fewer than `max_bytes` are queued, so the queue holds at most `max_bytes` plus one item;
-//! an item larger than the bound still passes. A full queue makes [`Queue::push`] wait: that is the back-pressure that
-//! ends at the source.
+//! The queue accepts an item while fewer than `max_bytes` are queued, so it holds at most
+//! `max_bytes` plus one item, and an item larger than the limit still passes. [`Queue::push`] waits
+//! while the queue is full: this is the back-pressure that reaches the source.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -11,27 +11,27 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-/// Something that knows its size for a queue's bound.
+/// An item that knows its size.
 pub trait Sized {
-    /// Bytes that this item holds in memory.
+    /// Size of this item in memory.
     fn byte_len(&self) -> usize;
 
-    /// Events in it.
+    /// Number of events in this item.
     fn event_count(&self) -> usize {
         1
     }
 }
 
-/// What a queue holds at one moment.
+/// Contents of a queue at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
-    /// Bytes, at most the bound plus one item.
+    /// Bytes; at most the limit plus one item.
     pub bytes: usize,
     /// Events.
     pub events: usize,
 }
 
-/// The queue takes no more items; the item comes back.
+/// The queue is closed; contains the item.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Closed<T>(pub T);
 
@@ -49,7 +49,7 @@ struct Blocked {
     before: Duration,
 }
 
-/// A push that waits; it ends with the wait, also when that is cancelled.
+/// A push that waits. Dropping it ends the wait, also after cancellation.
 struct Waiting<'a>(&'a Mutex<Blocked>);
 
 impl<'a> Waiting<'a> {
@@ -86,7 +86,7 @@ struct Inner<T> {
     blocked: Mutex<Blocked>,
 }
 
-/// A handle to the queue; clones are the same queue.
+/// A handle to a queue; clones share the queue.
 pub struct Queue<T> {
     inner: Arc<Inner<T>>,
 }
@@ -98,8 +98,8 @@ impl<T> Clone for Queue<T> {
 }
 
 impl<T: Sized> Queue<T> {
-    /// An empty queue. The hooks run after an item arrived (or the queue closed) and after one left, outside of any
-    /// lock; they must not block.
+    /// Creates an empty queue. `on_item` runs after an item was added or the queue was closed,
+    /// `on_room` after an item was removed. They run outside of any lock and must not block.
     pub fn new(max_bytes: usize, on_item: Option<Hook>, on_room: Option<Hook>) -> Self {
         let state = State { items: VecDeque::new(), usage: Usage::default(), closed: false };
         Self {
@@ -115,7 +115,7 @@ impl<T: Sized> Queue<T> {
         }
     }
 
-    /// Adds an item if there is room and the queue is open; otherwise gives it back.
+    /// Adds an item if there is room and the queue is open; otherwise returns it.
     pub fn try_push(&self, item: T) -> Result<(), T> {
         {
             let mut state = self.inner.state.lock();
@@ -133,7 +133,7 @@ impl<T: Sized> Queue<T> {
         Ok(())
     }
 
-    /// Adds an item, waiting for room.
+    /// Adds an item; waits for room.
     ///
     /// # Errors
     ///
@@ -141,7 +141,7 @@ impl<T: Sized> Queue<T> {
     ///
     /// # Cancel safety
     ///
-    /// A cancelled push has added nothing; the item is lost with the future.
+    /// A cancelled push has added nothing; the item is dropped with the future.
     pub async fn push(&self, mut item: T) -> Result<(), Closed<T>> {
         let mut waiting = None;
         let done = loop {
@@ -158,13 +158,13 @@ impl<T: Sized> Queue<T> {
             room.await;
         };
         if waiting.is_some() {
-            // One waiter was woken for this room; others may fit too.
+            // This wake-up may have been the only one for the new room, and more items may fit.
             self.inner.room.notify_one();
         }
         done
     }
 
-    /// Takes the oldest item, if there is one.
+    /// Removes the oldest item, if there is one.
     pub fn try_pop(&self) -> Option<T> {
         let item = {
             let mut state = self.inner.state.lock();
@@ -180,11 +180,11 @@ impl<T: Sized> Queue<T> {
         Some(item)
     }
 
-    /// Takes the oldest item, waiting for one; `None` when the queue is closed and empty.
+    /// Removes the oldest item; waits for one. Returns `None` when the queue is closed and empty.
     ///
     /// # Cancel safety
     ///
-    /// A cancelled pop has taken nothing.
+    /// A cancelled pop has removed nothing.
     pub async fn pop(&self) -> Option<T> {
         loop {
             let items = self.inner.items.notified();
@@ -194,7 +194,7 @@ impl<T: Sized> Queue<T> {
                 return Some(item);
             }
             if self.is_closed() {
-                // Others may be waiting too.
+                // This wake-up may have been the only one, and more items may be queued.
                 self.inner.items.notify_one();
                 return None;
             }
@@ -202,7 +202,7 @@ impl<T: Sized> Queue<T> {
         }
     }
 
-    /// Lets no further item in; what is queued can still be taken.
+    /// Closes the queue for new items; queued items can still be removed.
     pub fn close(&self) {
         self.inner.state.lock().closed = true;
         self.inner.room.notify_waiters();
@@ -212,17 +212,17 @@ impl<T: Sized> Queue<T> {
         }
     }
 
-    /// Whether the queue takes no more items.
+    /// Whether the queue is closed.
     pub fn is_closed(&self) -> bool {
         self.inner.state.lock().closed
     }
 
-    /// Whether an item would not be accepted now for want of room.
+    /// Whether the queue has no room for an item now.
     pub fn is_full(&self) -> bool {
         self.inner.state.lock().usage.bytes >= self.inner.max_bytes
     }
 
-    /// Whether nothing is queued.
+    /// Whether the queue is empty.
     pub fn is_empty(&self) -> bool {
         self.inner.state.lock().items.is_empty()
     }
@@ -232,17 +232,17 @@ impl<T: Sized> Queue<T> {
         self.usage().bytes
     }
 
-    /// What is queued.
+    /// Number of bytes and events in the queue.
     pub fn usage(&self) -> Usage {
         self.inner.state.lock().usage
     }
 
-    /// The bound in bytes.
+    /// The limit in bytes.
     pub fn max_bytes(&self) -> usize {
         self.inner.max_bytes
     }
 
-    /// How long some push has waited for room, a wait that goes on included.
+    /// Total time during which at least one push waited for room, including a current wait.
     pub fn blocked(&self) -> Duration {
         let blocked = self.inner.blocked.lock();
         blocked.before + blocked.since.map_or(Duration::ZERO, |since| since.elapsed())
@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn takes_items_until_the_bound_and_one_larger_than_it() {
+    fn accepts_items_up_to_the_limit_and_one_larger_than_it() {
         let queue = Queue::new(10, None, None);
         assert!(queue.try_push(vec![0; 100]).is_ok());
         assert_eq!(queue.try_push(vec![1]), Err(vec![1]));
@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_full_queue_makes_the_writer_wait_and_keeps_order() {
+    async fn a_full_queue_blocks_the_writer_and_keeps_order() {
         let queue = Queue::new(1, None, None);
         let writer = queue.clone();
         let task = tokio::spawn(async move {
@@ -294,7 +294,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_wait_is_counted_while_it_lasts_and_when_it_is_cancelled() {
+    async fn blocked_time_includes_current_and_cancelled_waits() {
         let queue = Queue::new(1, None, None);
         queue.push(vec![1]).await.unwrap();
         assert_eq!(queue.blocked(), Duration::ZERO);
@@ -315,7 +315,7 @@ mod tests {
         }
         let after = queue.blocked();
         std::thread::sleep(Duration::from_millis(2));
-        assert_eq!(queue.blocked(), after, "no sender waits any more");
+        assert_eq!(queue.blocked(), after, "no push waits now");
     }
 
     #[tokio::test]
@@ -355,7 +355,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn closing_wakes_a_waiting_writer_and_gives_the_item_back() {
+    async fn closing_wakes_a_waiting_writer_and_returns_the_item() {
         let queue = Queue::new(1, None, None);
         queue.push(vec![1]).await.unwrap();
         let writer = queue.clone();

@@ -30,7 +30,7 @@ pub(crate) fn events(expected: &Map<String, Value>, ran: &Ran) -> Result<(), Str
     if problems.is_empty() { Ok(()) } else { Err(problems.join("\n")) }
 }
 
-/// Reads the key `counts` of a case.
+/// Parses the key `counts` of a case.
 pub(crate) fn read_counts(value: &Value) -> Result<BTreeMap<String, u64>, String> {
     let object = value.as_object().ok_or("`counts` must be an object of names and numbers")?;
     let number = |(name, count): (&String, &Value)| match count.as_u64() {

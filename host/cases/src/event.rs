@@ -139,7 +139,7 @@ fn equal(left: &Json, right: &Json) -> bool {
 }
 
 fn equal_numbers(left: &Number, right: &Number) -> bool {
-    // Compare two whole numbers exactly; a float has no more digits than a float.
+    // Compare whole numbers exactly: a conversion to floats could make different ones equal.
     left == right || (left.is_f64() || right.is_f64()) && left.as_f64() == right.as_f64()
 }
 
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn an_updated_expectation_has_the_keys_of_the_old_one_and_is_met() {
+    fn an_updated_expectation_keeps_the_keys_of_the_old_one_and_matches() {
         let parse = |text: &str| serde_json::from_str::<Json>(text).unwrap();
         let observed = parse(
             r#"{"timestamp":"t","body":"{\"a\":1}","attributes":{"n":2,"m":{"x":1,"y":2}},"failure":{"code":"c","node":"n"}}"#,
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn null_is_met_by_nothing() {
+    fn an_expected_null_matches_only_null() {
         check(r#"{"failure":null,"timestamp":null}"#, "{}", &[]);
         check(r#"{"failure":null}"#, r#"{"failure":{"code":"not-json"}}"#, &["failure"]);
         check(r#"{"attributes":{"a":null}}"#, r#"{"attributes":{}}"#, &[]);

@@ -15,7 +15,7 @@ pub struct Ran {
     pub failed: Vec<Value>,
     /// Rows dropped on purpose, by code.
     pub dropped: BTreeMap<String, usize>,
-    /// What the node counted, by name.
+    /// Counts that the node reported, by name.
     pub counts: BTreeMap<String, u64>,
 }
 

@@ -1,14 +1,15 @@
-//! What capabilities answer in a case, and what a node is expected to have done with them.
+//! Responses of capabilities in a case, and the expected effects of a node on them.
 //!
-//! `"mocks": {"clock": "2024-05-01T00:00:00Z", "random": 7, "lookup": {"accounts": {"key": "id", "rows": [{"id": "1",
-//! "name": "prod"}]}}, "kv": {"seen": "5"}, "http-client": {"GET https://api.example.com/a": {"status": 200, "body": "…"}}}`:
-//! the time, which stands still; the seed of random bytes; tables (`"kind": "cidr"` for one of networks); keys that are
-//! there; answers by method and URL, where `{"failure": "timeout"}` is one that does not come. `http` is an older name of
-//! `http-client`. `[mocks]` of a `node.toml` has the same form.
+//! `"mocks": {"clock": "2024-05-01T00:00:00Z", "random": 7, "lookup": {"accounts": {"key": "id",
+//! "rows": [{"id": "1", "name": "prod"}]}}, "kv": {"seen": "5"}, "http-client": {"GET
+//! https://api.example.com/a": {"status": 200, "body": "…"}}}` sets: the time, which does not
+//! advance; the seed of random bytes; lookup tables (`"kind": "cidr"` for a table of networks);
+//! existing keys; and responses by method and URL, where `{"failure": "timeout"}` is a request that
+//! fails. `http` is an older name of `http-client`. `[mocks]` in `node.toml` has the same form.
 //!
-//! `"log": ["warn: a part of the line"]` has the lines that are expected, all of them, and `"metrics":
-//! {"rows_total{kind=\"any\"}": 3}` samples as `/metrics` shows them, without prefix and without the labels of the agent;
-//! samples that are not named are not compared.
+//! `"log": ["warn: a part of the line"]` lists all expected lines. `"metrics":
+//! {"rows_total{kind=\"any\"}": 3}` has samples as `/metrics` shows them, without the prefix and
+//! the labels of the agent; other samples are not compared.
 
 use std::collections::BTreeMap;
 
@@ -36,7 +37,7 @@ pub struct MockTable {
     pub key: String,
     /// Whether its keys are networks.
     pub is_cidr: bool,
-    /// Rows, each an object.
+    /// Rows; each is an object.
     pub rows: Vec<Value>,
 }
 
@@ -84,7 +85,7 @@ impl Mocks {
         }
         for (key, value) in entries(object, "kv")? {
             let text = value.as_str().map(str::to_owned).or_else(|| Some(value.as_i64()?.to_string()));
-            mocks.kv.insert(key.clone(), text.ok_or(format!("`mocks.kv.{key}` must be a text or a whole number"))?);
+            mocks.kv.insert(key.clone(), text.ok_or(format!("`mocks.kv.{key}` must be a string or a whole number"))?);
         }
         for name in ["http", "http-client"] {
             for (request, answer) in entries(object, name)? {
@@ -99,7 +100,7 @@ impl Mocks {
         Ok(mocks)
     }
 
-    /// These mocks, with those of a case replacing the ones with the same name.
+    /// Merges these mocks with those of a case; a mock of the case replaces one with the same name.
     #[must_use]
     pub fn with(&self, case: &Self) -> Self {
         fn merge<T: Clone>(own: &BTreeMap<String, T>, case: &BTreeMap<String, T>) -> BTreeMap<String, T> {
@@ -140,7 +141,7 @@ impl MockAnswer {
         let status = object.get("status").map_or(Some(200), |s| u16::try_from(s.as_u64()?).ok());
         let mut headers = Vec::new();
         for (name, value) in entries(object, "headers")? {
-            headers.push((name.clone(), value.as_str().ok_or("values of headers must be texts")?.to_owned()));
+            headers.push((name.clone(), value.as_str().ok_or("values of headers must be strings")?.to_owned()));
         }
         let body = match object.get("body") {
             None => String::new(),
@@ -179,7 +180,7 @@ impl Effects {
             None => None,
             Some(lines) => {
                 let lines = lines.as_array().ok_or("`log` must be a list of `level: part of the line`")?;
-                let text = |line: &Value| line.as_str().map(str::to_owned).ok_or("lines of `log` must be texts");
+                let text = |line: &Value| line.as_str().map(str::to_owned).ok_or("lines of `log` must be strings");
                 Some(lines.iter().map(text).collect::<Result<_, _>>()?)
             }
         };
@@ -220,7 +221,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn mocks_are_read_whole_or_refused_with_the_place() {
+    fn invalid_mocks_are_refused_with_their_place() {
         let mocks = Mocks::read(&json!({
             "clock": "1970-01-01T00:00:01Z", "random": 3, "kv": {"a": 5},
             "lookup": {"nets": {"kind": "cidr", "key": "net", "rows": [{"net": "10.0.0.0/8"}]}},
@@ -243,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn mocks_of_a_case_replace_those_of_the_project_one_by_one() {
+    fn mocks_of_a_case_replace_single_mocks_of_the_project() {
         let project = Mocks::read(&json!({ "clock": 5, "random": 1, "kv": {"a": 1, "b": 2} })).unwrap();
         let case = Mocks::read(&json!({ "random": 2, "kv": {"b": 3, "c": 4}, "http": {"GET https://a": {}} })).unwrap();
         let both = project.with(&case);
@@ -254,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn log_is_compared_whole_and_metrics_by_name() {
+    fn all_log_lines_and_only_named_metrics_are_compared() {
         let case = json!({"log": ["warn: late"], "metrics": {"rows_total": 2}});
         let effects = Effects::read(case.as_object().unwrap()).unwrap();
         let metrics = BTreeMap::from([("rows_total".to_owned(), 2.0), ("other".to_owned(), 9.0)]);

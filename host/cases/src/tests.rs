@@ -34,7 +34,7 @@ fn run(case: &serde_json::Value) -> Result<(), String> {
 }
 
 #[test]
-fn what_came_out_is_compared_by_port() {
+fn output_is_compared_by_port() {
     let input = json!([{"body": "a"}, {"body": {"n": 1}}]);
     let case = |out: serde_json::Value| json!({"input": input, "expected": {"out": out, "dropped": {"first": 1}}});
     run(&case(json!([{"body": {"n": 1}}]))).unwrap();
@@ -49,7 +49,7 @@ fn what_came_out_is_compared_by_port() {
 }
 
 #[test]
-fn an_input_may_be_cut_to_batches() {
+fn an_input_can_be_split_into_batches() {
     let input = json!([{"body": "a"}, {"body": "b"}, {"body": "c"}, {"body": "d"}]);
     let expected = json!({"out": [{"body": "b"}, {"body": "d"}], "dropped": {"first": 2}});
     run(&json!({"input": input, "rows_per_batch": 2, "expected": expected})).unwrap();

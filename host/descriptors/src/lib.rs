@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_shortage_of_descriptors_is_short() {
+    fn only_errors_about_too_many_open_files_are_a_shortage() {
         for (code, short) in [(24, true), (23, true), (2, false)] {
             assert_eq!(is_short(&io::Error::from_raw_os_error(code)), short);
         }
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn the_soft_limit_rises_to_the_hard_one() {
+    fn raise_sets_the_soft_limit_to_the_hard_limit() {
         let (_, after) = raise().unwrap();
         assert_eq!(limit(), after);
     }

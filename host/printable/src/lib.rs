@@ -1,21 +1,22 @@
-//! Escapes text that comes from elsewhere before it is printed: names, messages, events, file names.
+//! Escapes foreign text before it is printed: names, messages, events, file names.
 //!
-//! A terminal executes control sequences, and some characters make a line read differently from what it holds. All of
-//! them are written as escapes: control characters (C0, DEL, C1), bidirectional controls, zero-width and invisible
-//! characters, line separators, noncharacters that carry hidden text. Every other character stays as it is.
+//! A terminal executes control sequences, and some characters make a line look different from its
+//! content. This crate escapes all of them: control characters (C0, DEL, C1), bidirectional
+//! controls, zero-width and invisible characters, line separators, noncharacters that carry hidden
+//! text. Every other character stays unchanged.
 //!
 //! | function | for | line feed and tab |
 //! | --- | --- | --- |
 //! | [`line`], [`Line`] | a text inside a line of output | escaped |
 //! | [`text`] | output of several lines | kept |
-//! | [`styled`] | the same, with colors of our own in it | kept |
+//! | [`styled`] | the same, for text with the agent's own colors | kept |
 //! | [`json`] | a JSON document: the escapes are JSON's, so the value is the same | kept |
 //! | [`bytes`] | bytes that may not be UTF-8, such as an event | kept |
 
 use std::borrow::Cow;
 use std::fmt::{self, Write as _};
 
-/// Whether a character must not be printed as it is.
+/// Whether a character must be escaped.
 pub fn is_harmful(c: char) -> bool {
     c.is_control()
         || matches!(c,
@@ -30,17 +31,17 @@ pub fn is_harmful(c: char) -> bool {
             | '\u{e0000}'..='\u{e0fff}')
 }
 
-/// Escapes a text that stands inside a line, line feeds and tabs included.
+/// Escapes a text inside a line, including line feeds and tabs.
 pub fn line(text: &str) -> Cow<'_, str> {
     escape(text, is_harmful, |out, c| out.extend(c.escape_default()))
 }
 
-/// Escapes a text of several lines. Line feeds and tabs stay.
+/// Escapes a text of several lines; keeps line feeds and tabs.
 pub fn text(text: &str) -> Cow<'_, str> {
     escape(text, is_harmful_in_text, |out, c| out.extend(c.escape_default()))
 }
 
-/// Escapes a text that has styles of a terminal (colors, bold) of our own in it, which stay.
+/// Escapes a text but keeps terminal styles (colors, bold), which only the agent may have added.
 pub fn styled(shown: &str) -> Cow<'_, str> {
     if !shown.contains('\x1b') {
         return text(shown);
@@ -60,7 +61,8 @@ pub fn styled(shown: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// Escapes a JSON document with JSON's own escapes. Harmful characters of a document are inside its strings.
+/// Escapes a JSON document with JSON's own escapes. Harmful characters occur only inside its
+/// strings.
 pub fn json(document: &str) -> Cow<'_, str> {
     escape(document, is_harmful_in_text, |out, c| {
         for unit in c.encode_utf16(&mut [0; 2]) {
@@ -85,13 +87,13 @@ pub fn bytes(bytes: &[u8]) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// Displays a value with what [`line`] escapes.
+/// Displays a value escaped by [`line`].
 #[derive(Debug, Clone, Copy)]
 pub struct Line<T>(pub T);
 
 impl<T: fmt::Display> fmt::Display for Line<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Through `pad`, so that a width in the format counts what is printed.
+        // `pad` makes a width in the format count the escaped characters.
         f.pad(&line(&self.0.to_string()))
     }
 }
@@ -116,7 +118,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_terminal_would_execute_is_written_as_an_escape() {
+    fn control_sequences_of_terminals_are_escaped() {
         assert_eq!(line("a\x1b[31mb\x07\r\n\tc\x7f\u{9b}2J"), "a\\u{1b}[31mb\\u{7}\\r\\n\\tc\\u{7f}\\u{9b}2J");
         assert_eq!(text("a\n\tb\r\x1b"), "a\n\tb\\r\\u{1b}");
         assert_eq!(line("user\u{202e}gnp.exe\u{200b}"), "user\\u{202e}gnp.exe\\u{200b}");
@@ -136,14 +138,14 @@ mod tests {
     }
 
     #[test]
-    fn other_text_stays_as_it_is_and_is_not_copied() {
+    fn other_text_stays_unchanged_and_is_not_copied() {
         for plain in ["", "plain", "Grüße, 東京, Привет, שלום, ❤\u{fe0f}, e\u{301}", "a\\b \"c\""] {
             assert!(matches!(line(plain), Cow::Borrowed(same) if same == plain));
         }
     }
 
     #[test]
-    fn styles_stay_where_they_are_ours_to_keep() {
+    fn only_styled_text_keeps_terminal_styles() {
         assert_eq!(
             styled("\x1b[1;31mred\x1b[0m \x1b[2J \x1b]0;t\x07 \x1b"),
             "\x1b[1;31mred\x1b[0m \\u{1b}[2J \\u{1b}]0;t\\u{7} \\u{1b}"
@@ -152,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn json_means_the_same_afterwards() {
+    fn escaped_json_has_the_same_value() {
         assert_eq!(json("{\"a\":\"\u{202e}\u{9b}\u{e0041}ü\"}\n"), "{\"a\":\"\\u202e\\u009b\\udb40\\udc41ü\"}\n");
     }
 }

@@ -38,7 +38,7 @@ impl ClientOptions {
     }
 }
 
-/// Why a TLS configuration cannot be made.
+/// Why a TLS configuration cannot be created.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsConfigError {
     /// A file cannot be read.
@@ -70,7 +70,7 @@ pub enum TlsConfigError {
     /// The key file has no private key.
     #[error("option `tls.key_file`: `{}` contains no PEM private key without a passphrase", .0.display())]
     NoKey(PathBuf),
-    /// No certificate in the file is usable as an authority.
+    /// The file has certificates, but none can serve as an authority.
     #[error("option `tls.ca_file`: `{}` contains no usable certificate of an authority", .0.display())]
     NoAuthority(PathBuf),
     /// The key belongs to another certificate.
@@ -148,8 +148,8 @@ impl TlsConfigError {
     }
 }
 
-/// Makes the TLS configuration of a client. `used` says whether any connection uses TLS: if not, a system without trusted
-/// authorities is no error.
+/// Creates the TLS configuration of a client. `used` is whether any connection uses TLS; if not, a
+/// system without trusted authorities is not an error.
 ///
 /// # Errors
 ///
@@ -186,7 +186,7 @@ pub fn client_config(options: &ClientOptions, used: bool) -> Result<ClientConfig
     })
 }
 
-/// The certificates in a file, at least one.
+/// Reads the certificates in a file; an empty file is an error.
 fn certificates(option: &'static str, path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsConfigError> {
     let found = CertificateDer::pem_file_iter(path)
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)

@@ -178,7 +178,8 @@ impl From<AlertDescription> for TlsFailure {
     }
 }
 
-/// Whether a certificate was rejected because it is marked as an authority, and for no earlier check of `webpki`.
+/// Whether the only problem of a certificate is that it is marked as an authority, after all
+/// earlier checks of `webpki` passed.
 pub(crate) fn is_authority(error: &Error) -> bool {
     let Error::InvalidCertificate(CertificateError::Other(other)) = error else { return false };
     matches!(other.0.downcast_ref(), Some(webpki::Error::CaUsedAsEndEntity))

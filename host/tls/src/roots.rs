@@ -10,7 +10,8 @@ use rustls_native_certs::CertificateResult;
 /// Problems that were logged. Clients load the authorities again and again; each problem is logged once.
 static LOGGED: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
 
-/// Loads the authorities that the system trusts. Logs every certificate and file that cannot be used, and leaves it out.
+/// Loads the authorities that the system trusts. Logs and skips every certificate and file that
+/// cannot be used.
 pub fn system_roots() -> Vec<CertificateDer<'static>> {
     usable(rustls_native_certs::load_native_certs())
 }
@@ -56,10 +57,10 @@ mod tests {
     }
 
     #[test]
-    fn bad_root_certificates_are_logged_once_and_left_out() {
+    fn bad_root_certificates_are_logged_once_and_skipped() {
         let folder = tempfile::tempdir().unwrap();
         let good = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap().cert.pem();
-        // Valid base64 that is no certificate, and a block that is cut off.
+        // Valid base64 that is not a certificate, and a truncated block.
         let bad = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
         let (first, second) = (folder.path().join("roots.pem"), folder.path().join("cut.pem"));
         std::fs::write(&first, format!("{bad}{good}")).unwrap();

@@ -123,7 +123,7 @@ pub fn wrap(bytes: &[u8]) -> Result<Vec<u8>, WrapError> {
 
 fn look(bytes: &[u8]) -> Result<Seen, WrapError> {
     if !bytes.starts_with(b"\0asm") {
-        return Err(error("this is not webassembly", "pass a module or a component in binary form"));
+        return Err(error("this is not WebAssembly", "pass a module or a component in binary form"));
     }
     let mut seen = Seen::default();
     let broken = |e| error(format!("the module cannot be read: {e}"), "");

@@ -25,14 +25,14 @@ fn refused(text: &str) -> String {
 }
 
 #[test]
-fn a_module_by_hand_becomes_a_component_of_the_contract() {
+fn a_module_written_by_hand_becomes_a_component_of_the_contract() {
     let component = wrap(&wat::parse_str(module("")).unwrap()).unwrap();
     assert!(Parser::is_component(&component));
     assert_eq!(wrap(&component).unwrap(), component, "a component stays as it is");
 }
 
 #[test]
-fn a_module_that_keeps_state_is_taken_for_the_other_world() {
+fn a_module_that_exports_state_implements_the_stateful_world() {
     let keeps = r#"
         (func (export "wattle:node/state@0.1.0#version") (result i32) i32.const 1)
         (func (export "wattle:node/state@0.1.0#save") (result i32) i32.const 256)
@@ -50,7 +50,7 @@ fn a_module_that_keeps_state_is_taken_for_the_other_world() {
 }
 
 #[test]
-fn a_module_asks_for_the_capabilities_that_it_imports_and_no_others() {
+fn a_component_imports_only_the_capabilities_of_its_module() {
     let text = module(
         r#"(import "wattle:node/log@0.1.0" "write" (func (param i32 i32 i32)))
         (import "wattle:node/clock@0.1.0" "now" (func (result i64)))"#,
@@ -73,7 +73,7 @@ fn a_module_asks_for_the_capabilities_that_it_imports_and_no_others() {
 }
 
 #[test]
-fn the_adapter_is_what_its_text_says() {
+fn the_assembled_adapter_matches_its_source() {
     let assembled = wat::parse_str(include_str!("stub.wat")).unwrap();
     if std::env::var_os("UPDATE_EXPECT").is_some() {
         std::fs::write(concat!(env!("CARGO_MANIFEST_DIR"), "/src/stub.wasm"), &assembled).unwrap();
@@ -102,7 +102,7 @@ fn wasi_is_stubbed_out() {
 }
 
 #[test]
-fn what_is_missing_is_named() {
+fn a_missing_export_is_named() {
     assert!(refused("(module)").contains("exports no `wattle:node/node@"));
     let without = module("").replace("cabi_realloc", "realloc");
     assert!(refused(&without).contains("exports no `cabi_realloc`"));

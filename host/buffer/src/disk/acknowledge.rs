@@ -1,4 +1,4 @@
-//! Ends what was handed out.
+//! Ends the deliveries that the reader handed out.
 
 use std::sync::Arc;
 
@@ -18,7 +18,8 @@ impl<S> Clone for Acknowledger<S> {
 }
 
 impl<S: Storage> Acknowledger<S> {
-    /// Ends a delivery: done for good, or to be handed out again. A second end of the same delivery does nothing.
+    /// Ends a delivery: with `done` for good, otherwise it is returned to the reader. Ending a
+    /// delivery twice has no effect.
     pub fn end(&self, id: u64, done: bool) {
         let mut state = self.shared.state.lock();
         let Some(flight) = state.flight(id).filter(|flight| !flight.done) else { return };
@@ -42,7 +43,7 @@ impl<S: Storage> Acknowledger<S> {
         }
     }
 
-    /// Whether everything that was committed is acknowledged.
+    /// Whether all committed records are acknowledged.
     pub fn is_empty(&self) -> bool {
         let mut state = self.shared.state.lock();
         state.flights.is_empty() && state.reading().is_none()

@@ -1,11 +1,11 @@
-//! The files of a queue, behind a trait so that tests can make them fail.
+//! The files of a queue, behind a trait so that tests can inject failures.
 
 use std::fs::{DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-/// Where a queue keeps its files. Nothing that changes names is certain to survive a crash before `sync`.
+/// The storage of a queue. A change of names survives a crash only after `sync`.
 pub trait Storage: Clone + std::fmt::Debug + Send + Sync + 'static {
     /// An open file.
     type File: StoredFile;
@@ -14,44 +14,44 @@ pub trait Storage: Clone + std::fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// As of the system; so for all of these.
+    /// An error of the operating system, as for all of these functions.
     fn names(&self) -> io::Result<Vec<String>>;
 
-    /// Makes a file that must not exist.
+    /// Creates a file that must not exist.
     fn create(&self, name: &str) -> io::Result<Self::File>;
 
-    /// Opens a file that must exist, to read and write.
+    /// Opens an existing file for reading and writing.
     fn open(&self, name: &str) -> io::Result<Self::File>;
 
     /// Removes a file.
     fn remove(&self, name: &str) -> io::Result<()>;
 
-    /// Renames a file; another of the new name is replaced.
+    /// Renames a file and replaces any file with the new name.
     fn rename(&self, from: &str, to: &str) -> io::Result<()>;
 
-    /// Makes all changes of names safe.
+    /// Makes all changes of names durable.
     fn sync(&self) -> io::Result<()>;
 }
 
 /// A file of a queue.
 pub trait StoredFile: std::fmt::Debug + Send + Sync + 'static {
-    /// Its size in bytes.
+    /// Size in bytes.
     ///
     /// # Errors
     ///
-    /// As of the system; so for all of these.
+    /// An error of the operating system, as for all of these functions.
     fn size(&self) -> io::Result<u64>;
 
-    /// Reads at an offset; 0 means that the file ends there.
+    /// Reads at an offset; returns 0 at the end of the file.
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
 
-    /// Writes at an offset, perhaps only the first bytes.
+    /// Writes at an offset; may write only the first bytes.
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize>;
 
-    /// Cuts the file to this size.
+    /// Truncates the file to this size.
     fn truncate(&self, size: u64) -> io::Result<()>;
 
-    /// Makes the file's bytes safe.
+    /// Makes the bytes of the file durable.
     fn sync(&self) -> io::Result<()>;
 }
 
@@ -75,7 +75,7 @@ impl Folder {
             Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error),
             _ => std::fs::set_permissions(path, Permissions::from_mode(0o700))?,
         }
-        // Without this a loss of power could take the whole folder.
+        // Without this sync, a power loss could remove the whole folder.
         for folder in path.ancestors().skip(1).take(2).filter(|folder| !folder.as_os_str().is_empty()) {
             File::open(folder)?.sync_all()?;
         }
@@ -137,7 +137,7 @@ impl StoredFile for File {
     }
 }
 
-/// Reads until the buffer is full; false if the file ends before.
+/// Reads until the buffer is full; returns `false` if the file ends before.
 pub(super) fn read_whole(file: &impl StoredFile, buffer: &mut [u8], offset: u64) -> io::Result<bool> {
     let mut done = 0;
     while let Some(rest) = buffer.get_mut(done..).filter(|rest| !rest.is_empty()) {

@@ -1,18 +1,18 @@
-//! The bytes of headers and slots, as the head of [`disk`](super) has them.
+//! The binary format of headers and slots, as the documentation of [`disk`](super) describes it.
 
 use super::state::Position;
 
-/// Bytes of a segment's header, with the mark of what is synced.
+/// Size of a segment's header, including the mark of synced bytes.
 pub(super) const SEGMENT_HEADER: u64 = MARK_OFFSET + MARK as u64;
-/// Where the mark stands in a segment.
+/// Offset of the mark in a segment.
 pub(super) const MARK_OFFSET: u64 = 44;
-/// Bytes of a record's header.
+/// Size of a record's header.
 pub(super) const RECORD_HEADER: u64 = 24;
-/// Bytes between the beginnings of the slots of the position.
+/// Distance between the two slots of the position.
 pub(super) const SLOT_SPACING: u64 = 4096;
-/// Bytes of the file `position`.
+/// Size of the file `position`.
 pub(super) const POSITION_BYTES: u64 = SLOT_SPACING + SLOT as u64;
-/// What a record begins with.
+/// First bytes of a record.
 pub(super) const RECORD_MAGIC: &[u8; 4] = b"WREC";
 
 /// Upper limit for numbers of segments and slots. A counter never reaches this value, so a file that holds it is
@@ -24,12 +24,12 @@ const VERSION: u32 = 2;
 const SLOT: usize = 40;
 const MARK: usize = 12;
 
-/// CRC-32C of bytes, beginning with a salt.
+/// CRC-32C of the salt and the bytes.
 pub(super) fn checksum(salt: u32, bytes: &[u8]) -> u32 {
     crc32c::crc32c_append(salt, bytes)
 }
 
-/// Takes numbers from the front of bytes; zero where there are none, which no checksum lets pass.
+/// Reads numbers from the front of a slice. At its end it reads zeros, which no checksum accepts.
 struct Take<'a>(&'a [u8]);
 
 impl Take<'_> {
@@ -48,13 +48,13 @@ impl Take<'_> {
     }
 }
 
-/// What a header without its checksum is, if the checksum at its end is right.
+/// Returns a header without its checksum, if the checksum at its end matches.
 fn checked(salt: u32, bytes: &[u8]) -> Option<Take<'_>> {
     let (head, crc) = bytes.split_last_chunk()?;
     (checksum(salt, head) == u32::from_le_bytes(*crc)).then_some(Take(head))
 }
 
-/// Appends the checksum of what was appended since `start`.
+/// Appends the checksum of the bytes since `start`.
 fn seal(out: &mut Vec<u8>, start: usize, salt: u32) {
     let crc = checksum(salt, out.get(start..).unwrap_or_default());
     out.extend(crc.to_le_bytes());
@@ -90,8 +90,9 @@ impl SegmentHeader {
     }
 }
 
-/// The end of what is synced in a segment, as its header says. It is written after each sync and is not synced itself:
-/// after a kill it is exact, and after a loss of power it may be older, but never newer than the data.
+/// The end of the synced bytes in a segment, as its header records it. The writer writes it after
+/// each sync and does not sync it: after a kill it is exact, and after a power loss it may be older
+/// than the data, but never newer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Mark(pub(super) u64);
 
@@ -113,7 +114,7 @@ impl Mark {
 pub(super) struct RecordHeader {
     pub(super) length: u32,
     pub(super) events: u32,
-    /// Bytes of the segment that were synced before.
+    /// Number of bytes of the segment that were synced when this record was written.
     pub(super) synced: u32,
     pub(super) checksum: u32,
 }
@@ -136,7 +137,7 @@ impl RecordHeader {
         Some(Self { length: take.u32(), events: take.u32(), synced: take.u32(), checksum: take.u32() })
     }
 
-    /// Bytes of the whole record.
+    /// Size of the whole record.
     pub(super) fn size(&self) -> u64 {
         RECORD_HEADER + u64::from(self.length)
     }
@@ -174,12 +175,12 @@ impl Slot {
     }
 }
 
-/// Name of a segment's file.
+/// Name of a segment file.
 pub(super) fn segment_name(sequence: u64) -> String {
     format!("{sequence:020}.segment")
 }
 
-/// Number of a segment, damaged or not, from the name of its file.
+/// Returns the number in the name of a segment file, and whether the segment is damaged.
 pub(super) fn sequence_of(name: &str) -> Option<(u64, bool)> {
     let (name, damaged) = match name.strip_suffix(".damaged") {
         Some(name) => (name, true),

@@ -1,4 +1,4 @@
-//! Writes the position and removes what lies before it.
+//! Writes the position and removes the segments before it.
 
 use std::io;
 use std::sync::Arc;
@@ -11,22 +11,22 @@ use super::stats::add;
 /// Name of the file with the position.
 pub(super) const POSITION: &str = "position";
 
-/// Keeps the files of a queue in step with what is acknowledged.
+/// Updates the files of a queue after acknowledgements.
 #[derive(Debug)]
 pub struct Keeper<S: Storage> {
     pub(super) shared: Arc<Shared<S>>,
     pub(super) position: PositionFile<S::File>,
-    /// Names were removed that may come back.
+    /// Whether removed names could reappear, because the folder is not synced yet.
     pub(super) removed: bool,
 }
 
 impl<S: Storage> Keeper<S> {
-    /// Writes the position, and removes segments that are wholly acknowledged. With `sync`, a loss of power does not
-    /// undo it.
+    /// Writes the position and removes the segments that are fully acknowledged. With `sync`, both
+    /// survive a power loss.
     ///
     /// # Errors
     ///
-    /// The next call tries the same again; until then more comes again after a crash.
+    /// The next call retries; until then, a crash duplicates more events.
     pub fn tend(&mut self, sync: bool) -> io::Result<()> {
         let acknowledged = self.shared.state.lock().acknowledged;
         let written = self.position.write(acknowledged);
@@ -65,7 +65,7 @@ impl<S: Storage> Keeper<S> {
         }
     }
 
-    /// Removes files that say where segments end that are gone.
+    /// Removes files that only record the end of a segment that is already removed.
     fn remove_witnesses(&mut self) -> io::Result<()> {
         loop {
             let witness = {
@@ -85,25 +85,25 @@ impl<S: Storage> Keeper<S> {
     }
 }
 
-/// The file with the position, open.
+/// The open file with the position.
 #[derive(Debug)]
 pub(super) struct PositionFile<F> {
     pub(super) file: F,
-    /// The slot that is synced last.
+    /// The last slot that was synced.
     pub(super) synced: Slot,
-    /// What the other slot holds, if it is not synced.
+    /// Content of the other slot, if it is written but not synced.
     pub(super) written: Option<Slot>,
 }
 
 impl<F: StoredFile> PositionFile<F> {
-    /// Writes a position into the slot that is not the synced one.
+    /// Writes a position to the slot that is not the synced one.
     pub(super) fn write(&mut self, position: Position) -> io::Result<()> {
         let last = self.written.unwrap_or(self.synced).position;
         if last == position {
             return Ok(());
         }
         let slot = Slot { counter: self.synced.counter + 1, position };
-        // Should the write fail, the slot holds nothing that could be synced.
+        // If the write fails, the slot has no content that a sync could make durable.
         self.written = None;
         write_whole(&self.file, &slot.write(), place(slot.counter))?;
         self.written = Some(slot);
@@ -123,7 +123,7 @@ impl<F: StoredFile> PositionFile<F> {
     }
 }
 
-/// Offset of the slot with this counter.
+/// Offset of the slot for this counter.
 pub(super) fn place(counter: u64) -> u64 {
     (counter % 2) * SLOT_SPACING
 }

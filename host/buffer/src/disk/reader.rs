@@ -1,4 +1,4 @@
-//! Reads records in order, past damage, and those again that came back.
+//! Reads records in order, skips damage, and reads returned records again.
 
 use std::io;
 use std::sync::Arc;
@@ -9,18 +9,19 @@ use super::scan::{next_record, record_at};
 use super::state::{Flight, Position, Segment, Shared};
 use super::stats::add;
 
-/// A record that was read. Its receiver ends it with [`Acknowledger::end`](super::Acknowledger::end).
+/// A record from the queue. The receiver ends it with
+/// [`Acknowledger::end`](super::Acknowledger::end).
 #[derive(Debug)]
 pub struct Delivery {
-    /// Its number, for its end.
+    /// Number of the delivery, for ending it.
     pub id: u64,
-    /// Number of events in it.
+    /// Number of events.
     pub events: usize,
-    /// What was written.
+    /// The content as it was written.
     pub content: Vec<u8>,
 }
 
-/// The reading end of a queue on disk.
+/// The reading side of a queue on disk.
 #[derive(Debug)]
 pub struct Reader<S: Storage> {
     pub(super) shared: Arc<Shared<S>>,
@@ -70,8 +71,8 @@ impl<S: Storage> Reader<S> {
         }
     }
 
-    /// Passes over what cannot be read, to the end of its segment, after [`Reader::read`] failed again and again. The
-    /// file stays for people to look at.
+    /// Skips to the end of the segment after [`Reader::read`] failed repeatedly. The file stays for
+    /// the operator.
     pub fn skip(&mut self) {
         self.file = None;
         if let Some((id, flight)) = self.returned() {
@@ -82,7 +83,8 @@ impl<S: Storage> Reader<S> {
         }
     }
 
-    /// Ends a delivery that is whole but means nothing to who took it: it counts as damaged, and the file stays.
+    /// Ends a delivery that is intact but that the receiver cannot decode. It counts as damaged,
+    /// and the file stays.
     pub fn reject(&mut self, id: u64) {
         let flight = self.shared.state.lock().flight(id).cloned();
         if let Some(flight) = flight {
@@ -138,7 +140,7 @@ impl<S: Storage> Reader<S> {
     fn note_damage(&self, at: Position, bytes: u64) {
         tracing::error!(
             sink = %self.shared.name, segment = segment_name(at.sequence), offset = at.offset, bytes,
-            "events in the disk buffer cannot be read; the others are delivered, and the file is kept as `.damaged`"
+            "events in the disk buffer cannot be read; delivering the others and keeping the file as `.damaged`"
         );
         add(&self.shared.stats.damaged_bytes, bytes);
         if let Some(segment) = self.shared.state.lock().segment(at.sequence) {

@@ -1,4 +1,4 @@
-//! Opens a folder, whatever a crash has left in it.
+//! Opens a folder in any state that a crash can leave.
 
 use std::collections::VecDeque;
 use std::io;
@@ -18,38 +18,38 @@ use super::state::{Events, Position, Segment, Shared, State};
 use super::stats::{BufferStats, add};
 use super::writer::Writer;
 
-/// Most bytes of a segment; a larger record has one of its own.
+/// Maximum size of a segment; a larger record gets its own segment.
 const MAX_SEGMENT: u64 = 64 << 20;
-/// Segments that fit into the bound.
+/// Number of segments within the limit.
 const SEGMENTS: u64 = 8;
 
-/// What a queue on disk is opened with.
+/// Settings of a queue on disk.
 #[derive(Clone, Debug)]
 pub struct DiskSettings {
-    /// Whose queue it is, for the log.
+    /// Name of the sink, for the log.
     pub name: Arc<str>,
-    /// Bytes on disk at most.
+    /// Maximum number of bytes on disk.
     pub max_size: u64,
-    /// Where to count.
+    /// Counts of the buffer.
     pub stats: Arc<BufferStats>,
 }
 
-/// The parts of an open queue, for a task or a thread each.
+/// The parts of an open queue. Each can move to its own task or thread.
 #[derive(Debug)]
 pub struct DiskQueue<S: Storage> {
     /// Adds records.
     pub writer: Writer<S>,
-    /// Takes them.
+    /// Reads records.
     pub reader: Reader<S>,
-    /// Ends them.
+    /// Ends deliveries.
     pub acknowledger: Acknowledger<S>,
-    /// Writes down what is ended.
+    /// Writes the position and removes files.
     pub keeper: Keeper<S>,
-    /// What to wait for.
+    /// Notifications about the queue.
     pub events: Arc<Events>,
 }
 
-/// A segment with a header that can be read.
+/// A segment with a readable header.
 struct Found<F> {
     file: F,
     header: SegmentHeader,
@@ -60,7 +60,7 @@ struct Found<F> {
 ///
 /// # Errors
 ///
-/// The system cannot read or write the folder. Damaged contents are no error.
+/// The operating system cannot read or write the folder. Damaged contents are not an error.
 pub fn open<S: Storage>(storage: S, settings: &DiskSettings) -> io::Result<DiskQueue<S>> {
     let names = storage.names()?;
     let (position, read) = open_position(&storage, &names, settings)?;
@@ -96,7 +96,7 @@ pub fn open<S: Storage>(storage: S, settings: &DiskSettings) -> io::Result<DiskQ
     };
     add(&settings.stats.recovered_events, events);
     if events > 0 {
-        tracing::info!(sink = %settings.name, events, bytes = state.bytes(), "disk buffer holds events; they go first");
+        tracing::info!(sink = %settings.name, events, bytes = state.bytes(), "the disk buffer contains events; delivering them first");
     }
     let shared = Arc::new(Shared {
         name: settings.name.clone(),
@@ -136,25 +136,27 @@ fn open_position<S: Storage>(
             }
         }
         if let Some(slot) = slots.into_iter().max_by_key(|slot| slot.counter) {
-            // The slot may never have been synced; only after writing it again does a sync guarantee it.
+            // The slot may never have been synced. A later sync is reliable only after the slot is
+            // written again.
             write_whole(&file, &slot.write(), place(slot.counter))?;
             file.sync()?;
             return Ok((PositionFile { file, synced: slot, written: None }, Some(slot.position)));
         }
         if blank {
-            // A crash came between making the file and syncing it; nothing was ever acknowledged.
+            // A crash happened between creating and syncing the file, so no event was ever
+            // acknowledged.
             storage.remove(POSITION)?;
         } else {
             storage.rename(POSITION, &format!("{POSITION}.damaged"))?;
             tracing::error!(
                 sink = %settings.name,
-                "the position of the disk buffer cannot be read; all events in it are delivered again"
+                "cannot read the position of the disk buffer; delivering all its events again"
             );
         }
     }
     let file = storage.create(POSITION)?;
     let slot = Slot::default();
-    // Both slots, so that later writes need no room on the disk.
+    // Both slots, so that later writes need no free space on the disk.
     write_whole(&file, &[0; POSITION_BYTES as usize], 0)?;
     write_whole(&file, &slot.write(), place(slot.counter))?;
     file.sync()?;
@@ -162,7 +164,8 @@ fn open_position<S: Storage>(
     Ok((PositionFile { file, synced: slot, written: None }, None))
 }
 
-/// Opens a segment; one whose header cannot be read is set aside, or removed if the header never reached the disk.
+/// Opens a segment. Sets it aside if its header cannot be read, or removes it if the header never
+/// reached the disk.
 fn open_segment<S: Storage>(storage: &S, sequence: u64, settings: &DiskSettings) -> io::Result<Option<Found<S::File>>> {
     let name = segment_name(sequence);
     let file = storage.open(&name)?;
@@ -172,8 +175,9 @@ fn open_segment<S: Storage>(storage: &S, sequence: u64, settings: &DiskSettings)
     if let Some(header) = SegmentHeader::read(&bytes).filter(|header| whole && header.sequence == sequence) {
         return Ok(Some(Found { file, header, size }));
     }
-    // A crash before the first sync leaves a short file or zeros, and after a loss of power later blocks without the first
-    // one. The last looks like damage to events that are acknowledged, so the file stays.
+    // A crash before the first sync leaves a short file or zeros. A power loss can also leave later
+    // blocks without the first one. That looks like damage to acknowledged events, so the file
+    // stays.
     if whole && bytes == [0; MARK_OFFSET as usize] && !is_zero(&file, size)? {
         tracing::warn!(
             sink = %settings.name, segment = name, bytes = size,
@@ -185,14 +189,14 @@ fn open_segment<S: Storage>(storage: &S, sequence: u64, settings: &DiskSettings)
         return Ok(None);
     }
     if !whole || bytes == [0; MARK_OFFSET as usize] {
-        tracing::warn!(sink = %settings.name, segment = name, bytes = size, "disk buffer: an unfinished segment is removed");
+        tracing::warn!(sink = %settings.name, segment = name, bytes = size, "removing an unfinished segment of the disk buffer");
         add(&settings.stats.torn_bytes, size);
         storage.remove(&name)?;
         return Ok(None);
     }
     tracing::error!(
         sink = %settings.name, segment = name, bytes = size,
-        "a segment of the disk buffer cannot be read, or is of a newer agent; it is kept as `.damaged`"
+        "cannot read a segment of the disk buffer, or a newer agent wrote it; keeping it as `.damaged`"
     );
     storage.rename(&name, &format!("{name}.damaged"))?;
     add(&settings.stats.damaged_bytes, size);
@@ -200,7 +204,7 @@ fn open_segment<S: Storage>(storage: &S, sequence: u64, settings: &DiskSettings)
     Ok(None)
 }
 
-/// Whether a file holds nothing but zero bytes.
+/// Whether a file contains only zero bytes.
 fn is_zero(file: &impl StoredFile, size: u64) -> io::Result<bool> {
     let mut buffer = vec![0; 64 << 10];
     let mut at = 0;
@@ -222,9 +226,9 @@ fn mark_of(file: &impl StoredFile, salt: u32) -> io::Result<u64> {
     Ok(Mark::read(salt, &bytes).filter(|_| is_whole).map_or(0, |Mark(end)| end))
 }
 
-/// Follows the segments from the last one back, and determines where each one ends. Returns them, and the numbers of
-/// further files that hold no record but record where one of the segments ends: without that, damage in it could be
-/// taken for a torn tail the next time.
+/// Follows the segments backwards from the last one and determines where each one ends. Also
+/// returns the numbers of files without records that record where another segment ends: without
+/// them, the next opening could mistake damage in that segment for a torn tail.
 fn chain<S: Storage>(
     storage: &S,
     mut found: Vec<Found<S::File>>,
@@ -233,12 +237,13 @@ fn chain<S: Storage>(
 ) -> io::Result<(VecDeque<Segment>, VecDeque<u64>)> {
     let mut segments = VecDeque::new();
     let mut witnesses = VecDeque::new();
-    // What the successor says of its predecessor.
+    // The end of the segment before, as its successor records it.
     let mut previous: Option<Position> = None;
     while let Some(Found { file, header, size }) = found.pop() {
         let Position { sequence, .. } = previous.unwrap_or(Position { sequence: header.sequence, offset: 0 });
         if header.sequence > sequence {
-            // It could not be finished, and its events went to its successor.
+            // Its first write failed and the file could not be removed; the successor has its
+            // events.
             storage.remove(&segment_name(header.sequence))?;
             continue;
         }
@@ -259,7 +264,7 @@ fn chain<S: Storage>(
         } else if tells_of_another {
             witnesses.push_front(header.sequence);
         } else {
-            // Not one record of its first group is whole.
+            // No record of its first group is complete.
             storage.remove(&segment_name(header.sequence))?;
         }
     }
@@ -277,7 +282,7 @@ fn end_known(
     size: u64,
     settings: &DiskSettings,
 ) -> io::Result<Segment> {
-    // Whatever a successor says, the header stays, since it describes the segment before.
+    // Even if the successor records a lower end, keep the header: it describes the segment before.
     let end = end.max(SEGMENT_HEADER);
     let damaged = size < end;
     if damaged && from < end {
@@ -285,7 +290,7 @@ fn end_known(
     }
     let end = end.min(size);
     if size > end {
-        // Left by a write or a sync that failed.
+        // A failed write or sync left these bytes.
         file.truncate(end)?;
     }
     let events = count(file, header.salt, from, end)?;
@@ -309,18 +314,18 @@ fn end_unknown(
         let bytes = size - extent.end;
         tracing::warn!(
             sink = %settings.name, segment = segment_name(header.sequence), offset = extent.end, bytes,
-            "disk buffer: a torn tail is left out; its events were never acknowledged, and their sources offer them again"
+            "ignoring a torn tail of the disk buffer; its events were never acknowledged, so their sources send them again"
         );
         add(&settings.stats.torn_bytes, bytes);
         if extent.damaged == 0 {
             file.truncate(extent.end)?;
             size = extent.end;
         }
-        // Otherwise the torn part may hold the only record which proves that the damage before it was synced. It stays
-        // until a successor records where this segment ends.
+        // Otherwise the torn part may contain the only record that shows that the damage before it
+        // was synced. It stays until a successor records where this segment ends.
     }
-    // After a failed sync the system shows bytes that the medium may not have, and takes them for synced. They are
-    // relied on from now on, so write them again.
+    // After a failed sync, the system may return bytes from its cache that are not on the medium,
+    // and consider them synced. From now on the queue relies on them, so it writes them again.
     if let Some(unsure) = extent.unsure {
         write_again(file, unsure, extent.end)?;
     }
@@ -330,7 +335,7 @@ fn end_unknown(
     Ok(Segment { sequence, salt, end, size, sealed: true, damaged, events: extent.events })
 }
 
-/// Writes over bytes with themselves.
+/// Overwrites bytes with themselves.
 fn write_again(file: &impl StoredFile, from: u64, end: u64) -> io::Result<()> {
     let mut buffer = vec![0; 1 << 20];
     let mut at = from;
@@ -351,17 +356,18 @@ fn report_cut(sequence: u64, bytes: u64, settings: &DiskSettings) {
     add(&settings.stats.damaged_bytes, bytes);
     tracing::error!(
         sink = %settings.name, segment = segment_name(sequence), bytes,
-        "a segment of the disk buffer is shorter than it was; its other events are delivered"
+        "a segment of the disk buffer has lost its end; delivering its other events"
     );
 }
 
-/// Reports a segment that should be there. It was acknowledged if it lies before the position.
+/// Reports a missing segment. Says nothing if it lies before the position, since it was
+/// acknowledged.
 fn report_missing(missing: Position, start: Position, settings: &DiskSettings) {
     if missing.sequence > 0 && missing > start {
         add(&settings.stats.missing_segments, 1);
         tracing::error!(
             sink = %settings.name, segment = segment_name(missing.sequence),
-            "a segment of the disk buffer is missing; its events are lost, unless it was set aside or removed by hand"
+            "a segment of the disk buffer is missing; its events are lost, unless an operator set it aside or removed it"
         );
     }
 }

@@ -1,4 +1,4 @@
-//! Finding records in a segment, whatever its bytes are.
+//! Finds records in a segment with arbitrary bytes.
 
 use std::io;
 
@@ -7,10 +7,10 @@ use memchr::memmem;
 use super::files::{StoredFile, read_whole};
 use super::format::{RECORD_HEADER, RECORD_MAGIC, RecordHeader, checksum};
 
-/// Bytes that the search for the next record reads at once.
+/// Number of bytes that the search for the next record reads at once.
 const SEARCH_BYTES: usize = 256 << 10;
 
-/// A record that is whole.
+/// A complete record.
 #[derive(Debug)]
 pub(super) struct Record {
     pub(super) header: RecordHeader,
@@ -26,7 +26,7 @@ pub(super) fn header_at(file: &impl StoredFile, salt: u32, offset: u64, end: u64
     Ok(RecordHeader::read(salt, &bytes).filter(|header| offset + header.size() <= end))
 }
 
-/// Reads the record at an offset; `None` if it is not whole.
+/// Reads the record at an offset; `None` if it is not complete.
 pub(super) fn record_at(file: &impl StoredFile, salt: u32, offset: u64, end: u64) -> io::Result<Option<Record>> {
     let Some(header) = header_at(file, salt, offset, end)? else { return Ok(None) };
     let mut content = vec![0; usize::try_from(header.length).unwrap_or(usize::MAX)];
@@ -45,7 +45,8 @@ pub(super) fn next_record(file: &impl StoredFile, salt: u32, from: u64, end: u64
         let wanted = usize::try_from(end - at).unwrap_or(usize::MAX).min(SEARCH_BYTES);
         let part = buffer.get_mut(..wanted).unwrap_or_default();
         if !read_whole(file, part, at)? {
-            // The file is shorter than it was; what is left of it is too short to matter or is found by smaller reads.
+            // The file has become shorter. The rest is too short for a record, or smaller reads
+            // will find it.
             let size = file.size()?;
             if size <= at || size >= end {
                 return Ok(end);
@@ -69,23 +70,25 @@ pub(super) fn next_record(file: &impl StoredFile, salt: u32, from: u64, end: u64
     Ok(end)
 }
 
-/// What a segment without a successor holds.
+/// Contents of a segment without a successor.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Extent {
-    /// End of what counts.
+    /// End of the valid bytes.
     pub(super) end: u64,
-    /// Events in it.
+    /// Number of events before the end.
     pub(super) events: u64,
-    /// Bytes in it that cannot be read although they were synced.
+    /// Number of unreadable bytes that were synced.
     pub(super) damaged: u64,
-    /// Beginning of the last group in it: what follows may be there to read and yet not be on the medium.
+    /// Start of the last group: the system can return its bytes, but they may not be on the medium.
     pub(super) unsure: Option<u64>,
 }
 
-/// Measures a segment without a successor. What lies before `known`, the mark in its header, was synced.
+/// Measures a segment without a successor. The bytes before `known`, the mark in its header, were
+/// synced.
 pub(super) fn measure(file: &impl StoredFile, salt: u32, from: u64, known: u64, size: u64) -> io::Result<Extent> {
     let mut extent = Extent { end: from, ..Extent::default() };
-    // What came after the first bad places, as it would be if they were damage: end, events, damage.
+    // For each unreadable place: its offset, and the extent before it, in case the tail is torn
+    // there.
     let mut gaps: Vec<(u64, Extent)> = Vec::new();
     let mut synced = from.max(known);
     let mut offset = from;
@@ -106,15 +109,17 @@ pub(super) fn measure(file: &impl StoredFile, salt: u32, from: u64, known: u64, 
             }
         }
     }
-    // The first bad place that no later record has seen synced: there the tail is torn.
+    // At the first unreadable place that was not synced, the tail is torn.
     let torn = gaps.into_iter().find(|(offset, _)| *offset >= synced);
     let mut extent = torn.map_or(extent, |(offset, before)| Extent { end: offset, ..before });
-    // Synced bytes at the end without a whole record behind them are damage. The reader passes over them and reports them.
+    // Synced bytes at the end without a complete record after them are damage. The reader skips and
+    // reports them.
     extent.end = extent.end.max(known.min(size));
     Ok(extent)
 }
 
-/// Counts events in a segment whose end is known, by its headers alone, as far as they lead.
+/// Counts the events of a segment with a known end. Reads headers only, up to the first unreadable
+/// one.
 pub(super) fn count(file: &impl StoredFile, salt: u32, from: u64, end: u64) -> io::Result<u64> {
     let (mut events, mut offset) = (0, from);
     while let Some(header) = header_at(file, salt, offset, end)? {

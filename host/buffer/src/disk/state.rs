@@ -1,4 +1,5 @@
-//! What writer, reader, keeper and acknowledgements know of each other. Held for moments only, never over I/O.
+//! The state that writer, reader, keeper and acknowledger share. It is locked briefly and never
+//! during I/O.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -10,26 +11,26 @@ use tokio::sync::Notify;
 use super::format::{POSITION_BYTES, SEGMENT_HEADER};
 use super::stats::BufferStats;
 
-/// A place in the queue.
+/// A position in the queue.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Position {
     pub(super) sequence: u64,
     pub(super) offset: u64,
 }
 
-/// A segment that is on disk.
+/// A segment on disk.
 #[derive(Clone, Debug)]
 pub(super) struct Segment {
     pub(super) sequence: u64,
     pub(super) salt: u32,
-    /// End of what is synced; nothing after it counts.
+    /// End of the synced bytes; bytes after it do not count.
     pub(super) end: u64,
-    /// Bytes of the file.
+    /// Size of the file.
     pub(super) size: u64,
-    /// Nothing is added any more.
+    /// Whether the segment is closed for writing.
     pub(super) sealed: bool,
     pub(super) damaged: bool,
-    /// Events in it that are not acknowledged.
+    /// Number of events that are not acknowledged.
     pub(super) events: u64,
 }
 
@@ -39,7 +40,7 @@ impl Segment {
     }
 }
 
-/// A record that the reader has handed out, or bytes that it passed over.
+/// A record that the reader handed out, or a range of bytes that it skipped.
 #[derive(Clone, Debug)]
 pub(super) struct Flight {
     pub(super) start: Position,
@@ -50,22 +51,22 @@ pub(super) struct Flight {
 
 #[derive(Debug, Default)]
 pub(super) struct State {
-    /// By their numbers.
+    /// Ordered by number.
     pub(super) segments: VecDeque<Segment>,
     /// Files without records, each of which says where a segment before it ends. They go when that one has gone.
     pub(super) witnesses: VecDeque<u64>,
-    /// End of the newest segment that there ever was.
+    /// End of the newest segment ever written.
     pub(super) newest: Position,
     /// Number of the next segment.
     pub(super) next_sequence: u64,
-    /// Where the reader goes on.
+    /// Where the reader continues.
     pub(super) read: Position,
-    /// Everything before is acknowledged.
+    /// All records before this position are acknowledged.
     pub(super) acknowledged: Position,
     pub(super) flights: VecDeque<Flight>,
-    /// Number of the first of them.
+    /// Number of the first flight.
     pub(super) first_flight: u64,
-    /// Those that came back undelivered.
+    /// Numbers of flights that were returned undelivered.
     pub(super) returned: BTreeSet<u64>,
 }
 
@@ -74,7 +75,7 @@ impl State {
         self.segments.iter_mut().find(|segment| segment.sequence == sequence)
     }
 
-    /// Bytes on disk that the bound is for.
+    /// Size on disk that counts for the limit.
     pub(super) fn bytes(&self) -> u64 {
         let witnesses = self.witnesses.len() as u64 * SEGMENT_HEADER;
         self.segments.iter().map(|segment| segment.size).sum::<u64>() + witnesses + POSITION_BYTES
@@ -85,7 +86,7 @@ impl State {
         self.flights.get_mut(index)
     }
 
-    /// Adds what the reader has read or passed over.
+    /// Adds a flight for a record or a skipped range.
     pub(super) fn take_off(&mut self, flight: Flight) -> u64 {
         self.read = flight.end;
         self.flights.push_back(flight);
@@ -94,7 +95,7 @@ impl State {
         id
     }
 
-    /// Moves the acknowledged position over all that is done.
+    /// Moves the acknowledged position over all flights at the front that are done.
     pub(super) fn land(&mut self) -> bool {
         let before = self.acknowledged;
         while let Some(flight) = self.flights.pop_front_if(|flight| flight.done) {
@@ -104,8 +105,8 @@ impl State {
         self.acknowledged != before
     }
 
-    /// The segment that the reader is in, moving on to the next where one is read to its end; `None` if there is
-    /// nothing to read.
+    /// Returns the segment that the reader is in, and moves it to the next segment at the end of
+    /// one; `None` if there is nothing to read.
     pub(super) fn reading(&mut self) -> Option<Segment> {
         loop {
             let read = self.read;
@@ -123,12 +124,12 @@ impl State {
     }
 }
 
-/// Something to wait for.
+/// Notifications about changes of the queue.
 #[derive(Debug, Default)]
 pub struct Events {
-    /// There may be something to read.
+    /// There may be a record to read.
     pub readable: Notify,
-    /// Something was acknowledged.
+    /// A delivery was acknowledged.
     pub acknowledged: Notify,
     /// A segment was removed.
     pub room: Notify,
@@ -146,7 +147,7 @@ pub(super) struct Shared<S> {
 }
 
 impl<S> Shared<S> {
-    /// Publishes what the state holds now.
+    /// Publishes the sizes of the state as counts.
     pub(super) fn publish(&self, state: &State) {
         self.stats.bytes.store(state.bytes(), Ordering::Relaxed);
         let events = state.segments.iter().map(|segment| segment.events).sum();

@@ -1,40 +1,41 @@
-//! What a disk buffer has done, for metrics and the summary.
+//! Counts of a disk buffer, for metrics and the summary.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Counts of a disk buffer. They outlive reloads of the sink.
 #[derive(Debug, Default)]
 pub struct BufferStats {
-    /// Bytes on disk now, without damaged files.
+    /// Current size on disk, without damaged files.
     pub bytes: AtomicU64,
-    /// Events on disk now that the sink has not acknowledged.
+    /// Number of events on disk that the sink has not acknowledged.
     pub events: AtomicU64,
     /// Events that were written and synced.
     pub received_events: AtomicU64,
-    /// Bytes of them, with their headers.
+    /// Size of the received events with their headers.
     pub received_bytes: AtomicU64,
-    /// Events that found no room and were dropped, as `when_full = "drop_newest"` has it.
+    /// Events that were dropped because the buffer was full, with `when_full = "drop_newest"`.
     pub dropped_events: AtomicU64,
-    /// Bytes of them.
+    /// Size of the dropped events.
     pub dropped_bytes: AtomicU64,
-    /// Events that were found on disk at a start.
+    /// Events that were found on disk at start.
     pub recovered_events: AtomicU64,
-    /// Bytes of groups that were being written when the agent ended, and were cut off.
+    /// Size of incomplete groups that were cut off at start.
     pub torn_bytes: AtomicU64,
-    /// Bytes that were safe once and cannot be read any more.
+    /// Size of synced data that became unreadable.
     pub damaged_bytes: AtomicU64,
-    /// Segments that were set aside for such bytes.
+    /// Segments that were set aside because of damage.
     pub damaged_segments: AtomicU64,
-    /// Segments that should have been there and were not.
+    /// Segments that were missing.
     pub missing_segments: AtomicU64,
-    /// Writes, syncs, reads and removals that failed and were tried again.
+    /// Writes, syncs, reads and removals that failed and were retried.
     pub errors: AtomicU64,
-    /// Nanoseconds during which the buffer took nothing, because it or the disk was full or failed.
+    /// Nanoseconds during which the buffer accepted nothing, because the buffer or the disk was
+    /// full or had errors.
     pub blocked_nanos: AtomicU64,
 }
 
 impl BufferStats {
-    /// Counts a group that is dropped.
+    /// Counts a dropped group.
     pub fn dropped(&self, events: u64, bytes: u64) {
         add(&self.dropped_events, events);
         add(&self.dropped_bytes, bytes);

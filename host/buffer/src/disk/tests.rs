@@ -1,4 +1,5 @@
-//! Tests of the whole queue: what is kept, what comes again, and what becomes of files that something has spoiled.
+//! The whole queue: which records stay, which are delivered again, and how it handles damaged
+//! files.
 
 mod fake;
 mod model;
@@ -11,7 +12,7 @@ use std::sync::atomic::Ordering;
 
 use super::*;
 
-/// A record of a test: its content, which stands for one event.
+/// A record of a test: the content of one event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Item(pub(super) Vec<u8>);
 
@@ -41,7 +42,7 @@ fn open_folder(path: &Path, settings: &DiskSettings) -> DiskQueue<Folder> {
     open(Folder::make(path).unwrap(), settings).unwrap()
 }
 
-/// Commits all, one group each.
+/// Commits each text as a separate group.
 fn fill(queue: &mut DiskQueue<impl Storage>, texts: &[&str]) {
     for text in texts {
         assert_eq!(queue.writer.commit(&[item(text)]).unwrap(), 1);
@@ -71,7 +72,7 @@ fn segment(path: &Path, sequence: u64) -> std::path::PathBuf {
     path.join(format::segment_name(sequence))
 }
 
-/// Leaves a header as it is after a loss of power that came before the mark reached the disk.
+/// Restores the header to its state before the mark reached the disk, as after a power loss.
 fn forget_mark(segment: &Path) {
     let file = fs::OpenOptions::new().write(true).open(segment).unwrap();
     file.write_all_at(&[0; format::Mark::BYTES], format::MARK_OFFSET).unwrap();
@@ -83,18 +84,18 @@ fn spoil(path: &Path, offset: usize) {
     fs::write(path, bytes).unwrap();
 }
 
-/// A bound that nothing here reaches.
+/// A limit that no test reaches.
 const LARGE: u64 = 1 << 20;
 
 #[test]
-fn what_is_not_acknowledged_comes_again_in_order() {
+fn unacknowledged_records_are_delivered_again_in_order() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("buffer/out");
     let mut queue = open_folder(&path, &settings(LARGE));
     fill(&mut queue, &["a", "b", "c", "d"]);
     let read = read_all(&mut queue);
     assert_eq!(read.iter().map(|(_, text)| text.as_str()).collect::<Vec<_>>(), ["a", "b", "c", "d"]);
-    // Of what is acknowledged only that counts before which everything is.
+    // Only acknowledgements without a gap before them count.
     for index in [0, 2] {
         queue.acknowledger.end(read[index].0, true);
     }
@@ -107,7 +108,7 @@ fn what_is_not_acknowledged_comes_again_in_order() {
 }
 
 #[test]
-fn what_comes_back_undelivered_is_handed_out_again_before_all_else() {
+fn returned_records_are_delivered_before_all_others() {
     let folder = tempfile::tempdir().unwrap();
     let mut queue = open_folder(&folder.path().join("out"), &settings(LARGE));
     fill(&mut queue, &["a", "b"]);
@@ -121,7 +122,7 @@ fn what_comes_back_undelivered_is_handed_out_again_before_all_else() {
 }
 
 #[test]
-fn files_are_the_owners_alone_and_go_when_all_is_acknowledged() {
+fn files_are_private_and_removed_when_all_records_are_acknowledged() {
     use std::os::unix::fs::PermissionsExt as _;
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("buffer/out");
@@ -131,7 +132,8 @@ fn files_are_the_owners_alone_and_go_when_all_is_acknowledged() {
     fill(&mut queue, &["x"; 3]);
     assert_eq!(mode(&path), 0o700);
     assert_eq!((mode(&segment(&path, 1)), mode(&path.join("position"))), (0o600, 0o600));
-    // There is no room for more, so the segment is closed, to be removed when it is acknowledged.
+    // There is no room for more, so the writer closes the segment, and the keeper can remove it
+    // after acknowledgement.
     assert!(matches!(queue.writer.commit(&[item("y")]), Err(CommitError::Full)));
     for (id, _) in read_all(&mut queue) {
         queue.acknowledger.end(id, true);
@@ -143,7 +145,7 @@ fn files_are_the_owners_alone_and_go_when_all_is_acknowledged() {
 }
 
 #[test]
-fn the_bound_holds_for_bytes_on_disk_and_room_comes_back() {
+fn the_limit_counts_bytes_on_disk_and_acknowledging_frees_room() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("out");
     let max = 64 << 10;
@@ -171,7 +173,7 @@ fn the_bound_holds_for_bytes_on_disk_and_room_comes_back() {
 }
 
 #[test]
-fn a_record_larger_than_the_bound_passes_alone() {
+fn a_record_larger_than_the_limit_is_accepted_alone() {
     let folder = tempfile::tempdir().unwrap();
     let mut queue = open_folder(&folder.path().join("out"), &settings(16 << 10));
     let huge = Item(vec![b'x'; 100_000]);
@@ -185,7 +187,7 @@ fn a_record_larger_than_the_bound_passes_alone() {
 }
 
 #[test]
-fn a_torn_tail_is_cut_off_wherever_it_tears() {
+fn a_torn_tail_is_cut_off_at_any_offset() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("out");
     fill(&mut open_folder(&path, &settings(LARGE)), &["first", "second"]);
@@ -204,13 +206,13 @@ fn a_torn_tail_is_cut_off_wherever_it_tears() {
         drop(queue);
         let settings = self::settings(LARGE);
         assert_eq!(texts(&mut open_folder(&path, &settings)), ["first", "third"]);
-        assert_eq!(settings.stats.torn_bytes.load(Ordering::Relaxed), 0, "it is reported once");
+        assert_eq!(settings.stats.torn_bytes.load(Ordering::Relaxed), 0, "a torn tail is reported once");
         fs::remove_file(segment(&path, 2)).unwrap();
     }
 }
 
 #[test]
-fn damage_to_what_was_synced_last_is_no_torn_tail() {
+fn damage_to_the_last_synced_group_is_not_a_torn_tail() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("out");
     fill(&mut open_folder(&path, &settings(LARGE)), &["first", "second"]);
@@ -257,7 +259,7 @@ fn a_segment_without_a_header_is_removed_only_if_it_is_empty() {
 }
 
 #[test]
-fn around_damage_all_other_records_are_delivered_and_the_file_is_kept() {
+fn all_records_around_damage_are_delivered_and_the_file_is_kept() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("out");
     fill(&mut open_folder(&path, &settings(LARGE)), &["first", "second", "third", "fourth"]);
@@ -303,7 +305,7 @@ fn damage_in_an_earlier_segment_is_found_by_the_reader() {
 }
 
 #[test]
-fn headers_and_positions_that_cannot_be_read_are_set_aside() {
+fn unreadable_headers_and_positions_are_set_aside() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("out");
     for text in ["first", "second", "third"] {
@@ -318,17 +320,17 @@ fn headers_and_positions_that_cannot_be_read_are_set_aside() {
     spoil(&path.join("position"), 4096 + 20);
     spoil(&path.join("position"), 20);
     let mut queue = open_folder(&path, &settings(LARGE));
-    assert_eq!(texts(&mut queue), ["third"], "the first is gone, the second cannot be read");
+    assert_eq!(texts(&mut queue), ["third"], "the first is removed, the second is unreadable");
     drop(queue);
     assert_eq!(
         names(&path),
         ["00000000000000000002.segment.damaged", "00000000000000000003.segment", "position", "position.damaged"]
     );
-    assert_eq!(texts(&mut open_folder(&path, &settings(LARGE))), ["third"], "and it opens again");
+    assert_eq!(texts(&mut open_folder(&path, &settings(LARGE))), ["third"], "the queue opens again");
 }
 
 #[test]
-fn an_event_that_looks_like_a_record_is_never_one() {
+fn an_event_that_looks_like_a_record_is_not_read_as_one() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("out");
     let mut forged = Vec::new();
@@ -377,10 +379,10 @@ fn any_bytes_open_without_a_panic() {
 }
 
 #[test]
-fn a_torn_successor_still_tells_that_the_segment_before_it_was_synced() {
+fn a_torn_successor_still_proves_that_the_segment_before_it_was_synced() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
-    // Segments of 1 KiB: three records in a group, and one in the next.
+    // Segments of 1 KiB: three records in the first group, one in the next.
     let mut queue = open_folder(path, &settings(8 << 10));
     let items = ["one", "two", "six"].map(|text| item(&text.repeat(95)));
     assert_eq!(queue.writer.commit(&items).unwrap(), 3);
@@ -388,7 +390,7 @@ fn a_torn_successor_still_tells_that_the_segment_before_it_was_synced() {
     drop(queue);
     let segments: Vec<_> = (1..=2).map(|number| path.join(format!("{number:020}.segment"))).collect();
     forget_mark(&segments[1]);
-    // The last record is torn, and the first of the segment before it is spoilt.
+    // The last record is torn, and the first record of the segment before is damaged.
     let mut second = fs::read(&segments[1]).unwrap();
     second.truncate(second.len() - 1);
     fs::write(&segments[1], second).unwrap();
@@ -408,7 +410,7 @@ fn a_torn_successor_still_tells_that_the_segment_before_it_was_synced() {
 }
 
 #[test]
-fn a_torn_group_still_tells_that_the_groups_before_it_were_synced() {
+fn a_torn_group_still_proves_that_the_groups_before_it_were_synced() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
     let mut queue = open_folder(path, &settings(1 << 20));
@@ -419,8 +421,8 @@ fn a_torn_group_still_tells_that_the_groups_before_it_were_synced() {
     let segment = path.join(format!("{:020}.segment", 1));
     forget_mark(&segment);
     let mut bytes = fs::read(&segment).unwrap();
-    // The first record of each group is spoilt: damage in the first, for the second says that it was synced, and a torn
-    // tail in the second.
+    // The first record of each group is damaged. In the first group this is damage, because the
+    // second group records that it was synced; in the second group it is a torn tail.
     let record = 24 + 3;
     bytes[format::SEGMENT_HEADER as usize + 25] ^= 1;
     bytes[format::SEGMENT_HEADER as usize + 3 * record + 25] ^= 1;
@@ -444,7 +446,7 @@ fn a_removed_segment_frees_its_room_on_a_full_volume() {
     fill(&mut queue, &["a", "b"]);
     let read = read_all(&mut queue);
     disk.limit(0);
-    // The volume is full, so the writer closes the segment, and needs its room for the next one.
+    // The volume is full, so the writer closes the segment and needs its space for the next one.
     assert!(matches!(queue.writer.commit(&[item("c")]), Err(CommitError::Io(_))));
     read.iter().for_each(|(id, _)| queue.acknowledger.end(*id, true));
     queue.keeper.tend(false).unwrap();

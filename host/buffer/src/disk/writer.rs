@@ -1,4 +1,4 @@
-//! Writes groups of records, each wholly or not at all.
+//! Writes groups of records; each group is written completely or not at all.
 
 use std::io;
 use std::sync::Arc;
@@ -10,33 +10,33 @@ use super::format::{
 use super::state::{Position, Segment, Shared};
 use super::stats::add;
 
-/// Something that a queue on disk can take.
+/// An item that a queue on disk can store.
 pub trait Stored {
-    /// Number of events in it.
+    /// Number of events.
     fn events(&self) -> usize;
 
     /// Bytes that `encode` appends.
     fn encoded_len(&self) -> usize;
 
-    /// Appends its bytes.
+    /// Appends the encoded item.
     fn encode(&self, out: &mut Vec<u8>);
 }
 
-/// Why nothing of a group was written.
+/// Why no item of a group was written.
 #[derive(Debug, thiserror::Error)]
 pub enum CommitError {
     /// There is no room within `max_size` until the reader acknowledges something.
     #[error("the buffer is full")]
     Full,
-    /// The first of the group is too large for any record.
-    #[error("more than 4 GiB in one record")]
+    /// The first item is too large for a record.
+    #[error("the record is larger than 4 GiB")]
     TooLarge,
-    /// The disk did not take it; it may when it is tried again.
+    /// The disk refused the write; a later attempt may succeed.
     #[error(transparent)]
     Io(#[from] io::Error),
 }
 
-/// The writing end of a queue on disk.
+/// The writing side of a queue on disk.
 #[derive(Debug)]
 pub struct Writer<S: Storage> {
     pub(super) shared: Arc<Shared<S>>,
@@ -44,28 +44,29 @@ pub struct Writer<S: Storage> {
     pub(super) buffer: Vec<u8>,
 }
 
-/// The segment that is written to.
+/// The segment that is open for writing.
 #[derive(Debug)]
 pub(super) struct Active<F> {
     file: F,
     sequence: u64,
     salt: u32,
-    /// End of what is synced.
+    /// End of the synced bytes.
     end: u64,
 }
 
-/// What the buffer holds for a segment.
+/// The group of items in the encoding buffer.
 struct Group {
     items: usize,
     events: u64,
 }
 
 impl<S: Storage> Writer<S> {
-    /// Writes the first of these, as many as fit into one segment, and syncs them. Answers with how many; they are safe.
+    /// Writes as many of the first items as fit into one segment, and syncs them. Returns their
+    /// number.
     ///
     /// # Errors
     ///
-    /// Nothing was taken. See [`CommitError`].
+    /// No item was written. See [`CommitError`].
     pub fn commit<T: Stored>(&mut self, items: &[T]) -> Result<usize, CommitError> {
         let Some(first) = items.first() else { return Ok(0) };
         let first = RECORD_HEADER + first.encoded_len() as u64;
@@ -78,7 +79,7 @@ impl<S: Storage> Writer<S> {
         let room = self.room();
         let header = if self.active.is_some() { 0 } else { SEGMENT_HEADER };
         if room.is_some_and(|room| room < header + first) {
-            // What is in the segment can make room only when it is closed.
+            // Only a closed segment can be removed to make room.
             self.seal();
             return Err(CommitError::Full);
         }
@@ -88,19 +89,20 @@ impl<S: Storage> Writer<S> {
         }
     }
 
-    /// Ends writing. What is acknowledged can be removed to the last record then.
+    /// Ends writing. Then all segments can be removed after acknowledgement, including the last.
     pub fn finish(mut self) {
         self.seal();
     }
 
-    /// Bytes that may be added; `None` where the folder holds nothing, so that a record larger than the bound can pass.
+    /// Number of bytes that may be added; `None` if the folder is empty, so that a record larger
+    /// than the limit is accepted.
     fn room(&self) -> Option<u64> {
         let state = self.shared.state.lock();
         let used = state.bytes();
         (!state.segments.is_empty()).then(|| self.shared.max_size.saturating_sub(used))
     }
 
-    /// Encodes as many items as fit; the first always does.
+    /// Encodes as many items as fit, but at least one.
     fn encode<T: Stored>(&mut self, items: &[T], salt: u32, synced: u64, room: Option<u64>) -> Group {
         let mut group = Group { items: 0, events: 0 };
         let before = self.buffer.len() as u64;
@@ -133,7 +135,7 @@ impl<S: Storage> Writer<S> {
         group
     }
 
-    /// Adds a group to the active segment.
+    /// Appends a group to the active segment.
     fn append<T: Stored>(
         &mut self,
         mut active: Active<S::File>,
@@ -143,9 +145,10 @@ impl<S: Storage> Writer<S> {
         self.buffer.clear();
         let group = self.encode(items, active.salt, active.end, room);
         if let Err(error) = write_whole(&active.file, &self.buffer, active.end).and_then(|()| active.file.sync()) {
-            // As if nothing had been written: the segment is closed where it was, and what follows there does not count,
-            // since its successor says so. It stays closed even if it could be cut back: on a full disk only a closed
-            // segment can be removed to make room.
+            // Undo the write: close the segment at its previous end. The bytes after it do not
+            // count, since the successor records that end. The segment stays closed even if it
+            // could be truncated: on a full disk, only a closed segment can be removed to make
+            // room.
             let _ = active.file.truncate(active.end);
             self.close(&active);
             return Err(error.into());
@@ -162,7 +165,7 @@ impl<S: Storage> Writer<S> {
     fn begin<T: Stored>(&mut self, items: &[T], room: Option<u64>) -> Result<usize, CommitError> {
         let (sequence, previous) = {
             let mut state = self.shared.state.lock();
-            // Never used twice, even where making the file fails after its name came into being.
+            // Never reused: creating the file may fail after its name exists.
             let sequence = state.next_sequence;
             state.next_sequence += 1;
             (sequence, state.newest)
@@ -180,7 +183,7 @@ impl<S: Storage> Writer<S> {
             Ok(file)
         });
         let file = made.inspect_err(|_| {
-            // Should it stay, the chain passes it by.
+            // If the file stays, the next opening skips it.
             let _ = self.shared.storage.remove(&name);
         })?;
         let end = self.buffer.len() as u64;
@@ -200,7 +203,7 @@ impl<S: Storage> Writer<S> {
         Ok(group.items)
     }
 
-    /// Lets the reader see what was added.
+    /// Makes the new records visible to the reader.
     fn added(&mut self, sequence: u64, group: &Group, bytes: u64) {
         let mut state = self.shared.state.lock();
         if let Some(segment) = state.segment(sequence) {
@@ -214,7 +217,7 @@ impl<S: Storage> Writer<S> {
         add(&self.shared.stats.received_events, group.events);
         add(&self.shared.stats.received_bytes, bytes);
         self.shared.events.readable.notify_one();
-        // One huge group shall not keep its memory.
+        // Free the memory after one huge group.
         if self.buffer.capacity() as u64 > self.shared.segment_size {
             self.buffer = Vec::new();
         }
@@ -235,17 +238,18 @@ impl<S: Storage> Writer<S> {
         }
         self.shared.publish(&state);
         drop(state);
-        // The keeper may have been waiting for nothing but this.
+        // The keeper may be waiting for this segment to close.
         self.shared.events.acknowledged.notify_one();
     }
 }
 
-/// Writes to the header how much is synced: with this mark, opening distinguishes damage to acknowledged events from a
-/// torn tail.
+/// Records in the header how much is synced. With this mark, the next opening distinguishes damage
+/// to acknowledged events from a torn tail.
 fn mark(active: &Active<impl StoredFile>) {
     let mut bytes = Vec::with_capacity(Mark::BYTES);
     Mark(active.end).write(active.salt, &mut bytes);
-    // The events are safe without it. A disk that refuses it will refuse the next group, which is reported.
+    // The events are safe without the mark. If the disk refuses it, the next group fails too and is
+    // reported.
     let _ = write_whole(&active.file, &bytes, MARK_OFFSET);
 }
 

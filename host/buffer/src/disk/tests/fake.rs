@@ -8,16 +8,16 @@ use parking_lot::Mutex;
 
 use crate::disk::{Storage, StoredFile};
 
-/// The unit in which bytes survive a crash or do not; small, so that records tear everywhere, but as media do it does
-/// not tear what begins a block and is shorter.
+/// The unit in which bytes survive a crash. It is small, so that records can tear at many places.
+/// As on real media, a shorter piece of data at the start of a block does not tear.
 const BLOCK: usize = 64;
 
-/// What goes wrong next; each once.
+/// The next failure; each happens once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Failure {
-    /// A write takes so many bytes, and the next fails.
+    /// A write stores this many bytes, and the next write fails.
     Write(usize),
-    /// A write takes so many bytes and answers so, which is no failure.
+    /// A write stores this many bytes and returns that number, which is not an error.
     ShortWrite(usize),
     Sync,
     SyncFolder,
@@ -29,11 +29,11 @@ pub(super) enum Failure {
 
 #[derive(Clone, Debug, Default)]
 struct Content {
-    /// What reads give.
+    /// The content that reads return.
     now: Vec<u8>,
-    /// What is on the medium.
+    /// The content of the medium.
     safe: Vec<u8>,
-    /// Blocks that the next sync brings to the medium.
+    /// Blocks that the next sync writes to the medium.
     dirty: BTreeSet<usize>,
 }
 
@@ -52,7 +52,7 @@ struct Disk {
     changes: Vec<Change>,
     failures: Vec<Failure>,
     random: Option<fastrand::Rng>,
-    /// Maximum bytes of all files that have a name or are open.
+    /// Maximum total size of files that have a name or are open.
     capacity: Option<u64>,
     /// Number of open handles of each file.
     handles: BTreeMap<usize, usize>,
@@ -102,7 +102,7 @@ impl Disk {
         content.dirty.extend(offset / BLOCK..end.div_ceil(BLOCK));
     }
 
-    /// Brings dirty blocks to the medium: all, or some.
+    /// Writes dirty blocks to the medium: all, or a random subset.
     fn write_back(&mut self, id: usize, all: bool) {
         let dirty = std::mem::take(&mut self.files[id].dirty);
         let (now, safe) = (self.files[id].now.len(), self.files[id].safe.len());
@@ -146,7 +146,7 @@ impl FakeDisk {
         self.0.lock().random = Some(fastrand::Rng::with_seed(seed));
     }
 
-    /// Bytes of the files that the bound is for.
+    /// Total size of the files that count for the limit.
     pub(super) fn live_bytes(&self) -> u64 {
         let disk = self.0.lock();
         let live = disk.names.iter().filter(|(name, _)| !name.ends_with(".damaged"));
@@ -160,7 +160,7 @@ impl FakeDisk {
         disk.names.iter().any(|(name, id)| name.ends_with(".damaged") && has_header(id))
     }
 
-    /// Loses power: of all that was not synced any part may survive.
+    /// Simulates a power loss: any part of the unsynced data may survive.
     pub(super) fn lose_power(&self) {
         let disk = &mut *self.0.lock();
         for change in std::mem::take(&mut disk.changes) {
@@ -211,7 +211,7 @@ impl Storage for FakeDisk {
         if disk.fails(|failure| *failure == Failure::Create).is_some() {
             return Err(error("create"));
         }
-        assert!(!disk.names.contains_key(name), "{name} was there");
+        assert!(!disk.names.contains_key(name), "{name} already exists");
         let id = disk.files.len();
         disk.files.push(Content::default());
         disk.names.insert(name.to_owned(), id);
@@ -315,7 +315,8 @@ impl StoredFile for FakeFile {
     fn sync(&self) -> io::Result<()> {
         let mut disk = self.0.lock();
         let failed = disk.fails(|failure| *failure == Failure::Sync).is_some();
-        // After a failed sync the system takes the blocks for clean, whether the medium has them or not.
+        // After a failed sync the system considers the blocks clean, whether the medium has them or
+        // not.
         disk.write_back(self.1, !failed);
         if failed { Err(error("sync")) } else { Ok(()) }
     }

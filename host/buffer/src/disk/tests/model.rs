@@ -1,13 +1,13 @@
-//! A model of what the queue promises, run against a disk that fails, with any order of operations.
+//! A model of the queue's guarantees, run with random operations against a disk that fails.
 //!
-//! The producer offers numbered items and offers them again until they are committed, as the agent's writer does. The
-//! consumer ends what it is handed. Checked is:
+//! The producer offers numbered items until they are committed, like the agent's writer. The
+//! consumer ends the deliveries that it receives. The model checks:
 //!
-//! - what was committed and not acknowledged is delivered, however often the process or the power went;
-//! - nothing else is ever delivered, and every item for the first time in the order of the numbers;
-//! - what was acknowledged before the last position that was written (for a kill) or synced (for a loss of power) does
-//!   not come again;
-//! - the counts agree, and the bytes on disk stay within the bound.
+//! - committed and unacknowledged items are delivered, after any number of kills and power losses;
+//! - no other items are delivered, and first deliveries are in the order of the numbers;
+//! - items acknowledged before the last position that was written (for a kill) or synced (for a
+//!   power loss) are not delivered again;
+//! - the counts agree, and the bytes on disk stay within the limit.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -20,21 +20,21 @@ use super::fake::{Failure, FakeDisk};
 use super::{Item, settings};
 use crate::disk::{CommitError, DiskQueue, DiskSettings, open};
 
-/// Small, so that segments of an eighth of it hold a few records.
+/// Small, so that a segment (an eighth of it) holds a few records.
 const MAX_SIZE: u64 = 4200 + 4096;
 
 #[derive(Clone, Debug)]
 enum Operation {
-    /// Offers so many further items of such a size, and tries once to commit what is offered.
+    /// Offers this many more items of this size, and tries once to commit all offered items.
     Append(usize, usize),
-    /// As `when_full = "drop_newest"` has it: what is offered is given up if the buffer is full.
+    /// The same with `when_full = "drop_newest"`: drops the offered items if the buffer is full.
     AppendOrDrop(usize, usize),
     Read(usize),
     Acknowledge(usize),
     Return(usize),
     Tend(bool),
     Fail(Failure),
-    /// The disk has this much room left.
+    /// Limits the free space of the disk to this many bytes.
     Limit(u64),
     Heal,
     Kill,
@@ -85,22 +85,25 @@ struct Model {
     settings: DiskSettings,
     queue: DiskQueue<FakeDisk>,
     next: u64,
-    /// Not committed yet, in order.
+    /// Items that are not committed yet, in order.
     offered: Vec<(u64, Item)>,
     dropped: u64,
     committed: BTreeSet<u64>,
-    /// Handed out and not ended: number of the delivery, number of the item.
+    /// Deliveries that are not ended: number of the delivery, number of the item.
     handed: BTreeMap<u64, u64>,
     acknowledged: BTreeSet<u64>,
-    /// A crash may keep what could not be committed; offered again, it is there twice.
+    /// Items whose commit failed. A crash may keep them, and they are offered again, so they can
+    /// exist twice.
     twice: BTreeSet<u64>,
-    /// Items in the order in which this opening handed them out first, ended or not.
+    /// Items in the order of their first delivery since the last opening, and whether they were
+    /// ended.
     order: Vec<(u64, bool)>,
-    /// Acknowledged without a gap before when a position was last written, and synced.
+    /// Items that were acknowledged without a gap when the position was last written, and last
+    /// synced.
     written: BTreeSet<u64>,
     synced: BTreeSet<u64>,
     used_at_open: u64,
-    /// The highest number that ever came.
+    /// The highest number delivered so far.
     highest: Option<u64>,
 }
 
@@ -177,12 +180,12 @@ impl Model {
         let Ok(Some(delivery)) = self.queue.reader.read() else { return false };
         let number = decode(&delivery.content);
         assert!(number < self.next);
-        assert!(!self.handed.contains_key(&delivery.id), "handed out while it is out");
+        assert!(!self.handed.contains_key(&delivery.id), "delivered twice at the same time");
         self.handed.insert(delivery.id, number);
         if self.highest.is_none_or(|highest| number > highest) {
             let from = self.highest.map_or(0, |highest| highest + 1);
             let missed: Vec<u64> = (from..number).filter(|number| self.committed.contains(number)).collect();
-            assert!(missed.is_empty(), "{missed:?} come after {number}");
+            assert!(missed.is_empty(), "{number} was delivered before {missed:?}");
             self.highest = Some(number);
         }
         if let Some(known) = self.order.iter_mut().find(|(known, _)| *known == number) {
@@ -201,7 +204,7 @@ impl Model {
         self.queue.acknowledger.end(id, done);
         if done {
             self.acknowledged.insert(number);
-            // A duplicate within one opening is ended when each of its deliveries is.
+            // An item that exists twice is ended when both its deliveries are.
             let out = self.handed.values().any(|other| *other == number);
             for entry in self.order.iter_mut().filter(|entry| entry.0 == number) {
                 entry.1 = !out;
@@ -214,7 +217,7 @@ impl Model {
             self.order.iter().take_while(|(_, done)| *done).map(|(number, _)| *number).collect();
         let result = self.queue.keeper.tend(sync);
         if result.is_err() {
-            // A write that failed may have spoiled what was written before it and not synced.
+            // A failed write may have destroyed an earlier position that was not synced.
             self.written = self.synced.clone();
         } else {
             self.written.extend(before.iter().copied());
@@ -238,7 +241,7 @@ impl Model {
         // The counts restart; sources send uncommitted events again.
         self.dropped = 0;
         if !power {
-            // A position that was written is synced by opening.
+            // Opening syncs a written position.
             self.synced.extend(self.written.iter().copied());
         }
         self.written = self.synced.clone();
@@ -248,11 +251,12 @@ impl Model {
         let load = |count: &std::sync::atomic::AtomicU64| count.load(Ordering::Relaxed);
         assert_eq!(load(&self.settings.stats.dropped_events), self.dropped);
         let used = load(&self.settings.stats.bytes);
-        // One record may pass the bound when it is alone, and so may segments whose removal a loss of power undid.
+        // A single record may exceed the limit, and so may segments that reappeared after a power
+        // loss.
         assert!(used <= MAX_SIZE.max(4136 + 56 + 24 + 1500).max(self.used_at_open), "{used}");
     }
 
-    /// At the end all is well with the disk: what must be there comes out, and nothing that must not.
+    /// Stops all failures and checks that exactly the right items are left.
     fn finish(mut self, power: bool) {
         self.reopen(power);
         let gone = self.synced.clone();
@@ -260,11 +264,11 @@ impl Model {
         let came: BTreeSet<u64> = self.order.iter().map(|(number, _)| *number).collect();
         let lost: Vec<&u64> =
             self.committed.iter().filter(|n| !self.acknowledged.contains(n) && !came.contains(n)).collect();
-        assert!(lost.is_empty(), "committed, never acknowledged, gone: {lost:?}");
+        assert!(lost.is_empty(), "committed, not acknowledged and lost: {lost:?}");
         let again: Vec<&u64> = came.iter().filter(|n| gone.contains(n) && !self.twice.contains(n)).collect();
-        assert!(again.is_empty(), "acknowledged before the synced position, and back: {again:?}");
+        assert!(again.is_empty(), "acknowledged before the synced position and delivered again: {again:?}");
         let stats = self.settings.stats.clone();
-        assert_eq!(stats.damaged_bytes.load(Ordering::Relaxed), 0, "a crash is no damage");
+        assert_eq!(stats.damaged_bytes.load(Ordering::Relaxed), 0, "a crash is not damage");
         assert!(!self.disk.has_damaged());
         assert_eq!(stats.events.load(Ordering::Relaxed), self.handed.len() as u64);
         for id in self.handed.keys() {
@@ -274,13 +278,13 @@ impl Model {
         self.queue.keeper.tend(true).unwrap();
         assert_eq!(stats.events.load(Ordering::Relaxed), 0);
         assert_eq!(stats.bytes.load(Ordering::Relaxed), self.disk.live_bytes());
-        assert_eq!(stats.bytes.load(Ordering::Relaxed), 4136, "nothing but the position is left");
+        assert_eq!(stats.bytes.load(Ordering::Relaxed), 4136, "only the position is left");
     }
 }
 
 #[test]
-fn nothing_committed_is_lost_and_nothing_acknowledged_comes_back() {
-    // The same cases each time, so that a landing is no matter of luck; PROPTEST_CASES widens them.
+fn committed_items_are_never_lost_and_acknowledged_items_never_delivered_again() {
+    // Fixed cases, so that a failure does not depend on chance; PROPTEST_CASES adds more.
     let config = Config { failure_persistence: None, ..Config::default() };
     let mut runner = TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha));
     let strategy = (any::<u64>(), prop::collection::vec(operation(), 1..60), any::<bool>());
