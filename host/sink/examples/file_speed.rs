@@ -1,4 +1,5 @@
-//! Measures the sink `file`: megabytes per second of processor time for encoding and writing batches of 250 KB.
+//! Measures the sink `file`: megabytes per second of CPU time for encoding and writing batches of
+//! 250 KB.
 //!
 //! `cargo run --release -p wattle-sink --example file_speed -- /dev/null /tmp/out.log`
 
@@ -12,7 +13,7 @@ use wattle_batch::{Ack, Batch, Column, Origin};
 use wattle_buffer::Queue;
 use wattle_sink::{SinkContext, SinkStats, build};
 
-/// Batches that one measurement writes.
+/// Number of batches per measurement.
 const BATCHES: usize = 8000;
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -51,7 +52,7 @@ async fn measure(path: &str, what: &str, mut options: serde_json::Value, batches
         flush: wattle_sink::FlushSignal::new().1,
     };
     let task = tokio::spawn(built.sink.run(context));
-    // 166 records of 1.5 KB, which differ so that compression has something to do.
+    // 166 different records of 1.5 KB, so that compression has work to do.
     let rows: Vec<String> = (0..166_u64)
         .map(|row| {
             let fields: Vec<String> = (0..40)
@@ -81,7 +82,7 @@ async fn measure(path: &str, what: &str, mut options: serde_json::Value, batches
     let (cpu, wall) = (cpu_seconds()? - cpu, wall.elapsed().as_secs_f64());
     let megabytes = bytes as f64 / 1e6;
     println!(
-        "{path} {what}: {:.0} MB per second of processor time ({:.0} MB/s on the wall, encoding alone {:.0} MB/s), {} events",
+        "{path} {what}: {:.0} MB per second of CPU time ({:.0} MB/s of wall-clock time, encoding alone {:.0} MB/s), {} events",
         megabytes / cpu,
         megabytes / wall,
         megabytes / encoding,
@@ -90,11 +91,11 @@ async fn measure(path: &str, what: &str, mut options: serde_json::Value, batches
     Ok(())
 }
 
-/// Processor time of this process so far, user and system.
+/// CPU time of this process so far, user and system.
 fn cpu_seconds() -> Result<f64, Box<dyn Error>> {
     let stat = std::fs::read_to_string("/proc/self/stat")?;
     let (_, after) = stat.rsplit_once(')').ok_or("`/proc/self/stat` has no name in it")?;
     let ticks: Vec<f64> = after.split_whitespace().skip(11).take(2).map(str::parse).collect::<Result<_, _>>()?;
-    // Linux counts in hundredths of a second here, whatever the kernel's own tick.
+    // `/proc` counts in hundredths of a second, independent of the tick of the kernel.
     Ok(ticks.iter().sum::<f64>() / 100.0)
 }

@@ -9,8 +9,8 @@ use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::io::Errno;
 use wattle_descriptors::is_short;
 
-/// Opens a file to append to it, and creates it and its folders if they do not exist. Also returns the folders that got
-/// a new entry: they must be synced before the file survives a loss of power.
+/// Opens a file for appending, and creates it and its folders if they do not exist. Also returns
+/// the folders with a new entry: they must be synced before the file survives a power loss.
 pub(crate) fn open_or_create(path: &Path) -> io::Result<(File, Vec<PathBuf>)> {
     match append_to(path, false) {
         Err(error) if error.kind() == ErrorKind::NotFound => {}
@@ -22,7 +22,7 @@ pub(crate) fn open_or_create(path: &Path) -> io::Result<(File, Vec<PathBuf>)> {
     };
     let mut folders = vec![parent.to_owned()];
     for folder in parent.ancestors() {
-        // A folder that does not exist yet becomes a new entry of its parent.
+        // The folder does not exist yet, so its parent gets a new entry.
         if folder.as_os_str().is_empty() || folder.is_dir() {
             break;
         }
@@ -35,7 +35,7 @@ pub(crate) fn open_or_create(path: &Path) -> io::Result<(File, Vec<PathBuf>)> {
     Ok((file, folders))
 }
 
-/// Opens a file without waiting: a named pipe that no process reads is an error.
+/// Opens a file without blocking: a named pipe that no process reads is an error.
 fn append_to(path: &Path, create: bool) -> io::Result<File> {
     let nonblocking = i32::try_from(OFlags::NONBLOCK.bits()).map_err(io::Error::other)?;
     let file =
@@ -45,14 +45,15 @@ fn append_to(path: &Path, create: bool) -> io::Result<File> {
             if is_unread { io::Error::other("no process reads this named pipe") } else { error }
         })?;
     if !file.metadata()?.is_file() {
-        // Writes wait: a full pipe or a slow terminal is no error.
+        // Writes block, because a full pipe or a slow terminal is not an error.
         fcntl_setfl(&file, fcntl_getfl(&file)? - OFlags::NONBLOCK)?;
     }
     Ok(file)
 }
 
-/// Whether attempts to write to a local file, pipe or device fail until an operator acts. Every error counts, except those
-/// that are known to pass: a one-shot run must not try for ever, whatever the system reports.
+/// Whether attempts to write to a local file, pipe or device will fail until an operator acts. This
+/// is true for every error that is not known to be temporary, because a one-shot run must not retry
+/// forever.
 pub fn needs_operator(error: &io::Error) -> bool {
     let passes = [
         ErrorKind::HostUnreachable,
@@ -82,7 +83,7 @@ mod tests {
     use std::io::{Read as _, Write as _};
 
     #[test]
-    fn only_errors_that_pass_need_no_operator() {
+    fn only_temporary_errors_need_no_operator() {
         let needs = |error: Errno| needs_operator(&error.into());
         for lasting in [
             Errno::ACCESS,
@@ -111,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn a_named_pipe_without_a_reader_is_an_error_and_one_with_a_reader_is_written() {
+    fn a_named_pipe_can_be_opened_only_if_a_process_reads_it() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("pipe");
         rustix::fs::mkfifoat(rustix::fs::CWD, &path, rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR).unwrap();
@@ -132,7 +133,7 @@ mod tests {
                 Err(_) => std::thread::yield_now(),
             }
         };
-        // More than a pipe holds, so the write has to wait for the reader.
+        // More than a pipe buffers, so the write waits for the reader.
         pipe.write_all(&[0; 1 << 20]).unwrap();
         drop(pipe);
         assert_eq!(reader.join().unwrap(), 1 << 20);

@@ -1,4 +1,5 @@
-//! The backlog of a sink: events that it received and has not ended, and the age of the oldest.
+//! The backlog of a sink: the events that it has received and not finished, and the age of the
+//! oldest.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,7 +8,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use wattle_batch::{Ack, Disposition};
 
-/// Events that wait in a sink and in its queue.
+/// Events in a sink and in its queue.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Backlog {
     /// Number of events.
@@ -18,7 +19,7 @@ pub struct Backlog {
     pub oldest: Option<Duration>,
 }
 
-/// One payload that the sink received.
+/// A payload in the backlog.
 #[derive(Debug)]
 struct Entry {
     since: Instant,
@@ -39,7 +40,8 @@ struct State {
 pub(crate) struct Pending(Mutex<State>);
 
 impl Pending {
-    /// Adds a payload, and replaces its acknowledgement by one that removes the payload when it ends.
+    /// Adds a payload and wraps its acknowledgement, so that the payload leaves the backlog when it
+    /// ends.
     pub(crate) fn add(self: &Arc<Self>, events: usize, bytes: usize, ack: &mut Ack) {
         let (events, bytes) = (events as u64, bytes as u64);
         let mut state = self.0.lock();
@@ -82,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_backlog_counts_payloads_until_they_end_and_has_the_age_of_the_oldest() {
+    fn the_backlog_counts_unfinished_payloads_and_the_age_of_the_oldest() {
         let pending = Arc::new(Pending::default());
         let reported = Arc::new(std::sync::Mutex::new(Vec::new()));
         let add = |events| {

@@ -190,7 +190,8 @@ async fn write_all(target: Target, mut output: Box<dyn Output>, context: SinkCon
                 Err(error) if error.kind() == ErrorKind::BrokenPipe => {
                     context.stats.close();
                     todo.payloads.drain(..).for_each(|payload| give_up(payload, &context));
-                    // If the sink ended here, the sources would send these events to all sinks again.
+                    // The sink must not end here: the sources would send these events to all sinks
+                    // again.
                     while let Some(payload) = context.input.pop().await {
                         give_up(payload, &context);
                     }
@@ -215,7 +216,7 @@ async fn write_all(target: Target, mut output: Box<dyn Output>, context: SinkCon
     Ok(())
 }
 
-/// Counts a payload that has no reader any more as failed.
+/// Counts a payload whose output has no reader as failed.
 fn give_up(payload: Payload, context: &SinkContext) {
     context.stats.rejected_events.fetch_add(payload.events as u64, Ordering::Relaxed);
     payload.ack.deliver();

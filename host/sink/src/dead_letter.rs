@@ -98,7 +98,8 @@ impl DeadLetters {
         }
     }
 
-    /// Appends events to the file and syncs it. After an error, a further call appends all of them again.
+    /// Appends events to the file and syncs it. If it fails, the next call appends all of them
+    /// again.
     async fn append(&self, path: &Path, batch: &RequestBatch, rejection: &Rejection) -> io::Result<()> {
         let lines = lines(&self.sink, batch, rejection);
         let path = path.to_owned();
@@ -107,7 +108,7 @@ impl DeadLetters {
     }
 }
 
-/// One line of JSON for each event.
+/// Formats each event as one line of JSON.
 fn lines(sink: &str, batch: &RequestBatch, rejection: &Rejection) -> Vec<u8> {
     let time = Timestamp::now().to_string();
     let Rejection { status, reason } = rejection;
@@ -144,7 +145,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_incomplete_line_is_ended_before_the_next() {
+    fn an_incomplete_line_is_completed_before_the_next() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("new/dead.jsonl");
         append(&path, b"one\n").unwrap();

@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_of_the_output_is_one_event_unless_the_options_say_otherwise() {
+    fn each_line_is_one_event_by_default() {
         assert_eq!(encode(r#"{"codec":"text"}"#, |_| {}, &[PRETTY, b"y"]).0, "{\"a\":\"b c\"}\ny\n");
         let as_it_is = std::str::from_utf8(PRETTY).unwrap();
         assert_eq!(encode(r#"{"codec":"text","framing":"none"}"#, |_| {}, &[PRETTY]).0, as_it_is);
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn as_values_every_body_is_json() {
+    fn every_body_becomes_a_json_value() {
         let rows: &[&[u8]] = &[PRETTY, b"7", b"no \"json\"", b""];
         let text = encode(r#"{"codec":"text"}"#, |e| (e.values, e.framing) = (true, Framing::None), rows).0;
         assert_eq!(text, r#"{"a":"b c"}7"no \"json\"""""#);

@@ -1,8 +1,9 @@
 //! The sink `http`: sends events to a server, many per request.
 //!
-//! The task collects events into request batches ([`Batcher`]) and runs a bounded number of requests concurrently
-//! ([`deliver`]). A request ends when the server has accepted or rejected its events ([`response`]). Until then it occupies
-//! its place: if the server is down, all places are occupied, the queue fills up, and the sources wait.
+//! The task collects events into request batches ([`Batcher`]) and runs a bounded number of
+//! requests concurrently ([`deliver`]). A request ends when the server has accepted or rejected its
+//! events ([`response`]), and occupies its place until then. If the server is down, all places are
+//! occupied, the queue fills up, and the sources wait.
 
 mod body;
 mod client;

@@ -11,7 +11,7 @@
 //! | `file` | files, at one path or at paths made from the events | `FileOptions` |
 //! | `http` | a server that accepts NDJSON or JSON arrays | `HttpOptions` |
 //!
-//! [`TYPES`] has all types and validates options without I/O; [`build`] makes both halves.
+//! [`TYPES`] lists all types and validates options without I/O; [`build`] creates both halves.
 //!
 //! A new sink that sends requests uses [`batcher`] (which events go into one request), [`dead_letter`] (events that the
 //! destination rejected) and [`retry`] (backoff, and log lines of a long outage).

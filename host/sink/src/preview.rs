@@ -40,7 +40,8 @@ impl Encoder for Preview {
     fn encode(&self, batch: Batch) -> Vec<Payload> {
         let (events, mut bytes) = (batch.rows(), Vec::new());
         for row in 0..events {
-            // Workers encode concurrently, so each event claims one place of the counter.
+            // Workers encode concurrently, so each event reserves its place by incrementing the
+            // counter.
             if self.shown.load(Ordering::Relaxed) >= self.max_events
                 || self.shown.fetch_add(1, Ordering::Relaxed) >= self.max_events
             {
@@ -135,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_is_one_escaped_line_whatever_it_holds() {
+    fn any_event_is_shown_as_one_escaped_line() {
         let rows: &[&[u8]] = &[b"{\n  \"a\": \"b c\"\n}", b"x\ny\x1b[2J\tz", b"\xff\n\xfe", b""];
         let (lines, _) = encoded(&Preview::new(9), batch(rows));
         assert_eq!(lines, "{\"a\":\"b c\"}\nx\\ny\\u{1b}[2J\\tz\n\\xff\\n\\xfe\n\n");

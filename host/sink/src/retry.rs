@@ -19,20 +19,20 @@ impl Backoff {
         Self { initial, max, bound: initial }
     }
 
-    /// How long to wait after a further failure.
+    /// Returns the wait before the next attempt.
     pub(crate) fn next(&mut self) -> Duration {
         let wait = self.bound.mul_f64(fastrand::f64());
         self.bound = self.bound.saturating_mul(2).min(self.max);
         wait
     }
 
-    /// Starts from the initial bound again, after a success.
+    /// Resets the bound after a success.
     pub(crate) fn reset(&mut self) {
         self.bound = self.initial;
     }
 }
 
-/// An outage that may last: logged when it begins, every ten seconds, and when it ends.
+/// An outage of a destination: logged when it begins, every ten seconds, and when it ends.
 #[derive(Debug, Default)]
 pub(crate) struct Outage {
     attempts: u64,
@@ -56,7 +56,7 @@ impl Outage {
     /// Ends the outage after a success; returns how long it lasted, if there was one.
     pub(crate) fn over(&mut self) -> Option<Duration> {
         self.attempts = 0;
-        // `logged` keeps its value, so that attempts that alternately fail and succeed do not flood the log.
+        // `logged` stays set, so that alternating failures and successes do not flood the log.
         self.since.take().map(|since| since.elapsed())
     }
 }

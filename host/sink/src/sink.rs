@@ -201,7 +201,7 @@ impl FlushSignal {
     /// The wait can be cancelled and repeated.
     pub async fn on(&mut self) {
         if self.0.wait_for(|on| *on).await.is_err() {
-            // Without a sender the signal stays off.
+            // Without a sender the signal never turns on.
             std::future::pending::<()>().await;
         }
     }
@@ -236,7 +236,7 @@ mod tests {
     use wattle_batch::Disposition;
 
     #[test]
-    fn halves_hold_all_events_and_share_the_acknowledgement() {
+    fn halves_contain_all_events_and_share_the_acknowledgement() {
         let reported = Arc::new(Mutex::new(None));
         let ack = Ack::new({
             let reported = reported.clone();
@@ -251,7 +251,7 @@ mod tests {
         assert_eq!((&second.bytes[..], &third.bytes[..], &third.ends[..]), (&b"bb\n"[..], &b"ccc\n"[..], &[4][..]));
         first.ack.deliver();
         third.ack.deliver();
-        assert_eq!(*reported.lock().unwrap(), None, "a share is still out");
+        assert_eq!(*reported.lock().unwrap(), None, "the second half still has a share");
         second.ack.deliver();
         assert_eq!(*reported.lock().unwrap(), Some(Disposition::Delivered));
     }

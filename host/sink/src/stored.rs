@@ -22,7 +22,7 @@ impl Stored for Payload {
     }
 
     fn encode(&self, out: &mut Vec<u8>) {
-        // A record has less than 4 GiB, so every length in it fits.
+        // A record is smaller than 4 GiB, so every length in it fits.
         let short = |number: usize| u32::try_from(number).unwrap_or(u32::MAX).to_le_bytes();
         out.extend_from_slice(&self.bytes);
         if let Some(key) = &self.key {
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn a_payload_survives_encoding_and_decoding() {
+    fn a_decoded_payload_equals_the_encoded_one() {
         for written in [
             payload(None, "", &[]),
             payload(Some(""), "one\ntwo\n", &[4, 8]),

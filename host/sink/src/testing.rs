@@ -1,4 +1,4 @@
-//! Test rig of a sink: its queue, and the acknowledgements of the payloads that it received.
+//! Test rig of a sink: its queue, and the acknowledgements of its payloads.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
@@ -21,7 +21,7 @@ impl Rig {
         Self::with_queue(64 << 20)
     }
 
-    /// A rig whose queue holds `bytes`.
+    /// A rig with a queue of this size in bytes.
     pub(crate) fn with_queue(bytes: usize) -> Self {
         Self {
             input: Queue::new(bytes, None, None),
@@ -70,7 +70,7 @@ impl Rig {
         Batch::new(Column::from_rows(bodies).unwrap(), origin, self.ack())
     }
 
-    /// How the acknowledgements ended, in that order.
+    /// The dispositions of all ended acknowledgements, in that order.
     pub(crate) fn acks(&self) -> Vec<Disposition> {
         self.acks.lock().unwrap().clone()
     }

@@ -56,7 +56,7 @@ impl Tls {
     ///
     /// A file cannot be read, or does not contain what its option requires.
     pub(crate) fn new(sink: Arc<str>, options: ClientOptions, used: bool) -> Result<Self, TlsConfigError> {
-        // Before the files are read, so that a change in between is noticed.
+        // Taken before the files are read, so that a change in between is detected.
         let read = Mutex::new(stamps(&options));
         let config = watch::Sender::new(Arc::new(client_config(&options, used)?));
         Ok(Self { sink, options, read, config })
@@ -76,7 +76,7 @@ impl Tls {
         }
         loop {
             tokio::select! {
-                // The sender lives in `self`, so this is always a change.
+                // The sender lives in `self`, so this cannot be an error.
                 _ = config.changed() => return,
                 () = tokio::time::sleep(CHECK_INTERVAL) => {}
             }

@@ -53,7 +53,8 @@ pub(super) struct Flight {
 pub(super) struct State {
     /// Ordered by number.
     pub(super) segments: VecDeque<Segment>,
-    /// Files without records, each of which says where a segment before it ends. They go when that one has gone.
+    /// Numbers of files without records, each of which records where an earlier segment ends. They are
+    /// removed after that segment.
     pub(super) witnesses: VecDeque<u64>,
     /// End of the newest segment ever written.
     pub(super) newest: Position,

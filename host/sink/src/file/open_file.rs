@@ -120,7 +120,8 @@ impl OpenFile {
         }
     }
 
-    /// Compresses the first payload in pieces, so that memory never holds all of its compressed form.
+    /// Compresses the first payload in pieces, so that its whole compressed form is never in
+    /// memory.
     fn compress_first(&mut self, todo: &mut Todo) -> io::Result<()> {
         loop {
             self.write_pending()?;
@@ -157,7 +158,7 @@ impl OpenFile {
         Ok(())
     }
 
-    /// Passes everything to the operating system.
+    /// Writes all buffered bytes to the operating system.
     pub(crate) fn flush(&mut self) -> io::Result<()> {
         if std::mem::take(&mut self.unflushed)
             && let Some(stream) = &mut self.stream
@@ -180,7 +181,7 @@ impl OpenFile {
         self.write_pending()
     }
 
-    /// Syncs everything written to the disk.
+    /// Syncs all written bytes to the disk.
     pub(crate) fn sync(&mut self) -> io::Result<()> {
         if std::mem::take(&mut self.dirty) {
             self.output.sync()?;

@@ -1,4 +1,4 @@
-//! Behaviour of the sink as a whole: from batches to files and acknowledgements.
+//! The sink as a whole: from batches to files and acknowledgements.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -24,7 +24,7 @@ impl Running {
         Self::start_in(tempfile::tempdir().unwrap(), path, options)
     }
 
-    /// Starts a sink with these options, text as codec unless they say otherwise.
+    /// Starts a sink with these options; the codec is `text` by default.
     fn start_in(folder: TempDir, path: &str, mut options: Value) -> Self {
         let path = folder.path().join(path);
         options["path"] = path.to_str().unwrap().into();
@@ -67,7 +67,7 @@ fn read(folder: &Path, name: &str) -> String {
 }
 
 #[tokio::test]
-async fn events_are_acknowledged_when_fsync_has_kept_its_promise() {
+async fn events_are_acknowledged_as_fsync_requires() {
     for (fsync, interval, at_once) in
         [("never", "100s", true), ("batch", "100s", true), ("interval", "50ms", true), ("interval", "100s", false)]
     {
@@ -89,7 +89,7 @@ async fn events_are_acknowledged_when_fsync_has_kept_its_promise() {
 }
 
 #[tokio::test]
-async fn what_is_not_synced_when_the_sink_is_dropped_is_not_acknowledged() {
+async fn unsynced_events_of_a_dropped_sink_are_not_acknowledged() {
     let sink = Running::start("a.log", json!({"fsync_interval": "100s"}));
     sink.push(&["one"]);
     sink.rig.until("the file", || sink.text("a.log") == "one\n").await;
@@ -118,7 +118,7 @@ async fn events_are_sorted_into_folders_with_few_files_open() {
 }
 
 #[tokio::test]
-async fn a_file_that_exists_is_added_to_or_emptied_and_a_torn_line_is_ended() {
+async fn an_existing_file_is_appended_to_or_truncated_and_a_torn_line_is_completed() {
     for (mode, before, expected) in [
         ("append", "old\n", "old\nnew\nnewer\n"),
         ("append", "", "new\nnewer\n"),
@@ -131,7 +131,7 @@ async fn a_file_that_exists_is_added_to_or_emptied_and_a_torn_line_is_ended() {
         let sink = Running::start_in(folder, "a.log", options);
         sink.push(&["new"]);
         sink.rig.wait(1).await;
-        // Long enough for the file to be closed; it is not emptied again when it is opened again.
+        // Long enough that the sink closes the file; opening it again must not truncate it again.
         tokio::time::sleep(Duration::from_millis(100)).await;
         sink.push(&["newer"]);
         let (folder, _) = sink.finish().await;
@@ -140,7 +140,7 @@ async fn a_file_that_exists_is_added_to_or_emptied_and_a_torn_line_is_ended() {
 }
 
 #[tokio::test]
-async fn without_framing_nothing_is_added() {
+async fn without_framing_events_are_not_separated() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("a"), "old").unwrap();
     let sink = Running::start_in(folder, "a", json!({"encoding": {"codec": "text", "framing": "none"}}));
@@ -150,7 +150,7 @@ async fn without_framing_nothing_is_added() {
 }
 
 #[tokio::test]
-async fn compressed_files_follow_each_other() {
+async fn compressed_streams_of_several_runs_concatenate() {
     for (compression, name) in [(Compression::Gzip, "gzip"), (Compression::Zstd, "zstd")] {
         let mut folder = tempfile::tempdir().unwrap();
         for run in ["one", "two", "three"] {
@@ -162,7 +162,7 @@ async fn compressed_files_follow_each_other() {
             (folder, rig) = sink.finish().await;
             assert_eq!(rig.acks(), [Delivered; 2]);
         }
-        // A run that writes nothing adds nothing.
+        // A run without events adds no bytes.
         let size = std::fs::metadata(folder.path().join("a")).unwrap().len();
         let (folder, _) = Running::start_in(folder, "a", json!({"compression": name})).finish().await;
         let bytes = std::fs::read(folder.path().join("a")).unwrap();
@@ -188,7 +188,7 @@ async fn an_idle_compressed_file_is_complete() {
 }
 
 #[tokio::test]
-async fn a_compressed_file_without_its_end_is_set_aside() {
+async fn a_compressed_file_without_its_end_mark_is_set_aside() {
     for (compression, name) in [(Compression::Gzip, "gzip"), (Compression::Zstd, "zstd")] {
         let folder = tempfile::tempdir().unwrap();
         let whole = compression.compress(b"old").unwrap();
@@ -206,10 +206,10 @@ async fn a_compressed_file_without_its_end_is_set_aside() {
     }
 }
 
-/// Reads all files of a folder in the order in which they were rotated, and checks the size of each.
+/// Reads all files of a folder in the order of their rotation, and checks the size of each.
 fn rotated(folder: &Path, compression: Compression, max: usize) -> (usize, String) {
     let number = |name: &String| match name.rsplit_once('-') {
-        // The time, then the number; the file that was written last has neither.
+        // Sorted by time and number; the current file has neither and comes last.
         Some((head, tail)) => (head.to_owned(), tail.trim_end_matches(".log").parse::<u64>().unwrap()),
         None => ("~".to_owned(), 0),
     };
@@ -235,7 +235,7 @@ async fn files_are_rotated_by_size() {
         for body in &bodies {
             sink.push(&[body]);
             if compression != Compression::None {
-                // So that what is written is not all compressed as one piece.
+                // Gives each event its own write, so that they are not compressed as one piece.
                 tokio::time::sleep(Duration::from_millis(2)).await;
             }
         }
@@ -248,7 +248,7 @@ async fn files_are_rotated_by_size() {
 }
 
 #[tokio::test]
-async fn a_payload_larger_than_the_limit_has_a_file_of_its_own() {
+async fn a_payload_larger_than_the_limit_gets_a_separate_file() {
     let sink = Running::start("a.log", json!({"rotate_bytes": 10}));
     let long = "x".repeat(100);
     for body in ["one", "two", &long, "three"] {
@@ -260,21 +260,21 @@ async fn a_payload_larger_than_the_limit_has_a_file_of_its_own() {
 }
 
 #[tokio::test]
-async fn files_are_rotated_by_age_although_nothing_is_written() {
+async fn files_are_rotated_by_age_without_new_events() {
     let sink = Running::start("a.log", json!({"rotate_every": "100ms"}));
     sink.push(&["one"]);
     sink.rig.until("a rotated file", || names(sink.folder.path()).iter().any(|n| n.starts_with("a-"))).await;
-    assert_eq!(sink.rig.acks(), [Delivered], "what was rotated is safe");
+    assert_eq!(sink.rig.acks(), [Delivered], "a rotated file is synced");
     assert!(!sink.path("a.log").exists());
     tokio::time::sleep(Duration::from_millis(300)).await;
-    assert_eq!(names(sink.folder.path()).len(), 1, "no empty files are made");
+    assert_eq!(names(sink.folder.path()).len(), 1, "no empty file is created");
     sink.push(&["two"]);
     let (folder, _) = sink.finish().await;
     assert_eq!(rotated(folder.path(), Compression::None, 4).1, "one\ntwo\n");
 }
 
 #[tokio::test]
-async fn a_file_that_others_moved_away_is_made_anew() {
+async fn a_file_that_another_process_moved_is_created_again() {
     let sink = Running::start("a.log", json!({"fsync": "never"}));
     sink.push(&["one"]);
     sink.rig.wait(1).await;
@@ -287,7 +287,7 @@ async fn a_file_that_others_moved_away_is_made_anew() {
 }
 
 #[tokio::test]
-async fn a_folder_that_cannot_be_made_is_waited_for() {
+async fn a_folder_that_cannot_be_created_is_retried() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("d"), "in the way").unwrap();
     let sink = Running::start_in(folder, "d/a.log", json!({}));
@@ -303,7 +303,7 @@ async fn a_folder_that_cannot_be_made_is_waited_for() {
 }
 
 #[tokio::test]
-async fn a_full_disk_holds_up_the_queue_and_nothing_is_acknowledged() {
+async fn a_full_disk_blocks_the_queue_and_acknowledges_nothing() {
     if !Path::new("/dev/full").exists() {
         println!("skipped: there is no /dev/full");
         return;
@@ -325,7 +325,7 @@ async fn a_full_disk_holds_up_the_queue_and_nothing_is_acknowledged() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
-    // What the queue holds, what the sink has taken from it, and one on the way in each.
+    // Payloads in the queue and in the sink, and one on its way into each.
     assert!(accepted <= 24, "{accepted} payloads of 100 KiB are in memory");
     rig.wait_for_retries(2).await;
     assert_eq!(rig.acks().iter().filter(|&&d| d == Delivered).count(), 0);

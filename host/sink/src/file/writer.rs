@@ -127,7 +127,7 @@ impl Files {
             self.open(key)?;
             if self.open.get(key).is_some_and(|file| self.is_full(file)) {
                 self.rotate(key)?;
-                // If the file could not be renamed, it is still open.
+                // The rename failed, so the file is still open.
                 return Ok(());
             }
         }

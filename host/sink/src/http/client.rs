@@ -43,7 +43,7 @@ pub(crate) struct Client {
     headers: HeaderMap,
 }
 
-/// The beginning of a text, for logs and dead letters.
+/// The beginning of a response body, for logs and dead letters.
 pub(super) fn beginning(text: &[u8]) -> String {
     let start = text.get(..MAX_REASON_BYTES).unwrap_or(text);
     String::from_utf8_lossy(start).trim().to_owned()
@@ -83,7 +83,7 @@ pub(crate) fn check(settings: &Settings) -> Result<(), OptionError> {
     wattle_tls::client_config(&settings.tls, uses_tls).map(drop).map_err(|error| {
         let text = error.to_string();
         match error.option() {
-            // The caller names the option.
+            // The caller adds the name of the option, so remove it from the text.
             Some(option) => OptionError::new(option, text.split_once(": ").map_or(text.as_str(), |(_, why)| why)),
             None => OptionError::new("", text),
         }

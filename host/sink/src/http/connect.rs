@@ -1,4 +1,4 @@
-//! Makes connections: to the server or through a proxy, with or without TLS.
+//! Opens connections: to the server or through a proxy, with or without TLS.
 
 use std::future::Future;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -42,7 +42,7 @@ pub(super) struct Link {
     is_proxied: bool,
 }
 
-/// Makes connections to one server.
+/// Opens connections to one server.
 #[derive(Clone)]
 pub(super) struct Connector {
     to: Arc<Route>,
@@ -169,7 +169,7 @@ async fn secure(io: Box<dyn Io>, tls: &Option<Arc<Tls>>, host: &str, port: u16) 
     let name = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
     let Ok(name) = ServerName::try_from(name.to_owned()) else { return Err(ConnectError::NoHost { address }) };
     let tls = tls.clone();
-    // Reads files.
+    // Reading the TLS files blocks.
     let config = tokio::task::spawn_blocking(move || tls.current()).await;
     let Ok(config) = config else { return Err(ConnectError::Closed { address }) };
     match TlsConnector::from(config).connect(name, io).await {
@@ -192,7 +192,8 @@ impl ProxyRoute {
         let closed = |_| ConnectError::Closed { address: format!("proxy {proxy}") };
         io.write_all(&head).await.map_err(closed)?;
         io.flush().await.map_err(closed)?;
-        // Byte by byte, so that no byte of the tunnel is consumed. This happens once per connection.
+        // Byte by byte, so that no byte of the tunnel is consumed. This is slow, but happens once
+        // per connection.
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
             if head.len() >= MAX_PROXY_HEAD {

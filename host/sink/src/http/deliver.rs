@@ -95,7 +95,7 @@ impl Delivery {
         }
     }
 
-    /// Sends a batch until its end. Events with an outcome of their own leave the batch earlier.
+    /// Sends a batch until its end. Events with their own outcome leave the batch earlier.
     async fn send(&self, batch: &mut RequestBatch) -> End {
         let mut backoff = Backoff::new(self.settings.retry_initial_backoff, self.settings.retry_max_backoff);
         let mut attempts = 0;
@@ -134,13 +134,13 @@ impl Delivery {
             let wait = backoff.next().max(attempt.retry_after.unwrap_or_default());
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
-                // New certificates may be what the request failed for, so it is sent again at once.
+                // The old certificates may be why the request failed, so send it again at once.
                 () = self.client.files_changed() => {}
             }
         }
     }
 
-    /// Sends a batch once. The first attempt makes the body; the next ones reuse it.
+    /// Sends a batch once. The first attempt creates the body; later ones reuse it.
     async fn attempt(&self, batch: &RequestBatch, body: &mut Option<Bytes>) -> Result<Attempt, RequestError> {
         let bytes = match body {
             Some(bytes) => bytes.clone(),
@@ -157,8 +157,8 @@ impl Delivery {
         })
     }
 
-    /// Delivers and rejects events as their items say. The events to send again stay in the batch; returns the item of the
-    /// first of them, or `None` if none is left.
+    /// Delivers and rejects events according to their items. The batch keeps the events to send
+    /// again; returns the item of the first of them, or `None` if there is none.
     async fn apply_items(&self, batch: &mut RequestBatch, items: Vec<Item>) -> Option<Item> {
         let mut left: Option<Item> = None;
         let mut again = RequestBatch::default();

@@ -1,4 +1,4 @@
-//! Why a request got no response, in words that say what to do.
+//! Why a request got no response, with error texts that say how to fix it.
 
 use std::error::Error as StdError;
 use std::io;
@@ -74,7 +74,7 @@ fn proxy_rejects(proxy: &str, to: &str, status: u16, has_credentials: bool) -> S
 impl ConnectError {
     /// Why a TCP connection could not be made.
     pub(super) fn connect(address: String, error: &(dyn StdError + 'static)) -> Self {
-        // The resolver's error has no type of its own.
+        // The resolver's error type is private, so compare the text.
         let is_name = error.to_string().contains("dns error");
         let Some(cause) = find::<io::Error>(error) else {
             return Self::Connect { address, error: error.to_string() };

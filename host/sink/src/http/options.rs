@@ -218,7 +218,7 @@ pub(crate) fn files(options: &Value) -> Vec<PathBuf> {
 }
 
 impl TlsOptions {
-    /// The same options without their notation.
+    /// The same options in the form of the TLS crate.
     fn client(&self) -> ClientOptions {
         ClientOptions {
             ca_file: self.ca_file.clone(),

@@ -1,4 +1,4 @@
-//! Behaviour of the sink behind a proxy.
+//! The sink behind a proxy.
 
 use std::sync::{Arc, Mutex};
 
@@ -11,7 +11,8 @@ use super::client::Client;
 use super::options::read;
 use super::tls_tests::any_server;
 
-/// A proxy that responds with 200 and makes tunnels, or responds to every request with another status.
+/// A proxy that responds with 200 and opens tunnels, or responds to every request with another
+/// status.
 struct Proxy {
     port: u16,
     heads: Arc<Mutex<Vec<String>>>,
@@ -36,7 +37,7 @@ impl Proxy {
         format!("http://{credentials}localhost:{}", self.port)
     }
 
-    /// The heads of the requests so far, in lower case.
+    /// The heads of all requests so far, in lower case.
     fn heads(&self) -> Vec<String> {
         std::mem::take(&mut self.heads.lock().unwrap())
     }
@@ -53,7 +54,7 @@ async fn pass(mut stream: TcpStream, status: u16, seen: Arc<Mutex<Vec<String>>>)
     if status != 200 || to.is_none() {
         let answer = format!("HTTP/1.1 {status} Because\r\ncontent-length: 0\r\n\r\n");
         stream.write_all(answer.as_bytes()).await.unwrap();
-        // Without reading the rest of the request, the connection would be reset.
+        // If the rest of the request is not read, the connection is reset.
         let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
         return;
     }
@@ -85,7 +86,7 @@ async fn plain_requests_are_forwarded_by_the_proxy() {
 }
 
 #[tokio::test]
-async fn https_goes_through_a_tunnel_to_the_server_itself() {
+async fn https_goes_through_a_tunnel_to_the_server() {
     let (server, certificate) = any_server().await;
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), certificate).unwrap();

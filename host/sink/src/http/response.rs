@@ -35,14 +35,15 @@ impl Outcome {
     /// The meaning of a status.
     pub(crate) fn of(status: StatusCode) -> Self {
         match status.as_u16() {
-            // A part was accepted. Only smaller requests show which.
+            // The server accepted a part. Only smaller requests show which one.
             207 => Self::Rejected,
             200..=299 => Self::Delivered,
             408 | 425 | 429 | 500..=599 => Self::Retry,
             413 => Self::TooLarge,
             // These can be errors in the events.
             400 | 409 | 422 => Self::Rejected,
-            // All others are errors of the request or the address, the same for every event, or are not HTTP.
+            // All others are errors of the request or the address, which are the same for every
+            // event, or are not HTTP.
             _ => Self::NeedsOperator,
         }
     }
@@ -110,7 +111,7 @@ pub(crate) fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duratio
     let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let wait = match text.parse() {
         Ok(seconds) => Duration::from_secs(seconds),
-        // More than any integer holds is a long wait as well.
+        // A number beyond any integer is also a long wait.
         Err(_) if is_number => MAX_RETRY_AFTER,
         Err(_) => {
             let date = jiff::fmt::rfc2822::parse(text).ok()?.timestamp();

@@ -1,4 +1,4 @@
-//! Behaviour of the sink with unusual responses: incomplete ones, redirects, and closed connections.
+//! The sink with unusual responses: incomplete ones, redirects and closed connections.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -12,8 +12,8 @@ use super::client::Client;
 use super::options::read;
 use crate::testing::Rig;
 
-/// Answers one request for each connection with these texts, the last of them for ever, and closes it; keeps the first line
-/// and the body of each request.
+/// Responds to one request per connection with these texts, repeating the last one, and closes the
+/// connection. Records the first line and the body of each request.
 async fn server(at: &str, answers: &[&'static str]) -> (SocketAddr, Arc<Mutex<Vec<String>>>) {
     let listener = TcpListener::bind(at).await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -81,7 +81,7 @@ async fn redirects_within_a_server_are_followed() {
 }
 
 #[tokio::test]
-async fn localhost_is_found_by_either_protocol() {
+async fn localhost_is_found_by_ipv4_and_ipv6() {
     let uri = |address: SocketAddr| format!("http://localhost:{}/in", address.port());
     for at in ["127.0.0.1:0", "[::1]:0"] {
         assert_eq!(deliver(at, uri, &[OK]).await, ["POST /in HTTP/1.1"]);

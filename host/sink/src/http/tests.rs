@@ -1,4 +1,4 @@
-//! Behaviour of the sink with a real server on the loopback interface.
+//! The sink with a real server on the loopback interface.
 
 use std::collections::VecDeque;
 use std::sync::Mutex;
@@ -26,7 +26,7 @@ enum Act {
     Say(&'static str),
     /// 413 for bodies longer than this, 200 for others.
     Limit(usize),
-    /// 400 for bodies that hold this text, 200 for others.
+    /// 400 for bodies that contain this text, 200 for others.
     Refuse(&'static str),
     Hang,
 }
@@ -75,7 +75,7 @@ impl Server {
         look(&mut self.log.lock().unwrap())
     }
 
-    /// Bodies that were accepted.
+    /// Bodies of the accepted requests.
     fn bodies(&self) -> Vec<String> {
         self.log(|log| log.taken.iter().map(|(_, body)| String::from_utf8(body.to_vec()).unwrap()).collect())
     }
@@ -134,7 +134,7 @@ struct Running {
 }
 
 impl Running {
-    /// Starts a sink with these options, and with defaults of text, small requests and short retries.
+    /// Starts a sink with these options. Defaults: codec `text`, small requests and short waits.
     fn start(uri: &str, mut options: Value) -> Self {
         let defaults = json!({
             "uri": uri,
@@ -305,7 +305,7 @@ async fn rejected_events_go_to_the_dead_letter_file() {
 }
 
 #[tokio::test]
-async fn of_a_large_request_only_the_bad_events_are_rejected() {
+async fn only_the_bad_events_of_a_large_request_are_rejected() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("dead.jsonl");
     let server = Server::start(&[]).await;
@@ -316,7 +316,7 @@ async fn of_a_large_request_only_the_bad_events_are_rejected() {
     let rig = sink.finish().await;
     assert_eq!((rig.counts().0, rig.counts().2), (98, 2));
     let expected: String = events.iter().filter(|e| !e.starts_with("bad")).map(|e| format!("{e}\n")).collect();
-    assert_eq!(server.bodies().concat(), expected, "each once, in their order");
+    assert_eq!(server.bodies().concat(), expected, "each event once, in order");
     let dead = std::fs::read_to_string(path).unwrap();
     assert!(dead.lines().count() == 2 && dead.contains("\"bad 7\"") && dead.contains("\"bad 57\""), "{dead}");
     assert!(server.log(|log| log.seen.len()) < 40);
@@ -368,7 +368,7 @@ async fn each_event_of_a_bulk_request_has_its_own_outcome() {
     let all = sent(&["{\"a\": 1}", "\"no json\"", "3", "4", "5"]);
     assert_eq!(server.bodies(), [all.clone(), all, sent(&["\"no json\"", "5"]), sent(&["5"])]);
     assert_eq!(rig.acks(), [Delivered; 2]);
-    assert_eq!(rig.counts(), (4, 23, 1, 4), "each once, except for the request without a readable response");
+    assert_eq!(rig.counts(), (4, 23, 1, 4), "each event once, except in the request without a readable response");
     let line: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
     assert_eq!(line["event"], "3");
     assert_eq!(line["status"], 400);

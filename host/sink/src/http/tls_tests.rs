@@ -1,4 +1,4 @@
-//! Behaviour of the sink against servers with certificates.
+//! The sink with TLS servers.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -123,7 +123,7 @@ impl Server {
     }
 }
 
-/// A server with a self-signed certificate, and the certificate.
+/// A server with a self-signed certificate; returns both.
 pub(super) async fn any_server() -> (Server, String) {
     let identity = self_signed(&params("localhost", true));
     (Server::start(&identity, None).await, identity.certificate)
@@ -181,8 +181,8 @@ async fn only_servers_with_trusted_certificates_receive_events() {
     assert_eq!(attempt(&other_name, json!({ "ca_file": good, "verify": "false" })).await, Ok(200));
 }
 
-/// A certificate made by `openssl req -x509` is its own authority. It is trusted only if it is listed itself, for its own
-/// name, and while it is valid.
+/// A certificate from `openssl req -x509` is its own authority. It is trusted only if it is listed,
+/// for its own name, and while it is valid.
 #[tokio::test]
 async fn a_self_signed_certificate_is_trusted_if_it_is_listed() {
     let files = Files::new();
@@ -206,7 +206,7 @@ async fn a_self_signed_certificate_is_trusted_if_it_is_listed() {
             None => assert_eq!(found, Ok(200)),
             Some(part) => expect(found, part),
         }
-        // The same name with another key.
+        // Another certificate for the same name, with another key.
         let impostor = files.write("other.pem", &self_signed(&params).certificate);
         assert!(attempt(&server.uri(), json!({ "ca_file": impostor })).await.is_err());
     }
@@ -252,7 +252,7 @@ async fn a_renewed_authority_is_used_without_a_restart() {
     let tls = json!({ "ca_file": files.write("ca.pem", &old.pem()) });
     let (rig, task) = start(&server.uri(), &tls);
     rig.wait_for_retries(1).await;
-    // An incomplete file changes nothing; the complete file does.
+    // The sink ignores an incomplete file until it is complete.
     files.write("ca.pem", new.pem().get(..100).unwrap());
     tokio::time::sleep(Duration::from_millis(50)).await;
     files.write("ca.pem", &new.pem());
@@ -313,7 +313,7 @@ fn an_error_names_the_option_of_a_bad_file() {
         let options = json!({ "uri": "https://localhost/", "tls": tls });
         let error = crate::build("out", "http", &options).err().unwrap().to_string();
         assert!(error.starts_with(&format!("option `{option}`: ")) && error.contains(part), "{error}");
-        assert!(!error.contains("::") && !error.contains("(\""), "no names of types: {error}");
+        assert!(!error.contains("::") && !error.contains("(\""), "must not contain the name of a type: {error}");
     }
     let named = json!({ "uri": "https://h/", "tls": { "ca_file": "a", "crt_file": "b", "key_file": "c" } });
     assert_eq!(crate::TYPES.files("http", &named), ["a", "b", "c"].map(Path::new));

@@ -1,4 +1,4 @@
-//! Behaviour of the writer on outputs that fail on demand.
+//! The writer on outputs that fail on demand.
 
 use super::*;
 use crate::compress::decompress;
@@ -34,7 +34,7 @@ impl Bench {
         self.output.0.lock().unwrap().plan = plan.into_iter().collect();
     }
 
-    /// Takes steps until one succeeds; returns how many failed.
+    /// Calls `step` until it succeeds; returns the number of failures.
     fn step(&mut self, last: bool) -> usize {
         (0..1000).take_while(|_| self.files.step(last).is_err()).count()
     }
@@ -49,7 +49,7 @@ impl Bench {
 }
 
 #[test]
-fn a_disk_that_is_full_for_a_while_tears_and_doubles_nothing() {
+fn a_temporarily_full_disk_neither_tears_nor_duplicates_events() {
     for fsync in ["never", "batch", "interval"] {
         for first in 1..15 {
             let mut bench = Bench::new("none", fsync);
@@ -67,7 +67,7 @@ fn a_disk_that_is_full_for_a_while_tears_and_doubles_nothing() {
 }
 
 #[test]
-fn a_compressed_stream_goes_on_after_the_disk_was_full() {
+fn a_compressed_stream_continues_after_the_disk_was_full() {
     for (name, compression) in [("gzip", Compression::Gzip), ("zstd", Compression::Zstd)] {
         for fsync in ["never", "batch", "interval"] {
             for limit in [1, 2, 7, 100] {
@@ -90,7 +90,7 @@ fn a_compressed_stream_goes_on_after_the_disk_was_full() {
 }
 
 #[test]
-fn events_that_are_complete_are_acknowledged_though_the_next_one_is_stuck() {
+fn complete_events_are_acknowledged_while_the_next_one_cannot_be_written() {
     let mut bench = Bench::new("none", "never");
     bench.plan([Ok(6), Err(ErrorKind::StorageFull)]);
     bench.push("one\n");
@@ -101,7 +101,7 @@ fn events_that_are_complete_are_acknowledged_though_the_next_one_is_stuck() {
 }
 
 #[test]
-fn a_broken_file_is_given_up_and_what_is_synced_counts() {
+fn a_broken_file_is_abandoned_and_its_synced_events_count() {
     for (sync_error, expected) in [(None, Delivered), (Some(ErrorKind::Other), Retry)] {
         let mut bench = Bench::new("none", "interval");
         bench.plan([Ok(6), Err(ErrorKind::Other)]);
@@ -111,14 +111,14 @@ fn a_broken_file_is_given_up_and_what_is_synced_counts() {
         let error = bench.files.step(false).unwrap_err();
         assert!(error.to_string().starts_with("`a`: "), "{error}");
         assert_eq!(bench.acks(), [expected]);
-        assert_eq!(bench.files.todo.offset, 0, "the event that was torn is written again as a whole");
+        assert_eq!(bench.files.todo.offset, 0, "the torn event is written again from its beginning");
         assert_eq!(bench.files.todo.first(), b"two\n");
         assert!(bench.files.open.is_empty());
     }
 }
 
 #[test]
-fn a_broken_compressed_file_acknowledges_nothing_that_was_not_synced() {
+fn a_broken_compressed_file_acknowledges_only_synced_events() {
     let mut bench = Bench::new("gzip", "interval");
     bench.push("one\n");
     assert!(bench.files.step(false).is_ok());
@@ -128,7 +128,7 @@ fn a_broken_compressed_file_acknowledges_nothing_that_was_not_synced() {
 }
 
 #[test]
-fn after_a_failed_sync_the_events_are_asked_for_again() {
+fn after_a_failed_sync_the_source_sends_the_events_again() {
     let mut bench = Bench::new("none", "batch");
     bench.output.0.lock().unwrap().sync_error = Some(ErrorKind::Other);
     bench.push("one\n");
@@ -138,7 +138,7 @@ fn after_a_failed_sync_the_events_are_asked_for_again() {
 }
 
 #[test]
-fn syncs_are_shared_by_what_was_written_together() {
+fn payloads_written_together_share_a_sync() {
     for (fsync, syncs) in [("never", 0), ("batch", 1), ("interval", 0)] {
         let mut bench = Bench::new("none", fsync);
         (0..100).for_each(|n| bench.push(&format!("{n}\n")));
@@ -147,9 +147,9 @@ fn syncs_are_shared_by_what_was_written_together() {
     }
 }
 
-/// Field case: an output file is removed between the write and the acknowledgement.
+/// From the field: a process removes the output file between the write and the acknowledgement.
 #[test]
-fn nothing_is_acknowledged_into_a_file_that_was_removed() {
+fn events_in_a_removed_file_are_not_acknowledged() {
     for fsync in ["never", "batch", "interval"] {
         for compression in ["none", "gzip"] {
             let mut bench = Bench::new(compression, fsync);
@@ -163,7 +163,7 @@ fn nothing_is_acknowledged_into_a_file_that_was_removed() {
 }
 
 #[test]
-fn the_path_gets_a_new_file_with_the_next_write_after_the_old_one_was_renamed_or_removed() {
+fn the_next_write_after_a_rename_or_removal_creates_a_new_file() {
     for removed in [false, true] {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("out");
@@ -187,9 +187,9 @@ fn the_path_gets_a_new_file_with_the_next_write_after_the_old_one_was_renamed_or
     }
 }
 
-/// Hostile case 14: the process may have fewer files open than `max_open_files`.
+/// From hostile testing: the process may open fewer files than `max_open_files`.
 #[test]
-fn files_unused_for_longest_are_closed_when_there_are_too_few_descriptors() {
+fn least_recently_used_files_are_closed_when_descriptors_run_out() {
     let folder = tempfile::tempdir().unwrap();
     let options = serde_json::json!({"path": "{{ attributes.k }}", "fsync": "never", "idle_timeout": "1h"});
     let (_, _, settings) = super::super::options::read(&options).unwrap();
