@@ -1,0 +1,179 @@
+//! Random documents and edits, compared with the same edits of trees.
+
+use proptest::prelude::*;
+use serde_json::{Map, Value};
+use wattle_json::{Path, Segment};
+
+use super::{Documents, Place, all, edited};
+
+#[derive(Clone, Debug)]
+enum Edit {
+    Put(String, Value),
+    Remove(String),
+    Rename(String, String),
+    Move(String, String),
+}
+
+/// Follows a path in a tree.
+fn get<'v>(value: &'v mut Value, path: &[Segment]) -> Option<&'v mut Value> {
+    path.iter().try_fold(value, |at, segment| match segment {
+        Segment::Key(key) => at.as_object_mut()?.get_mut(&**key),
+        Segment::Index(index) => at.as_array_mut()?.get_mut(*index),
+        Segment::Each => None,
+    })
+}
+
+/// Sets a value in a tree; returns whether there is a place for it.
+fn put(at: &mut Value, path: &[Segment], value: &Value) -> bool {
+    let Some((segment, rest)) = path.split_first() else {
+        *at = value.clone();
+        return true;
+    };
+    match segment {
+        Segment::Key(key) => {
+            if at.is_null() && rest.iter().all(|segment| matches!(segment, Segment::Key(_))) {
+                *at = Value::Object(Map::new());
+            }
+            let Some(object) = at.as_object_mut() else { return false };
+            match object.get_mut(&**key) {
+                Some(member) => put(member, rest, value),
+                None if rest.iter().all(|segment| matches!(segment, Segment::Key(_))) => {
+                    put(object.entry(&**key).or_insert(Value::Null), rest, value)
+                }
+                None => false,
+            }
+        }
+        Segment::Index(index) => {
+            at.as_array_mut().and_then(|array| array.get_mut(*index)).is_some_and(|at| put(at, rest, value))
+        }
+        Segment::Each => false,
+    }
+}
+
+fn remove(root: &mut Value, path: &[Segment]) -> Option<Value> {
+    let (last, before) = path.split_last()?;
+    match (last, get(root, before)?) {
+        (Segment::Key(key), Value::Object(object)) => object.shift_remove(&**key),
+        (Segment::Index(index), Value::Array(array)) if *index < array.len() => Some(array.remove(*index)),
+        _ => None,
+    }
+}
+
+fn rename(root: &mut Value, path: &[Segment], to: &str) {
+    let Some((Segment::Key(from), before)) = path.split_last() else { return };
+    let Some(Value::Object(object)) = get(root, before) else { return };
+    if **from == *to || !object.contains_key(&**from) {
+        return;
+    }
+    let members = std::mem::take(object).into_iter().filter(|(key, _)| key != to);
+    *object = members.map(|(key, value)| if key == **from { (to.to_owned(), value) } else { (key, value) }).collect();
+}
+
+fn apply_to_tree(root: &mut Value, edit: &Edit) {
+    let parse = |path: &str| Path::parse(path).unwrap();
+    match edit {
+        Edit::Put(path, value) => {
+            put(root, parse(path).segments(), value);
+        }
+        Edit::Remove(path) => {
+            remove(root, parse(path).segments());
+        }
+        Edit::Rename(path, to) => rename(root, parse(path).segments(), to),
+        Edit::Move(from, to) => {
+            let before = root.clone();
+            if let Some(value) = remove(root, parse(from).segments())
+                && !put(root, parse(to).segments(), &value)
+            {
+                *root = before;
+            }
+        }
+    }
+}
+
+fn apply(documents: &mut Documents, root: Place, edit: &Edit) -> bool {
+    match edit {
+        Edit::Put(path, value) => {
+            let _ = super::put(documents, root, path, &value.to_string());
+        }
+        Edit::Remove(path) => super::remove(documents, root, path),
+        Edit::Rename(path, to) => {
+            for place in all(documents, root, path) {
+                documents.rename(place, to.as_bytes());
+            }
+        }
+        Edit::Move(from, to) => {
+            if let [place] = all(documents, root, from)[..]
+                && documents.parent(place).is_some()
+            {
+                let content = documents.content(place);
+                documents.remove(place);
+                let route = documents.route(&Path::parse(to).unwrap());
+                return documents.put(root, &route, content).is_ok();
+            }
+        }
+    }
+    true
+}
+
+fn values() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i32>().prop_map(Value::from),
+        "[a-c\"\\\\\n é]{0,4}".prop_map(Value::from),
+    ];
+    leaf.prop_recursive(3, 24, 4, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            prop::collection::vec(("[a-d]|[a\"\n]{2}", inner), 0..5)
+                .prop_map(|members| Value::Object(members.into_iter().collect())),
+        ]
+    })
+}
+
+fn paths() -> impl Strategy<Value = String> {
+    prop::collection::vec(prop_oneof![4 => "\\.[a-d]", 1 => Just(".\"a\\\"\"".to_owned()), 1 => "\\[[0-2]\\]"], 1..4)
+        .prop_map(|steps| format!("${}", steps.concat()))
+}
+
+fn edits() -> impl Strategy<Value = Edit> {
+    prop_oneof![
+        (paths(), values()).prop_map(|(path, value)| Edit::Put(path, value)),
+        paths().prop_map(Edit::Remove),
+        (paths(), "[a-d]|[a\"\n]{2}").prop_map(|(path, to)| Edit::Rename(path, to)),
+        (paths(), paths()).prop_map(|(from, to)| Edit::Move(from, to)),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn agrees_with_trees(value in values(), edits in prop::collection::vec(edits(), 0..8), pretty: bool) {
+        let text = if pretty { serde_json::to_string_pretty(&value) } else { serde_json::to_string(&value) }.unwrap();
+        let mut tree = value;
+        let mut given_up = false;
+        let written = edited(&text, |documents, root| {
+            for edit in &edits {
+                if !apply(documents, root, edit) {
+                    // A move without a place left its document in part; the caller gives such a document up.
+                    given_up = true;
+                    return;
+                }
+                apply_to_tree(&mut tree, edit);
+            }
+        });
+        if given_up {
+            return Ok(());
+        }
+        if !pretty {
+            prop_assert_eq!(&written, &serde_json::to_string(&tree).unwrap());
+        }
+        prop_assert_eq!(serde_json::from_str::<Value>(&written).unwrap(), tree);
+    }
+
+    #[test]
+    fn any_text_does_no_harm(text in "[\\[{][\\[\\]{}:,\"ab1\\\\u ]{0,24}", edits in prop::collection::vec(edits(), 0..6)) {
+        edited(&text, |documents, root| edits.iter().for_each(|edit| {
+            apply(documents, root, edit);
+        }));
+    }
+}

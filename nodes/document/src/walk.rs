@@ -1,0 +1,187 @@
+//! Following paths, and walking members and elements.
+
+use wattle_json::Kind;
+
+use crate::documents::Documents;
+use crate::key::Key;
+use crate::node::{ESCAPED, NONE, Node, Place, REMOVED};
+use crate::route::{Route, Step};
+
+impl Documents {
+    /// The value that a path leads to from a place; none where the path has `[*]` or a pattern.
+    #[inline]
+    pub fn get(&mut self, from: Place, route: &Route) -> Option<Place> {
+        let mut at = from;
+        for step in route.steps() {
+            at = match step {
+                Step::Key(key) => self.member(at, key)?,
+                Step::Index(index) => self.element(at, *index)?,
+                Step::Each | Step::Glob(_) => return None,
+            };
+        }
+        Some(at)
+    }
+
+    /// Appends the places of all values that a path leads to, in their order.
+    pub fn all(&mut self, from: Place, route: &Route, found: &mut Vec<Place>) {
+        if route.is_single() {
+            found.extend(self.get(from, route));
+        } else {
+            self.all_from(from, route.steps(), found);
+        }
+    }
+
+    /// Recursion is as deep as the path.
+    fn all_from(&mut self, at: Place, steps: &[Step], found: &mut Vec<Place>) {
+        let Some((step, rest)) = steps.split_first() else {
+            found.push(at);
+            return;
+        };
+        match step {
+            Step::Key(key) => {
+                let next = self.member(at, key);
+                next.into_iter().for_each(|next| self.all_from(next, rest, found));
+            }
+            Step::Index(index) => {
+                let next = self.element(at, *index);
+                next.into_iter().for_each(|next| self.all_from(next, rest, found));
+            }
+            Step::Each | Step::Glob(_) => {
+                let wanted = if matches!(step, Step::Each) { Kind::Array } else { Kind::Object };
+                if self.kind(at) != wanted {
+                    return;
+                }
+                let mut child = self.first(at);
+                while let Some(here) = child {
+                    let fits = match step {
+                        Step::Glob(glob) => self.with_key(here, |key| glob.fits(key)),
+                        _ => true,
+                    };
+                    if fits {
+                        self.all_from(here, rest, found);
+                    }
+                    child = self.next(here);
+                }
+            }
+        }
+    }
+
+    /// The member of an object with this key.
+    #[inline]
+    pub(crate) fn member(&mut self, object: Place, key: &Key) -> Option<Place> {
+        if self.kind(object) != Kind::Object || !self.expand(object) {
+            return None;
+        }
+        let node = *self.node(object.0)?;
+        let guess = key.guess.get();
+        if guess < node.count {
+            let number = node.first.wrapping_add(guess);
+            if self.node(number).is_some_and(|member| !member.has(REMOVED) && self.is_key(member, key.hash, &key.bytes))
+            {
+                return Some(Place(number));
+            }
+        }
+        let found = self.search(&node, key.hash, &key.bytes)?;
+        let ordinal = found.0.wrapping_sub(node.first);
+        if ordinal < node.count {
+            key.guess.set(ordinal);
+        }
+        Some(found)
+    }
+
+    /// The member of an object with a key that is known only now.
+    pub fn find(&mut self, object: Place, key: &[u8]) -> Option<Place> {
+        if self.kind(object) != Kind::Object || !self.expand(object) {
+            return None;
+        }
+        let node = *self.node(object.0)?;
+        self.search(&node, crate::key::hash(key), key)
+    }
+
+    fn search(&self, object: &Node, hash: u32, key: &[u8]) -> Option<Place> {
+        let mut number = object.first;
+        while let Some(member) = self.node(number) {
+            if member.hash == hash && !member.has(REMOVED) && self.is_key(member, hash, key) {
+                return Some(Place(number));
+            }
+            number = member.next;
+        }
+        None
+    }
+
+    #[inline]
+    pub(crate) fn is_key(&self, member: &Node, hash: u32, key: &[u8]) -> bool {
+        if member.hash != hash {
+            return false;
+        }
+        let inner = self.bytes(member.key, member.key_origin);
+        if !member.has(ESCAPED) {
+            return inner == key;
+        }
+        let mut plain = Vec::with_capacity(inner.len());
+        wattle_json::unescape_lossy(inner, &mut plain);
+        plain == key
+    }
+
+    pub(crate) fn element(&mut self, array: Place, index: usize) -> Option<Place> {
+        if self.kind(array) != Kind::Array {
+            return None;
+        }
+        let mut child = self.first(array);
+        for _ in 0..index {
+            child = self.next(child?);
+        }
+        child
+    }
+
+    /// The first member of an object, or the first element of an array.
+    pub fn first(&mut self, container: Place) -> Option<Place> {
+        if !self.expand(container) {
+            return None;
+        }
+        self.living(self.node(container.0)?.first)
+    }
+
+    /// The next member or element.
+    #[must_use]
+    pub fn next(&self, child: Place) -> Option<Place> {
+        self.living(self.node(child.0)?.next)
+    }
+
+    /// The first of this child and its later siblings that is not removed.
+    fn living(&self, mut number: u32) -> Option<Place> {
+        while let Some(node) = self.node(number) {
+            if !node.has(REMOVED) {
+                return Some(Place(number));
+            }
+            number = node.next;
+        }
+        None
+    }
+
+    /// The container of a value; none for a document.
+    #[must_use]
+    pub fn parent(&self, place: Place) -> Option<Place> {
+        self.node(place.0).map(|node| node.parent).filter(|parent| *parent != NONE).map(Place)
+    }
+
+    /// The unescaped key of a member; empty for an element. `memory` is for keys with escapes.
+    pub fn key<'a>(&'a self, member: Place, memory: &'a mut Vec<u8>) -> &'a [u8] {
+        let Some(node) = self.node(member.0) else { return &[] };
+        let inner = self.bytes(node.key, node.key_origin);
+        if !node.has(ESCAPED) {
+            return inner;
+        }
+        memory.clear();
+        wattle_json::unescape_lossy(inner, memory);
+        memory
+    }
+
+    /// Calls back with the unescaped key of a member.
+    fn with_key<T>(&mut self, member: Place, then: impl FnOnce(&[u8]) -> T) -> T {
+        let mut memory = std::mem::take(&mut self.memory);
+        let result = then(self.key(member, &mut memory));
+        self.memory = memory;
+        result
+    }
+}
