@@ -7,8 +7,9 @@ use serde::Deserialize;
 #[serde(deny_unknown_fields)]
 #[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
 pub struct Options {
-    /// What is extracted, in order; where two write to the same place, the later one wins. No default.
-    /// Example: `[{ from = "attributes.Record.eventName", into = "attributes.eventName" }]`.
+    /// The values to extract, in order; if two entries write to the same place, the later one wins.
+    /// No default. Example: `[{ from = "attributes.Record.eventName", into = "attributes.eventName"
+    /// }]`.
     pub fields: Vec<FieldOptions>,
 }
 
@@ -17,11 +18,11 @@ pub struct Options {
 #[serde(deny_unknown_fields)]
 #[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
 pub struct FieldOptions {
-    /// Field that the value comes from; with one `[*]` the values of all elements, as a JSON array. No default.
+    /// Field to read; with one `[*]`, the values of all elements as a JSON array. No default.
     /// Example: `attributes.Record.resources[*].ARN`.
     pub from: String,
-    /// Regular expression that is applied to the text of the field; what it finds is the value, as a string.
-    /// Default: none. Example: `^arn:aws:\w+::(\d+):`.
+    /// Regular expression applied to the text of the field; the match becomes the value, as a
+    /// string. Default: none. Example: `^arn:aws:\w+::(\d+):`.
     #[serde(default)]
     pub pattern: Option<String>,
     /// Group of the pattern, by number or name, that is the value. Default: the first group, or the whole match if
@@ -34,24 +35,25 @@ pub struct FieldOptions {
     /// For `timestamp`: how the time is written. Default: `rfc3339`. Example: `%d/%b/%Y:%H:%M:%S %z`.
     #[serde(default)]
     pub format: Option<FormatOption>,
-    /// What becomes of an event that lacks the value. Default: `keep`.
+    /// What to do with an event that lacks the value. Default: `keep`.
     #[serde(default)]
     pub on_missing: OnMissing,
-    /// For `timestamp`: what becomes of an event whose value is not a time in this format. Default: `fail`.
+    /// For `timestamp`: what to do with an event whose value is not a time in this format. Default:
+    /// `fail`.
     #[serde(default)]
     pub on_error: OnError,
 }
 
-/// What becomes of an event whose value is not a time.
+/// What to do with an event whose value is not a time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
 pub enum OnError {
-    /// It fails.
+    /// The event fails.
     #[default]
     Fail,
-    /// It goes on with the timestamp that it has. The node counts it as `bad-timestamp`, which the summary, the metrics
-    /// and the status show.
+    /// The event keeps its timestamp. The node counts it as `bad-timestamp`, which the summary, the
+    /// metrics and the status show.
     Keep,
 }
 
@@ -77,7 +79,7 @@ pub enum FormatOption {
     Directives(#[cfg_attr(not(target_arch = "wasm32"), schemars(regex(pattern = "%")))] String),
 }
 
-/// The formats of times that have a name.
+/// The named formats of times.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
@@ -93,20 +95,21 @@ pub enum TimeFormat {
     EpochUs,
     /// Nanoseconds since 1970.
     EpochNs,
-    /// A time of ISO 8601, where a time without a zone is UTC, or a number since 1970 whose unit follows from its size.
+    /// A time of ISO 8601, where a time without a zone is UTC, or a number since 1970, whose unit
+    /// depends on its size.
     Auto,
 }
 
-/// What becomes of an event that lacks a value.
+/// What to do with an event that lacks a value.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
 pub enum OnMissing {
-    /// It goes on without the value.
+    /// The event continues without the value.
     #[default]
     Keep,
-    /// It fails.
+    /// The event fails.
     Fail,
-    /// It ends here, counted as dropped on purpose.
+    /// The node drops the event, and counts it as dropped.
     Drop,
 }

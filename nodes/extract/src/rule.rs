@@ -1,4 +1,4 @@
-//! One entry of `fields`: prepared from its options, and carried out on a batch.
+//! One entry of `fields`: prepared from its options, and applied to a batch.
 
 use regex::bytes::Regex;
 use wattle_node::json::{Path, Segment};
@@ -8,7 +8,7 @@ use crate::options::{FieldOptions, Group, OnError, OnMissing};
 use crate::time::{self, Format};
 use crate::value::{Finder, Missing, Pattern};
 
-/// What becomes of rows besides getting values.
+/// What happens to rows in addition to getting values.
 #[derive(Debug, Default)]
 pub(crate) struct Verdicts {
     pub(crate) reasons: Reasons,
@@ -37,7 +37,7 @@ pub(crate) struct Rule {
 }
 
 impl Rule {
-    /// Prepares a rule; `at` is how its options are called, such as `fields[0]`.
+    /// Prepares a rule; `at` is the path of its options, such as `fields[0]`.
     pub(crate) fn new(at: &str, options: &FieldOptions, setup: &mut Setup<'_>) -> Option<Self> {
         let source = source(at, &options.from, setup);
         let pattern = pattern(at, options, setup);
@@ -55,7 +55,7 @@ impl Rule {
         }
         let into = target(at, &options.into, setup);
         let has_pattern = pattern.as_ref().is_some_and(Option::is_some);
-        // A whole body is text, whatever that text holds; what a pattern finds is text too.
+        // A body is always text, whatever it contains; a match of a pattern is text too.
         let is_text = options.into == "body" || options.from == "body" || has_pattern;
         let form = if each.is_some() || !(is_text || is_time) { Form::Json } else { Form::Text };
         let into_form = if form == Form::Json && options.into != "body" { Form::Json } else { Form::Text };
@@ -142,7 +142,7 @@ impl Rule {
     }
 }
 
-/// The field to read and, where `[*]` stands in the path, the way from there on.
+/// The field to read and, if the path contains `[*]`, the rest of the path.
 fn source(at: &str, from: &str, setup: &mut Setup<'_>) -> Option<(Field, Option<Path>)> {
     let option = format!("{at}.from");
     // The host reports errors of a path without `[*]`, because it knows the roots.
@@ -166,7 +166,7 @@ fn pattern(at: &str, options: &FieldOptions, setup: &mut Setup<'_>) -> Option<Op
     let regex = match Regex::new(pattern) {
         Ok(regex) => regex,
         Err(error) => {
-            // The last line says what is wrong; those before it draw the pattern.
+            // The last line states the problem; the lines before it draw the pattern.
             let text = error.to_string();
             let reason = text.lines().last().unwrap_or_default().trim_start_matches("error: ");
             setup.error(format!("{at}.pattern"), format!("not a regular expression: {reason}"));
@@ -192,7 +192,7 @@ fn target(at: &str, into: &str, setup: &mut Setup<'_>) -> Option<Field> {
     let fits = match root {
         "body" | "timestamp" => into == root,
         "attributes" | "resource" => into != root,
-        // The host says what roots there are.
+        // The host reports which roots exist.
         _ => true,
     };
     if !fits {

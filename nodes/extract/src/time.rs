@@ -14,7 +14,7 @@ pub(crate) enum Format {
 }
 
 impl Format {
-    /// Prepares the format; the error says what is wrong with it.
+    /// Prepares the format. The error describes the problem.
     pub(crate) fn new(option: Option<&FormatOption>) -> Result<Self, String> {
         match option {
             None => Ok(Self::Named(TimeFormat::default())),
@@ -23,7 +23,7 @@ impl Format {
         }
     }
 
-    /// What a text in this format is.
+    /// Describes a text in this format, for messages.
     pub(crate) fn meaning(&self) -> String {
         match self {
             Self::Named(TimeFormat::Rfc3339) => "a time of RFC 3339 such as `2023-10-17T04:53:21Z`".to_owned(),
@@ -37,7 +37,8 @@ impl Format {
     }
 }
 
-/// Reads a time; none where the text is not written so, or 64 bits of nanoseconds do not hold it.
+/// Reads a time. Returns `None` if the text has another format, or does not fit into 64 bits of
+/// nanoseconds.
 pub(crate) fn parse(text: &[u8], format: &Format) -> Option<i64> {
     match format {
         Format::Named(TimeFormat::Rfc3339) => date_time(text, false),
@@ -48,17 +49,18 @@ pub(crate) fn parse(text: &[u8], format: &Format) -> Option<i64> {
         Format::Named(TimeFormat::Auto) => date_time(text.trim_ascii(), true).or_else(|| epoch(text, unit_of(text))),
         Format::Directives(directives) => directives.parse(text),
     }
-    // The lowest number means "leave the time as it is" to the host.
+    // To the host, the lowest number means "leave the time unchanged".
     .filter(|nanoseconds| *nanoseconds != i64::MIN)
 }
 
 /// Reads a `date-time` of RFC 3339, section 5.6: `YYYY-MM-DDTHH:MM:SS[.fff](Z|+hh:mm)`.
 ///
-/// Letters may be small, and a space may stand for the `T`, as its notes allow. Second 60 is read as 59, since the time
-/// scale has no place for leap seconds; of a fraction nine digits count.
+/// As the notes of the RFC allow, letters can be lower case, and a space can replace the `T`.
+/// Second 60 becomes 59, because the time scale has no leap seconds. Only nine digits of a fraction
+/// count.
 ///
-/// With `lenient` also the forms of ISO 8601 that logs have: a comma before the fraction, zones such as `+0530`, `+05`
-/// and ` +05:30`, and a time without a zone, which is UTC.
+/// With `lenient`, also reads the forms of ISO 8601 that occur in logs: a comma before the
+/// fraction, zones such as `+0530`, `+05` and ` +05:30`, and a time without a zone, which is UTC.
 fn date_time(text: &[u8], lenient: bool) -> Option<i64> {
     let (head, rest) = text.split_first_chunk::<19>()?;
     let [y0, y1, y2, y3, b'-', m0, m1, b'-', d0, d1, b'T' | b't' | b' ', h0, h1, b':', i0, i1, b':', s0, s1] = *head
@@ -103,12 +105,12 @@ fn date_time(text: &[u8], lenient: bool) -> Option<i64> {
     i64::try_from(i128::from(seconds) * 1_000_000_000 + i128::from(nanoseconds)).ok()
 }
 
-/// The number that two digits make.
+/// The number that two digits form.
 fn two(tens: u8, ones: u8) -> Option<i64> {
     (tens.is_ascii_digit() && ones.is_ascii_digit()).then(|| i64::from((tens - b'0') * 10 + (ones - b'0')))
 }
 
-/// Nanoseconds of a fraction, if one stands there, and what follows it.
+/// Nanoseconds of a fraction, if the text begins with one, and the rest of the text.
 fn fraction(text: &[u8]) -> Option<(i64, &[u8])> {
     let Some(digits) = text.strip_prefix(b".") else { return Some((0, text)) };
     let count = digits.iter().take_while(|byte| byte.is_ascii_digit()).count();
@@ -127,8 +129,9 @@ const fn days_of_month(year: i64, month: i64) -> Option<i64> {
     })
 }
 
-/// Days from 1970-01-01 to a date of the Gregorian calendar, after `days_from_civil` in Howard Hinnant's
-/// "chrono-Compatible Low-Level Date Algorithms": years begin in March, so that the leap day is their last.
+/// Days from 1970-01-01 to a date of the Gregorian calendar, after `days_from_civil` in Howard
+/// Hinnant's "chrono-Compatible Low-Level Date Algorithms". Years begin in March, so the leap day
+/// is the last day of a year.
 const fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
     let year = if month <= 2 { year - 1 } else { year };
     let era = year.div_euclid(400);
@@ -138,7 +141,8 @@ const fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
     era * 146_097 + day_of_era - 719_468
 }
 
-/// Reads a decimal number, with fraction and exponent or without, times ten to the power of `shift`.
+/// Reads a decimal number, with or without fraction and exponent, times ten to the power of
+/// `shift`.
 fn epoch(text: &[u8], shift: i32) -> Option<i64> {
     let text = text.trim_ascii();
     let (negative, text) = match text {
@@ -153,7 +157,7 @@ fn epoch(text: &[u8], shift: i32) -> Option<i64> {
     if number.next().is_some() || !whole.iter().chain(fraction).all(u8::is_ascii_digit) {
         return None;
     }
-    // More digits than these lie below a nanosecond.
+    // Further digits are below a nanosecond.
     let fraction = fraction.get(..18).unwrap_or(fraction);
     let mut mantissa = 0_i128;
     for digit in whole.iter().chain(fraction) {

@@ -1,4 +1,5 @@
-//! Gets the value of one row out of what was read: as it is, by a pattern, or from every element of an array.
+//! Gets the value of one row from its text: as a whole, by a pattern, or from every element of an
+//! array.
 
 use regex::bytes::{CaptureLocations, Regex};
 use wattle_node::json::{self, Kind, Path};
@@ -25,7 +26,7 @@ impl Pattern {
         Self { found: regex.capture_locations(), regex, group }
     }
 
-    /// What the group finds in a text.
+    /// The match of the group in a text.
     fn find<'t>(&mut self, text: &'t [u8]) -> Result<&'t [u8], Missing> {
         let span = if self.group == 0 {
             self.regex.find(text).map(|found| found.range())
@@ -37,7 +38,7 @@ impl Pattern {
     }
 }
 
-/// How a value is got; the memory is kept from row to row.
+/// Finds values. Keeps its memory from row to row.
 #[derive(Debug)]
 pub(crate) struct Finder {
     each: Option<Path>,
@@ -46,27 +47,27 @@ pub(crate) struct Finder {
     text: Vec<u8>,
 }
 
-/// The deepest JSON that the host takes as valid.
+/// The deepest JSON that the host accepts as valid.
 const MAX_DEPTH: usize = 512;
 
 impl Finder {
-    /// A finder. `each` is the path from the field to every value that counts; `unchecked` means that the field is JSON
-    /// that was not validated yet.
+    /// A finder. `each` is the path from the field to each value; `unchecked` means that nobody
+    /// validated the JSON of the field yet.
     pub(crate) fn new(each: Option<Path>, pattern: Option<Pattern>, unchecked: bool) -> Self {
         Self { each, pattern, unchecked, text: Vec::new() }
     }
 
-    /// Whether values are copied as they are.
+    /// Whether the finder copies values unchanged.
     pub(crate) fn copies(&self) -> bool {
         self.each.is_none() && self.pattern.is_none()
     }
 
-    /// Appends the value of a row; after an error `out` may hold a part of it.
+    /// Appends the value of a row. After an error `out` may contain a part of it.
     pub(crate) fn find(&mut self, row: &[u8], kind: Kind, out: &mut Vec<u8>) -> Result<(), Missing> {
         if kind <= Kind::Null {
             return Err(Missing::Field);
         }
-        // What the host found in a body it has found, not proven.
+        // The host searches bodies without validating them, so the match can be in invalid JSON.
         if self.unchecked && json::check(row, MAX_DEPTH).is_err() {
             return Err(Missing::Field);
         }
@@ -118,7 +119,7 @@ impl Finder {
     }
 }
 
-/// A value in text form: strings without quotes and escapes, others as they are.
+/// A value in text form: strings without quotes and escapes, other values unchanged.
 fn text_of<'a>(value: &json::Value, row: &'a [u8], memory: &'a mut Vec<u8>) -> &'a [u8] {
     match value.string(row) {
         Some(inner) if memchr::memchr(b'\\', inner).is_some() => {
@@ -162,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn each_gives_an_array_of_what_is_there() {
+    fn each_gives_an_array_of_the_values_that_exist() {
         let row = r#"[{"a":1},{"a":null},{"b":2},{"a":["x"]},5,{"a":"\u0041\""}]"#;
         check(finder(Some("[*].a"), None), row, Ok(r#"[1,["x"],"\u0041\""]"#));
         check(finder(Some("[*].a"), Some(("[A-Z].?", 0))), row, Ok(r#"["A\""]"#));
@@ -176,7 +177,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn arrays_are_json_whatever_the_text(bytes: Vec<u8>, json in "[\\[\\]{}:,\"a1 ]{0,24}") {
+        fn arrays_are_valid_json_for_any_text(bytes: Vec<u8>, json in "[\\[\\]{}:,\"a1 ]{0,24}") {
             for pattern in [None, Some(("a|1", 0))] {
                 for row in [&bytes[..], json.as_bytes()] {
                     if let Ok(array) = found(&mut finder(Some("[*]"), pattern), row) {

@@ -116,7 +116,7 @@ fn real_records_give_name_time_and_resources() {
 
 proptest! {
     #[test]
-    fn any_text_gives_values_or_not(bodies in prop::collection::vec(
+    fn any_text_gives_values_or_none(bodies in prop::collection::vec(
         prop_oneof![any::<String>(), "\\{\"a\":[\\[\\]{}:,\"a1\\\\u ]{0,12}\\}"], 1..6)
     ) {
         let options = json!({"fields": [

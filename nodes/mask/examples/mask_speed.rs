@@ -1,8 +1,9 @@
 //! Measures the node on generated CloudTrail: one document of 200 records as one row.
 //!
-//! Run with `cargo run --release -p wattle-node-mask --example mask_speed`. Each line gives the median and the best of many
-//! rounds for the document, the throughput at the median, and how many places were found. Included is all that the node
-//! does with a column; not included is what the host does: reading the column, checking and carrying out decisions.
+//! Run with `cargo run --release -p wattle-node-mask --example mask_speed`. Each line gives the
+//! median and the best time of many rounds for the document, the throughput at the median, and the
+//! number of places found. The times include all work of the node on a column. They exclude the
+//! host's work: reading the column, and checking and applying decisions.
 #![allow(clippy::expect_used, reason = "a measurement may stop at what must not be")]
 
 use std::hint::black_box;
@@ -52,7 +53,7 @@ fn main() {
     }
     measure(r#"{"json_key": "accessKeyId"}"#, r#", "replacement": {"hmac_key": "0123456789abcdef"}"#, &compact);
     measure(r#"{"json_key": "accessKeyId"}"#, r#", "replacement": {"keep_last": 4}"#, &compact);
-    // Without the check for rows that cannot be decided about: the difference is what it costs.
+    // Without the search for undecidable rows: the difference is its cost.
     measure(r#"{"json_key": "accessKeyId"}"#, r#", "on_undecidable": "pass""#, &compact);
     measure(r#"{"preset": "jwt"}"#, r#", "on_undecidable": "pass""#, &compact);
     for (name, document) in [("pretty", &pretty), ("CloudWatch envelope", &envelope), ("quotes as \\u0022", &by_code)] {
@@ -126,7 +127,7 @@ fn column(rows: &[Vec<u8>]) -> Column {
     Column { bytes: bytes.into(), offsets, kinds: vec![4; rows.len()] }
 }
 
-/// A host that hands out one column and takes decisions without carrying them out.
+/// A host that provides one column and ignores decisions.
 #[derive(Default)]
 struct Host {
     column: Column,

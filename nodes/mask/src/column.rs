@@ -1,4 +1,4 @@
-//! A column as rows over one text, and finding the row of a place.
+//! A column as rows over one text, and the search for the row of a place.
 
 use std::ops::Range;
 
@@ -27,14 +27,15 @@ impl<'a> Rows<'a> {
     }
 }
 
-/// Finds the rows of places that come in order.
+/// Finds the rows of places that come in ascending order.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Walk {
     row: usize,
 }
 
 impl Walk {
-    /// Index and bounds of the row that a place is in. Places before the one asked for last are taken to be in its row.
+    /// Index and bounds of the row of a place. A place before the previous one counts as in the
+    /// same row.
     pub(crate) fn row_of(&mut self, column: Rows<'_>, at: usize) -> (usize, Range<usize>) {
         let mut start = column.offsets.get(self.row).copied().unwrap_or_default() as usize;
         loop {

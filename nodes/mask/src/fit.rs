@@ -1,5 +1,5 @@
-//! Makes places that were found without knowledge of JSON fit into JSON: an escape is masked whole or not at all, and a
-//! bare number gets quotes.
+//! Adapts places that were found without knowledge of JSON to JSON: an escape is masked completely
+//! or not at all, and a bare number gets quotes.
 
 use std::ops::Range;
 
@@ -11,10 +11,10 @@ pub(crate) fn looks_like_json(row: &[u8]) -> bool {
     matches!(row.trim_ascii_start().first(), Some(b'{' | b'[' | b'"'))
 }
 
-/// Fits a place into the JSON text of a row; none if nothing of it is left.
+/// Fits a place into the JSON text of a row. Returns `None` if nothing of it is left.
 ///
-/// `deep` says that what was found never begins with a letter that stands behind a backslash, so that in `\\nAKIA` the
-/// `n` belongs to an escape, though two backslashes could also be a backslash.
+/// `deep` means that the value never begins with a letter after a backslash, so in `\\nAKIA` the
+/// `n` belongs to an escape, although two backslashes could also be one literal backslash.
 pub(crate) fn fit(row: &[u8], found: Range<usize>, deep: bool) -> Option<(Range<usize>, Place)> {
     let mut start = match escape_over(row, found.start) {
         Some(escape) => escape.end,
@@ -26,7 +26,7 @@ pub(crate) fn fit(row: &[u8], found: Range<usize>, deep: bool) -> Option<(Range<
     let end = escape_over(row, found.end).map_or(found.end, |escape| {
         let run = backslashes_before(row, 0, escape.start + 1) + backslashes_after(row, escape.start + 1);
         match row.get(escape.start + 1) {
-            // All the backslashes of a quote go with it.
+            // Exclude all backslashes of the quote.
             Some(b'"') => escape.start + 1 - length_of(depth_of(run)),
             _ => escape.start,
         }
@@ -51,12 +51,12 @@ fn escape_length(row: &[u8], backslash: usize) -> Option<usize> {
     match row.get(backslash + 1)? {
         b'u' if row.get(backslash + 2..backslash + 6).is_some_and(|d| d.iter().all(u8::is_ascii_hexdigit)) => Some(6),
         b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Some(2),
-        // No escape, so nothing is cut.
+        // Not an escape, so nothing is cut.
         _ => Some(1),
     }
 }
 
-/// The whole number that a place is in, if it is the value of a key and not in quotes.
+/// The complete number around a place, if it is the value of a key and has no quotes.
 fn bare_number(row: &[u8], found: Range<usize>) -> Option<(Range<usize>, Place)> {
     let is_number = |b: &u8| b.is_ascii_digit() || matches!(b, b'-' | b'+' | b'.' | b'e' | b'E');
     if !row.get(found.clone())?.iter().all(is_number) {
@@ -78,7 +78,7 @@ mod tests {
 
     #[test]
     fn places_do_not_cut_escapes_or_unquote_numbers() {
-        /// The place is what stands between the angle brackets.
+        /// The angle brackets mark the place.
         #[track_caller]
         fn check(marked: &str, deep: bool, expected: &str) {
             let (start, end) = (marked.find('‹').unwrap(), marked.find('›').unwrap() - '‹'.len_utf8());

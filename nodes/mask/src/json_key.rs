@@ -1,19 +1,22 @@
-//! Finds the values of JSON keys in any text: whole documents, records, log lines with JSON in them, cut documents;
-//! compact or pretty; escaped in strings of strings to any depth; spelled with `\u` escapes.
+//! Finds the values of JSON keys in any text: complete documents, records, log lines that contain
+//! JSON, truncated documents; compact or pretty; escaped in nested strings to any depth; written
+//! with `\u` escapes.
 //!
-//! Nothing is parsed. Keys are searched for in the whole column with SIMD, and only around a hit is the text read as JSON:
-//! quotes tell by their backslashes how often the text was escaped ([`raw`]). Spellings that this cannot see through are
-//! found by the search for suspicious `\u` escapes, in the same pass; around those, the text is decoded ([`decoded`]). Both readers
-//! give the same tokens to the same grammar ([`value`]).
+//! Nothing is parsed. The search looks for keys in the whole column with SIMD, and reads the text
+//! as JSON only around a match. The number of backslashes before a quote shows how often the text
+//! was escaped ([`raw`]). The same pass finds suspicious `\u` escapes, which raw reading cannot
+//! handle; around those, the text is decoded ([`decoded`]). Both readers give the same tokens to
+//! the same grammar ([`value`]).
 //!
-//! A key's name that is no key of JSON may be one of another notation; [`tolerant`] reads those.
+//! A key name that is not a key of JSON can belong to another notation, which [`tolerant`] reads.
 //!
 //! # Invariants
 //!
-//! - A value is masked wherever a reader that decodes the text often enough would find it under the key.
-//! - Where a value does not end, it is masked up to the end of what it is embedded in, or of the row.
-//! - The work is linear in the text, whatever the text: what a masked value covers is not read again for the same rule,
-//!   and the decoder goes over a place twice at most.
+//! - A value is masked if any reader that decodes the text often enough would find it under the
+//!   key.
+//! - A value without an end is masked up to the end of the enclosing string, or of the row.
+//! - The work is linear in the text, for any text: a masked value is not read again for the same
+//!   rule, and the decoder visits a place at most twice.
 
 mod decoded;
 mod needle;
@@ -41,20 +44,21 @@ use value::{After, Found, after_key};
 use crate::column::{Rows, Walk};
 use crate::span::Span;
 
-/// How far from an escape the rest of a key can begin or end, beside the length of the key: an escape of an escape of an
-/// escape takes some bytes.
+/// How far from an escape the rest of a key can begin or end, in addition to the length of the key.
+/// An escape of an escape of an escape takes several bytes.
 const MARGIN: usize = 128;
 
-/// How many spaces may stand at an edge of a key.
+/// Maximum number of spaces at an edge of a key.
 const MAX_EDGE: usize = 64;
 
 /// The keys of all rules.
 pub(crate) struct KeySearch {
     rules: Vec<KeyRule>,
     suspects: Suspects,
-    /// What is searched for in the text: first the suspects' pairs, then those of the needles that have one, in order.
+    /// The pairs to search for in the text: first those of suspects, then those of the needles that
+    /// have one, in order.
     pairs: Vec<[u8; 2]>,
-    /// Where each of the needles' pairs stands.
+    /// The places of each needle's pair.
     places: Vec<Vec<usize>>,
     longest: usize,
     buffers: Buffers,
@@ -64,26 +68,26 @@ pub(crate) struct KeySearch {
 pub(crate) struct KeyRule {
     /// Index of the rule.
     rule: usize,
-    /// The keys, none of them empty, as [`Spelling::of`] gives them.
+    /// The keys, none of them empty, in the form of [`Spelling::of`].
     keys: Vec<Box<[u8]>>,
-    /// Which spellings of them count.
+    /// Which spellings of the keys match.
     spelling: Spelling,
     needles: Vec<Needle>,
 }
 
-/// Which spellings of a key count as the key.
+/// Which spellings of a key match.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Spelling {
-    /// Only the one that is given.
+    /// Only the given spelling.
     Exact,
     /// ASCII letters in either case.
     IgnoreCase,
-    /// Letters in either case, and joints between words (`_`, `-`, space) or none.
+    /// Letters in either case, with or without separators between words (`_`, `-`, space).
     Any,
 }
 
 impl Spelling {
-    /// The key in the form in which keys of this spelling are compared.
+    /// The key in the form in which this spelling compares keys.
     pub(crate) fn of(self, key: &[u8]) -> Box<[u8]> {
         match self {
             Self::Exact | Self::IgnoreCase => key.into(),
@@ -91,7 +95,7 @@ impl Spelling {
         }
     }
 
-    /// Whether two keys, the second of them in the form of [`of`](Self::of), are the same.
+    /// Whether two keys are equal; the second one is in the form of [`of`](Self::of).
     fn is_same(self, key: &[u8], wanted: &[u8]) -> bool {
         match self {
             Self::Exact => key == wanted,
@@ -101,12 +105,12 @@ impl Spelling {
     }
 }
 
-/// Whether a byte joins the words of a key in some spelling of it.
+/// Whether a byte can separate the words of a key.
 fn is_joint(byte: u8) -> bool {
     matches!(byte, b'_' | b'-' | b' ')
 }
 
-/// Memory that is used again for each column.
+/// Memory that is reused for each column.
 #[derive(Default)]
 struct Buffers {
     suspects: Vec<usize>,
@@ -116,12 +120,12 @@ struct Buffers {
     bounds: Bounds,
 }
 
-/// A part of the text that has to be decoded.
+/// A part of the text that must be decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Unread {
-    /// Something here cannot be read raw.
+    /// The first place that cannot be read raw.
     at: usize,
-    /// And it reaches at least to here.
+    /// The part extends at least to here.
     until: usize,
 }
 
@@ -143,7 +147,7 @@ impl KeySearch {
         let keys = || rules.iter().flat_map(|r| r.keys.iter().map(|k| &**k));
         let longest = 2 * keys().map(<[u8]>::len).max()?;
         let any_joint = rules.iter().any(|r| r.spelling == Spelling::Any);
-        // What joins words in a key may be spelled as an escape too.
+        // The separators in a key can also be escapes.
         let joints = any_joint.then_some(&b"_- "[..]);
         let suspects = Suspects::new(keys().chain(joints));
         let mut pairs = suspects.pairs().to_vec();
@@ -156,7 +160,8 @@ impl KeySearch {
         Some(Self { suspects, pairs, places, longest, rules, buffers: Buffers::default() })
     }
 
-    /// Appends the values of the keys in all rows; calls back for rows that are escaped too often to be sure of them.
+    /// Appends the values of the keys in all rows. Calls back for rows that are escaped too often
+    /// to search completely.
     pub(crate) fn find(&mut self, column: Rows<'_>, out: &mut Vec<Span>, mut too_deep: impl FnMut(usize)) {
         let Self { rules, suspects, pairs, places, longest, buffers } = self;
         buffers.suspects.clear();
@@ -194,7 +199,7 @@ fn spans(rule: usize, found: &mut Vec<Found>, out: &mut Vec<Span>) {
     out.extend(found.drain(..).map(|f| Span { start: f.start, end: f.end, rule, place: f.place }));
 }
 
-/// Finds the keys of one needle, whose pair stands at these places, in the column as it stands.
+/// Finds the keys of one needle, whose pair occurs at these places, in the raw column.
 fn find_raw(
     rule: &KeyRule,
     needle: &Needle,
@@ -205,9 +210,9 @@ fn find_raw(
 ) {
     let Buffers { suspects, found, unread, bounds, .. } = buffers;
     let mut walk = Walk::default();
-    // What was masked, or goes to the decoder, up to here needs no second look.
+    // Everything before `done` is masked or goes to the decoder, so skip it.
     let mut done = 0;
-    // Up to here all is inside of a masked container.
+    // Everything before `inside` is in a masked container.
     let mut inside = 0;
     needle.each(column.bytes, &rule.keys, places, |start, end| {
         if start < done {
@@ -293,7 +298,8 @@ fn edges(text: &[u8], row_start: usize, start: usize, end: usize) -> (usize, usi
     if is_quoted { (first, last) } else { (start, end) }
 }
 
-/// How often the quotes of a key of JSON are escaped, and where it ends with them; none if it is no key of JSON.
+/// How often the quotes of a JSON key are escaped, and where the key ends including its quotes.
+/// `None` if it is not a key of JSON.
 fn json_key(text: &[u8], row_start: usize, start: usize, end: usize) -> Option<(u32, usize)> {
     let open = start.checked_sub(1).filter(|&open| open >= row_start && text.get(open) == Some(&b'"'))?;
     let depth = depth_of(backslashes_before(text, row_start, open));
@@ -302,7 +308,7 @@ fn json_key(text: &[u8], row_start: usize, start: usize, end: usize) -> Option<(
     is_closed.then_some((depth, end + backslashes + 1))
 }
 
-/// Finds the keys of a rule by decoding the text around all places that could not be read.
+/// Finds the keys of a rule by decoding the text around all places that could not be read raw.
 fn find_decoded(
     rule: &KeyRule,
     longest: usize,
@@ -321,11 +327,11 @@ fn find_decoded(
         let begin = |from: usize, at: usize| outside_escapes(text, from, at.saturating_sub(margin).max(from));
         let mut reader = DecodedReader::new(text, begin(row.start, first));
         let mut open = Open { depth: None, content: recent, colour: false };
-        // How far one must read on at least.
+        // The decoder must read at least up to here.
         let mut goal = first;
-        // Up to here all is inside of a masked container.
+        // Everything before `inside` is in a masked container.
         let mut inside = 0;
-        // Up to here the search of other notations masked all.
+        // The search of other notations masked everything before `done`.
         let mut done = 0;
         loop {
             if open.depth.is_none() {
@@ -361,7 +367,7 @@ fn find_decoded(
             let before = reader.clone();
             match after_key(&mut reader, depth, token.start < inside, found) {
                 Ok(After::Container(end)) => {
-                    // Keys inside of it may have values that it leaves, such as `true`.
+                    // Keys inside can have values that the container leaves, such as `true`.
                     inside = end;
                     reader = before;
                 }
@@ -387,12 +393,12 @@ fn find_decoded(
     }
 }
 
-/// What was read since the latest quote, as long as it can become a key.
+/// The text since the latest quote, while it can become a key.
 struct Open<'a> {
-    /// How often the quote is escaped; none where what follows it is no key.
+    /// How often the quote is escaped; `None` if the text after it is not a key.
     depth: Option<u32>,
     content: &'a mut Vec<u8>,
-    /// Whether a sequence that sets a colour goes on.
+    /// Whether a colour sequence is incomplete.
     colour: bool,
 }
 
@@ -403,7 +409,7 @@ impl Open<'_> {
         self.colour = false;
     }
 
-    /// Whether a byte is part of a sequence that sets a colour.
+    /// Whether a byte is part of a colour sequence.
     fn is_colour(&mut self, byte: u8) -> bool {
         let was = self.colour;
         self.colour = byte == 0x1b || (was && matches!(byte, b'[' | b';' | b'0'..=b'9'));

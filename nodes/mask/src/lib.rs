@@ -1,7 +1,8 @@
 //! The node `mask`: hides secrets and personal data in the text of events.
 //!
-//! Rules find places in a field, by JSON key ([`json_key`]), by pattern ([`pattern`]) or by a ready-made rule
-//! ([`preset`]); a [`replacement`] takes their place. The README has every option.
+//! Rules find places in a field by JSON key ([`json_key`]), by pattern ([`pattern`]) or by a
+//! ready-made rule ([`preset`]), and a [`replacement`] replaces them. The README describes every
+//! option.
 
 mod column;
 mod fit;

@@ -1,7 +1,8 @@
-//! One search for what many patterns begin with, so that a column is not gone through once for each pattern.
+//! One search for the beginnings of many patterns, instead of one pass over the column per pattern.
 //!
-//! A pattern such as `token=([a-z]+)` matches nowhere without `token=`. The literals of all patterns are searched for in
-//! one pass over the column, and a pattern is tried only on rows in which one of its own stands.
+//! A pattern such as `token=([a-z]+)` matches nowhere without `token=`. One pass over the column
+//! finds the literals of all patterns, and each pattern is tried only on rows that contain one of
+//! its literals.
 
 use aho_corasick::AhoCorasick;
 use regex_syntax::ParserBuilder;
@@ -9,11 +10,11 @@ use regex_syntax::hir::literal::Extractor;
 
 use crate::column::{Rows, Walk};
 
-/// Shorter literals are in nearly every row.
+/// Shorter literals occur in nearly every row.
 const MIN_LEN: usize = 3;
-/// More spellings than this of what one pattern begins with, and it is tried on every row.
+/// A pattern with more beginnings than this is tried on every row.
 const MAX_SPELLINGS: usize = 64;
-/// Fewer patterns are searched faster one by one, each with its own vectors.
+/// For fewer patterns, separate searches are faster, each with its own vectors.
 const MIN_PATTERNS: usize = 8;
 
 /// The literals of some patterns.
@@ -21,12 +22,12 @@ pub(crate) struct Literals {
     search: AhoCorasick,
     /// The pattern of each literal.
     owners: Vec<usize>,
-    /// For each pattern that has literals the rows to try it on, in order.
+    /// For each pattern with literals, the rows to try it on, in order.
     rows: Vec<Option<Vec<usize>>>,
 }
 
 impl Literals {
-    /// Prepares the search for patterns as they are written; none where it would not pay.
+    /// Prepares the search for the texts of the patterns. Returns `None` if it would not be faster.
     pub(crate) fn new<'p>(patterns: impl Iterator<Item = &'p str>) -> Option<Self> {
         let literals: Vec<Option<Vec<Vec<u8>>>> = patterns.map(beginnings).collect();
         if literals.iter().flatten().count() < MIN_PATTERNS {
@@ -38,18 +39,20 @@ impl Literals {
             .enumerate()
             .flat_map(|(owner, literals)| literals.into_iter().flatten().map(move |literal| (owner, literal)));
         let (owners, literals): (Vec<usize>, Vec<Vec<u8>>) = owned.unzip();
-        // Too many literals to be searched for together is no reason to fail: the patterns are tried everywhere then.
+        // Too many literals for one search are not an error: then the patterns are tried on every
+        // row.
         let search = AhoCorasick::new(literals).ok()?;
         Some(Self { search, owners, rows })
     }
 
-    /// Searches a column; afterwards [`rows_of`](Self::rows_of) tells where to try a pattern.
+    /// Searches a column. Afterwards [`rows_of`](Self::rows_of) returns where to try a pattern.
     pub(crate) fn find(&mut self, column: Rows<'_>) {
         self.rows.iter_mut().flatten().for_each(Vec::clear);
         let (mut walk, mut last_end) = (Walk::default(), 0);
         let mut row = 0;
         for found in self.search.find_overlapping_iter(column.bytes) {
-            // A literal over the end of a row belongs to no row, and does no harm in the one that its last byte is in.
+            // A literal across the end of a row belongs to no row. It is harmless in the row of its
+            // last byte.
             if found.end() > last_end {
                 last_end = found.end();
                 row = walk.row_of(column, last_end - 1).0;
@@ -63,15 +66,15 @@ impl Literals {
         }
     }
 
-    /// The rows that the pattern of this index has to be tried on, in order; none where that is all.
+    /// The rows to try the pattern with this index on, in order; `None` means all rows.
     pub(crate) fn rows_of(&self, pattern: usize) -> Option<&[usize]> {
         self.rows.get(pattern)?.as_deref()
     }
 }
 
-/// The literals of which every match of a pattern begins with one; none where there are no useful ones.
+/// The literals with which every match of a pattern begins; `None` if there are no useful ones.
 fn beginnings(pattern: &str) -> Option<Vec<Vec<u8>>> {
-    // As the regular expression itself reads it: bytes, with Unicode on.
+    // Parse it like the regular expression itself: bytes, with Unicode on.
     let parsed = ParserBuilder::new().utf8(false).build().parse(pattern).ok()?;
     let sequence = Extractor::new().extract(&parsed);
     let literals = sequence.literals()?;
@@ -101,7 +104,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_row_is_left_out_that_a_pattern_matches(texts in proptest::collection::vec("[abcA ]{0,12}", 0..12)) {
+        fn a_row_that_a_pattern_matches_is_never_skipped(texts in proptest::collection::vec("[abcA ]{0,12}", 0..12)) {
             let mut offsets = vec![0];
             offsets.extend(texts.iter().scan(0, |end, text| {
                 *end += u32::try_from(text.len()).unwrap();
@@ -124,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn patterns_begin_with_what_every_match_begins_with() {
+    fn every_match_begins_with_a_literal_of_its_pattern() {
         let of = |pattern: &str| {
             let found = beginnings(pattern)?;
             Some(found.iter().map(|l| String::from_utf8_lossy(l).into_owned()).collect::<Vec<_>>())

@@ -1,4 +1,4 @@
-//! All rules over one column: what to mask, and what stands there then.
+//! All rules over one column: which places to mask, and with which text.
 
 use std::ops::Range;
 
@@ -15,7 +15,7 @@ use crate::replacement::{Replacement, Writer};
 use crate::span::{Place, Span, merge};
 use crate::undecided::{self, Undecided, is_torn};
 
-/// A rule that does not go by JSON keys.
+/// A rule that does not search for JSON keys.
 pub(crate) enum Rule {
     /// A regular expression.
     Pattern(PatternRule),
@@ -27,13 +27,13 @@ pub(crate) enum Rule {
 pub(crate) struct Masker {
     keys: Option<KeySearch>,
     rules: Vec<Rule>,
-    /// Tells where the patterns among the rules have to be tried, if there are many.
+    /// Finds where to try the patterns, if there are many.
     literals: Option<Literals>,
-    /// By index of the rule, and at the end that of whole fields.
+    /// By index of the rule; the last one is for whole fields.
     replacements: Vec<Replacement>,
     on_undecidable: OnUndecidable,
     skip: Vec<Box<[u8]>>,
-    /// Text that every place but bare numbers becomes, if it is always the same.
+    /// The replacement of every place except bare numbers, if it is always the same.
     constant: Option<Box<str>>,
     writer: Writer,
     spans: Vec<Span>,
@@ -41,7 +41,7 @@ pub(crate) struct Masker {
 }
 
 impl Masker {
-    /// Takes the rules together; the last replacement is that of whole fields.
+    /// Combines the rules; the last replacement is for whole fields.
     pub(crate) fn new(
         keys: Option<KeySearch>,
         rules: Vec<Rule>,
@@ -69,9 +69,10 @@ impl Masker {
         }
     }
 
-    /// Finds what to mask in a column; afterwards [`spans`](Self::spans) are sorted and do not overlap.
+    /// Finds the places to mask in a column. Afterwards [`spans`](Self::spans) are sorted and do
+    /// not overlap.
     ///
-    /// Calls back for rows that fail, because the rules cannot decide about them.
+    /// Calls back for rows that fail, because the rules cannot search them.
     pub(crate) fn find(&mut self, column: &Column, fails: impl FnMut((usize, Undecided))) {
         let Self { keys, rules, literals, skip, writer, spans, undecided, on_undecidable, replacements, .. } = self;
         let rows = Rows { bytes: &column.bytes, offsets: &column.offsets };
@@ -140,12 +141,12 @@ impl Masker {
         }
     }
 
-    /// What the latest search found.
+    /// The result of the latest search.
     pub(crate) fn spans(&self) -> &[Span] {
         &self.spans
     }
 
-    /// What the places found become: one text for all, or one for each.
+    /// The replacements of the places: one text for all, or one for each.
     pub(crate) fn texts(&mut self, column: &Column) -> ColumnWriter {
         if let Some(constant) = &self.constant
             && self.spans.iter().all(|s| !matches!(s.place, Place::Bare(_)))
@@ -163,7 +164,7 @@ impl Masker {
         texts
     }
 
-    /// Appends to `out` what a row becomes, given the spans that are in it.
+    /// Appends the masked text of a row to `out`, given its spans.
     pub(crate) fn rewrite(&mut self, column: &Column, row: usize, spans: Range<usize>, out: &mut Vec<u8>) {
         let mut at = column.start(row) as usize;
         for span in self.spans.get(spans).unwrap_or_default() {
@@ -186,7 +187,8 @@ fn add(spans: &mut Vec<Span>, rule: usize, row: &[u8], row_start: usize, found: 
 }
 
 fn is_skipped(skip: &[Box<[u8]>], writer: &mut Writer, raw: &[u8], place: Place) -> bool {
-    // A character takes six bytes as an escape, and more in escaped text; a longer text cannot be an escaped form of the value.
+    // An escaped character takes six bytes, and more in nested escapes; a longer text cannot be an
+    // escaped form of the value.
     const MAX_SPELLING: usize = 24;
     if !skip.iter().any(|s| s.len() <= raw.len() && raw.len() <= MAX_SPELLING * s.len()) {
         return false;

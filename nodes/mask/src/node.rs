@@ -1,4 +1,4 @@
-//! The node: from columns to decisions.
+//! The node: turns columns into decisions.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use crate::options::Options;
 use crate::plan;
 use crate::tally::Tally;
 
-/// The depth to which the host takes JSON.
+/// The deepest JSON that the host accepts.
 pub(crate) const MAX_JSON_DEPTH: usize = 512;
 
 /// The node `mask`.
@@ -77,7 +77,7 @@ impl Node for Mask {
     }
 }
 
-/// Rows that fail, each for the first reason found.
+/// Rows that fail, each with the first reason found.
 #[derive(Default)]
 struct Failures {
     reasons: Reasons,
@@ -85,7 +85,8 @@ struct Failures {
 }
 
 impl Failures {
-    /// Fails a row because of a field; `why` goes on after the field's name.
+    /// Fails a row because of a field; `why` continues a sentence that begins with the field's
+    /// name.
     fn add(&mut self, row: usize, code: &str, path: &str, why: &str) {
         if self.rows.insert(row) {
             self.reasons.add(row, code, &format!("`{path}` {why}"));
@@ -93,7 +94,7 @@ impl Failures {
     }
 }
 
-/// Sets the rows in which something was found; strings and scalars as strings, objects and arrays as JSON.
+/// Sets the rows with matches: strings and scalars as strings, objects and arrays as JSON.
 fn set(masker: &mut Masker, path: &str, field: Field, column: &Column, batch: &mut Batch<'_>, failures: &mut Failures) {
     let mut texts = ColumnWriter::default();
     let mut jsons = ColumnWriter::default();
@@ -135,7 +136,7 @@ fn set(masker: &mut Masker, path: &str, field: Field, column: &Column, batch: &m
     }
 }
 
-/// Columns are shorter than 4 GiB, so that every position fits.
+/// Columns are smaller than 4 GiB, so every position fits.
 fn position(at: usize) -> u32 {
     u32::try_from(at).unwrap_or(u32::MAX)
 }

@@ -7,72 +7,75 @@ use serde::Deserialize;
 #[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Options {
-    /// Fields to mask in. None may lie within another. Default: `["body"]`. Example: `["body", "attributes.message"]`.
+    /// Fields to mask in. A field must not be inside another. Default: `["body"]`. Example:
+    /// `["body", "attributes.message"]`.
     #[serde(default = "body")]
     pub fields: Vec<String>,
-    /// What to mask, at least one rule. Where rules find the same place, the first one decides what it becomes.
-    /// Example: `[{ json_key = "accessKeyId" }, { preset = "email" }]`.
+    /// What to mask, at least one rule. If several rules find the same place, the first one decides
+    /// its replacement. Example: `[{ json_key = "accessKeyId" }, { preset = "email" }]`.
     pub rules: Vec<Rule>,
-    /// What takes the place of what is masked, for rules without a replacement of their own. Default: 19 asterisks.
-    /// Example: `{ fixed = "[hidden]" }`.
+    /// The replacement for rules without their own. Default: 19 asterisks. Example: `{ fixed =
+    /// "[hidden]" }`.
     pub replacement: Option<Replacement>,
-    /// Values that stay as they are, because they hide something already. Empty values stay too.
-    /// Default: what AWS writes, `["HIDDEN_DUE_TO_SECURITY_REASONS", "****", "<sensitiveDataRemoved>",
-    /// "Value hidden due to security reasons."]`.
+    /// Values that stay, because they are already masked. Empty values stay too. Default: the values
+    /// that AWS writes, `["HIDDEN_DUE_TO_SECURITY_REASONS", "****", "<sensitiveDataRemoved>", "Value
+    /// hidden due to security reasons."]`.
     #[serde(default = "hidden_by_aws")]
     pub skip_values: Vec<String>,
-    /// What happens to a row that the node cannot decide about, because it is not UTF-8 text, looks compressed, holds base64
-    /// of compressed data, or begins in the middle of a JSON text: it fails, so that the agent keeps it in quarantine
-    /// (`"quarantine"`), the whole field becomes the replacement (`"mask"`), or it leaves with only those values masked
-    /// that were found (`"pass"`). Default: `"quarantine"`.
+    /// What to do with a row that the node cannot search, because it is not UTF-8 text, looks
+    /// compressed, contains base64 of compressed data, or begins in the middle of a JSON text: the
+    /// row fails, so the agent keeps it in quarantine (`"quarantine"`); the whole field becomes the
+    /// replacement (`"mask"`); or the row leaves with only the values masked that the node found
+    /// (`"pass"`). Default: `"quarantine"`.
     #[serde(default)]
     pub on_undecidable: OnUndecidable,
 }
 
-/// What happens to a row that cannot be decided about.
+/// What to do with a row that the node cannot search.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum OnUndecidable {
-    /// It fails, and the agent keeps it in quarantine.
+    /// The row fails, and the agent keeps it in quarantine.
     #[default]
     Quarantine,
     /// The whole field becomes the replacement.
     Mask,
-    /// It leaves with the values masked that were found.
+    /// The row leaves with the values masked that the node found.
     Pass,
 }
 
-/// What to mask: exactly one of `json_key`, `pattern` and `preset`. An empty list of keys and `enabled = false` switch a
-/// rule off, so that a parameter of a pack can.
+/// What to mask: exactly one of `json_key`, `pattern` and `preset`. An empty list of keys or
+/// `enabled = false` disables a rule, so a parameter of a pack can do it.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Rule {
-    /// Name of the rule in the summary, in metrics and in the status, at most 64 bytes. Rules of one name are counted
-    /// together. Default: the first of `json_key`, the preset, or `pattern` and the number of the rule.
-    /// Example: `"access-key-ids"`.
+    /// Name of the rule in the summary, in metrics and in the status, at most 64 bytes. Rules with
+    /// the same name share a count. Default: the first of `json_key`, the preset, or `pattern` and
+    /// the number of the rule. Example: `"access-key-ids"`.
     pub name: Option<String>,
     /// Whether the rule is used. Default: `true`. Example: `"${params.mask_emails}"`.
     pub enabled: Option<bool>,
     /// The value of this key (or these keys) at any depth of JSON, at any depth of escaping.
     /// Example: `"accessKeyId"` or `["accessKeyId", "sessionToken"]`.
     pub json_key: Option<Keys>,
-    /// Whether `json_key` means its ASCII letters in either case. Default: `false`.
+    /// Whether `json_key` matches ASCII letters in either case. Default: `false`.
     pub ignore_case: Option<bool>,
-    /// Whether `json_key` also means the key in other spellings: letters in either case, with or without `_`, `-` and
-    /// spaces between them. `accessKeyId` is then `AccessKeyID`, `access_key_id`, `ACCESS-KEY-ID` as well. Default: `false`.
+    /// Whether `json_key` also matches other spellings: letters in either case, with or without `_`,
+    /// `-` and spaces between them. `accessKeyId` then also matches `AccessKeyID`, `access_key_id`
+    /// and `ACCESS-KEY-ID`. Default: `false`.
     pub any_spelling: Option<bool>,
-    /// A regular expression (syntax of the Rust crate `regex`), matched against the text as it stands, escapes included.
-    /// Example: `"password=([^&]*)"`.
+    /// A regular expression (syntax of the Rust crate `regex`), matched against the unchanged text,
+    /// including escapes. Example: `"password=([^&]*)"`.
     pub pattern: Option<String>,
-    /// Number or name of the group of `pattern` that is masked; 0 is the whole match.
-    /// A match in which the group took no part is masked whole. Default: 1 where the pattern has exactly one group, else 0.
-    /// Example: `"secret"`.
+    /// Number or name of the group of `pattern` to mask; 0 is the whole match. If the group is not
+    /// part of a match, the whole match is masked. Default: 1 if the pattern has exactly one group,
+    /// else 0. Example: `"secret"`.
     pub group: Option<Group>,
     /// Name of a ready-made rule; the README lists them. Example: `"card-number"`.
     pub preset: Option<String>,
-    /// What takes the place of what this rule finds. Default: the node's `replacement`.
+    /// The replacement for values that this rule finds. Default: the node's `replacement`.
     pub replacement: Option<Replacement>,
 }
 
@@ -98,24 +101,28 @@ pub enum Group {
     Name(String),
 }
 
-/// What takes the place of a masked value: exactly one of the ways below, except that `fixed` may stand beside `hmac_key`.
+/// The replacement of a masked value: exactly one of these ways, except that `fixed` and `hmac_key`
+/// can be set together.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Replacement {
     /// Always this text. Default: 19 asterisks. Example: `"***"`.
     pub fixed: Option<String>,
-    /// The first so many characters stay, the others become `fill`. A shorter value is filled entirely. Example: `4`.
+    /// The first so many characters stay, the others become `fill`. A shorter value is masked
+    /// completely. Example: `4`.
     pub keep_first: Option<usize>,
-    /// The last so many characters stay, the others become `fill`. A shorter value is filled entirely. Example: `4`.
+    /// The last so many characters stay, the others become `fill`. A shorter value is masked
+    /// completely. Example: `4`.
     pub keep_last: Option<usize>,
     /// The character that `keep_first` and `keep_last` fill with. Default: `"*"`.
     pub fill: Option<String>,
     /// This character, as often as the value has characters. Example: `"*"`.
     pub same_length: Option<String>,
-    /// A keyed hash, so that equal values still look equal: `hmac-sha256:` and the first 32 hexadecimal digits
-    /// (128 bits) of the HMAC-SHA-256 of the value under this key. Use at least 32 random characters and keep them secret.
-    /// An empty key means `fixed`, so that a parameter can switch between the two. Example: `"${MASK_KEY}"`.
+    /// A keyed hash, so equal values stay equal: `hmac-sha256:` and the first 32 hexadecimal digits
+    /// (128 bits) of the HMAC-SHA-256 of the value under this key. Use at least 32 random characters
+    /// and keep them secret. An empty key selects `fixed`, so a parameter can switch between the
+    /// two. Example: `"${MASK_KEY}"`.
     pub hmac_key: Option<String>,
 }
 

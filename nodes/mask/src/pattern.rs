@@ -1,4 +1,4 @@
-//! Regular expressions, matched row by row against the text as it stands.
+//! Regular expressions, matched row by row against the raw text.
 
 use std::ops::Range;
 
@@ -20,12 +20,13 @@ impl PatternRule {
         Self { rule, regex, group, locations }
     }
 
-    /// The pattern as it is written.
+    /// The text of the pattern.
     pub(crate) fn text(&self) -> &str {
         self.regex.as_str()
     }
 
-    /// Calls back with every place of the group in a row, or of the match where the group took no part in it. Empty places hide nothing and are left out.
+    /// Calls back with every place of the group in a row, or with the whole match if the group is
+    /// not part of it. Skips empty places, because they hide nothing.
     pub(crate) fn each(&mut self, row: &[u8], mut found: impl FnMut(Range<usize>)) {
         if self.group == 0 {
             self.regex.find_iter(row).filter(|m| !m.is_empty()).for_each(|m| found(m.range()));
@@ -36,7 +37,7 @@ impl PatternRule {
             && let Some(whole) = self.regex.captures_read_at(&mut self.locations, row, at)
         {
             at = whole.end() + usize::from(whole.is_empty());
-            // A group that took no part hides nothing, so the match is hidden.
+            // If the group is not part of the match, mask the whole match.
             let place = self.locations.get(self.group).map_or(whole.range(), |(start, end)| start..end);
             if !place.is_empty() {
                 found(place);

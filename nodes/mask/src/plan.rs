@@ -1,4 +1,4 @@
-//! What options mean: checked, with everything that can be prepared.
+//! Validates the options and prepares the rules.
 
 use regex::bytes::RegexBuilder;
 use wattle_node::Setup;
@@ -11,7 +11,7 @@ use crate::pattern::PatternRule;
 use crate::preset::{PRESETS, PresetRule};
 use crate::replacement::{DEFAULT, Replacement, is_plain, is_plain_char};
 
-/// Checks the rules of the options. Reports errors to `setup` and then returns `None`.
+/// Checks the rules of the options. Returns `None` after reporting errors to `setup`.
 pub(crate) fn masker(options: &Options, setup: &mut Setup<'_>) -> Option<Masker> {
     if options.rules.is_empty() {
         setup.error("rules", "there is no rule, so nothing would be masked; add one");
@@ -21,7 +21,7 @@ pub(crate) fn masker(options: &Options, setup: &mut Setup<'_>) -> Option<Masker>
         Some(written) => replacement("replacement", written, setup),
     };
     let skip = options.skip_values.iter().filter(|v| !v.is_empty()).map(|v| v.as_bytes().into()).collect();
-    // Of a field that cannot be read nothing may be kept.
+    // Keep no part of a field that cannot be read.
     let whole = match &default {
         Some(default @ (Replacement::Fixed(_) | Replacement::Hash(_))) => default.clone(),
         _ => Replacement::Fixed(DEFAULT.into()),
@@ -61,12 +61,12 @@ pub(crate) fn masker(options: &Options, setup: &mut Setup<'_>) -> Option<Masker>
     })
 }
 
-/// Refuses fields of which one lies within another: masking the one would move what was found in the other.
+/// Refuses a field inside another one: masking one would move the places found in the other.
 pub(crate) fn check_fields(fields: &[String], setup: &mut Setup<'_>) {
     if fields.is_empty() {
         setup.error("fields", "there is no field, so nothing would be masked; add one, such as `body`");
     }
-    // What is no path is refused where it is resolved.
+    // Invalid paths are reported where they are resolved.
     let paths: Vec<Option<Path>> = fields.iter().map(|f| Path::parse(f).ok()).collect();
     let segments = |index: usize| paths.get(index).and_then(Option::as_ref).map_or(&[] as &[Segment], Path::segments);
     for (index, field) in fields.iter().enumerate() {
@@ -86,7 +86,7 @@ pub(crate) fn check_fields(fields: &[String], setup: &mut Setup<'_>) {
     }
 }
 
-/// Whether a rule is used. One that is off is checked all the same.
+/// Whether a rule is used. A disabled rule is checked as well.
 fn is_on(written: &options::Rule) -> bool {
     written.enabled != Some(false) && !matches!(&written.json_key, Some(Keys::Many(keys)) if keys.is_empty())
 }
@@ -166,7 +166,7 @@ fn rule(
             }
             let groups = regex.captures_len() - 1;
             let group = match &written.group {
-                // Of several groups any one may be left out by a match, so that nothing but the whole is sure.
+                // A match can omit any one of several groups, so only the whole match is certain.
                 None => usize::from(groups == 1),
                 Some(Group::Number(number)) if *number <= groups => *number,
                 Some(Group::Number(number)) => {

@@ -1,7 +1,8 @@
 //! Ready-made rules for secrets and personal data that have a recognisable format.
 //!
-//! Each preset is found by a literal that its values hold, searched for with SIMD; a check of the surroundings decides.
-//! Values begin and end at the edges of words, where an escape (`\n`, `\u003c`) or a percent escape counts as an edge.
+//! A SIMD search finds a literal that the values of a preset contain; a check of its surroundings
+//! decides. Values begin and end at word boundaries, and an escape (`\n`, `\u003c`) or a percent
+//! escape counts as a boundary.
 
 mod aws;
 mod card;
@@ -17,17 +18,18 @@ use memchr::memmem::Finder;
 
 use crate::column::{Rows, Walk};
 
-/// Decides about a place: given a row and where in it a literal begins, the range of the value, if it is one.
+/// Checks a place: given a row and the position of a literal in it, returns the range of the value,
+/// if there is one.
 type Check = fn(&[u8], usize) -> Option<Range<usize>>;
 
 /// A ready-made rule.
 pub(crate) struct Preset {
     /// Its name in the options.
     pub(crate) name: &'static str,
-    /// Literals that its values hold, or that stand before them.
+    /// Literals that its values contain, or that precede them.
     literals: &'static [&'static str],
     check: Check,
-    /// JSON keys whose values it masks, whatever they look like.
+    /// JSON keys whose values it masks, whatever their format.
     pub(crate) keys: &'static [&'static str],
 }
 
@@ -109,7 +111,7 @@ impl PresetRule {
     }
 }
 
-/// Whether a value may begin here: no word goes on over this place.
+/// Whether a value can begin here, that is, not inside a word.
 fn begins(text: &[u8], at: usize) -> bool {
     match at.checked_sub(1).and_then(|before| text.get(before)) {
         Some(before) if is_word(*before) => after_escape(text, at),
@@ -117,7 +119,7 @@ fn begins(text: &[u8], at: usize) -> bool {
     }
 }
 
-/// Whether a value may end here.
+/// Whether a value can end here.
 fn ends(text: &[u8], at: usize) -> bool {
     text.get(at).is_none_or(|b| !is_word(*b))
 }
@@ -145,7 +147,8 @@ pub(crate) fn ends_with_percent_escape(text: &[u8]) -> bool {
     a.is_ascii_hexdigit() && b.is_ascii_hexdigit() && before.ends_with(b"%")
 }
 
-/// The byte that a percent escape at a place stands for, and where the escape ends; it may be escaped any number of times.
+/// The byte of the percent escape at a place, and where the escape ends. It can be escaped any
+/// number of times.
 fn percent_escape(text: &[u8], at: usize) -> Option<(u8, usize)> {
     let mut digits = text.get(at..)?.strip_prefix(b"%")?;
     while let Some(rest) = digits.strip_prefix(b"25") {
@@ -156,17 +159,17 @@ fn percent_escape(text: &[u8], at: usize) -> Option<(u8, usize)> {
     Some((byte, text.len() - digits.len() + 2))
 }
 
-/// Where the run of such bytes that goes on at `at` ends.
+/// Where the run of such bytes that continues at `at` ends.
 fn run(text: &[u8], at: usize, is_part: impl Fn(u8) -> bool) -> usize {
     at + text.get(at..).unwrap_or_default().iter().take_while(|b| is_part(**b)).count()
 }
 
-/// Where the run of such bytes that ends at `at` begins, going back so many bytes at most.
+/// Where the run of such bytes that ends at `at` begins; goes back at most this many bytes.
 fn run_before(text: &[u8], at: usize, most: usize, is_part: impl Fn(u8) -> bool) -> usize {
     at - text.get(at.saturating_sub(most)..at).unwrap_or_default().iter().rev().take_while(|b| is_part(**b)).count()
 }
 
-/// The byte at a place, 0 behind the end.
+/// The byte at a place; 0 after the end.
 fn byte(text: &[u8], at: usize) -> u8 {
     text.get(at).copied().unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! What takes the place of a masked value, written so that the text around it stays what it was.
+//! The replacement of a masked value, written so the text around it keeps its meaning.
 
 use std::ops::Range;
 
@@ -8,10 +8,10 @@ use wattle_node::json::{escape, unescape_lossy};
 
 use crate::span::{Place, Span};
 
-/// The replacement where none is given.
+/// The default replacement.
 pub(crate) const DEFAULT: &str = "*******************";
 
-/// How many bytes of a hash are shown, each by two hexadecimal digits.
+/// Number of bytes of a hash to write, each as two hexadecimal digits.
 const HASH_BYTES: usize = 16;
 
 /// A way to replace values.
@@ -23,13 +23,13 @@ pub(crate) enum Replacement {
     KeepFirst(usize, char),
     /// The last characters stay.
     KeepLast(usize, char),
-    /// One character, as often as there were characters.
+    /// One character, as often as the value has characters.
     SameLength(char),
     /// HMAC-SHA-256 with this key.
     Hash(Box<Hmac<Sha256>>),
 }
 
-/// Writes replacements; keeps its buffers for the next one.
+/// Writes replacements; reuses its buffers.
 #[derive(Default)]
 pub(crate) struct Writer {
     value: Vec<u8>,
@@ -37,12 +37,12 @@ pub(crate) struct Writer {
 }
 
 impl Replacement {
-    /// Makes a keyed hash. Any key is possible; an empty one hides nothing.
+    /// Creates a keyed hash. Any key is possible except an empty one, which hides nothing.
     pub(crate) fn hash(key: &str) -> Option<Self> {
         Hmac::<Sha256>::new_from_slice(key.as_bytes()).ok().map(|mac| Self::Hash(Box::new(mac)))
     }
 
-    /// The text that every value becomes, where it needs neither escapes nor the value.
+    /// The replacement of every value, if it depends on neither escapes nor the value.
     pub(crate) fn constant(&self) -> Option<&str> {
         match self {
             Self::Fixed(text) if is_plain(text) => Some(text),
@@ -51,18 +51,18 @@ impl Replacement {
     }
 }
 
-/// Whether a text stands for itself inside a JSON string.
+/// Whether a text needs no escapes inside a JSON string.
 pub(crate) fn is_plain(text: &str) -> bool {
     text.chars().all(is_plain_char)
 }
 
-/// Whether a character stands for itself inside a JSON string.
+/// Whether a character needs no escape inside a JSON string.
 pub(crate) fn is_plain_char(char: char) -> bool {
     !matches!(char, '"' | '\\' | '\0'..='\u{1f}')
 }
 
 impl Writer {
-    /// Appends to `out` what `raw`, the text of `span`, becomes.
+    /// Appends the replacement of `raw`, the text of `span`, to `out`.
     pub(crate) fn write(&mut self, replacement: &Replacement, raw: &[u8], span: &Span, out: &mut Vec<u8>) {
         let (depth, quoted) = match span.place {
             Place::Text => return self.write_text(replacement, raw, out),
@@ -90,7 +90,7 @@ impl Writer {
         }
     }
 
-    /// The value that the content of a string stands for, after `depth` quotes around it were escaped.
+    /// The value of a string's content, after `depth` quotes around it were escaped.
     pub(crate) fn value(&mut self, raw: &[u8], place: Place) -> &[u8] {
         match place {
             Place::Text => self.read(raw, 0),
@@ -113,7 +113,8 @@ impl Writer {
         }
     }
 
-    /// Without knowledge of the place nothing is unescaped, and no kept part may hold what could be part of an escape.
+    /// Without knowledge of the place, nothing is unescaped, and the kept part must not contain a
+    /// byte that can belong to an escape.
     fn write_text(&mut self, replacement: &Replacement, raw: &[u8], out: &mut Vec<u8>) {
         let start = out.len();
         match replacement {
@@ -137,7 +138,7 @@ fn render(replacement: &Replacement, value: &[u8], out: &mut Vec<u8>) {
     match replacement {
         Replacement::Fixed(text) => out.extend_from_slice(text.as_bytes()),
         Replacement::SameLength(fill) => keep(value, 0..0, *fill, out),
-        // A value that would be kept whole is hidden whole.
+        // A value that would be kept completely is masked completely.
         Replacement::KeepFirst(count, fill) => match characters(value) {
             length if *count < length => keep(value, 0..*count, *fill, out),
             _ => keep(value, 0..0, *fill, out),
@@ -158,12 +159,12 @@ fn render(replacement: &Replacement, value: &[u8], out: &mut Vec<u8>) {
     }
 }
 
-/// Bytes that are no UTF-8 count as one character a piece, and are never kept.
+/// Each piece of invalid UTF-8 counts as one character, and is never kept.
 fn characters(value: &[u8]) -> usize {
     value.utf8_chunks().map(|c| c.valid().chars().count() + usize::from(!c.invalid().is_empty())).sum()
 }
 
-/// Writes a value with the characters of a range kept and the others filled.
+/// Writes a value that keeps the characters of a range and fills the others.
 fn keep(value: &[u8], kept: Range<usize>, fill: char, out: &mut Vec<u8>) {
     let mut index = 0;
     for chunk in value.utf8_chunks() {
@@ -184,7 +185,7 @@ fn push(char: char, out: &mut Vec<u8>) {
 
 /// Writes a quote that is escaped `depth` times.
 fn write_quote(depth: u32, out: &mut Vec<u8>) {
-    // The text held such a quote, so it is no longer than the text.
+    // The text contained such a quote, so the result is not longer than the text.
     let backslashes = 1_usize.checked_shl(depth).unwrap_or(1) - 1;
     out.extend(std::iter::repeat_n(b'\\', backslashes));
     out.push(b'"');
@@ -203,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn characters_are_kept_and_filled_by_value_not_by_spelling() {
+    fn characters_are_counted_by_value_not_by_spelling() {
         use Place::{Bare, Content, Text};
         let first = Replacement::KeepFirst(2, '*');
         check(&first, "abcd", Content(0), "ab**");
@@ -236,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn hash_is_that_of_the_value_at_every_depth() {
+    fn equal_values_have_the_same_hash_at_every_depth() {
         // `printf 'a"b' | openssl dgst -sha256 -hmac key`
         let hash = Replacement::hash("key").unwrap();
         let expected = "hmac-sha256:d12c3a623eb0c47e82ad1b99c7d9f733";

@@ -1,6 +1,6 @@
-//! Places to mask, and how those that overlap become one.
+//! Places to mask, and how overlapping ones merge.
 
-/// A place in a column that a rule wants masked.
+/// A place in a column that a rule masks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Span {
     /// First byte.
@@ -9,22 +9,23 @@ pub(crate) struct Span {
     pub(crate) end: usize,
     /// Index of the rule.
     pub(crate) rule: usize,
-    /// What the place is.
+    /// The kind of the place.
     pub(crate) place: Place,
 }
 
-/// What kind of text a span covers, which decides how a replacement is written there.
+/// The kind of text in a span, which decides the form of the replacement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Place {
-    /// Text about which nothing is known.
+    /// Unknown text.
     Text,
-    /// The content of a JSON string whose quotes are escaped so many times.
+    /// The content of a JSON string whose quotes are escaped this many times.
     Content(u32),
-    /// A JSON number or word: its replacement brings quotes, escaped so many times.
+    /// A JSON number or word: its replacement adds quotes, escaped this many times.
     Bare(u32),
 }
 
-/// Sorts spans and joins those that overlap: the first rule wins, and the span that holds the others says what the place is.
+/// Sorts spans and merges those that overlap: the first rule wins, and the enclosing span decides
+/// the kind of the place.
 pub(crate) fn merge(spans: &mut Vec<Span>) {
     if !spans.is_sorted_by_key(|s| s.start) {
         spans.sort_by_key(|s| (s.start, s.rule));
@@ -64,7 +65,7 @@ mod tests {
         use Place::{Bare, Content, Text};
         check(&[], &[]);
         check(&[(5, 6, 0, Text), (0, 2, 1, Text)], &[(0, 2, 1, Text), (5, 6, 0, Text)]);
-        // Neighbours stay two.
+        // Adjacent spans stay separate.
         check(&[(0, 2, 0, Text), (2, 4, 1, Text)], &[(0, 2, 0, Text), (2, 4, 1, Text)]);
         // One inside the other.
         check(&[(0, 9, 1, Content(2)), (3, 5, 0, Text)], &[(0, 9, 0, Content(2))]);

@@ -1,4 +1,4 @@
-//! How many values each rule masked: what the node counts for its operator.
+//! Counts how many values each rule masked, for the operator.
 
 use wattle_node::{Batch, Column, Reasons};
 
@@ -6,9 +6,9 @@ use crate::column::{Rows, Walk};
 use crate::options::{Keys, Rule};
 use crate::span::Span;
 
-/// Longest name that the host counts under its own name.
+/// Longest name that the host counts separately.
 const MAX_NAME_BYTES: usize = 64;
-/// What fields that were masked as a whole count under.
+/// The name under which fields count that were masked as a whole.
 const WHOLE: &str = "whole-field";
 
 /// Counts the values masked in a batch, by rule.
@@ -34,7 +34,8 @@ impl Tally {
         self.masked.extend(spans.iter().map(|span| (walk.row_of(rows, span.start).0, span.rule)));
     }
 
-    /// Tells the host the counts of the batch, without those of rows that fail: these leave unchanged.
+    /// Reports the counts of the batch to the host, without those of rows that fail, because these
+    /// leave unchanged.
     pub(crate) fn report(&mut self, batch: &mut Batch<'_>, failed: &Reasons) {
         let mut failed: Vec<usize> = failed.rows().collect();
         failed.sort_unstable();
@@ -52,7 +53,7 @@ impl Tally {
     }
 }
 
-/// The rule's own name, or else what it goes by.
+/// The name of the rule, or its default.
 fn name(index: usize, rule: &Rule) -> Box<str> {
     let name = match (&rule.name, &rule.json_key, &rule.preset) {
         (Some(name), ..) => name.clone(),

@@ -1,7 +1,7 @@
-//! Tells rows that a mask cannot decide about: text that it cannot read, however long it searches.
+//! Finds rows that a mask cannot search, because it cannot read their text.
 //!
-//! Most rows are text, so only small parts of each are looked at, windows at fixed distances. What is dense (binary data,
-//! UTF-16, base64 of compressed data) fills some of them.
+//! Most rows are text, so only small windows of each row are examined, at fixed distances. Dense
+//! data (binary data, UTF-16, base64 of compressed data) fills some of them.
 
 mod base64_row;
 mod compressed;
@@ -17,17 +17,17 @@ use crate::column::Rows;
 const LONG: usize = 4 << 10;
 /// Bytes of a window.
 const WINDOW: usize = 32;
-/// How many windows of a row are searched for what is not text.
+/// Number of windows per row.
 const WINDOWS: usize = 8;
-/// A window that has more than one byte in so many that is not plain text is examined.
+/// A window is examined if more than one byte in this many is not plain text.
 const DENSE: usize = 4;
-/// More bytes than this that are not UTF-8, or more than one in so many, are binary data.
+/// More bytes than this that are not UTF-8, or more than one in this many, are binary data.
 const BINARY: usize = 16;
 
-/// Why a row cannot be decided about.
+/// Why a row cannot be searched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Undecided {
-    /// Two or four bytes a character, as in UTF-16.
+    /// Two or four bytes per character, as in UTF-16.
     Wide,
     /// Bytes that are not UTF-8.
     NotUtf8,
@@ -35,7 +35,7 @@ pub(crate) enum Undecided {
     Compressed,
     /// Base64 of compressed data.
     Encoded,
-    /// Nothing but base64 or hexadecimal digits.
+    /// Only base64 or hexadecimal digits.
     Base64Row,
     /// The end of a JSON text whose beginning is missing.
     Cut,
@@ -55,7 +55,7 @@ impl Undecided {
         }
     }
 
-    /// What it means, for people: the end of a sentence that begins with the field.
+    /// The message for the operator: it continues a sentence that begins with the field.
     pub(crate) fn message(self) -> &'static str {
         match self {
             Self::Wide => "is not UTF-8: it looks like UTF-16; set the encoding at the source",
@@ -69,8 +69,8 @@ impl Undecided {
     }
 }
 
-/// Calls back with every row that cannot be decided about, in order. `keys` says that rules go by keys, for which a value
-/// without its key is undecided.
+/// Calls back with every row that cannot be searched, in order. `keys` means that rules search for
+/// keys, so a value without its key is undecidable.
 #[inline(never)]
 pub(crate) fn each(rows: Rows<'_>, keys: bool, mut found: impl FnMut(usize, Undecided)) {
     let mut encoded = encoded::rows(rows).into_iter().peekable();
@@ -78,7 +78,7 @@ pub(crate) fn each(rows: Rows<'_>, keys: bool, mut found: impl FnMut(usize, Unde
         let is_encoded = encoded.next_if_eq(&row).is_some();
         let undecided = match text.first() {
             None => None,
-            // Most rows are JSON, and in these nothing but the windows tells.
+            // Most rows are JSON, and only the windows can identify those that are not text.
             Some(b'{' | b'[') if !is_encoded && is_plain(text) => continue,
             Some(_) => if is_odd(text) { binary(text) } else { None }
                 .or_else(|| is_encoded.then_some(Undecided::Encoded))
@@ -91,7 +91,7 @@ pub(crate) fn each(rows: Rows<'_>, keys: bool, mut found: impl FnMut(usize, Unde
     }
 }
 
-/// Whether bytes beside a place are not UTF-8: what was found there may go on behind them.
+/// Whether bytes next to a place are not UTF-8, so the value can continue after them.
 pub(crate) fn is_torn(text: &[u8], start: usize, end: usize) -> bool {
     let (before, after) = (text.get(..start).unwrap_or_default(), text.get(end..).unwrap_or_default());
     let starts_torn = after.first().is_some_and(|b| !b.is_ascii())
@@ -102,19 +102,21 @@ pub(crate) fn is_torn(text: &[u8], start: usize, end: usize) -> bool {
             .next()
             .is_some_and(|c| c.valid().is_empty());
     let ends_torn = before.last().is_some_and(|b| !b.is_ascii()) && {
-        // A character has its first byte no more than four bytes back.
+        // A character has its first byte at most four bytes back.
         let last = before.iter().rev().take(4).position(|b| !(0x80..0xc0).contains(b)).unwrap_or(0);
         str::from_utf8(before.get(before.len().saturating_sub(last + 1)..).unwrap_or_default()).is_err()
     };
     starts_torn || ends_torn
 }
 
-/// Whether windows of a row hold more than a few bytes that are not plain text, or magic bytes stand at its beginning.
+/// Whether windows of a row contain more than a few bytes that are not plain text, or the row
+/// begins with magic bytes.
 fn is_odd(text: &[u8]) -> bool {
     text.chunks(step(text)).any(is_dense) || compressed::is_magic(text)
 }
 
-/// Whether there is nothing but plain text in the windows of a row: a quick look that spares the close one.
+/// Whether the windows of a row contain only plain text: a quick check that avoids the detailed
+/// one.
 fn is_plain(text: &[u8]) -> bool {
     let Some(last) = text.last_chunk::<WINDOW>() else {
         return text.iter().all(|byte| byte.wrapping_sub(1) < 0x7f);
@@ -134,7 +136,7 @@ fn is_plain(text: &[u8]) -> bool {
     all.to_bitmask() == 0
 }
 
-/// Distance of the windows that are searched for what is not text.
+/// Distance of the windows.
 fn step(text: &[u8]) -> usize {
     // Two divisions, each by a constant: shifts.
     let step = if text.len() > LONG { text.len() / WINDOWS } else { text.len() / (WINDOWS / 2) };
@@ -162,7 +164,7 @@ fn halves(window: &[u8; WINDOW]) -> [u8x16; 2] {
     [u8x16::from(half(0)), u8x16::from(half(16))]
 }
 
-/// Judges a row in which something is no plain text.
+/// Classifies a row that contains bytes that are not plain text.
 fn binary(text: &[u8]) -> Option<Undecided> {
     if compressed::is_magic(text) {
         return Some(Undecided::Compressed);
@@ -179,7 +181,7 @@ fn binary(text: &[u8]) -> Option<Undecided> {
 fn is_wide(text: &[u8]) -> bool {
     const ENOUGH: usize = 3;
     let is_alone = |window: &&[u8; 3]| matches!(window, [0, byte, 0] if *byte != 0);
-    // Text in another alphabet has no NUL at all.
+    // Text in another alphabet has no NUL.
     memchr(0, text).is_some() && text.array_windows::<3>().filter(is_alone).take(ENOUGH).count() == ENOUGH
 }
 
@@ -270,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_compressed_is_undecided() {
+    fn compressed_data_is_undecided() {
         use std::io::Write as _;
         let mut gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
         gz.write_all(br#"{"eventName":"x","userIdentity":{"accessKeyId":"ASIAIOSFODNN7EXAMPLE","sessionToken":"FwoGZXIvYXdzEJr"}}"#)
@@ -303,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_of_nothing_but_digits_of_an_encoding_are_undecided() {
+    fn rows_of_only_base64_or_hexadecimal_digits_are_undecided() {
         let text = br#"{"eventName":"x","userIdentity":{"accessKeyId":"ASIAIOSFODNN7EXAMPLE","type":"IAMUser"}}"#;
         for alphabet in [b"+/", b"-_"] {
             let encoded = base64(text, alphabet);

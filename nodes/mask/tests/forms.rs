@@ -1,5 +1,6 @@
-//! A corpus of forms in which a secret under a key arrives: what leaves on any output holds none of it, and what the node
-//! cannot decide about fails with a code. A text that is cut anywhere is one of the forms.
+//! A corpus of forms in which a secret with a key can arrive. No output contains the secret, and
+//! rows that the node cannot search fail with a code. A text that is cut at any byte is one of the
+//! forms.
 
 #![expect(clippy::unwrap_used, clippy::string_slice, reason = "what is not as expected fails the test, as it should")]
 
@@ -19,7 +20,7 @@ fn node(on_undecidable: &str) -> Native<Mask> {
     Native::configure("mask", &options.to_string()).unwrap()
 }
 
-/// What leaves of a row, and the code of its failure.
+/// The text that leaves for a row, and the code of its failure.
 fn run(node: &mut Native<Mask>, row: &[u8]) -> (Vec<u8>, Option<String>) {
     let origin = Origin { source: "in".into(), resource: "{}".into(), observed: 0 };
     let batch = Batch::new(Column::from_rows([row]).unwrap(), Arc::new(origin), Ack::none());
@@ -62,7 +63,7 @@ fn a_document_cut_at_every_byte_shows_no_secret() {
             assert_eq!(code, None, "a beginning is decided: {head}");
             heads += 1;
             for secret in [SECRET, OTHER] {
-                // Also not the beginning of it, from eight characters on.
+                // Nor the beginning of it, from eight characters on.
                 assert!(!holds(&out, &secret[..8]), "{head} became {}", String::from_utf8_lossy(&out));
             }
             let (out, code) = run(&mut node, tail.as_bytes());
@@ -76,7 +77,7 @@ fn a_document_cut_at_every_byte_shows_no_secret() {
     println!("{heads} beginnings, {tails} ends of which {failed} failed: 0 readable secrets");
 }
 
-/// Values that are recognised by their form and not by a key.
+/// Values that are recognised by their format and not by a key.
 #[test]
 fn a_value_in_a_sentence_of_a_document_cut_at_every_byte_is_not_shown() {
     let rules = json!([{"json_key": "accessKeyId"}, {"preset": "aws-access-key-id"}, {"preset": "aws-role-session"}]);
@@ -184,7 +185,7 @@ const LITERALS: &[&str] = &[
     "\"\u{1b}[34;1maccessKeyId\u{1b}[0m\": \"@\"",
 ];
 
-/// Between key and value stands what means nothing, or should not be there.
+/// Text without meaning, or misplaced text, between key and value.
 const BROKEN: &[&str] = &[
     "{\"accessKeyId\" /* c */ : /* d */ \"@\"}",
     "{\"accessKeyId\"/**/:/* \n */\"@\"}",
@@ -241,7 +242,7 @@ fn literals_and_assignments_of_any_notation_show_no_secret() {
         texts.extend((key..whole.len()).filter_map(|cut| whole.get(..cut).map(str::to_owned)));
         for text in texts {
             let (out, code) = run(&mut node, text.as_bytes());
-            // Where a quote is missing the row can look like the end of a document.
+            // If a quote is missing, the row can look like the end of a document.
             let is_cut = BROKEN.contains(literal) && code.as_deref() == Some("cut");
             assert!(code.is_none() || is_cut, "{text}: {code:?}");
             assert!(!holds(&out, &SECRET[..8]), "{text} became {}", String::from_utf8_lossy(&out));
@@ -255,7 +256,7 @@ fn literals_and_assignments_of_any_notation_show_no_secret() {
 }
 
 #[test]
-fn what_cannot_be_read_fails_is_masked_or_passes_as_the_option_says() {
+fn an_unreadable_row_is_handled_as_the_option_says() {
     let wide = |text: &str, big: bool| -> Vec<u8> {
         text.encode_utf16().flat_map(|unit| if big { unit.to_be_bytes() } else { unit.to_le_bytes() }).collect()
     };

@@ -86,11 +86,11 @@ fn value() -> impl Strategy<Value = Value> {
 #[derive(Clone, Copy, Debug)]
 enum Spelling {
     Plain,
-    /// Quotes and some others by `\u`, as .NET does.
+    /// Quotes and some other characters as `\u`, like .NET.
     QuotesByCode,
-    /// Also slashes, as PHP does, and everything beyond ASCII, as Python does.
+    /// Also slashes, like PHP, and everything beyond ASCII, like Python.
     Cautious,
-    /// Any character by `\u`, at random.
+    /// Any character as `\u`, at random.
     Wild(u64),
 }
 
@@ -129,7 +129,7 @@ fn quote(text: &str, spelling: Spelling) -> String {
     out
 }
 
-/// What must become of a value.
+/// The expected value after masking.
 fn masked(value: &Value, secret: bool) -> Value {
     match value {
         Value::Object(members) => {
@@ -150,7 +150,7 @@ fn masked(value: &Value, secret: bool) -> Value {
     }
 }
 
-/// Writes a value with each string spelled in a way, keys too.
+/// Writes a value with all strings, including keys, in one spelling.
 fn write(value: &Value, spelling: Spelling, pretty: bool, indent: usize, out: &mut String) {
     let line = |indent: usize, out: &mut String| {
         if pretty {
@@ -197,7 +197,7 @@ fn level() -> impl Strategy<Value = Level> {
     (value(), spelling(), any::<bool>()).prop_map(|(value, spelling, pretty)| Level { value, spelling, pretty })
 }
 
-/// Writes levels as JSON in a string in JSON in a string, the last one innermost.
+/// Writes levels as JSON in a string in JSON in a string; the last level is the innermost.
 fn nest(levels: &[Level]) -> String {
     let (first, rest) = levels.split_first().unwrap();
     let inner = if rest.is_empty() { Value::Null } else { nest(rest).into() };
@@ -225,8 +225,9 @@ fn same(levels: &[Level], text: &str) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-/// The same cases in every run, so that a landing does not hang on luck; `PROPTEST_RNG_SEED` explores others. Of some
-/// 100,000 random cases one is known to be masked too much (README, limits); none is known to be masked too little.
+/// Every run uses the same cases, so a landing does not depend on luck; `PROPTEST_RNG_SEED`
+/// explores others. Of about 100,000 random cases, one is known to be masked too much (README,
+/// limits); none is known to be masked too little.
 fn config() -> ProptestConfig {
     let mut config = ProptestConfig::with_cases(if cfg!(debug_assertions) { 400 } else { 20_000 });
     if std::env::var_os("PROPTEST_RNG_SEED").is_none() {
@@ -270,7 +271,7 @@ proptest! {
     }
 
     #[test]
-    fn any_text_goes_through(
+    fn any_text_is_processed(
         pieces in prop::collection::vec(prop::sample::select(vec![
             "\"accessKeyId\"", ":", "\"", "\\", "\\u0022", "\\u005c", "u0022", "{", "[", "]", "}", ",", "1", "true", "\n", "accessKeyId", "\0",
             "\u{fffd}", "AKIAIOSFODNN7EXAMPLE", "@", "a.co", "://", "eyJ", "4111111111111111", "\\ud800", "::1", "10.0.0.1",

@@ -1,4 +1,5 @@
-//! What the presets find and what they leave, on the corpus beside this file: recall and precision of each, printed.
+//! Checks which texts of the corpus beside this file the presets find and leave, and prints recall
+//! and precision.
 
 use std::collections::BTreeMap;
 
@@ -28,7 +29,7 @@ fn presets_find_all_of_the_corpus_and_nothing_else() {
         assert_eq!(sign == "+", marked.contains('«'), "{line}");
         let options = json!({"rules": [{"preset": preset}], "replacement": {"fixed": "«»"}});
         let out = run_bodies::<Mask>(&options, &[&text]).unwrap().bodies("out").concat();
-        // The text with every value left out, as it should be.
+        // The expected text, without the values.
         let mut expected = String::new();
         let mut values = 0;
         for (index, piece) in marked.split(['«', '»']).enumerate() {

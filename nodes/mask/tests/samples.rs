@@ -1,6 +1,7 @@
-//! Masks genuine CloudTrail in many forms: no secret stays readable, and nothing else changes.
+//! Masks real CloudTrail in many forms: no secret stays readable, and nothing else changes.
 //!
-//! The samples lie beside the project's folder; where they are absent, the test says so and passes.
+//! The samples are beside the project's folder; if they are missing, the test reports this and
+//! passes.
 
 #![expect(
     clippy::string_slice,
@@ -38,7 +39,8 @@ fn samples(folder: &str) -> Vec<(PathBuf, String)> {
     entries.map(|entry| read(entry.unwrap().path())).collect()
 }
 
-/// Compares what was with what is, looking into strings that hold JSON; returns the number of secrets.
+/// Compares the events before and after, including JSON inside strings. Returns the number of
+/// secrets.
 fn compare(before: &Value, after: &Value, secret: bool, place: &str) -> usize {
     match (before, after) {
         (Value::Object(old), Value::Object(new)) => {
@@ -76,7 +78,7 @@ fn compare(before: &Value, after: &Value, secret: bool, place: &str) -> usize {
     }
 }
 
-/// Everything between masks must stand in the text before, in the same order.
+/// The text between masks must occur in the original text, in the same order.
 fn only_masks_are_new(before: &str, after: &str) {
     let mut rest = before;
     for piece in after.split(MASK) {
@@ -101,7 +103,7 @@ fn check(folder: &str, secrets_of_a_document: usize) {
             let value: Value = serde_json::from_str(row).unwrap();
             bodies.extend([row.to_owned(), value.to_string(), serde_json::to_string_pretty(&value).unwrap()]);
         }
-        // In strings of strings, spelled in several ways.
+        // In nested strings, in several spellings.
         for body in bodies.clone() {
             let once = json!({ "message": body }).to_string();
             let twice = serde_json::to_string_pretty(&json!([{ "m": once }])).unwrap();

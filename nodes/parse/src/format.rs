@@ -12,14 +12,14 @@ pub(crate) use self::pattern::Pattern;
 use crate::options::{Format, Options, Type};
 use crate::typed::{WrongType, write_string, write_value};
 
-/// Why a text is not in the format. The message continues a sentence whose subject is the text.
+/// Why a text does not have the format. The message continues a sentence whose subject is the text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Fault {
     pub(crate) code: &'static str,
     pub(crate) message: String,
 }
 
-/// Code of lines that are no data: they are dropped, not failed.
+/// Code of header lines: the node drops them and does not fail them.
 pub(crate) const HEADER: &str = "header";
 
 /// A format, ready for use.
@@ -30,7 +30,8 @@ pub(crate) enum Reader {
 }
 
 impl Reader {
-    /// Prepares the format that the options name. Returns `None` for JSON, and after it reported errors to `setup`.
+    /// Prepares the format of the options. Returns `None` for JSON, and after reporting errors to
+    /// `setup`.
     pub(crate) fn new(options: &Options, setup: &mut Setup<'_>) -> Option<Self> {
         let given = [
             ("pattern", options.pattern.is_some(), Format::Regex),
@@ -61,7 +62,7 @@ impl Reader {
         }
     }
 
-    /// Appends the object that a text stands for; after a fault `out` may hold a part of it.
+    /// Appends the object that a text represents. After a fault `out` may contain a part of it.
     pub(crate) fn write(&mut self, text: &[u8], out: &mut Vec<u8>) -> Result<(), Fault> {
         match self {
             Self::Pattern(format) => format.write(text, out),
@@ -82,7 +83,7 @@ impl Format {
     }
 }
 
-/// A key that is known beforehand.
+/// A key that is known in advance.
 struct Key {
     name: String,
     /// The key with its quotes and the colon.
@@ -98,7 +99,7 @@ impl Key {
         Self { name: name.into(), json, wanted: options.types.get(name).copied() }
     }
 
-    /// Appends key and value.
+    /// Appends the key and its value.
     fn write(&self, text: &[u8], first: bool, out: &mut Vec<u8>) -> Result<(), Fault> {
         if !first {
             out.push(b',');
@@ -112,7 +113,7 @@ fn wrong_type(key: &str, WrongType(wanted): WrongType) -> Fault {
     Fault { code: "wrong-type", message: format!("has a `{key}` that is not of the type {}", wanted.name()) }
 }
 
-/// Reports types of keys that cannot occur.
+/// Reports types for keys that cannot occur.
 fn check_types(options: &Options, keys: &[Key], what: &str, setup: &mut Setup<'_>) {
     for name in options.types.keys().filter(|name| !keys.iter().any(|key| key.name == **name)) {
         setup.error(format!("types.{name}"), format!("there is no {what} `{name}`"));

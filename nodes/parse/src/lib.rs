@@ -21,9 +21,9 @@ pub struct Parse {
 }
 
 enum Work {
-    /// JSON is checked and taken over by the host.
+    /// The host checks JSON and stores it.
     Stored(Stored),
-    /// Everything else is made here.
+    /// The node reads all other formats itself.
     Made(Made),
 }
 

@@ -1,17 +1,18 @@
-//! Brings the keys of two JSON objects together as text.
+//! Merges the keys of two JSON objects as text.
 //!
-//! Values are not looked into: an object inside an object is replaced or kept as a whole.
+//! It does not look into values: an object inside an object is replaced or kept as a whole.
 
 use wattle_node::json::{self, Kind, Value};
 
 use crate::options::OnConflict;
 use crate::texts::Texts;
 
-/// What stands in the way: the key that both have, or none where the values themselves do not fit together.
+/// The conflict: the key that both objects have, or `None` if the values themselves cannot be
+/// merged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Conflict(pub(crate) Option<String>);
 
-/// Merges values, with memory that is kept from row to row.
+/// Merges values. Keeps its memory from row to row.
 #[derive(Debug, Default)]
 pub(crate) struct Merger {
     keys: Texts,
@@ -25,7 +26,7 @@ impl Merger {
     ///
     /// Conflicts are to fail, and there is one.
     pub(crate) fn merge(&mut self, old: &[u8], new: &[u8], how: OnConflict, out: &mut Vec<u8>) -> Result<(), Conflict> {
-        // Both are valid, so their first bytes say what they are.
+        // Both are valid, so the first bytes show their types.
         let (old, new) = (old.trim_ascii(), new.trim_ascii());
         if !(old.starts_with(b"{") && new.starts_with(b"{")) {
             match how {
@@ -35,7 +36,8 @@ impl Merger {
             }
             return Ok(());
         }
-        // One object is copied as it is, the other member by member, as far as its keys are not those of the first.
+        // Copy one object unchanged, and the members of the other one whose keys the first one does
+        // not have.
         let (whole, picked) = if how == OnConflict::Overwrite { (new, old) } else { (old, new) };
         self.collect(whole);
         let mut conflict = None;
@@ -76,7 +78,7 @@ impl Merger {
     }
 }
 
-/// Appends the inside of an object that has so many members.
+/// Appends the inside of an object with this number of members.
 fn copy_members(object: &[u8], count: usize, start: usize, out: &mut Vec<u8>) {
     if count > 0 {
         separate(start, out);
@@ -92,11 +94,11 @@ fn separate(start: usize, out: &mut Vec<u8>) {
 
 fn members(object: &[u8], mut found: impl FnMut(&[u8], &[u8])) {
     let root = Value { start: 0, end: object.len(), kind: Kind::Object };
-    // The text is valid, as the host made sure, so there is no error to tell of.
+    // The host validated the text, so there is no error to report.
     let _ = json::members(object, root, |key, value| found(key.text(object), value.text(object)));
 }
 
-/// What a string stands for; unescaped into `memory` where it holds escapes.
+/// The content of a string; unescaped into `memory` if it contains escapes.
 fn content<'a>(string: &'a [u8], memory: &'a mut Vec<u8>) -> &'a [u8] {
     let inner = string.strip_prefix(b"\"").and_then(|s| s.strip_suffix(b"\"")).unwrap_or(string);
     if memchr::memchr(b'\\', inner).is_none() {
@@ -106,7 +108,7 @@ fn content<'a>(string: &'a [u8], memory: &'a mut Vec<u8>) -> &'a [u8] {
     memory
 }
 
-/// A key for a message, no longer than helps.
+/// A key for a message, shortened to a useful length.
 fn shown(key: &[u8]) -> String {
     String::from_utf8_lossy(key).chars().take(64).collect()
 }

@@ -9,7 +9,7 @@ use serde::Deserialize;
 #[serde(deny_unknown_fields)]
 #[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
 pub struct Options {
-    /// Field whose text is parsed. Default: `body`. Example: `attributes.Record.message`.
+    /// Field to parse. Default: `body`. Example: `attributes.Record.message`.
     #[serde(default = "body")]
     pub field: String,
     /// How the text is written. Default: `json`.
@@ -19,22 +19,22 @@ pub struct Options {
     /// Example: `attributes.parsed`.
     #[serde(default = "attributes")]
     pub into: String,
-    /// What happens to keys that are there already. Default: `overwrite`.
+    /// What to do with keys that already exist. Default: `overwrite`.
     #[serde(default)]
     pub on_conflict: OnConflict,
     /// For `regex`: the pattern; each named group becomes a key. Required there.
     /// Example: `^(?<ip>\S+) (?<status>\d+)$`.
     #[serde(default)]
     pub pattern: Option<String>,
-    /// For `key_value`: the separator of pairs. Default: one space, which means any white space. Empty pairs are
-    /// skipped. Example: `;`.
+    /// For `key_value`: the separator between pairs. Default: one space, which means any white
+    /// space. The node skips empty pairs. Example: `;`.
     #[serde(default)]
     pub field_split: Option<String>,
-    /// For `key_value`: what stands between key and value. Default: `=`. Example: `:`.
+    /// For `key_value`: the separator between key and value. Default: `=`. Example: `:`.
     #[serde(default)]
     pub pair_split: Option<String>,
-    /// For `key_value`: the value of a key that stands alone, such as `debug` in `a=1 debug b=2`. A text of such keys only
-    /// fails. Default: `true`.
+    /// For `key_value`: the value of a key without a value, such as `debug` in `a=1 debug b=2`. A
+    /// text with only such keys fails. Default: `true`.
     #[serde(default)]
     pub bare_keys: Option<BareKeys>,
     /// For `csv`: a key for each column, in order. Required there. Example: `["time", "status"]`.
@@ -43,12 +43,12 @@ pub struct Options {
     /// For `csv`: the ASCII character between columns. Default: `,`. Example: `\t`.
     #[serde(default)]
     pub delimiter: Option<char>,
-    /// For `csv`: the ASCII character that takes the meaning of the next one, in quotes. Default: none, a quote is
+    /// For `csv`: the ASCII character that escapes the next one in quotes. Default: none, a quote is
     /// doubled. Example: `\\`.
     #[serde(default)]
     pub escape: Option<char>,
-    /// For `csv`: drops lines whose columns are the names in `columns`, in order; they are counted as dropped under
-    /// `header`. Default: `false`.
+    /// For `csv`: drops lines whose columns are the names in `columns`, in order, and counts them as
+    /// dropped under `header`. Default: `false`.
     #[serde(default)]
     pub skip_header: Option<bool>,
     /// For `regex`, `key_value` and `csv`: types of keys whose values are not strings; an empty text becomes null.
@@ -87,12 +87,12 @@ pub enum Format {
     Csv,
 }
 
-/// What happens to keys that are there already.
+/// What to do with keys that already exist.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
 pub enum OnConflict {
-    /// The parsed value takes the place of the old one.
+    /// The parsed value replaces the old one.
     #[default]
     Overwrite,
     /// The old value stays.

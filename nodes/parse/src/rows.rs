@@ -1,4 +1,4 @@
-//! The rows of a batch: which of them are parsed, and how the values get to their place.
+//! The rows of a batch: which of them to parse, and how to store the values.
 
 use wattle_node::json::{self, Kind};
 use wattle_node::{Batch, Column, ColumnWriter, Field, Form, Reasons};
@@ -7,10 +7,10 @@ use crate::format::{HEADER, Reader};
 use crate::merge::{Conflict, Merger};
 use crate::options::OnConflict;
 
-/// The deepest JSON that the host takes as valid; `check-json` in the contract says so.
+/// The deepest JSON that the host accepts as valid; see `check-json` in the contract.
 const MAX_DEPTH: usize = 512;
 
-/// Where texts come from, where values go, and what was there before.
+/// The field to read, the place to write to, and its current values.
 pub(crate) struct Place {
     pub(crate) field: Field,
     pub(crate) field_name: String,
@@ -23,13 +23,13 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    /// What `into` holds before, or none where all rows are free.
+    /// The current values of `into`, or `None` if all rows are empty there.
     fn occupied(&self, batch: &mut Batch<'_>) -> Option<Column> {
         let before = batch.read(self.into, Form::Json);
         before.kinds.iter().any(|&kind| is_value(kind)).then_some(before)
     }
 
-    /// Appends one row to `out`: `new`, merged with what was there before.
+    /// Appends one row to `out`: `new`, merged with the current value.
     fn put(&mut self, row: usize, before: &[u8], new: &[u8], out: &mut ColumnWriter, reasons: &mut Reasons) {
         let start = out.bytes.len();
         match self.merger.merge(before, new, self.on_conflict, &mut out.bytes) {
@@ -56,7 +56,8 @@ fn is_value(kind: u8) -> bool {
     kind > Kind::Null as u8
 }
 
-/// JSON: the host holds the text already, so the node only names the rows, and no text crosses the sandbox boundary.
+/// JSON: the host already has the text, so the node only names the rows, and no text crosses the
+/// sandbox boundary.
 #[derive(Default)]
 pub(crate) struct Stored {
     marks: Vec<u8>,
@@ -85,7 +86,7 @@ impl Stored {
         batch.fail(&reasons);
     }
 
-    /// Merges the rows that have something at the place, and takes their marks away.
+    /// Merges the rows that already have a value, and unmarks them.
     fn merge(
         &mut self,
         place: &mut Place,
@@ -108,7 +109,7 @@ impl Stored {
 }
 
 impl Place {
-    /// Says why the JSON of a row was not taken.
+    /// Reports why the JSON of a row was refused.
     fn refuse(&self, row: usize, texts: &Column, reasons: &mut Reasons) {
         let Some(text) = texts.get(row) else {
             return self.add_missing(row, reasons);
@@ -128,7 +129,7 @@ impl Place {
     }
 }
 
-/// Formats that are read here.
+/// Formats that the node reads itself.
 pub(crate) struct Made {
     reader: Reader,
     object: Vec<u8>,

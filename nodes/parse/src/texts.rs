@@ -1,12 +1,13 @@
-//! A list of texts in memory that is kept from row to row, with a search that stays fast for rows of many texts.
+//! A list of texts, which keeps its memory from row to row. Its search stays fast for rows with
+//! many texts.
 
-/// Texts in the order in which they were added.
+/// Texts in insertion order.
 #[derive(Debug, Default)]
 pub(crate) struct Texts {
     bytes: Vec<u8>,
     /// End of each text in `bytes`.
     ends: Vec<usize>,
-    /// Numbers of the texts, sorted by text and then by number.
+    /// Indices of the texts, sorted by text and then by index.
     order: Vec<usize>,
 }
 
@@ -17,7 +18,7 @@ impl Texts {
         self.order.clear();
     }
 
-    /// Adds what `write` appends.
+    /// Adds the text that `write` appends.
     pub(crate) fn add(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
         write(&mut self.bytes);
         self.ends.push(self.bytes.len());
@@ -28,19 +29,19 @@ impl Texts {
         self.ends.len()
     }
 
-    /// The text at this index; empty beyond the end.
+    /// The text at this index; empty if the index is out of range.
     pub(crate) fn get(&self, number: usize) -> &[u8] {
         get(&self.bytes, &self.ends, number)
     }
 
-    /// Makes the texts searchable. To be called after the last one was added.
+    /// Makes the texts searchable. Call it after adding the last one.
     pub(crate) fn sort(&mut self) {
         let Self { bytes, ends, order } = self;
         order.extend(0..ends.len());
         order.sort_unstable_by(|&a, &b| get(bytes, ends, a).cmp(get(bytes, ends, b)).then(a.cmp(&b)));
     }
 
-    /// Number of the first text that equals this one.
+    /// Index of the first text that equals this one.
     pub(crate) fn first(&self, text: &[u8]) -> Option<usize> {
         let place = self.order.partition_point(|&number| self.get(number) < text);
         self.order.get(place).copied().filter(|&number| self.get(number) == text)

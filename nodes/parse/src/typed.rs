@@ -1,15 +1,15 @@
-//! Turns the text of a value into the JSON that it stands for.
+//! Turns the text of a value into JSON.
 
 use wattle_node::json;
 
 use crate::options::Type;
 
-/// Why a text is not of its type.
+/// Why a text does not have its type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct WrongType(pub(crate) Type);
 
 impl Type {
-    /// The type's name, as options write it.
+    /// The name of the type in the options.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Integer => "integer",
@@ -19,7 +19,7 @@ impl Type {
     }
 }
 
-/// Appends a value as JSON: a string unless it has a type.
+/// Appends a value as JSON: a string if it has no type.
 pub(crate) fn write_value(text: &[u8], wanted: Option<Type>, out: &mut Vec<u8>) -> Result<(), WrongType> {
     let Some(wanted) = wanted else {
         write_string(text, out);
@@ -44,7 +44,7 @@ pub(crate) fn write_string(text: &[u8], out: &mut Vec<u8>) {
     out.push(b'"');
 }
 
-/// Sign and digits of a number, without the plus sign and the zeros that JSON does not allow before it.
+/// Sign and digits of a number, without a plus sign and leading zeros, which JSON does not allow.
 fn number(text: &[u8], integer: bool) -> Option<(&[u8], &[u8])> {
     let (sign, digits) = match text {
         [b'-', rest @ ..] => (&b"-"[..], rest),
@@ -54,7 +54,7 @@ fn number(text: &[u8], integer: bool) -> Option<(&[u8], &[u8])> {
     let zeros = digits.iter().take_while(|byte| **byte == b'0').count();
     let significant = digits.get(zeros..)?;
     let is_whole = significant.first().is_some_and(u8::is_ascii_digit);
-    // One zero is kept where no other digit stands before the point or the end.
+    // Keep one zero if no other digit precedes the point or the end.
     let kept = if is_whole { significant } else { digits.get(zeros.checked_sub(1)?..)? };
     let fits = match integer {
         true => kept.iter().all(u8::is_ascii_digit),
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_become_what_their_type_says() {
+    fn texts_become_json_of_their_type() {
         check(
             Type::Integer,
             &[
@@ -144,7 +144,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_is_json(bytes: Vec<u8>, number in "[-+0-9.eE]{0,8}") {
+        fn every_written_value_is_valid_json(bytes: Vec<u8>, number in "[-+0-9.eE]{0,8}") {
             for wanted in [None, Some(Type::Integer), Some(Type::Number), Some(Type::Boolean)] {
                 for text in [&bytes[..], number.as_bytes()] {
                     if let Some(json) = written(text, wanted) {

@@ -86,7 +86,7 @@ fn real_records_keep_their_types() {
     assert_eq!(count, 310);
 }
 
-/// Any text, and texts that look like what a format expects.
+/// Any text, and texts that resemble a format.
 fn texts() -> impl Strategy<Value = Vec<String>> {
     let text = prop_oneof![any::<String>(), "[a-c=, \"\\\\;\n]{0,16}", "[{}\\[\\]\":,0-9eE. ]{0,16}"];
     prop::collection::vec(text, 1..8)

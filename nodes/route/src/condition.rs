@@ -1,4 +1,4 @@
-//! Conditions: from options to checks that narrow the rows of a batch down.
+//! Conditions: options compiled to checks that narrow down the rows of a batch.
 
 use memchr::memmem::Finder;
 use regex::bytes::Regex;
@@ -11,7 +11,7 @@ use crate::test::{Literals, Relation, Test};
 /// A condition, ready for use.
 #[derive(Debug)]
 pub(crate) enum Check {
-    /// All of these tests hold for the column of this number.
+    /// All of these tests hold for the column at this index.
     Field(usize, Vec<Test>),
     All(Vec<Check>),
     Any(Vec<Check>),
@@ -19,7 +19,7 @@ pub(crate) enum Check {
 }
 
 impl Check {
-    /// Clears the rows for which the condition does not hold; rows that are clear already are not looked at.
+    /// Clears the rows for which the condition does not hold. It skips rows that are already clear.
     pub(crate) fn narrow(&self, columns: &[Column], rows: &mut [bool], spare: &mut Spare) {
         match self {
             Self::Field(column, tests) => {
@@ -29,7 +29,7 @@ impl Check {
             }
             Self::All(checks) => checks.iter().for_each(|check| check.narrow(columns, rows, spare)),
             Self::Any(checks) => {
-                // Rows that still look for a condition that holds.
+                // Rows for which no condition has matched yet.
                 let mut open = spare.copy_of(rows);
                 for check in checks {
                     let mut hits = spare.copy_of(&open);
@@ -57,7 +57,7 @@ fn clear(rows: &mut [bool], hits: &[bool]) {
     }
 }
 
-/// Lists of rows to work with, kept from batch to batch.
+/// Row buffers, kept from batch to batch.
 #[derive(Debug, Default)]
 pub(crate) struct Spare(Vec<Vec<bool>>);
 
@@ -74,7 +74,7 @@ impl Spare {
     }
 }
 
-/// Compiles conditions and collects the fields that they read, each once.
+/// Compiles conditions and collects the fields that they read, without duplicates.
 #[derive(Debug, Default)]
 pub(crate) struct Compiler {
     fields: Vec<(String, Field)>,
@@ -86,8 +86,8 @@ impl Compiler {
         self.fields.into_iter().map(|(_, field)| field).collect()
     }
 
-    /// Compiles a condition; `at` is its path in the options. Returns `None` after it reported
-    /// errors to `setup`.
+    /// Compiles a condition; `at` is its path in the options. Returns `None` after reporting errors
+    /// to `setup`.
     pub(crate) fn condition(&mut self, at: &str, condition: &Condition, setup: &mut Setup<'_>) -> Option<Check> {
         let tests = tests(at, condition, setup);
         match (&condition.all, &condition.any, &condition.not) {
@@ -144,7 +144,8 @@ fn mixed(at: &str, setup: &mut Setup<'_>) -> Option<Check> {
     None
 }
 
-/// The tests of a condition; cheap ones first, since rows that fail one are not looked at by the next.
+/// The tests of a condition. Cheap tests come first, because later tests skip the rows that fail
+/// one.
 fn tests(at: &str, condition: &Condition, setup: &mut Setup<'_>) -> Option<Vec<Test>> {
     let bytes = |text: &String| Box::from(text.as_bytes());
     let number = |relation, limit: &Option<serde_json::Number>| {
@@ -169,7 +170,7 @@ fn tests(at: &str, condition: &Condition, setup: &mut Setup<'_>) -> Option<Vec<T
         None => {}
         Some(Ok(regex)) => tests.push(Test::Regex(regex)),
         Some(Err(error)) => {
-            // The last line says what is wrong; those before it draw the pattern.
+            // The last line states the problem; the lines before it draw the pattern.
             let text = error.to_string();
             let reason = text.lines().last().unwrap_or_default().trim_start_matches("error: ");
             setup.error(format!("{at}.regex"), format!("not a regular expression: {reason}"));

@@ -1,11 +1,11 @@
-//! Values that fields are compared with, as JSON means them rather than as it is written.
+//! Values to compare fields with, by their meaning in JSON and not by their spelling.
 
 use std::cmp::Ordering;
 
 use serde_json::Value;
 use wattle_node::json::Kind;
 
-/// A number, exact where it is whole.
+/// A number; exact if it is an integer.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Number {
     Whole(i128),
@@ -15,7 +15,7 @@ pub(crate) enum Number {
 impl Number {
     /// Reads a number of JSON.
     pub(crate) fn parse(text: &[u8]) -> Option<Self> {
-        // The parsers of the standard library take more than JSON does, such as `+1` and `inf`.
+        // The parsers of the standard library accept more than JSON does, such as `+1` and `inf`.
         let digits = text.strip_prefix(b"-").unwrap_or(text);
         if !digits.first()?.is_ascii_digit() {
             return None;
@@ -24,7 +24,7 @@ impl Number {
         text.parse().map(Self::Whole).or_else(|_| text.parse().map(Self::Real)).ok()
     }
 
-    /// The number of an option.
+    /// The number in an option.
     pub(crate) fn of(number: &serde_json::Number) -> Self {
         match number.as_i128() {
             Some(whole) => Self::Whole(whole),
@@ -87,7 +87,7 @@ impl Literal {
     }
 }
 
-/// Whether two values mean the same: members in any order, numbers by what they are worth.
+/// Whether two values are equal: members in any order, numbers by value.
 fn same(a: &Value, b: &Value) -> bool {
     match (a, b) {
         (Value::Number(a), Value::Number(b)) => Number::of(a).compare(Number::of(b)) == Some(Ordering::Equal),
@@ -109,13 +109,13 @@ mod tests {
     #[track_caller]
     fn check(literal: Value, json: &str, expected: bool) {
         let kind = json.as_bytes().first().map_or(Kind::Missing, |&byte| Kind::of_first_byte(byte));
-        // The text form has strings without their quotes.
+        // In text form, strings have no quotes.
         let text = json.strip_prefix('"').and_then(|j| j.strip_suffix('"')).unwrap_or(json);
         assert_eq!(Literal::new(&literal).equals(kind, text.as_bytes()), expected, "{literal} {json}");
     }
 
     #[test]
-    fn values_are_equal_as_json_means_them() {
+    fn values_are_compared_by_their_meaning_in_json() {
         for (literal, json, expected) in [
             (json!(null), "null", true),
             (json!(null), "\"null\"", false),
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn only_numbers_of_json_are_numbers() {
+    fn only_json_numbers_are_numbers() {
         for text in ["", "-", "+1", "inf", "NaN", "-inf", "x", ".5", "1x", " 1", "0x1"] {
             assert!(Number::parse(text.as_bytes()).is_none(), "{text}");
         }
@@ -154,7 +154,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn numbers_compare_as_numbers_do(a: i64, b: i64, c: f64, d: f64) {
+        fn numbers_are_compared_by_value(a: i64, b: i64, c: f64, d: f64) {
             let number = |text: String| Number::parse(text.as_bytes()).unwrap();
             prop_assert_eq!(number(a.to_string()).compare(number(b.to_string())), Some(a.cmp(&b)));
             let real = |x: f64| number(serde_json::to_string(&x).unwrap());
@@ -164,7 +164,7 @@ mod tests {
         }
 
         #[test]
-        fn any_bytes_are_a_number_or_not(bytes: Vec<u8>) {
+        fn any_bytes_are_a_number_or_none(bytes: Vec<u8>) {
             let _ = Number::parse(&bytes);
             let _ = Literal::new(&json!({"a": [1]})).equals(Kind::Object, &bytes);
         }

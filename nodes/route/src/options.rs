@@ -8,8 +8,8 @@ use serde_json::{Number, Value};
 #[serde(deny_unknown_fields)]
 #[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
 pub struct Options {
-    /// Paths, tried in order; the first that fits takes the event. No default.
-    /// Example: `[{ name = "reads", when = { field = "attributes.eventName", starts_with = "Get" } }]`.
+    /// Paths, tried in order; an event takes the first path that matches. No default. Example: `[{
+    /// name = "reads", when = { field = "attributes.eventName", starts_with = "Get" } }]`.
     pub paths: Vec<RoutePath>,
 }
 
@@ -18,26 +18,27 @@ pub struct Options {
 #[serde(deny_unknown_fields)]
 #[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
 pub struct RoutePath {
-    /// Name of the port that events leave on: a letter and then letters, digits, `_` and `-`. No default.
-    /// Example: `not_important_event`.
+    /// Name of the port that events leave on: a letter, then letters, digits, `_` and `-`. No
+    /// default. Example: `not_important_event`.
     pub name: String,
     /// Which events take the path. No default.
     pub when: Condition,
-    /// Whether these events are offered to the paths that follow as well. Default: false.
+    /// Whether these events are also tested against the following paths. Default: false.
     #[serde(default, rename = "continue")]
     pub goes_on: bool,
 }
 
-/// A condition: tests of one field, all of which must hold, or one of `all`, `any`, `not`.
+/// A condition: tests of one field, which must all hold, or one of `all`, `any`, `not`.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 #[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
 pub struct Condition {
-    /// Field that is tested. Default: none. Example: `attributes.Record.errorCode`.
+    /// Field to test. Default: none. Example: `attributes.Record.errorCode`.
     pub field: Option<String>,
-    /// The field is there and not null (`true`), or is not (`false`). Default: not tested. Example: `true`.
+    /// The field exists and is not null (`true`), or is missing or null (`false`). Default: not
+    /// tested. Example: `true`.
     pub exists: Option<bool>,
-    /// The field has this JSON value; types count. Default: not tested. Example: `true`.
+    /// The field has this JSON value; the type must match. Default: not tested. Example: `true`.
     #[serde(deserialize_with = "any_value")]
     pub equals: Option<Value>,
     /// The field has one of these JSON values. Default: not tested. Example: `["GetObject", "PutObject"]`.
@@ -45,13 +46,14 @@ pub struct Condition {
     pub one_of: Option<Vec<Value>>,
     /// The text of the field is this, whatever its type. Default: not tested. Example: `"false"`.
     pub equals_text: Option<String>,
-    /// The text of the field begins so. Default: not tested. Example: `Get`.
+    /// The text of the field starts with this. Default: not tested. Example: `Get`.
     pub starts_with: Option<String>,
-    /// The text of the field holds this. Default: not tested. Example: `Secret`.
+    /// The text of the field contains this. Default: not tested. Example: `Secret`.
     pub contains: Option<String>,
     /// The text of the field matches this regular expression. Default: not tested. Example: `^(Get|List|Describe)`.
     pub regex: Option<String>,
-    /// The field is a number, or a string that is one, less than this. Default: not tested. Example: `500`.
+    /// The field is a number, or a string that contains one, less than this. Default: not tested.
+    /// Example: `500`.
     pub lt: Option<Number>,
     /// The same, less than this or equal. Default: not tested. Example: `499`.
     pub le: Option<Number>,
@@ -67,7 +69,7 @@ pub struct Condition {
     pub not: Option<Box<Condition>>,
 }
 
-/// Reads null as a value rather than as none.
+/// Reads null as a value instead of `None`.
 fn any_value<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Value>, D::Error> {
     Value::deserialize(from).map(Some)
 }

@@ -1,4 +1,4 @@
-//! The rows of a batch on their way to the ports.
+//! Assigns the rows of a batch to ports.
 
 use wattle_node::{Batch, Column, Field, Form, Setup};
 
@@ -7,11 +7,11 @@ use crate::condition::{Check, Spare};
 /// The port of events that take no path.
 const UNMATCHED: &str = "unmatched";
 
-/// Paths in order; the number of a path is that of its port.
+/// Paths in order; the index of a path is that of its port.
 #[derive(Debug, Default)]
 pub(crate) struct Paths {
     names: Vec<String>,
-    /// Conditions, and whether events go on to later paths.
+    /// Conditions, and whether their events are also tested against later paths.
     checks: Vec<(Check, bool)>,
 }
 
@@ -20,7 +20,7 @@ impl Paths {
         self.checks.push((check, goes_on));
     }
 
-    /// Takes the name of a path, and reports what is wrong with it.
+    /// Adds the name of a path, and reports errors in it.
     pub(crate) fn add_name(&mut self, at: &str, name: &str, setup: &mut Setup<'_>) {
         let option = format!("{at}.name");
         let fits = name.starts_with(|c: char| c.is_ascii_alphabetic())
@@ -35,11 +35,11 @@ impl Paths {
         self.names.push(name.to_owned());
     }
 
-    /// Names the ports, and reports what is wrong with the paths as a whole.
+    /// Sets the ports, and reports errors in the list of paths.
     pub(crate) fn name_ports(&self, setup: &mut Setup<'_>) {
         match self.names.len() {
             0 => setup.error("paths", "at least one path is needed"),
-            // Ports are numbered in a byte, and one is for what is left.
+            // A port number is a byte, and `unmatched` needs one.
             1..=255 => {}
             many => setup.error("paths", format!("{many} paths are too many; the limit is 255")),
         }
@@ -49,13 +49,13 @@ impl Paths {
     }
 }
 
-/// Paths with the fields that they read, and memory that is kept from batch to batch.
+/// Paths with the fields that they read. Keeps its memory from batch to batch.
 #[derive(Debug)]
 pub(crate) struct Router {
     paths: Paths,
     fields: Vec<Field>,
     columns: Vec<Column>,
-    /// Rows that still look for a path.
+    /// Rows that have no path yet.
     open: Vec<bool>,
     ports: Vec<u8>,
     copies: Vec<u32>,
@@ -91,7 +91,7 @@ impl Router {
             self.copies.clear();
             let places = self.ports.iter_mut().zip(&mut self.open);
             for ((row, (place, open)), _) in (0_u32..).zip(places).zip(&hits).filter(|(_, hit)| **hit) {
-                // The first path takes the event itself, a later one a copy.
+                // The first path gets the event itself, a later one a copy.
                 if *place == unmatched {
                     *place = port;
                 } else {
@@ -103,7 +103,7 @@ impl Router {
             self.spare.give_back(hits);
         }
         batch.route(&self.ports);
-        // The columns are spans of what the host holds; they are not kept longer than the batch.
+        // The columns are spans of the host's buffers; drop them before the batch ends.
         self.columns.clear();
     }
 }

@@ -9,7 +9,8 @@ use wattle_node::json::Kind;
 
 use crate::literal::{Literal, Number};
 
-/// What is asked of a field. Of a field that is missing or null everything is false but what asks for just that.
+/// A test of a field. For a field that is missing or null, every test is false except those for
+/// exactly that.
 #[derive(Debug)]
 pub(crate) enum Test {
     Exists(bool),
@@ -22,7 +23,7 @@ pub(crate) enum Test {
     Number(Relation, Number),
 }
 
-/// How a number lies to another.
+/// How one number compares to another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Relation {
     Less,
@@ -31,7 +32,7 @@ pub(crate) enum Relation {
     GreaterOrEqual,
 }
 
-/// Values of which a field has one; lists of strings may be long.
+/// The values of a test `in`; lists of strings can be long.
 #[derive(Debug)]
 pub(crate) struct Literals {
     /// Sorted.

@@ -72,12 +72,12 @@ fn wrong_options_are_reported_all_at_once() {
     assert_eq!(ran.bodies("p0"), ["x"]);
 }
 
-/// What the text of a value is, as columns have it.
+/// The text of a value, as in a column.
 fn text(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
-/// A condition as anybody would write it for one event.
+/// A naive evaluation of a condition for one event.
 fn holds(condition: &Value, event: &Value) -> bool {
     let list = |key: &str| condition.get(key).map(|list| list.as_array().unwrap());
     if let Some(all) = list("all") {
@@ -179,7 +179,7 @@ proptest! {
 }
 
 #[test]
-fn real_records_part_by_verb_but_evidence_stays() {
+fn real_records_are_routed_by_verb_except_for_evidence() {
     let folder = here("../../../shared/data/stratus-pretty");
     let Ok(entries) = std::fs::read_dir(&folder) else {
         println!("skipped: {} is absent", folder.display());

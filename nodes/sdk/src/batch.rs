@@ -1,4 +1,4 @@
-//! The batch of a call: reading its columns, deciding about its rows.
+//! The batch of a call: reads its columns and makes decisions about its rows.
 
 use crate::column::{Column, ColumnWriter};
 
@@ -6,7 +6,7 @@ use crate::column::{Column, ColumnWriter};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Field(pub(crate) u32);
 
-/// How the values of a column are written.
+/// The form of the values of a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
     /// Strings without quotes and unescaped; every other value as its JSON text.
@@ -15,7 +15,8 @@ pub enum Form {
     Json,
 }
 
-/// The host's side of a call. Implemented by the bindings inside a component and by [`native`](crate::native) outside.
+/// The host's side of a call. The bindings implement it inside a component, and
+/// [`native`](crate::native) outside.
 #[expect(
     missing_docs,
     reason = "each function is that of the same name in wit/batch.wit, documented there and on Batch"
@@ -37,10 +38,10 @@ pub trait Io {
     fn count(&mut self, name: &str, value: u64);
 }
 
-/// The children of a split as spans of a column, flat lists of the same length.
+/// The children of a split as spans of a column: lists of equal length.
 #[derive(Clone, Copy, Debug)]
 pub struct ChildSpans<'a> {
-    /// Row that each child comes from; never decreasing.
+    /// Parent row of each child; never decreasing.
     pub parents: &'a [u32],
     /// First byte of each child in `bytes` of the column.
     pub starts: &'a [u32],
@@ -55,7 +56,7 @@ pub struct Batch<'a> {
 }
 
 impl<'a> Batch<'a> {
-    /// A batch over the host's side of a call.
+    /// Creates a batch on the host's side of a call.
     pub fn new(io: &'a mut dyn Io) -> Self {
         Self { io }
     }
@@ -70,22 +71,24 @@ impl<'a> Batch<'a> {
         self.len() == 0
     }
 
-    /// The field of every row.
+    /// The values of a field, one per row.
     pub fn read(&mut self, field: Field, form: Form) -> Column {
         self.io.read(field.0, form)
     }
 
-    /// Which JSON value the text of the field is, by row: a [`Kind`](crate::json::Kind), 0 where it is no valid JSON.
+    /// The JSON type of the text of a field, per row: a [`Kind`](crate::json::Kind), or 0 if the
+    /// text is not valid JSON.
     pub fn check_json(&mut self, field: Field) -> Vec<u8> {
         self.io.check_json(field.0)
     }
 
-    /// Replaces spans of a column (positions in `bytes` of what `read` gave); one text for all, or one for each.
+    /// Replaces spans of a column (positions in `bytes` of the result of `read`) with one text for
+    /// all, or with one text for each.
     pub fn replace(&mut self, field: Field, form: Form, starts: &[u32], ends: &[u32], with: ColumnWriter) {
         self.io.replace(field.0, form, starts, ends, with);
     }
 
-    /// Sets a field of every row that has a value in `values`: to a string, or to the JSON that it is.
+    /// Sets a field of every row that has a value in `values`, to a string or to JSON.
     pub fn set(&mut self, field: Field, form: Form, values: ColumnWriter) {
         self.io.set(field.0, form, values);
     }
@@ -95,7 +98,7 @@ impl<'a> Batch<'a> {
         self.io.set_json_from(target.0, source.0, rows);
     }
 
-    /// Sets the time of each row in nanoseconds since the epoch; [`i64::MIN`] leaves it.
+    /// Sets the time of each row in nanoseconds since the epoch; [`i64::MIN`] leaves it unchanged.
     pub fn set_timestamp(&mut self, nanoseconds: &[i64]) {
         self.io.set_timestamp(nanoseconds);
     }
@@ -105,31 +108,31 @@ impl<'a> Batch<'a> {
         self.io.split(field.0, form, spans, prefix, suffix);
     }
 
-    /// Splits rows into bodies made here.
+    /// Splits rows into bodies that the node provides.
     pub fn split_into(&mut self, parents: &[u32], bodies: ColumnWriter) {
         self.io.split_into(parents, bodies);
     }
 
-    /// Ends rows on purpose, counted under a reason code.
+    /// Drops rows on purpose; the host counts them under a reason code.
     pub fn drop_rows(&mut self, rows: &[u32], code: &str) {
         if !rows.is_empty() {
             self.io.drop_rows(rows, code);
         }
     }
 
-    /// The port of each row.
+    /// Sets the port of each row.
     pub fn route(&mut self, ports: &[u8]) {
         self.io.route(ports);
     }
 
-    /// Sends copies of rows to a further port.
+    /// Sends copies of rows to an additional port.
     pub fn copy_to(&mut self, port: u8, rows: &[u32]) {
         if !rows.is_empty() {
             self.io.copy_to(port, rows);
         }
     }
 
-    /// Fails the rows collected.
+    /// Fails the collected rows.
     pub fn fail(&mut self, reasons: &Reasons) {
         if !reasons.rows.is_empty() {
             self.io.fail(&reasons.rows, &reasons.which, &reasons.table);
@@ -144,7 +147,7 @@ impl<'a> Batch<'a> {
     }
 }
 
-/// Rows that fail and why; rows near to each other share a reason that is the same.
+/// Rows that fail, with reasons. Neighbouring rows with the same reason share it.
 #[derive(Clone, Debug, Default)]
 pub struct Reasons {
     rows: Vec<u32>,
@@ -153,9 +156,10 @@ pub struct Reasons {
 }
 
 impl Reasons {
-    /// Adds a row with a code in kebab-case and a sentence for people.
+    /// Adds a row with a code in kebab-case and a message for the operator.
     pub fn add(&mut self, row: usize, code: &str, message: &str) {
-        // Only the last few are compared: where the messages of all rows differ, a search of all would be quadratic.
+        // Compare with the last few only: if the messages of all rows differ, comparing with all
+        // would be quadratic.
         let older = self.table.len().saturating_sub(16);
         let recent = self.table.iter().skip(older).position(|(c, m)| c == code && m == message);
         let known = recent.map(|place| older + place);

@@ -15,7 +15,8 @@ mod generated {
     });
 }
 
-/// What a stateful node exports besides; merged with the above when the component is made.
+/// The additional exports of a stateful node; the linker of the component merges them with the
+/// above.
 #[allow(missing_docs, unreachable_pub, clippy::all, reason = "generated")]
 pub mod state {
     mod generated {
@@ -88,7 +89,7 @@ pub fn save<N: Stateful>(node: &Option<N>) -> state::Snapshot {
     state::Snapshot { version: N::STATE_VERSION, bytes: node.as_ref().map(N::save).unwrap_or_default() }
 }
 
-/// Gives the node of this instance what others have saved.
+/// Restores the state that other instances saved.
 pub fn restore<N: Stateful>(node: &mut Option<N>, snapshots: Vec<state::Snapshot>) -> Result<(), String> {
     let given = snapshots.into_iter().map(|s| crate::node::Snapshot { version: s.version, bytes: s.bytes }).collect();
     match node {

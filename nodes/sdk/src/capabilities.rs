@@ -34,16 +34,16 @@ use sandbox as host;
 pub mod log {
     use super::host;
 
-    /// How much a line matters.
+    /// How severe a line is.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub enum Level {
         /// For the author of the node.
         Debug,
-        /// As it should be.
+        /// Normal operation.
         Info,
-        /// Worse than it should be.
+        /// Degraded, but working.
         Warn,
-        /// Data is lost, or somebody must act.
+        /// Data is lost, or the operator must act.
         Error,
     }
 
@@ -89,17 +89,17 @@ pub mod metrics {
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub struct Histogram(pub(super) u32);
 
-    /// The counter of this name and these labels.
+    /// Returns the counter with this name and these labels.
     pub fn counter(name: &str, labels: &[(&str, &str)]) -> Counter {
         Counter(host::counter(name, labels))
     }
 
-    /// The gauge of this name and these labels.
+    /// Returns the gauge with this name and these labels.
     pub fn gauge(name: &str, labels: &[(&str, &str)]) -> Gauge {
         Gauge(host::gauge(name, labels))
     }
 
-    /// The histogram of this name and these labels, with these upper bounds.
+    /// Returns the histogram with this name, these labels and these upper bounds.
     pub fn histogram(name: &str, labels: &[(&str, &str)], bounds: &[f64]) -> Histogram {
         Histogram(host::histogram(name, labels, bounds))
     }
@@ -129,7 +129,7 @@ pub mod clock {
         host::now()
     }
 
-    /// Nanoseconds since some moment; it never goes backwards.
+    /// Nanoseconds since an arbitrary moment; never goes backwards.
     pub fn monotonic() -> u64 {
         host::monotonic()
     }
@@ -139,7 +139,7 @@ pub mod clock {
 pub mod random {
     use super::host;
 
-    /// So many random bytes.
+    /// Returns this many random bytes.
     pub fn bytes(len: u32) -> Vec<u8> {
         host::random(len)
     }
@@ -155,7 +155,7 @@ pub mod random {
 pub mod lookup {
     use super::{Column, ColumnWriter, host};
 
-    /// Columns of a table, opened.
+    /// Opened columns of a table.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub struct Table(pub(super) u32);
 
@@ -163,18 +163,18 @@ pub mod lookup {
     ///
     /// # Errors
     ///
-    /// What is not there, and what is.
+    /// The table or a column does not exist; the message lists those that exist.
     pub fn open(table: &str, columns: &[&str]) -> Result<Table, String> {
         host::open(table, columns).map(Table)
     }
 
-    /// Finds a row of the table for each key: one column for each that was opened.
+    /// Finds a row of the table for each key. Returns one column for each opened column.
     pub fn find(table: Table, keys: ColumnWriter) -> Vec<Column> {
         host::find(table.0, keys)
     }
 }
 
-/// Keys and values that outlive the instance.
+/// Keys and values that survive the instance.
 pub mod kv {
     use super::{Column, ColumnWriter, host};
 
@@ -187,16 +187,16 @@ pub mod kv {
     ///
     /// # Errors
     ///
-    /// It would be more than the quota.
+    /// The values would exceed the quota.
     pub fn set(keys: ColumnWriter, values: ColumnWriter) -> Result<(), String> {
         host::set_values(keys, values)
     }
 
-    /// Adds to the number that each key holds, and answers with what came of it.
+    /// Adds to the number at each key, and returns the sums.
     ///
     /// # Errors
     ///
-    /// A value is no number, or it would be more than the quota.
+    /// A value is not a number, or the sums would exceed the quota.
     pub fn add(keys: ColumnWriter, amounts: &[i64]) -> Result<Vec<i64>, String> {
         host::add_amounts(keys, amounts)
     }
@@ -216,7 +216,7 @@ pub mod http {
     pub struct Request {
         /// `GET`, `HEAD`, `POST`, `PUT`, `PATCH` or `DELETE`.
         pub method: String,
-        /// With a host that is granted.
+        /// With a granted host.
         pub url: String,
         /// Name and value.
         pub headers: Vec<(String, String)>,
@@ -225,7 +225,7 @@ pub mod http {
     }
 
     impl Request {
-        /// A request for what is at a place.
+        /// A `GET` request without headers and body.
         pub fn get(url: impl Into<String>) -> Self {
             Self { method: "GET".into(), url: url.into(), headers: Vec::new(), body: Vec::new() }
         }
@@ -247,11 +247,11 @@ pub mod http {
     pub struct Failure {
         /// In kebab-case, such as `host-not-allowed`.
         pub code: String,
-        /// For people.
+        /// A message for the operator.
         pub message: String,
     }
 
-    /// Sends requests, several at once, and answers in their order.
+    /// Sends requests in parallel, and returns the responses in their order.
     pub fn send(requests: Vec<Request>) -> Vec<Result<Response, Failure>> {
         host::send(requests)
     }

@@ -58,7 +58,7 @@ impl Column {
 /// Builds a column to give to the host.
 #[derive(Clone, Debug)]
 pub struct ColumnWriter {
-    /// The bytes so far; what is written here belongs to the row that is ended next.
+    /// The bytes so far. Bytes that you append here belong to the row that you end next.
     pub bytes: Vec<u8>,
     pub(crate) offsets: Vec<u32>,
     pub(crate) kinds: Vec<u8>,
@@ -71,7 +71,7 @@ impl Default for ColumnWriter {
 }
 
 impl ColumnWriter {
-    /// A writer with room for this many bytes and rows.
+    /// Creates a writer with capacity for this many bytes and rows.
     pub fn with_capacity(bytes: usize, rows: usize) -> Self {
         let mut offsets = Vec::with_capacity(rows + 1);
         offsets.push(0);
@@ -91,12 +91,12 @@ impl ColumnWriter {
         self.end_row();
     }
 
-    /// Appends a row without a value: in [`Batch::set`](crate::Batch::set) it means that the row stays as it is.
+    /// Appends a row without a value; in [`Batch::set`](crate::Batch::set) the row stays unchanged.
     pub fn push_none(&mut self) {
         self.end(0);
     }
 
-    /// Ends the row that consists of what was written to `bytes` since the last one.
+    /// Ends the row that consists of the bytes appended since the last row.
     pub fn end_row(&mut self) {
         self.end(Kind::String as u8);
     }
@@ -118,7 +118,8 @@ impl ColumnWriter {
     }
 }
 
-/// A column that was read or found, to give it back; its bytes are copied only if others hold them too.
+/// Turns a column that was read or found into one to pass back; copies its bytes only if they are
+/// shared.
 impl From<Column> for ColumnWriter {
     fn from(column: Column) -> Self {
         Self { bytes: column.bytes.into(), offsets: column.offsets, kinds: column.kinds }

@@ -1,7 +1,7 @@
-//! A node that works on one event at a time: simple to write, on the same columns underneath.
+//! A node that works on one event at a time: simple to write, and based on the same columns.
 //!
-//! Fields are named once, in [`EventNode::configure`]; what is set is collected to columns and crosses the border once a
-//! batch.
+//! [`EventNode::configure`] names the fields once. The adapter collects the values that the node
+//! sets into columns, which cross the sandbox boundary once per batch.
 
 use std::borrow::Cow;
 
@@ -10,20 +10,20 @@ use crate::column::{Column, ColumnWriter};
 use crate::json::Kind;
 use crate::node::{Node, Setup, Snapshot, Stateful};
 
-/// What becomes of an event.
+/// What to do with an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// It goes on, on port 0.
+    /// Send it to port 0.
     Keep,
-    /// It leaves on the port of this index.
+    /// Send it to the port with this index.
     Port(u8),
-    /// It ends here on purpose, counted under this code.
+    /// Drop it on purpose, counted under this code.
     Drop(&'static str),
-    /// It leaves unchanged on the port `failed`.
+    /// Send it to the port `failed`, unchanged.
     Fail {
         /// Short, in kebab-case.
         code: &'static str,
-        /// A sentence for people.
+        /// A message for the operator.
         message: String,
     },
 }
@@ -43,15 +43,16 @@ pub trait EventNode: Sized {
     /// See [`Node::Options`].
     type Options: serde::de::DeserializeOwned;
 
-    /// Prepares the node; `fields` takes every field that [`event`](Self::event) will get or set.
+    /// Prepares the node. Registers every field that [`event`](Self::event) reads or sets with
+    /// `fields`.
     fn configure(options: Self::Options, setup: &mut Setup<'_>, fields: &mut Fields) -> Option<Self>;
 
     /// Decides about one event.
     fn event(&mut self, event: &mut Event<'_>) -> Action;
 }
 
-/// An event node whose state outlives its instance; see [`Stateful`]. Exported as `PerEvent<Self>` by
-/// [`export_stateful_node!`](crate::export_stateful_node).
+/// An event node whose state survives its instance; see [`Stateful`].
+/// [`export_stateful_node!`](crate::export_stateful_node) exports it as `PerEvent<Self>`.
 pub trait StatefulEventNode: EventNode {
     /// See [`Stateful::STATE_VERSION`].
     const STATE_VERSION: u32;
@@ -74,13 +75,13 @@ pub struct Fields {
 }
 
 impl Fields {
-    /// A field to get. `option` names the option that the path came from.
+    /// Registers a field to read. `option` names the option that contains the path.
     pub fn read(&mut self, setup: &mut Setup<'_>, option: &str, path: &str) -> Option<EventField> {
         let field = setup.read(option, path)?;
         self.add(field, true, false)
     }
 
-    /// A field to set.
+    /// Registers a field to set.
     pub fn write(&mut self, setup: &mut Setup<'_>, option: &str, path: &str) -> Option<EventField> {
         let field = setup.write(option, path)?;
         self.add(field, false, true)
@@ -129,7 +130,7 @@ impl Event<'_> {
     }
 }
 
-/// Makes a column node of an event node.
+/// Turns an event node into a column node.
 pub struct PerEvent<N> {
     node: N,
     fields: Fields,
@@ -218,7 +219,8 @@ mod tests {
         from: String,
     }
 
-    /// Upper-cases a field into an attribute; drops `skip`, fails `bad`, sends `loud` to another port.
+    /// Upper-cases a field into an attribute; drops `skip`, fails `bad`, and sends `loud` to
+    /// another port.
     struct Upper {
         from: EventField,
         to: EventField,
@@ -254,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn every_action_reaches_its_place() {
+    fn every_action_has_its_effect() {
         let events: Vec<_> = ["a", "skip", "bad", "loud", "b"]
             .iter()
             .map(|t| json!({"body": {"t": t}}))

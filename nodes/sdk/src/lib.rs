@@ -54,7 +54,7 @@ pub use column::{Column, ColumnWriter};
 pub use node::{Node, OptionError, Resolve, Setup, Snapshot, Stateful, configure};
 pub use wattle_json as json;
 
-/// Makes a component of a [`Node`]. Has no effect where the target is not WebAssembly.
+/// Makes a component from a [`Node`]. Has no effect if the target is not WebAssembly.
 #[macro_export]
 macro_rules! export_node {
     ($node:ty) => {
@@ -103,7 +103,7 @@ macro_rules! export_node {
     };
 }
 
-/// Makes a component of a [`Node`] that is [`Stateful`].
+/// Makes a component from a [`Node`] that is [`Stateful`].
 #[macro_export]
 macro_rules! export_stateful_node {
     ($node:ty) => {

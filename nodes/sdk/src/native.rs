@@ -1,6 +1,7 @@
-//! A node linked natively instead of as a component: for tests and for measuring what the sandbox costs.
+//! A node that is linked natively instead of as a component: for tests, and to measure the cost of
+//! the sandbox.
 //!
-//! The decisions go through the same [`wattle_batch::Call`] as those of a sandboxed node.
+//! Its decisions go through the same [`wattle_batch::Call`] as those of a sandboxed node.
 
 use std::sync::Arc;
 
@@ -16,12 +17,12 @@ pub struct Native<N> {
     info: Arc<NodeInfo>,
 }
 
-/// Why a call had no effect; the batch comes back unchanged.
+/// Why a call had no effect; the batch returns unchanged.
 #[derive(Debug)]
 pub enum CallError {
     /// A decision broke the contract.
     Invalid(InvalidDecision),
-    /// The node answered with an error.
+    /// The node returned an error.
     Node(String),
 }
 
@@ -30,7 +31,7 @@ impl<N: Node> Native<N> {
     ///
     /// # Errors
     ///
-    /// Everything wrong with the options.
+    /// All errors in the options.
     pub fn configure(name: &str, options: &str) -> Result<Self, Vec<OptionError>> {
         #[derive(Default)]
         struct Fields(Vec<Field>);
@@ -57,7 +58,7 @@ impl<N: Node> Native<N> {
     ///
     /// # Errors
     ///
-    /// The batch as it came, and why.
+    /// The unchanged batch, and the reason.
     pub fn process(&mut self, batch: HostBatch) -> Result<Outcome, Box<(HostBatch, CallError)>> {
         let mut io = NativeIo { call: Call::new(batch, self.info.clone()), wrong: None };
         let done = self.node.process(&mut Batch::new(&mut io));
@@ -75,11 +76,11 @@ impl<N: Stateful> Native<N> {
         Snapshot { version: N::STATE_VERSION, bytes: self.node.save() }
     }
 
-    /// Takes over what others have saved.
+    /// Restores the state that other instances saved.
     ///
     /// # Errors
     ///
-    /// What the node cannot understand of it.
+    /// The node cannot read a snapshot.
     pub fn restore(&mut self, snapshots: Vec<Snapshot>) -> Result<(), String> {
         self.node.restore(snapshots)
     }

@@ -1,4 +1,4 @@
-//! The node itself, and setting it up from options.
+//! The trait of nodes, and their set-up from options.
 
 use serde::de::DeserializeOwned;
 
@@ -14,19 +14,20 @@ pub trait Node: Sized {
     const SUMMARY: &'static str;
     /// JSON schema of the options.
     const OPTIONS_SCHEMA: &'static str;
-    /// Whether the node hides data. The host never lets a row out unmasked that such a node could not process.
+    /// Whether the node hides data. If such a node cannot process a row, the host never lets the
+    /// row leave unmasked.
     const MASKS: bool = false;
     /// The options, usually with `#[serde(deny_unknown_fields)]`.
     type Options: DeserializeOwned;
 
-    /// Prepares the node. Reports all errors in the options to `setup` and then returns `None`.
+    /// Prepares the node. Returns `None` after reporting all errors in the options to `setup`.
     fn configure(options: Self::Options, setup: &mut Setup<'_>) -> Option<Self>;
 
-    /// Processes one batch. An error fails every row of it with the code `node-error`.
+    /// Processes one batch. An error fails all its rows with the code `node-error`.
     fn process(&mut self, batch: &mut Batch<'_>) -> Result<(), String>;
 }
 
-/// State of a node at one moment. Only the node knows its format.
+/// State of a node at one moment. Only the node understands its format.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Snapshot {
     /// Version of the format of `bytes`.
@@ -35,8 +36,9 @@ pub struct Snapshot {
     pub bytes: Vec<u8>,
 }
 
-/// A node whose state outlives its instance. The host passes it to the next version of the node, to the next start of
-/// the agent, and to the new instance after a fault. Exported by [`export_stateful_node!`](crate::export_stateful_node).
+/// A node whose state survives its instance. The host passes the state to the next version of the
+/// node, to the next start of the agent, and to the new instance after a fault. Exported by
+/// [`export_stateful_node!`](crate::export_stateful_node).
 pub trait Stateful: Node {
     /// Version of the format that [`save`](Stateful::save) writes; raise it when the format changes.
     const STATE_VERSION: u32;
@@ -59,7 +61,7 @@ pub struct OptionError {
     pub message: String,
 }
 
-/// The host's side of setting up: turns field paths into handles.
+/// The host's side of the set-up: resolves field paths to handles.
 pub trait Resolve {
     /// Resolves a path for reading, writing or both.
     fn resolve(&mut self, path: &str, read: bool, write: bool) -> Result<u32, String>;
@@ -73,12 +75,12 @@ pub struct Setup<'a> {
 }
 
 impl<'a> Setup<'a> {
-    /// A set-up over the host's side.
+    /// Creates a set-up on the host's side.
     pub fn new(resolve: &'a mut dyn Resolve) -> Self {
         Self { resolve, errors: Vec::new(), ports: vec!["out".into()] }
     }
 
-    /// Resolves a field to read. `option` names the option that the path came from, for the error.
+    /// Resolves a field to read. `option` names the option that contains the path, for the error.
     pub fn read(&mut self, option: &str, path: &str) -> Option<Field> {
         self.resolve(option, path, true, false)
     }
@@ -103,18 +105,18 @@ impl<'a> Setup<'a> {
         }
     }
 
-    /// Reports something wrong with an option.
+    /// Reports an error in an option.
     pub fn error(&mut self, option: impl Into<String>, message: impl Into<String>) {
         self.errors.push(OptionError { path: option.into(), message: message.into() });
     }
 
-    /// Names the output ports; without a call there is one, `out`.
+    /// Names the output ports. The default is one port, `out`.
     pub fn ports(&mut self, ports: Vec<String>) {
         self.ports = ports;
     }
 }
 
-/// Reads the options and configures a node: the node and its ports, or everything that is wrong.
+/// Reads the options and configures a node. Returns the node and its ports, or all errors.
 pub fn configure<N: Node>(options: &str, resolve: &mut dyn Resolve) -> Result<(N, Vec<String>), Vec<OptionError>> {
     let mut json = serde_json::Deserializer::from_str(options);
     let options: N::Options = serde_path_to_error::deserialize(&mut json).map_err(|error| {

@@ -1,4 +1,5 @@
-//! Runs a node over events natively: in unit tests, and from case files, whose form is that of [`wattle_cases`].
+//! Runs a node over events natively: in unit tests, and from case files in the format of
+//! [`wattle_cases`].
 
 use std::path::Path;
 
@@ -11,7 +12,7 @@ pub use wattle_cases::Ran;
 use crate::native::{CallError, Native};
 use crate::node::{Node, OptionError};
 
-/// A node that is linked natively, in a case.
+/// A natively linked node, in a case.
 struct Linked<N>(Option<Native<N>>);
 
 impl<N: Node> Subject for Linked<N> {
@@ -37,7 +38,7 @@ impl<N: Node> Subject for Linked<N> {
 ///
 /// # Errors
 ///
-/// What is wrong with the options, with the events, or with the node's answer.
+/// The options or events are invalid, or the node returned an error.
 pub fn run<N: Node>(options: &Value, events: &[Value]) -> Result<Ran, String> {
     let mut node = Linked::<N>(None);
     let ports = node.configure(&options.to_string()).map_err(|e| e.to_string())?;
@@ -55,13 +56,13 @@ pub fn run_bodies<N: Node>(options: &Value, bodies: &[&str]) -> Result<Ran, Stri
     run::<N>(options, &events)
 }
 
-/// What a node says about options that it must refuse.
+/// The errors of a node for options that it must refuse.
 pub fn option_errors<N: Node>(options: &Value) -> Vec<OptionError> {
     Native::<N>::configure("node", &options.to_string()).err().unwrap_or_default()
 }
 
-/// Compares the committed schema of a node's options with the one that their type gives. `UPDATE_EXPECT=1` in the
-/// environment rewrites the file.
+/// Compares the committed schema of a node's options with the schema of their type. Rewrites the
+/// file if `UPDATE_EXPECT=1` is set in the environment.
 ///
 /// # Errors
 ///
@@ -79,11 +80,12 @@ pub fn check_schema<O: schemars::JsonSchema>(path: &Path) -> Result<(), String> 
     }
 }
 
-/// Checks that a node refuses options with exactly these errors, in order: the path of each, and a part of its message.
+/// Checks that a node refuses options with exactly these errors, in order: the path of each, and a
+/// part of its message.
 ///
 /// # Errors
 ///
-/// What it said instead.
+/// The actual errors.
 pub fn check_refusal<N: Node>(options: &Value, expected: &[(&str, &str)]) -> Result<(), String> {
     let errors = option_errors::<N>(options);
     let meets =
@@ -99,7 +101,7 @@ pub fn check_refusal<N: Node>(options: &Value, expected: &[(&str, &str)]) -> Res
 ///
 /// # Errors
 ///
-/// Every difference, or that there is no case.
+/// All differences, or the fact that the folder has no case.
 pub fn run_cases<N: Node>(folder: &Path) -> Result<(), String> {
     let results = wattle_cases::run_folder(folder, "", &mut Linked::<N>(None))?.0;
     if results.is_empty() {

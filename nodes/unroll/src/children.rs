@@ -1,4 +1,4 @@
-//! The children found in a batch, and what is said about rows that have none.
+//! The children found in a batch, and the messages for rows that have none.
 
 use memchr::memchr;
 use wattle_node::json::{self, Kind, Path};
@@ -8,21 +8,21 @@ use crate::known::Known;
 use crate::options::Options;
 use crate::records::{Fault, Shapes};
 
-/// The depth to which the host takes JSON.
+/// The deepest JSON that the host accepts.
 const MAX_JSON_DEPTH: usize = 512;
 
-/// Children as spans of the column that was read; the lists are kept from batch to batch.
+/// Children as spans of the column. Keeps its lists from batch to batch.
 pub(crate) struct Children {
     parents: Vec<u32>,
     starts: Vec<u32>,
     ends: Vec<u32>,
     prefix: Vec<u8>,
     suffix: &'static [u8],
-    /// Which children are strings that stand for themselves; empty where children are wrapped.
+    /// Which children are strings without a wrapper; empty if children are wrapped.
     strings: Vec<bool>,
-    /// Some of those strings hold escapes, so spans will not do.
+    /// Whether some of those strings contain escapes, so spans are not sufficient.
     escaped: bool,
-    /// Which children are broken parts, in order; they stand for themselves.
+    /// Which children are broken parts, in order; these have no wrapper.
     broken: Vec<usize>,
 }
 
@@ -52,7 +52,7 @@ impl Children {
     pub(crate) fn add(&mut self, row: usize, base: u32, text: &[u8], shapes: &Shapes) -> Result<(), Fault> {
         let before = self.parents.len();
         let wrapped = !self.prefix.is_empty();
-        // Columns are less than 4 GiB, and there are fewer rows than bytes.
+        // Columns are smaller than 4 GiB, and there are fewer rows than bytes.
         let narrow = |position: usize| u32::try_from(position).unwrap_or(u32::MAX);
         let done = shapes.records(text, |record| {
             let (mut start, mut end) = (record.start, record.end);
@@ -74,7 +74,7 @@ impl Children {
             }
             done => done,
         };
-        // Nothing of a row is delivered where a part of it is at fault.
+        // If a part of a row is at fault, deliver nothing of the row.
         let keep = if done.is_ok() { self.starts.len() } else { before };
         self.parents.resize(keep, narrow(row));
         self.starts.truncate(keep);
@@ -94,7 +94,8 @@ impl Children {
         fault: Result<(), Fault>,
     ) -> Result<(), Fault> {
         let narrow = |position: usize| u32::try_from(position).unwrap_or(u32::MAX);
-        // The brackets of a broken record may balance with those of its neighbours, so that it took them along.
+        // The brackets of a broken record can balance with those of its neighbours, so it may
+        // include them.
         while let (Some(&start), Some(&end)) = (self.starts.get(before..).and_then(<[u32]>::last), self.ends.last()) {
             let found = text.get(start.saturating_sub(base) as usize..end.saturating_sub(base) as usize);
             if json::check(found.unwrap_or_default(), MAX_JSON_DEPTH).is_ok() {
@@ -131,7 +132,7 @@ impl Children {
         Ok(())
     }
 
-    /// Tells the host.
+    /// Passes the split to the host.
     pub(crate) fn split(&self, batch: &mut Batch<'_>, field: Field, bytes: &[u8]) {
         if !self.escaped && self.broken.is_empty() {
             let spans = ChildSpans { parents: &self.parents, starts: &self.starts, ends: &self.ends };
@@ -155,7 +156,7 @@ impl Children {
     }
 }
 
-/// What is said about rows that fail.
+/// The messages for rows that fail.
 pub(crate) struct Messages {
     from: String,
     paths: Vec<String>,

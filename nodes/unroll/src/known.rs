@@ -1,4 +1,4 @@
-//! Documents that are recognised and refused, by the keys of one object.
+//! Recognises documents to refuse, by the keys of one object.
 
 use wattle_node::Setup;
 use wattle_node::json::{Kind, Value, members};
@@ -44,14 +44,15 @@ impl Known {
         self.entries.is_empty()
     }
 
-    /// The number of the entry that the object at `start` is, if it is one.
+    /// The index of the entry that the object at `start` matches.
     pub(crate) fn find(&self, text: &[u8], start: usize) -> Option<usize> {
         if self.is_empty() || text.get(start) != Some(&b'{') {
             return None;
         }
         let mut bits = 0_u64;
         let object = Value { start, end: text.len(), kind: Kind::Object };
-        // In a truncated object the keys before its end decide. What follows it in the text is not an error here.
+        // In a truncated object, the keys before the end decide. An error after them does not
+        // matter here.
         let _ = members(text, object, |key, _| {
             let name = text.get(key.start + 1..key.end.saturating_sub(1)).unwrap_or_default();
             if let Some(index) = self.keys.iter().position(|known| **known == *name) {

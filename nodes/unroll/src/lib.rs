@@ -1,6 +1,6 @@
-//! The node `unroll`: one event that holds an array of records becomes one event for each record.
+//! The node `unroll`: turns one event with an array of records into one event for each record.
 //!
-//! Children are spans of the text that came in: no record is parsed, and none is copied in the guest.
+//! Children are spans of the input text: the guest parses and copies no record.
 
 mod children;
 mod known;

@@ -1,4 +1,4 @@
-//! Finds the records in a text, without looking at more of them than it takes to find their ends.
+//! Finds the records in a text. Reads them only as far as necessary to find their ends.
 
 use crate::known::Known;
 use wattle_node::json::{Error, ErrorKind, Kind, Path, Segment, Value, elements_from, locate, skip};
@@ -8,11 +8,11 @@ use wattle_node::json::{Error, ErrorKind, Kind, Path, Segment, Value, elements_f
 pub(crate) struct Shapes {
     /// Paths to the array of records, tried in order.
     pub(crate) paths: Vec<Path>,
-    /// The member that makes a root object one record.
+    /// The member that identifies a root object as one record.
     pub(crate) single: Option<Path>,
-    /// Documents that are recognised and refused.
+    /// Documents to refuse.
     pub(crate) known: Known,
-    /// Whether records around a broken part go on.
+    /// Whether the records around a broken part continue.
     pub(crate) salvages: bool,
 }
 
@@ -21,11 +21,11 @@ pub(crate) struct Shapes {
 pub(crate) enum Fault {
     /// It is not JSON.
     NotJson(Error),
-    /// The root value at this byte has an array at none of the paths.
+    /// The root value at this byte has no array at any of the paths.
     MissingPath(usize),
-    /// The value at the path of this number is something else than an array.
+    /// The value at the path with this index is not an array.
     NotAnArray(usize, Kind),
-    /// The document is that entry of `unsupported`.
+    /// The document matches this entry of `unsupported`.
     Unsupported(usize),
 }
 
@@ -36,7 +36,7 @@ impl From<Error> for Fault {
 }
 
 impl Fault {
-    /// The same fault in a text that has `before` bytes more at its start.
+    /// The same fault in a text with `before` more bytes at its start.
     fn shifted(self, before: usize) -> Self {
         match self {
             Self::NotJson(error) => Self::NotJson(Error { offset: error.offset + before, ..error }),
@@ -51,9 +51,10 @@ impl Shapes {
     ///
     /// # Errors
     ///
-    /// Some root value of the text is no JSON or holds no records. Those before it were called back.
+    /// A root value of the text is not JSON or has no records. The records before it were called
+    /// back.
     pub(crate) fn records(&self, text: &[u8], mut found: impl FnMut(Value)) -> Result<(), Fault> {
-        // A byte order mark is no part of the text.
+        // Skip a byte order mark.
         let mut at = if text.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
         loop {
             let rest = text.get(at..).unwrap_or_default();
@@ -78,7 +79,8 @@ impl Shapes {
                     let walked = elements_from(text, start, found)?;
                     return Ok(leave(text, walked.end, path.segments())?);
                 }
-                // The root is always there, so among other shapes it only counts where it is an array.
+                // The root always exists, so if there are other shapes, it only counts if it is an
+                // array.
                 _ if path.is_root() && (self.paths.len() > 1 || self.single.is_some()) => {}
                 kind => {
                     let known = self.known.find(text, white(text, 0));
@@ -102,7 +104,7 @@ impl Shapes {
     }
 }
 
-/// Goes from inside the containers that a path leads through to the end of the outermost.
+/// From inside the containers on a path, skips to the end of the outermost.
 fn leave(text: &[u8], mut at: usize, path: &[Segment]) -> Result<usize, Error> {
     for segment in path.iter().rev() {
         let in_object = matches!(segment, Segment::Key(_));
@@ -125,7 +127,7 @@ fn leave(text: &[u8], mut at: usize, path: &[Segment]) -> Result<usize, Error> {
     Ok(at)
 }
 
-/// Goes over a key, its colon and its value.
+/// Skips a key, its colon and its value.
 fn member(text: &[u8], at: usize) -> Result<usize, Error> {
     let key = skip(text, at)?;
     if key.kind != Kind::String {

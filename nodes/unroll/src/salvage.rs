@@ -1,4 +1,5 @@
-//! Recovers what follows a broken part of a text: records that are recognised by their key, and the parts between them.
+//! Recovers the rest of a text after a broken part: records, which are recognised by their key, and
+//! the parts between them.
 
 use std::ops::Range;
 
@@ -40,15 +41,16 @@ impl Shapes {
         report(text, from..text.len(), &mut broken);
     }
 
-    /// Calls back with the record, or the records of the document, that begins at `start`, and returns where it ends.
+    /// Calls back with the record, or the records of the document, that begins at `start`. Returns
+    /// its end.
     fn record_at(&self, text: &[u8], start: usize, budget: &mut usize, record: &mut dyn FnMut(Value)) -> Option<usize> {
         let rest = text.get(start..text.len().min(start.saturating_add(*budget)))?;
         let value = skip(rest, 0);
-        // A try that fails has looked at all the rest at most.
+        // A failed attempt has read at most the whole rest.
         let looked_at = value.as_ref().map_or(rest.len(), |value| value.end);
         *budget = budget.saturating_sub(looked_at);
         let root = rest.get(..value.ok()?.end)?;
-        // Brackets of a broken record may balance with those of its neighbour.
+        // The brackets of a broken record can balance with those of its neighbour.
         check(root, MAX_JSON_DEPTH).ok()?;
         if self.single.as_ref().is_some_and(|key| matches!(locate(root, key), Ok(Some(_)))) {
             record(Value { start, end: start + root.len(), kind: Kind::Object });
@@ -63,7 +65,8 @@ impl Shapes {
     }
 }
 
-/// Where an object begins that may be a record, from `at` on: after the start, a line feed, or one of `,[}`.
+/// Where the next possible record begins, from `at` on: at the start, or after a line feed or one
+/// of `,[}`.
 fn begin(text: &[u8], at: usize) -> Option<usize> {
     memchr::memchr_iter(b'{', text.get(at..)?).map(|found| at + found).find(|&start| {
         let before = text.get(..start).unwrap_or_default();
@@ -73,7 +76,7 @@ fn begin(text: &[u8], at: usize) -> Option<usize> {
     })
 }
 
-/// Calls back with a part without what stands between records, unless nothing is left of it.
+/// Calls back with a part, trimmed of separators, unless it is then empty.
 fn report(text: &[u8], part: Range<usize>, broken: &mut impl FnMut(Range<usize>)) {
     let between = |byte: &u8| byte.is_ascii_whitespace() || *byte == b',';
     let inner = text.get(part.clone()).unwrap_or_default();

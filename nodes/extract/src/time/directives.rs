@@ -5,18 +5,18 @@ use jiff::civil::DateTime;
 use jiff::fmt::strtime::BrokenDownTime;
 use jiff::tz::{Offset, TimeZone};
 
-/// A format that was tried on a time.
+/// A format that was tested with a sample time.
 #[derive(Debug)]
 pub(crate) struct Directives(String);
 
 impl Directives {
-    /// Takes directives of `strptime`; the error says what is wrong with them.
+    /// Parses directives of `strptime`. The error describes the problem.
     pub(crate) fn new(text: &str) -> Result<Self, String> {
         const NAMES: &str = "`rfc3339`, `epoch`, `epoch_ms`, `epoch_us`, `epoch_ns`, `auto`";
         if !text.contains('%') {
             return Err(format!("`{text}` is no format; write {NAMES}, or directives such as `%d/%b/%Y:%H:%M:%S %z`"));
         }
-        // The format writes a time and reads it again, which finds directives that it lacks, or that there are none of.
+        // Write a time in the format and read it again: this finds unknown and missing directives.
         let sample = Timestamp::UNIX_EPOCH.to_zoned(TimeZone::UTC);
         let written = BrokenDownTime::from(&sample)
             .to_string(text)
@@ -39,7 +39,7 @@ impl Directives {
     }
 }
 
-/// Nanoseconds since 1970, where the parts make a time. Without a zone it is UTC.
+/// Nanoseconds since 1970, if the parts form a time. The default zone is UTC.
 fn nanoseconds(parts: &BrokenDownTime) -> Option<i64> {
     let timestamp = match (parts.timestamp(), parts.offset()) {
         (Some(timestamp), _) => timestamp,

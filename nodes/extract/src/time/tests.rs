@@ -10,7 +10,7 @@ fn named(text: &[u8], format: TimeFormat) -> Option<i64> {
     parse(text, &Format::Named(format))
 }
 
-/// What jiff makes of a text.
+/// The result of jiff for a text.
 fn jiff(text: &str) -> Option<i64> {
     let timestamp: Timestamp = text.parse().ok()?;
     i64::try_from(timestamp.as_nanosecond()).ok()
@@ -24,7 +24,7 @@ fn check(format: TimeFormat, expected: Option<&str>, texts: &[&str]) {
 }
 
 #[test]
-fn reads_what_rfc_3339_allows() {
+fn reads_all_forms_of_rfc_3339() {
     check(
         Rfc3339,
         Some("2023-10-17T04:53:21Z"),
@@ -92,7 +92,7 @@ fn reads_numbers_in_every_unit() {
 }
 
 #[test]
-fn tells_the_unit_by_the_size() {
+fn derives_the_unit_from_the_size() {
     check(
         Auto,
         Some("2023-10-17T04:53:21Z"),
@@ -135,7 +135,7 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_are_read_or_refused(bytes: Vec<u8>, number in "[-+0-9.eE]{0,45}") {
+    fn any_bytes_give_a_time_or_none(bytes: Vec<u8>, number in "[-+0-9.eE]{0,45}") {
         for format in [Rfc3339, Epoch, EpochMs, EpochUs, EpochNs, Auto] {
             let _ = named(&bytes, format);
             let _ = named(number.as_bytes(), format);
@@ -170,7 +170,7 @@ fn directives_of_strptime_read_the_times_of_logs() {
 }
 
 #[test]
-fn directives_that_make_no_time_are_refused_with_the_reason() {
+fn directives_that_form_no_time_are_refused_with_the_reason() {
     for (format, part) in [
         ("rfc2822", "write `rfc3339`"),
         ("%K %Y", "no format of `strptime`"),

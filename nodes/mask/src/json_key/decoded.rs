@@ -1,10 +1,11 @@
-//! Reads text with every escape resolved, as often as it was escaped: slower than [`raw`](super::raw), but no spelling
-//! hides from it.
+//! Reads text with every escape resolved, however often it was escaped. It is slower than
+//! [`raw`](super::raw), but finds every spelling.
 //!
-//! Text that was escaped several times passes through as many layers; each resolves the escapes that the layer before it
-//! lets through. A quote then has the depth of the layer that it came out of. Everything is resolved, also what is
-//! deeper than the key that is looked for; that changes what stands in values, but not where they end, because a quote
-//! never ends an escape that was itself spelled at a deeper layer.
+//! Text that was escaped several times passes through the same number of layers; each resolves the
+//! escapes that the previous layer produced. A quote gets the depth of the layer that produced it.
+//! The reader also resolves escapes that are deeper than the key. This changes the content of
+//! values but not where they end, because a quote never ends an escape that was itself written at a
+//! deeper layer.
 
 use std::collections::VecDeque;
 
@@ -12,13 +13,14 @@ use memchr::memchr2;
 
 use super::reader::{Reader, Token, Unreadable, What};
 
-/// Layers of escaping that are resolved. Real text has up to four; a quote that deep takes 65,535 backslashes.
+/// Maximum number of layers of escaping. Real text has up to four; a quote that deep takes 65,535
+/// backslashes.
 pub(super) const LAYERS: usize = 16;
 
 /// The longest escape: a backslash, `u` and four digits.
 const ESCAPE: usize = 6;
 
-/// A character, or one byte of it, as it came out of a layer.
+/// A character, or one byte of it, from a layer.
 #[derive(Clone, Copy, Debug, Default)]
 struct Piece {
     byte: u8,
@@ -35,7 +37,7 @@ struct Layer {
     count: usize,
 }
 
-/// A reader of decoded text. Places in its tokens are those of the raw text.
+/// A reader of decoded text. The places in its tokens refer to the raw text.
 #[derive(Clone)]
 pub(super) struct DecodedReader<'a> {
     text: &'a [u8],
@@ -45,24 +47,25 @@ pub(super) struct DecodedReader<'a> {
     /// A bit for each layer that holds pieces.
     holding: u32,
     ready: VecDeque<Piece>,
-    /// The piece that was peeked at.
+    /// The peeked piece.
     next: Option<Piece>,
     too_deep: bool,
 }
 
 impl<'a> DecodedReader<'a> {
-    /// A reader of a text (the column up to the end of a row) from a place on, which must not lie inside an escape.
+    /// Creates a reader of a text (the column up to the end of a row) that starts at a place, which
+    /// must not be inside an escape.
     pub(super) fn new(text: &'a [u8], at: usize) -> Self {
         let layers = [Layer::default(); LAYERS];
         Self { text, at, layers, holding: 0, ready: VecDeque::new(), next: None, too_deep: false }
     }
 
-    /// Whether there were escapes deeper than all layers, so that something may have been missed.
+    /// Whether there were escapes deeper than all layers, so the search can be incomplete.
     pub(super) fn is_too_deep(&self) -> bool {
         self.too_deep
     }
 
-    /// Makes this reader one of another place, without a new allocation.
+    /// Moves this reader to another place, without a new allocation.
     pub(super) fn restart(&mut self, at: usize) {
         self.at = at;
         self.layers.iter_mut().for_each(|l| l.count = 0);
@@ -71,7 +74,7 @@ impl<'a> DecodedReader<'a> {
         self.next = None;
     }
 
-    /// Passes over text that is neither quote nor escape.
+    /// Skips text that is neither quote nor escape.
     pub(super) fn skip_plain(&mut self) {
         if self.next.is_none() && self.ready.is_empty() && self.holding == 0 {
             let rest = self.text.get(self.at..).unwrap_or_default();
@@ -101,8 +104,8 @@ impl<'a> DecodedReader<'a> {
         }
     }
 
-    /// Decodes what the layers would pass through, which is nearly everything: plain text, and escapes of ASCII that were
-    /// made last. Only while no layer holds anything.
+    /// Decodes without layers the common cases: plain text, and ASCII characters that were escaped
+    /// once. Use it only while all layers are empty.
     fn simple(&mut self) -> Option<Piece> {
         let start = self.at;
         let rest = self.text.get(start..)?;
@@ -121,15 +124,16 @@ impl<'a> DecodedReader<'a> {
         Some(Piece { byte, depth: u32::from(length > 1), start, end: self.at })
     }
 
-    /// Takes a piece into a layer.
+    /// Pushes a piece into a layer.
     fn push(&mut self, mut layer: usize, piece: Piece) {
         loop {
-            // Most pieces are no part of any escape, and most layers hold nothing.
+            // Most pieces are not part of an escape, and most layers are empty.
             if piece.byte != b'\\' && self.holding >> layer == 0 {
                 return self.ready.push_back(piece);
             }
             let Some(state) = self.layers.get_mut(layer) else {
-                // One that was no escape in any layer comes here too, with the depth that it had.
+                // A piece that was not an escape in any layer also arrives here, with its old
+                // depth.
                 self.too_deep |= piece.byte == b'\\' && piece.depth as usize == LAYERS;
                 return self.ready.push_back(piece);
             };
@@ -155,13 +159,13 @@ impl<'a> DecodedReader<'a> {
             if state.count == 0 {
                 layer += 1;
             } else {
-                // No escape after all: what was held goes on as it is, and the piece is looked at afresh.
+                // Not an escape: pass on the held pieces unchanged, and look at this piece again.
                 self.flush(layer);
             }
         }
     }
 
-    /// Passes on what a layer holds.
+    /// Passes on the pieces that a layer holds.
     fn flush(&mut self, layer: usize) {
         let Some(state) = self.layers.get_mut(layer) else { return };
         let Layer { held, count } = std::mem::take(state);
@@ -170,14 +174,15 @@ impl<'a> DecodedReader<'a> {
     }
 }
 
-/// What a piece means to a layer: whether it is held as part of an escape, or which character it completes.
+/// The meaning of a piece for a layer: whether to hold it as part of an escape, or which character
+/// it completes.
 fn step(layer: &Layer, piece: Piece) -> (bool, Option<char>) {
     match layer.count {
         0 => (piece.byte == b'\\', None),
         1 => {
             let backslash_depth = layer.held.first().map_or(0, |p| p.depth);
             match piece.byte {
-                // Such a quote ends a string around the one that the backslash is in.
+                // Such a quote ends a string around the string of the backslash.
                 b'"' if piece.depth < backslash_depth => (false, None),
                 b'"' | b'\\' | b'/' => (false, Some(char::from(piece.byte))),
                 b'n' => (false, Some('\n')),
@@ -197,7 +202,7 @@ fn step(layer: &Layer, piece: Piece) -> (bool, Option<char>) {
         _ => {
             let digits = layer.held.iter().skip(2).take(3).chain([&piece]);
             let code = digits.fold(0, |code, p| code << 4 | char::from(p.byte).to_digit(16).unwrap_or_default());
-            // Halves of surrogate pairs are in no key, so anything may stand for them.
+            // Keys contain no lone surrogates, so any replacement is fine.
             (false, Some(char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER)))
         }
     }
@@ -236,15 +241,15 @@ impl Reader for DecodedReader<'_> {
     }
 }
 
-/// The last place not after `at`, and not before `from`, that is surely inside no escape.
+/// The last place, not after `at` and not before `from`, that is certainly outside of escapes.
 pub(super) fn outside_escapes(text: &[u8], from: usize, at: usize) -> usize {
     let mut clean = 0;
     for (index, &byte) in text.get(from..at).unwrap_or_default().iter().enumerate().rev() {
-        // An escape, however spelled, is one run of these bytes.
+        // Any escape is one run of these bytes.
         if !matches!(byte, b'\\' | b'"' | b'/' | b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F' | b'n' | b'r' | b't' | b'u') {
             return from + index + 1;
         }
-        // And it has a backslash every few bytes.
+        // An escape also has a backslash every few bytes.
         clean = if byte == b'\\' { 0 } else { clean + 1 };
         if clean > LAYERS * ESCAPE {
             return from + index + clean;

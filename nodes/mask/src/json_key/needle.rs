@@ -1,22 +1,22 @@
-//! What is searched for to find keys: several keys with the same ending take one search.
+//! The searches that find keys: one search covers several keys with the same ending.
 
 use memchr::memchr2_iter;
 
 use super::{Spelling, is_joint};
 
-/// Endings shorter than this are too common for one search to be worth it.
+/// Shorter endings are too common for one search to be faster.
 const MIN_ENDING: usize = 5;
 
-/// The longest sequence that sets a colour, in any spelling.
+/// The longest colour sequence, in any spelling.
 const MAX_COLOUR: usize = 40;
 
-/// How many joints may stand next to each other.
+/// Maximum number of adjacent separators.
 const JOINTS: usize = 2;
 
-/// How often punctuation in a key may be percent-encoded again.
+/// Maximum number of times that punctuation in a key can be percent-encoded.
 const MAX_ESCAPE: usize = 4;
 
-/// Letters, from those that are rare in English text, and so mostly in logs, to the common ones.
+/// Letters from the rarest to the most common in English text, and so in most logs.
 const FROM_RARE_TO_COMMON: &[u8; 26] = b"zqxjkvbpygwfmucldrhsnioate";
 
 /// A search that finds some of the keys.
@@ -25,26 +25,28 @@ pub(super) struct Needle {
     spelling: Spelling,
     /// Indices of the keys.
     keys: Vec<usize>,
-    /// Whether the keys hold punctuation, which may be percent-encoded.
+    /// Whether the keys contain punctuation, which can be percent-encoded.
     is_encodable: bool,
 }
 
 #[derive(PartialEq, Eq)]
 pub(super) enum Search {
-    /// Two neighbouring bytes of the ending that all the keys have, and how many bytes it is from there to its end.
+    /// Two adjacent bytes of the common ending of all keys, and the number of bytes from there to
+    /// its end.
     Pair([u8; 2], usize),
-    /// A letter of the key in both cases, and how many bytes of the key follow it.
+    /// A letter of the key in both cases, and the number of bytes of the key after it.
     Letter([u8; 2], usize),
 }
 
-/// Makes as few searches as possible of the keys.
+/// Groups the keys into as few searches as possible.
 pub(super) fn needles(all: &[Box<[u8]>], spelling: Spelling) -> Vec<Needle> {
     let mut groups: Vec<(Vec<u8>, Vec<usize>)> = Vec::new();
     let mut needles: Vec<Needle> = Vec::new();
     for (index, key) in all.iter().enumerate() {
         if let Some(search) = rare_letter(key).filter(|_| spelling != Spelling::Exact) {
             let is_encodable = key.iter().any(|b| is_punctuation(*b));
-            // Keys in any spelling are compared around the letter, so one pass serves all that share it.
+            // Keys in any spelling are compared around the letter, so one pass serves all keys that
+            // share it.
             let is_same = |needle: &&mut Needle| spelling == Spelling::Any && needle.search == search;
             match needles.iter_mut().find(is_same) {
                 Some(needle) => needle.keys.push(index),
@@ -70,7 +72,7 @@ pub(super) fn needles(all: &[Box<[u8]>], spelling: Spelling) -> Vec<Needle> {
     needles
 }
 
-/// How common a byte is: the more, the higher.
+/// How common a byte is; higher is more common.
 fn commonness(byte: u8) -> usize {
     match FROM_RARE_TO_COMMON.iter().position(|&l| l == byte.to_ascii_lowercase()) {
         Some(rank) if byte.is_ascii_uppercase() => rank / 2,
@@ -79,17 +81,17 @@ fn commonness(byte: u8) -> usize {
     }
 }
 
-/// The letter of a key that is rarest, or what it has instead of letters.
+/// The rarest letter of a key, or a replacement for it in keys without letters.
 fn rare_letter(key: &[u8]) -> Option<Search> {
     let rank = |b: u8| (is_punctuation(b), commonness(b.to_ascii_lowercase()));
     let (at, byte) = key.iter().enumerate().min_by_key(|(_, b)| rank(**b))?;
     Some(Search::Letter([byte.to_ascii_lowercase(), byte.to_ascii_uppercase()], key.len() - at))
 }
 
-/// The pair of bytes in an ending that is rarest.
+/// The rarest pair of bytes in an ending.
 fn rare_pair(ending: &[u8]) -> Search {
     let pairs = ending.array_windows::<2>().enumerate();
-    // Punctuation may be spelled as an escape.
+    // Punctuation can be an escape.
     let rank = |[a, b]: &[u8; 2]| (is_punctuation(*a) || is_punctuation(*b), commonness(*a) + commonness(*b));
     let letters = ending.iter().enumerate().filter(|(_, b)| !is_punctuation(**b));
     let is_broken = |pair: &[u8; 2]| pair.iter().any(|b| is_punctuation(*b));
@@ -98,7 +100,7 @@ fn rare_pair(ending: &[u8]) -> Search {
         pair => match (letters.min_by_key(|(_, b)| commonness(**b)), pair) {
             (Some((at, &byte)), _) => Search::Letter([byte, byte], ending.len() - at),
             (None, Some((at, pair))) => Search::Pair(*pair, ending.len() - at),
-            // One byte; nothing shorter is an ending.
+            // One byte; endings are never shorter.
             (None, None) => {
                 let byte = ending.first().copied().unwrap_or_default();
                 Search::Letter([byte, byte], ending.len())
@@ -108,8 +110,8 @@ fn rare_pair(ending: &[u8]) -> Search {
 }
 
 impl Needle {
-    /// Calls back with start and end of every place where one of the keys stands in the text, in order of their ends,
-    /// given the places of the pair.
+    /// Calls back with start and end of every occurrence of a key, in order of their ends, given
+    /// the places of the pair.
     pub(super) fn each(&self, text: &[u8], keys: &[Box<[u8]>], pairs: &[usize], mut found: impl FnMut(usize, usize)) {
         let own = || self.keys.iter().filter_map(|&index| keys.get(index));
         let mut ending = |at: usize, rest: usize| {
@@ -146,8 +148,8 @@ fn is_punctuation(byte: u8) -> bool {
     byte.is_ascii() && !byte.is_ascii_alphanumeric()
 }
 
-/// Start and end of a key with percent-encoded punctuation in it, of which the byte at `at` is the one that `rest` bytes
-/// are left from.
+/// Start and end of a key with percent-encoded punctuation. The byte at `at` is followed by `rest`
+/// more bytes of the key.
 fn encoded(text: &[u8], at: usize, key: &[u8], rest: usize, spelling: Spelling) -> Option<(usize, usize)> {
     let (before, after) = key.split_at_checked(key.len().checked_sub(rest)?)?;
     let is_same = |found: u8, wanted: u8| spelling.is_same(&[found], &[wanted]);
@@ -169,7 +171,7 @@ fn encoded(text: &[u8], at: usize, key: &[u8], rest: usize, spelling: Spelling) 
     Some((start, end))
 }
 
-/// The percent escape that begins here: its byte, and its length.
+/// The percent escape that begins here: its byte and its length.
 fn escape(text: &[u8], at: usize) -> Option<(u8, usize)> {
     let rest = text.get(at..)?.strip_prefix(b"%")?;
     let again = 2 * rest.as_chunks::<2>().0.iter().take(MAX_ESCAPE).take_while(|digits| *digits == b"25").count();
@@ -177,7 +179,7 @@ fn escape(text: &[u8], at: usize) -> Option<(u8, usize)> {
     Some((u8::from_str_radix(digits, 16).ok()?, 3 + again))
 }
 
-/// The percent escape that ends here: its byte, and where it begins.
+/// The percent escape that ends here: its byte and its start.
 fn escape_before(text: &[u8], end: usize) -> Option<(u8, usize)> {
     let mut start = end.checked_sub(2)?;
     for _ in 0..=MAX_ESCAPE {
@@ -189,14 +191,15 @@ fn escape_before(text: &[u8], end: usize) -> Option<(u8, usize)> {
     None
 }
 
-/// Start and end of a key in any spelling, of which the letter at `at` is the one that `rest` bytes are left from.
+/// Start and end of a key in any spelling. The letter at `at` is followed by `rest` more bytes of
+/// the key.
 fn spelled(text: &[u8], at: usize, key: &[u8], rest: usize) -> Option<(usize, usize)> {
     let (before, after) = key.split_at_checked(key.len().checked_sub(rest)?)?;
     let (mut start, mut end) = (at, at);
     for wanted in before.iter().rev() {
         let is_next = |start: usize| text.get(start).is_some_and(|b| b.to_ascii_lowercase() == *wanted);
         start = match start.checked_sub(1)? {
-            // The digit of an escape is no letter of a key.
+            // The digit of an escape is not a letter of a key.
             next if is_next(next) && joint_before(text, start).is_none() => next,
             _ => joints_before(text, start).checked_sub(1).filter(|next| is_next(*next))?,
         };
@@ -212,7 +215,7 @@ fn spelled(text: &[u8], at: usize, key: &[u8], rest: usize) -> Option<(usize, us
     Some((start, end))
 }
 
-/// Where the joints that begin here end: no more than a few count as joints.
+/// Where the separators that begin here end; only a few count as separators.
 fn joints_after(text: &[u8], mut at: usize) -> usize {
     for _ in 0..JOINTS {
         let end = match text.get(at) {
@@ -227,7 +230,7 @@ fn joints_after(text: &[u8], mut at: usize) -> usize {
     at
 }
 
-/// Where the joints that end here begin: no more than a few count as joints.
+/// Where the separators that end here begin; only a few count as separators.
 fn joints_before(text: &[u8], mut at: usize) -> usize {
     for _ in 0..JOINTS {
         let Some(start) = joint_before(text, at) else { break };
@@ -236,7 +239,8 @@ fn joints_before(text: &[u8], mut at: usize) -> usize {
     at
 }
 
-/// Where a sequence that sets a colour ends, if one begins here, with the escape character itself or the code of it.
+/// Where the colour sequence that begins here ends. It begins with the escape character or its
+/// code.
 pub(super) fn colour_after(text: &[u8], at: usize) -> Option<usize> {
     if !matches!(text.get(at)?, 0x1b | b'\\') {
         return None;
@@ -249,7 +253,7 @@ pub(super) fn colour_after(text: &[u8], at: usize) -> Option<usize> {
     (is_escape && window.get(end) == Some(&b'm')).then_some(at + end + 1)
 }
 
-/// Where a sequence that sets a colour begins, if one ends here.
+/// Where the colour sequence that ends here begins.
 pub(super) fn colour_before(text: &[u8], at: usize) -> Option<usize> {
     let before = text.get(at.saturating_sub(MAX_COLOUR)..at)?.strip_suffix(b"m")?;
     let numbers = before.iter().rev().take_while(|b| b.is_ascii_digit() || **b == b';').count();
@@ -257,7 +261,7 @@ pub(super) fn colour_before(text: &[u8], at: usize) -> Option<usize> {
     ends_with_escape(before).map(|start| at - 2 - numbers - before.len() + start)
 }
 
-/// Where the escape character begins that a text ends with, spelled in any way.
+/// Where the escape character at the end of a text begins, in any spelling.
 fn ends_with_escape(text: &[u8]) -> Option<usize> {
     let spellings = [&b"\x1b"[..], b"u001b", b"u001B", b"x1b", b"x1B", b"033", b"e"];
     let (index, rest) =
@@ -269,7 +273,7 @@ fn ends_with_escape(text: &[u8]) -> Option<usize> {
     }
 }
 
-/// Where the joint that ends here begins.
+/// Where the separator that ends here begins.
 fn joint_before(text: &[u8], at: usize) -> Option<usize> {
     match text.get(at.checked_sub(1)?)? {
         b'm' => colour_before(text, at),

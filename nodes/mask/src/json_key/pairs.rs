@@ -1,15 +1,16 @@
-//! Finds pairs of neighbouring bytes in a text: one pass for all pairs, 64 bytes at a step.
+//! Finds pairs of adjacent bytes in a text: one pass for all pairs, 64 bytes per step.
 //!
-//! A pair that is rare in the text tells almost as much as the whole word it is of, and two vectors that are loaded
-//! anyway serve for all pairs. Searches for whole words, one after the other, took three times as long in the sandbox.
+//! A rare pair identifies a word almost as well as the whole word, and the two vectors that the
+//! loop loads serve all pairs. Separate searches for whole words took three times as long in the
+//! sandbox.
 
 use wide::u8x16;
 
-/// Bytes looked at in a step.
+/// Bytes per step.
 const STEP: usize = 64;
-/// A step, and the byte behind it, with which its last byte may be a pair.
+/// A step and the byte after it, which forms a pair with the last byte of the step.
 const BLOCK: usize = STEP + 1;
-/// Pairs that are searched for in one pass.
+/// Number of pairs per pass.
 const AT_ONCE: usize = 3;
 
 /// Calls back with the index of the pair and its place for each place of each pair; places of one pair are in order.
@@ -50,9 +51,10 @@ fn pass<const N: usize>(text: &[u8], pairs: [[u8; 2]; N], found: &mut impl FnMut
     }
 }
 
-/// The first block from a place on that holds a pair, or what is left of the text.
+/// The first block from a place on that contains a pair, or the rest of the text.
 ///
-/// This loop is a function of its own: within a larger one the compiler of the sandbox keeps its vectors on the stack.
+/// This loop is a separate function: in a larger one, the compiler of the sandbox keeps its vectors
+/// on the stack.
 #[inline(never)]
 fn next_block<const N: usize>(text: &[u8], mut at: usize, wanted: &[[u8x16; 2]; N]) -> usize {
     let wanted = *wanted;
@@ -107,7 +109,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn finds_what_a_byte_loop_finds(
+        fn agrees_with_a_byte_loop(
             text in proptest::collection::vec(0_u8..4, 0..400),
             pairs in proptest::collection::vec([0_u8..4, 0_u8..4], 0..8),
         ) {

@@ -1,4 +1,4 @@
-//! Reads text as it stands, fast: every spelling but `\u` escapes.
+//! Reads the raw text, fast: every spelling except `\u` escapes.
 
 use memchr::memchr;
 
@@ -31,7 +31,7 @@ impl<'a> RawReader<'a> {
                 match self.text.get(self.at + count) {
                     Some(b'"') => {
                         let depth = depth_of(count);
-                        // What is left of the backslashes belongs to what stands before the quote.
+                        // The remaining backslashes belong to the text before the quote.
                         match count - length_of(depth) {
                             0 => token(count + 1, What::Quote(depth)),
                             rest => token(rest, What::Byte(b'\\')),

@@ -1,4 +1,4 @@
-//! Reading JSON as tokens, at any depth of escaping: what raw text and decoded text have in common.
+//! Reads JSON as tokens, at any depth of escaping: the common interface of raw and decoded text.
 
 /// One thing in a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,11 +14,12 @@ pub(super) struct Token {
 pub(super) enum What {
     /// A quote that is escaped so many times.
     Quote(u32),
-    /// Anything else; white space that is spelled as an escape comes as the white space.
+    /// Any other byte; escaped white space becomes the white space.
     Byte(u8),
 }
 
-/// An escape that [`raw`](super::raw) cannot read, at this place: the text has to be [decoded](super::decoded).
+/// An escape at this place that [`raw`](super::raw) cannot read: the text must be
+/// [decoded](super::decoded).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Unreadable(pub(super) usize);
 
@@ -27,15 +28,17 @@ pub(super) trait Reader {
     /// The next token, or none at the end of the text.
     fn peek(&mut self) -> Result<Option<Token>, Unreadable>;
 
-    /// Goes past the token that [`peek`](Self::peek) gave.
+    /// Skips the token that [`peek`](Self::peek) returned.
     fn advance(&mut self);
 
-    /// Goes past the end of a string whose opening quote, of this depth, was passed; returns where its content ends.
+    /// Skips the rest of a string after its opening quote, which has this depth. Returns where the
+    /// content ends.
     ///
-    /// A quote of a lower depth ends it too, and is not passed: it belongs to what the string is embedded in.
+    /// A quote of a lower depth also ends the string, and is not skipped: it belongs to the
+    /// enclosing string.
     fn string_end(&mut self, depth: u32) -> Result<usize, Unreadable>;
 
-    /// The next token that is no white space.
+    /// The next token that is not white space.
     fn solid(&mut self) -> Result<Option<Token>, Unreadable> {
         loop {
             match self.peek()? {

@@ -5,7 +5,8 @@
 use super::*;
 use crate::span::{Place, merge};
 
-/// Masks the values of keys with `#`, in a column of one row; bare values get quotes as they would in the end.
+/// Masks the values of keys with `#` in a column of one row. Bare values get quotes, as in the
+/// final output.
 fn masked_by(keys: &[&str], spelling: Spelling, text: &str) -> String {
     let keys = keys.iter().map(|k| spelling.of(k.as_bytes())).collect();
     let mut search = KeySearch::new(vec![KeyRule::new(0, keys, spelling)]).unwrap();
@@ -82,7 +83,7 @@ fn other_values_are_masked_by_their_kind() {
         r#"{"key": {"a" : "b", "c":{"d":"e","f":2}, "g":[{"h":"i"}]}, "j":"k"}"#,
         r##"{"key": {"a" : "#", "c":{"d":"#","f":B}, "g":[{"h":"#"}]}, "j":"k"}"##,
     );
-    // A key inside of a masked value: what the outer rule leaves, the inner one masks.
+    // A key inside a masked value: the inner rule masks what the outer one leaves.
     check(
         r#"{"key":{"key":true,"a":true,"b":{"key":[true,"c"]}},"d":1}"#,
         r##"{"key":{"key":B,"a":true,"b":{"key":[true,"#"]}},"d":1}"##,
@@ -269,7 +270,7 @@ fn percent_encoded_punctuation_in_a_key_hides_nothing() {
 }
 
 #[test]
-fn broken_text_is_masked_as_far_as_it_goes() {
+fn broken_text_is_masked_up_to_its_end() {
     // Cut documents.
     check(r#"{"a":[{"key":"v"},{"key":"wwww"#, r##"{"a":[{"key":"#"},{"key":"#"##);
     check(r#"{"m":"{\"key\":\"vvvv"}"#, r##"{"m":"{\"key\":\"#"}"##);
@@ -281,7 +282,7 @@ fn broken_text_is_masked_as_far_as_it_goes() {
     // JSON in other text.
     check(r#"2025 INFO got {"key":"v"} and "key" : "w"."#, r##"2025 INFO got {"key":"#"} and "key" : "#"."##);
     check("{\"key\":\"v\"}\n{\"key\":\"w\"}\n", "{\"key\":\"#\"}\n{\"key\":\"#\"}\n");
-    // Quotes escaped for nothing.
+    // Quotes that are escaped without need.
     check(r#"{"key":\"v\","a":"b"}"#, r##"{"key":\"#\","a":"b"}"##);
     check(r#"{\"key\":\"v\"}"#, r##"{\"key\":\"#\"}"##);
 }
@@ -317,7 +318,7 @@ fn escapes_of_escapes_without_end_are_reported() {
     assert_eq!(reported, [1]);
 }
 
-/// Texts on which a search that is not linear would take minutes.
+/// Texts on which a quadratic search would take minutes.
 #[test]
 fn hostile_text_takes_linear_time() {
     let repeated = [
@@ -365,16 +366,16 @@ fn hostile_text_takes_linear_time() {
             let offsets = [0, u32::try_from(text.len()).unwrap()];
             let started = std::time::Instant::now();
             search.find(Rows { bytes: text.as_bytes(), offsets: &offsets }, &mut Vec::new(), |_| {});
-            // A search that looked back or ahead each time would read 10^11 bytes and more.
+            // A search that looks back or ahead each time would read more than 10^11 bytes.
             assert!(started.elapsed().as_secs() < 20, "{piece}: {:?}", started.elapsed());
         }
     }
 }
 
 proptest::proptest! {
-    /// Wherever decoding begins, if not inside of an escape, it comes to the same.
+    /// Decoding gives the same result from any start outside of an escape.
     #[test]
-    fn decoding_can_begin_outside_of_escapes(
+    fn decoding_can_begin_anywhere_outside_of_escapes(
         pieces in proptest::collection::vec(proptest::sample::select(vec![
             r"\", r"\\", r"\u005c", "u005c", "u0075", r"\u0075", "0022", r"\u0022", "\"", "00", "2", "n", "key", ":", "x", "abcdef0123456789",
         ]), 0..60),

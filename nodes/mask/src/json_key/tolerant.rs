@@ -1,12 +1,14 @@
-//! Finds the value of a key in text that is not JSON, or not all of it: literals of JavaScript, Python and other
-//! languages, assignments, headers, queries, XML, in any quoting and encoding of it.
+//! Finds the value of a key in text that is not JSON, or not completely: literals of JavaScript,
+//! Python and other languages, assignments, headers, queries, XML, in any quoting and encoding.
 //!
-//! Only called where the strict reading ([`value`](super::value)) found a key's name that is not a key of JSON, so it
-//! costs nothing elsewhere. It errs towards hiding: what follows a name and a separator is a value.
+//! The strict reading ([`value`](super::value)) calls it only for a key name that is not a key of
+//! JSON, so it costs nothing elsewhere. In doubt it masks: any text after a name and a separator is
+//! a value.
 //!
 //! # Invariant
 //!
-//! In a row that is JSON nothing beyond the string that the name is in is looked at, so the row stays JSON.
+//! In a row that is JSON, it reads nothing beyond the string that contains the name, so the row
+//! stays JSON.
 
 mod bounds;
 mod gap;
@@ -24,45 +26,45 @@ use super::unit::{Style, Unit, unit, unit_before};
 use super::value::Found;
 use crate::span::Place;
 
-/// The longest prefix of a name of XML.
+/// The longest prefix of an XML name.
 const MAX_PREFIX: usize = 64;
 
-/// What is known of a key's name when its value is looked for.
+/// Facts about a key's name, for the search of its value.
 struct Name<'t> {
     text: &'t [u8],
     row_start: usize,
     start: usize,
     end: usize,
-    /// The quote before it.
+    /// The quote before the name.
     open: Option<Unit>,
-    /// Whether it lacks that quote, where a key of JSON may begin.
+    /// Whether the name lacks that quote, at a place where a key of JSON can begin.
     is_cut_off: bool,
 }
 
-/// What stands between a name and its value.
+/// The separator between a name and its value.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Sign {
     /// `:`, `=` and others.
     Assigns,
-    /// The end of a tag of XML.
+    /// The end of an XML tag.
     Tag,
     /// White space.
     Space,
 }
 
-/// A value that is about to be read.
+/// The start of a value.
 struct Reached {
     at: usize,
     sign: Sign,
     /// How the separator is spelled.
     style: Style,
-    /// How many quotes stand behind the name: 2 in a field of CSV, 3 in some literals.
+    /// Number of quotes after the name: 2 in a field of CSV, 3 in some literals.
     quotes: usize,
 }
 
-/// The value of the name that stands in the text (the column up to the end of a row) at `start..end`.
+/// The value of the name at `start..end` of the text (the column up to the end of a row).
 pub(super) fn find(text: &[u8], row_start: usize, start: usize, end: usize, bounds: &mut Bounds) -> Option<Found> {
-    // A terminal may show the key in another colour.
+    // A terminal can show the key in another colour.
     let coloured = colour_before(text, start).filter(|at| *at >= row_start);
     let start = coloured.unwrap_or(start);
     let before = unit_before(text, row_start, start);
@@ -72,7 +74,7 @@ pub(super) fn find(text: &[u8], row_start: usize, start: usize, end: usize, boun
     }
     let end = colour_after(text, end).unwrap_or(end);
     let close = unit(text, end).filter(Unit::is_quote);
-    // Quotes of JSON that are spelled by their code are read by the decoder.
+    // The decoder reads JSON quotes that are written as codes.
     let by_code = |quote: Option<Unit>| {
         let is_long = |q: Unit| text.get(q.start..q.end).is_some_and(|spelled| spelled.ends_with(b"u0022"));
         quote.is_some_and(|q| matches!(q.style, Style::Code(_)) && is_long(q))
@@ -91,7 +93,7 @@ pub(super) fn find(text: &[u8], row_start: usize, start: usize, end: usize, boun
     if reached.at >= bound {
         return None;
     }
-    // In JSON two quotes of one string are escaped equally often.
+    // In JSON, both quotes of a string are escaped equally often.
     if let (Some(open), Some(close)) = (open, close)
         && !open.is_like(&close)
         && bounds.is_json(text, row_start)
@@ -101,11 +103,11 @@ pub(super) fn find(text: &[u8], row_start: usize, start: usize, end: usize, boun
     value(text.get(..bound)?, &name, &reached)
 }
 
-/// The value of a key of JSON, whose last quote ends at `end`, that is no value of JSON.
+/// The value of a JSON key whose last quote ends at `end`, if it is not a value of JSON.
 pub(super) fn after_key(text: &[u8], row_start: usize, end: usize, depth: u32, bounds: &mut Bounds) -> Option<Found> {
     let name = Name { text, row_start, start: end, end, open: None, is_cut_off: false };
     let mut reached = separator(&name)?;
-    // One was passed with the key.
+    // The key included one quote.
     reached.quotes += 1;
     let bound = bounds.end(text, row_start, end);
     if reached.at >= bound {
@@ -120,10 +122,11 @@ pub(super) fn after_key(text: &[u8], row_start: usize, end: usize, depth: u32, b
     Some(found)
 }
 
-/// The last place of a string's content, with all strings and other text that follow where a comma or a bracket should.
+/// The last place of a string's content, extended over all strings and other text that follow
+/// instead of a comma or a bracket.
 #[inline]
 pub(super) fn with_joined(text: &[u8], row_start: usize, found: &Found, bounds: &mut Bounds) -> Option<usize> {
-    // What JSON has, and so nearly all text.
+    // The form of JSON, and of nearly all text.
     if let [b'"', b',' | b'}' | b']', ..] = text.get(found.end..)? {
         return None;
     }
@@ -142,7 +145,7 @@ fn joined_to(text: &[u8], row_start: usize, found: &Found, bounds: &mut Bounds) 
     Some(end.min(bounds.end(text, row_start, found.end))).filter(|end| *end > found.end)
 }
 
-/// Whether a key may begin here: behind a bracket, a comma or a line feed.
+/// Whether a key can begin here: after a bracket, a comma or a line feed.
 fn begins_key(text: &[u8], row_start: usize, at: usize) -> bool {
     let before = text.get(row_start..at).unwrap_or_default().trim_ascii_end();
     let is_line =
@@ -151,13 +154,14 @@ fn begins_key(text: &[u8], row_start: usize, at: usize) -> bool {
     is_line || unit_before(text, row_start, end).is_none_or(|b| matches!(b.byte, b'{' | b'[' | b'(' | b',' | b'\n'))
 }
 
-/// What separates the name from its value, and where the value begins.
+/// The separator after the name, and where the value begins.
 fn separator(name: &Name<'_>) -> Option<Reached> {
     let &Name { text, row_start, start, end, open, .. } = name;
     let mut at = end;
     let mut quotes = 0;
     if let Some(close) = unit(text, at).filter(Unit::is_quote) {
-        // A quote behind a name without one before it belongs to a longer name, unless the text was cut there.
+        // A quote after a name without one before it belongs to a longer name, unless the text was
+        // cut there.
         let belongs = start == row_start || start == end || name.is_cut_off;
         if open.is_none_or(|open| open.byte != close.byte) && !belongs {
             return None;
@@ -235,7 +239,7 @@ fn tag_start(text: &[u8], from: usize, at: usize) -> Option<Unit> {
     (bracket.byte == b'<').then_some(bracket)
 }
 
-/// Where a name of XML begins with its prefix, of which what follows the prefix begins at `at`.
+/// Where an XML name begins including its prefix; the part after the prefix begins at `at`.
 fn prefix_start(text: &[u8], from: usize, at: usize) -> usize {
     let Some(colon) = unit_before(text, from, at).filter(|before| before.byte == b':') else { return at };
     let mut start = colon.start;
@@ -247,13 +251,13 @@ fn prefix_start(text: &[u8], from: usize, at: usize) -> usize {
     start
 }
 
-/// Where a tag ends that has attributes from here on; none if it has no content.
+/// Where a tag with attributes from here on ends; `None` if it has no content.
 fn tag_end(text: &[u8], mut at: usize, bracket: &Unit) -> Option<usize> {
     let (mut open, mut is_empty, mut first) = (None::<Unit>, false, None);
     while let Some(next) = unit(text, at) {
         at = next.end;
         match (open, next.byte) {
-            // No attribute holds one, so every tag is read once.
+            // No attribute contains this byte, so every tag is read once.
             (_, b'<') => return first,
             (Some(quote), _) if next.is_like(&quote) => open = None,
             (None, _) if next.is_quote() => open = Some(next),

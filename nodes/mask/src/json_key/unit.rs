@@ -1,13 +1,14 @@
-//! Reads text one character at a time, in the spellings that data takes on its way: plain, behind backslashes, as a
-//! code (`\u0022`, `\x22`), percent-encoded (`%22`, `%2522`), as an HTML entity (`&quot;`, `&#34;`, `&amp;quot;`).
+//! Reads text one character at a time, in the spellings that data gets in transit: plain, after
+//! backslashes, as a code (`\u0022`, `\x22`), percent-encoded (`%22`, `%2522`), as an HTML entity
+//! (`&quot;`, `&#34;`, `&amp;quot;`).
 
 use super::quotes::{backslashes_after, backslashes_before};
 use crate::preset::ends_with_percent_escape;
 
-/// A character and how it is spelled.
+/// A character and its spelling.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Unit {
-    /// The character; of a longer one a byte. Typographic quotes come as the plain ones.
+    /// The character; of a multi-byte character, one byte. Typographic quotes become plain ones.
     pub(super) byte: u8,
     /// Its first byte in the text.
     pub(super) start: usize,
@@ -16,22 +17,23 @@ pub(super) struct Unit {
     pub(super) style: Style,
 }
 
-/// How a character is spelled.
+/// The spelling of a character.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Style {
-    /// As it is, behind so many backslashes.
+    /// Plain, after this many backslashes.
     Plain(usize),
-    /// By its code, behind so many backslashes.
+    /// As a code, after this many backslashes.
     Code(usize),
-    /// Percent-encoded so many times, behind so many backslashes that are encoded like it.
+    /// Percent-encoded this many times, after this many backslashes that are encoded in the same
+    /// way.
     Percent(usize, usize),
-    /// As an HTML entity, encoded so many times, behind so many backslashes.
+    /// As an HTML entity, encoded this many times, after this many backslashes.
     Entity(usize, usize),
-    /// As a character that means the same to people.
+    /// As a character that means the same to a reader.
     Typographic,
 }
 
-/// The longest spelling that is looked for before a place.
+/// The longest spelling to look for before a place.
 const MAX_LEN: usize = 24;
 
 /// The names of HTML entities that matter, and what they stand for.
@@ -69,17 +71,17 @@ impl Unit {
         matches!(self.byte, b'\n' | b'\r')
     }
 
-    /// Whether both are spelled in the same way.
+    /// Whether both have the same spelling.
     pub(super) fn is_like(&self, other: &Self) -> bool {
         self.byte == other.byte && self.style == other.style
     }
 
-    /// Whether this quote ends what `open` began: one that is encoded as often, or less often, which ends what both are
-    /// embedded in.
+    /// Whether this quote ends the string that `open` began: it is encoded as often, or less often,
+    /// in which case it ends the enclosing string.
     pub(super) fn closes(&self, open: &Self) -> bool {
         match (self.style, open.style) {
             (Style::Plain(here), Style::Plain(there)) => self.byte == open.byte && here <= there,
-            // Text that holds such a quote is not in a string of the other kind of quotes.
+            // Text that contains such a quote is not in a string with the other kind of quotes.
             (Style::Plain(here), Style::Code(there)) => {
                 (self.byte == open.byte || self.byte == b'"') && here < there.max(1)
             }
@@ -95,7 +97,7 @@ impl Unit {
     }
 }
 
-/// The character that begins here, if the text goes on.
+/// The character that begins here, unless the text ends.
 pub(super) fn unit(text: &[u8], at: usize) -> Option<Unit> {
     let rest = text.get(at..)?;
     let (byte, length, style) = match *rest.first()? {
@@ -145,7 +147,8 @@ fn backslashed(text: &[u8], at: usize) -> (u8, usize, Style) {
     }
 }
 
-/// A percent-encoded character. Backslashes and the quote behind them are one, as they are where nothing is encoded.
+/// A percent-encoded character. Backslashes and the quote after them are one character, as in text
+/// without encoding.
 fn percent(rest: &[u8]) -> Option<(u8, usize, Style)> {
     let (byte, length, times) = percent_once(rest)?;
     if byte != b'\\' {
@@ -200,7 +203,7 @@ fn entity(rest: &[u8]) -> Option<(u8, usize, Style)> {
     None
 }
 
-/// The character that ends at a place, not looking before `from`.
+/// The character that ends at a place; does not look before `from`.
 pub(super) fn unit_before(text: &[u8], from: usize, at: usize) -> Option<Unit> {
     let last = at.checked_sub(1).filter(|&last| last >= from)?;
     let byte = *text.get(last)?;
@@ -208,7 +211,7 @@ pub(super) fn unit_before(text: &[u8], from: usize, at: usize) -> Option<Unit> {
         let count = backslashes_before(text, from, last);
         return Some(Unit { byte, start: last - count, end: at, style: Style::Plain(count) });
     }
-    // Only these bytes end a longer spelling.
+    // Only these bytes can end a longer spelling.
     if byte.is_ascii_alphanumeric() || byte == b';' || !byte.is_ascii() {
         for start in (from.max(at.saturating_sub(MAX_LEN))..last).rev() {
             let Some(&first) = text.get(start) else { continue };
@@ -265,7 +268,7 @@ fn with_backslashes(text: &[u8], from: usize, mut quote: Unit) -> Unit {
     quote
 }
 
-/// Where the white space that begins here ends, also where it is spelled as escapes.
+/// Where the white space that begins here ends, including escaped white space.
 pub(super) fn spaces(text: &[u8], mut at: usize, line_feeds: bool) -> usize {
     // Forms spell a space as a plus sign.
     let mut is_form = false;

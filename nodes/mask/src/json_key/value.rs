@@ -1,4 +1,4 @@
-//! What stands behind a key: which places of its value are masked.
+//! Reads the value of a key: which of its places to mask.
 
 use super::reader::{Reader, Token, Unreadable, What};
 use crate::span::Place;
@@ -11,12 +11,12 @@ pub(super) struct Found {
     pub(super) place: Place,
 }
 
-/// What stands behind a key.
+/// The result of reading after a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum After {
-    /// Nothing to mask: it was no key, or its value is null.
+    /// Nothing to mask: it was not a key, or its value is null.
     Nothing,
-    /// Something that is not JSON, which [`tolerant`](super::tolerant) reads.
+    /// Text that is not JSON, which [`tolerant`](super::tolerant) reads.
     Odd,
     /// One value, which ends here.
     Scalar(usize),
@@ -24,9 +24,10 @@ pub(super) enum After {
     Container(usize),
 }
 
-/// Reads what follows a key with quotes of this depth, and appends the places to mask to `found`.
+/// Reads the text after a key with quotes of this depth, and appends the places to mask to `found`.
 ///
-/// `inside` says that a container around the key is masked already, so that one behind it is passed over.
+/// `inside` means that a container around the key is already masked, so a container after the key
+/// is skipped.
 pub(super) fn after_key(
     reader: &mut impl Reader,
     depth: u32,
@@ -42,10 +43,11 @@ pub(super) fn after_key(
     }
     let Some(token) = reader.solid()? else { return Ok(After::Nothing) };
     match token.what {
-        // It ends the string that the key is in: the text was cut.
+        // It ends the string that contains the key: the text was cut.
         What::Quote(other) if other < depth => Ok(After::Nothing),
         What::Quote(other) => {
-            // A quote that is escaped more often than that of the key is wrong, but what it encloses is a value.
+            // A quote that is escaped more often than that of the key is wrong, but it encloses a
+            // value.
             let (start, end) = string(reader, token, other)?;
             found.push(Found { start, end, place: Place::Content(other) });
             Ok(After::Scalar(end))
@@ -72,7 +74,8 @@ fn string(reader: &mut impl Reader, open: Token, depth: u32) -> Result<(usize, u
     Ok((open.end, reader.string_end(depth)?))
 }
 
-/// Reads an array or object: all strings in it but keys, and all numbers, are masked. Returns where it ends.
+/// Reads an array or object, and masks all strings except keys, and all numbers. Returns where it
+/// ends.
 fn container(reader: &mut impl Reader, depth: u32, found: &mut Vec<Found>) -> Result<usize, Unreadable> {
     let mut open = 0_usize;
     let mut end = 0;
@@ -114,14 +117,14 @@ fn container(reader: &mut impl Reader, depth: u32, found: &mut Vec<Found>) -> Re
     Ok(end)
 }
 
-/// A number, `true`, `false`, `null`, or what stands in their place in text that is no JSON.
+/// A number, `true`, `false`, `null`, or another word in their place in text that is not JSON.
 struct Word {
     start: usize,
     end: usize,
-    /// As many bytes as the longest word has, and one more.
+    /// The length of the longest word, plus one.
     text: [u8; 6],
     length: usize,
-    /// Whether it has the bytes of a number.
+    /// Whether it consists of bytes of a number.
     is_number: bool,
 }
 

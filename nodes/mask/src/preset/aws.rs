@@ -15,19 +15,20 @@ const PREFIXES: [&[u8; 4]; 12] =
 /// Source: <https://docs.aws.amazon.com/IAM/latest/APIReference/API_AccessKey.html>
 const ID_LENGTH: std::ops::RangeInclusive<usize> = 16..=128;
 
-/// From so many characters on an identifier counts with which a cut row ends. The prefix is four of them.
+/// Minimum length of an identifier at the end of a truncated row. The prefix is four characters of
+/// it.
 const MIN_CUT_ID: usize = 8;
 
 /// A secret access key has 40 characters of base64 without padding.
 /// Source: <https://github.com/awslabs/git-secrets>, `--register-aws`. Cut and longer ones are masked too.
 const MIN_SECRET: usize = 16;
 
-/// What is found of a name is shorter.
+/// The maximum length of a name.
 const MAX_NAME: usize = 20;
 
 /// An identifier whose prefix is at this place.
 pub(super) fn id(text: &[u8], at: usize) -> Option<Range<usize>> {
-    // First, so that no run of letters is read more than once.
+    // Check this first, so no run of letters is read more than once.
     if !begins(text, at) {
         return None;
     }
@@ -36,7 +37,8 @@ pub(super) fn id(text: &[u8], at: usize) -> Option<Range<usize>> {
     (is_id || is_cut(text, at, end)).then_some(at..end)
 }
 
-/// Whether a row was cut inside of an identifier: it ends there, and is no plain line of words, for it has quotes.
+/// Whether a row was truncated inside an identifier: it ends there, and contains quotes, so it is
+/// not a plain line of words.
 fn is_cut(text: &[u8], start: usize, end: usize) -> bool {
     end == text.len()
         && (MIN_CUT_ID..*ID_LENGTH.start()).contains(&(end - start))
@@ -45,7 +47,7 @@ fn is_cut(text: &[u8], start: usize, end: usize) -> bool {
 
 /// An identifier of any kind, whose first letter is at this place.
 pub(super) fn any_id(text: &[u8], at: usize) -> Option<Range<usize>> {
-    // Every prefix ends with `A`: most places are passed over by one look.
+    // Every prefix ends with `A`, so one comparison skips most places.
     if byte(text, at + 3) != b'A' {
         return None;
     }
@@ -53,8 +55,9 @@ pub(super) fn any_id(text: &[u8], at: usize) -> Option<Range<usize>> {
     PREFIXES.iter().any(|p| prefix == *p).then(|| id(text, at))?
 }
 
-/// A role's identifier whose prefix is at this place, with the name of the session behind it; not without one.
-/// Source: <https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html>, `RoleSessionName`
+/// The identifier of a role whose prefix is at this place, with the session name after it; `None`
+/// without a session name. Source:
+/// <https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html>, `RoleSessionName`
 pub(super) fn role_session(text: &[u8], at: usize) -> Option<Range<usize>> {
     let id = id(text, at)?;
     let start = match percent_escape(text, id.end) {
@@ -68,19 +71,19 @@ pub(super) fn role_session(text: &[u8], at: usize) -> Option<Range<usize>> {
     while let Some((_, after)) = percent_escape(text, end).filter(|(byte, _)| is_part(*byte)) {
         end = run(text, after, is_part);
     }
-    // In an unquoted list or sentence what follows the name is not part of it.
+    // In an unquoted list or sentence, the punctuation after the name is not part of it.
     let end = run_before(text, end, end - start, |b| matches!(b, b',' | b'.'));
     (end > start).then_some(at..end)
 }
 
-/// The value that is assigned to the name whose last part is at this place.
+/// The value assigned to the name whose last part is at this place.
 pub(super) fn secret_access_key(text: &[u8], at: usize) -> Option<Range<usize>> {
     assigned(text, at)
 }
 
-/// The value that is assigned to the name whose last part is at this place: of a configuration file or an environment
-/// variable, of a header, of a presigned URL.
-/// Source: <https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html>
+/// The value assigned to the name whose last part is at this place: in a configuration file, an
+/// environment variable, a header, or a presigned URL. Source:
+/// <https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html>
 pub(super) fn session_token(text: &[u8], at: usize) -> Option<Range<usize>> {
     assigned(text, at)
 }

@@ -5,13 +5,13 @@ use std::ops::Range;
 /// Digits of a card number.
 const LENGTH: std::ops::RangeInclusive<usize> = 13..=19;
 
-/// Digits of the shortest group that numbers are written in.
+/// Digits of the shortest group in a card number.
 const MIN_GROUP: usize = 3;
 
-/// Calls `check` at the first digit of every run of digits, single spaces, dashes and dots that is long enough for a card
-/// number. It answers with the end of what it found.
+/// Calls `check` at the first digit of every run of digits, single spaces, dashes and dots that is
+/// long enough for a card number. `check` returns the end of the number that it found.
 ///
-/// Every such run covers one of the places that are looked at, so that most bytes are never read.
+/// Every such run covers one of the probed places, so most bytes are never read.
 pub(super) fn each_candidate(text: &[u8], mut check: impl FnMut(usize) -> Option<usize>) {
     let step = *LENGTH.start();
     let part = |b: &u8| b.is_ascii_digit() || matches!(b, b' ' | b'-' | b'.');

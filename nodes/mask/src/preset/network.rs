@@ -1,4 +1,4 @@
-//! Addresses: of people and of machines.
+//! E-mail and IP addresses.
 
 use std::net::Ipv6Addr;
 use std::ops::Range;
@@ -7,20 +7,21 @@ use super::{after_escape, begins, byte, ends, is_word, run, run_before};
 
 /// An e-mail address whose `@` (or `%40`, in a URL) is here.
 ///
-/// Of the characters that an address may hold before the `@`, those are left out that more often separate it from what
-/// stands before it, such as `/` in an ARN and `=` in a query.
-/// Source: RFC 5321 section 4.1.2 with the lengths of 4.5.3.1, RFC 6531 (UTF-8), <https://www.rfc-editor.org/rfc/rfc5321>
+/// Of the characters that can precede the `@`, the check excludes those that more often separate
+/// the address from the text before it, such as `/` in an ARN and `=` in a query. Source: RFC 5321
+/// section 4.1.2 with the lengths of 4.5.3.1, RFC 6531 (UTF-8),
+/// <https://www.rfc-editor.org/rfc/rfc5321>
 pub(super) fn email(text: &[u8], at: usize) -> Option<Range<usize>> {
     let start = quoted_local_part(text, at).or_else(|| local_part(text, at))?;
     let domain = if byte(text, at) == b'@' { at + 1 } else { at + 3 };
     let mut end = domain;
     let mut dots = 0;
     loop {
-        // A label goes on with characters beyond ASCII, which are letters here.
+        // A label continues with characters beyond ASCII, which are letters here.
         let label = run(text, end, |b| b.is_ascii_alphanumeric() || b == b'-' || !b.is_ascii());
         let label = without_closing_quotes(text, end, label);
         if label == end {
-            // A full stop behind the address belongs to the sentence.
+            // A full stop after the address belongs to the sentence.
             end -= usize::from(dots > 0);
             dots = dots.max(1) - 1;
             break;
@@ -32,14 +33,14 @@ pub(super) fn email(text: &[u8], at: usize) -> Option<Range<usize>> {
         dots += 1;
         end += 1;
     }
-    // An underscore or a longer word goes on where no host name does.
+    // An underscore or a longer word follows, so this is not a host name.
     let last_label = run_before(text, end, end - domain, |b| b.is_ascii_alphabetic() || !b.is_ascii());
     let is_punycode = text.get(domain..end)?.windows(5).any(|w| w.eq_ignore_ascii_case(b".xn--"));
     let long_enough = end - last_label >= 2 || is_punycode;
     (start < at && dots > 0 && long_enough && byte(text, domain) != b'-').then_some(start..end)
 }
 
-/// Where a local part in quotes begins, as in `"john doe"@example.com`, also with the quotes escaped.
+/// Where a quoted local part begins, as in `"john doe"@example.com`, also with escaped quotes.
 fn quoted_local_part(text: &[u8], at: usize) -> Option<usize> {
     const MAX_LEN: usize = 64;
     let close = at.checked_sub(1).filter(|&close| byte(text, close) == b'"')?;
@@ -64,7 +65,8 @@ fn local_part(text: &[u8], at: usize) -> Option<usize> {
     let floor = at.saturating_sub(MAX_USER);
     loop {
         start = run_before(text, start, start - floor, is_plain);
-        // Percent escapes belong to it, unless they are what separates in a URL: `mailto=%3Cbob@example.com`.
+        // Percent escapes belong to it, unless they are separators in a URL:
+        // `mailto=%3Cbob@example.com`.
         let escape = text.get(start.saturating_sub(1)..start + 2)?;
         let code = |digits: &[u8]| u8::from_str_radix(str::from_utf8(digits).ok()?, 16).ok();
         match escape {
@@ -80,7 +82,7 @@ fn local_part(text: &[u8], at: usize) -> Option<usize> {
             _ => break,
         }
     }
-    // Characters beyond ASCII that are quotes or dashes stand before it, as does an apostrophe.
+    // Quotes, dashes and apostrophes beyond ASCII are not part of it.
     let mut start = run(text, start, |b| matches!(b, b'.' | b'\'' | b'!' | b'#' | b'$' | b'*' | b'~' | 0x80..0xc0));
     while let Some(rest) = text.get(start..at)
         && let [0xe2, 0x80, _, ..] | [0xc2, _, ..] | [0xe3, 0x80, _, ..] | [0xef, 0xbc, _, ..] = rest
@@ -91,7 +93,7 @@ fn local_part(text: &[u8], at: usize) -> Option<usize> {
     Some(start.min(at))
 }
 
-/// Typographic quotes and brackets that end a sentence are no part of a label.
+/// Typographic quotes and brackets at the end of a sentence are not part of a label.
 fn without_closing_quotes(text: &[u8], start: usize, end: usize) -> usize {
     let label = text.get(start..end).unwrap_or_default();
     let marks = [&b"\xe2\x80"[..], b"\xc2\xbb", b"\xc2\xab", b"\xc2\xa0", b"\xe3\x80", b"\xef\xbc"];
@@ -106,7 +108,7 @@ pub(super) fn ipv4(text: &[u8], at: usize) -> Option<Range<usize>> {
         return None;
     }
     let first = run_before(text, at, 3, |b| b.is_ascii_digit());
-    // Digits before it may belong to an escape.
+    // The digits before it can belong to an escape.
     let start = (first..at).find(|&start| {
         begins(text, start) && (after_escape(text, start) || start.checked_sub(1).is_none_or(|b| byte(text, b) != b'.'))
     })?;
@@ -121,7 +123,7 @@ pub(super) fn ipv4(text: &[u8], at: usize) -> Option<Range<usize>> {
         octet(text.get(digits..end)?)?;
     }
     let goes_on = matches!(byte(text, end), b'.' | b'-' | b'+') && byte(text, end + 1).is_ascii_alphanumeric();
-    // A range of addresses goes on with another one, and a version with anything else.
+    // A range continues with another address, a version with any other text.
     let goes_on = goes_on && !(byte(text, end) == b'-' && is_address(text, end + 1));
     (ends(text, end) && !goes_on && !is_version(text, start)).then_some(start..end)
 }
@@ -135,7 +137,8 @@ fn is_address(text: &[u8], at: usize) -> bool {
     all && count == 4
 }
 
-/// Whether what stands before a number says that it is a version: `v1.2.3.4`, `version 1.2.3.4`, `Chrome/120.0.0.1`.
+/// Whether the text before a number marks it as a version: `v1.2.3.4`, `version 1.2.3.4`,
+/// `Chrome/120.0.0.1`.
 fn is_version(text: &[u8], start: usize) -> bool {
     let before = text.get(start.saturating_sub(24)..start).unwrap_or_default();
     // A product and its version, but not a path or a network in a URL.
@@ -189,7 +192,8 @@ pub(super) fn ipv6(text: &[u8], at: usize) -> Option<Range<usize>> {
     }
     let all = run(text, start, |b| b.is_ascii_hexdigit() || matches!(b, b':' | b'.'));
     let mut end = all.min(start + MAX_LEN + 1);
-    // What ends a sentence is no part of it, nor is a colon that something else follows.
+    // Punctuation at the end of a sentence is not part of it, and neither is a colon before other
+    // text.
     while end > start
         && (byte(text, end - 1) == b'.' || (byte(text, end - 1) == b':' && byte(text, end.checked_sub(2)?) != b':'))
     {

@@ -22,7 +22,7 @@ fn marked(name: &str, text: &str) -> String {
     out + &text[at..]
 }
 
-/// Each text has what is to be found between angle brackets.
+/// The angle brackets in each text mark the expected value.
 #[track_caller]
 fn check(name: &str, texts: &[&str]) {
     for expected in texts {
@@ -75,7 +75,7 @@ fn identifiers_and_credentials_of_aws() {
     ] {
         check("aws-secret-access-key", &[&format!("{before}<{secret}>{after}")]);
     }
-    // The arrow would be taken for a mark.
+    // The arrow would look like a mark.
     assert!(
         marked("aws-secret-access-key", &format!("'secretAccessKey' => '{secret}'"))
             .ends_with(&format!("=> '<{secret}>'"))
@@ -221,7 +221,7 @@ fn values_do_not_reach_into_other_rows() {
     }
 }
 
-/// Texts on which a check that reads on without bounds would take minutes.
+/// Texts on which a check without bounds would take minutes.
 #[test]
 fn hostile_text_takes_linear_time() {
     let pieces = [

@@ -33,14 +33,14 @@ pub(super) fn jwt(text: &[u8], at: usize) -> Option<Range<usize>> {
     Some(at..end)
 }
 
-/// Whether a token may begin here that may hold dashes and full stops, so that nothing is read twice.
+/// Whether a token that can contain dashes and full stops can begin here, so nothing is read twice.
 fn begins_apart(text: &[u8], at: usize) -> bool {
     let goes_on = at.checked_sub(1).is_some_and(|b| is_base64url(byte(text, b)) || byte(text, b) == b'.');
     !goes_on || after_escape(text, at)
 }
 
-/// The token behind `Bearer `, whose `earer ` is here. Prose goes on with shorter words.
-/// Source: RFC 6750 section 2.1, <https://www.rfc-editor.org/rfc/rfc6750>
+/// The token after `Bearer `, whose `earer ` is here. In prose, shorter words follow. Source: RFC
+/// 6750 section 2.1, <https://www.rfc-editor.org/rfc/rfc6750>
 pub(super) fn bearer(text: &[u8], at: usize) -> Option<Range<usize>> {
     const MIN_LEN: usize = 16;
     let word = at.checked_sub(1)?;
@@ -53,7 +53,7 @@ pub(super) fn bearer(text: &[u8], at: usize) -> Option<Range<usize>> {
     (end - start >= MIN_LEN).then_some(start..end)
 }
 
-/// The credentials behind `Basic `, whose `asic ` is here: base64 of a name, a colon and a password.
+/// The credentials after `Basic `, whose `asic ` is here: base64 of a name, a colon and a password.
 /// Source: RFC 7617 section 2, <https://www.rfc-editor.org/rfc/rfc7617>
 pub(super) fn basic(text: &[u8], at: usize) -> Option<Range<usize>> {
     let word = at.checked_sub(1)?;
@@ -62,11 +62,12 @@ pub(super) fn basic(text: &[u8], at: usize) -> Option<Range<usize>> {
     }
     let start = run(text, at + "asic".len(), |b| b == b' ');
     let mut end = run(text, start, |b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'-' | b'_' | b'='));
-    // As PHP writes a slash.
+    // PHP escapes a slash.
     while byte(text, end) == b'\\' && byte(text, end + 1) == b'/' {
         end = run(text, end + 1, |b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'='));
     }
-    // Behind the name of the header anything is a credential; elsewhere only what decodes to a name and a password.
+    // After the name of the header, any text is a credential; elsewhere only text that decodes to a
+    // name and a password.
     let header = run_before(text, word, 40, |b| !b.is_ascii_control());
     let header = text.get(header..word)?;
     let is_header = header.windows(b"uthorization".len()).any(|w| w.eq_ignore_ascii_case(b"uthorization"));
@@ -100,9 +101,9 @@ fn holds_colon(encoded: &[u8]) -> bool {
     colon && encoded.len() >= 4
 }
 
-/// A PEM block, whose first line ends with what is here; a block that is cut goes as far as it looks like one. Line
-/// feeds may be escaped.
-/// Source: RFC 7468 section 2, <https://www.rfc-editor.org/rfc/rfc7468>
+/// A PEM block whose first line ends here. A truncated block extends as far as its text looks like
+/// PEM. Line feeds can be escaped. Source: RFC 7468 section 2,
+/// <https://www.rfc-editor.org/rfc/rfc7468>
 pub(super) fn private_key(text: &[u8], at: usize) -> Option<Range<usize>> {
     const BEGIN: &[u8] = b"-----BEGIN ";
     let kind = run_before(text, at, 40, |b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b' ');
@@ -129,9 +130,10 @@ pub(super) fn private_key(text: &[u8], at: usize) -> Option<Range<usize>> {
     }
 }
 
-/// What the base64 of an SSH public key holds: the name of its algorithm with its length before it, also where the whole
-/// line with the algorithm's name was encoded once more, as `ImportKeyPair` of EC2 takes it.
-/// Source: RFC 4253 section 6.6, RFC 5656 section 3.1, RFC 8709 section 4, `PROTOCOL.u2f` of OpenSSH
+/// The first characters of the base64 of an SSH public key: the name of its algorithm after its
+/// length; also for a complete line that was encoded a second time, as `ImportKeyPair` of EC2 takes
+/// it. Source: RFC 4253 section 6.6, RFC 5656 section 3.1, RFC 8709 section 4, `PROTOCOL.u2f` of
+/// OpenSSH
 pub(super) const SSH: &[&str] = &[
     "AAAAB3NzaC1",
     "AAAAC3NzaC1lZDI1",
@@ -151,7 +153,7 @@ pub(super) fn ssh_public_key(text: &[u8], at: usize) -> Option<Range<usize>> {
         return None;
     }
     let mut end = run(text, at, is_part);
-    // As PHP writes a slash.
+    // PHP escapes a slash.
     while byte(text, end) == b'\\' && byte(text, end + 1) == b'/' {
         end = run(text, end + 1, is_part);
     }

@@ -1,7 +1,7 @@
 //! Compressed data, by its first bytes.
 
-/// The first bytes of formats.
-/// Source: RFC 1952, RFC 8878, the file formats of bzip2, xz, zip, LZ4 and framed Snappy
+/// The first bytes of the formats. Source: RFC 1952, RFC 8878, the file formats of bzip2, xz, zip,
+/// LZ4 and framed Snappy
 const MAGIC: [&[u8]; 7] = [
     b"\x1f\x8b",
     b"\x28\xb5\x2f\xfd",
@@ -11,7 +11,7 @@ const MAGIC: [&[u8]; 7] = [
     b"\xff\x06\0\0sNaPpY",
     b"BZh",
 ];
-/// What follows `BZh` and a digit.
+/// The bytes after `BZh` and a digit.
 const BZIP2_BLOCK: &[u8] = b"1AY&SY";
 
 /// Whether a text begins like compressed data.

@@ -1,16 +1,16 @@
-//! Text that begins in the middle of JSON, or of a literal of another language: whose keys its first values belong to is
-//! unknown.
+//! Text that begins in the middle of JSON, or of a literal of another language, so the keys of its
+//! first values are unknown.
 
 use memchr::{memchr, memchr2, memmem};
 
-/// Whether a row lacks the beginning of what it is the end of.
+/// Whether a row lacks its beginning.
 ///
-/// Its first quote tells: in a whole text it opens a string, here it closes one, and what follows is what follows a
-/// string in JSON. Lines of logs and of CSV have no such quotes.
+/// In a complete text, the first quote opens a string. In such a row it closes one, and is followed
+/// by the text that follows a string in JSON. Lines of logs and of CSV have no such quotes.
 pub(super) fn has_no_head(row: &[u8]) -> bool {
     let row = row.trim_ascii();
     match row.first() {
-        // The value of a key, or what stands behind a colon in a value.
+        // The value of a key, or text after a colon in a value.
         Some(b':') => opens(row.get(1..).unwrap_or_default()) || begins_in_value(row),
         Some(b'{' | b'[') | None => false,
         Some(b'"' | b'\'' | b'\\') => begins_with_value(row),
@@ -23,12 +23,12 @@ fn opens(text: &[u8]) -> bool {
     matches!(after_space(text).first(), Some(b'"' | b'\'' | b'\\' | b'{' | b'['))
 }
 
-/// A row that begins with a string: is it an element or a value of something that began before it?
+/// Whether a row that begins with a string is an element or a value of a text that began earlier.
 fn begins_with_value(row: &[u8]) -> bool {
     let open = row.iter().take_while(|b| **b == b'\\').count();
     let Some(&quote) = row.get(open).filter(|b| matches!(b, b'"' | b'\'')) else { return begins_in_value(row) };
     let mut at = open + 1;
-    // It is the end of a key.
+    // The quote is the end of a key.
     let rest = after_space(row.get(at..).unwrap_or_default());
     if rest.first() == Some(&b':') && opens(rest.get(1..).unwrap_or_default()) {
         return true;
@@ -41,7 +41,7 @@ fn begins_with_value(row: &[u8]) -> bool {
             break;
         }
     }
-    // A quote that the text was cut before ends what began before it.
+    // A quote at the cut ends the earlier text.
     let is_whole = at > open + 1 + open + 1 || open == 0;
     let rest = row.get(at..).unwrap_or_default();
     match after_space(rest).first() {
@@ -62,7 +62,7 @@ fn begins_in_value(row: &[u8]) -> bool {
         return false;
     }
     let rest = after_space(row.get(at + 1..).unwrap_or_default());
-    // It ends base64, or it opens a string that is assigned.
+    // It ends base64, or opens a string that is assigned.
     let assigns = before.last() == Some(&b'=');
     match rest.first() {
         Some(b'}' | b']') => !assigns || memchr(quote, rest).is_none() || has_key(rest, quote),
@@ -73,7 +73,7 @@ fn begins_in_value(row: &[u8]) -> bool {
     }
 }
 
-/// Whether a key follows somewhere, and not one in a field of CSV, where quotes stand twice.
+/// Whether a key follows that is not in a field of CSV, where quotes are doubled.
 fn has_key(text: &[u8], quote: u8) -> bool {
     let mut keys = memmem::find_iter(
         text,
@@ -92,7 +92,7 @@ fn has_key(text: &[u8], quote: u8) -> bool {
     keys.by_ref().chain(spaced).any(|at| at.checked_sub(1).and_then(|before| text.get(before)) != Some(&quote))
 }
 
-/// The text without the white space that it begins with, also where that is escaped.
+/// The text without leading white space, also if that is escaped.
 fn after_space(mut text: &[u8]) -> &[u8] {
     loop {
         text = text.trim_ascii_start();

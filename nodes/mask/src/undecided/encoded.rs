@@ -1,7 +1,8 @@
 //! Base64 of compressed data.
 //!
-//! Base64 is a run of few different bytes. Probes at fixed distances find the runs that are long enough, and only these are
-//! searched for what compressed data begins with, so most of a large column is not even read.
+//! Base64 is a run of few different bytes. Probes at fixed distances find runs that are long
+//! enough, and only these are searched for the beginnings of compressed data, so most of a large
+//! column is not even read.
 
 use std::ops::Range;
 
@@ -11,11 +12,11 @@ use super::halves;
 use crate::column::{Rows, Walk};
 use crate::preset::ends_with_percent_escape;
 
-/// What gzip, zstd, xz and zip begin with, in base64 of both alphabets.
+/// The beginnings of gzip, zstd, xz and zip, in base64 of both alphabets.
 const BEGINNINGS: [&[u8]; 6] = [b"H4sI", b"KLUv/", b"KLUv_", b"/Td6WFoA", b"_Td6WFoA", b"UEsDB"];
-/// The same for bzip2: a part that is the same for all block sizes, and where it stands.
+/// The same for bzip2: the part that is equal for all block sizes, and its offset.
 const BZIP2: (&[u8], &[u8], usize) = (b"Qlpo", b"WSZT", 8);
-/// Two bytes of each of these, and where they stand in it.
+/// Two bytes of each beginning, and their offset in it.
 const PAIRS: [([u8; 2], usize); 5] = [(*b"H4", 0), (*b"KL", 0), (*b"Td", 1), (*b"UE", 0), (*b"Ql", 0)];
 /// Vectors of the bytes of each pair.
 const WANTED: [[u8x16; 2]; 5] = {
@@ -27,7 +28,7 @@ const MIN_LEN: usize = 27;
 
 /// Bytes of a vector.
 const LANES: usize = 16;
-/// Up to here all of a column is searched.
+/// A column up to this size is searched completely.
 pub(super) const SMALL: usize = 16 << 10;
 
 /// Bytes of a probe.
@@ -42,7 +43,8 @@ pub(super) fn rows(rows: Rows<'_>) -> Vec<usize> {
     if rows.bytes.len() <= SMALL { rows_of_small(rows) } else { rows_of_large(rows) }
 }
 
-/// Searches all of a column. That takes as long as probes that would find the shortest runs, and is less to go wrong.
+/// Searches the complete column. This takes as long as probes for the shortest runs, and is
+/// simpler.
 fn rows_of_small(rows: Rows<'_>) -> Vec<usize> {
     let mut found: Vec<usize> = Vec::new();
     let mut walk = Walk::default();
@@ -57,10 +59,10 @@ fn rows_of_small(rows: Rows<'_>) -> Vec<usize> {
     found
 }
 
-/// Probes a column, and searches what is around the probes that look like base64.
+/// Probes a column, and searches the text around the probes that look like base64.
 fn rows_of_large(rows: Rows<'_>) -> Vec<usize> {
     let mut found = Vec::new();
-    // What was searched up to here, in the row at hand or in one before it.
+    // The column is searched up to here, in this row or an earlier one.
     let mut done = 0;
     for (row, (place, text)) in rows.iter().enumerate() {
         let is_long = text.len() > super::LONG;
@@ -82,15 +84,16 @@ fn rows_of_large(rows: Rows<'_>) -> Vec<usize> {
     found
 }
 
-/// The first probe in a part of a text that looks like one of a run.
+/// The first probe in a part of a text that looks like base64.
 ///
-/// This loop, the check behind it and the search of a run are functions of their own: within one large function the
-/// compiler of the sandbox keeps their vectors on the stack, and loads a dozen of them for each probe.
+/// This loop, its check and the search of a run are separate functions: in one large function, the
+/// compiler of the sandbox keeps their vectors on the stack, and loads a dozen of them for each
+/// probe.
 #[inline(never)]
 fn next_probe<const STEP: usize>(text: &[u8], part: Range<usize>) -> Option<usize> {
     let (blocks, rest) = text.get(part.clone())?.as_chunks::<STEP>();
     let (fours, _) = blocks.as_chunks::<4>();
-    // Nearly all probes fail, so that four of them share a branch.
+    // Nearly all probes fail, so four of them share a branch.
     let begins_run = |block: &[u8; STEP]| block.first_chunk().is_some_and(is_probe);
     for (four, at) in fours.iter().zip((part.start..).step_by(4 * STEP)) {
         if four.each_ref().map(|block| block.first_chunk().is_some_and(is_maybe_probe)).contains(&true)
@@ -103,7 +106,7 @@ fn next_probe<const STEP: usize>(text: &[u8], part: Range<usize>) -> Option<usiz
     if let Some(block) = blocks.iter().skip(passed).position(begins_run) {
         return Some(part.start + (passed + block) * STEP);
     }
-    // The last probe may reach into the next row.
+    // The last probe can extend into the next row.
     let last = part.end - rest.len();
     (!rest.is_empty() && text.get(last..)?.first_chunk().is_some_and(is_probe)).then_some(last)
 }
@@ -112,7 +115,7 @@ fn is_probe(window: &[u8; PROBE]) -> bool {
     is_maybe_probe(window) && is_run(window)
 }
 
-/// A quote, comma, space or bracket is in most probes, and one comparison finds three of them.
+/// Most probes contain a quote, comma, space or bracket, and one comparison finds three of them.
 #[inline(always)]
 fn is_maybe_probe(window: &[u8; PROBE]) -> bool {
     let [first, last] = halves(window);
@@ -125,8 +128,8 @@ fn is_solid(bytes: u8x16) -> bool {
     (bytes - u8x16::splat(b'+')).to_bitmask() == 0
 }
 
-/// Whether a probe is of a run. Base64 of compressed data has a capital letter among them but for one in ten
-/// million; paths and identifiers have none more often.
+/// Whether a probe is part of a run. Except for one in ten million, probes of base64 of compressed
+/// data contain an upper-case letter; paths and identifiers often contain none.
 #[inline(never)]
 fn is_run(window: &[u8; PROBE]) -> bool {
     let [first, last] = halves(window);
@@ -137,11 +140,11 @@ fn is_run(window: &[u8; PROBE]) -> bool {
         && outside(last).to_bitmask() == 0
 }
 
-/// A part of a text that holds the run around a probe. It may hold a little more: where a run ends exactly matters only
-/// where compressed data seems to begin.
+/// A part of a text that contains the run around a probe. It can contain a little more: the exact
+/// end of a run only matters if compressed data seems to begin.
 #[inline(never)]
 fn around(text: &[u8], probe: usize) -> Range<usize> {
-    // Lines of base64 are one run, so a line feed does not end it.
+    // Base64 on several lines is one run, so a line feed does not end it.
     let goes_on = |bytes: u8x16| is_solid(bytes) || outside(bytes).to_bitmask() == 0;
     let (mut start, mut end) = (probe, text.len().min(probe + PROBE));
     loop {
@@ -167,7 +170,7 @@ fn around(text: &[u8], probe: usize) -> Range<usize> {
     start..end
 }
 
-/// Calls back with every place of a pair in a part of a text, until the answer is that this was it.
+/// Calls back with every place of a pair in a part of a text, until the callback returns true.
 #[inline(never)]
 fn any_pair(text: &[u8], part: Range<usize>, mut is_it: impl FnMut(usize) -> bool) -> bool {
     const BLOCK: usize = LANES + 1;
@@ -193,7 +196,7 @@ fn any_pair(text: &[u8], part: Range<usize>, mut is_it: impl FnMut(usize) -> boo
     false
 }
 
-/// Whether one of the pairs stands at a place as a part of what compressed data begins with.
+/// Whether the pair at a place is part of a beginning of compressed data.
 fn begins_near(text: &[u8], at: usize) -> bool {
     PAIRS.iter().any(|(pair, offset)| {
         let Some(at) = at.checked_sub(*offset) else { return false };
@@ -208,7 +211,8 @@ fn is_beginning(text: &[u8]) -> bool {
         || (text.starts_with(size) && text.get(place..).is_some_and(|rest| rest.starts_with(block)))
 }
 
-/// Whether data may begin here: nothing of base64 stands before it, unless as the end of an escape, and enough follows.
+/// Whether data can begin here: no base64 precedes it, except for the end of an escape, and enough
+/// text follows.
 fn begins(text: &[u8], at: usize) -> bool {
     let before = text.get(..at).unwrap_or_default();
     let is_first = match before {
@@ -221,9 +225,8 @@ fn begins(text: &[u8], at: usize) -> bool {
         && text.get(at..).unwrap_or_default().iter().take_while(|b| is_part(**b)).take(MIN_LEN).count() == MIN_LEN
 }
 
-/// Whether this is surely a header of gzip: then it may stand directly behind a word. Base64 of other data looks like it
-/// at one in 10^11 places.
-/// Source: RFC 1952, section 2.3
+/// Whether this is certainly a header of gzip, which can then follow a word directly. Base64 of
+/// other data looks like it at one in 10^11 places. Source: RFC 1952, section 2.3
 fn is_gzip(text: &[u8]) -> bool {
     let Some([b'H', b'4', b's', b'I', flags, _, _, _, _, _, time, extra, system, ..]) = text.first_chunk::<16>() else {
         return false;
@@ -257,7 +260,8 @@ fn is_part(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'-' | b'_' | b'=' | b'\\')
 }
 
-/// The bytes that are not part of a run: neither of base64 nor a line feed, since base64 on several lines is one run.
+/// The bytes that are not part of a run: neither base64 nor a line feed, because base64 on several
+/// lines is one run.
 #[inline]
 fn outside(bytes: u8x16) -> u8x16 {
     let splat = u8x16::splat;
@@ -318,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_around_a_probe_holds_its_run() {
+    fn the_searched_part_contains_the_run_of_the_probe() {
         for start in 0..40 {
             for length in PROBE..100 {
                 let run = b"aZ0+/-_=\\\n".iter().copied().cycle().take(length);

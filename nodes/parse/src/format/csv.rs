@@ -6,7 +6,7 @@ use wattle_node::Setup;
 use super::{Fault, HEADER, Key, check_types};
 use crate::options::Options;
 
-/// Columns and the memory for one line.
+/// Columns, and memory for one line.
 pub(crate) struct Csv {
     reader: Reader,
     columns: Vec<Key>,
@@ -33,7 +33,7 @@ impl Csv {
         }
         let columns: Vec<Key> = names.iter().map(|name| Key::new(name, options)).collect();
         check_types(options, &columns, "column", setup);
-        // One place more than there are columns shows lines that have too many.
+        // The extra place detects lines with too many columns.
         let ends = vec![0; columns.len() + 1];
         let escape =
             options.escape.map(|c| u8::try_from(c).ok().filter(|b| b.is_ascii() && Some(*b) != byte && *b != b'"'));
@@ -66,7 +66,7 @@ impl Csv {
         Ok(())
     }
 
-    /// Whether the line that was split has the names of the columns.
+    /// Whether the line that was split contains the names of the columns.
     fn is_header(&self) -> bool {
         let starts = std::iter::once(0).chain(self.ends.iter().copied());
         self.columns.iter().zip(starts.zip(&self.ends)).all(|(column, (start, &end))| {
@@ -74,9 +74,10 @@ impl Csv {
         })
     }
 
-    /// Splits a line into `fields` and `ends`, and returns how many columns there are, up to one more than named.
+    /// Splits a line into `fields` and `ends`. Returns the number of columns, at most one more than
+    /// named.
     fn split(&mut self, text: &[u8]) -> Result<usize, Fault> {
-        // Without quotes a line is not longer than before.
+        // Removing quotes never makes a line longer.
         if self.fields.len() < text.len() {
             self.fields.resize(text.len(), 0);
         }
@@ -85,7 +86,7 @@ impl Csv {
         loop {
             let fields = self.fields.get_mut(bytes..).unwrap_or_default();
             let ends = self.ends.get_mut(count..).unwrap_or_default();
-            // The call after the last byte ends the line.
+            // The call after the last byte finishes the line.
             let (result, read, written, ended) = self.reader.read_record(rest, fields, ends);
             rest = rest.get(read..).unwrap_or_default();
             bytes += written;

@@ -9,11 +9,11 @@ use crate::options::{BareKeys, Options, Type};
 use crate::texts::Texts;
 use crate::typed::{write_string, write_value};
 
-/// Separators and the memory for one row.
+/// Separators, and memory for one row.
 pub(crate) struct KeyValue {
     between_pairs: Separator,
     within_pair: Finder<'static>,
-    /// White space is part of nothing, unless pairs are separated by it.
+    /// Ignore white space around keys and values, unless it separates pairs.
     spaces_separate: bool,
     bare_keys: BareKeys,
     types: Vec<(String, Type)>,
@@ -23,7 +23,7 @@ pub(crate) struct KeyValue {
 
 /// What separates pairs.
 enum Separator {
-    /// Any white space: what a space stands for, since logs mix spaces and tabs.
+    /// Any white space. This is the meaning of a space, because logs mix spaces and tabs.
     WhiteSpace,
     Text(Box<Finder<'static>>),
 }
@@ -33,7 +33,7 @@ impl Separator {
         if text == " " { Self::WhiteSpace } else { Self::Text(Box::new(Finder::new(text).into_owned())) }
     }
 
-    /// Where the first one begins.
+    /// Offset of the first separator.
     fn find(&self, text: &[u8]) -> Option<usize> {
         match self {
             Self::WhiteSpace => text.iter().position(u8::is_ascii_whitespace),
@@ -41,7 +41,7 @@ impl Separator {
         }
     }
 
-    /// Length of the one that the text begins with.
+    /// Length of the separator that the text begins with.
     fn at_start_of(&self, text: &[u8]) -> Option<usize> {
         match self {
             Self::WhiteSpace => text.first().filter(|byte| byte.is_ascii_whitespace()).map(|_| 1),
@@ -97,7 +97,7 @@ impl KeyValue {
             }
             at = self.next_pair(text, at);
         }
-        // A text of words only, such as a sentence, is in another format.
+        // A text of bare words, such as a sentence, has another format.
         if let Some(at) = bare.filter(|_| pairs == 0) {
             return no_separator(self.within_pair.needle(), at);
         }
@@ -123,7 +123,7 @@ impl KeyValue {
         Ok(())
     }
 
-    /// Goes over white space and separators to the next pair, or the end.
+    /// Skips white space and separators up to the next pair, or the end.
     fn next_pair(&self, text: &[u8], mut at: usize) -> usize {
         loop {
             at = after_spaces(text, at);
@@ -134,7 +134,7 @@ impl KeyValue {
         }
     }
 
-    /// Reads a key and the separator behind it; a key without one gets a value here.
+    /// Reads a key and the separator after it. A key without a separator gets its value here.
     fn key(&mut self, text: &[u8], at: usize) -> Result<Key, Fault> {
         let rest = text.get(at..).unwrap_or_default();
         let separator = self.within_pair.needle();
@@ -161,7 +161,7 @@ impl KeyValue {
         Ok(Key::Paired(at + key.len() + separator.len()))
     }
 
-    /// Gives the key read last, which begins at `at` and has no separator, the value of keys that stand alone.
+    /// Gives the last key, which begins at `at` and has no separator, the value of bare keys.
     fn bare(&mut self, at: usize, end: usize) -> Result<Key, Fault> {
         match self.bare_keys {
             BareKeys::True => self.values.add(|out| out.extend_from_slice(b"true")),
@@ -171,8 +171,8 @@ impl KeyValue {
         Ok(Key::Bare(end))
     }
 
-    /// Reads a value in single quotes, as it stands between them. Where no closing quote ends the value, as in `'tis`, the
-    /// quote is part of it.
+    /// Reads a value in single quotes without unescaping it. If no closing quote ends the value, as
+    /// in `'tis`, the quote is part of the value.
     fn single_quoted(&mut self, text: &[u8], start: usize) -> Option<usize> {
         let inner = text.get(start..)?.strip_prefix(b"'")?;
         let end = memchr::memchr_iter(b'\'', inner).find(|&end| {
@@ -184,7 +184,7 @@ impl KeyValue {
         Some(start + 1 + end + 1)
     }
 
-    /// Reads a value up to the separator behind it.
+    /// Reads a value up to the separator after it.
     fn value(&mut self, text: &[u8], at: usize) -> Result<usize, Fault> {
         let start = if self.spaces_separate { at } else { after_spaces(text, at) };
         let rest = text.get(start..).unwrap_or_default();
@@ -208,15 +208,16 @@ impl KeyValue {
     }
 }
 
-/// What was read as a key, and where it ends.
+/// A key, and where it ends.
 enum Key {
     /// A key with its separator.
     Paired(usize),
-    /// A key that stands alone, with its value.
+    /// A bare key, with its value.
     Bare(usize),
 }
 
-/// Reads the quoted text that begins at `at`, with the escapes of JSON, and returns the place after it.
+/// Reads the quoted text that begins at `at`, with the escapes of JSON, and returns the offset
+/// after it.
 fn quoted(text: &[u8], at: usize, out: &mut Texts) -> Result<usize, Fault> {
     let mut end = at + 1;
     loop {

@@ -22,7 +22,7 @@ impl Pattern {
         let regex = match Regex::new(pattern) {
             Ok(regex) => regex,
             Err(error) => {
-                // The last line says what is wrong; those before it draw the pattern.
+                // The last line states the problem; the lines before it draw the pattern.
                 let text = error.to_string();
                 let reason = text.lines().last().unwrap_or_default();
                 setup.error("pattern", format!("not a regular expression: {}", reason.trim_start_matches("error: ")));
@@ -47,7 +47,7 @@ impl Pattern {
         out.push(b'{');
         let mut first = true;
         for (index, key) in &self.groups {
-            // A group that took no part in the match gives no key.
+            // A group that is not part of the match gives no key.
             let Some(value) = self.found.get(*index).and_then(|(start, end)| text.get(start..end)) else { continue };
             key.write(value, std::mem::take(&mut first), out)?;
         }

@@ -9,7 +9,7 @@ use OnConflict::{Fail, Keep, Overwrite};
 fn merged(old: &str, new: &str, how: OnConflict) -> Result<String, Conflict> {
     let mut out = Vec::new();
     let mut merger = Merger::default();
-    // What an earlier row left must not show.
+    // Leftovers of an earlier row must not show.
     let _ = merger.merge(b"{\"left\":1}", b"{\"over\":2}", how, &mut Vec::new());
     merger.merge(old.as_bytes(), new.as_bytes(), how, &mut out)?;
     Ok(String::from_utf8(out).unwrap())
@@ -31,7 +31,7 @@ fn keys_of_both_stay() {
 }
 
 #[test]
-fn a_key_of_both_is_resolved_as_asked() {
+fn a_key_of_both_objects_is_resolved_by_the_option() {
     let (old, new) = (r#"{"a":{"x":1},"b":2}"#, r#"{"c":3,"\u0061":{"y":1}}"#);
     check(old, new, Overwrite, r#"{"b":2,"c":3,"\u0061":{"y":1}}"#);
     check(old, new, Keep, r#"{"a":{"x":1},"b":2,"c":3}"#);

@@ -1,4 +1,4 @@
-//! The functions where there is no agent.
+//! The functions without an agent.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -45,7 +45,7 @@ pub(super) fn monotonic() -> u64 {
     u64::try_from(BEGAN.elapsed().as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// Good enough for tests; the agent's is good enough for keys.
+/// Good enough for tests; the agent's generator is good enough for keys.
 pub(super) fn random(len: u32) -> Vec<u8> {
     let seeds = (0..len.div_ceil(8)).flat_map(|i| RandomState::new().hash_one(i).to_le_bytes());
     seeds.take(len as usize).collect()
@@ -56,7 +56,7 @@ pub(super) fn open(table: &str, _: &[&str]) -> Result<u32, String> {
 }
 
 pub(super) fn find(_: u32, _: ColumnWriter) -> Vec<Column> {
-    // No table was ever opened.
+    // `open` never succeeds here, so there is no table.
     Vec::new()
 }
 
@@ -141,7 +141,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_are_kept_and_added_to() {
+    fn values_are_stored_and_increased() {
         kv::set(ColumnWriter::of(b"a"), ColumnWriter::of(b"5")).unwrap();
         assert_eq!(kv::add(ColumnWriter::of(b"a"), &[2]), Ok(vec![7]));
         assert_eq!(kv::get(ColumnWriter::of(b"a")).get(0), Some(b"7".as_slice()));

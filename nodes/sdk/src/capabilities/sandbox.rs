@@ -1,4 +1,5 @@
-//! The functions over the interfaces of the agent. Only those that are called become imports of the artifact.
+//! The functions on top of the interfaces of the agent. Only those that the node calls become
+//! imports of the artifact.
 
 use super::http::{Failure, Request, Response};
 use super::log::Level;

@@ -40,7 +40,7 @@ fn not_json(kind: ErrorKind, offset: usize) -> Fault {
 }
 
 #[test]
-fn takes_every_shape_of_a_cloudtrail_document() {
+fn finds_the_records_of_every_shape_of_a_cloudtrail_document() {
     let all = cloudtrail();
     check(&all, r#"{"Records":[{"a":1},{"a":2}]}"#, &[r#"{"a":1}"#, r#"{"a":2}"#]);
     check(&all, r#"{"x":[0],"Records" : [ 1 , "s" , null ] ,"y":{"z":[]}}"#, &["1", "\"s\"", "null"]);
@@ -62,7 +62,7 @@ fn follows_paths_through_objects_and_arrays() {
 }
 
 #[test]
-fn says_why_there_are_no_records() {
+fn reports_why_there_are_no_records() {
     let all = cloudtrail();
     refuse(&all, r#"{"digestStartTime":"x"}"#, Fault::MissingPath(0));
     refuse(&all, "{\"Records\":[1]}\n {\"x\":1}", Fault::MissingPath(17));
@@ -74,7 +74,7 @@ fn says_why_there_are_no_records() {
 }
 
 #[test]
-fn says_where_a_text_is_not_json() {
+fn reports_where_a_text_is_not_json() {
     let all = cloudtrail();
     refuse(&all, "", not_json(ErrorKind::EndOfText, 0));
     refuse(&all, "\u{feff} ", not_json(ErrorKind::EndOfText, 4));
@@ -92,7 +92,7 @@ fn says_where_a_text_is_not_json() {
 }
 
 #[test]
-fn depth_is_no_danger() {
+fn deep_nesting_is_safe() {
     let deep = [&b"{\"Records\":["[..], &b"[".repeat(10_000), &b"]".repeat(10_000), &b"]}"[..]].concat();
     assert_eq!(found(&cloudtrail(), &deep).unwrap().len(), 1);
     assert!(found(&cloudtrail(), &b"[".repeat(10_000)).is_err());

@@ -46,7 +46,7 @@ fn records_around_a_broken_part_are_recognised_by_their_key() {
     ];
     for (text, expected) in cases {
         let mut all = salvaged(&text);
-        // The opening of the array is a part of no record.
+        // The opening of the array belongs to no record.
         all.retain(|part| part != "!{\"Records\":[");
         all.iter_mut().for_each(|part| *part = part.replace("!{\"Records\":[", "!"));
         assert_eq!(all, expected, "{text}");
@@ -54,7 +54,7 @@ fn records_around_a_broken_part_are_recognised_by_their_key() {
 }
 
 #[test]
-fn a_broken_part_that_looks_like_records_takes_no_quadratic_time() {
+fn a_broken_part_that_resembles_records_takes_linear_time() {
     let text = "},{\"a\":[".repeat(200_000);
     let since = std::time::Instant::now();
     assert!(salvaged(&text).len() == 1);
@@ -63,7 +63,7 @@ fn a_broken_part_that_looks_like_records_takes_no_quadratic_time() {
 
 proptest! {
     #[test]
-    fn good_neighbours_of_any_line_go_on(line in "[^\n{]{0,20}|\\{[^\n{]{0,20}") {
+    fn good_neighbours_of_any_line_continue(line in "[^\n{]{0,20}|\\{[^\n{]{0,20}") {
         let good = r#"{"eventVersion":"1","n":1}"#;
         let all = salvaged(&format!("{good}\n{line}\n{good}"));
         prop_assert!(all.iter().filter(|part| *part == good).count() == 2, "{all:?}");

@@ -1,4 +1,4 @@
-//! How far a value may reach: in a row that is JSON not beyond the string that its key is in.
+//! How far a value can extend: in a row that is JSON, not beyond the string that contains its key.
 
 use memchr::memchr;
 use wattle_node::json::check;
@@ -6,17 +6,18 @@ use wattle_node::json::check;
 use super::super::quotes::backslashes_before;
 use crate::node::MAX_JSON_DEPTH;
 
-/// Knows how far a value may reach: to the end of the string of JSON that it is in, or of the row.
+/// Computes how far a value can extend: to the end of the JSON string that contains it, or of the
+/// row.
 #[derive(Default)]
 pub(in super::super) struct Bounds {
-    /// The row that was asked for last: where it begins, and whether it is JSON.
+    /// The row of the last call: where it begins, and whether it is JSON.
     row: Option<(usize, bool)>,
-    /// A part of the row that is inside of one string, with the string's end.
+    /// A part of the row inside one string, and the end of the string.
     string: Option<(usize, usize)>,
 }
 
 impl Bounds {
-    /// Forgets what it knew of another text.
+    /// Clears the cache, for another text.
     pub(in super::super) fn clear(&mut self) {
         *self = Self::default();
     }
@@ -34,7 +35,7 @@ impl Bounds {
         }
     }
 
-    /// Where a value of a name at `at` ends at the latest.
+    /// The latest possible end of the value of a name at `at`.
     pub(super) fn end(&mut self, text: &[u8], row_start: usize, at: usize) -> usize {
         if !self.is_json(text, row_start) {
             return text.len();

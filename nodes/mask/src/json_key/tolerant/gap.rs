@@ -1,19 +1,20 @@
-//! What stands between a key, its colon and its value, and means nothing: white space of any kind, comments, colours of
-//! terminals, a stray byte.
+//! Skips text between a key, its colon and its value that has no meaning: white space of any kind,
+//! comments, terminal colours, a stray byte.
 
 use memchr::memmem;
 
 use super::super::quotes::backslashes_after;
 use super::super::unit::{Style, Unit, spaces, unit};
 
-/// The longest comment that is passed over, and how many of them: comments may hold keys, each of which looks ahead.
+/// Maximum length and number of skipped comments: comments can contain keys, each of which looks
+/// ahead.
 const MAX_COMMENT: usize = 4096;
 const COMMENTS: usize = 4;
 
-/// The longest sequence that sets a colour.
+/// The longest colour sequence.
 const MAX_COLOUR: usize = 32;
 
-/// Where all that means nothing ends.
+/// Where the text without meaning ends.
 pub(super) fn gap(text: &[u8], mut at: usize, line_feeds: bool) -> usize {
     let mut comments = 0;
     loop {
@@ -31,7 +32,7 @@ pub(super) fn gap(text: &[u8], mut at: usize, line_feeds: bool) -> usize {
     }
 }
 
-/// The length of a character that is blank, though not white space in JSON.
+/// The length of a blank character that is not white space in JSON.
 fn blank(text: &[u8], at: usize) -> usize {
     match text.get(at..).unwrap_or_default() {
         [0 | 0x0b | 0x0c | 0x1c..=0x1f | 0x7f, ..] => 1,
@@ -57,7 +58,7 @@ fn blank(text: &[u8], at: usize) -> usize {
     }
 }
 
-/// Where a sequence that sets a colour ends, if one begins here: ESC, `[`, numbers, `m`.
+/// Where the colour sequence that begins here ends: ESC, `[`, numbers, `m`.
 fn colour_end(text: &[u8], at: usize) -> Option<usize> {
     let escape = unit(text, at).filter(|next| next.byte == 0x1b)?;
     let rest = text.get(escape.end..)?.strip_prefix(b"[")?;
@@ -65,7 +66,8 @@ fn colour_end(text: &[u8], at: usize) -> Option<usize> {
     matches!(rest.get(numbers), Some(b'm' | b'K')).then_some(escape.end + 1 + numbers + 1)
 }
 
-/// Where a comment ends, if one begins here; one that goes to the end of the line only with `line_feeds`.
+/// Where the comment that begins here ends. A comment to the end of the line counts only with
+/// `line_feeds`.
 fn comment_end(text: &[u8], at: usize, line_feeds: bool) -> Option<usize> {
     let rest = text.get(at..)?;
     let rest = rest.get(..rest.len().min(MAX_COMMENT))?;
@@ -84,7 +86,7 @@ pub(super) fn line_end(text: &[u8], mut at: usize) -> usize {
     at
 }
 
-/// Where a stray byte or character ends that begins here.
+/// Where the stray byte or character that begins here ends.
 pub(super) fn stray_end(text: &[u8], at: usize) -> Option<usize> {
     let next = unit(text, at)?;
     if next.is_quote() || next.is_space() || next.style != Style::Plain(0) {
@@ -98,8 +100,9 @@ pub(super) fn stray_end(text: &[u8], at: usize) -> Option<usize> {
     }
 }
 
-/// Where the content of the last string ends, if more strings or other text follow a string where a comma, a bracket or
-/// the end of a line should: `"a" "b"`, `"a" + "b"`, `""b"`. The string's content is at `start..end`.
+/// Where the content of the last string ends, if more strings or other text follow a string instead
+/// of a comma, a bracket or the end of a line: `"a" "b"`, `"a" + "b"`, `""b"`. The content of the
+/// first string is at `start..end`.
 pub(super) fn joined(text: &[u8], open: &Unit, start: usize, end: usize) -> Option<usize> {
     let close = unit(text, end).filter(|close| close.is_like(open))?;
     let is_inner = |next: &Unit| next.is_quote() && (next.byte != b'"' || next.style == open.style);
@@ -135,7 +138,8 @@ fn is_delimiter(next: &Unit) -> bool {
     next.is_space() || matches!(next.byte, b',' | b';' | b'}' | b']' | b')' | b'<' | b'>' | b'&' | b'|' | b'\\')
 }
 
-/// Where text ends that follows a string by mistake: at a comma, a bracket, the end of the line or of what it is in.
+/// Where misplaced text after a string ends: at a comma, a bracket, the end of the line or of the
+/// enclosing string.
 fn rest_end(text: &[u8], from: usize, open: &Unit) -> usize {
     let (mut at, mut end) = (from, from);
     while let Some(next) = unit(text, at) {
@@ -145,7 +149,7 @@ fn rest_end(text: &[u8], from: usize, open: &Unit) -> usize {
         }
         at = next.end;
         if !next.is_space() {
-            // Without the quote that ends it all.
+            // Exclude the quote that ends the enclosing string.
             end = if next.is_like(open) { next.start } else { next.end };
         }
     }

@@ -9,23 +9,24 @@ use super::gap::{gap, joined, line_end, stray_end};
 use super::{Name, Reached, Sign, prefix_start};
 use crate::span::Place;
 
-/// Values that are no values.
+/// Words that mean "no value".
 const NOTHING: [&[u8]; 8] = [b"null", b"NULL", b"Null", b"None", b"nil", b"undefined", b"<nil>", b"(null)"];
 
-/// Words that announce credentials, which go on to the end of the line.
-/// Source: <https://www.iana.org/assignments/http-authschemes/http-authschemes.xhtml>, and AWS Signature Version 4
+/// Words that announce credentials, which extend to the end of the line. Source:
+/// <https://www.iana.org/assignments/http-authschemes/http-authschemes.xhtml>, and AWS Signature
+/// Version 4
 const SCHEMES: [&[u8]; 9] =
     [b"basic", b"bearer", b"digest", b"negotiate", b"ntlm", b"token", b"apikey", b"hoba", b"aws4-hmac-sha256"];
 
 /// The deepest indent of a key.
 const MAX_INDENT: usize = 256;
 
-/// The longest word before a quote that says what kind of string follows, as in `rb'...'` or `N'...'`.
+/// The longest word before a quote that gives the type of the string, as in `rb'...'` or `N'...'`.
 const MAX_PREFIX: usize = 3;
 
-/// Reads a value; `text` ends where it may reach to.
+/// Reads a value. The value cannot extend beyond the end of `text`.
 pub(super) fn value(text: &[u8], name: &Name<'_>, reached: &Reached) -> Option<Found> {
-    // `!!str ...` and `&anchor ...` of YAML, which are masked too: they may be what begins the value.
+    // Mask `!!str ...` and `&anchor ...` of YAML too: they can be the beginning of the value.
     let start = gap(text, reached.at, false);
     if reached.sign == Sign::Assigns
         && reached.style == Style::Plain(0)
@@ -49,7 +50,8 @@ fn value_proper(text: &[u8], name: &Name<'_>, reached: &Reached) -> Option<Found
     }
     let feed = gap(text, at, true);
     if feed > at {
-        // A value on the next line has a quote or bracket, or else it is another name. What YAML says before it is below.
+        // A value on the next line has a quote or bracket; otherwise it is another name. YAML is
+        // handled below.
         let next = unit(text, feed)?;
         if is_return(text, at) {
             return bare(text, feed, reached).filter(|found| !is_name(text, found)).or_else(|| {
@@ -112,7 +114,7 @@ fn is_return(text: &[u8], at: usize) -> bool {
     is_return(feed) && unit(text, feed.end).is_none_or(|next| !next.is_line_feed())
 }
 
-/// Whether what seems to be a value is a name with a value of its own.
+/// Whether a supposed value is a name with its own value.
 fn is_name(text: &[u8], found: &Found) -> bool {
     let after = unit(text, spaces(text, found.end, false));
     text.get(found.start..found.end).is_some_and(|word| word.ends_with(b":") || word.ends_with(b"="))
@@ -120,7 +122,8 @@ fn is_name(text: &[u8], found: &Found) -> bool {
         || after.is_some_and(|after| matches!(after.byte, b':' | b'='))
 }
 
-/// A comment to the end of the line, and the value on the next one: either may be what a reader takes for the value.
+/// A comment to the end of the line and a value on the next line: a reader can take either for the
+/// value.
 fn commented(text: &[u8], name: &Name<'_>, reached: &Reached, at: usize) -> Option<Found> {
     let end = line_end(text, at);
     let next = gap(text, end, true);
@@ -130,7 +133,7 @@ fn commented(text: &[u8], name: &Name<'_>, reached: &Reached, at: usize) -> Opti
     Some(Found { start: at, end, place: Place::Text })
 }
 
-/// Whether what stands before a bracket is a name or nothing.
+/// Whether the text before a bracket is a name, or empty.
 fn is_whole_word(text: &[u8], at: usize, end: usize) -> bool {
     text.get(at).is_none_or(|b| b.is_ascii_alphabetic() || *b == b'_') || at == end
 }
@@ -167,7 +170,7 @@ fn quoted(text: &[u8], open: Unit, quotes_of_name: usize) -> Option<Found> {
     (start < end && !is_nothing(text, start, end)).then_some(Found { start, end, place })
 }
 
-/// Where a string ends that was begun with so many such quotes; none if it does not.
+/// Where a string ends that began with this many such quotes; `None` if it has no end.
 pub(super) fn string_end(text: &[u8], start: usize, open: &Unit, run: usize) -> Option<usize> {
     let mut at = start;
     let mut escaped = false;
@@ -203,11 +206,11 @@ pub(super) fn string_end(text: &[u8], start: usize, open: &Unit, run: usize) -> 
     }
 }
 
-/// What is between a bracket and its counterpart, or the end.
+/// The text between a bracket and its counterpart, or the end.
 fn container(text: &[u8], open: Unit) -> Option<Found> {
     let mut at = open.end;
     let mut depth = 1;
-    // A quote that nothing closes is an apostrophe.
+    // A quote without a counterpart is an apostrophe.
     let mut unclosed = [false; 3];
     let end = loop {
         let Some(next) = unit(text, at) else { break text.len() };
@@ -227,7 +230,8 @@ fn container(text: &[u8], open: Unit) -> Option<Found> {
                 };
                 if let Some(unclosed) = unclosed.get_mut(kind).filter(|unclosed| !**unclosed) {
                     match string_end(text, next.end, &next, 1) {
-                        // To the quote itself, not before the backslashes of one that ends more.
+                        // Up to the quote itself, not before the backslashes of a quote that ends
+                        // an outer string.
                         Some(end) => {
                             at = unit(text, end).map_or(end, |close| close.end);
                             continue;
@@ -243,7 +247,7 @@ fn container(text: &[u8], open: Unit) -> Option<Found> {
     Some(Found { start: open.end.min(end), end, place: Place::Text })
 }
 
-/// The content of an element of XML, up to the next tag, or to its own end where it holds elements.
+/// The content of an XML element, up to the next tag, or to its own end if it contains elements.
 fn element(text: &[u8], name: &Name<'_>, start: usize) -> Option<Found> {
     let next_tag = |from: usize| {
         let mut at = from;
@@ -307,7 +311,7 @@ fn block_scalar(text: &[u8], at: usize) -> Option<Found> {
 /// The longest tag or anchor of YAML; a value may have one of each.
 const MAX_PROPERTY: usize = 64;
 
-/// Where a tag or an anchor ends that stands before a value.
+/// Where a tag or an anchor before a value ends.
 fn property_end(text: &[u8], at: usize) -> Option<usize> {
     let is_property =
         matches!(text.get(at..)?, [b'!', ..] | [b'&', b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'_', ..]);
@@ -319,7 +323,8 @@ fn property_end(text: &[u8], at: usize) -> Option<usize> {
     (next.is_line_feed() || !matches!(value.byte, b'&' if text.get(at) == Some(&b'&'))).then_some(end)
 }
 
-/// A value of YAML on the lines below its key: all that are indented more, and items of a list at the key's own indent.
+/// A YAML value on the lines below its key: all lines with a larger indent, and list items at the
+/// indent of the key.
 fn block_below(text: &[u8], name: &Name<'_>, reached: &Reached, at: usize) -> Option<Found> {
     if reached.sign != Sign::Assigns || !name.text.get(name.end..reached.at)?.contains(&b':') {
         return None;
@@ -328,7 +333,7 @@ fn block_below(text: &[u8], name: &Name<'_>, reached: &Reached, at: usize) -> Op
         |line: usize| text.get(line..).unwrap_or_default().iter().take_while(|b| matches!(b, b' ' | b'\t')).count();
     let before = name.text.get(name.row_start..name.open.map_or(name.start, |open| open.start))?;
     let own = before.iter().rev().take(MAX_INDENT).take_while(|b| matches!(b, b' ' | b'\t')).count();
-    // Where other text stands before the key on its line, any indent is more.
+    // If other text precedes the key on its line, any indent is larger.
     let line = name.row_start + before.len() - own;
     let is_first = unit_before(text, name.row_start, line).is_none_or(|b| b.is_line_feed());
     let own = if is_first { own } else { 0 };
@@ -339,7 +344,7 @@ fn block_below(text: &[u8], name: &Name<'_>, reached: &Reached, at: usize) -> Op
     line = unit(text, line).filter(|next| next.is_line_feed() && ends_with_return(text, line)).map_or(line, |n| n.end);
     let first = line + indent(line);
     let next = unit(text, first)?;
-    // Quotes and brackets are read as such.
+    // Read quotes and brackets as such.
     if !is_part(line) || next.is_quote() || next.is_line_feed() || matches!(next.byte, b'{' | b'[' | b'(') {
         return None;
     }
@@ -376,7 +381,8 @@ fn bare(text: &[u8], start: usize, reached: &Reached) -> Option<Found> {
 fn bare_end(text: &[u8], start: usize, reached: &Reached) -> usize {
     let mut at = start;
     while let Some(next) = unit(text, at) {
-        // An encoded character is part of the value, unless what is around the value is encoded too.
+        // An encoded character is part of the value, unless the text around the value is encoded
+        // too.
         let is_own = match (next.style, reached.style) {
             (Style::Percent(here, _), Style::Percent(there, _)) => here <= there,
             (Style::Percent(..), _) => false,
