@@ -21,8 +21,9 @@ impl BatchLimits {
 
 /// Splits the events in one buffer into as many columns as the limits require; all share the buffer.
 ///
-/// The buffer starts at the position `base` of the input, and the last column ends at `end`. Each other one ends where
-/// the next starts, so that skipped data between two columns belongs to the first.
+/// The buffer starts at the position `base` of the input, and the last column ends at `end`. Every
+/// other column ends where the next one starts, so skipped data between two columns belongs to the
+/// first.
 pub(crate) fn cut(bytes: &Bytes, spans: Vec<Span>, base: u64, end: u64, limits: &BatchLimits) -> Vec<Chunk> {
     let total: usize = spans.iter().map(|span| span.len()).sum();
     if total <= limits.max_bytes && spans.len() <= limits.max_events {
@@ -54,7 +55,7 @@ fn chunk(bytes: &Bytes, spans: Vec<Span>, end: u64) -> Option<Chunk> {
 /// A whole document as one event.
 pub(crate) fn document(mut bytes: Vec<u8>) -> Result<Chunk, ColumnTooLarge> {
     let end = bytes.len() as u64;
-    // The queue counts only the used bytes.
+    // The queue counts only the used bytes, so free the rest.
     if bytes.len() < bytes.capacity() / 4 * 3 {
         bytes.shrink_to_fit();
     }
@@ -67,7 +68,7 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    fn cuts_by_bytes_and_by_number_and_keeps_positions() {
+    fn batches_are_cut_by_bytes_and_events_and_keep_positions() {
         let bytes = Bytes::from_static(b"aaa\nbbb\n\ncccccccc\nd\n");
         let spans: Vec<Span> =
             [(0, 3), (4, 7), (9, 17), (18, 19)].iter().map(|&(start, end)| Span { start, end }).collect();

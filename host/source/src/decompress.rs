@@ -1,4 +1,5 @@
-//! Decompression with limits on size and ratio, so that a small input cannot become an endless one.
+//! Decompression with limits on size and ratio, so that a small input cannot produce endless
+//! output.
 
 use std::io::{self, BufRead, BufReader, Read};
 
@@ -8,20 +9,21 @@ use serde::Deserialize;
 /// Number of bytes that identify the format.
 pub(crate) const MAGIC_BYTES: usize = 4;
 
-/// Up to this many decompressed bytes any ratio is allowed: headers and small repetitive texts compress extremely well.
+/// Any ratio is allowed up to this many decompressed bytes: headers and small repetitive texts
+/// compress extremely well.
 const RATIO_FREE_BYTES: u64 = 1 << 20;
 
 /// Size of compressed reads; small, so that the ratio is accurate.
 const INPUT_BYTES: usize = 32 << 10;
 
-/// Maximum output of decompression in one step, into one buffer of a known size.
+/// Maximum output of decompression in one step.
 const MAX_WHOLE: usize = 64 << 20;
 
 /// Reason for incomplete compressed input.
 pub(crate) const ENDS_EARLY: &str = "it ends too early";
 
-/// Reason for input that must be compressed and is not.
-const JUNK: &str = "something that is not compressed follows";
+/// Reason for other data after a compressed member or frame.
+const JUNK: &str = "data that is not compressed follows";
 
 /// Reason for a zstd frame with a larger window than allowed.
 const WINDOW: &str = "its zstd window, as `zstd --long` makes it, is larger than `max_zstd_window`; raise that option";
@@ -32,7 +34,7 @@ pub(crate) enum Compression {
     None,
     Gzip,
     Zstd,
-    /// Deflate in a zlib wrapper, as HTTP has it. It has no magic bytes.
+    /// Deflate in a zlib wrapper, as HTTP defines it. It has no magic bytes.
     Zlib,
     /// Deflate without a wrapper, which some clients send as `deflate`. It has no magic bytes.
     Deflate,
@@ -44,7 +46,7 @@ impl Compression {
         match head {
             [0x1f, 0x8b, 0x08, ..] => Self::Gzip,
             [0x28, 0xb5, 0x2f, 0xfd, ..] => Self::Zstd,
-            // A skippable frame, at the start of parallel and seekable zstd files.
+            // A skippable frame, at the start of zstd files from parallel and seekable compressors.
             [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Self::Zstd,
             _ => Self::None,
         }
@@ -78,9 +80,9 @@ pub(crate) enum ReadFailure {
     /// The compressed data is damaged or incomplete.
     #[error("is damaged after {after} decompressed bytes: {reason}")]
     Damaged { after: u64, reason: String },
-    #[error("holds more than {0} decompressed bytes; raise the limit if that is right")]
+    #[error("contains more than {0} decompressed bytes; raise the limit if that is expected")]
     TooLarge(u64),
-    #[error("expands more than {0} times, like a decompression bomb; raise the limit if that is right")]
+    #[error("expands more than {0} times, like a decompression bomb; raise the limit if that is expected")]
     TooDense(u64),
 }
 
@@ -124,7 +126,7 @@ enum Inner<R: Read> {
     Zlib(flate2::bufread::ZlibDecoder<Input<R>>),
     Deflate(flate2::bufread::DeflateDecoder<Input<R>>),
     Zstd(zstd::stream::read::Decoder<'static, Input<R>>),
-    /// Members that follow each other.
+    /// Placeholder while the next member starts.
     Changing,
 }
 
@@ -137,7 +139,7 @@ pub(crate) struct Decoder<R: Read> {
     produced: u64,
     /// The compressed data ended.
     is_over: bool,
-    /// Other data follows the compressed data, and was not read.
+    /// Other data follows the compressed data and is not read.
     has_junk: bool,
 }
 
@@ -170,7 +172,7 @@ impl<R: Read> Decoder<R> {
 
     /// Returns whether an error means that no further member or frame follows a complete one.
     fn is_behind_the_end(&self, error: &io::Error) -> bool {
-        // Both libraries report it only as text.
+        // Both libraries report this only as text.
         self.produced > 0
             && match &self.inner {
                 Inner::Gzip(_) => error.to_string().contains("invalid gzip header"),
@@ -279,7 +281,7 @@ impl<R: Read> Read for Decoder<R> {
         }
         loop {
             let result = match &mut self.inner {
-                // Uncompressed input is not limited here.
+                // `max_bytes` and `max_ratio` apply to compressed input only.
                 Inner::Plain(input) => {
                     let n = input.read(out)?;
                     self.produced += n as u64;
@@ -309,11 +311,13 @@ impl<R: Read> Read for Decoder<R> {
     }
 }
 
-/// Decompresses gzip in one step if it is one member of moderate size, about twice as fast as [`Decoder`].
+/// Decompresses gzip in one step if it is one member of moderate size. This is about twice as fast
+/// as [`Decoder`].
 ///
 /// Returns `None` if [`Decoder`] must handle the input, which detects special cases and errors.
 pub(crate) fn gunzip_whole(compressed: &[u8], caps: Caps) -> Option<Vec<u8>> {
-    // Another member would start with these bytes. Elsewhere they are rare, and only cost the slow path.
+    // Another member would start with these bytes. In other places they are rare and only cause the
+    // slow path.
     if memchr::memmem::find_iter(compressed, b"\x1f\x8b\x08").nth(1).is_some() {
         return None;
     }
@@ -328,9 +332,10 @@ pub(crate) fn gunzip_whole(compressed: &[u8], caps: Caps) -> Option<Vec<u8>> {
     (written == size).then_some(out)
 }
 
-/// Reads a whole input, at most `max_bytes` decompressed bytes and one more, which shows that it is longer.
+/// Reads a whole input: at most `max_bytes` decompressed bytes, and one more byte that shows that
+/// the input is longer.
 ///
-/// Returns the readable part in any case, with the error that ended it.
+/// Always returns the readable part, with the error that ended it.
 pub(crate) fn read_whole<R: Read>(decoder: &mut Decoder<R>, max_bytes: u64) -> (Vec<u8>, Option<ReadFailure>) {
     let mut out = Vec::new();
     let result = decoder.by_ref().take(max_bytes.saturating_add(1)).read_to_end(&mut out);
@@ -361,7 +366,7 @@ pub(crate) fn decompress(
     }
 }
 
-/// Skips decompressed bytes. Skips fewer only at the end of the input.
+/// Skips decompressed bytes; fewer only if the input ends.
 pub(crate) fn skip(reader: &mut impl Read, bytes: u64) -> io::Result<u64> {
     io::copy(&mut reader.by_ref().take(bytes), &mut io::sink())
 }

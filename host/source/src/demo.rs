@@ -109,7 +109,7 @@ enum Natural {
     Natural,
 }
 
-/// Maximum number of records in one document; about 800 MB.
+/// Maximum number of records in one document; this is about 800 MB.
 const MAX_RECORDS: u64 = 500_000;
 
 impl Records {
@@ -133,7 +133,7 @@ impl Records {
 pub(crate) struct Demo {
     generator: Generator,
     documents: Option<u64>,
-    /// Time from one document to the next; zero for none.
+    /// Time between documents; zero for no pause.
     period: Duration,
     is_lines: bool,
 }
@@ -148,14 +148,14 @@ impl Demo {
         }
         let period = match (&options.interval, &options.rate) {
             (Some(_), Some(_)) => {
-                errors.push(OptionError::new("rate", "says the same as `interval`; give one of them"));
+                errors.push(OptionError::new("rate", "has the same effect as `interval`; set only one of them"));
                 None
             }
             (Some(interval), None) => Some(interval.0),
             (None, Some(rate)) => {
                 let period = Duration::try_from_secs_f64(1.0 / rate.0).ok();
                 if period.is_none() {
-                    errors.push(OptionError::new("rate", format!("`{}` is not more than 0", rate.0)));
+                    errors.push(OptionError::new("rate", format!("`{}` is not greater than 0", rate.0)));
                 }
                 period
             }
@@ -221,7 +221,7 @@ struct Producer {
     output: Intake,
 }
 
-/// The batch that is being filled.
+/// A batch under construction.
 struct Draft {
     builder: ColumnBuilder,
     since: Instant,
@@ -256,7 +256,7 @@ impl Producer {
     fn write_document(&mut self, draft: Option<Draft>) -> Option<Draft> {
         let mut draft = draft.unwrap_or_else(|| Draft { builder: ColumnBuilder::default(), since: Instant::now() });
         let records = self.demo.generator.document_size();
-        // A column can have 4 GiB, of which a batch within its limits and a document need a fraction.
+        // A column can hold 4 GiB; a batch within its limits and one document need only a fraction.
         if self.demo.is_lines {
             let mut lines = Vec::new();
             self.demo.generator.next_document(records, &mut lines);
@@ -270,7 +270,7 @@ impl Producer {
         (draft.builder.rows() > 0).then_some(draft)
     }
 
-    /// Returns whether the receiver still takes batches.
+    /// Returns whether the receiver still accepts batches.
     fn send(&self, draft: Option<Draft>) -> bool {
         let Some(draft) = draft else { return true };
         let column = draft.builder.finish();
@@ -278,7 +278,7 @@ impl Producer {
         self.output.send(Chunk { column, end: 0 }).is_ok()
     }
 
-    /// Waits; returns false if the source stops before.
+    /// Waits; returns false if the source stops first.
     fn wait_until(&self, due: Instant) -> bool {
         loop {
             let left = due.saturating_duration_since(Instant::now());

@@ -1,6 +1,7 @@
-//! A way in to what is private for the fuzz targets of `tests/fuzz`: framing, decompression, bodies of requests.
+//! Access to private functions for the fuzz targets of `tests/fuzz`: framing, decompression, bodies
+//! of requests.
 //!
-//! Only calls of the real functions, with results in types of the standard library.
+//! The functions only call the real ones and return types of the standard library.
 
 use bytes::Bytes;
 use serde_json::json;
@@ -23,7 +24,7 @@ pub struct Framed {
     pub batches: Vec<Events>,
     /// Empty lines.
     pub skipped: u64,
-    /// Events that were too long, and their bytes.
+    /// Number of events that were too long, and their bytes.
     pub too_long: (u64, u64),
     /// Zero bytes in front of events.
     pub nuls: u64,
@@ -33,8 +34,8 @@ fn events(chunk: &Chunk) -> Events {
     (chunk.column.iter().map(<[u8]>::to_vec).collect(), chunk.end)
 }
 
-/// Frames an input that arrives in these pieces and starts at this position, as the sources `file` and `stdin` do. With
-/// `documents` JSON documents are recognized.
+/// Frames an input that arrives in these pieces and starts at this position, like the sources
+/// `file` and `stdin`. `documents` enables the recognition of JSON documents.
 pub fn frame<'a>(
     pieces: impl IntoIterator<Item = &'a [u8]>,
     position: u64,
@@ -69,8 +70,8 @@ pub fn frame<'a>(
     framed
 }
 
-/// Decompresses bytes both ways: in pieces, as sources do, and in one step if possible.
-/// An error is its text.
+/// Decompresses bytes in pieces, as sources do, and in one step if possible. Errors are returned as
+/// text.
 #[expect(clippy::type_complexity, reason = "three results, each with its bytes")]
 pub fn unpack(
     encoding: &str,
@@ -89,7 +90,8 @@ pub fn unpack(
     Some((whole, pieces, at_once))
 }
 
-/// Splits the body of a request, as the source `http` does: into events and empty lines, or the status of the refusal.
+/// Splits the body of a request like the source `http`: returns the events and the number of empty
+/// lines.
 ///
 /// # Errors
 ///

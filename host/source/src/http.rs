@@ -53,10 +53,10 @@ use options::Settings;
 /// Maximum size of the head of a request, and of one read of a body.
 const MAX_HEAD_BYTES: usize = 128 << 10;
 
-/// Time for the last response on a connection that is being closed.
+/// Time to send the last response on a closing connection.
 const LAST_ANSWER: Duration = Duration::from_millis(50);
 
-/// Pause after cannot accept a connection, which happens with too many open files.
+/// Pause after a failed accept, which happens when too many files are open.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// The source, ready to run.
@@ -90,7 +90,7 @@ impl Source for HttpSource {
             let mut stop = context.stop.clone();
             let open = Arc::new(Connections::new(context.name.clone(), self.settings.max_connections));
             let handler = Arc::new(Handler::new(self.settings, context, open.clone()));
-            // Dropping the source drops the set, which ends the connections.
+            // Dropping the source drops this set, which closes the connections.
             let mut connections = JoinSet::new();
             loop {
                 let (stream, peer) = tokio::select! {
@@ -98,15 +98,16 @@ impl Source for HttpSource {
                     Some(_) = connections.join_next() => continue,
                     () = stop.stopped() => break,
                 };
-                // An accepted connection is served, also while the source stops.
+                // A connection that was already accepted is served even if the source stops.
                 let place = tokio::select! {
                     place = open.place() => Some(place),
                     () = stop.stopped() => None,
                 };
                 connections.spawn(serve(stream, peer, handler.clone(), open.register(place), idle_timeout));
             }
-            // No new connections. Requests in progress get their response: a client whose connection just closes cannot
-            // know whether the source accepted its request. Clients that send nothing do not delay the stop.
+            // Accept no new connections. Requests in progress still get a response: a client whose
+            // connection just closes cannot know whether the source accepted its request. Clients
+            // that send nothing do not delay the stop.
             drop((listener, registration));
             let all = async { while connections.join_next().await.is_some() {} };
             tokio::select! {

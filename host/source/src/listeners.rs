@@ -47,12 +47,13 @@ impl Listeners {
     pub(crate) fn prepare(&self, address: &str) -> io::Result<Option<StdListener>> {
         let running: Vec<(String, Arc<OwnedFd>)> =
             self.0.lock().iter().filter_map(|(address, socket)| Some((address.clone(), socket.upgrade()?))).collect();
-        // Port 0 asks for a different free port each time.
+        // Port 0 requests a different free port each time.
         let is_fixed = !address.ends_with(":0");
         if let Some((_, socket)) = running.iter().find(|(known, _)| known == address && is_fixed) {
             return socket.try_clone().map(|socket| Some(StdListener::from(socket)));
         }
-        // Tokio can create a socket only inside of a runtime. Elsewhere, the source binds when it runs.
+        // Tokio can create a socket only inside a runtime. Without one, the source binds when it
+        // runs.
         if Handle::try_current().is_err() {
             return Ok(None);
         }

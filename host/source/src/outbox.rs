@@ -1,4 +1,5 @@
-//! Sends the batches of a source that cannot read its input again, and keeps each until it is acknowledged.
+//! Sends the batches of a source that cannot read its input again, and keeps each batch until it is
+//! acknowledged.
 //!
 //! A batch that returns undelivered is sent again after a pause. The retained batch shares its bytes with the one in
 //! flight, so it costs memory only while that is in flight, and the bytes in flight are bounded.
@@ -47,7 +48,7 @@ struct Shared {
     room: Condvar,
 }
 
-/// The receiver of chunks is gone.
+/// The receiver of chunks is closed.
 pub(crate) struct Unwanted;
 
 /// The sender of framed chunks, for a thread.
@@ -58,7 +59,7 @@ pub(crate) struct Intake {
 }
 
 impl Intake {
-    /// Returns whether the receiver of chunks is gone.
+    /// Returns whether the receiver of chunks is closed.
     pub(crate) fn is_unwanted(&self) -> bool {
         self.chunks.is_closed()
     }
@@ -118,7 +119,7 @@ impl Outbox {
             }
             let due = retry_at.unwrap_or_else(Instant::now);
             tokio::select! {
-                // New chunks wait until returned batches are sent again, so that the order is kept.
+                // New chunks wait until returned batches are sent again, to keep the order.
                 chunk = self.chunks.recv(), if open && (retry_at.is_none() || stopped) => match chunk {
                     Some(chunk) => {
                         let origin = self.context.origin(self.type_name, &[]);
@@ -140,7 +141,7 @@ impl Outbox {
         }
     }
 
-    /// Returns whether the queue still takes batches.
+    /// Returns whether the queue still accepts batches.
     async fn send(&self, retained: Retained) -> bool {
         let Retained { column, origin, attempt, number } = retained;
         let events = column.rows() as u64;
@@ -161,7 +162,7 @@ impl Outbox {
             shared.room.notify_all();
             shared.changed.notify_one();
         });
-        // A closed queue returns the batch; dropping it returns it here.
+        // A closed queue returns the batch; dropping it here returns its events.
         if self.context.output.push(Batches(Batch::new(column, origin, ack))).await.is_ok() {
             add(&self.context.stats.events, events);
             add(&self.context.stats.bytes, bytes as u64);
@@ -210,7 +211,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pauses_double_up_to_a_bound() {
+    fn pauses_double_up_to_a_maximum() {
         let pauses: Vec<u64> = [1, 2, 3, 7, 8, u32::MAX].map(|n| pause(n).as_millis() as u64).to_vec();
         assert_eq!(pauses, [500, 1000, 2000, 30_000, 30_000, 30_000]);
     }

@@ -1,5 +1,5 @@
-//! Reusable read buffers. A fresh buffer costs a page fault per 4 KiB, which took a seventh of the CPU time
-//! of the CloudTrail pack on standard input.
+//! Reusable read buffers. A new buffer costs a page fault per 4 KiB, which took a seventh of the
+//! CPU time of the CloudTrail pack on standard input.
 //!
 //! A batch holds its buffer as [`Bytes`]. The buffer returns to the pool when its last slice is dropped.
 
@@ -31,7 +31,8 @@ impl Pool {
 
     /// Returns the first `used` bytes of a buffer, which returns to the pool when they are dropped.
     pub(crate) fn share(&self, buffer: Vec<u8>, used: usize) -> Bytes {
-        // A few bytes must not hold a whole buffer while they wait in a queue that counts only the bytes.
+        // A few bytes in a queue must not keep a whole buffer in memory, because the queue counts
+        // only the bytes.
         if used < buffer.len() / 4 {
             let few = Bytes::copy_from_slice(buffer.get(..used).unwrap_or_default());
             self.give_back(buffer);
@@ -46,7 +47,7 @@ impl Pool {
         }
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut bytes: usize = buffer.len() + kept.iter().map(Vec::len).sum::<usize>();
-        // Buffers of unused lengths go first, since used ones move to the end.
+        // Buffers with unused lengths are at the front, because used ones move to the end.
         while bytes > MAX_KEPT_BYTES && !kept.is_empty() {
             bytes -= kept.remove(0).len();
         }
@@ -77,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_buffer_comes_back_when_the_last_slice_is_gone() {
+    fn a_buffer_returns_when_its_last_slice_is_dropped() {
         let pool = Pool::default();
         let mut buffer = pool.take(8);
         buffer.copy_from_slice(b"abcdefgh");
@@ -86,7 +87,7 @@ mod tests {
         let slice = bytes.slice(2..4);
         drop(bytes);
         let other = pool.take(8);
-        assert_ne!(other.as_ptr(), place, "a slice is left");
+        assert_ne!(other.as_ptr(), place, "another slice still exists");
         assert_eq!(&slice[..], b"cd");
         drop(slice);
         let again = pool.take(7);
@@ -94,20 +95,20 @@ mod tests {
     }
 
     #[test]
-    fn few_bytes_are_copied_and_huge_buffers_are_not_kept() {
+    fn few_bytes_are_copied_and_huge_buffers_are_freed() {
         let pool = Pool::default();
         let buffer = pool.take(100);
         let place = buffer.as_ptr();
         let few = pool.share(buffer, 3);
         assert_eq!(few.len(), 3);
         let again = pool.take(100);
-        assert_eq!(again.as_ptr(), place, "it came back at once");
+        assert_eq!(again.as_ptr(), place, "the buffer returned at once");
         drop(pool.share(vec![0; MAX_BUFFER_BYTES + 1], MAX_BUFFER_BYTES + 1));
         assert!(pool.0.lock().unwrap().is_empty());
     }
 
     #[test]
-    fn keeps_a_bounded_number_of_bytes_and_the_lengths_in_use() {
+    fn free_buffers_are_bounded_and_used_lengths_stay() {
         let pool = Pool::default();
         let old = pool.take(100);
         let buffers: Vec<Vec<u8>> = (0..5).map(|_| pool.take(MAX_BUFFER_BYTES)).collect();

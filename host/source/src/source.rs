@@ -19,7 +19,7 @@ pub struct Batches(pub Batch);
 
 impl Sized for Batches {
     fn byte_len(&self) -> usize {
-        // Empty bodies count too.
+        // Rows with empty bodies use memory too.
         self.0.byte_len() + 64 * self.0.rows()
     }
 
@@ -57,7 +57,7 @@ impl Stop {
 
     /// Waits until the source must stop.
     pub async fn stopped(&mut self) {
-        // A dropped sender means the same.
+        // A dropped sender also means stop.
         let _ = self.0.wait_for(|stop| *stop).await;
     }
 }
@@ -101,8 +101,8 @@ impl SourceContext {
 
 /// A source that is ready to run.
 pub trait Source: Send {
-    /// Takes the listening socket of the source, if it has one, before the source runs. So an address that is in use
-    /// refuses a new configuration instead of ending a running source.
+    /// Takes the listening socket before the source runs, if the source has one. So an address in
+    /// use refuses a new configuration instead of ending a running source.
     ///
     /// # Errors
     ///

@@ -83,7 +83,7 @@ impl SourceStats {
         add(&self.skipped_empty, skipped.empty);
         add(&self.skipped_nuls, skipped.nuls);
         if skipped.nuls > 0 {
-            tracing::warn!(source, path, bytes = skipped.nuls, "zero bytes in front of an event were skipped");
+            tracing::warn!(source, path, bytes = skipped.nuls, "skipped zero bytes before an event");
         }
         if let Some(position) = skipped.too_long_at {
             add(&self.skipped_long, skipped.too_long);

@@ -127,8 +127,8 @@ impl Source for Stdin {
             stats.start();
             outbox.run().await;
             worker.finished().await.map_err(|error| {
-                stats.fail(format!("standard input was not read to its end: {error}"));
-                tracing::error!(source = %name, error = %error, "standard input was not read to its end");
+                stats.fail(format!("cannot read standard input to its end: {error}"));
+                tracing::error!(source = %name, error = %error, "cannot read standard input to its end");
                 error
             })
         })
@@ -180,7 +180,7 @@ impl Read for Input {
 enum StdinError {
     #[error("standard input {0}")]
     Read(#[from] ReadFailure),
-    #[error("{0}; set `max_event_bytes` higher, or another `framing`")]
+    #[error("{0}; raise `max_event_bytes` or use another `framing`")]
     TooLong(#[from] EventTooLong),
 }
 
@@ -199,7 +199,7 @@ impl Pump {
     fn run(self, file: File) -> Result<(), SourceError> {
         let result = self.frame(file);
         if self.stop.is_stopped() {
-            tracing::info!("standard input was left before its end");
+            tracing::info!("stopped reading standard input before its end");
             return Ok(());
         }
         result.map_err(|error| SourceError::Input { name: self.name, error: error.into() })
@@ -216,7 +216,7 @@ impl Pump {
             }
         };
         let input = io::Cursor::new(head).chain(input);
-        // `max_event_bytes` bounds the memory here, and the queue bounds sent batches.
+        // `max_event_bytes` limits the memory of the event, and the queue limits sent batches.
         let caps = Caps { max_bytes: u64::MAX, max_ratio: u64::MAX };
         let decoder = Decoder::new(compression, input, caps).map_err(ReadFailure::Io)?;
         match self.framing {
@@ -261,7 +261,7 @@ impl Pump {
                 }
             }
         };
-        // Also after an error, since the unfinished event cannot be read again.
+        // Also after an error, because the unfinished event cannot be read again.
         let rest = framer.finish(&self.limits);
         self.stats.skip(&self.name, "standard input", &framer.take_skipped());
         let _ = self.send(rest);
@@ -286,7 +286,8 @@ impl Pump {
             add(&self.stats.skipped_empty, 1);
         } else {
             let document = transcode(document, self.rules.encoding);
-            // The readable part of a damaged document is an event too; nodes that parse it will fail it.
+            // The readable part of a damaged document is an event too; nodes that parse it will
+            // fail it.
             let _ = self.send([assemble::document(document).map_err(|_| too_long)?]);
         }
         result

@@ -85,7 +85,7 @@ impl Rig {
         let queue = self.queue.clone();
         async move {
             let popped = tokio::time::timeout(PATIENCE, queue.pop()).await;
-            popped.unwrap_or_else(|_| panic!("no batch came at {caller}")).expect("the queue is open").0
+            popped.unwrap_or_else(|_| panic!("no batch arrived at {caller}")).expect("the queue is open").0
         }
     }
 
@@ -147,7 +147,7 @@ impl Rig {
             };
             tokio::time::timeout(PATIENCE, wait)
                 .await
-                .unwrap_or_else(|_| panic!("it did not come to that at {caller}"));
+                .unwrap_or_else(|_| panic!("the condition did not become true at {caller}"));
         }
     }
 }

@@ -11,10 +11,10 @@ use serde::Deserialize;
 /// Length of a byte order mark that identifies the encoding.
 pub(crate) const MARK_BYTES: usize = 2;
 
-/// Bytes that are decoded at a time.
+/// Number of bytes that are decoded at a time.
 const INPUT_BYTES: usize = 32 << 10;
 
-/// How text is encoded.
+/// Text encodings.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 pub(crate) enum Encoding {
     /// UTF-8; a byte order mark of UTF-16 is recognised.
@@ -91,9 +91,9 @@ impl Units {
 pub(crate) struct Transcoder<R> {
     pub(crate) input: R,
     decoder: Option<Decoder>,
-    /// Read, but not decoded.
+    /// Bytes that are read and not decoded.
     waiting: Vec<u8>,
-    /// Decoded, but not returned from `given` on.
+    /// Decoded text; the bytes from `given` on are not returned yet.
     ready: Vec<u8>,
     given: usize,
     is_at_end: bool,
@@ -117,7 +117,8 @@ impl<R: Read> Read for Transcoder<R> {
             let bytes = self.waiting.get(..n).unwrap_or_default();
             self.ready.clear();
             self.given = 0;
-            // A text has at most three bytes per byte of its input, and the end adds a replacement character.
+            // Each input byte gives at most three bytes of text, and the end of the input may add a
+            // replacement character.
             self.ready.resize(3 * n + 16, 0);
             let (result, _, written, _) = decoder.decode_to_utf8(bytes, &mut self.ready, self.is_at_end);
             self.ready.truncate(written);
@@ -159,7 +160,7 @@ mod tests {
         text.encode_utf16().flat_map(|unit| if big { unit.to_be_bytes() } else { unit.to_le_bytes() }).collect()
     }
 
-    /// Returns a few bytes at a time.
+    /// A reader that returns a few bytes at a time.
     struct Slow<'a>(&'a [u8], usize);
 
     impl Read for Slow<'_> {
@@ -172,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn text_comes_the_same_however_it_is_read_and_positions_can_be_counted_back() {
+    fn text_does_not_depend_on_read_sizes_and_positions_convert_back() {
         let text = "plain äöü 漢字 😀 end\r\n";
         for at_once in [1, 2, 3, 5, 1000] {
             for (encoding, bytes) in [
@@ -191,11 +192,11 @@ mod tests {
     }
 
     #[test]
-    fn byte_order_marks_say_what_the_encoding_is() {
+    fn a_byte_order_mark_overrides_the_option() {
         let marked = [&b"\xff\xfe"[..], &utf16("a", false)].concat();
         assert_eq!(transcode(marked, Encoding::Utf8), b"a");
         let marked = [&b"\xfe\xff"[..], &utf16("a", true)].concat();
-        assert_eq!(transcode(marked, Encoding::Utf16Le), b"a", "the mark counts, not the option");
+        assert_eq!(transcode(marked, Encoding::Utf16Le), b"a", "the mark overrides the option");
         assert_eq!(transcode(b"\xef\xbb\xbfa".to_vec(), Encoding::Utf8), b"a");
         assert_eq!(transcode(b"\xffa".to_vec(), Encoding::Utf8), b"\xffa");
     }

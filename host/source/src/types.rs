@@ -74,12 +74,12 @@ mod tests {
         assert_eq!(found.len(), expected.len(), "{type_name} {options}: {found:?}");
         for ((path, message), (expected_path, part)) in found.iter().zip(expected) {
             assert_eq!(path, expected_path, "{found:?}");
-            assert!(message.contains(part), "{message:?} does not hold {part:?}");
+            assert!(message.contains(part), "{message:?} does not contain {part:?}");
         }
     }
 
     #[test]
-    fn every_type_has_options_that_pass() {
+    fn every_type_accepts_valid_options() {
         for (type_name, options) in [
             ("stdin", json!({})),
             ("stdin", json!({ "framing": "document", "decompression": "none", "max_event_bytes": "1MiB" })),
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn check_finds_all_errors_with_their_paths() {
+    fn check_reports_all_errors_with_their_paths() {
         expect("kafka", json!({}), &[("type", "unknown source type `kafka`; the types are `stdin`, `file`")]);
         expect(
             "stdin",

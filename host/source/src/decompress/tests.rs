@@ -1,9 +1,9 @@
-//! Every format, whole and damaged, within its limits and beyond.
+//! Every format: complete and damaged input, within limits and beyond.
 
 use super::*;
 use std::io::Write;
 
-/// Without a limit on what is wanted.
+/// Without a limit on the output.
 fn decompress(compression: Compression, bytes: &[u8], caps: Caps) -> (Vec<u8>, Option<ReadFailure>) {
     super::decompress(compression, bytes, caps, u64::MAX - 1)
 }
@@ -36,7 +36,7 @@ fn text(bytes: usize) -> Vec<u8> {
     .collect()
 }
 
-/// A reader that gives a few bytes at a time and says `WouldBlock` in between.
+/// A reader that returns a few bytes at a time and `WouldBlock` in between.
 struct Halting<'a>(&'a [u8], bool);
 
 impl Read for Halting<'_> {
@@ -51,7 +51,7 @@ impl Read for Halting<'_> {
 }
 
 #[test]
-fn formats_are_told_by_their_first_bytes() {
+fn formats_are_detected_by_their_first_bytes() {
     assert_eq!(Compression::detect(&gzip(b"x")), Compression::Gzip);
     assert_eq!(Compression::detect(&zstd(b"x")), Compression::Zstd);
     assert_eq!(Compression::detect(b"\x50\x2a\x4d\x18...."), Compression::Zstd);
@@ -61,7 +61,7 @@ fn formats_are_told_by_their_first_bytes() {
 }
 
 #[test]
-fn every_format_comes_back_whole_also_from_members_and_from_an_input_that_halts() {
+fn every_format_is_decompressed_completely_with_members_and_interrupted_reads() {
     let (a, b) = (text(300_000), text(10));
     let both = [a.clone(), b.clone()].concat();
     for (compression, bytes, expected) in [
@@ -93,12 +93,12 @@ fn every_format_comes_back_whole_also_from_members_and_from_an_input_that_halts(
 }
 
 #[test]
-fn the_fast_way_takes_one_member_only_and_agrees_with_the_slow_one() {
+fn one_step_decompression_accepts_a_single_member_and_agrees_with_the_decoder() {
     let a = text(50_000);
     assert_eq!(gunzip_whole(&gzip(&a), CAPS).unwrap(), a);
     assert_eq!(gunzip_whole(&gzip(b""), CAPS).unwrap(), b"");
     let twins = [gzip(&a), gzip(&a)].concat();
-    assert!(gunzip_whole(&twins, CAPS).is_none(), "two equal members have a trailer that fits the first");
+    assert!(gunzip_whole(&twins, CAPS).is_none(), "two equal members have the trailer of the first");
     assert_eq!(decompress(Compression::Gzip, &twins, CAPS).0.len(), 100_000);
     let whole = gzip(&a);
     assert!(gunzip_whole(&whole[..whole.len() - 1], CAPS).is_none());
@@ -110,7 +110,7 @@ fn the_fast_way_takes_one_member_only_and_agrees_with_the_slow_one() {
 }
 
 #[test]
-fn what_could_be_read_of_a_damaged_input_comes_with_the_reason() {
+fn a_damaged_input_gives_its_readable_part_and_the_reason() {
     let a = text(500_000);
     for (compression, bytes) in
         [(Compression::Gzip, gzip(&a)), (Compression::Zlib, zlib(&a)), (Compression::Zstd, zstd(&a))]
@@ -128,7 +128,7 @@ fn what_could_be_read_of_a_damaged_input_comes_with_the_reason() {
 }
 
 #[test]
-fn bombs_stop_at_the_limits() {
+fn decompression_bombs_stop_at_the_limits() {
     let zeros = vec![0; 30 << 20];
     for (compression, bytes) in [
         (Compression::Gzip, gzip(&zeros)),
@@ -145,11 +145,11 @@ fn bombs_stop_at_the_limits() {
     }
     let small = vec![b' '; 1 << 19];
     let (out, failure) = decompress(Compression::Zstd, &zstd(&small), Caps { max_bytes: 1 << 40, max_ratio: 2 });
-    assert!(failure.is_none() && out == small, "small inputs may be as dense as they like");
+    assert!(failure.is_none() && out == small, "small inputs may have any ratio");
 }
 
 #[test]
-fn an_input_that_cannot_be_read_is_not_called_damaged() {
+fn an_input_that_cannot_be_read_is_not_reported_as_damaged() {
     struct Broken;
     impl Read for Broken {
         fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
@@ -164,7 +164,7 @@ fn an_input_that_cannot_be_read_is_not_called_damaged() {
 }
 
 #[test]
-fn what_is_longer_than_wanted_shows_by_one_byte() {
+fn one_extra_byte_shows_that_an_input_is_longer_than_the_limit() {
     let a = text(1000);
     for bytes in [gzip(&a), [gzip(&a), gzip(b"")].concat()] {
         for (wanted, got) in [(1000, 1000), (999, 1000), (10, 11)] {
@@ -175,7 +175,7 @@ fn what_is_longer_than_wanted_shows_by_one_byte() {
 }
 
 #[test]
-fn skips_what_is_known_already() {
+fn skips_decompressed_bytes() {
     let a = text(100_000);
     let packed = gzip(&a);
     let mut decoder = Decoder::new(Compression::Gzip, &packed[..], CAPS).unwrap();

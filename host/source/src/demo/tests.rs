@@ -1,4 +1,4 @@
-//! What the demo source sends, how fast, and when it ends.
+//! What the source `demo` sends, at which rate, and when it ends.
 
 use super::*;
 use crate::stats::get;
@@ -21,7 +21,7 @@ async fn all(options: Value) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn sends_the_documents_asked_for_and_the_same_ones_for_the_same_seed() {
+async fn the_same_seed_gives_the_same_documents() {
     let options = json!({ "documents": "20", "records_per_document": [2, 4], "seed": 5 });
     let first = all(options.clone()).await;
     assert_eq!(first.len(), 20);
@@ -53,14 +53,14 @@ async fn every_shape_and_form_is_json() {
 }
 
 #[tokio::test]
-async fn batches_are_closed_by_bytes_and_fill_no_memory_when_nobody_takes_them() {
+async fn batches_are_closed_by_bytes_and_memory_stays_bounded_without_a_consumer() {
     let folder = tempfile::tempdir().unwrap();
     let mut rig = Rig::new(folder.path());
     rig.queue = wattle_buffer::Queue::new(1 << 20, None, None);
     let running = rig.start("demo", json!({ "records_per_document": 5 }));
     rig.until(|| rig.queue.byte_len() >= 1 << 20).await;
     tokio::time::sleep(Duration::from_millis(50)).await;
-    assert!(get(&rig.stats.read_bytes) < 3 << 20, "only what waits to be taken was made");
+    assert!(get(&rig.stats.read_bytes) < 3 << 20, "the source generates only what fits into the queue");
     let batch = rig.pop().await;
     assert!((256 << 10..300 << 10).contains(&batch.byte_len()), "{}", batch.byte_len());
     assert_eq!(resource(&batch), json!({ "name": "in", "type": "demo" }));
@@ -70,7 +70,7 @@ async fn batches_are_closed_by_bytes_and_fill_no_memory_when_nobody_takes_them()
 }
 
 #[tokio::test]
-async fn keeps_to_the_rate_and_sends_what_is_old_enough() {
+async fn respects_the_rate_and_sends_batches_at_their_maximum_age() {
     let folder = tempfile::tempdir().unwrap();
     let rig = Rig::new(folder.path());
     let start = std::time::Instant::now();
@@ -84,7 +84,7 @@ async fn keeps_to_the_rate_and_sends_what_is_old_enough() {
 }
 
 #[tokio::test]
-async fn ends_when_stopped_and_after_a_hundred_documents_when_run_once() {
+async fn ends_when_stopped_and_after_a_hundred_documents_with_once() {
     let folder = tempfile::tempdir().unwrap();
     let rig = Rig::new(folder.path());
     let running = rig.start("demo", json!({ "interval": "1h" }));
@@ -98,7 +98,7 @@ async fn ends_when_stopped_and_after_a_hundred_documents_when_run_once() {
 }
 
 #[tokio::test]
-async fn what_comes_back_undelivered_is_sent_again_and_lost_only_when_stopped() {
+async fn returned_batches_are_sent_again_and_lost_only_after_a_stop() {
     let folder = tempfile::tempdir().unwrap();
     let rig = Rig::new(folder.path());
     let running = rig.start("demo", json!({ "documents": 1 }));

@@ -1,4 +1,5 @@
-//! Turns the body of a request into events: decompresses it within limits, and splits it by its content type.
+//! Converts the body of a request to events: decompresses it within limits and splits it by its
+//! content type.
 
 use std::io::{self, Read as _};
 
@@ -47,7 +48,7 @@ pub(crate) struct Kinds {
 enum Utf16 {
     Little,
     Big,
-    /// From the byte order mark; big-endian without one.
+    /// From the byte order mark; big-endian if there is none.
     Marked,
 }
 
@@ -139,7 +140,7 @@ pub(crate) fn unpack(body: Bytes, kinds: &Kinds, settings: &Settings, share: &mu
         return Ok(body);
     }
     let max = usize::try_from(settings.max_body_bytes).unwrap_or(usize::MAX);
-    // The announced size can be wrong, but not by more than the compression allows.
+    // The announced size can be wrong, but never more than the ratio allows.
     let ratio = usize::try_from(settings.caps.max_ratio).unwrap_or(usize::MAX);
     let most = body.len().saturating_mul(ratio).max(FIRST_ROOM).min(max);
     let announced = announced(&body, compression).min(most);
@@ -159,7 +160,7 @@ pub(crate) fn unpack(body: Bytes, kinds: &Kinds, settings: &Settings, share: &mu
     let mut decoder =
         Decoder::new(compression, &body[..], settings.caps).map_err(|error| refuse(ReadFailure::Io(error)))?;
     let mut unpacked = Vec::new();
-    // One byte more than the limit shows that the body is longer.
+    // One byte beyond the limit shows that the body is longer.
     let limit = max.saturating_add(1);
     let mut room = announced.saturating_add(1).max(FIRST_ROOM).min(limit);
     loop {
@@ -173,7 +174,7 @@ pub(crate) fn unpack(body: Bytes, kinds: &Kinds, settings: &Settings, share: &mu
         }
         if (read as u64) < free {
             if decoder.has_junk() {
-                let reason = "the body has other data behind the end of its compressed part";
+                let reason = "the body has other data after the end of its compressed part";
                 return Err(Refusal::new(StatusCode::BAD_REQUEST, reason));
             }
             return Ok(unpacked.into());
@@ -199,7 +200,8 @@ pub(crate) fn decode(body: Bytes, kinds: &Kinds, settings: &Settings, share: &mu
         Utf16::Little => u16::from_le_bytes(*pair),
         Utf16::Big | Utf16::Marked => u16::from_be_bytes(*pair),
     };
-    // A unit becomes at most three bytes.
+    // UTF-8 needs at most three bytes for each unit of two bytes. The body itself also stays in
+    // memory.
     share.cover((body.len() as u64).saturating_mul(5) / 2)?;
     let mut text = String::with_capacity(body.len() / 2);
     for (index, found) in char::decode_utf16(pairs.iter().map(unit)).enumerate() {
@@ -229,7 +231,7 @@ pub(crate) fn frame(
             Ok(spans) if spans.is_empty() => (spans, u64::from(body.is_empty())),
             Ok(spans) => (spans, 0),
             Err(error) if settings.invalid_json == InvalidJson::Reject => return Err(invalid(body, &error)),
-            // Nodes that parse the event will fail it.
+            // The whole body is one event; nodes that parse it will fail it.
             Err(_) => document(body),
         },
         HttpFraming::Auto | HttpFraming::Lines => lines(body, share)?,
@@ -254,7 +256,7 @@ fn cover(body: &[u8], events: usize, share: &mut Share) -> Result<(), Refusal> {
 }
 
 fn span(start: usize, end: usize) -> Span {
-    // Bodies are at most 2 GiB.
+    // A body is at most 2 GiB, so positions fit.
     Span { start: u32::try_from(start).unwrap_or(u32::MAX), end: u32::try_from(end).unwrap_or(u32::MAX) }
 }
 
@@ -281,8 +283,9 @@ fn lines(body: &Bytes, share: &mut Share) -> Result<(Vec<Span>, u64), Refusal> {
     Ok((spans, empty))
 }
 
-/// Splits JSON documents that follow each other: an array into its elements; any other document is one event. A body
-/// that is one document and not an array stays whole, with the whitespace around it.
+/// Splits consecutive JSON documents: an array becomes its elements, any other document is one
+/// event. A body with exactly one document that is not an array stays unchanged, including white
+/// space around it.
 fn documents(body: &Bytes, share: &mut Share) -> Result<Result<Vec<Span>, wattle_json::Error>, Refusal> {
     let mut spans = Vec::new();
     if let Ok(kind) = wattle_json::check(body, MAX_JSON_DEPTH) {
@@ -301,7 +304,7 @@ fn documents(body: &Bytes, share: &mut Share) -> Result<Result<Vec<Span>, wattle
                 let checked = wattle_json::check(body.get(at..value.end).unwrap_or_default(), MAX_JSON_DEPTH);
                 checked.map(|kind| (value.end, kind)).map_err(|error| (error.kind, at + error.offset))
             }
-            // `check` finds the exact position of the fault.
+            // `check` finds the exact position of the error.
             Err(_) => match wattle_json::check(body.get(at..).unwrap_or_default(), MAX_JSON_DEPTH) {
                 Ok(kind) => Ok((body.len(), kind)),
                 Err(error) => Err((error.kind, at + error.offset)),
@@ -328,7 +331,7 @@ fn push(
     let mut count = 1;
     if kind == Kind::Array {
         count = 0;
-        // The text is valid, so neither pass fails.
+        // The text is valid, so neither pass can fail.
         let _ = wattle_json::elements_from(body, start, |_| count += 1);
     }
     let free = spans.capacity() - spans.len();

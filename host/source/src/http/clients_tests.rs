@@ -1,4 +1,4 @@
-//! Clients that probe, that send nothing, or that announce more than they send.
+//! Clients that probe, send nothing, or announce more than they send.
 
 use std::time::Instant;
 
@@ -17,7 +17,7 @@ async fn raw(address: SocketAddr, bytes: &[u8]) -> TcpStream {
     stream
 }
 
-/// The answer until the source closes the connection; its bytes as text.
+/// Reads until the source closes the connection; returns the text.
 async fn rest(mut stream: TcpStream) -> String {
     let mut answer = Vec::new();
     let _ = tokio::time::timeout(Duration::from_secs(20), stream.read_to_end(&mut answer)).await.expect("it closes");
@@ -25,7 +25,7 @@ async fn rest(mut stream: TcpStream) -> String {
 }
 
 #[tokio::test]
-async fn probes_are_answered_and_are_no_failures() {
+async fn probes_get_a_response_and_do_not_count_as_failures() {
     let world = start(json!({ "token": "s3cret" })).await;
     for (method, path, status) in [
         ("GET", "/health", 200),
@@ -43,12 +43,12 @@ async fn probes_are_answered_and_are_no_failures() {
     }
     assert_eq!(get(&world.rig.stats.failures), 0);
     assert_eq!(send(world.address, "POST", "/health", &[], b"x").await.status, 404);
-    assert_eq!(get(&world.rig.stats.failures), 1, "events went to the wrong place");
+    assert_eq!(get(&world.rig.stats.failures), 1, "only the request with events counts as a failure");
     world.end().await;
 }
 
 #[tokio::test]
-async fn requests_that_a_proxy_could_read_in_another_way_are_refused() {
+async fn requests_that_a_proxy_could_parse_differently_are_refused() {
     let world = start(json!({})).await;
     for (headers, body, status, reason) in [
         ("host: a\r\nhost: b\r\ncontent-length: 2", "ab", 400, "more than one `Host`"),
@@ -66,7 +66,7 @@ async fn requests_that_a_proxy_could_read_in_another_way_are_refused() {
 }
 
 #[tokio::test]
-async fn data_behind_a_compressed_body_is_refused_and_not_dropped() {
+async fn data_after_a_compressed_body_is_refused() {
     let world = start(json!({})).await;
     let zstd = zstd::encode_all(&b"first\n"[..], 1).unwrap();
     for (encoding, mut body) in [("gzip", gzip(b"first\n")), ("zstd", zstd)] {
@@ -80,7 +80,7 @@ async fn data_behind_a_compressed_body_is_refused_and_not_dropped() {
 }
 
 #[tokio::test]
-async fn the_health_path_can_be_another_one_or_none() {
+async fn the_health_path_can_be_changed_or_disabled() {
     for (health_path, at, status) in [("/live", "/live", 200), ("/live", "/health", 404), ("", "/health", 404)] {
         let world = start(json!({ "health_path": health_path })).await;
         assert_eq!(send(world.address, "GET", at, &[], b"").await.status, status, "{health_path} {at}");
@@ -88,9 +88,10 @@ async fn the_health_path_can_be_another_one_or_none() {
     }
 }
 
-/// Announced lengths, with and without some bytes of the body, in more requests than would fit.
+/// Requests that announce a length and send no body or only a part of it; more of them than would
+/// fit.
 #[tokio::test]
-async fn what_is_announced_and_never_sent_takes_nothing_from_others() {
+async fn announced_and_unsent_bytes_use_no_memory() {
     let world = start(json!({ "max_body_bytes": "1MiB", "max_in_flight_bytes": "1MiB" })).await;
     let delivering = world.delivering();
     let mut silent = Vec::new();
@@ -108,7 +109,7 @@ async fn what_is_announced_and_never_sent_takes_nothing_from_others() {
 }
 
 #[tokio::test]
-async fn clients_that_stop_within_a_body_give_way_to_others() {
+async fn clients_that_stop_within_a_body_are_closed_for_others() {
     let world = start(json!({ "max_body_bytes": "1MiB", "max_in_flight_bytes": "1MiB" })).await;
     let delivering = world.delivering();
     let head = format!("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: {}\r\n\r\n{}", 1 << 20, "x".repeat(900 << 10));
@@ -116,14 +117,14 @@ async fn clients_that_stop_within_a_body_give_way_to_others() {
     let until = Instant::now() + Duration::from_secs(15);
     let mut was_kept_out = false;
     loop {
-        assert!(Instant::now() < until, "others are kept out");
+        assert!(Instant::now() < until, "other clients are blocked");
         match world.send(&[], &[b'y'; 400 << 10]).await.status {
             StatusCode::OK if was_kept_out => break,
             StatusCode::OK => {}
-            // The client could still be sending.
+            // The client that stopped could still continue.
             _ => was_kept_out = true,
         }
-        // The others can come first; then it is the client that found no room.
+        // The source may serve the others first and then find no room for this client.
         let answered = tokio::time::timeout(Duration::from_millis(1), stopped.peek(&mut [0])).await;
         if answered.is_ok() && !was_kept_out {
             stopped = raw(world.address, head.as_bytes()).await;
@@ -136,7 +137,7 @@ async fn clients_that_stop_within_a_body_give_way_to_others() {
 }
 
 #[tokio::test]
-async fn bodies_that_grow_beyond_what_is_free_are_turned_away() {
+async fn bodies_that_exceed_the_free_memory_are_refused() {
     let world = start(json!({ "max_in_flight_bytes": "64MiB", "max_body_bytes": "64MiB" })).await;
     let bomb = gzip(&vec![b' '; 48 << 20]);
     let address = world.address;
@@ -146,7 +147,7 @@ async fn bodies_that_grow_beyond_what_is_free_are_turned_away() {
             tokio::spawn(async move { send(address, "POST", "/", &[("content-encoding", "gzip")], &bomb).await.status })
         })
         .collect();
-    // One of them fits; it is never delivered.
+    // One of the bodies fits; it is never delivered.
     let batch = world.rig.pop().await;
     let mut refused = 0;
     while refused < 7 {
@@ -165,7 +166,7 @@ async fn bodies_that_grow_beyond_what_is_free_are_turned_away() {
 
 /// Connections that send nothing, half a head, half a body, or nothing more after a request.
 #[tokio::test]
-async fn connections_that_send_nothing_do_not_keep_others_out() {
+async fn connections_that_send_nothing_do_not_block_others() {
     let world = start(json!({ "max_connections": 8, "read_timeout": "10m", "idle_timeout": "10m" })).await;
     let delivering = world.delivering();
     let whole = b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\n\r\nhi";
@@ -176,7 +177,7 @@ async fn connections_that_send_nothing_do_not_keep_others_out() {
     for _ in 0..20 {
         assert_eq!(world.send(&[], b"new client").await.status, StatusCode::OK);
     }
-    // The oldest were closed.
+    // The source closed the oldest connections.
     rest(kept.remove(0)).await;
     delivering.abort();
     world.end().await;
@@ -194,14 +195,14 @@ async fn idle_connections_are_closed_after_a_while() {
 }
 
 #[tokio::test]
-async fn a_stop_waits_for_no_client_that_sends_nothing() {
+async fn a_stop_does_not_wait_for_clients_that_send_nothing() {
     let world = start(json!({ "read_timeout": "10m", "idle_timeout": "10m" })).await;
     let mut clients = vec![raw(world.address, b"").await, raw(world.address, b"POST / HT").await];
     for body in ["", "half"] {
         let head = format!("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\n\r\n{body}");
         clients.push(raw(world.address, head.as_bytes()).await);
     }
-    // A request that is complete is answered.
+    // A complete request gets its response.
     let working = raw(world.address, b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\n\r\nhi").await;
     let batch = world.rig.pop().await;
     world.rig.stop();

@@ -197,7 +197,7 @@ impl Connection {
     /// Waits until the connection must close.
     pub(super) async fn closing(&self) {
         loop {
-            // Created before the check of the phase, so that a change in between wakes it.
+            // Created before the phase is checked, so that a change in between is not missed.
             let changed = self.changed.notified();
             if self.phase.load(Ordering::Acquire) == CLOSING {
                 return;
@@ -262,13 +262,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_longest_silent_connection_makes_room_and_none_at_work() {
+    async fn the_longest_inactive_connection_is_closed_and_busy_ones_are_not() {
         let all = connections(3);
         let mut open = Vec::new();
         for _ in 0..3 {
             open.push(all.register(Some(all.place().await)));
         }
-        // The first is busy, the second sent something recently; so the third is closed.
+        // The first is busy and the second was active recently, so the third is closed.
         let first = open[0].connection.clone();
         let work = first.work().unwrap();
         age(&open[0], 3);
@@ -280,10 +280,10 @@ mod tests {
         });
         open[2].connection.closing().await;
         assert!(!is_closing(&open[0]) && !is_closing(&open[1]));
-        assert!(open[2].connection.work().is_none(), "a request that comes now is refused");
+        assert!(open[2].connection.work().is_none(), "a request that arrives now is refused");
         open.truncate(2);
         let fourth = all.register(Some(waiting.await.unwrap()));
-        // All are busy: a new one waits until one of them ends.
+        // All are busy, so a new connection waits until one of them is free.
         let (second, new) = (open[1].connection.clone(), fourth.connection.clone());
         let works = (second.work().unwrap(), new.work().unwrap());
         assert!(tokio::time::timeout(PAUSE * 3, all.place()).await.is_err());
@@ -300,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn only_clients_that_stopped_within_a_body_give_up_its_memory() {
+    fn only_connections_with_an_inactive_partial_body_are_closed_for_memory() {
         let all = connections(9);
         let [idle, sending, stopped, working] = [(); 4].map(|()| all.register(None));
         for with_body in [&sending, &stopped, &working] {
@@ -317,7 +317,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_stop_closes_the_silent_first_and_leaves_those_at_work() {
+    async fn a_stop_closes_inactive_connections_first_and_leaves_busy_ones() {
         let all = connections(9);
         let [silent, sending, working] = [(); 3].map(|()| all.register(None));
         let work = working.connection.work().unwrap();

@@ -91,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_share_grows_and_comes_back() {
+    fn a_share_grows_and_is_released_on_drop() {
         let all = InFlight::new(10 << 10);
         let (mut one, mut two) = (all.share(), all.share());
         one.cover(1).unwrap();

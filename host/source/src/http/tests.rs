@@ -1,4 +1,4 @@
-//! Real requests over loopback.
+//! Real requests over the loopback interface.
 
 use super::*;
 use crate::stats::get;
@@ -71,7 +71,7 @@ impl World {
         tokio::spawn(async move { send(address, "POST", "/", headers, body).await })
     }
 
-    /// Delivers everything from now on; the bodies are given in the end.
+    /// Delivers everything from now on; returns the bodies at the end.
     pub(super) fn delivering(&self) -> JoinHandle<Vec<String>> {
         let queue = self.rig.queue.clone();
         tokio::spawn(async move {
@@ -97,7 +97,7 @@ pub(super) fn gzip(bytes: &[u8]) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn the_answer_is_200_when_the_events_are_delivered_and_not_before() {
+async fn the_response_is_200_only_after_the_events_are_delivered() {
     let world = start(json!({})).await;
     let answer = world.sending(&[("content-type", "application/json")], b"[{\"a\":1},{\"a\":2}]");
     let batch = world.rig.pop().await;
@@ -113,7 +113,7 @@ async fn the_answer_is_200_when_the_events_are_delivered_and_not_before() {
 }
 
 #[tokio::test]
-async fn the_answer_says_what_became_of_the_events() {
+async fn the_status_reports_the_result_of_the_events() {
     let world = start(json!({})).await;
     let cases = [
         ("reject", StatusCode::UNPROCESSABLE_ENTITY),
@@ -137,7 +137,7 @@ async fn the_answer_says_what_became_of_the_events() {
 }
 
 #[tokio::test]
-async fn a_request_of_several_batches_is_delivered_when_all_are() {
+async fn a_request_of_several_batches_succeeds_when_all_are_delivered() {
     let mut rig = Rig::new(TempDir::new().unwrap().path());
     rig.limits.max_events = 1;
     let world = start_in(rig, json!({})).await;
@@ -155,7 +155,7 @@ async fn a_request_of_several_batches_is_delivered_when_all_are() {
 }
 
 #[tokio::test]
-async fn encodings_are_undone() {
+async fn compressed_bodies_are_decompressed() {
     let world = start(json!({})).await;
     let delivering = world.delivering();
     let large = "a line of text\n".repeat(50_000);
@@ -178,11 +178,12 @@ async fn encodings_are_undone() {
     world.end().await;
 }
 
-/// Method, path, headers and body of a request, the status of the answer, and what its reason holds.
+/// Method, path, headers and body of a request, the status of the response, and a part of its
+/// reason.
 type Case<'c> = (&'c str, &'c str, &'c [(&'c str, &'c str)], &'c [u8], u16, &'c str);
 
 #[tokio::test]
-async fn requests_that_are_wrong_are_refused_with_a_reason() {
+async fn invalid_requests_are_refused_with_a_reason() {
     let world = start(json!({ "path": "/in", "token": "s3cret", "max_body_bytes": 1000 })).await;
     let token = ("authorization", "Bearer s3cret");
     let bomb = gzip(&[b'x'; 100_000]);
@@ -222,7 +223,7 @@ async fn requests_that_are_wrong_are_refused_with_a_reason() {
 }
 
 #[tokio::test]
-async fn nothing_in_a_body_is_no_error() {
+async fn an_empty_body_is_not_an_error() {
     let world = start(json!({})).await;
     for body in [&b""[..], b"\n\n"] {
         let answer = world.send(&[], body).await;
@@ -233,7 +234,7 @@ async fn nothing_in_a_body_is_no_error() {
 }
 
 #[tokio::test]
-async fn a_full_queue_and_too_much_in_flight_are_answered_with_429() {
+async fn a_full_queue_and_too_many_bytes_in_flight_give_429() {
     let mut rig = Rig::new(TempDir::new().unwrap().path());
     rig.queue = wattle_buffer::Queue::new(1, None, None);
     let options = json!({ "max_wait": "50ms", "max_body_bytes": "4KiB", "max_in_flight_bytes": "8KiB" });
@@ -255,13 +256,13 @@ async fn a_full_queue_and_too_much_in_flight_are_answered_with_429() {
     assert_eq!(first.await.unwrap().status, StatusCode::OK);
     let delivering = world.delivering();
     assert_eq!(large.await.unwrap().status, StatusCode::OK);
-    assert_eq!(world.send(&[], &[b'y'; 4000]).await.status, StatusCode::OK, "there is room again");
+    assert_eq!(world.send(&[], &[b'y'; 4000]).await.status, StatusCode::OK, "delivered events free their memory");
     delivering.abort();
     world.end().await;
 }
 
 #[tokio::test]
-async fn nobody_waits_for_ever() {
+async fn waiting_requests_time_out() {
     let world = start(json!({ "acknowledge_timeout": "50ms", "read_timeout": "50ms" })).await;
     let answer = world.send(&[], b"never delivered\n").await;
     assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
@@ -275,11 +276,11 @@ async fn nobody_waits_for_ever() {
 }
 
 #[tokio::test]
-async fn bodies_of_unknown_length_are_limited_as_they_come() {
+async fn bodies_of_unknown_length_are_limited_as_they_arrive() {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let world = start(json!({ "max_body_bytes": "4KiB", "max_in_flight_bytes": "5KiB" })).await;
     let address = world.address;
-    // The end of the body never comes; the answer must come without it.
+    // The end of the body never arrives; the response must not wait for it.
     let status = |chunk: usize| async move {
         let mut stream = TcpStream::connect(address).await.unwrap();
         let head = format!("POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n{chunk:x}\r\n");
@@ -299,7 +300,7 @@ async fn bodies_of_unknown_length_are_limited_as_they_come() {
 }
 
 #[tokio::test]
-async fn without_acknowledgement_the_answer_is_202_at_once() {
+async fn without_acknowledgement_the_response_is_202_at_once() {
     let world = start(json!({ "acknowledge": false })).await;
     assert_eq!(world.send(&[], b"line\n").await.status, StatusCode::ACCEPTED);
     assert_eq!(world.rig.take(1).await, ["line"]);
@@ -307,7 +308,7 @@ async fn without_acknowledgement_the_answer_is_202_at_once() {
 }
 
 #[tokio::test]
-async fn a_stop_lets_requests_be_answered_and_takes_no_more() {
+async fn a_stop_completes_open_requests_and_accepts_no_new_ones() {
     let world = start(json!({})).await;
     let idle = connect(world.address).await;
     let answer = world.sending(&[], b"line\n");
@@ -323,7 +324,7 @@ async fn a_stop_lets_requests_be_answered_and_takes_no_more() {
 }
 
 #[tokio::test]
-async fn a_stop_is_told_by_the_next_answer_and_silent_connections_do_not_delay_it_for_long() {
+async fn a_stop_closes_connections_with_the_next_response_and_silent_ones_shortly_after() {
     let world = start(json!({})).await;
     let delivering = world.delivering();
     let silent = connect(world.address).await;
@@ -345,9 +346,9 @@ async fn a_stop_is_told_by_the_next_answer_and_silent_connections_do_not_delay_i
 }
 
 #[tokio::test]
-async fn a_taken_address_is_an_error_that_says_what_to_do() {
+async fn an_address_in_use_is_an_error_with_a_hint() {
     let world = start(json!({})).await;
-    // Other listeners stand for another program.
+    // The listeners of another rig behave like another program.
     let refused = |address: &str| {
         crate::build("http", &json!({ "address": address }), &Listeners::default()).err().unwrap().to_string()
     };
@@ -359,7 +360,7 @@ async fn a_taken_address_is_an_error_that_says_what_to_do() {
 }
 
 #[tokio::test]
-async fn many_clients_at_once_lose_nothing() {
+async fn many_concurrent_clients_lose_no_events() {
     let world = start(json!({ "max_connections": 8 })).await;
     let delivering = world.delivering();
     let address = world.address;
@@ -385,9 +386,9 @@ async fn many_clients_at_once_lose_nothing() {
 }
 
 #[tokio::test]
-async fn a_successor_goes_on_with_the_socket() {
+async fn a_successor_continues_with_the_socket() {
     let rig = || Rig::new(TempDir::new().unwrap().path());
-    // A port that is not 0, so that the successor can ask for the same.
+    // A port other than 0, so that the successor can request the same one.
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let options = json!({ "address": free.to_string() });
     let first = rig();
@@ -396,7 +397,7 @@ async fn a_successor_goes_on_with_the_socket() {
     let successor = crate::build("http", &options, &first.listeners).unwrap();
     first.stop();
     running.ended().await.unwrap();
-    // The server accepts no connection at this moment, and yet refuses none.
+    // No source accepts connections at this moment, but the socket still queues them.
     let mut waiting = connect(free).await;
     let second = rig();
     let running = second.start_source(successor);
@@ -406,5 +407,5 @@ async fn a_successor_goes_on_with_the_socket() {
     assert_eq!(answer.await.unwrap(), StatusCode::OK);
     second.stop();
     running.ended().await.unwrap();
-    assert!(TcpStream::connect(free).await.is_err(), "the last one closes it");
+    assert!(TcpStream::connect(free).await.is_err(), "the last source closes the socket");
 }

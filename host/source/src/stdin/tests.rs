@@ -1,4 +1,4 @@
-//! Standard input in pieces, to its end, and without an end.
+//! Standard input in pieces, complete, and endless.
 
 use super::*;
 use crate::stats::get;
@@ -22,7 +22,7 @@ fn endless() -> io::PipeReader {
     reader
 }
 
-/// A file with these bytes, to be read from its start.
+/// A file with these bytes, open at its start.
 fn holding(bytes: &[u8]) -> File {
     let mut file = tempfile::tempfile().unwrap();
     file.write_all(bytes).unwrap();
@@ -65,17 +65,17 @@ async fn a_document_is_one_event() {
 }
 
 #[tokio::test]
-async fn compressed_input_is_recognised_unless_told_otherwise() {
+async fn compressed_input_is_recognised_unless_disabled() {
     for packed in [gzip(b"one\ntwo\n"), zstd::encode_all(&b"one\ntwo\n"[..], 1).unwrap()] {
         assert_eq!(all(json!({}), &packed).await.1, ["one", "two"]);
         assert_eq!(all(json!({ "framing": "document" }), &packed).await.1, ["one\ntwo\n"]);
         assert_ne!(all(json!({ "decompression": "none" }), &packed).await.1, ["one", "two"]);
     }
-    assert_eq!(all(json!({}), b"ab").await.1, ["ab"], "shorter than any magic");
+    assert_eq!(all(json!({}), b"ab").await.1, ["ab"], "shorter than any magic number");
 }
 
 #[tokio::test]
-async fn a_damaged_input_gives_what_it_has_and_then_an_error() {
+async fn a_damaged_input_gives_its_readable_part_and_then_an_error() {
     let text: String = (0..20_000).map(|i| format!("line number {i}\n")).collect();
     let packed = gzip(text.as_bytes());
     for framing in ["lines", "document"] {
@@ -90,7 +90,7 @@ async fn a_damaged_input_gives_what_it_has_and_then_an_error() {
 }
 
 #[tokio::test]
-async fn documents_one_after_the_other_are_events_without_any_option() {
+async fn consecutive_documents_are_events_by_default() {
     let input = b"{\"a\":1}{\"b\":2}\n[3]text\n{\n \"c\": 4\n}";
     let (_, bodies, ended) = all(json!({}), input).await;
     ended.unwrap();
@@ -99,7 +99,7 @@ async fn documents_one_after_the_other_are_events_without_any_option() {
 }
 
 #[tokio::test]
-async fn a_document_with_nothing_behind_it_does_not_wait_for_the_next() {
+async fn a_complete_document_does_not_wait_for_the_next() {
     let rig = Rig::new(TempDir::new().unwrap().path());
     let (input, mut writer) = io::pipe().unwrap();
     let running = start(&rig, json!({}), input);
@@ -124,7 +124,7 @@ async fn an_event_beyond_the_limit_is_skipped_and_a_document_beyond_it_ends_the_
 }
 
 #[tokio::test]
-async fn lines_leave_when_they_are_old_enough_though_no_more_come() {
+async fn lines_are_sent_at_their_maximum_age_without_new_input() {
     let rig = Rig::new(TempDir::new().unwrap().path());
     let (input, mut writer) = io::pipe().unwrap();
     let running = start(&rig, json!({}), input);
@@ -140,7 +140,7 @@ async fn lines_leave_when_they_are_old_enough_though_no_more_come() {
 }
 
 #[tokio::test]
-async fn a_stop_ends_the_source_though_a_read_is_waiting() {
+async fn a_stop_ends_the_source_during_a_blocked_read() {
     for written in [&b""[..], b"begun", b"\x1f\x8b\x08\x00"] {
         let rig = Rig::new(TempDir::new().unwrap().path());
         let (input, mut writer) = io::pipe().unwrap();
@@ -158,7 +158,7 @@ async fn a_stop_ends_the_source_though_a_read_is_waiting() {
 }
 
 #[tokio::test]
-async fn the_source_waits_for_acknowledgements_and_offers_again_what_comes_back() {
+async fn the_source_waits_for_acknowledgements_and_sends_returned_batches_again() {
     let rig = Rig::new(TempDir::new().unwrap().path());
     let running = start(&rig, json!({}), holding(b"one\n"));
     let batch = rig.pop().await;
@@ -171,7 +171,7 @@ async fn the_source_waits_for_acknowledgements_and_offers_again_what_comes_back(
 }
 
 #[tokio::test]
-async fn a_full_queue_stops_the_reading() {
+async fn a_full_queue_stops_reading() {
     let mut rig = Rig::new(TempDir::new().unwrap().path());
     rig.queue = wattle_buffer::Queue::new(512 << 10, None, None);
     let running = start(&rig, json!({}), endless());
@@ -188,7 +188,7 @@ async fn a_full_queue_stops_the_reading() {
 }
 
 #[tokio::test]
-async fn no_more_is_read_than_may_be_unacknowledged() {
+async fn reading_stops_at_the_limit_of_unacknowledged_bytes() {
     let rig = Rig::new(TempDir::new().unwrap().path());
     let running = start(&rig, json!({}), endless());
     let mut unacknowledged = Vec::new();

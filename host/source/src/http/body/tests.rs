@@ -1,4 +1,4 @@
-//! Bodies as clients send them: kinds of content, encodings, and what they cost.
+//! Bodies as clients send them: content types, encodings, and their memory.
 
 use super::*;
 use serde_json::json;
@@ -15,7 +15,7 @@ fn share() -> Share {
     InFlight::new(1 << 30).share()
 }
 
-/// The events of a body and the number of empty lines, or the reason of the refusal.
+/// The events of a body and the number of empty lines, or the reason for the refusal.
 fn events(options: serde_json::Value, content_type: &str, body: &[u8]) -> Result<(Vec<String>, u64), String> {
     let limits = BatchLimits { max_bytes: 1 << 20, max_events: 100, max_age: Duration::ZERO };
     let (settings, kinds, mut share) = (settings(options), Kinds::of("", content_type).unwrap(), share());
@@ -41,7 +41,7 @@ fn check(framing: &str, content_type: &str, body: &str, expected: &[&str], skipp
 }
 
 #[test]
-fn the_content_type_says_what_an_event_is() {
+fn the_content_type_determines_the_events() {
     let json = "application/json; charset=utf-8";
     check("auto", json, "{\n}\n", &["{\n}\n"], 0);
     for json in [json, "text/json", "Application/VND.api+JSON"] {
@@ -58,7 +58,7 @@ fn the_content_type_says_what_an_event_is() {
 }
 
 #[test]
-fn json_documents_may_follow_each_other() {
+fn consecutive_json_documents_are_separate_events() {
     let json = "application/json";
     check("auto", json, "{\"a\":1}\n{\"b\": [2]}\n", &["{\"a\":1}", "{\"b\": [2]}"], 0);
     check("auto", json, "{}{}[1,[2]] {\n}", &["{}", "{}", "1", "[2]", "{\n}"], 0);
@@ -66,7 +66,7 @@ fn json_documents_may_follow_each_other() {
 }
 
 #[test]
-fn broken_json_is_refused_with_its_place_or_taken_whole() {
+fn broken_json_is_refused_with_its_position_or_accepted_as_one_event() {
     for (body, place) in [
         ("[{\"j\":3},{\"j\":4}", "line 1, column 17"),
         ("[{\"j\":5},]", "line 1, column 10"),
@@ -83,7 +83,7 @@ fn broken_json_is_refused_with_its_place_or_taken_whole() {
 }
 
 #[test]
-fn other_encodings_of_text_become_utf_8() {
+fn utf_16_becomes_utf_8() {
     let text = "[{\"u\":\"\u{1f600}\"}]";
     let bytes = |order: fn(u16) -> [u8; 2], mark: bool| {
         let mark = mark.then_some(0xfeff);
@@ -110,7 +110,7 @@ fn other_encodings_of_text_become_utf_8() {
 }
 
 #[test]
-fn encodings_are_known_by_name() {
+fn content_encodings_are_recognised_by_name() {
     for (name, expected) in [
         ("", Some(None)),
         ("identity", Some(None)),
@@ -144,7 +144,7 @@ fn packed(compression: Compression, body: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn bodies_are_unpacked_whatever_the_client_says_of_them() {
+fn compressed_bodies_are_decompressed_with_and_without_a_header() {
     let text = b"some text that is not short\n".repeat(10_000);
     let two = [packed(Compression::Gzip, &text[..280]), packed(Compression::Gzip, &text[280..])].concat();
     for (said, body) in [
@@ -161,9 +161,9 @@ fn bodies_are_unpacked_whatever_the_client_says_of_them() {
     }
 }
 
-/// What a body unpacks to is charged before it takes memory, also where it says nothing or something wrong of its size.
+/// A body is charged before it uses memory, also if it announces no size or a wrong one.
 #[test]
-fn a_body_that_grows_beyond_what_is_free_is_turned_away_for_now() {
+fn a_body_that_exceeds_the_free_memory_is_refused_with_429() {
     let settings = settings(json!({ "max_decompression_ratio": 1_000_000 }));
     let text = vec![b' '; 8 << 20];
     let mut lies = packed(Compression::Gzip, &text);
@@ -189,7 +189,7 @@ fn a_body_that_grows_beyond_what_is_free_is_turned_away_for_now() {
 }
 
 #[test]
-fn the_places_of_many_small_events_are_charged() {
+fn spans_of_many_small_events_are_charged() {
     let settings = settings(json!({}));
     for (content_type, body) in [
         ("", "x\n".repeat(1 << 20)),
