@@ -1,7 +1,8 @@
 //! The source `file`: reads and follows the files that its globs match, and saves its positions.
 //!
-//! One thread reads the files in the order of their names, and sends batches to the task that pushes them. Each
-//! batch has an acknowledgement that moves the position of its file. How files are read:
+//! One thread reads the files in the order of their names and sends batches to a task, which pushes
+//! them to the queue. Each batch has an acknowledgement that moves the position of its file. How
+//! files are read:
 //!
 //! | file | read | finished |
 //! | --- | --- | --- |
@@ -12,10 +13,11 @@
 //!
 //! With `once` every file is read to its current end.
 //!
-//! The identity of a file of lines is its content: its start and the bytes before its position; then its
-//! inode and path. So reading continues after the file was renamed, compressed, copied and truncated, moved to another
-//! device, or after a reboot that changed the device number. This also works while events cannot be delivered,
-//! with a bounded number of open files. Data that can never be read is counted in bytes and logged.
+//! The identity of a file of lines is its content: its start and the bytes before its position;
+//! after that, its inode and path. So reading continues after the file was renamed, compressed,
+//! copied and truncated, moved to another device, or after a reboot that changed the device number.
+//! This also works while events cannot be delivered, with a bounded number of open files. Data that
+//! can never be read is counted in bytes and logged.
 //!
 //! # Invariants
 //!
@@ -68,14 +70,15 @@ use track::Tracker;
 /// Interval of saves with few events.
 const SAVE_INTERVAL: Duration = Duration::from_millis(500);
 
-/// Interval of saves with many events, and shortly after the start: delivered events whose position is not
-/// saved are sent again after a kill.
+/// Interval of saves with many events and shortly after the start. After a kill, delivered events
+/// without a saved position are sent again.
 const BUSY_SAVE_INTERVAL: Duration = Duration::from_millis(10);
 
 /// Number of delivered events after which a save is due early.
 const MANY_EVENTS: u64 = 1000;
 
-/// How long after the start saves use the short interval: an agent that crashes repeatedly must still make progress.
+/// How long after the start the short interval applies: an agent that crashes repeatedly must still
+/// make progress.
 const FIRST_MOMENTS: Duration = Duration::from_secs(2);
 
 /// Pause after a failed save.
@@ -139,7 +142,8 @@ async fn read_and_drain(
         () = stop.stopped() => {}
     }
     tracker.stop();
-    // The thread may wait to send. Unsent batches count as undelivered and are read again after the next start.
+    // The thread may be waiting to send. Unsent batches count as undelivered and are read again
+    // after the next start.
     drop(batches);
     let result = worker.finished().await;
     tracker.drained().await;
@@ -165,7 +169,7 @@ async fn keep_saving(context: &SourceContext, store: &Arc<Store>, tracker: &Arc<
         tracker.changed().await;
         let start = Instant::now();
         let saved = save(store, tracker).await;
-        // With very many files a save takes long; the pause keeps saves below a tenth of the time.
+        // With very many files a save takes long. The pause limits saves to a tenth of the time.
         let pace = start.elapsed() * 10;
         match saved {
             Ok(()) => {

@@ -109,7 +109,7 @@ impl Store {
             .map_err(SourceError::positions("create folder", folder))?;
         let number = OPENED.fetch_add(1, Ordering::Relaxed);
         let temporary = folder.join(format!("{TEMPORARY}{number}"));
-        // Temporary files of a killed agent, which may have other numbers.
+        // A killed agent may have left temporary files with other numbers.
         for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
             if entry.file_name().to_string_lossy().starts_with(TEMPORARY) {
                 let _ = fs::remove_file(entry.path());
@@ -191,7 +191,7 @@ impl Store {
 fn damage(error: &serde_json::Error) -> String {
     let what = match error.classify() {
         Category::Eof if error.line() <= 1 && error.column() == 0 => return "it is empty".to_owned(),
-        Category::Eof => "it was cut off",
+        Category::Eof => "it is incomplete",
         Category::Data => "it is JSON, but not in the form that the agent writes",
         Category::Syntax | Category::Io => "it is not JSON",
     };
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_saved_comes_back_and_replaces_what_was_there() {
+    fn saved_positions_replace_the_previous_ones() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(&folder.path().join("sources/in")).unwrap();
         assert_eq!(store.load().unwrap(), Saved::Never);
@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_understood_is_set_aside() {
+    fn an_unreadable_version_is_set_aside() {
         for text in ["", "{", "[]", "{\"version\":2,\"files\":[]}", "\0"] {
             let folder = tempfile::tempdir().unwrap();
             let store = Store::open(folder.path()).unwrap();
@@ -261,10 +261,10 @@ mod tests {
     }
 
     #[test]
-    fn damage_is_said_in_words() {
+    fn damage_is_described_without_rust_types() {
         for (text, expected) in [
             ("", "it is empty"),
-            ("{\"version\":1,", "it was cut off, at line 1 column 13"),
+            ("{\"version\":1,", "it is incomplete, at line 1 column 13"),
             ("\0\0\0", "it is not JSON, at line 1 column 1"),
             ("{}", "it is JSON, but not in the form that the agent writes, at line 1 column 2"),
             ("{\"version\":-5}", "it is JSON, but not in the form that the agent writes, at line 1 column 13"),
@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn a_version_that_was_cut_anywhere_or_deleted_costs_only_what_changed_since_the_one_before() {
+    fn a_truncated_or_deleted_version_loses_only_the_changes_since_the_previous_one() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path()).unwrap();
         let whole = |position| vec![entry(folder.path(), position)];
@@ -294,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_that_cannot_be_made_is_an_error_that_names_it() {
+    fn an_error_of_creating_the_folder_names_it() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("file");
         fs::write(&file, "").unwrap();

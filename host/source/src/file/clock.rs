@@ -1,5 +1,5 @@
-//! The clock of the reading thread. A test can run the reader in its own thread, with a simulated time and
-//! control over events while the reader waits.
+//! The clock of the reading thread. A test can run the reader in its own thread with simulated
+//! time, and act while the reader waits.
 
 use std::time::{Duration, Instant, SystemTime};
 

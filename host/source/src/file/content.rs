@@ -1,4 +1,5 @@
-//! Contents and the files that hold them. Rotation copies and compresses read files, and truncates written ones.
+//! Contents, and the files that hold them. Rotation copies, compresses, renames and truncates
+//! files.
 //!
 //! A [`Key`] identifies a content. New files are compared with known contents: a file that was compressed or
 //! moved to another device continues at its position. A copy waits while the original exists. If the original is
@@ -43,7 +44,7 @@ impl Reader {
         watched.copy_of = None;
         let Some(file) = &watched.file else { return true };
         let content = self.content(watched, file);
-        // `turn.rs` handles errors when it reads the file.
+        // `turn.rs` reports the error when it reads the file.
         let Ok(head) = content.head() else { return true };
         if head.is_empty() || watched.position > 0 {
             watched.is_resolved |= watched.position > 0;
@@ -75,7 +76,7 @@ impl Reader {
     fn read_on(&self, key: Key, watched: &mut Watched, entry: &Entry) {
         tracing::debug!(
             source = %self.context.name, path = %watched.path.display(), before = %entry.path.display(),
-            position = entry.position, "content is known under another name, reading on"
+            position = entry.position, "content is known under another name; continuing at its position"
         );
         watched.position = entry.position;
         watched.proof = entry.proof;
@@ -118,7 +119,7 @@ impl Reader {
     fn known_content(&self, watched: &Watched, content: &Content<'_>, head: &[u8]) -> Option<Entry> {
         let mut heads = vec![head.to_vec()];
         if content.compression != Compression::None {
-            // A compressed file that was moved starts with the same compressed bytes.
+            // A moved compressed file starts with the same compressed bytes.
             heads.push(read_head(content.file).unwrap_or_default());
         }
         for head in heads {
@@ -141,7 +142,8 @@ impl Reader {
         None
     }
 
-    /// Returns the watched file that this one is a full or partial copy of. Copies have longer names than the original.
+    /// Returns the watched file of which this one is a full or partial copy. Copies have longer
+    /// names than the original.
     fn original_of(&self, key: Key, watched: &Watched, content: &Content<'_>, head: &[u8]) -> Option<Key> {
         let name = watched.path.file_name()?.to_string_lossy();
         if name == watched.base {
@@ -166,7 +168,7 @@ impl Reader {
             Some(file) => file,
             None => {
                 opened = match self.settings.links.open(&other.path, self.settings.patterns.root_of(&other.path)) {
-                    // The original is removed and has events in flight: the copy waits for them.
+                    // The original is removed and has events in flight, so the copy waits for them.
                     Err(error) if error.kind() == io::ErrorKind::NotFound => {
                         let is_it = other.head.fingerprint.begins(head);
                         return Ok(is_it && other.proof.map_or(Ok(false), |proof| proof.holds(content))?);
@@ -196,8 +198,8 @@ impl Reader {
         }
     }
 
-    /// Handles a file that was truncated or rewritten. The content continues in a copy, if there is one; the file is
-    /// read from its start.
+    /// Handles a file that was truncated or rewritten. Its content continues in a copy, if there is
+    /// one, and the file is read from its start.
     pub(super) fn content_left(&mut self, key: Key, metadata: &Metadata) {
         let Some(watched) = self.files.get_mut(&key) else { return };
         let file = watched.file.take();
@@ -208,19 +210,19 @@ impl Reader {
         } else if let Some(copy) = self.find_copy(key) {
             tracing::info!(
                 source = %self.context.name, path = %path.display(), copy = %copy.path.display(),
-                "file was truncated after it was copied; reading the copy on, and the file from its beginning"
+                "file was truncated after it was copied; continuing in the copy, and reading the file from its beginning"
             );
             self.go_on_in(key, copy);
         } else {
             tracing::info!(
                 source = %self.context.name, path = %path.display(),
-                "file was truncated or written again; reading it from its beginning"
+                "file was truncated or rewritten; reading it from its beginning"
             );
             self.count_loss(key, Loss::Truncated);
             self.forget(key, true);
         }
         if self.by_id.contains_key(&self.id_of(metadata)) {
-            // Another file got the inode, and is already watched.
+            // Another file reused the inode and is already watched.
             return;
         }
         match file {
@@ -296,7 +298,7 @@ impl Reader {
         let Ok(metadata) = copy.file.metadata() else { return };
         let Ok(head) = Head::of(&copy.file) else { return };
         let id = self.id_of(&metadata);
-        // Rotation may have renamed the watched file, so that the file at this path is not the copy.
+        // Rotation may have renamed the watched file, so the file at this path may not be the copy.
         let is_copy = |watched: &Watched| watched.id.inode == id.inode;
         if let Some(other) = copy.key.filter(|other| self.files.get(other).is_some_and(is_copy)) {
             self.forget(other, false);
@@ -307,9 +309,9 @@ impl Reader {
         let mut next = Watched::new(copy.path.clone(), id, &metadata, head, Framing::Lines);
         next.position = watched.position;
         next.proof = watched.proof;
-        // Files that wait for a comparison with known contents still wait.
+        // If the content was never compared with known contents, the new file must be.
         next.is_resolved = watched.is_resolved || watched.position > 0;
-        // A file that no glob matches is read to its end and then released.
+        // If no glob matches the file, it is read to its end and then released.
         next.gone_since = (!is_meant).then(clock::now);
         *watched = next;
         if self.by_id.get(&old) == Some(&key) {

@@ -90,7 +90,7 @@ impl Patterns {
             }
         }
         found.files.sort_unstable_by(|(one, _), (other, _)| by_name(one, other));
-        // One root can be below another.
+        // Roots can overlap, so a file can be found twice.
         found.files.dedup_by(|(one, _), (other, _)| one.as_os_str() == other.as_os_str());
         found
     }
@@ -100,7 +100,8 @@ impl Patterns {
         self.exclude.idle()
     }
 
-    /// Returns the globs of `include` that match none of the files found, each with the likely reason.
+    /// Returns the globs of `include` that match none of the found files, each with the likely
+    /// reason.
     pub(crate) fn unmatched(&self, found: &Found) -> Vec<String> {
         let mut is_matched = vec![false; self.written.len()];
         let mut matches = Vec::new();
@@ -168,7 +169,7 @@ pub(crate) struct Found {
     pub(crate) special: Vec<(PathBuf, &'static str)>,
 }
 
-/// Names a kind of file that the source does not read; none for a link that it does not follow.
+/// Names a kind of file that the source does not read; `None` for a link that it does not follow.
 fn special(kind: FileType) -> Option<&'static str> {
     if kind.is_fifo() {
         Some("a named pipe")
@@ -225,7 +226,8 @@ pub(crate) struct Complaints(HashSet<PathBuf>);
 impl Complaints {
     /// Logs a new error. Returns the folder that could not be read.
     fn note(&mut self, error: &walkdir::Error) -> Option<PathBuf> {
-        // A folder can appear later, and a file can vanish during the search. A link that leads back is no problem.
+        // A folder can appear later, a file can disappear during the search, and a link to a parent
+        // folder is harmless.
         let is_absent = error.io_error().is_some_and(|e| e.kind() == io::ErrorKind::NotFound);
         if is_absent || error.loop_ancestor().is_some() {
             return None;
@@ -233,7 +235,7 @@ impl Complaints {
         let path = error.path().unwrap_or(Path::new("/"));
         if self.0.insert(path.to_owned()) {
             let error = reason(error);
-            tracing::warn!(path = %path.display(), error, "cannot read a folder; files below it are not found");
+            tracing::warn!(path = %path.display(), error, "cannot read a folder; skipping the files below it");
         }
         Some(path.to_owned())
     }
@@ -269,7 +271,7 @@ fn compile(globs: &[String], errors: &mut Vec<OptionError>) -> GlobSet {
     })
 }
 
-/// Returns the glob as one of absolute paths; a relative one begins in the current folder.
+/// Returns an absolute glob; a relative one starts in the current folder.
 pub(super) fn absolute_glob(glob: &str) -> String {
     let glob = glob.strip_prefix("./").unwrap_or(glob);
     match std::env::current_dir() {
@@ -331,9 +333,9 @@ mod tests {
     }
 
     #[test]
-    fn finds_what_the_globs_name_in_order_of_name() {
+    fn finds_matching_files_in_the_order_of_their_names() {
         let temporary = tempfile::tempdir().unwrap();
-        // A folder whose name contains a wildcard character.
+        // A folder name that contains wildcard characters.
         let folder = temporary.path().join("a[b]c");
         for name in ["b.log", "a.log", "c.txt", "x/a.log", "x/y/z.log", "done/a.log"] {
             let path = folder.join(name);
@@ -374,7 +376,7 @@ mod tests {
     }
 
     #[test]
-    fn a_glob_that_finds_nothing_comes_with_the_likely_reason() {
+    fn a_glob_without_files_has_a_likely_reason() {
         let temporary = tempfile::tempdir().unwrap();
         let folder = temporary.path().to_str().unwrap();
         fs::create_dir(temporary.path().join("sub")).unwrap();
@@ -417,7 +419,7 @@ mod tests {
     }
 
     #[test]
-    fn looks_only_where_a_glob_can_match() {
+    fn searches_only_folders_where_a_glob_can_match() {
         for (glob, folder, depth) in [
             ("/var/log/a.log", "/var/log/a.log", Some(0)),
             ("/var/log/*.log", "/var/log", Some(1)),

@@ -1,8 +1,8 @@
-//! The globs of files to leave out.
+//! The globs of excluded files.
 //!
-//! A glob without `/` is compared with the name of a file, in whatever folder it is, so that `*.gz` means what it means in
-//! a shell, in Vector and in Fluent Bit. Every other glob is compared with the whole path, and one that names a folder
-//! excludes all below it.
+//! A glob without `/` is compared with the file name in any folder, so that `*.gz` has the same
+//! meaning as in Vector and Fluent Bit. Every other glob is compared with the whole path; if it
+//! names a folder, it excludes everything below it.
 
 use std::path::{Component, Path};
 
@@ -15,12 +15,12 @@ use super::discover::absolute_glob;
 #[derive(Clone, Debug)]
 pub(super) struct Exclude {
     globs: GlobSet,
-    /// The globs that can match nothing that `include` finds, as warnings.
+    /// Warnings about globs that cannot match any file of `include`.
     idle: Vec<String>,
 }
 
 impl Exclude {
-    /// Compiles the globs of `exclude`. `include` is needed to find those without effect.
+    /// Compiles the globs of `exclude`. Compares them with `include` to find those without effect.
     pub(super) fn new(include: &[String], exclude: &[String], errors: &mut Vec<OptionError>) -> Self {
         let mut set = GlobSetBuilder::new();
         for (index, written) in exclude.iter().enumerate() {
@@ -46,12 +46,12 @@ impl Exclude {
         Self { globs, idle }
     }
 
-    /// Whether a file is excluded.
+    /// Returns whether a file is excluded.
     pub(super) fn is_match(&self, path: &Path) -> bool {
         self.globs.is_match(path)
     }
 
-    /// The globs that can match nothing that `include` finds, as warnings.
+    /// Returns warnings about globs that cannot match any file of `include`.
     pub(super) fn idle(&self) -> &[String] {
         &self.idle
     }
@@ -61,7 +61,7 @@ fn compile(glob: &str) -> Result<Glob, globset::Error> {
     GlobBuilder::new(glob).literal_separator(true).build()
 }
 
-/// Returns the globs against whole paths that a glob of `exclude` stands for.
+/// Expands a glob of `exclude` to globs that match whole paths.
 fn expand(written: &str) -> Vec<String> {
     if !written.contains('/') {
         return vec![format!("/**/{written}")];
@@ -76,7 +76,7 @@ fn is_wild(component: &str) -> bool {
     component.contains(['*', '?', '[', '{', '\\'])
 }
 
-/// Returns a warning if no file that `include` finds can match the glob.
+/// Returns a warning if the glob cannot match any file of `include`.
 fn idle(written: &str, include: &[String]) -> Option<String> {
     if !written.contains('/') || include.iter().any(|glob| expand(written).iter().any(|other| may_meet(glob, other))) {
         return None;
@@ -92,8 +92,8 @@ fn idle(written: &str, include: &[String]) -> Option<String> {
     Some(format!("`{written}` of `exclude` matches no file that `include` can find: {hint}"))
 }
 
-/// Whether one path may match both globs, as far as the folders show. File names are not compared, since rotation gives
-/// a file names that `include` does not find.
+/// Returns whether a path may match both globs, judged by the folders. File names are not compared,
+/// because rotation creates names that `include` does not match.
 fn may_meet(one: &str, other: &str) -> bool {
     let mut ones = Path::new(one).components();
     let mut others = Path::new(other).components();
@@ -102,7 +102,7 @@ fn may_meet(one: &str, other: &str) -> bool {
         let (Some(one), Some(other)) = (one, other) else { return one.is_none() == other.is_none() };
         let is_last = ones.as_path().as_os_str().is_empty() || others.as_path().as_os_str().is_empty();
         let (one, other) = (text(one), text(other));
-        // What spans several folders may match any number of components.
+        // A glob over several folders may match any number of components.
         let spans = |glob: &str| glob.contains("**") || glob.contains(['{', '}']);
         if spans(&one) || spans(&other) {
             return true;
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn a_glob_that_is_not_valid_is_one_error() {
+    fn an_invalid_glob_is_one_error() {
         let mut errors = Vec::new();
         Exclude::new(&globs(&["/**"]), &globs(&["*.log", "a[", "/x/{a/"]), &mut errors);
         let paths: Vec<&str> = errors.iter().map(|error| error.path.as_str()).collect();
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_glob_that_can_match_nothing_is_named() {
+    fn only_a_glob_that_cannot_match_is_reported() {
         for (include, exclude, is_idle) in [
             ("/var/log/*.log", "*.gz", false),
             ("/var/log/*.log", "/var/log/*.gz", false),
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn the_warning_says_what_a_relative_glob_stands_for() {
+    fn the_warning_shows_the_absolute_form_of_a_relative_glob() {
         let exclude = Exclude::new(&globs(&["/var/log/*.log"]), &globs(&["old/*.log"]), &mut Vec::new());
         let expected = format!(
             "`old/*.log` of `exclude` matches no file that `include` can find: it stands for `{}`; write the whole path, \

@@ -28,10 +28,8 @@ impl Reader {
                         self.forget(key, false);
                     }
                     Ok(false) => {}
-                    Err(error) => self.count_failure(
-                        &watched.path,
-                        &format!("is delivered, but cannot be deleted or moved: {error}"),
-                    ),
+                    Err(error) => self
+                        .count_failure(&watched.path, &format!("is delivered but cannot be deleted or moved: {error}")),
                 }
             }
         }

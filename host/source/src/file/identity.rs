@@ -103,7 +103,7 @@ impl<'f> Content<'f> {
         }
         let mut decoder = Decoder::new(self.compression, At { file: self.file, at: 0 }, self.caps)?;
         let mut filled = 0;
-        // After damage nothing more can be read, so the result is too short to match anything.
+        // After damage nothing more can be read. The result is then too short to match.
         if skip(&mut decoder, from).is_ok_and(|skipped| skipped == from) {
             while let Some(free) = bytes.get_mut(filled..).filter(|free| !free.is_empty()) {
                 match decoder.read(free) {
@@ -212,7 +212,7 @@ mod tests {
     use std::io::Write;
 
     #[test]
-    fn a_file_that_grows_stays_itself_and_one_written_again_does_not() {
+    fn a_growing_file_keeps_its_identity_and_a_rewritten_one_does_not() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a");
         for (before, after, same) in [
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn a_proof_holds_for_the_same_bytes_plain_and_compressed_and_for_no_others() {
+    fn a_proof_holds_only_for_the_same_bytes_plain_or_compressed() {
         let folder = tempfile::tempdir().unwrap();
         let text: Vec<u8> = (0..20_000_u32).flat_map(|n| format!("line {n}\n").into_bytes()).collect();
         let path = folder.path().join("plain");

@@ -27,7 +27,7 @@ impl Known {
     pub(super) fn insert(&mut self, entry: Entry) {
         let same: Vec<Serial> = self.by_inode.get(&entry.id.inode).cloned().unwrap_or_default();
         for serial in &same {
-            // The same file, remembered earlier.
+            // The same file was remembered earlier, so replace its entry.
             if self.entries.get(serial).is_some_and(|e| e.id == entry.id && e.fingerprint == entry.fingerprint) {
                 self.take(*serial);
             }
@@ -76,7 +76,7 @@ impl Known {
         found
     }
 
-    /// Returns entries of files with this start, those with the most information first.
+    /// Returns entries of files with this start; those with the longest fingerprint first.
     pub(super) fn like(&self, head: &[u8]) -> Vec<Serial> {
         let mut found = Vec::new();
         if head.is_empty() {

@@ -34,9 +34,9 @@ pub(crate) enum Links {
     /// Those of root, of the agent's own user, and those whose target belongs to the owner of the link.
     #[default]
     SameOwner,
-    /// All, but as root none across owners.
+    /// All links; but if the agent runs as root, no links across owners.
     Always,
-    /// None below the folder that a glob names.
+    /// No links below the folder that a glob names.
     Never,
 }
 
@@ -60,7 +60,7 @@ impl Links {
         if self == Self::Never {
             return self.open_below(path, root);
         }
-        // Most paths have no link; then the kernel does everything in one call.
+        // Most paths have no link, and one system call opens them.
         let direct = openat2(CWD, path, READ, Mode::empty(), ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS);
         match direct {
             Ok(file) => regular(file.into()),
@@ -84,7 +84,8 @@ impl Links {
         push(&mut rest, path);
         let mut folder = root_folder()?;
         let mut links = 0;
-        // Owners of links, with the number of names left when the target of each is reached.
+        // The owners of followed links, each with the number of names that are left when its target
+        // is reached.
         let mut followed: Vec<(u32, usize)> = Vec::new();
         while let Some(name) = rest.pop_front() {
             let found = openat(&folder, &*name, LOOK, Mode::empty())?;
@@ -140,7 +141,7 @@ fn open_found(folder: &OwnedFd, name: &OsStr, found: &Stat) -> io::Result<File> 
     let file = openat(folder, name, READ, Mode::empty())?;
     let stat = fstat(&file)?;
     if (stat.st_dev, stat.st_ino) != (found.st_dev, found.st_ino) {
-        return Err(io::Error::new(io::ErrorKind::NotFound, "another file took its name"));
+        return Err(io::Error::new(io::ErrorKind::NotFound, "another file has its name"));
     }
     regular(file.into())
 }
@@ -183,7 +184,7 @@ mod tests {
     use std::os::unix::fs::{lchown, symlink};
 
     #[test]
-    fn owners_decide_about_links() {
+    fn links_are_followed_according_to_owners() {
         let own = own_user();
         for (link, target, same_owner) in [(0, 1001, true), (own, 1001, true), (1001, 1001, true), (1001, 1002, false)]
         {
@@ -198,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn links_to_files_and_folders_are_followed_through_chains_unless_never() {
+    fn chains_of_links_are_followed_except_with_never() {
         let temporary = tempfile::tempdir().unwrap();
         let folder = temporary.path().canonicalize().unwrap();
         for name in ["in/sub", "pods/x", "docker"] {
@@ -229,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn as_root_no_link_across_owners_is_followed_wherever_it_stands_in_the_path() {
+    fn root_follows_no_link_across_owners_at_any_place_of_the_path() {
         if own_user() != 0 {
             println!("skipped: only root can give files to others");
             return;

@@ -31,11 +31,12 @@ impl Reader {
 
     /// Returns whether this is another file that reused the inode of a removed watched file.
     pub(super) fn is_replaced(&self, key: Key, path: &Path, metadata: &Metadata) -> bool {
-        // A file that is open, or that is being read, keeps its inode.
+        // An open file and the file that is being read keep their inodes.
         let Some(watched) = self.files.get(&key).filter(|watched| watched.file.is_none()) else { return false };
         let is_reborn = watched.born.zip(born(metadata)).is_some_and(|(before, now)| before != now);
         // File systems round birth times to some milliseconds, so two files may share one. Overlays
-        // change it when they copy a file, so a different birth time does not prove a different file.
+        // change it when they copy a file, so a different birth time does not prove a different
+        // file.
         let is_suspect = is_reborn || (watched.path != path && watched.version != Version::of(metadata));
         is_suspect
             && self.settings.links.open(path, self.settings.patterns.root_of(path)).is_ok_and(|file| {
@@ -59,7 +60,7 @@ impl Reader {
                 return false;
             };
             if watched.head.fingerprint.length() == 0 && watched.position == 0 {
-                // Its content is unknown, and nothing of it was sent.
+                // Its content is unknown, and no event of it was sent.
                 return watched.id.inode == id.inode && watched.path == *path;
             }
             let is_same = if watched.framing == Framing::Document {
@@ -77,7 +78,7 @@ impl Reader {
         })
     }
 
-    /// Returns the file that is being read, if the number of its device changed.
+    /// Returns the file that is being read, if its device number changed.
     pub(super) fn moved_in_turn(&mut self, path: &Path, metadata: &Metadata) -> Option<Key> {
         let new = self.id_of(metadata);
         let (key, id, own_path) = self.in_turn.as_mut()?;
@@ -94,10 +95,10 @@ impl Reader {
     pub(super) fn see_elsewhere(&mut self, key: Key, path: PathBuf, metadata: &Metadata) {
         let id = self.id_of(metadata);
         let Some(watched) = self.files.get_mut(&key) else { return };
-        tracing::info!(source = %self.context.name, path = %path.display(), "file is on another device now, reading on");
+        tracing::info!(source = %self.context.name, path = %path.display(), "file is on another device now; continuing at its position");
         let old = std::mem::replace(&mut watched.id, id);
         watched.born = born(metadata);
-        // The open handle is on the old device, which may have to be unmounted.
+        // The open handle is on the old device and would prevent unmounting it.
         watched.file = None;
         let born_at = watched.born;
         self.open.remove(&key);

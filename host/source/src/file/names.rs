@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-/// Suffixes that rotation and people add to a name.
+/// Suffixes that rotation and operators add to a name.
 const ENDINGS: [&str; 10] = ["gz", "zst", "z", "old", "bak", "orig", "save", "copy", "prev", "rotated"];
 
 /// Returns the name without suffixes of rotation: `app.log` for `app.log.1`, `app.log.2.gz`, `app.log-20260101` and
@@ -18,7 +18,7 @@ pub(super) fn base(path: &Path) -> String {
         }
     }
     match name.rsplit_once('.') {
-        // Dates before the extension, as with logrotate's `extension`.
+        // Dates before the extension, as with the option `extension` of logrotate.
         Some((stem, ending)) if !stem.is_empty() => {
             let mut stem = stem;
             while let Some(shorter) = without_number(stem).filter(|shorter| !shorter.is_empty()) {
@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rotated_names_have_the_base_of_the_name_before() {
+    fn rotated_names_have_the_base_of_the_original_name() {
         for (name, expected) in [
             ("app.log", "app.log"),
             ("app.log.1", "app.log"),

@@ -1,4 +1,4 @@
-//! A bounded number of open files. Files that could not be opened again are closed last.
+//! Limits the number of open files. Files that could not be opened again are closed last.
 
 use std::fs::{self, File};
 use std::io;
@@ -38,7 +38,8 @@ impl Reader {
     /// Opens the expected file.
     pub(super) fn open_watched(&mut self, watched: &Watched) -> io::Result<File> {
         let file = self.open(&watched.path)?;
-        // A device can get another number; the content is checked before it is read.
+        // A device can get another number, so compare the inode only; the content is checked before
+        // reading.
         if self.id_of(&file.metadata()?).inode != watched.id.inode {
             return Err(io::Error::new(io::ErrorKind::NotFound, "another file has its name"));
         }
@@ -54,7 +55,7 @@ impl Reader {
             self.is_short = true;
             tracing::error!(
                 source = %self.context.name, files = self.files.len(), open = self.open.len(), help = %help(),
-                "too many open files; some cannot be read now; retrying"
+                "too many open files; cannot read some files; retrying"
             );
             self.context.stats.fail(format!("too many files are open: {}", help()));
         }
@@ -66,15 +67,16 @@ impl Reader {
         let Some(watched) = self.files.get_mut(&key) else { return };
         watched.file = Some(file);
         self.open.insert(key);
-        // One descriptor is for the file that is being read. A removed file gets one in any case.
+        // One descriptor is reserved for the file that is being read. A removed file gets one in
+        // any case.
         let is_gone = watched.gone_since.is_some();
         let most = (self.share.max(self.settings.max_open_files) - 1).max(usize::from(is_gone));
         while self.open.len() > most && self.close_one(Some(key)) {}
     }
 
-    /// Closes the most expendable file: of those that can be opened again, the one that was not read for longest,
-    /// the last kept one first. Of removed files, the one with the fewest unread bytes, which are lost. Returns
-    /// whether a file was closed.
+    /// Closes one file; returns whether it did. Of the files that can be opened again, this is the
+    /// one that was not read for the longest time; `kept` comes last. Of removed files, it is the
+    /// one with the fewest unread bytes, which are lost.
     fn close_one(&mut self, kept: Option<Key>) -> bool {
         let open = || self.open.iter().filter_map(|key| Some((*key, self.files.get(key)?)));
         let there = open().filter(|(_, watched)| watched.gone_since.is_none());
@@ -91,7 +93,7 @@ impl Reader {
         true
     }
 
-    /// Counts and logs the bytes of a file that will never be read.
+    /// Counts and logs the bytes of a file that can never be read.
     pub(super) fn count_loss(&self, key: Key, loss: Loss) {
         let Some(watched) = self.files.get(&key) else { return };
         let is_plain = watched.compression(&self.settings) == Compression::None;
@@ -120,7 +122,7 @@ impl Reader {
         }
     }
 
-    /// Counts the lost bytes of removed open files when the source ends.
+    /// Counts the lost bytes of removed files that are still open when the source ends.
     pub(super) fn give_up_removed(&mut self) {
         self.searches = usize::MAX;
         let is_removed = |watched: &Watched| match &watched.file {
@@ -130,10 +132,10 @@ impl Reader {
         let gone = self.files.iter().filter(|(_, watched)| watched.gone_since.is_some() && is_removed(watched));
         let removed: Vec<Key> = gone.map(|(key, _)| *key).collect();
         for key in removed {
-            // The next start finds the content in the copy.
+            // After the next start, the content continues in the copy.
             if self.find_copy(key).is_none() {
                 self.count_loss(key, Loss::Removed);
-                // Events in flight that return can never be read again; they are counted then.
+                // Events in flight that return cannot be read again; they are counted then.
                 self.tracker.unwatch(key, true);
             }
         }
@@ -150,7 +152,7 @@ impl Reader {
         self.count_loss(key, Loss::Removed);
         let Some(watched) = self.forget(key, true) else { return };
         if watched.unread() == 0 && (watched.position > 0 || watched.read_to > 0) {
-            self.count_failure(&watched.path, "vanished before all that was read of it was delivered");
+            self.count_failure(&watched.path, "was removed before all events read from it were delivered");
         }
     }
 
@@ -171,7 +173,7 @@ impl Reader {
                 continue;
             }
             let Ok(file) = self.open(&path) else { continue };
-            // Another file may have reused its inode.
+            // Another file may have reused the inode.
             if !self.files.get(&key).is_some_and(|watched| is_same(watched, &file).unwrap_or(false)) {
                 continue;
             }
@@ -188,8 +190,8 @@ impl Reader {
     }
 }
 
-/// Returns whether a file that is not open is still in its folder, under any name. Another file may have its name or
-/// inode.
+/// Returns whether a file that is not open is still in its folder under any name. Another file may
+/// have its name or inode.
 fn is_beside(watched: &Watched) -> bool {
     let siblings = watched.path.parent().and_then(|folder| fs::read_dir(folder).ok()).into_iter().flatten().flatten();
     let mut alike = siblings.filter(|sibling| sibling.ino() == watched.id.inode);

@@ -37,7 +37,8 @@ pub(crate) struct Reader {
     pub(super) last_proof: Option<Proof>,
     /// Batches for which the output had no room.
     pub(super) waiting: VecDeque<(Key, Batch)>,
-    /// The reader checks files in the middle of reading one, so changed files are not read next.
+    /// Set while the reader checks files in the middle of reading one, so that it does not read
+    /// changed files first.
     pub(super) is_looking_around: bool,
     /// The file that is being read. It is not in `files` meanwhile.
     pub(super) in_turn: Option<(Key, FileId, PathBuf)>,
@@ -151,7 +152,7 @@ impl Reader {
                 }
                 continue;
             }
-            // Checked first, so that events that are delivered meanwhile are not missed.
+            // Checked first, so that events that are delivered in the meantime are not missed.
             let is_done = self.tracker.is_done();
             self.finish_delivered();
             if self.context.once && is_done {
@@ -182,7 +183,8 @@ impl Reader {
         }
         while let Some(key) = self.round.pop_front() {
             let is_ready = |watched: &Watched| watched.is_ready(&self.settings, self.context.once);
-            // A file with undelivered events goes back first; otherwise its events would be read twice.
+            // A file with undelivered events goes back first; otherwise its next events would be
+            // read twice.
             if self.files.get(&key).is_some_and(is_ready) && !self.tracker.is_going_back(key) {
                 return Some(key);
             }
@@ -196,7 +198,7 @@ impl Reader {
             let Some(watched) = self.files.get_mut(&key) else { continue };
             tracing::warn!(
                 source = %self.context.name, path = %watched.path.display(), position,
-                "events returned undelivered; reading them again"
+                "events were returned undelivered; reading them again"
             );
             add(&self.context.stats.retries, 1);
             watched.position = position;
@@ -206,7 +208,7 @@ impl Reader {
             watched.is_complete = false;
             watched.has_failed = false;
             self.finishing.remove(&key);
-            // The events are read again.
+            // These events are read again, so drop the waiting batches.
             self.waiting.retain(|(waiting, _)| *waiting != key);
         }
     }

@@ -39,7 +39,7 @@ impl Reader {
         let mut new = Vec::new();
         for (path, metadata) in found.files {
             let id = self.id_of(&metadata);
-            // A file with several names is read once, under the first.
+            // A file with several names is read once, under its first name.
             if !there.insert(id) {
                 continue;
             }
@@ -53,12 +53,13 @@ impl Reader {
             }
         }
         let is_unread = |path: &PathBuf| found.unread.iter().any(|folder| path.starts_with(folder));
-        // Usually no file is removed, and then the counts are equal.
+        // Usually no file was removed; then the counts are equal and the slower comparison is not
+        // needed.
         let is_as_before = new.is_empty() && replaced.is_empty() && there.len() == self.by_id.len();
         let mut gone: BTreeSet<Key> = BTreeSet::new();
         if !is_as_before || self.files.len() > self.by_id.len() {
             let is_there = |key: &Key, id: &FileId| {
-                // Another file may have reused its inode.
+                // Another file may have reused the inode.
                 there.contains(id) && self.by_id.get(id) == Some(key) && !replaced.contains(key)
             };
             let is_gone = |key: &Key, watched: &Watched| !is_there(key, &watched.id) && !is_unread(&watched.path);
@@ -80,7 +81,8 @@ impl Reader {
                 },
             }
         }
-        // After the search, since a file with the same name or inode takes precedence over its copies.
+        // Only after the search, because a file with the same name or inode takes precedence over
+        // copies.
         let found: Vec<Key> = self.files.range(first_new..).map(|(key, _)| *key).collect();
         self.recognize(&found);
         for key in gone {
@@ -93,7 +95,7 @@ impl Reader {
             self.tracker.scanned();
         }
         add(&self.context.stats.looks, 1);
-        // The interval grows with the duration of a scan, so that scans do not take all the time.
+        // The interval grows with the duration of a scan, so that scans leave time for reading.
         self.scan_at = clock::now() + self.settings.glob_interval.max(clock::since(start) * 5);
     }
 
@@ -111,7 +113,7 @@ impl Reader {
                 tracing::warn!(source = %self.context.name, "{what}");
             }
         } else if unmatched.len() < known.len() {
-            tracing::info!(source = %self.context.name, without_files = unmatched.len(), "globs find files now that found none before");
+            tracing::info!(source = %self.context.name, without_files = unmatched.len(), "globs that matched no file now match files");
         }
         *known = unmatched;
     }
@@ -126,7 +128,7 @@ impl Reader {
         let (source, read_from) = (&self.context.name, self.settings.read_from);
         match read_from {
             ReadFrom::Beginning => tracing::warn!(
-                %source, files, bytes, "positions are lost; files are read from their beginning, and their events come again"
+                %source, files, bytes, "positions are lost; reading files from their beginning, so their events are sent again"
             ),
             ReadFrom::End => tracing::warn!(
                 %source, files, bytes,
@@ -153,7 +155,8 @@ impl Reader {
             && let Some(watched) = self.files.get(&key)
             && watched.is_followed(&self.settings, self.context.once)
         {
-            // Open from the start, so that the file can be read to its end after it is renamed or deleted.
+            // Open from the start, so that the file can be read to its end after it is renamed or
+            // deleted.
             self.keep_open(key, file);
         }
     }
@@ -232,7 +235,8 @@ impl Reader {
         };
         self.tracker.watch(key, entry);
         if watched.is_complete && !is_passed_over {
-            // The file may have been delivered, but not deleted or moved before the source ended.
+            // The file may be delivered already, but the source ended before it was deleted or
+            // moved.
             self.finishing.insert(key);
         }
         self.by_id.insert(watched.id, key);
@@ -242,7 +246,7 @@ impl Reader {
     }
 
     fn cannot_open(&mut self, path: PathBuf, error: &io::Error) {
-        // The file vanished since the search.
+        // The file disappeared since the search.
         if error.kind() == io::ErrorKind::NotFound || self.note_shortage(error) {
             return;
         }
@@ -288,13 +292,14 @@ impl Reader {
         let Some(watched) = self.files.get_mut(&key) else { return };
         if !is_same {
             if has_shrunk {
-                // The data of the last check is lost, whether or not it was compared with the read data.
+                // The data at the last check is lost, even if it was not compared with the read
+                // data.
                 watched.seen_size = watched.seen_size.max(before.size);
             }
             self.content_left(key, metadata);
         } else if watched.is_complete {
             match watched.framing {
-                // Another document under the same name.
+                // Another document has the same name.
                 Framing::Document => self.content_left(key, metadata),
                 // The file was rewritten in place.
                 Framing::Auto if metadata.len() <= before.size => self.content_left(key, metadata),
@@ -337,7 +342,7 @@ impl Reader {
         if let Some(watched) = self.files.get_mut(&key) {
             watched.seen_size = watched.seen_size.max(metadata.len());
             if let Some(head) = head {
-                // A longer start finds the content in a copy, even if it was never read.
+                // A longer start can find the content in a copy, even if the file was never read.
                 watched.head = head;
                 self.tracker.update(key, |entry| entry.fingerprint = head.fingerprint);
             }
@@ -429,7 +434,7 @@ impl Reader {
         if !metadata.is_file() || self.by_id.contains_key(&id) || self.settings.patterns.is_excluded(&path) {
             return false;
         }
-        // Without a proof, a start that many files may share is not enough.
+        // Without a proof, a start that many files may share does not suffice.
         if entry.proof.is_none() && id.inode != entry.id.inode {
             return false;
         }

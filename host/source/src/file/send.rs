@@ -17,7 +17,8 @@ impl Reader {
     /// events can be delivered. The turn of an uncompressed file (`plain`) ends meanwhile, and the chunk waits.
     pub(super) fn send(&mut self, key: Key, path: &str, plain: Option<&File>, chunk: Chunk) -> Result<Flow, Unwanted> {
         if self.tracker.is_going_back(key) {
-            // The file is read again from before this chunk. If the file is lost before, these events are lost too.
+            // The file is read again from before this chunk. If the file disappears first, these
+            // events are lost too.
             drop(self.tracker.ack(key, chunk.end, None, chunk.column.rows() as u64));
             return Ok(Flow::Pause);
         }
@@ -52,7 +53,7 @@ impl Reader {
             }
             self.look_around();
         }
-        // A slow sink may have room each time.
+        // A slow sink may have room at each attempt, so this must not depend on waiting.
         match self.is_time_to_look() {
             true if plain.is_some() => return Ok(Flow::Pause),
             true => self.look_around(),
@@ -70,7 +71,7 @@ impl Reader {
     pub(super) fn send_waiting(&mut self) -> Result<bool, Unwanted> {
         while let Some((key, batch)) = self.waiting.pop_front() {
             if self.tracker.is_going_back(key) {
-                // The events are read again.
+                // These events are read again.
                 continue;
             }
             match self.output.try_send(batch) {

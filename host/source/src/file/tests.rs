@@ -1,4 +1,4 @@
-//! The file source on real files: what is read, how often, and what becomes of the file.
+//! The file source on real files: what it reads, how often, and what it does with finished files.
 
 mod compressed;
 mod follow;
@@ -18,7 +18,7 @@ use tempfile::TempDir;
 use crate::stats::get;
 use crate::testing::{Rig, Running, resource, texts};
 
-/// A folder of inputs beside a data folder.
+/// A folder of inputs and a data folder.
 pub(super) struct World {
     pub(super) folder: TempDir,
     pub(super) rig: Rig,
@@ -37,7 +37,7 @@ impl World {
         Self { folder, rig: rig.once() }
     }
 
-    /// The same folders after the agent was started again.
+    /// The same folders after a restart of the agent.
     pub(super) fn again(self) -> Self {
         let once = self.rig.once;
         let rig = Rig::new(&self.folder.path().join("data"));
@@ -66,7 +66,7 @@ impl World {
         names
     }
 
-    /// Starts the source on everything in the folder, with short times.
+    /// Starts the source on all files in the folder, with short times.
     pub(super) fn start(&self, more: Value) -> Running {
         let mut options = json!({
             "include": [format!("{}/**", self.folder.path().join("in").display())],
@@ -107,11 +107,11 @@ async fn once_reads_everything_in_order_of_name_and_ends() {
     assert_eq!((get(&stats.skipped_empty), get(&stats.failures)), (1, 0));
     assert_eq!((get(&stats.total_bytes), get(&stats.read_bytes)), (16, 16));
     let world = world.again();
-    assert!(world.all(json!({})).await.is_empty(), "all of it was delivered");
+    assert!(world.all(json!({})).await.is_empty(), "all events were already delivered");
 }
 
 #[tokio::test]
-async fn a_batch_is_of_one_file_and_says_of_which() {
+async fn a_batch_has_events_of_one_file_and_its_path() {
     let world = World::once();
     for name in ["a.log", "b.log"] {
         world.write(name, "1\n2\n");
@@ -128,7 +128,7 @@ async fn a_batch_is_of_one_file_and_says_of_which() {
 }
 
 #[tokio::test]
-async fn a_name_may_be_any_bytes() {
+async fn a_file_name_can_be_any_bytes() {
     use std::os::unix::ffi::OsStrExt;
     let world = World::once();
     let name = std::ffi::OsStr::from_bytes(b"\xff\n*?.log");
@@ -141,7 +141,7 @@ async fn a_name_may_be_any_bytes() {
 }
 
 #[tokio::test]
-async fn nothing_to_read_is_no_error() {
+async fn an_empty_input_is_not_an_error() {
     let world = World::once();
     assert!(world.all(json!({})).await.is_empty());
     let world = World::once();
@@ -150,7 +150,7 @@ async fn nothing_to_read_is_no_error() {
 }
 
 #[tokio::test]
-async fn framing_can_be_told() {
+async fn the_framing_option_overrides_the_file_name() {
     let world = World::once();
     world.write("a.json", "1\n2\n");
     world.write("b.log", "3\n4\n");
@@ -185,7 +185,7 @@ async fn finished_files_are_deleted_or_moved_only_when_delivered() {
 }
 
 #[tokio::test]
-async fn a_running_source_puts_finished_documents_away_and_keeps_followed_lines() {
+async fn a_running_source_removes_finished_documents_and_keeps_followed_files() {
     let world = World::new();
     world.write("a.json", "{}");
     world.write("b.log", "line\n");
@@ -200,7 +200,7 @@ async fn a_running_source_puts_finished_documents_away_and_keeps_followed_lines(
 }
 
 #[tokio::test]
-async fn a_document_is_taken_when_it_has_not_changed_for_a_while_and_again_when_it_has() {
+async fn a_document_is_read_when_it_is_stable_and_again_after_a_change() {
     let world = World::new();
     let running = world.start(json!({ "stable_after": "300ms" }));
     world.write("a.json", "{\"a\":");
@@ -217,7 +217,7 @@ async fn a_document_is_taken_when_it_has_not_changed_for_a_while_and_again_when_
 }
 
 #[tokio::test]
-async fn an_event_beyond_the_limit_is_skipped_and_its_file_is_read_on_and_kept() {
+async fn an_event_beyond_the_limit_is_skipped_and_its_file_is_read_to_its_end_and_kept() {
     let world = World::once();
     world.write("a.log", "one\nmuch too long\ntwo\n");
     world.write("b.log", "three\n");
@@ -227,17 +227,17 @@ async fn an_event_beyond_the_limit_is_skipped_and_its_file_is_read_on_and_kept()
     assert_eq!(world.all(options.clone()).await, ["one", "two", "three", "{}"]);
     let stats = &world.rig.stats;
     assert_eq!((get(&stats.skipped_long), get(&stats.skipped_long_bytes), world.failures()), (2, 25, 0));
-    assert_eq!(world.names("in"), ["a.log", "c.json"], "what was not read whole is kept");
+    assert_eq!(world.names("in"), ["a.log", "c.json"], "incompletely read files are kept");
     let world = world.again();
-    assert!(world.all(options).await.is_empty(), "what was skipped is not read again");
+    assert!(world.all(options).await.is_empty(), "skipped events are not read again");
     assert_eq!(world.names("in"), ["a.log", "c.json"]);
     world.write("e.json", "too long too");
     assert!(world.all(json!({ "max_event_bytes": 8, "framing": "document" })).await.is_empty());
-    assert_eq!(world.failures(), 1, "as a document it fails");
+    assert_eq!(world.failures(), 1, "a document beyond the limit fails");
 }
 
 #[tokio::test]
-async fn lines_after_a_long_one_come_as_the_file_grows_and_after_a_restart() {
+async fn lines_after_a_too_long_one_are_read_as_the_file_grows_and_after_a_restart() {
     let world = World::new();
     world.write("a.log", format!("one\n{}\nthree\n", "x".repeat(5000)));
     let options = json!({ "max_line_bytes": "1KiB" });
@@ -260,7 +260,7 @@ async fn lines_after_a_long_one_come_as_the_file_grows_and_after_a_restart() {
 }
 
 #[tokio::test]
-async fn json_lines_in_a_growing_json_file_come_once_each() {
+async fn json_lines_in_a_growing_json_file_are_read_once() {
     let world = World::new();
     world.write("app.json", "{\"n\":1}\n");
     let running = world.start(json!({ "stable_after": "50ms" }));
@@ -276,7 +276,7 @@ async fn json_lines_in_a_growing_json_file_come_once_each() {
 }
 
 #[tokio::test]
-async fn lines_that_belong_together_wait_for_each_other_and_for_no_longer_than_the_timeout() {
+async fn lines_of_one_event_are_joined_within_the_timeout() {
     let world = World::new();
     let options = json!({ "multiline": { "start_pattern": "^\\S", "timeout_ms": 400 } });
     world.write("a.log", "first\n  a\n");
@@ -300,7 +300,7 @@ async fn lines_that_belong_together_wait_for_each_other_and_for_no_longer_than_t
 }
 
 #[tokio::test]
-async fn utf_16_is_read_as_it_grows_over_restarts_and_with_or_without_a_mark() {
+async fn growing_utf_16_is_read_across_restarts_with_and_without_a_mark() {
     fn utf16(text: &str) -> Vec<u8> {
         text.encode_utf16().flat_map(u16::to_le_bytes).collect()
     }
@@ -350,7 +350,7 @@ async fn a_hole_of_zero_bytes_is_skipped_and_counted() {
 }
 
 #[tokio::test]
-async fn parts_of_container_logs_are_joined_while_other_streams_go_on() {
+async fn parts_of_container_logs_are_joined_per_stream() {
     let world = World::new();
     let line = |stream: &str, tag: &str, text: &str| format!("2024-01-01T00:00:00.000000001Z {stream} {tag} {text}\n");
     world.write("0.log", line("stdout", "P", "{\"a\":") + &line("stderr", "F", "other"));
@@ -366,7 +366,7 @@ async fn parts_of_container_logs_are_joined_while_other_streams_go_on() {
 }
 
 #[tokio::test]
-async fn a_file_that_cannot_be_opened_is_counted_once_and_read_when_it_can() {
+async fn a_file_that_cannot_be_opened_is_counted_once_and_read_later() {
     use std::os::unix::fs::PermissionsExt;
     let world = World::new();
     world.write("a.log", "secret\n");
@@ -386,7 +386,7 @@ async fn a_file_that_cannot_be_opened_is_counted_once_and_read_when_it_can() {
 }
 
 #[tokio::test]
-async fn a_thousand_files_are_read_with_few_open() {
+async fn a_thousand_files_are_read_with_few_open_files() {
     let world = World::new();
     let mut expected = Vec::new();
     for number in 0..1000 {
@@ -402,14 +402,14 @@ async fn a_thousand_files_are_read_with_few_open() {
     for number in [3, 500, 999] {
         world.append(&format!("{number:04}.log"), "second\n");
     }
-    assert_eq!(world.rig.take(3).await, ["second"; 3], "those that were closed are followed too");
+    assert_eq!(world.rig.take(3).await, ["second"; 3], "closed files are followed too");
     world.rig.stop();
     running.ended().await.unwrap();
     assert_eq!(world.failures(), 0);
 }
 
 #[tokio::test]
-async fn a_full_queue_stops_the_reading() {
+async fn a_full_queue_stops_reading() {
     let mut world = World::new();
     world.rig.queue = wattle_buffer::Queue::new(1 << 20, None, None);
     let line = "x".repeat(99) + "\n";

@@ -94,7 +94,7 @@ impl Tracker {
     pub(crate) fn restore(&self, saved: Vec<Entry>) {
         let mut state = self.state.lock();
         saved.into_iter().for_each(|entry| state.known.insert(entry));
-        // So that the next start finds an earlier run.
+        // Save even if nothing changes, so that the next start finds an earlier run.
         state.is_dirty = true;
     }
 
@@ -241,7 +241,7 @@ impl Tracker {
                 wake |= progress.parts.is_empty();
             }
             gone if disposition == Disposition::Retry => {
-                // Earlier parts may still be delivered, and move the position.
+                // Earlier parts may still be delivered and move the position.
                 has_left = gone.is_some_and(|progress| progress.in_flight == 0);
                 self.count_lost(ticket.events);
             }
@@ -382,7 +382,8 @@ impl Tracker {
         state.known.retain(|entry| entry.seen.saturating_add(REMEMBERED) >= now);
         let State { files, known, .. } = &*state;
         let seen = files.values().map(|progress| Entry { seen: now, ..progress.entry.clone() });
-        // Watched files come last: of several entries with one inode, an older agent uses the last.
+        // Watched files come last: of several entries with one inode, an older agent uses the last
+        // one.
         Some(known.iter().map(|(_, entry)| entry.clone()).chain(seen).collect())
     }
 }

@@ -59,7 +59,7 @@ impl Reader {
             watched.id = id;
             self.tracker.update(key, |entry| entry.id = id);
         }
-        // A removed file cannot be opened again if some of its events return.
+        // A removed file cannot be opened again if some of its events are returned.
         let keep = watched.is_followed(&self.settings, self.context.once)
             && (!watched.is_complete || watched.gone_since.is_some());
         let file = watched.file.take();
@@ -71,7 +71,8 @@ impl Reader {
                 }
             }
             (Turn::Paused, file) => {
-                // The file continues in the next round, so that the others do not wait for it in this one.
+                // The file continues in the next round, so that other files do not wait for it in
+                // this one.
                 if let Some(file) = file {
                     self.keep_open(key, file);
                 }
@@ -158,7 +159,8 @@ impl Reader {
         self.context.stats.skip(&self.context.name, &path, &read.skipped);
         add(&self.context.stats.read_bytes, read.taken);
         if let Some(file) = plain {
-            // The proof from before the last send: after it, a receiver may rewrite the file at once.
+            // The proof from before the last send: after the send, a receiver may rewrite the file
+            // at once.
             let made = self.last_proof.take().filter(|made| made.at == read.position);
             watched.proof = made.or_else(|| proof(file, read.position)).or(watched.proof);
         }
@@ -171,9 +173,9 @@ impl Reader {
             return Ok(Turn::Paused);
         }
         if read.has_junk {
-            self.say(watched, "something that is not compressed follows the compressed data; it is not read");
+            self.say(watched, "data that is not compressed follows the compressed data; ignoring it");
         }
-        // A long event that was skipped would be lost with the file.
+        // If the file were deleted or moved, the skipped event would be lost with it.
         watched.has_failed |= read.skipped.too_long > 0;
         let is_partial = is_json && is_quiet && read.position < metadata.len();
         watched.quiet_after = if is_partial {
@@ -186,19 +188,20 @@ impl Reader {
             read.is_waiting.then(|| self.settings.rules.patience())
         };
         if is_followed && is_partial {
-            self.say(watched, "the file ends inside of a JSON document; waiting for the rest");
+            self.say(watched, "the file ends inside a JSON document; waiting for the rest");
         }
         if let Some(FileFailure::Read(ReadFailure::Damaged { reason, .. })) = &read.failure
             && reason == ENDS_EARLY
             && !self.context.once
             && clock::since(watched.changed_at) < PARTIAL_PATIENCE
         {
-            // The file may still be copied. It is read again when it changes, or when it counts as damaged.
+            // A copy of the file may still be in progress. The file is read again when it changes,
+            // or when it counts as damaged.
             watched.trouble = Some((ENDS_EARLY.to_owned(), watched.changed_at + PARTIAL_PATIENCE));
             self.say(watched, "the compressed file is not complete; waiting for the rest");
             return Ok(Turn::Read);
         }
-        // A file of JSON that no longer changes is complete, unless its last document is incomplete.
+        // A JSON file that no longer changes is complete, unless its last document is incomplete.
         let is_complete = is_last || is_given_up || (is_json && is_quiet && read.position == metadata.len());
         self.conclude(key, watched, read.failure, is_complete);
         Ok(Turn::Read)
@@ -217,7 +220,7 @@ impl Reader {
         let (document, failure) = self.reading(watched).document(file, metadata.len());
         let is_unchanged = file.metadata().is_ok_and(|after| Version::of(&after) == watched.version);
         if !is_unchanged && !self.context.once {
-            // The file was written during the read; it is read again when that ends.
+            // The file was written during the read, so it must become stable again.
             watched.changed_at = clock::now();
             return Ok(Turn::Read);
         }
@@ -225,7 +228,7 @@ impl Reader {
         watched.position = document.len() as u64;
         if !document.is_empty() {
             let path = watched.path.to_string_lossy().into_owned();
-            // Its length was checked against a limit that a column can hold.
+            // The length was checked against a limit below that of a column.
             if let Ok(chunk) = assemble::document(document) {
                 self.send(key, &path, None, chunk)?;
             }
@@ -239,7 +242,7 @@ impl Reader {
     /// Evaluates the result of reading.
     fn conclude(&mut self, key: Key, watched: &mut Watched, failure: Option<FileFailure>, is_last: bool) {
         match failure {
-            // Not an error of the file, and possibly transient.
+            // Not an error of the file, and possibly temporary.
             Some(FileFailure::Read(ReadFailure::Io(error))) => {
                 watched.has_news = true;
                 return self.trouble(watched, &format!("cannot be read: {error}"), true);
@@ -262,7 +265,8 @@ impl Reader {
         self.finishing.insert(key);
     }
 
-    /// Records a transient error. Counts and logs it if it is new; without a later retry it counts as the end.
+    /// Records a temporary error. Counts and logs it if it is new. If there is no later retry, it
+    /// ends the file.
     fn trouble(&self, watched: &mut Watched, message: &str, is_new_to_log: bool) {
         let is_known = watched.trouble.as_ref().is_some_and(|(known, _)| known == message);
         if is_new_to_log && !is_known {

@@ -110,7 +110,7 @@ impl Watched {
     pub(crate) fn is_ready(&self, settings: &Settings, once: bool) -> bool {
         let is_waiting = self.quiet_after.is_some() || self.gone_since.is_some();
         if self.is_complete || (!self.has_news && !is_waiting && self.is_followed(settings, once)) {
-            // This is the case for nearly all files nearly always. The rest is slower.
+            // True for nearly all files nearly always; the checks below are slower.
             return false;
         }
         let now = clock::now();
@@ -137,7 +137,8 @@ impl Watched {
         self.quiet_after.is_some_and(|after| clock::since(self.changed_at) >= after)
     }
 
-    /// Returns whether the file is removed or renamed, and has not been written for so long that its writer is gone.
+    /// Returns whether the file is removed or renamed, and its writer has not written to it for
+    /// this time.
     pub(crate) fn is_over(&self, wait: Duration) -> bool {
         self.gone_since.is_some_and(|since| clock::since(since) >= wait) && clock::since(self.changed_at) >= wait
     }

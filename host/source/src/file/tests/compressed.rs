@@ -1,4 +1,4 @@
-//! Compressed files: whole, damaged, dangerous.
+//! Compressed files: complete, damaged and dangerous.
 
 use super::*;
 
@@ -34,7 +34,7 @@ async fn compressed_files_are_recognised_by_their_first_bytes_not_by_their_names
 }
 
 #[tokio::test]
-async fn of_a_truncated_document_comes_what_could_be_read_and_a_failure() {
+async fn a_truncated_document_gives_its_readable_part_and_a_failure() {
     let text = numbered(20_000);
     let packed = gzip(&text);
     let world = World::once();
@@ -49,13 +49,13 @@ async fn of_a_truncated_document_comes_what_could_be_read_and_a_failure() {
     assert_eq!(world.names("in"), ["a.json.gz"]);
     let world = world.again();
     assert!(world.all(options.clone()).await.is_empty());
-    assert_eq!(world.names("in"), ["a.json.gz"], "what failed is kept over a restart too");
+    assert_eq!(world.names("in"), ["a.json.gz"], "a failed file is kept across a restart");
     world.write("a.json.gz", &packed);
-    assert_eq!(world.again().all(options).await, [text], "and read when it is whole");
+    assert_eq!(world.again().all(options).await, [text], "the file is read when it is complete");
 }
 
 #[tokio::test]
-async fn of_truncated_lines_come_those_before_the_end_and_a_failure() {
+async fn truncated_lines_give_those_before_the_damage_and_a_failure() {
     let text = numbered(20_000);
     let packed = gzip(&text);
     let world = World::once();
@@ -67,7 +67,7 @@ async fn of_truncated_lines_come_those_before_the_end_and_a_failure() {
 }
 
 #[tokio::test]
-async fn bombs_fail_and_others_go_on() {
+async fn decompression_bombs_fail_and_other_files_continue() {
     let zeros = vec![0; 40 << 20];
     let mut lines = b"first\n".to_vec();
     lines.extend(&zeros);
@@ -84,7 +84,7 @@ async fn bombs_fail_and_others_go_on() {
 }
 
 #[tokio::test]
-async fn lines_in_a_compressed_file_that_grows_by_a_member_come_once() {
+async fn lines_of_a_compressed_file_that_grows_by_a_member_are_read_once() {
     let world = World::new();
     world.write("a.log.gz", gzip("one\ntwo\n"));
     let running = world.start(json!({ "stable_after": "100ms" }));
@@ -100,7 +100,7 @@ async fn lines_in_a_compressed_file_that_grows_by_a_member_come_once() {
 }
 
 #[tokio::test]
-async fn a_compressed_file_that_is_written_slowly_is_taken_when_it_is_whole() {
+async fn a_slowly_written_compressed_file_is_read_when_it_is_complete() {
     let packed = gzip(numbered(5000));
     let world = World::new();
     let running = world.start(json!({ "stable_after": "300ms" }));
@@ -118,7 +118,7 @@ async fn a_compressed_file_that_is_written_slowly_is_taken_when_it_is_whole() {
 }
 
 #[tokio::test]
-async fn real_cloudtrail_comes_byte_for_byte() {
+async fn real_cloudtrail_is_read_byte_for_byte() {
     let data = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data");
     let Ok(packed) = fs::read(data.join("compact-gz/cloudtrail.log.gz")) else {
         println!("skipped: no sample at {}", data.display());
@@ -132,7 +132,7 @@ async fn real_cloudtrail_comes_byte_for_byte() {
 }
 
 #[tokio::test]
-async fn a_compressed_file_that_is_copied_with_long_pauses_comes_whole_and_untorn() {
+async fn a_compressed_file_copied_with_long_pauses_is_read_completely() {
     let records: Vec<String> = (0..2000).map(|n| format!("{{\"n\":{n},\"x\":\"{:x}\"}}", n * 7919 % 65537)).collect();
     let document = format!("{{\"Records\":[{}]}}", records.join(","));
     for (name, text) in [("a.log.gz", numbered(5000)), ("a.json.gz", document)] {
@@ -158,7 +158,7 @@ async fn a_compressed_file_that_is_copied_with_long_pauses_comes_whole_and_untor
 }
 
 #[tokio::test]
-async fn what_follows_the_compressed_data_is_passed_over() {
+async fn data_after_the_compressed_data_is_skipped() {
     let zstd = |text: &str| zstd::encode_all(text.as_bytes(), 1).unwrap();
     let world = World::once();
     world.write("a.log.gz", [gzip("a\n"), vec![0; 512]].concat());

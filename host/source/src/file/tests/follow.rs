@@ -1,9 +1,9 @@
-//! Files that grow, and what log rotation does to them.
+//! Growing files and log rotation.
 
 use super::*;
 
 #[tokio::test]
-async fn lines_come_as_they_are_written_and_only_whole() {
+async fn complete_lines_are_read_as_they_are_written() {
     let world = World::new();
     world.write("a.log", "one\ntw");
     let running = world.start(json!({}));
@@ -40,7 +40,7 @@ async fn a_renamed_file_is_read_to_its_end_and_the_new_one_from_its_beginning() 
             world.append("a.log.1", " whole\n");
             assert_eq!(world.rig.take(1).await, ["five whole"]);
         } else {
-            assert_eq!(world.rig.take(1).await, ["five"], "the line will never end");
+            assert_eq!(world.rig.take(1).await, ["five"], "the unfinished last line is an event");
         }
         world.append("a.log", "six\n");
         assert_eq!(world.rig.take(1).await, ["six"]);
@@ -87,7 +87,7 @@ async fn a_truncated_file_is_read_from_its_beginning() {
         world.write("a.log", "one line\nanother line\n");
         let running = world.start(json!({}));
         assert_eq!(world.rig.take(2).await, ["one line", "another line"]);
-        // As logrotate does with copytruncate.
+        // Like logrotate with copytruncate.
         fs::copy(world.path("a.log"), world.folder.path().join("copy")).unwrap();
         let file = fs::OpenOptions::new().write(true).open(world.path("a.log")).unwrap();
         file.set_len(0).unwrap();
@@ -101,12 +101,12 @@ async fn a_truncated_file_is_read_from_its_beginning() {
 }
 
 #[tokio::test]
-async fn another_file_with_the_same_inode_is_another_file() {
+async fn a_reused_inode_is_a_different_file() {
     let world = World::new();
     world.write("a.log", "old file\nsecond line\n");
     let running = world.start(json!({ "max_open_files": 1 }));
     assert_eq!(world.rig.take(2).await.len(), 2);
-    // Written in place: the inode stays, as if the file system had given it out again.
+    // Rewritten in place, so the inode stays, as if the file system had reused it.
     fs::write(world.path("a.log"), "new file\nsecond line\nthird line\n").unwrap();
     assert_eq!(world.rig.take(3).await, ["new file", "second line", "third line"]);
     world.rig.stop();
@@ -132,13 +132,13 @@ async fn reading_can_begin_at_the_end() {
     let world = world.again();
     world.write("d.log", "while away\n");
     let running = world.start(json!({ "read_from": "end" }));
-    assert_eq!(world.rig.take(1).await, ["while away"], "only the first run passes over anything");
+    assert_eq!(world.rig.take(1).await, ["while away"], "only the first run starts at the end");
     world.rig.stop();
     running.ended().await.unwrap();
 }
 
 #[tokio::test]
-async fn what_was_passed_over_is_not_put_away() {
+async fn files_skipped_by_read_from_end_are_not_removed() {
     let world = World::new();
     world.write("b.json", "{}");
     let options = json!({ "read_from": "end", "when_finished": "delete" });
@@ -152,7 +152,7 @@ async fn what_was_passed_over_is_not_put_away() {
 }
 
 #[tokio::test]
-async fn a_file_without_follow_is_read_once_it_is_quiet_to_its_very_end() {
+async fn without_follow_a_stable_file_is_read_to_its_end() {
     let world = World::new();
     world.write("a.log", "one\ntwo");
     let running = world.start(json!({ "follow": false, "stable_after": "100ms" }));

@@ -1,11 +1,12 @@
-//! A model of log rotation: writers, rotation, disks, sinks and restarts in random order. Each line comes exactly once,
-//! or its bytes are counted as lost.
+//! A model of log rotation: writers, rotation, disks, sinks and restarts in random order. The
+//! source must read each line exactly once or count its bytes as lost.
 //!
-//! The model knows where every line that was written is: in a live log, in a rotated file, compressed, copied, or
-//! nowhere any more. Before each step that destroys something, the source has looked at what was there, so what it
-//! cannot have read it must count. The reader runs in the thread of the test with a time of its own, and the model acts
-//! whenever the reader waits, so a seed has the same outcome each time. `WATTLE_MODEL_SEQUENCES` sets how many sequences
-//! run; `WATTLE_MODEL_SEED` runs one and prints its steps and what was delivered.
+//! The model knows where every written line is: in a live log, in a rotated file, compressed,
+//! copied, or deleted. Before each step that destroys data, the source has checked the files, so it
+//! must count all data that it cannot have read. The reader runs in the thread of the test with
+//! simulated time, and the model acts whenever the reader waits, so a seed always gives the same
+//! result. `WATTLE_MODEL_SEQUENCES` sets the number of sequences; `WATTLE_MODEL_SEED` runs one
+//! sequence and prints its steps and the delivered lines.
 
 mod logs;
 
@@ -27,16 +28,16 @@ use crate::file::options::Settings;
 use crate::file::reader::Reader;
 use crate::file::track::Tracker;
 
-/// Steps of a sequence.
+/// Number of steps in a sequence.
 const STEPS: usize = 40;
 
-/// How often the reader may wait until everything is delivered.
+/// Maximum number of waits until everything is delivered.
 const PATIENCE: u64 = 20_000;
 
-/// How often the reader waits for nothing at the end: what would come twice comes now.
+/// Number of waits at the end without any step; a duplicate would arrive in this time.
 const QUIET: u64 = 200;
 
-/// Numbers that look random and are the same each time.
+/// A reproducible pseudo-random generator.
 struct Dice(u64);
 
 impl Dice {
@@ -53,7 +54,7 @@ enum Phase {
     Restart {
         is_kill: bool,
     },
-    /// The steps are over; everything is to be delivered.
+    /// All steps are done; deliver everything.
     Deliver,
     Done,
 }
@@ -62,28 +63,28 @@ struct Model {
     world: World,
     tracker: Arc<Tracker>,
     batches: Option<mpsc::Receiver<Batch>>,
-    /// Batches that the sink has and did not answer for.
+    /// Batches that the sink received and has not acknowledged.
     flight: VecDeque<Batch>,
-    /// How many of those it takes before it answers.
+    /// Number of batches that the sink receives before it acknowledges the first.
     depth: usize,
     saved: Vec<u8>,
     device: Arc<AtomicU64>,
     dice: Dice,
     logs: Vec<Log>,
     options: Value,
-    /// Lines that were written, and how often each was delivered.
+    /// Written lines, and how often each was delivered.
     written: BTreeMap<String, u32>,
-    /// Lines that no file holds any more, although the source may not have read them.
+    /// Lines that no file contains any more, although the source may not have read them.
     destroyed: BTreeSet<String>,
-    /// Those of them that were not delivered when the source was killed: it could not count them.
+    /// Destroyed lines that were undelivered when the source was killed; it could not count them.
     forgiven: BTreeSet<String>,
-    /// Lines that may come twice.
+    /// Lines that may be delivered twice.
     doubtful: BTreeSet<String>,
-    /// Lines delivered since positions were saved.
+    /// Lines delivered since positions were last saved.
     unsaved: BTreeSet<String>,
-    /// Bytes and events that were counted as lost in former lives.
+    /// Bytes and events that earlier readers counted as lost.
     lost: (u64, u64),
-    /// The sink gives batches back at times.
+    /// Whether the sink sometimes returns batches.
     returns: bool,
     is_blocked: bool,
     phase: Phase,
@@ -92,7 +93,7 @@ struct Model {
     waits: u64,
     quiet: u64,
     steps: Vec<String>,
-    /// Print what happens.
+    /// Whether to print each step.
     is_verbose: bool,
 }
 
@@ -140,7 +141,7 @@ impl Model {
         }
     }
 
-    /// A reader with what the last one saved.
+    /// Starts a reader with the saved state of the previous one.
     fn start(&mut self) -> Reader {
         let mut settings = Settings::new(serde_json::from_value(self.options.clone()).unwrap()).unwrap();
         settings.device_shift = self.device.clone();
@@ -166,16 +167,16 @@ impl Model {
         self.steps.push(step);
     }
 
-    /// The reader waits.
+    /// Runs one step while the reader waits.
     fn act(&mut self) {
         self.sink();
         if self.dice.below(4) == 0 {
             self.save();
         }
-        // Rotation comes minutes apart, not within one look.
+        // Rotations are minutes apart, so let the source check all files first.
         if get(&self.world.rig.stats.looks) < self.looks {
             self.waits += 1;
-            assert!(self.waits < PATIENCE, "the source looks no more: {:#?}", self.steps);
+            assert!(self.waits < PATIENCE, "the source does not check its files any more: {:#?}", self.steps);
             return;
         }
         match self.phase {
@@ -202,7 +203,7 @@ impl Model {
         }
     }
 
-    /// The sink takes what comes, unless it is out of order, and answers in order.
+    /// The sink receives batches, unless it is blocked, and acknowledges them in order.
     fn sink(&mut self) {
         if self.is_blocked {
             return;
@@ -221,9 +222,9 @@ impl Model {
 
     fn answer(&mut self, batch: Batch) {
         if self.returns && self.dice.below(30) == 0 {
-            // Everything behind it in the file is read again, delivered or not.
+            // All later lines of the file are read again, delivered or not.
             self.doubtful.extend(self.written.keys().cloned());
-            self.note("a batch comes back");
+            self.note("a batch is returned");
             return;
         }
         self.deliver(batch);
@@ -266,7 +267,7 @@ impl Model {
                 let is_kill = self.dice.below(3) == 0;
                 self.note(if is_kill { "kill" } else { "stop" });
                 if is_kill {
-                    // What it counts while it ends does not count.
+                    // The reader's counts after a kill are ignored.
                     self.lost = self.lost_until_now();
                 }
                 self.phase = Phase::Restart { is_kill };
@@ -274,7 +275,7 @@ impl Model {
             }
             19 => {
                 self.is_blocked = !self.is_blocked;
-                self.note(format!("sink out of order: {}", self.is_blocked));
+                self.note(format!("sink blocked: {}", self.is_blocked));
             }
             _ => {
                 self.looks += 3;
@@ -283,7 +284,7 @@ impl Model {
         }
     }
 
-    /// The reader ended; what follows until the next one starts.
+    /// Handles the end of the reader, and what happens until the next one starts.
     fn restart(&mut self, is_kill: bool) {
         if is_kill {
             self.doubtful.append(&mut self.unsaved);
@@ -296,7 +297,7 @@ impl Model {
                 let batch = self.flight.pop_front().unwrap();
                 self.deliver(batch);
             }
-            // The sink gives back what it could not deliver.
+            // The sink returns undelivered batches.
             self.flight.clear();
             self.lost = self.lost_until_now();
             self.save();
@@ -324,28 +325,28 @@ impl Model {
         self.looks = 1;
     }
 
-    /// Lines that were not delivered although a file still holds them.
+    /// Lines that were not delivered although a file still contains them.
     fn missing(&self) -> Vec<&String> {
         let lines = self.written.iter().filter(|(line, times)| **times == 0 && !self.destroyed.contains(*line));
         lines.map(|(line, _)| line).collect()
     }
 
-    /// Bytes and events that were counted as lost.
+    /// Bytes and events that were counted as lost so far.
     fn lost_until_now(&self) -> (u64, u64) {
         let stats = &self.world.rig.stats;
         (self.lost.0 + stats.lost_bytes.total(), self.lost.1 + get(&stats.lost))
     }
 
-    /// How many lines were written and how many bytes were counted as lost, or what is wrong at the end.
+    /// Checks the end state; returns the number of written lines and the bytes counted as lost.
     fn verdict(&self) -> Result<(usize, u64), String> {
         let missing = self.missing();
         if !missing.is_empty() {
-            return Err(format!("LOST THOUGH READABLE {missing:?}"));
+            return Err(format!("LOST ALTHOUGH READABLE {missing:?}"));
         }
         let is_doubled = |(line, times): &(&String, &u32)| **times > 1 && !self.doubtful.contains(*line);
         let doubled: Vec<&String> = self.written.iter().filter(is_doubled).map(|(line, _)| line).collect();
         if !doubled.is_empty() {
-            return Err(format!("DOUBLED {doubled:?}"));
+            return Err(format!("DELIVERED TWICE {doubled:?}"));
         }
         let (lost, events) = self.lost;
         let size = |line: &String| line.len() as u64 + 1;
@@ -353,15 +354,15 @@ impl Model {
         let (forgiven, unread): (Vec<&String>, Vec<&String>) = unread.partition(|line| self.forgiven.contains(*line));
         let mut sizes: Vec<u64> = unread.iter().copied().map(size).collect();
         sizes.sort_unstable();
-        // What came back from the sink is counted in events, and it may have been the longest lines.
+        // Returned batches are counted in events, and may have contained the longest lines.
         let least: u64 = sizes.iter().rev().skip(events as usize).sum();
         if lost < least {
             return Err(format!(
-                "LOST WITHOUT A COUNT {lost} bytes and {events} events counted of {least}: {unread:?}"
+                "LOST AND NOT COUNTED {lost} bytes and {events} events counted of {least}: {unread:?}"
             ));
         }
-        // A source that was killed does not know what it delivered since positions were saved. If that is destroyed
-        // before it is read again, it counts as lost.
+        // A killed source does not know which lines it delivered since the last save. If these are
+        // destroyed before it reads them again, it counts them as lost.
         let is_forgotten = |line: &&String| self.written[*line] > 0 && self.doubtful.contains(*line);
         let forgotten: Vec<&String> = self.destroyed.iter().filter(is_forgotten).collect();
         let excused = forgiven.iter().chain(&forgotten).copied();
@@ -374,7 +375,8 @@ impl Model {
     }
 }
 
-/// Runs one sequence; returns how many lines it wrote and how many bytes were counted as lost, or what is wrong.
+/// Runs one sequence; returns the number of written lines and the bytes counted as lost, or the
+/// error.
 fn run(seed: u64) -> Result<(usize, u64), String> {
     let model = Rc::new(RefCell::new(Model::new(seed)));
     loop {
@@ -393,7 +395,7 @@ fn run(seed: u64) -> Result<(usize, u64), String> {
 }
 
 #[test]
-fn every_line_comes_once_or_is_counted_as_lost_whatever_rotation_disks_sinks_and_restarts_do() {
+fn every_line_is_delivered_once_or_counted_as_lost() {
     let number = |name: &str| std::env::var(name).ok().and_then(|n| n.parse::<u64>().ok());
     let seeds = match number("WATTLE_MODEL_SEED") {
         Some(seed) => seed..seed + 1,
@@ -409,7 +411,7 @@ fn every_line_comes_once_or_is_counted_as_lost_whatever_rotation_disks_sinks_and
                     if seed >= seeds.end {
                         break;
                     }
-                    // In a thread of its own, whose time begins with it.
+                    // A separate thread, because simulated time is per thread.
                     let outcome = std::thread::spawn(move || run(seed)).join();
                     let outcome = outcome.unwrap_or_else(|_| Err("PANICKED".to_owned()));
                     outcomes.lock().unwrap().insert(seed, outcome);

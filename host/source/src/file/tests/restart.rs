@@ -1,9 +1,9 @@
-//! Acknowledgements, positions, and what a restart makes of them.
+//! Acknowledgements, saved positions, and restarts.
 
 use super::*;
 
 #[tokio::test]
-async fn reading_goes_on_where_it_was_left() {
+async fn reading_continues_at_the_saved_position() {
     let world = World::new();
     world.write("a.log", "one\ntwo\nthr");
     world.write("b.json", "{}");
@@ -21,7 +21,7 @@ async fn reading_goes_on_where_it_was_left() {
 }
 
 #[tokio::test]
-async fn what_was_not_acknowledged_before_a_kill_comes_again() {
+async fn unacknowledged_events_are_read_again_after_a_kill() {
     let mut world = World::new();
     world.rig.limits.max_events = 1;
     world.write("a.log", "one\ntwo\nthree\n");
@@ -43,14 +43,14 @@ async fn what_was_not_acknowledged_before_a_kill_comes_again() {
 
     let world = world.again();
     let running = world.start(json!({}));
-    assert_eq!(world.rig.take(2).await, ["two", "three"], "the gap holds the position back");
+    assert_eq!(world.rig.take(2).await, ["two", "three"], "the position stays before the gap");
     world.rig.stop();
     running.ended().await.unwrap();
     assert_eq!(position(), Some(14));
 }
 
 #[tokio::test]
-async fn a_document_that_was_not_acknowledged_comes_again() {
+async fn an_unacknowledged_document_is_read_again() {
     let world = World::new();
     world.write("a.json", "{}");
     let running = world.start(json!({ "when_finished": "delete" }));
@@ -67,7 +67,7 @@ async fn a_document_that_was_not_acknowledged_comes_again() {
 }
 
 #[tokio::test]
-async fn a_stop_leaves_what_nobody_took_for_the_next_start() {
+async fn events_left_in_the_queue_at_a_stop_are_read_after_the_next_start() {
     let mut world = World::new();
     world.rig.queue = wattle_buffer::Queue::new(1, None, None);
     world.rig.limits.max_events = 1;
@@ -77,7 +77,7 @@ async fn a_stop_leaves_what_nobody_took_for_the_next_start() {
     tokio::time::sleep(Duration::from_millis(100)).await;
     world.rig.stop();
     tokio::time::sleep(Duration::from_millis(100)).await;
-    assert!(!running.is_ended(), "it waits for what is in flight");
+    assert!(!running.is_ended(), "the source waits for events in flight");
     one.into_ack().deliver();
     let (queued, ended) = world.rig.drain(running).await;
     ended.unwrap();
@@ -91,7 +91,7 @@ async fn a_stop_leaves_what_nobody_took_for_the_next_start() {
 }
 
 #[tokio::test]
-async fn what_comes_back_is_read_again_while_running() {
+async fn returned_events_are_read_again_while_running() {
     for options in [json!({}), json!({ "framing": "document" })] {
         for once in [false, true] {
             let world = if once { World::once() } else { World::new() };
@@ -110,7 +110,7 @@ async fn what_comes_back_is_read_again_while_running() {
 }
 
 #[tokio::test]
-async fn a_position_never_passes_what_came_back() {
+async fn a_position_never_passes_returned_events() {
     let mut world = World::once();
     world.rig.limits.max_events = 1;
     world.write("a.log", "one\ntwo\nthree\n");
@@ -122,12 +122,12 @@ async fn a_position_never_passes_what_came_back() {
     one.into_ack().deliver();
     let (bodies, ended) = world.rig.drain(running).await;
     ended.unwrap();
-    assert_eq!(bodies, ["two", "three"], "from the first that was not delivered");
+    assert_eq!(bodies, ["two", "three"], "reading restarts at the first undelivered event");
 }
 
-/// Field cases 20 and 59: a checkpoint that was cut (power loss) or deleted.
+/// From the field: a power loss truncates a checkpoint, or an operator deletes it.
 #[tokio::test]
-async fn a_checkpoint_that_is_cut_or_deleted_neither_repeats_years_of_logs_nor_loses_lines() {
+async fn a_truncated_or_deleted_checkpoint_neither_repeats_old_logs_nor_loses_lines() {
     for read_from in ["beginning", "end"] {
         for damage in ["cut", "deleted"] {
             let world = World::new();
@@ -140,10 +140,10 @@ async fn a_checkpoint_that_is_cut_or_deleted_neither_repeats_years_of_logs_nor_l
             }
             let saved = world.folder.path().join("data/sources/in/checkpoints.json");
             let previous = world.folder.path().join("data/sources/in/checkpoints.json.previous");
-            // The version before exists once there was something to save twice.
+            // The previous version exists after the second save.
             let mut new = 0;
             while !previous.exists() {
-                assert!(new < 1000, "the positions are saved again and again");
+                assert!(new < 1000, "positions are not saved");
                 world.append("a.log", "new\n");
                 assert_eq!(world.rig.take(1).await, ["new"]);
                 new += 1;
@@ -164,7 +164,8 @@ async fn a_checkpoint_that_is_cut_or_deleted_neither_repeats_years_of_logs_nor_l
                 bodies.extend(texts(&batch));
                 batch.into_ack().deliver();
             }
-            // At most what came since the version before, and never the 900 lines from before the source.
+            // At most the lines since the previous version, and never the 900 lines from before the
+            // source.
             assert!(bodies.len() <= new + 1 || read_from == "beginning", "{read_from} {damage}: {}", bodies.len());
             world.rig.stop();
             running.ended().await.unwrap();
@@ -172,9 +173,9 @@ async fn a_checkpoint_that_is_cut_or_deleted_neither_repeats_years_of_logs_nor_l
     }
 }
 
-/// Field case 20: the volume of the data folder takes nothing for a while.
+/// From the field: the volume of the data folder refuses writes for a while.
 #[tokio::test]
-async fn while_positions_cannot_be_saved_events_flow_on_and_saving_begins_again_by_itself() {
+async fn failing_saves_do_not_stop_events_and_are_retried() {
     let world = World::new();
     let folder = world.folder.path().join("data/sources/in");
     let running = world.start(json!({}));
@@ -186,7 +187,7 @@ async fn while_positions_cannot_be_saved_events_flow_on_and_saving_begins_again_
         saved["files"][0]["position"].as_u64()
     };
     world.rig.until(|| position() == Some(4)).await;
-    // Nothing can be renamed over a folder that holds something.
+    // A rename over a folder that is not empty fails.
     fs::remove_file(folder.join("checkpoints.json.previous")).ok();
     fs::create_dir_all(folder.join("checkpoints.json.previous/full")).unwrap();
     for line in ["two", "three"] {
@@ -202,7 +203,7 @@ async fn while_positions_cannot_be_saved_events_flow_on_and_saving_begins_again_
 }
 
 #[tokio::test]
-async fn when_every_version_of_the_positions_is_lost_read_from_decides() {
+async fn without_any_saved_positions_read_from_applies() {
     for (read_from, expected) in [("beginning", vec!["one"]), ("end", vec![])] {
         let world = World::once();
         world.write("a.log", "one\n");
@@ -216,7 +217,7 @@ async fn when_every_version_of_the_positions_is_lost_read_from_decides() {
 }
 
 #[tokio::test]
-async fn a_data_folder_that_cannot_be_used_is_an_error() {
+async fn an_unusable_data_folder_is_an_error() {
     let world = World::once();
     fs::write(world.folder.path().join("data"), "a file").unwrap();
     let error = world.start(json!({})).ended().await.unwrap_err().to_string();
@@ -224,7 +225,7 @@ async fn a_data_folder_that_cannot_be_used_is_an_error() {
 }
 
 #[tokio::test]
-async fn a_file_renamed_while_the_agent_was_away_is_read_to_its_end() {
+async fn a_file_renamed_between_two_runs_is_read_to_its_end() {
     for pattern in ["*.log", "a.log*"] {
         let world = World::new();
         let options = json!({ "include": [world.path(pattern)] });
@@ -248,7 +249,7 @@ async fn a_file_renamed_while_the_agent_was_away_is_read_to_its_end() {
 }
 
 #[tokio::test]
-async fn a_file_truncated_or_replaced_while_the_agent_was_away_is_read_from_its_beginning() {
+async fn a_file_truncated_or_replaced_between_two_runs_is_read_from_its_beginning() {
     for after in ["two\n", "something entirely different\n"] {
         let world = World::once();
         world.write("a.log", "one is longer\n");
@@ -276,7 +277,7 @@ async fn lines_within_a_compressed_file_are_not_repeated_after_a_kill() {
     running.ended().await.unwrap();
 }
 
-/// Numbers that look random and are the same each time.
+/// A reproducible pseudo-random generator.
 struct Dice(u64);
 
 impl Dice {
@@ -287,7 +288,7 @@ impl Dice {
 }
 
 #[tokio::test]
-async fn nothing_is_lost_whatever_writers_sinks_and_kills_do() {
+async fn no_line_is_lost_with_random_writers_sinks_and_kills() {
     for seed in 0..3 {
         let mut dice = Dice(seed);
         let mut world = World::new();
@@ -308,7 +309,7 @@ async fn nothing_is_lost_whatever_writers_sinks_and_kills_do() {
             let wait = Duration::from_millis(dice.below(30));
             if let Ok(Some(batch)) = tokio::time::timeout(wait, world.rig.queue.pop()).await {
                 let lines: Vec<u32> = texts(&batch.0).iter().map(|line| line.parse().unwrap()).collect();
-                // A batch that is dropped comes back, one that is delivered must not be needed again.
+                // A dropped batch is sent again; a delivered one must not be needed again.
                 if dice.below(10) > 0 {
                     delivered.extend(lines);
                     batch.0.into_ack().deliver();
@@ -337,7 +338,7 @@ async fn nothing_is_lost_whatever_writers_sinks_and_kills_do() {
 }
 
 impl World {
-    /// What one more run finds.
+    /// Returns the events of one more run.
     async fn once_more(self) -> Vec<String> {
         let Self { folder, rig } = self;
         let world = Self { folder, rig: rig.once() };

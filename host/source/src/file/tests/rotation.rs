@@ -1,4 +1,4 @@
-//! What rotation, disks, links and limits do to files, and what people write into `include`.
+//! Rotation, disks, links and limits of files, and mistakes in `include`.
 
 use std::os::unix::fs::symlink;
 
@@ -14,7 +14,7 @@ fn lines(range: std::ops::Range<u32>) -> String {
     range.map(|n| format!("line {n}\n")).collect()
 }
 
-/// A source whose sink takes nothing: its queue is full after a few lines.
+/// A source whose sink accepts nothing: its queue is full after a few lines.
 fn blocked() -> World {
     let mut world = World::new();
     world.rig.queue = wattle_buffer::Queue::new(1, None, None);
@@ -23,13 +23,13 @@ fn blocked() -> World {
 }
 
 impl World {
-    /// Lets the source look at everything, twice since one look may be under way.
+    /// Waits until the source has checked all files, twice because a check may be running already.
     async fn looks(&self) {
         let before = get(&self.rig.stats.looks);
         self.rig.until(|| get(&self.rig.stats.looks) >= before + 2).await;
     }
 
-    /// Delivers everything until this line came.
+    /// Delivers events until this line arrives.
     async fn take_until(&self, last: &str) -> Vec<String> {
         let mut bodies = Vec::new();
         while bodies.last().is_none_or(|body| body != last) {
@@ -46,9 +46,9 @@ impl World {
     }
 }
 
-/// Field case 02: logrotate with `compress`, with the copy found by the same globs.
+/// From the field: logrotate with `compress`; the same globs match the copy.
 #[tokio::test]
-async fn a_rotated_file_that_is_compressed_is_read_on_where_it_was_left() {
+async fn a_compressed_rotated_file_continues_at_its_position() {
     for (first, is_away) in [(3, false), (400, false), (3, true), (400, true)] {
         let world = World::new();
         world.write("app.log", lines(0..first));
@@ -83,7 +83,7 @@ async fn a_rotated_file_that_is_compressed_is_read_on_where_it_was_left() {
     }
 }
 
-/// A future that is only awaited sometimes.
+/// A future that is awaited conditionally.
 trait AwaitIf: Future<Output = ()> + Sized {
     async fn await_if(self, wanted: bool) {
         if wanted {
@@ -94,9 +94,10 @@ trait AwaitIf: Future<Output = ()> + Sized {
 
 impl<F: Future<Output = ()>> AwaitIf for F {}
 
-/// Field case 08: copytruncate. The copy is found by the globs, lies beside the log, or is nowhere.
+/// From the field: copytruncate. The globs match the copy, or it is in the same folder, or it does
+/// not exist.
 #[tokio::test]
-async fn what_copytruncate_cut_off_is_read_in_the_copy_or_counted_as_lost() {
+async fn lines_removed_by_copytruncate_are_read_in_the_copy_or_counted_as_lost() {
     for (copy, delivered, lost) in [("a.log.1", true, 0), ("b.txt", false, 15)] {
         let world = World::new();
         world.write("a.log", "one\ntwo without end");
@@ -117,7 +118,7 @@ async fn what_copytruncate_cut_off_is_read_in_the_copy_or_counted_as_lost() {
 }
 
 #[tokio::test]
-async fn what_was_copied_and_truncated_while_the_agent_was_away_is_read_in_the_copy() {
+async fn a_file_copied_and_truncated_between_two_runs_is_read_in_the_copy() {
     let world = World::new();
     let options = json!({ "include": [world.path("*.log")] });
     world.write("a.log", "one\n");
@@ -136,9 +137,10 @@ async fn what_was_copied_and_truncated_while_the_agent_was_away_is_read_in_the_c
     world.stop(running).await;
 }
 
-/// Field case 09: a log that is emptied and at once longer than before, with another or with the same beginning.
+/// From the field: a log is truncated and at once longer than before, with another or with the same
+/// beginning.
 #[tokio::test]
-async fn a_log_that_is_written_again_larger_is_read_from_its_beginning() {
+async fn a_log_rewritten_larger_is_read_from_its_beginning() {
     for banner in ["", &"== started ==\n".repeat(100)] {
         for open in [1, 256] {
             let world = World::new();
@@ -157,9 +159,9 @@ async fn a_log_that_is_written_again_larger_is_read_from_its_beginning() {
     }
 }
 
-/// Field case 10: the next log gets the inode of one that was deleted, and has the same header.
+/// From the field: the next log reuses the inode of a deleted one and has the same header.
 #[tokio::test]
-async fn a_file_with_the_inode_and_header_of_another_is_read_whole() {
+async fn a_file_with_the_inode_and_header_of_another_is_read_completely() {
     let header = "Version,Time,Host\n";
     for is_away in [false, true] {
         let world = World::new();
@@ -171,7 +173,7 @@ async fn a_file_with_the_inode_and_header_of_another_is_read_whole() {
             world.stop(running.take().unwrap()).await;
             world = world.again();
         }
-        // Written in place, the inode stays, as if the file system had given it out again.
+        // Rewritten in place, so the inode stays, as if the file system had reused it.
         fs::write(world.path("a.csv"), format!("{header}2,b,y\n3,c,z\n")).unwrap();
         fs::rename(world.path("a.csv"), world.path("b.csv")).unwrap();
         let running = running.unwrap_or_else(|| world.start(json!({})));
@@ -180,9 +182,9 @@ async fn a_file_with_the_inode_and_header_of_another_is_read_whole() {
     }
 }
 
-/// A reboot or remount gives the device another number; a log moves to another disk.
+/// A reboot or remount changes the device number; a log moves to another disk.
 #[tokio::test]
-async fn another_device_number_repeats_and_loses_nothing() {
+async fn a_new_device_number_neither_repeats_nor_loses_lines() {
     for is_away in [false, true] {
         let world = World::new();
         world.write("a.log", "one\ntwo\n");
@@ -214,9 +216,9 @@ async fn another_device_number_repeats_and_loses_nothing() {
     }
 }
 
-/// Field case 46, and rotation and deletion while the sink takes nothing.
+/// From the field: rotation and deletion while the sink accepts nothing.
 #[tokio::test]
-async fn while_the_sink_takes_nothing_rotation_is_followed_and_losses_are_counted() {
+async fn with_a_blocked_sink_rotation_is_followed_and_losses_are_counted() {
     let mut world = blocked();
     world.rig.limits.max_events = 4096;
     let cut: String = (0..200_000).map(|n| format!("cut {n}\n")).collect();
@@ -245,9 +247,9 @@ async fn while_the_sink_takes_nothing_rotation_is_followed_and_losses_are_counte
     world.stop(running).await;
 }
 
-/// What is kept open while the sink takes nothing has a bound; what is given up is counted.
+/// The number of files kept open for a blocked sink is limited, and losses beyond it are counted.
 #[tokio::test]
-async fn deleted_files_beyond_the_bound_are_given_up_and_counted() {
+async fn deleted_files_beyond_the_limit_are_closed_and_counted_as_lost() {
     let world = blocked();
     world.write("a.log", "first\n".repeat(20));
     let running = world.start(json!({ "max_open_files": 4, "rotate_wait": "1h" }));
@@ -278,7 +280,7 @@ async fn deleted_files_beyond_the_bound_are_given_up_and_counted() {
     world.stop(running).await;
 }
 
-/// Field case 11: the links of Kubernetes.
+/// From the field: the symbolic links of Kubernetes.
 #[tokio::test]
 async fn a_file_behind_several_links_is_read_once_and_followed_when_the_links_change() {
     let world = World::new();
@@ -309,9 +311,10 @@ async fn a_file_behind_several_links_is_read_once_and_followed_when_the_links_ch
     assert!(none.all(json!({ "follow_symlinks": "never" })).await.is_empty());
 }
 
-/// Hostile case 13: a user who may write to a watched folder adds a link to a file that only root may read.
+/// From hostile testing: a user with write access to a watched folder adds a link to a file that
+/// only root may read.
 #[tokio::test]
-async fn links_across_owners_are_refused_once_and_the_rest_is_read() {
+async fn links_across_owners_are_refused_once_and_other_files_are_read() {
     let world = World::once();
     if std::os::unix::fs::lchown(world.folder.path(), Some(0), None).is_err() {
         println!("skipped: only root can give files to others");
@@ -332,9 +335,9 @@ async fn links_across_owners_are_refused_once_and_the_rest_is_read() {
     assert!(why.contains("x.log` cannot be opened: a symbolic link of user 65534"), "{why}");
 }
 
-/// `include` is applied again to what checkpoints name.
+/// `include` also applies to files in checkpoints.
 #[tokio::test]
-async fn a_file_that_include_names_no_longer_is_not_read_on() {
+async fn a_file_that_include_no_longer_matches_is_not_read() {
     for (include, exclude) in [("app.log", "nothing"), ("*.log*", "secret*")] {
         let world = World::new();
         for name in ["app.log", "secret.log"] {
@@ -356,9 +359,9 @@ async fn a_file_that_include_names_no_longer_is_not_read_on() {
     }
 }
 
-/// Field case 56: what `include` does not find.
+/// From the field: globs of `include` that match no file.
 #[tokio::test]
-async fn globs_that_find_nothing_are_named_until_they_find_something() {
+async fn globs_without_files_are_reported_until_they_match() {
     let world = World::new();
     world.write("a.log", "one\n");
     let include = json!([world.path("*.log"), world.path("*.txt"), "~/logs/*.log"]);
@@ -373,16 +376,16 @@ async fn globs_that_find_nothing_are_named_until_they_find_something() {
     world.stop(running).await;
 }
 
-/// A first checkpoint that comes soon: a crash loop gets on, however short each life is.
+/// The first save happens early, so that an agent in a crash loop makes progress.
 #[tokio::test]
-async fn a_source_that_is_killed_right_after_an_acknowledgement_has_saved_it() {
+async fn an_acknowledgement_is_saved_before_an_early_kill() {
     let mut world = World::new();
     world.rig.limits.max_events = 1;
     world.write("a.log", lines(0..20));
     for n in 0..20 {
         let running = world.start(json!({}));
         let batch = world.rig.pop().await;
-        assert_eq!(texts(&batch), [format!("line {n}")], "it moved on");
+        assert_eq!(texts(&batch), [format!("line {n}")], "the position advanced before the kill");
         batch.into_ack().deliver();
         let saved = world.folder.path().join("data/sources/in/checkpoints.json");
         let position = lines(0..n + 1).len() as u64;

@@ -1,8 +1,8 @@
-//! What writers and rotation do to the files of the model.
+//! Writers and rotation in the model.
 
 use super::*;
 
-/// A log that is written to, and its rotated files.
+/// A live log and its rotated files.
 #[derive(Default)]
 pub(super) struct Log {
     rotations: u32,
@@ -64,7 +64,7 @@ impl Model {
         let text = fs::read(self.world.path(&name)).unwrap();
         let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
         encoder.write_all(&text).unwrap();
-        // As gzip does: beside it first, then the original goes.
+        // Like gzip: write the compressed file first, then remove the original.
         let mut file = fs::File::create(self.world.path(&format!("{name}.gz"))).unwrap();
         file.write_all(&encoder.finish().unwrap()).unwrap();
         touch(&file);
@@ -118,7 +118,7 @@ impl Model {
     }
 }
 
-/// Gives a file the time of the model.
+/// Sets the modification time of a file to simulated time.
 fn touch(file: &fs::File) {
     file.set_modified(fake::wall().unwrap()).unwrap();
 }
