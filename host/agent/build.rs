@@ -1,4 +1,5 @@
-//! Puts the built-in artifacts (built by `cargo xtask nodes`) and the packs of this repository into the binary.
+//! Embeds the built-in artifacts (built by `cargo xtask nodes`) and the packs of this repository in
+//! the binary.
 
 use std::error::Error;
 use std::fmt::Write as _;
@@ -53,7 +54,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// What projects of nodes are made of: each tree of files below the root.
+/// The files that node projects consist of: each tree of files below the root.
 const TREES: &[&str] = &[
     "host/batch",
     "host/cases",
@@ -78,7 +79,8 @@ const TREES: &[&str] = &[
     "wit",
 ];
 
-/// The code that holds the trees. What a project does not need, or what building one here has left, stays away.
+/// Generates the code with the trees. Excludes files that a project does not need, and leftovers of
+/// builds in the repository.
 fn templates(root: &Path) -> Result<String, Box<dyn Error>> {
     const LEFT_OUT: &[&str] =
         &["target", "node_modules", "__pycache__", ".venv", "examples", "tests.rs", "agree.rs", "Cargo.lock"];
@@ -98,8 +100,8 @@ fn templates(root: &Path) -> Result<String, Box<dyn Error>> {
         }
         code.push_str("    ]),\n");
     }
-    // The SDK's crates of Rust are members of a workspace; in a project it has no others. The versions of everything that
-    // they use are those of this one.
+    // In the repository, the SDK's Rust crates are members of a workspace; in a project they are
+    // its only members. All their dependencies keep the versions of this workspace.
     let (manifest, lock) = (root.join("Cargo.toml"), root.join("Cargo.lock"));
     let members = |line: &str| match line.split_once(" = [").map(|(key, _)| key) {
         Some("members") => r#"members = ["host/*", "nodes/*"]"#.to_owned(),

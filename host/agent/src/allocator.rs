@@ -22,16 +22,19 @@ use mimalloc::MiMalloc;
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
-/// `mi_option_purge_delay` of mimalloc 3, which the crate does not name: for how many milliseconds freed pages are kept.
+/// `mi_option_purge_delay` of mimalloc 3, which the crate does not define: the time in milliseconds
+/// for which freed pages are kept.
 const PURGE_DELAY: c_int = 15;
 
-/// Address space in bytes in which the allocator must not reserve a gigabyte at once.
+/// Limit of the address space, in bytes, below which the allocator must not reserve a gigabyte at
+/// once.
 const SMALL_ADDRESS_SPACE: u64 = 8 << 30;
 
 /// The delay while only batches are allocated.
 const SOON_MS: c_long = 20;
 
-/// The delay while the agent compiles, which allocates and frees a hundred times what it keeps. Saves a twelfth of the time.
+/// The delay while the agent compiles, which allocates and frees a hundred times as much as it
+/// keeps. Saves a twelfth of the time.
 const LATER_MS: c_long = 1000;
 
 /// Keeps freed pages for longer while it lives.
@@ -79,8 +82,8 @@ pub(crate) fn fit_address_space() {
 }
 
 fn set_purge_delay(milliseconds: c_long) {
-    // SAFETY: it stores a number in a table of options and may be called at any time; an option that does not exist is
-    // ignored.
+    // SAFETY: the call stores a number in a table of options. It can be made at any time, and
+    // ignores unknown options.
     #[expect(unsafe_code, reason = "mimalloc has no safe interface for its options")]
     unsafe {
         mi_option_set_default(PURGE_DELAY, milliseconds);
@@ -91,12 +94,12 @@ fn set_purge_delay(milliseconds: c_long) {
 mod tests {
     use super::*;
 
-    /// One test, because options belong to the whole process.
+    /// One test, because options are global to the process.
     #[test]
-    fn options_are_those_that_are_meant() {
+    fn allocator_options_are_set() {
         #[expect(unsafe_code, reason = "mimalloc has no safe interface for its options")]
         let get = || unsafe { mi_option_get(PURGE_DELAY) };
-        // Its default, which no option beside it has.
+        // mimalloc's default value, which no other option has.
         if std::env::var_os("MIMALLOC_PURGE_DELAY").is_none() {
             assert_eq!(get(), 1000);
             configure();

@@ -33,16 +33,16 @@ mod tests {
     use wattle_plan::Origin;
 
     #[test]
-    fn digests_are_those_of_the_bytes() {
+    fn digests_match_the_bytes() {
         assert!(!artifacts().is_empty());
         for artifact in artifacts() {
             assert_eq!(Artifact::new("", artifact.bytes, Origin::Builtin).digest, artifact.digest);
         }
     }
 
-    /// The catalog does not check it.
+    /// The catalog does not check this.
     #[test]
-    fn no_built_in_node_asks_for_a_capability() {
+    fn no_built_in_node_imports_a_capability() {
         let contract = ["types", "fields", "batch", "diagnostics"].map(|name| format!("wattle:node/{name}@0.1.0"));
         for artifact in artifacts() {
             let imports = wattle_runtime::imported_interfaces(&artifact);

@@ -18,7 +18,7 @@ pub(crate) fn serve() -> Option<ExitCode> {
 
 /// Makes the runtime compile artifacts that are not built in with that command.
 pub(crate) fn install() {
-    // The running program even if its file was replaced: code from another version would not load.
+    // The running program, even if its file was replaced: code from another version would not load.
     let own = PathBuf::from("/proc/self/exe");
     let program = if own.exists() { Some(own) } else { std::env::current_exe().ok() };
     match program {

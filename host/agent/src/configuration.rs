@@ -1,4 +1,4 @@
-//! The configuration of a command: a file, or the one that `wattle run --pack` stands for.
+//! The configuration of a command: a file, or the one that `wattle run --pack` generates.
 
 use std::path::Path;
 
@@ -16,7 +16,7 @@ use crate::waiting::Waiting;
 /// Events of each output of `--pack` that a terminal shows.
 pub(crate) const PREVIEW: u32 = 5;
 
-/// The configuration that the command line asks for.
+/// The configuration that the command line selects.
 pub(crate) fn of(options: &RunOptions) -> Result<Configuration, Failure> {
     match (&options.pack, options.config.path()?) {
         (Some(_), Some(_)) if options.config.option().is_some() => {
@@ -32,7 +32,7 @@ pub(crate) fn of(options: &RunOptions) -> Result<Configuration, Failure> {
     }
 }
 
-/// Loads a configuration, and shows the artifacts that it compiles if that takes long.
+/// Loads a configuration. If compiling takes long, shows the artifacts.
 pub(crate) fn load(
     configuration: &Configuration,
     catalog: &Catalog,
@@ -53,7 +53,8 @@ pub(crate) fn plain_catalog() -> Result<Catalog, Failure> {
     catalog(&wattle_manifest::default_data_dir(&environment), ArtifactLimits::default())
 }
 
-/// The configuration that `--pack` stands for: standard input, the pack, and its outputs to files or standard output.
+/// The configuration of `--pack`: standard input, the pack, and its outputs to files or standard
+/// output.
 fn quick(pack: &str, options: &RunOptions) -> Result<String, Failure> {
     let is_folder = Path::new(pack).join("pack.toml").is_file();
     let pack = if is_folder && !pack.contains('/') { format!("./{pack}") } else { pack.to_owned() };
@@ -67,7 +68,7 @@ fn quick(pack: &str, options: &RunOptions) -> Result<String, Failure> {
         let Some((name, value)) = param.split_once('=') else {
             return Err(Failure::config(format!("parameter `{param}` does not have the form NAME=VALUE")));
         };
-        // A value that is TOML keeps its type; everything else is text.
+        // A value that is valid TOML keeps its type; any other value is text.
         let typed = format!("v = {value}").parse::<toml::Table>().ok().and_then(|mut t| t.remove("v"));
         params.insert(name.into(), typed.unwrap_or_else(|| escape_dollar(value).into()));
     }
@@ -80,7 +81,7 @@ fn quick(pack: &str, options: &RunOptions) -> Result<String, Failure> {
         Some(folder) => {
             for output in outputs(&pack, &params)? {
                 let path = folder.join(format!("{output}.ndjson"));
-                // Failed events are written with their reason; of all others only the body, as JSON.
+                // Write failed events with their reason, and of all others only the body, as JSON.
                 let codec = if output == "fails" { "json" } else { "ndjson" };
                 let sink = table(vec![
                     ("type", "file".into()),
@@ -91,7 +92,7 @@ fn quick(pack: &str, options: &RunOptions) -> Result<String, Failure> {
                 sinks.insert(output, sink);
             }
         }
-        // A sink for each output, so that the terminal shows the output of each event.
+        // One sink per output, so the terminal shows the output of each event.
         None if options.previews() => {
             for output in outputs(&pack, &params)? {
                 let sink = table(vec![
@@ -120,7 +121,7 @@ fn quick(pack: &str, options: &RunOptions) -> Result<String, Failure> {
     Ok(toml::to_string(&whole)?)
 }
 
-/// Escapes dollar signs, which the configuration would replace.
+/// Escapes dollar signs, which the configuration would replace otherwise.
 fn escape_dollar(text: &str) -> String {
     text.replace('$', "$$")
 }

@@ -1,4 +1,4 @@
-//! Requests to a running agent, by the control socket in its data folder.
+//! Requests to a running agent, through the control socket in its data folder.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -22,8 +22,8 @@ pub(crate) fn data_dir(place: &AgentPlace) -> Result<PathBuf, Failure> {
     }
 }
 
-/// The settings that a configuration has for the agent. A command must not guess them, since it would act on the folders
-/// of another agent. `otherwise` is what to do without the file.
+/// The agent's settings in a configuration. A command must not guess them, because it could then
+/// change the folders of another agent. `otherwise` is the advice if the file cannot be read.
 pub(crate) fn settings(config: &Path, otherwise: &str) -> Result<AgentSettings, Failure> {
     Configuration::File(config.to_owned()).known_settings().map_err(|invalid| {
         let all: Vec<String> = invalid.diagnostics.iter().map(|d| d.render(false)).collect();

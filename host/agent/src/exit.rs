@@ -1,7 +1,8 @@
 //! Exit codes, and output to the terminal.
 //!
-//! All output of commands goes through the functions here. [`print`] and [`say`] escape control sequences of terminals.
-//! Text inside a line is escaped where the line is built (`printable::line`), so that it cannot start another line.
+//! All output of commands goes through these functions. [`print`] and [`say`] escape control
+//! sequences of terminals. Code that builds a line escapes the text in it (`printable::line`), so
+//! the text cannot start another line.
 
 use std::io::Write as _;
 
@@ -23,7 +24,8 @@ pub(crate) struct Failure {
     pub(crate) code: u8,
     /// Goes to standard error; empty if the command has printed everything.
     pub(crate) message: String,
-    /// Whether the message contains terminal styles. Then foreign text in it is escaped already.
+    /// Whether the message contains terminal styles. Then the foreign text in it is already
+    /// escaped.
     pub(crate) is_styled: bool,
 }
 
@@ -59,7 +61,8 @@ impl<E: std::error::Error> From<E> for Failure {
 
 pub(crate) type Done = Result<(), Failure>;
 
-/// Writes a line to standard error. Control characters are escaped. A closed terminal is not an error.
+/// Writes a line to standard error and escapes control characters. A closed terminal is not an
+/// error.
 pub(crate) fn say(text: &str) {
     say_styled(&printable::text(text));
 }
@@ -69,12 +72,14 @@ pub(crate) fn say_styled(text: &str) {
     let _ = writeln!(std::io::stderr(), "{}{text}", clear_line());
 }
 
-/// Writes a line to standard output. Control characters are escaped. A closed pipe (`| head`) ends the program quietly.
+/// Writes a line to standard output and escapes control characters. A closed pipe (`| head`) ends
+/// the program quietly.
 pub(crate) fn print(text: &str) -> Done {
     print_styled(&printable::text(text))
 }
 
-/// Writes a JSON document to standard output. Control characters in its strings get JSON's escapes.
+/// Writes a JSON document to standard output. Control characters in its strings become JSON
+/// escapes.
 pub(crate) fn print_json(document: &str) -> Done {
     print_styled(&printable::json(document))
 }

@@ -39,8 +39,8 @@ impl Write for Escaped {
     /// Writes one event; the subscriber makes one call per event.
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let line = String::from_utf8_lossy(bytes);
-        // A log that cannot be written, on a full disk or after its reader ended, must not stop events. The subscriber
-        // would report the error on standard error again, and panic.
+        // If the log cannot be written, because the disk is full or its reader ended, events must
+        // continue. The subscriber would report the error on standard error again, and panic.
         let _ = io::stderr().write_all([clear_line(), &(self.escape)(&line)].concat().as_bytes());
         Ok(bytes.len())
     }

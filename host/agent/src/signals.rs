@@ -1,11 +1,11 @@
-//! Signals from operators. The first SIGTERM or SIGINT begins the drain, a second one ends the process at once. SIGHUP
-//! reloads.
+//! Signals from operators. The first SIGTERM or SIGINT begins the drain, a second one ends the
+//! process at once. SIGHUP reloads.
 //!
-//! `timeout`, `sudo`, npm and shells pass one signal on twice, to the process and to its group, so what follows the first
-//! signal within a moment belongs to it.
+//! `timeout`, `sudo`, npm and shells pass one signal on twice, to the process and to its group. A
+//! signal shortly after the first one therefore counts as the same.
 //!
-//! A thread of its own waits for signals, so that the second one takes effect whatever the rest of the agent does: in the
-//! middle of a reload, or while a node does not return.
+//! A separate thread waits for signals, so the second one takes effect whatever the agent does: in
+//! the middle of a reload, or while a node does not return.
 
 use std::io;
 use std::sync::mpsc;
@@ -21,11 +21,12 @@ const NOT_ALL: i32 = 1;
 /// Signals that come within this time after the first one count as the same one.
 const SAME_SIGNAL: Duration = Duration::from_millis(500);
 
-/// Handles SIGTERM and SIGINT, and with `reloads` SIGHUP too. Without a handler, SIGHUP ends the process.
+/// Handles SIGTERM and SIGINT, and with `reloads` SIGHUP too. Without a handler, SIGHUP ends the
+/// process.
 ///
 /// # Errors
 ///
-/// The system gives no thread or no handler.
+/// The system cannot create the thread or install a handler.
 pub(crate) fn handle(requester: Requester, reloads: bool) -> io::Result<()> {
     let (ready, listens) = mpsc::channel();
     std::thread::Builder::new().name("wattle-signals".into()).spawn(move || {
@@ -41,8 +42,9 @@ fn listen(requester: &Requester, reloads: bool, ready: &mpsc::Sender<io::Result<
     runtime.block_on(async {
         let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
         let mut hangup = if reloads { Some(signal(SignalKind::hangup())?) } else { None };
-        // Without a handler, the kernel ends the process when a file reaches its limit (`ulimit -f`, `LimitFSIZE=`). With
-        // one, the write fails with EFBIG, and the sink handles it like a full disk.
+        // Without a handler, the kernel ends the process when a file reaches its limit (`ulimit
+        // -f`, `LimitFSIZE=`). With a handler, the write fails with EFBIG, and the sink handles it
+        // like a full disk.
         let _file_size = signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?;
         let _ = ready.send(Ok(()));
         let mut first: Option<Instant> = None;

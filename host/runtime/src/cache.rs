@@ -80,7 +80,7 @@ impl Cache {
         let bytes = lines.next()?.parse::<u64>().ok()?;
         let nanos = lines.next()?.parse::<u128>().ok()?;
         let reason = lines.next()?.to_owned();
-        // With higher limits than before, compiling may succeed.
+        // With higher limits than at that time, compiling may succeed.
         let is_same = bytes >= limits.max_compile_bytes && nanos >= limits.max_compile_time.as_nanos();
         is_same.then_some((reason, path))
     }

@@ -15,15 +15,15 @@ use crate::inspect::imported_interfaces;
 use crate::instance::{ConfigureError, Instance};
 use crate::runtime::Runtime;
 
-/// The runtime with the built-in artifacts.
+/// The runtime and the built-in artifacts.
 pub struct Catalog {
     runtime: Arc<Runtime>,
     services: Arc<Services>,
     builtin: Vec<Arc<Artifact>>,
     /// Successful configurations, by digest, options, limits and grants: a reload repeats most of them.
     shapes: Mutex<HashMap<(String, String, NodeLimits, Grants), NodeShape>>,
-    /// Artifacts of the last prepared graph, by digest. They stay until the next one, since a validated configuration
-    /// is built a little later.
+    /// Artifacts of the last prepared graph, by digest. They stay until the next graph, because a
+    /// validated configuration is built a little later.
     prepared: Mutex<HashMap<String, Result<Arc<Compiled>, ArtifactError>>>,
 }
 
@@ -79,7 +79,8 @@ impl Nodes for Catalog {
     }
 
     fn imports(&self, artifact: &Artifact) -> Vec<String> {
-        // Built-in artifacts have none, and looking would load all their bytes into memory.
+        // Built-in artifacts import no capabilities, and checking would load all their bytes into
+        // memory.
         if artifact.origin == Origin::Builtin {
             return Vec::new();
         }
@@ -123,7 +124,7 @@ impl Nodes for Catalog {
         let compiled =
             self.compile(artifact).map_err(|error| NodeError::Artifact { message: error.message, hint: error.hint })?;
         let name: Arc<str> = artifact.name.as_str().into();
-        // This trial configuration must have no visible effect.
+        // This configuration is only a check, so it must have no visible effect.
         let services = self.services.dry("", &name, grants);
         match Instance::new(&compiled, &name, options, limits, Some(&services)) {
             Ok((_, info)) => {

@@ -1,12 +1,14 @@
 //! Compiles artifacts within limits.
 //!
-//! Size, functions, nesting and sections are checked before a compiler sees the artifact: its work is about linear in
-//! size and functions, and partly quadratic in the nesting. Artifacts that are not built in are then compiled in a
-//! separate process (`child.rs`), which ends when it exceeds its memory or time. An artifact that killed it is recorded
-//! and refused, so that it costs nothing when the agent restarts again and again.
+//! Before a compiler sees the artifact, size, functions, nesting and sections are checked: compile
+//! time is about linear in size and functions, and partly quadratic in the nesting. Artifacts that
+//! are not built in are compiled in a separate process (`child.rs`), which ends when it exceeds its
+//! memory or time. An artifact that killed the compiler is recorded and refused, so it costs
+//! nothing when the agent restarts again and again.
 //!
-//! Without such a process (in tests), and for built-in artifacts, a thread compiles. It cannot be interrupted: if it
-//! takes too long, the agent stops waiting for it and refuses the artifact while the thread runs.
+//! Without such a process (in tests), and for built-in artifacts, a thread compiles. A thread
+//! cannot be interrupted: if it takes too long, the agent stops waiting, and refuses the artifact
+//! while the thread runs.
 
 mod child;
 
@@ -218,7 +220,8 @@ impl Compiler {
     }
 }
 
-/// Explains what a parser or compiler reports about bytes that are not a component. Only its first line says what.
+/// Explains an error of a parser or compiler about bytes that are not a component. Only the first
+/// line of the error is useful.
 fn not_a_component(text: &str) -> ArtifactError {
     let first = text.lines().next().unwrap_or_default();
     let (what, offset) = match first.rsplit_once("(at offset 0x") {
@@ -227,7 +230,7 @@ fn not_a_component(text: &str) -> ArtifactError {
     };
     let what = what.strip_prefix("failed to parse WebAssembly module: ").unwrap_or(what);
     let place = offset.map_or(String::new(), |offset| format!(" at byte {offset}"));
-    // A section that the bytes do not hold in full is found before the parser reaches its end.
+    // The parser reports an incomplete section before it reaches the end of the bytes.
     if what.contains("unexpected end") || what.contains("out of bounds") {
         let message = format!("artifact is cut off: it ends{place} inside a section");
         return ArtifactError::new(message, "copy or build the artifact again");
@@ -236,8 +239,8 @@ fn not_a_component(text: &str) -> ArtifactError {
     ArtifactError::new(message, "build it again; `wasm-tools validate` reports the details")
 }
 
-/// Counts of the structures in an artifact, as far as its bytes can be parsed; the compiler refuses the rest with a
-/// better message.
+/// Counts of the structures in an artifact, up to the first byte that cannot be parsed; the
+/// compiler refuses the rest with a better message.
 #[derive(Debug, Default)]
 struct Counts {
     functions: u64,
@@ -246,7 +249,7 @@ struct Counts {
 }
 
 impl Counts {
-    /// Counts, and stops at the first structure that no tool produces.
+    /// Counts, and stops at the first structure that no real tool produces.
     fn of(bytes: &[u8]) -> Result<Self, ArtifactError> {
         let mut counts = Self::default();
         let mut open = Vec::new();
@@ -268,7 +271,7 @@ impl Counts {
                     counts.functions += u64::from(count);
                     counts.sections += 1;
                 }
-                // `max_functions` bounds the bodies of functions.
+                // `max_functions` limits the bodies of functions.
                 Ok(Payload::CodeSectionEntry(_)) => {}
                 Ok(_) => {
                     counts.sections += 1;
@@ -339,7 +342,7 @@ mod tests {
 
     #[test]
     fn an_artifact_that_takes_too_long_is_refused_until_its_compiler_ends() {
-        // Far more than a millisecond of work for any compiler.
+        // Takes any compiler far longer than a millisecond.
         let body = "(i64.mul (i64.add (local.get 0) (i64.const 7)) (i64.const 3)) (local.set 0)".repeat(20_000);
         let text = format!("(component (core module (func (param i64) {body})))");
         let artifact = Artifact::new("slow", wat::parse_str(&text).unwrap(), Origin::File("slow.wasm".into()));
@@ -362,7 +365,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_end_early_are_refused_by_the_compiler() {
+    fn truncated_bytes_are_refused_by_the_compiler() {
         let mut bytes = wat::parse_str(FOUR).unwrap();
         bytes.truncate(bytes.len() - 3);
         let artifact = Artifact::new("cut", bytes, Origin::Builtin);
@@ -373,7 +376,7 @@ mod tests {
         assert!(error.message.starts_with("artifact is "), "{error}");
     }
 
-    /// A component, as bytes, that holds these bytes as a nested component.
+    /// A component that contains these bytes as a nested component.
     fn around(inner: &[u8]) -> Vec<u8> {
         let mut size = Vec::new();
         let mut rest = inner.len();
@@ -400,7 +403,7 @@ mod tests {
         let siblings = [&empty[..], &b"\x04\x08\0asm\x0d\0\x01\0".repeat(1000)].concat();
         let error = Counts::of(&siblings).unwrap_err();
         assert_eq!(error.message, "artifact has more than 1000 modules and components");
-        // Custom sections of no bytes but a name.
+        // Custom sections with an empty name and no content.
         let sections = [&empty[..], &b"\x00\x01\x00".repeat(MAX_SECTIONS + 1)].concat();
         let error = Counts::of(&sections).unwrap_err();
         assert!(error.message.contains("sections"), "{error}");

@@ -81,7 +81,7 @@ impl FaultKind {
 pub enum Blame {
     /// The author of the node: it trapped, exceeded a limit, or broke the contract.
     Guest,
-    /// The authors of the agent, or the machine that it runs on.
+    /// The authors of the agent, or its machine.
     Host,
 }
 
@@ -102,7 +102,7 @@ pub struct Fault {
     pub kind: FaultKind,
     /// Who must fix the cause.
     pub blame: Blame,
-    /// A message for people; the lines after the first hold a backtrace.
+    /// A message for the operator; the lines after the first contain a backtrace.
     pub message: String,
 }
 

@@ -19,8 +19,8 @@ use crate::snapshot::{StateExports, StateFunctions};
 use crate::state::State;
 use crate::tier::Kind;
 
-/// An instance whose memory grew beyond this is replaced after the call: linear memory never shrinks, and one huge
-/// document must not occupy memory for ever.
+/// An instance whose memory exceeds this is replaced after the call: linear memory never shrinks,
+/// and one huge document must not occupy memory forever.
 const RECYCLE_BYTES: usize = 16 << 20;
 
 /// Where to find the functions of a node in its component.
@@ -180,12 +180,12 @@ impl Instance {
 
     /// Calls the node for a batch.
     ///
-    /// Returns the instance unless it must not be used again: it faulted, or outgrew its memory. Its memory is freed
-    /// before the decisions take effect, which may need as much again; but not for an instance with state, which the
-    /// caller saves first.
+    /// Returns the instance unless it must not be used again, because it faulted or outgrew its
+    /// memory. Such an instance is freed before the decisions take effect, because these may need
+    /// as much memory again. An instance with state is not freed: the caller saves the state first.
     ///
-    /// `requests` is the remaining budget for HTTP requests of the batch that the source sent, which may take several
-    /// calls.
+    /// `requests` is the remaining budget for HTTP requests of the batch that the source sent,
+    /// which may take several calls.
     pub(crate) fn process(mut self, batch: Batch, info: &Arc<NodeInfo>, requests: &mut Option<Budget>) -> Processed {
         let input_bytes = batch.byte_len();
         let limits = &self.store.data().limits;
@@ -193,7 +193,8 @@ impl Instance {
         let time = limits.time.saturating_add(limits.time_per_kib.saturating_mul(kib));
         start_clock(&mut self.store, time);
         let charged_bytes = batch.charged_bytes();
-        // Replaces the batch if the call is missing afterwards, so that a bug of ours loses no events.
+        // Replaces the batch if the call is missing afterwards, so a bug of the host loses no
+        // events.
         let spare = batch.share();
         self.store.data_mut().begin(Call::new(batch, info.clone()), input_bytes, charged_bytes);
         self.store.data_mut().held.requested = requests.take();

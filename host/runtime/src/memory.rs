@@ -51,7 +51,7 @@ fn max_mappings() -> Option<usize> {
     std::fs::read_to_string("/proc/sys/vm/max_map_count").ok()?.trim().parse().ok()
 }
 
-/// Counts lines without holding the text, which can have many megabytes.
+/// Counts lines without keeping the text, which can have many megabytes.
 fn count_mappings() -> Option<usize> {
     let mut file = std::fs::File::open("/proc/self/maps").ok()?;
     let mut buffer = [0; 8 << 10];
@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_errors_about_mappings_are_explained() {
+    fn only_mapping_errors_are_explained() {
         assert_eq!(explain("unknown import"), None);
         let text = explain("mmap failed to reserve 0x1000 bytes").unwrap();
         assert!(text.contains("lower `workers`"), "{text}");

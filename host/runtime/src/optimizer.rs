@@ -1,7 +1,7 @@
-//! Tier-up: compiles artifacts that run on baseline code again, in the background, one after the other.
+//! Tier-up: recompiles artifacts that run on baseline code, in the background, one after the other.
 //!
-//! A runner switches to the new code between two batches, in the same way as it replaces an instance that outgrew its
-//! memory; state of a stateful node moves along.
+//! A runner switches to the new code between two batches, in the same way as it replaces an
+//! instance that outgrew its memory; the state of a stateful node moves along.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -13,7 +13,7 @@ use wattle_plan::Artifact;
 
 use crate::artifact::{Code, Compiled};
 
-/// A swap goes first: it has more to compile, test and configure on the same cores.
+/// Delay. A swap goes first: it has more to compile, test and configure on the same cores.
 const AFTER: Duration = Duration::from_secs(1);
 
 #[derive(Default)]
@@ -23,8 +23,8 @@ pub(crate) struct Optimizer {
 
 #[derive(Default)]
 struct Jobs {
-    /// Each entry keeps its artifact compiled until its code is in the cache: a validated configuration is built a
-    /// little later.
+    /// Each entry keeps its artifact compiled until its code is in the cache, because a validated
+    /// configuration is built a little later.
     waiting: VecDeque<(Arc<Compiled>, Artifact)>,
     is_running: bool,
 }
@@ -42,7 +42,7 @@ impl Optimizer {
             std::thread::sleep(AFTER);
             loop {
                 let Some((compiled, artifact)) = runtime.optimizer.next() else { return };
-                // Threads that wait for the code must not wait for ever.
+                // Threads that wait for the code must not wait forever.
                 if catch_unwind(AssertUnwindSafe(|| optimize(&compiled, &artifact))).is_err() {
                     tracing::error!(artifact = artifact.name, "the optimizer panicked; please report this");
                 }
@@ -70,7 +70,8 @@ fn optimize(compiled: &Compiled, artifact: &Artifact) {
     let (runtime, since) = (&compiled.runtime, Instant::now());
     let (tier, baseline) = (&runtime.optimized, compiled.code());
     if let Some(cache) = &runtime.cache {
-        // So that a process that ends before this is done does not start from zero the next time.
+        // Store the baseline code, so a process that ends early does not start from zero the next
+        // time.
         cache.keep(&baseline.engine, &artifact.digest, baseline.component());
     }
     let compiled_again = runtime.compiler.compile(tier, runtime.cache.as_ref(), artifact);

@@ -1,10 +1,10 @@
-//! A node on one worker: its instance, and what happens when it faults.
+//! A node on one worker: its instance, and the handling of its faults.
 //!
-//! If a call faults, the runner repeats the batch on a fresh instance. If that faults too, it splits the batch in
-//! halves, each on a fresh instance, until single rows that fault are left; those fail, unchanged, with the kind of the
-//! fault as their code. All other rows continue. So one poisonous row costs about 2 log2(rows) calls. The number of
-//! calls and the time for one batch are limited; when a limit is reached, the rows that are still in question fail
-//! together.
+//! If a call faults, the runner repeats the batch on a fresh instance. If that faults too, it
+//! splits the batch in halves, each on a fresh instance, until only single rows that fault are
+//! left; those fail, unchanged, with the kind of the fault as their code. All other rows continue.
+//! So one poisonous row costs about 2 log2(rows) calls. The number of calls and the time for one
+//! batch are limited; at a limit, the undecided rows fail together.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -21,9 +21,9 @@ use crate::instance::{ConfigureError, Instance, Processed};
 use crate::snapshot::StateSlot;
 use crate::stats::{MemoryShare, NodeStats};
 
-/// Processes batches in the place of a node: a sandboxed guest, or native code for comparison.
+/// Processes batches as a node: a sandboxed guest, or native code for comparison.
 pub trait Process: Send {
-    /// Processes a batch. Every row of it is in the outcomes, whatever happens.
+    /// Processes a batch. The outcomes contain every row of it, in any case.
     fn process(&mut self, batch: Batch) -> Vec<Outcome>;
 
     /// Whether a call for the last batch faulted.
@@ -95,11 +95,11 @@ impl RunnerSettings {
 /// Minimum interval between log lines about faults of a node.
 const SAY_AGAIN: Duration = Duration::from_secs(10);
 
-/// State is saved after a call when this many times the duration of the last save has passed, so that saving takes at
-/// most a fiftieth of the time; small state is saved after nearly every call.
+/// State is saved after a call if this many times the duration of the last save has passed, so
+/// saving takes at most a fiftieth of the time. Small state is saved after nearly every call.
 const SAVE_PAUSE: u32 = 50;
 
-/// The state of a stateful node, as far as it is saved.
+/// The saved state of a stateful node.
 struct SavedState {
     slot: Arc<StateSlot>,
     /// Whether the instance has newer state than the slot.
@@ -229,8 +229,8 @@ impl Runner {
         }
     }
 
-    /// Creates a further instance. Its `configure` must return the same result as the first: decisions are checked
-    /// against those ports and fields.
+    /// Creates another instance. Its `configure` must return the same result as the first:
+    /// decisions are checked against those ports and fields.
     fn same(&self) -> Result<Instance, Fault> {
         let (instance, info) = make(&self.compiled, &self.settings)?;
         if info.ports == self.info.ports && info.fields == self.info.fields {
@@ -270,7 +270,8 @@ impl Runner {
         }
     }
 
-    /// Processes a batch, and splits it while it faults. `why` is the fault of the batch that this one is a half of.
+    /// Processes a batch, and splits it while it faults. `why` is the fault of the batch that this
+    /// half belongs to.
     fn attempt(&mut self, batch: Batch, why: Option<&Fault>, search: &mut Search, outcomes: &mut Vec<Outcome>) {
         let tries = if why.is_none() { 2 } else { 1 };
         let mut batch = batch;
@@ -315,7 +316,8 @@ impl Runner {
         self.fail(batch, fault, outcomes);
     }
 
-    /// Fails rows, unchanged, and logs it; not for every row, since a node that faults often faults very often.
+    /// Fails rows, unchanged, and logs it; not for every row, because a node that faults often
+    /// faults very often.
     fn fail(&mut self, batch: Batch, fault: &Fault, outcomes: &mut Vec<Outcome>) {
         self.unsaid += batch.rows();
         if self.said.is_none_or(|said| said.elapsed() >= SAY_AGAIN) {

@@ -16,17 +16,18 @@ use crate::memory;
 use crate::optimizer::Optimizer;
 use crate::tier::Tier;
 
-/// Interval of the clock for time limits. Limits are exact to two ticks; a shorter tick would cost wake-ups of an idle
-/// agent.
+/// Interval of the clock for time limits. Limits are exact to two ticks; a shorter tick would wake
+/// an idle agent more often.
 pub(crate) const TICK: Duration = Duration::from_millis(10);
 
-/// Number of ticks that last at least this long: one more than it takes, since the current tick may end at once.
+/// Number of ticks that last at least this long: one more than the division gives, because the
+/// current tick can end at once.
 pub(crate) fn ticks(time: Duration) -> u64 {
     let ticks = time.as_nanos().div_ceil(TICK.as_nanos());
     u64::try_from(ticks).unwrap_or(u64::MAX / 2).saturating_add(1)
 }
 
-/// The engine could not be created.
+/// Why the engine could not be created.
 #[derive(Debug, thiserror::Error)]
 #[error("webassembly engine: {0}")]
 pub struct RuntimeError(String);
@@ -152,7 +153,7 @@ impl Runtime {
         self.baseline.get_or_init(make).as_ref()
     }
 
-    /// Sets the limits of `describe`: those of the agent, since no node has its own yet.
+    /// Sets the limits of `describe` to those of the agent, because no node is configured yet.
     pub fn limit_describe(&self, limits: NodeLimits) {
         *self.describe_limits.lock() = limits;
     }

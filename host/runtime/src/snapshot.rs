@@ -43,7 +43,7 @@ impl StateFunctions {
     pub(crate) fn save(&self, store: &mut Store<State>) -> Result<Snapshot, Fault> {
         instance::start_clock(store, store.data().limits.time);
         let most = store.data().limits.state_bytes;
-        // A larger snapshot is not even copied.
+        // Do not even copy a snapshot that is too large.
         store.set_hostcall_fuel(usize::try_from(most).unwrap_or(usize::MAX).saturating_add(1 << 10));
         let saved = self.save.call(&mut *store, ());
         let (snapshot,) = saved.map_err(|error| Fault::of(&error, store.data_mut()))?;
@@ -62,9 +62,10 @@ impl StateFunctions {
     }
 }
 
-/// The snapshots of one worker's node, whichever instance has the state.
+/// The snapshots of a node on one worker, independent of the instance.
 ///
-/// Usually one: the last one after a successful call. Several if an earlier run had more workers.
+/// Usually there is one: the last one after a successful call. There are several if an earlier run
+/// had more workers.
 #[derive(Debug, Default)]
 pub struct StateSlot(Mutex<Arc<[Snapshot]>>);
 

@@ -115,7 +115,7 @@ impl State {
         Ok(())
     }
 
-    /// Charges bytes that the guest returned, or made the host create.
+    /// Charges bytes that the guest passed, or made the host create.
     fn charge(&mut self, bytes: usize) -> wasmtime::Result<()> {
         self.output_bytes = self.output_bytes.saturating_add(bytes as u64);
         if self.output_bytes > self.max_output_bytes {

@@ -163,13 +163,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bounds_are_the_same_in_both_units() {
+    fn bounds_are_equal_in_both_units() {
         let seconds = BOUNDS.map(|nanos| Duration::from_nanos(nanos).as_secs_f64());
         assert_eq!(seconds, CALL_SECONDS);
     }
 
     #[test]
-    fn a_duration_counts_in_its_bucket_and_all_above() {
+    fn a_duration_counts_in_its_bucket_and_all_larger_ones() {
         let histogram = Histogram::default();
         for nanos in [0, 10_000, 10_001, 999_999_999, 11_000_000_000] {
             histogram.record(Duration::from_nanos(nanos));
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_is_the_sum_of_what_lives() {
+    fn memory_is_the_sum_of_all_live_instances() {
         let stats = Arc::new(NodeStats::default());
         let memory = || (stats.memory_bytes.load(Ordering::Relaxed), stats.peak_memory_bytes.load(Ordering::Relaxed));
         let (mut one, mut two) = (MemoryShare::new(stats.clone()), MemoryShare::new(stats.clone()));

@@ -1,4 +1,4 @@
-//! Loads a configuration from a file, or from the text that stands for a command line.
+//! Loads a configuration from a file, or from the text that a command line generates.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use wattle_runtime::Catalog;
 
 use crate::endpoints::Builtin;
 
-/// A configuration that can be loaded again and again.
+/// A configuration that can be loaded repeatedly.
 #[derive(Clone, Debug)]
 pub enum Configuration {
     /// The path of a file.
@@ -39,7 +39,7 @@ impl Configuration {
         }
     }
 
-    /// The agent's settings alone, before anything can be compiled.
+    /// The settings of the agent only, before anything is compiled.
     pub fn settings(&self) -> AgentSettings {
         let text = match self {
             Self::File(path) => std::fs::read_to_string(path).unwrap_or_default(),
@@ -48,11 +48,11 @@ impl Configuration {
         wattle_manifest::peek_settings(&text, self.folder(), &environment)
     }
 
-    /// The agent's settings, for commands that do not load the rest of the configuration.
+    /// The settings of the agent, for commands that do not load the rest of the configuration.
     ///
     /// # Errors
     ///
-    /// The file cannot be read, is not TOML, or does not say where the data folder is.
+    /// The file cannot be read, is not TOML, or does not name the data folder.
     pub fn known_settings(&self) -> Result<AgentSettings, Invalid> {
         match self {
             Self::File(path) => wattle_manifest::read_settings(path, &environment),
@@ -64,11 +64,11 @@ impl Configuration {
     ///
     /// # Errors
     ///
-    /// Everything that is wrong with it.
+    /// All errors in the configuration.
     pub fn load(&self, catalog: &Catalog, library: &Library) -> Result<(Plan, Vec<Diagnostic>), Invalid> {
         let settings = self.settings();
         catalog.runtime().limit_describe(settings.limits);
-        // Commands use only images that were pulled before. The library of an agent knows more.
+        // Commands use only images that were pulled before. The library of an agent can also pull.
         let library = &library.clone().or_remote(|| stored(&settings.data_dir));
         match self {
             Self::File(path) => wattle_manifest::load(path, &environment, catalog, &Builtin, library),

@@ -81,7 +81,7 @@ impl Control {
     /// The socket cannot be created.
     pub(crate) fn listen(data_dir: &Path, state: &Arc<State>) -> io::Result<Self> {
         let path = data_dir.join(SOCKET);
-        // Created in a private folder and moved after its mode is set.
+        // Created in a private folder and moved after setting its mode.
         let private = tempfile::Builder::new().prefix(".control-").tempdir_in(data_dir)?;
         let made = private.path().join(SOCKET);
         let listener = at(&made, |path| UnixListener::bind(path))?;
@@ -112,8 +112,8 @@ impl Drop for Control {
     }
 }
 
-/// Calls a function with the path of a socket. The system limits such paths to some 100 bytes, so a longer one names its
-/// folder by a descriptor.
+/// Calls a function with the path of a socket. The system limits such paths to about 100 bytes, so
+/// for a longer path it names the folder by a descriptor.
 fn at<T>(path: &Path, call: impl FnOnce(&Path) -> io::Result<T>) -> io::Result<T> {
     const ROOM: usize = 100;
     match (path.parent(), path.file_name()) {

@@ -25,9 +25,9 @@ pub struct Count<S: 'static> {
 
 /// How a count is read.
 pub(crate) enum Read<S: 'static> {
-    /// One number.
+    /// A single number.
     One(fn(&S) -> u64),
-    /// A number for each value of the last label of the metric. Everywhere else the sum counts.
+    /// One number for each value of the last label of the metric. All other readers use the sum.
     By(fn(&S) -> Vec<(String, u64)>),
 }
 
@@ -93,12 +93,14 @@ impl<S> Count<S> {
         self.column
     }
 
-    /// What follows the number in a line of `wattle status` that is there if the count is not zero.
+    /// The text after the number in a line of `wattle status`, which shows the line if the count is
+    /// not zero.
     pub fn status_note(&self) -> Option<&'static str> {
         self.note
     }
 
-    /// What follows the number in a line of the summary that is there if the count is not zero.
+    /// The text after the number in a line of the summary, which shows the line if the count is not
+    /// zero.
     pub fn summary_note(&self) -> Option<&'static str> {
         self.summary
     }

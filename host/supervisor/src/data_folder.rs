@@ -16,7 +16,7 @@ pub enum DataFolderError {
     Create {
         /// The data folder.
         path: PathBuf,
-        /// What is wrong.
+        /// The error of the system.
         error: io::Error,
     },
     /// It cannot be locked.
@@ -24,7 +24,7 @@ pub enum DataFolderError {
     Lock {
         /// The data folder.
         path: PathBuf,
-        /// What is wrong.
+        /// The error of the system.
         error: io::Error,
     },
     /// Another agent uses it.
@@ -111,8 +111,8 @@ fn tighten(data_dir: &Path, metadata: &Metadata) {
     }
 }
 
-/// Whether this user owns the data folder or a file in it. Trying to change the mode is not enough, because root can
-/// change the mode of any folder.
+/// Whether this user owns the data folder or a file in it. It is not enough to try changing the
+/// mode, because root can change the mode of any folder.
 fn is_ours(metadata: &Metadata, data_dir: &Path) -> bool {
     let own = tempfile::tempfile_in(data_dir).and_then(|file| file.metadata());
     own.is_ok_and(|own| own.uid() == metadata.uid())
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn a_data_folder_of_this_user_is_tightened_with_what_it_holds_kept() {
+    fn a_data_folder_of_this_user_is_restricted_and_keeps_its_content() {
         let place = tempfile::tempdir().unwrap();
         for wide in [0o777, 0o755, 0o750, 0o2775] {
             let folder = place.path().join(format!("{wide:o}"));

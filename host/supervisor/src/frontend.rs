@@ -1,4 +1,4 @@
-//! What the program around the supervisor shows to people.
+//! What the program around the supervisor shows to the operator.
 
 use std::any::Any;
 use std::sync::Arc;

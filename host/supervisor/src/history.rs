@@ -145,7 +145,7 @@ fn append(path: &Path, entry: &Entry, max_bytes: u64) -> io::Result<()> {
     let line = serde_json::to_string(entry)? + "\n";
     let mut file = File::options().create(true).append(true).mode(0o600).open(path)?;
     file.set_permissions(Permissions::from_mode(0o600))?;
-    // Without a line break, this line would become a part of one that a crash cut off.
+    // Without a line break, this line would continue a line that a crash cut off.
     let begin = if is_torn(path)? { "\n" } else { "" };
     file.write_all(format!("{begin}{line}").as_bytes())?;
     file.sync_data()?;
@@ -188,7 +188,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_newest_half_stays_when_the_file_has_grown_too_long() {
+    fn the_newest_half_stays_when_the_file_is_too_long() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join(FILE);
         for generation in 0..100 {
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn a_torn_line_takes_no_other_with_it() {
+    fn a_torn_line_damages_no_other_line() {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join(FILE), "{\"generation\":1}\n{\"genera").unwrap();
         append(&dir.path().join(FILE), &Entry::new(2, Event::Applied, "a test"), MAX_BYTES).unwrap();

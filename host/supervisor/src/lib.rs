@@ -1,12 +1,15 @@
-//! The supervisor of the agent: loads the configuration, runs the topology, reloads it, and reports on it.
+//! The supervisor of the agent: loads the configuration, runs the topology, reloads it, and reports
+//! on it.
 //!
-//! Read [`Agent`] first: it waits for changed files, commands, signals and decisions about new versions, and applies each
-//! of them. [`reload`] leads from a changed configuration to the generation that runs it, [`rollout`] decides which version
-//! of a pipeline runs, [`control`] and [`admin`] serve the sockets.
+//! Read [`Agent`] first: it waits for changed files, commands, signals and decisions about new
+//! versions, and applies each of them. [`reload`] turns a changed configuration into the generation
+//! that runs it, [`rollout`] decides which version of a pipeline runs, [`control`] and [`admin`]
+//! serve the sockets.
 //!
 //! # Invariants
 //!
-//! - Nothing here writes to a terminal or ends the process: the program around it does, see [`Frontend`] and [`Requests`].
+//! - The supervisor never writes to a terminal or ends the process: the program around it does, see
+//!   [`Frontend`] and [`Requests`].
 //! - If a step of a reload fails, the running generation stays.
 
 pub mod admin;

@@ -1,4 +1,4 @@
-//! What a metric is: its name, type, labels and description.
+//! The description of a metric: its name, type, labels and help text.
 
 /// Type of a metric, as in a `# TYPE` line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,5 +1,5 @@
-//! The tests of packs, offline, on the real data path and sandbox: for `wattle pack test`, and before a reload applies a
-//! changed pack.
+//! Runs the tests of packs offline, on the real data path and sandbox: for `wattle pack test`, and
+//! before a reload applies a changed pack.
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
@@ -23,7 +23,7 @@ pub enum TestError {
     Unpack {
         /// Name of the input file.
         name: String,
-        /// What is wrong.
+        /// The error of the system.
         error: io::Error,
     },
     /// The input is too large for a batch.
@@ -35,7 +35,7 @@ pub enum TestError {
     /// The pipeline cannot be built.
     #[error(transparent)]
     Build(#[from] BuildError),
-    /// An output holds an event that is not JSON.
+    /// An output contains an event that is not JSON.
     #[error(transparent)]
     Output(#[from] serde_json::Error),
 }
@@ -45,7 +45,7 @@ pub enum TestError {
 #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
 pub struct PackTestsError(Vec<PackFailure>);
 
-/// Why a pack does not pass.
+/// Why a pack fails.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PackFailure {
     /// Its tests are invalid.
@@ -53,7 +53,7 @@ pub enum PackFailure {
     Unreadable {
         /// The pack as the configuration names it.
         reference: String,
-        /// Everything that is wrong, a line each.
+        /// All errors, one per line.
         diagnostics: Vec<String>,
     },
     /// Tests failed.
@@ -146,13 +146,13 @@ impl Observed {
         problems
     }
 
-    /// Events that were lost, which is wrong whatever the test expects.
+    /// Lost events, which are an error for any test.
     pub fn lost(&self) -> Vec<String> {
         self.lost.iter().cloned().collect()
     }
 }
 
-/// Results of tests, so that a pack is tested once.
+/// Results of tests, so each pack is tested only once.
 #[derive(Default)]
 pub(crate) struct PackTests {
     /// By digest of the pack and fingerprint of the pipeline; `None` for a pack that passed.
@@ -186,7 +186,8 @@ impl PackTests {
             }
             let kept = self.verdicts.entry((pack.digest.clone(), pipeline.fingerprint()));
             let test = || {
-                // The files that were loaded and whose signature was checked. Those on disk may have changed since.
+                // The files that were loaded and whose signature was checked. The files on disk may
+                // have changed since.
                 let found = library.clone().with_found(&plan.packs, reference, pack);
                 // The guests of a test run on this thread; other threads serve sources and sinks.
                 tokio::task::block_in_place(|| verdict(reference, catalog, &found))
@@ -197,7 +198,7 @@ impl PackTests {
     }
 }
 
-/// Runs the tests of a pack; `None` if it passes them all.
+/// Runs the tests of a pack; `None` if all pass.
 fn verdict(reference: &str, catalog: &Catalog, library: &Library) -> Option<PackFailure> {
     let tests = match wattle_manifest::load_tests(reference, library, Expectations::Required) {
         Ok(tests) => tests,
@@ -205,7 +206,7 @@ fn verdict(reference: &str, catalog: &Catalog, library: &Library) -> Option<Pack
             return Some(PackFailure::Unreadable { reference: reference.to_owned(), diagnostics: lines(&invalid) });
         }
     };
-    // In parallel: the swap waits for them.
+    // In parallel, because the swap waits for them.
     let cores = available_parallelism().map_or(1, usize::from);
     let share = tests.len().div_ceil(cores).max(1);
     let problems: Vec<String> = thread::scope(|scope| {
@@ -217,7 +218,7 @@ fn verdict(reference: &str, catalog: &Catalog, library: &Library) -> Option<Pack
     (!problems.is_empty()).then(|| PackFailure::Failed { reference: reference.to_owned(), problems })
 }
 
-/// Every difference from the expectations of these tests.
+/// All differences from the expectations of these tests.
 fn problems(mut bench: Bench<'_>, tests: &[PackTest]) -> Vec<String> {
     let mut problems = Vec::new();
     for test in tests {
@@ -252,8 +253,8 @@ fn events(test: &PackTest) -> Result<Column, TestError> {
 #[cfg(test)]
 mod tests {
     #[test]
-    fn every_key_of_an_expectation_that_is_read_is_compared() {
-        // `wattle_manifest` reads expectations and does not depend on what compares them.
+    fn every_key_that_an_expectation_can_have_is_compared() {
+        // `wattle_manifest` reads expectations and does not depend on the code that compares them.
         assert_eq!(wattle_manifest::EVENT_KEYS, wattle_cases::EVENT_KEYS);
     }
 }

@@ -1,8 +1,8 @@
-//! Reloading: from a changed configuration to the generation that runs it, or to all errors.
+//! Reloads: turns a changed configuration into the generation that runs it, or into all errors.
 //!
-//! The steps: load and validate, which compiles and configures every node once; run the tests of new packs; build; swap. If
-//! a step fails, the running generation stays. The error goes to the log, the metrics, `/status`, the history and the
-//! caller.
+//! The steps: load and validate, which compiles and configures every node once; run the tests of
+//! new packs; build; swap. If a step fails, the running generation stays. The error goes to the
+//! log, the metrics, `/status`, the history and the caller.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -29,7 +29,7 @@ use crate::shadow;
 use crate::time::Moment;
 use crate::watch::{Change, Watch};
 
-/// Why a plan does not take effect. The running generation stays.
+/// Why the supervisor cannot apply a plan. The running generation stays.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ChangeError {
     /// There is nothing to roll back to.
@@ -46,7 +46,7 @@ pub(crate) enum ChangeError {
     Build(#[from] BuildError),
 }
 
-/// Why the configuration is loaded again.
+/// The cause of a reload.
 #[derive(Clone, Debug)]
 pub(crate) enum ReloadCause {
     /// Files changed.
@@ -78,7 +78,7 @@ pub(crate) struct Loader {
     pub(crate) configuration: Configuration,
     pub(crate) catalog: Catalog,
     pub(crate) library: Library,
-    /// Packs of registries, which the library knows too.
+    /// Packs of registries, which the library knows as well.
     pub(crate) remotes: Remotes,
     pub(crate) frontend: Box<dyn Frontend>,
 }
@@ -99,7 +99,8 @@ impl Loader {
     fn wait_for_optimized(&self, plan: &Plan) {
         for pipeline in plan.pipelines.iter().filter(|pipeline| pipeline.versions().count() > 1) {
             for node in pipeline.versions().flat_map(|version| &version.nodes) {
-                // It was compiled a moment ago. If this fails nevertheless, building the pipeline reports it.
+                // The artifact was compiled a moment ago. If this fails nevertheless, building the
+                // pipeline reports it.
                 if let Ok(compiled) = self.catalog.runtime().compile(&node.artifact) {
                     compiled.wait_optimized();
                 }
@@ -112,16 +113,16 @@ impl Loader {
     }
 }
 
-/// Everything that a reload changes.
+/// The state that a reload changes.
 pub(crate) struct Running {
     pub(crate) topology: Topology,
     pub(crate) admin: Admin,
     pub(crate) watch: Option<Watch>,
     pub(crate) history: History,
     pub(crate) state: Arc<State>,
-    /// The plan as the configuration has it.
+    /// The plan of the configuration.
     pub(crate) loaded: Plan,
-    /// The running plan: `loaded` with all decisions about its pipelines.
+    /// The running plan: `loaded` after all decisions about its pipelines.
     pub(crate) plan: Plan,
     pub(crate) rollout: Rollout,
     pub(crate) tests: PackTests,
@@ -193,7 +194,8 @@ impl Running {
     /// Swaps to another plan. Returns the nodes that start without the state of their predecessors.
     async fn change(&mut self, plan: Plan, why: &str, what: Event, since: Instant) -> Result<Vec<String>, ChangeError> {
         let Swapped { generation, emptied } = self.swap(&plan).await?;
-        // First, because it reads the counts: what the old version counts must not be held against the new one.
+        // First, because it reads the counts: the counts of the old version must not count against
+        // the new one.
         self.rollout.began(Some(&self.plan), &plan, self.topology.observer(), Moment::now());
         if !emptied.is_empty() {
             tracing::warn!(nodes = emptied.join(" "), "nodes start without the state of their predecessors");
@@ -215,7 +217,7 @@ impl Running {
     /// Evaluates the rules of rollouts, and promotes or rolls back.
     pub(crate) async fn decide(&mut self, now: Moment) {
         if let Some(decision) = self.rollout.decide(&self.plan, self.topology.observer(), now) {
-            // The log and the history have the result.
+            // The log and the history contain the result.
             let _ = self.carry_out(&decision).await;
         }
     }
@@ -258,7 +260,7 @@ impl Running {
         }
         let done = self.change(plan, &format!("{pipeline}: from {from} to {to}: {why}"), what, since).await;
         if let Err(error) = &done {
-            tracing::error!(pipeline, %error, "cannot build the decided version; the running generation stays");
+            tracing::error!(pipeline, %error, "cannot build the plan of a rollout decision; the running generation stays");
         }
         done.map(|_| format!("pipeline `{pipeline}`: from {from} to {to}"))
     }
@@ -276,7 +278,7 @@ impl Running {
             Ok(swapped) => Ok(swapped),
             Err(error) => {
                 if let Err(error) = self.admin.follow(&listened).await {
-                    tracing::error!(%error, "the admin listener stays where the refused configuration has it");
+                    tracing::error!(%error, "cannot move the admin listener back; it keeps the address of the refused configuration");
                 }
                 Err(error.into())
             }
@@ -285,7 +287,7 @@ impl Running {
 
     /// Reports that a reload failed and the running generation stays.
     fn refuse(&self, outcome: Outcome, error: &str, why: &ReloadCause) -> Response {
-        // Before the log: a reader of the log finds the reload in the metrics.
+        // Before the log line, so a reader of the log finds the reload in the metrics.
         self.state.note_reload(outcome, Some(error.to_owned()));
         let generation = self.topology.generation();
         let event = if outcome == Outcome::Invalid {
@@ -305,7 +307,7 @@ impl Running {
     }
 }
 
-/// The running version of a pipeline and of its canary, for people.
+/// The running versions of a pipeline and of its canary, for messages.
 fn running(plan: &Plan, pipeline: &str) -> String {
     let Some(pipeline) = plan.pipelines.iter().find(|p| p.name == pipeline) else { return "nothing".into() };
     let canary = pipeline.canary.as_ref().map(|canary| format!(" with canary {}", version_name(&canary.candidate)));

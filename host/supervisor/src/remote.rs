@@ -21,14 +21,14 @@ pub fn client_options(settings: &RegistrySettings) -> ClientOptions {
     ClientOptions { registries, timeout: settings.timeout, env: Arc::new(environment) }
 }
 
-/// The packs of registries that an agent uses. Polling ends when this is dropped.
+/// The packs of registries that an agent uses. Dropping this ends the polling.
 pub(crate) struct Remotes {
     poller: Arc<Poller>,
     changed: Arc<Notify>,
 }
 
 impl Remotes {
-    /// For the data folder and the registries of a configuration. Sends no request yet.
+    /// Creates it for the data folder and the registries of a configuration. Sends no request yet.
     pub(crate) fn new(configuration: &Configuration) -> Self {
         let settings = configuration.settings();
         let (options, interval) = (client_options(&settings.registry), settings.registry.poll);
@@ -40,7 +40,7 @@ impl Remotes {
         &self.poller
     }
 
-    /// Loads a configuration, and again if missing packs could be pulled.
+    /// Loads a configuration. Loads it again if missing packs could be pulled.
     pub(crate) fn load<T, E>(&self, configuration: &Configuration, load: impl Fn() -> Result<T, E>) -> Result<T, E> {
         let settings = configuration.settings();
         self.poller.configure(client_options(&settings.registry), Some(settings.registry.poll));

@@ -1,4 +1,4 @@
-//! Requests of the program around the supervisor, such as those that it gets by signals.
+//! Requests of the program around the supervisor, for example after signals.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ pub(crate) enum Request {
     Reload,
 }
 
-/// Sends requests; may be used from any thread.
+/// Sends requests. Can be used from any thread.
 #[derive(Clone, Debug)]
 pub struct Requester {
     stop: watch::Sender<bool>,
@@ -55,7 +55,7 @@ impl Requests {
     pub(crate) async fn next(&mut self) -> Request {
         tokio::select! {
             biased;
-            // Without a sender this never matches, and only a reload can come.
+            // Without a sender this branch never completes, and only a reload can arrive.
             Ok(_) = self.stop.wait_for(|stop| *stop) => Request::Stop,
             () = self.reload.notified() => Request::Reload,
         }
@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_stop_comes_before_reloads_and_reloads_before_a_load_count_as_one() {
+    async fn a_stop_precedes_reloads_and_reloads_before_a_load_count_as_one() {
         let (requester, mut requests) = requests();
         requester.reload();
         requester.reload();

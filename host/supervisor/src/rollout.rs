@@ -1,9 +1,10 @@
-//! Which version of a pipeline runs, where the configuration alone does not decide it: canaries and the decisions about
-//! them, versions that were rolled back, and the versions before.
+//! Decides which version of a pipeline runs, if the configuration alone does not determine it:
+//! canaries and the decisions about them, rolled-back versions, and their predecessors.
 //!
-//! Decisions about canaries are in `rollout.json` of the data folder, with the fingerprints of both versions, so they hold
-//! until one of the versions changes. A version that was rolled back does not run again until the configuration asks for
-//! another one or the agent restarts; its fingerprint identifies it.
+//! The file `rollout.json` of the data folder has the decisions about canaries with the
+//! fingerprints of both versions, so a decision holds until one of the versions changes. A version
+//! that was rolled back does not run again until the configuration asks for another version or the
+//! agent restarts; its fingerprint identifies it.
 
 mod judge;
 
@@ -28,10 +29,10 @@ const FILE: &str = "rollout.json";
 /// A canary and the decision about it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Record {
-    /// Fingerprints of the version that runs and of the candidate.
+    /// Fingerprints of the running version and of the candidate.
     primary: String,
     candidate: String,
-    /// When it began, in seconds since 1970.
+    /// Start, in seconds since 1970.
     began: u64,
     /// Whether it was promoted; `None` before the decision.
     promoted: Option<bool>,
@@ -40,7 +41,7 @@ struct Record {
 /// Why a canary does not start.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum SkipReason {
-    /// It was promoted earlier, and is what runs.
+    /// It was promoted earlier, and is the running version.
     Promoted,
     /// It was rolled back earlier.
     RolledBack,
@@ -48,13 +49,13 @@ enum SkipReason {
     Same,
 }
 
-/// A version that was rolled back, and what runs in its place.
+/// A version that was rolled back, and the version that replaced it.
 struct Refused {
     fingerprint: String,
     good: PipelinePlan,
 }
 
-/// A version that was applied a short time ago.
+/// A version that was applied recently.
 struct Probation {
     since: Instant,
     /// Counts when it was applied.
@@ -74,7 +75,7 @@ struct Watched {
 pub(crate) struct Decision {
     pub(crate) pipeline: String,
     pub(crate) is_promotion: bool,
-    /// Why, in words.
+    /// The reason, as text.
     pub(crate) why: String,
 }
 
@@ -116,7 +117,7 @@ impl Rollout {
         Self { path, canaries: canaries.unwrap_or_default(), ..Self::default() }
     }
 
-    /// The plan with all decisions applied: the one that has to run.
+    /// The plan with all decisions applied; this is the plan to run.
     pub(crate) fn apply(&mut self, mut plan: Plan) -> Plan {
         for index in 0..plan.pipelines.len() {
             let Some(pipeline) = plan.pipelines.get_mut(index) else { continue };
@@ -158,7 +159,7 @@ impl Rollout {
     /// Logs the notes of a configuration, see [`Self::notes`].
     pub(crate) fn log_notes(notes: &[String]) {
         for note in notes {
-            tracing::warn!(note, "an earlier decision decides what runs of the configuration");
+            tracing::warn!(note, "an earlier rollout decision overrides the configuration");
         }
     }
 
@@ -199,9 +200,10 @@ impl Rollout {
         notes
     }
 
-    /// Notes that a plan runs from `at` on, and `before` ran until then.
+    /// Records that a plan runs from `at` on, and that `before` ran until then.
     pub(crate) fn began(&mut self, before: Option<&Plan>, plan: &Plan, observer: &Observer, at: Moment) {
-        // The counts of an agent start at zero, and the topology may have counted events before this call.
+        // The counts of an agent start at zero, and the topology may have counted events before
+        // this call.
         let counts = |name: &str| match before {
             Some(_) => observer.counts().pipeline(name).snapshot(),
             None => Snapshot::default(),
@@ -214,7 +216,7 @@ impl Rollout {
             if let Some(old) = find(before, name).filter(|old| old.fingerprint() != fingerprint) {
                 let was = self.baselines.get(name).map_or(now, |baseline| now.since(baseline));
                 let probation = Probation { since: at.instant, baseline: now, before: was };
-                // The version that was rolled back must not become the one to roll back to.
+                // A version that was rolled back must not become the target of the next rollback.
                 match self.refused.get(name).is_some_and(|refused| refused.good.fingerprint() == fingerprint) {
                     true => {
                         self.previous.remove(name);
@@ -323,8 +325,8 @@ impl Rollout {
     }
 }
 
-/// The name of a version for people: its pack, and the first digits of the fingerprint, because parameters and options can
-/// differ within a version of a pack.
+/// The display name of a version: its pack, and the first digits of the fingerprint, because
+/// parameters and options can differ within a version of a pack.
 pub(crate) fn version_name(pipeline: &PipelinePlan) -> String {
     let fingerprint: String = pipeline.fingerprint().chars().take(8).collect();
     match &pipeline.pack {

@@ -44,15 +44,15 @@ const LAST_DRAIN: Duration = Duration::from_secs(1);
 /// What the command line adds to a configuration.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Options {
-    /// Sources take what is there now, and end.
+    /// Sources read the data that exists now, and end.
     pub once: bool,
     /// Reload when a file of the configuration changes.
     pub watch: bool,
-    /// Number of worker threads, in place of that of the configuration.
+    /// Number of worker threads; overrides the configuration.
     pub workers: Option<usize>,
 }
 
-/// Why an agent does not start.
+/// Why an agent cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The data folder cannot be used.
@@ -73,7 +73,7 @@ pub enum StartError {
     /// The configuration is valid but cannot be built.
     #[error(transparent)]
     Build(#[from] BuildError),
-    /// The system does not start a thread.
+    /// The system cannot start a thread.
     #[error(transparent)]
     Thread(std::io::Error),
 }
@@ -95,7 +95,7 @@ pub struct Supervisor {
     settings: TopologySettings,
     options: Options,
     drain_timeout: Duration,
-    /// Where to listen until the configuration is loaded.
+    /// The admin address until the configuration is loaded.
     admin: Option<AdminSettings>,
     state: Arc<State>,
     lock: Option<File>,
@@ -116,9 +116,11 @@ impl Supervisor {
     ) -> Result<Self, StartError> {
         let agent = configuration.settings();
         let is_file = matches!(configuration, Configuration::File(_));
-        // A run without a file keeps nothing in the data folder, so any number of such agents may run.
+        // A run without a file keeps nothing in the data folder, so any number of such agents can
+        // run.
         let lock = if is_file { Some(data_folder::lock(&agent.data_dir)?) } else { None };
-        // A run that ends with its input optimizes at once, so that the cache has the code for the next run.
+        // A run that ends with its input optimizes at once, so the next run finds the code in the
+        // cache.
         let is_lasting = is_file && !options.once && agent.artifacts.baseline;
         let runtime = if is_lasting { Runtime::tiered } else { Runtime::new };
         let catalog = Catalog::new(runtime(Some(&agent.data_dir.join("cache")), agent.artifacts)?, artifacts);
@@ -139,19 +141,19 @@ impl Supervisor {
         Ok(Self { loader, make, settings, options, drain_timeout, admin, state: Arc::new(state), lock })
     }
 
-    /// Whether the agent keeps its state, so that it can be reloaded.
+    /// Whether the agent keeps its state and can therefore be reloaded.
     pub fn keeps_state(&self) -> bool {
         self.settings.keeps_state
     }
 
-    /// Loads the configuration and starts what it describes.
+    /// Loads the configuration and starts its topology.
     ///
     /// # Errors
     ///
-    /// The configuration is invalid, or it cannot be built.
+    /// The configuration is invalid or cannot be built.
     pub async fn start(self, requests: Requests) -> Result<Agent, StartError> {
         let (since, loading) = (Instant::now(), SystemTime::now());
-        // Before anything that takes time, so that a probe sees that the agent is starting.
+        // Before any slow step, so a probe sees that the agent is starting.
         let mut admin = Admin::start(self.admin.clone(), self.state.clone()).await?;
         let control = self.settings.keeps_state.then(|| self.listen()).flatten();
         let (loaded, warnings) = self.loader.load().map_err(|invalid| self.refused(&invalid))?;
@@ -212,14 +214,14 @@ impl Supervisor {
         })
     }
 
-    /// Listens for commands. An agent that cannot listen runs without them.
+    /// Listens for commands. If the agent cannot listen, it runs without them.
     fn listen(&self) -> Option<Control> {
         let made = Control::listen(&self.settings.data_dir, &self.state);
         made.inspect_err(|error| tracing::warn!(%error, "no control socket; `wattle reload` does not reach this agent"))
             .ok()
     }
 
-    /// Watches the files of the configuration, with what changed in them since they were loaded.
+    /// Watches the files of the configuration, including changes since they were loaded.
     fn watch(&self, files: &BTreeSet<PathBuf>, loading: SystemTime) -> Option<Watch> {
         let Configuration::File(path) = &self.loader.configuration else { return None };
         if !self.options.watch {
@@ -245,7 +247,7 @@ impl Supervisor {
 pub enum End {
     /// Every source has ended; the name and error of each one that failed.
     Finished(Vec<(String, SourceError)>),
-    /// A request asked for it.
+    /// A request to stop.
     Requested,
     /// The reader of the only output has closed it.
     Closed,
@@ -260,11 +262,11 @@ pub struct Report {
     pub elapsed: Duration,
     /// Whether the run ended because the reader of its only output closed it, as for any filter.
     pub is_closed: bool,
-    /// What went wrong; empty for a run that ended well.
+    /// What went wrong; empty for a successful run.
     pub problems: Vec<Problem>,
 }
 
-/// An agent that runs.
+/// A running agent.
 pub struct Agent {
     loader: Loader,
     running: Running,
@@ -275,22 +277,22 @@ pub struct Agent {
     is_bounded: bool,
     drain_timeout: Duration,
     suppressed_reports: JoinHandle<()>,
-    /// Held as long as the agent uses its data folder.
+    /// Held while the agent uses its data folder.
     _lock: Option<File>,
 }
 
 impl Agent {
-    /// Reads the counts and states of what runs.
+    /// Reads the counts and states of the running agent.
     pub fn observer(&self) -> &Observer {
         &self.observer
     }
 
-    /// Whether the run ends by itself, with its input.
+    /// Whether the run ends by itself with its input.
     pub fn is_bounded(&self) -> bool {
         self.is_bounded
     }
 
-    /// How long [`Self::drain`] takes at most after this end.
+    /// Maximum duration of [`Self::drain`] after this end.
     pub fn drain_timeout(&self, end: &End) -> Duration {
         match end {
             End::Broken(_) => self.drain_timeout.min(LAST_DRAIN),
@@ -298,7 +300,7 @@ impl Agent {
         }
     }
 
-    /// Runs until the agent has to end. Until then it reloads, promotes and rolls back.
+    /// Runs until the agent must end. Until then it reloads, promotes and rolls back.
     pub async fn serve(&mut self) -> End {
         let Self { loader, running, control, requests, is_bounded, .. } = self;
         let mut is_closed = false;
@@ -342,7 +344,7 @@ impl Agent {
                     is_closed = true;
                     tracing::error!(
                         %sink,
-                        "output is closed by its reader; events for this sink count as failed, other sinks go on"
+                        "output is closed by its reader; events for this sink count as failed, other sinks continue"
                     );
                     continue;
                 }
@@ -374,7 +376,8 @@ impl Agent {
         let elapsed = self.started.elapsed();
         let drained = topology.drain(drain_timeout).await;
         state.services.report_suppressed(true);
-        // An agent that keeps running has counted and logged them; they are no failure of its end.
+        // An agent that keeps running has already counted and logged them; they do not make its end
+        // a failure.
         if self.is_bounded {
             problems.extend(lost(&self.observer));
         }
@@ -400,7 +403,7 @@ fn json(response: impl serde::Serialize) -> serde_json::Value {
     serde_json::to_value(response).unwrap_or_default()
 }
 
-/// Waits until the reader of a sink's output has closed it, and returns the name of the sink.
+/// Waits until the reader of a sink's output closes it, and returns the name of the sink.
 async fn closed(observer: &Observer) -> String {
     loop {
         if let Some(sink) = observer.sinks().into_iter().find(|sink| sink.stats.is_closed()) {

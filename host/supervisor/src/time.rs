@@ -2,12 +2,12 @@
 
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-/// A moment. Rules take it as an argument, so that tests do not wait.
+/// A moment. Rules take it as an argument, so tests do not have to wait.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Moment {
     /// For times within a run.
     pub(crate) instant: Instant,
-    /// Seconds since 1970, for times that outlive a run.
+    /// Seconds since 1970, for times that survive a run.
     pub(crate) unix_seconds: u64,
 }
 
@@ -17,7 +17,7 @@ impl Moment {
         Self { instant: Instant::now(), unix_seconds: unix.as_secs() }
     }
 
-    /// The moment that comes so much later.
+    /// The moment after this much time.
     #[cfg(test)]
     pub(crate) fn after(self, time: std::time::Duration) -> Self {
         Self { instant: self.instant + time, unix_seconds: self.unix_seconds + time.as_secs() }

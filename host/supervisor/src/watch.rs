@@ -41,7 +41,8 @@ impl Watch {
         let watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
             let now = Instant::now();
             let Ok(event) = event else {
-                // The queue of the kernel overflowed: some file changed, but not which one is known.
+                // The queue of the kernel overflowed: some file changed, but it is unknown which
+                // one.
                 let _ = sender.send((now, Step::Changed, PathBuf::new()));
                 return;
             };
@@ -130,14 +131,14 @@ impl Watch {
             return;
         }
         self.files.lock().insert(path.to_path_buf());
-        // It may have been removed again.
+        // The folder may already be removed again.
         let _ = self.watcher.watch(path, RecursiveMode::NonRecursive);
         for entry in std::fs::read_dir(path).into_iter().flatten().flatten() {
             self.enter(&entry.path());
         }
     }
 
-    /// Continues to wait after a change that was not complete.
+    /// Continues to wait after an incomplete change.
     pub(crate) fn wait_for_more(&mut self, change: Change) {
         self.debounce.put_back(Instant::now(), change);
     }

@@ -6,13 +6,17 @@
 //!   └ acknowledged ─┘         └──── acknowledged ──────┘
 //! ```
 //!
-//! `store` gathers payloads, commits them, and then ends their acknowledgements: their sources are done with them.
-//! `fetch` reads what is safe and hands it to the sink with acknowledgements of its own, which move the position of the
-//! buffer; what the sink gives back is handed to it again. When the queue of the lanes is closed, what is in it is stored,
-//! the sink gets a moment to end what it has begun, and all else stays on disk for the sink's successor: the next
-//! generation's, or the next start's. Only when the sources have ended by themselves is everything delivered first.
+//! `store` gathers payloads, commits them, and then ends their acknowledgements, so their sources
+//! are done with them. `fetch` reads committed events and passes them to the sink with new
+//! acknowledgements, which move the position of the buffer. Events that the sink returns are passed
+//! to it again.
 //!
-//! A sink whose buffer is in memory is given what an earlier buffer has left on disk before all else.
+//! When the lanes close their queue, `store` stores the rest of it, the sink gets a moment to
+//! finish its requests, and all other events stay on disk for its successor in the next generation
+//! or at the next start. Only if the sources have ended by themselves, everything is delivered
+//! first.
+//!
+//! A sink with a buffer in memory first gets the events that an earlier buffer left on disk.
 
 mod fetch;
 mod store;
@@ -39,7 +43,7 @@ const GRACE: Duration = Duration::from_secs(2);
 const KEEP_INTERVAL: Duration = Duration::from_millis(10);
 /// Maximum time until a written position is synced.
 const SYNC_INTERVAL: Duration = Duration::from_millis(500);
-/// Maximum time between retries after an error of the disk.
+/// Maximum delay between retries after a disk error.
 const RETRY: Duration = Duration::from_secs(1);
 
 /// Deadline for buffers to deliver after their lanes have closed; `None` while the topology runs.
@@ -61,8 +65,8 @@ fn path(data_dir: &Path, sink: &str) -> PathBuf {
     data_dir.join("buffer").join(sink)
 }
 
-/// The folder of a sink's buffer, if the sink has a disk buffer, or if an earlier one has left events there or may
-/// still leave some (`was_disk`).
+/// The folder of a sink's buffer, if the sink has a disk buffer, or if an earlier one left events
+/// there or may still leave some (`was_disk`).
 pub(crate) fn folder_for(data_dir: &Path, sink: &str, plan: &BufferPlan, was_disk: bool) -> io::Result<Option<Folder>> {
     let path = path(data_dir, sink);
     if was_disk || matches!(plan.kind, BufferKind::Disk { .. }) || holds_segments(&path)? {
@@ -84,7 +88,7 @@ fn holds_segments(path: &Path) -> io::Result<bool> {
     Ok(false)
 }
 
-/// Logs folders with events of sinks that are not configured; leaves them as they are.
+/// Logs folders with events of sinks that are not configured, and keeps them.
 pub(crate) fn report_orphans(data_dir: &Path, is_configured: impl Fn(&str) -> bool) {
     let Ok(entries) = std::fs::read_dir(data_dir.join("buffer")) else { return };
     for entry in entries.flatten() {
@@ -128,7 +132,8 @@ impl DiskBuffer {
         };
         let fill = async {
             if in_memory {
-                // Events on disk go first; meanwhile the queue of the lanes fills, as with a slow sink.
+                // Deliver events on disk first; meanwhile the queue of the lanes fills, as with a
+                // slow sink.
                 let drained = fetch.run(reader, stopped.clone(), true);
                 tokio::select! {
                     () = drained => {}
@@ -161,7 +166,7 @@ impl DiskBuffer {
             let ended = tokio::select! {
                 ended = sink.run(context) => ended,
                 () = async {
-                    // An error means that nothing was stopped.
+                    // An error means that there was no stop.
                     if ending.wait_for(|stop| *stop).await.is_err() {
                         std::future::pending::<()>().await;
                     }
@@ -294,7 +299,7 @@ async fn keep(name: &str, mut keeper: Keeper<Folder>, events: &Events, mut worki
     }
 }
 
-/// Bytes of a payload as counted.
+/// Bytes of a payload, as counted in metrics.
 fn size(payload: &Payload) -> u64 {
     payload.byte_len() as u64
 }

@@ -1,4 +1,4 @@
-//! States that a validated plan rules out: each is logged and counted, and never passes silently.
+//! States that a validated plan rules out: each occurrence is logged and counted.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-/// Minimum time between two log lines; a returned batch comes back at once and meets the same bug again.
+/// Minimum time between two log lines. A returned batch comes back at once and hits the same bug
+/// again.
 const LOG_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Count of bugs of the agent itself, over all generations. Clones share the count.

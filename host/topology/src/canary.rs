@@ -13,8 +13,8 @@ pub fn canary_name(pipeline: &str) -> String {
 
 /// Selects a share of the batches: one of each run of `1 / share`, at a pseudo-random place.
 ///
-/// Taking every n-th batch would always pick the same source where sources take turns, and a candidate with other
-/// events than the running version cannot be compared with it.
+/// Taking every n-th batch would always pick the same source if sources alternate, and a candidate
+/// that sees other events than the running version cannot be compared with it.
 #[derive(Debug)]
 pub(crate) struct Share {
     share: f64,
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn sources_that_take_turns_are_all_sampled() {
+    fn alternating_sources_are_all_sampled() {
         for (share, sources) in [(0.5, 2), (0.05, 4), (0.05, 20), (0.1, 5)] {
             let one = Share::new(share);
             let mut taken = vec![0_usize; sources];

@@ -1,13 +1,14 @@
-//! The circuit of a node: after faults on too many batches the agent stops calling the node, and probes it from time to
-//! time.
+//! The circuit of a node: after faults on too many batches, the agent stops calling the node and
+//! probes it from time to time.
 //!
-//! Closed, it counts which of the last batches faulted. It opens when more than the configured share did. Open, it
-//! refuses batches until the cool-down is over; then it lets one batch through as a probe. A probe that faults doubles
-//! the cool-down, one that succeeds closes the circuit. A circuit that opens again before a whole window has passed
-//! keeps doubling, so a node that works only now and then costs little too.
+//! A closed circuit counts which of the last batches faulted, and opens if their share exceeds the
+//! configured one. An open circuit refuses batches until the cool-down is over; then it lets one
+//! batch through as a probe. A probe that faults doubles the cool-down, one that succeeds closes
+//! the circuit. If the circuit opens again before a whole window has passed, the cool-down keeps
+//! doubling, so a node that works only sporadically also costs little.
 //!
-//! One circuit serves all workers of a generation; a reload starts with closed circuits, since it may have fixed the
-//! node.
+//! All workers of a generation share one circuit. A reload starts with closed circuits, because it
+//! may have fixed the node.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -30,7 +31,7 @@ pub(crate) enum Admission {
 /// A change that a result caused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Change {
-    /// The circuit opened, as so many of so many batches faulted.
+    /// The circuit opened, because this many of these batches faulted.
     Opened { faulted: usize, of: usize },
     /// It closed.
     Closed,

@@ -45,7 +45,8 @@ pub type NodeFactory =
 /// The pipeline that a node instance belongs to, and whether it may have side effects.
 #[derive(Clone, Copy, Debug)]
 pub struct NodeScope<'a> {
-    /// The pipeline; the canary uses the same name, since both share the data that nodes keep in capabilities.
+    /// The pipeline; the canary uses the same name, because both share the capability data of
+    /// nodes.
     pub pipeline: &'a str,
     /// Whether the instance must have no side effects, as in a shadow or a test of a pack.
     pub is_dry: bool,
@@ -219,14 +220,14 @@ impl Generation {
         }
     }
 
-    /// Returns the instances of a worker that does not keep them.
+    /// Takes the instances of a worker that does not keep them.
     pub(crate) fn give_back_nodes(&self, worker: usize, nodes: NodeSet) {
         if let Some(set) = self.nodes.lock().get_mut(worker) {
             *set = nodes;
         }
     }
 
-    /// Starts to serve with closed circuits, whatever those of the previous generation were.
+    /// Starts to serve, with closed circuits even if those of the previous generation were open.
     pub(crate) fn begin(&self) {
         for node in self.pipelines.iter().flat_map(|p| &p.nodes) {
             node.counts.circuit_open.store(false, Ordering::Relaxed);
@@ -276,14 +277,15 @@ impl Builder<'_> {
         for _ in 0..self.context.workers {
             instances.push(self.instances(planned, name, scope, &counted)?);
         }
-        // The spare worker's instances are created when it has to help.
+        // The spare worker's instances are created when it must help.
         let first: Option<&Vec<Box<dyn Process>>> = instances.first();
         let twins: Option<Vec<_>> = first.and_then(|first| first.iter().map(|node| node.resting_twin()).collect());
         instances.push(match twins {
             Some(twins) => twins,
             None => self.instances(planned, name, scope, &counted)?,
         });
-        // A canary ends with a plan without one, promoted or not: only its nodes have the state of its batches.
+        // A canary ends when a plan has none, whether promoted or not: only its nodes have the
+        // state of its batches.
         let ended = self.plan.pipelines.get(index).is_some_and(|p| p.canary.is_none()).then(|| canary_name(name));
         let mut slots = Vec::with_capacity(planned.nodes.len());
         for (place, node) in planned.nodes.iter().enumerate() {
@@ -407,8 +409,8 @@ impl Builder<'_> {
     }
 }
 
-/// The state of a canary that the instances of a node can restore in addition to their own: all of it, or none, and
-/// then the loss is logged.
+/// The state of a canary that the instances of a node can restore in addition to their own: all of
+/// it, or none if they cannot, which is logged as a loss.
 fn inheritable<'a>(instances: impl Iterator<Item = &'a Box<dyn Process>>, own: &Slots, left: Slots) -> Slots {
     let both = |own: &StateSlot, left: &StateSlot| [&*own.get(), &*left.get()].concat();
     let fits =

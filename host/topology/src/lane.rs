@@ -30,7 +30,8 @@ use crate::watch::Watch;
 const MAX_WAITING_BYTES: usize = 4 << 20;
 /// Safety net for a missed wake-up; every needed wake-up is also signalled.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
-/// How long a lane stays a suspect after a slow fault: some hundred times the duration of a fault that goes unnoticed.
+/// How long a lane stays a suspect after a slow fault: several hundred times the duration of a
+/// fault that is too short to count.
 const SUSPICION: Duration = Duration::from_secs(10);
 
 /// Payloads of one batch, each with its sink.
@@ -38,7 +39,7 @@ const SUSPICION: Duration = Duration::from_secs(10);
 struct BatchResults {
     payloads: VecDeque<(Arc<SinkHandle>, Payload)>,
     done: bool,
-    /// The source sends its events again, so none of its payloads may go to a sink any more.
+    /// The source sends its events again, so none of its payloads may go to a sink.
     void: bool,
 }
 
@@ -278,9 +279,9 @@ pub(crate) struct Lanes {
     signals: Mutex<u64>,
     signal: Condvar,
     pub(crate) watch: Watch,
-    /// Held while a worker takes from a suspect, so that two workers do not take the last place at once.
+    /// Held while a worker takes from a suspect, so two workers do not take the last place at once.
     suspects: Mutex<()>,
-    /// Set while a lane waits for room in a sink, so that a sink that is never full sends no signals.
+    /// Set while a lane waits for space in a sink, so a sink that is never full sends no signals.
     blocked: AtomicBool,
     /// Sources on hold while a sink that they feed hands over, with the number of such sinks.
     holds: RwLock<HashMap<String, usize>>,
@@ -374,7 +375,8 @@ impl Lanes {
         all.iter().filter(may_take).find_map(Lane::take)
     }
 
-    /// The number of signals so far; taken before a search, so that a signal during it is not missed.
+    /// The number of signals so far. Read it before a search, so no signal during the search is
+    /// missed.
     pub(crate) fn signals(&self) -> u64 {
         *self.signals.lock()
     }

@@ -18,7 +18,7 @@ use crate::counts::Counts;
 use crate::shadow::{ShadowSnapshot, Shadows};
 use crate::stops::Stops;
 
-/// A view of a topology; clones see the same.
+/// A view of a topology. Clones share it.
 #[derive(Clone, Default)]
 pub struct Observer {
     counts: Counts,
@@ -30,10 +30,10 @@ pub struct Observer {
     generation: Arc<AtomicU64>,
 }
 
-/// Result of a running endpoint; empty while it runs. Errors are as logged.
+/// Result of an endpoint; empty while it runs. Errors have the same text as in the log.
 pub(crate) type End = Arc<OnceLock<Result<(), String>>>;
 
-/// A name, with all endpoints that had it.
+/// The endpoints that had one name.
 struct Entry<S, T> {
     type_name: String,
     stats: Arc<S>,
@@ -82,7 +82,7 @@ pub struct Endpoint<S> {
     pub stats: Arc<S>,
     /// Its queue, unless it was removed.
     pub buffer: Option<Buffer>,
-    /// How long it waited for room in that queue.
+    /// Total time that it waited for space in that queue.
     pub blocked: Duration,
 }
 

@@ -64,7 +64,7 @@ pub fn run_offline(pipeline: &PipelinePlan, make: &NodeFactory, bodies: Column) 
     };
     let outputs: Vec<&str> = pipeline.outputs.iter().map(|o| o.name.as_str()).collect();
     let sinks = outputs.iter().enumerate();
-    // The result must not depend on the number of earlier faults, so no circuit opens.
+    // The result must not depend on earlier faults, so no circuit opens.
     let circuit = CircuitSettings { fault_percent: 100, ..CircuitSettings::default() };
     let nodes = pipeline.nodes.iter().map(|node| NodePlan { circuit: circuit.clone(), ..node.clone() }).collect();
     let plan = Plan {
@@ -121,7 +121,7 @@ pub fn run_offline(pipeline: &PipelinePlan, make: &NodeFactory, bodies: Column) 
     let lane = Lane::new(SOURCE.into(), usize::MAX, &lanes);
     lanes.add(lane.clone());
     let origin = Origin { source: SOURCE.into(), resource: r#"{"source":{"name":"test"}}"#.into(), observed: 0 };
-    // Small batches, so that the result cannot depend on all events arriving at once.
+    // Small batches, so the result cannot depend on all events arriving at once.
     for row in 0..u32::try_from(bodies.rows()).unwrap_or(u32::MAX) {
         let batch = Batch::new(bodies.select(&[row]), Arc::new(origin.clone()), Ack::none());
         let _ = lane.queue.try_push(Batches(batch));

@@ -1,8 +1,9 @@
 //! The data path: a batch through the nodes of a pipeline to the sinks.
 //!
-//! [`Pipeline::run`] is all of it, from top to bottom: a node processes the batch; its outcome has the failed rows, the
-//! dropped rows and the rows for each port; each port leads to further nodes or to an output; an output encodes for its
-//! sinks. It works depth first, so that the children of a huge document are written piece by piece.
+//! [`Pipeline::run`] contains all steps in order: a node processes the batch; the outcome has the
+//! failed rows, the dropped rows and the rows for each port; each port leads to further nodes or to
+//! an output; an output encodes for its sinks. It works depth first, so the children of a huge
+//! document are written piece by piece.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -119,8 +120,8 @@ impl<'a> Emitter<'a> {
         }
     }
 
-    /// Encodes a batch for a sink, in pieces if the payload would be large: rows share data in memory, but each encoded
-    /// row has its own copy.
+    /// Encodes a batch for a sink, in pieces if the payload would be large: rows share data in
+    /// memory, but each encoded row is a separate copy.
     fn push(&mut self, sink: &Arc<SinkHandle>, batch: Batch) {
         if batch.written_bytes() <= PIECE_BYTES {
             return self.encode(sink, batch);
@@ -154,8 +155,9 @@ impl<'a> Emitter<'a> {
         }
     }
 
-    /// Returns the events of the batch to their source; with `later`, also those of later batches. Otherwise the source
-    /// would send events again that had left together with those that were not stored.
+    /// Returns the events of the batch to their source; with `later`, also those of later batches.
+    /// Without that, the source would also send again the events that left in the same batch as
+    /// those that could not be stored.
     fn withdraw(&mut self, later: bool) {
         self.payloads.clear();
         self.bytes = 0;
@@ -318,8 +320,8 @@ impl Pipeline {
         drop(batch);
     }
 
-    /// Reports a state that the plan rules out, and returns the batch unacknowledged: its source offers it again, so a
-    /// bug delays events and never loses them.
+    /// Reports a state that the plan rules out, and returns the batch unacknowledged. Its source
+    /// sends it again, so a bug delays events and never loses them.
     fn bug(&self, batch: Batch, what: &'static str) {
         self.bugs.report(&self.name, what);
         self.return_unacked(batch);

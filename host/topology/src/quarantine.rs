@@ -1,7 +1,8 @@
 //! Stores rows that a masking node could not process: they must neither be lost nor leave unmasked.
 //!
-//! Each row goes to the [`QuarantineStore`] of its pipeline before any part of it leaves. The event on the port
-//! `failed` has no body and no attributes, only the reason with the ID of the stored event.
+//! Each row goes to the [`QuarantineStore`] of its pipeline before any part of it leaves. The event
+//! on the port `failed` has no body and no attributes, only the reason and the ID of the stored
+//! event.
 
 mod retry;
 mod store;
@@ -33,8 +34,8 @@ pub(crate) struct Quarantine {
 }
 
 impl Quarantine {
-    /// A quarantine of at most `max_bytes`. While writes fail, they are repeated until `patience` is over, unless
-    /// the quarantine is full.
+    /// A quarantine of at most `max_bytes`. It retries a failed write until `patience` is over,
+    /// unless the quarantine is full.
     pub(crate) fn new(store: QuarantineStore, max_bytes: u64, patience: Duration) -> Self {
         Self { store, max_bytes, patience, failing: Mutex::default(), said: Mutex::default() }
     }
@@ -116,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn contents_stay_here_and_reasons_leave() {
+    fn contents_stay_and_only_reasons_leave() {
         let folder = tempfile::tempdir().unwrap();
         let quarantine = Quarantine::new(QuarantineStore::new(folder.path(), "trail"), 1 << 20, Duration::ZERO);
         let left = quarantine.keep(failed(&["secret one", "secret two"])).ok().unwrap();
@@ -133,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_kept_does_not_leave() {
+    fn rows_that_cannot_be_stored_do_not_leave() {
         let store = QuarantineStore::new(std::path::Path::new("/dev/null"), "trail");
         let nowhere = Quarantine::new(store, 1 << 20, Duration::ZERO);
         assert!(matches!(nowhere.keep(failed(&["secret"])), Err(QuarantineError::Io { .. })));
@@ -144,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn a_write_that_fails_is_repeated_until_the_patience_ends() {
+    fn a_failed_write_is_retried_until_the_patience_ends() {
         let folder = tempfile::tempdir().unwrap();
         let occupied = folder.path().join("quarantine");
         std::fs::write(&occupied, "").unwrap();
@@ -156,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn the_patience_is_that_of_all_writes_together() {
+    fn all_writes_share_one_patience() {
         let store = QuarantineStore::new(std::path::Path::new("/dev/null"), "trail");
         let patient = Quarantine::new(store, 1 << 20, Duration::from_secs(1));
         *patient.failing.lock() = Instant::now().checked_sub(Duration::from_secs(2));

@@ -1,8 +1,10 @@
-//! Ratios with a known uncertainty, such as failed events per event, which the rules of canaries compare.
+//! Ratios with a known uncertainty, such as failed events per event, which the rules of canaries
+//! compare.
 //!
-//! Events of one batch are alike: a bad file fails as a whole. So the unit of observation is the batch, and the
-//! variance of the ratio is that of a ratio of sums over clusters (linearization; Cochran, Sampling Techniques, 3rd
-//! ed., 6.9 and 9A.3). Only sums are kept, so a ratio costs five additions per batch.
+//! Events of one batch are similar: a bad file fails as a whole. So the unit of observation is the
+//! batch, and the variance of the ratio is that of a ratio of sums over clusters (linearization;
+//! Cochran, Sampling Techniques, 3rd ed., 6.9 and 9A.3). Only sums are kept, so a ratio costs five
+//! additions per batch.
 
 /// Sums over batches of a part and of the whole that it belongs to.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -49,7 +51,8 @@ impl Ratio {
         if self.whole > 0.0 { self.part / self.whole } else { 0.0 }
     }
 
-    /// Sum of the squared distances of the batches' parts from what the rate predicts.
+    /// Sum of the squared differences between the parts of the batches and the prediction of the
+    /// rate.
     pub fn residual(&self) -> f64 {
         let rate = self.rate();
         (self.part_squared - 2.0 * rate * self.product + rate * rate * self.whole_squared).max(0.0)
@@ -75,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn the_variance_is_that_between_batches() {
+    fn the_variance_is_computed_between_batches() {
         // Ten events fail one by one, or in one bad batch: the same rate with different certainty.
         let scattered = of(&[(1, 100); 10]);
         let lumped =
@@ -89,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn a_difference_is_what_came_in_between() {
+    fn a_difference_contains_the_observations_in_between() {
         let before = of(&[(1, 10), (2, 20)]);
         let mut after = before;
         after.observe(3, 30);

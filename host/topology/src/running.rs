@@ -41,7 +41,7 @@ pub struct TopologySettings {
     pub data_dir: PathBuf,
     /// Number of worker threads.
     pub workers: usize,
-    /// Sources read what exists now, and end.
+    /// Sources read the data that exists now, and end.
     pub once: bool,
     /// Whether state of nodes is kept in the data folder between runs.
     pub keeps_state: bool,
@@ -325,8 +325,8 @@ impl Topology {
         flush(false);
     }
 
-    /// Starts the handover of a running sink to its successor in the new generation, which is `successor` if that has
-    /// its name. Returns the signal that a successor waits for.
+    /// Starts the handover of a running sink. `successor` is the sink of the same name in the new
+    /// generation, if there is one. Returns the signal that a successor waits for.
     fn leave(&mut self, name: &str, successor: Option<&SinkPlan>, until: Instant) -> Option<watch::Receiver<bool>> {
         let RunningSink { handle, ended, flush, is_disk, task, .. } = self.sinks.remove(name)?;
         let handover = Handover {
@@ -369,7 +369,7 @@ impl Topology {
         let (ended_sender, ended) = watch::channel(false);
         let task = tokio::spawn(async move {
             if let Some(mut former) = former_ended {
-                // Two writers to one place would mix their lines; meanwhile the queue holds events.
+                // Two writers to one place would mix their lines. Meanwhile the queue holds events.
                 handover::ended(&mut former).await;
             }
             let input = context.input.clone();
@@ -380,7 +380,7 @@ impl Topology {
             if let Err(error) = ended {
                 tracing::error!(sink = %name, %error, "sink ended");
                 let _ = end.set(Err(error.to_string()));
-                // The sink takes no more from the queue: return its contents to the sources.
+                // The sink takes nothing more from the queue: return its contents to the sources.
                 input.close();
                 while input.try_pop().is_some() {}
             }

@@ -94,7 +94,7 @@ pub(crate) struct Candidate {
     pub(crate) nodes: Vec<Box<dyn Process>>,
     /// Names of the outputs of the running version.
     pub(crate) outputs: Vec<String>,
-    /// Names of its own.
+    /// Names of the candidate's outputs.
     pub(crate) own_outputs: Vec<String>,
 }
 

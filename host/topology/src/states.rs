@@ -1,16 +1,20 @@
-//! State of stateful nodes: from one generation to the next, and from one run of the agent to the next.
+//! State of stateful nodes: from one generation to the next, and from one run of the agent to the
+//! next.
 //!
-//! Each worker has instances of its own, so each node has a slot for every worker and one for the spare. A worker that
-//! changes over saves the state of its old instance into its slot, and the new instance takes it from there: worker by
-//! worker, at a batch boundary, so no row is missed and none counts twice. A drain writes all slots of a node to
-//! `state/<pipeline>/<node>` of the data folder; the next start gives them to its workers in turn, several to one where
-//! there are fewer. A node keeps its state as long as it keeps its name.
+//! Each worker has separate instances, so each node has a slot for every worker and one for the
+//! spare worker. At a swap, a worker saves the state of its old instance to its slot, and the new
+//! instance restores it from there. Each worker does this at a batch boundary, so no row is missed
+//! and none counts twice.
+//!
+//! A drain writes all slots of a node to `state/<pipeline>/<node>` of the data folder. The next
+//! start distributes them over its workers; if there are fewer workers, some get several snapshots.
+//! A node keeps its state as long as it keeps its name.
 //!
 //! # The file
 //!
-//! `wattle state 1` and a line feed; the BLAKE3 digest of all that follows; then for each snapshot its version in 4 bytes,
-//! its length in 8, little-endian, and its bytes. It is written beside the old one, synced, and renamed over it. A file
-//! that is not whole is set aside.
+//! `wattle state 1` and a line feed; the BLAKE3 digest of the rest; then for each snapshot its
+//! version in 4 bytes and its length in 8, little-endian, and its bytes. A new file is written
+//! beside the old one, synced, and renamed over it. An incomplete file is set aside.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -25,7 +29,7 @@ use wattle_runtime::{Snapshot, StateSlot};
 
 const HEAD: &[u8] = b"wattle state 1\n";
 
-/// Slots of one node, one for each worker and the spare.
+/// Slots of one node: one for each worker and one for the spare worker.
 pub(crate) type Slots = Vec<Arc<StateSlot>>;
 
 /// The state of all nodes, by pipeline and node.
@@ -37,12 +41,13 @@ pub(crate) struct States {
 }
 
 impl States {
-    /// The state that former runs left in this data folder, for so many workers.
+    /// The state that former runs left in this data folder, for this number of workers.
     pub(crate) fn new(data_dir: Option<&Path>, workers: usize) -> Self {
         Self { folder: data_dir.map(|dir| dir.join("state")), workers: workers.max(1), all: Mutex::default() }
     }
 
-    /// The slots of a node. What is saved of it is read when it is first asked for; `lost` hears if that cannot be used.
+    /// The slots of a node. The first call reads the saved state from disk, and calls `lost` if it
+    /// is unusable.
     pub(crate) fn slots(&self, pipeline: &str, node: &str, lost: impl FnOnce()) -> Slots {
         let mut all = self.all.lock();
         let key = (pipeline.to_owned(), node.to_owned());
@@ -60,20 +65,20 @@ impl States {
         slots
     }
 
-    /// The slots of a node that runs or ran since the agent started.
+    /// The slots of a node that runs, or ran since the agent started.
     pub(crate) fn held(&self, pipeline: &str, node: &str) -> Option<Slots> {
         self.all.lock().get(&(pipeline.to_owned(), node.to_owned())).cloned()
     }
 
-    /// Forgets the state of nodes that are not wanted any more.
+    /// Discards the state of nodes that are no longer wanted.
     pub(crate) fn retain(&self, wanted: impl Fn(&str, &str) -> bool) {
         self.all.lock().retain(|(pipeline, node), slots| {
             let stays = wanted(pipeline, node);
             if !stays {
                 if slots.iter().any(|slot| !slot.get().is_empty()) {
-                    tracing::warn!(pipeline, node, "the node is gone, and its state with it");
+                    tracing::warn!(pipeline, node, "the node was removed; its state is discarded");
                 }
-                // Or the next node of that name would begin with it, as old as the last drain.
+                // Otherwise the next node of that name would begin with state from the last drain.
                 self.remove(pipeline, node);
             }
             stays
@@ -82,26 +87,26 @@ impl States {
 
     fn remove(&self, pipeline: &str, node: &str) {
         if let Some(folder) = &self.folder {
-            // Most nodes have none.
+            // Most nodes have no file.
             let _ = fs::remove_file(folder.join(pipeline).join(node));
         }
     }
 
-    /// Writes the state of all nodes that have any. What has been `inherited` of a node goes from disk, so that it does not
-    /// come back when another node has its name.
+    /// Writes the state of all nodes that have any. Removes from disk the state of nodes that
+    /// another node has `inherited`, so it does not come back when another node gets the name.
     pub(crate) fn write(&self, inherited: impl Fn(&str, &str) -> bool) {
         let Some(folder) = &self.folder else { return };
         for ((pipeline, node), slots) in self.all.lock().iter() {
             let snapshots: Vec<Snapshot> = slots.iter().flat_map(|slot| slot.get().to_vec()).collect();
             if snapshots.is_empty() {
                 if inherited(pipeline, node) {
-                    // It is there only if a former run ended before the canary did.
+                    // The file exists only if a former run ended before the canary did.
                     self.remove(pipeline, node);
                 }
                 continue;
             }
             if let Err(error) = write(&folder.join(pipeline), node, &snapshots) {
-                tracing::error!(pipeline, node, %error, "state cannot be saved; the next start has that of the last drain");
+                tracing::error!(pipeline, node, %error, "cannot save state; the next start uses that of the last drain");
             }
         }
     }
@@ -113,7 +118,7 @@ impl States {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Vec::new(),
             Err(error) => {
-                tracing::warn!(path = %path.display(), %error, "saved state cannot be read; the node begins with none");
+                tracing::warn!(path = %path.display(), %error, "cannot read saved state; the node starts without state");
                 lost();
                 return Vec::new();
             }
@@ -132,7 +137,7 @@ impl States {
 
 fn write(folder: &Path, node: &str, snapshots: &[Snapshot]) -> io::Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-    // A name of a node has no dot.
+    // Names of nodes contain no dot, so this name is free.
     let new = folder.join(format!("{node}.new"));
     let mut file = File::options().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
     file.write_all(&encode(snapshots))?;
@@ -180,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn workers_share_what_more_of_them_saved() {
+    fn fewer_workers_share_the_saved_states() {
         let dir = tempfile::tempdir().unwrap();
         let all = [snapshot(1, "one"), snapshot(1, ""), snapshot(2, "three")];
         write(&dir.path().join("state/main"), "count", &all).unwrap();
@@ -188,7 +193,7 @@ mod tests {
         let slots = states.slots("main", "count", || panic!("nothing is lost"));
         let [one, two, three] = all;
         assert_eq!(held(&slots), [vec![one.clone(), three.clone()], vec![two.clone()], vec![]]);
-        // Writes back what was read, whichever slots hold it.
+        // Writes the same snapshots back, in whichever slots they are.
         states.write(|_, _| false);
         let alone = States::new(Some(dir.path()), 1).slots("main", "count", || panic!("nothing is lost"));
         assert_eq!(held(&alone), [vec![one, three, two], vec![]]);
@@ -197,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn state_of_a_node_that_is_gone_does_not_come_back() {
+    fn the_state_of_a_removed_node_does_not_come_back() {
         let dir = tempfile::tempdir().unwrap();
         for node in ["stays", "goes"] {
             write(&dir.path().join("state/main"), node, &[snapshot(1, node)]).unwrap();
@@ -215,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn every_byte_of_the_file_counts() {
+    fn a_change_of_any_byte_of_the_file_is_detected() {
         let dir = tempfile::tempdir().unwrap();
         let folder = dir.path().join("state/main");
         write(&folder, "count", &[snapshot(7, "state")]).unwrap();

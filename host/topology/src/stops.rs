@@ -12,11 +12,11 @@ use tokio::sync::watch;
 pub struct Stopped {
     /// Its name.
     pub pipeline: String,
-    /// The node whose circuit opened, or whose failed rows could not be kept.
+    /// The node whose circuit opened, or whose failed rows could not be stored.
     pub node: String,
-    /// Why, in words.
+    /// The reason, as text.
     pub reason: String,
-    /// Since when.
+    /// Time of the stop.
     pub since: SystemTime,
     pub(crate) generation: u64,
 }
@@ -29,19 +29,19 @@ impl std::fmt::Display for Stopped {
 
 #[derive(Debug, Default)]
 struct State {
-    /// Stops of older generations are over.
+    /// Stops of older generations no longer count.
     generation: u64,
     stopped: Vec<Stopped>,
 }
 
-/// Which pipelines of the running generation have stopped. Clones are the same list.
+/// The stopped pipelines of the running generation. Clones share the list.
 #[derive(Clone, Debug, Default)]
 pub struct Stops {
     state: watch::Sender<State>,
 }
 
 impl Stops {
-    /// Those that have stopped.
+    /// The stopped pipelines.
     pub fn list(&self) -> Vec<Stopped> {
         self.state.borrow().stopped.clone()
     }
@@ -56,7 +56,7 @@ impl Stops {
         });
     }
 
-    /// A new generation: every pipeline runs again.
+    /// Starts a new generation: every pipeline runs again.
     pub(crate) fn begin(&self, generation: u64) {
         self.state.send_modify(|state| {
             state.generation = generation;
@@ -64,10 +64,10 @@ impl Stops {
         });
     }
 
-    /// Waits until something holds that a stop makes true.
+    /// Waits for a condition that a stop makes true.
     pub(crate) async fn wait_until(&self, holds: impl Fn() -> bool) {
         let mut changes = self.state.subscribe();
-        // This holds a sender, so there is always one.
+        // `self` holds a sender, so the wait cannot fail.
         let _ = changes.wait_for(|_| holds()).await;
     }
 }
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_generation_begins_without_stops_and_hears_no_late_ones() {
+    fn a_new_generation_begins_without_stops_and_ignores_late_ones() {
         let stops = Stops::default();
         stops.begin(1);
         stops.add(stopped("a", 1));

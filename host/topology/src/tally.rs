@@ -1,4 +1,4 @@
-//! Counts by a code that a guest chose, without locks and with a bound on how many codes there are.
+//! Counts by a code that a guest chose, without locks and with a limit on the number of codes.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use arc_swap::ArcSwap;
 const MAX_CODES: usize = 64;
 /// Maximum length of a code in bytes; longer ones are cut.
 const MAX_CODE_BYTES: usize = 64;
-/// What the rest is counted under, and what has no code.
+/// The code of all events beyond the limit, and of events without a code.
 const OTHER: &str = "other";
 
 type Codes = BTreeMap<Box<str>, Arc<AtomicU64>>;
@@ -38,7 +38,7 @@ impl Tally {
         self.codes.rcu(|codes| {
             let code = if codes.len() < MAX_CODES || codes.contains_key(code) { code } else { OTHER };
             let mut codes = Codes::clone(codes);
-            // Another thread may have been first.
+            // Another thread may have added the code meanwhile.
             counter = codes.entry(code.into()).or_default().clone();
             codes
         });
@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn codes_without_end_are_counted_as_other() {
+    fn codes_beyond_the_limit_count_as_other() {
         let tally = Tally::default();
         for code in 0..1000 {
             tally.add(&format!("code-{code}"), 2);
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn threads_that_find_a_code_at_once_lose_no_count() {
+    fn threads_that_add_a_code_at_the_same_time_lose_no_count() {
         let tally = Tally::default();
         std::thread::scope(|scope| {
             for _ in 0..4 {

@@ -1,16 +1,18 @@
 //! Tracks since when each worker is busy, and when the spare worker must help.
 //!
-//! A worker is stuck when it processes one batch for longer than [`LONG`]: its node spins, its document is huge, or a
-//! sink has no room for its results. When all workers are stuck, the spare worker serves the sources that none of them
-//! is processing, until a worker is free. It sleeps while a worker is free, so an idle agent has no extra wake-ups;
-//! while all are busy it checks at most every [`LONG`].
+//! A worker is stuck when it processes one batch for longer than [`LONG`]: its node spins, its
+//! document is huge, or a sink has no space for its results. When all workers are stuck, the spare
+//! worker serves the sources that none of them is processing, until a worker is free. It sleeps
+//! while a worker is free, so an idle agent has no extra wake-ups; while all are busy it checks at
+//! most every [`LONG`].
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
-/// Longer than nearly all batches take, and as long as other sources can be kept waiting by those that take longer.
+/// Longer than nearly all batches take, and short enough as a delay of other sources by batches
+/// that take longer.
 pub(crate) const LONG: Duration = Duration::from_millis(10);
 
 /// Value of [`Watch::since`] for a worker that is free.
@@ -19,7 +21,7 @@ const FREE: u64 = 0;
 /// The state of all workers.
 pub(crate) struct Watch {
     begun: Instant,
-    /// For each worker since when it is at work on its batch: nanoseconds after `begun`.
+    /// Since when each worker processes its batch, in nanoseconds after `begun`.
     since: Vec<AtomicU64>,
     /// Whether the spare worker is awake.
     awake: AtomicBool,
@@ -49,10 +51,11 @@ impl Watch {
         u64::try_from(self.begun.elapsed().as_nanos()).unwrap_or(u64::MAX).max(FREE + 1)
     }
 
-    /// A worker has taken a batch.
+    /// Records that a worker has taken a batch.
     pub(crate) fn begin(&self, worker: usize) {
         if let Some(since) = self.since.get(worker) {
-            // In one order with `awake`: either this sees that the spare worker sleeps, or that one sees this.
+            // One total order with `awake`: either this load sees that the spare worker sleeps, or
+            // the spare worker sees this store.
             since.store(self.now(), Ordering::SeqCst);
             if !self.awake.load(Ordering::SeqCst) && self.left().is_some() {
                 self.wake();
@@ -60,15 +63,15 @@ impl Watch {
         }
     }
 
-    /// It is through with it.
+    /// Records that a worker has finished its batch.
     pub(crate) fn end(&self, worker: usize) {
         if let Some(since) = self.since.get(worker) {
             since.store(FREE, Ordering::SeqCst);
         }
     }
 
-    /// How long until all workers are stuck, should none of them get through with its batch: nothing if they are, none
-    /// if one is free.
+    /// Time until all workers are stuck if none of them finishes its batch: zero if they are stuck
+    /// now, `None` if one is free.
     pub(crate) fn left(&self) -> Option<Duration> {
         let since = self.since.iter().map(|since| since.load(Ordering::SeqCst));
         let latest = since.map(|since| (since != FREE).then_some(since)).max_by_key(|s| s.unwrap_or(u64::MAX))??;
@@ -80,7 +83,7 @@ impl Watch {
         self.left().is_some_and(|left| left.is_zero())
     }
 
-    /// The spare worker sleeps until all workers are stuck, or for good reason to look again.
+    /// Makes the spare worker sleep until all workers are stuck, or until it must check again.
     pub(crate) fn wait_until_stuck(&self) {
         let mut lock = self.lock.lock();
         self.awake.store(false, Ordering::SeqCst);

@@ -1,5 +1,6 @@
-//! Workers: each one thread with instances of its own, taking batches from the lanes. The spare one takes them while all
-//! others are stuck (`watch.rs`), so that a node that spins cannot keep other sources waiting.
+//! Workers: each is a thread with separate instances that takes batches from the lanes. The spare
+//! worker takes batches while all others are stuck (`watch.rs`), so a node that spins cannot block
+//! other sources.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,11 +12,12 @@ use crate::lane::{Lanes, Work};
 use crate::pipeline::Emitter;
 use crate::watch::LONG;
 
-/// Safety net for a signal that was missed.
+/// Safety net for a missed signal.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
-/// A batch with a fault that took longer makes its source a suspect. Much less than [`LONG`]: the spare worker steps in only
-/// then, so faults that each take a little less would have all workers, and keep every other source waiting, again and
-/// again. Much more than most faults take, which are no reason to hold a source back.
+/// A batch with a fault that took longer than this makes its source a suspect. This is much less
+/// than [`LONG`], after which the spare worker steps in: otherwise faults that each take a little
+/// less than [`LONG`] would occupy all workers and delay every other source again and again. It is
+/// much more than most faults take, and these are no reason to hold a source back.
 const SLOW_FAULT: Duration = Duration::from_millis(1);
 
 pub(crate) struct Worker {
@@ -32,7 +34,8 @@ impl Worker {
         let mut last = 0;
         while !self.lanes.is_stopped() {
             let signals = self.lanes.signals();
-            // The swap of a generation: one pointer, looked at between two batches.
+            // Adopt a new generation: workers read the current one, a single pointer, only between
+            // two batches.
             if self.current.load().number != generation.number {
                 save(&mut nodes);
                 generation = self.current.load_full();
@@ -50,7 +53,7 @@ impl Worker {
         save(&mut nodes);
     }
 
-    /// Does as [`Worker::run`], but only while all other workers are stuck.
+    /// Like [`Worker::run`], but only while all other workers are stuck.
     pub(crate) fn run_spare(self) {
         while !self.lanes.is_stopped() {
             self.lanes.watch.wait_until_stuck();
@@ -60,8 +63,8 @@ impl Worker {
         }
     }
 
-    /// Works until a worker is free again. Between times it holds no generation, which would keep the sinks of an old
-    /// one open, and its instances are at rest.
+    /// Works until a worker is free again. In between it holds no generation, which would keep the
+    /// sinks of an old one open, and its instances are at rest.
     fn help(&self) {
         let generation = self.current.load_full();
         let mut nodes = generation.take_nodes(self.index);
@@ -75,12 +78,12 @@ impl Worker {
         }
         nodes.iter_mut().flatten().for_each(|node| node.rest());
         generation.give_back_nodes(self.index, nodes);
-        // A signal that was meant for the worker that is free may have come here.
+        // The spare worker may have consumed a signal for the worker that is free, so pass it on.
         self.lanes.wake_one();
     }
 }
 
-/// Leaves the state of nodes to their successors.
+/// Saves the state of nodes for their successors.
 fn save(nodes: &mut NodeSet) {
     nodes.iter_mut().flatten().for_each(|node| node.save());
 }
@@ -97,8 +100,8 @@ pub(crate) fn process(generation: &Generation, nodes: &mut NodeSet, work: Work) 
             }
             run(generation, nodes, *last, batch, &mut emitter);
         }
-        // No bug: a source that was removed and did not hand over in time leaves batches behind. Dropped, they stay
-        // unacknowledged.
+        // Not a bug: a removed source that did not hand over in time leaves batches behind.
+        // Dropping them leaves them unacknowledged.
         None => {
             let (source, rows) = (&*lane.source, batch.rows());
             tracing::warn!(source, rows, "no pipeline reads this source any more; its events stay unacknowledged");
@@ -113,7 +116,7 @@ pub(crate) fn process(generation: &Generation, nodes: &mut NodeSet, work: Work) 
 fn run(generation: &Generation, nodes: &mut NodeSet, index: usize, batch: wattle_batch::Batch, to: &mut Emitter<'_>) {
     let (index, shadow) = generation.choose(index);
     let (Some(pipeline), Some(nodes)) = (generation.pipelines.get(index), nodes.get_mut(index)) else {
-        // Dropping the batch leaves it unacknowledged, so its source offers it again.
+        // Dropping the batch leaves it unacknowledged, so its source sends it again.
         return generation.bugs.report("", "a source that leads to a pipeline that does not exist");
     };
     match shadow.and_then(|shadow| shadow.watch(&batch)) {

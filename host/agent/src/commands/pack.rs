@@ -1,4 +1,4 @@
-//! `wattle pack`: commands on packs, a file for each.
+//! `wattle pack`: commands on packs, one file each.
 
 mod build;
 mod diff;

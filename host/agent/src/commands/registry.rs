@@ -1,4 +1,5 @@
-//! `wattle pack archive|keygen|sign|verify|push|pull`: archives, registries and signatures, a file for each command.
+//! `wattle pack archive|keygen|sign|verify|push|pull`: archives, registries and signatures, one
+//! file per command.
 
 mod archive;
 mod keygen;

@@ -35,8 +35,8 @@ pub(crate) fn show(text: &str, json: bool) -> Done {
             }
             print(&format!("generation {generation} runs, after {ms} ms"))
         }
-        Outcome::Unchanged => print(&format!("nothing changed; generation {generation} runs on")),
-        Outcome::Invalid => failed(CONFIG, format!("the configuration is invalid; generation {generation} runs on")),
-        Outcome::Failed => failed(FAILED, format!("{error}; generation {generation} runs on")),
+        Outcome::Unchanged => print(&format!("nothing changed; generation {generation} stays")),
+        Outcome::Invalid => failed(CONFIG, format!("the configuration is invalid; generation {generation} stays")),
+        Outcome::Failed => failed(FAILED, format!("{error}; generation {generation} stays")),
     }
 }

@@ -36,10 +36,10 @@ pub(crate) fn run(options: &RunOptions, color: bool) -> Done {
     done
 }
 
-/// Runs until the sources end or a signal asks for the end.
+/// Runs until the sources end or a signal starts the drain.
 async fn supervise(supervisor: Supervisor, options: &RunOptions) -> Done {
     let (requester, requests) = requests();
-    // Before anything else, because a signal without a handler ends the process.
+    // First, because a signal without a handler ends the process.
     signals::handle(requester, supervisor.keeps_state())?;
     let mut agent = supervisor.start(requests).await.map_err(not_started)?;
     let observer = agent.observer().clone();
@@ -87,7 +87,8 @@ fn not_started(error: StartError) -> Failure {
     Failure::with(code, error.to_string())
 }
 
-/// Raises the limit of open files as far as allowed: the soft limit, often 1024, is there for old programs.
+/// Raises the soft limit of open files to the hard limit: the soft limit is often 1024, for the
+/// sake of old programs.
 fn raise_descriptors() {
     match wattle_descriptors::raise() {
         Ok((before, after)) if before < after => tracing::debug!(before, after, "limit of open files raised"),
@@ -98,7 +99,7 @@ fn raise_descriptors() {
     }
 }
 
-/// Refuses to start where the control group leaves too little memory, and logs where it leaves little.
+/// Refuses to start if the control group has too little memory, and logs if it has little.
 fn check_memory() -> Done {
     let Some(bytes) = wattle_manifest::memory_limit() else { return Ok(()) };
     let (mib, least_mib) = (bytes >> 20, wattle_manifest::MIN_MEMORY_BYTES >> 20);

@@ -26,7 +26,7 @@ fn schemas<P: 'static>(types: &Table<P>) -> Vec<(String, serde_json::Value)> {
     types.rows.iter().map(|row| (row.name.to_owned(), (row.schema)())).collect()
 }
 
-/// The options of the built-in nodes, as their artifacts describe them.
+/// The option schemas of the built-in nodes, from their artifacts.
 fn nodes(catalog: &Catalog) -> Result<Vec<(String, serde_json::Value)>, Failure> {
     use wattle_plan::Nodes as _;
     let mut nodes = Vec::new();
@@ -42,7 +42,7 @@ fn nodes(catalog: &Catalog) -> Result<Vec<(String, serde_json::Value)>, Failure>
 mod tests {
     use super::*;
 
-    /// One row is all that a new type needs: the schema and the page of options have it.
+    /// A new type needs only one row: the schema and the page of options then contain it.
     #[track_caller]
     fn assert_described<P: 'static>(types: &Table<P>, title: &str) {
         let page = include_str!("../../../../docs/CONFIGURATION.md");

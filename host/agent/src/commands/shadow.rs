@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn of_long_events_the_part_that_differs_is_shown() {
+    fn long_events_are_cut_around_the_difference() {
         let event = |middle: &str| format!("{}{middle}{}", "a".repeat(500), "z".repeat(500));
         let (runs, other) = (event("one"), event("two"));
         let shadow = serde_json::json!({ "first": [

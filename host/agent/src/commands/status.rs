@@ -36,7 +36,7 @@ pub(crate) fn status(options: &StatusOptions, color: Color) -> Done {
     let status: Status = serde_json::from_str(&body)
         .map_err(|error| Failure::with(UNAVAILABLE, format!("the response is not from an agent: {error}")))?;
     if options.json {
-        // The original document, with fields that this version may not know.
+        // Use the original document, because it can have fields that this version does not know.
         let value: serde_json::Value = serde_json::from_str(&body)?;
         print_json(&serde_json::to_string_pretty(&value)?)?;
     } else {
@@ -59,10 +59,10 @@ fn data_dir(options: &StatusOptions) -> Result<PathBuf, Failure> {
     control::data_dir(&place)
 }
 
-/// The address in a configuration, as a local client reaches it.
+/// The address in a configuration, for a client on this machine.
 fn configured(config: &Path) -> Result<String, Failure> {
     let file = config.display();
-    let Some(admin) = control::settings(config, "say where with --url")?.admin else {
+    let Some(admin) = control::settings(config, "name the address with --url")?.admin else {
         let message = format!("`{file}` has no valid `[admin] listen`; add it, or use --url");
         return Err(Failure::config(message));
     };

@@ -208,7 +208,8 @@ pub fn serve_compiler(arguments: &[OsString]) -> ExitCode {
         Err(error) => {
             let text = format!("{error:#}");
             if memory::explain(&text).is_some() {
-                // Only a failed mapping is known here, which is the same as a failed allocation.
+                // Only failed mappings are caught here, and they are equivalent to a failed
+                // allocation.
                 std::process::abort();
             }
             (REFUSED, text.into_bytes())

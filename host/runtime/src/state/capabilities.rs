@@ -31,8 +31,8 @@ pub(crate) struct Held {
     tables: Vec<OpenTable>,
     /// Log lines of the current call.
     lines: u32,
-    /// Remaining budget for requests of the current batch, set by the first request. The runner passes it from call to
-    /// call, so that calls that search for a poisonous row share it.
+    /// Remaining budget for requests of the current batch, set by the first request. The runner
+    /// passes it from call to call, so all calls that search for a poisonous row share it.
     pub(crate) requested: Option<Budget>,
     /// Visible effects of the current call.
     pub(crate) effects: Effects,
@@ -58,9 +58,9 @@ impl Held {
     }
 }
 
-/// Effects of a call on keys and values, and on metrics. They remain only if the call succeeds: keys and values change
-/// at once, so that sums are right on all workers, and are rolled back on failure; metrics wait for the end of the
-/// call.
+/// Effects of a call on keys and values, and on metrics. They remain only if the call succeeds.
+/// Keys and values change at once, so sums are right on all workers, and are rolled back on
+/// failure; metrics wait for the end of the call.
 #[derive(Default)]
 pub(crate) struct Effects {
     kept: Changes,

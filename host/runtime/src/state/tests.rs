@@ -19,7 +19,7 @@ fn fault(state: &mut State, error: &wasmtime::Error) -> (FaultKind, Blame) {
 }
 
 #[test]
-fn a_panic_of_the_host_inside_a_host_call_is_the_hosts_fault() {
+fn a_panic_inside_a_host_call_is_the_hosts_fault() {
     let mut state = in_process(NodeLimits::default());
     let error = state.in_call::<()>(0, |_| panic!("broken index")).unwrap_err();
     let fault = Fault::of(&error, &mut state);
@@ -36,7 +36,7 @@ fn a_broken_rule_inside_a_host_call_is_the_guests_fault() {
 }
 
 #[test]
-fn every_host_call_counts_and_what_is_given_is_charged() {
+fn every_host_call_counts_and_its_arguments_are_charged() {
     let limits = NodeLimits { host_calls: 3, log_lines: 1, ..NodeLimits::default() };
     let mut state = in_process(limits.clone());
     state.in_call(0, |call| Ok(call.rows())).unwrap();
@@ -57,7 +57,7 @@ fn every_host_call_counts_and_what_is_given_is_charged() {
 }
 
 #[test]
-fn fields_are_limited_and_one_resolved_twice_counts_once() {
+fn fields_are_limited_and_resolving_one_twice_counts_once() {
     let mut state = State::new(NodeLimits { fields: 2, ..NodeLimits::default() });
     state.fields = Some(Vec::new());
     for path in ["body", "body.a", "body"] {
@@ -76,7 +76,7 @@ fn tables_and_memories_are_limited_together() {
 }
 
 #[test]
-fn a_capability_is_refused_where_it_is_not_granted_or_not_the_time() {
+fn a_capability_is_refused_without_a_grant_or_at_the_wrong_time() {
     use super::capabilities::When;
     use wattle_capability::{Capability, Clock, Mock, NodeServices};
     let call = |state: &mut State, capability, when| {

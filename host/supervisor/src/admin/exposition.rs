@@ -7,7 +7,7 @@ use wattle_runtime::{CALL_SECONDS, HistogramSnapshot};
 use crate::counts::{Count, Read};
 use crate::metric::Metric;
 
-/// The text in the making.
+/// The text under construction.
 #[derive(Default)]
 pub(crate) struct Exposition {
     text: String,
@@ -20,7 +20,7 @@ pub(crate) struct Family<'a> {
 }
 
 impl Exposition {
-    /// Begins a family. It is written also if no sample follows, so that a reader sees what there can be.
+    /// Begins a family. It is written even without samples, so a reader sees every possible metric.
     pub(crate) fn family(&mut self, metric: Metric) -> Family<'_> {
         let Metric { name, kind, help, .. } = metric;
         // Writing to a string does not fail, here and below.
@@ -92,7 +92,7 @@ impl Family<'_> {
     }
 }
 
-/// Writes a text so that it stays on its line; in quotes, a quote is escaped too.
+/// Escapes a text, so it stays on its line; with `quoted`, also escapes quotes.
 fn escape(text: &str, quoted: bool, to: &mut String) {
     for character in text.chars() {
         match character {
@@ -121,7 +121,7 @@ mod tests {
     };
 
     #[test]
-    fn labels_and_help_are_escaped_as_the_format_asks() {
+    fn labels_and_help_are_escaped_as_in_the_format() {
         let mut exposition = Exposition::default();
         let mut family = exposition.family(SAMPLE);
         family.sample(&["a\\b", "say \"no\"\nnever"], 3);

@@ -19,8 +19,8 @@ use super::rates;
 use super::response::respond;
 use super::state::State;
 
-/// Maximum number of connections. One more ends the oldest: a response takes a millisecond, so the oldest of 32 hangs,
-/// and a health probe must not wait for it.
+/// Maximum number of connections. One more ends the oldest: a response takes a millisecond, so the
+/// oldest of 32 hangs, and a health probe must not wait for it.
 const MAX_CONNECTIONS: usize = 32;
 /// Maximum size of the head of a request in bytes.
 const MAX_HEAD_BYTES: usize = 16 << 10;
@@ -47,7 +47,7 @@ pub enum ListenError {
     Refused {
         /// The address of the configuration.
         address: SocketAddr,
-        /// What is wrong.
+        /// The error of the system.
         error: io::Error,
     },
 }

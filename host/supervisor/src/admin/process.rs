@@ -7,7 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// because `sysconf` needs C.
 const TICKS_PER_SECOND: f64 = 100.0;
 
-/// Figures of this process; 0 where the system has none.
+/// Figures of this process; 0 if the system does not report one.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Process {
     /// User and system time of all threads.
@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn cpu_time_is_found_behind_any_name() {
+    fn cpu_time_is_found_after_any_program_name() {
         let stat = "7 (a ) b) S 1 1 1 0 -1 4194560 1200 0 3 0 250 50 0 0 20 0 9 0 12345 1000 200 0";
         assert_eq!(cpu_seconds(stat), 3.0);
         assert_eq!(cpu_seconds(""), 0.0);

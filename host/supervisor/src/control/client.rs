@@ -22,12 +22,12 @@ type Error = Box<dyn std::error::Error + Send + Sync>;
 /// Why a request got no response.
 #[derive(Debug, thiserror::Error)]
 pub enum RequestError {
-    /// No agent runs with this data folder, or it does not respond as one.
+    /// No agent runs with this data folder, or the response is not from an agent.
     #[error("no agent answers at `{}`: {error}; is it running with this data folder?", .socket.display())]
     Unavailable {
         /// The control socket.
         socket: PathBuf,
-        /// What is wrong.
+        /// The reason.
         error: String,
     },
     /// The agent did not respond in time.

@@ -1,9 +1,10 @@
 //! The rules that promote canaries, and that roll back canaries and new versions.
 //!
-//! A rule compares a rate of the candidate with the rate of the version that runs, plus an allowance. The rates of two
-//! identical versions differ by chance, and rules are evaluated every second. So a rule acts only on a difference that
-//! chance explains with a probability below [`CHANCE`], and never before both versions have seen [`MIN_BATCHES`]. Events
-//! of one batch are not independent; [`Ratio`] measures by how much.
+//! A rule compares a rate of the candidate with the rate of the running version, plus an allowance.
+//! The rates of two identical versions differ by chance, and rules are evaluated every second. So a
+//! rule acts only on a difference that chance explains with a probability below [`CHANCE`], and
+//! never before both versions have seen [`MIN_BATCHES`]. Events of one batch are not independent;
+//! [`Ratio`] measures their dependence.
 
 use std::time::Duration;
 
@@ -12,10 +13,11 @@ use wattle_topology::{Ratio, Snapshot};
 
 /// Batches of each version before a rule may roll back.
 const MIN_BATCHES: f64 = 20.0;
-/// Batches of each version before their times are compared: the first ones warm up caches.
+/// Batches of each version before their times are compared; the first ones warm up caches.
 const MIN_BATCHES_FOR_TIMES: f64 = 200.0;
-/// Probability, for each evaluation, that a rule acts on chance alone. Small, because each canary is evaluated hundreds of
-/// times; `identical_versions_are_not_rolled_back` measures what is left of it over whole canaries.
+/// Probability, for each evaluation, that a rule acts on chance alone. It is small, because each
+/// canary is evaluated hundreds of times; `identical_versions_are_not_rolled_back` measures the
+/// total over whole canaries.
 const CHANCE: f64 = 1e-6;
 /// The same for times, in standard errors of a normal distribution.
 const SIGMAS: f64 = 5.0;
@@ -29,8 +31,9 @@ pub(super) enum Verdict {
 
 /// Whether the rate of `after` exceeds that of `before` by more than `allowed`, beyond chance.
 ///
-/// Compares how well two assumptions explain what was counted: that each version has a rate of its own, and that the
-/// candidate has at most the rate of the running version plus `allowed` (the likelihood ratio of two Poisson rates).
+/// Compares how well two assumptions explain the counts: that each version has a separate rate, and
+/// that the candidate has at most the rate of the running version plus `allowed` (the likelihood
+/// ratio of two Poisson rates).
 fn exceeds(before: &Ratio, after: &Ratio, allowed: f64) -> bool {
     if before.batches.min(after.batches) < MIN_BATCHES || after.whole <= 0.0 || before.whole <= 0.0 {
         return false;
@@ -42,8 +45,9 @@ fn exceeds(before: &Ratio, after: &Ratio, allowed: f64) -> bool {
     // file of 200 events that fails as a whole is one occurrence, not 200.
     let occurred = before.part + after.part;
     let dispersion = if occurred > 0.0 { ((before.residual() + after.residual()) / occurred).max(1.0) } else { 1.0 };
-    // The rate of the running version that explains both counts best: where the derivative of the likelihood is zero,
-    // `whole * (rate + allowed) * rate = after.part * rate + before.part * (rate + allowed)`.
+    // The rate of the running version that best explains both counts. There the derivative of the
+    // likelihood is zero: `whole * (rate + allowed) * rate = after.part * rate + before.part *
+    // (rate + allowed)`.
     let whole = before.whole + after.whole;
     let linear = whole * allowed - occurred;
     let root = (linear * linear + 4.0 * whole * before.part * allowed).sqrt();
@@ -52,7 +56,7 @@ fn exceeds(before: &Ratio, after: &Ratio, allowed: f64) -> bool {
     ratio / dispersion > -CHANCE.ln()
 }
 
-/// How much less likely the counts are under a rate than under their own one, as a logarithm.
+/// How much less likely the counts are with this rate than with their actual rate, as a logarithm.
 fn loss(counts: &Ratio, rate: f64) -> f64 {
     // `x ln(x / y)` is 0 for x = 0; a rate of 0 cannot explain any occurrence.
     let term = if counts.part > 0.0 { counts.part * (counts.rate() / rate.max(f64::MIN_POSITIVE)).ln() } else { 0.0 };
@@ -109,10 +113,11 @@ pub(super) fn judge_canary(
     Verdict::Wait
 }
 
-/// Why a version on probation is rolled back; `before` has the counts of the version before it.
+/// Why a version on probation is rolled back; `before` contains the counts of its predecessor.
 pub(super) fn judge_probation(settings: &RollbackSettings, before: &Snapshot, counts: &Snapshot) -> Option<String> {
     let seen = &counts.rates.faulted;
-    // A version that ran only for a short time has too few batches to compare with. Then only the allowance counts.
+    // A version that ran only briefly has too few batches for a comparison. Then only the allowance
+    // counts.
     let mut reference = before.rates.faulted;
     if reference.batches < seen.batches {
         reference.batches = seen.batches;

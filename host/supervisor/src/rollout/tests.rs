@@ -1,4 +1,4 @@
-//! Rollouts with counts and moments that the tests choose.
+//! Tests rollouts with chosen counts and moments.
 
 use std::path::Path;
 use std::sync::atomic::Ordering;
@@ -35,7 +35,8 @@ fn new() -> Plan {
     plan(&["all", "more"])
 }
 
-/// The new version as it runs, with the old one as its canary: all outputs of a canary are among those of the pipeline.
+/// The new version as the running one, with the old one as its canary: all outputs of a canary are
+/// among those of the pipeline.
 fn with_canary() -> Plan {
     let mut plan = new();
     let candidate = old().pipelines.remove(0);
@@ -43,7 +44,7 @@ fn with_canary() -> Plan {
     plan
 }
 
-/// Counts batches of ten events, of which a node faulted at some.
+/// Counts batches of ten events; a node faulted in some of them.
 fn observe(observer: &Observer, pipeline: &str, batches: u64, faulted: u64) {
     let counts = observer.counts().pipeline(pipeline);
     for batch in 0..batches {
@@ -86,7 +87,7 @@ fn a_version_that_faults_after_a_reload_is_rolled_back_until_the_configuration_c
 }
 
 #[test]
-fn a_version_on_probation_is_safe_after_its_time() {
+fn a_version_is_safe_after_its_probation() {
     let (observer, now) = (Observer::default(), Moment::now());
     let mut rollout = reloaded(&observer, now);
     let probation = new().agent.rollback.probation;
@@ -98,7 +99,7 @@ fn a_version_on_probation_is_safe_after_its_time() {
 }
 
 #[test]
-fn faults_before_a_reload_are_not_held_against_the_new_version() {
+fn faults_before_a_reload_do_not_count_against_the_new_version() {
     let (observer, now) = (Observer::default(), Moment::now());
     let mut rollout = Rollout::open(None);
     rollout.began(None, &old(), &observer, now);
@@ -129,7 +130,7 @@ fn began_with_canary(data_dir: &Path, observer: &Observer, at: Moment) -> Rollou
 }
 
 #[test]
-fn a_canary_is_promoted_after_its_time_and_stays_so_after_a_restart() {
+fn a_promotion_survives_a_restart() {
     let data = tempfile::tempdir().unwrap();
     let (observer, now) = (Observer::default(), Moment::now());
     let mut rollout = began_with_canary(data.path(), &observer, now);
@@ -149,7 +150,7 @@ fn a_canary_is_promoted_after_its_time_and_stays_so_after_a_restart() {
 }
 
 #[test]
-fn the_time_of_a_canary_goes_on_over_a_restart() {
+fn the_time_of_a_canary_continues_after_a_restart() {
     let data = tempfile::tempdir().unwrap();
     let now = Moment::now();
     drop(began_with_canary(data.path(), &Observer::default(), now));
@@ -191,7 +192,7 @@ fn a_canary_that_is_the_running_version_does_not_begin() {
 }
 
 #[test]
-fn corrupt_decisions_are_as_good_as_none() {
+fn corrupt_decisions_are_ignored() {
     let data = tempfile::tempdir().unwrap();
     fs::write(data.path().join(FILE), "{").unwrap();
     let mut rollout = Rollout::open(Some(data.path()));

@@ -1,4 +1,4 @@
-//! What goes wrong in a run, and how it shows in the state of sinks and sources.
+//! The problems of a run, and how the state of sinks and sources shows them.
 
 use std::fmt;
 use std::sync::atomic::Ordering;
@@ -20,7 +20,7 @@ pub enum Problem {
     Source {
         /// Its name.
         name: String,
-        /// What is wrong.
+        /// The error.
         error: SourceError,
     },
     /// A source has inputs that it did not read to their end.
@@ -34,7 +34,7 @@ pub enum Problem {
     Sink {
         /// Its name.
         name: String,
-        /// What is wrong.
+        /// The error.
         error: String,
     },
     /// A sink lost events.
@@ -75,7 +75,7 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Waits until sinks cannot deliver before an operator acts, and returns their errors.
+/// Waits until sinks need an operator to deliver, and returns their errors.
 pub(super) async fn broken(observer: &Observer) -> Vec<Problem> {
     loop {
         let problem = |sink: Endpoint<SinkStats>| {

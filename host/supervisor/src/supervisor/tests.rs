@@ -36,7 +36,7 @@ impl Rig {
         let options = Options { watch: true, ..Options::default() };
         let supervisor =
             Supervisor::new(configuration, Vec::new(), Library::new(Vec::new()), options, Box::new(Silent)).unwrap();
-        // Without a sender no request comes.
+        // Without a sender no request arrives.
         let (_, requests) = requests();
         let agent = supervisor.start(requests).await.unwrap();
         Self { folder, agent }
@@ -56,7 +56,7 @@ impl Rig {
         (response.outcome, response.generation)
     }
 
-    /// What the history has of each generation.
+    /// The events and generations in the history.
     fn history(&self) -> Vec<(Event, u64)> {
         let entries = history::read(&self.folder.path().join("data")).unwrap();
         entries.into_iter().map(|entry| (entry.what, entry.generation)).collect()
@@ -83,7 +83,7 @@ fn configure(folder: &Path, outputs: &[&str]) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_outcome_of_a_reload_has_its_answer_and_its_entry_in_the_history() {
+async fn each_outcome_of_a_reload_is_returned_and_recorded_in_the_history() {
     let mut rig = Rig::start(&["all"]).await;
     assert_eq!(rig.reload().await, (Outcome::Unchanged, 1));
     rig.break_configuration();
@@ -95,7 +95,7 @@ async fn each_outcome_of_a_reload_has_its_answer_and_its_entry_in_the_history() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_version_that_faults_after_a_reload_is_rolled_back_to_the_one_before() {
+async fn a_version_that_faults_after_a_reload_is_rolled_back() {
     let mut rig = Rig::start(&["all"]).await;
     let before = rig.agent.running.plan.pipelines[0].fingerprint();
     rig.configure(&["all", "more"]);
@@ -124,7 +124,7 @@ async fn an_operator_rolls_back_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_early_change_that_is_invalid_is_not_reported_but_waited_for() {
+async fn an_early_invalid_change_is_not_reported_and_waits_for_more_files() {
     let mut rig = Rig::start(&["all"]).await;
     rig.break_configuration();
     let change = Change { files: [rig.folder.path().join("agent.toml")].into(), is_early: true };

@@ -21,7 +21,7 @@ const OPEN: Duration = Duration::from_secs(1);
 /// What happened to a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
-    /// It was created or written to, and is open.
+    /// It was created or written to, and is still open.
     Written,
     /// It was closed after that.
     Closed,
@@ -29,7 +29,7 @@ pub(crate) enum Step {
     RenamedTo,
     /// It was removed or renamed.
     Gone,
-    /// Something else: its mode changed.
+    /// Another change, such as of its mode.
     Changed,
 }
 
@@ -48,7 +48,7 @@ pub(crate) struct Debounce {
     files: BTreeSet<PathBuf>,
     open: BTreeSet<PathBuf>,
     last: Option<Instant>,
-    /// Whether nothing but the file `alone` changed, and that by a rename.
+    /// Whether only the file `alone` changed, by a rename.
     is_rename: bool,
 }
 
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_counts_the_sooner_the_surer_it_is_whole() {
+    fn a_change_is_complete_the_sooner_the_more_certain_it_is() {
         use Step::{Changed, Closed, Gone, RenamedTo, Written};
         for (steps, expected) in [
             (&[(RenamedTo, CONFIG)] as &[_], QUIET_AFTER_RENAME),
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_that_made_no_sense_waits_as_long_as_any_other() {
+    fn an_invalid_change_waits_as_long_as_any_other() {
         let mut debounce = Debounce::new(CONFIG.into());
         let now = Instant::now();
         debounce.note(now, Step::RenamedTo, CONFIG.into());

@@ -12,9 +12,9 @@ use wattle_sink::Payload;
 
 use super::RETRY;
 
-/// Bytes that are read before they are passed on.
+/// Maximum bytes per read.
 const READ_BYTES: usize = 1 << 20;
-/// Number of failed reads of a place before it is skipped.
+/// Number of failed reads of a place before `fetch` skips it.
 const ATTEMPTS: u32 = 5;
 
 /// Delivers events on disk to the sink.
@@ -81,7 +81,7 @@ impl Fetch {
                 }
                 let wait = self.events.readable.notified();
                 if once {
-                    // The end of the last delivery is no news for readers.
+                    // Readers need not learn of the end of the last delivery.
                     let _ = tokio::time::timeout(super::KEEP_INTERVAL, wait).await;
                 } else {
                     wait.await;
@@ -97,14 +97,14 @@ impl Fetch {
         let ack = Ack::new(move |disposition| acknowledger.end(id, disposition != Disposition::Retry));
         let payload = Payload::decode(content, events, ack);
         if payload.is_none() {
-            // Dropping its acknowledgement has returned it, but no sink is left to take it.
+            // Dropping its acknowledgement returned it, but no sink is left to take it.
             reader.reject(id);
         }
         payload
     }
 }
 
-/// Reads until there is enough, no more data, or an error.
+/// Reads until there is enough data, no more data, or an error.
 fn read_some(reader: &mut Reader<Folder>) -> (Vec<Delivery>, Option<io::Error>) {
     let mut deliveries = Vec::new();
     let mut bytes = 0;

@@ -14,8 +14,9 @@ use super::{MEMORY_BYTES, RETRY, size};
 
 /// First delay before a failed write is retried.
 const FIRST_RETRY: Duration = Duration::from_millis(50);
-/// A group is stored early when no event arrives for this long, or for a tenth of the gathering time: sources hold only
-/// a limited number of unacknowledged events, so they may be waiting for this very group.
+/// A group is stored early if no event arrives for this long, or for a tenth of the gathering time:
+/// sources hold only a limited number of unacknowledged events, so they may be waiting for this
+/// group.
 const QUIET: Duration = Duration::from_millis(100);
 /// Interval between log lines about a persistent problem.
 const LOG_INTERVAL: Duration = Duration::from_secs(10);
@@ -33,7 +34,7 @@ pub(super) struct Store {
     pub(super) sink: Arc<SinkStats>,
 }
 
-/// A problem that keeps the buffer from storing events, or makes it drop them.
+/// A problem because of which the buffer cannot store events, or drops them.
 #[derive(Default)]
 struct Trouble {
     since: Option<Instant>,
@@ -94,11 +95,11 @@ impl Store {
         group
     }
 
-    /// Stores a group, or drops events that do not fit if `when_full` says so. Events that are left when the sink is
-    /// stopped stay with their sources.
+    /// Stores a group, or, if `when_full` is to drop, drops events that do not fit. Events that are
+    /// left when the sink is stopped stay with their sources.
     async fn store(&self, writer: &mut Option<Writer<Folder>>, mut group: Vec<Payload>, trouble: &mut Trouble) {
         let mut wait = FIRST_RETRY;
-        // A disk without room for the whole group may have room for a part.
+        // A disk without space for the whole group may have space for a part.
         let mut most = usize::MAX;
         while !group.is_empty() {
             let Some(mut taken) = writer.take() else { return };
@@ -140,7 +141,7 @@ impl Store {
             if self.gives_up(&error, &mut group, trouble) {
                 continue;
             }
-            // Events that the sink delivers free space, so retry as long as the buffer holds some.
+            // Delivered events free space, so retry while the buffer contains some.
             if let CommitError::Io(cause) = &error
                 && needs_operator(cause)
                 && self.stats.events.load(Ordering::Relaxed) == 0
@@ -223,7 +224,7 @@ mod tests {
     use wattle_batch::Ack;
 
     #[tokio::test]
-    async fn a_source_that_waits_for_what_is_gathered_does_not_wait_for_the_whole_interval() {
+    async fn a_source_that_waits_for_the_group_does_not_wait_for_the_whole_interval() {
         let store = Store {
             name: "out".into(),
             input: Queue::new(MEMORY_BYTES, None, None),

@@ -57,7 +57,7 @@ fn only_the_last_batches_count() {
 }
 
 #[test]
-fn an_open_circuit_refuses_until_its_cool_down_is_over_and_then_tries_one_batch() {
+fn an_open_circuit_refuses_until_its_cool_down_is_over_and_then_probes_one_batch() {
     let mut bench = Bench::new(OnFault::Fail);
     bench.open();
     assert_eq!(bench.admit(), Refused);
@@ -80,7 +80,7 @@ fn each_probe_that_faults_doubles_the_cool_down_up_to_its_bound() {
 }
 
 #[test]
-fn a_node_that_relapses_at_once_waits_longer_and_one_that_held_out_does_not() {
+fn a_node_that_faults_again_at_once_waits_longer_and_one_that_worked_does_not() {
     let mut bench = Bench::new(OnFault::Fail);
     bench.open();
     bench.now += SECOND;
@@ -97,7 +97,7 @@ fn a_node_that_relapses_at_once_waits_longer_and_one_that_held_out_does_not() {
 }
 
 #[test]
-fn a_late_result_of_a_batch_from_before_changes_nothing() {
+fn a_late_result_of_an_earlier_batch_changes_nothing() {
     let bench = Bench::new(OnFault::Fail);
     let early = bench.admit();
     bench.open();
@@ -106,7 +106,7 @@ fn a_late_result_of_a_batch_from_before_changes_nothing() {
 }
 
 #[test]
-fn a_probe_that_never_ends_does_not_keep_the_circuit_open_for_ever() {
+fn a_probe_that_never_ends_does_not_block_later_probes() {
     let mut bench = Bench::new(OnFault::Fail);
     bench.open();
     bench.now += SECOND;
@@ -116,7 +116,7 @@ fn a_probe_that_never_ends_does_not_keep_the_circuit_open_for_ever() {
 }
 
 #[test]
-fn a_circuit_that_stops_its_pipeline_tries_nothing() {
+fn a_circuit_that_stops_its_pipeline_does_not_probe() {
     let mut bench = Bench::new(OnFault::Stop);
     bench.open();
     bench.now += 1000 * SECOND;

@@ -1,4 +1,4 @@
-//! Which worker may take from which lane.
+//! Tests which worker can take from which lane.
 
 use wattle_batch::{Ack, Column, Origin};
 
@@ -33,7 +33,7 @@ fn end(work: Work) {
 }
 
 #[test]
-fn a_busy_source_gets_all_workers_while_others_have_nothing() {
+fn a_busy_source_gets_all_workers_while_others_are_idle() {
     let (lanes, [busy, _idle]) = lanes(4, ["busy", "idle"]);
     fill(&busy, 4);
     let works: Vec<_> = (0..4).map_while(|_| take(&lanes)).collect();
@@ -59,7 +59,7 @@ fn suspects_together_never_get_the_last_worker() {
 }
 
 #[test]
-fn a_suspect_is_served_when_it_is_alone_and_when_there_is_one_worker() {
+fn a_suspect_is_served_if_it_is_alone_or_there_is_one_worker() {
     let (alone, [lane]) = lanes(2, ["suspect"]);
     fill(&lane, 2);
     lane.suspect();
@@ -72,7 +72,7 @@ fn a_suspect_is_served_when_it_is_alone_and_when_there_is_one_worker() {
 }
 
 #[test]
-fn suspicion_ends() {
+fn suspicion_expires() {
     let (_lanes, [lane]) = lanes(2, ["suspect"]);
     assert!(!lane.is_suspect(Instant::now));
     lane.suspect();
@@ -82,10 +82,10 @@ fn suspicion_ends() {
 }
 
 #[test]
-fn the_spare_worker_takes_only_from_lanes_without_a_worker_that_are_no_suspects() {
+fn the_spare_worker_skips_suspects_and_lanes_with_a_worker() {
     let (lanes, [stuck, suspect, held, healthy]) = lanes(2, ["stuck", "suspect", "held", "healthy"]);
     fill(&stuck, 3);
-    // The first two workers find nothing else.
+    // The first two workers find no other work.
     let first = take(&lanes).unwrap();
     let second = take(&lanes).unwrap();
     assert_eq!((&*first.0, &*second.0), ("stuck", "stuck"));
@@ -103,7 +103,7 @@ fn the_spare_worker_takes_only_from_lanes_without_a_worker_that_are_no_suspects(
 }
 
 #[test]
-fn all_workers_are_stuck_only_when_each_has_been_at_work_for_long() {
+fn all_workers_are_stuck_only_when_each_has_been_busy_for_long() {
     let watch = Watch::new(2);
     watch.begin(0);
     std::thread::sleep(LONG);
@@ -120,7 +120,7 @@ fn all_workers_are_stuck_only_when_each_has_been_at_work_for_long() {
 }
 
 #[test]
-fn the_spare_worker_sleeps_until_the_last_worker_is_at_work() {
+fn the_spare_worker_sleeps_until_all_workers_are_busy() {
     let lanes = Lanes::new(2);
     let (sender, awake) = std::sync::mpsc::channel();
     let watched = lanes.clone();
@@ -143,7 +143,7 @@ fn the_spare_worker_sleeps_until_the_last_worker_is_at_work() {
 }
 
 #[test]
-fn a_source_on_hold_is_left_alone_until_every_hold_is_dropped() {
+fn a_source_on_hold_is_skipped_until_every_hold_is_dropped() {
     let (lanes, [held, free]) = lanes(2, ["held", "free"]);
     fill(&held, 2);
     fill(&free, 1);
@@ -158,7 +158,7 @@ fn a_source_on_hold_is_left_alone_until_every_hold_is_dropped() {
 }
 
 #[test]
-fn what_a_lane_returns_reaches_no_sink_and_what_comes_after_it_does() {
+fn events_that_a_lane_returns_reach_no_sink_and_later_ones_do() {
     let (lanes, [lane]) = lanes(2, ["lane"]);
     let encoder = wattle_sink::build("out", "blackhole", &"{}".parse().unwrap()).unwrap().encoder;
     let queue = Queue::new(1, None, None);
@@ -187,7 +187,7 @@ fn what_a_lane_returns_reaches_no_sink_and_what_comes_after_it_does() {
     assert_eq!(queue.try_pop().unwrap().bytes, b"new");
 }
 
-/// A sink whose queue has no room, so that payloads for it wait in the lane.
+/// A sink with a full queue, so payloads for it wait in the lane.
 fn full_sink() -> Arc<SinkHandle> {
     struct Never;
     impl wattle_sink::Encoder for Never {
@@ -205,7 +205,7 @@ fn payload(ack: Ack) -> Payload {
 }
 
 #[test]
-fn a_withdrawn_batch_returns_its_events_and_those_of_later_batches_if_asked() {
+fn a_withdrawn_batch_returns_its_events_and_those_of_later_batches_on_request() {
     for (later, returned) in [(false, vec![1]), (true, vec![1, 2])] {
         let (lanes, [lane]) = lanes(3, ["in"]);
         fill(&lane, 3);
@@ -220,7 +220,7 @@ fn a_withdrawn_batch_returns_its_events_and_those_of_later_batches_if_asked() {
         lane.void(1, later);
         let expected: Vec<_> = returned.iter().map(|sequence| (*sequence, wattle_batch::Disposition::Retry)).collect();
         assert_eq!(*ends.lock(), expected);
-        // Payloads of a withdrawn batch that follow return, too.
+        // Further payloads of a withdrawn batch return too.
         let seen = Arc::new(Mutex::new(None));
         let ack = Ack::new({
             let seen = seen.clone();

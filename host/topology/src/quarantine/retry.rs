@@ -1,10 +1,10 @@
 //! Sends events of a quarantine through their pipeline again.
 //!
-//! An event continues at the node that could not process it, since the nodes before have done their work; if the
-//! pipeline no longer has that node, the event starts from the input. It is removed from the quarantine after every
-//! sink has it, never before: a crash in between sends it again, as everywhere in the agent. Events that fail again
-//! return to the quarantine under a new ID. No agent may run on the data folder meanwhile, since both would write to
-//! the same sinks.
+//! An event continues at the node that could not process it, because the earlier nodes have done
+//! their work; if the pipeline no longer has that node, the event starts from the input. The event
+//! leaves the quarantine after every sink has it, never before: a crash in between sends it again,
+//! as everywhere in the agent. Events that fail again return to the quarantine with a new ID. No
+//! agent may use the data folder meanwhile, because both would write to the same sinks.
 
 use std::collections::{BTreeMap, HashSet};
 use std::future::Future;
@@ -27,7 +27,7 @@ const SOURCE: &str = "quarantine";
 /// How long the sinks may take to finish.
 const DRAIN: Duration = Duration::from_secs(60);
 
-/// Events could not be sent again.
+/// Why events could not be sent again.
 #[derive(Debug, thiserror::Error)]
 pub enum RetryError {
     /// The configuration has no such pipeline.
@@ -104,7 +104,7 @@ fn entry(pipeline: &PipelinePlan, event: &Quarantined) -> Vec<Target> {
     }
 }
 
-/// The plan with only this pipeline, fed by the quarantine, and its sinks.
+/// The plan with only this pipeline, the quarantine as its source, and its sinks.
 fn narrowed(plan: &Plan, index: usize, pipeline: &PipelinePlan, entry: Vec<Target>) -> Plan {
     let of_pipeline = |sink: &SinkPlan| {
         let inputs = sink.inputs.iter().filter(|(from, _)| *from == index).map(|(_, output)| (0, *output));
@@ -137,7 +137,7 @@ impl Source for Events {
         Box::pin(async move {
             let open = watch::Sender::new(0_usize);
             let mut left = open.subscribe();
-            // Reading blocks; the bounded queue makes it wait, so that memory is bounded.
+            // Reading blocks on the bounded queue, which bounds the memory.
             let handle = tokio::runtime::Handle::current();
             let read = tokio::task::spawn_blocking(move || self.send(&context, &open, &handle));
             let sent = read.await.map_err(|error| SourceError::External(error.into()))?;

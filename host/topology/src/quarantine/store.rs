@@ -22,15 +22,15 @@ const LOOK_BACK: u64 = 64 << 10;
 /// An event is nested in its line.
 const MAX_DEPTH: usize = wattle_batch::MAX_JSON_DEPTH + 8;
 
-/// A quarantine could not be read or written.
+/// Why a quarantine could not be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum QuarantineError {
     /// A file could not be read or written.
     #[error("quarantine `{path}`: {error}")]
     Io {
-        /// Which.
+        /// Path of the file.
         path: PathBuf,
-        /// Why.
+        /// The error of the system.
         error: io::Error,
     },
     /// The quarantine is full.
@@ -38,9 +38,9 @@ pub enum QuarantineError {
         "quarantine `{path}` is full ({max_bytes} bytes); see `wattle quarantine list`, or raise `max_size` in [agent.quarantine]"
     )]
     Full {
-        /// Which.
+        /// Path of the file.
         path: PathBuf,
-        /// Its bound.
+        /// Maximum size.
         max_bytes: u64,
     },
 }
@@ -143,7 +143,7 @@ impl QuarantineStore {
         }
         let at_end = file.seek(SeekFrom::Start(end)).map(drop);
         if let Err(error) = at_end.and_then(|()| file.write_all(lines)).and_then(|()| file.sync_data()) {
-            // On a full disk a part may have been written; a later line must not continue it.
+            // A full disk may have taken a part; a later line must not continue it.
             let _ = file.set_len(end);
             return Err(self.wrong(error));
         }

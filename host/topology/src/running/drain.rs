@@ -13,13 +13,14 @@ use crate::generation::Generation;
 use crate::lane::Lanes;
 use crate::observer::Observer;
 
-/// Part of a drain that is reserved for sinks to finish requests in progress; at most a quarter of the drain.
+/// Part of a drain that is reserved for sinks to finish their requests; at most a quarter of the
+/// drain.
 const HAND_OVER_SINK: Duration = Duration::from_secs(5);
 /// How long a worker may take to process the result of a node, even after the deadline.
 const PUT_AWAY: Duration = Duration::from_millis(250);
 /// Undelivered events are counted this long before the sources give up.
 const COUNT_BEFORE: Duration = Duration::from_millis(20);
-/// How often it is checked whether sinks deliver.
+/// How often the drain checks whether sinks deliver.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Result of a drain.

@@ -1,9 +1,10 @@
 //! The handover of a sink that a reload replaced or removed.
 //!
-//! The sink gets a short time to deliver its events. Meanwhile its sources are on hold, so that no event overtakes
-//! those in the sink, whatever path it takes in the new generation. If the sink is not done in time, it is dropped: its
-//! events and those in the lanes of its sources return to those sources, unacknowledged, and take the new path. A disk
-//! buffer keeps its stored events for the successor of the same name or for a later configuration.
+//! The sink gets a short time to deliver its events. Meanwhile its sources are on hold, so no event
+//! overtakes those in the sink, on any path of the new generation. If the sink is not done in time,
+//! it is dropped: its events and those in the lanes of its sources return to those sources,
+//! unacknowledged, and take the new path. A disk buffer keeps its stored events for the successor
+//! of the same name or for a later configuration.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -19,8 +20,8 @@ use crate::lane::{Hold, Lanes};
 
 /// How long a disk buffer may take to store events after its time is over.
 const STORE: Duration = Duration::from_secs(4);
-/// For this long after events were returned, later events of the same sources are returned as well. Sources pause for
-/// longer before they send anything again.
+/// For this long after events were returned, later events of the same sources are returned as well.
+/// Sources pause for longer before they send again.
 const RETURN_TIME: Duration = Duration::from_millis(100);
 const RETURN_INTERVAL: Duration = Duration::from_millis(5);
 

@@ -7,12 +7,12 @@ use std::time::{Duration, SystemTime};
 use parking_lot::Mutex;
 use wattle_batch::Batch;
 
-/// Maximum number of differences to keep; the first are the most useful.
+/// Maximum number of differences to keep; the first ones are the most useful.
 const KEPT: usize = 20;
 /// Bytes of an event that are kept.
 const MAX_TEXT: usize = 8 << 10;
 
-/// Comparison of a candidate with the version that runs, since it was configured.
+/// Comparison of a candidate with the running version since it was configured.
 #[derive(Debug)]
 pub struct ShadowReport {
     /// The running version and the candidate, as fingerprints.
@@ -83,7 +83,7 @@ pub struct ShadowSnapshot {
     pub first: Vec<Difference>,
 }
 
-/// Names of outputs, and the events that left by them.
+/// Names of outputs, and the events that left on them.
 type Emitted<'a> = (&'a [String], &'a [(usize, Batch)]);
 
 impl ShadowReport {
@@ -166,7 +166,7 @@ impl ShadowReport {
 }
 
 impl ShadowSnapshot {
-    /// Number of events that differ; an event that left by another output counts as different.
+    /// Number of events that differ. An event that left on another output counts as different.
     pub fn differing(&self) -> u64 {
         let sum = |count: fn(&OutputReport) -> u64| self.outputs.values().map(count).sum::<u64>();
         sum(|o| o.changed) + sum(|o| o.missing).max(sum(|o| o.added))
@@ -194,8 +194,8 @@ fn by_output<'a>((names, emitted): Emitted<'a>) -> HashMap<&'a str, Vec<Vec<u8>>
 
 type Pair<'a> = (Option<&'a [u8]>, Option<&'a [u8]>);
 
-/// Lists the events that differ: place by place if both sides have the same number, otherwise those that only one side
-/// has.
+/// Lists the events that differ: place by place if both sides have the same number, otherwise those
+/// that only one side has.
 fn differences<'a>(left: &'a [Vec<u8>], right: &'a [Vec<u8>]) -> Vec<Pair<'a>> {
     let same = |(a, b): &(&Vec<u8>, &Vec<u8>)| a == b;
     let begin = left.iter().zip(right).take_while(same).count();
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn differences_are_found_where_they_are() {
+    fn differences_are_found_at_their_places() {
         expect("a b c", "a b c", &[]);
         expect("a b c", "a x c", &[("b", "x")]);
         expect("a b c", "a c", &[("b", "-")]);

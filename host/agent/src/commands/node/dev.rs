@@ -32,7 +32,7 @@ pub(crate) fn dev(options: &DevOptions) -> Done {
     let project = Project::open(&options.project)?;
     let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     tokio.block_on(async {
-        // Before the first build and output, so that no change after them is missed.
+        // Watch before the first build, so no change is missed.
         let watch = Watch::new(&project.root);
         let mut watch = watch.map_err(|error| Failure::new(format!("cannot watch files: {error}")))?;
         watch.set(&watched(&project));
@@ -112,7 +112,7 @@ fn sample(project: &Project, options: &DevOptions) -> Result<Vec<Value>, Failure
     Ok(events)
 }
 
-/// Shows the output for each event, and the output before where it differs.
+/// Shows the output for each event, and the previous output if it differs.
 fn show(project: &Project, events: &[Value], before: Option<&[String]>) -> Result<Vec<String>, Failure> {
     let mut subject = subject(project)?;
     let ports = subject.configure(&project.options()?).map_err(|refusal| Failure::new(refusal.to_string()))?;

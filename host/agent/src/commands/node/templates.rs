@@ -50,7 +50,7 @@ pub(crate) fn files(language: Language, columns: bool) -> BTreeMap<String, &'sta
     files
 }
 
-/// The language's name for people.
+/// The display name of a language.
 pub(crate) fn title(language: Language) -> &'static str {
     match language {
         Language::Rust => "Rust",
@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_language_has_both_faces_and_its_sdk() {
+    fn every_language_has_both_interfaces_and_its_sdk() {
         for language in [Language::Rust, Language::C, Language::Js, Language::Ts, Language::Python, Language::Go] {
             for columns in [false, true] {
                 let files = files(language, columns);

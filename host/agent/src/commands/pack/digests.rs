@@ -17,14 +17,15 @@ struct Node {
     key: usize,
     /// Its value, with the quotes.
     artifact: Range<usize>,
-    /// The value of `digest`, with the quotes, and what it says.
+    /// The value of `digest`, with the quotes, and the digest in it.
     digest: Option<(Range<usize>, String)>,
 }
 
-/// The manifest with the digest of every artifact that is a file of the pack, and a line for each that changes.
+/// Returns the manifest with the digest of every artifact that is a file of the pack, and a line
+/// for each change.
 pub(super) fn with_digests(folder: &Path, text: &str) -> Result<(String, Vec<String>), Failure> {
     let mut nodes = nodes(text)?;
-    // From the end, so that an edit does not move the places of later edits.
+    // From the end, so an edit does not move the places of later edits.
     nodes.sort_by_key(|node| std::cmp::Reverse(node.key));
     let mut new = text.to_owned();
     let mut changes = Vec::new();
@@ -40,14 +41,14 @@ pub(super) fn with_digests(folder: &Path, text: &str) -> Result<(String, Vec<Str
         changes.push(format!("node {name}: {now}"));
     }
     changes.reverse();
-    // Checks the result, because a manifest can have unusual forms.
+    // Check the result, because a manifest can have unusual forms.
     match nodes_have(&new, &changes) {
         true => Ok((new, changes)),
         false => Err(Failure::new("cannot write digests to this form of `pack.toml`; write a table for each node")),
     }
 }
 
-/// Adds the key beside `artifact`: on a line of its own, or in the same braces.
+/// Adds the key beside `artifact`: on a separate line, or in the same braces.
 fn insert(text: &mut String, key: usize, artifact: &Range<usize>, digest: &str) {
     let line = text.get(..key).and_then(|before| before.rfind('\n')).map_or(0, |at| at + 1);
     let before = text.get(line..key).unwrap_or_default().to_owned();
@@ -105,7 +106,7 @@ mod tests {
 
     const DIGEST: &str = "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
 
-    /// Writes digests into a text, for artifacts that all are `abc`.
+    /// Writes digests into a text in which all artifacts contain `abc`.
     #[track_caller]
     fn check(text: &str, expected: &str) {
         let folder = tempfile::tempdir().unwrap();
@@ -147,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn an_old_digest_is_replaced_and_other_artifacts_have_none() {
+    fn an_old_digest_is_replaced_and_built_in_artifacts_get_none() {
         check(
             "[nodes.a]\ndigest = \"sha256:0\" # old\nartifact = \"nodes/a.wasm\"\n[nodes.m]\nartifact = \"builtin:mask\"\n\
              [nodes.p]\nartifact = \"pack:other@1/a.wasm\"\n",

@@ -10,7 +10,8 @@ use wattle_manifest::PackTest;
 use crate::exit::Failure;
 use wattle_supervisor::pack_tests::Observed;
 
-/// Writes the expectations of a test that are missing or not met, and returns the names of their files.
+/// Writes the expectations of a test that are missing or do not match, and returns the names of
+/// their files.
 pub(super) fn update(folder: &Path, test: &PackTest, observed: &Observed) -> Result<Vec<String>, Failure> {
     let mut written = Vec::new();
     for output in test.expected.keys() {
@@ -26,8 +27,9 @@ pub(super) fn update(folder: &Path, test: &PackTest, observed: &Observed) -> Res
     Ok(written)
 }
 
-/// The text of an expectation that these events meet; `None` if they meet the old one. A line that its event meets stays as
-/// it is. A rewritten line has the keys of the line that it replaces, or of the last line before it.
+/// The text of an expectation that matches these events; `None` if the old one matches. Matching
+/// lines stay unchanged. A rewritten line has the keys of the line that it replaces, or of the last
+/// line before it.
 fn rewritten(old: Option<&str>, events: &[Value]) -> Result<Option<String>, Failure> {
     let lines: Vec<&str> = old.unwrap_or_default().lines().filter(|line| !line.trim().is_empty()).collect();
     let expected: Vec<Value> = lines.iter().map(|line| serde_json::from_str(line)).collect::<Result<_, _>>()?;
@@ -54,7 +56,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn lines_that_are_met_stay_byte_for_byte_and_others_keep_their_keys() {
+    fn matching_lines_stay_byte_for_byte_and_others_keep_their_keys() {
         let old = "{ \"body_json\" : {\"a\" : 1} }\n\n{\"body\":\"old\"}\n{\"body\":\"gone\"}\n";
         let events = [json!({"body": "{\"a\":1.0}"}), json!({"body": "new"})];
         let new = rewritten(Some(old), &events).ok().flatten().unwrap();

@@ -10,7 +10,7 @@ use crate::exit::{Done, Failure, print};
 
 pub(super) fn install(options: &InstallOptions, color: bool) -> Done {
     let library = library(&options.library)?;
-    // Checked here, because a configuration would use a broken pack only later.
+    // Check now, because a broken pack would otherwise fail only when a configuration uses it.
     let view = view(&options.pack, &library, &plain_catalog()?).map_err(|invalid| refused(&invalid, color))?;
     if view.plan.is_none() {
         let linted = wattle_manifest::lint_pack(&options.pack, &plain_catalog()?, &library);

@@ -36,7 +36,7 @@ pub(super) fn remove(options: &RemoveOptions, color: bool) -> Done {
     print(&format!("{} removed from {}", options.pack, gone.display()))
 }
 
-/// How a configuration uses a version: by its lock, or because no other version fulfills its requirement.
+/// How a configuration uses a version: its lock pins it, or no other version meets its requirement.
 fn user(config: &Path, name: &str, version: &str, color: bool) -> Result<Option<String>, Failure> {
     let lock = Lock::read(&config.with_file_name(LOCK_FILE)).map_err(|invalid| refused(&invalid, color))?;
     let pins = lock.map(|lock| lock.pins).unwrap_or_default();

@@ -52,7 +52,7 @@ enum PinError {
     Missing,
 }
 
-/// Checks that the pack of a former pin is there, so that the lock never pins a missing pack.
+/// Checks that the pack of a former pin exists, so the lock never pins a missing pack.
 fn check(former: &Pin, library: &Library) -> Result<(), PinError> {
     if !matches!(former.source.as_str(), "builtin" | "library") {
         return Ok(());

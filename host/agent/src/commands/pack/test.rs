@@ -36,7 +36,7 @@ pub(super) fn test(options: &TestOptions, color: bool) -> Done {
             }
         };
         let written = if options.update { expectations::update(folder, test, &observed)? } else { Vec::new() };
-        // Expectations that were just written are met, but lost events are a problem in any case.
+        // Expectations that were just written match, but lost events are always a problem.
         let problems = if options.update { observed.lost() } else { observed.problems(test) };
         match (problems.as_slice(), written.as_slice()) {
             ([], []) => tally.passed(&test.name)?,

@@ -8,8 +8,8 @@ use wattle_pack::Library;
 use wattle_plan::PipelinePlan;
 use wattle_runtime::Catalog;
 
-/// Reads a pack. Parameters without a default have the values of its first test that gives any; a graph that cannot be
-/// built even so is left out.
+/// Reads a pack. Parameters without a default get their values from the first test that sets any.
+/// If the graph still cannot be built, the view has no graph.
 pub(super) fn view(reference: &str, library: &Library, catalog: &Catalog) -> Result<PackView, Invalid> {
     let outline = wattle_manifest::outline(reference, library)?;
     let tests = wattle_manifest::load_tests(reference, library, Expectations::Required).unwrap_or_default();

@@ -15,7 +15,7 @@ pub(crate) fn archive(options: &ArchiveOptions) -> Done {
     let name = || PathBuf::from(format!("{}-{}.tar", config.name, config.version));
     let out = options.out.clone().unwrap_or_else(name);
     let bytes = layout::write(&image).map_err(|error| refused(&out, error))?;
-    // Written elsewhere first, so that a reader never finds a part of it under this name.
+    // Write to a temporary file first, so a reader never finds an incomplete archive.
     let temporary = out.with_extension("tar.tmp");
     std::fs::write(&temporary, &bytes).map_err(|error| refused(&temporary, error))?;
     std::fs::rename(&temporary, &out).map_err(|error| refused(&out, error))?;

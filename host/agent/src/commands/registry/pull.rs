@@ -17,7 +17,7 @@ pub(crate) fn pull(options: &PullOptions) -> Done {
     let store = Store::new(&settings.data_dir);
     let image = Client::new(client_options(&settings.registry)).pull(&reference, &store)?;
     let staged = store.stage(&image)?;
-    // Before as much as its name is read.
+    // Check trust before anything of the pack is read, even its name.
     let source = reference.source();
     if settings.trust.requires(&source) {
         let verified = wattle_pack::verify_folder(&settings.trust, &source, &staged.folder(), staged.list());

@@ -25,7 +25,7 @@ pub(crate) fn verify(options: &VerifyOptions) -> Done {
     print(&list.digest())
 }
 
-/// A key, or the file of one.
+/// A key, or the file that contains one.
 fn read_key(text: &str) -> Result<TrustedKey, Failure> {
     if let Some(key) = TrustedKey::parse(text) {
         return Ok(key);

@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 use crate::exit::Failure;
 
-/// How long the agent may take. It responds from memory.
+/// Timeout. The agent responds from memory.
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// Maximum size of a response in bytes, enough for some hundred pipelines.
 const MAX_BODY_BYTES: usize = 16 << 20;
@@ -77,7 +77,7 @@ async fn request(address: &str, path: &str) -> Result<String, GetError> {
     tokio::pin!(answer);
     tokio::select! {
         answer = &mut answer => answer,
-        // The connection can end before its last bytes are read.
+        // The connection can end before the client has read its last bytes.
         _ = connection => answer.await,
     }
 }

@@ -1,4 +1,4 @@
-//! Figures for people.
+//! Sizes and times in units that a person reads easily.
 
 use std::time::Duration;
 

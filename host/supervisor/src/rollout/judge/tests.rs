@@ -1,10 +1,11 @@
-//! The rules against simulated traffic. Every simulation is seeded, so that a run is the same on every machine.
+//! Tests the rules with simulated traffic. Every simulation is seeded, so a run is the same on
+//! every machine.
 
 use super::*;
 
-/// How one batch of a simulated version turns out.
+/// The results of batches of a simulated version.
 struct Traffic {
-    /// Share of batches at which a node faults.
+    /// Share of batches in which a node faults.
     faults: f64,
     /// Share of bad batches, and the share of events that fail in one of them.
     bad: (f64, f64),
@@ -27,7 +28,7 @@ impl Traffic {
         let failed = (0..events).filter(|_| random.f64() < share).count() as u64;
         let has_faulted = random.f64() < self.faults;
         let bytes = events * (500 + random.u64(..3000));
-        // Neighbours on the machine: some batches take several times as long.
+        // Noisy neighbours on the machine: some batches take several times as long.
         let noise = if random.f64() < 0.05 { 8.0 } else { 0.7 + random.f64() };
         let nanos = (bytes as f64 * self.nanos * noise) as u64 + 20_000;
         counts.batches += 1;
@@ -44,7 +45,8 @@ impl Traffic {
     }
 }
 
-/// Batches of the candidate until it is rolled back, of at most `batches`; judged after each of its batches.
+/// Number of batches of the candidate until its rollback, at most `batches`; the rules run after
+/// each batch.
 fn rolled_back_after(
     primary: &Traffic,
     candidate: &Traffic,
@@ -94,7 +96,7 @@ fn identical_versions_are_not_rolled_back() {
 }
 
 #[test]
-fn a_worse_candidate_is_rolled_back_soon() {
+fn a_worse_candidate_is_rolled_back_early() {
     let fine = Traffic::default;
     let kinds = [
         ("a node faulted", fine(), Traffic { faults: 1.0, ..fine() }, 20),
@@ -127,21 +129,21 @@ fn counts(batches: u64, faulted: u64) -> Snapshot {
 }
 
 #[test]
-fn a_candidate_that_keeps_to_all_rules_is_promoted_when_it_has_seen_enough() {
+fn a_candidate_that_violates_no_rule_is_promoted_after_enough_events() {
     const LONG: Duration = Duration::from_secs(3600);
     let judge = |candidate, elapsed| judge_canary(&CanarySettings::default(), &counts(2000, 0), &candidate, elapsed);
     assert!(matches!(judge(counts(100, 0), LONG), Verdict::Promote(_)));
     assert_eq!(judge(counts(100, 0), Duration::ZERO), Verdict::Wait);
     assert_eq!(judge(counts(99, 0), LONG), Verdict::Wait);
-    // One fault of fifty says nothing yet.
+    // One fault in fifty batches is not significant yet.
     assert_eq!(judge(counts(50, 1), Duration::ZERO), Verdict::Wait);
-    // The events are what the nodes of both fault on.
+    // The nodes of both versions fault on these events.
     let both = judge_canary(&CanarySettings::default(), &counts(2000, 40), &counts(500, 10), LONG);
     assert!(matches!(both, Verdict::Promote(_)), "{both:?}");
 }
 
 #[test]
-fn a_new_version_may_fault_as_often_as_the_one_before() {
+fn a_new_version_may_fault_as_often_as_its_predecessor() {
     let settings = RollbackSettings::default();
     let judge = |batches, faulted, before: Snapshot| judge_probation(&settings, &before, &counts(batches, faulted));
     assert_eq!(judge(100, 5, counts(1000, 0)), None);
@@ -149,7 +151,7 @@ fn a_new_version_may_fault_as_often_as_the_one_before() {
     assert!(judge(100, 30, counts(1000, 0)).is_some_and(|why| why.contains("30 of 100 batches")));
     assert_eq!(judge(100, 30, counts(1000, 300)), None);
     assert_eq!(judge(19, 19, counts(1000, 0)), None);
-    // The version before ran only for a moment.
+    // The predecessor ran only briefly.
     assert!(judge(100, 100, Snapshot::default()).is_some());
     let off = RollbackSettings { enabled: false, ..settings };
     assert_eq!(judge_probation(&off, &counts(1000, 0), &counts(100, 100)), None);

@@ -32,7 +32,7 @@ fn set(ids: &[&str]) -> HashSet<String> {
 }
 
 #[test]
-fn what_was_kept_can_be_read_with_its_reason() {
+fn stored_events_can_be_read_with_their_reasons() {
     let (folder, store) = store(&["a-0", "a-1"]);
     let mut all = Vec::new();
     store
@@ -58,7 +58,7 @@ fn what_was_kept_can_be_read_with_its_reason() {
 }
 
 #[test]
-fn events_are_taken_out_and_the_others_stay_as_they_were() {
+fn events_are_removed_and_the_others_stay_unchanged() {
     let (_folder, store) = store(&["a", "b", "c"]);
     assert_eq!(store.remove(&set(&["b", "missing"])).unwrap(), 1);
     assert_eq!(fs::read_to_string(&store.path).unwrap(), line("a") + &line("c"));
@@ -102,7 +102,7 @@ fn unknown_lines_are_counted_and_kept() {
 }
 
 #[test]
-fn a_full_quarantine_takes_nothing_and_has_room_again_after_a_removal() {
+fn a_full_quarantine_accepts_nothing_until_a_removal() {
     let (_folder, store) = store(&["a"]);
     let max = line("a").len() as u64 + 1;
     assert!(matches!(store.append(line("b").as_bytes(), max), Err(QuarantineError::Full { .. })));
