@@ -28,7 +28,7 @@ fn a_reload_answers_with_its_outcome() {
 
     let agent = start(&folder, &load);
     let same = reload(&folder, &[]);
-    assert_eq!((same.code, same.text()), (0, "nothing changed; generation 1 runs on\n"), "{}", same.log);
+    assert_eq!((same.code, same.text()), (0, "nothing changed; generation 1 stays\n"), "{}", same.log);
     folder.replace("agent.toml", Load { pack: "cloudtrail@1.1.0".into(), ..load.clone() }.config());
     let applied = reload(&folder, &[]);
     assert_eq!(applied.code, 0, "{}", applied.log);
@@ -38,7 +38,7 @@ fn a_reload_answers_with_its_outcome() {
     let invalid = reload(&folder, &[]);
     assert_eq!(invalid.code, 78, "{}", invalid.log);
     assert!(invalid.log.contains("error[E0402]") && invalid.log.contains("agent.toml:"), "{}", invalid.log);
-    assert!(invalid.log.contains("generation 2 runs on"), "{}", invalid.log);
+    assert!(invalid.log.contains("generation 2 stays"), "{}", invalid.log);
     let json = reload(&folder, &["--json"]);
     assert_eq!(json.code, 78);
     let answer: Value = serde_json::from_slice(&json.output).unwrap();
@@ -81,7 +81,7 @@ fn a_data_folder_with_a_long_name_has_a_control_socket_too() {
     let config = format!("[agent]\ndata_dir = \"{name}\"\n") + &Load { seed: 33, ..Load::default() }.config();
     let mut agent = folder.start(&config);
     let same = reload(&folder, &[]);
-    assert_eq!((same.code, same.text()), (0, "nothing changed; generation 1 runs on\n"), "{}", same.log);
+    assert_eq!((same.code, same.text()), (0, "nothing changed; generation 1 stays\n"), "{}", same.log);
     assert!(agent.is_running());
     agent.stop();
 }

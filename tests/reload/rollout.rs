@@ -356,7 +356,7 @@ fn a_version_that_faults_after_a_reload_is_given_up_until_the_configuration_chan
     let failed = rig.folder.events("fails.ndjson").len();
     // Asking again for the same changes nothing, and the answer says why.
     let asked = rig.folder.run(&["reload", "--config", "agent.toml"]);
-    assert_eq!(asked.text(), "nothing changed; generation 3 runs on\n", "{}", asked.log);
+    assert_eq!(asked.text(), "nothing changed; generation 3 stays\n", "{}", asked.log);
     assert!(
         asked.log.contains("lines@1.1.0") && asked.log.contains("was rolled back and does not run"),
         "{}",
@@ -368,7 +368,7 @@ fn a_version_that_faults_after_a_reload_is_given_up_until_the_configuration_chan
     // Asking for something else forgets it; then the same may be asked for again.
     rig.change("pack = \"./good\"");
     let asked = rig.folder.run(&["reload", "--config", "agent.toml"]);
-    assert_eq!(asked.text(), "nothing changed; generation 3 runs on\n", "{}", asked.log);
+    assert_eq!(asked.text(), "nothing changed; generation 3 stays\n", "{}", asked.log);
     rig.change("pack = \"./bad\"\n[agent.rollback]\nenabled = false");
     assert!(agent.wait_for("reloaded").contains("lines@1.1.0"));
     rig.write(1_000, 10);
