@@ -233,7 +233,7 @@ fn a_broken_candidate_never_stops_the_running_generation_and_the_caller_gets_the
         for part in *says {
             assert!(reloaded.log.contains(part), "{name}: `{part}` is missing in {}", reloaded.log);
         }
-        assert!(reloaded.log.contains("generation 1 runs on"), "{name}: {}", reloaded.log);
+        assert!(reloaded.log.contains("generation 1 stays"), "{name}: {}", reloaded.log);
         let json: Value = serde_json::from_slice(&reload(&["--json"]).output).unwrap();
         let outcome = if *code == 78 { "invalid" } else { "failed" };
         assert_eq!((&json["outcome"], &json["generation"]), (&outcome.into(), &1.into()), "{name}: {json}");
@@ -241,7 +241,7 @@ fn a_broken_candidate_never_stops_the_running_generation_and_the_caller_gets_the
         wait_until("events after the broken change", || folder.read("ok.ndjson").len() > before);
         restore(&folder);
         let back = reload(&[]);
-        assert_eq!(back.text(), "nothing changed; generation 1 runs on\n", "{name}: {}", back.log);
+        assert_eq!(back.text(), "nothing changed; generation 1 stays\n", "{name}: {}", back.log);
     }
     let refused = folder.run(&["history", "--config", "agent.toml", "--json"]);
     let refused = refused.text().lines().filter(|line| line.contains("\"error\"")).count();

@@ -23,7 +23,7 @@ fn assert_one_reload(folder: &Folder, mut agent: Agent, expected: &str) {
     assert!(line.contains("generation=2") && line.contains(expected), "{line}");
     // Whatever was still to be noticed is, before this is answered.
     let asked = folder.run(&["reload", "--config", "agent.toml"]);
-    assert_eq!(asked.text(), "nothing changed; generation 2 runs on\n", "{}", asked.log);
+    assert_eq!(asked.text(), "nothing changed; generation 2 stays\n", "{}", asked.log);
     let log = agent.stop().log;
     assert_eq!(log.matches("reloaded").count(), 1, "{log}");
     assert!(!log.contains("the running one stays") && !log.contains("reload failed"), "{log}");
