@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn there_is_enough_variety() {
+    fn the_catalog_has_enough_kinds_and_variants() {
         let mut services: Vec<_> = kinds::all().map(|kind| kind.service).collect();
         let mut names: Vec<_> = kinds::all().map(|kind| kind.name).collect();
         for list in [&mut services, &mut names] {

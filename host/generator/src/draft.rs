@@ -47,7 +47,7 @@ pub(crate) fn write_record<'a>(
     let bulky = random.chance(rates.bulk);
     let kinds = if carries { &catalog.any_kind } else { &catalog.kind_without_secret };
     let kind = random.pick(kinds);
-    // The tables are never empty, so neither `else` branch below runs.
+    // The tables are never empty, so the `else` branches below never run.
     let Some(prepared) = catalog.kinds.get(kind) else {
         return;
     };
@@ -334,7 +334,7 @@ impl<'a> Draft<'a> {
     }
 
     fn display(&mut self, value: impl std::fmt::Display) {
-        // Neither writing to a vector nor formatting a number or a time can fail.
+        // Writing to a vector and formatting a number or a time never fail.
         let _ = write!(self.out, "{value}");
     }
 }

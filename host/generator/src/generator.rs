@@ -1,4 +1,4 @@
-//! The generator: draws scenes, writes records and documents, and counts what they hold.
+//! The generator: draws scenes, writes records and documents, and counts their contents.
 
 use crate::catalog::Catalog;
 use crate::document::{self, Wrapping};

@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn escapes_what_a_json_string_must_escape() {
+    fn escapes_the_characters_that_json_requires() {
         let text = "{\"a\":\"b\\\"c\\\\\"}\n é";
         let mut out = Vec::new();
         escape(text.as_bytes(), &mut out);

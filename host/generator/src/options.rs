@@ -1,4 +1,4 @@
-//! What the generator generates: layout, shape, sizes and rates.
+//! Options of the generator: layout, shape, sizes and rates.
 
 use jiff::Timestamp;
 

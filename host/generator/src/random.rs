@@ -1,7 +1,8 @@
 //! Random numbers of the generator, and random strings.
 //!
-//! The promise "same seed, same bytes, on every platform" rules out `rand::rngs::SmallRng`: its algorithm depends on
-//! the width of a pointer and may change with a release. SplitMix64 is fixed, and five lines long.
+//! `rand::rngs::SmallRng` cannot guarantee the same bytes for a seed on every platform: its
+//! algorithm depends on the width of a pointer and may change with a release. SplitMix64 is fixed,
+//! and five lines long.
 
 const HEX: &[u8; 16] = b"0123456789abcdef";
 const BASE32: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";

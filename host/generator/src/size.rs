@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn chosen_sizes_are_kept() {
+    fn fixed_and_ranged_sizes_are_respected() {
         let mut random = Random::new(4, 0);
         for _ in 0..1_000 {
             assert_eq!(DocumentSize::Fixed(0).draw(&mut random), 0);

@@ -1,4 +1,4 @@
-//! Tests of the generator as a whole, against an independent count over `serde_json::Value`.
+//! The generator as a whole, compared with an independent count over `serde_json::Value`.
 
 use std::collections::BTreeSet;
 
@@ -24,7 +24,7 @@ fn parse(text: &[u8]) -> Value {
     serde_json::from_slice(text).unwrap_or_else(|error| panic!("{error} in `{}`", String::from_utf8_lossy(text)))
 }
 
-/// Counts one record as a reader would.
+/// Counts one record like a consumer of the trail.
 fn count(record: &Value, truth: &mut Truth) {
     let before = truth.access_key_ids;
     count_members(record, false, truth);
@@ -129,9 +129,9 @@ fn same_seed_gives_the_same_bytes() {
     assert!(run(1, false) != run(2, false));
 }
 
-/// A digest that is the same in 64-bit and 32-bit builds. It changes with every change of a template or a draw.
+/// The digest is the same in 64-bit and 32-bit builds. It changes with every template or draw.
 #[test]
-fn bytes_are_those_of_every_other_platform() {
+fn every_platform_generates_the_same_bytes() {
     let mut out = Vec::new();
     let mut generator = generator(|_| {});
     generator.next_document(300, &mut out);
@@ -171,7 +171,7 @@ fn truth_equals_an_independent_count() {
 }
 
 #[test]
-fn every_shape_and_form_holds_what_the_truth_says() {
+fn the_truth_matches_every_shape_and_form() {
     for shape in SHAPES {
         for form in [Form::Compact, Form::Pretty] {
             let mut generator = generator(|options| {
@@ -196,7 +196,7 @@ fn every_shape_and_form_holds_what_the_truth_says() {
 }
 
 #[test]
-fn forms_and_shapes_hold_the_same_records() {
+fn forms_and_shapes_contain_the_same_records() {
     let documents = |shape, form| {
         let mut generator = generator(|options| {
             options.shape = shape;
@@ -215,7 +215,7 @@ fn forms_and_shapes_hold_the_same_records() {
 }
 
 #[test]
-fn sizes_are_those_of_a_genuine_trail() {
+fn sizes_match_a_real_trail() {
     let mut generator = generator(|_| {});
     let mut sizes: Vec<usize> = (0..20_000)
         .map(|_| {
@@ -245,7 +245,7 @@ fn bulky_parameters_stay_within_the_limit() {
 }
 
 #[test]
-fn variations_of_genuine_records_occur() {
+fn variations_of_real_records_occur() {
     let mut generator = generator(|_| {});
     let mut types = BTreeSet::new();
     let mut seen = BTreeSet::new();

@@ -19,7 +19,8 @@ use crate::origin::resolve;
 use crate::reference::Reference;
 use crate::store::{Store, StoreError};
 
-/// Media types of manifests. Accepting also those of other images gives a better error than the 404 of a registry.
+/// Media types of manifests. Includes those of container images, because their error is better than
+/// the 404 of a registry.
 const ACCEPT: &str = "application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json, \
     application/vnd.docker.distribution.manifest.v2+json, application/vnd.docker.distribution.manifest.list.v2+json";
 

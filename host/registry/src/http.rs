@@ -239,7 +239,8 @@ impl Http {
         let config = Agent::config_builder()
             .tls_config(tls)
             .http_status_as_error(false)
-            // `follow` follows redirects, since it knows which server may get what.
+            // `follow` follows redirects, because it knows which server may receive the
+            // credentials.
             .max_redirects(0)
             .user_agent(concat!("wattle/", env!("CARGO_PKG_VERSION")))
             .timeout_resolve(Some(timeout))
@@ -332,7 +333,7 @@ impl Http {
             let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok());
             let location = location.ok_or_else(|| HttpError::failed(&at, "redirect without a location"))?;
             url = resolve(&url, location).ok_or_else(|| HttpError::failed(&at, "redirect to an invalid location"))?;
-            // After a redirect by another server the chain stays foreign, even if it leads back to the home registry.
+            // A redirect by another server cannot lead back to the home registry.
             is_home = is_home && self.home.is_at(&url);
             may_authorize = is_home && !request.is_blob;
         }
@@ -441,7 +442,7 @@ impl Http {
         if let Some(credentials) = credentials {
             builder = builder.header(AUTHORIZATION, credentials.basic());
         }
-        // A redirect of a token server is an error, since only the token server itself was checked.
+        // Only the address of the token server itself was checked, so its redirects are errors.
         let response = self.send(&request, builder, &uri)?;
         let response = self.read(&request, response, &uri, true)?.expect(&[200])?;
         let token: Token = serde_json::from_slice(&response.body).map_err(|error| HttpError::failed(realm, error))?;
@@ -452,7 +453,7 @@ impl Http {
 
 /// Writes a body to a file from its beginning, and returns the length in bytes and the digest.
 fn spool(body: &mut impl Read, mut file: &File) -> io::Result<(u64, String)> {
-    // An earlier attempt that broke off may have written something.
+    // An incomplete earlier attempt may have written a part.
     file.set_len(0)?;
     file.seek(SeekFrom::Start(0))?;
     let mut sha = Sha256::new();

@@ -198,7 +198,8 @@ impl Parts {
     /// The manifest is not that of a pack.
     pub fn read(manifest: &[u8]) -> Result<Self, ImageError> {
         let malformed = |error: String| ImageError::Malformed { part: "the manifest", error };
-        // The manifest of another kind of artifact can have another structure. Its media type gives the best error.
+        // Manifests of other artifacts can have another structure. Check the media type first,
+        // because its error is the most helpful.
         let head: Head = serde_json::from_slice(manifest).map_err(|error| malformed(error.to_string()))?;
         expect("the manifest", head.media_type.unwrap_or_else(|| MANIFEST.to_owned()), MANIFEST)?;
         let manifest: Manifest = serde_json::from_slice(manifest).map_err(|error| malformed(error.to_string()))?;
@@ -281,7 +282,8 @@ impl Image {
         };
         let manifest = serde_json::to_vec(&manifest).map_err(|error| json("the manifest", error))?;
         let image = Self { manifest, config, layer: Layer::Memory(layer), pack };
-        // Unpacking checks the limits here, so that the author of a pack sees the error and not the users who pull it.
+        // Check the limits by unpacking, so that the author of a pack sees the error, not the users
+        // who pull it.
         image.unpack_into(&mut Discard)?;
         Ok(image)
     }
@@ -377,7 +379,7 @@ impl Image {
         let mut capped = Capped { inner: &mut decoder, left: max, is_exceeded: false, broken: None };
         let unpacked = unpack::unpack(&mut capped, into);
         if matches!(unpacked, Err(FilesError::NotCanonical(_))) {
-            // Reads on, so that a decompression bomb is reported as one.
+            // Read on, so that a decompression bomb is reported as one and not as a damaged tar.
             let _ = io::copy(&mut capped, &mut io::sink());
         }
         let Capped { is_exceeded, broken, .. } = capped;
@@ -398,7 +400,7 @@ impl Image {
             let part = format!("the list of the files of `{}@{}`", self.pack.name, self.pack.version);
             return Err(ImageError::WrongDigest { part, expected: self.pack.digest.clone(), found });
         }
-        // The digest of the pack does not cover files that are not part of it.
+        // The digest of the pack does not cover these files, so they must not exist.
         if let Some(path) = list.others.into_iter().find(|path| !is_known(path)) {
             return Err(FilesError::BadPath(path).into());
         }

@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn locations_lead_from_where_they_are_given() {
+    fn locations_are_resolved_relative_to_the_response() {
         let from = at("http://127.0.0.1:5000/v2/a/blobs/uploads/");
         let resolved = |location| resolve(&from, location).map(|uri| uri.to_string());
         assert_eq!(resolved("/v2/x").as_deref(), Some("http://127.0.0.1:5000/v2/x"));
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn plain_http_stays_on_this_machine_or_goes_to_an_insecure_home() {
+    fn plain_http_is_allowed_to_loopback_and_insecure_home_registries() {
         for (home, insecure, url, allowed) in [
             ("127.0.0.1:5000", false, "http://localhost:1/x", true),
             ("127.0.0.1:5000", false, "http://169.254.169.254/latest", false),
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn messages_show_no_signature_and_no_password() {
+    fn messages_contain_no_signature_and_no_password() {
         assert_eq!(shown("https://u:p@a.example/x/y?X-Amz-Signature=1#z"), "https://a.example/x/y");
         assert_eq!(shown("https://a.example"), "https://a.example");
     }

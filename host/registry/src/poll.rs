@@ -1,8 +1,9 @@
 //! Packs of registries for a running agent: the current image of each reference, and polling of tags.
 //!
-//! When a tag changed, the poller pulls, verifies and offers the new image: the next load of the configuration uses it. Only
-//! when that load takes effect does the new image become the current image of the tag. If the load is refused, the tag
-//! keeps its image, also over a restart. So a registry cannot stop the running configuration.
+//! When a tag changes, the poller pulls, verifies and offers the new image, and the next load of
+//! the configuration uses it. The new image becomes the current image of the tag only when that
+//! load takes effect. If the load is refused, the tag keeps its image, also over a restart. So a
+//! registry cannot stop the running configuration.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -138,7 +139,7 @@ impl Poller {
         let mut found = false;
         for reference in missing {
             let client = self.client.lock().clone();
-            // A damaged image is pulled again by its digest, so that the tag keeps its image.
+            // Pull a damaged image again by its digest, so that the tag keeps its image.
             let wanted = match self.store.digest(&reference) {
                 Some(digest) => reference.pinned(&digest),
                 None => reference.clone(),
@@ -173,7 +174,8 @@ impl Poller {
         for (reference, entry) in &mut inner.entries {
             let Some(tried) = entry.tried.take() else {
                 if applied {
-                    // The configuration changed, so an image that was refused before may be accepted now.
+                    // The configuration changed and may now work with an image that was refused
+                    // before.
                     entry.state.refused = None;
                 }
                 continue;
@@ -196,7 +198,7 @@ impl Poller {
             entry.state.digest = Some(tried);
         }
         if applied {
-            // Unused references keep their counts, but are not polled.
+            // Unused references keep their counts but are not polled.
             for (reference, entry) in &mut inner.entries {
                 entry.state.is_used = requested.contains(reference);
                 if entry.state.is_used {
@@ -252,7 +254,8 @@ impl Poller {
                 let polled =
                     |(reference, entry): &(&Reference, &mut Entry)| entry.state.is_used && reference.digest.is_none();
                 for (reference, entry) in inner.entries.iter_mut().filter(polled) {
-                    // The first poll is at a random time: after a power failure all agents of a fleet start at once.
+                    // The first poll is at a random time, because after a power failure all agents
+                    // of a fleet start at once.
                     let due = *entry.next.get_or_insert_with(|| now + interval.mul_f64(fastrand::f64()));
                     if soonest.as_ref().is_none_or(|(soonest, _)| due < *soonest) {
                         soonest = Some((due, reference.clone()));
@@ -310,7 +313,7 @@ impl Poller {
         } else {
             entry.failures = 0;
             entry.state.answered = Some(SystemTime::now());
-            // The error of a refused image stays visible until the tag has another image.
+            // The error of a refused image stays visible until the tag changes.
             if entry.state.refused.is_none() {
                 entry.state.error = None;
             }

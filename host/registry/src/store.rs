@@ -8,9 +8,10 @@
 //! oci/tags/<digest of the reference>.json             the current image of a tag on this agent
 //! ```
 //!
-//! Each part contains the digest of the next, from the manifest to the last file. So the digest of the manifest is enough to
-//! verify an image years later and without the registry. An image never changes: it is renamed into place as a whole. The
-//! image of a tag changes only when a configuration with the new image took effect.
+//! Each part contains the digest of the next, from the manifest to the last file. So the digest of
+//! the manifest suffices to verify an image, even years later and without the registry. An image
+//! never changes: it is renamed into place as a whole. The image of a tag changes only when a
+//! configuration with the new image takes effect.
 //!
 //! The most recently used images stay, for rollbacks. A new image removes older ones, except the current images of tags.
 
@@ -35,7 +36,7 @@ use crate::unpack::{IntoFolder, private_folder};
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The image is not in the store.
-    #[error("it was not pulled yet")]
+    #[error("it is not pulled yet")]
     Absent,
     /// A file operation failed.
     #[error("`{}`: {error}", path.display())]
@@ -109,7 +110,7 @@ impl Staged<'_> {
             let images = store.root.join("images");
             private_folder(&images)?;
             if place.exists() {
-                // The existing image is damaged: `Store::insert` keeps an intact one.
+                // The existing image is damaged, because `Store::insert` keeps an intact one.
                 let damaged = store.temporary();
                 fs::rename(&place, &damaged)?;
                 fs::remove_dir_all(&damaged)?;
@@ -273,7 +274,8 @@ impl Store {
         expect(&path, &list, &pack.digest)?;
         let list =
             FileList::parse(&String::from_utf8_lossy(&list)).map_err(|error| altered(path, error.to_string()))?;
-        // Records the use. If that fails, the image may be removed too early, and is then pulled again.
+        // Updates the time of the last use. If that fails, the image may be removed too early and
+        // is then pulled again.
         let _ = fs::File::open(place.join("manifest.json")).and_then(|file| file.set_modified(SystemTime::now()));
         Ok(Stored { digest: digest.to_owned(), pack, folder: place.join("pack"), list })
     }

@@ -117,7 +117,7 @@ impl Paths {
             if let Some(file) = self.files.get(&lower) {
                 return same(file);
             }
-            // Folders that differ by case only are the same folder on some machines.
+            // Folders that differ only by case are the same folder on some machines.
             match self.folders.get(&lower) {
                 Some(other) if other != folder => return same(other),
                 Some(_) => {}
@@ -138,7 +138,7 @@ pub(crate) fn unpack(tar: &mut dyn Read, into: &mut dyn Unpack) -> Result<Unpack
     let mut blocks = Blocks { tar, offset: 0 };
     let mut paths = Paths::default();
     let mut digests: Vec<(String, [u8; 32])> = Vec::new();
-    // Reported last, since the error about a path that occurs twice is more helpful.
+    // Reported last, because the error about a repeated path is more helpful.
     let mut unordered = None;
     while let Some(head) = blocks.head()? {
         let Head { path, size, start } = head;

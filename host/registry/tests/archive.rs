@@ -1,4 +1,4 @@
-//! Archives: one form, and no byte of it is free.
+//! Archives have exactly one form, and every byte of it matters.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -9,11 +9,11 @@ use wattle_registry::{archive, files};
 use crate::fixtures::{files as sample, image as sample_image};
 
 #[test]
-fn the_same_files_give_the_same_bytes_however_their_folder_came_to_be() {
+fn the_same_files_give_the_same_archive_from_any_folder() {
     let one = tempfile::tempdir().unwrap();
     crate::fixtures::write(&sample(), one.path());
     let other = tempfile::tempdir().unwrap();
-    // Written in another order, with other times and modes, beside files that are no part of a pack.
+    // Another order, other times and modes, and additional files that are not part of a pack.
     for (path, bytes) in sample().iter().rev() {
         let path = other.path().join(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -29,20 +29,21 @@ fn the_same_files_give_the_same_bytes_however_their_folder_came_to_be() {
         archive::write(&Image::pack(&files, "sample", "1.2.3", "0.1").unwrap()).unwrap()
     });
     assert_eq!(archives[0], archives[1]);
-    // A change here means that what was pushed before is not what is packed now; take another media type then.
+    // If this changes, packing an already pushed pack gives other bytes; then use another media
+    // type.
     let image = sample_image();
     let digests = [image.pack_config().digest.clone(), image.digest()];
-    assert_eq!(digests, PINNED, "the form of archives changed");
+    assert_eq!(digests, PINNED, "the format of archives changed");
 }
 
-/// Digests of the sample: of its files, and of its manifest.
+/// Digests of the sample: of its files and of its manifest.
 const PINNED: [&str; 2] = [
     "sha256:6a82d2d4ff6fbedaacabaf792f2b9034758978a10c40738b68d55dc2e7e85478",
     "sha256:73580e83e514e193c6e73fee44a0ac6ec8fd169ba5f8589871a9239ac41dd1a4",
 ];
 
 #[test]
-fn what_is_packed_is_unpacked() {
+fn unpacking_returns_the_packed_files() {
     let image = sample_image();
     assert_eq!(image.unpack().unwrap(), sample());
     let read = archive::read(&archive::write(&image).unwrap()).unwrap();
@@ -52,7 +53,7 @@ fn what_is_packed_is_unpacked() {
 }
 
 #[test]
-fn other_tools_find_an_image_layout_in_it() {
+fn an_archive_is_an_image_layout_for_other_tools() {
     let image = sample_image();
     let bytes = archive::write(&image).unwrap();
     let mut found = BTreeMap::new();
@@ -76,7 +77,7 @@ fn other_tools_find_an_image_layout_in_it() {
 }
 
 #[test]
-fn every_flipped_byte_of_an_archive_is_noticed() {
+fn every_flipped_byte_of_an_archive_is_detected() {
     let whole = archive::write(&sample_image()).unwrap();
     archive::read(&whole).unwrap();
     for at in 0..whole.len() {
@@ -92,11 +93,11 @@ fn every_flipped_byte_of_an_archive_is_noticed() {
     }
     let mut longer = whole.clone();
     longer.push(0);
-    assert!(archive::read(&longer).is_err(), "a byte behind the end");
+    assert!(archive::read(&longer).is_err(), "a byte after the end");
 }
 
 #[test]
-fn a_flipped_byte_is_named_by_part_and_digest() {
+fn the_error_of_a_flipped_byte_names_part_and_digest() {
     let image = sample_image();
     let whole = archive::write(&image).unwrap();
     let find = |part: &[u8]| whole.windows(part.len()).position(|window| window == part).unwrap();

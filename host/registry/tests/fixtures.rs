@@ -3,7 +3,8 @@
 use wattle_registry::Image;
 use wattle_registry::files::Files;
 
-/// Files of a pack: text, bytes that hardly compress, an empty file, a path with a letter beyond ASCII, a deep one.
+/// Files of a pack: text, incompressible bytes, an empty file, a path with a non-ASCII letter, a
+/// deep path.
 pub(crate) fn files() -> Files {
     let noise: Vec<u8> = (0..5000_u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
     let deep = format!("{}/x.txt", ["a-rather-long-folder-name"; 6].join("/"));

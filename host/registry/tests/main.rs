@@ -1,4 +1,4 @@
-//! What this crate promises, tested from outside.
+//! Integration tests of the guarantees of this crate.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 

@@ -1,4 +1,4 @@
-//! Signatures: what one library makes, another checks, and no byte of them is free.
+//! Signatures: one library creates them, another one verifies them, and every byte matters.
 
 use wattle_pack::{PackBytes, verify};
 use wattle_plan::{TrustPolicy, TrustedKey};
@@ -7,14 +7,14 @@ use wattle_registry::sign::SecretKey;
 
 use crate::fixtures::files as sample;
 
-/// Made by minisign 0.11 for these tests, with `-W`.
+/// A key by minisign 0.11 for these tests, made with `-W`.
 const PLAIN: &str = "untrusted comment: minisign encrypted secret key\n\
     RWQAAEIyAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA9fSvmitLRTjEWX0w4Gq4SeyqR1IisoSrDUqQnQcsCptEf7+WC+2b3umobuPZNhsqAsLNbjlEH1I9kycarf89AR5eMdqefYHEAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n";
-/// Made by minisign 0.11, with a password.
+/// A key by minisign 0.11 with a password.
 const PROTECTED: &str = "untrusted comment: minisign encrypted secret key\n\
     RWRTY0IyhVI3xtg7jW10m1T9801dOe6NfhLp8YlgCNmeTxrwRmMAAAACAAAAAAAAAEAAAAAA6s2mlDzxonI/HASAYLEqmSnmm8b9hI1zF5jQx8bGCQHNSGxTYqfAIe8+mGkgwS/nob6JdP+VVTmANlbvAkeu2jr9I2ClyBfATbKHbUQeLnxgfJlPF+2EWZ3P4a/ayuaN1m1b6Ow0GFI=\n";
 
-/// The sample, signed.
+/// The signed sample.
 fn signed(key: &SecretKey) -> PackBytes {
     let mut files = sample();
     let text = files::list(&files).unwrap().text();
@@ -37,7 +37,7 @@ fn a_signed_pack_is_trusted() {
 }
 
 #[test]
-fn a_secret_key_is_read_from_its_file_and_from_its_line() {
+fn a_secret_key_is_read_from_a_file_or_a_single_line() {
     let key = SecretKey::generate().unwrap();
     let text = key.secret();
     for written in [text.as_str(), text.lines().last().unwrap(), &format!("\n{text}\n")] {
@@ -48,7 +48,7 @@ fn a_secret_key_is_read_from_its_file_and_from_its_line() {
 }
 
 #[test]
-fn a_key_of_minisign_signs_and_one_with_a_password_says_so() {
+fn a_minisign_key_signs_and_one_with_a_password_is_refused() {
     let key = SecretKey::parse(PLAIN).unwrap();
     assert_eq!(key.id(), "38454B2B9AAFF4F5");
     assert_eq!(key.public_line(), "RWT19K+aK0tFOOmobuPZNhsqAsLNbjlEH1I9kycarf89AR5eMdqefYHE");
@@ -57,10 +57,10 @@ fn a_key_of_minisign_signs_and_one_with_a_password_says_so() {
 }
 
 #[test]
-fn every_flipped_byte_of_a_secret_key_is_noticed() {
+fn every_flipped_byte_of_a_secret_key_is_detected() {
     let text = SecretKey::generate().unwrap().secret();
     let line = text.lines().last().unwrap();
-    // Algorithm of the checksum, salt and costs say nothing where there is no password.
+    // Without a password, the algorithm of the checksum, the salt and the costs have no meaning.
     let free = 5..72;
     for at in (0..line.len()).filter(|at| !free.contains(at)) {
         let mut bytes = line.as_bytes().to_vec();
@@ -72,12 +72,12 @@ fn every_flipped_byte_of_a_secret_key_is_noticed() {
 }
 
 #[test]
-fn every_flipped_byte_of_a_signed_pack_is_named() {
+fn the_error_of_a_flipped_byte_of_a_signed_pack_names_the_file() {
     let key = SecretKey::generate().unwrap();
     let (files, policy) = (signed(&key), policy(&key));
     for (path, bytes) in &files {
         for at in 0..bytes.len() {
-            // All of what is short, and a place here and there in what is long.
+            // Every byte of short files, and some bytes of long ones.
             if bytes.len() > 600 && at % 37 != 0 {
                 continue;
             }
@@ -94,7 +94,7 @@ fn every_flipped_byte_of_a_signed_pack_is_named() {
 }
 
 #[test]
-fn files_that_are_missing_added_or_swapped_are_named() {
+fn missing_added_and_swapped_files_are_named() {
     let key = SecretKey::generate().unwrap();
     let (files, policy) = (signed(&key), policy(&key));
     let problems = |change: &dyn Fn(&mut PackBytes)| {
@@ -124,7 +124,7 @@ fn files_that_are_missing_added_or_swapped_are_named() {
 }
 
 #[test]
-fn a_publisher_counts_only_for_its_packs() {
+fn a_publisher_is_trusted_only_for_its_packs() {
     let key = SecretKey::generate().unwrap();
     let (files, mut policy) = (signed(&key), policy(&key));
     let only = |publishers: &[&str]| wattle_plan::PackTrust {

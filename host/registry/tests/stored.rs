@@ -1,4 +1,4 @@
-//! The store: what was pulled stays what it was, or says that it does not.
+//! The store: a pulled image never changes without an error.
 
 use std::fs;
 use std::path::PathBuf;
@@ -31,11 +31,11 @@ fn an_image_is_found_by_its_digest_and_by_its_tag() {
     assert_eq!(Store::new(data.path()).digest(&tag), Some(image.digest()));
     assert_eq!(store.digest(&tag.pinned(&image.digest())), Some(image.digest()));
     store.insert(&image).unwrap();
-    assert!(fs::read_dir(data.path().join("oci")).unwrap().count() == 2, "nothing temporary is left");
+    assert!(fs::read_dir(data.path().join("oci")).unwrap().count() == 2, "no temporary file is left");
 }
 
 #[test]
-fn every_flipped_byte_of_what_was_pulled_is_noticed_and_mended_by_pulling() {
+fn every_flipped_byte_of_a_pulled_image_is_detected_and_fixed_by_pulling_again() {
     let data = tempfile::tempdir().unwrap();
     let store = Store::new(data.path());
     let image = sample_image();
@@ -47,7 +47,7 @@ fn every_flipped_byte_of_what_was_pulled_is_noticed_and_mended_by_pulling() {
             let mut bytes = whole.clone();
             bytes[at] ^= 1;
             fs::write(&path, &bytes).unwrap();
-            // The parts that say what the files must be are checked at once; the files by who reads them.
+            // The store verifies the parts with digests; the reader of the files must verify these.
             let noticed = match store.get(&image.digest()) {
                 Err(error) => error.to_string().contains(path.file_name().unwrap().to_str().unwrap()),
                 Ok(stored) => {
@@ -64,7 +64,7 @@ fn every_flipped_byte_of_what_was_pulled_is_noticed_and_mended_by_pulling() {
 }
 
 #[test]
-fn a_tag_that_was_tampered_with_is_not_used() {
+fn an_altered_tag_is_not_used() {
     let data = tempfile::tempdir().unwrap();
     let store = Store::new(data.path());
     let image = sample_image();
@@ -79,13 +79,13 @@ fn a_tag_that_was_tampered_with_is_not_used() {
         fs::write(&file, &bytes).unwrap();
         let found = store.digest(&tag);
         assert!(found.as_ref() != Some(&image.digest()), "byte {at}");
-        // Another digest is of nothing that is here.
+        // The altered digest belongs to no stored image.
         assert!(found.is_none_or(|digest| store.get(&digest).is_err()), "byte {at}");
     }
 }
 
 #[test]
-fn images_that_were_not_used_for_long_go_unless_a_tag_is_one() {
+fn unused_images_are_removed_except_current_images_of_tags() {
     let data = tempfile::tempdir().unwrap();
     let store = Store::new(data.path());
     let digests: Vec<String> = (0..30)
@@ -95,7 +95,7 @@ fn images_that_were_not_used_for_long_go_unless_a_tag_is_one() {
                 store.set(&"oci://r.example.com/sample:1".parse().unwrap(), &digest).unwrap();
             }
             if number > 1 {
-                // The second is used again and again.
+                // The second image is used repeatedly.
                 assert!(store.get(&numbered(1).digest()).is_ok());
             }
             digest
@@ -104,7 +104,7 @@ fn images_that_were_not_used_for_long_go_unless_a_tag_is_one() {
     let stays: Vec<usize> = (0..30).filter(|&number| store.get(&digests[number]).is_ok()).collect();
     let newest = 30 - 19..30;
     assert_eq!(stays, [0, 1].into_iter().chain(newest).collect::<Vec<_>>());
-    assert_eq!(fs::read_dir(data.path().join("oci")).unwrap().count(), 2, "nothing temporary is left");
+    assert_eq!(fs::read_dir(data.path().join("oci")).unwrap().count(), 2, "no temporary file is left");
 }
 
 /// Images that differ by a number.

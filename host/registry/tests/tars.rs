@@ -1,4 +1,5 @@
-//! Layers from other tools: anything that is not a plain file in the canonical form is refused with a reason.
+//! Layers from other tools: everything except regular files in the canonical form is refused with a
+//! reason.
 
 use std::io::Write as _;
 
@@ -8,7 +9,7 @@ use tar::{Builder, EntryType, Header};
 use wattle_registry::files::{self, Files};
 use wattle_registry::image::{ARTIFACT, CONFIG, Image, LAYER, MANIFEST};
 
-/// An entry as its bytes say, without the checks of those who write tars.
+/// Builds an entry from raw fields, without the checks of a tar writer.
 fn entry(path: &str, kind: EntryType, link: &str, content: &[u8]) -> Vec<u8> {
     let mut header = Header::new_gnu();
     header.set_entry_type(kind);
@@ -61,7 +62,7 @@ fn links_and_special_files_are_refused() {
 }
 
 #[test]
-fn paths_that_lead_out_are_refused() {
+fn paths_outside_of_the_folder_are_refused() {
     for path in ["/etc/passwd", "../x", "a/../../x", "a/..", "./a", "a//b", "a\\b", "a\nb", "..", ".", "a/"] {
         refused(end(file(path)), "bad path");
     }
@@ -76,7 +77,7 @@ fn paths_that_lead_out_are_refused() {
 }
 
 #[test]
-fn a_path_twice_is_refused_also_where_only_case_differs() {
+fn repeated_paths_are_refused_ignoring_case() {
     refused(end([file("a"), file("a")].concat()), "the same file");
     refused(end([file("README.md"), file("readme.md")].concat()), "the same file");
     refused(end([file("a"), file("a/b")].concat()), "the same file");
@@ -85,7 +86,7 @@ fn a_path_twice_is_refused_also_where_only_case_differs() {
 }
 
 #[test]
-fn everything_else_than_the_one_form_is_refused() {
+fn every_other_form_is_refused() {
     let good = end([file("a"), file("b")].concat());
     assert_eq!(files::from_tar(&good).unwrap().len(), 2);
     refused(end([file("b"), file("a")].concat()), "not in the form");
@@ -104,7 +105,7 @@ fn everything_else_than_the_one_form_is_refused() {
         let error = files::from_tar(&other).unwrap_err().to_string();
         assert!(error.contains("not in the form"), "{what}: {error}");
     }
-    // A long name in an extension of its own, for a name that is short enough.
+    // A long-name extension for a name that is short enough.
     let mut extended = Builder::new(Vec::new());
     extended.append_pax_extensions([("path", b"a".as_slice())]).unwrap();
     let mut bytes = extended.into_inner().unwrap();
@@ -113,7 +114,7 @@ fn everything_else_than_the_one_form_is_refused() {
 }
 
 #[test]
-fn sizes_and_counts_have_caps() {
+fn sizes_and_counts_are_limited() {
     let many: Vec<u8> = (0..=files::MAX_FILES).flat_map(|n| file(&format!("{n:05}"))).collect();
     refused(end(many), "4,096 files");
     let mut large = Header::new_gnu();
@@ -132,7 +133,7 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-/// An image of a layer, with digests that are right.
+/// An image with this layer and valid digests.
 fn with_layer(layer: Vec<u8>) -> Image {
     let digest = |bytes: &[u8]| {
         let hex: String = sha2::Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
@@ -155,7 +156,7 @@ fn with_layer(layer: Vec<u8>) -> Image {
 }
 
 #[test]
-fn layers_that_unpack_to_far_more_are_refused() {
+fn decompression_bombs_are_refused() {
     let bomb = gzip(&vec![0; 64 << 20]);
     assert!(bomb.len() < 100 << 10);
     let error = with_layer(bomb).unpack().unwrap_err().to_string();
@@ -163,7 +164,7 @@ fn layers_that_unpack_to_far_more_are_refused() {
 }
 
 #[test]
-fn layers_with_something_behind_their_end_are_refused() {
+fn layers_with_data_after_their_end_are_refused() {
     let mut layer = gzip(&end(file("a")));
     layer.extend(gzip(b"more"));
     let error = with_layer(layer).unpack().unwrap_err().to_string();
@@ -171,7 +172,7 @@ fn layers_with_something_behind_their_end_are_refused() {
 }
 
 #[test]
-fn files_that_are_not_those_of_the_configuration_are_refused() {
+fn files_that_do_not_match_the_configuration_are_refused() {
     let error = with_layer(gzip(&end(file("a")))).unpack().unwrap_err().to_string();
     assert!(error.contains("list of the files") && error.contains("is expected"), "{error}");
 }
