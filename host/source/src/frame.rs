@@ -1,7 +1,7 @@
 //! Framing: finds the start and end of each event.
 //!
-//! Events are found in the buffer that the input was read into, and that buffer becomes the column. No event is copied
-//! separately; only the unfinished last event moves to the next buffer.
+//! The framer finds events in the buffer that the input was read into, and that buffer becomes the
+//! column. No event is copied separately; only the unfinished last event moves to the next buffer.
 
 mod cri;
 pub(crate) mod multiline;
@@ -37,7 +37,8 @@ pub(crate) const DEFAULT_MAX_EVENT_BYTES: u64 = 1 << 30;
 /// Default of `max_line_bytes`.
 pub(crate) const DEFAULT_MAX_LINE_BYTES: u64 = 1 << 20;
 
-/// How long a document without a following line, or the parts of a line, wait for more.
+/// How long an unfinished event waits for more data: a document without a following line, or the
+/// parts of a line.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Checks an option that limits the length of an event.
@@ -195,7 +196,7 @@ impl Framer {
         if self.buffer.is_empty() {
             self.buffer = self.pool.take(self.buffer_bytes);
         } else if self.buffer.len() == self.filled && self.spans.is_empty() && self.start > 0 {
-            // The bytes at the front were skipped.
+            // The bytes at the front were skipped, so move the rest over them.
             self.input_base = self.input_position(self.start);
             self.buffer.copy_within(self.start..self.filled, 0);
             self.filled -= self.start;
@@ -223,7 +224,7 @@ impl Framer {
         self.split(false);
     }
 
-    /// Finds the events in the bytes that were just read into [`space`](Self::space).
+    /// Finds events in the bytes that were just read into [`space`](Self::space).
     pub(crate) fn advance(&mut self, bytes: usize) {
         self.filled = (self.filled + bytes).min(self.buffer.len());
         self.split(false);
@@ -247,7 +248,7 @@ impl Framer {
         let tail = self.buffer.get(used..self.filled).unwrap_or_default();
         let mut next = Vec::new();
         if !tail.is_empty() {
-            // The next batch will be about as large as this one.
+            // The next batch will probably be about as large as this one.
             next = self.pool.take(tail.len() + used.max(self.buffer_bytes));
             if let Some(start) = next.get_mut(..tail.len()) {
                 start.copy_from_slice(tail);
@@ -277,7 +278,7 @@ impl Framer {
                 let at = usize::try_from(chunk.end - base).unwrap_or(used);
                 chunk.end = input_base + units.len(full.get(..at).unwrap_or_default());
             }
-            // Held and unfinished events must be read again after a restart.
+            // A restart must read held and unfinished events again.
             chunk.end = chunk.end.min(end);
         }
         chunks

@@ -31,7 +31,7 @@ pub(super) struct Line<'a> {
 
 impl<'a> Line<'a> {
     pub(super) fn parse(line: &'a [u8]) -> Option<Self> {
-        // Such as 2024-01-01T00:00:00.000000000Z or with an offset.
+        // A timestamp such as 2024-01-01T00:00:00.000000000Z, or one with an offset.
         if !(line.first()?.is_ascii_digit() && line.get(4) == Some(&b'-') && line.get(10) == Some(&b'T')) {
             return None;
         }
@@ -40,7 +40,7 @@ impl<'a> Line<'a> {
         let stream = [&b"stdout "[..], b"stderr "].iter().position(|name| rest.starts_with(name))?;
         let head_end = time_end + 1 + 7;
         let (head, rest) = line.split_at_checked(head_end)?;
-        // Colons separate tags; the first tag distinguishes parts from complete lines.
+        // Colons separate tags; the first tag marks parts and complete lines.
         let tags_end = memchr::memchr(b' ', rest).unwrap_or(rest.len());
         let is_part = match rest.get(..tags_end)? {
             [b'P'] | [b'P', b':', ..] => true,

@@ -115,10 +115,10 @@ impl Multiline {
     }
 }
 
-/// Describes on one line what is wrong with a pattern, as the nodes do.
+/// Describes an error in a pattern on one line, as the nodes do.
 fn no_regex(pattern: &str, error: &regex::Error) -> String {
     let problem = error.to_string();
-    // The other lines show the pattern with a mark below it.
+    // The other lines of the message show the pattern with a mark below it.
     let problem = problem.lines().last().unwrap_or_default();
     let problem = problem.strip_prefix("error: ").unwrap_or(problem);
     let cure = if problem.contains("unclosed group") {
@@ -138,7 +138,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pattern_that_is_wrong_is_explained_on_one_line() {
+    fn an_invalid_pattern_is_explained_on_one_line() {
         for (pattern, expected) in [
             ("(", "`(` is not a regular expression: unclosed group; close it by `)`, or write `\\(` for the character"),
             (

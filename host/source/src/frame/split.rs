@@ -19,7 +19,7 @@ use super::{Framer, Group};
 /// they are invalid, and inside of strings the quote would be escaped.
 const NEXT_DOCUMENT: &[u8] = b"}{\"";
 
-/// The parser finds a fault after at most this many more bytes.
+/// The parser detects an error after at most this many more bytes.
 const FAULT_REACH: u64 = 256;
 
 /// The byte order mark of UTF-8, which is removed.
@@ -32,7 +32,7 @@ const CLOSE_BY: usize = 1 << 20;
 impl Framer {
     /// Finds the events in the buffer; `is_end` marks the end of the input.
     pub(super) fn split(&mut self, is_end: bool) {
-        // Taken out of `self` for the borrow checker; nothing is copied.
+        // Moved out of `self` for the borrow checker, without a copy.
         let buffer = std::mem::take(&mut self.buffer);
         let text = buffer.get(..self.filled).unwrap_or_default();
         loop {
@@ -64,7 +64,7 @@ impl Framer {
 
     fn begin(&mut self, rest: &[u8], is_end: bool) -> bool {
         let Some(first) = rest.first() else { return false };
-        // A byte order mark, at the start of the input or where files were concatenated.
+        // A byte order mark can be at the start of the input, or where files were concatenated.
         if *first == BYTE_ORDER_MARK[0] {
             if rest.starts_with(BYTE_ORDER_MARK) {
                 self.start += BYTE_ORDER_MARK.len();
@@ -74,7 +74,7 @@ impl Framer {
                 return false;
             }
         }
-        // Zero bytes of a hole, or record separators in a sequence of JSON texts.
+        // Zero bytes of a sparse file, or record separators between JSON texts.
         if *first == 0 || (*first == 0x1e && self.rules.documents) {
             let junk = rest.iter().take_while(|byte| **byte == *first).count();
             self.skipped.nuls += if *first == 0 { junk as u64 } else { 0 };
@@ -124,7 +124,8 @@ impl Framer {
                 self.start < self.filled
             }
             None => {
-                // After two bytes of a boundary, the third decides. A final carriage return does not count.
+                // After two bytes of `NEXT_DOCUMENT`, the third one decides. A final carriage
+                // return does not count.
                 let is_too_long = (rest.len() - self.line) as u64 > max + if like_json { 2 } else { 1 };
                 self.scan = if like_json { rest.len().saturating_sub(2).max(self.scan) } else { rest.len() };
                 self.state = State::Line { like_json, max };
@@ -156,7 +157,7 @@ impl Framer {
         let mut meaning = multiline.judge(line, lines > 0);
         if meaning == Meaning::EndedBefore || (is_full && lines > 0) {
             self.end_group();
-            // A full group continues in the next event.
+            // The group was full, so this line starts the next event.
             meaning = if meaning == Meaning::EndedBefore { multiline.judge(line, false) } else { Meaning::Begins };
             let moved = begin;
             self.after_line(meaning, lines, end - moved, next - moved);
@@ -200,7 +201,8 @@ impl Framer {
     /// Ends the open event of several lines, if any.
     fn end_group(&mut self) {
         if let Some(group) = self.group.take() {
-            // The last line of the group starts before the current line, which was not sent before either.
+            // The last line of the group starts before the current line, which was not sent before
+            // either.
             let line = std::mem::take(&mut self.line);
             self.push(0, group.end);
             self.start += line;
@@ -214,7 +216,8 @@ impl Framer {
             && !is_end
             && let Some(feed) = memrchr(b'\n', rest.get(self.scan..).unwrap_or_default())
         {
-            // Everything up to the line feed is known, and a line that is not JSON must not wait for the next one.
+            // All bytes up to the line feed are known, and a line that is not JSON must not wait
+            // for the next one.
             let end = self.scan + feed + 1;
             boundary = document.look(rest.get(..end).unwrap_or_default(), true);
             self.scan = end;
@@ -224,7 +227,7 @@ impl Framer {
             Boundary::End(len) if len as u64 <= max => self.state = State::Complete(len),
             Boundary::Wrong(fault) if fault as u64 <= max => self.fault(rest, fault),
             Boundary::Open if is_end && rest.len() as u64 <= max => self.cut_document(rest),
-            // The parser finds a fault only some bytes later.
+            // The parser detects an error only some bytes later.
             Boundary::Open if !is_end && rest.len() as u64 <= max.saturating_add(FAULT_REACH) => {
                 self.state = State::Document(document);
                 return false;
@@ -239,7 +242,7 @@ impl Framer {
         let space = behind.iter().take_while(|byte| matches!(byte, b' ' | b'\t' | b'\r' | 0 | 0x1e)).count();
         match behind.get(space) {
             Some(b'\n') => self.finish_event(len, len + space + 1),
-            // Text may start like `[1] {"a": 2}`.
+            // A line of text may start like `[1] {"a": 2}`.
             Some(b'{' | b'[') if space == 0 || rest.first() == Some(&b'{') => self.finish_event(len, len + space),
             None if is_end => self.finish_event(len, len + space),
             None => {
@@ -255,12 +258,13 @@ impl Framer {
         true
     }
 
-    /// Classifies an event that starts like a document and has its first fault here.
+    /// Classifies an event that starts like a document and has its first error here.
     fn fault(&mut self, rest: &[u8], fault: usize) {
         let max = fault as u64 + self.rules.max_line_bytes;
         let Some(first) = memchr(b'\n', rest.get(..fault).unwrap_or_default()) else {
             self.scan = fault.saturating_sub(1);
-            // An immediate fault means text; text that was a document so far may have the length of one.
+            // An early error means a line of text. An event that was valid for longer may have the
+            // length of a document.
             let max = if fault < 64 { self.rules.max_line_bytes } else { max };
             self.state = State::Line { like_json: true, max };
             return;
@@ -291,7 +295,7 @@ impl Framer {
                     self.scan = feed;
                     break;
                 }
-                // The closing bracket of the document.
+                // This is the closing bracket of the document.
                 Some(b'}' | b']') => match memchr(b'\n', rest.get(feed + 1..).unwrap_or_default()) {
                     Some(at) => {
                         self.finish_lines(rest, feed + 1 + at + 1);
@@ -323,7 +327,7 @@ impl Framer {
 
     /// Skips the current event, of which this many bytes were examined.
     fn begin_skip(&mut self, kind: Skip, looked_at: usize) {
-        // The caller fills in the position in the input.
+        // The caller sets the position in the input.
         self.state = State::Skip { kind, from: self.read_position(), from_input: u64::MAX };
         self.start = (self.start + looked_at).min(self.filled);
     }
@@ -331,7 +335,7 @@ impl Framer {
     fn skip(&mut self, rest: &[u8], kind: Skip, (from, from_input): (u64, u64), is_end: bool) -> bool {
         let mut searched = 0;
         let mut ends_at = None;
-        // Returns the offset of bytes that may become an end when more data arrives.
+        // The offset of bytes that may become an end when more data arrives.
         let mut keep = rest.len();
         while let Some(feed) = memchr(b'\n', rest.get(searched..).unwrap_or_default()).map(|at| searched + at) {
             searched = feed + 1;
@@ -339,7 +343,7 @@ impl Framer {
             if kind == Skip::Document && next.is_none() && !is_end {
                 keep = feed;
             } else if kind == Skip::Document && matches!(next, Some(b' ' | b'\t' | b'\r' | b'\n' | b'}' | b']')) {
-                // The rest of a document is indented, or closes it.
+                // The rest of a broken document is indented or closes it.
                 continue;
             } else {
                 ends_at = Some((feed, searched));

@@ -1,4 +1,4 @@
-//! Lines in every way that reads can cut them.
+//! Framing with every possible split into reads.
 
 use super::*;
 use std::time::Duration;
@@ -49,13 +49,13 @@ fn splits_lines_at_line_feeds_only() {
 }
 
 #[test]
-fn lines_longer_than_the_buffer_come_whole() {
+fn lines_longer_than_the_buffer_are_complete() {
     let long = "x".repeat(100_000);
     check(&format!("a\n{long}\nb\n{long}"), &["a", &long, "b", &long], 0);
 }
 
 #[test]
-fn many_lines_are_cut_into_batches_without_loss_and_positions_follow() {
+fn many_lines_are_split_into_batches_with_matching_positions() {
     let input: String = (0..50_000).map(|i| format!("line {i}\n")).collect();
     let mut lines = Framer::new(Rules::lines(1 << 20), 1000, 64 << 10);
     let mut chunks = feed(&mut lines, input.as_bytes(), 10_000);
@@ -70,7 +70,7 @@ fn many_lines_are_cut_into_batches_without_loss_and_positions_follow() {
 }
 
 #[test]
-fn an_unfinished_line_waits_and_is_not_part_of_the_position() {
+fn an_unfinished_line_waits_and_is_after_the_position() {
     let mut lines = Framer::new(Rules::lines(100), 0, 4 << 10);
     feed(&mut lines, b"one\ntw", 100);
     assert_eq!(rows(&lines.take(&LIMITS)), ["one"]);
@@ -81,7 +81,7 @@ fn an_unfinished_line_waits_and_is_not_part_of_the_position() {
     assert_eq!(lines.position(), 8);
 }
 
-/// The events and what was skipped when the input comes in pieces of this size.
+/// The events and the skipped data of an input that arrives in pieces of this size.
 fn events(rules: &Rules, input: &[u8], at_once: usize) -> (Vec<String>, Skipped) {
     let mut framer = Framer::new(rules.clone(), 0, 4 << 10);
     let mut chunks = feed(&mut framer, input, at_once);
@@ -104,7 +104,7 @@ fn check_auto(input: &str, expected: &[&str]) {
 }
 
 #[test]
-fn lines_beyond_the_limit_are_skipped_and_counted_and_all_others_come() {
+fn only_lines_beyond_the_limit_are_skipped_and_counted() {
     for (input, bytes) in [
         ("ok\n0123456789A\nok\n", 11),
         ("ok\n0123456789A\r\nok\n", 12),
@@ -120,15 +120,15 @@ fn lines_beyond_the_limit_are_skipped_and_counted_and_all_others_come() {
     }
     for at_once in [1, 3, 11, 12, 100] {
         assert_eq!(events(&Rules::lines(10), b"0123456789\n0123456789", at_once).0.len(), 2);
-        // The carriage return belongs to the end of the line.
+        // The carriage return belongs to the end of the line, so it does not count.
         let input = b"0123456789\r\n0123456789\r\n";
         assert_eq!(events(&Rules::lines(10), input, at_once).0, ["0123456789", "0123456789"], "{at_once}");
     }
-    assert_eq!(events(&Rules::lines(10), b"0123456789A", 3).1.too_long, 1, "without a line feed too");
+    assert_eq!(events(&Rules::lines(10), b"0123456789A", 3).1.too_long, 1, "also without a line feed");
 }
 
 #[test]
-fn a_long_line_takes_no_memory_and_is_read_again_from_its_beginning_until_it_ends() {
+fn a_too_long_line_uses_no_memory_and_is_read_again_until_it_ends() {
     let mut framer = Framer::new(Rules::lines(10), 0, 4 << 10);
     feed(&mut framer, b"ok\n", 100);
     framer.take(&LIMITS);
@@ -156,7 +156,7 @@ fn json_documents_are_events_with_or_without_line_feeds_between_them() {
 }
 
 #[test]
-fn plain_lines_stay_lines_whatever_they_begin_with() {
+fn lines_of_text_may_start_like_json() {
     let lines = [
         "[INFO] text",
         "[2024-01-01 00:00:00] {\"a\": 1}",
@@ -177,7 +177,7 @@ fn plain_lines_stay_lines_whatever_they_begin_with() {
 }
 
 #[test]
-fn a_broken_document_takes_no_good_neighbour_with_it() {
+fn a_broken_document_never_includes_a_valid_one() {
     let good = "{\"good\":[1,{\"x\":\"y\"}]}";
     let pretty = "{\n  \"good\": [\n    1\n  ]\n}";
     for bad in [
@@ -202,7 +202,7 @@ fn a_broken_document_takes_no_good_neighbour_with_it() {
 }
 
 #[test]
-fn without_line_feeds_a_broken_document_ends_where_the_next_begins() {
+fn without_line_feeds_a_broken_document_ends_at_the_next_one() {
     let good = "{\"good\":\"}{\"}";
     let bad = "{\"a\":[{\"b\":1}";
     check_auto(&format!("{good}{bad}{good}{good}"), &[good, bad, good, good]);
@@ -210,7 +210,7 @@ fn without_line_feeds_a_broken_document_ends_where_the_next_begins() {
 }
 
 #[test]
-fn documents_beyond_the_limit_are_skipped_and_what_follows_comes() {
+fn only_documents_beyond_the_limit_are_skipped() {
     let rules = Rules { max_event_bytes: 1000, ..auto() };
     let long = format!("{{\"long\":\"{}\"}}", "x".repeat(5000));
     let input = format!("{{}}\n{long}\n{{\"next\":1}}\n{long}{{\"last\":1}}");
@@ -222,7 +222,7 @@ fn documents_beyond_the_limit_are_skipped_and_what_follows_comes() {
 }
 
 #[test]
-fn any_cut_of_any_mixture_gives_the_same_events_and_positions_lose_nothing() {
+fn the_events_do_not_depend_on_reads_and_positions_lose_none() {
     let parts = [
         "{\"a\":1}",
         "{\n \"a\": [\n  {}\n ]\n}",
@@ -261,7 +261,7 @@ fn any_cut_of_any_mixture_gives_the_same_events_and_positions_lose_nothing() {
         chunks.extend(framer.finish(&LIMITS));
         assert_eq!(rows(&chunks), whole, "round {round}: {input:?}");
         assert_eq!(framer.take_skipped(), skipped, "round {round}: {input:?}");
-        // Read on from the end of any batch, the rest comes.
+        // Reading again from the end of any batch gives the remaining events.
         let mut before = 0;
         for chunk in &chunks {
             before += chunk.column.rows();
@@ -282,7 +282,7 @@ fn multiline(options: serde_json::Value) -> Rules {
 }
 
 #[test]
-fn lines_are_joined_as_the_mode_says() {
+fn each_mode_joins_lines() {
     use serde_json::json;
     let trace = "2024 boom\njava.lang.X: x\n\tat a.b\n\n2024 ok\n";
     for (options, input, expected) in [
@@ -297,7 +297,8 @@ fn lines_are_joined_as_the_mode_says() {
             "a\\\nb\\\nc\nd\n",
             vec!["a\\\nb\\\nc", "d"],
         ),
-        // The recipe for CSV in `nodes/parse/README.md`: a line with an odd number of quotes begins or ends a record.
+        // The recipe for CSV in `nodes/parse/README.md`: a line with an odd number of quotes starts
+        // or ends a record.
         (
             json!({
                 "start_pattern": "^[^\"]*\"(?:[^\"]*\"[^\"]*\")*[^\"]*$", "mode": "continue_past",
@@ -320,7 +321,7 @@ fn lines_are_joined_as_the_mode_says() {
 }
 
 #[test]
-fn an_open_event_of_several_lines_is_bounded_and_not_part_of_the_position() {
+fn an_unfinished_event_of_several_lines_is_bounded_and_after_the_position() {
     let rules = multiline(serde_json::json!({ "start_pattern": "^A" }));
     let mut framer = Framer::new(rules.clone(), 0, 4 << 10);
     feed(&mut framer, b"x\nA\n1\n", 100);
@@ -341,7 +342,7 @@ const CRI: &str = "2024-01-01T00:00:00.1Z stdout P {\"a\":\n2024-01-01T00:00:00.
     2024-01-01T00:00:00.3Z stdout P \"b\"\n2024-01-01T00:00:00.4Z stdout F }\n2024-01-01T00:00:00.5Z stdout F \n";
 
 #[test]
-fn parts_of_lines_of_a_container_runtime_are_joined_per_stream() {
+fn parts_of_container_logs_are_joined_per_stream() {
     let rules = |line_format| Rules { line_format, ..auto() };
     for at_once in [1, 10, 1000] {
         let (found, skipped) = events(&rules(LineFormat::Cri), CRI.as_bytes(), at_once);
@@ -358,17 +359,13 @@ fn parts_of_lines_of_a_container_runtime_are_joined_per_stream() {
 }
 
 #[test]
-fn held_parts_are_read_again_and_what_was_sent_meanwhile_is_not() {
+fn held_parts_are_read_again_without_events_that_were_sent_in_between() {
     let rules = Rules { line_format: LineFormat::Cri, ..auto() };
     let end_of_second = CRI.match_indices('\n').nth(1).unwrap().0 + 1;
     let mut framer = Framer::new(rules.clone(), 0, 4 << 10);
     feed(&mut framer, &CRI.as_bytes()[..end_of_second], 100);
     let chunks = framer.take(&LIMITS);
-    assert_eq!(
-        (rows(&chunks), chunks[0].end),
-        (vec!["other".to_owned()], 0),
-        "the position stays in front of the part"
-    );
+    assert_eq!((rows(&chunks), chunks[0].end), (vec!["other".to_owned()], 0), "the position stays before the part");
     let mut framer = Framer::new(rules, framer.position(), 4 << 10).sent_to(framer.sent_position());
     feed(&mut framer, CRI.as_bytes(), 100);
     assert_eq!(rows(&framer.take(&LIMITS)), ["{\"a\":\"b\"}"]);
@@ -376,18 +373,18 @@ fn held_parts_are_read_again_and_what_was_sent_meanwhile_is_not() {
 }
 
 #[test]
-fn few_bytes_do_not_hold_a_large_buffer() {
+fn few_bytes_do_not_keep_a_large_buffer() {
     let mut lines = Framer::new(Rules::lines(1 << 20), 0, 1 << 20);
     feed(&mut lines, b"small\nrest", 100);
     let chunk = lines.take(&LIMITS).pop().unwrap();
     let bytes = chunk.column.bytes().clone();
     drop(chunk);
-    // A buffer without other holders frees its capacity.
+    // A buffer without other owners can free its capacity.
     assert!(bytes.try_into_mut().unwrap().capacity() < 1024);
 }
 
 #[test]
-fn positions_are_those_of_the_input_whatever_its_encoding() {
+fn positions_refer_to_the_input_in_any_encoding() {
     let text = "eins ä\nzwei 漢😀\n{\"drei\":\"ß\"}{\"vier\":4}\nrest";
     let (encoding, scale) = (Encoding::Utf16Le, |part: &str| 2 * part.encode_utf16().count() as u64);
     for at_once in [1, 3, 1000] {
