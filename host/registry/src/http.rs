@@ -397,7 +397,7 @@ impl Http {
                 None => body.read_to_end(&mut bytes).map(|read| read as u64),
             };
             let read = read.map_err(|error| {
-                HttpError::failed(&url, format!("the response broke off after {:?}: {error}", since.elapsed()))
+                HttpError::failed(&url, format!("the response ended early after {:?}: {error}", since.elapsed()))
             })?;
             if read > max {
                 return Err(too_large());

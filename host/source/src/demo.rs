@@ -38,9 +38,9 @@ pub(crate) struct Options {
     documents: Option<Number<u64>>,
     /// Records in a document: a number, a range, or `natural`, as CloudTrail delivers them. Default: `natural`.
     records_per_document: Records,
-    /// Time from one document to the next. Default: none.
+    /// Time between documents. Default: none.
     interval: Option<Period>,
-    /// Documents per second. Default: without `interval`, as fast as the pipeline takes them.
+    /// Documents per second. Default: without `interval`, as fast as the pipeline accepts them.
     rate: Option<Number<f64>>,
     /// Layout of the JSON. Default: `compact`.
     form: Form,

@@ -51,8 +51,8 @@ pub(crate) fn check_max_bytes(option: &str, max: Size) -> Option<OptionError> {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Framing {
-    /// Each JSON object or array is an event, whether it takes one line, several or a part of one; each line that is not
-    /// JSON is an event.
+    /// Each JSON object or array is an event, on one line, on several, or on a part of one; each
+    /// line that is not JSON is an event.
     #[default]
     Auto,
     /// Each line is an event, without its line feed or carriage return and line feed.

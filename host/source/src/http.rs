@@ -6,7 +6,7 @@
 //! | status | meaning |
 //! | --- | --- |
 //! | 200 | every event was delivered, or dropped on purpose by a node (202: was queued, with `acknowledge = false`) |
-//! | 400 | the body breaks off, cannot be decompressed, or is sent as JSON and is not valid JSON |
+//! | 400 | the body is incomplete, cannot be decompressed, or is sent as JSON and is not valid JSON |
 //! | 401 | the bearer token is missing or wrong |
 //! | 404, 405, 415, 417 | the path, method, content encoding or expectation is not supported |
 //! | 408 | the body did not arrive within `read_timeout` |

@@ -35,23 +35,24 @@ const STOP_CHECK: Timespec = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Options {
-    /// How bytes become events. `auto`: JSON documents one after the other, compact or pretty, with or without line feeds
-    /// between them; every line that is not JSON is an event. `lines`: each line is an event. `document`: the whole
-    /// input is one event. Default: `auto`.
+    /// How bytes become events. `auto`: each JSON document is an event, compact or pretty, with or
+    /// without line feeds between documents; each line that is not JSON is an event. `lines`: each
+    /// line is an event. `document`: the whole input is one event. Default: `auto`.
     framing: Framing,
     /// Whether compressed input is recognised by its first bytes: `auto` or `none`. Default: `auto`.
     decompression: Decompression,
     /// Maximum length of a line in bytes. Longer lines are skipped, counted and logged. Default: `1MiB`.
     max_line_bytes: Size,
-    /// Maximum length of an event in bytes, also of JSON documents and of events of several lines. With framing
-    /// `document` a longer input ends the source with an error; otherwise the event is skipped, counted and logged.
-    /// Default: `1GiB`.
+    /// Maximum length of an event in bytes, including JSON documents and events of several lines.
+    /// With framing `document` a longer input ends the source with an error; otherwise the event is
+    /// skipped, counted and logged. Default: `1GiB`.
     max_event_bytes: Size,
-    /// Format of lines. `auto`: lines that a container runtime (CRI) cut in parts are joined. `cri`: they are joined, and
-    /// the event is the message without time, stream and tag. `raw`: lines are left as they are. Default: `auto`.
+    /// Format of lines. `auto`: joins the parts of lines that a container runtime (CRI) has split.
+    /// `cri`: the same, and the event is the message without time, stream and tag. `raw`: lines
+    /// stay unchanged. Default: `auto`.
     line_format: LineFormat,
-    /// Encoding of the text: `utf-8`, `utf-16le`, `utf-16be` or `windows-1252` (includes Latin-1). A byte order mark of
-    /// UTF-16 or UTF-8 counts more than the option, and is dropped. Default: `utf-8`.
+    /// Encoding of the text: `utf-8`, `utf-16le`, `utf-16be` or `windows-1252` (includes Latin-1).
+    /// A byte order mark of UTF-16 or UTF-8 overrides the option and is removed. Default: `utf-8`.
     encoding: Encoding,
     /// Joins several lines to one event, such as a stack trace. Default: none.
     multiline: Option<multiline::Options>,

@@ -21,10 +21,10 @@ pub(crate) enum Encoding {
     #[default]
     #[serde(rename = "utf-8")]
     Utf8,
-    /// UTF-16, the lower byte first, as Windows writes it.
+    /// UTF-16 with the lower byte first, as Windows writes it.
     #[serde(rename = "utf-16le")]
     Utf16Le,
-    /// UTF-16, the higher byte first.
+    /// UTF-16 with the higher byte first.
     #[serde(rename = "utf-16be")]
     Utf16Be,
     /// Windows-1252, which includes Latin-1 (ISO 8859-1).

@@ -31,7 +31,7 @@ const LOOK: OFlags = OFlags::PATH.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC)
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Links {
-    /// Those of root, of the agent's own user, and those whose target belongs to the owner of the link.
+    /// Links of root, links of the agent's user, and links to a target with the same owner.
     #[default]
     SameOwner,
     /// All links; but if the agent runs as root, no links across owners.

@@ -23,72 +23,80 @@ use crate::transcode::Encoding;
 pub(crate) struct Options {
     /// Globs of the files to read, such as `/var/log/*.log`; `**` stands for any number of folders.
     include: Vec<String>,
-    /// Globs of files to leave out. A glob without `/`, such as `*.gz`, is compared with the file name; any other with the
-    /// whole path, and one that names a folder leaves out all below it. Default: none.
+    /// Globs of files to exclude. A glob without `/`, such as `*.gz`, is compared with the file
+    /// name; any other with the whole path. A glob that names a folder excludes everything below
+    /// it. Default: none.
     #[serde(default)]
     exclude: Vec<String>,
-    /// How bytes become events. `auto`: JSON documents one after the other, compact or pretty, with or without line feeds
-    /// between them; every line that is not JSON is an event. `lines`: each line is an event. `document`: each file is
-    /// one event. Default: `auto`.
+    /// How bytes become events. `auto`: each JSON document is an event, compact or pretty, with or
+    /// without line feeds between documents; each line that is not JSON is an event. `lines`: each
+    /// line is an event. `document`: each file is one event. Default: `auto`.
     #[serde(default)]
     framing: FileFraming,
-    /// Where to begin in files that were there before the source ran for the first time, or before it lost its positions:
-    /// `beginning` or `end`. Default: `beginning`.
+    /// Where to start reading files that existed before the first run of the source, or before it
+    /// lost its positions: `beginning` or `end`. Default: `beginning`.
     #[serde(default)]
     read_from: ReadFrom,
-    /// Whether files are read as they grow. Files with framing `document` and compressed files are read when they have not
-    /// changed for `stable_after`. Default: `true`.
+    /// Whether to read files as they grow. The source reads compressed files and files with framing
+    /// `document` only when they have not changed for `stable_after`. Default: `true`.
     #[serde(default = "yes")]
     follow: Flag,
-    /// Which symbolic links are followed: `same_owner` (those of root, of the agent's own user, and those whose target
-    /// belongs to the owner of the link), `always`, or `never`. As root, links across owners are never followed.
-    /// Default: `same_owner`.
+    /// Which symbolic links to follow: `same_owner` (links of root, links of the agent's user, and
+    /// links to a target with the same owner), `always`, or `never`. An agent that runs as root
+    /// never follows links across owners. Default: `same_owner`.
     #[serde(default)]
     follow_symlinks: Links,
     /// Whether compressed files (gzip, zstd) are recognised by their first bytes: `auto` or `none`. Default: `auto`.
     #[serde(default)]
     decompression: Decompression,
-    /// What becomes of a file when all of it was delivered: `keep`, `delete`, or `{ move_to = "folder" }`. Default: `keep`.
+    /// What to do with a file after all its events are delivered: `keep`, `delete`, or `{ move_to =
+    /// "folder" }`. Default: `keep`.
     #[serde(default)]
     when_finished: WhenFinished,
-    /// How often to look for new files, in seconds or as `500ms`. Default: `1s`.
+    /// Interval between searches for new files, in seconds or as `500ms`. Default: `1s`.
     #[serde(default = "second")]
     glob_interval: Period,
-    /// How long a file that is read as a whole, or that may end inside of a JSON document, must not have changed.
-    /// Default: `1s`.
+    /// Time without changes after which a file counts as complete. Applies to files that are read
+    /// as a whole, and to files that may end inside a JSON document. Default: `1s`.
     #[serde(default = "second")]
     stable_after: Period,
-    /// How long a followed file that was renamed or deleted is still read after its last change. Default: `5s`.
+    /// How long the source continues to read a renamed or deleted file after its last change.
+    /// Default: `5s`.
     #[serde(default = "rotate_wait")]
     rotate_wait: Period,
     /// Maximum length of a line in bytes. Longer lines are skipped, counted and logged. Default: `1MiB`.
     #[serde(default = "max_line_bytes")]
     max_line_bytes: Size,
-    /// Format of lines. `auto`: lines that a container runtime (CRI) cut in parts are joined. `cri`: they are joined, and
-    /// the event is the message without time, stream and tag. `raw`: lines are left as they are. Default: `auto`.
+    /// Format of lines. `auto`: joins the parts of lines that a container runtime (CRI) has split.
+    /// `cri`: the same, and the event is the message without time, stream and tag. `raw`: lines
+    /// stay unchanged. Default: `auto`.
     #[serde(default)]
     line_format: LineFormat,
-    /// Encoding of the text: `utf-8`, `utf-16le`, `utf-16be` or `windows-1252` (includes Latin-1). A byte order mark of
-    /// UTF-16 or UTF-8 counts more than the option, and is dropped. Default: `utf-8`.
+    /// Encoding of the text: `utf-8`, `utf-16le`, `utf-16be` or `windows-1252` (includes Latin-1).
+    /// A byte order mark of UTF-16 or UTF-8 overrides the option and is removed. Default: `utf-8`.
     #[serde(default)]
     encoding: Encoding,
     /// Joins several lines to one event, such as a stack trace. Default: none.
     #[serde(default)]
     multiline: Option<multiline::Options>,
-    /// Maximum length of an event in bytes, also of JSON documents and of events of several lines. With framing
-    /// `document` a longer file fails; otherwise the event is skipped, counted and logged. Default: `1GiB`.
+    /// Maximum length of an event in bytes, including JSON documents and events of several lines.
+    /// With framing `document` a longer file fails; otherwise the event is skipped, counted and
+    /// logged. Default: `1GiB`.
     #[serde(default = "max_event_bytes")]
     max_event_bytes: Size,
-    /// Maximum number of bytes that a compressed file may hold decompressed; a larger one fails. Default: `4GiB`.
+    /// Maximum decompressed size of a compressed file in bytes; a larger file fails. Default:
+    /// `4GiB`.
     #[serde(default = "max_decompressed_bytes")]
     max_decompressed_bytes: Size,
-    /// Maximum window of zstd files in bytes, a power of two up to `2GiB`; reading takes as much memory. Default: `128MiB`.
+    /// Maximum window of zstd files in bytes, a power of two up to `2GiB`. Reading needs this much
+    /// memory. Default: `128MiB`.
     #[serde(default = "max_zstd_window")]
     max_zstd_window: Size,
-    /// Maximum ratio of decompressed to compressed bytes; a file beyond it fails. Default: `1000`.
+    /// Maximum ratio of decompressed to compressed bytes; a file with a higher ratio fails.
+    /// Default: `1000`.
     #[serde(default = "max_decompression_ratio")]
     max_decompression_ratio: Number<u64>,
-    /// How many files may be open at a time. Where the process may have fewer, sources share what there is.
+    /// Maximum number of open files. If the limit of the process is lower, the sources share it.
     /// Default: `256`.
     #[serde(default = "max_open_files")]
     max_open_files: Number<u64>,
@@ -148,14 +156,14 @@ pub(crate) enum ReadFrom {
     End,
 }
 
-/// What becomes of a file when all of it was delivered.
+/// What to do with a file after all its events are delivered.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum WhenFinished {
     #[default]
     Keep,
     Delete,
-    /// Into this folder, under a name that is free there.
+    /// Folder to move the file to. If the name exists there, the source adds a number.
     MoveTo(PathBuf),
 }
 

@@ -10,12 +10,12 @@ use serde::Deserialize;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum LineFormat {
-    /// Lines that a container runtime cut in parts are joined to one line in the same format.
+    /// Joins the parts of lines that a container runtime has split to one line in the same format.
     #[default]
     Auto,
-    /// Each line is left as it is.
+    /// Lines stay unchanged.
     Raw,
-    /// Lines that a container runtime cut in parts are joined, and the event is the message alone.
+    /// Joins the parts of lines that a container runtime has split; the event is only the message.
     Cri,
 }
 

@@ -178,7 +178,7 @@ impl Handler {
             return Ok(Asks::Health);
         }
         if path != self.settings.path {
-            let reason = format!("there is nothing here; send to `{}`", self.settings.path);
+            let reason = format!("unknown path; send to `{}`", self.settings.path);
             return Err(Refusal::new(StatusCode::NOT_FOUND, reason));
         }
         match *method {
@@ -230,7 +230,7 @@ impl Handler {
             let frame = frame.map_err(|error| {
                 let is_cut = error.is_incomplete_message() || error.is_closed();
                 let reason = if is_cut {
-                    "the body broke off: the client closed the connection within it"
+                    "the body is incomplete: the client closed the connection"
                 } else {
                     "the body cannot be read; check its chunks"
                 };
@@ -275,7 +275,9 @@ impl Handler {
             return work();
         }
         let _place = self.unpacking.acquire().await;
-        tokio::task::spawn_blocking(work).await.unwrap_or_else(|_| Err(unavailable("unpacking the body broke off")))
+        tokio::task::spawn_blocking(work)
+            .await
+            .unwrap_or_else(|_| Err(unavailable("decompressing the body ended unexpectedly")))
     }
 
     /// Pushes the batches to the queue and waits for their result. They share one acknowledgement.
@@ -309,12 +311,12 @@ impl Handler {
             // A status that asks for a retry would only repeat delivered events.
             Ok(Ok(Disposition::Rejected)) => Err(Refusal::new(
                 StatusCode::UNPROCESSABLE_ENTITY,
-                "the destination refused some of the events for good, and took the others; do not send them again",
+                "the destination rejected some of the events for good and accepted the others; do not send them again",
             )),
             Ok(Ok(Disposition::GivenUp | Disposition::Retry) | Err(_)) => {
                 Err(unavailable("the events were not delivered; send them again"))
             }
-            Err(_) => Err(unavailable("the events were not delivered in time; they may be yet")),
+            Err(_) => Err(unavailable("the events were not delivered in time; they may still be delivered")),
         }
     }
 

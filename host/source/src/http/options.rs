@@ -13,39 +13,46 @@ use crate::decompress::Caps;
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Options {
-    /// Address to listen at: a host name or IP address, and a port. Default: `127.0.0.1:8080`.
+    /// Address to listen on: a host name or IP address, and a port. Default: `127.0.0.1:8080`.
     address: String,
-    /// The only path that takes events, by `POST` and `PUT`. Default: `/`.
+    /// The only path that accepts events, with `POST` and `PUT`. Default: `/`.
     path: String,
-    /// Path that answers `GET` and `HEAD` with 200 while the source runs and with 503 while it stops, without a token, for
-    /// load balancers and probes. Empty: no such path. Default: `/health`.
+    /// Path for load balancers and probes. Responds to `GET` and `HEAD` with 200 while the source
+    /// runs and with 503 while it stops; requires no token. An empty path disables it. Default:
+    /// `/health`.
     health_path: String,
     /// How bodies become events. Default: `auto`.
     framing: HttpFraming,
-    /// What happens to a body that is sent as JSON and is not valid JSON. Applies to framing `auto`. Default: `reject`.
+    /// What to do with a body that is sent as JSON and is not valid JSON. Applies to framing
+    /// `auto`. Default: `reject`.
     invalid_json: InvalidJson,
-    /// Bearer token that requests must carry. Default: none; requests need no token.
+    /// Bearer token that requests must have. Default: none; requests need no token.
     token: Option<Secret>,
-    /// Largest body in bytes, before and after decompression. Default: `64MiB`.
+    /// Maximum size of a body in bytes, before and after decompression. Default: `64MiB`.
     max_body_bytes: Size,
-    /// How many times larger a compressed body may get; the first MiB is exempt. Default: 1000.
+    /// Maximum ratio of decompressed to compressed bytes of a body; the first MiB is exempt.
+    /// Default: 1000.
     max_decompression_ratio: Number<u64>,
-    /// Memory in bytes that all requests may hold which are not answered yet, counted as it comes in and is decompressed.
-    /// Requests beyond are answered with 429. Default: `256MiB`.
+    /// Maximum memory of all open requests in bytes: received bytes and decompressed bytes. Further
+    /// requests get 429. Default: `256MiB`.
     max_in_flight_bytes: Size,
-    /// Connections at a time. A new one beyond takes the place of the one that sent nothing for the longest time, if that is
-    /// at least 1 s; it waits while all of them are in use. Default: 1024.
+    /// Maximum number of connections. At the limit, a new connection replaces the one that was
+    /// inactive for the longest time, if that is at least 1 s; it waits while all connections are
+    /// busy. Default: 1024.
     max_connections: Number<u64>,
-    /// How long a connection may stay open without a request, and how long the head of a request may take. Default: `60s`.
+    /// Maximum time that a connection stays open without a request, and maximum time for the head
+    /// of a request. Default: `60s`.
     idle_timeout: Period,
-    /// How long a request may wait for room in the queue before it is answered with 429. Default: `5s`.
+    /// Maximum time that a request waits for room in the queue; after it, the source responds with
+    /// 429. Default: `5s`.
     max_wait: Period,
-    /// How long a body may take to arrive. Default: `30s`.
+    /// Maximum time for receiving a body. Default: `30s`.
     read_timeout: Period,
-    /// Whether to answer only when the events are delivered. If false, the answer is 202 once they are queued.
-    /// Default: true.
+    /// Whether to respond only after the events are delivered. If false, the source responds with
+    /// 202 when they are in the queue. Default: true.
     acknowledge: Flag,
-    /// How long a request may wait for the delivery before it is answered with 503. Default: `60s`.
+    /// Maximum time that a request waits for delivery; after it, the source responds with 503.
+    /// Default: `60s`.
     acknowledge_timeout: Period,
 }
 
@@ -75,8 +82,9 @@ impl Default for Options {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum HttpFraming {
-    /// JSON (`application/json`, `text/json`, `application/*+json`) is one event for each document, and one for each
-    /// element where the document is an array; any other content type is lines.
+    /// A JSON body (`application/json`, `text/json`, `application/*+json`) has one event for each
+    /// document, or for each element of a document that is an array. A body of any other content
+    /// type has one event for each line.
     #[default]
     Auto,
     /// Each line is an event.
@@ -85,14 +93,14 @@ pub(crate) enum HttpFraming {
     Document,
 }
 
-/// What happens to a body that is sent as JSON and is not valid JSON.
+/// What to do with a body that is sent as JSON and is not valid JSON.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum InvalidJson {
-    /// The answer is 400 and says where the fault is.
+    /// Respond with 400 and the position of the error.
     #[default]
     Reject,
-    /// The body is one event, unchanged.
+    /// Accept the unchanged body as one event.
     Accept,
 }
 
