@@ -77,7 +77,7 @@ impl Manner {
         (Self::HangsUp, "http://"),
         (Self::Silent, "timeout"),
         (Self::Trickles, "timeout"),
-        (Self::Truncates, "broke off"),
+        (Self::Truncates, "ended early"),
         (Self::WrongBlob, "the layer has the digest"),
         (Self::WrongManifest, "digest mismatch"),
         (Self::LyingHeader, "digest mismatch"),
