@@ -202,7 +202,9 @@ impl Batch {
     /// text.
     pub fn select(&self, rows: &[u32]) -> Self {
         let body_kinds = OnceLock::new();
+        // Keep the results of a check that was already done.
         if let Some(kinds) = self.body_kinds.get() {
+            // The cell is new, so `set` cannot fail.
             let _ = body_kinds.set(rows.iter().map(|&r| kinds.get(r as usize).copied().unwrap_or(0)).collect());
         }
         Self { body_kinds, ..self.heirs(rows, self.body.select(rows)) }

@@ -111,7 +111,7 @@ enum Change {
     Timestamps(Vec<i64>),
 }
 
-/// The fate of a row that does not leave on its port.
+/// What happens to a row at the end of the call.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Fate {
     Goes,
@@ -228,6 +228,7 @@ impl Call {
                 self.node.fields.iter().filter(|f| f.read && !f.path.is_whole()).map(|f| &f.path).collect();
             self.projected = Some(self.batch.project(&paths));
         }
+        // Handles count all fields, but `projected` has only the readable ones below a root.
         let index = self.node.fields.iter().take(handle as usize).filter(|f| f.read && !f.path.is_whole()).count();
         let Some(values) = self.projected.as_ref().and_then(|p| p.get(index)) else {
             return invalid(format!("field handle {handle} could not be projected"));
@@ -247,6 +248,7 @@ impl Call {
     /// Decides to replace spans of a field.
     pub fn replace(&mut self, handle: u32, form: Form, starts: Vec<u32>, ends: Vec<u32>, with: Column) -> Checked {
         let field = handle as usize;
+        // Spans refer to the text that the node read, so `replace` requires both permissions.
         self.readable(handle)?;
         let path = self.writable(handle)?;
         if path.root == Root::Timestamp {
@@ -258,6 +260,7 @@ impl Call {
         if starts.len() != ends.len() {
             return invalid(format!("replace: {} starts but {} ends", starts.len(), ends.len()));
         }
+        // A single text replaces all spans.
         if with.rows() != 1 && with.rows() != starts.len() {
             return invalid(format!("replace: {} texts for {} spans", with.rows(), starts.len()));
         }
@@ -412,6 +415,7 @@ impl Call {
         if rows.len() != which.len() {
             return invalid(format!("fail: {} rows but {} reasons", rows.len(), which.len()));
         }
+        // `self.reasons` starts with the reasons of earlier calls of `fail`.
         let base = u32::try_from(self.reasons.len()).unwrap_or(u32::MAX);
         for (&row, &reason) in rows.iter().zip(which) {
             if reason as usize >= reasons.len() {

@@ -87,12 +87,14 @@ impl Children {
                 for (&start, &end) in spans.clone() {
                     bytes += (end - start) as usize + around;
                     if bytes > max_bytes && taken > 0 {
+                        // This child does not fit and starts the next batch.
                         bytes -= (end - start) as usize + around;
                         break;
                     }
                     taken += 1;
                 }
                 let own = spans.take(taken);
+                // Without prefix and suffix, the children share the text of their parents.
                 if around == 0 {
                     let own = own.map(|(&start, &end)| Span { start, end }).collect();
                     (Column::from_spans(text.clone(), own)?, taken)

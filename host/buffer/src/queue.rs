@@ -189,6 +189,7 @@ impl<T: Sized> Queue<T> {
         loop {
             let items = self.inner.items.notified();
             tokio::pin!(items);
+            // Registered before the attempt, as in `push`.
             items.as_mut().enable();
             if let Some(item) = self.try_pop() {
                 return Some(item);
@@ -206,6 +207,7 @@ impl<T: Sized> Queue<T> {
     pub fn close(&self) {
         self.inner.state.lock().closed = true;
         self.inner.room.notify_waiters();
+        // Consumers wait for items and must learn that none will follow.
         self.inner.items.notify_waiters();
         if let Some(hook) = &self.inner.on_item {
             hook();

@@ -219,6 +219,7 @@ async fn write_all(target: Target, mut output: Box<dyn Output>, context: SinkCon
 /// Counts a payload whose output has no reader as failed.
 fn give_up(payload: Payload, context: &SinkContext) {
     context.stats.rejected_events.fetch_add(payload.events as u64, Ordering::Relaxed);
+    // Delivered, not rejected: other sinks may have these events, so the source must not send them again.
     payload.ack.deliver();
 }
 

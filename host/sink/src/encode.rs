@@ -124,6 +124,7 @@ impl Encoding {
 
 /// Writes a body that is JSON on one line, and any other body unchanged.
 fn write_line(body: &[u8], out: &mut Vec<u8>) {
+    // The check reads the whole body, so do it only for bodies with line breaks.
     if memchr::memchr2(b'\n', b'\r', body).is_some() && wattle_json::check(body, MAX_JSON_DEPTH).is_ok() {
         wattle_json::minify(body, out);
     } else {

@@ -66,6 +66,7 @@ async fn write_all(settings: Settings, context: SinkContext) -> Result<(), SinkE
     let mut closed = false;
     let mut next = Instant::now();
     loop {
+        // After an error, retry the same payloads before taking new ones.
         if files.todo.is_empty() && !closed {
             if next > Instant::now() {
                 tokio::time::sleep_until(next).await;

@@ -87,11 +87,13 @@ impl Tls {
 
     /// Reads the files again if they have changed. If they cannot be used, the previous configuration stays.
     fn refresh(&self) {
+        // Held while the files are read, so that concurrent connections read them once.
         let mut read = self.read.lock();
         let now = stamps(&self.options);
         if *read == now {
             return;
         }
+        // Set even if the files cannot be used, so that each change is logged once.
         *read = now;
         match client_config(&self.options, true) {
             Ok(config) => {

@@ -45,6 +45,7 @@ impl Batch {
             let (bytes, offsets) = self.body.to_contiguous();
             return (bytes, offsets, vec![Kind::String as u8; self.rows()]);
         }
+        // `project` returns one column per field, so the default is never used.
         let values = self.project(&[field]).pop().unwrap_or_else(|| self.nothing());
         let kinds = values.kinds.to_vec();
         let (bytes, offsets) = match form {
@@ -108,6 +109,7 @@ impl Batch {
         let wanted: Vec<usize> = (0..fields.len())
             .filter(|&i| {
                 let (Some(field), Some(None)) = (fields.get(i), out.get(i)) else { return false };
+                // An overlay hides the text below it, so such a field is looked up row by row.
                 let shadowed = root != Root::Body
                     && field.head.as_deref().is_none_or(|head| self.attributes.overlay(head).is_some());
                 field.root == root && !shadowed
@@ -123,6 +125,7 @@ impl Batch {
         for (row, span) in texts.spans().iter().enumerate() {
             found.fill(None);
             if wattle_json::find_many(texts.row(row), &paths, &mut found).is_err() {
+                // A text that is not JSON has no fields, not even those before the error.
                 found.fill(None);
             }
             for (value, (spans, kinds)) in found.iter().zip(&mut columns) {
@@ -172,6 +175,7 @@ impl Batch {
         for row in 0..self.rows() {
             let kind = write(row, builder.buffer()).unwrap_or(Kind::Missing);
             kinds.push(kind as u8);
+            // The column would exceed 4 GiB: treat the field as missing in all rows.
             if builder.finish_row().is_err() {
                 return self.nothing();
             }

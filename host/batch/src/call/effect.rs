@@ -37,11 +37,13 @@ impl Call {
         deadline: Option<Instant>,
         max_carried: u64,
     ) -> Result<Outcome, Box<(Batch, Refusal)>> {
+        // Changes apply to a second batch, so that an error can return the original one.
         let mut changed = self.batch.share();
         for (index, change) in std::mem::take(&mut self.changes).into_iter().enumerate() {
             let applied = self.apply(change, index > 0, &mut changed).map_err(Refusal::Invalid);
             let is_late = || deadline.is_some_and(|deadline| Instant::now() >= deadline);
             if let Err(refusal) = applied.and_then(|()| if is_late() { Err(Refusal::TooLong) } else { Ok(()) }) {
+                // Only the share of the second batch ends; the returned batch keeps its own.
                 changed.into_ack().deliver();
                 return Err(Box::new((self.batch, refusal)));
             }
@@ -57,6 +59,7 @@ impl Call {
             Some((parents, bodies)) => self.emit_children(changed, parents, bodies, &mut outcome),
             None => self.emit_rows(changed, &mut outcome),
         }
+        // Every batch of the outcome has its own share, so this one ends.
         self.batch.into_ack().deliver();
         Ok(outcome)
     }
@@ -95,6 +98,7 @@ impl Call {
             self.reasons
                 .push(("no-place".into(), "a field could not be set: something on its path is not an object".into()));
             for row in failed {
+                // A row that already fails or is dropped keeps its fate.
                 if let Some(fate @ Fate::Goes) = self.fates.get_mut(row.row as usize) {
                     *fate = Fate::Fails(reason);
                 }
@@ -180,9 +184,11 @@ impl Call {
             }
         }
         outcome.parents = used;
+        // A row without children counts as dropped, so that every row is in the outcome.
         if childless > 0 {
             outcome.dropped.push(("empty".into(), childless));
         }
+        // The usual case: no child must be removed.
         if self.fates.iter().all(|f| *f == Fate::Goes) {
             outcome.children = Some(Children::new(batch, parents, bodies));
             return;
@@ -201,6 +207,7 @@ impl Call {
             }
         }
         let port_of = |row: usize| self.routes.as_ref().and_then(|r| r.get(row)).copied().unwrap_or(0);
+        // The usual case: all rows leave on one port, so the batch moves on without selecting rows.
         let first = port_of(0);
         if !self.fates.is_empty()
             && self.fates.iter().enumerate().all(|(row, fate)| *fate == Fate::Goes && port_of(row) == first)
@@ -220,6 +227,7 @@ impl Call {
         for (port, rows) in by_port.into_iter().enumerate().filter(|(_, rows)| !rows.is_empty()) {
             outcome.emitted.push((port, batch.select(&rows)));
         }
+        // The selected batches have shares of their own.
         batch.into_ack().deliver();
     }
 }

@@ -31,6 +31,7 @@ impl<S: Storage> Acknowledger<S> {
         }
         flight.done = true;
         let (sequence, events) = (flight.start.sequence, flight.events);
+        // The reader ends a returned delivery that it cannot read again.
         state.returned.remove(&id);
         if let Some(segment) = state.segment(sequence) {
             segment.events = segment.events.saturating_sub(events);

@@ -30,6 +30,8 @@ impl<S: Storage> Keeper<S> {
     pub fn tend(&mut self, sync: bool) -> io::Result<()> {
         let acknowledged = self.shared.state.lock().acknowledged;
         let written = self.position.write(acknowledged);
+        // Remove segments even if the position could not be written: this can free space on the
+        // disk.
         let removed = self.remove(acknowledged);
         written.and(removed)?;
         if sync {

@@ -44,6 +44,8 @@ impl<S: Storage> Reader<S> {
                         return Ok(Some(Delivery { id, events, content }));
                     }
                     None => {
+                        // The record was readable before, so it is damaged now; it cannot be
+                        // delivered again.
                         let bytes = flight.end.offset - flight.start.offset;
                         self.note_damage(flight.start, bytes);
                         self.end(id);
@@ -66,6 +68,7 @@ impl<S: Storage> Reader<S> {
                 let id = self.shared.state.lock().take_off(flight);
                 return Ok(Some(Delivery { id, events: events as usize, content: record.content }));
             }
+            // No complete record starts here, so skip to the next one.
             let next = next_record(file, segment.salt, offset + 1, segment.end)?;
             self.pass_over(start, next);
         }

@@ -92,6 +92,7 @@ impl State {
         self.read = flight.end;
         self.flights.push_back(flight);
         let id = self.first_flight + self.flights.len() as u64 - 1;
+        // A skipped range is done at once and may be the first flight.
         self.land();
         id
     }
@@ -117,8 +118,10 @@ impl State {
             } else if read.offset < segment.end {
                 return Some(segment.clone());
             } else if segment.sealed {
+                // At the end of a closed segment, reading continues in the next one.
                 self.read = Position { sequence: read.sequence + 1, offset: SEGMENT_HEADER };
             } else {
+                // The writer may still append to this segment.
                 return None;
             }
         }

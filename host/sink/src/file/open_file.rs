@@ -58,6 +58,7 @@ impl OpenFile {
         file.size = opened.size;
         file.made = Instant::now().checked_sub(opened.age);
         file.folders = opened.folders;
+        // End the incomplete event, so that the next one starts on a new line.
         if opened.torn {
             file.pending.push(b'\n');
         }
@@ -102,8 +103,10 @@ impl OpenFile {
                 written.push(payload.into_written());
             });
             *waiting_bytes += bytes;
+            // `offset` is the number of written bytes of an incomplete payload.
             *size = (*size + bytes as u64 + todo.offset as u64).saturating_sub(before);
             self.dirty = true;
+            // Also after an error: some payloads may be complete.
             self.start_waiting(now);
             return done;
         }
@@ -150,6 +153,7 @@ impl OpenFile {
         }
         let before = self.pending_at;
         let done = write_rest(&mut *self.output, &self.pending, &mut self.pending_at);
+        // Count the written bytes even if the rest failed.
         self.size += (self.pending_at - before) as u64;
         self.dirty = true;
         done?;

@@ -114,6 +114,7 @@ impl Template {
     /// Prepares rendering the paths of a batch.
     pub(crate) fn bind<'a>(&'a self, batch: &'a Batch) -> Rendering<'a> {
         let columns = self.fields.iter().map(|field| batch.read(field, Form::Text)).collect();
+        // One entry per part, although only time parts use theirs.
         let times = self.parts.iter().map(|_| (i64::MIN, String::new())).collect();
         Rendering { template: self, batch, columns, times }
     }
@@ -159,6 +160,7 @@ impl Rendering<'_> {
                 Part::Literal(text) => out.push_str(text),
                 Part::Time { format, seconds } => {
                     let nanoseconds = self.batch.timestamp(row).unwrap_or(self.batch.origin().observed);
+                    // Consecutive events are usually in the same span, so its text is reused.
                     let span = nanoseconds.div_euclid(seconds * 1_000_000_000);
                     if time.0 != span || time.1.is_empty() {
                         time.0 = span;
@@ -178,6 +180,7 @@ impl Rendering<'_> {
 }
 
 fn write_time(nanoseconds: i64, format: &str, out: &mut String) {
+    // Every `i64` is in the range of `Timestamp`, so this cannot fail.
     let Ok(time) = Timestamp::from_nanosecond(i128::from(nanoseconds)) else { return };
     // Writing to a string fails only for an unknown directive, and `parse` rejects those.
     let _ = write!(out, "{}", time.strftime(format));
@@ -193,6 +196,7 @@ fn value((bytes, offsets, kinds): &(Bytes, Vec<u32>, Vec<u8>), row: usize) -> &[
 
 /// Writes a value so that it cannot be more than a part of a file name.
 fn write_value(value: &[u8], out: &mut String) {
+    // An empty name, `.` and `..` would change the folder.
     if value.iter().all(|&b| b == b'.') {
         return out.push('_');
     }

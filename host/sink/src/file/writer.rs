@@ -99,6 +99,7 @@ impl Files {
     /// Writes all payloads, syncs files that are due, and rotates or closes files that are due. With `last`, closes all
     /// files.
     pub(crate) fn step(&mut self, last: bool) -> Result<(), WriteError> {
+        // Each part runs even if an earlier one failed.
         let written = self.write_all();
         let synced = self.sync_due(Instant::now());
         let checked = self.check(last && self.todo.is_empty());
@@ -107,6 +108,7 @@ impl Files {
 
     fn write_all(&mut self) -> Result<(), WriteError> {
         while let Some(first) = self.todo.payloads.front() {
+            // Without a literal path every payload has a key, so `_` is never used.
             let key = first.key.clone().or_else(|| self.settings.literal.clone()).unwrap_or_else(|| "_".into());
             let same = self.todo.payloads.iter().take_while(|p| p.key == first.key).count();
             self.write_to(&key, same)?;
@@ -116,6 +118,7 @@ impl Files {
 
     /// Writes some or all of the first `same` payloads to their file.
     fn write_to(&mut self, key: &Arc<str>, same: usize) -> Result<(), WriteError> {
+        // A payload that is partly written must stay in its file.
         if self.todo.offset == 0 && self.open.get(key).is_some_and(OpenFile::has_lost_its_name) {
             self.leave(key)?;
         }
@@ -131,6 +134,7 @@ impl Files {
                 return Ok(());
             }
         }
+        // Taken out of the map for the borrow checker.
         let Some(mut file) = self.open.remove(key) else { return Ok(()) };
         let count = self.fitting(&file, same);
         let done = file.write(&mut self.todo, count);
@@ -199,6 +203,7 @@ impl Files {
     fn fitting(&self, file: &OpenFile, same: usize) -> usize {
         let Some(max) = self.settings.rotate_bytes else { return same };
         if self.settings.compression != Compression::None {
+            // The size of the file is known only after each payload is compressed.
             return 1;
         }
         let mut size = file.size;
@@ -216,6 +221,8 @@ impl Files {
         let path = PathBuf::from(&**key);
         let temporary =
             [ErrorKind::StorageFull, ErrorKind::QuotaExceeded, ErrorKind::WouldBlock, ErrorKind::OutOfMemory];
+        // A sync proves nothing about a compressed file, whose last events may still be in the
+        // stream.
         if !temporary.contains(&source.kind())
             && let Some(mut file) = self.abandon(key)
             && self.settings.compression == Compression::None
@@ -243,6 +250,7 @@ impl Files {
     /// Syncs the files whose events have waited for the interval.
     fn sync_due(&mut self, now: Instant) -> Result<(), WriteError> {
         let interval = match self.settings.fsync {
+            // With `never`, `sync` only flushes and acknowledges, so it is always due.
             Fsync::Batch | Fsync::Never => Duration::ZERO,
             Fsync::Interval if self.flush_now => Duration::ZERO,
             Fsync::Interval => self.settings.fsync_interval,
@@ -251,6 +259,7 @@ impl Files {
         let due =
             |file: &OpenFile| file.waiting_since.is_some_and(|since| since + interval <= now || waiting >= SYNC_BYTES);
         let due: Vec<Arc<str>> = self.open.iter().filter(|(_, file)| due(file)).map(|(key, _)| key.clone()).collect();
+        // Sync every file, even if one fails.
         due.iter().map(|key| self.sync(key)).fold(Ok(()), Result::and)
     }
 
@@ -291,6 +300,7 @@ impl Files {
         let keys: Vec<Arc<str>> = self.open.keys().cloned().collect();
         let mut result = Ok(());
         for key in keys {
+            // Finish the payload before its file is rotated or closed.
             if self.todo.offset > 0 && self.is_first(&key) {
                 continue;
             }

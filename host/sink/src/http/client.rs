@@ -119,6 +119,7 @@ impl Client {
         if let Some(proxy) = &proxy {
             let (host, port) = place(&proxy.uri);
             tracing::info!(sink = %sink, proxy = format!("{host}:{port}"), from = proxy.origin, "requests go through a proxy");
+            // For HTTPS, the request for the tunnel has the credentials instead; see `connect.rs`.
             if let Some(credentials) = proxy.credentials.clone().filter(|_| !is_https(&settings.uri)) {
                 headers.insert(PROXY_AUTHORIZATION, credentials);
             }
@@ -153,6 +154,7 @@ impl Client {
                     None => return Ok(response),
                 }
             }
+            // After the last redirect, any response is the result.
             self.exchange(settings, &uri, body, max).await
         };
         match tokio::time::timeout(settings.timeout, exchanges).await {
@@ -183,8 +185,10 @@ impl Client {
                     let (address, status) = (self.address.clone(), head.status.as_u16());
                     return Err(RequestError::Truncated { address, status });
                 }
+                // The status alone decides about the events; only a part of the reason is missing.
                 Err(_) => break,
             }
+            // Give up the connection instead of reading a huge body.
             if body.len() > max {
                 break;
             }
@@ -201,8 +205,10 @@ impl Response {
             return None;
         }
         let location = self.headers.get(LOCATION)?.to_str().ok()?;
+        // `//host/path` names another server.
         if location.starts_with('/') && !location.starts_with("//") {
             let mut parts = from.clone().into_parts();
+            // A fragment is not part of a request.
             parts.path_and_query = Some(location.split('#').next().unwrap_or_default().parse().ok()?);
             return Uri::from_parts(parts).ok();
         }

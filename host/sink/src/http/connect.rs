@@ -82,6 +82,7 @@ impl Service<Name> for Names {
 
     fn call(&mut self, name: Name) -> Self::Future {
         if name.as_str().eq_ignore_ascii_case("localhost") {
+            // The connector replaces the port.
             let both: [IpAddr; 2] = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
             return Box::pin(std::future::ready(Ok(both.map(|ip| SocketAddr::new(ip, 0)).to_vec().into_iter())));
         }
@@ -145,6 +146,7 @@ impl Route {
         };
         let io = dial(http, &proxy.host, proxy.port).await?;
         let mut io = secure(io, &proxy.tls, &proxy.host, proxy.port).await?;
+        // Plain HTTP needs no tunnel: the proxy forwards each request.
         if self.tls.is_none() {
             return Ok(Link { io: TokioIo::new(io), is_proxied: true });
         }
@@ -166,6 +168,7 @@ async fn dial(mut http: HttpConnector<Names>, host: &str, port: u16) -> Result<B
 async fn secure(io: Box<dyn Io>, tls: &Option<Arc<Tls>>, host: &str, port: u16) -> Result<Box<dyn Io>, ConnectError> {
     let Some(tls) = tls else { return Ok(io) };
     let address = format!("{host}:{port}");
+    // A `ServerName` has no brackets around an IPv6 address.
     let name = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
     let Ok(name) = ServerName::try_from(name.to_owned()) else { return Err(ConnectError::NoHost { address }) };
     let tls = tls.clone();

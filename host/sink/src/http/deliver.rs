@@ -79,11 +79,14 @@ impl Delivery {
                 End::Delivered => batch.deliver(&self.stats),
                 // The batch is halved until the rejected events are alone, so that the others are delivered.
                 end @ (End::TooLarge(_) | End::Rejected(_)) if batch.len() > 1 && requests > 1 => {
+                    // Only searches for rejected events are limited. Halving a request that is too
+                    // large ends by itself.
                     if matches!(end, End::Rejected(_)) {
                         requests -= 2;
                     }
                     self.stats.retried();
                     let first = batch.split_first(batch.len() / 2);
+                    // The first half is sent next, to keep the order.
                     batches.push(batch);
                     batches.push(first);
                 }
@@ -113,6 +116,7 @@ impl Delivery {
                     return End::Delivered;
                 };
                 (attempt.outcome, attempt.rejection) = (left.outcome, left.rejection);
+                // The remaining events need a new body.
                 body = None;
             }
             match attempt.outcome {
@@ -131,6 +135,7 @@ impl Delivery {
             }
             attempts += 1;
             self.stats.retried();
+            // Never retry sooner than the server requests.
             let wait = backoff.next().max(attempt.retry_after.unwrap_or_default());
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
