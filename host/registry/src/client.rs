@@ -140,6 +140,7 @@ impl Client {
         let parts = Parts::read(&manifest).map_err(refused)?;
         let blob = |descriptor: &image::Descriptor, max: u64| {
             let url = format!("{}/v2/{}/blobs/{}", http.base(), reference.repository, descriptor.digest);
+            // Never read more than the manifest announces.
             Request::new(Method::GET, url).accept("*/*").max_bytes(max.min(descriptor.size)).long().blob()
         };
         let config = http.request(&blob(&parts.config, MAX_CONFIG))?.expect(&[200])?.body;
@@ -173,6 +174,7 @@ impl Client {
             reference: reference.to_string(),
             error: StoreError::Io { path: "the layer".into(), error },
         })?;
+        // Blobs first, because registries refuse a manifest with missing blobs.
         self.push_blob(&http, reference, &layer)?;
         self.push_blob(&http, reference, image.config())?;
         let request = Request::new(Method::PUT, manifest_url(&http, reference)).content(MANIFEST, image.manifest());
@@ -190,6 +192,7 @@ impl Client {
     fn push_blob(&self, http: &Http, reference: &Reference, bytes: &[u8]) -> Result<(), PullError> {
         let digest = image::digest(bytes);
         let blobs = format!("{}/v2/{}/blobs", http.base(), reference.repository);
+        // The registry may already have the blob.
         if http.request(&Request::new(Method::HEAD, format!("{blobs}/{digest}")).blob())?.status.is_success() {
             return Ok(());
         }
@@ -201,6 +204,7 @@ impl Client {
         let at: Uri = begun.url.parse().map_err(|_| nowhere())?;
         let location = begun.header(LOCATION.as_str()).and_then(|location| resolve(&at, location));
         let location = location.ok_or_else(nowhere)?.to_string();
+        // The location may already have a query.
         let separator = if location.contains('?') { '&' } else { '?' };
         let url = format!("{location}{separator}digest={}", encode(&digest));
         http.request(&Request::new(Method::PUT, url).content(OCTETS, bytes).long())?.expect(&[201])?;

@@ -110,11 +110,13 @@ fn decode(auth: &DockerAuth) -> Option<Credentials> {
     }
     let text = String::from_utf8(STANDARD.decode(auth.auth.as_ref()?).ok()?).ok()?;
     let (username, password) = text.split_once(':')?;
+    // Docker removes NUL characters at the end as well.
     Some(Credentials { username: username.to_owned(), password: password.trim_end_matches('\0').to_owned() })
 }
 
 /// Runs a credential helper of Docker.
 fn run_helper(helper: &str, host: &str) -> Option<Credentials> {
+    // A name with a path could run any program.
     if !helper.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.')) {
         tracing::warn!(
             "the name of a credential helper in Docker's configuration has invalid characters; not running it"
@@ -129,6 +131,7 @@ fn run_helper(helper: &str, host: &str) -> Option<Credentials> {
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()?;
+        // Dropped after the write, because the helper reads until the end of its input.
         if let Some(mut stdin) = child.stdin.take() {
             stdin.write_all(host.as_bytes())?;
         }

@@ -57,6 +57,7 @@ pub(crate) struct Home {
 impl Home {
     /// Creates the home registry of a host with an optional port. `insecure` selects plain HTTP.
     pub(crate) fn new(host: &str, insecure: bool) -> Self {
+        // A registry on this machine uses plain HTTP.
         let is_https = !insecure && !is_loopback(host);
         let home = Self { host: host.to_owned(), is_https, origin: None };
         let origin = home.base().parse().ok().and_then(|url| Origin::of(&url));

@@ -70,11 +70,13 @@ impl SecretKey {
     ///
     /// The text is not a valid secret key, or the key has a password.
     pub fn parse(text: &str) -> Result<Self, SignError> {
+        // A key file has a comment line before the key.
         let line = text.trim().lines().last().unwrap_or_default().trim();
         let bytes = STANDARD.decode(line).map_err(|_| SignError::BadKey("not base64"))?;
         let short = SignError::BadKey("wrong length");
         let Some((algorithm, rest)) = bytes.split_first_chunk::<2>() else { return Err(short) };
         let Some((password, rest)) = rest.split_first_chunk::<2>() else { return Err(short) };
+        // Without a password, the checksum algorithm and the costs have no meaning.
         let Some((_, rest)) = rest.split_first_chunk::<2>() else { return Err(short) };
         let Some((_, rest)) = rest.split_first_chunk::<COSTS>() else { return Err(short) };
         let Some((id, rest)) = rest.split_first_chunk::<8>() else { return Err(short) };
@@ -127,12 +129,15 @@ impl SecretKey {
 
     /// Signs the text of a list of files and a comment of one line. Returns the contents of the signature file.
     pub fn sign(&self, text: &str, comment: &str) -> String {
+        // A line break would end the comment.
         let comment = comment.replace(['\n', '\r'], " ");
+        // minisign signs the BLAKE2b hash of the text.
         let hash = Params::new().hash_length(64).hash(text.as_bytes());
         let signature = self.pair.sign(hash.as_bytes());
         let mut bytes = PREHASHED.to_vec();
         bytes.extend(self.id);
         bytes.extend(signature.as_ref());
+        // The second signature covers the comment too.
         let both = self.pair.sign(&[signature.as_ref(), comment.as_bytes()].concat());
         format!(
             "untrusted comment: {UNTRUSTED_COMMENT}\n{}\ntrusted comment: {comment}\n{}\n",

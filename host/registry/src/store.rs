@@ -127,6 +127,7 @@ impl Staged<'_> {
 
 impl Drop for Staged<'_> {
     fn drop(&mut self) {
+        // After `commit` the folder no longer has this name.
         let _ = fs::remove_dir_all(&self.temporary);
     }
 }
@@ -192,6 +193,7 @@ impl Store {
     ///
     /// The image is not valid, or a file operation failed.
     pub fn stage(&self, image: &Image) -> Result<Staged<'_>, StoreError> {
+        // A killed agent may have left temporary files.
         self.clean();
         let temporary = self.temporary();
         let mut staged = Staged { store: self, digest: image.digest(), temporary, list: FileList::default() };
@@ -234,8 +236,10 @@ impl Store {
             .map(|entry| entry.path())
             .map(|image| (Reverse(used(&image).unwrap_or(SystemTime::UNIX_EPOCH)), image))
             .collect();
+        // The most recently used images come first.
         images.sort();
         for (_, image) in images.into_iter().skip(MAX_IMAGES).filter(|(_, image)| !named.contains(image)) {
+            // Renamed first, so that an interrupted removal leaves no incomplete image.
             let temporary = self.temporary();
             let removed = fs::rename(&image, &temporary).and_then(|()| fs::remove_dir_all(&temporary));
             let error = removed.err().map(|error| error.to_string());

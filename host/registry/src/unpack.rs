@@ -108,6 +108,7 @@ impl Paths {
         }
         let same = |other: &str| Err(FilesError::SamePath(other.to_owned(), path.to_owned()));
         let lower = path.to_lowercase();
+        // A path must not repeat, and a file must not have the name of a folder.
         if let Some(other) = self.files.get(&lower).or_else(|| self.folders.get(&lower)) {
             return same(other);
         }
@@ -147,6 +148,7 @@ pub(crate) fn unpack(tar: &mut dyn Read, into: &mut dyn Unpack) -> Result<Unpack
             unordered.get_or_insert(start);
         }
         let mut content = Content { tar: &mut *blocks.tar, left: size, sha: Sha256::new() };
+        // Read what `into` left, so that the digest covers the whole file.
         let stored = into.file(&path, &mut content).and_then(|()| io::copy(&mut content, &mut io::sink()));
         stored.map_err(FilesError::unreadable(format!("`{path}`")))?;
         if content.left > 0 {
@@ -154,6 +156,7 @@ pub(crate) fn unpack(tar: &mut dyn Read, into: &mut dyn Unpack) -> Result<Unpack
         }
         let digest = content.sha.finalize().into();
         blocks.offset += size as usize;
+        // Zeros fill the last block of a file.
         blocks.zeros((BLOCK - size as usize % BLOCK) % BLOCK)?;
         digests.push((path, digest));
     }
@@ -191,6 +194,7 @@ impl Blocks<'_> {
         let start = self.offset;
         let mut raw = self.block()?;
         if raw.iter().all(|byte| *byte == 0) {
+            // Two zero blocks end a tar, and no byte may follow.
             self.zeros(BLOCK)?;
             let mut more = [0];
             return match self.read(&mut more)? {
@@ -210,6 +214,7 @@ impl Blocks<'_> {
                 name.extend(self.block()?);
             }
             raw.extend(&name);
+            // The name ends with a NUL character.
             name.truncate((size as usize).saturating_sub(1));
             long_path = Some(name);
             let block = self.block()?;
@@ -235,6 +240,7 @@ impl Blocks<'_> {
         }
         let canonical = canonical_head(&path, size)?;
         if canonical != raw {
+            // The error names the first byte that differs.
             let same = canonical.iter().zip(&raw).take_while(|(ours, theirs)| ours == theirs).count();
             return Err(FilesError::NotCanonical(start + same));
         }

@@ -152,6 +152,7 @@ impl Outbox {
         let ack = Ack::new(move |disposition| {
             let mut state = shared.state.lock();
             state.outstanding -= 1;
+            // The bytes of a returned batch stay counted until it is delivered.
             if disposition == Disposition::Retry {
                 state.returned.push(Retained { column: again, origin: again_origin, attempt: attempt + 1, number });
             } else {
@@ -174,6 +175,7 @@ impl Outbox {
 
     async fn offer_again(&self) {
         let mut returned = std::mem::take(&mut self.shared.state.lock().returned);
+        // Batches return in any order.
         returned.sort_unstable_by_key(|retained| retained.number);
         let count = returned.len();
         tracing::warn!(source = %self.context.name, batches = count, "batches returned undelivered; sending them again");

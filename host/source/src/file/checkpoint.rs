@@ -112,6 +112,7 @@ impl Store {
         // A killed agent may have left temporary files with other numbers.
         for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
             if entry.file_name().to_string_lossy().starts_with(TEMPORARY) {
+                // A file that cannot be removed does no harm.
                 let _ = fs::remove_file(entry.path());
             }
         }
@@ -141,6 +142,7 @@ impl Store {
                 );
                 Ok(Saved::Entries(entries))
             }
+            // Positions were never saved only if both versions are missing.
             Loaded::Missing if matches!(current, Loaded::Missing) => Ok(Saved::Never),
             Loaded::Missing | Loaded::Damaged => Ok(Saved::Lost),
         }
@@ -180,9 +182,11 @@ impl Store {
         file.write_all(&text)?;
         file.sync_all()?;
         match fs::rename(self.path(), self.previous()) {
+            // The first save has no current version to rename.
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => fs::rename(&self.temporary, self.path())?,
         }
+        // The renames survive a power loss only after this sync.
         File::open(&self.folder)?.sync_all()
     }
 }

@@ -71,6 +71,8 @@ impl Proof {
     /// Returns the proof of a position; `None` at the start of the content and after its end.
     pub(super) fn before(content: &Content<'_>, at: u64) -> io::Result<Option<Self>> {
         let bytes = content.read(at.saturating_sub(PROOF_BYTES), at.min(PROOF_BYTES))?;
+        // At the start there is nothing to prove, and a short read means that the content ends
+        // earlier.
         let is_whole = at > 0 && bytes.len() as u64 == at.min(PROOF_BYTES);
         Ok(is_whole.then(|| Self { at, crc: crc(&bytes) }))
     }
@@ -127,6 +129,7 @@ impl<'f> Content<'f> {
             return Ok(Some(self.file.metadata()?.len()).filter(|length| *length <= most));
         }
         let mut decoder = Decoder::new(self.compression, At { file: self.file, at: 0 }, self.caps)?;
+        // One byte more than `most` shows that the content is longer.
         let length = skip(&mut decoder, most.saturating_add(1)).ok();
         Ok(length.filter(|length| *length <= most))
     }

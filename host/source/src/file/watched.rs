@@ -83,6 +83,7 @@ impl Watched {
             said: None,
             has_news: true,
             version: Version::of(metadata),
+            // A file can be older than the monotonic clock can express.
             changed_at: now.checked_sub(age).unwrap_or(now),
             used_at: now,
             gone_since: None,

@@ -99,6 +99,7 @@ impl Connections {
             if self.close_longest_silent() {
                 self.log_closed();
             }
+            // The closed connection frees its slot when its task ends.
             if let Ok(Ok(place)) = tokio::time::timeout(PAUSE, self.places.clone().acquire_owned()).await {
                 return place;
             }

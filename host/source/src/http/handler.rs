@@ -221,6 +221,7 @@ impl Handler {
             let reason = format!("the body is larger than {max} bytes (`max_body_bytes`)");
             Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, reason)
         };
+        // Refuse a body that announces too much before reading it.
         if body.size_hint().lower() > max {
             return Err(too_large());
         }
@@ -236,6 +237,7 @@ impl Handler {
                 };
                 Refusal::new(StatusCode::BAD_REQUEST, reason)
             })?;
+            // Trailers are not part of the body.
             let Ok(data) = frame.into_data() else { continue };
             connection.received();
             let length = read.len() + data.len();
@@ -243,6 +245,7 @@ impl Handler {
                 return Err(too_large());
             }
             if length > read.capacity() {
+                // Doubles the capacity, but never beyond the announced length.
                 let room = (read.capacity() * 2).min(most).max(length);
                 self.cover(room as u64, share).await?;
                 read.reserve_exact(room - read.len());
@@ -264,6 +267,7 @@ impl Handler {
     /// Decompresses and frames a body; returns the batches, the number of empty lines, and the share that covers them.
     async fn prepare(&self, body: Bytes, kinds: Kinds, mut share: Share) -> Result<(Vec<Chunk>, u64, Share), Refusal> {
         let (settings, limits) = (self.settings.clone(), self.context.limits);
+        // A compressed body grows, so its limit is lower.
         let is_small = body.len() <= SMALL_BODY / if kinds.is_plain(&body) { 1 } else { 16 };
         let work = move || {
             let body = unpack(body, &kinds, &settings, &mut share)?;
@@ -302,6 +306,7 @@ impl Handler {
             // The rest is not refused for a full queue: the client would send the accepted events again.
             patience = until.saturating_duration_since(Instant::now());
         }
+        // This share belongs to the request; each batch has its own.
         ack.deliver();
         if !self.settings.acknowledge {
             return Ok(events);
