@@ -1,19 +1,22 @@
 //! The acknowledgement that a batch and all its descendants share. It specifies "no event is lost".
 //!
-//! A source makes an acknowledgement with [`Ack::new`] and gives it to the batch. Code that takes responsibility for
-//! some of the events (a split, a copy for a second output, a sink's buffer) takes a [share](Ack::share). Each share ends
-//! in exactly one way:
+//! A source makes an acknowledgement with [`Ack::new`] and gives it to the batch. Code that takes
+//! responsibility for some of the events (a split, a copy for a second output, a sink's buffer)
+//! takes a [share](Ack::share). Each share ends in exactly one way:
 //!
-//! - [`deliver`](Ack::deliver): the events are where they belong: accepted by the destination of a sink, written to a
-//!   failure output, or dropped on purpose by a node;
-//! - [`reject`](Ack::reject): the events can never be delivered and have been counted as lost, with a reason;
-//! - [`give_up`](Ack::give_up): a sink used up its attempts, as it was configured to, and counted the events as lost; a
-//!   client that keeps its events may still send them again;
-//! - dropped silently (a worker that went down, a drain that ran out of time): the events were not delivered.
+//! - [`deliver`](Ack::deliver): the events are where they belong: accepted by the destination of a
+//!   sink, written to a failure output, or dropped on purpose by a node;
+//! - [`reject`](Ack::reject): the events can never be delivered and have been counted as lost, with
+//!   a reason;
+//! - [`give_up`](Ack::give_up): a sink used up its attempts, as it was configured to, and counted
+//!   the events as lost; a client that keeps its events may still send them again;
+//! - dropped silently (a worker that went down, a drain that ran out of time): the events were not
+//!   delivered.
 //!
 //! When the last share has ended, the source is notified once, with the worst report of any share:
-//! [`Disposition::Retry`] over [`Disposition::GivenUp`] over [`Disposition::Rejected`] over [`Disposition::Delivered`].
-//! So forgetting a share can delay a checkpoint, but can never move one past events that are not safe.
+//! [`Disposition::Retry`] over [`Disposition::GivenUp`] over [`Disposition::Rejected`] over
+//! [`Disposition::Delivered`]. So forgetting a share can delay a checkpoint, but can never move one
+//! past events that are not safe.
 //!
 //! # What sources do with it
 //!
@@ -37,7 +40,8 @@ pub enum Disposition {
     Delivered,
     /// Some events can never be delivered; trying again would not help.
     Rejected,
-    /// A sink used up its attempts for some events and counted them as lost; trying again later may help.
+    /// A sink used up its attempts for some events and counted them as lost; trying again later may
+    /// help.
     GivenUp,
     /// Some events were not delivered; the source should offer them again.
     Retry,
@@ -75,7 +79,8 @@ pub struct Ack {
 }
 
 impl Ack {
-    /// Makes the first share. `report` runs once, on whatever thread ends the last share; it must not block.
+    /// Makes the first share. `report` runs once, on the thread that ends the last share; it must
+    /// not block.
     pub fn new(report: impl FnOnce(Disposition) + Send + Sync + 'static) -> Self {
         Self { inner: Some(Arc::new(Inner { worst: AtomicU8::new(0), report: Some(Box::new(report)) })) }
     }

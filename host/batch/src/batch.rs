@@ -12,7 +12,8 @@ use crate::origin::{Failure, Origin};
 mod change;
 mod read;
 
-/// How deep JSON may nest before it counts as invalid; the deepest CloudTrail record seen nests 20 levels.
+/// How deep JSON may nest before it counts as invalid; the deepest CloudTrail record seen nests 20
+/// levels.
 pub const MAX_JSON_DEPTH: usize = 512;
 
 /// Attributes, resource and failure of a row are charged only above this size, so that small rows
@@ -184,7 +185,8 @@ impl Batch {
         Self { ack: self.ack.share(), ..self.detached() }
     }
 
-    /// The same events without an acknowledgement, for work whose result does not matter to the source.
+    /// The same events without an acknowledgement, for work whose result does not matter to the
+    /// source.
     pub fn detached(&self) -> Self {
         Self {
             body: self.body.clone(),

@@ -69,7 +69,8 @@ impl Column {
         monotone.then(|| Self { bytes, spans: spans.into(), contiguous: true })
     }
 
-    /// A column of arbitrary spans. Returns `None` if a span leaves the buffer or ends before it starts.
+    /// A column of arbitrary spans. Returns `None` if a span leaves the buffer or ends before it
+    /// starts.
     pub fn from_spans(bytes: Bytes, spans: Vec<Span>) -> Option<Self> {
         let len = u32::try_from(bytes.len()).ok()?;
         if spans.iter().any(|s| s.start > s.end || s.end > len) {

@@ -9,7 +9,8 @@ use crate::object::write_string;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct NotAnObject;
 
-/// Writes `text` to `out` with the value at `path` replaced by `value`, or added with the objects that lead to it.
+/// Writes `text` to `out` with the value at `path` replaced by `value`, or added with the objects
+/// that lead to it.
 ///
 /// An empty text counts as `{}`. All other bytes stay the same.
 pub(crate) fn set_value(text: &[u8], path: &Path, value: &[u8], out: &mut Vec<u8>) -> Result<(), NotAnObject> {

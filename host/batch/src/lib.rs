@@ -1,9 +1,10 @@
 //! The data that flows through the agent: batches of events, stored as columns of text.
 //!
-//! The life of a batch: a source frames bytes into a [`Column`] of bodies and creates a [`Batch`] with an [`Ack`] that
-//! knows the source's position. Nodes read its fields as columns ([`Batch::read`]) and decide; the host applies their
-//! decisions ([`Batch::replace`], [`Batch::set`], [`Batch::split`], [`Batch::select`]). A sink writes the bodies, or
-//! whole events as JSON ([`Batch::write_json`]). When the last descendant of the batch has been delivered, the
+//! The life of a batch: a source frames bytes into a [`Column`] of bodies and creates a [`Batch`]
+//! with an [`Ack`] that knows the source's position. Nodes read its fields as columns
+//! ([`Batch::read`]) and decide; the host applies their decisions ([`Batch::replace`],
+//! [`Batch::set`], [`Batch::split`], [`Batch::select`]). A sink writes the bodies, or whole events
+//! as JSON ([`Batch::write_json`]). When the last descendant of the batch has been delivered, the
 //! acknowledgement notifies the source.
 //!
 //! No IO, no tokio, no wasmtime.
@@ -13,7 +14,8 @@
 //! - Nothing is parsed to a tree. Bodies and attributes stay the received JSON text, and fields are
 //!   found in it on demand. A body that no node changed reaches the sink byte for byte.
 //! - Every column of a batch has one row per event.
-//! - A descendant of a batch holds a share of its acknowledgement; dropping one always notifies the source.
+//! - A descendant of a batch holds a share of its acknowledgement; dropping one always notifies the
+//!   source.
 
 mod ack;
 mod batch;

@@ -24,6 +24,6 @@ mod tests {
         }
         assert_eq!(parse_rfc3339("2023-10-17T06:53:21+02:00"), parse_rfc3339("2023-10-17T04:53:21Z"));
         assert_eq!(parse_rfc3339("yesterday"), None);
-        assert_eq!(parse_rfc3339("9999-12-31T23:59:59Z"), None, "beyond what 64 bits of nanoseconds hold");
+        assert_eq!(parse_rfc3339("9999-12-31T23:59:59Z"), None, "beyond the range of 64 bits of nanoseconds");
     }
 }

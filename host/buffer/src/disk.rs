@@ -71,11 +71,11 @@
 //! damaged segment, the keeper renames it to `.damaged`. New records always begin a new segment.
 //! # The bound
 //! # The limit
-//! `max_size` bounds the bytes of segments and position together; damaged files do not count. A record that is larger
-//! `max_size` limits the size of segments and position together, without damaged files. A record
-//! larger than the limit is accepted if the folder is empty otherwise. After a power loss, segments
-//! that were removed to make room can reappear for a while. Room becomes free when a segment is
-//! removed, so segments are an eighth of the limit, at most 64 MiB.
+//! `max_size` bounds the bytes of segments and position together; damaged files do not count. A
+//! record that is larger `max_size` limits the size of segments and position together, without
+//! damaged files. A record larger than the limit is accepted if the folder is empty otherwise.
+//! After a power loss, segments that were removed to make room can reappear for a while. Room
+//! becomes free when a segment is removed, so segments are an eighth of the limit, at most 64 MiB.
 //! # Why not a crate
 //!
 //! No existing crate has all of these: a checksum per record, a sync before the acknowledgement,

@@ -1,7 +1,7 @@
 //! Compares events with those that a case of a node or a test of a pack expects.
 //!
-//! Both use the rule that `docs/PACKS.md` documents: keys that an expected event does not give are not compared, and
-//! JSON is compared by value, never by spelling.
+//! Both use the rule that `docs/PACKS.md` documents: keys that an expected event does not give are
+//! not compared, and JSON is compared by value, never by spelling.
 
 use std::fmt;
 
@@ -38,11 +38,11 @@ impl fmt::Display for Mismatch {
 
 /// Compares events one by one, in order; returns no mismatch if all are as expected.
 ///
-/// Keys that an expected event does not give are not compared. A `body` that is a string must be equal as text; any
-/// other `body`, and `body_json` always, must equal the body parsed as JSON. `body_base64` and `timestamp` must be
-/// equal. Of `attributes`, `resource` and `failure` only the given parts are compared, at every depth; arrays must have
-/// equal length. An expected `null` matches only `null`. The order of keys in objects does not matter, and `1` equals
-/// `1.0`.
+/// Keys that an expected event does not give are not compared. A `body` that is a string must be
+/// equal as text; any other `body`, and `body_json` always, must equal the body parsed as JSON.
+/// `body_base64` and `timestamp` must be equal. Of `attributes`, `resource` and `failure` only the
+/// given parts are compared, at every depth; arrays must have equal length. An expected `null`
+/// matches only `null`. The order of keys in objects does not matter, and `1` equals `1.0`.
 pub fn compare(expected: &[Json], actual: &[Json]) -> Vec<Mismatch> {
     let mut mismatches = Vec::new();
     for index in 0..expected.len().max(actual.len()) {
@@ -123,7 +123,7 @@ impl Comparison<'_> {
     }
 }
 
-/// Whether two values are equal, whatever their spelling.
+/// Whether two values are equal, independent of their spelling.
 fn equal(left: &Json, right: &Json) -> bool {
     match (left, right) {
         (Json::Number(left), Json::Number(right)) => equal_numbers(left, right),
@@ -143,8 +143,9 @@ fn equal_numbers(left: &Number, right: &Number) -> bool {
     left == right || (left.is_f64() || right.is_f64()) && left.as_f64() == right.as_f64()
 }
 
-/// Formats an actual event for an updated expectation: with the keys of `like`, the line that it replaces, and only the
-/// parts that `like` gives. Without `like`, the body as JSON if it is valid JSON, and the code of a failure.
+/// Formats an actual event for an updated expectation: with the keys of `like`, the line that it
+/// replaces, and only the parts that `like` gives. Without `like`, the body as JSON if it is valid
+/// JSON, and the code of a failure.
 pub fn expectation(observed: &Json, like: Option<&Json>) -> Json {
     let mut keys = Map::new();
     match like.and_then(Json::as_object).filter(|like| !like.is_empty()) {
@@ -224,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_is_compared_whole() {
+    fn all_parts_of_a_body_are_compared() {
         check(r#"{"body":"x"}"#, r#"{"body":"y"}"#, &["body"]);
         check(r#"{"body_json":{"a":1,"b":2}}"#, r#"{"body":"{\"b\":2,\"a\":1}"}"#, &[]);
         check(r#"{"body_json":{"a":1}}"#, r#"{"body":"{\"b\":2,\"a\":1}"}"#, &["body_json"]);

@@ -53,7 +53,7 @@ impl Ran {
             *ran.counts.entry(name).or_default() += count;
         }
         if seen != rows + outcome.copied {
-            return Err(format!("{rows} rows went in, {} copies were made, {seen} came out", outcome.copied));
+            return Err(format!("{rows} input rows, {} copies, {seen} output rows", outcome.copied));
         }
         Ok(ran)
     }

@@ -1,19 +1,21 @@
 //! Case files of nodes: an input, and the expected events of each port.
 //!
-//! A case file is JSON: `{"options": {…}, "input": [event, …], "expected": {"<port>": [event, …], "failed": […],
-//! "dropped": {"<code>": 2}}}`. An input event has `body` (a string, or any other JSON value, which becomes its compact
-//! text) and optionally `attributes` and `timestamp`. An expected event has the keys to compare, in the form of the
-//! `json` codec (`body`, `attributes`, `timestamp`, `failure`); [`compare()`] describes the comparison.
+//! A case file is JSON: `{"options": {…}, "input": [event, …], "expected": {"<port>": [event, …],
+//! "failed": […], "dropped": {"<code>": 2}}}`. An input event has `body` (a string, or any other
+//! JSON value, which becomes its compact text) and optionally `attributes` and `timestamp`. An
+//! expected event has the keys to compare, in the form of the `json` codec (`body`, `attributes`,
+//! `timestamp`, `failure`); [`compare()`] describes the comparison.
 //!
-//! Instead of `expected`, a case can have `"fault": {"kind": "trap", "message": "a part of it"}` for a call that
-//! faults, or, without an input, `"options_errors": ["rules[0].pattern: a part of the message"]` for refused options.
-//! `"rows_per_batch": 2` splits the input into batches, which one instance receives one after the other; with
-//! `"restarts": true` each batch goes to a fresh instance with the state of the previous one.
+//! Instead of `expected`, a case can have `"fault": {"kind": "trap", "message": "a part of it"}`
+//! for a call that faults, or, without an input, `"options_errors": ["rules[0].pattern: a part of
+//! the message"]` for refused options. `"rows_per_batch": 2` splits the input into batches, which
+//! one instance receives one after the other; with `"restarts": true` each batch goes to a fresh
+//! instance with the state of the previous one.
 //!
 //! `"counts": {"<name>": 3}` has all counts of the node; without it, counts are not compared.
 //!
-//! `"mocks"` sets the responses of capabilities, `"log"` and `"metrics"` what the node must write to them: see
-//! [`Mocks`].
+//! `"mocks"` sets the responses of capabilities, `"log"` and `"metrics"` what the node must write
+//! to them: see [`Mocks`].
 //!
 //! A [`Subject`] runs a case: a component in its sandbox, or a node that is linked natively.
 

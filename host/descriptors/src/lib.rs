@@ -1,8 +1,9 @@
 //! The limit of open files, and how sources and sinks share it.
 //!
-//! The operating system limits the open descriptors of a process. Sockets, state, checkpoints and the cache always need
-//! some, so a reserve is kept for them. Sources and sinks get half of the rest each. Within a half, each source or sink
-//! gets an equal share: at least [`MIN_SHARE`], and at most the number that it requests.
+//! The operating system limits the open descriptors of a process. Sockets, state, checkpoints and
+//! the cache always need some, so a reserve is kept for them. Sources and sinks get half of the
+//! rest each. Within a half, each source or sink gets an equal share: at least [`MIN_SHARE`], and
+//! at most the number that it requests.
 
 use std::io;
 use std::sync::Arc;
@@ -24,8 +25,8 @@ const EMFILE: i32 = 24;
 static SOURCES: AtomicUsize = AtomicUsize::new(0);
 static SINKS: AtomicUsize = AtomicUsize::new(0);
 
-/// Raises the soft limit of open files to the hard limit. Returns the limit before and after the call; `usize::MAX` means
-/// unlimited.
+/// Raises the soft limit of open files to the hard limit. Returns the limit before and after the
+/// call; `usize::MAX` means unlimited.
 ///
 /// # Errors
 ///
@@ -99,8 +100,8 @@ impl Share {
         Self(Arc::new(Member(kind)))
     }
 
-    /// Maximum number of files that this member may keep open if it requests `wanted`. Changes when other members join or
-    /// leave.
+    /// Maximum number of files that this member may keep open if it requests `wanted`. Changes when
+    /// other members join or leave.
     pub fn max(&self, wanted: usize) -> usize {
         share(limit(), self.0.0.count().load(Ordering::Relaxed), wanted)
     }

@@ -12,7 +12,8 @@ pub(crate) const SERVICES: [&str; 8] = [
     "access-analyzer.amazonaws.com",
 ];
 
-/// Values of `userAgent`, as JSON string text: some contain escaped quotes, Unicode escapes, or raw Unicode.
+/// Values of `userAgent`, as JSON string text: some contain escaped quotes, Unicode escapes, or raw
+/// Unicode.
 pub(crate) const AGENTS: [&str; 20] = [
     "aws-cli/2.15.30 md/awscrt#0.19.19 ua/2.0 os/linux#5.10.210-201.852.amzn2.x86_64 md/arch#x86_64 lang/python#3.11.8 md/pyimpl#CPython cfg/retry-mode#standard md/installer#exe md/distrib#amzn.2 md/prompt#off md/command#s3.cp",
     "Boto3/1.34.69 md/Botocore#1.34.69 ua/2.0 os/linux#6.1.79-99.167.amzn2023.x86_64 md/arch#x86_64 lang/python#3.12.2 md/pyimpl#CPython exec-env/AWS_Lambda_python3.12 cfg/retry-mode#legacy Botocore/1.34.69",

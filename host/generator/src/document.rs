@@ -31,7 +31,8 @@ impl Wrapping {
     }
 }
 
-/// Returns the text before message number `index` in a CloudWatch document; `"}` must follow the message.
+/// Returns the text before message number `index` in a CloudWatch document; `"}` must follow the
+/// message.
 pub(crate) fn message_start(index: u64, millisecond: i64) -> String {
     format!(r#"{{"id":"3568926364839183747297373978172801970{index:019}","timestamp":{millisecond},"message":""#)
 }

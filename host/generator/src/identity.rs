@@ -7,7 +7,8 @@ pub(crate) struct Identity {
     pub(crate) weight_with_key: u32,
     /// Relative frequency among the other records.
     pub(crate) weight_without_key: u32,
-    /// Whether the caller is an AWS service; `sourceIPAddress` and `userAgent` are then the name of that service.
+    /// Whether the caller is an AWS service; `sourceIPAddress` and `userAgent` are then the name of
+    /// that service.
     pub(crate) service: bool,
     /// The member `userIdentity` with a comma after it, or nothing.
     pub(crate) template: &'static str,

@@ -2,10 +2,11 @@
 
 use jiff::Timestamp;
 
-/// Writes `[prefix/]AWSLogs/[O-ORG/]ACCOUNT/CloudTrail/REGION/YYYY/MM/DD/ACCOUNT_CloudTrail_REGION_YYYYMMDDTHHmmZ_UNIQUE.json.gz`.
+/// Writes
+/// `[prefix/]AWSLogs/[O-ORG/]ACCOUNT/CloudTrail/REGION/YYYY/MM/DD/ACCOUNT_CloudTrail_REGION_YYYYMMDDTHHmmZ_UNIQUE.json.gz`.
 ///
-/// `unique` is the 16 characters that distinguish files of the same minute. `delivered` is the time of delivery, some
-/// minutes after the events. Slashes at both ends of `prefix` are ignored.
+/// `unique` is the 16 characters that distinguish files of the same minute. `delivered` is the time
+/// of delivery, some minutes after the events. Slashes at both ends of `prefix` are ignored.
 pub fn object_key(
     prefix: &str,
     organization: Option<&str>,

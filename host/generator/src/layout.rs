@@ -4,7 +4,8 @@
 
 use memchr::{memchr2, memchr3};
 
-/// Appends `compact` (one well-formed JSON text without whitespace), indented by two spaces per level like `jq` does.
+/// Appends `compact` (one well-formed JSON text without whitespace), indented by two spaces per
+/// level like `jq` does.
 pub(crate) fn pretty(compact: &[u8], out: &mut Vec<u8>) {
     let mut depth = 0_usize;
     let mut bytes = compact;

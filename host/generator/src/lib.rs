@@ -1,7 +1,9 @@
-//! Generates realistic CloudTrail from a seed, for the `demo` source, `wattle generate`, benchmarks and tests.
+//! Generates realistic CloudTrail from a seed, for the `demo` source, `wattle generate`, benchmarks
+//! and tests.
 //!
-//! A record is made from templates: compact JSON with slots, which are filled by writing bytes directly. The same options
-//! and the same sequence of calls give the same bytes on every platform, and [`Truth`] counts what they contain.
+//! A record is made from templates: compact JSON with slots, which are filled by writing bytes
+//! directly. The same options and the same sequence of calls give the same bytes on every platform,
+//! and [`Truth`] counts what they contain.
 
 mod caller;
 mod catalog;

@@ -24,7 +24,8 @@ pub enum Shape {
     Array,
     /// One record per line, with a line feed after each; always compact.
     Ndjson,
-    /// A CloudWatch Logs subscription: each record is a string in `logEvents[].message`, in the selected form.
+    /// A CloudWatch Logs subscription: each record is a string in `logEvents[].message`, in the
+    /// selected form.
     CloudWatch,
 }
 

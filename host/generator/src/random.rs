@@ -82,7 +82,8 @@ impl Random {
         self.letters(REQUEST, 5, 16, out);
     }
 
-    /// Writes well-formed base64 of `count` characters, rounded down to a multiple of 4; half of the values end in padding.
+    /// Writes well-formed base64 of `count` characters, rounded down to a multiple of 4; half of
+    /// the values end in padding.
     pub(crate) fn base64(&mut self, count: usize, out: &mut Vec<u8>) {
         let quads = count / 4;
         if quads == 0 || self.below(2) == 0 {

@@ -16,8 +16,9 @@ pub enum DocumentSize {
     Between(RangeInclusive<u32>),
 }
 
-/// The natural distribution as pairs of quantile (in parts per million) and number of records.
-/// It is interpolated linearly in integers, since logarithms differ between platforms in their last bit.
+/// The natural distribution as pairs of quantile (in parts per million) and number of records. It
+/// is interpolated linearly in integers, since logarithms differ between platforms in their last
+/// bit.
 const NATURAL: [(u32, u32); 9] = [
     (0, 1),
     (250_000, 2),

@@ -4,7 +4,8 @@
 
 use crate::layout;
 
-/// A value that differs between records. Each comment describes or shows the text that the slot writes.
+/// A value that differs between records. Each comment describes or shows the text that the slot
+/// writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Slot {
     /// `123456789012`: the account of the document.
@@ -170,8 +171,8 @@ pub(crate) struct Template {
 }
 
 impl Template {
-    /// Splits `text`. Line feeds and the indentation after them are removed, so that long templates can be wrapped.
-    /// An unknown slot stays literal text; a test checks that no template has one.
+    /// Splits `text`. Line feeds and the indentation after them are removed, so that long templates
+    /// can be wrapped. An unknown slot stays literal text; a test checks that no template has one.
     pub(crate) fn parse(text: &str) -> Self {
         let joined: String = text.lines().map(str::trim_start).collect();
         let mut pieces = joined.split("$(");

@@ -2,8 +2,9 @@
 
 /// Counts of the records that were generated so far.
 ///
-/// A *secret* is a value of `accessKeyId`, `assumedRoleId` or `sessionToken`. The three counts named after these keys
-/// include readable values (neither empty nor hidden by AWS) in the JSON of the record itself, at any depth.
+/// A *secret* is a value of `accessKeyId`, `assumedRoleId` or `sessionToken`. The three counts
+/// named after these keys include readable values (neither empty nor hidden by AWS) in the JSON of
+/// the record itself, at any depth.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Truth {
     /// Documents: calls of `next_document`.
@@ -18,7 +19,8 @@ pub struct Truth {
     pub assumed_role_ids: u64,
     /// Readable values of `sessionToken`.
     pub session_tokens: u64,
-    /// Readable secrets in JSON that is a string value of the record, so that its quotes are escaped.
+    /// Readable secrets in JSON that is a string value of the record, so that its quotes are
+    /// escaped.
     pub escaped_secrets: u64,
     /// Values of `accessKeyId` that are the empty string.
     pub empty_access_key_ids: u64,
@@ -31,7 +33,8 @@ pub struct Truth {
 }
 
 impl Truth {
-    /// Returns the number of all readable secrets, in the JSON of records and in their string values.
+    /// Returns the number of all readable secrets, in the JSON of records and in their string
+    /// values.
     pub fn secrets(&self) -> u64 {
         self.access_key_ids + self.assumed_role_ids + self.session_tokens + self.escaped_secrets
     }

@@ -1,4 +1,5 @@
-//! Measures the crate on generated CloudTrail: one document of 200 records, and the records one by one.
+//! Measures the crate on generated CloudTrail: one document of 200 records, and the records one by
+//! one.
 //!
 //! Run with `cargo run --release -p wattle-json --example json_speed`. Each line shows the median
 //! and the best of many rounds over the whole document, and the throughput at the median. Reading,

@@ -23,9 +23,10 @@
 //!   in skipped parts.
 //! - A [`Value`] is only a span. It is right for its own text and harmless with any other.
 //! - If members have the same key, the first one counts.
-//! - Containers are skipped by classifying blocks of 64 bytes with SIMD, after stage 1 of simdjson (Langdale and
-//!   Lemire, "Parsing gigabytes of JSON per second", 2019): masks of quotes and backslashes give a mask of what is
-//!   inside strings, and only brackets outside of it are visited.
+//! - Containers are skipped by classifying blocks of 64 bytes with SIMD, after stage 1 of simdjson
+//!   (Langdale and Lemire, "Parsing gigabytes of JSON per second", 2019): masks of quotes and
+//!   backslashes give a mask of what is inside strings, and only brackets outside of it are
+//!   visited.
 
 mod block;
 mod check;

@@ -20,9 +20,11 @@ use std::fmt::{self, Write as _};
 pub fn is_harmful(c: char) -> bool {
     c.is_control()
         || matches!(c,
-            // Soft hyphen, combining grapheme joiner, Arabic letter mark, Hangul fillers, Mongolian vowel separator.
+            // Soft hyphen, combining grapheme joiner, Arabic letter mark, Hangul fillers, Mongolian
+            // vowel separator.
             '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180e}'
-            // Zero-width characters and directional marks; line and paragraph separators, embeddings, overrides.
+            // Zero-width characters and directional marks; line and paragraph separators,
+            // embeddings, overrides.
             | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
             // Word joiner, invisible operators, isolates, deprecated format controls.
             | '\u{2060}'..='\u{206f}'

@@ -1,7 +1,8 @@
 //! The artifact in one file: an OCI image layout in a tar, which oras and skopeo can read.
 //!
-//! It contains `oci-layout`, `index.json`, and the three parts by digest in `blobs/sha256/`. Each image has exactly one
-//! archive. An archive that differs in a single byte is refused, and the error names the position.
+//! It contains `oci-layout`, `index.json`, and the three parts by digest in `blobs/sha256/`. Each
+//! image has exactly one archive. An archive that differs in a single byte is refused, and the
+//! error names the position.
 
 use std::collections::BTreeMap;
 

@@ -1,7 +1,7 @@
 //! `push` and `pull` with the OCI distribution protocol.
 //!
-//! The client is written by hand: it sends its few requests with ureq, which the workspace already uses. oci-client would
-//! add 56 crates, and it reads manifests and tokens of any size into memory.
+//! The client is written by hand: it sends its few requests with ureq, which the workspace already
+//! uses. oci-client would add 56 crates, and it reads manifests and tokens of any size into memory.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -48,7 +48,8 @@ pub enum PullError {
         /// The error of the store.
         error: StoreError,
     },
-    /// The digest of the manifest is not the digest in the reference or in the header of the registry.
+    /// The digest of the manifest is not the digest in the reference or in the header of the
+    /// registry.
     #[error("{reference}: digest mismatch: expected `{expected}`, found `{found}`")]
     DigestMismatch {
         /// The requested pack.
@@ -116,8 +117,8 @@ impl Client {
         Ok(response.header(DIGEST_HEADER).filter(|digest| image::is_digest(digest)).map(str::to_owned))
     }
 
-    /// Pulls a pack. The layer is written to an unlinked file in the folder of the store, and used only after its digest is
-    /// verified.
+    /// Pulls a pack. The layer is written to an unlinked file in the folder of the store, and used
+    /// only after its digest is verified.
     ///
     /// # Errors
     ///

@@ -1,11 +1,13 @@
 //! Credentials for registries, from the configuration, the environment, or Docker's configuration.
 //!
-//! In this order: `[packs.registries."host"]`; `WATTLE_REGISTRY_USERNAME` and `WATTLE_REGISTRY_PASSWORD`, which apply only
-//! to the host in `WATTLE_REGISTRY`; `auths`, `credHelpers` and `credsStore` of Docker's `config.json`.
+//! In this order: `[packs.registries."host"]`; `WATTLE_REGISTRY_USERNAME` and
+//! `WATTLE_REGISTRY_PASSWORD`, which apply only to the host in `WATTLE_REGISTRY`; `auths`,
+//! `credHelpers` and `credsStore` of Docker's `config.json`.
 //!
-//! Docker's configuration is read by hand. The crate `docker_credential` (1.4) runs a credential helper of any name,
-//! including one with a path in it, finds hosts only if they are written exactly like the reference, reads the environment
-//! of the process instead of [`Env`], and returns the output of a failed helper in its error.
+//! Docker's configuration is read by hand. The crate `docker_credential` (1.4) runs a credential
+//! helper of any name, including one with a path in it, finds hosts only if they are written
+//! exactly like the reference, reads the environment of the process instead of [`Env`], and returns
+//! the output of a failed helper in its error.
 
 use std::collections::BTreeMap;
 use std::fmt;

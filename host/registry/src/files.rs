@@ -1,8 +1,9 @@
 //! The files of a pack in memory, and their canonical tar.
 //!
-//! The tar has one entry per file and nothing else, sorted by the bytes of the paths, with mode 0644, owner 0 and time 0.
-//! [`crate::unpack`] compares the header of each entry with the canonical one. So it refuses links, other owners, data
-//! after the end, and everything else that a list of files does not show.
+//! The tar has one entry per file and nothing else, sorted by the bytes of the paths, with mode
+//! 0644, owner 0 and time 0. [`crate::unpack`] compares the header of each entry with the canonical
+//! one. So it refuses links, other owners, data after the end, and everything else that a list of
+//! files does not show.
 
 use std::fs::File;
 use std::io;
@@ -50,7 +51,8 @@ pub enum FilesError {
     /// A path that leads outside of the folder, or that is not printable.
     #[error("bad path `{}`; it must be relative, without `..`, and printable", .0.escape_debug())]
     BadPath(String),
-    /// Two entries with the same path, also if they differ by case only, or a file that is also a folder.
+    /// Two entries with the same path, also if they differ by case only, or a file that is also a
+    /// folder.
     #[error("`{}` and `{}` are the same file on some machines", .0.escape_debug(), .1.escape_debug())]
     SamePath(String, String),
     /// A limit is exceeded.
@@ -85,8 +87,8 @@ pub(crate) fn check(files: &Files) -> Result<(), FilesError> {
     files.iter().try_for_each(|(path, bytes)| paths.add(path, bytes.len() as u64))
 }
 
-/// Returns the list of the files, without the list and the signature themselves. The digest of the list is the digest of
-/// the pack.
+/// Returns the list of the files, without the list and the signature themselves. The digest of the
+/// list is the digest of the pack.
 ///
 /// # Errors
 ///

@@ -291,8 +291,8 @@ impl Http {
     fn request_once(&self, request: &Request<'_>) -> Result<Response, HttpError> {
         let known = self.authorization.lock().clone();
         let response = self.follow(request, known.as_deref())?;
-        // Only challenges of the home registry are accepted: another server could name its own token server and receive
-        // the user name and password (as in CVE-2020-15157).
+        // Only challenges of the home registry are accepted: another server could name its own
+        // token server and receive the user name and password (as in CVE-2020-15157).
         if response.status != StatusCode::UNAUTHORIZED || !response.is_home {
             return Ok(response);
         }
@@ -406,7 +406,8 @@ impl Http {
         Ok(Response { status: head.status, headers: head.headers, body: bytes, url, written, is_home })
     }
 
-    /// Returns the value of `Authorization` that answers a challenge; `None` if no challenge can be answered.
+    /// Returns the value of `Authorization` that answers a challenge; `None` if no challenge can be
+    /// answered.
     fn authorize(&self, challenges: &[Challenge]) -> Result<Option<String>, HttpError> {
         let credentials = self.options.credentials.as_ref();
         for challenge in challenges {

@@ -6,8 +6,8 @@
 //! | configuration | [`CONFIG`] | name, version, contract and digest of the pack, as JSON |
 //! | layer | [`LAYER`] | the tar of [`crate::files`], compressed with gzip |
 //!
-//! libdeflate writes the gzip, since it gives the same bytes on every machine. zlib and its forks select the algorithm by
-//! the features of the processor.
+//! libdeflate writes the gzip, since it gives the same bytes on every machine. zlib and its forks
+//! select the algorithm by the features of the processor.
 
 mod layer;
 
@@ -311,7 +311,8 @@ impl Image {
         Ok(Self { manifest, config, layer: Layer::Memory(layer), pack })
     }
 
-    /// Builds an image with a layer in a file. The caller must have verified the digest of the layer.
+    /// Builds an image with a layer in a file. The caller must have verified the digest of the
+    /// layer.
     pub(crate) fn with_spooled(
         manifest: Vec<u8>,
         config: Vec<u8>,
@@ -371,7 +372,8 @@ impl Image {
         Ok(files)
     }
 
-    /// Unpacks the files in pieces, and returns their list after comparing its digest with the configuration.
+    /// Unpacks the files in pieces, and returns their list after comparing its digest with the
+    /// configuration.
     pub(crate) fn unpack_into(&self, into: &mut dyn Unpack) -> Result<FileList, ImageError> {
         // 8 MiB for headers and padding: a tar has one block per file and two at its end.
         let max = self.layer.len().saturating_mul(MAX_RATIO).clamp(RATIO_EXEMPT, MAX_BYTES + (8 << 20));

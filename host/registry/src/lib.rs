@@ -1,8 +1,8 @@
 //! Distribution of packs: archives, registries, signatures.
 //!
-//! A pack is distributed as an OCI artifact: a manifest, a small configuration and one layer with all files. Only the
-//! canonical form is accepted, so the same folder gives the same bytes everywhere, and an archive contains nothing but the
-//! files of the pack.
+//! A pack is distributed as an OCI artifact: a manifest, a small configuration and one layer with
+//! all files. Only the canonical form is accepted, so the same folder gives the same bytes
+//! everywhere, and an archive contains nothing but the files of the pack.
 //!
 //! | module | contents |
 //! | --- | --- |
@@ -18,11 +18,11 @@
 //!
 //! # Invariants
 //!
-//! - Downloaded data is never used before its digest is verified, read beyond its size limit, or written outside of its
-//!   folder.
+//! - Downloaded data is never used before its digest is verified, read beyond its size limit, or
+//!   written outside of its folder.
 //! - All calls block; none runs on a thread that moves events.
-//! - Credentials are sent only to their registry and to the token server that it names. Plain HTTP is used only for
-//!   loopback and for registries with `insecure` (`origin.rs`).
+//! - Credentials are sent only to their registry and to the token server that it names. Plain HTTP
+//!   is used only for loopback and for registries with `insecure` (`origin.rs`).
 //! - A layer is never in memory as a whole: it is downloaded, verified and unpacked in pieces.
 
 pub mod archive;

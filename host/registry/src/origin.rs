@@ -1,13 +1,15 @@
 //! Rules for the servers that a request may be sent to, and for the servers that get credentials.
 //!
-//! - The *home registry* is the scheme, host and port from a reference and `[packs.registries]`. It gets the credentials
-//!   after a challenge. Challenges of other servers are ignored.
-//! - Redirects carry no credentials: another origin never gets `Authorization`, a redirected request for a blob never
-//!   carries it, and a chain of redirects that leaves the home registry does not get it when it leads back.
-//! - A token server that the home registry names gets the credentials over HTTPS on any host (Docker Hub's is
-//!   `auth.docker.io`). Over plain HTTP it gets them only on the host of a home registry that uses plain HTTP itself.
-//! - Plain HTTP is allowed to loopback if the home registry is on loopback, and to a home registry with
-//!   `insecure = true`.
+//! - The *home registry* is the scheme, host and port from a reference and `[packs.registries]`. It
+//!   gets the credentials after a challenge. Challenges of other servers are ignored.
+//! - Redirects carry no credentials: another origin never gets `Authorization`, a redirected
+//!   request for a blob never carries it, and a chain of redirects that leaves the home registry
+//!   does not get it when it leads back.
+//! - A token server that the home registry names gets the credentials over HTTPS on any host
+//!   (Docker Hub's is `auth.docker.io`). Over plain HTTP it gets them only on the host of a home
+//!   registry that uses plain HTTP itself.
+//! - Plain HTTP is allowed to loopback if the home registry is on loopback, and to a home registry
+//!   with `insecure = true`.
 
 use std::net::IpAddr;
 
@@ -25,7 +27,8 @@ struct Origin {
 }
 
 impl Origin {
-    /// Returns the origin of a URL; `None` for schemes other than HTTP and HTTPS, and for a URL with user information.
+    /// Returns the origin of a URL; `None` for schemes other than HTTP and HTTPS, and for a URL
+    /// with user information.
     fn of(url: &Uri) -> Option<Self> {
         let is_https = match url.scheme_str()? {
             "https" => true,
@@ -109,7 +112,8 @@ pub(crate) fn resolve(at: &Uri, location: &str) -> Option<Uri> {
     format!("{}://{}{path}", at.scheme_str()?, at.authority()?).parse().ok()
 }
 
-/// Returns a URL for messages, without the query, which can contain a signature, and without user information.
+/// Returns a URL for messages, without the query, which can contain a signature, and without user
+/// information.
 pub(crate) fn shown(url: &str) -> String {
     let url = url.split(['?', '#']).next().unwrap_or_default();
     let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };

@@ -1,4 +1,5 @@
-//! Packs of registries for a running agent: the current image of each reference, and polling of tags.
+//! Packs of registries for a running agent: the current image of each reference, and polling of
+//! tags.
 //!
 //! When a tag changes, the poller pulls, verifies and offers the new image, and the next load of
 //! the configuration uses it. The new image becomes the current image of the tag only when that
@@ -105,7 +106,8 @@ impl fmt::Debug for Poller {
 }
 
 impl Poller {
-    /// Creates a poller. `interval` is the time between two polls of a tag; `None` disables polling.
+    /// Creates a poller. `interval` is the time between two polls of a tag; `None` disables
+    /// polling.
     pub fn new(store: Store, options: ClientOptions, interval: Option<Duration>) -> Self {
         Self {
             store,
@@ -123,7 +125,8 @@ impl Poller {
         self.changed.notify_all();
     }
 
-    /// Begins a load. The references that are located until its end are the references of the configuration.
+    /// Begins a load. The references that are located until its end are the references of the
+    /// configuration.
     pub fn begin(&self) {
         let mut inner = self.inner.lock();
         inner.requested.clear();
@@ -133,7 +136,8 @@ impl Poller {
         }
     }
 
-    /// Pulls the missing images of the load, each once. Returns whether a second load can find more.
+    /// Pulls the missing images of the load, each once. Returns whether a second load can find
+    /// more.
     pub fn fetch_missing(&self) -> bool {
         let missing: Vec<Reference> = self.inner.lock().missing.iter().cloned().collect();
         let mut found = false;
@@ -166,8 +170,8 @@ impl Poller {
         found
     }
 
-    /// Ends a load. If the configuration was applied, offered images become the current images of their tags; otherwise
-    /// they are refused.
+    /// Ends a load. If the configuration was applied, offered images become the current images of
+    /// their tags; otherwise they are refused.
     pub fn end_load(&self, applied: bool) {
         let mut inner = self.inner.lock();
         let requested = inner.requested.clone();
@@ -215,7 +219,8 @@ impl Poller {
         self.inner.lock().entries.iter().map(|(reference, entry)| (reference.clone(), entry.state.clone())).collect()
     }
 
-    /// Polls until [`Poller::end`], and calls `changed` when an image is offered. Blocks its thread.
+    /// Polls until [`Poller::end`], and calls `changed` when an image is offered. Blocks its
+    /// thread.
     pub fn run(&self, changed: &dyn Fn()) {
         loop {
             let Some(reference) = self.wait() else { return };

@@ -1,4 +1,5 @@
-//! References to packs in registries: `oci://host/repository:tag` and `oci://host/repository@sha256:…`.
+//! References to packs in registries: `oci://host/repository:tag` and
+//! `oci://host/repository@sha256:…`.
 
 use std::fmt;
 use std::net::IpAddr;

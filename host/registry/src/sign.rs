@@ -1,11 +1,13 @@
 //! Keys and signatures of publishers, in the formats of minisign.
 //!
-//! The signed file is `pack.sum`, the list of all files of a pack. So a pack can be verified with minisign and sha256sum,
-//! without Wattle. Keys without a password (`minisign -G -W`) work in both programs; with a password, minisign itself signs
-//! `pack.sum`. `wattle-pack` verifies signatures with another library, minisign-verify.
+//! The signed file is `pack.sum`, the list of all files of a pack. So a pack can be verified with
+//! minisign and sha256sum, without Wattle. Keys without a password (`minisign -G -W`) work in both
+//! programs; with a password, minisign itself signs `pack.sum`. `wattle-pack` verifies signatures
+//! with another library, minisign-verify.
 //!
-//! Signing is written by hand: the format is a few lines over the Ed25519 of ring, and the crate `minisign` brings its own
-//! implementation of Ed25519 and of scrypt, which only keys with passwords need.
+//! Signing is written by hand: the format is a few lines over the Ed25519 of ring, and the crate
+//! `minisign` brings its own implementation of Ed25519 and of scrypt, which only keys with
+//! passwords need.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -13,7 +15,8 @@ use blake2b_simd::Params;
 use ring::rand::{SecureRandom as _, SystemRandom};
 use ring::signature::{Ed25519KeyPair, KeyPair as _};
 
-/// The untrusted comment of signatures. No signature covers it, so it is the fixed text that minisign writes.
+/// The untrusted comment of signatures. No signature covers it, so it is the fixed text that
+/// minisign writes.
 const UNTRUSTED_COMMENT: &str = "signature from minisign secret key";
 /// Key algorithm: Ed25519.
 const ED25519: [u8; 2] = *b"Ed";
@@ -64,7 +67,8 @@ impl SecretKey {
         Ok(Self { id, seed, pair })
     }
 
-    /// Parses a key: the contents of a key file, or only its last line, as in an environment variable.
+    /// Parses a key: the contents of a key file, or only its last line, as in an environment
+    /// variable.
     ///
     /// # Errors
     ///
@@ -91,7 +95,8 @@ impl SecretKey {
         let pair = Ed25519KeyPair::from_seed_and_public_key(seed, public)
             .map_err(|_| SignError::BadKey("the public key does not match the secret key"))?;
         let key = Self { id: *id, seed: *seed, pair };
-        // minisign leaves the checksum empty in keys without a password. The key pair itself was compared above.
+        // minisign leaves the checksum empty in keys without a password. The key pair itself was
+        // compared above.
         if key.checksum() != checksum && checksum != [0; 32] {
             return Err(SignError::BadKey("wrong checksum"));
         }
@@ -127,7 +132,8 @@ impl SecretKey {
         format!("{:016X}", u64::from_le_bytes(self.id))
     }
 
-    /// Signs the text of a list of files and a comment of one line. Returns the contents of the signature file.
+    /// Signs the text of a list of files and a comment of one line. Returns the contents of the
+    /// signature file.
     pub fn sign(&self, text: &str, comment: &str) -> String {
         // A line break would end the comment.
         let comment = comment.replace(['\n', '\r'], " ");

@@ -13,7 +13,8 @@
 //! never changes: it is renamed into place as a whole. The image of a tag changes only when a
 //! configuration with the new image takes effect.
 //!
-//! The most recently used images stay, for rollbacks. A new image removes older ones, except the current images of tags.
+//! The most recently used images stay, for rollbacks. A new image removes older ones, except the
+//! current images of tags.
 
 use std::cmp::Reverse;
 use std::collections::HashSet;
@@ -145,8 +146,8 @@ pub struct Store {
     root: PathBuf,
 }
 
-/// Maximum number of images, without the current images of tags. Each load of a configuration uses its images again, so
-/// that they are among the most recently used.
+/// Maximum number of images, without the current images of tags. Each load of a configuration uses
+/// its images again, so that they are among the most recently used.
 const MAX_IMAGES: usize = 20;
 
 /// Makes the temporary names of one process unique.
@@ -214,7 +215,8 @@ impl Store {
         Ok(staged)
     }
 
-    /// Creates an unlinked file for a layer during a pull; the system removes it with its last handle.
+    /// Creates an unlinked file for a layer during a pull; the system removes it with its last
+    /// handle.
     pub(crate) fn spool(&self) -> Result<fs::File, StoreError> {
         let path = self.temporary();
         let create = || -> io::Result<fs::File> {
@@ -247,8 +249,8 @@ impl Store {
         }
     }
 
-    /// Finds an image, and verifies its manifest, configuration and list of files. The caller must verify the files
-    /// themselves.
+    /// Finds an image, and verifies its manifest, configuration and list of files. The caller must
+    /// verify the files themselves.
     ///
     /// # Errors
     ///

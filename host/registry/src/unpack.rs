@@ -1,7 +1,9 @@
-//! Reads the canonical tar of a pack in pieces, so that it needs memory only for one block and the paths.
+//! Reads the canonical tar of a pack in pieces, so that it needs memory only for one block and the
+//! paths.
 //!
-//! The reader generates the header that [`crate::files::to_tar`] writes for each entry and compares it with the header
-//! in the archive. Contents go to an [`Unpack`] as a stream and are hashed on the way.
+//! The reader generates the header that [`crate::files::to_tar`] writes for each entry and compares
+//! it with the header in the archive. Contents go to an [`Unpack`] as a stream and are hashed on
+//! the way.
 
 use std::collections::BTreeMap;
 use std::fs::DirBuilder;
@@ -17,7 +19,8 @@ use crate::files::{Files, FilesError, MAX_BYTES, MAX_FILES, MAX_PATH, create_pri
 
 /// Size of a tar block in bytes.
 const BLOCK: usize = 512;
-/// Maximum size of an extension header for a long path, in bytes. The longest allowed path needs less.
+/// Maximum size of an extension header for a long path, in bytes. The longest allowed path needs
+/// less.
 const MAX_EXTENSION: u64 = 1024;
 
 /// Receives the files of an archive, one after the other.
@@ -79,7 +82,8 @@ pub(crate) fn private_folder(folder: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
 
-/// The paths of an archive so far. Refuses bad paths, paths that are the same file on some machines, and too many files.
+/// The paths of an archive so far. Refuses bad paths, paths that are the same file on some
+/// machines, and too many files.
 #[derive(Default)]
 pub(crate) struct Paths {
     /// From the path in lower case to the path.
@@ -130,11 +134,13 @@ impl Paths {
     }
 }
 
-/// Reads a canonical tar, passes each file to `into`, and returns the list of the files with their digests.
+/// Reads a canonical tar, passes each file to `into`, and returns the list of the files with their
+/// digests.
 ///
 /// # Errors
 ///
-/// The tar is not canonical, exceeds a limit, contains bad paths or anything but regular files; or `into` fails.
+/// The tar is not canonical, exceeds a limit, contains bad paths or anything but regular files; or
+/// `into` fails.
 pub(crate) fn unpack(tar: &mut dyn Read, into: &mut dyn Unpack) -> Result<Unpacked, FilesError> {
     let mut blocks = Blocks { tar, offset: 0 };
     let mut paths = Paths::default();

@@ -1,4 +1,5 @@
-//! Collects events into request batches, limited by size, number and age. For sinks that send many events per request.
+//! Collects events into request batches, limited by size, number and age. For sinks that send many
+//! events per request.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -157,7 +158,8 @@ impl Batcher {
         self.chunks.push_back(chunk);
     }
 
-    /// The next request batch, if it is full, or its oldest event has waited for `timeout`, or `flush` is set.
+    /// The next request batch, if it is full, or its oldest event has waited for `timeout`, or
+    /// `flush` is set.
     pub(crate) fn take(&mut self, flush: bool) -> Option<RequestBatch> {
         let due = flush || self.deadline().is_some_and(|deadline| deadline <= Instant::now());
         if self.is_empty() || !(due || self.is_full()) {

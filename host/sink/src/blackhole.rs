@@ -1,4 +1,5 @@
-//! The sink `blackhole`: counts events, acknowledges them and discards them. Used to measure a pipeline without a sink.
+//! The sink `blackhole`: counts events, acknowledges them and discards them. Used to measure a
+//! pipeline without a sink.
 
 use std::sync::Arc;
 

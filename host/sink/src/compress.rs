@@ -28,8 +28,9 @@ impl Compression {
         Ok(out)
     }
 
-    /// A complete, empty stream. It decodes to nothing, so it can follow any stream and mark it as complete: the last
-    /// bytes of a file then show whether the file is complete, without decoding the rest.
+    /// A complete, empty stream. It decodes to nothing, so it can follow any stream and mark it as
+    /// complete: the last bytes of a file then show whether the file is complete, without decoding
+    /// the rest.
     pub(crate) fn end_mark(self) -> &'static [u8] {
         match self {
             Self::None => &[],
@@ -77,7 +78,8 @@ impl Stream {
         }
     }
 
-    /// Flushes the stream, so that everything written so far can be decoded even if nothing follows.
+    /// Flushes the stream, so that everything written so far can be decoded even if nothing
+    /// follows.
     pub(crate) fn flush(&mut self, out: &mut Vec<u8>) -> io::Result<()> {
         match self {
             Self::Gzip(encoder) => encoder.flush()?,

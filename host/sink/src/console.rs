@@ -27,10 +27,10 @@ const RETRY: (Duration, Duration) = (Duration::from_millis(10), Duration::from_s
 
 /// Options of the sink `console`.
 ///
-/// Events are acknowledged when the pipe, terminal or file behind the target has accepted them. If the reader of a pipe
-/// closes it, a run whose only sinks are of this type ends without an error, like other filters. An agent with other
-/// sinks continues: the sink logs an error and counts the events that it cannot write as failed, so that other sinks
-/// do not receive events twice.
+/// Events are acknowledged when the pipe, terminal or file behind the target has accepted them. If
+/// the reader of a pipe closes it, a run whose only sinks are of this type ends without an error,
+/// like other filters. An agent with other sinks continues: the sink logs an error and counts the
+/// events that it cannot write as failed, so that other sinks do not receive events twice.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct ConsoleOptions {
@@ -40,8 +40,9 @@ struct ConsoleOptions {
     /// How to write an event.
     #[serde(default)]
     encoding: EncodingOptions,
-    /// Number of events that a terminal shows, one line each: the name of the sink, the reason if the event failed, and the
-    /// body, cut to the width of the terminal. A pipe or file gets all events. Default: all events, in full.
+    /// Number of events that a terminal shows, one line each: the name of the sink, the reason if
+    /// the event failed, and the body, cut to the width of the terminal. A pipe or file gets all
+    /// events. Default: all events, in full.
     preview: Option<Number<usize>>,
 }
 
@@ -129,7 +130,8 @@ impl<W, R: Fn(&W, &[u8]) -> String> Terminal<W, R> {
 }
 
 impl<W: Write + Send, R: Fn(&W, &[u8]) -> String + Send> Output for Terminal<W, R> {
-    /// Writes the first part. After an error the caller passes the same part again, and the rest of it is written.
+    /// Writes the first part. After an error the caller passes the same part again, and the rest of
+    /// it is written.
     fn write_parts(&mut self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
         let Some(part) = parts.iter().find(|part| !part.is_empty()) else { return Ok(0) };
         if self.escaped.is_empty() {
@@ -202,7 +204,8 @@ async fn write_all(target: Target, mut output: Box<dyn Output>, context: SinkCon
                     if needs_operator(&error) {
                         context.stats.set_broken(|| format!("cannot write to {target}: {error}"));
                     }
-                    // Another process that shares the terminal can make it non-blocking; this is not an outage.
+                    // Another process that shares the terminal can make it non-blocking; this is
+                    // not an outage.
                     if error.kind() != ErrorKind::WouldBlock
                         && let Some(attempts) = outage.failed()
                     {
@@ -219,7 +222,8 @@ async fn write_all(target: Target, mut output: Box<dyn Output>, context: SinkCon
 /// Counts a payload whose output has no reader as failed.
 fn give_up(payload: Payload, context: &SinkContext) {
     context.stats.rejected_events.fetch_add(payload.events as u64, Ordering::Relaxed);
-    // Delivered, not rejected: other sinks may have these events, so the source must not send them again.
+    // Delivered, not rejected: other sinks may have these events, so the source must not send them
+    // again.
     payload.ack.deliver();
 }
 

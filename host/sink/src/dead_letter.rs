@@ -1,4 +1,5 @@
-//! Events that the destination rejected: counts them, logs them, and appends them to a dead-letter file.
+//! Events that the destination rejected: counts them, logs them, and appends them to a dead-letter
+//! file.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -62,8 +63,9 @@ impl DeadLetters {
         }
     }
 
-    /// Counts events as not delivered. With a dead-letter file, writes them there and acknowledges them as delivered;
-    /// retries until that succeeds. Without one, ends their acknowledgements with `end`.
+    /// Counts events as not delivered. With a dead-letter file, writes them there and acknowledges
+    /// them as delivered; retries until that succeeds. Without one, ends their acknowledgements
+    /// with `end`.
     pub(crate) async fn reject(&self, batch: RequestBatch, rejection: &Rejection, end: fn(Ack)) {
         let events = batch.len();
         let Rejection { status, reason } = rejection;

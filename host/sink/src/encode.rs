@@ -17,9 +17,9 @@ pub(crate) struct EncodingOptions {
     pub(crate) codec: Codec,
     /// What follows each event. Default: `newline`.
     pub(crate) framing: Option<Framing>,
-    /// With codec `text`: writes a body that is valid JSON with line breaks on one line, without white space outside
-    /// strings, so that every line of the output is one event. Default: `true` if `framing` is `newline`, and for
-    /// `http`.
+    /// With codec `text`: writes a body that is valid JSON with line breaks on one line, without
+    /// white space outside strings, so that every line of the output is one event. Default: `true`
+    /// if `framing` is `newline`, and for `http`.
     pub(crate) minify: Option<Flag>,
 }
 
@@ -27,14 +27,15 @@ pub(crate) struct EncodingOptions {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Codec {
-    /// The whole event as JSON on one line: body, attributes, resource, timestamp and the reason if it failed.
+    /// The whole event as JSON on one line: body, attributes, resource, timestamp and the reason if
+    /// it failed.
     #[default]
     Json,
     /// The body only, byte for byte, unless `minify` applies.
     Text,
-    /// The body as one JSON value on one line. A body that is valid JSON stays byte for byte; if it has line breaks, white
-    /// space outside strings is removed. Other text becomes a JSON string, and bytes that are not UTF-8 become
-    /// `{"body_base64":"..."}`.
+    /// The body as one JSON value on one line. A body that is valid JSON stays byte for byte; if it
+    /// has line breaks, white space outside strings is removed. Other text becomes a JSON string,
+    /// and bytes that are not UTF-8 become `{"body_base64":"..."}`.
     Ndjson,
 }
 
@@ -105,7 +106,8 @@ impl Encoding {
         }
     }
 
-    /// Encodes every event of a batch. Returns the bytes and, if `ends` is set, the ends of the events.
+    /// Encodes every event of a batch. Returns the bytes and, if `ends` is set, the ends of the
+    /// events.
     fn write_all(&self, batch: &Batch) -> (Vec<u8>, Vec<usize>) {
         let rows = batch.rows();
         // An estimate of escapes and other fields around the body; rarely too small.
@@ -132,8 +134,8 @@ fn write_line(body: &[u8], out: &mut Vec<u8>) {
     }
 }
 
-/// Writes a body as a JSON value on one line: JSON unchanged, text as a string, and bytes that are not UTF-8 as an object
-/// with the key that the codec `json` uses for them.
+/// Writes a body as a JSON value on one line: JSON unchanged, text as a string, and bytes that are
+/// not UTF-8 as an object with the key that the codec `json` uses for them.
 fn write_value(body: &[u8], is_json: bool, out: &mut Vec<u8>) {
     if is_json && memchr::memchr2(b'\n', b'\r', body).is_some() {
         wattle_json::minify(body, out);

@@ -1,7 +1,8 @@
 //! The sink `file`: writes events to files, at one path or at paths made from the events.
 //!
-//! Workers encode the events and choose their paths ([`encoder`]). All file I/O runs on blocking threads ([`writer`]). The
-//! task in between passes payloads from the queue to the writer, and waits before it retries.
+//! Workers encode the events and choose their paths ([`encoder`]). All file I/O runs on blocking
+//! threads ([`writer`]). The task in between passes payloads from the queue to the writer, and
+//! waits before it retries.
 
 mod encoder;
 mod open;
@@ -55,8 +56,8 @@ impl Sink for FileSink {
     }
 }
 
-/// Minimum interval between the starts of two writes under load. Each write costs several thread switches; at hundreds of
-/// megabytes per second, a write for each batch took a tenth of a core.
+/// Minimum interval between the starts of two writes under load. Each write costs several thread
+/// switches; at hundreds of megabytes per second, a write for each batch took a tenth of a core.
 const WRITE_INTERVAL: Duration = Duration::from_millis(2);
 
 async fn write_all(settings: Settings, context: SinkContext) -> Result<(), SinkError> {
@@ -84,7 +85,8 @@ async fn write_all(settings: Settings, context: SinkContext) -> Result<(), SinkE
         match done {
             Ok(()) => {
                 backoff.reset();
-                // Events may wait for a sync until they count as delivered, which clears the error as well.
+                // Events may wait for a sync until they count as delivered, which clears the error
+                // as well.
                 context.stats.clear_broken();
                 if let Some(lasted) = outage.over() {
                     tracing::info!(sink = %context.name, ?lasted, "files are writable again");
@@ -108,7 +110,8 @@ async fn write_all(settings: Settings, context: SinkContext) -> Result<(), SinkE
     }
 }
 
-/// Waits for payloads, or until open files must be synced, rotated or closed. Returns false when the queue has ended.
+/// Waits for payloads, or until open files must be synced, rotated or closed. Returns false when
+/// the queue has ended.
 async fn take(files: &mut Files, context: &SinkContext) -> bool {
     let due = files.deadline();
     let mut flush = context.flush.clone();

@@ -95,8 +95,8 @@ impl Todo {
         }
     }
 
-    /// Writes the first `count` payloads, and passes each completed payload to `done`. After an error the next call
-    /// continues with the first byte that was not written.
+    /// Writes the first `count` payloads, and passes each completed payload to `done`. After an
+    /// error the next call continues with the first byte that was not written.
     pub(crate) fn write(
         &mut self,
         count: usize,
@@ -132,7 +132,8 @@ fn write_some(output: &mut dyn Output, parts: &[IoSlice<'_>]) -> io::Result<usiz
     }
 }
 
-/// Writes `bytes` from `at` on and advances `at`, so that a call after an error continues where this one stopped.
+/// Writes `bytes` from `at` on and advances `at`, so that a call after an error continues where
+/// this one stopped.
 pub(crate) fn write_rest(output: &mut dyn Output, bytes: &[u8], at: &mut usize) -> io::Result<()> {
     while let Some(rest) = bytes.get(*at..).filter(|rest| !rest.is_empty()) {
         *at += write_some(output, &[IoSlice::new(rest)])?;
@@ -151,7 +152,8 @@ pub(crate) mod fake {
     #[derive(Debug, Default)]
     pub(crate) struct Fake {
         pub(crate) written: Vec<u8>,
-        /// Results of the next writes: a maximum of bytes, or an error. After them, every write succeeds.
+        /// Results of the next writes: a maximum of bytes, or an error. After them, every write
+        /// succeeds.
         pub(crate) plan: VecDeque<Result<usize, ErrorKind>>,
         pub(crate) syncs: usize,
         pub(crate) sync_error: Option<ErrorKind>,

@@ -1,7 +1,8 @@
-//! The option `preview` of the sink `console`: a terminal shows the first events, one short line each.
+//! The option `preview` of the sink `console`: a terminal shows the first events, one short line
+//! each.
 //!
-//! The encoder selects and escapes the events on the worker. The sink adds its name and cuts each line to the width of the
-//! terminal at the time of writing.
+//! The encoder selects and escapes the events on the worker. The sink adds its name and cuts each
+//! line to the width of the terminal at the time of writing.
 
 use std::fs::File;
 use std::sync::Arc;

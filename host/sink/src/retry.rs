@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 /// Interval between two log lines of the same outage.
 const LOG_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Exponential backoff with full jitter: each wait is random below a bound that doubles with each failure.
+/// Exponential backoff with full jitter: each wait is random below a bound that doubles with each
+/// failure.
 #[derive(Clone, Debug)]
 pub(crate) struct Backoff {
     initial: Duration,

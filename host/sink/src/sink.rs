@@ -24,7 +24,8 @@ pub struct Payload {
     pub bytes: Vec<u8>,
     /// Number of events in `bytes`.
     pub events: usize,
-    /// Offset in `bytes` after each event and its framing. Empty for sinks that never split a payload.
+    /// Offset in `bytes` after each event and its framing. Empty for sinks that never split a
+    /// payload.
     pub ends: Vec<usize>,
     /// Acknowledgement of these events.
     pub ack: Ack,
@@ -41,8 +42,8 @@ impl Sized for Payload {
 }
 
 impl Payload {
-    /// Splits off the second half of the events, with a share of the acknowledgement. `None` if there is only one event,
-    /// or if the payload has no `ends`.
+    /// Splits off the second half of the events, with a share of the acknowledgement. `None` if
+    /// there is only one event, or if the payload has no `ends`.
     pub fn split_half(&mut self) -> Option<Self> {
         let half = self.ends.len() / 2;
         let (cut, ends) = split_ends(&mut self.ends, half)?;
@@ -57,8 +58,8 @@ impl Payload {
     }
 }
 
-/// Splits the ends after the first `count` events. Returns the offset at which to split the bytes, and the ends of the
-/// second part relative to that offset. `None` if either part would be empty.
+/// Splits the ends after the first `count` events. Returns the offset at which to split the bytes,
+/// and the ends of the second part relative to that offset. `None` if either part would be empty.
 pub(crate) fn split_ends(ends: &mut Vec<usize>, count: usize) -> Option<(usize, Vec<usize>)> {
     let cut = count.checked_sub(1).and_then(|last| ends.get(last).copied())?;
     let rest: Vec<usize> = ends.split_off(count).into_iter().map(|end| end - cut).collect();
@@ -88,11 +89,13 @@ pub struct SinkStats {
     pub delivered_events: AtomicU64,
     /// Bytes that the destination accepted, before compression.
     pub delivered_bytes: AtomicU64,
-    /// Events that the sink could not deliver: the destination rejected them, or the attempts ran out.
+    /// Events that the sink could not deliver: the destination rejected them, or the attempts ran
+    /// out.
     pub rejected_events: AtomicU64,
     /// Rejected events that the sink wrote to its dead-letter file.
     pub dead_letter_events: AtomicU64,
-    /// Events that the destination rejected, or for which the attempts ran out, and that no dead-letter file has.
+    /// Events that the destination rejected, or for which the attempts ran out, and that no
+    /// dead-letter file has.
     pub lost_events: AtomicU64,
     /// Failed attempts that were repeated.
     pub retries: AtomicU64,
@@ -177,8 +180,9 @@ pub struct SinkContext {
     pub flush: FlushSignal,
 }
 
-/// Requests that a sink delivers at once the events that wait for a full request or for the next sync. The signal is on
-/// while the agent stops, and while a reload waits for the sink or its sources.
+/// Requests that a sink delivers at once the events that wait for a full request or for the next
+/// sync. The signal is on while the agent stops, and while a reload waits for the sink or its
+/// sources.
 #[derive(Clone, Debug)]
 pub struct FlushSignal(watch::Receiver<bool>);
 
@@ -215,8 +219,8 @@ pub struct Built {
     pub sink: Box<dyn Sink>,
 }
 
-/// Builds a sink of this name from validated options. Reads the files that the options name, such as certificates, but
-/// opens no file for writing.
+/// Builds a sink of this name from validated options. Reads the files that the options name, such
+/// as certificates, but opens no file for writing.
 pub type Prepared = Box<dyn FnOnce(&Arc<str>) -> Result<Built, SinkError>>;
 
 /// The future of a running sink.
@@ -224,8 +228,8 @@ pub(crate) type Running = Pin<Box<dyn Future<Output = Result<(), SinkError>> + S
 
 /// A sink that is ready to run.
 pub trait Sink: Send {
-    /// Sends payloads in order until the queue is closed and empty. The sink retries temporary errors of the destination
-    /// with backoff; meanwhile the queue fills up and the sources wait.
+    /// Sends payloads in order until the queue is closed and empty. The sink retries temporary
+    /// errors of the destination with backoff; meanwhile the queue fills up and the sources wait.
     fn run(self: Box<Self>, context: SinkContext) -> Pin<Box<dyn Future<Output = Result<(), SinkError>> + Send>>;
 }
 

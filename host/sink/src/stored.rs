@@ -1,7 +1,9 @@
-//! The format of a payload in a disk buffer. The buffer verifies checksums before it returns a payload.
+//! The format of a payload in a disk buffer. The buffer verifies checksums before it returns a
+//! payload.
 //!
-//! The payload's bytes come first, so that decoding copies nothing. Then the key, the ends (u32 each), and a footer of 12
-//! bytes: u32 length of the key (`u32::MAX` without a key), u32 number of ends, u32 version of the format. Little-endian.
+//! The payload's bytes come first, so that decoding copies nothing. Then the key, the ends (u32
+//! each), and a footer of 12 bytes: u32 length of the key (`u32::MAX` without a key), u32 number of
+//! ends, u32 version of the format. Little-endian.
 
 use wattle_batch::Ack;
 use wattle_buffer::disk::Stored;

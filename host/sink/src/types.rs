@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_names_the_option_and_what_is_expected() {
+    fn an_error_names_the_option_and_the_expected_value() {
         for (type_name, options, path, part) in [
             ("kafka", json!({}), "type", "the types are `blackhole`"),
             ("blackhole", json!({"x": 1}), "x", "unknown field"),

@@ -19,7 +19,8 @@ impl BatchLimits {
     }
 }
 
-/// Splits the events in one buffer into as many columns as the limits require; all share the buffer.
+/// Splits the events in one buffer into as many columns as the limits require; all share the
+/// buffer.
 ///
 /// The buffer starts at the position `base` of the input, and the last column ends at `end`. Every
 /// other column ends where the next one starts, so skipped data between two columns belongs to the

@@ -181,7 +181,8 @@ impl<R: Read> Decoder<R> {
             }
     }
 
-    /// Skips the data after the compressed data; zero bytes are usual padding, everything else is junk.
+    /// Skips the data after the compressed data; zero bytes are usual padding, everything else is
+    /// junk.
     fn pass_over_rest(&mut self) -> io::Result<()> {
         fn is_junk(input: &mut impl BufRead) -> io::Result<bool> {
             let mut is_junk = false;
@@ -228,7 +229,8 @@ impl<R: Read> Decoder<R> {
         ReadFailure::Damaged { after: self.produced, reason }
     }
 
-    /// Returns the bytes taken from the input, the number of bytes not yet decompressed, and whether the input failed.
+    /// Returns the bytes taken from the input, the number of bytes not yet decompressed, and
+    /// whether the input failed.
     fn counted(&self) -> (u64, usize, bool) {
         fn of<R>(input: &Input<R>) -> (u64, usize, bool) {
             (input.get_ref().bytes, input.buffer().len(), input.get_ref().failed)

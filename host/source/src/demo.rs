@@ -36,7 +36,8 @@ pub(crate) struct Options {
     seed: Number<u64>,
     /// Number of documents. Default: no end, or 100 with `wattle run --once`.
     documents: Option<Number<u64>>,
-    /// Records in a document: a number, a range, or `natural`, as CloudTrail delivers them. Default: `natural`.
+    /// Records in a document: a number, a range, or `natural`, as CloudTrail delivers them.
+    /// Default: `natural`.
     records_per_document: Records,
     /// Time between documents. Default: none.
     interval: Option<Period>,
@@ -44,7 +45,8 @@ pub(crate) struct Options {
     rate: Option<Number<f64>>,
     /// Layout of the JSON. Default: `compact`.
     form: Form,
-    /// Shape of a document. With `ndjson` each record is an event; otherwise each document is. Default: `records`.
+    /// Shape of a document. With `ndjson` each record is an event; otherwise each document is.
+    /// Default: `records`.
     shape: Shape,
     /// Share of records with an `errorCode`, from 0 to 1. Default: 0.1.
     error_rate: Number<f64>,

@@ -129,7 +129,8 @@ impl Drop for StopOnDrop {
     }
 }
 
-/// Pushes batches of the thread until it ends or the source is stopped, then waits for the acknowledgements.
+/// Pushes batches of the thread until it ends or the source is stopped, then waits for the
+/// acknowledgements.
 async fn read_and_drain(
     context: &SourceContext,
     tracker: &Tracker,

@@ -185,7 +185,8 @@ impl Framer {
         }
     }
 
-    /// Skips events whose last line starts before this position: they were sent when the input was last read.
+    /// Skips events whose last line starts before this position: they were sent when the input was
+    /// last read.
     pub(crate) fn sent_to(mut self, position: u64) -> Self {
         self.sent_to = position;
         self
@@ -300,7 +301,8 @@ impl Framer {
         self.joiner.held_from().map_or(at, |held| held.min(at))
     }
 
-    /// Returns the position up to which events were sent or skipped, for [`sent_to`](Self::sent_to).
+    /// Returns the position up to which events were sent or skipped, for
+    /// [`sent_to`](Self::sent_to).
     pub(crate) fn sent_position(&self) -> u64 {
         match self.state {
             State::Skip { from, .. } => from,

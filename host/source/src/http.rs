@@ -1,7 +1,7 @@
 //! The source `http`: takes events from the bodies of requests.
 //!
-//! The source responds with 200 when all events of a request are delivered. Any other status says whether the client
-//! should send the request again:
+//! The source responds with 200 when all events of a request are delivered. Any other status says
+//! whether the client should send the request again:
 //!
 //! | status | meaning |
 //! | --- | --- |
@@ -15,8 +15,8 @@
 //! | 429 | requests hold `max_in_flight_bytes`, or the queue stayed full for `max_wait`; with `Retry-After` |
 //! | 503 | delivery failed, took longer than `acknowledge_timeout`, or the agent is stopping; with `Retry-After` |
 //!
-//! So a client that repeats a request after 5xx and 429, and never after another 4xx, loses no events and repeats no
-//! request forever.
+//! So a client that repeats a request after 5xx and 429, and never after another 4xx, loses no
+//! events and repeats no request forever.
 
 pub(crate) mod body;
 mod connections;

@@ -1,8 +1,8 @@
 //! Listening sockets that outlive a source.
 //!
-//! The owner of the sources keeps one [`Listeners`] and passes it to each source that it builds. A source that replaces
-//! another one at the same address continues with its socket, so that no connection is refused in between: new connections
-//! wait in the backlog of the socket.
+//! The owner of the sources keeps one [`Listeners`] and passes it to each source that it builds. A
+//! source that replaces another one at the same address continues with its socket, so that no
+//! connection is refused in between: new connections wait in the backlog of the socket.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdListener, ToSocketAddrs as _};
@@ -38,8 +38,9 @@ impl Listeners {
         Ok(Registration { _socket: socket })
     }
 
-    /// Returns a socket for a source that is being built: the socket of the source that it replaces, or a new one.
-    /// Returns `None` if the port is still in use by a running source; then the source must bind when it runs.
+    /// Returns a socket for a source that is being built: the socket of the source that it
+    /// replaces, or a new one. Returns `None` if the port is still in use by a running source; then
+    /// the source must bind when it runs.
     ///
     /// # Errors
     ///

@@ -1,8 +1,9 @@
 //! Sends the batches of a source that cannot read its input again, and keeps each batch until it is
 //! acknowledged.
 //!
-//! A batch that returns undelivered is sent again after a pause. The retained batch shares its bytes with the one in
-//! flight, so it costs memory only while that is in flight, and the bytes in flight are bounded.
+//! A batch that returns undelivered is sent again after a pause. The retained batch shares its
+//! bytes with the one in flight, so it costs memory only while that is in flight, and the bytes in
+//! flight are bounded.
 
 use std::sync::Arc;
 use std::time::Duration;

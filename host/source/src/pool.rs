@@ -1,7 +1,8 @@
 //! Reusable read buffers. A new buffer costs a page fault per 4 KiB, which took a seventh of the
 //! CPU time of the CloudTrail pack on standard input.
 //!
-//! A batch holds its buffer as [`Bytes`]. The buffer returns to the pool when its last slice is dropped.
+//! A batch holds its buffer as [`Bytes`]. The buffer returns to the pool when its last slice is
+//! dropped.
 
 use std::sync::{Arc, Mutex, PoisonError};
 

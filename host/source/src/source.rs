@@ -81,8 +81,8 @@ pub struct SourceContext {
 }
 
 impl SourceContext {
-    /// Returns the origin of events received now. `resource` is added to the object `source` of the resource, such as
-    /// `("path", "/var/log/a.json")`.
+    /// Returns the origin of events received now. `resource` is added to the object `source` of the
+    /// resource, such as `("path", "/var/log/a.json")`.
     pub fn origin(&self, type_name: &str, resource: &[(&str, &str)]) -> Arc<Origin> {
         let mut source = serde_json::Map::new();
         source.insert("name".into(), self.name.as_ref().into());
@@ -111,8 +111,9 @@ pub trait Source: Send {
         Ok(())
     }
 
-    /// Runs until the input ends or the context stops the source; then waits for the acknowledgements of all batches, so
-    /// that positions are saved when it returns. The caller limits this wait by dropping the future.
+    /// Runs until the input ends or the context stops the source; then waits for the
+    /// acknowledgements of all batches, so that positions are saved when it returns. The caller
+    /// limits this wait by dropping the future.
     ///
     /// # Errors
     ///

@@ -78,7 +78,8 @@ impl SourceStats {
 }
 
 impl SourceStats {
-    /// Counts data that the framing skipped, and logs events that are too long; `path` names the input.
+    /// Counts data that the framing skipped, and logs events that are too long; `path` names the
+    /// input.
     pub(crate) fn skip(&self, source: &str, path: &str, skipped: &crate::frame::Skipped) {
         add(&self.skipped_empty, skipped.empty);
         add(&self.skipped_nuls, skipped.nuls);

@@ -1,7 +1,7 @@
 //! The source `stdin`: reads standard input to its end.
 //!
-//! A thread reads into the buffers that become columns. A read from a terminal or a pipe cannot be interrupted, so
-//! it is preceded by a poll with a timeout, after which a stop is noticed.
+//! A thread reads into the buffers that become columns. A read from a terminal or a pipe cannot be
+//! interrupted, so it is preceded by a poll with a timeout, after which a stop is noticed.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -39,9 +39,11 @@ pub(crate) struct Options {
     /// without line feeds between documents; each line that is not JSON is an event. `lines`: each
     /// line is an event. `document`: the whole input is one event. Default: `auto`.
     framing: Framing,
-    /// Whether compressed input is recognised by its first bytes: `auto` or `none`. Default: `auto`.
+    /// Whether compressed input is recognised by its first bytes: `auto` or `none`.
+    /// Default: `auto`.
     decompression: Decompression,
-    /// Maximum length of a line in bytes. Longer lines are skipped, counted and logged. Default: `1MiB`.
+    /// Maximum length of a line in bytes. Longer lines are skipped, counted and logged.
+    /// Default: `1MiB`.
     max_line_bytes: Size,
     /// Maximum length of an event in bytes, including JSON documents and events of several lines.
     /// With framing `document` a longer input ends the source with an error; otherwise the event is

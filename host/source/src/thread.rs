@@ -4,7 +4,8 @@ use tokio::sync::oneshot;
 
 use crate::error::SourceError;
 
-/// A running thread. Dropping this does not end the thread: it ends when it finds that its receiver is closed.
+/// A running thread. Dropping this does not end the thread: it ends when it finds that its receiver
+/// is closed.
 pub(crate) struct Worker {
     result: oneshot::Receiver<Result<(), SourceError>>,
     name: String,
@@ -13,7 +14,8 @@ pub(crate) struct Worker {
 impl Worker {
     /// Starts a thread.
     ///
-    /// It is not a thread of tokio, since a read that never returns would keep the runtime from ending.
+    /// It is not a thread of tokio, since a read that never returns would keep the runtime from
+    /// ending.
     pub(crate) fn spawn(
         name: String,
         work: impl FnOnce() -> Result<(), SourceError> + Send + 'static,

@@ -1,6 +1,7 @@
 //! Converts input in other encodings to UTF-8 while it is read.
 //!
-//! A source saves positions in bytes of its input. [`Units`] converts the length of UTF-8 text to that of the input.
+//! A source saves positions in bytes of its input. [`Units`] converts the length of UTF-8 text to
+//! that of the input.
 
 use std::io::{self, Read};
 
@@ -33,8 +34,8 @@ pub(crate) enum Encoding {
 }
 
 impl Encoding {
-    /// Returns the encoding of an input with this start, and the length of its byte order mark. The framing removes the
-    /// mark of UTF-8.
+    /// Returns the encoding of an input with this start, and the length of its byte order mark. The
+    /// framing removes the mark of UTF-8.
     pub(crate) fn of(self, head: &[u8]) -> (Self, u64) {
         match head {
             [0xff, 0xfe, ..] if self != Self::Windows1252 => (Self::Utf16Le, MARK_BYTES as u64),
@@ -75,8 +76,8 @@ pub(crate) enum Units {
 }
 
 impl Units {
-    /// Returns the length of this text in the input. Undecodable bytes give a replacement character, which counts with
-    /// its own length.
+    /// Returns the length of this text in the input. Undecodable bytes give a replacement
+    /// character, which counts with its own length.
     pub(crate) fn len(self, text: &[u8]) -> u64 {
         let characters = || text.iter().filter(|byte| **byte & 0xc0 != 0x80).count() as u64;
         match self {

@@ -1,10 +1,10 @@
-//! Converts a core module to a component, like `wasm-tools component embed` and `component new`, for users without
-//! these tools.
+//! Converts a core module to a component, like `wasm-tools component embed` and `component new`,
+//! for users without these tools.
 //!
-//! If a bindings generator wrote the module, a custom section names the world that it implements; a module written by
-//! hand has none, and is treated as the contract's world. WASI imports (preview 1) of a toolchain are stubbed out: a
-//! node has no files, no clock and no environment, so every function returns an error or nothing, and the component
-//! imports only the contract.
+//! If a bindings generator wrote the module, a custom section names the world that it implements; a
+//! module written by hand has none, and is treated as the contract's world. WASI imports (preview
+//! 1) of a toolchain are stubbed out: a node has no files, no clock and no environment, so every
+//! function returns an error or nothing, and the component imports only the contract.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -81,7 +81,8 @@ struct Seen {
 ///
 /// # Errors
 ///
-/// The bytes are not a module, an export of a node is missing, or an import is not available to nodes.
+/// The bytes are not a module, an export of a node is missing, or an import is not available to
+/// nodes.
 pub fn wrap(bytes: &[u8]) -> Result<Vec<u8>, WrapError> {
     let seen = look(bytes)?;
     if seen.is_component {

@@ -1,4 +1,5 @@
-//! `wattle-wrap FROM TO [FROM TO …]`: converts each core module FROM to a component and writes it to TO.
+//! `wattle-wrap FROM TO [FROM TO …]`: converts each core module FROM to a component and writes it
+//! to TO.
 //!
 //! A separate program, so that `cargo xtask` starts without compiling the WIT libraries first.
 
@@ -25,7 +26,8 @@ fn wrap(from: &Path, to: &Path) -> Result<(), Box<dyn std::error::Error>> {
     if let Some(folder) = to.parent() {
         std::fs::create_dir_all(folder)?;
     }
-    // An unchanged artifact keeps its modification time, so that cargo does not link the agent again.
+    // An unchanged artifact keeps its modification time, so that cargo does not link the agent
+    // again.
     if std::fs::read(to).is_ok_and(|old| old == component) {
         return Ok(());
     }

@@ -227,7 +227,7 @@ impl Call {
         for (port, rows) in by_port.into_iter().enumerate().filter(|(_, rows)| !rows.is_empty()) {
             outcome.emitted.push((port, batch.select(&rows)));
         }
-        // The selected batches have shares of their own.
+        // Each selected batch has its own share.
         batch.into_ack().deliver();
     }
 }

@@ -254,7 +254,7 @@ fn inherited_bytes_count_for_each_child_and_copy() {
                 Ok(outcome) => assert!(fits && outcome.children.is_some(), "{children}"),
                 Err(refused) => {
                     assert!(!fits && refused.1 == Refusal::TooMuch(carried), "{children}: {}", refused.1);
-                    assert!(seen.lock().unwrap().is_empty(), "the batch came back under its acknowledgement");
+                    assert!(seen.lock().unwrap().is_empty(), "the batch is returned with its acknowledgement");
                     refused.0.into_ack().deliver();
                     assert_eq!(*seen.lock().unwrap(), [Disposition::Delivered]);
                 }

@@ -15,8 +15,8 @@ pub(super) const POSITION_BYTES: u64 = SLOT_SPACING + SLOT as u64;
 /// First bytes of a record.
 pub(super) const RECORD_MAGIC: &[u8; 4] = b"WREC";
 
-/// Upper limit for numbers of segments and slots. A counter never reaches this value, so a file that holds it is
-/// corrupt, and each valid number has a successor.
+/// Upper limit for numbers of segments and slots. A counter never reaches this value, so a file
+/// that holds it is corrupt, and each valid number has a successor.
 const NUMBERS: u64 = 1 << 62;
 const SEGMENT_MAGIC: &[u8; 8] = b"WATTLEBF";
 const SLOT_MAGIC: &[u8; 8] = b"WATTLEBP";

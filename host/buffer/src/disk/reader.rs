@@ -29,12 +29,13 @@ pub struct Reader<S: Storage> {
 }
 
 impl<S: Storage> Reader<S> {
-    /// Reads the next record: one that was returned undelivered, or else the next stored one. Returns `None` if no
-    /// record is available now.
+    /// Reads the next record: one that was returned undelivered, or else the next stored one.
+    /// Returns `None` if no record is available now.
     ///
     /// # Errors
     ///
-    /// A file cannot be read. Nothing was consumed, and the next call retries the same record; see [`Reader::skip`].
+    /// A file cannot be read. Nothing was consumed, and the next call retries the same record; see
+    /// [`Reader::skip`].
     pub fn read(&mut self) -> io::Result<Option<Delivery>> {
         loop {
             if let Some((id, flight)) = self.returned() {
@@ -54,8 +55,9 @@ impl<S: Storage> Reader<S> {
                 }
             }
             let Some((segment, offset)) = self.place() else {
-                // A removed file occupies its blocks while it is open. On a full volume, the writer may need them for the
-                // next segment, and without that segment this reader would never close the file.
+                // A removed file occupies its blocks while it is open. On a full volume, the writer
+                // may need them for the next segment, and without that segment this reader would
+                // never close the file.
                 self.file = None;
                 return Ok(None);
             };

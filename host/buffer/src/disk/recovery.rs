@@ -117,8 +117,8 @@ pub fn open<S: Storage>(storage: S, settings: &DiskSettings) -> io::Result<DiskQ
     })
 }
 
-/// Reads the position, and creates its file again if it has no readable position. Returns `None` if everything must be
-/// read.
+/// Reads the position, and creates its file again if it has no readable position. Returns `None` if
+/// everything must be read.
 fn open_position<S: Storage>(
     storage: &S,
     names: &[String],

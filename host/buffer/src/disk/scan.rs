@@ -17,7 +17,8 @@ pub(super) struct Record {
     pub(super) content: Vec<u8>,
 }
 
-/// Reads the header at an offset; `None` if the offset has no header, or its record would end after `end`.
+/// Reads the header at an offset; `None` if the offset has no header, or its record would end after
+/// `end`.
 pub(super) fn header_at(file: &impl StoredFile, salt: u32, offset: u64, end: u64) -> io::Result<Option<RecordHeader>> {
     let mut bytes = [0; RECORD_HEADER as usize];
     if offset.saturating_add(RECORD_HEADER) > end || !read_whole(file, &mut bytes, offset)? {
@@ -34,8 +35,9 @@ pub(super) fn record_at(file: &impl StoredFile, salt: u32, offset: u64, end: u64
     Ok((whole && checksum(salt, &content) == header.checksum).then_some(Record { header, content }))
 }
 
-/// Finds the first complete record that begins at `from` or later, or returns `end`. It reads every byte once, whatever
-/// the events contain, since only data that was written with the salt can look like a header.
+/// Finds the first complete record that begins at `from` or later, or returns `end`. It reads every
+/// byte once, independent of the contents of events, since only data that was written with the salt
+/// can look like a header.
 pub(super) fn next_record(file: &impl StoredFile, salt: u32, from: u64, end: u64) -> io::Result<u64> {
     let finder = memmem::Finder::new(RECORD_MAGIC);
     let overlap = RECORD_MAGIC.len() - 1;

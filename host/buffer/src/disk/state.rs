@@ -53,8 +53,8 @@ pub(super) struct Flight {
 pub(super) struct State {
     /// Ordered by number.
     pub(super) segments: VecDeque<Segment>,
-    /// Numbers of files without records, each of which records where an earlier segment ends. They are
-    /// removed after that segment.
+    /// Numbers of files without records, each of which records where an earlier segment ends. They
+    /// are removed after that segment.
     pub(super) witnesses: VecDeque<u64>,
     /// End of the newest segment ever written.
     pub(super) newest: Position,

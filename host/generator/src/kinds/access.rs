@@ -1,4 +1,5 @@
-//! Kinds about identity, keys, secrets, sign-in and governance: iam, sts, kms, secretsmanager, signin, cloudtrail, organizations.
+//! Kinds about identity, keys, secrets, sign-in and governance: iam, sts, kms, secretsmanager,
+//! signin, cloudtrail, organizations.
 
 use super::kind::{Kind, read, write};
 

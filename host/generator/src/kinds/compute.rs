@@ -1,4 +1,5 @@
-//! Kinds about compute and operations: ec2, lambda, ssm, logs, monitoring, states, eks, load balancing, config.
+//! Kinds about compute and operations: ec2, lambda, ssm, logs, monitoring, states, eks, load
+//! balancing, config.
 
 use super::kind::{Kind, read, write};
 

@@ -58,7 +58,7 @@ impl Encoder for SortingEncoder {
             ack: ack.share(),
         });
         let payloads = payloads.collect();
-        // Each payload has a share of its own, so this share ends here.
+        // Each payload has its own share, so this one ends.
         ack.deliver();
         payloads
     }

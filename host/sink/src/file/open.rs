@@ -31,8 +31,8 @@ pub(crate) struct Opened {
     pub(crate) folders: Vec<PathBuf>,
 }
 
-/// Opens a file to append to it, and creates it and its folders if they do not exist. A compressed file without its end
-/// mark is renamed first.
+/// Opens a file to append to it, and creates it and its folders if they do not exist. A compressed
+/// file without its end mark is renamed first.
 pub(crate) fn open(path: &Path, settings: &Settings, truncate: bool) -> io::Result<Opened> {
     let (mut file, mut folders) = open_or_create(path)?;
     let mut metadata = file.metadata()?;

@@ -20,8 +20,8 @@ pub(crate) struct OpenFile {
     output: Box<dyn Output>,
     compression: Compression,
     stream: Option<Stream>,
-    /// Bytes to write before anything else: output of the stream, or the line break after an incomplete event.
-    /// `pending_at` is the number of bytes of it that are written.
+    /// Bytes to write before anything else: output of the stream, or the line break after an
+    /// incomplete event. `pending_at` is the number of bytes of it that are written.
     pending: Vec<u8>,
     pending_at: usize,
     /// Whether the stream received input.
@@ -89,7 +89,8 @@ impl OpenFile {
         })
     }
 
-    /// Writes the first `count` payloads. After an error the next call continues where this one stopped.
+    /// Writes the first `count` payloads. After an error the next call continues where this one
+    /// stopped.
     pub(crate) fn write(&mut self, todo: &mut Todo, count: usize) -> io::Result<()> {
         self.write_pending()?;
         let now = Instant::now();

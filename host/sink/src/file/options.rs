@@ -15,23 +15,27 @@ use crate::encode::{Encoding, EncodingOptions, Framing};
 ///
 /// # Contents of a file
 ///
-/// Events in the order in which they arrived, each with its framing. The sink never truncates a file after an error. If a
-/// file ends in the middle of an event because the machine went down, the sink adds a line break before the next event. A
-/// compressed file without its end mark is renamed as at a rotation, and a new file is created. A compressed file is a
-/// sequence of streams, each followed by an empty stream that marks it as complete; `zcat` and `zstdcat` read all of them.
+/// Events in the order in which they arrived, each with its framing. The sink never truncates a
+/// file after an error. If a file ends in the middle of an event because the machine went down, the
+/// sink adds a line break before the next event. A compressed file without its end mark is renamed
+/// as at a rotation, and a new file is created. A compressed file is a sequence of streams, each
+/// followed by an empty stream that marks it as complete; `zcat` and `zstdcat` read all of them.
 ///
 /// # When events are acknowledged
 ///
-/// After the sync that `fsync` requires. While a file cannot be written (the disk is full, the folder is read-only), the
-/// sink retries and continues after the last byte that was written. Meanwhile its queue fills up and the sources wait.
+/// After the sync that `fsync` requires. While a file cannot be written (the disk is full, the
+/// folder is read-only), the sink retries and continues after the last byte that was written.
+/// Meanwhile its queue fills up and the sources wait.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct FileOptions {
-    /// Path of the file, relative to the working directory of the agent. Missing folders are created.
+    /// Path of the file, relative to the working directory of the agent. Missing folders are
+    /// created.
     ///
-    /// `{{ attributes.x }}`, `{{ resource.a.b }}` and `{{ body.awsRegion }}` are replaced by fields of the event, and
-    /// `%Y-%m-%d` and similar directives by its time in UTC. In a value, `/` and control characters become `_`, and so does
-    /// a value that is empty, missing, or consists of dots. Values are cut to 80 bytes.
+    /// `{{ attributes.x }}`, `{{ resource.a.b }}` and `{{ body.awsRegion }}` are replaced by fields
+    /// of the event, and `%Y-%m-%d` and similar directives by its time in UTC. In a value, `/` and
+    /// control characters become `_`, and so does a value that is empty, missing, or consists of
+    /// dots. Values are cut to 80 bytes.
     path: String,
     /// How to write an event.
     #[serde(default)]
@@ -42,27 +46,30 @@ struct FileOptions {
     /// How to open a file that exists when the agent starts: `append` (default) or `truncate`.
     #[serde(default)]
     mode: Mode,
-    /// Rotates a file before it would exceed this size; a compressed file after it has reached the size. The events of one
-    /// batch stay together, so a file can exceed the size by one batch. Default: never.
+    /// Rotates a file before it would exceed this size; a compressed file after it has reached the
+    /// size. The events of one batch stay together, so a file can exceed the size by one batch.
+    /// Default: never.
     ///
-    /// Rotation renames the file: `logs/app.json.gz` becomes `logs/app-20231017T045321Z-1.json.gz`, with the time of the
-    /// rotation in UTC and a number that makes the name unique.
+    /// Rotation renames the file: `logs/app.json.gz` becomes `logs/app-20231017T045321Z-1.json.gz`,
+    /// with the time of the rotation in UTC and a number that makes the name unique.
     rotate_bytes: Option<Size>,
     /// Rotates a file at this age. Default: never.
     rotate_every: Option<Period>,
     /// Closes a file after this time without writes. Default: `30s`.
     #[serde(default = "default_idle_timeout")]
     idle_timeout: Period,
-    /// Maximum number of open files; beyond it, the least recently used file is closed. If the limit of the process is
-    /// lower, the sinks share it. Default: `256`.
+    /// Maximum number of open files; beyond it, the least recently used file is closed. If the
+    /// limit of the process is lower, the sinks share it. Default: `256`.
     #[serde(default = "default_max_open_files")]
     max_open_files: Number<usize>,
-    /// When events are synced to disk and acknowledged: `interval` (every `fsync_interval`), `batch` (after every write), or
-    /// `never` (acknowledged when the operating system has them; a loss of power can lose events). Default: `interval`.
+    /// When events are synced to disk and acknowledged: `interval` (every `fsync_interval`),
+    /// `batch` (after every write), or `never` (acknowledged when the operating system has them; a
+    /// loss of power can lose events). Default: `interval`.
     #[serde(default)]
     fsync: Fsync,
-    /// With `fsync = "interval"`: maximum time until events are synced and acknowledged. A longer interval makes sources
-    /// hold more unacknowledged events, and delays the end of a run. Default: `200ms`.
+    /// With `fsync = "interval"`: maximum time until events are synced and acknowledged. A longer
+    /// interval makes sources hold more unacknowledged events, and delays the end of a run.
+    /// Default: `200ms`.
     #[serde(default = "default_fsync_interval")]
     fsync_interval: Period,
 }
@@ -109,7 +116,8 @@ pub(crate) struct Settings {
     /// The path, if it does not depend on the event.
     pub(crate) literal: Option<std::sync::Arc<str>>,
     pub(crate) compression: Compression,
-    /// Whether events end with a line break. A file without one at its end then has an incomplete event.
+    /// Whether events end with a line break. A file without one at its end then has an incomplete
+    /// event.
     pub(crate) lines: bool,
     pub(crate) mode: Mode,
     pub(crate) rotate_bytes: Option<u64>,

@@ -1,14 +1,15 @@
 //! Path templates: `logs/%Y-%m-%d/{{ attributes.Record.eventName }}.log`.
 //!
-//! `{{ field }}` is replaced by a field of the event, and strftime directives by its time in UTC; `%%` is a percent sign.
-//! For an event without a timestamp, the time is when the agent received it.
+//! `{{ field }}` is replaced by a field of the event, and strftime directives by its time in UTC;
+//! `%%` is a percent sign. For an event without a timestamp, the time is when the agent received
+//! it.
 //!
 //! # Invariants
 //!
-//! - A value from an event never leaves its folder: it contains no `/` and no control character, and never consists of
-//!   dots only.
-//! - A value has at most [`MAX_VALUE_BYTES`], so that no event can make a name that the file system rejects. An empty or
-//!   missing value is `_`.
+//! - A value from an event never leaves its folder: it contains no `/` and no control character,
+//!   and never consists of dots only.
+//! - A value has at most [`MAX_VALUE_BYTES`], so that no event can make a name that the file system
+//!   rejects. An empty or missing value is `_`.
 
 use std::fmt::Write;
 
@@ -19,7 +20,8 @@ use wattle_batch::{Batch, FieldPath, FieldPathError, Form};
 /// Maximum bytes of a value in a path.
 pub(crate) const MAX_VALUE_BYTES: usize = 80;
 
-/// Maximum bytes of a file name. File systems allow 255; a rotated file also has a time in its name.
+/// Maximum bytes of a file name. File systems allow 255; a rotated file also has a time in its
+/// name.
 const MAX_NAME_BYTES: usize = 215;
 
 /// Why a text is not a path template.
@@ -120,7 +122,8 @@ impl Template {
     }
 }
 
-/// The number of seconds for which a strftime format gives the same text; `None` if it has no directive.
+/// The number of seconds for which a strftime format gives the same text; `None` if it has no
+/// directive.
 fn coarseness(format: &str) -> Result<Option<i64>, TemplateError> {
     let mut chars = format.chars();
     let mut seconds: Option<i64> = None;
@@ -216,7 +219,8 @@ fn write_value(value: &[u8], out: &mut String) {
     }
 }
 
-/// Cuts file names that are longer than file systems allow. Keeps the extension: the last 16 bytes from their first dot.
+/// Cuts file names that are longer than file systems allow. Keeps the extension: the last 16 bytes
+/// from their first dot.
 fn shorten_names(path: &mut String) {
     if path.len() <= MAX_NAME_BYTES || path.split('/').all(|name| name.len() <= MAX_NAME_BYTES) {
         return;

@@ -1,6 +1,7 @@
 //! The writing half of the file sink: opens, writes, syncs, rotates and closes files.
 //!
-//! All calls block on I/O. A call does the work that is due and returns; the caller waits and retries.
+//! All calls block on I/O. A call does the work that is due and returns; the caller waits and
+//! retries.
 
 use std::collections::{HashMap, HashSet};
 use std::io::{self, ErrorKind};
@@ -19,14 +20,16 @@ use crate::compress::Compression;
 use crate::output::Todo;
 use crate::sink::SinkStats;
 
-/// Interval between checks whether open files are idle, due for rotation, or were renamed or removed.
+/// Interval between checks whether open files are idle, due for rotation, or were renamed or
+/// removed.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Time after a failed rotation until the next attempt.
 const ROTATE_RETRY: Duration = Duration::from_secs(10);
 
-/// With `fsync = "interval"`, files are synced early when all of them together have this number of bytes of unsynced
-/// events: sources hold unacknowledged events, and some stop reading when they hold too many.
+/// With `fsync = "interval"`, files are synced early when all of them together have this number of
+/// bytes of unsynced events: sources hold unacknowledged events, and some stop reading when they
+/// hold too many.
 const SYNC_BYTES: usize = 4 << 20;
 
 /// A file cannot be written.
@@ -96,8 +99,8 @@ impl Files {
         CHECK_INTERVAL.min(self.settings.idle_timeout).min(every)
     }
 
-    /// Writes all payloads, syncs files that are due, and rotates or closes files that are due. With `last`, closes all
-    /// files.
+    /// Writes all payloads, syncs files that are due, and rotates or closes files that are due.
+    /// With `last`, closes all files.
     pub(crate) fn step(&mut self, last: bool) -> Result<(), WriteError> {
         // Each part runs even if an earlier one failed.
         let written = self.write_all();
@@ -199,7 +202,8 @@ impl Files {
         file.size > 0 && file.size + more > max && may_rotate(file)
     }
 
-    /// How many of the first payloads fit into a file before the next check for rotation; at least one.
+    /// How many of the first payloads fit into a file before the next check for rotation; at least
+    /// one.
     fn fitting(&self, file: &OpenFile, same: usize) -> usize {
         let Some(max) = self.settings.rotate_bytes else { return same };
         if self.settings.compression != Compression::None {
@@ -214,9 +218,9 @@ impl Files {
         fits.count().max(1)
     }
 
-    /// Handles an error of a file. If the disk is full, the file stays open and writing continues where it stopped. After
-    /// any other error the file is abandoned and opened again, and only events that a sync proves to be on disk are
-    /// acknowledged.
+    /// Handles an error of a file. If the disk is full, the file stays open and writing continues
+    /// where it stopped. After any other error the file is abandoned and opened again, and only
+    /// events that a sync proves to be on disk are acknowledged.
     fn fail(&mut self, key: &Arc<str>, source: io::Error) -> WriteError {
         let path = PathBuf::from(&**key);
         let temporary =
@@ -233,7 +237,8 @@ impl Files {
         WriteError { path, source }
     }
 
-    /// Removes a file from the open ones without syncing it. A partly written payload starts from its beginning again.
+    /// Removes a file from the open ones without syncing it. A partly written payload starts from
+    /// its beginning again.
     fn abandon(&mut self, key: &Arc<str>) -> Option<OpenFile> {
         if self.is_first(key) {
             self.todo.offset = 0;
@@ -272,7 +277,8 @@ impl Files {
         if self.settings.fsync != Fsync::Never
             && let Err(source) = file.sync()
         {
-            // After a failed sync, Linux drops the pages that it could not write, so no event of the file is safe.
+            // After a failed sync, Linux drops the pages that it could not write, so no event of
+            // the file is safe.
             let path = PathBuf::from(&**key);
             drop(self.abandon(key));
             return Err(WriteError { path, source });

@@ -1,8 +1,9 @@
 //! Positions on disk: one JSON file per source, which is always replaced as a whole.
 //!
-//! `{"version":1,"files":[...]}` with an [`Entry`] per file. A new version is written to a temporary file and
-//! synced. Then the current version is renamed to `checkpoints.json.previous`, and the new one takes its name. So one
-//! complete version exists at any time. If it is damaged, only the changes since the previous one are lost.
+//! `{"version":1,"files":[...]}` with an [`Entry`] per file. A new version is written to a
+//! temporary file and synced. Then the current version is renamed to `checkpoints.json.previous`,
+//! and the new one takes its name. So one complete version exists at any time. If it is damaged,
+//! only the changes since the previous one are lost.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};

@@ -1,10 +1,10 @@
 //! Contents, and the files that hold them. Rotation copies, compresses, renames and truncates
 //! files.
 //!
-//! A [`Key`] identifies a content. New files are compared with known contents: a file that was compressed or
-//! moved to another device continues at its position. A copy waits while the original exists. If the original is
-//! truncated, the content continues in the copy; if it is removed, the copy replaces it. As long as both exist,
-//! nothing is read twice.
+//! A [`Key`] identifies a content. New files are compared with known contents: a file that was
+//! compressed or moved to another device continues at its position. A copy waits while the original
+//! exists. If the original is truncated, the content continues in the copy; if it is removed, the
+//! copy replaces it. As long as both exist, nothing is read twice.
 
 use std::fs::{self, File, Metadata};
 use std::io;
@@ -22,7 +22,7 @@ use super::watched::Watched;
 use crate::decompress::Compression;
 use crate::frame::Framing;
 
-/// With this many bytes in common, two files have the same content, whatever their names.
+/// With this many bytes in common, two files have the same content, even with unrelated names.
 const ENOUGH_BYTES: u64 = 256;
 
 /// Maximum wait for events in flight that decide where to continue.
@@ -37,8 +37,8 @@ pub(super) struct Copy {
 }
 
 impl Reader {
-    /// Compares a file of lines with the known contents before its first read. Returns whether it can be
-    /// read now.
+    /// Compares a file of lines with the known contents before its first read. Returns whether it
+    /// can be read now.
     pub(super) fn resolve(&mut self, key: Key, watched: &mut Watched) -> bool {
         self.held.remove(&key);
         watched.copy_of = None;
@@ -87,8 +87,8 @@ impl Reader {
         });
     }
 
-    /// Looks for known contents in files that were just found. A file may be removed before it is read; events that
-    /// were delivered under another name must not count as lost.
+    /// Looks for known contents in files that were just found. A file may be removed before it is
+    /// read; events that were delivered under another name must not count as lost.
     pub(super) fn recognize(&mut self, found: &[Key]) {
         if !self.tracker.knows_files() {
             return;
@@ -237,7 +237,8 @@ impl Reader {
         }
     }
 
-    /// Continues the content of a removed file in a copy, such as a compressed one, if there is one.
+    /// Continues the content of a removed file in a copy, such as a compressed one, if there is
+    /// one.
     pub(super) fn go_on_in_copy(&mut self, key: Key) -> bool {
         let has_lines = self.files.get(&key).is_some_and(|w| w.framing == Framing::Lines && w.copy_of.is_none());
         let Some(copy) = self.find_copy(key).filter(|_| has_lines) else { return false };

@@ -15,7 +15,8 @@ use wattle_options::OptionError;
 use super::exclude::Exclude;
 use super::links::Links;
 
-/// Maximum number of times that links may lead to the same folder: folders that link to each other have endless paths.
+/// Maximum number of times that links may lead to the same folder: folders that link to each other
+/// have endless paths.
 const MAX_LINKS_TO_FOLDER: usize = 8;
 
 /// Selects files.
@@ -151,8 +152,8 @@ impl Patterns {
     }
 }
 
-/// Compares paths by components. `Path` has the same order, but parses the components each time, which takes most
-/// of the time of a search of many files.
+/// Compares paths by components. `Path` has the same order, but parses the components each time,
+/// which takes most of the time of a search of many files.
 fn by_name(one: &Path, other: &Path) -> Ordering {
     // A separator ends a name, so it sorts before all characters of a longer name.
     let rank = |byte: &u8| if *byte == b'/' { 0 } else { *byte };
@@ -182,8 +183,8 @@ fn special(kind: FileType) -> Option<&'static str> {
     }
 }
 
-/// Returns whether a search enters an entry. Only links to folders are refused here; those to files when the file
-/// is opened.
+/// Returns whether a search enters an entry. Only links to folders are refused here; those to files
+/// when the file is opened.
 fn is_entered(entry: &DirEntry, links: Links, linked: &mut HashMap<(u64, u64), usize>) -> bool {
     if !entry.path_is_symlink() || !entry.file_type().is_dir() {
         return true;
@@ -204,7 +205,7 @@ fn hint(glob: &str, root: &Path) -> String {
     let reason = if glob.starts_with('~') {
         "`~` is not expanded; write the whole path".to_owned()
     } else if glob.contains('$') {
-        "`$` stands for itself; write the whole path".to_owned()
+        "`$` is not expanded; write the whole path".to_owned()
     } else if Path::new(trimmed).is_dir() {
         format!("it is a folder; write `{trimmed}/*` for its files, or `{trimmed}/**` for those of its subfolders too")
     } else if glob.contains('\\') && !glob.contains('/') {
@@ -386,7 +387,7 @@ mod tests {
         let _socket = std::os::unix::net::UnixListener::bind(temporary.path().join("socket")).unwrap();
         for (glob, expected) in [
             ("~/logs/*.log", "`~` is not expanded"),
-            ("$HOME/*.log", "`$` stands for itself"),
+            ("$HOME/*.log", "`$` is not expanded"),
             (folder, "it is a folder; write `"),
             (&format!("{folder}/"), "it is a folder"),
             ("logs\\*.log", "escapes the next character"),

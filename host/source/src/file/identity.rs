@@ -1,7 +1,9 @@
-//! Identifies a file independent of its name and device, by its start and by the bytes before a position.
+//! Identifies a file independent of its name and device, by its start and by the bytes before a
+//! position.
 //!
-//! The start distinguishes most files. Files with the same header need more, so a position has a [`Proof`] of
-//! the bytes before it. Device numbers change at reboots and remounts, so they distinguish files only within one scan.
+//! The start distinguishes most files. Files with the same header need more, so a position has a
+//! [`Proof`] of the bytes before it. Device numbers change at reboots and remounts, so they
+//! distinguish files only within one scan.
 
 use std::fs::{File, Metadata};
 use std::io::{self, Read};
@@ -58,8 +60,8 @@ impl Fingerprint {
     }
 }
 
-/// Hash of the bytes before a position. It distinguishes a file that grew from a rewritten file with the same
-/// start.
+/// Hash of the bytes before a position. It distinguishes a file that grew from a rewritten file
+/// with the same start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Proof {
     /// The position in decompressed bytes.

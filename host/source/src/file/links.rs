@@ -1,9 +1,10 @@
 //! Opens files by path, and follows only trusted symbolic links.
 //!
-//! A user who can write to a watched folder can create a link there, and an agent run by root would ship files that
-//! root may read. So a link is trusted only if root or the agent's user created it, or if its target has the owner
-//! of the link, as Linux does for sticky folders (`protected_symlinks`). Each link of a chain is checked, and the file
-//! is opened relative to open folders, so that no component can be replaced in between.
+//! A user who can write to a watched folder can create a link there, and an agent run by root would
+//! ship files that root may read. So a link is trusted only if root or the agent's user created it,
+//! or if its target has the owner of the link, as Linux does for sticky folders
+//! (`protected_symlinks`). Each link of a chain is checked, and the file is opened relative to open
+//! folders, so that no component can be replaced in between.
 
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
@@ -55,7 +56,8 @@ impl Links {
     ///
     /// # Errors
     ///
-    /// The file does not exist, is not a regular file, cannot be read, or is behind a link that is not followed.
+    /// The file does not exist, is not a regular file, cannot be read, or is behind a link that is
+    /// not followed.
     pub(super) fn open(self, path: &Path, root: &Path) -> io::Result<File> {
         if self == Self::Never {
             return self.open_below(path, root);
@@ -131,7 +133,8 @@ impl Links {
     }
 }
 
-/// Returns the effective user of the process. An unknown user counts as root, which has the strictest rules.
+/// Returns the effective user of the process. An unknown user counts as root, which has the
+/// strictest rules.
 fn own_user() -> u32 {
     static USER: OnceLock<u32> = OnceLock::new();
     *USER.get_or_init(|| std::fs::metadata("/proc/self").map_or(0, |own| own.uid()))

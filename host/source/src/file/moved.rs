@@ -1,4 +1,5 @@
-//! Recognizes watched files with another device number, and other files with the inode of a watched one.
+//! Recognizes watched files with another device number, and other files with the inode of a watched
+//! one.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs::Metadata;

@@ -5,8 +5,8 @@ use std::path::Path;
 /// Suffixes that rotation and operators add to a name.
 const ENDINGS: [&str; 10] = ["gz", "zst", "z", "old", "bak", "orig", "save", "copy", "prev", "rotated"];
 
-/// Returns the name without suffixes of rotation: `app.log` for `app.log.1`, `app.log.2.gz`, `app.log-20260101` and
-/// `app-20260101.log`.
+/// Returns the name without suffixes of rotation: `app.log` for `app.log.1`, `app.log.2.gz`,
+/// `app.log-20260101` and `app-20260101.log`.
 pub(super) fn base(path: &Path) -> String {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let mut name: &str = &name;

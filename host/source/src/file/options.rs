@@ -46,7 +46,8 @@ pub(crate) struct Options {
     /// never follows links across owners. Default: `same_owner`.
     #[serde(default)]
     follow_symlinks: Links,
-    /// Whether compressed files (gzip, zstd) are recognised by their first bytes: `auto` or `none`. Default: `auto`.
+    /// Whether compressed files (gzip, zstd) are recognised by their first bytes: `auto` or `none`.
+    /// Default: `auto`.
     #[serde(default)]
     decompression: Decompression,
     /// What to do with a file after all its events are delivered: `keep`, `delete`, or `{ move_to =
@@ -64,7 +65,8 @@ pub(crate) struct Options {
     /// Default: `5s`.
     #[serde(default = "rotate_wait")]
     rotate_wait: Period,
-    /// Maximum length of a line in bytes. Longer lines are skipped, counted and logged. Default: `1MiB`.
+    /// Maximum length of a line in bytes. Longer lines are skipped, counted and logged.
+    /// Default: `1MiB`.
     #[serde(default = "max_line_bytes")]
     max_line_bytes: Size,
     /// Format of lines. `auto`: joins the parts of lines that a container runtime (CRI) has split.
@@ -84,8 +86,8 @@ pub(crate) struct Options {
     /// logged. Default: `1GiB`.
     #[serde(default = "max_event_bytes")]
     max_event_bytes: Size,
-    /// Maximum decompressed size of a compressed file in bytes; a larger file fails. Default:
-    /// `4GiB`.
+    /// Maximum decompressed size of a compressed file in bytes; a larger file fails.
+    /// Default: `4GiB`.
     #[serde(default = "max_decompressed_bytes")]
     max_decompressed_bytes: Size,
     /// Maximum window of zstd files in bytes, a power of two up to `2GiB`. Reading needs this much
@@ -237,8 +239,8 @@ impl Settings {
         if errors.is_empty() { Ok(settings) } else { Err(errors) }
     }
 
-    /// How the bytes of the file of this name become events; `Auto` for a file that may be one JSON document, which is
-    /// complete when it does not change any more.
+    /// How the bytes of the file of this name become events; `Auto` for a file that may be one JSON
+    /// document, which is complete when it does not change any more.
     pub(crate) fn framing_of(&self, path: &Path) -> Framing {
         match self.framing {
             FileFraming::Lines => Framing::Lines,

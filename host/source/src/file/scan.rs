@@ -132,13 +132,14 @@ impl Reader {
             ),
             ReadFrom::End => tracing::warn!(
                 %source, files, bytes,
-                "positions are lost; because of `read_from = \"end\"` files are read from their end, and what was written \
-                 since the last stop is passed over"
+                "positions are lost; because of `read_from = \"end\"`, starting at the end of the files and skipping data \
+                 written since the last stop"
             ),
         }
     }
 
-    /// Starts to watch a file. A known file continues at its position if it still has the same start.
+    /// Starts to watch a file. A known file continues at its position if it still has the same
+    /// start.
     pub(super) fn watch(&mut self, path: PathBuf, metadata: &Metadata, fresh: bool) {
         let opened = self.open(&path).and_then(|file| Ok((file.metadata()?, file)));
         let (id, file) = match opened {
@@ -315,7 +316,8 @@ impl Reader {
         }
     }
 
-    /// Returns whether a changed log still has its content. Does not open the file if it is read next anyway.
+    /// Returns whether a changed log still has its content. Does not open the file if it is read
+    /// next anyway.
     fn is_still_same(&mut self, key: Key, had_news: bool) -> bool {
         let Some(watched) = self.files.get(&key) else { return true };
         let is_log = watched.framing != Framing::Document && watched.compression(&self.settings) == Compression::None;
@@ -405,8 +407,9 @@ impl Reader {
         }
     }
 
-    /// Searches the folder of a followed file for the name that it got while the agent did not run, so that its
-    /// last lines are read even if no glob matches the new name. Files that the options do not select are not searched.
+    /// Searches the folder of a followed file for the name that it got while the agent did not run,
+    /// so that its last lines are read even if no glob matches the new name. Files that the options
+    /// do not select are not searched.
     fn find_renamed(&mut self) {
         for (serial, entry) in self.tracker.all_known() {
             let is_lines = self.settings.framing_of(&entry.path) == Framing::Lines;

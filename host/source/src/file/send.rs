@@ -13,8 +13,9 @@ use super::turn::proof;
 use crate::assemble::Chunk;
 
 impl Reader {
-    /// Sends a chunk. While the output has no room, file checks continue: logs rotate whether or not
-    /// events can be delivered. The turn of an uncompressed file (`plain`) ends meanwhile, and the chunk waits.
+    /// Sends a chunk. While the output has no room, file checks continue: logs rotate whether or
+    /// not events can be delivered. The turn of an uncompressed file (`plain`) ends meanwhile, and
+    /// the chunk waits.
     pub(super) fn send(&mut self, key: Key, path: &str, plain: Option<&File>, chunk: Chunk) -> Result<Flow, Unwanted> {
         if self.tracker.is_going_back(key) {
             // The file is read again from before this chunk. If the file disappears first, these

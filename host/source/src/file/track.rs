@@ -22,7 +22,8 @@ const LAST_PAUSE: Duration = Duration::from_secs(30);
 /// How long a removed file is remembered, in seconds: a volume may be mounted again.
 const REMEMBERED: u64 = 24 * 60 * 60;
 
-/// Identifies a watched file. A file that starts again gets a new key, so that late acknowledgements do not match.
+/// Identifies a watched file. A file that starts again gets a new key, so that late
+/// acknowledgements do not match.
 pub(crate) type Key = u64;
 
 /// Positions of all files, shared by the reading thread, the task and the acknowledgements.
@@ -57,7 +58,8 @@ struct State {
 
 struct Progress {
     entry: Entry,
-    /// Increased when the file is read again from its position; earlier batches do not count any more.
+    /// Increased when the file is read again from its position; earlier batches do not count any
+    /// more.
     epoch: u32,
     /// Parts of the file in flight, in order. The first has the number `first`.
     parts: VecDeque<Part>,
@@ -187,7 +189,8 @@ impl Tracker {
         }
     }
 
-    /// Creates the acknowledgement of the next part of a file, which has some events and ends at `end`.
+    /// Creates the acknowledgement of the next part of a file, which has some events and ends at
+    /// `end`.
     pub(crate) fn ack(self: &Arc<Self>, key: Key, end: u64, proof: Option<Proof>, events: u64) -> Ack {
         let mut state = self.state.lock();
         state.outstanding += 1;

@@ -18,7 +18,8 @@ use crate::stats::add;
 /// Pause before a file is tried again after an error.
 const TROUBLE_PAUSE: Duration = Duration::from_secs(1);
 
-/// How long a file that ends within a document or within compressed data must not change to count as damaged.
+/// How long a file that ends within a document or within compressed data must not change to count
+/// as damaged.
 const PARTIAL_PATIENCE: Duration = Duration::from_secs(60);
 
 /// How the turn of a file ended.

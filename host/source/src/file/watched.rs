@@ -37,7 +37,8 @@ pub(crate) struct Watched {
     pub(crate) copy_of: Option<Key>,
     /// Size up to which the file was read; greater than `position` by an unfinished line.
     pub(crate) read_to: u64,
-    /// Position up to which events were sent, decompressed; after `position` while parts of a line are held.
+    /// Position up to which events were sent, decompressed; after `position` while parts of a line
+    /// are held.
     pub(crate) sent_to: u64,
     /// How long the file must not change until an event that waits for more is complete.
     pub(crate) quiet_after: Option<Duration>,
@@ -161,7 +162,8 @@ impl Watched {
         self.compression(settings) == Compression::None
     }
 
-    /// Records that the content at the last check was its own, although it may not have been opened.
+    /// Records that the content at the last check was its own, although it may not have been
+    /// opened.
     pub(crate) fn keep_last_size(&mut self, settings: &Settings) {
         if self.is_plain(settings) && self.framing != Framing::Document {
             self.seen_size = self.seen_size.max(self.version.size);
@@ -174,7 +176,8 @@ impl Watched {
     }
 }
 
-/// Returns the birth time of an inode in nanoseconds since the epoch. It distinguishes files that used the same inode.
+/// Returns the birth time of an inode in nanoseconds since the epoch. It distinguishes files that
+/// used the same inode.
 pub(super) fn born(metadata: &Metadata) -> Option<i64> {
     let since = metadata.created().ok()?.duration_since(SystemTime::UNIX_EPOCH).ok()?;
     i64::try_from(since.as_nanos()).ok()

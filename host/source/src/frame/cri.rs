@@ -1,7 +1,8 @@
-//! The log format of container runtimes: `TIME STREAM TAG MESSAGE`. The tag `P` marks a part of a longer line.
+//! The log format of container runtimes: `TIME STREAM TAG MESSAGE`. The tag `P` marks a part of a
+//! longer line.
 //!
-//! containerd and CRI-O split lines at 16 KiB. The parts are joined when the part with the tag `F` arrives;
-//! parts of `stdout` and `stderr` may be interleaved.
+//! containerd and CRI-O split lines at 16 KiB. The parts are joined when the part with the tag `F`
+//! arrives; parts of `stdout` and `stderr` may be interleaved.
 
 use schemars::JsonSchema;
 use serde::Deserialize;

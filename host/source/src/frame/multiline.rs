@@ -11,12 +11,14 @@ use wattle_options::{Number, OptionError};
 pub(crate) struct Options {
     /// Regular expression that the first line of an event of several lines matches, such as `^\S`.
     start_pattern: String,
-    /// How `condition_pattern` decides which lines follow the first. `halt_before`: all lines up to, not including, one
-    /// that matches. `halt_with`: all lines up to and including one that matches. `continue_through`: all lines that
-    /// match. `continue_past`: all lines that match and the one after them. Default: `halt_before`.
+    /// How `condition_pattern` decides which lines follow the first. `halt_before`: all lines up
+    /// to, not including, one that matches. `halt_with`: all lines up to and including one that
+    /// matches. `continue_through`: all lines that match. `continue_past`: all lines that match and
+    /// the one after them. Default: `halt_before`.
     #[serde(default)]
     mode: Mode,
-    /// Regular expression that `mode` applies to the lines after the first. Default: `start_pattern`.
+    /// Regular expression that `mode` applies to the lines after the first.
+    /// Default: `start_pattern`.
     #[serde(default)]
     condition_pattern: Option<String>,
     /// Milliseconds without a further line after which the event is complete. Default: `1000`.

@@ -3,8 +3,8 @@
 //! # Invariants
 //!
 //! - The events depend only on the bytes of the input, never on how they were read.
-//! - A broken JSON document ends at a line feed or where the next document starts. It never includes a document
-//!   that starts at the start of a line.
+//! - A broken JSON document ends at a line feed or where the next document starts. It never
+//!   includes a document that starts at the start of a line.
 
 use memchr::{memchr, memmem, memrchr};
 use wattle_batch::{MAX_JSON_DEPTH, Span};
@@ -15,8 +15,8 @@ use super::multiline::Meaning;
 use super::state::{Skip, State};
 use super::{Framer, Group};
 
-/// The end of a document and the start of the next. No valid document contains these bytes: outside of strings
-/// they are invalid, and inside of strings the quote would be escaped.
+/// The end of a document and the start of the next. No valid document contains these bytes: outside
+/// of strings they are invalid, and inside of strings the quote would be escaped.
 const NEXT_DOCUMENT: &[u8] = b"}{\"";
 
 /// The parser detects an error after at most this many more bytes.
@@ -25,8 +25,8 @@ const FAULT_REACH: u64 = 256;
 /// The byte order mark of UTF-8, which is removed.
 const BYTE_ORDER_MARK: &[u8; 3] = b"\xef\xbb\xbf";
 
-/// Up to this distance from its start, a broken document is split at the first line that may start another one;
-/// after it at the last one, so that no byte is read very often.
+/// Up to this distance from its start, a broken document is split at the first line that may start
+/// another one; after it at the last one, so that no byte is read very often.
 const CLOSE_BY: usize = 1 << 20;
 
 impl Framer {
@@ -138,7 +138,8 @@ impl Framer {
         }
     }
 
-    /// Ends the line that begins at `line`: its text ends at `end`, its bytes end at `full`, the next is at `next`.
+    /// Ends the line that begins at `line`: its text ends at `end`, its bytes end at `full`, the
+    /// next is at `next`.
     fn end_line(&mut self, rest: &[u8], end: usize, full: usize, next: usize, max: u64) {
         let begin = self.line;
         if (end - begin) as u64 > max {
@@ -370,7 +371,8 @@ impl Framer {
         true
     }
 
-    /// Ends events that wait for more: an event of several lines, parts of lines, a document at the end of its line.
+    /// Ends events that wait for more: an event of several lines, parts of lines, a document at the
+    /// end of its line.
     pub(crate) fn flush(&mut self) {
         if let State::Complete(len) = self.state {
             self.state = State::Idle;

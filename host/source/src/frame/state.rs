@@ -14,7 +14,8 @@ pub(super) enum State {
     Document(Box<DocumentEnd>),
     /// A JSON document of this length; the rest of its line decides.
     Complete(usize),
-    /// A broken JSON document of several lines; it ends before a line that does not look like its rest.
+    /// A broken JSON document of several lines; it ends before a line that does not look like its
+    /// rest.
     Broken { max: u64 },
     /// Too long, and discarded; it started at this position of the text and of the input.
     Skip { kind: Skip, from: u64, from_input: u64 },
@@ -27,6 +28,7 @@ pub(super) enum Skip {
     Text,
     /// A line that started like JSON: ends at its line feed, or where the next document starts.
     LikeJson,
-    /// A document: ends before a line that does not look like its rest, or where the next document starts.
+    /// A document: ends before a line that does not look like its rest, or where the next document
+    /// starts.
     Document,
 }

@@ -106,7 +106,8 @@ pub(crate) fn encoding(names: &str) -> Result<Option<Compression>, Refusal> {
     Ok(found)
 }
 
-/// Returns the compression of a body. Text never starts with the magic bytes of gzip or zstd, so no header is needed.
+/// Returns the compression of a body. Text never starts with the magic bytes of gzip or zstd, so no
+/// header is needed.
 fn compression(body: &[u8], kinds: &Kinds) -> Compression {
     match kinds.compression {
         None => Compression::detect(body),
@@ -320,7 +321,8 @@ fn documents(body: &Bytes, share: &mut Share) -> Result<Result<Vec<Span>, wattle
     }
 }
 
-/// Adds one document: an array, which starts at this offset, as its elements; any other document as this span.
+/// Adds one document: an array, which starts at this offset, as its elements; any other document as
+/// this span.
 fn push(
     body: &Bytes,
     spans: &mut Vec<Span>,

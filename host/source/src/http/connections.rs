@@ -1,9 +1,10 @@
 //! Open connections of a source: their limit, and which ones are closed for new ones.
 //!
-//! A connection is busy while the events of a complete request are processed. Otherwise it waits for its client: for a
-//! request, for the rest of one, or until the client has read a response. Only waiting connections are
-//! closed, starting with the one whose client was inactive for the longest time. So clients that keep
-//! connections without using them, or send half a request, cannot block others.
+//! A connection is busy while the events of a complete request are processed. Otherwise it waits
+//! for its client: for a request, for the rest of one, or until the client has read a response.
+//! Only waiting connections are closed, starting with the one whose client was inactive for the
+//! longest time. So clients that keep connections without using them, or send half a request,
+//! cannot block others.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -17,8 +18,8 @@ use tokio::time::Instant;
 /// How long a client may be inactive when the source stops.
 const SILENCE: Duration = Duration::from_millis(100);
 
-/// How long a client may be inactive while others need its slot, or the memory of its body. A client that has just
-/// connected is about to send its request.
+/// How long a client may be inactive while others need its slot, or the memory of its body. A
+/// client that has just connected is about to send its request.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// How long clients may continue to send a request when the source stops.
@@ -90,7 +91,8 @@ impl Connections {
         }
     }
 
-    /// Waits for a slot for one more connection; closes the connection of an inactive client if there is none.
+    /// Waits for a slot for one more connection; closes the connection of an inactive client if
+    /// there is none.
     pub(super) async fn place(&self) -> OwnedSemaphorePermit {
         loop {
             if let Ok(place) = self.places.clone().try_acquire_owned() {

@@ -186,8 +186,8 @@ impl Handler {
             Method::OPTIONS => return Ok(Asks::Methods),
             _ => return Err(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "send events with POST or PUT")),
         }
-        // A proxy in front could understand such a request in another way and see two requests in it. hyper refuses
-        // different lengths itself.
+        // A proxy in front could understand such a request in another way and see two requests in
+        // it. hyper refuses different lengths itself.
         if request.headers().get_all(header::HOST).iter().count() > 1 {
             return Err(Refusal::new(StatusCode::BAD_REQUEST, "the request has more than one `Host` header"));
         }
@@ -214,7 +214,8 @@ impl Handler {
         Ok(Asks::Events)
     }
 
-    /// Reads a body up to the limit. Reserves memory for received bytes, not for the announced length.
+    /// Reads a body up to the limit. Reserves memory for received bytes, not for the announced
+    /// length.
     async fn read(&self, connection: &Connection, mut body: Incoming, share: &mut Share) -> Result<Bytes, Refusal> {
         let max = self.settings.max_body_bytes;
         let too_large = || {
@@ -255,7 +256,8 @@ impl Handler {
         Ok(read.into())
     }
 
-    /// Grows a share. If others hold too much, connections of clients that stopped within a body are closed.
+    /// Grows a share. If others hold too much, connections of clients that stopped within a body
+    /// are closed.
     async fn cover(&self, bytes: u64, share: &mut Share) -> Result<(), Refusal> {
         let covered = share.cover(bytes);
         if covered.is_err() && self.connections.close_silent_bodies() {
@@ -264,7 +266,8 @@ impl Handler {
         covered
     }
 
-    /// Decompresses and frames a body; returns the batches, the number of empty lines, and the share that covers them.
+    /// Decompresses and frames a body; returns the batches, the number of empty lines, and the
+    /// share that covers them.
     async fn prepare(&self, body: Bytes, kinds: Kinds, mut share: Share) -> Result<(Vec<Chunk>, u64, Share), Refusal> {
         let (settings, limits) = (self.settings.clone(), self.context.limits);
         // A compressed body grows, so its limit is lower.
@@ -289,7 +292,8 @@ impl Handler {
         let origin = self.context.origin("http", &[("remote", &peer.ip().to_string())]);
         let (report, reported) = oneshot::channel();
         let ack = Ack::new(move |disposition| {
-            // The count of events in flight ends with the last event, also after the client disconnected.
+            // The count of events in flight ends with the last event, also after the client
+            // disconnected.
             drop(share);
             let _ = report.send(disposition);
         });
@@ -303,7 +307,8 @@ impl Handler {
             add(&self.context.stats.events, rows as u64);
             add(&self.context.stats.bytes, bytes);
             events += rows;
-            // The rest is not refused for a full queue: the client would send the accepted events again.
+            // The rest is not refused for a full queue: the client would send the accepted events
+            // again.
             patience = until.saturating_duration_since(Instant::now());
         }
         // This share belongs to the request; each batch has its own.

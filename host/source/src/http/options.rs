@@ -18,8 +18,8 @@ pub(crate) struct Options {
     /// The only path that accepts events, with `POST` and `PUT`. Default: `/`.
     path: String,
     /// Path for load balancers and probes. Responds to `GET` and `HEAD` with 200 while the source
-    /// runs and with 503 while it stops; requires no token. An empty path disables it. Default:
-    /// `/health`.
+    /// runs and with 503 while it stops; requires no token. An empty path disables it.
+    /// Default: `/health`.
     health_path: String,
     /// How bodies become events. Default: `auto`.
     framing: HttpFraming,

@@ -1,4 +1,5 @@
-//! Memory of requests: each holds a share of `max_in_flight_bytes`, which grows with its actual use.
+//! Memory of requests: each holds a share of `max_in_flight_bytes`, which grows with its actual
+//! use.
 
 use std::sync::Arc;
 
@@ -38,7 +39,8 @@ impl InFlight {
 }
 
 impl Share {
-    /// Returns the missing units until the share covers this many bytes. A single request always fits.
+    /// Returns the missing units until the share covers this many bytes. A single request always
+    /// fits.
     fn missing(&self, bytes: u64) -> u32 {
         let units = usize::try_from(bytes.min(self.all.max_bytes).div_ceil(UNIT)).unwrap_or(usize::MAX);
         let held = self.held.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);

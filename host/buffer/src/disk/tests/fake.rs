@@ -71,7 +71,8 @@ impl Disk {
         Some(self.failures.remove(index))
     }
 
-    /// Bytes that files occupy. As on a real volume, a removed file occupies them until its last handle is closed.
+    /// Bytes that files occupy. As on a real volume, a removed file occupies them until its last
+    /// handle is closed.
     fn used(&self) -> u64 {
         let ids: BTreeSet<usize> = self.names.values().chain(self.handles.keys()).copied().collect();
         ids.into_iter().map(|id| self.files[id].now.len() as u64).sum()
