@@ -21,6 +21,7 @@ pub struct Elements {
 /// `array` is not an array, or its text is invalid at this level. The elements before the error
 /// were visited.
 pub fn elements(text: &[u8], array: Value, found: impl FnMut(Value)) -> Result<usize, Error> {
+    // Elements after the end of the span do not belong to it.
     let text = text.get(..array.end).unwrap_or(text);
     let walked = elements_from(text, array.start, found)?;
     if walked.end == array.end { Ok(walked.count) } else { Err(Error::new(ErrorKind::AfterEnd, walked.end)) }

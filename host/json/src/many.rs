@@ -64,6 +64,7 @@ impl Search<'_> {
             match (self.segment(bit, level), kind) {
                 (None, _) => arrived |= 1 << bit,
                 (Some(Segment::Key(_)), Kind::Object) | (Some(Segment::Index(_)), Kind::Array) => inside |= 1 << bit,
+                // The value has no such member or element, so the path has no value.
                 _ => self.open &= !(1 << bit),
             }
         }
@@ -85,6 +86,7 @@ impl Search<'_> {
     }
 
     fn skip(&self, start: usize) -> Result<Option<usize>, Error> {
+        // After the last path, the rest of the value is not read.
         if self.open == 0 { Ok(None) } else { value(self.text, start).map(|value| Some(value.end)) }
     }
 
@@ -101,6 +103,7 @@ impl Search<'_> {
         let mut rest = None;
         let end = walk_members(text, start, |key| {
             let inner = key.inner(text);
+            // An escaped key can be longer than its text, so its length says nothing.
             if !key.escaped && lengths & length_bit(inner.len()) == 0 {
                 return Ok(Some(value(text, key.value)?.end));
             }
@@ -115,8 +118,10 @@ impl Search<'_> {
             if hits == 0 {
                 return Ok(Some(value(text, key.value)?.end));
             }
+            // Only the first of repeated keys counts.
             wanted &= !hits;
             let end = self.value(key.value, level + 1, hits)?;
+            // All wanted members are found, so the walk stops. `leave` finds the end if it is needed.
             if wanted == 0 {
                 rest = end;
                 return Ok(None);

@@ -137,6 +137,7 @@ struct Reader<'a> {
 impl Reader<'_> {
     fn path(&mut self) -> Result<Vec<Segment>, PathError> {
         let mut segments = Vec::new();
+        // A key can begin with `$`, such as `$schema`; then it is not the root.
         if let Some(rest) = self.rest.strip_prefix('$')
             && (rest.is_empty() || rest.starts_with(['.', '[']))
         {
@@ -182,15 +183,18 @@ impl Reader<'_> {
             ends
         });
         let Some((inner, rest)) = end.and_then(|end| self.rest.split_at_checked(end)) else {
+            // The error is at the end of the path.
             self.rest = "";
             return Err(self.expected("`\"` after the key"));
         };
         let mut key = Vec::with_capacity(inner.len());
         if let Err(error) = unescape(inner.as_bytes(), &mut key) {
+            // Moves to the invalid escape, so that the error has its position.
             self.rest = self.rest.get(error.offset..).unwrap_or_default();
             return Err(self.expected("a JSON escape, such as `\\\"` or `\\\\`,"));
         }
         self.rest = rest;
+        // The closing quote was found above.
         self.take("\"");
         Ok(Segment::Key(String::from_utf8_lossy(&key).into()))
     }

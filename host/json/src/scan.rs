@@ -61,6 +61,7 @@ fn white_run(text: &[u8], mut at: usize) -> usize {
     loop {
         match text.get(at) {
             Some(b' ') => at += 1,
+            // Only line breaks are followed by long runs of spaces.
             Some(b'\n') => at = indentation(text, at + 1),
             Some(b'\t' | b'\r') => at += 1,
             _ => return at,
@@ -97,6 +98,7 @@ pub(crate) fn string(text: &[u8], start: usize) -> Result<(usize, bool), Error> 
         }
         at += STEP;
     }
+    // Fewer than `STEP` bytes are left.
     loop {
         match byte(text, at)? {
             b'"' => return Ok((at + 1, false)),
@@ -122,6 +124,7 @@ fn escaped_string(text: &[u8], mut at: usize) -> Result<usize, Error> {
 
 /// Returns the end of the container that continues at `at`, outside strings; `close` must end it.
 pub(crate) fn container(text: &[u8], mut at: usize, close: u8) -> Result<usize, Error> {
+    // An empty container, which is frequent.
     if text.get(at) == Some(&close) {
         return Ok(at + 1);
     }
@@ -141,6 +144,8 @@ pub(crate) fn container(text: &[u8], mut at: usize, close: u8) -> Result<usize, 
             if depth == 0 {
                 let end = at + lowest.trailing_zeros() as usize;
                 return match text.get(end) {
+                    // Only the outermost bracket is compared; inside, the number of brackets
+                    // suffices.
                     Some(found) if *found == close => Ok(end + 1),
                     _ => Err(Error::new(ErrorKind::Unbalanced, end)),
                 };
@@ -200,6 +205,7 @@ pub(crate) fn literal(text: &[u8], start: usize) -> Result<usize, Error> {
     match rest {
         [b't', b'r', b'u', b'e', ..] | [b'n', b'u', b'l', b'l', ..] => Ok(start + 4),
         [b'f', b'a', b'l', b's', b'e', ..] => Ok(start + 5),
+        // A beginning of a word at the end of the text is incomplete, not wrong.
         _ if [&b"true"[..], b"false", b"null"].iter().any(|word| word.starts_with(rest)) => {
             Err(Error::new(ErrorKind::EndOfText, text.len()))
         }

@@ -150,6 +150,7 @@ impl Poller {
             };
             let pulled = client.pull(&wanted, &self.store).map_err(|error| error.to_string()).and_then(|image| {
                 let stored = self.store.insert(&image).map_err(|error| error.to_string())?;
+                // Only a tag without an image gets this one; otherwise the load decides.
                 if reference.digest.is_none() && self.store.digest(&reference).is_none() {
                     self.store.set(&reference, &stored.digest).map_err(|error| error.to_string())?;
                 }
@@ -289,6 +290,7 @@ impl Poller {
             (entry.offered.clone(), entry.state.refused.clone())
         };
         let known = known.or_else(|| self.store.digest(reference));
+        // A registry may omit the digest, so the image is compared again after the pull.
         let said = client.digest(reference).map_err(|error| error.to_string())?;
         let is_known = |digest: &String| Some(digest) == known.as_ref() || Some(digest) == refused.as_ref();
         if said.as_ref().is_some_and(is_known) {
@@ -324,6 +326,7 @@ impl Poller {
             }
         }
         let backoff = 2_u32.saturating_pow(entry.failures.min(8)).clamp(1, MAX_BACKOFF);
+        // Jitter keeps the agents of a fleet apart.
         entry.next = Some(Instant::now() + (interval * backoff).mul_f64(0.8 + 0.4 * fastrand::f64()));
     }
 }

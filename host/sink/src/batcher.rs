@@ -32,6 +32,7 @@ struct Chunk {
 
 impl Chunk {
     fn new(payload: Payload) -> Self {
+        // A payload without `ends` counts as one event.
         let ends = if payload.ends.is_empty() { vec![payload.bytes.len()] } else { payload.ends };
         Self { bytes: payload.bytes.into(), ends, ack: payload.ack, arrived: Instant::now() }
     }
@@ -96,6 +97,7 @@ impl RequestBatch {
                 first.chunks.push(chunk);
                 continue;
             }
+            // Adds nothing when `left` is 0: then all further chunks stay.
             first.chunks.extend(chunk.split_off_first(left));
             left = 0;
             self.chunks.push(chunk);

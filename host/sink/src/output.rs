@@ -114,6 +114,7 @@ impl Todo {
                 used += 1;
             }
             let parts = parts.get(..used).unwrap_or_default();
+            // `write_vectored` returns 0 for empty parts, which would look like an error.
             let taken = if parts.iter().all(|p| p.is_empty()) { 0 } else { write_some(output, parts)? };
             self.advance(taken, &mut done);
         }

@@ -110,6 +110,7 @@ impl<R: Read> Read for Counted<R> {
                 Ok(n)
             }
             Err(error) => {
+                // Reading can continue after these two errors.
                 self.failed = !matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted);
                 Err(error)
             }
@@ -324,6 +325,7 @@ pub(crate) fn gunzip_whole(compressed: &[u8], caps: Caps) -> Option<Vec<u8>> {
         return None;
     }
     let (_, trailer) = compressed.split_last_chunk::<4>()?;
+    // The trailer has the size modulo 4 GiB; `MAX_WHOLE` is far below.
     let size = usize::try_from(u32::from_le_bytes(*trailer)).ok()?;
     let ratio_cap = (compressed.len() as u64).saturating_mul(caps.max_ratio).max(RATIO_FREE_BYTES);
     if size > MAX_WHOLE || size as u64 > ratio_cap.min(caps.max_bytes) {
@@ -331,6 +333,7 @@ pub(crate) fn gunzip_whole(compressed: &[u8], caps: Caps) -> Option<Vec<u8>> {
     }
     let mut out = vec![0; size];
     let written = libdeflater::Decompressor::new().gzip_decompress(compressed, &mut out).ok()?;
+    // A wrong size means damage or several members; `Decoder` handles both.
     (written == size).then_some(out)
 }
 
@@ -356,6 +359,7 @@ pub(crate) fn decompress(
     caps: Caps,
     max_bytes: u64,
 ) -> (Vec<u8>, Option<ReadFailure>) {
+    // Beyond `max_bytes`, `Decoder` returns the part up to the limit.
     let whole = Caps { max_bytes: caps.max_bytes.min(max_bytes), ..caps };
     if compression == Compression::Gzip
         && let Some(out) = gunzip_whole(bytes, whole)

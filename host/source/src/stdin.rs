@@ -91,6 +91,7 @@ impl Stdin {
             .collect();
         let multiline = options.multiline.as_ref().and_then(|written| multiline::Multiline::new(written, &mut errors));
         let rules = Rules {
+            // With `multiline`, events are lines only.
             documents: options.framing == Framing::Auto && multiline.is_none(),
             max_line_bytes: options.max_line_bytes.0.min(options.max_event_bytes.0),
             max_event_bytes: options.max_event_bytes.0,
@@ -246,6 +247,7 @@ impl Pump {
                     last_read = Instant::now();
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    // No data arrived for a while, so an event that may continue ends here.
                     if framer.is_waiting() && last_read.elapsed() >= patience {
                         framer.flush();
                     }
@@ -259,6 +261,7 @@ impl Pump {
                 oldest = None;
             } else if framer.is_full(&self.limits) || is_old(oldest.get_or_insert_with(Instant::now)) {
                 oldest = None;
+                // The receiver is closed, so nothing more can be sent.
                 if self.send(framer.take(&self.limits)).is_err() {
                     return Ok(());
                 }
@@ -267,6 +270,7 @@ impl Pump {
         // Also after an error, because the unfinished event cannot be read again.
         let rest = framer.finish(&self.limits);
         self.stats.skip(&self.name, "standard input", &framer.take_skipped());
+        // If the receiver is closed, these events cannot be sent either.
         let _ = self.send(rest);
         result
     }
@@ -275,6 +279,7 @@ impl Pump {
         let max = self.rules.max_event_bytes;
         let mut document = Vec::new();
         let result = loop {
+            // One byte beyond the limit shows that the document is too long.
             match input.by_ref().take(max + 1 - document.len() as u64).read_to_end(&mut document) {
                 Ok(_) => break Ok(()),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
