@@ -90,6 +90,7 @@ impl Comparison<'_> {
                         self.differs(key, Some(expected), parsed.as_ref().or_else(|| actual.get("body")));
                     }
                 }
+                // `null` also matches a body with the JSON text `null`.
                 "body" if expected.is_null() && body_json(actual) == Some(Json::Null) => {}
                 "body" | "body_base64" | "timestamp" => {
                     if actual.get(key).unwrap_or(&Json::Null) != expected {
@@ -103,6 +104,7 @@ impl Comparison<'_> {
 
     fn part(&mut self, path: &str, expected: &Json, actual: Option<&Json>) {
         match (expected, actual) {
+            // A missing key counts as `null`.
             (Json::Null, None) => {}
             (Json::Object(members), Some(Json::Object(actual))) => {
                 for (key, expected) in members {

@@ -177,6 +177,7 @@ fn world(name: &str, capabilities: &BTreeSet<String>) -> Result<(Resolve, wit_pa
     }
     let mut wrapped = format!("world {WRAPPED_WORLD} {{ include {name};");
     for capability in capabilities {
+        // Writing to a string does not fail.
         let _ = write!(wrapped, " import {capability};");
     }
     sources.push(Path::new("wrapped.wit"), wrapped + " }");

@@ -66,6 +66,7 @@ impl Patterns {
         let mut found = Found { files: Vec::new(), unread: Vec::new(), special: Vec::new() };
         for root in &self.roots {
             let mut linked: HashMap<(u64, u64), usize> = HashMap::new();
+            // The root itself may be a link, because the operator named it.
             let walk = WalkDir::new(&root.folder)
                 .follow_links(links != Links::Never)
                 .max_depth(root.depth.unwrap_or(usize::MAX))
@@ -292,6 +293,7 @@ fn root(glob: &str) -> Root {
         let text = component.as_os_str().to_string_lossy();
         // `[x]` escapes the wildcard `x`.
         let is_literal = !text.contains(['*', '?', '[', '{', '\\']);
+        // The root ends at the first wildcard.
         if depth == 0 && (is_literal || component == Component::RootDir) {
             folder.push(component);
         } else {

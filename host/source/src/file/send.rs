@@ -28,6 +28,7 @@ impl Reader {
         self.last_proof = proof;
         let ack = self.tracker.ack(key, chunk.end, proof, chunk.column.rows() as u64);
         let mut batch = Batch::new(chunk.column, origin, ack);
+        // Earlier batches wait for room, so this one waits after them.
         if !self.waiting.is_empty() {
             self.waiting.push_back((key, batch));
             return Ok(Flow::Pause);

@@ -168,9 +168,11 @@ impl Tracker {
             progress.entry.seen = now();
             progress.is_leaving = remember;
             let events = progress.returned_events;
+            // Events in flight may still move the position of a file that is remembered.
             if !remember || progress.in_flight == 0 {
                 state.remember(key);
             }
+            // The returned events can no longer be read again.
             if came_back {
                 self.count_lost(events);
             }
@@ -232,6 +234,7 @@ impl Tracker {
             progress.in_flight = progress.in_flight.saturating_sub(1);
         }
         match files.get_mut(&ticket.key) {
+            // The file was read again after this batch was sent, so its result no longer counts.
             Some(progress) if progress.epoch != ticket.epoch => {}
             Some(progress) if disposition == Disposition::Retry && !progress.is_leaving => {
                 progress.returned_events += ticket.events;

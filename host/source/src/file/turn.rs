@@ -56,6 +56,7 @@ impl Reader {
         watched.file = Some(file);
         self.in_turn = Some((key, watched.id, watched.path.clone()));
         let result = self.read(key, &mut watched);
+        // The device number of the file may have changed during its turn; see `moved.rs`.
         if let Some((_, id, _)) = self.in_turn.take().filter(|(_, id, _)| *id != watched.id) {
             watched.id = id;
             self.tracker.update(key, |entry| entry.id = id);
@@ -170,6 +171,7 @@ impl Reader {
         watched.read_to = metadata.len();
         self.tracker.pass(key, read.position, watched.proof.filter(|proof| proof.at == read.position));
         if read.is_paused {
+            // There is more to read, so the file stays in the list of the next round.
             watched.has_news = true;
             return Ok(Turn::Paused);
         }
@@ -274,6 +276,7 @@ impl Reader {
             self.count_failure(&watched.path, message);
         }
         watched.trouble = Some((message.to_owned(), clock::now() + TROUBLE_PAUSE));
+        // With `once` there is no later attempt.
         if self.context.once {
             watched.is_complete = true;
             watched.has_failed = true;
