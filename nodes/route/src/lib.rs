@@ -1,15 +1,12 @@
 //! The node `route`: sends each event out on the port of the first path whose condition holds.
 
-mod condition;
-mod literal;
 mod options;
 mod rows;
-mod test;
 
+use wattle_condition::{Compiler, ReadFields};
 use wattle_node::{Batch, Node, Setup, export_node};
 
-use crate::condition::Compiler;
-pub use crate::options::{Condition, Options, RoutePath};
+pub use crate::options::{Options, RoutePath};
 use crate::rows::{Paths, Router};
 
 /// The configured node.
@@ -26,7 +23,7 @@ impl Node for Route {
 
     fn configure(options: Options, setup: &mut Setup<'_>) -> Option<Self> {
         let mut paths = Paths::default();
-        let mut compiler = Compiler::default();
+        let mut compiler = Compiler::new(ReadFields::default());
         for (number, path) in options.paths.iter().enumerate() {
             let at = format!("paths[{number}]");
             paths.add_name(&at, &path.name, setup);
@@ -36,7 +33,7 @@ impl Node for Route {
             }
         }
         paths.name_ports(setup);
-        Some(Self { router: Router::new(paths, compiler.into_fields()) })
+        Some(Self { router: Router::new(paths, compiler.into_resolver()) })
     }
 
     fn process(&mut self, batch: &mut Batch<'_>) -> Result<(), String> {

@@ -1,8 +1,7 @@
 //! Assigns the rows of a batch to ports.
 
-use wattle_node::{Batch, Column, Field, Form, Setup};
-
-use crate::condition::{Check, Spare};
+use wattle_condition::{Check, ReadFields, Spare};
+use wattle_node::{Batch, Column, Setup};
 
 /// The port of events that take no path.
 const UNMATCHED: &str = "unmatched";
@@ -53,7 +52,7 @@ impl Paths {
 #[derive(Debug)]
 pub(crate) struct Router {
     paths: Paths,
-    fields: Vec<Field>,
+    fields: ReadFields,
     columns: Vec<Column>,
     /// Rows that have no path yet.
     open: Vec<bool>,
@@ -63,7 +62,7 @@ pub(crate) struct Router {
 }
 
 impl Router {
-    pub(crate) fn new(paths: Paths, fields: Vec<Field>) -> Self {
+    pub(crate) fn new(paths: Paths, fields: ReadFields) -> Self {
         Self {
             paths,
             fields,
@@ -78,8 +77,7 @@ impl Router {
     /// Decides the port of every row.
     pub(crate) fn run(&mut self, batch: &mut Batch<'_>) {
         let rows = batch.len();
-        self.columns.clear();
-        self.columns.extend(self.fields.iter().map(|field| batch.read(*field, Form::Text)));
+        self.fields.read(batch, &mut self.columns);
         self.open.clear();
         self.open.resize(rows, true);
         let unmatched = u8::try_from(self.paths.checks.len()).unwrap_or(u8::MAX);

@@ -52,7 +52,7 @@ fn wrong_options_are_reported_all_at_once() {
             ("paths[3].name", "a path `x` already"),
             ("paths[3].when", "needs a `field`"),
             ("paths[4].when.regex", "unclosed group"),
-            ("paths[4].when.field", "none of `body`"),
+            ("paths[4].when.field", "must begin with `body`"),
             ("paths[5].when.all", "at least one"),
             ("paths[6].name", "the port `unmatched` is there"),
             ("paths[6].when.any[1].not.regex", "unclosed character class"),

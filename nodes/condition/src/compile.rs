@@ -1,103 +1,76 @@
-//! Conditions: options compiled to checks that narrow down the rows of a batch.
+//! Compiles options to checks.
 
 use memchr::memmem::Finder;
 use regex::bytes::Regex;
-use wattle_node::{Column, Field, Setup};
+use wattle_node::{Batch, Column, Field, Form, Setup};
 
+use crate::check::{Check, Kind};
 use crate::literal::{Literal, Number};
 use crate::options::Condition;
 use crate::test::{Literals, Relation, Test};
 
-/// A condition, ready for use.
-#[derive(Debug)]
-pub(crate) enum Check {
-    /// All of these tests hold for the column at this index.
-    Field(usize, Vec<Test>),
-    All(Vec<Check>),
-    Any(Vec<Check>),
-    Not(Box<Check>),
+/// Finds the columns for the fields of conditions.
+pub trait ResolveField {
+    /// The index of the column that holds the field `path`. Returns `None` after it reported an error in the option
+    /// `option` to `setup`.
+    fn resolve(&mut self, option: &str, path: &str, setup: &mut Setup<'_>) -> Option<usize>;
 }
 
-impl Check {
-    /// Clears the rows for which the condition does not hold. It skips rows that are already clear.
-    pub(crate) fn narrow(&self, columns: &[Column], rows: &mut [bool], spare: &mut Spare) {
-        match self {
-            Self::Field(column, tests) => {
-                for (test, column) in tests.iter().filter_map(|test| Some((test, columns.get(*column)?))) {
-                    test.narrow(column, rows);
-                }
-            }
-            Self::All(checks) => checks.iter().for_each(|check| check.narrow(columns, rows, spare)),
-            Self::Any(checks) => {
-                // Rows for which no condition has matched yet.
-                let mut open = spare.copy_of(rows);
-                for check in checks {
-                    let mut hits = spare.copy_of(&open);
-                    check.narrow(columns, &mut hits, spare);
-                    clear(&mut open, &hits);
-                    spare.give_back(hits);
-                }
-                clear(rows, &open);
-                spare.give_back(open);
-            }
-            Self::Not(check) => {
-                let mut hits = spare.copy_of(rows);
-                check.narrow(columns, &mut hits, spare);
-                clear(rows, &hits);
-                spare.give_back(hits);
-            }
+/// Resolves each field once, to be read from the batch.
+#[derive(Debug, Default)]
+pub struct ReadFields(Vec<(String, Field)>);
+
+impl ReadFields {
+    /// Reads all fields in text form, in the order of their columns.
+    pub fn read(&self, batch: &mut Batch<'_>, columns: &mut Vec<Column>) {
+        columns.clear();
+        columns.extend(self.0.iter().map(|(_, field)| batch.read(*field, Form::Text)));
+    }
+}
+
+impl ResolveField for ReadFields {
+    fn resolve(&mut self, option: &str, path: &str, setup: &mut Setup<'_>) -> Option<usize> {
+        let known = self.0.iter().position(|(known, _)| known == path);
+        if known.is_none() {
+            self.0.push((path.to_owned(), setup.read(option, path)?));
         }
+        known.or(self.0.len().checked_sub(1))
     }
 }
 
-/// Clears the rows that are set in `hits`.
-fn clear(rows: &mut [bool], hits: &[bool]) {
-    for (row, hit) in rows.iter_mut().zip(hits) {
-        *row &= !hit;
-    }
-}
-
-/// Row buffers, kept from batch to batch.
+/// Compiles conditions.
 #[derive(Debug, Default)]
-pub(crate) struct Spare(Vec<Vec<bool>>);
-
-impl Spare {
-    pub(crate) fn copy_of(&mut self, rows: &[bool]) -> Vec<bool> {
-        let mut copy = self.0.pop().unwrap_or_default();
-        copy.clear();
-        copy.extend_from_slice(rows);
-        copy
-    }
-
-    pub(crate) fn give_back(&mut self, rows: Vec<bool>) {
-        self.0.push(rows);
-    }
+pub struct Compiler<R> {
+    resolver: R,
 }
 
-/// Compiles conditions and collects the fields that they read, without duplicates.
-#[derive(Debug, Default)]
-pub(crate) struct Compiler {
-    fields: Vec<(String, Field)>,
-}
-
-impl Compiler {
-    /// The fields in the order of their columns.
-    pub(crate) fn into_fields(self) -> Vec<Field> {
-        self.fields.into_iter().map(|(_, field)| field).collect()
+impl<R: ResolveField> Compiler<R> {
+    /// Creates a compiler that finds columns with `resolver`.
+    pub const fn new(resolver: R) -> Self {
+        Self { resolver }
     }
 
-    /// Compiles a condition; `at` is its path in the options. Returns `None` after reporting errors
-    /// to `setup`.
-    pub(crate) fn condition(&mut self, at: &str, condition: &Condition, setup: &mut Setup<'_>) -> Option<Check> {
+    /// The resolver, between two conditions.
+    pub const fn resolver(&mut self) -> &mut R {
+        &mut self.resolver
+    }
+
+    /// The resolver, after the last condition.
+    pub fn into_resolver(self) -> R {
+        self.resolver
+    }
+
+    /// Compiles a condition; `at` is its path in the options. Returns `None` after it reported all errors to `setup`.
+    pub fn condition(&mut self, at: &str, condition: &Condition, setup: &mut Setup<'_>) -> Option<Check> {
         let tests = tests(at, condition, setup);
         match (&condition.all, &condition.any, &condition.not) {
             (None, None, None) => self.field(at, condition, tests, setup),
             _ if condition.field.is_some() || tests.is_none_or(|tests| !tests.is_empty()) => mixed(at, setup),
-            (Some(all), None, None) => self.list(&format!("{at}.all"), all, setup).map(Check::All),
-            (None, Some(any), None) => self.list(&format!("{at}.any"), any, setup).map(Check::Any),
+            (Some(all), None, None) => self.list(&format!("{at}.all"), all, setup).map(|all| Check(Kind::All(all))),
+            (None, Some(any), None) => self.list(&format!("{at}.any"), any, setup).map(|any| Check(Kind::Any(any))),
             (None, None, Some(not)) => {
                 let check = self.condition(&format!("{at}.not"), not, setup)?;
-                Some(Check::Not(Box::new(check)))
+                Some(Check(Kind::Not(Box::new(check))))
             }
             _ => mixed(at, setup),
         }
@@ -117,15 +90,8 @@ impl Compiler {
         if tests.as_ref().is_some_and(Vec::is_empty) {
             setup.error(at, "a field needs a test, such as `exists`, `equals`, `in` or `regex`");
         }
-        let known = self.fields.iter().position(|(known, _)| known == path);
-        let column = match known {
-            Some(column) => column,
-            None => {
-                self.fields.push((path.clone(), setup.read(&format!("{at}.field"), path)?));
-                self.fields.len() - 1
-            }
-        };
-        Some(Check::Field(column, tests?))
+        let column = self.resolver.resolve(&format!("{at}.field"), path, setup)?;
+        Some(Check(Kind::Field(column, tests?)))
     }
 
     fn list(&mut self, at: &str, list: &[Condition], setup: &mut Setup<'_>) -> Option<Vec<Check>> {

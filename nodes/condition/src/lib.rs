@@ -1,0 +1,14 @@
+//! Conditions on events, as nodes have them in their options: tests of fields, combined by `all`, `any` and `not`.
+//!
+//! A node has a [`Condition`] in its options, compiles it with a [`Compiler`] when it is configured, and calls
+//! [`Check::narrow`] for each batch. Conditions work on whole columns: each test runs over all rows that are still open.
+
+mod check;
+mod compile;
+mod literal;
+mod options;
+mod test;
+
+pub use crate::check::{Check, Spare};
+pub use crate::compile::{Compiler, ReadFields, ResolveField};
+pub use crate::options::Condition;
