@@ -39,7 +39,7 @@ pub(crate) fn scrape(admin: SocketAddr) -> Metrics {
     Metrics::read(&answer.text)
 }
 
-/// Everything that the agent answers to these bytes.
+/// The complete response of the agent to these bytes.
 fn raw(admin: SocketAddr, request: &str) -> String {
     let mut stream = TcpStream::connect(admin).unwrap();
     stream.write_all(request.as_bytes()).unwrap();
@@ -49,7 +49,7 @@ fn raw(admin: SocketAddr, request: &str) -> String {
 }
 
 #[test]
-fn each_path_answers_and_others_say_what_there_is() {
+fn each_path_answers_and_other_paths_list_them() {
     let folder = Folder::new();
     let admin = free_address();
     let agent = folder.start(&config(admin));
@@ -81,7 +81,7 @@ fn readiness_begins_when_the_sources_run_and_ends_when_they_drain() {
         &format!("type = \"http\"\nuri = \"http://{far}/\"\nrequest.retry_max_backoff = \"100ms\""),
     );
     folder.write("agent.toml", config);
-    // Without compiled nodes, so that the start takes its time.
+    // Without compiled nodes, so the start takes time.
     let mut command = folder.wattle();
     command.env("WATTLE_DATA_DIR", folder.path("fresh")).args(["run", "--config", "agent.toml"]);
     let mut agent = Agent::start(&mut command);
@@ -105,7 +105,7 @@ fn readiness_begins_when_the_sources_run_and_ends_when_they_drain() {
 }
 
 #[test]
-fn clients_that_hang_neither_stop_events_nor_keep_others_out() {
+fn hanging_clients_stop_no_events_and_block_no_other_clients() {
     let folder = Folder::new();
     let (admin, from) = (free_address(), free_address());
     let config = format!(
@@ -115,7 +115,8 @@ fn clients_that_hang_neither_stop_events_nor_keep_others_out() {
     );
     let agent = folder.start(&config);
     wait_until("the agent is ready", || is_ready(admin));
-    // More than there is room for: silent ones, some in the middle of a request, some that never read the answer.
+    // More clients than the listener accepts: silent ones, some in the middle of a request, some
+    // that never read the response.
     let hanging: Vec<TcpStream> = (0..300)
         .map(|index| {
             let mut stream = TcpStream::connect(admin).unwrap();
@@ -155,7 +156,7 @@ fn an_address_that_is_taken_or_remote_is_refused_at_the_start() {
 }
 
 #[test]
-fn a_reload_moves_the_listener_and_one_that_cannot_is_refused() {
+fn a_reload_moves_the_listener_or_is_refused_if_it_cannot() {
     let folder = Folder::new();
     let (first, second) = (free_address(), free_address());
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -173,7 +174,7 @@ fn a_reload_moves_the_listener_and_one_that_cannot_is_refused() {
     assert_eq!(metrics.sum("wattle_reloads_total", &[("outcome", "failed")]), 1.0);
     assert_eq!(metrics.sum("wattle_last_reload_successful", &[]), 0.0);
 
-    // The same port at another address can only be taken when the first is given free.
+    // The same port at another address is free only after the first listener has closed.
     let other = SocketAddr::new("127.0.0.2".parse().unwrap(), second.port());
     folder.replace("agent.toml", config(other));
     agent.wait_for("reloaded");

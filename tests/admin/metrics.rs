@@ -6,7 +6,7 @@ use wattle_tests::{Folder, Metrics, Trail, built, free_address, send, wait_until
 
 use crate::{is_ready, scrape};
 
-/// Asserts that nothing is missing anywhere.
+/// Asserts that every event is accounted for.
 #[track_caller]
 fn assert_conserved(metrics: &Metrics) {
     for pipeline in metrics.values("wattle_pipeline_received_events_total", "pipeline") {
@@ -32,7 +32,7 @@ fn assert_conserved(metrics: &Metrics) {
 }
 
 #[test]
-fn counters_never_go_back_over_reloads_and_add_up_when_all_is_delivered() {
+fn counters_never_decrease_over_reloads_and_add_up_when_all_is_delivered() {
     let folder = Folder::new();
     let (admin, from) = (free_address(), free_address());
     let config = |version: &str, more: &str| {
@@ -135,7 +135,7 @@ fn faults_are_counted_by_kind_and_blame() {
     let metrics = scrape(admin);
     assert_conserved(&metrics);
     let faults = [("pipeline", "main"), ("node", "faulty"), ("kind", "trap"), ("blame", "guest")];
-    // Twice as a whole, then the half with the poison, then the row itself.
+    // Twice for the whole batch, then for the half with the poison, then for the row itself.
     assert!(metrics.sum("wattle_node_faults_total", &faults) >= 3.0);
     assert_eq!(metrics.sum("wattle_node_failed_events_total", &[("code", "trap")]), 1.0);
     assert_eq!(metrics.sum("wattle_pipeline_delivered_events_total", &[]), 2.0);
@@ -145,7 +145,7 @@ fn faults_are_counted_by_kind_and_blame() {
 }
 
 #[test]
-fn a_quarantine_that_holds_something_shows_in_metrics_and_status() {
+fn a_quarantine_with_events_shows_in_metrics_and_status() {
     let folder = Folder::new();
     let (admin, from) = (free_address(), free_address());
     let agent = folder.start(&format!(
@@ -198,7 +198,7 @@ fn a_quarantine_that_holds_something_shows_in_metrics_and_status() {
 }
 
 #[test]
-fn a_file_of_which_nothing_can_be_read_is_counted_and_explained_once() {
+fn an_unreadable_file_is_counted_and_explained_once() {
     let folder = Folder::new();
     let admin = free_address();
     let config = format!(
@@ -217,7 +217,8 @@ fn a_file_of_which_nothing_can_be_read_is_counted_and_explained_once() {
     let text = seen.text();
     assert!(text.contains("source `files`: 1 inputs failed"), "{text}");
     assert!(text.contains("bad.json.gz` is damaged after 0 decompressed bytes"), "{text}");
-    // A file that comes later is read, and the bad one is not tried again, neither now nor after a start.
+    // The agent reads a later file, and does not retry the bad one, neither now nor after a
+    // restart.
     folder.write("in/good.json", br#"{"Records":[{"eventID":"1","eventName":"PutObject"}]}"#);
     let received = |metrics: &Metrics| metrics.sum("wattle_source_received_events_total", &[]);
     wait_until("the good file", || received(&scrape(admin)) == 1.0);

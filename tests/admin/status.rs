@@ -1,4 +1,4 @@
-//! `wattle status`: what it prints, and how it ends.
+//! `wattle status`: its output and its exit codes.
 
 use serde_json::Value;
 use wattle_tests::{Endpoint, Folder, free_address, get, wait_until};
@@ -6,7 +6,7 @@ use wattle_tests::{Endpoint, Folder, free_address, get, wait_until};
 use crate::{config, is_ready};
 
 #[test]
-fn status_shows_a_running_agent_and_ends_with_its_readiness() {
+fn status_shows_a_running_agent_and_its_exit_code_is_the_readiness() {
     let folder = Folder::new();
     let admin = free_address();
     let none = folder.run(&["status", "--url", &format!("http://{admin}")]);
@@ -47,7 +47,7 @@ fn status_shows_a_running_agent_and_ends_with_its_readiness() {
 fn a_source_that_cannot_start_makes_the_agent_not_ready_and_is_named() {
     let folder = Folder::new();
     let admin = free_address();
-    // A file stands where the folder for its positions must be.
+    // A file in place of the folder for its positions.
     folder.write("data/sources/broken", "");
     let more = "[sources.broken]\ntype = \"file\"\ninclude = [\"in/*\"]\n";
     let config = config(admin).replace("inputs = [\"load\"]", "inputs = [\"load\", \"broken\"]") + more;
@@ -66,7 +66,7 @@ fn a_source_that_cannot_start_makes_the_agent_not_ready_and_is_named() {
 }
 
 #[test]
-fn status_works_without_an_admin_listener_and_says_where_it_found_no_agent() {
+fn status_works_without_an_admin_listener_and_names_the_place_without_an_agent() {
     let folder = Folder::new();
     let listen = "[admin]\nlisten = \"127.0.0.1:0\"\n";
     for config in ["", listen] {

@@ -1,4 +1,4 @@
-//! Buffers that are full, and disks that are.
+//! Full buffers and full disks.
 
 use std::fs;
 use std::process::Command;
@@ -9,7 +9,7 @@ use wattle_tests::{Endpoint, Folder, free_address, wait_until};
 use crate::{assert_came, bytes_on_disk, config, lines, numbers};
 
 #[test]
-fn a_full_buffer_stops_its_source_and_goes_on_when_there_is_room() {
+fn a_full_buffer_stops_its_source_until_there_is_space() {
     let folder = Folder::new();
     let to = free_address();
     folder.write("in/a.log", lines(0..40_000, 1000));
@@ -24,7 +24,7 @@ fn a_full_buffer_stops_its_source_and_goes_on_when_there_is_room() {
     assert!(!ended.log.contains("dropped by the full buffer"), "{}", ended.log);
 }
 
-/// Events that the summary says a full buffer has dropped.
+/// The number of events that a full buffer dropped, from the summary.
 fn dropped(log: &str) -> usize {
     let line = log.lines().find(|line| line.contains("dropped by the full buffer")).unwrap_or_else(|| panic!("{log}"));
     let words: Vec<&str> = line.split([' ', ',']).filter(|word| !word.is_empty()).collect();
@@ -53,7 +53,7 @@ fn a_full_buffer_that_drops_counts_its_drops_and_blocks_no_source() {
     }
 }
 
-/// Waits until nothing more comes for a while.
+/// Waits until no event arrives for a while.
 fn wait_until_quiet(endpoint: &Endpoint) {
     let (mut last, mut since) = (0, Instant::now());
     wait_until("quiet", || {
@@ -65,11 +65,11 @@ fn wait_until_quiet(endpoint: &Endpoint) {
     });
 }
 
-/// A small file system, as long as it lives.
+/// A small file system that is unmounted on drop.
 struct SmallDisk(std::path::PathBuf);
 
 impl SmallDisk {
-    /// Mounts one; `None` for users who may not.
+    /// Mounts it; `None` if the user may not mount.
     fn mount(path: std::path::PathBuf, bytes: u64) -> Option<Self> {
         fs::create_dir_all(&path).unwrap();
         let options = format!("size={bytes}");
@@ -85,9 +85,9 @@ impl Drop for SmallDisk {
 }
 
 #[test]
-fn a_full_disk_stops_the_source_and_goes_on_when_there_is_room() {
+fn a_full_disk_stops_the_source_until_there_is_space() {
     let folder = Folder::new();
-    // Smaller than a batch of the source can be, so that one batch must be taken apart.
+    // Smaller than a batch of the source can be, so one batch must be divided.
     let Some(disk) = SmallDisk::mount(folder.path("data/buffer"), 2 << 20) else {
         println!("only root may mount a small disk; the model test of host/buffer has full disks for all");
         return;

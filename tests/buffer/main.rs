@@ -1,4 +1,5 @@
-//! Buffers of sinks: what a source is done with is safe on disk, and stays there until the sink has delivered it.
+//! Buffers of sinks: events that a source is done with are safe on disk, and stay there until the
+//! sink has delivered them.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -16,7 +17,7 @@ use std::path::PathBuf;
 
 use wattle_tests::{Agent, Endpoint, Folder, free_address, wait_until};
 
-/// Lines of a file to an endpoint, through nothing.
+/// Sends lines of a file to an endpoint, without nodes.
 fn config(to: SocketAddr, buffer: &str) -> String {
     format!(
         r#"
@@ -48,13 +49,13 @@ fn lines(range: std::ops::Range<usize>, width: usize) -> String {
     range.map(|index| format!("line {index:06} {}\n", "x".repeat(width))).collect()
 }
 
-/// Numbers of the lines that came, in order.
+/// Numbers of the received lines, in order.
 fn numbers(endpoint: &Endpoint) -> Vec<usize> {
     let number = |event: serde_json::Value| event["body"].as_str().unwrap()[5..11].parse().unwrap();
     endpoint.events().into_iter().map(number).collect()
 }
 
-/// Checks that these lines came, each at least once, and in order when each is counted where it came first.
+/// Checks that these lines arrived, each at least once, with first arrivals in order.
 #[track_caller]
 fn assert_came(numbers: &[usize], count: usize) {
     let mut seen = std::collections::BTreeSet::new();
@@ -74,7 +75,7 @@ fn bytes_on_disk(folder: &Folder, sink: &str) -> u64 {
     segments(folder, sink).iter().map(|path| fs::metadata(path).map_or(0, |metadata| metadata.len())).sum()
 }
 
-/// Waits until the source is done with a file: its checkpoint is at the end of it.
+/// Waits until the source is done with a file: its checkpoint is at the end of the file.
 fn wait_until_taken(folder: &Folder, name: &str) {
     let size = fs::metadata(folder.path(name)).unwrap().len();
     wait_until("the source is done with its file", || {
@@ -86,7 +87,7 @@ fn wait_until_taken(folder: &Folder, name: &str) {
 }
 
 #[test]
-fn what_a_killed_agent_had_on_disk_is_delivered_in_order_by_the_next() {
+fn events_on_disk_at_a_kill_are_delivered_in_order_by_the_next_start() {
     let folder = Folder::new();
     let to = free_address();
     let text = lines(0..5000, 50);
@@ -94,7 +95,7 @@ fn what_a_killed_agent_had_on_disk_is_delivered_in_order_by_the_next() {
     let agent = folder.start(&config(to, DISK));
     wait_until_taken(&folder, "in/a.log");
     agent.kill();
-    // The source has no second copy to offer.
+    // Remove the only copy that the source could read.
     fs::remove_file(folder.path("in/a.log")).unwrap();
     let endpoint = Endpoint::listen(to);
     let mut agent = folder.start(&config(to, DISK));
@@ -126,7 +127,7 @@ fn a_stop_leaves_undelivered_events_on_disk() {
 }
 
 #[test]
-fn a_torn_tail_and_damage_are_reported_and_all_else_is_delivered() {
+fn a_torn_tail_and_damage_are_reported_and_everything_else_is_delivered() {
     let folder = Folder::new();
     let to = free_address();
     let mut expected = Vec::new();
@@ -145,7 +146,7 @@ fn a_torn_tail_and_damage_are_reported_and_all_else_is_delivered() {
     let mut bytes = fs::read(torn).unwrap();
     bytes.extend(b"WREC and the rest never came");
     fs::write(torn, bytes).unwrap();
-    // Another byte in the first record of the first segment: the others are whole.
+    // Change a byte in the first record of the first segment; the other records stay intact.
     let mut bytes = fs::read(&segments[0]).unwrap();
     bytes[100] ^= 1;
     fs::write(&segments[0], bytes).unwrap();
@@ -163,7 +164,7 @@ fn a_torn_tail_and_damage_are_reported_and_all_else_is_delivered() {
 }
 
 #[test]
-fn a_changed_sink_takes_over_what_its_predecessor_has_on_disk() {
+fn a_changed_sink_delivers_the_events_that_its_predecessor_left_on_disk() {
     let folder = Folder::new();
     let (wrong, right) = (free_address(), free_address());
     let text = lines(0..3000, 50);
@@ -171,7 +172,7 @@ fn a_changed_sink_takes_over_what_its_predecessor_has_on_disk() {
     let mut agent = folder.start(&config(wrong, DISK));
     wait_until_taken(&folder, "in/a.log");
     let endpoint = Endpoint::listen(right);
-    // To another address, and to a buffer in memory: what is on disk goes first.
+    // To another address, and to a buffer in memory: events on disk go first.
     folder.replace("agent.toml", config(right, ""));
     agent.wait_for("reloaded");
     let more = lines(3000..3500, 50);
@@ -182,7 +183,7 @@ fn a_changed_sink_takes_over_what_its_predecessor_has_on_disk() {
 }
 
 #[test]
-fn a_buffer_whose_sink_is_gone_is_kept_and_named() {
+fn the_buffer_of_a_removed_sink_is_kept_and_named() {
     let folder = Folder::new();
     let to = free_address();
     let text = lines(0..100, 50);
@@ -199,12 +200,12 @@ fn a_buffer_whose_sink_is_gone_is_kept_and_named() {
     assert!(bytes_on_disk(&folder, "out") > 0);
 }
 
-/// A run that ends by itself does not try for ever to open a buffer that only an operator can repair.
+/// A run that ends by itself does not retry forever if only an operator can repair the buffer.
 #[test]
 fn a_run_whose_disk_buffer_cannot_be_opened_ends_with_an_error() {
     let folder = Folder::new();
     folder.write("in/a.log", lines(0..10, 10));
-    // A folder where the file has to be stops every user, root too.
+    // A folder in place of the file stops every user, including root.
     folder.write("data/buffer/out/position/occupied", "");
     let ended = folder.once_in_part(&config(free_address(), DISK));
     assert!(ended.log.contains("sink `out`: disk buffer: "), "{}", ended.log);

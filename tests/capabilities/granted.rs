@@ -1,11 +1,11 @@
-//! What is asked for, and what is granted.
+//! Requested and granted capabilities.
 
 use wattle_tests::get;
 
 use crate::{ALL, all_but, answers, append, config, failures, folder, pack};
 
 #[test]
-fn a_node_that_asks_for_what_it_was_not_granted_does_not_start() {
+fn a_node_without_a_grant_for_an_import_does_not_start() {
     let folder = folder(&["one"]);
     let without_kv: String =
         ALL.lines().filter(|line| !line.starts_with("kv")).map(|line| format!("{line}\n")).collect();
@@ -21,7 +21,7 @@ fn a_node_that_asks_for_what_it_was_not_granted_does_not_start() {
 }
 
 #[test]
-fn a_pack_asks_with_a_reason_and_the_operator_grants() {
+fn a_pack_gives_a_reason_and_the_operator_grants() {
     let folder = folder(&["one"]);
     pack(&folder, "pack", "1.0.0", r#"mode = "clock""#);
     let agent = |grants: &str| {
@@ -44,7 +44,7 @@ fn a_pack_asks_with_a_reason_and_the_operator_grants() {
 }
 
 #[test]
-fn an_inspected_artifact_shows_what_it_asks_for() {
+fn an_inspected_artifact_shows_the_capabilities_that_it_imports() {
     let folder = folder(&[]);
     let shown = folder.run(&["inspect", "capable.wasm"]);
     let all = "requests the capabilities log, metrics, clock, random, lookup, kv, http-client";
@@ -69,7 +69,7 @@ fn clock_and_random_answer() {
 }
 
 #[test]
-fn what_breaks_a_rule_of_a_capability_is_a_fault_of_the_node() {
+fn breaking_a_rule_of_a_capability_is_a_fault_of_the_node() {
     let lines = folder(&["one"]);
     lines.once(&config("mode = \"bad-metric\"", ALL, false));
     let failures = failures(&lines);
@@ -112,7 +112,7 @@ fn metrics_of_a_node_are_shown_and_survive_a_swap() {
 }
 
 #[test]
-fn a_case_says_what_capabilities_answer() {
+fn a_case_can_mock_capabilities() {
     let folder = folder(&[]);
     folder.write(
         "node.toml",

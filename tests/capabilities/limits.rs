@@ -1,9 +1,9 @@
-//! Each limit holds, and the agent and healthy rows go on.
+//! Each limit holds, and the agent and healthy rows continue.
 
 use crate::{ALL, all_but, answers, append, config, failures, folder, scrape};
 
 #[test]
-fn a_flood_of_lines_is_left_out_counted_and_summarised() {
+fn a_flood_of_log_lines_is_suppressed_counted_and_summarised() {
     let lines = folder(&["flood", "of", "lines"]);
     let address = wattle_tests::free_address();
     let grants = all_but(&[("log", "{ level = \"info\", lines_per_second = 5 }")]);
@@ -29,7 +29,7 @@ fn a_line_cannot_forge_another() {
 }
 
 #[test]
-fn a_flood_of_series_shares_one() {
+fn a_flood_of_series_shares_one_series() {
     let lines = folder(&["one", "two"]);
     let address = wattle_tests::free_address();
     let grants = all_but(&[("metrics", "{ max_series = 10 }")]);
@@ -47,7 +47,7 @@ fn a_flood_of_series_shares_one() {
 }
 
 #[test]
-fn keys_and_values_keep_their_quota_and_survive_a_swap() {
+fn keys_and_values_stay_within_their_quota_and_survive_a_swap() {
     let lines = folder(&["a", "b", "c"]);
     lines.once(&config("mode = \"kv-set\", times = 5000", &all_but(&[("kv", "{ max_size = \"10KiB\" }")]), false));
     let said = answers(&lines);
@@ -96,8 +96,8 @@ fn requests_go_to_granted_hosts_and_public_addresses_only() {
 }
 
 #[test]
-fn a_server_that_does_not_answer_costs_its_budget_and_no_fault() {
-    // It accepts, as listeners do, and never answers.
+fn a_silent_server_costs_its_budget_and_no_fault() {
+    // It accepts connections and never responds.
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = silent.local_addr().unwrap().port();
     let lines = folder(&["one"]);

@@ -1,5 +1,5 @@
-//! Capabilities end to end: what is not granted does not start, and what is granted keeps its limits while healthy rows
-//! go on.
+//! Capabilities end to end: a node with a missing grant does not start, and granted capabilities
+//! stay within their limits while healthy rows continue.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -33,7 +33,8 @@ fn append(folder: &Folder, line: &str) {
     file.write_all(format!("{line}\n").as_bytes()).unwrap();
 }
 
-/// Makes a pack `probe`, in a folder of this name, whose node `cap` is the guest and asks for every capability.
+/// Creates a pack `probe`, in a folder of this name, whose node `cap` is the guest and requests
+/// every capability.
 fn pack(folder: &Folder, name: &str, version: &str, options: &str) {
     let asks = ["log", "metrics", "clock", "random", "lookup", "kv", "http-client"];
     let asked: String =
@@ -68,7 +69,7 @@ fn config(options: &str, grants: &str, follow: bool) -> String {
     capable_config("", &format!("follow = {follow}"), grants, options)
 }
 
-/// [`ALL`] with these in place of those of the same name.
+/// [`ALL`] with these grants replaced by name.
 fn all_but(grants: &[(&str, &str)]) -> String {
     let lines = ALL.lines().map(|line| {
         let name = line.split(" = ").next().unwrap();
@@ -80,7 +81,7 @@ fn all_but(grants: &[(&str, &str)]) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-/// What the guest answered for each row that arrived.
+/// The answer of the guest for each row that arrived.
 fn answers(folder: &Folder) -> Vec<String> {
     let text = |event: &serde_json::Value| event["attributes"]["answer"].as_str().unwrap_or_default().to_owned();
     folder.events("all.ndjson").iter().map(text).collect()

@@ -1,4 +1,5 @@
-//! A node with capabilities in its project: `node.toml` grants and mocks, and every command of `wattle node` runs it.
+//! A project whose node uses capabilities: `node.toml` has grants and mocks, and every command of
+//! `wattle node` uses them.
 
 use std::fs;
 use std::process::Stdio;
@@ -6,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use wattle_tests::{Ended, Folder, built};
 
-/// Answers for everything that the guest can ask for.
+/// Mocks for everything that the guest can request.
 const MOCKS: &str = r#"
     [mocks]
     clock = 1970-01-01T00:00:01Z
@@ -19,7 +20,7 @@ const MOCKS: &str = r#"
     "GET https://a.example/x" = { status = 418, body = "tea" }
 "#;
 
-/// A project of the guest, whose build copies it.
+/// A project of the guest; its build copies the artifact.
 fn project(options: &str, more: &str) -> Folder {
     let folder = Folder::new();
     folder.write("given.wasm", fs::read(built("guests/capable.wasm")).unwrap());
@@ -61,7 +62,7 @@ fn good(folder: &Folder, arguments: &[&str]) -> Ended {
 const HTTP: &str = r#"mode = "http", url = "https://a.example/x""#;
 
 #[test]
-fn a_node_with_capabilities_is_built_tested_checked_and_measured_with_the_mocks_of_its_project() {
+fn every_node_command_uses_the_mocks_of_the_project() {
     let folder = project(HTTP, &format!("[grants]\n{}{MOCKS}", crate::ALL));
     good(&folder, &["node", "build"]);
     case(&folder, "clock", r#"{"mode": "clock"}"#, "{}", ["1000000000", "1000000000"]);
@@ -109,7 +110,7 @@ fn dev_shows_the_answers_of_the_mocks() {
 }
 
 #[test]
-fn a_request_without_a_mock_is_answered_with_the_key_to_write() {
+fn a_request_without_a_mock_fails_and_names_the_missing_key() {
     let folder = project(HTTP, "");
     good(&folder, &["node", "build"]);
     case(
@@ -126,7 +127,7 @@ fn a_request_without_a_mock_is_answered_with_the_key_to_write() {
     {
         assert!(ended.log.contains(part), "`{part}` is not in {}", ended.log);
     }
-    // What the message says to write is right.
+    // The advice in the message must work.
     let lines = ended.log.lines().skip_while(|line| !line.contains("[mocks")).take(2).collect::<Vec<_>>().join("\n");
     write(&folder, HTTP, &lines.replace("...", ""));
     let ended = good(&folder, &["node", "test"]);
@@ -165,7 +166,7 @@ fn tables_of_the_grants_are_read_from_their_files() {
 }
 
 #[test]
-fn what_is_wrong_in_the_grants_or_mocks_is_refused_with_its_place() {
+fn invalid_grants_or_mocks_are_refused_with_their_place() {
     for (more, part) in [
         ("[grants]\nkw = true\n", "unknown key `kw`"),
         ("[grants]\nlog = { level = \"loud\" }\n", "node.toml:"),

@@ -1,10 +1,10 @@
-//! A shadow runs on live batches and has no effect: what it logs, counts, keeps and sends is not there.
+//! A shadow processes live batches without effects: it logs, counts, stores and sends nothing.
 
 use wattle_tests::{Endpoint, Metrics, free_address, get, wait_until};
 
 use crate::{ALL, all_but, answers, append, folder, pack};
 
-/// What one row after the other left behind, with a shadow that does the same as the pack.
+/// The effects of two runs of a row, with a shadow that does the same as the pack.
 struct Left {
     answers: Vec<String>,
     metrics: Metrics,

@@ -5,10 +5,11 @@ use std::fs;
 
 use wattle_tests::{Agent, Ended, FakeRegistry, Folder, built, finish, free_address, wait_until};
 
-/// As the guest `hostile` has it.
+/// As in the guest `hostile`.
 const TEXT: &str = "x\u{1b}]0;pwned\u{7}\u{1b}[2J\u{7f}\u{9b}31m\u{202e}gnp\u{200b}\u{feff}";
 
-/// Whether a character must not be on a terminal. Written again here, so that a hole in the agent's own list shows.
+/// Whether a character must not reach a terminal. Written independently, so a gap in the agent's
+/// list shows.
 fn is_harmful(c: char) -> bool {
     let is_control = (c < ' ' && c != '\n' && c != '\t') || ('\u{7f}'..='\u{9f}').contains(&c);
     let is_bidi = matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
@@ -156,7 +157,8 @@ fn texts_of_a_pack_are_escaped() {
     }
 }
 
-/// What a file name can hold of it: no control characters in a list of files, but the others.
+/// The part of the text that a file name can contain: a list of files allows no control characters,
+/// but the others.
 const TEXT_OF_FILES: &str = "x\u{202e}gnp\u{200b}";
 
 #[test]

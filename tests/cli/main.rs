@@ -1,4 +1,4 @@
-//! The command line: what it teaches, what it prints, how it ends.
+//! The command line: its help, its output, its exit codes.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -23,7 +23,7 @@ const COMMANDS: &[&str] =
     &["run", "status", "validate", "pack", "graph", "inspect", "node", "generate", "schema", "explain", "completions"];
 
 #[test]
-fn help_of_every_command_says_what_it_does() {
+fn every_command_has_a_description_in_its_help() {
     let folder = Folder::new();
     let all = folder.run(&["--help"]);
     assert_eq!(all.code, 0);
@@ -54,7 +54,7 @@ fn completions_name_every_command() {
 }
 
 #[test]
-fn exit_codes_are_as_the_help_says() {
+fn exit_codes_match_the_help() {
     let folder = Folder::new();
     for (arguments, code, text) in [
         (vec!["validate", "absent.toml"], 78, "absent.toml"),
@@ -140,7 +140,7 @@ fn inspect_shows_a_built_in_node_and_any_artifact() {
 }
 
 #[test]
-fn generated_data_depends_on_the_seed_alone() {
+fn generated_data_depends_only_on_the_seed() {
     let folder = Folder::new();
     let generate = |seed| folder.run(&["generate", "-n", "20", "--seed", seed]).output;
     let first = generate("7");
@@ -174,7 +174,7 @@ fn standard_input_runs_through_a_pack_to_a_folder_or_standard_output() {
 }
 
 #[test]
-fn once_takes_what_is_there_and_ends() {
+fn once_processes_the_existing_data_and_ends() {
     let folder = Folder::new();
     let mut trail = Trail::new(6, 10);
     folder.write("in/a.json", trail.document());
@@ -202,7 +202,7 @@ fn a_second_agent_in_the_same_data_folder_is_refused() {
 }
 
 #[test]
-fn the_binary_alone_runs_the_pack_in_an_empty_environment() {
+fn the_binary_runs_the_pack_alone_in_an_empty_environment() {
     let place = tempfile::tempdir().unwrap();
     let alone = place.path().join("wattle");
     fs::copy(binary(), &alone).unwrap();
@@ -217,7 +217,7 @@ fn the_binary_alone_runs_the_pack_in_an_empty_environment() {
 }
 
 #[test]
-fn a_first_signal_drains_and_ends_well() {
+fn a_first_signal_drains_and_ends_successfully() {
     let folder = Folder::new();
     let agent = folder.start(
         "[sources.load]\ntype = \"demo\"\nrate = 100\n\
@@ -230,7 +230,7 @@ fn a_first_signal_drains_and_ends_well() {
 }
 
 #[test]
-fn a_configuration_that_cannot_be_read_never_leads_to_the_folder_of_another_agent() {
+fn an_unreadable_configuration_never_leads_to_the_folder_of_another_agent() {
     let folder = Folder::new();
     folder.write("agent.toml", "[agent]\ndata_dir = \"data\"\ntoken = \"hunter2\"\ngarbage [\n");
     for arguments in [
@@ -254,7 +254,7 @@ fn a_configuration_that_cannot_be_read_never_leads_to_the_folder_of_another_agen
 }
 
 #[test]
-fn an_empty_configuration_is_an_error_that_says_what_to_write() {
+fn an_empty_configuration_is_an_error_with_an_example() {
     let folder = Folder::new();
     folder.write("agent.toml", "");
     for command in ["run", "validate"] {

@@ -1,4 +1,5 @@
-//! Where the events of `wattle run --pack` go: files that are what their names say, and a few lines on a terminal.
+//! The output of `wattle run --pack`: files whose names match their content, and a few lines on a
+//! terminal.
 
 use std::fs;
 use std::process::Command;
@@ -6,7 +7,7 @@ use std::process::Command;
 use serde_json::Value;
 use wattle_tests::{Ended, Folder, binary, finish};
 
-/// A folder with the pack `bodies`, whose output `all` gets every line of standard input as it is.
+/// A folder with the pack `bodies`, whose output `all` gets every line of standard input unchanged.
 fn folder() -> Folder {
     let folder = Folder::new();
     folder.write(
@@ -34,7 +35,7 @@ fn folder() -> Folder {
     folder
 }
 
-/// Bodies that are not JSON, or that JSON readers differ about.
+/// Bodies that are not JSON, or that JSON readers treat differently.
 const OTHER: &[&[u8]] = &[
     b"plain text",
     b"{\"cut\":",
@@ -55,11 +56,11 @@ const JSON: &[&[u8]] = &[
     b"{\"slash\":\"a\\/b\",\"uni\":\"\\u00e9\"}",
 ];
 
-/// JSON that `parse` has no attributes from, and that leaves byte for byte all the same.
+/// JSON from which `parse` gets no attributes, and which still leaves byte for byte.
 const VALUES: &[&[u8]] = &[b"\"just text\"", b"null", b"[1,-0.0]", b"12345678901234567890.10"];
 
 #[test]
-fn every_line_of_an_ndjson_file_is_one_json_value_whatever_the_bodies_are() {
+fn every_line_of_an_ndjson_file_is_one_json_value_for_any_bodies() {
     let folder = folder();
     let input: Vec<u8> = [OTHER, JSON, VALUES].concat().iter().flat_map(|body| [body, &b"\n"[..]].concat()).collect();
     let arguments = ["run", "--pack", "./bodies", "--framing", "lines", "--out", "out", "--quiet"];
@@ -88,7 +89,7 @@ fn every_line_of_an_ndjson_file_is_one_json_value_whatever_the_bodies_are() {
 }
 
 #[test]
-fn json_with_line_breaks_stands_on_one_line_of_the_file() {
+fn json_with_line_breaks_is_written_on_one_line() {
     let folder = folder();
     let input = b"{\n  \"a\": \"b c\"\r\n}\n";
     let arguments = ["run", "--pack", "./bodies", "--framing", "document", "--out", "out", "--quiet"];
@@ -129,7 +130,7 @@ fn a_terminal_shows_a_few_events_of_each_output_and_how_to_write_them_all() {
 }
 
 #[test]
-fn a_pipe_gets_every_event_whole_and_no_word_of_a_preview() {
+fn a_pipe_gets_every_complete_event_and_no_preview() {
     let folder = folder();
     let input: String = (0..30).map(|n| format!("{{\"n\":{n}}}\n")).collect();
     let ended = finish(folder.wattle().args(["run", "--pack", "./bodies"]), input.as_bytes());

@@ -1,4 +1,4 @@
-//! Everything that the agent keeps is private to its user, whatever the umask of who starts it.
+//! All files of the agent are private to its user, whatever the umask of the caller.
 
 use std::fs;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
@@ -23,8 +23,8 @@ const PACK: &str = r#"
     inputs = ["parse.*"]
 "#;
 
-/// An agent that keeps something of every kind: checkpoints, a disk buffer, a quarantine, state, compiled code, a pulled
-/// pack, refused events, history, the lock and the control socket.
+/// An agent that stores files of every kind: checkpoints, a disk buffer, a quarantine, state,
+/// compiled code, a pulled pack, refused events, history, the lock and the control socket.
 fn config(pack: &str, server: std::net::SocketAddr) -> String {
     format!(
         r#"
@@ -64,7 +64,7 @@ fn config(pack: &str, server: std::net::SocketAddr) -> String {
     )
 }
 
-/// Everything below a folder that another user may open, as its mode and path.
+/// Everything below a folder that another user may open, as mode and path.
 fn open_to_others(folder: &Path, kinds: &mut Vec<String>) -> Vec<String> {
     let mut open = Vec::new();
     for entry in fs::read_dir(folder).unwrap() {
@@ -86,7 +86,7 @@ fn open_to_others(folder: &Path, kinds: &mut Vec<String>) -> Vec<String> {
 }
 
 #[test]
-fn everything_in_the_data_folder_is_for_its_user_alone_whatever_the_umask() {
+fn everything_in_the_data_folder_is_private_for_any_umask() {
     let (folder, registry) = (Folder::new(), FakeRegistry::start());
     folder.write("image/pack.toml", PACK);
     folder.write("image/README.md", "# sample\n");
@@ -95,7 +95,7 @@ fn everything_in_the_data_folder_is_for_its_user_alone_whatever_the_umask() {
     folder.write("counter.wasm", fs::read(built("guests/counter.wasm")).unwrap());
     folder.write("in.log", (0..20).map(|n| format!("{{\"n\":{n},\"key\":\"AKIA{n:0>16}\"}}\n")).collect::<String>());
     folder.write("agent.toml", config(&registry.reference("1"), free_address()));
-    // A folder of its own: the data folder of other tests shares its compiled code.
+    // A separate folder: the data folder of other tests shares its compiled code.
     let data = folder.path("own");
     let wattle = |arguments: &str| {
         let mut shell = Command::new("sh");

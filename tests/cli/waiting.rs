@@ -1,9 +1,9 @@
-//! What takes longer than a second is mentioned.
+//! Work that takes longer than a second is shown.
 
 use wattle_tests::{Folder, free_address, wait_until};
 
 #[test]
-fn a_build_that_takes_longer_than_a_second_is_mentioned_and_a_short_one_is_not() {
+fn a_build_that_takes_longer_than_a_second_is_shown_and_a_short_one_is_not() {
     let folder = Folder::new();
     let project = |seconds: &str| {
         format!(

@@ -48,7 +48,7 @@ const KINDS: &[(&str, &str)] = &[
     ("everything-at-once", "E0103"),
 ];
 
-/// Artifacts that no agent may run, made here: none of them can lie in the project.
+/// Artifacts that no agent may run. They are created here, because the project cannot contain them.
 fn artifacts(folder: &Folder) {
     let guest = fs::read(built("guests/faulty.wasm")).unwrap();
     let (mut other, from, to) = (guest.clone(), b"@0.1.0", b"@9.9.9");
@@ -104,7 +104,7 @@ fn each_kind_is_reported_as_expected() {
 }
 
 #[test]
-fn every_case_is_listed() {
+fn every_case_has_a_kind() {
     let mut cases: Vec<String> =
         fs::read_dir(GOLDEN).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     let mut listed: Vec<&str> = KINDS.iter().map(|(case, _)| *case).collect();
@@ -114,7 +114,7 @@ fn every_case_is_listed() {
 }
 
 #[test]
-fn programs_read_diagnostics_as_json_or_as_a_line_each() {
+fn diagnostics_can_be_printed_as_json_or_one_per_line() {
     let lines = validate("everything-at-once", "json");
     let found: Vec<Value> = lines.text().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert!(found.len() >= 4, "all at once: {found:?}");

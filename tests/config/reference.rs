@@ -121,7 +121,7 @@ fn the_page_about_the_configuration_is_up_to_date() {
     assert!(written == page, "{PAGE} is not what the schema says; UPDATE_EXPECT=1 writes it");
 }
 
-/// Validates a configuration that consists of an example and what it needs to be whole.
+/// Validates a configuration that consists of an example and the parts that complete it.
 #[track_caller]
 fn assert_valid(name: &str, text: &str) {
     let folder = Folder::new();

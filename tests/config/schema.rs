@@ -1,5 +1,5 @@
-//! The JSON schemas that `wattle schema` prints: what is right passes, what is wrong does not, and every table has exactly
-//! the keys that its reader takes.
+//! The JSON schemas that `wattle schema` prints: valid files pass, invalid ones do not, and every
+//! table has exactly the keys that its reader accepts.
 
 mod check;
 
@@ -18,7 +18,7 @@ fn schema(folder: &Folder, file: &str) -> Value {
     serde_json::from_str(ended.text()).unwrap()
 }
 
-/// TOML as JSON, the way an editor sees it.
+/// TOML as JSON, as an editor sees it.
 fn parse(text: &str) -> Option<Value> {
     serde_json::to_value(toml::from_str::<toml::Table>(text).ok()?).ok()
 }
@@ -43,7 +43,7 @@ fn files(folder: &Path, name: &str, found: &mut Vec<PathBuf>) {
 }
 
 #[test]
-fn every_manifest_that_is_shipped_fits() {
+fn every_shipped_manifest_matches() {
     let folder = Folder::new();
     let schema = schema(&folder, "pack");
     let mut manifests = Vec::new();
@@ -57,7 +57,7 @@ fn every_manifest_that_is_shipped_fits() {
 }
 
 #[test]
-fn every_project_that_is_shipped_or_documented_fits_and_the_reader_takes_the_same_keys() {
+fn every_shipped_or_documented_project_matches_and_the_reader_accepts_the_same_keys() {
     let folder = Folder::new();
     let schema = schema(&folder, "node");
     let mut projects = Vec::new();
@@ -69,7 +69,7 @@ fn every_project_that_is_shipped_or_documented_fits_and_the_reader_takes_the_sam
     let least = "name = \"own\"\nartifact = \"own.wasm\"\n[build]\noutput = \"a.wasm\"\nwatch = []\nsteps = []\n";
     let documented = blocks("docs/nodes/capabilities.md");
     let mocks = documented.iter().find(|block| block.contains("[mocks.http-client]")).expect("an example");
-    // Times of TOML are no JSON.
+    // TOML times do not exist in JSON.
     assert_fits(&schema, "capabilities.md", &format!("{least}{}", mocks.replace("2024-05-01T00:00:00Z", "\"noon\"")));
     for wrong in ["[mocks]\nclok = 1\n", "[grants]\nkw = true\n", "[mocks.http-client]\n\"a.example\" = {}\n"] {
         let errors = check(&schema, &parse(&format!("{least}{wrong}")).unwrap());
@@ -105,7 +105,7 @@ fn blocks(document: &str) -> Vec<String> {
 }
 
 #[test]
-fn what_the_documents_show_fits() {
+fn examples_in_the_documents_match() {
     let folder = Folder::new();
     let agent = schema(&folder, "agent");
     let mut seen = 0;
@@ -117,18 +117,18 @@ fn what_the_documents_show_fits() {
     }
     let pack = schema(&folder, "pack");
     for block in blocks("docs/PACKS.md").iter().filter(|block| block.contains("[pack]")) {
-        // The page leaves the digits of a digest out.
+        // The page omits the digits of a digest.
         assert_fits(&pack, "docs/PACKS.md", &block.replace("sha256:…", &format!("sha256:{}", "0".repeat(64))));
         seen += 1;
     }
     assert_eq!(seen, 3);
 }
 
-/// Configurations that hold one of everything.
+/// Configurations with every key.
 const GOOD: &str = include_str!("good.toml");
 
 #[test]
-fn a_configuration_with_one_of_everything_fits_and_is_valid() {
+fn a_configuration_with_every_key_matches_and_is_valid() {
     let folder = Folder::new();
     assert_fits(&schema(&folder, "agent"), "good.toml", GOOD);
     // The certificates do not exist, which validation reports.
@@ -139,10 +139,11 @@ fn a_configuration_with_one_of_everything_fits_and_is_valid() {
 }
 
 #[test]
-fn what_is_wrong_with_a_table_does_not_fit() {
+fn an_invalid_table_does_not_match() {
     let folder = Folder::new();
     let schema = schema(&folder, "agent");
-    // What a schema can see: keys, types and words. Links, files and what nodes say of each other it cannot.
+    // Errors that a schema can detect: keys, types and words. It cannot check links, files and the
+    // ports of nodes.
     for case in ["unknown-key", "wrong-option-type", "wrong-sink-option", "wrong-source-option"] {
         let file = workspace().join("tests/config/golden").join(case).join("agent.toml");
         let value = parse(&fs::read_to_string(file).unwrap()).unwrap();
@@ -182,7 +183,7 @@ fn what_is_wrong_with_a_table_does_not_fit() {
 }
 
 #[test]
-fn a_variable_or_parameter_may_stand_where_another_type_does() {
+fn a_variable_or_parameter_can_replace_a_value_of_another_type() {
     let folder = Folder::new();
     let schema = schema(&folder, "agent");
     for (typed, variable) in [
@@ -196,17 +197,18 @@ fn a_variable_or_parameter_may_stand_where_another_type_does() {
     }
 }
 
-/// A key that nothing reads, far from every one that something does.
+/// A key that nothing reads, and that is similar to no key.
 const UNKNOWN: &str = "qqqqqqqqqqqq";
 
-/// A table of a schema: how to get to it in a file, and the keys that it takes.
+/// A table of a schema: its path in a file, and its keys.
 #[derive(Debug)]
 struct Table {
     path: Vec<String>,
     keys: BTreeSet<String>,
 }
 
-/// Collects every table whose keys a schema lists, but not those that belong to options of others.
+/// Collects every table whose keys a schema lists, except those with options of endpoints and
+/// nodes.
 fn tables(schema: &Value, path: &[String], found: &mut Vec<Table>) {
     let Some(properties) = schema["properties"].as_object() else { return };
     if schema["additionalProperties"] == json!(false) {
@@ -215,7 +217,7 @@ fn tables(schema: &Value, path: &[String], found: &mut Vec<Table>) {
     for (key, property) in properties {
         let inner = [path, std::slice::from_ref(key)].concat();
         tables(property, &inner, found);
-        // A table, or something shorter that means the same.
+        // A table, or a shorter form with the same meaning.
         property["anyOf"].as_array().into_iter().flatten().for_each(|one| tables(one, &inner, found));
         if let Some(names) = property["patternProperties"].as_object() {
             let name = [inner.as_slice(), &["x".to_owned()]].concat();
@@ -224,14 +226,14 @@ fn tables(schema: &Value, path: &[String], found: &mut Vec<Table>) {
     }
 }
 
-/// A file that holds nothing but the table with a key that it does not take.
+/// A file that contains only the table, with an unknown key.
 fn file_with(path: &[String], more: &str) -> String {
     let table = path.join(".");
     let header = if table.is_empty() { String::new() } else { format!("[{table}]\n") };
     format!("{header}{UNKNOWN} = 1\n{more}")
 }
 
-/// What the reader says that a table takes, from its diagnostic about an unknown key.
+/// The keys of a table, from the reader's diagnostic about an unknown key.
 fn taken(lines: &str) -> Option<BTreeSet<String>> {
     let diagnostics = lines.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     let about: Vec<Value> = diagnostics
@@ -244,10 +246,11 @@ fn taken(lines: &str) -> Option<BTreeSet<String>> {
     Some(list.split('`').skip(1).step_by(2).map(str::to_owned).collect())
 }
 
-/// Asks the reader of a file for the keys of every table, and compares them with those of the schema.
+/// Compares the keys that the reader of a file accepts in every table with those of the schema.
 fn assert_keys_are_those_read(folder: &Folder, found: &[Table], file: &str, ask: &[&str]) {
     for Table { path, keys } in found {
-        // The reader takes either the keys of an artifact or those of a pack, and the same of pipelines.
+        // The reader accepts either the keys of an artifact or those of a pack, and likewise for
+        // pipelines.
         let variants: &[&str] = match path.as_slice() {
             [.., nodes, _] if nodes == "nodes" => &["artifact = \"builtin:parse\"\n", "pack = \"cloudtrail\"\n"],
             [first, _] if first == "pipelines" => &["nodes = {}\n"],
@@ -268,7 +271,7 @@ fn assert_keys_are_those_read(folder: &Folder, found: &[Table], file: &str, ask:
 }
 
 #[test]
-fn every_table_of_the_configuration_has_the_keys_that_its_reader_takes() {
+fn every_table_of_the_configuration_has_the_keys_of_its_reader() {
     let folder = Folder::new();
     let mut found = Vec::new();
     tables(&schema(&folder, "agent"), &[], &mut found);
@@ -277,18 +280,18 @@ fn every_table_of_the_configuration_has_the_keys_that_its_reader_takes() {
 }
 
 #[test]
-fn every_table_of_a_manifest_has_the_keys_that_its_reader_takes() {
+fn every_table_of_a_manifest_has_the_keys_of_its_reader() {
     let folder = Folder::new();
     let mut found = Vec::new();
     tables(&schema(&folder, "pack"), &[], &mut found);
     assert!(found.len() >= 7, "{found:?}");
-    // The keys of this one are names, from the very table that the reader has.
+    // The keys of this table are names, from the same list as in the reader.
     found.retain(|table| table.path != ["capabilities"]);
     assert_keys_are_those_read(&folder, &found, "p/pack.toml", &["pack", "lint", "./p", "--format", "json"]);
 }
 
 #[test]
-fn every_source_and_sink_has_the_keys_that_its_reader_takes() {
+fn every_source_and_sink_has_the_keys_of_its_reader() {
     let folder = Folder::new();
     let schema = schema(&folder, "agent");
     let mut seen = 0;
@@ -306,7 +309,7 @@ fn every_source_and_sink_has_the_keys_that_its_reader_takes() {
                 folder.write("agent.toml", format!("[{kind}.x]\ntype = \"{name}\"\n{UNKNOWN} = 1\n"));
             }
             let ended = folder.run(&["validate", "agent.toml", "--format", "json"]);
-            // The hint lists nothing where there is nothing to list.
+            // The hint lists nothing if there are no keys.
             let read = taken(ended.text()).unwrap_or_default();
             assert_eq!(read, keys, "{kind} {name}: {}", ended.text());
             seen += 1;

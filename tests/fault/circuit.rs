@@ -8,10 +8,10 @@ use wattle_tests::{Folder, Summary, wait_until};
 
 use crate::faults;
 
-/// A circuit that opens early and tries nothing during a test.
+/// A circuit that opens early and does not probe during a test.
 const EARLY: &str = "circuit = { window = 10, min_batches = 5, cool_down = \"30m\", max_cool_down = \"30m\" }";
 
-/// Batches of so many rows, on one worker.
+/// Batches of this many rows, on one worker.
 fn agent(rows: usize) -> String {
     format!("[agent]\nworkers = 1\n[agent.batch]\nmax_events = {rows}\nmax_bytes = \"16MiB\"\n")
 }
@@ -50,7 +50,7 @@ fn a_node_that_faults_on_every_row_costs_a_bounded_number_of_calls() {
 }
 
 #[test]
-fn events_pass_unchanged_where_the_operator_wants_it_so() {
+fn events_pass_unchanged_if_the_operator_allows_it() {
     const ROWS: usize = 200;
     let folder = folder(ROWS, &[]);
     let node = pipeline("panic-on-every-row", "", &format!("{EARLY}\non_fault = \"pass\""));
@@ -109,7 +109,7 @@ fn a_stopped_pipeline_keeps_its_events_with_the_source_until_the_node_is_fixed()
 }
 
 #[test]
-fn a_run_that_is_to_end_ends_with_an_error_when_its_pipeline_stops() {
+fn a_bounded_run_ends_with_an_error_when_its_pipeline_stops() {
     const ROWS: usize = 200;
     let folder = folder(ROWS, &(0..ROWS).collect::<Vec<_>>());
     let node = pipeline("panic", "", &format!("{EARLY}\non_fault = \"stop\""));
@@ -124,7 +124,7 @@ fn a_run_that_is_to_end_ends_with_an_error_when_its_pipeline_stops() {
     );
     let first = folder.events("panic-fails.ndjson").len();
     assert!(first < ROWS, "what came after is not failed: {first}");
-    // With the pipeline as it should be, the next run takes up what was left.
+    // With the corrected pipeline, the next run processes the remaining events.
     let fixed = config.replace("on_fault = \"stop\"", "on_fault = \"fail\"");
     assert!(folder.once(&fixed).summary().pipeline().failed >= (ROWS - first) as u64);
     let events: Vec<Value> = folder.events("panic-fails.ndjson");

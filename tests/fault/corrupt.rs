@@ -26,7 +26,7 @@ const CONFIG: &str = r#"
 
 fn folder() -> Folder {
     let folder = Folder::new();
-    // A cache of its own, since this one is broken.
+    // A separate cache, because this one is broken.
     fs::remove_file(folder.path("data/cache")).unwrap();
     folder.write("in.log", "a secret\nanother secret\n");
     assert_eq!(folder.once(CONFIG).summary().pipeline().delivered, 2);
@@ -39,7 +39,7 @@ fn files(folder: &Folder, name: &str) -> Vec<PathBuf> {
 }
 
 #[test]
-fn checkpoints_that_cannot_be_understood_are_set_aside_and_files_read_again() {
+fn unreadable_checkpoints_are_set_aside_and_files_read_again() {
     let folder = folder();
     folder.write("data/sources/lines/checkpoints.json", "{\"version\":1,\"files\":[{\"dev");
     let ended = folder.once(CONFIG);
@@ -51,7 +51,7 @@ fn checkpoints_that_cannot_be_understood_are_set_aside_and_files_read_again() {
 }
 
 #[test]
-fn cached_code_that_is_not_what_was_written_is_compiled_again() {
+fn altered_cached_code_is_compiled_again() {
     let folder = folder();
     let cached = || files(&folder, "data/cache").into_iter().filter(|p| p.extension().is_some_and(|e| e == "cwasm"));
     assert!(cached().count() > 0);
@@ -84,14 +84,14 @@ fn a_truncated_cache_key_is_replaced() {
 }
 
 #[test]
-fn a_lock_with_anything_in_it_is_a_lock() {
+fn a_lock_file_with_any_content_is_a_lock() {
     let folder = folder();
     folder.write("data/lock", "4711 from another life");
     assert_eq!(folder.once(CONFIG).summary().pipeline().received, 0);
 }
 
 #[test]
-fn a_quarantine_that_a_crash_cut_off_goes_on_with_whole_lines() {
+fn a_quarantine_that_a_crash_cut_off_continues_with_complete_lines() {
     let folder = folder();
     let broken = CONFIG.replace("[pipelines.main.outputs", "limits = { host_calls = 1 }\n    [pipelines.main.outputs");
     folder.write("in.log", "a secret\nanother secret\na third secret\n");

@@ -66,7 +66,7 @@ fn a_guest_that_cannot_be_configured_is_a_diagnostic() {
 }
 
 #[test]
-fn a_running_agent_goes_on_with_what_comes_after_a_fault() {
+fn a_running_agent_continues_after_a_fault() {
     let folder = folder(ROWS, &POISON);
     let config = LINES.replace("follow = false", "") + &pipeline("panic", "memory = \"32MiB\"", "");
     let mut agent = folder.start(&config);
@@ -81,7 +81,7 @@ fn a_running_agent_goes_on_with_what_comes_after_a_fault() {
 }
 
 #[test]
-fn other_pipelines_go_on_while_a_guest_never_comes_back() {
+fn other_pipelines_continue_while_a_guest_never_returns() {
     let folder = folder(ROWS, &[7]);
     let address = free_address();
     let config = format!(

@@ -1,4 +1,4 @@
-//! Limits that are not reached by a call, but by an artifact or its instance.
+//! Limits that an artifact or its instance reaches, not a call.
 
 use wattle_tests::evil::{LINES, folder, pipeline};
 
@@ -7,7 +7,7 @@ use crate::faults;
 #[track_caller]
 fn assert_refused(agent: &str, limits: &str, messages: &[&str]) {
     let folder = folder(1, &[]);
-    // What is compiled already is not compiled again.
+    // Otherwise the compiled code would come from the cache.
     std::fs::remove_file(folder.path("data/cache")).unwrap();
     folder.write("agent.toml", format!("{agent}\n{LINES}{}", pipeline("panic", limits, "")));
     let ended = folder.run(&["validate", "agent.toml"]);
@@ -37,7 +37,7 @@ fn an_artifact_beyond_its_limits_is_a_diagnostic() {
 }
 
 #[test]
-fn limits_of_the_agent_hold_for_nodes_that_name_none_of_their_own() {
+fn limits_of_the_agent_apply_to_nodes_without_their_own() {
     let folder = folder(3, &[]);
     // One call resolves its field; reading and replacing are two.
     let agent = "[agent.limits]\nhost_calls = 1\n".to_owned();

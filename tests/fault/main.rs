@@ -1,5 +1,5 @@
-//! Misbehaving guests and corrupt state: the agent stays up, healthy events all arrive, poisonous events fail with the
-//! right code, and unmasked events never leave.
+//! Misbehaving guests and corrupt state: the agent keeps running, healthy events all arrive,
+//! poisonous events fail with the right code, and unmasked events never leave.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -18,7 +18,7 @@ mod stuck;
 
 use wattle_tests::Summary;
 
-/// Faults of a node by kind, as a summary tells of them, such as `trap (guest)`.
+/// Faults of a node by kind in a summary, such as `trap (guest)`.
 fn faults(summary: &Summary, pipeline: &str, kind: &str) -> u64 {
     let reasons = &summary.pipelines[pipeline].reasons;
     let lines = reasons.iter().filter_map(|line| line.strip_prefix("faults of ")?.split_once(": ")?.1.split_once(' '));

@@ -1,4 +1,4 @@
-//! Events that a mask could not process, and the commands that deal with them.
+//! Events that a mask could not process, and the commands for them.
 
 use serde_json::Value;
 use wattle_tests::{Folder, finish};
@@ -69,7 +69,7 @@ fn ids(folder: &Folder) -> Vec<String> {
 }
 
 #[test]
-fn what_could_not_be_masked_leaves_as_a_reason_only_also_while_the_circuit_is_open() {
+fn unmaskable_events_leave_only_as_a_reason_also_while_the_circuit_is_open() {
     let folder = quarantined();
     let failed = folder.events("fails.ndjson");
     let count = |code: &str| failed.iter().filter(|e: &&Value| e["failure"]["code"] == code).count();
@@ -121,7 +121,7 @@ fn events_are_listed_shown_and_dropped() {
 }
 
 #[test]
-fn a_fixed_mask_takes_events_out_of_quarantine_and_each_arrives_once() {
+fn a_fixed_mask_processes_the_quarantine_and_each_event_arrives_once() {
     let folder = quarantined();
     folder.write("agent.toml", config(true, false));
     let one = ids(&folder)[3].clone();
@@ -144,7 +144,7 @@ fn a_fixed_mask_takes_events_out_of_quarantine_and_each_arrives_once() {
 }
 
 #[test]
-fn what_fails_again_comes_back_under_a_new_id() {
+fn events_that_fail_again_get_a_new_id() {
     let folder = quarantined();
     let before = ids(&folder);
     let ended = folder.run(&["quarantine", "retry", "trail", &before[0], "--config", "agent.toml"]);
@@ -154,7 +154,7 @@ fn what_fails_again_comes_back_under_a_new_id() {
 }
 
 #[test]
-fn events_are_not_sent_again_beside_a_running_agent_but_can_be_dropped() {
+fn events_cannot_be_retried_while_an_agent_runs_but_can_be_dropped() {
     let folder = quarantined();
     let agent = folder.start(&config(false, true));
     let ended = folder.run(&["quarantine", "retry", "trail", "--all", "--config", "agent.toml"]);
@@ -168,7 +168,7 @@ fn events_are_not_sent_again_beside_a_running_agent_but_can_be_dropped() {
 }
 
 #[test]
-fn a_full_quarantine_keeps_rows_with_their_source() {
+fn a_full_quarantine_leaves_rows_with_their_source() {
     let folder = quarantined();
     let bytes = folder.read("data/quarantine/trail.ndjson").len();
     let full = format!("{}\n[agent.quarantine]\nmax_size = {bytes}\n", config(false, true));
@@ -230,12 +230,13 @@ fn delivered(folder: &Folder) -> Vec<String> {
     text.lines().map(str::to_owned).collect()
 }
 
-/// Nothing of the batch leaves, however often it is tried, and the next run delivers each line once.
+/// Nothing of the batch leaves, however often it is retried, and the next run delivers each line
+/// once.
 #[test]
-fn a_run_whose_quarantine_cannot_be_written_ends_with_an_error_and_without_doubles() {
+fn a_run_whose_quarantine_cannot_be_written_ends_with_an_error_and_without_duplicates() {
     let folder = Folder::new();
     folder.write("in.log", with_one_unreadable(100));
-    // A file where the folder has to be stops every user, root too.
+    // A file in place of the folder stops every user, including root.
     folder.write("data/quarantine", "");
     let config = unreadable("type = \"file\"\ninclude = [\"in.log\"]", "");
     let ended = folder.once_in_part(&config);

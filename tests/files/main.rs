@@ -51,7 +51,7 @@ fn append(path: &Path, text: &str) {
 }
 
 #[test]
-fn more_logs_than_the_process_may_have_open_are_all_read_and_followed() {
+fn more_logs_than_the_descriptor_limit_are_all_read_and_followed() {
     let folder = Folder::new();
     for n in 0..300 {
         folder.write(format!("logs/{n}.log"), format!("first {n}\n"));
@@ -73,7 +73,7 @@ fn more_logs_than_the_process_may_have_open_are_all_read_and_followed() {
 }
 
 #[test]
-fn more_output_files_than_the_process_may_have_open_are_all_written() {
+fn more_output_files_than_the_descriptor_limit_are_all_written() {
     let folder = Folder::new();
     let mut input = String::new();
     for n in 0..3000 {
@@ -163,7 +163,7 @@ fn a_glob_that_matches_nothing_is_in_the_log_once_and_in_the_status() {
     assert_eq!(log.matches("finds no file").count(), 2, "{log}");
 }
 
-/// The bounds are far above the usual figures, since other tests run at the same time.
+/// The limits are far above the usual figures, because other tests run at the same time.
 #[test]
 fn twenty_thousand_idle_logs_cost_little_and_a_new_line_is_delivered() {
     const FILES: usize = 20_000;

@@ -1,4 +1,4 @@
-//! Broken input comes out on `fails` with a reason, and the agent lives.
+//! Broken input leaves on `fails` with a reason, and the agent keeps running.
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -8,7 +8,7 @@ use wattle_tests::{Folder, free_address, send, wait_until};
 
 const GOOD: &str = r#"{"eventVersion":"1.08","eventName":"CreateUser","eventID":"good"}"#;
 
-/// Texts that are no JSON values, in the manner of the JSON test suites.
+/// Texts that are not JSON values, in the manner of the JSON test suites.
 const NO_VALUES: &[&str] = &[
     "[1,]",
     "[,1]",
@@ -100,7 +100,7 @@ fn documents() -> BTreeMap<String, (Vec<u8>, &'static str)> {
     add("no-name.json", records(&[b"{\"eventVersion\":\"1\"}"]), "missing-field");
     add("name-null.json", records(&[b"{\"eventName\":null}"]), "missing-field");
     for (index, text) in NO_VALUES.iter().enumerate() {
-        // Where no records are, unroll need not look whether all of it is JSON.
+        // If there are no records, unroll need not check whether the whole text is JSON.
         add(&format!("value-{index:02}.json"), text.as_bytes().to_vec(), "not-json or missing-path");
         add(&format!("element-{index:02}.json"), records(&[text.as_bytes()]), "not-json");
     }
@@ -159,7 +159,7 @@ fn broken_files_fail_with_a_reason_and_good_ones_pass_beside_them() {
 }
 
 #[test]
-fn a_broken_record_fails_alone_among_its_good_neighbours() {
+fn a_broken_record_fails_alone_between_good_neighbours() {
     let folder = Folder::new();
     let broken =
         ["{\"eventName\":\"\\ud800\"}", "{\"eventName\":01}", "{\"eventVersion\":\"1\"}", "7", "null", "\"x\""];
@@ -175,7 +175,7 @@ fn a_broken_record_fails_alone_among_its_good_neighbours() {
 }
 
 #[test]
-fn a_file_that_is_no_gzip_inside_is_reported_and_the_next_one_passes() {
+fn a_corrupt_gzip_file_is_reported_and_the_next_one_passes() {
     let folder = Folder::new();
     folder.write("in/a.json.gz", b"\x1f\x8b\x08this is not gzip");
     folder.write("in/b.json", records(&[GOOD.as_bytes()]));
@@ -186,7 +186,7 @@ fn a_file_that_is_no_gzip_inside_is_reported_and_the_next_one_passes() {
 }
 
 #[test]
-fn a_running_agent_outlives_every_broken_document() {
+fn a_running_agent_survives_every_broken_document() {
     let folder = Folder::new();
     let address = free_address();
     let source = format!("type = \"http\"\naddress = \"{address}\"\nframing = \"document\"");
@@ -194,7 +194,7 @@ fn a_running_agent_outlives_every_broken_document() {
     wait_until("the source listens", || std::net::TcpStream::connect(address).is_ok());
     let mut sent = 0;
     for (name, (bytes, _)) in documents() {
-        // A body that gzip cannot read is the client's business, and answered as such.
+        // A body that gzip cannot decompress is the client's fault, and gets such a response.
         let packed = name.ends_with(".gz");
         let headers: &[(&str, &str)] = if packed { &[("content-encoding", "gzip")] } else { &[] };
         let answer = send(address, headers, &bytes);

@@ -1,8 +1,8 @@
-//! Documents one after the other on standard input, as `zcat *.json.gz` gives them.
+//! Documents in a row on standard input, as `zcat *.json.gz` writes them.
 
 use wattle_tests::{Folder, Trail, finish};
 
-/// What becomes of documents that follow each other like this, with the default options.
+/// The result of such concatenated documents with the default options.
 #[track_caller]
 fn check(separator: &str, change: impl Fn(usize, Vec<u8>) -> Vec<u8>, delivered: u64, failed: u64) {
     let folder = Folder::new();
@@ -28,7 +28,7 @@ fn documents_without_line_feeds_between_them_give_all_their_records() {
 }
 
 #[test]
-fn a_document_that_is_cut_fails_alone() {
+fn a_truncated_document_fails_alone() {
     let cut = |number, document: Vec<u8>| {
         if number == 7 { document[..document.len() / 2].to_vec() } else { document }
     };
@@ -36,7 +36,7 @@ fn a_document_that_is_cut_fails_alone() {
 }
 
 #[test]
-fn pretty_documents_are_documents() {
+fn pretty_documents_are_recognised() {
     let pretty = |_, document: Vec<u8>| {
         let value: serde_json::Value = serde_json::from_slice(&document).unwrap();
         serde_json::to_vec_pretty(&value).unwrap()

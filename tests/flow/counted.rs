@@ -1,4 +1,4 @@
-//! How many values the masks replaced: the summary, `/metrics` and `wattle status` say the same number.
+//! The number of masked values: the summary, `/metrics` and `wattle status` must agree.
 
 use std::collections::BTreeMap;
 
@@ -38,7 +38,8 @@ fn of_summary(log: &str) -> Counts {
     counts
 }
 
-/// Runs documents and lines that are no JSON through a pack, and returns what all three places say, and the model.
+/// Runs documents and lines that are not JSON through a pack, and returns the counts of all three
+/// places and of the model.
 #[track_caller]
 fn counted(pack: &str) -> (Counts, u64) {
     let folder = Folder::new();
@@ -70,11 +71,11 @@ fn counted(pack: &str) -> (Counts, u64) {
 }
 
 #[test]
-fn every_place_says_how_many_values_were_masked() {
+fn every_place_shows_the_same_number_of_masked_values() {
     let (counts, expected) = counted("cloudtrail@1.0.0");
     assert_eq!(counts.values().sum::<u64>(), expected, "{counts:?}");
     let (counts, expected) = counted("cloudtrail@1.2.0");
     let three: u64 = ["access-keys", "session-tokens", "role-sessions"].iter().map(|rule| counts[*rule]).sum();
-    // `principalId` holds sessions of roles as well, and the model does not know it.
+    // `principalId` contains sessions of roles as well, which the model does not know.
     assert!(three >= expected && expected > 0, "{counts:?}, at least {expected}");
 }

@@ -1,4 +1,4 @@
-//! Documents of any size go through, in memory that is known beforehand.
+//! Documents of any size pass through, in a known amount of memory.
 
 use std::time::Instant;
 
@@ -6,7 +6,7 @@ use wattle_tests::{Folder, Trail, wait_until};
 
 const MIB: u64 = 1 << 20;
 
-/// Runs one document of so many records, and answers with the agent's peak of memory in bytes.
+/// Runs one document with this many records, and returns the agent's peak memory in bytes.
 fn run(records: u32, least_bytes: usize) -> u64 {
     let folder = Folder::new();
     let mut trail = Trail::new(3, records);

@@ -1,4 +1,4 @@
-//! Genuine CloudTrail through the pack: no secret is readable in any output, and nothing else changed.
+//! Real CloudTrail through the pack: no secret is readable in any output, and nothing else changes.
 
 use std::fs;
 use std::io::Read as _;
@@ -7,22 +7,22 @@ use std::path::Path;
 use serde_json::Value;
 use wattle_tests::{Folder, SECRET_KEYS, assert_hidden, finish, mask_model, samples, secrets_in, values};
 
-/// How a sample's files become events, and those are split.
+/// How a sample's files become events, and how those are split.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Shape {
     /// `{"Records":[...]}`
     Records,
     /// `[...]`
     Array,
-    /// Nothing that version 1.0.0 splits: a document fails as it is.
+    /// Nothing that version 1.0.0 splits: a document fails unchanged.
     Other,
-    /// The same, an event for each line.
+    /// The same, with one event per line.
     OtherLines,
 }
 
 const OUTPUTS: &[&str] = &["processed", "get_describe_list", "fails"];
 
-/// An event that must come out, as it came in and as it must leave.
+/// An event that must leave: its original form and its expected form.
 struct Expected {
     clear: String,
     masked: String,
@@ -72,7 +72,8 @@ fn configuration(include: &str, framing: &str) -> String {
     config
 }
 
-/// JSON with line breaks on one line, without the white space outside its strings; any other text as it is.
+/// Puts JSON with line breaks on one line, without white space outside its strings; keeps any other
+/// text.
 fn on_one_line(text: &str) -> String {
     if !text.trim_end().contains('\n') || serde_json::from_str::<Value>(text).is_err() {
         return text.to_owned();
@@ -91,7 +92,7 @@ fn on_one_line(text: &str) -> String {
     text.chars().filter(keep).collect()
 }
 
-/// What jq would find: the same structure and values, but for values of secret keys.
+/// As with jq: the same structure and values, except for values of secret keys.
 #[track_caller]
 fn assert_same_but_secrets(clear: &Value, out: &Value) {
     match (clear, out) {
@@ -172,7 +173,7 @@ fn check(sample: &str, shape: Shape, records: usize, secrets: usize) {
     assert_eq!(seen, sorted_masked(&expected), "bodies of codec json");
 }
 
-/// What the nodes after the masks made of an event.
+/// Checks the work of the nodes after the masks.
 fn check_event(output: &str, event: &Value, body: &Value) {
     if output == "fails" {
         for key in ["node", "code", "message"] {
@@ -206,7 +207,7 @@ fn pretty_records_inside_strings_are_masked() {
 }
 
 #[test]
-fn a_subscription_of_cloudwatch_fails_masked() {
+fn a_cloudwatch_subscription_fails_masked() {
     check("cloudwatch-envelope", Shape::Other, 1, 4);
 }
 
@@ -243,7 +244,7 @@ fn check_stdin(sample: &str, shape: Shape) {
 }
 
 #[test]
-fn standard_input_gives_what_files_give() {
+fn standard_input_gives_the_same_output_as_files() {
     check_stdin("compact-gz", Shape::Records);
     check_stdin("stratus-pretty", Shape::Array);
     check_stdin("pretty-sample", Shape::Array);

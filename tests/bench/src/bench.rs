@@ -1,4 +1,4 @@
-//! What all sections of the benchmark share: where things are, how much to measure, and configurations.
+//! Shared by all sections of the benchmark: paths, sizes, and configurations.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,35 +12,35 @@ use crate::nodes::Kind;
 /// Names of the outputs of the pack.
 pub(crate) const OUTPUTS: &[&str] = &["processed", "get_describe_list", "fails"];
 
-/// The benchmark as it was called for.
+/// The settings of this benchmark run.
 pub(crate) struct Bench {
     /// The agent.
     pub(crate) wattle: PathBuf,
     /// The target folder, with the artifacts of nodes and guests.
     pub(crate) target: PathBuf,
-    /// Where everything goes that is written meanwhile.
+    /// Folder for all files that the benchmark writes.
     pub(crate) work: PathBuf,
     pub(crate) corpus: Corpus,
     pub(crate) quick: bool,
 }
 
 impl Bench {
-    /// One figure for `--quick` and one for the whole benchmark.
+    /// Selects the size for `--quick` or for the whole benchmark.
     pub(crate) fn size<T>(&self, quick: T, full: T) -> T {
         if self.quick { quick } else { full }
     }
 
-    /// How often whole processes are run.
+    /// Number of runs of each process.
     pub(crate) fn rounds(&self) -> usize {
         self.size(3, 5)
     }
 
-    /// The corpus of row 1: documents of 200 records, one a line.
+    /// The corpus of row 1: documents of 200 records, one per line.
     pub(crate) fn documents(&self) -> anyhow::Result<Input> {
         self.corpus.documents(self.size(150_000_000, 300_000_000), 200)
     }
 
-    /// An empty folder.
+    /// Creates an empty folder.
     pub(crate) fn fresh(&self, name: &str) -> anyhow::Result<PathBuf> {
         let folder = self.work.join(name);
         if folder.exists() {
@@ -50,7 +50,8 @@ impl Bench {
         Ok(folder)
     }
 
-    /// The data folder of the agents that are measured: it keeps the compiled nodes from run to run, and nothing else.
+    /// The data folder of the measured agents: it keeps the compiled nodes from run to run, and
+    /// nothing else.
     pub(crate) fn data_dir(&self) -> anyhow::Result<PathBuf> {
         let folder = self.work.join("data");
         let sources = folder.join("sources");
@@ -66,7 +67,7 @@ impl Bench {
         Ok(Job::new(&self.wattle).env("WATTLE_DATA_DIR", self.data_dir()?).args(["--log", "error"]))
     }
 
-    /// The whole job: standard input through the pack to a file for each output.
+    /// The whole job: standard input through the pack to one file per output.
     pub(crate) fn whole_job(&self, input: &Input, workers: usize, out: &Path) -> anyhow::Result<Job> {
         let job = self.agent()?.args(["run", "--pack", "cloudtrail@1.0.0", "--quiet", "--workers"]);
         Ok(job.args([workers.to_string()]).args(["--out"]).args([out]).stdin(&input.path))
@@ -90,8 +91,9 @@ impl Bench {
         }
     }
 
-    /// This program, running the pack over standard input with nodes of a kind. Answers with the CPU seconds from the
-    /// start of the topology to the end of its drain: reading the configuration and compiling do not count.
+    /// Runs this program with the pack over standard input and nodes of a kind. Returns the CPU
+    /// seconds from the start of the topology to the end of its drain, without reading the
+    /// configuration and compiling.
     pub(crate) fn pipeline(&self, input: &Input, kind: Kind) -> anyhow::Result<f64> {
         let out = self.fresh("twin")?;
         let job = Job::new(std::env::current_exe()?).args(["--target"]).args([&self.target]);
@@ -110,8 +112,8 @@ pub(crate) fn configuration(data_dir: &Path, source: &str, sinks: &str) -> Strin
     )
 }
 
-/// A file sink for each output of the pack. They do not sync: with the default they wait up to a second for more to sync
-/// together, also at the end, and that would hide the time on the wall that a short run takes.
+/// A file sink for each output of the pack. They do not sync: by default they wait up to a second
+/// to sync more data together, also at the end, which would hide the wall time of a short run.
 pub(crate) fn file_sinks(folder: &Path) -> String {
     let sink = |output: &&str| {
         let path = folder.join(format!("{output}.ndjson"));
@@ -123,5 +125,5 @@ pub(crate) fn file_sinks(folder: &Path) -> String {
     OUTPUTS.iter().map(sink).collect()
 }
 
-/// One sink that writes nothing.
+/// A sink that writes nothing.
 pub(crate) const BLACKHOLE: &str = "[sinks.none]\ntype = \"blackhole\"\ninputs = [\"*.*\"]\n";

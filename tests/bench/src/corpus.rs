@@ -11,12 +11,12 @@ use wattle_generator::{DocumentSize, Generator, Options, Shape};
 
 const SEED: u64 = 1;
 
-/// Where the corpora lie.
+/// The folder of the corpora.
 pub(crate) struct Corpus {
     folder: PathBuf,
 }
 
-/// Generated input, and how many bytes it has before any compression.
+/// Generated input, and its size before any compression.
 #[derive(Clone, Debug)]
 pub(crate) struct Input {
     pub(crate) path: PathBuf,
@@ -34,13 +34,13 @@ impl Corpus {
         Self { folder }
     }
 
-    /// Documents of this many records, one a line, of about this many bytes in all.
+    /// Documents of this many records, one per line, with about this many bytes in total.
     pub(crate) fn documents(&self, bytes: u64, records: u32) -> anyhow::Result<Input> {
         let name = format!("documents-{records}-{bytes}.ndjson");
         self.lines(&name, bytes, Shape::Records, DocumentSize::Fixed(records))
     }
 
-    /// Records, one a line.
+    /// Records, one per line.
     pub(crate) fn records(&self, bytes: u64) -> anyhow::Result<Input> {
         self.lines(&format!("records-{bytes}.ndjson"), bytes, Shape::Ndjson, DocumentSize::Fixed(100))
     }
@@ -108,7 +108,7 @@ impl Corpus {
         })
     }
 
-    /// Makes a file or a folder unless it is there with the stamp of a complete run beside it.
+    /// Creates a file or folder, unless it exists with the stamp of a complete run.
     fn once(&self, name: &str, make: impl FnOnce(&Path) -> anyhow::Result<u64>) -> anyhow::Result<Input> {
         let path = self.folder.join(name);
         let stamp = self.folder.join(format!("{name}.bytes-of-seed-{SEED}"));

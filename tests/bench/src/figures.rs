@@ -1,4 +1,4 @@
-//! Figures: medians with their spread, and the report that they end in.
+//! Figures: medians with their spread, and the report.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -43,7 +43,7 @@ pub(crate) fn mega(bytes: u64) -> f64 {
     bytes as f64 / 1e6
 }
 
-/// What has been measured so far; every row is printed as it comes.
+/// All measurements so far. Each row is printed at once.
 #[derive(Default)]
 pub(crate) struct Report {
     keys: Map<String, Value>,
@@ -56,7 +56,7 @@ impl Report {
         self.rows.push(json!({ "section": title }));
     }
 
-    /// A row of the table: what was measured, the median of it, its unit and what there is to say about it.
+    /// A row of the table: what was measured, its median, its unit, and a note.
     pub(crate) fn row(&mut self, what: &str, samples: &Samples, unit: &str, note: &str) {
         let median = samples.median();
         let mut line = format!("  {what:<46} {:>10} {unit:<9}", shown(median));
@@ -72,13 +72,13 @@ impl Report {
         }));
     }
 
-    /// A row that is also one of the figures by which the project is judged.
+    /// A row whose figure is one of the targets of the project.
     pub(crate) fn key(&mut self, key: &str, what: &str, samples: &Samples, unit: &str, note: &str) {
         self.row(what, samples, unit, note);
         self.keys.insert(key.into(), json!(samples.median()));
     }
 
-    /// The median of a judged figure.
+    /// The median of such a figure.
     pub(crate) fn value(&self, key: &str) -> Option<f64> {
         self.keys.get(key)?.as_f64()
     }
@@ -88,7 +88,7 @@ impl Report {
         self.rows.push(json!({ "remark": text }));
     }
 
-    /// Writes the judged figures as plain keys, the machine, and all rows.
+    /// Writes these figures as plain keys, the machine, and all rows.
     pub(crate) fn write(&self, path: &Path, machine: &str) -> anyhow::Result<()> {
         let mut all = self.keys.clone();
         all.insert("machine".into(), machine.into());
@@ -98,7 +98,7 @@ impl Report {
     }
 }
 
-/// Three or more digits that matter.
+/// Formats with at least three significant digits.
 fn shown(value: f64) -> String {
     match value.abs() {
         v if v >= 100.0 => format!("{value:.0}"),
@@ -126,7 +126,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn median_is_the_middle_whatever_the_order() {
+    fn the_median_does_not_depend_on_the_order() {
         for (values, median) in [(&[3.0, 1.0, 2.0][..], 2.0), (&[4.0, 1.0], 2.5), (&[7.0], 7.0)] {
             assert_eq!(values.iter().copied().collect::<Samples>().median(), median, "{values:?}");
         }

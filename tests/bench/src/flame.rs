@@ -1,4 +1,5 @@
-//! The flame graph: where the whole job spends its time, the functions of sandboxed nodes by their names.
+//! The flame graph: where the whole job spends its time, including functions of sandboxed nodes by
+//! name.
 
 use std::fs::File;
 use std::io::{BufReader, BufWriter};
@@ -11,10 +12,11 @@ use inferno::{collapse::perf::Folder, flamegraph};
 use crate::bench::Bench;
 use crate::job::on_path;
 
-/// Samples a second.
+/// Samples per second.
 const FREQUENCY: &str = "1999";
 
-/// Records the whole job by `perf`, 1 worker on 1 core, and draws it to `flamegraph.svg` in the target folder.
+/// Records the whole job with `perf`, 1 worker on 1 core, and draws it to `flamegraph.svg` in the
+/// target folder.
 pub(crate) fn draw(bench: &Bench) -> anyhow::Result<()> {
     let perf = on_path("perf").context("perf is not on the PATH; it is in the package linux-perf")?;
     let input = bench.documents()?;

@@ -1,4 +1,4 @@
-//! How the time for a megabyte changes as things grow by factors of ten. Row 6 of the table.
+//! How the time per megabyte changes when a size grows by factors of ten. Row 6 of the table.
 
 use std::fmt::Write as _;
 
@@ -8,7 +8,7 @@ use crate::figures::{Report, Samples};
 
 const STDIN: &str = "type = \"stdin\"";
 
-/// What grows, and a configuration for each size of it.
+/// The sizes that grow, with a configuration for each value.
 pub(crate) fn measure(bench: &Bench, report: &mut Report) -> anyhow::Result<()> {
     report.section("Growth: CPU milliseconds for a megabyte, start-up taken off");
     let data = bench.data_dir()?;
@@ -76,13 +76,13 @@ fn row(bench: &Bench, report: &mut Report, what: &str, text: &str, input: &Input
     Ok(())
 }
 
-/// CPU seconds of the same configuration with next to nothing to do.
+/// CPU seconds of the same configuration with almost no input.
 fn start_up(bench: &Bench, text: &str, input: Option<&Input>) -> anyhow::Result<f64> {
     let used: anyhow::Result<Samples> = (0..2).map(|_| Ok(bench.run_configuration(text, input, 1)?.cpu_s)).collect();
     Ok(used?.median())
 }
 
-/// A chain of masks with patterns that find nothing, or next to nothing.
+/// A chain of masks with patterns that find nothing, or almost nothing.
 fn inline(data: &std::path::Path, nodes: u32, rules: u32) -> String {
     let mut text = format!(
         "[agent]\ndata_dir = \"{}\"\n\n[sources.in]\n{STDIN}\n\n{BLACKHOLE}\n[pipelines.main]\ninputs = [\"in\"]\n",

@@ -1,4 +1,4 @@
-//! Whole processes, measured from outside: CPU time of all their threads, time on the wall, peak memory.
+//! Whole processes, measured from outside: CPU time of all their threads, wall time, peak memory.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -21,7 +21,7 @@ pub(crate) struct Job {
     cores: Option<String>,
 }
 
-/// What a process used.
+/// The resources that a process used.
 #[derive(Clone, Debug)]
 pub(crate) struct Used {
     pub(crate) cpu_s: f64,
@@ -50,7 +50,7 @@ impl Job {
         self
     }
 
-    /// Runs the program by another one, whose arguments end with a path.
+    /// Runs the program through another one, whose arguments end with a path.
     pub(crate) fn under(mut self, program: &Path, args: &[&str], path: &Path) -> Self {
         let inner = std::mem::replace(&mut self.program, program.into());
         let before = args.iter().map(OsString::from).chain([path.into(), inner.into()]);
@@ -58,7 +58,7 @@ impl Job {
         self
     }
 
-    /// Keeps the process on these cores, such as `0` or `0,1`.
+    /// Pins the process to these cores, such as `0` or `0,1`.
     pub(crate) fn on_cores(mut self, cores: &str) -> Self {
         self.cores = Some(cores.into());
         self
@@ -82,7 +82,7 @@ impl Job {
         command.spawn().with_context(|| format!("could not start {}", self.program.display()))
     }
 
-    /// Runs the process to its end, which must be a success.
+    /// Runs the process to its end. It must succeed.
     pub(crate) fn run(&self) -> anyhow::Result<Used> {
         let since = Instant::now();
         let mut child = self.spawn()?;
@@ -99,8 +99,8 @@ impl Job {
     }
 }
 
-/// The peak memory of a process. The figure that `wait4` gives begins with the memory of the process that started it,
-/// so this looks at the process itself while it runs.
+/// Samples the peak memory of a process. The figure of `wait4` starts with the memory of the parent
+/// process, so this looks at the process itself while it runs.
 struct Peak {
     bytes: Arc<AtomicU64>,
     over: Arc<AtomicBool>,
@@ -142,7 +142,7 @@ pub(crate) fn cpu_seconds(pid: u32) -> f64 {
     Duration::from_nanos(nanos.sum()).as_secs_f64()
 }
 
-/// Where a program lies on the PATH.
+/// Path of a program on the PATH.
 pub(crate) fn on_path(name: &str) -> Option<PathBuf> {
     std::env::split_paths(&std::env::var_os("PATH")?).map(|folder| folder.join(name)).find(|path| path.is_file())
 }

@@ -1,7 +1,8 @@
-//! The benchmark behind `cargo xtask bench`: a table on the terminal and a JSON file. Nothing touches the network.
+//! The benchmark behind `cargo xtask bench`: a table on the terminal and a JSON file. It does not
+//! use the network.
 //!
-//! Ratios are of figures of one run, measured in turns; CPU time is preferred over time on the wall. The sections follow
-//! the rows that docs/PERFORMANCE.md explains.
+//! Ratios compare figures of one run, from alternating measurements. CPU time is preferred over
+//! wall time. The sections follow the rows that docs/PERFORMANCE.md explains.
 
 mod bench;
 mod corpus;
@@ -58,7 +59,7 @@ enum Section {
     Flame,
 }
 
-/// What the benchmark runs in processes of their own.
+/// Steps that the benchmark runs in separate processes.
 #[derive(Subcommand)]
 enum Part {
     /// Runs the pack over standard input and prints the CPU seconds
@@ -82,7 +83,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> anyhow::Result<()> {
     let cli = Cli::parse();
     if let Some(Part::Pipeline { nodes, work, out }) = &cli.part {
-        // As in the agent. Not for the whole benchmark: other tools that it starts would have it from here.
+        // As in the agent, but not for the whole benchmark: the other tools that it starts would
+        // inherit the setting.
         rustix::thread::disable_transparent_huge_pages(std::env::var_os("MIMALLOC_ALLOW_THP").is_none())?;
         return twin::pipeline(&cli.target, work, out, *nodes);
     }
@@ -120,7 +122,7 @@ fn main() -> anyhow::Result<()> {
     if wanted(Section::Growth) {
         growth::measure(&bench, &mut report)?;
     }
-    // It is a picture, not a figure, and needs perf: only where it is asked for.
+    // A picture and not a figure, and it needs perf: only on request.
     if cli.only.contains(&Section::Flame) {
         flame::draw(&bench)?;
     }

@@ -13,7 +13,7 @@ use crate::corpus::Input;
 use crate::figures::{Report, Samples, mega};
 use crate::job::status_bytes;
 
-/// How long the agent has to open its port.
+/// Time for the agent to open its port.
 const START: Duration = Duration::from_secs(30);
 
 /// The rows about memory under load.
@@ -32,9 +32,9 @@ pub(crate) fn measure(bench: &Bench, report: &mut Report) -> anyhow::Result<()> 
     Ok(())
 }
 
-/// Posts each document when the one before was answered, and answers with the peak of memory.
+/// Posts each document after the response to the previous one, and returns the peak memory.
 fn one_at_a_time(bench: &Bench, input: &Input) -> anyhow::Result<f64> {
-    // Free now, and no other process here opens ports.
+    // The port is free now, and no other process here opens ports.
     let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
     let source = format!("type = \"http\"\naddress = \"{address}\"\nframing = \"document\"");
     let path = bench.work.join("posted.toml");

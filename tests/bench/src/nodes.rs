@@ -1,5 +1,5 @@
-//! The nodes of a plan, made in three ways: sandboxed as the agent makes them, linked natively, and as plugins that take
-//! one event a call as JSON.
+//! The nodes of a plan in three forms: sandboxed as in the agent, linked natively, and as plugins
+//! that take one event per call as JSON.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,14 +15,14 @@ use wattle_plan::{Artifact, ArtifactLimits, NodePlan, OptionError, Origin, Plan}
 use wattle_runtime::{Catalog, Compiled, NodeStats, Process, Runner, RunnerSettings, Runtime};
 use wattle_topology::{NodeFactory, sandboxed};
 
-/// How nodes are made.
+/// The form of nodes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Kind {
     /// Endpoints in the sandbox.
     Sandbox,
     /// Linked into this program.
     Native,
-    /// One event a call, as a JSON text.
+    /// One event per call, as a JSON text.
     JsonPerEvent,
 }
 
@@ -38,7 +38,8 @@ impl Kind {
 
 const BUILTIN: &[&str] = &["extract", "mask", "parse", "route", "unroll"];
 
-/// What a configuration needs to become a plan with nodes, from the artifacts that `cargo xtask nodes` has built.
+/// Turns a configuration into a plan with nodes, from the artifacts that `cargo xtask nodes` has
+/// built.
 pub(crate) struct Workbench {
     catalog: Catalog,
     library: Library,
@@ -46,7 +47,7 @@ pub(crate) struct Workbench {
 }
 
 impl Workbench {
-    /// `target` holds `nodes/` and `guests/`; compiled code is kept in `cache`.
+    /// `target` contains `nodes/` and `guests/`; `cache` keeps compiled code.
     pub(crate) fn open(target: &Path, cache: &Path) -> anyhow::Result<Self> {
         let artifact = |folder: &str, name: &str| {
             let path = target.join(folder).join(format!("{name}.wasm"));
@@ -98,7 +99,7 @@ impl Workbench {
         })
     }
 
-    /// The guest that takes one event a call.
+    /// The guest that takes one event per call.
     pub(crate) fn json_per_event(&self) -> anyhow::Result<Arc<Compiled>> {
         Ok(self.catalog.runtime().compile(&self.json_per_event)?)
     }
@@ -157,7 +158,7 @@ impl<N: Node + Send> Process for Linked<N> {
     }
 }
 
-/// What the guest does in the place of a node of the pack.
+/// The step of the guest that replaces a node of the pack.
 fn json_step(plan: &NodePlan) -> Result<Value, String> {
     Ok(match plan.artifact.name.as_str() {
         "mask" => {
@@ -186,8 +187,8 @@ pub(crate) fn json_runner(
     Runner::new(compiled.clone(), settings, stats).map_err(|fault| fault.message)
 }
 
-/// Calls a node for each event by itself. What leaves is gathered again, so that the rest of the agent works on batches
-/// as ever and only the nodes are compared.
+/// Calls a node for each event separately. The results are batched again, so the rest of the agent
+/// works on batches as usual and only the nodes differ.
 struct OneByOne(Runner);
 
 impl Process for OneByOne {

@@ -1,4 +1,4 @@
-//! Other tools on the same corpus, where they are on the PATH. Their configurations lie in `peers/`.
+//! Other tools on the same corpus, if they are on the PATH. Their configurations are in `peers/`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,10 +10,10 @@ use crate::corpus::Input;
 use crate::figures::{Report, Samples};
 use crate::job::{Job, on_path};
 
-/// MB per CPU second that a run on another machine gave, with jq's on that machine.
+/// Published MB per CPU second of jq on another machine.
 const PUBLISHED_JQ: f64 = 31.0;
 
-/// A tool, its configurations with what they do, and the best figure published.
+/// A tool, its configurations with descriptions, and the best published figure.
 struct Peer {
     name: &'static str,
     program: &'static str,
@@ -49,7 +49,7 @@ pub(crate) fn jq(program: &Path, input: &Input) -> anyhow::Result<f64> {
     Ok(job.stdin(&input.path).on_cores("0").run()?.cpu_s)
 }
 
-/// The peers that are here; of the others, what was published.
+/// Measures the peers on the PATH; for the others it shows published figures.
 pub(crate) fn measure(bench: &Bench, report: &mut Report, input: &Input) -> anyhow::Result<()> {
     for peer in PEERS {
         let Some(program) = on_path(peer.program) else {
@@ -78,7 +78,7 @@ pub(crate) fn measure(bench: &Bench, report: &mut Report, input: &Input) -> anyh
     Ok(())
 }
 
-/// Copies a configuration with what stands beside it, its folders filled in.
+/// Copies a configuration and the files beside it, and fills in folders.
 fn prepare(bench: &Bench, input: &Input, configuration: &str) -> anyhow::Result<PathBuf> {
     let folder = bench.fresh("peer")?;
     fs::create_dir_all(folder.join("vdata"))?;

@@ -1,4 +1,4 @@
-//! The small things: what a call costs by the number of rows, and a record by itself through all nodes.
+//! Small costs: a call by the number of rows, and a single record through all nodes.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,7 +15,7 @@ use crate::twin::{batch, make_all, pack_plan, step};
 
 const ROWS: &[usize] = &[1, 10, 100, 1_000, 10_000];
 
-/// Row 5, as far as it goes on within a process.
+/// The part of row 5 that runs within one process.
 pub(crate) fn measure(bench: &Bench, report: &mut Report) -> anyhow::Result<()> {
     report.section("Small things, in the sandbox");
     let workbench = Workbench::open(&bench.target, &bench.data_dir()?.join("cache"))?;
@@ -72,7 +72,7 @@ fn single(bench: &Bench, report: &mut Report, nodes: &mut [Box<dyn Process>]) ->
     let text = std::fs::read_to_string(bench.corpus.documents(2_000_000, 1)?.path)?;
     let documents: Vec<Batch> = text.lines().map(|line| batch([line])).collect::<anyhow::Result<_>>()?;
     let count = bench.size(2_000, 10_000);
-    // Put in order afterwards: sorting between the records would push what they use out of the caches.
+    // Sort afterwards: sorting between the records would push their data out of the caches.
     let mut samples = Vec::with_capacity(count);
     for document in documents.iter().cycle().take(count) {
         let since = Instant::now();

@@ -13,7 +13,7 @@ use crate::figures::{Report, Samples, mega};
 use crate::job::{cpu_seconds, status_bytes};
 use crate::nodes::{Kind, Workbench};
 
-/// Row 5, as far as it is about processes.
+/// The part of row 5 that measures processes.
 pub(crate) fn measure(bench: &Bench, report: &mut Report) -> anyhow::Result<()> {
     report.section("Start, idling, swap");
     let (mut cold, mut warm) = <(Samples, Samples)>::default();
@@ -70,7 +70,7 @@ fn idle(bench: &Bench, report: &mut Report) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// From one version of the pack to the next and back, building the instances included.
+/// Swaps from one version of the pack to the next and back, including the creation of instances.
 fn swap(bench: &Bench, report: &mut Report) -> anyhow::Result<()> {
     let data_dir = bench.data_dir()?;
     let workbench = Workbench::open(&bench.target, &data_dir.join("cache"))?;

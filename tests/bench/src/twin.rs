@@ -1,7 +1,7 @@
-//! The sandbox against the same nodes linked natively, and against one JSON text per event.
+//! Compares the sandbox with the same nodes linked natively, and with one JSON text per event.
 //!
-//! All three run in this program on the same host, each in a process of its own, in turns, so that a disturbance of the
-//! machine meets all of them.
+//! All three run in this program on the same host, alternating in separate processes, so a
+//! disturbance of the machine affects all of them.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -92,7 +92,7 @@ pub(crate) fn batch<R: AsRef<[u8]>>(bodies: impl IntoIterator<Item = R>) -> anyh
     Ok(Batch::new(Column::from_rows(bodies)?, Arc::new(origin), Ack::none()))
 }
 
-/// What leaves a node that was given a batch; children in pieces as a pipeline makes them.
+/// The output of a node for a batch; children in pieces, as in a pipeline.
 pub(crate) fn step(node: &mut dyn Process, batch: Batch) -> Vec<Batch> {
     let mut out = Vec::new();
     for outcome in node.process(batch) {
@@ -106,7 +106,7 @@ pub(crate) fn step(node: &mut dyn Process, batch: Batch) -> Vec<Batch> {
     out
 }
 
-/// Each node by itself, on the batches that reach it in the pipeline.
+/// Each node separately, on the batches that reach it in the pipeline.
 fn nodes(bench: &Bench, report: &mut Report) -> anyhow::Result<()> {
     let workbench = Workbench::open(&bench.target, &bench.data_dir()?.join("cache"))?;
     let plan = pack_plan(bench, &workbench)?;

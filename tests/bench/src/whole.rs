@@ -1,4 +1,4 @@
-//! The whole job as a whole process, beside the tools that are at hand: rows 1 and 4 of the table.
+//! The whole job as a process, compared with the available tools: rows 1 and 4 of the table.
 
 use std::fs;
 use std::io::Read;
@@ -20,7 +20,7 @@ pub(crate) fn measure(bench: &Bench, report: &mut Report) -> anyhow::Result<()> 
     report.section("The whole job: documents on standard input -> pack cloudtrail 1.0.0 -> three files");
     let input = bench.documents()?;
     let (one_out, two_out) = (bench.work.join("one"), bench.work.join("two"));
-    // Fills the cache of compiled nodes and of the file system.
+    // Fill the cache of compiled nodes and of the file system.
     bench.whole_job(&input, 1, &bench.fresh("one")?)?.run()?;
     let (mut rate, mut per_gb, mut peak, mut speed) = <(Samples, Samples, Samples, Samples)>::default();
     let (mut over_jq, mut jq_rate) = <(Samples, Samples)>::default();
@@ -88,14 +88,14 @@ fn on_workers(bench: &Bench, input: &Input, workers: usize, out: &str) -> anyhow
     bench.run_configuration(&configuration(&bench.data_dir()?, "type = \"stdin\"", &sinks), Some(input), workers)
 }
 
-/// Seconds on the wall that two processes take, each for the whole job, on a core each.
+/// Wall time of two processes that each do the whole job on a separate core.
 fn side_by_side(bench: &Bench, input: &Input) -> anyhow::Result<f64> {
     let mut jobs = Vec::new();
     for core in ["0", "1"] {
         let out = bench.fresh(&format!("side-{core}"))?;
         let data = bench.work.join(format!("data-{core}"));
         fs::create_dir_all(&data)?;
-        // The nodes are compiled, and this data folder is used once only.
+        // The nodes are already compiled, and this data folder is used only once.
         let cache = data.join("cache");
         if !cache.exists() {
             std::os::unix::fs::symlink(bench.work.join("data/cache"), cache)?;
@@ -114,7 +114,7 @@ fn side_by_side(bench: &Bench, input: &Input) -> anyhow::Result<f64> {
     Ok(since.elapsed().as_secs_f64())
 }
 
-/// Records one a line, and gzip files.
+/// Records, one per line, and gzip files.
 fn other_inputs(bench: &Bench, report: &mut Report) -> anyhow::Result<()> {
     let records = bench.corpus.records(bench.size(30_000_000, 300_000_000))?;
     let gzips = bench.corpus.gzips(bench.size(60_000_000, 300_000_000))?;
@@ -162,10 +162,10 @@ fn inflate_all(gzips: &Input, inflate: &mut Inflate) -> anyhow::Result<f64> {
     Ok(seconds)
 }
 
-/// Decompresses the first to the second, and answers with the length.
+/// Decompresses the first buffer into the second, and returns the length.
 type Inflate = dyn FnMut(&[u8], &mut [u8]) -> anyhow::Result<usize>;
 
-/// Reads to the end, and answers with the length.
+/// Reads to the end, and returns the length.
 fn read_all(mut from: impl Read, out: &mut [u8]) -> anyhow::Result<usize> {
     let mut filled = 0;
     loop {
@@ -176,7 +176,7 @@ fn read_all(mut from: impl Read, out: &mut [u8]) -> anyhow::Result<usize> {
     }
 }
 
-/// Two workers must write what one writes, in the same order.
+/// Two workers must write the same as one, in the same order.
 fn same_outputs(one: &Path, two: &Path) -> anyhow::Result<()> {
     for output in OUTPUTS {
         let name = format!("{output}.ndjson");
@@ -202,7 +202,7 @@ fn records_in(folder: &Path) -> anyhow::Result<usize> {
     Ok(lines)
 }
 
-/// Megabytes copied by functions and by the kernel for each megabyte of input.
+/// Megabytes that functions and the kernel copy per megabyte of input.
 pub(crate) fn copies(bench: &Bench, report: &mut Report) -> anyhow::Result<()> {
     let source: std::path::PathBuf = [env!("CARGO_MANIFEST_DIR"), "copies.c"].iter().collect();
     fs::create_dir_all(&bench.work)?;

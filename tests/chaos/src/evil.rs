@@ -1,8 +1,8 @@
-//! Nodes that misbehave, each in a pipeline beside a healthy one that must not feel it.
+//! Nodes that misbehave, each in a pipeline beside a healthy one that must not be affected.
 //!
-//! The healthy pipeline answers requests, so the time that a request takes is the time through the whole of it. It is
-//! measured in turns, quiet and with the evil node at work, in the same agent. Circuits are off, so that the node is
-//! called all the time.
+//! The healthy pipeline answers requests, so the duration of a request is the time through the
+//! whole pipeline. Measurements alternate between quiet turns and turns with the evil node, in the
+//! same agent. Circuits are off, so the node is called all the time.
 
 use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
@@ -17,19 +17,20 @@ use crate::report::{Outcome, Report};
 
 /// Rows of a batch of poison; one of them is poisonous.
 const ROWS: usize = 8;
-/// Batches of poison that wait at a time: more than there are workers.
+/// Batches of poison that wait at a time: more than the number of workers.
 const WAITING: usize = 6;
-/// Requests that a turn measures: enough that its p99 is not the worst of them.
+/// Requests per turn: enough that the p99 is not the slowest one.
 const REQUESTS: usize = 150;
-/// Turns of each kind. Each quiet one is followed by a loud one, and their p99s are compared; the ratio is the median of
-/// all turns, so that what the machine does besides spoils a turn and not the figure.
+/// Turns of each kind. Each quiet turn is followed by a loud one, and their p99s are compared. The
+/// ratio is the median over all turns, so other load on the machine spoils a turn and not the
+/// figure.
 const TURNS: usize = 5;
-/// A request that takes no longer than this was not held up, whatever the ratio: it is what a busy machine does.
+/// A faster request was not delayed, whatever the ratio: a busy machine takes this long.
 const UNFELT: Duration = Duration::from_millis(5);
-/// Time that a node may take for a call, if it never comes back.
+/// Time limit of a call of a node that never returns.
 const SPIN: &str = "50ms";
 
-/// Runs every way to misbehave, and notes the figures.
+/// Runs every way to misbehave, and records the figures.
 pub fn section(report: &mut Report) {
     report.section("Evil nodes: each beside a healthy pipeline");
     let mut worst = 0.0_f64;
@@ -75,7 +76,7 @@ fn evil_pipeline(evil: &Evil) -> String {
     lines + &pipeline(evil.fault, &evil.limits(SPIN), "circuit = { fault_percent = 100 }")
 }
 
-/// Sends requests, and gives the time that each took.
+/// Sends requests, and records the duration of each.
 fn requests(address: SocketAddr, sent: &mut usize, times: &mut Vec<Duration>) {
     for _ in 0..REQUESTS {
         let body = format!("{{\"request\":{sent}}}\n");
@@ -97,7 +98,7 @@ fn median(mut of: Vec<f64>) -> f64 {
     of[of.len() / 2]
 }
 
-/// Counts the lines of a file that grows, without reading any of it twice.
+/// Counts the lines of a growing file, without reading any of it twice.
 struct Counter {
     path: PathBuf,
     offset: u64,
@@ -121,8 +122,8 @@ fn start(folder: &Folder, config: &str, address: SocketAddr) -> Agent {
     agent
 }
 
-/// Runs one way to misbehave while it processes. The ratio is that of the healthy pipeline's p99 beside it to the quiet
-/// one.
+/// Runs one way to misbehave during processing. The ratio compares the p99 of the healthy pipeline
+/// beside it to that of a quiet turn.
 pub fn run(evil: &Evil, ratio: &mut f64) -> Outcome {
     let (folder, address) = (folder(0, &[]), free_address());
     let mut agent = start(&folder, &(healthy(address) + &evil_pipeline(evil)), address);
@@ -133,7 +134,7 @@ pub fn run(evil: &Evil, ratio: &mut f64) -> Outcome {
         Counter { path, offset: 0, lines: 0 }
     });
     let mut through = || counters.iter_mut().map(Counter::lines).sum::<usize>();
-    // The first requests open files and such.
+    // The first requests open files and connections.
     requests(address, &mut sent, &mut Vec::new());
     let mut p99s = Vec::new();
     for _ in 0..TURNS {
@@ -142,7 +143,7 @@ pub fn run(evil: &Evil, ratio: &mut f64) -> Outcome {
         std::thread::scope(|scope| {
             let (done, over) = std::sync::mpsc::channel::<()>();
             let (fed, rows, through) = (&mut fed, &mut rows, &mut through);
-            // There is always poison for every worker, until the turn ends; then what is left of it is waited for.
+            // There is poison for every worker until the turn ends; then the rest is awaited.
             scope.spawn(move || {
                 while matches!(over.try_recv(), Err(std::sync::mpsc::TryRecvError::Empty)) {
                     if through() + WAITING * ROWS > *fed {
@@ -154,7 +155,7 @@ pub fn run(evil: &Evil, ratio: &mut f64) -> Outcome {
                 }
                 wait_until("the rows of the evil pipeline", || through() >= *fed);
             });
-            // The first batch is under way before anything is measured.
+            // The first batch must be in progress before the measurement.
             std::thread::sleep(Duration::from_millis(30));
             requests(address, &mut sent, &mut loud);
             drop(done);
@@ -185,7 +186,7 @@ pub fn run(evil: &Evil, ratio: &mut f64) -> Outcome {
     Outcome { lost, broken: felt, ..Outcome::new(note) }
 }
 
-/// A node that misbehaves while it is configured never gets to run: the running configuration stays.
+/// A node that misbehaves in `configure` never runs: the running configuration stays.
 fn refuse(evil: &Evil) -> Outcome {
     let (folder, address) = (folder(0, &[]), free_address());
     let good = healthy(address);

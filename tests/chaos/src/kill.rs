@@ -21,12 +21,12 @@ use crate::report::{Outcome, Report};
 use crate::server::Server;
 
 const RECORDS: u32 = 20;
-/// A kill comes at latest so long after the start.
+/// Maximum time from a start to the kill.
 const MAX_LIFE_MS: u64 = 1200;
-/// How often more input comes.
+/// Interval between inputs.
 const TICK: Duration = Duration::from_millis(10);
 
-/// Runs the rounds, and notes the figures.
+/// Runs the rounds, and records the figures.
 pub fn section(report: &mut Report, seed: u64, rounds: u64) {
     report.section(&format!("Kill: {rounds} rounds of kill -9 at random instants"));
     report.set("kill_rounds", rounds);
@@ -97,11 +97,12 @@ batch.timeout = "20ms"
     config
 }
 
-/// What went in, and how much of it the agent has acknowledged.
+/// The input, and how much of it the agent has acknowledged.
 struct Inputs {
     load: Load,
     known: Vec<Known>,
-    /// Events of files that are not acknowledged yet, by name: where each ends in the file, and which it is.
+    /// Events of files that are not acknowledged yet, by file name: the end of each in the file,
+    /// and its index.
     open: BTreeMap<String, Vec<(u64, usize)>>,
     acked: HashSet<usize>,
 }
@@ -118,12 +119,13 @@ impl Inputs {
         for known in events {
             self.note(&name, 1, known);
         }
-        // In place at once, as a log delivery puts it.
+        // Put in place at once, like a log delivery.
         let new = folder.write("new", gzip(&document));
         std::fs::rename(new, folder.path(format!("in/documents/{name}"))).unwrap();
     }
 
-    /// Adds lines to a file, cut off in the middle of one; what was cut off before comes first.
+    /// Adds lines to a file and cuts the last one in the middle; the rest of the previous cut line
+    /// comes first.
     fn add_lines(&mut self, file: &mut File, name: &str, cut: &mut Vec<u8>, end: &mut u64, random: &mut fastrand::Rng) {
         let mut bytes = std::mem::take(cut);
         for (line, known) in self.load.lines() {
@@ -135,7 +137,7 @@ impl Inputs {
         file.write_all(&bytes).unwrap();
     }
 
-    /// Notes what the checkpoints on disk say; answers with the events that they newly cover.
+    /// Reads the checkpoints on disk, and returns the events that they newly cover.
     fn acknowledge(&mut self, folder: &Folder) -> Vec<usize> {
         let checkpoint = std::fs::read(folder.path("data/sources/lines/checkpoints.json")).unwrap_or_default();
         let checkpoint: Value = serde_json::from_slice(&checkpoint).unwrap_or_default();
@@ -163,11 +165,11 @@ impl Inputs {
     }
 }
 
-/// A sink's output, and what is known of it.
+/// The output of a sink.
 struct Seen {
     name: String,
     output: usize,
-    /// How often each event came.
+    /// How often each event arrived.
     counts: HashMap<usize, u64>,
     outside: u64,
     inside: u64,
@@ -175,7 +177,8 @@ struct Seen {
 }
 
 impl Seen {
-    /// Takes what one life of the agent has written. `acked` is what was acknowledged before that life began.
+    /// Takes the output of one life of the agent. `acked` contains the events acknowledged before
+    /// that life began.
     fn take(&mut self, ids: &[String], index: &HashMap<String, usize>, known: &[Known], acked: &HashSet<usize>) {
         let mut life = HashSet::new();
         for id in ids {
@@ -254,7 +257,7 @@ pub fn run(seed: u64, rounds: u64) -> Outcome {
     finish(&folder, &server, &inputs, &index, &mut tails, &mut seen, missing, (warned, torn))
 }
 
-/// Lets the agent finish, counts, and makes sure that another start brings nothing again.
+/// Lets the agent finish, counts, and checks that another start repeats nothing.
 #[expect(clippy::too_many_arguments, reason = "the state of the run, taken apart once")]
 fn finish(
     folder: &Folder,
@@ -280,7 +283,7 @@ fn finish(
         }
         done
     };
-    // Not for ever: what is lost never comes, and is counted below.
+    // Not forever: lost events never arrive, and are counted below.
     let until = Instant::now() + Duration::from_secs(60);
     while !collect(inputs) && Instant::now() < until {
         std::thread::sleep(Duration::from_millis(50));

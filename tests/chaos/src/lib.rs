@@ -1,7 +1,8 @@
-//! Breaking things around a running agent, and counting what became of every event.
+//! Injects faults around a running agent, and accounts for every event.
 //!
-//! Each section is a module; each runs the agent as a program, under load, with a random choice that a seed decides.
-//! What must come out is known from a model of its own: the pack sends an event by the first word of its name.
+//! Each section is a module that runs the agent as a program, under load, with random choices from
+//! a seed. A separate model knows the expected output: the pack routes an event by the first word
+//! of its name.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

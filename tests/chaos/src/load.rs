@@ -1,18 +1,18 @@
-//! What goes in, and where it has to come out.
+//! The input, and the expected output of each event.
 
 use std::io::Write as _;
 
 use serde::Deserialize;
 use wattle_tests::{Trail, values};
 
-/// The outputs of the pack that events without a fault can take.
+/// The outputs of the pack for events without a fault.
 pub(crate) const OUTPUTS: [&str; 2] = ["processed", "get_describe_list"];
 
-/// An event that went in.
+/// An input event.
 #[derive(Clone, Debug)]
 pub(crate) struct Known {
     pub(crate) id: String,
-    /// Index of the one output where it belongs.
+    /// Index of its only correct output.
     pub(crate) output: usize,
 }
 
@@ -30,7 +30,7 @@ struct Line {
     record: Record,
 }
 
-/// The id of an event as a sink writes it; none if the line is no whole event.
+/// The id of an event as a sink writes it; `None` if the line is not a complete event.
 pub(crate) fn id_of(line: &[u8]) -> Option<String> {
     serde_json::from_slice::<Line>(line).ok().map(|line| line.record.id)
 }
@@ -52,7 +52,7 @@ impl Load {
         (document, events)
     }
 
-    /// The events of a document by themselves, a line each.
+    /// The events of a document separately, one per line.
     pub(crate) fn lines(&mut self) -> Vec<(String, Known)> {
         records(&self.trail.document())
     }
@@ -63,7 +63,7 @@ fn records(document: &[u8]) -> Vec<(String, Known)> {
     let list = &text[text.find('[').unwrap() + 1..];
     let known = |text: &str| {
         let record: Record = serde_json::from_str(text).unwrap();
-        // The model: what the pack's README promises, in a line.
+        // The model: the promise of the pack's README in one line.
         let read = ["Get", "List", "Describe"].iter().any(|verb| record.name.starts_with(verb));
         Known { id: record.id, output: usize::from(read) }
     };

@@ -1,5 +1,6 @@
-//! The program behind `cargo xtask chaos`: a table on the terminal, and a JSON file. It ends with an error if anything
-//! was lost, came twice for no reason, was not contained or not survived.
+//! The program behind `cargo xtask chaos`: a table on the terminal, and a JSON file. It ends with
+//! an error if an event was lost or repeated without reason, or if a fault was not contained or not
+//! survived.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -44,7 +45,7 @@ enum Section {
     Soak,
 }
 
-/// The figures by which the project is judged.
+/// The figures that the project has targets for.
 const KEYS: &[&str] = &[
     "kill_rounds",
     "lost",

@@ -1,4 +1,4 @@
-//! What came out: files as they grow, and the count of every event at the end.
+//! The output: files as they grow, and the final count of every event.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -7,13 +7,13 @@ use std::path::{Path, PathBuf};
 
 use crate::load::{Known, id_of};
 
-/// A file of lines that is read as it grows, over kills of who writes it.
+/// A file of lines, read as it grows, over kills of its writer.
 pub(crate) struct Tail {
     path: PathBuf,
     offset: u64,
-    /// What stood behind the last line feed when the writer was killed, or when the file was looked at.
+    /// The bytes after the last line feed at the kill, or at the last read.
     rest: Vec<u8>,
-    /// The length of what a kill cut off: only there may a line be broken.
+    /// Length of the part that a kill cut off: a line may be broken only there.
     torn: Option<usize>,
     /// Lines that a kill broke, each closed by a line feed of the next start.
     pub(crate) broken: u64,
@@ -28,7 +28,7 @@ impl Tail {
     ///
     /// # Panics
     ///
-    /// A line is broken in another place than a kill can have broken it.
+    /// A line is broken at a place where a kill cannot have broken it.
     pub(crate) fn read(&mut self) -> Vec<String> {
         let Ok(mut file) = File::open(&self.path) else { return Vec::new() };
         file.seek(SeekFrom::Start(self.offset)).unwrap();
@@ -78,7 +78,7 @@ impl Tail {
         true
     }
 
-    /// Reads what there is after a kill; what is not a whole line now may stay one that is broken.
+    /// Reads the rest after a kill; an incomplete line may stay broken.
     pub(crate) fn read_after_kill(&mut self) -> Vec<String> {
         let ids = self.read();
         self.torn = (!self.rest.is_empty()).then_some(self.rest.len());
@@ -86,7 +86,8 @@ impl Tail {
     }
 }
 
-/// Where the first line begins that is whole or was not closed by a start after a kill; none where the file is torn.
+/// Start of the first line that is complete or was not closed by a start after a kill; `None` if
+/// the file is torn.
 fn line_after(bytes: &[u8], from: usize, torn: bool) -> Option<usize> {
     if !torn {
         return (from <= bytes.len()).then_some(from);
@@ -94,8 +95,8 @@ fn line_after(bytes: &[u8], from: usize, torn: bool) -> Option<usize> {
     bytes.get(from..)?.iter().position(|b| *b == b'\n').map(|end| from + end + 1)
 }
 
-/// Appends a part of a file's first line to the file, as a crash in the middle of a write does; nothing to a file without
-/// one, or that is torn already.
+/// Appends a part of the file's first line, like a crash in the middle of a write; nothing if the
+/// file has no line or is already torn.
 pub(crate) fn tear_end(path: &Path, random: &mut fastrand::Rng) -> bool {
     let bytes = std::fs::read(path).unwrap_or_default();
     let line = bytes.split(|b| *b == b'\n').find(|line| id_of(line).is_some());
@@ -105,7 +106,8 @@ pub(crate) fn tear_end(path: &Path, random: &mut fastrand::Rng) -> bool {
     true
 }
 
-/// The ids in all files of a folder, and the number of lines that are none: those that a kill broke.
+/// The ids in all files of a folder, and the number of lines without an id: those that a kill
+/// broke.
 pub(crate) fn ids_in_folder(folder: &Path) -> (Vec<String>, u64) {
     let (mut ids, mut broken) = (Vec::new(), 0);
     for entry in std::fs::read_dir(folder).unwrap() {
@@ -120,7 +122,8 @@ pub(crate) fn ids_in_folder(folder: &Path) -> (Vec<String>, u64) {
     (ids, broken)
 }
 
-/// The ids in all compressed files of a folder, those that were set aside because a kill cut them off included.
+/// The ids in all compressed files of a folder, including those that were set aside because a kill
+/// cut them off.
 pub(crate) fn ids_in_gzip(folder: &Path) -> Vec<String> {
     let mut ids = Vec::new();
     for entry in std::fs::read_dir(folder).unwrap() {
@@ -128,7 +131,7 @@ pub(crate) fn ids_in_gzip(folder: &Path) -> Vec<String> {
         if path.extension().is_some_and(|end| end == "gz") {
             let mut file = BufReader::new(flate2::read::MultiGzDecoder::new(File::open(&path).unwrap()));
             let mut line = Vec::new();
-            // A file that is cut off gives what was written before the cut, and then an error.
+            // A truncated file gives the data before the cut, and then an error.
             while file.read_until(b'\n', &mut line).is_ok_and(|bytes| bytes > 0) {
                 if line.ends_with(b"\n") {
                     ids.push(id_of(&line).unwrap_or_else(|| panic!("{}: a line is no event", path.display())));
@@ -140,14 +143,14 @@ pub(crate) fn ids_in_gzip(folder: &Path) -> Vec<String> {
     ids
 }
 
-/// How the events that came out compare with those that went in.
+/// Compares output events with input events.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Tally {
-    /// Events that are not in the output where they belong.
+    /// Events that are missing in their output.
     pub(crate) lost: u64,
-    /// Events in another output, or that never went in.
+    /// Events in another output, or without an input event.
     pub(crate) misplaced: u64,
-    /// Times that an event came more than once.
+    /// Number of repeated events.
     pub(crate) repeated: u64,
 }
 
@@ -191,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_not_acknowledged_is_torn() {
+    fn only_unacknowledged_events_are_torn() {
         let folder = wattle_tests::Folder::new();
         let mut random = fastrand::Rng::with_seed(3);
         for _ in 0..100 {
@@ -204,7 +207,7 @@ mod tests {
             assert!(torn.starts_with(&(line("a") + &line("b"))) && !torn.ends_with('\n'), "{torn}");
             assert!(!tail.read_after_kill().is_empty() && !tail.rest.is_empty());
             assert!(!tail.tear(&mut random, |_| false), "it is torn already");
-            // The next start closes the line; nothing else is to be had for tearing than one that is new.
+            // The next start closes the line; then only a new line can be torn.
             folder.write("out", torn.clone() + "\n" + &line("e"));
             assert!(tail.tear(&mut random, |_| true));
             let again = String::from_utf8(folder.read("out")).unwrap();
@@ -214,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn events_are_counted_by_where_they_belong() {
+    fn events_are_counted_by_their_correct_output() {
         let known = |id: &str, output| Known { id: id.to_owned(), output };
         let known = [known("a", 0), known("b", 0), known("c", 1), known("d", 1)];
         let found = [vec!["a".to_owned(), "a".into(), "c".into()], vec!["d".to_owned(), "x".into()]];

@@ -9,16 +9,16 @@ use serde_json::{Map, Value, json};
 
 use crate::outputs::Tally;
 
-/// What came of a scenario that ran to its end.
+/// Result of a scenario that ran to its end.
 #[derive(Clone, Debug, Default)]
 pub struct Outcome {
-    /// Events that are nowhere, or not where they belong.
+    /// Events that are missing, or in a wrong output.
     pub lost: u64,
-    /// Events that came again though nothing asked for it.
+    /// Events that were repeated without reason.
     pub duplicated: u64,
-    /// What there is to say, with figures.
+    /// A note with figures.
     pub note: String,
-    /// What was promised and not kept, other than the two above.
+    /// Another broken promise.
     pub broken: Option<String>,
 }
 
@@ -27,13 +27,13 @@ impl Outcome {
         Self { note: note.into(), ..Self::default() }
     }
 
-    /// The outcome where each event must come at least once.
+    /// The outcome if each event must arrive at least once.
     pub(crate) fn of(tally: Tally, note: impl Into<String>) -> Self {
         let note = format!("{}{} repeated", with_comma(note.into()), tally.repeated);
         Self { lost: tally.lost + tally.misplaced, note, ..Self::default() }
     }
 
-    /// Whether all went well.
+    /// Whether everything was correct.
     pub fn is_good(&self) -> bool {
         self.lost == 0 && self.duplicated == 0 && self.broken.is_none()
     }
@@ -48,7 +48,7 @@ fn text_of(panic: &(dyn Any + Send)) -> &str {
     text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("panicked")
 }
 
-/// Rows as they come, and the figures by which the project is judged.
+/// Rows, and the figures that the project has targets for.
 #[derive(Debug, Default)]
 pub struct Report {
     figures: Map<String, Value>,
@@ -63,7 +63,7 @@ impl Report {
         self.rows.push(json!({ "section": title }));
     }
 
-    /// Runs a scenario; one that panics has failed. Answers with its outcome, none if it has none.
+    /// Runs a scenario; a panic counts as a failure. Returns its outcome, if it has one.
     pub fn run(&mut self, name: &str, scenario: impl FnOnce() -> Outcome) -> Option<Outcome> {
         let since = Instant::now();
         let done = catch_unwind(AssertUnwindSafe(scenario));
@@ -88,7 +88,8 @@ impl Report {
         outcome
     }
 
-    /// Runs a section; one that panics outside of its scenarios has failed, and the others and the figures go on.
+    /// Runs a section; a panic outside of its scenarios counts as a failure, and the other sections
+    /// and figures continue.
     pub fn guard(&mut self, section: impl FnOnce(&mut Self)) {
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| section(self))) {
             self.bad += 1;
@@ -97,7 +98,7 @@ impl Report {
         }
     }
 
-    /// Says something about the run.
+    /// Adds a remark about the run.
     pub fn remark(&mut self, text: &str) {
         println!("  {text}");
         self.rows.push(json!({ "remark": text }));
@@ -111,7 +112,7 @@ impl Report {
         }
     }
 
-    /// Makes a figure one that is not known, whatever is added to it.
+    /// Marks a figure as unknown, whatever is added to it.
     pub fn unknown(&mut self, key: &str) {
         self.set(key, Value::Null);
     }
@@ -135,12 +136,12 @@ impl Report {
         self.figures.get(key)
     }
 
-    /// How many scenarios went wrong.
+    /// Number of failed scenarios.
     pub fn bad(&self) -> usize {
         self.bad
     }
 
-    /// Writes the figures as plain keys, with `null` for those of sections that were not run, and all rows.
+    /// Writes the figures as plain keys, with `null` for sections that did not run, and all rows.
     pub fn write(&self, path: &Path, seed: u64, keys: &[&str]) -> anyhow::Result<()> {
         let mut all: Map<String, Value> =
             keys.iter().map(|key| ((*key).to_owned(), self.figure(key).cloned().unwrap_or(Value::Null))).collect();
@@ -157,7 +158,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_scenario_lost_that_came_to_no_end_is_not_known() {
+    fn the_loss_of_an_unfinished_scenario_is_unknown() {
         let mut report = Report::default();
         let lost = |lost| Outcome { lost, ..Outcome::default() };
         for (scenario, figure) in
@@ -170,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn a_section_that_panics_is_bad_and_all_keys_are_written_all_the_same() {
+    fn a_section_that_panics_fails_and_all_keys_are_still_written() {
         let mut report = Report::default();
         report.guard(|report| {
             report.add("kill_rounds", 3);

@@ -1,4 +1,5 @@
-//! The server of an `http` sink: counts the events that it receives, and fails in every way that servers fail.
+//! The server of an `http` sink: counts the events that it receives, and simulates the failures of
+//! servers.
 
 use std::collections::HashMap;
 use std::io;
@@ -35,7 +36,7 @@ pub(crate) enum Mode {
     Hang,
     /// Breaks the connection in the middle of the request.
     CutRequest,
-    /// Takes the request, and breaks the connection in the middle of the answer.
+    /// Takes the request, and breaks the connection in the middle of the response.
     CutAnswer,
 }
 
@@ -43,7 +44,7 @@ struct State {
     mode: Mutex<Mode>,
     /// Ids by the path of the request.
     taken: Mutex<HashMap<String, Vec<String>>>,
-    /// Requests that met a fault.
+    /// Requests that hit a fault.
     troubled: AtomicUsize,
     broken: AtomicUsize,
     connections: AtomicUsize,
@@ -85,7 +86,7 @@ impl Server {
                 state.connections.fetch_add(1, Ordering::SeqCst);
                 tokio::spawn(async move {
                     let service = service_fn(|request| answer(state.clone(), request));
-                    // How a connection ends says nothing here; the agent has to cope with all of it.
+                    // The end of a connection is not checked; the agent must handle all cases.
                     let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
                     state.connections.fetch_sub(1, Ordering::SeqCst);
                 });
@@ -94,7 +95,7 @@ impl Server {
         self.runtime = Some(runtime);
     }
 
-    /// Closes every connection, and listens no more.
+    /// Closes every connection, and stops listening.
     pub(crate) fn down(&mut self) {
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_timeout(Duration::from_secs(5));
@@ -107,23 +108,23 @@ impl Server {
         wait_until("the end of all connections", || self.state.connections.load(Ordering::SeqCst) == 0);
     }
 
-    /// The ids that were sent to a path since the last call.
+    /// The ids sent to a path since the last call.
     pub(crate) fn take(&self, path: &str) -> Vec<String> {
         assert_eq!(self.state.broken.load(Ordering::SeqCst), 0, "lines that are no events were sent");
         self.state.taken.lock().unwrap().remove(path).unwrap_or_default()
     }
 
-    /// The ids that wait to be taken, of all paths.
+    /// The ids that are not taken yet, of all paths.
     pub(crate) fn peek(&self) -> Vec<String> {
         self.state.taken.lock().unwrap().values().flatten().cloned().collect()
     }
 
-    /// How many ids wait to be taken.
+    /// Number of ids that are not taken yet.
     pub(crate) fn len(&self) -> usize {
         self.state.taken.lock().unwrap().values().map(Vec::len).sum()
     }
 
-    /// Requests that met a fault.
+    /// Requests that hit a fault.
     pub(crate) fn troubled(&self) -> usize {
         self.state.troubled.load(Ordering::SeqCst)
     }
@@ -170,7 +171,7 @@ async fn answer(state: Arc<State>, request: Request<Incoming>) -> io::Result<Res
     Ok(Response::new(if matches!(mode, Mode::CutAnswer) { Answer::cut() } else { Answer::whole("ok") }))
 }
 
-/// The body of an answer; one that is cut promises more than comes.
+/// The body of a response; a cut one promises more than it sends.
 struct Answer {
     bytes: Option<Bytes>,
     promised: u64,

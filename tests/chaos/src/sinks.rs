@@ -12,20 +12,21 @@ use crate::outputs::{Tail, tally};
 use crate::report::{Outcome, Report};
 use crate::server::{Mode, Server};
 
-/// Memory that the agent may hold while its sinks accept nothing: two workers with their instances, and the queues and
-/// batches on the way to three sinks, which are bounded in bytes. Memory that grew with the backlog would pass it.
+/// Maximum memory of the agent while its sinks accept nothing: two workers with their instances,
+/// and the queues and batches on the way to three sinks, which are limited in bytes. Memory that
+/// grew with the backlog would exceed it.
 const MEMORY_BOUND: u64 = 192 << 20;
-/// Records of a generated document; they go in as lines.
+/// Records per generated document; each record is one input line.
 const RECORDS: u32 = 500;
 
-/// How much to do.
+/// The amount of work.
 #[derive(Clone, Copy, Debug)]
 pub struct Size {
-    /// How long a trouble lasts.
+    /// Duration of a fault.
     pub trouble: Duration,
     /// How long the server is down.
     pub down: Duration,
-    /// Documents of 500 events each that come meanwhile.
+    /// Documents of 500 events each that arrive meanwhile.
     pub documents: usize,
 }
 
@@ -35,7 +36,7 @@ impl Size {
         Self { trouble: Duration::from_secs(4), down: Duration::from_secs(6), documents: 200 }
     }
 
-    /// As the project promises it.
+    /// The size for the promises of the project.
     pub fn full() -> Self {
         Self { trouble: Duration::from_secs(30), down: Duration::from_secs(600), documents: 400 }
     }
@@ -67,7 +68,7 @@ pub const FAULTS: &[(&str, Fault)] = &[
     ("read-only folder", Fault::ReadOnly),
 ];
 
-/// Runs every fault, and notes the figures.
+/// Runs every fault, and records the figures.
 pub fn section(report: &mut Report, seed: u64, size: Size) {
     report.section(&format!("Sinks: trouble of {:?}, down for {:?}", size.trouble, size.down));
     for (name, fault) in FAULTS {
@@ -151,7 +152,7 @@ impl Input {
     }
 }
 
-/// Watches the memory of the agent for a while; gives the most that it held.
+/// Watches the memory of the agent for a while; returns the maximum.
 fn watch(agent: &Agent, time: Duration) -> u64 {
     let until = Instant::now() + time;
     let mut most = 0;
@@ -162,7 +163,7 @@ fn watch(agent: &Agent, time: Duration) -> u64 {
     most
 }
 
-/// Waits until everything came or nothing came for long.
+/// Waits until all events arrived, or none arrived for a long time.
 fn wait_for_events(known: usize, mut count: impl FnMut() -> usize) -> Duration {
     let since = Instant::now();
     let (mut seen, mut moved) = (0, since);
@@ -184,7 +185,7 @@ struct Watched {
     recovered: Duration,
 }
 
-/// Ends a scenario: everything is there, and memory was within its bound.
+/// Ends a scenario: all events arrived, and memory stayed within its limit.
 fn finish(
     folder: &Folder,
     agent: Agent,
@@ -219,7 +220,7 @@ fn from_server(server: &Server) -> [Vec<String>; 2] {
     OUTPUTS.map(|output| server.take(output))
 }
 
-/// Starts with some load while all is well, so that memory has a level to compare with.
+/// Starts with some load and without faults, so memory has a level to compare with.
 fn warm_up(folder: &Folder, config: &str, input: &mut Input, server: &Server) -> (Agent, u64) {
     let agent = folder.start(config);
     input.grow(20);
@@ -259,7 +260,7 @@ fn trouble(what: &str, seed: u64, size: Size) -> Outcome {
     server.set(Mode::Take);
     let recovered = wait_for_events(input.known.len(), || {
         if what == "cut-answer" {
-            // Events that came with a broken answer come again, so a number says nothing.
+            // Events of a broken response are sent again, so a plain count is not useful.
             let mut ids: Vec<String> = server.peek();
             ids.sort_unstable();
             ids.dedup();
@@ -279,11 +280,11 @@ fn command(program: &str, arguments: &[&str]) -> bool {
     Command::new(program).args(arguments).output().is_ok_and(|out| out.status.success())
 }
 
-/// A small file system of its own, unmounted in the end.
+/// A small separate file system, unmounted on drop.
 struct Mount(PathBuf);
 
 impl Mount {
-    /// None where nothing may be mounted.
+    /// `None` if the user may not mount.
     fn new(folder: PathBuf, options: &str) -> Option<Self> {
         std::fs::create_dir_all(&folder).unwrap();
         let mounted = is_root() && command("mount", &["-t", "tmpfs", "-o", options, "tmpfs", folder.to_str().unwrap()]);
@@ -319,8 +320,8 @@ fn disk_full(seed: u64, size: Size) -> Outcome {
     let out = folder.path("out");
     let mount = Mount::new(out.clone(), "size=8m");
     std::fs::create_dir_all(&out).unwrap();
-    // Without the right to mount, a limit on the size of files stands in for a disk; the signal that goes with it must
-    // be ignored, as a service manager does.
+    // Without permission to mount, a limit on the size of files replaces the small disk. Its signal
+    // must be ignored, as by a service manager.
     folder.write("agent.toml", files("out"));
     let mut agent = if mount.is_some() {
         folder.start(&files("out"))

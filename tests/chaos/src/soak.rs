@@ -1,4 +1,5 @@
-//! Mixed load for long, with a reload every second: as much comes out as went in, memory and descriptors stay flat.
+//! Mixed load for a long time, with a reload every second: no event is lost, and memory and
+//! descriptors stay flat.
 
 use std::time::{Duration, Instant};
 
@@ -9,9 +10,9 @@ use crate::outputs::tally;
 use crate::report::{Outcome, Report};
 use crate::server::Server;
 
-/// Growth that counts as flat: the noise of an allocator in half an hour.
+/// Growth that counts as flat: allocator noise in half an hour.
 const FLAT_KB_PER_MIN: f64 = 100.0;
-/// Descriptors may come and go with files and connections.
+/// Change in the number of descriptors that counts as flat: files and connections come and go.
 const FLAT_DESCRIPTORS: usize = 16;
 
 /// Runs the soak, and notes the figures.
@@ -80,7 +81,7 @@ fn slope(points: &[(f64, f64)]) -> f64 {
     above / points.iter().map(|(x, _)| (x - mean_x).powi(2)).sum::<f64>()
 }
 
-/// The median of each tenth of the points, in MB, so that people see whether a slope is a growth or a step.
+/// The median of each tenth of the points, in MB, to distinguish growth from a step.
 fn tenths(points: &[(f64, f64)]) -> String {
     let median = |part: &[(f64, f64)]| {
         let mut values: Vec<f64> = part.iter().map(|(_, y)| *y).collect();
@@ -103,7 +104,7 @@ pub fn run(seed: u64, time: Duration, found_slope: &mut Option<f64>) -> Outcome 
     let (mut memory, mut descriptors, mut reloads, mut second) = (Vec::new(), Vec::new(), 0_usize, 0);
     let mut file = 0;
     while since.elapsed() < time {
-        // About twenty documents a second on each way in.
+        // About twenty documents per second for each input.
         let (document, events) = load.document();
         known.extend(events);
         let new = folder.write("new", gzip(&document));
@@ -121,7 +122,7 @@ pub fn run(seed: u64, time: Duration, found_slope: &mut Option<f64>) -> Outcome 
             #[expect(clippy::cast_precision_loss, reason = "megabytes")]
             memory.push((since.elapsed().as_secs_f64() / 60.0, agent.memory() as f64 / 1024.0));
             descriptors.push(agent.open_files());
-            // Rotated files are of no more use.
+            // Remove rotated files; they are no longer needed.
             for entry in std::fs::read_dir(folder.path("")).unwrap().flatten() {
                 let name = entry.file_name().into_string().unwrap();
                 if name.starts_with("stream-") {

@@ -1,5 +1,5 @@
-//! Files that are rotated, replaced, cut and damaged under the reader's eyes: nothing is lost, or the loss is counted
-//! and explained.
+//! Files that are rotated, replaced, truncated and damaged while the agent reads them: no event is
+//! lost, or the loss is counted and explained.
 
 use std::fs::{self, File};
 use std::io::Write as _;
@@ -64,7 +64,7 @@ fsync = "never"
     )
 }
 
-/// Lines that say what they are, of any length.
+/// Numbered lines of any length.
 struct Lines {
     next: usize,
 }
@@ -80,7 +80,7 @@ impl Lines {
     }
 }
 
-/// The numbers of the lines that came out, in their order.
+/// The numbers of the output lines, in their order.
 fn numbers(folder: &Folder) -> Vec<usize> {
     let text = String::from_utf8(folder.read("out")).unwrap();
     let whole = text.rfind('\n').map_or("", |end| &text[..end]);
@@ -91,7 +91,7 @@ fn wait_for_lines(folder: &Folder, count: usize) {
     wait_until("all lines", || folder.read("out").iter().filter(|b| **b == b'\n').count() >= count);
 }
 
-/// Ends the agent; each of the lines came, and how often is as expected.
+/// Ends the agent, and checks that each line arrived as often as expected.
 fn finish(folder: &Folder, agent: Agent, expected: &[usize], note: &str) -> Outcome {
     wait_for_lines(folder, expected.len());
     agent.stop().summary();
@@ -112,7 +112,7 @@ fn append(folder: &Folder, text: &str) -> File {
     file
 }
 
-/// The writer renames its file again and again, and goes on in the old one for a moment.
+/// The writer renames its file repeatedly, and continues in the old one for a moment.
 fn rename(random: &mut fastrand::Rng) -> Outcome {
     let (folder, mut lines) = (Folder::new(), Lines { next: 0 });
     // A file that is renamed before the agent has seen it does not match `include`.
@@ -134,7 +134,7 @@ fn rename(random: &mut fastrand::Rng) -> Outcome {
     finish(&folder, agent, &expected, &format!(", {rotations} rotations"))
 }
 
-/// The file is copied aside and cut to nothing; the writer goes on at its beginning.
+/// The file is copied and truncated; the writer continues at its beginning.
 fn copy_truncate(random: &mut fastrand::Rng) -> Outcome {
     let (folder, mut lines) = (Folder::new(), Lines { next: 0 });
     append(&folder, "");
@@ -142,7 +142,8 @@ fn copy_truncate(random: &mut fastrand::Rng) -> Outcome {
     let rotations = 20;
     for rotation in 0..rotations {
         let file = append(&folder, &lines.some(random.usize(1..100), random));
-        // What is written between the copy and the cut is lost by this way of rotating, with any reader.
+        // With this kind of rotation, any reader loses data that is written between the copy and
+        // the truncation.
         let so_far = lines.next;
         wait_for_lines(&folder, so_far);
         fs::copy(folder.path("in/app.log"), folder.path(format!("in/app.log.{rotation}"))).unwrap();
@@ -156,7 +157,7 @@ fn copy_truncate(random: &mut fastrand::Rng) -> Outcome {
     finish(&folder, agent, &expected, &format!(", {rotations} rotations"))
 }
 
-/// The file is deleted while its writer goes on for a while.
+/// The file is deleted while its writer continues for a while.
 fn delete(random: &mut fastrand::Rng) -> Outcome {
     let (folder, mut lines) = (Folder::new(), Lines { next: 0 });
     append(&folder, "");
@@ -178,7 +179,7 @@ fn delete(random: &mut fastrand::Rng) -> Outcome {
     finish(&folder, agent, &expected, ", 5 deletions")
 }
 
-/// Another file takes the name: it begins as the old one did, and is shorter.
+/// Another file takes the name: it begins like the old one, and is shorter.
 fn replaced(random: &mut fastrand::Rng) -> Outcome {
     let (folder, mut lines) = (Folder::new(), Lines { next: 0 });
     let old = lines.some(100, random);
@@ -231,7 +232,7 @@ fn thousand(random: &mut fastrand::Rng) -> Outcome {
     outcome
 }
 
-/// Reads what is there, of which one file is damaged. It must not keep others from being read.
+/// Reads the existing files, one of which is damaged. It must not block the others.
 fn once(folder: &Folder, options: &str) -> Ended {
     folder.once_in_part(&config("in/*", &format!("stable_after = \"1ms\"\n{options}")))
 }

@@ -1,4 +1,4 @@
-//! The shortened form of `cargo xtask chaos`: one or two of each kind of trouble.
+//! The short form of `cargo xtask chaos`: one or two faults of each kind.
 #![allow(clippy::panic, reason = "a scenario that went wrong fails its test")]
 
 use std::time::Duration;
@@ -14,7 +14,7 @@ fn assert_good(outcome: &Outcome) {
 }
 
 #[test]
-fn kills_lose_nothing_and_repeat_only_what_was_not_acknowledged() {
+fn kills_lose_nothing_and_repeat_only_unacknowledged_events() {
     assert_good(&kill::run(SEED, 3));
 }
 
@@ -22,13 +22,13 @@ fn kills_lose_nothing_and_repeat_only_what_was_not_acknowledged() {
 fn an_evil_node_fails_its_poisonous_rows_and_no_others() {
     for evil in EVIL.iter().filter(|evil| ["panic", "spin"].contains(&evil.fault)) {
         let outcome = evil::run(evil, &mut 0.0);
-        // How long the neighbour waits is a measurement, and tests run beside each other.
+        // The delay of the neighbour is a measurement, and tests run in parallel.
         assert_eq!((outcome.lost, outcome.duplicated), (0, 0), "{outcome:?}");
     }
 }
 
 #[test]
-fn sinks_in_trouble_lose_nothing_and_go_on_by_themselves() {
+fn failing_sinks_lose_nothing_and_recover_by_themselves() {
     let size = sinks::Size { trouble: Duration::from_secs(2), down: Duration::from_secs(2), documents: 60 };
     for (name, fault) in sinks::FAULTS.iter().filter(|(name, _)| ["down", "hanging", "full disk"].contains(name)) {
         let outcome = sinks::run(*fault, SEED, size);
@@ -37,7 +37,7 @@ fn sinks_in_trouble_lose_nothing_and_go_on_by_themselves() {
 }
 
 #[test]
-fn files_that_change_while_they_are_read_lose_nothing() {
+fn files_that_change_while_the_agent_reads_them_lose_nothing() {
     let mut random = fastrand::Rng::with_seed(SEED);
     for (name, scenario) in sources::FAULTS.iter().filter(|(name, _)| !name.contains("thousand")) {
         let outcome = scenario(&mut random);

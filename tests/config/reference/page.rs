@@ -1,10 +1,10 @@
-//! From a JSON schema to tables of Markdown.
+//! Turns a JSON schema into Markdown tables.
 
 use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
-/// How the page begins.
+/// The head of the page.
 pub(super) const HEAD: &str = r#"# Configuration reference
 
 Every key of `agent.toml`, written from the schema that `wattle schema agent` prints. Do not edit this page: change the description of the option, then run the test suite `config` with `UPDATE_EXPECT=1`.
@@ -32,7 +32,7 @@ pub(super) struct Section<'a> {
     pub(super) title: String,
     pub(super) level: usize,
     pub(super) of: &'a Value,
-    /// Keys that another section has.
+    /// Keys that another section describes.
     pub(super) omit: &'a [&'a str],
     pub(super) example: Option<String>,
 }
@@ -86,7 +86,7 @@ impl Walk<'_> {
         let properties = schema["properties"].as_object().unwrap_or(&none);
         let required: Vec<&str> =
             schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-        // A table of one key is described as a whole.
+        // A table with one key is described as a whole.
         let whole = schema["description"].as_str().filter(|_| properties.len() == 1);
         for (name, schema) in properties.iter().filter(|(name, _)| !omit.contains(&name.as_str())) {
             self.key(&format!("{prefix}{name}"), schema, required.contains(&name.as_str()), whole);
@@ -113,12 +113,12 @@ impl Walk<'_> {
             .collect();
         let mut description = describe(schema);
         if description.is_empty() {
-            // The tag of a table with several forms has no text of its own.
+            // The tag of a table with several forms has no description.
             let is_tag = !alternatives.is_empty() && alternatives.iter().all(|a| a["const"].is_string());
             description = if is_tag { "Form of the table." } else { whole.unwrap_or_default() }.to_owned();
         }
         let only_tables = tables.len() == alternatives.len();
-        // A table without a text of its own is its keys; others get a row, too.
+        // A table without a description is replaced by its keys; other tables get a row as well.
         if !only_tables || !elements.is_empty() || description.is_empty() && tables.is_empty() {
             self.row(key, schema, is_required, &mut description);
         }
@@ -144,7 +144,7 @@ impl Walk<'_> {
             _ if is_required => "required".to_owned(),
             (Some(default), _) => default,
             (None, Some(default)) => default,
-            // An option that may be null is off without a value.
+            // A nullable option is off without a value.
             (None, None) if is_nullable(schema) => "none".into(),
             (None, None) => {
                 self.gaps.without_default.insert(place());
@@ -167,7 +167,7 @@ fn item_alternatives(schema: &Value) -> Vec<&Value> {
     if schema.is_object() { alternatives(schema) } else { Vec::new() }
 }
 
-/// The forms that a value can have, without the variable that may stand for any and without null.
+/// The forms that a value can have, without variable references and null.
 fn alternatives(schema: &Value) -> Vec<&Value> {
     let Some(parts) = schema["anyOf"].as_array().or_else(|| schema["oneOf"].as_array()) else { return vec![schema] };
     let is_variable =
@@ -189,7 +189,7 @@ fn describe(schema: &Value) -> String {
         .unwrap_or_default()
 }
 
-/// What each word means, for options that are one of a few words with a text each.
+/// The meaning of each word, for options that are one of several words with descriptions.
 fn words(schema: &Value) -> String {
     let each = alternatives(schema).into_iter().filter_map(|s| {
         let (word, text) = (s["const"].as_str()?, s["description"].as_str()?);
@@ -248,11 +248,11 @@ fn plural(kind: &str) -> String {
     }
 }
 
-/// Takes the sentence `Default: x.` out of a description, and the word out of `` `x` (default)``.
+/// Removes the sentence `Default: x.` from a description, and the word from `` `x` (default)``.
 fn take_default(description: &mut String) -> Option<String> {
     if let Some(start) = description.find("Default: ") {
         let rest = &description[start + "Default: ".len()..];
-        // The sentence ends at a full stop that is not within a number or code.
+        // The sentence ends at a full stop outside of numbers and code.
         let mut in_code = false;
         let bytes = rest.as_bytes();
         let end = (0..rest.len()).find(|i| {

@@ -1,15 +1,15 @@
-//! Checks a value against a JSON schema, as far as the schemas of this project go.
+//! Checks a value against a JSON schema, as far as the schemas of this project need it.
 //!
-//! Written here because every library for it switches on features of `serde_json`, `regex` and `hashbrown`, which cargo
-//! would then switch on in the agent that the tests run. A keyword that is not known fails the test, so that nothing is
-//! passed over.
+//! Own code, because every library for it enables features of `serde_json`, `regex` and
+//! `hashbrown`, and cargo would then enable them in the tested agent as well. An unknown keyword
+//! fails the test, so nothing is ignored.
 
 use serde_json::Value;
 
-/// Keywords that say something to people only.
+/// Keywords that are only descriptions.
 const SILENT: &[&str] = &["$schema", "$defs", "title", "description", "default", "examples", "format"];
 
-/// Gives everything that is wrong with a value, each with its path.
+/// Returns all errors of a value, each with its path.
 pub(super) fn check(root: &Value, value: &Value) -> Vec<String> {
     let mut wrong = Vec::new();
     at(root, root, value, "", &mut wrong);

@@ -1,4 +1,5 @@
-//! Configurations and packs: any text is answered, with diagnostics that can be shown, or with a plan that can be drawn.
+//! Configurations and packs: any text gives diagnostics that can be shown, or a plan that can be
+//! drawn.
 
 use std::cell::RefCell;
 
@@ -10,7 +11,7 @@ use wattle_plan::{dot, mermaid};
 #[path = "../../../host/manifest/tests/fakes.rs"]
 mod fakes;
 
-/// Takes bytes as `agent.toml`, or as `pack.toml` if they begin with its head.
+/// Treats bytes as `agent.toml`, or as `pack.toml` if they begin with its head.
 pub fn manifest(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     if !text.starts_with("[pack]") {

@@ -1,5 +1,5 @@
-//! `kill -9` in the middle of writing a line that is so long that the system writes it in many steps: a line that is
-//! really torn, by the kill and not by the test.
+//! `kill -9` in the middle of writing a line that is so long that the system writes it in many
+//! steps: the kill really tears the line, not the test.
 
 use std::collections::BTreeSet;
 use std::io::Write as _;
@@ -12,7 +12,7 @@ use crate::report::Outcome;
 /// Bytes of a line: writing it takes milliseconds.
 const LINE: usize = 4 << 20;
 
-/// How long a line may take to its output.
+/// Time for a line to reach its output.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 const CONFIG: &str = r#"
@@ -37,7 +37,7 @@ encoding.codec = "text"
 fsync_interval = "20ms"
 "#;
 
-/// The line of a round. Even when it is torn it cannot be confused with the line of another round.
+/// The line of a round. Even when torn, it cannot be confused with the line of another round.
 fn line(round: usize) -> String {
     let digit = char::from(b'a' + u8::try_from(round % 26).unwrap());
     format!("{round:04} {} end", String::from(digit).repeat(LINE))
@@ -55,7 +55,7 @@ pub fn run(rounds: usize) -> Outcome {
     for round in 0..rounds {
         let mut agent = start();
         agent.wait_for("running");
-        // What the round before has left comes first.
+        // The rest of the previous round comes first.
         let known = (0..round).map(|round| line(round).len() as u64 + 1).sum();
         wait_until("the lines so far", || size() >= known && ends_whole(size()));
         let before = size();
@@ -86,7 +86,7 @@ pub fn run(rounds: usize) -> Outcome {
     let ended = agent.stop();
     reported += ended.log.matches("adding a line break after it").count();
     ended.summary();
-    // Each line of the output is one that went in, or the beginning of one that was torn.
+    // Each line of the output is an input line, or the beginning of a torn one.
     let output = String::from_utf8(folder.read("out")).unwrap();
     let is_begun = |text: &str| (0..rounds).any(|round| line(round).starts_with(text));
     let broken = output.lines().filter(|text| !text.ends_with(" end")).inspect(|text| assert!(is_begun(text))).count();
