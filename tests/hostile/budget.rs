@@ -1,4 +1,5 @@
-//! Budgets hold for a batch: over the calls that look for a poisonous row, and for the host's work on their behalf.
+//! Budgets apply to a batch: over all calls that search for a poisonous row, and including the
+//! host's work for them.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
@@ -10,14 +11,14 @@ use wattle_tests::{Metrics, free_address, get, wait_until};
 
 use crate::{config, folder};
 
-/// So many rows of the same text with a poisonous one among them.
+/// This many rows with the same text, one of them poisonous.
 fn rows(count: usize) -> String {
     (0..count).map(|row| if row == count / 3 { "poison\n" } else { "seen\n" }).collect()
 }
 
-/// Keys and values of calls that fault are taken back.
+/// The host rolls back keys and values of calls that fault.
 #[test]
-fn keys_count_each_row_once_however_often_its_batch_is_tried() {
+fn keys_count_each_row_once_however_often_its_batch_is_retried() {
     for count in [2, 64, 500] {
         let folder = folder();
         folder.write("in.log", rows(count));
@@ -35,7 +36,7 @@ fn keys_count_each_row_once_however_often_its_batch_is_tried() {
 
 /// Metrics of calls that fault never take effect.
 #[test]
-fn metrics_count_each_row_once_however_often_its_batch_is_tried() {
+fn metrics_count_each_row_once_however_often_its_batch_is_retried() {
     let folder = folder();
     folder.write("in.log", rows(300));
     let address = free_address();
@@ -75,7 +76,7 @@ fn requests_of_all_calls_for_one_batch_share_its_budget() {
 
 /// Decisions that are applied after the call count against its time.
 #[test]
-fn the_work_that_decisions_cost_counts_against_the_time_of_the_call() {
+fn the_work_for_decisions_counts_against_the_time_of_the_call() {
     let folder = folder();
     folder.write("in.log", format!("{{\"a\":0,\"pad\":\"{}\"}}\n{{\"a\":0}}\n", "x".repeat(4 << 20)));
     let config = config("", "mode = \"sets\", times = 9000", "follow = false\nmax_line_bytes = \"8MiB\"").replace(

@@ -1,10 +1,10 @@
-//! Artifacts that are made to exhaust the compiler.
+//! Artifacts that try to exhaust the compiler.
 
 use wattle_tests::{Folder, built};
 
 use crate::{cold, config, run_within};
 
-/// A component that holds these bytes in a section of this number: 1 for a module, 4 for a component.
+/// A component with these bytes in a section with this number: 1 for a module, 4 for a component.
 fn around(section: u8, inner: &[u8]) -> Vec<u8> {
     let mut bytes = b"\0asm\x0d\0\x01\0".to_vec();
     bytes.push(section);
@@ -21,7 +21,7 @@ fn around(section: u8, inner: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// A folder with the guest and no code of it.
+/// A folder with the guest and without its compiled code.
 fn capable() -> Folder {
     let folder = cold();
     folder.write("capable.wasm", std::fs::read(built("guests/capable.wasm")).unwrap());
@@ -34,7 +34,7 @@ fn nested(depth: usize) -> Vec<u8> {
 
 /// Nesting, whose cost grows with the square of the depth.
 #[test]
-fn components_that_nest_deep_are_refused_in_little_memory() {
+fn deeply_nested_components_are_refused_in_little_memory() {
     let folder = cold();
     for depth in [40, 1000, 8000] {
         folder.write("n.wasm", nested(depth));
@@ -47,7 +47,7 @@ fn components_that_nest_deep_are_refused_in_little_memory() {
 
 /// Many parts side by side, and parts inside a core module's place.
 #[test]
-fn components_of_many_parts_are_refused_in_little_memory() {
+fn components_with_many_parts_are_refused_in_little_memory() {
     let folder = cold();
     let part = b"\x04\x08\0asm\x0d\0\x01\0".repeat(200_000);
     folder.write("n.wasm", [b"\0asm\x0d\0\x01\0".as_slice(), &part].concat());
@@ -56,7 +56,7 @@ fn components_of_many_parts_are_refused_in_little_memory() {
     assert!(ended.code != 0 && said.contains("more than 1000 modules and components"), "{said}");
 }
 
-/// A function of 600,000 instructions, which takes a compiler some 100 MB.
+/// A function of 600,000 instructions, for which a compiler needs about 100 MB.
 fn heavy() -> Vec<u8> {
     let mut body = vec![0];
     for _ in 0..100_000 {
@@ -81,9 +81,10 @@ fn heavy() -> Vec<u8> {
     around(1, &module)
 }
 
-/// What ends the compiler is remembered with its limits, until it may have more or the operator clears it.
+/// The agent records what ended the compiler together with its limits, until the limits are higher
+/// or the operator removes the record.
 #[test]
-fn an_artifact_that_exhausts_the_compiler_is_remembered_and_refused_at_once() {
+fn an_artifact_that_exhausts_the_compiler_is_recorded_and_refused_at_once() {
     let folder = cold();
     folder.write("capable.wasm", heavy());
     folder.write("in.log", "");
@@ -104,7 +105,7 @@ fn an_artifact_that_exhausts_the_compiler_is_remembered_and_refused_at_once() {
     assert_eq!(refusals().len(), 1);
     let again = validate("96MiB");
     assert!(again.contains("needed more than 96 MiB") && again.contains("remove `"), "{again}");
-    // A lower limit does not help; a higher one does, and then the artifact is just no node.
+    // A lower limit does not help; a higher one does, and then the artifact is simply not a node.
     assert!(validate("80MiB").contains("remove `"));
     let raised = validate("1GiB");
     assert!(raised.contains("does not export `wattle:node/node"), "{raised}");
@@ -114,7 +115,7 @@ fn an_artifact_that_exhausts_the_compiler_is_remembered_and_refused_at_once() {
     assert!(cleared.contains("needed more than 96 MiB") && !cleared.contains("remove `"), "{cleared}");
 }
 
-/// A start from the cache starts no compiler: with the memory that it is given here, none could start.
+/// A start from the cache starts no compiler: with this little memory, none could start.
 #[test]
 fn code_from_the_cache_needs_no_compiler() {
     let folder = capable();
@@ -132,7 +133,7 @@ fn code_from_the_cache_needs_no_compiler() {
 
 /// Both compilers run in the child: the agent starts on the baseline and changes to optimized code.
 #[test]
-fn an_agent_that_stays_compiles_twice_away_from_itself() {
+fn a_long_running_agent_compiles_twice_in_child_processes() {
     let folder = capable();
     folder.write("in.log", "one\n");
     let mut agent = folder.start(&config("", "mode = \"clock\"", ""));

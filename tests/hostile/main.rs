@@ -1,4 +1,5 @@
-//! Artifacts, events and servers that are made to harm: what each costs is bounded, and the agent says what it refused.
+//! Malicious artifacts, events and servers: their cost is bounded, and the agent reports what it
+//! refused.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -18,7 +19,8 @@ use std::process::Command;
 
 use wattle_tests::{ALL_GRANTS, Ended, Folder, binary, built, capable_config, finish};
 
-/// Runs the agent to its end in a folder with at most so much memory for data. What needs more fails there.
+/// Runs the agent to its end in a folder with at most this much memory for data; beyond it,
+/// allocations fail.
 fn run_within(folder: &Folder, mebibytes: u64, arguments: &[&str]) -> Ended {
     let script = format!("ulimit -d {}; exec \"$0\" \"$@\"", mebibytes << 10);
     let mut command = Command::new("bash");
@@ -32,14 +34,15 @@ fn config(agent: &str, options: &str, source: &str) -> String {
     capable_config(&format!("data_dir = \"data\"\n{agent}"), source, ALL_GRANTS, options)
 }
 
-/// A folder with a compile cache of its own, since the one that tests share has code of most artifacts.
+/// A folder with a separate compile cache, because the cache shared by tests has the code of most
+/// artifacts.
 fn cold() -> Folder {
     let folder = Folder::new();
     std::fs::remove_file(folder.path("data/cache")).unwrap();
     folder
 }
 
-/// A folder with the guest, and with the compile cache that tests share.
+/// A folder with the guest, and with the compile cache shared by tests.
 fn folder() -> Folder {
     let folder = Folder::new();
     folder.write("capable.wasm", std::fs::read(built("guests/capable.wasm")).unwrap());

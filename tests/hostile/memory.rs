@@ -21,7 +21,8 @@ fn an_agent_runs_in_a_gigabyte_of_address_space() {
     assert_eq!(folder.events("all.ndjson").len(), 2, "{}", ended.log);
 }
 
-/// The same for a pack of five nodes on two workers, in several runs: what fits is no matter of chance.
+/// The same for a pack of five nodes on two workers, in several runs, because the result must not
+/// depend on chance.
 #[test]
 fn the_cloudtrail_pack_runs_in_a_gigabyte_of_address_space() {
     let folder = Folder::new();
@@ -40,7 +41,8 @@ fn the_cloudtrail_pack_runs_in_a_gigabyte_of_address_space() {
     }
 }
 
-/// `[agent.limits]` hold before a node is configured: while its artifact is instantiated and describes itself.
+/// `[agent.limits]` apply before a node is configured: while its artifact is instantiated and
+/// describes itself.
 #[test]
 fn an_artifact_that_takes_memory_to_describe_itself_is_refused_in_little_memory() {
     let grows = "(loop $more
@@ -68,7 +70,7 @@ fn an_artifact_that_takes_memory_to_describe_itself_is_refused_in_little_memory(
     }
 }
 
-/// Diagnostics take time in proportion to what is wrong.
+/// Diagnostics take time in proportion to the number of errors.
 #[test]
 fn thousands_of_unknown_keys_are_reported_in_linear_time() {
     let folder = Folder::new();

@@ -1,4 +1,4 @@
-//! Nodes that answer differently each time they are configured.
+//! Nodes that return other ports each time they are configured.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -39,7 +39,7 @@ fn config(agent: &str, after: u64) -> String {
 
 /// Ports that change after validation: every later generation checks the ports of its instances again.
 #[test]
-fn a_reload_with_a_node_whose_ports_changed_is_refused_and_events_go_on() {
+fn a_reload_with_a_node_whose_ports_changed_is_refused_and_events_continue() {
     let folder = Folder::new();
     folder.write("shifty.wasm", std::fs::read(built("guests/shifty.wasm")).unwrap());
     folder.write("in.log", "first\n");

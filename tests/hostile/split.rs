@@ -1,10 +1,11 @@
-//! Events that share what they carry in memory and have it each when they are written.
+//! Events that share data in memory, but each have a copy when written.
 
 use wattle_tests::Folder;
 
 use crate::run_within;
 
-/// Documents of so many records, through `parse` and then `unroll`: each child inherits the whole document.
+/// Documents with this many records, through `parse` and then `unroll`: each child inherits the
+/// whole document.
 fn run(records: usize, padding: usize) -> (Folder, wattle_tests::Ended) {
     let folder = Folder::new();
     let record = |i: usize| serde_json::json!({ "i": i, "pad": "x".repeat(padding) });
@@ -49,7 +50,7 @@ fn run(records: usize, padding: usize) -> (Folder, wattle_tests::Ended) {
     (folder, ended)
 }
 
-/// What children inherit counts against the output limit: it is written with each of them.
+/// Inherited data counts against the output limit, because it is written with each child.
 #[test]
 fn a_split_whose_children_inherit_too_much_fails_in_little_memory() {
     let (folder, ended) = run(2000, 400);
@@ -60,7 +61,8 @@ fn a_split_whose_children_inherit_too_much_fails_in_little_memory() {
     assert!(!folder.path("ok.ndjson").exists() || folder.read("ok.ndjson").is_empty());
 }
 
-/// Below the limit children are encoded in pieces: 60 MB leave in a process that may have a fraction of that at once.
+/// Below the limit, children are encoded in pieces: 60 MB leave a process that may hold a fraction
+/// of that at once.
 #[test]
 fn children_that_inherit_much_are_written_in_pieces() {
     let (folder, ended) = run(100, 6000);
@@ -73,9 +75,9 @@ fn children_that_inherit_much_are_written_in_pieces() {
     }
 }
 
-/// Small records in any number have room for what every event carries.
+/// Any number of small records can carry small attributes.
 #[test]
-fn many_small_children_are_no_output_beyond_the_limit() {
+fn many_small_children_stay_within_the_output_limit() {
     let (folder, ended) = run(100, 0);
     assert_eq!(ended.summary().pipelines["p"].delivered, 100, "{}", ended.log);
     assert_eq!(folder.events("ok.ndjson").len(), 100);

@@ -1,5 +1,5 @@
-//! Clients as they really are: they announce what they do not send, pack much into little, keep connections for nothing,
-//! and repeat requests until a status tells them to stop.
+//! Realistic clients: they announce bodies that they do not send, compress a lot into little, keep
+//! idle connections, and repeat requests until a status stops them.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -45,7 +45,8 @@ fn announced_bodies_that_never_arrive_block_no_other_request() {
     for _ in 0..4 {
         assert_eq!(send(from, &[], b"an event").status, 200);
     }
-    // Nor do they hold up a stop: it takes a fraction of a second, and `drain_timeout` is longer.
+    // They do not delay a stop either: it takes a fraction of a second, and `drain_timeout` is
+    // longer.
     let stopped = Instant::now();
     agent.stop();
     assert!(stopped.elapsed() < Duration::from_secs(5), "{:?}", stopped.elapsed());
@@ -53,7 +54,7 @@ fn announced_bodies_that_never_arrive_block_no_other_request() {
 }
 
 #[test]
-fn packed_bodies_take_no_more_memory_than_may_be_in_flight() {
+fn compressed_bodies_stay_within_the_memory_limit() {
     let folder = Folder::new();
     let from = free_address();
     let more = "max_in_flight_bytes = \"64MiB\"\nmax_decompression_ratio = 2000";
@@ -76,7 +77,7 @@ fn packed_bodies_take_no_more_memory_than_may_be_in_flight() {
 }
 
 #[test]
-fn connections_that_are_not_used_make_room_and_delay_no_stop() {
+fn idle_connections_are_replaced_and_delay_no_stop() {
     let folder = Folder::new();
     let from = free_address();
     let mut agent = start(&folder, from, "max_connections = 8\nidle_timeout = \"10m\"\nread_timeout = \"10m\"");
@@ -97,7 +98,7 @@ fn connections_that_are_not_used_make_room_and_delay_no_stop() {
 }
 
 #[test]
-fn what_can_never_be_delivered_is_not_to_be_sent_again() {
+fn undeliverable_events_are_answered_so_that_clients_do_not_retry() {
     let folder = Folder::new();
     let (from, to) = (free_address(), free_address());
     let endpoint = Endpoint::listen(to);

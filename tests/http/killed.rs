@@ -1,4 +1,4 @@
-//! A kill at any instant loses nothing: what was not acknowledged comes again.
+//! A kill at any moment loses nothing: unacknowledged events come again.
 
 use std::collections::BTreeSet;
 
@@ -29,7 +29,7 @@ fn start(folder: &Folder) -> Agent {
     agent
 }
 
-/// Ids in what was written, a line that a kill cut off left out.
+/// The ids in the output, without a line that a kill cut off.
 fn ids(folder: &Folder) -> Vec<String> {
     let written = String::from_utf8_lossy(&folder.read("all.ndjson")).into_owned();
     let events = written.lines().filter_map(|line| serde_json::from_str(line).ok());
@@ -37,14 +37,14 @@ fn ids(folder: &Folder) -> Vec<String> {
 }
 
 #[test]
-fn an_agent_that_is_killed_again_and_again_loses_nothing() {
+fn an_agent_that_is_killed_repeatedly_loses_nothing() {
     let folder = Folder::new();
     folder.write("agent.toml", CONFIG);
     let mut trail = Trail::new(41, RECORDS);
     let documents: Vec<Vec<u8>> = (0..FILES).map(|_| trail.document()).collect();
     let expected: BTreeSet<String> = Trail::new(41, RECORDS).ids(FILES).into_iter().collect();
     let mut agent = start(&folder);
-    // Killed while there is always more to read than was written.
+    // Kill it while there is always more to read than it has written.
     for (round, documents) in documents.chunks(15).enumerate() {
         let before = folder.read("all.ndjson").len();
         for (index, document) in documents.iter().enumerate() {
@@ -61,7 +61,7 @@ fn an_agent_that_is_killed_again_and_again_loses_nothing() {
     assert_eq!(distinct, expected, "no event that was never there");
     println!("{} events, {} of them twice or more", all.len(), all.len() - distinct.len());
 
-    // All of it is acknowledged now, so another start reads nothing again.
+    // Everything is acknowledged now, so another start repeats nothing.
     let again = folder.run(&["run", "--once", "--config", "agent.toml"]);
     assert_eq!(again.code, 0, "{}", again.log);
     assert_eq!(ids(&folder).len(), all.len(), "acknowledged files came again");

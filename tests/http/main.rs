@@ -1,4 +1,5 @@
-//! HTTP at both ends: answers mean delivery, an endpoint that is down loses nothing, and neither does a kill.
+//! HTTP source and sink: a response means delivery, and neither a server that is down nor a kill
+//! loses events.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -56,7 +57,7 @@ fn sorted_ids(endpoint: &Endpoint) -> Vec<String> {
 }
 
 #[test]
-fn a_request_is_answered_when_its_events_are_delivered_and_not_before() {
+fn a_request_is_answered_only_after_its_events_are_delivered() {
     let folder = Folder::new();
     let (from, to) = (free_address(), free_address());
     let endpoint = Endpoint::listen(to);
@@ -82,7 +83,7 @@ fn a_request_is_answered_when_its_events_are_delivered_and_not_before() {
 }
 
 #[test]
-fn an_endpoint_that_comes_and_goes_loses_nothing() {
+fn a_server_that_goes_down_and_up_loses_nothing() {
     let folder = Folder::new();
     let (from, to) = (free_address(), free_address());
     let agent = start(&folder, from, to, "");
@@ -108,7 +109,7 @@ fn an_endpoint_that_comes_and_goes_loses_nothing() {
 }
 
 #[test]
-fn requests_are_refused_with_the_status_that_says_why() {
+fn requests_are_refused_with_the_status_for_the_reason() {
     let folder = Folder::new();
     let (from, to) = (free_address(), free_address());
     let endpoint = Endpoint::listen(to);
@@ -131,7 +132,7 @@ fn requests_are_refused_with_the_status_that_says_why() {
 }
 
 #[test]
-fn json_lines_and_arrays_and_compressed_bodies_are_taken() {
+fn json_lines_arrays_and_compressed_bodies_are_accepted() {
     let folder = Folder::new();
     let (from, to) = (free_address(), free_address());
     let endpoint = Endpoint::listen(to);

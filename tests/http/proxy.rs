@@ -1,4 +1,4 @@
-//! Machines that reach other hosts through a proxy only.
+//! Machines that reach other hosts only through a proxy.
 
 use std::net::SocketAddr;
 
@@ -36,7 +36,7 @@ fn start(uri: &str, more: &str, variables: &[(&str, &str)]) -> (Folder, Agent) {
     (folder, agent)
 }
 
-/// Checks that an endpoint gets all events, as the proxy or as the server itself.
+/// Checks that a server receives all events, as the proxy or as the destination.
 fn arrives(at: SocketAddr, uri: &str, more: &str, variables: &[(&str, &str)]) -> String {
     let endpoint = Endpoint::listen(at);
     let (_folder, agent) = start(uri, more, variables);
@@ -45,7 +45,7 @@ fn arrives(at: SocketAddr, uri: &str, more: &str, variables: &[(&str, &str)]) ->
 }
 
 #[test]
-fn the_proxy_of_the_environment_is_used_and_named() {
+fn the_proxy_of_the_environment_is_used_and_logged() {
     let at = free_address();
     let proxy = format!("http://me:geheim@{at}");
     for name in ["http_proxy", "HTTP_PROXY", "ALL_PROXY"] {
@@ -56,7 +56,7 @@ fn the_proxy_of_the_environment_is_used_and_named() {
 }
 
 #[test]
-fn what_no_proxy_names_is_reached_without_one() {
+fn hosts_in_no_proxy_are_reached_directly() {
     let (at, nowhere) = (free_address(), free_address());
     let proxy = format!("http://{nowhere}");
     arrives(at, &format!("http://{at}/"), "", &[("http_proxy", &proxy), ("no_proxy", "127.0.0.0/8")]);
@@ -64,14 +64,14 @@ fn what_no_proxy_names_is_reached_without_one() {
 }
 
 #[test]
-fn the_option_goes_before_the_environment() {
+fn the_option_overrides_the_environment() {
     let (at, nowhere) = (free_address(), free_address());
     let (option, proxy) = (format!("proxy = \"http://{at}\""), format!("http://{nowhere}"));
     arrives(at, "http://in.example.invalid/", &option, &[("http_proxy", &proxy)]);
 }
 
 #[test]
-fn a_proxy_that_cannot_be_used_is_refused_at_the_start() {
+fn an_unusable_proxy_is_refused_at_the_start() {
     let folder = Folder::new();
     folder.write("agent.toml", config("http://in.example.invalid/", ""));
     let ended = wattle_tests::finish(

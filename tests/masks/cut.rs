@@ -11,7 +11,7 @@ use crate::{assert_accounted, assert_files_hide, assert_listings_hide, config};
 fn documents() -> Vec<String> {
     let mut documents = Vec::new();
     for (_, text) in texts() {
-        // White space is white space in JSON, whichever it is.
+        // Any white space is equal in JSON.
         let line = text.replace('\n', "\t");
         documents.extend((0..=2).map(|depth| escaped(&line, depth)));
         documents.push(format!("12:00 INFO got {line}"));

@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 use serde_json::json;
 
-/// A JSON text as a string in a JSON document, so many times over.
+/// A JSON text as a string in a JSON document, nested `depth` times.
 pub(crate) fn escaped(text: &str, depth: usize) -> String {
     (0..depth).fold(text.to_owned(), |text, _| json!({ "message": text }).to_string())
 }

@@ -5,14 +5,14 @@ use serde_json::{Value, json};
 use crate::encodings::{base64, base64url, escaped, gzip, html, latin1, percent, utf16, utf32, zlib};
 use crate::secrets::{ACCESS_KEY, LOOSE_KEY, PRINCIPAL, PRIVATE_KEY, ROLE, SECRET_KEY, TOKEN};
 
-/// What a mask must do with a form.
+/// The expected action of a mask for a form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fate {
     /// The event leaves with its secrets masked.
     Masked,
     /// The event fails, and goes to the quarantine.
     Withheld,
-    /// Either of both, since the source may decode it.
+    /// Either of them, because the source may decode it.
     Hidden,
 }
 
@@ -158,7 +158,7 @@ pub(crate) fn all() -> Vec<Form> {
     forms
 }
 
-/// Puts bytes behind the first byte of what is found everywhere, or before its last one.
+/// Inserts bytes after the first byte of every match, or before its last one.
 fn insert(text: &[u8], found: &[u8], bytes: &[u8], behind_first: bool) -> Vec<u8> {
     let mut out = Vec::new();
     let mut at = 0;

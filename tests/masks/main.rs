@@ -25,15 +25,15 @@ use wattle_tests::{Ended, Folder};
 
 use crate::secrets::Readable;
 
-/// Where the store of quarantined events is, which alone may hold secrets. Its mode is 0600.
+/// The store of quarantined events, the only place that may contain secrets. Its mode is 0600.
 const STORE: &str = "data/quarantine";
 
-/// The outputs of both pipelines; the last one is of the single node.
+/// The outputs of both pipelines; the last one belongs to the single node.
 const OUTPUTS: [&str; 5] = ["trail.processed", "trail.get_describe_list", "trail.fails", "plain.masked", "plain.fails"];
 
 /// A configuration in which both pipelines read this source, and all outputs go to files.
 ///
-/// The outputs of the single node are written as they are, byte for byte.
+/// The outputs of the single node are written unchanged, byte for byte.
 fn config(source: &str, more: &str) -> String {
     let mut config = format!(
         r#"
@@ -81,7 +81,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     let mut all = Vec::new();
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
-        // The compile cache is a link to one that all tests share.
+        // The compile cache is a link to the one that all tests share.
         if path.is_symlink() {
             continue;
         }
@@ -106,7 +106,7 @@ fn assert_files_hide(folder: &Folder, inputs: &str, readable: &Readable) {
     }
 }
 
-/// Checks that the listings of the quarantine name events and reasons, and hold nothing of the events.
+/// Checks that the listings of the quarantine contain ids and reasons, and nothing of the events.
 #[track_caller]
 fn assert_listings_hide(folder: &Folder, readable: &Readable) {
     for arguments in [&["quarantine", "list"][..], &["quarantine", "list", "trail"], &["quarantine", "list", "plain"]] {
@@ -115,11 +115,11 @@ fn assert_listings_hide(folder: &Folder, readable: &Readable) {
     }
 }
 
-/// Checks that each pipeline received so many events, and that each of them left, failed or was dropped; returns how many
-/// failed at the masks.
+/// Checks that each pipeline received this many events, and that each event left, failed or was
+/// dropped. Returns the number that failed at the masks.
 #[track_caller]
 fn assert_accounted(ended: &Ended, received: usize) -> u64 {
-    // The summary's reader compares what came in with what was delivered, failed and dropped.
+    // The reader of the summary compares received events with delivered, failed and dropped ones.
     let summary = ended.summary();
     for name in ["trail", "plain"] {
         assert_eq!(summary.pipelines[name].received, received as u64, "{name}: {}", ended.log);

@@ -1,4 +1,4 @@
-//! Every form, on every way into the agent.
+//! Every form, through every source.
 
 use std::collections::BTreeSet;
 use std::net::TcpStream;
@@ -18,7 +18,8 @@ fn start(folder: &Folder, config: &str) -> Agent {
     agent
 }
 
-/// Checks that a form left or failed at the mask as it must, going by the names of the files that events came from.
+/// Checks that a form left or failed at the mask as expected, by the names of the files of the
+/// events.
 #[track_caller]
 fn assert_fates(folder: &Folder, forms: &[Form]) {
     let failed = folder.events("out/plain-fails");
@@ -124,8 +125,8 @@ fn no_form_shows_a_secret_over_http() {
     println!("{} forms over http: {withheld} in quarantine, 0 readable secrets", forms.len());
 }
 
-/// The forms that fit on a line, one line after the other. A value on another line than its key would be another event,
-/// without anything that identifies it.
+/// The forms that fit on a line, one per line. A value on another line than its key would be
+/// another event, without anything that identifies it.
 fn lines() -> (Vec<u8>, usize) {
     let forms = all();
     let lines: Vec<&[u8]> = forms.iter().map(|form| &*form.bytes).filter(|bytes| !bytes.contains(&b'\n')).collect();

@@ -6,13 +6,14 @@ use std::collections::HashMap;
 const WINDOW: usize = 8;
 
 pub(crate) const ACCESS_KEY: &str = "ASIAQ7ZK4VXW2MPL9RTB";
-/// An access key id under no key of its own, in a sentence.
+/// An access key id without a key, in a sentence.
 pub(crate) const LOOSE_KEY: &str = "AKIAJ8XDNE4WQZ6RHUVC";
 pub(crate) const SECRET_KEY: &str = "kD9/vQ2w+LmZ7xTbN4sYc8HgRj5PfUe3aWoXiK1z";
 pub(crate) const TOKEN: &str = "FwoGZXIvYXdzEJr3R7kq/Vn+T0pLs5uHyC2mWd8xGb1oQzN6fKiJa4tYwEeS9hUc7rMvXlPqBg0DjZ3A==";
 /// Under `assumedRoleId`.
 pub(crate) const ROLE: &str = "AROAV3NYHT6JQ8GDKSWC:nightly-x7Qz4";
-/// Under `principalId`: the id of a role, which is no secret by itself, and the name of a session.
+/// Under `principalId`: the id of a role, which is not a secret by itself, and the name of a
+/// session.
 pub(crate) const PRINCIPAL: &str = "AROAM2CEUB5RLP9ZFTYX:operator-k3Wj8";
 /// The base64 of a private key.
 pub(crate) const PRIVATE_KEY: &str = "MIIEpAIBAAKCAQEA2vJ8qXm4TzKf7LwYb0PdRs5NhUc9gEiQ3aVoWtZ6xByD1kM";
@@ -28,7 +29,8 @@ impl Readable {
         Self::of(&[ACCESS_KEY, LOOSE_KEY, SECRET_KEY, TOKEN, ROLE, PRINCIPAL, PRIVATE_KEY])
     }
 
-    /// The same for documents that are cut: a role id that nothing follows is no secret, only the session's name is.
+    /// The same for truncated documents: a role id at the end is not a secret, only the session
+    /// name is.
     pub(crate) fn in_parts() -> Self {
         let session = PRINCIPAL.split_once(':').unwrap().1;
         Self::of(&[ACCESS_KEY, LOOSE_KEY, SECRET_KEY, TOKEN, ROLE, session, PRIVATE_KEY])
@@ -39,7 +41,7 @@ impl Readable {
         Self { windows: windows.map(|(window, secret)| (window.try_into().unwrap(), secret)).collect() }
     }
 
-    /// Fails if a part of a secret is readable, as it is or after decoding that anybody would try.
+    /// Fails if a part of a secret is readable, unchanged or after an obvious decoding.
     #[track_caller]
     pub(crate) fn assert_none(&self, what: &str, written: &[u8]) {
         let without = |byte: u8| written.iter().copied().filter(|b| *b != byte).collect::<Vec<u8>>();

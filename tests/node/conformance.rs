@@ -1,4 +1,4 @@
-//! The conformance suite on what keeps the contract, and on what does not.
+//! Runs the conformance suite on nodes that comply with the contract, and on nodes that do not.
 
 use serde_json::Value;
 use wattle_tests::{Folder, built, workspace};
@@ -6,7 +6,7 @@ use wattle_tests::{Folder, built, workspace};
 use crate::{good, needs, needs_clang};
 
 #[test]
-fn the_examples_in_rust_do_what_they_do_in_every_language() {
+fn the_rust_examples_behave_as_in_every_language() {
     let folder = Folder::new();
     let component = built("guests/examples.wasm");
     let ended = good(&folder, &["node", "conformance", component.to_str().unwrap(), "--examples", "--json"]);
@@ -15,14 +15,14 @@ fn the_examples_in_rust_do_what_they_do_in_every_language() {
     assert!(report["passed"].as_u64().unwrap() > 40, "{report}");
 }
 
-/// Builds the examples of a language, and checks what they do and that they keep the contract.
+/// Builds the examples of a language, and checks their behaviour and the contract.
 fn the_examples_keep_it(language: &str) {
     let folder = Folder::new();
     let project = format!("examples/{language}");
     for tree in [&project, &format!("sdk/{language}"), "wit"] {
         folder.copy(&workspace().join(tree), tree);
     }
-    // What building them in the workspace left there.
+    // Remove leftovers of builds in the workspace.
     for left in ["build", ".venv", "node_modules"] {
         let _ = std::fs::remove_dir_all(folder.path(format!("{project}/{left}")));
     }
@@ -32,25 +32,25 @@ fn the_examples_keep_it(language: &str) {
 }
 
 #[test]
-fn the_examples_in_c_do_what_they_do_in_every_language() {
+fn the_c_examples_behave_as_in_every_language() {
     needs_clang();
     the_examples_keep_it("c");
 }
 
 #[test]
-fn the_examples_in_javascript_do_what_they_do_in_every_language() {
+fn the_javascript_examples_behave_as_in_every_language() {
     needs("npm");
     the_examples_keep_it("js");
 }
 
 #[test]
-fn the_examples_in_python_do_what_they_do_in_every_language() {
+fn the_python_examples_behave_as_in_every_language() {
     needs("python3");
     the_examples_keep_it("python");
 }
 
 #[test]
-fn the_examples_in_go_do_what_they_do_in_every_language() {
+fn the_go_examples_behave_as_in_every_language() {
     needs("python3");
     the_examples_keep_it("go");
 }
@@ -72,7 +72,7 @@ fn every_built_in_node_keeps_the_contract() {
 }
 
 #[test]
-fn state_goes_from_one_instance_to_the_next() {
+fn state_passes_from_one_instance_to_the_next() {
     let folder = Folder::new();
     for guest in ["counter", "counter-2"] {
         let component = built(&format!("guests/{guest}.wasm"));
@@ -104,7 +104,7 @@ fn a_node_that_breaks_the_contract_fails_with_the_rule() {
 }
 
 #[test]
-fn the_first_check_rejects_what_is_not_a_component_of_the_contract() {
+fn the_first_check_rejects_bytes_that_are_not_a_component_of_the_contract() {
     let folder = Folder::new();
     for (text, part) in [
         ("(module)", "core module"),

@@ -1,4 +1,5 @@
-//! `wattle node dev`: saved code runs, and what became of the same events is shown beside what became of them before.
+//! `wattle node dev`: runs saved code, and shows the new output for the same events beside the old
+//! one.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};
@@ -10,17 +11,17 @@ use wattle_tests::{Folder, wait_until};
 
 use crate::{good, needs_clang};
 
-/// How long anything that is waited for may take.
+/// Timeout of every wait.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// The command, which is ended when the test does.
+/// The command; it ends with the test.
 struct Running {
     child: Child,
     lines: Receiver<String>,
 }
 
 impl Running {
-    /// Everything that it says up to a line with this text.
+    /// Its output up to a line with this text.
     #[track_caller]
     fn until(&self, text: &str) -> String {
         let deadline = Instant::now() + PATIENCE;
@@ -37,7 +38,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // It ends its agent itself, if it is asked to end.
+        // On SIGTERM, it also ends its agent.
         let _ = std::process::Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
         let deadline = Instant::now() + PATIENCE;
         while Instant::now() < deadline && !matches!(self.child.try_wait(), Ok(Some(_)) | Err(_)) {
@@ -77,7 +78,7 @@ fn a_save_is_built_swapped_and_shown() {
         "{swapped}"
     );
     assert!(swapped.contains(r#""shout":"quiet""#), "{swapped}");
-    // The agent beside it has the new node as well.
+    // The agent in the child process runs the new node as well.
     fs::write(folder.path("own/events.log"), "{\"message\":\"hello\"}\n{\"message\":\"a later one\"}\n").unwrap();
     wait_until("an event through the new node", || {
         String::from_utf8_lossy(&folder.read("own/out/shouted.ndjson")).contains("quiet")

@@ -1,4 +1,4 @@
-//! The commands of the pages in `docs/nodes`, as they stand there.
+//! Runs the commands of the pages in `docs/nodes` unchanged.
 
 use std::fs;
 use std::process::Command;
@@ -7,7 +7,7 @@ use wattle_tests::{Folder, binary, finish, workspace};
 
 use crate::{good, needs, needs_clang};
 
-/// Blocks of this language in a page.
+/// The blocks in this language of a page.
 fn blocks(page: &str, language: &str) -> Vec<String> {
     let text = fs::read_to_string(workspace().join("docs/nodes").join(page)).unwrap();
     let opening = format!("```{language}\n");
@@ -30,13 +30,13 @@ fn run(page: &str, folder: &Folder) {
 }
 
 #[test]
-fn the_page_of_c_works_as_it_stands() {
+fn the_commands_of_the_c_page_work() {
     needs_clang();
     run("c.md", &Folder::new());
 }
 
 #[test]
-fn the_page_for_people_without_an_sdk_works_as_it_stands() {
+fn the_commands_of_the_page_without_an_sdk_work() {
     needs_clang();
     let folder = Folder::new();
     folder.write("node.c", blocks("without-sdk.md", "c").concat());
@@ -44,29 +44,29 @@ fn the_page_for_people_without_an_sdk_works_as_it_stands() {
 }
 
 #[test]
-fn the_page_of_rust_works_as_it_stands() {
+fn the_commands_of_the_rust_page_work() {
     run("rust.md", &Folder::new());
 }
 
 #[test]
-fn the_page_of_javascript_works_as_it_stands() {
+fn the_commands_of_the_javascript_page_work() {
     needs("npm");
     run("javascript.md", &Folder::new());
 }
 
 #[test]
-fn the_page_of_python_works_as_it_stands() {
+fn the_commands_of_the_python_page_work() {
     needs("python3");
     run("python.md", &Folder::new());
 }
 
 #[test]
-fn the_page_of_go_works_as_it_stands() {
+fn the_commands_of_the_go_page_work() {
     needs("python3");
     run("go.md", &Folder::new());
 }
 
-/// Puts the node with capabilities of a page in the place of a template's, and runs its case.
+/// Replaces a template's node by the node with capabilities from a page, and runs its case.
 fn asks_and_is_answered(language: &str, page: &str, source: &str) {
     let folder = Folder::new();
     good(&folder, &["node", "new", "--lang", language, "own"]);
@@ -87,30 +87,30 @@ fn asks_and_is_answered(language: &str, page: &str, source: &str) {
 }
 
 #[test]
-fn a_node_in_rust_asks_for_what_it_uses_and_is_answered() {
+fn the_rust_node_with_capabilities_works() {
     asks_and_is_answered("rust", "rust.md", "src/lib.rs");
 }
 
 #[test]
-fn a_node_in_c_asks_for_what_it_uses_and_is_answered() {
+fn the_c_node_with_capabilities_works() {
     needs_clang();
     asks_and_is_answered("c", "c.md", "src/node.c");
 }
 
 #[test]
-fn a_node_in_javascript_asks_for_what_it_uses_and_is_answered() {
+fn the_javascript_node_with_capabilities_works() {
     needs("npm");
     asks_and_is_answered("js", "javascript.md", "src/node.js");
 }
 
 #[test]
-fn a_node_in_python_asks_for_what_it_uses_and_is_answered() {
+fn the_python_node_with_capabilities_works() {
     needs("python3");
     asks_and_is_answered("python", "python.md", "src/app.py");
 }
 
 #[test]
-fn a_node_in_go_asks_for_what_it_uses_and_is_answered() {
+fn the_go_node_with_capabilities_works() {
     needs("python3");
     asks_and_is_answered("go", "go.md", "main.go");
 }

@@ -1,5 +1,6 @@
-//! Nodes of one's own: the commands of `wattle node`, the pages of `docs/nodes`, the templates and the examples, in the
-//! languages that there is an SDK for: `cargo xtask test` installs their tools where it may. `cargo xtask languages` measures them.
+//! Custom nodes: the commands of `wattle node`, the pages of `docs/nodes`, the templates and the
+//! examples, in every language with an SDK. `cargo xtask test` installs their tools if it may.
+//! `cargo xtask languages` measures them.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -18,14 +19,14 @@ use std::process::Command;
 
 use wattle_tests::{Ended, Folder};
 
-/// The tools of C must be there.
+/// Checks that the tools of C exist.
 #[track_caller]
 fn needs_clang() {
     needs("clang");
     needs("wasm-ld");
 }
 
-/// A program must be there: a test that is skipped says nothing.
+/// Checks that a program exists: a skipped test would prove nothing.
 #[track_caller]
 fn needs(program: &str) {
     let is_there = Command::new(program).arg("--version").output().is_ok_and(|output| output.status.success());
@@ -35,7 +36,7 @@ fn needs(program: &str) {
     );
 }
 
-/// Runs a command line that must go well.
+/// Runs a command line that must succeed.
 #[track_caller]
 fn good(folder: &Folder, arguments: &[&str]) -> Ended {
     let ended = folder.run(arguments);

@@ -1,4 +1,4 @@
-//! A project from nothing to cases that fail.
+//! A project from an empty folder to failing cases.
 
 use std::fs;
 
@@ -8,7 +8,7 @@ use wattle_tests::{Folder, finish};
 use crate::{good, needs_clang};
 
 #[test]
-fn the_template_of_c_builds_in_both_faces_and_keeps_the_contract() {
+fn the_c_template_builds_with_both_interfaces_and_keeps_the_contract() {
     needs_clang();
     let folder = Folder::new();
     for (name, more) in [("one-event", &[][..]), ("all-rows", &["--columns"][..])] {
@@ -24,14 +24,14 @@ fn the_template_of_c_builds_in_both_faces_and_keeps_the_contract() {
 }
 
 #[test]
-fn the_template_of_rust_builds_in_both_faces_and_keeps_the_contract() {
+fn the_rust_template_builds_with_both_interfaces_and_keeps_the_contract() {
     let folder = Folder::new();
     good(&folder, &["node", "new", "--lang", "rust", "own-node"]);
     good(&folder, &["node", "new", "--lang", "rust", "--columns", "other"]);
     let columns = fs::read_to_string(folder.path("other/src/lib.rs")).unwrap();
     let events = fs::read_to_string(folder.path("own-node/src/lib.rs")).unwrap();
     assert_ne!(events, columns);
-    // In one project, so that what it depends on is compiled once.
+    // In one project, so its dependencies are compiled once.
     for code in [events, columns] {
         folder.write("own-node/src/lib.rs", code.replace("\"other\"", "\"own-node\""));
         good(&folder, &["node", "build", "own-node"]);
@@ -46,7 +46,7 @@ fn the_template_of_rust_builds_in_both_faces_and_keeps_the_contract() {
 }
 
 #[test]
-fn a_case_that_fails_says_where_it_differs() {
+fn a_failing_case_shows_the_difference() {
     needs_clang();
     let folder = Folder::new();
     good(&folder, &["node", "new", "--lang", "c", "own"]);
@@ -67,7 +67,7 @@ fn a_case_that_fails_says_where_it_differs() {
 }
 
 #[test]
-fn what_is_missing_is_named_with_the_way_to_get_it() {
+fn missing_tools_are_named_with_the_way_to_install_them() {
     let folder = Folder::new();
     good(&folder, &["node", "new", "--lang", "c", "own"]);
     let mut build = folder.wattle();
@@ -79,7 +79,7 @@ fn what_is_missing_is_named_with_the_way_to_get_it() {
 }
 
 #[test]
-fn a_project_is_not_begun_twice_nor_under_a_bad_name() {
+fn a_project_is_not_created_twice_or_with_a_bad_name() {
     let folder = Folder::new();
     good(&folder, &["node", "new", "--lang", "python", "own"]);
     let again = folder.run(&["node", "new", "--lang", "python", "own"]);
@@ -91,7 +91,7 @@ fn a_project_is_not_begun_twice_nor_under_a_bad_name() {
 }
 
 #[test]
-fn a_language_of_ones_own_is_a_few_lines_of_toml() {
+fn another_language_needs_only_a_few_lines_of_toml() {
     let folder = Folder::new();
     folder.write(
         "own/node.toml",

@@ -1,4 +1,4 @@
-//! `wattle pack build`: a node of a pack's own, from its source in Rust to an artifact with a digest.
+//! `wattle pack build`: builds a node of a pack from Rust source to an artifact with a digest.
 
 use std::fs;
 
@@ -37,8 +37,8 @@ impl Node for DropEmpty {
 export_node!(DropEmpty);
 "###;
 
-/// A pack whose node `drop-empty` is a project of Rust, before it is built. Tests share what cargo keeps, and cargo tells
-/// projects in folders that come and go apart by the name of the package.
+/// A pack whose node `drop-empty` is a Rust project, before it is built. Tests share cargo's target
+/// folder; the package name distinguishes projects in temporary folders.
 fn pack(folder: &Folder, package: &str) {
     run(folder, &["pack", "new", "p"]);
     let sdk = workspace().join("nodes/sdk");
@@ -52,7 +52,7 @@ fn pack(folder: &Folder, package: &str) {
         ),
     );
     folder.write("p/nodes/drop-empty/src/lib.rs", NODE);
-    // The versions that this workspace has, so that nothing has to be fetched.
+    // The versions of this workspace, so cargo need not download anything.
     folder.write("p/nodes/drop-empty/Cargo.lock", fs::read(workspace().join("Cargo.lock")).unwrap());
     let manifest = String::from_utf8(folder.read("p/pack.toml")).unwrap();
     let node = "# A node of our own.\n[nodes.drop-empty]\nartifact = \"nodes/drop-empty.wasm\" # built\n\
@@ -66,14 +66,14 @@ fn pack(folder: &Folder, package: &str) {
 fn build(folder: &Folder, more: &[&str]) -> Ended {
     let mut command = folder.wattle();
     command.args(["pack", "build", "./p"]).args(more);
-    // Kept from run to run, since it holds everything that the SDK depends on.
+    // Kept from run to run, because it contains all dependencies of the SDK.
     let target = built("release/wattle").parent().unwrap().with_file_name("pack-nodes");
     command.env("CARGO_TARGET_DIR", target).env("CARGO_NET_OFFLINE", "true");
     finish(&mut command, b"")
 }
 
 #[test]
-fn a_node_of_rust_is_built_and_its_digest_written_and_checked() {
+fn a_rust_node_is_built_and_its_digest_written_and_checked() {
     let folder = Folder::new();
     pack(&folder, "drop-empty");
     assert!(fails(&folder, 78, &["pack", "lint", "./p"]).contains("error[E0204]"), "it is not built yet");

@@ -1,11 +1,11 @@
-//! `wattle pack`: making, looking at, comparing, installing and removing packs, as a user does.
+//! `wattle pack`: creates, shows, compares, installs and removes packs.
 
 use std::fs;
 
 use serde_json::Value;
 use wattle_tests::{Folder, built, workspace};
 
-/// Runs a command that has to go well, and gives what it printed.
+/// Runs a command that must succeed, and returns its output.
 #[track_caller]
 pub(crate) fn run(folder: &Folder, arguments: &[&str]) -> String {
     let ended = folder.run(arguments);
@@ -13,7 +13,7 @@ pub(crate) fn run(folder: &Folder, arguments: &[&str]) -> String {
     ended.text().to_owned()
 }
 
-/// Runs a command that has to fail with this code, and gives everything that it said.
+/// Runs a command that must fail with this code, and returns all its output.
 #[track_caller]
 pub(crate) fn fails(folder: &Folder, code: i32, arguments: &[&str]) -> String {
     let ended = folder.run(arguments);
@@ -45,7 +45,7 @@ fn a_new_pack_passes_its_test_and_the_lints_and_runs() {
 }
 
 #[test]
-fn update_writes_what_the_tests_give_and_leaves_what_matches() {
+fn update_writes_the_actual_output_and_keeps_matching_lines() {
     let folder = Folder::new();
     run(&folder, &["pack", "new", "p"]);
     let read =
@@ -54,7 +54,7 @@ fn update_writes_what_the_tests_give_and_leaves_what_matches() {
     assert_eq!(run(&folder, &["pack", "test", "./p", "--update"]), "test sample ... ok\n1 passed, 0 failed\n");
     assert_eq!((read("urgent"), read("rest")), (urgent.clone(), rest.clone()), "what matches is not written");
 
-    // Another spelling of a line that matches stays; a line that differs is written with its own keys.
+    // A matching line keeps its spelling; a line that differs is rewritten with its own keys.
     let spaced = urgent.replacen('{', "{ ", 1);
     folder.write("p/tests/sample/expected.urgent.ndjson", format!("{spaced}{{\"failure\":{{\"code\":\"gone\"}}}}\n"));
     fs::remove_file(folder.path("p/tests/sample/expected.rest.ndjson")).unwrap();
@@ -73,7 +73,7 @@ fn update_writes_what_the_tests_give_and_leaves_what_matches() {
 }
 
 #[test]
-fn a_new_pack_takes_no_bad_name_and_no_folder_that_is_there() {
+fn a_new_pack_is_refused_with_a_bad_name_or_in_an_existing_folder() {
     let folder = Folder::new();
     assert!(fails(&folder, 78, &["pack", "new", "My Logs"]).contains("bad pack name"));
     folder.write("there/x", "");
@@ -83,7 +83,7 @@ fn a_new_pack_takes_no_bad_name_and_no_folder_that_is_there() {
 }
 
 #[test]
-fn the_lints_find_what_is_unusual_and_what_is_wrong() {
+fn lint_reports_unusual_parts_and_errors() {
     let folder = Folder::new();
     run(&folder, &["pack", "new", "p"]);
     fs::remove_dir_all(folder.path("p/tests")).unwrap();
@@ -101,7 +101,7 @@ fn the_lints_find_what_is_unusual_and_what_is_wrong() {
 }
 
 #[test]
-fn show_tells_parameters_graph_outputs_artifacts_and_imports() {
+fn show_lists_parameters_graph_outputs_artifacts_and_imports() {
     let folder = Folder::new();
     let text = run(&folder, &["pack", "show", "cloudtrail@1.1.0"]);
     for part in [
@@ -126,7 +126,7 @@ fn show_tells_parameters_graph_outputs_artifacts_and_imports() {
 }
 
 #[test]
-fn a_terminal_does_not_obey_what_a_manifest_holds() {
+fn a_terminal_does_not_execute_the_content_of_a_manifest() {
     let folder = Folder::new();
     run(&folder, &["pack", "new", "p"]);
     let manifest = String::from_utf8(folder.read("p/pack.toml")).unwrap();
@@ -138,7 +138,7 @@ fn a_terminal_does_not_obey_what_a_manifest_holds() {
 }
 
 #[test]
-fn the_digest_of_a_pack_is_what_sha256sum_makes_of_its_files() {
+fn the_digest_of_a_pack_is_that_of_sha256sum() {
     let folder = Folder::new();
     let pack = workspace().join("packs/cloudtrail/1.0.0");
     let script = "find . -type f | sed 's|^./||' | LC_ALL=C sort | tr '\\n' '\\0' | xargs -0 sha256sum | sha256sum";
@@ -152,7 +152,7 @@ fn the_digest_of_a_pack_is_what_sha256sum_makes_of_its_files() {
 }
 
 #[test]
-fn diff_tells_what_an_upgrade_would_change() {
+fn diff_lists_what_an_upgrade_would_change() {
     let folder = Folder::new();
     let text = run(&folder, &["pack", "diff", "cloudtrail@1.0.0", "cloudtrail@1.1.0"]);
     for line in ["params", "  + sensitive_reads: list, default [", "  ~ version: 1.0.0 -> 1.1.0", "options"] {
@@ -170,7 +170,7 @@ fn diff_tells_what_an_upgrade_would_change() {
 }
 
 #[test]
-fn an_artifact_and_what_it_imports_are_compared() {
+fn artifacts_and_their_imports_are_compared() {
     let folder = Folder::new();
     run(&folder, &["pack", "new", "p"]);
     let manifest = String::from_utf8(folder.read("p/pack.toml")).unwrap();
@@ -210,7 +210,7 @@ fn a_pack_is_installed_once_listed_and_removed() {
 }
 
 #[test]
-fn what_is_no_pack_or_cannot_be_built_is_not_installed() {
+fn an_invalid_pack_is_not_installed() {
     let folder = Folder::new();
     assert!(fails(&folder, 78, &["pack", "install", "./absent"]).contains("E0401"));
     run(&folder, &["pack", "new", "p"]);
@@ -221,7 +221,7 @@ fn what_is_no_pack_or_cannot_be_built_is_not_installed() {
 }
 
 #[test]
-fn a_built_in_pack_is_installed_to_be_changed() {
+fn a_built_in_pack_can_be_installed_and_changed() {
     let folder = Folder::new();
     run(&folder, &["pack", "install", "cloudtrail@1.0.0", "--library", "lib"]);
     let manifest = String::from_utf8(folder.read("lib/cloudtrail/1.0.0/pack.toml")).unwrap();

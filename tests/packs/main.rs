@@ -1,4 +1,4 @@
-//! Packs as their users have them: the tests that they bring along, and the commands of `wattle pack`.
+//! The tests of the built-in packs, and the commands of `wattle pack`.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -39,7 +39,7 @@ fn a_pack_in_a_folder_passes_its_tests() {
 }
 
 #[test]
-fn a_pack_that_does_other_than_its_tests_expect_fails_them() {
+fn a_pack_that_does_not_meet_its_expectations_fails_its_tests() {
     let folder = Folder::new();
     folder.copy(&workspace().join("packs/cloudtrail/1.0.0"), "mine");
     let manifest = String::from_utf8(folder.read("mine/pack.toml")).unwrap();

@@ -1,4 +1,4 @@
-//! The lock: upgrades, going back, what is refused, and a running agent that follows.
+//! The lock: upgrades, rollbacks, refusals, and a running agent that follows it.
 
 use std::fs;
 
@@ -26,7 +26,7 @@ path = "out.ndjson"
 fsync = "never"
 "#;
 
-/// A folder with a configuration that asks for `p@^0`, and versions of that pack in the library.
+/// A folder with a configuration that uses `p@^0`, and versions of that pack in the library.
 fn place(versions: &[&str]) -> Folder {
     let folder = Folder::new();
     run(&folder, &["pack", "new", "p"]);
@@ -38,7 +38,7 @@ fn place(versions: &[&str]) -> Folder {
     folder
 }
 
-/// Installs the pack under another version, which it names in every event.
+/// Installs the pack under another version, which it writes into every event.
 fn publish(folder: &Folder, version: &str) {
     folder.copy(&folder.path("p"), "next");
     let manifest = String::from_utf8(folder.read("p/pack.toml")).unwrap();
@@ -47,7 +47,7 @@ fn publish(folder: &Folder, version: &str) {
     let own = format!("preset = \"email\", replacement = {{ fixed = \"<{version}>\" }}");
     assert!(manifest.contains(mask));
     folder.write("next/pack.toml", manifest.replace(mask, &own));
-    // Its test expects what the pack did before.
+    // Its test expects the earlier behaviour.
     std::fs::remove_dir_all(folder.path("next/tests")).unwrap();
     run(folder, &["pack", "install", "./next"]);
 }
@@ -65,7 +65,7 @@ fn used(folder: &Folder) -> String {
 }
 
 #[test]
-fn an_upgrade_shows_what_changes_and_only_then_pins_it() {
+fn an_upgrade_shows_the_changes_before_it_pins_them() {
     let folder = place(&["0.1.0"]);
     let first = upgrade(&folder, &["--yes"]);
     assert!(first.starts_with("p@^0: 0.1.0 sha256:") && first.ends_with("wattle.lock: 1 pin\n"), "{first}");
@@ -84,7 +84,7 @@ fn an_upgrade_shows_what_changes_and_only_then_pins_it() {
 }
 
 #[test]
-fn going_back_takes_the_former_pin_and_checks_that_it_is_still_there() {
+fn a_rollback_restores_the_former_pin_and_checks_that_the_pack_exists() {
     let folder = place(&["0.1.0"]);
     assert!(fails(&folder, 78, &["pack", "rollback", "p"]).contains("wattle pack upgrade"));
     upgrade(&folder, &["--yes"]);
@@ -102,7 +102,7 @@ fn going_back_takes_the_former_pin_and_checks_that_it_is_still_there() {
 }
 
 #[test]
-fn what_a_lock_pins_is_not_removed_unless_forced() {
+fn a_pinned_pack_is_removed_only_by_force() {
     let folder = place(&["0.1.0", "0.2.0"]);
     upgrade(&folder, &["--yes"]);
     let said = fails(&folder, 1, &["pack", "remove", "p@0.2.0", "--config", "agent.toml"]);
@@ -122,7 +122,7 @@ fn what_a_lock_pins_is_not_removed_unless_forced() {
 }
 
 #[test]
-fn an_altered_pack_or_lock_is_refused_and_named_and_locked_refuses_what_is_not_pinned() {
+fn an_altered_pack_or_lock_is_refused_and_locked_refuses_unpinned_packs() {
     let folder = place(&["0.1.0"]);
     assert!(fails(&folder, 78, &["validate", "agent.toml", "--locked"]).contains("error[E0435]"));
     assert!(fails(&folder, 78, &["run", "--once", "--locked", "--config", "agent.toml"]).contains("error[E0435]"));
@@ -170,11 +170,11 @@ fn a_running_agent_follows_the_lock_to_a_new_version_and_back() {
 }
 
 #[test]
-fn a_running_agent_keeps_its_version_whatever_is_altered_and_says_what() {
+fn a_running_agent_keeps_its_version_after_any_alteration_and_logs_the_reason() {
     let folder = place(&["0.1.0"]);
     upgrade(&folder, &["--yes"]);
     let mut agent = folder.start(CONFIG);
-    // What was altered is back, so that the plan is the one that runs.
+    // The alteration is reverted, so the plan equals the running one.
     const TAKEN_UP: &str = "nothing changed";
     let pack = "data/packs/p/0.1.0";
     let manifest = folder.read(&format!("{pack}/pack.toml"));
@@ -190,7 +190,7 @@ fn a_running_agent_keeps_its_version_whatever_is_altered_and_says_what() {
         folder.replace(file, good);
         agent.wait_for(TAKEN_UP);
     }
-    // Without a lock the pack itself says what is wrong with it.
+    // Without a lock, the diagnostics of the pack itself name the error.
     fs::remove_file(folder.path("wattle.lock")).unwrap();
     agent.wait_for(TAKEN_UP);
     for (from, to, code) in [

@@ -1,10 +1,11 @@
-//! From a folder to a registry and to a second data folder, by commands alone, against Debian's `docker-registry`.
+//! From a folder to a registry and to a second data folder, using only commands, with Debian's
+//! `docker-registry`.
 
 use wattle_tests::{DockerRegistry, Folder, finish, free_address};
 
 use crate::sample::{config, seen, write};
 
-/// Takes what a version lets through once.
+/// Runs a version once and returns its output.
 #[track_caller]
 fn runs(folder: &Folder, pack: &str, mark: &str) {
     let config = config(pack, free_address(), "").replace("rate = 40", "documents = 20");
@@ -23,7 +24,7 @@ fn a_pack_goes_from_one_data_folder_to_a_registry_and_runs_from_a_second_one() {
     assert_eq!(pushed.code, 0, "{}", pushed.log);
     let pinned = pushed.text().lines().last().unwrap().to_owned();
     assert!(pinned.starts_with(&registry.reference("packs/sample@sha256:")), "{pinned}");
-    // The same again changes nothing.
+    // A second push changes nothing.
     let again = author.run(&["pack", "push", "sample", &reference]);
     assert_eq!(again.text(), pushed.text());
 
@@ -45,7 +46,7 @@ fn a_pack_goes_from_one_data_folder_to_a_registry_and_runs_from_a_second_one() {
 }
 
 #[test]
-fn an_archive_is_the_same_bytes_everywhere_and_is_pushed_as_it_is() {
+fn an_archive_has_the_same_bytes_everywhere_and_is_pushed_unchanged() {
     let registry = DockerRegistry::start();
     let folders = [Folder::new(), Folder::new()];
     let archives = folders.each_ref().map(|folder| {
@@ -67,7 +68,7 @@ fn an_archive_is_the_same_bytes_everywhere_and_is_pushed_as_it_is() {
 }
 
 #[test]
-fn another_pack_under_a_version_that_is_there_is_refused() {
+fn another_pack_with_an_existing_version_is_refused() {
     let registry = DockerRegistry::start();
     let (author, user) = (Folder::new(), Folder::new());
     for mark in ["first", "second"] {
@@ -80,7 +81,7 @@ fn another_pack_under_a_version_that_is_there_is_refused() {
     assert_eq!(user.read("data/packs/sample/1.0.0/pack.toml"), author.read("first/pack.toml"));
 }
 
-/// The variables that give `reader` a password at a host.
+/// The variables that set the password of `reader` at a host.
 fn variables<'a>(host: &'a str, password: &'a str) -> [(&'a str, &'a str); 3] {
     [("WATTLE_REGISTRY", host), ("WATTLE_REGISTRY_USERNAME", "reader"), ("WATTLE_REGISTRY_PASSWORD", password)]
 }
@@ -119,7 +120,7 @@ fn name_and_password_come_from_the_configuration_the_environment_or_docker() {
 }
 
 #[test]
-fn bad_usage_says_what_to_do() {
+fn wrong_usage_is_reported_with_advice() {
     let folder = Folder::new();
     folder.write("empty/README.md", "");
     folder.write("broken/pack.toml", "[pack]\nname = \"Bad Name\"\nversion = \"1\"\ncontract = \"0.1\"\n");

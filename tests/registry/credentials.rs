@@ -1,8 +1,9 @@
-//! Who gets the credentials of a registry: the registry itself and the token server that it names, and no server that a
-//! redirect, an upload location or a challenge of another server leads to (as in CVE-2020-15157 of containerd).
+//! Which servers get the credentials of a registry: the registry itself and the token server that
+//! it names, and no server that a redirect, an upload location or a challenge of another server
+//! leads to (as in CVE-2020-15157 of containerd).
 //!
-//! Each server here records what it is asked with `Authorization`; the table goes through the ways in which a registry
-//! can lead a client elsewhere.
+//! Each server here records the requests with `Authorization`; the table covers the ways in which a
+//! registry can lead a client elsewhere.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -22,11 +23,11 @@ struct Request {
     authorization: Option<String>,
 }
 
-/// What a server answers: status, headers, body.
+/// The response of a server: status, headers, body.
 type Reply = (u16, Vec<(&'static str, String)>, Vec<u8>);
 type Handler = Box<dyn Fn(&Request) -> Reply + Send>;
 
-/// A server on loopback whose answers a test decides about.
+/// A server on loopback whose responses a test defines.
 struct Server {
     address: SocketAddr,
     handler: Arc<Mutex<Handler>>,
@@ -63,7 +64,7 @@ impl Server {
         format!("http://localhost:{}{path}", self.address.port())
     }
 
-    /// The requests that carried `Authorization`, as `METHOD path value`.
+    /// The requests with `Authorization`, as `METHOD path value`.
     fn authorized(&self) -> Vec<String> {
         let seen = self.seen.lock().unwrap();
         let shown = |request: &Request| {
@@ -133,7 +134,7 @@ fn pull(registry: &Server) -> Result<Image, String> {
     client(registry).pull(&reference(registry), &Store::new(data.path())).map_err(|error| error.to_string())
 }
 
-/// What the registry itself answers to a good request: the manifest or a blob of the image.
+/// The response of the registry to a valid request: the manifest or a blob of the image.
 fn good(image: &Image, path: &str) -> Reply {
     if path.contains("/manifests/") {
         return (200, vec![("content-type", parts::MANIFEST.to_owned())], image.manifest().to_vec());
@@ -187,7 +188,8 @@ fn a_challenge_of_a_redirect_target_gets_no_credentials() {
     }
 }
 
-/// A registry that wants its password, and keeps its blobs elsewhere: nothing of what the home registry got goes there.
+/// A registry with a password and separate blob storage: nothing that the home registry got goes
+/// there.
 #[test]
 fn a_redirect_of_a_blob_never_carries_authorization() {
     let image = image("1.0.0");
@@ -218,9 +220,10 @@ fn a_redirect_of_a_blob_never_carries_authorization() {
     }
 }
 
-/// Another server leads back to the registry, to an address that it chose: no credentials, no challenge.
+/// Another server redirects back to an address at the registry that it chose: no credentials, no
+/// challenge.
 #[test]
-fn a_chain_of_redirects_that_leads_back_home_stays_without_credentials() {
+fn a_redirect_chain_back_to_the_registry_stays_without_credentials() {
     let image = image("1.0.0");
     let (home, other) = (Server::start(), Server::start());
     let back = home.url("/chosen/by/the/other");
@@ -239,7 +242,8 @@ fn a_chain_of_redirects_that_leads_back_home_stays_without_credentials() {
     assert_eq!(chosen, [""; 0]);
 }
 
-/// The token server that the home registry names: on its host over plain http, elsewhere over https only.
+/// The token server that the home registry names: over plain http only on its host, elsewhere only
+/// over https.
 #[test]
 fn a_token_server_at_another_host_needs_https() {
     for by_name in [false, true] {
@@ -264,7 +268,7 @@ fn a_token_server_at_another_host_needs_https() {
     }
 }
 
-/// A token server that redirects is not followed: the server behind it was never checked.
+/// The client does not follow a redirect of a token server: the target was never checked.
 #[test]
 fn a_token_server_that_redirects_is_an_error() {
     let (home, tokens, evil) = (Server::start(), Server::start(), Server::start());
@@ -277,7 +281,8 @@ fn a_token_server_that_redirects_is_an_error() {
     assert_eq!(evil.requests(), 0);
 }
 
-/// Asking for a digest (HEAD), for manifests and blobs (GET), and uploading (POST, PUT) follow the same rules.
+/// Digest requests (HEAD), manifests and blobs (GET), and uploads (POST, PUT) follow the same
+/// rules.
 #[test]
 fn every_method_follows_the_same_rules() {
     let image = image("1.0.0");

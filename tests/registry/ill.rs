@@ -1,4 +1,4 @@
-//! A registry that is ill: whatever it does, the client says what is wrong, in time, and nothing of it is kept.
+//! A failing registry: in every case the client reports the problem in time, and stores nothing.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ pub(crate) fn image(version: &str) -> Image {
     Image::pack(&files, "sample", version, "0.1").unwrap()
 }
 
-/// Pulls to a store that goes with the call.
+/// Pulls to a temporary store.
 fn pull(client: &Client, reference: &Reference) -> Result<Image, PullError> {
     let data = tempfile::tempdir().unwrap();
     client.pull(reference, &Store::new(data.path()))
@@ -42,7 +42,7 @@ fn a_pack_is_pulled_by_tag_and_by_digest() {
 }
 
 #[test]
-fn whatever_a_registry_does_is_said_and_nothing_of_it_is_kept() {
+fn every_failure_of_a_registry_is_reported_and_nothing_is_stored() {
     let registry = FakeRegistry::start();
     registry.put("1", &image("1.0.0"));
     let reference: Reference = registry.reference("1").parse().unwrap();
@@ -63,11 +63,11 @@ fn whatever_a_registry_does_is_said_and_nothing_of_it_is_kept() {
 }
 
 #[test]
-fn a_digest_that_was_asked_for_is_the_digest_that_comes() {
+fn a_pull_by_digest_gets_exactly_that_digest() {
     let registry = FakeRegistry::start();
     let (one, other) = (image("1.0.0"), image("1.0.1"));
     registry.put("1", &one);
-    // Under a tag that looks like the digest of another.
+    // Under a tag that looks like the digest of another image.
     registry.put(&other.digest(), &one);
     let reference: Reference = registry.reference("1").parse().unwrap();
     let error = pull(&client(BTreeMap::new()), &reference.pinned(&other.digest())).unwrap_err().to_string();
@@ -82,7 +82,7 @@ fn a_registry_that_is_down_is_named() {
 }
 
 #[test]
-fn credentials_go_to_the_host_that_they_are_for_and_to_no_other() {
+fn credentials_go_only_to_their_host() {
     let (registry, other) = (FakeRegistry::start(), FakeRegistry::start());
     registry.put("1", &image("1.0.0"));
     let options = RegistryOptions {

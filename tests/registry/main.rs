@@ -1,4 +1,4 @@
-//! Packs that travel: archives, registries well and ill, signatures, tampering.
+//! Packs in transit: archives, healthy and failing registries, signatures, tampering.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

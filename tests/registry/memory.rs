@@ -1,4 +1,4 @@
-//! What a pull costs in memory: a few pieces, whatever an image unpacks to within its limits.
+//! The memory of a pull: a few pieces, whatever an image unpacks to within its limits.
 
 use std::fs;
 use std::process::Stdio;
@@ -7,14 +7,14 @@ use wattle_registry::Image;
 use wattle_registry::files::Files;
 use wattle_tests::{FakeRegistry, Folder};
 
-/// Peak resident memory of a process in MiB, as far as it has come.
+/// Peak resident memory of a process so far, in MiB.
 fn peak(pid: u32) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let line = status.lines().find(|line| line.starts_with("VmHWM"))?;
     line.split_whitespace().nth(1)?.parse::<u64>().ok().map(|kib| kib >> 10)
 }
 
-/// An image of 1.5 MB that unpacks to 120 MiB, within the ratio that is allowed.
+/// An image of 1.5 MB that unpacks to 120 MiB, within the allowed ratio.
 #[test]
 fn a_pull_holds_pieces_of_an_image_and_not_the_image() {
     let registry = FakeRegistry::start();

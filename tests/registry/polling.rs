@@ -1,4 +1,5 @@
-//! A running agent and the tags of its packs: a change is swapped in, and nothing else that a registry does matters.
+//! A running agent and the tags of its packs: a change is swapped in, and nothing else that a
+//! registry does has an effect.
 
 use wattle_tests::{Agent, DockerRegistry, FakeRegistry, Folder, Manner, free_address, get, wait_until};
 
@@ -30,7 +31,7 @@ fn a_changed_tag_is_noticed_by_polling_and_swapped_in() {
     assert_eq!(generation(admin), 2.0);
     stop_in_order(&user, agent, &["first", "second"]);
 
-    // The registry is gone; what it gave last is still here.
+    // The registry is closed; its last image is still in the store.
     drop(registry);
     let admin = free_address();
     let mut agent = user.start(&config(&reference, admin, POLL));
@@ -42,7 +43,7 @@ fn a_changed_tag_is_noticed_by_polling_and_swapped_in() {
 }
 
 #[test]
-fn a_registry_that_is_ill_harms_nothing() {
+fn a_failing_registry_does_no_harm() {
     let registry = FakeRegistry::start();
     let folder = Folder::new();
     registry.put("live", &image(&folder, "1.0.0", "first"));
@@ -76,7 +77,7 @@ fn a_registry_that_is_ill_harms_nothing() {
 }
 
 #[test]
-fn an_image_that_the_configuration_refuses_is_not_what_its_tag_is_even_after_a_restart() {
+fn an_image_that_the_configuration_refuses_never_becomes_current_even_after_a_restart() {
     let registry = FakeRegistry::start();
     let folder = Folder::new();
     registry.put("live", &image(&folder, "1.0.0", "first"));
@@ -105,7 +106,7 @@ fn an_image_that_the_configuration_refuses_is_not_what_its_tag_is_even_after_a_r
 }
 
 #[test]
-fn a_tag_that_the_lock_pins_stays_what_the_lock_says_also_on_a_second_machine() {
+fn a_pinned_tag_stays_at_its_pin_also_on_a_second_machine() {
     let registry = FakeRegistry::start();
     let folder = Folder::new();
     registry.put("live", &image(&folder, "1.0.0", "first"));
@@ -127,7 +128,7 @@ fn a_tag_that_the_lock_pins_stays_what_the_lock_says_also_on_a_second_machine() 
 }
 
 #[test]
-fn a_pack_that_cannot_be_pulled_at_the_start_is_a_diagnostic_that_says_why() {
+fn a_failed_pull_at_the_start_is_a_diagnostic_with_the_reason() {
     let folder = Folder::new();
     let address = free_address();
     folder.write("agent.toml", config(&format!("oci://{address}/packs/sample:1"), free_address(), POLL));

@@ -1,4 +1,4 @@
-//! A pack that shows its version in what it lets through, and a configuration that runs it.
+//! A pack that marks events with its version, and a configuration that runs it.
 
 use std::net::SocketAddr;
 
@@ -31,7 +31,7 @@ pub(crate) fn image_of(folder: &Folder, at: &str) -> Image {
     Image::of_files(&wattle_registry::files::read_folder(&folder.path(at)).unwrap()).unwrap()
 }
 
-/// A configuration that runs a pack on a stream; `more` is put in front.
+/// A configuration that runs a pack on a stream; `more` goes before it.
 pub(crate) fn config(pack: &str, admin: SocketAddr, more: &str) -> String {
     format!(
         "{more}\n[admin]\nlisten = \"{admin}\"\n\
@@ -41,13 +41,13 @@ pub(crate) fn config(pack: &str, admin: SocketAddr, more: &str) -> String {
     )
 }
 
-/// How many documents a version has let through.
+/// Number of documents that a version has processed.
 pub(crate) fn seen(folder: &Folder, mark: &str) -> usize {
     let name = format!("\"eventName\":\"{mark}\"");
     String::from_utf8(folder.read("done.ndjson")).unwrap().lines().filter(|line| line.contains(&name)).count()
 }
 
-/// Waits until a version lets more through.
+/// Waits until a version processes more.
 #[track_caller]
 pub(crate) fn wait_for_more(folder: &Folder, mark: &str) {
     let before = seen(folder, mark);
@@ -58,7 +58,7 @@ pub(crate) fn metrics(admin: SocketAddr) -> Metrics {
     Metrics::read(&get(admin, "/metrics").unwrap().text)
 }
 
-/// How many polls ended so.
+/// Number of polls with this outcome.
 pub(crate) fn polls(admin: SocketAddr, outcome: &str) -> f64 {
     metrics(admin).sum("wattle_registry_polls_total", &[("outcome", outcome)])
 }
@@ -68,7 +68,7 @@ pub(crate) fn generation(admin: SocketAddr) -> f64 {
     metrics(admin).sum("wattle_generation", &[])
 }
 
-/// Ends an agent, and checks that every event went through one version and no other, the former ones first.
+/// Ends an agent, and checks that exactly one version processed each event, earlier versions first.
 #[track_caller]
 pub(crate) fn stop_in_order(folder: &Folder, agent: Agent, marks: &[&str]) {
     agent.stop().summary();

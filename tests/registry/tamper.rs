@@ -1,4 +1,4 @@
-//! One byte flipped, wherever it is: it is noticed, and what was altered is named.
+//! A flipped byte anywhere is detected, and the altered item is named.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use wattle_tests::{Folder, free_address};
 
 use crate::sample::{config, image_of, write};
 
-/// How many places of a file are tried.
+/// Number of places per file.
 const PLACES: usize = 12;
 
 /// All files of a folder.
@@ -21,7 +21,8 @@ fn walk(folder: &Path) -> Vec<PathBuf> {
     all
 }
 
-/// Flips a bit in many places of a file, one after the other, and gives each state of it to `check`; puts it back.
+/// Flips a bit in many places of a file, one after the other, calls `check` for each, and restores
+/// the file.
 fn flip(path: &Path, places: usize, mut check: impl FnMut(usize)) {
     let whole = fs::read(path).unwrap();
     let step = (whole.len() / places).max(1);
@@ -77,7 +78,7 @@ fn every_flipped_byte_of_an_archive_is_named() {
 }
 
 #[test]
-fn every_flipped_byte_of_what_was_pulled_is_named() {
+fn every_flipped_byte_of_a_pulled_pack_is_named() {
     let registry = wattle_tests::FakeRegistry::start();
     let folder = Folder::new();
     write(&folder, "sample", "1.0.0", "first");
@@ -104,7 +105,7 @@ fn every_flipped_byte_of_a_lock_is_named() {
     let pinned = folder.run(&["pack", "upgrade", "--config", "agent.toml", "--yes"]);
     assert_eq!(pinned.code, 0, "{}", pinned.log);
     assert_eq!(folder.run(&["validate", "agent.toml"]).code, 0);
-    // Whatever is in front of the checksum is for people only.
+    // Text before the checksum consists of comments only.
     let text = String::from_utf8(folder.read("wattle.lock")).unwrap();
     let comment = text.find("checksum").unwrap();
     flip(&folder.path("wattle.lock"), 8 * PLACES, |at| {
@@ -113,7 +114,7 @@ fn every_flipped_byte_of_a_lock_is_named() {
             assert!(ended.code == 78 && ended.text().contains("wattle.lock"), "byte {at}: {}", ended.text());
         }
     });
-    // A byte of what is pinned.
+    // A byte of a pinned file.
     flip(&folder.path("data/packs/sample/1.0.0/nodes/mask.wasm"), 3, |at| {
         let ended = folder.run(&["validate", "agent.toml"]);
         assert!(ended.code == 78 && ended.text().contains("`nodes/mask.wasm`"), "byte {at}: {}", ended.text());
@@ -122,9 +123,9 @@ fn every_flipped_byte_of_a_lock_is_named() {
 }
 
 #[test]
-fn every_flipped_byte_of_compiled_code_is_noticed_and_it_is_compiled_again() {
+fn every_flipped_byte_of_compiled_code_is_detected_and_the_artifact_compiled_again() {
     let folder = Folder::new();
-    // A cache of its own, since the other is shared with all tests.
+    // A separate cache, because the other one is shared with all tests.
     fs::remove_file(folder.path("data/cache")).unwrap();
     write(&folder, "sample", "1.0.0", "first");
     let text = config("./sample", free_address(), "").replace("rate = 40", "documents = 5");

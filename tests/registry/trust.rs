@@ -5,9 +5,9 @@ use wattle_tests::{FakeRegistry, Folder, free_address};
 
 use crate::sample::{config, generation, image_of, stop_in_order, wait_for_more, write};
 
-/// Makes a key, and answers with its public line.
+/// Creates a key, and returns its public line.
 #[test]
-fn only_what_a_trusted_key_signed_is_swapped_in() {
+fn only_packs_signed_with_a_trusted_key_are_swapped_in() {
     let registry = FakeRegistry::start();
     let folder = Folder::new();
     let key = keygen(&folder, "acme.key");
@@ -38,7 +38,7 @@ fn only_what_a_trusted_key_signed_is_swapped_in() {
 }
 
 #[test]
-fn a_pull_is_checked_before_anything_is_kept() {
+fn a_pull_is_checked_before_anything_is_stored() {
     let registry = FakeRegistry::start();
     let folder = Folder::new();
     let key = keygen(&folder, "acme.key");
@@ -59,7 +59,7 @@ fn a_pull_is_checked_before_anything_is_kept() {
 }
 
 #[test]
-fn a_pack_that_is_allowed_unsigned_is_named_by_the_operator_and_built_in_packs_are_trusted() {
+fn an_unsigned_pack_is_allowed_by_the_operators_name_for_it_and_built_in_packs_are_trusted() {
     let folder = Folder::new();
     let key = keygen(&folder, "acme.key");
     write(&folder, "mine", "1.0.0", "first");
@@ -71,7 +71,7 @@ fn a_pack_that_is_allowed_unsigned_is_named_by_the_operator_and_built_in_packs_a
     assert!(refused.code == 78 && refused.text().contains("E0421"), "{}", refused.text());
     let allowed = validate("./mine", "[packs.trust.packs.\"./mine\"]\nrequire = false\n");
     assert_eq!(allowed.code, 0, "{}{}", allowed.text(), allowed.log);
-    // What a pack calls itself decides nothing.
+    // The name in the manifest has no effect.
     let named = validate("./mine", "[packs.trust.packs.sample]\nrequire = false\n");
     assert!(named.code == 78 && named.text().contains("E0421"), "{}", named.text());
     let builtin = validate("cloudtrail@1.1.0", "");

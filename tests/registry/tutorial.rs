@@ -1,11 +1,11 @@
-//! `docs/TUTORIAL.md`, word for word: every command of it is run in its order, and what it promises to print is printed.
+//! Runs every command of `docs/TUTORIAL.md` in order, and checks the output that the page shows.
 
 use std::fmt::Write as _;
 use std::process::{Command, Stdio};
 
 use wattle_tests::{Folder, binary, finish, free_address, workspace};
 
-/// The registry in the text; a test takes a port that is free.
+/// The registry in the text; the test uses a free port instead.
 const REGISTRY: &str = "127.0.0.1:5000";
 
 /// The blocks of a text, each with its language.
@@ -25,13 +25,13 @@ fn blocks(text: &str) -> Vec<(&str, String)> {
 }
 
 #[test]
-fn every_command_of_the_tutorial_does_what_it_says() {
+fn every_command_of_the_tutorial_prints_what_the_page_shows() {
     let started = Command::new("docker-registry").arg("--version").stdout(Stdio::null()).status();
     assert!(started.is_ok(), "`docker-registry` is missing; install it: apt-get install docker-registry");
     let folder = Folder::new();
     let text = std::fs::read_to_string(workspace().join("docs/TUTORIAL.md")).unwrap();
     let text = text.replace(REGISTRY, &free_address().to_string());
-    // One shell for all, as a reader has it; what it started ends with it.
+    // One shell for all blocks, like a reader; its background jobs end with it.
     let mut script = "set -eu\ntrap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n".to_owned();
     let mut promised: Vec<(usize, String)> = Vec::new();
     let (mut commands, mut number) = (0, 0);

@@ -1,5 +1,5 @@
-//! Recovery of a disk buffer: whatever its folder holds, opening it works, what comes out is whole and in order, what
-//! does not come out is accounted for, and the queue goes on.
+//! Recovery of a disk buffer: for any content of its folder, opening works, deliveries are complete
+//! and in order, missing events are accounted for, and the queue continues.
 
 mod damage;
 mod format;
@@ -15,12 +15,12 @@ use wattle_buffer::disk::{BufferStats, DiskQueue, DiskSettings, Stored, open};
 use self::format::{Found, header, records};
 use self::memory::Memory;
 
-/// Bound of the queue that is damaged: segments of an eighth of it hold some records each.
+/// Size limit of the queue that is damaged: a segment is an eighth of it and holds several records.
 const SMALL: u64 = 8 << 10;
-/// Bound of the queue that is opened then: nothing is full.
+/// Size limit of the queue that is opened afterwards: it is never full.
 const LARGE: u64 = 64 << 20;
 
-/// A record: its number, and as many bytes more as it likes.
+/// A record: its number, and its number of additional bytes.
 struct Item(u64, usize);
 
 impl Stored for Item {
@@ -34,7 +34,7 @@ impl Stored for Item {
 
     fn encode(&self, out: &mut Vec<u8>) {
         out.extend(self.0.to_le_bytes());
-        // What events hold looks like records now and then.
+        // The content of events sometimes looks like records.
         out.extend(b"WREC".iter().cycle().take(self.1));
     }
 }
@@ -47,7 +47,7 @@ fn load(count: &AtomicU64) -> u64 {
     count.load(Ordering::Relaxed)
 }
 
-/// Reads everything there is: number of each delivery, and what it holds.
+/// Reads everything: the number of each delivery, and its content.
 fn read_all(queue: &mut DiskQueue<Memory>) -> Vec<(u64, (u32, Vec<u8>))> {
     let mut all = Vec::new();
     while let Some(delivery) = queue.reader.read().expect("a folder in memory can be read") {
@@ -56,16 +56,16 @@ fn read_all(queue: &mut DiskQueue<Memory>) -> Vec<(u64, (u32, Vec<u8>))> {
     all
 }
 
-/// What a queue that nothing has damaged yet has been through.
+/// A step in the life of an undamaged queue.
 #[derive(Debug)]
 enum Step {
-    /// A group of records of these sizes is committed.
+    /// Commits a group of records of these sizes.
     Commit(Vec<usize>),
-    /// So many records are read and acknowledged.
+    /// Reads and acknowledges this many records.
     Acknowledge(u8),
-    /// The position is written, and synced or not.
+    /// Writes the position, and syncs it or not.
     Tend(bool),
-    /// The process ends and starts again.
+    /// Ends the process and starts it again.
     Reopen,
 }
 
@@ -88,7 +88,7 @@ impl Step {
     }
 }
 
-/// A queue as it may be when something damages it: its files, and numbers of the records that were acknowledged.
+/// A queue before the damage: its files, and the numbers of the acknowledged records.
 fn build(source: &mut Unstructured<'_>) -> (BTreeMap<String, Vec<u8>>, BTreeSet<u64>) {
     let memory = Memory::default();
     let mut queue = open(memory.clone(), &settings(SMALL)).unwrap();
@@ -118,16 +118,16 @@ fn number_of(content: &[u8]) -> u64 {
     u64::from_le_bytes(content[..8].try_into().unwrap())
 }
 
-/// Whether something was reported as skipped.
+/// Whether the buffer reported something as skipped.
 fn is_reported(stats: &BufferStats) -> bool {
     [&stats.torn_bytes, &stats.damaged_bytes, &stats.damaged_segments, &stats.missing_segments]
         .iter()
         .any(|count| load(count) > 0)
 }
 
-/// First the life of a queue, then what happens to its files.
+/// The first bytes build the queue, the rest damages its files.
 pub fn buffer(bytes: &[u8]) {
-    // Salts are random; here they are the same each time.
+    // Salts are random; make them the same each time.
     fastrand::seed(7);
     let mut source = Unstructured::new(bytes);
     let (mut files, acknowledged) = build(&mut source);
@@ -146,18 +146,18 @@ pub fn buffer(bytes: &[u8]) {
     for (_, (events, content)) in &came {
         assert!(known.contains(&(*events, content)), "a record that no file holds: {content:?}");
     }
-    // Where every whole record is one that was written there, all promises can be checked.
+    // If every intact record was written there, all promises can be checked.
     if whole.iter().all(|found| written.binary_search(found).is_ok()) && !is_forged(&before, &files) {
         check(&files, &written, &whole, &acknowledged, &came, &first.stats);
     }
 
-    // Opening is no damage: what was not acknowledged comes again, the same in the same order.
+    // Opening damages nothing: unacknowledged records come again, in the same order.
     let second = settings(LARGE);
     let mut queue = open(memory.clone(), &second).unwrap();
     let again = read_all(&mut queue);
     assert!(again.iter().map(|(_, what)| what).eq(came.iter().map(|(_, what)| what)), "another opening, other records");
 
-    // The queue goes on: new records come last, and when all is acknowledged nothing is left.
+    // The queue continues: new records come last, and after all acknowledgements nothing is left.
     let items = [Item(u64::MAX, 3), Item(u64::MAX, 0)];
     assert_eq!(queue.writer.commit(&items).unwrap(), items.len(), "new records are taken");
     let new = read_all(&mut queue);
@@ -176,7 +176,7 @@ pub fn buffer(bytes: &[u8]) {
     assert!(read_all(&mut queue).is_empty(), "what was acknowledged comes again");
 }
 
-/// Whether there is a segment or a slot that is whole and was never written as it is.
+/// Whether there is an intact segment or slot that was never written in this form.
 fn is_forged(before: &BTreeMap<String, Vec<u8>>, after: &BTreeMap<String, Vec<u8>>) -> bool {
     let slots = |files: &BTreeMap<String, Vec<u8>>| {
         let bytes = files.get("position").cloned().unwrap_or_default();
@@ -191,7 +191,7 @@ fn is_forged(before: &BTreeMap<String, Vec<u8>>, after: &BTreeMap<String, Vec<u8
         })
 }
 
-/// Checks what came out of files of which nothing was made up.
+/// Checks the deliveries from files without forged content.
 fn check(
     files: &BTreeMap<String, Vec<u8>>,
     written: &[Found],
@@ -208,7 +208,7 @@ fn check(
         .map(|(header, _)| (header.sequence, header))
         .collect();
     let is_whole = |found: &Found| whole.binary_search(found).is_ok();
-    // Where the newest file ends: what was cut off behind it leaves no trace.
+    // The end of the newest file: data cut off after it leaves no trace.
     let last = headers.keys().next_back().map(|last| (*last, files[&format::name_of(*last)].len()));
     for found in written {
         let number = number_of(&found.content);
@@ -216,7 +216,7 @@ fn check(
             continue;
         }
         if is_whole(found) {
-            // The end of a segment that no successor tells of is torn where its last group is.
+            // The end of a segment without a successor can be torn in its last group.
             let next = headers.range(found.segment + 1..).next();
             let is_end_known = next.is_some_and(|(_, next)| next.previous == found.segment);
             let group = written.iter().filter(|other| other.segment == found.segment && other.synced == found.synced);
@@ -235,7 +235,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_format_is_the_one_that_is_written() {
+    fn the_second_implementation_agrees_about_the_format() {
         let memory = Memory::default();
         let mut queue = open(memory.clone(), &settings(SMALL)).unwrap();
         assert_eq!(queue.writer.commit(&[Item(1, 5), Item(2, 0)]).unwrap(), 2);

@@ -1,4 +1,5 @@
-//! Decisions of a guest, in any number and order: refused, or every row is accounted for and every event can be written.
+//! Decisions of a guest in any number and order: they are refused, or every row is accounted for
+//! and every event can be written.
 
 use std::sync::{Arc, Mutex};
 
@@ -10,7 +11,7 @@ const FIELDS: &[&str] = &["body", "attributes", "timestamp", "body.a", "attribut
 const PORTS: usize = 3;
 const MAX_DECISIONS: usize = 12;
 
-/// A column as a guest gives it: not necessarily one.
+/// A column from a guest, possibly invalid.
 type Raw<'a> = (&'a [u8], Vec<u8>);
 
 #[derive(Debug)]
@@ -19,7 +20,7 @@ enum Decision<'a> {
     CheckJson(u8),
     Replace(u8, bool, Vec<u8>, Vec<u8>, Raw<'a>),
     Set(u8, bool, Raw<'a>, Vec<u8>),
-    /// One text for all rows, so that the number of rows is right.
+    /// One text for all rows, so the number of rows is right.
     SetAll(u8, bool, &'a [u8]),
     SetJsonFrom(u8, u8, Vec<u8>),
     /// Marks for all rows.
@@ -29,7 +30,7 @@ enum Decision<'a> {
     SplitInto(Vec<u8>, Raw<'a>),
     Drop(Vec<u8>),
     Route(Vec<u8>),
-    /// All rows, to a port each.
+    /// One port for each row.
     RouteAll([u8; 3]),
     Copy(u8, Vec<u8>),
     Fail(Vec<(u8, u8)>, u8),
@@ -72,7 +73,8 @@ fn wide(numbers: &[u8]) -> Vec<u32> {
 }
 
 fn column((bytes, ends): &Raw<'_>) -> Result<Column, InvalidDecision> {
-    // Lengths make columns that are right; as they come they are mostly wrong. The last offset decides which it is.
+    // Lengths give valid columns; raw offsets are mostly invalid. The last offset decides which to
+    // use.
     let offsets = if ends.last().is_some_and(|last| last % 8 == 7) {
         wide(ends)
     } else {
@@ -167,7 +169,7 @@ pub fn decisions(bytes: &[u8]) {
         name: "node".into(),
         version: "node@1.0.0".into(),
         ports: (0..PORTS).map(|port| format!("port{port}")).collect(),
-        // One that may only be read, and one that may only be written.
+        // One read-only field, and one write-only field.
         fields: fields
             .map(|(at, path)| Field { path: FieldPath::parse(path).unwrap(), read: at != 4, write: at != 5 })
             .collect(),

@@ -1,4 +1,4 @@
-//! Framing and decompression of what sources read: lines compared with splitting the whole input at its line feeds,
+//! Framing and decompression in sources: compares lines with the input split at its line feeds, and
 //! JSON documents with the same input in one piece.
 
 use std::io::Write as _;
@@ -13,12 +13,12 @@ struct Setup {
     max_bytes: u16,
     max_events: u8,
     max_event_bytes: u16,
-    /// Lengths of the pieces in which the input comes, over and over.
+    /// Lengths of the input pieces, used in turn.
     pieces: [u8; 4],
     encoding: Encoding,
-    /// Whether the input is compressed first, so that the decompression gets past the head.
+    /// Whether to compress the input first, so decompression gets beyond the header.
     compress: bool,
-    /// Where a byte of the compressed form is changed, if anywhere.
+    /// Where to change a byte of the compressed input, if anywhere.
     damage: Option<(u16, u8)>,
 }
 
@@ -56,7 +56,7 @@ impl Encoding {
     }
 }
 
-/// The first bytes say how, the rest is the input.
+/// The first bytes are the setup, the rest is the input.
 pub fn framing(bytes: &[u8]) {
     let mut source = Unstructured::new(bytes);
     let Ok(setup) = Setup::read(&mut source) else { return };
@@ -66,10 +66,10 @@ pub fn framing(bytes: &[u8]) {
     decompress(&setup, input);
 }
 
-/// What the lines are, by the book: the events, empty lines, zero bytes in front of lines, and what is too long.
+/// The expected result: events, empty lines, zero bytes before lines, and lines that are too long.
 fn model(input: &[u8], longest: u64) -> (Vec<&[u8]>, u64, u64, (u64, u64)) {
     let mut all: Vec<&[u8]> = input.split(|b| *b == b'\n').collect();
-    // What follows the last line feed is an event if there is anything, carriage return and all.
+    // Text after the last line feed is an event unless it is empty, including a carriage return.
     let last = all.pop().unwrap_or_default();
     let (mut events, mut empty, mut nuls, mut too_long) = (Vec::new(), 0, 0, (0, 0));
     for (line, is_fed) in all.into_iter().map(|line| (line, true)).chain([(last, false)]) {
@@ -106,7 +106,7 @@ fn limits(setup: &Setup) -> BatchLimits {
     }
 }
 
-/// The input from there on, in the pieces of the setup.
+/// The input from this offset, in the pieces of the setup.
 fn pieces<'a>(setup: &'a Setup, mut rest: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
     let mut lengths = setup.pieces.iter().map(|length| usize::from(*length) + 1).cycle();
     std::iter::from_fn(move || {
@@ -133,7 +133,8 @@ fn frame(setup: &Setup, input: &[u8]) {
         assert!(rows.len() == 1 || rows.iter().map(Vec::len).sum::<usize>() <= limits.max_bytes, "within the limit");
         assert!(*end <= input.len() as u64);
     }
-    // A checkpoint between any two batches loses nothing and repeats nothing. All of them would be quadratic.
+    // A checkpoint between any two batches loses and repeats nothing. Testing all would be
+    // quadratic.
     if let Some((index, (_, end))) = framed.batches.iter().enumerate().nth(framed.batches.len() / 2) {
         let rest = lines(&input[usize::try_from(*end).unwrap()..], *end);
         let again = rest.batches.iter().flat_map(|(rows, _)| rows);
@@ -141,7 +142,8 @@ fn frame(setup: &Setup, input: &[u8]) {
     }
 }
 
-/// Documents are the same however the input comes, and every byte is in an event or is white space or junk between them.
+/// Documents do not depend on the pieces, and every byte is in an event or is white space or junk
+/// between events.
 fn documents(setup: &Setup, input: &[u8]) {
     let limits = limits(setup);
     let framed = wattle_source::fuzzing::frame(pieces(setup, input), 0, &limits, true, 1 << 20, 1 << 20);
@@ -191,9 +193,10 @@ fn decompress(setup: &Setup, input: &[u8]) {
     }
     let (max_bytes, max_ratio) = (u64::from(setup.max_bytes) * 64 + 1, u64::from(setup.max_events) + 1);
     let Some((whole, pieces, at_once)) = unpack(setup.encoding.name(), &bytes, max_bytes, max_ratio) else { return };
-    // One byte more than the limit shows that the limit is passed.
+    // One byte above the limit shows that the limit is exceeded.
     assert!(whole.0.len() as u64 <= max_bytes + 1 && pieces.0.len() as u64 <= max_bytes + 1);
-    // The quick way may take what the careful one refuses only in the ratio, which it knows more exactly.
+    // The fast path may accept input that the careful one refuses only because of the ratio, which
+    // it computes more exactly.
     if let Some(at_once) = at_once {
         assert!(whole.1.is_none());
         assert_eq!(whole.0, at_once);

@@ -1,4 +1,4 @@
-//! Bodies of requests: every one is events or a refusal, and no byte of an event is lost or made up.
+//! Bodies of requests: each gives events or a refusal, and no byte of an event is lost or invented.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ struct Setup<'a> {
     max_body_bytes: u16,
     framing: Framing,
     json: bool,
-    /// In place of a content type and an encoding that are known.
+    /// Replaces the known content type and encoding.
     odd: Option<(&'a str, &'a str)>,
     gzip: bool,
 }
@@ -40,7 +40,7 @@ impl<'a> Setup<'a> {
     }
 }
 
-/// The first bytes say how, the rest is the body.
+/// The first bytes are the setup, the rest is the body.
 pub fn http_body(bytes: &[u8]) {
     let mut source = Unstructured::new(bytes);
     let Ok(setup) = Setup::read(&mut source) else { return };
@@ -68,7 +68,7 @@ pub fn http_body(bytes: &[u8]) {
         assert!(!rows.is_empty() && rows.len() <= limits.max_events);
         assert!(rows.len() == 1 || rows.iter().map(Vec::len).sum::<usize>() <= limits.max_bytes, "within the limit");
     }
-    // Gzip and zstd are recognised by their first bytes, UTF-16 by its mark.
+    // Gzip and zstd are recognised by their first bytes, UTF-16 by its byte order mark.
     let is_packed = body.starts_with(b"\x1f\x8b\x08")
         || matches!(body[..], [0x28, 0xb5, 0x2f, 0xfd, ..])
         || matches!(body[..], [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..]);
@@ -99,9 +99,9 @@ pub fn http_body(bytes: &[u8]) {
             let found: Vec<serde_json::Value> = events.iter().map(|e| serde_json::from_slice(e).unwrap()).collect();
             assert_eq!(found, values);
         }
-        // One document that is not an array comes as it is.
+        // A single document that is not an array stays unchanged.
         None if events.len() == 1 && events[0] == body => {}
-        // Several documents, one after the other; or an array that the grammar allows and serde_json refuses.
+        // Several documents in a row, or an array that the grammar allows and serde_json refuses.
         None => {
             assert!(setup.framing == Framing::Auto || body.is_empty(), "cut in pieces");
             assert!(events.iter().all(|event| wattle_json::check(event, 1_000).is_ok()), "an event that is not JSON");

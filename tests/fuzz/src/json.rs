@@ -1,11 +1,12 @@
-//! JSON as text: the same verdict as serde_json, and the same values at every path; nothing outside of the text.
+//! JSON as text: the same verdict as serde_json, the same values at every path, and no span outside
+//! of the text.
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use wattle_json::{Path, Segment, check, each, elements, escape, find, find_many, members, minify, skip, unescape};
 
 const DEPTH: usize = 1_000;
 
-/// A value that keeps every member of an object, the same key twice included.
+/// A value that keeps every member of an object, including duplicate keys.
 #[derive(Debug, PartialEq)]
 enum Tree {
     Leaf(serde_json::Value),
@@ -62,7 +63,7 @@ impl<'de> Visitor<'de> for Reader {
 }
 
 impl Tree {
-    /// The value at a path, by the book: of members with the same key the first counts.
+    /// The expected value at a path: of members with the same key, the first counts.
     fn at(&self, path: &[Segment]) -> Option<&Self> {
         let Some((first, rest)) = path.split_first() else { return Some(self) };
         match (self, first) {
@@ -73,7 +74,7 @@ impl Tree {
     }
 }
 
-/// serde_json's answer; none where its own limits decide, which the grammar does not have.
+/// The result of serde_json; `None` if its own limits decide, which the grammar does not have.
 fn parse(text: &[u8]) -> Option<Result<Tree, serde_json::Error>> {
     match serde_json::from_slice::<Tree>(text) {
         Err(error) if ["out of range", "recursion limit"].iter().any(|limit| error.to_string().contains(limit)) => None,
@@ -126,7 +127,7 @@ fn agree(text: &[u8], tree: &Tree, path: &Path) {
     assert!(found.iter().eq(expected), "{path}");
 }
 
-/// Any bytes: spans lie in the text, and what is escaped comes back.
+/// Any bytes: spans are inside the text, and escaping and unescaping gives the same text.
 fn survive(text: &[u8], path: &Path) {
     let mut out = [None; 2];
     let _ = find_many(text, &[path, &Path::default()], &mut out);

@@ -1,8 +1,9 @@
-//! What `cargo xtask fuzz` runs: a function for each border at which bytes come in that somebody else wrote.
+//! The targets of `cargo xtask fuzz`: one function for each place where the agent reads untrusted
+//! bytes.
 //!
-//! A target takes any bytes and panics when the crate under test breaks a promise. Most compare with a model that is
-//! too simple to be wrong. The engine is in `fuzz/`, as are the inputs that it found worth keeping; the tests here run
-//! all of them, so that what was found once stays found.
+//! A target takes any bytes and panics when the crate under test breaks a promise. Most compare
+//! with a model that is too simple to be wrong. The engine and a selection of inputs are in
+//! `fuzz/`; the tests here run all of them, so a fixed bug stays fixed.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -26,10 +27,10 @@ pub use http_body::http_body;
 pub use json::json;
 pub use manifest::manifest;
 
-/// A target: bytes in, a panic if something is wrong.
+/// A target: takes bytes, and panics on an error.
 pub type Target = fn(&[u8]);
 
-/// Every target by its name, which is also that of its corpus and of its program in `fuzz/`.
+/// Every target by its name, which is also the name of its corpus and of its program in `fuzz/`.
 pub const TARGETS: &[(&str, Target)] = &[
     ("buffer", buffer),
     ("decisions", decisions),

@@ -1,4 +1,4 @@
-//! What can happen to the files of a folder.
+//! Kinds of damage to the files of a folder.
 
 use std::collections::BTreeMap;
 
@@ -6,31 +6,31 @@ use arbitrary::Unstructured;
 
 use super::format::{Forged, Header, name_of, segment, slot};
 
-/// One thing that happens. Files are chosen by their place in the order of names.
+/// One kind of damage. Files are chosen by their index in the order of names.
 #[derive(Debug)]
 pub(super) enum Damage<'a> {
-    /// Bits of a byte are turned.
+    /// Flips bits of a byte.
     Flip(u8, u16, u8),
     Cut(u8, u16),
     Append(u8, &'a [u8]),
-    /// Bytes are written over others.
+    /// Overwrites bytes.
     Overwrite(u8, u16, &'a [u8]),
-    /// Bytes read as zeros.
+    /// Replaces bytes by zeros.
     Blank(u8, u16, u16),
-    /// Bytes are pushed in between.
+    /// Inserts bytes.
     Insert(u8, u16, &'a [u8]),
-    /// Bytes vanish, and the rest moves up.
+    /// Removes bytes; the rest moves up.
     Take(u8, u16, u8),
     Remove(u8),
-    /// A file is there a second time, as the segment of another number.
+    /// Copies a file to a segment with another number.
     Copy(u8, u8),
-    /// Two files change their contents.
+    /// Swaps the contents of two files.
     Swap(u8, u8),
-    /// An unknown file.
+    /// Creates an unknown file.
     Make(Name, &'a [u8]),
-    /// A segment that is whole and says anything.
+    /// An intact segment with any content.
     Forge(Header, u32, Vec<Forged<'a>>),
-    /// A slot of the position that is whole and says anything.
+    /// An intact slot of the position with any content.
     ForgeSlot(u64, u64, u64),
 }
 
@@ -66,7 +66,7 @@ impl Name {
     }
 }
 
-/// All that happens, as many as the input has.
+/// All damage that the input contains.
 pub(super) fn read<'a>(source: &mut Unstructured<'a>) -> Vec<Damage<'a>> {
     let mut all = Vec::new();
     while !source.is_empty() && all.len() < 12 {
@@ -91,7 +91,7 @@ impl<'a> Damage<'a> {
             9 => Self::Swap(from.arbitrary()?, from.arbitrary()?),
             10 => Self::Make(Name::read(from)?, from.arbitrary()?),
             11 => {
-                // Mostly numbers that other files have too.
+                // Mostly numbers that other files use too.
                 let small = from.arbitrary::<bool>()?;
                 let number = |from: &mut Unstructured<'a>| -> arbitrary::Result<u64> {
                     if small { Ok(from.arbitrary::<u8>()?.into()) } else { from.arbitrary() }

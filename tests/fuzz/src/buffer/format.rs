@@ -1,26 +1,26 @@
-//! The format of a disk buffer, written a second time from its description: what a file holds, and files that are whole
-//! by their checksums and say anything.
+//! A second implementation of the format of a disk buffer, from its description: reads files, and
+//! creates files with correct checksums and any content.
 
 use std::collections::BTreeMap;
 
-/// Bytes of a segment's header, with the mark of what is synced at its end.
+/// Bytes of a segment's header, including the synced mark at its end.
 pub(super) const HEADER: usize = 56;
 /// Bytes of a record's header.
 pub(super) const RECORD: usize = 24;
 
-/// A record that is whole, and where it is.
+/// An intact record and its place.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Found {
     pub(super) segment: u64,
     pub(super) start: usize,
     pub(super) end: usize,
-    /// Bytes of its segment that were synced when it was written: the beginning of its group.
+    /// Bytes of its segment that were synced when it was written: the start of its group.
     pub(super) synced: usize,
     pub(super) events: u32,
     pub(super) content: Vec<u8>,
 }
 
-/// What the header of a segment says, apart from its salt.
+/// The header of a segment without its salt.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Header {
     pub(super) sequence: u64,
@@ -39,7 +39,7 @@ fn u64_at(bytes: &[u8], at: usize) -> u64 {
 /// Number of a segment that is not set aside.
 pub(super) fn sequence_of(name: &str) -> Option<u64> {
     let digits = name.strip_suffix(".segment")?;
-    // No counting gets further.
+    // A counter never gets higher.
     (digits.len() == 20).then(|| digits.parse().ok())?.filter(|sequence| *sequence < 1 << 62)
 }
 
@@ -47,7 +47,7 @@ pub(super) fn name_of(sequence: u64) -> String {
     format!("{sequence:020}.segment")
 }
 
-/// The header of a file with this name, if it is right, and the salt.
+/// The header and salt of a file with this name, if the header is valid.
 pub(super) fn header(name: &str, bytes: &[u8]) -> Option<(Header, u32)> {
     let sequence = sequence_of(name)?;
     let head = bytes.get(..HEADER)?;
@@ -59,7 +59,7 @@ pub(super) fn header(name: &str, bytes: &[u8]) -> Option<(Header, u32)> {
     right.then(|| (header, u32_at(head, 12)))
 }
 
-/// Every record of every segment that its checksums call whole, wherever it is.
+/// Every record of every segment with valid checksums, at any place.
 pub(super) fn records(files: &BTreeMap<String, Vec<u8>>) -> Vec<Found> {
     let mut all = Vec::new();
     for (name, bytes) in files {
@@ -83,7 +83,7 @@ fn record(bytes: &[u8], start: usize, salt: u32, segment: u64) -> Option<Found> 
     (u32_at(head, 16) == crc32c::crc32c_append(salt, content)).then_some(found)
 }
 
-/// A record to be written with any numbers: bytes of content more than there are, events, synced.
+/// A record with any numbers: more content bytes than exist, events, synced.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Forged<'a> {
     pub(super) more: u8,
@@ -92,14 +92,14 @@ pub(super) struct Forged<'a> {
     pub(super) content: &'a [u8],
 }
 
-/// A segment whose checksums are right, with any numbers in it.
+/// A segment with correct checksums and any numbers.
 pub(super) fn segment(header: Header, salt: u32, records: &[Forged<'_>]) -> Vec<u8> {
     let mut out = b"WATTLEBF".to_vec();
     out.extend(2_u32.to_le_bytes());
     out.extend(salt.to_le_bytes());
     [header.sequence, header.previous, header.previous_end].iter().for_each(|n| out.extend(n.to_le_bytes()));
     out.extend(crc32c::crc32c(&out).to_le_bytes());
-    // Nothing is known to be synced.
+    // Nothing counts as synced.
     let mark = 0_u64.to_le_bytes();
     out.extend(mark);
     out.extend(crc32c::crc32c_append(salt, &mark).to_le_bytes());
@@ -116,7 +116,7 @@ pub(super) fn segment(header: Header, salt: u32, records: &[Forged<'_>]) -> Vec<
     out
 }
 
-/// A slot of the position whose checksum is right.
+/// A slot of the position with a correct checksum.
 pub(super) fn slot(counter: u64, sequence: u64, offset: u64) -> Vec<u8> {
     let mut out = b"WATTLEBP".to_vec();
     [counter, sequence, offset].iter().for_each(|n| out.extend(n.to_le_bytes()));

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use wattle_buffer::disk::{Storage, StoredFile};
 
-/// A file is never larger; far more than any input makes.
+/// Maximum size of a file; far more than any input creates.
 const MAX_FILE: u64 = 1 << 22;
 
 type Content = Arc<Mutex<Vec<u8>>>;
@@ -23,7 +23,7 @@ impl Memory {
         Self(Arc::new(Mutex::new(files.collect())))
     }
 
-    /// All files as they are now.
+    /// All current files.
     pub(super) fn files(&self) -> BTreeMap<String, Vec<u8>> {
         self.0.lock().unwrap().iter().map(|(name, file)| (name.clone(), file.lock().unwrap().clone())).collect()
     }
@@ -70,9 +70,9 @@ impl Storage for Memory {
     }
 }
 
-/// An offset that a system takes.
+/// An offset that the system accepts.
 fn place(offset: u64) -> io::Result<usize> {
-    // The system has signed ones.
+    // The system has signed offsets.
     i64::try_from(offset).map_err(|_| io::Error::from(ErrorKind::InvalidInput))?;
     usize::try_from(offset).map_err(|_| ErrorKind::InvalidInput.into())
 }

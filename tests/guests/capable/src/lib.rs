@@ -1,6 +1,6 @@
-//! A guest that uses capabilities in the way that its options name, well or badly.
+//! A guest that uses capabilities as its options say, correctly or not.
 //!
-//! Whatever it does, rows pass on; what it was answered it puts into the attribute `answer` of each row.
+//! Rows pass in any case; the guest puts the answers into the attribute `answer` of each row.
 
 use wattle_node::capabilities::{clock, http, kv, log, lookup, metrics, random};
 use wattle_node::{Batch, Column, ColumnWriter, Field, Form, Node, Setup, export_node};
@@ -11,11 +11,11 @@ use wattle_node::{Batch, Column, ColumnWriter, Field, Form, Node, Setup, export_
 pub enum Mode {
     /// Writes each row to the log, `times` times.
     Log,
-    /// Counts each row under its text; `times` series besides.
+    /// Counts each row under its text, and creates `times` additional series.
     Metrics,
     /// Counts rows, their sizes, and their number in the batch.
     Count,
-    /// Asks for a metric by an invalid name.
+    /// Requests a metric with an invalid name.
     BadMetric,
     /// Answers with the time.
     Clock,
@@ -31,7 +31,7 @@ pub enum Mode {
     KvGet,
     /// Uses keys and values while it is configured.
     KvOnConfigure,
-    /// Gets what is at `url`, `times` times, and answers with status or code.
+    /// Requests `url`, `times` times, and answers with status or code.
     Http,
     /// Sets the field `a` of the JSON in each body, `times` times.
     Sets,
@@ -183,7 +183,7 @@ impl Node for Capable {
     }
 }
 
-/// What was read, as it is given; a row without a value stays without.
+/// The read column in the form to pass back; a row without a value stays without.
 fn keys(column: &Column) -> ColumnWriter {
     let mut keys = ColumnWriter::with_capacity(column.bytes.len(), column.len());
     for row in 0..column.len() {

@@ -1,4 +1,4 @@
-//! The guest `counter` with state of version 2, which does not understand that of version 1.
+//! The guest `counter` with state of version 2, which cannot read version 1.
 
 #[path = "../../counter/src/count.rs"]
 mod count;

@@ -1,4 +1,4 @@
-//! Counts rows over batches. What it has counted is its state, in the version that it is made with.
+//! Counts rows over batches. The count is its state, in the version given at compile time.
 
 use wattle_node::{Batch, ColumnWriter, Field, Form, Node, Setup, Snapshot, Stateful};
 
@@ -6,7 +6,7 @@ use wattle_node::{Batch, ColumnWriter, Field, Form, Node, Setup, Snapshot, State
 #[derive(Debug, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Options {
-    /// Where the count goes.
+    /// Field for the count.
     field: String,
 }
 
@@ -31,7 +31,7 @@ impl<const VERSION: u32> Node for Counter<VERSION> {
     fn process(&mut self, batch: &mut Batch<'_>) -> Result<(), String> {
         let mut counts = ColumnWriter::default();
         for row in batch.read(self.body, Form::Text).rows() {
-            // After the counting, so that a host that kept this instance, or its state, would be found out.
+            // After the counting, so the test detects a host that kept this instance or its state.
             self.count += 1;
             assert!(!row.windows(6).any(|w| w == b"poison"), "poison");
             counts.push(self.count.to_string().as_bytes());

@@ -1,60 +1,61 @@
-//! A guest that misbehaves on command: for every row whose body holds `poison`, in the way that its option names.
+//! A guest that misbehaves on command: for every row whose body contains `poison`, in the way that
+//! its option names.
 //!
 //! Rows without poison pass unchanged, so a test can see that they all arrive.
 
 use wattle_node::{Batch, ChildSpans, ColumnWriter, Field, Form, Node, Reasons, Setup, export_node};
 
-/// In which way the guest misbehaves.
+/// How the guest misbehaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Fault {
     /// Panics while it is configured.
     PanicOnConfigure,
-    /// Never comes back from being configured.
+    /// Never returns from `configure`.
     SpinOnConfigure,
-    /// Resolves fields without end while it is configured.
+    /// Resolves fields in an endless loop in `configure`.
     LeakHandles,
     /// Panics on a poisonous row.
     Panic,
-    /// Panics whatever it is given.
+    /// Panics on any row.
     PanicOnEveryRow,
-    /// Never comes back.
+    /// Never returns.
     Spin,
-    /// Takes memory without end.
+    /// Allocates memory without end.
     GrowMemory,
     /// Calls itself without end.
     Recurse,
-    /// Answers with far more than it was given.
+    /// Returns far more than it received.
     Flood,
     /// The same in a single value.
     FloodAtOnce,
     /// Splits a row into its whole text a hundred thousand times.
     FloodSplit,
-    /// Replaces ever so many spans by one large text.
+    /// Replaces a huge number of spans by one large text.
     FloodReplace,
     /// Copies its rows again and again.
     FloodCopies,
     /// Reports messages without end.
     FloodLog,
-    /// Calls the host without end.
+    /// Calls the host in an endless loop.
     CallHost,
-    /// Replaces a span that lies outside of the column.
+    /// Replaces a span outside of the column.
     BadSpan,
-    /// Gives offsets that decrease.
+    /// Passes decreasing offsets.
     BadOffsets,
     /// Routes to a port that does not exist.
     BadPort,
-    /// Claims that something is JSON which is not.
+    /// Passes invalid JSON as JSON.
     BadJson,
     /// Fails a row that does not exist.
     BadRow,
     /// Uses a field that it never resolved for writing.
     BadField,
-    /// Gives a text that is not UTF-8.
+    /// Passes a text that is not UTF-8.
     BadText,
-    /// Writes over all of its memory.
+    /// Overwrites all of its memory.
     CorruptMemory,
-    /// Answers with an error.
+    /// Returns an error.
     Error,
 }
 
@@ -222,7 +223,7 @@ fn not_utf8() -> String {
     unsafe { String::from_utf8_unchecked(vec![0xff, 0xfe, b'x']) }
 }
 
-/// Fills the memory with rubbish from end to end, stack and allocator included.
+/// Fills the memory with garbage from end to end, including stack and allocator.
 #[cfg(target_family = "wasm")]
 #[expect(unsafe_code, reason = "what this guest is for")]
 fn corrupt_memory() {
@@ -231,7 +232,7 @@ fn corrupt_memory() {
     unsafe { core::ptr::write_bytes(std::hint::black_box(16) as *mut u8, 0xa5, bytes - 16) };
 }
 
-/// Native code has no memory of its own to corrupt.
+/// Native code has no separate memory to corrupt.
 #[cfg(not(target_family = "wasm"))]
 fn corrupt_memory() {}
 

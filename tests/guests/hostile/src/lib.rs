@@ -1,5 +1,6 @@
-//! A guest whose every text is hostile to a terminal: its name, its summary, and, as an option says, codes and messages
-//! of failures, codes of drops, names of ports, errors of options, a panic.
+//! A guest with texts that are hostile to a terminal: its name, its summary, and, depending on an
+//! option, codes and messages of failures, codes of drops, names of ports, errors of options, a
+//! panic.
 
 use wattle_node::{Batch, Node, Reasons, Setup, export_node};
 
@@ -7,7 +8,7 @@ use wattle_node::{Batch, Node, Reasons, Setup, export_node};
 /// one of the agent's.
 const TEXT: &str = "x\u{1b}]0;pwned\u{7}\u{1b}[2J\u{7f}\u{9b}31m\u{202e}gnp\u{200b}\u{feff}\r\nerror: forged";
 
-/// What is hostile besides the name and the summary.
+/// What is hostile in addition to the name and the summary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum What {
@@ -21,7 +22,7 @@ pub enum What {
     Option,
     /// A panic while it is configured.
     PanicOnConfigure,
-    /// A panic while it works.
+    /// A panic in `process`.
     Panic,
     /// The error that it returns.
     Error,

@@ -1,28 +1,29 @@
-//! What the usual plugin shape costs: one event a call, as a JSON text that is parsed, changed and written again.
+//! The cost of the usual plugin interface: one event per call, as a JSON text that is parsed,
+//! changed and serialized.
 //!
-//! The benchmark puts this guest in the place of every node of the CloudTrail pack. An event is
-//! `{"body": {"Record": ...}, "attributes": ...}`; before the unrolling it is the document itself.
+//! The benchmark replaces every node of the CloudTrail pack by this guest. An event is `{"body":
+//! {"Record": ...}, "attributes": ...}`; before the unrolling it is the document itself.
 
 use serde_json::{Map, Value};
 use wattle_node::{Batch, ColumnWriter, Field, Form, Node, Setup, export_node};
 
-/// Which node of the pack the guest stands for.
+/// The node of the pack that the guest replaces.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Step {
-    /// Nothing at all: what a call costs.
+    /// Does nothing: measures the cost of a call.
     Nothing,
-    /// Reads the bodies of the whole batch and does nothing with them.
+    /// Reads the bodies of the whole batch and ignores them.
     Read,
     /// Replaces the values of keys at any depth.
     Mask(Vec<String>),
-    /// Takes the records of a document apart.
+    /// Splits a document into its records.
     Unroll,
     /// Copies the body to the attributes.
     Parse,
-    /// Copies the name and the time of the record to where they belong.
+    /// Copies the name and the time of the record to their fields.
     Extract,
-    /// Sends events aside whose name starts with one of these.
+    /// Routes events whose name starts with one of these to a separate port.
     Route(Vec<String>),
 }
 
@@ -115,8 +116,8 @@ fn extract(event: &mut Value) {
     set(event, "timestamp", time.unwrap_or_default());
 }
 
-/// Masks as a plugin would: the values of these keys wherever they stand in the tree. Keys inside of escaped JSON, which
-/// the node `mask` finds, stay.
+/// Masks like a plugin: the values of these keys anywhere in the tree. Keys inside escaped JSON,
+/// which the node `mask` finds, stay.
 fn mask(value: &mut Value, keys: &[String]) {
     match value {
         Value::Object(members) => mask_members(members, keys),

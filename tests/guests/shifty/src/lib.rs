@@ -1,4 +1,5 @@
-//! A guest whose ports change: it answers `configure` with three instead of one from a time on, and sends rows to the last.
+//! A guest whose ports change: from a point in time on, `configure` returns three ports instead of
+//! one, and the guest sends rows to the last one.
 
 use wattle_node::capabilities::clock;
 use wattle_node::{Batch, Node, Setup, export_node};
