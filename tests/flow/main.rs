@@ -9,6 +9,7 @@
 )]
 
 mod broken;
+mod chained;
 mod concatenated;
 mod counted;
 mod large;

@@ -56,7 +56,7 @@ codes! {
     SOURCE_OPTION Error "E0212" "A source refused one of its options.";
     SINK_OPTION Error "E0213" "A sink refused one of its options.";
     LOOKUP_TABLE Error "E0214" "A table for lookups cannot be read.";
-    CYCLE Error "E0301" "Nodes are linked in a circle; its events would never leave.";
+    CYCLE Error "E0301" "Nodes or pipelines are linked in a circle; its events would never leave.";
     UNKNOWN_NODE Error "E0302" "A link names a node that the graph does not have.";
     UNKNOWN_PORT Error "E0303" "A link names a port that its node does not have.";
     UNLINKED_PORT Error "E0304" "A port is not linked; link it to a node or an output, so that no event is lost by oversight.";
@@ -65,9 +65,9 @@ codes! {
     NO_INPUTS Error "E0307" "A list of inputs is empty; each pipeline, node, output and sink needs at least one.";
     UNUSED_INPUT Error "E0308" "Nothing in a graph takes `input`, so its events would have no destination.";
     UNKNOWN_SOURCE Error "E0311" "A pipeline has a source as input that is not configured.";
-    UNKNOWN_OUTPUT Error "E0312" "A sink or a `discard` names a pipeline or an output that does not exist.";
-    UNTAKEN_OUTPUT Error "E0313" "No sink receives an output; link it to a sink, or list it under `discard` of its pipeline.";
-    DISCARDED_OUTPUT Error "E0314" "An output is listed under `discard` and a sink receives it as well.";
+    UNKNOWN_OUTPUT Error "E0312" "A sink, a pipeline or a `discard` names a source, a pipeline or an output that does not exist.";
+    UNTAKEN_OUTPUT Error "E0313" "Neither a sink nor a pipeline receives an output; link it, or list it under `discard` of its pipeline.";
+    DISCARDED_OUTPUT Error "E0314" "An output is listed under `discard` and a sink or a pipeline receives it as well.";
     TWO_WRITERS Error "E0315" "Two sinks write the same file and would corrupt each other's lines.";
     PASS_REFUSED Error "E0316" "A node has `on_fault = \"pass\"`, but its events must not or cannot pass unchanged: it masks data, or it has several output ports.";
     TWO_LISTENERS Error "E0317" "Two sources listen at the same address; only one can bind it.";
@@ -99,7 +99,7 @@ codes! {
     TEST_INPUT Error "E0501" "A test of a pack does not have exactly one file `input.*` with a known extension.";
     TEST_EXPECTATION Error "E0502" "A test of a pack lacks the expectation for an output, or has one for an output that does not exist.";
     TEST_LINE Error "E0503" "A line of an expectation is not a JSON object with the keys of an event.";
-    UNUSED_SOURCE Warning "W0601" "No pipeline reads a source, so the source is not started.";
+    UNUSED_SOURCE Warning "W0601" "Neither a pipeline nor a sink reads a source, so the source is not started.";
     UNUSED_PARAM Warning "W0602" "A pack declares a parameter that none of its nodes uses.";
     UNUSED_CAPABILITY Warning "W0604" "A pack requests a capability that none of its artifacts imports.";
     NO_TESTS Warning "W0701" "A pack has no tests, so its behaviour cannot be verified.";

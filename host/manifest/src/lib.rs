@@ -16,6 +16,7 @@
 mod agent_links;
 mod case;
 mod diff;
+mod endpoint_conflicts;
 mod endpoints;
 mod install;
 mod lint;

@@ -7,6 +7,7 @@ use std::path::Path;
 use serde_json::Value as Json;
 
 use crate::agent_links;
+use crate::endpoint_conflicts;
 use crate::endpoints::{EndpointKind, Endpoints};
 use crate::option_path;
 use crate::pipeline::Builder;
@@ -190,10 +191,10 @@ impl Validation<'_> {
 
         let sources = self.check_endpoints(EndpointKind::Source, &manifest.sources, findings);
         let sinks = self.check_endpoints(EndpointKind::Sink, &manifest.sinks, findings);
-        agent_links::report_two_writers(&manifest.sinks, findings);
-        agent_links::report_two_listeners(&manifest.sources, findings);
-        let (pipelines, packs) = self.build_pipelines(&manifest, findings);
-        let inputs = agent_links::link(&manifest, &pipelines, findings);
+        endpoint_conflicts::report_two_writers(&manifest.sinks, findings);
+        endpoint_conflicts::report_two_listeners(&manifest.sources, findings);
+        let (mut pipelines, packs) = self.build_pipelines(&manifest, findings);
+        let inputs = agent_links::link(&manifest, &mut pipelines, findings);
 
         let buffers: Vec<BufferPlan> = manifest.sinks.iter().map(|sink| sink.buffer).collect();
         let agent: AgentSettings = manifest.settings;
@@ -261,22 +262,12 @@ impl Validation<'_> {
         let library = self.library.clone().with_folder(clean(&manifest.settings.packs)).with_lock(self.lock.clone());
         let settings = &manifest.settings;
         let mut builder = Builder::new(self.nodes, &library, &settings.limits, &settings.circuit, &settings.trust);
-        let mut used = vec![false; manifest.sources.len()];
         let mut pipelines = Vec::new();
-        let mut sure = true;
         for pipeline in &manifest.pipelines {
-            let sources = agent_links::link_sources(pipeline, &manifest.sources, &mut sure, findings);
-            for source in &sources {
-                used.iter_mut().skip(*source).take(1).for_each(|used| *used = true);
-            }
             let built = builder.build(pipeline, self.folder, findings);
             let discard = agent_links::discarded(pipeline, built.as_ref(), findings);
-            pipelines.push(Pipeline { name: pipeline.name.clone(), sources, built, discard });
-        }
-        for (source, _) in manifest.sources.iter().zip(used).filter(|(_, used)| sure && !used) {
-            let message = format!("no pipeline reads the source `{}`", source.name);
-            let hint = format!("add `\"{}\"` to the `inputs` of a pipeline, or remove the source", source.name);
-            findings.report(codes::UNUSED_SOURCE.at(source.place, message).hint(hint));
+            let (sources, inputs) = (Vec::new(), Vec::new());
+            pipelines.push(Pipeline { name: pipeline.name.clone(), sources, inputs, built, discard });
         }
         (pipelines, builder.uses)
     }
@@ -285,7 +276,10 @@ impl Validation<'_> {
 /// A pipeline between its manifest and its plan.
 pub(crate) struct Pipeline {
     pub(crate) name: String,
+    /// Indices of sources.
     pub(crate) sources: Vec<usize>,
+    /// Outputs of other pipelines.
+    pub(crate) inputs: Vec<(usize, usize)>,
     /// `None` if not even the outputs are known.
     pub(crate) built: Option<crate::pipeline::Built>,
     /// For each output, whether the operator discards it.
@@ -293,7 +287,14 @@ pub(crate) struct Pipeline {
 }
 
 impl Pipeline {
+    /// The pipeline without nodes that links a source to sinks.
+    pub(crate) fn direct(name: String, source: usize) -> Self {
+        let built = Some(crate::pipeline::Built::direct());
+        Self { name, sources: vec![source], inputs: Vec::new(), built, discard: vec![false] }
+    }
+
     fn into_plan(self) -> Option<PipelinePlan> {
-        self.built?.into_plan(self.name, self.sources, &self.discard)
+        let plan = self.built?.into_plan(self.name, self.sources, &self.discard)?;
+        Some(PipelinePlan { inputs: self.inputs, ..plan })
     }
 }

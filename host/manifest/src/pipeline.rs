@@ -41,13 +41,26 @@ pub(crate) struct Built {
 }
 
 impl Built {
+    /// A graph without nodes, which passes all events to one output.
+    pub(crate) fn direct() -> Self {
+        let output = OutputPlan {
+            name: "events".to_owned(),
+            title: "Events".to_owned(),
+            description: "All events of the source, unchanged.".to_owned(),
+            discard: false,
+        };
+        let graph = Some((vec![Target::Output(0)], Vec::new()));
+        Self { pack: None, outputs: vec![output], reference: None, shadow: None, canary: None, graph }
+    }
+
     pub(crate) fn into_plan(self, name: String, sources: Vec<usize>, discard: &[bool]) -> Option<PipelinePlan> {
         let Self { pack, mut outputs, reference, shadow, canary, graph } = self;
         for (output, discard) in outputs.iter_mut().zip(discard) {
             output.discard = *discard;
         }
         let (entry, nodes) = graph?;
-        Some(PipelinePlan { name, pack, sources, entry, nodes, outputs, reference, shadow, canary })
+        let inputs = Vec::new();
+        Some(PipelinePlan { name, pack, sources, inputs, entry, nodes, outputs, reference, shadow, canary })
     }
 }
 

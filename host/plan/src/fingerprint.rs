@@ -35,10 +35,12 @@ impl Plan {
         }));
         parts.extend(self.pipelines.iter().map(|pipeline| {
             let sources: Vec<_> = pipeline.sources.iter().map(source).collect();
+            let inputs: Vec<_> = pipeline.inputs.iter().map(input).collect();
             let shadow = pipeline.shadow.as_ref().map(|t| (t.settings, t.candidate.fingerprint()));
             let canary = pipeline.canary.as_ref().map(|t| (t.settings, t.candidate.fingerprint()));
             let PipelinePlan { name, pack, .. } = pipeline;
-            format!("pipeline {name:?} {pack:?} {sources:?} {} {shadow:?} {canary:?}", pipeline.fingerprint())
+            let own = pipeline.fingerprint();
+            format!("pipeline {name:?} {pack:?} {sources:?} {inputs:?} {own} {shadow:?} {canary:?}")
         }));
         parts.sort();
         hex_digest(parts.join("\n").as_bytes())
@@ -47,20 +49,21 @@ impl Plan {
 
 impl Plan {
     /// Returns the plan with one pipeline replaced by another version of it, without shadow and canary and
-    /// with the same sources and sinks.
+    /// with the same sources, inputs and sinks.
     ///
     /// # Errors
     ///
-    /// The other version has an output that no sink receives.
+    /// The other version has an output that neither a sink nor another pipeline receives.
     pub fn with_pipeline(&self, name: &str, other: &PipelinePlan) -> Result<Self, String> {
         let mut plan = self.clone();
         let Some(index) = plan.pipelines.iter().position(|pipeline| pipeline.name == name) else {
             return Err(format!("no pipeline `{name}`"));
         };
-        let Some(pipeline) = plan.pipelines.get_mut(index) else { return Ok(plan) };
+        let Some(pipeline) = plan.pipelines.get(index) else { return Ok(plan) };
         let mut other = PipelinePlan {
             name: name.to_owned(),
             sources: pipeline.sources.clone(),
+            inputs: pipeline.inputs.clone(),
             shadow: None,
             canary: None,
             ..other.clone()
@@ -75,14 +78,23 @@ impl Plan {
             let known = pipeline.outputs.get(output)?;
             other.outputs.iter().position(|output| output.name == known.name)
         };
-        for sink in &mut plan.sinks {
-            let moved = sink.inputs.iter().filter_map(|&(pipeline, output)| match pipeline == index {
+        let moved = |inputs: &[(usize, usize)]| {
+            let moved = inputs.iter().filter_map(|&(pipeline, output)| match pipeline == index {
                 true => place(output).map(|output| (pipeline, output)),
                 false => Some((pipeline, output)),
             });
-            sink.inputs = moved.collect();
+            moved.collect()
+        };
+        for sink in &mut plan.sinks {
+            sink.inputs = moved(&sink.inputs);
         }
-        *pipeline = other;
+        let inputs: Vec<Vec<(usize, usize)>> = plan.pipelines.iter().map(|pipeline| moved(&pipeline.inputs)).collect();
+        if let Some(pipeline) = plan.pipelines.get_mut(index) {
+            *pipeline = other;
+        }
+        for (pipeline, inputs) in plan.pipelines.iter_mut().zip(inputs) {
+            pipeline.inputs = inputs;
+        }
         Ok(plan)
     }
 }

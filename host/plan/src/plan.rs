@@ -111,6 +111,21 @@ impl Default for QuarantineSettings {
     }
 }
 
+impl Plan {
+    /// Indices of the sources whose events reach a pipeline, also through other pipelines.
+    pub fn sources_of(&self, pipeline: usize) -> BTreeSet<usize> {
+        let mut sources = BTreeSet::new();
+        let (mut open, mut seen) = (vec![pipeline], BTreeSet::new());
+        while let Some(index) = open.pop() {
+            if let Some(pipeline) = self.pipelines.get(index).filter(|_| seen.insert(index)) {
+                sources.extend(&pipeline.sources);
+                open.extend(pipeline.inputs.iter().map(|(from, _)| *from));
+            }
+        }
+        sources
+    }
+}
+
 /// A source, or a sink without its inputs.
 ///
 /// `Debug` shows the names of options but not their values, which can be secrets.
@@ -246,6 +261,9 @@ pub struct PipelinePlan {
     pub pack: Option<PackId>,
     /// Indices of sources; empty if a pack was loaded on its own.
     pub sources: Vec<usize>,
+    /// Outputs of other pipelines whose events it receives: indices of a pipeline and of one of its outputs. Without
+    /// cycles.
+    pub inputs: Vec<(usize, usize)>,
     /// Targets of the input: nodes, or outputs that pass events through.
     pub entry: Vec<Target>,
     /// Nodes in topological order: every link leads to a later node or an output.

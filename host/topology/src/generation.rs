@@ -119,7 +119,10 @@ pub(crate) struct Generation {
     pub(crate) number: u64,
     pub(crate) bugs: Bugs,
     pub(crate) pipelines: Vec<Pipeline>,
+    /// Indices of the pipelines that each source feeds directly.
     by_source: HashMap<String, Vec<usize>>,
+    /// Indices of the pipelines that its events reach, also through other pipelines.
+    reached: HashMap<String, Vec<usize>>,
     /// Instances created in advance, one set per worker, so that a swap costs workers no time; the last set is the
     /// spare worker's, at rest.
     nodes: Mutex<Vec<NodeSet>>,
@@ -130,8 +133,15 @@ pub(crate) struct Generation {
 impl Generation {
     /// A generation without pipelines: before the first plan, and after the last.
     pub(crate) fn empty(number: u64) -> Self {
-        let (bugs, nodes) = (Bugs::default(), Mutex::default());
-        Self { number, bugs, pipelines: Vec::new(), by_source: HashMap::new(), nodes, emptied: Vec::new() }
+        Self {
+            number,
+            bugs: Bugs::default(),
+            pipelines: Vec::new(),
+            by_source: HashMap::new(),
+            reached: HashMap::new(),
+            nodes: Mutex::default(),
+            emptied: Vec::new(),
+        }
     }
 
     /// Builds the pipelines of a plan and their candidates, with instances for every worker and the spare worker.
@@ -145,10 +155,14 @@ impl Generation {
             emptied: Vec::new(),
         };
         let mut by_source: HashMap<String, Vec<usize>> = HashMap::new();
+        let mut reached: HashMap<String, Vec<usize>> = HashMap::new();
         let mut pipelines = Vec::with_capacity(plan.pipelines.len());
         for (index, pipeline) in plan.pipelines.iter().enumerate() {
             for source in pipeline.sources.iter().filter_map(|&source| plan.sources.get(source)) {
                 by_source.entry(source.name.clone()).or_default().push(index);
+            }
+            for source in plan.sources_of(index).into_iter().filter_map(|source| plan.sources.get(source)) {
+                reached.entry(source.name.clone()).or_default().push(index);
             }
             pipelines.push(builder.pipeline(index, pipeline, &pipeline.name)?);
         }
@@ -171,7 +185,7 @@ impl Generation {
         let Builder { mut nodes, emptied, .. } = builder;
         nodes.iter_mut().skip(context.workers).flatten().flatten().for_each(|node: &mut Box<dyn Process>| node.rest());
         let bugs = context.counts.bugs().clone();
-        Ok(Self { number, bugs, pipelines, by_source, nodes: Mutex::new(nodes), emptied })
+        Ok(Self { number, bugs, pipelines, by_source, reached, nodes: Mutex::new(nodes), emptied })
     }
 
     /// Selects the pipeline that processes a batch for one of [`Self::pipelines_of`], and the shadow that receives a
@@ -235,7 +249,8 @@ impl Generation {
     }
 
     fn any_of(&self, source: &str, holds: impl Fn(&Pipeline) -> bool) -> bool {
-        self.pipelines_of(source).iter().filter_map(|&index| self.pipelines.get(index)).any(holds)
+        let reached = self.reached.get(source).map(Vec::as_slice).unwrap_or_default();
+        reached.iter().filter_map(|&index| self.pipelines.get(index)).any(holds)
     }
 
     /// Whether workers must not take from a source at this moment.
@@ -311,7 +326,9 @@ impl Builder<'_> {
             let takes = |sink: &&SinkPlan| place.is_some_and(|place| sink.inputs.contains(&(index, place)));
             let sinks = plan.sinks.iter().filter(takes);
             let sinks = sinks.filter_map(|s| self.context.sinks.get(&s.endpoint.name).cloned());
-            Output { sinks: sinks.collect(), counts: counted.output(&output.name) }
+            let is_fed = |pipeline: &PipelinePlan| place.is_some_and(|place| pipeline.inputs.contains(&(index, place)));
+            let pipelines = plan.pipelines.iter().enumerate().filter(|(_, next)| is_fed(next)).map(|(next, _)| next);
+            Output { sinks: sinks.collect(), pipelines: pipelines.collect(), counts: counted.output(&output.name) }
         });
         let outputs = outputs.collect();
         Ok(self.connect(planned, name, counted, slots, Some(&quarantine), outputs))
@@ -391,7 +408,11 @@ impl Builder<'_> {
         let counted = Arc::new(PipelineCounts::default());
         let nodes =
             self.instances(candidate, &planned.name, NodeScope { pipeline: &planned.name, is_dry: true }, &counted)?;
-        let outputs = candidate.outputs.iter().map(|o| Output { sinks: Vec::new(), counts: counted.output(&o.name) });
+        let outputs = candidate.outputs.iter().map(|output| Output {
+            sinks: Vec::new(),
+            pipelines: Vec::new(),
+            counts: counted.output(&output.name),
+        });
         let outputs = outputs.collect();
         // No other instance has its state, so it starts without state and saves none.
         let slots = vec![Default::default(); candidate.nodes.len()];

@@ -89,7 +89,7 @@ pub fn run_offline(pipeline: &PipelinePlan, make: &NodeFactory, bodies: Column) 
         sinks: sinks
             .map(|(i, name)| SinkPlan { endpoint: endpoint(name), inputs: vec![(0, i)], buffer: BufferPlan::default() })
             .collect(),
-        pipelines: vec![PipelinePlan { sources: vec![0], nodes, ..pipeline.clone() }],
+        pipelines: vec![PipelinePlan { sources: vec![0], inputs: Vec::new(), nodes, ..pipeline.clone() }],
         packs: Vec::new(),
         files: BTreeSet::new(),
     };

@@ -5,6 +5,7 @@
 //! an output; an output encodes for its sinks. It works depth first, so the children of a huge
 //! document are written piece by piece.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Instant, SystemTime};
@@ -90,6 +91,8 @@ pub(crate) struct Port {
 /// An output of a pipeline.
 pub(crate) struct Output {
     pub(crate) sinks: Vec<Arc<SinkHandle>>,
+    /// Indices of the pipelines that it feeds.
+    pub(crate) pipelines: Vec<usize>,
     pub(crate) counts: Arc<OutputCounts>,
 }
 
@@ -98,6 +101,9 @@ pub(crate) struct Emitter<'a> {
     lane: &'a Lane,
     sequence: u64,
     payloads: Vec<(Arc<SinkHandle>, Payload)>,
+    /// Batches for other pipelines, by index. They share their data with the batch of the source, so they take little
+    /// memory until the worker runs them.
+    onward: VecDeque<(usize, Batch)>,
     bytes: usize,
     /// Whether a node faulted.
     pub(crate) faulted: bool,
@@ -113,6 +119,7 @@ impl<'a> Emitter<'a> {
             lane,
             sequence,
             payloads: Vec::new(),
+            onward: VecDeque::new(),
             bytes: 0,
             faulted: false,
             totals: BatchTotals::default(),
@@ -160,8 +167,14 @@ impl<'a> Emitter<'a> {
     /// those that could not be stored.
     fn withdraw(&mut self, later: bool) {
         self.payloads.clear();
+        self.onward.clear();
         self.bytes = 0;
         self.lane.void(self.sequence, later);
+    }
+
+    /// Takes the next batch that an output sent to another pipeline, with the index of that pipeline.
+    pub(crate) fn next_onward(&mut self) -> Option<(usize, Batch)> {
+        self.onward.pop_front()
     }
 
     /// Ends the batch, so that the lane can continue with the next sequence number.
@@ -356,7 +369,7 @@ impl Pipeline {
         }
     }
 
-    /// Whether workers skip the source of this pipeline: it stopped, or a worker is searching for the rows at which a
+    /// Whether workers skip the sources of this pipeline: it stopped, or a worker is searching for the rows at which a
     /// node faults. Such a search can take long, and must not occupy every worker.
     pub(crate) fn is_held(&self) -> bool {
         let is_searching = |n: &NodeLinks| n.counts.stats.searching.load(Ordering::Relaxed) > 0;
@@ -402,7 +415,7 @@ impl Pipeline {
         }
     }
 
-    /// Passes a batch to the sinks of an output, or ends it if the output is discarded.
+    /// Passes a batch to the sinks and pipelines of an output, or ends it if the output is discarded.
     fn emit(&self, index: usize, batch: Batch, emitter: &mut Emitter<'_>) {
         let Some(output) = self.outputs.get(index) else {
             return self.bug(batch, "a link to an output that does not exist");
@@ -414,11 +427,11 @@ impl Pipeline {
         emitter.totals.events += rows;
         output.counts.events.fetch_add(rows, Ordering::Relaxed);
         output.counts.bytes.fetch_add(batch.byte_len() as u64, Ordering::Relaxed);
-        let Some((last, others)) = output.sinks.split_last() else {
+        if output.sinks.is_empty() && output.pipelines.is_empty() {
             self.counts.dropped.fetch_add(rows, Ordering::Relaxed);
             emitter.totals.dropped += rows;
             return batch.into_ack().deliver();
-        };
+        }
         if batch.is_failed() {
             emitter.totals.failed += rows;
             output.counts.failed.fetch_add(rows, Ordering::Relaxed);
@@ -426,10 +439,19 @@ impl Pipeline {
         } else {
             self.counts.delivered.fetch_add(rows, Ordering::Relaxed);
         }
-        for sink in others {
-            emitter.push(sink, batch.share());
+        for &pipeline in &output.pipelines {
+            emitter.onward.push_back((pipeline, batch.share()));
         }
-        emitter.push(last, batch);
+        match output.sinks.split_last() {
+            Some((last, others)) => {
+                for sink in others {
+                    emitter.push(sink, batch.share());
+                }
+                emitter.push(last, batch);
+            }
+            // Every pipeline has a share; this one has nothing left to do.
+            None => batch.into_ack().deliver(),
+        }
     }
 }
 

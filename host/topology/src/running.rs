@@ -437,10 +437,9 @@ impl Topology {
 /// Names of the sources that feed each sink of a plan.
 fn feeds(plan: &Plan) -> HashMap<String, Vec<String>> {
     let sources = |sink: &SinkPlan| {
-        let pipelines = sink.inputs.iter().filter_map(|&(pipeline, _)| plan.pipelines.get(pipeline));
-        let indices = pipelines.flat_map(|pipeline| &pipeline.sources);
+        let indices = sink.inputs.iter().flat_map(|&(pipeline, _)| plan.sources_of(pipeline));
         let names: BTreeSet<&String> =
-            indices.filter_map(|&source| plan.sources.get(source)).map(|source| &source.name).collect();
+            indices.filter_map(|source| plan.sources.get(source)).map(|source| &source.name).collect();
         names.into_iter().cloned().collect()
     };
     plan.sinks.iter().map(|sink| (sink.endpoint.name.clone(), sources(sink))).collect()

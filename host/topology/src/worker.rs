@@ -107,6 +107,10 @@ pub(crate) fn process(generation: &Generation, nodes: &mut NodeSet, work: Work) 
             tracing::warn!(source, rows, "no pipeline reads this source any more; its events stay unacknowledged");
         }
     }
+    // Batches that pipelines sent to other pipelines. The links have no cycle, so this ends.
+    while let Some((index, batch)) = emitter.next_onward() {
+        run(generation, nodes, index, batch, &mut emitter);
+    }
     if emitter.faulted && since.elapsed() >= SLOW_FAULT {
         lane.suspect();
     }

@@ -28,7 +28,8 @@ pub fn agent_schema(options: &OptionSchemas) -> Json {
 fn inputs() -> Json {
     described(
         strings(),
-        "Outputs of pipelines whose events the sink receives: `pipeline.output`, or `pipeline.*` for all.",
+        "Outputs of pipelines whose events the sink receives: `pipeline.output`, or `pipeline.*` for all; also sources, \
+         whose events then pass unchanged.",
     )
 }
 
@@ -319,7 +320,12 @@ fn canary() -> Vec<Key> {
 fn pipeline(options: &OptionSchemas, definitions: &mut Map<String, Json>) -> Json {
     let pack = "The pack: `name`, `name@^1`, `name@1.0.0`, a folder as in `./folder`, or `oci://host/repository:tag`. Default: none; then `nodes` and `outputs` have the graph.";
     let mut keys = vec![
-        ("inputs", MUST, "Names of the sources whose events the pipeline receives.", strings()),
+        (
+            "inputs",
+            MUST,
+            "Sources whose events the pipeline receives, and outputs of other pipelines as in `pipeline.output`.",
+            strings(),
+        ),
         ("pack", MAY, pack, string()),
         ("params", MAY, "Parameters of the pack. Default: those of the pack.", json!({ "type": "object" })),
         ("discard", MAY, "Outputs whose events are dropped on purpose. Default: none.", strings()),

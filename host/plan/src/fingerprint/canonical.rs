@@ -18,9 +18,21 @@ use crate::plan::{NodePlan, OutputPlan, PipelinePlan, PortPlan, Target};
 /// Version of the form.
 const VERSION: u32 = 1;
 
-/// Describes what a pipeline does with events, without its name, pack, sources, shadow and canary.
+/// Describes what a pipeline does with events, without its name, pack, sources, inputs, shadow and canary.
 pub(super) fn pipeline(plan: &PipelinePlan) -> Value {
-    let PipelinePlan { name: _, pack: _, sources: _, entry, nodes, outputs, reference: _, shadow: _, canary: _ } = plan;
+    // Where events come from does not change what happens to them.
+    let PipelinePlan {
+        name: _,
+        pack: _,
+        sources: _,
+        inputs: _,
+        entry,
+        nodes,
+        outputs,
+        reference: _,
+        shadow: _,
+        canary: _,
+    } = plan;
     let mut canonical = json!({
         "version": VERSION,
         "entry": targets(entry),
@@ -231,6 +243,7 @@ mod tests {
             name: "audit".into(),
             pack: None,
             sources: vec![0],
+            inputs: vec![],
             entry: vec![Target::Node(0)],
             nodes: vec![node],
             outputs: vec![OutputPlan {
@@ -259,7 +272,8 @@ mod tests {
 
     #[test]
     fn names_packs_and_sources_do_not_count() {
-        let other = PipelinePlan { name: "other".into(), sources: vec![], reference: Some("p".into()), ..sample() };
+        let reference = Some("p".into());
+        let other = PipelinePlan { name: "other".into(), sources: vec![], inputs: vec![(1, 0)], reference, ..sample() };
         assert_eq!(other.fingerprint(), sample().fingerprint());
     }
 

@@ -104,11 +104,27 @@ fn entry(pipeline: &PipelinePlan, event: &Quarantined) -> Vec<Target> {
     }
 }
 
-/// The plan with only this pipeline, the quarantine as its source, and its sinks.
+/// The plan in which the quarantine is the only source and feeds this pipeline, with the pipelines
+/// and sinks that its events reach.
 fn narrowed(plan: &Plan, index: usize, pipeline: &PipelinePlan, entry: Vec<Target>) -> Plan {
-    let of_pipeline = |sink: &SinkPlan| {
-        let inputs = sink.inputs.iter().filter(|(from, _)| *from == index).map(|(_, output)| (0, *output));
-        let inputs: Vec<_> = inputs.collect();
+    // The index of each pipeline that stays, in the new plan.
+    let mut places = BTreeMap::from([(index, 0)]);
+    let mut kept = vec![pipeline];
+    while let Some((next, found)) = plan.pipelines.iter().enumerate().find(|(candidate, pipeline)| {
+        !places.contains_key(candidate) && pipeline.inputs.iter().any(|(from, _)| places.contains_key(from))
+    }) {
+        places.insert(next, kept.len());
+        kept.push(found);
+    }
+    let moved = |inputs: &[(usize, usize)]| -> Vec<(usize, usize)> {
+        inputs.iter().filter_map(|&(from, output)| places.get(&from).map(|&place| (place, output))).collect()
+    };
+    let pipelines = kept.into_iter().enumerate().map(|(place, pipeline)| match place {
+        0 => PipelinePlan { sources: vec![0], inputs: Vec::new(), entry: entry.clone(), ..pipeline.clone() },
+        _ => PipelinePlan { sources: Vec::new(), inputs: moved(&pipeline.inputs), ..pipeline.clone() },
+    });
+    let fed = |sink: &SinkPlan| {
+        let inputs = moved(&sink.inputs);
         (!inputs.is_empty()).then(|| SinkPlan { inputs, ..sink.clone() })
     };
     let source = EndpointPlan {
@@ -119,8 +135,8 @@ fn narrowed(plan: &Plan, index: usize, pipeline: &PipelinePlan, entry: Vec<Targe
     };
     Plan {
         sources: vec![source],
-        sinks: plan.sinks.iter().filter_map(of_pipeline).collect(),
-        pipelines: vec![PipelinePlan { sources: vec![0], entry, ..pipeline.clone() }],
+        sinks: plan.sinks.iter().filter_map(fed).collect(),
+        pipelines: pipelines.collect(),
         ..plan.clone()
     }
 }
