@@ -88,11 +88,12 @@ struct Scope<'a> {
 struct Collected {
     artifact: Arc<Artifact>,
     options: Table,
+    grants: Arc<Grants>,
 }
 
 /// Result of building a node.
 enum Part {
-    Node { artifact: Arc<Artifact>, options: String, shape: NodeShape },
+    Node { artifact: Arc<Artifact>, options: String, grants: Arc<Grants>, shape: NodeShape },
     Pack(Built),
 }
 
@@ -259,7 +260,7 @@ impl<'a> Builder<'a> {
         for (node, collected) in graph.nodes.iter().zip(collected) {
             let part = match &node.work {
                 NodeWork::Artifact(manifest) => {
-                    collected.and_then(|collected| self.build_node(node, manifest, collected, findings))
+                    collected.and_then(|collected| self.build_node(node, manifest, collected, scope, findings))
                 }
                 NodeWork::Pack { reference, params } => {
                     self.build_inner(reference, params.as_ref(), scope, findings).map(Part::Pack)
@@ -338,7 +339,8 @@ impl<'a> Builder<'a> {
         let artifact = self.artifact(&manifest.artifact, &scope.root, findings)?;
         artifact::check_digest(&artifact, manifest, &node.name, findings)?;
         self.check_capabilities(node, manifest, &artifact, scope, findings)?;
-        Some(Collected { artifact, options: options? })
+        let grants = self.node_grants(&artifact, scope);
+        Some(Collected { artifact, options: options?, grants })
     }
 
     fn build_node(
@@ -346,12 +348,13 @@ impl<'a> Builder<'a> {
         node: &NodeManifest,
         manifest: &ArtifactManifest,
         collected: Collected,
+        scope: &mut Scope<'_>,
         findings: &mut Findings,
     ) -> Option<Part> {
-        let Collected { artifact, options } = collected;
-        let text = value::table_to_json(&options).to_string();
-        let shape = self.configure(node, manifest, &artifact, &options, &text, findings)?;
-        Some(Part::Node { artifact, options: text, shape })
+        let text = value::table_to_json(&collected.options).to_string();
+        let shape = self.configure(node, manifest, &collected, &text, scope, findings)?;
+        let Collected { artifact, grants, .. } = collected;
+        Some(Part::Node { artifact, options: text, grants, shape })
     }
 
     /// Builds a pack that is used as a node.
@@ -378,14 +381,14 @@ impl<'a> Builder<'a> {
     /// Adds limits and links to a node.
     fn place<'n>(&self, node: &'n NodeManifest, part: Part, targets: Vec<Vec<Target>>) -> Option<compound::Placed<'n>> {
         match (part, &node.work) {
-            (Part::Node { artifact, options, shape }, NodeWork::Artifact(manifest)) => {
+            (Part::Node { artifact, options, grants, shape }, NodeWork::Artifact(manifest)) => {
                 let names = wire::ports(&shape).map(str::to_owned).collect::<Vec<_>>();
                 Some(compound::Placed::Node(Box::new(NodePlan {
                     name: node.name.clone(),
                     artifact,
                     options,
                     limits: manifest.limits.over(self.limits),
-                    grants: self.grants.clone(),
+                    grants,
                     circuit: manifest.circuit.over(self.circuit),
                     on_fault: manifest.on_fault.map(|(policy, _)| policy).unwrap_or_default(),
                     on_state_mismatch: manifest.on_state_mismatch,

@@ -12,11 +12,12 @@ use wattle_plan::{Artifact, Grants, NodeError, NodeLimits, NodeShape, Nodes, Opt
 
 /// Nodes with the ports of the built-in nodes. The artifact of any other node is a text: `ports a
 /// b` is a node with these ports, `imports a b` a node with these imports, and any other text is
-/// refused with that text as the reason.
+/// refused with that text as the reason. The built-in `edit` needs the clock with `now = true`.
 pub(crate) struct FakeNodes;
 
 /// Options of each built-in node.
 const OPTIONS: &[(&str, &[&str])] = &[
+    ("edit", &["now"]),
     ("extract", &["fields"]),
     ("mask", &["fields", "rules", "replacement", "skip_values"]),
     ("parse", &["field", "format", "into", "on_conflict"]),
@@ -45,9 +46,14 @@ impl Nodes for FakeNodes {
         artifact: &Arc<Artifact>,
         options: &str,
         _: &NodeLimits,
-        _: &Grants,
+        grants: &Grants,
     ) -> Result<NodeShape, NodeError> {
         let options: Json = serde_json::from_str(options).unwrap();
+        let needs_clock = artifact.origin == Origin::Builtin && options["now"] == true;
+        if needs_clock && !grants.has("clock") {
+            return Err(NodeError::Capability("clock"));
+        }
+        let capabilities = if needs_clock { vec!["clock"] } else { Vec::new() };
         let ports = if artifact.origin == Origin::Builtin {
             let known = OPTIONS.iter().find(|(name, _)| *name == artifact.name).unwrap().1;
             let mut errors = unknown_options(&options, known);
@@ -70,7 +76,7 @@ impl Nodes for FakeNodes {
             }
         };
         let masks = artifact.name == "mask";
-        Ok(NodeShape { ports, name: artifact.name.clone(), version: "0.1.0".to_owned(), masks })
+        Ok(NodeShape { ports, name: artifact.name.clone(), version: "0.1.0".to_owned(), masks, capabilities })
     }
 }
 

@@ -86,6 +86,8 @@ pub struct NodeShape {
     pub version: String,
     /// Whether the node masks data.
     pub masks: bool,
+    /// Capabilities that the node used while it was configured, in order.
+    pub capabilities: Vec<&'static str>,
 }
 
 /// Why an artifact was not configured.
@@ -93,6 +95,9 @@ pub struct NodeShape {
 pub enum NodeError {
     /// It runs, but refused its options.
     Options(Vec<OptionError>),
+    /// With these options it needs a capability that it does not have. Only built-in artifacts can need a capability
+    /// for some options and not for others; the imports of all other artifacts are checked before.
+    Capability(&'static str),
     /// It cannot run at all.
     Artifact {
         /// Description of the problem.
@@ -109,8 +114,8 @@ pub trait Nodes {
     /// Lists the built-in artifacts.
     fn builtin_names(&self) -> Vec<String>;
     /// Lists the interfaces that an artifact imports beyond the contract, such as
-    /// `wattle:node/log@0.1.0`. Returns an empty list for bytes that are not a component;
-    /// [`Nodes::configure`] reports that error.
+    /// `wattle:node/log@0.1.0`. Returns an empty list for a built-in artifact, whose options decide what it needs, and
+    /// for bytes that are not a component; [`Nodes::configure`] reports both.
     fn imports(&self, artifact: &Artifact) -> Vec<String>;
     /// Announces the artifacts that will be configured next, so that they can be compiled in
     /// parallel. [`Nodes::configure`] reports their errors.

@@ -41,6 +41,21 @@ impl Grants {
         }
     }
 
+    /// The grants of the capabilities whose names are kept, and no others.
+    #[must_use]
+    pub fn only(&self, is_kept: impl Fn(&str) -> bool) -> Self {
+        let Self { log, metrics, clock, random, lookup, kv, http_client } = self.clone();
+        Self {
+            log: log.filter(|_| is_kept("log")),
+            metrics: metrics.filter(|_| is_kept("metrics")),
+            clock: clock && is_kept("clock"),
+            random: random && is_kept("random"),
+            lookup: lookup.filter(|_| is_kept("lookup")),
+            kv: kv.filter(|_| is_kept("kv")),
+            http_client: http_client.filter(|_| is_kept("http-client")),
+        }
+    }
+
     /// Whether the capability with this name is granted.
     pub fn has(&self, capability: &str) -> bool {
         match capability {

@@ -7,7 +7,7 @@ use parking_lot::RwLock;
 use wasmtime::component::{Component, InstancePre};
 use wasmtime::{Engine, Store};
 use wattle_capability::Capability;
-use wattle_plan::{Artifact, NodeLimits};
+use wattle_plan::{Artifact, NodeLimits, Origin};
 
 use crate::bindings::{CONTRACT, GivenDescription, NODE};
 use crate::fault::{Fault, FaultKind};
@@ -61,7 +61,8 @@ pub struct Compiled {
     finalized: OnceLock<()>,
     /// Self-description of the artifact.
     pub description: Description,
-    /// Capabilities that it imports, and thereby requests.
+    /// Capabilities that it imports, and thereby requires. None for a built-in artifact, since its options decide what it
+    /// needs; each call of a capability is checked in any case.
     pub capabilities: Vec<Capability>,
     /// Digest of its bytes.
     pub digest: String,
@@ -82,7 +83,10 @@ impl Compiled {
         let compiled = Arc::new(Self {
             runtime: runtime.clone(),
             description: describe(runtime, &code)?,
-            capabilities: capabilities(&imports(&tier.engine, &component)),
+            capabilities: match artifact.origin {
+                Origin::Builtin => Vec::new(),
+                _ => capabilities(&imports(&tier.engine, &component)),
+            },
             digest: artifact.digest.clone(),
             code: RwLock::new(Arc::new(code)),
             finalized: OnceLock::new(),

@@ -79,8 +79,7 @@ impl Nodes for Catalog {
     }
 
     fn imports(&self, artifact: &Artifact) -> Vec<String> {
-        // Built-in artifacts import no capabilities, and checking would load all their bytes into
-        // memory.
+        // `configure` finds out what a built-in one needs, and looking would load its bytes.
         if artifact.origin == Origin::Builtin {
             return Vec::new();
         }
@@ -127,12 +126,13 @@ impl Nodes for Catalog {
         // This configuration is only a check, so it must have no visible effect.
         let services = self.services.dry("", &name, grants);
         match Instance::new(&compiled, &name, options, limits, Some(&services)) {
-            Ok((_, info)) => {
+            Ok((instance, info)) => {
                 let shape = NodeShape {
                     ports: info.ports,
                     name: compiled.description.name.clone(),
                     version: compiled.description.version.clone(),
                     masks: compiled.description.masks,
+                    capabilities: instance.used_capabilities().iter().map(|capability| capability.name()).collect(),
                 };
                 let mut shapes = self.shapes.lock();
                 if shapes.len() >= MAX_SHAPES {
@@ -142,6 +142,7 @@ impl Nodes for Catalog {
                 Ok(shape)
             }
             Err(ConfigureError::Options(errors)) => Err(NodeError::Options(errors)),
+            Err(ConfigureError::Capability(capability)) => Err(NodeError::Capability(capability.name())),
             Err(ConfigureError::Fault(fault)) => {
                 Err(NodeError::Artifact { message: format!("the node faulted in `configure`: {fault}"), hint: None })
             }

@@ -63,7 +63,15 @@ fn allow_output(store: &mut Store<State>) {
 /// Why `configure` failed.
 pub(crate) enum ConfigureError {
     Options(Vec<OptionError>),
+    /// The node called a capability that is not granted.
+    Capability(Capability),
     Fault(Fault),
+}
+
+/// The fault of a node that needs a capability which is not granted.
+pub(crate) fn not_granted(capability: Capability) -> Fault {
+    let message = format!("the node needs the capability `{}`, which is not granted", capability.name());
+    Fault::new(FaultKind::Instantiate, message)
 }
 
 pub(crate) struct Instance {
@@ -90,8 +98,7 @@ impl Instance {
         };
         let granted = |capability: &Capability| services.is_some_and(|s| s.grants().has(capability.name()));
         if let Some(missing) = compiled.capabilities.iter().find(|capability| !granted(capability)) {
-            let message = format!("the artifact imports the capability `{}`, which is not granted", missing.name());
-            return Err(ConfigureError::Fault(Fault::new(FaultKind::Instantiate, message)));
+            return Err(ConfigureError::Fault(not_granted(*missing)));
         }
         let code = compiled.code();
         let mut store = code.store(limits.clone(), compiled.runtime.metered);
@@ -126,7 +133,10 @@ impl Instance {
             }
             None => None,
         };
-        let (answer,) = configure.call(&mut store, (options,)).map_err(|e| fault(e, &mut store))?;
+        let (answer,) = configure.call(&mut store, (options,)).map_err(|e| match store.data().held.refused {
+            Some(capability) => ConfigureError::Capability(capability),
+            None => fault(e, &mut store),
+        })?;
         if store.data().panic.is_some() {
             return Err(ConfigureError::Fault(Fault::of_panic(store.data_mut())));
         }
@@ -144,6 +154,11 @@ impl Instance {
             fields: store.data_mut().fields.take().unwrap_or_default(),
         };
         Ok((Self { store, kind: code.kind, metered: compiled.runtime.metered, process, state }, info))
+    }
+
+    /// Capabilities that it used so far.
+    pub(crate) fn used_capabilities(&self) -> &[Capability] {
+        &self.store.data().held.used
     }
 
     /// Takes a snapshot of its state, if it has any.

@@ -17,7 +17,7 @@ use wattle_plan::{NodeLimits, NodePlan};
 use crate::artifact::Compiled;
 use crate::bindings::Snapshot;
 use crate::fault::{Fault, FaultKind};
-use crate::instance::{ConfigureError, Instance, Processed};
+use crate::instance::{ConfigureError, Instance, Processed, not_granted};
 use crate::snapshot::StateSlot;
 use crate::stats::{MemoryShare, NodeStats};
 
@@ -430,6 +430,7 @@ impl Process for Runner {
 fn make(compiled: &Compiled, settings: &RunnerSettings) -> Result<(Instance, NodeInfo), Fault> {
     let RunnerSettings { name, options, limits, services } = settings;
     Instance::new(compiled, name, options, limits, services.as_ref()).map_err(|error| match error {
+        ConfigureError::Capability(capability) => not_granted(capability).while_instantiating(),
         ConfigureError::Fault(fault) => fault.while_instantiating(),
         ConfigureError::Options(errors) => {
             let errors: Vec<String> = errors.iter().map(|e| format!("`{}`: {}", e.path, e.message)).collect();

@@ -11,7 +11,7 @@ use wattle_plan::{NodeLimits, OptionError};
 use crate::artifact::Compiled;
 use crate::bindings::Snapshot;
 use crate::fault::Fault;
-use crate::instance::{ConfigureError, Instance, Processed};
+use crate::instance::{ConfigureError, Instance, Processed, not_granted};
 
 /// Why a node was not configured.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -159,6 +159,7 @@ fn make(
 ) -> Result<(Instance, NodeInfo), Refused> {
     Instance::new(compiled, name, options, limits, services).map_err(|error| match error {
         ConfigureError::Options(errors) => Refused::Options(errors),
+        ConfigureError::Capability(capability) => Refused::Fault(not_granted(capability)),
         ConfigureError::Fault(fault) => Refused::Fault(fault),
     })
 }

@@ -5,14 +5,14 @@ use std::io;
 use std::path::{Component, Path};
 use std::sync::Arc;
 
-use super::{Builder, Root, Scope};
+use super::{Builder, Collected, Root, Scope};
 use crate::option_path;
-use crate::raw::capabilities::{CapabilityManifest, capability_of};
+use crate::raw::capabilities::{CapabilityManifest, capability_of, grant_line};
 use crate::raw::graph::{ArtifactManifest, NodeManifest};
 use crate::wire;
-use wattle_diagnostics::{Findings, Place, Table, Text, codes, in_words, suggest};
+use wattle_diagnostics::{Findings, Place, Text, codes, in_words, suggest};
 use wattle_pack::{FileList, PackFiles, clean, read_plain, reference::is_folder, trust};
-use wattle_plan::{Artifact, NodeError, NodeShape, OnFault, Origin, PackId};
+use wattle_plan::{Artifact, Grants, NodeError, NodeShape, OnFault, Origin, PackId};
 
 /// Prefix of built-in artifacts.
 const BUILTIN: &str = "builtin:";
@@ -129,17 +129,19 @@ impl Builder<'_> {
         &self,
         node: &NodeManifest,
         manifest: &ArtifactManifest,
-        artifact: &Arc<Artifact>,
-        options: &Table,
+        collected: &Collected,
         text: &str,
+        scope: &mut Scope<'_>,
         findings: &mut Findings,
     ) -> Option<NodeShape> {
+        let Collected { artifact, options, grants } = collected;
         let place = manifest.artifact.place;
         let owner = owner(node);
-        match self.nodes.configure(artifact, text, &manifest.limits.over(self.limits), &self.grants) {
+        match self.nodes.configure(artifact, text, &manifest.limits.over(self.limits), grants) {
             Ok(shape) => match bad_ports(&shape) {
                 None => {
                     check_on_fault(node, manifest, &shape, findings);
+                    scope.needed.extend(&shape.capabilities);
                     return Some(shape);
                 }
                 Some(problem) => {
@@ -150,6 +152,10 @@ impl Builder<'_> {
             Err(NodeError::Options(errors)) => {
                 let whole = manifest.options.as_ref().map_or(place, |entry| entry.place);
                 option_path::report(codes::NODE_OPTION, errors, &owner, &[], options, whole, findings);
+            }
+            Err(NodeError::Capability(capability)) => {
+                let needs = format!("needs the capability `{capability}` for its options");
+                self.check_capability(capability, &needs, node, manifest, scope, findings);
             }
             Err(NodeError::Artifact { message, hint }) => {
                 let message = format!("the artifact of {owner} is refused: {message}");
@@ -170,34 +176,67 @@ impl Builder<'_> {
         scope: &mut Scope<'_>,
         findings: &mut Findings,
     ) -> Option<()> {
-        let (place, owner) = (manifest.artifact.place, owner(node));
         let mut has_all = true;
         for import in self.nodes.imports(artifact) {
-            let Some((capability, line)) = capability_of(&import) else { continue };
-            scope.needed.insert(capability);
-            let asked = scope.capabilities.iter().find(|asked| asked.name == capability);
-            let of_pack = self.inside.last().map(|(_, name)| format!(" of pack `{name}`")).unwrap_or_default();
-            if matches!(scope.root, Root::Pack { .. }) && asked.is_none() {
-                let message = format!("{owner}{of_pack} imports `{import}`, which the pack does not request");
-                let hint = format!(
-                    "build it without that import, or add `[capabilities.{capability}]` with a `reason` to its pack.toml"
-                );
-                findings.report(codes::CAPABILITY_NOT_ASKED.at(place, message).hint(hint));
-                has_all = false;
-            }
-            if let Some((pipeline, place)) = &self.granted
-                && !self.grants.has(capability)
-            {
-                let message =
-                    format!("{owner}{of_pack} imports `{import}`, which pipeline `{pipeline}` does not grant");
-                let finding = codes::CAPABILITY_NOT_GRANTED.at(*place, message);
-                let finding = finding.hint(format!("to allow it, add below `[pipelines.{pipeline}.grants]`: `{line}`"));
-                let reason = asked.and_then(|asked| asked.reason.as_ref());
-                findings.report(finding.note_if(reason.map(|reason| format!("the pack's reason: {reason}"))));
-                has_all = false;
+            if let Some(capability) = capability_of(&import) {
+                let needs = format!("imports `{import}`");
+                has_all &= self.check_capability(capability, &needs, node, manifest, scope, findings);
             }
         }
         has_all.then_some(())
+    }
+
+    /// Checks that a pack requests a capability and that the configuration grants it. `needs` says why the node must
+    /// have it.
+    fn check_capability(
+        &self,
+        capability: &'static str,
+        needs: &str,
+        node: &NodeManifest,
+        manifest: &ArtifactManifest,
+        scope: &mut Scope<'_>,
+        findings: &mut Findings,
+    ) -> bool {
+        let (place, owner) = (manifest.artifact.place, owner(node));
+        scope.needed.insert(capability);
+        let asked = scope.capabilities.iter().find(|asked| asked.name == capability);
+        let of_pack = self.inside.last().map(|(_, name)| format!(" of pack `{name}`")).unwrap_or_default();
+        let mut is_granted = true;
+        if matches!(scope.root, Root::Pack { .. }) && asked.is_none() {
+            let message = format!("{owner}{of_pack} {needs}, which the pack does not request");
+            let hint = if needs.starts_with("imports") {
+                format!(
+                    "build it without that import, or add `[capabilities.{capability}]` with a `reason` to its pack.toml"
+                )
+            } else {
+                format!("add `[capabilities.{capability}]` with a `reason` to its pack.toml")
+            };
+            findings.report(codes::CAPABILITY_NOT_ASKED.at(place, message).hint(hint));
+            is_granted = false;
+        }
+        if let Some((pipeline, place)) = &self.granted
+            && !self.grants.has(capability)
+        {
+            let message = format!("{owner}{of_pack} {needs}, which pipeline `{pipeline}` does not grant");
+            let finding = codes::CAPABILITY_NOT_GRANTED.at(*place, message);
+            let line = grant_line(capability);
+            let finding = finding.hint(format!("to allow it, add below `[pipelines.{pipeline}.grants]`: `{line}`"));
+            let reason = asked.and_then(|asked| asked.reason.as_ref());
+            findings.report(finding.note_if(reason.map(|reason| format!("the pack's reason: {reason}"))));
+            is_granted = false;
+        }
+        is_granted
+    }
+
+    /// What a node may use: all that the pipeline grants. A built-in node of a pack gets only what the pack requests,
+    /// since no import of it is checked.
+    pub(super) fn node_grants(&self, artifact: &Artifact, scope: &Scope<'_>) -> Arc<Grants> {
+        if artifact.origin != Origin::Builtin || !matches!(scope.root, Root::Pack { .. }) {
+            return self.grants.clone();
+        }
+        let is_asked = |name: &str| scope.capabilities.iter().any(|asked| asked.name == name);
+        let grants = self.grants.only(is_asked);
+        if grants == *self.grants { self.grants.clone() } else { Arc::new(grants) }
     }
 }
 

@@ -1,6 +1,7 @@
 //! `[capabilities.NAME]` of a pack: what its nodes need beyond the contract, and why.
 //!
-//! An import of an artifact is the request, the pack gives the reason, and the operator grants it.
+//! An import of an artifact is the request (of a built-in one: its use with these options), the pack gives the reason,
+//! and the operator grants it.
 
 use wattle_diagnostics::{Findings, Place, Reader, codes, suggest};
 
@@ -23,11 +24,15 @@ pub(crate) struct CapabilityManifest {
     pub(crate) reason: Option<String>,
 }
 
-/// Returns the capability of an import, such as `log` for `wattle:node/log@0.1.0`, and an example
-/// of its grant.
-pub(crate) fn capability_of(import: &str) -> Option<(&'static str, &'static str)> {
+/// Returns the capability of an import, such as `log` for `wattle:node/log@0.1.0`.
+pub(crate) fn capability_of(import: &str) -> Option<&'static str> {
     let name = import.strip_prefix("wattle:node/")?.split('@').next()?;
-    CAPABILITIES.iter().find(|(known, _)| *known == name).copied()
+    CAPABILITIES.iter().find(|(known, _)| *known == name).map(|(known, _)| *known)
+}
+
+/// An example of the grant of a capability.
+pub(crate) fn grant_line(capability: &str) -> &'static str {
+    CAPABILITIES.iter().find(|(known, _)| *known == capability).map_or("", |(_, line)| line)
 }
 
 pub(crate) fn read(file: &mut Reader<'_>, findings: &mut Findings) -> Vec<CapabilityManifest> {

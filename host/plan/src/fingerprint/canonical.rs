@@ -85,7 +85,8 @@ fn targets(targets: &[Target]) -> Value {
 }
 
 fn node_shape(shape: &NodeShape) -> Value {
-    let NodeShape { ports, name, version, masks } = shape;
+    // The capabilities follow from the artifact and its options.
+    let NodeShape { ports, name, version, masks, capabilities: _ } = shape;
     json!({ "ports": ports, "name": name, "version": version, "masks": masks })
 }
 
@@ -236,7 +237,13 @@ mod tests {
             },
             on_fault: OnFault::Stop,
             on_state_mismatch: OnStateMismatch::Empty,
-            shape: NodeShape { ports: vec!["out".into()], name: "mask".into(), version: "1.0.0".into(), masks: true },
+            shape: NodeShape {
+                ports: vec!["out".into()],
+                name: "mask".into(),
+                version: "1.0.0".into(),
+                masks: true,
+                capabilities: vec![],
+            },
             ports: vec![PortPlan { name: "out".into(), targets: vec![Target::Output(0)] }],
         };
         PipelinePlan {

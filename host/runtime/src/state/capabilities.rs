@@ -38,6 +38,10 @@ pub(crate) struct Held {
     pub(crate) effects: Effects,
     /// Deadline of the current call.
     deadline: Option<Instant>,
+    /// Capabilities that were called.
+    pub(crate) used: Vec<Capability>,
+    /// The capability of the last call that was refused because it is not granted.
+    pub(crate) refused: Option<Capability>,
 }
 
 impl Held {
@@ -114,6 +118,7 @@ impl State {
             return self.notice(wrong(" where it has none, as in `describe`"));
         };
         if !services.grants().has(capability.name()) {
+            self.held.refused = Some(capability);
             return self.notice(wrong(", which is not granted"));
         }
         if when == When::Process && self.call.is_none() {
@@ -121,6 +126,9 @@ impl State {
         }
         services.meter(capability).call();
         let held = &mut self.held;
+        if !held.used.contains(&capability) {
+            held.used.push(capability);
+        }
         match catch_unwind(AssertUnwindSafe(|| run(&services, held))) {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(message)) => {
