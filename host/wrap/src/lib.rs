@@ -2,8 +2,8 @@
 //! for users without these tools.
 //!
 //! If a bindings generator wrote the module, a custom section names the world that it implements; a
-//! module written by hand has none, and is treated as the contract's world. WASI imports (preview
-//! 1) of a toolchain are stubbed out: a node has no files, no clock and no environment, so every
+//! module written by hand has none, and is treated as the contract's world. WASI preview 1 imports
+//! of a toolchain are stubbed out: a node has no files, no clock and no environment, so every
 //! function returns an error or nothing, and the component imports only the contract.
 
 use std::collections::BTreeSet;
