@@ -5,7 +5,7 @@ use wattle_tests::{DockerRegistry, Folder, finish, free_address};
 
 use crate::sample::{config, seen, write};
 
-/// Runs a version once and returns its output.
+/// Runs a version once, and checks that it processed events.
 #[track_caller]
 fn runs(folder: &Folder, pack: &str, mark: &str) {
     let config = config(pack, free_address(), "").replace("rate = 40", "documents = 20");

@@ -1,4 +1,4 @@
-//! An artifact replaced while a followed file grows.
+//! Replaces an artifact while a followed file grows.
 
 use std::fs::File;
 use std::io::Write as _;
@@ -41,7 +41,7 @@ inputs = ["guest"]
 inputs = ["guest.failed"]
 "#;
 
-/// The same artifact, but for a text of the same length.
+/// The same artifact with one text replaced by another of the same length.
 fn changed(artifact: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
     assert_eq!(from.len(), to.len());
     let places: Vec<usize> =

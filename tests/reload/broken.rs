@@ -1,10 +1,11 @@
-//! Every way in which a candidate can be broken: the running generation stays, and the caller gets the reason.
+//! Every way in which a candidate can be invalid: the running generation stays, and the caller gets
+//! the reason.
 
 use serde_json::Value;
 use wattle_tests::signing::{keygen, policy, sign};
 use wattle_tests::{Agent, Folder, built, wait_until};
 
-/// How a candidate is broken, the exit code of `wattle reload`, and what it says.
+/// How a candidate is broken, the exit code of `wattle reload`, and its message.
 struct Broken {
     name: &'static str,
     break_it: fn(&Folder),
@@ -72,7 +73,7 @@ const ALL: &[Broken] = &[
             let trusted = keygen(folder, "acme.key");
             sign(folder, "pack", "acme.key");
             let mut signature = folder.read("pack/pack.sum.minisig");
-            // A letter of the base64 in the second line, where the signature begins.
+            // A character of the base64 in the second line, where the signature begins.
             let at = signature.iter().position(|b| *b == b'\n').unwrap() + 40;
             signature[at] = if signature[at] == b'A' { b'B' } else { b'A' };
             folder.replace("pack/pack.sum.minisig", signature);
@@ -136,7 +137,7 @@ const ALL: &[Broken] = &[
     Broken {
         name: "failing test of the pack",
         break_it: |folder| {
-            // What it does is new, and its test knows nothing of it.
+            // Its behaviour changes, but its test does not.
             folder.replace("pack/pack.toml", pack("\"panic\"").replace("version = \"1.0.0\"", "version = \"1.0.1\""));
             folder.replace("pack/tests/one/expected.ok.ndjson", "{\"body\":\"something else\"}\n");
         },
@@ -223,7 +224,7 @@ fn a_broken_candidate_never_stops_the_running_generation_and_the_caller_gets_the
     restore(&folder);
     let mut agent = Agent::start(folder.wattle().args(["run", "--no-watch", "--config", "agent.toml"]));
     agent.wait_for("running");
-    // By its folder: a configuration that cannot be parsed does not name it.
+    // Name the folder, because a configuration that cannot be parsed does not.
     let data = folder.path("data");
     let reload = |more: &[&str]| folder.run(&[&["reload", "--data-dir", data.to_str().unwrap()], more].concat());
     for Broken { name, break_it, code, says } in ALL {

@@ -1,4 +1,4 @@
-//! `wattle reload` and `wattle history`: what the caller hears.
+//! `wattle reload` and `wattle history`: results and exit codes.
 
 use serde_json::Value;
 use wattle_tests::{Agent, Ended, Folder};
@@ -9,7 +9,7 @@ fn reload(folder: &Folder, more: &[&str]) -> Ended {
     folder.run(&[&["reload", "--config", "agent.toml"], more].concat())
 }
 
-/// An agent that does not notice changes by itself.
+/// An agent that does not watch files.
 fn start(folder: &Folder, load: &Load) -> Agent {
     folder.write("agent.toml", load.config());
     let mut agent = Agent::start(folder.wattle().args(["run", "--no-watch", "--config", "agent.toml"]));
@@ -18,7 +18,7 @@ fn start(folder: &Folder, load: &Load) -> Agent {
 }
 
 #[test]
-fn a_reload_answers_with_its_outcome() {
+fn a_reload_prints_its_outcome() {
     let folder = Folder::new();
     let load = Load { seed: 31, ..Load::default() };
     folder.write("agent.toml", load.config());
@@ -62,7 +62,7 @@ fn a_reload_answers_with_its_outcome() {
 }
 
 #[test]
-fn only_its_user_may_open_the_control_socket() {
+fn only_the_user_of_the_agent_can_open_the_control_socket() {
     use std::os::unix::fs::PermissionsExt as _;
     let folder = Folder::new();
     let agent = start(&folder, &Load { seed: 32, ..Load::default() });
@@ -72,7 +72,7 @@ fn only_its_user_may_open_the_control_socket() {
 }
 
 #[test]
-fn a_data_folder_with_a_long_name_has_a_control_socket_too() {
+fn a_data_folder_with_a_long_name_also_has_a_control_socket() {
     let folder = Folder::new();
     let name = "long".repeat(40);
     let data = folder.path(&name);

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-/// What varies in the configuration of a stream.
+/// The variable parts of the configuration of a stream.
 #[derive(Clone)]
 pub(crate) struct Load {
     pub(crate) seed: u64,
@@ -40,13 +40,13 @@ impl Load {
     }
 }
 
-/// Whether an event's name is that of a read.
+/// Whether the name of an event is that of a read.
 pub(crate) fn is_read(event: &Value) -> bool {
     let name = event["attributes"]["eventName"].as_str().unwrap();
     ["Get", "List", "Describe"].iter().any(|verb| name.starts_with(verb))
 }
 
-/// Whether an event tells of an error.
+/// Whether an event contains an error.
 pub(crate) fn has_error(event: &Value) -> bool {
     event["attributes"]["Record"].get("errorCode").is_some()
 }

@@ -1,5 +1,5 @@
-//! Changes while data flows: they take effect without a restart, nothing is lost, nothing comes twice; a broken change
-//! leaves the old graph running and says why.
+//! Changes while data flows: they take effect without a restart, and no event is lost or
+//! duplicated. After an invalid change, the old graph keeps running and the log gives the reason.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -34,19 +34,19 @@ fn twenty_swaps_of_a_packs_version_lose_and_double_nothing() {
         folder.replace("agent.toml", Load { pack: format!("cloudtrail@{version}"), ..load.clone() }.config());
         let line = agent.wait_for("reloaded");
         assert!(line.contains(&format!("generation={}", swap + 1)) && line.contains(version), "{line}");
-        // Every generation has work to do.
+        // Every generation must process events.
         wait_until("events after the swap", || folder.read("processed.ndjson").len() > before + 20_000);
         moved.push(folder.events("processed.ndjson").len());
     }
     assert!(moved.windows(2).all(|pair| pair[0] < pair[1]), "{moved:?}");
     load.assert_exactly_once(&folder, agent, &["processed.ndjson", "get_describe_list.ndjson"]);
-    // Reads with an error are evidence to 1.1.0 only, so both versions did their work.
+    // Only 1.1.0 treats reads with an error as evidence, so this shows that both versions ran.
     let evidence = |name: &str| folder.events(name).iter().filter(|e| is_read(e) && has_error(e)).count();
     assert!(evidence("processed.ndjson") > 0 && evidence("get_describe_list.ndjson") > 0);
 }
 
 #[test]
-fn a_changed_parameter_takes_effect_on_what_flows() {
+fn a_changed_parameter_applies_to_later_events() {
     let folder = Folder::new();
     let load = Load { seed: 22, ..Load::default() };
     let mut agent = folder.start(&load.config());
@@ -75,7 +75,7 @@ fn a_sink_moves_to_another_file_under_load() {
 }
 
 #[test]
-fn a_broken_agent_toml_leaves_the_old_graph_running_and_says_why() {
+fn an_invalid_agent_toml_leaves_the_old_graph_running_with_a_reason() {
     let folder = Folder::new();
     let load = Load { seed: 24, ..Load::default() };
     let mut agent = folder.start(&load.config());
@@ -101,7 +101,7 @@ fn a_broken_agent_toml_leaves_the_old_graph_running_and_says_why() {
     load.assert_exactly_once(&folder, agent, &["processed.ndjson", "get_describe_list.ndjson"]);
 }
 
-/// Waits until events that carry this mask come out.
+/// Waits for output events with this mask.
 fn wait_for_mask(folder: &Folder, mask: &str) {
     wait_until("events with the new mask", || {
         String::from_utf8_lossy(&folder.read("processed.ndjson")).contains(&format!("accessKeyId\\\":\\\"{mask}"))
@@ -112,7 +112,7 @@ fn wait_for_mask(folder: &Folder, mask: &str) {
 fn an_edited_pack_takes_effect_and_a_broken_one_does_not() {
     let folder = Folder::new();
     folder.copy(&workspace().join("packs/cloudtrail/1.0.0"), "packs/mine");
-    // They expect what is edited here.
+    // The tests expect the text that is edited here.
     std::fs::remove_dir_all(folder.path("packs/mine/tests")).unwrap();
     let manifest = String::from_utf8(folder.read("packs/mine/pack.toml")).unwrap();
     let load = Load { seed: 25, pack: "./packs/mine".into(), ..Load::default() };
@@ -163,7 +163,7 @@ fn ids(folder: &Folder, files: &[&str]) -> Vec<String> {
 }
 
 impl Load {
-    /// Stops the agent, and compares what it wrote with what its source generated: every event once.
+    /// Stops the agent, and compares its output with the generated events: each must occur once.
     #[track_caller]
     fn assert_exactly_once(&self, folder: &Folder, agent: Agent, files: &[&str]) {
         let summary = agent.stop().summary();

@@ -8,7 +8,7 @@ use std::time::Instant;
 use serde_json::Value;
 use wattle_tests::{Agent, Folder, built, free_address, get, wait_until};
 
-/// A pack that passes everything, or replaces what its parameter says.
+/// A pack that passes everything, or replaces the text of its parameter.
 const GOOD: &str = r#"
 [pack]
 name = "lines"
@@ -31,7 +31,7 @@ inputs = ["mask"]
 inputs = ["mask.failed"]
 "#;
 
-/// A version of it that traps on poison.
+/// Another version, which traps on poison.
 const BAD: &str = r#"
 [pack]
 name = "lines"
@@ -104,7 +104,7 @@ fsync = "never"
         self.folder.replace("agent.toml", self.config(pipeline));
     }
 
-    /// Writes lines; of every `poisonous` of them the last is poison.
+    /// Writes lines; the last of every `poisonous` lines is poison.
     fn write(&mut self, count: usize, poisonous: usize) {
         let mut text = String::new();
         for line in self.written..self.written + count {
@@ -117,7 +117,7 @@ fsync = "never"
 
     fn lines(&self) -> Vec<usize> {
         let ok = self.folder.read("ok.ndjson");
-        // The last line may be half written at this moment.
+        // The last line can be incomplete at this moment.
         let whole = ok.iter().rposition(|b| *b == b'\n').unwrap_or(0);
         let ok = ok[..whole]
             .split(|b| *b == b'\n')
@@ -146,7 +146,7 @@ fsync = "never"
         history.text().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
-    /// Stops the agent, and makes sure that every line came out once.
+    /// Stops the agent, and checks that every line came out once.
     #[track_caller]
     fn assert_conserved(&self, agent: Agent) {
         wait_until("all lines", || self.lines().len() >= self.written);
@@ -156,12 +156,12 @@ fsync = "never"
 }
 
 #[test]
-fn a_shadow_finds_the_one_event_of_a_hundred_thousand() {
+fn a_shadow_finds_one_different_event_in_a_hundred_thousand() {
     let mut rig = Rig::new();
     let shadow = r#"shadow = { pack = "./good", params = { pattern = "77777" }, max_cpu_share = 1.0 }"#;
     let agent = rig.start(&format!("pack = \"./good\"\n{shadow}"));
     for _ in 0..50 {
-        // No faster than it compares, so that nothing is passed over.
+        // No faster than the shadow compares, so it skips nothing.
         rig.write(2_000, 0);
         let name = "wattle_shadow_compared_events_total{pipeline=\"main\",output=\"ok\"}";
         #[expect(clippy::cast_precision_loss, reason = "a small number")]
@@ -189,9 +189,9 @@ fn a_shadow_finds_the_one_event_of_a_hundred_thousand() {
 }
 
 #[test]
-fn a_shadow_that_is_slow_is_passed_over_and_holds_nothing_up() {
+fn a_slow_shadow_skips_batches_and_delays_nothing() {
     let mut rig = Rig::new();
-    // One that traps on everything is very slow.
+    // A version that traps on everything is very slow.
     let shadow = r#"shadow = { pack = "./bad", max_cpu_share = 0.01 }"#;
     let agent = rig.start(&format!("pack = \"./good\"\n{shadow}"));
     rig.write(50_000, 1);
@@ -203,7 +203,7 @@ fn a_shadow_that_is_slow_is_passed_over_and_holds_nothing_up() {
 }
 
 #[test]
-fn a_canary_that_traps_on_one_batch_of_a_hundred_is_rolled_back_and_stays_so() {
+fn a_canary_that_traps_on_one_batch_in_a_hundred_is_rolled_back_permanently() {
     let mut rig = Rig::new();
     let pipeline = "pack = \"./good\"\ncanary = { pack = \"./bad\", share = 0.05, for = \"10m\" }";
     let mut agent = rig.start(pipeline);
@@ -211,7 +211,7 @@ fn a_canary_that_traps_on_one_batch_of_a_hundred_is_rolled_back_and_stays_so() {
     let writer = std::thread::spawn({
         let mut file = File::options().append(true).open(rig.folder.path("in.log")).unwrap();
         move || {
-            // Ten lines are a batch.
+            // Ten lines form a batch.
             for block in 0..400 {
                 let mut text = String::new();
                 for line in block * 1000..(block + 1) * 1000 {
@@ -245,7 +245,7 @@ fn a_canary_that_traps_on_one_batch_of_a_hundred_is_rolled_back_and_stays_so() {
 }
 
 #[test]
-fn a_canary_that_does_well_is_promoted_and_can_be_rolled_back() {
+fn a_good_canary_is_promoted_and_can_be_rolled_back() {
     let mut rig = Rig::new();
     let pipeline = "pack = \"./good\"\ncanary = { pack = \"./bad\", share = 0.5, for = \"1s\", min_events = 100 }";
     let mut agent = rig.start(pipeline);
@@ -272,7 +272,8 @@ fn a_canary_that_does_well_is_promoted_and_can_be_rolled_back() {
     rig.assert_conserved(agent);
 }
 
-/// A version that counts rows. Only what runs counts as another version, so each has another limit.
+/// A version that counts rows. Each has another limit, because only a change of the running parts
+/// makes another version.
 fn counting(version: &str, time: &str) -> String {
     format!(
         r#"
@@ -295,7 +296,7 @@ inputs = ["count.failed"]
 }
 
 #[test]
-fn what_a_canary_counted_is_not_lost_when_it_ends() {
+fn the_count_of_a_canary_is_not_lost_when_it_ends() {
     let mut rig = Rig::new();
     for (pack, version, time) in [("first", "2.0.0", "2s"), ("second", "2.1.0", "3s")] {
         rig.folder.write(format!("{pack}/pack.toml"), counting(version, time));
@@ -324,14 +325,14 @@ fn what_a_canary_counted_is_not_lost_when_it_ends() {
     rig.write(10, 0);
     wait_until("more lines", || counted(&rig).len() == rig.written);
     assert_eq!(counted(&rig).last(), Some(&2_010), "the version that was promoted goes on with the counts of both");
-    // The same for one that is not promoted.
+    // The same for a canary that is not promoted.
     rig.folder.replace("agent.toml", back);
     agent.wait_for("reloaded");
     rig.write(1_000, 0);
     wait_until("still more lines", || counted(&rig).len() == rig.written);
     rig.folder.replace("agent.toml", without);
     agent.wait_for("reloaded");
-    // What no worker came to take over is not lost either.
+    // State that no worker visited is not lost either.
     let ended = agent.stop();
     assert!(!ended.log.contains("its state with it"), "{}", ended.log);
     let agent = rig.folder.start(&std::fs::read_to_string(rig.folder.path("agent.toml")).unwrap());
@@ -342,7 +343,7 @@ fn what_a_canary_counted_is_not_lost_when_it_ends() {
 }
 
 #[test]
-fn a_version_that_faults_after_a_reload_is_given_up_until_the_configuration_changes() {
+fn a_version_that_faults_after_a_reload_is_disabled_until_the_configuration_changes() {
     let mut rig = Rig::new();
     let mut agent = rig.start("pack = \"./good\"");
     rig.write(1_000, 0);
@@ -354,7 +355,7 @@ fn a_version_that_faults_after_a_reload_is_given_up_until_the_configuration_chan
     assert!(agent.wait_for("reloaded").contains("lines@1.0.0"));
     wait_until("all lines", || rig.lines().len() == rig.written);
     let failed = rig.folder.events("fails.ndjson").len();
-    // Asking again for the same changes nothing, and the answer says why.
+    // Requesting the same version again changes nothing, and the response gives the reason.
     let asked = rig.folder.run(&["reload", "--config", "agent.toml"]);
     assert_eq!(asked.text(), "nothing changed; generation 3 stays\n", "{}", asked.log);
     assert!(
@@ -365,7 +366,7 @@ fn a_version_that_faults_after_a_reload_is_given_up_until_the_configuration_chan
     rig.write(1_000, 10);
     wait_until("all lines", || rig.lines().len() == rig.written);
     assert_eq!(rig.folder.events("fails.ndjson").len(), failed);
-    // Asking for something else forgets it; then the same may be asked for again.
+    // Another version clears the decision; then the first version can be requested again.
     rig.change("pack = \"./good\"");
     let asked = rig.folder.run(&["reload", "--config", "agent.toml"]);
     assert_eq!(asked.text(), "nothing changed; generation 3 stays\n", "{}", asked.log);

@@ -1,4 +1,4 @@
-//! How files are saved: whatever the steps, one reload of what is there at their end.
+//! Ways to save files: any sequence of steps causes one reload with the final content.
 
 use std::fs::{self, File};
 use std::io::Write as _;
@@ -16,12 +16,12 @@ fn pause() {
     std::thread::sleep(PAUSE);
 }
 
-/// Waits for the reload, and makes sure that there was no other, and nothing that made no sense.
+/// Waits for the reload, and checks that there was no other one and no invalid intermediate state.
 #[track_caller]
 fn assert_one_reload(folder: &Folder, mut agent: Agent, expected: &str) {
     let line = agent.wait_for("reloaded");
     assert!(line.contains("generation=2") && line.contains(expected), "{line}");
-    // Whatever was still to be noticed is, before this is answered.
+    // The agent handles all earlier changes before it responds.
     let asked = folder.run(&["reload", "--config", "agent.toml"]);
     assert_eq!(asked.text(), "nothing changed; generation 2 stays\n", "{}", asked.log);
     let log = agent.stop().log;
@@ -37,10 +37,11 @@ fn start(seed: u64) -> (Folder, Agent, String) {
 }
 
 #[test]
-fn an_editor_that_moves_the_old_file_away_first() {
+fn an_editor_moves_the_old_file_away_first() {
     let (folder, agent, text) = start(41);
     let path = folder.path("agent.toml");
-    // As vim does with `backup`: the file is gone for a while, comes back in parts, and gets its mode.
+    // Like vim with `backup`: the file is missing for a while, comes back in parts, and gets its
+    // mode.
     File::create(folder.path("4913")).unwrap();
     fs::remove_file(folder.path("4913")).unwrap();
     fs::rename(&path, folder.path("agent.toml~")).unwrap();
@@ -58,7 +59,7 @@ fn an_editor_that_moves_the_old_file_away_first() {
 }
 
 #[test]
-fn an_editor_that_renames_a_new_file_into_place_and_sets_its_mode() {
+fn an_editor_renames_a_new_file_into_place_and_sets_its_mode() {
     let (folder, agent, text) = start(42);
     let new = folder.write(".agent.toml.swp", text);
     fs::rename(new, folder.path("agent.toml")).unwrap();
@@ -67,11 +68,11 @@ fn an_editor_that_renames_a_new_file_into_place_and_sets_its_mode() {
 }
 
 #[test]
-fn a_file_that_is_cut_off_and_written_slowly() {
+fn a_file_is_truncated_and_written_slowly() {
     let (folder, agent, text) = start(43);
     let mut file = File::options().write(true).truncate(true).open(folder.path("agent.toml")).unwrap();
     for part in text.as_bytes().chunks(text.len().div_ceil(5)) {
-        // Longer than any quiet time: an open file is not whole.
+        // Longer than any quiet time: an open file is not complete.
         std::thread::sleep(4 * PAUSE);
         file.write_all(part).unwrap();
     }
@@ -80,7 +81,7 @@ fn a_file_that_is_cut_off_and_written_slowly() {
 }
 
 #[test]
-fn a_file_that_several_programs_append_to() {
+fn several_programs_append_to_a_file() {
     let (folder, agent, text) = start(44);
     fs::write(folder.path("agent.toml"), "").unwrap();
     for part in text.as_bytes().chunks(text.len().div_ceil(5)) {
@@ -90,12 +91,12 @@ fn a_file_that_several_programs_append_to() {
     assert_one_reload(&folder, agent, "cloudtrail@1.1.0");
 }
 
-/// Copies a folder file by file, as `cp -r` on a slow disk.
+/// Copies a folder file by file, like `cp -r` on a slow disk.
 fn copy_slowly(from: &std::path::Path, to: &std::path::Path) {
     fs::create_dir_all(to).unwrap();
     let mut entries: Vec<_> = fs::read_dir(from).unwrap().map(|entry| entry.unwrap().path()).collect();
     entries.sort();
-    // The manifest first, so that what it asks for is still missing.
+    // The manifest first, so the files that it names are still missing.
     entries.sort_by_key(|path| path.file_name().is_none_or(|name| name != "pack.toml"));
     for path in entries {
         let to = to.join(path.file_name().unwrap());
@@ -109,14 +110,14 @@ fn copy_slowly(from: &std::path::Path, to: &std::path::Path) {
 }
 
 #[test]
-fn a_pack_that_is_copied_file_by_file_over_the_one_that_runs() {
+fn a_pack_is_copied_file_by_file_over_the_running_one() {
     let folder = Folder::new();
     let old = workspace().join("packs/cloudtrail/1.0.0");
     let load = Load { seed: 45, pack: "./mine".into(), ..Load::default() };
     for name in ["pack.toml", "README.md"] {
         folder.write(format!("mine/{name}"), fs::read(old.join(name)).unwrap());
     }
-    // The new one has artifacts of its own, which come after the manifest.
+    // The new pack has its own artifacts, which arrive after the manifest.
     let manifest = fs::read_to_string(workspace().join("packs/cloudtrail/1.1.0/pack.toml")).unwrap();
     for node in ["extract", "mask", "parse", "route", "unroll"] {
         folder.write(format!("new/{node}.wasm"), fs::read(wattle_tests::built(&format!("nodes/{node}.wasm"))).unwrap());

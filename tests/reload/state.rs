@@ -1,10 +1,10 @@
-//! State of a node: from one version to the next, through a restart, through a fault.
+//! State of a node: to the next version, over a restart, after a fault.
 
 use std::io::Write as _;
 
 use wattle_tests::{Agent, Folder, built, get, wait_until};
 
-/// A pipeline that numbers the rows of a followed file by a guest that counts.
+/// A pipeline with a guest that numbers the rows of a followed file.
 fn config(artifact: &str, more: &str) -> String {
     format!(
         r#"
@@ -78,11 +78,11 @@ impl Rig {
 }
 
 #[test]
-fn a_count_goes_on_through_reloads_restarts_and_faults() {
+fn a_count_continues_over_reloads_restarts_and_faults() {
     let mut rig = Rig::new();
     let mut agent = rig.folder.start(&config("counter", ""));
     rig.move_rows(10);
-    // Another version of the node, as far as the agent knows: other limits make other instances.
+    // For the agent this is another version of the node: other limits need new instances.
     rig.reload(&mut agent, "counter", "limits = { time = \"2s\" }");
     rig.move_rows(10);
     rig.write_poison();
@@ -98,7 +98,7 @@ fn a_count_goes_on_through_reloads_restarts_and_faults() {
 }
 
 #[test]
-fn state_that_the_next_version_does_not_understand_refuses_it_or_is_given_up_as_the_node_says() {
+fn unreadable_state_refuses_the_next_version_or_is_discarded_by_the_option_of_the_node() {
     let mut rig = Rig::new();
     let address = wattle_tests::free_address();
     let admin = format!("[admin]\nlisten = \"{address}\"\n");
@@ -119,7 +119,7 @@ fn state_that_the_next_version_does_not_understand_refuses_it_or_is_given_up_as_
     let metrics = get(address, "/metrics").unwrap().text;
     assert!(metrics.contains("wattle_node_state_lost_total{pipeline=\"main\",node=\"count\"} 1"), "{metrics}");
     agent.stop();
-    // A start is held to the same policy.
+    // The same policy applies at a start.
     rig.folder.write("agent.toml", config("counter", ""));
     let refused = rig.folder.run(&["run", "--config", "agent.toml"]);
     assert_eq!(refused.code, 78, "{}", refused.log);
@@ -131,7 +131,7 @@ fn state_that_the_next_version_does_not_understand_refuses_it_or_is_given_up_as_
 }
 
 #[test]
-fn fewer_workers_than_before_lose_no_count() {
+fn fewer_workers_lose_no_count() {
     let mut rig = Rig::new();
     let with_workers = |n: usize| config("counter", "").replace("workers = 1", &format!("workers = {n}"));
     for (workers, last) in [(3, 30), (2, 60), (1, 90)] {
@@ -141,7 +141,7 @@ fn fewer_workers_than_before_lose_no_count() {
         }
         agent.stop();
         if workers == 1 {
-            // All counts have come together: the highest is that of all rows.
+            // All counts are merged: the highest is the number of all rows.
             assert_eq!(rig.counts().into_iter().max(), Some(last));
         }
     }

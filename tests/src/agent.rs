@@ -1,4 +1,4 @@
-//! Running the agent as a program: to its end, or beside the test.
+//! Runs the agent as a program: to its end, or in parallel to the test.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::process::{Child, Command, Stdio};
@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 
 use crate::Summary;
 
-/// How long anything may take. Only a broken agent takes so long, however slow the machine.
+/// Timeout of every wait. Only a broken agent takes this long, even on a slow machine.
 const PATIENCE: Duration = Duration::from_secs(90);
 
-/// What a run left behind.
+/// The result of a run.
 #[derive(Debug)]
 pub struct Ended {
     /// The exit code; -1 after a signal.
@@ -28,20 +28,20 @@ impl Ended {
         std::str::from_utf8(&self.output).unwrap()
     }
 
-    /// The summary, which is checked.
+    /// The summary, after checking it.
     #[track_caller]
     pub fn summary(&self) -> Summary {
         Summary::read(&self.log)
     }
 }
 
-/// Runs a command to its end, with this on standard input.
+/// Runs a command to its end, with this standard input.
 pub fn finish(command: &mut Command, input: &[u8]) -> Ended {
     let command = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
     let ended = std::thread::scope(|scope| {
-        // A program that ends before it has read everything is no fault of the test.
+        // A program that ends before it has read everything is not an error of the test.
         scope.spawn(move || drop(stdin.write_all(input)));
         child.wait_with_output().unwrap()
     });
@@ -52,7 +52,7 @@ pub fn finish(command: &mut Command, input: &[u8]) -> Ended {
     }
 }
 
-/// Waits until something holds.
+/// Waits until a condition holds.
 ///
 /// # Panics
 ///
@@ -66,7 +66,7 @@ pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
-/// An agent that runs beside the test, and is killed if the test fails.
+/// An agent that runs in parallel to the test, and is killed if the test fails.
 #[derive(Debug)]
 pub struct Agent {
     child: Child,
@@ -91,7 +91,7 @@ impl Agent {
         Self { child, lines, reader: Some(reader), log: String::new() }
     }
 
-    /// Waits for a line of the log that holds this text, after those that were waited for before; gives the line.
+    /// Waits for a log line with this text, after the lines of earlier waits; returns the line.
     #[track_caller]
     pub fn wait_for(&mut self, text: &str) -> String {
         let until = Instant::now() + PATIENCE;
@@ -110,17 +110,17 @@ impl Agent {
         }
     }
 
-    /// What the agent said up to what was waited for.
+    /// The log of the agent up to the line of the last wait.
     pub fn log(&self) -> &str {
         &self.log
     }
 
-    /// Most memory that the agent held so far, in bytes.
+    /// Maximum memory of the agent so far, in bytes.
     pub fn peak_memory(&self) -> u64 {
         self.status("VmHWM:")
     }
 
-    /// Memory that the agent holds now, in bytes.
+    /// Current memory of the agent, in bytes.
     pub fn memory(&self) -> u64 {
         self.status("VmRSS:")
     }
@@ -134,12 +134,12 @@ impl Agent {
         kib << 10
     }
 
-    /// Descriptors that the agent has open.
+    /// Number of open descriptors of the agent.
     pub fn open_files(&self) -> usize {
         std::fs::read_dir(format!("/proc/{}/fd", self.child.id())).unwrap().count()
     }
 
-    /// The number of its process.
+    /// Its process id.
     pub fn id(&self) -> u32 {
         self.child.id()
     }
@@ -164,13 +164,13 @@ impl Agent {
         ended
     }
 
-    /// Ends the agent without a warning.
+    /// Kills the agent.
     pub fn kill(mut self) -> Ended {
         self.child.kill().unwrap();
         self.ended()
     }
 
-    /// Waits for the agent's own end.
+    /// Waits until the agent ends by itself.
     #[track_caller]
     pub fn ended(mut self) -> Ended {
         let until = Instant::now() + PATIENCE;

@@ -1,4 +1,4 @@
-//! The guest `capable`, which uses every capability, in a configuration of its own.
+//! The guest `capable`, which uses every capability, and a configuration for it.
 
 /// Every capability that the guest imports, without tables or hosts.
 pub const ALL_GRANTS: &str = "log = true\nmetrics = true\nclock = true\nrandom = true\nkv = true\n\

@@ -24,11 +24,11 @@ pub enum Cost {
 pub struct Evil {
     /// Value of the option `fault` of the guest.
     pub fault: &'static str,
-    /// Code of the rows that fail, or of the fault that the diagnostic tells of.
+    /// Code of the rows that fail, or of the fault in the diagnostic.
     pub code: &'static str,
     /// A part of the message.
     pub message: &'static str,
-    /// What it costs.
+    /// Its cost.
     pub cost: Cost,
 }
 
@@ -36,7 +36,7 @@ const fn evil(fault: &'static str, code: &'static str, message: &'static str, co
     Evil { fault, code, message, cost }
 }
 
-/// All of them, each under its [`Evil::limits`].
+/// All of them, each with its [`Evil::limits`].
 pub const EVIL: &[Evil] = &[
     evil("panic-on-configure", "trap", "configured to panic", Cost::Refused),
     evil("spin-on-configure", "time-limit", "ran longer than", Cost::Refused),
@@ -105,7 +105,7 @@ pub fn row(index: usize, is_poison: bool) -> String {
     format!("{{\"row\":{index},\"kind\":\"{kind}\"}}")
 }
 
-/// A folder with the guest and so many rows in `in.log`, of which those of these indices are poisonous.
+/// A folder with the guest and this many rows in `in.log`; those with these indices are poisonous.
 pub fn folder(rows: usize, poison: &[usize]) -> Folder {
     let folder = Folder::new();
     folder.write("faulty.wasm", std::fs::read(built("guests/faulty.wasm")).unwrap());
@@ -115,19 +115,19 @@ pub fn folder(rows: usize, poison: &[usize]) -> Folder {
 }
 
 impl Evil {
-    /// Limits under which the table holds; all others are the defaults. Only a guest that never comes back is given
-    /// little time, such as `200ms`, so that a busy machine makes no other one late.
+    /// Limits for the table; all others are the defaults. Only a guest that never returns gets
+    /// little time, such as `200ms`, so a busy machine makes no other one exceed its time.
     pub fn limits(&self, spin: &str) -> String {
         let time = if self.fault.starts_with("spin") { spin } else { "10s" };
         format!(r#"memory = "32MiB", time = "{time}""#)
     }
 
-    /// Whether the rows of the table run: a guest that is refused never does.
+    /// Whether the rows of the table run; a refused guest never runs.
     pub fn runs(&self) -> bool {
         self.cost != Cost::Refused
     }
 
-    /// How many of the rows of [`folder`] are neither where the pipeline's rows pass nor where they fail.
+    /// Number of rows of [`folder`] that neither passed nor failed.
     pub fn lost(&self, folder: &Folder, rows: usize, poison: &[usize]) -> usize {
         let passed = String::from_utf8(folder.read(&format!("{}-ok.ndjson", self.fault))).unwrap();
         let failed = folder.events(&format!("{}-fails.ndjson", self.fault));
@@ -136,12 +136,12 @@ impl Evil {
         (0..rows).filter(|index| !found.contains(row(*index, poison.contains(index)).as_str())).count()
     }
 
-    /// Checks what a pipeline of [`pipeline`] wrote, after everything of [`folder`] went through it: every row is where
-    /// it belongs, once, in its order, and says why.
+    /// Checks the output of a pipeline of [`pipeline`] after it processed everything of [`folder`]:
+    /// every row is where it belongs, once, in order, and with the reason.
     ///
     /// # Panics
     ///
-    /// It is not so.
+    /// A row is not.
     #[track_caller]
     pub fn assert_contained(&self, folder: &Folder, rows: usize, poison: &[usize]) {
         let fault = self.fault;

@@ -1,4 +1,4 @@
-//! A folder of a test's own, and the commands that run in it.
+//! A temporary folder for each test, and the commands that run in it.
 
 use std::fs;
 use std::os::unix::fs::DirBuilderExt as _;
@@ -11,7 +11,7 @@ use crate::place::{binary, shared_data};
 use crate::records::json_lines;
 use crate::{Agent, Ended, finish};
 
-/// A folder that goes when the test ends, with a data folder in it.
+/// A folder with a data folder in it, removed when the test ends.
 #[derive(Debug)]
 pub struct Folder {
     root: tempfile::TempDir,
@@ -24,7 +24,7 @@ impl Default for Folder {
 }
 
 impl Folder {
-    /// Makes one, whose data folder shares its compiled nodes with all others.
+    /// Creates a folder whose data folder shares compiled nodes with all others.
     pub fn new() -> Self {
         let root = tempfile::Builder::new().prefix("wattle-").tempdir().unwrap();
         // As the agent creates it.
@@ -33,12 +33,12 @@ impl Folder {
         Self { root }
     }
 
-    /// A path in it.
+    /// Path of a file in it.
     pub fn path(&self, name: impl AsRef<Path>) -> PathBuf {
         self.root.path().join(name)
     }
 
-    /// Writes a file, with the folders on the way to it.
+    /// Writes a file, and creates its parent folders.
     pub fn write(&self, name: impl AsRef<Path>, content: impl AsRef<[u8]>) -> PathBuf {
         let path = self.path(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -46,7 +46,7 @@ impl Folder {
         path
     }
 
-    /// Puts a file in place at once, as editors do: written beside it and renamed.
+    /// Replaces a file at once, like an editor: writes it beside the old one and renames it.
     pub fn replace(&self, name: impl AsRef<Path>, content: impl AsRef<[u8]>) {
         let path = self.path(name);
         let new = path.with_extension("new");
@@ -67,12 +67,12 @@ impl Folder {
         }
     }
 
-    /// The bytes of a file; none if it is not there yet.
+    /// The bytes of a file; empty if it does not exist yet.
     pub fn read(&self, name: &str) -> Vec<u8> {
         fs::read(self.path(name)).unwrap_or_default()
     }
 
-    /// What a file of JSON lines holds by now: complete lines only.
+    /// The current content of a file of JSON lines: complete lines only.
     pub fn events(&self, name: &str) -> Vec<Value> {
         json_lines(&self.read(name))
     }
@@ -95,12 +95,12 @@ impl Folder {
         finish(self.wattle().args(arguments), b"")
     }
 
-    /// Takes what the sources of a configuration hold now.
+    /// Processes the data that the sources of a configuration have now.
     pub fn once(&self, config: &str) -> Ended {
         self.once_with_code(config, 0)
     }
 
-    /// The same where an input cannot be read in full, which ends the run with 1.
+    /// The same if an input cannot be read completely, which ends the run with code 1.
     pub fn once_in_part(&self, config: &str) -> Ended {
         self.once_with_code(config, 1)
     }

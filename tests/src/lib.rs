@@ -1,7 +1,8 @@
-//! The harness of the end-to-end tests: they run the agent as its users do, as a program, and look at what it wrote.
+//! The harness of the end-to-end tests: they run the agent as users do, as a program, and check its
+//! output.
 //!
-//! Every test has a folder of its own, so tests run beside each other. Every run that moves data ends in [`Summary`],
-//! whose reader checks that as many events went out as came in.
+//! Every test has a separate folder, so tests can run in parallel. Every run that moves data ends
+//! in [`Summary`], whose reader checks that as many events went out as came in.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -1,4 +1,4 @@
-//! Secrets of CloudTrail: finding them, however they are written, and what a masked text must look like.
+//! Secrets of CloudTrail: finds them in any spelling, and models a masked text.
 
 use regex::Regex;
 use serde_json::Value;
@@ -10,12 +10,12 @@ pub const SECRET_KEYS: &[&str] =
 /// The default replacement of a masked value.
 const MASK: &str = "*******************";
 
-/// What one text became by masking.
+/// The masked form of a text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Masked {
     /// The text with values replaced.
     pub text: String,
-    /// How many were.
+    /// Number of replaced values.
     pub count: usize,
 }
 
@@ -47,7 +47,7 @@ fn collect(value: &Value, found: &mut Vec<String>) {
             if let Ok(inner @ (Value::Array(_) | Value::Object(_) | Value::String(_))) = serde_json::from_str(text) {
                 collect(&inner, found);
             } else if text.contains(['"', '{']) {
-                // Text around JSON, or a part of some.
+                // Text around JSON, or a part of JSON.
                 found.extend(in_text(text));
             }
         }
@@ -55,7 +55,7 @@ fn collect(value: &Value, found: &mut Vec<String>) {
     }
 }
 
-/// A secret in any text, its quotes escaped equally often on all sides.
+/// A secret in any text, if its quotes are escaped equally often.
 fn pattern() -> Regex {
     let keys = SECRET_KEYS.join("|");
     Regex::new(&format!(r#"(\\*"(?:{keys})\\*"\s*(?:\\[nrt]\s*)*:\s*\\*")([^"\\]*)"#)).unwrap()
@@ -66,7 +66,7 @@ fn in_text(text: &str) -> Vec<String> {
     found.into_iter().filter(|value| !is_hidden(value)).collect()
 }
 
-/// Fails if a secret can be read in what a sink wrote, by walking the JSON values in it and by looking at its text.
+/// Fails if a secret is readable in the output of a sink, both in its JSON values and in its text.
 #[track_caller]
 pub fn assert_hidden(written: &str) {
     let readable = in_text(written);
@@ -77,7 +77,7 @@ pub fn assert_hidden(written: &str) {
     }
 }
 
-/// What a text must become, by a model that has nothing in common with the node: a regular expression.
+/// The expected text, by a model that shares nothing with the node: a regular expression.
 pub fn mask_model(text: &str) -> Masked {
     let mut count = 0;
     let masked = pattern().replace_all(text, |c: &regex::Captures<'_>| {

@@ -1,4 +1,4 @@
-//! Reading Prometheus' text format, independently of the agent.
+//! Reads Prometheus' text format, independently of the agent.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,8 @@ impl Metrics {
     ///
     /// # Panics
     ///
-    /// A line is neither a comment nor a sample of a family whose type was said before, or a sample comes twice.
+    /// A line is neither a comment nor a sample of a family with a known type, or a sample occurs
+    /// twice.
     #[track_caller]
     pub fn read(text: &str) -> Self {
         let mut metrics = Self::default();
@@ -52,11 +53,11 @@ impl Metrics {
         values
     }
 
-    /// Asserts that every counter of an earlier scrape is still there and has not gone back.
+    /// Asserts that every counter of an earlier scrape still exists and has not decreased.
     ///
     /// # Panics
     ///
-    /// One is gone, or went back.
+    /// A counter is missing, or decreased.
     #[track_caller]
     pub fn assert_not_before(&self, earlier: &Self) {
         for (key @ (name, labels), before) in &earlier.samples {

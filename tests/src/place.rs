@@ -1,4 +1,4 @@
-//! Where things lie: the binary under test, what `cargo xtask nodes` built, the sample data.
+//! Paths: the binary under test, the output of `cargo xtask nodes`, the sample data.
 
 use std::path::{Path, PathBuf};
 
@@ -17,7 +17,7 @@ fn target() -> PathBuf {
 ///
 /// # Panics
 ///
-/// It is not there: nothing can be tested, and a test that is passed over would look like one that passed.
+/// The file is missing: nothing can be tested, and a skipped test would look like one that passed.
 pub fn built(name: &str) -> PathBuf {
     let path = target().join(name);
     assert!(path.is_file(), "{} is missing; run `cargo xtask test`, which builds it", path.display());
@@ -29,8 +29,8 @@ pub fn binary() -> PathBuf {
     built("release/wattle")
 }
 
-/// Files of a folder of the sample data, in the order of their names; `None`, with a line that says so, where the samples are
-/// not there.
+/// Files of a folder of the sample data, in the order of their names; prints a line and returns
+/// `None` if the samples are missing.
 pub fn samples(name: &str) -> Option<Vec<PathBuf>> {
     let folder = workspace().join("../shared/data").join(name);
     let Ok(entries) = std::fs::read_dir(&folder) else {
@@ -43,14 +43,14 @@ pub fn samples(name: &str) -> Option<Vec<PathBuf>> {
     Some(files)
 }
 
-/// A data folder whose cache holds the compiled nodes, so that not every test compiles them again.
+/// A data folder with a cache of compiled nodes, so not every test compiles them again.
 pub(crate) fn shared_data() -> PathBuf {
     use std::sync::OnceLock;
     static READY: OnceLock<PathBuf> = OnceLock::new();
     let made = READY.get_or_init(|| {
         let folder = target().join("tests-data");
         std::fs::create_dir_all(&folder).unwrap();
-        // Test binaries may run beside each other.
+        // Test binaries can run in parallel.
         let lock = std::fs::File::create(folder.join("tests-lock")).unwrap();
         lock.lock().unwrap();
         let mut graph = std::process::Command::new(binary());

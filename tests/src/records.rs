@@ -1,4 +1,4 @@
-//! Taking JSON apart, independently of the agent, and knowing which events a generated run must hold.
+//! Splits JSON independently of the agent, and knows the expected events of a generated run.
 
 use serde_json::Value;
 use wattle_generator::{DocumentSize, Generator, Options};
@@ -11,7 +11,7 @@ pub fn json_lines(bytes: &[u8]) -> Vec<Value> {
     lines.map(|line| serde_json::from_slice(line).unwrap_or_else(|e| panic!("{e}: {line:.200?}"))).collect()
 }
 
-/// The texts of JSON values that follow each other, with white space or commas between them.
+/// The texts of consecutive JSON values, separated by white space or commas.
 #[track_caller]
 pub fn values(mut text: &str) -> Vec<&str> {
     let mut all = Vec::new();
@@ -36,14 +36,14 @@ pub fn event_id(event: &Value) -> String {
     id.unwrap_or_else(|| panic!("no event id: {event:.300}")).to_owned()
 }
 
-/// A generated stream of documents, as the source `demo` makes it with the same options.
+/// A generated stream of documents, equal to that of the source `demo` with the same options.
 #[derive(Debug)]
 pub struct Trail {
     generator: Generator,
 }
 
 impl Trail {
-    /// A stream of documents of so many records.
+    /// A stream of documents with this many records.
     pub fn new(seed: u64, records: u32) -> Self {
         let records_per_document = DocumentSize::Fixed(records);
         Self { generator: Generator::new(Options { seed, records_per_document, ..Options::default() }) }
@@ -69,7 +69,7 @@ impl Trail {
         ids
     }
 
-    /// What was generated so far.
+    /// The truth about the generated documents so far.
     pub fn truth(&self) -> wattle_generator::Truth {
         self.generator.truth()
     }

@@ -1,4 +1,5 @@
-//! Registries for tests: Debian's `docker-registry` on loopback, and one that lies, stalls and breaks off.
+//! Registries for tests: Debian's `docker-registry` on loopback, and one that lies, stalls and cuts
+//! connections.
 
 mod fake;
 
@@ -25,16 +26,17 @@ impl Default for DockerRegistry {
 }
 
 impl DockerRegistry {
-    /// Starts one that is empty.
+    /// Starts an empty registry.
     ///
     /// # Panics
     ///
-    /// The program is not there: nothing can be tested, and a test that is passed over would look like one that passed.
+    /// The program is missing: nothing can be tested, and a skipped test would look like one that
+    /// passed.
     pub fn start() -> Self {
         Self::with("")
     }
 
-    /// Starts one that accepts only the user `reader` with the password `secret`.
+    /// Starts a registry that accepts only the user `reader` with the password `secret`.
     ///
     /// # Panics
     ///
@@ -43,7 +45,8 @@ impl DockerRegistry {
         Self::with("reader:$2y$04$zl/2zIs9dDo3xocoBCXjU./B87DtOAB4IhkEaw2433r6nD2hwAnGa\n")
     }
 
-    /// Starts one with these users, as Apache's `htpasswd` writes them; without any, everybody may do everything.
+    /// Starts a registry with these users, in the format of Apache's `htpasswd`; without users,
+    /// everyone has full access.
     fn with(users: &str) -> Self {
         let folder = tempfile::Builder::new().prefix("wattle-registry-").tempdir().unwrap();
         let address = free_address();

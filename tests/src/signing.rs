@@ -1,8 +1,8 @@
-//! Keys and signatures, made as users make them, and the policy that asks for them.
+//! Creates keys and signatures like users do, and the policy that requires them.
 
 use crate::Folder;
 
-/// Makes a key pair, and answers with the public key as a policy has it.
+/// Creates a key pair, and returns the public key in the form of a policy.
 ///
 /// # Panics
 ///
@@ -25,7 +25,7 @@ pub fn sign(folder: &Folder, pack: &str, key: &str) {
     assert_eq!(signed.code, 0, "{}", signed.log);
 }
 
-/// A policy by which only packs run that this key signed.
+/// A policy that allows only packs signed with this key.
 pub fn policy(key: &str) -> String {
     format!("[packs.trust]\nrequire = true\n[packs.trust.keys]\nacme = \"{key}\"\n")
 }

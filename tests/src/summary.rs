@@ -1,8 +1,8 @@
-//! Reading the summary that the agent prints at its end.
+//! Reads the summary that the agent prints at its end.
 
 use std::collections::BTreeMap;
 
-/// What became of the events of a run.
+/// The events of a run.
 #[derive(Clone, Debug, Default)]
 pub struct Summary {
     /// The pipelines by name.
@@ -11,12 +11,12 @@ pub struct Summary {
     pub sinks: BTreeMap<String, u64>,
 }
 
-/// What became of the events of one pipeline.
+/// The events of one pipeline.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Pipeline {
     /// Events that came from sources.
     pub received: u64,
-    /// Events that were to be accounted for: those, and what splitting and copying added.
+    /// Events to account for: the received ones, and those added by splits and copies.
     pub events_in: u64,
     /// Events that left and did not fail.
     pub delivered: u64,

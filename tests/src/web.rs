@@ -1,4 +1,4 @@
-//! HTTP peers of the agent: a client, and an endpoint that tests turn on and off.
+//! HTTP peers of the agent: a client, and a server that tests turn on and off.
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use tokio::runtime::Runtime;
 use crate::agent::wait_until;
 use crate::records::json_lines;
 
-/// An answer to a request.
+/// A response to a request.
 #[derive(Clone, Debug)]
 pub struct Answer {
     /// The status.
@@ -24,7 +24,7 @@ pub struct Answer {
     pub text: String,
 }
 
-/// Posts a body and waits for the answer.
+/// Posts a body and waits for the response.
 #[track_caller]
 pub fn send(address: SocketAddr, headers: &[(&str, &str)], body: &[u8]) -> Answer {
     let config =
@@ -52,11 +52,12 @@ pub fn get(address: SocketAddr, path: &str) -> Option<Answer> {
     }
 }
 
-/// An address on loopback that is free.
+/// A free address on loopback.
 pub fn free_address() -> SocketAddr {
     static NEXT: AtomicU16 = AtomicU16::new(0);
-    // Below the ports that the system gives to outgoing connections, one of which could take it before it is listened to;
-    // and another range for each process, since tests run side by side.
+    // Below the ports that the system uses for outgoing connections, one of which could take the
+    // port before the test listens; and a separate range for each process, because tests run in
+    // parallel.
     let first = u16::try_from(std::process::id() * 97 % 20_000).unwrap();
     loop {
         let port = 10_000 + (first + NEXT.fetch_add(1, Ordering::SeqCst)) % 20_000;
@@ -66,7 +67,7 @@ pub fn free_address() -> SocketAddr {
     }
 }
 
-/// An endpoint that keeps what it is sent.
+/// A server that keeps the requests that it receives.
 #[derive(Debug)]
 pub struct Endpoint {
     runtime: Option<Runtime>,
@@ -76,14 +77,14 @@ pub struct Endpoint {
 #[derive(Debug, Default)]
 struct Seen {
     status: AtomicU16,
-    /// What `authorization` must be; empty if it does not matter.
+    /// The required value of `authorization`; empty if any is accepted.
     authorization: std::sync::Mutex<String>,
     taken: std::sync::Mutex<Vec<(HeaderMap, Bytes)>>,
     refused: std::sync::atomic::AtomicUsize,
 }
 
 impl Endpoint {
-    /// Listens at an address, and takes everything.
+    /// Listens at an address, and accepts everything.
     pub fn listen(address: SocketAddr) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let seen = Arc::new(Seen { status: AtomicU16::new(200), ..Seen::default() });
@@ -100,12 +101,12 @@ impl Endpoint {
         Self { runtime: Some(runtime), seen }
     }
 
-    /// Answers with this status from now on; only 2xx takes what is sent.
+    /// Responds with this status from now on; only 2xx accepts the request.
     pub fn answer(&self, status: u16) {
         self.seen.status.store(status, Ordering::SeqCst);
     }
 
-    /// Answers with 401 from now on unless the header `authorization` is this.
+    /// Responds with 401 from now on unless the header `authorization` has this value.
     pub fn require(&self, authorization: &str) {
         *self.seen.authorization.lock().unwrap() = authorization.to_owned();
     }
@@ -121,12 +122,12 @@ impl Endpoint {
         self.seen.taken.lock().unwrap().iter().flat_map(|(_, body)| json_lines(body)).collect()
     }
 
-    /// The headers of all requests that were taken so far.
+    /// The headers of all accepted requests so far.
     pub fn headers(&self) -> Vec<HeaderMap> {
         self.seen.taken.lock().unwrap().iter().map(|(headers, _)| headers.clone()).collect()
     }
 
-    /// Requests that were not taken.
+    /// Number of refused requests.
     pub fn refused(&self) -> usize {
         self.seen.refused.load(Ordering::SeqCst)
     }
@@ -135,7 +136,7 @@ impl Endpoint {
 impl Drop for Endpoint {
     fn drop(&mut self) {
         if let Some(runtime) = self.runtime.take() {
-            // Waits, so that the port is free afterwards.
+            // Waits, so the port is free afterwards.
             runtime.shutdown_timeout(std::time::Duration::from_secs(5));
         }
     }

@@ -1,6 +1,6 @@
-//! A reload repairs, moves, renames or removes a sink that cannot deliver. The model: each line of the source is at a sink
-//! of the new configuration, or in the disk buffer that the log names; in the order of the source; and no line is there
-//! twice unless a sink that works had it before.
+//! A reload repairs, moves, renames or removes a sink that cannot deliver. The model: each line of
+//! the source is at a sink of the new configuration, or in the disk buffer that the log names, in
+//! the order of the source. No line is there twice unless a working sink had it before.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -27,7 +27,7 @@ fn append_dir(folder: &Folder) {
     std::fs::create_dir_all(folder.path("in")).unwrap();
 }
 
-/// Loads another configuration, which takes effect at once whatever the sink does.
+/// Loads another configuration, which takes effect at once, whatever the sink does.
 #[track_caller]
 fn reload(folder: &Folder, config: String) {
     folder.replace("agent.toml", config);
@@ -47,7 +47,7 @@ fn stop(agent: Agent) {
 
 /// One sink, repaired in each way, with a small and a large backlog, in memory and on disk, under load.
 #[test]
-fn a_sink_that_cannot_deliver_is_let_go_and_its_events_take_the_new_way() {
+fn a_sink_that_cannot_deliver_is_stopped_and_its_events_take_the_new_path() {
     for (count, width, buffer) in [(50, 10, ""), (12_000, 1000, ""), (50, 10, DISK), (6_000, 1000, DISK)] {
         for repair in ["address", "token", "renamed", "file"] {
             // A disk buffer belongs to the name of its sink.
@@ -93,7 +93,7 @@ fn a_sink_that_cannot_deliver_is_let_go_and_its_events_take_the_new_way() {
 
 /// Two sinks on one output, one of which is stuck: the other one loses nothing and keeps the order.
 #[test]
-fn a_sink_that_works_beside_a_stuck_one_loses_nothing_when_that_is_let_go() {
+fn a_working_sink_beside_a_stuck_one_loses_nothing_when_that_is_stopped() {
     for (count, width) in [(50, 10), (12_000, 1000)] {
         let folder = Folder::new();
         let (wrong, right) = (free_address(), free_address());
@@ -113,7 +113,7 @@ fn a_sink_that_works_beside_a_stuck_one_loses_nothing_when_that_is_let_go() {
     }
 }
 
-/// What a removed sink has on disk stays there and is named; what comes later goes to the other sink.
+/// The events of a removed sink stay on disk and are named; later events go to the other sink.
 #[test]
 fn the_disk_buffer_of_a_removed_sink_is_kept_and_named() {
     let folder = Folder::new();
@@ -126,7 +126,7 @@ fn the_disk_buffer_of_a_removed_sink_is_kept_and_named() {
     assert!(agent.wait_for("keeping the disk buffer of a sink that is not configured").contains("buffer/out"));
     append(&folder, "in/a.log", &lines(50..60, 10));
     wait_until("what came later", || numbers(&text(&folder, "out.txt")).len() == 10);
-    // The sink comes back in memory, and has what the disk holds.
+    // The sink comes back with a memory buffer, and gets the events on disk.
     broken.answer(200);
     reload(&folder, config(http("out", wrong, "")));
     wait_until("what was on disk", || numbers(&broken.text()).len() == 50);
@@ -135,9 +135,9 @@ fn the_disk_buffer_of_a_removed_sink_is_kept_and_named() {
     assert!(numbers(&text(&folder, "out.txt")).into_iter().eq(50..60));
 }
 
-/// A source that cannot read twice offers what came back again, in its order.
+/// A source that cannot read twice sends returned events again, in order.
 #[test]
-fn a_source_that_reads_nothing_twice_offers_its_events_again_in_order() {
+fn a_source_that_cannot_read_twice_sends_its_events_again_in_order() {
     let folder = Folder::new();
     let (wrong, right) = (free_address(), free_address());
     let (broken, works) = (Endpoint::listen(wrong), Endpoint::listen(right));

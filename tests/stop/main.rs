@@ -1,5 +1,5 @@
-//! Stopping and letting go: what a reload replaces, what a signal ends, and outputs that are closed or cannot be written.
-//! Nothing is lost, nothing hangs, and what could not be delivered is named.
+//! Stops and handovers: parts that a reload replaces, signals, and outputs that are closed or
+//! cannot be written. No event is lost, nothing hangs, and undelivered events are named.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -19,7 +19,7 @@ use std::net::SocketAddr;
 
 use wattle_tests::Folder;
 
-/// Lines of files through nothing to whatever follows.
+/// Lines of files, without nodes, for the sinks that follow.
 fn head(agent: &str) -> String {
     format!(
         "[agent]\n{agent}\n[sources.lines]\ntype = \"file\"\ninclude = [\"in/*.log\"]\nglob_interval = \"20ms\"\n\
@@ -55,7 +55,7 @@ fn text(folder: &Folder, name: &str) -> String {
     String::from_utf8(folder.read(name)).unwrap()
 }
 
-/// Checks that these lines came in order, each at least once, where a line counts where it came first.
+/// Checks that these lines arrived, each at least once, with first arrivals in order.
 #[track_caller]
 fn assert_in_order(numbers: &[usize], count: usize) {
     let mut seen = BTreeSet::new();
@@ -63,7 +63,7 @@ fn assert_in_order(numbers: &[usize], count: usize) {
     assert!(first.iter().copied().eq(0..count), "{} of {count} came, or not in order", first.len());
 }
 
-/// Adds lines to a file that is followed.
+/// Appends lines to a followed file.
 fn append(folder: &Folder, name: &str, text: &str) {
     use std::io::Write as _;
     let mut file = std::fs::File::options().create(true).append(true).open(folder.path(name)).unwrap();

@@ -1,4 +1,4 @@
-//! Outputs that are closed, or that can never be written; inputs that cannot be read to their end.
+//! Outputs that are closed or can never be written, and inputs that cannot be read to their end.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, Command, Stdio};
@@ -8,7 +8,7 @@ use wattle_tests::{Agent, Endpoint, Folder, binary, finish, free_address, wait_u
 
 use super::{append, assert_in_order, file, head, http, lines, numbers, text};
 
-/// Starts a run and reads one line of its output, whose reader then goes away.
+/// Starts a run, reads one line of its output, and closes the reader.
 fn read_one_line(child: &mut Child) -> String {
     let mut line = String::new();
     BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
@@ -26,9 +26,9 @@ fn wait(mut child: Child) -> (Option<i32>, String) {
     (ended.status.code(), String::from_utf8(ended.stderr).unwrap())
 }
 
-/// `wattle run ... | head -1`, with input that ends, that goes on, and that pauses for ever.
+/// `wattle run ... | head -1`, with input that ends, that continues, and that pauses forever.
 #[test]
-fn a_filter_ends_quietly_when_its_reader_has_enough() {
+fn a_filter_ends_quietly_when_its_reader_closes() {
     for documents in [1, 2, 5000] {
         let folder = Folder::new();
         let mut command = folder.wattle();
@@ -54,9 +54,9 @@ fn a_filter_ends_quietly_when_its_reader_has_enough() {
     }
 }
 
-/// A console sink whose reader went away costs the other sinks nothing, and no source anything.
+/// A console sink whose reader closed affects neither other sinks nor sources.
 #[test]
-fn other_sinks_go_on_without_doubles_when_standard_output_is_closed() {
+fn other_sinks_continue_without_duplicates_when_standard_output_is_closed() {
     let folder = Folder::new();
     folder.write("in/a.log", lines(0..1, 10));
     let console = "[sinks.term]\ntype = \"console\"\ninputs = [\"main.all\"]\nencoding.codec = \"text\"\n";
@@ -83,7 +83,7 @@ fn other_sinks_go_on_without_doubles_when_standard_output_is_closed() {
 fn a_run_with_an_output_that_cannot_be_written_ends_with_an_error() {
     let folder = Folder::new();
     folder.write("in/a.log", lines(0..10, 10));
-    // A file where a folder is needed stops every user, root too.
+    // A file in place of a folder stops every user, including root.
     folder.write("occupied", "");
     folder.write("agent.toml", head("") + &file("out", "occupied/out.txt"));
     let ended = folder.run(&["run", "--once", "--config", "agent.toml"]);
@@ -93,7 +93,7 @@ fn a_run_with_an_output_that_cannot_be_written_ends_with_an_error() {
 
 /// The same for a disk that is full, for standard output, and for a named pipe that no process reads.
 #[test]
-fn a_run_whose_output_can_take_nothing_ends_with_an_error() {
+fn a_run_whose_output_accepts_nothing_ends_with_an_error() {
     let folder = Folder::new();
     folder.write("in/a.log", lines(0..10, 10));
     let pipe = folder.path("pipe");
@@ -121,7 +121,8 @@ fn a_run_whose_output_can_take_nothing_ends_with_an_error() {
     }
 }
 
-/// Events that the server rejects for good, or accepts in none of the attempts, fail the run unless dead letters keep them.
+/// Events that the server rejects permanently, or does not accept in any attempt, fail the run
+/// unless dead letters keep them.
 #[test]
 fn a_run_that_loses_events_ends_with_an_error() {
     let to = free_address();
@@ -141,7 +142,7 @@ fn a_run_that_loses_events_ends_with_an_error() {
     }
 }
 
-/// The same where a server rejects the credentials, which trying again does not change.
+/// The same if a server rejects the credentials, which a retry does not change.
 #[test]
 fn a_run_whose_server_rejects_its_credentials_ends_with_an_error() {
     let to = free_address();
@@ -153,15 +154,15 @@ fn a_run_whose_server_rejects_its_credentials_ends_with_an_error() {
     let ended = folder.run(&["run", "--once", "--config", "agent.toml"]);
     assert_eq!(ended.code, 1, "{}", ended.log);
     assert!(ended.log.contains("sink `out`: ") && ended.log.contains("401"), "{}", ended.log);
-    // The next run delivers what this one did not.
+    // The next run delivers the events of this one.
     server.require("Bearer wrong");
     assert_eq!(folder.run(&["run", "--once", "--config", "agent.toml"]).code, 0);
     assert!(numbers(&server.text()).into_iter().eq(0..10));
 }
 
-/// An input that breaks off is an error of a run that takes what is there once, whatever came of its beginning.
+/// An incomplete input is an error of a bounded run, whatever happened to its beginning.
 #[test]
-fn an_input_that_is_cut_off_ends_a_run_with_an_error() {
+fn a_truncated_input_ends_a_run_with_an_error() {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
     encoder.write_all(lines(0..5000, 50).as_bytes()).unwrap();
     let whole = encoder.finish().unwrap();
@@ -177,9 +178,9 @@ fn an_input_that_is_cut_off_ends_a_run_with_an_error() {
     }
 }
 
-/// The log of the agent goes to a full disk, or its reader ended. Neither may cost an event.
+/// The log of the agent goes to a full disk, or its reader ended. Neither may lose an event.
 #[test]
-fn a_log_that_cannot_be_written_costs_no_event() {
+fn an_unwritable_log_loses_no_event() {
     for errors in ["2>/dev/full", "2>&1 >/dev/null | head -c 1 >/dev/null"] {
         let folder = Folder::new();
         folder.write("in/a.log", lines(0..10, 10));
@@ -195,7 +196,7 @@ fn a_log_that_cannot_be_written_costs_no_event() {
 
 /// `ulimit -f` and `LimitFSIZE=` end a process by SIGXFSZ unless it handles the signal.
 #[test]
-fn a_limit_of_the_size_of_files_is_an_error_and_does_not_end_the_agent() {
+fn a_limit_on_the_size_of_files_is_an_error_and_does_not_end_the_agent() {
     let folder = Folder::new();
     folder.write("in/a.log", lines(0..3000, 100));
     folder.write("agent.toml", format!("{}{}", head(""), file("out", "out")));

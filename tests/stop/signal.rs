@@ -1,4 +1,4 @@
-//! Signals: the agent stops soon when nothing holds it, and within its time when something does.
+//! Signals: the agent stops quickly if nothing delays it, and within its timeout otherwise.
 
 use std::time::{Duration, Instant};
 
@@ -6,7 +6,7 @@ use wattle_tests::{Agent, Endpoint, Folder, free_address, wait_until};
 
 use super::{append, file, head, http, lines, numbers, text};
 
-/// Longer than any of these tests may take.
+/// Longer than any of these tests.
 const LONG: &str = "drain_timeout = \"5m\"";
 
 fn folder_with_lines(count: usize) -> Folder {
@@ -15,7 +15,7 @@ fn folder_with_lines(count: usize) -> Folder {
     folder
 }
 
-/// The stop of an agent, which must not last as long as its drain may.
+/// Stops an agent, which must take less than its drain timeout.
 #[track_caller]
 fn stop_soon(agent: Agent) {
     let since = Instant::now();
@@ -23,9 +23,9 @@ fn stop_soon(agent: Agent) {
     assert!(since.elapsed() < Duration::from_secs(60), "{:?}", since.elapsed());
 }
 
-/// What waits for a full request or for the next sync leaves at once when the agent stops.
+/// Events that wait for a full request or for the next sync leave at once when the agent stops.
 #[test]
-fn events_that_wait_for_others_are_delivered_at_once_by_a_stop() {
+fn waiting_events_are_delivered_at_once_by_a_stop() {
     let to = free_address();
     let server = Endpoint::listen(to);
     for sink in [
@@ -43,7 +43,7 @@ fn events_that_wait_for_others_are_delivered_at_once_by_a_stop() {
         wait_until("the source knows its file", || folder.path("data/sources/lines/checkpoints.json").exists());
         stop_soon(agent);
         match sink.contains("http") {
-            // What is on disk may stay there.
+            // Events on disk may stay there.
             true if has_disk => {}
             true => assert!(numbers(&server.text()[before..]).into_iter().eq(0..3)),
             false => assert!(numbers(&text(&folder, "out.txt")).into_iter().eq(0..3)),
@@ -51,9 +51,9 @@ fn events_that_wait_for_others_are_delivered_at_once_by_a_stop() {
     }
 }
 
-/// A reload that changes the sink, or the source in front of it, waits for no batch either.
+/// A reload that changes the sink, or the source before it, waits for no batch either.
 #[test]
-fn events_that_wait_for_others_are_delivered_at_once_by_a_reload() {
+fn waiting_events_are_delivered_at_once_by_a_reload() {
     for (from, to) in [("batch.timeout = \"1h\"", "batch.timeout = \"59m\""), ("\"20ms\"", "\"21ms\"")] {
         let address = free_address();
         let server = Endpoint::listen(address);
@@ -85,9 +85,10 @@ fn two_signals_within_a_moment_are_one() {
     assert!(!ended.log.contains("second signal"), "{}", ended.log);
 }
 
-/// With a server that is down, the agent stops in its time and says what it could not deliver; the next start delivers it.
+/// With a server that is down, the agent stops in time and reports the undelivered events; the next
+/// start delivers them.
 #[test]
-fn a_stop_with_a_server_that_is_down_ends_in_time_and_names_what_is_left() {
+fn a_stop_with_a_server_that_is_down_ends_in_time_and_names_undelivered_events() {
     let to = free_address();
     let folder = folder_with_lines(100);
     let config = head("drain_timeout = \"2s\"") + &http("out", to, "batch.timeout = \"20ms\"");
@@ -112,7 +113,7 @@ fn a_stop_with_a_server_that_is_down_ends_in_time_and_names_what_is_left() {
 
 /// A second signal that is not the echo of the first one ends the agent at once.
 #[test]
-fn a_second_signal_ends_a_drain_that_takes_long() {
+fn a_second_signal_ends_a_long_drain() {
     let to = free_address();
     let folder = folder_with_lines(10);
     let server = Endpoint::listen(to);
@@ -128,7 +129,7 @@ fn a_second_signal_ends_a_drain_that_takes_long() {
     assert!(ended.log.contains("second signal"), "{}", ended.log);
 }
 
-/// A terminal that closes ends what it ran, unless there is a configuration to reload.
+/// A closing terminal ends its processes, unless there is a configuration to reload.
 #[test]
 fn sighup_ends_a_run_without_a_configuration() {
     let folder = Folder::new();

@@ -1,4 +1,5 @@
-//! Files that the configuration names: a change of their content is a change of the configuration.
+//! Files that the configuration names: a change of their content counts as a change of the
+//! configuration.
 
 use std::os::unix::fs::symlink;
 
@@ -32,9 +33,9 @@ S6Ww+w4CIQCOhJfJPtKLv4IYRzJrECPPtgeXYBNPmBoqVnf6PmnYCA==
 -----END CERTIFICATE-----
 ";
 
-/// A certificate is renewed in each way that is in use; the text of the configuration stays the same.
+/// Renews a certificate in each common way; the text of the configuration stays the same.
 #[test]
-fn a_renewed_certificate_is_a_reload() {
+fn a_renewed_certificate_causes_a_reload() {
     for how in ["renamed", "written", "linked"] {
         let folder = Folder::new();
         let to = free_address();
@@ -42,7 +43,7 @@ fn a_renewed_certificate_is_a_reload() {
         std::fs::create_dir(folder.path("in")).unwrap();
         folder.write("tls/v1/ca.pem", ONE);
         folder.write("tls/v2/ca.pem", TWO);
-        // As Kubernetes mounts a secret.
+        // Like a secret that Kubernetes mounts.
         symlink("v1", folder.path("tls/..data")).unwrap();
         match how {
             "linked" => symlink("..data/ca.pem", folder.path("tls/ca.pem")).unwrap(),

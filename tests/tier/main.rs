@@ -1,5 +1,5 @@
-//! The baseline, on which a cold artifact starts, and the change to optimized code: state goes along, the cache is filled,
-//! and faults are what they are on optimized code.
+//! The baseline, on which a new artifact starts, and the change to optimized code: state moves
+//! along, the cache is filled, and faults are the same as on optimized code.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -56,14 +56,14 @@ fn a_stateful_node_changes_to_optimized_code_between_two_batches_and_keeps_its_s
     assert_eq!(last(), 2);
     compiled.wait_optimized();
     assert!(compiled.is_optimized());
-    // The batch after which it changes, and those after that.
+    // The batch after which it changes, and the following ones.
     assert_eq!([last(), last(), last()], [4, 6, 8]);
     assert_eq!(stats.state_restored.load(Ordering::Relaxed), 1, "it did change, and only once");
     assert_eq!(stats.restarts.load(Ordering::Relaxed), 0, "that is no fault");
 }
 
 #[test]
-fn the_cache_holds_the_baseline_until_it_holds_optimized_code() {
+fn the_cache_holds_baseline_code_until_optimized_code_is_ready() {
     let (folder, artifact) = (tempfile::tempdir().unwrap(), guest("counter"));
     let files = || {
         let names = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
@@ -75,7 +75,7 @@ fn the_cache_holds_the_baseline_until_it_holds_optimized_code() {
     let optimized = files();
     assert_eq!(optimized.len(), 1, "{optimized:?}");
     assert!(compile(Some(folder.path()), &artifact).is_optimized(), "the next start has it at once");
-    // What an agent leaves that ended before it had optimized anything.
+    // The cache after an agent that ended before it had optimized anything.
     fs::remove_file(folder.path().join(&optimized[0])).unwrap();
     let again = compile(Some(folder.path()), &artifact);
     wattle_tests::wait_until("the baseline in the cache", || !files().is_empty() && files() != optimized);
@@ -88,7 +88,7 @@ fn the_cache_holds_the_baseline_until_it_holds_optimized_code() {
 }
 
 #[test]
-fn what_the_baseline_does_not_compile_is_optimized_at_once() {
+fn an_artifact_that_the_baseline_cannot_compile_is_optimized_at_once() {
     let bytes = wat::parse_str("(component (core module (func $f) (func (return_call $f))))").unwrap();
     let artifact = Artifact::new("tail", bytes, From::File("tail.wasm".into()));
     let error = Runtime::tiered(None, ArtifactLimits::default()).unwrap().compile(&artifact).err().unwrap();
@@ -96,7 +96,7 @@ fn what_the_baseline_does_not_compile_is_optimized_at_once() {
 }
 
 #[test]
-fn faults_on_the_baseline_are_those_of_optimized_code() {
+fn faults_on_the_baseline_equal_those_of_optimized_code() {
     let artifact = guest("faulty");
     for evil in EVIL {
         // Compile it again for each case, so that it runs before the optimizer is done.

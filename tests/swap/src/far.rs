@@ -1,4 +1,4 @@
-//! Where events come out: an HTTP endpoint, and files that are read as they grow.
+//! The output: an HTTP server, and files that are read as they grow.
 
 use std::fs::File;
 use std::io::Read as _;
@@ -20,7 +20,7 @@ use crate::ledger::Ledger;
 use crate::load::OUTPUTS;
 use crate::room::Room;
 
-/// An endpoint that books what it is sent to `/<output>`.
+/// A server that records the events sent to `/<output>`.
 pub(crate) struct Far {
     pub(crate) address: SocketAddr,
     pub(crate) ledger: Arc<Ledger>,
@@ -47,7 +47,7 @@ async fn take(State(ledger): State<Arc<Ledger>>, Path(output): Path<String>, bod
     StatusCode::OK
 }
 
-/// Books what is written to files, as they grow.
+/// Records the lines of files as they grow.
 pub(crate) struct Tails {
     done: Arc<AtomicBool>,
     threads: Vec<JoinHandle<()>>,
@@ -64,7 +64,7 @@ impl Tails {
         Self { done, threads }
     }
 
-    /// Reads what is left, and ends.
+    /// Reads the rest, and ends.
     pub(crate) fn end(self) {
         self.done.store(true, Ordering::SeqCst);
         for thread in self.threads {

@@ -1,4 +1,5 @@
-//! Where events go in: files that grow as fast as the agent reads them, and clients that post one document after another.
+//! The input: files that grow as fast as the agent reads them, and clients that post one document
+//! after another.
 
 use std::fs::File;
 use std::io::Write as _;
@@ -13,18 +14,18 @@ use crate::ledger::Ledger;
 use crate::load::{Place, templates};
 use crate::room::Room;
 
-/// Events that are under way at most, for each file: enough that the agent always has work.
+/// Maximum number of unread events per file: enough that the agent always has work.
 const BACKLOG: usize = 4_000;
-/// Bytes at the end of a file that the agent may still read; many times the backlog.
+/// Bytes at the end of a file that the agent may not have read yet; many times the backlog.
 const UNREAD: u64 = 128 << 20;
 /// Records of a document in a file.
 const FILE_RECORDS: u32 = 40;
 /// Records of a document that a client posts.
 const POST_RECORDS: u32 = 4;
-/// Documents that are used in turn.
+/// Number of different documents, used in turn.
 const TEMPLATES: usize = 200;
 
-/// When a request began, and when it was answered.
+/// Start and end of a request.
 pub(crate) type Sample = (Instant, Instant);
 
 /// A thread that feeds until it is stopped.
@@ -57,14 +58,14 @@ impl Feed {
                 line.push(b'\n');
                 file.write_all(&line).unwrap();
                 written += line.len() as u64;
-                // What is open is far less.
+                // The unread part is far smaller.
                 room.is_read(line.len() as u64 * u64::from(written > UNREAD));
                 number += template.records();
             }
         })
     }
 
-    /// Posts one document after another, each when the one before is acknowledged.
+    /// Posts one document after another, each after the previous acknowledgement.
     pub(crate) fn client(
         books: &[Arc<Ledger>; 2],
         stream: usize,
@@ -73,7 +74,7 @@ impl Feed {
         pause: &Arc<AtomicU64>,
     ) -> Self {
         let mut all = templates(stream as u64 + 1, POST_RECORDS, TEMPLATES);
-        // Each tells by which version it was processed.
+        // Each document shows which version processed it.
         all.retain(|template| template.places.contains(&Place::ByVersion));
         let (books, samples, pause) = (books.clone(), samples.clone(), pause.clone());
         Self::start(move |stop| {
@@ -87,7 +88,7 @@ impl Feed {
                 let document = template.write(stream, number);
                 number += template.records();
                 let since = Instant::now();
-                // Any other answer than 200 is an error here: nothing may be refused.
+                // Any other status than 200 is an error here: nothing may be refused.
                 let mut answer = agent.post(format!("http://{address}/")).send(&document).unwrap();
                 answer.body_mut().read_to_vec().unwrap();
                 samples.lock().unwrap().push((since, Instant::now()));

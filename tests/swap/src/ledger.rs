@@ -1,11 +1,11 @@
-//! The model's books: which events went in, and where and how often each has come out.
+//! The records of the model: the input events, and where and how often each came out.
 
 use std::sync::Mutex;
 use std::time::Instant;
 
 use crate::load::{Place, Template, numbers};
 
-/// What was found to be wrong.
+/// The errors found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Wrong {
     /// Events that did not come out of a sink.
@@ -14,7 +14,8 @@ pub struct Wrong {
     pub doubled: u64,
     /// Events that came after one of the same stream with a higher number.
     pub misordered: u64,
-    /// Events in an output where neither version puts them, or documents of which both versions took a part.
+    /// Events in an output that neither version uses for them, or documents that both versions
+    /// processed in part.
     pub misplaced: u64,
 }
 
@@ -25,18 +26,18 @@ struct Stream {
     expected: Vec<(Place, u32)>,
     /// How often each came out of each output.
     seen: Vec<[u8; 2]>,
-    /// The highest number that came out of each output.
+    /// The highest number in each output.
     last: [Option<usize>; 2],
     documents: u32,
     /// Events that have come out at least once.
     arrived: usize,
 }
 
-/// One sink's books.
+/// The records of one sink.
 pub(crate) struct Ledger {
     streams: Vec<Mutex<Stream>>,
     misordered: Mutex<u64>,
-    /// When an event that tells the version was last seen in each output.
+    /// When an event that shows the version was last seen in each output.
     first_since: Mutex<[Option<Instant>; 2]>,
 }
 
@@ -49,7 +50,7 @@ impl Ledger {
         }
     }
 
-    /// Notes a document before it goes in.
+    /// Records a document before it goes in.
     pub(crate) fn send(&self, stream: usize, template: &Template) {
         let mut stream = self.streams[stream].lock().unwrap();
         let document = stream.documents;
@@ -59,7 +60,7 @@ impl Ledger {
         stream.seen.resize(length, [0; 2]);
     }
 
-    /// Notes lines that came out.
+    /// Records output lines.
     pub(crate) fn receive(&self, output: usize, lines: &[u8]) {
         let now = Instant::now();
         for (stream, number) in numbers(lines) {
@@ -82,7 +83,7 @@ impl Ledger {
         *self.first_since.lock().unwrap() = [None; 2];
     }
 
-    /// When the first event since then came out that only the version has which puts it there.
+    /// Time of the first event since then that only the version with this output puts there.
     pub(crate) fn seen_in(&self, output: usize) -> Option<Instant> {
         self.first_since.lock().unwrap()[output]
     }
@@ -97,12 +98,12 @@ impl Ledger {
         self.streams.iter().map(|stream| stream.lock().unwrap().expected.len() as u64).sum()
     }
 
-    /// What is wrong when all has come out.
+    /// The errors after everything has come out.
     pub(crate) fn audit(&self) -> Wrong {
         let mut wrong = Wrong { misordered: *self.misordered.lock().unwrap(), ..Wrong::default() };
         for stream in &self.streams {
             let stream = stream.lock().unwrap();
-            // By which output an event of the document showed its version.
+            // The output by which an event of the document showed its version.
             let mut version: Option<(u32, usize)> = None;
             for ((place, document), counts) in stream.expected.iter().zip(&stream.seen) {
                 let times = u64::from(counts[0]) + u64::from(counts[1]);
@@ -129,7 +130,7 @@ mod tests {
     use crate::load::templates;
 
     #[test]
-    fn what_is_wrong_is_found() {
+    fn every_kind_of_error_is_found() {
         let all = templates(1, 6, 40);
         let template = all.iter().find(|t| t.places.iter().filter(|p| **p == Place::ByVersion).count() >= 2).unwrap();
         let out = |number: usize, version: usize| match template.places[number] {

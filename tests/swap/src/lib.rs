@@ -1,7 +1,9 @@
-//! Swapping a pack's version under full load, and proving by a model that no event was lost, doubled or misordered.
+//! Swaps the version of a pack under full load, and proves with a model that no event was lost,
+//! duplicated or misordered.
 //!
-//! Two followed files and two clients of an HTTP source feed one pipeline, which writes to files and to an HTTP endpoint.
-//! Every event carries its stream and its number in it, so each sink can be checked by itself as it runs.
+//! Two followed files and two clients of an HTTP source feed one pipeline, which writes to files
+//! and to an HTTP server. Every event carries its stream and its number, so each sink can be
+//! checked separately during the run.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

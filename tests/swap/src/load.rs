@@ -1,10 +1,10 @@
-//! What goes in: generated CloudTrail whose events are numbered, and the model of where each must come out.
+//! The input: generated CloudTrail with numbered events, and the model of the output of each event.
 
 use memchr::memmem;
 use serde_json::Value;
 use wattle_tests::Trail;
 
-/// Outputs of the pack that events without a fault can take.
+/// Outputs of the pack for events without a fault.
 pub(crate) const OUTPUTS: [&str; 2] = ["processed", "get_describe_list"];
 
 const KEY: &[u8] = b"\"eventID\":\"";
@@ -14,16 +14,16 @@ const ID: usize = 36;
 /// Where an event must come out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Place {
-    /// In this output, by both versions.
+    /// In this output, with both versions.
     Always(usize),
-    /// In `get_describe_list` by 1.0.0, in `processed` by 1.1.0.
+    /// In `get_describe_list` with 1.0.0, in `processed` with 1.1.0.
     ByVersion,
 }
 
 /// A document whose events take new numbers each time that it is used.
 pub(crate) struct Template {
     text: Vec<u8>,
-    /// Where the ids stand.
+    /// Positions of the ids.
     ids: Vec<usize>,
     pub(crate) places: Vec<Place>,
 }
@@ -43,7 +43,7 @@ impl Template {
     }
 }
 
-/// Documents of so many records each.
+/// Documents with this many records each.
 pub(crate) fn templates(seed: u64, records: u32, count: usize) -> Vec<Template> {
     let mut trail = Trail::new(seed, records);
     (0..count).map(|_| template(trail.document())).collect()
@@ -57,7 +57,7 @@ fn template(text: Vec<u8>) -> Template {
     Template { text, ids, places }
 }
 
-/// The model: what the READMEs of both versions promise.
+/// The model: the promises of the READMEs of both versions.
 fn place(record: &Value) -> Place {
     let name = record["eventName"].as_str().unwrap();
     if !["Get", "List", "Describe"].iter().any(|verb| name.starts_with(verb)) {
@@ -103,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_template_takes_new_numbers_and_gives_them_back() {
+    fn a_template_writes_new_numbers_that_can_be_read_back() {
         let all = templates(1, 5, 20);
         let line = all[3].write(2, 40);
         assert_eq!(numbers(&line).collect::<Vec<_>>(), (40..45).map(|n| (2, n)).collect::<Vec<_>>());

@@ -1,5 +1,5 @@
-//! The program behind `cargo xtask swap`: a table on the terminal, and a JSON file. It ends with an error if an event was
-//! lost, came twice, out of order, or from both versions.
+//! The program behind `cargo xtask swap`: a table on the terminal, and a JSON file. It ends with an
+//! error if an event was lost, duplicated, out of order, or processed by both versions.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! One run: an agent under load whose pack is swapped over and over, and what came of it.
+//! One run: an agent under load whose pack is swapped over and over, and the results.
 
 use std::fs;
 use std::path::Path;
@@ -19,46 +19,46 @@ pub use crate::ledger::Wrong;
 /// Files, and clients that post.
 const FILES: usize = 2;
 const CLIENTS: usize = 2;
-/// Milliseconds between an answer and the next request of a client, when there is little load.
+/// Milliseconds between a response and the next request of a client, with little load.
 const LITTLE_LOAD_MS: u64 = 10;
-/// How long the agent is left alone after a swap, so that quiet latencies can be measured in the middle of it.
+/// Pause after a swap, so quiet latencies can be measured in the middle of it.
 const PAUSE: Duration = Duration::from_millis(400);
 
-/// How much of it.
+/// The amount of work.
 #[derive(Clone, Copy, Debug)]
 pub struct Size {
     /// Swaps under full load.
     pub swaps: usize,
-    /// Swaps with little load, after which the time to the first event is measured once more.
+    /// Swaps with little load; after each, the time to the first event is measured again.
     pub quiet_swaps: usize,
     /// Swaps to artifacts that were never compiled.
     pub cold_swaps: usize,
 }
 
-/// What came of it.
+/// The results.
 #[derive(Clone, Debug, Default)]
 pub struct Figures {
     /// Swaps under full load.
     pub swaps: usize,
-    /// Events that went in.
+    /// Input events.
     pub events: u64,
     /// Time under full load.
     pub loaded: Duration,
-    /// What was wrong, both kinds of sinks together.
+    /// The errors of both kinds of sinks together.
     pub wrong: Wrong,
-    /// 99th percentile of the latency of requests that were under way during a swap, in milliseconds.
+    /// 99th percentile of the latency of requests in progress during a swap, in milliseconds.
     pub near_p99_ms: f64,
-    /// The same of requests that were under way during as long a time between two swaps.
+    /// The same for requests in progress during an equal time between two swaps.
     pub quiet_p99_ms: f64,
-    /// Requests during a swap, and during as long a time between two.
+    /// Requests during a swap, and during an equal time between two.
     pub samples: (usize, usize),
     /// Milliseconds from saving the file to the first event through the new version: under full load.
     pub effect_loaded_ms: Vec<f64>,
-    /// The same where the version had to pass its own tests first.
+    /// The same if the version had to pass its own tests first.
     pub effect_first_ms: Vec<f64>,
     /// The same with little load.
     pub effect_quiet_ms: Vec<f64>,
-    /// The same with little load, where the file was written in place instead of renamed into it.
+    /// The same with little load, if the file was written in place instead of renamed.
     pub effect_in_place_ms: Vec<f64>,
     /// The same with artifacts that had to be compiled.
     pub effect_cold_ms: Vec<f64>,
@@ -70,7 +70,7 @@ impl Figures {
         self.near_p99_ms - self.quiet_p99_ms
     }
 
-    /// The middle one of some times.
+    /// The median of some times.
     pub fn median(times: &[f64]) -> f64 {
         quantile(times, 0.5)
     }
@@ -81,7 +81,7 @@ struct Rig {
     agent: Agent,
     posts: std::net::SocketAddr,
     far: Far,
-    /// Whether the pack that runs is, or is made of, version 1.1.0.
+    /// Whether the running pack is version 1.1.0, or derived from it.
     is_newer: bool,
     /// Artifacts that have been optimized so far.
     optimized: usize,
@@ -90,7 +90,7 @@ struct Rig {
 /// Artifacts of the pack, in either version.
 const ARTIFACTS: [&str; 5] = ["extract", "mask", "parse", "route", "unroll"];
 
-/// What the agent says of each of them.
+/// The log message for each of them.
 const OPTIMIZED: &str = "optimized code is ready";
 
 /// How a file is saved.
@@ -103,7 +103,7 @@ enum Save {
 impl Rig {
     fn start(ledger: Arc<Ledger>) -> Self {
         let (folder, posts, far) = (Folder::new(), free_address(), Far::listen(ledger));
-        // A data folder of its own, so that nothing was compiled by others.
+        // A separate data folder, so no other run compiled anything.
         fs::remove_file(folder.path("data/cache")).unwrap();
         fs::create_dir(folder.path("in")).unwrap();
         let agent = folder.start(&config("cloudtrail@1.0.0", posts, far.address));
@@ -112,8 +112,8 @@ impl Rig {
         rig
     }
 
-    /// Waits until the artifacts of one more pack are optimized: what the agent does after a cold swap must not be
-    /// measured as part of the next.
+    /// Waits until the artifacts of one more pack are optimized: the agent's work after a cold swap
+    /// must not count as part of the next.
     fn wait_optimized(&mut self) {
         self.optimized += ARTIFACTS.len();
         while self.agent.log().matches(OPTIMIZED).count() < self.optimized {
@@ -121,8 +121,8 @@ impl Rig {
         }
     }
 
-    /// Changes to the other version by way of this pack. Answers when the file was saved, when the agent said that it was
-    /// done, and when the first event came out that the new version had processed.
+    /// Changes to the other version with this pack. Returns when the file was saved, when the agent
+    /// reported the swap, and when the first event of the new version came out.
     fn swap(&mut self, pack: &str, save: Save) -> (Instant, Instant, Instant) {
         self.is_newer = !self.is_newer;
         let output = usize::from(!self.is_newer);
@@ -183,7 +183,7 @@ impl Rig {
     }
 }
 
-/// A built-in artifact with a custom section of its own, which changes its digest and nothing else.
+/// A built-in artifact with an additional custom section, which changes only its digest.
 fn unique(node: &str, number: usize) -> Vec<u8> {
     let mut artifact = fs::read(built(&format!("nodes/{node}.wasm"))).unwrap();
     let content = format!("\u{4}swap{number:08}-{}", std::process::id());
@@ -288,7 +288,7 @@ pub fn run(size: Size) -> Figures {
     let Rig { folder, agent, far, .. } = rig;
     let ended = agent.stop();
     tails.end();
-    // Everything is conserved by the agent's own count as well.
+    // The agent's own count must be conserved as well.
     let failed = ended.summary().pipeline().failed;
     assert_eq!(failed, 0, "{}", String::from_utf8_lossy(&folder.read("out/fails.ndjson")));
     drop(far);

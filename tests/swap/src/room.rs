@@ -1,16 +1,16 @@
-//! Room on the disk: a thousand swaps under full load write more than most disks hold.
+//! Space on the disk: a thousand swaps under full load write more than most disks can hold.
 
 use std::fs::File;
 use std::path::Path;
 
 use rustix::fs::{FallocateFlags, fallocate};
 
-/// Bytes that are given back at a time.
+/// Bytes to free at a time.
 const STEP: u64 = 64 << 20;
-/// Beginning of a file that stays: files are recognised by it.
+/// Start of a file that stays, because files are recognised by it.
 const HEAD: u64 = 1 << 20;
 
-/// Gives back what was read of a file, from its beginning on; its size stays.
+/// Frees the read part of a file from its beginning; its size stays.
 pub(crate) struct Room {
     file: File,
     read: u64,
@@ -23,12 +23,12 @@ impl Room {
         Self { file: File::options().write(true).open(path).unwrap(), read: 0, given: HEAD }
     }
 
-    /// So many bytes more are not needed any longer.
+    /// Marks this many more bytes as no longer needed.
     pub(crate) fn is_read(&mut self, bytes: u64) {
         self.read += bytes;
         if self.read >= self.given + STEP {
             let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
-            // Where the file system cannot, the disk must be large enough.
+            // If the file system does not support it, the disk must be large enough.
             let _ = fallocate(&self.file, flags, self.given, self.read - self.given);
             self.given = self.read;
         }

@@ -23,11 +23,11 @@ pub(crate) fn quantile(values: &[f64], share: f64) -> f64 {
     sorted.get(index).copied().unwrap_or(f64::NAN)
 }
 
-/// Latencies of requests that were under way during one of the spans, and of those that were under way during a span of
-/// the same length in the middle between two of them.
+/// Latencies of requests in progress during one of the spans, and of those in progress during a
+/// span of the same length in the middle between two of them.
 ///
-/// The second is the control of the first: whatever time is looked at, the longer a request takes the likelier it is
-/// seen there, so that requests "of any other time" would seem to be faster even if the spans changed nothing.
+/// The second one is the control: a long request is more likely to be in progress at any given
+/// time, so requests "of any other time" would seem faster even if the spans changed nothing.
 pub(crate) fn split(samples: &[Sample], spans: &[(Instant, Instant)]) -> (Vec<f64>, Vec<f64>) {
     let control = |pair: &[(Instant, Instant)]| {
         let &[(from, to), (next, _)] = pair else { unreachable!("windows of two") };
