@@ -1,4 +1,4 @@
-/* Sets a field to a prefix and the text of another, for events that have it. */
+/* Sets a field to a prefix and the text of another field, for events that have it. */
 #include "examples.h"
 
 static wattle_field from, to;

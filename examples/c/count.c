@@ -1,5 +1,5 @@
 /* Sets a field to the number of the event, counted from 1: a node with state, which goes
- * on counting in the instance after it. A component of one's own has WATTLE_STATE(1, save, restore) at its end. */
+ * on counting in the instance after it. Your component has WATTLE_STATE(1, save, restore) at its end. */
 #include "examples.h"
 
 static wattle_field to;

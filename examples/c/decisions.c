@@ -1,4 +1,4 @@
-/* Makes each decision that the contract has, as an example of its call. */
+/* Makes each decision of the contract, as an example of the call. */
 #include "examples.h"
 
 static wattle_field body, field, attributes, set;
@@ -40,7 +40,7 @@ static void replace(bool each) {
   wattle_replace(body, WATTLE_AS_TEXT, starts, ends, spans, &texts);
 }
 
-/* Splits bodies at their commas; nothing but places crosses the border. */
+/* Splits bodies at commas; only positions cross the sandbox boundary. */
 static void split(void) {
   wattle_column bodies = wattle_read(body, WATTLE_AS_TEXT);
   size_t rows = wattle_rows(), children = 0, most = bodies.bytes_len + rows;

@@ -1,4 +1,4 @@
-/* Drops events whose field holds a text. */
+/* Drops events whose field contains a text. */
 #include "examples.h"
 
 static wattle_field field;

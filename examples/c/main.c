@@ -1,5 +1,5 @@
-/* All example nodes in one component, which takes the option `node` to say which one it is, and `face`, because the
- * conformance suite checks all of them. A component of one's own has one node: see templates/c. */
+/* All example nodes in one component. The options `node` and `face` select one, because the
+ * conformance suite checks all of them. Your component has one node: see templates/c. */
 #include "examples.h"
 
 const wattle_description wattle_node = {
@@ -32,7 +32,7 @@ void wattle_configure(void) {
 
 wattle_text wattle_process(void) { return per_event ? wattle_process_events(chosen->event) : chosen->columns(); }
 
-/* A node without state saves nothing, and takes nothing else. */
+/* A node without state saves nothing, and refuses any other state. */
 static wattle_text save(void) { return chosen->save ? chosen->save() : WATTLE(""); }
 
 static wattle_text restore(const wattle_snapshot *snapshots, size_t count) {

@@ -6,7 +6,7 @@ import (
 	"wattle"
 )
 
-// Sets a field to a prefix and the text of another, for events that have it.
+// Sets a field to a prefix and the text of another field, for events that have it.
 func addFieldEvents(options *wattle.Options) wattle.Process {
 	from := options.ReadField("from", options.Text("from"))
 	to := options.WriteField("to", options.Text("to"))

@@ -8,7 +8,7 @@ import (
 	"wattle/state"
 )
 
-// The number of events so far: the state, which goes on in the instance after it. A component of one's own has
+// The number of events so far: the state, which goes on in the instance after it. Your component has
 // state.Export(1, save, restore) in an init function.
 var counted uint64
 

@@ -7,7 +7,7 @@ import (
 	"wattle"
 )
 
-// What a decision is made with.
+// The arguments of a decision.
 type call struct {
 	*wattle.Batch
 	body, field, attributes, set wattle.Field
@@ -68,7 +68,7 @@ var all = map[string]func(c *call) error{
 		return nil
 	},
 	"split": func(c *call) error {
-		// Nothing but places crosses the border.
+		// Only positions cross the sandbox boundary.
 		bodies := c.Read(c.body, wattle.Text)
 		var parents, starts, ends []uint32
 		for row := range c.rows {
@@ -133,7 +133,7 @@ var all = map[string]func(c *call) error{
 	},
 }
 
-// Makes each decision that the contract has, as an example of its call.
+// Makes each decision of the contract, as an example of the call.
 func decisions(options *wattle.Options) wattle.Process {
 	name := options.Text("decision")
 	decide, found := all[name]
@@ -155,7 +155,7 @@ func decisions(options *wattle.Options) wattle.Process {
 	})
 }
 
-// Where the first byte of each body is that has one.
+// The position of the first byte of each body that has one.
 func (c *call) firsts() (starts, ends []uint32) {
 	bodies := c.Read(c.body, wattle.Text)
 	for row := range c.rows {

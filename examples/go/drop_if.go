@@ -7,7 +7,7 @@ import (
 	"wattle"
 )
 
-// Drops events whose field holds a text.
+// Drops events whose field contains a text.
 func dropIfEvents(options *wattle.Options) wattle.Process {
 	field, contains := options.ReadField("field", options.Text("field")), options.Text("contains")
 	return wattle.EachEvent(func(event *wattle.Event) wattle.Action {

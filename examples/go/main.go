@@ -1,5 +1,5 @@
-// All example nodes in one component, which takes the option `node` to say which one it is, and `face`, because the
-// conformance suite checks all of them. A component of one's own has one node: see templates/go.
+// All example nodes in one component. The options `node` and `face` select one, because the
+// conformance suite checks all of them. Your component has one node: see templates/go.
 package main
 
 import (
@@ -11,7 +11,7 @@ import (
 
 type example struct {
 	events, columns func(options *wattle.Options) wattle.Process
-	// nil where there is no state.
+	// nil if the node has no state.
 	save    func() []byte
 	restore func(snapshots []state.Snapshot) error
 }
@@ -48,7 +48,7 @@ func init() {
 	state.Export(1, save, restore)
 }
 
-// A node without state saves nothing, and takes nothing else.
+// A node without state saves nothing, and refuses any other state.
 func save() []byte {
 	if chosen.save == nil {
 		return nil

@@ -2,7 +2,7 @@ package main
 
 import "wattle"
 
-// Fails events that lack a field, or have it empty.
+// Fails events in which a field is missing or empty.
 func requireEvents(options *wattle.Options) wattle.Process {
 	path := options.Text("field")
 	field := options.ReadField("field", path)

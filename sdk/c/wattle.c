@@ -41,7 +41,7 @@ void host_fail(const void *rows, size_t rows_len, const void *which, size_t whic
 
 IMPORT("batch", "count") void host_count(const void *name, size_t len, uint64_t value);
 
-/* Capabilities: the linker drops imports that are not called, so an artifact asks only for what it uses. */
+/* Capabilities: the linker drops imports that are not called, so an artifact requests only the capabilities that it uses. */
 IMPORT("log", "write") void host_log(uint32_t level, const void *message, size_t len);
 IMPORT("metrics", "counter")
 uint32_t host_counter(const void *name, size_t len, const void *labels, size_t labels_len);
@@ -75,7 +75,7 @@ void host_kv_delete(const void *bytes, size_t bytes_len, const void *offsets, si
                     size_t kinds_len);
 IMPORT("http-client", "send") void host_http_send(const void *requests, size_t len, void *result);
 
-/* The compiler must not turn the body of such a function into a call of itself. */
+/* Stops the compiler from turning the body of such a function into a call of itself. */
 #define NO_BUILTIN __attribute__((no_builtin))
 
 /* ---- memory: one heap that only grows, cut back to where it was when the node had been configured ---- */
@@ -293,7 +293,7 @@ static uint32_t four_digits(const uint8_t *p, const uint8_t *end) {
   return code;
 }
 
-/* A JSON string, with its quotes, as the text that it stands for. */
+/* A JSON string, with its quotes, unescaped. */
 static wattle_text unescaped(wattle_text json) {
   const uint8_t *p = json.ptr + 1, *end = json.ptr + json.len - 1;
   uint8_t *bytes = wattle_alloc(json.len);
@@ -444,7 +444,7 @@ void wattle_ports(const wattle_text *names, size_t count) {
 wattle_text wattle_row(const wattle_column *column, size_t row) {
   if (column->kinds[row] == WATTLE_MISSING) return (wattle_text){NULL, 0};
   uint32_t start = column->offsets[row];
-  /* An empty value has an address too. */
+  /* An empty value also has an address. */
   return (wattle_text){column->bytes + start, column->offsets[row + 1] - start};
 }
 
@@ -554,7 +554,7 @@ void wattle_count(wattle_text name, uint64_t value) {
   if (value) host_count(name.ptr, name.len, value);
 }
 
-/* Only the last few reasons are compared: where all rows differ, a search of all would be quadratic. */
+/* Compares only the last few reasons: if all rows differ, comparing all would be quadratic. */
 #define RECENT 16
 
 void wattle_reason(wattle_reasons *reasons, size_t row, wattle_text code, wattle_text message) {
@@ -722,7 +722,7 @@ const void *wattle_restored(const wattle_snapshot *snapshots, size_t count, watt
 /* A column as its six numbers. */
 #define COLUMN(c) (c)->bytes, (c)->bytes_len, (c)->offsets, (c)->offsets_len, (c)->kinds, (c)->kinds_len
 
-/* An answer that may be an error, whose text it holds then. */
+/* A response that can be an error with a text. */
 typedef struct {
   uint8_t is_error;
   union {

@@ -55,12 +55,12 @@ void wattle_configure(void);
 wattle_text wattle_option_text(const char *name);
 int64_t wattle_option_integer(const char *name);
 bool wattle_option_bool(const char *name);
-/* Whether an option is given. An option that the node never reads is refused. */
+/* Whether an option is given. The SDK refuses options that the node never reads. */
 bool wattle_has_option(const char *name);
-/* Reports something wrong with an option. */
+/* Reports an error in an option. */
 void wattle_option_error(const char *name, wattle_text message);
 
-/* A field that was resolved. */
+/* A resolved field. */
 typedef uint32_t wattle_field;
 
 /* Resolves a path to read, to set, or both. `option` names the option that it came from, "" for none. */
@@ -75,23 +75,23 @@ void wattle_ports(const wattle_text *names, size_t count);
 
 typedef struct wattle_event wattle_event;
 
-/* What becomes of an event. */
+/* What to do with an event. */
 typedef struct {
   enum { WATTLE_KEEP, WATTLE_PORT, WATTLE_DROP, WATTLE_FAIL } what;
   uint8_t port;
   wattle_text code, message;
 } wattle_action;
 
-/* It goes on, on port 0. */
+/* Sends it to port 0. */
 wattle_action wattle_keep(void);
-/* It leaves on this port. */
+/* Sends it to this port. */
 wattle_action wattle_port(uint8_t port);
-/* It ends here on purpose, counted under this code. */
+/* Drops it on purpose, counted under this code. */
 wattle_action wattle_drop(wattle_text code);
-/* It leaves unchanged on the port `failed`. */
+/* Sends it to the port `failed`, unchanged. */
 wattle_action wattle_fail(wattle_text code, wattle_text message);
 
-/* The text of a field: strings unescaped, other values as JSON; no bytes at all if the event lacks it. */
+/* The text of a field: strings unescaped, other values as JSON; without bytes (`ptr` is NULL) if the event lacks it. */
 wattle_text wattle_get(wattle_event *event, wattle_field field);
 /* Sets a field to a string. */
 void wattle_set(wattle_event *event, wattle_field field, wattle_text value);
@@ -106,7 +106,7 @@ wattle_text wattle_process_events(wattle_event_function function);
 
 typedef enum { WATTLE_AS_TEXT, WATTLE_AS_JSON } wattle_form;
 
-/* What kind of value a row has. */
+/* The kind of a row's value. */
 enum {
   WATTLE_MISSING,
   WATTLE_NULL,
@@ -127,10 +127,10 @@ typedef struct {
   size_t kinds_len;
 } wattle_column;
 
-/* The value of a row; no bytes at all if it has none. */
+/* The value of a row; `ptr` is NULL if it has none. */
 wattle_text wattle_row(const wattle_column *column, size_t row);
 
-/* A column that is being made. */
+/* A column under construction. */
 typedef struct {
   uint8_t *bytes;
   size_t len, capacity;
@@ -140,28 +140,28 @@ typedef struct {
 } wattle_writer;
 
 wattle_writer wattle_writer_new(size_t bytes, size_t rows);
-/* Adds bytes to the row that is ended next. */
+/* Adds bytes to the row that ends next. */
 void wattle_add(wattle_writer *writer, wattle_text text);
 void wattle_end_row(wattle_writer *writer);
 /* Both. */
 void wattle_push(wattle_writer *writer, wattle_text text);
-/* A row without a value: in `wattle_set_column` it means that the row stays as it is. */
+/* A row without a value: in `wattle_set_column`, the row stays unchanged. */
 void wattle_push_none(wattle_writer *writer);
 
-/* What was written so far, as a column. */
+/* The rows so far, as a column. */
 wattle_column wattle_written(const wattle_writer *writer);
 
 size_t wattle_rows(void);
 wattle_column wattle_read(wattle_field field, wattle_form form);
-/* The JSON kind of each row's text, 0 where it is no valid JSON. */
+/* The JSON kind of each row's text, 0 if it is not valid JSON. */
 const uint8_t *wattle_check_json(wattle_field field);
 void wattle_replace(wattle_field field, wattle_form form, const uint32_t *starts, const uint32_t *ends, size_t spans,
                     const wattle_writer *texts);
 void wattle_set_column(wattle_field field, wattle_form form, const wattle_writer *values);
-/* The same from a column that was read or found. */
+/* The same from a column that the node read or looked up. */
 void wattle_set_values(wattle_field field, wattle_form form, const wattle_column *values);
 void wattle_set_json_from(wattle_field target, wattle_field source, const uint8_t *rows);
-/* INT64_MIN leaves a row as it is. */
+/* INT64_MIN leaves a row unchanged. */
 void wattle_set_timestamp(const int64_t *nanoseconds);
 void wattle_split(wattle_field field, wattle_form form, const uint32_t *parents, const uint32_t *starts,
                   const uint32_t *ends, size_t children, wattle_text prefix, wattle_text suffix);
@@ -170,7 +170,7 @@ void wattle_drop_rows(const uint32_t *rows, size_t count, wattle_text code);
 void wattle_route(const uint8_t *ports);
 void wattle_copy_to(uint8_t port, const uint32_t *rows, size_t count);
 
-/* Rows that fail, collected. */
+/* The rows that fail. */
 typedef struct {
   uint32_t *rows, *which;
   size_t count, capacity;
@@ -193,7 +193,7 @@ typedef wattle_text (*wattle_columns_function)(void);
 
 /* ---- state ---- */
 
-/* State at one moment, as only the node understands it. */
+/* State at one moment; only the node understands it. */
 typedef struct {
   uint32_t version;
   wattle_text bytes;
@@ -220,7 +220,7 @@ typedef wattle_text (*wattle_restore_function)(const wattle_snapshot *snapshots,
     return wattle_restored(snapshots, count, restore);                                                                 \
   }
 
-/* What WATTLE_STATE calls. */
+/* Called by WATTLE_STATE. */
 const void *wattle_saved(uint32_t version, wattle_save_function save);
 const void *wattle_restored(const wattle_snapshot *snapshots, size_t count, wattle_restore_function restore);
 
@@ -266,7 +266,7 @@ wattle_text wattle_kv_set(const wattle_column *keys, const wattle_column *values
 wattle_text wattle_kv_add(const wattle_column *keys, const int64_t *amounts, const int64_t **sums);
 void wattle_kv_delete(const wattle_column *keys);
 
-/* http-client.wit: one answer for each request. */
+/* http-client.wit: one response for each request. */
 typedef wattle_label wattle_header;
 typedef struct {
   wattle_text method, url;
@@ -294,7 +294,7 @@ const wattle_answer *wattle_http_send(const wattle_request *requests, size_t cou
 
 /* Memory, aligned to 8. */
 void *wattle_alloc(size_t size);
-/* Ends the call with a message, as a panic or an exception would. */
+/* Ends the call with a message, like a panic or an exception. */
 _Noreturn void wattle_panic(wattle_text message);
 
 void *memcpy(void *restrict to, const void *restrict from, size_t size);

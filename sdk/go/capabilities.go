@@ -62,7 +62,7 @@ func hostKvDelete(bytes unsafe.Pointer, bytesLen uint32, offsets unsafe.Pointer,
 //go:wasmimport wattle:node/http-client@0.1.0 send
 func hostHTTPSend(requests unsafe.Pointer, length uint32, result unsafe.Pointer)
 
-// Level is how much a line of the log matters.
+// Level is the severity of a log line.
 type Level uint32
 
 // The levels of lines.
@@ -113,13 +113,13 @@ func (m Metric) Observe(values []float64) {
 	hostMetricObserve(uint32(m), v, n)
 }
 
-// Now is the time in nanoseconds since 1970. Go's own clock stands nearly still in a node.
+// Now returns the time in nanoseconds since 1970. Go's own clock barely moves in a node.
 func Now() int64 { return hostNow() }
 
-// Monotonic is the time in nanoseconds since some moment; it never goes backwards.
+// Monotonic returns nanoseconds since an arbitrary moment; it never goes backwards.
 func Monotonic() uint64 { return hostMonotonic() }
 
-// Random is bytes of the operating system's generator.
+// Random returns bytes of the operating system's generator.
 func Random(count int) []byte {
 	var result [2]uint32
 	hostRandom(uint32(count), unsafe.Pointer(&result))
@@ -146,7 +146,7 @@ func (o *Options) Table(option, table string, columns ...string) Table {
 	return Table(result[1])
 }
 
-// Find finds a row for each key: one column for each that was opened.
+// Find finds a row for each key, and returns one column for each opened column.
 func (t Table) Find(keys Column) []Column {
 	b, bn, o, on, k, kn := columnTaken(keys)
 	var result [2]uint32
@@ -166,7 +166,7 @@ func KvGet(keys Column) Column {
 	return columnFrom(result[:])
 }
 
-// KvSet sets the value of each key; an error says that nothing was set.
+// KvSet sets the value of each key. After an error, nothing is set.
 func KvSet(keys, values Column) error {
 	b, bn, o, on, k, kn := columnTaken(keys)
 	vb, vbn, vo, von, vk, vkn := columnTaken(values)
@@ -175,7 +175,7 @@ func KvSet(keys, values Column) error {
 	return errorFrom(result)
 }
 
-// KvAdd adds to the number that each key holds, and answers with what came of it; an error says that nothing changed.
+// KvAdd adds to the number at each key, and returns the sums. After an error, nothing has changed.
 func KvAdd(keys Column, amounts []int64) ([]int64, error) {
 	b, bn, o, on, k, kn := columnTaken(keys)
 	a, an := abi.Taken(amounts)
@@ -193,14 +193,14 @@ func KvDelete(keys Column) {
 	hostKvDelete(b, bn, o, on, k, kn)
 }
 
-// Request is an HTTP request to a host that is granted.
+// Request is an HTTP request to a granted host.
 type Request struct {
 	Method, URL string
 	Headers     []Label
 	Body        []byte
 }
 
-// Response is what came back, or why nothing did: then Code is not empty.
+// Response is a response, or a failure: then Code is not empty.
 type Response struct {
 	Status        int
 	Headers       []Label
@@ -208,7 +208,7 @@ type Response struct {
 	Code, Message string
 }
 
-// Send sends requests, several at once, and answers in their order.
+// Send sends requests in parallel, and returns the responses in their order.
 func Send(requests []Request) []Response {
 	var list []uint32
 	var kept []unsafe.Pointer
@@ -223,7 +223,7 @@ func Send(requests []Request) []Response {
 	hostHTTPSend(l, uint32(len(requests)), unsafe.Pointer(&result))
 	runtime.KeepAlive(requests)
 	runtime.KeepAlive(kept)
-	// Each answer is six words: whether it failed, then status, headers and body, or code and message.
+	// Each response is six words: whether it failed, then status, headers and body, or code and message.
 	responses := make([]Response, 0, result[1])
 	for words := abi.Given[uint32](result[0], 6*result[1]); len(words) > 0; words = words[6:] {
 		if words[0]&0xff != 0 {
@@ -257,7 +257,7 @@ func columnFrom(words []uint32) Column {
 
 func textFrom(words []uint32) string { return string(abi.Given[byte](words[0], words[1])) }
 
-// errorFrom is the error of a result whose first byte says that it is one.
+// errorFrom returns the error of a result, or nil if its first byte is 0.
 func errorFrom(result [3]uint32) error {
 	if result[0]&0xff == 0 {
 		return nil

@@ -19,7 +19,7 @@ func (e *Event) Get(field Field) (string, bool) {
 		e.columns[field] = column
 	}
 	value := column.Row(e.row)
-	// The bytes of an event need not be text.
+	// The bytes of an event may not be UTF-8.
 	return strings.ToValidUTF8(string(value), "\uFFFD"), column.Kinds[e.row] != Missing
 }
 
@@ -34,7 +34,7 @@ func (e *Event) Set(field Field, value string) {
 		writer.PushNone()
 	}
 	if writer.Rows() > e.row {
-		// Set twice: the last value counts.
+		// If set twice, the last value counts.
 		column := &writer.column
 		column.Bytes = column.Bytes[:column.Offsets[e.row]]
 		column.Offsets, column.Kinds = column.Offsets[:e.row+1], column.Kinds[:e.row]
@@ -42,7 +42,7 @@ func (e *Event) Set(field Field, value string) {
 	writer.Push(value)
 }
 
-// Action is what becomes of an event.
+// Action is what to do with an event.
 type Action struct {
 	what          byte
 	port          byte
@@ -56,10 +56,10 @@ const (
 	fails
 )
 
-// Keep is for an event that goes on, on port 0.
+// Keep sends the event to port 0.
 var Keep = Action{what: keeps}
 
-// Port is for an event that leaves on this port.
+// Port sends the event to this port.
 func Port(port byte) Action { return Action{what: leaves, port: port} }
 
 // Drop is for an event that ends here on purpose, counted under this code.

@@ -61,21 +61,21 @@ type Batch struct{}
 // Rows is the number of rows.
 func (*Batch) Rows() int { return int(hostRows()) }
 
-// Read is the field of every row. It is not to be kept after the call.
+// Read returns the field of every row. It is valid only during the call.
 func (*Batch) Read(field Field, form Form) Column {
 	var result [6]uint32
 	hostRead(uint32(field), uint32(form), unsafe.Pointer(&result))
 	return columnFrom(result[:])
 }
 
-// CheckJSON is the JSON kind of each row's text, Missing where it is no valid JSON.
+// CheckJSON returns the JSON kind of each row's text, Missing if it is not valid JSON.
 func (*Batch) CheckJSON(field Field) []Kind {
 	var result [2]uint32
 	hostCheckJSON(uint32(field), unsafe.Pointer(&result))
 	return abi.Given[byte](result[0], result[1])
 }
 
-// Replace replaces spans of a field by a text each, or all by the only text.
+// Replace replaces each span of a field by its text, or all spans by a single text.
 func (*Batch) Replace(field Field, form Form, starts, ends []uint32, texts *Writer) {
 	s, sn := abi.Taken(starts)
 	e, en := abi.Taken(ends)
@@ -88,7 +88,7 @@ func (b *Batch) Set(field Field, form Form, values *Writer) {
 	b.SetColumn(field, form, values.column)
 }
 
-// SetColumn does the same from a column that was read or found.
+// SetColumn does the same with a column that the node read or looked up.
 func (*Batch) SetColumn(field Field, form Form, values Column) {
 	b, bn, o, on, k, kn := columnTaken(values)
 	hostSet(uint32(field), uint32(form), b, bn, o, on, k, kn)
@@ -114,14 +114,14 @@ func (*Batch) Split(field Field, form Form, parents, starts, ends []uint32, pref
 	hostSplit(uint32(field), uint32(form), p, pn, s, sn, e, en, prefix, suffix)
 }
 
-// SplitInto splits rows into bodies made here.
+// SplitInto splits rows into bodies that the node provides.
 func (*Batch) SplitInto(parents []uint32, bodies *Writer) {
 	p, pn := abi.Taken(parents)
 	b, bn, o, on, k, kn := columnTaken(bodies.column)
 	hostSplitInto(p, pn, b, bn, o, on, k, kn)
 }
 
-// Drop ends rows on purpose, counted under this code.
+// Drop drops rows on purpose, counted under this code.
 func (*Batch) Drop(rows []uint32, code string) {
 	if r, rn := abi.Taken(rows); rn > 0 {
 		hostDrop(r, rn, code)
@@ -134,14 +134,14 @@ func (*Batch) Route(ports []byte) {
 	hostRoute(p, pn)
 }
 
-// CopyTo sends copies of rows to a further port.
+// CopyTo sends copies of rows to an additional port.
 func (*Batch) CopyTo(port byte, rows []uint32) {
 	if r, rn := abi.Taken(rows); rn > 0 {
 		hostCopyTo(uint32(port), r, rn)
 	}
 }
 
-// Fail fails the rows collected.
+// Fail fails the collected rows.
 func (*Batch) Fail(reasons *Reasons) {
 	r, rn := abi.Taken(reasons.rows)
 	if rn == 0 {

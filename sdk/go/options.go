@@ -7,7 +7,7 @@ import (
 	"wattle/internal/abi"
 )
 
-// Options are the options of the node, and what it asks of the host while it is configured.
+// Options are the options of the node, and the calls to the host during configuration.
 type Options struct {
 	given  map[string]json.RawMessage
 	known  map[string]bool
@@ -17,28 +17,28 @@ type Options struct {
 
 type optionError struct{ path, message string }
 
-// Text is an option that is a string; a missing one is reported.
+// Text returns a string option, or reports that it is missing.
 func (o *Options) Text(name string) string {
 	var value string
 	o.read(name, &value, "a string")
 	return value
 }
 
-// Integer is an option that is a whole number.
+// Integer returns an integer option.
 func (o *Options) Integer(name string) int64 {
 	var value int64
 	o.read(name, &value, "a whole number")
 	return value
 }
 
-// Bool is an option that is true or false.
+// Bool returns a boolean option.
 func (o *Options) Bool(name string) bool {
 	var value bool
 	o.read(name, &value, "true or false")
 	return value
 }
 
-// Has reports whether an option is given. An option that the node never reads is refused.
+// Has reports whether an option is given. The SDK refuses options that the node never reads.
 func (o *Options) Has(name string) bool {
 	o.known[name] = true
 	_, has := o.given[name]
@@ -53,7 +53,7 @@ func (o *Options) read(name string, value any, title string) {
 	}
 }
 
-// Error reports something wrong with an option, "" for the whole.
+// Error reports an error in an option, "" for the options as a whole.
 func (o *Options) Error(name, message string) {
 	o.errors = append(o.errors, optionError{name, message})
 }

@@ -7,7 +7,7 @@ package wattle
 
 import "math"
 
-// Node is what a node is, and how it is configured.
+// Node describes and configures a node.
 type Node struct {
 	// Name in kebab-case.
 	Name string
@@ -17,9 +17,9 @@ type Node struct {
 	Summary string
 	// OptionsSchema is the JSON schema of the options.
 	OptionsSchema string
-	// Masks says that the node hides data. The host never lets a row out unmasked that such a node could not process.
+	// Masks is true for a node that hides data. If such a node cannot process a row, the host never lets the row leave unmasked.
 	Masks bool
-	// Configure prepares the node. What is wrong with the options is reported to them.
+	// Configure prepares the node, and reports errors in the options to them.
 	Configure func(options *Options) Process
 }
 
@@ -29,20 +29,20 @@ type Process func(batch *Batch) error
 // AllRows is a node that decides about all rows at once.
 func AllRows(process func(batch *Batch) error) Process { return process }
 
-// Field is a field that was resolved, from Options.
+// Field is a resolved field, from Options.
 type Field uint32
 
-// Form is how the values of a column are written.
+// Form is the form of the values of a column.
 type Form uint32
 
 const (
-	// Text has strings without quotes and unescaped, every other value as its JSON.
+	// Text: strings without quotes and unescaped, every other value as its JSON.
 	Text Form = iota
-	// JSON has every value as its JSON.
+	// JSON: every value as its JSON.
 	JSON
 )
 
-// Kind is what kind of value a row has.
+// Kind is the kind of a row's value.
 type Kind = byte
 
 // The kinds of values.
@@ -56,25 +56,25 @@ const (
 	Object
 )
 
-// Leave is the time that leaves a row as it is.
+// Leave is the time that leaves a row unchanged.
 const Leave = math.MinInt64
 
 // Column has one value per row.
 type Column struct {
 	// Bytes has all values, one after the other.
 	Bytes []byte
-	// Offsets says where each value begins, and where the last one ends.
+	// Offsets has the start of each value, and the end of the last one.
 	Offsets []uint32
-	// Kinds has the kind of each value, Missing where a row has none.
+	// Kinds has the kind of each value, Missing for a row without one.
 	Kinds []byte
 }
 
-// Row is the value of a row; nil if it has none.
+// Row returns the value of a row; nil if it has none.
 func (c *Column) Row(row int) []byte {
 	if c.Kinds[row] == Missing {
 		return nil
 	}
-	// An empty value is no missing one.
+	// An empty value is not a missing one.
 	return c.Bytes[c.Offsets[row]:c.Offsets[row+1]:c.Offsets[row+1]]
 }
 
@@ -83,7 +83,7 @@ type Writer struct {
 	column Column
 }
 
-// NewWriter has room for this many bytes and rows.
+// NewWriter returns a writer with capacity for this many bytes and rows.
 func NewWriter(bytes, rows int) *Writer {
 	offsets := make([]uint32, 1, rows+1)
 	return &Writer{Column{make([]byte, 0, bytes), offsets, make([]byte, 0, rows)}}
@@ -95,13 +95,13 @@ func (w *Writer) Push(value string) {
 	w.end(String)
 }
 
-// PushNone adds a row without a value: in Batch.Set it means that the row stays as it is.
+// PushNone adds a row without a value: in Batch.Set, the row stays unchanged.
 func (w *Writer) PushNone() { w.end(Missing) }
 
-// Rows is how many there are so far.
+// Rows returns the number of rows so far.
 func (w *Writer) Rows() int { return len(w.column.Kinds) }
 
-// Column is what was written so far.
+// Column returns the rows so far.
 func (w *Writer) Column() Column { return w.column }
 
 func (w *Writer) end(kind Kind) {
@@ -109,7 +109,7 @@ func (w *Writer) end(kind Kind) {
 	w.column.Kinds = append(w.column.Kinds, kind)
 }
 
-// Reasons are rows that fail, and why; rows near to each other share a reason that is the same.
+// Reasons are rows that fail, with reasons. Neighbouring rows with the same reason share it.
 type Reasons struct {
 	rows, which []uint32
 	reasons     []reason
@@ -117,10 +117,10 @@ type Reasons struct {
 
 type reason struct{ code, message string }
 
-// Add adds a row with a code in kebab-case and a sentence for people.
+// Add adds a row with a code in kebab-case and a message for the operator.
 func (r *Reasons) Add(row int, code, message string) {
 	added, which := reason{code, message}, -1
-	// Only the last few are compared: where all rows differ, a search of all would be quadratic.
+	// Compare only the last few: if all rows differ, comparing all would be quadratic.
 	for i := len(r.reasons) - 1; i >= 0 && i >= len(r.reasons)-16; i-- {
 		if r.reasons[i] == added {
 			which = i

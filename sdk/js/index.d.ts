@@ -5,10 +5,10 @@
  * (all rows of a batch at once, fast). The decisions are those of `wit/batch.wit`, where their rules stand.
  */
 
-/** A field that was resolved, from {@link Setup}. */
+/** A resolved field, from {@link Setup}. */
 export type Field = number & { readonly __field: unique symbol };
 
-/** An option of the node; one without a default must be given. What is not among them is refused. */
+/** An option of the node. An option without a default is required. Unknown options are refused. */
 export interface Option {
   type: "string" | "number" | "integer" | "boolean" | "array" | "object";
   description?: string;
@@ -16,7 +16,7 @@ export interface Option {
   default?: unknown;
 }
 
-/** While the node is configured. `option` names the option that a path came from, "" for none. */
+/** The set-up of the node. `option` names the option that contains a path, "" for none. */
 export interface Setup {
   /** Resolves a path to read. */
   read(option: string, path: string): Field;
@@ -26,11 +26,11 @@ export interface Setup {
   change(option: string, path: string): Field;
   /** Names the output ports, port 0 first. Without it there is one, `out`. */
   ports(names: string[]): void;
-  /** Reports something wrong with an option. */
+  /** Reports an error in an option. */
   error(option: string, message: string): void;
 }
 
-/** What a node is, and how it is configured. */
+/** Describes and configures a node. */
 export interface Definition<Decide> {
   /** Name in kebab-case. */
   name: string;
@@ -39,22 +39,22 @@ export interface Definition<Decide> {
   /** One sentence. */
   summary: string;
   options?: Record<string, Option>;
-  /** Whether the node hides data. The host never lets a row out unmasked that such a node could not process. */
+  /** Whether the node hides data. If such a node cannot process a row, the host never lets the row leave unmasked. */
   masks?: boolean;
-  /** Prepares the node; answers with the function that decides. */
+  /** Prepares the node, and returns the function that decides. */
   // eslint-disable-next-line @typescript-eslint/no-explicit-any
   configure(options: any, setup: Setup): Decide;
 }
 
-/** What becomes of an event. */
+/** What to do with an event. */
 export type Action = { readonly what: "keep" | "port" | "drop" | "fail" };
-/** It goes on, on port 0; so does an event that is answered with nothing. */
+/** Sends it to port 0; this is also the default. */
 export const keep: Action;
-/** It leaves on this port. */
+/** Sends it to this port. */
 export function port(index: number): Action;
-/** It ends here on purpose, counted under this code in kebab-case. */
+/** Drops it on purpose, counted under this code in kebab-case. */
 export function drop(code: string): Action;
-/** It leaves unchanged on the port `failed`. */
+/** Sends it to the port `failed`, unchanged. */
 export function fail(code: string, message: string): Action;
 
 /** One event. */
@@ -75,18 +75,18 @@ export interface Exports {
 export function eventNode(definition: Definition<(event: Event) => Action | void>): Exports;
 export function columnNode(definition: Definition<(batch: Batch) => void>): Exports;
 
-/** State at one moment, as only the node understands it. */
+/** State at one moment; only the node understands it. */
 export interface Snapshot {
-  /** Version of the form that `save` wrote. */
+  /** Version of the format that `save` wrote. */
   readonly version: number;
   readonly bytes: Uint8Array;
-  /** The bytes as text; a NodeError if they are none. */
+  /** The bytes as text; throws a NodeError if they are not UTF-8. */
   readonly text: string;
 }
 
-/** How a node saves and restores what it keeps between batches. */
+/** Saves and restores the state of a node. */
 export interface State {
-  /** Version of the form in which `save` writes. */
+  /** Version of the format that `save` writes. */
   version: number;
   /** Writes the state. */
   save(): string | Uint8Array;
@@ -103,10 +103,10 @@ export interface State {
  */
 export function stateOf(state: State): unknown;
 
-/** How the values of a column are written: strings unescaped, or every value as its JSON. */
+/** The form of the values of a column: strings unescaped, or every value as its JSON. */
 export type Form = "text" | "json";
 
-/** One value per row: row i is `bytes[offsets[i]..offsets[i + 1]]`, of the kind `kinds[i]`, which is 0 where it is missing. */
+/** One value per row: row i is `bytes[offsets[i]..offsets[i + 1]]`, of the kind `kinds[i]`, which is 0 if it is missing. */
 export interface Column {
   bytes: Uint8Array;
   offsets: number[];
@@ -118,15 +118,15 @@ export interface Batch {
   readonly rows: number;
   /** The text of the field of every row. */
   readText(field: Field): (string | null | undefined)[];
-  /** The same as bytes, which is faster for a node that looks at bytes, and slower for one that wants strings. */
+  /** The same as bytes: faster for a node that needs bytes, slower for one that needs strings. */
   read(field: Field, form?: Form): Column;
-  /** The JSON kind of each row's text, 0 where it is no valid JSON. */
+  /** The JSON kind of each row's text, 0 if it is not valid JSON. */
   checkJson(field: Field): Uint8Array;
-  /** Sets a field to strings; rows of null stay as they are. */
+  /** Sets a field to strings; rows of null stay unchanged. */
   setText(field: Field, values: (string | null | undefined)[]): void;
   set(field: Field, form: Form, values: Column): void;
   setJsonFrom(target: Field, source: Field, rows: Uint8Array): void;
-  /** Nanoseconds since 1970, exact to 256 of them, for they cross the border as numbers; {@link LEAVE} leaves a row. */
+  /** Nanoseconds since 1970, exact to 256 ns because they are passed as numbers; {@link LEAVE} leaves a row unchanged. */
   setTimestamp(nanoseconds: (bigint | number)[]): void;
   replace(field: Field, form: Form, starts: number[], ends: number[], texts: string[]): void;
   split(
@@ -145,15 +145,15 @@ export interface Batch {
   count(name: string, value: number): void;
 }
 
-/** Leaves a row as it is, in {@link Batch.setTimestamp}. */
+/** Leaves a row unchanged, in {@link Batch.setTimestamp}. */
 export const LEAVE: number;
 
-/** Rows that fail, collected for {@link Batch.fail}. */
+/** The rows that fail, for {@link Batch.fail}. */
 export class Reasons {
   add(row: number, code: string, message: string): void;
 }
 
-/** Thrown to fail every row of the batch on purpose. Any other exception is a fault, as a panic would be. */
+/** Thrown to fail every row of the batch on purpose. Any other exception is a fault, like a panic. */
 export class NodeError extends Error {}
 
 /** The UTF-8 bytes of a text. */

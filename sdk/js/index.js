@@ -1,4 +1,4 @@
-// Write a Wattle node in JavaScript: index.d.ts says how.
+// Write a Wattle node in JavaScript; index.d.ts is the documentation.
 //
 // Values cross the border as QuickJS has them: `list<u8>` is a Uint8Array, other lists are arrays, and `none` is null or
 // undefined.
@@ -12,7 +12,7 @@ export const port = (index) => ({ what: "port", index });
 export const drop = (code) => ({ what: "drop", code });
 export const fail = (code, message) => ({ what: "fail", code, message });
 
-/** Leaves a row as it is, in `setTimestamp`. */
+/** Leaves a row unchanged, in `setTimestamp`. */
 export const LEAVE = -(2 ** 63);
 
 /** A node that decides about one event at a time. */
@@ -67,7 +67,7 @@ export function columnNode(definition) {
 /** An error that fails every row of the batch, on purpose. */
 export class NodeError extends Error {}
 
-/** Rows that fail, and why; rows near to each other share a reason that is the same. */
+/** Rows that fail, with reasons. Neighbouring rows with the same reason share it. */
 export class Reasons {
   rows = [];
   which = [];
@@ -75,7 +75,7 @@ export class Reasons {
 
   add(row, code, message) {
     const { reasons } = this;
-    // Only the last few are compared: where all rows differ, a search of all would be quadratic.
+    // Compare only the last few: if all rows differ, comparing all would be quadratic.
     let known = reasons.length - 1;
     for (const oldest = Math.max(0, reasons.length - 16); known >= oldest; known--) {
       if (reasons[known].code === code && reasons[known].message === message) break;
@@ -122,7 +122,7 @@ class Snapshot {
   }
 }
 
-/** Handles of the host by field; a field is its index, whichever face a node has. */
+/** Handles of the host by field; a field is an index, with either interface. */
 let handles = [];
 
 const batch = {
@@ -174,7 +174,7 @@ export function column(texts) {
   return { bytes, offsets, kinds: new Uint8Array(texts.map((text) => (text == null ? 0 : 4))) };
 }
 
-/** What the world asks for: `describe`, `configure` and `process`. */
+/** The exports of the world: `describe`, `configure` and `process`. */
 function exported(definition, faceOf) {
   const { name, version, summary, options: spec = {}, masks = false, configure } = definition;
   let processNow;
@@ -213,7 +213,7 @@ function exported(definition, faceOf) {
   };
 }
 
-/** Runs something that may refuse on purpose, with a NodeError. */
+/** Runs a function that can refuse on purpose with a NodeError. */
 function refusable(run) {
   let refused;
   guarded(() => {
@@ -227,7 +227,7 @@ function refusable(run) {
   if (refused !== undefined) throw refused;
 }
 
-/** Runs something, and tells the host of an exception before it ends the call: with its message, and where it was. */
+/** Runs a function, and reports an exception to the host before it ends the call, with message and position. */
 function guarded(run) {
   try {
     run();
@@ -251,7 +251,7 @@ const TYPES = {
   object: ["a table", (value) => typeof value === "object" && value !== null && !Array.isArray(value)],
 };
 
-/** The options, with their defaults; undefined if something is wrong. */
+/** The options with their defaults; undefined after an error. */
 function checked(spec, text, errors) {
   let options;
   try {

@@ -1,5 +1,5 @@
 // Sets a field to the number of the event, counted from 1: a node with state, which goes on counting in the instance after
-// it. A component of one's own has `export const state = stateOf({ version: 1, save, restore })`.
+// it. Your component has `export const state = stateOf({ version: 1, save, restore })`.
 
 import { NodeError, columnNode, eventNode } from "wattle-node";
 

@@ -1,4 +1,4 @@
-// Makes each decision that the contract has, as an example of its call.
+// Makes each decision of the contract, as an example of the call.
 
 import { column, columnNode, LEAVE, NodeError, Reasons } from "wattle-node";
 
@@ -19,7 +19,7 @@ const DECISIONS = {
   "set-timestamp": ({ batch, rows }) =>
     batch.setTimestamp(rows.map((row) => (row % 2 ? LEAVE : BigInt(row) * 1_000_000_000n))),
   split: ({ batch, body }) => {
-    // Nothing but places crosses the border.
+    // Only positions cross the sandbox boundary.
     const { bytes, offsets } = batch.read(body);
     const spans = { parents: [], starts: [], ends: [] };
     for (let row = 0; row + 1 < offsets.length; row++) {
@@ -62,7 +62,7 @@ const DECISIONS = {
   "no-such-port": ({ batch, rows }) => batch.route(new Uint8Array(rows.map(() => 9))),
 };
 
-/** Where the first byte of each body is that has one. */
+/** The position of the first byte of each body that has one. */
 function firsts(batch, body) {
   const { offsets } = batch.read(body);
   return offsets.slice(0, -1).filter((start, row) => offsets[row + 1] > start);

@@ -1,5 +1,5 @@
-// All example nodes in one component, which takes the option `node` to say which one it is, and `face`, because the
-// conformance suite checks all of them. A component of one's own has one node: see templates/js.
+// All example nodes in one component. The options `node` and `face` select one, because the
+// conformance suite checks all of them. Your component has one node: see templates/js.
 
 import * as addField from "./add-field.js";
 import * as count from "./count.js";
@@ -30,7 +30,7 @@ export const node = {
   process: () => chosen.process(),
 };
 
-// A node without state saves nothing, and takes nothing else.
+// A node without state saves nothing, and refuses any other state.
 export const state = stateOf({
   version: 1,
   save: () => chosenModule.save?.() ?? "",

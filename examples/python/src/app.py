@@ -1,5 +1,5 @@
-"""All example nodes in one component, which takes the option `node` to say which one it is, and `face`, because the
-conformance suite checks all of them. A component of one's own has one node: see templates/python."""
+"""All example nodes in one component. The options `node` and `face` select one, because the
+conformance suite checks all of them. Your component has one node: see templates/python."""
 
 import json
 
@@ -41,7 +41,7 @@ class Node(exports.Node):
         chosen.process()
 
 
-# A node without state saves nothing, and takes nothing else.
+# A node without state saves nothing, and refuses any other state.
 def save():
     return chosen_module.save() if hasattr(chosen_module, "save") else b""
 

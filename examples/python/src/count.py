@@ -1,5 +1,5 @@
 """Sets a field to the number of the event, counted from 1: a node with state, which goes on counting in the instance after
-it. A component of one's own has `State = state.exported(version=1, save=save, restore=restore)`."""
+it. Your component has `State = state.exported(version=1, save=save, restore=restore)`."""
 
 import wattle_node as wattle
 

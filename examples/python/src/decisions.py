@@ -1,4 +1,4 @@
-"""Makes each decision that the contract has, as an example of its call."""
+"""Makes each decision of the contract, as an example of the call."""
 
 import json
 
@@ -8,13 +8,13 @@ LEAVE = -(2**63)
 
 
 def firsts(batch, body):
-    """Where the first byte of each body is that has one."""
+    """The position of the first byte of each body that has one."""
     offsets = batch.read(body).offsets
     return [start for start, end in zip(offsets, offsets[1:]) if end > start]
 
 
 def split(batch, body):
-    """Splits bodies at their commas; nothing but places crosses the border."""
+    """Splits bodies at commas; only positions cross the sandbox boundary."""
     column, spans = batch.read(body), []
     for row, (start, end) in enumerate(zip(column.offsets, column.offsets[1:])):
         for part in column.bytes[start:end].split(b","):

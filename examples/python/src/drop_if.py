@@ -1,4 +1,4 @@
-"""Drops events whose field holds a text."""
+"""Drops events whose field contains a text."""
 
 import wattle_node as wattle
 

@@ -1,4 +1,4 @@
-"""Fails events that lack a field, or have it empty."""
+"""Fails events in which a field is missing or empty."""
 
 import wattle_node as wattle
 

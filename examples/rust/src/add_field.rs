@@ -1,4 +1,4 @@
-//! Sets a field to a prefix and the text of another, for events that have it.
+//! Sets a field to a prefix and the text of another field, for events that have it.
 
 use wattle_node::event::{Action, Event, EventField, EventNode, Fields};
 use wattle_node::{Batch, ColumnWriter, Field, Form, Node, Setup};
@@ -72,7 +72,7 @@ impl Node for Columns {
         for row in 0..from.len() {
             match from.get(row) {
                 Some(text) => {
-                    // The bytes of an event need not be text; what is set must be.
+                    // The bytes of an event may not be UTF-8; a value that the node sets must be.
                     values.bytes.extend_from_slice(self.prefix.as_bytes());
                     values.bytes.extend_from_slice(String::from_utf8_lossy(text).as_bytes());
                     values.end_row();

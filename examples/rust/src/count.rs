@@ -1,4 +1,4 @@
-//! Numbers events: a node with state, which goes on counting in the instance after it.
+//! Numbers events: a stateful node, which continues counting in the next instance.
 
 use wattle_node::event::{Action, Event, EventField, EventNode, Fields, StatefulEventNode};
 use wattle_node::{Batch, ColumnWriter, Field, Form, Node, Setup, Snapshot, Stateful};
@@ -18,7 +18,7 @@ const SCHEMA: &str = r#"{"type":"object","required":["to"],"additionalProperties
 /// Version of the state: the number of events, in decimal.
 const STATE_VERSION: u32 = 1;
 
-/// What all who saved have counted together.
+/// The sum of all saved counts.
 fn restored(snapshots: Vec<Snapshot>) -> Result<u64, String> {
     let mut count = 0_u64;
     for Snapshot { version, bytes } in snapshots {

@@ -1,4 +1,4 @@
-//! Makes each decision that the contract has, as an example of its call.
+//! Makes each decision of the contract, as an example of the call.
 
 use wattle_node::{Batch, ChildSpans, ColumnWriter, Field, Form, Node, Reasons, Setup};
 
@@ -139,13 +139,13 @@ impl Node for Columns {
 }
 
 impl Columns {
-    /// Where the first byte of each body is that has one.
+    /// The position of the first byte of each body that has one.
     fn firsts(&self, batch: &mut Batch<'_>) -> Vec<u32> {
         let body = batch.read(self.body, Form::Text);
         (0..body.len()).filter(|&row| !body.row(row).is_empty()).map(|row| body.start(row)).collect()
     }
 
-    /// Splits bodies at their commas; nothing but places crosses the border.
+    /// Splits bodies at commas; only positions cross the sandbox boundary.
     fn split(&self, batch: &mut Batch<'_>) {
         let body = batch.read(self.body, Form::Text);
         let (mut parents, mut starts, mut all_ends) = (Vec::new(), Vec::new(), Vec::new());

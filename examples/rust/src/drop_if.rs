@@ -1,4 +1,4 @@
-//! Drops events whose field holds a text.
+//! Drops events whose field contains a text.
 
 use wattle_node::event::{Action, Event, EventField, EventNode, Fields};
 use wattle_node::{Batch, Field, Form, Node, Setup};

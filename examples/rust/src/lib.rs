@@ -1,7 +1,7 @@
 //! The example nodes in Rust. Each file is a node, in both faces: one event at a time, and columns.
 //!
 //! Here they are put together to one component, which takes the option `node` to say which one it is, and `face`, because
-//! the conformance suite checks all of them. A component of one's own has one node and ends with `export_node!`, or with
+//! the conformance suite checks all of them. Your component has one node and ends with `export_node!`, or with
 //! `export_stateful_node!` if it keeps state.
 
 mod add_field;

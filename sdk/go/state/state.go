@@ -6,9 +6,9 @@ import "wattle/internal/abi"
 
 // Snapshot is state at one moment, as only the node understands it.
 type Snapshot struct {
-	// Version of the form of Bytes.
+	// Version of the format of Bytes.
 	Version uint32
-	// Bytes are memory of the call: what is to be kept is copied.
+	// Bytes are memory of the call: copy bytes that you keep.
 	Bytes []byte
 }
 

@@ -1,4 +1,4 @@
-"""The batch of a call: reading its columns, deciding about its rows."""
+"""The batch of a call: reads its columns and makes decisions about its rows."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _form(name: str) -> Form:
 
 
 class Reasons:
-    """Rows that fail, and why; rows near to each other share a reason that is the same."""
+    """Rows that fail, with reasons. Neighbouring rows with the same reason share it."""
 
     def __init__(self) -> None:
         self.rows: List[int] = []
@@ -45,7 +45,7 @@ class Reasons:
 
 
 class Batch:
-    """The batch of the current call. A field is the handle that `Setup` gave; a form is "text" or "json"."""
+    """The batch of the current call. A field is a handle from `Setup`; a form is "text" or "json"."""
 
     @property
     def rows(self) -> int:
@@ -60,11 +60,11 @@ class Batch:
         return host.read(field, _form(form))
 
     def check_json(self, field: int) -> bytes:
-        """The JSON kind of each row's text, 0 where it is no valid JSON."""
+        """The JSON kind of each row's text, 0 if it is not valid JSON."""
         return host.check_json(field)
 
     def set_text(self, field: int, values: List[Optional[str]]) -> None:
-        """Sets a field to strings; rows of None stay as they are."""
+        """Sets a field to strings; rows of None stay unchanged."""
         host.set_text(field, values)
 
     def set(self, field: int, form: str, values: Column) -> None:

@@ -1,4 +1,4 @@
-"""One event at a time, on the same columns underneath."""
+"""One event at a time, based on the same columns."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from ._batch import Batch, Reasons
 
 
 class Action(NamedTuple):
-    """What becomes of an event. An event that is answered with None is kept."""
+    """What to do with an event. An event that is answered with None is kept."""
 
     what: str
     port: int = 0
@@ -16,27 +16,27 @@ class Action(NamedTuple):
     message: str = ""
 
 
-# It goes on, on port 0.
+# Sends it to port 0.
 KEEP = Action("keep")
 
 
 def PORT(index: int) -> Action:
-    """It leaves on this port."""
+    """Sends it to this port."""
     return Action("port", port=index)
 
 
 def DROP(code: str) -> Action:
-    """It ends here on purpose, counted under this code in kebab-case."""
+    """Drops it on purpose, counted under this code in kebab-case."""
     return Action("drop", code=code)
 
 
 def FAIL(code: str, message: str) -> Action:
-    """It leaves unchanged on the port `failed`."""
+    """Sends it to the port `failed`, unchanged."""
     return Action("fail", code=code, message=message)
 
 
 class Event:
-    """The event that is decided about."""
+    """The current event."""
 
     __slots__ = ("_batch", "_columns", "_row", "_rows", "_written")
 
@@ -63,7 +63,7 @@ class Event:
 
 
 def process_events(decide: Callable[[Event], Optional[Action]], batch: Batch) -> None:
-    """Decides about every event of a batch."""
+    """Makes a decision about every event of a batch."""
     rows = batch.rows
     event = Event(batch, rows)
     ports: Optional[bytearray] = None

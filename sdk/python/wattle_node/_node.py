@@ -1,4 +1,4 @@
-"""The exports of a component, made of a definition."""
+"""Creates the exports of a component from a definition."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _TYPES = {
 
 
 class Option(NamedTuple):
-    """An option of the node; one without a default must be given. What is not among the options is refused."""
+    """An option of the node. An option without a default is required. Unknown options are refused."""
 
     type: type
     default: Any = _NOTHING
@@ -50,11 +50,11 @@ class Option(NamedTuple):
 
 
 class NodeError(Exception):
-    """Raised to fail every row of the batch on purpose. Any other exception is a fault, as a panic would be."""
+    """Raised to fail every row of the batch on purpose. Any other exception is a fault, like a panic."""
 
 
 class Setup:
-    """While the node is configured. `option` names the option that a path came from, "" for none."""
+    """The set-up of the node. `option` names the option that contains a path, "" for none."""
 
     def __init__(self) -> None:
         self._ports = ["out"]
@@ -77,7 +77,7 @@ class Setup:
         self._ports = list(names)
 
     def error(self, option: str, message: str) -> None:
-        """Reports something wrong with an option."""
+        """Reports an error in an option."""
         self._errors.append(contract.OptionError(option, message))
 
     def _resolve(self, option: str, path: str, access: Access) -> int:
@@ -109,7 +109,7 @@ def column_node(
 ) -> type:
     """The class `Node` of a node that decides about all rows of a batch at once."""
     spec = options or {}
-    # The host calls each export on an object of its own, so what has been configured is kept beside them.
+    # The host calls each export on a separate object, so the configured node is stored outside of them.
     process: Optional[Callable[[Batch], None]] = None
 
     class Node(exports.Node):
@@ -136,7 +136,7 @@ def column_node(
 
 
 def _guarded(function: Any, *arguments: Any) -> Any:
-    """Calls a function, and tells the host of an exception before it ends the call: with its message and traceback."""
+    """Calls a function, and reports an exception to the host before it ends the call, with message and traceback."""
     try:
         return function(*arguments)
     except NodeError:
@@ -147,7 +147,7 @@ def _guarded(function: Any, *arguments: Any) -> Any:
 
 
 def _told(error: BaseException) -> str:
-    """An exception and where it was, without its source: the module `traceback` would look for files, which are not there."""
+    """An exception and its position, without source lines: the module `traceback` would look for files that do not exist."""
     lines, at = [f"{type(error).__name__}: {error}"], error.__traceback__
     while at is not None:
         code = at.tb_frame.f_code
@@ -157,7 +157,7 @@ def _told(error: BaseException) -> str:
 
 
 def _checked(spec: Dict[str, Option], text: str, setup: Setup) -> Dict[str, Any]:
-    """The options, with their defaults."""
+    """The options with their defaults."""
     try:
         given = json.loads(text)
     except ValueError as error:

@@ -22,7 +22,7 @@ from ._node import NodeError, _guarded
 
 
 def exported(*, version: int, save: Callable[[], bytes], restore: Callable[[List[contract.Snapshot]], None]) -> type:
-    """The class `State` of a node: how it saves, in a form of this version, and restores."""
+    """The class `State` of a node, which saves in the format of this version and restores."""
 
     class State(exports.State):
         def version(self) -> int:

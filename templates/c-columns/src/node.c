@@ -1,4 +1,4 @@
-/* Sets a field to the text of another in capitals. Events without it fail, events that hold a text are dropped. */
+/* Sets a field to the text of another in capitals. Fails events without it, and drops events that contain a text. */
 #include "wattle.h"
 
 const wattle_description wattle_node = {
@@ -39,7 +39,7 @@ static wattle_text process(void) {
       wattle_push(&values, wattle_utf8(text));
     }
   }
-  /* All letters of all rows at once. */
+  /* All letters of all rows in one loop. */
   for (size_t i = 0; i < values.len; i++) values.bytes[i] -= values.bytes[i] >= 'a' && values.bytes[i] <= 'z' ? 32 : 0;
   wattle_set_column(to, WATTLE_AS_TEXT, &values);
   wattle_drop_rows(dropped, drops, WATTLE("skipped"));

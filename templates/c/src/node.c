@@ -1,4 +1,4 @@
-/* Sets a field to the text of another in capitals. Events without it fail, events that hold a text are dropped. */
+/* Sets a field to the text of another in capitals. Fails events without it, and drops events that contain a text. */
 #include "wattle.h"
 
 const wattle_description wattle_node = {
@@ -21,7 +21,7 @@ void wattle_configure(void) {
   missing = wattle_join((wattle_text[]){WATTLE("the field `"), path, WATTLE("` is missing")}, 3);
 }
 
-/* The text with its letters in capitals. */
+/* Returns the text in capitals. */
 static wattle_text shout(wattle_text text) {
   uint8_t *loud = wattle_alloc(text.len);
   for (size_t i = 0; i < text.len; i++) loud[i] = text.ptr[i] - (text.ptr[i] >= 'a' && text.ptr[i] <= 'z' ? 32 : 0);

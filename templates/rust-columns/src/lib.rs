@@ -1,4 +1,4 @@
-//! Sets a field to the text of another in capitals. Events without it fail, events that hold a text are dropped.
+//! Sets a field to the text of another in capitals. Fails events without it, and drops events that contain a text.
 
 use wattle_node::{Batch, ColumnWriter, Field, Form, Node, Reasons, Setup, export_node};
 

@@ -9,9 +9,9 @@ import (
 )
 
 var (
-	// Memory that the host was given in the current call: nothing else keeps it alive.
+	// Memory passed to the host in the current call; nothing else keeps it alive.
 	held [][]uint64
-	// What an export has answered with, until the host has read it.
+	// The results of an export, until the host has read them.
 	answer  []uint32
 	answers []any
 )
@@ -31,17 +31,17 @@ func cabiRealloc(old, oldSize, align, size uint32) uint32 {
 	return uint32(uintptr(to))
 }
 
-// Begin lets go of what the host has given and been given.
+// Begin releases the memory of earlier calls.
 func Begin() { held, answers = nil, nil }
 
-// Answered keeps what an answer points at, and gives the address of the answer itself.
+// Answered keeps the memory that a result points to, and returns the address of the result.
 func Answered(words []uint32, kept any) uint32 {
 	answer = words
 	answers = append(answers, kept)
 	return uint32(uintptr(unsafe.Pointer(unsafe.SliceData(answer))))
 }
 
-// Failed is the answer of a call that ended well, or with an error.
+// Failed is the result of a call: success, or an error.
 func Failed(err error) uint32 {
 	if err == nil {
 		return Answered([]uint32{0, 0, 0}, nil)
@@ -50,7 +50,7 @@ func Failed(err error) uint32 {
 	return Answered(append([]uint32{1}, Address(message)...), message)
 }
 
-// ListOf is a list of this many elements as memory has it, kept until the host has read it.
+// ListOf is a list of this many elements in memory, kept until the host has read it.
 func ListOf(words []uint32, length int) []uint32 {
 	answers = append(answers, words)
 	return []uint32{uint32(uintptr(unsafe.Pointer(unsafe.SliceData(words)))), uint32(length)}
@@ -64,7 +64,7 @@ func ReportPanic() {
 	}
 }
 
-// Given is what the host has put into memory that cabi_realloc allocated.
+// Given is memory that the host filled after a call of cabi_realloc.
 func Given[T any](address, length uint32) []T {
 	if length == 0 {
 		return []T{}
@@ -72,7 +72,7 @@ func Given[T any](address, length uint32) []T {
 	return unsafe.Slice((*T)(unsafe.Pointer(uintptr(address))), length)
 }
 
-// Taken is a slice as the host takes it.
+// Taken is a slice in the form for the host.
 func Taken[T any](slice []T) (unsafe.Pointer, uint32) {
 	return unsafe.Pointer(unsafe.SliceData(slice)), uint32(len(slice))
 }
