@@ -1,4 +1,4 @@
-//! `clock` and `random`, of the machine or as a test sets them.
+//! `clock` and `random`, of the machine or mocked by a test.
 
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_seed_gives_the_same_again_and_the_machine_does_not() {
+    fn a_seed_gives_a_repeatable_sequence_and_the_machine_does_not() {
         let seeded = || Random::Seeded(AtomicU64::new(7)).bytes(20).unwrap();
         assert_eq!(seeded(), seeded());
         assert_ne!(Random::Machine.bytes(20).unwrap(), Random::Machine.bytes(20).unwrap());

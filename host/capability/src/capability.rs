@@ -13,7 +13,7 @@ pub enum Capability {
     Random,
     /// Tables in files.
     Lookup,
-    /// A key-value store that outlives instances.
+    /// A key-value store that survives instances.
     Kv,
     /// HTTP requests.
     HttpClient,
@@ -49,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn imports_are_known_and_each_stands_at_its_place() {
+    fn every_import_has_its_capability_at_its_index() {
         assert!(Capability::ALL.iter().enumerate().all(|(place, capability)| *capability as usize == place));
         assert_eq!(Capability::of_import("wattle:node/http-client@0.1.0#send"), Some(Capability::HttpClient));
         assert_eq!(Capability::of_import("wattle:node/batch@0.1.0"), None);

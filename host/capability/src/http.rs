@@ -61,7 +61,7 @@ pub struct Response {
 pub struct Failure {
     /// `bad-request`, `host-not-allowed`, `address-not-allowed`, `budget`, `timeout`, `connect` or `too-large`.
     pub code: &'static str,
-    /// Text for people.
+    /// Text for the operator.
     pub message: String,
 }
 

@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_set_is_there_until_it_is_deleted() {
+    fn a_value_exists_until_it_is_deleted() {
         let (store, grant) = (Store::default(), KvGrant::default());
         store.set(&grant, &values(&["a", "b", "a"]), &values(&["1", "", "2"]), &mut Changes::default()).unwrap();
         let found = store.get(&values(&["b", "a", "c"]), 10).unwrap();
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_set_that_does_not_fit_with_all_the_rest() {
+    fn nothing_is_set_if_the_total_exceeds_the_grant() {
         let store = Store::default();
         let grant = KvGrant { max_bytes: 2 * (ENTRY_BYTES as u64 + 2), max_keys: 2 };
         store.set(&grant, &values(&["a", "b"]), &values(&["1", "1"]), &mut Changes::default()).unwrap();
@@ -244,7 +244,7 @@ mod tests {
         let longer = store.set(&grant, &values(&["a"]), &values(&["22"]), &mut Changes::default()).unwrap_err();
         assert_eq!(longer, "133 bytes would be kept; 132 are granted (`max_size`)");
         assert_eq!(texts(&store.get(&values(&["a", "c"]), 10).unwrap()), [Some("1".into()), None]);
-        // One takes the other's room.
+        // One entry takes the space of the other.
         store.set(&grant, &values(&["a", "b"]), &values(&["22", ""]), &mut Changes::default()).unwrap();
         assert_eq!(store.usage(), (2, 132));
         assert!(store.get(&values(&["a", "a"]), 3).is_err(), "answers are bounded too");
@@ -276,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn changes_of_a_call_that_faulted_are_taken_back_and_those_of_others_stay() {
+    fn changes_of_a_faulted_call_are_rolled_back_and_those_of_others_stay() {
         let (store, grant) = (Store::default(), KvGrant::default());
         let mut others = Changes::default();
         store.add(&grant, &values(&["n"]), &[5], &mut others).unwrap();
@@ -287,7 +287,7 @@ mod tests {
         store.add(&grant, &values(&["n"]), &[1], &mut own).unwrap();
         store.set(&grant, &values(&["kept", "shared", "made"]), &values(&["x", "y", "z"]), &mut own).unwrap();
         store.delete(&values(&["kept", "absent"]), &mut own);
-        // Another worker comes in between.
+        // Another worker changes the key in between.
         store.add(&grant, &values(&["n"]), &[100], &mut others).unwrap();
         store.set(&grant, &values(&["shared"]), &values(&["foreign"]), &mut others).unwrap();
         store.revert(own);

@@ -154,7 +154,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_beyond_the_second_or_the_call_are_counted() {
+    fn lines_beyond_the_limit_per_second_or_per_call_are_counted() {
         let budget = LogBudget::new("main", "n");
         let start = Instant::now();
         assert_eq!(budget.take(2, false, start), Some(0));
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn a_level_below_the_granted_one_is_no_line_suppressed() {
+    fn a_line_below_the_granted_level_does_not_count_as_suppressed() {
         let budget = LogBudget::new("main", "n");
         let grant = LogGrant { level: LogLevel::Warn, lines_per_second: 0 };
         assert!(budget.write(&LogTarget::Nowhere, &grant, LogLevel::Info, "quiet", 0));

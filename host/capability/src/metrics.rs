@@ -425,7 +425,7 @@ mod tests {
     }
 
     #[test]
-    fn a_metric_is_found_again_by_name_and_labels_in_any_order() {
+    fn a_metric_is_found_by_name_and_labels_in_any_order() {
         let metrics = NodeMetrics::default();
         let (one, _) = metrics.series("seen", labels(&[("a", "1"), ("b", "2")]), &Kind::Counter, 10).unwrap();
         let (same, _) = metrics.series("seen", labels(&[("b", "2"), ("a", "1")]), &Kind::Counter, 10).unwrap();
@@ -438,7 +438,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flood_of_series_and_of_names_stays_within_the_limit() {
+    fn a_flood_of_series_and_names_stays_within_the_limit() {
         let metrics = NodeMetrics::default();
         for i in 0..1000 {
             let (handle, own) = metrics.series("user", labels(&[("id", &i.to_string())]), &Kind::Counter, 10).unwrap();
@@ -458,7 +458,7 @@ mod tests {
     }
 
     #[test]
-    fn a_histogram_counts_by_bound_and_leaves_out_what_is_no_number() {
+    fn a_histogram_counts_by_bound_and_ignores_nan() {
         let metrics = NodeMetrics::default();
         let kind = Kind::Histogram(vec![1.0, 10.0]);
         let (handle, _) = metrics.series("size", Vec::new(), &kind, 10).unwrap();
@@ -469,7 +469,7 @@ mod tests {
     }
 
     #[test]
-    fn what_breaks_a_rule_is_refused_with_the_rule() {
+    fn breaking_a_rule_is_refused_with_the_rule() {
         let metrics = NodeMetrics::default();
         let ask = |name: &str, pairs: &[(&str, &str)], kind: &Kind| {
             metrics.series(name, labels(pairs), kind, 10).map(|_| ()).unwrap_err()

@@ -1,8 +1,8 @@
 //! The example nodes: the same five in every language, with exactly checked behaviour.
 //!
 //! A component of examples takes the option `node` (`add-field`, `drop-if`, `require`, `count`, `decisions`) and `face`
-//! (`events` or `columns`: which face of its SDK does the work); the other options are those of the node. The files in
-//! `examples/` have the cases; `docs/nodes/CONFORMANCE.md` describes each node.
+//! (`events` or `columns`: which interface of its SDK to use); the other options are those of the node. The files in
+//! `examples/` have the cases; `docs/nodes/conformance.md` describes each node.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::provided::Provided;
 use crate::subject::Sandboxed;
 use crate::suite::{Report, compile};
 
-/// The nodes with the faces and the cases of each.
+/// The nodes with their interfaces and cases.
 const NODES: &[(&str, &[&str], &str)] = &[
     ("add-field", &["events", "columns"], include_str!("../examples/add-field.json")),
     ("drop-if", &["events", "columns"], include_str!("../examples/drop-if.json")),
@@ -45,7 +45,7 @@ fn read(cases: &str) -> Map<String, Value> {
     serde_json::from_str(cases).unwrap_or_default()
 }
 
-/// The case with the options that select node and face.
+/// The case with the options that select node and interface.
 fn with_options(mut case: Value, node: &str, face: &str) -> Value {
     if let Some(options) = case.get_mut("options").and_then(Value::as_object_mut) {
         options.insert("node".into(), node.into());

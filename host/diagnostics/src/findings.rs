@@ -133,7 +133,7 @@ impl Findings {
         self.secret_places.push(place);
     }
 
-    /// Notes the value of a string that is secret as it stands in the manifest, where it may have escapes.
+    /// Records the value of a string that is secret in the manifest, where it can have escapes.
     pub(crate) fn keep_decoded_secret(&mut self, place: Place, value: &str) {
         let is_within =
             |secret: &Place| secret.manifest == place.manifest && secret.start < place.end && place.start < secret.end;

@@ -292,7 +292,7 @@ mod tests {
     use std::path::Path;
 
     #[test]
-    fn keys_that_differ_in_capitals_only_are_suggested() {
+    fn keys_that_differ_only_in_case_are_suggested() {
         let text = "Type = \"file\"\nPATH = 1\npath = \"x\"\n";
         let mut findings = Findings::default();
         let number = findings.add_manifest(Path::new("a"), text);

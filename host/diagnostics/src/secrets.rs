@@ -1,18 +1,19 @@
 //! Finds the values in the text of a manifest that no diagnostic may show.
 //!
-//! A diagnostic is printed to terminals, logs and `/status`, together with the line that it is about. So the values of keys
-//! that name a secret are found in the text itself, which may not be valid TOML and may hold several values in one line.
-//! What is shown by mistake cannot be taken back, so the rules hide too much rather than too little.
+//! A diagnostic is printed to terminals, logs and `/status`, together with its line. So this search
+//! finds the values of keys that name a secret in the text itself, which may not be valid TOML and
+//! can contain several values per line. A value that is shown by mistake cannot be taken back, so
+//! in doubt the rules hide it.
 
 use std::ops::Range;
 
 use crate::suggest::closest;
 
-/// What a key holds if its name has one of these in it.
+/// A key is secret if its name contains one of these.
 const PARTS: &[&str] =
     &["token", "password", "passwd", "passphrase", "secret", "credential", "authorization", "cookie"];
 
-/// What a key holds if its last word is `key` and the one before it is one of these.
+/// A key is secret if its last word is `key` and the word before it is one of these.
 const KEYS: &[&str] = &[
     "hmac",
     "mask",
@@ -28,15 +29,16 @@ const KEYS: &[&str] = &[
     "account",
 ];
 
-/// Last words of names that are about a secret and do not hold it: `token_file`.
+/// Last words of names that describe a secret and do not contain it: `token_file`.
 const ABOUT: &[&str] =
     &["file", "files", "path", "paths", "folder", "dir", "name", "names", "header", "ttl", "timeout"];
 
-/// Names of secrets as they may be misspelt.
+/// Names of secrets, for the detection of misspelt ones.
 const NAMES: &[&str] =
     &["token", "password", "secret", "passphrase", "hmac_key", "private_key", "api_key", "credentials"];
 
-/// Tables whose values are all secret, whatever their keys: a header of a request may hold a credential.
+/// Tables whose values are all secret, whatever their keys: a header of a request can contain a
+/// credential.
 const TABLES: &[&str] = &["headers"];
 
 /// Whether a key names a secret.
@@ -52,7 +54,7 @@ fn is_secret_name(key: &str) -> bool {
         || closest(&name, NAMES.iter().copied()).is_some()
 }
 
-/// The spans of all values that name or form say are secret, in ascending order.
+/// The spans of all values that are secret by name or form, in ascending order.
 pub(crate) fn spans(text: &str) -> Vec<Range<usize>> {
     let mut scan = Scan { text, at: 0, open: Vec::new(), in_header: false, key: Key::None, found: Vec::new() };
     scan.begin_line();
@@ -62,15 +64,15 @@ pub(crate) fn spans(text: &str) -> Vec<Range<usize>> {
     scan.found
 }
 
-/// What was read of a `key = value`.
+/// The part of a `key = value` that was read.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Key {
     None,
     /// A name, and whether its value is secret.
     Name(bool),
-    /// The name and a sign of assignment.
+    /// The name and an equals sign.
     Assigned(bool),
-    /// A secret value was read, and more of it may follow in the line.
+    /// A secret value was read, and the line can contain more of it.
     Secret,
 }
 
@@ -83,9 +85,9 @@ impl Key {
 struct Scan<'a> {
     text: &'a str,
     at: usize,
-    /// For each bracket that is open, its kind and whether all in it is secret.
+    /// For each open bracket, its kind and whether its content is secret.
     open: Vec<(u8, bool)>,
-    /// All values of the table that the last header names are secret.
+    /// Whether all values of the table of the last header are secret.
     in_header: bool,
     key: Key,
     found: Vec<Range<usize>>,
@@ -101,7 +103,7 @@ impl Scan<'_> {
         match first {
             b'\n' => {
                 self.at += 1;
-                // After an equals sign the value may follow, in a text that is not valid.
+                // In an invalid text, the value can follow an equals sign after a line break.
                 if !matches!(self.key, Key::Assigned(true)) {
                     self.key = Key::None;
                 }
@@ -135,7 +137,7 @@ impl Scan<'_> {
         }
     }
 
-    /// The header of a table ends whatever was left open above it.
+    /// The header of a table ends everything that was left open above it.
     fn begin_line(&mut self) {
         let rest = self.text.get(self.at..).unwrap_or_default();
         let line = rest.lines().next().unwrap_or_default();
@@ -162,7 +164,7 @@ impl Scan<'_> {
         self.at += line.len();
     }
 
-    /// A word outside of quotes: a key, a number, `true`, or a text whose quotes were forgotten.
+    /// A word outside of quotes: a key, a number, `true`, or a text without its quotes.
     fn word(&mut self, rest: &str) {
         if let Key::Assigned(_) | Key::Secret = self.key {
             let secret = self.key.is_secret();
@@ -185,7 +187,7 @@ impl Scan<'_> {
         self.at += end;
     }
 
-    /// Takes a word for a key, or for a further part of a dotted one.
+    /// Takes a word as a key, or as a further part of a dotted key.
     fn name(&mut self, name: &str) {
         let before = self.key.is_secret();
         self.key = Key::Name(before || is_table(name) || is_secret_name(name));
@@ -208,7 +210,8 @@ impl Scan<'_> {
             self.hide_literals(text, inner.start);
         }
         self.key = match text.trim_end().strip_suffix(['=', ':']) {
-            // A quote is missing before, and what seems to be between strings is in one.
+            // An earlier quote is missing, so the text that seems to be between strings is inside
+            // one.
             Some(before)
                 if before.rsplit([' ', ',', '{', '.']).find(|word| !word.is_empty()).is_some_and(is_secret_name) =>
             {
@@ -226,7 +229,8 @@ impl Scan<'_> {
         }
     }
 
-    /// Hides a text but for its variables, which say more than they give away; their defaults are hidden too.
+    /// Hides a text except for its variables, which help the reader and reveal nothing; hides their
+    /// defaults too.
     fn hide_literals(&mut self, text: &str, start: usize) {
         let mut at = 0;
         while let Some(rest) = text.get(at..).filter(|rest| !rest.is_empty()) {
@@ -244,7 +248,7 @@ impl Scan<'_> {
         }
     }
 
-    /// Hides `user:password` of an address.
+    /// Hides `user:password` in an address.
     fn hide_login(&mut self, text: &str, start: usize) {
         for (at, sign) in text.match_indices("://") {
             let begin = at + sign.len();
@@ -264,7 +268,7 @@ impl Scan<'_> {
         }
     }
 
-    /// Moves on to the beginning of a character.
+    /// Moves to the beginning of a character.
     fn align(&mut self) {
         while self.at < self.text.len() && !self.text.is_char_boundary(self.at) {
             self.at += 1;
@@ -276,14 +280,14 @@ fn is_table(name: &str) -> bool {
     TABLES.contains(&name.trim().to_ascii_lowercase().as_str())
 }
 
-/// Whether a text is nothing but a variable, which says more than it gives away.
+/// Whether a text consists of one variable, which helps the reader and reveals nothing.
 fn is_reference(text: &str) -> bool {
     let inner = text.strip_prefix("${").and_then(|rest| rest.strip_suffix('}'));
     inner.is_some_and(|name| name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.')))
 }
 
-/// Where the text inside of a string is, and where the string ends. One that is never closed ends with its line, and one
-/// of several lines with the manifest.
+/// Where the text inside a string is, and where the string ends. An unclosed string ends with its
+/// line, and an unclosed string of several lines with the manifest.
 fn string(rest: &str, quote: u8) -> (Range<usize>, usize) {
     let bytes = rest.as_bytes();
     let long = [quote; 3];
@@ -311,7 +315,7 @@ fn string(rest: &str, quote: u8) -> (Range<usize>, usize) {
 mod tests {
     use super::*;
 
-    /// The text with stars in place of what is hidden.
+    /// The text with stars instead of hidden parts.
     fn hidden(text: &str) -> String {
         let spans = spans(text);
         let is_hidden = |at: usize| spans.iter().any(|span| span.contains(&at));
@@ -319,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn values_of_keys_that_name_a_secret_are_found() {
+    fn values_of_keys_that_name_a_secret_are_hidden() {
         for (text, expected) in [
             ("token = \"abc\"", "token = \"***\""),
             ("token='abc' # x", "token='***' # x"),
@@ -346,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn text_that_is_not_toml_hides_no_less() {
+    fn text_that_is_not_toml_hides_as_much() {
         for text in [
             "token = \"SECRET\nb = 1",
             "token = SECRET",
@@ -384,7 +388,7 @@ mod tests {
     }
 
     #[test]
-    fn no_text_makes_the_search_fail_or_find_what_is_not_there() {
+    fn any_text_gives_spans_inside_it() {
         let parts = [
             "token", "=", "\"", "'", "[", "]", "{", "}", "\n", "#", "\"\"\"", "ä", "\\", ":", ".", ",", "://", "@", "x",
         ];

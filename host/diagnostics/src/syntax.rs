@@ -1,4 +1,4 @@
-//! Parses the text of a manifest, and explains what is not TOML in it.
+//! Parses the text of a manifest, and explains syntax errors.
 
 use toml::de::{DeTable, Error};
 
@@ -14,7 +14,8 @@ pub fn parse(manifest: usize, text: &str, findings: &mut Findings) -> Option<Tab
     if errors.is_empty() {
         return Some(convert_table(manifest, table.get_ref(), findings));
     }
-    // What follows an unclosed bracket or quote is read as if it stood inside, so errors from there on mean nothing.
+    // The parser reads the text after an unclosed bracket or quote as if it were inside, so later
+    // errors are meaningless.
     let last_error = errors.iter().filter_map(|e| e.span()).map(|span| span.start).max().unwrap_or(0);
     let line = |at: usize| {
         let start = text.get(..at).and_then(|before| before.rfind('\n')).map_or(0, |feed| feed + 1);
@@ -57,9 +58,10 @@ pub fn parse(manifest: usize, text: &str, findings: &mut Findings) -> Option<Tab
     None
 }
 
-/// Makes a finding of an error of the parser, whose words are those of its grammar here and there.
+/// Turns an error of the parser into a finding; the messages of the parser use the words of its
+/// grammar.
 fn explain(manifest: usize, text: &str, error: &Error, span: std::ops::Range<usize>) -> Finding {
-    // An empty span at the very start would read as the file as a whole.
+    // An empty span at the very start would mean the whole file.
     let place = Place::new(manifest, span.start..span.end.max(1));
     let said = error.message();
     if said.starts_with("missing escaped value") || said.contains("unicode") {
@@ -80,7 +82,7 @@ fn explain(manifest: usize, text: &str, error: &Error, span: std::ops::Range<usi
     codes::SYNTAX.at(place, lower_first(said))
 }
 
-/// Messages of the parser begin with a capital letter here and there; ours do not.
+/// Some messages of the parser begin with a capital letter; ours do not.
 fn lower_first(text: &str) -> String {
     let mut chars = text.chars();
     chars.next().map(|first| first.to_lowercase().chain(chars).collect()).unwrap_or_default()

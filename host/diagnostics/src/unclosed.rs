@@ -52,23 +52,24 @@ pub(crate) fn unclosed(text: &str) -> Option<(usize, char)> {
     open.last().map(|&(place, bracket)| (place, char::from(bracket)))
 }
 
-/// A string that is not closed.
+/// An unclosed string.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Quote {
     /// Byte position of the opening quote.
     pub(crate) start: usize,
-    /// The quote that is missing: one character, or three for a text of several lines.
+    /// The missing quote: one character, or three for a text of several lines.
     pub(crate) quote: &'static str,
-    /// An array or inline table is open, so that the parser cannot continue with the next line.
+    /// Whether an array or inline table is open, so the parser cannot continue with the next line.
     pub(crate) is_in_brackets: bool,
 }
 
-/// Finds the first string that ends neither in its line nor, if it begins with three quotes, anywhere.
+/// Finds the first string that does not end in its line or, if it begins with three quotes,
+/// anywhere.
 pub(crate) fn unclosed_quote(text: &str) -> Option<Quote> {
     let bytes = text.as_bytes();
     let mut at = 0;
     let mut depth = 0_usize;
-    // The string before, if what follows it in its line cannot follow a string.
+    // The previous string, if the text after it in its line cannot follow a string.
     let mut suspect: Option<usize> = None;
     while let Some(&byte) = bytes.get(at) {
         match byte {
@@ -181,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn finds_the_quote_that_is_not_closed() {
+    fn finds_the_unclosed_quote() {
         for (text, expected) in [
             ("a = [\"x]\nb = [\"y\"]\n", Some(("a = [", "\"", true))),
             ("a = [\"x, \"y\"]\n", Some(("a = [", "\"", true))),
@@ -198,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn every_array_that_is_cut_open_is_found_whatever_follows() {
+    fn every_truncated_array_is_found_whatever_follows() {
         let whole = "[a]\nx = [\"1\", \"2\"]\ny = { k = [1], l = \"[\" }\nz = [\n  { n = 1 },\n]\n[b]\nw = 1\n";
         assert_eq!(unclosed(whole), None);
         for (at, _) in whole

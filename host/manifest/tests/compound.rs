@@ -205,7 +205,7 @@ fn an_error_in_a_parameter_passed_to_an_inner_pack_names_its_origin() {
 }
 
 #[test]
-fn a_hundred_thousand_nodes_are_refused_before_they_are_made() {
+fn a_hundred_thousand_nodes_are_refused_before_they_are_built() {
     let folder = tempfile::tempdir().unwrap();
     let library = library(folder.path());
     for level in 0..5 {

@@ -73,7 +73,7 @@ fn every_code_has_a_case() {
 }
 
 #[test]
-fn each_diagnostic_is_in_the_table_with_its_severity() {
+fn every_diagnostic_is_in_the_table_with_its_severity() {
     for diagnostic in cases().iter().flat_map(|case| diagnostics(case)) {
         let code = codes::find(diagnostic.code).unwrap();
         assert_eq!(code.severity, diagnostic.severity);

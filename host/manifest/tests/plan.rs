@@ -58,7 +58,7 @@ fn settings_have_defaults() {
 }
 
 #[test]
-fn the_admin_listener_stays_on_loopback_unless_that_is_allowed() {
+fn the_admin_listener_stays_on_loopback_unless_other_addresses_are_allowed() {
     let listen =
         |text: &str| plan(&format!("{SMALLEST}[admin]\n{text}")).agent.admin.map(|admin| admin.listen.to_string());
     assert_eq!(listen("listen = \"127.0.0.1:9598\"").as_deref(), Some("127.0.0.1:9598"));
@@ -149,7 +149,7 @@ fn settings_take_sizes_durations_and_variables() {
 }
 
 #[test]
-fn nodes_stand_in_the_order_of_flow_whatever_the_order_of_the_file() {
+fn nodes_are_in_topological_order_for_any_order_in_the_file() {
     let plan = plan(&around(
         r#"
         [pipelines.main.nodes.last]
@@ -215,7 +215,7 @@ fn parameters_keep_their_types() {
 }
 
 #[test]
-fn an_exact_version_is_that_one_and_a_range_takes_the_highest() {
+fn an_exact_version_is_used_as_is_and_a_range_takes_the_highest() {
     for (reference, expected) in
         [("sample@1.0.0", "1.0.0"), ("sample@1", "1.1.0"), ("sample@~1.0", "1.0.0"), ("sample", "1.1.0")]
     {
@@ -418,7 +418,7 @@ fn a_pack_in_a_folder_brings_its_artifacts_and_all_files_are_watched() {
 }
 
 #[test]
-fn what_is_missing_is_watched_too() {
+fn missing_files_are_watched_too() {
     let text = around("pack = \"./packs/local\"");
     let folder = folder(&[("agent.toml", &text), ("packs/local/pack.toml", LOCAL)]);
     let at = |name: &str| folder.path().join(name);
@@ -433,7 +433,7 @@ fn what_is_missing_is_watched_too() {
 
 #[cfg(unix)]
 #[test]
-fn an_artifact_may_not_leave_its_pack_by_a_link() {
+fn a_link_cannot_lead_out_of_its_pack() {
     let folder = folder(&[("outside.wasm", "ports left right"), ("pack/pack.toml", LOCAL), ("pack/nodes/x", "")]);
     std::os::unix::fs::symlink(folder.path().join("outside.wasm"), folder.path().join("pack/nodes/own.wasm")).unwrap();
     let pack = folder.path().join("pack");
@@ -443,7 +443,7 @@ fn an_artifact_may_not_leave_its_pack_by_a_link() {
 }
 
 #[test]
-fn a_library_folder_goes_before_what_is_built_in() {
+fn a_library_folder_overrides_built_in_packs() {
     let manifest = include_str!("sample/1.1.0.toml").replace("Masked", "Fixed");
     let newer = manifest.replace("1.1.0", "1.2.0");
     let folder = folder(&[("sample/1.1.0/pack.toml", &manifest), ("sample/pack.toml", &newer), ("x/readme", "")]);
@@ -505,7 +505,7 @@ fn tests_of_a_pack_are_read_from_a_folder_and_from_the_agent() {
 }
 
 #[test]
-fn a_buffer_is_in_memory_unless_it_is_asked_to_be_on_disk() {
+fn a_buffer_is_in_memory_by_default() {
     let buffer = |text: &str| {
         let config = around("pack = \"sample@1.0.0\"");
         plan(&format!("{config}{text}")).sinks[0].buffer

@@ -44,12 +44,12 @@ fn check(text: &str) {
 }
 
 #[test]
-fn the_good_text_is_good() {
+fn the_valid_text_is_valid() {
     assert!(load(GOOD).is_ok());
 }
 
 #[test]
-fn any_cut_of_a_good_text_is_answered() {
+fn any_truncated_text_gives_a_plan_or_diagnostics() {
     for end in 0..GOOD.len() {
         check(&GOOD[..end]);
         check(&GOOD[end..]);
@@ -57,7 +57,7 @@ fn any_cut_of_a_good_text_is_answered() {
 }
 
 #[test]
-fn deep_and_long_texts_are_answered() {
+fn deep_and_long_texts_give_a_plan_or_diagnostics() {
     check(&"[".repeat(100_000));
     check(&format!("a = {}", "[".repeat(100_000)));
     check(&format!("a = {}", "{ a = ".repeat(50_000)));
@@ -83,23 +83,23 @@ fn pieces() -> impl Strategy<Value = String> {
 
 proptest! {
     #[test]
-    fn any_text_is_answered(text in any::<String>()) {
+    fn any_text_gives_a_plan_or_diagnostics(text in any::<String>()) {
         check(&text);
     }
 
     #[test]
-    fn any_mixture_of_pieces_is_answered(text in pieces()) {
+    fn any_mixture_of_pieces_gives_a_plan_or_diagnostics(text in pieces()) {
         check(&text);
     }
 
     #[test]
-    fn any_change_of_a_good_text_is_answered(at in 0..GOOD.len(), length in 0_usize..12, new in "\\PC{0,6}") {
+    fn any_change_of_a_valid_text_gives_a_plan_or_diagnostics(at in 0..GOOD.len(), length in 0_usize..12, new in "\\PC{0,6}") {
         let end = (at + length).min(GOOD.len());
         check(&format!("{}{new}{}", &GOOD[..at], &GOOD[end..]));
     }
 
     #[test]
-    fn any_reference_to_a_pack_is_answered(reference in "[a-z@./*0-9^~ -]{0,12}") {
+    fn any_reference_to_a_pack_resolves_or_gives_diagnostics(reference in "[a-z@./*0-9^~ -]{0,12}") {
         let loaded = load_pack(&reference, &Map::new(), &FakeNodes, &library());
         prop_assert!(loaded.is_ok() || loaded.is_err_and(|invalid| !invalid.diagnostics.is_empty()));
     }

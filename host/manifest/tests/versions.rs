@@ -95,7 +95,7 @@ fn a_pin_holds_its_version_until_an_upgrade() {
 }
 
 #[test]
-fn another_requirement_takes_the_same_pin_where_it_fits() {
+fn another_requirement_uses_the_same_pin_if_it_matches() {
     let place = Place::new();
     place.publish("1.0.0");
     place.upgrade();
@@ -115,7 +115,7 @@ fn another_requirement_takes_the_same_pin_where_it_fits() {
 }
 
 #[test]
-fn one_changed_byte_of_any_file_of_a_pinned_pack_is_noticed_and_named() {
+fn one_changed_byte_of_any_file_of_a_pinned_pack_is_detected_and_named() {
     let place = Place::new();
     place.publish("1.0.0");
     place.write("library/p/1.0.0/tests/a/input.txt", "x");
@@ -143,7 +143,7 @@ fn one_changed_byte_of_any_file_of_a_pinned_pack_is_noticed_and_named() {
 }
 
 #[test]
-fn one_changed_byte_of_the_lock_is_noticed() {
+fn one_changed_byte_of_the_lock_is_detected() {
     let place = Place::new();
     place.publish("1.0.0");
     place.upgrade();

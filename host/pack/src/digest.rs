@@ -335,7 +335,7 @@ mod tests {
     const FILES: &[(&str, &str)] = &[("pack.toml", "abc"), ("a/b.txt", ""), ("a-b", "x"), ("tests/é/input.json", "{}")];
 
     #[test]
-    fn a_list_is_what_sha256sum_writes_in_the_order_of_bytes() {
+    fn a_list_equals_the_output_of_sha256sum_in_byte_order() {
         let list = FileList::of_folder(folder(FILES).path()).unwrap();
         let paths: Vec<&str> = list.iter().map(|(path, _)| path).collect();
         assert_eq!(paths, ["a-b", "a/b.txt", "pack.toml", "tests/é/input.json"]);
@@ -352,7 +352,7 @@ mod tests {
     }
 
     #[test]
-    fn signatures_hidden_files_and_caches_do_not_count() {
+    fn signatures_hidden_files_and_caches_are_excluded() {
         let plain = FileList::of_folder(folder(FILES).path()).unwrap();
         let mut more = FILES.to_vec();
         more.extend([
@@ -390,7 +390,7 @@ mod tests {
     }
 
     #[test]
-    fn links_and_names_that_no_line_can_show_are_refused() {
+    fn links_and_unprintable_names_are_refused() {
         let linked = folder(FILES);
         std::os::unix::fs::symlink("pack.toml", linked.path().join("link")).unwrap();
         assert!(matches!(FileList::of_folder(linked.path()), Err(FileListError::NotPlain(_))));

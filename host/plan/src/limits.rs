@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn the_documented_defaults_are_those_of_the_code() {
+    fn the_documented_defaults_match_the_code() {
         let n = NodeLimits::default();
         let limits = [
             ("memory", Is::Size(n.memory_bytes)),

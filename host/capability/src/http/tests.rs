@@ -3,7 +3,7 @@ use std::net::{SocketAddr, TcpListener};
 
 use super::*;
 
-/// A server that answers by path, and counts what it was asked.
+/// A server that responds by path, and counts the requests.
 fn server() -> (SocketAddr, Arc<Mutex<Vec<String>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let (address, seen) = (listener.local_addr().unwrap(), Arc::new(Mutex::new(Vec::new())));
@@ -56,7 +56,7 @@ fn code(grant: &HttpGrant, request: &Request) -> &'static str {
 }
 
 #[test]
-fn what_is_granted_is_asked_and_answered() {
+fn granted_hosts_receive_requests_and_their_responses_return() {
     let (address, seen) = server();
     let grant = HttpGrant { allow_private: true, ..granting(&[&format!("http://{address}")]) };
     let request = Request {
@@ -76,7 +76,7 @@ fn what_is_granted_is_asked_and_answered() {
 }
 
 #[test]
-fn nobody_else_is_asked() {
+fn hosts_without_a_grant_receive_no_request() {
     let grant =
         granting(&["api.example.com", "*.internal.example.com", "odd.example.com:8443", "http://plain.example.com"]);
     for url in [
@@ -112,7 +112,7 @@ fn nobody_else_is_asked() {
 }
 
 #[test]
-fn a_granted_name_does_not_lead_to_this_machine() {
+fn a_granted_name_cannot_resolve_to_this_machine() {
     let (address, seen) = server();
     let port = address.port();
     for host in ["localhost", "127.0.0.1", "[::1]", "[::ffff:127.0.0.1]", "0.0.0.0", "2130706433"] {
@@ -128,7 +128,7 @@ fn a_granted_name_does_not_lead_to_this_machine() {
 }
 
 #[test]
-fn time_requests_and_answers_are_bounded() {
+fn time_requests_and_responses_are_limited() {
     let (address, seen) = server();
     let base = HttpGrant { allow_private: true, ..granting(&[&format!("http://{address}")]) };
     let (fast, slow) = (get(format!("http://{address}/")), get(format!("http://{address}/slow")));

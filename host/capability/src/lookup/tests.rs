@@ -28,7 +28,7 @@ fn cells(found: &Values) -> Vec<Option<&str>> {
 }
 
 #[test]
-fn csv_is_found_by_its_first_column_or_the_one_that_is_named() {
+fn csv_is_searched_by_its_first_column_or_the_named_one() {
     let text = b"\xef\xbb\xbfaccount,name,team\n1,\"a, b\",x\n2,c,\n";
     let table = Arc::new(load("t.csv", text, TableKind::Exact, None).unwrap());
     let open = OpenTable::new(table.clone(), &["team".into(), "name".into()]).unwrap();
@@ -74,7 +74,7 @@ fn an_address_finds_the_longest_prefix() {
 }
 
 #[test]
-fn what_is_no_table_is_refused_with_what_and_where() {
+fn an_invalid_table_is_refused_with_the_reason_and_the_place() {
     let exact = |name: &str, text: &[u8]| load(name, text, TableKind::Exact, None).unwrap_err();
     for (name, text, error) in [
         (
@@ -107,7 +107,7 @@ fn what_is_no_table_is_refused_with_what_and_where() {
 }
 
 #[test]
-fn a_table_is_loaded_once_and_anew_when_its_file_changes() {
+fn a_table_is_loaded_once_and_again_when_its_file_changes() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("t.csv");
     fs::write(&path, "k,v\na,1\n").unwrap();

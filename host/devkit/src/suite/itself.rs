@@ -13,7 +13,7 @@ use super::{Report, Subject};
 /// Everything that a node can import in addition to capabilities.
 const INTERFACES: &[&str] = &["types", "fields", "batch", "diagnostics"];
 
-/// How often the same options are given to a fresh instance.
+/// Number of fresh instances that get the same options.
 const AGAIN: usize = 20;
 
 /// Runs the checks; returns whether the options were accepted.

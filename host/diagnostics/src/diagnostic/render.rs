@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn shows_the_file_alone_where_there_is_no_place() {
+    fn shows_only_the_file_if_there_is_no_place() {
         let diagnostic = Diagnostic { line: 0, column: 0, length: 0, excerpt: None, ..sample() };
         check(
             &diagnostic.render(false),
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn colours_only_when_asked() {
+    fn colours_only_on_request() {
         assert!(sample().render(true).contains("\x1b[1;31merror[E0203]\x1b[0m"));
         assert!(!sample().render(false).contains('\x1b'));
     }

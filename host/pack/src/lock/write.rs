@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lock_reads_back_as_written_and_any_changed_byte_is_noticed() {
+    fn a_lock_reads_back_as_written_and_any_changed_byte_is_detected() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(LOCK_FILE);
         assert_eq!(Lock::read(&path).unwrap(), None);
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn rolling_back_goes_through_the_former_pins_from_the_latest_on() {
+    fn each_rollback_restores_the_latest_remaining_former_pin() {
         let mut lock = Lock::default();
         for minor in 0..=2 {
             lock = upgraded(&lock, &[used("a@^1", &format!("1.{minor}.0"), &format!("{minor}"))], &[]);
