@@ -458,7 +458,7 @@ mod tests {
     }
 
     #[test]
-    fn a_histogram_counts_by_bound_and_ignores_nan() {
+    fn a_histogram_counts_by_bound_and_ignores_values_that_are_not_finite() {
         let metrics = NodeMetrics::default();
         let kind = Kind::Histogram(vec![1.0, 10.0]);
         let (handle, _) = metrics.series("size", Vec::new(), &kind, 10).unwrap();
