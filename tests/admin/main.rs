@@ -1,5 +1,5 @@
-//! The admin listener: health follows the agent's state, metrics account for every event, and no client can slow down
-//! delivery.
+//! The admin listener: health follows the agent's state, metrics account for every event, and no
+//! client can slow down delivery.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

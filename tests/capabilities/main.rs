@@ -64,7 +64,8 @@ fn pack(folder: &Folder, name: &str, version: &str, options: &str) {
     );
 }
 
-/// A configuration in which lines go through the guest `capable` as the node `cap` of the pipeline `main`.
+/// A configuration in which lines go through the guest `capable` as the node `cap` of the pipeline
+/// `main`.
 fn config(options: &str, grants: &str, follow: bool) -> String {
     capable_config("", &format!("follow = {follow}"), grants, options)
 }

@@ -1,7 +1,9 @@
-//! Every kind of bad configuration, with the real nodes: `wattle validate` names the file, the line and the problem.
+//! Every kind of bad configuration, with the real nodes: `wattle validate` names the file, the line
+//! and the problem.
 //!
-//! A case is a folder in `golden` with an `agent.toml`; `expected.err` holds what is printed, and `UPDATE_EXPECT=1`
-//! writes it again. `host/pack` has a case for every code; here are the cases that need real nodes and artifacts.
+//! A case is a folder in `golden` with an `agent.toml`; `expected.err` holds what is printed, and
+//! `UPDATE_EXPECT=1` writes it again. `host/pack` has a case for every code; here are the cases
+//! that need real nodes and artifacts.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

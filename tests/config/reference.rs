@@ -1,8 +1,9 @@
-//! `docs/CONFIGURATION.md` is written from what `wattle schema` prints: every key of `agent.toml` and every option of every
-//! source, sink and built-in node, with its type, default and description. `UPDATE_EXPECT=1` writes the page.
+//! `docs/CONFIGURATION.md` is written from what `wattle schema` prints: every key of `agent.toml`
+//! and every option of every source, sink and built-in node, with its type, default and
+//! description. `UPDATE_EXPECT=1` writes the page.
 //!
-//! The examples of the page are the files in `reference/` and the first examples of the nodes' READMEs; the agent
-//! validates each of them.
+//! The examples of the page are the files in `reference/` and the first examples of the nodes'
+//! READMEs; the agent validates each of them.
 
 mod page;
 

@@ -241,7 +241,8 @@ fn taken(lines: &str) -> Option<BTreeSet<String>> {
         .collect();
     let [about] = about.as_slice() else { return None };
     let hint = about["hint"].as_str()?;
-    // A reader of a file lists the keys that a table accepts, a reader of options the available ones.
+    // A reader of a file lists the keys that a table accepts, a reader of options the available
+    // ones.
     let list = hint.split_once(" accepts ").map(|(_, list)| list).or_else(|| hint.strip_prefix("available: "))?;
     Some(list.split('`').skip(1).step_by(2).map(str::to_owned).collect())
 }

@@ -1,4 +1,5 @@
-//! State on disk that is corrupt: the agent sets it aside or creates it again, with a message, and runs.
+//! State on disk that is corrupt: the agent sets it aside or creates it again, with a message, and
+//! runs.
 
 use std::fs;
 use std::path::PathBuf;

@@ -1,5 +1,5 @@
-//! The agent with many files, few descriptors, missing permissions and globs that match nothing, and in a crash loop.
-//! Tests of rotation are in `host/source/src/file/tests`.
+//! The agent with many files, few descriptors, missing permissions and globs that match nothing,
+//! and in a crash loop. Tests of rotation are in `host/source/src/file/tests`.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

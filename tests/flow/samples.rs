@@ -235,7 +235,8 @@ fn check_stdin(sample: &str, shape: Shape) {
     assert_eq!(lines, seen.len(), "every line is one event");
     assert_hidden(&String::from_utf8(folder.read("out/fails.ndjson")).unwrap());
     seen.extend(folder.events("out/fails.ndjson").iter().map(|e| e["body"].as_str().unwrap().trim_end().to_owned()));
-    // Outputs of `--out` have one event a line; failed events keep their body inside the JSON of the event.
+    // Outputs of `--out` have one event a line; failed events keep their body inside the JSON of
+    // the event.
     let mut seen: Vec<String> = seen.iter().map(|body| on_one_line(body)).collect();
     let mut expected: Vec<String> = sorted_masked(&expected).iter().map(|body| on_one_line(body)).collect();
     seen.sort();

@@ -85,7 +85,8 @@ fn the_work_for_decisions_counts_against_the_time_of_the_call() {
     );
     let since = Instant::now();
     folder.once(&config);
-    // Applied to the end, they rewrite 36 GB in each of several calls: more than any machine does within 241 ms.
+    // Applied to the end, they rewrite 36 GB in each of several calls: more than any machine does
+    // within 241 ms.
     assert!(since.elapsed() < Duration::from_secs(25), "{:?}", since.elapsed());
     let failed = folder.events("fails.ndjson");
     assert_eq!(failed.len(), 1);

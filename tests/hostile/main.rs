@@ -29,7 +29,8 @@ fn run_within(folder: &Folder, mebibytes: u64, arguments: &[&str]) -> Ended {
     finish(&mut command, b"")
 }
 
-/// A configuration with the guest `capable` between files, with every capability that the tests use granted.
+/// A configuration with the guest `capable` between files, with every capability that the tests use
+/// granted.
 fn config(agent: &str, options: &str, source: &str) -> String {
     capable_config(&format!("data_dir = \"data\"\n{agent}"), source, ALL_GRANTS, options)
 }

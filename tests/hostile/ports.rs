@@ -37,7 +37,8 @@ fn config(agent: &str, after: u64) -> String {
     )
 }
 
-/// Ports that change after validation: every later generation checks the ports of its instances again.
+/// Ports that change after validation: every later generation checks the ports of its instances
+/// again.
 #[test]
 fn a_reload_with_a_node_whose_ports_changed_is_refused_and_events_continue() {
     let folder = Folder::new();

@@ -54,8 +54,8 @@ pub(crate) fn texts() -> [(&'static str, String); 2] {
     [("compact", document().to_string()), ("pretty", serde_json::to_string_pretty(&document()).unwrap())]
 }
 
-/// Notations that are not JSON, or not CloudTrail's. `@a` stands for an access key id, `@s` for a secret access key, `@t` for a session
-/// token and `@r` for an assumed role id.
+/// Notations that are not JSON, or not CloudTrail's. `@a` stands for an access key id, `@s` for a
+/// secret access key, `@t` for a session token and `@r` for an assumed role id.
 const NOTATIONS: &[(&str, &str)] = &[
     ("javascript", "{accessKeyId: '@a', secretAccessKey: '@s', sessionToken: `@t`}"),
     ("javascript-pretty", "{\n  accessKeyId: '@a',\n  credentials: {\n    secretAccessKey: \"@s\",\n  },\n}"),

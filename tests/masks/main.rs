@@ -1,7 +1,9 @@
-//! Secrets never leave readable: records with known secret values, in many notations and encodings, cut anywhere.
+//! Secrets never leave readable: records with known secret values, in many notations and encodings,
+//! cut anywhere.
 //!
-//! Every run sends the same events through the CloudTrail pack and through a single `mask` node. Afterwards no part of a
-//! secret may be readable in anything that the agent wrote, except the quarantine store, and every event is accounted for.
+//! Every run sends the same events through the CloudTrail pack and through a single `mask` node.
+//! Afterwards no part of a secret may be readable in anything that the agent wrote, except the
+//! quarantine store, and every event is accounted for.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -90,8 +92,8 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     all
 }
 
-/// Checks everything that the agent wrote below its folder: outputs, dead letters, checkpoints, history. `inputs` is the
-/// folder of the test's own input.
+/// Checks everything that the agent wrote below its folder: outputs, dead letters, checkpoints,
+/// history. `inputs` is the folder of the test's own input.
 #[track_caller]
 fn assert_files_hide(folder: &Folder, inputs: &str, readable: &Readable) {
     let root = folder.path("");

@@ -156,7 +156,8 @@ fn token() -> Reply {
     (200, vec![], br#"{"token":"t"}"#.to_vec())
 }
 
-/// Every challenge of a redirect target is ignored, whatever it asks for, and wherever its realm is.
+/// Every challenge of a redirect target is ignored, whatever it asks for, and wherever its realm
+/// is.
 #[test]
 fn a_challenge_of_a_redirect_target_gets_no_credentials() {
     let image = image("1.0.0");

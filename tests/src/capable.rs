@@ -4,8 +4,9 @@
 pub const ALL_GRANTS: &str = "log = true\nmetrics = true\nclock = true\nrandom = true\nkv = true\n\
                               lookup = { tables = {} }\nhttp-client = { hosts = [] }\n";
 
-/// A configuration in which lines of the files `in*.log` go through the guest, as the node `cap` of the pipeline `main`, to
-/// `all.ndjson` and `fails.ndjson`. The first two arguments are further keys of `[agent]` and of the source.
+/// A configuration in which lines of the files `in*.log` go through the guest, as the node `cap` of
+/// the pipeline `main`, to `all.ndjson` and `fails.ndjson`. The first two arguments are further
+/// keys of `[agent]` and of the source.
 pub fn capable_config(agent: &str, source: &str, grants: &str, options: &str) -> String {
     format!(
         r#"

@@ -1,4 +1,5 @@
-//! Every way in which the guest `faulty` misbehaves, and the expected result: one table for tests and chaos.
+//! Every way in which the guest `faulty` misbehaves, and the expected result: one table for tests
+//! and chaos.
 
 use std::collections::BTreeSet;
 
@@ -64,8 +65,8 @@ pub const EVIL: &[Evil] = &[
     evil("error", "node-error", "row 0 holds poison", Cost::Batch),
 ];
 
-/// A pipeline from the source `lines` through the guest, with its outputs `ok` and `fails` to files of its name. `more`
-/// are further keys of the node.
+/// A pipeline from the source `lines` through the guest, with its outputs `ok` and `fails` to files
+/// of its name. `more` are further keys of the node.
 pub fn pipeline(fault: &str, limits: &str, more: &str) -> String {
     format!(
         r#"

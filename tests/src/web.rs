@@ -90,8 +90,8 @@ impl Endpoint {
         let seen = Arc::new(Seen { status: AtomicU16::new(200), ..Seen::default() });
         let app = Router::new().fallback(take).with_state(seen.clone());
         let mut listener = None;
-        // A child process that another test starts holds a copy of every socket until it runs its program, so an address
-        // can stay in use for a moment after its listener is closed.
+        // A child process that another test starts holds a copy of every socket until it runs its
+        // program, so an address can stay in use for a moment after its listener is closed.
         wait_until("the address is free", || match runtime.block_on(tokio::net::TcpListener::bind(address)) {
             Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => false,
             bound => listener.replace(bound.unwrap()).is_none(),

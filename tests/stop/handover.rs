@@ -45,7 +45,8 @@ fn stop(agent: Agent) {
     assert_eq!(pipeline.received, pipeline.delivered, "{pipeline:?}");
 }
 
-/// One sink, repaired in each way, with a small and a large backlog, in memory and on disk, under load.
+/// One sink, repaired in each way, with a small and a large backlog, in memory and on disk, under
+/// load.
 #[test]
 fn a_sink_that_cannot_deliver_is_stopped_and_its_events_take_the_new_path() {
     for (count, width, buffer) in [(50, 10, ""), (12_000, 1000, ""), (50, 10, DISK), (6_000, 1000, DISK)] {

@@ -91,7 +91,8 @@ fn a_run_with_an_output_that_cannot_be_written_ends_with_an_error() {
     assert!(ended.log.contains("sink `out`") && ended.log.contains("occupied/out.txt"), "{}", ended.log);
 }
 
-/// The same for a disk that is full, for standard output, and for a named pipe that no process reads.
+/// The same for a disk that is full, for standard output, and for a named pipe that no process
+/// reads.
 #[test]
 fn a_run_whose_output_accepts_nothing_ends_with_an_error() {
     let folder = Folder::new();

@@ -1,4 +1,5 @@
-//! `cargo xtask deny`: licences, sources, duplicates and known vulnerabilities of dependencies, by `deny.toml`.
+//! `cargo xtask deny`: licences, sources, duplicates and known vulnerabilities of dependencies, by
+//! `deny.toml`.
 
 use std::process::Command;
 
@@ -15,8 +16,8 @@ pub(crate) fn deny() -> anyhow::Result<()> {
         command
     };
     run(deny().args(["check", "--hide-inclusion-graph", "bans", "licenses", "sources"]))?;
-    // The advisory database is a git repository that not every machine can reach. If it is reachable, an advisory fails
-    // the check.
+    // The advisory database is a git repository that not every machine can reach. If it is
+    // reachable, an advisory fails the check.
     if run(deny().args(["fetch", "db"])).is_ok() {
         return run(deny().args(["check", "advisories"]));
     }

@@ -39,7 +39,8 @@ fn build_artifacts(guests: &[&str], examples: &[&str]) -> anyhow::Result<()> {
         command.args(["--package", package]);
     }
     run(&mut command)?;
-    // Unoptimized, the WIT libraries compile in a quarter of the time, and wrapping takes 0.3 s a node.
+    // Unoptimized, the WIT libraries compile in a quarter of the time, and wrapping takes 0.3 s a
+    // node.
     run(cargo().args(["build", "--profile", "xtask", "--package", "wattle-wrap"]))?;
     // Started directly, since `cargo run` prints the paths of all nodes in one long line.
     let mut wrap = Command::new(target.join("xtask/wattle-wrap"));
@@ -49,8 +50,8 @@ fn build_artifacts(guests: &[&str], examples: &[&str]) -> anyhow::Result<()> {
     run(&mut wrap)
 }
 
-/// Builds the agent with its built-in nodes, moves its symbols to `wattle.debug` beside it, and returns the path of the
-/// binary. It leaves out the test guests.
+/// Builds the agent with its built-in nodes, moves its symbols to `wattle.debug` beside it, and
+/// returns the path of the binary. It leaves out the test guests.
 pub(crate) fn build_agent() -> anyhow::Result<PathBuf> {
     build_artifacts(&[], &[])?;
     run(cargo().args(["build", "--release", "--package", "wattle"]))?;
@@ -59,7 +60,8 @@ pub(crate) fn build_agent() -> anyhow::Result<PathBuf> {
     Ok(binary)
 }
 
-/// Moves the symbols of a binary to a file beside it, where debuggers find them. They are a fifth of its size.
+/// Moves the symbols of a binary to a file beside it, where debuggers find them. They are a fifth
+/// of its size.
 fn split_symbols(binary: &Path) -> anyhow::Result<()> {
     let symbols = binary.with_extension("debug");
     let changed = |path: &Path| path.metadata().and_then(|metadata| metadata.modified()).ok();
@@ -79,15 +81,15 @@ fn split_symbols(binary: &Path) -> anyhow::Result<()> {
     run(Command::new("touch").arg(&symbols))
 }
 
-/// Builds nodes, the agent and tests. The agent and the tests share one call, because cargo unifies features per call:
-/// `--package wattle` would compile wasmtime a second time.
+/// Builds nodes, the agent and tests. The agent and the tests share one call, because cargo unifies
+/// features per call: `--package wattle` would compile wasmtime a second time.
 pub(crate) fn build_all() -> anyhow::Result<()> {
     build()?;
     run(cargo().args(["build", "--release", "--workspace", "--all-targets"]))
 }
 
-/// Adds the compilation target for guests. `rust-toolchain.toml` names it too, but not every version of rustup extends an
-/// installed toolchain.
+/// Adds the compilation target for guests. `rust-toolchain.toml` names it too, but not every
+/// version of rustup extends an installed toolchain.
 fn add_target() -> anyhow::Result<()> {
     let installed = Command::new("rustup").args(["target", "list", "--installed"]).output();
     let is_there = installed.is_ok_and(|o| String::from_utf8_lossy(&o.stdout).lines().any(|l| l.trim() == TARGET));

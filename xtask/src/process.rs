@@ -14,8 +14,8 @@ pub(crate) fn enter_root() -> anyhow::Result<()> {
 /// The cargo that started this program, so that the toolchain stays the same.
 pub(crate) fn cargo() -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    // Cargo sets these variables for this program. Build scripts that read them would otherwise run again, and compile
-    // again, at the next direct call of cargo.
+    // Cargo sets these variables for this program. Build scripts that read them would otherwise run
+    // again, and compile again, at the next direct call of cargo.
     for (name, _) in std::env::vars_os() {
         if name.to_str().is_some_and(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")) {
             command.env_remove(name);

@@ -33,7 +33,8 @@ pub(crate) fn test() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The number before a word in the closing line of a test binary: `test result: ok. 3 passed; 0 failed; …`.
+/// The number before a word in the closing line of a test binary: `test result: ok. 3 passed; 0
+/// failed; …`.
 fn count(line: &str, word: &str) -> u64 {
     let Some(result) = line.strip_prefix("test result: ") else { return 0 };
     let parts = result.split(['.', ';']).map(str::trim);

@@ -1,4 +1,5 @@
-//! Tools from crates.io that rustup does not provide: installed once, at a fixed version, below the target folder.
+//! Tools from crates.io that rustup does not provide: installed once, at a fixed version, below the
+//! target folder.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -33,7 +34,8 @@ impl Tool {
     }
 }
 
-/// Installs the compilers for nodes in C, JavaScript, Python and Go; the projects fetch the rest from npm and PyPI.
+/// Installs the compilers for nodes in C, JavaScript, Python and Go; the projects fetch the rest
+/// from npm and PyPI.
 pub(crate) fn add_languages() {
     add_from_debian(&["clang", "wasm-ld"], &["clang", "lld"], "tests of nodes in C fail");
     add_from_debian(&["node", "npm"], &["nodejs", "npm"], "tests of nodes in JavaScript fail");
@@ -45,8 +47,8 @@ pub(crate) fn add_docker_registry() {
     add_from_debian(&["docker-registry"], &["docker-registry"], "tests of registries fail");
 }
 
-/// Installs missing programs from Debian. If that is not permitted, it prints a message, and the tests that need the
-/// programs fail.
+/// Installs missing programs from Debian. If that is not permitted, it prints a message, and the
+/// tests that need the programs fail.
 fn add_from_debian(programs: &[&str], packages: &[&str], otherwise: &str) {
     let is_there = |program: &&str| Command::new(program).arg("--version").output().is_ok_and(|o| o.status.success());
     let apt =

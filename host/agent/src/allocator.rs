@@ -1,14 +1,16 @@
 //! The allocator of the agent.
 //!
-//! Batches are large, short-lived buffers that cross threads. glibc returns each one to the kernel and faults it in again,
-//! which took a tenth of the CPU time of the CloudTrail pack. mimalloc keeps freed pages, by default for too long: with
-//! consecutive documents of 16 MB it held 168 MB, where 119 MB give the same speed. If the delay is too short, the kernel
-//! clears pages again for each buffer: with 4 ms instead of 20, this took a third of the time of `.json.gz` files on a busy
-//! machine and saved no memory.
+//! Batches are large, short-lived buffers that cross threads. glibc returns each one to the kernel
+//! and faults it in again, which took a tenth of the CPU time of the CloudTrail pack. mimalloc
+//! keeps freed pages, by default for too long: with consecutive documents of 16 MB it held 168 MB,
+//! where 119 MB give the same speed. If the delay is too short, the kernel clears pages again for
+//! each buffer: with 4 ms instead of 20, this took a third of the time of `.json.gz` files on a
+//! busy machine and saved no memory.
 //!
-//! Huge pages are off. With them the CloudTrail pack takes 5 % less CPU, but an agent under light load holds 88 to 125 MB
-//! instead of 49: the kernel turns every 2 MiB with one used page into a huge page, long after the other pages were
-//! returned. The variable `MIMALLOC_ALLOW_THP=1` keeps them on.
+//! Huge pages are off. With them the CloudTrail pack takes 5 % less CPU, but an agent under light
+//! load holds 88 to 125 MB instead of 49: the kernel turns every 2 MiB with one used page into a
+//! huge page, long after the other pages were returned. The variable `MIMALLOC_ALLOW_THP=1` keeps
+//! them on.
 
 use std::ffi::{c_int, c_long};
 use std::os::unix::process::CommandExt as _;
@@ -53,8 +55,8 @@ impl Drop for KeepPages {
     }
 }
 
-/// Returns freed pages sooner and turns huge pages off. The variables `MIMALLOC_PURGE_DELAY` and `MIMALLOC_ALLOW_THP` take
-/// precedence. Must be the first call of the program.
+/// Returns freed pages sooner and turns huge pages off. The variables `MIMALLOC_PURGE_DELAY` and
+/// `MIMALLOC_ALLOW_THP` take precedence. Must be the first call of the program.
 pub(crate) fn configure() {
     #[cfg(target_os = "linux")]
     if std::env::var_os("MIMALLOC_ALLOW_THP").is_none() {
@@ -64,8 +66,9 @@ pub(crate) fn configure() {
     set_purge_delay(SOON_MS);
 }
 
-/// Restarts the program if its address space is small, with an allocator that reserves less. A restart is necessary because
-/// the allocator reads this option before `main`. Continues without it if the restart fails or the variable is set.
+/// Restarts the program if its address space is small, with an allocator that reserves less. A
+/// restart is necessary because the allocator reads this option before `main`. Continues without it
+/// if the restart fails or the variable is set.
 pub(crate) fn fit_address_space() {
     const VARIABLE: &str = "MIMALLOC_ARENA_RESERVE";
     let is_small = wattle_runtime::address_space().is_some_and(|bytes| bytes < SMALL_ADDRESS_SPACE);

@@ -1,4 +1,5 @@
-//! The child process that compiles artifacts that are not built in: the same program with a hidden command.
+//! The child process that compiles artifacts that are not built in: the same program with a hidden
+//! command.
 
 use std::ffi::OsString;
 use std::path::PathBuf;

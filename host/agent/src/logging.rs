@@ -29,8 +29,8 @@ pub(crate) fn init(cli: &Cli) {
     }
 }
 
-/// Standard error. The subscriber escapes control characters in fields; this also escapes bidirectional and invisible
-/// characters.
+/// Standard error. The subscriber escapes control characters in fields; this also escapes
+/// bidirectional and invisible characters.
 struct Escaped {
     escape: for<'a> fn(&'a str) -> Cow<'a, str>,
 }

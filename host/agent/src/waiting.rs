@@ -1,6 +1,7 @@
 //! Shows work that takes longer than a second: compiling, building, waiting for sinks.
 //!
-//! A terminal shows the text with a spinner until the work ends. Without a terminal, the log gets one line.
+//! A terminal shows the text with a spinner until the work ends. Without a terminal, the log gets
+//! one line.
 
 use std::io::IsTerminal as _;
 use std::sync::Arc;
@@ -49,7 +50,8 @@ pub(crate) struct Waiting {
 }
 
 impl Waiting {
-    /// Starts the display. The text is `verb` and the result of `what`; `None` shows nothing for now.
+    /// Starts the display. The text is `verb` and the result of `what`; `None` shows nothing for
+    /// now.
     pub(crate) fn start(verb: &'static str, what: impl Fn() -> Option<String> + Send + 'static) -> Self {
         Self::show(verb, what, std::io::stderr().is_terminal())
     }

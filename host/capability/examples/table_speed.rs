@@ -1,4 +1,5 @@
-//! Measures a lookup table of a million rows: the time to load it, its memory, and the time of a lookup.
+//! Measures a lookup table of a million rows: the time to load it, its memory, and the time of a
+//! lookup.
 //!
 //! `cargo run --release -p wattle-capability --example table_speed`
 

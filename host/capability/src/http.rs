@@ -59,7 +59,8 @@ pub struct Response {
 /// A failed request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
-    /// `bad-request`, `host-not-allowed`, `address-not-allowed`, `budget`, `timeout`, `connect` or `too-large`.
+    /// `bad-request`, `host-not-allowed`, `address-not-allowed`, `budget`, `timeout`, `connect` or
+    /// `too-large`.
     pub code: &'static str,
     /// Text for the operator.
     pub message: String,
@@ -93,7 +94,8 @@ pub struct Client {
 }
 
 impl Client {
-    /// Sends requests concurrently, returns the responses in the same order, and reduces the budget.
+    /// Sends requests concurrently, returns the responses in the same order, and reduces the
+    /// budget.
     pub fn send(&self, grant: &HttpGrant, requests: &[Request], budget: &mut Budget) -> Vec<Result<Response, Failure>> {
         let since = Instant::now();
         let until = since + budget.time;

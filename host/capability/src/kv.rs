@@ -1,4 +1,5 @@
-//! The key-value store of one node. Its instances on all workers share it, and it lives as long as the agent.
+//! The key-value store of one node. Its instances on all workers share it, and it lives as long as
+//! the agent.
 
 use std::collections::HashMap;
 
@@ -14,7 +15,8 @@ const ENTRY_BYTES: usize = 64;
 /// How to revert one change of a key.
 #[derive(Debug)]
 enum Undo {
-    /// Subtracts the added amount, so that later additions of other workers stay. Removes the key if the change created it.
+    /// Subtracts the added amount, so that later additions of other workers stay. Removes the key
+    /// if the change created it.
     Add { key: Bytes, amount: i64, made: bool },
     /// Restores the old value, unless another worker has changed the key since.
     Set { key: Bytes, old: Option<Bytes>, new: Option<Bytes> },
@@ -103,7 +105,8 @@ impl Store {
         Ok(found.finish())
     }
 
-    /// Sets the value of each key, and skips rows without a key or a value. The last of several values of a key counts.
+    /// Sets the value of each key, and skips rows without a key or a value. The last of several
+    /// values of a key counts.
     ///
     /// # Errors
     ///
@@ -125,8 +128,9 @@ impl Store {
         Ok(())
     }
 
-    /// Adds to the value of each key as a number, starting from 0 for an absent key, and returns the sums. A row without a
-    /// key has the sum 0. The operation is atomic, and sums saturate at 64 bits.
+    /// Adds to the value of each key as a number, starting from 0 for an absent key, and returns
+    /// the sums. A row without a key has the sum 0. The operation is atomic, and sums saturate at
+    /// 64 bits.
     ///
     /// # Errors
     ///
@@ -176,8 +180,8 @@ impl Store {
         }
     }
 
-    /// Reverts changes, the last one first. Changes of other workers stay: sums lose only the amount that was added here,
-    /// and a key that has another value now keeps it.
+    /// Reverts changes, the last one first. Changes of other workers stay: sums lose only the
+    /// amount that was added here, and a key that has another value now keeps it.
     pub fn revert(&self, changes: Changes) {
         let mut entries = self.entries.lock();
         for undo in changes.0.into_iter().rev() {

@@ -1,8 +1,9 @@
-//! Capabilities of nodes: the agent's side of the interfaces `log`, `metrics`, `clock`, `random`, `lookup`, `kv` and
-//! `http-client`.
+//! Capabilities of nodes: the agent's side of the interfaces `log`, `metrics`, `clock`, `random`,
+//! `lookup`, `kv` and `http-client`.
 //!
-//! [`Services`] live as long as the agent, over all generations. The instances of a node hold its [`NodeServices`]. The
-//! caller checks whether a capability is granted; this crate enforces its limits.
+//! [`Services`] live as long as the agent, over all generations. The instances of a node hold its
+//! [`NodeServices`]. The caller checks whether a capability is granted; this crate enforces its
+//! limits.
 //!
 //! # Invariants
 //!

@@ -58,7 +58,8 @@ impl LogBudget {
         Self { pipeline: pipeline.into(), node: node.into(), window: Mutex::new(window) }
     }
 
-    /// Reserves one line. Returns `None` if the limit is reached, else the number of lines suppressed before it.
+    /// Reserves one line. Returns `None` if the limit is reached, else the number of lines
+    /// suppressed before it.
     fn take(&self, lines_per_second: u32, is_beyond_call: bool, now: Instant) -> Option<u64> {
         let mut window = self.window.lock();
         if now.duration_since(window.began) >= SECOND {
@@ -72,8 +73,8 @@ impl LogBudget {
         Some(std::mem::take(&mut window.suppressed))
     }
 
-    /// Writes a line of a node. `line_of_call` is the number of lines that its call wrote before. Returns false if the line
-    /// was suppressed.
+    /// Writes a line of a node. `line_of_call` is the number of lines that its call wrote before.
+    /// Returns false if the line was suppressed.
     pub(crate) fn write(
         &self,
         target: &LogTarget,
@@ -116,7 +117,8 @@ impl LogBudget {
         }
     }
 
-    /// Logs the number of suppressed lines if no later line reported it: those of a past second, or all of them at the end.
+    /// Logs the number of suppressed lines if no later line reported it: those of a past second, or
+    /// all of them at the end.
     pub(crate) fn report_suppressed(&self, is_end: bool) {
         let suppressed = {
             let mut window = self.window.lock();

@@ -1,7 +1,7 @@
 //! Lookup tables from files, by exact key or by the network of an IP address.
 //!
-//! A table is loaded once for all workers. When the file changes, the plan changes too, and the new generation loads the
-//! table again. The old table is dropped with the last instance that uses it.
+//! A table is loaded once for all workers. When the file changes, the plan changes too, and the new
+//! generation loads the table again. The old table is dropped with the last instance that uses it.
 
 mod cidr;
 mod read;
@@ -18,7 +18,8 @@ use wattle_plan::{TableGrant, TableKind};
 pub use self::table::Table;
 use crate::values::{Values, ValuesBuilder};
 
-/// How long an unused table stays loaded: a reload opens it for its checks first, and then for the workers.
+/// How long an unused table stays loaded: a reload opens it for its checks first, and then for the
+/// workers.
 const KEPT: Duration = Duration::from_mins(1);
 
 /// The loaded tables.
@@ -41,7 +42,8 @@ impl Tables {
     ///
     /// # Errors
     ///
-    /// The file cannot be read, is not a table, or lacks a column; the text has the position and the reason.
+    /// The file cannot be read, is not a table, or lacks a column; the text has the position and
+    /// the reason.
     pub fn open(&self, grant: &TableGrant, columns: &[String]) -> Result<OpenTable, String> {
         let place = (grant.path.clone(), grant.kind, grant.key.clone());
         // Locked during loading, so that several workers do not load the table at once.
@@ -86,8 +88,8 @@ impl OpenTable {
         Ok(Self { table, columns })
     }
 
-    /// Looks up keys. Returns for each selected column the cells of the found rows; a key without a row and a missing cell
-    /// give no value.
+    /// Looks up keys. Returns for each selected column the cells of the found rows; a key without a
+    /// row and a missing cell give no value.
     ///
     /// # Errors
     ///

@@ -1,6 +1,7 @@
 //! `metrics`: metrics of nodes, with a limit of series per node.
 //!
-//! A metric belongs to a node by name, not to an instance: all workers add to the same metric, and it survives a swap.
+//! A metric belongs to a node by name, not to an instance: all workers add to the same metric, and
+//! it survives a swap.
 
 mod change;
 
@@ -112,7 +113,8 @@ impl NodeMetrics {
         handle
     }
 
-    /// Returns the handle of a series, and whether the series is its own. Beyond `max_series` it is a shared one.
+    /// Returns the handle of a series, and whether the series is its own. Beyond `max_series` it is
+    /// a shared one.
     ///
     /// # Errors
     ///
@@ -289,8 +291,8 @@ pub enum Reading {
     },
 }
 
-/// Returns each sample of these metrics with its value. Names are as in `/metrics`, without the prefix and the labels of the
-/// agent, such as `rows_total{kind="any"}`.
+/// Returns each sample of these metrics with its value. Names are as in `/metrics`, without the
+/// prefix and the labels of the agent, such as `rows_total{kind="any"}`.
 pub fn samples(families: &[FamilySnapshot]) -> Vec<(String, f64)> {
     let mut all = Vec::new();
     for family in families {
@@ -305,8 +307,9 @@ pub fn samples(families: &[FamilySnapshot]) -> Vec<(String, f64)> {
     all
 }
 
-/// Writes labels in the Prometheus text format; nothing if there are no labels. The exposition is written by hand, since the
-/// labels of guests are known only at run time and each sample goes straight to the output.
+/// Writes labels in the Prometheus text format; nothing if there are no labels. The exposition is
+/// written by hand, since the labels of guests are known only at run time and each sample goes
+/// straight to the output.
 pub fn write_labels<'a>(labels: impl Iterator<Item = (&'a str, &'a str)>, bound: Option<&'a str>, to: &mut String) {
     let mut separator = '{';
     for (label, value) in labels.chain(bound.map(|bound| ("le", bound))) {
@@ -330,7 +333,8 @@ pub fn write_labels<'a>(labels: impl Iterator<Item = (&'a str, &'a str)>, bound:
 }
 
 impl Reading {
-    /// Calls `sample` for each sample with the suffix of its name, the bound of its bucket, and its value.
+    /// Calls `sample` for each sample with the suffix of its name, the bound of its bucket, and its
+    /// value.
     pub fn each(&self, mut sample: impl FnMut(&str, Option<&str>, f64)) {
         match self {
             Self::Count(count) => sample("", None, *count as f64),

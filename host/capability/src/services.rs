@@ -68,8 +68,8 @@ impl Services {
         self.serve(kept, grants, LogTarget::Agent, Http::Sent(self.client.clone()))
     }
 
-    /// Returns services without side effects: log lines are discarded, no request is sent, and metrics, keys and values are
-    /// dropped with the node. Tables are shared with other nodes.
+    /// Returns services without side effects: log lines are discarded, no request is sent, and
+    /// metrics, keys and values are dropped with the node. Tables are shared with other nodes.
     pub fn dry(&self, pipeline: &str, node: &str, grants: &Grants) -> NodeServices {
         self.serve(NodeState::new(pipeline, node), grants, LogTarget::Nowhere, Http::Refused)
     }
@@ -92,7 +92,8 @@ impl Services {
         snapshots.collect()
     }
 
-    /// Logs how many log lines were suppressed recently. Call it about every second, and at the end with `is_end`.
+    /// Logs how many log lines were suppressed recently. Call it about every second, and at the end
+    /// with `is_end`.
     pub fn report_suppressed(&self, is_end: bool) {
         let nodes: Vec<Arc<NodeState>> = self.nodes.lock().values().cloned().collect();
         nodes.iter().for_each(|kept| kept.log.report_suppressed(is_end));
@@ -195,7 +196,8 @@ impl NodeServices {
         self.0.kept.meters.of(capability)
     }
 
-    /// Writes a line to the log. `line_of_call` is the number of lines that this call of the node wrote before.
+    /// Writes a line to the log. `line_of_call` is the number of lines that this call of the node
+    /// wrote before.
     pub fn log(&self, level: LogLevel, message: &str, line_of_call: u32) {
         let Some(grant) = &self.0.grants.log else { return };
         if !self.0.kept.log.write(&self.0.target, grant, level, message, line_of_call) {
@@ -299,7 +301,8 @@ impl NodeServices {
         self.0.grants.kv.clone().unwrap_or(KvGrant { max_bytes: 0, max_keys: 0 })
     }
 
-    /// Sends requests. `budget` is the remaining budget of the batch; `None` before its first request.
+    /// Sends requests. `budget` is the remaining budget of the batch; `None` before its first
+    /// request.
     pub fn send(&self, requests: &[Request], budget: &mut Option<Budget>) -> Vec<Result<Response, Failure>> {
         let refused = |message: String| Failure { code: "host-not-allowed", message };
         match &self.0.http {

@@ -1,8 +1,9 @@
 //! The example nodes: the same five in every language, with exactly checked behaviour.
 //!
-//! A component of examples takes the option `node` (`add-field`, `drop-if`, `require`, `count`, `decisions`) and `face`
-//! (`events` or `columns`: which interface of its SDK to use); the other options are those of the node. The files in
-//! `examples/` have the cases; `docs/nodes/conformance.md` describes each node.
+//! A component of examples takes the option `node` (`add-field`, `drop-if`, `require`, `count`,
+//! `decisions`) and `face` (`events` or `columns`: which interface of its SDK to use); the other
+//! options are those of the node. The files in `examples/` have the cases;
+//! `docs/nodes/conformance.md` describes each node.
 
 use std::sync::Arc;
 

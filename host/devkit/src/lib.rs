@@ -1,5 +1,5 @@
-//! Tools for authors of nodes, which run a component in the agent's sandbox: cases, the conformance suite, and
-//! measurements.
+//! Tools for authors of nodes, which run a component in the agent's sandbox: cases, the conformance
+//! suite, and measurements.
 //!
 //! - [`Sandboxed`] makes a component the subject of case files.
 //! - [`conformance`] checks that a component keeps the contract, whatever it does; [`examples`] also checks that the

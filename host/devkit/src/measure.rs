@@ -61,12 +61,13 @@ pub struct Figures {
     pub replaced: u64,
     /// Calls, by size of batch.
     pub calls: Vec<Measured>,
-    /// Fuel per byte of a batch of 1000 rows: a measure of executed instructions that is the same on every machine.
+    /// Fuel per byte of a batch of 1000 rows: a measure of executed instructions that is the same
+    /// on every machine.
     pub fuel_per_byte: Option<f64>,
 }
 
-/// Measures a component on batches that repeat these bodies. Without `fuel`, the component is not compiled a second
-/// time.
+/// Measures a component on batches that repeat these bodies. Without `fuel`, the component is not
+/// compiled a second time.
 ///
 /// # Errors
 ///

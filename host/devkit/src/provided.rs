@@ -1,7 +1,7 @@
 //! What a project provides to a node under test beyond its batches: grants and mocks.
 //!
-//! It has no outside effect and is the same in every run: the clock stands still, random bytes have a seed, and no
-//! request is sent.
+//! It has no outside effect and is the same in every run: the clock stands still, random bytes have
+//! a seed, and no request is sent.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

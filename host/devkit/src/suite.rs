@@ -67,8 +67,8 @@ pub(crate) fn compile(report: &mut Report, runtime: &Arc<Runtime>, artifact: &Ar
 
 /// Checks a component with valid options and what its project provides.
 ///
-/// Stops after the first check if the component cannot run in this agent or refuses the options, since no other check
-/// is possible then.
+/// Stops after the first check if the component cannot run in this agent or refuses the options,
+/// since no other check is possible then.
 pub fn conformance(runtime: &Arc<Runtime>, artifact: &Artifact, options: &str, provided: &Provided) -> Report {
     let mut report = Report::default();
     let Some(compiled) = compile(&mut report, runtime, artifact) else { return report };
@@ -88,7 +88,8 @@ pub(crate) struct Subject<'a> {
 }
 
 impl Subject<'_> {
-    /// Creates an instance with other options and its own services, so that instances do not share data.
+    /// Creates an instance with other options and its own services, so that instances do not share
+    /// data.
     fn configure(&self, options: &str) -> Result<SingleInstance, Refused> {
         let wrong = |message| Refused::Options(vec![OptionError { path: "mocks".into(), message }]);
         let services = self.provided.services(LogTarget::Nowhere).map_err(wrong)?;

@@ -38,8 +38,8 @@ pub struct Excerpt {
 
 /// One problem with its place.
 ///
-/// `line` and `column` count from 1, columns and `length` in characters; all three are 0 where the problem has no place
-/// inside the file.
+/// `line` and `column` count from 1, columns and `length` in characters; all three are 0 where the
+/// problem has no place inside the file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Diagnostic {
     /// Whether the agent refuses the configuration.

@@ -7,8 +7,8 @@ use crate::findings::{Finding, Findings, Place};
 use crate::unclosed::{unclosed, unclosed_quote};
 use crate::value::{Table, convert_table};
 
-/// Parses a manifest; reports the first syntax error of each line, and one error for a bracket or quote that is never
-/// closed.
+/// Parses a manifest; reports the first syntax error of each line, and one error for a bracket or
+/// quote that is never closed.
 pub fn parse(manifest: usize, text: &str, findings: &mut Findings) -> Option<Table> {
     let (table, errors) = DeTable::parse_recoverable(text);
     if errors.is_empty() {

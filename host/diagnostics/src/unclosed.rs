@@ -106,7 +106,8 @@ pub(crate) fn unclosed_quote(text: &str) -> Option<Quote> {
     None
 }
 
-/// Returns the end of the string that begins at `start`; `None` for an unterminated string, a separate error.
+/// Returns the end of the string that begins at `start`; `None` for an unterminated string, a
+/// separate error.
 fn string_end(bytes: &[u8], start: usize) -> Option<usize> {
     let quote = *bytes.get(start)?;
     let long = [quote; 3];

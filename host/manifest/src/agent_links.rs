@@ -1,4 +1,5 @@
-//! Links outside of pipelines: from sources and outputs to pipelines and sinks, and outputs to `discard`.
+//! Links outside of pipelines: from sources and outputs to pipelines and sinks, and outputs to
+//! `discard`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -28,8 +29,8 @@ pub(crate) fn discarded(pipeline: &PipelineManifest, built: Option<&Built>, find
 
 /// Links sources and outputs to pipelines and sinks. Returns the inputs of each sink.
 ///
-/// A sink that names a source gets its events through a pipeline without nodes, which has the name of the source. All
-/// pipelines of this kind follow those of the file.
+/// A sink that names a source gets its events through a pipeline without nodes, which has the name
+/// of the source. All pipelines of this kind follow those of the file.
 pub(crate) fn link(
     manifest: &AgentManifest,
     pipelines: &mut Vec<Pipeline>,
@@ -56,7 +57,8 @@ pub(crate) fn link(
         .collect();
     let sure = linker.sure;
     let all = || of_pipelines.iter().chain(&of_sinks);
-    // A link that cannot be resolved may have meant any source or output, so no other one is reported as unused.
+    // A link that cannot be resolved may have meant any source or output, so no other one is
+    // reported as unused.
     if sure {
         report_unused_sources(manifest, &all().flat_map(|inputs| inputs.sources.keys().copied()).collect(), findings);
         report_untaken(manifest, pipelines, &all().flat_map(|i| i.outputs.keys().copied()).collect(), findings);
@@ -175,7 +177,8 @@ impl Linker<'_> {
             self.findings.report(finding);
             return Vec::new();
         }
-        // The pipeline that links a source to a sink has the name of the source, so that name must be free.
+        // The pipeline that links a source to a sink has the name of the source, so that name must
+        // be free.
         let taken = fits.iter().filter_map(|&index| sources.get(index)).find(|source| is_pipeline(&source.name));
         if let Some(source) = taken.filter(|_| consumer == Consumer::Sink) {
             self.sure = false;
@@ -307,7 +310,8 @@ fn report_untaken(
 fn report_cycles(inputs: &[Inputs], pipelines: &[Pipeline], findings: &mut Findings) {
     let mut done: BTreeSet<usize> = BTreeSet::new();
     for start in 0..inputs.len() {
-        // Walks upstream, depth first; `path` holds the pipelines between `start` and the current one.
+        // Walks upstream, depth first; `path` holds the pipelines between `start` and the current
+        // one.
         let mut path: Vec<usize> = Vec::new();
         let mut open = vec![(start, 0)];
         while let Some((pipeline, depth)) = open.pop() {

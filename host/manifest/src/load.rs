@@ -116,8 +116,8 @@ pub fn peek_settings(text: &str, folder: &Path, env: Env<'_>) -> AgentSettings {
 ///
 /// # Errors
 ///
-/// The file cannot be read or is not TOML, or `data_dir` is not a folder name: the agent has other settings than the
-/// defaults, and the command must not act on its folders.
+/// The file cannot be read or is not TOML, or `data_dir` is not a folder name: the agent has other
+/// settings than the defaults, and the command must not act on its folders.
 pub fn read_settings(path: &Path, env: Env<'_>) -> Result<AgentSettings, Invalid> {
     let mut findings = Findings::default();
     let Some(text) = read_text(path, &mut findings) else { return refuse(findings) };

@@ -69,8 +69,9 @@ fn locate(path: &str, table: &Table, whole: Place) -> Located {
     Located { value: place, name, note: item.and_then(|item| item.param.clone()) }
 }
 
-/// Reports errors in options; `owner` names the node or endpoint, such as ``node `mask` ``. `others` are the keys of the
-/// same table that the manifest reads itself: a misspelt one arrives here as an unknown option.
+/// Reports errors in options; `owner` names the node or endpoint, such as ``node `mask` ``.
+/// `others` are the keys of the same table that the manifest reads itself: a misspelt one arrives
+/// here as an unknown option.
 pub(crate) fn report(
     code: Code,
     errors: Vec<OptionError>,

@@ -1,4 +1,5 @@
-//! The settings of an agent for commands that do not load the rest of its configuration, and what diagnostics hide.
+//! The settings of an agent for commands that do not load the rest of its configuration, and what
+//! diagnostics hide.
 
 use std::fs;
 use std::path::Path;

@@ -60,8 +60,8 @@ pub struct Signer {
 /// The files of a pack in memory.
 pub type PackBytes = BTreeMap<String, Vec<u8>>;
 
-/// Maximum size of a file that a checked pack keeps in memory, in bytes. A larger one is read from disk and compared
-/// with its digest each time.
+/// Maximum size of a file that a checked pack keeps in memory, in bytes. A larger one is read from
+/// disk and compared with its digest each time.
 const MAX_HELD_FILE: u64 = 4 << 20;
 /// Maximum size of all files that a checked pack keeps in memory, in bytes.
 const MAX_HELD: u64 = 16 << 20;

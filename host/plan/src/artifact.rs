@@ -95,8 +95,9 @@ pub struct NodeShape {
 pub enum NodeError {
     /// It runs, but refused its options.
     Options(Vec<OptionError>),
-    /// With these options it needs a capability that it does not have. Only built-in artifacts can need a capability
-    /// for some options and not for others; the imports of all other artifacts are checked before.
+    /// With these options it needs a capability that it does not have. Only built-in artifacts can
+    /// need a capability for some options and not for others; the imports of all other artifacts
+    /// are checked before.
     Capability(&'static str),
     /// It cannot run at all.
     Artifact {
@@ -114,8 +115,8 @@ pub trait Nodes {
     /// Lists the built-in artifacts.
     fn builtin_names(&self) -> Vec<String>;
     /// Lists the interfaces that an artifact imports beyond the contract, such as
-    /// `wattle:node/log@0.1.0`. Returns an empty list for a built-in artifact, whose options decide what it needs, and
-    /// for bytes that are not a component; [`Nodes::configure`] reports both.
+    /// `wattle:node/log@0.1.0`. Returns an empty list for a built-in artifact, whose options decide
+    /// what it needs, and for bytes that are not a component; [`Nodes::configure`] reports both.
     fn imports(&self, artifact: &Artifact) -> Vec<String>;
     /// Announces the artifacts that will be configured next, so that they can be compiled in
     /// parallel. [`Nodes::configure`] reports their errors.

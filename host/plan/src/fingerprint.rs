@@ -48,8 +48,8 @@ impl Plan {
 }
 
 impl Plan {
-    /// Returns the plan with one pipeline replaced by another version of it, without shadow and canary and
-    /// with the same sources, inputs and sinks.
+    /// Returns the plan with one pipeline replaced by another version of it, without shadow and
+    /// canary and with the same sources, inputs and sinks.
     ///
     /// # Errors
     ///

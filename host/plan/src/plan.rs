@@ -261,8 +261,8 @@ pub struct PipelinePlan {
     pub pack: Option<PackId>,
     /// Indices of sources; empty if a pack was loaded on its own.
     pub sources: Vec<usize>,
-    /// Outputs of other pipelines whose events it receives: indices of a pipeline and of one of its outputs. Without
-    /// cycles.
+    /// Outputs of other pipelines whose events it receives: indices of a pipeline and of one of its
+    /// outputs. Without cycles.
     pub inputs: Vec<(usize, usize)>,
     /// Targets of the input: nodes, or outputs that pass events through.
     pub entry: Vec<Target>,

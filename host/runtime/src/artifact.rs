@@ -61,8 +61,8 @@ pub struct Compiled {
     finalized: OnceLock<()>,
     /// Self-description of the artifact.
     pub description: Description,
-    /// Capabilities that it imports, and thereby requires. None for a built-in artifact, since its options decide what it
-    /// needs; each call of a capability is checked in any case.
+    /// Capabilities that it imports, and thereby requires. None for a built-in artifact, since its
+    /// options decide what it needs; each call of a capability is checked in any case.
     pub capabilities: Vec<Capability>,
     /// Digest of its bytes.
     pub digest: String,
@@ -139,7 +139,8 @@ fn obtain<'r>(runtime: &'r Runtime, artifact: &Artifact) -> Result<(&'r Tier, Co
         Some(Ok(compiled)) => return Ok(compiled),
         // If one compiler died of it, do not try the other one.
         Some(Err(error)) if error.is_fatal => return Err(error),
-        // The optimizing compiler may accept what the baseline refuses, and otherwise reports the reason.
+        // The optimizing compiler may accept what the baseline refuses, and otherwise reports the
+        // reason.
         Some(Err(_)) | None => {}
     }
     let (tier, component) = compile(optimized)?;
@@ -153,7 +154,8 @@ impl Code {
     pub(crate) fn link(tier: &Tier, component: &Component) -> Result<Self, ArtifactError> {
         let engine = tier.engine.clone();
         check_imports(&engine, component)?;
-        // Check the version first: imports of another version would fail as well, with a less useful message.
+        // Check the version first: imports of another version would fail as well, with a less
+        // useful message.
         let exports = Exports::find(component).ok_or_else(|| {
             let message = match other_contract(&engine, component) {
                 Some(version) => {
@@ -176,7 +178,8 @@ impl Code {
         let (time, time_per_kib) = (limits.time.saturating_mul(times), limits.time_per_kib.saturating_mul(times));
         let mut store = Store::new(&self.engine, State::new(NodeLimits { time, time_per_kib, ..limits }));
         if metered {
-            // Fuel is counted here, not limited. Setting it fails only on an engine without metering.
+            // Fuel is counted here, not limited. Setting it fails only on an engine without
+            // metering.
             let _ = store.set_fuel(u64::MAX);
         }
         store

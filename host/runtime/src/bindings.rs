@@ -1,8 +1,10 @@
-//! The host side of the bindings: the types of the contract, and the functions that a guest can import.
+//! The host side of the bindings: the types of the contract, and the functions that a guest can
+//! import.
 //!
-//! They are written by hand rather than generated, because a column of the host is lowered straight from its shared
-//! buffer into the guest's memory: one copy, where generated bindings would need a separate vector. The shapes are
-//! those of `wit/`; wasmtime checks them against every artifact when it is linked.
+//! They are written by hand rather than generated, because a column of the host is lowered straight
+//! from its shared buffer into the guest's memory: one copy, where generated bindings would need a
+//! separate vector. The shapes are those of `wit/`; wasmtime checks them against every artifact
+//! when it is linked.
 #![allow(unsafe_code, reason = "wasmtime's derives implement unsafe traits")]
 
 mod capabilities;
@@ -149,7 +151,8 @@ pub(crate) struct GivenOptionError {
     pub(crate) message: String,
 }
 
-/// State of a node at one moment: `save` returns it and `restore` takes it. Only the node understands the bytes.
+/// State of a node at one moment: `save` returns it and `restore` takes it. Only the node
+/// understands the bytes.
 #[derive(Clone, Debug, PartialEq, Eq, ComponentType, Lift, Lower)]
 #[component(record)]
 pub struct Snapshot {

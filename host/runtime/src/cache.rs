@@ -1,12 +1,14 @@
 //! Compiled code on disk, in the agent's own data folder.
 //!
-//! Compiled code runs outside of the sandbox's checks, so a file is loaded only if its authentication code is correct:
-//! keyed BLAKE3 over artifact digest, engine hash and code, with a random key in the same folder, readable only by the
-//! agent's user. A `.cwasm` from another origin does not have it.
+//! Compiled code runs outside of the sandbox's checks, so a file is loaded only if its
+//! authentication code is correct: keyed BLAKE3 over artifact digest, engine hash and code, with a
+//! random key in the same folder, readable only by the agent's user. A `.cwasm` from another origin
+//! does not have it.
 //!
-//! File `<digest>-<engine hash>.cwasm`: the code, then 32 bytes of authentication code. The code is memory-mapped, so
-//! code that never runs takes no memory. A file is never changed, only replaced by rename, so a mapping stays as it was
-//! authenticated; a process that could write to it could read the key as well.
+//! File `<digest>-<engine hash>.cwasm`: the code, then 32 bytes of authentication code. The code is
+//! memory-mapped, so code that never runs takes no memory. A file is never changed, only replaced
+//! by rename, so a mapping stays as it was authenticated; a process that could write to it could
+//! read the key as well.
 
 use std::fs::{self, File, OpenOptions};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -65,14 +67,16 @@ impl Cache {
                 return None;
             }
         }
-        // SAFETY: the file holds what `Component::serialize` gave to this agent for this engine: only this agent has
-        // the key that authenticates it, and it never writes to a file that has its name already.
+        // SAFETY: the file holds what `Component::serialize` gave to this agent for this engine:
+        // only this agent has the key that authenticates it, and it never writes to a file that has
+        // its name already.
         #[expect(unsafe_code, reason = "the only way to load precompiled code")]
         let component = unsafe { Component::deserialize_file(engine, &path) };
         component.inspect_err(|error| tracing::warn!(%error, "cannot load cached code; compiling again")).ok()
     }
 
-    /// Returns why the compiler gave up on an artifact under limits no lower than these, and the file that records it.
+    /// Returns why the compiler gave up on an artifact under limits no lower than these, and the
+    /// file that records it.
     pub(crate) fn refused(&self, engine: &Engine, digest: &str, limits: &ArtifactLimits) -> Option<(String, PathBuf)> {
         let path = self.refusal(engine, digest);
         let text = fs::read_to_string(&path).ok()?;
@@ -157,8 +161,8 @@ impl Cache {
 
 /// Loads code that this agent's own compiler process just wrote to its pipe.
 pub(crate) fn load_compiled(engine: &Engine, code: &[u8]) -> wasmtime::Result<Component> {
-    // SAFETY: `Engine::precompile_component` produced the bytes in a process that this one started from its own
-    // program, over a pipe that no other process has.
+    // SAFETY: `Engine::precompile_component` produced the bytes in a process that this one started
+    // from its own program, over a pipe that no other process has.
     #[expect(unsafe_code, reason = "the only way to load precompiled code")]
     unsafe {
         Component::deserialize(engine, code)

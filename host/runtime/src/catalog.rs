@@ -1,4 +1,5 @@
-//! The nodes for validation: the built-in artifacts, and a way to configure any artifact in its sandbox.
+//! The nodes for validation: the built-in artifacts, and a way to configure any artifact in its
+//! sandbox.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -20,7 +21,8 @@ pub struct Catalog {
     runtime: Arc<Runtime>,
     services: Arc<Services>,
     builtin: Vec<Arc<Artifact>>,
-    /// Successful configurations, by digest, options, limits and grants: a reload repeats most of them.
+    /// Successful configurations, by digest, options, limits and grants: a reload repeats most of
+    /// them.
     shapes: Mutex<HashMap<(String, String, NodeLimits, Grants), NodeShape>>,
     /// Artifacts of the last prepared graph, by digest. They stay until the next graph, because a
     /// validated configuration is built a little later.

@@ -45,7 +45,8 @@ pub(crate) struct Compiler {
     limits: ArtifactLimits,
     /// Digests of artifacts that the agent gave up on while a thread still compiles them.
     abandoned: Arc<Mutex<HashSet<String>>>,
-    /// Artifacts that killed a compiler of this process, with the reason, if there is no cache to record them.
+    /// Artifacts that killed a compiler of this process, with the reason, if there is no cache to
+    /// record them.
     refused: Mutex<HashMap<(Kind, String), String>>,
     /// Names of the artifacts that are being compiled now.
     active: Mutex<Vec<String>>,
@@ -163,7 +164,8 @@ impl Compiler {
         let abandoned = self.abandoned.clone();
         let compiling = std::thread::Builder::new().name("wattle-compile".into()).spawn(move || {
             let compiled = Component::from_binary(&engine, &bytes);
-            // Hold the lock while sending, so that the waiting thread does not give up on code that just arrived.
+            // Hold the lock while sending, so that the waiting thread does not give up on code that
+            // just arrived.
             let mut abandoned = abandoned.lock();
             abandoned.remove(&digest);
             let _ = sender.send(compiled);
@@ -171,7 +173,8 @@ impl Compiler {
         if let Err(error) = compiling {
             return Err(ArtifactError::new(format!("no thread to compile on: {error}"), ""));
         }
-        // Built-in artifacts are known to compile, and a busy machine must not keep the agent from starting.
+        // Built-in artifacts are known to compile, and a busy machine must not keep the agent from
+        // starting.
         let longest = match artifact.origin {
             Origin::File(_) => self.limits.max_compile_time,
             Origin::Builtin | Origin::Embedded => Duration::MAX,

@@ -142,7 +142,8 @@ impl Fault {
         Self::new(kind, reason_first(&said))
     }
 
-    /// Classifies an error of a call, from the error and from what the host recorded during the call.
+    /// Classifies an error of a call, from the error and from what the host recorded during the
+    /// call.
     pub(crate) fn of(error: &wasmtime::Error, state: &mut State) -> Self {
         if let Some(noticed) = state.noticed.take() {
             return noticed;
@@ -156,7 +157,8 @@ impl Fault {
             Some(Trap::StackOverflow) => FaultKind::StackOverflow,
             Some(_) => FaultKind::Trap,
             None if is_too_much(error) => FaultKind::OutputLimit,
-            // Without a trap, a value at the boundary was invalid: a list outside of memory, or text that is not UTF-8.
+            // Without a trap, a value at the boundary was invalid: a list outside of memory, or
+            // text that is not UTF-8.
             None => FaultKind::InvalidDecision,
         };
         let message = match (kind, panic) {
@@ -179,8 +181,8 @@ impl Fault {
     }
 }
 
-/// Puts the reason of a guest's panic on the first line: Rust gives the location there, and the message on the next
-/// line. Other languages begin with the message.
+/// Puts the reason of a guest's panic on the first line: Rust gives the location there, and the
+/// message on the next line. Other languages begin with the message.
 fn reason_first(panic: &str) -> String {
     let mut lines = panic.lines().map(str::trim_end);
     let mut first = lines.next().unwrap_or_default().to_owned();
@@ -190,14 +192,14 @@ fn reason_first(panic: &str) -> String {
     std::iter::once(first.as_str()).chain(lines).collect::<Vec<_>>().join("\n")
 }
 
-/// The guest's backtrace of an error, if it has one. The `Debug` form of the error is not used: it resolves the symbols
-/// of a host backtrace, which allocates, and an error may be about memory.
+/// The guest's backtrace of an error, if it has one. The `Debug` form of the error is not used: it
+/// resolves the symbols of a host backtrace, which allocates, and an error may be about memory.
 fn guest_side(error: &wasmtime::Error) -> String {
     error.downcast_ref::<WasmBacktrace>().map(ToString::to_string).unwrap_or_default()
 }
 
-/// Whether wasmtime refused to copy the guest's data because it exceeds the limit of one call. Its error has no public
-/// type, so the text must do; a test notices if it changes.
+/// Whether wasmtime refused to copy the guest's data because it exceeds the limit of one call. Its
+/// error has no public type, so the text must do; a test notices if it changes.
 fn is_too_much(error: &wasmtime::Error) -> bool {
     error.root_cause().to_string().starts_with("too much data is being copied")
 }

@@ -59,8 +59,8 @@ pub fn inspect(runtime: &Arc<Runtime>, artifact: &Artifact) -> Result<Inspection
     })
 }
 
-/// Lists the interfaces that an artifact imports, in order, from its bytes and without compiling; stops where the bytes
-/// are not a component.
+/// Lists the interfaces that an artifact imports, in order, from its bytes and without compiling;
+/// stops where the bytes are not a component.
 pub fn imported_interfaces(artifact: &Artifact) -> Vec<String> {
     let mut names = Vec::new();
     // Nested modules and components have their own imports, which do not count.

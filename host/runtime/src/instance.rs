@@ -53,7 +53,8 @@ pub(crate) fn start_clock(store: &mut Store<State>, time: Duration) {
     store.set_epoch_deadline(ticks(time));
 }
 
-/// Limits how much the guest can make the host copy in one host call, before the host reads any of it.
+/// Limits how much the guest can make the host copy in one host call, before the host reads any of
+/// it.
 fn allow_output(store: &mut Store<State>) {
     // `State::in_call` counts the output exactly; the host's own form of it is somewhat larger.
     let fuel = usize::try_from(store.data().max_output_bytes()).unwrap_or(usize::MAX).saturating_mul(2);
@@ -77,8 +78,8 @@ pub(crate) fn not_granted(capability: Capability) -> Fault {
 pub(crate) struct Instance {
     store: Store<State>,
     kind: Kind,
-    /// Whether fuel is counted. Reading fuel without metering would create an error, possibly with a backtrace, in each
-    /// call.
+    /// Whether fuel is counted. Reading fuel without metering would create an error, possibly with
+    /// a backtrace, in each call.
     metered: bool,
     process: TypedFunc<(), (Result<(), String>,)>,
     state: Option<StateFunctions>,
@@ -107,7 +108,8 @@ impl Instance {
         arm(&mut store, time.saturating_mul(NodeLimits::CONFIGURE_TIMES));
         store.data_mut().fields = Some(Vec::new());
         let instance = code.pre.instantiate(&mut store).map_err(|e| {
-            // Neither a trap of its start function nor a limit: the machine has no room for it, or the host has a bug.
+            // Neither a trap of its start function nor a limit: the machine has no room for it, or
+            // the host has a bug.
             let host = !e.is::<wasmtime::Trap>() && !store.data().denied() && !is_count_limit(&e);
             match fault(e, &mut store) {
                 ConfigureError::Fault(mut fault) if host => {
@@ -231,7 +233,8 @@ impl Instance {
             return Processed { done: Err(Box::new((spare, fault))), memory_bytes, instance: None, fuel };
         };
         let failed = match answer {
-            // A language that cannot trap on an exception returns anyway; it has reported the exception.
+            // A language that cannot trap on an exception returns anyway; it has reported the
+            // exception.
             Ok(_) if state.panic.is_some() => Some(Fault::of_panic(state)),
             Ok((Ok(()),)) => None,
             Ok((Err(message),)) => Some(Fault::new(FaultKind::NodeError, message)),
@@ -292,7 +295,8 @@ pub(crate) struct Processed {
     pub(crate) fuel: Option<u64>,
 }
 
-/// Whether a component exceeds its limit of instances, memories or tables; wasmtime's error has no public type.
+/// Whether a component exceeds its limit of instances, memories or tables; wasmtime's error has no
+/// public type.
 fn is_count_limit(error: &wasmtime::Error) -> bool {
     error.root_cause().to_string().starts_with("resource limit exceeded")
 }

@@ -1,10 +1,10 @@
 //! Runs nodes. This is the only crate that depends on wasmtime.
 //!
-//! A [`Runtime`] (one per process) compiles an artifact once to a [`Compiled`]; each worker creates a [`Runner`] from
-//! it with the node's options and limits. A runner owns one instance, calls it with batches, and returns outcomes
-//! whatever the guest does: it repeats a call that faults on a fresh instance, then bisects the batch until only the
-//! rows that cause the fault are left, which fail. See `wit/` for the contract and [`wattle_batch::Call`] for the
-//! meaning of decisions.
+//! A [`Runtime`] (one per process) compiles an artifact once to a [`Compiled`]; each worker creates
+//! a [`Runner`] from it with the node's options and limits. A runner owns one instance, calls it
+//! with batches, and returns outcomes whatever the guest does: it repeats a call that faults on a
+//! fresh instance, then bisects the batch until only the rows that cause the fault are left, which
+//! fail. See `wit/` for the contract and [`wattle_batch::Call`] for the meaning of decisions.
 //!
 //! # Invariants
 //!

@@ -9,7 +9,8 @@ use wasmtime::Config;
 /// A smaller address space counts as small: each linear memory would reserve more than 4 GiB of it.
 const SMALL_BYTES: u64 = 256 << 30;
 
-/// Whether the address space of this process is so small that linear memories must reserve no more than they use.
+/// Whether the address space of this process is so small that linear memories must reserve no more
+/// than they use.
 pub(crate) fn is_small() -> bool {
     static SMALL: OnceLock<bool> = OnceLock::new();
     *SMALL.get_or_init(|| address_space().is_some())
@@ -20,8 +21,8 @@ pub fn address_space() -> Option<u64> {
     Resource::AS.get_soft().ok().filter(|bytes| *bytes < SMALL_BYTES)
 }
 
-/// Makes linear memories reserve only what they use, and move when they grow; code checks accesses instead of guard
-/// pages.
+/// Makes linear memories reserve only what they use, and move when they grow; code checks accesses
+/// instead of guard pages.
 pub(crate) fn reserve_little(config: &mut Config) {
     config.memory_reservation(0).memory_guard_size(0).memory_reservation_for_growth(1 << 20);
 }

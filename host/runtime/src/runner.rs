@@ -50,7 +50,8 @@ pub trait Process: Send {
         if snapshots.is_empty() { Ok(()) } else { Err("the node is stateless".into()) }
     }
 
-    /// Restores the state of a slot, and saves its own state there from now on. Called once, before the first batch.
+    /// Restores the state of a slot, and saves its own state there from now on. Called once, before
+    /// the first batch.
     ///
     /// # Errors
     ///
@@ -249,8 +250,8 @@ impl Runner {
         error
     }
 
-    /// After a successful call: saves state if it is time, and drops an instance that outgrew its memory or whose code
-    /// was superseded.
+    /// After a successful call: saves state if it is time, and drops an instance that outgrew its
+    /// memory or whose code was superseded.
     fn keep(&mut self) {
         let is = |test: &dyn Fn(&Instance) -> bool| self.instance.as_ref().is_some_and(test);
         let (is_outgrown, is_superseded) = (is(&Instance::is_outgrown), is(&|i| i.is_superseded(&self.compiled)));

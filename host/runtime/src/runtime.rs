@@ -1,4 +1,5 @@
-//! The engines: one runtime per process, with a clock for time limits and a cache of compiled artifacts.
+//! The engines: one runtime per process, with a clock for time limits and a cache of compiled
+//! artifacts.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -69,8 +70,8 @@ pub struct CacheCounts {
 }
 
 impl Runtime {
-    /// Creates a runtime that compiles artifacts within these limits, and stores compiled code in `cache_dir`, or only
-    /// in memory.
+    /// Creates a runtime that compiles artifacts within these limits, and stores compiled code in
+    /// `cache_dir`, or only in memory.
     ///
     /// # Errors
     ///
@@ -79,8 +80,8 @@ impl Runtime {
         Self::make(cache_dir, limits, false, false)
     }
 
-    /// Like [`Runtime::new`], for a process that runs long: an artifact that is not in the cache starts at once on
-    /// baseline code, and on optimized code a few seconds later.
+    /// Like [`Runtime::new`], for a process that runs long: an artifact that is not in the cache
+    /// starts at once on baseline code, and on optimized code a few seconds later.
     ///
     /// # Errors
     ///
@@ -89,8 +90,8 @@ impl Runtime {
         Self::make(cache_dir, limits, true, false)
     }
 
-    /// Creates a runtime that counts the instructions of a guest as fuel, which does not depend on the machine; it is
-    /// slower and has no cache.
+    /// Creates a runtime that counts the instructions of a guest as fuel, which does not depend on
+    /// the machine; it is slower and has no cache.
     ///
     /// # Errors
     ///

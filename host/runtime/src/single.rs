@@ -1,5 +1,5 @@
-//! One instance of a node for tests and measurements: every call returns its own outcome or fault, without retries and
-//! without splitting.
+//! One instance of a node for tests and measurements: every call returns its own outcome or fault,
+//! without retries and without splitting.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

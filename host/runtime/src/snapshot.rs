@@ -54,7 +54,8 @@ impl StateFunctions {
         Ok(snapshot)
     }
 
-    /// Restores the state of an instance, or returns why it cannot; the instance must not be used then.
+    /// Restores the state of an instance, or returns why it cannot; the instance must not be used
+    /// then.
     pub(crate) fn restore(&self, store: &mut Store<State>, snapshots: &[Snapshot]) -> Result<(), String> {
         instance::start_clock(store, store.data().limits.time);
         let restored = self.restore.call(&mut *store, (snapshots.to_vec(),));

@@ -125,8 +125,9 @@ impl State {
         Ok(())
     }
 
-    /// Runs a function of the interface `batch`: counts the call, charges what the guest returned or made the host
-    /// repeat, and converts a broken rule to a fault of the guest, and a panic to one of the host.
+    /// Runs a function of the interface `batch`: counts the call, charges what the guest returned
+    /// or made the host repeat, and converts a broken rule to a fault of the guest, and a panic to
+    /// one of the host.
     pub(crate) fn in_call<T>(
         &mut self,
         given_bytes: usize,
@@ -138,8 +139,8 @@ impl State {
             let message = "called the interface `batch` outside of `process`";
             return self.notice(Fault::new(FaultKind::InvalidDecision, message));
         };
-        // A panic would end the worker, and with it every pipeline on this thread. After one, the batch of the call is
-        // only returned, never read.
+        // A panic would end the worker, and with it every pipeline on this thread. After one, the
+        // batch of the call is only returned, never read.
         match catch_unwind(AssertUnwindSafe(|| run(call))) {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(error)) => self.notice(Fault::new(FaultKind::InvalidDecision, error.0)),

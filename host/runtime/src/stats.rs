@@ -29,8 +29,8 @@ pub struct NodeStats {
     pub state_lost: AtomicU64,
 }
 
-/// Upper bounds of the histogram of call times, in nanoseconds: two per decade. A call takes from some microseconds for
-/// a small batch to some hundred milliseconds for a huge document.
+/// Upper bounds of the histogram of call times, in nanoseconds: two per decade. A call takes from
+/// some microseconds for a small batch to some hundred milliseconds for a huge document.
 const BOUNDS: [u64; 12] = [
     10_000,
     30_000,

@@ -1,9 +1,11 @@
-//! The two compilers. Cranelift produces fast code; Winch compiles six times as fast, and its code is slower.
+//! The two compilers. Cranelift produces fast code; Winch compiles six times as fast, and its code
+//! is slower.
 //!
-//! A tiered runtime starts an artifact that is not in the cache on Winch's code, the baseline, so that a swap waits for
-//! half a second and not for three; the [`optimizer`](crate::optimizer) then compiles it with Cranelift while the
-//! pipelines run. wasmtime supports both compilers at tier 1 on x86-64; on other machines, and for artifacts that Winch
-//! cannot compile, there is no baseline and Cranelift compiles at once.
+//! A tiered runtime starts an artifact that is not in the cache on Winch's code, the baseline, so
+//! that a swap waits for half a second and not for three; the [`optimizer`](crate::optimizer) then
+//! compiles it with Cranelift while the pipelines run. wasmtime supports both compilers at tier 1
+//! on x86-64; on other machines, and for artifacts that Winch cannot compile, there is no baseline
+//! and Cranelift compiles at once.
 
 use wasmtime::component::Linker;
 use wasmtime::{Config, Engine, OptLevel, RegallocAlgorithm, Strategy};
@@ -16,11 +18,13 @@ use crate::state::State;
 /// Stack of a guest. Nodes do not recurse on data, so a deep recursion is a fault.
 const STACK_BYTES: usize = 512 << 10;
 
-/// Winch keeps every local variable in the frame, so the same recursion takes more. Threads have 2 MiB.
+/// Winch keeps every local variable in the frame, so the same recursion takes more. Threads have 2
+/// MiB.
 const BASELINE_STACK_BYTES: usize = 1 << 20;
 
-/// Time limits are meant for optimized code; baseline code gets this many times as long. The nodes of the CloudTrail
-/// pack take up to 1.3 times as long on it, since the host does most of the work; tight loops take two to three times.
+/// Time limits are meant for optimized code; baseline code gets this many times as long. The nodes
+/// of the CloudTrail pack take up to 1.3 times as long on it, since the host does most of the work;
+/// tight loops take two to three times.
 const BASELINE_TIMES: u32 = 3;
 
 /// The compiler of a code.
@@ -42,7 +46,8 @@ pub(crate) struct Tier {
 }
 
 impl Tier {
-    /// The optimizing compiler, which also counts fuel if it is metered. In the background it must not use all cores.
+    /// The optimizing compiler, which also counts fuel if it is metered. In the background it must
+    /// not use all cores.
     pub(crate) fn optimized(metered: bool, in_background: bool) -> wasmtime::Result<Self> {
         Self::new(Kind::Optimized, metered, in_background)
     }
@@ -82,8 +87,9 @@ impl Kind {
             Self::Baseline if !cfg!(target_arch = "x86_64") => {
                 return Err(wasmtime::Error::msg("not on this architecture"));
             }
-            // Cranelift compiles only the trampolines here, one for each function whose address is taken, and these are
-            // small: optimizing them took an eighth of the time, and good register allocation another tenth.
+            // Cranelift compiles only the trampolines here, one for each function whose address is
+            // taken, and these are small: optimizing them took an eighth of the time, and good
+            // register allocation another tenth.
             Self::Baseline => config
                 .strategy(Strategy::Winch)
                 .cranelift_opt_level(OptLevel::None)

@@ -56,7 +56,8 @@ impl Admin {
         &self.settings
     }
 
-    /// Moves to the address in the settings. Binds the new address before it closes the old one, unless they share a port.
+    /// Moves to the address in the settings. Binds the new address before it closes the old one,
+    /// unless they share a port.
     ///
     /// # Errors
     ///

@@ -1,4 +1,5 @@
-//! The control socket: commands that change a running agent, over HTTP on a Unix socket in its data folder.
+//! The control socket: commands that change a running agent, over HTTP on a Unix socket in its data
+//! folder.
 //!
 //! | request | response |
 //! | --- | --- |
@@ -7,8 +8,8 @@
 //! | `GET /shadow` | reports of shadows, with the first events that differ |
 //! | `GET /status` | the status, as on the admin listener |
 //!
-//! Only the user of the agent can open the socket, because opening it is enough to change the agent. The socket has mode
-//! 0600 before it is in place.
+//! Only the user of the agent can open the socket, because opening it is enough to change the
+//! agent. The socket has mode 0600 before it is in place.
 //!
 //! # Invariants
 //!

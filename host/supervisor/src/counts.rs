@@ -1,8 +1,8 @@
 //! The table of counts of sources, pipelines, nodes and sinks.
 //!
-//! A row has the name, the description and the accessor of a count. `/metrics`, `/status`, `wattle status`, the summary of
-//! a run and `docs/METRICS.md` read the table, so a new count is a new row. Its key in `/status` is its metric's name
-//! without `wattle_`, the subject and `_total`.
+//! A row has the name, the description and the accessor of a count. `/metrics`, `/status`, `wattle
+//! status`, the summary of a run and `docs/METRICS.md` read the table, so a new count is a new row.
+//! Its key in `/status` is its metric's name without `wattle_`, the subject and `_total`.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -146,8 +146,8 @@ fn load(count: &AtomicU64) -> u64 {
     count.load(Ordering::Relaxed)
 }
 
-/// Rows of `one` number or of a number `by` the last label: type, name, labels and description of the metric, accessor,
-/// places on the terminal.
+/// Rows of `one` number or of a number `by` the last label: type, name, labels and description of
+/// the metric, accessor, places on the terminal.
 macro_rules! table {
     ($(#[$doc:meta])* $table:ident: $subject:ty, $it:ident;
      $($how:ident $kind:ident $name:literal [$($label:literal),*] $help:literal $read:expr $(, $place:ident $text:literal)*;)*) => {

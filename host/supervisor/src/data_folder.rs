@@ -40,8 +40,8 @@ pub enum DataFolderError {
 
 const HINT: &str = "set [agent] data_dir or WATTLE_DATA_DIR to a folder that this user may write";
 
-/// Creates the data folder with mode 0700, or restricts it, and keeps a second agent out of it for as long as the file
-/// lives.
+/// Creates the data folder with mode 0700, or restricts it, and keeps a second agent out of it for
+/// as long as the file lives.
 ///
 /// # Errors
 ///

@@ -11,7 +11,7 @@ pub trait Frontend: Send + Sync {
     /// Shows the errors and warnings of a configuration that was loaded.
     fn show(&self, diagnostics: &[Diagnostic]);
 
-    /// Called before a configuration is loaded, which can take seconds because it compiles. The supervisor drops the
-    /// returned value when the load ends.
+    /// Called before a configuration is loaded, which can take seconds because it compiles. The
+    /// supervisor drops the returned value when the load ends.
     fn loading(&self, runtime: &Arc<Runtime>) -> Box<dyn Any>;
 }

@@ -1,7 +1,8 @@
-//! The history of an agent: a line of JSON for each generation that started or was refused, in `history.ndjson` of the
-//! data folder.
+//! The history of an agent: a line of JSON for each generation that started or was refused, in
+//! `history.ndjson` of the data folder.
 //!
-//! Each line is appended and synced. When the file exceeds its maximum size, its older half is removed.
+//! Each line is appended and synced. When the file exceeds its maximum size, its older half is
+//! removed.
 
 use std::fs::{self, File, Permissions};
 use std::io::{self, Write as _};

@@ -95,7 +95,8 @@ impl Loader {
         })
     }
 
-    /// Waits until the code of canaries and shadows is optimized: a comparison must compare versions and not compilers.
+    /// Waits until the code of canaries and shadows is optimized: a comparison must compare
+    /// versions and not compilers.
     fn wait_for_optimized(&self, plan: &Plan) {
         for pipeline in plan.pipelines.iter().filter(|pipeline| pipeline.versions().count() > 1) {
             for node in pipeline.versions().flat_map(|version| &version.nodes) {
@@ -129,7 +130,8 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    /// Loads the configuration and swaps to it. Returns `None` if the change of files was early and is not complete.
+    /// Loads the configuration and swaps to it. Returns `None` if the change of files was early and
+    /// is not complete.
     pub(crate) async fn reload(&mut self, loader: &Loader, why: ReloadCause) -> Option<Response> {
         let since = Instant::now();
         let loaded = loader.load();

@@ -26,7 +26,8 @@ impl Requester {
         self.stop.send_replace(true);
     }
 
-    /// Asks the agent to load its configuration again. Several requests before the next load count as one.
+    /// Asks the agent to load its configuration again. Several requests before the next load count
+    /// as one.
     pub fn reload(&self) {
         self.reload.notify_one();
     }

@@ -163,8 +163,8 @@ impl Rollout {
         }
     }
 
-    /// Sentences about parts of a configuration that do not take effect because of earlier decisions.
-    /// Call it after [`Self::apply`].
+    /// Sentences about parts of a configuration that do not take effect because of earlier
+    /// decisions. Call it after [`Self::apply`].
     pub(crate) fn notes(&self, loaded: &Plan) -> Vec<String> {
         let mut notes = Vec::new();
         for pipeline in &loaded.pipelines {

@@ -11,7 +11,8 @@ pub(crate) fn cost(shadow: &ShadowSnapshot) -> f64 {
     if primary > 0.0 { shadow.candidate_time.as_secs_f64() / primary } else { 0.0 }
 }
 
-/// The report as JSON, with `events` including the first events that differ, which only the control socket shows.
+/// The report as JSON, with `events` including the first events that differ, which only the control
+/// socket shows.
 pub(crate) fn json(shadow: &ShadowSnapshot, events: bool) -> Value {
     let outputs: serde_json::Map<String, Value> = shadow
         .outputs

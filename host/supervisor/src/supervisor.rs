@@ -1,4 +1,5 @@
-//! The running agent: loads its configuration, starts the topology, handles requests, drains at the end.
+//! The running agent: loads its configuration, starts the topology, handles requests, drains at the
+//! end.
 
 mod problem;
 
@@ -102,7 +103,8 @@ pub struct Supervisor {
 }
 
 impl Supervisor {
-    /// Locks the data folder and sets up the sandbox, with `artifacts` as built-in nodes and `library` as packs.
+    /// Locks the data folder and sets up the sandbox, with `artifacts` as built-in nodes and
+    /// `library` as packs.
     ///
     /// # Errors
     ///
@@ -389,7 +391,8 @@ impl Agent {
     }
 }
 
-/// Runs a command of the control socket and responds. The client may have closed the connection by then.
+/// Runs a command of the control socket and responds. The client may have closed the connection by
+/// then.
 async fn respond(loader: &Loader, running: &mut Running, request: CommandRequest) {
     let response = match request.command {
         Command::Reload => json(running.reload(loader, ReloadCause::Command).await),

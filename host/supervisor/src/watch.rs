@@ -1,7 +1,7 @@
 //! Watches the files of the configuration.
 //!
-//! It watches folders and not files, because editors replace a file by renaming another one over it. [`debounce`] decides
-//! when a change is complete.
+//! It watches folders and not files, because editors replace a file by renaming another one over
+//! it. [`debounce`] decides when a change is complete.
 
 mod debounce;
 
@@ -56,7 +56,8 @@ impl Watch {
         Ok(Self { watcher, folders: BTreeSet::new(), files, steps, debounce: Debounce::new(absolute(alone)) })
     }
 
-    /// Replaces the watched files and folders. Those that do not exist yet count as changed when they appear.
+    /// Replaces the watched files and folders. Those that do not exist yet count as changed when
+    /// they appear.
     pub fn set(&mut self, files: &BTreeSet<PathBuf>) {
         let mut all = BTreeSet::new();
         let mut folders = BTreeSet::new();
@@ -159,7 +160,8 @@ fn step(kind: EventKind) -> Option<Step> {
 /// Maximum number of links in a path, as in the kernel.
 const MAX_LINKS: usize = 40;
 
-/// The links in a path, and the file at the end. A Kubernetes volume changes by replacing a link in a parent folder.
+/// The links in a path, and the file at the end. A Kubernetes volume changes by replacing a link in
+/// a parent folder.
 fn links(path: &Path) -> Vec<PathBuf> {
     let Ok(path) = std::path::absolute(path) else { return Vec::new() };
     let mut found = Vec::new();

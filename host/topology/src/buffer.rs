@@ -158,7 +158,8 @@ impl DiskBuffer {
             };
             tokio::join!(stored, fetch.run(reader, stopped.clone(), false));
             output.close();
-            // Events that the sink did not take stay on disk; dropping them returns their acknowledgements.
+            // Events that the sink did not take stay on disk; dropping them returns their
+            // acknowledgements.
             while output.try_pop().is_some() {}
         };
         let mut ending = stopped.clone();
@@ -173,7 +174,8 @@ impl DiskBuffer {
                     tokio::time::sleep(GRACE).await;
                 } => Ok(()),
             };
-            // A sink that ended early takes no more events; the sources keep those that are not stored.
+            // A sink that ended early takes no more events; the sources keep those that are not
+            // stored.
             self.input.close();
             output.close();
             while output.try_pop().is_some() {}
@@ -193,7 +195,8 @@ impl DiskBuffer {
         ended
     }
 
-    /// Opens the folder, and retries after errors. Returns `None` if the sink was stopped before it succeeded.
+    /// Opens the folder, and retries after errors. Returns `None` if the sink was stopped before it
+    /// succeeded.
     async fn open(&self, sink: &SinkStats) -> Result<Option<DiskQueue<Folder>>, SinkError> {
         let mut failed = false;
         loop {

@@ -1,8 +1,10 @@
-//! A canary: another version of a pipeline that processes a share of its batches, with real effects.
+//! A canary: another version of a pipeline that processes a share of its batches, with real
+//! effects.
 //!
-//! It is a pipeline of the same generation with the same sinks and quarantine, but with its own instances on every
-//! worker, and its own counts under [`canary_name`]. Sequence numbers keep the order of a source, whichever version
-//! processed a batch. The supervisor decides whether to promote it or roll it back; either is a swap like any other.
+//! It is a pipeline of the same generation with the same sinks and quarantine, but with its own
+//! instances on every worker, and its own counts under [`canary_name`]. Sequence numbers keep the
+//! order of a source, whichever version processed a batch. The supervisor decides whether to
+//! promote it or roll it back; either is a swap like any other.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

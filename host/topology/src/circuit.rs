@@ -40,7 +40,8 @@ pub(crate) enum Change {
 pub(crate) struct Circuit {
     settings: CircuitSettings,
     pub(crate) policy: OnFault,
-    /// Whether `state.open_until` is set, so that workers can check a closed circuit without a lock.
+    /// Whether `state.open_until` is set, so that workers can check a closed circuit without a
+    /// lock.
     open: AtomicBool,
     state: Mutex<State>,
 }
@@ -83,8 +84,8 @@ impl Circuit {
                 if now < until {
                     return Admission::Refused;
                 }
-                // No other batch becomes a probe meanwhile. If this one never ends, another follows after the
-                // cool-down.
+                // No other batch becomes a probe meanwhile. If this one never ends, another follows
+                // after the cool-down.
                 state.open_until = Some(now + state.cool_down);
                 Admission::Probe
             }

@@ -1,8 +1,9 @@
-//! Counts that prove that no event is lost: for each pipeline, node and output, over all generations.
+//! Counts that prove that no event is lost: for each pipeline, node and output, over all
+//! generations.
 //!
-//! For a pipeline `received + split + copied = delivered + failed + dropped + returned`, where `split` is the number of
-//! events that splitting added (children minus parents) and `copied` the number of additional copies for further ports
-//! or links.
+//! For a pipeline `received + split + copied = delivered + failed + dropped + returned`, where
+//! `split` is the number of events that splitting added (children minus parents) and `copied` the
+//! number of additional copies for further ports or links.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

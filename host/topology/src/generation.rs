@@ -1,4 +1,5 @@
-//! A generation: the running form of one plan. Workers use the current one until the next replaces it.
+//! A generation: the running form of one plan. Workers use the current one until the next replaces
+//! it.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -23,7 +24,8 @@ use crate::shadow::{Candidate, Shadow, Shadows};
 use crate::states::{Slots, States};
 use crate::stops::Stops;
 
-/// How long a run that ends with its input retries writing to a quarantine before the pipeline stops.
+/// How long a run that ends with its input retries writing to a quarantine before the pipeline
+/// stops.
 const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Why a plan could not be built. The running generation is untouched.
@@ -66,8 +68,8 @@ pub fn sandboxed(runtime: Arc<Runtime>, services: Arc<Services>) -> Arc<NodeFact
     })
 }
 
-/// Checks that an instance has the ports of the validated plan. A node may return different ports each time it is
-/// configured, and rows on an unknown port would be lost.
+/// Checks that an instance has the ports of the validated plan. A node may return different ports
+/// each time it is configured, and rows on an unknown port would be lost.
 fn check_ports(plan: &NodePlan, ports: &[String]) -> Result<(), String> {
     let validated: Vec<&str> =
         plan.ports.iter().map(|port| port.name.as_str()).filter(|name| *name != "failed").collect();
@@ -87,7 +89,8 @@ pub(crate) struct SinkHandle {
     pub(crate) encoder: Arc<dyn Encoder>,
     pub(crate) queue: Queue<Payload>,
     pub(crate) stats: Arc<SinkStats>,
-    /// Counts for events that do not fit, for a sink with `when_full = "drop_newest"` and a memory buffer.
+    /// Counts for events that do not fit, for a sink with `when_full = "drop_newest"` and a memory
+    /// buffer.
     pub(crate) drop_newest: Option<Arc<BufferStats>>,
 }
 
@@ -123,10 +126,11 @@ pub(crate) struct Generation {
     by_source: HashMap<String, Vec<usize>>,
     /// Indices of the pipelines that its events reach, also through other pipelines.
     reached: HashMap<String, Vec<usize>>,
-    /// Instances created in advance, one set per worker, so that a swap costs workers no time; the last set is the
-    /// spare worker's, at rest.
+    /// Instances created in advance, one set per worker, so that a swap costs workers no time; the
+    /// last set is the spare worker's, at rest.
     nodes: Mutex<Vec<NodeSet>>,
-    /// Nodes, as `pipeline.node`, that cannot restore the state of their predecessor and may start without state.
+    /// Nodes, as `pipeline.node`, that cannot restore the state of their predecessor and may start
+    /// without state.
     pub(crate) emptied: Vec<String>,
 }
 
@@ -144,7 +148,8 @@ impl Generation {
         }
     }
 
-    /// Builds the pipelines of a plan and their candidates, with instances for every worker and the spare worker.
+    /// Builds the pipelines of a plan and their candidates, with instances for every worker and the
+    /// spare worker.
     pub(crate) fn build(number: u64, plan: &Plan, context: &BuildContext<'_>) -> Result<Self, BuildError> {
         let mut builder = Builder {
             number,
@@ -188,8 +193,8 @@ impl Generation {
         Ok(Self { number, bugs, pipelines, by_source, reached, nodes: Mutex::new(nodes), emptied })
     }
 
-    /// Selects the pipeline that processes a batch for one of [`Self::pipelines_of`], and the shadow that receives a
-    /// copy.
+    /// Selects the pipeline that processes a batch for one of [`Self::pipelines_of`], and the
+    /// shadow that receives a copy.
     pub(crate) fn choose(&self, index: usize) -> (usize, Option<&Shadow>) {
         let Some(pipeline) = self.pipelines.get(index) else { return (index, None) };
         match &pipeline.canary {
@@ -198,7 +203,8 @@ impl Generation {
         }
     }
 
-    /// Takes the instances of one worker, with the state of their predecessors; each worker calls this once.
+    /// Takes the instances of one worker, with the state of their predecessors; each worker calls
+    /// this once.
     pub(crate) fn take_nodes(&self, worker: usize) -> NodeSet {
         let mut set = self.nodes.lock().get_mut(worker).map(std::mem::take).unwrap_or_default();
         for (pipeline, nodes) in self.pipelines.iter().zip(&mut set) {
@@ -226,8 +232,8 @@ impl Generation {
         heirs.flat_map(|heir| &heir.nodes).any(|links| *links.name == *node && !links.inherits.is_empty())
     }
 
-    /// Merges the state of ended canaries into their successors, including slots that no worker visited. No worker must
-    /// be running.
+    /// Merges the state of ended canaries into their successors, including slots that no worker
+    /// visited. No worker must be running.
     pub(crate) fn inherit(&self) {
         for links in self.pipelines.iter().flat_map(|pipeline| &pipeline.nodes) {
             (0..links.inherits.len()).for_each(|worker| links.inherit(worker));
@@ -282,7 +288,8 @@ struct Builder<'a> {
 }
 
 impl Builder<'_> {
-    /// Builds a pipeline with the sinks and the quarantine of the planned one at `index`, and creates its instances.
+    /// Builds a pipeline with the sinks and the quarantine of the planned one at `index`, and
+    /// creates its instances.
     fn pipeline(&mut self, index: usize, planned: &PipelinePlan, name: &str) -> Result<Pipeline, BuildError> {
         let &BuildContext { counts, states, is_dry, .. } = self.context;
         let scope =
@@ -402,7 +409,8 @@ impl Builder<'_> {
         }
     }
 
-    /// Builds and starts the shadow of a pipeline: without sinks, quarantine, or any other visible effect.
+    /// Builds and starts the shadow of a pipeline: without sinks, quarantine, or any other visible
+    /// effect.
     fn shadow(&self, planned: &PipelinePlan, shadow: &CandidatePlan<ShadowSettings>) -> Result<Shadow, BuildError> {
         let CandidatePlan { candidate, settings } = shadow;
         let counted = Arc::new(PipelineCounts::default());
@@ -439,8 +447,8 @@ fn inheritable<'a>(instances: impl Iterator<Item = &'a Box<dyn Process>>, own: &
     if fits { left } else { Slots::new() }
 }
 
-/// Checks that the instances of a node can restore their workers' state of its predecessor. If they cannot, the node
-/// starts without state if its policy allows it.
+/// Checks that the instances of a node can restore their workers' state of its predecessor. If they
+/// cannot, the node starts without state if its policy allows it.
 fn check_state<'a>(
     pipeline: &str,
     node: &NodePlan,

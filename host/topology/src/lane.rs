@@ -1,10 +1,11 @@
-//! The lane of one source: passes its batches to the workers in order, and their results to the sinks in the same
-//! order.
+//! The lane of one source: passes its batches to the workers in order, and their results to the
+//! sinks in the same order.
 //!
-//! Any number of workers can take batches of a lane at once. Each batch gets a sequence number, and its results go to
-//! the sinks only after those of all earlier batches, so the order of the source is kept. A sink without room stops the
-//! lane and not a worker: waiting results stay in the lane, and workers take no further batch from it while too much
-//! waits. Only a document whose own outputs exceed the limit makes its worker wait.
+//! Any number of workers can take batches of a lane at once. Each batch gets a sequence number, and
+//! its results go to the sinks only after those of all earlier batches, so the order of the source
+//! is kept. A sink without room stops the lane and not a worker: waiting results stay in the lane,
+//! and workers take no further batch from it while too much waits. Only a document whose own
+//! outputs exceed the limit makes its worker wait.
 //!
 //! # Invariants
 //!
@@ -94,7 +95,8 @@ impl Lane {
         })
     }
 
-    /// Makes the lane a suspect for a while: one of its nodes faulted and occupied its worker for long.
+    /// Makes the lane a suspect for a while: one of its nodes faulted and occupied its worker for
+    /// long.
     pub(crate) fn suspect(&self) {
         let mut state = self.state.lock();
         state.suspect_until = Some(Instant::now() + SUSPICION);
@@ -135,7 +137,8 @@ impl Lane {
         Some(Work { lane: self.clone(), sequence, batch })
     }
 
-    /// Adds payloads of a batch. With `done` these are its last. Waits while the payloads of this batch exceed the bound.
+    /// Adds payloads of a batch. With `done` these are its last. Waits while the payloads of this
+    /// batch exceed the bound.
     pub(crate) fn put(&self, sequence: u64, payloads: Vec<(Arc<SinkHandle>, Payload)>, done: bool) {
         let mut state = self.state.lock();
         if let Some(entry) = state.results.get_mut(&sequence) {
@@ -169,7 +172,8 @@ impl Lane {
                 let bytes = payload.byte_len();
                 match sink.queue.try_push(payload) {
                     Ok(()) => {}
-                    // The sink has ended; dropping the payload returns its events to the source unacknowledged.
+                    // The sink has ended; dropping the payload returns its events to the source
+                    // unacknowledged.
                     Err(payload) if sink.queue.is_closed() => drop(payload),
                     Err(payload) if sink.drop_newest.is_some() => {
                         if let Some(stats) = &sink.drop_newest {
@@ -185,7 +189,8 @@ impl Lane {
                         if let Some(lanes) = self.lanes.upgrade() {
                             lanes.blocked.store(true, Ordering::Release);
                         }
-                        // If room appeared between the attempt and the flag, no signal would follow.
+                        // If room appeared between the attempt and the flag, no signal would
+                        // follow.
                         if sink.queue.is_full() {
                             return;
                         }
@@ -223,8 +228,8 @@ impl Lane {
         self.moved.notify_all();
     }
 
-    /// Returns the payloads of a batch to the source, unacknowledged; with `later`, also those of all later batches.
-    /// Sinks keep the payloads that they already have.
+    /// Returns the payloads of a batch to the source, unacknowledged; with `later`, also those of
+    /// all later batches. Sinks keep the payloads that they already have.
     pub(crate) fn void(&self, sequence: u64, later: bool) {
         let mut state = self.state.lock();
         let mut bytes = 0;
@@ -336,8 +341,8 @@ impl Lanes {
             .for_each(|lane| lane.return_all());
     }
 
-    /// Takes work from a lane, starting the search after the lane that gave work last. Skips sources on hold, and does
-    /// not give the last worker to suspects.
+    /// Takes work from a lane, starting the search after the lane that gave work last. Skips
+    /// sources on hold, and does not give the last worker to suspects.
     pub(crate) fn take(&self, last: &mut usize, is_held: impl Fn(&str) -> bool) -> Option<Work> {
         let all = self.all.read();
         let count = all.len();

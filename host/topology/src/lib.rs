@@ -1,8 +1,9 @@
 //! The running graph: sources, lanes, workers, pipelines, sinks, and the swap of generations.
 //!
-//! The data path is [`pipeline`]: read `Pipeline::run` first. Around it: a [`lane`] holds the batches of one source in
-//! order, a [`worker`] takes them from lanes and runs pipelines, a [`generation`] is the running form of one
-//! configuration, and [`Topology`] starts, swaps and drains.
+//! The data path is [`pipeline`]: read `Pipeline::run` first. Around it: a [`lane`] holds the
+//! batches of one source in order, a [`worker`] takes them from lanes and runs pipelines, a
+//! [`generation`] is the running form of one configuration, and [`Topology`] starts, swaps and
+//! drains.
 //!
 //! # Invariants
 //!

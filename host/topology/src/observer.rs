@@ -1,7 +1,8 @@
 //! Observes a running topology: counts, states, and fill levels of queues.
 //!
-//! Counts belong to a name and stay when its node, source or sink is removed or replaced, so they never decrease and
-//! the sums of a pipeline still add up. Queues and states belong to the running endpoint.
+//! Counts belong to a name and stay when its node, source or sink is removed or replaced, so they
+//! never decrease and the sums of a pipeline still add up. Queues and states belong to the running
+//! endpoint.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};

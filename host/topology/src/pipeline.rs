@@ -41,7 +41,8 @@ pub(crate) struct Pipeline {
     /// Set when a node stopped the pipeline: workers no longer take from its sources.
     pub(crate) stopped: AtomicBool,
     pub(crate) stops: Stops,
-    /// Whether it stops when its quarantine cannot be written. An agent that keeps running lets the source retry.
+    /// Whether it stops when its quarantine cannot be written. An agent that keeps running lets the
+    /// source retry.
     pub(crate) stops_without_quarantine: bool,
     pub(crate) bugs: Bugs,
     pub(crate) entry: Vec<Target>,
@@ -68,12 +69,14 @@ pub(crate) struct NodeLinks {
     pub(crate) slots: Slots,
     /// State of each worker's instance in a canary that ended, to be merged into `slots`.
     pub(crate) inherits: Slots,
-    /// For a masking node: the quarantine for rows that it could not process; they leave without their contents.
+    /// For a masking node: the quarantine for rows that it could not process; they leave without
+    /// their contents.
     pub(crate) quarantine: Option<Arc<Quarantine>>,
 }
 
 impl NodeLinks {
-    /// Merges a worker's state of a canary that ended into its slot. No instance of either may be using the slots.
+    /// Merges a worker's state of a canary that ended into its slot. No instance of either may be
+    /// using the slots.
     pub(crate) fn inherit(&self, worker: usize) {
         if let Some((own, left)) = self.slots.get(worker).zip(self.inherits.get(worker)) {
             own.take_from(left);
@@ -101,8 +104,8 @@ pub(crate) struct Emitter<'a> {
     lane: &'a Lane,
     sequence: u64,
     payloads: Vec<(Arc<SinkHandle>, Payload)>,
-    /// Batches for other pipelines, by index. They share their data with the batch of the source, so they take little
-    /// memory until the worker runs them.
+    /// Batches for other pipelines, by index. They share their data with the batch of the source,
+    /// so they take little memory until the worker runs them.
     onward: VecDeque<(usize, Batch)>,
     bytes: usize,
     /// Whether a node faulted.
@@ -172,7 +175,8 @@ impl<'a> Emitter<'a> {
         self.lane.void(self.sequence, later);
     }
 
-    /// Takes the next batch that an output sent to another pipeline, with the index of that pipeline.
+    /// Takes the next batch that an output sent to another pipeline, with the index of that
+    /// pipeline.
     pub(crate) fn next_onward(&mut self) -> Option<(usize, Batch)> {
         self.onward.pop_front()
     }
@@ -246,7 +250,8 @@ impl Pipeline {
         let dropped: usize = outcome.dropped.iter().map(|(_, rows)| rows).sum();
         emitter.totals.dropped += dropped as u64;
         emitter.totals.events += dropped as u64;
-        // Before any event leaves: if failed rows cannot be stored, the source sends the whole batch again.
+        // Before any event leaves: if failed rows cannot be stored, the source sends the whole
+        // batch again.
         let failed = match outcome.failed.take().map(|failed| self.keep(links, failed)).transpose() {
             Ok(failed) => failed,
             Err(error) => return self.withdraw(links, outcome, &error, emitter),
@@ -268,7 +273,8 @@ impl Pipeline {
         }
     }
 
-    /// Writes failed rows to the quarantine, if the node has one. Returns the batch that may leave in their place.
+    /// Writes failed rows to the quarantine, if the node has one. Returns the batch that may leave
+    /// in their place.
     fn keep(&self, links: &NodeLinks, failed: Batch) -> Result<Batch, QuarantineError> {
         let Some(quarantine) = &links.quarantine else { return Ok(failed) };
         let rows = failed.rows() as u64;
@@ -369,8 +375,9 @@ impl Pipeline {
         }
     }
 
-    /// Whether workers skip the sources of this pipeline: it stopped, or a worker is searching for the rows at which a
-    /// node faults. Such a search can take long, and must not occupy every worker.
+    /// Whether workers skip the sources of this pipeline: it stopped, or a worker is searching for
+    /// the rows at which a node faults. Such a search can take long, and must not occupy every
+    /// worker.
     pub(crate) fn is_held(&self) -> bool {
         let is_searching = |n: &NodeLinks| n.counts.stats.searching.load(Ordering::Relaxed) > 0;
         self.stopped.load(Ordering::Acquire) || self.nodes.iter().any(is_searching)
@@ -415,7 +422,8 @@ impl Pipeline {
         }
     }
 
-    /// Passes a batch to the sinks and pipelines of an output, or ends it if the output is discarded.
+    /// Passes a batch to the sinks and pipelines of an output, or ends it if the output is
+    /// discarded.
     fn emit(&self, index: usize, batch: Batch, emitter: &mut Emitter<'_>) {
         let Some(output) = self.outputs.get(index) else {
             return self.bug(batch, "a link to an output that does not exist");

@@ -18,7 +18,8 @@ pub use store::{QuarantineError, QuarantineStore, Quarantined};
 
 /// Bytes of lines per write.
 const PIECE_BYTES: usize = 4 << 20;
-/// Interval between log lines about rows that cannot be stored; their source sends them again and again.
+/// Interval between log lines about rows that cannot be stored; their source sends them again and
+/// again.
 const SAY_AGAIN: Duration = Duration::from_secs(10);
 /// Interval between attempts to write.
 const RETRY_INTERVAL: Duration = Duration::from_millis(50);
@@ -40,8 +41,8 @@ impl Quarantine {
         Self { store, max_bytes, patience, failing: Mutex::default(), said: Mutex::default() }
     }
 
-    /// Stores the rows of a failed batch, and returns the batch that may leave in their place: reasons without
-    /// contents.
+    /// Stores the rows of a failed batch, and returns the batch that may leave in their place:
+    /// reasons without contents.
     ///
     /// # Errors
     ///
@@ -49,7 +50,8 @@ impl Quarantine {
     pub(crate) fn keep(&self, batch: Batch) -> Result<Batch, QuarantineError> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
         let time = format_rfc3339(i64::try_from(now).unwrap_or(i64::MAX));
-        // If a later piece does not fit, the source sends all rows again, and those before it are stored twice.
+        // If a later piece does not fit, the source sends all rows again, and those before it are
+        // stored twice.
         let mut kept = Ok(());
         let mut lines = Vec::new();
         let mut failures = Vec::with_capacity(batch.rows());

@@ -58,7 +58,8 @@ impl Ratio {
         (self.part_squared - 2.0 * rate * self.product + rate * rate * self.whole_squared).max(0.0)
     }
 
-    /// Variance of the rate, from the differences between batches. Infinite for fewer than two batches.
+    /// Variance of the rate, from the differences between batches. Infinite for fewer than two
+    /// batches.
     pub fn variance(&self) -> f64 {
         if self.batches < 2.0 || self.whole <= 0.0 {
             return f64::INFINITY;

@@ -1,5 +1,5 @@
-//! The running topology: starts it, and swaps the parts that changed. `handover.rs` describes how a sink leaves,
-//! `drain.rs` the end.
+//! The running topology: starts it, and swaps the parts that changed. `handover.rs` describes how a
+//! sink leaves, `drain.rs` the end.
 
 mod drain;
 mod handover;
@@ -177,8 +177,8 @@ impl Topology {
         Ok(())
     }
 
-    /// Replaces the running plan: builds everything new first, then the workers change over between two batches.
-    /// Unchanged parts continue to run.
+    /// Replaces the running plan: builds everything new first, then the workers change over between
+    /// two batches. Unchanged parts continue to run.
     ///
     /// # Errors
     ///
@@ -295,8 +295,8 @@ impl Topology {
         Ok(built)
     }
 
-    /// Stops sources that were removed from the plan or have changed options, and waits for them to hand over, as long
-    /// as sinks deliver.
+    /// Stops sources that were removed from the plan or have changed options, and waits for them to
+    /// hand over, as long as sinks deliver.
     async fn stop_sources(&mut self, plan: &Plan) {
         let stays = |name: &str, digest: &str| {
             plan.sources.iter().enumerate().any(|(index, source)| {

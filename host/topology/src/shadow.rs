@@ -1,8 +1,8 @@
-//! A shadow: another version of a pipeline that processes copies of its batches; its outputs are compared with those of
-//! the running version, and discarded.
+//! A shadow: another version of a pipeline that processes copies of its batches; its outputs are
+//! compared with those of the running version, and discarded.
 //!
-//! A worker copies a batch (which copies no text), records what its own version emits, and passes both to the shadow's
-//! thread, which has an instance of every node of the candidate.
+//! A worker copies a batch (which copies no text), records what its own version emits, and passes
+//! both to the shadow's thread, which has an instance of every node of the candidate.
 //!
 //! # Invariants
 //!

@@ -1,5 +1,5 @@
-//! Pipelines that stopped by themselves: a node with `on_fault = "stop"` faulted too often, or the quarantine could not
-//! be written in a run that ends with its input.
+//! Pipelines that stopped by themselves: a node with `on_fault = "stop"` faulted too often, or the
+//! quarantine could not be written in a run that ends with its input.
 //!
 //! A stop belongs to a generation: a reload starts every pipeline again.
 

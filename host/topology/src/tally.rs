@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 
-/// Maximum number of distinct codes in a tally. Each is a time series of a metric, so a guest must not create them
-/// without limit.
+/// Maximum number of distinct codes in a tally. Each is a time series of a metric, so a guest must
+/// not create them without limit.
 const MAX_CODES: usize = 64;
 /// Maximum length of a code in bytes; longer ones are cut.
 const MAX_CODE_BYTES: usize = 64;
@@ -23,7 +23,8 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// Adds to the count of a code. Only the first event of a code costs more than a search and an addition.
+    /// Adds to the count of a code. Only the first event of a code costs more than a search and an
+    /// addition.
     pub(crate) fn add(&self, code: &str, count: u64) {
         let code = if code.is_empty() || code.len() > MAX_CODE_BYTES { OTHER } else { code };
         let counter = match self.codes.load().get(code) {

@@ -8,8 +8,8 @@ use crate::key::{Key, hash};
 use crate::node::{DIRTY, DUPLICATES, ESCAPED, EXPANDED, NEW_KEY, NEW_VALUE, NONE, Node, Place, RAW, REMOVED};
 use crate::route::{Route, Step};
 
-/// A value could not be put where the path says: something on the way is neither an object, nor null, nor missing, or
-/// an array does not have the element.
+/// A value could not be put where the path says: something on the way is neither an object, nor
+/// null, nor missing, or an array does not have the element.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NoPlace;
 
@@ -38,7 +38,8 @@ impl Documents {
         self.mark_removed(place);
     }
 
-    /// Gives a member another key. A member that has this key already is removed. The member keeps its place.
+    /// Gives a member another key. A member that has this key already is removed. The member keeps
+    /// its place.
     pub fn rename(&mut self, member: Place, key: &[u8]) {
         let Some(object) = self.parent(member) else { return };
         let hash = hash(key);
@@ -60,13 +61,14 @@ impl Documents {
         }
     }
 
-    /// Sets the values that a path leads to; members and the objects that lead to them are made where they are missing
-    /// or null. Returns how many values were set: more or less than one only with `[*]`, which passes over everything
-    /// that is not an array.
+    /// Sets the values that a path leads to; members and the objects that lead to them are made
+    /// where they are missing or null. Returns how many values were set: more or less than one only
+    /// with `[*]`, which passes over everything that is not an array.
     ///
     /// # Errors
     ///
-    /// There is no place for a value, see [`NoPlace`]. With `[*]` all other values are set nevertheless.
+    /// There is no place for a value, see [`NoPlace`]. With `[*]` all other values are set
+    /// nevertheless.
     pub fn put(&mut self, from: Place, route: &Route, content: Content) -> Result<usize, NoPlace> {
         self.put_from(from, route.steps(), content)
     }
@@ -130,8 +132,8 @@ impl Documents {
         self.append_member(object, key.written, key.hash, is_escaped)
     }
 
-    /// Sets the member of an object that has this key, which is known only now; adds it if it is missing. Returns its
-    /// place, or none if the value is not an object.
+    /// Sets the member of an object that has this key, which is known only now; adds it if it is
+    /// missing. Returns its place, or none if the value is not an object.
     pub fn set_member(&mut self, object: Place, key: &[u8], content: Content) -> Option<Place> {
         if self.kind(object) != Kind::Object {
             return None;
@@ -155,7 +157,8 @@ impl Documents {
         member.flags |= NEW_KEY | NEW_VALUE | if is_escaped { ESCAPED } else { 0 };
         let number = self.push(member);
         let Some(node) = self.node(object.0).copied() else { return Place(number) };
-        // The members of the text have numbers that follow each other; only the members after them are walked.
+        // The members of the text have numbers that follow each other; only the members after them
+        // are walked.
         let mut last = match node.count {
             0 => node.first,
             count => node.first.wrapping_add(count - 1),
@@ -180,8 +183,8 @@ impl Documents {
         (span, is_escaped)
     }
 
-    /// Marks what contains a value as changed, and removes other members with the keys on the way: readers differ in
-    /// which of several equal keys counts.
+    /// Marks what contains a value as changed, and removes other members with the keys on the way:
+    /// readers differ in which of several equal keys counts.
     fn touch(&mut self, place: Place) {
         let mut child = place.0;
         while let Some(parent) = self.node(child).map(|node| node.parent).filter(|parent| *parent != NONE) {

@@ -55,7 +55,8 @@ impl Documents {
         text.into_iter().for_each(|text| *text = bytes.clone());
     }
 
-    /// Adds a JSON value that stays valid when the arena is cleared. Call it before the first document is opened.
+    /// Adds a JSON value that stays valid when the arena is cleared. Call it before the first
+    /// document is opened.
     pub fn constant(&mut self, json: &[u8]) -> Content {
         let content = self.new_json(json);
         self.constants = self.scratch.len();
@@ -69,13 +70,15 @@ impl Documents {
         span
     }
 
-    /// Closes all documents and forgets all values but the constants. Keeps the texts and the memory.
+    /// Closes all documents and forgets all values but the constants. Keeps the texts and the
+    /// memory.
     pub fn clear(&mut self) {
         self.scratch.truncate(self.constants);
         self.nodes.clear();
     }
 
-    /// Opens a JSON value that is a span of a text; `kind` must be the right one. White space may not stand around it.
+    /// Opens a JSON value that is a span of a text; `kind` must be the right one. White space may
+    /// not stand around it.
     pub fn open(&mut self, source: Source, start: usize, end: usize, kind: Kind) -> Place {
         self.root(Content { span: Span::new(start, end), origin: source.0, kind, is_raw: false })
     }
@@ -159,8 +162,8 @@ impl Documents {
         Content { span, origin: SCRATCH, kind: node.kind, is_raw: false }
     }
 
-    /// A value in text form: strings without quotes and escapes, other values as their JSON. `memory` is for strings with
-    /// escapes.
+    /// A value in text form: strings without quotes and escapes, other values as their JSON.
+    /// `memory` is for strings with escapes.
     #[inline]
     pub fn text<'a>(&'a self, content: Content, memory: &'a mut Vec<u8>) -> &'a [u8] {
         let bytes = self.bytes(content.span, content.origin);

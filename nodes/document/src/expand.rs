@@ -13,7 +13,8 @@ const FILTER_WORDS: usize = 16;
 const VERIFIED: usize = 64;
 
 impl Documents {
-    /// Makes the list of children of a container, unless it was made before. Returns whether the value is a container.
+    /// Makes the list of children of a container, unless it was made before. Returns whether the
+    /// value is a container.
     pub(crate) fn expand(&mut self, place: Place) -> bool {
         let Some(node) = self.nodes.get(place.0 as usize).copied() else { return false };
         if node.has(EXPANDED) {
@@ -31,7 +32,8 @@ impl Documents {
                     node.first = first;
                     node.count = count;
                 }
-                // The text is not valid JSON. Without a kind the value is neither walked nor changed.
+                // The text is not valid JSON. Without a kind the value is neither walked nor
+                // changed.
                 None => node.kind = Kind::Missing,
             }
         }

@@ -12,8 +12,8 @@ pub struct Key {
     pub(crate) hash: u32,
     /// The escaped key among the constants.
     pub(crate) written: Span,
-    /// Number of the member that had the key in the last object. Events of one origin have their keys in one order, so
-    /// the next object usually has it at the same place.
+    /// Number of the member that had the key in the last object. Events of one origin have their
+    /// keys in one order, so the next object usually has it at the same place.
     pub(crate) guess: Cell<u32>,
 }
 

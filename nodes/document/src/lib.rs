@@ -1,8 +1,10 @@
 //! Edits JSON texts at paths without building trees of them.
 //!
-//! [`Documents`] is an arena over the texts of a batch. A document is opened as a span of a text. Its containers are
-//! expanded to lists of members only where a path leads through them, and a member is a pair of spans. An edit replaces
-//! spans; [`Documents::write`] copies everything that no edit touched byte for byte, white space included; only white space right beside a changed value may go.
+//! [`Documents`] is an arena over the texts of a batch. A document is opened as a span of a text.
+//! Its containers are expanded to lists of members only where a path leads through them, and a
+//! member is a pair of spans. An edit replaces spans; [`Documents::write`] copies everything that
+//! no edit touched byte for byte, white space included; only white space right beside a changed
+//! value may go.
 //!
 //! | to | use |
 //! | --- | --- |

@@ -5,7 +5,8 @@ use wattle_json::Kind;
 use crate::content::{Content, Span};
 use crate::documents::SCRATCH;
 
-/// The place of a value in an open document: a root, a member or an element. It is valid until the arena is cleared.
+/// The place of a value in an open document: a root, a member or an element. It is valid until the
+/// arena is cleared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Place(pub(crate) u32);
 

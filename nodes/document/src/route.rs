@@ -102,7 +102,8 @@ impl Documents {
         Route { steps: steps.collect() }
     }
 
-    /// Prepares a path in which `*` in a bare key stands for any text, such as `a.debug_*`; in quotes it is a literal.
+    /// Prepares a path in which `*` in a bare key stands for any text, such as `a.debug_*`; in
+    /// quotes it is a literal.
     ///
     /// # Errors
     ///

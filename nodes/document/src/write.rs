@@ -21,7 +21,8 @@ impl Documents {
         }
     }
 
-    /// Recursion is as deep as the paths that edits took: a value that is moved or copied has no list of children.
+    /// Recursion is as deep as the paths that edits took: a value that is moved or copied has no
+    /// list of children.
     fn write_node(&self, node: &Node, out: &mut Vec<u8>) {
         if !node.has(DIRTY) {
             return self.json(node.content(), out);

@@ -27,7 +27,8 @@ impl Node for Extract {
             setup.error("fields", "at least one field is needed");
         }
         let fields = options.fields.iter().enumerate();
-        // Prepare all rules before the first `None` ends the collection, to report every error at once.
+        // Prepare all rules before the first `None` ends the collection, to report every error at
+        // once.
         let rules: Vec<_> = fields.map(|(i, field)| Rule::new(&format!("fields[{i}]"), field, setup)).collect();
         Some(Self { rules: rules.into_iter().collect::<Option<_>>()? })
     }

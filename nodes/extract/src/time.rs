@@ -173,8 +173,8 @@ fn epoch(text: &[u8], shift: i32) -> Option<i64> {
     i64::try_from(if negative { -nanoseconds } else { nanoseconds }).ok()
 }
 
-/// The power of ten that turns a number into nanoseconds. The number of digits decides: seconds have at most 11 until the
-/// year 5138.
+/// The power of ten that turns a number into nanoseconds. The number of digits decides: seconds
+/// have at most 11 until the year 5138.
 fn unit_of(text: &[u8]) -> i32 {
     let digits = text.trim_ascii();
     let digits = digits.strip_prefix(b"-").unwrap_or(digits);

@@ -138,7 +138,8 @@ fn after_escape(text: &[u8], at: usize) -> bool {
     }
 }
 
-/// Whether a text ends with a percent escape, which may itself be escaped any number of times: `%22`, `%2522`.
+/// Whether a text ends with a percent escape, which may itself be escaped any number of times:
+/// `%22`, `%2522`.
 pub(crate) fn ends_with_percent_escape(text: &[u8]) -> bool {
     let Some((mut before, [a, b])) = text.split_last_chunk::<2>() else { return false };
     while let Some(rest) = before.strip_suffix(b"25") {

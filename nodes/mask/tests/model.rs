@@ -1,5 +1,5 @@
-//! Compares the node with a model: JSON of any nesting, in any layout, embedded in strings in any spelling. Exactly the
-//! values under the key change.
+//! Compares the node with a model: JSON of any nesting, in any layout, embedded in strings in any
+//! spelling. Exactly the values under the key change.
 
 #![expect(
     clippy::string_slice,

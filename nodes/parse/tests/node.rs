@@ -1,4 +1,5 @@
-//! The node as a whole: case files, the committed schema, wrong options, real CloudTrail, any bytes.
+//! The node as a whole: case files, the committed schema, wrong options, real CloudTrail, any
+//! bytes.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may stop at what must not be")]
 
 use std::path::{Path, PathBuf};

@@ -1,4 +1,5 @@
-//! The node as a whole: case files, the committed schema, wrong options, a naive model, real CloudTrail.
+//! The node as a whole: case files, the committed schema, wrong options, a naive model, real
+//! CloudTrail.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test may stop at what must not be")]
 
 use std::collections::BTreeMap;

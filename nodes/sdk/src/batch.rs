@@ -49,8 +49,9 @@ pub struct ChildSpans<'a> {
     pub ends: &'a [u32],
 }
 
-/// The batch of the current call. Decisions take effect together when [`Node::process`](crate::Node::process) returns
-/// without an error; `wit/batch.wit` has their rules.
+/// The batch of the current call. Decisions take effect together when
+/// [`Node::process`](crate::Node::process) returns without an error; `wit/batch.wit` has their
+/// rules.
 pub struct Batch<'a> {
     io: &'a mut dyn Io,
 }

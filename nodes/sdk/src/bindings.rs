@@ -1,4 +1,5 @@
-//! The only place of generated bindings on the guest's side; everything else uses the types of this crate.
+//! The only place of generated bindings on the guest's side; everything else uses the types of this
+//! crate.
 
 use crate::batch::{Batch, ChildSpans, Form, Io};
 use crate::column::{Column, ColumnWriter};

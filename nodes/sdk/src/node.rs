@@ -40,15 +40,17 @@ pub struct Snapshot {
 /// node, to the next start of the agent, and to the new instance after a fault. Exported by
 /// [`export_stateful_node!`](crate::export_stateful_node).
 pub trait Stateful: Node {
-    /// Version of the format that [`save`](Stateful::save) writes; raise it when the format changes.
+    /// Version of the format that [`save`](Stateful::save) writes; raise it when the format
+    /// changes.
     const STATE_VERSION: u32;
 
     /// Writes the state.
     fn save(&self) -> Vec<u8>;
 
-    /// Restores state before the first batch. Usually there is one snapshot; there are several if fewer workers run than
-    /// when they were saved, or if a canary ended. An error says why a snapshot cannot be read; `on_state_mismatch` then
-    /// decides whether the node starts without state.
+    /// Restores state before the first batch. Usually there is one snapshot; there are several if
+    /// fewer workers run than when they were saved, or if a canary ended. An error says why a
+    /// snapshot cannot be read; `on_state_mismatch` then decides whether the node starts without
+    /// state.
     fn restore(&mut self, snapshots: Vec<Snapshot>) -> Result<(), String>;
 }
 
@@ -122,7 +124,8 @@ pub fn configure<N: Node>(options: &str, resolve: &mut dyn Resolve) -> Result<(N
     let options: N::Options = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let path = error.path().to_string();
         let path = if path == "." { String::new() } else { path };
-        // serde_json appends a position in the JSON text. The user wrote TOML, so that position would mislead.
+        // serde_json appends a position in the JSON text. The user wrote TOML, so that position
+        // would mislead.
         let message = error.inner().to_string();
         let message = message.split(" at line ").next().unwrap_or_default().to_owned();
         vec![OptionError { path, message }]

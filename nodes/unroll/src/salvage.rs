@@ -7,14 +7,15 @@ use wattle_node::json::{Kind, Value, check, locate, skip};
 
 use crate::records::Shapes;
 
-/// Maximum passes over the text after the broken part, for all attempts together. Values nested in a broken part are
-/// tried as records too, and these attempts must not take quadratic time.
+/// Maximum passes over the text after the broken part, for all attempts together. Values nested in
+/// a broken part are tried as records too, and these attempts must not take quadratic time.
 const MAX_PASSES: usize = 8;
 /// Maximum depth of JSON that the host accepts.
 const MAX_JSON_DEPTH: usize = 512;
 
 impl Shapes {
-    /// Calls `record` for every record from `at` on, and `broken` for every part between records, in order.
+    /// Calls `record` for every record from `at` on, and `broken` for every part between records,
+    /// in order.
     pub(crate) fn salvage(
         &self,
         text: &[u8],

@@ -1,8 +1,10 @@
-//! `kill -9` at random instants under load: what was acknowledged is there and does not come again, all else comes.
+//! `kill -9` at random instants under load: what was acknowledged is there and does not come again,
+//! all else comes.
 //!
-//! The window in which an event may come twice is known exactly: it is closed by the checkpoint on disk at the kill. An
-//! event before that position, or in a file that was deleted because all of it was delivered, must be in its output
-//! already, and may never come again. Within one life of the agent nothing comes twice.
+//! The window in which an event may come twice is known exactly: it is closed by the checkpoint on
+//! disk at the kill. An event before that position, or in a file that was deleted because all of it
+//! was delivered, must be in its output already, and may never come again. Within one life of the
+//! agent nothing comes twice.
 
 pub mod large;
 
@@ -238,7 +240,8 @@ pub fn run(seed: u64, rounds: u64) -> Outcome {
         let first = index.len();
         index.extend(inputs.known.iter().enumerate().skip(first).map(|(at, known)| (known.id.clone(), at)));
         let covered = inputs.acknowledge(&folder);
-        // A kill keeps all written bytes; a crash of the machine keeps only a part of the bytes that were not synced.
+        // A kill keeps all written bytes; a crash of the machine keeps only a part of the bytes
+        // that were not synced.
         let is_safe = |id: &str| index.get(id).is_some_and(|event| inputs.acked.contains(event));
         torn += tails.iter().map(|tail| u64::from(random.bool() && tail.tear(&mut random, is_safe))).sum::<u64>();
         torn += u64::from(random.bool() && tear_end(&folder.path("rotated/all"), &mut random));

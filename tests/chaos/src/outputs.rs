@@ -48,9 +48,9 @@ impl Tail {
         ids
     }
 
-    /// Damages the end of the file as a crash during the last write does: cuts unacknowledged lines in the middle, or, if
-    /// there are none, appends a part of one more line. Returns whether it did so; a file that is already torn stays as it
-    /// is.
+    /// Damages the end of the file as a crash during the last write does: cuts unacknowledged lines
+    /// in the middle, or, if there are none, appends a part of one more line. Returns whether it
+    /// did so; a file that is already torn stays as it is.
     pub(crate) fn tear(&self, random: &mut fastrand::Rng, is_safe: impl Fn(&str) -> bool) -> bool {
         let Ok(bytes) = std::fs::read(&self.path) else { return false };
         let known = usize::try_from(self.offset).unwrap() - self.rest.len();

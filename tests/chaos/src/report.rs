@@ -104,7 +104,8 @@ impl Report {
         self.rows.push(json!({ "remark": text }));
     }
 
-    /// Adds the loss of a scenario to `lost`. If a scenario did not end, its loss is unknown, and `lost` stays `null`.
+    /// Adds the loss of a scenario to `lost`. If a scenario did not end, its loss is unknown, and
+    /// `lost` stays `null`.
     pub fn count_lost(&mut self, outcome: Option<&Outcome>) {
         match outcome {
             Some(outcome) => self.add("lost", outcome.lost),

@@ -1,5 +1,5 @@
-//! Servers and disks that fail for a while: no event is lost, memory stays within its bound, and the agent recovers
-//! without help.
+//! Servers and disks that fail for a while: no event is lost, memory stays within its bound, and
+//! the agent recovers without help.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -126,7 +126,8 @@ fn rename(random: &mut fastrand::Rng) -> Outcome {
         // A writer notices the rotation only after a while.
         file.write_all(lines.some(random.usize(..50), random).as_bytes()).unwrap();
         append(&folder, &lines.some(random.usize(1..20), random));
-        // The source cannot distinguish two rotations between two of its scans from one; logrotate rotates daily.
+        // The source cannot distinguish two rotations between two of its scans from one; logrotate
+        // rotates daily.
         let so_far = lines.next;
         wait_for_lines(&folder, so_far);
     }

@@ -1,4 +1,5 @@
-//! A registry that is well or ill as a test asks, in a few lines of HTTP of its own, so that it can break every rule.
+//! A registry that is well or ill as a test asks, in a few lines of HTTP of its own, so that it can
+//! break every rule.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Read as _, Write};

@@ -52,7 +52,8 @@ pub struct Figures {
     pub quiet_p99_ms: f64,
     /// Requests during a swap, and during an equal time between two.
     pub samples: (usize, usize),
-    /// Milliseconds from saving the file to the first event through the new version: under full load.
+    /// Milliseconds from saving the file to the first event through the new version: under full
+    /// load.
     pub effect_loaded_ms: Vec<f64>,
     /// The same if the version had to pass its own tests first.
     pub effect_first_ms: Vec<f64>,

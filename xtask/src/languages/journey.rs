@@ -1,4 +1,5 @@
-//! From an empty folder to a node that is swapped while the agent runs, by the commands that the docs give.
+//! From an empty folder to a node that is swapped while the agent runs, by the commands that the
+//! docs give.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};

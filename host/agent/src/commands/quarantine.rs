@@ -34,7 +34,8 @@ fn data_dir(place: &QuarantinePlace) -> Result<PathBuf, Failure> {
     control::data_dir(&AgentPlace { config: place.config.clone(), data_dir: place.data_dir.clone() })
 }
 
-/// The quarantine of a pipeline, which must exist: a misspelt name must not look like an empty quarantine.
+/// The quarantine of a pipeline, which must exist: a misspelt name must not look like an empty
+/// quarantine.
 fn open(place: &QuarantinePlace, pipeline: &str) -> Result<QuarantineStore, Failure> {
     find(&data_dir(place)?, pipeline)
 }

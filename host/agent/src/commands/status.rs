@@ -1,4 +1,5 @@
-//! `wattle status`: shows the status of a running agent, from its control socket or its admin listener.
+//! `wattle status`: shows the status of a running agent, from its control socket or its admin
+//! listener.
 
 mod client;
 mod render;
@@ -24,7 +25,8 @@ const DEFAULT_ADDRESS: &str = "127.0.0.1:9598";
 pub(crate) fn status(options: &StatusOptions, color: Color) -> Done {
     let body = match &options.url {
         Some(url) => by_address(&client::address(url)?)?,
-        // The socket exists without `[admin]` as well. Other users cannot open it and use the address.
+        // The socket exists without `[admin]` as well. Other users cannot open it and use the
+        // address.
         None => match control::send(&data_dir(options)?, Method::GET, "/status", TIMEOUT) {
             Ok(body) => body,
             Err(unreached) => match &options.config {

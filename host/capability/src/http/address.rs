@@ -2,9 +2,10 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Returns whether an address is public: not loopback, private, link-local (such as a cloud's metadata service) or
-/// multicast, by the special-purpose registries of IANA (RFC 6890 and its successors). An IPv4 address embedded in an IPv6
-/// address (IPv4-mapped, NAT64, 6to4) is classified by itself; Teredo is not public.
+/// Returns whether an address is public: not loopback, private, link-local (such as a cloud's
+/// metadata service) or multicast, by the special-purpose registries of IANA (RFC 6890 and its
+/// successors). An IPv4 address embedded in an IPv6 address (IPv4-mapped, NAT64, 6to4) is
+/// classified by itself; Teredo is not public.
 pub(super) fn is_public(address: IpAddr) -> bool {
     match address.to_canonical() {
         IpAddr::V4(address) => is_public_v4(address),
@@ -20,7 +21,8 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
         || address.is_multicast()
         || address.is_broadcast()
         || address.is_documentation()
-        // "This network"; shared address space (RFC 6598); protocol assignments; benchmarks; reserved.
+        // "This network"; shared address space (RFC 6598); protocol assignments; benchmarks;
+        // reserved.
         || a == 0
         || (a == 100 && (64..128).contains(&b))
         || (a == 192 && b == 0 && c == 0)

@@ -1,6 +1,7 @@
 //! Networks by prefix, with a lookup of the longest match.
 //!
-//! Written by hand: `ip_network_table` had no release since 2020, its trie uses `unsafe`, and it does not report its memory.
+//! Written by hand: `ip_network_table` had no release since 2020, its trie uses `unsafe`, and it
+//! does not report its memory.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -20,7 +21,8 @@ struct Family {
     lengths: Vec<u8>,
 }
 
-/// Returns the bits of an address, left-aligned in 128 bits, and their number. An IPv4-mapped IPv6 address counts as IPv4.
+/// Returns the bits of an address, left-aligned in 128 bits, and their number. An IPv4-mapped IPv6
+/// address counts as IPv4.
 fn bits(address: IpAddr) -> (u128, u8) {
     match address.to_canonical() {
         IpAddr::V4(address) => (u128::from(u32::from(address)) << 96, 32),
@@ -60,7 +62,8 @@ impl Networks {
         Ok(())
     }
 
-    /// Returns the row of the longest prefix of an address; `None` if there is none, or if `text` is not an address.
+    /// Returns the row of the longest prefix of an address; `None` if there is none, or if `text`
+    /// is not an address.
     pub(super) fn find(&self, text: &[u8]) -> Option<usize> {
         let (bits, width) = bits(std::str::from_utf8(text).ok()?.trim().parse().ok()?);
         let family = if width == 32 { &self.v4 } else { &self.v6 };

@@ -69,8 +69,9 @@ fn check_rows(cells: &Cells) -> Result<(), String> {
     }
 }
 
-/// Reads the cells of an array of objects. Strings give their text, other values their JSON; an absent or null member is a
-/// missing cell. The text is read twice, first for the names of the columns, so that no tree of all objects is built.
+/// Reads the cells of an array of objects. Strings give their text, other values their JSON; an
+/// absent or null member is a missing cell. The text is read twice, first for the names of the
+/// columns, so that no tree of all objects is built.
 pub(super) fn json(text: &[u8]) -> Result<Cells, String> {
     let mut columns: Map<String, Value> = Map::new();
     each_object(text, |object| {

@@ -1,4 +1,5 @@
-//! Checks the output of a component for many inputs: every row is accounted for, and no call faults.
+//! Checks the output of a component for many inputs: every row is accounted for, and no call
+//! faults.
 
 use std::sync::Arc;
 
@@ -90,7 +91,8 @@ pub(super) fn call(instance: &mut SingleInstance, bodies: &[Vec<u8>]) -> Result<
     }
 }
 
-/// The port and content of each event, with JSON as text, since not every JSON reader accepts deep nesting.
+/// The port and content of each event, with JSON as text, since not every JSON reader accepts deep
+/// nesting.
 pub(super) fn written(outcome: Outcome) -> Vec<(String, Vec<u8>)> {
     fn add(place: &str, batch: &Batch, all: &mut Vec<(String, Vec<u8>)>) {
         for row in 0..batch.rows() {

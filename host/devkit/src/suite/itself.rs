@@ -96,7 +96,8 @@ fn describe(compiled: &Compiled) -> Result<(), String> {
     }
 }
 
-/// Whether a text consists of lower-case letters, digits and single hyphens, beginning with a letter.
+/// Whether a text consists of lower-case letters, digits and single hyphens, beginning with a
+/// letter.
 pub(super) fn is_kebab(text: &str) -> bool {
     let word = |word: &str| !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
     text.starts_with(|first: char| first.is_ascii_lowercase()) && text.split('-').all(word)

@@ -1,5 +1,5 @@
-//! Checks the state of a stateful node: an instance with restored state must behave like the one that saved it, and
-//! must refuse foreign state.
+//! Checks the state of a stateful node: an instance with restored state must behave like the one
+//! that saved it, and must refuse foreign state.
 
 use wattle_runtime::{SingleInstance, Snapshot};
 
@@ -80,7 +80,8 @@ fn save(instance: &mut SingleInstance) -> Result<Snapshot, String> {
     saved.ok_or_else(|| "has no state to save".into())
 }
 
-/// Checks that state was refused with a reason. A trap refuses as well, but gives operators no reason.
+/// Checks that state was refused with a reason. A trap refuses as well, but gives operators no
+/// reason.
 fn refused(restored: Result<(), String>, what: &str) -> Result<(), String> {
     match restored {
         Ok(()) => Err(format!("accepts {what}")),

@@ -186,8 +186,8 @@ impl Builder<'_> {
         has_all.then_some(())
     }
 
-    /// Checks that a pack requests a capability and that the configuration grants it. `needs` says why the node must
-    /// have it.
+    /// Checks that a pack requests a capability and that the configuration grants it. `needs` says
+    /// why the node must have it.
     fn check_capability(
         &self,
         capability: &'static str,
@@ -228,8 +228,8 @@ impl Builder<'_> {
         is_granted
     }
 
-    /// What a node may use: all that the pipeline grants. A built-in node of a pack gets only what the pack requests,
-    /// since no import of it is checked.
+    /// What a node may use: all that the pipeline grants. A built-in node of a pack gets only what
+    /// the pack requests, since no import of it is checked.
     pub(super) fn node_grants(&self, artifact: &Artifact, scope: &Scope<'_>) -> Arc<Grants> {
         if artifact.origin != Origin::Builtin || !matches!(scope.root, Root::Pack { .. }) {
             return self.grants.clone();

@@ -1,7 +1,7 @@
 //! `[capabilities.NAME]` of a pack: what its nodes need beyond the contract, and why.
 //!
-//! An import of an artifact is the request (of a built-in one: its use with these options), the pack gives the reason,
-//! and the operator grants it.
+//! An import of an artifact is the request (of a built-in one: its use with these options), the
+//! pack gives the reason, and the operator grants it.
 
 use wattle_diagnostics::{Findings, Place, Reader, codes, suggest};
 

@@ -18,7 +18,8 @@ use crate::plan::{NodePlan, OutputPlan, PipelinePlan, PortPlan, Target};
 /// Version of the form.
 const VERSION: u32 = 1;
 
-/// Describes what a pipeline does with events, without its name, pack, sources, inputs, shadow and canary.
+/// Describes what a pipeline does with events, without its name, pack, sources, inputs, shadow and
+/// canary.
 pub(super) fn pipeline(plan: &PipelinePlan) -> Value {
     // Where events come from does not change what happens to them.
     let PipelinePlan {

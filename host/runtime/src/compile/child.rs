@@ -1,9 +1,10 @@
 //! Compiles untrusted artifacts in a separate process with limited memory and processor time.
 //!
-//! The process runs this program with a hidden command: [`ChildCompiler`] is the agent's side, [`serve_compiler`] the
-//! child's. The agent writes the artifact to its standard input. The child writes one byte that distinguishes code from
-//! a message to its standard output, followed by the code or the message. No other process has these pipes, so the
-//! result is as authentic as code that was compiled in this process.
+//! The process runs this program with a hidden command: [`ChildCompiler`] is the agent's side,
+//! [`serve_compiler`] the child's. The agent writes the artifact to its standard input. The child
+//! writes one byte that distinguishes code from a message to its standard output, followed by the
+//! code or the message. No other process has these pipes, so the result is as authentic as code
+//! that was compiled in this process.
 
 use std::ffi::OsString;
 use std::io::{self, Read as _, Write as _};
@@ -32,7 +33,8 @@ const REFUSED: u8 = 1;
 
 static CHILD: OnceLock<ChildCompiler> = OnceLock::new();
 
-/// How to start the compiler program, whose `main` calls [`serve_compiler`] with the arguments that follow.
+/// How to start the compiler program, whose `main` calls [`serve_compiler`] with the arguments that
+/// follow.
 #[derive(Clone, Debug)]
 pub struct ChildCompiler {
     /// Path of the program.
@@ -42,8 +44,9 @@ pub struct ChildCompiler {
 }
 
 impl ChildCompiler {
-    /// Makes every runtime of this process compile untrusted artifacts with this program. Only the first call counts.
-    /// Without it, everything is compiled in this process, as in tests and benchmarks.
+    /// Makes every runtime of this process compile untrusted artifacts with this program. Only the
+    /// first call counts. Without it, everything is compiled in this process, as in tests and
+    /// benchmarks.
     pub fn install(self) {
         let _ = CHILD.set(self);
     }
@@ -169,8 +172,8 @@ fn ended(status: ExitStatus, limits: &ArtifactLimits) -> ChildError {
         }
         Some(SIGKILL) => ChildError::Killed("was killed, probably because the machine ran out of memory".into()),
         Some(signal @ (SIGSEGV | SIGBUS)) => ChildError::Killed(format!("crashed with signal {signal}")),
-        // An interrupt from the terminal or a stop of the service ends the child with the agent; the artifact is not to
-        // blame.
+        // An interrupt from the terminal or a stop of the service ends the child with the agent;
+        // the artifact is not to blame.
         Some(signal) => ChildError::Ended(format!("it was ended by signal {signal}")),
         // When memory runs out, a thread that cannot start causes a panic.
         None if status.code() == Some(PANIC) => {
@@ -180,8 +183,8 @@ fn ended(status: ExitStatus, limits: &ArtifactLimits) -> ChildError {
     }
 }
 
-/// Runs as the child: sets its own limits, reads the artifact from standard input, compiles it and writes the response.
-/// `arguments` are those after [`ChildCompiler::arguments`].
+/// Runs as the child: sets its own limits, reads the artifact from standard input, compiles it and
+/// writes the response. `arguments` are those after [`ChildCompiler::arguments`].
 pub fn serve_compiler(arguments: &[OsString]) -> ExitCode {
     let Some((job, bytes, seconds)) = Job::parse(arguments) else { return ExitCode::from(64) };
     // If the system refuses any of these limits, the agent still has its own timeout.

@@ -1,5 +1,5 @@
-//! Capabilities of an instance: counts and charges their calls, and refuses those that are not granted or not allowed
-//! at the time.
+//! Capabilities of an instance: counts and charges their calls, and refuses those that are not
+//! granted or not allowed at the time.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
@@ -98,9 +98,9 @@ const MAX_TABLES: usize = 256;
 type Sent = (Vec<Result<Response, Failure>>, u64);
 
 impl State {
-    /// Runs a function of a capability: counts the call, charges what the guest returned, refuses it if it is not
-    /// granted or not allowed at this time, and converts a broken rule to a fault of the guest, and a panic to one of
-    /// the host.
+    /// Runs a function of a capability: counts the call, charges what the guest returned, refuses
+    /// it if it is not granted or not allowed at this time, and converts a broken rule to a fault
+    /// of the guest, and a panic to one of the host.
     pub(crate) fn capability<T>(
         &mut self,
         capability: Capability,

@@ -1,4 +1,5 @@
-//! Prometheus' text format, version 0.0.4: for each family a `# HELP` and a `# TYPE` line, then its samples.
+//! Prometheus' text format, version 0.0.4: for each family a `# HELP` and a `# TYPE` line, then its
+//! samples.
 
 use std::fmt::{Display, Write as _};
 
@@ -35,7 +36,8 @@ impl Exposition {
         self.family(metric).sample(&[], value);
     }
 
-    /// A family for each row of a table of counts, with the samples of these subjects and their labels.
+    /// A family for each row of a table of counts, with the samples of these subjects and their
+    /// labels.
     pub(crate) fn counts<S>(&mut self, table: &[Count<S>], subjects: &[(&[&str], &S)]) {
         for count in table {
             let mut family = self.family(count.metric);

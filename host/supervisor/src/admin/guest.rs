@@ -1,4 +1,5 @@
-//! Metrics that nodes report themselves, grouped by name over all nodes. They follow the metrics of the agent.
+//! Metrics that nodes report themselves, grouped by name over all nodes. They follow the metrics of
+//! the agent.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

@@ -1,7 +1,8 @@
 //! `/metrics`: reads every counter and gauge of the agent.
 //!
-//! Counters are atomics in the code that counts, so the crates of the data path do not depend on metrics and counting
-//! costs one addition per batch. They are read one after the other, so sums agree only when no batch is in progress.
+//! Counters are atomics in the code that counts, so the crates of the data path do not depend on
+//! metrics and counting costs one addition per batch. They are read one after the other, so sums
+//! agree only when no batch is in progress.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,9 +1,9 @@
-//! Every metric of the agent that is not in the table of counts (`counts.rs`): its name, type, labels and description.
-//! A test generates `docs/METRICS.md` from both.
+//! Every metric of the agent that is not in the table of counts (`counts.rs`): its name, type,
+//! labels and description. A test generates `docs/METRICS.md` from both.
 //!
-//! Names follow Prometheus' conventions: prefix, subject, quantity, unit, and `_total` for counters. A
-//! counter belongs to names in the configuration and lives as long as the agent: a reload never sets it back, and it
-//! stays after its node, source or sink is removed.
+//! Names follow Prometheus' conventions: prefix, subject, quantity, unit, and `_total` for
+//! counters. A counter belongs to names in the configuration and lives as long as the agent: a
+//! reload never sets it back, and it stays after its node, source or sink is removed.
 
 #[cfg(test)]
 use crate::counts;

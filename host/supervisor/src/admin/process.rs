@@ -3,8 +3,8 @@
 use std::fs;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Ticks per second in `/proc` (`USER_HZ`): 100 on every architecture of Linux. Prometheus' library has the same constant,
-/// because `sysconf` needs C.
+/// Ticks per second in `/proc` (`USER_HZ`): 100 on every architecture of Linux. Prometheus' library
+/// has the same constant, because `sysconf` needs C.
 const TICKS_PER_SECOND: f64 = 100.0;
 
 /// Figures of this process; 0 if the system does not report one.

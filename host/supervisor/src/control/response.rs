@@ -24,7 +24,8 @@ pub struct Response {
     /// Nodes that started without the state of their predecessors.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub emptied: Vec<String>,
-    /// Sentences about parts of the configuration that did not take effect, and about replaced versions.
+    /// Sentences about parts of the configuration that did not take effect, and about replaced
+    /// versions.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
     /// Duration in milliseconds.

@@ -41,8 +41,8 @@ fn exceeds(before: &Ratio, after: &Ratio, allowed: f64) -> bool {
     if after.rate() <= before.rate() + allowed {
         return false;
     }
-    // How much more the batches vary than independent occurrences would (the dispersion of quasi-Poisson models): a
-    // file of 200 events that fails as a whole is one occurrence, not 200.
+    // How much more the batches vary than independent occurrences would (the dispersion of
+    // quasi-Poisson models): a file of 200 events that fails as a whole is one occurrence, not 200.
     let occurred = before.part + after.part;
     let dispersion = if occurred > 0.0 { ((before.residual() + after.residual()) / occurred).max(1.0) } else { 1.0 };
     // The rate of the running version that best explains both counts. There the derivative of the

@@ -1,6 +1,7 @@
 //! Decides when a change of files is complete.
 //!
-//! An editor saves in several steps, and a folder is copied file by file. The agent must reload once, at the end, and soon.
+//! An editor saves in several steps, and a folder is copied file by file. The agent must reload
+//! once, at the end, and soon.
 //!
 //! - A file that is open for writing is not complete until its writer closes it. After a timeout it counts as complete.
 //! - A configuration that is renamed into place is complete at once. If it is invalid, other files may belong to the

@@ -27,8 +27,8 @@ pub(super) struct Fetch {
 }
 
 impl Fetch {
-    /// Runs until it is stopped or the sink takes no more events; with `once`, until everything on disk is
-    /// acknowledged.
+    /// Runs until it is stopped or the sink takes no more events; with `once`, until everything on
+    /// disk is acknowledged.
     pub(super) async fn run(&self, reader: Reader<Folder>, mut stopped: watch::Receiver<bool>, once: bool) {
         tokio::select! {
             () = self.hand_on(reader, once) => {}

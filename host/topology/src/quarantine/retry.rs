@@ -46,7 +46,8 @@ pub enum RetryError {
 pub struct Retried {
     /// Events that every sink has, or that a node dropped on purpose.
     pub delivered: usize,
-    /// Those of them that failed again and are back in the quarantine under new IDs, or at another node.
+    /// Those of them that failed again and are back in the quarantine under new IDs, or at another
+    /// node.
     pub failed: u64,
     /// Events that are still in the quarantine because they could not be delivered or read.
     pub kept: usize,

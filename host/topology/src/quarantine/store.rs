@@ -1,11 +1,13 @@
-//! The file of a pipeline's quarantine: `quarantine/<pipeline>.ndjson` in the data folder, readable only by the agent's
-//! user. A line is `{"id":"…","kept":"<RFC 3339>","event":{…}}`, with the event as `Batch::write_json` writes it.
+//! The file of a pipeline's quarantine: `quarantine/<pipeline>.ndjson` in the data folder, readable
+//! only by the agent's user. A line is `{"id":"…","kept":"<RFC 3339>","event":{…}}`, with the event
+//! as `Batch::write_json` writes it.
 //!
-//! The running agent appends; commands read and remove lines. Every writer holds the lock `quarantine/<pipeline>.lock`
-//! and opens the file again, so that no one writes to a replaced file. Lines are synced before they count as stored. To
-//! remove lines, the remaining ones are written to a file beside it, synced, and renamed over it. A last line that a
-//! crash cut off was never reported as stored; it is set aside before the next line is written. Lines that cannot be
-//! parsed are counted and kept.
+//! The running agent appends; commands read and remove lines. Every writer holds the lock
+//! `quarantine/<pipeline>.lock` and opens the file again, so that no one writes to a replaced file.
+//! Lines are synced before they count as stored. To remove lines, the remaining ones are written to
+//! a file beside it, synced, and renamed over it. A last line that a crash cut off was never
+//! reported as stored; it is set aside before the next line is written. Lines that cannot be parsed
+//! are counted and kept.
 
 use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions};
@@ -183,8 +185,8 @@ impl QuarantineStore {
         Ok(end)
     }
 
-    /// Calls `found` with every event in order, until it returns false. Returns the number of lines that cannot be
-    /// parsed. Ignores lines that are appended meanwhile.
+    /// Calls `found` with every event in order, until it returns false. Returns the number of lines
+    /// that cannot be parsed. Ignores lines that are appended meanwhile.
     ///
     /// # Errors
     ///

@@ -1,4 +1,5 @@
-//! The drain: sources stop, events in progress are delivered, and events that miss the deadline stay unacknowledged.
+//! The drain: sources stop, events in progress are delivered, and events that miss the deadline
+//! stay unacknowledged.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -44,9 +45,9 @@ pub struct Left {
 }
 
 impl Topology {
-    /// Waits until every source has ended by itself and all of its events are delivered. Returns the errors of sources
-    /// that ended early. A source whose pipeline stopped never ends by itself; with `unless_stopped`, it is not waited
-    /// for.
+    /// Waits until every source has ended by itself and all of its events are delivered. Returns
+    /// the errors of sources that ended early. A source whose pipeline stopped never ends by
+    /// itself; with `unless_stopped`, it is not waited for.
     ///
     /// # Cancel safety
     ///
@@ -71,10 +72,10 @@ impl Topology {
         errors
     }
 
-    /// Stops the sources, lets all events in progress reach the sinks or their disk buffers, and ends. Events that
-    /// reach neither within the deadline stay unacknowledged and are named in the result. Events on disk stay there for
-    /// the next start, unless the sources have ended by themselves: then they are delivered as far as the deadline
-    /// allows.
+    /// Stops the sources, lets all events in progress reach the sinks or their disk buffers, and
+    /// ends. Events that reach neither within the deadline stay unacknowledged and are named in the
+    /// result. Events on disk stay there for the next start, unless the sources have ended by
+    /// themselves: then they are delivered as far as the deadline allows.
     pub async fn drain(mut self, deadline: Duration) -> Drained {
         let until = Instant::now() + deadline;
         let finished = self.sources.values().all(|source| source.task.is_none());
@@ -133,11 +134,12 @@ impl Topology {
         Drained { is_clean: false, left: left.collect() }
     }
 
-    /// Stops the workers. Leaves a worker that is in a call of a node after `until`: its time limit may be long, and
-    /// its results no longer count. Returns whether all workers have ended.
+    /// Stops the workers. Leaves a worker that is in a call of a node after `until`: its time limit
+    /// may be long, and its results no longer count. Returns whether all workers have ended.
     pub(super) async fn stop_workers(&mut self, until: Instant) -> bool {
         self.lanes.stop();
-        // A worker that waited for a sink continues now that its lane is closed, so the remaining ones are in a node.
+        // A worker that waited for a sink continues now that its lane is closed, so the remaining
+        // ones are in a node.
         let until = until.max(Instant::now() + PUT_AWAY);
         let mut ended = true;
         for worker in self.workers.drain(..) {
@@ -155,8 +157,8 @@ impl Topology {
     }
 }
 
-/// Stops a source, waits for its acknowledgements until `give_up`, and removes its lane. Returns whether everything was
-/// delivered by then.
+/// Stops a source, waits for its acknowledgements until `give_up`, and removes its lane. Returns
+/// whether everything was delivered by then.
 pub(super) async fn end_source(
     name: &str,
     mut source: RunningSource,

@@ -182,7 +182,8 @@ fn by_output<'a>((names, emitted): Emitted<'a>) -> HashMap<&'a str, Vec<Vec<u8>>
         for row in 0..batch.rows() {
             let mut line = Vec::new();
             match batch.failure(row) {
-                // Version and message may differ, and the contents may be data that a mask did not hide.
+                // Version and message may differ, and the contents may be data that a mask did not
+                // hide.
                 Some(failure) => line.extend_from_slice(format!("failed: {}", failure.code).as_bytes()),
                 None => batch.write_json(row, &mut line),
             }

@@ -154,7 +154,8 @@ proptest! {
         let written = edited(&text, |documents, root| {
             for edit in &edits {
                 if !apply(documents, root, edit) {
-                    // A move without a place left its document in part; the caller gives such a document up.
+                    // A move without a place left its document in part; the caller gives such a
+                    // document up.
                     given_up = true;
                     return;
                 }

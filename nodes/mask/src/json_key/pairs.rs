@@ -13,7 +13,8 @@ const BLOCK: usize = STEP + 1;
 /// Number of pairs per pass.
 const AT_ONCE: usize = 3;
 
-/// Calls back with the index of the pair and its place for each place of each pair; places of one pair are in order.
+/// Calls back with the index of the pair and its place for each place of each pair; places of one
+/// pair are in order.
 pub(super) fn find(text: &[u8], pairs: &[[u8; 2]], mut found: impl FnMut(usize, usize)) {
     for (group, pairs) in pairs.chunks(AT_ONCE).enumerate() {
         let mut found = |index: usize, at: usize| found(group * AT_ONCE + index, at);

@@ -6,21 +6,21 @@ use memchr::memchr2;
 
 use super::{begins, byte, ends, percent_escape, run, run_before};
 
-/// Prefixes of unique identifiers of IAM.
-/// Source: <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html#identifiers-unique-ids>
+/// Prefixes of unique identifiers of IAM. Source:
+/// <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html#identifiers-unique-ids>
 const PREFIXES: [&[u8; 4]; 12] =
     [b"ABIA", b"ACCA", b"AGPA", b"AIDA", b"AIPA", b"AKIA", b"ANPA", b"ANVA", b"APKA", b"AROA", b"ASCA", b"ASIA"];
 
-/// From 16 characters (the API's minimum for an `AccessKeyId`) to 128 (its maximum); 20 and 21 in practice.
-/// Source: <https://docs.aws.amazon.com/IAM/latest/APIReference/API_AccessKey.html>
+/// From 16 characters (the API's minimum for an `AccessKeyId`) to 128 (its maximum); 20 and 21 in
+/// practice. Source: <https://docs.aws.amazon.com/IAM/latest/APIReference/API_AccessKey.html>
 const ID_LENGTH: std::ops::RangeInclusive<usize> = 16..=128;
 
 /// Minimum length of an identifier at the end of a truncated row. The prefix is four characters of
 /// it.
 const MIN_CUT_ID: usize = 8;
 
-/// A secret access key has 40 characters of base64 without padding.
-/// Source: <https://github.com/awslabs/git-secrets>, `--register-aws`. Cut and longer ones are masked too.
+/// A secret access key has 40 characters of base64 without padding. Source:
+/// <https://github.com/awslabs/git-secrets>, `--register-aws`. Cut and longer ones are masked too.
 const MIN_SECRET: usize = 16;
 
 /// The maximum length of a name.

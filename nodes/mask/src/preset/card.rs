@@ -35,10 +35,12 @@ pub(super) fn each_candidate(text: &[u8], mut check: impl FnMut(usize) -> Option
     }
 }
 
-/// A card number that begins here: 13 to 19 digits, in groups or not, of a payment network, with a right check digit.
+/// A card number that begins here: 13 to 19 digits, in groups or not, of a payment network, with a
+/// right check digit.
 ///
 /// The first digit of payment cards is 3 to 6, and 2221 to 2720 for newer ones of Mastercard.
-/// Source: ISO/IEC 7812-1 (numbers, check digit), <https://en.wikipedia.org/wiki/Payment_card_number> (networks)
+/// Source: ISO/IEC 7812-1 (numbers, check digit),
+/// <https://en.wikipedia.org/wiki/Payment_card_number> (networks)
 pub(super) fn number(text: &[u8], at: usize) -> Option<Range<usize>> {
     let before = at.checked_sub(1).and_then(|b| text.get(b));
     if before.is_some_and(|b| b.is_ascii_alphanumeric() || *b == b'.') && !super::after_escape(text, at) {

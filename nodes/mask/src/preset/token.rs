@@ -10,9 +10,9 @@ fn is_base64url(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')
 }
 
-/// A JSON Web Token whose header begins here: three parts (signed) or five (encrypted) of base64url. The header is a
-/// JSON object, so its text begins with `eyJ`.
-/// Source: RFC 7515 section 7.1, RFC 7516 section 7.1, <https://www.rfc-editor.org/rfc/rfc7515>
+/// A JSON Web Token whose header begins here: three parts (signed) or five (encrypted) of
+/// base64url. The header is a JSON object, so its text begins with `eyJ`. Source: RFC 7515 section
+/// 7.1, RFC 7516 section 7.1, <https://www.rfc-editor.org/rfc/rfc7515>
 pub(super) fn jwt(text: &[u8], at: usize) -> Option<Range<usize>> {
     const MIN_HEADER: usize = 10;
     const MIN_BODY: usize = 4;
@@ -160,8 +160,8 @@ pub(super) fn ssh_public_key(text: &[u8], at: usize) -> Option<Range<usize>> {
     Some(at..end)
 }
 
-/// A token of GitHub whose first underscore is here.
-/// Source: <https://github.blog/engineering/platform-security/behind-githubs-new-authentication-token-formats/>
+/// A token of GitHub whose first underscore is here. Source:
+/// <https://github.blog/engineering/platform-security/behind-githubs-new-authentication-token-formats/>
 pub(super) fn github(text: &[u8], at: usize) -> Option<Range<usize>> {
     let before = text.get(..at)?;
     let (start, shortest) = match before {

@@ -122,7 +122,8 @@ fn is_maybe_probe(window: &[u8; PROBE]) -> bool {
     is_solid(first.min(last))
 }
 
-/// Whether no byte is a quote, comma, space, round bracket or control character, or far beyond ASCII.
+/// Whether no byte is a quote, comma, space, round bracket or control character, or far beyond
+/// ASCII.
 #[inline(always)]
 fn is_solid(bytes: u8x16) -> bool {
     (bytes - u8x16::splat(b'+')).to_bitmask() == 0
@@ -231,7 +232,8 @@ fn is_gzip(text: &[u8]) -> bool {
     let Some([b'H', b'4', b's', b'I', flags, _, _, _, _, _, time, extra, system, ..]) = text.first_chunk::<16>() else {
         return false;
     };
-    // The upper flags are reserved; the extra flags are 0, 2 or 4; the system is one up to 13, or unknown.
+    // The upper flags are reserved; the extra flags are 0, 2 or 4; the system is one up to 13, or
+    // unknown.
     matches!(flags, b'A'..=b'H')
         && matches!(
             time,

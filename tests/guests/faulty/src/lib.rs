@@ -228,7 +228,8 @@ fn not_utf8() -> String {
 #[expect(unsafe_code, reason = "what this guest is for")]
 fn corrupt_memory() {
     let bytes = core::arch::wasm32::memory_size(0) << 16;
-    // SAFETY: this is unsound on purpose; the damage stays inside the sandbox, which is what the test checks.
+    // SAFETY: this is unsound on purpose; the damage stays inside the sandbox, which is what the
+    // test checks.
     unsafe { core::ptr::write_bytes(std::hint::black_box(16) as *mut u8, 0xa5, bytes - 16) };
 }
 

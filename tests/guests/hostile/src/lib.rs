@@ -4,8 +4,8 @@
 
 use wattle_node::{Batch, Node, Reasons, Setup, export_node};
 
-/// Control characters (C0, DEL, C1), a change of the writing direction, invisible characters, and a line that looks like
-/// one of the agent's.
+/// Control characters (C0, DEL, C1), a change of the writing direction, invisible characters, and a
+/// line that looks like one of the agent's.
 const TEXT: &str = "x\u{1b}]0;pwned\u{7}\u{1b}[2J\u{7f}\u{9b}31m\u{202e}gnp\u{200b}\u{feff}\r\nerror: forged";
 
 /// What is hostile in addition to the name and the summary.

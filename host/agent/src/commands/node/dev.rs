@@ -1,8 +1,8 @@
 //! `wattle node dev`: builds and swaps a node when its code is saved.
 //!
-//! An agent runs in a child process with the `agent.toml` of the project. It watches its files like any other agent, so it
-//! swaps the artifact by itself. The output for the sample events comes from an instance in this process, event by event,
-//! so that it can be compared with the output before.
+//! An agent runs in a child process with the `agent.toml` of the project. It watches its files like
+//! any other agent, so it swaps the artifact by itself. The output for the sample events comes from
+//! an instance in this process, event by event, so that it can be compared with the output before.
 
 use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader};

@@ -1,5 +1,5 @@
-//! The templates and SDKs in the binary. They are real projects in the repository: `templates/`, `sdk/` and `nodes/sdk`;
-//! `build.rs` collects them.
+//! The templates and SDKs in the binary. They are real projects in the repository: `templates/`,
+//! `sdk/` and `nodes/sdk`; `build.rs` collects them.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,8 @@ mod embedded {
     include!(concat!(env!("OUT_DIR"), "/templates.rs"));
 }
 
-/// Trees of files in a project, each with its folder; a later tree replaces files of an earlier one.
+/// Trees of files in a project, each with its folder; a later tree replaces files of an earlier
+/// one.
 fn trees(language: Language, columns: bool) -> Vec<(&'static str, &'static str)> {
     let (template, over, sdk): (_, _, &[(&str, &str)]) = match language {
         Language::Rust => (

@@ -1,6 +1,7 @@
 //! `wattle pack build`: builds the nodes of a pack and writes the digests of its artifacts.
 //!
-//! cargo builds a Rust project to a core module with its WIT; `wattle_wrap` converts it to a component.
+//! cargo builds a Rust project to a core module with its WIT; `wattle_wrap` converts it to a
+//! component.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,5 @@
-//! `wattle pack list`: lists the packs for `pack = "..."`, with their folders and their use in a configuration.
+//! `wattle pack list`: lists the packs for `pack = "..."`, with their folders and their use in a
+//! configuration.
 
 use serde_json::json;
 use wattle_pack::LibraryEntry;

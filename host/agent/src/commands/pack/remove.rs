@@ -1,4 +1,5 @@
-//! `wattle pack remove`: removes a version from the library folder, unless a configuration needs it.
+//! `wattle pack remove`: removes a version from the library folder, unless a configuration needs
+//! it.
 
 use std::path::{Path, PathBuf};
 

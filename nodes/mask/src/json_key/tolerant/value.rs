@@ -1,4 +1,5 @@
-//! Reads values in notations other than JSON: strings, containers, elements of XML, block scalars of YAML, bare words.
+//! Reads values in notations other than JSON: strings, containers, elements of XML, block scalars
+//! of YAML, bare words.
 
 use memchr::{memchr, memmem};
 
@@ -280,7 +281,8 @@ fn element(text: &[u8], name: &Name<'_>, start: usize) -> Option<Found> {
     (!text.get(start..end)?.trim_ascii().is_empty()).then_some(found)
 }
 
-/// A value of YAML on the lines after `|` or `>`: up to the first line that is indented less than its first one.
+/// A value of YAML on the lines after `|` or `>`: up to the first line that is indented less than
+/// its first one.
 fn block_scalar(text: &[u8], at: usize) -> Option<Found> {
     let mut end = match text.get(at)? {
         b'|' | b'>' => at + 1,
