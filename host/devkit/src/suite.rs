@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use wattle_capability::LogTarget;
-use wattle_plan::{Artifact, NodeLimits, OptionError};
-use wattle_runtime::{Compiled, Refused, Runtime, SingleInstance};
+use wattle_plan::{Artifact, NodeLimits};
+use wattle_runtime::{Compiled, GuestOptionError, Refused, Runtime, SingleInstance};
 
 use crate::provided::Provided;
 
@@ -91,7 +91,7 @@ impl Subject<'_> {
     /// Creates an instance with other options and its own services, so that instances do not share
     /// data.
     fn configure(&self, options: &str) -> Result<SingleInstance, Refused> {
-        let wrong = |message| Refused::Options(vec![OptionError { path: "mocks".into(), message }]);
+        let wrong = |message| Refused::Options(vec![GuestOptionError { path: "mocks".into(), message }]);
         let services = self.provided.services(LogTarget::Nowhere).map_err(wrong)?;
         SingleInstance::new(self.compiled.clone(), "node", options, &NodeLimits::default(), Some(services))
     }

@@ -7,7 +7,7 @@
 
 use std::ops::Range;
 
-use crate::suggest::closest;
+use wattle_options::suggest::closest;
 
 /// A key is secret if its name contains one of these.
 const PARTS: &[&str] =

@@ -7,7 +7,8 @@ use crate::load::Pipeline;
 use crate::pattern::{is_pattern, matches};
 use crate::pipeline::Built;
 use crate::raw::agent::{AgentManifest, PipelineManifest};
-use wattle_diagnostics::{Findings, Place, Text, codes, suggest};
+use wattle_diagnostics::{Findings, Place, Text, codes};
+use wattle_options::suggest;
 use wattle_plan::OutputPlan;
 
 /// Indices of a pipeline and of one of its outputs.

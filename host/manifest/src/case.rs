@@ -11,7 +11,8 @@ use serde_json::{Map, Value as Json};
 
 use crate::pipeline::read_manifest;
 use crate::raw::graph::GraphManifest;
-use wattle_diagnostics::{Data, Findings, Invalid, Place, Reader, bytes_to_text, codes, suggest, value};
+use wattle_diagnostics::{Data, Findings, Invalid, Place, Reader, bytes_to_text, codes, value};
+use wattle_options::suggest;
 use wattle_pack::{Library, PackFiles, find_named, trust};
 use wattle_plan::TrustPolicy;
 

@@ -13,9 +13,8 @@ use crate::option_path;
 use crate::pipeline::Builder;
 use crate::raw::agent::{AgentManifest, EndpointManifest};
 use crate::template;
-use wattle_diagnostics::{
-    Data, Diagnostic, Entry, Findings, Invalid, Item, Place, Table, codes, read_text, suggest, value,
-};
+use wattle_diagnostics::{Data, Diagnostic, Entry, Findings, Invalid, Item, Place, Table, codes, read_text, value};
+use wattle_options::suggest;
 use wattle_pack::{LOCK_FILE, Library, LockManifest, clean, find_named};
 use wattle_plan::{
     AgentSettings, BufferPlan, CircuitSettings, EndpointPlan, NodeLimits, Nodes, PackUse, PipelinePlan, Plan, SinkPlan,

@@ -2,7 +2,7 @@
 //! reports.
 
 use wattle_diagnostics::{Data, Findings, Item, Place, Table, codes::Code};
-use wattle_options::{OptionError, plain, suggest};
+use wattle_options::{OptionError, Problem, suggest};
 
 /// A step of a path such as `rules[0]."a key"`.
 #[derive(Debug, PartialEq, Eq)]
@@ -81,23 +81,26 @@ pub(crate) fn report(
     whole: Place,
     findings: &mut Findings,
 ) {
-    for OptionError { path, message } in errors {
+    for OptionError { path, problem } in errors {
         let Located { value, name, note } = locate(&path, options, whole);
-        let plain = plain(&message);
-        let (message, place) = match (&plain.unknown, path.as_str()) {
+        let unknown = match &problem {
+            Problem::UnknownOption { name, .. } => Some(name.as_str()),
+            _ => None,
+        };
+        let (message, place) = match (unknown, path.as_str()) {
             (Some(unknown), path) => {
-                let is_named = matches!(steps(path).last(), Some(Step::Key(last)) if last == unknown);
+                let is_named = matches!(steps(path).last(), Some(Step::Key(last)) if *last == unknown);
                 let dot = if path.is_empty() { "" } else { "." };
                 let full = if is_named { path.to_owned() } else { format!("{path}{dot}{unknown}") };
                 (format!("unknown option `{full}` of {owner}"), name)
             }
-            (None, "") => (format!("bad options of {owner}: {}", plain.message), value),
-            (None, path) => (format!("bad option `{path}` of {owner}: {}", plain.message), value),
+            (None, "") => (format!("bad options of {owner}: {problem}"), value),
+            (None, path) => (format!("bad option `{path}` of {owner}: {problem}"), value),
         };
         let is_key_of_table = steps(&path).len() <= 1;
-        let other = plain.unknown.as_deref().filter(|_| is_key_of_table);
+        let other = unknown.filter(|_| is_key_of_table);
         let other = other.and_then(|unknown| suggest::closest(unknown, others.iter().copied()));
-        let hint = other.map(|key| format!("did you mean `{key}`?")).or(plain.hint);
+        let hint = other.map(|key| format!("did you mean `{key}`?")).or_else(|| problem.hint());
         findings.report(code.at(place, message).hint_if(hint).note_if(note));
     }
 }

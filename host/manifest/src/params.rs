@@ -5,7 +5,8 @@ mod declaration;
 pub(crate) use declaration::{KINDS, ParamManifest};
 
 use crate::template::{Piece, pieces, report_unclosed};
-use wattle_diagnostics::{Data, Entry, Findings, Item, Place, Table, codes, suggest};
+use wattle_diagnostics::{Data, Entry, Findings, Item, Place, Table, codes};
+use wattle_options::suggest;
 
 /// Parameters with their values.
 pub(crate) struct Params(Vec<Param>);

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use serde_json::Value as Json;
 use wattle_diagnostics::{Diagnostic, Invalid};
 use wattle_manifest::{EndpointKind, Endpoints, load_text};
+use wattle_options::OptionError;
 use wattle_pack::{BuiltinPack, Library};
-use wattle_plan::{Artifact, Grants, NodeError, NodeLimits, NodeShape, Nodes, OptionError, Origin, Plan};
+use wattle_plan::{Artifact, Grants, NodeError, NodeLimits, NodeShape, Nodes, Origin, Plan};
 
 /// Nodes with the ports of the built-in nodes. The artifact of any other node is a text: `ports a
 /// b` is a node with these ports, `imports a b` a node with these imports, and any other text is
@@ -81,7 +82,7 @@ impl Nodes for FakeNodes {
 }
 
 fn route_ports(options: &Json) -> Result<Vec<String>, NodeError> {
-    let error = |path: String| NodeError::Options(vec![OptionError { path, message: "missing".to_owned() }]);
+    let error = |path: String| NodeError::Options(vec![OptionError::new(path, "missing")]);
     let paths = options["paths"].as_array().ok_or_else(|| error("paths".to_owned()))?;
     let name = |(index, path): (usize, &Json)| {
         path["name"].as_str().map(str::to_owned).ok_or_else(|| error(format!("paths[{index}].name")))
@@ -91,7 +92,7 @@ fn route_ports(options: &Json) -> Result<Vec<String>, NodeError> {
 
 fn unknown_options(options: &Json, known: &[&str]) -> Vec<OptionError> {
     let keys = options.as_object().unwrap().keys().filter(|key| !known.contains(&key.as_str()));
-    keys.map(|key| OptionError { path: key.clone(), message: "unknown option".to_owned() }).collect()
+    keys.map(|key| OptionError::new(key, "unknown option")).collect()
 }
 
 /// Finds strings under the keys `pattern` and `regex` with an unclosed parenthesis.
@@ -112,7 +113,7 @@ fn find_bad_patterns(value: &Json, path: &str, errors: &mut Vec<OptionError>) {
             let pattern = path.ends_with("pattern") || path.ends_with("regex");
             if pattern && text.matches('(').count() != text.matches(')').count() {
                 let message = format!("regex parse error: unclosed group in `{text}`");
-                errors.push(OptionError { path: path.to_owned(), message });
+                errors.push(OptionError::new(path, message));
             }
         }
         _ => {}
@@ -138,11 +139,11 @@ impl Endpoints for FakeEndpoints {
         };
         let mut errors = unknown_options(options, known);
         if type_name == "file" && !options["path"].is_string() {
-            errors.push(OptionError { path: "path".to_owned(), message: "a path is needed".to_owned() });
+            errors.push(OptionError::new("path", "a path is needed"));
         }
         if let Some(token) = options["token"].as_str().filter(|token| !token.starts_with("token-")) {
             let message = format!("`{token}` does not begin with `token-`");
-            errors.push(OptionError { path: "token".to_owned(), message });
+            errors.push(OptionError::new("token", message));
         }
         if errors.is_empty() { Ok(()) } else { Err(errors) }
     }

@@ -2,22 +2,26 @@
 
 use std::fmt;
 
-use crate::{Period, Plain, plain};
+use crate::{Period, Problem};
 
 /// An error in one option.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OptionError {
     /// Path of the option, such as `encoding.codec` or `include[0]`; empty for the options as a whole.
     pub path: String,
-    /// The error, and which values are valid. May be a text of serde, which [`plain`] turns into words for operators; so
-    /// does `Display`.
-    pub message: String,
+    /// What is wrong.
+    pub problem: Problem,
 }
 
 impl OptionError {
-    /// An error in the option at `path`.
+    /// An error that a check of the option at `path` found. The message says which values are valid.
     pub fn new(path: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { path: path.into(), message: message.into() }
+        Self { path: path.into(), problem: Problem::Invalid(message.into()) }
+    }
+
+    /// An error that serde reported when it read the option at `path`, here or in a node.
+    pub fn of_serde(path: impl Into<String>, message: &str) -> Self {
+        Self { path: path.into(), problem: Problem::of_serde(message) }
     }
 }
 
@@ -26,9 +30,8 @@ impl fmt::Display for OptionError {
         if !self.path.is_empty() {
             write!(f, "option `{}`: ", self.path)?;
         }
-        let Plain { message, hint, .. } = plain(&self.message);
-        f.write_str(&message)?;
-        hint.map_or(Ok(()), |hint| write!(f, "; {hint}"))
+        write!(f, "{}", self.problem)?;
+        self.problem.hint().map_or(Ok(()), |hint| write!(f, "; {hint}"))
     }
 }
 

@@ -6,13 +6,15 @@
 pub mod suggest;
 
 mod error;
-mod plain;
+mod problem;
 mod quantity;
 mod read;
+mod secret;
 mod table;
 
 pub use error::{OptionError, OptionErrors, summary};
-pub use plain::{Plain, plain};
+pub use problem::Problem;
 pub use quantity::{Flag, Number, Period, Quantity, QuantityError, Size};
 pub use read::{read, schema_of, schema_of_value};
+pub use secret::Secret;
 pub use table::{Row, Table, no_files};

@@ -152,19 +152,12 @@ impl Quantity for Flag {
 }
 
 /// Text that is not a size or duration.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("it must be {0}")]
 pub struct QuantityError(
     /// What it must be.
     pub &'static str,
 );
-
-impl fmt::Display for QuantityError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "it must be {}", self.0)
-    }
-}
-
-impl std::error::Error for QuantityError {}
 
 impl Size {
     /// Writes the size with the largest binary unit that divides it.

@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use serde_path_to_error::{Path, Segment};
 
-use crate::{OptionError, OptionErrors};
+use crate::{OptionError, OptionErrors, Problem};
 
 /// Reads options of type `T` and validates them. Every source and sink reads its options here, so that an operator
 /// gets all errors at once.
@@ -46,10 +46,10 @@ fn parse<T: DeserializeOwned>(mut left: Value, errors: &mut OptionErrors) -> Opt
             path if path == "." => String::new(),
             path => path,
         };
-        let message = error.inner().to_string();
+        let error = OptionError::of_serde(path, &error.inner().to_string());
         // A required option that was left out is missing now, which is no error of its own.
-        if !removed.iter().any(|option| is_missing(&message, &keys, option)) {
-            errors.add(&path, message);
+        if !removed.iter().any(|option| is_missing(&error.problem, &keys, option)) {
+            errors.0.push(error);
         }
         if !remove(&mut left, &keys) {
             return None;
@@ -67,10 +67,10 @@ fn keys(path: &Path) -> Vec<String> {
     keys.collect()
 }
 
-/// Whether an error says that `option` is missing in `table`.
-fn is_missing(message: &str, table: &[String], option: &[String]) -> bool {
+/// Whether the problem is that `option` is missing in `table`.
+fn is_missing(problem: &Problem, table: &[String], option: &[String]) -> bool {
     let Some((key, parent)) = option.split_last() else { return false };
-    parent == table && message == format!("missing field `{key}`")
+    parent == table && matches!(problem, Problem::Missing { name } if name == key)
 }
 
 /// Removes the value at a path; false if there is none.

@@ -27,34 +27,11 @@ pub fn list<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     names.into_iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }
 
-/// Number of insertions, removals, changes and swaps of neighbours that turn one name into the
-/// other.
+/// Number of insertions, removals, changes and swaps of neighbours that turn one name into the other. The case of letters
+/// does not count, nor does `_` instead of `-`.
 fn distance(left: &str, right: &str) -> usize {
-    let left: Vec<char> = left.chars().map(|c| if c == '_' { '-' } else { c.to_ascii_lowercase() }).collect();
-    let right: Vec<char> = right.chars().map(|c| if c == '_' { '-' } else { c.to_ascii_lowercase() }).collect();
-    // A name of very different length cannot be close, so skip the table.
-    if left.len().abs_diff(right.len()) > left.len().min(right.len()).max(3) {
-        return usize::MAX;
-    }
-    let mut before: Vec<usize> = Vec::new();
-    let mut previous: Vec<usize> = (0..=right.len()).collect();
-    for (row, &from) in left.iter().enumerate() {
-        let mut current = vec![row + 1];
-        for (column, &to) in right.iter().enumerate() {
-            let at = |line: &[usize], index: usize| line.get(index).copied().unwrap_or(usize::MAX / 2);
-            let mut cost = (at(&previous, column) + usize::from(from != to))
-                .min(at(&previous, column + 1) + 1)
-                .min(at(&current, column) + 1);
-            let swapped =
-                row > 0 && column > 0 && left.get(row - 1) == Some(&to) && right.get(column - 1) == Some(&from);
-            if swapped {
-                cost = cost.min(at(&before, column - 1) + 1);
-            }
-            current.push(cost);
-        }
-        before = std::mem::replace(&mut previous, current);
-    }
-    previous.last().copied().unwrap_or(usize::MAX)
+    let folded = |name: &str| name.to_ascii_lowercase().replace('_', "-");
+    strsim::osa_distance(&folded(left), &folded(right))
 }
 
 #[cfg(test)]

@@ -12,7 +12,8 @@ use crate::lock::{self, Choice, LockManifest, PinManifest, Pinning};
 use crate::reference::{self, Requirement, is_pack_name};
 use crate::remote::{Located, REMOTE, Remote};
 use crate::trust::CheckedFiles;
-use wattle_diagnostics::{Findings, Place, codes, suggest};
+use wattle_diagnostics::{Findings, Place, codes};
+use wattle_options::suggest;
 use wattle_plan::{PackId, PackUse};
 
 /// File name of a pack's manifest.

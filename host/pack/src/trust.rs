@@ -17,7 +17,8 @@ use crate::digest::{FileList, FileListError, LIST_FILE};
 use crate::library::{Found, PackFiles, read_plain};
 use crate::lock;
 use crate::signature::PackSignature;
-use wattle_diagnostics::{Findings, Place, codes, codes::Code, suggest};
+use wattle_diagnostics::{Findings, Place, codes, codes::Code};
+use wattle_options::suggest;
 use wattle_plan::{TrustPolicy, TrustedKey, hex_digest, to_hex};
 
 /// Signature file, beside the file list.

@@ -32,4 +32,3 @@ pub use plan::{
 pub use registry::{RegistryHost, RegistrySettings};
 pub use rollout::{CanarySettings, RollbackSettings, ShadowSettings};
 pub use trust::{PackTrust, TrustPolicy, TrustedKey, key_id};
-pub use wattle_options::OptionError;

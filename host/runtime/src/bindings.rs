@@ -143,12 +143,14 @@ pub(crate) struct Configured {
     pub(crate) ports: Vec<String>,
 }
 
-/// Error of `configure` for invalid options.
-#[derive(ComponentType, Lift)]
+/// Error of `configure` for an invalid option, as the guest wrote it.
+#[derive(Clone, Debug, PartialEq, Eq, ComponentType, Lift)]
 #[component(record)]
-pub(crate) struct GivenOptionError {
-    pub(crate) path: String,
-    pub(crate) message: String,
+pub struct GuestOptionError {
+    /// Path of the option; empty for the options as a whole.
+    pub path: String,
+    /// The guest's text, such as a message of serde.
+    pub message: String,
 }
 
 /// State of a node at one moment: `save` returns it and `restore` takes it. Only the node

@@ -8,6 +8,7 @@ use std::thread::{self, available_parallelism};
 
 use parking_lot::Mutex;
 use wattle_capability::Services;
+use wattle_options::OptionError;
 use wattle_plan::{Artifact, Grants, NodeError, NodeLimits, NodeShape, Nodes, Origin};
 
 use crate::artifact::{ArtifactError, Compiled};
@@ -143,7 +144,10 @@ impl Nodes for Catalog {
                 shapes.insert(key, shape.clone());
                 Ok(shape)
             }
-            Err(ConfigureError::Options(errors)) => Err(NodeError::Options(errors)),
+            Err(ConfigureError::Options(errors)) => {
+                let errors = errors.into_iter().map(|error| OptionError::of_serde(error.path, &error.message));
+                Err(NodeError::Options(errors.collect()))
+            }
             Err(ConfigureError::Capability(capability)) => Err(NodeError::Capability(capability.name())),
             Err(ConfigureError::Fault(fault)) => {
                 Err(NodeError::Artifact { message: format!("the node faulted in `configure`: {fault}"), hint: None })

@@ -8,10 +8,10 @@ use wasmtime::Store;
 use wasmtime::component::{Component, ComponentExportIndex, TypedFunc};
 use wattle_batch::{Batch, Call, NodeInfo, Outcome, Refusal};
 use wattle_capability::{Budget, Capability, NodeServices};
-use wattle_plan::{NodeLimits, OptionError};
+use wattle_plan::NodeLimits;
 
 use crate::artifact::Compiled;
-use crate::bindings::{Configured, GivenOptionError, NODE, Snapshot};
+use crate::bindings::{Configured, GuestOptionError, NODE, Snapshot};
 use crate::fault::{Blame, Fault, FaultKind};
 use crate::memory;
 use crate::runtime::ticks;
@@ -63,7 +63,7 @@ fn allow_output(store: &mut Store<State>) {
 
 /// Why `configure` failed.
 pub(crate) enum ConfigureError {
-    Options(Vec<OptionError>),
+    Options(Vec<GuestOptionError>),
     /// The node called a capability that is not granted.
     Capability(Capability),
     Fault(Fault),
@@ -122,7 +122,7 @@ impl Instance {
                 other => other,
             }
         })?;
-        type Answer = (Result<Configured, Vec<GivenOptionError>>,);
+        type Answer = (Result<Configured, Vec<GuestOptionError>>,);
         let configure = instance
             .get_typed_func::<(&str,), Answer>(&mut store, &code.exports.configure)
             .map_err(|e| fault(e, &mut store))?;
@@ -142,10 +142,7 @@ impl Instance {
         if store.data().panic.is_some() {
             return Err(ConfigureError::Fault(Fault::of_panic(store.data_mut())));
         }
-        let configured = answer.map_err(|errors| {
-            let errors = errors.into_iter().map(|e| OptionError { path: e.path, message: e.message });
-            ConfigureError::Options(errors.collect())
-        })?;
+        let configured = answer.map_err(ConfigureError::Options)?;
         check_ports(&configured.ports)
             .map_err(|message| ConfigureError::Fault(Fault::new(FaultKind::InvalidDecision, message)))?;
         let description = &compiled.description;

@@ -32,7 +32,7 @@ mod stats;
 mod tier;
 
 pub use artifact::{ArtifactError, Compiled, Description};
-pub use bindings::Snapshot;
+pub use bindings::{GuestOptionError, Snapshot};
 pub use catalog::Catalog;
 pub use compile::{ChildCompiler, serve_compiler};
 pub use fault::{Blame, Fault, FaultKind};

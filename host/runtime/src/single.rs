@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use wattle_batch::{Batch, NodeInfo, Outcome};
 use wattle_capability::NodeServices;
-use wattle_plan::{NodeLimits, OptionError};
+use wattle_plan::NodeLimits;
 
 use crate::artifact::Compiled;
-use crate::bindings::Snapshot;
+use crate::bindings::{GuestOptionError, Snapshot};
 use crate::fault::Fault;
 use crate::instance::{ConfigureError, Instance, Processed, not_granted};
 
@@ -17,7 +17,7 @@ use crate::instance::{ConfigureError, Instance, Processed, not_granted};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refused {
     /// It refused its options.
-    Options(Vec<OptionError>),
+    Options(Vec<GuestOptionError>),
     /// It faulted.
     Fault(Fault),
 }

@@ -18,7 +18,7 @@ pub enum SinkError {
     #[error("cannot open the console: {0}")]
     Console(io::Error),
     /// The certificates that the options name cannot be used.
-    #[error(transparent)]
+    #[error("{}", named(.0))]
     Tls(TlsConfigError),
     /// The proxy that the options or the environment name cannot be used.
     #[error(transparent)]
@@ -33,18 +33,12 @@ pub enum SinkError {
     },
 }
 
-impl SinkError {
-    /// The kind of the error as a label: `options`, `console`, `tls`, `proxy` or `task`.
-    pub fn kind(&self) -> &'static str {
-        match self {
-            Self::Options(_) => "options",
-            Self::Console(_) => "console",
-            Self::Tls(_) => "tls",
-            Self::Proxy(_) => "proxy",
-            Self::Task { .. } => "task",
-        }
-    }
+/// The text of a TLS error after the option that it is about.
+fn named(error: &TlsConfigError) -> String {
+    error.option().map_or_else(|| error.to_string(), |option| format!("option `{option}`: {error}"))
+}
 
+impl SinkError {
     /// An error for a task that did not run to its end.
     pub fn task(task: &'static str, error: JoinError) -> Self {
         Self::Task { task, error }

@@ -36,7 +36,6 @@ mod http;
 mod output;
 mod preview;
 mod retry;
-mod secret;
 mod sink;
 mod stored;
 #[cfg(test)]
@@ -50,4 +49,3 @@ pub use error::SinkError;
 pub use http::{ProxyAddressError, ProxyError};
 pub use sink::{Built, Encoder, FlushSignal, Payload, Prepared, Sink, SinkContext, SinkStats};
 pub use types::{TYPES, build};
-pub use wattle_options::OptionError;

@@ -101,7 +101,7 @@ impl Tls {
                 tracing::info!(sink = %self.sink, "TLS files changed; new connections use them");
             }
             Err(error) => tracing::warn!(
-                sink = %self.sink, %error,
+                sink = %self.sink, option = error.option(), %error,
                 "TLS files changed but cannot be used; new connections use the previous ones"
             ),
         }

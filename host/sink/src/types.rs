@@ -36,7 +36,10 @@ mod tests {
     fn wrong(type_name: &str, options: &Value) -> Vec<(String, String)> {
         let errors = TYPES.check(type_name, options).unwrap_err();
         assert!(build("out", type_name, options).is_err(), "build refuses what check refuses");
-        errors.into_iter().map(|e| (e.path, e.message)).collect()
+        errors
+            .into_iter()
+            .map(|e| (e.path, format!("{}; {}", e.problem, e.problem.hint().unwrap_or_default())))
+            .collect()
     }
 
     #[test]
@@ -69,16 +72,16 @@ mod tests {
     fn an_error_names_the_option_and_the_expected_value() {
         for (type_name, options, path, part) in [
             ("kafka", json!({}), "type", "the types are `blackhole`"),
-            ("blackhole", json!({"x": 1}), "x", "unknown field"),
-            ("console", json!({"target": "printer"}), "target", "expected `stdout` or `stderr`"),
+            ("blackhole", json!({"x": 1}), "x", "unknown option"),
+            ("console", json!({"target": "printer"}), "target", "write one of `stdout`, `stderr`"),
             (
                 "console",
                 json!({"encoding": {"codec": "xml"}}),
                 "encoding.codec",
-                "expected one of `json`, `text`, `ndjson`",
+                "write one of `json`, `text`, `ndjson`",
             ),
-            ("console", json!({"encoding": {"kodec": 1}}), "encoding.kodec", "unknown field"),
-            ("file", json!({}), "", "missing field `path`"),
+            ("console", json!({"encoding": {"kodec": 1}}), "encoding.kodec", "unknown option"),
+            ("file", json!({}), "", "`path` is missing"),
             ("file", json!({"path": ""}), "path", "empty"),
             ("file", json!({"path": "{{ message }}"}), "path", "`body`"),
             ("file", json!({"path": "{{ body"}), "path", "`}}`"),
@@ -87,7 +90,7 @@ mod tests {
             ("file", json!({"path": "a", "rotate_every": "1 parsec"}), "rotate_every", "`5s`"),
             ("file", json!({"path": "a", "max_open_files": 0}), "max_open_files", "at least 1"),
             ("file", json!({"path": "a", "fsync": "maybe"}), "fsync", "`batch`"),
-            ("http", json!({}), "", "missing field `uri`"),
+            ("http", json!({}), "", "`uri` is missing"),
             ("http", json!({"uri": "ftp://h/"}), "uri", "`http://`"),
             ("http", json!({"uri": "/only/a/path"}), "uri", "`http://`"),
             ("http", json!({"uri": "http://me:secret@h/"}), "uri", "`auth`"),
@@ -102,7 +105,7 @@ mod tests {
             ("http", json!({"uri": 5}), "uri", "string"),
             ("http", json!({"uri": "http://h/", "proxy": "socks5://me:secret@p"}), "proxy", "not supported"),
             ("http", json!({"uri": "http://h/", "proxy": {"https": "http://"}}), "proxy.https", "like `http://proxy"),
-            ("http", json!({"uri": "http://h/", "proxy": {"htps": "http://p"}}), "proxy", "unknown field"),
+            ("http", json!({"uri": "http://h/", "proxy": {"htps": "http://p"}}), "proxy", "unknown option"),
             ("http", json!({"uri": "http://h/", "proxy": 5}), "proxy", "or a table"),
             ("http", json!({"uri": "http://h/", "tls": {"key_file": "k"}}), "tls.key_file", "`tls.crt_file`"),
         ] {

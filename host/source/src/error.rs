@@ -62,18 +62,6 @@ pub enum SourceError {
 }
 
 impl SourceError {
-    /// Name of the kind of error, for labels and status.
-    pub fn kind(&self) -> &'static str {
-        match self {
-            Self::Options { .. } => "options",
-            Self::AddressInUse(_) | Self::Listen { .. } => "listen",
-            Self::Input { .. } => "input",
-            Self::Positions { .. } => "positions",
-            Self::Thread { .. } | Self::ThreadPanicked(_) => "thread",
-            Self::External(_) => "external",
-        }
-    }
-
     pub(crate) fn listen(address: &str, error: io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::AddrInUse => Self::AddressInUse(address.to_owned()),

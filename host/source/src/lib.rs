@@ -35,4 +35,3 @@ pub use listeners::Listeners;
 pub use source::{BatchLimits, Batches, Source, SourceContext, Stop};
 pub use stats::{LostBytes, SourceStats};
 pub use types::{TYPES, build};
-pub use wattle_options::OptionError;

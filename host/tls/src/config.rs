@@ -38,11 +38,11 @@ impl ClientOptions {
     }
 }
 
-/// Why a TLS configuration cannot be created.
+/// Why a TLS configuration cannot be created. The text does not name the option; [`option`](Self::option) does.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsConfigError {
     /// A file cannot be read.
-    #[error("option `{option}`: cannot read `{}`: {error}", .path.display())]
+    #[error("cannot read `{}`: {error}", .path.display())]
     Unreadable {
         /// Name of the option.
         option: &'static str,
@@ -52,7 +52,7 @@ pub enum TlsConfigError {
         error: io::Error,
     },
     /// A file is not PEM.
-    #[error("option `{option}`: `{}` is not valid PEM; it may be incomplete", .path.display())]
+    #[error("`{}` is not valid PEM; it may be incomplete", .path.display())]
     NotPem {
         /// Name of the option.
         option: &'static str,
@@ -60,7 +60,7 @@ pub enum TlsConfigError {
         path: PathBuf,
     },
     /// A file has no certificate.
-    #[error("option `{option}`: `{}` contains no PEM certificate", .path.display())]
+    #[error("`{}` contains no PEM certificate", .path.display())]
     NoCertificate {
         /// Name of the option.
         option: &'static str,
@@ -68,17 +68,13 @@ pub enum TlsConfigError {
         path: PathBuf,
     },
     /// The key file has no private key.
-    #[error("option `tls.key_file`: `{}` contains no PEM private key without a passphrase", .0.display())]
+    #[error("`{}` contains no PEM private key without a passphrase", .0.display())]
     NoKey(PathBuf),
     /// The file has certificates, but none can serve as an authority.
-    #[error("option `tls.ca_file`: `{}` contains no usable certificate of an authority", .0.display())]
+    #[error("`{}` contains no usable certificate of an authority", .0.display())]
     NoAuthority(PathBuf),
     /// The key belongs to another certificate.
-    #[error(
-        "option `tls.key_file`: the key in `{}` does not belong to the certificate in `{}`",
-        .key.display(),
-        .crt.display()
-    )]
+    #[error("the key in `{}` does not belong to the certificate in `{}`", .key.display(), .crt.display())]
     KeyMismatch {
         /// The file with the key.
         key: PathBuf,
@@ -86,11 +82,7 @@ pub enum TlsConfigError {
         crt: PathBuf,
     },
     /// Certificate and key cannot be used for another reason.
-    #[error(
-        "options `tls.crt_file` and `tls.key_file`: cannot use `{}` and `{}`: {error}",
-        .crt.display(),
-        .key.display()
-    )]
+    #[error("cannot use `{}` with the key in `{}`: {error}", .crt.display(), .key.display())]
     Unusable {
         /// The file with the certificate.
         crt: PathBuf,
@@ -111,7 +103,7 @@ pub enum TlsConfigError {
 }
 
 impl TlsConfigError {
-    /// The option whose file cannot be used. The text of such an error begins with it.
+    /// The option whose file cannot be used.
     pub fn option(&self) -> Option<&'static str> {
         match self {
             Self::Unreadable { option, .. } | Self::NotPem { option, .. } | Self::NoCertificate { option, .. } => {
@@ -121,21 +113,6 @@ impl TlsConfigError {
             Self::NoAuthority(_) => Some(CA_FILE),
             Self::Unusable { .. } => Some(CRT_FILE),
             Self::NoSystemRoots | Self::Library(_) => None,
-        }
-    }
-
-    /// The kind of the error as a label.
-    pub fn kind(&self) -> &'static str {
-        match self {
-            Self::Unreadable { .. } => "unreadable",
-            Self::NotPem { .. } => "not-pem",
-            Self::NoCertificate { .. } => "no-certificate",
-            Self::NoKey(_) => "no-key",
-            Self::NoAuthority(_) => "no-authority",
-            Self::KeyMismatch { .. } => "key-mismatch",
-            Self::Unusable { .. } => "unusable",
-            Self::NoSystemRoots => "no-system-roots",
-            Self::Library(_) => "library",
         }
     }
 

@@ -96,34 +96,6 @@ impl TlsFailure {
         }
         None
     }
-
-    /// The kind of the failure as a label.
-    pub fn kind(&self) -> &'static str {
-        match self {
-            Self::AuthorityCertificate => "authority-certificate",
-            Self::UnknownIssuer => "unknown-issuer",
-            Self::WrongName => "wrong-name",
-            Self::Expired => "expired",
-            Self::NotYetValid => "not-yet-valid",
-            Self::BadSignature => "bad-signature",
-            Self::WrongPurpose => "wrong-purpose",
-            Self::BadCertificate => "bad-certificate",
-            Self::ClientCertificateRequired => "client-certificate-required",
-            Self::ClientCertificateRejected => "client-certificate-rejected",
-            Self::HandshakeFailure => "handshake-failure",
-            Self::Alert => "alert",
-            Self::UnknownName => "unknown-name",
-            Self::NotTls => "not-tls",
-            Self::OldVersion => "old-version",
-            Self::NothingInCommon => "nothing-in-common",
-            Self::NoCertificate => "no-certificate",
-            Self::Violation => "violation",
-            Self::NoHttp => "no-http",
-            Self::RevocationList => "revocation-list",
-            Self::Clock => "clock",
-            Self::Internal(_) => "internal",
-        }
-    }
 }
 
 impl From<&Error> for TlsFailure {

@@ -10,8 +10,9 @@ use wattle_batch::{Batch, ColumnBuilder, Failure, Outcome};
 use wattle_manifest::{EndpointKind, Endpoints};
 use wattle_node::Node;
 use wattle_node::native::Native;
+use wattle_options::OptionError;
 use wattle_pack::Library;
-use wattle_plan::{Artifact, ArtifactLimits, NodePlan, OptionError, Origin, Plan};
+use wattle_plan::{Artifact, ArtifactLimits, NodePlan, Origin, Plan};
 use wattle_runtime::{Catalog, Compiled, NodeStats, Process, Runner, RunnerSettings, Runtime};
 use wattle_topology::{NodeFactory, sandboxed};
 

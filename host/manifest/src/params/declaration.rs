@@ -5,8 +5,8 @@ use regex::Regex;
 use super::plain;
 use wattle_diagnostics::{
     Data, Entry, Finding, Findings, Item, Place, Reader, Table, Text, codes, reader::boolean, reader::check_name,
-    suggest,
 };
+use wattle_options::suggest;
 
 /// Type of a parameter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

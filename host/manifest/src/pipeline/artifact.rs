@@ -10,7 +10,8 @@ use crate::option_path;
 use crate::raw::capabilities::{CapabilityManifest, capability_of, grant_line};
 use crate::raw::graph::{ArtifactManifest, NodeManifest};
 use crate::wire;
-use wattle_diagnostics::{Findings, Place, Text, codes, in_words, suggest};
+use wattle_diagnostics::{Findings, Place, Text, codes, in_words};
+use wattle_options::suggest;
 use wattle_pack::{FileList, PackFiles, clean, read_plain, reference::is_folder, trust};
 use wattle_plan::{Artifact, Grants, NodeError, NodeShape, OnFault, Origin, PackId};
 

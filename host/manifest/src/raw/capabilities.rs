@@ -3,7 +3,8 @@
 //! An import of an artifact is the request (of a built-in one: its use with these options), the
 //! pack gives the reason, and the operator grants it.
 
-use wattle_diagnostics::{Findings, Place, Reader, codes, suggest};
+use wattle_diagnostics::{Findings, Place, Reader, codes};
+use wattle_options::suggest;
 
 /// All capabilities, each an interface of the contract's package, with an example of its grant.
 pub(crate) const CAPABILITIES: &[(&str, &str)] = &[

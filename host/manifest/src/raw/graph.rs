@@ -1,7 +1,8 @@
 //! A graph of nodes and outputs as written, in a pack or inline in a pipeline.
 
 use super::limits::{CircuitManifest, LimitsManifest, read_on_fault};
-use wattle_diagnostics::{Entry, Findings, Place, Reader, Table, Text, codes, reader::check_name, suggest};
+use wattle_diagnostics::{Entry, Findings, Place, Reader, Table, Text, codes, reader::check_name};
+use wattle_options::suggest;
 use wattle_plan::{OnFault, OnStateMismatch};
 
 /// Name of a graph's input in links.

@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use wattle_diagnostics::{Findings, Place, Reader, Table, codes, suggest};
+use wattle_diagnostics::{Findings, Place, Reader, Table, codes};
+use wattle_options::suggest;
 use wattle_plan::{ArtifactLimits, CircuitSettings, NodeLimits, OnFault};
 
 /// Maximum duration of a limit.

@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use wattle_diagnostics::{Data, Entry, Findings, Place, Reader, Table, Text, codes, reader, suggest};
+use wattle_diagnostics::{Data, Entry, Findings, Place, Reader, Table, Text, codes, reader};
+use wattle_options::suggest;
 use wattle_plan::{PackTrust, RegistryHost, RegistrySettings, TrustPolicy, TrustedKey};
 
 /// `[packs]` as written.

@@ -3,7 +3,8 @@
 use super::{Ports, Start};
 use crate::pattern::{is_pattern, matches};
 use crate::raw::graph::{GraphManifest, INPUT};
-use wattle_diagnostics::{Findings, Text, codes, suggest};
+use wattle_diagnostics::{Findings, Text, codes};
+use wattle_options::suggest;
 use wattle_plan::Target;
 
 /// Port that a link without a port name means.

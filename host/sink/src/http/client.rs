@@ -80,14 +80,9 @@ pub(crate) fn check(settings: &Settings) -> Result<(), OptionError> {
     let proxy = proxy::find(settings.proxy.as_ref(), &settings.uri, variable)
         .map_err(|error| OptionError::new("", error.to_string()))?;
     let uses_tls = uses_tls(settings, proxy.as_ref());
-    wattle_tls::client_config(&settings.tls, uses_tls).map(drop).map_err(|error| {
-        let text = error.to_string();
-        match error.option() {
-            // The caller adds the name of the option, so remove it from the text.
-            Some(option) => OptionError::new(option, text.split_once(": ").map_or(text.as_str(), |(_, why)| why)),
-            None => OptionError::new("", text),
-        }
-    })
+    wattle_tls::client_config(&settings.tls, uses_tls)
+        .map(drop)
+        .map_err(|error| OptionError::new(error.option().unwrap_or_default(), error.to_string()))
 }
 
 fn is_https(uri: &Uri) -> bool {

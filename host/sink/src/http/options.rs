@@ -10,14 +10,13 @@ use hyper::{Method, Uri};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
-use wattle_options::{Flag, Number, OptionError, OptionErrors, Period, Size};
+use wattle_options::{Flag, Number, OptionError, OptionErrors, Period, Secret, Size};
 use wattle_tls::ClientOptions;
 
 use super::proxy::{self, ProxyOptions};
 use crate::batcher::BatchLimits;
 use crate::compress::Compression;
 use crate::encode::{Encoding, EncodingOptions, Framing};
-use crate::secret::Secret;
 
 /// Options of the sink `http`.
 ///

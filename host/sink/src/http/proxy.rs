@@ -8,9 +8,7 @@ use hyper_util::client::proxy::matcher::Matcher;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
-use wattle_options::{Flag, OptionErrors};
-
-use crate::secret::Secret;
+use wattle_options::{Flag, OptionErrors, Secret};
 
 /// The proxy that requests go through: an address, or a table.
 ///

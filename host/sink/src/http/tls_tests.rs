@@ -319,7 +319,7 @@ fn an_error_names_the_option_of_a_bad_file() {
     assert_eq!(crate::TYPES.files("http", &named), ["a", "b", "c"].map(Path::new));
     assert!(crate::TYPES.files("http", &json!({ "tls": 5 })).is_empty());
     let half = crate::TYPES.check("http", &json!({ "uri": "https://h/", "tls": { "crt_file": "b" } })).unwrap_err();
-    assert!(half[0].path == "tls.crt_file" && half[0].message.contains("set `tls.key_file`"), "{half:?}");
+    assert!(half[0].path == "tls.crt_file" && half[0].to_string().contains("set `tls.key_file`"), "{half:?}");
 }
 
 #[tokio::test]

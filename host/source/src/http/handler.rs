@@ -206,7 +206,7 @@ impl Handler {
         if let Some(token) = &self.settings.token {
             let given = request.headers().get(header::AUTHORIZATION).map_or(&b""[..], |value| value.as_bytes());
             let given = given.split_at_checked(7).filter(|(scheme, _)| scheme.eq_ignore_ascii_case(b"bearer "));
-            let is_right = given.is_some_and(|(_, given)| bool::from(given.ct_eq(token.0.as_bytes())));
+            let is_right = given.is_some_and(|(_, given)| bool::from(given.ct_eq(token.reveal().as_bytes())));
             if !is_right {
                 return Err(Refusal::new(StatusCode::UNAUTHORIZED, "the bearer token is missing or wrong"));
             }

@@ -1,11 +1,10 @@
 //! The options of an `http` source, as written and as checked.
 
-use std::fmt;
 use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
-use wattle_options::{Flag, Number, OptionError, Period, Size};
+use wattle_options::{Flag, Number, OptionError, Period, Secret, Size};
 
 use crate::decompress::Caps;
 
@@ -104,17 +103,6 @@ pub(crate) enum InvalidJson {
     Accept,
 }
 
-/// Text that is not shown.
-#[derive(Clone, Deserialize, JsonSchema)]
-#[serde(transparent)]
-pub(crate) struct Secret(pub(crate) String);
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("<hidden>")
-    }
-}
-
 /// The options as checked.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
@@ -153,7 +141,7 @@ impl Settings {
                 wrong(name, format!("`{path}` is not a path; it must begin with `/` and have no query"));
             }
         }
-        if options.token.as_ref().is_some_and(|token| token.0.is_empty()) {
+        if options.token.as_ref().is_some_and(|token| token.reveal().is_empty()) {
             wrong("token", "is empty; leave the option out to take requests without a token".to_owned());
         }
         let known = 1..=MAX_BODY_BYTES;
@@ -202,6 +190,6 @@ mod tests {
         let options: Options = serde_json::from_str(r#"{"token":"hunter2"}"#).unwrap();
         let written = format!("{options:?}");
         let shown = format!("{written} {:?}", Settings::new(options));
-        assert!(shown.contains("<hidden>") && !shown.contains("hunter2"), "{shown}");
+        assert!(shown.contains("***") && !shown.contains("hunter2"), "{shown}");
     }
 }

@@ -1,80 +1,125 @@
-//! Readable messages for errors in options.
+//! What is wrong with an option, from the messages of serde.
 //!
-//! Sources, sinks and nodes read their options with serde, whose messages name Rust types and list
-//! every option. This module is the only place that converts such a message to a diagnostic: the
-//! problem, and a hint with a correct form. It keeps messages that it does not recognise.
+//! Sources, sinks and nodes read their options with serde, whose errors are text that names Rust types and lists every
+//! option. This module is the only place that reads such a text. It does so where an error enters the host: in
+//! [`read`](crate::read) for sources and sinks, and where the answer of a guest arrives. Texts that it does not recognise
+//! stay as they are.
 
 use crate::suggest;
 
-/// A readable message.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Plain {
-    /// The problem.
-    pub message: String,
-    /// A correct form.
-    pub hint: Option<String>,
-    /// Name of an unknown option; the message is about the name, not about a value.
-    pub unknown: Option<String>,
+/// What is wrong with an option. `Display` states the problem; [`hint`](Self::hint) has a correct form.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Problem {
+    /// There is no option of this name.
+    #[error("unknown option `{name}`")]
+    UnknownOption {
+        /// The name as written, without the path of its table.
+        name: String,
+        /// The options that the table accepts; `None` if they are not known.
+        known: Option<Vec<String>>,
+    },
+    /// The option accepts certain words, and this is not one of them.
+    #[error("unknown value `{value}`")]
+    UnknownValue {
+        /// The value as written.
+        value: String,
+        /// The words that the option accepts; empty if they are not known.
+        known: Vec<String>,
+    },
+    /// A required option is missing.
+    #[error("`{name}` is missing")]
+    Missing {
+        /// Name of the option, without the path of its table.
+        name: String,
+    },
+    /// An option is set twice.
+    #[error("`{name}` is given twice")]
+    Repeated {
+        /// Name of the option.
+        name: String,
+    },
+    /// The value has another type, or is outside of the range of its type.
+    #[error("invalid value {found}: expected {expected}")]
+    WrongType {
+        /// The value, or the kind of a list or table.
+        found: String,
+        /// Which values are valid.
+        expected: String,
+    },
+    /// A list has another number of elements.
+    #[error("{length} elements: expected {expected}")]
+    WrongLength {
+        /// Number of elements.
+        length: String,
+        /// Which lists are valid.
+        expected: String,
+    },
+    /// The option accepts values of several forms, and this is none of them.
+    #[error("the value matches no form that this option accepts")]
+    NoForm,
+    /// A check of the option failed. The text has the problem and which values are valid.
+    #[error("{0}")]
+    Invalid(String),
 }
 
-impl Plain {
-    fn new(message: impl Into<String>, hint: Option<String>) -> Self {
-        Self { message: message.into(), hint, unknown: None }
+impl Problem {
+    /// A correct form, if the problem does not state it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::UnknownOption { known: None, .. } => None,
+            Self::UnknownOption { known: Some(known), .. } if known.is_empty() => {
+                Some("no options are allowed here".to_owned())
+            }
+            Self::UnknownOption { name, known: Some(known) } => suggest::hint(name, known.iter().map(String::as_str)),
+            Self::UnknownValue { known, .. } if known.is_empty() => None,
+            Self::UnknownValue { value, known } => match suggest::closest(value, known.iter().map(String::as_str)) {
+                Some(word) => Some(format!("did you mean `{word}`?")),
+                None => Some(format!("write one of {}", suggest::list(known.iter().map(String::as_str)))),
+            },
+            Self::Missing { name } => Some(format!("add `{name}`")),
+            Self::Repeated { .. } => Some("remove one of them".to_owned()),
+            Self::NoForm => Some("`wattle schema agent` and docs/CONFIGURATION.md describe every option".to_owned()),
+            Self::WrongType { .. } | Self::WrongLength { .. } | Self::Invalid(_) => None,
+        }
+    }
+
+    /// Reads a message of serde. Any other text is the problem itself.
+    pub(crate) fn of_serde(message: &str) -> Self {
+        parse(message).unwrap_or_else(|| Self::Invalid(message.to_owned()))
     }
 }
 
-/// Converts a message of serde; returns any other message unchanged.
-pub fn plain(message: &str) -> Plain {
-    translate(message).unwrap_or_else(|| Plain::new(message, None))
-}
-
-fn translate(message: &str) -> Option<Plain> {
-    if let Some(rest) = message.strip_prefix("unknown field `") {
-        let (name, rest) = rest.split_once('`')?;
-        let hint = if rest.contains("there are no fields") {
-            Some("no options are allowed here".to_owned())
-        } else {
-            suggest::hint(name, names(rest))
-        };
-        return Some(Plain { unknown: Some(name.to_owned()), ..Plain::new(format!("unknown option `{name}`"), hint) });
-    }
-    if let Some(rest) = message.strip_prefix("unknown variant `") {
-        let (name, rest) = rest.split_once('`')?;
+fn parse(message: &str) -> Option<Problem> {
+    let name = |prefix: &str| message.strip_prefix(prefix)?.split_once('`').map(|(name, rest)| (name.to_owned(), rest));
+    if let Some((name, rest)) = name("unknown field `") {
         let known = names(rest);
-        let hint = match suggest::closest(name, known.iter().copied()) {
-            Some(word) => Some(format!("did you mean `{word}`?")),
-            None if known.is_empty() => None,
-            None => Some(format!("write one of {}", suggest::list(known))),
-        };
-        return Some(Plain::new(format!("unknown value `{name}`"), hint));
+        let is_listed = !known.is_empty() || rest.contains("there are no fields");
+        return Some(Problem::UnknownOption { name, known: is_listed.then_some(known) });
     }
-    if let Some(rest) = message.strip_prefix("missing field `") {
-        let (name, _) = rest.split_once('`')?;
-        return Some(Plain::new(format!("`{name}` is missing"), Some(format!("add `{name}`"))));
+    if let Some((value, rest)) = name("unknown variant `") {
+        return Some(Problem::UnknownValue { value, known: names(rest) });
     }
-    if let Some(rest) = message.strip_prefix("duplicate field `") {
-        let (name, _) = rest.split_once('`')?;
-        return Some(Plain::new(format!("`{name}` is given twice"), Some("remove one of them".to_owned())));
+    if let Some((name, _)) = name("missing field `") {
+        return Some(Problem::Missing { name });
+    }
+    if let Some((name, _)) = name("duplicate field `") {
+        return Some(Problem::Repeated { name });
     }
     if message.starts_with("data did not match any variant of untagged enum ") {
-        let hint = "`wattle schema agent` and docs/CONFIGURATION.md describe every option";
-        return Some(Plain::new("the value matches no form that this option accepts", Some(hint.to_owned())));
+        return Some(Problem::NoForm);
     }
     for prefix in ["invalid type: ", "invalid value: "] {
         if let Some((found, expected)) = message.strip_prefix(prefix).and_then(|rest| rest.split_once(", expected ")) {
-            return Some(Plain::new(
-                format!("invalid value {}: expected {}", found_words(found), expected_words(expected)),
-                None,
-            ));
+            return Some(Problem::WrongType { found: found_words(found), expected: expected_words(expected) });
         }
     }
     let (length, expected) = message.strip_prefix("invalid length ")?.split_once(", expected ")?;
-    Some(Plain::new(format!("{length} elements: expected {}", expected_words(expected)), None))
+    Some(Problem::WrongLength { length: length.to_owned(), expected: expected_words(expected) })
 }
 
 /// Lists the words in backticks.
-fn names(text: &str) -> Vec<&str> {
-    text.split('`').skip(1).step_by(2).collect()
+fn names(text: &str) -> Vec<String> {
+    text.split('`').skip(1).step_by(2).map(str::to_owned).collect()
 }
 
 /// Translates serde's name for a found value to TOML's.
@@ -123,6 +168,7 @@ fn expected_words(expected: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::OptionError;
     use serde::Deserialize;
     use serde_json::{Value, json};
 
@@ -175,8 +221,7 @@ mod tests {
     /// Returns the final message for options that serde refuses.
     fn read(options: Value) -> String {
         let error = serde_json::from_value::<Options>(options).unwrap_err().to_string();
-        let Plain { message, hint, .. } = plain(&error);
-        hint.map_or(message.clone(), |hint| format!("{message}; {hint}"))
+        OptionError::of_serde("", &error).to_string()
     }
 
     #[test]
@@ -214,6 +259,14 @@ mod tests {
     }
 
     #[test]
+    fn an_unknown_option_without_a_list_of_known_ones_gets_no_hint() {
+        // As a node in another language writes it.
+        let problem = Problem::of_serde("unknown field `x`");
+        assert_eq!(problem, Problem::UnknownOption { name: "x".into(), known: None });
+        assert_eq!(problem.hint(), None);
+    }
+
+    #[test]
     fn no_message_names_a_rust_type() {
         let values = [json!(null), json!(true), json!(-3), json!(0.5), json!("text"), json!(["x"]), json!({ "k": 1 })];
         for option in
@@ -238,7 +291,7 @@ mod tests {
     #[test]
     fn keeps_other_messages_unchanged() {
         for message in ["not a valid glob: `a[b`", "`perhaps` is not `true` or `false`", "", "invalid type: odd"] {
-            assert_eq!(plain(message), Plain::new(message, None));
+            assert_eq!(Problem::of_serde(message), Problem::Invalid(message.to_owned()));
         }
     }
 }

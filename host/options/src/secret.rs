@@ -9,11 +9,11 @@ use serde_json::Value;
 
 /// A password or token. `Debug` prints stars; only [`reveal`](Self::reveal) returns the text.
 #[derive(Clone)]
-pub(crate) struct Secret(String);
+pub struct Secret(String);
 
 impl Secret {
-    /// The text itself, for the code that sends it.
-    pub(crate) fn reveal(&self) -> &str {
+    /// The text itself, for the code that sends or compares it.
+    pub fn reveal(&self) -> &str {
         &self.0
     }
 }
@@ -41,5 +41,19 @@ impl JsonSchema for Secret {
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("***")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn neither_debug_output_nor_an_error_shows_the_value() {
+        let secret: Secret = serde_json::from_value(json!("hunter2")).unwrap();
+        assert_eq!((secret.reveal(), format!("{secret:?}").as_str()), ("hunter2", "***"));
+        let error = serde_json::from_value::<Secret>(json!(123456)).unwrap_err().to_string();
+        assert_eq!(error, "must be a string");
     }
 }
