@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::files::{self, Files, FilesError};
 use crate::image::{self, ARTIFACT, Descriptor, Image, ImageError, MANIFEST, Parts};
+use crate::reason::json_reason;
 
 const LAYOUT: &str = "oci-layout";
 const LAYOUT_TEXT: &str = "{\"imageLayoutVersion\":\"1.0.0\"}";
@@ -76,7 +77,7 @@ pub fn read(archive: &[u8]) -> Result<Image, ArchiveError> {
     let index_bytes = take(&mut files, INDEX)?;
     let layout = take(&mut files, LAYOUT)?;
     let index: Index = serde_json::from_slice(&index_bytes)
-        .map_err(|error| ArchiveError::Layout(format!("has a damaged `{INDEX}`: {error}")))?;
+        .map_err(|error| ArchiveError::Layout(format!("has a damaged `{INDEX}`: {}", json_reason(&error))))?;
     let [descriptor] = <[Descriptor; 1]>::try_from(index.manifests)
         .map_err(|all| ArchiveError::Layout(format!("has {} images instead of one", all.len())))?;
     let manifest = part(&mut files, &descriptor, "the manifest")?;

@@ -61,6 +61,13 @@ pub enum PullError {
     },
 }
 
+impl PullError {
+    /// Makes an error of the store one of a pull.
+    pub(crate) fn store(reference: &Reference) -> impl Fn(StoreError) -> Self {
+        move |error| Self::Store { reference: reference.to_string(), error }
+    }
+}
+
 /// Options of a [`Client`].
 #[derive(Clone)]
 pub struct ClientOptions {
@@ -146,7 +153,7 @@ impl Client {
         };
         let config = http.request(&blob(&parts.config, MAX_CONFIG))?.expect(&[200])?.body;
         parts.config.check("the configuration", &config).map_err(refused)?;
-        let spooled = store.spool().map_err(|error| PullError::Store { reference: reference.to_string(), error })?;
+        let spooled = store.spool().map_err(PullError::store(reference))?;
         let response = http.request(&blob(&parts.layer, parts.layer.size).into_file(&spooled))?.expect(&[200])?;
         let (length, found) = response.written.unwrap_or_default();
         if found != parts.layer.digest {
@@ -171,10 +178,8 @@ impl Client {
                 found: digest,
             });
         }
-        let layer = image.layer().map_err(|error| PullError::Store {
-            reference: reference.to_string(),
-            error: StoreError::Io { path: "the layer".into(), error },
-        })?;
+        let layer = image.layer().map_err(|error| StoreError::Io { path: "the layer".into(), error });
+        let layer = layer.map_err(PullError::store(reference))?;
         // Blobs first, because registries refuse a manifest with missing blobs.
         self.push_blob(&http, reference, &layer)?;
         self.push_blob(&http, reference, image.config())?;

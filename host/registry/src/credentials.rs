@@ -11,13 +11,15 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
+
+use crate::reason::json_reason;
 
 /// Looks up an environment variable.
 pub(crate) type Env = dyn Fn(&str) -> Option<String> + Send + Sync;
@@ -81,11 +83,15 @@ pub(crate) fn find(host: &str, env: &Env) -> Option<Credentials> {
         .map(PathBuf::from)
         .or_else(|| variable("HOME").map(|home| PathBuf::from(home).join(".docker")))?;
     let path = folder.join("config.json");
-    let text = std::fs::read(&path).ok()?;
-    match serde_json::from_slice::<DockerConfig>(&text) {
+    let read = match std::fs::read(&path) {
+        Ok(text) => serde_json::from_slice::<DockerConfig>(&text).map_err(|error| json_reason(&error)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+        Err(error) => Err(error.to_string()),
+    };
+    match read {
         Ok(config) => of_docker(&config, host),
         Err(error) => {
-            tracing::warn!(path = %path.display(), %error, "Docker's configuration cannot be parsed; ignoring it");
+            tracing::warn!(path = %path.display(), error, "cannot read Docker's configuration; ignoring it");
             None
         }
     }
@@ -93,8 +99,14 @@ pub(crate) fn find(host: &str, env: &Env) -> Option<Credentials> {
 
 fn of_docker(config: &DockerConfig, host: &str) -> Option<Credentials> {
     let auth = config.auths.iter().find(|(key, _)| host_of(key) == host).map(|(_, auth)| auth);
-    if let Some(found) = auth.and_then(decode) {
-        return Some(found);
+    if let Some(auth) = auth {
+        match decode(auth) {
+            Ok(None) => {}
+            Ok(found) => return found,
+            Err(error) => {
+                tracing::warn!(registry = host, error, "ignoring an entry of `auths` in Docker's configuration")
+            }
+        }
     }
     let helper = config.cred_helpers.iter().find(|(key, _)| host_of(key) == host).map(|(_, helper)| helper);
     helper.or(config.creds_store.as_ref()).and_then(|helper| run_helper(helper, host))
@@ -106,14 +118,21 @@ fn host_of(key: &str) -> &str {
     rest.split('/').next().unwrap_or_default()
 }
 
-fn decode(auth: &DockerAuth) -> Option<Credentials> {
+/// Returns the credentials of an entry; `None` if they are in a helper. The error never contains a part of the secret.
+fn decode(auth: &DockerAuth) -> Result<Option<Credentials>, &'static str> {
     if let (Some(username), Some(password)) = (&auth.username, &auth.password) {
-        return Some(Credentials { username: username.clone(), password: password.clone() });
+        return Ok(Some(Credentials { username: username.clone(), password: password.clone() }));
     }
-    let text = String::from_utf8(STANDARD.decode(auth.auth.as_ref()?).ok()?).ok()?;
-    let (username, password) = text.split_once(':')?;
-    // Docker removes NUL characters at the end as well.
-    Some(Credentials { username: username.to_owned(), password: password.trim_end_matches('\0').to_owned() })
+    let Some(encoded) = auth.auth.as_ref().filter(|encoded| !encoded.is_empty()) else { return Ok(None) };
+    let text = STANDARD.decode(encoded).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+    match text.as_deref().and_then(|text| text.split_once(':')) {
+        Some((username, password)) => {
+            // Docker removes NUL characters at the end as well.
+            let password = password.trim_end_matches('\0').to_owned();
+            Ok(Some(Credentials { username: username.to_owned(), password }))
+        }
+        None => Err("`auth` is not `name:password` in base64; run `docker login` again"),
+    }
 }
 
 /// Runs a credential helper of Docker.
@@ -140,14 +159,24 @@ fn run_helper(helper: &str, host: &str) -> Option<Credentials> {
         child.wait_with_output()
     };
     match run() {
-        Ok(output) if output.status.success() => {
-            let helped: HelperOutput = serde_json::from_slice(&output.stdout).ok()?;
-            Some(Credentials { username: helped.username, password: helped.secret })
-        }
+        Ok(output) if output.status.success() => match serde_json::from_slice::<HelperOutput>(&output.stdout) {
+            Ok(helped) => Some(Credentials { username: helped.username, password: helped.secret }),
+            // Without the error of serde, which can quote the secret.
+            Err(_) => {
+                tracing::warn!(program, "a credential helper of Docker printed no `Username` and `Secret` as JSON");
+                None
+            }
+        },
         // The helper has no credentials for this host.
         Ok(_) => None,
         Err(error) => {
-            tracing::warn!(program, %error, "cannot run a credential helper of Docker");
+            let error = match error.kind() {
+                io::ErrorKind::NotFound => {
+                    "the program is not in `PATH`; install it, or remove it from the file".to_owned()
+                }
+                _ => error.to_string(),
+            };
+            tracing::warn!(program, error, "cannot run a credential helper of Docker");
             None
         }
     }
@@ -187,6 +216,9 @@ mod tests {
         assert_eq!(find("b.example.com", &*env), credentials("v", "q"));
         assert_eq!(find("c.example.com", &*env), None);
         assert_eq!(find("d.example.com", &*env), None);
+        let broken = |auth: &str| decode(&DockerAuth { auth: Some(auth.into()), ..DockerAuth::default() });
+        assert!(broken("dTpw!").is_err() && broken("bm8gY29sb24=").is_err());
+        assert_eq!(broken(""), Ok(None));
         assert!(!format!("{:?}", find("a.example.com", &*env)).contains("p:x"));
     }
 }

@@ -70,8 +70,11 @@ impl Head {
     }
 
     fn of_manifest(text: &[u8]) -> Result<Self, ImageError> {
-        let text = std::str::from_utf8(text).map_err(|error| wrong(error.to_string()))?;
-        let manifest: Manifest = toml::from_str(text).map_err(|error| wrong(error.message().to_owned()))?;
+        let text = std::str::from_utf8(text).map_err(|_| wrong("it is not UTF-8".to_owned()))?;
+        let manifest: Manifest = toml::from_str(text).map_err(|error| {
+            let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+            wrong(format!("line {}: {}", before.matches('\n').count() + 1, error.message()))
+        })?;
         let Pack { name, version, contract } = manifest.pack;
         let name_fits = name.starts_with(|c: char| c.is_ascii_lowercase())
             && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');

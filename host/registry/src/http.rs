@@ -4,7 +4,6 @@
 
 use std::fs::File;
 use std::io::{self, Read, Seek as _, SeekFrom, Write as _};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -14,13 +13,13 @@ use ureq::http::header::{
     ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE,
 };
 use ureq::http::{self, HeaderMap, Method, StatusCode, Uri};
-use ureq::tls::{Certificate, RootCerts, TlsConfig};
 use ureq::{Agent, Body};
 
 use crate::challenge::Challenge;
 use crate::credentials::Credentials;
 use crate::image;
 use crate::origin::{Home, resolve, shown};
+use crate::reason::json_reason;
 
 /// Attempts for a request that fails with a transient error.
 const ATTEMPTS: u32 = 3;
@@ -78,11 +77,18 @@ pub enum HttpError {
         /// Maximum size in bytes.
         max: u64,
     },
+    /// A downloaded layer cannot be written to disk.
+    #[error("cannot write a layer to the data folder: {0}; check its free space and permissions")]
+    Disk(io::Error),
 }
 
 impl HttpError {
-    fn failed(url: &str, error: impl ToString) -> Self {
-        Self::Failed { url: shown(url), error: error.to_string() }
+    fn failed(url: &str, error: impl Into<String>) -> Self {
+        Self::Failed { url: shown(url), error: error.into() }
+    }
+
+    fn bad_url(url: &str) -> Self {
+        Self::failed(url, "this is not a valid URL; check the name of the registry and the addresses that it sends")
     }
 
     /// Returns whether a retry can succeed.
@@ -225,19 +231,8 @@ impl Response {
 impl Http {
     pub(crate) fn new(host: &str, options: HttpOptions) -> Self {
         let timeout = options.timeout;
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let found = rustls_native_certs::load_native_certs();
-        for error in &found.errors {
-            tracing::debug!(%error, "cannot load a root certificate of the system");
-        }
-        let roots: Vec<Certificate<'static>> =
-            found.certs.iter().map(|der| Certificate::from_der(der).to_owned()).collect();
-        let tls = TlsConfig::builder()
-            .root_certs(RootCerts::new_with_certs(&roots))
-            .unversioned_rustls_crypto_provider(provider)
-            .build();
         let config = Agent::config_builder()
-            .tls_config(tls)
+            .tls_config(wattle_tls::ureq_config())
             .http_status_as_error(false)
             // `follow` follows redirects, because it knows which server may receive the
             // credentials.
@@ -312,7 +307,7 @@ impl Http {
 
     /// Sends a request and follows redirects.
     fn follow(&self, request: &Request<'_>, authorization: Option<&str>) -> Result<Response, HttpError> {
-        let mut url: Uri = request.url.parse().map_err(|error| HttpError::failed(&request.url, error))?;
+        let mut url: Uri = request.url.parse().map_err(|_| HttpError::bad_url(&request.url))?;
         let mut is_home = self.home.is_at(&url);
         let mut may_authorize = is_home;
         for _ in 0..=MAX_REDIRECTS {
@@ -353,17 +348,18 @@ impl Http {
     ) -> Result<http::Response<Body>, HttpError> {
         let timeout = if request.is_long { self.options.timeout * 10 } else { self.options.timeout };
         let at = url.to_string();
-        let wrong = |error: ureq::Error| HttpError::failed(&at, error);
+        let wrong = |error: ureq::Error| HttpError::failed(&at, wattle_tls::explain(&error));
+        let not_built = |error: http::Error| HttpError::failed(&at, format!("the request cannot be built ({error})"));
         match request.content {
             Some((media_type, bytes)) => {
                 let builder = builder.header(CONTENT_TYPE, media_type).header(CONTENT_LENGTH, bytes.len());
-                let sent = builder.body(bytes).map_err(|error| HttpError::failed(&at, error))?;
+                let sent = builder.body(bytes).map_err(not_built)?;
                 let sent = self.agent.configure_request(sent);
                 let sent = sent.timeout_send_body(Some(timeout)).timeout_recv_body(Some(timeout)).build();
                 self.agent.run(sent).map_err(wrong)
             }
             None => {
-                let sent = builder.body(()).map_err(|error| HttpError::failed(&at, error))?;
+                let sent = builder.body(()).map_err(not_built)?;
                 let sent = self.agent.configure_request(sent).timeout_recv_body(Some(timeout)).build();
                 self.agent.run(sent).map_err(wrong)
             }
@@ -394,10 +390,14 @@ impl Http {
                     written = Some((length, digest));
                     length
                 }),
-                None => body.read_to_end(&mut bytes).map(|read| read as u64),
+                None => body.read_to_end(&mut bytes).map(|read| read as u64).map_err(SpoolError::Body),
             };
-            let read = read.map_err(|error| {
-                HttpError::failed(&url, format!("the response ended early after {:?}: {error}", since.elapsed()))
+            let read = read.map_err(|error| match error {
+                SpoolError::Body(error) => {
+                    let reason = wattle_tls::explain(&error.into());
+                    HttpError::failed(&url, format!("the response ended early after {:?}: {reason}", since.elapsed()))
+                }
+                SpoolError::Disk(error) => HttpError::Disk(error),
             })?;
             if read > max {
                 return Err(too_large());
@@ -433,7 +433,7 @@ impl Http {
         }
         let separator = if realm.contains('?') { '&' } else { '?' };
         let url = format!("{realm}{separator}{query}");
-        let uri: Uri = url.parse().map_err(|error| HttpError::failed(realm, error))?;
+        let uri: Uri = url.parse().map_err(|_| HttpError::bad_url(realm))?;
         self.allow(&uri)?;
         if !self.home.trusts_realm(&uri) {
             return Err(HttpError::ForeignRealm { realm: shown(realm), registry: self.home.host().to_owned() });
@@ -446,27 +446,36 @@ impl Http {
         // Only the address of the token server itself was checked, so its redirects are errors.
         let response = self.send(&request, builder, &uri)?;
         let response = self.read(&request, response, &uri, true)?.expect(&[200])?;
-        let token: Token = serde_json::from_slice(&response.body).map_err(|error| HttpError::failed(realm, error))?;
+        let token: Token = serde_json::from_slice(&response.body).map_err(|error| {
+            HttpError::failed(realm, format!("the response is not a token: {}", json_reason(&error)))
+        })?;
         let token = token.token.or(token.access_token);
         token.ok_or_else(|| HttpError::failed(realm, "the response contains no token"))
     }
 }
 
+/// Why a body was not written to a file.
+enum SpoolError {
+    /// The body broke off, so a retry can succeed.
+    Body(io::Error),
+    /// The file cannot be written.
+    Disk(io::Error),
+}
+
 /// Writes a body to a file from its beginning, and returns the length in bytes and the digest.
-fn spool(body: &mut impl Read, mut file: &File) -> io::Result<(u64, String)> {
+fn spool(body: &mut impl Read, mut file: &File) -> Result<(u64, String), SpoolError> {
     // An incomplete earlier attempt may have written a part.
-    file.set_len(0)?;
-    file.seek(SeekFrom::Start(0))?;
+    file.set_len(0).and_then(|()| file.seek(SeekFrom::Start(0))).map_err(SpoolError::Disk)?;
     let mut sha = Sha256::new();
     let mut buffer = vec![0; 64 << 10];
     let mut length = 0;
     loop {
-        let read = body.read(&mut buffer)?;
+        let read = body.read(&mut buffer).map_err(SpoolError::Body)?;
         if read == 0 {
             return Ok((length, image::digest_text(&sha.finalize())));
         }
         let bytes = buffer.get(..read).unwrap_or_default();
-        file.write_all(bytes)?;
+        file.write_all(bytes).map_err(SpoolError::Disk)?;
         sha.update(bytes);
         length += read as u64;
     }

@@ -24,6 +24,7 @@ use sha2::{Digest as _, Sha256};
 use wattle_pack::digest::{FileList, FileListError};
 
 use crate::files::{self, Files, FilesError, MAX_BYTES};
+use crate::reason::{json_reason, layer_reason};
 use crate::unpack::{self, Discard, Unpack};
 use layer::Capped;
 pub(crate) use layer::Layer;
@@ -200,9 +201,9 @@ impl Parts {
         let malformed = |error: String| ImageError::Malformed { part: "the manifest", error };
         // Manifests of other artifacts can have another structure. Check the media type first,
         // because its error is the most helpful.
-        let head: Head = serde_json::from_slice(manifest).map_err(|error| malformed(error.to_string()))?;
+        let head: Head = serde_json::from_slice(manifest).map_err(|error| malformed(json_reason(&error)))?;
         expect("the manifest", head.media_type.unwrap_or_else(|| MANIFEST.to_owned()), MANIFEST)?;
-        let manifest: Manifest = serde_json::from_slice(manifest).map_err(|error| malformed(error.to_string()))?;
+        let manifest: Manifest = serde_json::from_slice(manifest).map_err(|error| malformed(json_reason(&error)))?;
         let config_type = manifest.config.media_type.clone();
         // Without an artifact type, the media type of the configuration identifies the artifact.
         let artifact = if manifest.artifact_type.is_empty() { config_type.clone() } else { manifest.artifact_type };
@@ -388,7 +389,7 @@ impl Image {
         if is_exceeded {
             return Err(ImageError::Bomb(max));
         }
-        let malformed = |error: io::Error| ImageError::Malformed { part: "the layer", error: error.to_string() };
+        let malformed = |error: io::Error| ImageError::Malformed { part: "the layer", error: layer_reason(&error) };
         if let Some(error) = broken {
             return Err(malformed(error));
         }
@@ -421,7 +422,7 @@ fn is_known(path: &str) -> bool {
 /// It is not the configuration of a pack.
 pub fn read_config(config: &[u8]) -> Result<PackConfig, ImageError> {
     let malformed = |error: String| ImageError::Malformed { part: "the configuration", error };
-    let pack: PackConfig = serde_json::from_slice(config).map_err(|error| malformed(error.to_string()))?;
+    let pack: PackConfig = serde_json::from_slice(config).map_err(|error| malformed(json_reason(&error)))?;
     if !is_digest(&pack.digest) {
         return Err(malformed(format!("`{}` is not a SHA-256 digest", pack.digest.escape_debug())));
     }

@@ -39,6 +39,7 @@ mod challenge;
 mod credentials;
 mod http;
 mod origin;
+mod reason;
 mod unpack;
 
 pub use client::{Client, PullError};

@@ -14,9 +14,9 @@ use std::time::{Duration, Instant, SystemTime};
 use parking_lot::{Condvar, Mutex};
 use wattle_pack::{Located, NotLocated, Remote};
 
-use crate::client::{Client, ClientOptions};
+use crate::client::{Client, ClientOptions, PullError};
 use crate::reference::Reference;
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, Stored};
 
 /// Maximum pause between two polls of a registry that does not respond, in intervals.
 const MAX_BACKOFF: u32 = 10;
@@ -148,27 +148,30 @@ impl Poller {
                 Some(digest) => reference.pinned(&digest),
                 None => reference.clone(),
             };
-            let pulled = client.pull(&wanted, &self.store).map_err(|error| error.to_string()).and_then(|image| {
-                let stored = self.store.insert(&image).map_err(|error| error.to_string())?;
-                // Only a tag without an image gets this one; otherwise the load decides.
-                if reference.digest.is_none() && self.store.digest(&reference).is_none() {
-                    self.store.set(&reference, &stored.digest).map_err(|error| error.to_string())?;
-                }
-                Ok(stored)
-            });
-            match pulled {
+            match self.fetch(&client, &reference, &wanted) {
                 Ok(stored) => {
                     tracing::info!(%reference, digest = stored.digest, "pulled");
                     found = true;
                     self.note(&reference, Polling::Changed, None);
                 }
                 Err(error) => {
-                    tracing::warn!(%reference, error, "cannot pull a pack");
-                    self.note(&reference, Polling::Failed, Some(error));
+                    tracing::warn!(%reference, %error, "cannot pull a pack");
+                    self.note(&reference, Polling::Failed, Some(error.to_string()));
                 }
             }
         }
         found
+    }
+
+    /// Pulls an image to the store. A tag without an image gets it.
+    fn fetch(&self, client: &Client, reference: &Reference, wanted: &Reference) -> Result<Stored, PullError> {
+        let failed = PullError::store(reference);
+        let stored = self.store.insert(&client.pull(wanted, &self.store)?).map_err(&failed)?;
+        // Only a tag without an image gets this one; otherwise the load decides.
+        if reference.digest.is_none() && self.store.digest(reference).is_none() {
+            self.store.set(reference, &stored.digest).map_err(&failed)?;
+        }
+        Ok(stored)
     }
 
     /// Ends a load. If the configuration was applied, offered images become the current images of
@@ -230,8 +233,8 @@ impl Poller {
             match polled {
                 Ok(polling) => self.note(&reference, polling, None),
                 Err(error) => {
-                    tracing::warn!(%reference, error, "cannot poll a tag; the running version stays");
-                    self.note(&reference, Polling::Failed, Some(error));
+                    tracing::warn!(%reference, %error, "cannot poll a tag; the running version stays");
+                    self.note(&reference, Polling::Failed, Some(error.to_string()));
                 }
             }
             if is_changed {
@@ -278,7 +281,7 @@ impl Poller {
         }
     }
 
-    fn poll(&self, reference: &Reference) -> Result<Polling, String> {
+    fn poll(&self, reference: &Reference) -> Result<Polling, PullError> {
         let client = self.client.lock().clone();
         let (known, refused) = {
             let mut inner = self.inner.lock();
@@ -291,17 +294,17 @@ impl Poller {
         };
         let known = known.or_else(|| self.store.digest(reference));
         // A registry may omit the digest, so the image is compared again after the pull.
-        let said = client.digest(reference).map_err(|error| error.to_string())?;
+        let said = client.digest(reference)?;
         let is_known = |digest: &String| Some(digest) == known.as_ref() || Some(digest) == refused.as_ref();
         if said.as_ref().is_some_and(is_known) {
             return Ok(Polling::Unchanged);
         }
-        let image = client.pull(reference, &self.store).map_err(|error| error.to_string())?;
+        let image = client.pull(reference, &self.store)?;
         let digest = image.digest();
         if is_known(&digest) {
             return Ok(Polling::Unchanged);
         }
-        self.store.insert(&image).map_err(|error| error.to_string())?;
+        self.store.insert(&image).map_err(PullError::store(reference))?;
         tracing::info!(%reference, digest, "a tag changed; its new image was pulled");
         self.inner.lock().entries.entry(reference.clone()).or_default().offered = Some(digest);
         Ok(Polling::Changed)
@@ -370,7 +373,7 @@ impl Remote for Store {
     }
 }
 
-fn located(reference: &Reference, stored: crate::store::Stored) -> Located {
+fn located(reference: &Reference, stored: Stored) -> Located {
     Located {
         folder: stored.folder,
         list: stored.list,
