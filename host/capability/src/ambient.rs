@@ -36,6 +36,11 @@ impl Clock {
     }
 }
 
+/// The random generator of the system failed.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("the random generator of the system failed: {0}")]
+pub struct RandomError(getrandom::Error);
+
 /// Randomness.
 #[derive(Debug, Default)]
 pub enum Random {
@@ -52,10 +57,10 @@ impl Random {
     /// # Errors
     ///
     /// The random generator of the system failed.
-    pub fn bytes(&self, len: usize) -> Result<Vec<u8>, String> {
+    pub fn bytes(&self, len: usize) -> Result<Vec<u8>, RandomError> {
         let mut bytes = vec![0; len];
         match self {
-            Self::Machine => getrandom::fill(&mut bytes).map_err(|error| error.to_string())?,
+            Self::Machine => getrandom::fill(&mut bytes).map_err(RandomError)?,
             Self::Seeded(state) => {
                 for chunk in bytes.chunks_mut(8) {
                     let number = split_mix(state.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed)).to_le_bytes();

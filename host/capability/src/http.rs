@@ -10,14 +10,13 @@
 mod address;
 
 use std::io::{self, Read as _};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use ureq::config::Config;
 use ureq::http::{self, Uri};
-use ureq::tls::{Certificate, RootCerts, TlsConfig};
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 use ureq::{Agent, AsSendBody};
@@ -59,15 +58,59 @@ pub struct Response {
 /// A failed request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
-    /// `bad-request`, `host-not-allowed`, `address-not-allowed`, `budget`, `timeout`, `connect` or
-    /// `too-large`.
-    pub code: &'static str,
+    /// Why it failed; the node gets the name of this kind as code.
+    pub kind: FailureKind,
     /// Text for the operator.
     pub message: String,
 }
 
-fn failure(code: &'static str, message: impl Into<String>) -> Failure {
-    Failure { code, message: message.into() }
+/// Why a request failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FailureKind {
+    /// The request breaks a rule of the interface.
+    BadRequest,
+    /// The host is not granted.
+    HostNotAllowed,
+    /// The host has no public address, and no other is granted.
+    AddressNotAllowed,
+    /// The batch has used its requests or its time.
+    Budget,
+    /// The server did not respond in time.
+    Timeout,
+    /// The connection or the request failed.
+    Connect,
+    /// The response is too large.
+    TooLarge,
+}
+
+impl FailureKind {
+    /// All kinds.
+    pub const ALL: [Self; 7] = [
+        Self::BadRequest,
+        Self::HostNotAllowed,
+        Self::AddressNotAllowed,
+        Self::Budget,
+        Self::Timeout,
+        Self::Connect,
+        Self::TooLarge,
+    ];
+
+    /// The code in the contract with nodes.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::BadRequest => "bad-request",
+            Self::HostNotAllowed => "host-not-allowed",
+            Self::AddressNotAllowed => "address-not-allowed",
+            Self::Budget => "budget",
+            Self::Timeout => "timeout",
+            Self::Connect => "connect",
+            Self::TooLarge => "too-large",
+        }
+    }
+}
+
+fn failure(kind: FailureKind, message: impl Into<String>) -> Failure {
+    Failure { kind, message: message.into() }
 }
 
 /// Remaining budget for the requests of one batch.
@@ -110,7 +153,10 @@ impl Client {
                     true => self.send_one(grant, request, until),
                     false => {
                         let max = grant.requests_per_batch;
-                        Err(failure("budget", format!("more than {max} requests for one batch (`requests_per_batch`)")))
+                        Err(failure(
+                            FailureKind::Budget,
+                            format!("more than {max} requests for one batch (`requests_per_batch`)"),
+                        ))
                     }
                 };
                 if let Some(place) = answers.lock().get_mut(index) {
@@ -127,16 +173,16 @@ impl Client {
         });
         budget.time = budget.time.saturating_sub(since.elapsed());
         budget.requests = budget.requests.saturating_sub(u32::try_from(requests.len()).unwrap_or(u32::MAX));
-        let lost = || Err(failure("connect", "the request was lost; please report this"));
+        let lost = || Err(failure(FailureKind::Connect, "the request was lost; please report this"));
         answers.into_inner().into_iter().map(|answer| answer.unwrap_or_else(lost)).collect()
     }
 
     fn send_one(&self, grant: &HttpGrant, request: &Request, until: Instant) -> Result<Response, Failure> {
-        let bad = |message: String| failure("bad-request", message);
+        let bad = |message: String| failure(FailureKind::BadRequest, message);
         if !METHODS.contains(&request.method.as_str()) {
             return Err(bad(format!("`{}` is not one of {}", request.method, METHODS.join(", "))));
         }
-        let uri: Uri = request.url.parse().map_err(|error| bad(format!("`{}`: {error}", request.url)))?;
+        let uri: Uri = request.url.parse().map_err(|_| bad(format!("`{}` is not a valid URL", request.url)))?;
         check_host(grant, &uri)?;
         let mut built = http::Request::builder().method(request.method.as_str()).uri(uri);
         for (name, value) in &request.headers {
@@ -148,11 +194,14 @@ impl Client {
         let left = until.saturating_duration_since(Instant::now());
         if left.is_zero() {
             let max = grant.time_per_batch;
-            return Err(failure("budget", format!("requests took more than {max:?} for one batch (`time_per_batch`)")));
+            return Err(failure(
+                FailureKind::Budget,
+                format!("requests took more than {max:?} for one batch (`time_per_batch`)"),
+            ));
         }
         let timeout = grant.timeout.min(left);
         let agent = self.agent(grant.allow_private);
-        let wrong = |error: http::Error| bad(error.to_string());
+        let wrong = |error: http::Error| bad(format!("the request has an invalid header ({error})"));
         match request.body.is_empty() {
             true => run(agent, built.body(()).map_err(wrong)?, grant, timeout),
             false if matches!(request.method.as_str(), "GET" | "HEAD") => {
@@ -164,19 +213,8 @@ impl Client {
 
     fn agent(&self, allow_private: bool) -> &Agent {
         let made = || {
-            let provider = Arc::new(rustls::crypto::ring::default_provider());
-            let found = rustls_native_certs::load_native_certs();
-            for error in &found.errors {
-                tracing::debug!(%error, "cannot load a root certificate of the system");
-            }
-            let roots: Vec<Certificate<'static>> =
-                found.certs.iter().map(|der| Certificate::from_der(der).to_owned()).collect();
-            let tls = TlsConfig::builder()
-                .root_certs(RootCerts::new_with_certs(&roots))
-                .unversioned_rustls_crypto_provider(provider)
-                .build();
             let config = Agent::config_builder()
-                .tls_config(tls)
+                .tls_config(wattle_tls::ureq_config())
                 .http_status_as_error(false)
                 .max_redirects(0)
                 .proxy(None)
@@ -201,16 +239,21 @@ fn run(
 ) -> Result<Response, Failure> {
     let host = request.uri().host().unwrap_or_default().to_owned();
     let failed = |error: ureq::Error| match error {
-        ureq::Error::Timeout(_) => failure("timeout", format!("`{host}` took more than {timeout:?}")),
+        ureq::Error::Timeout(_) => failure(FailureKind::Timeout, format!("`{host}` took more than {timeout:?}")),
         ureq::Error::BodyExceedsLimit(_) => {
             let max = grant.max_response_bytes;
-            failure("too-large", format!("the response of `{host}` has more than {max} bytes (`max_response`)"))
+            failure(
+                FailureKind::TooLarge,
+                format!("the response of `{host}` has more than {max} bytes (`max_response`)"),
+            )
         }
         ureq::Error::Io(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            failure("address-not-allowed", error.to_string())
+            failure(FailureKind::AddressNotAllowed, error.to_string())
         }
-        ureq::Error::Http(_) | ureq::Error::BadUri(_) => failure("bad-request", error.to_string()),
-        error => failure("connect", format!("`{host}`: {error}")),
+        ureq::Error::Http(_) | ureq::Error::BadUri(_) => {
+            failure(FailureKind::BadRequest, format!("the request to `{host}` is not valid ({error})"))
+        }
+        error => failure(FailureKind::Connect, format!("`{host}`: {}", wattle_tls::explain(&error))),
     };
     let request = agent.configure_request(request).timeout_global(Some(timeout)).build();
     let mut answer = agent.run(request).map_err(&failed)?;
@@ -235,10 +278,10 @@ fn check_host(grant: &HttpGrant, uri: &Uri) -> Result<(), Failure> {
     let default_port = match scheme {
         "https" => 443,
         "http" => 80,
-        _ => return Err(failure("bad-request", format!("`{uri}` has neither https:// nor http://"))),
+        _ => return Err(failure(FailureKind::BadRequest, format!("`{uri}` has neither https:// nor http://"))),
     };
     if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
-        return Err(failure("bad-request", "user names and passwords belong in a header, not in the URL"));
+        return Err(failure(FailureKind::BadRequest, "user names and passwords belong in a header, not in the URL"));
     }
     let port = uri.port_u16().unwrap_or(default_port);
     let is_granted = grant.hosts.iter().any(|granted| {
@@ -264,7 +307,7 @@ fn check_host(grant: &HttpGrant, uri: &Uri) -> Result<(), Failure> {
         return Ok(());
     }
     let message = format!("{scheme}://{host}:{port} is not one of the granted hosts: {}", grant.hosts.join(", "));
-    Err(failure("host-not-allowed", message))
+    Err(failure(FailureKind::HostNotAllowed, message))
 }
 
 /// Splits a host and its port. IPv6 addresses are in brackets.

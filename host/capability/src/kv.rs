@@ -7,10 +7,53 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use wattle_plan::KvGrant;
 
-use crate::values::{Values, ValuesBuilder};
+use crate::values::{TooLarge, Values, ValuesBuilder};
 
 /// Fixed cost of an entry in bytes, so that the number of empty entries is bounded too.
 const ENTRY_BYTES: usize = 64;
+
+/// Why a call of `kv` failed. Such a call changes nothing.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum KvError {
+    /// The values are not as many as the keys.
+    #[error("{keys} keys and {values} values")]
+    Values {
+        /// Number of keys.
+        keys: usize,
+        /// Number of values.
+        values: usize,
+    },
+    /// The amounts are not as many as the keys.
+    #[error("{keys} keys and {amounts} amounts")]
+    Amounts {
+        /// Number of keys.
+        keys: usize,
+        /// Number of amounts.
+        amounts: usize,
+    },
+    /// The store would have more keys than granted.
+    #[error("{keys} keys would be kept; {max} are granted (`max_keys`)")]
+    MaxKeys {
+        /// Number of keys after the call.
+        keys: usize,
+        /// Granted number.
+        max: u64,
+    },
+    /// The store would have more bytes than granted.
+    #[error("{bytes} bytes would be kept; {max} are granted (`max_size`)")]
+    MaxSize {
+        /// Bytes after the call.
+        bytes: u64,
+        /// Granted bytes.
+        max: u64,
+    },
+    /// The value of a key is text, so no amount can be added.
+    #[error("the value of `{0}` is not a number")]
+    NotANumber(
+        /// The key.
+        String,
+    ),
+}
 
 /// How to revert one change of a key.
 #[derive(Debug)]
@@ -66,7 +109,7 @@ impl Entries {
     }
 
     /// Checks that the grant allows all these changes.
-    fn check(&self, grant: &KvGrant, changes: &HashMap<&[u8], &[u8]>) -> Result<(), String> {
+    fn check(&self, grant: &KvGrant, changes: &HashMap<&[u8], &[u8]>) -> Result<(), KvError> {
         let (mut keys, mut bytes, mut freed) = (self.values.len(), self.bytes, 0);
         for (&key, value) in changes {
             bytes = bytes.saturating_add(value.len());
@@ -80,10 +123,10 @@ impl Entries {
         }
         let bytes = bytes.saturating_sub(freed) as u64;
         if keys as u64 > grant.max_keys {
-            return Err(format!("{keys} keys would be kept; {} are granted (`max_keys`)", grant.max_keys));
+            return Err(KvError::MaxKeys { keys, max: grant.max_keys });
         }
         if bytes > grant.max_bytes {
-            return Err(format!("{bytes} bytes would be kept; {} are granted (`max_size`)", grant.max_bytes));
+            return Err(KvError::MaxSize { bytes, max: grant.max_bytes });
         }
         Ok(())
     }
@@ -95,7 +138,7 @@ impl Store {
     /// # Errors
     ///
     /// The values have more than `max_bytes` in total.
-    pub fn get(&self, keys: &Values, max_bytes: usize) -> Result<Values, String> {
+    pub fn get(&self, keys: &Values, max_bytes: usize) -> Result<Values, TooLarge> {
         let entries = self.entries.lock();
         let mut found = ValuesBuilder::with_rows(keys.rows());
         for key in keys.iter() {
@@ -111,9 +154,9 @@ impl Store {
     /// # Errors
     ///
     /// The grant would be exceeded. Then nothing is set.
-    pub fn set(&self, grant: &KvGrant, keys: &Values, values: &Values, undo: &mut Changes) -> Result<(), String> {
+    pub fn set(&self, grant: &KvGrant, keys: &Values, values: &Values, undo: &mut Changes) -> Result<(), KvError> {
         if keys.rows() != values.rows() {
-            return Err(format!("{} keys and {} values", keys.rows(), values.rows()));
+            return Err(KvError::Values { keys: keys.rows(), values: values.rows() });
         }
         let changes: HashMap<&[u8], &[u8]> =
             keys.iter().zip(values.iter()).filter_map(|(key, value)| key.zip(value)).collect();
@@ -135,9 +178,15 @@ impl Store {
     /// # Errors
     ///
     /// A value is not a number, or the grant would be exceeded. Then nothing is changed.
-    pub fn add(&self, grant: &KvGrant, keys: &Values, amounts: &[i64], undo: &mut Changes) -> Result<Vec<i64>, String> {
+    pub fn add(
+        &self,
+        grant: &KvGrant,
+        keys: &Values,
+        amounts: &[i64],
+        undo: &mut Changes,
+    ) -> Result<Vec<i64>, KvError> {
         if keys.rows() != amounts.len() {
-            return Err(format!("{} keys and {} amounts", keys.rows(), amounts.len()));
+            return Err(KvError::Amounts { keys: keys.rows(), amounts: amounts.len() });
         }
         let mut entries = self.entries.lock();
         let mut totals: HashMap<&[u8], i64> = HashMap::new();
@@ -152,7 +201,7 @@ impl Store {
                 (None, Some(value)) => std::str::from_utf8(value)
                     .ok()
                     .and_then(|text| text.parse().ok())
-                    .ok_or_else(|| format!("the value of `{}` is not a number", String::from_utf8_lossy(key)))?,
+                    .ok_or_else(|| KvError::NotANumber(String::from_utf8_lossy(key).into_owned()))?,
                 (None, None) => 0,
             };
             let sum = before.saturating_add(*amount);
@@ -244,9 +293,9 @@ mod tests {
         let grant = KvGrant { max_bytes: 2 * (ENTRY_BYTES as u64 + 2), max_keys: 2 };
         store.set(&grant, &values(&["a", "b"]), &values(&["1", "1"]), &mut Changes::default()).unwrap();
         let more = store.set(&grant, &values(&["a", "c"]), &values(&["2", "2"]), &mut Changes::default()).unwrap_err();
-        assert_eq!(more, "3 keys would be kept; 2 are granted (`max_keys`)");
+        assert_eq!(more.to_string(), "3 keys would be kept; 2 are granted (`max_keys`)");
         let longer = store.set(&grant, &values(&["a"]), &values(&["22"]), &mut Changes::default()).unwrap_err();
-        assert_eq!(longer, "133 bytes would be kept; 132 are granted (`max_size`)");
+        assert_eq!(longer.to_string(), "133 bytes would be kept; 132 are granted (`max_size`)");
         assert_eq!(texts(&store.get(&values(&["a", "c"]), 10).unwrap()), [Some("1".into()), None]);
         // One entry takes the space of the other.
         store.set(&grant, &values(&["a", "b"]), &values(&["22", ""]), &mut Changes::default()).unwrap();
@@ -273,8 +322,8 @@ mod tests {
         );
         store.set(&grant, &values(&["t"]), &values(&["two"]), &mut Changes::default()).unwrap();
         assert_eq!(
-            store.add(&grant, &values(&["x", "t"]), &[1, 1], &mut Changes::default()).unwrap_err(),
-            "the value of `t` is not a number"
+            store.add(&grant, &values(&["x", "t"]), &[1, 1], &mut Changes::default()),
+            Err(KvError::NotANumber("t".into()))
         );
         assert_eq!(texts(&store.get(&values(&["x"]), 10).unwrap()), [None]);
     }

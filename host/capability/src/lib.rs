@@ -21,13 +21,15 @@ mod metrics;
 mod services;
 mod values;
 
-pub use ambient::{Clock, Random};
+pub use ambient::{Clock, Random, RandomError};
 pub use capability::Capability;
-pub use http::{Budget, Client, Failure, Request, Response};
-pub use kv::{Changes, Store};
+pub use http::{Budget, Client, Failure, FailureKind, Request, Response};
+pub use kv::{Changes, KvError, Store};
 pub use log::{LINES_PER_CALL, LogTarget, level_name};
-pub use lookup::{OpenTable, Table, Tables};
+pub use lookup::{LookupError, NetworkError, OpenTable, Table, TableError, Tables};
 pub use meters::{Meter, Meters};
-pub use metrics::{FamilySnapshot, Kind, Label, MetricChange, NodeMetrics, PREFIX, Reading, samples, write_labels};
-pub use services::{FAILURES, MissingMocks, Mock, MockHttp, NodeServices, NodeSnapshot, Services};
-pub use values::{Values, ValuesBuilder};
+pub use metrics::{
+    FamilySnapshot, Kind, Label, MetricChange, MetricError, NodeMetrics, PREFIX, Reading, samples, write_labels,
+};
+pub use services::{MissingMocks, Mock, MockError, MockHttp, NodeServices, NodeSnapshot, Services};
+pub use values::{TooLarge, Values, ValuesBuilder};

@@ -3,7 +3,9 @@
 //! A table is loaded once for all workers. When the file changes, the plan changes too, and the new
 //! generation loads the table again. The old table is dropped with the last instance that uses it.
 
+mod cells;
 mod cidr;
+mod error;
 mod read;
 mod table;
 
@@ -15,8 +17,9 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use wattle_plan::{TableGrant, TableKind};
 
+pub use self::error::{LookupError, NetworkError, TableError};
 pub use self::table::Table;
-use crate::values::{Values, ValuesBuilder};
+use crate::values::{TooLarge, Values, ValuesBuilder};
 
 /// How long an unused table stays loaded: a reload opens it for its checks first, and then for the
 /// workers.
@@ -42,9 +45,8 @@ impl Tables {
     ///
     /// # Errors
     ///
-    /// The file cannot be read, is not a table, or lacks a column; the text has the position and
-    /// the reason.
-    pub fn open(&self, grant: &TableGrant, columns: &[String]) -> Result<OpenTable, String> {
+    /// The file cannot be read, is not a table, or lacks a column; the text has the position and the reason.
+    pub fn open(&self, grant: &TableGrant, columns: &[String]) -> Result<OpenTable, LookupError> {
         let place = (grant.path.clone(), grant.kind, grant.key.clone());
         // Locked during loading, so that several workers do not load the table at once.
         let mut loaded = self.loaded.lock();
@@ -79,9 +81,9 @@ impl OpenTable {
     /// # Errors
     ///
     /// The table lacks a column.
-    pub fn new(table: Arc<Table>, columns: &[String]) -> Result<Self, String> {
+    pub fn new(table: Arc<Table>, columns: &[String]) -> Result<Self, LookupError> {
         let find = |name: &String| {
-            let missing = || format!("there is no column `{name}`; there is {}", table.columns().join(", "));
+            let missing = || LookupError::NoColumn { column: name.clone(), columns: table.columns().to_vec() };
             table.column(name).ok_or_else(missing)
         };
         let columns = columns.iter().map(find).collect::<Result<_, _>>()?;
@@ -94,7 +96,7 @@ impl OpenTable {
     /// # Errors
     ///
     /// The cells have more than `max_bytes` in total.
-    pub fn find(&self, keys: &Values, max_bytes: usize) -> Result<Vec<Values>, String> {
+    pub fn find(&self, keys: &Values, max_bytes: usize) -> Result<Vec<Values>, TooLarge> {
         let rows: Vec<Option<usize>> = keys.iter().map(|key| self.table.find(key?)).collect();
         let mut left = max_bytes;
         let mut all = Vec::with_capacity(self.columns.len());
@@ -102,7 +104,7 @@ impl OpenTable {
             let mut cells = ValuesBuilder::with_rows(rows.len());
             for row in &rows {
                 let cell = row.and_then(|row| self.table.cell(row, column));
-                cells.push(cell, left).map_err(|_| format!("the result has more than {max_bytes} bytes"))?;
+                cells.push(cell, left).map_err(|_| TooLarge(max_bytes))?;
             }
             left = left.saturating_sub(cells.byte_len());
             all.push(cells.finish());

@@ -4,12 +4,14 @@
 //! it survives a swap.
 
 mod change;
+mod error;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 pub use change::MetricChange;
+pub use error::MetricError;
 
 use parking_lot::{Mutex, RwLock};
 
@@ -125,7 +127,7 @@ impl NodeMetrics {
         mut labels: Vec<Label>,
         kind: &Kind,
         max_series: usize,
-    ) -> Result<(u32, bool), String> {
+    ) -> Result<(u32, bool), MetricError> {
         check(name, &mut labels, kind)?;
         let mut families = self.families.lock();
         let families = &mut *families;
@@ -142,13 +144,7 @@ impl NodeMetrics {
             .entry(name.to_owned())
             .or_insert_with(|| Family { kind: kind.clone(), series: HashMap::new() });
         if family.kind != *kind {
-            let known = family.kind.name();
-            return Err(match kind {
-                Kind::Histogram(_) if known == kind.name() => {
-                    format!("the histogram `{name}` exists with other bounds; use another name")
-                }
-                _ => format!("the metric `{name}` exists as a {known}; use another name for a {}", kind.name()),
-            });
+            return Err(MetricError::exists(name, &family.kind, kind));
         }
         if let Some(&handle) = family.series.get(&labels) {
             return Ok((handle, true));
@@ -184,9 +180,9 @@ impl NodeMetrics {
         handle
     }
 
-    fn value(&self, handle: u32) -> Result<Arc<Value>, String> {
+    fn value(&self, handle: u32) -> Result<Arc<Value>, MetricError> {
         let values = self.values.read();
-        values.get(handle as usize).cloned().ok_or_else(|| format!("there is no metric with the handle {handle}"))
+        values.get(handle as usize).cloned().ok_or(MetricError::UnknownHandle(handle))
     }
 
     /// Adds to a counter.
@@ -194,14 +190,14 @@ impl NodeMetrics {
     /// # Errors
     ///
     /// The handle does not exist, or belongs to another kind of metric.
-    pub fn add(&self, handle: u32, amount: u64) -> Result<(), String> {
+    pub fn add(&self, handle: u32, amount: u64) -> Result<(), MetricError> {
         match &*self.value(handle)? {
             Value::Counter(count) => {
                 // Saturates, so that a guest cannot make a counter wrap around.
                 let _ = count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| Some(n.saturating_add(amount)));
                 Ok(())
             }
-            _ => Err(format!("the metric with the handle {handle} is not a counter")),
+            _ => Err(MetricError::WrongKind { handle, expected: "counter" }),
         }
     }
 
@@ -210,13 +206,13 @@ impl NodeMetrics {
     /// # Errors
     ///
     /// As [`NodeMetrics::add`].
-    pub fn set(&self, handle: u32, value: f64) -> Result<(), String> {
+    pub fn set(&self, handle: u32, value: f64) -> Result<(), MetricError> {
         match &*self.value(handle)? {
             Value::Gauge(bits) => {
                 bits.store(value.to_bits(), Ordering::Relaxed);
                 Ok(())
             }
-            _ => Err(format!("the metric with the handle {handle} is not a gauge")),
+            _ => Err(MetricError::WrongKind { handle, expected: "gauge" }),
         }
     }
 
@@ -225,7 +221,7 @@ impl NodeMetrics {
     /// # Errors
     ///
     /// As [`NodeMetrics::add`].
-    pub fn observe(&self, handle: u32, values: &[f64]) -> Result<(), String> {
+    pub fn observe(&self, handle: u32, values: &[f64]) -> Result<(), MetricError> {
         match &*self.value(handle)? {
             Value::Histogram(histogram) => {
                 let mut histogram = histogram.lock();
@@ -239,7 +235,7 @@ impl NodeMetrics {
                 }
                 Ok(())
             }
-            _ => Err(format!("the metric with the handle {handle} is not a histogram")),
+            _ => Err(MetricError::WrongKind { handle, expected: "histogram" }),
         }
     }
 
@@ -371,39 +367,33 @@ fn read(value: &Value) -> Reading {
 }
 
 /// Checks the metric that a guest requests, and sorts the labels.
-fn check(name: &str, labels: &mut [Label], kind: &Kind) -> Result<(), String> {
+fn check(name: &str, labels: &mut [Label], kind: &Kind) -> Result<(), MetricError> {
     if !is_name(name) {
-        return Err(format!(
-            "`{}` is not a metric name; names consist of letters, digits and underscores, start with no digit, and have \
-             at most {MAX_NAME_BYTES} bytes",
-            shortened(name)
-        ));
+        return Err(MetricError::Name(shortened(name)));
     }
-    if let Some(suffix) = SUFFIXES.iter().find(|suffix| *kind != Kind::Counter && name.ends_with(*suffix)) {
-        return Err(format!("the name `{name}` of a {} must not end with `{suffix}`", kind.name()));
+    if let Some(suffix) = SUFFIXES.into_iter().find(|suffix| *kind != Kind::Counter && name.ends_with(suffix)) {
+        return Err(MetricError::Suffix { name: name.to_owned(), kind: kind.name(), suffix });
     }
     if labels.len() > MAX_LABELS {
-        return Err(format!("the metric `{name}` has {} labels; at most {MAX_LABELS} are allowed", labels.len()));
+        return Err(MetricError::TooManyLabels { name: name.to_owned(), count: labels.len() });
     }
     labels.sort();
     for (label, value) in labels.iter() {
         if !is_name(label) || label.starts_with("__") || TAKEN.contains(&label.as_str()) {
-            return Err(format!("`{}` cannot be a label of the metric `{name}`", shortened(label)));
+            return Err(MetricError::Label { name: name.to_owned(), label: shortened(label) });
         }
         if value.len() > MAX_VALUE_BYTES {
-            return Err(format!(
-                "the label `{label}` of the metric `{name}` has {} bytes; at most {MAX_VALUE_BYTES} are allowed",
-                value.len()
-            ));
+            let (name, label) = (name.to_owned(), label.clone());
+            return Err(MetricError::LabelValue { name, label, bytes: value.len() });
         }
     }
     if labels.windows(2).any(|pair| matches!(pair, [a, b] if a.0 == b.0)) {
-        return Err(format!("the metric `{name}` has a label twice"));
+        return Err(MetricError::RepeatedLabel(name.to_owned()));
     }
     if let Kind::Histogram(bounds) = kind {
         let increase = bounds.windows(2).all(|pair| matches!(pair, [a, b] if a < b));
         if bounds.is_empty() || bounds.len() > MAX_BOUNDS || !increase || !bounds.iter().all(|b| b.is_finite()) {
-            return Err(format!("the bounds of the histogram `{name}` must be 1 to {MAX_BOUNDS} increasing numbers"));
+            return Err(MetricError::Bounds(name.to_owned()));
         }
     }
     Ok(())
@@ -476,7 +466,7 @@ mod tests {
     fn breaking_a_rule_is_refused_with_the_rule() {
         let metrics = NodeMetrics::default();
         let ask = |name: &str, pairs: &[(&str, &str)], kind: &Kind| {
-            metrics.series(name, labels(pairs), kind, 10).map(|_| ()).unwrap_err()
+            metrics.series(name, labels(pairs), kind, 10).map(|_| ()).unwrap_err().to_string()
         };
         assert!(ask("a b", &[], &Kind::Counter).contains("not a metric name"));
         assert!(ask("x_sum", &[], &Kind::Gauge).contains("_sum"));
@@ -486,7 +476,7 @@ mod tests {
         assert!(ask("x", &[], &Kind::Histogram(vec![2.0, 1.0])).contains("bounds"));
         metrics.series("taken", Vec::new(), &Kind::Counter, 10).unwrap();
         assert!(ask("taken", &[], &Kind::Gauge).contains("exists as a counter"));
-        assert!(metrics.set(0, 1.0).unwrap_err().contains("not a gauge"));
-        assert!(metrics.add(7, 1).unwrap_err().contains("no metric"));
+        assert_eq!(metrics.set(0, 1.0), Err(MetricError::WrongKind { handle: 0, expected: "gauge" }));
+        assert_eq!(metrics.add(7, 1), Err(MetricError::UnknownHandle(7)));
     }
 }

@@ -8,13 +8,13 @@ use wattle_plan::{Grants, KvGrant, LogLevel};
 
 use crate::ambient::{Clock, Random};
 use crate::capability::Capability;
-use crate::http::{Budget, Client, Failure, Request, Response};
-use crate::kv::{Changes, Store};
+use crate::http::{Budget, Client, Failure, FailureKind, Request, Response};
+use crate::kv::{Changes, KvError, Store};
 use crate::log::{LogBudget, LogTarget};
-use crate::lookup::{OpenTable, Table, Tables};
+use crate::lookup::{LookupError, OpenTable, Table, Tables};
 use crate::meters::{Meter, Meters};
-use crate::metrics::{FamilySnapshot, Kind, Label, NodeMetrics};
-use crate::values::{Values, ValuesBuilder};
+use crate::metrics::{FamilySnapshot, Kind, Label, MetricError, NodeMetrics};
+use crate::values::{TooLarge, Values, ValuesBuilder};
 
 /// State of one node, which lives as long as the agent.
 #[derive(Debug)]
@@ -121,15 +121,22 @@ pub struct Mock {
     pub missing: MissingMocks,
 }
 
+/// Why the keys and values of a [`Mock`] cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MockError {
+    /// They exceed the grant.
+    #[error(transparent)]
+    Kv(#[from] KvError),
+    /// They are too large for a column.
+    #[error(transparent)]
+    TooLarge(#[from] TooLarge),
+}
+
 /// Method and URL of requests that had no mock.
 pub type MissingMocks = Arc<Mutex<BTreeSet<String>>>;
 
 /// Maximum number of recorded requests without a mock.
 const MAX_MISSING: usize = 100;
-
-/// Every code of a [`Failure`].
-pub const FAILURES: [&str; 7] =
-    ["bad-request", "host-not-allowed", "address-not-allowed", "budget", "timeout", "connect", "too-large"];
 
 /// Responses to requests by method and URL, separated by a space.
 pub type MockHttp = BTreeMap<String, Result<Response, Failure>>;
@@ -170,13 +177,13 @@ impl NodeServices {
     /// # Errors
     ///
     /// The initial keys and values exceed the grant.
-    pub fn mocked(mock: Mock) -> Result<Self, String> {
+    pub fn mocked(mock: Mock) -> Result<Self, MockError> {
         let Mock { grants, clock, random, log: target, tables, values, http, missing } = mock;
         let kept = NodeState::new("", "");
         let column = |text: fn(&(String, String)) -> &String| {
             let mut column = ValuesBuilder::with_rows(values.len());
             values.iter().try_for_each(|pair| column.push(Some(text(pair).as_bytes()), usize::MAX))?;
-            Ok::<_, String>(column.finish())
+            Ok::<_, TooLarge>(column.finish())
         };
         if let Some(grant) = &grants.kv {
             let (keys, values) = (column(|(key, _)| key)?, column(|(_, value)| value)?);
@@ -210,7 +217,7 @@ impl NodeServices {
     /// # Errors
     ///
     /// The name, the labels or the bounds break a rule; the text names it.
-    pub fn series(&self, name: &str, labels: Vec<Label>, kind: &Kind) -> Result<u32, String> {
+    pub fn series(&self, name: &str, labels: Vec<Label>, kind: &Kind) -> Result<u32, MetricError> {
         let max = self.0.grants.metrics.as_ref().map_or(0, |grant| grant.max_series as usize);
         let (handle, is_own) = self.0.kept.metrics.series(name, labels, kind, max)?;
         if !is_own {
@@ -239,23 +246,19 @@ impl NodeServices {
     /// # Errors
     ///
     /// The table is not granted, cannot be loaded, or lacks a column.
-    pub fn open(&self, table: &str, columns: &[String]) -> Result<OpenTable, String> {
-        let none = |names: Vec<&String>| {
-            let names: Vec<&str> = names.into_iter().map(String::as_str).collect();
-            let there = if names.is_empty() { "none is".to_owned() } else { format!("there is {}", names.join(", ")) };
-            format!("the table `{table}` is not granted; {there}")
-        };
+    pub fn open(&self, table: &str, columns: &[String]) -> Result<OpenTable, LookupError> {
+        let none = |granted: Vec<String>| LookupError::NotGranted { table: table.to_owned(), granted };
         match &self.0.tables {
             Lookup::Files(tables) => {
                 let granted = self.0.grants.lookup.iter().flat_map(|grant| &grant.tables);
                 match granted.clone().find(|(name, _)| *name == table) {
                     Some((_, grant)) => tables.open(grant, columns),
-                    None => Err(none(granted.map(|(name, _)| name).collect())),
+                    None => Err(none(granted.map(|(name, _)| name.clone()).collect())),
                 }
             }
             Lookup::Mocked(tables) => match tables.get(table) {
                 Some(found) => OpenTable::new(found.clone(), columns),
-                None => Err(none(tables.keys().collect())),
+                None => Err(none(tables.keys().cloned().collect())),
             },
         }
     }
@@ -265,7 +268,7 @@ impl NodeServices {
     /// # Errors
     ///
     /// The values have more than `max_bytes` in total.
-    pub fn kv_get(&self, keys: &Values, max_bytes: usize) -> Result<Values, String> {
+    pub fn kv_get(&self, keys: &Values, max_bytes: usize) -> Result<Values, TooLarge> {
         self.0.kept.values.get(keys, max_bytes)
     }
 
@@ -274,7 +277,7 @@ impl NodeServices {
     /// # Errors
     ///
     /// The grant would be exceeded.
-    pub fn kv_set(&self, keys: &Values, values: &Values, undo: &mut Changes) -> Result<(), String> {
+    pub fn kv_set(&self, keys: &Values, values: &Values, undo: &mut Changes) -> Result<(), KvError> {
         self.0.kept.values.set(&self.kv_grant(), keys, values, undo)
     }
 
@@ -283,7 +286,7 @@ impl NodeServices {
     /// # Errors
     ///
     /// A value is not a number, or the grant would be exceeded.
-    pub fn kv_add(&self, keys: &Values, amounts: &[i64], undo: &mut Changes) -> Result<Vec<i64>, String> {
+    pub fn kv_add(&self, keys: &Values, amounts: &[i64], undo: &mut Changes) -> Result<Vec<i64>, KvError> {
         self.0.kept.values.add(&self.kv_grant(), keys, amounts, undo)
     }
 
@@ -304,7 +307,7 @@ impl NodeServices {
     /// Sends requests. `budget` is the remaining budget of the batch; `None` before its first
     /// request.
     pub fn send(&self, requests: &[Request], budget: &mut Option<Budget>) -> Vec<Result<Response, Failure>> {
-        let refused = |message: String| Failure { code: "host-not-allowed", message };
+        let refused = |message: String| Failure { kind: FailureKind::HostNotAllowed, message };
         match &self.0.http {
             Http::Sent(client) => {
                 let grant = self.0.grants.http_client.clone().unwrap_or_default();

@@ -34,6 +34,14 @@ impl Values {
     }
 }
 
+/// A column exceeds its limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the result has more than {0} bytes")]
+pub struct TooLarge(
+    /// The limit in bytes.
+    pub usize,
+);
+
 /// Kind of string values.
 const STRING: u8 = 4;
 
@@ -58,11 +66,11 @@ impl ValuesBuilder {
     /// # Errors
     ///
     /// The column would have more than `max_bytes`.
-    pub fn push(&mut self, value: Option<&[u8]>, max_bytes: usize) -> Result<(), String> {
+    pub fn push(&mut self, value: Option<&[u8]>, max_bytes: usize) -> Result<(), TooLarge> {
         let value_bytes = value.unwrap_or_default();
         let end = self.bytes.len() + value_bytes.len();
         let Some(offset) = u32::try_from(end).ok().filter(|_| end <= max_bytes) else {
-            return Err(format!("the result has more than {max_bytes} bytes"));
+            return Err(TooLarge(max_bytes));
         };
         self.bytes.extend_from_slice(value_bytes);
         self.offsets.push(offset);

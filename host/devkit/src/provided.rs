@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use wattle_capability::{
-    Clock, FAILURES, Failure, LogTarget, MissingMocks, Mock, MockHttp, NodeServices, Random, Response, Table,
+    Clock, Failure, FailureKind, LogTarget, MissingMocks, Mock, MockHttp, NodeServices, Random, Response, Table,
 };
 use wattle_cases::{MockAnswer, MockTable, Mocks};
 use wattle_plan::{Grants, TableKind};
@@ -80,7 +80,7 @@ impl Provided {
     ///
     /// The mocked keys exceed the grant.
     pub fn services(&self, log: LogTarget) -> Result<NodeServices, String> {
-        NodeServices::mocked(Mock {
+        let mock = Mock {
             grants: self.grants.clone(),
             clock: Clock::Fixed(self.mocks.clock.unwrap_or_default()),
             random: Random::Seeded(self.mocks.random.unwrap_or_default().into()),
@@ -89,7 +89,8 @@ impl Provided {
             values: self.mocks.kv.iter().map(|(key, value)| (key.clone(), value.clone())).collect(),
             http: self.http.clone(),
             missing: self.missing.clone(),
-        })
+        };
+        NodeServices::mocked(mock).map_err(|error| error.to_string())
     }
 
     /// Checks that a component gets every capability that it imports.
@@ -127,7 +128,7 @@ fn line(capability: &str) -> String {
 fn table_of(table: &MockTable) -> Result<Table, String> {
     let kind = if table.is_cidr { TableKind::Cidr } else { TableKind::Exact };
     let rows = serde_json::Value::from(table.rows.clone()).to_string();
-    Table::from_json(rows.as_bytes(), kind, Some(&table.key))
+    Table::from_json(rows.as_bytes(), kind, Some(&table.key)).map_err(|error| error.to_string())
 }
 
 fn answer_of(answer: &MockAnswer) -> Result<Result<Response, Failure>, String> {
@@ -135,9 +136,12 @@ fn answer_of(answer: &MockAnswer) -> Result<Result<Response, Failure>, String> {
         MockAnswer::Response(status, headers, body) => {
             Ok(Ok(Response { status: *status, headers: headers.clone(), body: body.clone() }))
         }
-        MockAnswer::Failure(code) => match FAILURES.iter().find(|known| *known == code) {
-            Some(code) => Ok(Err(Failure { code, message: "set by the mock".into() })),
-            None => Err(format!("unknown failure `{code}`; available: {}", FAILURES.join(", "))),
+        MockAnswer::Failure(code) => match FailureKind::ALL.into_iter().find(|known| known.name() == code) {
+            Some(kind) => Ok(Err(Failure { kind, message: "set by the mock".into() })),
+            None => {
+                let known = FailureKind::ALL.map(FailureKind::name);
+                Err(format!("unknown failure `{code}`; available: {}", known.join(", ")))
+            }
         },
     }
 }

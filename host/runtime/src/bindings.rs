@@ -59,21 +59,30 @@ struct GivenColumn {
     kinds: Vec<u8>,
 }
 
+/// Why a column of a guest is not valid.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+pub(crate) enum BadColumn {
+    #[error("offsets of a column must start at 0, never decrease, and end at its number of bytes")]
+    Offsets,
+    #[error("a column of {rows} rows has {kinds} kinds")]
+    Kinds { rows: usize, kinds: usize },
+}
+
 impl GivenColumn {
     fn byte_len(&self) -> usize {
         self.bytes.len() + 4 * self.offsets.len() + self.kinds.len()
     }
 
     /// The same for capabilities, which need the offsets.
-    fn values(self) -> Result<Values, String> {
+    fn values(self) -> Result<Values, BadColumn> {
         let Self { bytes, offsets, kinds } = self;
         let rows = offsets.len().saturating_sub(1);
         let ends = offsets.first() == Some(&0) && offsets.last().map(|&l| l as usize) == Some(bytes.len());
         if !ends || !offsets.is_sorted() {
-            return Err("offsets of a column must start at 0, never decrease, and end at its number of bytes".into());
+            return Err(BadColumn::Offsets);
         }
         if !kinds.is_empty() && kinds.len() != rows {
-            return Err(format!("a column of {rows} rows has {} kinds", kinds.len()));
+            return Err(BadColumn::Kinds { rows, kinds: kinds.len() });
         }
         Ok(Values { bytes, offsets, kinds })
     }
@@ -81,9 +90,7 @@ impl GivenColumn {
     fn check(self) -> Result<(Column, Vec<u8>), InvalidDecision> {
         match Column::from_offsets(self.bytes, &self.offsets) {
             Some(column) => Ok((column, self.kinds)),
-            None => Err(InvalidDecision(
-                "offsets of a column must start at 0, never decrease, and end at its number of bytes".into(),
-            )),
+            None => Err(InvalidDecision(BadColumn::Offsets.to_string())),
         }
     }
 }

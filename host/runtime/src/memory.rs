@@ -52,7 +52,7 @@ fn max_mappings() -> Option<usize> {
     std::fs::read_to_string("/proc/sys/vm/max_map_count").ok()?.trim().parse().ok()
 }
 
-/// Counts lines without keeping the text, which can have many megabytes.
+/// Counts lines without keeping the text, which can have many megabytes. The crate `procfs` would parse each of them.
 fn count_mappings() -> Option<usize> {
     let mut file = std::fs::File::open("/proc/self/maps").ok()?;
     let mut buffer = [0; 8 << 10];

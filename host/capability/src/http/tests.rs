@@ -1,5 +1,6 @@
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
 
 use super::*;
 
@@ -52,7 +53,7 @@ fn send(grant: &HttpGrant, request: &Request) -> Result<Response, Failure> {
 }
 
 fn code(grant: &HttpGrant, request: &Request) -> &'static str {
-    send(grant, request).unwrap_err().code
+    send(grant, request).unwrap_err().kind.name()
 }
 
 #[test]
@@ -118,11 +119,11 @@ fn a_granted_name_cannot_resolve_to_this_machine() {
     for host in ["localhost", "127.0.0.1", "[::1]", "[::ffff:127.0.0.1]", "0.0.0.0", "2130706433"] {
         let grant = granting(&[&format!("http://{host}:{port}")]);
         let failed = send(&grant, &get(format!("http://{host}:{port}/"))).unwrap_err();
-        assert!(["address-not-allowed", "bad-request", "connect"].contains(&failed.code), "{host}: {failed:?}");
+        assert!(["address-not-allowed", "bad-request", "connect"].contains(&failed.kind.name()), "{host}: {failed:?}");
     }
     let grant = granting(&["http://169.254.169.254"]);
     let failed = send(&grant, &get("http://169.254.169.254/latest/meta-data")).unwrap_err();
-    assert_eq!(failed.code, "address-not-allowed");
+    assert_eq!(failed.kind.name(), "address-not-allowed");
     assert!(failed.message.contains("allow_private"), "{failed:?}");
     assert!(seen.lock().is_empty());
 }
@@ -142,13 +143,19 @@ fn time_requests_and_responses_are_limited() {
     seen.lock().clear();
     let answers = client.send(&few, &[fast.clone(), fast.clone(), fast.clone()], &mut budget);
     assert_eq!(answers.iter().filter(|answer| answer.is_ok()).count(), 2);
-    assert_eq!(answers[2].as_ref().unwrap_err().code, "budget");
-    assert_eq!(client.send(&few, std::slice::from_ref(&fast), &mut budget)[0].as_ref().unwrap_err().code, "budget");
+    assert_eq!(answers[2].as_ref().unwrap_err().kind.name(), "budget");
+    assert_eq!(
+        client.send(&few, std::slice::from_ref(&fast), &mut budget)[0].as_ref().unwrap_err().kind.name(),
+        "budget"
+    );
     assert_eq!(seen.lock().len(), 2);
     let brief = HttpGrant { time_per_batch: Duration::from_millis(500), ..base };
     let mut budget = Budget::of(&brief);
     assert!(client.send(&brief, std::slice::from_ref(&slow), &mut budget)[0].is_ok());
     assert!(budget.time <= Duration::from_millis(100), "{budget:?}");
-    assert_eq!(client.send(&brief, std::slice::from_ref(&slow), &mut budget)[0].as_ref().unwrap_err().code, "timeout");
-    assert_eq!(client.send(&brief, &[slow], &mut budget)[0].as_ref().unwrap_err().code, "budget");
+    assert_eq!(
+        client.send(&brief, std::slice::from_ref(&slow), &mut budget)[0].as_ref().unwrap_err().kind.name(),
+        "timeout"
+    );
+    assert_eq!(client.send(&brief, &[slow], &mut budget)[0].as_ref().unwrap_err().kind.name(), "budget");
 }

@@ -6,6 +6,8 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 
+use super::error::NetworkError;
+
 /// IPv4 and IPv6 networks with their rows.
 #[derive(Debug, Default)]
 pub(super) struct Networks {
@@ -36,8 +38,8 @@ fn prefix(bits: u128, length: u8) -> u128 {
 
 impl Networks {
     /// Adds a network such as `10.0.0.0/8`, or a single address.
-    pub(super) fn insert(&mut self, text: &[u8], row: usize) -> Result<(), String> {
-        let wrong = || format!("`{}` is not a network such as `10.0.0.0/8`", String::from_utf8_lossy(text));
+    pub(super) fn insert(&mut self, text: &[u8], row: u32) -> Result<(), NetworkError> {
+        let wrong = || NetworkError::NotANetwork(String::from_utf8_lossy(text).into_owned());
         let text = std::str::from_utf8(text).map_err(|_| wrong())?.trim();
         let (address, length) = match text.split_once('/') {
             Some((address, length)) => (address, Some(length.parse::<u8>().map_err(|_| wrong())?)),
@@ -49,12 +51,11 @@ impl Networks {
             return Err(wrong());
         }
         if prefix(bits, length) != bits {
-            return Err(format!("`{text}` has bits outside of its prefix"));
+            return Err(NetworkError::HostBits(text.to_owned()));
         }
-        let row = u32::try_from(row).map_err(|_| "it has too many rows".to_owned())?;
         let family = if width == 32 { &mut self.v4 } else { &mut self.v6 };
         if let Some(other) = family.rows.insert((length, bits), row) {
-            return Err(format!("`{text}` is also the network of row {}", other + 1));
+            return Err(NetworkError::Repeated { network: text.to_owned(), row: other as usize + 1 });
         }
         if let Err(place) = family.lengths.binary_search_by(|known| length.cmp(known)) {
             family.lengths.insert(place, length);

@@ -9,27 +9,28 @@ use serde::de::{Error as _, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 use wattle_plan::TableGrant;
 
-use super::table::Cells;
+use super::cells::Cells;
+use super::error::TableError;
 
 /// Reads the cells of a file: JSON if its name ends with `.json`, else CSV with a header.
-pub(super) fn file(path: &Path) -> Result<Cells, String> {
-    let file = File::open(path).map_err(|error| error.to_string())?;
+pub(super) fn file(path: &Path) -> Result<Cells, TableError> {
+    let file = File::open(path).map_err(TableError::Unreadable)?;
     let is_json = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"));
     let mut reader = BufReader::with_capacity(1 << 16, file).take(TableGrant::MAX_BYTES + 1);
     if !is_json {
         return csv(&mut reader);
     }
     let mut text = Vec::new();
-    reader.read_to_end(&mut text).map_err(|error| error.to_string())?;
+    reader.read_to_end(&mut text).map_err(TableError::Unreadable)?;
     if text.len() as u64 > TableGrant::MAX_BYTES {
-        return Err(format!("it has more than {} bytes", TableGrant::MAX_BYTES));
+        return Err(TableError::TooLarge);
     }
     json(&text)
 }
 
-fn csv(from: &mut dyn std::io::Read) -> Result<Cells, String> {
+fn csv(from: &mut dyn std::io::Read) -> Result<Cells, TableError> {
     let mut reader = csv::ReaderBuilder::new().from_reader(from);
-    let header = reader.byte_headers().map_err(|error| error.to_string())?;
+    let header = reader.byte_headers()?;
     // Excel writes a byte order mark.
     let name = |cell: &[u8]| String::from_utf8_lossy(cell.strip_prefix(b"\xef\xbb\xbf").unwrap_or(cell)).into_owned();
     let columns: Vec<String> = header.iter().map(name).collect();
@@ -37,11 +38,11 @@ fn csv(from: &mut dyn std::io::Read) -> Result<Cells, String> {
     let mut cells = Cells::new(columns);
     let mut record = csv::ByteRecord::new();
     // The csv crate reports a row with another number of cells, with its line.
-    while reader.read_byte_record(&mut record).map_err(|error| error.to_string())? {
+    while reader.read_byte_record(&mut record)? {
         for cell in &record {
             if std::str::from_utf8(cell).is_err() {
                 let line = record.position().map_or(0, csv::Position::line);
-                return Err(format!("line {line}: not UTF-8"));
+                return Err(TableError::NotUtf8(line));
             }
             cells.push(Some(cell))?;
         }
@@ -50,29 +51,28 @@ fn csv(from: &mut dyn std::io::Read) -> Result<Cells, String> {
     Ok(cells)
 }
 
-fn check_columns(columns: &[String]) -> Result<(), String> {
+fn check_columns(columns: &[String]) -> Result<(), TableError> {
     if columns.iter().all(String::is_empty) {
-        return Err("it has no header with the names of its columns".into());
+        return Err(TableError::NoHeader);
     }
     for (index, name) in columns.iter().enumerate() {
         if columns.iter().take(index).any(|other| other == name) {
-            return Err(format!("two columns have the name `{name}`"));
+            return Err(TableError::RepeatedColumn(name.clone()));
         }
     }
     Ok(())
 }
 
-fn check_rows(cells: &Cells) -> Result<(), String> {
+fn check_rows(cells: &Cells) -> Result<(), TableError> {
     match cells.rows() > TableGrant::MAX_ROWS as usize {
-        true => Err(format!("it has more than {} rows", TableGrant::MAX_ROWS)),
+        true => Err(TableError::TooManyRows),
         false => Ok(()),
     }
 }
 
-/// Reads the cells of an array of objects. Strings give their text, other values their JSON; an
-/// absent or null member is a missing cell. The text is read twice, first for the names of the
-/// columns, so that no tree of all objects is built.
-pub(super) fn json(text: &[u8]) -> Result<Cells, String> {
+/// Reads the cells of an array of objects. Strings give their text, other values their JSON; an absent or null member is a
+/// missing cell. The text is read twice, first for the names of the columns, so that no tree of all objects is built.
+pub(super) fn json(text: &[u8]) -> Result<Cells, TableError> {
     let mut columns: Map<String, Value> = Map::new();
     each_object(text, |object| {
         columns.extend(object.into_iter().map(|(name, _)| (name, Value::Null)));
@@ -94,17 +94,25 @@ pub(super) fn json(text: &[u8]) -> Result<Cells, String> {
     Ok(cells)
 }
 
-fn each_object(text: &[u8], take: impl FnMut(Map<String, Value>) -> Result<(), String>) -> Result<(), String> {
-    let wrong = |error: serde_json::Error| format!("it is not a JSON array of objects: {error}");
+fn each_object(text: &[u8], take: impl FnMut(Map<String, Value>) -> Result<(), TableError>) -> Result<(), TableError> {
     let mut deserializer = serde_json::Deserializer::from_slice(text);
-    deserializer.deserialize_seq(Objects(take)).map_err(wrong)?;
-    deserializer.end().map_err(wrong)
+    let mut refused = None;
+    let read = deserializer.deserialize_seq(Objects { take, refused: &mut refused });
+    if let Some(error) = refused {
+        return Err(error);
+    }
+    read?;
+    Ok(deserializer.end()?)
 }
 
 /// Visits the objects of an array one by one.
-struct Objects<F>(F);
+struct Objects<'a, F> {
+    take: F,
+    /// The error of `take`, which the deserializer would turn into text.
+    refused: &'a mut Option<TableError>,
+}
 
-impl<'de, F: FnMut(Map<String, Value>) -> Result<(), String>> Visitor<'de> for Objects<F> {
+impl<'de, F: FnMut(Map<String, Value>) -> Result<(), TableError>> Visitor<'de> for Objects<'_, F> {
     type Value = ();
 
     fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -113,7 +121,10 @@ impl<'de, F: FnMut(Map<String, Value>) -> Result<(), String>> Visitor<'de> for O
 
     fn visit_seq<A: SeqAccess<'de>>(mut self, mut objects: A) -> Result<(), A::Error> {
         while let Some(object) = objects.next_element()? {
-            (self.0)(object).map_err(A::Error::custom)?;
+            if let Err(error) = (self.take)(object) {
+                *self.refused = Some(error);
+                return Err(A::Error::custom("refused"));
+            }
         }
         Ok(())
     }

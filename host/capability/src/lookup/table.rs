@@ -5,7 +5,9 @@ use std::hash::{BuildHasher as _, RandomState};
 use hashbrown::HashTable;
 use wattle_plan::{TableGrant, TableKind};
 
+use super::cells::Cells;
 use super::cidr::Networks;
+use super::error::{LookupError, TableError};
 use super::read;
 
 /// Rows of cells with a lookup by key.
@@ -27,48 +29,15 @@ enum Index {
     Cidr(Networks),
 }
 
-/// Cells of a table that is being read.
-#[derive(Default)]
-pub(super) struct Cells {
-    pub(super) columns: Vec<String>,
-    text: Vec<u8>,
-    ends: Vec<u32>,
-    missing: Vec<bool>,
-}
-
-impl Cells {
-    pub(super) fn new(columns: Vec<String>) -> Self {
-        Self { columns, ..Self::default() }
-    }
-
-    /// Appends the next cell of a row.
-    pub(super) fn push(&mut self, cell: Option<&[u8]>) -> Result<(), String> {
-        if cell.is_none() && self.missing.is_empty() {
-            self.missing = vec![false; self.ends.len()];
-        }
-        if cell.is_none() || !self.missing.is_empty() {
-            self.missing.push(cell.is_none());
-        }
-        self.text.extend_from_slice(cell.unwrap_or_default());
-        self.ends.push(u32::try_from(self.text.len()).map_err(|_| "it has more than 4 GiB of cells".to_owned())?);
-        Ok(())
-    }
-
-    pub(super) fn rows(&self) -> usize {
-        self.ends.len().checked_div(self.columns.len()).unwrap_or(0)
-    }
-}
-
 impl Table {
     /// Loads a table from a file.
     ///
     /// # Errors
     ///
     /// The file cannot be read or is not a table; the text has the path, and the line if known.
-    pub fn load(grant: &TableGrant) -> Result<Self, String> {
-        let wrong = |error: String| format!("`{}`: {error}", grant.path.display());
-        let cells = read::file(&grant.path).map_err(wrong)?;
-        Self::new(cells, grant.kind, grant.key.as_deref()).map_err(wrong)
+    pub fn load(grant: &TableGrant) -> Result<Self, LookupError> {
+        let table = read::file(&grant.path).and_then(|cells| Self::new(cells, grant.kind, grant.key.as_deref()));
+        table.map_err(|error| LookupError::File { path: grant.path.clone(), error })
     }
 
     /// Creates a table from JSON, an array of objects.
@@ -76,19 +45,20 @@ impl Table {
     /// # Errors
     ///
     /// The text is not an array of objects, or lacks the key column.
-    pub fn from_json(text: &[u8], kind: TableKind, key: Option<&str>) -> Result<Self, String> {
+    pub fn from_json(text: &[u8], kind: TableKind, key: Option<&str>) -> Result<Self, TableError> {
         Self::new(read::json(text)?, kind, key)
     }
 
-    fn new(cells: Cells, kind: TableKind, key: Option<&str>) -> Result<Self, String> {
+    fn new(cells: Cells, kind: TableKind, key: Option<&str>) -> Result<Self, TableError> {
         let rows = cells.rows();
-        let key = match key {
-            Some(name) => cells.columns.iter().position(|column| column == name),
-            None => cells.columns.iter().position(|column| column == "key").or(Some(0)),
-        };
         let Cells { columns, text, ends, missing } = cells;
-        let Some(key) = key.filter(|key| *key < columns.len()) else {
-            return Err(format!("there is no key column; there is {}", columns.join(", ")));
+        let place = |name: &str| columns.iter().position(|column| column == name);
+        let key = match key {
+            Some(name) => match place(name) {
+                Some(key) => key,
+                None => return Err(TableError::NoKeyColumn { key: name.to_owned(), columns }),
+            },
+            None => place("key").unwrap_or(0),
         };
         let index = Index::Cidr(Networks::default());
         let mut table = Self { columns, text, ends, missing, index };
@@ -98,7 +68,8 @@ impl Table {
                 let mut networks = Networks::default();
                 for row in 0..rows {
                     let text = table.cell(row, key).unwrap_or_default();
-                    networks.insert(text, row).map_err(|error| format!("row {}: {error}", row + 1))?;
+                    let number = u32::try_from(row).map_err(|_| TableError::TooManyRows)?;
+                    networks.insert(text, number).map_err(|error| TableError::Network { row: row + 1, error })?;
                 }
                 Index::Cidr(networks)
             }
@@ -106,18 +77,18 @@ impl Table {
         Ok(table)
     }
 
-    fn exact(&self, count: usize, key: usize) -> Result<Index, String> {
+    fn exact(&self, count: usize, key: usize) -> Result<Index, TableError> {
         let hasher = RandomState::new();
         let mut rows = HashTable::with_capacity(count);
         let hash_of = |row: &u32| hasher.hash_one(self.cell(*row as usize, key).unwrap_or_default());
         for row in 0..count {
-            let Some(text) = self.cell(row, key) else { return Err(format!("row {} has no key", row + 1)) };
+            let Some(text) = self.cell(row, key) else { return Err(TableError::NoKey(row + 1)) };
             let is_same = |other: &u32| self.cell(*other as usize, key) == Some(text);
-            let row_number = u32::try_from(row).map_err(|_| "it has too many rows".to_owned())?;
+            let row_number = u32::try_from(row).map_err(|_| TableError::TooManyRows)?;
             match rows.entry(hasher.hash_one(text), is_same, hash_of) {
                 hashbrown::hash_table::Entry::Occupied(other) => {
-                    let text = String::from_utf8_lossy(text);
-                    return Err(format!("rows {} and {} have the same key `{text}`", other.get() + 1, row + 1));
+                    let (first, key) = (*other.get() as usize + 1, String::from_utf8_lossy(text).into_owned());
+                    return Err(TableError::RepeatedKey { first, second: row + 1, key });
                 }
                 hashbrown::hash_table::Entry::Vacant(place) => {
                     place.insert(row_number);

@@ -14,7 +14,7 @@ fn load(name: &str, text: &[u8], kind: TableKind, key: Option<&str>) -> Result<T
     let path = folder.path().join(name);
     fs::write(&path, text).unwrap();
     let table = Table::load(&grant(&path, kind, key));
-    table.map_err(|error| error.replace(&folder.path().display().to_string(), ""))
+    table.map_err(|error| error.to_string().replace(&folder.path().display().to_string(), ""))
 }
 
 fn values(rows: &[&str]) -> Values {
@@ -35,10 +35,10 @@ fn csv_is_searched_by_its_first_column_or_the_named_one() {
     let found = open.find(&values(&["2", "1", "3"]), 100).unwrap();
     assert_eq!(cells(&found[0]), [Some(""), Some("x"), None]);
     assert_eq!(cells(&found[1]), [Some("c"), Some("a, b"), None]);
-    assert_eq!(open.find(&values(&["1", "1"]), 9).unwrap_err(), "the result has more than 9 bytes");
+    assert_eq!(open.find(&values(&["1", "1"]), 9), Err(TooLarge(9)));
     assert_eq!(
-        OpenTable::new(table, &["tame".into()]).unwrap_err(),
-        "there is no column `tame`; there is account, name, team"
+        OpenTable::new(table, &["tame".into()]).unwrap_err().to_string(),
+        "the table has no column `tame`; use `account`, `name` or `team`"
     );
     assert_eq!(load("t.csv", text, TableKind::Exact, Some("name")).unwrap().find(b"c"), Some(1));
 }
@@ -77,21 +77,14 @@ fn an_address_finds_the_longest_prefix() {
 fn an_invalid_table_is_refused_with_the_reason_and_the_place() {
     let exact = |name: &str, text: &[u8]| load(name, text, TableKind::Exact, None).unwrap_err();
     for (name, text, error) in [
-        (
-            "t.csv",
-            &b"a,b\n1,2\n3\n"[..],
-            "CSV error: record 2 (line: 3, byte: 8): found record with 1 fields, but the previous record has 2 fields",
-        ),
-        ("t.csv", b"a,b\n1,2\n1,3\n", "rows 1 and 2 have the same key `1`"),
-        ("t.csv", b"a,a\n", "two columns have the name `a`"),
-        ("t.csv", b"", "it has no header with the names of its columns"),
-        ("t.csv", b"a,b\n1,\xff\n", "line 2: not UTF-8"),
-        (
-            "t.json",
-            b"{}",
-            "it is not a JSON array of objects: invalid type: map, expected an array of objects at line 1 column 0",
-        ),
-        ("t.json", b"[{\"a\": 1}", "it is not a JSON array of objects: EOF while parsing a list at line 1 column 9"),
+        ("t.csv", &b"a,b\n1,2\n3\n"[..], "line 3 has 1 cells and the header has 2; quote cells that contain a comma"),
+        ("t.csv", b"a,b\n1,2\n1,3\n", "rows 1 and 2 have the same key `1`; remove one of them"),
+        ("t.csv", b"a,a\n", "two columns have the name `a`; rename one of them"),
+        ("t.csv", b"", "it has no header; write the names of the columns in the first row"),
+        ("t.csv", b"a,b\n1,\xff\n", "line 2 is not UTF-8; save the file as UTF-8"),
+        ("t.json", b"{}", "it is not a JSON array of objects: line 1, column 0"),
+        ("t.json", b"[{\"a\": 1}", "its JSON ends too early; the file may be incomplete"),
+        ("t.json", b"[{\"a\": 1}\n}", "it is not valid JSON: line 2, column 1"),
         ("t.json", b"[{\"key\": \"a\"}, {\"b\": 1}]", "row 2 has no key"),
     ] {
         assert_eq!(exact(name, text), format!("`/{name}`: {error}"));
@@ -99,10 +92,13 @@ fn an_invalid_table_is_refused_with_the_reason_and_the_place() {
     let cidr = |network: &str| load("t.csv", format!("n\n{network}\n").as_bytes(), TableKind::Cidr, None).unwrap_err();
     assert_eq!(cidr("10.0.0.1/8"), "`/t.csv`: row 1: `10.0.0.1/8` has bits outside of its prefix");
     assert_eq!(cidr("10.0.0.0/33"), "`/t.csv`: row 1: `10.0.0.0/33` is not a network such as `10.0.0.0/8`");
-    assert_eq!(cidr("10.0.0.0/8\n10.0.0.0/8"), "`/t.csv`: row 2: `10.0.0.0/8` is also the network of row 1");
+    assert_eq!(
+        cidr("10.0.0.0/8\n10.0.0.0/8"),
+        "`/t.csv`: row 2: `10.0.0.0/8` is also the network of row 1; remove one of them"
+    );
     assert_eq!(
         load("t.csv", b"a\n1\n", TableKind::Exact, Some("b")).unwrap_err(),
-        "`/t.csv`: there is no key column; there is a"
+        "`/t.csv`: it has no column `b`; set `key` to `a`"
     );
 }
 

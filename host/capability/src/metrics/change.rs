@@ -1,6 +1,6 @@
 //! Changes of metrics, which take effect only if the call succeeds.
 
-use super::{NodeMetrics, Value};
+use super::{MetricError, NodeMetrics, Value};
 
 /// A change of a metric, with its handle.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,7 +27,7 @@ impl NodeMetrics {
     /// # Errors
     ///
     /// The handle does not exist, or belongs to another kind of metric.
-    pub fn change(&self, change: MetricChange, pending: Option<&mut Vec<MetricChange>>) -> Result<(), String> {
+    pub fn change(&self, change: MetricChange, pending: Option<&mut Vec<MetricChange>>) -> Result<(), MetricError> {
         let is_right = matches!(
             (&*self.value(change.handle())?, &change),
             (Value::Counter(_), MetricChange::Add(..))
@@ -49,7 +49,7 @@ impl NodeMetrics {
     /// # Errors
     ///
     /// The handle does not exist, or belongs to another kind of metric.
-    pub fn apply(&self, change: MetricChange) -> Result<(), String> {
+    pub fn apply(&self, change: MetricChange) -> Result<(), MetricError> {
         match change {
             MetricChange::Add(handle, amount) => self.add(handle, amount),
             MetricChange::Set(handle, value) => self.set(handle, value),

@@ -6,7 +6,7 @@ use wattle_plan::LogLevel;
 
 use super::{Done, GivenColumn, ReadColumn, Store};
 use crate::state::State;
-use crate::state::capabilities::When;
+use crate::state::capabilities::{CallError, When};
 
 #[derive(Clone, Copy, ComponentType, Lift)]
 #[component(enum)]
@@ -125,7 +125,7 @@ fn link_http(linker: &mut Linker<State>) -> Done<()> {
                 let headers = r.headers.into_iter().map(Pair::of).collect();
                 Ok(Response { status: r.status, headers, body: r.body })
             }
-            Err(failure) => Err(Failure { code: failure.code.to_owned(), message: failure.message }),
+            Err(failure) => Err(Failure { code: failure.kind.name().to_owned(), message: failure.message }),
         });
         Ok((answers.collect::<Vec<Result<Response, Failure>>>(),))
     })
@@ -155,7 +155,7 @@ fn link_tables(linker: &mut Linker<State>) -> Done<()> {
         let given = keys.byte_len() + 8 * amounts.len();
         Ok((store.data_mut().kv(given, keys.values(), |services, keys, undo| {
             if amounts.len() != keys.rows() {
-                return Err(format!("{} amounts for {} keys", amounts.len(), keys.rows()));
+                return Err(CallError::Amounts { keys: keys.rows(), amounts: amounts.len() });
             }
             Ok(services.kv_add(&keys, &amounts, undo))
         })?,))

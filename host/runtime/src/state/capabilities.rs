@@ -5,11 +5,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
 use wattle_capability::{
-    Budget, Capability, Changes, Failure, Kind, Label, MetricChange, NodeServices, OpenTable, Request, Response, Values,
+    Budget, Capability, Changes, Failure, Kind, KvError, Label, MetricChange, MetricError, NodeServices, OpenTable,
+    RandomError, Request, Response, TooLarge, Values,
 };
 use wattle_plan::LogLevel;
 
 use super::State;
+use crate::bindings::BadColumn;
 use crate::fault::{Fault, FaultKind};
 use crate::runtime::ticks;
 
@@ -78,7 +80,7 @@ impl Effects {
         for change in self.metrics {
             // The change was validated when it was created.
             if let Err(error) = services.metrics().apply(change) {
-                tracing::debug!(error, "dropped a change of a node's metric");
+                tracing::debug!(%error, "dropped a change of a node's metric");
             }
         }
     }
@@ -94,6 +96,25 @@ impl Effects {
 /// Maximum number of tables that an instance can open.
 const MAX_TABLES: usize = 256;
 
+/// Why a call of a capability is a fault.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CallError {
+    #[error(transparent)]
+    Column(#[from] BadColumn),
+    #[error(transparent)]
+    Metric(#[from] MetricError),
+    #[error(transparent)]
+    Random(#[from] RandomError),
+    #[error(transparent)]
+    TooLarge(#[from] TooLarge),
+    #[error("opened more than {max} tables", max = MAX_TABLES)]
+    TooManyTables,
+    #[error("no table has the handle {0}")]
+    UnknownTable(u32),
+    #[error("{amounts} amounts for {keys} keys")]
+    Amounts { keys: usize, amounts: usize },
+}
+
 /// Responses to requests, and the ticks that are left for the call after them.
 type Sent = (Vec<Result<Response, Failure>>, u64);
 
@@ -106,7 +127,7 @@ impl State {
         capability: Capability,
         when: When,
         given_bytes: usize,
-        run: impl FnOnce(&NodeServices, &mut Held) -> Result<T, String>,
+        run: impl FnOnce(&NodeServices, &mut Held) -> Result<T, CallError>,
     ) -> wasmtime::Result<T> {
         self.count_call()?;
         self.charge(given_bytes)?;
@@ -131,9 +152,9 @@ impl State {
         }
         match catch_unwind(AssertUnwindSafe(|| run(&services, held))) {
             Ok(Ok(value)) => Ok(value),
-            Ok(Err(message)) => {
+            Ok(Err(error)) => {
                 services.meter(capability).error();
-                self.notice(Fault::new(FaultKind::InvalidDecision, format!("{}: {message}", capability.name())))
+                self.notice(Fault::new(FaultKind::InvalidDecision, format!("{}: {error}", capability.name())))
             }
             Err(panic) => self.notice(Fault::of_host(&*panic)),
         }
@@ -161,7 +182,7 @@ impl State {
         let is_called = self.call.is_some();
         self.capability(Capability::Metrics, When::Configured, given, |services, held| {
             let pending = is_called.then_some(&mut held.effects.metrics);
-            services.metrics().change(change, pending)
+            Ok(services.metrics().change(change, pending)?)
         })
     }
 
@@ -173,9 +194,10 @@ impl State {
         let given = table.len() + columns.iter().map(String::len).sum::<usize>();
         self.capability(Capability::Lookup, When::Configured, given, |services, held| {
             if held.tables.len() >= MAX_TABLES {
-                return Err(format!("opened more than {MAX_TABLES} tables"));
+                return Err(CallError::TooManyTables);
             }
-            Ok(services.open(table, columns).map(|opened| {
+            // The guest gets the error as text.
+            Ok(services.open(table, columns).map_err(|error| error.to_string()).map(|opened| {
                 held.tables.push(opened);
                 u32::try_from(held.tables.len() - 1).unwrap_or(u32::MAX)
             }))
@@ -187,12 +209,12 @@ impl State {
         &mut self,
         given: usize,
         table: u32,
-        keys: Result<Values, String>,
+        keys: Result<Values, BadColumn>,
     ) -> wasmtime::Result<Vec<Values>> {
         let room = usize::try_from(self.room()).unwrap_or(usize::MAX);
         let found = self.capability(Capability::Lookup, When::Process, given, |_, held| {
             let opened = held.tables.get(table as usize);
-            opened.ok_or_else(|| format!("no table has the handle {table}"))?.find(&keys?, room)
+            Ok(opened.ok_or(CallError::UnknownTable(table))?.find(&keys?, room)?)
         })?;
         self.charge(found.iter().map(|column| column.byte_len()).sum())?;
         Ok(found)
@@ -202,23 +224,24 @@ impl State {
     pub(crate) fn kv<T>(
         &mut self,
         given: usize,
-        keys: Result<Values, String>,
-        run: impl FnOnce(&NodeServices, Values, &mut Changes) -> Result<Result<T, String>, String>,
+        keys: Result<Values, BadColumn>,
+        run: impl FnOnce(&NodeServices, Values, &mut Changes) -> Result<Result<T, KvError>, CallError>,
     ) -> wasmtime::Result<Result<T, String>> {
         self.capability(Capability::Kv, When::Process, given, |services, held| {
             let answer = run(services, keys?, &mut held.effects.kept)?;
             if answer.is_err() {
                 services.meter(Capability::Kv).error();
             }
-            Ok(answer)
+            // The guest gets the error as text.
+            Ok(answer.map_err(|error| error.to_string()))
         })
     }
 
     /// The values of keys.
-    pub(crate) fn kv_get(&mut self, given: usize, keys: Result<Values, String>) -> wasmtime::Result<Values> {
+    pub(crate) fn kv_get(&mut self, given: usize, keys: Result<Values, BadColumn>) -> wasmtime::Result<Values> {
         let room = usize::try_from(self.room()).unwrap_or(usize::MAX);
         let found =
-            self.capability(Capability::Kv, When::Process, given, |services, _| services.kv_get(&keys?, room))?;
+            self.capability(Capability::Kv, When::Process, given, |services, _| Ok(services.kv_get(&keys?, room)?))?;
         self.charge(found.byte_len())?;
         Ok(found)
     }

@@ -1,0 +1,193 @@
+//! Why a table cannot be used.
+
+use std::io;
+use std::path::PathBuf;
+
+use serde_json::error::Category;
+use wattle_plan::TableGrant;
+
+use crate::values::TooLarge;
+
+/// Why a node cannot look up rows.
+#[derive(Debug, thiserror::Error)]
+pub enum LookupError {
+    /// The node has no such table.
+    #[error("the table `{table}` is not granted; {}", or_grant(.granted))]
+    NotGranted {
+        /// The requested table.
+        table: String,
+        /// Names of the granted tables.
+        granted: Vec<String>,
+    },
+    /// The file of a table cannot be used.
+    #[error("`{}`: {error}", .path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: TableError,
+    },
+    /// The table lacks a column.
+    #[error("the table has no column `{column}`; use {}", list(.columns))]
+    NoColumn {
+        /// The requested column.
+        column: String,
+        /// The columns of the table.
+        columns: Vec<String>,
+    },
+    /// The found cells are too large.
+    #[error(transparent)]
+    TooLarge(#[from] TooLarge),
+}
+
+/// Why the contents of a table are not valid. The text does not name the file.
+#[derive(Debug, thiserror::Error)]
+pub enum TableError {
+    /// The file cannot be read.
+    #[error("cannot read the file: {0}")]
+    Unreadable(io::Error),
+    /// The file is too large.
+    #[error("it has more than {max} bytes; split it into several tables", max = TableGrant::MAX_BYTES)]
+    TooLarge,
+    /// There are too many rows.
+    #[error("it has more than {max} rows; split it into several tables", max = TableGrant::MAX_ROWS)]
+    TooManyRows,
+    /// All cells together are too large.
+    #[error("it has more than 4 GiB of cells; split it into several tables")]
+    TooMuchText,
+    /// The first row is missing or empty.
+    #[error("it has no header; write the names of the columns in the first row")]
+    NoHeader,
+    /// Two columns have the same name.
+    #[error("two columns have the name `{0}`; rename one of them")]
+    RepeatedColumn(String),
+    /// A row of CSV has more or fewer cells than the header.
+    #[error("line {line} has {found} cells and the header has {expected}; quote cells that contain a comma")]
+    Cells {
+        /// Line in the file, from 1.
+        line: u64,
+        /// Number of cells.
+        found: u64,
+        /// Number of columns.
+        expected: u64,
+    },
+    /// A cell is not UTF-8.
+    #[error("line {0} is not UTF-8; save the file as UTF-8")]
+    NotUtf8(
+        /// Line in the file, from 1.
+        u64,
+    ),
+    /// The JSON is damaged.
+    #[error("it is not valid JSON: line {line}, column {column}")]
+    NotJson {
+        /// Line in the file, from 1.
+        line: usize,
+        /// Column in bytes.
+        column: usize,
+    },
+    /// The JSON ends too early.
+    #[error("its JSON ends too early; the file may be incomplete")]
+    Incomplete,
+    /// The JSON is not an array of objects.
+    #[error("it is not a JSON array of objects: line {line}, column {column}")]
+    NotObjects {
+        /// Line in the file, from 1.
+        line: usize,
+        /// Column in bytes.
+        column: usize,
+    },
+    /// The key column that the grant names does not exist.
+    #[error("it has no column `{key}`; set `key` to {}", list(.columns))]
+    NoKeyColumn {
+        /// The requested column.
+        key: String,
+        /// The columns of the table.
+        columns: Vec<String>,
+    },
+    /// The cell with the key is missing in a row.
+    #[error("row {0} has no key")]
+    NoKey(
+        /// Row without the header, from 1.
+        usize,
+    ),
+    /// Two rows have the same key.
+    #[error("rows {first} and {second} have the same key `{key}`; remove one of them")]
+    RepeatedKey {
+        /// First row, from 1.
+        first: usize,
+        /// Second row, from 1.
+        second: usize,
+        /// The key.
+        key: String,
+    },
+    /// The key of a row is not a usable network.
+    #[error("row {row}: {error}")]
+    Network {
+        /// Row without the header, from 1.
+        row: usize,
+        /// Why.
+        error: NetworkError,
+    },
+}
+
+/// Why a key is not a usable network.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NetworkError {
+    /// The text is not a network.
+    #[error("`{0}` is not a network such as `10.0.0.0/8`")]
+    NotANetwork(String),
+    /// The address has bits beyond the length of the prefix.
+    #[error("`{0}` has bits outside of its prefix")]
+    HostBits(String),
+    /// Another row has the same network.
+    #[error("`{network}` is also the network of row {row}; remove one of them")]
+    Repeated {
+        /// The network.
+        network: String,
+        /// The other row, from 1.
+        row: usize,
+    },
+}
+
+impl From<csv::Error> for TableError {
+    fn from(error: csv::Error) -> Self {
+        match error.into_kind() {
+            csv::ErrorKind::Io(error) => Self::Unreadable(error),
+            csv::ErrorKind::UnequalLengths { pos, expected_len: expected, len: found } => {
+                Self::Cells { line: pos.map_or(0, |pos| pos.line()), found, expected }
+            }
+            csv::ErrorKind::Utf8 { pos, .. } => Self::NotUtf8(pos.map_or(0, |pos| pos.line())),
+            // Reading records as bytes reports no other kind.
+            other => Self::Unreadable(io::Error::other(format!("{other:?}"))),
+        }
+    }
+}
+
+impl From<serde_json::Error> for TableError {
+    fn from(error: serde_json::Error) -> Self {
+        let (line, column) = (error.line(), error.column());
+        match error.classify() {
+            Category::Eof => Self::Incomplete,
+            Category::Data => Self::NotObjects { line, column },
+            Category::Syntax => Self::NotJson { line, column },
+            Category::Io => Self::Unreadable(error.into()),
+        }
+    }
+}
+
+fn or_grant(tables: &[String]) -> String {
+    match tables {
+        [] => "add it to `grants.lookup.tables`".to_owned(),
+        tables => format!("use {}, or add it to `grants.lookup.tables`", list(tables)),
+    }
+}
+
+/// Names in backticks, with `or` before the last.
+fn list(names: &[String]) -> String {
+    let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    match quoted.split_last() {
+        Some((last, [])) => last.clone(),
+        Some((last, others)) => format!("{} or {last}", others.join(", ")),
+        None => "another table".to_owned(),
+    }
+}
