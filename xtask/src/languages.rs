@@ -85,7 +85,7 @@ const LANGUAGES: &[Language] = &[
 pub(crate) fn languages(options: &Options) -> anyhow::Result<()> {
     if let Some(unknown) = options.only.iter().find(|name| LANGUAGES.iter().all(|l| l.name != **name)) {
         let all: Vec<&str> = LANGUAGES.iter().map(|l| l.name).collect();
-        bail!("there is no language `{unknown}`; there are {}", all.join(", "));
+        bail!("unknown language `{unknown}`; use one of {}", all.join(", "));
     }
     tools::add_languages();
     nodes::build()?;

@@ -108,7 +108,7 @@ impl Supervisor {
     ///
     /// # Errors
     ///
-    /// The data folder or the sandbox cannot be used.
+    /// The configuration does not say where the data folder is, or the data folder or the sandbox cannot be used.
     pub fn new(
         configuration: Configuration,
         artifacts: Vec<Artifact>,
@@ -116,7 +116,9 @@ impl Supervisor {
         options: Options,
         frontend: Box<dyn Frontend>,
     ) -> Result<Self, StartError> {
-        let agent = configuration.settings();
+        // A file that cannot be parsed does not name its data folder, and another agent may use the default one. So the
+        // agent fails here, before it locks or creates anything.
+        let agent = configuration.known_settings().map_err(|invalid| refused(frontend.as_ref(), &invalid))?;
         let is_file = matches!(configuration, Configuration::File(_));
         // A run without a file keeps nothing in the data folder, so any number of such agents can
         // run.
@@ -158,7 +160,8 @@ impl Supervisor {
         // Before any slow step, so a probe sees that the agent is starting.
         let mut admin = Admin::start(self.admin.clone(), self.state.clone()).await?;
         let control = self.settings.keeps_state.then(|| self.listen()).flatten();
-        let (loaded, warnings) = self.loader.load().map_err(|invalid| self.refused(&invalid))?;
+        let (loaded, warnings) =
+            self.loader.load().map_err(|invalid| refused(self.loader.frontend.as_ref(), &invalid))?;
         self.loader.show(&warnings);
         let data_dir = self.settings.keeps_state.then_some(self.settings.data_dir.as_path());
         let mut rollout = Rollout::open(data_dir);
@@ -236,12 +239,13 @@ impl Supervisor {
         watch.catch_up(loading);
         Some(watch)
     }
+}
 
-    fn refused(&self, invalid: &Invalid) -> StartError {
-        self.loader.show(&invalid.diagnostics);
-        let is_error = |diagnostic: &&Diagnostic| diagnostic.severity == Severity::Error;
-        StartError::Invalid { errors: invalid.diagnostics.iter().filter(is_error).count() }
-    }
+/// Shows why a configuration is refused.
+fn refused(frontend: &dyn Frontend, invalid: &Invalid) -> StartError {
+    frontend.show(&invalid.diagnostics);
+    let is_error = |diagnostic: &&Diagnostic| diagnostic.severity == Severity::Error;
+    StartError::Invalid { errors: invalid.diagnostics.iter().filter(is_error).count() }
 }
 
 /// Why an agent stops running.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use wattle_options::Period;
+use wattle_options::{Period, QuantityError};
 
 /// Which agent.
 #[derive(Args)]
@@ -70,6 +70,6 @@ pub(crate) struct HistoryOptions {
     pub(crate) json: bool,
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
-    text.parse::<Period>().map(|period| period.0).map_err(|error| error.to_string())
+fn duration(text: &str) -> Result<Duration, QuantityError> {
+    text.parse::<Period>().map(|period| period.0)
 }
