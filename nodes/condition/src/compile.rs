@@ -2,7 +2,7 @@
 
 use memchr::memmem::Finder;
 use regex::bytes::Regex;
-use wattle_node::{Batch, Column, Field, Form, Setup};
+use wattle_node::{Batch, Column, Field, Form, Setup, bad_pattern};
 
 use crate::check::{Check, Kind};
 use crate::literal::{Literal, Number};
@@ -136,10 +136,7 @@ fn tests(at: &str, condition: &Condition, setup: &mut Setup<'_>) -> Option<Vec<T
         None => {}
         Some(Ok(regex)) => tests.push(Test::Regex(regex)),
         Some(Err(error)) => {
-            // The last line states the problem; the lines before it draw the pattern.
-            let text = error.to_string();
-            let reason = text.lines().last().unwrap_or_default().trim_start_matches("error: ");
-            setup.error(format!("{at}.regex"), format!("not a regular expression: {reason}"));
+            setup.error(format!("{at}.regex"), bad_pattern(&error));
             return None;
         }
     }

@@ -2,7 +2,7 @@
 
 use regex::bytes::Regex;
 use wattle_node::json::{Path, Segment};
-use wattle_node::{Batch, ColumnWriter, Field, Form, Reasons, Setup};
+use wattle_node::{Batch, ColumnWriter, Field, Form, Reasons, Setup, bad_pattern};
 
 use crate::options::{FieldOptions, Group, OnError, OnMissing};
 use crate::time::{self, Format};
@@ -166,10 +166,7 @@ fn pattern(at: &str, options: &FieldOptions, setup: &mut Setup<'_>) -> Option<Op
     let regex = match Regex::new(pattern) {
         Ok(regex) => regex,
         Err(error) => {
-            // The last line states the problem; the lines before it draw the pattern.
-            let text = error.to_string();
-            let reason = text.lines().last().unwrap_or_default().trim_start_matches("error: ");
-            setup.error(format!("{at}.pattern"), format!("not a regular expression: {reason}"));
+            setup.error(format!("{at}.pattern"), bad_pattern(&error));
             return None;
         }
     };

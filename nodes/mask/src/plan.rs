@@ -1,8 +1,8 @@
 //! Validates the options and prepares the rules.
 
 use regex::bytes::RegexBuilder;
-use wattle_node::Setup;
 use wattle_node::json::{Path, Segment};
+use wattle_node::{Setup, bad_pattern};
 
 use crate::json_key::{KeyRule, KeySearch, Spelling};
 use crate::masker::{Masker, Rule};
@@ -146,20 +146,7 @@ fn rule(
         (None, Some(pattern), None) => {
             let regex = match RegexBuilder::new(pattern).build() {
                 Ok(regex) => regex,
-                Err(problem) => {
-                    // The other lines show the pattern with a mark below it.
-                    let problem = problem.to_string();
-                    let problem = problem.lines().last().unwrap_or_default();
-                    let problem = problem.strip_prefix("error: ").unwrap_or(problem);
-                    let cure = if problem.contains("look-around") {
-                        "; match what is around the value too, and put the value in a group: `password=(\\S+)`"
-                    } else if problem.contains("backreferences") {
-                        "; list what may be repeated instead"
-                    } else {
-                        ""
-                    };
-                    return error(".pattern", format!("`{pattern}` is no regular expression: {problem}{cure}"));
-                }
+                Err(problem) => return error(".pattern", bad_pattern(&problem)),
             };
             if pattern.is_empty() {
                 return error(".pattern", "an empty pattern masks nothing; write what to mask".into());

@@ -1,7 +1,7 @@
 //! The format `regex`: named groups become keys.
 
 use regex::bytes::{CaptureLocations, Regex};
-use wattle_node::Setup;
+use wattle_node::{Setup, bad_pattern};
 
 use super::{Fault, Key, check_types};
 use crate::options::Options;
@@ -22,10 +22,7 @@ impl Pattern {
         let regex = match Regex::new(pattern) {
             Ok(regex) => regex,
             Err(error) => {
-                // The last line states the problem; the lines before it draw the pattern.
-                let text = error.to_string();
-                let reason = text.lines().last().unwrap_or_default();
-                setup.error("pattern", format!("not a regular expression: {}", reason.trim_start_matches("error: ")));
+                setup.error("pattern", bad_pattern(&error));
                 return None;
             }
         };
