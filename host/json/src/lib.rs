@@ -4,6 +4,10 @@
 //! documents and find values with it. It never turns JSON into Rust values: building trees is the
 //! expensive part.
 //!
+//! It is written by hand for this reason. `serde_json` builds values, or types that are known in advance. `simd-json`
+//! changes its input. `sonic-rs` finds values without a tree, but with unsafe SIMD code for x86 and Arm, while guests are
+//! WebAssembly. Host and guests must agree on every text, and documents arrive in pieces and are read only once.
+//!
 //! | to | use |
 //! | --- | --- |
 //! | prove that a text is one JSON value | [`check`] |

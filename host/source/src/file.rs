@@ -19,6 +19,9 @@
 //! This also works while events cannot be delivered, with a bounded number of open files. Data that
 //! can never be read is counted in bytes and logged.
 //!
+//! Following is written by hand. The published crates, such as `linemux`, follow a path: they hand out lines without
+//! positions to save, so a restart, a rotation by copying or a compressed file loses or repeats events.
+//!
 //! # Invariants
 //!
 //! - A saved position never passes an event that was not acknowledged.

@@ -1,5 +1,7 @@
-//! Prometheus' text format, version 0.0.4: for each family a `# HELP` and a `# TYPE` line, then its
-//! samples.
+//! Prometheus' text format, version 0.0.4: for each family a `# HELP` and a `# TYPE` line, then its samples.
+//!
+//! It is written by hand: the counters are atomics of the crates of the data path, and one table has their names
+//! ([`crate::counts`]). A crate such as `prometheus-client` would add a second registry to print three kinds of lines.
 
 use std::fmt::{Display, Write as _};
 
