@@ -54,7 +54,7 @@ pub enum Problem {
         /// Which lists are valid.
         expected: String,
     },
-    /// The option accepts values of several forms, and this is none of them.
+    /// The option accepts values of several forms, and the value has another one.
     #[error("the value matches no form that this option accepts")]
     NoForm,
     /// A check of the option failed. The text has the problem and which values are valid.

@@ -136,7 +136,7 @@ mod tests {
             json!({ "interval": "1s", "rate": 5, "records_per_document": [5, 1] }),
             &[("records_per_document", "from low to high"), ("rate", "`interval`")],
         );
-        expect("demo", json!({ "form": "tiny" }), &[("form", "unknown variant `tiny`")]);
+        expect("demo", json!({ "form": "tiny" }), &[("form", "unknown value `tiny`")]);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Figures of this process from `/proc`, as Prometheus' client libraries report them.
 //!
-//! Read by hand: six numbers need no crate. `procfs` parses every field of a file to return one, and fails if a field that
-//! nobody needs is missing, as in some sandboxes; here a missing field is 0.
+//! Read by hand: six numbers need no crate. `procfs` parses every field of a file to return one, and fails if another field
+//! is missing, as in some sandboxes; here a missing field is 0.
 
 use std::fs;
 use std::time::{SystemTime, UNIX_EPOCH};
