@@ -78,8 +78,11 @@ impl Target {
 }
 
 pub(crate) fn prepare(options: &Value) -> Result<Prepared, Vec<OptionError>> {
-    let options: ConsoleOptions = wattle_options::read(options, |options, _| Some(options))?;
-    Ok(Box::new(move |name: &Arc<str>| build(name, options)))
+    let (options, encoding) = wattle_options::read(options, |options: ConsoleOptions, errors| {
+        let encoding = Encoding::new(&options.encoding, errors);
+        Some((options, encoding))
+    })?;
+    Ok(Box::new(move |name: &Arc<str>| build(name, options, encoding)))
 }
 
 /// The JSON schema of the options.
@@ -87,10 +90,10 @@ pub(crate) fn schema() -> Value {
     wattle_options::schema_of::<ConsoleOptions>()
 }
 
-fn build(name: &Arc<str>, options: ConsoleOptions) -> Result<Built, SinkError> {
+fn build(name: &Arc<str>, options: ConsoleOptions, encoding: Encoding) -> Result<Built, SinkError> {
     let target = options.target;
     let output = target.open().map_err(SinkError::Console)?;
-    let encoder = Arc::new(Encoding::new(&options.encoding));
+    let encoder = Arc::new(encoding);
     if !output.is_terminal() {
         return Ok(Built { encoder, sink: Box::new(Console { target, output: Box::new(output) }) });
     }

@@ -1,12 +1,19 @@
 //! Encodes batches: which part of an event is written, and how events are separated.
 
+mod fields;
+mod template;
+
+use std::sync::Arc;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use wattle_batch::{Batch, MAX_JSON_DEPTH};
-use wattle_options::Flag;
+use wattle_options::{Flag, OptionErrors};
 
+use self::fields::{Fields, Selection};
+use self::template::{Rendering, Template};
 use crate::sink::{Encoder, Payload};
 
 /// Options `encoding` of a sink: how it writes an event.
@@ -21,6 +28,17 @@ pub(crate) struct EncodingOptions {
     /// white space outside strings, so that every line of the output is one event. Default: `true`
     /// if `framing` is `newline`, and for `http`.
     pub(crate) minify: Option<Flag>,
+    /// With codec `json` or `ndjson`: writes only these fields, in this order, such as
+    /// `["timestamp", "attributes.user"]`. Paths begin with `timestamp`, `body`, `attributes`,
+    /// `resource` or `failure`; with `ndjson`, with a key of the body. Default: all fields.
+    pub(crate) only_fields: Option<Vec<String>>,
+    /// With codec `json` or `ndjson`: writes all fields but these. `*` in a key stands for any
+    /// text, such as `attributes.debug_*`. Default: none.
+    pub(crate) except_fields: Option<Vec<String>>,
+    /// With codec `text`: writes this text instead of the body, with the values of the fields that
+    /// it names in braces, such as `{{ timestamp }} {{ attributes.user }}: {{ body }}`. A field that
+    /// an event lacks is empty. Default: none.
+    pub(crate) template: Option<String>,
 }
 
 /// Which part of an event is written.
@@ -51,7 +69,7 @@ pub(crate) enum Framing {
 }
 
 /// How a sink writes events.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Encoding {
     pub(crate) codec: Codec,
     pub(crate) framing: Framing,
@@ -61,11 +79,21 @@ pub(crate) struct Encoding {
     pub(crate) values: bool,
     /// Records where each event ends, for sinks that split payloads.
     pub(crate) ends: bool,
+    /// What is written instead of the whole event or body.
+    part: Option<Arc<Part>>,
+}
+
+/// A part of an event, or a text with its fields.
+#[derive(Debug)]
+enum Part {
+    Fields(Fields),
+    Template(Template),
 }
 
 impl Encoding {
-    /// The encoding of the options, for sinks that do not split payloads.
-    pub(crate) fn new(options: &EncodingOptions) -> Self {
+    /// The encoding of the options, for sinks that do not split payloads. Adds what is wrong to the
+    /// errors.
+    pub(crate) fn new(options: &EncodingOptions, errors: &mut OptionErrors) -> Self {
         let framing = options.framing.unwrap_or_default();
         Self {
             codec: options.codec,
@@ -73,16 +101,17 @@ impl Encoding {
             minify: options.minify.map_or(framing == Framing::Newline, |minify| minify.0),
             values: false,
             ends: false,
+            part: part(options, errors).map(Arc::new),
         }
     }
 
-    /// Writes one event with its framing.
-    pub(crate) fn write(&self, batch: &Batch, row: usize, out: &mut Vec<u8>) {
-        match self.codec {
-            Codec::Json => batch.write_json(row, out),
-            Codec::Text | Codec::Ndjson => self.write_body(batch, row, out),
-        }
-        self.write_frame(out);
+    /// Prepares writing the events of a batch.
+    pub(crate) fn bind<'a>(&'a self, batch: &'a Batch) -> Events<'a> {
+        let part = self.part.as_deref().map(|part| match part {
+            Part::Fields(fields) => Bound::Fields(fields.bind()),
+            Part::Template(template) => Bound::Template(template.bind(batch)),
+        });
+        Events { encoding: self, batch, part, memory: Vec::new() }
     }
 
     #[inline]
@@ -114,13 +143,87 @@ impl Encoding {
         let spare = if self.codec == Codec::Json { batch.byte_len() / 4 + 256 * rows } else { rows };
         let mut out = Vec::with_capacity(batch.byte_len() + spare);
         let mut ends = Vec::with_capacity(if self.ends { rows } else { 0 });
+        let mut events = self.bind(batch);
         for row in 0..rows {
-            self.write(batch, row, &mut out);
+            events.write(row, &mut out);
             if self.ends {
                 ends.push(out.len());
             }
         }
         (out, ends)
+    }
+}
+
+/// Reads the options for a part of an event, of which one at most can be set.
+fn part(options: &EncodingOptions, errors: &mut OptionErrors) -> Option<Part> {
+    let with_fields = matches!(options.codec, Codec::Json | Codec::Ndjson);
+    for (path, is_set) in [
+        ("encoding.only_fields", options.only_fields.is_some()),
+        ("encoding.except_fields", options.except_fields.is_some()),
+    ] {
+        if is_set && !with_fields {
+            errors.add(path, "needs the codec `json` or `ndjson`; the codec `text` writes the body as it is");
+        }
+    }
+    if options.template.is_some() && options.codec != Codec::Text {
+        errors.add("encoding.template", "needs the codec `text`; set `encoding.codec = \"text\"`");
+    }
+    if options.only_fields.is_some() && options.except_fields.is_some() {
+        errors.add("encoding.except_fields", "cannot be combined with `only_fields`; remove one of the two");
+    }
+    let is_event = options.codec == Codec::Json;
+    let only = options.only_fields.as_ref().map(|fields| Fields::new(Selection::Only, fields, is_event, errors));
+    let except = options.except_fields.as_ref().map(|fields| Fields::new(Selection::Except, fields, is_event, errors));
+    let template = options.template.as_ref().and_then(|text| errors.check("encoding.template", Template::parse(text)));
+    only.or(except).map(Part::Fields).or(template.map(Part::Template))
+}
+
+/// Writes the events of one batch.
+pub(crate) struct Events<'a> {
+    encoding: &'a Encoding,
+    batch: &'a Batch,
+    part: Option<Bound<'a>>,
+    memory: Vec<u8>,
+}
+
+/// A part of an event, prepared for one batch.
+enum Bound<'a> {
+    Fields(fields::Bound<'a>),
+    Template(Rendering<'a>),
+}
+
+impl Events<'_> {
+    /// Writes one event with its framing.
+    pub(crate) fn write(&mut self, row: usize, out: &mut Vec<u8>) {
+        let Self { encoding, batch, part, memory } = self;
+        match part {
+            None => write_whole(encoding, batch, row, out),
+            Some(Bound::Fields(fields)) => {
+                memory.clear();
+                write_whole(encoding, batch, row, memory);
+                fields.write(memory, out);
+            }
+            Some(Bound::Template(template)) => {
+                memory.clear();
+                template.write(row, memory);
+                if encoding.values {
+                    write_value(memory, wattle_json::check(memory, MAX_JSON_DEPTH).is_ok(), out);
+                } else if encoding.minify {
+                    write_line(memory, out);
+                } else {
+                    out.extend_from_slice(memory);
+                }
+            }
+        }
+        encoding.write_frame(out);
+    }
+}
+
+#[inline]
+fn write_whole(encoding: &Encoding, batch: &Batch, row: usize, out: &mut Vec<u8>) {
+    match encoding.codec {
+        Codec::Json => batch.write_json(row, out),
+        Codec::Text | Codec::Ndjson => encoding.write_body(batch, row, out),
     }
 }
 
@@ -167,89 +270,4 @@ impl Encoder for Encoding {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::sync::{Arc, Mutex};
-    use wattle_batch::{Ack, Column, Disposition, Origin};
-
-    fn encode(options: &str, change: impl Fn(&mut Encoding), rows: &[&[u8]]) -> (String, Vec<usize>) {
-        let mut encoding = Encoding::new(&serde_json::from_str(options).unwrap());
-        change(&mut encoding);
-        let origin = Arc::new(Origin { source: "in".into(), resource: r#"{"h":1}"#.into(), observed: 0 });
-        let batch = Batch::new(Column::from_rows(rows).unwrap(), origin, Ack::none());
-        let payload = encoding.encode(batch).pop().unwrap();
-        assert_eq!(payload.events, rows.len());
-        (String::from_utf8(payload.bytes).unwrap(), payload.ends)
-    }
-
-    const PRETTY: &[u8] = b"{\n  \"a\": \"b c\"\r\n}\n";
-
-    #[test]
-    fn text_is_the_body_byte_for_byte() {
-        let expected = format!("x\n{}\n\n", std::str::from_utf8(PRETTY).unwrap());
-        assert_eq!(encode(r#"{"codec":"text","minify":false}"#, |_| {}, &[b"x", PRETTY, b""]).0, expected);
-        assert_eq!(encode(r#"{"codec":"text","framing":"none"}"#, |_| {}, &[b"x", b"y"]).0, "xy");
-    }
-
-    #[test]
-    fn each_line_is_one_event_by_default() {
-        assert_eq!(encode(r#"{"codec":"text"}"#, |_| {}, &[PRETTY, b"y"]).0, "{\"a\":\"b c\"}\ny\n");
-        let as_it_is = std::str::from_utf8(PRETTY).unwrap();
-        assert_eq!(encode(r#"{"codec":"text","framing":"none"}"#, |_| {}, &[PRETTY]).0, as_it_is);
-    }
-
-    #[test]
-    fn minified_json_bodies_are_on_one_line() {
-        let rows: &[&[u8]] = &[PRETTY, b"{\"a\": 1}", b"no\njson", b"{\n}x"];
-        let (text, ends) = encode(r#"{"codec":"text","minify":true}"#, |e| e.ends = true, rows);
-        assert_eq!(text, "{\"a\":\"b c\"}\n{\"a\": 1}\nno\njson\n{\n}x\n");
-        assert_eq!(ends, [12, 21, 29, 34]);
-    }
-
-    #[test]
-    fn every_body_becomes_a_json_value() {
-        let rows: &[&[u8]] = &[PRETTY, b"7", b"no \"json\"", b""];
-        let text = encode(r#"{"codec":"text"}"#, |e| (e.values, e.framing) = (true, Framing::None), rows).0;
-        assert_eq!(text, r#"{"a":"b c"}7"no \"json\"""""#);
-    }
-
-    #[test]
-    fn every_line_of_ndjson_is_one_json_value_and_json_stays_byte_for_byte() {
-        let json: &[&[u8]] = &[b"{\"a\" : 1.0e2}", b"7", b"\"s\"", b" null ", b"[\"\\u00e9\"]"];
-        let expected: Vec<u8> = json.iter().flat_map(|body| [body, &b"\n"[..]].concat()).collect();
-        assert_eq!(encode(r#"{"codec":"ndjson"}"#, |_| {}, json).0.as_bytes(), expected);
-        let other: &[&[u8]] =
-            &[PRETTY, b"two\nlines", b"{\"cut", b"{'a': 1}", b"", b"\xff{}", b"[\"\xc3\"]", b"\0\x7f"];
-        let text = encode(r#"{"codec":"ndjson","minify":false}"#, |_| {}, other).0;
-        let lines: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-        assert_eq!(lines.len(), other.len(), "{text}");
-        assert_eq!(lines[0], serde_json::json!({"a": "b c"}));
-        let strings: Vec<_> = lines[1..5].iter().map(|line| line.as_str().unwrap()).collect();
-        assert_eq!(strings, ["two\nlines", "{\"cut", "{'a': 1}", ""]);
-        assert_eq!(
-            (&lines[5], &lines[6]["body_base64"]),
-            (&serde_json::json!({"body_base64": "/3t9"}), &"WyLDIl0=".into())
-        );
-        assert_eq!(lines[7], "\0\u{7f}");
-    }
-
-    #[test]
-    fn json_is_the_whole_event_on_one_line() {
-        let (text, ends) = encode("{}", |e| e.ends = true, &[b"a\nb", b"c"]);
-        let lines: Vec<serde_json::Value> = text.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
-        assert_eq!(lines[0]["body"], "a\nb");
-        assert_eq!(lines[1]["resource"]["h"], 1);
-        assert_eq!(ends, [text.find('\n').unwrap() + 1, text.len()]);
-    }
-
-    #[test]
-    fn a_batch_without_events_is_delivered_at_once() {
-        let reported = Arc::new(Mutex::new(None));
-        let to = reported.clone();
-        let origin = Arc::new(Origin { source: "in".into(), resource: "{}".into(), observed: 0 });
-        let ack = Ack::new(move |d| *to.lock().unwrap() = Some(d));
-        let encoding = Encoding::new(&EncodingOptions::default());
-        assert!(encoding.encode(Batch::new(Column::default(), origin, ack)).is_empty());
-        assert_eq!(*reported.lock().unwrap(), Some(Disposition::Delivered));
-    }
-}
+pub(crate) mod tests;

@@ -25,6 +25,7 @@ struct Group {
 impl Encoder for SortingEncoder {
     fn encode(&self, batch: Batch) -> Vec<Payload> {
         let mut rendering = self.template.bind(&batch);
+        let mut events = self.encoding.bind(&batch);
         let mut path = String::new();
         let mut places: HashMap<Arc<str>, usize> = HashMap::new();
         let mut groups: Vec<Group> = Vec::new();
@@ -44,11 +45,11 @@ impl Encoder for SortingEncoder {
                 };
             }
             if let Some(group) = groups.get_mut(last) {
-                self.encoding.write(&batch, row, &mut group.bytes);
+                events.write(row, &mut group.bytes);
                 group.events += 1;
             }
         }
-        drop(rendering);
+        drop((rendering, events));
         let ack = batch.into_ack();
         let payloads = groups.into_iter().map(|group| Payload {
             key: Some(group.key),
@@ -67,13 +68,12 @@ impl Encoder for SortingEncoder {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::encode::EncodingOptions;
     use crate::testing::Rig;
     use wattle_batch::Disposition;
 
     #[test]
     fn events_are_grouped_by_path_and_share_the_acknowledgement() {
-        let encoding = Encoding::new(&serde_json::from_str::<EncodingOptions>(r#"{"codec":"text"}"#).unwrap());
+        let encoding = crate::encode::tests::read(r#"{"codec":"text"}"#).unwrap();
         let encoder = SortingEncoder { encoding, template: Template::parse("{{ body.k }}").unwrap() };
         let rig = Rig::new();
         let rows = [r#"{"k":"a"}"#, r#"{"k":"b"}"#, r#"{"k":"a","n":2}"#, r#"{"k":"b","n":2}"#, r#"{"k":"b","n":3}"#];

@@ -151,7 +151,7 @@ fn validate(options: FileOptions, errors: &mut OptionErrors) -> Option<(Template
     }
     errors.not_zero("idle_timeout", options.idle_timeout);
     errors.not_zero("fsync_interval", options.fsync_interval);
-    let encoding = Encoding::new(&options.encoding);
+    let encoding = Encoding::new(&options.encoding, errors);
     let template = template?;
     if let Some(path) = template.literal().filter(|path| std::path::Path::new(path).is_dir()) {
         let folder = path.trim_end_matches('/');

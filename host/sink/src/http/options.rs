@@ -263,13 +263,11 @@ fn validate(options: HttpOptions, errors: &mut OptionErrors) -> Option<(Encoding
         _ => {}
     }
     let array = options.format == Format::Array;
-    let encoding = Encoding {
-        framing: if array { Framing::None } else { Framing::Newline },
-        minify: options.encoding.minify.is_none_or(|minify| minify.0),
-        values: options.format != Format::Ndjson,
-        ends: true,
-        ..Encoding::new(&options.encoding)
-    };
+    let mut encoding = Encoding::new(&options.encoding, errors);
+    encoding.framing = if array { Framing::None } else { Framing::Newline };
+    encoding.minify = options.encoding.minify.is_none_or(|minify| minify.0);
+    encoding.values = options.format != Format::Ndjson;
+    encoding.ends = true;
     let request = &options.request;
     let settings = Settings {
         uri: uri?,

@@ -1,0 +1,92 @@
+//! `encoding.template`: a text with the values of fields.
+
+use bytes::Bytes;
+use wattle_batch::{Batch, FieldPath, FieldPathError, Form, Root, format_rfc3339};
+
+/// Why a text is not a template.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum TemplateError {
+    /// Braces are not closed.
+    #[error("`{{{{{0}` is not closed; end the field with `}}}}`")]
+    Unclosed(String),
+    /// The text in braces is not a field.
+    #[error(transparent)]
+    Field(#[from] FieldPathError),
+}
+
+#[derive(Debug)]
+enum Part {
+    Literal(String),
+    Timestamp,
+    /// Index in `Template::fields`.
+    Field(usize),
+}
+
+/// A parsed template.
+#[derive(Debug)]
+pub(super) struct Template {
+    parts: Vec<Part>,
+    fields: Vec<FieldPath>,
+}
+
+impl Template {
+    /// Parses a template.
+    ///
+    /// # Errors
+    ///
+    /// The first error in the text.
+    pub(super) fn parse(text: &str) -> Result<Self, TemplateError> {
+        let mut template = Self { parts: Vec::new(), fields: Vec::new() };
+        let mut rest = text;
+        while let Some((before, after)) = rest.split_once("{{") {
+            template.parts.push(Part::Literal(before.to_owned()));
+            let (field, after) = after.split_once("}}").ok_or_else(|| TemplateError::Unclosed(after.to_owned()))?;
+            let path = FieldPath::parse(field.trim())?;
+            if path.root == Root::Timestamp {
+                template.parts.push(Part::Timestamp);
+            } else {
+                template.parts.push(Part::Field(template.fields.len()));
+                template.fields.push(path);
+            }
+            rest = after;
+        }
+        template.parts.push(Part::Literal(rest.to_owned()));
+        Ok(template)
+    }
+
+    /// Prepares filling in the fields of a batch.
+    pub(super) fn bind<'a>(&'a self, batch: &'a Batch) -> Rendering<'a> {
+        let columns = self.fields.iter().map(|field| batch.read(field, Form::Text)).collect();
+        Rendering { template: self, batch, columns }
+    }
+}
+
+/// Fills in the fields of one batch.
+pub(super) struct Rendering<'a> {
+    template: &'a Template,
+    batch: &'a Batch,
+    /// Bytes, offsets and kinds of each field. Rows without the field have no bytes.
+    columns: Vec<(Bytes, Vec<u32>, Vec<u8>)>,
+}
+
+impl Rendering<'_> {
+    /// Appends the text of a row.
+    pub(super) fn write(&self, row: usize, out: &mut Vec<u8>) {
+        for part in &self.template.parts {
+            match part {
+                Part::Literal(text) => out.extend_from_slice(text.as_bytes()),
+                Part::Timestamp => {
+                    // As in the codec `json`: the time of reading stands for a missing time.
+                    let nanoseconds = self.batch.timestamp(row).unwrap_or(self.batch.origin().observed);
+                    out.extend_from_slice(format_rfc3339(nanoseconds).as_bytes());
+                }
+                Part::Field(field) => {
+                    let Some((bytes, offsets, _)) = self.columns.get(*field) else { continue };
+                    if let (Some(&start), Some(&end)) = (offsets.get(row), offsets.get(row + 1)) {
+                        out.extend_from_slice(bytes.get(start as usize..end as usize).unwrap_or_default());
+                    }
+                }
+            }
+        }
+    }
+}
