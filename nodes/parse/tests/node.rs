@@ -33,7 +33,7 @@ fn wrong_options_are_reported_all_at_once() {
     refuse(
         json!({"field": "x", "into": "body.x", "pattern": "a", "columns": ["a"], "types": {"a": "integer"}}),
         &[
-            ("field", "none of `body`"),
+            ("field", "must begin with `body`"),
             ("into", "values go to `attributes`"),
             ("pattern", "belongs to the format `regex`, but the format is `json`"),
             ("columns", "belongs to the format `csv`"),

@@ -279,6 +279,6 @@ mod tests {
         assert!(unknown[0].1.contains("unknown field `form`, expected `from`"), "{unknown:?}");
         let bad_path = errors(json!({"from": "nowhere.x"}));
         assert_eq!(bad_path[0].0, "from");
-        assert!(bad_path[0].1.contains("none of `body`"), "{bad_path:?}");
+        assert!(bad_path[0].1.contains("must begin with `body`"), "{bad_path:?}");
     }
 }
