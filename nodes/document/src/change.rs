@@ -38,6 +38,11 @@ impl Documents {
         self.mark_removed(place);
     }
 
+    /// Undoes [`remove`](Self::remove).
+    pub fn restore(&mut self, place: Place) {
+        self.node_mut(place.0).into_iter().for_each(|node| node.flags &= !REMOVED);
+    }
+
     /// Gives a member another key. A member that has this key already is removed. The member keeps
     /// its place.
     pub fn rename(&mut self, member: Place, key: &[u8]) {

@@ -33,12 +33,22 @@ pub struct Content {
 }
 
 impl Content {
-    pub(crate) const MISSING: Self =
+    /// No value.
+    pub const MISSING: Self =
         Self { span: Span { start: 0, end: 0 }, origin: SCRATCH, kind: Kind::Missing, is_raw: false };
 
     /// The kind of the value.
     #[must_use]
     pub const fn kind(&self) -> Kind {
         self.kind
+    }
+
+    /// The value as a string whose text is the JSON of the value; a string stays as it is.
+    #[must_use]
+    pub fn as_text(self) -> Self {
+        match self.kind {
+            Kind::String | Kind::Missing => self,
+            _ => Self { kind: Kind::String, is_raw: true, ..self },
+        }
     }
 }

@@ -88,9 +88,19 @@ impl Documents {
         self.root(Content { span: Span::new(start, end), origin: source.0, kind: Kind::String, is_raw: true })
     }
 
-    /// Opens a value as a document, such as the text of a string that holds JSON.
+    /// Opens a value as a document.
     pub fn open_content(&mut self, content: Content) -> Place {
         self.root(content)
+    }
+
+    /// Opens the JSON that is the text of a string made by [`new_text`](Self::new_text) or opened by
+    /// [`open_text`](Self::open_text). White space may stand around it. Its kind must be the right one; without one the
+    /// document has no value.
+    pub fn open_within(&mut self, text: Content, kind: Kind) -> Place {
+        let bytes = self.bytes(text.span, text.origin);
+        let start = text.span.start as usize + (bytes.len() - bytes.trim_ascii_start().len());
+        let span = Span::new(start, start + bytes.trim_ascii().len());
+        self.root(Content { span, origin: text.origin, kind, is_raw: false })
     }
 
     /// Opens an empty object.

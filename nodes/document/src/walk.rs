@@ -159,6 +159,20 @@ impl Documents {
         None
     }
 
+    /// Whether a step of a path leads to this child, which is number `index` of its siblings.
+    pub fn fits(&mut self, child: Place, index: usize, step: &Step) -> bool {
+        let Some(parent) = self.parent(child) else { return false };
+        match (step, self.kind(parent)) {
+            (Step::Key(key), Kind::Object) => {
+                self.node(child.0).is_some_and(|member| self.is_key(member, key.hash, &key.bytes))
+            }
+            (Step::Glob(glob), Kind::Object) => self.with_key(child, |key| glob.fits(key)),
+            (Step::Index(wanted), Kind::Array) => *wanted == index,
+            (Step::Each, Kind::Array) => true,
+            _ => false,
+        }
+    }
+
     /// The container of a value; none for a document.
     #[must_use]
     pub fn parent(&self, place: Place) -> Option<Place> {

@@ -1,0 +1,86 @@
+//! Paths to fields: a root of the event, and the path below it.
+
+use wattle_document::{Documents, Route, Step};
+use wattle_node::json::Path;
+
+/// The part of an event that a field is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Root {
+    Body,
+    Attributes,
+    Resource,
+    Timestamp,
+}
+
+impl Root {
+    pub(crate) const ALL: [Self; 4] = [Self::Body, Self::Attributes, Self::Resource, Self::Timestamp];
+
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Body => "body",
+            Self::Attributes => "attributes",
+            Self::Resource => "resource",
+            Self::Timestamp => "timestamp",
+        }
+    }
+}
+
+/// How many values a path may lead to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shape {
+    /// One.
+    Single,
+    /// All elements of an array, by `[*]`.
+    Each,
+    /// Also all keys that fit, by `*` in a key.
+    Pattern,
+}
+
+/// A field that a step uses.
+#[derive(Debug)]
+pub(crate) struct Field {
+    /// As the options write it.
+    pub(crate) name: Box<str>,
+    pub(crate) root: Root,
+    /// The path below the root.
+    pub(crate) route: Route,
+}
+
+impl Field {
+    /// Reads a path.
+    pub(crate) fn new(text: &str, shape: Shape, documents: &mut Documents) -> Result<Self, String> {
+        let end = text.find(['.', '[']).unwrap_or(text.len());
+        let (name, rest) = text.split_at_checked(end).unwrap_or((text, ""));
+        let Some(root) = Root::ALL.into_iter().find(|root| root.name() == name) else {
+            return Err(format!("field `{text}` begins with none of `body`, `attributes`, `resource`, `timestamp`"));
+        };
+        let field = |route| Self { name: text.into(), root, route };
+        if rest.is_empty() {
+            return Ok(field(Route::default()));
+        }
+        if root == Root::Timestamp {
+            return Err(format!("field `{text}`: a timestamp has no fields below it"));
+        }
+        let below = rest.strip_prefix('.').unwrap_or(rest);
+        let route = match shape {
+            Shape::Pattern => documents.pattern(below).map_err(|error| format!("field `{text}`: {error}"))?,
+            _ => documents.route(&Path::parse(below).map_err(|error| format!("field `{text}`: {error}"))?),
+        };
+        match route.steps().first() {
+            None => return Err(format!("field `{text}` ends after the dot")),
+            Some(Step::Index(_) | Step::Each) if root != Root::Body => {
+                return Err(format!("field `{text}`: `{name}` is an object, so a key must follow it"));
+            }
+            _ => {}
+        }
+        if shape == Shape::Single && !route.is_single() {
+            return Err(format!("field `{text}`: `[*]` is not possible here, because one value is needed"));
+        }
+        Ok(field(route))
+    }
+
+    /// Whether this is a root as a whole.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.route.steps().is_empty()
+    }
+}

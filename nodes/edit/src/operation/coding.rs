@@ -1,0 +1,83 @@
+//! `encode` and `decode`.
+
+use data_encoding::{BASE64, BASE64_NOPAD, BASE64URL_NOPAD, Encoding, HEXLOWER, HEXLOWER_PERMISSIVE};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode, percent_encode};
+use wattle_node::json::{self, Kind};
+
+use super::case::string;
+use super::text::write_string;
+use super::value::{Change, Made};
+use crate::options::Coding;
+use crate::problem::Problem;
+use crate::rows::MAX_DEPTH;
+
+/// What percent-encoding changes: everything but the unreserved characters of RFC 3986.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+pub(crate) struct Encode(pub(super) Coding);
+
+impl Change for Encode {
+    fn change(&mut self, kind: Kind, text: &[u8], out: &mut Vec<u8>) -> Result<Made, Problem> {
+        if self.0 == Coding::Json {
+            match kind {
+                Kind::String => write_string(text, out),
+                _ => out.extend_from_slice(text),
+            }
+            return Ok(Made::Text);
+        }
+        if kind >= Kind::Array {
+            return Err(Problem::WrongType(kind, "a string, a number or a boolean"));
+        }
+        let mut write = |encoding: &Encoding| {
+            let start = out.len();
+            out.resize(start + encoding.encode_len(text.len()), 0);
+            out.get_mut(start..).into_iter().for_each(|out| encoding.encode_mut(text, out));
+        };
+        match self.0 {
+            Coding::Base64 => write(&BASE64),
+            Coding::Base64Url => write(&BASE64URL_NOPAD),
+            Coding::Hex => write(&HEXLOWER),
+            Coding::Percent | Coding::Json => {
+                percent_encode(text, RESERVED).for_each(|part| out.extend_from_slice(part.as_bytes()));
+            }
+        }
+        Ok(Made::Text)
+    }
+}
+
+pub(crate) struct Decode(pub(super) Coding);
+
+impl Change for Decode {
+    fn change(&mut self, kind: Kind, text: &[u8], out: &mut Vec<u8>) -> Result<Made, Problem> {
+        string(kind)?;
+        match self.0 {
+            Coding::Base64 => decode(&BASE64_NOPAD, unpadded(text), out).ok_or(Problem::BadValue("base64"))?,
+            Coding::Base64Url => {
+                decode(&BASE64URL_NOPAD, unpadded(text), out).ok_or(Problem::BadValue("base64 for URLs"))?;
+            }
+            Coding::Hex => decode(&HEXLOWER_PERMISSIVE, text, out).ok_or(Problem::BadValue("hexadecimal"))?,
+            Coding::Percent => out.extend(percent_decode(text)),
+            Coding::Json => {
+                if json::check(text, MAX_DEPTH).is_err() {
+                    return Err(Problem::BadValue("valid JSON"));
+                }
+                out.extend_from_slice(text.trim_ascii());
+                return Ok(Made::Json);
+            }
+        }
+        Ok(Made::Text)
+    }
+}
+
+fn unpadded(text: &[u8]) -> &[u8] {
+    let padding = text.iter().rev().take(2).take_while(|byte| **byte == b'=').count();
+    text.get(..text.len() - padding).unwrap_or_default()
+}
+
+fn decode(encoding: &Encoding, text: &[u8], out: &mut Vec<u8>) -> Option<()> {
+    let start = out.len();
+    out.resize(start + encoding.decode_len(text.len()).ok()?, 0);
+    let written = encoding.decode_mut(text, out.get_mut(start..)?).ok()?;
+    out.truncate(start + written);
+    Some(())
+}

@@ -1,0 +1,163 @@
+//! `rename`: one key, or the keys of an object by a pattern or a spelling.
+
+use regex::bytes::Regex;
+use wattle_document::{Place, Step};
+use wattle_node::json::{Kind, Path, Segment};
+
+use super::{Compiler, Operation, case, marked};
+use crate::field::{Field, Shape};
+use crate::options::{Case, OnMissing, Rename as Options};
+use crate::problem::Problem;
+use crate::rows::{MAX_DEPTH, Rows};
+
+/// What new keys are.
+enum To {
+    /// This key, for the field itself.
+    Key(Box<[u8]>),
+    /// For the keys of the object in the field.
+    Pattern(Regex, Box<[u8]>),
+    Case(Case),
+}
+
+struct Rename {
+    field: Field,
+    to: To,
+    recursive: bool,
+    keeps: bool,
+    on_missing: OnMissing,
+    found: Vec<Place>,
+    key: Vec<u8>,
+    memory: Vec<u8>,
+}
+
+pub(super) fn compile(options: &Options, compiler: &mut Compiler<'_, '_>) -> Option<Box<dyn Operation>> {
+    let at = compiler.at("rename");
+    let field = compiler.plan.change(&at, &options.rename, Shape::Each, compiler.setup);
+    let to = match (&options.to, &options.pattern, options.case) {
+        (Some(to), Some(pattern), None) => {
+            compiler.regex("pattern", pattern).map(|regex| To::Pattern(regex, to.as_bytes().into()))
+        }
+        (None, None, Some(case)) => Some(To::Case(case)),
+        (Some(to), None, None) => {
+            if options.recursive.is_some() {
+                compiler.error("recursive", "`recursive` is for `pattern` and `case`; remove it");
+            }
+            field.as_ref().and_then(|field| new_key(field, to, compiler)).map(To::Key)
+        }
+        _ => {
+            let at = compiler.at.to_owned();
+            compiler.setup.error(at, "`rename` takes `to`, or `pattern` and `to`, or `case`");
+            None
+        }
+    };
+    Some(Box::new(Rename {
+        field: field?,
+        to: to?,
+        recursive: options.recursive == Some(true),
+        keeps: options.overwrite == Some(false),
+        on_missing: options.on_missing,
+        found: Vec::new(),
+        key: Vec::new(),
+        memory: Vec::new(),
+    }))
+}
+
+/// The last key of `to`, which must lie in the same object as the field.
+fn new_key(field: &Field, to: &str, compiler: &mut Compiler<'_, '_>) -> Option<Box<[u8]>> {
+    if !matches!(field.route.steps().last(), Some(Step::Key(_))) {
+        compiler.error("rename", "the path must end with a key");
+        return None;
+    }
+    let path = match Path::parse(to) {
+        Ok(path) => path,
+        Err(error) => {
+            compiler.error("to", error.to_string());
+            return None;
+        }
+    };
+    let from = Path::parse(&field.name).ok()?;
+    match (path.segments().split_last(), from.segments().split_last()) {
+        (Some((Segment::Key(key), parents)), Some((_, others))) if parents == others => Some(key.as_bytes().into()),
+        _ => {
+            compiler.error("to", format!("`{to}` is not in the same object as `{}`; use `move`", field.name));
+            None
+        }
+    }
+}
+
+impl Rename {
+    fn rename(&mut self, rows: &mut Rows, row: usize) -> Result<(), Problem> {
+        rows.places(row, &self.field, &mut self.found)?;
+        if self.found.is_empty() && self.on_missing == OnMissing::Fail {
+            return Err(Problem::Missing);
+        }
+        for index in 0..self.found.len() {
+            let Some(place) = self.found.get(index).copied() else { break };
+            match &self.to {
+                To::Key(key) => {
+                    let is_taken = self.keeps
+                        && rows.documents.parent(place).and_then(|object| rows.documents.find(object, key)).is_some();
+                    if !is_taken {
+                        rows.documents.rename(place, key);
+                    }
+                }
+                // The body as a whole is a string, which has no keys, but its document may be an object.
+                _ if self.field.is_whole() => {
+                    let object = rows.root(row, &self.field)?;
+                    self.keys(rows, object, 0);
+                }
+                _ => self.keys(rows, place, 0),
+            }
+        }
+        Ok(())
+    }
+
+    /// Renames the keys of an object.
+    fn keys(&mut self, rows: &mut Rows, container: Place, depth: usize) {
+        let is_object = rows.documents.kind(container) == Kind::Object;
+        let mut child = rows.documents.first(container);
+        while let Some(member) = child {
+            child = rows.documents.next(member);
+            if self.recursive && depth < MAX_DEPTH && rows.documents.kind(member) >= Kind::Array {
+                self.keys(rows, member, depth + 1);
+            }
+            if !is_object || !self.new_key(rows, member) {
+                continue;
+            }
+            let is_taken = self.keeps && rows.documents.find(container, &self.key).is_some();
+            if !is_taken {
+                rows.documents.rename(member, &self.key);
+                // The member that had the key may have been the next one.
+                child = rows.documents.next(member);
+            }
+        }
+    }
+
+    /// Makes the new key of a member; returns whether it has one.
+    fn new_key(&mut self, rows: &Rows, member: Place) -> bool {
+        let old = rows.documents.key(member, &mut self.memory);
+        self.key.clear();
+        match &self.to {
+            To::Pattern(regex, to) => {
+                let Some(found) = regex.captures(old) else { return false };
+                let whole = found.get(0).map_or(0..0, |whole| whole.range());
+                self.key.extend_from_slice(old.get(..whole.start).unwrap_or_default());
+                found.expand(to, &mut self.key);
+                self.key.extend_from_slice(old.get(whole.end..).unwrap_or_default());
+            }
+            To::Case(case) => case::write(old, *case, &mut self.key),
+            To::Key(_) => return false,
+        }
+        self.key != old
+    }
+}
+
+impl Operation for Rename {
+    fn run(&mut self, rows: &mut Rows, marks: &[bool]) {
+        for row in marked(marks) {
+            if let Err(problem) = self.rename(rows, row) {
+                rows.fail(row, problem, &self.field.name);
+            }
+        }
+    }
+}

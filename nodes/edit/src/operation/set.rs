@@ -1,0 +1,199 @@
+//! `set`: a field becomes a constant, a template, or the first of several fields.
+
+use wattle_document::Content;
+use wattle_node::json::Kind;
+
+use super::{Compiler, Operation, marked};
+use crate::field::{Field, Root, Shape};
+use crate::options::{OnError, OnMissing, Set as Options};
+use crate::problem::Problem;
+use crate::rows::Rows;
+use crate::time;
+
+/// Where the value comes from.
+enum Source {
+    Constant(Content),
+    Template(Vec<Part>),
+    FirstOf(Vec<Field>),
+}
+
+/// A part of a template.
+enum Part {
+    Literal(Box<[u8]>),
+    Field(Field),
+}
+
+struct Set {
+    target: Field,
+    source: Source,
+    default: Option<Content>,
+    keeps: bool,
+    on_missing: OnMissing,
+    on_error: OnError,
+    /// What is missing if the value is, for the message.
+    from: Box<str>,
+    memory: Vec<u8>,
+    out: Vec<u8>,
+}
+
+pub(super) fn compile(options: Options, compiler: &mut Compiler<'_, '_>) -> Option<Box<dyn Operation>> {
+    let at = compiler.at("set");
+    let target = compiler.plan.change(&at, &options.set, Shape::Each, compiler.setup);
+    let keeps = options.overwrite == Some(false);
+    if let Some(target) = &target {
+        if keeps && !target.route.is_single() {
+            compiler.error("overwrite", "`overwrite = false` is not possible with `[*]`");
+        }
+        check_root(target, options.value.as_ref(), "value", compiler);
+        check_root(target, options.default.as_ref(), "default", compiler);
+    }
+    let given =
+        [options.value.is_some(), options.template.is_some(), options.from.is_some(), options.first_of.is_some()];
+    if given.into_iter().filter(|is_given| *is_given).count() != 1 {
+        let at = compiler.at.to_owned();
+        compiler.setup.error(at, "`set` takes exactly one of `value`, `template`, `from` and `first_of`");
+        return None;
+    }
+    if options.value.is_some() && options.default.is_some() {
+        compiler.error("default", "`default` is for `template`, `from` and `first_of`; remove it");
+    }
+    let default = options.default.as_ref().map(|value| compiler.plan.constant(value));
+    let mut from = String::new();
+    let source = if let Some(value) = &options.value {
+        Source::Constant(compiler.plan.constant(value))
+    } else if let Some(text) = &options.template {
+        from = "a field of the template".to_owned();
+        Source::Template(template(text, compiler)?)
+    } else {
+        let (parameter, fields) = match (options.from, options.first_of) {
+            (Some(field), _) => ("from", vec![field]),
+            (_, fields) => ("first_of", fields.unwrap_or_default()),
+        };
+        if fields.is_empty() {
+            compiler.error(parameter, "at least one field is needed");
+        }
+        from = fields.join(", ");
+        let is_list = parameter == "first_of";
+        let fields: Vec<_> = fields
+            .iter()
+            .enumerate()
+            .map(|(i, path)| {
+                let at = compiler.at(&if is_list { format!("first_of[{i}]") } else { parameter.to_owned() });
+                compiler.plan.read(&at, path, compiler.setup)
+            })
+            .collect();
+        Source::FirstOf(fields.into_iter().collect::<Option<_>>()?)
+    };
+    Some(Box::new(Set {
+        target: target?,
+        source,
+        default,
+        keeps,
+        on_missing: options.on_missing,
+        on_error: options.on_error,
+        from: from.into(),
+        memory: Vec::new(),
+        out: Vec::new(),
+    }))
+}
+
+/// Reports a constant that a root cannot take.
+fn check_root(target: &Field, value: Option<&serde_json::Value>, parameter: &str, compiler: &mut Compiler<'_, '_>) {
+    let Some(value) = value.filter(|_| target.is_whole()) else { return };
+    match target.root {
+        Root::Body => {}
+        Root::Attributes | Root::Resource if value.is_object() => {}
+        Root::Attributes | Root::Resource => {
+            compiler.error(parameter, format!("`{}` as a whole takes an object", target.name));
+        }
+        Root::Timestamp if value.as_str().is_some_and(|text| time::read(text.as_bytes()).is_some()) => {}
+        Root::Timestamp => {
+            compiler.error(parameter, "a timestamp takes a time of RFC 3339, such as `2023-10-17T04:53:21Z`");
+        }
+    }
+}
+
+/// Reads a text with fields between `{{` and `}}`. Returns `None` after it reported errors.
+fn template(text: &str, compiler: &mut Compiler<'_, '_>) -> Option<Vec<Part>> {
+    let at = compiler.at("template");
+    let mut parts = Vec::new();
+    let mut is_valid = true;
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("{{") {
+        let Some((path, after)) = after.split_once("}}") else {
+            compiler
+                .setup
+                .error(at, "`{{` has no `}}` after it; a field stands in a template as `{{ attributes.user }}`");
+            return None;
+        };
+        if !before.is_empty() {
+            parts.push(Part::Literal(before.as_bytes().into()));
+        }
+        match compiler.plan.read(&at, path.trim(), compiler.setup) {
+            Some(field) => parts.push(Part::Field(field)),
+            None => is_valid = false,
+        }
+        rest = after;
+    }
+    if !rest.is_empty() {
+        parts.push(Part::Literal(rest.as_bytes().into()));
+    }
+    if is_valid && !parts.iter().any(|part| matches!(part, Part::Field(_))) {
+        compiler
+            .setup
+            .error(at, "the template has no field, such as `{{ attributes.user }}`; use `value` for a constant");
+        return None;
+    }
+    is_valid.then_some(parts)
+}
+
+impl Set {
+    /// The value for a row, or none.
+    fn value(&mut self, rows: &mut Rows, row: usize) -> Option<Content> {
+        let found = match &self.source {
+            Source::Constant(content) => return Some(*content),
+            Source::FirstOf(fields) => {
+                fields.iter().map(|field| rows.read(row, field)).find(|content| content.kind() > Kind::Null)
+            }
+            Source::Template(parts) => {
+                self.out.clear();
+                let is_whole = parts.iter().all(|part| match part {
+                    Part::Literal(text) => {
+                        self.out.extend_from_slice(text);
+                        true
+                    }
+                    Part::Field(field) => {
+                        let (kind, text) = rows.read_text(row, field, &mut self.memory);
+                        self.out.extend_from_slice(text);
+                        kind > Kind::Null
+                    }
+                });
+                is_whole.then(|| rows.documents.new_text(&self.out))
+            }
+        };
+        found.or(self.default)
+    }
+}
+
+impl Operation for Set {
+    fn run(&mut self, rows: &mut Rows, marks: &[bool]) {
+        for row in marked(marks) {
+            if self.keeps && rows.read(row, &self.target).kind() > Kind::Null {
+                continue;
+            }
+            let done = match self.value(rows, row) {
+                Some(value) => rows.put(row, &self.target, value).map(drop),
+                None if self.on_missing == OnMissing::Fail => {
+                    rows.fail(row, Problem::Missing, &self.from);
+                    continue;
+                }
+                None => continue,
+            };
+            if let Err(problem) = done
+                && self.on_error == OnError::Fail
+            {
+                rows.fail(row, problem, &self.target.name);
+            }
+        }
+    }
+}

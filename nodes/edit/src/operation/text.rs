@@ -1,0 +1,236 @@
+//! Changes of texts: `replace`, `trim`, `split`, `join` and `slice`.
+
+use regex::bytes::Regex;
+use wattle_node::json::{self, Kind, Value};
+
+use super::Compiler;
+use super::case::string;
+use super::value::{Change, Made};
+use crate::options::{self, CharacterSide};
+use crate::problem::Problem;
+
+/// Appends a text as a JSON string.
+pub(super) fn write_string(text: &[u8], out: &mut Vec<u8>) {
+    out.push(b'"');
+    json::escape(text, out);
+    out.push(b'"');
+}
+
+pub(crate) struct Replace {
+    regex: Regex,
+    with: Box<[u8]>,
+    has_groups: bool,
+    limit: usize,
+}
+
+impl Replace {
+    pub(super) fn new(options: &options::Replace, compiler: &mut Compiler<'_, '_>) -> Option<Self> {
+        let regex = compiler.regex("pattern", &options.pattern)?;
+        let limit = if options.first == Some(true) { 1 } else { usize::MAX };
+        Some(Self { regex, with: options.with.as_bytes().into(), has_groups: options.with.contains('$'), limit })
+    }
+}
+
+impl Change for Replace {
+    fn change(&mut self, kind: Kind, text: &[u8], out: &mut Vec<u8>) -> Result<Made, Problem> {
+        string(kind)?;
+        let mut last = 0;
+        let mut copy = |range: std::ops::Range<usize>, out: &mut Vec<u8>| {
+            out.extend_from_slice(text.get(last..range.start).unwrap_or_default());
+            last = range.end;
+        };
+        if self.has_groups {
+            for found in self.regex.captures_iter(text).take(self.limit) {
+                copy(found.get(0).map_or(0..0, |whole| whole.range()), out);
+                found.expand(&self.with, out);
+            }
+        } else {
+            for found in self.regex.find_iter(text).take(self.limit) {
+                copy(found.range(), out);
+                out.extend_from_slice(&self.with);
+            }
+        }
+        out.extend_from_slice(text.get(last..).unwrap_or_default());
+        Ok(Made::Text)
+    }
+}
+
+pub(crate) struct Trim {
+    pub(super) characters: Option<String>,
+    pub(super) side: CharacterSide,
+}
+
+impl Change for Trim {
+    fn change(&mut self, kind: Kind, text: &[u8], out: &mut Vec<u8>) -> Result<Made, Problem> {
+        string(kind)?;
+        let Ok(mut text) = std::str::from_utf8(text) else {
+            return Err(Problem::BadValue("UTF-8"));
+        };
+        let goes = |char: char| match &self.characters {
+            Some(characters) => characters.contains(char),
+            None => char.is_whitespace(),
+        };
+        if self.side != CharacterSide::End {
+            text = text.trim_start_matches(goes);
+        }
+        if self.side != CharacterSide::Start {
+            text = text.trim_end_matches(goes);
+        }
+        out.extend_from_slice(text.as_bytes());
+        Ok(Made::Text)
+    }
+}
+
+/// What stands between parts.
+enum Between {
+    Text(Box<memchr::memmem::Finder<'static>>),
+    Pattern(Regex),
+}
+
+pub(crate) struct Split {
+    between: Between,
+    limit: usize,
+}
+
+impl Split {
+    pub(super) fn new(options: &options::Split, compiler: &mut Compiler<'_, '_>) -> Option<Self> {
+        if options.limit == Some(0) {
+            compiler.error("limit", "at least one part is needed; remove `limit` for any number");
+        }
+        let between = match (&options.separator, &options.pattern) {
+            (Some(text), None) if text.is_empty() => {
+                compiler.error("separator", "a separator has at least one character");
+                return None;
+            }
+            (Some(text), None) => Between::Text(Box::new(memchr::memmem::Finder::new(text).into_owned())),
+            (None, Some(pattern)) => Between::Pattern(compiler.regex("pattern", pattern)?),
+            _ => {
+                let at = compiler.at.to_owned();
+                compiler.setup.error(at, "`split` takes exactly one of `separator` and `pattern`");
+                return None;
+            }
+        };
+        Some(Self { between, limit: options.limit.unwrap_or(usize::MAX) })
+    }
+}
+
+impl Change for Split {
+    fn change(&mut self, kind: Kind, text: &[u8], out: &mut Vec<u8>) -> Result<Made, Problem> {
+        string(kind)?;
+        out.push(b'[');
+        let mut last = 0;
+        let ends = self.limit.saturating_sub(1);
+        let mut part = |start: usize, end: usize| {
+            write_string(text.get(last..start).unwrap_or_default(), out);
+            out.push(b',');
+            last = end;
+        };
+        match &self.between {
+            Between::Text(finder) => {
+                let length = finder.needle().len();
+                finder.find_iter(text).take(ends).for_each(|at| part(at, at + length));
+            }
+            Between::Pattern(regex) => {
+                // An empty match separates nothing.
+                let found = regex.find_iter(text).filter(|found| !found.is_empty());
+                found.take(ends).for_each(|found| part(found.start(), found.end()));
+            }
+        }
+        write_string(text.get(last..).unwrap_or_default(), out);
+        out.push(b']');
+        Ok(Made::Json)
+    }
+}
+
+pub(crate) struct Join {
+    separator: Box<[u8]>,
+}
+
+impl Join {
+    pub(super) fn new(separator: Option<&str>) -> Self {
+        Self { separator: separator.unwrap_or(",").as_bytes().into() }
+    }
+}
+
+impl Change for Join {
+    fn change(&mut self, kind: Kind, text: &[u8], out: &mut Vec<u8>) -> Result<Made, Problem> {
+        const WANTED: &str = "an array of strings, numbers and booleans";
+        if kind != Kind::Array {
+            return Err(Problem::WrongType(kind, WANTED));
+        }
+        let mut is_first = true;
+        let mut is_flat = true;
+        let walked = json::elements(text, Value { start: 0, end: text.len(), kind }, |element| {
+            if element.kind == Kind::Null {
+                return;
+            }
+            is_flat &= element.kind < Kind::Array;
+            if !std::mem::take(&mut is_first) {
+                out.extend_from_slice(&self.separator);
+            }
+            match element.string(text) {
+                Some(inner) => json::unescape_lossy(inner, out),
+                None => out.extend_from_slice(element.text(text)),
+            }
+        });
+        if walked.is_ok() && is_flat { Ok(Made::Text) } else { Err(Problem::BadValue(WANTED)) }
+    }
+}
+
+pub(crate) struct Slice {
+    pub(super) start: i64,
+    pub(super) end: Option<i64>,
+}
+
+impl Slice {
+    /// The range for this many items.
+    fn range(&self, count: usize) -> (usize, usize) {
+        let place = |number: i64| {
+            let distance = usize::try_from(number.unsigned_abs()).unwrap_or(usize::MAX);
+            if number < 0 { count.saturating_sub(distance) } else { distance.min(count) }
+        };
+        (place(self.start), self.end.map_or(count, place))
+    }
+}
+
+impl Change for Slice {
+    fn change(&mut self, kind: Kind, text: &[u8], out: &mut Vec<u8>) -> Result<Made, Problem> {
+        match kind {
+            Kind::String => {
+                let Ok(text) = std::str::from_utf8(text) else {
+                    return Err(Problem::BadValue("UTF-8"));
+                };
+                if text.is_ascii() {
+                    let (start, end) = self.range(text.len());
+                    out.extend_from_slice(text.as_bytes().get(start..end).unwrap_or_default());
+                } else {
+                    let (start, end) = self.range(text.chars().count());
+                    let chars = text.chars().skip(start).take(end.saturating_sub(start));
+                    chars.for_each(|char| out.extend_from_slice(char.encode_utf8(&mut [0; 4]).as_bytes()));
+                }
+                Ok(Made::Text)
+            }
+            Kind::Array => {
+                let array = Value { start: 0, end: text.len(), kind };
+                let invalid = |_| Problem::BadValue("valid JSON");
+                let count = json::elements(text, array, |_| {}).map_err(invalid)?;
+                let (start, end) = self.range(count);
+                out.push(b'[');
+                let mut number = 0;
+                json::elements(text, array, |element| {
+                    if (start..end).contains(&number) {
+                        if number > start {
+                            out.push(b',');
+                        }
+                        out.extend_from_slice(element.text(text));
+                    }
+                    number += 1;
+                })
+                .map_err(invalid)?;
+                out.push(b']');
+                Ok(Made::Json)
+            }
+            _ => Err(Problem::WrongType(kind, "a string or an array")),
+        }
+    }
+}

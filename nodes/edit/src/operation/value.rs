@@ -1,0 +1,170 @@
+//! Operations that change each value of a field by itself, in place or into another field.
+
+use wattle_document::{Content, Place};
+use wattle_node::json::Kind;
+
+use super::{Compiler, Operation, marked};
+use crate::field::{Field, Shape};
+use crate::options::{ConvertError, Fields, OnMissing};
+use crate::problem::Problem;
+use crate::rows::Rows;
+
+/// What a change made of a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Made {
+    /// The value stays.
+    Same,
+    /// What was written is the text of a string.
+    Text,
+    /// What was written is JSON.
+    Json,
+}
+
+/// A change of one value.
+pub(crate) trait Change {
+    /// Reads the other fields of a row that the change needs.
+    fn prepare(&mut self, _rows: &mut Rows, _row: usize) -> Result<(), Problem> {
+        Ok(())
+    }
+
+    /// Writes the new value. `text` is the value in text form; it is neither missing nor null.
+    fn change(&mut self, kind: Kind, text: &[u8], out: &mut Vec<u8>) -> Result<Made, Problem>;
+}
+
+/// A change of each value of fields.
+pub(crate) struct InPlace<C> {
+    fields: Vec<Field>,
+    into: Option<Field>,
+    on_missing: OnMissing,
+    on_error: ConvertError,
+    change: C,
+    found: Vec<Place>,
+    memory: Vec<u8>,
+    out: Vec<u8>,
+}
+
+impl<C: Change> InPlace<C> {
+    /// Returns `None` after it reported errors.
+    pub(super) fn new(
+        compiler: &mut Compiler<'_, '_>,
+        operation: &str,
+        fields: &Fields,
+        into: Option<String>,
+        on_missing: OnMissing,
+        on_error: ConvertError,
+        change: Option<C>,
+    ) -> Option<Self> {
+        let at = compiler.at(operation);
+        let fields = compiler.plan.changes(&at, fields, Shape::Each, compiler.setup);
+        let into_field = into.as_ref().map(|into| {
+            let at = compiler.at("into");
+            compiler.plan.change(&at, into, Shape::Single, compiler.setup)
+        });
+        if let Some(fields) = &fields {
+            let is_single = fields.len() == 1 && fields.iter().all(|field| field.route.is_single());
+            if into.is_some() && !is_single {
+                compiler.error("into", "`into` takes one value; give the operation one field, without `[*]`");
+            }
+            let is_root = into.is_none() && fields.iter().any(Field::is_whole);
+            if is_root && matches!(on_error, ConvertError::Null | ConvertError::Remove) {
+                compiler.error(
+                    "on_error",
+                    "the body, attributes, resource and timestamp as a whole take `fail` and `keep`",
+                );
+            }
+        }
+        let into = match into_field {
+            Some(field) => Some(field?),
+            None => None,
+        };
+        let (found, memory, out) = (Vec::new(), Vec::new(), Vec::new());
+        Some(Self { fields: fields?, into, on_missing, on_error, change: change?, found, memory, out })
+    }
+
+    /// Changes one value.
+    fn change(&mut self, rows: &mut Rows, row: usize, field: usize, place: Place) -> Result<(), Problem> {
+        let Some(field) = self.fields.get(field) else { return Ok(()) };
+        let content = rows.documents.content(place);
+        if content.kind() <= Kind::Null {
+            return if self.on_missing == OnMissing::Fail { Err(Problem::Missing) } else { Ok(()) };
+        }
+        match self.change.prepare(rows, row) {
+            Err(Problem::Missing) if self.on_missing == OnMissing::Keep => return Ok(()),
+            prepared => prepared?,
+        }
+        self.out.clear();
+        let text = rows.documents.text(content, &mut self.memory);
+        let made = self.change.change(content.kind(), text, &mut self.out)?;
+        let is_same = made == Made::Same || (made == Made::Text && content.kind() == Kind::String && self.out == text);
+        let new = match made {
+            _ if is_same && self.into.is_none() => return Ok(()),
+            Made::Same => content,
+            Made::Text => rows.documents.new_text(&self.out),
+            Made::Json => rows.documents.new_json(&self.out),
+        };
+        match &self.into {
+            Some(into) => rows.put(row, into, new).map(drop),
+            None => rows.replace(row, field, place, new),
+        }
+    }
+
+    /// Does what options say where a value cannot be changed.
+    #[cold]
+    fn fail(&self, rows: &mut Rows, row: usize, field: &Field, place: Place, problem: Problem) {
+        let to = self.into.as_ref().unwrap_or(field);
+        match (problem, self.on_error) {
+            (Problem::Missing, _) | (_, ConvertError::Fail) => {
+                let is_target = matches!(problem, Problem::NoPlace | Problem::BadTimestamp);
+                let name = if is_target { &to.name } else { &field.name };
+                rows.fail(row, problem, name);
+            }
+            (Problem::NoPlace | Problem::NotJson, _) | (_, ConvertError::Keep) => {}
+            (_, ConvertError::Null) => {
+                let null = rows.documents.new_json(b"null");
+                self.give(rows, row, place, null);
+            }
+            (_, ConvertError::Remove) => match &self.into {
+                None => rows.remove(row, field, place),
+                Some(into) => {
+                    let mut found = Vec::new();
+                    if rows.places(row, into, &mut found).is_ok() {
+                        found.into_iter().for_each(|place| rows.remove(row, into, place));
+                    }
+                }
+            },
+        }
+    }
+
+    fn give(&self, rows: &mut Rows, row: usize, place: Place, content: Content) {
+        match &self.into {
+            // Where there is no place for the value there is none for null either.
+            Some(into) => drop(rows.put(row, into, content)),
+            None => rows.documents.set(place, content),
+        }
+    }
+}
+
+impl<C: Change> Operation for InPlace<C> {
+    fn run(&mut self, rows: &mut Rows, marks: &[bool]) {
+        for number in 0..self.fields.len() {
+            for row in marked(marks) {
+                let Some(field) = self.fields.get(number) else { return };
+                if let Err(problem) = rows.places(row, field, &mut self.found) {
+                    rows.fail(row, problem, &field.name);
+                    continue;
+                }
+                if self.found.is_empty() && self.on_missing == OnMissing::Fail {
+                    rows.fail(row, Problem::Missing, &field.name);
+                }
+                for index in 0..self.found.len() {
+                    let Some(place) = self.found.get(index).copied() else { break };
+                    if let Err(problem) = self.change(rows, row, number, place)
+                        && let Some(field) = self.fields.get(number)
+                    {
+                        self.fail(rows, row, field, place, problem);
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! The kinds of values that several operations take.
+
+use serde::Deserialize;
+
+/// A field, such as `attributes.user`.
+pub type Field = String;
+
+/// A field or a list of fields.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged, expecting = "expected a field or a list of fields, such as `attributes.user`")]
+#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
+pub enum Fields {
+    /// One field.
+    One(Field),
+    /// Several fields; the operation works on each.
+    Many(Vec<Field>),
+}
+
+impl Fields {
+    /// The fields, each with its place in the options.
+    pub(crate) fn each<'a>(&'a self, at: &'a str) -> impl Iterator<Item = (String, &'a str)> {
+        let (one, many) = match self {
+            Self::One(field) => (Some(field), &[][..]),
+            Self::Many(fields) => (None, fields.as_slice()),
+        };
+        let one = one.into_iter().map(|field| (at.to_owned(), field.as_str()));
+        one.chain(many.iter().enumerate().map(move |(i, field)| (format!("{at}[{i}]"), field.as_str())))
+    }
+}
+
+/// A number, or a field that holds one.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged, expecting = "expected a number or a field")]
+#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
+pub enum NumberOrField {
+    /// This number.
+    Number(serde_json::Number),
+    /// The number in this field.
+    Field(Field),
+}
+
+/// What happens to an event that lacks the field.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
+pub enum OnMissing {
+    /// The step changes nothing.
+    #[default]
+    Keep,
+    /// It fails.
+    Fail,
+}
+
+/// What happens to an event if a value has no place, because something on its path is not an object.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
+pub enum OnError {
+    /// It fails.
+    #[default]
+    Fail,
+    /// The step changes nothing.
+    Keep,
+}
+
+/// What happens if a value cannot be changed, because it has another type or is not of the right form.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
+pub enum ConvertError {
+    /// The event fails.
+    #[default]
+    Fail,
+    /// The value stays as it is.
+    Keep,
+    /// The value becomes null.
+    Null,
+    /// The field is removed.
+    Remove,
+}
+
+/// What happens if the body is not JSON.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
+pub enum OnNotJson {
+    /// The event fails.
+    #[default]
+    Fail,
+    /// Steps skip their fields below `body`.
+    Skip,
+}
+
+/// What a value becomes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
+pub enum ConvertType {
+    /// A whole number. A fraction is an error.
+    Int,
+    /// A number.
+    Float,
+    /// `true` or `false`, from `true`, `yes`, `1`, `false`, `no`, `0` in any case.
+    Bool,
+    /// A string: the text of the value.
+    String,
+    /// A time of RFC 3339 in UTC.
+    Timestamp,
+    /// The length of a duration such as `1h 30m` or `250ms`, as a number of `unit`.
+    Duration,
+    /// The number of bytes of a size such as `10 MiB`.
+    Bytes,
+}
+
+/// A unit of durations.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
+pub enum Unit {
+    /// Nanoseconds.
+    Ns,
+    /// Microseconds.
+    Us,
+    /// Milliseconds.
+    Ms,
+    /// Seconds.
+    #[default]
+    S,
+}
+
+/// Which end of a text.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
+pub enum CharacterSide {
+    /// Both ends.
+    #[default]
+    Both,
+    /// The start.
+    Start,
+    /// The end.
+    End,
+}
+
+/// How bytes or characters are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
+pub enum Coding {
+    /// Base64 with `+`, `/` and padding. Padding may lack when it is decoded.
+    Base64,
+    /// Base64 with `-` and `_`, without padding. Padding may stand when it is decoded.
+    Base64Url,
+    /// Hexadecimal digits, in lower case when they are written.
+    Hex,
+    /// Percent-encoding of everything but letters, digits, `-`, `.`, `_` and `~`.
+    Percent,
+    /// JSON in a string.
+    Json,
+}
+
+/// How keys are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
+pub enum Case {
+    /// `userName` becomes `user_name`.
+    Snake,
+    /// `user_name` becomes `userName`.
+    Camel,
+    /// ASCII and other letters in lower case.
+    Lower,
+    /// ASCII and other letters in upper case.
+    Upper,
+}
+
+/// What counts as empty.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
+pub enum EmptyKind {
+    /// `null`.
+    Null,
+    /// `""`.
+    String,
+    /// `[]`.
+    Array,
+    /// `{}`.
+    Object,
+    /// `"-"`, as logs write a missing value.
+    Dash,
+}

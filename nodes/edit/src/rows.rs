@@ -1,0 +1,305 @@
+//! The rows that steps work on: their documents, and what becomes of them.
+
+mod body;
+mod finish;
+
+use wattle_document::{Content, Documents, Place, Source};
+use wattle_node::json::{self, Kind};
+use wattle_node::{Column, Reasons};
+
+use crate::field::{Field, Root};
+use crate::options::OnNotJson;
+use crate::problem::Problem;
+use crate::time;
+
+pub(crate) use body::BodyDocument;
+pub(crate) use finish::Writers;
+
+/// The deepest JSON that the host takes as valid.
+pub(crate) const MAX_DEPTH: usize = 512;
+
+/// One row. Places of roots that no step uses have no value.
+#[derive(Clone, Copy, Debug)]
+struct Row {
+    /// The body as a string.
+    body: Place,
+    document: BodyDocument,
+    attributes: Place,
+    resource: Place,
+    timestamp: Place,
+    /// The row did not fail.
+    is_alive: bool,
+    /// An object or array was put somewhere else, so that the depth must be checked.
+    is_deep: bool,
+}
+
+/// The columns of a batch; those of roots that no step uses are empty.
+#[derive(Debug, Default)]
+pub(crate) struct Columns {
+    pub(crate) body: Option<Column>,
+    /// Kinds of the bodies as JSON, if a step uses fields below the body.
+    pub(crate) kinds: Vec<u8>,
+    pub(crate) attributes: Option<Column>,
+    pub(crate) resource: Option<Column>,
+    pub(crate) timestamp: Option<Column>,
+}
+
+/// Rows of a batch that are open at the same time, with memory that is kept from batch to batch.
+#[derive(Debug)]
+pub(crate) struct Rows {
+    pub(crate) documents: Documents,
+    sources: [Source; 4],
+    columns: Columns,
+    rows: Vec<Row>,
+    /// Number of the first row in the batch.
+    first: usize,
+    on_not_json: OnNotJson,
+    pub(crate) reasons: Reasons,
+    /// The new time of each row of the batch; the lowest value leaves it.
+    times: Vec<i64>,
+    /// Number of the step that is carried out.
+    pub(crate) step: usize,
+    memory: Vec<u8>,
+    spare: Vec<u8>,
+}
+
+impl Rows {
+    pub(crate) fn new(mut documents: Documents, on_not_json: OnNotJson) -> Self {
+        let sources = Root::ALL.map(|_| documents.add_source());
+        Self {
+            documents,
+            sources,
+            columns: Columns::default(),
+            rows: Vec::new(),
+            first: 0,
+            on_not_json,
+            reasons: Reasons::default(),
+            times: Vec::new(),
+            step: 0,
+            memory: Vec::new(),
+            spare: Vec::new(),
+        }
+    }
+
+    /// Begins a batch.
+    pub(crate) fn load(&mut self, columns: Columns, rows: usize) {
+        let all = [&columns.body, &columns.attributes, &columns.resource, &columns.timestamp];
+        for (column, source) in all.into_iter().zip(self.sources) {
+            self.documents.load(source, column.as_ref().map(|column| column.bytes.clone()).unwrap_or_default());
+        }
+        self.columns = columns;
+        self.reasons = Reasons::default();
+        self.times.clear();
+        self.times.resize(rows, i64::MIN);
+    }
+
+    /// Opens these rows and closes those before.
+    pub(crate) fn open(&mut self, rows: std::ops::Range<usize>) {
+        self.documents.clear();
+        self.rows.clear();
+        self.first = rows.start;
+        let Self { documents, columns, sources: [body, attributes, resource, timestamp], .. } = self;
+        let missing = documents.open_content(Content::MISSING);
+        for row in rows {
+            let mut open = |column: &Option<Column>, source: Source, or_empty: bool| match column {
+                None => missing,
+                Some(column) if column.kind(row) == Kind::Missing => {
+                    if or_empty {
+                        documents.open_empty()
+                    } else {
+                        documents.open_content(Content::MISSING)
+                    }
+                }
+                Some(column) => {
+                    let start = column.start(row) as usize;
+                    documents.open(source, start, start + column.row(row).len(), column.kind(row))
+                }
+            };
+            let attributes = open(&columns.attributes, *attributes, true);
+            let resource = open(&columns.resource, *resource, true);
+            let timestamp = open(&columns.timestamp, *timestamp, false);
+            let text = match &columns.body {
+                None => missing,
+                Some(column) => {
+                    let start = column.start(row) as usize;
+                    documents.open_text(*body, start, start + column.row(row).len())
+                }
+            };
+            let document = match columns.kinds.get(row).copied().and_then(Kind::from_u8) {
+                None | Some(Kind::Missing) => BodyDocument::NotJson,
+                Some(kind) => BodyDocument::Closed(kind),
+            };
+            self.rows.push(Row {
+                body: text,
+                document,
+                attributes,
+                resource,
+                timestamp,
+                is_alive: true,
+                is_deep: false,
+            });
+        }
+    }
+
+    /// Marks the rows that did not fail.
+    pub(crate) fn mark(&self, marks: &mut Vec<bool>) {
+        marks.clear();
+        marks.extend(self.rows.iter().map(|row| row.is_alive));
+    }
+
+    /// The place of a root, or the document of the body; none if the body is not JSON.
+    #[inline]
+    fn document(&mut self, row: usize, root: Root) -> Option<Place> {
+        let state = self.rows.get(row)?;
+        match root {
+            Root::Attributes => Some(state.attributes),
+            Root::Resource => Some(state.resource),
+            Root::Timestamp => Some(state.timestamp),
+            Root::Body => self.body_document(row),
+        }
+    }
+
+    /// The place of the root that a field is in; for the body that of its document.
+    pub(crate) fn root(&mut self, row: usize, field: &Field) -> Result<Place, Problem> {
+        self.document(row, field.root).ok_or(Problem::NotJson)
+    }
+
+    /// The value of a field with a path to one value; missing where there is none, also below a body that is not JSON.
+    #[inline]
+    pub(crate) fn read(&mut self, row: usize, field: &Field) -> Content {
+        if field.is_whole() && field.root == Root::Body {
+            return self.whole_body(row);
+        }
+        let place = self.document(row, field.root).and_then(|root| self.documents.get(root, &field.route));
+        place.map_or(Content::MISSING, |place| self.documents.content(place))
+    }
+
+    /// The value in text form, for fields as [`read`](Self::read) takes them.
+    pub(crate) fn read_text<'a>(&'a mut self, row: usize, field: &Field, memory: &'a mut Vec<u8>) -> (Kind, &'a [u8]) {
+        let content = self.read(row, field);
+        (content.kind(), self.documents.text(content, memory))
+    }
+
+    /// Finds the places of a field that a step changes.
+    pub(crate) fn places(&mut self, row: usize, field: &Field, found: &mut Vec<Place>) -> Result<(), Problem> {
+        found.clear();
+        if field.is_whole() && field.root == Root::Body {
+            self.whole_body(row);
+            found.extend(self.rows.get(row).map(|row| row.body));
+            return Ok(());
+        }
+        let root = self.document(row, field.root).ok_or(Problem::NotJson)?;
+        self.documents.all(root, &field.route, found);
+        Ok(())
+    }
+
+    /// Sets a field; see [`Documents::put`].
+    pub(crate) fn put(&mut self, row: usize, field: &Field, content: Content) -> Result<usize, Problem> {
+        if field.is_whole() {
+            return self.set_root(row, field.root, content).map(|()| 1);
+        }
+        let root = self.document(row, field.root).ok_or(Problem::NotJson)?;
+        self.note_depth(row, content);
+        self.documents.put(root, &field.route, content).map_err(|_| Problem::NoPlace)
+    }
+
+    /// Replaces a value that [`places`](Self::places) found.
+    pub(crate) fn replace(&mut self, row: usize, field: &Field, place: Place, content: Content) -> Result<(), Problem> {
+        if field.is_whole() {
+            return self.set_root(row, field.root, content);
+        }
+        self.note_depth(row, content);
+        self.documents.set(place, content);
+        Ok(())
+    }
+
+    /// Removes a value that [`places`](Self::places) found. Roots become empty; a timestamp stays.
+    pub(crate) fn remove(&mut self, row: usize, field: &Field, place: Place) {
+        if !field.is_whole() {
+            return self.documents.remove(place);
+        }
+        match field.root {
+            Root::Body => {
+                let empty = self.documents.new_text(b"");
+                self.set_body(row, empty);
+            }
+            Root::Attributes | Root::Resource => {
+                let empty = self.documents.new_json(b"{}");
+                self.documents.set(place, empty);
+            }
+            Root::Timestamp => {}
+        }
+    }
+
+    /// Undoes [`remove`](Self::remove) of a value.
+    pub(crate) fn restore(&mut self, row: usize, field: &Field, place: Place, content: Content) {
+        if field.is_whole() {
+            // The value was there before, so the root takes it.
+            let _ = self.set_root(row, field.root, content);
+        } else {
+            self.documents.restore(place);
+        }
+    }
+
+    fn note_depth(&mut self, row: usize, content: Content) {
+        if content.kind() >= Kind::Array
+            && let Some(row) = self.rows.get_mut(row)
+        {
+            row.is_deep = true;
+        }
+    }
+
+    /// Sets a root as a whole.
+    fn set_root(&mut self, row: usize, root: Root, content: Content) -> Result<(), Problem> {
+        let place = match (root, self.rows.get(row)) {
+            (_, None) => return Ok(()),
+            (Root::Body, _) => {
+                self.set_body(row, content);
+                return Ok(());
+            }
+            (Root::Timestamp, Some(row)) => row.timestamp,
+            (Root::Attributes, Some(row)) => row.attributes,
+            (Root::Resource, Some(row)) => row.resource,
+        };
+        if root == Root::Timestamp {
+            return self.set_time(row, place, content);
+        }
+        if content.kind() != Kind::Object {
+            return Err(Problem::WrongType(content.kind(), "an object"));
+        }
+        self.note_depth(row, content);
+        self.documents.set(place, content);
+        Ok(())
+    }
+
+    fn set_time(&mut self, row: usize, place: Place, content: Content) -> Result<(), Problem> {
+        let text = self.documents.text(content, &mut self.memory);
+        let time = if content.kind() == Kind::String { time::read(text) } else { None };
+        let (Some(time), Some(set)) = (time, self.times.get_mut(self.first + row)) else {
+            return Err(Problem::BadTimestamp);
+        };
+        *set = time;
+        self.spare.clear();
+        time::write(time, &mut self.spare);
+        let written = self.documents.new_text(&self.spare);
+        self.documents.set(place, written);
+        Ok(())
+    }
+
+    /// Fails a row because of a field, unless the problem is a body that is not JSON and options say to skip it.
+    #[cold]
+    pub(crate) fn fail(&mut self, row: usize, problem: Problem, field: &str) {
+        if problem == Problem::NotJson && self.on_not_json == OnNotJson::Skip {
+            return;
+        }
+        if let Some(state) = self.rows.get_mut(row).filter(|state| state.is_alive) {
+            state.is_alive = false;
+            self.reasons.add(self.first + row, problem.code(), &problem.message(self.step, field));
+        }
+    }
+
+    /// Whether a text is JSON, and which kind.
+    fn kind_of(text: &[u8]) -> Option<Kind> {
+        json::check(text, MAX_DEPTH).ok()
+    }
+}

@@ -1,0 +1,130 @@
+//! Writing what steps changed.
+
+use wattle_document::Place;
+use wattle_node::json::{self, Kind};
+use wattle_node::{Batch, Column, ColumnWriter, Field, Form};
+
+use super::{BodyDocument, MAX_DEPTH, Rows};
+use crate::field::Root;
+use crate::plan::Roots;
+use crate::problem::Problem;
+
+/// The new values of a root, and whether a row has one.
+#[derive(Debug)]
+struct Writer {
+    values: ColumnWriter,
+    has_values: bool,
+}
+
+/// The new values of all roots of a batch.
+#[derive(Debug)]
+pub(crate) struct Writers {
+    body: Writer,
+    attributes: Writer,
+    resource: Writer,
+}
+
+impl Writers {
+    /// Writers for roots that steps use, with room for about what was read.
+    pub(crate) fn with_capacity(rows: &Rows, count: usize, roots: &Roots) -> Self {
+        let writer = |column: &Option<Column>, field: Option<Field>| {
+            let bytes = field.and(column.as_ref()).map_or(0, |column| column.bytes.len() + column.bytes.len() / 4);
+            Writer { values: ColumnWriter::with_capacity(bytes, count), has_values: false }
+        };
+        let [body, attributes, resource, _] = roots.fields;
+        Self {
+            body: writer(&rows.columns.body, body),
+            attributes: writer(&rows.columns.attributes, attributes),
+            resource: writer(&rows.columns.resource, resource),
+        }
+    }
+}
+
+/// Shorter texts cannot be too deep: each level takes a bracket on both sides.
+const MIN_TOO_DEEP: usize = 2 * (MAX_DEPTH + 1);
+
+impl Rows {
+    /// Appends the changed roots of all open rows.
+    pub(crate) fn finish(&mut self, writers: &mut Writers) {
+        for row in 0..self.rows.len() {
+            for (root, writer) in [
+                (Root::Body, &mut writers.body),
+                (Root::Attributes, &mut writers.attributes),
+                (Root::Resource, &mut writers.resource),
+            ] {
+                self.finish_root(row, root, writer);
+            }
+        }
+    }
+
+    fn finish_root(&mut self, row: usize, root: Root, writer: &mut Writer) {
+        let start = writer.values.bytes.len();
+        let is_written = self.write_root(row, root, &mut writer.values.bytes);
+        let written = writer.values.bytes.get(start..).unwrap_or_default();
+        let is_too_deep = is_written
+            && written.len() >= MIN_TOO_DEEP
+            && self.rows.get(row).is_some_and(|row| row.is_deep)
+            && (root != Root::Body
+                || matches!(Kind::of_first_byte(*written.first().unwrap_or(&0)), Kind::Array | Kind::Object))
+            && matches!(json::check(written, MAX_DEPTH), Err(error) if error.kind == json::ErrorKind::TooDeep);
+        if is_too_deep {
+            self.fail(row, Problem::TooDeep, root.name());
+        }
+        if is_written && !is_too_deep {
+            writer.values.end_row();
+            writer.has_values = true;
+        } else {
+            writer.values.bytes.truncate(start);
+            writer.values.push_none();
+        }
+    }
+
+    /// Appends a root of a row if a step changed it.
+    fn write_root(&mut self, row: usize, root: Root, out: &mut Vec<u8>) -> bool {
+        let Some(state) = self.rows.get(row).copied().filter(|state| state.is_alive) else { return false };
+        let mut write = |rows: &Self, place: Place| {
+            let is_changed = rows.documents.is_changed(place);
+            if is_changed {
+                rows.documents.write(place, out);
+            }
+            is_changed
+        };
+        match root {
+            Root::Attributes => write(self, state.attributes),
+            Root::Resource => write(self, state.resource),
+            Root::Timestamp => false,
+            Root::Body => {
+                if let BodyDocument::Open(document) = state.document
+                    && self.documents.is_changed(document)
+                {
+                    self.write_body(state.body, document, out);
+                    return true;
+                }
+                let is_changed = self.documents.is_changed(state.body);
+                if is_changed {
+                    let text = self.documents.content(state.body);
+                    out.extend_from_slice(self.documents.text(text, &mut self.memory));
+                }
+                is_changed
+            }
+        }
+    }
+
+    /// Makes the decisions about the batch.
+    pub(crate) fn decide(&mut self, batch: &mut Batch<'_>, fields: &[Option<Field>; 4], writers: Writers) {
+        let [body, attributes, resource, _] = fields;
+        for (field, form, writer) in [
+            (body, Form::Text, writers.body),
+            (attributes, Form::Json, writers.attributes),
+            (resource, Form::Json, writers.resource),
+        ] {
+            if let Some(field) = field.filter(|_| writer.has_values) {
+                batch.set(field, form, writer.values);
+            }
+        }
+        if self.times.iter().any(|time| *time != i64::MIN) {
+            batch.set_timestamp(&self.times);
+        }
+        batch.fail(&self.reasons);
+    }
+}

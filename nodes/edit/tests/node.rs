@@ -1,0 +1,163 @@
+//! The node as a whole: case files, the committed schema, wrong options, any bytes.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may stop at what must not be")]
+
+use std::path::{Path, PathBuf};
+
+use proptest::prelude::*;
+use serde_json::{Value, json};
+use wattle_node::testing::{check_refusal, check_schema, run, run_bodies, run_cases};
+use wattle_node_edit::{Edit, Options};
+
+fn here(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+#[test]
+fn cases_hold() {
+    run_cases::<Edit>(&here("tests/cases")).unwrap();
+}
+
+#[test]
+fn schema_is_up_to_date() {
+    check_schema::<Options>(&here("options.schema.json")).unwrap();
+}
+
+#[track_caller]
+fn refuse(steps: Value, expected: &[(&str, &str)]) {
+    check_refusal::<Edit>(&json!({ "steps": steps }), expected).unwrap();
+}
+
+#[test]
+fn wrong_options_are_reported_all_at_once() {
+    check_refusal::<Edit>(&json!({}), &[("", "missing field `steps`")]).unwrap();
+    check_refusal::<Edit>(&json!({"steps": [{}], "on_not_jsno": 1}), &[("on_not_jsno", "unknown field")]).unwrap();
+    refuse(json!([]), &[("steps", "at least one step")]);
+    refuse(
+        json!([
+            {"remov": "attributes.a"},
+            {"lower": "attributes.a", "upper": "attributes.a"},
+            {"rename": "attributes.a", "too": "attributes.b"},
+            {"convert": "attributes.a", "to": "integer"},
+            {"set": "attributes.a"},
+            {"set": "nowhere.a", "value": 1, "from": "attributes.b"},
+            {"set": "attributes", "value": 1},
+            {"set": "timestamp", "value": "yesterday"},
+            {"set": "attributes.a", "template": "{{ attributes.b"},
+            {"set": "attributes.a", "template": "{{ nowhere }}{{ attributes[0] }}"},
+            {"set": "attributes.a", "first_of": ["attributes.b", "attributes.c[*]"]},
+            {"move": "timestamp", "to": "attributes.time"},
+            {"copy": "attributes.a", "to": "attributes.a"},
+            {"rename": "attributes.a", "to": "attributes.b.c"},
+            {"rename": "attributes", "pattern": "(", "to": "b"},
+            {"keep": ["attributes", "body.a..b"]},
+            {"remove": []},
+            {"replace": "attributes.a", "pattern": "[", "with": ""},
+            {"split": "attributes.a"},
+            {"lower": ["attributes.a", "attributes.b"], "into": "attributes.c"},
+            {"math": "attributes.a", "add": 1, "divide": 2},
+            {"math": "attributes.a", "divide": 0},
+            {"network": "attributes.a", "v4": 33, "v6": 129},
+            {"hash": "attributes.a", "length": 65},
+            {"flatten": "attributes", "on_error": "null"},
+            {"trim": "attributes.a", "if": {"field": "nowhere", "exists": true}},
+            {"decode": "attributes.a", "as": "rot13"},
+        ]),
+        &[
+            ("steps[0].remov", "did you mean `remove`?"),
+            ("steps[1]", "make two steps of `lower` and `upper`"),
+            ("steps[2].too", "did you mean `to`?"),
+            ("steps[3].to", "unknown variant `integer`"),
+            ("steps[4]", "exactly one of `value`"),
+            ("steps[5].set", "none of `body`"),
+            ("steps[5]", "exactly one of `value`"),
+            ("steps[6].value", "takes an object"),
+            ("steps[7].value", "a time of RFC 3339"),
+            ("steps[8].template", "has no `}}`"),
+            ("steps[9].template", "none of `body`"),
+            ("steps[9].template", "a key must follow"),
+            ("steps[10].first_of[1]", "one value is needed"),
+            ("steps[11].move", "use `copy`"),
+            ("steps[12].to", "the field is the same"),
+            ("steps[13].to", "use `move`"),
+            ("steps[14].pattern", "unclosed group"),
+            ("steps[15].keep[1]", "expected a key"),
+            ("steps[16].remove", "at least one field"),
+            ("steps[17].pattern", "unclosed character class"),
+            ("steps[18]", "exactly one of `separator` and `pattern`"),
+            ("steps[19].into", "one field"),
+            ("steps[20]", "one of `add`"),
+            ("steps[21].divide", "division by 0"),
+            ("steps[22].v4", "32 bits"),
+            ("steps[22].v6", "128 bits"),
+            ("steps[23].length", "1 to 64"),
+            ("steps[24].on_error", "take `fail` and `keep`"),
+            ("steps[25].if.field", "none of `body`"),
+            ("steps[26].as", "unknown variant `rot13`"),
+        ],
+    );
+}
+
+#[test]
+fn control_characters_are_kept() {
+    let body = "a\u{0}b\u{7f} é";
+    let options = json!({"steps": [{"copy": "body", "to": "attributes.x"}, {"lower": "body"}]});
+    let ran = run_bodies::<Edit>(&options, &[body]);
+    assert_eq!(ran.unwrap().ports["out"][0]["attributes"]["x"], body);
+}
+
+#[test]
+fn nesting_beyond_the_limit_fails_instead_of_breaking_the_call() {
+    let deep = format!("{}1{}", "[".repeat(511), "]".repeat(511));
+    let options = json!({"steps": [{"decode": "body", "as": "json", "into": "attributes.a.b"}]});
+    let ran = run_bodies::<Edit>(&options, &[&deep, "[[1]]"]).unwrap();
+    assert_eq!((ran.codes(), ran.ports["out"].len()), (vec!["too-deep".to_owned()], 1));
+    let nest = json!({"copy": "attributes", "to": format!("attributes{}", ".x".repeat(60))});
+    let steps: Vec<Value> = std::iter::repeat_n(nest, 12).collect();
+    let ran = run::<Edit>(&json!({"steps": steps}), &[json!({"body": "", "attributes": {"a": 1}})]).unwrap();
+    assert_eq!(ran.codes(), ["too-deep"]);
+}
+
+/// A list of steps that uses every operation.
+fn everything() -> Value {
+    json!({"on_not_json": "skip", "steps": [
+        {"set": "attributes.s", "first_of": ["body.a.b", "body.c"], "default": "-"},
+        {"set": "attributes.t", "template": "{{ body }}|{{ body.c }}"},
+        {"set": "body.l[*].x", "value": {"y": []}, "on_error": "keep"},
+        {"copy": "body", "to": "attributes.body"},
+        {"flatten": "body.a", "on_error": "keep", "arrays": true},
+        {"unflatten": "body.a", "on_error": "remove"},
+        {"lower": ["body.c", "body.l[*]"], "on_error": "keep"},
+        {"upper": "attributes.s", "on_error": "null"},
+        {"trim": "body.c", "on_error": "keep"},
+        {"split": "body.c", "separator": "b", "into": "body.parts", "on_error": "null"},
+        {"slice": "body.c", "start": -3, "end": 2, "on_error": "keep"},
+        {"join": "body.l", "into": "attributes.l", "on_error": "remove"},
+        {"replace": "body.c", "pattern": "(.)b", "with": "$1$1", "on_error": "remove"},
+        {"convert": "body.n", "to": "int", "on_error": "keep"},
+        {"math": "body.n", "divide": "body.m", "round": 2, "on_error": "null"},
+        {"hash": "body.h", "key": "k", "length": 8},
+        {"encode": "body.c", "as": "base64", "on_error": "keep"},
+        {"decode": "body.c", "as": "base64", "on_error": "keep"},
+        {"url": "body.u", "parse_query": true, "on_error": "keep"},
+        {"network": "body.ip", "on_error": "keep"},
+        {"rename": "body", "case": "snake", "recursive": true},
+        {"rename": "body.l[*].a", "to": "body.l[*].b", "overwrite": false},
+        {"move": "body.a", "to": "body.z.a", "on_error": "keep"},
+        {"remove": ["body.*d*", "body.l[*].tmp"]},
+        {"remove_empty": ["body", "attributes"]},
+        {"keep": ["body.*.*", "body.l[*].b"], "if": {"field": "body.k", "equals": true}},
+        {"set": "timestamp", "from": "body.time", "on_error": "keep"},
+    ]})
+}
+
+proptest! {
+    #[test]
+    fn any_text_does_no_harm(bodies in prop::collection::vec(prop_oneof![
+        any::<String>(),
+        "\\{(\"[acdhkmnu]\":[\\[\\]{}:,\"ab1\\\\u ]{0,10},){0,3}\"l\":\\[(\\{\"[abt]\":1\\},){0,3}1\\]\\}",
+        "\\{\"a\":(\\{\"b[.]?\":1,\"c[.]d\":(\\[1\\]|\\{\"e\":\\{\\}\\})\\}|5),\"c\":\"[ab\\\\\\\\n é]{0,6}\",\"k\":true\\}",
+    ], 1..90)) {
+        let events: Vec<Value> = bodies.iter().map(|body| json!({ "body": body })).collect();
+        run::<Edit>(&everything(), &events).map_err(TestCaseError::fail)?;
+    }
+}
