@@ -2,7 +2,6 @@
 
 mod options;
 mod rule;
-mod time;
 mod value;
 
 use wattle_node::{Batch, Node, Setup, export_node};

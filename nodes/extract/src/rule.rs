@@ -1,11 +1,11 @@
 //! One entry of `fields`: prepared from its options, and applied to a batch.
 
 use regex::bytes::Regex;
+use wattle_convert::time::{Directives, Epoch, Format};
 use wattle_node::json::{Path, Segment};
 use wattle_node::{Batch, ColumnWriter, Field, Form, Reasons, Setup, bad_pattern};
 
-use crate::options::{FieldOptions, Group, OnError, OnMissing};
-use crate::time::{self, Format};
+use crate::options::{FieldOptions, FormatOption, Group, OnError, OnMissing, TimeFormat};
 use crate::value::{Finder, Missing, Pattern};
 
 /// What happens to rows in addition to getting values.
@@ -61,7 +61,7 @@ impl Rule {
         let into_form = if form == Form::Json && options.into != "body" { Form::Json } else { Form::Text };
         let unchecked = form == Form::Json && options.from.starts_with("body");
         let target = match into? {
-            _ if is_time => match Format::new(options.format.as_ref()) {
+            _ if is_time => match format(options.format.as_ref()) {
                 Ok(format) => Target::Time(format),
                 Err(reason) => {
                     setup.error(format!("{at}.format"), reason);
@@ -96,13 +96,11 @@ impl Rule {
             let mut keeps = false;
             match (found, &self.target) {
                 (Ok(()), Target::Value(..)) => keeps = true,
-                (Ok(()), Target::Time(format)) => {
-                    match time::parse(out.bytes.get(start..).unwrap_or_default(), format) {
-                        Some(found) => time = found,
-                        None if self.on_error == OnError::Keep => verdicts.bad_times += 1,
-                        None => verdicts.reasons.add(row, "bad-timestamp", &bad_timestamp(&self.name, format)),
-                    }
-                }
+                (Ok(()), Target::Time(format)) => match format.parse(out.bytes.get(start..).unwrap_or_default()) {
+                    Some(found) => time = found,
+                    None if self.on_error == OnError::Keep => verdicts.bad_times += 1,
+                    None => verdicts.reasons.add(row, "bad-timestamp", &bad_timestamp(&self.name, format)),
+                },
                 (Err(missing), _) => self.miss(row, missing, verdicts),
             }
             any |= keeps || time != i64::MIN;
@@ -180,6 +178,27 @@ fn pattern(at: &str, options: &FieldOptions, setup: &mut Setup<'_>) -> Option<Op
         return None;
     };
     Some(Some(Pattern::new(regex, group)))
+}
+
+/// Prepares the format of times. The error describes the problem.
+fn format(option: Option<&FormatOption>) -> Result<Format, String> {
+    let named = match option {
+        None => TimeFormat::default(),
+        Some(FormatOption::Named(named)) => *named,
+        Some(FormatOption::Directives(text)) if !text.contains('%') => {
+            const NAMES: &str = "`rfc3339`, `epoch`, `epoch_ms`, `epoch_us`, `epoch_ns`, `auto`";
+            return Err(format!("`{text}` is no format; write {NAMES}, or directives such as `%d/%b/%Y:%H:%M:%S %z`"));
+        }
+        Some(FormatOption::Directives(text)) => return Directives::new(text).map(Format::Directives),
+    };
+    Ok(match named {
+        TimeFormat::Rfc3339 => Format::Rfc3339,
+        TimeFormat::Epoch => Format::Epoch(Epoch::Seconds),
+        TimeFormat::EpochMs => Format::Epoch(Epoch::Milliseconds),
+        TimeFormat::EpochUs => Format::Epoch(Epoch::Microseconds),
+        TimeFormat::EpochNs => Format::Epoch(Epoch::Nanoseconds),
+        TimeFormat::Auto => Format::Auto,
+    })
 }
 
 /// The field to set.

@@ -54,6 +54,13 @@ fn wrong_options_are_reported_all_at_once() {
         ],
     );
     refuse(
+        json!({"fields": [
+            {"from": "body", "into": "timestamp", "format": "rfc2822"},
+            {"from": "body", "into": "timestamp", "format": "%H:%M"},
+        ]}),
+        &[("fields[0].format", "write `rfc3339`"), ("fields[1].format", "lacks a part")],
+    );
+    refuse(
         json!({"fields": [{"from": "body", "into": "body", "group": []}]}),
         &[("fields[0].group", "expected the number or the name of a group")],
     );

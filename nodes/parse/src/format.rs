@@ -4,13 +4,13 @@ mod csv;
 mod key_value;
 mod pattern;
 
+use wattle_convert::{Type, WrongType, write_string, write_value};
 use wattle_node::Setup;
 
 pub(crate) use self::csv::Csv;
 pub(crate) use self::key_value::KeyValue;
 pub(crate) use self::pattern::Pattern;
-use crate::options::{Format, Options, Type};
-use crate::typed::{WrongType, write_string, write_value};
+use crate::options::{Format, Options};
 
 /// Why a text does not have the format. The message continues a sentence whose subject is the text.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,13 +5,12 @@ mod merge;
 mod options;
 mod rows;
 mod texts;
-mod typed;
 
 use wattle_node::{Batch, Node, Setup, export_node};
 
 use crate::format::Reader;
 use crate::merge::Merger;
-pub use crate::options::{BareKeys, Format, OnConflict, Options, Type};
+pub use crate::options::{BareKeys, Format, OnConflict, Options};
 use crate::rows::{Made, Place, Stored};
 
 /// The configured node.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
+use wattle_convert::Type;
 
 /// Options of the node `parse`.
 #[derive(Clone, Debug, Deserialize)]
@@ -99,19 +100,6 @@ pub enum OnConflict {
     Keep,
     /// The event fails.
     Fail,
-}
-
-/// What a text stands for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
-pub enum Type {
-    /// Decimal digits with a sign or without, of any length.
-    Integer,
-    /// A number as JSON has it, also with a plus sign or zeros before it.
-    Number,
-    /// `true`, `yes`, `1`, `false`, `no` or `0`, in any case.
-    Boolean,
 }
 
 fn body() -> String {

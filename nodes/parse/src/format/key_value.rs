@@ -2,12 +2,12 @@
 
 use memchr::memchr2;
 use memchr::memmem::Finder;
+use wattle_convert::{Type, write_string, write_value};
 use wattle_node::{Setup, json};
 
 use super::{Fault, wrong_type};
-use crate::options::{BareKeys, Options, Type};
+use crate::options::{BareKeys, Options};
 use crate::texts::Texts;
-use crate::typed::{write_string, write_value};
 
 /// Separators, and memory for one row.
 pub(crate) struct KeyValue {

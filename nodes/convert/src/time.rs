@@ -1,56 +1,73 @@
-//! Reads times to nanoseconds since 1970-01-01T00:00:00Z.
+//! Times to nanoseconds since 1970-01-01T00:00:00Z.
 
 mod directives;
 
-use directives::Directives;
-
-use crate::options::{FormatOption, TimeFormat};
+pub use directives::Directives;
 
 /// How a time is written.
 #[derive(Debug)]
-pub(crate) enum Format {
-    Named(TimeFormat),
+pub enum Format {
+    /// As in RFC 3339, such as `2023-10-17T04:53:21.5Z`.
+    Rfc3339,
+    /// A number since 1970, with a fraction and an exponent or without.
+    Epoch(Epoch),
+    /// A time of ISO 8601, where a time without a zone is UTC, or a number since 1970, whose unit depends on its size.
+    Auto,
+    /// Directives of `strptime`.
     Directives(Directives),
 }
 
-impl Format {
-    /// Prepares the format. The error describes the problem.
-    pub(crate) fn new(option: Option<&FormatOption>) -> Result<Self, String> {
-        match option {
-            None => Ok(Self::Named(TimeFormat::default())),
-            Some(FormatOption::Named(format)) => Ok(Self::Named(*format)),
-            Some(FormatOption::Directives(text)) => Directives::new(text).map(Self::Directives),
-        }
-    }
+/// The unit of a number since 1970.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Epoch {
+    /// Seconds.
+    Seconds,
+    /// Milliseconds.
+    Milliseconds,
+    /// Microseconds.
+    Microseconds,
+    /// Nanoseconds.
+    Nanoseconds,
+}
 
-    /// Describes a text in this format, for messages.
-    pub(crate) fn meaning(&self) -> String {
+impl Epoch {
+    /// The power of ten that turns a number into nanoseconds.
+    const fn power(self) -> i32 {
         match self {
-            Self::Named(TimeFormat::Rfc3339) => "a time of RFC 3339 such as `2023-10-17T04:53:21Z`".to_owned(),
-            Self::Named(TimeFormat::Epoch) => "a number of seconds since 1970".to_owned(),
-            Self::Named(TimeFormat::EpochMs) => "a number of milliseconds since 1970".to_owned(),
-            Self::Named(TimeFormat::EpochUs) => "a number of microseconds since 1970".to_owned(),
-            Self::Named(TimeFormat::EpochNs) => "a number of nanoseconds since 1970".to_owned(),
-            Self::Named(TimeFormat::Auto) => "a time of ISO 8601 or a number since 1970".to_owned(),
-            Self::Directives(directives) => format!("a time in the format `{}`", directives.text()),
+            Self::Seconds => 9,
+            Self::Milliseconds => 6,
+            Self::Microseconds => 3,
+            Self::Nanoseconds => 0,
         }
     }
 }
 
-/// Reads a time. Returns `None` if the text has another format, or does not fit into 64 bits of
-/// nanoseconds.
-pub(crate) fn parse(text: &[u8], format: &Format) -> Option<i64> {
-    match format {
-        Format::Named(TimeFormat::Rfc3339) => date_time(text, false),
-        Format::Named(TimeFormat::Epoch) => epoch(text, 9),
-        Format::Named(TimeFormat::EpochMs) => epoch(text, 6),
-        Format::Named(TimeFormat::EpochUs) => epoch(text, 3),
-        Format::Named(TimeFormat::EpochNs) => epoch(text, 0),
-        Format::Named(TimeFormat::Auto) => date_time(text.trim_ascii(), true).or_else(|| epoch(text, unit_of(text))),
-        Format::Directives(directives) => directives.parse(text),
+impl Format {
+    /// Describes a text in this format, for messages.
+    pub fn meaning(&self) -> String {
+        match self {
+            Self::Rfc3339 => "a time of RFC 3339 such as `2023-10-17T04:53:21Z`".to_owned(),
+            Self::Epoch(Epoch::Seconds) => "a number of seconds since 1970".to_owned(),
+            Self::Epoch(Epoch::Milliseconds) => "a number of milliseconds since 1970".to_owned(),
+            Self::Epoch(Epoch::Microseconds) => "a number of microseconds since 1970".to_owned(),
+            Self::Epoch(Epoch::Nanoseconds) => "a number of nanoseconds since 1970".to_owned(),
+            Self::Auto => "a time of ISO 8601 or a number since 1970".to_owned(),
+            Self::Directives(directives) => format!("a time in the format `{}`", directives.text()),
+        }
     }
-    // To the host, the lowest number means "leave the time unchanged".
-    .filter(|nanoseconds| *nanoseconds != i64::MIN)
+
+    /// Reads a time. Returns `None` if the text has another format, or does not fit into 64 bits of
+    /// nanoseconds.
+    pub fn parse(&self, text: &[u8]) -> Option<i64> {
+        match self {
+            Self::Rfc3339 => date_time(text, false),
+            Self::Epoch(unit) => epoch(text, unit.power()),
+            Self::Auto => date_time(text.trim_ascii(), true).or_else(|| epoch(text, unit_of(text))),
+            Self::Directives(directives) => directives.parse(text),
+        }
+        // To the host, the lowest number means "leave the time unchanged".
+        .filter(|nanoseconds| *nanoseconds != i64::MIN)
+    }
 }
 
 /// Reads a `date-time` of RFC 3339, section 5.6: `YYYY-MM-DDTHH:MM:SS[.fff](Z|+hh:mm)`.

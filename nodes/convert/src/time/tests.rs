@@ -4,11 +4,12 @@ use jiff::Timestamp;
 use proptest::prelude::*;
 
 use super::*;
-use TimeFormat::{Auto, Epoch, EpochMs, EpochNs, EpochUs, Rfc3339};
+use Format::{Auto, Rfc3339};
 
-fn named(text: &[u8], format: TimeFormat) -> Option<i64> {
-    parse(text, &Format::Named(format))
-}
+const SECONDS: Format = Format::Epoch(Epoch::Seconds);
+const MILLISECONDS: Format = Format::Epoch(Epoch::Milliseconds);
+const MICROSECONDS: Format = Format::Epoch(Epoch::Microseconds);
+const NANOSECONDS: Format = Format::Epoch(Epoch::Nanoseconds);
 
 /// The result of jiff for a text.
 fn jiff(text: &str) -> Option<i64> {
@@ -17,9 +18,9 @@ fn jiff(text: &str) -> Option<i64> {
 }
 
 #[track_caller]
-fn check(format: TimeFormat, expected: Option<&str>, texts: &[&str]) {
+fn check(format: Format, expected: Option<&str>, texts: &[&str]) {
     for text in texts {
-        assert_eq!(named(text.as_bytes(), format), expected.map(|time| jiff(time).unwrap()), "{format:?} {text}");
+        assert_eq!(format.parse(text.as_bytes()), expected.map(|time| jiff(time).unwrap()), "{format:?} {text}");
     }
 }
 
@@ -72,20 +73,20 @@ fn reads_all_forms_of_rfc_3339() {
 
 #[test]
 fn reads_numbers_in_every_unit() {
-    check(Epoch, Some("2023-10-17T04:53:21Z"), &["1697518401", "1697518401.0", " 1.697518401e9 ", "16975184010E-1"]);
+    check(SECONDS, Some("2023-10-17T04:53:21Z"), &["1697518401", "1697518401.0", " 1.697518401e9 ", "16975184010E-1"]);
     check(
-        Epoch,
+        SECONDS,
         Some("2023-10-17T04:53:21.123456789Z"),
         &["1697518401.123456789", "1697518401.12345678999999999999999"],
     );
-    check(EpochMs, Some("2023-10-17T04:53:21.123Z"), &["1697518401123", "1697518401123.0"]);
-    check(EpochUs, Some("2023-10-17T04:53:21.123456Z"), &["1697518401123456"]);
-    check(EpochNs, Some("2023-10-17T04:53:21.123456789Z"), &["1697518401123456789"]);
-    check(Epoch, Some("1969-12-31T23:59:58.5Z"), &["-1.5"]);
-    check(Epoch, Some("1970-01-01T00:00:00Z"), &["0", "0e999", "1e-999", "-0"]);
-    check(Epoch, None, &["", "-", ".5", "1.5.5", "1e", "1e5.5", "12x", "+1", "true", "1e99", "99999999999", "1,5"]);
+    check(MILLISECONDS, Some("2023-10-17T04:53:21.123Z"), &["1697518401123", "1697518401123.0"]);
+    check(MICROSECONDS, Some("2023-10-17T04:53:21.123456Z"), &["1697518401123456"]);
+    check(NANOSECONDS, Some("2023-10-17T04:53:21.123456789Z"), &["1697518401123456789"]);
+    check(SECONDS, Some("1969-12-31T23:59:58.5Z"), &["-1.5"]);
+    check(SECONDS, Some("1970-01-01T00:00:00Z"), &["0", "0e999", "1e-999", "-0"]);
+    check(SECONDS, None, &["", "-", ".5", "1.5.5", "1e", "1e5.5", "12x", "+1", "true", "1e99", "99999999999", "1,5"]);
     check(
-        EpochNs,
+        NANOSECONDS,
         None,
         &["99999999999999999999999999999999999999999999", "-9223372036854775808", "9223372036854775808"],
     );
@@ -113,38 +114,38 @@ proptest! {
     #[test]
     fn agrees_with_jiff_about_times(nanoseconds in i64::MIN + 1.., hours in -23..=23_i64, minutes in 0..60_i64) {
         let time = Timestamp::from_nanosecond(nanoseconds.into()).unwrap();
-        prop_assert_eq!(named(time.to_string().as_bytes(), Rfc3339), Some(nanoseconds));
+        prop_assert_eq!(Rfc3339.parse(time.to_string().as_bytes()), Some(nanoseconds));
         let offset = hours * 3600 + minutes * 60 * if hours < 0 { -1 } else { 1 };
         let zone = jiff::tz::Offset::from_seconds(offset as i32).unwrap();
         let shown = time.display_with_offset(zone).to_string();
-        prop_assert_eq!(named(shown.as_bytes(), Rfc3339), Some(nanoseconds), "{}", shown);
-        prop_assert_eq!(named(nanoseconds.to_string().as_bytes(), EpochNs), Some(nanoseconds));
+        prop_assert_eq!(Rfc3339.parse(shown.as_bytes()), Some(nanoseconds), "{}", shown);
+        prop_assert_eq!(NANOSECONDS.parse(nanoseconds.to_string().as_bytes()), Some(nanoseconds));
     }
 
     #[test]
     fn agrees_with_jiff_about_calendars(
         text in "(1[6-9]|2[0-3])[0-9]{2}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-6][0-9]:[0-6][0-9](\\.[0-9]{1,9})?(Z|[+-]([01][0-9]|2[0-3]):[0-6][0-9])"
     ) {
-        prop_assert_eq!(named(text.as_bytes(), Rfc3339), jiff(&text), "{}", text);
+        prop_assert_eq!(Rfc3339.parse(text.as_bytes()), jiff(&text), "{}", text);
     }
 
     #[test]
     fn agrees_with_jiff_about_leap_days(year in 1678..2262_i32) {
         let text = format!("{year}-02-29T00:00:00Z");
-        prop_assert_eq!(named(text.as_bytes(), Rfc3339), jiff(&text), "{}", text);
+        prop_assert_eq!(Rfc3339.parse(text.as_bytes()), jiff(&text), "{}", text);
     }
 
     #[test]
     fn any_bytes_give_a_time_or_none(bytes: Vec<u8>, number in "[-+0-9.eE]{0,45}") {
-        for format in [Rfc3339, Epoch, EpochMs, EpochUs, EpochNs, Auto] {
-            let _ = named(&bytes, format);
-            let _ = named(number.as_bytes(), format);
+        for format in [Rfc3339, SECONDS, MILLISECONDS, MICROSECONDS, NANOSECONDS, Auto] {
+            let _ = format.parse(&bytes);
+            let _ = format.parse(number.as_bytes());
         }
     }
 }
 
 fn directives(text: &str) -> Result<Format, String> {
-    Format::new(Some(&FormatOption::Directives(text.to_owned())))
+    Directives::new(text).map(Format::Directives)
 }
 
 #[test]
@@ -161,18 +162,17 @@ fn directives_of_strptime_read_the_times_of_logs() {
         ("[%s]", "[1697518401]", "2023-10-17T04:53:21Z"),
     ] {
         let prepared = directives(format).unwrap();
-        assert_eq!(parse(text.as_bytes(), &prepared), jiff(time), "{format} {text}");
+        assert_eq!(prepared.parse(text.as_bytes()), jiff(time), "{format} {text}");
         for broken in ["", "yesterday", "2023", &format!("{text} and more"), "\u{fffd}"] {
-            assert_eq!(parse(broken.as_bytes(), &prepared), None, "{format} {broken}");
+            assert_eq!(prepared.parse(broken.as_bytes()), None, "{format} {broken}");
         }
-        assert_eq!(parse(b"\xff\xfe", &prepared), None);
+        assert_eq!(prepared.parse(b"\xff\xfe"), None);
     }
 }
 
 #[test]
 fn directives_that_form_no_time_are_refused_with_the_reason() {
     for (format, part) in [
-        ("rfc2822", "write `rfc3339`"),
         ("%K %Y", "no format of `strptime`"),
         ("%H:%M:%S", "lacks a part"),
         ("%b %d %H:%M:%S", "lacks a part"),

@@ -1,44 +1,81 @@
 //! Turns the text of a value into JSON.
 
-use wattle_node::json;
+use serde::Deserialize;
+use wattle_json as json;
 
-use crate::options::Type;
+use crate::size::Prefixes;
+use crate::{decimal, duration, size};
+
+/// What a text stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
+pub enum Type {
+    /// Decimal digits with a sign or without, of any length.
+    Integer,
+    /// A number as JSON has it, also with a plus sign or zeros before it.
+    Number,
+    /// `true`, `yes`, `1`, `false`, `no` or `0`, in any case.
+    Boolean,
+    /// A duration such as `1.5s`, `250ms`, `1h30m` or `PT1H30M`; becomes a number of seconds.
+    Duration,
+    /// A size such as `512`, `10k` (10,000) or `1.5 MiB`; becomes a number of bytes.
+    Bytes,
+}
 
 /// Why a text does not have its type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct WrongType(pub(crate) Type);
+pub struct WrongType(
+    /// The type.
+    pub Type,
+);
 
 impl Type {
     /// The name of the type in the options.
-    pub(crate) const fn name(self) -> &'static str {
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Integer => "integer",
             Self::Number => "number",
             Self::Boolean => "boolean",
+            Self::Duration => "duration",
+            Self::Bytes => "bytes",
         }
     }
 }
 
-/// Appends a value as JSON: a string if it has no type.
-pub(crate) fn write_value(text: &[u8], wanted: Option<Type>, out: &mut Vec<u8>) -> Result<(), WrongType> {
+/// Appends a value as JSON: a string if it has no type, null if it has a type and its text is empty.
+///
+/// # Errors
+/// The text does not have this type. Nothing is appended then.
+pub fn write_value(text: &[u8], wanted: Option<Type>, out: &mut Vec<u8>) -> Result<(), WrongType> {
     let Some(wanted) = wanted else {
         write_string(text, out);
         return Ok(());
     };
     let text = text.trim_ascii();
-    let (sign, json) = match wanted {
-        _ if text.is_empty() => Some((&b""[..], &b"null"[..])),
-        Type::Integer | Type::Number => number(text, wanted == Type::Integer),
-        Type::Boolean => boolean(text).map(|word| (&b""[..], word)),
+    if text.is_empty() {
+        out.extend_from_slice(b"null");
+        return Ok(());
     }
-    .ok_or(WrongType(wanted))?;
-    out.extend_from_slice(sign);
-    out.extend_from_slice(json);
-    Ok(())
+    write_typed(text, wanted, out).ok_or(WrongType(wanted))
+}
+
+fn write_typed(text: &[u8], wanted: Type, out: &mut Vec<u8>) -> Option<()> {
+    match wanted {
+        Type::Integer | Type::Number => {
+            let (sign, digits) = number(text, wanted == Type::Integer)?;
+            out.extend_from_slice(sign);
+            out.extend_from_slice(digits);
+        }
+        Type::Boolean => out.extend_from_slice(boolean(text)?),
+        Type::Duration => duration::write_seconds(duration::parse(text, None)?, out),
+        Type::Bytes => decimal::write_padded(size::parse(text, Prefixes::Decimal)?, 1, out),
+    }
+    Some(())
 }
 
 /// Appends a string with its quotes.
-pub(crate) fn write_string(text: &[u8], out: &mut Vec<u8>) {
+pub fn write_string(text: &[u8], out: &mut Vec<u8>) {
     out.push(b'"');
     json::escape(text, out);
     out.push(b'"');
@@ -133,6 +170,17 @@ mod tests {
             Type::Boolean,
             &[("TRUE", Some("true")), ("yes", Some("true")), ("0", Some("false")), (" No", Some("false")), ("2", None)],
         );
+        check(
+            Type::Duration,
+            &[
+                ("250ms", Some("0.25")),
+                ("-1h", Some("-3600")),
+                ("PT1.5S", Some("1.5")),
+                ("5", None),
+                ("", Some("null")),
+            ],
+        );
+        check(Type::Bytes, &[("512", Some("512")), ("10k", Some("10000")), ("1.5 MiB", Some("1572864")), ("-1", None)]);
     }
 
     #[test]
@@ -144,8 +192,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_written_value_is_valid_json(bytes: Vec<u8>, number in "[-+0-9.eE]{0,8}") {
-            for wanted in [None, Some(Type::Integer), Some(Type::Number), Some(Type::Boolean)] {
+        fn every_written_value_is_valid_json(bytes: Vec<u8>, number in "[-+0-9.eEkMiBshm]{0,8}") {
+            let types = [Type::Integer, Type::Number, Type::Boolean, Type::Duration, Type::Bytes];
+            for wanted in types.into_iter().map(Some).chain([None]) {
                 for text in [&bytes[..], number.as_bytes()] {
                     if let Some(json) = written(text, wanted) {
                         prop_assert!(json::check(json.as_bytes(), 0).is_ok(), "{json}");

@@ -7,15 +7,14 @@ use jiff::tz::{Offset, TimeZone};
 
 /// A format that was tested with a sample time.
 #[derive(Debug)]
-pub(crate) struct Directives(String);
+pub struct Directives(String);
 
 impl Directives {
-    /// Parses directives of `strptime`. The error describes the problem.
-    pub(crate) fn new(text: &str) -> Result<Self, String> {
-        const NAMES: &str = "`rfc3339`, `epoch`, `epoch_ms`, `epoch_us`, `epoch_ns`, `auto`";
-        if !text.contains('%') {
-            return Err(format!("`{text}` is no format; write {NAMES}, or directives such as `%d/%b/%Y:%H:%M:%S %z`"));
-        }
+    /// Prepares directives of `strptime`.
+    ///
+    /// # Errors
+    /// Describes why no time can be written or read like this.
+    pub fn new(text: &str) -> Result<Self, String> {
         // Write a time in the format and read it again: this finds unknown and missing directives.
         let sample = Timestamp::UNIX_EPOCH.to_zoned(TimeZone::UTC);
         let written = BrokenDownTime::from(&sample)
@@ -29,12 +28,13 @@ impl Directives {
         Ok(Self(text.to_owned()))
     }
 
-    pub(crate) fn text(&self) -> &str {
+    /// The directives.
+    pub fn text(&self) -> &str {
         &self.0
     }
 
     /// Reads a time to nanoseconds since 1970.
-    pub(crate) fn parse(&self, text: &[u8]) -> Option<i64> {
+    pub fn parse(&self, text: &[u8]) -> Option<i64> {
         nanoseconds(&BrokenDownTime::parse(&self.0, text.trim_ascii()).ok()?)
     }
 }

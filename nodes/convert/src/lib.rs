@@ -1,0 +1,11 @@
+//! Text to typed values: integers, numbers, booleans, times, durations, byte sizes.
+//!
+//! Used by nodes. Reads no clock and no files, and allocates nothing per value.
+
+mod decimal;
+pub mod duration;
+pub mod size;
+pub mod time;
+mod typed;
+
+pub use crate::typed::{Type, WrongType, write_string, write_value};
