@@ -1,0 +1,51 @@
+//! The formats. Each writes the text of one row from its members and its header.
+
+pub(crate) mod cef;
+pub(crate) mod csv;
+pub(crate) mod json;
+pub(crate) mod leef;
+pub(crate) mod otlp;
+pub(crate) mod pairs;
+pub(crate) mod syslog;
+
+use wattle_document::{Content, Documents};
+use wattle_node::json::Kind;
+
+use crate::header::Header;
+use crate::members::{Member, Members};
+
+/// What a row is written from.
+pub(crate) struct Row<'a> {
+    pub(crate) documents: &'a Documents,
+    pub(crate) members: &'a Members,
+    pub(crate) header: &'a Header,
+}
+
+impl<'a> Row<'a> {
+    /// The members that have a value other than null, with their keys.
+    pub(crate) fn present(&self) -> impl Iterator<Item = (&'a [u8], Content)> + use<'a> {
+        let members = self.members;
+        let is_present = |member: &&Member| member.value.kind() > Kind::Null;
+        members.list().iter().filter(is_present).map(|member| (members.key(member), member.value))
+    }
+}
+
+/// Appends a text; `replace` gives what stands for a byte, if not the byte itself.
+pub(crate) fn escape(text: &[u8], out: &mut Vec<u8>, replace: impl Fn(u8) -> Option<&'static [u8]>) {
+    for &byte in text {
+        match replace(byte) {
+            Some(other) => out.extend_from_slice(other),
+            None => out.push(byte),
+        }
+    }
+}
+
+/// Appends a key that may have these bytes only; each other one becomes `_`.
+pub(crate) fn write_key(key: &[u8], out: &mut Vec<u8>, fits: impl Fn(u8) -> bool) {
+    out.extend(key.iter().map(|&byte| if fits(byte) { byte } else { b'_' }));
+}
+
+/// Nanoseconds since 1970 of a time of RFC 3339.
+pub(crate) fn nanoseconds(text: &[u8]) -> Option<i64> {
+    wattle_convert::time::Format::Rfc3339.parse(text)
+}

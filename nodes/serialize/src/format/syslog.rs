@@ -1,0 +1,133 @@
+//! `syslog`: a message of RFC 5424 with the members as one element of structured data.
+
+use super::{Row, escape, write_key};
+
+/// Facilities and severities by name, as in RFC 5424, section 6.2.1, and `syslog.h`.
+const FACILITIES: &[&str] = &[
+    "kern",
+    "user",
+    "mail",
+    "daemon",
+    "auth",
+    "syslog",
+    "lpr",
+    "news",
+    "uucp",
+    "cron",
+    "authpriv",
+    "ftp",
+    "ntp",
+    "security",
+    "console",
+    "solaris-cron",
+    "local0",
+    "local1",
+    "local2",
+    "local3",
+    "local4",
+    "local5",
+    "local6",
+    "local7",
+];
+const SEVERITIES: &[(&str, u32)] = &[
+    ("emerg", 0),
+    ("emergency", 0),
+    ("panic", 0),
+    ("alert", 1),
+    ("crit", 2),
+    ("critical", 2),
+    ("fatal", 2),
+    ("err", 3),
+    ("error", 3),
+    ("warning", 4),
+    ("warn", 4),
+    ("notice", 5),
+    ("info", 6),
+    ("information", 6),
+    ("informational", 6),
+    ("debug", 7),
+    ("trace", 7),
+];
+
+/// The number of a severity that is given by number or name.
+pub(crate) fn severity(text: &[u8]) -> Option<u32> {
+    let text = std::str::from_utf8(text).ok()?.trim();
+    let named = SEVERITIES.iter().find(|(name, _)| name.eq_ignore_ascii_case(text)).map(|(_, number)| *number);
+    named.or_else(|| text.parse().ok().filter(|number| *number <= 7))
+}
+
+fn facility(text: &[u8]) -> Option<u32> {
+    let text = std::str::from_utf8(text).ok()?.trim();
+    let named = FACILITIES.iter().position(|name| name.eq_ignore_ascii_case(text));
+    named.and_then(|number| u32::try_from(number).ok()).or_else(|| text.parse().ok().filter(|number| *number <= 23))
+}
+
+pub(crate) fn write(row: &Row<'_>, out: &mut Vec<u8>) {
+    let header = row.header;
+    // A facility or severity that is neither a number nor a name becomes that of the defaults.
+    let priority = facility(header.get("facility")).unwrap_or(1) * 8 + severity(header.get("severity")).unwrap_or(6);
+    out.extend_from_slice(format!("<{priority}>1 ").as_bytes());
+    // RFC 5424 limits the lengths of the names; a time is one of RFC 3339 or nothing.
+    let time = header.get("timestamp");
+    name(if super::nanoseconds(time).is_some() { time } else { b"" }, 35, out);
+    for (part, longest) in [("hostname", 255), ("app_name", 48), ("proc_id", 128), ("msg_id", 32)] {
+        out.push(b' ');
+        name(header.get(part), longest, out);
+    }
+    out.push(b' ');
+    structured_data(row, out);
+    let message = header.get("message");
+    if !message.is_empty() {
+        out.push(b' ');
+        out.extend_from_slice(message);
+    }
+}
+
+/// Appends printable characters without spaces, or the sign for no value.
+fn name(text: &[u8], longest: usize, out: &mut Vec<u8>) {
+    if text.is_empty() {
+        return out.push(b'-');
+    }
+    write_key(text.get(..longest).unwrap_or(text), out, |byte| byte.is_ascii_graphic());
+}
+
+fn structured_data(row: &Row<'_>, out: &mut Vec<u8>) {
+    let mut memory = Vec::new();
+    let is_name = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'=' | b']' | b'"');
+    let mut is_empty = true;
+    for (key, value) in row.present() {
+        if std::mem::take(&mut is_empty) {
+            out.push(b'[');
+            let id = row.header.get("structured_data_id");
+            write_key(id.get(..32).unwrap_or(id), out, is_name);
+        }
+        out.push(b' ');
+        write_key(key.get(..32).unwrap_or(key), out, is_name);
+        out.extend_from_slice(b"=\"");
+        escape(row.documents.text(value, &mut memory), out, |byte| match byte {
+            b'"' => Some(b"\\\""),
+            b'\\' => Some(b"\\\\"),
+            b']' => Some(b"\\]"),
+            _ => None,
+        });
+        out.push(b'"');
+    }
+    out.push(if is_empty { b'-' } else { b']' });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn facilities_and_severities_are_numbers_or_names() {
+        assert_eq!(
+            (facility(b"local7"), facility(b"16"), facility(b"24"), facility(b"x")),
+            (Some(23), Some(16), None, None)
+        );
+        assert_eq!(
+            (severity(b"ERROR"), severity(b" 0 "), severity(b"8"), severity(b"")),
+            (Some(3), Some(0), None, None)
+        );
+    }
+}
