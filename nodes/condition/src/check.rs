@@ -2,6 +2,7 @@
 
 use wattle_node::Column;
 
+use crate::hash::{Key, Share};
 use crate::test::Test;
 
 /// A compiled condition.
@@ -12,6 +13,8 @@ pub struct Check(pub(crate) Kind);
 pub(crate) enum Kind {
     /// All of these tests hold for the column at this index.
     Field(usize, Vec<Test>),
+    /// The key has a hash in the share.
+    Sample(Key, Share),
     All(Vec<Check>),
     Any(Vec<Check>),
     Not(Box<Check>),
@@ -27,6 +30,11 @@ impl Check {
             Kind::Field(column, tests) => {
                 for (test, column) in tests.iter().filter_map(|test| Some((test, columns.get(*column)?))) {
                     test.narrow(column, rows);
+                }
+            }
+            Kind::Sample(key, share) => {
+                for (row, open) in rows.iter_mut().enumerate() {
+                    *open = *open && key.hash(columns, row).is_some_and(|hash| share.has(hash));
                 }
             }
             Kind::All(checks) => checks.iter().for_each(|check| check.narrow(columns, rows, spare)),

@@ -1,13 +1,12 @@
 //! Compiles options to checks.
 
-use memchr::memmem::Finder;
-use regex::bytes::Regex;
-use wattle_node::{Batch, Column, Field, Form, Setup, bad_pattern};
+use wattle_node::{Batch, Column, Field, Form, Setup};
 
 use crate::check::{Check, Kind};
-use crate::literal::{Literal, Number};
+use crate::hash::{Key, Sample, Share};
 use crate::options::Condition;
-use crate::test::{Literals, Relation, Test};
+use crate::prepare::tests;
+use crate::test::Test;
 
 /// Finds the columns for the fields of conditions.
 pub trait ResolveField {
@@ -65,7 +64,12 @@ impl<R: ResolveField> Compiler<R> {
         let tests = tests(at, condition, setup);
         match (&condition.all, &condition.any, &condition.not) {
             (None, None, None) => self.field(at, condition, tests, setup),
-            _ if condition.field.is_some() || tests.is_none_or(|tests| !tests.is_empty()) => mixed(at, setup),
+            _ if condition.field.is_some()
+                || condition.sample.is_some()
+                || tests.is_none_or(|tests| !tests.is_empty()) =>
+            {
+                mixed(at, setup)
+            }
             (Some(all), None, None) => self.list(&format!("{at}.all"), all, setup).map(|all| Check(Kind::All(all))),
             (None, Some(any), None) => self.list(&format!("{at}.any"), any, setup).map(|any| Check(Kind::Any(any))),
             (None, None, Some(not)) => {
@@ -83,15 +87,42 @@ impl<R: ResolveField> Compiler<R> {
         tests: Option<Vec<Test>>,
         setup: &mut Setup<'_>,
     ) -> Option<Check> {
+        let untested = tests.as_ref().is_some_and(Vec::is_empty);
+        let key = condition.sample.as_ref().and_then(|sample| sample.key.as_ref());
         let Some(path) = &condition.field else {
-            setup.error(at, "a condition needs a `field` to test, or one of `all`, `any`, `not`");
-            return None;
+            return match &condition.sample {
+                Some(sample) if untested && key.is_some() => self.sample(at, sample, None, setup),
+                Some(_) if untested => {
+                    setup.error(at, "`sample` needs a `field` or a `key`, whose value decides");
+                    None
+                }
+                _ => {
+                    setup.error(at, "a condition needs a `field` to test, or one of `all`, `any`, `not`");
+                    None
+                }
+            };
         };
-        if tests.as_ref().is_some_and(Vec::is_empty) {
+        if untested && condition.sample.is_none() {
             setup.error(at, "a field needs a test, such as `exists`, `equals`, `in` or `regex`");
         }
-        let column = self.resolver.resolve(&format!("{at}.field"), path, setup)?;
-        Some(Check(Kind::Field(column, tests?)))
+        let column = self.resolver.resolve(&format!("{at}.field"), path, setup);
+        let sample = condition.sample.as_ref().map(|sample| self.sample(at, sample, column, setup));
+        let field = Check(Kind::Field(column?, tests?));
+        match sample {
+            None => Some(field),
+            Some(sample) => Some(Check(Kind::All(vec![field, sample?]))),
+        }
+    }
+
+    /// Compiles `sample` of the condition at `at`, whose field is `column`.
+    fn sample(&mut self, at: &str, sample: &Sample, column: Option<usize>, setup: &mut Setup<'_>) -> Option<Check> {
+        let at = format!("{at}.sample");
+        let share = Share::new(&at, sample.rate, sample.ratio.as_ref(), setup);
+        let key = match &sample.key {
+            Some(fields) => Key::new(&format!("{at}.key"), fields, sample.seed, &mut self.resolver, setup),
+            None => column.map(|column| Key::of_column(column, sample.seed)),
+        };
+        Some(Check(Kind::Sample(key?, share?)))
     }
 
     fn list(&mut self, at: &str, list: &[Condition], setup: &mut Setup<'_>) -> Option<Vec<Check>> {
@@ -108,37 +139,4 @@ impl<R: ResolveField> Compiler<R> {
 fn mixed(at: &str, setup: &mut Setup<'_>) -> Option<Check> {
     setup.error(at, "a condition is either tests of one `field`, or one of `all`, `any`, `not`");
     None
-}
-
-/// The tests of a condition. Cheap tests come first, because later tests skip the rows that fail
-/// one.
-fn tests(at: &str, condition: &Condition, setup: &mut Setup<'_>) -> Option<Vec<Test>> {
-    let bytes = |text: &String| Box::from(text.as_bytes());
-    let number = |relation, limit: &Option<serde_json::Number>| {
-        limit.as_ref().map(|limit| Test::Number(relation, Number::of(limit)))
-    };
-    let mut tests: Vec<Test> = [
-        condition.exists.map(Test::Exists),
-        condition.equals.as_ref().map(|value| Test::Equals(Literal::new(value))),
-        condition.one_of.as_ref().map(|values| Test::OneOf(Literals::new(values))),
-        condition.equals_text.as_ref().map(|text| Test::EqualsText(bytes(text))),
-        condition.starts_with.as_ref().map(|text| Test::StartsWith(bytes(text))),
-        number(Relation::Less, &condition.lt),
-        number(Relation::LessOrEqual, &condition.le),
-        number(Relation::Greater, &condition.gt),
-        number(Relation::GreaterOrEqual, &condition.ge),
-        condition.contains.as_ref().map(|text| Test::Contains(Box::new(Finder::new(text).into_owned()))),
-    ]
-    .into_iter()
-    .flatten()
-    .collect();
-    match condition.regex.as_deref().map(Regex::new) {
-        None => {}
-        Some(Ok(regex)) => tests.push(Test::Regex(regex)),
-        Some(Err(error)) => {
-            setup.error(format!("{at}.regex"), bad_pattern(&error));
-            return None;
-        }
-    }
-    Some(tests)
 }

@@ -5,10 +5,14 @@
 
 mod check;
 mod compile;
+mod hash;
 mod literal;
+mod network;
 mod options;
+mod prepare;
 mod test;
 
 pub use crate::check::{Check, Spare};
 pub use crate::compile::{Compiler, ReadFields, ResolveField};
-pub use crate::options::Condition;
+pub use crate::hash::{Counter, Key, Sample, Share};
+pub use crate::options::{Condition, Length, OneOrMany, Type};

@@ -3,6 +3,8 @@
 use serde::{Deserialize, Deserializer};
 use serde_json::{Number, Value};
 
+use crate::hash::Sample;
+
 /// A condition: tests of one field, which must all hold, or one of `all`, `any`, `not`.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -21,12 +23,17 @@ pub struct Condition {
     pub one_of: Option<Vec<Value>>,
     /// The text of the field is this, whatever its type. Default: not tested. Example: `"false"`.
     pub equals_text: Option<String>,
-    /// The text of the field starts with this. Default: not tested. Example: `Get`.
-    pub starts_with: Option<String>,
-    /// The text of the field contains this. Default: not tested. Example: `Secret`.
-    pub contains: Option<String>,
+    /// The text of the field starts with this, or with one of these. Default: not tested. Example: `Get`.
+    pub starts_with: Option<OneOrMany<String>>,
+    /// The text of the field ends with this, or with one of these. Default: not tested. Example: `[".png", ".css"]`.
+    pub ends_with: Option<OneOrMany<String>>,
+    /// The text of the field contains this, or one of these. Default: not tested. Example: `Secret`.
+    pub contains: Option<OneOrMany<String>>,
     /// The text of the field matches this regular expression. Default: not tested. Example: `^(Get|List|Describe)`.
     pub regex: Option<String>,
+    /// The text of the field matches one of these regular expressions. Default: not tested. Example: `["^/health",
+    /// "^/ready"]`.
+    pub matches: Option<OneOrMany<String>>,
     /// The field is a number, or a string that contains one, less than this. Default: not tested.
     /// Example: `500`.
     pub lt: Option<Number>,
@@ -36,6 +43,21 @@ pub struct Condition {
     pub gt: Option<Number>,
     /// The same, greater than this or equal. Default: not tested. Example: `400`.
     pub ge: Option<Number>,
+    /// The field is a string with an IPv4 or IPv6 address in this network, or in one of these. Default: not tested.
+    /// Example: `["10.0.0.0/8", "2001:db8::/32", "192.0.2.1"]`.
+    pub in_network: Option<OneOrMany<String>>,
+    /// The length of the field: bytes of a text, elements of an array, members of an object. Default: not tested.
+    /// Example: `{ min = 1, max = 64 }`.
+    pub length: Option<Length>,
+    /// The field has this JSON type, or one of these. Default: not tested. Example: `["array", "object"]`.
+    #[serde(rename = "type")]
+    pub kind: Option<OneOrMany<Type>>,
+    /// The field is a time that is longer ago than this: a string of RFC 3339 or ISO 8601, or a number since 1970 whose
+    /// size gives the unit. Needs the grant `clock`. Default: not tested. Example: `24h`.
+    pub older_than: Option<String>,
+    /// The event belongs to this share of the events, chosen by a hash of the field or of `key`. Default: not tested.
+    /// Example: `{ rate = 10 }`.
+    pub sample: Option<Sample>,
     /// All of these conditions hold. Default: none.
     pub all: Option<Vec<Condition>>,
     /// At least one of these conditions holds. Default: none.
@@ -47,4 +69,63 @@ pub struct Condition {
 /// Reads null as a value instead of `None`.
 fn any_value<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Value>, D::Error> {
     Value::deserialize(from).map(Some)
+}
+
+/// One value or a list.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged, expecting = "expected a value of the documented type, or a list of them")]
+#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
+pub enum OneOrMany<T> {
+    /// One value.
+    One(T),
+    /// A list.
+    Many(Vec<T>),
+}
+
+impl<T> OneOrMany<T> {
+    /// The values, each with its path in the options; `at` is the path of the option.
+    pub fn named(&self, at: &str) -> Vec<(String, &T)> {
+        match self {
+            Self::One(one) => vec![(at.to_owned(), one)],
+            Self::Many(many) => many.iter().enumerate().map(|(i, one)| (format!("{at}[{i}]"), one)).collect(),
+        }
+    }
+
+    /// The values.
+    pub fn as_slice(&self) -> &[T] {
+        match self {
+            Self::One(one) => std::slice::from_ref(one),
+            Self::Many(many) => many,
+        }
+    }
+}
+
+/// Bounds of a length; at least one is needed.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
+pub struct Length {
+    /// At least this much. Default: 0.
+    pub min: Option<usize>,
+    /// At most this much. Default: unlimited.
+    pub max: Option<usize>,
+}
+
+/// A type of JSON values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
+pub enum Type {
+    /// `null`.
+    Null,
+    /// `true` or `false`.
+    Bool,
+    /// A number.
+    Number,
+    /// A string.
+    String,
+    /// An array.
+    Array,
+    /// An object.
+    Object,
 }

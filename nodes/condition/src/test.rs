@@ -2,12 +2,14 @@
 
 use std::cmp::Ordering;
 
+use aho_corasick::AhoCorasick;
 use memchr::memmem::Finder;
-use regex::bytes::Regex;
+use regex::bytes::{Regex, RegexSet};
 use wattle_node::Column;
-use wattle_node::json::Kind;
+use wattle_node::json::{self, Kind};
 
 use crate::literal::{Literal, Number};
+use crate::network::Networks;
 
 /// A test of a field. For a field that is missing or null, every test is false except those for
 /// exactly that.
@@ -17,11 +19,23 @@ pub(crate) enum Test {
     Equals(Literal),
     OneOf(Literals),
     EqualsText(Box<[u8]>),
-    StartsWith(Box<[u8]>),
+    StartsWith(Texts),
+    EndsWith(Texts),
     Contains(Box<Finder<'static>>),
+    ContainsOneOf(Box<AhoCorasick>),
     Regex(Regex),
+    Matches(RegexSet),
     Number(Relation, Number),
+    InNetwork(Networks),
+    Length(usize, usize),
+    /// One of these kinds: bit `1 << kind`.
+    Type(u8),
+    #[cfg(feature = "clock")]
+    OlderThan(i64),
 }
+
+/// Texts of a test; one of them is enough.
+pub(crate) type Texts = Box<[Box<[u8]>]>;
 
 /// How one number compares to another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,8 +94,27 @@ impl Test {
             Self::Equals(literal) => narrow(column, rows, |kind, text| literal.equals(kind, text)),
             Self::OneOf(literals) => narrow(column, rows, |kind, text| literals.have(kind, text)),
             Self::EqualsText(wanted) => narrow_values(column, rows, |_, text| text == &**wanted),
-            Self::StartsWith(prefix) => narrow_values(column, rows, |_, text| text.starts_with(prefix)),
+            Self::StartsWith(texts) => narrow_values(column, rows, |_, text| texts.iter().any(|t| text.starts_with(t))),
+            Self::EndsWith(texts) => narrow_values(column, rows, |_, text| texts.iter().any(|t| text.ends_with(t))),
             Self::Contains(finder) => narrow_values(column, rows, |_, text| finder.find(text).is_some()),
+            Self::ContainsOneOf(texts) => narrow_values(column, rows, |_, text| texts.is_match(text)),
+            Self::Matches(patterns) => narrow_values(column, rows, |_, text| patterns.is_match(text)),
+            Self::InNetwork(networks) => {
+                narrow_values(column, rows, |kind, text| kind == Kind::String && networks.have(text));
+            }
+            Self::Length(min, max) => {
+                narrow_values(column, rows, |kind, text| (*min..=*max).contains(&length(kind, text)));
+            }
+            Self::Type(kinds) => narrow(column, rows, |kind, _| kinds & (1 << kind as u8) != 0),
+            #[cfg(feature = "clock")]
+            Self::OlderThan(age) => {
+                let limit = wattle_node::capabilities::clock::now().saturating_sub(*age);
+                narrow_values(column, rows, |kind, text| {
+                    let time = matches!(kind, Kind::Number | Kind::String)
+                        .then(|| wattle_convert::time::Format::Auto.parse(text));
+                    time.flatten().is_some_and(|time| time < limit)
+                });
+            }
             Self::Regex(regex) => narrow_values(column, rows, |_, text| regex.is_match(text)),
             Self::Number(relation, limit) => narrow_values(column, rows, |kind, text| {
                 let number = if matches!(kind, Kind::Number | Kind::String) { Number::parse(text) } else { None };
@@ -89,6 +122,19 @@ impl Test {
             }),
         }
     }
+}
+
+/// The length of a value: elements, members, or bytes of a text.
+fn length(kind: Kind, text: &[u8]) -> usize {
+    let mut count = 0_usize;
+    let value = json::Value { start: 0, end: text.len(), kind };
+    // The host has checked that the text is JSON, so walking it does not fail.
+    let _ = match kind {
+        Kind::Array => json::elements(text, value, |_| count += 1),
+        Kind::Object => json::members(text, value, |_, _| count += 1),
+        _ => return text.len(),
+    };
+    count
 }
 
 fn narrow(column: &Column, rows: &mut [bool], holds: impl Fn(Kind, &[u8]) -> bool) {

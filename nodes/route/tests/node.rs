@@ -62,6 +62,38 @@ fn wrong_options_are_reported_all_at_once() {
             ("paths[8].when", "either tests of one `field`"),
         ],
     );
+    refuse(
+        json!({"paths": [
+            {"name": "a", "when": {"field": "body", "contains": [], "matches": ["a", "(", "["], "length": {}}},
+            {"name": "b", "when": {"field": "body", "in_network": ["10.0.0.0/8", "10.0.0.1/8", "x"], "type": []}},
+            {"name": "c", "when": {"field": "body", "length": {"min": 2, "max": 1}, "older_than": "soon"}},
+            {"name": "d", "when": {"field": "body", "sample": {}}},
+            {"name": "e", "when": {"sample": {"rate": 2}}},
+            {"name": "f", "when": {"sample": {"rate": 0, "key": []}}},
+            {"name": "g", "when": {"sample": {"ratio": 1.5, "key": ["body", "nowhere"]}}},
+            {"name": "h", "when": {"sample": {"rate": 2, "ratio": 0.5, "key": "body"}}},
+            {"name": "i", "when": {"sample": {"rate": 2, "key": "body"}, "not": good}},
+        ]}),
+        &[
+            ("paths[0].when.length", "needs `min`"),
+            ("paths[0].when.contains", "at least one value"),
+            ("paths[0].when.matches[1]", "unclosed group"),
+            ("paths[0].when.matches[2]", "unclosed character class"),
+            ("paths[1].when.type", "at least one value"),
+            ("paths[1].when.in_network[1]", "write `10.0.0.0/8`"),
+            ("paths[1].when.in_network[2]", "is not a network"),
+            ("paths[2].when.length", "`min` 2 is more than `max` 1"),
+            ("paths[2].when.older_than", "`soon` is not a duration"),
+            ("paths[3].when.sample", "needs `rate`"),
+            ("paths[4].when", "needs a `field` or a `key`"),
+            ("paths[5].when.sample.rate", "at least 1"),
+            ("paths[5].when.sample.key", "at least one field"),
+            ("paths[6].when.sample.ratio", "at most 1"),
+            ("paths[6].when.sample.key[1]", "must begin with `body`"),
+            ("paths[7].when.sample", "both `rate` and `ratio`"),
+            ("paths[8].when", "either tests of one `field`"),
+        ],
+    );
     refuse(json!({"paths": [{"name": "x", "when": {"filed": "body"}}]}), &[("paths[0].when.filed", "unknown field")]);
     refuse(json!({"paths": [{"name": "x", "when": {"lt": "5"}}]}), &[("paths[0].when.lt", "expected a JSON number")]);
     let paths = |count: usize| {
@@ -78,6 +110,18 @@ fn text(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
+/// The texts of an option that takes one or a list.
+fn list_of(option: &Value) -> impl Iterator<Item = &str> {
+    let list = option.as_array().map_or_else(|| std::slice::from_ref(option), Vec::as_slice);
+    list.iter().map(|text| text.as_str().unwrap())
+}
+
+/// Whether the hash of a key lies in the part of all hashes that `rate` stands for.
+fn in_share(key: &[u8], sample: &Value) -> bool {
+    let hash = twox_hash::XxHash64::oneshot(sample["seed"].as_u64().unwrap_or(0), key);
+    u128::from(hash) * u128::from(sample["rate"].as_u64().unwrap()) < 1 << 64
+}
+
 /// A naive evaluation of a condition for one event.
 fn holds(condition: &Value, event: &Value) -> bool {
     let list = |key: &str| condition.get(key).map(|list| list.as_array().unwrap());
@@ -90,7 +134,8 @@ fn holds(condition: &Value, event: &Value) -> bool {
     if let Some(not) = condition.get("not") {
         return !holds(not, event);
     }
-    let value = event.get(condition["field"].as_str().unwrap().strip_prefix("body.").unwrap());
+    let value =
+        condition.get("field").and_then(|field| event.get(field.as_str().unwrap().strip_prefix("body.").unwrap()));
     let there = value.filter(|value| !value.is_null());
     condition.as_object().unwrap().iter().all(|(test, wanted)| match test.as_str() {
         "field" => true,
@@ -98,8 +143,52 @@ fn holds(condition: &Value, event: &Value) -> bool {
         "equals" => value == Some(wanted),
         "in" => value.is_some_and(|value| wanted.as_array().unwrap().contains(value)),
         "equals_text" => there.is_some_and(|value| text(value) == *wanted),
-        "starts_with" => there.is_some_and(|value| text(value).starts_with(wanted.as_str().unwrap())),
-        "contains" => there.is_some_and(|value| text(value).contains(wanted.as_str().unwrap())),
+        "starts_with" => there.is_some_and(|value| list_of(wanted).any(|wanted| text(value).starts_with(wanted))),
+        "ends_with" => there.is_some_and(|value| list_of(wanted).any(|wanted| text(value).ends_with(wanted))),
+        "contains" => there.is_some_and(|value| list_of(wanted).any(|wanted| text(value).contains(wanted))),
+        // The patterns of this test are `^` and a letter.
+        "matches" => there.is_some_and(|value| list_of(wanted).any(|one| text(value).starts_with(&one[1..]))),
+        "in_network" => there
+            .and_then(Value::as_str)
+            .and_then(|text| text.parse::<std::net::Ipv4Addr>().ok())
+            .is_some_and(|address| {
+                list_of(wanted).any(|network| {
+                    let (bits, length) = network.split_once('/').unwrap_or((network, "32"));
+                    let bits: std::net::Ipv4Addr = bits.parse().unwrap();
+                    let differ = u32::from(bits) ^ u32::from(address);
+                    differ.checked_shr(32 - length.parse::<u32>().unwrap()).unwrap_or(0) == 0
+                })
+            }),
+        "length" => there.is_some_and(|value| {
+            let length = match value {
+                Value::Array(all) => all.len(),
+                Value::Object(all) => all.len(),
+                other => text(other).len(),
+            } as u64;
+            length >= wanted["min"].as_u64().unwrap_or(0) && wanted["max"].as_u64().is_none_or(|max| length <= max)
+        }),
+        "type" => value.is_some_and(|value| {
+            let name = match value {
+                Value::Null => "null",
+                Value::Bool(_) => "bool",
+                Value::Number(_) => "number",
+                Value::String(_) => "string",
+                Value::Array(_) => "array",
+                Value::Object(_) => "object",
+            };
+            list_of(wanted).any(|wanted| wanted == name)
+        }),
+        "sample" => match wanted.get("key") {
+            None => there.is_some_and(|value| in_share(text(value).as_bytes(), wanted)),
+            Some(key) => {
+                let values: Vec<Option<String>> = list_of(key)
+                    .map(|field| event.get(&field["body.".len()..]).filter(|value| !value.is_null()).map(text))
+                    .collect();
+                let key: Vec<String> = values.iter().map(|value| value.clone().unwrap_or_default()).collect();
+                let joined = key.iter().map(String::as_bytes).collect::<Vec<_>>().join(&0xff);
+                values.iter().any(Option::is_some) && in_share(&joined, wanted)
+            }
+        },
         "lt" => there.and_then(Value::as_i64).is_some_and(|value| value < wanted.as_i64().unwrap()),
         "ge" => there.and_then(Value::as_i64).is_some_and(|value| value >= wanted.as_i64().unwrap()),
         other => panic!("no model of `{other}`"),
@@ -113,7 +202,14 @@ fn values() -> impl Strategy<Value = Value> {
         (-2..3_i64).prop_map(Value::from),
         "[ab]{0,2}".prop_map(Value::from),
         prop::collection::vec(0..2_i64, 0..2).prop_map(Value::from),
+        prop::collection::btree_map("[xy]", 0..2_i64, 0..3).prop_map(|members| json!(members)),
+        (0..4_u8, 0..4_u8).prop_map(|(a, b)| format!("10.0.{a}.{b}").into()),
     ]
+}
+
+/// One text, or a list of them.
+fn one_or_many(text: &'static str) -> impl Strategy<Value = Value> {
+    prop_oneof![text.prop_map(Value::from), prop::collection::vec(text, 1..4).prop_map(Value::from)]
 }
 
 fn conditions() -> impl Strategy<Value = Value> {
@@ -122,8 +218,17 @@ fn conditions() -> impl Strategy<Value = Value> {
         values().prop_map(|wanted| json!({ "equals": wanted })),
         prop::collection::vec(values(), 0..4).prop_map(|wanted| json!({ "in": wanted })),
         "true|-?1|[ab]".prop_map(|wanted| json!({ "equals_text": wanted })),
-        "[ab]{0,1}|t".prop_map(|wanted| json!({ "starts_with": wanted })),
-        "[ab]{0,1}|u".prop_map(|wanted| json!({ "contains": wanted })),
+        one_or_many("[ab]{0,1}|t").prop_map(|wanted| json!({ "starts_with": wanted })),
+        one_or_many("[ab]{0,1}|e").prop_map(|wanted| json!({ "ends_with": wanted })),
+        one_or_many("[ab]{0,1}|u").prop_map(|wanted| json!({ "contains": wanted })),
+        one_or_many("\\^[abt1]").prop_map(|wanted| json!({ "matches": wanted })),
+        one_or_many("10\\.0\\.0\\.0/(16|22|23|24|31)|10\\.0\\.[0-3]\\.[0-3](/32)?")
+            .prop_map(|wanted| json!({ "in_network": wanted })),
+        (0..3_u64, 0..8_u64).prop_map(|(min, more)| json!({ "length": {"min": min, "max": min + more} })),
+        (0..3_u64).prop_map(|max| json!({ "length": {"max": max} })),
+        one_or_many("null|bool|number|string|array|object").prop_map(|wanted| json!({ "type": wanted })),
+        (1..4_u64, 0..9_u64).prop_map(|(rate, seed)| json!({ "sample": {"rate": rate, "seed": seed} })),
+        (1..4_u64, one_or_many("body\\.[xy]")).prop_map(|(rate, key)| json!({ "sample": {"rate": rate, "key": key} })),
         (-2..3_i64, -2..3_i64).prop_map(|(ge, lt)| json!({ "ge": ge, "lt": lt })),
     ];
     let leaf = (test, "body\\.[xy]").prop_map(|(mut test, field)| {
