@@ -147,7 +147,9 @@ fn holds(condition: &Value, event: &Value) -> bool {
         "ends_with" => there.is_some_and(|value| list_of(wanted).any(|wanted| text(value).ends_with(wanted))),
         "contains" => there.is_some_and(|value| list_of(wanted).any(|wanted| text(value).contains(wanted))),
         // The patterns of this test are `^` and a letter.
-        "matches" => there.is_some_and(|value| list_of(wanted).any(|one| text(value).starts_with(&one[1..]))),
+        "matches" => {
+            there.is_some_and(|value| list_of(wanted).any(|one| text(value).starts_with(one.trim_start_matches('^'))))
+        }
         "in_network" => there
             .and_then(Value::as_str)
             .and_then(|text| text.parse::<std::net::Ipv4Addr>().ok())
@@ -182,7 +184,9 @@ fn holds(condition: &Value, event: &Value) -> bool {
             None => there.is_some_and(|value| in_share(text(value).as_bytes(), wanted)),
             Some(key) => {
                 let values: Vec<Option<String>> = list_of(key)
-                    .map(|field| event.get(&field["body.".len()..]).filter(|value| !value.is_null()).map(text))
+                    .map(|field| {
+                        event.get(field.trim_start_matches("body.")).filter(|value| !value.is_null()).map(text)
+                    })
                     .collect();
                 let key: Vec<String> = values.iter().map(|value| value.clone().unwrap_or_default()).collect();
                 let joined = key.iter().map(String::as_bytes).collect::<Vec<_>>().join(&0xff);
