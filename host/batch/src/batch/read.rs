@@ -69,10 +69,16 @@ impl Batch {
     fn project_whole(&self, field: &FieldPath) -> Option<ValueColumn> {
         let object = match field.root {
             Root::Timestamp => {
+                // As in the output: an event whose time no node set has the time at which it was read.
+                let observed = self.origin().observed;
+                let mut last = (observed, format_rfc3339(observed));
                 return Some(self.build_values(|row, out| {
-                    let nanoseconds = self.timestamp(row)?;
+                    let nanoseconds = self.timestamp(row).unwrap_or(observed);
+                    if nanoseconds != last.0 {
+                        last = (nanoseconds, format_rfc3339(nanoseconds));
+                    }
                     out.push(b'"');
-                    out.extend_from_slice(format_rfc3339(nanoseconds).as_bytes());
+                    out.extend_from_slice(last.1.as_bytes());
                     out.push(b'"');
                     Some(Kind::String)
                 }));

@@ -45,11 +45,11 @@ fn reads_fields_of_every_root() {
     assert_eq!(texts(&b, "body.n", Form::Text), [Some("1".into()), None, None]);
     assert_eq!(texts(&b, "resource.host.name", Form::Text), some(&["h", "h", "h"]));
     assert_eq!(texts(&b, "attributes", Form::Text), [None, None, None]);
-    assert_eq!(texts(&b, "timestamp", Form::Text), [None, None, None]);
-    b.set_timestamps(&[0, i64::MIN, 1_000_000_000]);
+    assert_eq!(texts(&b, "timestamp", Form::Text), some(&["1970-01-01T00:00:00Z"; 3]), "when the source read them");
+    b.set_timestamps(&[2_500_000_000, i64::MIN, 1_000_000_000]);
     assert_eq!(
         texts(&b, "timestamp", Form::Text),
-        [Some("1970-01-01T00:00:00Z".into()), None, Some("1970-01-01T00:00:01Z".into())]
+        some(&["1970-01-01T00:00:02.5Z", "1970-01-01T00:00:00Z", "1970-01-01T00:00:01Z"])
     );
     assert_eq!(**b.body_kinds(), [6, 6, 0]);
 }
