@@ -57,6 +57,7 @@ impl Zone {
     }
 
     /// Seconds east of UTC at an instant, in seconds since 1970.
+    #[cfg_attr(not(feature = "zones"), expect(unused_variables, reason = "a fixed offset is the same at any time"))]
     pub(crate) fn offset_at(&self, instant: i64) -> i64 {
         match &self.0 {
             Kind::Fixed(offset) => *offset,

@@ -1,0 +1,85 @@
+//! The node `timestamp`: reads the time of an event from a field.
+
+mod options;
+mod read;
+mod skew;
+mod target;
+mod verdicts;
+
+use wattle_convert::time::{Context, Format};
+use wattle_node::{Batch, Field, Form, Node, Setup, export_node};
+
+pub use crate::options::{OnError, OnMissing, OnSkew, Options, Texts};
+use crate::read::{Found, Reader};
+use crate::skew::Limits;
+use crate::target::Target;
+use crate::verdicts::{Outcome, Verdicts};
+
+/// The configured node.
+pub struct Timestamp {
+    reader: Reader,
+    limits: Limits,
+    target: Target,
+    /// The present timestamps, if the formats or the limits need them.
+    present: Option<Field>,
+    outcome: Outcome,
+    times: Vec<i64>,
+}
+
+impl Node for Timestamp {
+    const NAME: &'static str = "timestamp";
+    const VERSION: &'static str = env!("CARGO_PKG_VERSION");
+    const SUMMARY: &'static str = "Reads the time of an event from a field.";
+    const OPTIONS_SCHEMA: &'static str = include_str!("../options.schema.json");
+    type Options = Options;
+
+    fn configure(options: Options, setup: &mut Setup<'_>) -> Option<Self> {
+        // Prepare all parts before the first `None` ends the configuration, to report every error at once.
+        let reader = Reader::new(&options, setup);
+        let limits = Limits::new(&options, setup);
+        let target = Target::new(&options, setup);
+        let (reader, limits) = (reader?, limits?);
+        let needs_present = reader.needs_present() || limits.any();
+        // A node cannot resolve a field that it does not use, because the host would read it.
+        let present = if needs_present { Some(setup.read("from", "timestamp")?) } else { None };
+        Some(Self {
+            outcome: Outcome::new(&options, &reader),
+            reader,
+            limits,
+            target: target?,
+            present,
+            times: Vec::new(),
+        })
+    }
+
+    fn process(&mut self, batch: &mut Batch<'_>) -> Result<(), String> {
+        let columns = self.reader.columns(batch);
+        let present = self.present.map(|field| batch.read(field, Form::Text));
+        let mut verdicts = Verdicts::default();
+        self.times.clear();
+        // Events of a batch mostly have the same present timestamp, and neighbours often the same time.
+        let mut near = None;
+        let mut last: Option<(usize, Found)> = None;
+        for row in 0..batch.len() {
+            let mut near_changed = false;
+            if let Some(present) = &present {
+                near_changed = row == 0 || present.get(row) != present.get(row - 1);
+                if near_changed {
+                    near = present.get(row).and_then(|text| Format::Rfc3339.parse(text));
+                }
+            }
+            let found = match last {
+                Some((before, found)) if !near_changed && self.reader.are_equal(&columns, before, row) => found,
+                _ => self.reader.find(&columns, row, &Context { zone: self.reader.zone(), near }),
+            };
+            last = Some((row, found));
+            let found = found.within(&self.limits, near);
+            self.times.push(self.outcome.decide(row, found, &mut verdicts));
+        }
+        self.target.set(batch, &self.times);
+        verdicts.apply(batch);
+        Ok(())
+    }
+}
+
+export_node!(Timestamp);
