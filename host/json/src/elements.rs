@@ -53,11 +53,24 @@ pub fn elements_from(text: &[u8], start: usize, mut found: impl FnMut(Value)) ->
 /// `object` is not an object, or its text is invalid at this level. The members before the error
 /// were visited.
 pub fn members(text: &[u8], object: Value, mut found: impl FnMut(Value, Value)) -> Result<usize, Error> {
+    members_with_escapes(text, object, |key, _, value| found(key, value))
+}
+
+/// Does as [`members`], and also says of each key whether it has escapes.
+///
+/// # Errors
+///
+/// As [`members`].
+pub fn members_with_escapes(
+    text: &[u8],
+    object: Value,
+    mut found: impl FnMut(Value, bool, Value),
+) -> Result<usize, Error> {
     let text = text.get(..object.end).unwrap_or(text);
     let mut count = 0;
     let end = walk_members(text, object.start, |key| {
         let value = value(text, key.value)?;
-        found(Value { start: key.start, end: key.end, kind: crate::Kind::String }, value);
+        found(Value { start: key.start, end: key.end, kind: crate::Kind::String }, key.escaped, value);
         count += 1;
         Ok(Some(value.end))
     })?;

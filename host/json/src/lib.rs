@@ -45,7 +45,7 @@ mod scan;
 mod text;
 
 pub use check::{Boundary, DocumentEnd, check};
-pub use elements::{Elements, elements, elements_from, members};
+pub use elements::{Elements, elements, elements_from, members, members_with_escapes};
 pub use error::{Error, ErrorKind};
 pub use find::{each, find, locate};
 pub use kind::{Kind, Value};

@@ -4,7 +4,7 @@ use wattle_json::Kind;
 
 use crate::content::{Content, Span};
 use crate::documents::{Documents, SCRATCH};
-use crate::key::{Key, hash};
+use crate::key::{Key, filter_bit, hash};
 use crate::node::{DIRTY, DUPLICATES, ESCAPED, EXPANDED, NEW_KEY, NEW_VALUE, NONE, Node, Place, RAW, REMOVED};
 use crate::route::{Route, Step};
 
@@ -20,8 +20,7 @@ impl Documents {
             node.value = content.span;
             node.origin = content.origin;
             node.kind = content.kind;
-            node.first = NONE;
-            node.count = 0;
+            node.list = NONE;
             node.flags &= !(EXPANDED | DIRTY | RAW | DUPLICATES);
             node.flags |= NEW_VALUE | if content.is_raw { RAW } else { 0 };
         }
@@ -57,6 +56,7 @@ impl Documents {
             self.mark_removed(other);
         }
         let (span, is_escaped) = self.write_key(key);
+        self.note_key(object, hash);
         if let Some(node) = self.node_mut(member.0) {
             node.key = span;
             node.key_origin = SCRATCH;
@@ -161,21 +161,20 @@ impl Documents {
         member.hash = hash;
         member.flags |= NEW_KEY | NEW_VALUE | if is_escaped { ESCAPED } else { 0 };
         let number = self.push(member);
-        let Some(node) = self.node(object.0).copied() else { return Place(number) };
-        // The members of the text have numbers that follow each other; only the members after them
-        // are walked.
-        let mut last = match node.count {
-            0 => node.first,
-            count => node.first.wrapping_add(count - 1),
-        };
-        while let Some(next) = self.node(last).map(|node| node.next).filter(|next| *next != NONE) {
-            last = next;
+        let Some(list) = self.node(object.0).map(|node| node.list as usize) else { return Place(number) };
+        let Some(list) = self.lists.get_mut(list) else { return Place(number) };
+        list.filter |= filter_bit(hash);
+        let last = std::mem::replace(&mut list.last, number);
+        if last == NONE {
+            list.first = number;
         }
-        match self.node_mut(last) {
-            Some(last) => last.next = number,
-            None => self.node_mut(object.0).into_iter().for_each(|node| node.first = number),
-        }
+        self.node_mut(last).into_iter().for_each(|last| last.next = number);
         Place(number)
+    }
+
+    fn note_key(&mut self, object: Place, hash: u32) {
+        let list = self.node(object.0).map_or(NONE, |node| node.list);
+        self.lists.get_mut(list as usize).into_iter().for_each(|list| list.filter |= filter_bit(hash));
     }
 
     fn write_key(&mut self, key: &[u8]) -> (Span, bool) {

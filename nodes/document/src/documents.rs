@@ -4,8 +4,9 @@ use bytes::Bytes;
 use memchr::memchr;
 use wattle_json::Kind;
 
+use crate::bytes::copy;
 use crate::content::{Content, Span};
-use crate::node::{DIRTY, NEW_VALUE, NONE, Node, Place};
+use crate::node::{DIRTY, List, NEW_VALUE, NONE, Node, Place};
 
 /// The origin that stands for the scratch text.
 pub(crate) const SCRATCH: u8 = 0;
@@ -22,6 +23,7 @@ pub struct Documents {
     pub(crate) scratch: Vec<u8>,
     constants: usize,
     pub(crate) nodes: Vec<Node>,
+    pub(crate) lists: Vec<List>,
     pub(crate) empty_object: Content,
     /// For keys with escapes.
     pub(crate) memory: Vec<u8>,
@@ -34,6 +36,7 @@ impl Default for Documents {
             scratch: Vec::new(),
             constants: 0,
             nodes: Vec::new(),
+            lists: Vec::new(),
             empty_object: Content::MISSING,
             memory: Vec::new(),
         };
@@ -75,6 +78,7 @@ impl Documents {
     pub fn clear(&mut self) {
         self.scratch.truncate(self.constants);
         self.nodes.clear();
+        self.lists.clear();
     }
 
     /// Opens a JSON value that is a span of a text; `kind` must be the right one. White space may
@@ -129,6 +133,11 @@ impl Documents {
     }
 
     #[inline]
+    pub(crate) fn list(&self, node: &Node) -> Option<&List> {
+        self.lists.get(node.list as usize)
+    }
+
+    #[inline]
     pub(crate) fn origin(&self, origin: u8) -> &[u8] {
         match origin.checked_sub(1) {
             None => &self.scratch,
@@ -160,16 +169,17 @@ impl Documents {
 
     /// The value at a place with all edits so far, to read it or to set it elsewhere.
     pub fn content(&mut self, place: Place) -> Content {
-        let Some(node) = self.node(place.0).copied() else { return Content::MISSING };
+        let Some(node) = self.node(place.0) else { return Content::MISSING };
         if !node.has(DIRTY) {
             return node.content();
         }
+        let kind = node.kind;
         let mut out = std::mem::take(&mut self.memory);
         out.clear();
         self.write(place, &mut out);
         let span = self.append(&out);
         self.memory = out;
-        Content { span, origin: SCRATCH, kind: node.kind, is_raw: false }
+        Content { span, origin: SCRATCH, kind, is_raw: false }
     }
 
     /// A value in text form: strings without quotes and escapes, other values as their JSON.
@@ -191,11 +201,11 @@ impl Documents {
 
     /// Appends a value as JSON.
     pub fn json(&self, content: Content, out: &mut Vec<u8>) {
-        let bytes = self.bytes(content.span, content.origin);
+        let text = self.origin(content.origin);
         if content.is_raw {
-            write_string(bytes, out);
+            write_string(content.span.of(text), out);
         } else {
-            out.extend_from_slice(bytes);
+            copy(text, content.span.start as usize, content.span.end as usize, out);
         }
     }
 

@@ -4,8 +4,8 @@ use wattle_json::{Kind, Value};
 
 use crate::content::Content;
 use crate::documents::Documents;
-use crate::key::hash;
-use crate::node::{DUPLICATES, ESCAPED, EXPANDED, NONE, Node, Place};
+use crate::key::{filter_bit, hash};
+use crate::node::{DUPLICATES, ESCAPED, EXPANDED, List, NONE, Node, Place};
 
 /// Bits of the filter that finds objects in which a key may occur twice.
 const FILTER_WORDS: usize = 16;
@@ -25,12 +25,13 @@ impl Documents {
             Kind::Array => self.expand_array(place, &node),
             _ => return false,
         };
-        if let Some(node) = self.node_mut(place.0) {
+        let number = u32::try_from(self.lists.len()).unwrap_or(NONE);
+        if let Some(node) = self.nodes.get_mut(place.0 as usize) {
             match walked {
-                Some((first, count, flags)) => {
+                Some((list, flags)) => {
                     node.flags |= EXPANDED | flags;
-                    node.first = first;
-                    node.count = count;
+                    node.list = number;
+                    self.lists.push(list);
                 }
                 // The text is not valid JSON. Without a kind the value is neither walked nor
                 // changed.
@@ -40,7 +41,7 @@ impl Documents {
         walked.is_some()
     }
 
-    fn expand_object(&mut self, place: Place, node: &Node) -> Option<(u32, u32, u8)> {
+    fn expand_object(&mut self, place: Place, node: &Node) -> Option<(List, u8)> {
         let Self { sources, scratch, nodes, memory, .. } = self;
         let text: &[u8] = match node.origin.checked_sub(1) {
             None => scratch,
@@ -48,10 +49,9 @@ impl Documents {
         };
         let first = nodes.len();
         let mut filter = [0_u64; FILTER_WORDS];
-        let mut duplicates = 0;
-        let walked = wattle_json::members(text, value_of(node), |key, value| {
+        let (mut duplicates, mut bits) = (0, 0);
+        let walked = wattle_json::members_with_escapes(text, value_of(node), |key, is_escaped, value| {
             let inner = text.get(key.start + 1..key.end - 1).unwrap_or_default();
-            let is_escaped = inner.contains(&b'\\');
             let hash = if is_escaped {
                 memory.clear();
                 wattle_json::unescape_lossy(inner, memory);
@@ -59,6 +59,7 @@ impl Documents {
             } else {
                 hash(inner)
             };
+            bits |= filter_bit(hash);
             let bit = hash >> 22;
             if let Some(word) = filter.get_mut((bit >> 6) as usize) {
                 let is_set = *word >> (bit & 63) & 1 != 0;
@@ -79,10 +80,10 @@ impl Documents {
             member.next = nodes.len() as u32 + 1;
             nodes.push(member);
         });
-        self.finish(first, walked.is_ok()).map(|(first, count)| (first, count, duplicates))
+        self.finish(first, walked.is_ok(), bits).map(|list| (list, duplicates))
     }
 
-    fn expand_array(&mut self, place: Place, node: &Node) -> Option<(u32, u32, u8)> {
+    fn expand_array(&mut self, place: Place, node: &Node) -> Option<(List, u8)> {
         let Self { sources, scratch, nodes, .. } = self;
         let text: &[u8] = match node.origin.checked_sub(1) {
             None => scratch,
@@ -94,21 +95,22 @@ impl Documents {
             element.next = nodes.len() as u32 + 1;
             nodes.push(element);
         });
-        self.finish(first, walked.is_ok()).map(|(first, count)| (first, count, 0))
+        self.finish(first, walked.is_ok(), 0).map(|list| (list, 0))
     }
 
     /// Ends the list of children that begins at `first`.
-    fn finish(&mut self, first: usize, is_ok: bool) -> Option<(u32, u32)> {
+    fn finish(&mut self, first: usize, is_ok: bool, filter: u64) -> Option<List> {
         if !is_ok {
             self.nodes.truncate(first);
             return None;
         }
-        let count = self.nodes.len() - first;
-        match self.nodes.get_mut(first..).and_then(<[Node]>::last_mut) {
-            Some(last) => last.next = NONE,
-            None => return Some((NONE, 0)),
-        }
-        Some((u32::try_from(first).ok()?, u32::try_from(count).ok()?))
+        let count = u32::try_from(self.nodes.len() - first).ok()?;
+        let Some(last) = self.nodes.get_mut(first..).and_then(<[Node]>::last_mut) else {
+            return Some(List { first: NONE, last: NONE, count: 0, filter });
+        };
+        last.next = NONE;
+        let first = u32::try_from(first).ok()?;
+        Some(List { first, last: first + (count - 1), count, filter })
     }
 }
 

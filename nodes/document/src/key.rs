@@ -31,6 +31,12 @@ impl Documents {
     }
 }
 
+/// The bit of a hash in the filter of an object.
+#[inline]
+pub(crate) const fn filter_bit(hash: u32) -> u64 {
+    1 << (hash >> 26)
+}
+
 /// Hash of a key: of its length, its first and its last bytes. Keys with equal hashes are compared.
 #[inline]
 pub(crate) fn hash(key: &[u8]) -> u32 {

@@ -23,6 +23,7 @@
 //! - A moved or copied value is a span, never a copy of its text, unless an edit changed the inside of the value.
 //! - Of members with the same key the first one counts, and a change of it removes the others.
 
+mod bytes;
 mod change;
 mod content;
 mod documents;

@@ -30,6 +30,17 @@ pub(crate) const NEW_VALUE: u8 = 1 << 6;
 /// An object in which a key may occur twice.
 pub(crate) const DUPLICATES: u8 = 1 << 7;
 
+/// The children of a container.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct List {
+    pub(crate) first: u32,
+    pub(crate) last: u32,
+    /// How many children the text had; their numbers follow each other from `first`.
+    pub(crate) count: u32,
+    /// Bits of the hashes of keys, so that most keys that are missing are not looked for.
+    pub(crate) filter: u64,
+}
+
 /// A value in a document, with its key if it is a member.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Node {
@@ -41,10 +52,8 @@ pub(crate) struct Node {
     pub(crate) parent: u32,
     /// The next sibling.
     pub(crate) next: u32,
-    /// The first child, once expanded.
-    pub(crate) first: u32,
-    /// How many children the text had; their numbers follow each other from `first`.
-    pub(crate) count: u32,
+    /// The number of the list of children, once expanded.
+    pub(crate) list: u32,
     pub(crate) kind: Kind,
     pub(crate) flags: u8,
     pub(crate) key_origin: u8,
@@ -59,8 +68,7 @@ impl Node {
             hash: 0,
             parent,
             next: NONE,
-            first: NONE,
-            count: 0,
+            list: NONE,
             kind: content.kind,
             flags: if content.is_raw { RAW } else { 0 },
             key_origin: SCRATCH,

@@ -4,6 +4,7 @@ use std::fmt;
 
 use wattle_json::{Path, PathError, Segment};
 
+use crate::bytes::same;
 use crate::documents::Documents;
 use crate::key::Key;
 
@@ -45,7 +46,10 @@ impl Glob {
         let [first, middle @ .., last] = &*self.parts else {
             return self.parts.first().is_some_and(|only| **only == *key);
         };
-        let Some(mut rest) = key.strip_prefix(&**first).and_then(|rest| rest.strip_suffix(&**last)) else {
+        if key.len() < first.len() + last.len() || !same(key.get(..first.len()).unwrap_or_default(), first) {
+            return false;
+        }
+        let Some(mut rest) = key.get(first.len()..).and_then(|rest| rest.strip_suffix(&**last)) else {
             return false;
         };
         // The earliest place of each part leaves the most for those that follow.

@@ -2,9 +2,10 @@
 
 use wattle_json::Kind;
 
+use crate::bytes::same;
 use crate::documents::Documents;
-use crate::key::Key;
-use crate::node::{ESCAPED, NONE, Node, Place, REMOVED};
+use crate::key::{Key, filter_bit, hash};
+use crate::node::{ESCAPED, EXPANDED, NONE, Node, Place, REMOVED};
 use crate::route::{Route, Step};
 
 impl Documents {
@@ -69,21 +70,26 @@ impl Documents {
     /// The member of an object with this key.
     #[inline]
     pub(crate) fn member(&mut self, object: Place, key: &Key) -> Option<Place> {
-        if self.kind(object) != Kind::Object || !self.expand(object) {
+        let node = self.node(object.0)?;
+        if node.kind != Kind::Object || !(node.has(EXPANDED) || self.expand(object)) {
             return None;
         }
-        let node = *self.node(object.0)?;
+        let list = self.list(self.node(object.0)?)?;
+        if list.filter & filter_bit(key.hash) == 0 {
+            return None;
+        }
+        let (first, count) = (list.first, list.count);
         let guess = key.guess.get();
-        if guess < node.count {
-            let number = node.first.wrapping_add(guess);
+        if guess < count {
+            let number = first.wrapping_add(guess);
             if self.node(number).is_some_and(|member| !member.has(REMOVED) && self.is_key(member, key.hash, &key.bytes))
             {
                 return Some(Place(number));
             }
         }
-        let found = self.search(&node, key.hash, &key.bytes)?;
-        let ordinal = found.0.wrapping_sub(node.first);
-        if ordinal < node.count {
+        let found = self.search(first, key.hash, &key.bytes)?;
+        let ordinal = found.0.wrapping_sub(first);
+        if ordinal < count {
             key.guess.set(ordinal);
         }
         Some(found)
@@ -94,12 +100,13 @@ impl Documents {
         if self.kind(object) != Kind::Object || !self.expand(object) {
             return None;
         }
-        let node = *self.node(object.0)?;
-        self.search(&node, crate::key::hash(key), key)
+        let list = self.list(self.node(object.0)?)?;
+        let hash = hash(key);
+        if list.filter & filter_bit(hash) == 0 { None } else { self.search(list.first, hash, key) }
     }
 
-    fn search(&self, object: &Node, hash: u32, key: &[u8]) -> Option<Place> {
-        let mut number = object.first;
+    /// Looks for a key in a list of members.
+    fn search(&self, mut number: u32, hash: u32, key: &[u8]) -> Option<Place> {
         while let Some(member) = self.node(number) {
             if member.hash == hash && !member.has(REMOVED) && self.is_key(member, hash, key) {
                 return Some(Place(number));
@@ -116,7 +123,7 @@ impl Documents {
         }
         let inner = self.bytes(member.key, member.key_origin);
         if !member.has(ESCAPED) {
-            return inner == key;
+            return same(inner, key);
         }
         let mut plain = Vec::with_capacity(inner.len());
         wattle_json::unescape_lossy(inner, &mut plain);
@@ -139,7 +146,7 @@ impl Documents {
         if !self.expand(container) {
             return None;
         }
-        self.living(self.node(container.0)?.first)
+        self.living(self.list(self.node(container.0)?)?.first)
     }
 
     /// The next member or element.

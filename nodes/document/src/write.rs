@@ -2,6 +2,7 @@
 
 use wattle_json::Kind;
 
+use crate::bytes::copy;
 use crate::documents::Documents;
 use crate::node::{DIRTY, NEW_KEY, NEW_VALUE, NONE, Node, Place, REMOVED};
 
@@ -32,7 +33,7 @@ impl Documents {
         out.push(open);
         let start = out.len();
         let mut run: Option<Run> = None;
-        let mut number = node.first;
+        let mut number = self.list(node).map_or(NONE, |list| list.first);
         while number != NONE {
             let Some(child) = self.node(number) else { break };
             let here = number;
@@ -78,13 +79,12 @@ impl Documents {
             let start = (child.key.start as usize).saturating_sub(1);
             if child.has(NEW_KEY) {
                 out.push(b'"');
-                out.extend_from_slice(self.bytes(child.key, child.key_origin));
+                let key = self.origin(child.key_origin);
+                copy(key, child.key.start as usize, child.key.end as usize, out);
                 out.extend_from_slice(b"\":");
             } else {
                 let start = before_white(text, start);
-                out.extend_from_slice(
-                    text.get(start..after_colon(text, child.key.end as usize + 1)).unwrap_or_default(),
-                );
+                copy(text, start, after_colon(text, child.key.end as usize + 1), out);
             }
         } else if !child.has(NEW_VALUE) {
             let start = child.value.start as usize;
@@ -104,7 +104,7 @@ fn separate(start: usize, out: &mut Vec<u8>) {
 fn flush(text: &[u8], run: &mut Option<Run>, start: usize, out: &mut Vec<u8>) {
     if let Some(run) = run.take() {
         separate(start, out);
-        out.extend_from_slice(text.get(before_white(text, run.start)..run.end).unwrap_or_default());
+        copy(text, before_white(text, run.start), run.end, out);
     }
 }
 
