@@ -1,9 +1,10 @@
 //! Times of RFC 3339.
 
+use wattle_convert::time::Format;
+
 /// Reads a time to nanoseconds since the epoch; none if it is not one, or not between the years 1678 and 2262.
 pub(crate) fn read(text: &[u8]) -> Option<i64> {
-    let time: jiff::Timestamp = std::str::from_utf8(text).ok()?.parse().ok()?;
-    i64::try_from(time.as_nanosecond()).ok()
+    Format::Rfc3339.parse(text)
 }
 
 /// Writes a time in UTC, with as many digits of the fraction as needed.

@@ -20,12 +20,20 @@ pub(crate) enum BodyDocument {
 
 impl Rows {
     /// The document of the body, or none if the body is not JSON.
+    #[inline]
     pub(super) fn body_document(&mut self, row: usize) -> Option<Place> {
+        match self.rows.get(row)?.document {
+            BodyDocument::Open(place) => Some(place),
+            BodyDocument::NotJson => None,
+            _ => self.open_body(row),
+        }
+    }
+
+    fn open_body(&mut self, row: usize) -> Option<Place> {
         let state = *self.rows.get(row)?;
         let text = self.documents.content(state.body);
         let kind = match state.document {
-            BodyDocument::Open(place) => return Some(place),
-            BodyDocument::NotJson => None,
+            BodyDocument::Open(_) | BodyDocument::NotJson => None,
             BodyDocument::Closed(kind) => Some(kind),
             BodyDocument::Unchecked => Self::kind_of(self.documents.text(text, &mut self.memory)),
         };
