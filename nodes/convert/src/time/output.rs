@@ -86,26 +86,36 @@ fn rfc_3339(time: i64, digits: Option<usize>, zone: &Zone, out: &mut Vec<u8>) {
     let local = seconds + offset;
     let (year, month, day) = calendar::civil(local.div_euclid(DAY));
     let second = local.rem_euclid(DAY);
-    let parts =
-        [(year, 4, b'-'), (month, 2, b'-'), (day, 2, b'T'), (second / 3600, 2, b':'), (second / 60 % 60, 2, b':')];
-    for (value, width, after) in parts {
-        write_padded(value.unsigned_abs(), width, out);
-        out.push(after);
-    }
-    write_padded((second % 60).unsigned_abs(), 2, out);
+    let [y0, y1] = two(year / 100);
+    let [y2, y3] = two(year % 100);
+    let [m0, m1] = two(month);
+    let [d0, d1] = two(day);
+    let [h0, h1] = two(second / 3600);
+    let [i0, i1] = two(second / 60 % 60);
+    let [s0, s1] = two(second % 60);
+    out.extend_from_slice(&[y0, y1, y2, y3, b'-', m0, m1, b'-', d0, d1, b'T', h0, h1, b':', i0, i1, b':', s0, s1]);
     let start = out.len();
     if digits != Some(0) && (nanoseconds > 0 || digits.is_some()) {
         out.push(b'.');
         write_padded(nanoseconds.unsigned_abs(), 9, out);
-        let zeros = out.iter().rev().take_while(|byte| **byte == b'0').count();
-        let needed = digits.map_or(out.len() - zeros, |digits| start + 1 + digits);
-        out.truncate(needed);
+        match digits {
+            Some(digits) => out.truncate(start + 1 + digits),
+            None => {
+                let zeros = out.iter().rev().take_while(|byte| **byte == b'0').count();
+                out.truncate(out.len() - zeros);
+            }
+        }
     }
     if zone.is_utc() {
         return out.push(b'Z');
     }
-    out.push(if offset < 0 { b'-' } else { b'+' });
-    write_padded(offset.unsigned_abs() / 3600, 2, out);
-    out.push(b':');
-    write_padded(offset.unsigned_abs() / 60 % 60, 2, out);
+    let [h0, h1] = two(offset.abs() / 3600);
+    let [m0, m1] = two(offset.abs() / 60 % 60);
+    out.extend_from_slice(&[if offset < 0 { b'-' } else { b'+' }, h0, h1, b':', m0, m1]);
+}
+
+/// The digits of a number below 100.
+fn two(value: i64) -> [u8; 2] {
+    let value = u8::try_from(value).unwrap_or_default();
+    [b'0' + value / 10, b'0' + value % 10]
 }

@@ -56,14 +56,18 @@ impl Parts {
                 };
                 // Where a leap day is not in the years around, the next one is up to 8 years away.
                 let reach = if (month, day) == (2, 29) { 8 } else { 1 };
-                self.nearest(near, context, year, reach, date)?
+                self.nearest(near, context, Middle { step: year, reach, apart: 365 * DAY }, date)?
             }
             Day::Missing => {
                 let near = context.near?.div_euclid(1_000_000_000);
-                self.nearest(near, context, self.local_day(near, context), 1, Some)?
+                let step = self.local_day(near, context);
+                self.nearest(near, context, Middle { step, reach: 1, apart: DAY }, Some)?
             }
         };
-        i64::try_from(i128::from(seconds) * 1_000_000_000 + i128::from(self.nanosecond)).ok()
+        // The first second that 64 bits of nanoseconds can express begins before them.
+        let (seconds, nanosecond) =
+            if seconds < 0 { (seconds + 1, self.nanosecond - 1_000_000_000) } else { (seconds, self.nanosecond) };
+        seconds.checked_mul(1_000_000_000)?.checked_add(nanosecond)
     }
 
     /// Seconds since 1970 of the time on a day.
@@ -81,17 +85,34 @@ impl Parts {
         (seconds + offset).div_euclid(DAY)
     }
 
-    /// The time nearest to `near` among those on the days of `middle` and up to `reach` steps before and after it. Of two
-    /// that are equally near, the earlier.
+    /// The time nearest to `near` among those on the days of the middle step and of the steps around it. Of two that are
+    /// equally near, the earlier.
     fn nearest(
         &self,
         near: i64,
         context: &Context<'_>,
-        middle: i64,
-        reach: i64,
+        middle: Middle,
         day: impl Fn(i64) -> Option<i64>,
     ) -> Option<i64> {
-        let times = (middle - reach..=middle + reach).filter_map(|step| self.on(day(step)?, context));
+        let at = |step| self.on(day(step)?, context);
+        // Events mostly arrive soon after their time. No other step can be nearer then, and looking at one would cost more
+        // than all the rest.
+        let close = (middle.apart / 2 - CLOCK_CHANGE).unsigned_abs();
+        if let Some(time) = at(middle.step).filter(|time| time.abs_diff(near) < close) {
+            return Some(time);
+        }
+        let times = (middle.step - middle.reach..=middle.step + middle.reach).filter_map(at);
         times.min_by_key(|time| time.abs_diff(near))
     }
+}
+
+/// More than clocks change, except when a zone moves across the date line.
+const CLOCK_CHANGE: i64 = 3 * 3600;
+
+/// The step, a year or a day, that contains the time to be near to, and which steps around it count.
+struct Middle {
+    step: i64,
+    reach: i64,
+    /// The least number of seconds between two steps.
+    apart: i64,
 }

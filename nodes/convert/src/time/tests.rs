@@ -1,5 +1,7 @@
 //! Tests of reading times.
 
+mod formats;
+
 use jiff::Timestamp;
 use proptest::prelude::*;
 
