@@ -8,6 +8,7 @@ mod hash;
 mod keep;
 mod math;
 mod network;
+mod now;
 mod rename;
 mod set;
 mod text;
@@ -101,6 +102,7 @@ pub(crate) fn compile(at: &str, step: Step, plan: &mut Plan, setup: &mut Setup<'
             let change = url::Url { parse_query: step.parse_query.unwrap_or(false) };
             compiler.in_place("url", &step.url, step.into, step.on_missing, step.on_error, Some(change))
         }
+        Step::Now(step) => now::compile(&step, &mut compiler),
         Step::Network(step) => {
             let change = network::Network::new(&step, &mut compiler);
             compiler.in_place("network", &step.network, step.into, step.on_missing, step.on_error, change)

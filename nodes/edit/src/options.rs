@@ -2,6 +2,7 @@
 //!
 //! A step is a table with one operation, whose value is the field that it works on, and parameters of the operation.
 
+mod declare;
 mod kinds;
 mod read;
 mod steps;

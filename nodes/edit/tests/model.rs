@@ -3,6 +3,8 @@
 //! `PROPTEST_CASES=1000000 cargo test --release -p wattle-node-edit --test model` compares a million.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test may stop at what must not be")]
 
+#[path = "model/change.rs"]
+mod change;
 #[path = "model/generate.rs"]
 mod generate;
 #[path = "model/tree.rs"]

@@ -106,6 +106,28 @@ fn control_characters_are_kept() {
 }
 
 #[test]
+#[cfg(feature = "clock")]
+fn now_is_the_time_of_the_machine() {
+    let options = json!({"steps": [
+        {"now": "attributes.text"}, {"now": "attributes.ms", "unit": "ms"}, {"now": "timestamp"},
+        {"copy": "timestamp", "to": "attributes.copy"},
+    ]});
+    let before = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis();
+    let ran = run_bodies::<Edit>(&options, &["x"]).unwrap();
+    let event = &ran.ports["out"][0];
+    let ms = u128::from(event["attributes"]["ms"].as_u64().unwrap());
+    assert!((before..before + 60_000).contains(&ms), "{event}");
+    assert_eq!(event["timestamp"], event["attributes"]["copy"]);
+    assert!(event["attributes"]["text"].as_str().unwrap() <= event["timestamp"].as_str().unwrap(), "{event}");
+}
+
+#[test]
+#[cfg(not(feature = "clock"))]
+fn a_node_without_the_clock_refuses_now() {
+    refuse(json!([{"now": "attributes.time"}]), &[("steps[0].now", "without the capability `clock`")]);
+}
+
+#[test]
 fn nesting_beyond_the_limit_fails_instead_of_breaking_the_call() {
     let deep = format!("{}1{}", "[".repeat(511), "]".repeat(511));
     let options = json!({"steps": [{"decode": "body", "as": "json", "into": "attributes.a.b"}]});

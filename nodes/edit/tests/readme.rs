@@ -29,11 +29,14 @@ fn every_operation_has_an_example_that_is_accepted() {
         let Some((_, example)) = line.rsplit_once("| `{ ") else { continue };
         let example = format!("step = {{ {}", example.trim_end_matches("` |"));
         let step = toml::from_str::<Value>(&example).unwrap_or_else(|error| panic!("{example}: {error}"));
+        if cfg!(not(feature = "clock")) && step["step"].get("now").is_some() {
+            continue;
+        }
         let errors = option_errors::<Edit>(&json!({"steps": [step["step"]]}));
         assert!(errors.is_empty(), "{example}: {errors:?}");
         examples += 1;
     }
-    assert_eq!(examples, 23);
+    assert_eq!(examples, if cfg!(feature = "clock") { 24 } else { 23 });
     for operation in wattle_node_edit::options::Step::OPERATIONS {
         assert!(table.contains(&format!("`{operation}`")), "{operation} is missing");
     }

@@ -65,12 +65,7 @@ impl Convert {
     /// The number of units; a number without a unit counts as seconds.
     fn duration(&self, text: &[u8]) -> Option<Number> {
         let nanoseconds = duration::parse(text, Some(duration::Unit::Seconds))?;
-        let unit = match self.unit {
-            Unit::Ns => 1,
-            Unit::Us => 1_000,
-            Unit::Ms => 1_000_000,
-            Unit::S => 1_000_000_000,
-        };
+        let unit = self.unit.nanoseconds();
         if nanoseconds % unit == 0 {
             return Some(Number::Int(nanoseconds / unit));
         }

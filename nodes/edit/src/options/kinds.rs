@@ -128,6 +128,18 @@ pub enum Unit {
     S,
 }
 
+impl Unit {
+    /// Its length in nanoseconds.
+    pub(crate) const fn nanoseconds(self) -> i64 {
+        match self {
+            Self::Ns => 1,
+            Self::Us => 1_000,
+            Self::Ms => 1_000_000,
+            Self::S => 1_000_000_000,
+        }
+    }
+}
+
 /// Which end of a text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]

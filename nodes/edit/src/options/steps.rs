@@ -4,62 +4,12 @@ use crate::condition::Condition;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use super::declare::operations;
 use super::kinds::{
     Case, CharacterSide, Coding, ConvertError, ConvertType, EmptyKind, Field, Fields, NumberOrField, OnError,
     OnMissing, Unit,
 };
 use super::read::{Named, StepError, read_step};
-
-/// Declares the struct of each operation, and everything that has one entry for each operation. All have `if`.
-macro_rules! operations {
-    ($($(#[$doc:meta])* $name:ident = $operation:literal { $($parameters:tt)* })*) => {
-        $(
-            $(#[$doc])*
-            #[derive(Clone, Debug, Deserialize)]
-            #[serde(deny_unknown_fields)]
-            #[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
-            pub struct $name {
-                $($parameters)*
-                /// Condition, as in the node `route`; the step skips events for which it does not hold. It sees what the
-                /// steps before changed. Default: none. Example: `{ field = "attributes.level", equals = "debug" }`.
-                #[serde(default, rename = "if")]
-                pub condition: Option<Condition>,
-            }
-
-            impl Named for $name {
-                const OPERATION: &'static str = $operation;
-            }
-        )*
-
-        /// One step: an operation, whose value is the field that it works on, and its parameters.
-        #[derive(Clone, Debug)]
-        #[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
-        #[cfg_attr(not(target_arch = "wasm32"), schemars(untagged))]
-        pub enum Step {
-            $($(#[$doc])* $name($name),)*
-        }
-
-        impl Step {
-            /// The names of all operations.
-            pub const OPERATIONS: &'static [&'static str] = &[$($operation),*];
-
-            /// Reads a step whose operation is known.
-            pub(crate) fn read(operation: &str, step: Map<String, Value>) -> Result<Self, Vec<StepError>> {
-                match operation {
-                    $($operation => read_step(step).map(Self::$name),)*
-                    _ => Err(Vec::new()),
-                }
-            }
-
-            /// The condition of the step.
-            pub(crate) fn condition(&self) -> Option<&Condition> {
-                match self {
-                    $(Self::$name(step) => step.condition.as_ref(),)*
-                }
-            }
-        }
-    };
-}
 
 operations! {
     /// Sets a field to a value: exactly one of `value`, `template`, `from` and `first_of`. Objects that lead to the field
@@ -496,6 +446,18 @@ operations! {
         /// What happens if the value is not an address: `fail`, `keep`, `null`, `remove`. Default: `fail`.
         #[serde(default)]
         pub on_error: ConvertError,
+    }
+
+    /// Sets a field to the current time. Needs the grant `clock`.
+    Now = "now" {
+        /// Field to set; with `[*]` in every element of an array. No default. Example: `attributes.processed_at`.
+        pub now: Field,
+        /// Makes a whole number of this unit since 1970: `ns`, `us`, `ms` or `s`. Default: a text of RFC 3339 in UTC.
+        #[serde(default)]
+        pub unit: Option<Unit>,
+        /// What happens to an event in which the time has no place: `fail`, `keep`. Default: `fail`.
+        #[serde(default)]
+        pub on_error: OnError,
     }
 
     /// Calculates with a number, or a string that is one: at most one of `add`, `subtract`, `multiply` and `divide`, and
