@@ -64,6 +64,7 @@ fn every_built_in_node_keeps_the_contract() {
         ("extract", r#"{"fields":[{"from":"body.message","into":"attributes.m"}]}"#),
         ("route", r#"{"paths":[{"name":"infos","when":{"field":"body.level","equals":"info"}}]}"#),
         ("mask", r#"{"rules":[{"json_key":["message"]}]}"#),
+        ("timestamp", r#"{"from":"body.time","on_error":"keep"}"#),
     ] {
         let component = built(&format!("nodes/{node}.wasm"));
         let ended = folder.run(&["node", "conformance", component.to_str().unwrap(), "--options", options]);

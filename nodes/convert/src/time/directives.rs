@@ -48,6 +48,9 @@ impl Directives {
             .map_err(|error| format!("`{text}` is no format of `strptime`: {error}"))?;
         let read = BrokenDownTime::parse(text, &written)
             .map_err(|error| format!("`{text}` cannot be read back, though a time can be written so: {error}"))?;
+        if read.iana_time_zone().is_some() {
+            return Err(format!("`{text}` reads names of time zones, which is not supported; use `%z` for offsets"));
+        }
         let directives = |says| Self { text: text.to_owned(), says };
         let any = [Says::Date, Says::DayOfYear, Says::Nothing].map(directives);
         any.into_iter().find(|directives| directives.parts(&read).is_some()).ok_or_else(|| {
@@ -72,6 +75,10 @@ impl Directives {
     }
 
     fn parts(&self, read: &BrokenDownTime) -> Option<Parts> {
+        // `%Q` is refused, but it also reads offsets, so a sample alone cannot exclude a name.
+        if read.iana_time_zone().is_some() {
+            return None;
+        }
         let offset = read.offset().map(|offset| i64::from(offset.seconds()));
         if self.says == Says::Date {
             if let Some(timestamp) = read.timestamp() {

@@ -40,8 +40,8 @@ pub(crate) fn lenient(text: &[u8]) -> Option<Parts> {
     Some(parts)
 }
 
-/// Like [`lenient`], and also dates without a time, times without seconds, and the forms without separators
-/// (`20231017T045321Z`).
+/// Like [`lenient`], and also dates without a time, times without seconds, the forms without separators
+/// (`20231017T045321Z`), and a name of a zone in brackets after an offset, which decides.
 pub(crate) fn iso_8601(text: &[u8]) -> Option<Parts> {
     lenient(text).or_else(|| from_pieces(text.trim_ascii()))
 }
@@ -62,11 +62,9 @@ fn date_time(text: &[u8]) -> Option<(Parts, &[u8])> {
 
 fn from_pieces(text: &[u8]) -> Option<Parts> {
     let pieces = Pieces::parse(text).ok()?;
-    // A zone in brackets and no offset would need the database of zones.
-    if pieces.time_zone_annotation().is_some() {
-        return None;
-    }
     let offset = match pieces.offset() {
+        // A zone in brackets without an offset would need the database of zones.
+        None if pieces.time_zone_annotation().is_some() => return None,
         None => None,
         Some(PiecesOffset::Zulu) => Some(0),
         Some(PiecesOffset::Numeric(numeric)) => Some(seconds(numeric)),

@@ -48,7 +48,13 @@ fn formats_with_a_whole_time_read_only_their_texts() {
         "iso8601",
         None,
         time,
-        &["2023-10-17T05:53:21", "2023-10-17 04:53:21Z", "20231017T055321", "20231017 06:53:21+02"],
+        &[
+            "2023-10-17T05:53:21",
+            "2023-10-17 04:53:21Z",
+            "20231017T055321",
+            "20231017 06:53:21+02",
+            "2023-10-17T06:53:21+02:00[Europe/Berlin]",
+        ],
     );
     check("iso8601", None, Some("2023-10-16T23:00:00Z"), &["2023-10-17", "20231017", "2023-10-17T00:00"]);
     check(
@@ -158,6 +164,7 @@ fn texts_that_are_no_format_are_refused_with_the_reason() {
         ("%j %H:%M", "lacks a part"),
         ("%a %H:%M", "lacks a part"),
         ("%M:%S", "lacks a part"),
+        ("%Y-%m-%d %T %Q", "use `%z`"),
     ] {
         let error = Format::new(format).unwrap_err();
         assert!(error.contains(part), "{format}: {error}");
