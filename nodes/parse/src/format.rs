@@ -1,16 +1,25 @@
 //! Formats other than JSON: each turns the text of a row into a JSON object.
 
+mod apache;
+mod aws;
+mod container;
 mod csv;
 mod key_value;
+mod layout;
+mod logfmt;
+mod nginx;
 mod pattern;
+mod security;
+mod syslog;
 
 use wattle_convert::{Type, WrongType, write_string, write_value};
 use wattle_node::Setup;
 
 pub(crate) use self::csv::Csv;
 pub(crate) use self::key_value::KeyValue;
+use self::layout::Layout;
 pub(crate) use self::pattern::Pattern;
-use crate::options::{Format, Options};
+use crate::options::{Format, Options, Variant};
 
 /// Why a text does not have the format. The message continues a sentence whose subject is the text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,43 +31,40 @@ pub(crate) struct Fault {
 /// Code of header lines: the node drops them and does not fail them.
 pub(crate) const HEADER: &str = "header";
 
+/// A format that writes the object of one text. The text is UTF-8.
+pub(crate) trait Read {
+    /// Appends the object that a text represents. After a fault `out` may contain a part of it.
+    fn read(&mut self, text: &[u8], out: &mut Vec<u8>) -> Result<(), Fault>;
+}
+
 /// A format, ready for use.
 pub(crate) enum Reader {
     Pattern(Box<Pattern>),
     KeyValue(Box<KeyValue>),
     Csv(Box<Csv>),
+    Other(Box<dyn Read + Send>),
 }
 
 impl Reader {
     /// Prepares the format of the options. Returns `None` for JSON, and after reporting errors to
     /// `setup`.
     pub(crate) fn new(options: &Options, setup: &mut Setup<'_>) -> Option<Self> {
-        let given = [
-            ("pattern", options.pattern.is_some(), Format::Regex),
-            ("field_split", options.field_split.is_some(), Format::KeyValue),
-            ("pair_split", options.pair_split.is_some(), Format::KeyValue),
-            ("bare_keys", options.bare_keys.is_some(), Format::KeyValue),
-            ("escape", options.escape.is_some(), Format::Csv),
-            ("skip_header", options.skip_header.is_some(), Format::Csv),
-            ("columns", options.columns.is_some(), Format::Csv),
-            ("delimiter", options.delimiter.is_some(), Format::Csv),
-        ];
-        for (option, given, format) in given {
-            if given && format != options.format {
-                let (name, chosen) = (format.name(), options.format.name());
-                setup.error(option, format!("`{option}` belongs to the format `{name}`, but the format is `{chosen}`"));
-            }
-        }
+        check_options(options, setup);
         match options.format {
-            Format::Json => {
-                if !options.types.is_empty() {
-                    setup.error("types", "JSON has types of its own; remove `types`");
-                }
-                None
-            }
+            Format::Json => None,
             Format::Regex => Some(Self::Pattern(Box::new(Pattern::new(options, setup)?))),
             Format::KeyValue => Some(Self::KeyValue(Box::new(KeyValue::new(options, setup)?))),
             Format::Csv => Some(Self::Csv(Box::new(Csv::new(options, setup)?))),
+            Format::Logfmt => Some(Self::Other(Box::new(logfmt::Logfmt::new(options)))),
+            Format::Syslog => Some(Self::Other(Box::new(syslog::Syslog::new(options, setup)?))),
+            Format::Nginx => Some(Self::Other(Box::new(nginx::Nginx::new(options, setup)?))),
+            Format::Apache => Some(Self::Other(Box::new(apache::Apache::new(options, setup)?))),
+            Format::Cri => Some(Self::Other(Box::new(container::Cri))),
+            Format::Docker => Some(Self::Other(Box::new(container::Docker::default()))),
+            Format::AwsVpcFlow => Some(Self::Other(Box::new(aws::VpcFlow::new(options, setup)?))),
+            Format::AwsAlb => Some(Self::Other(Box::new(aws::Alb))),
+            Format::Cef => Some(Self::Other(Box::new(security::Cef::new(options)))),
+            Format::Leef => Some(Self::Other(Box::new(security::Leef::default()))),
         }
     }
 
@@ -68,6 +74,7 @@ impl Reader {
             Self::Pattern(format) => format.write(text, out),
             Self::KeyValue(format) => format.write(text, out),
             Self::Csv(format) => format.write(text, out),
+            Self::Other(format) => format.read(text, out),
         }
     }
 }
@@ -79,8 +86,92 @@ impl Format {
             Self::Regex => "regex",
             Self::KeyValue => "key_value",
             Self::Csv => "csv",
+            Self::Logfmt => "logfmt",
+            Self::Syslog => "syslog",
+            Self::Nginx => "nginx",
+            Self::Apache => "apache",
+            Self::Cri => "cri",
+            Self::Docker => "docker",
+            Self::AwsVpcFlow => "aws_vpc_flow",
+            Self::AwsAlb => "aws_alb",
+            Self::Cef => "cef",
+            Self::Leef => "leef",
         }
     }
+}
+
+/// Reports options that belong to other formats.
+fn check_options(options: &Options, setup: &mut Setup<'_>) {
+    use Format::{Apache, AwsVpcFlow, Cef, Csv, KeyValue, Logfmt, Nginx, Regex, Syslog};
+    let given: [(&str, bool, &[Format]); 13] = [
+        ("pattern", options.pattern.is_some(), &[Regex]),
+        ("field_split", options.field_split.is_some(), &[KeyValue]),
+        ("pair_split", options.pair_split.is_some(), &[KeyValue]),
+        ("bare_keys", options.bare_keys.is_some(), &[KeyValue, Logfmt]),
+        ("escape", options.escape.is_some(), &[Csv]),
+        ("skip_header", options.skip_header.is_some(), &[Csv]),
+        ("columns", options.columns.is_some(), &[Csv, AwsVpcFlow]),
+        ("delimiter", options.delimiter.is_some(), &[Csv]),
+        ("variant", options.variant.is_some(), &[Syslog, Nginx, Apache]),
+        ("log_format", options.log_format.is_some(), &[Nginx, Apache]),
+        ("labels", options.labels.is_some(), &[Cef]),
+        ("types", !options.types.is_empty(), &[Regex, KeyValue, Logfmt, Csv]),
+        ("invalid_utf8", options.invalid_utf8.is_some() && options.format == Format::Json, &[]),
+    ];
+    let chosen = options.format.name();
+    for (option, is_given, formats) in given {
+        if !is_given || formats.contains(&options.format) {
+            continue;
+        }
+        let names: Vec<String> = formats.iter().map(|format| format!("`{}`", format.name())).collect();
+        let message = match (option, options.format) {
+            ("types", Format::Json) => "JSON has types of its own; remove `types`".to_owned(),
+            ("types", _) => format!("the format `{chosen}` has types of its own; remove `types`"),
+            ("invalid_utf8", _) => "JSON that is not UTF-8 fails in any case; remove `invalid_utf8`".to_owned(),
+            _ => format!("`{option}` belongs to the format {}, but the format is `{chosen}`", names.join(", ")),
+        };
+        setup.error(option, message);
+    }
+}
+
+/// The form of the options. Returns `None` after it reported one that the format does not have.
+fn variant(options: &Options, allowed: &[Variant], setup: &mut Setup<'_>) -> Option<Variant> {
+    let chosen = options.variant.unwrap_or_default();
+    if allowed.contains(&chosen) {
+        return Some(chosen);
+    }
+    let names: Vec<String> = allowed.iter().map(|variant| format!("`{}`", variant.name())).collect();
+    let message = format!(
+        "the format `{}` has no form `{}`; its forms are {}",
+        options.format.name(),
+        chosen.name(),
+        names.join(", ")
+    );
+    setup.error("variant", message);
+    None
+}
+
+/// The layout of `log_format`, if it is set; its error is reported.
+fn fixed_layout(
+    options: &Options,
+    layout: impl Fn(&str) -> Result<Layout, String>,
+    setup: &mut Setup<'_>,
+) -> Option<Option<Layout>> {
+    let text = options.log_format.as_deref()?;
+    if options.variant.is_some() {
+        setup.error("variant", "`log_format` gives the form already; remove one of the two");
+    }
+    Some(match layout(text) {
+        Ok(layout) if layout.is_empty() => {
+            setup.error("log_format", "the layout has no values; copy the format from the server's configuration");
+            None
+        }
+        Ok(layout) => Some(layout),
+        Err(reason) => {
+            setup.error("log_format", reason);
+            None
+        }
+    })
 }
 
 /// A key that is known in advance.
@@ -109,7 +200,7 @@ impl Key {
     }
 }
 
-fn wrong_type(key: &str, WrongType(wanted): WrongType) -> Fault {
+pub(crate) fn wrong_type(key: &str, WrongType(wanted): WrongType) -> Fault {
     Fault { code: "wrong-type", message: format!("has a `{key}` that is not of the type {}", wanted.name()) }
 }
 

@@ -2,15 +2,18 @@
 
 mod format;
 mod merge;
+mod object;
 mod options;
+mod pairs;
 mod rows;
+mod scan;
 mod texts;
 
 use wattle_node::{Batch, Node, Setup, export_node};
 
 use crate::format::Reader;
 use crate::merge::Merger;
-pub use crate::options::{BareKeys, Format, OnConflict, Options};
+pub use crate::options::{BareKeys, Format, InvalidUtf8, OnConflict, Options, Variant};
 use crate::rows::{Made, Place, Stored};
 
 /// The configured node.
@@ -29,7 +32,8 @@ enum Work {
 impl Node for Parse {
     const NAME: &'static str = "parse";
     const VERSION: &'static str = env!("CARGO_PKG_VERSION");
-    const SUMMARY: &'static str = "Parses the text of a field (JSON, regex, key-value pairs, CSV) into attributes.";
+    const SUMMARY: &'static str =
+        "Parses the text of a field (JSON, logfmt, syslog, access logs, CEF, CSV and others) into attributes.";
     const OPTIONS_SCHEMA: &'static str = include_str!("../options.schema.json");
     type Options = Options;
 
@@ -44,7 +48,7 @@ impl Node for Parse {
         };
         let reader = Reader::new(&options, setup);
         let work = match (reader, options.format) {
-            (Some(reader), _) => Work::Made(Made::new(reader)),
+            (Some(reader), _) => Work::Made(Made::new(reader, options.invalid_utf8.unwrap_or_default())),
             (None, Format::Json) => Work::Stored(Stored::default()),
             (None, _) => return None,
         };

@@ -34,11 +34,27 @@ pub struct Options {
     /// For `key_value`: the separator between key and value. Default: `=`. Example: `:`.
     #[serde(default)]
     pub pair_split: Option<String>,
-    /// For `key_value`: the value of a key without a value, such as `debug` in `a=1 debug b=2`. A
+    /// For `syslog`, `nginx` and `apache`: the only form that is accepted. Default: `auto`, which
+    /// tries all forms.
+    #[serde(default)]
+    pub variant: Option<Variant>,
+    /// For `nginx` and `apache`: the layout of the access log, as `log_format` or `LogFormat` of the
+    /// server's configuration has it. Default: the usual ones. Example:
+    /// `$remote_addr [$time_local] "$request" $status`.
+    #[serde(default)]
+    pub log_format: Option<String>,
+    /// For `cef`: gives values such as `cs1` the name in their label `cs1Label`. Default: `false`.
+    #[serde(default)]
+    pub labels: Option<bool>,
+    /// For all formats but `json`: what to do with a text that is not UTF-8. Default: `replace`.
+    #[serde(default)]
+    pub invalid_utf8: Option<InvalidUtf8>,
+    /// For `key_value` and `logfmt`: the value of a key without a value, such as `debug` in `a=1 debug b=2`. A
     /// text with only such keys fails. Default: `true`.
     #[serde(default)]
     pub bare_keys: Option<BareKeys>,
     /// For `csv`: a key for each column, in order. Required there. Example: `["time", "status"]`.
+    /// For `aws_vpc_flow`: the fields of the flow log, in order. Default there: those of version 2.
     #[serde(default)]
     pub columns: Option<Vec<String>>,
     /// For `csv`: the ASCII character between columns. Default: `,`. Example: `\t`.
@@ -52,7 +68,7 @@ pub struct Options {
     /// dropped under `header`. Default: `false`.
     #[serde(default)]
     pub skip_header: Option<bool>,
-    /// For `regex`, `key_value` and `csv`: types of keys whose values are not strings; an empty text becomes null.
+    /// For `regex`, `key_value`, `logfmt` and `csv`: types of keys whose values are not strings; an empty text becomes null.
     /// Default: none. Example: `{ status = "integer" }`.
     #[serde(default)]
     pub types: BTreeMap<String, Type>,
@@ -86,6 +102,80 @@ pub enum Format {
     KeyValue,
     /// Columns as in RFC 4180.
     Csv,
+    /// Pairs such as `level=info msg="all well"` as logfmt writes them.
+    Logfmt,
+    /// Syslog messages of RFC 5424 and RFC 3164, and those of devices that follow neither.
+    Syslog,
+    /// Access and error logs of nginx.
+    Nginx,
+    /// Access and error logs of Apache.
+    Apache,
+    /// Lines that a Kubernetes runtime writes for a container: `TIME stdout F text`.
+    Cri,
+    /// Lines of Docker's driver `json-file`.
+    Docker,
+    /// Flow logs of AWS VPC.
+    AwsVpcFlow,
+    /// Access logs of AWS Application Load Balancers.
+    AwsAlb,
+    /// ArcSight Common Event Format, after a syslog header or without.
+    Cef,
+    /// IBM QRadar Log Event Extended Format 1.0 and 2.0, after a syslog header or without.
+    Leef,
+}
+
+/// A form of a format.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
+pub enum Variant {
+    /// Any form.
+    #[default]
+    Auto,
+    /// `syslog`: RFC 3164 and what resembles it.
+    Rfc3164,
+    /// `syslog`: RFC 5424.
+    Rfc5424,
+    /// `apache`: the common log format.
+    Common,
+    /// `nginx` and `apache`: the combined log format.
+    Combined,
+    /// `nginx`: the format `main` of the usual packages.
+    Main,
+    /// `nginx`: the format of the Kubernetes ingress controller.
+    Ingress,
+    /// `nginx` and `apache`: the error log.
+    Error,
+}
+
+impl Variant {
+    /// The name in the options.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Rfc3164 => "rfc3164",
+            Self::Rfc5424 => "rfc5424",
+            Self::Common => "common",
+            Self::Combined => "combined",
+            Self::Main => "main",
+            Self::Ingress => "ingress",
+            Self::Error => "error",
+        }
+    }
+}
+
+/// What to do with a text that is not UTF-8.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
+pub enum InvalidUtf8 {
+    /// Each invalid sequence becomes U+FFFD in the values.
+    #[default]
+    Replace,
+    /// The event fails.
+    Fail,
+    /// The event continues as it is, without values.
+    Keep,
 }
 
 /// What to do with keys that already exist.

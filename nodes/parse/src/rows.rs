@@ -5,7 +5,7 @@ use wattle_node::{Batch, Column, ColumnWriter, Field, Form, Reasons};
 
 use crate::format::{HEADER, Reader};
 use crate::merge::{Conflict, Merger};
-use crate::options::OnConflict;
+use crate::options::{InvalidUtf8, OnConflict};
 
 /// The deepest JSON that the host accepts as valid; see `check-json` in the contract.
 const MAX_DEPTH: usize = 512;
@@ -132,12 +132,13 @@ impl Place {
 /// Formats that the node reads itself.
 pub(crate) struct Made {
     reader: Reader,
+    invalid_utf8: InvalidUtf8,
     object: Vec<u8>,
 }
 
 impl Made {
-    pub(crate) fn new(reader: Reader) -> Self {
-        Self { reader, object: Vec::new() }
+    pub(crate) fn new(reader: Reader, invalid_utf8: InvalidUtf8) -> Self {
+        Self { reader, invalid_utf8, object: Vec::new() }
     }
 
     pub(crate) fn process(&mut self, place: &mut Place, batch: &mut Batch<'_>) {
@@ -145,6 +146,8 @@ impl Made {
         let before = place.occupied(batch);
         let mut reasons = Reasons::default();
         let mut headers = Vec::new();
+        let is_utf8 = is_utf8(&texts);
+        let mut replaced = String::new();
         let mut out = ColumnWriter::with_capacity(texts.bytes.len() * 2, texts.len());
         for row in 0..texts.len() {
             let Some(text) = texts.get(row) else {
@@ -152,6 +155,25 @@ impl Made {
                 place.add_missing(row, &mut reasons);
                 continue;
             };
+            let mut text = text;
+            if !is_utf8 && std::str::from_utf8(text).is_err() {
+                match self.invalid_utf8 {
+                    InvalidUtf8::Keep => {
+                        out.push_none();
+                        continue;
+                    }
+                    InvalidUtf8::Fail => {
+                        out.push_none();
+                        reasons.add(row, "not-utf8", &format!("`{}` is not UTF-8", place.field_name));
+                        continue;
+                    }
+                    InvalidUtf8::Replace => {
+                        replaced.clear();
+                        replaced.push_str(&String::from_utf8_lossy(text));
+                        text = replaced.as_bytes();
+                    }
+                }
+            }
             self.object.clear();
             if let Err(fault) = self.reader.write(text, &mut self.object) {
                 out.push_none();
@@ -171,4 +193,11 @@ impl Made {
         batch.drop_rows(&headers, HEADER);
         batch.fail(&reasons);
     }
+}
+
+/// Whether every row is UTF-8. One pass over the whole column is several times faster than one for each row; a character
+/// that two rows share would begin the second one with a byte that begins no character.
+fn is_utf8(texts: &Column) -> bool {
+    let begins_inside = |row: usize| texts.row(row).first().is_some_and(|byte| byte & 0b1100_0000 == 0b1000_0000);
+    std::str::from_utf8(&texts.bytes).is_ok() && !(0..texts.len()).any(begins_inside)
 }

@@ -111,3 +111,96 @@ proptest! {
         prop_assert_eq!(out + ran.failed.len(), texts.len());
     }
 }
+
+const FORMATS: [&str; 10] =
+    ["logfmt", "syslog", "nginx", "apache", "cri", "docker", "aws_vpc_flow", "aws_alb", "cef", "leef"];
+
+/// Lines of each format, to be cut and mixed.
+const LINES: [&str; 12] = [
+    r#"level=info msg="all \"well\"" took=1.5 debug"#,
+    r#"<34>1 2003-10-11T22:14:15.003Z host su 77 ID47 [ex@32473 iut="3" q="a\"b"][x@1 a="b"] text"#,
+    "<13>Oct 11 22:14:15 host1 sshd[4711]: Failed password",
+    "<189>1234: *Oct 11 22:14:15.123 UTC: %SYS-5-CONFIG_I: text",
+    r#"203.0.113.7 - ann [28/Nov/2026:10:20:30 +0100] "GET /a HTTP/1.1" 200 612 "r" "a \x41\"" "-""#,
+    r#"2026/11/28 10:20:30 [error] 42#7: *5 open() failed, client: 10.0.0.1, request: "GET /x HTTP/1.1""#,
+    "[Wed Oct 10 22:14:15.9 2018] [core:error] [pid 42:tid 7] [client [::1]:5] AH00124: text, referer: http://x",
+    "2016-10-06T00:17:09.669794202Z stdout F the text",
+    r#"{"log":"a\n","stream":"stdout","time":"t"}"#,
+    "2 123456789010 eni-1 172.31.16.139 172.31.16.21 20641 22 6 20 4249 1418530010 1418530070 ACCEPT OK",
+    r"x CEF:0|a|b|c|d|e|f|src=1 msg=a\=b cs1=x cs1Label=y",
+    "LEEF:2.0|a|b|c|d|^|x=1^y=2",
+];
+
+proptest! {
+    #[test]
+    fn any_text_parses_to_valid_json_or_fails(
+        format in 0..FORMATS.len(),
+        line in 0..LINES.len(),
+        cut in any::<prop::sample::Index>(),
+        insert in prop_oneof!["[ -~é\\t\\\\\"|=\\[\\]]{0,6}", Just(String::new())],
+        skip in 0..4_usize,
+    ) {
+        let line = LINES[line];
+        let (before, after) = line.split_at(cut.index(line.len() + 1));
+        let after = after.get(skip.min(after.len())..).unwrap_or_default();
+        let text = format!("{before}{insert}{after}");
+        // The harness reads the attributes as JSON, so text that is not JSON fails here.
+        let options = serde_json::json!({"format": FORMATS[format]});
+        let ran = run_bodies::<Parse>(&options, &[text.as_str()]).map_err(TestCaseError::fail)?;
+        let count = ran.ports.values().map(Vec::len).sum::<usize>() + ran.failed.len() + ran.dropped.values().sum::<usize>();
+        prop_assert_eq!(count, 1, "{}", text);
+    }
+}
+
+/// Case files allow further attributes; those of these formats must have no others.
+#[test]
+fn attributes_of_the_formats_are_exactly_those_of_their_cases() {
+    let mut checked = 0;
+    for entry in std::fs::read_dir(here("tests/cases")).unwrap() {
+        let case: Value = serde_json::from_slice(&std::fs::read(entry.unwrap().path()).unwrap()).unwrap();
+        let format = case["options"]["format"].as_str().unwrap_or_default();
+        if !FORMATS.contains(&format) || case["expected"]["out"].is_null() {
+            continue;
+        }
+        let ran = run::<Parse>(&case["options"], case["input"].as_array().unwrap()).unwrap();
+        let attributes = |events: &[Value]| events.iter().map(|event| event["attributes"].clone()).collect::<Vec<_>>();
+        assert_eq!(attributes(&ran.ports["out"]), attributes(case["expected"]["out"].as_array().unwrap()), "{format}");
+        checked += 1;
+    }
+    assert!(checked >= 12, "{checked} cases");
+}
+
+/// The example of `syslog` in `FORMATS.md`.
+#[test]
+fn the_example_of_the_formats_holds() {
+    let page = std::fs::read_to_string(here("FORMATS.md")).unwrap();
+    let line = page.lines().find(|line| line.starts_with("`<13>")).unwrap();
+    let parts: Vec<&str> = line.split('`').collect();
+    let ran = run_bodies::<Parse>(&json!({"format": "syslog"}), &[parts[1]]).unwrap();
+    assert_eq!(ran.ports["out"][0]["attributes"], serde_json::from_str::<Value>(parts[3]).unwrap());
+}
+
+#[test]
+fn options_of_other_formats_are_refused() {
+    let refuse = |options: Value, expected: &[(&str, &str)]| check_refusal::<Parse>(&options, expected).unwrap();
+    refuse(
+        json!({"format": "syslog", "variant": "combined", "log_format": "x", "labels": true, "types": {"a": "integer"}}),
+        &[
+            ("log_format", "belongs to the format `nginx`, `apache`"),
+            ("labels", "belongs to the format `cef`"),
+            ("types", "has types of its own"),
+            ("variant", "its forms are `auto`, `rfc3164`, `rfc5424`"),
+        ],
+    );
+    refuse(json!({"format": "nginx", "log_format": "$a$b"}), &[("log_format", "no text stands before `b`")]);
+    refuse(
+        json!({"format": "nginx", "log_format": "x", "variant": "main"}),
+        &[("variant", "remove one"), ("log_format", "no values")],
+    );
+    refuse(json!({"format": "apache", "log_format": "%h %Y"}), &[("log_format", "unknown directive `%Y`")]);
+    refuse(
+        json!({"format": "aws_vpc_flow", "columns": ["srcaddr", "nowhere", "srcaddr"]}),
+        &[("columns[1]", "no field `nowhere`"), ("columns[2]", "twice")],
+    );
+    refuse(json!({"invalid_utf8": "fail"}), &[("invalid_utf8", "fails in any case")]);
+}
