@@ -6,7 +6,7 @@ use crate::bytes::same;
 use crate::documents::Documents;
 use crate::key::{Key, filter_bit, hash};
 use crate::node::{ESCAPED, EXPANDED, NONE, Node, Place, REMOVED};
-use crate::route::{Route, Step};
+use crate::route::{Glob, Route, Step};
 
 impl Documents {
     /// The value that a path leads to from a place; none where the path has `[*]` or a pattern.
@@ -55,7 +55,7 @@ impl Documents {
                 let mut child = self.first(at);
                 while let Some(here) = child {
                     let fits = match step {
-                        Step::Glob(glob) => self.with_key(here, |key| glob.fits(key)),
+                        Step::Glob(glob) => self.fits_glob(here, glob),
                         _ => true,
                     };
                     if fits {
@@ -173,10 +173,17 @@ impl Documents {
             (Step::Key(key), Kind::Object) => {
                 self.node(child.0).is_some_and(|member| self.is_key(member, key.hash, &key.bytes))
             }
-            (Step::Glob(glob), Kind::Object) => self.with_key(child, |key| glob.fits(key)),
+            (Step::Glob(glob), Kind::Object) => self.fits_glob(child, glob),
             (Step::Index(wanted), Kind::Array) => *wanted == index,
             (Step::Each, Kind::Array) => true,
             _ => false,
+        }
+    }
+
+    fn fits_glob(&mut self, member: Place, glob: &Glob) -> bool {
+        match self.node(member.0) {
+            Some(node) if !node.has(ESCAPED) => glob.fits(self.bytes(node.key, node.key_origin)),
+            _ => self.with_key(member, |key| glob.fits(key)),
         }
     }
 

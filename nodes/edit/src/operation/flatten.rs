@@ -120,6 +120,10 @@ impl Flatten {
 }
 
 impl Change for Flatten {
+    fn takes_json(&self) -> bool {
+        true
+    }
+
     fn change(&mut self, kind: Kind, text: &[u8], out: &mut Vec<u8>) -> Result<Made, Problem> {
         if kind != Kind::Object && !(kind == Kind::Array && self.arrays) {
             return Err(Problem::WrongType(kind, "an object"));

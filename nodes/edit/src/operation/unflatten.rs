@@ -96,6 +96,10 @@ impl Unflatten {
 }
 
 impl Change for Unflatten {
+    fn takes_json(&self) -> bool {
+        true
+    }
+
     fn change(&mut self, kind: Kind, text: &[u8], out: &mut Vec<u8>) -> Result<Made, Problem> {
         if kind != Kind::Object {
             return Err(Problem::WrongType(kind, "an object"));

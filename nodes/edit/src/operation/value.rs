@@ -4,7 +4,7 @@ use wattle_document::{Content, Place};
 use wattle_node::json::Kind;
 
 use super::{Compiler, Operation, marked};
-use crate::field::{Field, Shape};
+use crate::field::{Field, Root, Shape};
 use crate::options::{ConvertError, Fields, OnMissing};
 use crate::problem::Problem;
 use crate::rows::Rows;
@@ -25,6 +25,11 @@ pub(crate) trait Change {
     /// Reads the other fields of a row that the change needs.
     fn prepare(&mut self, _rows: &mut Rows, _row: usize) -> Result<(), Problem> {
         Ok(())
+    }
+
+    /// Whether the body as a whole is read as the JSON in its text instead of as a string.
+    fn takes_json(&self) -> bool {
+        false
     }
 
     /// Writes the new value. `text` is the value in text form; it is neither missing nor null.
@@ -84,7 +89,11 @@ impl<C: Change> InPlace<C> {
     /// Changes one value.
     fn change(&mut self, rows: &mut Rows, row: usize, field: usize, place: Place) -> Result<(), Problem> {
         let Some(field) = self.fields.get(field) else { return Ok(()) };
-        let content = rows.documents.content(place);
+        let place_of_value = match field.is_whole() && field.root == Root::Body && self.change.takes_json() {
+            true => rows.root(row, field)?,
+            false => place,
+        };
+        let content = rows.documents.content(place_of_value);
         if content.kind() <= Kind::Null {
             return if self.on_missing == OnMissing::Fail { Err(Problem::Missing) } else { Ok(()) };
         }
