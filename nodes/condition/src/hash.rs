@@ -120,7 +120,7 @@ impl Share {
 pub struct Counter(Option<u128>);
 
 /// The columns of a key.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Key {
     columns: Vec<usize>,
     seed: u64,

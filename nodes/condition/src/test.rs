@@ -148,3 +148,7 @@ fn narrow(column: &Column, rows: &mut [bool], holds: impl Fn(Kind, &[u8]) -> boo
 fn narrow_values(column: &Column, rows: &mut [bool], holds: impl Fn(Kind, &[u8]) -> bool) {
     narrow(column, rows, |kind, text| kind > Kind::Null && holds(kind, text));
 }
+
+#[cfg(test)]
+#[cfg(feature = "clock")]
+mod tests;
