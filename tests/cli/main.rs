@@ -251,6 +251,9 @@ fn an_unreadable_configuration_never_leads_to_the_folder_of_another_agent() {
     }
     let ended = folder.run(&["reload", "--config", "agent.toml"]);
     assert!(ended.log.contains("name the folder with `--data-dir`"), "{}", ended.log);
+    // Some of the commands above keep compiled code in the default data folder.
+    let folder = Folder::new();
+    folder.write("agent.toml", "garbage [\n");
     let ended = folder.run(&["run", "agent.toml"]);
     assert!(ended.code == 78 && ended.log.contains("error[E0102]"), "{} {}", ended.code, ended.log);
     assert!(!folder.path("data").exists(), "the agent fails before it locks the default data folder");

@@ -13,4 +13,5 @@ mod chained;
 mod concatenated;
 mod counted;
 mod large;
+mod recipes;
 mod samples;

@@ -80,7 +80,7 @@ mod tests {
 
     #[test]
     fn every_type_accepts_valid_options() {
-        for (type_name, options) in [
+        let cases = [
             ("stdin", json!({})),
             ("stdin", json!({ "framing": "document", "decompression": "none", "max_event_bytes": "1MiB" })),
             ("file", json!({ "include": ["/var/log/*.log"] })),
@@ -93,7 +93,11 @@ mod tests {
             ("http", json!({ "address": "localhost:0", "path": "/in", "token": "s", "max_body_bytes": "1MB" })),
             ("demo", json!({})),
             ("demo", json!({ "records_per_document": [1, 5], "rate": "2.5", "seed": "7", "shape": "cloudwatch" })),
-        ] {
+        ];
+        for row in TYPES.rows {
+            assert!(cases.iter().any(|(name, _)| *name == row.name), "no case for the type `{}`", row.name);
+        }
+        for (type_name, options) in cases {
             assert_eq!(TYPES.check(type_name, &options), Ok(()), "{type_name} {options}");
             assert!(build(type_name, &options, &Listeners::default()).is_ok());
         }

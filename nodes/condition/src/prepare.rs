@@ -116,7 +116,11 @@ fn older_than(lists: &mut Lists<'_, '_>, age: &str) -> Result<Test, Refused> {
         return lists.refuse("older_than", &format!("`{age}` is not a duration such as `90s`, `1h 30m` or `7d`"));
     };
     #[cfg(feature = "clock")]
-    return Ok(Test::OlderThan(age));
+    {
+        // A missing grant is then an error of the configuration, not a fault of the first batch.
+        wattle_node::capabilities::clock::now();
+        Ok(Test::OlderThan(age))
+    }
     #[cfg(not(feature = "clock"))]
     {
         let _ = age;

@@ -38,8 +38,8 @@ pub struct FieldOptions {
     /// What to do with an event that lacks the value. Default: `keep`.
     #[serde(default)]
     pub on_missing: OnMissing,
-    /// For `timestamp`: what to do with an event whose value is not a time in this format. Default:
-    /// `fail`.
+    /// For `timestamp`: what to do with an event whose value is not a time in this
+    /// format. Default: `fail`.
     #[serde(default)]
     pub on_error: OnError,
 }

@@ -148,6 +148,7 @@ fn read_error(line: &[u8], object: &mut Object<'_>, decoded: &mut Vec<u8>) -> Op
     object.text(key!("timestamp"), timestamp);
     rest.eat(b" [").then_some(())?;
     let level = rest.until(b']')?;
+    let has_module = memchr(b':', level).is_some();
     let severity = match memchr(b':', level) {
         Some(colon) => {
             object.text_unless_nil(key!("module"), level.get(..colon)?);
@@ -162,7 +163,7 @@ fn read_error(line: &[u8], object: &mut Object<'_>, decoded: &mut Vec<u8>) -> Op
     let mut after = rest;
     while after.eat_byte(b'[') {
         let Some(context) = after.until(b']') else { break };
-        if !write_context(context, object) {
+        if !write_context(context, has_module, object) {
             break;
         }
         after.spaces();
@@ -186,7 +187,7 @@ fn read_error(line: &[u8], object: &mut Object<'_>, decoded: &mut Vec<u8>) -> Op
 }
 
 /// Writes `pid 42:tid 7` or `client 10.0.0.1:5`; returns whether the text is one of them.
-fn write_context(context: &[u8], object: &mut Object<'_>) -> bool {
+fn write_context(context: &[u8], has_port: bool, object: &mut Object<'_>) -> bool {
     if let Some(process) = context.strip_prefix(b"pid ") {
         let end = memchr(b':', process).unwrap_or(process.len());
         let (pid, thread) = process.split_at(end);
@@ -200,10 +201,11 @@ fn write_context(context: &[u8], object: &mut Object<'_>) -> bool {
     let Some(client) = context.strip_prefix(b"client ").or_else(|| context.strip_prefix(b"remote ")) else {
         return false;
     };
-    // An address of IPv6 has colons, too; its port stands behind the last one only if brackets or one colon say so.
+    // An address of IPv6 has colons, too. Apache 2.4 writes it without brackets and always adds a port;
+    // older versions, whose lines have no module, write neither.
     let colon = memrchr(b':', client).filter(|colon| {
         let host = client.get(..*colon).unwrap_or_default();
-        memchr(b':', host).is_none() || host.ends_with(b"]")
+        memchr(b':', host).is_none() || host.ends_with(b"]") || has_port
     });
     match colon.and_then(|colon| Some((client.get(..colon)?, decimal(client.get(colon + 1..)?)?))) {
         Some((host, port)) => {

@@ -146,9 +146,12 @@ impl KeyValue {
                 _ => self.bare(at, end),
             };
         }
-        let key = self.within_pair.find(rest).and_then(|end| rest.get(..end));
+        let end = self.between_pairs.find(rest).unwrap_or(rest.len());
+        // Searching the whole rest for each word would take quadratic time in a text of words. The
+        // separator may begin with the byte that ends the word.
+        let word = rest.get(..end + separator.len()).unwrap_or(rest);
+        let key = self.within_pair.find(word).and_then(|end| rest.get(..end));
         let Some(key) = key.filter(|key| self.between_pairs.find(key).is_none()) else {
-            let end = self.between_pairs.find(rest).unwrap_or(rest.len());
             let name = rest.get(..end).unwrap_or_default().trim_ascii();
             self.keys.add(|out| out.extend_from_slice(name));
             return self.bare(at, at + end);
