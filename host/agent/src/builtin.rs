@@ -40,10 +40,12 @@ mod tests {
         }
     }
 
-    /// The catalog does not check this.
+    /// Options decide whether a built-in node needs a capability; the catalog does not check imports. The node must call
+    /// a capability that it needs in `configure`, and only these do.
     #[test]
-    fn no_built_in_node_imports_a_capability() {
-        let contract = ["types", "fields", "batch", "diagnostics"].map(|name| format!("wattle:node/{name}@0.1.0"));
+    fn built_in_nodes_import_no_capability_but_the_clock() {
+        let contract =
+            ["types", "fields", "batch", "diagnostics", "clock"].map(|name| format!("wattle:node/{name}@0.1.0"));
         for artifact in artifacts() {
             let imports = wattle_runtime::imported_interfaces(&artifact);
             assert!(

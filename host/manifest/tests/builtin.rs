@@ -1,6 +1,6 @@
-//! Checks that the built-in packs are valid and that their tests can be read.
+//! Checks that the versions of the pack `cloudtrail` are valid and that their tests can be read.
 //!
-//! Nodes are fakes here; another test runs the packs on the real nodes.
+//! Nodes are fakes here, which know the nodes of this pack only; the suite `packs` runs every pack on the real nodes.
 
 use expect_test::{Expect, expect};
 use serde_json::Map;
@@ -21,8 +21,10 @@ fn tests(pack: &str) -> Vec<PackTest> {
 }
 
 #[test]
-fn every_pack_is_valid_without_a_warning() {
-    let packs: Vec<String> = library().list().iter().map(|pack| format!("{}@{}", pack.name, pack.version)).collect();
+fn every_version_of_cloudtrail_is_valid_without_a_warning() {
+    let packs = library().list();
+    let versions = packs.iter().filter(|pack| pack.name == "cloudtrail");
+    let packs: Vec<String> = versions.map(|pack| format!("{}@{}", pack.name, pack.version)).collect();
     assert_eq!(packs, PACKS);
     for pack in PACKS {
         let (plan, warnings) = load_pack(pack, &Map::new(), &FakeNodes, &library()).unwrap();

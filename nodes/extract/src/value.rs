@@ -51,8 +51,8 @@ pub(crate) struct Finder {
 const MAX_DEPTH: usize = 512;
 
 impl Finder {
-    /// A finder. `each` is the path from the field to each value; `unchecked` means that nobody
-    /// validated the JSON of the field yet.
+    /// A finder. `each` is the path from the field to each value; `unchecked` means that the
+    /// JSON of the field is not validated yet.
     pub(crate) fn new(each: Option<Path>, pattern: Option<Pattern>, unchecked: bool) -> Self {
         Self { each, pattern, unchecked, text: Vec::new() }
     }
