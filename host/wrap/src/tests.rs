@@ -110,5 +110,5 @@ fn a_missing_export_is_named() {
     assert!(refused(&foreign).contains("imports `env.strlen`"));
     let wrong = module("").replace("(param i32 i32) (result i32) i32.const 192", "(result i32) i32.const 192");
     assert!(refused(&wrong).contains("does not fit the contract"), "{}", refused(&wrong));
-    assert!(wrap(b"text").unwrap_err().message.contains("not webassembly"));
+    assert!(wrap(b"text").unwrap_err().message.contains("not WebAssembly"));
 }

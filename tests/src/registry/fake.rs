@@ -76,8 +76,8 @@ impl Manner {
     /// Every way to be ill, with a part of what is to be said of it.
     pub const ILL: [(Self, &str); 27] = [
         (Self::HangsUp, "http://"),
-        (Self::Silent, "timeout"),
-        (Self::Trickles, "timeout"),
+        (Self::Silent, "did not respond in time"),
+        (Self::Trickles, "did not complete its response in time"),
         (Self::Truncates, "ended early"),
         (Self::WrongBlob, "the layer has the digest"),
         (Self::WrongManifest, "digest mismatch"),

@@ -109,7 +109,13 @@ impl Builder<'_> {
         match read() {
             Ok(bytes) => {
                 let name = path.file_stem().and_then(|name| name.to_str()).unwrap_or_default();
-                let artifact = Arc::new(Artifact::new(name, bytes, origin));
+                let mut artifact = Artifact::new(name, bytes, origin);
+                // A copy of a built-in artifact, as packs for other agents have, needs no more than the original.
+                let builtin = self.nodes.builtin_names().into_iter().filter_map(|name| self.nodes.builtin(&name));
+                if builtin.into_iter().any(|builtin| builtin.digest == artifact.digest) {
+                    artifact.origin = Origin::Builtin;
+                }
+                let artifact = Arc::new(artifact);
                 self.artifacts.insert(path.to_owned(), Arc::clone(&artifact));
                 Some(artifact)
             }
