@@ -10,7 +10,7 @@ use crate::documents::SCRATCH;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Place(pub(crate) u32);
 
-/// Instead of a number of a node: there is none.
+/// Stands for no node.
 pub(crate) const NONE: u32 = u32::MAX;
 
 /// The list of children was made.

@@ -164,7 +164,7 @@ impl Rows {
         self.document(row, field.root).ok_or(Problem::NotJson)
     }
 
-    /// The value of a field with a path to one value; missing where there is none, also below a body that is not JSON.
+    /// The value of a field with a path to one value; missing if the event lacks it or the body is not JSON.
     #[inline]
     pub(crate) fn read(&mut self, row: usize, field: &Field) -> Content {
         if field.is_whole() && field.root == Root::Body {

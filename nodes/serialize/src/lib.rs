@@ -273,7 +273,7 @@ struct Objects {
 }
 
 impl Objects {
-    /// Opens the object of a row, or says why there is none.
+    /// Opens the object of a row. The error has a code and the reason.
     fn open(
         &self,
         object: &Object,

@@ -48,7 +48,7 @@ impl Target {
         Some(Self::Field { field, form, output, zone })
     }
 
-    /// Sets the field of every row that has a time; [`i64::MIN`] is none.
+    /// Sets the field of every row that has a time; [`i64::MIN`] stands for no time.
     pub(crate) fn set(&self, batch: &mut Batch<'_>, times: &[i64]) {
         let any = times.iter().any(|time| *time != i64::MIN);
         match self {

@@ -146,7 +146,7 @@ impl<C: Change> InPlace<C> {
 
     fn give(&self, rows: &mut Rows, row: usize, place: Place, content: Content) {
         match &self.into {
-            // Where there is no place for the value there is none for null either.
+            // A field without a place for the value has no place for null either.
             Some(into) => drop(rows.put(row, into, content)),
             None => rows.documents.set(place, content),
         }

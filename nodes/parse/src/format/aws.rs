@@ -3,7 +3,6 @@
 use memchr::memchr;
 use wattle_node::Setup;
 
-use super::container::column;
 use super::{Fault, HEADER, Read};
 use crate::object::{Object, is_nil, key, write_string};
 use crate::options::Options;
@@ -144,8 +143,10 @@ impl Read for VpcFlow {
                     format!("has a `{}` that is not a number; set `columns` to the fields of the log", field.name);
                 return Err(Fault { code: "not-vpc-flow", message });
             }
-            if !is_nil(value) {
-                column(&mut object, &field.key, value, field.is_number);
+            match field.is_number {
+                _ if is_nil(value) => {}
+                true => object.number_or_text(&field.key, value),
+                false => object.text(&field.key, value),
             }
         }
         if count != self.fields.len() || !rest.is_at_end() {

@@ -4,7 +4,7 @@ use memchr::memchr;
 use wattle_node::json::{self, Kind, Path};
 
 use super::{Fault, Read};
-use crate::object::{Object, key, put};
+use crate::object::{Object, key};
 use crate::scan::{Cursor, without_line_end};
 
 /// `2016-10-06T00:17:09.669794202Z stdout F the text`, as Kubernetes describes it ("CRI: log format").
@@ -86,16 +86,5 @@ impl Read for Docker {
         }
         object.end();
         Ok(())
-    }
-}
-
-/// Writes nothing where a value is missing; kept here for the formats of columns.
-pub(super) fn column(object: &mut Object<'_>, key: &str, value: &[u8], is_number: bool) {
-    if is_number {
-        object.number_or_text(key, value);
-    } else {
-        put(key.as_bytes(), object.out);
-        crate::object::write_clean(value, object.out);
-        object.out.push(b',');
     }
 }

@@ -145,7 +145,7 @@ fn is_fraction(text: &[u8]) -> bool {
     is_whole && is_digits(fraction.get(1..).unwrap_or_default())
 }
 
-/// Writes method, path and protocol of a request line, or the line as a whole where it is none.
+/// Writes method, path and protocol of a request line, or the whole line if it is not a request line.
 pub(super) fn write_request(line: &[u8], object: &mut Object<'_>, decoded: &mut Vec<u8>) {
     let Some((method, path, protocol)) = request(line) else {
         return write_text(key!("request"), line, object, decoded);
