@@ -1,8 +1,8 @@
 //! Tests of the public interface of the crate.
 //!
-//! `golden` has one folder for each kind of invalid configuration, `plan` checks valid ones,
-//! `builtin` the built-in packs, and `robust` that no input makes the crate panic. `fakes` replaces
-//! the nodes and endpoints.
+//! `golden` has one folder for each kind of invalid configuration, `plan` and `links` check valid
+//! ones, `builtin` the built-in packs, and `robust` that no input makes the crate panic. `fakes`
+//! replaces the nodes and endpoints.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -15,6 +15,7 @@ mod builtin;
 mod compound;
 mod fakes;
 mod golden;
+mod links;
 mod plan;
 mod robust;
 mod settings;
