@@ -11,6 +11,7 @@ mod nginx;
 mod pattern;
 mod security;
 mod syslog;
+mod xml;
 
 use wattle_convert::{Type, WrongType, write_string, write_value};
 use wattle_node::Setup;
@@ -65,6 +66,7 @@ impl Reader {
             Format::AwsAlb => Some(Self::Other(Box::new(aws::Alb))),
             Format::Cef => Some(Self::Other(Box::new(security::Cef::new(options)))),
             Format::Leef => Some(Self::Other(Box::new(security::Leef::default()))),
+            Format::Xml => Some(Self::Other(Box::new(xml::Xml::new(options, setup)))),
         }
     }
 
@@ -96,14 +98,15 @@ impl Format {
             Self::AwsAlb => "aws_alb",
             Self::Cef => "cef",
             Self::Leef => "leef",
+            Self::Xml => "xml",
         }
     }
 }
 
 /// Reports options that belong to other formats.
 fn check_options(options: &Options, setup: &mut Setup<'_>) {
-    use Format::{Apache, AwsVpcFlow, Cef, Csv, KeyValue, Logfmt, Nginx, Regex, Syslog};
-    let given: [(&str, bool, &[Format]); 13] = [
+    use Format::{Apache, AwsVpcFlow, Cef, Csv, KeyValue, Logfmt, Nginx, Regex, Syslog, Xml};
+    let given: [(&str, bool, &[Format]); 14] = [
         ("pattern", options.pattern.is_some(), &[Regex]),
         ("field_split", options.field_split.is_some(), &[KeyValue]),
         ("pair_split", options.pair_split.is_some(), &[KeyValue]),
@@ -115,7 +118,8 @@ fn check_options(options: &Options, setup: &mut Setup<'_>) {
         ("variant", options.variant.is_some(), &[Syslog, Nginx, Apache]),
         ("log_format", options.log_format.is_some(), &[Nginx, Apache]),
         ("labels", options.labels.is_some(), &[Cef]),
-        ("types", !options.types.is_empty(), &[Regex, KeyValue, Logfmt, Csv]),
+        ("xml", options.xml.is_some(), &[Xml]),
+        ("types", !options.types.is_empty(), &[Regex, KeyValue, Logfmt, Csv, Xml]),
         ("invalid_utf8", options.invalid_utf8.is_some() && options.format == Format::Json, &[]),
     ];
     let chosen = options.format.name();

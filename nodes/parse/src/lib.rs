@@ -13,7 +13,7 @@ use wattle_node::{Batch, Node, Setup, export_node};
 
 use crate::format::Reader;
 use crate::merge::Merger;
-pub use crate::options::{BareKeys, Format, InvalidUtf8, OnConflict, Options, Variant};
+pub use crate::options::{BareKeys, Format, InvalidUtf8, Namespaces, OnConflict, Options, Variant, Xml};
 use crate::rows::{Made, Place, Stored};
 
 /// The configured node.

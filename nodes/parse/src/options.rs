@@ -1,9 +1,13 @@
 //! What a user may set.
 
+mod xml;
+
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use wattle_convert::Type;
+
+pub use self::xml::{Namespaces, Xml};
 
 /// Options of the node `parse`.
 #[derive(Clone, Debug, Deserialize)]
@@ -68,8 +72,12 @@ pub struct Options {
     /// dropped under `header`. Default: `false`.
     #[serde(default)]
     pub skip_header: Option<bool>,
-    /// For `regex`, `key_value`, `logfmt` and `csv`: types of keys whose values are not strings; an empty text becomes null.
-    /// Default: none. Example: `{ status = "integer" }`.
+    /// For `xml`: how elements and attributes become members. Default: as each of its options says. Example:
+    /// `{ keys_from = { Data = "Name" } }`.
+    #[serde(default)]
+    pub xml: Option<Xml>,
+    /// For `regex`, `key_value`, `logfmt`, `csv` and `xml`: types of keys whose values are not strings; an empty text
+    /// becomes null. Default: none. Example: `{ status = "integer" }`.
     #[serde(default)]
     pub types: BTreeMap<String, Type>,
 }
@@ -122,6 +130,8 @@ pub enum Format {
     Cef,
     /// IBM QRadar Log Event Extended Format 1.0 and 2.0, after a syslog header or without.
     Leef,
+    /// XML: one root element with its attributes, child elements and texts.
+    Xml,
 }
 
 /// A form of a format.

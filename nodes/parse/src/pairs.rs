@@ -37,7 +37,7 @@ impl Types {
         Self(types)
     }
 
-    fn get(&self, key: &[u8]) -> Option<&(String, Type)> {
+    pub(crate) fn get(&self, key: &[u8]) -> Option<&(String, Type)> {
         let place = self.0.binary_search_by(|(name, _)| name.as_bytes().cmp(key)).ok()?;
         self.0.get(place)
     }

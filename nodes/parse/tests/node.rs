@@ -41,7 +41,7 @@ fn wrong_options_are_reported_all_at_once() {
         ],
     );
     refuse(json!({"into": "attributes[0]"}), &[("into", "a key must follow")]);
-    refuse(json!({"format": "xml"}), &[("format", "unknown variant `xml`")]);
+    refuse(json!({"format": "yaml"}), &[("format", "unknown variant `yaml`")]);
     refuse(json!({"format": "regex"}), &[("pattern", "needs a pattern")]);
     refuse(json!({"format": "regex", "pattern": "(a"}), &[("pattern", "not a regular expression: unclosed group")]);
     refuse(json!({"format": "regex", "pattern": "(a)"}), &[("pattern", "no named group")]);
@@ -112,8 +112,8 @@ proptest! {
     }
 }
 
-const FORMATS: [&str; 10] =
-    ["logfmt", "syslog", "nginx", "apache", "cri", "docker", "aws_vpc_flow", "aws_alb", "cef", "leef"];
+const FORMATS: [&str; 11] =
+    ["logfmt", "syslog", "nginx", "apache", "cri", "docker", "aws_vpc_flow", "aws_alb", "cef", "leef", "xml"];
 
 /// Lines of each format, to be cut and mixed.
 const LINES: [&str; 12] = [
