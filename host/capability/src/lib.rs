@@ -26,7 +26,7 @@ pub use capability::Capability;
 pub use http::{Budget, Client, Failure, FailureKind, Request, Response};
 pub use kv::{Changes, KvError, Store};
 pub use log::{LINES_PER_CALL, LogTarget, level_name};
-pub use lookup::{LookupError, NetworkError, OpenTable, Table, TableError, Tables};
+pub use lookup::{FindError, LookupError, NetworkError, OpenTable, Table, TableError, Tables};
 pub use meters::{Meter, Meters};
 pub use metrics::{
     FamilySnapshot, Kind, Label, MetricChange, MetricError, NodeMetrics, PREFIX, Reading, samples, write_labels,

@@ -3,10 +3,13 @@
 //! A table is loaded once for all workers. When the file changes, the plan changes too, and the new
 //! generation loads the table again. The old table is dropped with the last instance that uses it.
 
+mod address;
 mod cells;
 mod cidr;
 mod error;
+mod mmdb;
 mod read;
+mod rows;
 mod table;
 
 use std::collections::HashMap;
@@ -17,9 +20,8 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use wattle_plan::{TableGrant, TableKind};
 
-pub use self::error::{LookupError, NetworkError, TableError};
-pub use self::table::Table;
-use crate::values::{TooLarge, Values, ValuesBuilder};
+pub use self::error::{FindError, LookupError, NetworkError, TableError};
+pub use self::table::{OpenTable, Table};
 
 /// How long an unused table stays loaded: a reload opens it for its checks first, and then for the
 /// workers.
@@ -65,51 +67,6 @@ impl Tables {
             }
         };
         OpenTable::new(table, columns)
-    }
-}
-
-/// A table with the columns that a node selected.
-#[derive(Clone, Debug)]
-pub struct OpenTable {
-    table: Arc<Table>,
-    columns: Vec<usize>,
-}
-
-impl OpenTable {
-    /// Selects columns of a table.
-    ///
-    /// # Errors
-    ///
-    /// The table lacks a column.
-    pub fn new(table: Arc<Table>, columns: &[String]) -> Result<Self, LookupError> {
-        let find = |name: &String| {
-            let missing = || LookupError::NoColumn { column: name.clone(), columns: table.columns().to_vec() };
-            table.column(name).ok_or_else(missing)
-        };
-        let columns = columns.iter().map(find).collect::<Result<_, _>>()?;
-        Ok(Self { table, columns })
-    }
-
-    /// Looks up keys. Returns for each selected column the cells of the found rows; a key without a
-    /// row and a missing cell give no value.
-    ///
-    /// # Errors
-    ///
-    /// The cells have more than `max_bytes` in total.
-    pub fn find(&self, keys: &Values, max_bytes: usize) -> Result<Vec<Values>, TooLarge> {
-        let rows: Vec<Option<usize>> = keys.iter().map(|key| self.table.find(key?)).collect();
-        let mut left = max_bytes;
-        let mut all = Vec::with_capacity(self.columns.len());
-        for &column in &self.columns {
-            let mut cells = ValuesBuilder::with_rows(rows.len());
-            for row in &rows {
-                let cell = row.and_then(|row| self.table.cell(row, column));
-                cells.push(cell, left).map_err(|_| TooLarge(max_bytes))?;
-            }
-            left = left.saturating_sub(cells.byte_len());
-            all.push(cells.finish());
-        }
-        Ok(all)
     }
 }
 

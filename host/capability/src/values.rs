@@ -42,8 +42,15 @@ pub struct TooLarge(
     pub usize,
 );
 
-/// Kind of string values.
-const STRING: u8 = 4;
+/// Kinds of values, as in `wit/types.wit`.
+pub(crate) mod kind {
+    pub(crate) const MISSING: u8 = 0;
+    pub(crate) const BOOLEAN: u8 = 2;
+    pub(crate) const NUMBER: u8 = 3;
+    pub(crate) const STRING: u8 = 4;
+    pub(crate) const ARRAY: u8 = 5;
+    pub(crate) const OBJECT: u8 = 6;
+}
 
 /// Builds a column.
 #[derive(Debug)]
@@ -61,12 +68,17 @@ impl ValuesBuilder {
         Self { bytes: Vec::new(), offsets, kinds: Vec::with_capacity(rows) }
     }
 
-    /// Appends a row.
+    /// Appends a row with a string, or without a value.
     ///
     /// # Errors
     ///
     /// The column would have more than `max_bytes`.
     pub fn push(&mut self, value: Option<&[u8]>, max_bytes: usize) -> Result<(), TooLarge> {
+        self.push_kind(value, kind::STRING, max_bytes)
+    }
+
+    /// Appends a row with a value of this kind, or without a value.
+    pub(crate) fn push_kind(&mut self, value: Option<&[u8]>, kind: u8, max_bytes: usize) -> Result<(), TooLarge> {
         let value_bytes = value.unwrap_or_default();
         let end = self.bytes.len() + value_bytes.len();
         let Some(offset) = u32::try_from(end).ok().filter(|_| end <= max_bytes) else {
@@ -74,7 +86,7 @@ impl ValuesBuilder {
         };
         self.bytes.extend_from_slice(value_bytes);
         self.offsets.push(offset);
-        self.kinds.push(if value.is_some() { STRING } else { 0 });
+        self.kinds.push(if value.is_some() { kind } else { kind::MISSING });
         Ok(())
     }
 

@@ -3,7 +3,8 @@
 //! `"mocks": {"clock": "2024-05-01T00:00:00Z", "random": 7, "lookup": {"accounts": {"key": "id",
 //! "rows": [{"id": "1", "name": "prod"}]}}, "kv": {"seen": "5"}, "http-client": {"GET
 //! https://api.example.com/a": {"status": 200, "body": "…"}}}` sets: the time, which does not
-//! advance; the seed of random bytes; lookup tables (`"kind": "cidr"` for a table of networks);
+//! advance; the seed of random bytes; lookup tables (`"kind": "cidr"` for a table of networks, and
+//! `"mmdb"` for one whose columns are paths into its rows);
 //! existing keys; and responses by method and URL, where `{"failure": "timeout"}` is a request that
 //! fails. `http` is an older name of `http-client`. `[mocks]` in `node.toml` has the same form.
 //!
@@ -35,10 +36,21 @@ pub struct Mocks {
 pub struct MockTable {
     /// The column of the key.
     pub key: String,
-    /// Whether its keys are networks.
-    pub is_cidr: bool,
+    /// How keys are compared.
+    pub kind: MockKind,
     /// Rows; each is an object.
     pub rows: Vec<Value>,
+}
+
+/// How keys of a table are compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MockKind {
+    /// As text.
+    Exact,
+    /// The keys are networks.
+    Cidr,
+    /// The keys are networks, and columns are paths into the rows.
+    Mmdb,
 }
 
 /// Result of a request.
@@ -122,12 +134,13 @@ impl MockTable {
         known(object, "table", &["key", "kind", "rows"])?;
         let key = object.get("key").and_then(Value::as_str).ok_or("`key`, the column of the key, is missing")?;
         let rows = object.get("rows").and_then(Value::as_array).ok_or("`rows`, a list of objects, is missing")?;
-        let is_cidr = match object.get("kind").map(|kind| kind.as_str().unwrap_or_default()) {
-            None | Some("exact") => false,
-            Some("cidr") => true,
-            Some(other) => return Err(format!("unknown kind `{other}`; available: `exact`, `cidr`")),
+        let kind = match object.get("kind").map(|kind| kind.as_str().unwrap_or_default()) {
+            None | Some("exact") => MockKind::Exact,
+            Some("cidr") => MockKind::Cidr,
+            Some("mmdb") => MockKind::Mmdb,
+            Some(other) => return Err(format!("unknown kind `{other}`; available: `exact`, `cidr`, `mmdb`")),
         };
-        Ok(Self { key: key.into(), is_cidr, rows: rows.clone() })
+        Ok(Self { key: key.into(), kind, rows: rows.clone() })
     }
 }
 
@@ -229,7 +242,7 @@ mod tests {
         }));
         let mocks = mocks.unwrap();
         assert_eq!((mocks.clock, mocks.random, mocks.kv["a"].as_str()), (Some(1_000_000_000), Some(3), "5"));
-        assert!(mocks.lookup["nets"].is_cidr);
+        assert_eq!(mocks.lookup["nets"].kind, MockKind::Cidr);
         let answer = MockAnswer::Response(404, Vec::new(), br#"{"x":1}"#.to_vec());
         assert_eq!(mocks.http["GET https://a/b"], answer);
         for (wrong, part) in [

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use wattle_capability::{
     Clock, Failure, FailureKind, LogTarget, MissingMocks, Mock, MockHttp, NodeServices, Random, Response, Table,
 };
-use wattle_cases::{MockAnswer, MockTable, Mocks};
+use wattle_cases::{MockAnswer, MockKind, MockTable, Mocks};
 use wattle_plan::{Grants, TableKind};
 use wattle_runtime::Compiled;
 
@@ -126,7 +126,11 @@ fn line(capability: &str) -> String {
 }
 
 fn table_of(table: &MockTable) -> Result<Table, String> {
-    let kind = if table.is_cidr { TableKind::Cidr } else { TableKind::Exact };
+    let kind = match table.kind {
+        MockKind::Exact => TableKind::Exact,
+        MockKind::Cidr => TableKind::Cidr,
+        MockKind::Mmdb => TableKind::Mmdb,
+    };
     let rows = serde_json::Value::from(table.rows.clone()).to_string();
     Table::from_json(rows.as_bytes(), kind, Some(&table.key)).map_err(|error| error.to_string())
 }

@@ -123,11 +123,11 @@ pub struct LookupGrant {
 /// A table.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct TableGrant {
-    /// The file: CSV with a header, or JSON: an array of objects.
+    /// The file: CSV with a header, JSON (an array of objects, or one object per line), or a MaxMind DB.
     pub path: PathBuf,
     /// How keys are compared.
     pub kind: TableKind,
-    /// Column with the keys. Default: the first column of a CSV file, `key` in JSON.
+    /// Column with the keys. Default: `key`, or the first column. A MaxMind DB has none.
     pub key: Option<String>,
     /// Length and modification time of the file when the configuration was read. A changed file
     /// changes the plan, so that a reload swaps it in.
@@ -150,6 +150,8 @@ pub enum TableKind {
     /// The keys are networks such as `10.0.0.0/8`, and lookups are by address; the longest matching
     /// prefix wins.
     Cidr,
+    /// The file is a MaxMind DB, lookups are by address, and columns are paths into its records.
+    Mmdb,
 }
 
 /// `kv`

@@ -1,6 +1,7 @@
 //! The cells of a table that is being read.
 
 use super::error::TableError;
+use crate::values::kind;
 
 /// Cells, row by row.
 #[derive(Default)]
@@ -10,8 +11,8 @@ pub(super) struct Cells {
     pub(super) text: Vec<u8>,
     /// End of each cell in `text`.
     pub(super) ends: Vec<u32>,
-    /// Whether each cell is missing; empty if no cell is.
-    pub(super) missing: Vec<bool>,
+    /// Kind of each cell; empty if all are strings.
+    pub(super) kinds: Vec<u8>,
 }
 
 impl Cells {
@@ -19,15 +20,20 @@ impl Cells {
         Self { columns, ..Self::default() }
     }
 
-    /// Appends the next cell of a row.
-    pub(super) fn push(&mut self, cell: Option<&[u8]>) -> Result<(), TableError> {
-        if cell.is_none() && self.missing.is_empty() {
-            self.missing = vec![false; self.ends.len()];
+    /// Appends the next cell of a row, a string.
+    pub(super) fn push(&mut self, cell: &[u8]) -> Result<(), TableError> {
+        self.push_kind(cell, kind::STRING)
+    }
+
+    /// Appends the next cell of a row; a missing one has no text.
+    pub(super) fn push_kind(&mut self, cell: &[u8], kind: u8) -> Result<(), TableError> {
+        if kind != kind::STRING && self.kinds.is_empty() {
+            self.kinds = vec![kind::STRING; self.ends.len()];
         }
-        if cell.is_none() || !self.missing.is_empty() {
-            self.missing.push(cell.is_none());
+        if kind != kind::STRING || !self.kinds.is_empty() {
+            self.kinds.push(kind);
         }
-        self.text.extend_from_slice(cell.unwrap_or_default());
+        self.text.extend_from_slice(cell);
         self.ends.push(u32::try_from(self.text.len()).map_err(|_| TableError::TooMuchText)?);
         Ok(())
     }

@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 
+use super::address;
 use super::error::NetworkError;
 
 /// IPv4 and IPv6 networks with their rows.
@@ -66,7 +67,7 @@ impl Networks {
     /// Returns the row of the longest prefix of an address; `None` if there is none, or if `text`
     /// is not an address.
     pub(super) fn find(&self, text: &[u8]) -> Option<usize> {
-        let (bits, width) = bits(std::str::from_utf8(text).ok()?.trim().parse().ok()?);
+        let (bits, width) = bits(address::read(text)?);
         let family = if width == 32 { &self.v4 } else { &self.v6 };
         let mut prefixes = family.lengths.iter().map(|length| (*length, prefix(bits, *length)));
         prefixes.find_map(|key| family.rows.get(&key)).map(|row| *row as usize)

@@ -35,9 +35,20 @@ pub enum LookupError {
         /// The columns of the table.
         columns: Vec<String>,
     },
+}
+
+/// Why rows cannot be found.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FindError {
     /// The found cells are too large.
     #[error(transparent)]
     TooLarge(#[from] TooLarge),
+    /// A record of a MaxMind DB cannot be read.
+    #[error("a record of the MaxMind DB cannot be read: {0}; replace the file")]
+    Record(
+        /// Where and why.
+        String,
+    ),
 }
 
 /// Why the contents of a table are not valid. The text does not name the file.
@@ -96,6 +107,18 @@ pub enum TableError {
         /// Column in bytes.
         column: usize,
     },
+    /// A line of JSON is not an object.
+    #[error("line {line} is not a JSON object; write one object per line, or name a file with an array `.json`")]
+    NotAnObject {
+        /// Line in the file, from 1.
+        line: usize,
+    },
+    /// The file is not a usable MaxMind DB.
+    #[error("it is not a usable MaxMind DB: {0}; download it again")]
+    Database(
+        /// Where and why.
+        String,
+    ),
     /// The key column that the grant names does not exist.
     #[error("it has no column `{key}`; set `key` to {}", list(.columns))]
     NoKeyColumn {

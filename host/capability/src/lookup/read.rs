@@ -6,26 +6,40 @@ use std::path::Path;
 
 use serde::Deserializer as _;
 use serde::de::{Error as _, SeqAccess, Visitor};
+use serde_json::error::Category;
 use serde_json::{Map, Value};
 use wattle_plan::TableGrant;
 
 use super::cells::Cells;
 use super::error::TableError;
+use crate::values::kind;
 
-/// Reads the cells of a file: JSON if its name ends with `.json`, else CSV with a header.
+/// Reads the cells of a file: JSON if its name ends with `.json`, an object per line if it ends with
+/// `.ndjson` or `.jsonl`, else CSV with a header.
 pub(super) fn file(path: &Path) -> Result<Cells, TableError> {
-    let file = File::open(path).map_err(TableError::Unreadable)?;
-    let is_json = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"));
-    let mut reader = BufReader::with_capacity(1 << 16, file).take(TableGrant::MAX_BYTES + 1);
-    if !is_json {
-        return csv(&mut reader);
+    let extension = path.extension().unwrap_or_default();
+    if extension.eq_ignore_ascii_case("json") {
+        return json(&bytes(path)?);
     }
-    let mut text = Vec::new();
-    reader.read_to_end(&mut text).map_err(TableError::Unreadable)?;
-    if text.len() as u64 > TableGrant::MAX_BYTES {
+    if extension.eq_ignore_ascii_case("ndjson") || extension.eq_ignore_ascii_case("jsonl") {
+        return lines(&bytes(path)?);
+    }
+    csv(&mut open(path)?)
+}
+
+/// Reads a whole file.
+pub(super) fn bytes(path: &Path) -> Result<Vec<u8>, TableError> {
+    let mut bytes = Vec::new();
+    open(path)?.read_to_end(&mut bytes).map_err(TableError::Unreadable)?;
+    if bytes.len() as u64 > TableGrant::MAX_BYTES {
         return Err(TableError::TooLarge);
     }
-    json(&text)
+    Ok(bytes)
+}
+
+fn open(path: &Path) -> Result<impl std::io::Read, TableError> {
+    let file = File::open(path).map_err(TableError::Unreadable)?;
+    Ok(BufReader::with_capacity(1 << 16, file).take(TableGrant::MAX_BYTES + 1))
 }
 
 fn csv(from: &mut dyn std::io::Read) -> Result<Cells, TableError> {
@@ -44,7 +58,7 @@ fn csv(from: &mut dyn std::io::Read) -> Result<Cells, TableError> {
                 let line = record.position().map_or(0, csv::Position::line);
                 return Err(TableError::NotUtf8(line));
             }
-            cells.push(Some(cell))?;
+            cells.push(cell)?;
         }
         check_rows(&cells)?;
     }
@@ -70,28 +84,85 @@ fn check_rows(cells: &Cells) -> Result<(), TableError> {
     }
 }
 
-/// Reads the cells of an array of objects. Strings give their text, other values their JSON; an absent or null member is a
-/// missing cell. The text is read twice, first for the names of the columns, so that no tree of all objects is built.
+/// Reads the cells of an array of objects.
 pub(super) fn json(text: &[u8]) -> Result<Cells, TableError> {
+    objects(|take| each_object(text, take))
+}
+
+/// Reads the cells of an array of objects whose columns are the paths of all values in them.
+pub(super) fn nested(text: &[u8]) -> Result<Cells, TableError> {
+    objects(|take| {
+        each_object(text, |object| {
+            let mut flat = Map::new();
+            object.iter().for_each(|(name, value)| flatten(name, value, &mut flat));
+            take(flat)
+        })
+    })
+}
+
+/// Adds a value and all values in it by their paths.
+fn flatten(path: &str, value: &Value, flat: &mut Map<String, Value>) {
+    flat.insert(path.to_owned(), value.clone());
+    match value {
+        Value::Object(members) => {
+            members.iter().for_each(|(name, value)| flatten(&format!("{path}.{name}"), value, flat));
+        }
+        Value::Array(elements) => {
+            elements.iter().enumerate().for_each(|(index, value)| flatten(&format!("{path}.{index}"), value, flat));
+        }
+        _ => {}
+    }
+}
+
+/// Reads the cells of objects, one per line.
+fn lines(text: &[u8]) -> Result<Cells, TableError> {
+    objects(|take| {
+        for object in serde_json::Deserializer::from_slice(text).into_iter::<Map<String, Value>>() {
+            take(object.map_err(|error| match error.classify() {
+                Category::Data => TableError::NotAnObject { line: error.line() },
+                _ => TableError::from(error),
+            })?)?;
+        }
+        Ok(())
+    })
+}
+
+/// What is done with each object of a text.
+type Take<'a> = &'a mut dyn FnMut(Map<String, Value>) -> Result<(), TableError>;
+
+/// Reads the cells of objects. Strings give their text, other values their JSON; an absent or null member is a missing
+/// cell. The text is read twice, first for the names of the columns, so that no tree of all objects is built.
+fn objects(each: impl Fn(Take<'_>) -> Result<(), TableError>) -> Result<Cells, TableError> {
     let mut columns: Map<String, Value> = Map::new();
-    each_object(text, |object| {
+    each(&mut |object| {
         columns.extend(object.into_iter().map(|(name, _)| (name, Value::Null)));
         Ok(())
     })?;
     let columns: Vec<String> = columns.into_iter().map(|(name, _)| name).collect();
     check_columns(&columns)?;
     let mut cells = Cells::new(columns.clone());
-    each_object(text, |object| {
+    each(&mut |object| {
         for name in &columns {
             match object.get(name) {
-                None | Some(Value::Null) => cells.push(None)?,
-                Some(Value::String(text)) => cells.push(Some(text.as_bytes()))?,
-                Some(value) => cells.push(Some(value.to_string().as_bytes()))?,
+                None | Some(Value::Null) => cells.push_kind(&[], kind::MISSING)?,
+                Some(Value::String(text)) => cells.push(text.as_bytes())?,
+                Some(value) => cells.push_kind(value.to_string().as_bytes(), kind_of(value))?,
             }
         }
         check_rows(&cells)
     })?;
     Ok(cells)
+}
+
+const fn kind_of(value: &Value) -> u8 {
+    match value {
+        Value::Null => kind::MISSING,
+        Value::Bool(_) => kind::BOOLEAN,
+        Value::Number(_) => kind::NUMBER,
+        Value::String(_) => kind::STRING,
+        Value::Array(_) => kind::ARRAY,
+        Value::Object(_) => kind::OBJECT,
+    }
 }
 
 fn each_object(text: &[u8], take: impl FnMut(Map<String, Value>) -> Result<(), TableError>) -> Result<(), TableError> {

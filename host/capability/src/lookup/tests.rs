@@ -1,7 +1,9 @@
 use std::fs;
 use std::time::UNIX_EPOCH;
 
+use super::mmdb::writer::{Form, write};
 use super::*;
+use crate::values::{TooLarge, Values, ValuesBuilder, kind};
 
 fn grant(path: &std::path::Path, kind: TableKind, key: Option<&str>) -> TableGrant {
     let metadata = fs::metadata(path).unwrap();
@@ -27,6 +29,12 @@ fn cells(found: &Values) -> Vec<Option<&str>> {
     found.iter().map(|cell| cell.map(|cell| std::str::from_utf8(cell).unwrap())).collect()
 }
 
+fn found_in(table: Table, column: &str, keys: &[&str]) -> Vec<Option<String>> {
+    let open = OpenTable::new(Arc::new(table), &[column.into()]).unwrap();
+    let found = open.find(&values(keys), 100).unwrap();
+    cells(&found[0]).into_iter().map(|cell| cell.map(str::to_owned)).collect()
+}
+
 #[test]
 fn csv_is_searched_by_its_first_column_or_the_named_one() {
     let text = b"\xef\xbb\xbfaccount,name,team\n1,\"a, b\",x\n2,c,\n";
@@ -35,12 +43,13 @@ fn csv_is_searched_by_its_first_column_or_the_named_one() {
     let found = open.find(&values(&["2", "1", "3"]), 100).unwrap();
     assert_eq!(cells(&found[0]), [Some(""), Some("x"), None]);
     assert_eq!(cells(&found[1]), [Some("c"), Some("a, b"), None]);
-    assert_eq!(open.find(&values(&["1", "1"]), 9), Err(TooLarge(9)));
+    assert_eq!(open.find(&values(&["1", "1"]), 9), Err(FindError::TooLarge(TooLarge(9))));
     assert_eq!(
         OpenTable::new(table, &["tame".into()]).unwrap_err().to_string(),
         "the table has no column `tame`; use `account`, `name` or `team`"
     );
-    assert_eq!(load("t.csv", text, TableKind::Exact, Some("name")).unwrap().find(b"c"), Some(1));
+    let by_name = load("t.csv", text, TableKind::Exact, Some("name")).unwrap();
+    assert_eq!(found_in(by_name, "account", &["c"]), [Some("2".to_owned())]);
 }
 
 #[test]
@@ -51,25 +60,66 @@ fn json_has_cells_of_any_kind_and_missing_ones() {
     let found = open.find(&values(&["a", "b"]), 100).unwrap();
     assert_eq!(cells(&found[0]), [Some("1"), None]);
     assert_eq!(cells(&found[1]), [None, Some(r#"["x"]"#)]);
+    assert_eq!((&found[0].kinds[..], &found[1].kinds[..]), (&[kind::NUMBER, 0][..], &[0, kind::ARRAY][..]));
+}
+
+#[test]
+fn json_lines_are_rows() {
+    let text = b"{\"key\": \"a\", \"n\": 1}\n\n{\"key\": \"b\", \"ok\": true}\n";
+    for name in ["t.ndjson", "t.jsonl", "t.NDJSON"] {
+        let table = load(name, text, TableKind::Exact, None).unwrap();
+        assert_eq!(found_in(table, "ok", &["a", "b", "c"]), [None, Some("true".to_owned()), None]);
+    }
+}
+
+#[test]
+fn a_table_in_place_of_a_maxmind_db_has_paths_as_columns() {
+    let rows = br#"[{"network": "10.0.0.0/8", "country": {"iso_code": "AU", "codes": [1, 2]}}]"#;
+    let table = || Table::from_json(rows, TableKind::Mmdb, Some("network")).unwrap();
+    let some = |text: &str| [Some(text.to_owned())];
+    assert_eq!(found_in(table(), "country.iso_code", &["10.1.1.1:80"]), some("AU"));
+    assert_eq!(found_in(table(), "country.codes.1", &["10.1.1.1"]), some("2"));
+    assert_eq!(found_in(table(), "country.codes", &["10.1.1.1"]), some("[1,2]"));
+}
+
+#[test]
+fn a_maxmind_db_is_a_table() {
+    let file = write(Form::default(), &[("10.0.0.0/8", serde_json::json!({"as": {"number": 64500}}))]);
+    let table = load("t.mmdb", &file, TableKind::Mmdb, None).unwrap();
+    assert!(table.memory_bytes() >= file.len());
+    assert_eq!(found_in(table, "as.number", &["10.1.1.1", "11.1.1.1"]), [Some("64500".to_owned()), None]);
+    let table = Arc::new(load("t.mmdb", &file, TableKind::Mmdb, None).unwrap());
+    assert_eq!(
+        OpenTable::new(table, &["as.organization".into()]).unwrap_err().to_string(),
+        "the table has no column `as.organization`; use `as.number`"
+    );
+    assert_eq!(
+        load("t.mmdb", b"a,b\n", TableKind::Mmdb, None).unwrap_err(),
+        "`/t.mmdb`: it is not a usable MaxMind DB: invalid database: could not find MaxMind DB metadata in file; \
+         download it again"
+    );
 }
 
 #[test]
 fn an_address_finds_the_longest_prefix() {
     let text =
         b"network,name\n10.0.0.0/8,ten\n10.1.0.0/16,office\n10.1.2.3,printer\n2001:db8::/32,doc\n0.0.0.0/0,all\n";
-    let table = load("t.csv", text, TableKind::Cidr, None).unwrap();
+    let table = Arc::new(load("t.csv", text, TableKind::Cidr, None).unwrap());
+    let open = OpenTable::new(table, &["name".into()]).unwrap();
     for (address, name) in [
         ("10.2.0.1", Some("ten")),
         ("10.1.9.9", Some("office")),
         ("10.1.2.3", Some("printer")),
         ("::ffff:10.1.2.3", Some("printer")),
+        ("10.1.2.3:443", Some("printer")),
+        ("[2001:db8:1::1]:443", Some("doc")),
         ("8.8.8.8", Some("all")),
         ("2001:db8:1::1", Some("doc")),
         ("2001:db9::1", None),
         ("nobody", None),
     ] {
-        let found = table.find(address.as_bytes()).and_then(|row| table.cell(row, 1));
-        assert_eq!(found, name.map(str::as_bytes), "{address}");
+        let found = open.find(&values(&[address]), 100).unwrap();
+        assert_eq!(cells(&found[0]), [name], "{address}");
     }
 }
 
@@ -86,6 +136,12 @@ fn an_invalid_table_is_refused_with_the_reason_and_the_place() {
         ("t.json", b"[{\"a\": 1}", "its JSON ends too early; the file may be incomplete"),
         ("t.json", b"[{\"a\": 1}\n}", "it is not valid JSON: line 2, column 1"),
         ("t.json", b"[{\"key\": \"a\"}, {\"b\": 1}]", "row 2 has no key"),
+        (
+            "t.ndjson",
+            b"{\"a\": 1}\n[]\n",
+            "line 2 is not a JSON object; write one object per line, or name a file with an array `.json`",
+        ),
+        ("t.ndjson", b"{\"a\": 1}\n{\"a\"", "its JSON ends too early; the file may be incomplete"),
     ] {
         assert_eq!(exact(name, text), format!("`/{name}`: {error}"));
     }

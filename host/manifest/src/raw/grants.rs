@@ -112,19 +112,25 @@ fn read_lookup(mut reader: Reader<'_>, folder: &Path, findings: &mut Findings) -
 
 /// Reads a table for lookups: a path, or settings with a path.
 fn read_table(entry: &Entry, folder: &Path, findings: &mut Findings) -> Option<TableGrant> {
-    const KINDS: &[(&str, TableKind)] = &[("exact", TableKind::Exact), ("cidr", TableKind::Cidr)];
+    const KINDS: &[(&str, TableKind)] =
+        &[("exact", TableKind::Exact), ("cidr", TableKind::Cidr), ("mmdb", TableKind::Mmdb)];
     let (path, kind, key) = match &entry.item.data {
-        Data::String(text) => (reader::Text { text: text.clone(), place: entry.item.place }, TableKind::Exact, None),
+        Data::String(text) => (reader::Text { text: text.clone(), place: entry.item.place }, None, None),
         _ => {
             let table = reader::table(entry, findings)?;
             let mut reader = Reader::new(table, entry.place, format!("the table `{}`", entry.key));
             let path = reader.required_string("path", findings);
-            let kind = reader.choice("kind", KINDS, findings).unwrap_or_default();
+            let kind = reader.choice("kind", KINDS, findings);
             let key = reader.string("key", findings);
             reader.finish(findings);
-            (path?, kind, key.map(|text| text.text))
+            (path?, kind, key)
         }
     };
+    let kind = kind.unwrap_or_else(|| kind_of(&path.text));
+    if let Some(key) = key.as_ref().filter(|_| kind == TableKind::Mmdb) {
+        let message = format!("the table `{}` is a MaxMind DB, which has no key column", entry.key);
+        findings.report(codes::BAD_VALUE.at(key.place, message).hint("remove `key`; lookups are by address"));
+    }
     let file = clean(&folder.join(&path.text));
     // Watch a missing file too, since it can appear later.
     findings.watch(&file);
@@ -139,12 +145,21 @@ fn read_table(entry: &Entry, folder: &Path, findings: &mut Findings) -> Option<T
     };
     if let Some(wrong) = wrong {
         let message = format!("the table `{}` cannot be read from `{}`: {wrong}", entry.key, file.display());
-        findings.report(codes::LOOKUP_TABLE.at(path.place, message).hint("give the path of a CSV or JSON file"));
+        findings.report(
+            codes::LOOKUP_TABLE.at(path.place, message).hint("give the path of a CSV, JSON, NDJSON or MaxMind DB file"),
+        );
         return None;
     }
     let changed = found.as_ref().ok().and_then(|found| found.modified().ok());
     let nanoseconds = changed.and_then(|time| time.duration_since(UNIX_EPOCH).ok()).map_or(0, |time| time.as_nanos());
+    let key = key.map(|key| key.text);
     Some(TableGrant { path: file, kind, key, stamp: (found.map_or(0, |found| found.len()), nanoseconds) })
+}
+
+/// The kind of a table whose settings do not name it.
+fn kind_of(path: &str) -> TableKind {
+    let is_mmdb = Path::new(path).extension().is_some_and(|extension| extension.eq_ignore_ascii_case("mmdb"));
+    if is_mmdb { TableKind::Mmdb } else { TableKind::Exact }
 }
 
 fn read_http(reader: &mut Reader<'_>, findings: &mut Findings) -> HttpGrant {

@@ -227,9 +227,14 @@ pub(super) fn grants() -> Json {
     ];
     let metrics = vec![("max_series", MAY, "Metric series of one node. Default: 100.", number(1, 100_000))];
     let lookup_table = table(vec![
-        ("path", MUST, "CSV with a header, or JSON: an array of objects.", string()),
-        ("kind", MAY, "How keys are compared. Default: `exact`.", one_of(["exact", "cidr"])),
-        ("key", MAY, "Name of the column that holds the keys. Default: the first column.", string()),
+        ("path", MUST, "CSV with a header, JSON (an array of objects), NDJSON, or a MaxMind DB.", string()),
+        (
+            "kind",
+            MAY,
+            "How keys are compared. Default: `mmdb` if the file's name ends with `.mmdb`, else `exact`.",
+            one_of(["exact", "cidr", "mmdb"]),
+        ),
+        ("key", MAY, "Name of the column that holds the keys. Default: `key`, or the first column.", string()),
     ]);
     let lookup_table = json!({ "anyOf": [string(), lookup_table] });
     let lookup = table(vec![(

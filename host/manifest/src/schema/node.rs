@@ -37,7 +37,7 @@ fn mocks() -> Json {
     let rows = json!({ "type": "array", "items": { "type": "object" } });
     let lookup = table(vec![
         ("key", MUST, "Name of the column that holds the keys.", string()),
-        ("kind", MAY, "How keys are compared. Default: `exact`.", one_of(["exact", "cidr"])),
+        ("kind", MAY, "How keys are compared. Default: `exact`.", one_of(["exact", "cidr", "mmdb"])),
         ("rows", MUST, "Rows of the table.", rows),
     ]);
     let answer = table(vec![

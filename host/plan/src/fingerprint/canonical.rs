@@ -163,6 +163,7 @@ fn table(grant: &TableGrant) -> Value {
         "kind": match kind {
             TableKind::Exact => "exact",
             TableKind::Cidr => "cidr",
+            TableKind::Mmdb => "mmdb",
         },
         "key": key,
         "length": length,

@@ -5,8 +5,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
 use wattle_capability::{
-    Budget, Capability, Changes, Failure, Kind, KvError, Label, MetricChange, MetricError, NodeServices, OpenTable,
-    RandomError, Request, Response, TooLarge, Values,
+    Budget, Capability, Changes, Failure, FindError, Kind, KvError, Label, MetricChange, MetricError, NodeServices,
+    OpenTable, RandomError, Request, Response, TooLarge, Values,
 };
 use wattle_plan::LogLevel;
 
@@ -107,6 +107,8 @@ pub(crate) enum CallError {
     Random(#[from] RandomError),
     #[error(transparent)]
     TooLarge(#[from] TooLarge),
+    #[error(transparent)]
+    Find(#[from] FindError),
     #[error("opened more than {max} tables", max = MAX_TABLES)]
     TooManyTables,
     #[error("no table has the handle {0}")]
