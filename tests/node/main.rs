@@ -14,6 +14,7 @@ mod conformance;
 mod dev;
 mod docs;
 mod project;
+mod run;
 
 use std::process::Command;
 

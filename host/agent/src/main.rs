@@ -42,7 +42,7 @@ fn main() -> ExitCode {
         Command::Pack { command } => commands::pack::pack(&command, color),
         Command::Graph(options) => commands::graph::graph(&options, color),
         Command::Inspect(options) => commands::inspect::inspect(&options),
-        Command::Node { command } => commands::node::node(&command),
+        Command::Node { command } => commands::node::node(&command, cli.color),
         Command::Generate(options) => commands::generate::generate(&options),
         Command::Schema { file } => commands::schema::schema(file),
         Command::Quarantine { command } => commands::quarantine::quarantine(&command),

@@ -85,7 +85,12 @@ impl Ran {
     }
 }
 
-fn events(batch: &Batch) -> Result<Vec<Value>, String> {
+/// The events of a batch, as the `json` codec writes them.
+///
+/// # Errors
+///
+/// A written event is not JSON.
+pub fn events(batch: &Batch) -> Result<Vec<Value>, String> {
     (0..batch.rows())
         .map(|row| {
             let mut out = Vec::new();

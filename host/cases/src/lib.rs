@@ -31,7 +31,7 @@ use serde_json::{Map, Value};
 use wattle_batch::{Batch, Outcome};
 
 pub use event::{EVENT_KEYS, Mismatch, compare, expectation};
-pub use events::{Ran, batch};
+pub use events::{Ran, batch, events};
 pub use mocks::{MockAnswer, MockKind, MockTable, Mocks, Observed};
 
 /// A node under test that can be configured and receive batches.

@@ -12,6 +12,8 @@ pub(crate) enum NodeCommand {
     Build(BuildOptions),
     /// Run the test cases of a project in the sandbox
     Test(TestOptions),
+    /// Run events through a node, and show what each step changes
+    Run(RunOptions),
     /// Measure a node: time by batch size, fuel, memory, size, startup
     Bench(BenchOptions),
     /// Rebuild and rerun a node when its code is saved, and compare its output on the same events
@@ -73,15 +75,37 @@ pub(crate) struct TestOptions {
 
 #[derive(Args)]
 pub(crate) struct ComponentOptions {
-    /// A component, or a project with a built node
-    #[arg(default_value = ".", value_name = "FILE.wasm|DIR")]
+    /// A component, a project with a built node, or a built-in node such as builtin:edit
+    #[arg(default_value = ".", value_name = "FILE.wasm|DIR|builtin:NAME")]
     pub(crate) component: PathBuf,
-    /// Options of the node as a JSON object; by default those in `node.toml` of the project
-    #[arg(long, value_name = "JSON")]
+    /// Options of the node: a JSON object, or a file in TOML or JSON. The default is those in `node.toml` of the project
+    #[arg(long, value_name = "JSON|FILE")]
     pub(crate) options: Option<String>,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Args)]
+#[command(
+    after_help = "Options with a list `steps`, such as those of builtin:edit, show the changes of each step.\n\n\
+                        Examples:\n  wattle node run builtin:edit --options edit.toml < lines.ndjson\n  \
+                        wattle node run builtin:parse --options '{\"format\": \"nginx\"}' --input access.log\n\n\
+                        Exit codes: 0 success, 1 the node cannot run, 78 the options are invalid."
+)]
+pub(crate) struct RunOptions {
+    #[command(flatten)]
+    pub(crate) component: ComponentOptions,
+    /// File with the events. The default is standard input
+    #[arg(long, value_name = "FILE")]
+    pub(crate) input: Option<PathBuf>,
+    /// Each line is an event with body, attributes and timestamp, as the codec `json` of sinks writes it. Without this
+    /// option, each line is the body of an event
+    #[arg(long)]
+    pub(crate) events: bool,
+    /// TOML file with the tables `grants` and `mocks`, as in `node.toml`. The default grants every capability
+    #[arg(long, value_name = "FILE")]
+    pub(crate) grants: Option<PathBuf>,
 }
 
 #[derive(Args)]

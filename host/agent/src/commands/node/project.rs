@@ -99,12 +99,7 @@ impl Project {
         })?;
         let wrong = |error: &dyn std::fmt::Display| Failure::config(format!("`{}`: {error}", path.display()));
         let manifest: Manifest = toml::from_str(&text).map_err(|error| wrong(&error))?;
-        let grants = wattle_manifest::read_grants(&path, &text).map_err(|invalid| {
-            Failure::config(invalid.diagnostics.iter().map(|d| d.render(false)).collect::<Vec<_>>().join("\n"))
-        })?;
-        let mocks =
-            Mocks::read(&json_of(&toml::Value::Table(manifest.mocks.clone()))).map_err(|error| wrong(&error))?;
-        let provided = Provided::new(grants, mocks).map_err(|error| wrong(&error))?;
+        let provided = provided(&path, &text, &manifest.mocks)?;
         Ok(Self { root: root.to_owned(), manifest, provided })
     }
 
@@ -136,8 +131,43 @@ impl Project {
     }
 }
 
+/// The grants in the text of a TOML file, with these mocks.
+fn provided(path: &Path, text: &str, mocks: &toml::Table) -> Result<Provided, Failure> {
+    let wrong = |error: &dyn std::fmt::Display| Failure::config(format!("`{}`: {error}", path.display()));
+    let grants = wattle_manifest::read_grants(path, text).map_err(|invalid| {
+        Failure::config(invalid.diagnostics.iter().map(|d| d.render(false)).collect::<Vec<_>>().join("\n"))
+    })?;
+    let mocks = Mocks::read(&json_of(&toml::Value::Table(mocks.clone()))).map_err(|error| wrong(&error))?;
+    Provided::new(grants, mocks).map_err(|error| wrong(&error))
+}
+
+/// A file with nothing but grants and mocks.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Environment {
+    /// Capabilities; the reader of manifests parses them.
+    #[serde(default, rename = "grants")]
+    _grants: toml::Table,
+    /// Responses of capabilities.
+    #[serde(default)]
+    mocks: toml::Table,
+}
+
+/// Grants and mocks of a file. Without a clock among the mocks, the clock has the present time.
+pub(crate) fn read_environment(path: Option<&Path>) -> Result<Provided, Failure> {
+    let mut environment = Environment { _grants: toml::Table::new(), mocks: toml::Table::new() };
+    let mut text = String::new();
+    if let Some(path) = path {
+        let wrong = |error: &dyn std::fmt::Display| Failure::config(format!("`{}`: {error}", path.display()));
+        text = std::fs::read_to_string(path).map_err(|error| wrong(&error))?;
+        environment = toml::from_str(&text).map_err(|error| wrong(&error))?;
+    }
+    environment.mocks.entry("clock").or_insert_with(|| jiff::Timestamp::now().to_string().into());
+    provided(path.unwrap_or(Path::new("")), &text, &environment.mocks)
+}
+
 /// TOML as JSON; times become text.
-fn json_of(value: &toml::Value) -> serde_json::Value {
+pub(crate) fn json_of(value: &toml::Value) -> serde_json::Value {
     match value {
         toml::Value::Datetime(time) => time.to_string().into(),
         toml::Value::Array(items) => items.iter().map(json_of).collect(),

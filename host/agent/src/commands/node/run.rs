@@ -1,0 +1,210 @@
+//! `wattle node run`: runs events through a node and shows what it changes.
+
+mod changes;
+mod show;
+
+use std::io::{BufRead, BufReader, IsTerminal as _};
+use std::sync::Arc;
+
+use serde_json::{Map, Value, json};
+use wattle_cases::{CaseFault, Ran, Refusal, Subject as _};
+use wattle_devkit::{Provided, Sandboxed};
+use wattle_runtime::Compiled;
+
+use crate::cli::Color;
+use crate::cli::node::RunOptions;
+use crate::exit::{Done, FAILED, Failure, print_json, print_styled, say};
+
+use self::changes::{Change, changes};
+use self::show::Painter;
+use super::component::{Component, compile, runtime};
+use super::project::{Project, read_environment};
+
+/// Options with this key hold a list of steps, which are run one after the other.
+const STEPS: &str = "steps";
+
+pub(crate) fn run(options: &RunOptions, color: Color) -> Done {
+    let component = Component::find(&options.component)?;
+    let provided = match (&options.grants, &component.project) {
+        (None, Some(project)) => project.provided.clone(),
+        (grants, _) => read_environment(grants.as_deref())?,
+    };
+    let compiled = compile(&runtime()?, &component.artifact.name, &component.artifact)?;
+    provided.check(&compiled).map_err(Failure::config)?;
+    let mut stages = Stage::all(&compiled, &provided, &component.options)?;
+    let painter = Painter::new(color.wanted(std::io::stdout().is_terminal()));
+    let mut faults = 0;
+    let mut input = open(options)?;
+    let mut number = 0;
+    while let Some(event) = next(options, &mut input, &mut number)? {
+        let result = Shown::of(&mut stages, &event)?;
+        faults += usize::from(result.outcome.is_err());
+        if options.component.json {
+            print_json(&result.json().to_string())?;
+        } else {
+            print_styled(&painter.event(number, &result))?;
+        }
+    }
+    component.project.iter().for_each(Project::report_missing_mocks);
+    if number == 0 {
+        say("the input contains no event");
+    }
+    if faults > 0 { Err(Failure::silent(FAILED)) } else { Ok(()) }
+}
+
+/// The input, line by line.
+fn open(options: &RunOptions) -> Result<Box<dyn BufRead>, Failure> {
+    if let Some(path) = &options.input {
+        let file = std::fs::File::open(path);
+        let file = file.map_err(|error| Failure::new(format!("`{}`: {error}", path.display())))?;
+        return Ok(Box::new(BufReader::new(file)));
+    }
+    if std::io::stdin().is_terminal() {
+        say("reading one event per line; end with ctrl-d");
+    }
+    Ok(Box::new(std::io::stdin().lock()))
+}
+
+/// The next event; skips empty lines. `number` counts the lines.
+fn next(options: &RunOptions, input: &mut dyn BufRead, number: &mut usize) -> Result<Option<Value>, Failure> {
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        if input.read_until(b'\n', &mut line)? == 0 {
+            return Ok(None);
+        }
+        *number += 1;
+        while line.last().is_some_and(|byte| matches!(byte, b'\n' | b'\r')) {
+            line.pop();
+        }
+        if !line.is_empty() {
+            break;
+        }
+    }
+    let text = String::from_utf8_lossy(&line);
+    if matches!(text, std::borrow::Cow::Owned(_)) {
+        say(&format!("line {number} is not UTF-8; the node gets U+FFFD in place of each invalid sequence"));
+    }
+    let mut event = if options.events {
+        let wrong = |problem: &dyn std::fmt::Display| {
+            let hint = "with `--events`, each line is an object such as {\"body\": \"...\", \"attributes\": {}}";
+            Failure::new(format!("line {number}: {problem}; {hint}"))
+        };
+        match serde_json::from_str(&text).map_err(|error| wrong(&error))? {
+            Value::Object(event) => event,
+            _ => return Err(wrong(&"the value is not an object")),
+        }
+    } else {
+        Map::from_iter([("body".to_owned(), Value::from(text.into_owned()))])
+    };
+    // Nodes with limits of time compare with the time of reading.
+    event.entry("timestamp").or_insert_with(|| jiff::Timestamp::now().to_string().into());
+    Ok(Some(Value::Object(event)))
+}
+
+/// An instance with the options up to a step.
+struct Stage {
+    /// The step, or `None` for a node whose options have no steps.
+    step: Option<Value>,
+    subject: Sandboxed,
+    ports: Vec<String>,
+}
+
+impl Stage {
+    /// One stage for each step, or one in all.
+    fn all(compiled: &Arc<Compiled>, provided: &Provided, options: &str) -> Result<Vec<Self>, Failure> {
+        let stage = |step: Option<Value>, options: &str| {
+            let mut subject = Sandboxed::new(compiled.clone(), provided.clone());
+            let ports = subject.configure(options).map_err(refused)?;
+            Ok::<_, Failure>(Self { step, subject, ports })
+        };
+        // First all steps together, so that an error names each wrong option with its own place.
+        let whole = stage(None, options)?;
+        let parsed: Value = serde_json::from_str(options)?;
+        let Some(steps) = parsed.get(STEPS).and_then(Value::as_array).filter(|steps| !steps.is_empty()) else {
+            return Ok(vec![whole]);
+        };
+        let up_to = |count: usize| {
+            let mut options = parsed.clone();
+            if let Some(options) = options.as_object_mut() {
+                options.insert(STEPS.to_owned(), steps.iter().take(count).cloned().collect());
+            }
+            options.to_string()
+        };
+        steps.iter().enumerate().map(|(index, step)| stage(Some(step.clone()), &up_to(index + 1))).collect()
+    }
+
+    fn run(&mut self, event: &Value) -> Result<Result<Ran, CaseFault>, Failure> {
+        let batch = wattle_cases::batch(std::slice::from_ref(event)).map_err(Failure::new)?;
+        match self.subject.process(batch) {
+            Ok(outcome) => Ok(Ok(Ran::of(&self.ports, outcome, 1).map_err(Failure::new)?)),
+            Err(fault) => Ok(Err(fault)),
+        }
+    }
+}
+
+fn refused(refusal: Refusal) -> Failure {
+    match refusal {
+        Refusal::Options(all) => {
+            let all: Vec<String> = all.into_iter().map(|(path, message)| format!("`{path}`: {message}")).collect();
+            Failure::config(all.join("\nwattle: "))
+        }
+        Refusal::Fault(_) => Failure::new(refusal.to_string()),
+    }
+}
+
+/// What a node did with an event.
+struct Shown {
+    before: Value,
+    /// The steps that changed something, each with its number.
+    steps: Vec<(usize, Value, Vec<Change>)>,
+    /// The changes of all steps together, if one event left.
+    changes: Vec<Change>,
+    outcome: Result<Ran, CaseFault>,
+}
+
+impl Shown {
+    fn of(stages: &mut [Stage], event: &Value) -> Result<Self, Failure> {
+        let batch = wattle_cases::batch(std::slice::from_ref(event)).map_err(Failure::new)?;
+        let before = wattle_cases::events(&batch).map_err(Failure::new)?.pop().unwrap_or_default();
+        let mut shown =
+            Self { before: before.clone(), steps: Vec::new(), changes: Vec::new(), outcome: Ok(Ran::default()) };
+        let mut last = before;
+        for (number, stage) in stages.iter_mut().enumerate() {
+            shown.outcome = stage.run(event)?;
+            // A step that fails or drops the event is the last one.
+            let Some(now) = shown.outcome.as_ref().ok().and_then(only) else { break };
+            let changed = changes(&last, now);
+            if let Some(step) = &stage.step
+                && !changed.is_empty()
+            {
+                shown.steps.push((number, step.clone(), changed));
+            }
+            last = now.clone();
+        }
+        shown.changes = changes(&shown.before, &last);
+        Ok(shown)
+    }
+
+    fn json(&self) -> Value {
+        let steps = self.steps.iter().map(|(number, step, changes)| {
+            json!({ "number": number, "step": step, "changes": changes.iter().map(Change::json).collect::<Vec<_>>() })
+        });
+        let outcome = match &self.outcome {
+            Ok(ran) => json!({
+                "ports": ran.ports, "failed": ran.failed, "dropped": ran.dropped, "counts": ran.counts,
+            }),
+            Err(fault) => json!({ "fault": { "kind": fault.kind, "message": fault.message } }),
+        };
+        json!({ "event": self.before, "steps": steps.collect::<Vec<_>>(), "outcome": outcome })
+    }
+}
+
+/// The event that left, if it is exactly one.
+fn only(ran: &Ran) -> Option<&Value> {
+    let mut all = ran.ports.values().flatten();
+    match (all.next(), all.next(), ran.failed.is_empty()) {
+        (Some(event), None, true) => Some(event),
+        _ => None,
+    }
+}

@@ -1,0 +1,100 @@
+//! The output of `wattle node run` as text: the event, the changes of each step, the result.
+
+use serde_json::Value;
+use wattle_cases::Ran;
+use wattle_printable::{Line, line};
+
+use super::{Change, Shown, only};
+
+/// Maximum number of characters of a value.
+const MAX_VALUE: usize = 200;
+/// Maximum number of characters of a step.
+const MAX_STEP: usize = 100;
+
+const RED: &str = "31";
+const GREEN: &str = "32";
+const YELLOW: &str = "33";
+const DIM: &str = "2";
+const BOLD: &str = "1";
+
+/// Writes text with colors or without.
+pub(super) struct Painter {
+    color: bool,
+}
+
+impl Painter {
+    pub(super) const fn new(color: bool) -> Self {
+        Self { color }
+    }
+
+    /// The lines for an event. Foreign text in them is escaped.
+    pub(super) fn event(&self, number: usize, shown: &Shown) -> String {
+        let mut out = vec![self.paint(BOLD, &format!("line {number}"))];
+        out.push(format!("  {}", body(&shown.before)));
+        for (number, step, changes) in &shown.steps {
+            let step = cut(&step.to_string(), MAX_STEP);
+            out.push(format!("  {}", self.paint(DIM, &format!("steps[{number}] {step}"))));
+            out.extend(self.changes(changes));
+        }
+        match &shown.outcome {
+            Err(fault) => out.push(format!("  {} {}", self.paint(RED, "fault"), Line(&fault.message))),
+            Ok(ran) => self.ran(ran, shown, &mut out),
+        }
+        out.join("\n")
+    }
+
+    fn ran(&self, ran: &Ran, shown: &Shown, out: &mut Vec<String>) {
+        // With steps, their changes are already there.
+        if shown.steps.is_empty() && only(ran).is_some() {
+            out.extend(self.changes(&shown.changes));
+        }
+        let is_unchanged = only(ran).is_some() && shown.changes.is_empty();
+        for (port, events) in &ran.ports {
+            for event in events {
+                let name = self.paint(GREEN, &line(port));
+                let same = if is_unchanged { self.paint(DIM, " (unchanged)") } else { String::new() };
+                out.push(format!("  {name} {}{same}", body(event)));
+                if let Some(attributes) = event.get("attributes") {
+                    out.push(format!("    attributes {}", cut(&attributes.to_string(), MAX_VALUE)));
+                }
+            }
+        }
+        for event in &ran.failed {
+            let text =
+                |key: &str| event.pointer(&format!("/failure/{key}")).and_then(Value::as_str).unwrap_or_default();
+            let name = self.paint(RED, "failed");
+            out.push(format!("  {name} {}: {}", Line(text("code")), Line(text("message"))));
+        }
+        for code in ran.dropped.keys() {
+            out.push(format!("  {} {}", self.paint(YELLOW, "dropped"), Line(code)));
+        }
+        for (name, count) in &ran.counts {
+            out.push(format!("  {}", self.paint(DIM, &format!("count {} {count}", Line(name)))));
+        }
+    }
+
+    fn changes<'a>(&'a self, changes: &'a [Change]) -> impl Iterator<Item = String> + 'a {
+        changes.iter().flat_map(|change| {
+            let side = |sign: &str, code: &str, value: &Option<Value>| {
+                let value = cut(&value.as_ref()?.to_string(), MAX_VALUE);
+                Some(self.paint(code, &format!("    {sign} {} {value}", Line(&change.path))))
+            };
+            [side("-", RED, &change.before), side("+", GREEN, &change.after)].into_iter().flatten()
+        })
+    }
+
+    fn paint(&self, code: &str, text: &str) -> String {
+        if self.color { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+    }
+}
+
+fn body(event: &Value) -> String {
+    let text = event.get("body").and_then(Value::as_str).map(str::to_owned);
+    cut(&text.or_else(|| Some(event.get("body_base64")?.to_string())).unwrap_or_default(), MAX_VALUE)
+}
+
+/// The beginning of a text, escaped, on one line.
+fn cut(text: &str, limit: usize) -> String {
+    let cut: String = text.chars().take(limit).collect();
+    if cut.len() < text.len() { format!("{}...", line(&cut)) } else { line(&cut).into_owned() }
+}

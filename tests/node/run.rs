@@ -1,0 +1,116 @@
+//! `wattle node run`: events through a node, and what each step changes.
+
+use serde_json::Value;
+use wattle_tests::Folder;
+
+use crate::good;
+
+const STEPS: &str = r#"
+steps = [
+  { remove = "body.password" },
+  { set = "body.env", value = "prod" },
+  { convert = "body.status", to = "int" },
+  { set = "attributes.failed", value = true, if = { field = "body.status", ge = 500 } },
+]
+"#;
+
+#[test]
+fn each_step_that_changes_something_is_shown_with_its_changes() {
+    let folder = Folder::new();
+    folder.write("edit.toml", STEPS);
+    let lines =
+        ["{\"password\":\"x\",\"status\":\"503\"}", "{\"env\":\"prod\",\"status\":1}", "", "{\"status\":\"z\"}"];
+    folder.write("lines.ndjson", lines.join("\n"));
+    let ended = good(&folder, &["node", "run", "builtin:edit", "--options", "edit.toml", "--input", "lines.ndjson"]);
+    let expected = r#"line 1
+  {"password":"x","status":"503"}
+  steps[0] {"remove":"body.password"}
+    - body.password "x"
+  steps[1] {"set":"body.env","value":"prod"}
+    + body.env "prod"
+  steps[2] {"convert":"body.status","to":"int"}
+    - body.status "503"
+    + body.status 503
+  steps[3] {"set":"attributes.failed","value":true,"if":{"field":"body.status","ge":500}}
+    + attributes.failed true
+  out {"status":503,"env":"prod"}
+    attributes {"failed":true}
+line 2
+  {"env":"prod","status":1}
+  out {"env":"prod","status":1} (unchanged)
+line 4
+  {"status":"z"}
+  steps[1] {"set":"body.env","value":"prod"}
+    + body.env "prod"
+  failed bad-value: steps[2]: the value of `body.status` is not a whole number
+"#;
+    assert_eq!(ended.text(), expected);
+    let color =
+        ["--color", "always", "node", "run", "builtin:edit", "--options", "edit.toml", "--input", "lines.ndjson"];
+    let colored = good(&folder, &color);
+    assert!(colored.text().contains("\u{1b}[31m    - body.password \"x\"\u{1b}[0m"), "{}", colored.text());
+    assert!(colored.text().contains("\u{1b}[32m    + body.env \"prod\"\u{1b}[0m"), "{}", colored.text());
+}
+
+#[test]
+fn every_built_in_node_runs_and_json_has_the_same_result() {
+    let folder = Folder::new();
+    folder.write("one", "{\"Records\":[{\"a\":1},{\"a\":2}]}\n");
+    let unroll = ["node", "run", "builtin:unroll", "--options", r#"{"path":"Records"}"#, "--input", "one"];
+    assert!(good(&folder, &unroll).text().ends_with("  out {\"a\":1}\n  out {\"a\":2}\n"));
+    let json = good(&folder, &[&unroll[..], &["--json"]].concat());
+    let shown: Value = serde_json::from_str(json.text()).unwrap();
+    assert_eq!(shown["outcome"]["ports"]["out"][1]["body"], "{\"a\":2}");
+    let filter = [
+        "node",
+        "run",
+        "builtin:filter",
+        "--options",
+        r#"{"drop":{"field":"body.Records","exists":true}}"#,
+        "--input",
+        "one",
+    ];
+    assert!(good(&folder, &filter).text().ends_with("  dropped filtered\n"));
+}
+
+#[test]
+fn a_line_can_be_a_whole_event() {
+    let folder = Folder::new();
+    folder.write(
+        "events",
+        "{\"body\":\"a\\u001b[2J\",\"attributes\":{\"k\":1},\"timestamp\":\"2026-01-02T03:04:05Z\"}\n",
+    );
+    let options = r#"{"steps":[{"remove":"attributes.k"}]}"#;
+    let run = ["node", "run", "builtin:edit", "--options", options, "--events", "--input", "events"];
+    let ended = good(&folder, &run);
+    assert!(ended.text().contains("    - attributes.k 1\n"), "{}", ended.text());
+    assert!(!ended.text().contains('\u{1b}'), "control characters of events are escaped: {}", ended.text());
+    let json: Value = serde_json::from_str(good(&folder, &[&run[..], &["--json"]].concat()).text()).unwrap();
+    assert_eq!(json["event"]["timestamp"], "2026-01-02T03:04:05Z");
+}
+
+#[test]
+fn wrong_options_and_input_say_what_and_where() {
+    let folder = Folder::new();
+    folder.write("broken.toml", "steps = [");
+    folder.write("lines", "x\n");
+    for (arguments, code, text) in [
+        (vec!["builtin:nix"], 1, "there is no built-in node `nix`; built-in nodes are edit"),
+        (vec!["builtin:edit", "--options", "nix.toml"], 78, "`nix.toml`: No such file"),
+        (vec!["builtin:edit", "--options", "broken.toml"], 78, "`broken.toml`: TOML parse error"),
+        (
+            vec!["builtin:edit", "--options", r#"{"steps":[{"remov":"a"},{"set":"body.a"}]}"#],
+            78,
+            "did you mean `remove`?",
+        ),
+        (vec!["builtin:edit", "--options", r#"{"steps":[{"remov":"a"},{"set":"body.a"}]}"#], 78, "`steps[1]`"),
+        (vec!["builtin:unroll", "--options", r#"{"path":"a"}"#, "--events"], 1, "line 1: expected value"),
+        (vec!["builtin:unroll", "--options", r#"{"path":"a"}"#, "--grants", "nix"], 78, "`nix`: No such file"),
+        (vec!["absent.wasm"], 1, "`absent.wasm`: No such file"),
+    ] {
+        let all = [&["node", "run"], arguments.as_slice(), &["--input", "lines"]].concat();
+        let ended = folder.run(&all);
+        assert_eq!(ended.code, code, "{all:?}: {}", ended.log);
+        assert!(ended.log.contains(text), "{all:?}: {}", ended.log);
+    }
+}
