@@ -10,6 +10,7 @@
 
 mod build;
 mod commands;
+mod propose;
 mod upgrade;
 
 use wattle_tests::{Folder, workspace};

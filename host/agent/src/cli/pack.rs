@@ -46,13 +46,17 @@ pub(crate) struct LibraryOption {
 }
 
 #[derive(Args)]
-#[command(after_help = "Example:\n  wattle pack new my-pack && cd my-pack && wattle pack test .")]
+#[command(after_help = "Examples:\n  wattle pack new my-pack && cd my-pack && wattle pack test .\n  \
+                        wattle pack new shop --from /var/log/shop.log")]
 pub(crate) struct NewOptions {
     /// Name of the pack: lower-case letters, digits and `-`
     pub(crate) name: String,
     /// Folder to create. The default is the name of the pack
     #[arg(long, value_name = "DIR")]
     pub(crate) folder: Option<PathBuf>,
+    /// Look at the lines of this file, and create a pack that parses them, with a test; `-` is standard input
+    #[arg(long, value_name = "FILE")]
+    pub(crate) from: Option<PathBuf>,
 }
 
 #[derive(Args)]

@@ -8,6 +8,7 @@ mod install;
 mod lint;
 mod list;
 mod new;
+mod propose;
 mod remove;
 mod rollback;
 mod show;
@@ -32,7 +33,7 @@ use wattle_supervisor::stored;
 
 pub(crate) fn pack(command: &PackCommand, color: bool) -> Done {
     match command {
-        PackCommand::New(options) => new::new(options),
+        PackCommand::New(options) => new::new(options, color),
         PackCommand::Build(options) => build::build(options),
         PackCommand::Test(options) => test::test(options, color),
         PackCommand::Lint(options) => lint::lint(options, color),

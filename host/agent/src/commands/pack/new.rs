@@ -6,13 +6,18 @@ use std::path::{Path, PathBuf};
 use crate::cli::pack::NewOptions;
 use crate::exit::{Done, Failure, print};
 
+use super::propose::propose;
+
 /// Placeholder for the name of the pack in templates.
 const NAME: &str = "NAME";
+
+/// The licence of new packs.
+pub(super) const LICENSE: &str = include_str!("../../../../../LICENSE");
 
 const FILES: &[(&str, &str)] = &[
     ("pack.toml", include_str!("template/pack.toml")),
     ("README.md", include_str!("template/README.md")),
-    ("LICENSE", include_str!("../../../../../LICENSE")),
+    ("LICENSE", LICENSE),
     ("tests/sample/case.toml", include_str!("template/sample/case.toml")),
     ("tests/sample/input.ndjson", include_str!("template/sample/input.ndjson")),
     ("tests/sample/expected.urgent.ndjson", include_str!("template/sample/expected.urgent.ndjson")),
@@ -20,7 +25,7 @@ const FILES: &[(&str, &str)] = &[
     ("tests/sample/expected.fails.ndjson", include_str!("template/sample/expected.fails.ndjson")),
 ];
 
-pub(super) fn new(options: &NewOptions) -> Done {
+pub(super) fn new(options: &NewOptions, color: bool) -> Done {
     let name = &options.name;
     let is_name = name.starts_with(|c: char| c.is_ascii_lowercase())
         && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
@@ -31,6 +36,9 @@ pub(super) fn new(options: &NewOptions) -> Done {
     let folder = options.folder.clone().unwrap_or_else(|| PathBuf::from(name));
     if folder.exists() {
         return Err(Failure::new(format!("`{}` already exists", folder.display())));
+    }
+    if let Some(from) = &options.from {
+        return propose(from, name, &folder, color);
     }
     for (path, content) in FILES {
         let content = match *path {
@@ -47,7 +55,7 @@ pub(super) fn new(options: &NewOptions) -> Done {
     ))
 }
 
-fn write(path: &Path, content: &str) -> Done {
+pub(super) fn write(path: &Path, content: &str) -> Done {
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder)?;
     }

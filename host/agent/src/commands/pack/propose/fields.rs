@@ -1,0 +1,247 @@
+//! Which field has the time of an event, and which ones mark errors.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Value, json};
+
+use crate::exit::Failure;
+
+use super::formats::Found;
+use super::trial::Trial;
+
+/// Number of fields that are tried as the time.
+const MAX_TRIED: usize = 10;
+/// Maximum depth of fields.
+const MAX_DEPTH: usize = 4;
+/// Maximum number of distinct values of a field of levels.
+const MAX_LEVELS: usize = 12;
+
+/// Formats of times, the most specific first; see the README of `timestamp`.
+const TIMES: &[&str] = &[
+    "rfc3339",
+    "iso8601",
+    "clf",
+    "nginx",
+    "syslog",
+    "rfc2822",
+    "klog",
+    "epoch",
+    "%Y-%m-%d %H:%M:%S,%f",
+    "%Y/%m/%d %H:%M:%S%.f",
+    "%d.%m.%Y %H:%M:%S%.f",
+    "%d/%m/%Y %H:%M:%S%.f",
+    "%m/%d/%Y %H:%M:%S%.f",
+    "%d-%b-%Y %H:%M:%S%.f",
+    "%b %d %Y %H:%M:%S%.f",
+    "%Y%m%d%H%M%S",
+];
+
+/// Names of fields with levels, in the spelling without `_`, `-` and case.
+const LEVELS: &[&str] = &["level", "severity", "loglevel", "lvl", "levelname", "severitytext", "loglevelname"];
+
+/// Levels of errors.
+const ERRORS: &[&str] =
+    &["e", "f", "err", "error", "crit", "critical", "alert", "emerg", "emergency", "fatal", "panic", "severe"];
+
+/// What the fields of the sample mean.
+pub(super) struct Fields {
+    /// Path and type of each field, in alphabetical order.
+    pub(super) all: BTreeMap<String, &'static str>,
+    pub(super) time: Option<Time>,
+    /// Rules that select errors.
+    pub(super) errors: Vec<Rule>,
+}
+
+/// The field with the time.
+pub(super) struct Time {
+    pub(super) path: String,
+    pub(super) format: &'static str,
+}
+
+/// A rule that selects errors.
+pub(super) enum Rule {
+    /// A field has one of these values.
+    Levels(String, Vec<String>),
+    /// A field is a status of HTTP of 500 or more.
+    Status(String),
+}
+
+impl Rule {
+    pub(super) fn field(&self) -> &str {
+        match self {
+            Self::Levels(field, _) | Self::Status(field) => field,
+        }
+    }
+
+    /// The condition of `route`.
+    pub(super) fn condition(&self) -> Value {
+        match self {
+            Self::Levels(field, levels) => json!({ "field": field, "in": levels }),
+            Self::Status(field) => json!({ "field": field, "ge": 500 }),
+        }
+    }
+}
+
+impl Fields {
+    /// Looks at the events that a format makes of the sample.
+    pub(super) fn find(trial: &mut Trial, format: &Found) -> Result<Self, Failure> {
+        let mut values: BTreeMap<String, Vec<&Value>> = BTreeMap::new();
+        for attributes in format.events.iter().filter_map(|event| event.get("attributes")) {
+            collect("attributes", attributes, 0, &mut values);
+        }
+        let all = values.iter().map(|(path, values)| (path.clone(), type_of(values))).collect();
+        let time = time(trial, format, &values)?;
+        Ok(Self { all, time, errors: errors(&values) })
+    }
+}
+
+/// Collects the values of all fields that contain no others.
+fn collect<'a>(path: &str, value: &'a Value, depth: usize, all: &mut BTreeMap<String, Vec<&'a Value>>) {
+    match value {
+        Value::Object(members) if depth < MAX_DEPTH => {
+            for (key, value) in members {
+                collect(&format!("{path}.{}", key_of(key)), value, depth + 1, all);
+            }
+        }
+        value => all.entry(path.to_owned()).or_default().push(value),
+    }
+}
+
+/// A key in a path; keys with dots and other characters are quoted.
+pub(super) fn key_of(key: &str) -> String {
+    let is_plain = !key.is_empty() && key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
+    if is_plain { key.to_owned() } else { Value::from(key).to_string() }
+}
+
+fn type_of(values: &[&Value]) -> &'static str {
+    let kinds: BTreeSet<&'static str> = values
+        .iter()
+        .filter_map(|value| match value {
+            Value::Null => None,
+            Value::Bool(_) => Some("boolean"),
+            Value::Number(_) => Some("number"),
+            Value::String(_) => Some("string"),
+            Value::Array(_) => Some("array"),
+            Value::Object(_) => Some("object"),
+        })
+        .collect();
+    match (kinds.first(), kinds.len()) {
+        (None, _) => "null",
+        (Some(kind), 1) => kind,
+        _ => "several types",
+    }
+}
+
+/// The field that has a time in one format in all events that have the field.
+fn time(trial: &mut Trial, format: &Found, values: &BTreeMap<String, Vec<&Value>>) -> Result<Option<Time>, Failure> {
+    let enough = (format.events.len() * 9).div_ceil(10);
+    let mut fields: Vec<(u8, &String)> = values
+        .iter()
+        .filter(|(_, values)| values.len() >= enough)
+        .filter_map(|(path, values)| Some((rank(path, values.first()?)?, path)))
+        .collect();
+    fields.sort();
+    for (_, path) in fields.into_iter().take(MAX_TRIED) {
+        for format_of_time in TIMES {
+            let options = json!({ "from": path, "formats": [format_of_time], "on_missing": "keep" });
+            let ran = trial.run("timestamp", &options, &format.events)?;
+            if ran.is_some_and(|ran| ran.failed.is_empty()) {
+                return Ok(Some(Time { path: path.clone(), format: format_of_time }));
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// How likely a field has the time of the event: 0 is the most likely. `None` if it has no time.
+fn rank(path: &str, value: &Value) -> Option<u8> {
+    let name = plain(path.rsplit('.').next().unwrap_or(path));
+    let by_name = match name.as_str() {
+        "timestamp" | "time" | "eventtime" | "ts" | "datetime" => 0,
+        "start" | "date" | "createdat" | "when" | "t" => 1,
+        name if name.ends_with("time") || name.ends_with("timestamp") || name.ends_with("date") => 2,
+        _ => 3,
+    };
+    match value {
+        // Numbers are times only under such a name: 2001-09-09 and later.
+        Value::Number(number) => (by_name < 3 && number.as_f64()? >= 1e9).then_some(by_name),
+        Value::String(text) => {
+            let digits = text.bytes().filter(u8::is_ascii_digit).count();
+            let looks_like_time = digits >= 6 && text.len() <= 40 && text.contains([':', '-', '/', '.']);
+            (looks_like_time || by_name < 2 && digits >= 10).then_some(by_name)
+        }
+        _ => None,
+    }
+}
+
+/// The spelling of a name without case and separators.
+fn plain(name: &str) -> String {
+    name.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect()
+}
+
+/// The rules that select errors: a field of levels, or a status of HTTP.
+fn errors(values: &BTreeMap<String, Vec<&Value>>) -> Vec<Rule> {
+    let mut rules = Vec::new();
+    for (path, values) in values {
+        let name = plain(path.rsplit('.').next().unwrap_or(path));
+        if LEVELS.contains(&name.as_str()) {
+            let levels: BTreeSet<&str> = values.iter().filter_map(|value| value.as_str()).collect();
+            if !levels.is_empty() && levels.len() <= MAX_LEVELS {
+                rules.push(Rule::Levels(path.clone(), error_levels(&levels)));
+            }
+        }
+        let is_status = |value: &&Value| value.as_i64().is_some_and(|status| (100..600).contains(&status));
+        if matches!(name.as_str(), "status" | "statuscode" | "httpstatus" | "elbstatuscode")
+            && values.iter().all(is_status)
+        {
+            rules.push(Rule::Status(path.clone()));
+        }
+    }
+    rules
+}
+
+/// The levels of errors in the sample, and the usual ones in its spelling.
+fn error_levels(levels: &BTreeSet<&str>) -> Vec<String> {
+    let found = levels.iter().filter(|level| ERRORS.contains(&level.to_ascii_lowercase().as_str()));
+    let mut all: BTreeSet<String> = found.map(|level| (*level).to_owned()).collect();
+    let is_letter = levels.iter().all(|level| level.len() == 1);
+    let is_upper = levels.iter().all(|level| !level.chars().any(char::is_lowercase));
+    for level in if is_letter { &["e", "f"][..] } else { &["error", "critical", "fatal"][..] } {
+        all.insert(if is_upper { level.to_uppercase() } else { (*level).to_owned() });
+    }
+    all.into_iter().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn levels_keep_the_spelling_of_the_sample() {
+        assert_eq!(error_levels(&BTreeSet::from(["INFO", "ERROR"])), ["CRITICAL", "ERROR", "FATAL"]);
+        assert_eq!(error_levels(&BTreeSet::from(["info", "err"])), ["critical", "err", "error", "fatal"]);
+        assert_eq!(error_levels(&BTreeSet::from(["I", "W"])), ["E", "F"]);
+    }
+
+    #[test]
+    fn a_time_is_found_by_name_and_look() {
+        assert_eq!(rank("attributes.timestamp", &json!("2026-01-01T00:00:00Z")), Some(0));
+        assert_eq!(rank("attributes.ts", &json!(1_767_225_600.5)), Some(0));
+        assert_eq!(rank("attributes.took", &json!(1_767_225_600)), None);
+        assert_eq!(rank("attributes.when_made", &json!("10/Oct/2026:13:55:36")), Some(3));
+        assert_eq!(rank("attributes.message", &json!("no time at all")), None);
+        assert_eq!(rank("attributes.time", &json!(null)), None);
+    }
+
+    #[test]
+    fn errors_are_levels_and_statuses() {
+        let (error, ok) = (json!("error"), json!(200));
+        let values = BTreeMap::from([
+            ("attributes.log.level".to_owned(), vec![&error]),
+            ("attributes.status".to_owned(), vec![&ok]),
+            ("attributes.other".to_owned(), vec![&ok]),
+        ]);
+        let fields: Vec<String> = errors(&values).iter().map(|rule| rule.field().to_owned()).collect();
+        assert_eq!(fields, ["attributes.log.level", "attributes.status"]);
+    }
+}
