@@ -14,13 +14,13 @@ mod syslog;
 mod xml;
 
 use wattle_convert::{Type, WrongType, write_string, write_value};
-use wattle_node::Setup;
+use wattle_node::{Field, Setup};
 
 pub(crate) use self::csv::Csv;
 pub(crate) use self::key_value::KeyValue;
 use self::layout::Layout;
 pub(crate) use self::pattern::Pattern;
-use crate::options::{Format, Options, Variant};
+use crate::options::{By, ColumnSets, Columns, Format, Options, Variant};
 
 /// Why a text does not have the format. The message continues a sentence whose subject is the text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +36,17 @@ pub(crate) const HEADER: &str = "header";
 pub(crate) trait Read {
     /// Appends the object that a text represents. After a fault `out` may contain a part of it.
     fn read(&mut self, text: &[u8], out: &mut Vec<u8>) -> Result<(), Fault>;
+
+    /// Whether the next text needs [`Read::select`].
+    fn selects(&self) -> bool {
+        false
+    }
+
+    /// Sets the stream of the next text.
+    fn select(&mut self, _stream: &[u8]) {}
+
+    /// Gives the header that was read last to its stream.
+    fn adopt(&mut self, _stream: &[u8]) {}
 }
 
 /// A format, ready for use.
@@ -79,6 +90,49 @@ impl Reader {
             Self::Other(format) => format.read(text, out),
         }
     }
+
+    /// Whether the next text needs [`Reader::select`].
+    pub(crate) fn selects(&self) -> bool {
+        match self {
+            Self::Pattern(_) | Self::KeyValue(_) => false,
+            Self::Csv(format) => format.selects(),
+            Self::Other(format) => format.selects(),
+        }
+    }
+
+    /// Sets the stream of the next text, or the value that chooses its columns.
+    pub(crate) fn select(&mut self, value: &[u8]) {
+        match self {
+            Self::Pattern(_) | Self::KeyValue(_) => {}
+            Self::Csv(format) => format.select(value),
+            Self::Other(format) => format.select(value),
+        }
+    }
+
+    /// Gives the header that was read last to its stream.
+    pub(crate) fn adopt(&mut self, stream: &[u8]) {
+        match self {
+            Self::Pattern(_) | Self::KeyValue(_) => {}
+            Self::Csv(format) => format.adopt(stream),
+            Self::Other(format) => format.adopt(stream),
+        }
+    }
+}
+
+/// The field that identifies the stream of an event, or chooses the columns of its line.
+pub(crate) fn selector(options: &Options, setup: &mut Setup<'_>) -> Option<Field> {
+    let has_headers = matches!(options.columns, Some(Columns::From(_))) && options.format == Format::Csv;
+    if let (Format::Csv, Some(ColumnSets { by: By::Field(path), .. })) = (options.format, &options.column_sets) {
+        return setup.read("column_sets.by", path);
+    }
+    if !has_headers && options.format != Format::AwsVpcFlow {
+        if options.stream.is_some() {
+            setup.error("stream", "`stream` belongs to `columns = \"header\"`, and to the format `aws_vpc_flow`");
+        }
+        return None;
+    }
+    // Sources write the file, or the address, of an event here.
+    setup.read("stream", options.stream.as_deref().unwrap_or("resource.source"))
 }
 
 impl Format {
@@ -106,14 +160,19 @@ impl Format {
 /// Reports options that belong to other formats.
 fn check_options(options: &Options, setup: &mut Setup<'_>) {
     use Format::{Apache, AwsVpcFlow, Cef, Csv, KeyValue, Logfmt, Nginx, Regex, Syslog, Xml};
-    let given: [(&str, bool, &[Format]); 14] = [
+    let given: [(&str, bool, &[Format]); 19] = [
         ("pattern", options.pattern.is_some(), &[Regex]),
         ("field_split", options.field_split.is_some(), &[KeyValue]),
         ("pair_split", options.pair_split.is_some(), &[KeyValue]),
+        ("pre", options.pre.is_some(), &[KeyValue]),
+        ("quotes", options.quotes.is_some(), &[KeyValue]),
         ("bare_keys", options.bare_keys.is_some(), &[KeyValue, Logfmt]),
         ("escape", options.escape.is_some(), &[Csv]),
         ("skip_header", options.skip_header.is_some(), &[Csv]),
         ("columns", options.columns.is_some(), &[Csv, AwsVpcFlow]),
+        ("header", options.header.is_some(), &[Csv]),
+        ("column_sets", options.column_sets.is_some(), &[Csv]),
+        ("extra_columns", options.extra_columns.is_some(), &[Csv]),
         ("delimiter", options.delimiter.is_some(), &[Csv]),
         ("variant", options.variant.is_some(), &[Syslog, Nginx, Apache]),
         ("log_format", options.log_format.is_some(), &[Nginx, Apache]),
@@ -188,10 +247,14 @@ struct Key {
 
 impl Key {
     fn new(name: &str, options: &Options) -> Self {
+        Self::typed(name, options.types.get(name).copied())
+    }
+
+    fn typed(name: &str, wanted: Option<Type>) -> Self {
         let mut json = Vec::new();
         write_string(name.as_bytes(), &mut json);
         json.push(b':');
-        Self { name: name.into(), json, wanted: options.types.get(name).copied() }
+        Self { name: name.into(), json, wanted }
     }
 
     /// Appends the key and its value.

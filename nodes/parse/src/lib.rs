@@ -7,13 +7,17 @@ mod options;
 mod pairs;
 mod rows;
 mod scan;
+mod streams;
 mod texts;
 
 use wattle_node::{Batch, Node, Setup, export_node};
 
 use crate::format::Reader;
 use crate::merge::Merger;
-pub use crate::options::{BareKeys, Format, InvalidUtf8, Namespaces, OnConflict, Options, Variant, Xml};
+pub use crate::options::{
+    BareKeys, By, ColumnSets, Columns, ColumnsFrom, ExtraColumns, Format, InvalidUtf8, Namespaces, OnConflict, Options,
+    Quotes, Variant, Xml,
+};
 use crate::rows::{Made, Place, Stored};
 
 /// The configured node.
@@ -47,8 +51,9 @@ impl Node for Parse {
             setup.read_write("into", &options.into)
         };
         let reader = Reader::new(&options, setup);
+        let selector = format::selector(&options, setup);
         let work = match (reader, options.format) {
-            (Some(reader), _) => Work::Made(Made::new(reader, options.invalid_utf8.unwrap_or_default())),
+            (Some(reader), _) => Work::Made(Made::new(reader, selector, options.invalid_utf8.unwrap_or_default())),
             (None, Format::Json) => Work::Stored(Stored::default()),
             (None, _) => return None,
         };

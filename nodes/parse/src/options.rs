@@ -1,5 +1,7 @@
 //! What a user may set.
 
+mod csv;
+mod key_value;
 mod xml;
 
 use std::collections::BTreeMap;
@@ -7,6 +9,8 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use wattle_convert::Type;
 
+pub use self::csv::{By, ColumnSets, Columns, ColumnsFrom, ExtraColumns};
+pub use self::key_value::Quotes;
 pub use self::xml::{Namespaces, Xml};
 
 /// Options of the node `parse`.
@@ -57,10 +61,33 @@ pub struct Options {
     /// text with only such keys fails. Default: `true`.
     #[serde(default)]
     pub bare_keys: Option<BareKeys>,
-    /// For `csv`: a key for each column, in order. Required there. Example: `["time", "status"]`.
-    /// For `aws_vpc_flow`: the fields of the flow log, in order. Default there: those of version 2.
+    /// For `key_value`: key for the text before the first pair, which is not parsed; an empty one leaves the text out.
+    /// Default: none, and words before the first pair are bare keys. Example: `message`.
     #[serde(default)]
-    pub columns: Option<Vec<String>>,
+    pub pre: Option<String>,
+    /// For `key_value`: the quotes around values that belong to the notation. Default: `both`.
+    #[serde(default)]
+    pub quotes: Option<Quotes>,
+    /// For `csv`: a key for each column, in order (an empty key leaves a column out), or `header`. Required there,
+    /// unless there are `column_sets`. Example: `["time", "status"]`. For `aws_vpc_flow`: the fields of the flow log, in
+    /// order. Default there: those of version 2.
+    #[serde(default)]
+    pub columns: Option<Columns>,
+    /// For `csv` with `columns = "header"`: text that header lines begin with. One that begins with `#` is no part of the
+    /// names, and all other lines that begin with `#` are dropped as well. Required there. Example: `#Fields: `.
+    #[serde(default)]
+    pub header: Option<String>,
+    /// For `csv` with `columns = "header"` and for `aws_vpc_flow`: field that identifies the stream of an event; a header
+    /// counts for its stream. Default: `resource.source`, which names the file. Example: `attributes.file`.
+    #[serde(default)]
+    pub stream: Option<String>,
+    /// For `csv`: columns that depend on the value of a column, or of a field of the event; `columns` counts for all
+    /// other values. Default: none. Example: `{ by = 3, sets = { TRAFFIC = ["domain", "time"] } }`.
+    #[serde(default)]
+    pub column_sets: Option<ColumnSets>,
+    /// For `csv`: what to do with lines that have more columns than names. Default: `fail`.
+    #[serde(default)]
+    pub extra_columns: Option<ExtraColumns>,
     /// For `csv`: the ASCII character between columns. Default: `,`. Example: `\t`.
     #[serde(default)]
     pub delimiter: Option<char>,

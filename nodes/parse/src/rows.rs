@@ -132,13 +132,14 @@ impl Place {
 /// Formats that the node reads itself.
 pub(crate) struct Made {
     reader: Reader,
+    selector: Option<Field>,
     invalid_utf8: InvalidUtf8,
     object: Vec<u8>,
 }
 
 impl Made {
-    pub(crate) fn new(reader: Reader, invalid_utf8: InvalidUtf8) -> Self {
-        Self { reader, invalid_utf8, object: Vec::new() }
+    pub(crate) fn new(reader: Reader, selector: Option<Field>, invalid_utf8: InvalidUtf8) -> Self {
+        Self { reader, selector, invalid_utf8, object: Vec::new() }
     }
 
     pub(crate) fn process(&mut self, place: &mut Place, batch: &mut Batch<'_>) {
@@ -146,6 +147,7 @@ impl Made {
         let before = place.occupied(batch);
         let mut reasons = Reasons::default();
         let mut headers = Vec::new();
+        let mut selected = Selected { field: self.selector, column: None };
         let is_utf8 = is_utf8(&texts);
         let mut replaced = String::new();
         let mut out = ColumnWriter::with_capacity(texts.bytes.len() * 2, texts.len());
@@ -175,9 +177,13 @@ impl Made {
                 }
             }
             self.object.clear();
+            if self.reader.selects() {
+                self.reader.select(selected.row(batch, row));
+            }
             if let Err(fault) = self.reader.write(text, &mut self.object) {
                 out.push_none();
                 if fault.code == HEADER {
+                    self.reader.adopt(selected.row(batch, row));
                     headers.push(u32::try_from(row).unwrap_or(u32::MAX));
                     continue;
                 }
@@ -192,6 +198,19 @@ impl Made {
         batch.set(place.into, Form::Json, out);
         batch.drop_rows(&headers, HEADER);
         batch.fail(&reasons);
+    }
+}
+
+/// The values of the selector, which are read only when a row needs one.
+struct Selected {
+    field: Option<Field>,
+    column: Option<Column>,
+}
+
+impl Selected {
+    fn row(&mut self, batch: &mut Batch<'_>, row: usize) -> &[u8] {
+        let Some(field) = self.field else { return &[] };
+        self.column.get_or_insert_with(|| batch.read(field, Form::Text)).row(row)
     }
 }
 

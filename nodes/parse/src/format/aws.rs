@@ -1,12 +1,15 @@
 //! The formats `aws_vpc_flow` and `aws_alb`.
 
+use std::sync::Arc;
+
 use memchr::memchr;
 use wattle_node::Setup;
 
 use super::{Fault, HEADER, Read};
 use crate::object::{Object, is_nil, key, write_string};
-use crate::options::Options;
+use crate::options::{Columns, Options};
 use crate::scan::{Cursor, is_digits, without_line_end};
+use crate::streams::Streams;
 
 /// Fields of the default format, version 2 ("Flow log records" of the VPC user guide).
 const VERSION_2: [&str; 14] = [
@@ -74,15 +77,26 @@ impl Field {
     }
 }
 
-/// A flow log whose fields the options name, or the default ones.
+type Fields = Arc<Vec<Field>>;
+
+/// A flow log whose fields the options or headers name, or the default ones.
 pub(crate) struct VpcFlow {
-    fields: Vec<Field>,
+    fields: Fields,
+    streams: Streams<Fields>,
+    /// The last header, until its stream is known.
+    pending: Option<Fields>,
 }
 
 impl VpcFlow {
     pub(super) fn new(options: &Options, setup: &mut Setup<'_>) -> Option<Self> {
-        let Some(columns) = &options.columns else {
-            return Some(Self { fields: VERSION_2.map(Field::new).into() });
+        let of = |fields: Vec<Field>| Self { fields: Arc::new(fields), streams: Streams::default(), pending: None };
+        let columns = match &options.columns {
+            None => return Some(of(VERSION_2.map(Field::new).into())),
+            Some(Columns::Names(columns)) => columns,
+            Some(Columns::From(_)) => {
+                setup.error("columns", "headers of flow logs count in any case; remove `columns`, or list the fields");
+                return None;
+            }
         };
         let mut is_right = !columns.is_empty();
         if columns.is_empty() {
@@ -102,10 +116,10 @@ impl VpcFlow {
             is_right = false;
         }
         let field = |column: &String| Field::new(column.trim_start_matches("${").trim_end_matches('}'));
-        is_right.then(|| Self { fields: columns.iter().map(field).collect() })
+        is_right.then(|| of(columns.iter().map(field).collect()))
     }
 
-    /// Whether a line names the fields; then the following lines have these.
+    /// Whether a line names the fields; then the following lines of its stream have these.
     fn is_header(&mut self, line: &[u8]) -> bool {
         let Ok(line) = std::str::from_utf8(line) else { return false };
         let names: Vec<&str> = line.split(' ').collect();
@@ -113,10 +127,9 @@ impl VpcFlow {
         if names.len() < 2 || !names.iter().all(is_name) {
             return false;
         }
-        let is_same = self.fields.iter().map(|field| field.name.as_str()).eq(names.iter().copied());
-        if !is_same {
-            self.fields = names.into_iter().map(Field::new).collect();
-        }
+        let is_same = |fields: &Fields| fields.iter().map(|field| field.name.as_str()).eq(names.iter().copied());
+        let known = if is_same(&self.fields) { Some(self.fields.clone()) } else { self.streams.find(is_same) };
+        self.pending = Some(known.unwrap_or_else(|| Arc::new(names.into_iter().map(Field::new).collect())));
         true
     }
 }
@@ -131,7 +144,8 @@ impl Read for VpcFlow {
         let mut object = Object::begin(out);
         let mut rest = Cursor::new(line);
         let mut count = 0;
-        for field in &self.fields {
+        let fields = self.streams.get().unwrap_or(&self.fields);
+        for field in fields.iter() {
             if rest.is_at_end() {
                 break;
             }
@@ -149,13 +163,27 @@ impl Read for VpcFlow {
                 false => object.text(&field.key, value),
             }
         }
-        if count != self.fields.len() || !rest.is_at_end() {
-            let wanted = self.fields.len();
+        if count != fields.len() || !rest.is_at_end() {
+            let wanted = fields.len();
             let message = format!("has not exactly {wanted} fields; set `columns` to the fields of the log");
             return Err(Fault { code: "not-vpc-flow", message });
         }
         object.end();
         Ok(())
+    }
+
+    fn selects(&self) -> bool {
+        !self.streams.is_empty()
+    }
+
+    fn select(&mut self, stream: &[u8]) {
+        self.streams.select(stream);
+    }
+
+    fn adopt(&mut self, stream: &[u8]) {
+        if let Some(fields) = self.pending.take() {
+            self.streams.set(stream, fields);
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use wattle_convert::{Type, write_string, write_value};
 use wattle_node::{Setup, json};
 
 use super::{Fault, wrong_type};
-use crate::options::{BareKeys, Options};
+use crate::options::{BareKeys, Options, Quotes};
 use crate::texts::Texts;
 
 /// Separators, and memory for one row.
@@ -16,6 +16,9 @@ pub(crate) struct KeyValue {
     /// Ignore white space around keys and values, unless it separates pairs.
     spaces_separate: bool,
     bare_keys: BareKeys,
+    /// Key for the text before the first pair; empty if the text is left out.
+    pre: Option<Box<str>>,
+    quotes: Quotes,
     types: Vec<(String, Type)>,
     keys: Texts,
     values: Texts,
@@ -70,6 +73,8 @@ impl KeyValue {
             within_pair: Finder::new(pair).into_owned(),
             spaces_separate: pairs.starts_with(|c: char| c.is_ascii_whitespace()),
             bare_keys: options.bare_keys.unwrap_or_default(),
+            pre: options.pre.as_deref().map(Into::into),
+            quotes: options.quotes.unwrap_or_default(),
             types: options.types.iter().map(|(key, wanted)| (key.clone(), *wanted)).collect(),
             keys: Texts::default(),
             values: Texts::default(),
@@ -79,7 +84,8 @@ impl KeyValue {
     pub(super) fn write(&mut self, text: &[u8], out: &mut Vec<u8>) -> Result<(), Fault> {
         self.keys.clear();
         self.values.clear();
-        let mut at = self.next_pair(text, 0);
+        let start = self.before_pairs(text)?;
+        let mut at = self.next_pair(text, start);
         if at == text.len() {
             return fault("holds no pair".into());
         }
@@ -123,6 +129,41 @@ impl KeyValue {
         Ok(())
     }
 
+    /// Reads the text before the first pair, if there may be one, and returns where that pair begins.
+    fn before_pairs(&mut self, text: &[u8]) -> Result<usize, Fault> {
+        let Some(key) = self.pre.as_deref() else { return Ok(0) };
+        let Some(start) = self.first_pair(text) else { return fault("holds no pair".into()) };
+        let mut before = text.get(..start).unwrap_or_default().trim_ascii();
+        if let Separator::Text(separator) = &self.between_pairs {
+            before = before.strip_suffix(separator.needle()).unwrap_or(before).trim_ascii_end();
+        }
+        if !key.is_empty() && !before.is_empty() {
+            self.keys.add(|out| out.extend_from_slice(key.as_bytes()));
+            self.values.add(|out| out.extend_from_slice(before));
+        }
+        Ok(start)
+    }
+
+    /// Where the first key that has a separator begins: a word, or a text in quotes.
+    fn first_pair(&self, text: &[u8]) -> Option<usize> {
+        self.within_pair.find_iter(text).find_map(|separator| {
+            let before = text.get(..separator)?;
+            let before = if self.spaces_separate { before } else { before.trim_ascii_end() };
+            if let Some(quoted) = before.strip_suffix(b"\"").filter(|_| self.quotes.has_double()) {
+                return memchr::memrchr(b'"', quoted);
+            }
+            let space = before.iter().rposition(u8::is_ascii_whitespace).map(|at| at + 1);
+            let start = match &self.between_pairs {
+                Separator::WhiteSpace => space,
+                Separator::Text(finder) => {
+                    let needle = finder.needle();
+                    space.max(memchr::memmem::rfind(before, needle).map(|at| at + needle.len()))
+                }
+            };
+            start.or(Some(0)).filter(|&start| start < before.len())
+        })
+    }
+
     /// Skips white space and separators up to the next pair, or the end.
     fn next_pair(&self, text: &[u8], mut at: usize) -> usize {
         loop {
@@ -138,7 +179,7 @@ impl KeyValue {
     fn key(&mut self, text: &[u8], at: usize) -> Result<Key, Fault> {
         let rest = text.get(at..).unwrap_or_default();
         let separator = self.within_pair.needle();
-        if rest.starts_with(b"\"") {
+        if rest.starts_with(b"\"") && self.quotes.has_double() {
             let end = quoted(text, at, &mut self.keys)?;
             let end = if self.spaces_separate { end } else { after_spaces(text, end) };
             return match text.get(end..) {
@@ -191,10 +232,12 @@ impl KeyValue {
     fn value(&mut self, text: &[u8], at: usize) -> Result<usize, Fault> {
         let start = if self.spaces_separate { at } else { after_spaces(text, at) };
         let rest = text.get(start..).unwrap_or_default();
-        if let Some(end) = self.single_quoted(text, start) {
+        if self.quotes.has_single()
+            && let Some(end) = self.single_quoted(text, start)
+        {
             return Ok(end);
         }
-        if rest.starts_with(b"\"") {
+        if rest.starts_with(b"\"") && self.quotes.has_double() {
             let end = quoted(text, start, &mut self.values)?;
             let after = if self.spaces_separate { end } else { after_spaces(text, end) };
             let rest = text.get(after..).unwrap_or_default();
