@@ -12,6 +12,10 @@ pub(crate) struct Chunk {
     pub(crate) end: u64,
 }
 
+/// The receiver of chunks is closed.
+#[derive(Debug)]
+pub(crate) struct Unwanted;
+
 impl BatchLimits {
     /// Returns whether a batch of this size is full.
     pub(crate) fn reached(&self, bytes: usize, events: usize) -> bool {

@@ -40,7 +40,7 @@ mod moved;
 mod names;
 mod open;
 mod options;
-mod read;
+mod positioned;
 mod reader;
 mod scan;
 mod send;

@@ -21,6 +21,7 @@ mod http;
 mod listeners;
 mod outbox;
 mod pool;
+mod reading;
 mod source;
 mod stats;
 mod stdin;

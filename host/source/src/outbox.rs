@@ -13,7 +13,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 use wattle_batch::{Ack, Batch, Column, Disposition, Origin};
 
-use crate::assemble::Chunk;
+use crate::assemble::{Chunk, Unwanted};
 use crate::source::{Batches, SourceContext, Stop};
 use crate::stats::add;
 
@@ -48,9 +48,6 @@ struct Shared {
     changed: Notify,
     room: Condvar,
 }
-
-/// The receiver of chunks is closed.
-pub(crate) struct Unwanted;
 
 /// The sender of framed chunks, for a thread.
 pub(crate) struct Intake {

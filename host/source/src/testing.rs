@@ -1,5 +1,6 @@
 //! A queue, a context and a consumer for the tests of sources.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -177,4 +178,11 @@ pub(crate) fn texts(batch: &Batch) -> Vec<String> {
 pub(crate) fn resource(batch: &Batch) -> Value {
     let resource: Value = serde_json::from_str(&batch.origin().resource).unwrap();
     resource.get("source").cloned().unwrap_or(json!(null))
+}
+
+/// Compresses bytes to one gzip member.
+pub(crate) fn gzip(bytes: impl AsRef<[u8]>) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(bytes.as_ref()).unwrap();
+    encoder.finish().unwrap()
 }

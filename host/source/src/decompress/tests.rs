@@ -1,6 +1,7 @@
 //! Every format: complete and damaged input, within limits and beyond.
 
 use super::*;
+use crate::testing::gzip;
 use std::io::Write;
 
 /// Without a limit on the output.
@@ -9,12 +10,6 @@ fn decompress(compression: Compression, bytes: &[u8], caps: Caps) -> (Vec<u8>, O
 }
 
 const CAPS: Caps = Caps { max_bytes: 64 << 20, max_ratio: 1000 };
-
-pub(crate) fn gzip(bytes: &[u8]) -> Vec<u8> {
-    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    encoder.write_all(bytes).unwrap();
-    encoder.finish().unwrap()
-}
 
 fn zlib(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::fast());

@@ -6,11 +6,11 @@ use tokio::sync::mpsc::error::TrySendError;
 use wattle_batch::Batch;
 
 use super::clock;
-use super::read::{Flow, Unwanted};
 use super::reader::{LOOK_INTERVAL, Reader};
 use super::track::Key;
 use super::turn::proof;
-use crate::assemble::Chunk;
+use crate::assemble::{Chunk, Unwanted};
+use crate::reading::Flow;
 
 impl Reader {
     /// Sends a chunk. While the output has no room, file checks continue: logs rotate whether or

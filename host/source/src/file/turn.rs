@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use super::clock;
 use super::identity::{Content, Head, Proof, Version};
-use super::read::{End, FileFailure, Part, Reading, Unwanted};
+use super::positioned::Positioned;
 use super::reader::{Reader, is_same};
 use super::track::Key;
 use super::watched::Watched;
-use crate::assemble;
+use crate::assemble::{self, Unwanted};
 use crate::decompress::{Compression, ENDS_EARLY, ReadFailure};
 use crate::frame::Framing;
+use crate::reading::{End, Part, ReadError, Reading};
 use crate::stats::add;
 
 /// Pause before a file is tried again after an error.
@@ -157,7 +158,8 @@ impl Reader {
         let part = Part { from: watched.position, until: metadata.len(), sent_to: watched.sent_to, end };
         let reading = self.reading(watched);
         let plain = (reading.compression == Compression::None).then_some(file);
-        let read = reading.events(file, part, &mut |chunk| self.send(key, &path, plain, chunk))?;
+        let read =
+            reading.events(&mut Positioned::new(file), part, &mut |chunk| self.send(key, &path, plain, chunk))?;
         self.context.stats.skip(&self.context.name, &path, &read.skipped);
         add(&self.context.stats.read_bytes, read.taken);
         if let Some(file) = plain {
@@ -193,7 +195,7 @@ impl Reader {
         if is_followed && is_partial {
             self.say(watched, "the file ends inside a JSON document; waiting for the rest");
         }
-        if let Some(FileFailure::Read(ReadFailure::Damaged { reason, .. })) = &read.failure
+        if let Some(ReadError::Read(ReadFailure::Damaged { reason, .. })) = &read.failure
             && reason == ENDS_EARLY
             && !self.context.once
             && clock::since(watched.changed_at) < PARTIAL_PATIENCE
@@ -220,7 +222,7 @@ impl Reader {
 
     fn read_document(&mut self, key: Key, watched: &mut Watched, metadata: &Metadata) -> Result<Turn, Unwanted> {
         let Some(file) = &watched.file else { return Ok(Turn::Read) };
-        let (document, failure) = self.reading(watched).document(file, metadata.len());
+        let (document, failure) = self.reading(watched).document(&mut Positioned::new(file), metadata.len());
         let is_unchanged = file.metadata().is_ok_and(|after| Version::of(&after) == watched.version);
         if !is_unchanged && !self.context.once {
             // The file was written during the read, so it must become stable again.
@@ -243,10 +245,10 @@ impl Reader {
     }
 
     /// Evaluates the result of reading.
-    fn conclude(&mut self, key: Key, watched: &mut Watched, failure: Option<FileFailure>, is_last: bool) {
+    fn conclude(&mut self, key: Key, watched: &mut Watched, failure: Option<ReadError>, is_last: bool) {
         match failure {
             // Not an error of the file, and possibly temporary.
-            Some(FileFailure::Read(ReadFailure::Io(error))) => {
+            Some(ReadError::Read(ReadFailure::Io(error))) => {
                 watched.has_news = true;
                 return self.trouble(watched, &format!("cannot be read: {error}"), true);
             }

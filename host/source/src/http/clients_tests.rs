@@ -6,9 +6,10 @@ use hyper::StatusCode;
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use super::tests::{gzip, send, start};
+use super::tests::{send, start};
 use super::*;
 use crate::stats::get;
+use crate::testing::gzip;
 
 /// Opens a connection and sends these bytes.
 async fn raw(address: SocketAddr, bytes: &[u8]) -> TcpStream {
@@ -139,7 +140,7 @@ async fn clients_that_stop_within_a_body_are_closed_for_others() {
 #[tokio::test]
 async fn bodies_that_exceed_the_free_memory_are_refused() {
     let world = start(json!({ "max_in_flight_bytes": "64MiB", "max_body_bytes": "64MiB" })).await;
-    let bomb = gzip(&vec![b' '; 48 << 20]);
+    let bomb = gzip(vec![b' '; 48 << 20]);
     let address = world.address;
     let sends: Vec<_> = (0..8)
         .map(|_| {

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::stats::get;
-use crate::testing::{Rig, Running, resource, texts};
+use crate::testing::{Rig, Running, gzip, resource, texts};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1::SendRequest;
@@ -88,12 +88,6 @@ impl World {
         self.rig.stop();
         self.running.ended().await.unwrap();
     }
-}
-
-pub(super) fn gzip(bytes: &[u8]) -> Vec<u8> {
-    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    encoder.write_all(bytes).unwrap();
-    encoder.finish().unwrap()
 }
 
 #[tokio::test]
@@ -186,7 +180,7 @@ type Case<'c> = (&'c str, &'c str, &'c [(&'c str, &'c str)], &'c [u8], u16, &'c 
 async fn invalid_requests_are_refused_with_a_reason() {
     let world = start(json!({ "path": "/in", "token": "s3cret", "max_body_bytes": 1000 })).await;
     let token = ("authorization", "Bearer s3cret");
-    let bomb = gzip(&[b'x'; 100_000]);
+    let bomb = gzip([b'x'; 100_000]);
     let large = [b'x'; 1001];
     let cut = &gzip(b"a few words")[..20];
     let cases: &[Case] = &[

@@ -2,10 +2,10 @@
 
 use super::*;
 use crate::stats::get;
-use crate::testing::{Rig, Running, resource, texts};
+use crate::testing::{Rig, Running, gzip, resource, texts};
 use serde_json::{Value, json};
 use std::io::{Seek as _, Write as _};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 fn start(rig: &Rig, options: Value, input: impl Into<OwnedFd>) -> Running {
@@ -35,12 +35,6 @@ async fn all(options: Value, input: &[u8]) -> (Rig, Vec<String>, Result<(), Sour
     let running = start(&rig, options, holding(input));
     let (bodies, ended) = rig.drain(running).await;
     (rig, bodies, ended)
-}
-
-fn gzip(bytes: &[u8]) -> Vec<u8> {
-    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    encoder.write_all(bytes).unwrap();
-    encoder.finish().unwrap()
 }
 
 #[tokio::test]

@@ -1,12 +1,7 @@
 //! Compressed files: complete, damaged and dangerous.
 
 use super::*;
-
-fn gzip(bytes: impl AsRef<[u8]>) -> Vec<u8> {
-    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    encoder.write_all(bytes.as_ref()).unwrap();
-    encoder.finish().unwrap()
-}
+use crate::testing::gzip;
 
 fn numbered(lines: u32) -> String {
     (0..lines).map(|number| format!("line number {number}\n")).collect()

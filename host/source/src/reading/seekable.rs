@@ -1,25 +1,24 @@
-//! Reads one file once: its lines from a position, or the whole file as a document.
+//! Reads an input that can be read again, such as a file: its events from a position, or the whole
+//! input as a document.
+//!
+//! The position of the input before a call does not matter: each call seeks first. All positions of
+//! events are in decompressed bytes.
 
-use std::fs::File;
-use std::io::{self, Read};
-use std::os::unix::fs::FileExt;
+use std::io::{self, Read, Seek, SeekFrom};
 
-use crate::assemble::Chunk;
+use super::ReadError;
+use crate::assemble::{Chunk, Unwanted};
 use crate::decompress::{Caps, Compression, Decoder, ReadFailure, decompress, gunzip_whole, read_whole, skip};
 use crate::frame::{EventTooLong, Framer, Rules, Skipped};
 use crate::source::BatchLimits;
 use crate::transcode::{Encoding, MARK_BYTES, Transcoder, transcode};
 
-/// Maximum size of gzip files of events that are decompressed in one step, and of their contents.
+/// Maximum size of gzip inputs of events that are decompressed in one step, and of their contents.
 const MAX_SMALL_GZIP: u64 = 2 << 20;
 const MAX_SMALL_BYTES: u64 = 16 << 20;
 
 /// Compressed documents up to this size are read, and if possible decompressed, in one step.
 const MAX_COMPRESSED_WHOLE: u64 = 64 << 20;
-
-/// The receiver of events is gone.
-#[derive(Debug)]
-pub(crate) struct Unwanted;
 
 /// Whether to continue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,16 +28,7 @@ pub(crate) enum Flow {
     Pause,
 }
 
-/// An error that prevents reading a file to its end.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum FileFailure {
-    #[error(transparent)]
-    Read(#[from] ReadFailure),
-    #[error("cannot be read: {0}")]
-    TooLong(#[from] EventTooLong),
-}
-
-/// How to read a file.
+/// How to read an input.
 #[derive(Clone, Debug)]
 pub(crate) struct Reading {
     pub(crate) compression: Compression,
@@ -49,25 +39,25 @@ pub(crate) struct Reading {
     pub(crate) limits: BatchLimits,
 }
 
-/// The part of a file to read, in decompressed bytes.
+/// The part of an input to read, in decompressed bytes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Part {
     pub(crate) from: u64,
-    /// End of the part in a file that is not compressed.
+    /// Size of the input in bytes: the end of the part, unless the input is compressed.
     pub(crate) until: u64,
     /// Events up to here were sent when this part was read before.
     pub(crate) sent_to: u64,
     pub(crate) end: End,
 }
 
-/// Treatment of the last event, which may continue when the file grows.
+/// Treatment of the last event, which may continue when the input grows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum End {
     /// The event waits for more data.
     Open,
     /// The event ends if it is complete: several joined lines, a JSON document.
     Quiet,
-    /// The file does not grow any more: the event ends as it is.
+    /// The input does not grow any more: the event ends as it is.
     Last,
     /// As `Last`; also the part of an event before damage ends as an event.
     LastDamaged,
@@ -82,45 +72,35 @@ pub(crate) struct EventsRead {
     pub(crate) sent_to: u64,
     /// Whether an event waits that [`End::Quiet`] would end.
     pub(crate) is_waiting: bool,
-    /// Bytes read from the file.
+    /// Bytes read from the input, before decompression.
     pub(crate) taken: u64,
     pub(crate) skipped: Skipped,
     /// Whether uncompressed data follows the compressed data.
     pub(crate) has_junk: bool,
-    pub(crate) failure: Option<FileFailure>,
+    pub(crate) failure: Option<ReadError>,
     /// Reading paused as the receiver requested.
     pub(crate) is_paused: bool,
 }
 
-/// A file that is read at an explicit offset, so that the position of the handle does not matter.
-struct At<'f> {
-    file: &'f File,
-    at: u64,
-}
-
-impl Read for At<'_> {
-    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        let n = self.file.read_at(out, self.at)?;
-        self.at += n as u64;
-        Ok(n)
-    }
-}
-
 impl Reading {
-    /// Reads the events of a part of the file.
+    /// Reads the events of a part of the input, and passes them to `emit` in batches.
+    ///
+    /// # Errors
+    ///
+    /// `emit` reported that the receiver of events is closed. An error of the input is in the
+    /// result, with the position up to which events were read.
     pub(crate) fn events(
         &self,
-        file: &File,
+        input: &mut (impl Read + Seek),
         part: Part,
         emit: &mut dyn FnMut(Chunk) -> Result<Flow, Unwanted>,
     ) -> Result<EventsRead, Unwanted> {
         let is_plain = self.compression == Compression::None;
         let Part { until, .. } = part;
         // The byte order mark is not part of the first event.
-        let (encoding, mark) = self.encoding(file);
+        let (encoding, mark) = self.encoding(input);
         let from = part.from.max(mark);
         let at = if is_plain { from } else { 0 };
-        let input = At { file, at }.take(if is_plain { until.saturating_sub(from) } else { u64::MAX });
         let mut read = EventsRead {
             position: part.from,
             sent_to: part.sent_to,
@@ -133,13 +113,17 @@ impl Reading {
         };
         let rules = Rules { encoding, ..self.rules.clone() };
         if encoding == Encoding::Utf8
-            && let Some((bytes, taken)) = self.small_gzip(file)
+            && let Some((bytes, taken)) = self.small_gzip(input, until)
         {
             let mut framer = Framer::new(rules, from, bytes.len()).sent_to(part.sent_to);
             framer.fill(bytes);
             return self.end(framer, part, EventsRead { taken, ..read }, emit);
         }
-        let decoder = Decoder::new(self.compression, input, self.caps).and_then(|d| d.with_window(self.max_window_log));
+        let sought = input.seek(SeekFrom::Start(at));
+        let input = input.take(if is_plain { until.saturating_sub(from) } else { u64::MAX });
+        let decoder = sought
+            .and_then(|_| Decoder::new(self.compression, input, self.caps))
+            .and_then(|d| d.with_window(self.max_window_log));
         let mut decoder = match decoder {
             Ok(decoder) => decoder,
             Err(error) => return Ok(EventsRead { failure: Some(ReadFailure::Io(error).into()), ..read }),
@@ -147,7 +131,7 @@ impl Reading {
         if !is_plain && let Err(error) = skip(&mut decoder, from) {
             return Ok(EventsRead { failure: Some(decoder.explain(error).into()), ..read });
         }
-        // A small file needs no large buffer. One more byte shows the end without growing the buffer.
+        // A small input needs no large buffer. One more byte shows the end without growing the buffer.
         let most = if is_plain { until.saturating_sub(from).saturating_add(1) } else { u64::MAX };
         let batch_bytes = usize::try_from(most).unwrap_or(usize::MAX).min(self.limits.max_bytes);
         let mut framer = Framer::new(rules, from, batch_bytes).sent_to(part.sent_to);
@@ -171,7 +155,7 @@ impl Reading {
         let ends = match &read.failure {
             None => part.end == End::Last || part.end == End::LastDamaged,
             // The rest of the last event will never follow.
-            Some(FileFailure::Read(ReadFailure::Damaged { .. })) => part.end == End::LastDamaged,
+            Some(ReadError::Read(ReadFailure::Damaged { .. })) => part.end == End::LastDamaged,
             Some(_) => false,
         };
         if part.end == End::Quiet && read.failure.is_none() && !read.is_paused {
@@ -184,7 +168,7 @@ impl Reading {
         }
         read.position = framer.position();
         if self.compression == Compression::None {
-            // A file that ends within a character has no bytes after its end.
+            // An input that ends within a character has no bytes after its end.
             read.position = read.position.min(part.until.max(part.from));
         }
         read.sent_to = framer.sent_position().max(part.sent_to);
@@ -193,25 +177,27 @@ impl Reading {
         Ok(read)
     }
 
-    /// Decompresses a small gzip file in one step, which is twice as fast; returns the contents and the file's size.
-    fn small_gzip(&self, file: &File) -> Option<(Vec<u8>, u64)> {
-        let size = file.metadata().ok().map(|metadata| metadata.len())?;
+    /// Decompresses a small gzip input in one step, which is twice as fast; returns the contents
+    /// and the compressed size.
+    fn small_gzip(&self, input: &mut (impl Read + Seek), size: u64) -> Option<(Vec<u8>, u64)> {
         if self.compression != Compression::Gzip || size > MAX_SMALL_GZIP {
             return None;
         }
         let mut compressed = Vec::new();
-        At { file, at: 0 }.take(MAX_SMALL_GZIP).read_to_end(&mut compressed).ok()?;
+        input.rewind().ok()?;
+        input.take(MAX_SMALL_GZIP).read_to_end(&mut compressed).ok()?;
         let caps = Caps { max_bytes: self.caps.max_bytes.min(MAX_SMALL_BYTES), ..self.caps };
         gunzip_whole(&compressed, caps).map(|bytes| (bytes, compressed.len() as u64))
     }
 
-    /// Returns the encoding of the file, and the length of its byte order mark.
-    fn encoding(&self, file: &File) -> (Encoding, u64) {
-        let input = At { file, at: 0 };
+    /// Returns the encoding of the input, and the length of its byte order mark.
+    fn encoding(&self, input: &mut (impl Read + Seek)) -> (Encoding, u64) {
         let mut head = Vec::new();
-        // The error occurs again when the file is read.
-        if let Ok(decoder) =
-            Decoder::new(self.compression, input, self.caps).and_then(|d| d.with_window(self.max_window_log))
+        // The error occurs again when the events are read.
+        if let Ok(decoder) = input
+            .rewind()
+            .and_then(|()| Decoder::new(self.compression, input, self.caps))
+            .and_then(|d| d.with_window(self.max_window_log))
         {
             let _ = decoder.take(MARK_BYTES as u64).read_to_end(&mut head);
         }
@@ -224,7 +210,7 @@ impl Reading {
         framer: &mut Framer,
         flow: &mut Flow,
         emit: &mut dyn FnMut(Chunk) -> Result<Flow, Unwanted>,
-    ) -> Result<Option<FileFailure>, Unwanted> {
+    ) -> Result<Option<ReadError>, Unwanted> {
         loop {
             match input.read(framer.space()) {
                 Ok(0) => return Ok(None),
@@ -245,26 +231,28 @@ impl Reading {
         }
     }
 
-    /// Reads a whole file of about this size into one buffer. Returns the readable part of a damaged file, and nothing
-    /// of a file that exceeds a limit.
-    pub(crate) fn document(&self, file: &File, size: u64) -> (Vec<u8>, Option<FileFailure>) {
+    /// Reads a whole input of about this many bytes into one buffer. Returns the readable part of a
+    /// damaged input, and nothing of an input that exceeds a limit.
+    pub(crate) fn document(&self, input: &mut (impl Read + Seek), size: u64) -> (Vec<u8>, Option<ReadError>) {
         let max = self.rules.max_event_bytes;
         let too_long = EventTooLong { max, position: 0 };
         if self.compression == Compression::None && size > max {
             return (Vec::new(), Some(too_long.into()));
         }
-        let (document, failure) = self.bytes(file, size);
+        let (document, failure) = self.bytes(input, size);
         let document = transcode(document, self.rules.encoding);
         match failure {
             None if document.len() as u64 > max => (Vec::new(), Some(too_long.into())),
-            None | Some(ReadFailure::Damaged { .. }) => (document, failure.map(FileFailure::from)),
+            None | Some(ReadFailure::Damaged { .. }) => (document, failure.map(ReadError::from)),
             Some(failure) => (Vec::new(), Some(failure.into())),
         }
     }
 
-    fn bytes(&self, file: &File, size: u64) -> (Vec<u8>, Option<ReadFailure>) {
+    fn bytes(&self, input: &mut (impl Read + Seek), size: u64) -> (Vec<u8>, Option<ReadFailure>) {
         let max = self.rules.max_event_bytes;
-        let mut input = At { file, at: 0 };
+        if let Err(error) = input.rewind() {
+            return (Vec::new(), Some(ReadFailure::Io(error)));
+        }
         if self.compression != Compression::None && size > MAX_COMPRESSED_WHOLE {
             return match Decoder::new(self.compression, input, self.caps) {
                 Ok(mut decoder) => read_whole(&mut decoder, max),
