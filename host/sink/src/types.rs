@@ -43,8 +43,8 @@ mod tests {
     }
 
     #[test]
-    fn valid_options_are_accepted() {
-        for (type_name, options) in [
+    fn every_type_accepts_valid_options() {
+        let cases = [
             ("blackhole", json!({})),
             ("console", json!({})),
             ("console", json!({"target": "stderr", "encoding": {"codec": "text", "minify": "true"}})),
@@ -62,7 +62,11 @@ mod tests {
                     "proxy": {"enabled": "true", "http": "http://u:p@h:1", "no_proxy": ["localhost"]},
                     "request": {"retry_attempts": 3, "concurrency": "1"}, "dead_letter": "dead.jsonl"}),
             ),
-        ] {
+        ];
+        for row in TYPES.rows {
+            assert!(cases.iter().any(|(name, _)| *name == row.name), "no case for the type `{}`", row.name);
+        }
+        for (type_name, options) in cases {
             assert_eq!(TYPES.check(type_name, &options), Ok(()), "{options}");
             assert!(build("out", type_name, &options).is_ok(), "{options}");
         }
