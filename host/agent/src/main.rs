@@ -8,6 +8,7 @@ mod compiler;
 mod configuration;
 mod control;
 mod exit;
+mod io_threads;
 mod logging;
 mod progress;
 mod signals;

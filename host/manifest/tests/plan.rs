@@ -53,6 +53,7 @@ fn settings_have_defaults() {
     assert_eq!(plan.agent.data_dir, Path::new("/nonexistent/wattle"));
     assert_eq!(plan.agent.packs, Path::new("/nonexistent/wattle/packs"));
     assert!(plan.agent.workers >= 1);
+    assert_eq!(plan.agent.io_threads, 2);
     assert_eq!(plan.agent.batch, BatchSettings::default());
     assert_eq!(plan.agent.limits, NodeLimits::default());
     assert_eq!(plan.agent.admin, None);
@@ -75,6 +76,7 @@ fn settings_take_sizes_durations_and_variables() {
         [agent]
         data_dir = "data"
         workers = "${FOUR}"
+        io_threads = 3
         [agent.batch]
         max_bytes = "1MB"
         max_events = 5
@@ -113,6 +115,7 @@ fn settings_take_sizes_durations_and_variables() {
     assert_eq!(plan.agent.data_dir, Path::new("data"));
     assert_eq!(plan.agent.packs, Path::new("library"));
     assert_eq!(plan.agent.workers, 4);
+    assert_eq!(plan.agent.io_threads, 3);
     let batch = BatchSettings { max_bytes: 1_000_000, max_events: 5, max_age: Duration::from_secs(2) };
     assert_eq!(plan.agent.batch, batch);
     let limits = NodeLimits {

@@ -44,6 +44,8 @@ pub struct AgentSettings {
     pub data_dir: PathBuf,
     /// Number of worker threads, at least 1.
     pub workers: usize,
+    /// Number of threads that serve sources, sinks and timers, at least 1. Read only at start.
+    pub io_threads: usize,
     /// Time that a drain may take before the rest is left for the next start. Read only at start.
     pub drain_timeout: Duration,
     /// Time that a sink which a reload replaces or removes may take to deliver its events; after

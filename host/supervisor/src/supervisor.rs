@@ -96,6 +96,7 @@ pub struct Supervisor {
     settings: TopologySettings,
     options: Options,
     drain_timeout: Duration,
+    io_threads: usize,
     /// The admin address until the configuration is loaded.
     admin: Option<AdminSettings>,
     state: Arc<State>,
@@ -141,13 +142,18 @@ impl Supervisor {
         state.watch(remotes.poller());
         let library = library.with_remote(remotes.poller().clone());
         let loader = Loader { configuration, catalog, library, remotes, frontend };
-        let (admin, drain_timeout) = (agent.admin, agent.drain_timeout);
-        Ok(Self { loader, make, settings, options, drain_timeout, admin, state: Arc::new(state), lock })
+        let (admin, drain_timeout, io_threads) = (agent.admin, agent.drain_timeout, agent.io_threads);
+        Ok(Self { loader, make, settings, options, drain_timeout, io_threads, admin, state: Arc::new(state), lock })
     }
 
     /// Whether the agent keeps its state and can therefore be reloaded.
     pub fn keeps_state(&self) -> bool {
         self.settings.keeps_state
+    }
+
+    /// Number of threads of the tokio runtime that the agent needs.
+    pub fn io_threads(&self) -> usize {
+        self.io_threads
     }
 
     /// Loads the configuration and starts its topology.

@@ -73,6 +73,7 @@ pub fn run_offline(pipeline: &PipelinePlan, make: &NodeFactory, bodies: Column) 
             sink_handover_timeout: std::time::Duration::ZERO,
             data_dir: PathBuf::new(),
             workers: 1,
+            io_threads: 1,
             batch: BatchSettings::default(),
             limits: NodeLimits::default(),
             circuit: CircuitSettings::default(),

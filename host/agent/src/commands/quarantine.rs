@@ -14,6 +14,7 @@ use crate::cli::{AgentPlace, QuarantineCommand, QuarantinePlace, QuarantineSelec
 use crate::configuration::{catalog, load};
 use crate::control;
 use crate::exit::{Done, Failure, print, print_json, say};
+use crate::io_threads;
 use wattle_supervisor::Configuration;
 use wattle_supervisor::data_folder::{DataFolderError, lock};
 
@@ -150,8 +151,7 @@ fn retry_events(selection: &QuarantineSelection, config: &std::path::Path) -> Do
     })?;
     let settings = TopologySettings { data_dir: agent.data_dir, workers: 1, once: true, keeps_state: false };
     let make = sandboxed(catalog.runtime().clone(), catalog.services().clone());
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(2).thread_name("wattle-io").enable_all().build()?;
+    let runtime = io_threads::start(agent.io_threads)?;
     let retried = runtime.block_on(retry(&plan, &selection.pipeline, &ids, &settings, &make))?;
     print(&format!("{} events delivered, {} of them as failed again", retried.delivered, retried.failed))?;
     match retried.kept {

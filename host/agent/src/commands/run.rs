@@ -13,6 +13,7 @@ use crate::builtin;
 use crate::cli::RunOptions;
 use crate::configuration::{self, PREVIEW};
 use crate::exit::{self, CONFIG, Done, FAILED, Failure};
+use crate::io_threads;
 use crate::progress::Progress;
 use crate::signals;
 use crate::summary;
@@ -27,9 +28,7 @@ pub(crate) fn run(options: &RunOptions, color: bool) -> Done {
     let terminal = Box::new(Terminal { color });
     let supervisor =
         Supervisor::new(configuration, builtin::artifacts(), library, settings, terminal).map_err(not_started)?;
-    // Two threads serve sources, sinks and timers; guests never run on them.
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(2).thread_name("wattle-io").enable_all().build()?;
+    let runtime = io_threads::start(supervisor.io_threads())?;
     let done = runtime.block_on(supervise(supervisor, options));
     // A read of standard input cannot be interrupted and must not delay the exit.
     runtime.shutdown_background();

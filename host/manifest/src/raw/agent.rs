@@ -19,6 +19,10 @@ use wattle_plan::{
 
 /// Maximum number of worker threads; no machine benefits from more.
 const MAX_WORKERS: u64 = 1024;
+/// Maximum number of IO threads: they wait most of the time.
+const MAX_IO_THREADS: u64 = 64;
+/// Default number of IO threads: while one is busy, the other serves timers and probes.
+const IO_THREADS: usize = 2;
 /// Default drain timeout.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(25);
 const SINK_HANDOVER_TIMEOUT: Duration = Duration::from_secs(5);
@@ -93,6 +97,7 @@ fn read_settings(
 ) -> AgentSettings {
     let mut data_dir = None;
     let mut workers = None;
+    let mut io_threads = None;
     let mut drain_timeout = None;
     let mut sink_handover_timeout = None;
     let mut batch = machine::default_batch();
@@ -106,6 +111,8 @@ fn read_settings(
         let mut reader = Reader::new(table, entry.place, "`[agent]`");
         data_dir = reader.string("data_dir", findings).map(|text| folder.join(text.text));
         workers = reader.number("workers", 1..=MAX_WORKERS, findings).and_then(|n| usize::try_from(n).ok());
+        let threads = reader.number("io_threads", 1..=MAX_IO_THREADS, findings);
+        io_threads = threads.and_then(|n| usize::try_from(n).ok());
         drain_timeout = reader.duration("drain_timeout", Duration::from_secs(1)..=Duration::from_hours(1), findings);
         let handover = Duration::from_millis(1)..=Duration::from_mins(10);
         sink_handover_timeout = reader.duration("sink_handover_timeout", handover, findings);
@@ -141,6 +148,7 @@ fn read_settings(
         registry,
         trust,
         workers: workers.unwrap_or_else(machine::default_workers),
+        io_threads: io_threads.unwrap_or(IO_THREADS),
         drain_timeout: drain_timeout.unwrap_or(DRAIN_TIMEOUT),
         sink_handover_timeout: sink_handover_timeout.unwrap_or(SINK_HANDOVER_TIMEOUT),
         data_dir,

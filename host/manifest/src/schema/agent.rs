@@ -86,6 +86,12 @@ fn agent() -> Json {
         ),
         ("workers", MAY, "Number of worker threads. Default: one for each core.", number(1, 1024)),
         (
+            "io_threads",
+            MAY,
+            "Number of threads that serve sources, sinks and timers; nodes never run on them. Read when the agent starts. Default: `2`.",
+            number(1, 64),
+        ),
+        (
             "drain_timeout",
             MAY,
             "How long a stop may take before the rest is left for the next start. Default: 25 s, which fits the 30 s that Kubernetes gives.",
