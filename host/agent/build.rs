@@ -60,6 +60,7 @@ const TREES: &[&str] = &[
     "host/batch",
     "host/cases",
     "host/json",
+    "host/pattern",
     "nodes/sdk",
     "sdk/c",
     "sdk/go",

@@ -46,15 +46,14 @@ pub mod event;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod native;
 mod node;
-mod pattern;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod testing;
 
 pub use batch::{Batch, ChildSpans, Field, Form, Io, Reasons};
 pub use column::{Column, ColumnWriter};
 pub use node::{Node, OptionError, Resolve, Setup, Snapshot, Stateful, configure};
-pub use pattern::bad_pattern;
 pub use wattle_json as json;
+pub use wattle_pattern::bad_pattern;
 
 /// Makes a component from a [`Node`]. Has no effect if the target is not WebAssembly.
 #[macro_export]

@@ -7,6 +7,7 @@ use wattle_diagnostics::{
     Data, Entry, Finding, Findings, Item, Place, Reader, Table, Text, codes, reader::boolean, reader::check_name,
 };
 use wattle_options::suggest;
+use wattle_pattern::bad_pattern;
 
 /// Type of a parameter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -210,10 +211,8 @@ fn read_pattern(text: &Text, kind: Option<Kind>, findings: &mut Findings) -> Opt
     match Regex::new(&text.text) {
         Ok(pattern) => Some(pattern),
         Err(error) => {
-            // The regex parser prints an excerpt over several lines; the last line has the reason.
-            let error = error.to_string();
-            let problem = error.lines().last().unwrap_or_default().trim_start_matches("error: ");
-            findings.report(codes::BAD_VALUE.at(text.place, format!("bad `pattern`: `{}`; {problem}", text.text)));
+            let message = format!("bad `pattern`: {}", bad_pattern(&error));
+            findings.report(codes::BAD_VALUE.at(text.place, message));
             None
         }
     }

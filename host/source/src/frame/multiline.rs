@@ -4,6 +4,7 @@ use regex::bytes::Regex;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use wattle_options::{Number, OptionError};
+use wattle_pattern::bad_pattern;
 
 /// How lines are joined; the keys are those of Vector.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -77,7 +78,7 @@ impl Multiline {
     pub(crate) fn new(options: &Options, errors: &mut Vec<OptionError>) -> Option<Self> {
         let mut compile = |key: &str, pattern: &str| {
             Regex::new(pattern)
-                .map_err(|error| errors.push(OptionError::new(format!("multiline.{key}"), no_regex(pattern, &error))))
+                .map_err(|error| errors.push(OptionError::new(format!("multiline.{key}"), bad_pattern(&error))))
                 .ok()
         };
         let start = compile("start_pattern", &options.start_pattern);
@@ -117,24 +118,6 @@ impl Multiline {
     }
 }
 
-/// Describes an error in a pattern on one line, as the nodes do.
-fn no_regex(pattern: &str, error: &regex::Error) -> String {
-    let problem = error.to_string();
-    // The other lines of the message show the pattern with a mark below it.
-    let problem = problem.lines().last().unwrap_or_default();
-    let problem = problem.strip_prefix("error: ").unwrap_or(problem);
-    let cure = if problem.contains("unclosed group") {
-        "; close it by `)`, or write `\\(` for the character"
-    } else if problem.contains("look-around") {
-        "; match what is around the text too"
-    } else if problem.contains("backreferences") {
-        "; list what may be repeated instead"
-    } else {
-        ""
-    };
-    format!("`{pattern}` is not a regular expression: {problem}{cure}")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -142,16 +125,8 @@ mod tests {
     #[test]
     fn an_invalid_pattern_is_explained_on_one_line() {
         for (pattern, expected) in [
-            ("(", "`(` is not a regular expression: unclosed group; close it by `)`, or write `\\(` for the character"),
-            (
-                "a{2,1}",
-                "`a{2,1}` is not a regular expression: invalid repetition count range, the start must be <= the end",
-            ),
-            (
-                "(?=x)",
-                "`(?=x)` is not a regular expression: look-around, including look-ahead and look-behind, is not \
-              supported; match what is around the text too",
-            ),
+            ("(", "not a regular expression: unclosed group; close it with `)`, or write `\\(` for the character"),
+            ("a{2,1}", "not a regular expression: invalid repetition count range, the start must be <= the end"),
         ] {
             let options = serde_json::json!({ "start_pattern": "x", "condition_pattern": pattern });
             let mut errors = Vec::new();

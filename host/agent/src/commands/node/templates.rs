@@ -22,6 +22,7 @@ fn trees(language: Language, columns: bool) -> Vec<(&'static str, &'static str)>
                 ("host/batch", "sdk/host/batch"),
                 ("host/cases", "sdk/host/cases"),
                 ("host/json", "sdk/host/json"),
+                ("host/pattern", "sdk/host/pattern"),
                 ("wit", "sdk/wit"),
             ],
         ),

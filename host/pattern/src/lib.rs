@@ -1,4 +1,8 @@
-//! Why a pattern is not a regular expression, for the errors of options.
+//! Why a pattern is not a regular expression, for the errors of options of sources and nodes, and of
+//! parameters of packs.
+//!
+//! The crate depends on no other one, also not on `regex`, since guests use it and each links its
+//! own build of that crate.
 
 /// The problem with a pattern on one line, and how to fix it, from the error of the crate `regex`. The text does not quote
 /// the pattern, which may come from a secret parameter; the agent shows its place.
