@@ -1,6 +1,6 @@
 //! The plans of pipelines that read other pipelines.
 
-use wattle_plan::Target;
+use wattle_plan::{ReplaceError, Target};
 
 use crate::plan::plan;
 
@@ -69,4 +69,23 @@ fn another_version_of_a_pipeline_keeps_its_links_to_pipelines() {
     assert_eq!(swapped.sinks[0].inputs, [(0, 1), (1, 0), (1, 1)]);
     let last = plan.with_pipeline("last", &plan.pipelines[1].clone()).unwrap();
     assert_eq!(last.pipelines[1].inputs, [(0, 1)]);
+}
+
+#[test]
+fn a_version_with_an_output_that_nothing_reads_cannot_replace_a_pipeline() {
+    let text = r#"
+        [sources.a]
+        type = "stdin"
+        [pipelines.first]
+        inputs = ["a"]
+        pack = "sample@1.0.0"
+        [sinks.all]
+        type = "console"
+        inputs = ["first.*"]
+    "#;
+    let plan = plan(text);
+    let mut other = plan.pipelines[0].clone();
+    other.outputs[0].name = "news".to_owned();
+    assert_eq!(plan.with_pipeline("first", &other).unwrap_err(), ReplaceError::UnreadOutput("news".to_owned()));
+    assert_eq!(plan.with_pipeline("last", &other).unwrap_err(), ReplaceError::NoPipeline("last".to_owned()));
 }

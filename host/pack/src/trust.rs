@@ -189,7 +189,7 @@ fn find_signer(policy: &TrustPolicy, source: &str, list: &str, signature: &str) 
         let message = format!("the signature `{SIGNATURE_FILE}` of the pack `{source}` is refused: {why}");
         Distrust::new(codes::BAD_SIGNATURE, message).hint("get the pack from its publisher again, or sign it again")
     };
-    let signature = PackSignature::parse(signature).map_err(bad)?;
+    let signature = PackSignature::parse(signature).map_err(|error| bad(error.to_string()))?;
     let id = &signature.key_id;
     let known: Vec<&(String, TrustedKey)> = policy.keys.iter().filter(|(_, key)| key.id() == id).collect();
     let publishers = policy.packs.get(source).and_then(|pack| pack.publishers.as_ref());
@@ -220,7 +220,7 @@ fn find_signer(policy: &TrustPolicy, source: &str, list: &str, signature: &str) 
     };
     match signature.check(list, key) {
         Ok(()) => Ok(Signer { publisher: publisher.clone(), key_id: id.clone() }),
-        Err(why) => Err(bad(format!("{why} (`{LIST_FILE}`, {}, key `{id}`)", hex_digest(list.as_bytes())))),
+        Err(error) => Err(bad(format!("{error} (`{LIST_FILE}`, {}, key `{id}`)", hex_digest(list.as_bytes())))),
     }
 }
 

@@ -47,19 +47,29 @@ impl Plan {
     }
 }
 
+/// Why a pipeline of a plan cannot be replaced by another version of it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ReplaceError {
+    /// The plan has no pipeline of this name.
+    #[error("no pipeline `{0}`")]
+    NoPipeline(String),
+    /// Neither a sink nor another pipeline receives this output of the other version.
+    #[error("no sink of the configuration receives its output `{0}`")]
+    UnreadOutput(String),
+}
+
 impl Plan {
     /// Returns the plan with one pipeline replaced by another version of it, without shadow and
     /// canary and with the same sources, inputs and sinks.
     ///
     /// # Errors
     ///
-    /// The other version has an output that neither a sink nor another pipeline receives.
-    pub fn with_pipeline(&self, name: &str, other: &PipelinePlan) -> Result<Self, String> {
+    /// There is no such pipeline, or the other version has an output that neither a sink nor
+    /// another pipeline receives.
+    pub fn with_pipeline(&self, name: &str, other: &PipelinePlan) -> Result<Self, ReplaceError> {
         let mut plan = self.clone();
-        let Some(index) = plan.pipelines.iter().position(|pipeline| pipeline.name == name) else {
-            return Err(format!("no pipeline `{name}`"));
-        };
-        let Some(pipeline) = plan.pipelines.get(index) else { return Ok(plan) };
+        let found = plan.pipelines.iter().enumerate().find(|(_, pipeline)| pipeline.name == name);
+        let (index, pipeline) = found.ok_or_else(|| ReplaceError::NoPipeline(name.to_owned()))?;
         let mut other = PipelinePlan {
             name: name.to_owned(),
             sources: pipeline.sources.clone(),
@@ -71,7 +81,7 @@ impl Plan {
         for output in &mut other.outputs {
             match pipeline.outputs.iter().find(|known| known.name == output.name) {
                 Some(known) => output.discard = known.discard,
-                None => return Err(format!("no sink of the configuration receives its output `{}`", output.name)),
+                None => return Err(ReplaceError::UnreadOutput(output.name.clone())),
             }
         }
         let place = |output: usize| {

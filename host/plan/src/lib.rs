@@ -22,6 +22,7 @@ mod rollout;
 mod trust;
 
 pub use artifact::{Artifact, CONTRACT_VERSION, NodeError, NodeShape, Nodes, Origin, hex_digest, to_hex};
+pub use fingerprint::ReplaceError;
 pub use grants::{Grants, HttpGrant, KvGrant, LogGrant, LogLevel, LookupGrant, MetricsGrant, TableGrant, TableKind};
 pub use graph::{dot, mermaid};
 pub use limits::{ArtifactLimits, CircuitSettings, NodeLimits, OnFault, OnStateMismatch};

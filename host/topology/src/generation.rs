@@ -11,7 +11,7 @@ use wattle_buffer::Queue;
 use wattle_buffer::disk::BufferStats;
 use wattle_capability::Services;
 use wattle_plan::{CandidatePlan, NodePlan, OnStateMismatch, PipelinePlan, Plan, ShadowSettings, SinkPlan};
-use wattle_runtime::{NodeStats, Process, Runner, RunnerSettings, Runtime, StateSlot};
+use wattle_runtime::{ArtifactError, Fault, NodeStats, Process, Runner, RunnerSettings, Runtime, StateSlot};
 use wattle_sink::{Encoder, Payload, SinkStats};
 
 use crate::bugs::Bugs;
@@ -40,9 +40,35 @@ pub struct BuildError {
     pub message: String,
 }
 
+/// Why a node could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum InstanceError {
+    /// Its artifact cannot be compiled.
+    #[error(transparent)]
+    Artifact(#[from] ArtifactError),
+    /// It faulted while it was configured.
+    #[error("{}", .0.message)]
+    Fault(Fault),
+    /// It returned other ports than when the plan was validated. A node may return different ports
+    /// each time it is configured, and rows on an unknown port would be lost.
+    #[error(
+        "the node has the output ports {found} now and had {validated} when the configuration was validated; \
+         the ports of a node must depend on its options only"
+    )]
+    Ports {
+        /// The ports of the instance.
+        found: String,
+        /// The ports of the plan.
+        validated: String,
+    },
+    /// A node that is not sandboxed, as in benchmarks, refused its options.
+    #[error("{0}")]
+    Native(String),
+}
+
 /// Creates one worker's instance of a node.
 pub type NodeFactory =
-    dyn Fn(&NodePlan, &NodeScope<'_>, Arc<NodeStats>) -> Result<Box<dyn Process>, String> + Send + Sync;
+    dyn Fn(&NodePlan, &NodeScope<'_>, Arc<NodeStats>) -> Result<Box<dyn Process>, InstanceError> + Send + Sync;
 
 /// The pipeline that a node instance belongs to, and whether it may have side effects.
 #[derive(Clone, Copy, Debug)]
@@ -57,31 +83,25 @@ pub struct NodeScope<'a> {
 /// Nodes as sandboxed guests of a runtime: what the agent uses.
 pub fn sandboxed(runtime: Arc<Runtime>, services: Arc<Services>) -> Arc<NodeFactory> {
     Arc::new(move |plan: &NodePlan, scope: &NodeScope<'_>, stats: Arc<NodeStats>| {
-        let compiled = runtime.compile(&plan.artifact).map_err(|e| e.to_string())?;
+        let compiled = runtime.compile(&plan.artifact)?;
         let own = match scope.is_dry {
             true => services.dry(scope.pipeline, &plan.name, &plan.grants),
             false => services.node(scope.pipeline, &plan.name, &plan.grants),
         };
-        let runner = Runner::new(compiled, RunnerSettings::new(plan, own), stats).map_err(|fault| fault.message)?;
+        let runner = Runner::new(compiled, RunnerSettings::new(plan, own), stats).map_err(InstanceError::Fault)?;
         check_ports(plan, &runner.info().ports)?;
         Ok(Box::new(runner) as Box<dyn Process>)
     })
 }
 
-/// Checks that an instance has the ports of the validated plan. A node may return different ports
-/// each time it is configured, and rows on an unknown port would be lost.
-fn check_ports(plan: &NodePlan, ports: &[String]) -> Result<(), String> {
+/// Checks that an instance has the ports of the validated plan.
+fn check_ports(plan: &NodePlan, ports: &[String]) -> Result<(), InstanceError> {
     let validated: Vec<&str> =
         plan.ports.iter().map(|port| port.name.as_str()).filter(|name| *name != "failed").collect();
     if validated.iter().eq(ports) {
         return Ok(());
     }
-    Err(format!(
-        "the node has the output ports {} now and had {} when the configuration was validated; \
-         the ports of a node must depend on its options only",
-        ports.join(", "),
-        validated.join(", ")
-    ))
+    Err(InstanceError::Ports { found: ports.join(", "), validated: validated.join(", ") })
 }
 
 /// A sink as workers see it. The queue closes when the last generation and lane drop the handle.
@@ -348,11 +368,13 @@ impl Builder<'_> {
         scope: NodeScope<'_>,
         counted: &PipelineCounts,
     ) -> Result<Vec<Box<dyn Process>>, BuildError> {
-        let make =
-            |node: &NodePlan| {
-                (self.context.make)(node, &scope, counted.node(&node.name).stats.clone())
-                    .map_err(|message| BuildError { what: "node", name: format!("{name}.{}", node.name), message })
-            };
+        let make = |node: &NodePlan| {
+            (self.context.make)(node, &scope, counted.node(&node.name).stats.clone()).map_err(|error| BuildError {
+                what: "node",
+                name: format!("{name}.{}", node.name),
+                message: error.to_string(),
+            })
+        };
         planned.nodes.iter().map(make).collect()
     }
 

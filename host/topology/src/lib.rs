@@ -36,7 +36,7 @@ mod worker;
 pub use bugs::Bugs;
 pub use canary::canary_name;
 pub use counts::{BatchTotals, Counts, NodeCounts, OutputCounts, PipelineCounts, Rates, Snapshot};
-pub use generation::{BuildError, NodeFactory, NodeScope, sandboxed};
+pub use generation::{BuildError, InstanceError, NodeFactory, NodeScope, sandboxed};
 pub use observer::{Buffer, Endpoint, EndpointState, Observer};
 pub use offline::{Offline, run_offline};
 pub use quarantine::{QuarantineError, QuarantineStore, Quarantined, Retried, RetryError, retry};

@@ -13,8 +13,8 @@ use wattle_node::native::Native;
 use wattle_options::OptionError;
 use wattle_pack::Library;
 use wattle_plan::{Artifact, ArtifactLimits, NodePlan, Origin, Plan};
-use wattle_runtime::{Catalog, Compiled, NodeStats, Process, Runner, RunnerSettings, Runtime};
-use wattle_topology::{NodeFactory, sandboxed};
+use wattle_runtime::{Catalog, Compiled, Fault, NodeStats, Process, Runner, RunnerSettings, Runtime};
+use wattle_topology::{InstanceError, NodeFactory, sandboxed};
 
 /// The form of nodes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -88,12 +88,13 @@ impl Workbench {
     pub(crate) fn make(&self, kind: Kind) -> anyhow::Result<Arc<NodeFactory>> {
         Ok(match kind {
             Kind::Sandbox => sandboxed(self.catalog.runtime().clone(), self.catalog.services().clone()),
-            Kind::Native => Arc::new(|plan, _, _| native(plan)),
+            Kind::Native => Arc::new(|plan, _, _| native(plan).map_err(InstanceError::Native)),
             Kind::JsonPerEvent => {
                 let compiled = self.json_per_event()?;
                 Arc::new(move |plan, _, stats| {
-                    let step = json_step(plan)?;
-                    let runner = json_runner(&compiled, plan.name.as_str(), &step, stats)?;
+                    let step = json_step(plan).map_err(InstanceError::Native)?;
+                    let runner = json_runner(&compiled, plan.name.as_str(), &step, stats);
+                    let runner = runner.map_err(InstanceError::Fault)?;
                     Ok(Box::new(OneByOne(runner)) as Box<dyn Process>)
                 })
             }
@@ -177,7 +178,7 @@ pub(crate) fn json_runner(
     name: &str,
     step: &Value,
     stats: Arc<NodeStats>,
-) -> Result<Runner, String> {
+) -> Result<Runner, Fault> {
     let options = json!({ "step": step }).to_string();
     let settings = RunnerSettings {
         name: name.into(),
@@ -185,7 +186,7 @@ pub(crate) fn json_runner(
         limits: Default::default(),
         services: None,
     };
-    Runner::new(compiled.clone(), settings, stats).map_err(|fault| fault.message)
+    Runner::new(compiled.clone(), settings, stats)
 }
 
 /// Calls a node for each event separately. The results are batched again, so the rest of the agent

@@ -56,7 +56,7 @@ fn calls(bench: &Bench, report: &mut Report, workbench: &Workbench) -> anyhow::R
     let text = std::fs::read_to_string(bench.corpus.records(30_000_000)?.path)?;
     for (what, option) in [("empty call", "nothing"), ("column read", "read")] {
         let made = json_runner(&compiled, "small", &json!(option), Arc::default());
-        let mut node = made.map_err(anyhow::Error::msg)?;
+        let mut node = made.map_err(|fault| anyhow::anyhow!(fault.message))?;
         for &rows in ROWS {
             let batch = batch(text.lines().take(rows))?;
             let note = format!("{} KB", batch.byte_len() / 1000);

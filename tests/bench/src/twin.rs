@@ -82,7 +82,7 @@ pub(crate) fn make_all(workbench: &Workbench, plan: &Plan, kind: Kind) -> anyhow
     let pipeline = plan.pipelines.first().context("a pipeline")?;
     let scope = NodeScope { pipeline: &pipeline.name, is_dry: true };
     let made =
-        pipeline.nodes.iter().map(|node| make(node, &scope, Arc::<NodeStats>::default()).map_err(anyhow::Error::msg));
+        pipeline.nodes.iter().map(|node| make(node, &scope, Arc::<NodeStats>::default()).map_err(anyhow::Error::from));
     made.collect()
 }
 
