@@ -10,6 +10,7 @@
 
 mod build;
 mod commands;
+mod generated;
 mod propose;
 mod upgrade;
 

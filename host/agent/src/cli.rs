@@ -277,7 +277,10 @@ pub(crate) enum GenerateShape {
 
 #[derive(Args)]
 pub(crate) struct GenerateOptions {
-    /// Number of documents
+    /// What to generate; the built-in pack of the same name reads it
+    #[arg(value_enum, default_value_t = GenerateKind::Cloudtrail)]
+    pub(crate) kind: GenerateKind,
+    /// Number of documents, or of lines of other kinds
     #[arg(short = 'n', long, default_value_t = 100)]
     pub(crate) documents: u64,
     /// Records in each document. By default as in real log files, with a median of 6
@@ -296,6 +299,23 @@ pub(crate) struct GenerateOptions {
     /// output
     #[arg(short, long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
+}
+
+/// What `wattle generate` writes.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum GenerateKind {
+    /// Documents of AWS CloudTrail
+    Cloudtrail,
+    /// Access and error logs of nginx
+    Nginx,
+    /// Messages of sshd, sudo, su and other programs in syslog
+    SyslogAuth,
+    /// Flow logs of AWS VPC with a header
+    VpcFlow,
+    /// Access logs of AWS Application Load Balancers
+    Alb,
+    /// Lines that a Kubernetes runtime writes for containers
+    KubernetesContainers,
 }
 
 /// Where a quarantine is.

@@ -1,5 +1,5 @@
 //! Generates realistic CloudTrail from a seed, for the `demo` source, `wattle generate`, benchmarks
-//! and tests.
+//! and tests, and log lines for the other built-in packs ([`Lines`]).
 //!
 //! A record is made from templates: compact JSON with slots, which are filled by writing bytes
 //! directly. The same options and the same sequence of calls give the same bytes on every platform,
@@ -15,6 +15,7 @@ mod identity;
 mod key;
 mod kinds;
 mod layout;
+mod lines;
 mod options;
 mod random;
 mod scene;
@@ -28,6 +29,7 @@ mod tests;
 
 pub use generator::Generator;
 pub use key::object_key;
+pub use lines::{LineKind, Lines};
 pub use options::{Form, Options, Shape};
 pub use size::DocumentSize;
 pub use truth::Truth;

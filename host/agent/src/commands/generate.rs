@@ -1,13 +1,59 @@
-//! `wattle generate`: generates CloudTrail logs; the same seed gives the same logs.
+//! `wattle generate`: generates logs for the built-in packs; the same seed gives the same logs.
 
 use std::io::{BufWriter, Write as _};
 
-use wattle_generator::{DocumentSize, Form, Generator, Options, Shape};
+use wattle_generator::{DocumentSize, Form, Generator, LineKind, Lines, Options, Shape};
 
-use crate::cli::{GenerateOptions, GenerateShape};
-use crate::exit::{Done, Failure, say};
+use crate::cli::{GenerateKind, GenerateOptions, GenerateShape};
+use crate::exit::{Done, Failure, USAGE, say};
 
 pub(crate) fn generate(options: &GenerateOptions) -> Done {
+    match options.kind {
+        GenerateKind::Cloudtrail => cloudtrail(options),
+        GenerateKind::Nginx => lines(options, LineKind::Nginx),
+        GenerateKind::SyslogAuth => lines(options, LineKind::SyslogAuth),
+        GenerateKind::VpcFlow => lines(options, LineKind::VpcFlow),
+        GenerateKind::Alb => lines(options, LineKind::Alb),
+        GenerateKind::KubernetesContainers => lines(options, LineKind::KubernetesContainers),
+    }
+}
+
+/// Writes log lines to standard output.
+fn lines(options: &GenerateOptions, kind: LineKind) -> Done {
+    if options.records.is_some() || options.pretty || options.out.is_some() || options.shape != GenerateShape::Records {
+        let hint = "lines take only `--documents` and `--seed`";
+        return Err(Failure::with(
+            USAGE,
+            format!("`--records`, `--shape`, `--pretty` and `--out` are for cloudtrail; {hint}"),
+        ));
+    }
+    let mut lines = Lines::new(kind, options.seed);
+    done(write_lines(&mut lines, options.documents))?;
+    let outputs: Vec<String> = lines.outputs().iter().map(|(output, count)| format!("{count} {output}")).collect();
+    say(&format!("{} lines: {}", options.documents, outputs.join(", ")));
+    Ok(())
+}
+
+fn write_lines(lines: &mut Lines, count: u64) -> std::io::Result<()> {
+    let mut out = BufWriter::with_capacity(1 << 20, std::io::stdout().lock());
+    let mut line = Vec::new();
+    for _ in 0..count {
+        line.clear();
+        lines.next_line(&mut line);
+        out.write_all(&line)?;
+    }
+    out.flush()
+}
+
+/// A closed pipe (`| head`) ends the program quietly.
+fn done(result: std::io::Result<()>) -> Done {
+    match result {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Err(Failure::silent(0)),
+        other => Ok(other?),
+    }
+}
+
+fn cloudtrail(options: &GenerateOptions) -> Done {
     let mut generator = Generator::new(Options {
         seed: options.seed,
         form: if options.pretty { Form::Pretty } else { Form::Compact },
@@ -20,12 +66,7 @@ pub(crate) fn generate(options: &GenerateOptions) -> Done {
         records_per_document: options.records.map_or(DocumentSize::Natural, DocumentSize::Fixed),
         ..Options::default()
     });
-    let done = write(options, &mut generator);
-    match done {
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => return Ok(()),
-        Err(error) => return Err(Failure::new(error.to_string())),
-        Ok(()) => {}
-    }
+    done(write(options, &mut generator))?;
     let truth = generator.truth();
     say(&format!(
         "{} documents, {} records, {} secrets to mask, {} of the names match ^(Get|List|Describe)",
