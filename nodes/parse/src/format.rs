@@ -4,6 +4,7 @@ mod apache;
 mod aws;
 mod container;
 mod csv;
+mod grok;
 mod key_value;
 mod layout;
 mod logfmt;
@@ -78,6 +79,7 @@ impl Reader {
             Format::Cef => Some(Self::Other(Box::new(security::Cef::new(options)))),
             Format::Leef => Some(Self::Other(Box::new(security::Leef::default()))),
             Format::Xml => Some(Self::Other(Box::new(xml::Xml::new(options, setup)))),
+            Format::Grok => Some(Self::Other(Box::new(grok::Grok::new(options, setup)?))),
         }
     }
 
@@ -153,15 +155,18 @@ impl Format {
             Self::Cef => "cef",
             Self::Leef => "leef",
             Self::Xml => "xml",
+            Self::Grok => "grok",
         }
     }
 }
 
 /// Reports options that belong to other formats.
 fn check_options(options: &Options, setup: &mut Setup<'_>) {
-    use Format::{Apache, AwsVpcFlow, Cef, Csv, KeyValue, Logfmt, Nginx, Regex, Syslog, Xml};
-    let given: [(&str, bool, &[Format]); 19] = [
-        ("pattern", options.pattern.is_some(), &[Regex]),
+    use Format::{Apache, AwsVpcFlow, Cef, Csv, Grok, KeyValue, Logfmt, Nginx, Regex, Syslog, Xml};
+    let given: [(&str, bool, &[Format]); 21] = [
+        ("pattern", options.pattern.is_some(), &[Regex, Grok]),
+        ("patterns", options.patterns.is_some(), &[Grok]),
+        ("custom_patterns", !options.custom_patterns.is_empty(), &[Grok]),
         ("field_split", options.field_split.is_some(), &[KeyValue]),
         ("pair_split", options.pair_split.is_some(), &[KeyValue]),
         ("pre", options.pre.is_some(), &[KeyValue]),
@@ -178,7 +183,7 @@ fn check_options(options: &Options, setup: &mut Setup<'_>) {
         ("log_format", options.log_format.is_some(), &[Nginx, Apache]),
         ("labels", options.labels.is_some(), &[Cef]),
         ("xml", options.xml.is_some(), &[Xml]),
-        ("types", !options.types.is_empty(), &[Regex, KeyValue, Logfmt, Csv, Xml]),
+        ("types", !options.types.is_empty(), &[Regex, Grok, KeyValue, Logfmt, Csv, Xml]),
         ("invalid_utf8", options.invalid_utf8.is_some() && options.format == Format::Json, &[]),
     ];
     let chosen = options.format.name();

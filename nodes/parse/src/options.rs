@@ -31,10 +31,18 @@ pub struct Options {
     /// What to do with keys that already exist. Default: `overwrite`.
     #[serde(default)]
     pub on_conflict: OnConflict,
-    /// For `regex`: the pattern; each named group becomes a key. Required there.
-    /// Example: `^(?<ip>\S+) (?<status>\d+)$`.
+    /// For `regex` and `grok`: the pattern; each named group or field becomes a key. Required there.
+    /// Example: `^(?<ip>\S+) (?<status>\d+)$`, or for `grok` `^%{IP:ip} %{INT:status:int}$`.
     #[serde(default)]
     pub pattern: Option<String>,
+    /// For `grok`: patterns instead of one; the first that matches counts. Default: none.
+    /// Example: `["%{COMBINEDAPACHELOG}", "%{GREEDYDATA:message}"]`.
+    #[serde(default)]
+    pub patterns: Option<Vec<String>>,
+    /// For `grok`: patterns by name, which other patterns can use. They replace public ones of the same name.
+    /// Default: none. Example: `{ ORDER = "[A-Z]{2}%{INT}" }`.
+    #[serde(default)]
+    pub custom_patterns: BTreeMap<String, String>,
     /// For `key_value`: the separator between pairs. Default: one space, which means any white
     /// space. The node skips empty pairs. Example: `;`.
     #[serde(default)]
@@ -103,7 +111,7 @@ pub struct Options {
     /// `{ keys_from = { Data = "Name" } }`.
     #[serde(default)]
     pub xml: Option<Xml>,
-    /// For `regex`, `key_value`, `logfmt`, `csv` and `xml`: types of keys whose values are not strings; an empty text
+    /// For `regex`, `grok`, `key_value`, `logfmt`, `csv` and `xml`: types of keys whose values are not strings; an empty text
     /// becomes null. Default: none. Example: `{ status = "integer" }`.
     #[serde(default)]
     pub types: BTreeMap<String, Type>,
@@ -159,6 +167,8 @@ pub enum Format {
     Leef,
     /// XML: one root element with its attributes, child elements and texts.
     Xml,
+    /// Grok patterns such as `%{IP:client} %{WORD:method}`, with the public pattern set of Logstash.
+    Grok,
 }
 
 /// A form of a format.

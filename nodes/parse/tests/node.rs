@@ -35,7 +35,7 @@ fn wrong_options_are_reported_all_at_once() {
         &[
             ("field", "must begin with `body`"),
             ("into", "values go to `attributes`"),
-            ("pattern", "belongs to the format `regex`, but the format is `json`"),
+            ("pattern", "belongs to the format `regex`, `grok`, but the format is `json`"),
             ("columns", "belongs to the format `csv`"),
             ("types", "JSON has types of its own"),
         ],
