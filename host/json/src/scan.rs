@@ -15,6 +15,32 @@ pub fn skip(text: &[u8], at: usize) -> Result<Value, Error> {
     value(text, white(text, at))
 }
 
+/// Does as [`skip`] for a value whose first byte is at `start`, without a reason where it is invalid. It is inlined, for
+/// loops that look at many short values.
+#[inline(always)]
+#[must_use]
+pub fn value_at(text: &[u8], start: usize) -> Option<Value> {
+    let kind = Kind::of_first_byte(*text.get(start)?);
+    let end = match kind {
+        Kind::String => match short_string(text, start + 1) {
+            Some(end) => end,
+            None => string(text, start + 1).ok()?.0,
+        },
+        Kind::Number => number(text, start).ok()?,
+        Kind::Missing => return None,
+        _ => value(text, start).ok()?.end,
+    };
+    Some(Value { start, end, kind })
+}
+
+/// Returns the end of a string that ends in the first step and has no escapes before.
+#[inline(always)]
+fn short_string(text: &[u8], start: usize) -> Option<usize> {
+    let ends = string_ends(text.get(start..)?.first_chunk::<STEP>()?);
+    let at = start + ends.trailing_zeros() as usize;
+    (ends != 0 && text.get(at) == Some(&b'"')).then_some(at + 1)
+}
+
 /// Returns the value whose first byte is at `start`.
 #[inline]
 pub(crate) fn value(text: &[u8], start: usize) -> Result<Value, Error> {

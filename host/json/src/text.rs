@@ -185,6 +185,9 @@ fn same_escaped_key(inner: &[u8], wanted: &str) -> bool {
 ///
 /// Bytes that are not UTF-8 become U+FFFD.
 pub fn escape(text: &[u8], out: &mut Vec<u8>) {
+    if is_plain(text) {
+        return out.extend_from_slice(text);
+    }
     if std::str::from_utf8(text).is_ok() {
         return escape_utf8(text, out);
     }
@@ -194,6 +197,32 @@ pub fn escape(text: &[u8], out: &mut Vec<u8>) {
             out.extend_from_slice("\u{fffd}".as_bytes());
         }
     }
+}
+
+/// Returns whether a text is ASCII of which [`escape`] changes nothing. For long texts the answer may be no anyway, because
+/// [`escape`] then costs less than both.
+#[inline]
+#[must_use]
+pub fn is_plain(text: &[u8]) -> bool {
+    const MAX: usize = 128;
+    let (words, rest) = text.as_chunks::<8>();
+    text.len() <= MAX
+        && words.iter().all(|word| !has_stop(u64::from_le_bytes(*word)))
+        && match text.last_chunk::<8>() {
+            Some(last) => !has_stop(u64::from_le_bytes(*last)),
+            None => rest.iter().all(|byte| matches!(byte, b' '..=0x7f) && !matches!(byte, b'"' | b'\\')),
+        }
+}
+
+/// Whether one of 8 bytes must be escaped or is not ASCII. A byte that lends to its neighbour is one itself, so there are no
+/// wrong hits.
+#[inline]
+const fn has_stop(word: u64) -> bool {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let control = word.wrapping_sub(ONES * 0x20);
+    let quote = (word ^ (ONES * b'"' as u64)).wrapping_sub(ONES);
+    let backslash = (word ^ (ONES * b'\\' as u64)).wrapping_sub(ONES);
+    (word | control | quote | backslash) & (ONES * 0x80) != 0
 }
 
 fn escape_utf8(text: &[u8], out: &mut Vec<u8>) {

@@ -57,6 +57,7 @@ impl Documents {
         }
         let (span, is_escaped) = self.write_key(key);
         self.note_key(object, hash);
+        self.index_member(object, member.0, hash);
         if let Some(node) = self.node_mut(member.0) {
             node.key = span;
             node.key_origin = SCRATCH;
@@ -155,7 +156,9 @@ impl Documents {
     }
 
     fn append_member(&mut self, object: Place, key: Span, hash: u32, is_escaped: bool) -> Place {
-        self.expand(object);
+        if !self.node(object.0).is_some_and(|object| object.has(EXPANDED)) {
+            self.expand(object);
+        }
         let mut member = Node::new(Content::MISSING, object.0);
         member.key = key;
         member.hash = hash;
@@ -164,26 +167,34 @@ impl Documents {
         let Some(list) = self.node(object.0).map(|node| node.list as usize) else { return Place(number) };
         let Some(list) = self.lists.get_mut(list) else { return Place(number) };
         list.filter |= filter_bit(hash);
+        list.has_new_keys = true;
+        list.total += 1;
         let last = std::mem::replace(&mut list.last, number);
         if last == NONE {
             list.first = number;
         }
         self.node_mut(last).into_iter().for_each(|last| last.next = number);
+        self.index_member(object, number, hash);
         Place(number)
     }
 
     fn note_key(&mut self, object: Place, hash: u32) {
         let list = self.node(object.0).map_or(NONE, |node| node.list);
-        self.lists.get_mut(list as usize).into_iter().for_each(|list| list.filter |= filter_bit(hash));
+        if let Some(list) = self.lists.get_mut(list as usize) {
+            list.filter |= filter_bit(hash);
+            list.has_new_keys = true;
+        }
     }
 
-    fn write_key(&mut self, key: &[u8]) -> (Span, bool) {
-        let mut written = std::mem::take(&mut self.memory);
-        written.clear();
-        wattle_json::escape(key, &mut written);
-        let span = self.append(&written);
-        let is_escaped = written != key;
-        self.memory = written;
+    /// Writes a key with quotes and a colon, as every new key is kept. Returns the span between the quotes, and whether the
+    /// key has escapes.
+    pub(crate) fn write_key(&mut self, key: &[u8]) -> (Span, bool) {
+        self.scratch.push(b'"');
+        let start = self.scratch.len();
+        wattle_json::escape(key, &mut self.scratch);
+        let span = Span::new(start, self.scratch.len());
+        self.scratch.extend_from_slice(b"\":");
+        let is_escaped = self.scratch.get(start..span.end as usize) != Some(key);
         (span, is_escaped)
     }
 

@@ -1,12 +1,13 @@
 //! The arena: texts, nodes, and what is read of them.
 
 use bytes::Bytes;
-use memchr::memchr;
 use wattle_json::Kind;
 
-use crate::bytes::copy;
+use crate::bytes::{copy, has_backslash};
 use crate::content::{Content, Span};
+use crate::index::Index;
 use crate::node::{DIRTY, List, NEW_VALUE, NONE, Node, Place};
+use crate::shape::Shapes;
 
 /// The origin that stands for the scratch text.
 pub(crate) const SCRATCH: u8 = 0;
@@ -27,6 +28,8 @@ pub struct Documents {
     pub(crate) empty_object: Content,
     /// For keys with escapes.
     pub(crate) memory: Vec<u8>,
+    pub(crate) shapes: Shapes,
+    pub(crate) index: Index,
 }
 
 impl Default for Documents {
@@ -39,6 +42,8 @@ impl Default for Documents {
             lists: Vec::new(),
             empty_object: Content::MISSING,
             memory: Vec::new(),
+            shapes: Shapes::default(),
+            index: Index::default(),
         };
         made.empty_object = made.constant(b"{}");
         made
@@ -62,15 +67,13 @@ impl Documents {
     /// document is opened.
     pub fn constant(&mut self, json: &[u8]) -> Content {
         let content = self.new_json(json);
-        self.constants = self.scratch.len();
+        self.keep_constants();
         content
     }
 
-    /// Adds a text as [`constant`](Self::constant) does.
-    pub(crate) fn constant_text(&mut self, text: &[u8]) -> Span {
-        let span = self.append(text);
+    /// Makes everything in the scratch text constant.
+    pub(crate) fn keep_constants(&mut self) {
         self.constants = self.scratch.len();
-        span
     }
 
     /// Closes all documents and forgets all values but the constants. Keeps the texts and the
@@ -79,6 +82,7 @@ impl Documents {
         self.scratch.truncate(self.constants);
         self.nodes.clear();
         self.lists.clear();
+        self.index.clear();
     }
 
     /// Opens a JSON value that is a span of a text; `kind` must be the right one. White space may
@@ -191,7 +195,7 @@ impl Documents {
             return bytes;
         }
         let inner = bytes.get(1..bytes.len().saturating_sub(1)).unwrap_or_default();
-        if memchr(b'\\', inner).is_none() {
+        if !has_backslash(inner) {
             return inner;
         }
         memory.clear();
@@ -202,10 +206,15 @@ impl Documents {
     /// Appends a value as JSON.
     pub fn json(&self, content: Content, out: &mut Vec<u8>) {
         let text = self.origin(content.origin);
-        if content.is_raw {
-            write_string(content.span.of(text), out);
+        let (start, end) = (content.span.start as usize, content.span.end as usize);
+        if !content.is_raw {
+            copy(text, start, end, out);
+        } else if wattle_json::is_plain(content.span.of(text)) {
+            out.push(b'"');
+            copy(text, start, end, out);
+            out.push(b'"');
         } else {
-            copy(text, content.span.start as usize, content.span.end as usize, out);
+            write_string(content.span.of(text), out);
         }
     }
 

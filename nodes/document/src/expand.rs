@@ -2,7 +2,8 @@
 
 use wattle_json::{Kind, Value};
 
-use crate::content::Content;
+use crate::bytes::has_backslash;
+use crate::content::{Content, Span};
 use crate::documents::Documents;
 use crate::key::{filter_bit, hash};
 use crate::node::{DUPLICATES, ESCAPED, EXPANDED, List, NONE, Node, Place};
@@ -42,45 +43,90 @@ impl Documents {
     }
 
     fn expand_object(&mut self, place: Place, node: &Node) -> Option<(List, u8)> {
-        let Self { sources, scratch, nodes, memory, .. } = self;
+        let Self { sources, scratch, nodes, memory, shapes, .. } = self;
         let text: &[u8] = match node.origin.checked_sub(1) {
             None => scratch,
             Some(source) => sources.get(usize::from(source))?,
         };
+        // Members after the end of the span do not belong to the object.
+        let text = text.get(..node.value.end as usize)?;
+        let start = node.value.start as usize;
+        if text.get(start..) == Some(b"{}") {
+            // What edits add to, so it is frequent.
+            return Some((
+                List { first: NONE, last: NONE, count: 0, total: 0, filter: 0, shape: NONE, has_new_keys: false },
+                0,
+            ));
+        }
+        let (slot, shape) = shapes.of(text.get(start..)?);
         let first = nodes.len();
-        let mut filter = [0_u64; FILTER_WORDS];
-        let (mut duplicates, mut bits) = (0, 0);
-        let walked = wattle_json::members_with_escapes(text, value_of(node), |key, is_escaped, value| {
-            let inner = text.get(key.start + 1..key.end - 1).unwrap_or_default();
-            let hash = if is_escaped {
-                memory.clear();
-                wattle_json::unescape_lossy(inner, memory);
-                hash(memory)
-            } else {
-                hash(inner)
-            };
-            bits |= filter_bit(hash);
-            let bit = hash >> 22;
-            if let Some(word) = filter.get_mut((bit >> 6) as usize) {
-                let is_set = *word >> (bit & 63) & 1 != 0;
-                *word |= 1 << (bit & 63);
-                if is_set {
-                    let others = nodes.get(first..).unwrap_or_default();
-                    if others.len() > VERIFIED || others.iter().any(|other| other.hash == hash) {
-                        duplicates = DUPLICATES;
-                    }
-                }
+        let member = |key: Span, hash: u32, flags: u8, value: Value, number: usize| Node {
+            key,
+            value: Span { start: value.start as u32, end: value.end as u32 },
+            hash,
+            parent: place.0,
+            next: number as u32 + 1,
+            list: NONE,
+            kind: value.kind,
+            flags,
+            key_origin: node.origin,
+            origin: node.origin,
+        };
+        let (mut at, mut expected) = (start, 0);
+        if let Some(shape) = shape {
+            nodes.reserve(shape.len());
+            for piece in shape.pieces() {
+                let Some(begin) = shape.follow(piece, text, at) else { break };
+                let Some(value) = wattle_json::value_at(text, begin) else { break };
+                nodes.push(member(piece.key(at), piece.hash, piece.flags, value, nodes.len()));
+                at = value.end;
+                expected += 1;
             }
-            let mut member = child(node, value, place);
-            member.key.start = key.start as u32 + 1;
-            member.key.end = key.end as u32 - 1;
-            member.hash = hash;
-            member.key_origin = node.origin;
-            member.flags = if is_escaped { ESCAPED } else { 0 };
-            member.next = nodes.len() as u32 + 1;
-            nodes.push(member);
-        });
-        self.finish(first, walked.is_ok(), bits).map(|list| (list, duplicates))
+        }
+        // Members that are not where the shape has them.
+        let mut is_exact = expected > 0;
+        let walked = loop {
+            let found = shape.and_then(|shape| {
+                let piece = shape.pieces().get(expected)?;
+                Some((piece, shape.follow(piece, text, at)?))
+            });
+            let (key, hash, flags, begin) = match found {
+                Some((piece, begin)) => {
+                    expected += 1;
+                    (piece.key(at), piece.hash, piece.flags, begin)
+                }
+                None => match next_key(text, at, at == start) {
+                    Next::End => break Some(()),
+                    Next::Invalid => break None,
+                    Next::Key(key, begin) => {
+                        let (hash, flags) = hash_of(key.of(text), memory);
+                        is_exact = false;
+                        expected = shape.and_then(|shape| shape.after(expected, hash)).unwrap_or(expected);
+                        (key, hash, flags, begin)
+                    }
+                },
+            };
+            let Ok(value) = wattle_json::skip(text, begin) else { break None };
+            nodes.push(member(key, hash, flags, value, nodes.len()));
+            at = value.end;
+        };
+        let mut list = finish(nodes, first, walked.is_some())?;
+        let members = nodes.get(first..)?;
+        let flags = match shape.filter(|shape| is_exact && expected == shape.len()) {
+            Some(shape) => {
+                list.filter = shape.filter;
+                // Of equal keys the first that was not removed counts, which may differ from object to object.
+                list.shape = if shape.flags & DUPLICATES == 0 { shape.number } else { NONE };
+                shape.flags
+            }
+            None => {
+                let flags;
+                (list.filter, flags) = keys(members);
+                shapes.miss(slot, text, start, members, list.filter, flags);
+                flags
+            }
+        };
+        Some((list, flags))
     }
 
     fn expand_array(&mut self, place: Place, node: &Node) -> Option<(List, u8)> {
@@ -95,23 +141,95 @@ impl Documents {
             element.next = nodes.len() as u32 + 1;
             nodes.push(element);
         });
-        self.finish(first, walked.is_ok(), 0).map(|list| (list, 0))
+        finish(nodes, first, walked.is_ok()).map(|list| (list, 0))
     }
+}
 
-    /// Ends the list of children that begins at `first`.
-    fn finish(&mut self, first: usize, is_ok: bool, filter: u64) -> Option<List> {
-        if !is_ok {
-            self.nodes.truncate(first);
-            return None;
-        }
-        let count = u32::try_from(self.nodes.len() - first).ok()?;
-        let Some(last) = self.nodes.get_mut(first..).and_then(<[Node]>::last_mut) else {
-            return Some(List { first: NONE, last: NONE, count: 0, filter });
-        };
-        last.next = NONE;
-        let first = u32::try_from(first).ok()?;
-        Some(List { first, last: first + (count - 1), count, filter })
+/// Ends the list of children that begins at `first`.
+fn finish(nodes: &mut Vec<Node>, first: usize, is_ok: bool) -> Option<List> {
+    if !is_ok {
+        nodes.truncate(first);
+        return None;
     }
+    let count = u32::try_from(nodes.len() - first).ok()?;
+    let Some(last) = nodes.get_mut(first..).and_then(<[Node]>::last_mut) else {
+        return Some(List { first: NONE, last: NONE, count: 0, total: 0, filter: 0, shape: NONE, has_new_keys: false });
+    };
+    last.next = NONE;
+    let first = u32::try_from(first).ok()?;
+    Some(List { first, last: first + (count - 1), count, total: count, filter: 0, shape: NONE, has_new_keys: false })
+}
+
+/// What stands at a place between members.
+enum Next {
+    /// The content of a key, and where its value begins, or white space before it.
+    Key(Span, usize),
+    End,
+    Invalid,
+}
+
+/// Reads what stands after a value, or at the beginning of the object.
+fn next_key(text: &[u8], at: usize, is_first: bool) -> Next {
+    let mark = white(text, at);
+    let at = match text.get(mark) {
+        Some(b'}') if !is_first => return end(text, mark),
+        Some(b'{') if is_first => white(text, mark + 1),
+        Some(b',') if !is_first => mark + 1,
+        _ => return Next::Invalid,
+    };
+    if is_first && text.get(at) == Some(&b'}') {
+        return end(text, at);
+    }
+    match wattle_json::skip(text, at) {
+        Ok(key) if key.kind == Kind::String => {
+            let colon = white(text, key.end);
+            match text.get(colon) {
+                Some(b':') => Next::Key(Span { start: key.start as u32 + 1, end: key.end as u32 - 1 }, colon + 1),
+                _ => Next::Invalid,
+            }
+        }
+        _ => Next::Invalid,
+    }
+}
+
+/// The object must end where its text ends.
+fn end(text: &[u8], bracket: usize) -> Next {
+    if bracket + 1 == text.len() { Next::End } else { Next::Invalid }
+}
+
+fn white(text: &[u8], mut at: usize) -> usize {
+    while matches!(text.get(at), Some(b' ' | b'\n' | b'\r' | b'\t')) {
+        at += 1;
+    }
+    at
+}
+
+/// The hash of a key, and its flags.
+fn hash_of(inner: &[u8], memory: &mut Vec<u8>) -> (u32, u8) {
+    if !has_backslash(inner) {
+        return (hash(inner), 0);
+    }
+    memory.clear();
+    wattle_json::unescape_lossy(inner, memory);
+    (hash(memory), ESCAPED)
+}
+
+/// The filter of the keys of members, and whether a key may occur twice.
+fn keys(members: &[Node]) -> (u64, u8) {
+    let mut seen = [0_u64; FILTER_WORDS];
+    let (mut duplicates, mut filter) = (0, 0);
+    for (number, member) in members.iter().enumerate() {
+        filter |= filter_bit(member.hash);
+        let bit = member.hash >> 22;
+        let Some(word) = seen.get_mut((bit >> 6) as usize) else { continue };
+        let is_set = *word >> (bit & 63) & 1 != 0;
+        *word |= 1 << (bit & 63);
+        let others = members.get(..number).unwrap_or_default();
+        if is_set && (number > VERIFIED || others.iter().any(|other| other.hash == member.hash)) {
+            duplicates = DUPLICATES;
+        }
+    }
+    (filter, duplicates)
 }
 
 fn value_of(node: &Node) -> Value {

@@ -4,6 +4,7 @@ use std::cell::Cell;
 
 use crate::content::Span;
 use crate::documents::Documents;
+use crate::node::NONE;
 
 /// A key that a path looks for.
 #[derive(Clone, Debug)]
@@ -15,18 +16,21 @@ pub struct Key {
     /// Number of the member that had the key in the last object. Events of one origin have their
     /// keys in one order, so the next object usually has it at the same place.
     pub(crate) guess: Cell<u32>,
+    /// The shape of the object for which `guess` was right, so that it is right for each object of this shape.
+    pub(crate) shape: Cell<u32>,
 }
 
 impl Documents {
     /// Prepares a key.
     pub(crate) fn constant_key(&mut self, key: &str) -> Key {
-        let mut written = Vec::with_capacity(key.len());
-        wattle_json::escape(key.as_bytes(), &mut written);
+        let (written, _) = self.write_key(key.as_bytes());
+        self.keep_constants();
         Key {
             bytes: key.as_bytes().into(),
             hash: hash(key.as_bytes()),
-            written: self.constant_text(&written),
+            written,
             guess: Cell::new(0),
+            shape: Cell::new(NONE),
         }
     }
 }

@@ -28,9 +28,11 @@ mod change;
 mod content;
 mod documents;
 mod expand;
+mod index;
 mod key;
 mod node;
 mod route;
+mod shape;
 mod walk;
 mod write;
 

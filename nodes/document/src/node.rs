@@ -37,8 +37,14 @@ pub(crate) struct List {
     pub(crate) last: u32,
     /// How many children the text had; their numbers follow each other from `first`.
     pub(crate) count: u32,
+    /// How many children the list has, also those that are removed.
+    pub(crate) total: u32,
     /// Bits of the hashes of keys, so that most keys that are missing are not looked for.
     pub(crate) filter: u64,
+    /// Number of the [`Shape`](crate::shape::Shape) that the text of an object has.
+    pub(crate) shape: u32,
+    /// Members were added or renamed.
+    pub(crate) has_new_keys: bool,
 }
 
 /// A value in a document, with its key if it is a member.

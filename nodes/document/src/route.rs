@@ -1,5 +1,6 @@
 //! Paths, prepared for an arena.
 
+use std::cell::Cell;
 use std::fmt;
 
 use wattle_json::{Path, PathError, Segment};
@@ -7,6 +8,7 @@ use wattle_json::{Path, PathError, Segment};
 use crate::bytes::same;
 use crate::documents::Documents;
 use crate::key::Key;
+use crate::node::NONE;
 
 /// A path from a place to one value, or to many.
 #[derive(Clone, Debug, Default)]
@@ -28,16 +30,19 @@ pub enum Step {
 }
 
 /// A pattern of keys: `*` stands for any text, everything else for itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Glob {
     parts: Box<[Box<[u8]>]>,
+    /// Number of a shape, and which of its members fit, as bits.
+    pub(crate) known: Cell<(u32, u64)>,
 }
 
 impl Glob {
     /// Reads a pattern.
     #[must_use]
     pub fn new(pattern: &str) -> Self {
-        Self { parts: pattern.split('*').map(|part| Box::from(part.as_bytes())).collect() }
+        let parts = pattern.split('*').map(|part| Box::from(part.as_bytes())).collect();
+        Self { parts, known: Cell::new((NONE, 0)) }
     }
 
     /// Whether a key fits.

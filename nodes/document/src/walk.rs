@@ -4,8 +4,9 @@ use wattle_json::Kind;
 
 use crate::bytes::same;
 use crate::documents::Documents;
+use crate::index::MAX_SCANNED;
 use crate::key::{Key, filter_bit, hash};
-use crate::node::{ESCAPED, EXPANDED, NONE, Node, Place, REMOVED};
+use crate::node::{ESCAPED, EXPANDED, NEW_KEY, NONE, Node, Place, REMOVED};
 use crate::route::{Glob, Route, Step};
 
 impl Documents {
@@ -53,6 +54,18 @@ impl Documents {
                     return;
                 }
                 let mut child = self.first(at);
+                if let Step::Glob(glob) = step
+                    && let Some((first, mut bits)) = self.known_fits(at, glob)
+                {
+                    while bits != 0 {
+                        let here = first.wrapping_add(bits.trailing_zeros());
+                        if self.node(here).is_some_and(|member| !member.has(REMOVED)) {
+                            self.all_from(Place(here), rest, found);
+                        }
+                        bits &= bits - 1;
+                    }
+                    return;
+                }
                 while let Some(here) = child {
                     let fits = match step {
                         Step::Glob(glob) => self.fits_glob(here, glob),
@@ -78,19 +91,28 @@ impl Documents {
         if list.filter & filter_bit(key.hash) == 0 {
             return None;
         }
-        let (first, count) = (list.first, list.count);
+        let (first, count, shape) = (list.first, list.count, list.shape);
         let guess = key.guess.get();
         if guess < count {
             let number = first.wrapping_add(guess);
-            if self.node(number).is_some_and(|member| !member.has(REMOVED) && self.is_key(member, key.hash, &key.bytes))
-            {
-                return Some(Place(number));
+            if let Some(member) = self.node(number) {
+                if shape != NONE && shape == key.shape.get() && !member.has(REMOVED | NEW_KEY) {
+                    return Some(Place(number));
+                }
+                if !member.has(REMOVED) && self.is_key(member, key.hash, &key.bytes) {
+                    if !member.has(NEW_KEY) {
+                        key.shape.set(shape);
+                    }
+                    return Some(Place(number));
+                }
             }
         }
-        let found = self.search(first, key.hash, &key.bytes)?;
+        let found = self.search(object, key.hash, &key.bytes)?;
         let ordinal = found.0.wrapping_sub(first);
         if ordinal < count {
             key.guess.set(ordinal);
+            let is_new = self.node(found.0).is_none_or(|member| member.has(NEW_KEY));
+            key.shape.set(if is_new { NONE } else { shape });
         }
         Some(found)
     }
@@ -102,11 +124,16 @@ impl Documents {
         }
         let list = self.list(self.node(object.0)?)?;
         let hash = hash(key);
-        if list.filter & filter_bit(hash) == 0 { None } else { self.search(list.first, hash, key) }
+        if list.filter & filter_bit(hash) == 0 { None } else { self.search(object, hash, key) }
     }
 
-    /// Looks for a key in a list of members.
-    fn search(&self, mut number: u32, hash: u32, key: &[u8]) -> Option<Place> {
+    /// Looks for a key among the members of an object that is expanded.
+    fn search(&mut self, object: Place, hash: u32, key: &[u8]) -> Option<Place> {
+        let list = self.list(self.node(object.0)?)?;
+        if list.total > MAX_SCANNED {
+            return self.search_index(object, hash, key);
+        }
+        let mut number = list.first;
         while let Some(member) = self.node(number) {
             if member.hash == hash && !member.has(REMOVED) && self.is_key(member, hash, key) {
                 return Some(Place(number));
@@ -178,6 +205,23 @@ impl Documents {
             (Step::Each, Kind::Array) => true,
             _ => false,
         }
+    }
+
+    /// The number of the first member, and which members from there on fit, as bits, if the shape of an object says this.
+    fn known_fits(&mut self, object: Place, glob: &Glob) -> Option<(u32, u64)> {
+        let list = *self.list(self.node(object.0)?)?;
+        if list.shape == NONE || list.has_new_keys || list.count > u64::BITS {
+            return None;
+        }
+        let (shape, mut fits) = glob.known.get();
+        if shape != list.shape {
+            fits = 0;
+            for number in 0..list.count {
+                fits |= u64::from(self.fits_glob(Place(list.first.wrapping_add(number)), glob)) << number;
+            }
+            glob.known.set((list.shape, fits));
+        }
+        Some((list.first, fits))
     }
 
     fn fits_glob(&mut self, member: Place, glob: &Glob) -> bool {

@@ -78,10 +78,9 @@ impl Documents {
         if parent.kind == Kind::Object {
             let start = (child.key.start as usize).saturating_sub(1);
             if child.has(NEW_KEY) {
-                out.push(b'"');
+                // New keys are kept with their quotes and a colon.
                 let key = self.origin(child.key_origin);
-                copy(key, child.key.start as usize, child.key.end as usize, out);
-                out.extend_from_slice(b"\":");
+                copy(key, start, child.key.end as usize + 2, out);
             } else {
                 let start = before_white(text, start);
                 copy(text, start, after_colon(text, child.key.end as usize + 1), out);
@@ -90,7 +89,11 @@ impl Documents {
             let start = child.value.start as usize;
             out.extend_from_slice(text.get(before_white(text, start)..start).unwrap_or_default());
         }
-        self.write_node(child, out);
+        if child.has(DIRTY) {
+            self.write_node(child, out);
+        } else {
+            self.json(child.content(), out);
+        }
     }
 }
 

@@ -84,3 +84,17 @@ fn minifies_outside_strings_only() {
         assert_eq!(small(&pretty), format!("[\"{x}\\\\\",\"\\\" {x}\"]"));
     }
 }
+
+#[test]
+fn plain_texts_are_those_that_escaping_keeps() {
+    for length in 0..=40 {
+        for at in 0..length {
+            for byte in 0..=255 {
+                let mut text = vec![b'x'; length];
+                text[at] = byte;
+                let stays = byte.is_ascii() && escaped(&text).as_bytes() == text;
+                assert_eq!(is_plain(&text), stays, "{byte} at {at} of {length}");
+            }
+        }
+    }
+}

@@ -171,6 +171,63 @@ proptest! {
         prop_assert_eq!(serde_json::from_str::<Value>(&written).unwrap(), tree);
     }
 
+    /// Documents with the same keys, other keys and the same keys in another order, one after the other in one arena.
+    #[test]
+    fn documents_of_one_shape_do_not_disturb_each_other(
+        values in prop::collection::vec(values(), 1..3),
+        order in prop::collection::vec((0..3_usize, any::<bool>()), 1..12),
+        edits in prop::collection::vec(edits(), 0..6),
+        patterns in prop::collection::vec("\\$\\.([a-d]|\\*)(\\.([a-d]|[a-b]?\\*))?", 0..3),
+    ) {
+        let mut documents = Documents::default();
+        let source = documents.add_source();
+        let routes: Vec<_> = patterns.iter().map(|pattern| documents.pattern(pattern).unwrap()).collect();
+        let mut found = Vec::new();
+        for (number, pretty) in order {
+            let value = &values[number % values.len()];
+            let text = if pretty { serde_json::to_string_pretty(value) } else { serde_json::to_string(value) }.unwrap();
+            let alone = edited(&text, |documents, root| {
+                for pattern in &patterns {
+                    all(documents, root, pattern).into_iter().for_each(|place| documents.remove(place));
+                }
+                edits.iter().for_each(|edit| { apply(documents, root, edit); });
+            });
+            documents.clear();
+            documents.load(source, bytes::Bytes::from(text.clone()));
+            let root = documents.open(source, 0, text.len(), wattle_json::Kind::of_first_byte(text.as_bytes()[0]));
+            for route in &routes {
+                found.clear();
+                documents.all(root, route, &mut found);
+                found.iter().for_each(|place| documents.remove(*place));
+            }
+            edits.iter().for_each(|edit| { apply(&mut documents, root, edit); });
+            let mut out = Vec::new();
+            documents.write(root, &mut out);
+            prop_assert_eq!(String::from_utf8(out).unwrap(), alone);
+        }
+    }
+
+    #[test]
+    fn large_objects_agree_with_trees(
+        count in 30..80_usize,
+        edits in prop::collection::vec((0..90_usize, 0..90_usize, 0..3_u8), 1..120),
+    ) {
+        let key = |number: usize| format!("k{number}");
+        let mut tree: Value = (0..count).map(|number| (key(number), Value::from(number))).collect::<Map<_, _>>().into();
+        let written = edited(&tree.to_string(), |documents, root| {
+            for (from, to, kind) in edits {
+                let edit = match kind {
+                    0 => Edit::Rename(key(from), key(to)),
+                    1 => Edit::Remove(key(from)),
+                    _ => Edit::Put(key(from), Value::from(to)),
+                };
+                apply(documents, root, &edit);
+                apply_to_tree(&mut tree, &edit);
+            }
+        });
+        prop_assert_eq!(written, tree.to_string());
+    }
+
     #[test]
     fn any_text_does_no_harm(text in "[\\[{][\\[\\]{}:,\"ab1\\\\u ]{0,24}", edits in prop::collection::vec(edits(), 0..6)) {
         edited(&text, |documents, root| edits.iter().for_each(|edit| {

@@ -118,9 +118,6 @@ impl Rename {
         let mut child = rows.documents.first(container);
         while let Some(member) = child {
             child = rows.documents.next(member);
-            if self.recursive && depth < MAX_DEPTH && rows.documents.kind(member) >= Kind::Array {
-                self.keys(rows, member, depth + 1);
-            }
             if !is_object || !self.new_key(rows, member) {
                 continue;
             }
@@ -130,6 +127,14 @@ impl Rename {
                 // The member that had the key may have been the next one.
                 child = rows.documents.next(member);
             }
+        }
+        // Afterwards, because the index of the keys of a large object does not outlive a change of another one.
+        let mut child = rows.documents.first(container).filter(|_| self.recursive && depth < MAX_DEPTH);
+        while let Some(member) = child {
+            if rows.documents.kind(member) >= Kind::Array {
+                self.keys(rows, member, depth + 1);
+            }
+            child = rows.documents.next(member);
         }
     }
 

@@ -69,7 +69,10 @@ impl Transfer {
         } else {
             None
         };
-        let content = rows.read(row, &self.from);
+        let content = match place {
+            Some(place) if !self.from.is_whole() => rows.documents.content(place),
+            _ => rows.read(row, &self.from),
+        };
         if content.kind() == Kind::Missing {
             return if self.on_missing == OnMissing::Fail { Err(at_from(Problem::Missing)) } else { Ok(()) };
         }

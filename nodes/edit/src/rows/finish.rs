@@ -19,17 +19,19 @@ struct Writer {
 /// The new values of all roots of a batch.
 #[derive(Debug)]
 pub(crate) struct Writers {
-    body: Writer,
-    attributes: Writer,
-    resource: Writer,
+    /// None for roots that no step uses.
+    body: Option<Writer>,
+    attributes: Option<Writer>,
+    resource: Option<Writer>,
 }
 
 impl Writers {
     /// Writers for roots that steps use, with room for about what was read.
     pub(crate) fn with_capacity(rows: &Rows, count: usize, roots: &Roots) -> Self {
         let writer = |column: &Option<Column>, field: Option<Field>| {
-            let bytes = field.and(column.as_ref()).map_or(0, |column| column.bytes.len() + column.bytes.len() / 4);
-            Writer { values: ColumnWriter::with_capacity(bytes, count), has_values: false }
+            let column = field.and(column.as_ref())?;
+            let bytes = column.bytes.len() + column.bytes.len() / 4;
+            Some(Writer { values: ColumnWriter::with_capacity(bytes, count), has_values: false })
         };
         let [body, attributes, resource, _] = roots.fields;
         Self {
@@ -46,13 +48,13 @@ const MIN_TOO_DEEP: usize = 2 * (MAX_DEPTH + 1);
 impl Rows {
     /// Appends the changed roots of all open rows.
     pub(crate) fn finish(&mut self, writers: &mut Writers) {
-        for row in 0..self.rows.len() {
-            for (root, writer) in [
-                (Root::Body, &mut writers.body),
-                (Root::Attributes, &mut writers.attributes),
-                (Root::Resource, &mut writers.resource),
-            ] {
-                self.finish_root(row, root, writer);
+        for (root, writer) in [
+            (Root::Body, &mut writers.body),
+            (Root::Attributes, &mut writers.attributes),
+            (Root::Resource, &mut writers.resource),
+        ] {
+            if let Some(writer) = writer {
+                (0..self.rows.len()).for_each(|row| self.finish_root(row, root, writer));
             }
         }
     }
@@ -118,8 +120,8 @@ impl Rows {
             (attributes, Form::Json, writers.attributes),
             (resource, Form::Json, writers.resource),
         ] {
-            if let Some(field) = field.filter(|_| writer.has_values) {
-                batch.set(field, form, writer.values);
+            if let (Some(field), Some(writer)) = (field, writer.filter(|writer| writer.has_values)) {
+                batch.set(*field, form, writer.values);
             }
         }
         if self.times.iter().any(|time| *time != i64::MIN) {
