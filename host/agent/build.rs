@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest as _, Sha256};
 
 const NODES: &[&str] =
-    &["edit", "extract", "filter", "mask", "parse", "route", "sample", "serialize", "timestamp", "unroll"];
+    &["edit", "enrich", "extract", "filter", "mask", "parse", "route", "sample", "serialize", "timestamp", "unroll"];
 
 fn main() -> Result<(), Box<dyn Error>> {
     let manifest = std::env::var_os("CARGO_MANIFEST_DIR").ok_or("CARGO_MANIFEST_DIR is not set")?;

@@ -129,6 +129,8 @@ fn assert_valid(name: &str, text: &str) {
     for pem in ["ca.pem", "client.pem", "client.key"] {
         folder.write(pem, "");
     }
+    folder.write("accounts.csv", "account,name,team\n1,a,b\n");
+    folder.write("geo.mmdb", fs::read(workspace().join("tests/tables/geo.mmdb")).unwrap());
     folder.write("agent.toml", text);
     let ended = folder.run(&["validate", "agent.toml"]);
     assert_eq!(ended.code, 0, "{name}: {}{}\n{text}", ended.text(), ended.log);
@@ -178,7 +180,8 @@ fn the_first_example_of_every_node_is_valid() {
         let example = example.replace("[nodes.", "[pipelines.p.nodes.").replace("${MASK_KEY}", "key");
         let text = format!(
             "[sources.in]\ntype = \"stdin\"\n[pipelines.p]\ninputs = [\"in\"]\noutputs.out.inputs = [\"*.*\"]\n\
-             [sinks.out]\ntype = \"blackhole\"\ninputs = [\"p.out\"]\n{}",
+             [sinks.out]\ntype = \"blackhole\"\ninputs = [\"p.out\"]\n\
+             [pipelines.p.grants.lookup.tables]\ngeo = \"geo.mmdb\"\naccounts = \"accounts.csv\"\n{}",
             example.replace("[[nodes.", "[[pipelines.p.nodes.")
         );
         assert_valid(&name, &text);

@@ -5,17 +5,19 @@ use std::fmt::Write as _;
 
 use wattle_tests::{Folder, Summary, workspace};
 
-/// A recipe: the nodes, the bodies that come in, and those that leave, by output.
+/// A recipe: the nodes, the tables that they look up, the bodies that come in, and those that leave, by output.
 #[derive(Debug, Default)]
 struct Recipe {
     title: String,
     nodes: String,
+    /// Text by the name of the file.
+    tables: BTreeMap<String, String>,
     input: String,
     expected: BTreeMap<String, Vec<String>>,
 }
 
-/// Reads the page: a heading of the third level begins a recipe, a block `toml` has the nodes, and a block `text` the
-/// events.
+/// Reads the page: a heading of the third level begins a recipe, a block `toml` has the nodes and their grants, a block
+/// `csv NAME` a table, and a block `text` the events.
 fn recipes(page: &str) -> Vec<Recipe> {
     let mut recipes: Vec<Recipe> = Vec::new();
     let mut block: Option<&str> = None;
@@ -33,6 +35,10 @@ fn recipes(page: &str) -> Vec<Recipe> {
                 match language {
                     "toml" => writeln!(recipe.nodes, "{line}").unwrap(),
                     "text" => recipe.event(line),
+                    table if table.starts_with("csv ") => {
+                        let table = recipe.tables.entry(table["csv ".len()..].to_owned()).or_default();
+                        writeln!(table, "{line}").unwrap();
+                    }
                     other => panic!("{}: a block of `{other}`", recipe.title),
                 }
             }
@@ -61,6 +67,7 @@ impl Recipe {
              [pipelines.r{number}]\ninputs = [\"s{number}\"]\n"
         );
         let nodes = self.nodes.replace("[nodes.", &format!("[pipelines.r{number}.nodes."));
+        let nodes = nodes.replace("[grants.", &format!("[pipelines.r{number}.grants."));
         text += &nodes;
         let last = self.nodes.lines().rev().find_map(|line| line.strip_prefix("[nodes.")?.strip_suffix(']'));
         let last = last.unwrap_or_else(|| panic!("{}: no node", self.title)).split('.').next().unwrap();
@@ -87,9 +94,15 @@ fn every_recipe_makes_of_its_events_what_it_shows() {
     let recipes = recipes(&page);
     let folder = Folder::new();
     let mut config = String::new();
+    for name in ["geo.mmdb", "asn.mmdb"] {
+        folder.write(name, std::fs::read(workspace().join("tests/tables").join(name)).unwrap());
+    }
     for (number, recipe) in recipes.iter().enumerate() {
         assert!(!recipe.input.is_empty() && !recipe.expected.is_empty(), "{}: no events", recipe.title);
         folder.write(format!("{number}.in"), &recipe.input);
+        for (name, text) in &recipe.tables {
+            folder.write(name, text);
+        }
         config += &recipe.config(number);
     }
     let ended = folder.once(&config);

@@ -9,7 +9,7 @@ const TARGET: &str = "wasm32-unknown-unknown";
 
 /// Nodes that are built into the agent: folder in `nodes/`, which is also the name of the artifact.
 const BUILTIN: &[&str] =
-    &["edit", "extract", "filter", "mask", "parse", "route", "sample", "serialize", "timestamp", "unroll"];
+    &["edit", "enrich", "extract", "filter", "mask", "parse", "route", "sample", "serialize", "timestamp", "unroll"];
 /// Guests for tests only: folder in `tests/guests/`.
 const GUESTS: &[&str] = &["capable", "counter", "counter-2", "faulty", "hostile", "json-per-event", "shifty"];
 

@@ -16,13 +16,13 @@
 //! ```
 //!
 //! Natively, as in unit tests, there is no agent: log and metrics go nowhere, time and randomness are the machine's, keys
-//! and values live in the thread, there are no tables, and no request is sent. Cases of `wattle node test` run in the
-//! sandbox and can say what each of them answers.
+//! and values live in the thread, tables are those of the case or of [`testing::set_tables`](crate::testing::set_tables),
+//! and no request is sent. Cases of `wattle node test` run in the sandbox and can say what each of them answers.
 
 use crate::column::{Column, ColumnWriter};
 
 #[cfg(not(target_arch = "wasm32"))]
-mod native;
+pub(crate) mod native;
 #[cfg(not(target_arch = "wasm32"))]
 use native as host;
 #[cfg(target_arch = "wasm32")]

@@ -5,10 +5,11 @@ use std::path::Path;
 
 use serde_json::Value;
 use wattle_batch::{Batch, Outcome};
-use wattle_cases::{CaseFault, Refusal, Subject};
+use wattle_cases::{CaseFault, Mocks, Refusal, Subject};
 
 pub use wattle_cases::Ran;
 
+use crate::capabilities::native::tables;
 use crate::native::{CallError, Native};
 use crate::node::{Node, OptionError};
 
@@ -16,6 +17,12 @@ use crate::node::{Node, OptionError};
 struct Linked<N>(Option<Native<N>>);
 
 impl<N: Node> Subject for Linked<N> {
+    fn mock(&mut self, mocks: &Mocks) -> Result<(), String> {
+        tables::set(&mocks.lookup);
+        let others = Mocks { lookup: Default::default(), ..mocks.clone() };
+        if others == Mocks::default() { Ok(()) } else { Err("mocks but tables are for nodes in the sandbox".into()) }
+    }
+
     fn configure(&mut self, options: &str) -> Result<Vec<String>, Refusal> {
         let node = Native::<N>::configure("node", options)
             .map_err(|all| Refusal::Options(all.into_iter().map(|e| (e.path, e.message)).collect()))?;
@@ -54,6 +61,18 @@ pub fn run<N: Node>(options: &Value, events: &[Value]) -> Result<Ran, String> {
 pub fn run_bodies<N: Node>(options: &Value, bodies: &[&str]) -> Result<Ran, String> {
     let events: Vec<Value> = bodies.iter().map(|b| serde_json::json!({ "body": b })).collect();
     run::<N>(options, &events)
+}
+
+/// Sets the tables that nodes of this thread find until the next call, in the form of
+/// `mocks.lookup` of a case: `{"accounts": {"key": "id", "rows": [{"id": "1", "name": "prod"}]}}`.
+///
+/// # Errors
+///
+/// A table does not have this form.
+pub fn set_tables(tables: &Value) -> Result<(), String> {
+    let mocks = Mocks::read(&serde_json::json!({ "lookup": tables }))?;
+    tables::set(&mocks.lookup);
+    Ok(())
 }
 
 /// The errors of a node for options that it must refuse.

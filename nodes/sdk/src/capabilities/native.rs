@@ -1,5 +1,7 @@
 //! The functions without an agent.
 
+pub(crate) mod tables;
+
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
@@ -10,6 +12,8 @@ use super::http::{Failure, Request, Response};
 use super::log::Level;
 use crate::column::{Column, ColumnWriter};
 use crate::json::Kind;
+
+pub(super) use tables::{find, open};
 
 thread_local! {
     static VALUES: RefCell<HashMap<Vec<u8>, Vec<u8>>> = RefCell::default();
@@ -49,15 +53,6 @@ pub(super) fn monotonic() -> u64 {
 pub(super) fn random(len: u32) -> Vec<u8> {
     let seeds = (0..len.div_ceil(8)).flat_map(|i| RandomState::new().hash_one(i).to_le_bytes());
     seeds.take(len as usize).collect()
-}
-
-pub(super) fn open(table: &str, _: &[&str]) -> Result<u32, String> {
-    Err(format!("there is no table `{table}` outside of the sandbox; `wattle node test` has those of the case"))
-}
-
-pub(super) fn find(_: u32, _: ColumnWriter) -> Vec<Column> {
-    // `open` never succeeds here, so there is no table.
-    Vec::new()
 }
 
 fn rows(column: ColumnWriter) -> Column {

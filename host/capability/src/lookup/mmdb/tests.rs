@@ -237,6 +237,23 @@ fn flipped_bytes_never_panic() {
 }
 
 #[test]
+fn files_of_another_writer_are_read() {
+    let open = |name: &str| {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/tables").join(name);
+        Database::load(&path).unwrap()
+    };
+    let geo = open("geo.mmdb");
+    assert_eq!(one(&geo, "city.names.en", "203.0.113.7"), some("Sydney", kind::STRING));
+    assert_eq!(one(&geo, "location.latitude", "203.0.113.7"), some("-33.8591", kind::NUMBER));
+    assert_eq!(one(&geo, "subdivisions.0.names.de", "203.0.113.7"), some("Neusüdwales", kind::STRING));
+    assert_eq!(one(&geo, "country.is_in_european_union", "::ffff:198.51.100.1"), some("true", kind::BOOLEAN));
+    assert_eq!(one(&geo, "country.iso_code", "2001:db8:2::1"), some("US", kind::STRING));
+    assert_eq!(one(&geo, "city.names.en", "2001:db8:2::1"), None);
+    let asn = open("asn.mmdb");
+    assert_eq!(one(&asn, "autonomous_system_number", "198.51.100.200"), some("64501", kind::NUMBER));
+}
+
+#[test]
 fn a_file_that_is_something_else_is_refused_with_the_reason() {
     for file in [&b""[..], b"a,b\n1,2\n", b"\xab\xcd\xefMaxMind.com", b"\xab\xcd\xefMaxMind.com\xe0"] {
         assert!(Database::new(file.to_vec()).is_err());
