@@ -1,9 +1,20 @@
 //! Closes batches: splits framed events into columns by bytes and by number.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use wattle_batch::{Column, ColumnTooLarge, Span};
 
-use crate::source::BatchLimits;
+/// Limits at which a batch is closed.
+#[derive(Clone, Copy, Debug)]
+pub struct BatchLimits {
+    /// Bytes of bodies; one event may be larger.
+    pub max_bytes: usize,
+    /// Number of events.
+    pub max_events: usize,
+    /// Age of the oldest event.
+    pub max_age: Duration,
+}
 
 /// Events of one batch, and the position in the input just after them.
 #[derive(Debug)]
@@ -70,7 +81,6 @@ pub(crate) fn document(mut bytes: Vec<u8>) -> Result<Chunk, ColumnTooLarge> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     #[test]
     fn batches_are_cut_by_bytes_and_events_and_keep_positions() {

@@ -11,11 +11,11 @@ use wattle_batch::ColumnBuilder;
 use wattle_generator::{DocumentSize, Generator};
 use wattle_options::{Number, OptionError, Period};
 
-use crate::assemble::Chunk;
+use crate::assemble::{BatchLimits, Chunk};
 
 use crate::error::SourceError;
 use crate::outbox::{Intake, Outbox};
-use crate::source::{BatchLimits, Source, SourceContext, Stop};
+use crate::source::{Source, SourceContext, Stop};
 use crate::stats::{SourceStats, add};
 use crate::thread::Worker;
 

@@ -33,6 +33,7 @@ mod content;
 mod discover;
 mod exclude;
 mod finish;
+mod glob;
 mod identity;
 mod known;
 mod links;

@@ -16,9 +16,8 @@ use serde::Deserialize;
 use wattle_batch::{Column, Span};
 use wattle_options::{OptionError, Size};
 
-use crate::assemble::{Chunk, cut};
+use crate::assemble::{BatchLimits, Chunk, cut};
 use crate::pool::Pool;
-use crate::source::BatchLimits;
 use crate::transcode::{Encoding, Units};
 use cri::Joiner;
 pub(crate) use cri::LineFormat;

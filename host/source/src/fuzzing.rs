@@ -6,13 +6,13 @@
 use bytes::Bytes;
 use serde_json::json;
 
-use crate::assemble::Chunk;
+use crate::assemble::{BatchLimits, Chunk};
 use crate::decompress::{Caps, Decoder, decompress, gunzip_whole, read_whole};
 use crate::frame::{Framer, Rules};
 use crate::http::body;
 use crate::http::options::Settings;
+use crate::http::refusal::Refusal;
 use crate::http::share::InFlight;
-use crate::source::BatchLimits;
 
 /// Events of one batch, and the position in the input just after them.
 pub type Events = (Vec<Vec<u8>>, u64);
@@ -106,7 +106,7 @@ pub fn request(
 ) -> Result<(Vec<Events>, u64), u16> {
     let options = json!({ "framing": framing, "max_body_bytes": max_body_bytes });
     let settings = serde_json::from_value(options).ok().and_then(|o| Settings::new(o).ok()).ok_or(0_u16)?;
-    let refused = |refusal: body::Refusal| refusal.status.as_u16();
+    let refused = |refusal: Refusal| refusal.status.as_u16();
     let kinds = body::Kinds::of(content_encoding, content_type).map_err(refused)?;
     let mut share = InFlight::new(settings.max_in_flight_bytes).share();
     let content = body::unpack(content, &kinds, &settings, &mut share).map_err(refused)?;

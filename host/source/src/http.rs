@@ -22,6 +22,7 @@ pub(crate) mod body;
 mod connections;
 mod handler;
 pub(crate) mod options;
+pub(crate) mod refusal;
 pub(crate) mod share;
 
 #[cfg(test)]

@@ -31,8 +31,9 @@ mod thread;
 mod transcode;
 mod types;
 
+pub use assemble::BatchLimits;
 pub use error::SourceError;
 pub use listeners::Listeners;
-pub use source::{BatchLimits, Batches, Source, SourceContext, Stop};
+pub use source::{Batches, Source, SourceContext, Stop};
 pub use stats::{LostBytes, SourceStats};
 pub use types::{TYPES, build};

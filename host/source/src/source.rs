@@ -4,12 +4,13 @@ use std::future::Future;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use tokio::sync::watch;
 use wattle_batch::{Batch, Origin};
 use wattle_buffer::{Queue, Sized};
 
+use crate::assemble::BatchLimits;
 use crate::error::SourceError;
 use crate::listeners::Listeners;
 use crate::stats::SourceStats;
@@ -26,17 +27,6 @@ impl Sized for Batches {
     fn event_count(&self) -> usize {
         self.0.rows()
     }
-}
-
-/// Limits at which a batch is closed.
-#[derive(Clone, Copy, Debug)]
-pub struct BatchLimits {
-    /// Bytes of bodies; one event may be larger.
-    pub max_bytes: usize,
-    /// Number of events.
-    pub max_events: usize,
-    /// Age of the oldest event.
-    pub max_age: Duration,
 }
 
 /// The stop signal of a source. Clones share the signal.

@@ -11,9 +11,10 @@ use tokio::task::JoinHandle;
 use wattle_batch::Batch;
 use wattle_buffer::Queue;
 
+use crate::assemble::BatchLimits;
 use crate::error::SourceError;
 use crate::listeners::Listeners;
-use crate::source::{BatchLimits, Batches, Source, SourceContext, Stop};
+use crate::source::{Batches, Source, SourceContext, Stop};
 use crate::stats::SourceStats;
 use crate::types::build;
 

@@ -18,7 +18,7 @@ use wattle_source::SourceError;
 use wattle_topology::{BuildError, NodeFactory, Observer, Topology, TopologySettings, sandboxed};
 
 pub use self::problem::Problem;
-use self::problem::{broken, lost, unread};
+use self::problem::{CHECK_INTERVAL, broken, lost, unread};
 use crate::admin::{Admin, ListenError, State};
 use crate::configuration::Configuration;
 use crate::control::{Command, CommandRequest, Control};
@@ -35,8 +35,6 @@ use crate::watch::Watch;
 
 /// How often rollout rules are evaluated.
 const DECIDE_INTERVAL: Duration = Duration::from_millis(200);
-/// How often the outputs of sinks are checked in a run that may end because of them.
-const CHECK_INTERVAL: Duration = Duration::from_millis(50);
 /// How often log lines that nodes wrote above their limit are reported.
 const SUPPRESSED_REPORT_INTERVAL: Duration = Duration::from_secs(1);
 /// How long a run drains whose sinks cannot deliver.

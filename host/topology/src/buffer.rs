@@ -27,25 +27,19 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
+use wattle_buffer::Queue;
 use wattle_buffer::disk::{Acknowledger, BufferStats, DiskQueue, DiskSettings, Events, Folder, Keeper, open};
-use wattle_buffer::{Queue, Sized as _};
 use wattle_plan::{BufferKind, BufferPlan, WhenFull};
 use wattle_sink::{Payload, Sink, SinkContext, SinkError, SinkStats, needs_operator};
 
-use self::fetch::Fetch;
-use self::store::Store;
+use self::fetch::{Fetch, KEEP_INTERVAL};
+pub(crate) use self::store::MEMORY_BYTES;
+use self::store::{RETRY, Store};
 
-/// Bytes that may wait in memory on each side of the disk.
-pub(crate) const MEMORY_BYTES: usize = 4 << 20;
 /// How long a sink may take to finish requests in progress when the rest stays on disk.
 const GRACE: Duration = Duration::from_secs(2);
-/// Minimum time between two writes of the position.
-const KEEP_INTERVAL: Duration = Duration::from_millis(10);
 /// Maximum time until a written position is synced.
 const SYNC_INTERVAL: Duration = Duration::from_millis(500);
-/// Maximum delay between retries after a disk error.
-const RETRY: Duration = Duration::from_secs(1);
-
 /// Deadline for buffers to deliver after their lanes have closed; `None` while the topology runs.
 pub(crate) type DeliverUntil = watch::Receiver<Option<Instant>>;
 
@@ -300,9 +294,4 @@ async fn keep(name: &str, mut keeper: Keeper<Folder>, events: &Events, mut worki
         }
         tokio::time::sleep(KEEP_INTERVAL).await;
     }
-}
-
-/// Bytes of a payload, as counted in metrics.
-fn size(payload: &Payload) -> u64 {
-    payload.byte_len() as u64
 }

@@ -7,12 +7,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use wattle_buffer::Queue;
-use wattle_buffer::disk::BufferStats;
 use wattle_capability::Services;
 use wattle_plan::{CandidatePlan, NodePlan, OnStateMismatch, PipelinePlan, Plan, ShadowSettings, SinkPlan};
 use wattle_runtime::{ArtifactError, Fault, NodeStats, Process, Runner, RunnerSettings, Runtime, StateSlot};
-use wattle_sink::{Encoder, Payload, SinkStats};
 
 use crate::bugs::Bugs;
 use crate::canary::{Canary, Share, canary_name};
@@ -21,6 +18,7 @@ use crate::counts::{Counts, PipelineCounts};
 use crate::pipeline::{NodeLinks, Output, Pipeline, Port};
 use crate::quarantine::{Quarantine, QuarantineStore};
 use crate::shadow::{Candidate, Shadow, Shadows};
+use crate::sink_handle::SinkHandle;
 use crate::states::{Slots, States};
 use crate::stops::Stops;
 
@@ -102,22 +100,6 @@ fn check_ports(plan: &NodePlan, ports: &[String]) -> Result<(), InstanceError> {
         return Ok(());
     }
     Err(InstanceError::Ports { found: ports.join(", "), validated: validated.join(", ") })
-}
-
-/// A sink as workers see it. The queue closes when the last generation and lane drop the handle.
-pub(crate) struct SinkHandle {
-    pub(crate) encoder: Arc<dyn Encoder>,
-    pub(crate) queue: Queue<Payload>,
-    pub(crate) stats: Arc<SinkStats>,
-    /// Counts for events that do not fit, for a sink with `when_full = "drop_newest"` and a memory
-    /// buffer.
-    pub(crate) drop_newest: Option<Arc<BufferStats>>,
-}
-
-impl Drop for SinkHandle {
-    fn drop(&mut self) {
-        self.queue.close();
-    }
 }
 
 /// One worker's instances: for each pipeline, for each node.
@@ -452,11 +434,13 @@ impl Builder<'_> {
         let (outputs, own_outputs) = (names(planned), names(candidate));
         let report = self.context.shadows.report(planned, candidate);
         let candidate = Candidate { pipeline, nodes, outputs, own_outputs };
-        Shadow::start(candidate, settings, report).map_err(|error| BuildError {
+        let (shadow, feed) = Shadow::new(settings, report);
+        candidate.start(feed).map_err(|error| BuildError {
             what: "shadow",
             name: planned.name.clone(),
             message: error.to_string(),
-        })
+        })?;
+        Ok(shadow)
     }
 }
 

@@ -24,7 +24,7 @@ use wattle_buffer::{Queue, Sized};
 use wattle_sink::Payload;
 use wattle_source::Batches;
 
-use crate::generation::SinkHandle;
+use crate::sink_handle::SinkHandle;
 use crate::watch::Watch;
 
 /// Bytes of results that may wait in a lane for sinks before workers stop taking from it.

@@ -16,9 +16,10 @@ use wattle_sink::{Encoder, Payload, SinkStats};
 use wattle_source::Batches;
 
 use crate::counts::{Counts, Snapshot};
-use crate::generation::{BuildContext, BuildError, Generation, NodeFactory, SinkHandle};
+use crate::generation::{BuildContext, BuildError, Generation, NodeFactory};
 use crate::lane::{Lane, Lanes};
 use crate::shadow::Shadows;
+use crate::sink_handle::SinkHandle;
 use crate::states::States;
 use crate::stops::Stops;
 use crate::worker::process;

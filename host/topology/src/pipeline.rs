@@ -5,35 +5,27 @@
 //! an output; an output encodes for its sinks. It works depth first, so the children of a huge
 //! document are written piece by piece.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Instant, SystemTime};
 
 use wattle_batch::{Batch, Failure, Outcome};
-use wattle_buffer::Sized;
 use wattle_plan::{OnFault, Target};
 use wattle_runtime::Process;
-use wattle_sink::Payload;
 
 use crate::bugs::Bugs;
 use crate::canary::Canary;
 use crate::circuit::{Admission, Change, Circuit};
 use crate::counts::{BatchTotals, NodeCounts, OutputCounts, PipelineCounts};
-use crate::generation::SinkHandle;
-use crate::lane::Lane;
+use crate::emitter::Emitter;
 use crate::quarantine::{Quarantine, QuarantineError};
 use crate::shadow::Shadow;
+use crate::sink_handle::SinkHandle;
 use crate::states::Slots;
 use crate::stops::{Stopped, Stops};
 
 /// Code of rows that failed because their node was not called.
 const CIRCUIT_OPEN: &str = "circuit-open";
-/// Payload bytes that a worker collects before it passes them to its lane.
-const HAND_OVER_BYTES: usize = 1 << 20;
-/// Bytes of rows that are encoded at once; a single row may have more.
-const PIECE_BYTES: usize = 4 << 20;
-
 /// The graph of a pipeline, shared by all workers of a generation.
 pub(crate) struct Pipeline {
     pub(crate) name: String,
@@ -97,94 +89,6 @@ pub(crate) struct Output {
     /// Indices of the pipelines that it feeds.
     pub(crate) pipelines: Vec<usize>,
     pub(crate) counts: Arc<OutputCounts>,
-}
-
-/// The payloads of one batch for the sinks.
-pub(crate) struct Emitter<'a> {
-    lane: &'a Lane,
-    sequence: u64,
-    payloads: Vec<(Arc<SinkHandle>, Payload)>,
-    /// Batches for other pipelines, by index. They share their data with the batch of the source,
-    /// so they take little memory until the worker runs them.
-    onward: VecDeque<(usize, Batch)>,
-    bytes: usize,
-    /// Whether a node faulted.
-    pub(crate) faulted: bool,
-    /// Totals so far of the batch of this call of [`Pipeline::receive`].
-    totals: BatchTotals,
-    /// Events by output, if a shadow compares them.
-    pub(crate) seen: Option<Vec<(usize, Batch)>>,
-}
-
-impl<'a> Emitter<'a> {
-    pub(crate) fn new(lane: &'a Lane, sequence: u64) -> Self {
-        Self {
-            lane,
-            sequence,
-            payloads: Vec::new(),
-            onward: VecDeque::new(),
-            bytes: 0,
-            faulted: false,
-            totals: BatchTotals::default(),
-            seen: None,
-        }
-    }
-
-    /// Encodes a batch for a sink, in pieces if the payload would be large: rows share data in
-    /// memory, but each encoded row is a separate copy.
-    fn push(&mut self, sink: &Arc<SinkHandle>, batch: Batch) {
-        if batch.written_bytes() <= PIECE_BYTES {
-            return self.encode(sink, batch);
-        }
-        let (mut rows, mut bytes) = (Vec::new(), 0);
-        for row in 0..u32::try_from(batch.rows()).unwrap_or(u32::MAX) {
-            let own = batch.body().row(row as usize).len() + batch.carried_bytes(row as usize);
-            if bytes + own > PIECE_BYTES && !rows.is_empty() {
-                self.encode(sink, batch.select(&rows));
-                (rows, bytes) = (Vec::new(), 0);
-            }
-            rows.push(row);
-            bytes += own;
-        }
-        if !rows.is_empty() {
-            self.encode(sink, batch.select(&rows));
-        }
-        batch.into_ack().deliver();
-    }
-
-    fn encode(&mut self, sink: &Arc<SinkHandle>, batch: Batch) {
-        for mut payload in sink.encoder.encode(batch) {
-            sink.stats.expect(&mut payload);
-            sink.stats.received_events.fetch_add(payload.events as u64, Ordering::Relaxed);
-            self.bytes += payload.byte_len();
-            self.payloads.push((sink.clone(), payload));
-        }
-        if self.bytes >= HAND_OVER_BYTES {
-            self.bytes = 0;
-            self.lane.put(self.sequence, std::mem::take(&mut self.payloads), false);
-        }
-    }
-
-    /// Returns the events of the batch to their source; with `later`, also those of later batches.
-    /// Without that, the source would also send again the events that left in the same batch as
-    /// those that could not be stored.
-    fn withdraw(&mut self, later: bool) {
-        self.payloads.clear();
-        self.onward.clear();
-        self.bytes = 0;
-        self.lane.void(self.sequence, later);
-    }
-
-    /// Takes the next batch that an output sent to another pipeline, with the index of that
-    /// pipeline.
-    pub(crate) fn next_onward(&mut self) -> Option<(usize, Batch)> {
-        self.onward.pop_front()
-    }
-
-    /// Ends the batch, so that the lane can continue with the next sequence number.
-    pub(crate) fn finish(self) {
-        self.lane.put(self.sequence, self.payloads, true);
-    }
 }
 
 impl Pipeline {

@@ -3,6 +3,7 @@
 
 mod drain;
 mod handover;
+mod source;
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
@@ -16,16 +17,17 @@ use wattle_buffer::Queue;
 use wattle_buffer::disk::Folder;
 use wattle_plan::{BufferKind, BufferPlan, EndpointPlan, PipelinePlan, Plan, SinkPlan, WhenFull};
 use wattle_sink::{FlushSignal, SinkContext};
-use wattle_source::{BatchLimits, Listeners, Source, SourceContext, SourceError, Stop};
+use wattle_source::{BatchLimits, Listeners, Source, SourceContext, Stop};
 
 pub use self::drain::{Drained, Left};
-use self::drain::{end_source, stalled};
-use self::handover::{Handover, SinkTask};
+use self::handover::{Handover, SinkTask, stalled};
+use self::source::RunningSource;
 use crate::buffer::{self, DiskBuffer};
 use crate::canary::canary_name;
-use crate::generation::{BuildContext, BuildError, Generation, NodeFactory, SinkHandle};
+use crate::generation::{BuildContext, BuildError, Generation, NodeFactory};
 use crate::lane::{Lane, Lanes};
 use crate::observer::Observer;
+use crate::sink_handle::SinkHandle;
 use crate::states::States;
 use crate::worker::Worker;
 
@@ -54,14 +56,6 @@ pub struct Swapped {
     pub generation: u64,
     /// Nodes, as `pipeline.node`, that started without the state of their predecessors.
     pub emptied: Vec<String>,
-}
-
-struct RunningSource {
-    digest: String,
-    lane: Arc<Lane>,
-    stop: watch::Sender<bool>,
-    /// `None` after its end was observed.
-    task: Option<JoinHandle<Result<(), SourceError>>>,
 }
 
 struct RunningSink {
@@ -319,7 +313,7 @@ impl Topology {
                 }
                 self.observer.remove_source(&name);
                 let stalled = stalled(&self.observer, plan.agent.sink_handover_timeout, HAND_OVER);
-                end_source(&name, source, &self.lanes, stalled).await;
+                source.end(&name, &self.lanes, stalled).await;
             }
         }
         flush(false);

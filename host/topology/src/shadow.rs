@@ -11,6 +11,7 @@
 //! - A shadow has no acknowledgement, no sink and no quarantine. Rows that a node of the candidate could not process
 //!   are compared only by code, so that no report shows data that a mask failed to hide.
 
+mod candidate;
 mod report;
 
 use std::collections::BTreeMap;
@@ -22,12 +23,11 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use wattle_batch::Batch;
 use wattle_plan::{PipelinePlan, Plan, ShadowSettings};
-use wattle_runtime::Process;
 
+pub(crate) use self::candidate::Candidate;
 pub use self::report::{Difference, OutputReport, ShadowReport, ShadowSnapshot};
 use crate::canary::Share;
-use crate::lane::{Lane, Lanes};
-use crate::pipeline::{Emitter, Pipeline};
+use crate::emitter::Emitter;
 
 /// The reports of all shadows, by pipeline. A report stays as long as both versions stay the same.
 #[derive(Clone, Debug, Default)]
@@ -61,9 +61,6 @@ impl Shadows {
 const WAITING: usize = 4096;
 /// Maximum bytes of batches that wait for the thread.
 const WAITING_BYTES: usize = 8 << 20;
-/// Maximum time before a pausing thread notices its end.
-const LOOK_AGAIN: Duration = Duration::from_millis(50);
-
 /// Everything about one batch that the thread needs.
 struct Sample {
     input: Batch,
@@ -73,7 +70,16 @@ struct Sample {
     time: Duration,
 }
 
-/// The shadow of a pipeline, as its workers use it. Its thread ends with it.
+/// What the thread of a candidate receives from the workers, until the shadow ends.
+pub(crate) struct Feed {
+    samples: Receiver<Sample>,
+    waiting_bytes: Arc<AtomicUsize>,
+    is_over: Arc<AtomicBool>,
+    report: Arc<ShadowReport>,
+    max_cpu_share: f64,
+}
+
+/// The shadow of a pipeline, as its workers use it. The thread of its candidate ends with it.
 pub(crate) struct Shadow {
     share: Share,
     queue: SyncSender<Sample>,
@@ -88,36 +94,20 @@ pub(crate) struct Watched<'a> {
     input: Batch,
 }
 
-/// The other version, ready to run.
-pub(crate) struct Candidate {
-    pub(crate) pipeline: Pipeline,
-    pub(crate) nodes: Vec<Box<dyn Process>>,
-    /// Names of the outputs of the running version.
-    pub(crate) outputs: Vec<String>,
-    /// Names of the candidate's outputs.
-    pub(crate) own_outputs: Vec<String>,
-}
-
 impl Shadow {
-    /// Starts the thread.
-    pub(crate) fn start(
-        candidate: Candidate,
-        settings: &ShadowSettings,
-        report: Arc<ShadowReport>,
-    ) -> std::io::Result<Self> {
+    /// Creates a shadow, and what the thread of its candidate receives.
+    pub(crate) fn new(settings: &ShadowSettings, report: Arc<ShadowReport>) -> (Self, Feed) {
         let (queue, samples) = sync_channel(WAITING);
         let waiting_bytes = Arc::new(AtomicUsize::new(0));
         let is_over = Arc::new(AtomicBool::new(false));
-        let thread = Thread {
-            candidate,
+        let feed = Feed {
             samples,
             waiting_bytes: waiting_bytes.clone(),
             is_over: is_over.clone(),
             report: report.clone(),
             max_cpu_share: settings.max_cpu_share,
         };
-        std::thread::Builder::new().name("wattle-shadow".into()).spawn(move || thread.run())?;
-        Ok(Self { share: Share::new(settings.share), queue, waiting_bytes, is_over, report })
+        (Self { share: Share::new(settings.share), queue, waiting_bytes, is_over, report }, feed)
     }
 
     /// Selects a batch for comparison, if it belongs to the shadow's share and fits in the queue.
@@ -156,50 +146,7 @@ impl Watched<'_> {
     }
 }
 
-struct Thread {
-    candidate: Candidate,
-    samples: Receiver<Sample>,
-    waiting_bytes: Arc<AtomicUsize>,
-    is_over: Arc<AtomicBool>,
-    report: Arc<ShadowReport>,
-    max_cpu_share: f64,
-}
-
-impl Thread {
-    fn run(mut self) {
-        // No event goes to a sink, so this lane is never used.
-        let lanes = Lanes::new(0);
-        let lane = Lane::new("shadow".into(), 0, &lanes);
-        while let Ok(sample) = self.samples.recv() {
-            self.waiting_bytes.fetch_sub(sample.input.byte_len(), Ordering::Relaxed);
-            if self.is_over.load(Ordering::Acquire) {
-                return;
-            }
-            let since = cpu_time();
-            let mut emitter = Emitter::new(&lane, 0);
-            emitter.seen = Some(Vec::new());
-            self.candidate.pipeline.receive(&mut self.candidate.nodes, sample.input, &mut emitter);
-            let time = cpu_time().saturating_sub(since);
-            let emitted = emitter.seen.take().unwrap_or_default();
-            let (theirs, own) = (&self.candidate.outputs, &self.candidate.own_outputs);
-            self.report.times(sample.time, time, emitter.faulted);
-            self.report.compare((theirs, &sample.emitted), (own, &emitted));
-            self.rest(cpu_time().saturating_sub(since));
-        }
-    }
-
-    /// Pauses until the used time is no more than the shadow's share.
-    fn rest(&self, used: Duration) {
-        let mut left = used.mul_f64((1.0 / self.max_cpu_share - 1.0).max(0.0));
-        while !left.is_zero() && !self.is_over.load(Ordering::Acquire) {
-            let step = left.min(LOOK_AGAIN);
-            std::thread::sleep(step);
-            left = left.saturating_sub(step);
-        }
-    }
-}
-
-/// Processor time of this thread, as the scheduler counts it in nanoseconds.
+/// Processor time of the calling thread, as the scheduler counts it in nanoseconds.
 fn cpu_time() -> Duration {
     let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
     Duration::from_nanos(text.split(' ').next().and_then(|nanos| nanos.parse().ok()).unwrap_or(0))

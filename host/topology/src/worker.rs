@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 
+use crate::emitter::Emitter;
 use crate::generation::{Generation, NodeSet};
 use crate::lane::{Lanes, Work};
-use crate::pipeline::Emitter;
 use crate::watch::LONG;
 
 /// Safety net for a missed signal.

@@ -22,7 +22,7 @@ use super::proxy::Proxy;
 use crate::tls::Tls;
 
 /// Time limit for a TCP connection, shared by all addresses of a name.
-pub(super) const TCP_TIMEOUT: Duration = Duration::from_secs(10);
+const TCP_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Time limit for a connection: name resolution, TCP, proxy and TLS.
 const TIMEOUT: Duration = Duration::from_secs(20);
@@ -160,7 +160,7 @@ async fn dial(mut http: HttpConnector<Names>, host: &str, port: u16) -> Result<B
     let address = format!("{host}:{port}");
     let uri = Uri::builder().scheme("http").authority(address.as_str()).path_and_query("/").build();
     let uri = uri.map_err(|_| ConnectError::NoHost { address: address.clone() })?;
-    let stream = http.call(uri).await.map_err(|error| ConnectError::connect(address, &error))?;
+    let stream = http.call(uri).await.map_err(|error| ConnectError::connect(address, TCP_TIMEOUT, &error))?;
     Ok(Box::new(stream.into_inner()))
 }
 

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use wattle_tls::TlsFailure;
 
-use super::connect::TCP_TIMEOUT;
 use crate::tls::explain;
 
 /// Why a request got no usable response.
@@ -72,8 +71,8 @@ fn proxy_rejects(proxy: &str, to: &str, status: u16, has_credentials: bool) -> S
 }
 
 impl ConnectError {
-    /// Why a TCP connection could not be made.
-    pub(super) fn connect(address: String, error: &(dyn StdError + 'static)) -> Self {
+    /// Why a TCP connection could not be made within the limit.
+    pub(super) fn connect(address: String, limit: Duration, error: &(dyn StdError + 'static)) -> Self {
         // The resolver's error type is private, so compare the text.
         let is_name = error.to_string().contains("dns error");
         let Some(cause) = find::<io::Error>(error) else {
@@ -82,7 +81,7 @@ impl ConnectError {
         match cause.kind() {
             _ if is_name => Self::Name { address, error: short(cause) },
             io::ErrorKind::ConnectionRefused => Self::Refused { address },
-            io::ErrorKind::TimedOut => Self::Timeout { address, limit: TCP_TIMEOUT },
+            io::ErrorKind::TimedOut => Self::Timeout { address, limit },
             _ => Self::Connect { address, error: short(cause) },
         }
     }

@@ -13,6 +13,7 @@ use walkdir::{DirEntry, WalkDir};
 use wattle_options::OptionError;
 
 use super::exclude::Exclude;
+use super::glob::absolute_glob;
 use super::links::Links;
 
 /// Maximum number of times that links may lead to the same folder: folders that link to each other
@@ -273,17 +274,6 @@ fn compile(globs: &[String], errors: &mut Vec<OptionError>) -> GlobSet {
     })
 }
 
-/// Returns an absolute glob; a relative one starts in the current folder.
-pub(super) fn absolute_glob(glob: &str) -> String {
-    let glob = glob.strip_prefix("./").unwrap_or(glob);
-    match std::env::current_dir() {
-        Ok(folder) if !glob.starts_with('/') => {
-            format!("{}/{glob}", globset::escape(&folder.to_string_lossy()).trim_end_matches('/'))
-        }
-        _ => glob.to_owned(),
-    }
-}
-
 /// Returns where a search for an absolute glob starts.
 fn root(glob: &str) -> Root {
     let mut folder = PathBuf::new();
@@ -431,13 +421,5 @@ mod tests {
         ] {
             assert_eq!(root(glob), Root { folder: folder.into(), depth }, "{glob}");
         }
-    }
-
-    #[test]
-    fn relative_globs_start_in_the_current_folder() {
-        let here = std::env::current_dir().unwrap();
-        assert_eq!(absolute_glob("a/*.log"), format!("{}/a/*.log", here.display()));
-        assert_eq!(absolute_glob("./a"), format!("{}/a", here.display()));
-        assert_eq!(absolute_glob("/a"), "/a");
     }
 }

@@ -9,7 +9,7 @@ use std::path::{Component, Path};
 use globset::{Glob, GlobBuilder, GlobSet, GlobSetBuilder};
 use wattle_options::OptionError;
 
-use super::discover::absolute_glob;
+use super::glob::absolute_glob;
 
 /// The compiled globs.
 #[derive(Clone, Debug)]

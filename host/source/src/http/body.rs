@@ -9,30 +9,13 @@ use wattle_batch::{MAX_JSON_DEPTH, Span};
 use wattle_json::Kind;
 
 use super::options::{HttpFraming, InvalidJson, Settings};
+use super::refusal::Refusal;
 use super::share::Share;
-use crate::assemble::{Chunk, cut};
+use crate::assemble::{BatchLimits, Chunk, cut};
 use crate::decompress::{Compression, Decoder, ReadFailure, gunzip_whole};
-use crate::source::BatchLimits;
 
 /// Initial capacity for decompressed bodies.
 const FIRST_ROOM: usize = 64 << 10;
-
-/// A refused request: the status and the reason.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Refusal {
-    pub(crate) status: StatusCode,
-    pub(crate) reason: String,
-}
-
-impl Refusal {
-    pub(crate) fn new(status: StatusCode, reason: impl Into<String>) -> Self {
-        Self { status, reason: reason.into() }
-    }
-
-    fn bad(reason: impl Into<String>) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, reason)
-    }
-}
 
 /// Headers of a body.
 #[derive(Clone, Debug, Default)]

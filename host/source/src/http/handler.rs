@@ -15,9 +15,10 @@ use tokio::sync::{Semaphore, oneshot};
 use tokio::time::{Instant, timeout, timeout_at};
 use wattle_batch::{Ack, Batch, Disposition};
 
-use super::body::{Kinds, Refusal, decode, frame, unpack};
+use super::body::{Kinds, decode, frame, unpack};
 use super::connections::{Connection, Connections};
 use super::options::Settings;
+use super::refusal::Refusal;
 use super::share::{InFlight, Share, too_much};
 use crate::assemble::Chunk;
 use crate::source::{Batches, SourceContext};

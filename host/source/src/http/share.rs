@@ -6,7 +6,7 @@ use std::sync::Arc;
 use hyper::StatusCode;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::body::Refusal;
+use super::refusal::Refusal;
 
 /// Bytes per permit, so that a semaphore has enough permits.
 const UNIT: u64 = 1 << 10;

@@ -7,10 +7,9 @@
 use std::io::{self, Read, Seek, SeekFrom};
 
 use super::ReadError;
-use crate::assemble::{Chunk, Unwanted};
+use crate::assemble::{BatchLimits, Chunk, Unwanted};
 use crate::decompress::{Caps, Compression, Decoder, ReadFailure, decompress, gunzip_whole, read_whole, skip};
 use crate::frame::{EventTooLong, Framer, Rules, Skipped};
-use crate::source::BatchLimits;
 use crate::transcode::{Encoding, MARK_BYTES, Transcoder, transcode};
 
 /// Maximum size of gzip inputs of events that are decompressed in one step, and of their contents.

@@ -8,10 +8,9 @@ use std::io::{self, Read};
 use std::time::Instant;
 
 use super::ReadError;
-use crate::assemble::{self, Chunk, Unwanted};
+use crate::assemble::{self, BatchLimits, Chunk, Unwanted};
 use crate::decompress::{Caps, Compression, Decoder, Decompression, MAGIC_BYTES, ReadFailure};
 use crate::frame::{EventTooLong, Framer, Framing, Rules, Skipped};
-use crate::source::BatchLimits;
 use crate::transcode::{MARK_BYTES, Transcoder, transcode};
 
 /// Receives the events of a stream.

@@ -5,10 +5,9 @@ use std::io::{self, Cursor, Read, Seek, SeekFrom};
 use std::time::Duration;
 
 use super::*;
-use crate::assemble::{Chunk, Unwanted};
+use crate::assemble::{BatchLimits, Chunk, Unwanted};
 use crate::decompress::{Caps, Compression, Decompression};
 use crate::frame::{Framing, Rules, Skipped};
-use crate::source::BatchLimits;
 use crate::testing::gzip;
 use crate::transcode::Encoding;
 

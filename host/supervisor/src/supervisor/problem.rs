@@ -8,7 +8,8 @@ use wattle_sink::SinkStats;
 use wattle_source::SourceError;
 use wattle_topology::{Endpoint, Left, Observer, Stopped};
 
-use super::CHECK_INTERVAL;
+/// How often the outputs of sinks are checked in a run that may end because of them.
+pub(super) const CHECK_INTERVAL: Duration = Duration::from_millis(50);
 
 /// How long a sink must be unable to deliver before a run that ends by itself gives up.
 const MAX_BROKEN: Duration = Duration::from_secs(3);

@@ -3,6 +3,7 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use tokio::sync::watch;
 use wattle_batch::{Ack, Disposition};
@@ -10,7 +11,10 @@ use wattle_buffer::Queue;
 use wattle_buffer::disk::{Acknowledger, BufferStats, Delivery, Events, Folder, Reader};
 use wattle_sink::Payload;
 
-use super::RETRY;
+use super::store::RETRY;
+
+/// Minimum time between two writes of the position.
+pub(super) const KEEP_INTERVAL: Duration = Duration::from_millis(10);
 
 /// Maximum bytes per read.
 const READ_BYTES: usize = 1 << 20;
@@ -82,7 +86,7 @@ impl Fetch {
                 let wait = self.events.readable.notified();
                 if once {
                     // Readers need not learn of the end of the last delivery.
-                    let _ = tokio::time::timeout(super::KEEP_INTERVAL, wait).await;
+                    let _ = tokio::time::timeout(KEEP_INTERVAL, wait).await;
                 } else {
                     wait.await;
                 }

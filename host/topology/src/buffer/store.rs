@@ -10,7 +10,10 @@ use wattle_buffer::disk::{BufferStats, CommitError, Events, Folder, Stored as _,
 use wattle_buffer::{Queue, Sized as _};
 use wattle_sink::{Payload, SinkStats, needs_operator};
 
-use super::{MEMORY_BYTES, RETRY, size};
+/// Bytes that may wait in memory on each side of the disk.
+pub(crate) const MEMORY_BYTES: usize = 4 << 20;
+/// Maximum delay between retries after a disk error.
+pub(super) const RETRY: Duration = Duration::from_secs(1);
 
 /// First delay before a failed write is retried.
 const FIRST_RETRY: Duration = Duration::from_millis(50);
@@ -216,6 +219,11 @@ impl Store {
 fn is_disk_full(error: &CommitError) -> bool {
     let full = [ErrorKind::StorageFull, ErrorKind::QuotaExceeded, ErrorKind::FileTooLarge];
     matches!(error, CommitError::Io(error) if full.contains(&error.kind()))
+}
+
+/// Bytes of a payload, as counted in metrics.
+fn size(payload: &Payload) -> u64 {
+    payload.byte_len() as u64
 }
 
 #[cfg(test)]

@@ -2,17 +2,14 @@
 //! stay unacknowledged.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use tokio::task::JoinHandle;
 use wattle_sink::Backlog;
 use wattle_source::SourceError;
 
-use super::{RunningSource, Topology};
+use super::Topology;
 use crate::generation::Generation;
-use crate::lane::Lanes;
-use crate::observer::Observer;
 
 /// Part of a drain that is reserved for sinks to finish their requests; at most a quarter of the
 /// drain.
@@ -21,9 +18,6 @@ const HAND_OVER_SINK: Duration = Duration::from_secs(5);
 const PUT_AWAY: Duration = Duration::from_millis(250);
 /// Undelivered events are counted this long before the sources give up.
 const COUNT_BEFORE: Duration = Duration::from_millis(20);
-/// How often the drain checks whether sinks deliver.
-const PROGRESS_INTERVAL: Duration = Duration::from_millis(20);
-
 /// Result of a drain.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Drained {
@@ -102,7 +96,8 @@ impl Topology {
         }
         let mut clean = true;
         for (name, source) in std::mem::take(&mut self.sources) {
-            clean &= end_source(&name, source, &self.lanes, tokio::time::sleep_until(sources_until.into())).await;
+            let give_up = tokio::time::sleep_until(sources_until.into());
+            clean &= source.end(&name, &self.lanes, give_up).await;
         }
         if !self.stop_workers(sources_until).await {
             clean = false;
@@ -154,58 +149,5 @@ impl Topology {
             }
         }
         ended
-    }
-}
-
-/// Stops a source, waits for its acknowledgements until `give_up`, and removes its lane. Returns
-/// whether everything was delivered by then.
-pub(super) async fn end_source(
-    name: &str,
-    mut source: RunningSource,
-    lanes: &Arc<Lanes>,
-    give_up: impl Future<Output = ()>,
-) -> bool {
-    let _ = source.stop.send(true);
-    let mut in_time = true;
-    if let Some(mut task) = source.task.take() {
-        tokio::select! {
-            biased;
-            _ = &mut task => {}
-            () = give_up => {
-                in_time = false;
-                task.abort();
-                tracing::warn!(source = %name, "the source did not stop in time; it sends undelivered events again");
-            }
-        }
-    }
-    source.lane.queue.close();
-    let until = Instant::now() + Duration::from_secs(1);
-    while in_time && !source.lane.is_drained() && Instant::now() < until {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
-    let clean = in_time && source.lane.is_drained();
-    source.lane.close();
-    lanes.remove(&source.lane);
-    lanes.wake_all();
-    clean
-}
-
-/// Waits until sinks have delivered no event for `quiet`, or at most for `most`.
-pub(super) async fn stalled(observer: &Observer, quiet: Duration, most: Duration) {
-    let ended = || {
-        let sinks = observer.sinks().into_iter();
-        let ended = |stats: &wattle_sink::SinkStats| {
-            stats.received_events.load(Ordering::Relaxed).saturating_sub(stats.backlog().events)
-        };
-        sinks.map(|sink| ended(&sink.stats)).sum::<u64>()
-    };
-    let until = Instant::now() + most;
-    let (mut last, mut since) = (ended(), Instant::now());
-    while since.elapsed() < quiet && Instant::now() < until {
-        tokio::time::sleep(PROGRESS_INTERVAL).await;
-        let now = ended();
-        if std::mem::replace(&mut last, now) != now {
-            since = Instant::now();
-        }
     }
 }

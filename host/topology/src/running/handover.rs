@@ -8,6 +8,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
@@ -17,6 +18,7 @@ use wattle_sink::{Backlog, Payload, SinkStats};
 
 use crate::buffer;
 use crate::lane::{Hold, Lanes};
+use crate::observer::Observer;
 
 /// How long a disk buffer may take to store events after its time is over.
 const STORE: Duration = Duration::from_secs(4);
@@ -24,6 +26,8 @@ const STORE: Duration = Duration::from_secs(4);
 /// Sources pause for longer before they send again.
 const RETURN_TIME: Duration = Duration::from_millis(100);
 const RETURN_INTERVAL: Duration = Duration::from_millis(5);
+/// Interval at which deliveries of sinks are counted.
+const PROGRESS_INTERVAL: Duration = Duration::from_millis(20);
 
 /// A task that is aborted when this handle is dropped.
 pub(super) struct SinkTask(pub(super) JoinHandle<()>);
@@ -98,4 +102,24 @@ impl Handover {
 pub(super) async fn ended(ended: &mut watch::Receiver<bool>) {
     // The sender is dropped with the task.
     let _ = ended.wait_for(|ended| *ended).await;
+}
+
+/// Waits until sinks have delivered no event for `quiet`, or at most for `most`.
+pub(super) async fn stalled(observer: &Observer, quiet: Duration, most: Duration) {
+    let ended = || {
+        let sinks = observer.sinks().into_iter();
+        let ended = |stats: &wattle_sink::SinkStats| {
+            stats.received_events.load(Ordering::Relaxed).saturating_sub(stats.backlog().events)
+        };
+        sinks.map(|sink| ended(&sink.stats)).sum::<u64>()
+    };
+    let until = Instant::now() + most;
+    let (mut last, mut since) = (ended(), Instant::now());
+    while since.elapsed() < quiet && Instant::now() < until {
+        tokio::time::sleep(PROGRESS_INTERVAL).await;
+        let now = ended();
+        if std::mem::replace(&mut last, now) != now {
+            since = Instant::now();
+        }
+    }
 }
