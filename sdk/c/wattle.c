@@ -1,8 +1,8 @@
-/* The other side of wattle.h: the contract's functions as WebAssembly has them, and the little that C needs.
+/* Implements wattle.h: the functions of the contract as WebAssembly imports, and the functions that C compilers require.
  *
- * How values cross the border is the canonical ABI of the component model: a list or a string is an address and a
- * length; a result of more than one number is written to an address that the caller gives; what the host gives is put
- * into memory that `cabi_realloc` allocates.
+ * Values cross the border by the canonical ABI of the component model: a list or a string is an address and a length; a
+ * result of more than one number is written to an address that the caller passes; the host writes its values to memory
+ * that `cabi_realloc` allocates.
  */
 #include "wattle.h"
 
@@ -75,10 +75,10 @@ void host_kv_delete(const void *bytes, size_t bytes_len, const void *offsets, si
                     size_t kinds_len);
 IMPORT("http-client", "send") void host_http_send(const void *requests, size_t len, void *result);
 
-/* Stops the compiler from turning the body of such a function into a call of itself. */
+/* Prevents the compiler from replacing the body of such a function with a call of the function. */
 #define NO_BUILTIN __attribute__((no_builtin))
 
-/* ---- memory: one heap that only grows, cut back to where it was when the node had been configured ---- */
+/* ---- memory: a heap that only grows during a call; the end of a call resets it to its size after configuration ---- */
 
 extern uint8_t __heap_base;
 static uintptr_t heap_end, heap_kept;
@@ -406,7 +406,7 @@ bool wattle_option_bool(const char *name) {
 
 #define MAX_FIELDS 256
 
-/* Handles of the host; a `wattle_field` is an index, so that the columns of one event can be kept beside it. */
+/* Handles of the host. A `wattle_field` is an index, so that an event can keep its columns in an array. */
 static uint32_t handles[MAX_FIELDS];
 static size_t field_count;
 
@@ -416,7 +416,7 @@ static wattle_field resolve(const char *option, wattle_text path, uint32_t acces
     uint32_t handle_or_message;
     uint32_t message_len;
   } result;
-  if (!path.ptr) return 0; /* an option that was reported already */
+  if (!path.ptr) return 0; /* the SDK has already reported the option */
   if (field_count == MAX_FIELDS) wattle_panic(WATTLE("more fields than MAX_FIELDS of wattle.c"));
   host_resolve(path.ptr, path.len, access, &result);
   if (result.is_error) {
@@ -496,7 +496,7 @@ wattle_column wattle_written(const wattle_writer *writer) {
 size_t wattle_rows(void) { return host_rows(); }
 
 wattle_column wattle_read(wattle_field field, wattle_form form) {
-  wattle_column column; /* has the very layout of the record `column` */
+  wattle_column column; /* has the layout of the record `column` */
   host_read(handles[field], form, &column);
   return column;
 }
@@ -664,7 +664,7 @@ wattle_text wattle_process_events(wattle_event_function function) {
 wattle_text wattle_process(void);
 
 EXPORT("describe") const void *export_describe(void) {
-  return &wattle_node; /* has the very layout of the record `description` */
+  return &wattle_node; /* has the layout of the record `description` */
 }
 
 EXPORT("configure") const void *export_configure(const uint8_t *json, size_t len) {
@@ -700,7 +700,7 @@ EXPORT("process") const void *export_process(void) {
 }
 
 const void *wattle_saved(uint32_t version, wattle_save_function save) {
-  static wattle_snapshot result; /* has the very layout of the record `snapshot` */
+  static wattle_snapshot result; /* has the layout of the record `snapshot` */
   heap_end = heap_kept;
   result = (wattle_snapshot){version, save()};
   return &result;
@@ -713,16 +713,16 @@ const void *wattle_restored(const wattle_snapshot *snapshots, size_t count, watt
   } result;
   result.message = restore(snapshots, count);
   result.is_error = result.message.len > 0;
-  heap_kept = heap_end; /* what is restored stays, as what is configured does */
+  heap_kept = heap_end; /* restored state stays, like memory of the configuration */
   return &result;
 }
 
 /* ---- capabilities ---- */
 
-/* A column as its six numbers. */
+/* A column as six numbers. */
 #define COLUMN(c) (c)->bytes, (c)->bytes_len, (c)->offsets, (c)->offsets_len, (c)->kinds, (c)->kinds_len
 
-/* A response that can be an error with a text. */
+/* A result that can be an error with a text. */
 typedef struct {
   uint8_t is_error;
   union {
@@ -767,7 +767,7 @@ wattle_text wattle_random(uint32_t count) {
 
 wattle_table wattle_lookup_open(const char *option, wattle_text table, const wattle_text *columns, size_t count) {
   outcome result;
-  if (!table.ptr) return 0; /* an option that was reported already */
+  if (!table.ptr) return 0; /* the SDK has already reported the option */
   host_lookup_open(table.ptr, table.len, columns, count, &result);
   if (!result.is_error) return result.handle;
   wattle_option_error(option, result.text);

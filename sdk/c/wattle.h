@@ -1,17 +1,18 @@
 /* Write a Wattle node in C.
  *
- * A node defines `wattle_node` (what it is), `wattle_configure` (its options, fields and ports), and one of two faces:
+ * A node defines `wattle_node` (its description), `wattle_configure` (its options, fields and ports), and uses one of two
+ * macros:
  *
  *   WATTLE_EVENTS(f)   f decides about one event at a time (simple)
  *   WATTLE_COLUMNS(f)  f reads columns and decides about all rows at once (fast)
  *
- * One that keeps state between batches has WATTLE_STATE besides.
+ * A node that keeps state between batches also uses WATTLE_STATE.
  *
- * Nothing has to be freed: memory that is allocated while the node is configured stays for its life, memory that is
- * allocated while it processes goes when the call ends. Texts are bytes with a length and end with no zero.
+ * A node frees no memory: what it allocates during configuration stays as long as the node, and the SDK releases what it
+ * allocates during a call when the call ends. Texts have a length and do not end with a zero byte.
  *
- * The functions that decide are those of wit/batch.wit, where their rules stand. There is no C library; the few functions
- * of <string.h> that compilers count on are in wattle.c.
+ * The functions that decide correspond to wit/batch.wit, which has their rules. There is no C library; wattle.c has the few
+ * functions of <string.h> that compilers require.
  */
 #ifndef WATTLE_H
 #define WATTLE_H
@@ -20,7 +21,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* A text: bytes and their number. One without bytes at all (`ptr` is NULL) stands for a missing value. */
+/* A text: bytes and their number. If `ptr` is NULL, the value is missing. */
 typedef struct {
   const uint8_t *ptr;
   size_t len;
@@ -31,31 +32,32 @@ typedef struct {
 
 bool wattle_equal(wattle_text a, wattle_text b);
 bool wattle_contains(wattle_text text, wattle_text part);
-/* Texts, one after the other. */
+/* Concatenates texts. */
 wattle_text wattle_join(const wattle_text *parts, size_t count);
-/* A number in decimal. */
+/* Formats a number in decimal. */
 wattle_text wattle_number(uint64_t number);
-/* The text with U+FFFD for what is not UTF-8: bytes of an event need not be text, but what is set must be. */
+/* Replaces bytes that are not UTF-8 by U+FFFD: a node may read any bytes, but must set valid UTF-8. */
 wattle_text wattle_utf8(wattle_text text);
 
-/* What a node is; see `description` in wit/node.wit. */
+/* The description of a node; see `description` in wit/node.wit. */
 typedef struct {
   wattle_text name, version, summary, options_schema;
   bool masks;
 } wattle_description;
 
-/* ---- what the node defines ---- */
+/* ---- definitions of the node ---- */
 
 extern const wattle_description wattle_node;
 void wattle_configure(void);
 
-/* ---- while it is configured ---- */
+/* ---- configuration ---- */
 
-/* An option. A missing one, and one of another type, is reported; then the text has no bytes, the number is 0. */
+/* Reads an option. If the option is missing or has another type, the SDK reports an error and returns a missing text, 0 or
+ * false. */
 wattle_text wattle_option_text(const char *name);
 int64_t wattle_option_integer(const char *name);
 bool wattle_option_bool(const char *name);
-/* Whether an option is given. The SDK refuses options that the node never reads. */
+/* Whether an option is set. The SDK refuses options that the node never reads. */
 bool wattle_has_option(const char *name);
 /* Reports an error in an option. */
 void wattle_option_error(const char *name, wattle_text message);
@@ -63,12 +65,12 @@ void wattle_option_error(const char *name, wattle_text message);
 /* A resolved field. */
 typedef uint32_t wattle_field;
 
-/* Resolves a path to read, to set, or both. `option` names the option that it came from, "" for none. */
+/* Resolves a path to read, to set, or both. `option` names the option that contains the path, "" for none. */
 wattle_field wattle_read_field(const char *option, wattle_text path);
 wattle_field wattle_write_field(const char *option, wattle_text path);
 wattle_field wattle_change_field(const char *option, wattle_text path);
 
-/* Names the output ports, port 0 first. Without it there is one, `out`. */
+/* Names the output ports, port 0 first. Default: one port, `out`. */
 void wattle_ports(const wattle_text *names, size_t count);
 
 /* ---- one event at a time ---- */
@@ -82,16 +84,16 @@ typedef struct {
   wattle_text code, message;
 } wattle_action;
 
-/* Sends it to port 0. */
+/* Sends the event to port 0. */
 wattle_action wattle_keep(void);
-/* Sends it to this port. */
+/* Sends the event to this port. */
 wattle_action wattle_port(uint8_t port);
-/* Drops it on purpose, counted under this code. */
+/* Drops the event on purpose. The agent counts it under this code. */
 wattle_action wattle_drop(wattle_text code);
-/* Sends it to the port `failed`, unchanged. */
+/* Sends the event to the port `failed`, unchanged. */
 wattle_action wattle_fail(wattle_text code, wattle_text message);
 
-/* The text of a field: strings unescaped, other values as JSON; without bytes (`ptr` is NULL) if the event lacks it. */
+/* The text of a field: strings unescaped, other values as JSON. `ptr` is NULL if the event does not have the field. */
 wattle_text wattle_get(wattle_event *event, wattle_field field);
 /* Sets a field to a string. */
 void wattle_set(wattle_event *event, wattle_field field, wattle_text value);
@@ -127,7 +129,7 @@ typedef struct {
   size_t kinds_len;
 } wattle_column;
 
-/* The value of a row; `ptr` is NULL if it has none. */
+/* The value of a row; `ptr` is NULL if the row has no value. */
 wattle_text wattle_row(const wattle_column *column, size_t row);
 
 /* A column under construction. */
@@ -140,15 +142,15 @@ typedef struct {
 } wattle_writer;
 
 wattle_writer wattle_writer_new(size_t bytes, size_t rows);
-/* Adds bytes to the row that ends next. */
+/* Adds bytes to the current row. */
 void wattle_add(wattle_writer *writer, wattle_text text);
 void wattle_end_row(wattle_writer *writer);
-/* Both. */
+/* Adds a row with these bytes. */
 void wattle_push(wattle_writer *writer, wattle_text text);
-/* A row without a value: in `wattle_set_column`, the row stays unchanged. */
+/* Adds a row without a value; `wattle_set_column` leaves such a row unchanged. */
 void wattle_push_none(wattle_writer *writer);
 
-/* The rows so far, as a column. */
+/* Returns the rows so far as a column. */
 wattle_column wattle_written(const wattle_writer *writer);
 
 size_t wattle_rows(void);
@@ -158,7 +160,7 @@ const uint8_t *wattle_check_json(wattle_field field);
 void wattle_replace(wattle_field field, wattle_form form, const uint32_t *starts, const uint32_t *ends, size_t spans,
                     const wattle_writer *texts);
 void wattle_set_column(wattle_field field, wattle_form form, const wattle_writer *values);
-/* The same from a column that the node read or looked up. */
+/* Like `wattle_set_column`, from a column that the node read or looked up. */
 void wattle_set_values(wattle_field field, wattle_form form, const wattle_column *values);
 void wattle_set_json_from(wattle_field target, wattle_field source, const uint8_t *rows);
 /* INT64_MIN leaves a row unchanged. */
@@ -184,7 +186,7 @@ void wattle_fail_rows(const wattle_reasons *reasons);
 /* Adds to a count that the agent shows under this name in its summary, metrics and status. */
 void wattle_count(wattle_text name, uint64_t value);
 
-/* What WATTLE_COLUMNS takes: WATTLE_OK, or what is wrong, which fails every row. */
+/* The function of WATTLE_COLUMNS. Returns WATTLE_OK, or an error text, which fails every row. */
 typedef wattle_text (*wattle_columns_function)(void);
 #define WATTLE_OK ((wattle_text){NULL, 0})
 
@@ -199,15 +201,15 @@ typedef struct {
   wattle_text bytes;
 } wattle_snapshot;
 
-/* Writes the state. What is kept between batches must lie in static memory, or in memory that was allocated while the
- * node was configured: the rest is gone when a call ends. */
+/* Writes the state. State between batches must be in static memory, or in memory that the node allocated during its
+ * configuration: the SDK releases all other memory when a call ends. */
 typedef wattle_text (*wattle_save_function)(void);
-/* Takes over state before the first batch: mostly one snapshot, several where fewer workers run than when they were
- * taken, or where a canary ended. WATTLE_OK, or what cannot be understood. */
+/* Restores state before the first batch: usually one snapshot, several if fewer workers run than when the agent saved
+ * them, or if a canary ended. Returns WATTLE_OK, or an error text if it cannot read a snapshot. */
 typedef wattle_text (*wattle_restore_function)(const wattle_snapshot *snapshots, size_t count);
 
-/* Makes a node stateful: what it keeps is handed to its successor, whether after a fault, a swap or a restart. `version` is
- * that of the form in which `save` writes. */
+/* Makes a node stateful: after a fault, a swap or a restart, its successor receives its state. `version` is the version of
+ * the format that `save` writes. */
 #define WATTLE_STATE(version, save, restore)                                                                           \
   __attribute__((export_name("wattle:node/state@0.1.0#version"))) uint32_t wattle_state_version(void) {                \
     return version;                                                                                                    \
@@ -226,15 +228,15 @@ const void *wattle_restored(const wattle_snapshot *snapshots, size_t count, watt
 
 /* ---- capabilities ----
  *
- * What the operator grants, by `[pipelines.NAME.grants]`. A component asks for those whose functions it calls. The rules
- * stand in the files of wit/ that are named.
+ * The operator grants them with `[pipelines.NAME.grants]`. A component requests the capabilities whose functions it calls.
+ * The files of wit/ that are named below have the rules.
  */
 
 /* log.wit */
 typedef enum { WATTLE_DEBUG, WATTLE_INFO, WATTLE_WARN, WATTLE_ERROR } wattle_level;
 void wattle_log(wattle_level level, wattle_text message);
 
-/* metrics.wit: handles are made while the node is configured, or later, and stay valid. */
+/* metrics.wit: a node can create handles during configuration or later; they stay valid. */
 typedef struct {
   wattle_text name, value;
 } wattle_label;
@@ -254,13 +256,13 @@ uint64_t wattle_monotonic(void);
 /* random.wit */
 wattle_text wattle_random(uint32_t count);
 
-/* lookup.wit. A table that is not granted is reported, as an error of this option. */
+/* lookup.wit. The SDK reports a table without a grant as an error of this option. */
 typedef uint32_t wattle_table;
 wattle_table wattle_lookup_open(const char *option, wattle_text table, const wattle_text *columns, size_t count);
-/* One column for each that was opened. */
+/* Returns one column for each opened column. */
 const wattle_column *wattle_lookup_find(wattle_table table, const wattle_column *keys);
 
-/* kv.wit. WATTLE_OK, or why nothing was changed. */
+/* kv.wit. The functions return WATTLE_OK, or an error text; then nothing has changed. */
 wattle_column wattle_kv_get(const wattle_column *keys);
 wattle_text wattle_kv_set(const wattle_column *keys, const wattle_column *values);
 wattle_text wattle_kv_add(const wattle_column *keys, const int64_t *amounts, const int64_t **sums);
@@ -290,9 +292,9 @@ typedef struct {
 } wattle_answer;
 const wattle_answer *wattle_http_send(const wattle_request *requests, size_t count);
 
-/* ---- always ---- */
+/* ---- at any time ---- */
 
-/* Memory, aligned to 8. */
+/* Allocates memory, aligned to 8. */
 void *wattle_alloc(size_t size);
 /* Ends the call with a message, like a panic or an exception. */
 _Noreturn void wattle_panic(wattle_text message);

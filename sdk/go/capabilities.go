@@ -1,7 +1,7 @@
 package wattle
 
-// Capabilities: what the operator grants by [pipelines.NAME.grants]. A component asks for those whose functions it calls.
-// The rules stand in wit/log.wit, metrics.wit, clock.wit, random.wit, lookup.wit, kv.wit and http-client.wit.
+// Capabilities: the operator grants them with [pipelines.NAME.grants]. A component requests the capabilities whose
+// functions it calls. wit/log.wit, metrics.wit, clock.wit, random.wit, lookup.wit, kv.wit and http-client.wit have the rules.
 
 import (
 	"errors"
@@ -94,7 +94,7 @@ func Gauge(name string, labels ...Label) Metric {
 	return Metric(hostGauge(name, l, n))
 }
 
-// Histogram is a metric with these upper bounds.
+// Histogram is a metric that counts values in buckets with these upper bounds.
 func Histogram(name string, bounds []float64, labels ...Label) Metric {
 	l, n := labelsOf(labels)
 	b, bn := abi.Taken(bounds)
@@ -113,23 +113,23 @@ func (m Metric) Observe(values []float64) {
 	hostMetricObserve(uint32(m), v, n)
 }
 
-// Now returns the time in nanoseconds since 1970. Go's own clock barely moves in a node.
+// Now returns the time in nanoseconds since 1970. The clock of Go does not advance in a node.
 func Now() int64 { return hostNow() }
 
 // Monotonic returns nanoseconds since an arbitrary moment; it never goes backwards.
 func Monotonic() uint64 { return hostMonotonic() }
 
-// Random returns bytes of the operating system's generator.
+// Random returns bytes from the random number generator of the operating system.
 func Random(count int) []byte {
 	var result [2]uint32
 	hostRandom(uint32(count), unsafe.Pointer(&result))
 	return abi.Given[byte](result[0], result[1])
 }
 
-// Table is columns of a table, from Options.
+// Table is a handle for columns of a table, from Options.
 type Table uint32
 
-// Table opens columns of a table by the name that the operator gave it; one that is not granted is reported.
+// Table opens columns of a table by the name in the grant, and reports a table without a grant as an error.
 func (o *Options) Table(option, table string, columns ...string) Table {
 	var list []uint32
 	for _, column := range columns {
@@ -175,7 +175,7 @@ func KvSet(keys, values Column) error {
 	return errorFrom(result)
 }
 
-// KvAdd adds to the number at each key, and returns the sums. After an error, nothing has changed.
+// KvAdd adds to the number of each key, and returns the sums. After an error, nothing has changed.
 func KvAdd(keys Column, amounts []int64) ([]int64, error) {
 	b, bn, o, on, k, kn := columnTaken(keys)
 	a, an := abi.Taken(amounts)
@@ -200,7 +200,7 @@ type Request struct {
 	Body        []byte
 }
 
-// Response is a response, or a failure: then Code is not empty.
+// Response is a response, or a failure if Code is not empty.
 type Response struct {
 	Status        int
 	Headers       []Label

@@ -10,7 +10,8 @@ type Event struct {
 	written map[Field]*Writer
 }
 
-// Get is the text of a field: strings unescaped, other values as JSON. False if the event lacks it.
+// Get returns the text of a field: strings unescaped, other values as JSON. It returns false if the event does not have
+// the field.
 func (e *Event) Get(field Field) (string, bool) {
 	column := e.columns[field]
 	if column == nil {
@@ -62,13 +63,13 @@ var Keep = Action{what: keeps}
 // Port sends the event to this port.
 func Port(port byte) Action { return Action{what: leaves, port: port} }
 
-// Drop is for an event that ends here on purpose, counted under this code.
+// Drop drops the event on purpose. The agent counts it under this code.
 func Drop(code string) Action { return Action{what: drops, code: code} }
 
-// Fail is for an event that leaves unchanged on the port `failed`.
+// Fail sends the event unchanged to the port `failed`.
 func Fail(code, message string) Action { return Action{what: fails, code: code, message: message} }
 
-// EachEvent is a node that decides about one event at a time.
+// EachEvent returns a function that decides about one event at a time.
 func EachEvent(decide func(event *Event) Action) Process {
 	return func(batch *Batch) error {
 		rows := batch.Rows()

@@ -13,7 +13,7 @@ var (
 	process Process
 )
 
-// Export makes the node the component's. It is called in an init function.
+// Export makes this node the node of the component. Call it in an init function.
 func Export(exported Node) { node = exported }
 
 //go:wasmexport wattle:node/node@0.1.0#describe

@@ -1,7 +1,7 @@
 package wattle
 
-// The contract's functions as WebAssembly has them. A list or a string is an address and a length, of 32 bits each; a
-// result of more than one number is written to an address that the caller gives.
+// The functions of the contract as WebAssembly imports. A list or a string is an address and a length, of 32 bits each; a
+// result of more than one number is written to an address that the caller passes.
 
 import (
 	"runtime"
@@ -58,7 +58,7 @@ func hostCount(name string, value uint64)
 // Batch is the batch of the current call.
 type Batch struct{}
 
-// Rows is the number of rows.
+// Rows returns the number of rows.
 func (*Batch) Rows() int { return int(hostRows()) }
 
 // Read returns the field of every row. It is valid only during the call.
@@ -88,7 +88,7 @@ func (b *Batch) Set(field Field, form Form, values *Writer) {
 	b.SetColumn(field, form, values.column)
 }
 
-// SetColumn does the same with a column that the node read or looked up.
+// SetColumn sets a field like Set, from a column that the node read or looked up.
 func (*Batch) SetColumn(field Field, form Form, values Column) {
 	b, bn, o, on, k, kn := columnTaken(values)
 	hostSet(uint32(field), uint32(form), b, bn, o, on, k, kn)
@@ -100,7 +100,7 @@ func (*Batch) SetJSONFrom(target, source Field, rows []byte) {
 	hostSetJSONFrom(uint32(target), uint32(source), r, rn)
 }
 
-// SetTimestamp sets the time of each row in nanoseconds since 1970; Leave leaves it.
+// SetTimestamp sets the time of each row in nanoseconds since 1970; Leave leaves a row unchanged.
 func (*Batch) SetTimestamp(nanoseconds []int64) {
 	n, nn := abi.Taken(nanoseconds)
 	hostSetTimestamp(n, nn)
@@ -121,7 +121,7 @@ func (*Batch) SplitInto(parents []uint32, bodies *Writer) {
 	hostSplitInto(p, pn, b, bn, o, on, k, kn)
 }
 
-// Drop drops rows on purpose, counted under this code.
+// Drop drops rows on purpose. The agent counts them under this code.
 func (*Batch) Drop(rows []uint32, code string) {
 	if r, rn := abi.Taken(rows); rn > 0 {
 		hostDrop(r, rn, code)

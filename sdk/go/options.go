@@ -38,7 +38,7 @@ func (o *Options) Bool(name string) bool {
 	return value
 }
 
-// Has reports whether an option is given. The SDK refuses options that the node never reads.
+// Has reports whether an option is set. The SDK refuses options that the node never reads.
 func (o *Options) Has(name string) bool {
 	o.known[name] = true
 	_, has := o.given[name]
@@ -58,10 +58,10 @@ func (o *Options) Error(name, message string) {
 	o.errors = append(o.errors, optionError{name, message})
 }
 
-// Ports names the output ports, port 0 first. Without it there is one, `out`.
+// Ports names the output ports, port 0 first. Default: one port, `out`.
 func (o *Options) Ports(names ...string) { o.ports = names }
 
-// ReadField resolves a path to read; option names the option that it came from, "" for none.
+// ReadField resolves a path to read; option names the option that contains the path, "" for none.
 func (o *Options) ReadField(option, path string) Field { return o.resolve(option, path, 1) }
 
 // WriteField resolves a path to set.
@@ -72,7 +72,7 @@ func (o *Options) ChangeField(option, path string) Field { return o.resolve(opti
 
 func (o *Options) resolve(option, path string, access uint32) Field {
 	if len(o.errors) > 0 && path == "" {
-		return 0 // an option that was reported already
+		return 0 // Options has already reported the option
 	}
 	var result struct {
 		isError       uint32

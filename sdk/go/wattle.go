@@ -1,8 +1,7 @@
-// Package wattle is for writing a Wattle node in Go.
+// Package wattle is the SDK for Wattle nodes in Go.
 //
-// A node calls Export in an init function. It has one of two faces: EachEvent decides about one event at a time (simple),
-// AllRows reads columns and decides about all rows of a batch at once (fast). The decisions are those of wit/batch.wit,
-// where their rules stand.
+// A node calls Export in an init function. It uses EachEvent to decide about one event at a time (simple), or AllRows to
+// read columns and decide about all rows of a batch at once (fast). wit/batch.wit has the rules of the decisions.
 package wattle
 
 import "math"
@@ -19,14 +18,14 @@ type Node struct {
 	OptionsSchema string
 	// Masks is true for a node that hides data. If such a node cannot process a row, the host never lets the row leave unmasked.
 	Masks bool
-	// Configure prepares the node, and reports errors in the options to them.
+	// Configure prepares the node, and reports errors in the options with their method Error.
 	Configure func(options *Options) Process
 }
 
-// Process decides about a batch; an error fails all of its rows on purpose. Made with EachEvent or AllRows.
+// Process decides about a batch; an error fails all of its rows on purpose. EachEvent and AllRows return one.
 type Process func(batch *Batch) error
 
-// AllRows is a node that decides about all rows at once.
+// AllRows returns a function that decides about all rows at once.
 func AllRows(process func(batch *Batch) error) Process { return process }
 
 // Field is a resolved field, from Options.
@@ -56,7 +55,7 @@ const (
 	Object
 )
 
-// Leave is the time that leaves a row unchanged.
+// Leave is the value that leaves the time of a row unchanged.
 const Leave = math.MinInt64
 
 // Column has one value per row.
@@ -69,7 +68,7 @@ type Column struct {
 	Kinds []byte
 }
 
-// Row returns the value of a row; nil if it has none.
+// Row returns the value of a row, or nil if the row has no value.
 func (c *Column) Row(row int) []byte {
 	if c.Kinds[row] == Missing {
 		return nil
@@ -78,7 +77,7 @@ func (c *Column) Row(row int) []byte {
 	return c.Bytes[c.Offsets[row]:c.Offsets[row+1]:c.Offsets[row+1]]
 }
 
-// Writer makes a column.
+// Writer builds a column.
 type Writer struct {
 	column Column
 }
@@ -95,7 +94,7 @@ func (w *Writer) Push(value string) {
 	w.end(String)
 }
 
-// PushNone adds a row without a value: in Batch.Set, the row stays unchanged.
+// PushNone adds a row without a value; Batch.Set leaves such a row unchanged.
 func (w *Writer) PushNone() { w.end(Missing) }
 
 // Rows returns the number of rows so far.

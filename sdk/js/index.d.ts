@@ -1,8 +1,8 @@
 /**
- * Write a Wattle node in JavaScript or TypeScript.
+ * The SDK for Wattle nodes in JavaScript and TypeScript.
  *
- * A node is the export `node` of its main module, made with `eventNode` (one event at a time, simple) or `columnNode`
- * (all rows of a batch at once, fast). The decisions are those of `wit/batch.wit`, where their rules stand.
+ * The main module exports `node`, the result of `eventNode` (one event at a time, simple) or `columnNode` (all rows of a
+ * batch at once, fast). `wit/batch.wit` has the rules of the decisions.
  */
 
 /** A resolved field, from {@link Setup}. */
@@ -24,7 +24,7 @@ export interface Setup {
   write(option: string, path: string): Field;
   /** Resolves a path to read and to change. */
   change(option: string, path: string): Field;
-  /** Names the output ports, port 0 first. Without it there is one, `out`. */
+  /** Names the output ports, port 0 first. Default: one port, `out`. */
   ports(names: string[]): void;
   /** Reports an error in an option. */
   error(option: string, message: string): void;
@@ -48,18 +48,18 @@ export interface Definition<Decide> {
 
 /** What to do with an event. */
 export type Action = { readonly what: "keep" | "port" | "drop" | "fail" };
-/** Sends it to port 0; this is also the default. */
+/** Sends the event to port 0; this is also the default. */
 export const keep: Action;
-/** Sends it to this port. */
+/** Sends the event to this port. */
 export function port(index: number): Action;
-/** Drops it on purpose, counted under this code in kebab-case. */
+/** Drops the event on purpose. The agent counts it under this code, in kebab-case. */
 export function drop(code: string): Action;
-/** Sends it to the port `failed`, unchanged. */
+/** Sends the event to the port `failed`, unchanged. */
 export function fail(code: string, message: string): Action;
 
 /** One event. */
 export interface Event {
-  /** The text of a field: strings unescaped, other values as JSON; undefined if the event lacks it. */
+  /** The text of a field: strings unescaped, other values as JSON; undefined if the event does not have the field. */
   get(field: Field): string | undefined;
   /** Sets a field to a string. */
   set(field: Field, value: string): void;
@@ -91,22 +91,22 @@ export interface State {
   /** Writes the state. */
   save(): string | Uint8Array;
   /**
-   * Takes over state before the first batch: mostly one snapshot, several where fewer workers run than when they were
-   * taken, or where a canary ended. Throws a {@link NodeError} for what it cannot understand.
+   * Restores state before the first batch: usually one snapshot, several if fewer workers run than when the agent saved
+   * them, or if a canary ended. Throws a {@link NodeError} if it cannot read a snapshot.
    */
   restore(snapshots: Snapshot[]): void;
 }
 
 /**
- * The export `state` of a node that keeps state, beside `node`. Its successor gets it, whether after a fault, a swap or a
- * restart. The component is made for the world `stateful-processor` (in `node.toml`).
+ * The export `state` of a node that keeps state, in addition to `node`. After a fault, a swap or a restart, its successor
+ * receives the state. Build the component for the world `stateful-processor` (in `node.toml`).
  */
 export function stateOf(state: State): unknown;
 
 /** The form of the values of a column: strings unescaped, or every value as its JSON. */
 export type Form = "text" | "json";
 
-/** One value per row: row i is `bytes[offsets[i]..offsets[i + 1]]`, of the kind `kinds[i]`, which is 0 if it is missing. */
+/** One value per row: row i is `bytes[offsets[i]..offsets[i + 1]]`, of the kind `kinds[i]`, which is 0 for a missing value. */
 export interface Column {
   bytes: Uint8Array;
   offsets: number[];
@@ -118,7 +118,7 @@ export interface Batch {
   readonly rows: number;
   /** The text of the field of every row. */
   readText(field: Field): (string | null | undefined)[];
-  /** The same as bytes: faster for a node that needs bytes, slower for one that needs strings. */
+  /** The field of every row as bytes: faster for a node that needs bytes, slower for a node that needs strings. */
   read(field: Field, form?: Form): Column;
   /** The JSON kind of each row's text, 0 if it is not valid JSON. */
   checkJson(field: Field): Uint8Array;
@@ -145,7 +145,7 @@ export interface Batch {
   count(name: string, value: number): void;
 }
 
-/** Leaves a row unchanged, in {@link Batch.setTimestamp}. */
+/** The value that leaves the time of a row unchanged, for {@link Batch.setTimestamp}. */
 export const LEAVE: number;
 
 /** The rows that fail, for {@link Batch.fail}. */

@@ -1,7 +1,6 @@
-// Write a Wattle node in JavaScript; index.d.ts is the documentation.
+// The SDK for Wattle nodes in JavaScript; index.d.ts is the documentation.
 //
-// Values cross the border as QuickJS has them: `list<u8>` is a Uint8Array, other lists are arrays, and `none` is null or
-// undefined.
+// QuickJS passes `list<u8>` as a Uint8Array, other lists as arrays, and `none` as null or undefined.
 
 import host from "wattle:node/batch@0.1.0";
 import fields from "wattle:node/fields@0.1.0";
@@ -12,7 +11,7 @@ export const port = (index) => ({ what: "port", index });
 export const drop = (code) => ({ what: "drop", code });
 export const fail = (code, message) => ({ what: "fail", code, message });
 
-/** Leaves a row unchanged, in `setTimestamp`. */
+/** The value that leaves the time of a row unchanged, for `setTimestamp`. */
 export const LEAVE = -(2 ** 63);
 
 /** A node that decides about one event at a time. */
@@ -89,8 +88,8 @@ export class Reasons {
 }
 
 /**
- * The export `state` of a node that keeps state. `save` answers with a Uint8Array or a text, `restore` is given snapshots,
- * each with `version`, `bytes` and `text`; it throws a NodeError for what it cannot understand.
+ * The export `state` of a node that keeps state. `save` returns a Uint8Array or a text. `restore` receives snapshots, each
+ * with `version`, `bytes` and `text`, and throws a NodeError if it cannot read a snapshot.
  */
 export function stateOf({ version, save, restore }) {
   return {
@@ -122,7 +121,7 @@ class Snapshot {
   }
 }
 
-/** Handles of the host by field; a field is an index, with either interface. */
+/** Handles of the host. A field is an index into it, for both kinds of nodes. */
 let handles = [];
 
 const batch = {

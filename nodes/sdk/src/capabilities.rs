@@ -1,7 +1,7 @@
-//! What a node may ask the agent for beyond its batch, for both faces: plain functions.
+//! Capabilities: what a node may request from the agent in addition to its batch.
 //!
-//! Each module is one interface of `wit/`, where the rules stand. An artifact imports those that its code calls, and no
-//! others; the operator must grant them, and a pack must ask for them in `[capabilities.NAME]`.
+//! Each module is one interface of `wit/`, which has its rules. An artifact imports only the interfaces that its code
+//! calls. The operator must grant them, and a pack must request them in `[capabilities.NAME]`.
 //!
 //! ```
 //! use wattle_node::capabilities::{log, metrics};

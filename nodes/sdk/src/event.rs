@@ -13,13 +13,13 @@ use crate::node::{Node, Setup, Snapshot, Stateful};
 /// What to do with an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// Send it to port 0.
+    /// Sends the event to port 0.
     Keep,
-    /// Send it to the port with this index.
+    /// Sends the event to the port with this index.
     Port(u8),
-    /// Drop it on purpose, counted under this code.
+    /// Drops the event on purpose. The agent counts it under this code.
     Drop(&'static str),
-    /// Send it to the port `failed`, unchanged.
+    /// Sends the event to the port `failed`, unchanged.
     Fail {
         /// Short, in kebab-case.
         code: &'static str,

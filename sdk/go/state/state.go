@@ -1,14 +1,14 @@
-// Package state is for nodes that keep state between batches, and hand it to their successor: after a fault, a swap or a
+// Package state is for nodes that keep state between batches and pass it to their successor after a fault, a swap or a
 // restart. A node that imports this package exports the interface of wit/state.wit, and must call Export.
 package state
 
 import "wattle/internal/abi"
 
-// Snapshot is state at one moment, as only the node understands it.
+// Snapshot is state at one moment, as bytes that only the node understands.
 type Snapshot struct {
 	// Version of the format of Bytes.
 	Version uint32
-	// Bytes are memory of the call: copy bytes that you keep.
+	// Bytes are valid during the call only: copy bytes that you keep.
 	Bytes []byte
 }
 
@@ -18,11 +18,11 @@ var (
 	restore func(snapshots []Snapshot) error
 )
 
-// Export says how the node of this component saves and restores its state. It is called in an init function.
+// Export sets the functions that save and restore the state of the node. Call it in an init function.
 //
-// The version is that of the form in which save writes. restore is called before the first batch, mostly with one
-// snapshot, and with several where fewer workers run than when they were taken, or where a canary ended; its error says what it
-// cannot understand.
+// version is the version of the format that save writes. The agent calls restore before the first batch: usually with one
+// snapshot, with several if fewer workers run than when the agent saved them, or if a canary ended. restore returns an
+// error if it cannot read a snapshot.
 func Export(formVersion uint32, saves func() []byte, restores func(snapshots []Snapshot) error) {
 	version, save, restore = formVersion, saves, restores
 }

@@ -1,8 +1,8 @@
-"""Write a Wattle node in Python.
+"""The SDK for Wattle nodes in Python.
 
-A node is the class `Node` of its main module, made with `event_node` (one event at a time, simple) or `column_node` (all
-rows of a batch at once, fast) from a function that takes the options and a `Setup` and answers with the function that
-decides. The decisions are those of wit/batch.wit, where their rules stand.
+The main module has the class `Node`. `event_node` (one event at a time, simple) or `column_node` (all rows of a batch at
+once, fast) creates it from a function that takes the options and a `Setup`, and returns the function that decides.
+wit/batch.wit has the rules of the decisions.
 
     import wattle_node as wattle
 
@@ -19,8 +19,8 @@ decides. The decisions are those of wit/batch.wit, where their rules stand.
         options={"field": wattle.Option(str)},
     )
 
-Modules must be imported at the top of a file: what is not there when the component is made cannot be loaded later. There
-is no clock, no randomness, no file and no network, and what is printed goes nowhere.
+Import modules at the top of a file: a node cannot load a module after the component is built. In a node, the standard
+library has no clock, randomness, files or network, and `print` has no effect.
 """
 
 from ._batch import Batch, Column, Reasons, column

@@ -7,7 +7,7 @@ from typing import Iterable, List, Optional, Sequence, Tuple
 from wit_world.imports import batch as host
 from wit_world.imports.types import Column, Form, Reason
 
-# A number that leaves a row as it is in `Batch.set_timestamp`.
+# The value that leaves the time of a row unchanged, for `Batch.set_timestamp`.
 LEAVE = -(2**63)
 
 
@@ -56,7 +56,7 @@ class Batch:
         return host.read_text(field)
 
     def read(self, field: int, form: str = "text") -> Column:
-        """The same as bytes: row i is `bytes[offsets[i]:offsets[i + 1]]`, of the kind `kinds[i]`."""
+        """The field of every row as bytes: row i is `bytes[offsets[i]:offsets[i + 1]]`, of the kind `kinds[i]`."""
         return host.read(field, _form(form))
 
     def check_json(self, field: int) -> bytes:
@@ -110,6 +110,6 @@ class Batch:
             host.fail(reasons.rows, reasons.which, reasons.reasons)
 
     def count(self, name: str, value: int) -> None:
-        """Add to a count that the agent shows under this name in its summary, metrics and status."""
+        """Adds to a count that the agent shows under this name in its summary, metrics and status."""
         if value > 0:
             host.count(name, value)

@@ -8,7 +8,7 @@ from ._batch import Batch, Reasons
 
 
 class Action(NamedTuple):
-    """What to do with an event. An event that is answered with None is kept."""
+    """What to do with an event. None keeps the event."""
 
     what: str
     port: int = 0
@@ -16,22 +16,22 @@ class Action(NamedTuple):
     message: str = ""
 
 
-# Sends it to port 0.
+# Sends the event to port 0.
 KEEP = Action("keep")
 
 
 def PORT(index: int) -> Action:
-    """Sends it to this port."""
+    """Sends the event to this port."""
     return Action("port", port=index)
 
 
 def DROP(code: str) -> Action:
-    """Drops it on purpose, counted under this code in kebab-case."""
+    """Drops the event on purpose. The agent counts it under this code, in kebab-case."""
     return Action("drop", code=code)
 
 
 def FAIL(code: str, message: str) -> Action:
-    """Sends it to the port `failed`, unchanged."""
+    """Sends the event to the port `failed`, unchanged."""
     return Action("fail", code=code, message=message)
 
 
@@ -48,7 +48,7 @@ class Event:
         self._written: Dict[int, List[Optional[str]]] = {}
 
     def get(self, field: int) -> Optional[str]:
-        """The text of a field: strings unescaped, other values as JSON; None if the event lacks it."""
+        """The text of a field: strings unescaped, other values as JSON; None if the event does not have the field."""
         column = self._columns.get(field)
         if column is None:
             column = self._columns[field] = self._batch.read_text(field)

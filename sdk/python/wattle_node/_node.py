@@ -73,7 +73,7 @@ class Setup:
         return self._resolve(option, path, Access.READ | Access.WRITE)
 
     def ports(self, names: Sequence[str]) -> None:
-        """Names the output ports, port 0 first. Without it there is one, `out`."""
+        """Names the output ports, port 0 first. Default: one port, `out`."""
         self._ports = list(names)
 
     def error(self, option: str, message: str) -> None:
@@ -89,7 +89,7 @@ class Setup:
 
 
 def event_node(configure: Callable[[Dict[str, Any], Setup], Any], **about: Any) -> type:
-    """The class `Node` of a node that decides about one event at a time; `about` is as for `column_node`."""
+    """The class `Node` of a node that decides about one event at a time; `about` has the arguments of `column_node`."""
 
     def decides(options: Dict[str, Any], setup: Setup) -> Callable[[Batch], None]:
         decide = configure(options, setup)

@@ -1,13 +1,13 @@
-"""State between batches, which is handed to the node's successor: after a fault, a swap or a restart.
+"""State between batches. After a fault, a swap or a restart, the successor of the node receives it.
 
     from wattle_node import state
 
     State = state.exported(version=1, save=save, restore=restore)
 
-stands beside `Node`, and the component is made for the world `stateful-processor` (in `node.toml`). `save` answers with
-bytes. `restore` is given a list of snapshots, each with `version` and `bytes`, before the first batch: mostly one,
-several where fewer workers run than when they were taken, or where a canary ended; it raises `NodeError` for what it
-cannot understand.
+Define `State` in the main module, beside `Node`, and build the component for the world `stateful-processor` (in
+`node.toml`). `save` returns bytes. `restore` receives a list of snapshots, each with `version` and `bytes`, before the
+first batch: usually one, several if fewer workers run than when the agent saved them, or if a canary ended. It raises
+`NodeError` if it cannot read a snapshot.
 """
 
 from __future__ import annotations

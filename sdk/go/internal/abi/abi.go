@@ -1,5 +1,5 @@
-// Package abi is how values cross the border: the canonical ABI of the component model. A list or a string is an address
-// and a length, of 32 bits each; an answer of more than one number is the address of a memory that holds it.
+// Package abi passes values by the canonical ABI of the component model. A list or a string is an address and a length, of
+// 32 bits each; a result of more than one number is the address of memory that contains it.
 package abi
 
 import (
@@ -34,7 +34,7 @@ func cabiRealloc(old, oldSize, align, size uint32) uint32 {
 // Begin releases the memory of earlier calls.
 func Begin() { held, answers = nil, nil }
 
-// Answered keeps the memory that a result points to, and returns the address of the result.
+// Answered keeps the memory of a result alive, and returns the address of the result.
 func Answered(words []uint32, kept any) uint32 {
 	answer = words
 	answers = append(answers, kept)
@@ -50,13 +50,13 @@ func Failed(err error) uint32 {
 	return Answered(append([]uint32{1}, Address(message)...), message)
 }
 
-// ListOf is a list of this many elements in memory, kept until the host has read it.
+// ListOf returns a list of this many elements in memory that stays alive until the host has read it.
 func ListOf(words []uint32, length int) []uint32 {
 	answers = append(answers, words)
 	return []uint32{uint32(uintptr(unsafe.Pointer(unsafe.SliceData(words)))), uint32(length)}
 }
 
-// ReportPanic sends the message and the stack of a panic to the host before the panic ends the call. It is deferred.
+// ReportPanic sends the message and the stack of a panic to the host before the panic ends the call. Defer it.
 func ReportPanic() {
 	if message := recover(); message != nil {
 		hostPanicked(fmt.Sprint("panic: ", message, "\n", string(debug.Stack())))
@@ -64,7 +64,7 @@ func ReportPanic() {
 	}
 }
 
-// Given is memory that the host filled after a call of cabi_realloc.
+// Given returns memory that the host filled after a call of cabi_realloc.
 func Given[T any](address, length uint32) []T {
 	if length == 0 {
 		return []T{}
@@ -72,17 +72,17 @@ func Given[T any](address, length uint32) []T {
 	return unsafe.Slice((*T)(unsafe.Pointer(uintptr(address))), length)
 }
 
-// Taken is a slice in the form for the host.
+// Taken returns a slice in the form that the host reads.
 func Taken[T any](slice []T) (unsafe.Pointer, uint32) {
 	return unsafe.Pointer(unsafe.SliceData(slice)), uint32(len(slice))
 }
 
-// Address returns the address and length of a string. The caller keeps the string alive.
+// Address returns the address and the length of a string. The caller must keep the string alive.
 func Address(text string) []uint32 {
 	return []uint32{uint32(uintptr(unsafe.Pointer(unsafe.StringData(text)))), uint32(len(text))}
 }
 
-// Bytes does the same for bytes.
+// Bytes returns the address and the length of bytes. The caller must keep the bytes alive.
 func Bytes(bytes []byte) []uint32 {
 	at, length := Taken(bytes)
 	return []uint32{uint32(uintptr(at)), length}
