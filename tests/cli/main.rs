@@ -272,6 +272,26 @@ fn an_unreadable_configuration_never_leads_to_the_folder_of_another_agent() {
 }
 
 #[test]
+fn a_command_that_compiles_nothing_creates_no_data_folder() {
+    let folder = Folder::new();
+    fs::remove_file(folder.path("data/cache")).unwrap();
+    fs::remove_dir(folder.path("data")).unwrap();
+    folder.write("agent.toml", "garbage [\n");
+    for (arguments, code) in [
+        (&["validate", "agent.toml"][..], 78),
+        (&["graph", "agent.toml"], 78),
+        (&["graph", "absent@1.0.0"], 78),
+        (&["pack", "list"], 0),
+        (&["pack", "list", "--config", "agent.toml"], 78),
+        (&["pack", "remove", "cloudtrail@1.0.0", "--config", "agent.toml"], 78),
+    ] {
+        let ended = folder.run(arguments);
+        assert_eq!(ended.code, code, "{arguments:?}: {}", ended.log);
+        assert!(!folder.path("data").exists(), "{arguments:?}");
+    }
+}
+
+#[test]
 fn an_empty_configuration_is_an_error_with_an_example() {
     let folder = Folder::new();
     folder.write("agent.toml", "");

@@ -125,13 +125,13 @@ impl Compiled {
 /// Loads the code of an artifact from the cache, or compiles it.
 fn obtain<'r>(runtime: &'r Runtime, artifact: &Artifact) -> Result<(&'r Tier, Component), ArtifactError> {
     let optimized = &runtime.optimized;
-    let cached = |tier: &'r Tier| Some((tier, runtime.cache.as_ref()?.load(&tier.engine, &artifact.digest)?));
+    let cached = |tier: &'r Tier| Some((tier, runtime.cache()?.load(&tier.engine, &artifact.digest)?));
     if let Some(found) = cached(optimized).or_else(|| cached(runtime.baseline()?)) {
         runtime.hits.fetch_add(1, Ordering::Relaxed);
         return Ok(found);
     }
     runtime.misses.fetch_add(1, Ordering::Relaxed);
-    let cache = runtime.cache.as_ref();
+    let cache = runtime.cache();
     let compile = |tier: &'r Tier| -> Result<(&'r Tier, Component), ArtifactError> {
         Ok((tier, runtime.compiler.compile(tier, cache, artifact)?))
     };
@@ -144,7 +144,7 @@ fn obtain<'r>(runtime: &'r Runtime, artifact: &Artifact) -> Result<(&'r Tier, Co
         Some(Err(_)) | None => {}
     }
     let (tier, component) = compile(optimized)?;
-    if let Some(cache) = &runtime.cache {
+    if let Some(cache) = runtime.cache() {
         cache.store(&tier.engine, &artifact.digest, &component);
     }
     Ok((tier, component))

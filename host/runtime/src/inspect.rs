@@ -41,7 +41,7 @@ pub fn inspect(runtime: &Arc<Runtime>, artifact: &Artifact) -> Result<Inspection
         // It may be a component, although not a node.
         Err(error) if error.is_fatal => return Err(error.clone()),
         Err(error) => {
-            let (tier, cache) = (&runtime.optimized, runtime.cache.as_ref());
+            let (tier, cache) = (&runtime.optimized, runtime.cache());
             runtime.compiler.compile(tier, cache, artifact).map_err(|_| error.clone())?
         }
     };

@@ -69,16 +69,16 @@ impl Optimizer {
 fn optimize(compiled: &Compiled, artifact: &Artifact) {
     let (runtime, since) = (&compiled.runtime, Instant::now());
     let (tier, baseline) = (&runtime.optimized, compiled.code());
-    if let Some(cache) = &runtime.cache {
+    if let Some(cache) = runtime.cache() {
         // Store the baseline code, so a process that ends early does not start from zero the next
         // time.
         cache.keep(&baseline.engine, &artifact.digest, baseline.component());
     }
-    let compiled_again = runtime.compiler.compile(tier, runtime.cache.as_ref(), artifact);
+    let compiled_again = runtime.compiler.compile(tier, runtime.cache(), artifact);
     let code = compiled_again.and_then(|component| Code::link(tier, &component));
     match code {
         Ok(code) => {
-            if let Some(cache) = &runtime.cache {
+            if let Some(cache) = runtime.cache() {
                 cache.store(&tier.engine, &artifact.digest, code.component());
                 cache.remove(&baseline.engine, &artifact.digest);
             }

@@ -2,7 +2,7 @@
 //! artifacts.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
@@ -52,7 +52,9 @@ pub struct Runtime {
     pub(crate) metered: bool,
     pub(crate) compiler: Compiler,
     pub(crate) optimizer: Optimizer,
-    pub(crate) cache: Option<Cache>,
+    cache_dir: Option<PathBuf>,
+    /// Opened when the first artifact is compiled; `None` inside if it cannot be used.
+    cache: OnceLock<Option<Cache>>,
     /// Limits of an artifact in `describe`.
     describe_limits: Mutex<NodeLimits>,
     compiled: Mutex<HashMap<String, Weak<Compiled>>>,
@@ -71,7 +73,7 @@ pub struct CacheCounts {
 
 impl Runtime {
     /// Creates a runtime that compiles artifacts within these limits, and stores compiled code in
-    /// `cache_dir`, or only in memory.
+    /// `cache_dir`, or only in memory. The first compilation opens the cache.
     ///
     /// # Errors
     ///
@@ -106,11 +108,6 @@ impl Runtime {
         is_tiered: bool,
         metered: bool,
     ) -> Result<Arc<Self>, RuntimeError> {
-        let cache = cache_dir.and_then(|dir| {
-            Cache::open(dir)
-                .inspect_err(|error| tracing::warn!(%error, dir = %dir.display(), "cannot use the compile cache"))
-                .ok()
-        });
         let runtime = Arc::new(Self {
             optimized: Tier::optimized(metered, is_tiered).map_err(RuntimeError::new)?,
             is_tiered,
@@ -118,7 +115,8 @@ impl Runtime {
             metered,
             compiler: Compiler::new(limits),
             optimizer: Optimizer::default(),
-            cache,
+            cache_dir: cache_dir.map(Path::to_owned),
+            cache: OnceLock::new(),
             describe_limits: Mutex::default(),
             compiled: Mutex::default(),
             hits: AtomicU64::new(0),
@@ -152,6 +150,18 @@ impl Runtime {
                 .ok()
         };
         self.baseline.get_or_init(make).as_ref()
+    }
+
+    /// The cache on disk, if this runtime has one. The first call creates its folder, so a command
+    /// that finds an error before it compiles anything leaves no folder behind.
+    pub(crate) fn cache(&self) -> Option<&Cache> {
+        let open = || {
+            let dir = self.cache_dir.as_deref()?;
+            Cache::open(dir)
+                .inspect_err(|error| tracing::warn!(%error, dir = %dir.display(), "cannot use the compile cache"))
+                .ok()
+        };
+        self.cache.get_or_init(open).as_ref()
     }
 
     /// Sets the limits of `describe` to those of the agent, because no node is configured yet.
