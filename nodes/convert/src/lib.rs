@@ -1,10 +1,12 @@
-//! Text to typed values: integers, numbers, booleans, times, durations, byte sizes.
+//! Text to typed values: integers, numbers, booleans, times, durations, byte sizes, and the names of
+//! syslog.
 //!
 //! Used by nodes. Reads no clock and no files, and allocates nothing per value.
 
 mod decimal;
 pub mod duration;
 pub mod size;
+pub mod syslog;
 pub mod time;
 mod typed;
 

@@ -5,6 +5,7 @@ mod structured;
 mod time;
 
 use memchr::memmem;
+use wattle_convert::syslog::{FACILITIES, SEVERITIES};
 use wattle_node::Setup;
 
 use super::{Fault, Read};
@@ -12,15 +13,6 @@ use crate::object::{Object, key};
 use crate::options::{Options, Variant};
 use crate::pairs::Pairs;
 use crate::scan::{Cursor, is_digits, without_line_end};
-
-/// Names of the facilities, by number.
-const FACILITIES: [&str; 24] = [
-    "kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron", "authpriv", "ftp", "ntp",
-    "audit", "alert", "clockd", "local0", "local1", "local2", "local3", "local4", "local5", "local6", "local7",
-];
-
-/// Names of the severities, by number.
-const SEVERITIES: [&str; 8] = ["emerg", "alert", "crit", "err", "warning", "notice", "info", "debug"];
 
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 

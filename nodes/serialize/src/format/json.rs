@@ -1,9 +1,10 @@
 //! `json`, `gelf` and `ecs`: objects of JSON.
 
+use wattle_convert::syslog;
 use wattle_document::{Content, Documents, Place, Route};
 use wattle_node::json::{Kind, Path, escape};
 
-use super::{Row, syslog};
+use super::Row;
 
 /// Appends a string with its quotes.
 pub(crate) fn write_string(text: &[u8], out: &mut Vec<u8>) {

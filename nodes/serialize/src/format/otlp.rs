@@ -1,11 +1,11 @@
 //! `otlp`: a `LogsData` message in JSON with one record, after the JSON mapping of OTLP
 //! (<https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding>).
 
+use wattle_convert::syslog;
 use wattle_document::{Documents, Place};
 use wattle_node::json::Kind;
 
 use super::json::write_string;
-use super::syslog;
 use crate::header::Header;
 
 /// Values below this depth are written as strings of JSON.

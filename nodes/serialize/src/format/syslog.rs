@@ -1,66 +1,8 @@
 //! `syslog`: a message of RFC 5424 with the members as one element of structured data.
 
+use wattle_convert::syslog::{facility, severity};
+
 use super::{Row, escape, write_key};
-
-/// Facilities and severities by name, as in RFC 5424, section 6.2.1, and `syslog.h`.
-const FACILITIES: &[&str] = &[
-    "kern",
-    "user",
-    "mail",
-    "daemon",
-    "auth",
-    "syslog",
-    "lpr",
-    "news",
-    "uucp",
-    "cron",
-    "authpriv",
-    "ftp",
-    "ntp",
-    "security",
-    "console",
-    "solaris-cron",
-    "local0",
-    "local1",
-    "local2",
-    "local3",
-    "local4",
-    "local5",
-    "local6",
-    "local7",
-];
-const SEVERITIES: &[(&str, u32)] = &[
-    ("emerg", 0),
-    ("emergency", 0),
-    ("panic", 0),
-    ("alert", 1),
-    ("crit", 2),
-    ("critical", 2),
-    ("fatal", 2),
-    ("err", 3),
-    ("error", 3),
-    ("warning", 4),
-    ("warn", 4),
-    ("notice", 5),
-    ("info", 6),
-    ("information", 6),
-    ("informational", 6),
-    ("debug", 7),
-    ("trace", 7),
-];
-
-/// The number of a severity that is given by number or name.
-pub(crate) fn severity(text: &[u8]) -> Option<u32> {
-    let text = std::str::from_utf8(text).ok()?.trim();
-    let named = SEVERITIES.iter().find(|(name, _)| name.eq_ignore_ascii_case(text)).map(|(_, number)| *number);
-    named.or_else(|| text.parse().ok().filter(|number| *number <= 7))
-}
-
-fn facility(text: &[u8]) -> Option<u32> {
-    let text = std::str::from_utf8(text).ok()?.trim();
-    let named = FACILITIES.iter().position(|name| name.eq_ignore_ascii_case(text));
-    named.and_then(|number| u32::try_from(number).ok()).or_else(|| text.parse().ok().filter(|number| *number <= 23))
-}
 
 pub(crate) fn write(row: &Row<'_>, out: &mut Vec<u8>) {
     let header = row.header;
@@ -113,21 +55,4 @@ fn structured_data(row: &Row<'_>, out: &mut Vec<u8>) {
         out.push(b'"');
     }
     out.push(if is_empty { b'-' } else { b']' });
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn facilities_and_severities_are_numbers_or_names() {
-        assert_eq!(
-            (facility(b"local7"), facility(b"16"), facility(b"24"), facility(b"x")),
-            (Some(23), Some(16), None, None)
-        );
-        assert_eq!(
-            (severity(b"ERROR"), severity(b" 0 "), severity(b"8"), severity(b"")),
-            (Some(3), Some(0), None, None)
-        );
-    }
 }

@@ -11,7 +11,9 @@
 //! | F5 | `Oct 10 22:14:15 bigip notice mcpd[42]: text` |
 //! | Meraki | `1 1563249630.774247467 MX84 flows text` |
 
-use super::{SEVERITIES, fault, repeated, time};
+use wattle_convert::syslog::SEVERITIES;
+
+use super::{fault, repeated, time};
 use crate::format::Fault;
 use crate::object::{Object, key};
 use crate::scan::{Cursor, is_digits};
