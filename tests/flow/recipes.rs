@@ -1,6 +1,6 @@
 //! Runs every recipe of `docs/RECIPES.md`, all in one agent.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use wattle_tests::{Folder, Summary, workspace};
@@ -60,6 +60,15 @@ impl Recipe {
         }
     }
 
+    /// The ports `failed` that no node of the recipe reads, so that an event that another node continues with is not
+    /// taken for a failed one.
+    fn failed_ports(&self) -> String {
+        let names: BTreeSet<&str> =
+            self.nodes.lines().filter_map(|line| line.strip_prefix("[nodes.")?.split(['.', ']']).next()).collect();
+        let ports = names.iter().map(|name| format!("\"{name}.failed\""));
+        ports.filter(|port| !self.nodes.contains(port.as_str())).collect::<Vec<_>>().join(", ")
+    }
+
     /// The pipeline, its source and its sinks. The last node has the outputs.
     fn config(&self, number: usize) -> String {
         let mut text = format!(
@@ -71,16 +80,17 @@ impl Recipe {
         text += &nodes;
         let last = self.nodes.lines().rev().find_map(|line| line.strip_prefix("[nodes.")?.strip_suffix(']'));
         let last = last.unwrap_or_else(|| panic!("{}: no node", self.title)).split('.').next().unwrap();
+        let failed = self.failed_ports();
         for output in self.expected.keys() {
-            let port = if output == "failed" { "*.failed".to_owned() } else { format!("{last}.{output}") };
-            text += &format!("[pipelines.r{number}.outputs.{output}]\ninputs = [\"{port}\"]\n");
+            let ports = if output == "failed" { failed.clone() } else { format!("\"{last}.{output}\"") };
+            text += &format!("[pipelines.r{number}.outputs.{output}]\ninputs = [{ports}]\n");
             text += &format!(
                 "[sinks.r{number}-{output}]\ntype = \"file\"\ninputs = [\"r{number}.{output}\"]\n\
                  path = \"{number}-{output}.out\"\nencoding.codec = \"text\"\n"
             );
         }
         if !self.expected.contains_key("failed") {
-            text += &format!("[pipelines.r{number}.outputs.failed]\ninputs = [\"*.failed\"]\n");
+            text += &format!("[pipelines.r{number}.outputs.failed]\ninputs = [{failed}]\n");
             text += &format!("[sinks.r{number}-failed]\ntype = \"file\"\ninputs = [\"r{number}.failed\"]\n");
             text += &format!("path = \"{number}-failed.out\"\n");
         }
