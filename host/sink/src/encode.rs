@@ -108,7 +108,7 @@ impl Encoding {
     /// Prepares writing the events of a batch.
     pub(crate) fn bind<'a>(&'a self, batch: &'a Batch) -> Events<'a> {
         let part = self.part.as_deref().map(|part| match part {
-            Part::Fields(fields) => Bound::Fields(fields.bind()),
+            Part::Fields(fields) => Bound::Fields(Box::new(fields.bind())),
             Part::Template(template) => Bound::Template(template.bind(batch)),
         });
         Events { encoding: self, batch, part, memory: Vec::new() }
@@ -188,7 +188,7 @@ pub(crate) struct Events<'a> {
 
 /// A part of an event, prepared for one batch.
 enum Bound<'a> {
-    Fields(fields::Bound<'a>),
+    Fields(Box<fields::Bound<'a>>),
     Template(Rendering<'a>),
 }
 
