@@ -2,6 +2,7 @@
 
 mod format;
 mod merge;
+mod nested;
 mod object;
 mod options;
 mod pairs;
@@ -14,9 +15,10 @@ use wattle_node::{Batch, Node, Setup, export_node};
 
 use crate::format::Reader;
 use crate::merge::Merger;
+use crate::nested::Nested;
 pub use crate::options::{
-    BareKeys, By, ColumnSets, Columns, ColumnsFrom, ExtraColumns, Format, InvalidUtf8, Namespaces, OnConflict, Options,
-    Quotes, Variant, Xml,
+    BareKeys, By, ColumnSets, Columns, ColumnsFrom, ExtraColumns, Format, InvalidUtf8, Namespaces, NestedStrings,
+    OnConflict, Options, Quotes, Variant, Xml,
 };
 use crate::rows::{Made, Place, Stored};
 
@@ -51,6 +53,7 @@ impl Node for Parse {
             setup.read_write("into", &options.into)
         };
         let reader = Reader::new(&options, setup);
+        let nested = Nested::new(options.nested.as_ref(), setup);
         let selector = format::selector(&options, setup);
         let work = match (reader, options.format) {
             (Some(reader), _) => Work::Made(Made::new(reader, selector, options.invalid_utf8.unwrap_or_default())),
@@ -65,6 +68,7 @@ impl Node for Parse {
             into_name: options.into,
             on_conflict: options.on_conflict,
             merger: Merger::default(),
+            nested,
         };
         Some(Self { place, work })
     }

@@ -2,6 +2,7 @@
 
 mod csv;
 mod key_value;
+mod nested;
 mod xml;
 
 use std::collections::BTreeMap;
@@ -11,6 +12,7 @@ use wattle_convert::Type;
 
 pub use self::csv::{By, ColumnSets, Columns, ColumnsFrom, ExtraColumns};
 pub use self::key_value::Quotes;
+pub use self::nested::NestedStrings;
 pub use self::xml::{Namespaces, Xml};
 
 /// Options of the node `parse`.
@@ -31,6 +33,11 @@ pub struct Options {
     /// What to do with keys that already exist. Default: `overwrite`.
     #[serde(default)]
     pub on_conflict: OnConflict,
+    /// Strings of the parsed value whose text is JSON, an object or an array, and becomes a value: a list of paths in the
+    /// parsed value, or `true` for all that begin with `{` or `[`. Other strings stay. Default: none. Example:
+    /// `["message", "records[*].details"]`.
+    #[serde(default)]
+    pub nested: Option<NestedStrings>,
     /// For `regex` and `grok`: the pattern; each named group or field becomes a key. Required there.
     /// Example: `^(?<ip>\S+) (?<status>\d+)$`, or for `grok` `^%{IP:ip} %{INT:status:int}$`.
     #[serde(default)]

@@ -5,6 +5,7 @@ use wattle_node::{Batch, Column, ColumnWriter, Field, Form, Reasons};
 
 use crate::format::{HEADER, Reader};
 use crate::merge::{Conflict, Merger};
+use crate::nested::Nested;
 use crate::options::{InvalidUtf8, OnConflict};
 
 /// The deepest JSON that the host accepts as valid; see `check-json` in the contract.
@@ -20,6 +21,7 @@ pub(crate) struct Place {
     pub(crate) whole: bool,
     pub(crate) on_conflict: OnConflict,
     pub(crate) merger: Merger,
+    pub(crate) nested: Option<Nested>,
 }
 
 impl Place {
@@ -71,13 +73,13 @@ impl Stored {
         self.marks.clear();
         self.marks.extend(kinds.iter().map(|&kind| u8::from(takes(kind))));
         let mut reasons = Reasons::default();
-        if before.is_some() || self.marks.contains(&0) {
+        if before.is_some() || place.nested.is_some() || self.marks.contains(&0) {
             let texts = batch.read(place.field, Form::Text);
             for (row, _) in self.marks.iter().enumerate().filter(|(_, mark)| **mark == 0) {
                 place.refuse(row, &texts, &mut reasons);
             }
-            if let Some(before) = before {
-                self.merge(place, &texts, &before, batch, &mut reasons);
+            if before.is_some() || place.nested.is_some() {
+                self.write(place, &texts, before.as_ref(), batch, &mut reasons);
             }
         }
         if self.marks.contains(&1) {
@@ -86,24 +88,37 @@ impl Stored {
         batch.fail(&reasons);
     }
 
-    /// Merges the rows that already have a value, and unmarks them.
-    fn merge(
+    /// Writes the rows that already have a value, and those with JSON in strings, and unmarks them.
+    fn write(
         &mut self,
         place: &mut Place,
         texts: &Column,
-        before: &Column,
+        before: Option<&Column>,
         batch: &mut Batch<'_>,
         reasons: &mut Reasons,
     ) {
-        let mut out = ColumnWriter::with_capacity(texts.bytes.len() + before.bytes.len(), texts.len());
+        let mut nested = place.nested.take();
+        let bytes = before.map_or(0, |before| before.bytes.len());
+        let mut out = ColumnWriter::with_capacity(texts.bytes.len() + bytes, texts.len());
         for (row, mark) in self.marks.iter_mut().enumerate() {
-            if *mark != 0 && is_value(before.kind(row) as u8) {
-                *mark = 0;
-                place.put(row, before.row(row), texts.row(row), &mut out, reasons);
-            } else {
+            if *mark == 0 {
                 out.push_none();
+                continue;
             }
+            let expanded = nested.as_mut().and_then(|nested| nested.expand(texts.row(row)));
+            match (before.filter(|before| is_value(before.kind(row) as u8)), expanded) {
+                (Some(before), expanded) => {
+                    place.put(row, before.row(row), expanded.unwrap_or(texts.row(row)), &mut out, reasons);
+                }
+                (None, Some(expanded)) => out.push(expanded),
+                (None, None) => {
+                    out.push_none();
+                    continue;
+                }
+            }
+            *mark = 0;
         }
+        place.nested = nested;
         batch.set(place.into, Form::Json, out);
     }
 }
@@ -189,6 +204,9 @@ impl Made {
                 }
                 reasons.add(row, fault.code, &format!("`{}` {}", place.field_name, fault.message));
                 continue;
+            }
+            if let Some(expanded) = place.nested.as_mut().and_then(|nested| nested.expand(&self.object)) {
+                expanded.clone_into(&mut self.object);
             }
             match before.as_ref().filter(|before| is_value(before.kind(row) as u8)) {
                 Some(before) => place.put(row, before.row(row), &self.object, &mut out, &mut reasons),
